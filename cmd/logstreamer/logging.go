@@ -1,0 +1,29 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+)
+
+// logging are the settings of a command's log.
+type logging struct {
+	level, format string
+}
+
+func (l *logging) declare(s *settings) {
+	l.level, l.format = "info", "text"
+	s.add(oneOf{&l.level, []string{"debug", "info", "warn", "error"}}, "log-level", "LOG_LEVEL", "least level that is logged, to standard error: debug, info, warn or error")
+	s.add(oneOf{&l.format, []string{"text", "json"}}, "log-format", "LOG_FORMAT", "text or json")
+}
+
+func (l *logging) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.level)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if l.format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

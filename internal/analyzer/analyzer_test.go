@@ -1,0 +1,159 @@
+package analyzer
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	testBodyBytes = 64 << 10
+	testMessages  = 100
+)
+
+// newAnalyzer makes an analyzer on loopback with small limits.
+func newAnalyzer(tb testing.TB, change func(*Config)) *Analyzer {
+	tb.Helper()
+	config := DefaultConfig()
+	config.Address = "127.0.0.1:0"
+	config.MaxBodyBytes = testBodyBytes
+	config.MaxPacketMessages = testMessages
+	if change != nil {
+		change(&config)
+	}
+	a, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
+}
+
+// started serves until the test ends.
+func started(t *testing.T, change func(*Config)) *Analyzer {
+	t.Helper()
+	a := newAnalyzer(t, change)
+	a.Start()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		if err := a.Stop(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// packetJSON returns a packet with as many messages of alternating levels.
+func packetJSON(id string, messages int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `{"emitter_id":"emitter-1","packet_id":"%s","messages":[`, id)
+	for i := range messages {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"timestamp":1640995200000,"level":"%s","message":"user %d logged in","metadata":{"host":"node-%d","service":"service-%d"}}`,
+			[]string{"INFO", "ERROR"}[i%2], i, i, i%3)
+	}
+	b.WriteString("]}")
+	return b.String()
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a answer) json(t *testing.T) map[string]any {
+	t.Helper()
+	var document map[string]any
+	if err := json.Unmarshal(a.body, &document); err != nil {
+		t.Fatalf("the answer %q is not JSON: %v", a.body, err)
+	}
+	return document
+}
+
+// send makes one request; header has pairs of names and values.
+func send(t *testing.T, a *Analyzer, method, path string, body io.Reader, header ...string) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+a.Addr()+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, content}
+}
+
+func post(t *testing.T, a *Analyzer, body string, header ...string) answer {
+	t.Helper()
+	return send(t, a, "POST", "/ingest", strings.NewReader(body), header...)
+}
+
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func zstandard(t *testing.T, text string) string {
+	t.Helper()
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(encoder.EncodeAll([]byte(text), nil))
+}
+
+func TestConfigNamesWhatCannotBeUsed(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	for key, change := range map[string]func(*Config){
+		"PORT":                     func(c *Config) { c.Port = 70000 },
+		"ANALYZER_ID":              func(c *Config) { c.ID = "" },
+		"PROCESSING_DELAY_MS":      func(c *Config) { c.ProcessingDelay = -1 },
+		"MAX_BODY_BYTES":           func(c *Config) { c.MaxBodyBytes = 0 },
+		"MAX_PACKET_MESSAGES":      func(c *Config) { c.MaxPacketMessages = 0 },
+		"DUPLICATE_WINDOW_PACKETS": func(c *Config) { c.DuplicateWindowPackets = 0 },
+		"DUPLICATE_WINDOW_SEC":     func(c *Config) { c.DuplicateWindow = 0 },
+		"address":                  func(c *Config) { c.Address = "nowhere" },
+	} {
+		config := DefaultConfig()
+		change(&config)
+		if _, err := New(config, Deps{}); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: the error is %v", key, err)
+		}
+	}
+}
+
+func TestNewSaysWhichAddressIsTaken(t *testing.T) {
+	first := started(t, nil)
+	config := DefaultConfig()
+	config.Address = first.Addr()
+	if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), first.Addr()) {
+		t.Errorf("the error is %v", err)
+	}
+}

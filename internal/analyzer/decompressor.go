@@ -1,0 +1,107 @@
+package analyzer
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/problem"
+)
+
+// smallestLargestWindow is what every zstd decoder should accept (RFC 8878).
+const smallestLargestWindow = 8 << 20
+
+var errTooLarge = errors.New("too large")
+
+// decompressor turns a request's body into plain bytes, at most maxBytes of
+// them.
+type decompressor struct {
+	maxBytes int
+	plain    []byte
+	gzip     *gzip.Reader  // made on first use
+	zstd     *zstd.Decoder // made on first use; has no goroutine, so needs no Close
+}
+
+// decoded returns the request's body without its content encoding, or why it
+// cannot. The body is valid until the next call and while the request is.
+func (d *decompressor) decoded(ctx *fasthttp.RequestCtx) ([]byte, *problem.Problem) {
+	body := ctx.Request.Body()
+	var err error
+	switch encoding := bytes.TrimSpace(ctx.Request.Header.ContentEncoding()); {
+	case len(encoding) == 0 || bytes.EqualFold(encoding, []byte("identity")):
+		return body, nil
+	case bytes.EqualFold(encoding, []byte("gzip")):
+		body, err = d.fromGzip(body)
+	case bytes.EqualFold(encoding, []byte("zstd")):
+		body, err = d.fromZstd(body)
+	default:
+		ctx.Response.Header.Set(fasthttp.HeaderAcceptEncoding, "gzip, zstd")
+		return nil, &problem.Problem{
+			Code:   problem.UnsupportedEncoding,
+			Detail: "the Content-Encoding must be gzip, zstd or identity",
+		}
+	}
+	return body, d.problemOf(err)
+}
+
+func (d *decompressor) problemOf(err error) *problem.Problem {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		p := tooLarge(d.maxBytes)
+		return &p
+	default:
+		return &problem.Problem{Code: problem.Malformed, Detail: "the body cannot be decompressed: " + err.Error()}
+	}
+}
+
+func (d *decompressor) fromGzip(body []byte) ([]byte, error) {
+	if d.gzip == nil {
+		d.gzip = new(gzip.Reader)
+	}
+	if err := d.gzip.Reset(bytes.NewReader(body)); err != nil {
+		return nil, err
+	}
+	return d.readAll(d.gzip)
+}
+
+func (d *decompressor) fromZstd(body []byte) ([]byte, error) {
+	if d.zstd == nil {
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(uint64(max(d.maxBytes, smallestLargestWindow))))
+		if err != nil {
+			return nil, err
+		}
+		d.zstd = decoder
+	}
+	if err := d.zstd.Reset(bytes.NewReader(body)); err != nil {
+		return nil, err
+	}
+	return d.readAll(d.zstd)
+}
+
+// readAll reads to the end, but never more than one byte beyond the limit.
+func (d *decompressor) readAll(r io.Reader) ([]byte, error) {
+	plain := d.plain[:0]
+	for {
+		plain = slices.Grow(plain, 512)
+		room := plain[len(plain):min(cap(plain), d.maxBytes+1)]
+		n, err := r.Read(room)
+		plain = plain[:len(plain)+n]
+		d.plain = plain
+		switch {
+		case err == io.EOF:
+			return plain, nil
+		case err != nil:
+			return nil, err
+		case len(plain) > 100*d.maxBytes:
+			return nil, errTooLarge
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package analyzer
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics are those that are not read from the tally.
+type metrics struct {
+	processing     prometheus.Observer
+	single, ndjson prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer, t *tally) *metrics {
+	processing := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "analyzer_processing_seconds",
+		Help:    "How long a packet was processed, the processing delay included.",
+		Buckets: prometheus.ExponentialBuckets(1e-6, 4, 12), // to 4.2 s
+	})
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "analyzer_requests_total",
+		Help: "Requests by their kind: a single packet, or several as NDJSON.",
+	}, []string{"kind"})
+	registerer.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		processing, requests, tallyCollector{t},
+		counterOf("analyzer_packets_total", "Packets processed; duplicates are not among them.", &t.packets),
+		counterOf("analyzer_messages_total", "Messages of the packets processed.", &t.messages),
+		counterOf("analyzer_duplicate_packets_total", "Packets dropped because they were here before.", &t.duplicates),
+	)
+	return &metrics{processing, requests.WithLabelValues("single"), requests.WithLabelValues("ndjson")}
+}
+
+func counterOf(name, help string, counter *atomic.Int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+		func() float64 { return float64(counter.Load()) })
+}
+
+// tallyCollector exposes the counters that have a label.
+type tallyCollector struct{ tally *tally }
+
+var (
+	byLevelMetric = prometheus.NewDesc("analyzer_messages_by_level_total",
+		"Messages processed, by their level's usual name.", []string{"level"}, nil)
+	byServiceMetric = prometheus.NewDesc("analyzer_messages_by_service_total",
+		"Messages processed, by metadata.service; none without one, other beyond the first hundred.", []string{"service"}, nil)
+	refusedMetric = prometheus.NewDesc("analyzer_refused_packets_total",
+		"Packets that will never be taken, by reason.", []string{"reason"}, nil)
+)
+
+// Describe sends the metrics' descriptions.
+func (c tallyCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- byLevelMetric
+	descriptions <- byServiceMetric
+	descriptions <- refusedMetric
+}
+
+// Collect sends the counters as they are now.
+func (c tallyCollector) Collect(metrics chan<- prometheus.Metric) {
+	send := func(metric *prometheus.Desc, count int64, label string) {
+		metrics <- prometheus.MustNewConstMetric(metric, prometheus.CounterValue, float64(count), label)
+	}
+	for level, count := range c.tally.levels() {
+		send(byLevelMetric, count, level)
+	}
+	for _, service := range c.tally.services() {
+		send(byServiceMetric, service.Messages, service.Service)
+	}
+	for reason, count := range c.tally.refusedByCode() {
+		send(refusedMetric, count, reason)
+	}
+}

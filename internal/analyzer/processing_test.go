@@ -1,0 +1,105 @@
+package analyzer
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+// numbered returns a packet of five messages and a function that gives it
+// another id in place.
+func numbered() (body []byte, renumber func(int)) {
+	body = []byte(packetJSON("packet-0000000000", 5))
+	digits := bytes.Index(body, []byte("0000000000"))
+	return body, func(n int) {
+		for i := digits + 9; i >= digits; i-- {
+			body[i] = byte('0' + n%10)
+			n /= 10
+		}
+	}
+}
+
+func TestAPacketCostsNoAllocation(t *testing.T) {
+	a := newAnalyzer(t, func(c *Config) { c.DuplicateWindowPackets = 100 })
+	defer a.Stop(t.Context())
+	body, renumber := numbered()
+	var ctx fasthttp.RequestCtx
+	next := 0
+	take := func() {
+		renumber(next)
+		next++
+		ctx.Request.SetBody(body)
+		a.ingest(&ctx)
+	}
+	for range 1000 {
+		take()
+	}
+	// The pool of workspaces may be emptied at any time.
+	if got := testing.AllocsPerRun(1000, take); got >= 1 {
+		t.Errorf("%v allocations a packet", got)
+	}
+	if got := a.Stats().Packets; got != int64(next) {
+		t.Errorf("%d of %d packets processed: %s", got, next, ctx.Response.Body())
+	}
+}
+
+// BenchmarkPacket is one packet without HTTP.
+func BenchmarkPacket(b *testing.B) {
+	a := newAnalyzer(b, nil)
+	defer a.Stop(b.Context())
+	body, renumber := numbered()
+	w := newWorkspace(testBodyBytes)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		renumber(n)
+		if _, err := a.process(w, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRequest is one request over loopback with as many packets as its
+// name says, the bare client's part included.
+func BenchmarkRequest(b *testing.B) {
+	for _, packets := range []int{1, 16} {
+		b.Run(fmt.Sprint(packets), func(b *testing.B) {
+			a := newAnalyzer(b, nil)
+			a.Start()
+			defer a.Stop(b.Context())
+			conn, err := net.Dial("tcp", a.Addr())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			body, renumber := numbered()
+			answers := bufio.NewReader(conn)
+			var request []byte
+			var answer fasthttp.Response
+			sent := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				request = fmt.Appendf(request[:0], "POST /ingest HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n", packets*(len(body)+1))
+				for range packets {
+					renumber(sent)
+					sent++
+					request = append(append(request, body...), '\n')
+				}
+				if _, err := conn.Write(request); err != nil {
+					b.Fatal(err)
+				}
+				if err := answer.Read(answers); err != nil || answer.StatusCode() != 200 {
+					b.Fatalf("%v %d %s", err, answer.StatusCode(), answer.Body())
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(sent), "µs/packet")
+			if got := a.Stats().Packets; got != int64(sent) {
+				b.Errorf("%d of %d packets processed", got, sent)
+			}
+		})
+	}
+}

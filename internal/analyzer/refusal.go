@@ -1,0 +1,47 @@
+package analyzer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/packet"
+	"logstreamer/internal/problem"
+)
+
+// errCutOff ends the processing of a packet when the analyzer must stop.
+var errCutOff = errors.New("the analyzer is stopping and did not process the packet")
+
+func (a *Analyzer) refuse(ctx *fasthttp.RequestCtx, p problem.Problem) {
+	a.count(p)
+	problem.Write(ctx, p)
+}
+
+// count counts a refused packet, and logs the first one of a kind.
+func (a *Analyzer) count(p problem.Problem) {
+	if a.tally.refuse(p.Code) {
+		a.logger.Warn("refused a packet; further ones are only counted",
+			"code", string(p.Code), "detail", p.Detail, "packet_id", p.PacketID)
+	}
+}
+
+// problemOf turns an error of process into what the sender is told.
+func problemOf(err error, body []byte) problem.Problem {
+	var refusal *packet.Refusal
+	if errors.As(err, &refusal) {
+		return problem.Problem{
+			Code:     problem.Code(refusal.Code),
+			Detail:   refusal.Detail,
+			PacketID: string(refusal.PacketID.AppendDecoded(nil, body)),
+		}
+	}
+	return problem.Problem{Code: problem.Draining, Detail: err.Error(), RetryAfter: 1}
+}
+
+func tooLarge(maxBodyBytes int) problem.Problem {
+	return problem.Problem{
+		Code:   problem.TooLarge,
+		Detail: fmt.Sprintf("the body has more than %d bytes when decompressed", maxBodyBytes),
+	}
+}

@@ -1,0 +1,142 @@
+package analyzer
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"logstreamer/internal/problem"
+)
+
+const (
+	typeJSON   = "application/json"
+	typeNDJSON = "application/x-ndjson"
+)
+
+// What a client may take up. Senders close idle connections sooner.
+const (
+	maxConnections = 1024
+	maxHeaderBytes = 16 << 10
+	readTimeout    = 30 * time.Second
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+)
+
+func (a *Analyzer) newServer() *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:                      a.newHandler(),
+		ErrorHandler:                 a.unreadable,
+		ConnState:                    a.connections.changed,
+		Logger:                       slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
+		Concurrency:                  maxConnections,
+		ReadBufferSize:               maxHeaderBytes,
+		MaxRequestBodySize:           a.config.MaxBodyBytes,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		CloseOnShutdown:              true,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		SecureErrorLogMessage:        true,
+	}
+}
+
+func (a *Analyzer) newHandler() fasthttp.RequestHandler {
+	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))
+	return func(ctx *fasthttp.RequestCtx) {
+		switch string(ctx.Path()) {
+		case "/ingest":
+			if ctx.IsPost() {
+				a.ingest(ctx)
+				return
+			}
+			refuseMethod(ctx, "POST")
+		case "/health":
+			reading(ctx, a.health)
+		case "/stats":
+			reading(ctx, a.stats)
+		case "/metrics":
+			reading(ctx, metrics)
+		default:
+			problem.Write(ctx, problem.Problem{
+				Code:   problem.NotFound,
+				Detail: "an analyzer has /ingest, /health, /stats and /metrics",
+			})
+		}
+	}
+}
+
+// reading lets GET and HEAD through.
+func reading(ctx *fasthttp.RequestCtx, handler fasthttp.RequestHandler) {
+	if ctx.IsGet() || ctx.IsHead() {
+		handler(ctx)
+		return
+	}
+	refuseMethod(ctx, "GET, HEAD")
+}
+
+func refuseMethod(ctx *fasthttp.RequestCtx, allowed string) {
+	ctx.Response.Header.Set(fasthttp.HeaderAllow, allowed)
+	problem.Write(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "allowed here: " + allowed})
+}
+
+// health answers probes. It also tells senders that several packets may come
+// in one request.
+func (a *Analyzer) health(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Header.Set("Accept-Post", typeNDJSON)
+	status, word := http.StatusOK, "healthy"
+	if a.stopping.Load() {
+		status, word = http.StatusServiceUnavailable, "stopping"
+	}
+	writeJSON(ctx, status, struct {
+		Status   string `json:"status"`
+		Analyzer string `json:"analyzer"`
+	}{word, a.config.ID})
+}
+
+func (a *Analyzer) stats(ctx *fasthttp.RequestCtx) {
+	writeJSON(ctx, http.StatusOK, a.Stats())
+}
+
+func writeJSON(ctx *fasthttp.RequestCtx, status int, document any) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		ctx.Error("the answer cannot be encoded", http.StatusInternalServerError)
+		return
+	}
+	ctx.Response.SetBodyRaw(body)
+	ctx.Response.SetStatusCode(status)
+	ctx.Response.Header.SetContentType(typeJSON)
+}
+
+// unreadable answers a request of which no packet could be read. Only one that
+// is known to be too large counts as a refused packet: for the others it is
+// not known what they were.
+func (a *Analyzer) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	var timeout net.Error
+	var header *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		a.refuse(ctx, tooLarge(a.config.MaxBodyBytes))
+	case errors.As(err, &header):
+		problem.Write(ctx, problem.Problem{
+			Code:   problem.TooLarge,
+			Status: http.StatusRequestHeaderFieldsTooLarge,
+			Detail: "the request's header is too large",
+		})
+	case errors.As(err, &timeout) && timeout.Timeout():
+		problem.Write(ctx, problem.Problem{
+			Code:   problem.SlowRequest,
+			Detail: "the whole request must be here within " + readTimeout.String(),
+		})
+	default:
+		problem.Write(ctx, problem.Problem{Code: problem.Malformed, Detail: "the HTTP request cannot be read"})
+	}
+}

@@ -1,0 +1,223 @@
+package analyzer
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/valyala/fasthttp"
+)
+
+func TestHealthAdvertisesSeveralPacketsARequest(t *testing.T) {
+	a := started(t, nil)
+
+	got := send(t, a, "GET", "/health", nil)
+
+	if want := `{"status":"healthy","analyzer":"analyzer-1"}`; got.status != 200 || string(got.body) != want {
+		t.Errorf("%d %s, want %s", got.status, got.body, want)
+	}
+	if got.header.Get("Accept-Post") != "application/x-ndjson" {
+		t.Errorf("Accept-Post is %q", got.header.Get("Accept-Post"))
+	}
+}
+
+func TestStatsAndMetricsTellTheSame(t *testing.T) {
+	a := started(t, nil)
+	post(t, a, packetJSON("p-1", 3))
+	post(t, a, packetJSON("p-1", 3))
+	post(t, a, "broken")
+	post(t, a, packetJSON("p-2", 1), "Content-Type", "application/x-ndjson")
+
+	var stats Stats
+	if err := json.Unmarshal(send(t, a, "GET", "/stats", nil).body, &stats); err != nil {
+		t.Fatal(err)
+	}
+	if stats.Analyzer != "analyzer-1" || stats.Packets != 2 || stats.Messages != 4 || stats.Duplicates != 1 || stats.Refused["malformed"] != 1 {
+		t.Errorf("stats %+v", stats)
+	}
+	metrics := string(send(t, a, "GET", "/metrics", nil).body)
+	for _, line := range []string{
+		"analyzer_packets_total 2",
+		"analyzer_messages_total 4",
+		"analyzer_duplicate_packets_total 1",
+		`analyzer_messages_by_level_total{level="INFO"} 3`,
+		`analyzer_messages_by_level_total{level="UNKNOWN"} 0`,
+		`analyzer_messages_by_service_total{service="service-0"} 2`,
+		`analyzer_refused_packets_total{reason="malformed"} 1`,
+		`analyzer_refused_packets_total{reason="too_large"} 0`,
+		`analyzer_requests_total{kind="single"} 3`,
+		`analyzer_requests_total{kind="ndjson"} 1`,
+		"analyzer_processing_seconds_count 2",
+		"go_goroutines ",
+		"process_cpu_seconds_total ",
+	} {
+		if !strings.Contains(metrics, "\n"+line) {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(metrics)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v %v", problems, err)
+	}
+}
+
+// exchange writes raw bytes and returns the first answer's status.
+func exchange(t *testing.T, a *Analyzer, request string) (status int, body string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", a.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.(*net.TCPConn).CloseWrite()
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(content)
+}
+
+func TestBrokenHTTPIsRefused(t *testing.T) {
+	a := started(t, nil)
+	for name, c := range map[string]struct {
+		request string
+		status  int
+		code    string
+	}{
+		"not HTTP":     {"\x16\x03\x01\x02\x00\r\n\r\n", 400, "malformed"},
+		"large header": {"POST /ingest HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", maxHeaderBytes) + "\r\n\r\n", 431, "too_large"},
+		"body cut off": {"POST /ingest HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{", 400, "malformed"},
+		"huge length":  {"POST /ingest HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n{", 413, "too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, body := exchange(t, a, c.request)
+			if status != c.status || !strings.Contains(body, `"code":"`+c.code+`"`) {
+				t.Errorf("%d %s, want %d %s", status, body, c.status, c.code)
+			}
+		})
+	}
+}
+
+func TestASlowRequestIsToldSo(t *testing.T) {
+	a := newAnalyzer(t, nil)
+	defer a.Stop(t.Context())
+	var ctx fasthttp.RequestCtx
+
+	a.unreadable(&ctx, &net.OpError{Err: context.DeadlineExceeded})
+
+	if ctx.Response.StatusCode() != 408 || !strings.Contains(string(ctx.Response.Body()), "slow_request") {
+		t.Errorf("%d %s", ctx.Response.StatusCode(), ctx.Response.Body())
+	}
+}
+
+func TestStopWaitsForThePacketThatIsProcessed(t *testing.T) {
+	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = 300 * time.Millisecond })
+	a.Start()
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		if got := post(t, a, packetJSON("p", 1)); got.status != 200 {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	})
+	arrived(t, a, "p")
+
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	sending.Wait()
+	if got := a.Stats().Packets; got != 1 {
+		t.Errorf("%d packets processed, want 1", got)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Errorf("stopped again: %v", err)
+	}
+}
+
+func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
+	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = maxProcessingDelay })
+	a.Start()
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		response, err := http.Post("http://"+a.Addr()+"/ingest", "", strings.NewReader(packetJSON("p", 1)))
+		if err == nil {
+			response.Body.Close()
+			t.Errorf("the sender got %d", response.StatusCode)
+		}
+	})
+	arrived(t, a, "p")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+
+	if err := a.Stop(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	sending.Wait()
+	if got := a.Stats().Packets; got != 0 {
+		t.Errorf("%d packets processed, want 0", got)
+	}
+}
+
+// arrived returns when the packet is being processed, and shows that it is not
+// taken a second time then.
+func arrived(t *testing.T, a *Analyzer, id string) {
+	t.Helper()
+	for range time.Tick(time.Millisecond) {
+		if a.windowLen() > 0 {
+			break
+		}
+	}
+	if got := post(t, a, packetJSON(id, 1)); got.json(t)["duplicate"] != true {
+		t.Errorf("the packet was taken twice: %s", got.body)
+	}
+}
+
+func (a *Analyzer) windowLen() int {
+	a.window.mu.Lock()
+	defer a.window.mu.Unlock()
+	return len(a.window.known)
+}
+
+func TestStopWithoutStartFreesTheAddress(t *testing.T) {
+	a := newAnalyzer(t, nil)
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	a.Start()
+	listener, err := net.Listen("tcp", a.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+}
+
+func TestEachPacketIsDelayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = 20 * time.Millisecond })
+		defer a.Stop(t.Context())
+		var ctx fasthttp.RequestCtx
+		ctx.Request.Header.SetContentType(typeNDJSON)
+		ctx.Request.SetBodyString(packetJSON("p-1", 1) + "\n" + packetJSON("p-2", 1) + "\n" + packetJSON("p-2", 1))
+		begin := time.Now()
+
+		a.ingest(&ctx)
+
+		if took := time.Since(begin); took != 40*time.Millisecond {
+			t.Errorf("two packets and a duplicate took %v, want 40ms", took)
+		}
+	})
+}

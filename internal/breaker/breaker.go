@@ -1,0 +1,273 @@
+// Package breaker decides whether one analyzer is sent packets, from what
+// became of the sends and probes before. It is a state machine without a clock,
+// a goroutine or any input or output: callers report results with the time at
+// which they came.
+//
+//	          too many failures                 a probe answers, not before NextTrial
+//	closed ─────────────────────▶ open ──────────────────────────────────────▶ half-open
+//	   ▲                            ▲                                           │   │
+//	   │                            └───────────────── any failure ─────────────┘   │
+//	   └─────────────────────── Config.Trials sends succeed ────────────────────────┘
+//
+// It is promised that every change of state is returned to exactly one caller,
+// so that it can be logged and counted once; that memory is constant; and that
+// State and Closed never wait.
+//
+// What counts against an analyzer is for the caller to say: an answer such as
+// 400 or 429 is no Failure, nor is an emitter that went away.
+package breaker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// State says what an analyzer may be sent.
+type State int32
+
+// The states.
+const (
+	Closed   State = iota // everything
+	HalfOpen              // a few trials
+	Open                  // nothing but probes
+)
+
+// String returns closed, half_open or open, as metrics name them.
+func (s State) String() string {
+	switch s {
+	case Closed:
+		return "closed"
+	case HalfOpen:
+		return "half_open"
+	default:
+		return "open"
+	}
+}
+
+// Transition is a change of state.
+type Transition struct {
+	From, To State
+	Cause    Cause
+	// NextTrial is the earliest moment for a probe when To is Open.
+	NextTrial time.Time
+}
+
+// Cause is why a state changed, in words for a log.
+type Cause string
+
+// The causes.
+const (
+	FailuresInARow Cause = "too many failures in a row"
+	FailureRatio   Cause = "too many of the latest sends failed"
+	TrialFailed    Cause = "a failure while half-open"
+	Tripped        Cause = "it did not answer at the start"
+	ProbeAnswered  Cause = "a probe was answered"
+	TrialsPassed   Cause = "the trials succeeded"
+)
+
+// Breaker watches one analyzer. All methods may be called concurrently. The
+// times given to them should come from one clock; slightly out of order is fine.
+type Breaker struct {
+	config Config
+	state  atomic.Int32 // a State; written under mu
+
+	mu sync.Mutex // guards what follows
+
+	// A send that succeeds ends both rows of failures; a probe that succeeds
+	// ends only the row of probes, because an analyzer may answer its probes
+	// and yet take no packet.
+	failedSends, failedProbes int
+	recent                    window
+
+	trials, passed int // while half-open: begun, and succeeded
+
+	pause     time.Duration // of the latest opening, before jitter; 0 when none is remembered
+	wait      time.Duration // before the next probe, before jitter
+	nextTrial time.Time
+	closedAt  time.Time
+}
+
+// New returns a closed breaker. The configuration must be valid.
+func New(c Config) *Breaker {
+	return &Breaker{config: c, recent: newWindow(c.RatioWindow)}
+}
+
+// State returns the present state, without waiting.
+func (b *Breaker) State() State { return State(b.state.Load()) }
+
+// Closed says whether the analyzer may be sent everything, without waiting.
+func (b *Breaker) Closed() bool { return b.State() == Closed }
+
+// NextTrial returns the earliest moment for the next probe while open, and the
+// zero time otherwise.
+func (b *Breaker) NextTrial() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.State() != Open {
+		return time.Time{}
+	}
+	return b.nextTrial
+}
+
+// Success reports that a send succeeded. While open it changes nothing: it
+// began before.
+func (b *Breaker) Success(now time.Time) (Transition, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch b.State() {
+	case Closed:
+		b.failedSends, b.failedProbes = 0, 0
+		b.recent.add(now, false)
+	case HalfOpen:
+		if b.passed++; b.passed >= b.config.Trials {
+			return b.close(now), true
+		}
+	}
+	return Transition{}, false
+}
+
+// Failure reports that a send failed. While open it changes nothing: it began
+// before.
+func (b *Breaker) Failure(now time.Time) (Transition, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch b.State() {
+	case Closed:
+		b.failedSends++
+		b.recent.add(now, true)
+		return b.judge(now)
+	case HalfOpen:
+		return b.open(now, TrialFailed), true
+	}
+	return Transition{}, false
+}
+
+// ProbeSucceeded reports that the analyzer answered a probe. While open that
+// begins the trials, unless it comes before NextTrial.
+func (b *Breaker) ProbeSucceeded(now time.Time) (Transition, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failedProbes = 0
+	if b.State() != Open || now.Before(b.nextTrial) {
+		return Transition{}, false
+	}
+	return b.halfOpen(), true
+}
+
+// ProbeFailed reports that the analyzer did not answer a probe. While open that
+// puts NextTrial off, unless the probe came before it.
+func (b *Breaker) ProbeFailed(now time.Time) (Transition, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch b.State() {
+	case Closed:
+		b.failedProbes++
+		return b.judge(now)
+	case HalfOpen:
+		return b.open(now, TrialFailed), true
+	}
+	if !now.Before(b.nextTrial) {
+		b.wait = min(2*b.wait, b.config.LongestProbePause)
+		b.nextTrial = now.Add(b.config.jittered(b.wait))
+	}
+	return Transition{}, false
+}
+
+// Trip opens the breaker at once, for an analyzer that does not answer its
+// first probe. It does nothing when it is open.
+func (b *Breaker) Trip(now time.Time) (Transition, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.State() == Open {
+		return Transition{}, false
+	}
+	return b.open(now, Tripped), true
+}
+
+// AllowTrial says whether a send may begin: always while closed, never while
+// open, and Config.Trials times while half-open. A send that was allowed ends
+// with Success, Failure or Abandon.
+func (b *Breaker) AllowTrial() bool {
+	if b.Closed() {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch b.State() {
+	case Closed:
+		return true
+	case HalfOpen:
+		if b.trials < b.config.Trials {
+			b.trials++
+			return true
+		}
+	}
+	return false
+}
+
+// TrialsLeft returns how many sends AllowTrial would allow now while half-open;
+// it is 0 otherwise.
+func (b *Breaker) TrialsLeft() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.State() != HalfOpen {
+		return 0
+	}
+	return b.config.Trials - b.trials
+}
+
+// Abandon gives back what AllowTrial allowed, for a send that said nothing
+// about the analyzer: it was never begun, or was answered "not now".
+func (b *Breaker) Abandon() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.State() == HalfOpen && b.trials > b.passed {
+		b.trials--
+	}
+}
+
+// judge opens a closed breaker when a failure was one too many.
+func (b *Breaker) judge(now time.Time) (Transition, bool) {
+	if b.failedSends+b.failedProbes >= b.config.MaxFailures {
+		return b.open(now, FailuresInARow), true
+	}
+	recent := b.recent.within(now)
+	if recent.sends >= b.config.RatioMinimum && float64(recent.failed) >= b.config.FailureRatio*float64(recent.sends) {
+		return b.open(now, FailureRatio), true
+	}
+	return Transition{}, false
+}
+
+// open begins a pause: twice the one before, unless the breaker was closed
+// for so long that it is forgotten.
+func (b *Breaker) open(now time.Time, cause Cause) Transition {
+	if b.Closed() && now.Sub(b.closedAt) > b.config.Memory {
+		b.pause = 0
+	}
+	b.pause = max(b.config.FirstPause, min(2*b.pause, b.config.LongestPause))
+	b.wait = b.pause
+	b.nextTrial = now.Add(b.config.jittered(b.wait))
+	return b.change(Open, cause)
+}
+
+func (b *Breaker) halfOpen() Transition {
+	b.trials, b.passed = 0, 0
+	return b.change(HalfOpen, ProbeAnswered)
+}
+
+func (b *Breaker) close(now time.Time) Transition {
+	b.closedAt = now
+	b.failedSends, b.failedProbes = 0, 0
+	b.recent.clear()
+	return b.change(Closed, TrialsPassed)
+}
+
+func (b *Breaker) change(to State, cause Cause) Transition {
+	transition := Transition{From: b.State(), To: to, Cause: cause}
+	if to == Open {
+		transition.NextTrial = b.nextTrial
+	}
+	b.state.Store(int32(to))
+	return transition
+}

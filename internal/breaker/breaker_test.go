@@ -1,0 +1,381 @@
+package breaker
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var start = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// steady is the default configuration without jitter.
+func steady() Config {
+	c := DefaultConfig()
+	c.Random = func() float64 { return 0.5 }
+	return c
+}
+
+// play makes the calls of a script, words apart by blanks: s and f for a send
+// that succeeded or failed, p and q for a probe, t for Trip, +1s to let time
+// pass, and >open, >half_open, >closed for the change that the call before must
+// have returned. All other calls must return none. It returns the time reached.
+func play(t *testing.T, b *Breaker, now time.Time, script string) time.Time {
+	t.Helper()
+	calls := map[string]func(time.Time) (Transition, bool){
+		"s": b.Success, "f": b.Failure, "p": b.ProbeSucceeded, "q": b.ProbeFailed, "t": b.Trip,
+	}
+	words := strings.Fields(script)
+	for i, word := range words {
+		if strings.HasPrefix(word, ">") {
+			continue
+		}
+		if pause, found := strings.CutPrefix(word, "+"); found {
+			d, err := time.ParseDuration(pause)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(d)
+			continue
+		}
+		want := ""
+		if i+1 < len(words) {
+			want, _ = strings.CutPrefix(words[i+1], ">")
+			if want == words[i+1] {
+				want = ""
+			}
+		}
+		from := b.State()
+		transition, changed := calls[word](now)
+		switch got := transition.To.String(); {
+		case changed != (want != "") || changed && got != want:
+			t.Fatalf("call %d (%q) of %q: changed %v to %s, want %q", i, word, script, changed, got, want)
+		case changed && (transition.From != from || transition.To != b.State() || transition.Cause == ""):
+			t.Fatalf("call %d (%q) of %q: %+v, but the state went from %s to %s", i, word, script, transition, from, b.State())
+		case changed && !transition.NextTrial.Equal(b.NextTrial()):
+			t.Fatalf("call %d (%q) of %q: next trial %v in the transition, %v in the breaker", i, word, script, transition.NextTrial, b.NextTrial())
+		}
+	}
+	return now
+}
+
+func TestSequences(t *testing.T) {
+	for _, c := range []struct{ name, script string }{
+		{"five sends in a row", "f f f f f >open"},
+		{"a send that succeeds ends the row", "f f f f s f f f f f >open"},
+		{"five probes in a row", "q q q q q >open"},
+		{"a probe that succeeds ends the row of probes", "q q q q p q q q q q >open"},
+		{"probes and sends add up", "f q f q f >open"},
+		{"a send that succeeds ends both rows", "f q f q s f q f q f >open"},
+		{"answered probes do not excuse failed sends", "f p f p f p f p f >open"},
+		{"an answered probe leaves failed sends", "f f q q p q q q >open"},
+		{"failures spread over hours are still in a row", "f +1h f +1h f +1h f +1h f >open"},
+		{"late results change nothing while open", "f f f f f >open s s s s f f f"},
+		{"a probe before its time changes nothing", "t >open +999ms p +1ms p >half_open"},
+		{"sends do not end a pause", "t >open +2s s s s s p >half_open"},
+		{"three trials close", "t >open +1s p >half_open s s s >closed"},
+		{"answered probes are no trials", "t >open +1s p >half_open p p p p s s s >closed"},
+		{"one failed trial opens", "t >open +1s p >half_open s s f >open"},
+		{"a failed probe while half-open opens", "t >open +1s p >half_open q >open"},
+		{"a trip while half-open opens", "t >open +1s p >half_open t >open"},
+		{"trials begin anew", "t >open +1s p >half_open s s f >open +2s p >half_open s s s >closed"},
+		{"no failure is left after closing", "f f f f q >open +1s p >half_open s s s >closed f f f f q >open"},
+		{"a second trip changes nothing", "t >open t +2s t p >half_open"},
+	} {
+		t.Run(c.name, func(t *testing.T) { play(t, New(steady()), start, c.script) })
+	}
+}
+
+func TestFailureRatio(t *testing.T) {
+	for _, c := range []struct{ name, script string }{
+		{"half of twenty", strings.Repeat("s f ", 9) + "s f >open"},
+		{"too few sends", strings.Repeat("s f ", 9) + "f p"},
+		{"a little less than half", strings.Repeat("s f ", 9) + "s s " + strings.Repeat("f s ", 20)},
+		{"what is long ago does not count", strings.Repeat("s f ", 9) + "+11s " + strings.Repeat("s f ", 9) + "s f >open"},
+		{"slowly, within the window", strings.Repeat("s f +900ms ", 9) + "s f >open"},
+		{"too slowly", strings.Repeat("s f +1200ms ", 40)},
+		{"nothing of before counts after closing", strings.Repeat("s f ", 9) + "t >open +1s p >half_open s s s >closed s f"},
+	} {
+		t.Run(c.name, func(t *testing.T) { play(t, New(steady()), start, c.script) })
+	}
+}
+
+func TestCauses(t *testing.T) {
+	b := New(steady())
+	var causes []Cause
+	now := start
+	report := func(call func(time.Time) (Transition, bool)) {
+		if transition, changed := call(now); changed {
+			causes = append(causes, transition.Cause)
+		}
+		now = now.Add(b.NextTrial().Sub(now) * time.Duration(b.State()/Open))
+	}
+	report(b.Trip)
+	report(b.ProbeSucceeded)
+	report(b.Failure)
+	report(b.ProbeSucceeded)
+	for range 3 {
+		report(b.Success)
+	}
+	for range 5 {
+		report(b.Failure)
+	}
+	report(b.ProbeSucceeded)
+	for range 3 {
+		report(b.Success)
+	}
+	for range 10 {
+		report(b.Success)
+		report(b.Failure)
+	}
+	want := []Cause{
+		Tripped, ProbeAnswered, TrialFailed, ProbeAnswered, TrialsPassed,
+		FailuresInARow, ProbeAnswered, TrialsPassed, FailureRatio,
+	}
+	if len(causes) != len(want) {
+		t.Fatalf("causes %q, want %q", causes, want)
+	}
+	for i := range want {
+		if causes[i] != want[i] {
+			t.Fatalf("causes %q, want %q", causes, want)
+		}
+	}
+}
+
+// pauseOf returns how long the breaker waits from now.
+func pauseOf(b *Breaker, now time.Time) time.Duration { return b.NextTrial().Sub(now) }
+
+func TestFlappingDoublesThePause(t *testing.T) {
+	b, now := New(steady()), start
+	want := time.Second
+	for range 12 {
+		now = play(t, b, now, "f f f f f >open")
+		if got := pauseOf(b, now); got != want {
+			t.Fatalf("pause %v, want %v", got, want)
+		}
+		now = play(t, b, b.NextTrial(), "p >half_open s s s >closed +9m")
+		want = min(2*want, 5*time.Minute)
+	}
+	now = play(t, b, now, "+1m f f f f f >open")
+	if got := pauseOf(b, now); got != 5*time.Minute {
+		t.Errorf("pause %v after being closed for exactly what is remembered, want 5m", got)
+	}
+	now = play(t, b, b.NextTrial(), "p >half_open s s s >closed +10m1s f f f f f >open")
+	if got := pauseOf(b, now); got != time.Second {
+		t.Errorf("pause %v after being closed for longer than is remembered, want 1s", got)
+	}
+}
+
+func TestFailedTrialsDoubleThePauseHoweverLongItWasOpen(t *testing.T) {
+	b := New(steady())
+	now := play(t, b, start, "t >open +1h p >half_open +1h f >open")
+	if got := pauseOf(b, now); got != 2*time.Second {
+		t.Errorf("pause %v, want 2s", got)
+	}
+}
+
+func TestFailedProbesPutTheNextOff(t *testing.T) {
+	b := New(steady())
+	now := play(t, b, start, "t >open")
+	for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30} {
+		if got := pauseOf(b, now); got != want*time.Second {
+			t.Fatalf("pause %v, want %v", got, want*time.Second)
+		}
+		next := b.NextTrial()
+		play(t, b, next.Add(-1), "q")
+		if !b.NextTrial().Equal(next) {
+			t.Fatal("a failed probe before its time puts the next one off")
+		}
+		now = play(t, b, next, "q")
+	}
+	now = play(t, b, b.NextTrial(), "p >half_open f >open")
+	if got := pauseOf(b, now); got != 2*time.Second {
+		t.Errorf("pause %v after a second opening, want 2s: failed probes must not double it", got)
+	}
+}
+
+func TestShortProbePauseAfterALongOne(t *testing.T) {
+	c := steady()
+	c.FirstPause, c.LongestProbePause = 4*time.Minute, 200*time.Millisecond
+	b := New(c)
+	now := play(t, b, start, "t >open +4m q")
+	if got := pauseOf(b, now); got != 200*time.Millisecond {
+		t.Errorf("pause %v, want 200ms", got)
+	}
+}
+
+func TestJitter(t *testing.T) {
+	for _, c := range []struct {
+		random float64
+		want   time.Duration
+	}{{0, 800 * time.Millisecond}, {0.5, time.Second}, {0.75, 1100 * time.Millisecond}} {
+		config := steady()
+		config.Random = func() float64 { return c.random }
+		b := New(config)
+		now := play(t, b, start, "t >open")
+		if got := pauseOf(b, now); got != c.want {
+			t.Errorf("pause %v with %v, want %v", got, c.random, c.want)
+		}
+	}
+	config := steady()
+	config.Random = nil
+	seen := map[time.Duration]bool{}
+	for range 50 {
+		b := New(config)
+		now := play(t, b, start, "t >open")
+		pause := pauseOf(b, now)
+		if seen[pause] = true; pause < 800*time.Millisecond || pause > 1200*time.Millisecond {
+			t.Errorf("pause %v is out of the range of the jitter", pause)
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("%d different pauses of 50", len(seen))
+	}
+}
+
+func TestTrials(t *testing.T) {
+	b := New(steady())
+	expect := func(when string, allowed bool, left int) {
+		t.Helper()
+		if got := b.TrialsLeft(); got != left {
+			t.Errorf("%s: %d trials left, want %d", when, got, left)
+		}
+		if got := b.AllowTrial(); got != allowed {
+			t.Errorf("%s: allowed %v, want %v", when, got, allowed)
+		}
+	}
+	expect("closed", true, 0)
+	now := play(t, b, start, "t >open")
+	expect("open", false, 0)
+	now = play(t, b, now, "+1s p >half_open")
+	expect("half-open", true, 3)
+	expect("one begun", true, 2)
+	expect("two begun", true, 1)
+	expect("all begun", false, 0)
+	b.Abandon()
+	expect("one abandoned", true, 1)
+	play(t, b, now, "s s")
+	b.Abandon()
+	b.Abandon()
+	expect("two passed, one abandoned", true, 1)
+	play(t, b, now, "s >closed")
+	b.Abandon()
+	expect("closed again", true, 0)
+}
+
+func TestStateNames(t *testing.T) {
+	if got := Closed.String() + " " + HalfOpen.String() + " " + Open.String(); got != "closed half_open open" {
+		t.Error(got)
+	}
+	b := New(steady())
+	if b.State() != Closed || !b.Closed() || !b.NextTrial().IsZero() {
+		t.Error("a new breaker is not closed")
+	}
+}
+
+// TestEachEdgeIsSeenOnce lets many goroutines report at once: what one caller
+// was told must fit together with what all others were told.
+func TestEachEdgeIsSeenOnce(t *testing.T) {
+	const goroutines, calls = 8, 2000
+	c := steady()
+	c.FirstPause, c.LongestPause, c.LongestProbePause = 1, 1, 1
+	b := New(c)
+	var clock atomic.Int64
+	var edges [3][3]atomic.Int64
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range calls {
+				now := start.Add(time.Duration(clock.Add(10)))
+				report := []func(time.Time) (Transition, bool){b.Success, b.Failure, b.ProbeSucceeded, b.ProbeFailed, b.Trip}
+				kind := (i/20 + g) % 5
+				if transition, changed := report[kind](now); changed {
+					edges[transition.From][transition.To].Add(1)
+				}
+				if b.AllowTrial() && b.TrialsLeft() < 0 {
+					t.Error("more trials were allowed than there are")
+				}
+				b.Abandon()
+				b.NextTrial()
+			}
+		})
+	}
+	wg.Wait()
+	count := func(from, to State) int64 { return edges[from][to].Load() }
+	for _, state := range []State{Closed, HalfOpen, Open} {
+		in, out := int64(0), int64(0)
+		for _, other := range []State{Closed, HalfOpen, Open} {
+			in += count(other, state)
+			out += count(state, other)
+		}
+		if state == Closed {
+			in++ // where it began
+		}
+		if state == b.State() {
+			out++ // where it is
+		}
+		if in != out {
+			t.Errorf("%s was entered %d times and left %d times", state, in, out)
+		}
+	}
+	if count(Closed, Open) == 0 || count(Open, HalfOpen) == 0 || count(HalfOpen, Open) == 0 {
+		t.Error("not all edges were tried")
+	}
+	if count(Open, Closed)+count(Closed, HalfOpen)+count(Closed, Closed)+count(Open, Open)+count(HalfOpen, HalfOpen) != 0 {
+		t.Error("an impossible edge was seen")
+	}
+}
+
+// TestOneOfManyOpens: of many failures at once exactly one is told that it
+// opened the breaker.
+func TestOneOfManyOpens(t *testing.T) {
+	for range 50 {
+		b := New(steady())
+		var opened atomic.Int64
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if _, changed := b.Failure(start); changed {
+					opened.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if opened.Load() != 1 {
+			t.Fatalf("%d callers opened it", opened.Load())
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	for name, spoil := range map[string]func(*Config){
+		"MaxFailures":       func(c *Config) { c.MaxFailures = 0 },
+		"FailureRatio":      func(c *Config) { c.FailureRatio = 1.5 },
+		"RatioMinimum":      func(c *Config) { c.RatioMinimum = 0 },
+		"RatioWindow":       func(c *Config) { c.RatioWindow = 9 },
+		"Trials":            func(c *Config) { c.Trials = -1 },
+		"FirstPause":        func(c *Config) { c.FirstPause = 0 },
+		"LongestPause":      func(c *Config) { c.LongestPause = time.Millisecond },
+		"LongestProbePause": func(c *Config) { c.LongestProbePause = 0 },
+		"Memory":            func(c *Config) { c.Memory = -1 },
+	} {
+		c := DefaultConfig()
+		spoil(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), name+" is ") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s spoiled: error %v", name, err)
+		}
+	}
+}
+
+func BenchmarkSuccess(b *testing.B) {
+	breaker, now := New(DefaultConfig()), start
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(time.Microsecond)
+		breaker.Success(now)
+	}
+}

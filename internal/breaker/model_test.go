@@ -1,0 +1,193 @@
+package breaker
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// model is the state machine in its slowest form: it remembers every call and
+// looks through all of them each time. Every step of its time is longer than
+// the window of the failure ratio, so that only calls of the same moment count
+// together.
+type model struct {
+	config    Config
+	state     State
+	calls     []call // since it was last closed
+	openings  int    // that are remembered
+	closedAt  time.Time
+	nextTrial time.Time
+	probes    int // failed since it opened
+	pause     time.Duration
+	passed    int
+}
+
+type call struct {
+	kind string
+	at   time.Time
+}
+
+func (m *model) report(kind string, now time.Time) {
+	before := m.state
+	switch {
+	case kind == "trip":
+		if m.state != Open {
+			m.open(now)
+		}
+	case m.state == Closed:
+		m.calls = append(m.calls, call{kind, now})
+		failure := kind == "failure" || kind == "probe failed"
+		if failure && (m.inARow() >= m.config.MaxFailures || m.tooMany(now)) {
+			m.open(now)
+		}
+	case m.state == HalfOpen:
+		m.trial(kind, now)
+	case !now.Before(m.nextTrial) && kind == "probe succeeded":
+		m.state, m.passed = HalfOpen, 0
+	case !now.Before(m.nextTrial) && kind == "probe failed":
+		m.probes++
+		wait := m.pause
+		for range m.probes {
+			wait = min(2*wait, m.config.LongestProbePause)
+		}
+		m.nextTrial = now.Add(wait)
+	}
+	if before != Closed && m.state == Closed {
+		m.calls, m.closedAt = nil, now
+	}
+}
+
+func (m *model) trial(kind string, now time.Time) {
+	switch kind {
+	case "failure", "probe failed":
+		m.open(now)
+	case "success":
+		if m.passed++; m.passed == m.config.Trials {
+			m.state = Closed
+		}
+	}
+}
+
+// inARow counts failed sends after the last success, and failed probes after
+// the last success of any kind.
+func (m *model) inARow() int {
+	row, probes := 0, true
+	for _, c := range slices.Backward(m.calls) {
+		switch {
+		case c.kind == "success":
+			return row
+		case c.kind == "probe succeeded":
+			probes = false
+		case c.kind == "failure", c.kind == "probe failed" && probes:
+			row++
+		}
+	}
+	return row
+}
+
+func (m *model) tooMany(now time.Time) bool {
+	sends, failed := 0, 0
+	for _, c := range m.calls {
+		if c.at.Equal(now) && c.kind == "success" {
+			sends++
+		}
+		if c.at.Equal(now) && c.kind == "failure" {
+			sends++
+			failed++
+		}
+	}
+	return sends >= m.config.RatioMinimum && float64(failed)/float64(sends) >= m.config.FailureRatio
+}
+
+func (m *model) open(now time.Time) {
+	if m.state == Closed && now.Sub(m.closedAt) > m.config.Memory {
+		m.openings = 0
+	}
+	m.pause = m.config.FirstPause
+	for range m.openings {
+		m.pause = min(2*m.pause, m.config.LongestPause)
+	}
+	m.openings++
+	m.state, m.probes, m.nextTrial = Open, 0, now.Add(m.pause)
+}
+
+func TestAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := steady()
+		c.MaxFailures = rapid.IntRange(1, 6).Draw(t, "max failures")
+		c.RatioMinimum = rapid.IntRange(1, 8).Draw(t, "ratio minimum")
+		c.FailureRatio = rapid.SampledFrom([]float64{0.25, 0.5, 0.75, 1}).Draw(t, "ratio")
+		c.RatioWindow = time.Millisecond
+		c.Trials = rapid.IntRange(1, 4).Draw(t, "trials")
+		c.LongestPause, c.LongestProbePause, c.Memory = 20*time.Second, 5*time.Second, time.Minute
+		b, m, now := New(c), &model{config: c}, start
+		calls := map[string]func(time.Time) (Transition, bool){
+			"success": b.Success, "failure": b.Failure, "trip": b.Trip,
+			"probe succeeded": b.ProbeSucceeded, "probe failed": b.ProbeFailed,
+		}
+		kinds := []string{"success", "success", "success", "failure", "failure", "probe succeeded", "probe succeeded", "probe failed", "trip"}
+		for range rapid.IntRange(1, 200).Draw(t, "calls") {
+			step := rapid.SampledFrom([]string{"none", "none", "none", "second", "next trial", "long"}).Draw(t, "time")
+			switch {
+			case step == "second":
+				now = now.Add(time.Second)
+			case step == "next trial" && now.Before(b.NextTrial()):
+				now = b.NextTrial()
+			case step == "long":
+				now = now.Add(40 * time.Second)
+			}
+			kind := rapid.SampledFrom(kinds).Draw(t, "call")
+			before := m.state
+			m.report(kind, now)
+			transition, changed := calls[kind](now)
+			if changed != (before != m.state) || changed && (transition.From != before || transition.To != m.state) {
+				t.Fatalf("%s: %+v, %v; the model went from %s to %s", kind, transition, changed, before, m.state)
+			}
+			if b.State() != m.state {
+				t.Fatalf("%s: %s, want %s", kind, b.State(), m.state)
+			}
+			if m.state == Open && !b.NextTrial().Equal(m.nextTrial) {
+				t.Fatalf("%s: next trial at %v, want %v", kind, b.NextTrial().Sub(start), m.nextTrial.Sub(start))
+			}
+		}
+	})
+}
+
+// TestWindow holds the window to a list of all sends: everything of the latest
+// nine tenths is counted, and nothing older than the window.
+func TestWindow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const length = 10 * time.Second
+		w, now := newWindow(length), start
+		steps := []time.Duration{0, time.Millisecond, 300 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second}
+		type send struct {
+			at     time.Time
+			failed bool
+		}
+		var sends []send
+		since := func(d time.Duration) (c count) {
+			for _, s := range sends {
+				if now.Sub(s.at) < d {
+					c.sends++
+					if s.failed {
+						c.failed++
+					}
+				}
+			}
+			return c
+		}
+		for range rapid.IntRange(1, 200).Draw(t, "sends") {
+			step := rapid.SampledFrom(steps).Draw(t, "step")
+			now = now.Add(step + time.Duration(rapid.Int64Range(0, int64(step)).Draw(t, "more")))
+			failed := rapid.Bool().Draw(t, "failed")
+			w.add(now, failed)
+			sends = append(sends, send{now, failed})
+			got, least, most := w.within(now), since(length*(slots-1)/slots), since(length)
+			if got.sends < least.sends || got.sends > most.sends || got.failed < least.failed || got.failed > most.failed {
+				t.Fatalf("counted %+v, want from %+v to %+v", got, least, most)
+			}
+		}
+	})
+}

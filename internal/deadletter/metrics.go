@@ -1,0 +1,55 @@
+package deadletter
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the collectors of dead letters.
+type Metrics metrics
+
+type metrics struct {
+	packets, messages         map[cause]prometheus.Counter
+	writeErrors, filesRemoved prometheus.Counter
+}
+
+type cause struct{ analyzer, reason string }
+
+// NewMetrics registers the collectors, with every analyzer and reason at 0.
+func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (*Metrics, error) {
+	labels := []string{"analyzer", "reason"}
+	packets := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "distributor_dead_lettered_packets_total", Help: "Packets that the analyzer refused for good, by reason.",
+	}, labels)
+	messages := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "distributor_dead_lettered_messages_total", Help: "Messages of packets that the analyzer refused for good, by reason.",
+	}, labels)
+	m := &metrics{
+		packets:  make(map[cause]prometheus.Counter),
+		messages: make(map[cause]prometheus.Counter),
+		writeErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_dead_letter_write_errors_total", Help: "Dead letters that could not be written down.",
+		}),
+		filesRemoved: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_dead_letter_files_removed_total", Help: "Files of dead letters that were removed to make room.",
+		}),
+	}
+	for _, analyzer := range analyzers {
+		for _, reason := range reasons {
+			c := cause{analyzer, reason}
+			m.packets[c] = packets.WithLabelValues(analyzer, reason)
+			m.messages[c] = messages.WithLabelValues(analyzer, reason)
+		}
+	}
+	return (*Metrics)(m), errors.Join(registerer.Register(packets), registerer.Register(messages),
+		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved))
+}
+
+func (m *metrics) kept(analyzer, reason string, messages int) {
+	c := cause{analyzer, reason}
+	if counter, ok := m.packets[c]; ok {
+		counter.Inc()
+		m.messages[c].Add(float64(messages))
+	}
+}

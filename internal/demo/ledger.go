@@ -1,0 +1,67 @@
+package demo
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"logstreamer/internal/distributor"
+	"logstreamer/internal/emitter"
+)
+
+// ledger is what each part counted by itself.
+type ledger struct {
+	emitter     emitter.Report
+	distributor distributor.Status
+	analyzers   analyzed
+}
+
+// settle prints the ledger and returns an error when it does not balance.
+func settle(out io.Writer, l ledger) error {
+	e, d := l.emitter, l.distributor
+	left := d.Accepted.Minus(d.Delivered).Minus(d.DeadLettered)
+	_, _ = fmt.Fprintf(out, `The ledger, in packets (messages):
+  emitted   %d (%d) = accepted %d (%d) + refused %d (%d) + given up %d (%d) + left %d (%d)
+  accepted  %d (%d) = delivered %d (%d) + dead letters %d (%d) + left %d (%d)
+  analyzers %d (%d) processed; %d duplicate packets dropped
+`,
+		e.Packets.Generated, e.Messages.Generated, e.Packets.Accepted, e.Messages.Accepted,
+		e.Packets.Refused, e.Messages.Refused, e.Packets.GaveUp, e.Messages.GaveUp, e.Packets.Left, e.Messages.Left,
+		d.Accepted.Packets, d.Accepted.Messages, d.Delivered.Packets, d.Delivered.Messages,
+		d.DeadLettered.Packets, d.DeadLettered.Messages, left.Packets, left.Messages,
+		l.analyzers.packets, l.analyzers.messages, l.analyzers.duplicates)
+	if lines := e.Lines; lines.Read > 0 {
+		_, _ = fmt.Fprintf(out, "  lines     %d read = %d sent + %d empty + %d refused + %d given up + %d left\n",
+			lines.Read, lines.Accepted, lines.Empty, lines.Refused, lines.GaveUp, lines.Left)
+	}
+	if err := l.check(); err != nil {
+		return fmt.Errorf("the ledger does not balance: %w", err)
+	}
+	_, _ = fmt.Fprintln(out, "It balances.")
+	return nil
+}
+
+func (l ledger) check() error {
+	e, d := l.emitter, l.distributor
+	var failures []error
+	require := func(ok bool, format string, args ...any) {
+		if !ok {
+			failures = append(failures, fmt.Errorf(format, args...))
+		}
+	}
+	for name, o := range map[string]emitter.Outcome{"packets": e.Packets, "messages": e.Messages} {
+		sum := o.Accepted + o.Refused + o.GaveUp + o.Left
+		require(o.Generated == sum, "%d %s emitted, but %d accounted for", o.Generated, name, sum)
+	}
+	require(e.Lines.Balanced(), "lines read and lines sent differ")
+	// A packet whose answer the emitter did not hear may be accepted twice.
+	require(d.Accepted.Packets >= e.Packets.Accepted,
+		"the emitter counts %d packets accepted, the distributor %d", e.Packets.Accepted, d.Accepted.Packets)
+	require(d.Accepted == d.Delivered.Plus(d.DeadLettered), "accepted packets are left undelivered")
+	require(d.Unaccounted == 0, "%d messages are unaccounted for", d.Unaccounted)
+	// A packet that an analyzer took without being able to say so goes to
+	// another one too.
+	require(l.analyzers.packets >= d.Delivered.Packets && l.analyzers.messages >= d.Delivered.Messages,
+		"the analyzers processed %d messages of %d delivered", l.analyzers.messages, d.Delivered.Messages)
+	return errors.Join(failures...)
+}

@@ -1,0 +1,283 @@
+// Package dispatch takes accepted packets from the journal, decides which
+// analyzer each is bound to, and settles what becomes of it, exactly once:
+//
+//	journal ──Claim──▶ pending ──pick──▶ Offer ──▶ analyzer
+//	   ▲                  ▲                           │
+//	   └──Ack── Delivered, Refused     Returned ──────┘
+//
+// One goroutine routes; nothing else does. That is why the fair-share table
+// needs no lock and why the books of who got what are exact. Analyzers settle
+// from many goroutines.
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"logstreamer/internal/fairshare"
+	"logstreamer/internal/packet"
+	"logstreamer/internal/upstream"
+)
+
+// Journal is where accepted packets come from, and where they end.
+type Journal interface {
+	Claim(dst []*packet.Packet, limit int) []*packet.Packet
+	Arrived() <-chan struct{}
+	Ack(packets []*packet.Packet)
+}
+
+// Analyzer is what packets are bound to; see upstream.Upstream.
+type Analyzer interface {
+	ID() string
+	Room(now time.Time) (packets int, brief bool)
+	Resting() bool
+	Weight(now time.Time) float64
+	Offer(packets []*packet.Packet)
+	Tick()
+}
+
+// DeadLetters keeps packets that an analyzer refuses for good. Keep copies
+// what it needs.
+type DeadLetters interface {
+	Keep(p *packet.Packet, analyzer, reason, detail string)
+}
+
+// roundPackets bounds how many packets are routed before the books are
+// written and availability is looked at again.
+const roundPackets = 256
+
+// Dispatcher routes packets. It implements upstream.Settler.
+type Dispatcher struct {
+	journal     Journal
+	deadLetters DeadLetters
+	logger      *slog.Logger
+	wake        chan struct{}
+	// hungry: packets wait for room, so that any room is to be told.
+	hungry atomic.Bool
+	ledger ledger
+	pace   pace
+
+	// Below belongs to the routing goroutine.
+	table     *fairshare.Table
+	analyzers []*candidate
+	pending   []*packet.Packet // owned, oldest first
+	blocked   *candidate       // whose lack of room holds up the pending
+	since     time.Time        // when it was first seen to
+
+	running sync.WaitGroup
+	cancel  context.CancelFunc
+}
+
+// Dependencies is what a Dispatcher is given.
+type Dependencies struct {
+	Journal     Journal
+	DeadLetters DeadLetters
+	Logger      *slog.Logger
+}
+
+// New returns a dispatcher without analyzers.
+func New(deps Dependencies) *Dispatcher {
+	return &Dispatcher{
+		journal:     deps.Journal,
+		deadLetters: deps.DeadLetters,
+		logger:      deps.Logger,
+		wake:        make(chan struct{}, 1),
+	}
+}
+
+// Use sets the analyzers, in the order of their positions, with their
+// configured weights. It is called once, before Start.
+func (d *Dispatcher) Use(analyzers []Analyzer, weights []float64) error {
+	table, err := fairshare.New(weights)
+	if err != nil {
+		return err
+	}
+	d.table = table
+	ids := make([]string, len(analyzers))
+	for i, a := range analyzers {
+		ids[i] = a.ID()
+		d.analyzers = append(d.analyzers, &candidate{
+			Analyzer: a, position: i, weight: weights[i], patience: mostPatience,
+		})
+	}
+	d.ledger.open(ids, weights)
+	return nil
+}
+
+// Start starts routing.
+func (d *Dispatcher) Start(ctx context.Context) {
+	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	d.running.Go(func() { d.run(ctx) })
+}
+
+// Stop ends routing. What was not routed stays with the journal.
+func (d *Dispatcher) Stop() {
+	if d.cancel != nil {
+		d.cancel()
+		d.running.Wait()
+	}
+}
+
+func (d *Dispatcher) run(ctx context.Context) {
+	ticker := time.NewTicker(upstream.TickInterval)
+	defer ticker.Stop()
+	d.tick(time.Now())
+	for ctx.Err() == nil {
+		if d.round(time.Now()) {
+			select {
+			case now := <-ticker.C:
+				d.tick(now)
+			default:
+			}
+			continue
+		}
+		if len(d.pending) > 0 && !d.hungry.Swap(true) {
+			continue // room may have come before anybody knew that it is wanted
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.wake:
+		case <-d.journal.Arrived():
+			// Let those that are about to put a packet do so first: one
+			// look at the journal then finds many.
+			runtime.Gosched()
+		case now := <-ticker.C:
+			d.tick(now)
+		}
+		d.hungry.Store(false)
+	}
+}
+
+// round routes what it can of the packets at hand and reports whether it
+// routed any.
+func (d *Dispatcher) round(now time.Time) bool {
+	d.refresh(now)
+	if len(d.pending) < roundPackets {
+		d.gather()
+	}
+	routed := 0
+	for routed < len(d.pending) && d.route(d.pending[routed], now) {
+		routed++
+	}
+	if routed == 0 {
+		return false
+	}
+	d.pending = d.pending[:copy(d.pending, d.pending[routed:])]
+	d.ledger.write(d.analyzers, d.table)
+	for _, c := range d.analyzers {
+		if len(c.staged) > 0 {
+			c.Offer(c.staged)
+			c.staged = c.staged[:0]
+		}
+	}
+	return true
+}
+
+// gather takes packets to route: first those that came back, then new ones.
+func (d *Dispatcher) gather() {
+	d.pending = d.ledger.takeReturned(d.pending)
+	before := len(d.pending)
+	if before < roundPackets && d.table.ActiveCount() > 0 {
+		d.pending = d.journal.Claim(d.pending, roundPackets-before)
+		d.ledger.claimed(packet.VolumeOf(d.pending[before:]))
+	}
+}
+
+// route binds one packet to the analyzer whose turn it is. It reports false
+// when the packet has to wait.
+func (d *Dispatcher) route(p *packet.Packet, now time.Time) bool {
+	for {
+		i, ok := d.table.Pick(p.Messages, p.Analyzer)
+		if !ok {
+			return false
+		}
+		c := d.analyzers[i]
+		if c.room > 0 {
+			c.stage(p)
+			d.waited(now)
+			return true
+		}
+		d.table.Refund(i, p.Messages)
+		if d.await(c, now) {
+			return false
+		}
+		c.sitsOut = true
+		d.table.Leave(i)
+	}
+}
+
+// await tells whether to wait for room at the analyzer whose turn it is: a
+// little, so that a moment's fullness does not change the shares, but not
+// again and again, so that one slow analyzer does not hold up the others.
+func (d *Dispatcher) await(c *candidate, now time.Time) bool {
+	d.waited(now)
+	d.blocked, d.since = c, now
+	return c.patience > 0
+}
+
+// waited charges the time that packets have waited to whom they waited for.
+func (d *Dispatcher) waited(now time.Time) {
+	if d.blocked != nil {
+		d.blocked.patience -= now.Sub(d.since)
+		d.blocked = nil
+	}
+}
+
+// refresh looks which analyzers can be given packets.
+func (d *Dispatcher) refresh(now time.Time) {
+	for i, c := range d.analyzers {
+		var brief bool
+		c.room, brief = c.Room(now)
+		if c.sitsOut && (!brief || c.Resting()) {
+			c.sitsOut = false
+		}
+		if (c.room > 0 || brief) && !c.sitsOut {
+			d.table.Join(i)
+		} else {
+			d.table.Leave(i)
+		}
+	}
+}
+
+// tick does what is done at intervals.
+func (d *Dispatcher) tick(now time.Time) {
+	for i, c := range d.analyzers {
+		c.Tick()
+		c.patience = min(mostPatience, c.patience+patiencePerTick)
+		if weight := c.Weight(now); weight != c.weight {
+			c.weight = weight
+			d.table.SetWeight(i, weight)
+		}
+	}
+	d.refresh(now)
+	d.ledger.write(d.analyzers, d.table)
+	d.pace.measure(d.ledger.settledPackets())
+}
+
+// How long routing waits for an analyzer that lacks room, and how fast that
+// patience comes back: a twentieth of the time.
+const (
+	mostPatience    = 100 * time.Millisecond
+	patiencePerTick = upstream.TickInterval / 20
+)
+
+// candidate is an analyzer as the routing goroutine knows it.
+type candidate struct {
+	Analyzer
+	position int
+	weight   float64
+	room     int
+	staged   []*packet.Packet // picked in this round
+	patience time.Duration
+	// sitsOut: it lacked room for too long, until it rests.
+	sitsOut bool
+}
+
+func (c *candidate) stage(p *packet.Packet) {
+	c.room--
+	c.staged = append(c.staged, p)
+}

@@ -1,0 +1,143 @@
+package dispatch
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"logstreamer/internal/fairshare"
+	"logstreamer/internal/packet"
+)
+
+// Books is what the dispatcher knows at one moment.
+type Books struct {
+	Analyzers []Account
+	// Waiting is what the dispatcher holds: claimed, or returned, and not
+	// bound.
+	Waiting packet.Volume
+	// Delivered and DeadLettered are how packets ended.
+	Delivered, DeadLettered packet.Volume
+	// BoundMessages is how far an analyzer's messages may be from its share.
+	BoundMessages float64
+}
+
+// Account is one analyzer's page of the books.
+type Account struct {
+	ID string
+	// Target is the configured share, Effective the one that is given now.
+	Target, Effective float64
+	// DeviationMessages is by how much it got less than its share (more, when
+	// negative) since the analyzers in the running last changed.
+	DeviationMessages float64
+	// Routed counts every binding; Moved those that ended in another binding.
+	Routed, Moved packet.Volume
+}
+
+// Held is what is or was last bound to the analyzer: each packet counts for
+// one analyzer.
+func (a Account) Held() packet.Volume { return a.Routed.Minus(a.Moved) }
+
+// Reroute is a move of packets from one analyzer to another.
+type Reroute struct{ From, To string }
+
+// ledger keeps the books. The routing goroutine writes a round at a time, so
+// that readers always see whole rounds; analyzers' senders add what they settle.
+type ledger struct {
+	settled atomic.Int64 // packets, for pace
+
+	mu       sync.Mutex // guards all below
+	books    Books
+	reroutes map[Reroute]int64
+	comeback []*packet.Packet // returned and not yet taken
+}
+
+func (l *ledger) open(ids []string, weights []float64) {
+	var sum float64
+	for _, w := range weights {
+		sum += w
+	}
+	for i, id := range ids {
+		l.books.Analyzers = append(l.books.Analyzers, Account{ID: id, Target: weights[i] / sum})
+	}
+	l.reroutes = make(map[Reroute]int64)
+}
+
+// write records a round: what is staged becomes bound.
+func (l *ledger) write(candidates []*candidate, table *fairshare.Table) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, c := range candidates {
+		account := &l.books.Analyzers[i]
+		for _, p := range c.staged {
+			l.bindLocked(p, i)
+		}
+		account.Effective = table.Share(i)
+		account.DeviationMessages = table.Deficit(i)
+	}
+	l.books.BoundMessages = table.Bound()
+}
+
+func (l *ledger) bindLocked(p *packet.Packet, to int) {
+	accounts := l.books.Analyzers
+	accounts[to].Routed.Add(p)
+	if from := p.Analyzer; from != packet.NoAnalyzer {
+		accounts[from].Moved.Add(p)
+		if from != to {
+			l.reroutes[Reroute{accounts[from].ID, accounts[to].ID}]++
+		}
+	}
+	p.Analyzer = to
+	l.books.Waiting.Subtract(p)
+}
+
+func (l *ledger) claimed(volume packet.Volume) {
+	if volume.Packets == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.books.Waiting = l.books.Waiting.Plus(volume)
+}
+
+func (l *ledger) delivered(volume packet.Volume) {
+	l.settled.Add(volume.Packets)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.books.Delivered = l.books.Delivered.Plus(volume)
+}
+
+func (l *ledger) deadLettered(volume packet.Volume) {
+	l.settled.Add(volume.Packets)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.books.DeadLettered = l.books.DeadLettered.Plus(volume)
+}
+
+func (l *ledger) returned(packets []*packet.Packet) {
+	volume := packet.VolumeOf(packets)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.books.Waiting = l.books.Waiting.Plus(volume)
+	l.comeback = append(l.comeback, packets...)
+}
+
+// takeReturned appends what was returned to dst.
+func (l *ledger) takeReturned(dst []*packet.Packet) []*packet.Packet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	dst = append(dst, l.comeback...)
+	clear(l.comeback)
+	l.comeback = l.comeback[:0]
+	return dst
+}
+
+func (l *ledger) settledPackets() int64 { return l.settled.Load() }
+
+// Books returns the books as of the last whole round.
+func (d *Dispatcher) Books() Books {
+	l := &d.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	books := l.books
+	books.Analyzers = append([]Account(nil), l.books.Analyzers...)
+	return books
+}

@@ -1,0 +1,111 @@
+package distributor
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"logstreamer/internal/deadletter"
+	"logstreamer/internal/fairshare"
+	"logstreamer/internal/ingest"
+	"logstreamer/internal/journal/memory"
+	"logstreamer/internal/upstream"
+)
+
+// Config is what users set for a distributor.
+type Config struct {
+	// Listen is where the ingest API listens, MetricsListen where Prometheus
+	// scrapes; "host:port", port 0 for a free one.
+	Listen, MetricsListen string
+	Targets               []Target
+	// Analyzer holds what is the same for all analyzers.
+	Analyzer upstream.Config
+	Ingest   ingest.Config
+	Timeouts ingest.Timeouts
+	Memory   memory.Config
+	// DataDir is the folder of what is kept.
+	DataDir string
+	// ShutdownTimeout is how long a stop may take to deliver what is left.
+	ShutdownTimeout time.Duration
+	// Version is shown in metrics.
+	Version string
+}
+
+// DefaultConfig is the contract's; Targets must be set.
+func DefaultConfig() Config {
+	return Config{
+		Listen:          ":8080",
+		MetricsListen:   ":9100",
+		Analyzer:        upstream.DefaultConfig(),
+		Ingest:          ingest.DefaultConfig(),
+		Timeouts:        ingest.DefaultTimeouts(),
+		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
+		DataDir:         "./data",
+		ShutdownTimeout: 15 * time.Second,
+		Version:         "dev",
+	}
+}
+
+// Validate tells which setting cannot be, by its environment name.
+func (c Config) Validate() error {
+	if len(c.Targets) == 0 {
+		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
+	}
+	if len(c.Targets) > fairshare.MaxMembers {
+		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(c.Targets), fairshare.MaxMembers)
+	}
+	for _, t := range c.Targets {
+		if err := c.analyzer(t).Validate(); err != nil {
+			return err
+		}
+	}
+	for _, a := range []struct{ name, address string }{{"PORT", c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
+		if err := validateAddress(a.address); err != nil {
+			return fmt.Errorf("%s is %q: %w", a.name, a.address, err)
+		}
+	}
+	for _, rule := range []struct {
+		name  string
+		value any
+		ok    bool
+		want  string
+	}{
+		{"INGEST_BUFFER_SIZE", c.Memory.QueuePackets, c.Memory.QueuePackets > 0, "at least 1"},
+		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 2*int64(c.Ingest.MaxBodyBytes),
+			fmt.Sprintf("at least twice MAX_BODY_BYTES (%d), so that the largest packet finds room", c.Ingest.MaxBodyBytes)},
+		{"MAX_BODY_BYTES", c.Ingest.MaxBodyBytes, c.Ingest.MaxBodyBytes > 0 && c.Ingest.MaxBodyBytes <= 1<<30, "1 to 1073741824"},
+		{"MAX_PACKET_MESSAGES", c.Ingest.MaxPacketMessages,
+			c.Ingest.MaxPacketMessages > 0 && c.Ingest.MaxPacketMessages <= fairshare.MaxMessages,
+			fmt.Sprintf("1 to %d", fairshare.MaxMessages)},
+		{"SHUTDOWN_TIMEOUT_SEC", c.ShutdownTimeout, c.ShutdownTimeout >= 0, "0 or more"},
+		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
+	} {
+		if !rule.ok {
+			return fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want)
+		}
+	}
+	return nil
+}
+
+func (c Config) analyzer(t Target) upstream.Config {
+	config := c.Analyzer
+	config.ID, config.URL, config.Weight = t.ID, t.URL, t.Weight
+	return config
+}
+
+func (c Config) deadLetters() deadletter.Config {
+	return deadletter.DefaultConfig(filepath.Join(c.DataDir, "dead-letter"))
+}
+
+func validateAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("it must be host:port or :port: %w", err)
+	}
+	if number, err := strconv.Atoi(port); err != nil || number < 0 || number > 65535 {
+		return fmt.Errorf("the port must be 0 to 65535")
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+// Package distributor puts the distributor together. Read it first: New makes
+// the parts and joins them, Start sets them going, Stop ends them in the order
+// that loses nothing.
+//
+//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Claim─▶ dispatch ─Offer─▶ upstream ─POST /ingest─▶ analyzer
+//	            ◀──202───────┘               ▲               │ ▲               │ queue, breaker, senders
+//	                                         └──────Ack──────┘ └────settle─────┘ exactly once a packet
+//
+// ingest checks packets and answers emitters. The journal is the one place
+// where accepted, undelivered packets live. dispatch decides, alone, which
+// analyzer gets each packet (fairshare says whose turn it is). An upstream is
+// one analyzer with its queue, its senders and its health. Each imports only
+// what stands to its right.
+package distributor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logstreamer/internal/deadletter"
+	"logstreamer/internal/dispatch"
+	"logstreamer/internal/ingest"
+	"logstreamer/internal/journal"
+	"logstreamer/internal/journal/memory"
+	"logstreamer/internal/packet"
+	"logstreamer/internal/problem"
+	"logstreamer/internal/upstream"
+)
+
+// Distributor is the whole. It is used once: New, Start, Stop.
+type Distributor struct {
+	config   Config
+	logger   *slog.Logger
+	registry *prometheus.Registry
+
+	pool        packet.Pool
+	journal     journal.Journal
+	deadLetters *deadletter.Letters
+	dispatcher  *dispatch.Dispatcher
+	analyzers   []*upstream.Upstream
+	handler     *ingest.Handler
+
+	ingestListener  net.Listener
+	metricsListener net.Listener
+	ingestServer    *ingest.Server
+	metricsServer   *metricsServer
+
+	stopOnce sync.Once
+	left     packet.Volume
+	stopErr  error
+}
+
+// New makes the parts, joins them and binds the listeners. Nothing runs yet.
+func New(config Config, logger *slog.Logger) (*Distributor, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	d := &Distributor{config: config, logger: logger, registry: prometheus.NewRegistry()}
+	if err := d.join(); err != nil {
+		return nil, err
+	}
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	if sum, fine := weightSum(config.Targets); !fine {
+		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", sum)
+	}
+	return d, nil
+}
+
+func (d *Distributor) join() error {
+	d.journal = memory.New(d.config.Memory)
+	letters, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RefusalReasons())
+	if err != nil {
+		return err
+	}
+	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), letters)
+	d.dispatcher = dispatch.New(dispatch.Dependencies{Journal: d.journal, DeadLetters: d.deadLetters})
+	if err := d.joinAnalyzers(); err != nil {
+		return err
+	}
+	d.handler, err = ingest.New(d.config.Ingest, ingest.Dependencies{
+		Journal:    d.journal,
+		Pool:       &d.pool,
+		Registerer: d.registry,
+		Accepting:  func() bool { return d.healthy() > 0 },
+		RetryAfter: d.retryAfter,
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.dispatcher.Register(d.registry), d.register())
+}
+
+func (d *Distributor) joinAnalyzers() error {
+	metrics, err := upstream.NewMetrics(d.registry)
+	if err != nil {
+		return err
+	}
+	var candidates []dispatch.Analyzer
+	var weights []float64
+	for i, target := range d.config.Targets {
+		analyzer, err := upstream.New(d.config.analyzer(target), upstream.Dependencies{
+			Position: i,
+			Settler:  d.dispatcher,
+			Logger:   d.logger.With("component", "upstream"),
+			Metrics:  metrics,
+		})
+		if err != nil {
+			return err
+		}
+		d.analyzers = append(d.analyzers, analyzer)
+		candidates = append(candidates, analyzer)
+		weights = append(weights, target.Weight)
+	}
+	return d.dispatcher.Use(candidates, weights)
+}
+
+func (d *Distributor) listen() error {
+	var err error
+	if d.ingestListener, err = net.Listen("tcp", d.config.Listen); err != nil {
+		return fmt.Errorf("PORT: %w", err)
+	}
+	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
+		_ = d.ingestListener.Close()
+		return fmt.Errorf("METRICS_ADDR: %w", err)
+	}
+	return nil
+}
+
+// Addr is where the ingest API listens, MetricsAddr where /metrics is.
+func (d *Distributor) Addr() string        { return d.ingestListener.Addr().String() }
+func (d *Distributor) MetricsAddr() string { return d.metricsListener.Addr().String() }
+
+// Start asks every analyzer for its health once, then serves.
+func (d *Distributor) Start(ctx context.Context) {
+	var probes sync.WaitGroup
+	for _, a := range d.analyzers {
+		probes.Go(func() { a.Start(ctx) })
+	}
+	probes.Wait()
+	d.dispatcher.Start(ctx)
+	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
+	d.ingestServer = d.handler.Serve(d.ingestListener, d.route, d.config.Timeouts, d.logger.With("component", "ingest"))
+	d.logger.Info("distributor serves", "ingest", d.Addr(), "metrics", d.MetricsAddr(),
+		"healthy_analyzers", d.healthy(), "total_analyzers", len(d.analyzers))
+}
+
+// Stop takes no more packets, delivers what is left until the context ends, and
+// ends everything. It returns what could not be delivered. The order is what
+// keeps packets safe: first nobody may add, then the queues run empty, then
+// those who empty them go.
+func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) {
+	d.stopOnce.Do(func() {
+		d.logger.Info("distributor stops: delivering what is left")
+		d.handler.Drain()
+		if d.ingestServer != nil {
+			d.stopErr = d.ingestServer.Stop(ctx)
+		}
+		d.drain(ctx)
+		d.dispatcher.Stop()
+		var stops sync.WaitGroup
+		for _, a := range d.analyzers {
+			stops.Go(a.Stop)
+		}
+		stops.Wait()
+		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
+		d.deadLetters.Close()
+		if d.metricsServer != nil {
+			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
+		}
+		d.closeListeners()
+		stats := d.journal.Stats()
+		d.left = stats.Queued.Plus(stats.Claimed)
+		d.logger.Info("distributor has stopped", "left_packets", d.left.Packets, "left_messages", d.left.Messages)
+	})
+	return d.left, d.stopErr
+}
+
+// drain waits until all accepted packets are settled.
+func (d *Distributor) drain(ctx context.Context) {
+	const look = 5 * time.Millisecond
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		stats := d.journal.Stats()
+		if stats.Queued.Packets+stats.Claimed.Packets == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// closeListeners closes listeners that no server has taken over.
+func (d *Distributor) closeListeners() {
+	_ = d.ingestListener.Close()
+	_ = d.metricsListener.Close()
+}
+
+// retryAfter estimates when a request refused with that code may be taken.
+func (d *Distributor) retryAfter(code problem.Code) time.Duration {
+	switch code {
+	case problem.NoAnalyzer:
+		return time.Until(d.nextTrial())
+	case problem.Overloaded:
+		// When half of what waits now has left, there is room for many.
+		stats := d.journal.Stats()
+		return d.dispatcher.Drain((stats.Queued.Packets + stats.Claimed.Packets) / 2)
+	default:
+		return 5 * time.Second
+	}
+}
+
+func (d *Distributor) nextTrial() time.Time {
+	var next time.Time
+	for _, a := range d.analyzers {
+		if trial := a.NextTrial(); next.IsZero() || trial.Before(next) {
+			next = trial
+		}
+	}
+	return next
+}
+
+func (d *Distributor) healthy() int {
+	healthy := 0
+	for _, a := range d.analyzers {
+		if a.Healthy() {
+			healthy++
+		}
+	}
+	return healthy
+}
+
+func (d *Distributor) ids() []string {
+	var ids []string
+	for _, t := range d.config.Targets {
+		ids = append(ids, t.ID)
+	}
+	return ids
+}

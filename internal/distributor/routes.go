@@ -1,0 +1,105 @@
+package distributor
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/problem"
+)
+
+// route answers all requests of the ingest port.
+func (d *Distributor) route(ctx *fasthttp.RequestCtx) {
+	switch string(ctx.Path()) {
+	case "/ingest":
+		d.handler.Handle(ctx)
+	case "/health":
+		d.read(ctx, d.health)
+	case "/livez":
+		d.read(ctx, func(ctx *fasthttp.RequestCtx) { answer(ctx, fasthttp.StatusOK, map[string]string{"status": "alive"}) })
+	case "/readyz":
+		d.read(ctx, d.ready)
+	case "/metrics-json":
+		d.read(ctx, d.totals)
+	default:
+		d.handler.Refuse(ctx, problem.Problem{
+			Code:   problem.NotFound,
+			Detail: "there are /ingest, /health, /livez, /readyz and /metrics-json",
+		})
+	}
+}
+
+// read answers GET and HEAD.
+func (d *Distributor) read(ctx *fasthttp.RequestCtx, answer fasthttp.RequestHandler) {
+	if !ctx.IsGet() && !ctx.IsHead() {
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
+		d.handler.Refuse(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this path is read with GET"})
+		return
+	}
+	answer(ctx)
+}
+
+func (d *Distributor) health(ctx *fasthttp.RequestCtx) {
+	healthy := d.healthy()
+	status, word := fasthttp.StatusOK, "healthy"
+	if healthy == 0 {
+		status, word = fasthttp.StatusServiceUnavailable, "unhealthy"
+	}
+	answer(ctx, status, struct {
+		Status  string `json:"status"`
+		Healthy int    `json:"healthy_analyzers"`
+		Total   int    `json:"total_analyzers"`
+		Time    string `json:"timestamp"`
+	}{word, healthy, len(d.analyzers), now()})
+}
+
+func (d *Distributor) ready(ctx *fasthttp.RequestCtx) {
+	if why := d.handler.Ready(); why != nil {
+		problem.Write(ctx, *why)
+		return
+	}
+	answer(ctx, fasthttp.StatusOK, map[string]string{"status": "ready"})
+}
+
+// totals answers /metrics-json.
+func (d *Distributor) totals(ctx *fasthttp.RequestCtx) {
+	status := d.Status()
+	packets, messages, depths := make(map[string]int64), make(map[string]int64), make(map[string]int64)
+	for _, a := range status.Analyzers {
+		held := a.Held()
+		packets[a.ID], messages[a.ID] = held.Packets, held.Messages
+		depths[a.ID] = a.Queued.Packets + a.InFlight.Packets
+	}
+	answer(ctx, fasthttp.StatusOK, struct {
+		Packets           int64            `json:"total_packets"`
+		Messages          int64            `json:"total_messages"`
+		PacketsBy         map[string]int64 `json:"packets_by_analyzer"`
+		MessagesBy        map[string]int64 `json:"messages_by_analyzer"`
+		DepthBy           map[string]int64 `json:"queue_depth_by_analyzer"`
+		DeliveredPackets  int64            `json:"delivered_packets"`
+		DeliveredMessages int64            `json:"delivered_messages"`
+		DeadLettered      int64            `json:"dead_lettered_packets"`
+		Unaccounted       int64            `json:"unaccounted_messages"`
+		Healthy           int              `json:"healthy_analyzers"`
+		Total             int              `json:"total_analyzers"`
+		Time              string           `json:"timestamp"`
+	}{
+		status.Accepted.Packets, status.Accepted.Messages, packets, messages, depths,
+		status.Delivered.Packets, status.Delivered.Messages, status.DeadLettered.Packets, status.Unaccounted,
+		d.healthy(), len(d.analyzers), now(),
+	})
+}
+
+func answer(ctx *fasthttp.RequestCtx, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil { // cannot be: the values are plain
+		ctx.Error(err.Error(), fasthttp.StatusInternalServerError)
+		return
+	}
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("application/json")
+	ctx.SetBody(body)
+}
+
+func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,92 @@
+package emitter
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"time"
+	"unicode/utf8"
+)
+
+// Config is what a user may set. Start from DefaultConfig.
+type Config struct {
+	// Target is the URL that packets are posted to, http or https.
+	Target string
+	// Rate is in packets a second; 0 means as fast as Concurrency allows.
+	Rate float64
+	// Concurrency is the number of requests that may be in flight, each on a
+	// connection of its own.
+	Concurrency int
+	// Duration is how long packets are produced; 0 means until the source ends
+	// or the emitter is stopped.
+	Duration time.Duration
+	// PacketSize is the number of messages in a packet: a number ("5"), a range
+	// to draw from ("1-100"), or several of them taken in turn ("5,20").
+	PacketSize string
+	// EmitterID is the packets' emitter_id.
+	EmitterID string
+	// File is a log file to send instead of generated messages, or "-" for
+	// Deps.Stdin; empty means generated messages.
+	File string
+	// Follow goes on when the end of File is reached, as the file grows.
+	Follow bool
+	// MaxRetries is the number of further tries before a packet is given up;
+	// negative means that it is never given up.
+	MaxRetries int
+	// RequestTimeout bounds one request.
+	RequestTimeout time.Duration
+	// StopTimeout bounds how long packets that were already produced are still
+	// sent after the emitter was stopped or Duration has passed.
+	StopTimeout time.Duration
+	// Seed makes generated messages and drawn packet sizes repeatable.
+	Seed uint64
+}
+
+// DefaultConfig returns the documented defaults.
+func DefaultConfig() Config {
+	return Config{
+		Target:         "http://localhost:8080/ingest",
+		Rate:           1000,
+		Concurrency:    10,
+		PacketSize:     "5",
+		EmitterID:      "emitter-1",
+		MaxRetries:     -1,
+		RequestTimeout: 10 * time.Second,
+		StopTimeout:    5 * time.Second,
+		Seed:           1,
+	}
+}
+
+// maxConcurrency keeps the connections of one emitter below the number of
+// ports that one client address has.
+const maxConcurrency = 10_000
+
+// Validate returns every reason why the configuration cannot be used, each
+// naming the key, its value and what is allowed.
+func (c Config) Validate() error {
+	var problems []error
+	require := func(ok bool, key string, value any, allowed string) {
+		if !ok {
+			problems = append(problems, fmt.Errorf("%s: %v is not allowed: %s", key, value, allowed))
+		}
+	}
+	target, err := url.Parse(c.Target)
+	require(err == nil && (target.Scheme == "http" || target.Scheme == "https") && target.Hostname() != "",
+		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be a URL such as http://localhost:8080/ingest or https://host/ingest")
+	require(c.Rate >= 0 && !math.IsInf(c.Rate, 0) && !math.IsNaN(c.Rate),
+		"RATE", c.Rate, "it must be packets a second, or 0 for as fast as possible")
+	require(c.Concurrency >= 1 && c.Concurrency <= maxConcurrency,
+		"CONCURRENCY", c.Concurrency, fmt.Sprintf("it must be from 1 to %d", maxConcurrency))
+	require(c.Duration >= 0, "DURATION", c.Duration, "it must be a time such as 30s, or 0 for endless")
+	if _, err := parseSizes(c.PacketSize, c.Seed); err != nil {
+		problems = append(problems, err)
+	}
+	require(c.EmitterID != "" && utf8.ValidString(c.EmitterID),
+		"EMITTER_ID", fmt.Sprintf("%q", c.EmitterID), "it must be text that is not empty")
+	require(!c.Follow || (c.File != "" && c.File != standardInput),
+		"follow", c.Follow, "it needs file to name a file (standard input is read until it is closed anyway)")
+	require(c.RequestTimeout > 0, "request timeout", c.RequestTimeout, "it must be positive")
+	require(c.StopTimeout >= 0, "stop timeout", c.StopTimeout, "it must not be negative")
+	return errors.Join(problems...)
+}

@@ -1,0 +1,90 @@
+package emitter
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaultConfigIsValid(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidateNamesTheKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		key    string
+		change func(*Config)
+	}{
+		"no scheme":             {"TARGET_URL", func(c *Config) { c.Target = "localhost:8080" }},
+		"no host":               {"TARGET_URL", func(c *Config) { c.Target = "http:///ingest" }},
+		"another scheme":        {"TARGET_URL", func(c *Config) { c.Target = "ftp://host/ingest" }},
+		"not a URL":             {"TARGET_URL", func(c *Config) { c.Target = "http://host:port" }},
+		"negative rate":         {"RATE", func(c *Config) { c.Rate = -1 }},
+		"no rate at all":        {"RATE", func(c *Config) { c.Rate = math.NaN() }},
+		"no workers":            {"CONCURRENCY", func(c *Config) { c.Concurrency = 0 }},
+		"too many workers":      {"CONCURRENCY", func(c *Config) { c.Concurrency = 1e6 }},
+		"negative duration":     {"DURATION", func(c *Config) { c.Duration = -time.Second }},
+		"no messages":           {"PACKET_SIZE", func(c *Config) { c.PacketSize = "0" }},
+		"size is a word":        {"PACKET_SIZE", func(c *Config) { c.PacketSize = "many" }},
+		"range backwards":       {"PACKET_SIZE", func(c *Config) { c.PacketSize = "9-3" }},
+		"list with a hole":      {"PACKET_SIZE", func(c *Config) { c.PacketSize = "5,,20" }},
+		"too large":             {"PACKET_SIZE", func(c *Config) { c.PacketSize = "1000000" }},
+		"no emitter":            {"EMITTER_ID", func(c *Config) { c.EmitterID = "" }},
+		"emitter is not text":   {"EMITTER_ID", func(c *Config) { c.EmitterID = "\xff" }},
+		"nothing to follow":     {"follow", func(c *Config) { c.Follow = true }},
+		"following a pipe":      {"follow", func(c *Config) { c.Follow, c.File = true, "-" }},
+		"no time for a request": {"request timeout", func(c *Config) { c.RequestTimeout = 0 }},
+		"negative stop timeout": {"stop timeout", func(c *Config) { c.StopTimeout = -1 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := DefaultConfig()
+			c.change(&config)
+			if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), c.key+":") {
+				t.Errorf("Validate() = %v, want a problem with %s", err, c.key)
+			}
+			if _, err := New(config, Deps{}); err == nil {
+				t.Error("New takes it")
+			}
+		})
+	}
+}
+
+func TestNewNamesTheFile(t *testing.T) {
+	config := DefaultConfig()
+	for _, file := range []string{t.TempDir() + "/missing.log", t.TempDir()} {
+		config.File = file
+		if _, err := New(config, Deps{}); err == nil || !strings.HasPrefix(err.Error(), "file: ") || !strings.Contains(err.Error(), file) {
+			t.Errorf("New with file %s = %v", file, err)
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	draw := func(text string, seed uint64) (drawn []int) {
+		s, err := parseSizes(text, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			drawn = append(drawn, s.next())
+		}
+		return drawn
+	}
+	if got := draw("5", 1); slices.Min(got) != 5 || slices.Max(got) != 5 {
+		t.Error("a number is not kept to")
+	}
+	if got := draw("5, 20", 1)[:4]; !slices.Equal(got, []int{5, 20, 5, 20}) {
+		t.Errorf("a list is not taken in turn: %v", got)
+	}
+	ranged := draw("1-100", 1)
+	if slices.Min(ranged) != 1 || slices.Max(ranged) != 100 {
+		t.Errorf("1000 draws of 1-100 lie within %d-%d", slices.Min(ranged), slices.Max(ranged))
+	}
+	if !slices.Equal(ranged, draw("1-100", 1)) || slices.Equal(ranged, draw("1-100", 2)) {
+		t.Error("the seed does not decide the sizes")
+	}
+}

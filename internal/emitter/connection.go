@@ -1,0 +1,156 @@
+package emitter
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// target is where packets go.
+type target struct {
+	url     string
+	address string
+	// tls is nil for http.
+	tls *tls.Config
+}
+
+func newTarget(rawURL string) (target, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{url: rawURL}
+	port := u.Port()
+	if u.Scheme == "https" {
+		t.tls = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+		if port == "" {
+			port = "443"
+		}
+	}
+	if port == "" {
+		port = "80"
+	}
+	t.address = net.JoinHostPort(u.Hostname(), port)
+	return t, nil
+}
+
+const (
+	dialTimeout = 3 * time.Second
+	// maxAnswer bounds the body of an answer in bytes; an answer is short.
+	maxAnswer = 1 << 20
+)
+
+// connection is one worker's way to the target. It is dialled when needed and
+// kept while the target keeps it. Not for concurrent use.
+type connection struct {
+	target  target
+	timeout time.Duration
+	conn    net.Conn
+	// forget undoes the arrangement that closes conn when the emitter gives up.
+	forget   func() bool
+	reader   *bufio.Reader
+	writer   *bufio.Writer
+	request  fasthttp.Request
+	response fasthttp.Response
+}
+
+func newConnection(t target, timeout time.Duration) *connection {
+	c := &connection{target: t, timeout: timeout, reader: bufio.NewReaderSize(nil, 16<<10), writer: bufio.NewWriterSize(nil, 16<<10)}
+	c.request.SetRequestURI(t.url)
+	c.request.Header.SetMethod(fasthttp.MethodPost)
+	c.request.Header.SetContentType("application/json")
+	c.request.Header.SetUserAgent("logstreamer-emitter")
+	return c
+}
+
+// errConnect says that the target could not be reached, so that it cannot have
+// seen the packet.
+var errConnect = errors.New("connecting failed")
+
+// post sends a packet and reads the answer into c.response. When ctx ends, it
+// fails at once.
+func (c *connection) post(ctx context.Context, body []byte) error {
+	if c.conn == nil {
+		if err := c.dial(ctx); err != nil {
+			return fmt.Errorf("%w: %w", errConnect, err)
+		}
+	}
+	err := c.exchange(body)
+	if err != nil || c.response.ConnectionClose() {
+		c.close()
+	}
+	return err
+}
+
+func (c *connection) exchange(body []byte) error {
+	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
+		return err
+	}
+	c.request.SetBodyRaw(body)
+	c.response.Reset()
+	sent := c.request.Write(c.writer)
+	if sent == nil {
+		sent = c.writer.Flush()
+	}
+	if sent != nil && isTimeout(sent) {
+		return sent
+	}
+	// A target that refuses a large packet may answer before it has read it.
+	received := c.response.ReadLimitBody(c.reader, maxAnswer)
+	if received == nil && sent != nil {
+		c.response.SetConnectionClose()
+	}
+	if received != nil && sent != nil {
+		return sent
+	}
+	if errors.Is(received, io.EOF) {
+		return errors.New("the target closed the connection without an answer")
+	}
+	return received
+}
+
+func (c *connection) dial(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, min(dialTimeout, c.timeout))
+	defer cancel()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(bounded, "tcp", c.target.address)
+	if err != nil {
+		return err
+	}
+	if c.target.tls != nil {
+		secure := tls.Client(conn, c.target.tls)
+		if err := secure.HandshakeContext(bounded); err != nil {
+			return errors.Join(err, conn.Close())
+		}
+		conn = secure
+	}
+	c.conn = conn
+	c.forget = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	c.reader.Reset(conn)
+	c.writer.Reset(conn)
+	return nil
+}
+
+// close is idempotent.
+func (c *connection) close() {
+	if c.conn == nil {
+		return
+	}
+	c.forget()
+	_ = c.conn.Close() // nothing is lost: every answer was read, or is asked for again
+	c.conn = nil
+}
+
+// isTimeout recognises the timeouts of package net and those of fasthttp.
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,160 @@
+package emitter
+
+import (
+	"context"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// followedLog is a log that a test writes to while it is followed.
+type followedLog struct {
+	t    *testing.T
+	path string
+	s    source
+}
+
+func follow(t *testing.T, content, packetSize string) *followedLog {
+	path := writeFile(t, []byte(content))
+	config := fileConfig(path, packetSize)
+	config.Follow = true
+	return &followedLog{t: t, path: path, s: openSource(t, config, nil)}
+}
+
+func (l *followedLog) write(path, text string) {
+	l.t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if _, err := io.WriteString(f, text); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// expect takes the next packet and checks its messages, and that it came
+// within the time that a follower may take to notice and to wait for more.
+func (l *followedLog) expect(want ...string) {
+	l.t.Helper()
+	started := time.Now()
+	var p outgoing
+	if err := l.s.next(l.t.Context(), &p); err != nil {
+		l.t.Fatal(err)
+	}
+	if got := texts([]sent{readBack(l.t, &p)}); !slices.Equal(got, want) {
+		l.t.Fatalf("got %q, want %q", got, want)
+	}
+	if waited := time.Since(started); waited > 2*pollInterval+flushAfter {
+		l.t.Fatalf("it took %v", waited)
+	}
+}
+
+// followTest runs under a clock of its own, on which waiting takes no time.
+func followTest(t *testing.T, content, packetSize string, test func(*followedLog)) {
+	synctest.Test(t, func(t *testing.T) { test(follow(t, content, packetSize)) })
+}
+
+func TestFollowGrowth(t *testing.T) {
+	followTest(t, "a\nb\nc\n", "2", func(l *followedLog) {
+		l.expect("a", "b")
+		l.expect("c") // not filled, but not held back either
+		l.write(l.path, "d\nhalf a ")
+		l.expect("d")
+		l.write(l.path, "line\ne\n")
+		l.expect("half a line", "e")
+	})
+}
+
+func TestFollowTruncation(t *testing.T) {
+	followTest(t, "a\nb\nunfinished", "2", func(l *followedLog) {
+		l.expect("a", "b")
+		go func() {
+			time.Sleep(3 * pollInterval / 2)
+			if err := os.Truncate(l.path, 0); err != nil {
+				t.Error(err)
+			}
+			l.write(l.path, "c\n")
+		}()
+		l.expect("unfinished", "c")
+	})
+}
+
+func TestFollowRotation(t *testing.T) {
+	followTest(t, "a\nb\n", "2", func(l *followedLog) {
+		l.expect("a", "b")
+		rotated := l.path + ".1"
+		if err := os.Rename(l.path, rotated); err != nil {
+			t.Fatal(err)
+		}
+		l.write(rotated, "c\n") // its writer has not noticed yet
+		l.expect("c")
+		l.write(l.path, "d\n")
+		go func() {
+			time.Sleep(pollInterval / 2) // the follower has seen the new file, but reads the old one again
+			l.write(rotated, "late")
+		}()
+		l.expect("late", "d")
+		l.write(l.path, "e\n")
+		l.expect("e")
+	})
+}
+
+func TestFollowStops(t *testing.T) {
+	followTest(t, "a\nunfinished", "5", func(l *followedLog) {
+		ctx, cancel := context.WithTimeout(l.t.Context(), flushAfter/2)
+		defer cancel()
+		var p outgoing
+		if err := l.s.next(ctx, &p); err != context.DeadlineExceeded {
+			t.Errorf("next = %v", err)
+		}
+		if got := texts([]sent{readBack(l.t, &p)}); !slices.Equal(got, []string{"a", "unfinished"}) {
+			t.Errorf("when stopped, %q were handed on", got)
+		}
+	})
+}
+
+func TestGzipCannotBeFollowed(t *testing.T) {
+	config := fileConfig(writeFile(t, gzipped(t, []byte("a\n"))), "5")
+	config.Follow = true
+	if _, err := New(config, Deps{}); err == nil || !strings.Contains(err.Error(), "gzip") {
+		t.Errorf("New = %v", err)
+	}
+}
+
+// A pipe's lines are sent when they come, in packets that are full when enough
+// lines came at once.
+func TestPipe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from, to := io.Pipe()
+		l := &followedLog{t: t, s: openSource(t, fileConfig("-", "2"), from)}
+		go func() {
+			for _, part := range []string{"a\nb\nc", "\n", "d\n"} {
+				if _, err := io.WriteString(to, part); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Hour)
+			}
+			if err := to.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		wait := func() { time.Sleep(time.Hour - time.Minute) }
+		l.expect("a", "b")
+		wait()
+		wait()
+		l.expect("c")
+		wait()
+		l.expect("d")
+		packets, _, end := drain(t, l.s)
+		if len(packets) > 0 || end != io.EOF {
+			t.Errorf("the pipe ended with %d packets and %v", len(packets), end)
+		}
+	})
+}

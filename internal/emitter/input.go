@@ -1,0 +1,226 @@
+package emitter
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// standardInput is the file name that means Deps.Stdin.
+const standardInput = "-"
+
+// openInput opens the log that config names. The time is what to take for
+// lines that carry none, or zero when that is the time of reading.
+func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
+	if config.File == standardInput {
+		if stdin == nil {
+			return nil, time.Time{}, errors.New("file: there is no standard input")
+		}
+		return newStream(stdin, nil), time.Time{}, nil
+	}
+	file, err := os.Open(config.File)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("file: %w", err)
+	}
+	in, written, err := inputOf(file, config.Follow)
+	if err != nil {
+		return nil, time.Time{}, errors.Join(fmt.Errorf("file: %s: %w", config.File, err), file.Close())
+	}
+	return in, written, nil
+}
+
+func inputOf(file *os.File, follow bool) (input, time.Time, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if info.IsDir() {
+		return nil, time.Time{}, errors.New("it is a directory")
+	}
+	if !info.Mode().IsRegular() {
+		return newStream(file, file), time.Time{}, nil
+	}
+	var start [len(gzipMagic)]byte
+	n, _ := file.ReadAt(start[:], 0)
+	switch packed := string(start[:n]) == gzipMagic; {
+	case packed && follow:
+		return nil, time.Time{}, errors.New("a gzip file cannot be followed")
+	case packed:
+		unpacked, err := gzip.NewReader(file)
+		return still{unpacked, file}, info.ModTime(), err
+	case follow:
+		return &followed{path: file.Name(), file: file}, time.Time{}, nil
+	default:
+		return still{file, file}, info.ModTime(), nil
+	}
+}
+
+const gzipMagic = "\x1f\x8b"
+
+// still is a file that is read to its end.
+type still struct {
+	io.Reader
+	io.Closer
+}
+
+func (still) arrived() <-chan struct{} { return nil }
+
+// followed is a file that is read on as it grows. It notices when the file was
+// truncated or when another took its place. A file that is truncated and has
+// grown beyond its former size between two reads looks like one that grew.
+type followed struct {
+	path string
+	file *os.File
+	// offset is how much of file was read.
+	offset int64
+	// replaced is set once path was seen to name another file. The old file is
+	// read once more after that, for those who still write to it.
+	replaced bool
+}
+
+func (f *followed) Read(p []byte) (int, error) {
+	n, err := f.file.Read(p)
+	if n > 0 {
+		f.offset += int64(n)
+		f.replaced = false
+		return n, nil
+	}
+	if !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	return 0, f.atEnd()
+}
+
+// atEnd decides what reaching the end of the file means.
+func (f *followed) atEnd() error {
+	named, err := os.Stat(f.path)
+	if err != nil {
+		return errNothingYet // moved away, and its successor is not there yet
+	}
+	current, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	switch {
+	case !os.SameFile(named, current) && !f.replaced:
+		f.replaced = true
+		return errNothingYet
+	case f.replaced:
+		return f.reopen()
+	case current.Size() < f.offset:
+		f.offset = 0
+		if _, err := f.file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		return errNewFile
+	default:
+		return errNothingYet
+	}
+}
+
+func (f *followed) reopen() error {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return errNothingYet
+	}
+	old := f.file
+	f.file, f.offset, f.replaced = file, 0, false
+	if err := old.Close(); err != nil {
+		return err
+	}
+	return errNewFile
+}
+
+func (f *followed) Close() error             { return f.file.Close() }
+func (f *followed) arrived() <-chan struct{} { return nil }
+
+// stream reads a pipe, whose reads may block, on a goroutine of its own. That
+// goroutine ends with the pipe, or at its first read after Close.
+type stream struct {
+	chunks chan chunk
+	ready  chan struct{}
+	done   chan struct{}
+	rest   chunk
+	closer io.Closer
+}
+
+type chunk struct {
+	bytes []byte
+	err   error
+}
+
+func newStream(from io.Reader, closer io.Closer) *stream {
+	s := &stream{
+		chunks: make(chan chunk, 4),
+		ready:  make(chan struct{}, 1),
+		done:   make(chan struct{}),
+		closer: closer,
+	}
+	go s.pump(from)
+	return s
+}
+
+func (s *stream) pump(from io.Reader) {
+	unpacked, err := unpack(from)
+	for err == nil {
+		var c chunk
+		c.bytes = make([]byte, readSize)
+		var n int
+		n, err = unpacked.Read(c.bytes)
+		c.bytes = c.bytes[:n]
+		s.hand(c)
+	}
+	s.hand(chunk{err: err})
+}
+
+func unpack(from io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReader(from)
+	if start, _ := buffered.Peek(len(gzipMagic)); !bytes.Equal(start, []byte(gzipMagic)) {
+		return buffered, nil
+	}
+	return gzip.NewReader(buffered)
+}
+
+func (s *stream) hand(c chunk) {
+	select {
+	case s.chunks <- c:
+	case <-s.done:
+		return
+	}
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if len(s.rest.bytes) == 0 && s.rest.err == nil {
+		select {
+		case s.rest = <-s.chunks:
+		default:
+			return 0, errNothingYet
+		}
+	}
+	n := copy(p, s.rest.bytes)
+	s.rest.bytes = s.rest.bytes[n:]
+	if n > 0 {
+		return n, nil
+	}
+	return 0, s.rest.err
+}
+
+func (s *stream) Close() error {
+	close(s.done)
+	if s.closer == nil {
+		return nil
+	}
+	return s.closer.Close()
+}
+
+func (s *stream) arrived() <-chan struct{} { return s.ready }

@@ -1,0 +1,150 @@
+package emitter
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Report is what became of a run, or of its part until now.
+type Report struct {
+	// RunID starts every packet id that the run invented.
+	RunID    string
+	Elapsed  time.Duration
+	Packets  Outcome
+	Messages Outcome
+	// Lines is zero unless a file was sent.
+	Lines Lines
+	// Bytes counts the bodies of accepted packets.
+	Bytes   int64
+	Retries Retries
+	// RefusedByStatus counts refused packets by HTTP status.
+	RefusedByStatus map[int]int64
+	Latency         Latency
+}
+
+// Outcome says what became of packets or messages.
+type Outcome struct {
+	Generated, Accepted, Refused, GaveUp int64
+	// Left is what was generated and not settled when the run ended, or, while
+	// it goes on, what is under way.
+	Left int64
+}
+
+func (o Outcome) settled() int64 { return o.Accepted + o.Refused + o.GaveUp }
+
+// Lines says what became of the lines of a file. Once the run has ended, Read
+// is Empty + Accepted + Refused + GaveUp + Left.
+type Lines struct {
+	Read, Empty, Accepted, Refused, GaveUp, Left int64
+	// Truncated lines were longer than 256 KiB and were sent without the rest.
+	Truncated int64
+	// Repaired lines held invalid UTF-8, which became U+FFFD.
+	Repaired int64
+}
+
+// Balanced tells whether every line is accounted for.
+func (l Lines) Balanced() bool {
+	return l.Read == l.Empty+l.Accepted+l.Refused+l.GaveUp+l.Left
+}
+
+// Retries counts further tries by what made them necessary.
+type Retries struct {
+	// Connect: the target could not be reached. Reset: the connection broke.
+	// Timeout: no answer in time, or a 408.
+	Connect, Reset, Timeout int64
+	// RateLimited: 429. Unavailable: 503. ServerError: any other 5xx.
+	RateLimited, Unavailable, ServerError int64
+}
+
+// Total returns the sum over all causes.
+func (r Retries) Total() int64 {
+	return r.Connect + r.Reset + r.Timeout + r.RateLimited + r.Unavailable + r.ServerError
+}
+
+// Latency is the time from when accepted packets were due until they were
+// accepted, all retries included.
+type Latency struct {
+	Count                    int64
+	P50, P90, P99, P999, Max time.Duration
+}
+
+// Write prints the report as tables for a person.
+func (r Report) Write(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(cells ...any) {
+		for _, cell := range cells {
+			fmt.Fprintf(t, "%v\t", cell) // errors of the writer surface in Flush
+		}
+		fmt.Fprintln(t)
+	}
+	fmt.Fprintf(t, "\nrun %s, %s\n\n", r.RunID, r.Elapsed.Round(time.Millisecond))
+	row("", "generated", "accepted", "refused", "gave up", "left", "accepted/s")
+	for _, o := range []struct {
+		name string
+		Outcome
+	}{{"packets", r.Packets}, {"messages", r.Messages}} {
+		row(o.name, grouped(o.Generated), grouped(o.Accepted), grouped(o.Refused), grouped(o.GaveUp), grouped(o.Left),
+			grouped(r.perSecond(o.Accepted)))
+	}
+	if l := r.Lines; l.Read > 0 {
+		fmt.Fprintln(t)
+		row("", "read", "empty", "accepted", "refused", "gave up", "left")
+		row("lines", grouped(l.Read), grouped(l.Empty), grouped(l.Accepted), grouped(l.Refused), grouped(l.GaveUp), grouped(l.Left))
+		row("", "truncated", "repaired")
+		row("", grouped(l.Truncated), grouped(l.Repaired))
+	}
+	fmt.Fprintln(t)
+	row("", "p50", "p90", "p99", "p99.9", "max")
+	l := r.Latency
+	row("latency", short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Max))
+	fmt.Fprintln(t)
+	row("", "connect", "reset", "timeout", "429", "503", "other 5xx")
+	row("retries", r.Retries.Connect, r.Retries.Reset, r.Retries.Timeout, r.Retries.RateLimited, r.Retries.Unavailable, r.Retries.ServerError)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s bytes accepted%s\n", grouped(r.Bytes), r.refusals())
+	return err
+}
+
+func (r Report) refusals() string {
+	var text strings.Builder
+	for _, status := range slices.Sorted(maps.Keys(r.RefusedByStatus)) {
+		fmt.Fprintf(&text, "; %s packets refused with %d", grouped(r.RefusedByStatus[status]), status)
+	}
+	return text.String()
+}
+
+func (r Report) perSecond(count int64) int64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return int64(float64(count)/r.Elapsed.Seconds() + 0.5)
+}
+
+// grouped writes a number with a comma between thousands.
+func grouped(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+// short writes a duration with three digits or so.
+func short(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= 10*time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	default:
+		return d.Round(10 * time.Microsecond).String()
+	}
+}

@@ -1,0 +1,161 @@
+package emitter
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	months      = `(?P<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)`
+	clock       = `(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,9}))?`
+	zone        = `(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)\b)?`
+	numericDate = `^(?P<year>\d{4})[-/](?P<month>\d\d)[-/](?P<day>\d\d)(?:T| {1,2})` + clock + zone
+	accessDate  = `^(?P<day>\d\d)/` + months + `/(?P<year>\d{4}):` + clock + zone
+	stampDate   = `^` + months + ` {1,2}(?P<day>\d{1,2}) ` + clock
+	apacheDate  = `^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ` + months + ` {1,2}(?P<day>\d{1,2}) ` + clock + ` (?P<year>\d{4})\b`
+	glogDate    = `^[IWEF](?P<month>\d\d)(?P<day>\d\d) ` + clock
+	logcatDate  = `^(?P<month>\d\d)-(?P<day>\d\d) ` + clock
+	epochDate   = `^(?P<epoch>\d{10}(?:\.\d{1,9}|\d{3})?)\b`
+)
+
+// clocks recognises the times that lines of text carry. It never changes.
+var clocks = compileClocks(numericDate, accessDate, stampDate, apacheDate, glogDate, logcatDate, epochDate)
+
+// clockForm is a way to write a time, as an expression with named groups.
+type clockForm struct {
+	expression *regexp.Regexp
+	names      []string
+}
+
+func compileClocks(expressions ...string) []clockForm {
+	var forms []clockForm
+	for _, e := range expressions {
+		expression := regexp.MustCompile(e)
+		forms = append(forms, clockForm{expression, expression.SubexpNames()})
+	}
+	return forms
+}
+
+// timePrefix reads the time that text starts with: milliseconds since 1970 and
+// the length of what was read.
+func timePrefix(text string, location *time.Location, now time.Time) (milliseconds int64, length int, ok bool) {
+	if text == "" || !mayStartTime(text[0]) {
+		return 0, 0, false
+	}
+	for _, form := range clocks {
+		groups := form.expression.FindStringSubmatch(text)
+		if groups == nil {
+			continue
+		}
+		if milliseconds, ok = form.read(groups, location, now); ok {
+			return milliseconds, len(groups[0]), true
+		}
+	}
+	return 0, 0, false
+}
+
+func mayStartTime(c byte) bool {
+	return c >= '0' && c <= '9' || strings.IndexByte("JFMASONDTWIE", c) >= 0
+}
+
+func (f clockForm) read(groups []string, location *time.Location, now time.Time) (int64, bool) {
+	var year, day, hour, minute, second, nanosecond int
+	var month time.Month
+	for i, name := range f.names {
+		text := groups[i]
+		number, _ := strconv.Atoi(text)
+		switch name {
+		case "epoch":
+			return parseEpoch(text)
+		case "year":
+			year = number
+		case "month":
+			month = monthOf(text)
+		case "day":
+			day = number
+		case "hour":
+			hour = number
+		case "minute":
+			minute = number
+		case "second":
+			second = number
+		case "fraction":
+			nanosecond, _ = strconv.Atoi((text + "000000000")[:9])
+		case "zone":
+			location = zoneOf(text, location)
+		}
+	}
+	if month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
+		return 0, false
+	}
+	hasYear := year != 0
+	if !hasYear {
+		year = now.In(location).Year()
+	}
+	t := time.Date(year, month, day, hour, minute, second, nanosecond, location)
+	if !hasYear && t.After(now.Add(24*time.Hour)) {
+		t = t.AddDate(-1, 0, 0) // a line of December, read in January
+	}
+	return t.UnixMilli(), t.UnixMilli() > 0
+}
+
+func monthOf(text string) time.Month {
+	if number, err := strconv.Atoi(text); err == nil {
+		return time.Month(number)
+	}
+	return time.Month(strings.Index("JanFebMarAprMayJunJulAugSepOctNovDec", text)/3 + 1)
+}
+
+// zoneOf reads "", Z, UTC, GMT or an offset such as +0100 and -05:30.
+func zoneOf(text string, otherwise *time.Location) *time.Location {
+	switch text {
+	case "":
+		return otherwise
+	case "Z", "UTC", "GMT":
+		return time.UTC
+	}
+	digits := strings.ReplaceAll(text[1:], ":", "")
+	number, err := strconv.Atoi(digits)
+	if err != nil {
+		return otherwise
+	}
+	seconds := (number/100*60 + number%100) * 60
+	if text[0] == '-' {
+		seconds = -seconds
+	}
+	return time.FixedZone("", seconds)
+}
+
+// parseTime reads the whole of a field as a time, or as a number of seconds,
+// milliseconds, microseconds or nanoseconds since 1970, whichever it must be.
+func parseTime(text string, location *time.Location) (milliseconds int64, ok bool) {
+	text = strings.TrimSpace(text)
+	if milliseconds, ok = parseEpoch(text); ok {
+		return milliseconds, true
+	}
+	milliseconds, length, ok := timePrefix(text, location, time.Now())
+	return milliseconds, ok && length == len(text)
+}
+
+// parseEpoch tells the unit from the size: in each unit the numbers from about
+// 1973 to 5138 do not overlap with those of the others.
+func parseEpoch(text string) (milliseconds int64, ok bool) {
+	number, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(number >= 1e8) {
+		return 0, false
+	}
+	switch {
+	case number < 1e11:
+		number *= 1e3
+	case number < 1e14:
+	case number < 1e17:
+		number /= 1e3
+	case number < 1e20:
+		number /= 1e6
+	default:
+		return 0, false
+	}
+	return int64(number), int64(number) > 0
+}

@@ -1,0 +1,276 @@
+package fairshare
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mixedSizes returns a stream of packet sizes from 1 to 100, the same for the
+// same seed.
+func mixedSizes(seed uint64) func() int {
+	random := rand.New(rand.NewPCG(seed, 1))
+	return func() int { return 1 + random.IntN(100) }
+}
+
+// alternatingSizes returns the stream 100, 1, 100, 1, …
+func alternatingSizes() func() int {
+	large := false
+	return func() int {
+		large = !large
+		if large {
+			return 100
+		}
+		return 1
+	}
+}
+
+// rule is a way to spread packets over members.
+type rule interface {
+	pick(messages int) int
+	setActive(i int, active bool)
+}
+
+// thisRule is the package's own.
+type thisRule struct{ *Table }
+
+func (r thisRule) pick(messages int) int {
+	i, _ := r.Pick(messages, -1)
+	return i
+}
+
+func (r thisRule) setActive(i int, active bool) {
+	if active {
+		r.Join(i)
+	} else {
+		r.Leave(i)
+	}
+}
+
+// members is what the other rules have in common.
+type members struct {
+	weights []float64
+	away    []bool
+}
+
+func membersOf(weights []float64) members { return members{weights, make([]bool, len(weights))} }
+
+func (m members) setActive(i int, active bool) { m.away[i] = !active }
+
+// least returns the active member with the least cost, the first of equals.
+func (m members) least(cost func(i int) float64) int {
+	best, lowest := -1, math.Inf(1)
+	for i := range m.weights {
+		if c := cost(i); !m.away[i] && c < lowest {
+			best, lowest = i, c
+		}
+	}
+	return best
+}
+
+// leastSent counts for ever and sends to the least (sent + m)/weight.
+type leastSent struct {
+	members
+	sent []float64
+}
+
+func (r leastSent) pick(messages int) int {
+	i := r.least(func(i int) float64 { return (r.sent[i] + float64(messages)) / r.weights[i] })
+	r.sent[i] += float64(messages)
+	return i
+}
+
+// weightedRandom draws a member by weight for each packet.
+type weightedRandom struct {
+	members
+	random *rand.Rand
+}
+
+func (r weightedRandom) pick(int) int {
+	total := 0.0
+	for i, w := range r.weights {
+		if !r.away[i] {
+			total += w
+		}
+	}
+	draw, last := r.random.Float64()*total, 0
+	for i, w := range r.weights {
+		if r.away[i] {
+			continue
+		}
+		last = i
+		if draw -= w; draw < 0 {
+			break
+		}
+	}
+	return last
+}
+
+// requestRoundRobin is smooth weighted round robin over requests, as load
+// balancers do it: a packet counts one, whatever its size.
+type requestRoundRobin struct {
+	members
+	current []float64
+}
+
+func (r requestRoundRobin) pick(int) int {
+	total := 0.0
+	for i, w := range r.weights {
+		if !r.away[i] {
+			total += w
+			r.current[i] += w
+		}
+	}
+	i := r.least(func(i int) float64 { return -r.current[i] })
+	r.current[i] -= total
+	return i
+}
+
+const (
+	oursName       = "this package"
+	leastSentName  = "least (sent + m)/weight"
+	randomName     = "weighted random"
+	roundRobinName = "weighted round robin over requests"
+)
+
+var ruleNames = []string{oursName, leastSentName, randomName, roundRobinName}
+
+func rules(t *testing.T, weights []float64) map[string]rule {
+	n := len(weights)
+	return map[string]rule{
+		oursName:       thisRule{everybody(t, weights...)},
+		leastSentName:  leastSent{membersOf(weights), make([]float64, n)},
+		randomName:     weightedRandom{membersOf(weights), rand.New(rand.NewPCG(1, 1))},
+		roundRobinName: requestRoundRobin{membersOf(weights), make([]float64, n)},
+	}
+}
+
+// furthestOff returns how many messages the worst member was off its share at
+// the worst moment of a stream.
+func furthestOff(r rule, weights []float64, sizes func() int, packets int) float64 {
+	served, all, worst := make([]float64, len(weights)), 0.0, 0.0
+	for range packets {
+		m := sizes()
+		served[r.pick(m)] += float64(m)
+		all += float64(m)
+		for i, w := range weights {
+			worst = max(worst, math.Abs(w*all-served[i]))
+		}
+	}
+	return worst
+}
+
+// shareAfterReturn returns the first member's share of the messages of the next
+// packets after it was away.
+func shareAfterReturn(r rule, sizes func() int, away, after int) float64 {
+	r.setActive(0, false)
+	for range away {
+		r.pick(sizes())
+	}
+	r.setActive(0, true)
+	served, all := 0.0, 0.0
+	for range after {
+		m := sizes()
+		if r.pick(m) == 0 {
+			served += float64(m)
+		}
+		all += float64(m)
+	}
+	return served / all
+}
+
+// TestComparison sends the same traffic by each rule. Run it with -v for a
+// table in Markdown.
+func TestComparison(t *testing.T) {
+	const packets, away, after = 100_000, 20_000, 1_000
+	weights := []float64{0.5, 0.3, 0.2}
+	mixed, alternating, returning := map[string]float64{}, map[string]float64{}, map[string]float64{}
+	for name, r := range rules(t, weights) {
+		sizes := mixedSizes(11)
+		mixed[name] = furthestOff(r, weights, sizes, packets)
+		returning[name] = shareAfterReturn(r, sizes, away, after)
+	}
+	for name, r := range rules(t, weights) {
+		alternating[name] = furthestOff(r, weights, alternatingSizes(), packets)
+	}
+
+	t.Log(markdown(mixed, alternating, returning))
+	if bound := stated(weights, 100) + rounding; mixed[oursName] > bound || alternating[oursName] > bound {
+		t.Errorf("%v and %v messages off, the bound is %v", mixed[oursName], alternating[oursName], bound)
+	}
+	for _, name := range ruleNames[1:] {
+		if mixed[name] < mixed[oursName] || alternating[name] < alternating[oursName] {
+			t.Errorf("%s stays closer to the shares than this package", name)
+		}
+	}
+	for _, name := range []string{randomName, roundRobinName} {
+		if mixed[name] < 10*mixed[oursName] {
+			t.Errorf("%s is only %v messages off on mixed traffic", name, mixed[name])
+		}
+	}
+	if alternating[roundRobinName] < 100_000 {
+		t.Errorf("%s is only %v messages off on alternating sizes", roundRobinName, alternating[roundRobinName])
+	}
+	if returning[leastSentName] < 0.99 {
+		t.Errorf("%s gives the returner %v of all messages, expected to flood it", leastSentName, returning[leastSentName])
+	}
+	if math.Abs(returning[oursName]-0.5) > 0.005 {
+		t.Errorf("the returner gets %v of all messages, want its share of 0.5", returning[oursName])
+	}
+}
+
+func markdown(mixed, alternating, returning map[string]float64) string {
+	var b strings.Builder
+	b.WriteString("\n| rule | 1–100 messages a packet: furthest off | 100 and 1 in turn: furthest off | share of a returning 50 % member |\n|---|---:|---:|---:|\n")
+	for _, name := range ruleNames {
+		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.1f %% |\n", name, mixed[name], alternating[name], 100*returning[name])
+	}
+	return b.String()
+}
+
+func TestPickAndRefundDoNotAllocate(t *testing.T) {
+	table := everybody(t, spreadOut(300)...)
+	allocations := testing.AllocsPerRun(100, func() {
+		i, _ := table.Pick(20, -1)
+		table.Pick(5, i)
+		table.Refund(i, 20)
+		table.Leave(i)
+		table.Join(i)
+		table.SetWeight(i, table.weights[i]+1)
+		table.Bound()
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations, want none", allocations)
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	for _, n := range []int{3, 30, 300} {
+		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
+			table := everybody(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
+			b.ReportAllocs()
+			m := 0
+			for b.Loop() {
+				m = m%100 + 1
+				table.Pick(m, -1)
+			}
+		})
+	}
+}
+
+func BenchmarkLeaveAndJoin(b *testing.B) {
+	for _, n := range []int{3, 30, 300} {
+		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
+			table := everybody(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
+			b.ReportAllocs()
+			for b.Loop() {
+				table.Leave(1)
+				table.Join(1)
+				table.Pick(1, -1)
+			}
+		})
+	}
+}

@@ -1,0 +1,34 @@
+package ingest
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logstreamer/internal/problem"
+)
+
+type metrics struct {
+	refused  map[problem.Code]prometheus.Counter
+	duration prometheus.Histogram
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "distributor_refused_packets_total",
+		Help: "Packets that were not accepted, by reason; a request that could not be read counts as one.",
+	}, []string{"reason"})
+	m := &metrics{
+		refused: make(map[problem.Code]prometheus.Counter),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:                        "distributor_ingest_duration_seconds",
+			Help:                        "From the arrival of a request's header to its answer.",
+			Buckets:                     []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5},
+			NativeHistogramBucketFactor: 1.1,
+		}),
+	}
+	for _, code := range problem.Refusals() {
+		m.refused[code] = refused.WithLabelValues(string(code))
+	}
+	return m, errors.Join(registerer.Register(refused), registerer.Register(m.duration))
+}

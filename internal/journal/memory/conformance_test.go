@@ -1,0 +1,15 @@
+package memory_test
+
+import (
+	"testing"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/journal/journaltest"
+	"logstreamer/internal/journal/memory"
+)
+
+func TestConformance(t *testing.T) {
+	journaltest.Run(t, func(t *testing.T, limits journaltest.Limits) journal.Journal {
+		return memory.New(memory.Config{QueuePackets: 1_000_000, LimitBytes: limits.Bytes})
+	})
+}

@@ -1,0 +1,147 @@
+// Package memory is the journal that survives nothing: packets wait in a
+// bounded queue in memory, and a stop that cannot deliver them reports how
+// many were left. It is bounded in packets and in bytes.
+package memory
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"logstreamer/internal/fifo"
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// Config bounds the journal.
+type Config struct {
+	// QueuePackets is how many packets may wait to be claimed.
+	QueuePackets int
+	// LimitBytes is how much memory all packets that are not acknowledged
+	// may hold.
+	LimitBytes int64
+}
+
+// Journal keeps packets in memory. It implements journal.Journal.
+type Journal struct {
+	config  Config
+	arrived chan struct{}
+
+	// heldBytes and queuedPackets mirror the books for Room, which takes no lock.
+	heldBytes     atomic.Int64
+	queuedPackets atomic.Int64
+
+	mu     sync.Mutex // guards all below
+	queue  fifo.Queue[*packet.Packet]
+	books  journal.Stats
+	last   uint64 // the sequence given last
+	closed bool
+}
+
+// New returns an empty journal.
+func New(config Config) *Journal {
+	return &Journal{config: config, arrived: make(chan struct{}, 1)}
+}
+
+// Put takes as many packets as there is room for.
+func (j *Journal) Put(packets []*packet.Packet) (int, error) {
+	j.mu.Lock()
+	taken, err := j.takeLocked(packets)
+	j.mu.Unlock()
+	if taken > 0 {
+		select {
+		case j.arrived <- struct{}{}:
+		default:
+		}
+	}
+	return taken, err
+}
+
+func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
+	if j.closed {
+		return 0, journal.ErrClosed
+	}
+	var volume packet.Volume
+	var taken int
+	var err error
+	for _, p := range packets {
+		footprint := p.Footprint()
+		if j.queue.Len() >= j.config.QueuePackets || j.books.MemoryBytes+footprint > j.config.LimitBytes {
+			err = journal.ErrFull
+			break
+		}
+		j.last++
+		p.Sequence = j.last
+		j.queue.Push(p)
+		j.books.MemoryBytes += footprint
+		volume.Add(p)
+		taken++
+	}
+	j.books.Accepted = j.books.Accepted.Plus(volume)
+	j.books.Queued = j.books.Queued.Plus(volume)
+	j.mirrorLocked()
+	return taken, err
+}
+
+// Room tells whether a packet of that many bytes would be taken now.
+func (j *Journal) Room(bytes int) error {
+	if j.queuedPackets.Load() >= int64(j.config.QueuePackets) ||
+		j.heldBytes.Load()+packet.FootprintOf(bytes) > j.config.LimitBytes {
+		return journal.ErrFull
+	}
+	return nil
+}
+
+// Claim hands over the oldest packets.
+func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var volume packet.Volume
+	for range min(limit, j.queue.Len()) {
+		p := j.queue.Pop()
+		volume.Add(p)
+		dst = append(dst, p)
+	}
+	j.books.Queued = j.books.Queued.Minus(volume)
+	j.books.Claimed = j.books.Claimed.Plus(volume)
+	j.mirrorLocked()
+	return dst
+}
+
+// Arrived receives a value after packets were put.
+func (j *Journal) Arrived() <-chan struct{} { return j.arrived }
+
+// Ack ends claimed packets and releases them.
+func (j *Journal) Ack(packets []*packet.Packet) {
+	volume := packet.VolumeOf(packets)
+	var footprint int64
+	for _, p := range packets {
+		footprint += p.Footprint()
+		p.Release()
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.books.Claimed = j.books.Claimed.Minus(volume)
+	j.books.Acknowledged = j.books.Acknowledged.Plus(volume)
+	j.books.MemoryBytes -= footprint
+	j.mirrorLocked()
+}
+
+// Stats returns the books at one moment.
+func (j *Journal) Stats() journal.Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.books
+}
+
+// Close makes every further Put fail.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.closed = true
+	return nil
+}
+
+func (j *Journal) mirrorLocked() {
+	j.heldBytes.Store(j.books.MemoryBytes)
+	j.queuedPackets.Store(int64(j.queue.Len()))
+}

@@ -1,0 +1,181 @@
+package packet
+
+import "strings"
+
+const plainMessage = `{"timestamp":1640995200000,"level":"INFO","message":"hello","metadata":{"key":"value"}}`
+
+const plainPacket = `{"emitter_id":"e-1","packet_id":"p-1","messages":[` + plainMessage + `]}`
+
+// packetWith returns a packet with these messages.
+func packetWith(messages string) string {
+	return `{"emitter_id":"e-1","packet_id":"p-1","messages":[` + messages + `]}`
+}
+
+// extended returns a packet with one more member in front.
+func extended(member string) string { return `{` + member + `,` + plainPacket[1:] }
+
+// extendedMessage returns a packet whose message has one more member in front.
+func extendedMessage(member string) string {
+	return packetWith(`{` + member + `,` + plainMessage[1:])
+}
+
+func nested(depth int) string {
+	return strings.Repeat("[", depth) + strings.Repeat("]", depth)
+}
+
+// acceptedBodies are bodies that keep every rule.
+func acceptedBodies() map[string]string {
+	return map[string]string{
+		"plain":                             plainPacket,
+		"spaces everywhere":                 strings.NewReplacer(`:`, " :\t", `,`, " ,\r\n", `{`, `{ `, `}`, ` }`, `[`, `[ `, `]`, ` ]`).Replace(plainPacket),
+		"a newline around":                  "\n" + plainPacket + "\n",
+		"white space around":                " \t\r\n" + plainPacket + " \t\r\n",
+		"another order":                     `{"messages":[{"metadata":{},"message":"m","level":"l","timestamp":1}],"packet_id":"p","emitter_id":"e"}`,
+		"no metadata":                       packetWith(`{"timestamp":1,"level":"INFO","message":"m"}`),
+		"empty metadata":                    packetWith(`{"timestamp":1,"level":"INFO","message":"m","metadata":{}}`),
+		"metadata key twice":                packetWith(`{"timestamp":1,"level":"INFO","message":"m","metadata":{"a":"","a":""}}`),
+		"two messages":                      packetWith(plainMessage + "," + plainMessage),
+		"escaped names":                     `{"emitter\u005fid":"e","packet\u005Fid":"p","\u006dessages":[{"t\u0069mestamp":1,"leve\u006c":"l","message":"m"}]}`,
+		"all letters escaped":               strings.Replace(plainPacket, "emitter_id", `\u0065\u006d\u0069\u0074\u0074\u0065\u0072\u005f\u0069\u0064`, 1),
+		"unknown names":                     extended(`"a":1,"a":[{}],"timestamp":null,"Packet_id":false,"":{"x":[-0.5e+3]}`),
+		"unknown names in a message":        extendedMessage(`"emitter_id":[1,2.5,-3e7,true,false,null,"x"],"Level":{},"packet_id":""`),
+		"names of another object":           extended(`"level":1,"level":2,"timestamp":3,"timestamp":4`),
+		"packet's names twice in a message": extendedMessage(`"packet_id":1,"packet_id":2,"messages":3,"messages":4`),
+		"prefix of a known name":            extended(`"packet_i":1,"packet_idd":2,"packet_id\u0000":3`),
+		"largest timestamp":                 packetWith(`{"timestamp":9223372036854775807,"level":"INFO","message":"m"}`),
+		"smallest timestamp":                packetWith(`{"timestamp":1,"level":"INFO","message":"m"}`),
+		"lone surrogates":                   `{"emitter_id":"\ud800","packet_id":"\udc00\ud800x","messages":[` + plainMessage + `]}`,
+		"NUL escaped":                       `{"emitter_id":"\u0000","packet_id":"p","messages":[` + plainMessage + `]}`,
+		"every escape":                      `{"emitter_id":"\"\\\/\b\f\n\r\t\u20aC","packet_id":"p","messages":[` + plainMessage + `]}`,
+		"characters of 1 to 4 bytes":        `{"emitter_id":"aé€😀\u007f` + "\x7f" + `","packet_id":"日本語のパケット","messages":[` + plainMessage + `]}`,
+		"longest id":                        `{"emitter_id":"` + strings.Repeat("é", MaxIDBytes/2) + `","packet_id":"` + strings.Repeat(`\u0041`, MaxIDBytes) + `","messages":[` + plainMessage + `]}`,
+		"deepest in the packet":             extended(`"x":` + nested(MaxDepth-1)),
+		"deepest in a message":              extendedMessage(`"x":` + nested(MaxDepth-3)),
+		"unknown level":                     packetWith(`{"timestamp":1,"level":"whatever","message":"m"}`),
+		"escaped level":                     packetWith(`{"timestamp":1,"level":"\u0045RROR","message":"m"}`),
+		"long level":                        packetWith(`{"timestamp":1,"level":"` + strings.Repeat(`\u0045`, 1000) + `","message":"m"}`),
+	}
+}
+
+// refusalRow is a body that breaks a rule. The mark ▸ in the body shows where
+// the fault is to be reported; it is taken out before the check.
+type refusalRow struct {
+	name, body, code, path string
+}
+
+const mark = "▸"
+
+func refusalRows() []refusalRow {
+	inMessage := func(member string) string {
+		return packetWith(plainMessage + `,{"level":"INFO","message":"m",` + member + `}`)
+	}
+	metadata := func(value string) string {
+		return packetWith(`{"timestamp":1,"level":"INFO","message":"m","metadata":` + value + `}`)
+	}
+	id := func(value string) string {
+		return `{"emitter_id":"e","packet_id":` + value + `,"messages":[` + plainMessage + `]}`
+	}
+	return []refusalRow{
+		// JSON.
+		{"empty body", `▸`, CodeMalformed, ""},
+		{"only white space", " \n▸", CodeMalformed, ""},
+		{"text", `▸hello`, CodeMalformed, ""},
+		{"byte order mark", "▸\uFEFF" + plainPacket, CodeMalformed, ""},
+		{"NUL in front", "▸\x00" + plainPacket, CodeMalformed, ""},
+		{"NUL behind", plainPacket + "▸\x00", CodeMalformed, ""},
+		{"trailing text", plainPacket + ` ▸x`, CodeMalformed, ""},
+		{"two packets", plainPacket + "\n▸" + plainPacket, CodeMalformed, ""},
+		{"trailing comma in the packet", plainPacket[:len(plainPacket)-1] + `,▸}`, CodeMalformed, ""},
+		{"trailing comma in messages", packetWith(plainMessage + `,▸`), CodeMalformed, "messages[1]"},
+		{"trailing comma in a message", packetWith(plainMessage[:len(plainMessage)-1] + `,▸}`), CodeMalformed, "messages[0]"},
+		{"trailing comma in metadata", metadata(`{"a":"b",▸}`), CodeMalformed, "messages[0].metadata"},
+		{"no comma", packetWith(plainMessage + `▸` + plainMessage), CodeMalformed, "messages"},
+		{"no colon", extended(`"x"▸1`), CodeMalformed, ""},
+		{"name without quotes", `{▸emitter_id:"e"}`, CodeMalformed, ""},
+		{"wrong closing bracket", extended(`"x":[1▸}`), CodeMalformed, "x"},
+		{"raw newline in a string", inMessage("\"timestamp\":1,\"x\":\"a▸\nb\""), CodeMalformed, "messages[1].x"},
+		{"raw control character in an id", id("\"a▸\x1fb\""), CodeMalformed, "packet_id"},
+		{"unknown escape", id(`"a▸\x41"`), CodeMalformed, "packet_id"},
+		{"short hexadecimal escape", id(`"a▸\u004"`), CodeMalformed, "packet_id"},
+		{"escape with sign", id(`"a▸\u+041"`), CodeMalformed, "packet_id"},
+		{"escape at the end", `{"emitter_id":"▸\`, CodeMalformed, "emitter_id"},
+		{"invalid UTF-8 in an id", id("\"é▸\xff\""), CodeMalformed, "packet_id"},
+		{"overlong UTF-8", id("\"▸\xc0\xaf\""), CodeMalformed, "packet_id"},
+		{"surrogate in UTF-8", id("\"▸\xed\xa0\x80\""), CodeMalformed, "packet_id"},
+		{"cut UTF-8", id("\"aaaaaaaaaaaa▸\xe2\x82\""), CodeMalformed, "packet_id"},
+		{"invalid UTF-8 in a name", extended("\"▸\xff\":1"), CodeMalformed, ""},
+		{"invalid UTF-8 in metadata", metadata("{\"k\":\"▸\x80\"}"), CodeMalformed, "messages[0].metadata.k"},
+		{"leading zero", inMessage(`"timestamp":▸01`), CodeMalformed, "messages[1].timestamp"},
+		{"leading zero and minus", extended(`"x":-▸00.5`), CodeMalformed, "x"},
+		{"plus sign", inMessage(`"timestamp":▸+1`), CodeMalformed, "messages[1].timestamp"},
+		{"minus alone", inMessage(`"timestamp":-▸`), CodeMalformed, "messages[1].timestamp"},
+		{"no digit behind the point", inMessage(`"timestamp":1.▸`), CodeMalformed, "messages[1].timestamp"},
+		{"no digit in the exponent", inMessage(`"timestamp":1e+▸`), CodeMalformed, "messages[1].timestamp"},
+		{"letters behind a number", inMessage(`"timestamp":1▸x`), CodeMalformed, "messages[1]"},
+		{"misspelled literal", extended(`"x":▸nul`), CodeMalformed, "x"},
+		{"NaN", extended(`"x":▸NaN`), CodeMalformed, "x"},
+		{"broken JSON of the wrong type", id(`[1,▸]`), CodeMalformed, "packet_id"},
+		{"broken JSON in an unknown member", extended(`"x":{"y":[1▸:2]}`), CodeMalformed, "x"},
+		// The packet.
+		{"array", `▸[]`, CodeInvalid, ""},
+		{"null", `▸null`, CodeInvalid, ""},
+		{"number", ` ▸12`, CodeInvalid, ""},
+		{"empty object", `{▸}`, CodeInvalid, "emitter_id"},
+		{"no emitter_id", `{"packet_id":"p","messages":[` + plainMessage + `]▸}`, CodeInvalid, "emitter_id"},
+		{"no packet_id", `{"emitter_id":"e","messages":[` + plainMessage + `]▸}`, CodeInvalid, "packet_id"},
+		{"no messages", `{"emitter_id":"e","packet_id":"p"▸}`, CodeInvalid, "messages"},
+		{"another case", `{"emitter_id":"e","packet_id":"p","Messages":[` + plainMessage + `]▸}`, CodeInvalid, "messages"},
+		{"emitter_id is a number", `{"emitter_id":▸7}`, CodeInvalid, "emitter_id"},
+		{"packet_id is null", id(`▸null`), CodeInvalid, "packet_id"},
+		{"packet_id is empty", id(`▸""`), CodeInvalid, "packet_id"},
+		{"packet_id is too long", id(`▸"` + strings.Repeat("x", MaxIDBytes+1) + `"`), CodeInvalid, "packet_id"},
+		{"packet_id is too long, escaped", id(`▸"` + strings.Repeat(`\u00e9`, MaxIDBytes/2) + `x"`), CodeInvalid, "packet_id"},
+		{"emitter_id twice", `{"emitter_id":"e",▸"emitter_id":"e"}`, CodeInvalid, "emitter_id"},
+		{"packet_id twice, escaped", `{"packet_id":"e",▸"packet\u005fid":"e"}`, CodeInvalid, "packet_id"},
+		{"messages twice", plainPacket[:len(plainPacket)-1] + `,▸"messages":[` + plainMessage + `]}`, CodeInvalid, "messages"},
+		{"messages is null", `{"messages":▸null}`, CodeInvalid, "messages"},
+		{"messages is an object", `{"messages":▸{"0":1}}`, CodeInvalid, "messages"},
+		{"messages is empty", `{"messages":[ ▸]}`, CodeInvalid, "messages"},
+		{"too deep in the packet", extended(`"x":` + strings.Repeat("[", MaxDepth-1) + `▸[]` + strings.Repeat("]", MaxDepth-1)), CodeInvalid, "x"},
+		{"too deep in a message", extendedMessage(`"x":` + strings.Repeat(`{"a":`, MaxDepth-3) + `▸{}` + strings.Repeat("}", MaxDepth-3)), CodeInvalid, "messages[0].x"},
+		{"too deep instead of an id", id(strings.Repeat("[", MaxDepth-1) + `▸` + strings.Repeat("[", 100000)), CodeInvalid, "packet_id"},
+		{"too deep instead of a packet", strings.Repeat("[", MaxDepth) + `▸` + strings.Repeat("[", 100000), CodeInvalid, ""},
+		{"too deep in metadata", metadata(`{"k":` + strings.Repeat("[", MaxDepth-4) + `▸[` + strings.Repeat("]", MaxDepth-3) + `}`), CodeInvalid, "messages[0].metadata.k"},
+		// A message.
+		{"message is a string", packetWith(plainMessage + `,▸"hello"`), CodeInvalid, "messages[1]"},
+		{"message is an array", packetWith(`▸[` + plainMessage + `]`), CodeInvalid, "messages[0]"},
+		{"message is empty", packetWith(`{▸}`), CodeInvalid, "messages[0].timestamp"},
+		{"no timestamp", packetWith(`{"level":"INFO","message":"m"▸}`), CodeInvalid, "messages[0].timestamp"},
+		{"no level", packetWith(`{"timestamp":1,"message":"m"▸}`), CodeInvalid, "messages[0].level"},
+		{"no message", packetWith(`{"timestamp":1,"level":"INFO"▸}`), CodeInvalid, "messages[0].message"},
+		{"level in another case", packetWith(`{"timestamp":1,"LEVEL":"INFO","message":"m"▸}`), CodeInvalid, "messages[0].level"},
+		{"timestamp is 0", inMessage(`"timestamp":▸0`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp is -0", inMessage(`"timestamp":▸-0`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp is -5", inMessage(`"timestamp":▸-5`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp with fraction", inMessage(`"timestamp":▸1.0`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp with exponent", inMessage(`"timestamp":▸1e3`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp with capital exponent", inMessage(`"timestamp":▸1E+3`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp above 63 bits", inMessage(`"timestamp":▸9223372036854775808`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp of 20 digits", inMessage(`"timestamp":▸10000000000000000000`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp is a string", inMessage(`"timestamp":▸"1"`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp is null", inMessage(`"timestamp":▸null`), CodeInvalid, "messages[1].timestamp"},
+		{"timestamp twice", inMessage(`"timestamp":1,▸"timestamp":1`), CodeInvalid, "messages[1].timestamp"},
+		{"level is a number", packetWith(`{"level":▸3}`), CodeInvalid, "messages[0].level"},
+		{"level is empty", packetWith(`{"level":▸""}`), CodeInvalid, "messages[0].level"},
+		{"level twice", inMessage(`▸"level":"INFO"`), CodeInvalid, "messages[1].level"},
+		{"level twice, escaped", inMessage(`▸"\u006cevel":"INFO"`), CodeInvalid, "messages[1].level"},
+		{"message is a boolean", packetWith(`{"message":▸true}`), CodeInvalid, "messages[0].message"},
+		{"message text is empty", packetWith(`{"message":▸""}`), CodeInvalid, "messages[0].message"},
+		{"message twice", inMessage(`▸"message":"m"`), CodeInvalid, "messages[1].message"},
+		{"metadata is null", metadata(`▸null`), CodeInvalid, "messages[0].metadata"},
+		{"metadata is an array", metadata(`▸[]`), CodeInvalid, "messages[0].metadata"},
+		{"metadata with a number", metadata(`{"a":"","b":▸1}`), CodeInvalid, "messages[0].metadata.b"},
+		{"metadata with null", metadata(`{"a":▸null}`), CodeInvalid, "messages[0].metadata.a"},
+		{"metadata with an object", metadata(`{"a":▸{}}`), CodeInvalid, "messages[0].metadata.a"},
+		{"metadata twice", metadata(`{},▸"metadata":{}`), CodeInvalid, "messages[0].metadata"},
+		{"fault under a long name", metadata(`{"` + strings.Repeat("é", 1000) + `":▸1}`), CodeInvalid, "messages[0].metadata." + strings.Repeat("é", 32) + "…"},
+		{"fault under a name with control characters", extended(`"a\u001b[2J\nb":▸nul`), CodeMalformed, "a\uFFFD[2J\uFFFDb"},
+		// Size.
+		{"eleven messages", packetWith(strings.Repeat(plainMessage+",", 10) + mark + plainMessage), CodeTooLarge, "messages"},
+	}
+}

@@ -1,0 +1,72 @@
+package packet
+
+// Level is a message's severity. A higher value matters more.
+type Level uint8
+
+// The levels in ascending order.
+const (
+	LevelTrace Level = iota + 1
+	LevelDebug
+	LevelInfo
+	LevelNotice
+	LevelWarn
+	LevelError
+	LevelCritical
+)
+
+// String returns the level's usual name in capitals, such as INFO.
+func (l Level) String() string {
+	switch l {
+	case LevelTrace:
+		return "TRACE"
+	case LevelDebug:
+		return "DEBUG"
+	case LevelInfo:
+		return "INFO"
+	case LevelNotice:
+		return "NOTICE"
+	case LevelWarn:
+		return "WARN"
+	case LevelError:
+		return "ERROR"
+	case LevelCritical:
+		return "CRITICAL"
+	default:
+		return "UNKNOWN"
+	}
+}
+
+// longestLevelName is the length of "informational".
+const longestLevelName = 13
+
+// ParseLevel returns the level that a name stands for, in any of its usual
+// spellings and in upper, lower or mixed case. It returns LevelInfo and false
+// for a name that it does not know. It may be called concurrently.
+func ParseLevel[T string | []byte](name T) (level Level, known bool) {
+	if len(name) > longestLevelName {
+		return LevelInfo, false
+	}
+	var buffer [longestLevelName]byte
+	lower := buffer[:len(name)]
+	for i := range lower {
+		lower[i] = name[i] | 0x20 // no byte but a letter becomes a lower-case letter
+	}
+	switch string(lower) {
+	case "t", "trc", "trace", "finest", "finer", "verbose":
+		return LevelTrace, true
+	case "d", "dbg", "debug", "fine":
+		return LevelDebug, true
+	case "i", "inf", "info", "information", "informational":
+		return LevelInfo, true
+	case "n", "notice":
+		return LevelNotice, true
+	case "w", "wrn", "warn", "warning":
+		return LevelWarn, true
+	case "e", "err", "error", "severe":
+		return LevelError, true
+	case "c", "crit", "critical", "f", "ftl", "fatal", "a", "alert", "emerg", "emergency", "p", "panic", "dpanic":
+		return LevelCritical, true
+	default:
+		return LevelInfo, false
+	}
+}

@@ -1,0 +1,86 @@
+// Package packet is the unit of work: what one emitter sent in one piece, and
+// what one analyzer will get in one piece. It checks a packet's bytes in a
+// single pass (Check), names what is wrong with them (Refusal), and lends out
+// the buffers that packets travel in (Pool).
+//
+// The bytes are never changed, split or encoded again: an analyzer receives
+// exactly what the emitter sent.
+package packet
+
+import "time"
+
+// Packet is a checked packet on its way from an emitter to an analyzer.
+//
+// It has one owner at a time (ingest, journal, dispatch, upstream), and only
+// the owner reads or writes it. The last owner calls Release.
+type Packet struct {
+	// Body is the JSON text that the emitter sent; it must not be modified.
+	Body []byte
+	Info
+	// Traceparent is the emitter's W3C trace header, or empty.
+	Traceparent string
+	// Accepted is when the distributor took responsibility.
+	Accepted time.Time
+	// Sequence is the packet's place in the journal; the journal sets it.
+	Sequence uint64
+	// Analyzer is the position of the analyzer that the packet is bound to or
+	// that last failed to take it, NoAnalyzer before; dispatch sets it.
+	Analyzer int
+
+	pool  *Pool
+	class int
+}
+
+// NoAnalyzer is the value of Packet.Analyzer before the first binding.
+const NoAnalyzer = -1
+
+// Info is what Check learns about a packet.
+type Info struct {
+	EmitterID Text
+	PacketID  Text
+	// Messages is the number of entries of "messages"; at least 1.
+	Messages int
+	// Level is the highest level of any message.
+	Level Level
+}
+
+// Volume is an amount of traffic.
+type Volume struct {
+	Packets  int64
+	Messages int64
+	// Bytes counts packets' bodies.
+	Bytes int64
+}
+
+// Add adds one packet.
+func (v *Volume) Add(p *Packet) {
+	v.Packets++
+	v.Messages += int64(p.Messages)
+	v.Bytes += int64(len(p.Body))
+}
+
+// Subtract takes one packet away.
+func (v *Volume) Subtract(p *Packet) {
+	v.Packets--
+	v.Messages -= int64(p.Messages)
+	v.Bytes -= int64(len(p.Body))
+}
+
+// Plus returns the sum of two volumes.
+func (v Volume) Plus(w Volume) Volume {
+	return Volume{v.Packets + w.Packets, v.Messages + w.Messages, v.Bytes + w.Bytes}
+}
+
+// Minus returns the difference of two volumes.
+func (v Volume) Minus(w Volume) Volume {
+	return Volume{v.Packets - w.Packets, v.Messages - w.Messages, v.Bytes - w.Bytes}
+}
+
+// VolumeOf returns the sum over packets.
+func VolumeOf(packets []*Packet) Volume {
+	var v Volume
+	for _, p := range packets {
+		v.Add(p)
+	}
+	return v
+}

@@ -1,0 +1,81 @@
+package packet
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+func TestClassesFitTheirSizes(t *testing.T) {
+	for size, want := range map[int]int{
+		0: 0, 1: 0, 511: 0, 512: 0,
+		513: 1, 1024: 1,
+		1025: 2, 2048: 2,
+		1<<24 - 1: classes - 1, 1 << 24: classes - 1,
+		1<<24 + 1: classes,
+	} {
+		if got := classOf(size); got != want {
+			t.Errorf("%d bytes are of class %d, want %d", size, got, want)
+		}
+	}
+	for class := range classes {
+		capacity := 1 << (class + smallestClassBits)
+		if classOf(capacity) != class || classOf(capacity+1) != class+1 {
+			t.Errorf("class %d does not end at %d bytes", class, capacity)
+		}
+	}
+}
+
+func TestNewCopies(t *testing.T) {
+	var pool Pool
+	for _, size := range []int{0, 1, 512, 513, 70_000, 1<<24 + 1} {
+		body := bytes.Repeat([]byte{'x'}, size)
+		info := Info{Messages: 7, Level: LevelWarn}
+		p := pool.New(body, info)
+		if size > 0 {
+			body[0] = 'y'
+		}
+		if len(p.Body) != size || bytes.ContainsRune(p.Body, 'y') || p.Info != info || p.Analyzer != NoAnalyzer {
+			t.Errorf("%d bytes: the packet holds %d, %+v, analyzer %d", size, len(p.Body), p.Info, p.Analyzer)
+		}
+		if got, want := p.Footprint(), FootprintOf(size); got != want {
+			t.Errorf("%d bytes: footprint %d, announced %d", size, got, want)
+		}
+		p.Release()
+	}
+}
+
+// TestNothingOfAReleasedPacketRemains looks at the packet that was released
+// itself: whether a pool lends it again at once is the runtime's choice.
+func TestNothingOfAReleasedPacketRemains(t *testing.T) {
+	var pool Pool
+	p := pool.New([]byte(plainPacket), Info{Messages: 1})
+	buffer := cap(p.Body)
+	p.Traceparent, p.Accepted, p.Sequence, p.Analyzer = "00-1", time.Unix(1, 0), 9, 2
+	p.Release()
+	if p.Traceparent != "" || !p.Accepted.IsZero() || p.Sequence != 0 || p.Analyzer != NoAnalyzer || p.Info != (Info{}) || len(p.Body) != 0 {
+		t.Errorf("left over: %+v", p)
+	}
+	if cap(p.Body) != buffer || p.pool != &pool {
+		t.Error("the buffer or its pool is lost")
+	}
+}
+
+func TestReleaseOfAPacketWithoutPool(t *testing.T) {
+	p := &Packet{Body: []byte(plainPacket)}
+	p.Release()
+	if string(p.Body) != plainPacket {
+		t.Error("a packet that belongs to no pool was changed")
+	}
+}
+
+func TestPoolAllocatesNothingInSteadyState(t *testing.T) {
+	if raceEnabled {
+		t.Skip("under the race detector sync.Pool drops packets at random")
+	}
+	var pool Pool
+	body := []byte(plainPacket)
+	if allocations := testing.AllocsPerRun(1000, func() { pool.New(body, Info{}).Release() }); allocations != 0 {
+		t.Errorf("%v allocations", allocations)
+	}
+}

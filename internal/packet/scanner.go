@@ -1,0 +1,191 @@
+package packet
+
+import "fmt"
+
+// MaxDepth is how deep objects and arrays may be nested, the packet included.
+const MaxDepth = 32
+
+// refused is returned in place of an offset by every method of scanner that
+// found a fault; scanner.refusal then tells which.
+const refused = -1
+
+// scanner reads JSON (RFC 8259). Its methods take the offset where a thing
+// starts and return the offset behind it, or refused.
+type scanner struct {
+	body    []byte
+	refusal Refusal
+}
+
+// at returns the byte at an offset, or 0, which JSON never has outside of
+// strings, behind the end.
+func (s *scanner) at(offset int) byte {
+	if offset < len(s.body) {
+		return s.body[offset]
+	}
+	return 0
+}
+
+// space skips white space.
+func (s *scanner) space(at int) int {
+	if at < len(s.body) && s.body[at] > ' ' {
+		return at
+	}
+	return s.skipSpace(at)
+}
+
+func (s *scanner) skipSpace(at int) int {
+	for at < len(s.body) {
+		switch s.body[at] {
+		case ' ', '\n', '\t', '\r':
+			at++
+		default:
+			return at
+		}
+	}
+	return at
+}
+
+// value reads a value of any type. depth counts the objects and arrays around
+// it; the recursion ends at MaxDepth.
+func (s *scanner) value(at, depth int) int {
+	switch c := s.at(at); c {
+	case '"':
+		_, end := s.text(at)
+		return end
+	case '{':
+		return s.object(at, depth+1)
+	case '[':
+		return s.array(at, depth+1)
+	case 't':
+		return s.literal(at, "true")
+	case 'f':
+		return s.literal(at, "false")
+	case 'n':
+		return s.literal(at, "null")
+	default:
+		if c == '-' || isDigit(c) {
+			return s.number(at)
+		}
+		return s.unexpected(at, "a value")
+	}
+}
+
+// object reads an object that is itself nested depth deep.
+func (s *scanner) object(at, depth int) int {
+	if depth > MaxDepth {
+		return s.tooDeep(at)
+	}
+	at = s.space(at + 1)
+	if s.at(at) == '}' {
+		return at + 1
+	}
+	for {
+		_, value := s.name(at)
+		if value == refused {
+			return refused
+		}
+		end := s.value(value, depth)
+		if end == refused {
+			return refused
+		}
+		next, more := s.next(end, '}')
+		if !more {
+			return next
+		}
+		at = next
+	}
+}
+
+// array reads an array that is itself nested depth deep.
+func (s *scanner) array(at, depth int) int {
+	if depth > MaxDepth {
+		return s.tooDeep(at)
+	}
+	at = s.space(at + 1)
+	if s.at(at) == ']' {
+		return at + 1
+	}
+	for {
+		end := s.value(at, depth)
+		if end == refused {
+			return refused
+		}
+		next, more := s.next(end, ']')
+		if !more {
+			return next
+		}
+		at = next
+	}
+}
+
+// next reads what follows a member or an element: a comma, and then there is
+// more, or the closing bracket.
+func (s *scanner) next(at int, closing byte) (next int, more bool) {
+	at = s.space(at)
+	switch s.at(at) {
+	case ',':
+		return s.space(at + 1), true
+	case closing:
+		return at + 1, false
+	default:
+		return s.unexpected(at, fmt.Sprintf("a comma or %c", closing)), false
+	}
+}
+
+// name reads a member's name and the colon, and returns where its value starts.
+func (s *scanner) name(at int) (name Text, value int) {
+	if s.at(at) != '"' {
+		return Text{}, s.unexpected(at, "a name in quotes")
+	}
+	name, end := s.text(at)
+	if end == refused {
+		return Text{}, refused
+	}
+	colon := s.space(end)
+	if s.at(colon) != ':' {
+		return Text{}, s.unexpected(colon, "a colon")
+	}
+	return name, s.space(colon + 1)
+}
+
+func (s *scanner) literal(at int, word string) int {
+	end := at + len(word)
+	if end <= len(s.body) && string(s.body[at:end]) == word {
+		return end
+	}
+	return s.unexpected(at, "a value")
+}
+
+func (s *scanner) number(at int) int {
+	if s.at(at) == '-' {
+		at++
+	}
+	end := s.digits(at)
+	if end > at+1 && s.body[at] == '0' {
+		return s.malformed(at, "a number has a leading zero")
+	}
+	if end != refused && s.at(end) == '.' {
+		end = s.digits(end + 1)
+	}
+	if end != refused && s.at(end)|0x20 == 'e' {
+		end++
+		if sign := s.at(end); sign == '+' || sign == '-' {
+			end++
+		}
+		end = s.digits(end)
+	}
+	return end
+}
+
+// digits reads one or more digits.
+func (s *scanner) digits(at int) int {
+	if !isDigit(s.at(at)) {
+		return s.unexpected(at, "a digit")
+	}
+	for isDigit(s.at(at)) {
+		at++
+	}
+	return at
+}
+
+func isDigit(c byte) bool { return c-'0' <= 9 }

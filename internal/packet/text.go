@@ -1,0 +1,120 @@
+package packet
+
+import (
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Text is the content of one JSON string of a packet: what stands between its
+// quotes. It is a place in the body, not a copy, so it needs the body to be
+// read. The zero value is an empty text. All methods may be called
+// concurrently.
+type Text struct {
+	start, end int32
+	escaped    bool
+}
+
+// Len returns the length in bytes of the text as it was sent.
+func (t Text) Len() int { return int(t.end - t.start) }
+
+// IsEmpty tells whether there is no text.
+func (t Text) IsEmpty() bool { return t.start == t.end }
+
+// Raw returns the text as it was sent, with its JSON escapes, ready to be put
+// between quotes in another JSON text. It is a part of body, not a copy.
+func (t Text) Raw(body []byte) []byte { return body[t.start:t.end:t.end] }
+
+// AppendDecoded appends the text without JSON escapes, as valid UTF-8, to dst
+// and returns the result. A surrogate that is not one of a pair becomes U+FFFD.
+func (t Text) AppendDecoded(dst, body []byte) []byte {
+	raw := t.Raw(body)
+	if !t.escaped {
+		return append(dst, raw...)
+	}
+	for len(raw) > 0 {
+		r, size := decodeRune(raw)
+		dst = utf8.AppendRune(dst, r)
+		raw = raw[size:]
+	}
+	return dst
+}
+
+// decodedLen returns the length in bytes of the text without its escapes.
+func (t Text) decodedLen(body []byte) int {
+	if !t.escaped {
+		return t.Len()
+	}
+	length := 0
+	for raw := t.Raw(body); len(raw) > 0; {
+		r, size := decodeRune(raw)
+		length += utf8.RuneLen(r)
+		raw = raw[size:]
+	}
+	return length
+}
+
+// escapeLen is the length of an escape such as \u0041.
+const escapeLen = 6
+
+// decodeRune decodes the first character or escape of raw, which must be the
+// valid content of a JSON string, and returns how many bytes of raw it takes.
+func decodeRune(raw []byte) (r rune, size int) {
+	if raw[0] != '\\' {
+		return utf8.DecodeRune(raw)
+	}
+	switch raw[1] {
+	case 'b':
+		return '\b', 2
+	case 'f':
+		return '\f', 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 't':
+		return '\t', 2
+	case 'u':
+		return decodeHexEscape(raw)
+	default: // a quote, a backslash or a slash stands for itself
+		return rune(raw[1]), 2
+	}
+}
+
+func decodeHexEscape(raw []byte) (r rune, size int) {
+	r = hexRune(raw)
+	if !utf16.IsSurrogate(r) {
+		return r, escapeLen
+	}
+	rest := raw[escapeLen:]
+	if len(rest) >= escapeLen && rest[0] == '\\' && rest[1] == 'u' {
+		if pair := utf16.DecodeRune(r, hexRune(rest)); pair != utf8.RuneError {
+			return pair, 2 * escapeLen
+		}
+	}
+	return utf8.RuneError, escapeLen
+}
+
+// hexRune returns the value of the four hexadecimal digits of an escape such as
+// \u0041, or -1 when they are not hexadecimal.
+func hexRune(escape []byte) rune {
+	var r rune
+	for _, c := range escape[2:escapeLen] {
+		digit := hexDigit(c)
+		if digit < 0 {
+			return -1
+		}
+		r = r<<4 | digit
+	}
+	return r
+}
+
+func hexDigit(c byte) rune {
+	switch {
+	case '0' <= c && c <= '9':
+		return rune(c - '0')
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return rune(c|0x20-'a') + 10
+	default:
+		return -1
+	}
+}

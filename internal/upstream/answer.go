@@ -1,0 +1,175 @@
+package upstream
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// outcome is what an answer means for the packets that were sent.
+type outcome int
+
+const (
+	taken   outcome = iota // delivered, but for the lines listed
+	refused                // will never be taken
+	notNow                 // the analyzer asks for a pause
+	failed                 // everything else, and no answer
+)
+
+// answer is an analyzer's answer, or the lack of one, as the sender sees it.
+type answer struct {
+	outcome outcome
+	// reason is a word of a small closed set, for metrics.
+	reason string
+	// detail is for people.
+	detail string
+	// pause is how long a notNow asks for.
+	pause time.Duration
+	// unsent means that the analyzer cannot have seen the packets.
+	unsent bool
+	// lines lists what a taken request's answer excepts.
+	lines []line
+}
+
+// line is a packet of an NDJSON request that was not taken.
+type line struct {
+	Number int    `json:"line"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// The reasons of failures and pauses.
+const (
+	reasonConnect = "connect"
+	reasonTimeout = "timeout"
+	reasonReset   = "reset"
+	reasonStatus  = "status"
+	reasonNotNow  = "not_now"
+)
+
+var failureReasons = []string{reasonConnect, reasonTimeout, reasonReset, reasonStatus, reasonNotNow}
+
+// The reasons of refusals for good.
+const (
+	refusedMalformed = "malformed"
+	refusedInvalid   = "invalid_packet"
+	refusedTooLarge  = "too_large"
+	refusedMediaType = "unsupported_media_type"
+	refusedOther     = "other"
+)
+
+// RefusalReasons are all reasons that a Settler's Refused may be given.
+func RefusalReasons() []string {
+	return []string{refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType, refusedOther}
+}
+
+// defaultPause follows a 429 that names no time.
+const (
+	defaultPause = time.Second
+	longestPause = time.Minute
+)
+
+// understand classifies an exchange's result as the contract says.
+func understand(response *fasthttp.Response, err error, now time.Time) answer {
+	if err != nil {
+		return noAnswer(err)
+	}
+	status := response.StatusCode()
+	pause, asked := retryAfter(string(response.Header.Peek("Retry-After")), now)
+	switch {
+	case status == http.StatusMultiStatus:
+		return answer{outcome: taken, lines: refusedLines(response.Body())}
+	case status >= 200 && status < 300:
+		return answer{outcome: taken}
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && asked:
+		return answer{outcome: notNow, reason: reasonNotNow, detail: "answered " + strconv.Itoa(status), pause: pause}
+	case refusalOf(status) != "":
+		return answer{outcome: refused, reason: refusalOf(status), detail: describe(response)}
+	default:
+		return answer{outcome: failed, reason: reasonStatus, detail: describe(response)}
+	}
+}
+
+func noAnswer(err error) answer {
+	a := answer{outcome: failed, reason: reasonReset, detail: err.Error()}
+	var connect *errConnect
+	switch {
+	case errors.As(err, &connect):
+		a.reason, a.unsent = reasonConnect, true
+	case isTimeout(err):
+		a.reason = reasonTimeout
+	}
+	return a
+}
+
+func refusalOf(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return refusedMalformed
+	case http.StatusUnprocessableEntity:
+		return refusedInvalid
+	case http.StatusRequestEntityTooLarge:
+		return refusedTooLarge
+	case http.StatusUnsupportedMediaType:
+		return refusedMediaType
+	}
+	return ""
+}
+
+// refusedLines reads a 207's list; a body that is none excepts nothing, since
+// any 2xx means taken.
+func refusedLines(body []byte) []line {
+	var list struct {
+		Refused []line `json:"refused"`
+	}
+	if json.Unmarshal(body, &list) != nil {
+		return nil
+	}
+	return list.Refused
+}
+
+// forGood tells whether a refused line's code means that the packet will never
+// be taken, and the reason to count it under.
+func (l line) forGood() (reason string, ok bool) {
+	switch l.Code {
+	case refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType:
+		return l.Code, true
+	case "overloaded", "rate_limited", "no_analyzer", "draining", "journal_unwritable", "shed":
+		return "", false
+	default:
+		return refusedOther, true
+	}
+}
+
+// retryAfter reads the header's two forms, bounded to a minute.
+func retryAfter(value string, now time.Time) (pause time.Duration, asked bool) {
+	if value == "" {
+		return defaultPause, false
+	}
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return min(max(time.Duration(seconds)*time.Second, 0), longestPause), true
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), longestPause), true
+	}
+	return defaultPause, true
+}
+
+func describe(response *fasthttp.Response) string {
+	const longest = 200
+	body := response.Body()
+	if len(body) > longest {
+		body = body[:longest]
+	}
+	return fmt.Sprintf("answered %d %q", response.StatusCode(), body)
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

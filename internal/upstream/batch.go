@@ -1,0 +1,60 @@
+package upstream
+
+import (
+	"bytes"
+	"sync/atomic"
+	"time"
+
+	"logstreamer/internal/packet"
+)
+
+const (
+	firstBatchPackets   = 64
+	largestBatchPackets = 1024
+	largestBatchBytes   = 1 << 20
+)
+
+// batchLimits bound what one request carries.
+type batchLimits struct {
+	packets int
+}
+
+// admits tells whether p may join a batch. A packet that spans lines, or that
+// belongs to another trace than its neighbours, travels in a request of its own.
+func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *packet.Packet) bool {
+	if len(batch) == 0 {
+		return true
+	}
+	return len(batch) < b.packets &&
+		volume.Bytes+int64(len(p.Body)) <= largestBatchBytes &&
+		batch[0].Traceparent == p.Traceparent &&
+		!spansLines(p) && (len(batch) > 1 || !spansLines(batch[0]))
+}
+
+func spansLines(p *packet.Packet) bool {
+	return bytes.IndexByte(p.Body, '\n') >= 0
+}
+
+// batchSize finds how many packets a request to one analyzer should carry: as
+// many as it handles well within the timeout. It may be used concurrently.
+type batchSize struct {
+	packets atomic.Int64
+}
+
+// adapt learns from one answered request of n packets.
+func (b *batchSize) adapt(n int, took, timeout time.Duration) {
+	now := b.packets.Load()
+	switch {
+	case took > timeout/4 && n > 1:
+		b.packets.CompareAndSwap(now, max(1, int64(n)/2))
+	case took < timeout/8 && int64(n) >= now && now < largestBatchPackets:
+		b.packets.CompareAndSwap(now, now*2)
+	}
+}
+
+// shrink follows a batch that was not answered in time, or was too large.
+func (b *batchSize) shrink(n int) {
+	if n > 1 {
+		b.packets.Store(max(1, int64(n)/4))
+	}
+}

@@ -1,0 +1,120 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"logstreamer/internal/breaker"
+)
+
+// Config is what users set for an analyzer. All but ID, URL and Weight is the
+// same for all analyzers.
+type Config struct {
+	ID string
+	// URL is the analyzer's base; packets go to its path + /ingest.
+	URL    string
+	Weight float64
+
+	// QueuePackets bounds the packets bound to the analyzer and not delivered.
+	QueuePackets int
+	// Concurrency is the number of requests under way at once.
+	Concurrency int
+	// Retries is how many further tries a packet gets here before it is
+	// returned.
+	Retries int
+	// Timeout bounds one request.
+	Timeout time.Duration
+	// ProbeInterval and ProbeTimeout are those of GET /health.
+	ProbeInterval, ProbeTimeout time.Duration
+	// MaxFailures in a row make the analyzer unhealthy.
+	MaxFailures int
+	// SlowStart is how long a returning analyzer's weight grows.
+	SlowStart time.Duration
+}
+
+// trials is how many packets an analyzer on trial may hold.
+const trials = 3
+
+// DefaultConfig is the contract's.
+func DefaultConfig() Config {
+	return Config{
+		QueuePackets:  10_000,
+		Concurrency:   8,
+		Retries:       3,
+		Timeout:       500 * time.Millisecond,
+		ProbeInterval: 30 * time.Second,
+		ProbeTimeout:  2 * time.Second,
+		MaxFailures:   5,
+		SlowStart:     10 * time.Second,
+	}
+}
+
+// Validate tells which setting cannot be, by its environment name.
+func (c Config) Validate() error {
+	if _, err := c.base(); err != nil {
+		return err
+	}
+	for _, rule := range []struct {
+		name  string
+		value any
+		ok    bool
+		want  string
+	}{
+		{"PER_ANALYZER_QUEUE_SIZE", c.QueuePackets, c.QueuePackets > 0, "at least 1"},
+		{"SENDER_CONCURRENCY", c.Concurrency, c.Concurrency > 0 && c.Concurrency <= 1024, "1 to 1024"},
+		{"SENDER_RETRIES", c.Retries, c.Retries >= 0, "0 or more"},
+		{"SENDER_TIMEOUT_MS", c.Timeout, c.Timeout > 0, "more than 0"},
+		{"HEALTH_CHECK_INTERVAL_SEC", c.ProbeInterval, c.ProbeInterval > 0, "more than 0"},
+		{"HEALTH_CHECK_TIMEOUT_SEC", c.ProbeTimeout, c.ProbeTimeout > 0, "more than 0"},
+		{"MAX_FAILURES", c.MaxFailures, c.MaxFailures > 0, "at least 1"},
+		{"SLOW_START_SEC", c.SlowStart, c.SlowStart >= 0, "0 or more"},
+	} {
+		if !rule.ok {
+			return fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want)
+		}
+	}
+	return nil
+}
+
+func (c Config) base() (*url.URL, error) {
+	base, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("ANALYZERS: %q is no URL: %w", c.URL, err)
+	}
+	if base.Scheme != "http" && base.Scheme != "https" || base.Hostname() == "" {
+		return nil, fmt.Errorf("ANALYZERS: %q must look like http://host:port", c.URL)
+	}
+	if base.RawQuery != "" || base.Fragment != "" || base.User != nil {
+		return nil, fmt.Errorf("ANALYZERS: %q must have no user, query or fragment", c.URL)
+	}
+	return base, nil
+}
+
+func (c Config) breaker() breaker.Config {
+	config := breaker.DefaultConfig()
+	config.MaxFailures = c.MaxFailures
+	config.LongestProbePause = min(c.ProbeInterval, config.LongestProbePause)
+	config.FirstPause = min(config.FirstPause, c.ProbeInterval)
+	config.Trials = trials
+	return config
+}
+
+func address(base *url.URL) string {
+	if base.Port() != "" {
+		return base.Host
+	}
+	if base.Scheme == "https" {
+		return net.JoinHostPort(base.Hostname(), "443")
+	}
+	return net.JoinHostPort(base.Hostname(), "80")
+}
+
+func secure(base *url.URL) *tls.Config {
+	if base.Scheme != "https" {
+		return nil
+	}
+	return &tls.Config{ServerName: base.Hostname(), MinVersion: tls.VersionTLS12}
+}

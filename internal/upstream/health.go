@@ -1,0 +1,108 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/breaker"
+)
+
+// doubtInterval is the time between probes of an analyzer that is thought
+// healthy although its last probe failed.
+const doubtInterval = time.Second
+
+// prober asks an analyzer for its health, in its own time.
+type prober struct {
+	upstream   *Upstream
+	connection *connection
+	request    *request
+	doubt      bool // the last probe failed
+}
+
+func newProber(u *Upstream, c *connection, r *request) *prober {
+	r.get()
+	return &prober{upstream: u, connection: c, request: r}
+}
+
+// first asks once, before any packet is sent. An analyzer that has never
+// answered is not healthy.
+func (p *prober) first(ctx context.Context) {
+	u := p.upstream
+	if err := p.ask(ctx); err != nil {
+		u.note(u.breaker.Trip(time.Now()))(err.Error())
+	}
+}
+
+func (p *prober) run(ctx context.Context) {
+	timer := time.NewTimer(p.pause())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		p.probe(ctx)
+		timer.Reset(p.pause())
+	}
+}
+
+func (p *prober) probe(ctx context.Context) {
+	u := p.upstream
+	err := p.ask(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		u.note(u.breaker.ProbeFailed(time.Now()))(err.Error())
+		return
+	}
+	u.note(u.breaker.ProbeSucceeded(time.Now()))("the probe is answered")
+}
+
+// ask makes one probe on a connection of its own, as a new client would.
+func (p *prober) ask(ctx context.Context) error {
+	u := p.upstream
+	response, err := p.connection.exchange(ctx, p.request, time.Now().Add(u.config.ProbeTimeout))
+	defer p.connection.close()
+	if err == nil && (response.StatusCode() < 200 || response.StatusCode() > 299) {
+		err = fmt.Errorf("the probe is answered with %d", response.StatusCode())
+	}
+	p.doubt = err != nil
+	u.metrics.probed(err == nil)
+	if err == nil {
+		u.takesLines.Store(acceptsLines(response))
+	}
+	return err
+}
+
+// pause returns the time until the next probe, jittered so that many
+// distributors do not ask together.
+func (p *prober) pause() time.Duration {
+	u := p.upstream
+	switch {
+	case u.breaker.State() == breaker.Open:
+		return max(time.Until(u.breaker.NextTrial()), time.Millisecond)
+	case p.doubt || u.breaker.State() == breaker.HalfOpen:
+		return min(doubtInterval, u.config.ProbeInterval)
+	default:
+		interval := u.config.ProbeInterval
+		return interval - interval/10 + rand.N(interval/5+1)
+	}
+}
+
+// acceptsLines tells whether the health answer's Accept-Post lists NDJSON.
+func acceptsLines(response *fasthttp.Response) bool {
+	for kind := range strings.SplitSeq(string(response.Header.Peek("Accept-Post")), ",") {
+		kind, _, _ = strings.Cut(kind, ";")
+		if strings.EqualFold(strings.TrimSpace(kind), ndjsonType) {
+			return true
+		}
+	}
+	return false
+}

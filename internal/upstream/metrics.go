@@ -1,0 +1,152 @@
+package upstream
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logstreamer/internal/breaker"
+	"logstreamer/internal/packet"
+)
+
+// Metrics holds the collectors that all analyzers share.
+type Metrics struct {
+	registerer  prometheus.Registerer
+	packets     *prometheus.CounterVec
+	messages    *prometheus.CounterVec
+	requests    *prometheus.CounterVec
+	failures    *prometheus.CounterVec
+	probes      *prometheus.CounterVec
+	transitions *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	latency     *prometheus.HistogramVec
+}
+
+// durationBuckets are seconds, from a fast analyzer on the same machine to one
+// that is nearly given up.
+var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// NewMetrics registers the collectors.
+func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"analyzer"}, labels...))
+	}
+	histogram := func(name, help string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: durationBuckets, NativeHistogramBucketFactor: 1.1,
+		}, []string{"analyzer"})
+	}
+	m := &Metrics{
+		registerer:  registerer,
+		packets:     counter("distributor_delivered_packets_total", "Packets that the analyzer took."),
+		messages:    counter("distributor_delivered_messages_total", "Messages of packets that the analyzer took."),
+		requests:    counter("distributor_send_requests_total", "Requests that carried packets to the analyzer."),
+		failures:    counter("distributor_send_failures_total", "Requests to the analyzer that did not deliver, by reason.", "reason"),
+		probes:      counter("distributor_probes_total", "Health probes of the analyzer, by result.", "result"),
+		transitions: counter("distributor_breaker_transitions_total", "Changes of the analyzer's breaker, by the new state.", "to"),
+		duration:    histogram("distributor_send_duration_seconds", "How long one request to the analyzer took."),
+		latency: histogram("distributor_delivery_latency_seconds",
+			"From the acceptance of a packet to its delivery, of the oldest packet of each request."),
+	}
+	for _, c := range []prometheus.Collector{
+		m.packets, m.messages, m.requests, m.failures, m.probes, m.transitions, m.duration, m.latency,
+	} {
+		if err := registerer.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// metrics are one analyzer's, resolved once.
+type metrics struct {
+	packets, messages, requests prometheus.Counter
+	failures                    map[string]prometheus.Counter
+	probeOK, probeFailed        prometheus.Counter
+	transitions                 map[breaker.State]prometheus.Counter
+	duration, latency           prometheus.Observer
+}
+
+var states = []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}
+
+func (m *Metrics) of(analyzer string) *metrics {
+	resolved := &metrics{
+		packets:     m.packets.WithLabelValues(analyzer),
+		messages:    m.messages.WithLabelValues(analyzer),
+		requests:    m.requests.WithLabelValues(analyzer),
+		failures:    make(map[string]prometheus.Counter),
+		probeOK:     m.probes.WithLabelValues(analyzer, "ok"),
+		probeFailed: m.probes.WithLabelValues(analyzer, "failed"),
+		transitions: make(map[breaker.State]prometheus.Counter),
+		duration:    m.duration.WithLabelValues(analyzer),
+		latency:     m.latency.WithLabelValues(analyzer),
+	}
+	for _, reason := range failureReasons {
+		resolved.failures[reason] = m.failures.WithLabelValues(analyzer, reason)
+	}
+	for _, state := range states {
+		resolved.transitions[state] = m.transitions.WithLabelValues(analyzer, state.String())
+	}
+	return resolved
+}
+
+// watch registers the gauges that are read off the analyzer itself.
+func (m *Metrics) watch(u *Upstream) error {
+	labels := prometheus.Labels{"analyzer": u.ID()}
+	gauges := []prometheus.Collector{
+		gauge("distributor_queue_depth", "Packets bound to the analyzer and not delivered.", labels,
+			func() float64 { return float64(u.queue.bound.Load()) }),
+		gauge("distributor_queue_limit_packets", "How many packets may be bound to the analyzer now.", labels,
+			func() float64 { return float64(u.limit.now()) }),
+		gauge("distributor_in_flight_packets", "Packets that are on their way to the analyzer.", labels,
+			func() float64 {
+				_, inFlight := u.Volumes()
+				return float64(inFlight.Packets)
+			}),
+		gauge("distributor_analyzer_healthy", "1 while the analyzer's breaker is not open.", labels,
+			func() float64 { return truth(u.Healthy()) }),
+	}
+	for _, state := range states {
+		gauges = append(gauges, gauge("distributor_breaker_state", "1 for the state that the analyzer's breaker is in.",
+			prometheus.Labels{"analyzer": u.ID(), "state": state.String()},
+			func() float64 { return truth(u.breaker.State() == state) }))
+	}
+	for _, g := range gauges {
+		if err := m.registerer.Register(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func gauge(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (m *metrics) sent(a answer, took time.Duration) {
+	m.requests.Inc()
+	m.duration.Observe(took.Seconds())
+	if a.reason != "" && a.outcome != refused {
+		m.failures[a.reason].Inc()
+	}
+}
+
+func (m *metrics) delivered(volume packet.Volume) {
+	m.packets.Add(float64(volume.Packets))
+	m.messages.Add(float64(volume.Messages))
+}
+
+func (m *metrics) probed(ok bool) {
+	if ok {
+		m.probeOK.Inc()
+	} else {
+		m.probeFailed.Inc()
+	}
+}

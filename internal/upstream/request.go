@@ -1,0 +1,117 @@
+package upstream
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"logstreamer/internal/packet"
+)
+
+const (
+	userAgent  = "logstreamer"
+	jsonType   = "application/json"
+	ndjsonType = "application/x-ndjson"
+)
+
+var newline = []byte{'\n'}
+
+// request writes HTTP/1.1 requests to one analyzer without copying bodies. It
+// keeps its buffers and must not be used concurrently.
+type request struct {
+	host string
+	path string
+
+	head    []byte
+	parts   [][]byte
+	buffers net.Buffers
+	id      []byte
+}
+
+func newRequest(base *url.URL, path string) *request {
+	return &request{host: base.Host, path: strings.TrimSuffix(base.EscapedPath(), "/") + path}
+}
+
+// get makes it a GET request.
+func (r *request) get() {
+	r.head = append(r.head[:0], "GET "...)
+	r.common()
+	r.head = append(r.head, "\r\n"...)
+	r.parts = append(r.parts[:0], r.head)
+}
+
+// post makes it a POST of packets: one as it is, more as lines of NDJSON. The
+// packets' bodies must stay untouched until the request was written.
+func (r *request) post(packets []*packet.Packet) {
+	length := 0
+	for _, p := range packets {
+		length += len(p.Body)
+	}
+	contentType := jsonType
+	if len(packets) > 1 {
+		contentType = ndjsonType
+		length += len(packets)
+	}
+	r.head = append(r.head[:0], "POST "...)
+	r.common()
+	r.head = append(r.head, "Content-Type: "...)
+	r.head = append(r.head, contentType...)
+	r.head = append(r.head, "\r\nContent-Length: "...)
+	r.head = strconv.AppendInt(r.head, int64(length), 10)
+	if len(packets) == 1 {
+		r.head = append(r.head, "\r\nIdempotency-Key: "...)
+		r.appendKey(packets[0])
+	}
+	if trace := packets[0].Traceparent; trace != "" {
+		r.head = append(r.head, "\r\nTraceparent: "...)
+		r.head = append(r.head, trace...)
+	}
+	r.head = append(r.head, "\r\n\r\n"...)
+	r.parts = append(r.parts[:0], r.head)
+	for _, p := range packets {
+		r.parts = append(r.parts, p.Body)
+		if len(packets) > 1 {
+			r.parts = append(r.parts, newline)
+		}
+	}
+}
+
+// writeTo writes the request in as few system calls as the connection allows.
+func (r *request) writeTo(conn net.Conn) error {
+	r.buffers = append(r.buffers[:0], r.parts...)
+	rest := r.buffers // WriteTo consumes its receiver
+	_, err := rest.WriteTo(conn)
+	return err
+}
+
+func (r *request) common() {
+	r.head = append(r.head, r.path...)
+	r.head = append(r.head, " HTTP/1.1\r\nHost: "...)
+	r.head = append(r.head, r.host...)
+	r.head = append(r.head, "\r\nUser-Agent: "+userAgent+"\r\n"...)
+}
+
+// appendKey appends <emitter_id>/<packet_id>, percent-encoded.
+func (r *request) appendKey(p *packet.Packet) {
+	r.id = p.EmitterID.AppendDecoded(r.id[:0], p.Body)
+	r.head = appendPercentEncoded(r.head, r.id)
+	r.head = append(r.head, '/')
+	r.id = p.PacketID.AppendDecoded(r.id[:0], p.Body)
+	r.head = appendPercentEncoded(r.head, r.id)
+}
+
+// appendPercentEncoded leaves RFC 3986's unreserved characters as they are.
+func appendPercentEncoded(dst, text []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range text {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '-', c == '.', c == '_', c == '~':
+			dst = append(dst, c)
+		default:
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
+}

@@ -1,0 +1,294 @@
+// Package upstream is one analyzer as the distributor sees it: whether it can
+// be given packets now and how many (Room), the queue of packets that are bound
+// to it, the senders that deliver them, and the probes and the breaker that
+// judge its health.
+//
+//	Offer ──▶ queue ──▶ senders ──POST /ingest──▶ analyzer
+//	                      │
+//	                      └──▶ Settler: Delivered │ Refused │ Returned
+//
+// Each packet that Offer took is settled exactly once. It is bound late: the
+// queue holds about what the analyzer takes in a second, so that little has to
+// move when it fails.
+package upstream
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"logstreamer/internal/breaker"
+	"logstreamer/internal/packet"
+)
+
+// Settler takes back the responsibility for packets. Its methods are called by
+// many senders at once, must not block, and own the packets that they are given.
+type Settler interface {
+	// Delivered says that the analyzer took the packets.
+	Delivered(analyzer int, packets []*packet.Packet)
+	// Refused says that the analyzer will never take the packet, for one of
+	// RefusalReasons; detail is its answer.
+	Refused(analyzer int, p *packet.Packet, reason, detail string)
+	// Returned says that the packets were not delivered, as far as is known,
+	// and should go elsewhere.
+	Returned(analyzer int, packets []*packet.Packet)
+	// Changed says that the analyzer's availability or room may have changed.
+	// It is called after each request.
+	Changed()
+}
+
+// Upstream is one analyzer. Its methods may be called concurrently, but only
+// one goroutine may call Offer.
+type Upstream struct {
+	config   Config
+	position int
+	settler  Settler
+	logger   *slog.Logger
+	metrics  *metrics
+
+	breaker *breaker.Breaker
+	queue   *queue
+	limit   limit
+	batch   batchSize
+	senders []*sender
+	prober  *prober
+
+	// takesLines: the last good probe advertised NDJSON.
+	takesLines atomic.Bool
+	// pausedUntil and rampedFrom are Unix nanoseconds; 0 is none.
+	pausedUntil atomic.Int64
+	rampedFrom  atomic.Int64
+
+	running   sync.WaitGroup
+	cancel    context.CancelFunc
+	startOnce sync.Once
+	stopOnce  sync.Once
+}
+
+// Dependencies is what an Upstream is given.
+type Dependencies struct {
+	// Position is the analyzer's index, which the Settler gets.
+	Position int
+	Settler  Settler
+	Logger   *slog.Logger
+	// Metrics holds the collectors of all analyzers.
+	Metrics *Metrics
+	// Dial opens connections; net.Dialer's by default.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// New returns an analyzer that is not started. The configuration must be valid.
+func New(config Config, deps Dependencies) (*Upstream, error) {
+	base, err := config.base()
+	if err != nil {
+		return nil, err
+	}
+	dial := dialer(deps.dial(), address(base), secure(base))
+	u := &Upstream{
+		config:   config,
+		position: deps.Position,
+		settler:  deps.Settler,
+		logger:   deps.Logger.With("analyzer", config.ID),
+		metrics:  deps.Metrics.of(config.ID),
+		breaker:  breaker.New(config.breaker()),
+		queue:    newQueue(),
+	}
+	u.limit.init(config)
+	u.batch.packets.Store(firstBatchPackets)
+	u.prober = newProber(u, newConnection(dial), newRequest(base, "/health"))
+	for range config.Concurrency {
+		u.senders = append(u.senders, newSender(u, newConnection(dial), newRequest(base, "/ingest")))
+	}
+	return u, deps.Metrics.watch(u)
+}
+
+func (d Dependencies) dial() func(context.Context, string, string) (net.Conn, error) {
+	if d.Dial != nil {
+		return d.Dial
+	}
+	return (&net.Dialer{}).DialContext
+}
+
+// ID returns the analyzer's name.
+func (u *Upstream) ID() string { return u.config.ID }
+
+// Start asks the analyzer for its health once, waiting for the answer, and
+// then starts the senders and the probes.
+func (u *Upstream) Start(ctx context.Context) {
+	u.startOnce.Do(func() {
+		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		u.cancel = cancel
+		u.prober.first(work)
+		u.running.Go(func() { u.prober.run(work) })
+		for _, s := range u.senders {
+			u.running.Go(func() { s.run(work) })
+		}
+	})
+}
+
+// Stop ends the probes and the senders. What waits, and what cannot be
+// finished at once, is returned to the Settler.
+func (u *Upstream) Stop() {
+	u.stopOnce.Do(func() {
+		u.queue.stop()
+		if u.cancel != nil {
+			u.cancel()
+		}
+		u.prober.connection.interrupt()
+		u.interrupt()
+		u.running.Wait()
+		u.release(u.queue.trim(0))
+	})
+}
+
+// Offer binds packets to the analyzer; the caller asked Room first. When the
+// analyzer became unavailable meanwhile they are returned to the Settler.
+func (u *Upstream) Offer(packets []*packet.Packet) {
+	if !u.queue.offer(packets, u.limits()) {
+		u.settler.Returned(u.position, packets)
+		return
+	}
+	if !u.Healthy() {
+		// The breaker may have opened after it was asked: the packets must
+		// not wait behind it.
+		u.release(u.queue.trim(0))
+	}
+}
+
+// Room returns how many packets may be bound now. Brief tells that the
+// analyzer works, so that a lack of room should pass soon.
+func (u *Upstream) Room(now time.Time) (packets int, brief bool) {
+	if now.UnixNano() < u.pausedUntil.Load() {
+		return 0, false
+	}
+	bound := int(u.queue.bound.Load())
+	switch u.breaker.State() {
+	case breaker.Closed:
+		return max(u.limit.now()-bound, 0), true
+	case breaker.HalfOpen:
+		return max(trials-bound, 0), false
+	default:
+		return 0, false
+	}
+}
+
+// Resting tells that at most half of what may be bound is.
+func (u *Upstream) Resting() bool {
+	return int(u.queue.bound.Load()) <= u.limit.now()/2
+}
+
+// Healthy tells that the breaker is not open.
+func (u *Upstream) Healthy() bool { return u.breaker.State() != breaker.Open }
+
+// Health describes the analyzer's health in a word or two.
+func (u *Upstream) Health() string {
+	now := time.Now()
+	switch state := u.breaker.State(); {
+	case state == breaker.Open:
+		return "down"
+	case state == breaker.HalfOpen:
+		return "on trial"
+	case now.UnixNano() < u.pausedUntil.Load():
+		return "pausing"
+	case u.Weight(now) < u.config.Weight:
+		return "warming up"
+	default:
+		return "healthy"
+	}
+}
+
+// NextTrial is when an unhealthy analyzer is asked again, at the earliest.
+func (u *Upstream) NextTrial() time.Time { return u.breaker.NextTrial() }
+
+// Weight returns the configured weight, less while the analyzer is on trial or
+// starts slowly after a return.
+func (u *Upstream) Weight(now time.Time) float64 {
+	const least = 0.1
+	if u.breaker.State() == breaker.HalfOpen {
+		return least * u.config.Weight
+	}
+	from := u.rampedFrom.Load()
+	if from == 0 {
+		return u.config.Weight
+	}
+	done := float64(now.UnixNano()-from) / float64(u.config.SlowStart)
+	if done >= 1 {
+		u.rampedFrom.CompareAndSwap(from, 0)
+		return u.config.Weight
+	}
+	return max(least, done) * u.config.Weight
+}
+
+// Volumes returns what waits and what is being sent, at one moment.
+func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.volumes() }
+
+// Tick adapts how much may be bound to how fast the analyzer takes it. The
+// caller calls it every TickInterval.
+func (u *Upstream) Tick() {
+	keep, tooMuch := u.limit.adapt(u.queue.bound.Load())
+	if tooMuch {
+		u.release(u.queue.trim(keep))
+	}
+}
+
+func (u *Upstream) limits() batchLimits {
+	if !u.takesLines.Load() {
+		return batchLimits{packets: 1}
+	}
+	return batchLimits{packets: int(u.batch.packets.Load())}
+}
+
+// judge tells the breaker of a send's result.
+func (u *Upstream) judge(a answer, now time.Time) {
+	if a.outcome == failed {
+		u.note(u.breaker.Failure(now))(a.detail)
+		return
+	}
+	u.note(u.breaker.Success(now))("packets are taken")
+}
+
+// note acts on the breaker's edges; they are rare.
+func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string) {
+	return func(cause string) {
+		if !changed {
+			return
+		}
+		u.metrics.transitions[edge.To].Inc()
+		switch edge.To {
+		case breaker.Open:
+			u.logger.Warn("analyzer is unhealthy: its packets go elsewhere", "cause", cause, "next_trial", u.breaker.NextTrial())
+			u.interrupt()
+			u.release(u.queue.trim(0))
+		case breaker.HalfOpen:
+			u.logger.Info("analyzer answers again: trying a few packets")
+		case breaker.Closed:
+			u.rampedFrom.Store(time.Now().UnixNano())
+			u.logger.Info("analyzer is healthy: its share grows back", "over", u.config.SlowStart)
+		}
+		u.settler.Changed()
+	}
+}
+
+// pause follows an analyzer's "not now".
+func (u *Upstream) pause(until time.Time) {
+	if before := u.pausedUntil.Swap(until.UnixNano()); before < time.Now().UnixNano() {
+		u.logger.Info("analyzer asks for a pause: its packets go elsewhere", "until", until)
+	}
+	u.release(u.queue.trim(0))
+}
+
+func (u *Upstream) release(packets []*packet.Packet) {
+	if len(packets) > 0 {
+		u.settler.Returned(u.position, packets)
+	}
+}
+
+// interrupt makes all requests under way fail at once.
+func (u *Upstream) interrupt() {
+	for _, s := range u.senders {
+		s.connection.interrupt()
+	}
+}

@@ -1,0 +1,175 @@
+package monitoring_test
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLiveSystem runs the real programs under a real Prometheus and evaluates
+// every expression that people are given: first while all is well, then after
+// an analyzer has died.
+func TestLiveSystem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts the whole system, which takes about half a minute")
+	}
+	system := startLiveSystem(t)
+	system.awaitScrapes(t, 3)
+
+	t.Run("metrics are lint clean", func(t *testing.T) { checkMetrics(t, system) })
+	t.Run("rules evaluate", func(t *testing.T) {
+		waitFor(t, "the evaluation of every rule", system.prometheus.rulesHealth)
+	})
+	t.Run("alerts are silent while all is well", func(t *testing.T) {
+		for _, a := range readAlerts(t) {
+			if samples, err := system.prometheus.query(a.Expr); err != nil || len(samples) > 0 {
+				t.Errorf("%s: %v %v", a.Alert, samples, err)
+			}
+		}
+	})
+	t.Run("dashboard while all is well", func(t *testing.T) {
+		for _, p := range readDashboard(t).graphs() {
+			for _, target := range p.Targets {
+				if slices.Contains(target.legendLabels(), "from") {
+					continue // a pair of analyzers is counted from its first re-routed packet on
+				}
+				checkTarget(t, system, p, target)
+			}
+		}
+	})
+
+	system.analyzers[2].kill()
+	system.awaitData(t, `distributor_analyzer_healthy{analyzer="analyzer-3"} == 0`)
+	system.awaitData(t, `rate(distributor_rerouted_packets_total{from="analyzer-3"}[5s])`)
+
+	t.Run("dashboard after a death", func(t *testing.T) {
+		for _, p := range readDashboard(t).graphs() {
+			for _, target := range p.Targets {
+				checkTarget(t, system, p, target)
+			}
+		}
+	})
+	t.Run("README", func(t *testing.T) {
+		for _, expression := range readmeExpressions(t) {
+			checkReturnsData(t, system, expression)
+		}
+	})
+	t.Run("alerts after a death", func(t *testing.T) {
+		for _, a := range readAlerts(t) {
+			samples, err := system.prometheus.query(a.Expr)
+			if err != nil {
+				t.Errorf("%s: %v", a.Alert, err)
+			}
+			if a.Alert == "AnalyzerDown" && (len(samples) != 1 || samples[0].Metric["analyzer"] != "analyzer-3") {
+				t.Errorf("%s: %v, want analyzer-3", a.Alert, samples)
+			}
+			if a.Labels["severity"] == "critical" && len(samples) > 0 {
+				t.Errorf("%s: %v", a.Alert, samples)
+			}
+		}
+	})
+	t.Run("names", func(t *testing.T) { checkNames(t, system) })
+}
+
+// checkMetrics has promtool lint what the distributor and an analyzer serve.
+func checkMetrics(t *testing.T, system liveSystem) {
+	promtool := tool(t, "promtool")
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, address := range system.metrics[:2] {
+		response, err := client.Get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+		check.Stdin = response.Body
+		if output, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", address, err, output)
+		}
+	}
+}
+
+// checkTarget wants data, with the labels that the legend shows.
+func checkTarget(t *testing.T, system liveSystem, p panel, target target) {
+	t.Helper()
+	for _, sample := range checkReturnsData(t, system, target.Expr) {
+		for _, label := range target.legendLabels() {
+			if sample.Metric[label] == "" {
+				t.Errorf("panel %q: the legend shows the label %q, which %v does not have", p.Title, label, sample)
+			}
+		}
+	}
+}
+
+// checkReturnsData wants at least one series with a number.
+func checkReturnsData(t *testing.T, system liveSystem, expression string) []sample {
+	t.Helper()
+	samples, err := system.prometheus.query(inWindow(expression))
+	if err != nil {
+		t.Errorf("%s: %v", expression, err)
+	} else if !slices.ContainsFunc(samples, sample.isNumber) {
+		t.Errorf("%s returns no number: %v", expression, samples)
+	}
+	return samples
+}
+
+// inWindow puts a window that suits the test's scrape interval in the place of
+// the one that Grafana chooses.
+func inWindow(expression string) string {
+	return strings.ReplaceAll(expression, "$__rate_interval", "10s")
+}
+
+var metricName = regexp.MustCompile(`\b(distributor|analyzer|process|go)_[a-z0-9_]+`)
+
+// checkNames wants every metric that is named anywhere to exist. An expression
+// over a metric that does not exist is valid, and silent for ever.
+func checkNames(t *testing.T, system liveSystem) {
+	known, err := system.prometheus.metricNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	expressions := map[string][]string{"README": readmeExpressions(t)}
+	for _, a := range readAlerts(t) {
+		where := "alert " + a.Alert
+		expressions[where] = append(expressions[where], a.Expr)
+	}
+	for _, p := range readDashboard(t).graphs() {
+		where := fmt.Sprintf("panel %q", p.Title)
+		for _, target := range p.Targets {
+			expressions[where] = append(expressions[where], target.Expr)
+		}
+	}
+	for where, list := range expressions {
+		for _, name := range metricName.FindAllString(strings.Join(list, "\n"), -1) {
+			if !known[name] {
+				t.Errorf("%s names %s, which does not exist", where, name)
+			}
+		}
+	}
+}
+
+var promqlBlock = regexp.MustCompile("(?s)```promql\n(.*?)```")
+
+// readmeExpressions returns the expressions of the README, one a line of its
+// promql blocks.
+func readmeExpressions(t *testing.T) []string {
+	t.Helper()
+	var expressions []string
+	for _, block := range promqlBlock.FindAllStringSubmatch(string(readFile(t, repository+"/README.md")), -1) {
+		for line := range strings.Lines(block[1]) {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
+			if line != "" {
+				expressions = append(expressions, line)
+			}
+		}
+	}
+	if len(expressions) == 0 {
+		t.Error("README.md has no promql block")
+	}
+	return expressions
+}

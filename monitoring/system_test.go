@@ -1,0 +1,99 @@
+package monitoring_test
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// liveSystem is everything that the compose file starts, but Grafana, as
+// processes on loopback.
+type liveSystem struct {
+	prometheus prometheusAPI
+	analyzers  []*process
+	// metrics are the addresses that serve /metrics of our own.
+	metrics []string
+	targets int
+}
+
+func startLiveSystem(t *testing.T) liveSystem {
+	t.Helper()
+	prometheus := tool(t, "prometheus")
+	binary := buildBinary(t)
+	free := freeAddresses(t, 6)
+	analyzers, ingest, metrics, console := free[:3], free[3], free[4], free[5]
+	addresses := map[string]string{"distributor:9100": metrics, "localhost:9090": console}
+	system := liveSystem{prometheus: newPrometheusAPI(console), metrics: append([]string{metrics}, analyzers...)}
+
+	var routes []string
+	for i, weight := range []string{"0.5", "0.3", "0.2"} {
+		id, address := fmt.Sprintf("analyzer-%d", i+1), analyzers[i]
+		environment := []string{"PORT=" + portOf(address), "ANALYZER_ID=" + id}
+		system.analyzers = append(system.analyzers, startProcess(t, id, environment, binary, "analyzer"))
+		waitUntilReady(t, "http://"+address+"/health")
+		addresses[fmt.Sprintf("%s:900%d", id, i+1)] = address
+		routes = append(routes, "http://"+address+"="+weight)
+	}
+	startProcess(t, "distributor", []string{
+		"ANALYZERS=" + strings.Join(routes, ","),
+		"PORT=" + portOf(ingest),
+		"METRICS_ADDR=" + metrics,
+		"HEALTH_CHECK_INTERVAL_SEC=1",
+	}, binary, "distributor")
+	waitUntilReady(t, "http://"+ingest+"/readyz")
+	startProcess(t, "emitter", []string{
+		"TARGET_URL=http://" + ingest + "/ingest",
+		"RATE=300",
+		"CONCURRENCY=4",
+	}, binary, "emitter")
+
+	config := readPrometheusConfig(t)
+	system.targets = len(config.targets(t))
+	startProcess(t, "prometheus", nil, prometheus,
+		"--config.file="+config.writeLocal(t, addresses),
+		"--storage.tsdb.path="+t.TempDir(),
+		"--web.listen-address="+console)
+	waitUntilReady(t, "http://"+console+"/-/ready")
+	return system
+}
+
+func buildBinary(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "logstreamer")
+	if runtime.GOOS == "windows" {
+		binary += ".exe"
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/logstreamer")
+	build.Dir = repository
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build.Args, err, output)
+	}
+	return binary
+}
+
+// awaitScrapes waits until Prometheus has scraped every target count times.
+func (s liveSystem) awaitScrapes(t *testing.T, count int) {
+	t.Helper()
+	waitFor(t, "scrapes of every target", func() error {
+		scraped, err := s.prometheus.query(fmt.Sprintf("sum_over_time(up[5m]) >= %d", count))
+		if err == nil && len(scraped) < s.targets {
+			err = fmt.Errorf("%d of %d targets were scraped %d times: %v", len(scraped), s.targets, count, scraped)
+		}
+		return err
+	})
+}
+
+// awaitData waits until an expression returns something.
+func (s liveSystem) awaitData(t *testing.T, expression string) {
+	t.Helper()
+	waitFor(t, expression, func() error {
+		samples, err := s.prometheus.query(expression)
+		if err == nil && len(samples) == 0 {
+			err = fmt.Errorf("no data")
+		}
+		return err
+	})
+}

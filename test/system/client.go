@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+var client = &http.Client{Timeout: 5 * time.Second}
+
+// answer is what a request came back with; status 0 is no answer.
+type answer struct {
+	status  int
+	header  http.Header
+	body    string
+	problem struct {
+		Code string `json:"code"`
+	}
+}
+
+func request(ctx context.Context, method, url, contentType, body string) answer {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return answer{body: err.Error()}
+	}
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return answer{body: err.Error()}
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read
+	content, _ := io.ReadAll(response.Body)
+	a := answer{status: response.StatusCode, header: response.Header, body: string(content)}
+	_ = json.Unmarshal(content, &a.problem) // not every answer is one
+	return a
+}
+
+func status(ctx context.Context, url string) int {
+	return request(ctx, http.MethodGet, url, "", "").status
+}
+
+// read decodes a JSON answer.
+func read[T any](ctx context.Context, url string) (value T, err error) {
+	a := request(ctx, http.MethodGet, url, "", "")
+	if a.status == 0 {
+		return value, fmt.Errorf("%s: %s", url, a.body)
+	}
+	return value, json.Unmarshal([]byte(a.body), &value)
+}
+
+// totals is /metrics-json.
+type totals struct {
+	Packets     int64            `json:"total_packets"`
+	Messages    int64            `json:"total_messages"`
+	PacketsBy   map[string]int64 `json:"packets_by_analyzer"`
+	MessagesBy  map[string]int64 `json:"messages_by_analyzer"`
+	Delivered   int64            `json:"delivered_packets"`
+	Unaccounted int64            `json:"unaccounted_messages"`
+	Healthy     int              `json:"healthy_analyzers"`
+}
+
+// counted is an analyzer's /stats.
+type counted struct {
+	Packets    int64 `json:"packets"`
+	Messages   int64 `json:"messages"`
+	Duplicates int64 `json:"duplicates"`
+}
+
+// scrape is one look at /metrics.
+type scrape struct {
+	messages    map[string]float64 // routed, by analyzer
+	bound       float64
+	unaccounted float64
+}
+
+func scrapeMetrics(ctx context.Context, url string) (scrape, error) {
+	a := request(ctx, http.MethodGet, url+"/metrics", "", "")
+	if a.status != http.StatusOK {
+		return scrape{}, fmt.Errorf("scrape: %d %s", a.status, a.body)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(a.body))
+	if err != nil {
+		return scrape{}, err
+	}
+	s := scrape{messages: make(map[string]float64)}
+	for _, m := range families["distributor_messages_by_analyzer_total"].GetMetric() {
+		s.messages[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+	}
+	for _, m := range families["distributor_share_bound_messages"].GetMetric() {
+		s.bound = m.GetGauge().GetValue()
+	}
+	for _, m := range families["distributor_unaccounted_messages"].GetMetric() {
+		s.unaccounted = m.GetGauge().GetValue()
+	}
+	return s, nil
+}
+
+// off returns by how many messages an analyzer is farthest from its share.
+func (s scrape) off() float64 {
+	var sum, worst float64
+	for _, messages := range s.messages {
+		sum += messages
+	}
+	for name, messages := range s.messages {
+		worst = max(worst, messages-shares[name]*sum, shares[name]*sum-messages)
+	}
+	return worst
+}
