@@ -100,7 +100,7 @@ func (d *decompressor) readAll(r io.Reader) ([]byte, error) {
 			return plain, nil
 		case err != nil:
 			return nil, err
-		case len(plain) > 100*d.maxBytes:
+		case len(plain) > d.maxBytes:
 			return nil, errTooLarge
 		}
 	}

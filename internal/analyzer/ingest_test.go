@@ -94,6 +94,7 @@ func TestABadLineDoesNotHarmTheOthers(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	a := started(t, nil)
 	large := strings.Repeat("x", testBodyBytes+1)
+	huge := strings.Repeat(large, 128) // more than a connection holds
 	zipped := gzipped(t, packetJSON("p", 5))
 	ndjson := []string{"Content-Type", "application/x-ndjson"}
 	for name, c := range map[string]struct {
@@ -111,6 +112,7 @@ func TestRefusals(t *testing.T) {
 		"no messages":         {`{"packet_id":"p","emitter_id":"e","messages":[]}`, nil, 400, "invalid_packet"},
 		"too many messages":   {packetJSON("p", testMessages+1), nil, 413, "too_large"},
 		"large":               {large, nil, 413, "too_large"},
+		"huge":                {huge, nil, 413, "too_large"},
 		"gzip bomb":           {gzipped(t, strings.Repeat(large, 100)), []string{"Content-Encoding", "gzip"}, 413, "too_large"},
 		"zstd bomb":           {zstandard(t, strings.Repeat(large, 100)), []string{"Content-Encoding", "zstd"}, 413, "too_large"},
 		"gzip cut off":        {zipped[:len(zipped)-9], []string{"Content-Encoding", "gzip"}, 400, "malformed"},
@@ -120,7 +122,7 @@ func TestRefusals(t *testing.T) {
 		"unknown encoding":    {packetJSON("p", 5), []string{"Content-Encoding", "br"}, 415, "unsupported_encoding"},
 		"twice encoded":       {gzipped(t, zipped), []string{"Content-Encoding", "gzip, gzip"}, 415, "unsupported_encoding"},
 		"form":                {packetJSON("p", 5), []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"},
-		"multipart":           {"--x\r\n", []string{"Content-Type", "multipart/form-data; boundary=x"}, 415, "unsupported_media_type"},
+		"multipart":           {"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nno end", []string{"Content-Type", "multipart/form-data; boundary=x"}, 415, "unsupported_media_type"},
 		"no lines":            {"\n \r\n\n", ndjson, 400, "malformed"},
 		"too many lines":      {strings.Repeat("\n", maxLines+1), ndjson, 413, "too_large"},
 		"packet in two lines": {strings.Replace(packetJSON("p", 1), ",", ",\n", 1), nil, 200, ""},

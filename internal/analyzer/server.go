@@ -3,6 +3,7 @@ package analyzer
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,6 +28,8 @@ const (
 	readTimeout    = 30 * time.Second
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 2 * time.Minute
+	lingerTime     = time.Second
+	lingerBytes    = 16 << 20
 )
 
 func (a *Analyzer) newServer() *fasthttp.Server {
@@ -125,6 +128,7 @@ func (a *Analyzer) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		a.refuse(ctx, tooLarge(a.config.MaxBodyBytes))
+		answerAndLinger(ctx)
 	case errors.As(err, &header):
 		problem.Write(ctx, problem.Problem{
 			Code:   problem.TooLarge,
@@ -139,4 +143,21 @@ func (a *Analyzer) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	default:
 		problem.Write(ctx, problem.Problem{Code: problem.Malformed, Detail: "the HTTP request cannot be read"})
 	}
+}
+
+// answerAndLinger answers before the whole request is here, and then passes
+// over what still comes, for a while: a connection that is closed with bytes
+// unread is reset, and its client may never see the answer. The server closes
+// it afterwards.
+func answerAndLinger(ctx *fasthttp.RequestCtx) {
+	conn, ok := ctx.Conn().(*net.TCPConn)
+	if !ok {
+		return
+	}
+	ctx.Response.Header.SetConnectionClose()
+	// When one of these fails, the client is gone and nobody is left to tell.
+	_, _ = ctx.Response.WriteTo(conn)
+	_ = conn.CloseWrite()
+	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, conn, lingerBytes)
 }

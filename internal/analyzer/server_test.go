@@ -83,12 +83,16 @@ func exchange(t *testing.T, a *Analyzer, request string) (status int, body strin
 		t.Fatal(err)
 	}
 	_ = conn.(*net.TCPConn).CloseWrite()
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	answers := bufio.NewReader(conn)
+	response, err := http.ReadResponse(answers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	content, _ := io.ReadAll(response.Body)
+	if rest, _ := io.ReadAll(answers); len(rest) > 0 {
+		t.Errorf("after the answer came %q", rest)
+	}
 	return response.StatusCode, string(content)
 }
 

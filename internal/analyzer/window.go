@@ -38,7 +38,7 @@ func newWindow(limit int, age time.Duration) *window {
 }
 
 // firstTime tells whether the packet is not in the window, and puts it there.
-// The time must not be before that of an earlier call.
+// Times of concurrent calls may be a little out of order.
 func (w *window) firstTime(packet fingerprint, at time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
