@@ -111,7 +111,6 @@ func (e *Emitter) Run(ctx context.Context) (Report, error) {
 	defer giveUp()
 
 	e.tally.start()
-	var failed error
 	var workers, others sync.WaitGroup
 	others.Go(func() { e.bound(producing, sending, giveUp) })
 	if e.deps.Out != nil {
@@ -120,7 +119,7 @@ func (e *Emitter) Run(ctx context.Context) (Report, error) {
 	for range e.config.Concurrency {
 		workers.Go(func() { e.work(sending) })
 	}
-	failed = e.produce(producing, sending)
+	failed := e.produce(producing, sending)
 	close(e.queue)
 	workers.Wait()
 	e.tally.end()
@@ -154,18 +153,11 @@ func (e *Emitter) produce(producing, sending context.Context) error {
 		if wait := e.pacer.Pace(time.Since(start), sent); wait > 0 && !sleep(producing, wait) {
 			return nil
 		}
-		due := start.Add(e.pacer.Due(sent))
-		asked := time.Now()
 		p := e.lend()
 		end := e.source.next(producing, p)
-		if e.source.live() {
-			// The schedule stands still while there is nothing to send.
-			if idle := time.Since(later(asked, due)); idle > 0 {
-				start, due = start.Add(idle), due.Add(idle)
-			}
-		}
+		start = start.Add(p.waited) // the schedule stands still while there is nothing to send
 		if e.config.Rate > 0 {
-			p.due = due
+			p.due = start.Add(e.pacer.Due(sent))
 		}
 		e.tally.produced(p)
 		if len(p.body) > 0 {
@@ -179,13 +171,6 @@ func (e *Emitter) produce(producing, sending context.Context) error {
 			return end
 		}
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // enqueue hands p to the workers, or leaves it when sending ends first.

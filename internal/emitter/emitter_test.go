@@ -30,8 +30,8 @@ type script struct {
 	taken map[string]bool
 }
 
-// status lets an answer be given by number; 0 breaks the connection, hang
-// never answers.
+// An answer is given as an HTTP status; 0 breaks the connection, and hang never
+// answers.
 const hang = -1
 
 // serve starts a target that answers the n-th request (from 1) for a packet
@@ -281,6 +281,7 @@ func TestSnapshotAddsUpAtAnyTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.room = newRoom(1) // for one packet at a time
 	done := make(chan struct{})
 	var watcher sync.WaitGroup
 	watcher.Go(func() {

@@ -77,7 +77,7 @@ func (p *parser) fromFields(fields map[string]field) record {
 		}
 	}
 	claim(func(text string) (ok bool) {
-		r.time, ok = parseTime(text, p.location)
+		r.time, ok = parseTime(text, p.location, p.now())
 		return ok
 	}, "time", "timestamp", "ts", "@timestamp", "date", "@t")
 	claim(func(text string) bool {

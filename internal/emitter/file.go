@@ -27,16 +27,16 @@ type fileSource struct {
 	parser   parser
 	envelope *envelope
 	sizes    *sizes
-	follow   bool
 	// ready is a packet that was read as one line and comes next.
 	ready *wholePacket
+	// begun is when the packet being filled first had to wait for lines.
+	begun time.Time
 }
 
-func newFileSource(in input, p parser, envelope *envelope, sizes *sizes, follow bool) *fileSource {
-	return &fileSource{in: in, lines: lineReader{in: in}, parser: p, envelope: envelope, sizes: sizes, follow: follow}
+func newFileSource(in input, p parser, envelope *envelope, sizes *sizes) *fileSource {
+	return &fileSource{in: in, lines: lineReader{in: in}, parser: p, envelope: envelope, sizes: sizes}
 }
 
-func (s *fileSource) live() bool   { return s.follow || s.in.arrived() != nil }
 func (s *fileSource) close() error { return s.in.Close() }
 
 func (s *fileSource) next(ctx context.Context, p *outgoing) error {
@@ -46,38 +46,49 @@ func (s *fileSource) next(ctx context.Context, p *outgoing) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	size := s.sizes.next()
-	var begun time.Time
-	for p.messages < size && len(p.body) < fullPacket {
+	s.begun = time.Time{}
+	for size := s.sizes.next(); p.messages < size && len(p.body) < fullPacket && s.ready == nil; {
 		line, cut, err := s.lines.next()
 		switch {
 		case err == nil:
 			s.add(p, line, cut)
 		case errors.Is(err, errNothingYet):
-			patience := pollInterval
-			if p.messages > 0 {
-				if begun.IsZero() {
-					begun = time.Now()
-				}
-				patience = min(patience, flushAfter-time.Since(begun))
-			}
-			if patience <= 0 {
-				return s.finish(p, nil)
-			}
-			if err := s.wait(ctx, patience); err != nil {
-				if rest, ok := s.lines.takeRest(); ok {
-					s.add(p, rest, false)
-				}
+			if done, err := s.await(ctx, p); done {
 				return s.finish(p, err)
 			}
 		default:
 			return s.finish(p, err)
 		}
-		if s.ready != nil {
-			break
-		}
 	}
 	return s.finish(p, nil)
+}
+
+// await waits until there may be more lines for p. It returns true when p has
+// waited long enough, or, with an error, when ctx ended.
+func (s *fileSource) await(ctx context.Context, p *outgoing) (done bool, err error) {
+	started, patience := time.Now(), pollInterval
+	if p.messages > 0 {
+		if s.begun.IsZero() {
+			s.begun = started
+		}
+		patience = min(patience, flushAfter-started.Sub(s.begun))
+	}
+	if patience <= 0 {
+		return true, nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		if rest, ok := s.lines.takeRest(); ok {
+			s.add(p, rest, false)
+		}
+		return true, ctx.Err()
+	case <-s.in.arrived():
+	case <-timer.C:
+	}
+	p.waited += time.Since(started)
+	return false, nil
 }
 
 // finish completes p. When a whole packet waits behind it and p is empty, p
@@ -106,18 +117,6 @@ func (s *fileSource) takeReady(p *outgoing) bool {
 	p.lines.packed++
 	s.ready = nil
 	return true
-}
-
-func (s *fileSource) wait(ctx context.Context, patience time.Duration) error {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.in.arrived():
-	case <-timer.C:
-	}
-	return nil
 }
 
 // add makes a line part of p, or a packet of its own.
@@ -165,5 +164,5 @@ func newSource(config Config, stdin io.Reader, runID string) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newFileSource(in, newParser(config.File, written), envelope, sizes, config.Follow), nil
+	return newFileSource(in, newParser(config.File, written), envelope, sizes), nil
 }

@@ -169,6 +169,15 @@ func TestLargeLinesMakeSmallerPackets(t *testing.T) {
 	}
 }
 
+func TestLongLinesAreCutBetweenCharacters(t *testing.T) {
+	line := "x" + strings.Repeat("é", 4*maxLine) + "\n" // cut long before its end is read
+	packets, counts, _ := drain(t, openSource(t, fileConfig(writeFile(t, []byte(line+line)), "1"), nil))
+	want := lineCounts{read: 2, truncated: 2, packed: 2}
+	if counts != want || texts(packets)[1] != line[:maxLine-1] {
+		t.Errorf("%+v, want %+v", counts, want)
+	}
+}
+
 func TestDamagedGzipIsReported(t *testing.T) {
 	packed := gzipped(t, []byte(strings.Repeat("a line\n", 1000)))
 	_, _, end := drain(t, openSource(t, fileConfig(writeFile(t, packed[:len(packed)-6]), "5"), nil))

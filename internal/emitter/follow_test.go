@@ -83,6 +83,8 @@ func TestFollowTruncation(t *testing.T) {
 			l.write(l.path, "c\n")
 		}()
 		l.expect("unfinished", "c")
+		l.write(l.path, "d\n")
+		l.expect("d")
 	})
 }
 

@@ -99,5 +99,4 @@ func (g *generator) appendRest(dst []byte) []byte {
 	return dst
 }
 
-func (g *generator) live() bool   { return false }
 func (g *generator) close() error { return nil }

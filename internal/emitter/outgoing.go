@@ -15,6 +15,8 @@ type outgoing struct {
 	// due is when the packet had to be sent by the schedule. It is zero when
 	// there is no schedule: then it is due when a worker takes it.
 	due time.Time
+	// waited is how long the source had nothing to make this packet of.
+	waited time.Duration
 	// lines is what was read from the file since the packet before this one.
 	lines lineCounts
 }

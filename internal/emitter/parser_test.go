@@ -159,7 +159,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newFileSource(nil, newTestParser("app.log"), newEnvelope("e", "run"), sizes, false)
+		s := newFileSource(nil, newTestParser("app.log"), newEnvelope("e", "run"), sizes)
 		var p outgoing
 		for range 2 {
 			s.add(&p, []byte(line), false)
@@ -177,4 +177,22 @@ func FuzzParse(f *testing.F) {
 			readBack(t, &p)
 		}
 	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	for name, line := range map[string]string{
+		"json":   `{"level":"info","ts":1640995200.123,"logger":"api","msg":"listening","port":8080}`,
+		"syslog": `Jan  2 15:04:05 web-1 systemd-logind[612]: New session 4 of user root.`,
+		"text":   `2026-01-02 14:36:25 status half-configured libsystemd0:amd64 252.36-1~deb12u1`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := newTestParser("app.log")
+			var dst []byte
+			b.ReportAllocs()
+			b.SetBytes(int64(len(line)))
+			for b.Loop() {
+				dst = p.parse(line).append(dst[:0])
+			}
+		})
+	}
 }

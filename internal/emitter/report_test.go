@@ -48,8 +48,8 @@ func TestGrouped(t *testing.T) {
 	}
 }
 
-// progressFor returns what is printed while one packet a millisecond is
-// accepted for that long.
+// progressFor returns what is printed in that time, while a packet is accepted
+// each millisecond of the first two seconds.
 func progressFor(t *testing.T, length time.Duration, terminal bool) (printed string) {
 	synctest.Test(t, func(t *testing.T) {
 		books := newTally("run")
@@ -58,16 +58,18 @@ func progressFor(t *testing.T, length time.Duration, terminal bool) (printed str
 		defer cancel()
 		go func() {
 			p := &outgoing{body: []byte("{}"), messages: 5}
-			for sleep(ctx, time.Millisecond) {
+			time.Sleep(time.Microsecond) // never at the moment at which progress looks
+			for range 2000 {
 				books.produced(p)
 				books.accepted(p, 3*time.Millisecond)
+				time.Sleep(time.Millisecond)
 			}
 		}()
 		var out bytes.Buffer
 		progress(ctx, books, &out, terminal)
 		printed = out.String()
-		if r := books.snapshot(); r.Latency.Count != r.Packets.Accepted {
-			t.Errorf("%d latencies of %d packets were kept", r.Latency.Count, r.Packets.Accepted)
+		if r := books.snapshot(); r.Latency.Count != 2000 {
+			t.Errorf("%d latencies were kept", r.Latency.Count)
 		}
 	})
 	return printed
@@ -78,16 +80,20 @@ func TestProgressOnATerminal(t *testing.T) {
 	if len(lines) != 4 || strings.Contains(lines[3], "\n") {
 		t.Fatalf("printed %q", lines)
 	}
-	for _, want := range []string{"3s", "1,00", "p50 3ms", "p99 3ms"} {
-		if !strings.Contains(lines[3], want) {
-			t.Errorf("%q lacks %q", lines[3], want)
+	for i, want := range map[int]string{
+		2: "   2s  1,000 packets/s  accepted 2,000  refused 0  retries 0  p50 3ms  p99 3ms\x1b[K",
+		3: "   3s  0 packets/s  accepted 2,000  refused 0  retries 0  p50 0s  p99 0s\x1b[K",
+	} {
+		if lines[i] != want {
+			t.Errorf("printed %q, want %q", lines[i], want)
 		}
 	}
 }
 
 func TestProgressElsewhere(t *testing.T) {
-	lines := strings.SplitAfter(progressFor(t, 11*time.Second, false), "\n")
-	if len(lines) != 3 || strings.ContainsAny(lines[0], "\r\x1b") || !strings.Contains(lines[1], "packets/s  accepted ") {
-		t.Errorf("printed %q", lines)
+	want := "   5s  400 packets/s  accepted 2,000  refused 0  retries 0  p50 3ms  p99 3ms\n" +
+		"  10s  0 packets/s  accepted 2,000  refused 0  retries 0  p50 0s  p99 0s\n"
+	if got := progressFor(t, 11*time.Second, false); got != want {
+		t.Errorf("printed %q, want %q", got, want)
 	}
 }

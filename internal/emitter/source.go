@@ -8,8 +8,6 @@ type source interface {
 	// packet, when nothing more will come, and ctx's error likewise when ctx
 	// ended. A p without messages then is no packet, but its lines count.
 	next(ctx context.Context, p *outgoing) error
-	// live tells whether next may wait for somebody who still writes.
-	live() bool
 	// close gives back what the source holds; next is not called afterwards.
 	close() error
 }

@@ -130,12 +130,12 @@ func zoneOf(text string, otherwise *time.Location) *time.Location {
 
 // parseTime reads the whole of a field as a time, or as a number of seconds,
 // milliseconds, microseconds or nanoseconds since 1970, whichever it must be.
-func parseTime(text string, location *time.Location) (milliseconds int64, ok bool) {
+func parseTime(text string, location *time.Location, now time.Time) (milliseconds int64, ok bool) {
 	text = strings.TrimSpace(text)
 	if milliseconds, ok = parseEpoch(text); ok {
 		return milliseconds, true
 	}
-	milliseconds, length, ok := timePrefix(text, location, time.Now())
+	milliseconds, length, ok := timePrefix(text, location, now)
 	return milliseconds, ok && length == len(text)
 }
 

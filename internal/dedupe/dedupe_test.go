@@ -1,0 +1,171 @@
+package dedupe
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var start = time.UnixMilli(1_700_000_000_000)
+
+func open(t *testing.T, config Config, now time.Time) *Window {
+	t.Helper()
+	w, err := Open(config, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func key(n int) Key { return KeyOf([]byte("e"), fmt.Append(nil, n)) }
+
+func accept(t interface{ Fatalf(string, ...any) }, w *Window, k Key, now time.Time) {
+	state, claim := w.Begin(k, now)
+	if state != New {
+		t.Fatalf("the packet is %v, want New", state)
+	}
+	claim.End(true)
+}
+
+func TestPairsThatJoinToTheSameTextDiffer(t *testing.T) {
+	if KeyOf([]byte("ab"), []byte("c")) == KeyOf([]byte("a"), []byte("bc")) {
+		t.Error("ab/c and a/bc have one key")
+	}
+	long := make([]byte, 2048)
+	if KeyOf(long, nil) == KeyOf(nil, long) {
+		t.Error("ids longer than the room on the stack have one key")
+	}
+}
+
+func TestARefusedPacketMayComeAgain(t *testing.T) {
+	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
+	_, claim := w.Begin(key(1), start)
+	claim.End(false)
+	accept(t, w, key(1), start)
+	if state, _ := w.Begin(key(1), start); state != Known {
+		t.Errorf("after it was accepted the packet is %v, want Known", state)
+	}
+}
+
+// Whatever was accepted within the window, and among the last Packets, is known.
+func TestWindow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		config := Config{Window: time.Minute, Packets: rapid.IntRange(1, 20).Draw(t, "packets")}
+		w, err := Open(config, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := start
+		last := make(map[int]time.Time)
+		var order []int
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "seconds")) * time.Second)
+			n := rapid.IntRange(0, 30).Draw(t, "packet")
+			recent := order[max(0, len(order)-config.Packets):]
+			must := false
+			for _, m := range recent {
+				must = must || m == n && now.Sub(last[n]) < config.Window
+			}
+			state, claim := w.Begin(key(n), now)
+			if must && state != Known {
+				t.Fatalf("packet %d, accepted %v ago, is not known", n, now.Sub(last[n]))
+			}
+			if state == New {
+				claim.End(true)
+				last[n] = now
+				order = append(order, n)
+			}
+			if w.Len() > 2*config.Packets {
+				t.Fatalf("%d packets are remembered, the bound is twice %d", w.Len(), config.Packets)
+			}
+		}
+	})
+}
+
+func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
+	w := open(t, Config{Window: time.Minute, Packets: 100}, start)
+	var fresh atomic.Int32
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			switch state, claim := w.Begin(key(1), start); state {
+			case New:
+				fresh.Add(1)
+				claim.End(true)
+			case Underway:
+				if !claim.Wait() {
+					t.Error("who waited was told that the packet was refused")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if fresh.Load() != 1 {
+		t.Errorf("%d requests had the claim, want 1", fresh.Load())
+	}
+}
+
+func TestARestartRemembers(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 5, Dir: t.TempDir()}
+	now := start
+	w := open(t, config, now)
+	for n := range 8 { // two generations
+		accept(t, w, key(n), now)
+		now = now.Add(time.Second)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for restart := range 3 {
+		w = open(t, config, now)
+		for n := range 8 {
+			if state, _ := w.Begin(key(n), now); state != Known {
+				t.Errorf("after restart %d packet %d is not known", restart+1, n)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+	}
+	w = open(t, config, now.Add(time.Hour))
+	if w.Len() != 0 {
+		t.Errorf("an hour later %d packets are remembered", w.Len())
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(config.Dir, "*"))
+	if len(files) != 1 {
+		t.Errorf("old files stay: %v", files)
+	}
+}
+
+func TestACutFileLosesOneKey(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
+	w := open(t, config, start)
+	for n := range 3 {
+		accept(t, w, key(n), start)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := w.log.path(start)
+	if err := os.Truncate(path, int64(2*keySize+5)); err != nil {
+		t.Fatal(err)
+	}
+	w = open(t, config, start.Add(time.Second))
+	defer w.Close() //nolint:errcheck // nothing is written
+	if w.Len() != 2 {
+		t.Errorf("%d packets are remembered, want 2", w.Len())
+	}
+}

@@ -1,0 +1,223 @@
+package dedupe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// log writes keys down, a file for each generation, named for when it was
+// begun (Unix milliseconds). A file is nothing but keys; one that is cut ends
+// with its last whole key. Whatever waits is written together, while the next
+// keys gather; nobody waits for it, and it is not synced.
+type log struct {
+	dir string
+
+	mu      sync.Mutex // guards all below
+	wake    sync.Cond
+	waiting []section
+	closed  bool
+	failed  error
+
+	file *os.File // the writer's, as born is
+	born time.Time
+	done chan struct{}
+}
+
+// section is what goes into one generation's file.
+type section struct {
+	born time.Time
+	keys []byte
+}
+
+const (
+	keySize   = len(Key{})
+	extension = ".ids"
+)
+
+func openLog(dir string) (*log, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	l := &log{dir: dir, done: make(chan struct{})}
+	l.wake.L = &l.mu
+	return l, nil
+}
+
+// generation is what one file holds.
+type generation struct {
+	born time.Time
+	keys map[Key]struct{}
+}
+
+// read returns the two youngest generations, older first, that were begun
+// after that moment, and removes the others.
+func (l *log) read(after time.Time, most int) ([]generation, error) {
+	files, err := l.files()
+	if err != nil {
+		return nil, err
+	}
+	var found []generation
+	for i, born := range files {
+		if i < len(files)-2 || born.Before(after) {
+			if err := os.Remove(l.path(born)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		g, err := l.load(born, most)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, g)
+	}
+	return found, nil
+}
+
+func (l *log) files() ([]time.Time, error) {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []time.Time
+	for _, e := range entries {
+		stem, ok := strings.CutSuffix(e.Name(), extension)
+		if at, err := strconv.ParseInt(stem, 10, 64); ok && err == nil {
+			files = append(files, time.UnixMilli(at))
+		}
+	}
+	slices.SortFunc(files, time.Time.Compare)
+	return files, nil
+}
+
+func (l *log) path(born time.Time) string {
+	return filepath.Join(l.dir, strconv.FormatInt(born.UnixMilli(), 10)+extension)
+}
+
+func (l *log) load(born time.Time, most int) (generation, error) {
+	file, err := os.Open(l.path(born))
+	if err != nil {
+		return generation{}, err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	content, err := io.ReadAll(io.LimitReader(file, int64(most)*int64(keySize)))
+	if err != nil {
+		return generation{}, err
+	}
+	g := generation{born: born, keys: make(map[Key]struct{}, len(content)/keySize)}
+	for ; len(content) >= keySize; content = content[keySize:] {
+		g.keys[Key(content[:keySize])] = struct{}{}
+	}
+	return g, nil
+}
+
+// begin starts the writer, with a generation that may have a file.
+func (l *log) begin(born time.Time) error {
+	if err := l.open(born); err != nil {
+		return err
+	}
+	l.waiting = []section{{born: born}}
+	go l.write()
+	return nil
+}
+
+func (l *log) open(born time.Time) error {
+	file, err := os.OpenFile(l.path(born), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return fmt.Errorf("the duplicate window cannot be written down: %w", err)
+	}
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+	l.file, l.born = file, born
+	return l.removeOldest()
+}
+
+// removeOldest keeps the two generations in use.
+func (l *log) removeOldest() error {
+	files, err := l.files()
+	for ; err == nil && len(files) > 2; files = files[1:] {
+		err = os.Remove(l.path(files[0]))
+	}
+	return err
+}
+
+func (l *log) add(key Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := &l.waiting[len(l.waiting)-1]
+	last.keys = append(last.keys, key[:]...)
+	l.wake.Signal()
+}
+
+// turn begins another generation.
+func (l *log) turn(born time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, section{born: born})
+	l.wake.Signal()
+}
+
+func (l *log) write() {
+	defer close(l.done)
+	for {
+		sections, closed := l.take()
+		for _, s := range sections {
+			if err := l.put(s); err != nil {
+				l.fail(err)
+			}
+		}
+		if closed {
+			return
+		}
+	}
+}
+
+// take waits for something to write. What is taken leaves an empty section, so
+// that there always is one to add to.
+func (l *log) take() (sections []section, closed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.waiting) == 1 && len(l.waiting[0].keys) == 0 && !l.closed {
+		l.wake.Wait()
+	}
+	sections = l.waiting
+	l.waiting = []section{{born: sections[len(sections)-1].born}}
+	return sections, l.closed
+}
+
+func (l *log) put(s section) error {
+	if !s.born.Equal(l.born) {
+		if err := l.open(s.born); err != nil {
+			return err
+		}
+	}
+	_, err := l.file.Write(s.keys)
+	return err
+}
+
+// fail remembers the first error; what could not be written is forgotten at
+// the next start, which costs no more than a duplicate.
+func (l *log) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed == nil {
+		l.failed = err
+	}
+}
+
+func (l *log) close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.wake.Signal()
+	l.mu.Unlock()
+	<-l.done
+	return errors.Join(l.failed, l.file.Close())
+}
