@@ -1,0 +1,65 @@
+// Package budget bounds how much is sent again: at most a part of what is sent
+// for the first time, so that trouble is not answered with a storm.
+package budget
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// Share is the part of fresh sends within the window that may be sent
+	// again.
+	Share = 0.2
+	// Least may be sent again within the window however little is fresh, so
+	// that a quiet system recovers at once.
+	Least = 500
+	// Window is the time that counts.
+	Window = 10 * time.Second
+
+	buckets = 10
+)
+
+// Budget counts packets. It may be used concurrently; the times given to it
+// come from one clock.
+type Budget struct {
+	mu     sync.Mutex // guards all below
+	fresh  [buckets + 1]int64
+	again  [buckets + 1]int64
+	latest int64 // the bucket that counts now, since the epoch
+}
+
+// Fresh notes packets that are sent for the first time.
+func (b *Budget) Fresh(packets int, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fresh[b.turnLocked(now)] += int64(packets)
+}
+
+// Spend asks to send up to that many packets again and returns how many may be.
+func (b *Budget) Spend(packets int, now time.Time) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := b.turnLocked(now)
+	var fresh, again int64
+	for i := range b.fresh {
+		fresh += b.fresh[i]
+		again += b.again[i]
+	}
+	allowed := max(Least, int64(Share*float64(fresh))) - again
+	granted := max(0, min(int64(packets), allowed))
+	b.again[at] += granted
+	return int(granted)
+}
+
+// turnLocked empties the buckets whose time is over and returns the present one.
+func (b *Budget) turnLocked(now time.Time) int64 {
+	bucket := now.UnixNano() / int64(Window/buckets)
+	for b.latest < bucket {
+		// No more than all buckets have to be emptied, however long ago it was.
+		b.latest = max(b.latest+1, bucket-int64(len(b.fresh)))
+		b.fresh[b.latest%int64(len(b.fresh))] = 0
+		b.again[b.latest%int64(len(b.again))] = 0
+	}
+	return b.latest % int64(len(b.fresh))
+}

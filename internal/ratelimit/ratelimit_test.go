@@ -1,0 +1,106 @@
+package ratelimit
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var start = time.Unix(1_700_000_000, 0)
+
+func TestNoLimitTakesAll(t *testing.T) {
+	if _, ok := New(Config{}).Take([]byte("e"), 1_000_000, start); !ok {
+		t.Error("without a limit messages were refused")
+	}
+}
+
+// In no window does an emitter get more than its burst and its rate allow,
+// and one that waits as long as it was told gets in.
+func TestRate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		config := Config{
+			Rate:  float64(rapid.IntRange(1, 1000).Draw(t, "rate")),
+			Burst: float64(rapid.IntRange(1, 500).Draw(t, "burst")),
+		}
+		l := New(config)
+		type grant struct {
+			at       time.Time
+			messages int
+		}
+		var grants []grant
+		now := start
+		for range rapid.IntRange(1, 60).Draw(t, "packets") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 500).Draw(t, "ms")) * time.Millisecond)
+			messages := rapid.IntRange(1, 100).Draw(t, "messages")
+			wait, ok := l.Take([]byte("e"), messages, now)
+			if !ok {
+				if _, early := l.Take([]byte("e"), messages, now.Add(wait-time.Microsecond)); early {
+					t.Fatalf("taken before the %v that were named", wait)
+				}
+				now = now.Add(wait)
+				if again, ok := l.Take([]byte("e"), messages, now); !ok {
+					t.Fatalf("refused after the %v that were named, %v more are", wait, again)
+				}
+			}
+			grants = append(grants, grant{now, messages})
+			sum, largest := 0, 0
+			for i := len(grants) - 1; i >= 0; i-- {
+				sum += grants[i].messages
+				largest = max(largest, grants[i].messages)
+				allowed := config.Burst + float64(largest) + config.Rate*now.Sub(grants[i].at).Seconds()
+				if float64(sum) > allowed+1 {
+					t.Fatalf("%d messages in %v, %.0f are allowed", sum, now.Sub(grants[i].at), allowed)
+				}
+			}
+		}
+	})
+}
+
+func TestEmittersDoNotShare(t *testing.T) {
+	l := New(Config{Rate: 10, Burst: 10})
+	for {
+		if _, ok := l.Take([]byte("noisy"), 1, start); !ok {
+			break
+		}
+	}
+	if _, ok := l.Take([]byte("calm"), 10, start); !ok {
+		t.Error("one emitter's messages were charged to another")
+	}
+}
+
+func TestReturn(t *testing.T) {
+	l := New(Config{Rate: 10, Burst: 10})
+	for range 100 {
+		if wait, ok := l.Take([]byte("e"), 10, start); !ok {
+			t.Fatalf("what was given back is still charged: wait %v", wait)
+		}
+		l.Return([]byte("e"), 10)
+	}
+}
+
+func TestBucketsAreBounded(t *testing.T) {
+	l := New(Config{Rate: 1, Burst: 5})
+	for i := range 3 * mostBuckets {
+		l.Take(fmt.Append(nil, i), 1, start.Add(time.Duration(i)*time.Microsecond))
+	}
+	if got := l.Buckets(); got > mostBuckets {
+		t.Errorf("%d buckets, the bound is %d", got, mostBuckets)
+	}
+}
+
+func TestTakeDoesNotAllocate(t *testing.T) {
+	l, id := New(Config{Rate: 1e9, Burst: 1e9}), []byte("emitter-1")
+	if n := testing.AllocsPerRun(1000, func() { l.Take(id, 5, start) }); n != 0 {
+		t.Errorf("Take allocates %v times", n)
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	l, id := New(Config{Rate: 1e9, Burst: 1e9}), []byte("emitter-1")
+	now := time.Now()
+	for b.Loop() {
+		l.Take(id, 5, now)
+	}
+}
