@@ -22,33 +22,19 @@ func analyzerCommand(p process) *ffcli.Command {
 	s.add(whole[int]{&config.MaxPacketMessages}, "max-packet-messages", "MAX_PACKET_MESSAGES", "messages of one packet")
 	s.add(whole[int]{&config.DuplicateWindowPackets}, "duplicate-window-packets", "DUPLICATE_WINDOW_PACKETS", "packets that are remembered to tell duplicates by")
 	s.add(span{&config.DuplicateWindow, time.Second}, "duplicate-window-sec", "DUPLICATE_WINDOW_SEC", "seconds for which they are")
-	log := &logging{}
-	log.declare(s)
-	return &ffcli.Command{
-		Name:       "analyzer",
+	log := newLogging(s, "info")
+	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer analyzer [flags]",
 		ShortHelp:  "take packets and count their messages",
-		FlagSet:    s.set,
-		UsageFunc:  s.usage,
-		Exec: func(ctx context.Context, args []string) error {
-			if err := noArguments(args); err != nil {
-				return err
-			}
-			if err := s.resolve(); err != nil {
-				return err
-			}
-			if err := config.Validate(); err != nil {
-				return usageError{err}
-			}
-			a, err := analyzer.New(config, analyzer.Deps{Logger: log.logger(p.stderr)})
-			if err != nil {
-				return err
-			}
-			a.Start()
-			<-ctx.Done()
-			stopping, cancel := context.WithTimeout(context.Background(), analyzerStop)
-			defer cancel()
-			return a.Stop(stopping)
-		},
-	}
+	}, func() error { return config.Validate() }, func(ctx context.Context) error {
+		a, err := analyzer.New(config, analyzer.Deps{Logger: log.logger(p.stderr)})
+		if err != nil {
+			return err
+		}
+		a.Start()
+		<-ctx.Done()
+		stopping, cancel := context.WithTimeout(context.Background(), analyzerStop)
+		defer cancel()
+		return a.Stop(stopping)
+	})
 }

@@ -31,48 +31,36 @@ func distributorSettings(name string, p process) (*settings, *distributor.Config
 	s.add(span{&config.Analyzer.ProbeTimeout, time.Second}, "health-check-timeout-sec", "HEALTH_CHECK_TIMEOUT_SEC", "seconds for one probe")
 	s.add(whole[int]{&config.Analyzer.MaxFailures}, "max-failures", "MAX_FAILURES", "failures in a row until an analyzer is unhealthy")
 	s.add(span{&config.Analyzer.SlowStart, time.Second}, "slow-start-sec", "SLOW_START_SEC", "seconds in which a returning analyzer's weight grows")
-	s.add(words{&config.DataDir}, "data-dir", "DATA_DIR", "folder of dead letters")
+	s.add(oneOf{&config.Journal, distributor.Journals()}, "journal", "JOURNAL", "where accepted packets wait: memory, or disk (survives kill -9 and power loss)")
+	s.add(whole[int64]{&config.JournalMaxBytes}, "journal-max-bytes", "JOURNAL_MAX_BYTES", "the disk journal's budget")
+	s.add(words{&config.DataDir}, "data-dir", "DATA_DIR", "folder of the disk journal and of dead letters")
 	s.add(span{&config.ShutdownTimeout, time.Second}, "shutdown-timeout-sec", "SHUTDOWN_TIMEOUT_SEC", "seconds that a stop may take to deliver what is left")
-	log := &logging{}
-	log.declare(s)
-	return s, &config, log
+	return s, &config, newLogging(s, "info")
 }
 
 func distributorCommand(p process) *ffcli.Command {
 	s, config, log := distributorSettings("distributor", p)
-	return &ffcli.Command{
-		Name:       "distributor",
+	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer distributor -analyzers URL=weight,… [flags]",
 		ShortHelp:  "accept packets and route each to one analyzer",
-		FlagSet:    s.set,
-		UsageFunc:  s.usage,
-		Exec: func(ctx context.Context, args []string) error {
-			if err := noArguments(args); err != nil {
-				return err
-			}
-			if err := s.resolve(); err != nil {
-				return err
-			}
-			if err := config.Validate(); err != nil {
-				return usageError{err}
-			}
-			d, err := distributor.New(*config, log.logger(p.stderr))
-			if err != nil {
-				return err
-			}
-			d.Start(ctx)
-			<-ctx.Done()
-			return stopDistributor(d, config.ShutdownTimeout)
-		},
-	}
+	}, func() error { return config.Validate() }, func(ctx context.Context) error {
+		d, err := distributor.New(*config, log.logger(p.stderr))
+		if err != nil {
+			return err
+		}
+		d.Start(ctx)
+		<-ctx.Done()
+		return stopDistributor(d, config.ShutdownTimeout)
+	})
 }
 
-// stopDistributor stops within the time and reports what was left behind.
+// stopDistributor stops within the time and reports what was lost by it; what is
+// stored is not.
 func stopDistributor(d *distributor.Distributor, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	left, err := d.Stop(ctx)
-	if left.Packets > 0 {
+	if left.Packets > 0 && !d.Stores() {
 		return fmt.Errorf("%d packets (%d messages) could not be delivered in %v", left.Packets, left.Messages, timeout)
 	}
 	return err

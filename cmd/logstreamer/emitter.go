@@ -18,36 +18,22 @@ func emitterCommand(p process) *ffcli.Command {
 	s.add(words{&config.PacketSize}, "packet-size", "PACKET_SIZE", "messages of a packet: 5, 5,20 in turn, or 1-100 at random")
 	s.add(words{&config.EmitterID}, "emitter-id", "EMITTER_ID", "the packets' emitter_id")
 	s.add(words{&config.File}, "file", "FILE", "log file to send instead of generated messages, or - for standard input")
-	s.add(toggle{&config.Follow}, "follow", "FOLLOW", "go on as the file grows")
+	s.add(toggle{&config.Follow}, "follow", "FOLLOW", "with -file: go on as it grows")
 	s.add(whole[int]{&config.MaxRetries}, "max-retries", "MAX_RETRIES", "further tries before a packet is given up; -1 is never")
-	s.add(duration{&config.RequestTimeout}, "request-timeout", "REQUEST_TIMEOUT", "for one request")
+	s.add(duration{&config.RequestTimeout}, "request-timeout", "REQUEST_TIMEOUT", "how long one request may take")
 	s.add(duration{&config.StopTimeout}, "stop-timeout", "STOP_TIMEOUT", "how long a stop may take to send what is left")
-	log := &logging{}
-	log.declare(s)
-	return &ffcli.Command{
-		Name:       "emitter",
+	log := newLogging(s, "info")
+	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer emitter [flags]",
 		ShortHelp:  "send generated messages or a real log file",
-		FlagSet:    s.set,
-		UsageFunc:  s.usage,
-		Exec: func(ctx context.Context, args []string) error {
-			if err := noArguments(args); err != nil {
-				return err
-			}
-			if err := s.resolve(); err != nil {
-				return err
-			}
-			if err := config.Validate(); err != nil {
-				return usageError{err}
-			}
-			e, err := emitter.New(config, emitter.Deps{
-				Logger: log.logger(p.stderr), Out: p.stdout, Terminal: isTerminal(p.stdout), Stdin: p.stdin,
-			})
-			if err != nil {
-				return err
-			}
-			_, err = e.Run(ctx)
+	}, func() error { return config.Validate() }, func(ctx context.Context) error {
+		e, err := emitter.New(config, emitter.Deps{
+			Logger: log.logger(p.stderr), Out: p.stdout, Terminal: isTerminal(p.stdout), Stdin: p.stdin,
+		})
+		if err != nil {
 			return err
-		},
-	}
+		}
+		_, err = e.Run(ctx)
+		return err
+	})
 }

@@ -23,6 +23,9 @@ func readFile(content []byte) ([]entry, error) {
 	if err != nil {
 		return nil, errors.New(yaml.FormatError(err, false, true))
 	}
+	if len(file.Docs) > 1 {
+		return nil, errors.New("one document is needed, but --- separates several")
+	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
 		return nil, nil
 	}

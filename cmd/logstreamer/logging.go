@@ -10,10 +10,12 @@ type logging struct {
 	level, format string
 }
 
-func (l *logging) declare(s *settings) {
-	l.level, l.format = "info", "text"
+// newLogging declares them; level is the default.
+func newLogging(s *settings, level string) *logging {
+	l := &logging{level, "text"}
 	s.add(oneOf{&l.level, []string{"debug", "info", "warn", "error"}}, "log-level", "LOG_LEVEL", "least level that is logged, to standard error: debug, info, warn or error")
 	s.add(oneOf{&l.format, []string{"text", "json"}}, "log-format", "LOG_FORMAT", "text or json")
+	return l
 }
 
 func (l *logging) logger(w io.Writer) *slog.Logger {

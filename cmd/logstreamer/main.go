@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -31,7 +32,7 @@ func main() {
 	// at once.
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, restore)
-	os.Exit(run(ctx, os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
+	os.Exit(run(ctx, os.Args[1:], process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}))
 }
 
 // process is what a command may use of the process that it runs in.
@@ -39,6 +40,7 @@ type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) (string, bool)
+	usage          *bytes.Buffer // where package flag prints
 }
 
 // usageError is a wrong command line or configuration.
@@ -46,13 +48,18 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// run runs the command that the arguments name and returns the exit code.
 func run(ctx context.Context, args []string, p process) int {
+	p.usage = new(bytes.Buffer)
 	root := commands(p)
-	if err := root.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitDone
+	if err := root.Parse(args); errors.Is(err, flag.ErrHelp) {
+		_, _ = p.usage.WriteTo(p.stdout)
+		return exitDone
+	} else if err != nil {
+		if flagError := errors.Unwrap(err); flagError != nil {
+			err = flagError
 		}
-		_, _ = fmt.Fprintln(p.stderr, "logstreamer:", err)
+		_, _ = fmt.Fprintf(p.stderr, "logstreamer: %v; -h shows all flags\n", err)
 		return exitUsage
 	}
 	err := root.Run(ctx)
@@ -60,23 +67,24 @@ func run(ctx context.Context, args []string, p process) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, flag.ErrHelp): // no command was given
+		_, _ = p.usage.WriteTo(p.stderr)
 		return exitUsage
-	case errors.As(err, &usage):
-		_, _ = fmt.Fprintln(p.stderr, "logstreamer:", err)
-		return exitUsage
-	default:
-		_, _ = fmt.Fprintln(p.stderr, "logstreamer:", err)
-		return exitFailed
 	}
+	_, _ = fmt.Fprintln(p.stderr, "logstreamer:", err)
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
 }
 
 func commands(p process) *ffcli.Command {
-	root := &ffcli.Command{
+	return &ffcli.Command{
 		Name:       "logstreamer",
 		ShortUsage: "logstreamer <command> [flags]",
 		LongHelp:   "Routes packets of log messages to analyzers, so that each gets its share of messages.",
 		FlagSet:    newFlagSet("logstreamer", p),
+		UsageFunc:  usageOfAll,
 		Subcommands: []*ffcli.Command{
 			demoCommand(p),
 			distributorCommand(p),
@@ -85,28 +93,17 @@ func commands(p process) *ffcli.Command {
 			checkCommand(p),
 			versionCommand(p),
 		},
+		Exec: func(_ context.Context, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("there is no command %q; see logstreamer -h", args[0])}
+			}
+			return flag.ErrHelp
+		},
 	}
-	root.Exec = func(_ context.Context, args []string) error {
-		if len(args) > 0 {
-			return usageError{fmt.Errorf("there is no command %q; see logstreamer -h", args[0])}
-		}
-		_, _ = fmt.Fprintln(p.stderr, root.UsageFunc(root))
-		return flag.ErrHelp
-	}
-	root.UsageFunc = ffcli.DefaultUsageFunc
-	return root
 }
 
 func newFlagSet(name string, p process) *flag.FlagSet {
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
-	set.SetOutput(p.stderr)
+	set.SetOutput(p.usage)
 	return set
-}
-
-// noArguments refuses what is left of the command line.
-func noArguments(args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
-	}
-	return nil
 }

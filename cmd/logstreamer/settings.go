@@ -1,12 +1,11 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
@@ -19,6 +18,7 @@ type settings struct {
 	getenv func(string) (string, bool)
 	list   []setting
 	file   *string
+	given  map[string]bool // flags that the command line or the environment set
 }
 
 // setting is one of them; its key in the file is the environment variable's
@@ -30,7 +30,7 @@ type setting struct {
 func (s setting) key() string { return strings.ToLower(s.env) }
 
 func newSettings(name string, p process) *settings {
-	return &settings{set: newFlagSet(name, p), getenv: p.getenv}
+	return &settings{set: newFlagSet(name, p), getenv: p.getenv, given: make(map[string]bool)}
 }
 
 // add declares a setting. Its default is what value holds.
@@ -46,17 +46,16 @@ func (s *settings) withFile() {
 
 // resolve completes the parsed flags from the environment and the file.
 func (s *settings) resolve() error {
-	given := make(map[string]bool)
-	s.set.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	s.set.Visit(func(f *flag.Flag) { s.given[f.Name] = true })
 	for _, one := range s.list {
 		text, ok := s.getenv(one.env)
-		if given[one.name] || !ok || text == "" {
+		if s.given[one.name] || !ok || text == "" {
 			continue
 		}
 		if err := s.set.Set(one.name, text); err != nil {
 			return usageError{fmt.Errorf("the environment's %s=%q: %w", one.env, text, err)}
 		}
-		given[one.name] = true
+		s.given[one.name] = true
 	}
 	if s.file == nil || *s.file == "" {
 		return nil
@@ -69,12 +68,12 @@ func (s *settings) resolve() error {
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", *s.file, err)}
 	}
-	return s.apply(entries, given)
+	return s.apply(entries)
 }
 
 // apply sets what the file says and nothing else has said. What it says is
 // checked all the same.
-func (s *settings) apply(entries []entry, given map[string]bool) error {
+func (s *settings) apply(entries []entry) error {
 	for _, e := range entries {
 		one, ok := s.byKey(e.key)
 		if !ok {
@@ -85,7 +84,7 @@ func (s *settings) apply(entries []entry, given map[string]bool) error {
 		if err := value.Set(e.value); err != nil {
 			return usageError{fmt.Errorf("%s:%d: %s: %q: %w", *s.file, e.line, e.key, e.value, err)}
 		}
-		if given[one.name] {
+		if s.given[one.name] {
 			if err := value.Set(before); err != nil {
 				return usageError{fmt.Errorf("%s: %w", one.env, err)}
 			}
@@ -111,31 +110,22 @@ func (s *settings) keys() []string {
 	return keys
 }
 
-// usage prints flags, environment names and defaults.
-func (s *settings) usage(c *ffcli.Command) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s\n\nUsage: %s\n\n", strings.ToUpper(c.ShortHelp[:1])+c.ShortHelp[1:]+".", c.ShortUsage)
-	if c.LongHelp != "" {
-		fmt.Fprintf(&text, "%s\n\n", c.LongHelp)
-	}
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	s.table(table)
-	_ = table.Flush()
-	return strings.TrimRight(text.String(), "\n")
-}
-
-func (s *settings) table(w io.Writer) {
-	_, _ = fmt.Fprintln(w, "FLAG\tENVIRONMENT\tDEFAULT\tMEANING")
-	env := make(map[string]string)
-	for _, one := range s.list {
-		env[one.name] = one.env
-	}
-	s.set.VisitAll(func(f *flag.Flag) {
-		_, help := flag.UnquoteUsage(f)
-		value := f.DefValue
-		if value == "" {
-			value = "none"
+// command completes a command: its settings are resolved, then validated, then
+// it runs.
+func (s *settings) command(c ffcli.Command, validate func() error, run func(context.Context) error) *ffcli.Command {
+	c.Name = s.set.Name()
+	c.FlagSet, c.UsageFunc = s.set, s.usage
+	c.Exec = func(ctx context.Context, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 		}
-		_, _ = fmt.Fprintf(w, "-%s\t%s\t%s\t%s\n", f.Name, env[f.Name], value, help)
-	})
+		if err := s.resolve(); err != nil {
+			return err
+		}
+		if err := validate(); err != nil {
+			return usageError{err}
+		}
+		return run(ctx)
+	}
+	return &c
 }

@@ -9,17 +9,11 @@ import (
 )
 
 func versionCommand(p process) *ffcli.Command {
-	return &ffcli.Command{
-		Name:       "version",
+	return newSettings("version", p).command(ffcli.Command{
 		ShortUsage: "logstreamer version",
 		ShortHelp:  "print the version",
-		FlagSet:    newFlagSet("version", p),
-		Exec: func(_ context.Context, args []string) error {
-			if err := noArguments(args); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(p.stdout, "logstreamer %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
+	}, func() error { return nil }, func(context.Context) error {
+		_, err := fmt.Fprintf(p.stdout, "logstreamer %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
+	})
 }

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"logstreamer/internal/deadletter"
 	"logstreamer/internal/fairshare"
 	"logstreamer/internal/ingest"
+	"logstreamer/internal/journal/disk"
 	"logstreamer/internal/journal/memory"
 	"logstreamer/internal/upstream"
 )
@@ -24,14 +27,28 @@ type Config struct {
 	Analyzer upstream.Config
 	Ingest   ingest.Config
 	Timeouts ingest.Timeouts
-	Memory   memory.Config
-	// DataDir is the folder of what is kept.
+	// Journal is JournalMemory or JournalDisk.
+	Journal string
+	// Memory bounds what is held in memory, with either journal.
+	Memory memory.Config
+	// JournalMaxBytes is the disk journal's budget.
+	JournalMaxBytes int64
+	// DataDir is the folder of the disk journal and of dead letters.
 	DataDir string
 	// ShutdownTimeout is how long a stop may take to deliver what is left.
 	ShutdownTimeout time.Duration
 	// Version is shown in metrics.
 	Version string
 }
+
+// The journals.
+const (
+	JournalMemory = "memory"
+	JournalDisk   = "disk"
+)
+
+// Journals are the values of Config.Journal.
+func Journals() []string { return []string{JournalMemory, JournalDisk} }
 
 // DefaultConfig is the contract's; Targets must be set.
 func DefaultConfig() Config {
@@ -42,6 +59,8 @@ func DefaultConfig() Config {
 		Ingest:          ingest.DefaultConfig(),
 		Timeouts:        ingest.DefaultTimeouts(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
+		Journal:         JournalMemory,
+		JournalMaxBytes: 10 << 30,
 		DataDir:         "./data",
 		ShutdownTimeout: 15 * time.Second,
 		Version:         "dev",
@@ -81,6 +100,8 @@ func (c Config) Validate() error {
 			fmt.Sprintf("1 to %d", fairshare.MaxMessages)},
 		{"SHUTDOWN_TIMEOUT_SEC", c.ShutdownTimeout, c.ShutdownTimeout >= 0, "0 or more"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
+		{"JOURNAL", c.Journal, slices.Contains(Journals(), c.Journal), "one of " + strings.Join(Journals(), ", ")},
+		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= leastJournalBytes(c), "at least 1 MiB, and four times MAX_BODY_BYTES"},
 	} {
 		if !rule.ok {
 			return fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want)
@@ -93,6 +114,13 @@ func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
 	config.ID, config.URL, config.Weight = t.ID, t.URL, t.Weight
 	return config
+}
+
+// leastJournalBytes leaves room for the largest packet while another is written.
+func leastJournalBytes(c Config) int64 { return max(1<<20, 4*int64(c.Ingest.MaxBodyBytes)) }
+
+func (c Config) disk() disk.Config {
+	return disk.Config{Dir: c.DataDir, MaxBytes: c.JournalMaxBytes, MemoryLimitBytes: c.Memory.LimitBytes}
 }
 
 func (c Config) deadLetters() deadletter.Config {

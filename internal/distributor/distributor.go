@@ -28,6 +28,7 @@ import (
 	"logstreamer/internal/dispatch"
 	"logstreamer/internal/ingest"
 	"logstreamer/internal/journal"
+	"logstreamer/internal/journal/disk"
 	"logstreamer/internal/journal/memory"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
@@ -63,11 +64,8 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 		return nil, err
 	}
 	d := &Distributor{config: config, logger: logger, registry: prometheus.NewRegistry()}
-	if err := d.join(); err != nil {
-		return nil, err
-	}
-	if err := d.listen(); err != nil {
-		return nil, err
+	if err := errors.Join(d.join(), d.listen()); err != nil {
+		return nil, errors.Join(err, d.undo())
 	}
 	if sum, fine := weightSum(config.Targets); !fine {
 		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", sum)
@@ -75,8 +73,10 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	return d, nil
 }
 
-func (d *Distributor) join() error {
-	d.journal = memory.New(d.config.Memory)
+func (d *Distributor) join() (err error) {
+	if d.journal, err = d.openJournal(); err != nil {
+		return err
+	}
 	letters, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RefusalReasons())
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (d *Distributor) join() error {
 		Journal:    d.journal,
 		Pool:       &d.pool,
 		Registerer: d.registry,
-		Accepting:  func() bool { return d.healthy() > 0 },
+		Accepting:  func() bool { return d.Stores() || d.healthy() > 0 },
 		RetryAfter: d.retryAfter,
 	})
 	if err != nil {
@@ -98,6 +98,23 @@ func (d *Distributor) join() error {
 	}
 	return errors.Join(d.dispatcher.Register(d.registry), d.register())
 }
+
+func (d *Distributor) openJournal() (journal.Journal, error) {
+	if !d.Stores() {
+		return memory.New(d.config.Memory), nil
+	}
+	opened, err := disk.Open(d.config.disk(), disk.Deps{
+		Logger: d.logger.With("component", "journal"), Registerer: d.registry, Pool: &d.pool,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("JOURNAL=disk: %w", err)
+	}
+	return opened, nil
+}
+
+// Stores tells that accepted packets are on disk, so that they can wait for
+// analyzers, and for another start.
+func (d *Distributor) Stores() bool { return d.config.Journal == JournalDisk }
 
 func (d *Distributor) joinAnalyzers() error {
 	metrics, err := upstream.NewMetrics(d.registry)
@@ -129,8 +146,16 @@ func (d *Distributor) listen() error {
 		return fmt.Errorf("PORT: %w", err)
 	}
 	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
-		_ = d.ingestListener.Close()
 		return fmt.Errorf("METRICS_ADDR: %w", err)
+	}
+	return nil
+}
+
+// undo gives back what a New that failed had taken.
+func (d *Distributor) undo() error {
+	d.closeListeners()
+	if d.journal != nil {
+		return d.journal.Close()
 	}
 	return nil
 }
@@ -154,7 +179,8 @@ func (d *Distributor) Start(ctx context.Context) {
 }
 
 // Stop takes no more packets, delivers what is left until the context ends, and
-// ends everything. It returns what could not be delivered. The order is what
+// ends everything. It returns what could not be delivered; with a disk journal
+// the next start delivers that. The order is what
 // keeps packets safe: first nobody may add, then the queues run empty, then
 // those who empty them go.
 func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) {
@@ -204,8 +230,11 @@ func (d *Distributor) drain(ctx context.Context) {
 
 // closeListeners closes listeners that no server has taken over.
 func (d *Distributor) closeListeners() {
-	_ = d.ingestListener.Close()
-	_ = d.metricsListener.Close()
+	for _, l := range []net.Listener{d.ingestListener, d.metricsListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
 }
 
 // retryAfter estimates when a request refused with that code may be taken.

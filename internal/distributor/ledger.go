@@ -7,8 +7,8 @@ import (
 )
 
 // Unaccounted returns accepted messages that are neither delivered, nor dead
-// letters, nor found in any queue or on the way to an analyzer: 0, unless there
-// is a defect. Each place is asked what it holds by itself, so a packet that
+// letters, nor found in any queue or on the way to an analyzer, nor set aside as
+// damaged: 0, unless there is a defect. Each place is asked what it holds by itself, so a packet that
 // somebody forgot does show.
 //
 // Packets change hands while the places are asked one after the other; then
@@ -32,7 +32,7 @@ func (d *Distributor) Unaccounted() int64 {
 func (d *Distributor) imbalance() int64 {
 	stats := d.journal.Stats()
 	books := d.dispatcher.Books()
-	known := books.Delivered.Messages + books.DeadLettered.Messages + books.Waiting.Messages + stats.Queued.Messages
+	known := books.Delivered.Messages + books.DeadLettered.Messages + books.Waiting.Messages + stats.Queued.Messages + stats.Damaged.Messages
 	for _, a := range d.analyzers {
 		queued, inFlight := a.Volumes()
 		known += queued.Messages + inFlight.Messages

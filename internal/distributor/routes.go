@@ -59,7 +59,11 @@ func (d *Distributor) ready(ctx *fasthttp.RequestCtx) {
 		problem.Write(ctx, *why)
 		return
 	}
-	answer(ctx, fasthttp.StatusOK, map[string]string{"status": "ready"})
+	status := map[string]string{"status": "ready"}
+	if d.healthy() == 0 {
+		status["detail"] = "no analyzer is healthy: packets are stored until one is"
+	}
+	answer(ctx, fasthttp.StatusOK, status)
 }
 
 // totals answers /metrics-json.

@@ -29,7 +29,8 @@ type Journal interface {
 	// and otherwise the error that Put would return. It never waits.
 	Room(bytes int) error
 	// Claim appends up to limit queued packets to dst, oldest first, without
-	// waiting, and makes the caller their owner.
+	// waiting, and makes the caller their owner. While packets are read back
+	// from disk, they and fresh ones take turns, each oldest first.
 	Claim(dst []*packet.Packet, limit int) []*packet.Packet
 	// Arrived receives a value after queued packets became available to a
 	// Claim that could have found none.
@@ -52,7 +53,10 @@ type Stats struct {
 	Queued       packet.Volume // not claimed yet
 	Claimed      packet.Volume // claimed and not acknowledged yet
 	Acknowledged packet.Volume
-	MemoryBytes  int64 // bytes of bodies held in memory
+	// Damaged is the part of Acknowledged that ended because it could not be
+	// read back from disk: set aside, counted and logged, not delivered.
+	Damaged     packet.Volume
+	MemoryBytes int64 // memory that packets hold
 }
 
 // The reasons why a packet is not taken.

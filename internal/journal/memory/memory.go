@@ -26,15 +26,15 @@ type Journal struct {
 	config  Config
 	arrived chan struct{}
 
-	// heldBytes and queuedPackets mirror the books for Room, which takes no lock.
+	// These mirror what is below for Room, which takes no lock.
 	heldBytes     atomic.Int64
 	queuedPackets atomic.Int64
+	closed        atomic.Bool
 
-	mu     sync.Mutex // guards all below
-	queue  fifo.Queue[*packet.Packet]
-	books  journal.Stats
-	last   uint64 // the sequence given last
-	closed bool
+	mu    sync.Mutex // guards all below, and changes of the mirrors
+	queue fifo.Queue[*packet.Packet]
+	books journal.Stats
+	last  uint64 // the sequence given last
 }
 
 // New returns an empty journal.
@@ -57,7 +57,7 @@ func (j *Journal) Put(packets []*packet.Packet) (int, error) {
 }
 
 func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
-	if j.closed {
+	if j.closed.Load() {
 		return 0, journal.ErrClosed
 	}
 	var volume packet.Volume
@@ -84,6 +84,9 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 
 // Room tells whether a packet of that many bytes would be taken now.
 func (j *Journal) Room(bytes int) error {
+	if j.closed.Load() {
+		return journal.ErrClosed
+	}
 	if j.queuedPackets.Load() >= int64(j.config.QueuePackets) ||
 		j.heldBytes.Load()+packet.FootprintOf(bytes) > j.config.LimitBytes {
 		return journal.ErrFull
@@ -137,7 +140,7 @@ func (j *Journal) Stats() journal.Stats {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.closed = true
+	j.closed.Store(true)
 	return nil
 }
 

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+)
+
+// usage prints a command's flags, environment names and defaults.
+func (s *settings) usage(c *ffcli.Command) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s.\n\nUsage: %s\n", strings.ToUpper(c.ShortHelp[:1])+c.ShortHelp[1:], c.ShortUsage)
+	if len(s.list) > 0 {
+		text.WriteByte('\n')
+		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+		s.table(table)
+		_ = table.Flush()
+		text.WriteString("\nA flag counts more than its environment variable")
+		if s.file != nil {
+			text.WriteString(", and that more than the file")
+		}
+		text.WriteByte('.')
+	}
+	return strings.TrimRight(text.String(), "\n")
+}
+
+func (s *settings) table(w io.Writer) {
+	_, _ = fmt.Fprintln(w, "FLAG\tENVIRONMENT\tDEFAULT\tMEANING")
+	env := make(map[string]string)
+	for _, one := range s.list {
+		env[one.name] = one.env
+	}
+	s.set.VisitAll(func(f *flag.Flag) {
+		_, _ = fmt.Fprintf(w, "-%s\t%s\t%s\t%s\n", f.Name, orDash(env[f.Name]), orDash(f.DefValue), f.Usage)
+	})
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// usageOfAll prints what commands there are.
+func usageOfAll(root *ffcli.Command) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s\n\nUsage: %s\n\n", root.LongHelp, root.ShortUsage)
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, c := range root.Subcommands {
+		_, _ = fmt.Fprintf(table, "  %s\t%s\n", c.Name, c.ShortHelp)
+	}
+	_ = table.Flush()
+	text.WriteString("\nBegin with: logstreamer demo\nThe flags of a command: logstreamer <command> -h")
+	return text.String()
+}

@@ -1,0 +1,267 @@
+package disk
+
+import (
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"logstreamer/internal/journal/journaltest"
+	"logstreamer/internal/packet"
+)
+
+// A packet that nobody acknowledges must not keep the journal from making room:
+// far more than the budget passes through, and the packet is still there.
+func TestStragglerDoesNotPinTheDisk(t *testing.T) {
+	f := newFixture()
+	f.maxBytes = 1 << 20
+	j := f.open(t)
+	f.put(t, j, upTo(3)...)
+	stuck := j.Claim(nil, 3)
+	j.Ack(stuck[1:2])
+	for id := 10; id < 20_000; id += 10 {
+		f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		j.Ack(claimAll(t, j))
+	}
+	if got := j.Status().Bytes; got > f.maxBytes {
+		t.Errorf("the journal takes %d bytes, its budget is %d", got, f.maxBytes)
+	}
+	f.kill(j)
+	j = f.open(t)
+	got := idsOf(t, claimAll(t, j))
+	if len(got) < 2 || got[0] != 0 || got[1] != 2 {
+		t.Fatalf("after a restart: %s", short(got))
+	}
+	f.kill(j)
+
+	// The copies are found and can be moved and acknowledged like originals.
+	j = f.open(t)
+	found := claimAll(t, j)
+	j.Ack(found[1:])
+	left := idOf(t, found[0])
+	for id := 30_000; id < 40_000; id += 10 {
+		f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		j.Ack(claimAll(t, j))
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = f.open(t)
+	same(t, "the straggler", idsOf(t, claimAll(t, j)), []int{left})
+	j.Close()
+}
+
+// An acknowledgement that comes while its packet is moved counts.
+func TestStragglerAcknowledgedLater(t *testing.T) {
+	f := newFixture()
+	f.maxBytes = 1 << 20
+	j := f.open(t)
+	f.put(t, j, upTo(3)...)
+	stuck := j.Claim(nil, 3)
+	for id := 10; id < 10_000; id += 10 {
+		f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		j.Ack(claimAll(t, j))
+	}
+	for _, p := range stuck {
+		if got := idOf(t, p); got > 2 {
+			t.Errorf("a claimed packet became %d", got)
+		}
+	}
+	j.Ack(stuck)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = f.open(t)
+	same(t, "after all acks", idsOf(t, claimAll(t, j)), []int{})
+	j.Close()
+}
+
+// An acknowledgement that is written before the copy of its packet counts too.
+func TestStragglerAcknowledgedWhileItIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.maxBytes = 1 << 20
+		j := f.open(t)
+		f.put(t, j, upTo(3)...)
+		stuck := j.Claim(nil, 3)
+		f.disk.mu.Lock()
+		f.disk.failure = func(operation, _ string) error {
+			if operation == "read" && len(stuck) == 3 {
+				acked := stuck[:2]
+				stuck = stuck[2:]
+				f.disk.mu.Unlock()
+				j.Ack(acked)
+				f.put(t, j, 5)
+				f.disk.mu.Lock()
+			}
+			return nil
+		}
+		f.disk.mu.Unlock()
+		for id := 10; len(stuck) == 3; id += 10 {
+			f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+			j.Ack(claimAll(t, j))
+			synctest.Wait()
+		}
+		j.Ack(claimAll(t, j))
+		j.Close()
+		j = f.open(t)
+		same(t, "after a restart", idsOf(t, claimAll(t, j)), []int{2})
+		j.Close()
+	})
+}
+
+// While a backlog is read back, fresh packets are handed out as well, and both
+// kinds in their own order, even when more fresh packets come than can go.
+func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.memory = 2 << 20
+		j := f.open(t)
+		const stored = 12_000
+		for id := 0; id < stored; id += 10 {
+			f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		}
+		before := j.backlog.Len()
+		var fromBacklog, fresh int
+		for id := stored; id < 2*stored; id += 4 {
+			f.put(t, j, id, id+1, id+2, id+3)
+			synctest.Wait()
+			claimed := j.Claim(nil, 4)
+			for _, p := range claimed {
+				if idOf(t, p) < stored {
+					fromBacklog++
+				} else {
+					fresh++
+				}
+			}
+			if got := j.Stats().MemoryBytes; got > f.memory {
+				t.Fatalf("%d bytes in memory, the limit is %d", got, f.memory)
+			}
+			j.Ack(claimed)
+		}
+		// The packets that were in memory from the start count as backlog here.
+		if before < 2 || fromBacklog < stored/2 || fresh < stored/5 {
+			t.Errorf("%d blocks on disk; %d packets of the backlog and %d fresh ones were handed out", before, fromBacklog, fresh)
+		}
+		for j.Stats().Queued.Packets > 0 {
+			synctest.Wait()
+			j.Ack(j.Claim(nil, 1000))
+		}
+		if got := j.Stats(); got.Accepted != got.Acknowledged || got.Accepted.Packets != 2*stored || got.MemoryBytes != 0 {
+			t.Errorf("books: %+v", got)
+		}
+		j.Close()
+	})
+}
+
+// A backlog of 64 MB with a limit of 4 MB stays small in memory, while it is
+// made, after a restart, and while it is delivered.
+func TestBigBacklogStaysOnDisk(t *testing.T) {
+	const count, limit, slack = 64_000, 4 << 20, 24 << 20
+	dir := t.TempDir()
+	var pool packet.Pool
+	open := func() *Journal {
+		j, err := Open(
+			Config{Dir: dir, MaxBytes: 256 << 20, MemoryLimitBytes: limit},
+			Deps{Logger: slog.New(slog.DiscardHandler), Pool: &pool},
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	before := heapBytes()
+	small := func(when string, j *Journal) {
+		t.Helper()
+		if got := j.Stats().MemoryBytes; got > limit {
+			t.Errorf("%s: packets hold %d bytes, the limit is %d", when, got, limit)
+		}
+		if got := heapBytes() - before; got > slack {
+			t.Errorf("%s: the heap grew by %d bytes", when, got)
+		}
+	}
+	j := open()
+	body := journaltest.Body("e", "1", 1, 1000)
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range count / 500 {
+		batch := make([]*packet.Packet, 500)
+		for i := range batch {
+			batch[i] = pool.New(body, info)
+		}
+		if n, err := j.Put(batch); n != len(batch) || err != nil {
+			t.Fatalf("Put: %d, %v", n, err)
+		}
+	}
+	small("with the backlog", j)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = open()
+	small("after a restart", j)
+	delivered := 0
+	var claimed []*packet.Packet
+	for delivered < count {
+		if claimed = j.Claim(claimed[:0], 200); len(claimed) == 0 {
+			<-j.Arrived()
+		}
+		delivered += len(claimed)
+		j.Ack(claimed)
+		if delivered%16_000 == 0 {
+			small("during delivery", j)
+		}
+	}
+	if got := j.Stats(); got.Acknowledged.Packets != count || got.Accepted != got.Acknowledged {
+		t.Errorf("books: %+v", got)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Verify(dir)
+	if err != nil || report.Undelivered.Packets != 0 || report.Bytes > 2<<20 {
+		t.Errorf("after delivery: %+v, %v", report, err)
+	}
+}
+
+func heapBytes() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// No wake-up is lost when every packet has to be read back first.
+func TestWakeUpsWhenReadBack(t *testing.T) {
+	for _, memory := range []int64{1, 20 << 10} {
+		f := newFixture()
+		f.memory = memory
+		j := f.open(t)
+		const putters, each = 4, 300
+		var putting sync.WaitGroup
+		for putter := range putters {
+			putting.Go(func() {
+				for i := range each {
+					f.put(t, j, putter*each+i)
+				}
+			})
+		}
+		var ids []int
+		for len(ids) < putters*each {
+			<-j.Arrived()
+			for claimed := j.Claim(nil, 7); len(claimed) > 0; claimed = j.Claim(nil, 7) {
+				for _, p := range claimed {
+					ids = append(ids, idOf(t, p))
+				}
+				j.Ack(claimed)
+			}
+		}
+		putting.Wait()
+		slices.Sort(ids)
+		same(t, "delivered", ids, upTo(putters*each))
+		j.Close()
+	}
+}

@@ -1,0 +1,259 @@
+package disk
+
+import (
+	"fmt"
+	"time"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// A group commit takes what waits, up to these bounds; a single larger Put is
+// committed alone. While one commit syncs, the next gathers: nobody waits for
+// a timer.
+const (
+	packetsPerCommit = 4096
+	bytesPerCommit   = 4 << 20
+	acksPerRecord    = 4096
+	// acksDelay is how long acknowledgements wait for a commit to ride in
+	// before they are written by themselves, without a sync.
+	acksDelay = 100 * time.Millisecond
+)
+
+// request is a Put that waits for its commit.
+type request struct {
+	packets []*packet.Packet
+	bytes   int64
+	done    chan error // holds one value
+}
+
+// commit is what is written at once.
+type commit struct {
+	requests []*request
+	packets  int
+	bytes    int64 // promised by the requests
+	moving   *relocation
+	acked    []uint64
+	fresh    bool // begin a new segment, so that the old one can go
+}
+
+func (c *commit) isEmpty() bool {
+	return len(c.requests) == 0 && c.moving == nil && len(c.acked) == 0
+}
+
+// mustSync tells whether somebody waits for stable storage.
+func (c *commit) mustSync() bool { return len(c.requests) > 0 || c.moving != nil }
+
+// committer is the one goroutine that writes.
+type committer struct {
+	journal  *Journal
+	appender appender
+	next     uint64 // the sequence of the next packet
+	buffer   []byte
+	ranges   []sequenceRange
+	commit   commit
+
+	acks     *time.Timer // runs while acknowledgements wait
+	acksLate bool        // they waited long enough
+	retry    *time.Timer // runs while the journal is unwritable
+	delay    time.Duration
+}
+
+func newCommitter(j *Journal, appender appender, next uint64) *committer {
+	c := &committer{journal: j, appender: appender, next: next}
+	c.acks, c.retry = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	c.acks.Stop()
+	c.retry.Stop()
+	return c
+}
+
+// run commits until the journal closes, and then once more.
+func (c *committer) run() {
+	loop := c.journal.committing
+	for !loop.ending() {
+		for c.gather(c.acksLate) {
+			c.write()
+		}
+		select {
+		case <-loop.work:
+		case <-loop.stop:
+		case <-c.acks.C:
+			c.acksLate = true
+		case <-c.retry.C:
+			c.heal()
+		}
+	}
+	for c.gather(true) {
+		c.write()
+	}
+	c.close()
+}
+
+// close syncs what was written without a sync, and ends the segment.
+func (c *committer) close() {
+	c.acks.Stop()
+	c.retry.Stop()
+	if c.appender.segment == nil {
+		return
+	}
+	err := c.appender.sync()
+	if finishErr := c.appender.finish(); err == nil {
+		err = finishErr
+	}
+	if err != nil {
+		c.journal.metrics.writeErrors.Inc()
+		c.journal.logger.Warn("the last acknowledgements may be lost, and their packets sent twice", "error", err)
+	}
+}
+
+// gather takes what waits into the commit and tells whether that is anything.
+// Acknowledgements alone are taken when there are many of them or acksAlone.
+func (c *committer) gather(acksAlone bool) bool {
+	j := c.journal
+	c.commit = commit{requests: c.commit.requests[:0], acked: c.commit.acked[:0]}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.unwritable != nil {
+		return false
+	}
+	taken := 0
+	for _, r := range j.pending {
+		if taken > 0 && (c.commit.packets+len(r.packets) > packetsPerCommit || c.commit.bytes+r.bytes > bytesPerCommit) {
+			break
+		}
+		c.commit.requests = append(c.commit.requests, r)
+		c.commit.packets += len(r.packets)
+		c.commit.bytes += r.bytes
+		taken++
+	}
+	rest := copy(j.pending, j.pending[taken:])
+	clear(j.pending[rest:])
+	j.pending = j.pending[:rest]
+	c.commit.moving, j.moving = j.moving, nil
+	if c.commit.mustSync() || acksAlone || len(j.acked) >= acksPerRecord {
+		j.acked, c.commit.acked = c.commit.acked, j.acked
+	} else if len(j.acked) > 0 {
+		c.acks.Reset(acksDelay)
+	}
+	c.acksLate = false
+	c.commit.fresh = j.usedLocked() == 0 && j.bytes+j.promised > j.config.MaxBytes
+	return !c.commit.isEmpty()
+}
+
+// write brings the commit to disk and tells everybody how that went.
+func (c *committer) write() {
+	c.encode()
+	first := c.next - uint64(c.commit.packets)
+	offset, err := c.append(first)
+	if err != nil {
+		c.next = first
+		c.fail(err)
+		return
+	}
+	if len(c.commit.acked) > 0 {
+		c.acks.Stop()
+	}
+	c.journal.committed(&c.commit, c.appender.segment, offset, c.appender.size)
+	for _, r := range c.commit.requests {
+		r.packets = nil
+		r.done <- nil
+	}
+	if c.commit.moving != nil {
+		c.commit.moving.done <- nil
+	}
+}
+
+// encode writes the commit's records into the buffer and gives the packets
+// their sequences. A relocation is not acknowledged in the commit that moves
+// it: its acknowledgement could reach the disk without it.
+func (c *committer) encode() {
+	c.buffer = c.buffer[:0]
+	if c.commit.moving != nil {
+		c.buffer = append(c.buffer, c.commit.moving.records...)
+	}
+	for _, r := range c.commit.requests {
+		for _, p := range r.packets {
+			p.Sequence = c.next
+			c.next++
+			c.buffer = appendPacket(c.buffer, p)
+		}
+	}
+	if len(c.commit.acked) > 0 {
+		c.ranges = rangesOf(c.ranges[:0], c.commit.acked)
+		c.buffer = appendAcks(c.buffer, c.ranges, c.next)
+	}
+}
+
+func (c *committer) append(first uint64) (offset int64, err error) {
+	a := &c.appender
+	size := int64(len(c.buffer))
+	if !a.fits(size) || c.commit.fresh && a.size > segmentHeaderBytes {
+		if err := a.begin(first, segmentHeaderBytes+size); err != nil {
+			return 0, err
+		}
+	}
+	before := a.size
+	if offset, err = a.write(c.buffer); err == nil && c.commit.mustSync() {
+		started := time.Now()
+		err = a.sync()
+		c.journal.metrics.sync.Observe(time.Since(started).Seconds())
+	}
+	if err != nil {
+		a.abandon(before)
+		return 0, err
+	}
+	c.journal.metrics.commits.Inc()
+	return offset, nil
+}
+
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// fail refuses the commit and all that waits, and makes the journal unwritable
+// until a new segment can be written.
+func (c *committer) fail(cause error) {
+	j := c.journal
+	err := fmt.Errorf("%w: %w", journal.ErrUnwritable, cause)
+	j.metrics.writeErrors.Inc()
+	j.logger.Error("the journal cannot be written: new packets are refused, stored ones are still delivered", "error", cause)
+	c.delay = firstRetry
+	c.retry.Reset(c.delay)
+	j.mu.Lock()
+	j.unwritable = err
+	j.active = nil
+	refused := append(c.commit.requests, j.pending...)
+	moving := j.moving
+	if c.commit.moving != nil {
+		moving = c.commit.moving
+	}
+	j.moving = nil
+	clear(j.pending)
+	j.pending = j.pending[:0]
+	j.promised = 0
+	j.acked = append(j.acked, c.commit.acked...)
+	j.mu.Unlock()
+	for _, r := range refused {
+		r.packets = nil
+		r.done <- err
+	}
+	if moving != nil {
+		moving.done <- err
+	}
+}
+
+// heal tries to write a new segment.
+func (c *committer) heal() {
+	j := c.journal
+	if err := c.appender.begin(c.next, 0); err != nil {
+		j.metrics.writeErrors.Inc()
+		c.delay = min(2*c.delay, lastRetry)
+		c.retry.Reset(c.delay)
+		return
+	}
+	j.logger.Info("the journal can be written again")
+	j.mu.Lock()
+	j.unwritable = nil
+	j.mu.Unlock()
+}

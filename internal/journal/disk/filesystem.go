@@ -1,0 +1,159 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// fileSystem is what the journal needs of an operating system. Tests put one
+// in its place that fails on command or forgets what was not synced.
+type fileSystem interface {
+	// MakeDir makes a directory and its parents and syncs the parent.
+	MakeDir(path string) error
+	// List returns the names of the files in a directory, sorted.
+	List(dir string) ([]string, error)
+	// Create makes a file that must not exist yet, with room for size bytes.
+	Create(path string, size int64) (file, error)
+	// Open opens a file for reading.
+	Open(path string) (file, error)
+	Truncate(path string, size int64) error
+	Rename(from, to string) error
+	Remove(path string) error
+	SyncDir(path string) error
+	// Free returns how many bytes may still be written below a directory.
+	Free(dir string) (int64, error)
+	// Lock takes the lock file or fails at once.
+	Lock(path string) (io.Closer, error)
+}
+
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Sync returns when what was written is on stable storage.
+	Sync() error
+	Truncate(size int64) error
+	Size() (int64, error)
+}
+
+// osFiles is the file system of the machine.
+type osFiles struct{}
+
+func (osFiles) MakeDir(path string) error {
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func (osFiles) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	var names []string
+	for _, entry := range entries {
+		if entry.Type().IsRegular() {
+			names = append(names, entry.Name())
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+func (osFiles) Create(path string, size int64) (file, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := reserve(f, size); err != nil {
+		f.Close()
+		os.Remove(path)
+		return nil, fmt.Errorf("reserve %d bytes for %s: %w", size, path, err)
+	}
+	return osFile{f}, nil
+}
+
+func (osFiles) Open(path string) (file, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
+func (osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
+func (osFiles) Remove(path string) error               { return os.Remove(path) }
+func (osFiles) SyncDir(path string) error              { return syncDir(path) }
+
+func (osFiles) Free(dir string) (int64, error) {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(dir, &stat); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(stat.Bavail) * int64(stat.Bsize), nil
+}
+
+// Lock holds a lock that ends with the process, however it ends, and writes
+// the process's id into the file for a person to read.
+func (osFiles) Lock(path string) (io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			owner, _ := io.ReadAll(io.LimitReader(f, 20))
+			return nil, &LockedError{Path: path, Owner: strings.TrimSpace(string(owner))}
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := f.Truncate(0); err == nil {
+		_, _ = fmt.Fprintln(f, os.Getpid())
+	}
+	return f, nil
+}
+
+// LockedError says that another process uses the directory.
+type LockedError struct {
+	Path  string
+	Owner string // its process id, when it is known
+}
+
+func (e *LockedError) Error() string {
+	owner := "another process"
+	if e.Owner != "" {
+		owner = "process " + e.Owner
+	}
+	return fmt.Sprintf("%s is held by %s: two processes cannot use one data directory", e.Path, owner)
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Sync() error { return syncData(f.File) }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// isGone tells whether a file is not there (any more).
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

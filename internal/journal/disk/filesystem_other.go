@@ -1,0 +1,9 @@
+//go:build !linux
+
+package disk
+
+import "os"
+
+func reserve(*os.File, int64) error { return nil }
+
+func syncData(f *os.File) error { return f.Sync() }

@@ -1,0 +1,145 @@
+package disk
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"logstreamer/internal/journal/journaltest"
+	"logstreamer/internal/packet"
+)
+
+// fixture opens journals on one crashable disk, one after the other.
+type fixture struct {
+	disk         *crashDisk
+	packets      journaltest.Packets
+	pool         packet.Pool
+	maxBytes     int64
+	memory       int64
+	segmentBytes int64
+	log          logBuffer
+}
+
+func newFixture() *fixture {
+	return &fixture{disk: newCrashDisk(), maxBytes: 16 << 20, memory: 16 << 20, segmentBytes: 64 << 10}
+}
+
+func (f *fixture) open(t journaltest.T) *Journal {
+	t.Helper()
+	j, err := Open(
+		Config{Dir: "/data", MaxBytes: f.maxBytes, MemoryLimitBytes: f.memory},
+		Deps{
+			Logger: slog.New(slog.NewTextHandler(&f.log, nil)), Pool: &f.pool,
+			files: f.disk.process(), segmentBytes: f.segmentBytes,
+		},
+	)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	return j
+}
+
+// kill ends the process that has the journal open, and nothing else.
+func (f *fixture) kill(j *Journal) {
+	f.disk.kill()
+	_ = j.Close() // ends the goroutines, which cannot reach the disk any more
+}
+
+// put puts packets with these ids in one call.
+func (f *fixture) put(t journaltest.T, j *Journal, ids ...int) {
+	t.Helper()
+	if n, err := j.Put(f.make(t, ids...)); n != len(ids) || err != nil {
+		t.Fatalf("Put took %d of %d packets: %v", n, len(ids), err)
+	}
+}
+
+func (f *fixture) make(t journaltest.T, ids ...int) []*packet.Packet {
+	t.Helper()
+	var batch []*packet.Packet
+	for _, id := range ids {
+		batch = append(batch, f.packets.Make(t, "e", strconv.Itoa(id), 300))
+	}
+	return batch
+}
+
+// idOf returns the number of a packet that make made, and checks its body.
+func idOf(t journaltest.T, p *packet.Packet) int {
+	t.Helper()
+	id, err := strconv.Atoi(strings.TrimPrefix(journaltest.ID(t, p), "e/"))
+	if err != nil {
+		t.Fatalf("not a packet of this test: %v", err)
+	}
+	return id
+}
+
+// claimAll claims everything that is queued, which may have to be read first.
+func claimAll(t journaltest.T, j *Journal) []*packet.Packet {
+	t.Helper()
+	var claimed []*packet.Packet
+	for {
+		before := len(claimed)
+		claimed = j.Claim(claimed, 100)
+		if len(claimed) > before {
+			continue
+		}
+		if j.Stats().Queued.Packets == 0 {
+			return claimed
+		}
+		<-j.Arrived()
+	}
+}
+
+func idsOf(t journaltest.T, packets []*packet.Packet) []int {
+	t.Helper()
+	ids := make([]int, 0, len(packets))
+	for _, p := range packets {
+		ids = append(ids, idOf(t, p))
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// upTo returns 0 … n-1.
+func upTo(n int) []int {
+	ids := make([]int, n)
+	for i := range ids {
+		ids[i] = i
+	}
+	return ids
+}
+
+func same(t journaltest.T, what string, got, want []int) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s: got %s, want %s", what, short(got), short(want))
+	}
+}
+
+func short(ids []int) string {
+	if len(ids) > 40 {
+		return fmt.Sprintf("%v… (%d)", ids[:40], len(ids))
+	}
+	return fmt.Sprint(ids)
+}
+
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logBuffer) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}

@@ -1,0 +1,256 @@
+package disk
+
+import (
+	"slices"
+	"sort"
+
+	"logstreamer/internal/packet"
+)
+
+// blockBytes bounds how much of a segment one block covers, and so how much is
+// read back at once; a larger record has a block of its own.
+const blockBytes = 256 << 10
+
+// block is a run of packets with consecutive sequences whose records stand
+// close together in one segment. What the journal remembers of a packet that is
+// on disk alone is its part of a block: a bit at most.
+type block struct {
+	segment *segment // nil: the records are lost
+	offset  int64    // of the first record
+	bytes   int64    // to the end of the last record
+	first   uint64
+	count   uint64
+	left    uint64   // packets not acknowledged
+	acked   []uint64 // a bit for each packet; nil while all are left
+	oldest  int64    // when its first packet was accepted, nanoseconds since 1970
+	// volume counts the packets of a block that is on disk alone and not
+	// acknowledged; for others it is not kept.
+	volume packet.Volume
+	lane   lane
+}
+
+// lane says where a block's packets are.
+type lane uint8
+
+const (
+	laneDisk    lane = iota // on disk alone
+	laneFresh               // in memory since they were put
+	laneBacklog             // in memory again, read back from disk
+	lanes
+)
+
+func (b *block) end() uint64 { return b.first + b.count }
+
+func (b *block) isAcked(sequence uint64) bool {
+	if b.left == 0 || b.acked == nil {
+		return b.left == 0
+	}
+	at := sequence - b.first
+	return b.acked[at/64]>>(at%64)&1 == 1
+}
+
+// ack marks a packet and tells whether it was left until now.
+func (b *block) ack(sequence uint64) bool {
+	if b.isAcked(sequence) {
+		return false
+	}
+	if words := int(b.count+63) / 64; len(b.acked) < words {
+		b.acked = append(b.acked, make([]uint64, words-len(b.acked))...)
+	}
+	at := sequence - b.first
+	b.acked[at/64] |= 1 << (at % 64)
+	b.left--
+	if b.segment != nil {
+		b.segment.left--
+	}
+	return true
+}
+
+// unacked calls visit for each packet that is left.
+func (b *block) unacked(visit func(sequence uint64)) {
+	for sequence := b.first; sequence < b.end(); sequence++ {
+		if !b.isAcked(sequence) {
+			visit(sequence)
+		}
+	}
+}
+
+// placed is a packet's record in a segment.
+type placed struct {
+	segment  *segment
+	offset   int64
+	bytes    int64
+	sequence uint64
+	accepted int64
+	volume   packet.Volume
+	lane     lane
+}
+
+// index knows where the packets are that are not acknowledged. Journal.mu
+// guards it.
+type index struct {
+	blocks []*block // by sequence, not overlapping
+	done   int      // how many of them have nothing left
+	// copies holds packets whose first record is gone, found at the start.
+	copies map[uint64]*block
+}
+
+// add takes a packet with a sequence above all others and returns its block,
+// which is new when opened is true.
+func (x *index) add(p placed) (b *block, opened bool) {
+	if len(x.blocks) > 0 {
+		last := x.blocks[len(x.blocks)-1]
+		if last.segment == p.segment && last.lane == p.lane && last.end() == p.sequence &&
+			last.left > 0 && p.offset+p.bytes-last.offset <= blockBytes {
+			last.extend(p)
+			return last, false
+		}
+	}
+	b = newBlock(p)
+	x.blocks = append(x.blocks, b)
+	return b, true
+}
+
+func newBlock(p placed) *block {
+	p.segment.left++
+	return &block{
+		segment: p.segment, offset: p.offset, bytes: p.bytes,
+		first: p.sequence, count: 1, left: 1,
+		oldest: p.accepted, volume: p.volume, lane: p.lane,
+	}
+}
+
+func (b *block) extend(p placed) {
+	b.bytes = p.offset + p.bytes - b.offset
+	b.count++
+	b.left++
+	b.segment.left++
+	b.volume = b.volume.Plus(p.volume)
+	if b.acked != nil && len(b.acked)*64 < int(b.count) {
+		b.acked = append(b.acked, 0)
+	}
+}
+
+// addLost takes packets whose records are missing, with sequences above all
+// others.
+func (x *index) addLost(r sequenceRange) *block {
+	b := &block{first: r.first, count: r.count, left: r.count}
+	x.blocks = append(x.blocks, b)
+	return b
+}
+
+// addCopy takes the copy of a packet unless its first record is still there or
+// it was acknowledged.
+func (x *index) addCopy(p placed) {
+	if x.copies[p.sequence] != nil {
+		return
+	}
+	if b := x.find(p.sequence); b != nil {
+		if b.segment != nil || !b.ack(p.sequence) {
+			return
+		}
+		x.settle(b)
+	}
+	if x.copies == nil {
+		x.copies = make(map[uint64]*block)
+	}
+	x.copies[p.sequence] = newBlock(p)
+}
+
+// find returns the block of a sequence, or nil.
+func (x *index) find(sequence uint64) *block {
+	if b := x.copies[sequence]; b != nil {
+		return b
+	}
+	at := x.after(sequence) - 1
+	if at < 0 || sequence >= x.blocks[at].end() {
+		return nil
+	}
+	return x.blocks[at]
+}
+
+// after returns the place of the first block that begins after a sequence.
+func (x *index) after(sequence uint64) int {
+	return sort.Search(len(x.blocks), func(i int) bool { return x.blocks[i].first > sequence })
+}
+
+// ack ends a packet and returns its block, or nil when it was not left.
+func (x *index) ack(sequence uint64) *block {
+	b := x.find(sequence)
+	if b == nil || !b.ack(sequence) {
+		return nil
+	}
+	x.settle(b)
+	return b
+}
+
+// ackRange ends the packets of a range, as far as they are known.
+func (x *index) ackRange(r sequenceRange) {
+	for sequence := range x.copies {
+		if sequence >= r.first && sequence < r.end() {
+			x.ack(sequence)
+		}
+	}
+	for at := max(0, x.after(r.first)-1); at < len(x.blocks) && x.blocks[at].first < r.end(); at++ {
+		b := x.blocks[at]
+		left := b.left
+		for sequence := max(b.first, r.first); sequence < min(b.end(), r.end()); sequence++ {
+			b.ack(sequence)
+		}
+		if left > 0 && b.left == 0 {
+			b.acked = nil
+			x.done++
+		}
+	}
+	x.tidy()
+}
+
+// settle forgets blocks that have nothing left, many at a time.
+func (x *index) settle(b *block) {
+	if b.left > 0 {
+		return
+	}
+	if x.copies[b.first] == b {
+		delete(x.copies, b.first)
+		return
+	}
+	b.acked = nil
+	x.done++
+	x.tidy()
+}
+
+// tidy drops finished blocks when they are most of the index.
+func (x *index) tidy() {
+	if x.done > 64 && x.done > len(x.blocks)/2 {
+		x.blocks = slices.DeleteFunc(x.blocks, func(b *block) bool { return b.left == 0 })
+		x.done = 0
+	}
+}
+
+// each yields the blocks that have packets left, copies first.
+func (x *index) each(yield func(*block) bool) {
+	sequences := make([]uint64, 0, len(x.copies))
+	for sequence := range x.copies {
+		sequences = append(sequences, sequence)
+	}
+	slices.Sort(sequences)
+	for _, sequence := range sequences {
+		if !yield(x.copies[sequence]) {
+			return
+		}
+	}
+	for _, b := range x.blocks {
+		if b.left > 0 && !yield(b) {
+			return
+		}
+	}
+}
+
+// oldest returns when the oldest packet that is left was accepted, about; 0
+// when none is left.
+func (x *index) oldest() int64 {
+	for b := range x.each {
+		return b.oldest
+	}
+	return 0
+}

@@ -1,0 +1,164 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"logstreamer/internal/packet"
+)
+
+// Report is what is in a journal.
+type Report struct {
+	Dir           string        `json:"dir"`
+	FormatVersion int           `json:"format_version"`
+	Segments      []SegmentInfo `json:"segments"`
+	Bytes         int64         `json:"bytes"`
+	// Packets counts the records of packets, delivered or not.
+	Packets int64 `json:"packets"`
+	// Undelivered are the packets that a start would deliver.
+	Undelivered Undelivered `json:"undelivered"`
+	// NextSequence is what the next accepted packet will get.
+	NextSequence uint64   `json:"next_sequence"`
+	Damages      []Damage `json:"damages"`
+}
+
+// SegmentInfo is one file of a journal.
+type SegmentInfo struct {
+	Path        string `json:"path"`
+	Bytes       int64  `json:"bytes"`
+	Undelivered int64  `json:"undelivered_packets"`
+}
+
+// Undelivered is how much waits in a journal.
+type Undelivered struct {
+	Packets  int64 `json:"packets"`
+	Messages int64 `json:"messages"`
+	Bytes    int64 `json:"bytes"` // of the packets' bodies
+	// Oldest is when the oldest of them was accepted, nil when there is none.
+	Oldest *time.Time `json:"oldest,omitempty"`
+}
+
+// LostPackets is how many undelivered packets cannot be read any more.
+func (r Report) LostPackets() int64 {
+	var lost int64
+	for _, d := range r.Damages {
+		lost += d.Packets
+	}
+	return lost
+}
+
+// Inspect reads the journal of a data directory and checks the checksum of
+// every record. It changes nothing, takes no lock and may be used while a
+// distributor runs: then the report is of about now, and a commit that is being
+// written may show as an unfinished end.
+func Inspect(dir string) (Report, error) {
+	found, err := look(dir)
+	if err != nil {
+		return Report{}, err
+	}
+	return found.report(), nil
+}
+
+// Verify does what Inspect does and also checks that every undelivered packet
+// is one. The error tells what is wrong, in one line; it is nil when nothing
+// is lost.
+func Verify(dir string) (Report, error) {
+	found, err := look(dir)
+	if err != nil {
+		return Report{}, err
+	}
+	report := found.report()
+	unusable, err := found.undelivered(func(record) error { return nil })
+	if err != nil {
+		return report, err
+	}
+	if lost := report.LostPackets(); lost > 0 || unusable > 0 {
+		return report, fmt.Errorf("%s: %d undelivered packets are lost to damage and %d cannot be used", report.Dir, lost, unusable)
+	}
+	return report, nil
+}
+
+// Export writes the undelivered packets of a data directory, one a line, in the
+// order of their sequences, and returns how many it wrote. A packet that was
+// sent on several lines is put on one; others are written as they are.
+// Packets that cannot be used are left out and make the error not nil. It may
+// be used while a distributor runs.
+func Export(dir string, w io.Writer) (int64, error) {
+	found, err := look(dir)
+	if err != nil {
+		return 0, err
+	}
+	var written int64
+	var line bytes.Buffer
+	unusable, err := found.undelivered(func(r record) error {
+		line.Reset()
+		if bytes.ContainsAny(r.body, "\r\n") {
+			if err := json.Compact(&line, r.body); err != nil {
+				return err
+			}
+		} else {
+			line.Write(r.body)
+		}
+		line.WriteByte('\n')
+		written++
+		_, err := w.Write(line.Bytes())
+		return err
+	})
+	if lost := found.report().LostPackets(); err == nil && lost+unusable > 0 {
+		err = fmt.Errorf("%s: %d undelivered packets are lost to damage and %d cannot be used", found.dir, lost, unusable)
+	}
+	return written, err
+}
+
+func look(dir string) (*replay, error) {
+	found := &replay{files: osFiles{}, dir: filepath.Join(dir, segmentsDir)}
+	return found, found.run()
+}
+
+func (r *replay) report() Report {
+	report := Report{
+		Dir: r.dir, FormatVersion: segmentVersion, Segments: []SegmentInfo{},
+		Packets: r.packets, NextSequence: max(1, r.next), Damages: r.damages,
+	}
+	for _, s := range r.segments {
+		report.Bytes += s.bytes
+		report.Segments = append(report.Segments, SegmentInfo{s.path, s.bytes, s.left})
+	}
+	var volume packet.Volume
+	for b := range r.index.each {
+		volume = volume.Plus(b.volume)
+	}
+	report.Undelivered = Undelivered{Packets: volume.Packets, Messages: volume.Messages, Bytes: volume.Bytes}
+	if oldest := r.index.oldest(); oldest != 0 {
+		accepted := time.Unix(0, oldest).UTC()
+		report.Undelivered.Oldest = &accepted
+	}
+	return report
+}
+
+// undelivered calls visit for each packet that is not acknowledged and is one,
+// and returns how many are none. Segments that went meanwhile were delivered.
+func (r *replay) undelivered(visit func(record) error) (unusable int64, err error) {
+	reader := blockReader{files: r.files}
+	defer reader.close()
+	for b := range r.index.each {
+		readErr := reader.read(b, func(found item) {
+			if _, checkErr := packet.Check(found.body, int(found.messages)); checkErr != nil {
+				unusable++
+			} else if err == nil {
+				err = visit(found.record)
+			}
+		})
+		if err != nil {
+			return unusable, err
+		}
+		if readErr != nil && !isGone(readErr) {
+			return unusable, readErr
+		}
+	}
+	return unusable, nil
+}

@@ -1,0 +1,264 @@
+// Package disk is the journal that survives: a packet that Put took is on
+// stable storage, and a journal that is opened again has every packet that was
+// not acknowledged. Memory is bounded: what does not fit waits on disk alone
+// and is read back in order.
+//
+// It promises that nothing which Put took is lost by the death of the process
+// or of the machine, that it always opens and tells what damage cost, and that
+// a disk that fails or is full costs refusals, not packets. It does not promise
+// that a packet is handed out only once: after a crash the last acknowledged
+// ones may come again. The format is described in docs/journal-format.md.
+package disk
+
+import (
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logstreamer/internal/fifo"
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// Deps are the parts that a journal uses.
+type Deps struct {
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	// Pool lends the packets that are read back from disk.
+	Pool *packet.Pool
+
+	files        fileSystem // nil: the machine's
+	segmentBytes int64      // 0: by Config.MaxBytes
+}
+
+// Journal keeps packets on disk. It implements journal.Journal.
+//
+// Two goroutines belong to it: the committer writes everything, and the keeper
+// reads packets back and removes segments.
+type Journal struct {
+	config  Config
+	logger  *slog.Logger
+	pool    *packet.Pool
+	files   fileSystem
+	dir     string // of the segments
+	metrics *metrics
+	lock    io.Closer
+
+	quarantine *quarantine // used by Open, then by the keeper
+	arrived    chan struct{}
+	committing *loop
+	keeping    *loop
+	requests   sync.Pool // of *request
+
+	mu         sync.Mutex // guards all below
+	index      index
+	segments   []*segment // that have packets left, or come after one that has
+	active     *segment   // the last of them, when it is written to
+	dead       []*segment // to be removed by the keeper, in order
+	bytes      int64      // of segments
+	pending    []*request // not committed; the committer takes them from the front
+	promised   int64      // bytes of records of taken packets that are not committed
+	moving     *relocation
+	acked      []uint64 // sequences acknowledged and not written yet
+	waiting    [lanes]fifo.Queue[*packet.Packet]
+	lastLane   lane // that a packet was claimed from
+	held       [lanes]int64
+	backlog    fifo.Queue[*block] // on disk alone
+	books      journal.Stats
+	setAside   packet.Volume
+	unwritable error // nil while it can be written
+	closed     bool
+}
+
+// Put takes packets as far as the budget allows and returns when they are on
+// stable storage. The packets of one call are committed together: when that
+// fails, none of them is taken.
+func (j *Journal) Put(packets []*packet.Packet) (int, error) {
+	r := j.requests.Get().(*request)
+	defer j.requests.Put(r)
+	j.mu.Lock()
+	taken, err := j.admitLocked(packets, r)
+	j.mu.Unlock()
+	if taken == 0 {
+		return 0, err
+	}
+	j.committing.wake()
+	if failure := <-r.done; failure != nil {
+		return 0, failure
+	}
+	return taken, err
+}
+
+func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, err error) {
+	r.bytes = 0
+	for _, p := range packets {
+		if p.Accepted.IsZero() {
+			p.Accepted = time.Now()
+		}
+		size := recordBytes(p)
+		if err = j.roomLocked(r.bytes + size); err != nil {
+			break
+		}
+		r.bytes += size
+		taken++
+	}
+	if taken > 0 {
+		r.packets = packets[:taken]
+		j.pending = append(j.pending, r)
+		j.promised += r.bytes
+	}
+	return taken, err
+}
+
+// Room tells whether a packet of that many bytes would be taken now.
+func (j *Journal) Room(bytes int) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.roomLocked(recordHeaderBytes + int64(bytes))
+}
+
+func (j *Journal) roomLocked(bytes int64) error {
+	switch {
+	case j.closed:
+		return journal.ErrClosed
+	case j.unwritable != nil:
+		return j.unwritable
+	case j.usedLocked()+j.promised+bytes > j.config.MaxBytes:
+		return journal.ErrFull
+	}
+	return nil
+}
+
+// usedLocked returns the bytes that count against the budget. A journal with
+// nothing left counts as empty: the next commit may begin a new segment.
+func (j *Journal) usedLocked() int64 {
+	if len(j.segments) == 1 && j.segments[0].left == 0 {
+		return 0
+	}
+	return j.bytes
+}
+
+// Claim hands over packets that are in memory. While packets are read back from
+// disk, it takes turns between those and fresh ones, each oldest first, so that
+// a long backlog and fresh traffic both make progress.
+func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var volume packet.Volume
+	for range limit {
+		if other := laneFresh + laneBacklog - j.lastLane; j.waiting[other].Len() > 0 {
+			j.lastLane = other
+		}
+		if j.waiting[j.lastLane].Len() == 0 {
+			break
+		}
+		p := j.waiting[j.lastLane].Pop()
+		volume.Add(p)
+		dst = append(dst, p)
+	}
+	j.books.Queued = j.books.Queued.Minus(volume)
+	j.books.Claimed = j.books.Claimed.Plus(volume)
+	if j.backlog.Len() > 0 {
+		j.keeping.wake()
+	}
+	return dst
+}
+
+// Arrived receives a value after packets came into memory.
+func (j *Journal) Arrived() <-chan struct{} { return j.arrived }
+
+// Ack ends claimed packets and releases them. It does not wait for the disk:
+// after a crash the last of them may be handed out again.
+func (j *Journal) Ack(packets []*packet.Packet) {
+	j.mu.Lock()
+	first := len(j.acked) == 0
+	for _, p := range packets {
+		j.ackLocked(p)
+	}
+	j.retireLocked()
+	urgent := first && len(j.acked) > 0 || len(j.acked) >= acksPerRecord
+	if j.backlog.Len() > 0 || len(j.dead) > 0 || j.hasStragglersLocked() {
+		j.keeping.wake()
+	}
+	j.mu.Unlock()
+	if urgent {
+		j.committing.wake()
+	}
+	for _, p := range packets {
+		p.Release()
+	}
+}
+
+func (j *Journal) ackLocked(p *packet.Packet) {
+	b := j.index.ack(p.Sequence)
+	if b == nil {
+		return
+	}
+	j.books.Claimed.Subtract(p)
+	j.books.Acknowledged.Add(p)
+	j.held[b.lane] -= p.Footprint()
+	j.acked = append(j.acked, p.Sequence)
+}
+
+// Stats returns the books at one moment. Packets that were set aside because
+// they cannot be read any more count as acknowledged, see Status.
+func (j *Journal) Stats() journal.Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	stats := j.books
+	stats.MemoryBytes = j.heldLocked()
+	return stats
+}
+
+func (j *Journal) heldLocked() int64 { return j.held[laneFresh] + j.held[laneBacklog] }
+
+// Status is what a person wants to know of a journal beside its books.
+type Status struct {
+	Bytes int64 // on disk
+	// Oldest is when the oldest packet that is not acknowledged was accepted,
+	// about; zero when there is none.
+	Oldest time.Time
+	// Unwritable is why packets are refused, nil while they are not.
+	Unwritable error
+	// SetAside are packets that this run found accepted and not delivered and
+	// could not read back. They count as acknowledged in Stats when they were
+	// readable at the start, and not at all when they were not.
+	SetAside packet.Volume
+}
+
+// Status may be called concurrently.
+func (j *Journal) Status() Status {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	status := Status{Bytes: j.bytes, Unwritable: j.unwritable, SetAside: j.setAside}
+	if oldest := j.index.oldest(); oldest != 0 {
+		status.Oldest = time.Unix(0, oldest)
+	}
+	return status
+}
+
+// Close commits what was taken, writes the last acknowledgements and gives the
+// directory back. Acknowledgements that come later are not remembered.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	closed := j.closed
+	j.closed = true
+	j.mu.Unlock()
+	if closed {
+		return nil
+	}
+	j.keeping.end()
+	j.committing.end()
+	return j.lock.Close()
+}
+
+// announce tells a claimer that packets came into memory.
+func (j *Journal) announce() {
+	select {
+	case j.arrived <- struct{}{}:
+	default:
+	}
+}

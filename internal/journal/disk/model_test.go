@@ -1,0 +1,201 @@
+package disk
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// TestModel does random things to a journal on a disk that forgets what was not
+// synced, and to a set of ids. What was taken and not acknowledged must be
+// there, after any crash, and nothing that was never put.
+func TestModel(t *testing.T) {
+	// In a bubble, retries and delays take no time.
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
+			m := newModel(rt)
+			defer m.end(rt)
+			rt.Repeat(map[string]func(*rapid.T){
+				"put":   m.put,
+				"claim": m.claim,
+				"ack":   m.ack,
+				"wait":  func(*rapid.T) { time.Sleep(3 * time.Second) },
+				"fail":  m.failDisk,
+				"kill":  func(rt *rapid.T) { m.disk.kill(); m.restart(rt, false) },
+				"crash": func(rt *rapid.T) {
+					m.disk.crash(rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "crash"), 0)))
+					m.restart(rt, false)
+				},
+				"close": func(rt *rapid.T) { m.restart(rt, !m.failed) },
+				"":      m.check,
+			})
+		})
+	})
+}
+
+type model struct {
+	*fixture
+	t       *rapid.T
+	journal *Journal
+	nextID  int
+	owed    map[int]bool // taken, not acknowledged: must come, again after a crash
+	maybe   map[int]bool // may come: acknowledged before a crash, or refused
+	claimed []*packet.Packet
+	failing bool // now
+	failed  bool // at any time since the journal was opened
+}
+
+func newModel(t *rapid.T) *model {
+	m := &model{fixture: newFixture(), t: t, owed: map[int]bool{}, maybe: map[int]bool{}}
+	m.maxBytes = 1 << 20
+	m.segmentBytes = rapid.SampledFrom([]int64{2 << 10, 8 << 10, 64 << 10}).Draw(t, "segment")
+	m.memory = rapid.SampledFrom([]int64{1, 20 << 10, 1 << 20}).Draw(t, "memory")
+	m.journal = m.open(t)
+	return m
+}
+
+func (m *model) put(t *rapid.T) {
+	ids := make([]int, rapid.IntRange(1, 12).Draw(t, "packets"))
+	for i := range ids {
+		ids[i] = m.nextID
+		m.nextID++
+	}
+	batch := m.make(t, ids...)
+	taken, err := m.journal.Put(batch)
+	if (err == nil) != (taken == len(ids)) || errors.Is(err, journal.ErrUnwritable) && !m.failing {
+		t.Fatalf("Put took %d of %d: %v", taken, len(ids), err)
+	}
+	for i, id := range ids {
+		if i < taken {
+			m.owed[id] = true
+		} else {
+			m.maybe[id] = true
+		}
+	}
+}
+
+func (m *model) claim(t *rapid.T) {
+	synctest.Wait()
+	found := m.journal.Claim(nil, rapid.IntRange(1, 30).Draw(t, "limit"))
+	for _, p := range found {
+		m.note(t, idOf(t, p))
+	}
+	m.claimed = append(m.claimed, found...)
+}
+
+// note checks that a packet may come.
+func (m *model) note(t *rapid.T, id int) {
+	if !m.owed[id] && !m.maybe[id] {
+		t.Fatalf("packet %d came, and nobody expects it", id)
+	}
+}
+
+func (m *model) ack(t *rapid.T) {
+	if len(m.claimed) == 0 {
+		t.Skip("nothing is claimed")
+	}
+	shuffled := rapid.Permutation(m.claimed).Draw(t, "order")
+	n := rapid.IntRange(1, len(shuffled)).Draw(t, "acks")
+	m.finish(t, shuffled[:n])
+	m.claimed = slices.Clone(shuffled[n:])
+}
+
+func (m *model) failDisk(t *rapid.T) {
+	operation := rapid.SampledFrom([]string{"", "write", "sync", "truncate", "create", "remove"}).Draw(t, "operation")
+	m.disk.fail(operation, syscall.EIO)
+	m.failing = operation != ""
+	m.failed = m.failed || m.failing
+	if !m.failing {
+		time.Sleep(2 * lastRetry)
+	}
+}
+
+// restart closes the journal, which does nothing to the disk after a crash, and
+// opens it. Everything that is owed must be in it, and after a clean close
+// nothing else.
+func (m *model) restart(t *rapid.T, clean bool) {
+	_ = m.journal.Close()
+	m.disk.fail("", nil)
+	m.failing, m.failed = false, false
+	m.claimed = nil
+	m.journal = m.open(t)
+	found := m.stored(t)
+	for id := range m.owed {
+		if !found[id] {
+			t.Fatalf("packet %d was taken and is lost", id)
+		}
+	}
+	if clean && len(found) > len(m.owed) {
+		t.Fatalf("%d packets came back after a clean close, want %d", len(found), len(m.owed))
+	}
+	m.owed = found
+}
+
+// stored returns the packets that the disk holds and that are not acknowledged.
+func (m *model) stored(t *rapid.T) map[int]bool {
+	r := &replay{files: m.disk.process(), dir: "/data/journal"}
+	if err := r.run(); err != nil {
+		t.Fatal(err)
+	}
+	found := map[int]bool{}
+	unusable, err := r.undelivered(func(r record) error {
+		info, err := packet.Check(r.body, 10)
+		id := idOf(t, new(packet.Pool).New(r.body, info))
+		if found[id] {
+			t.Fatalf("packet %d is there twice", id)
+		}
+		m.note(t, id)
+		found[id] = true
+		return err
+	})
+	if err != nil || unusable > 0 {
+		t.Fatalf("%d packets cannot be used: %v", unusable, err)
+	}
+	return found
+}
+
+func (m *model) check(t *rapid.T) {
+	stats := m.journal.Stats()
+	if sum := stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged); sum != stats.Accepted {
+		t.Fatalf("accepted %+v, but the sum is %+v", stats.Accepted, sum)
+	}
+	if got := int(stats.Queued.Packets + stats.Claimed.Packets); got != len(m.owed) {
+		t.Fatalf("%d packets are left, want %d", got, len(m.owed))
+	}
+}
+
+// end takes everything that is left.
+func (m *model) end(t *rapid.T) {
+	m.finish(t, m.claimed)
+	for m.journal.Stats().Queued.Packets > 0 {
+		found := m.journal.Claim(nil, 100)
+		if len(found) == 0 {
+			<-m.journal.Arrived()
+		}
+		m.finish(t, found)
+	}
+	if len(m.owed) > 0 {
+		t.Errorf("%d packets were taken and never came", len(m.owed))
+	}
+	_ = m.journal.Close()
+}
+
+// finish acknowledges packets.
+func (m *model) finish(t *rapid.T, packets []*packet.Packet) {
+	for _, p := range packets {
+		id := idOf(t, p)
+		m.note(t, id)
+		delete(m.owed, id)
+		m.maybe[id] = true
+	}
+	m.journal.Ack(packets)
+}

@@ -1,0 +1,144 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+
+	"logstreamer/internal/packet"
+)
+
+// A record, little endian:
+//
+//	 0        4     5      6           8        12         16         24         32         36
+//	+--------+-----+------+-----------+--------+----------+----------+----------+----------+---------------------+
+//	| magic  | ver | kind | trace len | length | CRC32C   | sequence | accepted | messages | traceparent, body … |
+//	+--------+-----+------+-----------+--------+----------+----------+----------+----------+---------------------+
+//
+// length counts the traceparent and the body. The checksum covers everything
+// but the magic and itself. The magic begins with a byte that valid UTF-8 never
+// holds, so no packet's body can imitate a record.
+const (
+	recordHeaderBytes   = 36
+	recordVersion       = 1
+	longestTraceparent  = 255
+	largestRecordLength = 1 << 30
+)
+
+var recordMagic = []byte{0xFF, 'R', 'E', 'C'}
+
+type recordKind byte
+
+const (
+	// kindPacket is an accepted packet under its own, next sequence.
+	kindPacket recordKind = iota + 1
+	// kindCopy is a packet again, under the sequence that it has already, so
+	// that the segment of the first record can go.
+	kindCopy
+	// kindAcks lists sequences of packets that need no delivery any more; its
+	// own sequence is the one that the next packet will get.
+	kindAcks
+)
+
+// record is one record; its slices are parts of the buffer it was read from.
+type record struct {
+	kind        recordKind
+	sequence    uint64
+	accepted    int64 // nanoseconds since 1970
+	messages    uint32
+	traceparent []byte
+	body        []byte
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// recordBytes returns the size of the record of a packet.
+func recordBytes(p *packet.Packet) int64 {
+	return int64(recordHeaderBytes + len(storedTraceparent(p.Traceparent)) + len(p.Body))
+}
+
+// storedTraceparent returns what is kept of a trace header: anything but short
+// plain ASCII is not one and is dropped.
+func storedTraceparent(traceparent string) string {
+	if len(traceparent) > longestTraceparent {
+		return ""
+	}
+	for i := range len(traceparent) {
+		if traceparent[i] < 0x20 || traceparent[i] > 0x7E {
+			return ""
+		}
+	}
+	return traceparent
+}
+
+func appendPacket(dst []byte, p *packet.Packet) []byte {
+	traceparent := storedTraceparent(p.Traceparent)
+	start := len(dst)
+	dst = appendHeader(dst, record{
+		kind: kindPacket, sequence: p.Sequence, accepted: p.Accepted.UnixNano(), messages: uint32(p.Messages),
+	}, len(traceparent), len(traceparent)+len(p.Body))
+	dst = append(dst, traceparent...)
+	dst = append(dst, p.Body...)
+	return seal(dst, start)
+}
+
+func appendRecord(dst []byte, r record) []byte {
+	start := len(dst)
+	dst = appendHeader(dst, r, len(r.traceparent), len(r.traceparent)+len(r.body))
+	dst = append(dst, r.traceparent...)
+	dst = append(dst, r.body...)
+	return seal(dst, start)
+}
+
+func appendHeader(dst []byte, r record, traceparent, length int) []byte {
+	dst = append(dst, recordMagic...)
+	dst = append(dst, recordVersion, byte(r.kind))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(traceparent))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(length))
+	dst = binary.LittleEndian.AppendUint32(dst, 0)
+	dst = binary.LittleEndian.AppendUint64(dst, r.sequence)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.accepted))
+	return binary.LittleEndian.AppendUint32(dst, r.messages)
+}
+
+// seal writes the checksum of the record that starts at start and ends dst.
+func seal(dst []byte, start int) []byte {
+	binary.LittleEndian.PutUint32(dst[start+12:], checksum(dst[start:]))
+	return dst
+}
+
+func checksum(record []byte) uint32 {
+	return crc32.Update(crc32.Checksum(record[4:12], castagnoli), castagnoli, record[16:])
+}
+
+// recordLength returns the size of the record that a header announces, or 0
+// when these bytes are no header of a record.
+func recordLength(header []byte) int64 {
+	if len(header) < recordHeaderBytes || !bytes.Equal(header[:4], recordMagic) || header[4] != recordVersion {
+		return 0
+	}
+	kind := recordKind(header[5])
+	traceparent := binary.LittleEndian.Uint16(header[6:])
+	length := binary.LittleEndian.Uint32(header[8:])
+	if kind < kindPacket || kind > kindAcks || length > largestRecordLength || uint32(traceparent) > length {
+		return 0
+	}
+	return recordHeaderBytes + int64(length)
+}
+
+// parseRecord reads a record from bytes that recordLength measured. It returns
+// false when the checksum does not match.
+func parseRecord(b []byte) (record, bool) {
+	if binary.LittleEndian.Uint32(b[12:]) != checksum(b) {
+		return record{}, false
+	}
+	payload := recordHeaderBytes + int(binary.LittleEndian.Uint16(b[6:]))
+	return record{
+		kind:        recordKind(b[5]),
+		sequence:    binary.LittleEndian.Uint64(b[16:]),
+		accepted:    int64(binary.LittleEndian.Uint64(b[24:])),
+		messages:    binary.LittleEndian.Uint32(b[32:]),
+		traceparent: b[recordHeaderBytes:payload:payload],
+		body:        b[payload:len(b):len(b)],
+	}, true
+}

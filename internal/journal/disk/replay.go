@@ -1,0 +1,258 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"logstreamer/internal/packet"
+)
+
+// replay reads segments in order and finds out which packets are not
+// acknowledged, and what is damaged. It only reads.
+type replay struct {
+	files fileSystem
+	dir   string
+
+	index    index
+	segments []*segment
+	next     uint64 // the sequence that the next packet will get
+	started  bool   // next is known
+	damages  []Damage
+	unsolved bool  // the last damage may be why packets are missing
+	packets  int64 // records of packets that were read whole
+	scanner  scanner
+}
+
+// run reads the whole journal. The error is about the directory or the
+// version; damage is no error.
+func (r *replay) run() error {
+	names, err := r.files.List(r.dir)
+	if err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	for _, name := range names {
+		if number, ok := segmentNumber(name); ok {
+			r.segments = append(r.segments, &segment{number: number, path: segmentPath(r.dir, number)})
+		}
+	}
+	firsts := make([]uint64, len(r.segments))
+	for i, s := range r.segments {
+		if firsts[i], err = r.firstSequence(s); err != nil {
+			return err
+		}
+	}
+	for i, s := range r.segments {
+		r.readSegment(s, firsts[i:])
+	}
+	r.recountVolumes()
+	r.settleDamages()
+	return nil
+}
+
+// firstSequence returns the sequence that a segment begins with; 0 when that
+// is not known.
+func (r *replay) firstSequence(s *segment) (uint64, error) {
+	f, err := r.files.Open(s.path)
+	if err != nil {
+		return 0, nil // told when it is read
+	}
+	defer f.Close()
+	var b [segmentHeaderBytes]byte
+	n, _ := f.ReadAt(b[:], 0)
+	header, err := parseSegmentHeader(b[:n])
+	if version := (*VersionError)(nil); errors.As(err, &version) {
+		version.Path = s.path
+		return 0, version
+	}
+	if err == nil {
+		return header.first, nil
+	}
+	s.headless = true
+	if s.number == 1 {
+		return 1, nil
+	}
+	size, err := f.Size()
+	if err != nil || size <= segmentHeaderBytes {
+		return 0, nil
+	}
+	r.scanner.reset(f, segmentHeaderBytes, size)
+	for {
+		found, err := r.scanner.next()
+		if err != nil {
+			return 0, nil
+		}
+		if !found.damaged && found.kind != kindCopy {
+			return found.sequence, nil
+		}
+	}
+}
+
+// readSegment reads one segment; firsts are the sequences that it and those
+// behind it begin with.
+func (r *replay) readSegment(s *segment, firsts []uint64) {
+	f, err := r.files.Open(s.path)
+	if err != nil {
+		r.unreadable(s, 0, err)
+		return
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		r.unreadable(s, 0, err)
+		return
+	}
+	s.size, s.bytes = size, min(size, segmentHeaderBytes)
+	last := len(firsts) == 1
+	if s.headless && !((last || r.started) && r.isBlank(f, size)) {
+		r.damages = append(r.damages, Damage{Segment: s.path, Bytes: s.bytes, Reason: "the header of the segment is damaged"})
+		r.unsolved = true
+	}
+	r.scanner.reset(f, s.bytes, size)
+	if firsts[0] != 0 {
+		r.expect(s, firsts[0], s.bytes)
+	}
+	limit := firstKnown(firsts[1:])
+	for {
+		found, err := r.scanner.next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			r.unreadable(s, r.scanner.offset, err)
+			return
+		}
+		s.bytes = found.offset + found.bytes
+		if found.damaged {
+			r.damaged(s, found, last)
+			continue
+		}
+		r.record(s, found, limit)
+	}
+}
+
+// isBlank tells whether a file holds nothing but zeros: the creation of a
+// segment was cut short. What should be in it is found missing by sequence.
+func (r *replay) isBlank(f file, size int64) bool {
+	r.scanner.reset(f, 0, size)
+	_, err := r.scanner.next()
+	return errors.Is(err, io.EOF)
+}
+
+// firstKnown returns where the packets end that earlier segments may hold.
+func firstKnown(firsts []uint64) uint64 {
+	for _, first := range firsts {
+		if first != 0 {
+			return first
+		}
+	}
+	return math.MaxUint64
+}
+
+// record takes a whole record. Packets from limit on were never accepted:
+// their commit failed.
+func (r *replay) record(s *segment, found item, limit uint64) {
+	p := placed{
+		segment: s, offset: found.offset, bytes: found.bytes,
+		sequence: found.sequence, accepted: found.accepted,
+		volume: packet.Volume{Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body))},
+	}
+	switch {
+	case found.kind == kindAcks:
+		r.expect(s, min(found.sequence, limit), found.offset)
+		parseAcks(found.body, r.index.ackRange)
+		return
+	case found.kind == kindCopy || r.started && found.sequence < r.next:
+		r.index.addCopy(p)
+	case found.sequence < limit:
+		r.expect(s, found.sequence, found.offset)
+		r.index.add(p)
+		r.next = found.sequence + 1
+	}
+	r.packets++
+}
+
+// expect is told the sequence that comes next; what is missing before it is
+// lost.
+func (r *replay) expect(s *segment, sequence uint64, offset int64) {
+	if !r.started || sequence <= r.next {
+		r.next, r.started, r.unsolved = max(r.next, sequence), true, false
+		return
+	}
+	lost := r.index.addLost(sequenceRange{r.next, sequence - r.next})
+	r.next = sequence
+	if r.unsolved {
+		r.damages[len(r.damages)-1].lost = lost
+		r.unsolved = false
+		return
+	}
+	r.damages = append(r.damages, Damage{
+		Segment: s.path, Offset: offset, Reason: "packets are missing before this place", lost: lost,
+	})
+}
+
+// damaged takes note of bytes that are no record. What they were is known by
+// the sequences around them, except at the end of the last segment.
+func (r *replay) damaged(s *segment, found item, last bool) {
+	d := Damage{Segment: s.path, Offset: found.offset, Bytes: found.bytes, Reason: "not a whole record"}
+	switch {
+	case !last || !found.atEnd:
+		r.unsolved = true
+	case found.unfinished:
+		d.Unfinished, d.Reason = true, "writing was cut short"
+	case found.packets > 0:
+		r.started = true
+		d.lost = r.index.addLost(sequenceRange{r.next, found.packets})
+		r.next += found.packets
+	}
+	r.damages = append(r.damages, d)
+}
+
+// unreadable takes note of a segment that cannot be read from an offset on.
+func (r *replay) unreadable(s *segment, offset int64, err error) {
+	if isGone(err) {
+		r.started = false // it was removed since the directory was read: nothing is missing
+		return
+	}
+	s.unread = true
+	r.unsolved = true
+	r.damages = append(r.damages, Damage{Segment: s.path, Offset: offset, Reason: err.Error()})
+}
+
+// settleDamages counts what is lost and was not acknowledged, and forgets it.
+func (r *replay) settleDamages() {
+	for i := range r.damages {
+		d := &r.damages[i]
+		if d.lost == nil || d.lost.left == 0 {
+			continue
+		}
+		d.Packets = int64(d.lost.left)
+		d.lost.unacked(func(sequence uint64) {
+			if d.First == 0 {
+				d.First = sequence
+			}
+			d.Last = sequence
+		})
+		d.lost.left = 0
+		r.index.settle(d.lost)
+	}
+}
+
+// recountVolumes finds the volume of what is left of blocks of which a part is
+// acknowledged.
+func (r *replay) recountVolumes() {
+	reader := blockReader{files: r.files}
+	defer reader.close()
+	for b := range r.index.each {
+		if b.acked == nil || b.segment == nil {
+			continue
+		}
+		b.volume = packet.Volume{}
+		_ = reader.read(b, func(found item) {
+			b.volume = b.volume.Plus(packet.Volume{
+				Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body)),
+			})
+		})
+	}
+}

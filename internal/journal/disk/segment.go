@@ -1,0 +1,108 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A segment is a file of records behind this header, little endian:
+//
+//	 0       4         6          8          16         24         32       36         40
+//	+-------+---------+----------+----------+----------+----------+--------+----------+
+//	| magic | version | reserved | number   | first    | created  | CRC32C | reserved |
+//	+-------+---------+----------+----------+----------+----------+--------+----------+
+//
+// first is the sequence that the next packet gets: packets of earlier segments
+// with that sequence or a later one were never accepted (their commit failed).
+// The checksum covers the bytes before it. A damaged header costs nothing.
+const (
+	segmentHeaderBytes = 40
+	segmentVersion     = 1
+	segmentSuffix      = ".segment"
+)
+
+var segmentMagic = []byte{0xFF, 'S', 'E', 'G'}
+
+// segment is a file of the journal. Its fields are guarded by Journal.mu.
+type segment struct {
+	number uint64
+	path   string
+	bytes  int64 // written, with the header
+	left   int64 // packets in it that are not acknowledged
+	// size is the file's as it was found at the start: more than bytes when a
+	// crash left room that was reserved for it.
+	size int64
+	// headless: its header is damaged.
+	headless bool
+	// unread: a part of it could not be read; it is set aside, not removed.
+	unread bool
+	// unmovable: its stragglers could not be read for a copy.
+	unmovable bool
+}
+
+func segmentPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016x%s", number, segmentSuffix))
+}
+
+// segmentNumber returns the number in a segment's file name.
+func segmentNumber(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
+	if !ok || len(digits) != 16 {
+		return 0, false
+	}
+	number, err := strconv.ParseUint(digits, 16, 64)
+	return number, err == nil
+}
+
+type segmentHeader struct {
+	number  uint64
+	first   uint64
+	created int64 // nanoseconds since 1970
+}
+
+func (h segmentHeader) encode() []byte {
+	b := append(make([]byte, 0, segmentHeaderBytes), segmentMagic...)
+	b = binary.LittleEndian.AppendUint16(b, segmentVersion)
+	b = binary.LittleEndian.AppendUint16(b, 0)
+	b = binary.LittleEndian.AppendUint64(b, h.number)
+	b = binary.LittleEndian.AppendUint64(b, h.first)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.created))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return binary.LittleEndian.AppendUint32(b, 0)
+}
+
+var errHeaderDamaged = errors.New("the header of the segment is damaged")
+
+// parseSegmentHeader reads a header. A whole header of another version is an
+// error of its own: a newer program wrote it, and it must not be set aside.
+func parseSegmentHeader(b []byte) (segmentHeader, error) {
+	if len(b) < segmentHeaderBytes || string(b[:4]) != string(segmentMagic) ||
+		binary.LittleEndian.Uint32(b[32:]) != crc32.Checksum(b[:32], castagnoli) {
+		return segmentHeader{}, errHeaderDamaged
+	}
+	if version := binary.LittleEndian.Uint16(b[4:]); version != segmentVersion {
+		return segmentHeader{}, &VersionError{Version: int(version)}
+	}
+	return segmentHeader{
+		number:  binary.LittleEndian.Uint64(b[8:]),
+		first:   binary.LittleEndian.Uint64(b[16:]),
+		created: int64(binary.LittleEndian.Uint64(b[24:])),
+	}, nil
+}
+
+// VersionError says that a journal was written in a format that this program
+// does not know.
+type VersionError struct {
+	Path    string
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s has journal format version %d, and this program knows version %d: use the program that wrote it",
+		e.Path, e.Version, segmentVersion)
+}

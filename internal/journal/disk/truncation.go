@@ -1,0 +1,156 @@
+package disk
+
+import "slices"
+
+// removeDead removes segments that have nothing left, oldest first, and tells
+// whether there was one.
+func (k *keeper) removeDead() bool {
+	j := k.journal
+	j.mu.Lock()
+	if len(j.dead) == 0 {
+		j.mu.Unlock()
+		return false
+	}
+	s := j.dead[0]
+	unread := s.unread
+	j.mu.Unlock()
+	if k.reader.path == s.path {
+		k.reader.close()
+	}
+	var err error
+	if unread {
+		err = j.quarantine.keepFile(s.path)
+	} else {
+		err = j.files.Remove(s.path)
+	}
+	if err != nil && !isGone(err) {
+		j.logger.Warn("a segment that is not needed any more cannot be removed", "segment", s.path, "error", err)
+	}
+	j.mu.Lock()
+	j.dead = j.dead[1:]
+	j.mu.Unlock()
+	return true
+}
+
+// relocation is stragglers on their way from the oldest segment to the newest.
+type relocation struct {
+	records []byte
+	moves   []move
+	done    chan error // holds one value
+}
+
+// move is the part of a relocation that belongs to one block.
+type move struct {
+	block         *block
+	offset, bytes int64 // in the records
+	sequences     []uint64
+}
+
+// hasStragglersLocked tells whether the oldest segment should be emptied: a
+// quarter of the budget is taken by packets that are gone, and what it still
+// holds is in memory already, waiting for somebody who is slow. What waits on
+// disk alone is not moved: it will be read in order.
+func (j *Journal) hasStragglersLocked() bool {
+	if j.unwritable != nil || len(j.segments) < 2 || j.segments[0].unmovable {
+		return false
+	}
+	left := j.books.Queued.Plus(j.books.Claimed)
+	gone := j.bytes - left.Bytes - recordHeaderBytes*left.Packets
+	return gone > j.config.MaxBytes/4
+}
+
+// moveStragglers writes what is left of the oldest segment again, behind
+// everything else, so that the segment and those after it can go. It tells
+// whether it moved anything.
+func (k *keeper) moveStragglers() bool {
+	j := k.journal
+	s, snapshots := j.stragglers()
+	if s == nil {
+		return false
+	}
+	r := &relocation{records: k.records[:0], done: make(chan error, 1)}
+	for _, snapshot := range snapshots {
+		m := move{block: snapshot.origin, offset: int64(len(r.records))}
+		err := k.reader.read(&snapshot.block, func(found item) {
+			found.kind = kindCopy
+			r.records = appendRecord(r.records, found.record)
+			m.sequences = append(m.sequences, found.sequence)
+		})
+		if err != nil || uint64(len(m.sequences)) < snapshot.block.left {
+			j.logger.Warn("a segment cannot be emptied because its packets cannot be read again; they are in memory still",
+				"segment", s.path, "error", err)
+			j.mu.Lock()
+			s.unmovable = true
+			j.mu.Unlock()
+			return false
+		}
+		m.bytes = int64(len(r.records)) - m.offset
+		r.moves = append(r.moves, m)
+	}
+	k.records = r.records
+	if !j.submit(r) {
+		return false
+	}
+	return <-r.done == nil
+}
+
+// blockSnapshot is a block as it was at one moment.
+type blockSnapshot struct {
+	origin *block
+	block  block
+}
+
+// stragglers returns the oldest segment and what is left in it, if it should be
+// emptied.
+func (j *Journal) stragglers() (*segment, []blockSnapshot) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.hasStragglersLocked() {
+		return nil, nil
+	}
+	s := j.segments[0]
+	var snapshots []blockSnapshot
+	for b := range j.index.each {
+		if b.segment != s {
+			continue
+		}
+		if b.lane == laneDisk {
+			return nil, nil
+		}
+		snapshot := blockSnapshot{b, *b}
+		snapshot.block.acked = slices.Clone(b.acked)
+		snapshots = append(snapshots, snapshot)
+	}
+	return s, snapshots
+}
+
+// submit hands a relocation to the committer, unless nothing can be written.
+func (j *Journal) submit(r *relocation) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.unwritable != nil {
+		return false
+	}
+	j.moving = r
+	j.committing.wake()
+	return true
+}
+
+// movedLocked enters a relocation that is on disk at an offset of a segment
+// into the index and returns the offset behind it.
+func (j *Journal) movedLocked(r *relocation, s *segment, offset int64) int64 {
+	for _, m := range r.moves {
+		b := m.block
+		b.segment.left -= int64(b.left)
+		s.left += int64(b.left)
+		b.segment, b.offset, b.bytes = s, offset+m.offset, m.bytes
+		// What was acknowledged meanwhile may be written before its copy,
+		// where it would not count.
+		for _, sequence := range m.sequences {
+			if b.isAcked(sequence) {
+				j.acked = append(j.acked, sequence)
+			}
+		}
+	}
+	return offset + int64(len(r.records))
+}

@@ -1,0 +1,158 @@
+package journaltest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// await waits for a wake-up; that none comes is a failure.
+func await(t *testing.T, j journal.Journal) {
+	t.Helper()
+	timeout := time.NewTimer(time.Minute)
+	defer timeout.Stop()
+	select {
+	case <-j.Arrived():
+	case <-timeout.C:
+		t.Fatalf("no wake-up came, and the books are %+v", j.Stats())
+	}
+}
+
+// testWakeUps has a claimer that looks for packets only after a wake-up, while
+// packets arrive one by one.
+func testWakeUps(t *testing.T, j journal.Journal) {
+	var packets Packets
+	const count = 500
+	var putting sync.WaitGroup
+	putting.Go(func() {
+		for i := range count {
+			if n, err := j.Put([]*packet.Packet{packets.Make(t, "emitter", fmt.Sprint(i), 300)}); n != 1 || err != nil {
+				t.Errorf("Put %d: %d, %v", i, n, err)
+			}
+		}
+	})
+	for found := 0; found < count; {
+		await(t, j)
+		for {
+			claimed := j.Claim(nil, 3)
+			if len(claimed) == 0 {
+				break
+			}
+			found += len(claimed)
+			j.Ack(claimed)
+		}
+	}
+	putting.Wait()
+	checkBooks(t, j, 0, 0, count)
+}
+
+const (
+	putters       = 8
+	putsPerPutter = 100
+	ackers        = 3
+)
+
+// testConcurrentUse puts, claims, acknowledges and reads the books at the same
+// time. Each packet must come once, those of one emitter in order, and the
+// books must add up at any moment.
+func testConcurrentUse(t *testing.T, j journal.Journal) {
+	var packets Packets
+	var putting, acking, watching sync.WaitGroup
+	total := 0
+	for putter := range putters {
+		random := rand.New(rand.NewPCG(uint64(putter), 1))
+		sizes := make([]int, putsPerPutter)
+		for i := range sizes {
+			sizes[i] = 1 + random.IntN(5)
+			total += sizes[i]
+		}
+		putting.Go(func() { putBatches(t, j, &packets, strconv.Itoa(putter), sizes) })
+	}
+	stop := make(chan struct{})
+	watching.Go(func() { watchBooks(t, j, stop) })
+	toAck := make(chan []*packet.Packet, 16)
+	for acker := range ackers {
+		acking.Go(func() { ackShuffled(j, toAck, uint64(acker)) })
+	}
+	claimAll(t, j, total, toAck)
+	putting.Wait()
+	close(toAck)
+	acking.Wait()
+	close(stop)
+	watching.Wait()
+	checkBooks(t, j, 0, 0, total)
+}
+
+func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter string, sizes []int) {
+	id := 0
+	for _, size := range sizes {
+		batch := make([]*packet.Packet, size)
+		for i := range batch {
+			batch[i] = packets.Make(t, emitter, strconv.Itoa(id), 200+37*id%900)
+			id++
+		}
+		if n, err := j.Put(batch); n != size || err != nil {
+			t.Errorf("Put of emitter %s: %d of %d, %v", emitter, n, size, err)
+			return
+		}
+	}
+}
+
+func claimAll(t *testing.T, j journal.Journal, total int, toAck chan<- []*packet.Packet) {
+	next := make(map[string]int)
+	for found := 0; found < total; {
+		claimed := j.Claim(nil, 16)
+		if len(claimed) == 0 {
+			await(t, j)
+			continue
+		}
+		for _, p := range claimed {
+			emitter, id, _ := strings.Cut(ID(t, p), "/")
+			if id != strconv.Itoa(next[emitter]) {
+				t.Errorf("emitter %s: got packet %s, want %d", emitter, id, next[emitter])
+			}
+			next[emitter]++
+		}
+		found += len(claimed)
+		toAck <- claimed
+	}
+}
+
+// ackShuffled acknowledges packets in another order than they were claimed in.
+func ackShuffled(j journal.Journal, toAck <-chan []*packet.Packet, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 2))
+	var held []*packet.Packet
+	for claimed := range toAck {
+		held = append(held, claimed...)
+		random.Shuffle(len(held), func(a, b int) { held[a], held[b] = held[b], held[a] })
+		half := len(held) / 2
+		j.Ack(held[:half])
+		held = append([]*packet.Packet(nil), held[half:]...)
+	}
+	j.Ack(held)
+}
+
+func watchBooks(t *testing.T, j journal.Journal, stop <-chan struct{}) {
+	ticks := time.NewTicker(100 * time.Microsecond)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticks.C:
+		}
+		stats := j.Stats()
+		if sum := stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged); sum != stats.Accepted {
+			t.Errorf("accepted %+v, but queued, claimed and acknowledged are %+v", stats.Accepted, sum)
+			return
+		}
+		_ = j.Room(100)
+	}
+}

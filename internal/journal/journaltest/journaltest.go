@@ -1,0 +1,216 @@
+// Package journaltest holds every implementation of journal.Journal to what
+// the interface promises.
+package journaltest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// Limits bound the journal that a test opens.
+type Limits struct {
+	// Bytes is about how many bytes of packets it is to take before it is
+	// full: at most so many, and at least a quarter of it. Its memory must
+	// hold all of them.
+	Bytes int64
+}
+
+// Open makes an empty journal for one test, which need not close it.
+type Open func(t *testing.T, limits Limits) journal.Journal
+
+const (
+	roomy       = 64 << 20
+	traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+)
+
+// Run runs the conformance tests as subtests of t.
+func Run(t *testing.T, open Open) {
+	tests := []struct {
+		name  string
+		bytes int64
+		test  func(*testing.T, journal.Journal)
+	}{
+		{"order", roomy, testOrder},
+		{"books", roomy, testBooks},
+		{"acks in any order", roomy, testAcksInAnyOrder},
+		{"room", 2 << 20, testRoom},
+		{"partial take", 2 << 20, testPartialTake},
+		{"refused packets stay the caller's", 2 << 20, testRefusedPackets},
+		{"released packets are not touched", roomy, testReleased},
+		{"wake-ups", roomy, testWakeUps},
+		{"concurrent use", roomy, testConcurrentUse},
+		{"close", roomy, testClose},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			j := open(t, Limits{Bytes: test.bytes})
+			t.Cleanup(func() {
+				if err := j.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+			test.test(t, j)
+		})
+	}
+}
+
+// put puts packets with ids from first on, which must all be taken.
+func put(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
+	t.Helper()
+	batch := make([]*packet.Packet, count)
+	for i := range batch {
+		batch[i] = packets.Make(t, "emitter", fmt.Sprint(first+i), 500)
+		batch[i].Traceparent = traceparent
+	}
+	if taken, err := j.Put(batch); taken != count || err != nil {
+		t.Fatalf("Put took %d of %d packets: %v", taken, count, err)
+	}
+}
+
+// claim claims until it has that many packets.
+func claim(t *testing.T, j journal.Journal, count int) []*packet.Packet {
+	t.Helper()
+	var claimed []*packet.Packet
+	for len(claimed) < count {
+		before := len(claimed)
+		claimed = j.Claim(claimed, count-before)
+		if len(claimed) == before {
+			await(t, j)
+		}
+	}
+	return claimed
+}
+
+// checkBooks fails the test unless the books add up and say that.
+func checkBooks(t *testing.T, j journal.Journal, queued, claimed, acknowledged int) {
+	t.Helper()
+	stats := j.Stats()
+	if sum := stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged); sum != stats.Accepted {
+		t.Errorf("accepted %+v, but queued, claimed and acknowledged are %+v", stats.Accepted, sum)
+	}
+	got := [3]int64{stats.Queued.Packets, stats.Claimed.Packets, stats.Acknowledged.Packets}
+	if want := [3]int64{int64(queued), int64(claimed), int64(acknowledged)}; got != want {
+		t.Errorf("queued, claimed, acknowledged: %v, want %v", got, want)
+	}
+}
+
+func testOrder(t *testing.T, j journal.Journal) {
+	var packets Packets
+	put(t, j, &packets, 0, 1)
+	put(t, j, &packets, 1, 70)
+	put(t, j, &packets, 71, 29)
+	var claimed []*packet.Packet
+	for _, limit := range []int{0, 1, 13, 50, 100} {
+		before := len(claimed)
+		claimed = j.Claim(claimed, limit)
+		if got := len(claimed) - before; got > limit {
+			t.Fatalf("Claim with limit %d returned %d packets", limit, got)
+		}
+	}
+	if len(claimed) != 100 {
+		t.Fatalf("claimed %d packets, want 100", len(claimed))
+	}
+	for i, p := range claimed {
+		if got, want := ID(t, p), fmt.Sprint("emitter/", i); got != want {
+			t.Fatalf("packet %d is %s, want %s", i, got, want)
+		}
+		if p.Traceparent != traceparent {
+			t.Errorf("packet %d has traceparent %q", i, p.Traceparent)
+		}
+		if p.Sequence == 0 || i > 0 && p.Sequence <= claimed[i-1].Sequence {
+			t.Errorf("packet %d has sequence %d, which does not come after the one before it", i, p.Sequence)
+		}
+	}
+	if more := j.Claim(nil, 10); len(more) != 0 {
+		t.Errorf("an empty journal handed out %d packets", len(more))
+	}
+	j.Ack(claimed)
+}
+
+func testBooks(t *testing.T, j journal.Journal) {
+	var packets Packets
+	checkBooks(t, j, 0, 0, 0)
+	put(t, j, &packets, 0, 10)
+	checkBooks(t, j, 10, 0, 0)
+	claimed := claim(t, j, 4)
+	volume := packet.VolumeOf(claimed)
+	checkBooks(t, j, 6, 4, 0)
+	if got := j.Stats().Claimed; got != volume {
+		t.Errorf("claimed %+v, want %+v", got, volume)
+	}
+	if got := j.Stats().MemoryBytes; got <= 0 {
+		t.Errorf("10 packets hold %d bytes of memory", got)
+	}
+	j.Ack(claimed[:1])
+	checkBooks(t, j, 6, 3, 1)
+	put(t, j, &packets, 10, 5)
+	checkBooks(t, j, 11, 3, 1)
+	j.Ack(nil)
+	j.Ack(claimed[1:])
+	j.Ack(claim(t, j, 11))
+	checkBooks(t, j, 0, 0, 15)
+	if got := j.Stats().MemoryBytes; got != 0 {
+		t.Errorf("an empty journal holds %d bytes of memory", got)
+	}
+}
+
+func testAcksInAnyOrder(t *testing.T, j journal.Journal) {
+	var packets Packets
+	const count = 500
+	put(t, j, &packets, 0, count)
+	claimed := claim(t, j, count)
+	random := rand.New(rand.NewPCG(1, 2))
+	random.Shuffle(count, func(a, b int) { claimed[a], claimed[b] = claimed[b], claimed[a] })
+	done := 0
+	for part := range slices.Chunk(claimed, 7) {
+		j.Ack(part)
+		done += len(part)
+		checkBooks(t, j, 0, count-done, done)
+	}
+	put(t, j, &packets, count, 1)
+	if got := ID(t, claim(t, j, 1)[0]); got != fmt.Sprint("emitter/", count) {
+		t.Errorf("after all acks Claim returned %s", got)
+	}
+}
+
+// testReleased puts packets that live in the buffers of acknowledged ones: a
+// journal that still uses those is caught by the race detector or by the bytes.
+func testReleased(t *testing.T, j journal.Journal) {
+	var packets Packets
+	for round := range 50 {
+		put(t, j, &packets, 20*round, 20)
+		claimed := claim(t, j, 20)
+		for i, p := range claimed {
+			if got, want := ID(t, p), fmt.Sprint("emitter/", 20*round+i); got != want {
+				t.Fatalf("round %d: claimed %s, want %s", round, got, want)
+			}
+		}
+		j.Ack(claimed)
+	}
+	checkBooks(t, j, 0, 0, 1000)
+}
+
+func testClose(t *testing.T, j journal.Journal) {
+	var packets Packets
+	put(t, j, &packets, 0, 3)
+	claimed := claim(t, j, 2)
+	if err := j.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	p := packets.Make(t, "late", "1", 500)
+	if n, err := j.Put([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("Put after Close: %d, %v", n, err)
+	}
+	if err := j.Room(1); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("Room after Close: %v", err)
+	}
+	checkBooks(t, j, 1, 2, 0)
+	j.Ack(claimed)
+	checkBooks(t, j, 1, 0, 2)
+}

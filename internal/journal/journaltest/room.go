@@ -1,0 +1,103 @@
+package journaltest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// fill puts packets of 1000 bytes one by one until the journal is full and
+// returns how many it took.
+func fill(t *testing.T, j journal.Journal, packets *Packets) int {
+	t.Helper()
+	for taken := 0; ; taken++ {
+		if taken > 10_000 {
+			t.Fatal("the journal does not get full")
+		}
+		p := packets.Make(t, "emitter", fmt.Sprint(taken), 1000)
+		roomErr := j.Room(len(p.Body))
+		n, err := j.Put([]*packet.Packet{p})
+		if !errors.Is(err, roomErr) {
+			t.Fatalf("Room said %v and Put %v", roomErr, err)
+		}
+		if n == 0 {
+			if !errors.Is(err, journal.ErrFull) {
+				t.Fatalf("Put to a full journal: %v", err)
+			}
+			return taken
+		}
+	}
+}
+
+func testRoom(t *testing.T, j journal.Journal) {
+	var packets Packets
+	for round := range 3 {
+		before := j.Stats().Accepted.Packets
+		count := fill(t, j, &packets)
+		if count < 500 || count > 2100 {
+			t.Errorf("round %d: a journal of 2 MiB took %d packets of 1000 bytes", round, count)
+		}
+		if err := j.Room(1000); !errors.Is(err, journal.ErrFull) {
+			t.Errorf("round %d: Room of a full journal: %v", round, err)
+		}
+		if got := j.Stats().Accepted.Packets - before; got != int64(count) {
+			t.Errorf("round %d: %d packets were taken and %d accepted", round, count, got)
+		}
+		claimed := claim(t, j, count)
+		if err := j.Room(1 << 20); !errors.Is(err, journal.ErrFull) {
+			t.Errorf("round %d: claimed packets make room: %v", round, err)
+		}
+		j.Ack(claimed)
+		if err := j.Room(1000); err != nil {
+			t.Errorf("round %d: no room after all acks: %v", round, err)
+		}
+	}
+}
+
+func testPartialTake(t *testing.T, j journal.Journal) {
+	var packets Packets
+	batch := make([]*packet.Packet, 3000)
+	for i := range batch {
+		batch[i] = packets.Make(t, "emitter", fmt.Sprint(i), 1000)
+	}
+	taken, err := j.Put(batch)
+	if taken == 0 || taken == len(batch) || !errors.Is(err, journal.ErrFull) {
+		t.Fatalf("Put took %d of %d packets: %v", taken, len(batch), err)
+	}
+	for i, p := range batch[taken:] {
+		if got := ID(t, p); got != fmt.Sprint("emitter/", taken+i) {
+			t.Fatalf("a packet that was not taken became %s", got)
+		}
+	}
+	checkBooks(t, j, taken, 0, 0)
+	claimed := claim(t, j, taken)
+	if got := ID(t, claimed[taken-1]); got != fmt.Sprint("emitter/", taken-1) {
+		t.Errorf("the last of %d packets is %s", taken, got)
+	}
+	j.Ack(claimed)
+	if taken, err = j.Put(batch[taken : taken+100]); taken != 100 || err != nil {
+		t.Errorf("after all acks Put took %d of 100 packets: %v", taken, err)
+	}
+}
+
+func testRefusedPackets(t *testing.T, j journal.Journal) {
+	var packets Packets
+	taken := fill(t, j, &packets)
+	p := packets.Make(t, "other", "1", 1000)
+	if n, err := j.Put([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrFull) {
+		t.Fatalf("Put to a full journal: %d, %v", n, err)
+	}
+	j.Ack(claim(t, j, taken))
+	if got := ID(t, p); got != "other/1" {
+		t.Errorf("a refused packet became %s", got)
+	}
+	if n, err := j.Put([]*packet.Packet{p}); n != 1 || err != nil {
+		t.Fatalf("Put again: %d, %v", n, err)
+	}
+	if got := ID(t, claim(t, j, 1)[0]); got != "other/1" {
+		t.Errorf("claimed %s", got)
+	}
+}

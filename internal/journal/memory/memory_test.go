@@ -1,0 +1,207 @@
+package memory
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+var pool packet.Pool
+
+func packets(sizes ...int) []*packet.Packet {
+	var all []*packet.Packet
+	for _, size := range sizes {
+		all = append(all, pool.New(make([]byte, size), packet.Info{Messages: size%7 + 1}))
+	}
+	return all
+}
+
+func TestQueueIsBoundedInPackets(t *testing.T) {
+	j := New(Config{QueuePackets: 3, LimitBytes: 1 << 20})
+	taken, err := j.Put(packets(1, 1, 1, 1))
+	if taken != 3 || !errors.Is(err, journal.ErrFull) {
+		t.Fatalf("%d taken, %v", taken, err)
+	}
+	if err := j.Room(0); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("room: %v", err)
+	}
+	j.Claim(nil, 1) // what is claimed does not wait any more
+	if err := j.Room(0); err != nil {
+		t.Errorf("room: %v", err)
+	}
+	if taken, err := j.Put(packets(1, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
+		t.Errorf("%d taken, %v", taken, err)
+	}
+}
+
+// Memory is counted by what buffers hold, until a packet is acknowledged.
+func TestMemoryIsBoundedUntilAcknowledged(t *testing.T) {
+	j := New(Config{QueuePackets: 100, LimitBytes: 3 * packet.FootprintOf(1000)})
+	if taken, err := j.Put(packets(1000, 600, 1000, 1)); taken != 3 || !errors.Is(err, journal.ErrFull) {
+		t.Fatalf("%d taken, %v", taken, err)
+	}
+	claimed := j.Claim(nil, 100)
+	if err := j.Room(1000); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("room while packets are claimed: %v", err)
+	}
+	j.Ack(claimed[1:2])
+	if err := j.Room(1000); err != nil {
+		t.Errorf("room for as much as was acknowledged: %v", err)
+	}
+	if err := j.Room(1025); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("room for more: %v", err)
+	}
+	j.Ack(claimed[:1])
+	j.Ack(claimed[2:])
+	if left := j.Stats().MemoryBytes; left != 0 {
+		t.Errorf("%d bytes are left", left)
+	}
+}
+
+// A packet that finds no room keeps those behind it out, so that order holds.
+func TestPutStopsAtTheFirstWithoutRoom(t *testing.T) {
+	j := New(Config{QueuePackets: 100, LimitBytes: packet.FootprintOf(1) + packet.FootprintOf(1000)})
+	if taken, err := j.Put(packets(1, 5000, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
+		t.Errorf("%d taken, %v", taken, err)
+	}
+}
+
+func TestCloseKeepsTheBooks(t *testing.T) {
+	j := New(Config{QueuePackets: 10, LimitBytes: 1 << 20})
+	if _, err := j.Put(packets(1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	claimed := j.Claim(nil, 1)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := j.Put(packets(1)); taken != 0 || !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("%d taken, %v", taken, err)
+	}
+	if err := j.Room(1); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("room: %v", err)
+	}
+	j.Ack(claimed)
+	stats := j.Stats()
+	if stats.Accepted.Packets != 2 || stats.Queued.Packets != 1 || stats.Acknowledged.Packets != 1 {
+		t.Errorf("stats %+v", stats)
+	}
+}
+
+// Whatever is done in whatever order: the books balance, order holds, each
+// packet leaves once, and Room and Put agree.
+func TestHistories(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		config := Config{
+			QueuePackets: rapid.IntRange(1, 20).Draw(t, "packets"),
+			LimitBytes:   rapid.Int64Range(1000, 20_000).Draw(t, "bytes"),
+		}
+		j := New(config)
+		var claimed []*packet.Packet
+		var next uint64
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				batch := packets(rapid.SliceOfN(rapid.IntRange(0, 3000), 0, 5).Draw(t, "sizes")...)
+				room := error(nil)
+				if len(batch) > 0 {
+					room = j.Room(len(batch[0].Body))
+				}
+				taken, err := j.Put(batch)
+				if (taken == len(batch)) != (err == nil) {
+					t.Fatalf("%d of %d taken, %v", taken, len(batch), err)
+				}
+				if len(batch) > 0 && (taken > 0) != (room == nil) {
+					t.Fatalf("room %v, then %d taken", room, taken)
+				}
+			},
+			"claim": func(t *rapid.T) {
+				before := len(claimed)
+				claimed = j.Claim(claimed, rapid.IntRange(0, 10).Draw(t, "limit"))
+				for _, p := range claimed[before:] {
+					if next++; p.Sequence != next {
+						t.Fatalf("sequence %d, want %d", p.Sequence, next)
+					}
+				}
+			},
+			"ack": func(t *rapid.T) {
+				if len(claimed) > 0 {
+					i := rapid.IntRange(0, len(claimed)-1).Draw(t, "which")
+					j.Ack(claimed[i : i+1])
+					claimed = slices.Delete(claimed, i, i+1)
+				}
+			},
+			"": func(t *rapid.T) {
+				stats := j.Stats()
+				if stats.Accepted != stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged) {
+					t.Fatalf("books do not balance: %+v", stats)
+				}
+				if stats.Claimed != packet.VolumeOf(claimed) {
+					t.Fatalf("claimed %+v, want %+v", stats.Claimed, packet.VolumeOf(claimed))
+				}
+				if stats.Queued.Packets > int64(config.QueuePackets) || stats.MemoryBytes > config.LimitBytes || stats.MemoryBytes < 0 {
+					t.Fatalf("over its bounds %+v: %+v", config, stats)
+				}
+			},
+		})
+	})
+}
+
+func BenchmarkPutClaimAck(b *testing.B) {
+	j := New(Config{QueuePackets: 10_000, LimitBytes: 1 << 30})
+	body := make([]byte, 800)
+	one := make([]*packet.Packet, 1)
+	claimed := make([]*packet.Packet, 0, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		one[0] = pool.New(body, packet.Info{Messages: 5})
+		if _, err := j.Put(one); err != nil {
+			b.Fatal(err)
+		}
+		claimed = j.Claim(claimed[:0], 1)
+		j.Ack(claimed)
+	}
+}
+
+// Producers and one consumer at once, for the race detector; what was taken
+// comes out.
+func TestConcurrentUse(t *testing.T) {
+	const producers, each = 4, 500
+	j := New(Config{QueuePackets: 50, LimitBytes: 1 << 20})
+	var work sync.WaitGroup
+	for range producers {
+		work.Go(func() {
+			for range each {
+				for {
+					one := packets(10)
+					if taken, _ := j.Put(one); taken == 1 {
+						break
+					}
+					one[0].Release()
+					_ = j.Room(10)
+				}
+			}
+		})
+	}
+	out := 0
+	for out < producers*each {
+		<-j.Arrived()
+		for {
+			claimed := j.Claim(nil, 16)
+			if len(claimed) == 0 {
+				break
+			}
+			out += len(claimed)
+			j.Ack(claimed)
+		}
+	}
+	work.Wait()
+	if stats := j.Stats(); stats.Acknowledged.Packets != producers*each || stats.MemoryBytes != 0 {
+		t.Errorf("stats %+v", stats)
+	}
+}
