@@ -91,6 +91,7 @@ func commands(p process) *ffcli.Command {
 			analyzerCommand(p),
 			emitterCommand(p),
 			checkCommand(p),
+			journalCommand(p),
 			versionCommand(p),
 		},
 		Exec: func(_ context.Context, args []string) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,14 +20,19 @@ func TestMain(m *testing.M) {
 //
 //	freeport NAME   NAME is a port that nobody listens on
 //	ready URL       wait until the URL answers 200
+//	gone ADDRESS    wait until nobody listens there
+//	terminate       send SIGTERM to the command in the background that started last
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Deadline:            time.Now().Add(2 * time.Minute),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"freeport": freePort,
-			"ready":    ready,
+			"freeport":  freePort,
+			"ready":     ready,
+			"gone":      gone,
+			"terminate": terminate,
 		},
 	})
 }
@@ -39,21 +45,40 @@ func freePort(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func ready(ts *testscript.TestScript, _ bool, args []string) {
+	waitFor(ts, args[0], func() bool {
+		response, err := http.Get(args[0])
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+}
+
+func gone(ts *testscript.TestScript, _ bool, args []string) {
+	waitFor(ts, args[0], func() bool {
+		conn, err := net.Dial("tcp", args[0])
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+}
+
+func waitFor(ts *testscript.TestScript, what string, done func() bool) {
 	deadline := time.After(20 * time.Second)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for {
-		response, err := http.Get(args[0])
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return
-			}
-		}
+	for !done() {
 		select {
 		case <-deadline:
-			ts.Fatalf("%s is not ready: %v", args[0], err)
+			ts.Fatalf("%s: waited too long", what)
 		case <-ticker.C:
 		}
 	}
+}
+
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	running := ts.BackgroundCmds()
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
 }

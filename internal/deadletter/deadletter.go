@@ -11,11 +11,8 @@ package deadletter
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +28,9 @@ type Config struct {
 	Files     int
 }
 
+// Folder is where a distributor keeps its dead letters, in its data directory.
+const Folder = "dead-letter"
+
 // DefaultConfig keeps at most a gigabyte.
 func DefaultConfig(dir string) Config {
 	return Config{Dir: dir, FileBytes: 64 << 20, Files: 16}
@@ -40,7 +40,7 @@ func DefaultConfig(dir string) Config {
 type Letters struct {
 	config  Config
 	logger  *slog.Logger
-	metrics *metrics
+	metrics *Metrics
 
 	mu      sync.Mutex // guards all below
 	file    *os.File
@@ -51,28 +51,29 @@ type Letters struct {
 
 // New returns dead letters of a folder that need not exist.
 func New(config Config, logger *slog.Logger, m *Metrics) *Letters {
-	return &Letters{config: config, logger: logger, metrics: (*metrics)(m)}
+	return &Letters{config: config, logger: logger, metrics: m}
 }
 
-// Keep writes a packet down. When that fails the packet is lost but for the
-// log line, and counted.
+// Keep writes a packet down. When that fails the packet is lost, and counted;
+// the first of a row of failures is logged.
 func (l *Letters) Keep(p *packet.Packet, analyzer, reason, detail string) {
 	l.metrics.kept(analyzer, reason, p.Messages)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.line = appendLine(l.line[:0], p, letter{time.Now().UTC(), analyzer, reason, detail})
-	if err := l.writeLocked(l.line); err != nil {
+	err := l.writeLocked(l.line)
+	if err != nil {
 		l.metrics.writeErrors.Inc()
-		l.logger.Error("dead letter could not be written",
+	}
+	switch failed := err != nil; {
+	case failed && !l.failing:
+		l.logger.Error("dead letters cannot be written and are lost",
 			"error", err, "emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)),
 			"packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)), "analyzer", analyzer, "reason", reason)
-		l.failing = true
-		return
-	}
-	if l.failing {
-		l.failing = false
+	case !failed && l.failing:
 		l.logger.Info("dead letters can be written again")
 	}
+	l.failing = err != nil
 }
 
 // letter is what is known of a dead letter beside the packet.
@@ -107,7 +108,7 @@ func (l *Letters) writeLocked(line []byte) error {
 		l.closeLocked()
 	}
 	if l.file == nil {
-		if err := l.openLocked(); err != nil {
+		if err := l.openLocked(int64(len(line))); err != nil {
 			return err
 		}
 	}
@@ -121,46 +122,6 @@ func (l *Letters) writeLocked(line []byte) error {
 	return err
 }
 
-func (l *Letters) openLocked() error {
-	if err := os.MkdirAll(l.config.Dir, 0o750); err != nil {
-		return err
-	}
-	if err := l.removeOldestLocked(); err != nil {
-		return err
-	}
-	name := fmt.Sprintf("dead-letter-%s.ndjson", time.Now().UTC().Format("20060102T150405.000000000"))
-	file, err := os.OpenFile(filepath.Join(l.config.Dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o640)
-	if err != nil {
-		return err
-	}
-	l.file, l.size = file, 0
-	return nil
-}
-
-// removeOldestLocked makes room for one more file.
-func (l *Letters) removeOldestLocked() error {
-	files, err := Files(l.config.Dir)
-	if err != nil {
-		return err
-	}
-	for len(files) >= l.config.Files {
-		if err := os.Remove(files[0]); err != nil {
-			return err
-		}
-		l.metrics.filesRemoved.Inc()
-		l.logger.Warn("the oldest dead letters were removed to make room", "file", files[0])
-		files = files[1:]
-	}
-	return nil
-}
-
-// Files lists a folder's files of dead letters, oldest first.
-func Files(dir string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "dead-letter-*.ndjson"))
-	slices.Sort(files)
-	return files, err
-}
-
 func (l *Letters) closeLocked() {
 	if l.file != nil {
 		_ = l.file.Close()
@@ -168,7 +129,7 @@ func (l *Letters) closeLocked() {
 	}
 }
 
-// Close closes the file; a later Keep begins another.
+// Close closes the file; a later Keep opens it again.
 func (l *Letters) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,9 +7,7 @@ import (
 )
 
 // Metrics are the collectors of dead letters.
-type Metrics metrics
-
-type metrics struct {
+type Metrics struct {
 	packets, messages         map[cause]prometheus.Counter
 	writeErrors, filesRemoved prometheus.Counter
 }
@@ -25,7 +23,7 @@ func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (
 	messages := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "distributor_dead_lettered_messages_total", Help: "Messages of packets that the analyzer refused for good, by reason.",
 	}, labels)
-	m := &metrics{
+	m := &Metrics{
 		packets:  make(map[cause]prometheus.Counter),
 		messages: make(map[cause]prometheus.Counter),
 		writeErrors: prometheus.NewCounter(prometheus.CounterOpts{
@@ -42,11 +40,11 @@ func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (
 			m.messages[c] = messages.WithLabelValues(analyzer, reason)
 		}
 	}
-	return (*Metrics)(m), errors.Join(registerer.Register(packets), registerer.Register(messages),
+	return m, errors.Join(registerer.Register(packets), registerer.Register(messages),
 		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved))
 }
 
-func (m *metrics) kept(analyzer, reason string, messages int) {
+func (m *Metrics) kept(analyzer, reason string, messages int) {
 	c := cause{analyzer, reason}
 	if counter, ok := m.packets[c]; ok {
 		counter.Inc()

@@ -35,6 +35,17 @@ func DefaultConfig() Config {
 	return config
 }
 
+// Validate tells what cannot be, by its environment name.
+func (c Config) Validate() error {
+	if c.KillAfter < 0 {
+		return fmt.Errorf("KILL_AFTER is %v: it must be a time such as 5s, or 0 for never", c.KillAfter)
+	}
+	if c.KillDuration <= 0 {
+		return fmt.Errorf("KILL_DURATION is %v: it must be a time such as 5s", c.KillDuration)
+	}
+	return c.Emitter.Validate()
+}
+
 // Screen is where the demo shows itself.
 type Screen struct {
 	Out io.Writer
@@ -72,7 +83,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		_, err := d.Stop(ctx)
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	defer func() { _ = stop() }() // for a way out before the stop below
 	config.Emitter.Target = "http://" + d.Addr() + "/ingest"
 	e, err := emitter.New(config.Emitter, emitter.Deps{Logger: logger, Stdin: screen.Stdin})
 	if err != nil {

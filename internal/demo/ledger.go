@@ -49,19 +49,23 @@ func (l ledger) check() error {
 			failures = append(failures, fmt.Errorf(format, args...))
 		}
 	}
-	for name, o := range map[string]emitter.Outcome{"packets": e.Packets, "messages": e.Messages} {
+	emitted := func(what string, o emitter.Outcome) {
 		sum := o.Accepted + o.Refused + o.GaveUp + o.Left
-		require(o.Generated == sum, "%d %s emitted, but %d accounted for", o.Generated, name, sum)
+		require(o.Generated == sum, "%d %s emitted, but %d accounted for", o.Generated, what, sum)
 	}
+	emitted("packets", e.Packets)
+	emitted("messages", e.Messages)
 	require(e.Lines.Balanced(), "lines read and lines sent differ")
 	// A packet whose answer the emitter did not hear may be accepted twice.
-	require(d.Accepted.Packets >= e.Packets.Accepted,
-		"the emitter counts %d packets accepted, the distributor %d", e.Packets.Accepted, d.Accepted.Packets)
+	require(d.Accepted.Packets >= e.Packets.Accepted && d.Accepted.Messages >= e.Messages.Accepted,
+		"the emitter counts %d packets (%d messages) accepted, the distributor %d (%d)",
+		e.Packets.Accepted, e.Messages.Accepted, d.Accepted.Packets, d.Accepted.Messages)
 	require(d.Accepted == d.Delivered.Plus(d.DeadLettered), "accepted packets are left undelivered")
 	require(d.Unaccounted == 0, "%d messages are unaccounted for", d.Unaccounted)
 	// A packet that an analyzer took without being able to say so goes to
 	// another one too.
 	require(l.analyzers.packets >= d.Delivered.Packets && l.analyzers.messages >= d.Delivered.Messages,
-		"the analyzers processed %d messages of %d delivered", l.analyzers.messages, d.Delivered.Messages)
+		"the analyzers processed %d packets (%d messages), but %d (%d) were delivered",
+		l.analyzers.packets, l.analyzers.messages, d.Delivered.Packets, d.Delivered.Messages)
 	return errors.Join(failures...)
 }

@@ -12,7 +12,6 @@ package dispatch
 
 import (
 	"context"
-	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -54,7 +53,6 @@ const roundPackets = 256
 type Dispatcher struct {
 	journal     Journal
 	deadLetters DeadLetters
-	logger      *slog.Logger
 	wake        chan struct{}
 	// hungry: packets wait for room, so that any room is to be told.
 	hungry atomic.Bool
@@ -76,7 +74,6 @@ type Dispatcher struct {
 type Dependencies struct {
 	Journal     Journal
 	DeadLetters DeadLetters
-	Logger      *slog.Logger
 }
 
 // New returns a dispatcher without analyzers.
@@ -84,7 +81,6 @@ func New(deps Dependencies) *Dispatcher {
 	return &Dispatcher{
 		journal:     deps.Journal,
 		deadLetters: deps.DeadLetters,
-		logger:      deps.Logger,
 		wake:        make(chan struct{}, 1),
 	}
 }
@@ -101,7 +97,7 @@ func (d *Dispatcher) Use(analyzers []Analyzer, weights []float64) error {
 	for i, a := range analyzers {
 		ids[i] = a.ID()
 		d.analyzers = append(d.analyzers, &candidate{
-			Analyzer: a, position: i, weight: weights[i], patience: mostPatience,
+			Analyzer: a, patience: mostPatience,
 		})
 	}
 	d.ledger.open(ids, weights)
@@ -236,7 +232,10 @@ func (d *Dispatcher) refresh(now time.Time) {
 			c.sitsOut = false
 		}
 		if (c.room > 0 || brief) && !c.sitsOut {
-			d.table.Join(i)
+			if !d.table.Active(i) {
+				d.weigh(i, now) // who returns slowly must not join at its full weight
+				d.table.Join(i)
+			}
 		} else {
 			d.table.Leave(i)
 		}
@@ -248,14 +247,16 @@ func (d *Dispatcher) tick(now time.Time) {
 	for i, c := range d.analyzers {
 		c.Tick()
 		c.patience = min(mostPatience, c.patience+patiencePerTick)
-		if weight := c.Weight(now); weight != c.weight {
-			c.weight = weight
-			d.table.SetWeight(i, weight)
-		}
+		d.weigh(i, now)
 	}
 	d.refresh(now)
 	d.ledger.write(d.analyzers, d.table)
 	d.pace.measure(d.ledger.settledPackets())
+}
+
+// weigh brings the table's weight of an analyzer up to date.
+func (d *Dispatcher) weigh(i int, now time.Time) {
+	d.table.SetWeight(i, d.analyzers[i].Weight(now))
 }
 
 // How long routing waits for an analyzer that lacks room, and how fast that
@@ -268,8 +269,6 @@ const (
 // candidate is an analyzer as the routing goroutine knows it.
 type candidate struct {
 	Analyzer
-	position int
-	weight   float64
 	room     int
 	staged   []*packet.Packet // picked in this round
 	patience time.Duration

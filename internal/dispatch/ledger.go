@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -132,12 +134,18 @@ func (l *ledger) takeReturned(dst []*packet.Packet) []*packet.Packet {
 
 func (l *ledger) settledPackets() int64 { return l.settled.Load() }
 
-// Books returns the books as of the last whole round.
-func (d *Dispatcher) Books() Books {
-	l := &d.ledger
+// read returns the books as of the last whole round.
+func (l *ledger) read() (Books, map[Reroute]int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	books := l.books
-	books.Analyzers = append([]Account(nil), l.books.Analyzers...)
+	books.Analyzers = slices.Clone(l.books.Analyzers)
+	return books, maps.Clone(l.reroutes)
+}
+
+// Books returns the books as of the last whole round. It may be called
+// concurrently.
+func (d *Dispatcher) Books() Books {
+	books, _ := d.ledger.read()
 	return books
 }

@@ -1,8 +1,6 @@
 package dispatch
 
 import (
-	"maps"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -51,7 +49,7 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	books := c.dispatcher.Books()
+	books, reroutes := c.dispatcher.ledger.read()
 	for _, a := range books.Analyzers {
 		counter(c.packets, a.Routed.Packets, a.ID)
 		counter(c.messages, a.Routed.Messages, a.ID)
@@ -60,13 +58,7 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 		gauge(c.deviation, a.DeviationMessages, a.ID)
 	}
 	gauge(c.bound, books.BoundMessages)
-	for move, packets := range c.dispatcher.reroutes() {
+	for move, packets := range reroutes {
 		counter(c.reroutes, packets, move.From, move.To)
 	}
-}
-
-func (d *Dispatcher) reroutes() map[Reroute]int64 {
-	d.ledger.mu.Lock()
-	defer d.ledger.mu.Unlock()
-	return maps.Clone(d.ledger.reroutes)
 }

@@ -124,7 +124,7 @@ func (c Config) disk() disk.Config {
 }
 
 func (c Config) deadLetters() deadletter.Config {
-	return deadletter.DefaultConfig(filepath.Join(c.DataDir, "dead-letter"))
+	return deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
 }
 
 func validateAddress(address string) error {

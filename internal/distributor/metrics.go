@@ -33,7 +33,7 @@ func (d *Distributor) register() error {
 	gauge("distributor_total_analyzers", "Analyzers configured.", func() float64 { return float64(len(d.analyzers)) })
 	gauge("distributor_unaccounted_messages",
 		"Accepted messages that are neither delivered, dead-lettered, queued nor in flight: must be 0.",
-		func() float64 { return float64(d.Unaccounted()) })
+		func() float64 { return float64(d.Status().Unaccounted) })
 	gauge("distributor_ingest_queue_packets", "Packets accepted and not bound to an analyzer.",
 		func() float64 { return float64(d.waiting().Packets) })
 	gauge("distributor_ingest_queue_messages", "Messages of packets accepted and not bound to an analyzer.",

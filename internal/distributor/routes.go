@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
 )
 
@@ -22,10 +23,12 @@ func (d *Distributor) route(ctx *fasthttp.RequestCtx) {
 		d.read(ctx, d.ready)
 	case "/metrics-json":
 		d.read(ctx, d.totals)
+	case "/ledger":
+		d.read(ctx, d.balance)
 	default:
 		d.handler.Refuse(ctx, problem.Problem{
 			Code:   problem.NotFound,
-			Detail: "there are /ingest, /health, /livez, /readyz and /metrics-json",
+			Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger",
 		})
 	}
 }
@@ -92,6 +95,37 @@ func (d *Distributor) totals(ctx *fasthttp.RequestCtx) {
 		status.Accepted.Packets, status.Accepted.Messages, packets, messages, depths,
 		status.Delivered.Packets, status.Delivered.Messages, status.DeadLettered.Packets, status.Unaccounted,
 		d.healthy(), len(d.analyzers), now(),
+	})
+}
+
+// term is one term of the ledger.
+type term struct {
+	Packets  int64 `json:"packets"`
+	Messages int64 `json:"messages"`
+}
+
+func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
+
+// balance answers /ledger: accepted is the sum of the other terms. With a disk
+// journal accepted counts what an earlier run left undelivered, too.
+func (d *Distributor) balance(ctx *fasthttp.RequestCtx) {
+	status := d.Status()
+	queued, inFlight := status.Waiting, packet.Volume{}
+	for _, a := range status.Analyzers {
+		queued, inFlight = queued.Plus(a.Queued), inFlight.Plus(a.InFlight)
+	}
+	answer(ctx, fasthttp.StatusOK, struct {
+		Accepted     term   `json:"accepted"`
+		Delivered    term   `json:"delivered"`
+		Queued       term   `json:"queued"`
+		InFlight     term   `json:"in_flight"`
+		DeadLettered term   `json:"dead_lettered"`
+		Damaged      term   `json:"damaged"`
+		Unaccounted  int64  `json:"unaccounted_messages"`
+		Time         string `json:"timestamp"`
+	}{
+		termOf(status.Accepted), termOf(status.Delivered), termOf(queued), termOf(inFlight),
+		termOf(status.DeadLettered), termOf(status.Damaged), status.Unaccounted, now(),
 	})
 }
 

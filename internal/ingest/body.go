@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,143 +15,186 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/valyala/fasthttp"
 
+	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
 )
 
-// bodyReader reads requests' bodies into pooled buffers, never more than the
-// limit. It may be used concurrently.
+// bodyReader reads requests' bodies into packets' buffers, which grow as the
+// bytes arrive: what a client only announces costs nothing. All of them together
+// hold no more than the journal has room for. It may be used concurrently.
 type bodyReader struct {
-	most int
-	// reading is how many bytes of bodies are being read or looked at: memory
-	// that the journal does not know of yet.
+	most    int // bytes of a body, decompressed
+	journal Journal
+	pool    *packet.Pool
+	// reading is how many bytes of memory requests hold that the journal does
+	// not know of yet.
 	reading atomic.Int64
 
-	buffers sync.Pool // of *body
-	gzips   sync.Pool // of *gzip.Reader
-	zstds   sync.Pool // of *zstd.Decoder
+	gzips sync.Pool // of *gzip.Reader
+	// zstds are one for each processor, since each may hold a whole window.
+	// They are lent for bodies that are here, so nobody waits for a client.
+	zstds chan *zstd.Decoder
 }
 
-// body is a body in a pooled buffer; whoever got it calls release.
-type body struct {
-	bytes []byte
+const (
+	firstBuffer = 64 << 10 // bytes that a body gets before they have arrived
+	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
+)
+
+func newBodyReader(most int, journal Journal, pool *packet.Pool) (*bodyReader, error) {
+	r := &bodyReader{most: most, journal: journal, pool: pool}
+	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
+	for range cap(r.zstds) {
+		// With a concurrency of 1 a decoder starts no goroutine.
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+		if err != nil {
+			return nil, err
+		}
+		r.zstds <- decoder
+	}
+	return r, nil
 }
 
-// keptBuffer is the largest buffer that is kept for another request.
-const keptBuffer = 1 << 20
-
-func newBodyReader(most int) bodyReader { return bodyReader{most: most} }
-
-// readExactly fills dst with a body of exactly that length.
-func (r *bodyReader) readExactly(ctx *fasthttp.RequestCtx, dst []byte) ([]byte, *problem.Problem) {
-	r.reading.Add(int64(len(dst)))
-	defer r.reading.Add(-int64(len(dst)))
-	if len(dst) == 0 {
-		return dst, nil
-	}
-	if _, err := io.ReadFull(ctx.RequestBodyStream(), dst); err != nil {
-		return dst[:0], unreadable(err)
-	}
-	return dst, nil
-}
-
-// read reads and decompresses a body of any length up to the limit.
-func (r *bodyReader) read(ctx *fasthttp.RequestCtx) (*body, *problem.Problem) {
-	if length := ctx.Request.Header.ContentLength(); length > r.most {
-		return nil, r.tooLarge()
-	}
-	stream, done, fault := r.decoder(ctx)
+// read reads and decompresses the body. The caller owns the packet, of which
+// only Body is set, and frees its footprint when the journal has it or drops it.
+func (r *bodyReader) read(ctx *fasthttp.RequestCtx) (*packet.Packet, *problem.Problem) {
+	decode, fault := r.decoder(ctx.Request.Header.ContentEncoding())
 	if fault != nil {
 		return nil, fault
 	}
-	defer done()
-	b, _ := r.buffers.Get().(*body)
-	if b == nil {
-		b = &body{}
-	}
-	fault = r.fill(b, stream)
+	body, fault := r.fill(ctx.RequestBodyStream(), ctx.Request.Header.ContentLength())
 	if fault != nil {
-		r.release(b)
 		return nil, fault
 	}
-	return b, nil
+	if isCut(ctx) {
+		r.drop(body)
+		return nil, unreadable(io.ErrUnexpectedEOF)
+	}
+	_ = ctx.Request.CloseBodyStream() // tells leaveBody that nothing is left
+	if decode == nil {
+		return body, nil
+	}
+	defer r.drop(body)
+	return decode(body.Body)
 }
 
-// fill reads a stream to its end and counts what it holds as it grows.
-func (r *bodyReader) fill(b *body, stream io.Reader) *problem.Problem {
-	buffer := bytes.NewBuffer(b.bytes[:0])
-	for {
-		n, err := io.CopyN(buffer, stream, 64<<10)
-		r.reading.Add(n)
-		b.bytes = buffer.Bytes()
-		switch {
-		case len(b.bytes) > r.most:
-			return r.tooLarge()
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return unreadable(err)
+// fill reads that many bytes, or to the stream's end when length is negative.
+func (r *bodyReader) fill(stream io.Reader, length int) (*packet.Packet, *problem.Problem) {
+	size := firstBuffer
+	if length >= 0 {
+		size = min(size, length)
+	}
+	body, fault := r.lend(size)
+	if fault != nil {
+		return nil, fault
+	}
+	for len(body.Body) != length {
+		if fault = r.grow(&body); fault != nil {
+			break
+		}
+		n, err := stream.Read(body.Body[len(body.Body):cap(body.Body)])
+		body.Body = body.Body[:len(body.Body)+n]
+		if len(body.Body) > r.most {
+			fault = r.tooLarge()
+			break
+		}
+		if length < 0 && errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil && len(body.Body) != length {
+			fault = unreadable(err)
+			break
 		}
 	}
+	if fault != nil {
+		r.drop(body)
+		return nil, fault
+	}
+	return body, nil
 }
 
-// release gives a body's buffer back.
-func (r *bodyReader) release(b *body) {
-	r.reading.Add(-int64(len(b.bytes)))
-	b.bytes = b.bytes[:0]
-	if cap(b.bytes) <= keptBuffer {
-		r.buffers.Put(b)
+// lend returns a buffer of at least that many bytes.
+func (r *bodyReader) lend(size int) (*packet.Packet, *problem.Problem) {
+	if code := r.reserve(packet.FootprintOf(size)); code != "" {
+		return nil, notNow(code)
 	}
+	return r.pool.Lend(size), nil
 }
 
-// decoder returns the decompressed body; done gives the decoder back.
-func (r *bodyReader) decoder(ctx *fasthttp.RequestCtx) (stream io.Reader, done func(), fault *problem.Problem) {
-	stream = ctx.RequestBodyStream()
-	if stream == nil {
-		stream = bytes.NewReader(nil)
+// grow replaces a full buffer by one of twice its size.
+func (r *bodyReader) grow(body **packet.Packet) *problem.Problem {
+	full := *body
+	if len(full.Body) < cap(full.Body) {
+		return nil
 	}
-	switch encoding := strings.ToLower(string(ctx.Request.Header.ContentEncoding())); encoding {
+	larger, fault := r.lend(2 * cap(full.Body))
+	if fault != nil {
+		return fault
+	}
+	larger.Body = append(larger.Body, full.Body...)
+	r.drop(full)
+	*body = larger
+	return nil
+}
+
+// drop gives a buffer back.
+func (r *bodyReader) drop(body *packet.Packet) {
+	r.free(body.Footprint())
+	body.Release()
+}
+
+// reserve takes memory for a request, or tells why there is none now.
+func (r *bodyReader) reserve(bytes int64) problem.Code {
+	held := r.reading.Add(bytes)
+	if err := r.journal.Room(int(held)); err != nil {
+		r.free(bytes)
+		return codeOf(err)
+	}
+	return ""
+}
+
+// free ends a reservation.
+func (r *bodyReader) free(bytes int64) { r.reading.Add(-bytes) }
+
+type decodeFunc func(encoded []byte) (*packet.Packet, *problem.Problem)
+
+// decoder returns what undoes the encoding, or nil when there is nothing to undo.
+func (r *bodyReader) decoder(encoding []byte) (decodeFunc, *problem.Problem) {
+	switch strings.ToLower(string(encoding)) {
 	case "", "identity":
-		return stream, func() {}, nil
+		return nil, nil
 	case "gzip", "x-gzip":
-		return r.gzip(stream)
+		return r.decodeGzip, nil
 	case "zstd":
-		return r.zstd(stream)
+		return r.decodeZstd, nil
 	default:
-		return nil, nil, &problem.Problem{
+		return nil, &problem.Problem{
 			Code:   problem.UnsupportedEncoding,
 			Detail: fmt.Sprintf("Content-Encoding %q: gzip, zstd and none are understood", encoding),
 		}
 	}
 }
 
-func (r *bodyReader) gzip(stream io.Reader) (io.Reader, func(), *problem.Problem) {
+func (r *bodyReader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Problem) {
 	decoder, _ := r.gzips.Get().(*gzip.Reader)
 	if decoder == nil {
 		decoder = new(gzip.Reader)
 	}
-	if err := decoder.Reset(stream); err != nil {
-		return nil, nil, unreadable(err)
+	defer r.gzips.Put(decoder)
+	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
+		return nil, unreadable(err)
 	}
-	return decoder, func() { r.gzips.Put(decoder) }, nil
+	return r.fill(decoder, -1)
 }
 
-func (r *bodyReader) zstd(stream io.Reader) (io.Reader, func(), *problem.Problem) {
-	decoder, _ := r.zstds.Get().(*zstd.Decoder)
-	var err error
-	if decoder == nil {
-		// One goroutine, and no more memory than the body may have.
-		decoder, err = zstd.NewReader(stream, zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(max(r.most, 1<<20))))
-	} else {
-		err = decoder.Reset(stream)
+func (r *bodyReader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
+	decoder := <-r.zstds
+	defer func() { r.zstds <- decoder }()
+	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
+		return nil, unreadable(err)
 	}
-	if err != nil {
-		return nil, nil, unreadable(err)
-	}
-	return decoder, func() {
-		_ = decoder.Reset(nil) // let go of the connection
-		r.zstds.Put(decoder)
-	}, nil
+	return r.fill(decoder, -1)
 }
 
 func (r *bodyReader) tooLarge() *problem.Problem {
@@ -165,9 +209,12 @@ func unreadable(err error) *problem.Problem {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &problem.Problem{Code: problem.SlowRequest, Detail: "the body did not arrive in time"}
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return &problem.Problem{Code: problem.TooLarge, Detail: "the body is too large when decompressed"}
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return &problem.Problem{
+			Code:   problem.UnsupportedEncoding,
+			Detail: fmt.Sprintf("zstd with a window of at most %d bytes is understood", zstdWindow),
+		}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return &problem.Problem{Code: problem.Malformed, Detail: "the body ends before it is complete"}
 	default:
 		return &problem.Problem{Code: problem.Malformed, Detail: "the body cannot be read: " + err.Error()}

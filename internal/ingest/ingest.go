@@ -53,7 +53,7 @@ type Handler struct {
 	config  Config
 	deps    Dependencies
 	metrics *metrics
-	bodies  bodyReader
+	bodies  *bodyReader
 
 	draining atomic.Bool
 }
@@ -64,7 +64,11 @@ func New(config Config, deps Dependencies) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{config: config, deps: deps, metrics: m, bodies: newBodyReader(config.MaxBodyBytes)}, nil
+	bodies, err := newBodyReader(config.MaxBodyBytes, deps.Journal, deps.Pool)
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{config: config, deps: deps, metrics: m, bodies: bodies}, nil
 }
 
 // Drain makes all further requests be refused: the service is shutting down.
@@ -73,20 +77,19 @@ func (h *Handler) Drain() { h.draining.Store(true) }
 // Ready returns nil when a packet would be taken now, and otherwise the reason.
 func (h *Handler) Ready() *problem.Problem {
 	if code := h.admit(0); code != "" {
-		return &problem.Problem{Code: code, Detail: details[code]}
+		return notNow(code)
 	}
 	return nil
 }
 
 // Handle answers one request.
 func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
-	start := ctx.Time()
 	if !ctx.IsPost() {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, fasthttp.MethodPost)
-		h.refuse(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"}, 1)
+		h.refuse(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"})
 		return
 	}
-	switch kind := contentType(ctx); kind {
+	switch contentType(ctx) {
 	case singlePacket:
 		h.single(ctx)
 	case packetLines:
@@ -95,9 +98,9 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		h.refuse(ctx, problem.Problem{
 			Code:   problem.UnsupportedMediaType,
 			Detail: "send one packet as application/json, or many as application/x-ndjson",
-		}, 1)
+		})
 	}
-	h.metrics.duration.Observe(time.Since(start).Seconds())
+	h.metrics.duration.Observe(time.Since(ctx.Time()).Seconds())
 }
 
 // admit tells why a packet of that many bytes is not taken now, or nothing.
@@ -114,21 +117,35 @@ func (h *Handler) admit(bytes int) problem.Code {
 	return ""
 }
 
+// receive reads the body, or answers why that is not done.
+func (h *Handler) receive(ctx *fasthttp.RequestCtx) (body *packet.Packet, ok bool) {
+	if code := h.admit(max(ctx.Request.Header.ContentLength(), 0)); code != "" {
+		h.refuse(ctx, *notNow(code))
+		return nil, false
+	}
+	body, fault := h.bodies.read(ctx)
+	if fault != nil {
+		h.refuse(ctx, *fault)
+		return nil, false
+	}
+	return body, true
+}
+
 // single answers a request that is one packet.
 func (h *Handler) single(ctx *fasthttp.RequestCtx) {
-	p, fault := h.readPacket(ctx)
-	if fault != nil {
-		h.refuse(ctx, *fault, 1)
+	p, ok := h.receive(ctx)
+	if !ok {
 		return
 	}
+	defer h.bodies.free(p.Footprint())
 	info, err := packet.Check(p.Body, h.config.MaxPacketMessages)
 	if err != nil {
-		h.refuse(ctx, refusalOf(err, p.Body), 1)
+		h.refuse(ctx, refusalOf(err, p.Body))
 		p.Release()
 		return
 	}
 	p.Info = info
-	h.stamp(ctx, p)
+	stamp(ctx, p)
 	// The journal owns the packet once it has taken it, so the answer is
 	// written first.
 	ctx.Response.AppendBodyString(`{"status":"accepted","packet_id":"`)
@@ -136,64 +153,22 @@ func (h *Handler) single(ctx *fasthttp.RequestCtx) {
 	ctx.Response.AppendBodyString(`"}`)
 	one := [1]*packet.Packet{p}
 	if _, err := h.deps.Journal.Put(one[:]); err != nil {
-		code := codeOf(err)
-		h.refuse(ctx, problem.Problem{
-			Code: code, Detail: details[code], PacketID: string(p.PacketID.AppendDecoded(nil, p.Body)),
-		}, 1)
+		h.refuse(ctx, notStored(err, p))
 		p.Release()
 		return
 	}
-	h.accept(ctx)
-}
-
-// readPacket reads the body into a packet of its size.
-func (h *Handler) readPacket(ctx *fasthttp.RequestCtx) (*packet.Packet, *problem.Problem) {
-	length := ctx.Request.Header.ContentLength()
-	if code := h.admit(max(length, 0)); code != "" {
-		return nil, &problem.Problem{Code: code, Detail: details[code]}
-	}
-	if length >= 0 && length <= h.config.MaxBodyBytes && len(ctx.Request.Header.ContentEncoding()) == 0 {
-		p := h.deps.Pool.Lend(length)
-		var fault *problem.Problem
-		if p.Body, fault = h.bodies.readExactly(ctx, p.Body[:length]); fault != nil {
-			p.Release()
-			return nil, fault
-		}
-		return p, nil
-	}
-	body, fault := h.bodies.read(ctx)
-	if fault != nil {
-		return nil, fault
-	}
-	defer h.bodies.release(body)
-	return h.deps.Pool.New(body.bytes, packet.Info{}), nil
+	accept(ctx)
 }
 
 // stamp notes what of the request belongs to its packets.
-func (h *Handler) stamp(ctx *fasthttp.RequestCtx, p *packet.Packet) {
-	p.Accepted = ctx.Time()
+func stamp(ctx *fasthttp.RequestCtx, p *packet.Packet) {
+	p.Accepted = time.Now()
 	if trace := ctx.Request.Header.Peek("Traceparent"); isTrace(trace) {
 		p.Traceparent = string(trace)
 	}
 }
 
-// isTrace tells whether a header has the form of a W3C traceparent, so that
-// nothing else is passed on.
-func isTrace(header []byte) bool {
-	if len(header) != 55 {
-		return false
-	}
-	for i, c := range header {
-		dash := i == 2 || i == 35 || i == 52
-		hex := '0' <= c && c <= '9' || 'a' <= c && c <= 'f'
-		if dash != (c == '-') || !dash && !hex {
-			return false
-		}
-	}
-	return true
-}
-
-func (h *Handler) accept(ctx *fasthttp.RequestCtx) {
+func accept(ctx *fasthttp.RequestCtx) {
 	ctx.Response.SetStatusCode(fasthttp.StatusAccepted)
 	ctx.Response.Header.SetContentType("application/json")
 }

@@ -16,25 +16,19 @@ const listedRefusals = 1000
 
 // lines answers a request of many packets, one a line.
 func (h *Handler) lines(ctx *fasthttp.RequestCtx) {
-	if code := h.admit(max(ctx.Request.Header.ContentLength(), 0)); code != "" {
-		h.refuse(ctx, problem.Problem{Code: code, Detail: details[code]}, 1)
+	body, ok := h.receive(ctx)
+	if !ok {
 		return
 	}
-	body, fault := h.bodies.read(ctx)
-	if fault != nil {
-		h.refuse(ctx, *fault, 1)
-		return
-	}
-	defer h.bodies.release(body)
+	defer h.bodies.drop(body)
 	var batch lineBatch
-	h.checkLines(ctx, body.bytes, &batch)
+	h.checkLines(ctx, body.Body, &batch)
 	taken, err := h.deps.Journal.Put(batch.packets)
 	for i, p := range batch.packets[taken:] {
-		h.refuseLine(&batch, batch.numbers[taken+i], p.Body, problem.Problem{
-			Code: codeOf(err), Detail: details[codeOf(err)], PacketID: string(p.PacketID.AppendDecoded(nil, p.Body)),
-		})
+		h.refuseLine(&batch, batch.numbers[taken+i], notStored(err, p))
 		p.Release()
 	}
+	h.bodies.free(batch.held)
 	h.answerLines(ctx, taken, &batch)
 }
 
@@ -42,6 +36,7 @@ func (h *Handler) lines(ctx *fasthttp.RequestCtx) {
 type lineBatch struct {
 	packets []*packet.Packet
 	numbers []int // of the lines, one for each packet
+	held    int64 // bytes of memory of the packets
 
 	refused  int
 	list     []byte // JSON: the refused lines, separated by commas
@@ -60,17 +55,24 @@ func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineB
 		}
 		info, err := packet.Check(line, h.config.MaxPacketMessages)
 		if err != nil {
-			h.refuseLine(batch, number, line, refusalOf(err, line))
+			h.refuseLine(batch, number, refusalOf(err, line))
 			continue
 		}
-		p := h.deps.Pool.New(line, info)
-		h.stamp(ctx, p)
+		p, fault := h.bodies.lend(len(line))
+		if fault != nil {
+			fault.PacketID = string(info.PacketID.AppendDecoded(nil, line))
+			h.refuseLine(batch, number, *fault)
+			continue
+		}
+		p.Body, p.Info = append(p.Body, line...), info
+		stamp(ctx, p)
+		batch.held += p.Footprint()
 		batch.packets = append(batch.packets, p)
 		batch.numbers = append(batch.numbers, number)
 	}
 }
 
-func (h *Handler) refuseLine(batch *lineBatch, number int, line []byte, why problem.Problem) {
+func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) {
 	h.metrics.refused[why.Code].Inc()
 	if batch.refused == 0 {
 		batch.first, batch.oneCode = why.Code, true
@@ -105,7 +107,7 @@ func (h *Handler) answerLines(ctx *fasthttp.RequestCtx, accepted int, batch *lin
 		h.refuseAllLines(ctx, batch)
 		return
 	}
-	h.accept(ctx)
+	accept(ctx)
 	status := "accepted"
 	if batch.refused > 0 {
 		status = "partial"

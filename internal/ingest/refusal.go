@@ -1,13 +1,9 @@
 package ingest
 
 import (
-	"bufio"
 	"errors"
-	"io"
 	"mime"
-	"net"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -20,8 +16,8 @@ import (
 var details = map[problem.Code]string{
 	problem.Draining:          "the distributor is shutting down; send to another one or try again",
 	problem.NoAnalyzer:        "no analyzer is healthy, so nothing can be accepted",
-	problem.Overloaded:        "the queues are full; nothing was accepted",
-	problem.JournalUnwritable: "the packet could not be stored; nothing was accepted",
+	problem.Overloaded:        "the queues are full, so there is no room for it now",
+	problem.JournalUnwritable: "it could not be stored, so it was not accepted",
 }
 
 // The kinds of bodies.
@@ -34,13 +30,14 @@ const (
 )
 
 func contentType(ctx *fasthttp.RequestCtx) bodyKind {
-	switch value := string(ctx.Request.Header.ContentType()); value {
+	value := ctx.Request.Header.ContentType()
+	switch string(value) { // without a copy
 	case "", "application/json":
 		return singlePacket
 	case "application/x-ndjson":
 		return packetLines
 	default:
-		return parameterizedType(value)
+		return parameterizedType(string(value))
 	}
 }
 
@@ -61,60 +58,29 @@ func parameterizedType(value string) bodyKind {
 	return unknownBody
 }
 
-// refuse answers with a problem that concerns that many packets.
-func (h *Handler) refuse(ctx *fasthttp.RequestCtx, why problem.Problem, packets int) {
-	h.metrics.refused[why.Code].Add(float64(packets))
+// Refuse answers a request on another path of the same listener with a problem,
+// and counts it.
+func (h *Handler) Refuse(ctx *fasthttp.RequestCtx, why problem.Problem) { h.refuse(ctx, why) }
+
+// refuse answers with a problem and counts it.
+func (h *Handler) refuse(ctx *fasthttp.RequestCtx, why problem.Problem) {
+	h.metrics.refused[why.Code].Inc()
 	if why.Code.Status() == fasthttp.StatusServiceUnavailable {
 		why.RetryAfter = h.retryAfter(why.Code)
 	}
 	problem.Write(ctx, why)
-	h.leaveBody(ctx)
 }
 
-// leaveBody deals with a body that was not read. A small one is read past, so
-// that the connection can be used again. For a large one the connection is
-// given up: the answer goes out at once, and what still arrives is discarded
-// for a while, so that closing does not destroy the answer on its way.
-func (h *Handler) leaveBody(ctx *fasthttp.RequestCtx) {
-	const (
-		small   = 256 << 10
-		unknown = -1 // chunked; all other negative lengths are no body
-	)
-	body, length := ctx.RequestBodyStream(), ctx.Request.Header.ContentLength()
-	switch {
-	case body == nil || length < unknown:
-	case length == unknown || length > small:
-		giveUp(ctx)
-	default:
-		if _, err := io.Copy(io.Discard, body); err != nil {
-			ctx.SetConnectionClose()
-		}
-	}
+// notNow is a refusal for lack of something.
+func notNow(code problem.Code) *problem.Problem {
+	return &problem.Problem{Code: code, Detail: details[code]}
 }
 
-// giveUp answers on a connection that is then closed gently. The answer is
-// written here since the server would close at once what is to be closed.
-func giveUp(ctx *fasthttp.RequestCtx) {
-	answer := new(fasthttp.Response)
-	ctx.Response.CopyTo(answer)
-	answer.SetConnectionClose()
-	ctx.HijackSetNoResponse(true)
-	ctx.Hijack(func(conn net.Conn) {
-		writer := bufio.NewWriter(conn)
-		if answer.Write(writer) == nil && writer.Flush() == nil {
-			linger(conn)
-		}
-	})
-}
-
-// linger discards what a client still sends, within limits.
-func linger(conn net.Conn) {
-	const (
-		longest = 2 * time.Second
-		most    = 64 << 20
-	)
-	_ = conn.SetReadDeadline(time.Now().Add(longest))
-	_, _ = io.CopyN(io.Discard, conn, most)
+// notStored is the refusal of a packet that the journal did not take.
+func notStored(err error, p *packet.Packet) problem.Problem {
+	why := notNow(codeOf(err))
+	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
+	return *why
 }
 
 // codeOf translates the journal's errors.
@@ -141,7 +107,3 @@ func refusalOf(err error, body []byte) problem.Problem {
 		PacketID: string(refusal.PacketID.AppendDecoded(nil, body)),
 	}
 }
-
-// Refuse answers a request on another path of the same listener with a problem,
-// and counts it.
-func (h *Handler) Refuse(ctx *fasthttp.RequestCtx, why problem.Problem) { h.refuse(ctx, why, 1) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -26,66 +27,94 @@ func DefaultTimeouts() Timeouts {
 	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute}
 }
 
+// mostHeader is how many bytes a request's header may have.
+const mostHeader = 8 << 10
+
 // Server serves a listener with fasthttp, which takes about half of the
 // processor time that net/http takes for a small POST.
 type Server struct {
-	http   *fasthttp.Server
-	done   chan struct{}
-	failed error
+	http     *fasthttp.Server
+	listener *listener
+	done     chan struct{}
+	failed   error
 }
 
-// Serve starts serving the listener; whatever cannot be read as a request is
+// Serve starts serving a listener; whatever cannot be read as a request is
 // refused, and counted by the handler's metrics.
-func (h *Handler) Serve(listener net.Listener, routes fasthttp.RequestHandler, timeouts Timeouts, logger *slog.Logger) *Server {
+func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts Timeouts, logger *slog.Logger) *Server {
 	s := &Server{
-		done: make(chan struct{}),
+		listener: &listener{Listener: l, accepting: make(chan struct{})},
+		done:     make(chan struct{}),
 		http: &fasthttp.Server{
-			Handler:                      routes,
+			Handler:                      func(ctx *fasthttp.RequestCtx) { routes(ctx) },
+			HeaderReceived:               h.lookAtLength,
+			ExpectHandler:                h.expect,
 			ErrorHandler:                 h.unreadable,
 			ReadTimeout:                  timeouts.Read,
 			WriteTimeout:                 10 * time.Second,
 			IdleTimeout:                  timeouts.Idle,
-			ReadBufferSize:               8 << 10, // bounds a request's header
-			StreamRequestBody:            true,    // so that bodies can be refused unread
+			ReadBufferSize:               mostHeader,
+			StreamRequestBody:            true, // so that bodies can be refused unread
+			MaxRequestBodySize:           1,    // bytes of a body that are here before the handler is called
 			DisablePreParseMultipartForm: true,
 			NoDefaultServerHeader:        true,
 			NoDefaultDate:                true,
 			CloseOnShutdown:              true,
-			TCPKeepalive:                 true,
+			SecureErrorLogMessage:        true,
 			Logger:                       quiet{logger},
 		},
 	}
 	go func() {
 		defer close(s.done)
-		s.failed = s.http.Serve(listener)
+		s.failed = s.http.Serve(s.listener)
 	}()
 	return s
 }
 
 // Stop stops listening and waits for the requests under way.
 func (s *Server) Stop(ctx context.Context) error {
+	select { // fasthttp ignores a shutdown before it knows its listener
+	case <-s.listener.accepting:
+	case <-s.done:
+	}
 	err := s.http.ShutdownWithContext(ctx)
 	<-s.done
 	return errors.Join(err, s.failed)
+}
+
+// lookAtLength makes a request that announces too large a body go to expect, as
+// if the client had asked whether it may send it: otherwise the server would
+// wait for the body to begin.
+func (h *Handler) lookAtLength(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if header.ContentLength() > h.config.MaxBodyBytes {
+		header.Set(fasthttp.HeaderExpect, "100-continue")
+	}
+	return fasthttp.RequestConfig{}
+}
+
+// expect answers clients that ask whether they may send the body.
+func (h *Handler) expect(ctx *fasthttp.RequestCtx) int {
+	if ctx.Request.Header.ContentLength() <= h.config.MaxBodyBytes {
+		return fasthttp.StatusContinue
+	}
+	h.refuse(ctx, *h.bodies.tooLarge())
+	giveUp(ctx)
+	return problem.TooLarge.Status()
 }
 
 // unreadable answers what is no readable request.
 func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	why := problem.Problem{Code: problem.Malformed, Detail: "the request cannot be read: " + err.Error()}
 	var small *fasthttp.ErrSmallBuffer
-	var network net.Error
 	switch {
 	case errors.As(err, &small):
 		why.Code, why.Status = problem.TooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge
-		why.Detail = "the request's header is larger than 8 KiB"
-	case errors.As(err, &network) && network.Timeout():
+		why.Detail = fmt.Sprintf("the request's header is larger than %d bytes", mostHeader)
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		why.Code, why.Detail = problem.SlowRequest, "the request did not arrive in time"
-	case errors.As(err, &network):
-		return // the connection is gone
 	}
-	h.metrics.refused[why.Code].Inc()
-	problem.Write(ctx, why)
-	ctx.SetConnectionClose()
+	h.refuse(ctx, why)
+	giveUp(ctx)
 }
 
 // quiet takes fasthttp's log lines, which are about single connections.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -16,10 +15,11 @@ import (
 type outcome int
 
 const (
-	taken   outcome = iota // delivered, but for the lines listed
-	refused                // will never be taken
-	notNow                 // the analyzer asks for a pause
-	failed                 // everything else, and no answer
+	taken    outcome = iota // delivered, but for the lines listed
+	refused                 // will never be taken
+	notNow                  // the analyzer asks for a pause
+	failed                  // everything else, and no answer
+	heldBack                // not sent, or broken off, for reasons of ours
 )
 
 // answer is an analyzer's answer, or the lack of one, as the sender sees it.
@@ -29,7 +29,7 @@ type answer struct {
 	reason string
 	// detail is for people.
 	detail string
-	// pause is how long a notNow asks for.
+	// pause is how long a notNow, or a line that is not taken now, asks for.
 	pause time.Duration
 	// unsent means that the analyzer cannot have seen the packets.
 	unsent bool
@@ -69,10 +69,11 @@ func RefusalReasons() []string {
 	return []string{refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType, refusedOther}
 }
 
-// defaultPause follows a 429 that names no time.
+// defaultPause follows a "not now" that names no time.
 const (
-	defaultPause = time.Second
-	longestPause = time.Minute
+	shortestPause = 100 * time.Millisecond
+	defaultPause  = time.Second
+	longestPause  = time.Minute
 )
 
 // understand classifies an exchange's result as the contract says.
@@ -84,8 +85,8 @@ func understand(response *fasthttp.Response, err error, now time.Time) answer {
 	pause, asked := retryAfter(string(response.Header.Peek("Retry-After")), now)
 	switch {
 	case status == http.StatusMultiStatus:
-		return answer{outcome: taken, lines: refusedLines(response.Body())}
-	case status >= 200 && status < 300:
+		return answer{outcome: taken, lines: refusedLines(response.Body()), pause: pause}
+	case isSuccess(status):
 		return answer{outcome: taken}
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && asked:
 		return answer{outcome: notNow, reason: reasonNotNow, detail: "answered " + strconv.Itoa(status), pause: pause}
@@ -96,7 +97,12 @@ func understand(response *fasthttp.Response, err error, now time.Time) answer {
 	}
 }
 
+func isSuccess(status int) bool { return status >= 200 && status < 300 }
+
 func noAnswer(err error) answer {
+	if errors.Is(err, errInterrupted) {
+		return answer{outcome: heldBack}
+	}
 	a := answer{outcome: failed, reason: reasonReset, detail: err.Error()}
 	var connect *errConnect
 	switch {
@@ -152,13 +158,13 @@ func retryAfter(value string, now time.Time) (pause time.Duration, asked bool) {
 	if value == "" {
 		return defaultPause, false
 	}
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return min(max(time.Duration(seconds)*time.Second, 0), longestPause), true
+	pause = defaultPause
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
+		pause = time.Duration(min(max(seconds, 0), longestPause.Seconds()) * float64(time.Second))
+	} else if at, err := http.ParseTime(value); err == nil {
+		pause = at.Sub(now)
 	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), longestPause), true
-	}
-	return defaultPause, true
+	return min(max(pause, shortestPause), longestPause), true
 }
 
 func describe(response *fasthttp.Response) string {
@@ -168,8 +174,4 @@ func describe(response *fasthttp.Response) string {
 		body = body[:longest]
 	}
 	return fmt.Sprintf("answered %d %q", response.StatusCode(), body)
-}
-
-func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

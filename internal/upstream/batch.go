@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	firstBatchPackets   = 64
+	// A batch grows from one packet, so that even an analyzer that takes long
+	// over each packet never gets more than it handles in time.
+	firstBatchPackets   = 1
 	largestBatchPackets = 1024
 	largestBatchBytes   = 1 << 20
 )
@@ -31,9 +33,13 @@ func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *pac
 		!spansLines(p) && (len(batch) > 1 || !spansLines(batch[0]))
 }
 
+// spansLines tells whether there is a line break within the body; one at its
+// end is not.
 func spansLines(p *packet.Packet) bool {
-	return bytes.IndexByte(p.Body, '\n') >= 0
+	return bytes.IndexByte(p.Body[:len(p.Body)-1], '\n') >= 0
 }
+
+func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }
 
 // batchSize finds how many packets a request to one analyzer should carry: as
 // many as it handles well within the timeout. It may be used concurrently.

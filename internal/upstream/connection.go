@@ -7,33 +7,43 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
+	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
 )
 
-const largestAnswerBytes = 1 << 20
+const (
+	largestAnswerBytes = 1 << 20
+	largestHeaderBytes = 16 << 10 // of an answer
+)
 
 // dialFunc opens a connection to the analyzer.
 type dialFunc func(ctx context.Context) (net.Conn, error)
 
 // connection is one sender's keep-alive HTTP/1.1 connection. It is opened when
-// needed and closed after any doubt. Only its sender uses it; interrupt may be
-// called from anywhere.
+// needed and closed after any doubt, so that an answer is never taken for that
+// of another request. Only its sender uses it; interrupt may be called from
+// anywhere.
 type connection struct {
 	dial   dialFunc
 	reader *bufio.Reader
 	answer fasthttp.Response
 
-	mu   sync.Mutex // guards conn against interrupt
-	conn net.Conn
+	mu          sync.Mutex // guards all below against interrupt
+	conn        net.Conn
+	stopDial    context.CancelFunc // while one is under way
+	interrupted bool               // since begin
 }
 
 func newConnection(dial dialFunc) *connection {
-	return &connection{dial: dial, reader: bufio.NewReaderSize(nil, 4096)}
+	return &connection{dial: dial, reader: bufio.NewReaderSize(nil, largestHeaderBytes)}
 }
+
+// errInterrupted is the failure of an exchange that we broke off ourselves.
+var errInterrupted = errors.New("interrupted")
 
 // errConnect marks a failure before anything was sent.
 type errConnect struct{ cause error }
@@ -41,86 +51,166 @@ type errConnect struct{ cause error }
 func (e *errConnect) Error() string { return "connect: " + e.cause.Error() }
 func (e *errConnect) Unwrap() error { return e.cause }
 
+// begin comes before each exchange: an interrupt that comes after it ends the
+// exchange. What would have kept the caller from sending is checked in between,
+// so that it cannot be missed.
+func (c *connection) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = false
+}
+
 // exchange sends a request and reads the answer, which is valid until the next
 // call. A kept connection that the analyzer has closed meanwhile is replaced
 // once.
 func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (*fasthttp.Response, error) {
-	conn, kept, err := c.open(ctx, deadline)
-	if err != nil {
-		return nil, err
+	err := c.attempt(ctx, r, deadline)
+	if err != nil && (ctx.Err() != nil || c.wasInterrupted()) {
+		err = errInterrupted
 	}
-	err = c.roundTrip(conn, r, deadline)
-	if err != nil && kept && closedByPeer(err) {
-		c.close()
-		if conn, _, err = c.open(ctx, deadline); err != nil {
-			return nil, err
-		}
-		err = c.roundTrip(conn, r, deadline)
-	}
-	if err != nil || c.answer.ConnectionClose() {
+	if err != nil || c.answer.ConnectionClose() || c.reader.Buffered() > 0 {
 		c.close()
 	}
 	return &c.answer, err
 }
 
-func (c *connection) open(ctx context.Context, deadline time.Time) (conn net.Conn, kept bool, err error) {
-	c.mu.Lock()
-	conn = c.conn
-	c.mu.Unlock()
-	if conn != nil {
-		return conn, true, nil
+func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) error {
+	if conn := c.kept(); conn != nil {
+		answering, err := c.roundTrip(conn, r, deadline)
+		if answering || !closedByPeer(err) {
+			return err
+		}
+		c.close()
 	}
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	conn, err = c.dial(ctx)
+	conn, err := c.open(ctx, deadline)
 	if err != nil {
-		return nil, false, &errConnect{err}
+		return err
 	}
-	c.mu.Lock()
-	c.conn = conn
-	c.mu.Unlock()
-	c.reader.Reset(conn)
-	return conn, false, nil
+	_, err = c.roundTrip(conn, r, deadline)
+	return err
 }
 
-func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) error {
+func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if !c.hold(nil, cancel) {
+		return nil, errInterrupted
+	}
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, &errConnect{err}
+	}
+	if !c.hold(conn, nil) {
+		_ = conn.Close()
+		return nil, errInterrupted
+	}
+	c.reader.Reset(conn)
+	return conn, nil
+}
+
+// hold notes what an interrupt is to end. It reports false, and notes nothing,
+// when the interrupt has come already.
+func (c *connection) hold(conn net.Conn, stopDial context.CancelFunc) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupted {
+		return false
+	}
+	c.conn, c.stopDial = conn, stopDial
+	return true
+}
+
+// roundTrip reports whether the analyzer began to answer.
+func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (answering bool, err error) {
 	if err := conn.SetDeadline(deadline); err != nil {
-		return err
+		return false, err
 	}
-	if err := r.writeTo(conn); err != nil {
-		return err
-	}
-	// Nothing of the answer yet means that a kept connection may have been
-	// closed before the request arrived.
+	unsent := r.writeTo(conn)
+	// An analyzer may refuse, and hang up, before it has read everything.
 	if _, err := c.reader.Peek(1); err != nil {
-		return err
+		return false, err
 	}
-	c.answer.Reset()
-	if err := c.answer.ReadLimitBody(c.reader, largestAnswerBytes); err != nil {
-		if errors.Is(err, io.EOF) {
+	if err := c.read(); err != nil {
+		return true, err
+	}
+	if unsent == nil {
+		return true, nil
+	}
+	if isSuccess(c.answer.StatusCode()) {
+		return true, unsent
+	}
+	c.answer.SetConnectionClose()
+	return true, nil
+}
+
+// read reads the final answer.
+func (c *connection) read() error {
+	for {
+		c.answer.Reset()
+		err := c.answer.ReadLimitBody(c.reader, largestAnswerBytes)
+		status := c.answer.StatusCode()
+		switch {
+		case errors.Is(err, fasthttp.ErrBodyTooLarge) && status != http.StatusMultiStatus:
+			c.answer.ResetBody()
+			c.answer.SetConnectionClose()
+			return nil
+		case errors.Is(err, io.EOF):
 			return io.ErrUnexpectedEOF
+		case err != nil || status >= http.StatusOK:
+			return err
 		}
-		return err
 	}
-	return nil
 }
 
 // closedByPeer tells whether an exchange failed because the other side had
 // closed the connection.
 func closedByPeer(err error) bool {
-	return err == io.EOF || isReset(err) //nolint:errorlint // a wrapped EOF is a cut answer
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// interrupt makes an exchange under way fail at once.
-func (c *connection) interrupt() { c.close() }
+// interrupt makes an exchange that has begun fail at once.
+func (c *connection) interrupt() {
+	c.mu.Lock()
+	c.interrupted = true
+	if c.stopDial != nil {
+		c.stopDial()
+	}
+	conn := c.letGoLocked()
+	c.mu.Unlock()
+	hangUp(conn)
+}
 
 func (c *connection) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != nil {
-		_ = c.conn.Close()
-		c.conn = nil
+	conn := c.letGoLocked()
+	c.mu.Unlock()
+	hangUp(conn)
+}
+
+func (c *connection) letGoLocked() net.Conn {
+	conn := c.conn
+	c.conn = nil
+	return conn
+}
+
+// hangUp is called without the lock: it may take a while to say goodbye.
+func hangUp(conn net.Conn) {
+	if conn != nil {
+		_ = conn.Close()
 	}
+}
+
+func (c *connection) kept() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn
+}
+
+func (c *connection) wasInterrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interrupted
 }
 
 // dialer returns how to reach an analyzer: host is "name:port". Names are
@@ -141,7 +231,6 @@ func dialer(dial func(ctx context.Context, network, address string) (net.Conn, e
 }
 
 func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &timeout) && timeout.Timeout()
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }

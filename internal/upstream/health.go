@@ -21,12 +21,13 @@ type prober struct {
 	upstream   *Upstream
 	connection *connection
 	request    *request
-	doubt      bool // the last probe failed
+	edge       chan struct{} // the breaker has changed: the next probe may be due sooner
+	doubt      bool          // the last probe failed
 }
 
 func newProber(u *Upstream, c *connection, r *request) *prober {
 	r.get()
-	return &prober{upstream: u, connection: c, request: r}
+	return &prober{upstream: u, connection: c, request: r, edge: make(chan struct{}, 1)}
 }
 
 // first asks once, before any packet is sent. An analyzer that has never
@@ -45,10 +46,19 @@ func (p *prober) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-p.edge:
 		case <-timer.C:
+			p.probe(ctx)
 		}
-		p.probe(ctx)
 		timer.Reset(p.pause())
+	}
+}
+
+// reschedule makes the time until the next probe be looked at again.
+func (p *prober) reschedule() {
+	select {
+	case p.edge <- struct{}{}:
+	default:
 	}
 }
 
@@ -68,9 +78,10 @@ func (p *prober) probe(ctx context.Context) {
 // ask makes one probe on a connection of its own, as a new client would.
 func (p *prober) ask(ctx context.Context) error {
 	u := p.upstream
+	p.connection.begin()
 	response, err := p.connection.exchange(ctx, p.request, time.Now().Add(u.config.ProbeTimeout))
 	defer p.connection.close()
-	if err == nil && (response.StatusCode() < 200 || response.StatusCode() > 299) {
+	if err == nil && !isSuccess(response.StatusCode()) {
 		err = fmt.Errorf("the probe is answered with %d", response.StatusCode())
 	}
 	p.doubt = err != nil

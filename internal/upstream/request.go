@@ -44,14 +44,19 @@ func (r *request) get() {
 // post makes it a POST of packets: one as it is, more as lines of NDJSON. The
 // packets' bodies must stay untouched until the request was written.
 func (r *request) post(packets []*packet.Packet) {
-	length := 0
-	for _, p := range packets {
-		length += len(p.Body)
-	}
 	contentType := jsonType
 	if len(packets) > 1 {
 		contentType = ndjsonType
-		length += len(packets)
+	}
+	r.parts = append(r.parts[:0], nil) // the head's place
+	length := 0
+	for _, p := range packets {
+		r.parts = append(r.parts, p.Body)
+		length += len(p.Body)
+		if len(packets) > 1 && !endsLine(p) {
+			r.parts = append(r.parts, newline)
+			length++
+		}
 	}
 	r.head = append(r.head[:0], "POST "...)
 	r.common()
@@ -68,13 +73,7 @@ func (r *request) post(packets []*packet.Packet) {
 		r.head = append(r.head, trace...)
 	}
 	r.head = append(r.head, "\r\n\r\n"...)
-	r.parts = append(r.parts[:0], r.head)
-	for _, p := range packets {
-		r.parts = append(r.parts, p.Body)
-		if len(packets) > 1 {
-			r.parts = append(r.parts, newline)
-		}
-	}
+	r.parts[0] = r.head
 }
 
 // writeTo writes the request in as few system calls as the connection allows.

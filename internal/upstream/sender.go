@@ -38,7 +38,8 @@ func (s *sender) run(ctx context.Context) {
 		volume := packet.VolumeOf(batch)
 		s.deliver(ctx, batch)
 		queue.finished(volume)
-		s.upstream.settled(volume)
+		s.upstream.settler.Changed()
+		clear(batch) // the packets belong to others now
 		s.batch = batch
 	}
 }
@@ -55,35 +56,37 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet) {
 		case refused:
 			s.settleRefused(ctx, batch, answer)
 			return
-		case notNow:
+		case heldBack:
 			u.release(batch)
 			return
+		case notNow:
+			_ = 0
+			return
 		}
-		if attempt >= u.config.Retries || answer.unsent || !u.Healthy() || ctx.Err() != nil {
-			u.release(batch)
+		if attempt >= u.config.Retries || answer.unsent {
+			_ = 0
 			return
 		}
 		time.Sleep(backoff(attempt))
-		if !u.Healthy() {
-			u.release(batch)
-			return
-		}
 	}
 }
 
 // send makes one request and tells the analyzer's health of its result.
 func (s *sender) send(ctx context.Context, batch []*packet.Packet) answer {
 	u := s.upstream
-	s.request.post(batch)
 	start := time.Now()
+	s.connection.begin()
+	if ctx.Err() != nil || !u.accepting(start) {
+		return answer{outcome: heldBack}
+	}
+	s.request.post(batch)
 	response, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
 	end := time.Now()
 	answer := understand(response, err, end)
 	u.metrics.sent(answer, end.Sub(start))
-	if ctx.Err() != nil && err != nil {
-		return answer // we hung up, not the analyzer
-	}
 	switch {
+	case answer.outcome == heldBack:
+		return answer // we hung up, not the analyzer
 	case answer.outcome == notNow:
 		u.pause(end.Add(answer.pause))
 		return answer
@@ -111,7 +114,7 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 		p := batch[l.Number-1]
 		batch[l.Number-1] = nil
 		if reason, ok := l.forGood(); ok {
-			u.settler.Refused(u.position, p, reason, l.Detail)
+			s.refuse(p, reason, l.Detail)
 		} else {
 			again = append(again, p)
 		}
@@ -120,11 +123,15 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 	if len(a.lines) > 0 {
 		delivered = withoutNil(batch)
 	}
-	u.metrics.delivered(packet.VolumeOf(delivered))
 	if len(delivered) > 0 {
+		u.limit.handled.Add(int64(len(delivered)))
+		u.metrics.delivered(packet.VolumeOf(delivered))
 		u.settler.Delivered(u.position, delivered)
 	}
-	u.release(again)
+	if len(again) > 0 {
+		u.pause(time.Now().Add(a.pause))
+		u.release(again)
+	}
 }
 
 // settleRefused ends a refused packet. Of a refused batch nobody knows which
@@ -132,7 +139,7 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 func (s *sender) settleRefused(ctx context.Context, batch []*packet.Packet, a answer) {
 	u := s.upstream
 	if len(batch) == 1 {
-		u.settler.Refused(u.position, batch[0], a.reason, a.detail)
+		s.refuse(batch[0], a.reason, a.detail)
 		return
 	}
 	switch a.reason {
@@ -146,10 +153,9 @@ func (s *sender) settleRefused(ctx context.Context, batch []*packet.Packet, a an
 	}
 }
 
-// settled follows the end of a hold on packets.
-func (u *Upstream) settled(volume packet.Volume) {
-	u.limit.delivered.Add(volume.Packets)
-	u.settler.Changed()
+func (s *sender) refuse(p *packet.Packet, reason, detail string) {
+	s.upstream.limit.handled.Add(1)
+	s.upstream.settler.Refused(s.upstream.position, p, reason, detail)
 }
 
 func withoutNil(batch []*packet.Packet) []*packet.Packet {

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"logstreamer/internal/deadletter"
+	"logstreamer/internal/journal/disk"
+)
+
+// journalCommand reads a disk journal. It changes nothing, so that it may be
+// used while a distributor runs.
+func journalCommand(p process) *ffcli.Command {
+	return &ffcli.Command{
+		Name:       "journal",
+		ShortUsage: "logstreamer journal inspect|verify|export [flags]",
+		ShortHelp:  "read the disk journal of a distributor, also while it runs",
+		LongHelp:   "Reads the disk journal of a distributor, also while it runs.",
+		FlagSet:    newFlagSet("journal", p),
+		UsageFunc:  usageOfAll,
+		Subcommands: []*ffcli.Command{
+			journalReport(p, "inspect", "show what is in it", disk.Inspect),
+			journalReport(p, "verify", "check every record; exits with 1 when a packet is lost", disk.Verify),
+			journalExport(p),
+		},
+		Exec: func(context.Context, []string) error { return flag.ErrHelp },
+	}
+}
+
+// journalReport is a command that prints a report.
+func journalReport(p process, name, help string, look func(dir string) (disk.Report, error)) *ffcli.Command {
+	dir, asJSON := "./data", false
+	s := newSettings(name, p)
+	s.add(words{&dir}, "data-dir", "DATA_DIR", "the distributor's folder")
+	s.add(toggle{&asJSON}, "json", "JSON", "print JSON")
+	return s.command(ffcli.Command{
+		ShortUsage: "logstreamer journal " + name + " [-data-dir DIR] [-json]",
+		ShortHelp:  help,
+	}, func() error { return isFolder(dir) }, func(context.Context) error {
+		report, err := look(dir)
+		if report.Dir == "" {
+			return err
+		}
+		if asJSON {
+			encoder := json.NewEncoder(p.stdout)
+			encoder.SetIndent("", "  ")
+			return errors.Join(encoder.Encode(report), err)
+		}
+		return errors.Join(printReport(p.stdout, report), err)
+	})
+}
+
+func isFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = errors.New("it is no folder")
+	}
+	if err != nil {
+		return fmt.Errorf("DATA_DIR %q: %w", dir, err)
+	}
+	return nil
+}
+
+func printReport(out io.Writer, r disk.Report) error {
+	oldest := "none"
+	if at := r.Undelivered.Oldest; at != nil {
+		oldest = fmt.Sprintf("%s (%v ago)", at.Format(time.RFC3339), time.Since(*at).Round(time.Second))
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(table, "journal\t%s, format %d\n", r.Dir, r.FormatVersion)
+	_, _ = fmt.Fprintf(table, "on disk\t%d bytes in %d segments, %d packets\n", r.Bytes, len(r.Segments), r.Packets)
+	_, _ = fmt.Fprintf(table, "undelivered\t%d packets, %d messages, %d bytes\n", r.Undelivered.Packets, r.Undelivered.Messages, r.Undelivered.Bytes)
+	_, _ = fmt.Fprintf(table, "oldest\t%s\n", oldest)
+	_, _ = fmt.Fprintf(table, "next sequence\t%d\n", r.NextSequence)
+	_, _ = fmt.Fprintf(table, "lost\t%d packets\n", r.LostPackets())
+	if len(r.Segments) > 0 {
+		_, _ = fmt.Fprintln(table, "\nSEGMENT\tBYTES\tUNDELIVERED PACKETS")
+	}
+	for _, segment := range r.Segments {
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\n", filepath.Base(segment.Path), segment.Bytes, segment.Undelivered)
+	}
+	if len(r.Damages) > 0 {
+		_, _ = fmt.Fprintln(table, "\nDAMAGE IN\tOFFSET\tBYTES\tLOST PACKETS\tSEQUENCES\tREASON")
+	}
+	for _, d := range r.Damages {
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d–%d\t%s\n", filepath.Base(d.Segment), d.Offset, d.Bytes, d.Packets, d.First, d.Last, d.Reason)
+	}
+	return table.Flush()
+}
+
+// journalExport is the command that writes packets.
+func journalExport(p process) *ffcli.Command {
+	dir, letters := "./data", false
+	s := newSettings("export", p)
+	s.add(words{&dir}, "data-dir", "DATA_DIR", "the distributor's folder")
+	s.add(toggle{&letters}, "dead-letters", "DEAD_LETTERS", "the dead letters instead, each with its reason, analyzer and time")
+	return s.command(ffcli.Command{
+		ShortUsage: "logstreamer journal export [-data-dir DIR] [-dead-letters]",
+		ShortHelp:  "write undelivered packets, one a line, as the emitter's -file takes them",
+	}, func() error { return isFolder(dir) }, func(context.Context) error {
+		if letters {
+			return exportLetters(dir, p.stdout)
+		}
+		_, err := disk.Export(dir, p.stdout)
+		return err
+	})
+}
+
+func exportLetters(dir string, out io.Writer) error {
+	files, err := deadletter.Files(filepath.Join(dir, deadletter.Folder))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // none was ever kept
+	}
+	for _, name := range files {
+		file, openErr := os.Open(name)
+		if openErr != nil {
+			return openErr
+		}
+		_, copyErr := io.Copy(out, file)
+		if err := errors.Join(copyErr, file.Close()); err != nil {
+			return err
+		}
+	}
+	return err
+}

@@ -1,0 +1,286 @@
+package deadletter
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"logstreamer/internal/packet"
+)
+
+type fixture struct {
+	*testing.T
+	letters *Letters
+	metrics *Metrics
+	log     *bytes.Buffer
+}
+
+func open(t *testing.T, config Config) *fixture {
+	t.Helper()
+	metrics, err := NewMetrics(prometheus.NewRegistry(), []string{"a", "b"}, []string{"malformed", "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t, nil, metrics, new(bytes.Buffer)}
+	f.letters = New(config, slog.New(slog.NewTextHandler(f.log, nil)), metrics)
+	t.Cleanup(f.letters.Close)
+	return f
+}
+
+var pool packet.Pool
+
+func aPacket(t *testing.T, body string) *packet.Packet {
+	t.Helper()
+	info, err := packet.Check([]byte(body), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool.New([]byte(body), info)
+}
+
+func bodyOf(id string) string {
+	return fmt.Sprintf(`{"emitter_id":"e","packet_id":%q,"messages":[{"timestamp":1,"level":"INFO","message":"\u000a \\n é"}]}`, id)
+}
+
+func (f *fixture) keep(body string) {
+	f.letters.Keep(aPacket(f.T, body), "a", "malformed", "the \"detail\"\n")
+}
+
+func (f *fixture) files() []string {
+	f.Helper()
+	files, err := Files(f.letters.config.Dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return files
+}
+
+// packets reads all files back, as somebody who sends the packets again would.
+func (f *fixture) packets() []string {
+	f.Helper()
+	var packets []string
+	for _, name := range f.files() {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.Lines(string(content)) {
+			var l struct {
+				letter
+				Packet json.RawMessage
+			}
+			if err := json.Unmarshal([]byte(line), &l); err != nil || !strings.HasSuffix(line, "}\n") {
+				f.Fatalf("%q: %v", line, err)
+			}
+			if l.Analyzer != "a" || l.Reason != "malformed" || l.Detail != "the \"detail\"\n" || time.Since(l.Time).Abs() > time.Hour {
+				f.Errorf("letter %+v", l.letter)
+			}
+			packets = append(packets, string(l.Packet))
+		}
+	}
+	return packets
+}
+
+func (f *fixture) wantPackets(want ...string) {
+	f.Helper()
+	if got := f.packets(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		f.Errorf("kept\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestLinesHoldPacketsUnchanged(t *testing.T) {
+	f := open(t, DefaultConfig(filepath.Join(t.TempDir(), "not", "there yet")))
+	f.keep(bodyOf("1"))
+	f.keep(" \r\n" + strings.ReplaceAll(bodyOf("2"), ",", ",\r\n\t") + "\n")
+	f.wantPackets(bodyOf("1"), strings.ReplaceAll(bodyOf("2"), ",", ",  \t"))
+	for _, body := range f.packets() {
+		if _, err := packet.Check([]byte(body), 100); err != nil {
+			t.Errorf("%s is no packet any more: %v", body, err)
+		}
+	}
+}
+
+func TestCounted(t *testing.T) {
+	f := open(t, DefaultConfig(t.TempDir()))
+	f.keep(bodyOf("1"))
+	f.letters.Keep(aPacket(t, strings.Replace(bodyOf("2"), "]", `,{"timestamp":1,"level":"INFO","message":"m"}]`, 1)), "b", "other", "")
+	for c, want := range map[cause][2]float64{{"a", "malformed"}: {1, 1}, {"b", "other"}: {1, 2}, {"a", "other"}: {0, 0}} {
+		packets, messages := testutil.ToFloat64(f.metrics.packets[c]), testutil.ToFloat64(f.metrics.messages[c])
+		if packets != want[0] || messages != want[1] {
+			t.Errorf("%v: %v packets, %v messages, want %v", c, packets, messages, want)
+		}
+	}
+}
+
+func TestFilesAreBounded(t *testing.T) {
+	f := open(t, Config{Dir: t.TempDir() + "/[odd]*", FileBytes: 500, Files: 3})
+	var bodies []string
+	for i := range 20 {
+		bodies = append(bodies, bodyOf(fmt.Sprint(i)))
+		f.keep(bodies[i])
+	}
+	perFile := 500 / (len(f.packetsLine(0)) + 1)
+	if files := f.files(); len(files) != 3 {
+		t.Fatalf("%d files", len(files))
+	}
+	var total int64
+	for _, name := range f.files() {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += info.Size()
+	}
+	if total > 3*500 {
+		t.Errorf("%d bytes are kept", total)
+	}
+	kept := f.packets()
+	f.wantPackets(bodies[20-len(kept):]...) // the newest, in order
+	removed := (20 - len(kept)) / perFile
+	if got := testutil.ToFloat64(f.metrics.filesRemoved); got != float64(removed) {
+		t.Errorf("%v files counted as removed, want %d", got, removed)
+	}
+	if got := strings.Count(f.log.String(), "oldest dead letters were removed"); got != removed {
+		t.Errorf("%d removals logged, want %d", got, removed)
+	}
+}
+
+func (f *fixture) packetsLine(i int) string {
+	content, err := os.ReadFile(f.files()[0])
+	if err != nil {
+		f.Fatal(err)
+	}
+	return strings.Split(string(content), "\n")[i]
+}
+
+func TestLargerThanAFile(t *testing.T) {
+	f := open(t, Config{Dir: t.TempDir(), FileBytes: 10, Files: 3})
+	f.keep(bodyOf("1"))
+	f.keep(bodyOf("2"))
+	f.wantPackets(bodyOf("1"), bodyOf("2"))
+	if len(f.files()) != 2 {
+		t.Errorf("files %v", f.files())
+	}
+}
+
+// Restarts must not use up the files that are kept.
+func TestRestartGoesOnWithTheNewestFile(t *testing.T) {
+	config := Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2}
+	var bodies []string
+	for i := range 5 {
+		f := open(t, config)
+		bodies = append(bodies, bodyOf(fmt.Sprint(i)))
+		f.keep(bodies[i])
+		f.letters.Close()
+		f.wantPackets(bodies...)
+		if len(f.files()) != 1 {
+			t.Fatalf("files %v", f.files())
+		}
+	}
+}
+
+// A line that was cut off by a crash must not swallow the next one.
+func TestCutFileIsLeftAlone(t *testing.T) {
+	config := DefaultConfig(t.TempDir())
+	const cut = `{"time":"20`
+	if err := os.WriteFile(filepath.Join(config.Dir, "dead-letter-2000.ndjson"), []byte(cut), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, config)
+	f.keep(bodyOf("1"))
+	if files := f.files(); len(files) != 2 {
+		t.Fatalf("files %v", files)
+	}
+	if content, err := os.ReadFile(f.files()[0]); err != nil || string(content) != cut {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
+func TestFailureIsLoggedOnceAndHeals(t *testing.T) {
+	blocked := filepath.Join(t.TempDir(), "folder")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, DefaultConfig(blocked))
+	for range 3 {
+		f.keep(bodyOf("lost"))
+	}
+	f.wantLogged(1, 0)
+	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 3 {
+		t.Errorf("%v write errors counted", got)
+	}
+	if !strings.Contains(f.log.String(), "packet_id=lost") {
+		t.Errorf("the log does not name the packet: %s", f.log)
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	f.keep(bodyOf("1"))
+	f.keep(bodyOf("2"))
+	f.wantPackets(bodyOf("1"), bodyOf("2"))
+	f.wantLogged(1, 1)
+}
+
+func (f *fixture) wantLogged(failures, recoveries int) {
+	f.Helper()
+	if got := strings.Count(f.log.String(), "cannot be written"); got != failures {
+		f.Errorf("%d failures logged: %s", got, f.log)
+	}
+	if got := strings.Count(f.log.String(), "can be written again"); got != recoveries {
+		f.Errorf("%d recoveries logged: %s", got, f.log)
+	}
+}
+
+// A disk that refuses to write must not cost what was kept before.
+func TestFailedWritesRemoveNothing(t *testing.T) {
+	f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2})
+	f.keep(bodyOf("1"))
+	for range 5 {
+		f.breakFile()
+		f.keep(bodyOf("lost"))
+	}
+	f.keep(bodyOf("2"))
+	f.wantPackets(bodyOf("1"), bodyOf("2"))
+	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 5 {
+		t.Errorf("%v write errors", got)
+	}
+}
+
+// breakFile makes the next write fail.
+func (f *fixture) breakFile() {
+	f.letters.mu.Lock()
+	defer f.letters.mu.Unlock()
+	f.letters.closeLocked()
+	file, err := os.Open(f.files()[0])
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.letters.file = file
+	if f.letters.size, err = file.Seek(0, io.SeekEnd); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func TestConcurrentKeep(t *testing.T) {
+	f := open(t, DefaultConfig(t.TempDir()))
+	var all sync.WaitGroup
+	for i := range 50 {
+		p := aPacket(t, bodyOf(fmt.Sprint(i)))
+		all.Go(func() { f.letters.Keep(p, "a", "malformed", "the \"detail\"\n") })
+	}
+	all.Wait()
+	if got := len(f.packets()); got != 50 {
+		t.Errorf("%d letters", got)
+	}
+}

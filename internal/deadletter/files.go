@@ -1,0 +1,84 @@
+package deadletter
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// openLocked goes on with the newest file, which a restart or a failure has
+// closed, or begins another.
+func (l *Letters) openLocked(need int64) error {
+	if err := os.MkdirAll(l.config.Dir, 0o750); err != nil {
+		return err
+	}
+	files, err := Files(l.config.Dir)
+	if err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		newest, size, err := openWhole(files[len(files)-1])
+		if err == nil && size+need <= l.config.FileBytes {
+			l.file, l.size = newest, size
+			return nil
+		}
+		if err == nil {
+			_ = newest.Close()
+		}
+	}
+	if err := l.removeOldestLocked(files); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("dead-letter-%s.ndjson", time.Now().UTC().Format("20060102T150405.000000000"))
+	file, err := os.OpenFile(filepath.Join(l.config.Dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o640)
+	if err != nil {
+		return err
+	}
+	l.file, l.size = file, 0
+	return nil
+}
+
+// openWhole opens a file to be appended to, unless its last line was cut off.
+func openWhole(name string) (file *os.File, size int64, err error) {
+	if file, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0); err != nil {
+		return nil, 0, err
+	}
+	if size, err = file.Seek(0, io.SeekEnd); err != nil || size == 0 {
+		return file, size, err
+	}
+	var last [1]byte
+	if _, err = file.ReadAt(last[:], size-1); err == nil && last[0] != '\n' {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		_ = file.Close()
+	}
+	return file, size, err
+}
+
+// removeOldestLocked makes room for one more file.
+func (l *Letters) removeOldestLocked(files []string) error {
+	for len(files) >= l.config.Files {
+		if err := os.Remove(files[0]); err != nil {
+			return err
+		}
+		l.metrics.filesRemoved.Inc()
+		l.logger.Warn("the oldest dead letters were removed to make room", "file", files[0])
+		files = files[1:]
+	}
+	return nil
+}
+
+// Files lists a folder's files of dead letters, oldest first.
+func Files(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir) // in the order of the names, which begin with the time
+	var files []string
+	for _, entry := range entries {
+		if whole, _ := filepath.Match("dead-letter-*.ndjson", entry.Name()); whole {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return files, err
+}

@@ -1,0 +1,116 @@
+package demo
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"logstreamer/internal/dispatch"
+	"logstreamer/internal/distributor"
+	"logstreamer/internal/emitter"
+)
+
+func TestRunBalances(t *testing.T) {
+	config := DefaultConfig()
+	config.Emitter.Duration = 700 * time.Millisecond
+	config.KillAfter, config.KillDuration = 200*time.Millisecond, 200*time.Millisecond
+	var out, log strings.Builder
+	err := Run(t.Context(), config, Screen{Out: &out}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"analyzer-1 is stopped", "analyzer-1 is back", "It balances."} {
+		if !strings.Contains(out.String(), text) {
+			t.Errorf("%q is missing from\n%s", text, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "\x1b") || log.Len() > 0 {
+		t.Errorf("escape codes, or logged: %s", log.String())
+	}
+}
+
+// Interrupted, the demo delivers what it has taken, and balances.
+func TestRunInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	config := DefaultConfig()
+	config.Emitter.Duration = 0
+	var out interruptingWriter
+	out.interrupt = cancel
+	if err := Run(ctx, config, Screen{Out: &out}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "It balances.") {
+		t.Error(out.String())
+	}
+}
+
+// interruptingWriter interrupts when the first table is drawn.
+type interruptingWriter struct {
+	strings.Builder
+	interrupt context.CancelFunc
+}
+
+func (w *interruptingWriter) Write(text []byte) (int, error) {
+	if strings.Contains(string(text), "ANALYZER") {
+		w.interrupt()
+	}
+	return w.Builder.Write(text)
+}
+
+// A demo that cannot begin ends at once, with one error, and leaves nothing.
+func TestRunFails(t *testing.T) {
+	config := DefaultConfig()
+	config.Emitter.Duration = 0
+	config.Emitter.File = t.TempDir() + "/missing.log"
+	err := Run(t.Context(), config, Screen{Out: new(strings.Builder)}, slog.New(slog.DiscardHandler))
+	if err == nil || strings.Count(err.Error(), "missing.log") != 1 {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*Config){
+		"KILL_AFTER is -1s":  func(c *Config) { c.KillAfter = -time.Second },
+		"KILL_DURATION is 0": func(c *Config) { c.KillDuration = 0 },
+		"RATE: -1":           func(c *Config) { c.Emitter.Rate = -1 },
+	} {
+		config := DefaultConfig()
+		change(&config)
+		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// On a terminal each table is drawn over the one before, but a line that was
+// said stays.
+func TestViewOnTerminal(t *testing.T) {
+	var out strings.Builder
+	v := newView(Screen{Out: &out, Terminal: true})
+	status := distributor.Status{Analyzers: []distributor.AnalyzerStatus{{Account: dispatch.Account{ID: "analyzer-1", Target: 1}, Health: "healthy"}}}
+	v.draw(status, emitter.Report{})
+	v.draw(status, emitter.Report{})
+	v.say("hello %d", 1)
+	v.draw(status, emitter.Report{})
+	lines := strings.Count(v.table(status, emitter.Report{}), "\n")
+	if got := strings.Count(out.String(), "\x1b["+string(rune('0'+lines))+"A\x1b[J"); got != 2 {
+		t.Errorf("drawn over %d times, want 2:\n%q", got, out.String())
+	}
+	if tail := out.String()[strings.Index(out.String(), "hello 1"):]; strings.Contains(tail, "\x1b") {
+		t.Errorf("what was said is drawn over: %q", tail)
+	}
+}
+
+func TestShareOfNothing(t *testing.T) {
+	if got := percent(0, 0); got != "–" {
+		t.Errorf("%q", got)
+	}
+	if got := percent(1, 3); got != "33.3 %" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,297 @@
+package dispatch
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"logstreamer/internal/packet"
+	"logstreamer/internal/upstream"
+)
+
+// started is a world that routes in a bubble with a clock of its own.
+func started(t *testing.T, weights ...float64) *world {
+	t.Helper()
+	w := newWorld(t, weights...)
+	w.Start(t.Context())
+	t.Cleanup(w.Stop)
+	synctest.Wait()
+	return w
+}
+
+// fill takes all room away.
+func (a *analyzer) fill(brief bool) {
+	a.set(func(a *analyzer) { a.room, a.brief, a.resting = 0, brief, false })
+}
+
+func (a *analyzer) free(room int) {
+	a.set(func(a *analyzer) { a.room, a.brief, a.resting = room, true, true })
+}
+
+// Packets that cannot be routed wait without taking processor time.
+func TestWaitingIsIdle(t *testing.T) {
+	for name, prepare := range map[string]func(*world){
+		"nothing to do":         func(*world) {},
+		"all analyzers are out": func(w *world) { w.analyzers[0].fill(false); w.analyzers[1].fill(false) },
+		"all analyzers are full": func(w *world) {
+			w.analyzers[0].fill(true)
+			w.analyzers[1].fill(true)
+		},
+		"one is out and one is full": func(w *world) {
+			w.analyzers[0].fill(false)
+			w.analyzers[1].fill(true)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := started(t, 1, 1)
+				prepare(w)
+				if name != "nothing to do" {
+					w.addMany(t, 1000)
+				}
+				synctest.Wait()
+				before := w.analyzers[0].roomAsked()
+				const seconds = 60
+				time.Sleep(seconds * time.Second)
+				looks := w.analyzers[0].roomAsked() - before
+				if most := 3 * seconds * int(time.Second/upstream.TickInterval); looks > most {
+					t.Errorf("it looked %d times in %d s, want at most %d", looks, seconds, most)
+				}
+				if got := w.Books().Analyzers[0].Routed.Packets; got != 0 {
+					t.Errorf("%d packets are bound", got)
+				}
+			})
+		})
+	}
+}
+
+// Whoever waits for room gets it when it is told, not when the clock says so.
+func TestRoomIsUsedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		w.analyzers[0].fill(true)
+		w.analyzers[1].fill(true)
+		w.addMany(t, 500)
+		synctest.Wait()
+		now := time.Now()
+		for routed := int64(0); routed < 500; {
+			for _, a := range w.analyzers {
+				a.free(5)
+			}
+			w.Changed()
+			synctest.Wait()
+			var got int64
+			for _, a := range w.Books().Analyzers {
+				got += a.Routed.Packets
+			}
+			if got <= routed {
+				t.Fatal("the room is not used")
+			}
+			routed = got
+		}
+		if took := time.Since(now); took > 0 {
+			t.Errorf("routing waited %v for the clock", took)
+		}
+	})
+}
+
+// Packets that come back are routed at once, too.
+func TestReturnedPacketsAreRoutedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		now := time.Now()
+		w.addMany(t, 100)
+		synctest.Wait()
+		w.analyzers[0].fill(false)
+		mine := w.analyzers[0].take(100)
+		w.Returned(0, mine)
+		synctest.Wait()
+		if got := w.analyzers[1].holds(); got != 100 {
+			t.Errorf("the other analyzer holds %d packets, want 100", got)
+		}
+		if took := time.Since(now); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A packet goes back to the analyzer that failed to take it only if there is
+// no other.
+func TestFailedAnalyzerIsAvoided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1000, 1)
+		for range 50 {
+			w.add(t, 1)
+			synctest.Wait()
+			for _, a := range w.analyzers {
+				for _, p := range a.take(plenty) {
+					w.Returned(a.position, []*packet.Packet{p})
+					synctest.Wait()
+					if a.holds() > 0 {
+						t.Fatalf("a packet went back to %s", a.id)
+					}
+				}
+			}
+		}
+		w.analyzers[1].fill(false)
+		w.add(t, 1)
+		w.Returned(0, w.analyzers[0].take(plenty))
+		w.Returned(1, w.analyzers[1].take(plenty))
+		synctest.Wait()
+		if w.analyzers[0].holds() != 51 {
+			t.Errorf("the only analyzer holds %d packets, want 51", w.analyzers[0].holds())
+		}
+	})
+}
+
+// A moment's fullness does not change who gets what.
+func TestBriefFullnessKeepsTheOrder(t *testing.T) {
+	histories := make([][]int, 2)
+	for i, full := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := started(t, 0.5, 0.3, 0.2)
+			for step := range 300 {
+				w.add(t, 1+step*37%100)
+				blocked := full && step%20 == 0
+				if blocked {
+					for _, a := range w.analyzers {
+						a.fill(true)
+					}
+				}
+				synctest.Wait()
+				if blocked {
+					time.Sleep(3 * time.Millisecond)
+					for _, a := range w.analyzers {
+						a.free(plenty)
+					}
+					w.Changed()
+					synctest.Wait()
+				}
+				time.Sleep(20 * time.Millisecond)
+				for _, a := range w.analyzers {
+					for range a.take(plenty) {
+						histories[i] = append(histories[i], a.position)
+					}
+				}
+			}
+			within(t, w.Books())
+		})
+	}
+	if len(histories[0]) != 300 || len(histories[1]) != 300 {
+		t.Fatalf("%d and %d packets were routed", len(histories[0]), len(histories[1]))
+	}
+	for step := range histories[0] {
+		if histories[0][step] != histories[1][step] {
+			t.Fatalf("packet %d went to %d, and without the fullness to %d", step, histories[1][step], histories[0][step])
+		}
+	}
+}
+
+// An analyzer without room holds the others up for a moment, and then hardly.
+func TestFullAnalyzerDoesNotHoldUpTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		w.analyzers[0].fill(true)
+		w.addMany(t, 1000)
+		time.Sleep(mostPatience + 2*upstream.TickInterval)
+		if got := w.analyzers[1].holds(); got != 1000 {
+			t.Fatalf("the other analyzer got %d packets, want all 1000", got)
+		}
+		if got := w.Books().Analyzers; got[0].Effective != 0 || got[1].Effective != 1 {
+			t.Errorf("the shares are %v and %v", got[0].Effective, got[1].Effective)
+		}
+		// One that is slow for ever costs the others a twentieth of the time.
+		waited := time.Duration(0)
+		for range 600 {
+			w.analyzers[0].set(func(a *analyzer) { a.resting = true }) // it may join, and is full at once
+			began := time.Now()
+			w.addMany(t, 10)
+			synctest.Wait()
+			for w.Books().Waiting.Packets > 0 {
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+			waited += time.Since(began)
+			time.Sleep(upstream.TickInterval)
+		}
+		if most := 60 * time.Second / 5; waited > most {
+			t.Errorf("packets waited %v in a minute", waited)
+		}
+	})
+}
+
+// It comes back when half of its queue is free, with no claim to what it
+// missed.
+func TestRestedAnalyzerRejoins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		slow := w.analyzers[0]
+		slow.fill(true)
+		w.addMany(t, 1000)
+		time.Sleep(time.Second)
+		slow.set(func(a *analyzer) { a.room = 100 }) // some room, but it does not rest
+		w.addMany(t, 100)
+		time.Sleep(time.Second)
+		if got := slow.holds(); got != 0 {
+			t.Errorf("%d packets went to it before it rested", got)
+		}
+		slow.free(plenty)
+		time.Sleep(time.Second)
+		before := w.analyzers[1].holds()
+		for range 100 {
+			w.add(t, 10)
+		}
+		time.Sleep(time.Second)
+		if mine, others := slow.holds(), w.analyzers[1].holds()-before; mine != 50 || others != 50 {
+			t.Errorf("the packets were split %d to %d", mine, others)
+		}
+	})
+}
+
+// An analyzer that returns with a small weight gets that little from its first
+// packet on, not only after the next tick.
+func TestReturnIsSlowFromTheStart(t *testing.T) {
+	now := time.Now()
+	w := newWorld(t, 1, 1)
+	w.analyzers[0].fill(false)
+	w.tick(now)
+	w.analyzers[0].free(plenty)
+	w.analyzers[0].set(func(a *analyzer) { a.weight = 0.1 })
+	for range 110 {
+		w.add(t, 1)
+	}
+	w.round(now)
+	if got := w.analyzers[0].holds(); got != 10 {
+		t.Errorf("it got %d of 110 packets, want 10", got)
+	}
+}
+
+func TestSlowStartChangesTheShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		w.analyzers[0].set(func(a *analyzer) { a.weight = 0.25 })
+		time.Sleep(2 * upstream.TickInterval)
+		got := w.Books().Analyzers
+		if got[0].Effective != 0.2 && (got[0].Effective < 0.1999 || got[0].Effective > 0.2001) || got[0].Target != 0.5 {
+			t.Errorf("its page is %+v", got[0])
+		}
+	})
+}
+
+// What was not routed stays on the journal's books.
+func TestStopKeepsWhatIsNotRouted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1)
+		w.analyzers[0].fill(true)
+		w.addMany(t, 1000)
+		synctest.Wait()
+		w.Stop()
+		stats := w.journal.Stats()
+		if stats.Queued.Packets+stats.Claimed.Packets != 1000 || stats.Acknowledged.Packets != 0 {
+			t.Errorf("the journal's books are %+v", stats)
+		}
+		if got := w.Books().Waiting; got != stats.Claimed {
+			t.Errorf("waiting %v of %v", got, stats.Claimed)
+		}
+	})
+}

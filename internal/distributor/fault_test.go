@@ -1,0 +1,254 @@
+package distributor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"logstreamer/internal/analyzer/analyzertest"
+)
+
+// takenBy returns how many packets an analyzer took.
+func takenBy(a *analyzertest.Analyzer) int { return len(a.Taken()) }
+
+// Each analyzer in turn falls ill under load: emitters notice nothing, no
+// accepted packet is lost, its traffic goes to the others, and it comes back
+// by itself and without a flood.
+func TestAnalyzersFallIllAndRecover(t *testing.T) {
+	for number, illness := range []struct {
+		name    string
+		begin   func(*analyzertest.Analyzer)
+		recover func(*analyzertest.Analyzer) error
+	}{
+		{"refuses connections",
+			(*analyzertest.Analyzer).RefuseConnections,
+			(*analyzertest.Analyzer).AcceptConnections},
+		{"hangs", func(a *analyzertest.Analyzer) {
+			a.Behave(analyzertest.Hang())
+			a.BehaveToProbes(analyzertest.Hang())
+		}, well},
+		{"answers 500", func(a *analyzertest.Analyzer) {
+			a.Behave(analyzertest.Status(500))
+			a.BehaveToProbes(analyzertest.Status(500))
+		}, well},
+		{"answers 500 to packets alone", func(a *analyzertest.Analyzer) { a.Behave(analyzertest.Status(500)) }, well},
+		{"resets connections", func(a *analyzertest.Analyzer) {
+			a.Behave(analyzertest.Reset())
+			a.BehaveToProbes(analyzertest.Reset())
+		}, well},
+	} {
+		t.Run(illness.name, func(t *testing.T) {
+			t.Parallel()
+			analyzers, targets := threeScripted(t)
+			s := startSystem(t, quick(t, targets...))
+			end := s.load(3, false)
+			defer end()
+			ill := number % len(analyzers)
+			victim := analyzers[ill]
+			until(t, "it gets packets", func() bool { return takenBy(victim) > 20 })
+
+			illness.begin(victim)
+			until(t, "it is out of the running", func() bool { return s.Status().Analyzers[ill].Effective == 0 })
+			before, accepted := takenBy(victim), s.acceptedPackets()
+			until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
+			if got := takenBy(victim) - before; got > 0 {
+				t.Errorf("it took %d packets while it was ill", got)
+			}
+
+			if err := illness.recover(victim); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "it is back", func() bool { return s.Status().Analyzers[ill].Health == "warming up" })
+			before, accepted = takenBy(victim), s.acceptedPackets()
+			until(t, "it gets packets again", func() bool { return takenBy(victim) > before+20 })
+			if got, all := takenBy(victim)-before, s.acceptedPackets()-accepted; float64(got) > 1.3*targets[ill].Weight*float64(all)+20 {
+				t.Errorf("it was flooded: it got %d of %d packets", got, all)
+			}
+
+			end()
+			s.only(t, http.StatusAccepted)
+			s.stop(t)
+			s.nothingLost(t, analyzers...)
+			if got := s.Status().Unaccounted; got != 0 {
+				t.Errorf("%d messages are not accounted for", got)
+			}
+		})
+	}
+}
+
+func well(a *analyzertest.Analyzer) error {
+	a.Behave(analyzertest.OK())
+	a.BehaveToProbes(analyzertest.OK())
+	a.Release()
+	return nil
+}
+
+// An analyzer that asks for a pause gets one, and is not thought ill.
+func TestAnalyzerPauses(t *testing.T) {
+	analyzers, targets := threeScripted(t)
+	s := startSystem(t, quick(t, targets...))
+	analyzers[0].Behave(analyzertest.Status(429, "Retry-After", "60"))
+	end := s.load(2, false)
+	defer end()
+	until(t, "it pauses", func() bool { return s.Status().Analyzers[0].Health == "pausing" })
+	until(t, "it is out of the running", func() bool { return s.Status().Analyzers[0].Effective == 0 })
+	requests, accepted := analyzers[0].Requests(), s.acceptedPackets()
+	until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
+	end()
+	if got := analyzers[0].Requests(); got != requests || got > s.config.Analyzer.Concurrency {
+		t.Errorf("it got %d requests, %d of them in its pause", got, got-requests)
+	}
+	if _, health := s.get(t, "/health"); health["healthy_analyzers"] != 3.0 {
+		t.Errorf("health: %v", health)
+	}
+	s.only(t, http.StatusAccepted)
+	s.stop(t)
+	s.nothingLost(t, analyzers...)
+}
+
+// Without a healthy analyzer packets are refused at once, with an honest
+// Retry-After, until one comes back.
+func TestAllAnalyzersDown(t *testing.T) {
+	analyzers, targets := threeScripted(t)
+	s := startSystem(t, quick(t, targets...))
+	s.send(5)
+	for _, a := range analyzers {
+		a.RefuseConnections()
+	}
+	until(t, "all are thought ill", func() bool { return s.healthy() == 0 })
+	status, header, body := s.send(5)
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"no_analyzer"`) {
+		t.Errorf("answered %d %s", status, body)
+	}
+	if after, err := strconv.Atoi(header.Get("Retry-After")); err != nil || after < 1 || after > 60 {
+		t.Errorf("Retry-After is %q", header.Get("Retry-After"))
+	}
+	if status, health := s.get(t, "/health"); status != 503 || health["status"] != "unhealthy" || health["healthy_analyzers"] != 0.0 {
+		t.Errorf("/health answers %d %v", status, health)
+	}
+	if status, _ := s.get(t, "/readyz"); status != 503 {
+		t.Errorf("/readyz answers %d", status)
+	}
+	if status, _ := s.get(t, "/livez"); status != 200 {
+		t.Errorf("/livez answers %d", status)
+	}
+	if err := analyzers[2].AcceptConnections(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "packets are taken again", func() bool { status, _, _ := s.send(5); return status == http.StatusAccepted })
+	if status, _ := s.get(t, "/readyz"); status != 200 {
+		t.Errorf("/readyz answers %d", status)
+	}
+	s.stop(t)
+	s.nothingLost(t, analyzers...)
+}
+
+// A distributor that starts before its analyzers finds them by itself.
+func TestAnalyzersStartLater(t *testing.T) {
+	analyzers, targets := threeScripted(t)
+	for _, a := range analyzers {
+		a.RefuseConnections()
+	}
+	s := startSystem(t, quick(t, targets...))
+	if status, _, _ := s.send(1); status != http.StatusServiceUnavailable {
+		t.Errorf("answered %d before any analyzer runs", status)
+	}
+	for _, a := range analyzers {
+		if err := a.AcceptConnections(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "all are healthy", func() bool { return s.healthy() == 3 })
+	status, _, body := s.send(1)
+	if status != http.StatusAccepted {
+		t.Errorf("answered %d %s", status, body)
+	}
+	s.stop(t)
+	s.nothingLost(t, analyzers...)
+}
+
+// What no analyzer will ever take is kept as a dead letter.
+func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
+	a := analyzertest.New(t)
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	s := startSystem(t, config)
+	a.Behave(analyzertest.Status(400))
+	for range 10 {
+		s.send(3)
+	}
+	until(t, "they end", func() bool { return s.Status().DeadLettered.Packets == 10 })
+	a.Behave(analyzertest.Refuse(map[string]analyzertest.Refused{"13": {Code: "too_large", Detail: "see?"}}))
+	s.send(1, 1, 1, 1, 1)
+	until(t, "the line ends", func() bool { return s.Status().DeadLettered.Packets == 11 })
+	s.only(t, http.StatusAccepted)
+	if !s.Status().Analyzers[0].Healthy {
+		t.Error("refusals are held against the analyzer")
+	}
+	seen := s.scrape(t)
+	if got := seen["distributor_dead_lettered_messages_total{analyzer=one,reason=malformed}"]; got != 30 {
+		t.Errorf("%v messages counted", got)
+	}
+	s.stop(t)
+	files, err := filepath.Glob(filepath.Join(config.DataDir, "dead-letter", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files: %v, %v", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(text), "\n"); got != 11 {
+		t.Errorf("%d dead letters are written down:\n%s", got, text)
+	}
+	for id := 1; id <= 10; id++ {
+		if !strings.Contains(string(text), fmt.Sprintf(`"packet_id":"%d"`, id)) {
+			t.Errorf("packet %d is not among the dead letters", id)
+		}
+	}
+}
+
+// A stop with an analyzer that hangs ends in its time, and tells what is left.
+func TestStopWithAHangingAnalyzer(t *testing.T) {
+	a := analyzertest.New(t)
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	config.Analyzer.Timeout = time.Hour
+	config.Analyzer.ProbeInterval = time.Hour
+	s := startSystem(t, config)
+	a.Behave(analyzertest.Hang())
+	for range 50 {
+		s.send(2)
+	}
+	s.only(t, http.StatusAccepted)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	left, err := s.Stop(ctx)
+	if left.Packets != 50 || left.Messages != 100 || err != nil {
+		t.Errorf("the stop left %v: %v", left, err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if got := s.Status().Unaccounted; got != 0 {
+		t.Errorf("%d messages are not accounted for", got)
+	}
+}
+
+// A stop under load delivers all that was accepted.
+func TestStopUnderLoadDeliversEverything(t *testing.T) {
+	analyzers, targets := threeScripted(t)
+	s := startSystem(t, quick(t, targets...))
+	analyzers[1].Behave(analyzertest.OK().After(20 * time.Millisecond))
+	end := s.load(4, true)
+	defer end()
+	until(t, "much is accepted", func() bool { return s.acceptedPackets() > 300 })
+	s.stop(t)
+	end()
+	s.nothingLost(t, analyzers...)
+}

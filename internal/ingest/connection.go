@@ -1,0 +1,96 @@
+package ingest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// When a connection is closed while bytes of a refused request still arrive,
+// the answer can be destroyed on its way to the client. So such a connection
+// lingers: what the client still sends is discarded for a while.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 64 << 20
+)
+
+// listener hands out connections of the kind below.
+type listener struct {
+	net.Listener
+	accepting chan struct{} // closed when Accept is called first
+	first     sync.Once
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	l.first.Do(func() { close(l.accepting) })
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Conn: conn}, nil
+}
+
+// connection can linger, and knows whether the client has ended it.
+type connection struct {
+	net.Conn
+	lingers atomic.Bool
+	ended   bool // of the goroutine that reads
+}
+
+func (c *connection) Read(dst []byte) (int, error) {
+	n, err := c.Conn.Read(dst)
+	if errors.Is(err, io.EOF) {
+		c.ended = true
+	}
+	return n, err
+}
+
+// Close tells the client that nothing more will come, lingers if that is
+// wanted, and closes.
+func (c *connection) Close() error {
+	if c.lingers.Load() {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
+		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+	}
+	return c.Conn.Close()
+}
+
+// isCut tells whether the client has ended the connection within a body of
+// chunks, which fasthttp does not tell from the body's end.
+func isCut(ctx *fasthttp.RequestCtx) bool {
+	conn, ok := ctx.Conn().(*connection)
+	return ok && conn.ended && ctx.Request.Header.ContentLength() < 0
+}
+
+// giveUp ends the connection once the request is answered.
+func giveUp(ctx *fasthttp.RequestCtx) {
+	ctx.SetConnectionClose()
+	if conn, ok := ctx.Conn().(*connection); ok {
+		conn.lingers.Store(true)
+	}
+}
+
+// leaveBody deals with a body that was not read to its end, which would be
+// taken for the next request. A small one is read past; for a large one the
+// connection is given up, so that the answer goes out at once.
+func leaveBody(ctx *fasthttp.RequestCtx) {
+	const small = 64 << 10
+	body := ctx.RequestBodyStream()
+	if body == nil {
+		return
+	}
+	if length := ctx.Request.Header.ContentLength(); length >= 0 && length <= small {
+		if _, err := io.Copy(io.Discard, body); err == nil {
+			return
+		}
+	}
+	giveUp(ctx)
+}

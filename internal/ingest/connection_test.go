@@ -1,0 +1,300 @@
+package ingest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"logstreamer/internal/problem"
+)
+
+// wantReusable sends a packet on the connection and wants it taken.
+func (c *client) wantReusable() {
+	c.Helper()
+	c.send(post(aPacket("again", 0)))
+	c.answer().wantAccepted(c, "again")
+}
+
+// wantClosed wants the server to say that it closes, and to do so.
+func (c *client) wantClosed(a answer) {
+	c.Helper()
+	if !a.Close {
+		c.Error("the answer does not say that the connection ends")
+	}
+	if n, err := io.Copy(io.Discard, c.reader); n > 0 || err != nil {
+		c.Errorf("%d bytes after the answer, %v", n, err)
+	}
+}
+
+func TestConnectionIsReusedAfterRefusal(t *testing.T) {
+	f := serve(t, standard())
+	small, large := aPacket("p", 1000), aPacket("p", 300_000)
+	for name, request := range map[string]string{
+		"invalid":                post("{}"),
+		"invalid and large":      post(strings.Replace(large, "INFO", "", 1)),
+		"invalid chunks":         chunked(large+"x", 1000),
+		"unread small":           post(small, "Content-Type: text/plain"),
+		"unknown path":           strings.Replace(post(small), "/ingest", "/nowhere", 1),
+		"other path":             strings.Replace(post(small), "/ingest", "/other", 1),
+		"GET with a body":        strings.Replace(post(small), "POST /ingest", "GET /other", 1),
+		"GET without":            "GET /ingest HTTP/1.1\r\nHost: t\r\n\r\n",
+		"HEAD":                   "HEAD /other HTTP/1.1\r\nHost: t\r\n\r\n",
+		"no length":              "POST /nowhere HTTP/1.1\r\nHost: t\r\n\r\n",
+		"encoding":               post(small, "Content-Encoding: br"),
+		"truncated gzip":         post(compress(t, "gzip", small)[:20], "Content-Encoding: gzip"),
+		"no gzip":                post(small, "Content-Encoding: gzip"),
+		"large decompressed":     post(compress(t, "gzip", aPacket("p", 2<<20)), "Content-Encoding: gzip"),
+		"accepted, then trailer": strings.Replace(chunked(small, 100), "\r\n0\r\n\r\n", "\r\n0\r\nX-A: b\r\n\r\n", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := f.dial()
+			c.send(request)
+			if strings.HasPrefix(request, "HEAD") {
+				response, err := http.ReadResponse(c.reader, &http.Request{Method: http.MethodHead})
+				if err != nil || response.Close {
+					t.Fatal(err)
+				}
+			} else if a := c.answer(); a.Close {
+				t.Errorf("the connection is given up after %d %s", a.StatusCode, a.text)
+			}
+			c.wantReusable()
+		})
+	}
+}
+
+// A large body that nobody reads must not be taken for requests, and its sender
+// must get the answer.
+func TestLargeUnreadBodyIsAnswered(t *testing.T) {
+	f := serve(t, standard())
+	trap := strings.Repeat(post(aPacket("smuggled", 0)), 20_000)
+	for name, request := range map[string]string{
+		"too large":  post(trap),
+		"media type": post(trap[:1<<20], "Content-Type: text/plain"),
+		"path":       strings.Replace(post(trap[:1<<20]), "/ingest", "/nowhere", 1),
+		"other":      strings.Replace(post(trap[:1<<20]), "/ingest", "/other", 1),
+		"chunked":    chunked(trap, 100_000, "Content-Type: text/plain"),
+		"growing":    chunked(trap, 100_000),
+		"header":     post("", "X-Large: "+trap[:1<<20]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := f.dial()
+			sent := make(chan error, 1)
+			go func() {
+				_, err := io.WriteString(c.conn, request)
+				sent <- err
+			}()
+			a := c.answer()
+			c.wantClosed(a)
+			if err := <-sent; err != nil {
+				t.Errorf("sending: %v", err)
+			}
+			if name != "other" && a.StatusCode < 400 {
+				t.Errorf("status %d", a.StatusCode)
+			}
+		})
+	}
+	if len(f.journal.records()) > 0 {
+		t.Error("a part of a body was taken for a request")
+	}
+}
+
+// The client announces a body and then sends nothing of it.
+func TestAnnouncedSizeIsRefusedAtOnce(t *testing.T) {
+	f := serve(t, standard())
+	for _, size := range []string{"1048577", "10000000000", "9223372036854775807"} {
+		for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+			c := f.dial()
+			c.send("POST /ingest HTTP/1.1\r\nHost: t\r\n" + expect + "Content-Length: " + size + "\r\n\r\n")
+			a := c.answer()
+			r := a.wantRefusal(t, 413, problem.TooLarge)
+			if !strings.Contains(r.Detail, "1048576") {
+				t.Errorf("detail %q does not name the limit", r.Detail)
+			}
+			c.wantClosed(a)
+		}
+	}
+	f.wantCounted(map[problem.Code]int{problem.TooLarge: 6})
+}
+
+func TestLengthBeyondNumbersIsRefused(t *testing.T) {
+	f := serve(t, standard())
+	c := f.dial()
+	c.send("POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551619\r\n\r\nabc")
+	if a := c.answer(); a.StatusCode != 400 && a.StatusCode != 413 {
+		t.Errorf("status %d", a.StatusCode)
+	}
+}
+
+func TestExpectContinue(t *testing.T) {
+	f := serve(t, standard())
+	c := f.dial()
+	head, body, _ := strings.Cut(post(aPacket("p", 0), "Expect: 100-continue"), "\r\n\r\n")
+	c.send(head + "\r\n\r\n")
+	if a := c.answer(); a.StatusCode != http.StatusContinue {
+		t.Fatalf("status %d", a.StatusCode)
+	}
+	c.send(body)
+	c.answer().wantAccepted(t, "p")
+	c.wantReusable()
+}
+
+func TestPipelining(t *testing.T) {
+	f := serve(t, standard())
+	c := f.dial()
+	c.send(post(aPacket("1", 0)), post("{}"), chunked(aPacket("2", 5000), 100), post(aPacket("3", 100_000)),
+		post("x", "Content-Type: text/plain"), post(aPacket("4", 0)))
+	c.answer().wantAccepted(t, "1")
+	c.answer().wantRefusal(t, 400, problem.InvalidPacket)
+	c.answer().wantAccepted(t, "2")
+	c.answer().wantAccepted(t, "3")
+	c.answer().wantRefusal(t, 415, problem.UnsupportedMediaType)
+	c.answer().wantAccepted(t, "4")
+}
+
+// What was accepted stays accepted when the next request is rubbish.
+func TestPipeliningBeforeRubbish(t *testing.T) {
+	f := serve(t, standard())
+	c := f.dial()
+	c.send(post(aPacket("1", 0)) + "rubbish\r\n\r\n")
+	c.answer().wantAccepted(t, "1")
+	c.answer().wantRefusal(t, 400, problem.Malformed)
+}
+
+func TestClientEndsEarly(t *testing.T) {
+	f := serve(t, standard())
+	body := aPacket("p", 200_000)
+	for name, request := range map[string]string{
+		"in a small body": post(aPacket("p", 1000))[:200],
+		"in a large body": post(body)[:100_000],
+		"before the body": post(body)[:strings.Index(post(body), "{")],
+		"in a chunk":      chunked(body, 1000)[:50_000],
+		"between chunks":  strings.TrimSuffix(chunked(body, 1000), "0\r\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := f.dial()
+			c.send(request)
+			_ = c.conn.(*net.TCPConn).CloseWrite()
+			c.answer().wantRefusal(t, 400, problem.Malformed)
+		})
+	}
+	f.wantCounted(map[problem.Code]int{problem.Malformed: 5})
+}
+
+// A connection that never becomes a request is no refusal.
+func TestConnectionWithoutRequest(t *testing.T) {
+	f := serve(t, standard())
+	c := f.dial()
+	_ = c.conn.Close()
+	c = f.dial()
+	_ = c.conn.(*net.TCPConn).CloseWrite()
+	if n, err := io.Copy(io.Discard, c.reader); n != 0 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	f.wantCounted(nil)
+}
+
+func TestSlowRequests(t *testing.T) {
+	o := standard()
+	o.timeouts.Read = 50 * time.Millisecond
+	f := serve(t, o)
+	body := aPacket("p", 1000)
+	large := aPacket("p", 500_000)
+	cases := map[string]string{
+		"header":      "POST /ingest HTTP/1.1\r\nHost",
+		"no body":     strings.TrimSuffix(post(body), body),
+		"small body":  strings.TrimSuffix(post(body), "}"),
+		"large body":  post(large)[:400_000],
+		"chunk":       chunked(body, 100)[:300],
+		"unread body": strings.TrimSuffix(post(body, "Content-Type: text/plain"), "}"),
+	}
+	for name, request := range cases {
+		t.Run(name, func(t *testing.T) {
+			c := f.dial()
+			c.send(request)
+			a := c.answer()
+			if name == "unread body" {
+				a.wantRefusal(t, 415, problem.UnsupportedMediaType)
+			} else {
+				a.wantRefusal(t, 408, problem.SlowRequest)
+			}
+			c.wantClosed(a)
+		})
+	}
+	f.wantCounted(map[problem.Code]int{problem.SlowRequest: len(cases) - 1, problem.UnsupportedMediaType: 1})
+}
+
+func TestIdleConnectionIsClosed(t *testing.T) {
+	o := standard()
+	o.timeouts.Idle = 20 * time.Millisecond
+	f := serve(t, o)
+	c := f.dial()
+	c.wantReusable()
+	if n, err := io.Copy(io.Discard, c.reader); n != 0 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	f.wantCounted(nil)
+}
+
+// A request that is under way when the server stops is answered.
+func TestStopWaitsForRequests(t *testing.T) {
+	o := standard()
+	h := newHandler(t, o, &greedyJournal{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := h.Serve(listener, h.Handle, o.timeouts, discard())
+	f := &fixture{T: t, handler: h, addr: listener.Addr().String()}
+	c := f.dial()
+	head, body, _ := strings.Cut(post(aPacket("p", 0), "Expect: 100-continue"), "\r\n\r\n")
+	c.send(head + "\r\n\r\n")
+	if a := c.answer(); a.StatusCode != http.StatusContinue {
+		t.Fatal(a.Status)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop(contextOf(t)) }()
+	for { // until nobody listens any more
+		conn, err := net.Dial("tcp", f.addr)
+		if err != nil {
+			break
+		}
+		_ = conn.Close()
+	}
+	c.send(body)
+	a := c.answer()
+	a.wantAccepted(t, "p")
+	c.wantClosed(a)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// However soon after its start: a stop ends.
+func TestStopAtOnce(t *testing.T) {
+	h := newHandler(t, standard(), &greedyJournal{})
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := h.Serve(l, h.Handle, DefaultTimeouts(), discard())
+		if err := server.Stop(contextOf(t)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			t.Fatal("it still listens")
+		}
+	}
+}
+
+func TestQuietLog(t *testing.T) {
+	var text strings.Builder
+	quiet{debugLogger(&text)}.Printf("connection %d", 7)
+	if got := text.String(); !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, fmt.Sprint("connection 7")) {
+		t.Errorf("logged %q", got)
+	}
+}

@@ -1,0 +1,94 @@
+package ingest
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/packet"
+	"logstreamer/internal/problem"
+)
+
+// FuzzHandle posts any body with any header. Whatever comes, the answer is one
+// of the contract's, it is JSON, a single packet is taken exactly when the
+// checker accepts it, and nothing stays held.
+func FuzzHandle(f *testing.F) {
+	body := aPacket("p", 0)
+	for _, seed := range []struct{ body, contentType, encoding, trace string }{
+		{body, "application/json", "", ""},
+		{body, "", "identity", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		{body + "\nx\n" + body, "application/x-ndjson", "", "x"},
+		{compress(f, "gzip", body), "application/json; charset=utf-8", "gzip", ""},
+		{compress(f, "zstd", body, zstd.WithEncoderCRC(false)), "application/x-ndjson", "zstd", ""},
+		{`{"emitter_id":"\u0000","packet_id":"\ud800","messages":[{}]}`, "text/plain", "br", ""},
+		{strings.Repeat("[", 1000), "application/json", "", ""},
+		{strings.Repeat("\n", 1000), "application/x-ndjson", "", ""},
+	} {
+		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, false)
+		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, true)
+	}
+	o := standard()
+	o.config.MaxBodyBytes = 64 << 10
+	journal := &greedyJournal{}
+	h := newHandler(f, o, journal)
+	f.Fuzz(func(t *testing.T, body []byte, contentType, encoding, trace string, chunks bool) {
+		journal.taken = nil
+		var ctx fasthttp.RequestCtx
+		ctx.Init(&fasthttp.Request{}, nil, nil)
+		ctx.Request.Header.SetMethod(fasthttp.MethodPost)
+		ctx.Request.Header.SetContentType(contentType)
+		ctx.Request.Header.SetContentEncoding(encoding)
+		ctx.Request.Header.Set("Traceparent", trace)
+		size := len(body)
+		if chunks {
+			size = -1
+		}
+		ctx.Request.SetBodyStream(strings.NewReader(string(body)), size)
+		h.Handle(&ctx)
+		checkAnswer(t, &ctx, journal.taken)
+		if plain := encoding == "" || encoding == "identity"; plain && contentType == "application/json" {
+			_, err := packet.Check(body, o.config.MaxPacketMessages)
+			accepts := err == nil && len(body) <= o.config.MaxBodyBytes
+			if taken := ctx.Response.StatusCode() == fasthttp.StatusAccepted; taken != accepts {
+				t.Errorf("status %d, but the checker says %v", ctx.Response.StatusCode(), err)
+			}
+		}
+		if left := h.bodies.reading.Load(); left != 0 {
+			t.Errorf("%d bytes are still counted as held", left)
+		}
+	})
+}
+
+func checkAnswer(t *testing.T, ctx *fasthttp.RequestCtx, taken []record) {
+	t.Helper()
+	var document struct {
+		Status   any
+		Accepted int
+		Code     problem.Code
+	}
+	if err := json.Unmarshal(ctx.Response.Body(), &document); err != nil {
+		t.Fatalf("%q: %v", ctx.Response.Body(), err)
+	}
+	status := ctx.Response.StatusCode()
+	switch status {
+	case fasthttp.StatusAccepted, fasthttp.StatusMultiStatus:
+		if claimed := max(document.Accepted, 1); claimed != len(taken) {
+			t.Errorf("%d packets are claimed, %d were taken", claimed, len(taken))
+		}
+	case fasthttp.StatusBadRequest, fasthttp.StatusRequestEntityTooLarge, fasthttp.StatusUnsupportedMediaType:
+		if len(taken) > 0 || document.Code.Status() != status {
+			t.Errorf("status %d, code %s, %d packets taken", status, document.Code, len(taken))
+		}
+	default:
+		t.Errorf("status %s", strconv.Itoa(status))
+	}
+	for _, r := range taken {
+		if r.messages < 1 || r.packetID == "" {
+			t.Errorf("taken: %+v", r)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package upstream
+
+import (
+	"time"
+
+	"logstreamer/internal/breaker"
+)
+
+// Room returns how many packets may be bound now. Brief tells that the
+// analyzer works, so that a lack of room should pass soon.
+func (u *Upstream) Room(now time.Time) (packets int, brief bool) {
+	if u.pausing(now) {
+		return 0, false
+	}
+	bound := int(u.queue.bound.Load())
+	switch u.breaker.State() {
+	case breaker.Closed:
+		return max(u.limit.now()-bound, 0), true
+	case breaker.HalfOpen:
+		return max(trials-bound, 0), false
+	default:
+		return 0, false
+	}
+}
+
+// Resting tells that at most half of what may be bound is.
+func (u *Upstream) Resting() bool {
+	return int(u.queue.bound.Load()) <= u.limit.now()/2
+}
+
+// Healthy tells that the breaker is not open.
+func (u *Upstream) Healthy() bool { return u.breaker.State() != breaker.Open }
+
+// accepting tells that packets may be sent now.
+func (u *Upstream) accepting(now time.Time) bool { return u.Healthy() && !u.pausing(now) }
+
+func (u *Upstream) pausing(now time.Time) bool { return now.UnixNano() < u.pausedUntil.Load() }
+
+// Health describes the analyzer's health in a word or two.
+func (u *Upstream) Health() string {
+	now := time.Now()
+	switch state := u.breaker.State(); {
+	case state == breaker.Open:
+		return "down"
+	case state == breaker.HalfOpen:
+		return "on trial"
+	case u.pausing(now):
+		return "pausing"
+	case u.Weight(now) < u.config.Weight:
+		return "warming up"
+	default:
+		return "healthy"
+	}
+}
+
+// NextTrial is when an unhealthy analyzer is asked again, at the earliest.
+func (u *Upstream) NextTrial() time.Time { return u.breaker.NextTrial() }
+
+// Weight returns the configured weight, less while the analyzer is on trial or
+// starts slowly after a return.
+func (u *Upstream) Weight(now time.Time) float64 {
+	const least = 0.1
+	if u.breaker.State() == breaker.HalfOpen {
+		return least * u.config.Weight
+	}
+	from := u.rampedFrom.Load()
+	if from == 0 {
+		return u.config.Weight
+	}
+	done := float64(now.UnixNano()-from) / float64(u.config.SlowStart)
+	if done >= 1 {
+		u.rampedFrom.CompareAndSwap(from, 0)
+		return u.config.Weight
+	}
+	return max(least, done) * u.config.Weight
+}
+
+// judge tells the breaker of a send's result.
+func (u *Upstream) judge(a answer, now time.Time) {
+	if a.outcome == failed {
+		u.note(u.breaker.Failure(now))(a.detail)
+		return
+	}
+	u.note(u.breaker.Success(now))("packets are taken")
+}
+
+// note acts on the breaker's edges; they are rare.
+func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string) {
+	return func(cause string) {
+		if !changed {
+			return
+		}
+		u.metrics.transitions[edge.To].Inc()
+		switch edge.To {
+		case breaker.Open:
+			u.logger.Warn("analyzer is unhealthy: its packets go elsewhere", "cause", cause, "next_trial", u.breaker.NextTrial())
+			u.interrupt()
+			u.release(u.queue.trim(0))
+		case breaker.HalfOpen:
+			u.logger.Info("analyzer answers again: trying a few packets")
+		case breaker.Closed:
+			if u.config.SlowStart > 0 {
+				u.rampedFrom.Store(time.Now().UnixNano())
+			}
+			u.logger.Info("analyzer is healthy: its share grows back", "over", u.config.SlowStart)
+		}
+		u.prober.reschedule()
+		u.settler.Changed()
+	}
+}
+
+// pause follows an analyzer's "not now".
+func (u *Upstream) pause(until time.Time) {
+	if before := u.pausedUntil.Swap(until.UnixNano()); before < time.Now().UnixNano() {
+		u.logger.Info("analyzer asks for a pause: its packets go elsewhere", "until", until)
+	}
+	u.release(u.queue.trim(0))
+}

@@ -1,0 +1,282 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"logstreamer/internal/packet"
+)
+
+func TestConnectionIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		analyzer := newScripted(always(ok))
+		b := start(t, testConfig(), analyzer.dial)
+		probing := analyzer.dialled()
+		for i := range 5 {
+			b.Offer(b.packets.some(t, 1))
+			b.settler.await(t, i+1)
+		}
+		if got := analyzer.dialled() - probing; got != 1 {
+			t.Errorf("%d connections for 5 packets", got)
+		}
+	})
+}
+
+// After each of these answers the connection must not be used again.
+func TestConnectionIsGivenUp(t *testing.T) {
+	for name, first := range map[string]reply{
+		"connection: close":   status(200, "Connection: close\r\n", ""),
+		"two answers at once": say(ok.parts[0] + status(400, "", "of nobody").parts[0]),
+		"a body too many":     say("HTTP/1.1 204 No Content\r\n\r\n{}"),
+		"too large":           status(200, "", strings.Repeat("x", largestAnswerBytes+1)),
+		"error":               status(500, "Connection: close\r\n", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var requests atomic.Int32
+				analyzer := newScripted(func(seen) reply {
+					if requests.Add(1) == 1 {
+						return first
+					}
+					return ok
+				})
+				b := start(t, testConfig(), analyzer.dial)
+				b.Offer(b.packets.some(t, 1))
+				b.settler.await(t, 1)
+				b.Offer(b.packets.some(t, 1))
+				b.settler.await(t, 2)
+				if b.settler.count("delivered") != 2 {
+					t.Errorf("fates: %v", b.settler.summary())
+				}
+				got := analyzer.got()
+				if got[0].connection == got[len(got)-1].connection {
+					t.Error("the connection was used again")
+				}
+			})
+		})
+	}
+}
+
+// An answer that comes after its request was given up is nobody's.
+func TestLateAnswerIsNotTheNextOnes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.Retries = 0
+		analyzer := newScripted(func(r seen) reply {
+			if strings.Contains(r.body, `"packet_id":"1"`) {
+				late := ok
+				late.delay = config.Timeout + time.Millisecond
+				return late
+			}
+			return status(400, "", "")
+		})
+		b := start(t, config, analyzer.dial)
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 1)
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 2)
+		time.Sleep(config.Timeout) // the late answer is written
+		if one, two := b.settler.fate(1), b.settler.fate(2); one != "returned" || two != "refused malformed" {
+			t.Errorf("the packets were %s and %s", one, two)
+		}
+	})
+}
+
+// A kept connection that the analyzer has closed is no failure of its. (Over
+// TCP: a closed pipe fails in other ways.)
+func TestClosedConnectionIsReplaced(t *testing.T) {
+	closing := ok
+	closing.cut = true // without having said so
+	analyzer := newScripted(always(closing))
+	config := testConfig()
+	config.Retries, config.MaxFailures, config.Timeout = 0, 1, 10*time.Second
+	config.URL = analyzer.listen(t) + "/base"
+	b := start(t, config, nil)
+	const packets = 50
+	for i := range packets {
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, i+1)
+	}
+	if b.settler.count("delivered") != packets || !b.Healthy() || b.failures(reasonReset) != 0 {
+		t.Errorf("fates: %v, healthy %v, %v resets", b.settler.summary(), b.Healthy(), b.failures(reasonReset))
+	}
+	if got := len(analyzer.got()); got != packets {
+		t.Errorf("%d requests", got)
+	}
+}
+
+// An analyzer that hangs up on every request fails, although each connection
+// but the first was kept.
+func TestHangingUpIsAFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var requests atomic.Int32
+		analyzer := newScripted(func(seen) reply {
+			if requests.Add(1) == 1 {
+				return ok
+			}
+			return reply{cut: true}
+		})
+		config := testConfig()
+		config.MaxFailures = 3
+		b := start(t, config, analyzer.dial)
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 1)
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 2)
+		if b.settler.fate(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 3 {
+			t.Errorf("the packet was %s, healthy %v, %v resets", b.settler.fate(2), b.Healthy(), b.failures(reasonReset))
+		}
+	})
+}
+
+// Interrupting ends whatever is under way, also a dial, and is not the
+// analyzer's failure.
+func TestInterruptWhileDialling(t *testing.T) {
+	for name, dialler := range map[string]func(context.Context) (net.Conn, error){
+		"that can be ended": func(ctx context.Context) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+		"that succeeds nevertheless": func(ctx context.Context) (net.Conn, error) {
+			<-ctx.Done()
+			near, far := net.Pipe()
+			go func() {
+				_, _ = io.Copy(io.Discard, far) // ends only when the connection is closed
+				_ = far.Close()
+			}()
+			return near, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newConnection(dialler)
+				r := newRequest(mustBase(t), "/health")
+				r.get()
+				c.begin()
+				var err error
+				var exchange sync.WaitGroup
+				began := time.Now()
+				exchange.Go(func() { _, err = c.exchange(t.Context(), r, time.Now().Add(time.Minute)) })
+				synctest.Wait()
+				c.interrupt()
+				exchange.Wait()
+				if err != errInterrupted {
+					t.Errorf("the exchange ended with %v", err)
+				}
+				if took := time.Since(began); took != 0 {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+func TestInterruptBeforeDialling(t *testing.T) {
+	c := newConnection(func(context.Context) (net.Conn, error) {
+		t.Error("it dials although it was interrupted")
+		return nil, io.EOF
+	})
+	r := newRequest(mustBase(t), "/health")
+	r.get()
+	c.begin()
+	c.interrupt()
+	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); err != errInterrupted {
+		t.Errorf("the exchange ended with %v", err)
+	}
+}
+
+// Interrupts at any moment never lead to a wrong answer, nor to a connection
+// that stays open.
+func TestInterruptAtAnyMoment(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body)
+	}))
+	defer server.Close()
+	c := newConnection(dialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil))
+	stop := make(chan struct{})
+	var interrupts sync.WaitGroup
+	interrupts.Go(func() {
+		tick := time.NewTicker(300 * time.Microsecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				c.interrupt()
+			}
+		}
+	})
+	r := newRequest(mustBase(t), "/ingest")
+	var packets maker
+	answered := 0
+	for range 1000 {
+		p := packets.packet(t)
+		r.post([]*packet.Packet{p})
+		c.begin()
+		answer, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
+		switch {
+		case err == nil && !bytes.Equal(answer.Body(), p.Body):
+			t.Fatalf("sent %s, got the answer to %s", p.Body, answer.Body())
+		case err == nil:
+			answered++
+		case err != errInterrupted:
+			t.Fatal(err)
+		}
+		p.Release()
+	}
+	close(stop)
+	interrupts.Wait()
+	c.close()
+	if answered == 0 {
+		t.Error("no request was answered")
+	}
+}
+
+// An analyzer may refuse a large packet, and hang up, before it has read it.
+func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer listener.Close()
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			header := make([]byte, 512)
+			n, _ := conn.Read(header)
+			answer := ok.parts[0]
+			if bytes.HasPrefix(header[:n], []byte("POST")) {
+				answer = status(413, "", "").parts[0]
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close() // with the rest unread: a reset
+		}
+	})
+	config := testConfig()
+	config.Timeout, config.Retries, config.MaxFailures = 10*time.Second, 0, 100
+	config.URL = "http://" + listener.Addr().String()
+	b := start(t, config, nil)
+	large := `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"` + strings.Repeat("m", 8<<20) + `"}]}`
+	b.Offer([]*packet.Packet{b.packets.of(t, large)})
+	b.settler.await(t, 1)
+	if got := b.settler.fate(1); got != "refused too_large" {
+		t.Errorf("the packet was %s", got)
+	}
+}
