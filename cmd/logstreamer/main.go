@@ -27,11 +27,17 @@ const (
 )
 
 func main() {
-	// The first signal ends the context, which stops everything in order; once
-	// it has, signals have their default effect again, so a second one exits
-	// at once.
-	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, restore)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// The first signal ends the context, which stops everything in order.
+	// Before that, signals get their default effect back, so that a second one
+	// exits at once.
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		stop()
+	}()
 	os.Exit(run(ctx, os.Args[1:], process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}))
 }
 

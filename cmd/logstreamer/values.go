@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"logstreamer/internal/distributor"
+	"logstreamer/internal/ingest"
 )
 
 // whole is a setting that is a whole number.
@@ -187,6 +188,62 @@ func (v ratio) Set(text string) error {
 	parsed, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	if err != nil || math.IsNaN(parsed) || math.IsInf(parsed, 0) {
 		return errors.New("a number is needed")
+	}
+	*v.to = parsed
+	return nil
+}
+
+// acks is when emitters are answered; empty is the journal's default.
+type acks struct{ to *ingest.Ack }
+
+func (v acks) String() string {
+	if v.to == nil {
+		return ""
+	}
+	return string(*v.to)
+}
+
+func (v acks) Set(text string) error {
+	word := string(*v.to)
+	err := (oneOf{&word, ingest.Acks()}).Set(text)
+	*v.to = ingest.Ack(word)
+	return err
+}
+
+// window is a time in seconds, negative for the journal's default, which shows
+// as nothing.
+type window struct{ to *time.Duration }
+
+func (v window) String() string {
+	if v.to == nil || *v.to < 0 {
+		return ""
+	}
+	return span{v.to, time.Second}.String()
+}
+
+func (v window) Set(text string) error {
+	var given time.Duration
+	if err := (span{&given, time.Second}).Set(text); err != nil || given < 0 {
+		return errors.New("a number of seconds, 0 or more, is needed")
+	}
+	*v.to = given
+	return nil
+}
+
+// shed is what is refused first.
+type shed struct{ to *ingest.Shed }
+
+func (v shed) String() string {
+	if v.to == nil {
+		return ""
+	}
+	return v.to.String()
+}
+
+func (v shed) Set(text string) error {
+	parsed, err := ingest.ParseShed(text)
+	if err != nil {
+		return err
 	}
 	*v.to = parsed
 	return nil

@@ -6,6 +6,11 @@ import (
 
 // Delivered ends packets that an analyzer took.
 func (d *Dispatcher) Delivered(analyzer int, packets []*packet.Packet) {
+	for _, p := range packets {
+		if p.Receipt != nil {
+			p.Receipt <- packet.Outcome{Analyzer: d.analyzers[analyzer].ID()}
+		}
+	}
 	d.ledger.delivered(packet.VolumeOf(packets))
 	d.journal.Ack(packets)
 }
@@ -14,6 +19,9 @@ func (d *Dispatcher) Delivered(analyzer int, packets []*packet.Packet) {
 // letter.
 func (d *Dispatcher) Refused(analyzer int, p *packet.Packet, reason, detail string) {
 	d.deadLetters.Keep(p, d.analyzers[analyzer].ID(), reason, detail)
+	if p.Receipt != nil {
+		p.Receipt <- packet.Outcome{Analyzer: d.analyzers[analyzer].ID(), Refusal: detail}
+	}
 	var volume packet.Volume
 	volume.Add(p)
 	d.ledger.deadLettered(volume)

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"logstreamer/internal/deadletter"
+	"logstreamer/internal/dedupe"
 	"logstreamer/internal/fairshare"
 	"logstreamer/internal/ingest"
 	"logstreamer/internal/journal/disk"
 	"logstreamer/internal/journal/memory"
+	"logstreamer/internal/ratelimit"
 	"logstreamer/internal/upstream"
 )
 
@@ -33,6 +35,11 @@ type Config struct {
 	Memory memory.Config
 	// JournalMaxBytes is the disk journal's budget.
 	JournalMaxBytes int64
+	// DedupeWindow is for how long a packet that comes again is recognised; 0
+	// is never, negative the default of the journal.
+	DedupeWindow time.Duration
+	// Rate bounds each emitter.
+	Rate ratelimit.Config
 	// DataDir is the folder of the disk journal and of dead letters.
 	DataDir string
 	// ShutdownTimeout is how long a stop may take to deliver what is left.
@@ -61,6 +68,7 @@ func DefaultConfig() Config {
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Journal:         JournalMemory,
 		JournalMaxBytes: 10 << 30,
+		DedupeWindow:    -1,
 		DataDir:         "./data",
 		ShutdownTimeout: 15 * time.Second,
 		Version:         "dev",
@@ -101,6 +109,11 @@ func (c Config) Validate() error {
 		{"SHUTDOWN_TIMEOUT_SEC", c.ShutdownTimeout, c.ShutdownTimeout >= 0, "0 or more"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
 		{"JOURNAL", c.Journal, slices.Contains(Journals(), c.Journal), "one of " + strings.Join(Journals(), ", ")},
+		{"ACK", c.Ingest.Ack, c.Ingest.Ack == "" || slices.Contains(ingest.Acks(), string(c.Ingest.Ack)), "one of " + strings.Join(ingest.Acks(), ", ")},
+		{"ACK", c.Ingest.Ack, c.Ingest.Ack != ingest.AckStored || c.Journal == JournalDisk, "another with JOURNAL=memory, which stores nothing"},
+		{"ACK_TIMEOUT_MS", c.Ingest.AckTimeout, c.Ingest.AckTimeout > 0, "more than 0"},
+		{"RATE_LIMIT", c.Rate.Rate, c.Rate.Rate >= 0, "0 (none) or more"},
+		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst >= 0, "0 (as much as RATE_LIMIT) or more"},
 		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= leastJournalBytes(c), "at least 1 MiB, and four times MAX_BODY_BYTES"},
 	} {
 		if !rule.ok {
@@ -113,6 +126,43 @@ func (c Config) Validate() error {
 func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
 	config.ID, config.URL, config.Weight = t.ID, t.URL, t.Weight
+	return config
+}
+
+// The duplicate window: how long with a disk journal when nothing else is said,
+// and how many packets each of its two generations holds (about 40 bytes each).
+const (
+	dedupeWindowOnDisk = 2 * time.Minute
+	dedupePackets      = 500_000
+)
+
+// settled fills in what depends on the journal.
+func (c Config) settled() Config {
+	stores := c.Journal == JournalDisk
+	c.Ingest.Stores = stores
+	if c.Ingest.Ack == "" {
+		c.Ingest.Ack = ingest.AckQueued
+		if stores {
+			c.Ingest.Ack = ingest.AckStored
+		}
+	}
+	if c.DedupeWindow < 0 {
+		c.DedupeWindow = 0
+		if stores {
+			c.DedupeWindow = dedupeWindowOnDisk
+		}
+	}
+	if c.Rate.Burst == 0 {
+		c.Rate.Burst = c.Rate.Rate
+	}
+	return c
+}
+
+func (c Config) dedupe() dedupe.Config {
+	config := dedupe.Config{Window: c.DedupeWindow, Packets: dedupePackets}
+	if c.Journal == JournalDisk {
+		config.Dir = filepath.Join(c.DataDir, "dedupe")
+	}
 	return config
 }
 

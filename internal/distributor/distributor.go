@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logstreamer/internal/deadletter"
+	"logstreamer/internal/dedupe"
 	"logstreamer/internal/dispatch"
 	"logstreamer/internal/ingest"
 	"logstreamer/internal/journal"
@@ -32,6 +33,7 @@ import (
 	"logstreamer/internal/journal/memory"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
+	"logstreamer/internal/ratelimit"
 	"logstreamer/internal/upstream"
 )
 
@@ -43,15 +45,20 @@ type Distributor struct {
 
 	pool        packet.Pool
 	journal     journal.Journal
+	duplicates  *dedupe.Window // nil: none
 	deadLetters *deadletter.Letters
 	dispatcher  *dispatch.Dispatcher
 	analyzers   []*upstream.Upstream
 	handler     *ingest.Handler
+	watcher     *watcher
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
 	ingestServer    *ingest.Server
 	metricsServer   *metricsServer
+
+	watching     sync.WaitGroup
+	stopWatching context.CancelFunc
 
 	stopOnce sync.Once
 	left     packet.Volume
@@ -63,7 +70,7 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	d := &Distributor{config: config, logger: logger, registry: prometheus.NewRegistry()}
+	d := &Distributor{config: config.settled(), logger: logger, registry: prometheus.NewRegistry()}
 	if err := errors.Join(d.join(), d.listen()); err != nil {
 		return nil, errors.Join(err, d.undo())
 	}
@@ -86,17 +93,26 @@ func (d *Distributor) join() (err error) {
 	if err := d.joinAnalyzers(); err != nil {
 		return err
 	}
+	if d.config.DedupeWindow > 0 {
+		if d.duplicates, err = dedupe.Open(d.config.dedupe(), time.Now()); err != nil {
+			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
+		}
+	}
 	d.handler, err = ingest.New(d.config.Ingest, ingest.Dependencies{
 		Journal:    d.journal,
 		Pool:       &d.pool,
 		Registerer: d.registry,
 		Accepting:  func() bool { return d.Stores() || d.healthy() > 0 },
 		RetryAfter: d.retryAfter,
+		Fullness:   d.journal.Fullness,
+		Duplicates: d.duplicates,
+		Limiter:    ratelimit.New(d.config.Rate),
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.dispatcher.Register(d.registry), d.register())
+	d.watcher = newWatcher(d)
+	return errors.Join(d.dispatcher.Register(d.registry), d.watcher.register(d.registry), d.register())
 }
 
 func (d *Distributor) openJournal() (journal.Journal, error) {
@@ -154,10 +170,18 @@ func (d *Distributor) listen() error {
 // undo gives back what a New that failed had taken.
 func (d *Distributor) undo() error {
 	d.closeListeners()
+	var errs []error
 	if d.journal != nil {
-		return d.journal.Close()
+		errs = append(errs, d.journal.Close())
 	}
-	return nil
+	return errors.Join(append(errs, d.closeDuplicates())...)
+}
+
+func (d *Distributor) closeDuplicates() error {
+	if d.duplicates == nil {
+		return nil
+	}
+	return d.duplicates.Close()
 }
 
 // Addr is where the ingest API listens, MetricsAddr where /metrics is.
@@ -172,6 +196,9 @@ func (d *Distributor) Start(ctx context.Context) {
 	}
 	probes.Wait()
 	d.dispatcher.Start(ctx)
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stopWatching = stop
+	d.watching.Go(func() { d.watcher.run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = d.handler.Serve(d.ingestListener, d.route, d.config.Timeouts, d.logger.With("component", "ingest"))
 	d.logger.Info("distributor serves", "ingest", d.Addr(), "metrics", d.MetricsAddr(),
@@ -191,13 +218,17 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 			d.stopErr = d.ingestServer.Stop(ctx)
 		}
 		d.drain(ctx)
+		if d.stopWatching != nil {
+			d.stopWatching()
+			d.watching.Wait()
+		}
 		d.dispatcher.Stop()
 		var stops sync.WaitGroup
 		for _, a := range d.analyzers {
 			stops.Go(a.Stop)
 		}
 		stops.Wait()
-		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
+		d.stopErr = errors.Join(d.stopErr, d.journal.Close(), d.closeDuplicates())
 		d.deadLetters.Close()
 		if d.metricsServer != nil {
 			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))

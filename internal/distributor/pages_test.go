@@ -23,7 +23,7 @@ func TestHealthPage(t *testing.T) {
 	if status != 200 || page["status"] != "healthy" || page["healthy_analyzers"] != 3.0 || page["total_analyzers"] != 3.0 {
 		t.Errorf("%d %v", status, page)
 	}
-	if _, err := time.Parse(time.RFC3339, page["timestamp"].(string)); err != nil || len(page) != 4 {
+	if _, err := time.Parse(time.RFC3339, page["timestamp"].(string)); err != nil || len(page) != 6 || page["state"] != "normal" {
 		t.Errorf("%v: %v", page, err)
 	}
 }

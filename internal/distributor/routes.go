@@ -45,6 +45,7 @@ func (d *Distributor) read(ctx *fasthttp.RequestCtx, answer fasthttp.RequestHand
 
 func (d *Distributor) health(ctx *fasthttp.RequestCtx) {
 	healthy := d.healthy()
+	condition := d.watcher.now.Load()
 	status, word := fasthttp.StatusOK, "healthy"
 	if healthy == 0 {
 		status, word = fasthttp.StatusServiceUnavailable, "unhealthy"
@@ -53,8 +54,10 @@ func (d *Distributor) health(ctx *fasthttp.RequestCtx) {
 		Status  string `json:"status"`
 		Healthy int    `json:"healthy_analyzers"`
 		Total   int    `json:"total_analyzers"`
+		State   string `json:"state"`
+		Reason  string `json:"reason"`
 		Time    string `json:"timestamp"`
-	}{word, healthy, len(d.analyzers), now()})
+	}{word, healthy, len(d.analyzers), condition.state.String(), condition.reason, now()})
 }
 
 func (d *Distributor) ready(ctx *fasthttp.RequestCtx) {

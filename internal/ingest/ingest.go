@@ -11,8 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"logstreamer/internal/dedupe"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
+	"logstreamer/internal/ratelimit"
 )
 
 // Journal takes packets; see journal.Journal.
@@ -27,11 +29,20 @@ type Config struct {
 	MaxBodyBytes int
 	// MaxPacketMessages bounds one packet.
 	MaxPacketMessages int
+	// Ack is when emitters are answered that do not say; empty is the
+	// strongest that costs no waiting for analyzers. AckTimeout bounds
+	// AckDelivered.
+	Ack        Ack
+	AckTimeout time.Duration
+	// Stores tells that the journal is on stable storage, as AckStored needs.
+	Stores bool
+	// Shed is who is refused first when room gets scarce.
+	Shed Shed
 }
 
 // DefaultConfig is the contract's.
 func DefaultConfig() Config {
-	return Config{MaxBodyBytes: 10 << 20, MaxPacketMessages: 10_000}
+	return Config{MaxBodyBytes: 10 << 20, MaxPacketMessages: 10_000, AckTimeout: 10 * time.Second}
 }
 
 // Dependencies is what a Handler is given. The functions are called for
@@ -46,6 +57,12 @@ type Dependencies struct {
 	// RetryAfter estimates when a request that is refused with that code may
 	// be taken.
 	RetryAfter func(problem.Code) time.Duration
+	// Fullness is the part of the room that is in use, 0…1; needed for Shed.
+	Fullness func() float64
+	// Duplicates recognises packets that come again; nil for none.
+	Duplicates *dedupe.Window
+	// Limiter bounds each emitter's rate; nil for none.
+	Limiter *ratelimit.Limiter
 }
 
 // Handler answers POST /ingest. It may be used concurrently.
@@ -89,11 +106,14 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		h.refuse(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"})
 		return
 	}
-	switch contentType(ctx) {
-	case singlePacket:
-		h.single(ctx)
-	case packetLines:
-		h.lines(ctx)
+	ack, fault := h.ackOf(ctx)
+	switch kind := contentType(ctx); {
+	case fault != nil:
+		h.refuse(ctx, *fault)
+	case kind == singlePacket:
+		h.single(ctx, ack)
+	case kind == packetLines:
+		h.lines(ctx, ack)
 	default:
 		h.refuse(ctx, problem.Problem{
 			Code:   problem.UnsupportedMediaType,
@@ -132,7 +152,7 @@ func (h *Handler) receive(ctx *fasthttp.RequestCtx) (body *packet.Packet, ok boo
 }
 
 // single answers a request that is one packet.
-func (h *Handler) single(ctx *fasthttp.RequestCtx) {
+func (h *Handler) single(ctx *fasthttp.RequestCtx, ack Ack) {
 	p, ok := h.receive(ctx)
 	if !ok {
 		return
@@ -146,18 +166,53 @@ func (h *Handler) single(ctx *fasthttp.RequestCtx) {
 	}
 	p.Info = info
 	stamp(ctx, p)
-	// The journal owns the packet once it has taken it, so the answer is
-	// written first.
-	ctx.Response.AppendBodyString(`{"status":"accepted","packet_id":"`)
-	ctx.Response.AppendBody(p.PacketID.Raw(p.Body))
-	ctx.Response.AppendBodyString(`"}`)
+	e := entrant{packet: p}
+	fault := h.screen(&e)
+	if fault == nil {
+		fault = h.resolve(&e)
+	}
+	switch {
+	case fault != nil:
+		h.refuse(ctx, *fault)
+		p.Release()
+	case e.duplicate:
+		answerAccepted(ctx, p, `","duplicate":true}`)
+		p.Release()
+	default:
+		h.store(ctx, &e, ack)
+	}
+}
+
+// store hands a packet to the journal and answers.
+func (h *Handler) store(ctx *fasthttp.RequestCtx, e *entrant, ack Ack) {
+	p := e.packet
+	// The journal owns the packet once it has taken it, so whatever the answer
+	// needs of it is taken before.
+	var id, decodedID string
+	r := h.newReceipt(ack, 1)
+	if r.outcomes != nil {
+		p.Receipt = r.outcomes
+		id, decodedID = string(p.PacketID.Raw(p.Body)), string(p.PacketID.AppendDecoded(nil, p.Body))
+	}
+	answerAccepted(ctx, p, `"}`)
 	one := [1]*packet.Packet{p}
 	if _, err := h.deps.Journal.Put(one[:]); err != nil {
+		h.turnedDown(e)
 		h.refuse(ctx, notStored(err, p))
 		p.Release()
 		return
 	}
+	e.end(true)
+	if r.outcomes != nil {
+		h.answerDelivery(ctx, r, id, decodedID)
+	}
+}
+
+func answerAccepted(ctx *fasthttp.RequestCtx, p *packet.Packet, end string) {
 	accept(ctx)
+	ctx.Response.AppendBodyString(`{"status":"accepted","packet_id":"`)
+	ctx.Response.AppendBody(p.PacketID.Raw(p.Body))
+	ctx.Response.AppendBodyString(end)
 }
 
 // stamp notes what of the request belongs to its packets.

@@ -1,8 +1,8 @@
 package ingest
 
 import (
+	"math/rand/v2"
 	"strconv"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -15,7 +15,7 @@ import (
 const listedRefusals = 1000
 
 // lines answers a request of many packets, one a line.
-func (h *Handler) lines(ctx *fasthttp.RequestCtx) {
+func (h *Handler) lines(ctx *fasthttp.RequestCtx, ack Ack) {
 	body, ok := h.receive(ctx)
 	if !ok {
 		return
@@ -23,20 +23,28 @@ func (h *Handler) lines(ctx *fasthttp.RequestCtx) {
 	defer h.bodies.drop(body)
 	var batch lineBatch
 	h.checkLines(ctx, body.Body, &batch)
-	taken, err := h.deps.Journal.Put(batch.packets)
-	for i, p := range batch.packets[taken:] {
-		h.refuseLine(&batch, batch.numbers[taken+i], notStored(err, p))
-		p.Release()
-	}
+	r := h.newReceipt(ack, len(batch.entrants))
+	h.storeLines(&batch, r)
 	h.bodies.free(batch.held)
-	h.answerLines(ctx, taken, &batch)
+	h.resolveLines(&batch)
+	if r.outcomes != nil {
+		batch.count(r.await(batch.stored))
+	}
+	h.answerLines(ctx, &batch)
 }
 
 // lineBatch is what became of a request's lines.
 type lineBatch struct {
-	packets []*packet.Packet
-	numbers []int // of the lines, one for each packet
-	held    int64 // bytes of memory of the packets
+	entrants []entrant        // that ask the journal
+	packets  []*packet.Packet // theirs
+	joined   []entrant        // that another request has asked for
+	held     int64            // bytes of memory of the entrants' packets
+
+	stored     int
+	duplicates int
+
+	delivering              bool // the answer waited for delivery
+	delivered, deadLettered int
 
 	refused  int
 	list     []byte // JSON: the refused lines, separated by commas
@@ -44,7 +52,10 @@ type lineBatch struct {
 	first    problem.Code // of the first refused line
 	oneCode  bool         // all refused lines have that code
 	roomless problem.Code // a code that says "not now", when there was one
+	wait     int          // seconds, when the reason has its own
 }
+
+func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
 
 func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineBatch) {
 	lines := packet.LinesOf(body)
@@ -66,20 +77,87 @@ func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineB
 		}
 		p.Body, p.Info = append(p.Body, line...), info
 		stamp(ctx, p)
-		batch.held += p.Footprint()
-		batch.packets = append(batch.packets, p)
-		batch.numbers = append(batch.numbers, number)
+		h.enter(batch, entrant{packet: p, line: number})
+	}
+}
+
+// enter puts a packet where it belongs.
+func (h *Handler) enter(batch *lineBatch, e entrant) {
+	fault := h.screen(&e)
+	switch {
+	case fault != nil:
+		h.refuseLine(batch, e.line, *fault)
+		h.bodies.drop(e.packet)
+	case e.duplicate:
+		batch.duplicates++
+		h.bodies.drop(e.packet)
+	case e.other != nil:
+		batch.joined = append(batch.joined, e)
+	default:
+		batch.held += e.packet.Footprint()
+		batch.entrants = append(batch.entrants, e)
+		batch.packets = append(batch.packets, e.packet)
+	}
+}
+
+// storeLines hands the packets to the journal.
+func (h *Handler) storeLines(batch *lineBatch, r receipt) {
+	if len(batch.packets) == 0 {
+		return
+	}
+	if r.outcomes != nil {
+		batch.delivering = true
+		for _, p := range batch.packets {
+			p.Receipt = r.outcomes
+		}
+	}
+	taken, err := h.deps.Journal.Put(batch.packets)
+	batch.stored = taken
+	for i := range batch.entrants {
+		e := &batch.entrants[i]
+		if i < taken {
+			e.end(true)
+			continue
+		}
+		h.turnedDown(e)
+		h.refuseLine(batch, e.line, notStored(err, e.packet))
+		e.packet.Release()
+	}
+}
+
+// resolveLines waits for the requests that had asked for the same packets. This
+// request's own claims are ended, so that no two wait for each other.
+func (h *Handler) resolveLines(batch *lineBatch) {
+	for i := range batch.joined {
+		e := &batch.joined[i]
+		if fault := h.resolve(e); fault != nil {
+			h.refuseLine(batch, e.line, *fault)
+		} else {
+			batch.duplicates++
+		}
+		h.bodies.drop(e.packet)
+	}
+}
+
+func (b *lineBatch) count(outcomes []packet.Outcome) {
+	for _, o := range outcomes {
+		if o.Refusal == "" {
+			b.delivered++
+		} else {
+			b.deadLettered++
+		}
 	}
 }
 
 func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) {
-	h.metrics.refused[why.Code].Inc()
+	h.metrics.refuse(why.Code)
 	if batch.refused == 0 {
 		batch.first, batch.oneCode = why.Code, true
 	}
 	batch.oneCode = batch.oneCode && why.Code == batch.first
-	if why.Code.Status() >= fasthttp.StatusInternalServerError {
+	if status := why.Code.Status(); status >= fasthttp.StatusInternalServerError || status == fasthttp.StatusTooManyRequests {
 		batch.roomless = why.Code
+		batch.wait = max(batch.wait, why.RetryAfter)
 	}
 	batch.refused++
 	if batch.listed == listedRefusals {
@@ -102,26 +180,49 @@ func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) 
 	batch.list = append(batch.list, '}')
 }
 
-func (h *Handler) answerLines(ctx *fasthttp.RequestCtx, accepted int, batch *lineBatch) {
-	if accepted == 0 {
+func (h *Handler) answerLines(ctx *fasthttp.RequestCtx, batch *lineBatch) {
+	if batch.accepted() == 0 {
 		h.refuseAllLines(ctx, batch)
 		return
 	}
 	accept(ctx)
-	status := "accepted"
-	if batch.refused > 0 {
-		status = "partial"
-		ctx.Response.SetStatusCode(fasthttp.StatusMultiStatus)
-		h.setRetryAfter(ctx, batch.roomless)
-	}
+	status, word := batch.outcome()
+	ctx.Response.SetStatusCode(status)
 	body := append(ctx.Response.Body(), `{"status":"`...)
-	body = append(body, status...)
-	body = append(body, `","accepted":`...)
-	body = strconv.AppendInt(body, int64(accepted), 10)
+	body = append(body, word...)
+	body = appendMember(body, `","accepted":`, batch.accepted())
+	if batch.duplicates > 0 {
+		body = appendMember(body, `,"duplicates":`, batch.duplicates)
+	}
+	if batch.delivering {
+		body = appendMember(body, `,"delivered":`, batch.delivered)
+		body = appendMember(body, `,"dead_lettered":`, batch.deadLettered)
+	}
 	if batch.refused > 0 {
+		h.setRetryAfter(ctx, batch)
 		body = batch.appendList(body)
 	}
 	ctx.Response.SetBodyRaw(append(body, '}'))
+}
+
+// outcome is the status of a request of which some lines were accepted.
+func (b *lineBatch) outcome() (status int, word string) {
+	switch {
+	case b.refused > 0:
+		return fasthttp.StatusMultiStatus, "partial"
+	case b.delivering && b.delivered+b.deadLettered < b.stored:
+		return fasthttp.StatusGatewayTimeout, "accepted"
+	case b.delivering && b.deadLettered > 0:
+		return fasthttp.StatusMultiStatus, "partial"
+	case b.delivering:
+		return fasthttp.StatusOK, "delivered"
+	default:
+		return fasthttp.StatusAccepted, "accepted"
+	}
+}
+
+func appendMember(dst []byte, name string, value int) []byte {
+	return strconv.AppendInt(append(dst, name...), int64(value), 10)
 }
 
 // refuseAllLines answers when no line was taken.
@@ -130,13 +231,13 @@ func (h *Handler) refuseAllLines(ctx *fasthttp.RequestCtx, batch *lineBatch) {
 	switch {
 	case batch.refused == 0:
 		why.Detail = "the body has no lines: send one packet a line"
-		h.metrics.refused[why.Code].Inc()
+		h.metrics.refuse(why.Code)
 	case batch.roomless != "":
 		why.Code, why.Detail = batch.roomless, details[batch.roomless]
 	case batch.oneCode && batch.first.Status() == fasthttp.StatusBadRequest:
 		why.Code = batch.first
 	}
-	h.setRetryAfter(ctx, batch.roomless)
+	h.setRetryAfter(ctx, batch)
 	problem.Write(ctx, why)
 	if batch.refused > 0 {
 		document := ctx.Response.Body()
@@ -157,14 +258,22 @@ func (b *lineBatch) appendList(dst []byte) []byte {
 	return dst
 }
 
-func (h *Handler) setRetryAfter(ctx *fasthttp.RequestCtx, code problem.Code) {
-	if code != "" {
-		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(h.retryAfter(code)))
+// setRetryAfter names the longest wait of the lines that were refused for now.
+func (h *Handler) setRetryAfter(ctx *fasthttp.RequestCtx, batch *lineBatch) {
+	if batch.roomless == "" {
+		return
 	}
+	wait := batch.wait
+	if batch.roomless != problem.RateLimited {
+		wait = max(wait, h.retryAfter(batch.roomless))
+	}
+	ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(wait))
 }
 
-// retryAfter returns the seconds to name, at least 1.
+// retryAfter returns the seconds to name, at least 1 and up to half as many
+// again at random, so that emitters that are refused together do not return
+// together.
 func (h *Handler) retryAfter(code problem.Code) int {
-	const most = 60
-	return int(min(max((h.deps.RetryAfter(code)+time.Second-1)/time.Second, 1), most))
+	wait := seconds(h.deps.RetryAfter(code))
+	return wait + rand.IntN(wait/2+1)
 }

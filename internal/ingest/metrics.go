@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -9,6 +10,8 @@ import (
 )
 
 type metrics struct {
+	// forRoom counts refusals for lack of room.
+	forRoom  atomic.Int64
 	refused  map[problem.Code]prometheus.Counter
 	duration prometheus.Histogram
 }
@@ -32,3 +35,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	return m, errors.Join(registerer.Register(refused), registerer.Register(m.duration))
 }
+
+// refuse counts a refusal.
+func (m *metrics) refuse(code problem.Code) {
+	m.refused[code].Inc()
+	switch code {
+	case problem.Overloaded, problem.Shed, problem.JournalUnwritable:
+		m.forRoom.Add(1)
+	}
+}
+
+// RefusedForRoom returns how many packets were refused for lack of room.
+func (h *Handler) RefusedForRoom() int64 { return h.metrics.forRoom.Load() }

@@ -64,7 +64,7 @@ func (h *Handler) Refuse(ctx *fasthttp.RequestCtx, why problem.Problem) { h.refu
 
 // refuse answers with a problem and counts it.
 func (h *Handler) refuse(ctx *fasthttp.RequestCtx, why problem.Problem) {
-	h.metrics.refused[why.Code].Inc()
+	h.metrics.refuse(why.Code)
 	if why.Code.Status() == fasthttp.StatusServiceUnavailable {
 		why.RetryAfter = h.retryAfter(why.Code)
 	}

@@ -46,7 +46,7 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		listener: &listener{Listener: l, accepting: make(chan struct{})},
 		done:     make(chan struct{}),
 		http: &fasthttp.Server{
-			Handler:                      func(ctx *fasthttp.RequestCtx) { routes(ctx) },
+			Handler:                      func(ctx *fasthttp.RequestCtx) { routes(ctx); leaveBody(ctx) },
 			HeaderReceived:               h.lookAtLength,
 			ExpectHandler:                h.expect,
 			ErrorHandler:                 h.unreadable,

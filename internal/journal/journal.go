@@ -38,6 +38,9 @@ type Journal interface {
 	// Ack ends claimed packets, in any order: they were delivered, or set
 	// aside as dead letters. It releases them.
 	Ack(packets []*packet.Packet)
+	// Fullness returns the part of the room that is in use, 0 to 1. It never
+	// waits.
+	Fullness() float64
 	// Stats returns the journal's books at one moment.
 	Stats() Stats
 	// Close stops taking packets and returns when nothing more will be

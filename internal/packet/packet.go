@@ -26,9 +26,20 @@ type Packet struct {
 	// Analyzer is the position of the analyzer that the packet is bound to or
 	// that last failed to take it, NoAnalyzer before; dispatch sets it.
 	Analyzer int
+	// Receipt, unless nil, is told once what became of the packet. It has room
+	// for that, so that telling never waits.
+	Receipt chan<- Outcome
 
 	pool  *Pool
 	class int
+}
+
+// Outcome is how a packet ended.
+type Outcome struct {
+	// Analyzer took it, or refused it for good.
+	Analyzer string
+	// Refusal is why it was refused, empty when it was delivered.
+	Refusal string
 }
 
 // NoAnalyzer is the value of Packet.Analyzer before the first binding.

@@ -25,6 +25,9 @@ const (
 	// AckTimeout is not a refusal: the packet is accepted, but not delivered
 	// yet.
 	AckTimeout Code = "ack_timeout"
+	// DeadLettered is no refusal either: an analyzer will never take the
+	// packet, which is kept for a person to look at.
+	DeadLettered Code = "dead_lettered"
 )
 
 type meaning struct {
@@ -48,10 +51,11 @@ var meanings = map[Code]meaning{
 	JournalUnwritable:    {http.StatusServiceUnavailable, "The journal cannot be written"},
 	Shed:                 {http.StatusServiceUnavailable, "Packets of this level are shed now"},
 	AckTimeout:           {http.StatusGatewayTimeout, "The packet is accepted but not delivered yet"},
+	DeadLettered:         {http.StatusUnprocessableEntity, "The packet is accepted but no analyzer will take it"},
 }
 
 // Refusals returns the codes that refuse a request, which is all of them but
-// AckTimeout.
+// AckTimeout and DeadLettered.
 func Refusals() []Code {
 	return []Code{
 		Malformed, InvalidPacket, NotFound, MethodNotAllowed, SlowRequest, TooLarge,

@@ -86,6 +86,11 @@ func TestHangingAnalyzerLosesItsPacketsWithinTheTimeout(t *testing.T) {
 		b.batch.packets.Store(16)
 		began := time.Now()
 		b.Offer(b.packets.some(t, 1000))
+		time.Sleep(config.Timeout)
+		synctest.Wait()
+		if got := b.settler.count("returned"); got < 1000-8*16 {
+			t.Errorf("%d packets are back when the timeout is over: those that wait should be", got)
+		}
 		b.settler.await(t, 1000)
 		if took := time.Since(began); took > config.Timeout+longestBackoff {
 			t.Errorf("the packets left after %v", took)

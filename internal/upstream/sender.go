@@ -56,15 +56,12 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet) {
 		case refused:
 			s.settleRefused(ctx, batch, answer)
 			return
-		case heldBack:
+		case notNow, heldBack:
 			u.release(batch)
-			return
-		case notNow:
-			_ = 0
 			return
 		}
 		if attempt >= u.config.Retries || answer.unsent {
-			_ = 0
+			u.release(batch)
 			return
 		}
 		time.Sleep(backoff(attempt))

@@ -132,6 +132,13 @@ func (j *Journal) roomLocked(bytes int64) error {
 	return nil
 }
 
+// Fullness is the part of the budget on disk that is used.
+func (j *Journal) Fullness() float64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return float64(j.usedLocked()+j.promised) / float64(j.config.MaxBytes)
+}
+
 // usedLocked returns the bytes that count against the budget. A journal with
 // nothing left counts as empty: the next commit may begin a new segment.
 func (j *Journal) usedLocked() int64 {

@@ -94,6 +94,12 @@ func (j *Journal) Room(bytes int) error {
 	return nil
 }
 
+// Fullness is that of the queue or of the memory, whichever is fuller.
+func (j *Journal) Fullness() float64 {
+	return max(float64(j.queuedPackets.Load())/float64(j.config.QueuePackets),
+		float64(j.heldBytes.Load())/float64(j.config.LimitBytes))
+}
+
 // Claim hands over the oldest packets.
 func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
 	j.mu.Lock()

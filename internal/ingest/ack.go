@@ -1,0 +1,102 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/packet"
+	"logstreamer/internal/problem"
+)
+
+// Ack is when an emitter is answered.
+type Ack string
+
+// The levels. A stronger one may be given for a weaker one: a journal that
+// stores packets answers AckQueued once they are stored.
+const (
+	// AckQueued: the packet is in a queue.
+	AckQueued Ack = "queued"
+	// AckStored: the packet is on stable storage.
+	AckStored Ack = "stored"
+	// AckDelivered: an analyzer took the packet.
+	AckDelivered Ack = "delivered"
+)
+
+// Acks lists the levels.
+func Acks() []string { return []string{string(AckQueued), string(AckStored), string(AckDelivered)} }
+
+// ackOf returns the level that a request asks for with ?ack=, or the default.
+func (h *Handler) ackOf(ctx *fasthttp.RequestCtx) (Ack, *problem.Problem) {
+	if len(ctx.URI().QueryString()) == 0 || !ctx.QueryArgs().Has("ack") {
+		return h.config.Ack, nil
+	}
+	asked := string(ctx.QueryArgs().Peek("ack"))
+	if !slices.Contains(Acks(), asked) {
+		return "", &problem.Problem{Code: problem.Malformed, Detail: fmt.Sprintf("?ack=%s: it must be one of %s", asked, strings.Join(Acks(), ", "))}
+	}
+	if Ack(asked) == AckStored && !h.config.Stores {
+		return "", &problem.Problem{Code: problem.Malformed, Detail: "?ack=stored cannot be promised: the journal is in memory (JOURNAL=memory)"}
+	}
+	return Ack(asked), nil
+}
+
+// receipt is how a request hears what became of its packets. The zero value
+// waits for nothing.
+type receipt struct {
+	outcomes chan packet.Outcome
+	timeout  time.Duration
+}
+
+// newReceipt makes room for that many outcomes when the level asks for them.
+func (h *Handler) newReceipt(ack Ack, packets int) receipt {
+	if ack != AckDelivered {
+		return receipt{}
+	}
+	return receipt{outcomes: make(chan packet.Outcome, packets), timeout: h.config.AckTimeout}
+}
+
+// await collects the outcomes of that many packets, as far as they come in time.
+func (r receipt) await(packets int) []packet.Outcome {
+	timer := time.NewTimer(r.timeout)
+	defer timer.Stop()
+	var outcomes []packet.Outcome
+	for len(outcomes) < packets {
+		select {
+		case o := <-r.outcomes:
+			outcomes = append(outcomes, o)
+		case <-timer.C:
+			return outcomes
+		}
+	}
+	return outcomes
+}
+
+// answerDelivery waits for a packet's outcome and answers with it. The id is
+// the packet's as it was sent, with its JSON escapes.
+func (h *Handler) answerDelivery(ctx *fasthttp.RequestCtx, r receipt, id, decodedID string) {
+	outcomes := r.await(1)
+	switch {
+	case len(outcomes) == 0:
+		problem.Write(ctx, problem.Problem{
+			Code: problem.AckTimeout, PacketID: decodedID,
+			Detail: fmt.Sprintf("no analyzer took it within %v; it remains accepted and need not be sent again", r.timeout),
+		})
+	case outcomes[0].Refusal != "":
+		problem.Write(ctx, problem.Problem{
+			Code: problem.DeadLettered, PacketID: decodedID,
+			Detail: fmt.Sprintf("%s refused it for good: %s", outcomes[0].Analyzer, outcomes[0].Refusal),
+		})
+	default:
+		ctx.Response.SetStatusCode(fasthttp.StatusOK)
+		ctx.Response.Header.SetContentType("application/json")
+		body := append([]byte(nil), `{"status":"delivered","packet_id":"`...)
+		body = append(body, id...)
+		body = append(body, `","analyzer":`...)
+		body = problem.AppendQuoted(body, outcomes[0].Analyzer)
+		ctx.Response.SetBodyRaw(append(body, '}'))
+	}
+}

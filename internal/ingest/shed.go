@@ -1,0 +1,65 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"logstreamer/internal/packet"
+)
+
+// Shed is which packets are refused while the room fills up: those whose
+// highest level is at or below a mark's.
+type Shed []ShedMark
+
+// ShedMark applies while more than that part of the room is in use.
+type ShedMark struct {
+	Level    packet.Level
+	Fullness float64 // 0…1
+}
+
+// ParseShed reads marks such as DEBUG@80%,INFO@95%.
+func ParseShed(text string) (Shed, error) {
+	var shed Shed
+	if text == "" {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		name, mark, ok := strings.Cut(strings.TrimSpace(part), "@")
+		level, known := packet.ParseLevel(name)
+		percent, err := strconv.ParseFloat(strings.TrimSuffix(mark, "%"), 64)
+		if !ok || !known || err != nil || percent <= 0 || percent >= 100 {
+			return nil, fmt.Errorf("%q must be a level, @ and a part of the room, such as DEBUG@80%%", part)
+		}
+		if level >= packet.LevelError {
+			return nil, fmt.Errorf("%q: ERROR and above are not shed", part)
+		}
+		shed = append(shed, ShedMark{Level: level, Fullness: percent / 100})
+	}
+	slices.SortFunc(shed, func(a, b ShedMark) int { return int(b.Level) - int(a.Level) })
+	return shed, nil
+}
+
+// String returns the marks as ParseShed reads them.
+func (s Shed) String() string {
+	var parts []string
+	for _, m := range s {
+		parts = append(parts, fmt.Sprintf("%s@%g%%", m.Level, 100*m.Fullness))
+	}
+	return strings.Join(parts, ",")
+}
+
+// sheds tells whether a packet of that level is refused now, and by which mark.
+func (s Shed) sheds(level packet.Level, fullness func() float64) (ShedMark, bool) {
+	if len(s) == 0 {
+		return ShedMark{}, false
+	}
+	full := fullness()
+	for _, m := range s {
+		if level <= m.Level && full > m.Fullness {
+			return m, true
+		}
+	}
+	return ShedMark{}, false
+}
