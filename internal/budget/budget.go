@@ -13,7 +13,7 @@ const (
 	Share = 0.2
 	// Least may be sent again within the window however little is fresh, so
 	// that a quiet system recovers at once.
-	Least = 500
+	Least = 1000
 	// Window is the time that counts.
 	Window = 10 * time.Second
 

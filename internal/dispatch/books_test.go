@@ -156,7 +156,7 @@ func TestDrain(t *testing.T) {
 		packets int64
 		want    time.Duration
 	}{{0, 0}, {-1, 0}, {1, time.Minute}} {
-		if got := w.Drain(test.packets); got != test.want {
+		if got := w.DrainTime(test.packets); got != test.want {
 			t.Errorf("nothing leaves, and %d packets take %v, want %v", test.packets, got, test.want)
 		}
 	}
@@ -169,7 +169,7 @@ func TestDrain(t *testing.T) {
 		packets       int64
 		least, atMost time.Duration
 	}{{0, 0, 0}, {1000, 990 * time.Millisecond, 1010 * time.Millisecond}, {1 << 40, time.Minute, time.Minute}} {
-		if got := w.Drain(test.packets); got < test.least || got > test.atMost {
+		if got := w.DrainTime(test.packets); got < test.least || got > test.atMost {
 			t.Errorf("at 1000 a second %d packets take %v", test.packets, got)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"logstreamer/internal/budget"
 	"logstreamer/internal/fairshare"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/upstream"
@@ -53,11 +54,13 @@ const roundPackets = 256
 type Dispatcher struct {
 	journal     Journal
 	deadLetters DeadLetters
+	budget      *budget.Budget
 	wake        chan struct{}
 	// hungry: packets wait for room, so that any room is to be told.
-	hungry atomic.Bool
-	ledger ledger
-	pace   pace
+	hungry   atomic.Bool
+	draining atomic.Bool
+	ledger   ledger
+	pace     pace
 
 	// Below belongs to the routing goroutine.
 	table     *fairshare.Table
@@ -74,6 +77,8 @@ type Dispatcher struct {
 type Dependencies struct {
 	Journal     Journal
 	DeadLetters DeadLetters
+	// Budget bounds how many packets are sent again.
+	Budget *budget.Budget
 }
 
 // New returns a dispatcher without analyzers.
@@ -81,6 +86,7 @@ func New(deps Dependencies) *Dispatcher {
 	return &Dispatcher{
 		journal:     deps.Journal,
 		deadLetters: deps.DeadLetters,
+		budget:      deps.Budget,
 		wake:        make(chan struct{}, 1),
 	}
 }
@@ -108,6 +114,12 @@ func (d *Dispatcher) Use(analyzers []Analyzer, weights []float64) error {
 func (d *Dispatcher) Start(ctx context.Context) {
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	d.running.Go(func() { d.run(ctx) })
+}
+
+// Drain tells that no new packets will come.
+func (d *Dispatcher) Drain() {
+	d.draining.Store(true)
+	d.signal()
 }
 
 // Stop ends routing. What was not routed stays with the journal.
@@ -153,7 +165,7 @@ func (d *Dispatcher) run(ctx context.Context) {
 func (d *Dispatcher) round(now time.Time) bool {
 	d.refresh(now)
 	if len(d.pending) < roundPackets {
-		d.gather()
+		d.gather(now)
 	}
 	routed := 0
 	for routed < len(d.pending) && d.route(d.pending[routed], now) {
@@ -173,13 +185,39 @@ func (d *Dispatcher) round(now time.Time) bool {
 	return true
 }
 
-// gather takes packets to route: first those that came back, then new ones.
-func (d *Dispatcher) gather() {
-	d.pending = d.ledger.takeReturned(d.pending)
+// gather takes packets to route: first those that came back, as far as the
+// budget goes, then new ones.
+func (d *Dispatcher) gather(now time.Time) {
+	if back := d.ledger.comebacks(); back > 0 && d.table.ActiveCount() > 0 {
+		before := len(d.pending)
+		d.pending = d.ledger.takeReturned(d.pending, d.affordable(back, now))
+		d.refund(d.pending[before:])
+	}
 	before := len(d.pending)
 	if before < roundPackets && d.table.ActiveCount() > 0 {
 		d.pending = d.journal.Claim(d.pending, roundPackets-before)
 		d.ledger.claimed(packet.VolumeOf(d.pending[before:]))
+		d.budget.Fresh(len(d.pending)-before, now)
+	}
+}
+
+// affordable asks how many of the packets that came back may go out again. At
+// the end all may: nothing new can come that they would be in the way of.
+func (d *Dispatcher) affordable(packets int, now time.Time) int {
+	if d.draining.Load() {
+		return packets
+	}
+	return d.budget.Spend(packets, now)
+}
+
+// refund gives analyzers back what they were charged for packets that they did
+// not take, as far as that is still on the table: who has left the running
+// since began anew.
+func (d *Dispatcher) refund(packets []*packet.Packet) {
+	for _, p := range packets {
+		if c := d.analyzers[p.Analyzer]; c.stay == p.Stay && d.table.Active(p.Analyzer) {
+			d.table.Refund(p.Analyzer, p.Messages)
+		}
 	}
 }
 
@@ -235,6 +273,7 @@ func (d *Dispatcher) refresh(now time.Time) {
 			if !d.table.Active(i) {
 				d.weigh(i, now) // who returns slowly must not join at its full weight
 				d.table.Join(i)
+				c.stay++
 			}
 		} else {
 			d.table.Leave(i)
@@ -274,9 +313,11 @@ type candidate struct {
 	patience time.Duration
 	// sitsOut: it lacked room for too long, until it rests.
 	sitsOut bool
+	stay    uint32 // counts its stays in the running
 }
 
 func (c *candidate) stage(p *packet.Packet) {
 	c.room--
+	p.Stay = c.stay
 	c.staged = append(c.staged, p)
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"logstreamer/internal/fairshare"
+	"logstreamer/internal/fifo"
 	"logstreamer/internal/packet"
 )
 
@@ -49,7 +50,7 @@ type ledger struct {
 	mu       sync.Mutex // guards all below
 	books    Books
 	reroutes map[Reroute]int64
-	comeback []*packet.Packet // returned and not yet taken
+	comeback fifo.Queue[*packet.Packet] // returned and not yet taken
 }
 
 func (l *ledger) open(ids []string, weights []float64) {
@@ -119,16 +120,25 @@ func (l *ledger) returned(packets []*packet.Packet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.books.Waiting = l.books.Waiting.Plus(volume)
-	l.comeback = append(l.comeback, packets...)
+	for _, p := range packets {
+		l.comeback.Push(p)
+	}
 }
 
-// takeReturned appends what was returned to dst.
-func (l *ledger) takeReturned(dst []*packet.Packet) []*packet.Packet {
+// comebacks returns how many packets were returned and wait.
+func (l *ledger) comebacks() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	dst = append(dst, l.comeback...)
-	clear(l.comeback)
-	l.comeback = l.comeback[:0]
+	return l.comeback.Len()
+}
+
+// takeReturned appends up to that many of what was returned to dst, in order.
+func (l *ledger) takeReturned(dst []*packet.Packet, limit int) []*packet.Packet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range min(limit, l.comeback.Len()) {
+		dst = append(dst, l.comeback.Pop())
+	}
 	return dst
 }
 

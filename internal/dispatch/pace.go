@@ -23,9 +23,9 @@ func (p *pace) measure(settled int64) {
 	p.perSecond.Store(math.Float64bits((1-weight)*before + weight*now))
 }
 
-// Drain estimates how long it takes until that many packets have left, at most
+// DrainTime estimates how long it takes until that many packets have left, at most
 // a minute.
-func (d *Dispatcher) Drain(packets int64) time.Duration {
+func (d *Dispatcher) DrainTime(packets int64) time.Duration {
 	const longest = time.Minute
 	if packets <= 0 {
 		return 0

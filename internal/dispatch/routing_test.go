@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"logstreamer/internal/budget"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/upstream"
 )
@@ -120,7 +121,7 @@ func TestReturnedPacketsAreRoutedAtOnce(t *testing.T) {
 func TestFailedAnalyzerIsAvoided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1000, 1)
-		for range 50 {
+		for range 20 { // few enough for the budget
 			w.add(t, 1)
 			synctest.Wait()
 			for _, a := range w.analyzers {
@@ -138,8 +139,72 @@ func TestFailedAnalyzerIsAvoided(t *testing.T) {
 		w.Returned(0, w.analyzers[0].take(plenty))
 		w.Returned(1, w.analyzers[1].take(plenty))
 		synctest.Wait()
-		if w.analyzers[0].holds() != 51 {
-			t.Errorf("the only analyzer holds %d packets, want 51", w.analyzers[0].holds())
+		if w.analyzers[0].holds() != 21 {
+			t.Errorf("the only analyzer holds %d packets, want 21", w.analyzers[0].holds())
+		}
+	})
+}
+
+// What is sent again is bounded by what is fresh, until the end.
+func TestBudgetBoundsWhatIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		const packets = budget.Least + 500
+		for range packets {
+			w.add(t, 1)
+		}
+		synctest.Wait()
+		back := append(w.analyzers[0].take(plenty), w.analyzers[1].take(plenty)...)
+		for _, p := range back {
+			w.Returned(p.Analyzer, []*packet.Packet{p})
+		}
+		synctest.Wait()
+		if got := w.analyzers[0].holds() + w.analyzers[1].holds(); got != budget.Least {
+			t.Errorf("%d packets were sent again at once, want %d", got, budget.Least)
+		}
+		time.Sleep(budget.Window + time.Second)
+		synctest.Wait()
+		if got := w.analyzers[0].holds() + w.analyzers[1].holds(); got != packets {
+			t.Errorf("after the window %d of %d packets were sent again", got, packets)
+		}
+	})
+}
+
+func TestAtTheEndAllIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		const packets = 2 * budget.Least
+		for range packets {
+			w.add(t, 1)
+		}
+		synctest.Wait()
+		w.Drain()
+		for _, p := range append(w.analyzers[0].take(plenty), w.analyzers[1].take(plenty)...) {
+			w.Returned(p.Analyzer, []*packet.Packet{p})
+		}
+		synctest.Wait()
+		if got := w.analyzers[0].holds() + w.analyzers[1].holds(); got != packets {
+			t.Errorf("%d of %d packets were sent again", got, packets)
+		}
+	})
+}
+
+// An analyzer that gives packets back is owed them; one that was away is not.
+func TestReturnedPacketsAreRefunded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		for range 100 {
+			w.add(t, 1)
+		}
+		synctest.Wait()
+		w.Returned(0, w.analyzers[0].take(plenty)) // all go to the other
+		synctest.Wait()
+		for range 100 {
+			w.add(t, 1)
+		}
+		synctest.Wait()
+		if a, b := w.analyzers[0].holds(), w.analyzers[1].holds(); a != 100 || b != 100 {
+			t.Errorf("the analyzers hold %d and %d packets, want 100 each: who gave back was owed", a, b)
 		}
 	})
 }

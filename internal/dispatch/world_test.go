@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"logstreamer/internal/budget"
 	"logstreamer/internal/journal/memory"
 	"logstreamer/internal/packet"
 )
@@ -118,7 +119,7 @@ func newWorld(t testing.TB, weights ...float64) *world {
 		journal: memory.New(memory.Config{QueuePackets: 1 << 20, LimitBytes: 1 << 30}),
 		letters: &letters{},
 	}
-	w.Dispatcher = New(Dependencies{Journal: w.journal, DeadLetters: w.letters})
+	w.Dispatcher = New(Dependencies{Journal: w.journal, DeadLetters: w.letters, Budget: new(budget.Budget)})
 	var analyzers []Analyzer
 	for i, weight := range weights {
 		a := &analyzer{id: fmt.Sprint("a", i), position: i, room: plenty, brief: true, resting: true, weight: weight}

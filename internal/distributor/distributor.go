@@ -24,6 +24,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"logstreamer/internal/budget"
 	"logstreamer/internal/deadletter"
 	"logstreamer/internal/dedupe"
 	"logstreamer/internal/dispatch"
@@ -44,6 +45,7 @@ type Distributor struct {
 	registry *prometheus.Registry
 
 	pool        packet.Pool
+	budget      budget.Budget
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: none
 	deadLetters *deadletter.Letters
@@ -89,7 +91,7 @@ func (d *Distributor) join() (err error) {
 		return err
 	}
 	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), letters)
-	d.dispatcher = dispatch.New(dispatch.Dependencies{Journal: d.journal, DeadLetters: d.deadLetters})
+	d.dispatcher = dispatch.New(dispatch.Dependencies{Journal: d.journal, DeadLetters: d.deadLetters, Budget: &d.budget})
 	if err := d.joinAnalyzers(); err != nil {
 		return err
 	}
@@ -145,6 +147,7 @@ func (d *Distributor) joinAnalyzers() error {
 			Settler:  d.dispatcher,
 			Logger:   d.logger.With("component", "upstream"),
 			Metrics:  metrics,
+			Budget:   &d.budget,
 		})
 		if err != nil {
 			return err
@@ -217,6 +220,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
 		}
+		d.dispatcher.Drain()
 		d.drain(ctx)
 		if d.stopWatching != nil {
 			d.stopWatching()
@@ -276,7 +280,7 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 	case problem.Overloaded:
 		// When half of what waits now has left, there is room for many.
 		stats := d.journal.Stats()
-		return d.dispatcher.Drain((stats.Queued.Packets + stats.Claimed.Packets) / 2)
+		return d.dispatcher.DrainTime((stats.Queued.Packets + stats.Claimed.Packets) / 2)
 	default:
 		return 5 * time.Second
 	}

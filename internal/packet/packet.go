@@ -26,6 +26,9 @@ type Packet struct {
 	// Analyzer is the position of the analyzer that the packet is bound to or
 	// that last failed to take it, NoAnalyzer before; dispatch sets it.
 	Analyzer int
+	// Stay is during which of the analyzer's stays in the running it was bound
+	// to it; dispatch's.
+	Stay uint32
 	// Receipt, unless nil, is told once what became of the packet. It has room
 	// for that, so that telling never waits.
 	Receipt chan<- Outcome

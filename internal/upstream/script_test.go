@@ -16,6 +16,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"logstreamer/internal/budget"
 )
 
 // reply is what a scripted analyzer does with one request: it writes the parts
@@ -198,6 +200,7 @@ func start(t *testing.T, config Config, dial func(context.Context, string, strin
 	}
 	b := &bench{settler: newRecorder(), packets: &maker{}}
 	b.Upstream, err = New(config, Dependencies{
+		Budget:  new(budget.Budget),
 		Settler: b.settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dial,
 	})
 	if err != nil {

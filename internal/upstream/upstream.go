@@ -40,6 +40,11 @@ type Settler interface {
 	Changed()
 }
 
+// Budget says how many of some packets may be sent again now.
+type Budget interface {
+	Spend(packets int, now time.Time) (granted int)
+}
+
 // Upstream is one analyzer. Its methods may be called concurrently, but only
 // one goroutine may call Offer.
 type Upstream struct {
@@ -50,6 +55,7 @@ type Upstream struct {
 	metrics  *metrics
 
 	breaker *breaker.Breaker
+	budget  Budget
 	queue   *queue
 	limit   limit
 	batch   batchSize
@@ -76,6 +82,8 @@ type Dependencies struct {
 	Logger   *slog.Logger
 	// Metrics holds the collectors of all analyzers.
 	Metrics *Metrics
+	// Budget bounds how many packets are sent again.
+	Budget Budget
 	// Dial opens connections; net.Dialer's by default.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -95,6 +103,7 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		metrics:  deps.Metrics.of(config.ID),
 		breaker:  breaker.New(config.breaker()),
 		queue:    newQueue(),
+		budget:   deps.Budget,
 	}
 	u.limit.init(config)
 	u.batch.packets.Store(firstBatchPackets)
