@@ -23,6 +23,8 @@ type Packet struct {
 	Accepted time.Time
 	// Sequence is the packet's place in the journal; the journal sets it.
 	Sequence uint64
+	// Slot groups emitters to share a bounded room; the journal sets it.
+	Slot uint16
 	// Analyzer is the position of the analyzer that the packet is bound to or
 	// that last failed to take it, NoAnalyzer before; dispatch sets it.
 	Analyzer int

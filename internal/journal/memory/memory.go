@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"logstreamer/internal/fairroom"
 	"logstreamer/internal/fifo"
 	"logstreamer/internal/journal"
 	"logstreamer/internal/packet"
@@ -35,6 +36,10 @@ type Journal struct {
 	queue fifo.Queue[*packet.Packet]
 	books journal.Stats
 	last  uint64 // the sequence given last
+	// Who is there, each emitter's packets that wait, and its bytes that are
+	// held.
+	emitters       fairroom.Presence
+	packets, bytes fairroom.Room
 }
 
 // New returns an empty journal.
@@ -65,10 +70,13 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 	var err error
 	for _, p := range packets {
 		footprint := p.Footprint()
-		if j.queue.Len() >= j.config.QueuePackets || j.books.MemoryBytes+footprint > j.config.LimitBytes {
+		p.Slot = fairroom.SlotOf(p.EmitterID.Raw(p.Body))
+		if !j.admitsLocked(p, footprint) {
 			err = journal.ErrFull
 			break
 		}
+		j.packets.Add(p.Slot, 1)
+		j.bytes.Add(p.Slot, footprint)
 		j.last++
 		p.Sequence = j.last
 		j.queue.Push(p)
@@ -80,6 +88,15 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 	j.books.Queued = j.books.Queued.Plus(volume)
 	j.mirrorLocked()
 	return taken, err
+}
+
+// admitsLocked tells whether there is room for the packet, some of which is
+// left to other emitters when there are any.
+func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
+	j.emitters.Note(p.Slot, p.Accepted)
+	others := j.emitters.Many()
+	return j.packets.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), others) &&
+		j.bytes.Admits(p.Slot, footprint, j.config.LimitBytes-j.books.MemoryBytes, others)
 }
 
 // Room tells whether a packet of that many bytes would be taken now.
@@ -107,6 +124,7 @@ func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
 	var volume packet.Volume
 	for range min(limit, j.queue.Len()) {
 		p := j.queue.Pop()
+		j.packets.Add(p.Slot, -1)
 		volume.Add(p)
 		dst = append(dst, p)
 	}
@@ -123,12 +141,13 @@ func (j *Journal) Arrived() <-chan struct{} { return j.arrived }
 func (j *Journal) Ack(packets []*packet.Packet) {
 	volume := packet.VolumeOf(packets)
 	var footprint int64
-	for _, p := range packets {
-		footprint += p.Footprint()
-		p.Release()
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	for _, p := range packets {
+		footprint += p.Footprint()
+		j.bytes.Add(p.Slot, -p.Footprint())
+		p.Release()
+	}
 	j.books.Claimed = j.books.Claimed.Minus(volume)
 	j.books.Acknowledged = j.books.Acknowledged.Plus(volume)
 	j.books.MemoryBytes -= footprint

@@ -2,9 +2,11 @@ package memory
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -203,5 +205,42 @@ func TestConcurrentUse(t *testing.T) {
 	work.Wait()
 	if stats := j.Stats(); stats.Acknowledged.Packets != producers*each || stats.MemoryBytes != 0 {
 		t.Errorf("stats %+v", stats)
+	}
+}
+
+// One emitter that sends more than fits is refused before a calm one is.
+func TestANoisyEmitterLeavesRoomToOthers(t *testing.T) {
+	j := New(Config{QueuePackets: 900, LimitBytes: 1 << 30})
+	var pool packet.Pool
+	put := func(emitter string) error {
+		body := fmt.Appendf(nil, `{"emitter_id":%q,"packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter)
+		info, err := packet.Check(body, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := pool.New(body, info)
+		p.Accepted = time.Unix(1_700_000_000, 0)
+		_, err = j.Put([]*packet.Packet{p})
+		return err
+	}
+	if err := put("calm"); err != nil {
+		t.Fatal(err)
+	}
+	noisy := 0
+	for put("noisy") == nil {
+		noisy++
+	}
+	if noisy < 700 || noisy > 820 {
+		t.Errorf("the noisy emitter holds %d of 900, about 8/9 are wanted", noisy)
+	}
+	for i := range 50 {
+		if err := put("calm"); err != nil {
+			t.Fatalf("the calm emitter's packet %d: %v", i, err)
+		}
+	}
+	claimed := j.Claim(nil, 1000)
+	j.Ack(claimed)
+	if err := put("noisy"); err != nil {
+		t.Errorf("when all is delivered the noisy one is not taken back: %v", err)
 	}
 }
