@@ -31,6 +31,7 @@ func distributorSettings(name string, p process) (*settings, *distributor.Config
 	s.add(span{&config.Analyzer.ProbeTimeout, time.Second}, "health-check-timeout-sec", "HEALTH_CHECK_TIMEOUT_SEC", "seconds for one probe")
 	s.add(whole[int]{&config.Analyzer.MaxFailures}, "max-failures", "MAX_FAILURES", "failures in a row until an analyzer is unhealthy")
 	s.add(span{&config.Analyzer.SlowStart, time.Second}, "slow-start-sec", "SLOW_START_SEC", "seconds in which a returning analyzer's weight grows")
+	s.add(oneOf{&config.Routing, distributor.Routings()}, "routing", "ROUTING", "when an analyzer cannot take its share: adaptive (the others take over) or strict (all wait for it)")
 	s.add(oneOf{&config.Journal, distributor.Journals()}, "journal", "JOURNAL", "where accepted packets wait: memory, or disk (survives kill -9 and power loss)")
 	s.add(whole[int64]{&config.JournalMaxBytes}, "journal-max-bytes", "JOURNAL_MAX_BYTES", "the disk journal's budget")
 	s.add(acks{&config.Ingest.Ack}, "ack", "ACK", "when emitters are answered that do not say: queued, stored or delivered (default: queued, with JOURNAL=disk stored)")

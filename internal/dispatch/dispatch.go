@@ -55,6 +55,7 @@ type Dispatcher struct {
 	journal     Journal
 	deadLetters DeadLetters
 	budget      *budget.Budget
+	strict      bool
 	wake        chan struct{}
 	// hungry: packets wait for room, so that any room is to be told.
 	hungry   atomic.Bool
@@ -79,6 +80,9 @@ type Dependencies struct {
 	DeadLetters DeadLetters
 	// Budget bounds how many packets are sent again.
 	Budget *budget.Budget
+	// Strict keeps to the weights even when an analyzer cannot take its share:
+	// then all wait for it. Otherwise the others take over.
+	Strict bool
 }
 
 // New returns a dispatcher without analyzers.
@@ -87,6 +91,7 @@ func New(deps Dependencies) *Dispatcher {
 		journal:     deps.Journal,
 		deadLetters: deps.DeadLetters,
 		budget:      deps.Budget,
+		strict:      deps.Strict,
 		wake:        make(chan struct{}, 1),
 	}
 }
@@ -250,7 +255,7 @@ func (d *Dispatcher) route(p *packet.Packet, now time.Time) bool {
 func (d *Dispatcher) await(c *candidate, now time.Time) bool {
 	d.waited(now)
 	d.blocked, d.since = c, now
-	return c.patience > 0
+	return d.strict || c.patience > 0
 }
 
 // waited charges the time that packets have waited to whom they waited for.

@@ -360,3 +360,24 @@ func TestStopKeepsWhatIsNotRouted(t *testing.T) {
 		}
 	})
 }
+
+// With strict routing a full analyzer is waited for, however long.
+func TestStrictRoutingWaits(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 1, 1)
+			w.strict = strict
+			w.analyzers[0].set(func(a *analyzer) { a.room, a.resting = 0, false })
+			w.Start(t.Context())
+			defer w.Stop()
+			for range 100 {
+				w.add(t, 1)
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got := w.analyzers[1].holds(); (got == 100) == strict {
+				t.Errorf("strict %v: after a minute the other analyzer holds %d of 100 packets", strict, got)
+			}
+		})
+	}
+}

@@ -29,6 +29,8 @@ type Config struct {
 	Analyzer upstream.Config
 	Ingest   ingest.Config
 	Timeouts ingest.Timeouts
+	// Routing is RoutingAdaptive or RoutingStrict.
+	Routing string
 	// Journal is JournalMemory or JournalDisk.
 	Journal string
 	// Memory bounds what is held in memory, with either journal.
@@ -48,6 +50,16 @@ type Config struct {
 	Version string
 }
 
+// What happens when an analyzer cannot take its share of messages: the others
+// take over, or all wait for it, which ends in refusals.
+const (
+	RoutingAdaptive = "adaptive"
+	RoutingStrict   = "strict"
+)
+
+// Routings are the values of Config.Routing.
+func Routings() []string { return []string{RoutingAdaptive, RoutingStrict} }
+
 // The journals.
 const (
 	JournalMemory = "memory"
@@ -66,6 +78,7 @@ func DefaultConfig() Config {
 		Ingest:          ingest.DefaultConfig(),
 		Timeouts:        ingest.DefaultTimeouts(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
+		Routing:         RoutingAdaptive,
 		Journal:         JournalMemory,
 		JournalMaxBytes: 10 << 30,
 		DedupeWindow:    -1,
@@ -108,6 +121,7 @@ func (c Config) Validate() error {
 			fmt.Sprintf("1 to %d", fairshare.MaxMessages)},
 		{"SHUTDOWN_TIMEOUT_SEC", c.ShutdownTimeout, c.ShutdownTimeout >= 0, "0 or more"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
+		{"ROUTING", c.Routing, slices.Contains(Routings(), c.Routing), "one of " + strings.Join(Routings(), ", ")},
 		{"JOURNAL", c.Journal, slices.Contains(Journals(), c.Journal), "one of " + strings.Join(Journals(), ", ")},
 		{"ACK", c.Ingest.Ack, c.Ingest.Ack == "" || slices.Contains(ingest.Acks(), string(c.Ingest.Ack)), "one of " + strings.Join(ingest.Acks(), ", ")},
 		{"ACK", c.Ingest.Ack, c.Ingest.Ack != ingest.AckStored || c.Journal == JournalDisk, "another with JOURNAL=memory, which stores nothing"},

@@ -91,7 +91,9 @@ func (d *Distributor) join() (err error) {
 		return err
 	}
 	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), letters)
-	d.dispatcher = dispatch.New(dispatch.Dependencies{Journal: d.journal, DeadLetters: d.deadLetters, Budget: &d.budget})
+	d.dispatcher = dispatch.New(dispatch.Dependencies{
+		Journal: d.journal, DeadLetters: d.deadLetters, Budget: &d.budget, Strict: d.config.Routing == RoutingStrict,
+	})
 	if err := d.joinAnalyzers(); err != nil {
 		return err
 	}
