@@ -22,6 +22,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/listener"
 )
 
 // Analyzer is one analyzer with its own listener and its own metrics. It is
@@ -36,7 +38,7 @@ type Analyzer struct {
 	window *window
 	tally  *tally
 
-	listener    *steadyListener
+	listener    *listener.Steady
 	server      *fasthttp.Server
 	connections connections
 	workspaces  sync.Pool // of *workspace
@@ -62,7 +64,7 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", config.listenAddress())
+	bound, err := net.Listen("tcp", config.listenAddress())
 	if err != nil {
 		return nil, fmt.Errorf("the analyzer cannot listen on %s: %w", config.listenAddress(), err)
 	}
@@ -73,7 +75,7 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 		started:  time.Now(),
 		window:   newWindow(config.DuplicateWindowPackets, config.DuplicateWindow),
 		tally:    newTally(),
-		listener: &steadyListener{Listener: listener, logger: logger},
+		listener: listener.NewSteady(bound, logger),
 		replyEnd: endOfReplies(config.ID),
 		serving:  make(chan struct{}),
 		cut:      make(chan struct{}),

@@ -1,11 +1,8 @@
 package analyzer
 
 import (
-	"errors"
-	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -47,33 +44,3 @@ func (c *connections) closeAll() {
 
 // wait returns when each connection is closed; no new one may come.
 func (c *connections) wait() { c.closed.Wait() }
-
-// steadyListener goes on when it fails to accept one connection, such as when
-// too many files are open. The server would give up the listener.
-type steadyListener struct {
-	net.Listener
-	logger *slog.Logger
-	close  sync.Once
-	err    error // of closing
-}
-
-// Close may be called again, by the server too.
-func (l *steadyListener) Close() error {
-	l.close.Do(func() { l.err = l.Listener.Close() })
-	return l.err
-}
-
-// Accept waits for the next connection, or returns net.ErrClosed.
-func (l *steadyListener) Accept() (net.Conn, error) {
-	const longestPause = time.Second
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, longestPause) {
-		conn, err := l.Listener.Accept()
-		if err == nil || errors.Is(err, net.ErrClosed) {
-			return conn, err
-		}
-		if pause < longestPause {
-			l.logger.Error("a connection cannot be accepted, trying again", "error", err)
-		}
-		time.Sleep(pause)
-	}
-}

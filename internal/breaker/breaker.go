@@ -80,7 +80,7 @@ type Breaker struct {
 	failedSends, failedProbes int
 	recent                    window
 
-	trials, passed int // while half-open: begun, and succeeded
+	passed int // sends that succeeded while half-open
 
 	pause     time.Duration // of the latest opening, before jitter; 0 when none is remembered
 	wait      time.Duration // before the next probe, before jitter
@@ -185,48 +185,6 @@ func (b *Breaker) Trip(now time.Time) (Transition, bool) {
 	return b.open(now, Tripped), true
 }
 
-// AllowTrial says whether a send may begin: always while closed, never while
-// open, and Config.Trials times while half-open. A send that was allowed ends
-// with Success, Failure or Abandon.
-func (b *Breaker) AllowTrial() bool {
-	if b.Closed() {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch b.State() {
-	case Closed:
-		return true
-	case HalfOpen:
-		if b.trials < b.config.Trials {
-			b.trials++
-			return true
-		}
-	}
-	return false
-}
-
-// TrialsLeft returns how many sends AllowTrial would allow now while half-open;
-// it is 0 otherwise.
-func (b *Breaker) TrialsLeft() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.State() != HalfOpen {
-		return 0
-	}
-	return b.config.Trials - b.trials
-}
-
-// Abandon gives back what AllowTrial allowed, for a send that said nothing
-// about the analyzer: it was never begun, or was answered "not now".
-func (b *Breaker) Abandon() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.State() == HalfOpen && b.trials > b.passed {
-		b.trials--
-	}
-}
-
 // judge opens a closed breaker when a failure was one too many.
 func (b *Breaker) judge(now time.Time) (Transition, bool) {
 	if b.failedSends+b.failedProbes >= b.config.MaxFailures {
@@ -252,7 +210,7 @@ func (b *Breaker) open(now time.Time, cause Cause) Transition {
 }
 
 func (b *Breaker) halfOpen() Transition {
-	b.trials, b.passed = 0, 0
+	b.passed = 0
 	return b.change(HalfOpen, ProbeAnswered)
 }
 

@@ -234,36 +234,6 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-func TestTrials(t *testing.T) {
-	b := New(steady())
-	expect := func(when string, allowed bool, left int) {
-		t.Helper()
-		if got := b.TrialsLeft(); got != left {
-			t.Errorf("%s: %d trials left, want %d", when, got, left)
-		}
-		if got := b.AllowTrial(); got != allowed {
-			t.Errorf("%s: allowed %v, want %v", when, got, allowed)
-		}
-	}
-	expect("closed", true, 0)
-	now := play(t, b, start, "t >open")
-	expect("open", false, 0)
-	now = play(t, b, now, "+1s p >half_open")
-	expect("half-open", true, 3)
-	expect("one begun", true, 2)
-	expect("two begun", true, 1)
-	expect("all begun", false, 0)
-	b.Abandon()
-	expect("one abandoned", true, 1)
-	play(t, b, now, "s s")
-	b.Abandon()
-	b.Abandon()
-	expect("two passed, one abandoned", true, 1)
-	play(t, b, now, "s >closed")
-	b.Abandon()
-	expect("closed again", true, 0)
-}
-
 func TestStateNames(t *testing.T) {
 	if got := Closed.String() + " " + HalfOpen.String() + " " + Open.String(); got != "closed half_open open" {
 		t.Error(got)
@@ -293,10 +263,6 @@ func TestEachEdgeIsSeenOnce(t *testing.T) {
 				if transition, changed := report[kind](now); changed {
 					edges[transition.From][transition.To].Add(1)
 				}
-				if b.AllowTrial() && b.TrialsLeft() < 0 {
-					t.Error("more trials were allowed than there are")
-				}
-				b.Abandon()
 				b.NextTrial()
 			}
 		})

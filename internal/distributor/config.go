@@ -128,6 +128,7 @@ func (c Config) Validate() error {
 		{"ACK_TIMEOUT_MS", c.Ingest.AckTimeout, c.Ingest.AckTimeout > 0, "more than 0"},
 		{"RATE_LIMIT", c.Rate.Rate, c.Rate.Rate >= 0, "0 (none) or more"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst >= 0, "0 (as much as RATE_LIMIT) or more"},
+		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT, which it goes with"},
 		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= leastJournalBytes(c), "at least 1 MiB, and four times MAX_BODY_BYTES"},
 	} {
 		if !rule.ok {

@@ -59,6 +59,7 @@ type Distributor struct {
 	ingestServer    *ingest.Server
 	metricsServer   *metricsServer
 
+	starting     sync.WaitGroup
 	watching     sync.WaitGroup
 	stopWatching context.CancelFunc
 
@@ -92,7 +93,7 @@ func (d *Distributor) join() (err error) {
 	}
 	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), letters)
 	d.dispatcher = dispatch.New(dispatch.Dependencies{
-		Journal: d.journal, DeadLetters: d.deadLetters, Budget: &d.budget, Strict: d.config.Routing == RoutingStrict,
+		Journal: d.journal, DeadLetters: resendable{d.deadLetters, d}, Budget: &d.budget, Strict: d.config.Routing == RoutingStrict,
 	})
 	if err := d.joinAnalyzers(); err != nil {
 		return err
@@ -193,13 +194,15 @@ func (d *Distributor) closeDuplicates() error {
 func (d *Distributor) Addr() string        { return d.ingestListener.Addr().String() }
 func (d *Distributor) MetricsAddr() string { return d.metricsListener.Addr().String() }
 
-// Start asks every analyzer for its health once, then serves.
+// Start asks every analyzer for its health once, then serves. What can store
+// packets need not wait for the answers.
 func (d *Distributor) Start(ctx context.Context) {
-	var probes sync.WaitGroup
 	for _, a := range d.analyzers {
-		probes.Go(func() { a.Start(ctx) })
+		d.starting.Go(func() { a.Start(ctx) })
 	}
-	probes.Wait()
+	if !d.Stores() {
+		d.starting.Wait()
+	}
 	d.dispatcher.Start(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopWatching = stop
@@ -229,6 +232,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 			d.watching.Wait()
 		}
 		d.dispatcher.Stop()
+		d.starting.Wait()
 		var stops sync.WaitGroup
 		for _, a := range d.analyzers {
 			stops.Go(a.Stop)
@@ -279,7 +283,7 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 	switch code {
 	case problem.NoAnalyzer:
 		return time.Until(d.nextTrial())
-	case problem.Overloaded:
+	case problem.Overloaded, problem.Shed:
 		// When half of what waits now has left, there is room for many.
 		stats := d.journal.Stats()
 		return d.dispatcher.DrainTime((stats.Queued.Packets + stats.Claimed.Packets) / 2)

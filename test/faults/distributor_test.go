@@ -1,0 +1,286 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// distributor is the process under test. It keeps its ports, its folder and its
+// log over restarts.
+type distributor struct {
+	t       *testing.T
+	program string
+	within  []string // a command that runs it, such as strace
+	flags   []string
+	env     []string
+	dataDir string
+	log     string // path
+	port    int
+	client  *http.Client
+
+	starts  int
+	command *exec.Cmd
+	ended   chan struct{} // closed when the process has ended
+}
+
+func newDistributor(t *testing.T, program string) *distributor {
+	t.Helper()
+	folder := t.TempDir()
+	d := &distributor{
+		t: t, program: program,
+		dataDir: filepath.Join(folder, "data"), log: filepath.Join(folder, "distributor.log"),
+		port:   freePort(t),
+		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
+	}
+	t.Cleanup(func() {
+		d.kill()
+		if t.Failed() {
+			t.Logf("the distributor wrote at last:\n%s", d.tail(6000))
+		}
+		if t.Failed() && *keep {
+			kept := filepath.Join(os.TempDir(), fmt.Sprintf("faults-%s-%d", filepath.Base(t.Name()), d.port))
+			t.Logf("its folder is kept as %s: %v", kept, os.Rename(folder, kept))
+		}
+	})
+	return d
+}
+
+// freePort returns a port that is free now and that the system gives to nobody
+// by itself, so that it is still free when a killed process wants it again.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.IntN(12_000)
+		listener, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		if err == nil {
+			listener.Close()
+			return port
+		}
+	}
+	t.Fatal("there is no free port from 20000 to 32000")
+	return 0
+}
+
+func (d *distributor) url(path string) string {
+	return "http://127.0.0.1:" + strconv.Itoa(d.port) + path
+}
+
+// launch starts the process and does not wait for anything.
+func (d *distributor) launch() {
+	d.t.Helper()
+	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer log.Close()
+	arguments := append(append([]string{}, d.within...), d.program, "distributor")
+	arguments = append(arguments, d.flags...)
+	command := exec.Command(arguments[0], arguments[1:]...)
+	command.Env = append(append(os.Environ(), d.env...), "DATA_DIR="+d.dataDir,
+		"PORT="+strconv.Itoa(d.port), "METRICS_ADDR=127.0.0.1:0")
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.starts++
+	ended := make(chan struct{})
+	d.command, d.ended = command, ended
+	go func() {
+		_ = command.Wait() // its result is in command.ProcessState
+		close(ended)
+	}()
+}
+
+// start launches it and returns how long it took until it would accept.
+func (d *distributor) start() time.Duration { return d.startUntil("/readyz") }
+
+// startUntil launches it and returns how long it took until path was answered
+// with 200.
+func (d *distributor) startUntil(path string) time.Duration {
+	d.t.Helper()
+	started := time.Now()
+	d.launch()
+	await(d.t, "the distributor answers "+path, func() bool {
+		select {
+		case <-d.ended:
+			d.t.Fatalf("the distributor ended with %d instead of serving", d.command.ProcessState.ExitCode())
+		default:
+		}
+		return d.status(path) == http.StatusOK
+	})
+	return time.Since(started)
+}
+
+func (d *distributor) running() bool {
+	if d.command == nil {
+		return false
+	}
+	select {
+	case <-d.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// kill ends it as kill -9 does.
+func (d *distributor) kill() {
+	if d.command != nil {
+		_ = d.command.Process.Kill() // it may have ended
+		<-d.ended
+	}
+}
+
+func (d *distributor) signal(s syscall.Signal) {
+	d.t.Helper()
+	if err := d.command.Process.Signal(s); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// terminate sends SIGTERM and returns the exit code.
+func (d *distributor) terminate() int {
+	d.t.Helper()
+	d.signal(syscall.SIGTERM)
+	return d.exit()
+}
+
+// exit waits until it has ended by itself and returns its code.
+func (d *distributor) exit() int {
+	d.t.Helper()
+	await(d.t, "the distributor ends", func() bool { return !d.running() })
+	return d.command.ProcessState.ExitCode()
+}
+
+// status returns the status of a GET, 0 for no answer.
+func (d *distributor) status(path string) int {
+	response, err := d.client.Get(d.url(path))
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	return response.StatusCode
+}
+
+// books are the members of /metrics-json that conservation is about.
+type books struct {
+	Packets      int64            `json:"total_packets"`
+	Messages     int64            `json:"total_messages"`
+	MessagesBy   map[string]int64 `json:"messages_by_analyzer"`
+	Delivered    int64            `json:"delivered_packets"`
+	DeadLettered int64            `json:"dead_lettered_packets"`
+	Unaccounted  int64            `json:"unaccounted_messages"`
+	Healthy      int              `json:"healthy_analyzers"`
+}
+
+func (d *distributor) books() (b books, err error) {
+	response, err := d.client.Get(d.url("/metrics-json"))
+	if err != nil {
+		return b, err
+	}
+	defer response.Body.Close()
+	return b, json.NewDecoder(response.Body).Decode(&b)
+}
+
+// awaitHealthy returns when so many analyzers are healthy.
+func (d *distributor) awaitHealthy(analyzers int) {
+	d.t.Helper()
+	await(d.t, fmt.Sprintf("%d analyzers are healthy", analyzers), func() bool {
+		b, err := d.books()
+		return err == nil && b.Healthy == analyzers
+	})
+}
+
+// logged returns everything that it wrote so far.
+func (d *distributor) logged() string {
+	text, err := os.ReadFile(d.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.t.Error(err)
+	}
+	return string(text)
+}
+
+func (d *distributor) tail(bytes int) string {
+	text := d.logged()
+	return text[max(0, len(text)-bytes):]
+}
+
+var (
+	leftLogged   = regexp.MustCompile(`left_packets=(\d+)`)
+	damageLogged = regexp.MustCompile(`are lost to damage.* packets=(\d+) first_sequence=\d+ last_sequence=\d+`)
+)
+
+// leftBehind returns how many packets it reported as left when it stopped.
+func (d *distributor) leftBehind() (packets int) {
+	if m := leftLogged.FindStringSubmatch(d.logged()); m != nil {
+		packets, _ = strconv.Atoi(m[1])
+	}
+	return packets
+}
+
+// damagesLogged returns how many packets it reported as lost to damage, over
+// all starts. A start tells of damage that an earlier one has told of again.
+func (d *distributor) damagesLogged() (packets int) {
+	told := make(map[string]bool)
+	for _, m := range damageLogged.FindAllStringSubmatch(d.logged(), -1) {
+		if !told[m[0]] {
+			told[m[0]] = true
+			n, _ := strconv.Atoi(m[1])
+			packets += n
+		}
+	}
+	return packets
+}
+
+// countLogged returns how often a text was logged.
+func (d *distributor) countLogged(text string) int { return strings.Count(d.logged(), text) }
+
+// peakMemory returns how many megabytes it has had in memory at most.
+func (d *distributor) peakMemory() int {
+	d.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s*(\d+) kB`).FindStringSubmatch(string(text))
+	if m == nil {
+		d.t.Fatal("/proc has no VmHWM")
+	}
+	kilobytes, _ := strconv.Atoi(m[1])
+	return kilobytes >> 10
+}
+
+// patience bounds every wait: far longer than anything takes.
+const patience = time.Minute
+
+// await asks until the condition holds, and fails the test when it never does.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited %v in vain until %s", patience, what)
+		case <-ticker.C:
+		}
+	}
+}

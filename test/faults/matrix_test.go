@@ -1,0 +1,165 @@
+package faults
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// row is one fault. To add one, write a function that does it to a system that
+// is under load, and list it among the rows of its kind.
+type row struct {
+	name, journal string
+	// fault says what happens, promise what must hold, in the words of
+	// docs/faults.md. That nothing accepted is lost and that the books balance
+	// is promised, and checked, for every row.
+	fault, promise string
+	// env changes the distributor's settings.
+	env map[string]string
+	// short rows are run with -short, too.
+	short bool
+	// alone rows begin the system by themselves, since they change it first.
+	alone bool
+	// needs tells why the row cannot be run here, or nothing; nil if it can be
+	// run everywhere.
+	needs func() string
+	// do does it. When it returns, analyzers must be able to work, and the
+	// distributor be running unless stopping it was the point.
+	do func(s *system)
+}
+
+// The journals.
+const (
+	memory = "memory"
+	disk   = "disk"
+)
+
+// TestMatrix runs every row.
+func TestMatrix(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the matrix looks into /proc and stops processes as Linux does")
+	}
+	if _, err := programs.program(""); err != nil {
+		t.Fatal(err)
+	}
+	var results results
+	t.Cleanup(func() {
+		if err := results.write(*table); err != nil {
+			t.Error(err)
+		}
+	})
+	for position, r := range matrix() {
+		t.Run(r.journal+"/"+r.name, func(t *testing.T) {
+			if testing.Short() && !r.short {
+				t.Skip("not among the rows of -short")
+			}
+			t.Parallel()
+			run(t, &results, position, r)
+		})
+	}
+}
+
+// matrix returns all rows.
+func matrix() []row {
+	var all []row
+	for _, rows := range [][]row{livingRows(), overloadRows(), crashRows(), spaceRows(), damageRows()} {
+		all = append(all, rows...)
+	}
+	return all
+}
+
+// run does one row and asks the oracle.
+func run(t *testing.T, results *results, position int, r row) {
+	measured := result{position: position, row: r}
+	defer func() {
+		if !t.Failed() {
+			results.add(measured)
+		}
+	}()
+	if missing := r.missing(); missing != "" {
+		measured.skipped = missing
+		t.Skip(missing)
+	}
+	s := newSystem(t)
+	s.distributor.flags = []string{"-journal", r.journal}
+	if r.journal == memory && diskJournalMissing() != "" {
+		s.distributor.flags = nil
+	}
+	s.set(r.env)
+	started := time.Now()
+	if !r.alone {
+		s.begin(steadyRate)
+	}
+	r.do(s)
+	s.emitters.halt()
+	if s.distributor.running() {
+		s.settle()
+	}
+	v := compare(s.emitters.outcomes, s.analyzers)
+	s.judge(v)
+	measured.text = s.summary(v)
+	t.Logf("%s, in %v", measured.text, time.Since(started).Round(100*time.Millisecond))
+}
+
+// missing tells why the row cannot be run here, or nothing.
+func (r row) missing() string {
+	if r.journal == disk && diskJournalMissing() != "" {
+		return diskJournalMissing()
+	}
+	if r.needs != nil {
+		return r.needs()
+	}
+	return ""
+}
+
+// judge fails the row when the oracle found what must not be.
+func (s *system) judge(v verdict) {
+	s.t.Helper()
+	if v.Accepted == 0 {
+		s.t.Error("no packet was accepted: the row proves nothing")
+	}
+	if len(v.Lost) > s.mayLose {
+		s.t.Errorf("%d accepted packets are lost, at most %d may be: %.200q", len(v.Lost), s.mayLose, v.Lost)
+	}
+	if len(v.Invented) > 0 {
+		s.t.Errorf("%d packets were delivered that no emitter sent: %.200q", len(v.Invented), v.Invented)
+	}
+}
+
+// summary is the measured result in words.
+func (s *system) summary(v verdict) string {
+	lost := fmt.Sprintf("%d lost", len(v.Lost))
+	if s.mayLose > 0 {
+		lost += fmt.Sprintf(" (%d may be)", s.mayLose)
+	}
+	parts := []string{fmt.Sprintf("%d accepted, %s, %d duplicates", v.Accepted, lost, v.Duplicates)}
+	if refusals := s.emitters.refusals(); refusals != "" {
+		parts = append(parts, "refused "+refusals)
+	}
+	if v.Unanswered > 0 {
+		parts = append(parts, fmt.Sprintf("%d unanswered", v.Unanswered))
+	}
+	if v.Surplus > 0 {
+		parts = append(parts, fmt.Sprintf("%d delivered without having been accepted", v.Surplus))
+	}
+	return strings.Join(append(parts, s.notes...), "; ")
+}
+
+// diskJournalMissing returns the program's refusal of JOURNAL=disk, or nothing.
+var diskJournalMissing = sync.OnceValue(func() string {
+	program, err := programs.program("")
+	if err != nil {
+		return err.Error()
+	}
+	const refused = 2
+	command := exec.Command(program, "distributor", "-journal", "disk", "-h")
+	if out, _ := command.CombinedOutput(); command.ProcessState.ExitCode() == refused {
+		first, _, _ := strings.Cut(string(out), "\n")
+		return "JOURNAL=disk is refused: " + first
+	}
+	return ""
+})

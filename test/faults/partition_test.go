@@ -1,0 +1,132 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// namespace is a network of its own, joined to this one by a pair of virtual
+// interfaces.
+type namespace struct {
+	t               *testing.T
+	name            string
+	inside, outside string // interfaces
+	subnet          string // the first three numbers of its addresses, and a dot
+}
+
+// noNamespaces tells why networks cannot be parted here, or nothing.
+func noNamespaces() string {
+	n := describeNamespace()
+	defer n.remove()
+	for _, command := range append(n.making(), n.dropping("-A")...) {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			return fmt.Sprintf("no network namespaces: %s: %v %s", strings.Join(command, " "), err, oneLine(out))
+		}
+	}
+	return ""
+}
+
+// newNamespace makes one that goes with the test.
+func newNamespace(t *testing.T) *namespace {
+	t.Helper()
+	n := describeNamespace()
+	n.t = t
+	t.Cleanup(n.remove)
+	for _, command := range n.making() {
+		n.run(command...)
+	}
+	return n
+}
+
+func describeNamespace() *namespace {
+	id := rand.IntN(1_000_000)
+	return &namespace{
+		name: fmt.Sprintf("faults-%d", id), inside: fmt.Sprintf("fi%d", id), outside: fmt.Sprintf("fo%d", id),
+		subnet: fmt.Sprintf("198.18.%d.", id%250), // set aside for tests of networks
+	}
+}
+
+// remove takes away what was made of it. The interfaces go first: a namespace
+// keeps its own for a while.
+func (n *namespace) remove() {
+	_ = exec.Command("ip", "link", "del", n.outside).Run() // it may not have been made
+	_ = exec.Command("ip", "netns", "del", n.name).Run()
+}
+
+// making returns the commands that make it.
+func (n *namespace) making() [][]string {
+	var commands [][]string
+	for _, line := range []string{
+		"ip netns add " + n.name,
+		"ip link add " + n.outside + " type veth peer name " + n.inside + " netns " + n.name,
+		"ip addr add " + n.subnet + "1/24 dev " + n.outside,
+		"ip link set " + n.outside + " up",
+		"ip -n " + n.name + " addr add " + n.address() + "/24 dev " + n.inside,
+		"ip -n " + n.name + " link set " + n.inside + " up",
+	} {
+		commands = append(commands, strings.Fields(line))
+	}
+	return commands
+}
+
+// dropping returns the commands that make the network swallow everything (-A)
+// or no more (-D).
+func (n *namespace) dropping(action string) [][]string {
+	var commands [][]string
+	for _, way := range []string{"INPUT", "OUTPUT"} {
+		commands = append(commands, []string{"ip", "netns", "exec", n.name, "iptables", action, way, "-j", "DROP"})
+	}
+	return commands
+}
+
+// address is what an analyzer inside listens on.
+func (n *namespace) address() string { return n.subnet + "2" }
+
+func (n *namespace) run(command ...string) {
+	n.t.Helper()
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		n.t.Fatalf("%s: %v: %s", strings.Join(command, " "), err, out)
+	}
+}
+
+func (n *namespace) drop(action string) {
+	n.t.Helper()
+	for _, command := range n.dropping(action) {
+		n.run(command...)
+	}
+}
+
+func (n *namespace) link(state string) {
+	n.t.Helper()
+	n.run("ip", "-n", n.name, "link", "set", n.inside, state)
+}
+
+// partition parts the first analyzer from the distributor twice.
+func partition(s *system) {
+	n := newNamespace(s.t)
+	s.analyzers[0].kill()
+	s.analyzers[0] = newAnalyzer(s.t, "analyzer-1", n.address()+":0", "ip", "netns", "exec", n.name)
+	s.begin(steadyRate)
+	part := []struct{ begin, end func() }{
+		{func() { n.drop("-A") }, func() { n.drop("-D") }},
+		{func() { n.link("down") }, func() { n.link("up") }},
+	}
+	var slowest time.Duration
+	for _, p := range part {
+		s.soon(100 * time.Millisecond)
+		parted := time.Now()
+		p.begin()
+		s.distributor.awaitHealthy(len(s.analyzers) - 1)
+		slowest = max(slowest, time.Since(parted))
+		s.last(500 * time.Millisecond)
+		p.end()
+		s.distributor.awaitHealthy(len(s.analyzers))
+		s.emitters.awaitMore(s.t, accepted, 300)
+		s.calm("while one analyzer was cut off")
+	}
+	s.note("noticed within %v", slowest.Round(10*time.Millisecond))
+}

@@ -1,0 +1,205 @@
+package faults
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"logstreamer/internal/packet"
+)
+
+// behaviour is what a recording analyzer does with a request. The zero value
+// takes the packets and answers 200.
+type behaviour struct {
+	// Status is the answer; any but 2xx means that the packets are not taken.
+	Status     int    `json:",omitempty"`
+	RetryAfter string `json:",omitempty"`
+	// Hang answers nothing for as long as this behaviour lasts.
+	Hang bool `json:",omitempty"`
+	// Reset reads the request and resets the connection.
+	Reset bool `json:",omitempty"`
+	// Forget takes the packets, and then resets the connection all the same.
+	Forget bool `json:",omitempty"`
+	// Refuse lets nobody connect: the port is closed, and so are connections.
+	Refuse bool `json:",omitempty"`
+	// Delay comes before the answer; with Every, only for each so many-th request.
+	Delay time.Duration `json:",omitempty"`
+	Every int64         `json:",omitempty"`
+	// Probes says that health probes are treated so, too.
+	Probes bool `json:",omitempty"`
+	// Single does not advertise NDJSON.
+	Single bool `json:",omitempty"`
+}
+
+// recorder is an analyzer in a process of its own. It appends the id of each
+// packet that it takes to a log before it answers, so that the log is whole
+// however the process ends. It is told what to do on standard input, a
+// behaviour a line, and ends with it.
+type recorder struct {
+	log    *os.File
+	server *http.Server
+
+	mu       sync.Mutex // guards all below
+	now      behaviour
+	changed  chan struct{} // closed when now changes
+	requests int64
+	listener net.Listener // nil while it refuses connections
+	address  string
+}
+
+// recordPackets runs a recorder until its standard input ends.
+func recordPackets(address, logPath string) error {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	r := &recorder{log: log, changed: make(chan struct{}), address: address}
+	routes := http.NewServeMux()
+	routes.HandleFunc("POST /ingest", r.ingest)
+	routes.HandleFunc("GET /health", r.health)
+	r.server = &http.Server{Handler: routes, ReadHeaderTimeout: time.Minute}
+	if err := r.listen(true); err != nil {
+		return err
+	}
+	fmt.Println(r.address)
+	orders := bufio.NewScanner(os.Stdin)
+	for orders.Scan() {
+		var next behaviour
+		if err := json.Unmarshal(orders.Bytes(), &next); err != nil {
+			return err
+		}
+		if err := r.become(next); err != nil {
+			return err
+		}
+		fmt.Println("done")
+	}
+	return errors.Join(orders.Err(), r.server.Close(), log.Close())
+}
+
+func (r *recorder) become(next behaviour) error {
+	r.mu.Lock()
+	r.now = next
+	close(r.changed)
+	r.changed = make(chan struct{})
+	r.mu.Unlock()
+	return r.listen(!next.Refuse)
+}
+
+// listen opens or closes the port. Closing it closes idle connections as well.
+func (r *recorder) listen(open bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if open == (r.listener != nil) {
+		return nil
+	}
+	if !open {
+		r.server.SetKeepAlivesEnabled(false)
+		err := r.listener.Close()
+		r.listener = nil
+		return err
+	}
+	listener, err := net.Listen("tcp", r.address)
+	if err != nil {
+		return err
+	}
+	r.listener, r.address = listener, listener.Addr().String()
+	r.server.SetKeepAlivesEnabled(true)
+	go r.server.Serve(listener) //nolint:errcheck // it ends with the listener
+	return nil
+}
+
+// next returns the behaviour for a request and what is closed when it changes.
+func (r *recorder) next() (behaviour, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests++
+	b := r.now
+	if b.Every > 0 && r.requests%b.Every != 0 {
+		b.Delay = 0
+	}
+	return b, r.changed
+}
+
+func (r *recorder) health(w http.ResponseWriter, _ *http.Request) {
+	b, changed := r.next()
+	if !b.Single {
+		w.Header().Set("Accept-Post", "application/x-ndjson")
+	}
+	if !b.Probes {
+		return
+	}
+	if b.Hang {
+		<-changed
+		return
+	}
+	r.answer(w, b)
+}
+
+func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return // the distributor went away, or sent it elsewhere
+	}
+	b, changed := r.next()
+	if b.Hang {
+		<-changed
+		abandon(w)
+		return
+	}
+	time.Sleep(b.Delay)
+	if !b.Reset && (b.Status == 0 || b.Status/100 == 2) {
+		if err := r.take(body); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+	}
+	r.answer(w, b)
+}
+
+func (r *recorder) answer(w http.ResponseWriter, b behaviour) {
+	if b.Reset || b.Forget || b.Refuse {
+		abandon(w)
+		return
+	}
+	if b.RetryAfter != "" {
+		w.Header().Set("Retry-After", b.RetryAfter)
+	}
+	w.WriteHeader(max(b.Status, http.StatusOK))
+}
+
+// take logs the ids of all packets of a body with one write.
+func (r *recorder) take(body []byte) error {
+	var ids []byte
+	lines := packet.LinesOf(body)
+	for line, _, ok := lines.Next(); ok; line, _, ok = lines.Next() {
+		var p struct {
+			ID string `json:"packet_id"`
+		}
+		if err := json.Unmarshal(bytes.TrimSpace(line), &p); err != nil {
+			return fmt.Errorf("not a packet: %w: %s", err, line)
+		}
+		ids = append(append(ids, p.ID...), '\n')
+	}
+	_, err := r.log.Write(ids)
+	return err
+}
+
+// abandon resets the connection.
+func abandon(w http.ResponseWriter) {
+	connection, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	if tcp, ok := connection.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = connection.Close()
+}

@@ -1,0 +1,181 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// spaceRows are disks that are full or fail.
+func spaceRows() []row {
+	small := map[string]string{"JOURNAL_MAX_BYTES": "1048576", "MAX_BODY_BYTES": "65536"}
+	return onDisk([]row{
+		{
+			name: "journal-full", fault: "all analyzers hang until `JOURNAL_MAX_BYTES=1048576` is used up, then work again",
+			promise: "503 at once for what finds no room; accepts again without a restart", env: small, do: journalFull,
+		},
+		{
+			name: "disk-full", fault: "something else fills the disk (a tmpfs) and goes again",
+			promise: "503 `journal_unwritable` at once; accepts again without a restart", needs: noMounts, alone: true,
+			env: map[string]string{"JOURNAL_MAX_BYTES": "8388608", "MAX_BODY_BYTES": "65536"}, do: diskFull,
+		},
+		{
+			name: "killed-on-full-disk", fault: "two faults at once: kill -9 while the disk is full, a start on the full disk, then space again",
+			promise: "it starts and delivers what it has; accepts again without a restart", needs: noMounts, alone: true,
+			env: map[string]string{"JOURNAL_MAX_BYTES": "8388608", "MAX_BODY_BYTES": "65536"}, do: killedOnFullDisk,
+		},
+		{
+			name: "fsync-errors", fault: "every 25th fdatasync fails with EIO (strace), then kill -9",
+			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO"),
+		},
+		{
+			name: "write-errors", fault: "every 25th write to the journal fails with EIO (strace), then kill -9",
+			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("pwrite64", "EIO"),
+		},
+		{
+			name: "no-space-errors", fault: "every 25th write to the journal fails with ENOSPC (strace), then kill -9",
+			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("pwrite64", "ENOSPC"),
+		},
+	})
+}
+
+func journalFull(s *system) {
+	s.behaveAll(behaviour{Hang: true, Probes: true})
+	s.emitters.filler.Store(500)
+	s.hurry()
+	s.emitters.awaitMore(s.t, refused, 200)
+	s.emitters.pace(connections, steadyRate)
+	s.behaveAll(behaviour{})
+	s.emitters.awaitMore(s.t, accepted, 500)
+	s.note("99 %% of refusals within %v", s.emitters.p99(true).Round(time.Millisecond))
+}
+
+// noMounts tells why no file system can be mounted here, or nothing.
+func noMounts() string {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		return err.Error()
+	}
+	defer os.Remove(folder)
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder).CombinedOutput(); err != nil {
+		return fmt.Sprintf("a tmpfs cannot be mounted: %v %s", err, oneLine(out))
+	}
+	if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
+		return fmt.Sprintf("a tmpfs cannot be unmounted: %v %s", err, oneLine(out))
+	}
+	return ""
+}
+
+// smallDisk puts the distributor's data on a disk of its own, and returns where
+// a file can be made that takes space from it.
+func (s *system) smallDisk() (ballast string) {
+	s.t.Helper()
+	folder := s.t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder).CombinedOutput(); err != nil {
+		s.t.Fatalf("mount: %v: %s", err, out)
+	}
+	s.t.Cleanup(func() {
+		s.distributor.kill()
+		if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
+			s.t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	s.distributor.dataDir = filepath.Join(folder, "data")
+	return filepath.Join(folder, "ballast")
+}
+
+func diskFull(s *system) {
+	ballast := s.smallDisk()
+	s.begin(steadyRate)
+	for range 3 {
+		s.fill(ballast)
+		s.empty(ballast)
+		s.emitters.awaitMore(s.t, accepted, 300)
+	}
+	s.onlyUnwritable()
+	s.note("99 %% of refusals within %v", s.emitters.p99(true).Round(time.Millisecond))
+}
+
+func killedOnFullDisk(s *system) {
+	ballast := s.smallDisk()
+	s.begin(steadyRate)
+	s.behaveAll(behaviour{Delay: 100 * time.Millisecond})
+	s.emitters.awaitMore(s.t, accepted, 500)
+	s.fill(ballast)
+	s.distributor.kill()
+	ready := s.distributor.startUntil("/livez")
+	s.behaveAll(behaviour{})
+	s.emitters.awaitMore(s.t, refused, 50)
+	s.empty(ballast)
+	s.emitters.awaitMore(s.t, accepted, 300)
+	s.onlyUnwritable()
+	s.note("it served in %v", ready.Round(10*time.Millisecond))
+}
+
+// onlyUnwritable fails the row when there were no refusals because the journal
+// could not be written, or others.
+func (s *system) onlyUnwritable() {
+	s.t.Helper()
+	const unwritable = "503 journal_unwritable"
+	if len(s.emitters.codes) != 1 || s.emitters.codes[unwritable] == 0 {
+		s.t.Errorf("emitters should be refused with %s alone: %s", unwritable, s.emitters.refusals())
+	}
+}
+
+// fill takes all space with a file until emitters are refused.
+func (s *system) fill(path string) {
+	ballast, err := os.Create(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer ballast.Close()
+	goal := s.emitters.count(refused) + 50
+	block := make([]byte, 256<<10)
+	await(s.t, "the disk is full", func() bool {
+		if _, err := ballast.Write(block); err != nil && !errors.Is(err, syscall.ENOSPC) {
+			s.t.Fatal(err)
+		}
+		return s.emitters.count(refused) >= goal
+	})
+}
+
+func (s *system) empty(path string) {
+	if err := os.Remove(path); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// noStrace tells why system calls cannot be made to fail here, or nothing.
+func noStrace() string {
+	if _, err := exec.LookPath("strace"); err != nil {
+		return "strace is not installed"
+	}
+	if out, err := exec.Command("strace", "-qq", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
+		return "strace does not work here: " + oneLine(out)
+	}
+	return ""
+}
+
+// failing makes every 25th of some system calls fail, until the distributor is
+// killed and started anew.
+func failing(calls, with string) func(*system) {
+	return func(s *system) {
+		s.distributor.within = []string{
+			"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null",
+			"-e", "trace=" + calls, "-e", "inject=" + calls + ":error=" + with + ":when=25+25",
+		}
+		s.begin(steadyRate)
+		s.emitters.awaitMore(s.t, accepted, 1000)
+		await(s.t, "a write has failed", func() bool { return s.emitters.count(refused) > 0 })
+		s.emitters.awaitMore(s.t, accepted, 200)
+		s.distributor.kill()
+		s.distributor.within = nil
+		s.distributor.start()
+		s.emitters.awaitMore(s.t, accepted, 200)
+		s.onlyUnwritable()
+	}
+}
