@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// contender is a subject that runs.
+type contender struct {
+	subject subject
+	place   place
+	process *process
+	load    *load
+}
+
+// enter starts a subject and connects the load to it.
+func (a *arena) enter(s subject, e experiment, analyzers []int, text *packetText) (*contender, error) {
+	if s.cores > len(a.cores) {
+		return nil, unavailable{fmt.Sprintf("it needs %d cores", s.cores)}
+	}
+	folder, err := os.MkdirTemp(a.folder, "subject-")
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	c := &contender{subject: s, place: place{
+		port: port, analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
+	}}
+	command, err := s.command(c.place)
+	if err != nil {
+		return c, err
+	}
+	if c.process, err = startProcess(command, a.cores[:s.cores]); err != nil {
+		return c, fmt.Errorf("start: %w", err)
+	}
+	if err := a.awaitReady(c); err != nil {
+		return c, err
+	}
+	c.load, err = newLoad(a.loop, a.ledger, port, e.connections, func() *request { return newRequest(e.traffic, text) })
+	return c, err
+}
+
+// awaitReady waits until the subject answers a request for its health with 2xx.
+func (a *arena) awaitReady(c *contender) error {
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ready := make(chan struct{})
+	go func() {
+		defer close(ready)
+		for ctx.Err() == nil && !c.process.ended() && !healthy(ctx, c.place.port) {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	err := a.loop.run(2*patience, func(time.Time) bool {
+		select {
+		case <-ready:
+			return true
+		default:
+			return false
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case c.process.ended() && c.subject.proof != nil:
+		return unavailable{c.process.failure().Error()}
+	case c.process.ended():
+		return c.process.failure()
+	case ctx.Err() != nil:
+		return fmt.Errorf("not ready after %v: %s", patience, c.process.output)
+	}
+	return nil
+}
+
+func healthy(ctx context.Context, port int) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/health", port), nil)
+	if err != nil {
+		return false
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode/100 == 2
+}
+
+// clocks are a moment's accounts.
+type clocks struct {
+	subject, load time.Duration
+	cores         time.Duration // the time that all used cores were busy
+	resident      int64
+}
+
+func (c *contender) clocks(cores []int) (clocks, error) {
+	var now clocks
+	var failed [4]error
+	pid := c.process.command.Process.Pid
+	now.subject, failed[0] = processorTime(pid)
+	now.load, failed[1] = processorTime(syscall.Getpid())
+	now.resident, failed[2] = residentPeak(pid)
+	now.cores, failed[3] = busyTime(cores[:2])
+	return now, errors.Join(failed[:]...)
+}
+
+// leave stops the subject and removes what it wrote.
+func (c *contender) leave(l *loop) {
+	if c.load != nil {
+		c.load.close()
+	}
+	if c.process != nil {
+		c.process.stop(l)
+	}
+	_ = os.RemoveAll(c.place.folder)
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// emission is one connection of the load.
+type emission struct {
+	load    *load
+	socket  socket
+	request *request
+	first   int64 // the id of the request's first packet
+	due     time.Time
+	resume  time.Time
+	partial []byte
+}
+
+func (e *emission) connect(port int) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(
+		unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+		unix.SetNonblock(fd, true),
+	); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	e.socket = socket{loop: e.load.loop, fd: fd}
+	return e.load.loop.add(fd, e)
+}
+
+// reconnect follows an answer that ends the connection.
+func (e *emission) reconnect() error {
+	address, err := unix.Getpeername(e.socket.fd)
+	if err != nil {
+		return fmt.Errorf("connect again: %w", err)
+	}
+	e.load.loop.remove(e.socket.fd)
+	return e.connect(address.(*unix.SockaddrInet4).Port)
+}
+
+func (e *emission) send(due time.Time) {
+	l := e.load
+	e.first = l.ledger.number(e.request.packets)
+	e.request.number(e.first)
+	e.due = due
+	l.busy++
+	if err := e.socket.write(e.request.bytes); err != nil {
+		l.fail(fmt.Errorf("send: %w", err))
+	}
+}
+
+func (e *emission) ready(events uint32) {
+	if events&unix.EPOLLOUT != 0 {
+		if err := e.socket.flush(); err != nil {
+			e.lose(err)
+			return
+		}
+	}
+	got, err := e.socket.read()
+	if err != nil {
+		e.lose(err)
+		return
+	}
+	if e.partial != nil {
+		e.partial = append(e.partial, got...)
+		got = e.partial
+	}
+	m, ok, err := parseMessage(got)
+	switch {
+	case err != nil:
+		e.load.fail(fmt.Errorf("answer: %w", err))
+	case ok:
+		e.partial = nil
+		e.answered(m)
+	default:
+		e.partial = append([]byte(nil), got...)
+	}
+}
+
+func (e *emission) answered(m message) {
+	l := e.load
+	now := time.Now()
+	_ = l.latency.RecordValue(max(1, int64(now.Sub(e.due))))
+	l.busy--
+	if m.last {
+		if err := e.reconnect(); err != nil {
+			l.fail(err)
+			return
+		}
+	}
+	switch status := m.status(); {
+	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		l.refused += int64(e.request.packets)
+		e.pause(now)
+		return
+	case status == http.StatusMultiStatus:
+		if err := e.acceptPart(m.body); err != nil {
+			l.fail(err)
+		}
+		e.pause(now)
+		return
+	case status >= 200 && status < 300:
+		l.ledger.accept(e.first, e.request.packets)
+	default:
+		l.fail(fmt.Errorf("answered %s: %.200s", m.start, m.body))
+		return
+	}
+	e.goOn(now)
+}
+
+// acceptPart reads which packets of an NDJSON request were not taken.
+func (e *emission) acceptPart(body []byte) error {
+	var part struct {
+		Refused []struct {
+			Line int    `json:"line"`
+			Code string `json:"code"`
+		} `json:"refused"`
+	}
+	if err := json.Unmarshal(body, &part); err != nil {
+		return fmt.Errorf("answered 207: %w: %.200s", err, body)
+	}
+	next := 1
+	for _, refused := range part.Refused {
+		if refused.Line < next || refused.Line > e.request.packets || refused.Code != "overloaded" {
+			return fmt.Errorf("answered 207 with a refusal that makes no sense: line %d, code %q", refused.Line, refused.Code)
+		}
+		e.load.ledger.accept(e.first+int64(next-1), refused.Line-next)
+		next = refused.Line + 1
+	}
+	e.load.ledger.accept(e.first+int64(next-1), e.request.packets-next+1)
+	e.load.refused += int64(len(part.Refused))
+	return nil
+}
+
+// refusedPause is how long a connection sends nothing after a refusal. An
+// emitter would wait for a second or more, as Retry-After says, but then a
+// short round would measure waiting.
+const refusedPause = 10 * time.Millisecond
+
+func (e *emission) pause(now time.Time) {
+	e.resume = now.Add(refusedPause)
+	e.load.paused = append(e.load.paused, e)
+}
+
+// goOn sends the next request, or waits until one is due.
+func (e *emission) goOn(now time.Time) {
+	l := e.load
+	if l.sending && l.interval == 0 {
+		e.send(now)
+		return
+	}
+	l.free = append(l.free, e)
+	l.sendDue(now)
+}
+
+func (e *emission) lose(err error) {
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the connection was closed")
+	}
+	e.load.loop.remove(e.socket.fd)
+	e.load.fail(fmt.Errorf("receive: %w", err))
+}

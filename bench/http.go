@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// message is one HTTP/1.1 request or answer with a Content-Length, which is
+// all that this bench and what it measures send.
+type message struct {
+	start []byte // the first line
+	kind  []byte // Content-Type
+	body  []byte
+	size  int  // of all of it
+	last  bool // the connection is closed after it
+}
+
+var (
+	headEnd = []byte("\r\n\r\n")
+	lineEnd = []byte("\r\n")
+)
+
+// parseMessage reads the message that b starts with; ok is false while it is
+// not complete. The parts of the message lie in b.
+func parseMessage(b []byte) (m message, ok bool, err error) {
+	end := bytes.Index(b, headEnd)
+	if end < 0 {
+		return message{}, false, nil
+	}
+	var length int
+	head := b[:end]
+	m.start, head, _ = bytes.Cut(head, lineEnd)
+	for len(head) > 0 {
+		var line []byte
+		line, head, _ = bytes.Cut(head, lineEnd)
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case isHeader(name, "content-length"):
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return message{}, false, fmt.Errorf("header line %q: %w", line, err)
+			}
+		case isHeader(name, "content-type"):
+			m.kind = bytes.TrimSpace(value)
+		case isHeader(name, "connection"):
+			m.last = bytes.EqualFold(bytes.TrimSpace(value), []byte("close"))
+		case isHeader(name, "transfer-encoding"):
+			return message{}, false, fmt.Errorf("header line %q: only Content-Length is understood", line)
+		}
+	}
+	m.size = end + len(headEnd) + length
+	if len(b) < m.size {
+		return message{}, false, nil
+	}
+	m.body = b[end+len(headEnd) : m.size]
+	return m, true, nil
+}
+
+// isHeader compares without regard to case; small is in small letters.
+func isHeader(name []byte, small string) bool {
+	return len(name) == len(small) && bytes.EqualFold(name, []byte(small))
+}
+
+// status returns an answer's status, 0 when it has none.
+func (m message) status() int {
+	if len(m.start) < 12 {
+		return 0
+	}
+	status, err := strconv.Atoi(string(m.start[9:12]))
+	if err != nil {
+		return 0
+	}
+	return status
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func packetBody(text *packetText, id int64) []byte {
+	r := newRequest(traffic{text.messages, 1}, text)
+	r.number(id)
+	return r.bytes[len(r.bytes)-text.size():]
+}
+
+// In whatever order packets are accepted and arrive, and however often, the
+// ledger is settled when all that were accepted have arrived.
+func TestLedgerFindsEveryLoss(t *testing.T) {
+	text := newPacketText(1)
+	rapid.Check(t, func(t *rapid.T) {
+		l := &ledger{next: rapid.Int64Range(0, 1_000_000).Draw(t, "first")}
+		for range rapid.IntRange(1, 3).Draw(t, "rounds") {
+			l.open(text)
+			first := l.number(200)
+			accepted, arrived := map[int64]bool{}, map[int64]bool{}
+			var again int64
+			for range rapid.IntRange(0, 100).Draw(t, "events") {
+				id := first + rapid.Int64Range(0, 199).Draw(t, "id")
+				if rapid.Bool().Draw(t, "arrives") {
+					if arrived[id] {
+						again++
+					}
+					arrived[id] = true
+					l.arrive(packetBody(text, id))
+				} else if !accepted[id] {
+					accepted[id] = true
+					l.accept(id, 1)
+				}
+			}
+			var missing int64
+			for id := range accepted {
+				if !arrived[id] {
+					missing++
+				}
+			}
+			if l.missing != missing || l.settled() != (missing == 0) || l.packets != int64(len(accepted)) || l.duplicates != again || l.damaged != 0 {
+				t.Fatalf("ledger %d accepted, %d missing, %d again; want %d, %d, %d",
+					l.packets, l.missing, l.duplicates, len(accepted), missing, again)
+			}
+		}
+	})
+}
+
+func TestLedgerKnowsWhatNobodySent(t *testing.T) {
+	text := newPacketText(1)
+	l := &ledger{}
+	l.open(text)
+	l.number(5)
+	l.arrive([]byte("{}"))
+	l.arrive(packetBody(text, 5))
+	if l.damaged != 2 {
+		t.Errorf("%d of 2 packets that nobody sent are found", l.damaged)
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// Requests that could not be sent on time are measured from when they were due.
+func TestLateRequestsKeepTheirDueTimes(t *testing.T) {
+	l, books := newTestLoop(t), &ledger{}
+	places, err := newAnalyzers(l, books, 1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer places.close()
+	text := newPacketText(1)
+	books.open(text)
+	sender, err := newLoad(l, books, places.ports[0], 4, func() *request { return newRequest(traffic{1, 1}, text) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.close()
+	start := time.Now()
+	sender.sending, sender.interval, sender.due = true, 10*time.Millisecond, start
+	sender.sendDue(start.Add(25 * time.Millisecond))
+	var late []time.Duration
+	for _, e := range sender.connections {
+		if !e.due.IsZero() {
+			late = append(late, e.due.Sub(start))
+		}
+	}
+	slices.Sort(late)
+	if want := []time.Duration{0, 10 * time.Millisecond, 20 * time.Millisecond}; !slices.Equal(late, want) {
+		t.Errorf("after 25 ms requests were due at %v, want %v", late, want)
+	}
+}

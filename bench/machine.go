@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine is what the figures depend on.
+type Machine struct {
+	Processor string            `json:"processor"`
+	Cores     int               `json:"cores"`
+	Kernel    string            `json:"kernel"`
+	Versions  map[string]string `json:"versions"`
+}
+
+func thisMachine(cores int) Machine {
+	m := Machine{Processor: "unknown", Cores: cores, Versions: map[string]string{"go": runtime.Version()}}
+	if content, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		m.Processor = processorModel(string(content))
+	}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		m.Kernel = unix.ByteSliceToString(name.Release[:])
+	}
+	for program, argument := range map[string]string{"haproxy": "-v", "nginx": "-v"} {
+		path, err := find(program)
+		if err != nil {
+			continue
+		}
+		if output, err := exec.Command(path, argument).CombinedOutput(); err == nil {
+			m.Versions[program] = firstNumber(string(output))
+		}
+	}
+	return m
+}
+
+func processorModel(cpuinfo string) string {
+	for line := range strings.Lines(cpuinfo) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+// firstNumber returns the first word or part of one that looks like a version.
+func firstNumber(text string) string {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
+		if word[0] >= '0' && word[0] <= '9' {
+			return word
+		}
+	}
+	return "unknown"
+}

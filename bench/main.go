@@ -1,0 +1,199 @@
+// Command bench measures the distributor side by side with HAProxy and nginx:
+// the processor time that a packet costs the program in the middle, and what
+// else the targets in docs/performance.md name.
+//
+// One thread is the load and all analyzers, on a core of its own; the program
+// in the middle has the other core. Subjects take turns, round by round, so
+// that what disturbs the machine disturbs all. Processor time is the kernel's
+// account of the program's threads. Every accepted packet must arrive at an
+// analyzer with the bytes it was sent with: a run that lost or changed one
+// shows no figure and fails.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// options are the command line.
+type options struct {
+	rounds              int
+	round               time.Duration
+	only                *regexp.Regexp
+	json, markdown, svg string
+}
+
+func main() {
+	o, err := parseOptions(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(exitDone)
+	case err != nil:
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(exitUsage)
+	}
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, restore)
+	if err := run(ctx, o); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(exitFailed)
+	}
+}
+
+func parseOptions(arguments []string, output io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each subject in each case")
+	flags.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of a round; ladders take two fifths of it")
+	only := flags.String("case", "", "run the cases whose name matches this `regexp`: "+strings.Join(caseNames(), ", "))
+	flags.StringVar(&o.json, "json", "", "write everything as JSON to this `file`")
+	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this Markdown `file`, between its marks")
+	flags.StringVar(&o.svg, "svg", "", "draw the results into this SVG `file`")
+	if err := flags.Parse(arguments); err != nil {
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.rounds < 1:
+		return o, fmt.Errorf("-rounds is %d: it must be at least 1", o.rounds)
+	case o.round < 100*time.Millisecond:
+		return o, fmt.Errorf("-round is %v: it must be at least 100ms", o.round)
+	}
+	var err error
+	if o.only, err = regexp.Compile(*only); err != nil {
+		return o, fmt.Errorf("-case: %w", err)
+	}
+	if !slices.ContainsFunc(caseNames(), o.only.MatchString) {
+		return o, fmt.Errorf("-case %q matches none of %s", *only, strings.Join(caseNames(), ", "))
+	}
+	return o, nil
+}
+
+func caseNames() []string {
+	var names []string
+	for _, c := range cases() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+func run(ctx context.Context, o options) error {
+	cores, err := pinned()
+	if err != nil {
+		return err
+	}
+	// The load runs in this thread, which is bound to its core.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := raiseFileLimit(); err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "logstreamer-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	distributor := filepath.Join(folder, "logstreamer")
+	if err := build(ctx, distributor, cores); err != nil {
+		return err
+	}
+	events, err := newLoop(ctx.Done())
+	if err != nil {
+		return err
+	}
+	defer events.close()
+	a := &arena{
+		loop: events, ledger: &ledger{}, cores: cores, folder: folder, distributor: distributor,
+		rounds: o.rounds, round: o.round, patience: 10 * time.Second,
+	}
+	report, err := measureCases(a, o)
+	if err != nil {
+		return err
+	}
+	if err := publish(report, o); err != nil {
+		return err
+	}
+	if faults := report.faults(); len(faults) > 0 {
+		return fmt.Errorf("%d of the series are invalid; the first: %s: %s", len(faults), faults[0].Subject, faults[0].Fault)
+	}
+	return nil
+}
+
+func measureCases(a *arena, o options) (Report, error) {
+	report := Report{Time: time.Now(), Machine: thisMachine(len(a.cores)), Rounds: o.rounds, RoundSeconds: o.round.Seconds()}
+	for _, c := range cases() {
+		if !o.only.MatchString(c.name) {
+			continue
+		}
+		one := CaseReport{Name: c.name, Title: c.title, measure: c.measure, base: c.base}
+		for _, e := range c.experiments {
+			_, _ = fmt.Fprintln(os.Stderr, strings.TrimSpace(c.name+" "+e.rung))
+			result, err := a.run(e)
+			if err != nil {
+				return report, err
+			}
+			one.Results = append(one.Results, result)
+		}
+		for _, judge := range c.judges {
+			one.Verdicts = append(one.Verdicts, judge(one.Results))
+		}
+		report.Cases = append(report.Cases, one)
+	}
+	return report, nil
+}
+
+// publish writes the report wherever it was asked for.
+func publish(r Report, o options) error {
+	failed := []error{writeText(os.Stdout, r)}
+	for path, write := range map[string]func(io.Writer, Report) error{o.json: writeJSON, o.svg: writePicture} {
+		if path == "" {
+			continue
+		}
+		file, err := os.Create(path)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		failed = append(failed, write(file, r), file.Close())
+	}
+	if o.markdown != "" {
+		failed = append(failed, writeDocument(o.markdown, r))
+	}
+	return errors.Join(failed...)
+}
+
+// build builds the distributor from this checkout.
+func build(ctx context.Context, path string, cores []int) error {
+	command := exec.CommandContext(ctx, "go", "build", "-o", path, "logstreamer/cmd/logstreamer")
+	var output []byte
+	err := onCores(cores, func() (err error) {
+		output, err = command.CombinedOutput()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("build the distributor: %w: %s", err, output)
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+// subject is a program that can stand between the load and the analyzers.
+type subject struct {
+	// Name is how results call it.
+	Name string
+	// cores is how many it runs on.
+	cores int
+	// swallows means that it answers by itself and forwards nothing.
+	swallows bool
+	// command returns how to start it.
+	command func(place) (*exec.Cmd, error)
+	// proof tells, after it has taken its first packets, whether it does what
+	// it is measured for; nil when there is nothing to doubt.
+	proof func(place) error
+}
+
+// place is where a subject stands.
+type place struct {
+	port        int
+	analyzers   []int // ports
+	connections int   // of the load
+	folder      string
+	distributor string // the program's path
+}
+
+// shares are the analyzers' weights, again from the start after the third.
+var shares = [...]int{5, 3, 2}
+
+// The subjects' names.
+const (
+	oursName     = "Log Streamer"
+	diskName     = "Log Streamer, JOURNAL=disk"
+	twoCoresName = "Log Streamer, two cores"
+	haproxyName  = "HAProxy"
+	nginxName    = "nginx"
+	floorName    = "nginx, answers only"
+)
+
+// unavailable is why a subject cannot be had here.
+type unavailable struct{ reason string }
+
+func (u unavailable) Error() string { return u.reason }
+
+func ours() subject { return distributor(oursName, 1, "memory") }
+
+func oursOnTwoCores() subject { return distributor(twoCoresName, 2, "memory") }
+
+func oursOnDisk() subject {
+	s := distributor(diskName, 1, "disk")
+	s.proof = wroteJournal
+	return s
+}
+
+func distributor(name string, cores int, journal string) subject {
+	return subject{Name: name, cores: cores, command: func(p place) (*exec.Cmd, error) {
+		var analyzers []string
+		for i, port := range p.analyzers {
+			analyzers = append(analyzers, fmt.Sprintf("http://127.0.0.1:%d=%g", port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
+		}
+		command := exec.Command(p.distributor, "distributor")
+		command.Env = append(os.Environ(),
+			"GOMAXPROCS="+strconv.Itoa(cores),
+			"ANALYZERS="+strings.Join(analyzers, ","),
+			"PORT="+strconv.Itoa(p.port),
+			"METRICS_ADDR=127.0.0.1:0",
+			"ADMIN_ADDR=127.0.0.1:0",
+			"JOURNAL="+journal,
+			"DATA_DIR="+filepath.Join(p.folder, "data"),
+			"LOG_LEVEL=warn",
+		)
+		return command, nil
+	}}
+}
+
+// wroteJournal makes sure that a distributor that was told to keep a disk
+// journal does so.
+func wroteJournal(p place) error {
+	var written int64
+	err := filepath.WalkDir(filepath.Join(p.folder, "data"), func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			written += info.Size()
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) || err == nil && written == 0 {
+		return unavailable{"this distributor starts with JOURNAL=disk but keeps no journal in DATA_DIR"}
+	}
+	return err
+}
+
+func haproxy() subject {
+	return subject{Name: haproxyName, cores: 1, command: func(p place) (*exec.Cmd, error) {
+		return peer(p, "haproxy", "haproxy.cfg", true, func(file string) []string { return []string{"-db", "-q", "-f", file} })
+	}}
+}
+
+func nginx() subject {
+	return subject{Name: nginxName, cores: 1, command: func(p place) (*exec.Cmd, error) {
+		return peer(p, "nginx", "nginx.conf", true, nginxArguments(p))
+	}}
+}
+
+// floor is nginx that answers by itself: the least that reading a request and
+// answering it costs.
+func floor() subject {
+	return subject{Name: floorName, cores: 1, swallows: true, command: func(p place) (*exec.Cmd, error) {
+		return peer(p, "nginx", "nginx.conf", false, nginxArguments(p))
+	}}
+}
+
+func nginxArguments(p place) func(string) []string {
+	return func(file string) []string { return []string{"-p", p.folder, "-c", file, "-e", "stderr"} }
+}
+
+//go:embed templates
+var templates embed.FS
+
+// peer writes a peer's configuration and returns how to start it.
+func peer(p place, program, file string, forwards bool, arguments func(file string) []string) (*exec.Cmd, error) {
+	path, err := find(program)
+	if err != nil {
+		return nil, err
+	}
+	text, err := configuration(p, file, forwards)
+	if err != nil {
+		return nil, err
+	}
+	written := filepath.Join(p.folder, file)
+	if err := os.WriteFile(written, text, 0o600); err != nil {
+		return nil, err
+	}
+	return exec.Command(path, arguments(written)...), nil
+}
+
+// find looks where Debian installs servers, too.
+func find(program string) (string, error) {
+	for _, name := range []string{program, "/usr/sbin/" + program} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", unavailable{program + " is not installed (Debian: apt-get install haproxy nginx-light)"}
+}
+
+// backend is an analyzer in a peer's configuration.
+type backend struct{ Number, Port, Share, Percent int }
+
+func configuration(p place, file string, forwards bool) ([]byte, error) {
+	parsed, err := template.ParseFS(templates, "templates/"+file)
+	if err != nil {
+		return nil, err
+	}
+	values := struct {
+		Port, MaxConnections int
+		Forwards             bool
+		Analyzers            []backend
+	}{Port: p.port, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards}
+	for i, port := range p.analyzers {
+		values.Analyzers = append(values.Analyzers, backend{i + 1, port, shares[i%len(shares)], int(percent(i))})
+	}
+	var text bytes.Buffer
+	err = parsed.Execute(&text, values)
+	return text.Bytes(), err
+}
+
+// percent is the share of the analyzer at position i among three.
+func percent(i int) float64 { return float64(10 * shares[i%len(shares)]) }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func testPlace(t *testing.T) place {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return place{port: port, analyzers: []int{9001, 9002, 9003, 9004}, connections: 64, folder: t.TempDir(), distributor: "logstreamer"}
+}
+
+// The peers themselves say whether they understand their configurations.
+func TestPeersUnderstandTheirConfiguration(t *testing.T) {
+	for _, s := range []subject{haproxy(), nginx(), floor()} {
+		command, err := s.command(testPlace(t))
+		if missing := (unavailable{}); errors.As(err, &missing) {
+			t.Log(missing.reason)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := "-t"
+		if s.Name == haproxyName {
+			check = "-c"
+		}
+		output, err := exec.Command(command.Path, append(command.Args[1:], check)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v: %s", s.Name, err, output)
+		}
+	}
+}
+
+func TestAnalyzersGetTheSameShares(t *testing.T) {
+	p := testPlace(t)
+	command, err := ours().command(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "ANALYZERS=http://127.0.0.1:9001=0.375,http://127.0.0.1:9002=0.225,http://127.0.0.1:9003=0.15,http://127.0.0.1:9004=0.375"
+	if !strings.Contains(strings.Join(command.Env, "\n")+"\n", want+"\n") {
+		t.Errorf("%s is not in the environment", want)
+	}
+	for file, lines := range map[string][]string{
+		"haproxy.cfg": {"server analyzer-1 127.0.0.1:9001 weight 50", "server analyzer-2 127.0.0.1:9002 weight 30", "server analyzer-3 127.0.0.1:9003 weight 20", "server analyzer-4 127.0.0.1:9004 weight 50"},
+		"nginx.conf":  {"server 127.0.0.1:9001 weight=5;", "server 127.0.0.1:9002 weight=3;", "server 127.0.0.1:9003 weight=2;", "server 127.0.0.1:9004 weight=5;"},
+	} {
+		text, err := configuration(p, file, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !strings.Contains(string(text), line+"\n") {
+				t.Errorf("%s has no line %q:\n%s", file, line, text)
+			}
+		}
+	}
+}
+
+// A distributor that ignores JOURNAL=disk must not pass for one that keeps a
+// journal.
+func TestDiskJournalIsProven(t *testing.T) {
+	p := testPlace(t)
+	var missing unavailable
+	if err := wroteJournal(p); !errors.As(err, &missing) {
+		t.Errorf("without a folder: %v", err)
+	}
+	folder := filepath.Join(p.folder, "data", "journal")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := wroteJournal(p); !errors.As(err, &missing) {
+		t.Errorf("with an empty folder: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "segment"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := wroteJournal(p); err != nil {
+		t.Errorf("with a journal: %v", err)
+	}
+}
+
+func TestCasesHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range cases() {
+		if seen[c.name] || c.title == "" || len(c.judges) == 0 {
+			t.Errorf("case %q is there twice, or lacks its title or verdict", c.name)
+		}
+		seen[c.name] = true
+	}
+}

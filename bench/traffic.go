@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// idDigits is the length of a packet id: fixed, so that ids can be written into
+// a request that was built before.
+const idDigits = 12
+
+// traffic is what the load sends: the shape of its packets and requests.
+type traffic struct {
+	// PacketMessages is the number of messages in a packet.
+	PacketMessages int
+	// RequestPackets is the number of packets in a request; more than one
+	// travel as NDJSON.
+	RequestPackets int
+}
+
+// packetText is the text of all packets of one size; only their ids differ.
+type packetText struct {
+	before, after []byte
+	messages      int
+}
+
+// newPacketText returns packets of so many messages, of about 154 bytes each.
+func newPacketText(messages int) *packetText {
+	var text bytes.Buffer
+	text.WriteString(`{"emitter_id":"bench","packet_id":"`)
+	before := bytes.Clone(text.Bytes())
+	text.Reset()
+	text.WriteString(`","messages":[`)
+	levels := []string{"INFO", "DEBUG", "INFO", "WARN", "ERROR"}
+	for i := range messages {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		fmt.Fprintf(&text, `{"timestamp":%d,"level":%q,"message":"GET /orders/%05d done in %3d ms for tenant-%02d",`+
+			`"metadata":{"service":"shop","host":"web-%02d"}}`,
+			1640995200000+int64(i), levels[i%len(levels)], 10_000+i, i%900+100, i%90, i%20)
+	}
+	text.WriteString(`]}`)
+	return &packetText{before: before, after: text.Bytes(), messages: messages}
+}
+
+// size is the length of each packet in bytes.
+func (t *packetText) size() int { return len(t.before) + idDigits + len(t.after) }
+
+// id returns the id of a packet, and false when its bytes are not exactly
+// those that were sent.
+func (t *packetText) id(body []byte) (int64, bool) {
+	if len(body) != t.size() || !bytes.HasPrefix(body, t.before) || !bytes.HasSuffix(body, t.after) {
+		return 0, false
+	}
+	var id int64
+	for _, c := range body[len(t.before):][:idDigits] {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		id = id*10 + int64(c-'0')
+	}
+	return id, true
+}
+
+// request is one request's bytes, which are sent again and again with new ids.
+// Each connection has its own.
+type request struct {
+	bytes   []byte
+	ids     []int // where the ids stand
+	packets int
+}
+
+func newRequest(t traffic, text *packetText) *request {
+	kind, length := "application/json", text.size()
+	if t.RequestPackets > 1 {
+		kind, length = "application/x-ndjson", t.RequestPackets*(text.size()+1)
+	}
+	r := &request{packets: t.RequestPackets}
+	r.bytes = append(r.bytes, "POST /ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "+kind+
+		"\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n"...)
+	for range t.RequestPackets {
+		r.bytes = append(r.bytes, text.before...)
+		r.ids = append(r.ids, len(r.bytes))
+		r.bytes = append(r.bytes, "000000000000"...)
+		r.bytes = append(r.bytes, text.after...)
+		if t.RequestPackets > 1 {
+			r.bytes = append(r.bytes, '\n')
+		}
+	}
+	return r
+}
+
+// number gives the packets the ids from first on.
+func (r *request) number(first int64) {
+	for i, at := range r.ids {
+		id := first + int64(i)
+		for digit := at + idDigits - 1; digit >= at; digit-- {
+			r.bytes[digit] = byte('0' + id%10)
+			id /= 10
+		}
+	}
+}
