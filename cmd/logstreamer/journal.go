@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -27,13 +26,13 @@ func journalCommand(p process) *ffcli.Command {
 		ShortHelp:  "read the disk journal of a distributor, also while it runs",
 		LongHelp:   "Reads the disk journal of a distributor, also while it runs.",
 		FlagSet:    newFlagSet("journal", p),
-		UsageFunc:  usageOfAll,
+		UsageFunc:  func(c *ffcli.Command) string { return usageOfAll(c, "logstreamer journal") },
 		Subcommands: []*ffcli.Command{
 			journalReport(p, "inspect", "show what is in it", disk.Inspect),
 			journalReport(p, "verify", "check every record; exits with 1 when a packet is lost", disk.Verify),
 			journalExport(p),
 		},
-		Exec: func(context.Context, []string) error { return flag.ErrHelp },
+		Exec: needsCommand("logstreamer journal"),
 	}
 }
 
@@ -42,7 +41,7 @@ func journalReport(p process, name, help string, look func(dir string) (disk.Rep
 	dir, asJSON := "./data", false
 	s := newSettings(name, p)
 	s.add(words{&dir}, "data-dir", "DATA_DIR", "the distributor's folder")
-	s.add(toggle{&asJSON}, "json", "JSON", "print JSON")
+	s.addFlag(toggle{&asJSON}, "json", "print JSON")
 	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer journal " + name + " [-data-dir DIR] [-json]",
 		ShortHelp:  help,
@@ -103,33 +102,15 @@ func journalExport(p process) *ffcli.Command {
 	dir, letters := "./data", false
 	s := newSettings("export", p)
 	s.add(words{&dir}, "data-dir", "DATA_DIR", "the distributor's folder")
-	s.add(toggle{&letters}, "dead-letters", "DEAD_LETTERS", "the dead letters instead, each with its reason, analyzer and time")
+	s.addFlag(toggle{&letters}, "dead-letters", "the dead letters instead, each with its reason, analyzer and time")
 	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer journal export [-data-dir DIR] [-dead-letters]",
 		ShortHelp:  "write undelivered packets, one a line, as the emitter's -file takes them",
 	}, func() error { return isFolder(dir) }, func(context.Context) error {
 		if letters {
-			return exportLetters(dir, p.stdout)
+			return deadletter.Export(filepath.Join(dir, deadletter.Folder), p.stdout)
 		}
 		_, err := disk.Export(dir, p.stdout)
 		return err
 	})
-}
-
-func exportLetters(dir string, out io.Writer) error {
-	files, err := deadletter.Files(filepath.Join(dir, deadletter.Folder))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // none was ever kept
-	}
-	for _, name := range files {
-		file, openErr := os.Open(name)
-		if openErr != nil {
-			return openErr
-		}
-		_, copyErr := io.Copy(out, file)
-		if err := errors.Join(copyErr, file.Close()); err != nil {
-			return err
-		}
-	}
-	return err
 }

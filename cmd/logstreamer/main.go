@@ -88,9 +88,9 @@ func commands(p process) *ffcli.Command {
 	return &ffcli.Command{
 		Name:       "logstreamer",
 		ShortUsage: "logstreamer <command> [flags]",
-		LongHelp:   "Routes packets of log messages to analyzers, so that each gets its share of messages.",
+		LongHelp:   "Routes packets of log messages to analyzers, so that each gets its share of messages.\nBegin with: logstreamer demo",
 		FlagSet:    newFlagSet("logstreamer", p),
-		UsageFunc:  usageOfAll,
+		UsageFunc:  func(c *ffcli.Command) string { return usageOfAll(c, "logstreamer") },
 		Subcommands: []*ffcli.Command{
 			demoCommand(p),
 			distributorCommand(p),
@@ -100,12 +100,17 @@ func commands(p process) *ffcli.Command {
 			journalCommand(p),
 			versionCommand(p),
 		},
-		Exec: func(_ context.Context, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("there is no command %q; see logstreamer -h", args[0])}
-			}
-			return flag.ErrHelp
-		},
+		Exec: needsCommand("logstreamer"),
+	}
+}
+
+// needsCommand is what those words do without a command that they know.
+func needsCommand(words string) func(context.Context, []string) error {
+	return func(_ context.Context, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("there is no command %q; see %s -h", args[0], words)}
+		}
+		return flag.ErrHelp
 	}
 }
 

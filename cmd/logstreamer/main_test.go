@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) {
 //	freeport NAME   NAME is a port that nobody listens on
 //	ready URL       wait until the URL answers 200
 //	gone ADDRESS    wait until nobody listens there
+//	settled URL N   wait until that ledger has nothing queued or in flight, and N packets delivered
 //	terminate       send SIGTERM to the command in the background that started last
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -32,6 +34,7 @@ func TestScripts(t *testing.T) {
 			"freeport":  freePort,
 			"ready":     ready,
 			"gone":      gone,
+			"settled":   settled,
 			"terminate": terminate,
 		},
 	})
@@ -62,6 +65,23 @@ func gone(ts *testscript.TestScript, _ bool, args []string) {
 			_ = conn.Close()
 		}
 		return err != nil
+	})
+}
+
+func settled(ts *testscript.TestScript, _ bool, args []string) {
+	waitFor(ts, args[0], func() bool {
+		response, err := http.Get(args[0])
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close() //nolint:errcheck // it is read
+		var ledger struct {
+			Queued    struct{ Packets int } `json:"queued"`
+			InFlight  struct{ Packets int } `json:"in_flight"`
+			Delivered struct{ Packets int } `json:"delivered"`
+		}
+		err = json.NewDecoder(response.Body).Decode(&ledger)
+		return err == nil && ledger.Queued.Packets+ledger.InFlight.Packets == 0 && fmt.Sprint(ledger.Delivered.Packets) == args[1]
 	})
 }
 

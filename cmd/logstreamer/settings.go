@@ -39,6 +39,9 @@ func (s *settings) add(value flag.Value, name, env, help string) {
 	s.list = append(s.list, setting{name, env})
 }
 
+// addFlag declares what the command line alone says.
+func (s *settings) addFlag(value flag.Value, name, help string) { s.set.Var(value, name, help) }
+
 // withFile lets -config name a file.
 func (s *settings) withFile() {
 	s.file = s.set.String("config", "", "YAML `file` with these settings by their environment names in small letters")

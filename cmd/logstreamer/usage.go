@@ -46,15 +46,15 @@ func orDash(text string) string {
 	return text
 }
 
-// usageOfAll prints what commands there are.
-func usageOfAll(root *ffcli.Command) string {
+// usageOfAll prints what commands there are behind those words.
+func usageOfAll(c *ffcli.Command, words string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s\n\nUsage: %s\n\n", root.LongHelp, root.ShortUsage)
+	fmt.Fprintf(&text, "%s\n\nUsage: %s\n\n", c.LongHelp, c.ShortUsage)
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, c := range root.Subcommands {
-		_, _ = fmt.Fprintf(table, "  %s\t%s\n", c.Name, c.ShortHelp)
+	for _, sub := range c.Subcommands {
+		_, _ = fmt.Fprintf(table, "  %s\t%s\n", sub.Name, sub.ShortHelp)
 	}
 	_ = table.Flush()
-	text.WriteString("\nBegin with: logstreamer demo\nThe flags of a command: logstreamer <command> -h")
+	fmt.Fprintf(&text, "\nThe flags of a command: %s <command> -h", words)
 	return text.String()
 }

@@ -1,6 +1,8 @@
 package deadletter
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -81,4 +83,44 @@ func Files(dir string) ([]string, error) {
 		}
 	}
 	return files, err
+}
+
+// Export writes the dead letters of a folder, oldest first, one a line. It may
+// be used while they are kept; a line that is being written, or was cut off, is
+// left out. A folder that is not there has none.
+func Export(dir string, out io.Writer) error {
+	files, err := Files(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		if err := exportFile(name, out); err != nil && !errors.Is(err, os.ErrNotExist) { // removed to make room
+			return err
+		}
+	}
+	return nil
+}
+
+func exportFile(name string, out io.Writer) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	lines := bufio.NewReaderSize(file, 64<<10)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(line); err != nil {
+			return err
+		}
+	}
 }

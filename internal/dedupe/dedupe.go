@@ -3,9 +3,10 @@
 // accepted without being delivered again.
 //
 // A packet is known by its ids. What is remembered is bounded in time and in
-// number: two generations, of which the older goes when the younger is full or
-// old. With a folder it is written down as it grows, so that it outlives the
-// process; a crash may forget the packets of the last moment.
+// number: two generations, of which the older goes when it is too old, or when
+// the younger is full or old. With a folder it is written down as it grows, so
+// that it outlives the process; a crash may forget the packets of the last
+// moment.
 package dedupe
 
 import (
@@ -32,8 +33,8 @@ func KeyOf(emitterID, packetID []byte) Key {
 
 // Config bounds what is remembered.
 type Config struct {
-	// Window is for how long, at least, as long as Packets allows: up to twice
-	// as long.
+	// Window is for how long, at least, as long as Packets allows; never is it
+	// longer than twice that.
 	Window time.Duration
 	// Packets is how many a generation holds; each takes about 40 bytes.
 	Packets int
@@ -46,20 +47,29 @@ type Window struct {
 	config Config
 	log    *log // nil: nothing is written down
 
-	mu       sync.Mutex // guards all below
-	young    map[Key]struct{}
-	old      map[Key]struct{}
-	born     time.Time // of young
-	underway map[Key]*Claim
+	mu         sync.Mutex // guards all below
+	young, old generation
+	underway   map[Key]*Claim
+}
+
+// generation is what was accepted since it was born, until the next one was.
+type generation struct {
+	born time.Time
+	keys map[Key]struct{}
+}
+
+func newGeneration(born time.Time) generation {
+	return generation{born: born, keys: make(map[Key]struct{})}
 }
 
 // Claim is the right and the duty of one request to say what becomes of a
 // packet.
 type Claim struct {
-	window *Window
-	key    Key
-	done   chan struct{}
-	taken  bool // set before done is closed
+	window    *Window
+	key       Key
+	forgotten bool // guarded by the window's mu
+	done      chan struct{}
+	refusal   error // set before done is closed
 }
 
 // State is what is known of a packet.
@@ -76,16 +86,18 @@ const (
 
 // Open returns a window with what its folder remembers.
 func Open(config Config, now time.Time) (*Window, error) {
-	w := &Window{config: config, born: now, young: make(map[Key]struct{}), old: make(map[Key]struct{}), underway: make(map[Key]*Claim)}
+	w := &Window{config: config, young: newGeneration(now), underway: make(map[Key]*Claim)}
 	if config.Dir == "" {
 		return w, nil
 	}
 	var err error
-	w.log, err = openLog(config.Dir)
-	if err != nil {
+	if w.log, err = openLog(config.Dir); err != nil {
 		return nil, err
 	}
-	return w, w.recall(now)
+	if err = w.recall(now); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // recall reads back the generations that are young enough.
@@ -95,9 +107,9 @@ func (w *Window) recall(now time.Time) error {
 		return err
 	}
 	for _, g := range generations {
-		w.old, w.young, w.born = w.young, g.keys, g.born
+		w.old, w.young = w.young, g
 	}
-	return w.log.begin(w.born)
+	return w.log.begin(w.young.born)
 }
 
 // Begin asks for a packet. When it is New or Underway the claim is returned.
@@ -105,10 +117,10 @@ func (w *Window) Begin(key Key, now time.Time) (State, *Claim) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.turnLocked(now)
-	if _, ok := w.young[key]; ok {
+	if _, ok := w.young.keys[key]; ok {
 		return Known, nil
 	}
-	if _, ok := w.old[key]; ok {
+	if _, ok := w.old.keys[key]; ok {
 		return Known, nil
 	}
 	if claim, ok := w.underway[key]; ok {
@@ -119,47 +131,64 @@ func (w *Window) Begin(key Key, now time.Time) (State, *Claim) {
 	return New, claim
 }
 
-// turnLocked lets the older generation go when it is time.
+// turnLocked begins another generation when it is time, and lets the older one
+// go, which after a quiet time may be both at once.
 func (w *Window) turnLocked(now time.Time) {
-	if now.Sub(w.born) < w.config.Window && len(w.young) < w.config.Packets {
-		return
+	if now.Sub(w.young.born) >= w.config.Window || len(w.young.keys) >= w.config.Packets {
+		w.old, w.young = w.young, newGeneration(now)
+		if w.log != nil {
+			w.log.turn(now)
+		}
 	}
-	w.old, w.young, w.born = w.young, make(map[Key]struct{}), now
-	if w.log != nil {
-		w.log.turn(now)
+	if now.Sub(w.old.born) >= 2*w.config.Window {
+		w.old.keys = nil
 	}
 }
 
-// End says whether the packet was accepted. It is called once, by the holder.
-func (c *Claim) End(accepted bool) {
+// End says what became of the packet: nil when it was accepted, else why it was
+// not. It is called once, by the holder.
+func (c *Claim) End(refusal error) {
 	w := c.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.underway, c.key)
-	if accepted {
-		w.young[c.key] = struct{}{}
+	if refusal == nil && !c.forgotten {
+		w.young.keys[c.key] = struct{}{}
 		if w.log != nil {
 			w.log.add(c.key)
 		}
 	}
-	c.taken = accepted
+	c.refusal = refusal
 	close(c.done)
 }
 
-// Wait waits for the holder and reports whether the packet was accepted.
-func (c *Claim) Wait() bool {
+// Wait waits for the holder and returns what it said to End.
+func (c *Claim) Wait() error {
 	<-c.done
-	return c.taken
+	return c.refusal
+}
+
+// Forget makes a packet New again, so that somebody may send it once more. What
+// is written down is not changed: after another start it may be Known.
+func (w *Window) Forget(key Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.young.keys, key)
+	delete(w.old.keys, key)
+	if claim, ok := w.underway[key]; ok {
+		claim.forgotten = true
+	}
 }
 
 // Len returns how many packets are remembered.
 func (w *Window) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.young) + len(w.old)
+	return len(w.young.keys) + len(w.old.keys)
 }
 
-// Close writes down what is not yet.
+// Close writes down what is not yet. It tells the first failure to write since
+// the start, too, which costs no more than a duplicate.
 func (w *Window) Close() error {
 	if w.log == nil {
 		return nil

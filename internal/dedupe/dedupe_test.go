@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func accept(t interface{ Fatalf(string, ...any) }, w *Window, k Key, now time.Ti
 	if state != New {
 		t.Fatalf("the packet is %v, want New", state)
 	}
-	claim.End(true)
+	claim.End(nil)
 }
 
 func TestPairsThatJoinToTheSameTextDiffer(t *testing.T) {
@@ -49,7 +50,7 @@ func TestPairsThatJoinToTheSameTextDiffer(t *testing.T) {
 func TestARefusedPacketMayComeAgain(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	_, claim := w.Begin(key(1), start)
-	claim.End(false)
+	claim.End(errors.New("no room"))
 	accept(t, w, key(1), start)
 	if state, _ := w.Begin(key(1), start); state != Known {
 		t.Errorf("after it was accepted the packet is %v, want Known", state)
@@ -80,7 +81,7 @@ func TestWindow(t *testing.T) {
 				t.Fatalf("packet %d, accepted %v ago, is not known", n, now.Sub(last[n]))
 			}
 			if state == New {
-				claim.End(true)
+				claim.End(nil)
 				last[n] = now
 				order = append(order, n)
 			}
@@ -100,9 +101,9 @@ func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
 			switch state, claim := w.Begin(key(1), start); state {
 			case New:
 				fresh.Add(1)
-				claim.End(true)
+				claim.End(nil)
 			case Underway:
-				if !claim.Wait() {
+				if claim.Wait() != nil {
 					t.Error("who waited was told that the packet was refused")
 				}
 			}

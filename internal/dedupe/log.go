@@ -51,12 +51,6 @@ func openLog(dir string) (*log, error) {
 	return l, nil
 }
 
-// generation is what one file holds.
-type generation struct {
-	born time.Time
-	keys map[Key]struct{}
-}
-
 // read returns the two youngest generations, older first, that were begun
 // after that moment, and removes the others.
 func (l *log) read(after time.Time, most int) ([]generation, error) {
@@ -107,11 +101,12 @@ func (l *log) load(born time.Time, most int) (generation, error) {
 		return generation{}, err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	content, err := io.ReadAll(io.LimitReader(file, int64(most)*int64(keySize)))
+	// Requests under way when a generation is full are still added to it.
+	content, err := io.ReadAll(io.LimitReader(file, 2*int64(most)*int64(keySize)))
 	if err != nil {
 		return generation{}, err
 	}
-	g := generation{born: born, keys: make(map[Key]struct{}, len(content)/keySize)}
+	g := newGeneration(born)
 	for ; len(content) >= keySize; content = content[keySize:] {
 		g.keys[Key(content[:keySize])] = struct{}{}
 	}
@@ -129,7 +124,7 @@ func (l *log) begin(born time.Time) error {
 }
 
 func (l *log) open(born time.Time) error {
-	file, err := os.OpenFile(l.path(born), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	file, err := openWhole(l.path(born))
 	if err != nil {
 		return fmt.Errorf("the duplicate window cannot be written down: %w", err)
 	}
@@ -138,6 +133,22 @@ func (l *log) open(born time.Time) error {
 	}
 	l.file, l.born = file, born
 	return l.removeOldest()
+}
+
+// openWhole opens a file to be appended to, without a key that was cut off.
+func openWhole(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size()%int64(keySize) != 0 {
+		err = file.Truncate(info.Size() - info.Size()%int64(keySize))
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // removeOldest keeps the two generations in use.
@@ -161,6 +172,10 @@ func (l *log) add(key Key) {
 func (l *log) turn(born time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Files are in the order of their names, also when the clock is set back.
+	if last := l.waiting[len(l.waiting)-1].born.Round(0); born.Round(0).Before(last) {
+		born = last.Add(time.Millisecond)
+	}
 	l.waiting = append(l.waiting, section{born: born})
 	l.wake.Signal()
 }
@@ -200,6 +215,9 @@ func (l *log) put(s section) error {
 		}
 	}
 	_, err := l.file.Write(s.keys)
+	if err != nil {
+		l.born = time.Time{} // opens it again, which mends its end
+	}
 	return err
 }
 

@@ -75,26 +75,35 @@ func (r receipt) await(packets int) []packet.Outcome {
 	return outcomes
 }
 
-// answerDelivery waits for a packet's outcome and answers with it. The id is
-// the packet's as it was sent, with its JSON escapes.
-func (h *Handler) answerDelivery(ctx *fasthttp.RequestCtx, r receipt, id, decodedID string) {
-	outcomes := r.await(1)
+// delivery is a packet that the journal has taken and whose outcome is to be
+// answered.
+type delivery struct {
+	receipt
+	// id is the packet's as it was sent, with its JSON escapes.
+	id, decodedID string
+}
+
+// answer waits for the outcome and answers with it.
+func (d *delivery) answer(ctx *fasthttp.RequestCtx) {
+	outcomes := d.await(1)
 	switch {
 	case len(outcomes) == 0:
+		// A disk journal forgets who waits for a packet that it has no room for
+		// in memory, so that it may be delivered all the same.
 		problem.Write(ctx, problem.Problem{
-			Code: problem.AckTimeout, PacketID: decodedID,
-			Detail: fmt.Sprintf("no analyzer took it within %v; it remains accepted and need not be sent again", r.timeout),
+			Code: problem.AckTimeout, PacketID: d.decodedID,
+			Detail: fmt.Sprintf("it is not known to be delivered after %v; it remains accepted and need not be sent again", d.timeout),
 		})
 	case outcomes[0].Refusal != "":
 		problem.Write(ctx, problem.Problem{
-			Code: problem.DeadLettered, PacketID: decodedID,
+			Code: problem.DeadLettered, PacketID: d.decodedID,
 			Detail: fmt.Sprintf("%s refused it for good: %s", outcomes[0].Analyzer, outcomes[0].Refusal),
 		})
 	default:
 		ctx.Response.SetStatusCode(fasthttp.StatusOK)
 		ctx.Response.Header.SetContentType("application/json")
 		body := append([]byte(nil), `{"status":"delivered","packet_id":"`...)
-		body = append(body, id...)
+		body = append(body, d.id...)
 		body = append(body, `","analyzer":`...)
 		body = problem.AppendQuoted(body, outcomes[0].Analyzer)
 		ctx.Response.SetBodyRaw(append(body, '}'))

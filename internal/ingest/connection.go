@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/listener"
 )
 
 // When a connection is closed while bytes of a refused request still arrive,
@@ -19,31 +21,68 @@ const (
 	lingerBytes = 64 << 20
 )
 
-// listener hands out connections of the kind below.
-type listener struct {
-	net.Listener
+// openings is a listener that knows the connections which are open.
+type openings struct {
+	*listener.Steady
 	accepting chan struct{} // closed when Accept is called first
 	first     sync.Once
+
+	mu   sync.Mutex // guards open
+	open map[*connection]struct{}
 }
 
-func (l *listener) Accept() (net.Conn, error) {
+func (l *openings) Accept() (net.Conn, error) {
 	l.first.Do(func() { close(l.accepting) })
-	conn, err := l.Listener.Accept()
+	conn, err := l.Steady.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &connection{Conn: conn}, nil
+	c := &connection{Conn: conn, from: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[c] = struct{}{}
+	return c, nil
+}
+
+func (l *openings) forget(c *connection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
+}
+
+// left returns how many connections are open.
+func (l *openings) left() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}
+
+// closeSilent closes connections on which nothing was ever received: the server
+// would wait for them as for a request.
+func (l *openings) closeSilent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if !c.spoken.Load() {
+			_ = c.Conn.Close()
+		}
+	}
 }
 
 // connection can linger, and knows whether the client has ended it.
 type connection struct {
 	net.Conn
+	from    *openings
+	spoken  atomic.Bool // something was received
 	lingers atomic.Bool
 	ended   bool // of the goroutine that reads
 }
 
 func (c *connection) Read(dst []byte) (int, error) {
 	n, err := c.Conn.Read(dst)
+	if n > 0 && !c.spoken.Load() {
+		c.spoken.Store(true)
+	}
 	if errors.Is(err, io.EOF) {
 		c.ended = true
 	}
@@ -53,6 +92,7 @@ func (c *connection) Read(dst []byte) (int, error) {
 // Close tells the client that nothing more will come, lingers if that is
 // wanted, and closes.
 func (c *connection) Close() error {
+	c.from.forget(c)
 	if c.lingers.Load() {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()

@@ -33,26 +33,35 @@ type greedyJournal struct {
 	limitBytes int // of Room; 0 is any number
 	roomErr    error
 	putErr     error
-	needed     int // the most that Room was asked for and said yes to
+	noRoomFor  string // a packet's id
+	needed     int    // the most that Room was asked for and said yes to
+	// entered, unless nil, gets a value when Put is called, which then waits
+	// for one from gate.
+	entered, gate chan struct{}
 }
 
 type record struct {
 	body, packetID, traceparent string
 	messages                    int
+	receipt                     chan<- packet.Outcome
 }
 
 func (j *greedyJournal) Put(packets []*packet.Packet) (int, error) {
+	if j.entered != nil {
+		j.entered <- struct{}{}
+		<-j.gate
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i, p := range packets {
 		if j.putErr != nil {
 			return i, j.putErr
 		}
-		if j.most > 0 && len(j.taken) >= j.most {
+		if j.most > 0 && len(j.taken) >= j.most || j.noRoomFor != "" && j.noRoomFor == string(p.PacketID.Raw(p.Body)) {
 			return i, journal.ErrFull
 		}
 		j.taken = append(j.taken, record{
-			string(p.Body), string(p.PacketID.AppendDecoded(nil, p.Body)), p.Traceparent, p.Messages,
+			string(p.Body), string(p.PacketID.AppendDecoded(nil, p.Body)), p.Traceparent, p.Messages, p.Receipt,
 		})
 		for b := range p.Body {
 			p.Body[b] = '#'
@@ -93,19 +102,25 @@ type options struct {
 	config    Config
 	timeouts  Timeouts
 	refuseAll bool // no analyzer
+	change    func(*Dependencies)
 }
 
 func standard() options {
-	return options{config: Config{MaxBodyBytes: 1 << 20, MaxPacketMessages: 100}, timeouts: DefaultTimeouts()}
+	config := Config{MaxBodyBytes: 1 << 20, MaxPacketMessages: 100, Ack: AckQueued, AckTimeout: time.Minute}
+	return options{config: config, timeouts: DefaultTimeouts()}
 }
 
 func newHandler(t testing.TB, o options, j Journal) *Handler {
 	t.Helper()
-	handler, err := New(o.config, Dependencies{
+	deps := Dependencies{
 		Journal: j, Pool: &packet.Pool{}, Registerer: prometheus.NewRegistry(),
 		Accepting:  func() bool { return !o.refuseAll },
 		RetryAfter: func(problem.Code) time.Duration { return 1500 * time.Millisecond },
-	})
+	}
+	if o.change != nil {
+		o.change(&deps)
+	}
+	handler, err := New(o.config, deps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,4 +320,34 @@ func (f *fixture) wantCounted(want map[problem.Code]int) {
 			f.Errorf("refused %s: %d, want %d", code, got, want[code])
 		}
 	}
+}
+
+// wantRetryAfter checks that so many seconds are named, or up to half as many
+// more.
+func (a answer) wantRetryAfter(t testing.TB, least int) {
+	t.Helper()
+	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < least || seconds > least+least/2 {
+		t.Errorf("Retry-After is %q, want %d and up to half as much more", a.Header.Get("Retry-After"), least)
+	}
+}
+
+// asking sends a request on a connection of its own and hands over the answer
+// when it comes.
+func (f *fixture) asking(request string) <-chan answer {
+	f.Helper()
+	c := f.dial()
+	c.send(request)
+	answered := make(chan answer, 1)
+	go func() { answered <- c.answer() }()
+	return answered
+}
+
+// withAck makes a request ask for a level.
+func withAck(ack, request string) string {
+	return strings.Replace(request, "/ingest", "/ingest?ack="+ack, 1)
+}
+
+// by makes the packet of another emitter.
+func by(emitter, body string) string {
+	return strings.Replace(body, `"emitter_id":"e"`, `"emitter_id":"`+emitter+`"`, 1)
 }

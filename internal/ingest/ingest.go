@@ -157,55 +157,66 @@ func (h *Handler) single(ctx *fasthttp.RequestCtx, ack Ack) {
 	if !ok {
 		return
 	}
-	defer h.bodies.free(p.Footprint())
+	held := p.Footprint()
+	d := h.take(ctx, p, ack)
+	h.bodies.free(held)
+	if d != nil {
+		d.answer(ctx)
+	}
+}
+
+// take checks a packet and hands it to the journal. It answers, unless the
+// answer is about the delivery that it returns.
+func (h *Handler) take(ctx *fasthttp.RequestCtx, p *packet.Packet, ack Ack) *delivery {
 	info, err := packet.Check(p.Body, h.config.MaxPacketMessages)
 	if err != nil {
 		h.refuse(ctx, refusalOf(err, p.Body))
 		p.Release()
-		return
+		return nil
 	}
 	p.Info = info
 	stamp(ctx, p)
 	e := entrant{packet: p}
 	fault := h.screen(&e)
 	if fault == nil {
-		fault = h.resolve(&e)
+		fault = e.resolve()
 	}
 	switch {
 	case fault != nil:
 		h.refuse(ctx, *fault)
 		p.Release()
 	case e.duplicate:
+		h.metrics.duplicates.Inc()
 		answerAccepted(ctx, p, `","duplicate":true}`)
 		p.Release()
 	default:
-		h.store(ctx, &e, ack)
+		return h.store(ctx, &e, ack)
 	}
+	return nil
 }
 
-// store hands a packet to the journal and answers.
-func (h *Handler) store(ctx *fasthttp.RequestCtx, e *entrant, ack Ack) {
+// store hands a packet to the journal, as take does.
+func (h *Handler) store(ctx *fasthttp.RequestCtx, e *entrant, ack Ack) *delivery {
 	p := e.packet
 	// The journal owns the packet once it has taken it, so whatever the answer
 	// needs of it is taken before.
-	var id, decodedID string
-	r := h.newReceipt(ack, 1)
-	if r.outcomes != nil {
-		p.Receipt = r.outcomes
-		id, decodedID = string(p.PacketID.Raw(p.Body)), string(p.PacketID.AppendDecoded(nil, p.Body))
+	var d *delivery
+	if ack == AckDelivered {
+		d = &delivery{
+			receipt: h.newReceipt(ack, 1),
+			id:      string(p.PacketID.Raw(p.Body)), decodedID: string(p.PacketID.AppendDecoded(nil, p.Body)),
+		}
+		p.Receipt = d.outcomes
 	}
 	answerAccepted(ctx, p, `"}`)
 	one := [1]*packet.Packet{p}
 	if _, err := h.deps.Journal.Put(one[:]); err != nil {
-		h.turnedDown(e)
-		h.refuse(ctx, notStored(err, p))
+		h.refuse(ctx, *h.turnedDown(e, err))
 		p.Release()
-		return
+		return nil
 	}
-	e.end(true)
-	if r.outcomes != nil {
-		h.answerDelivery(ctx, r, id, decodedID)
-	}
+	e.accept()
+	return d
 }
 
 func answerAccepted(ctx *fasthttp.RequestCtx, p *packet.Packet, end string) {

@@ -1,11 +1,13 @@
 package ingest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
 
+	"logstreamer/internal/journal"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
 )
@@ -20,9 +22,9 @@ func (h *Handler) lines(ctx *fasthttp.RequestCtx, ack Ack) {
 	if !ok {
 		return
 	}
-	defer h.bodies.drop(body)
 	var batch lineBatch
 	h.checkLines(ctx, body.Body, &batch)
+	h.bodies.drop(body)
 	r := h.newReceipt(ack, len(batch.entrants))
 	h.storeLines(&batch, r)
 	h.bodies.free(batch.held)
@@ -52,7 +54,7 @@ type lineBatch struct {
 	first    problem.Code // of the first refused line
 	oneCode  bool         // all refused lines have that code
 	roomless problem.Code // a code that says "not now", when there was one
-	wait     int          // seconds, when the reason has its own
+	wait     int          // seconds until emitters over their rate may send again
 }
 
 func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
@@ -89,7 +91,7 @@ func (h *Handler) enter(batch *lineBatch, e entrant) {
 		h.refuseLine(batch, e.line, *fault)
 		h.bodies.drop(e.packet)
 	case e.duplicate:
-		batch.duplicates++
+		h.countDuplicate(batch)
 		h.bodies.drop(e.packet)
 	case e.other != nil:
 		batch.joined = append(batch.joined, e)
@@ -111,17 +113,25 @@ func (h *Handler) storeLines(batch *lineBatch, r receipt) {
 			p.Receipt = r.outcomes
 		}
 	}
-	taken, err := h.deps.Journal.Put(batch.packets)
-	batch.stored = taken
-	for i := range batch.entrants {
-		e := &batch.entrants[i]
-		if i < taken {
-			e.end(true)
-			continue
+	for next := 0; next < len(batch.entrants); {
+		taken, err := h.deps.Journal.Put(batch.packets[next:])
+		batch.stored += taken
+		for i := range taken {
+			batch.entrants[next+i].accept()
 		}
-		h.turnedDown(e)
-		h.refuseLine(batch, e.line, notStored(err, e.packet))
-		e.packet.Release()
+		next += taken
+		// A packet that finds no room does not speak for those behind it, which
+		// may be smaller, or of another emitter.
+		refused := len(batch.entrants) - next
+		if errors.Is(err, journal.ErrFull) {
+			refused = min(refused, 1)
+		}
+		for range refused {
+			e := &batch.entrants[next]
+			h.refuseLine(batch, e.line, *h.turnedDown(e, err))
+			e.packet.Release()
+			next++
+		}
 	}
 }
 
@@ -130,13 +140,18 @@ func (h *Handler) storeLines(batch *lineBatch, r receipt) {
 func (h *Handler) resolveLines(batch *lineBatch) {
 	for i := range batch.joined {
 		e := &batch.joined[i]
-		if fault := h.resolve(e); fault != nil {
+		if fault := e.resolve(); fault != nil {
 			h.refuseLine(batch, e.line, *fault)
 		} else {
-			batch.duplicates++
+			h.countDuplicate(batch)
 		}
 		h.bodies.drop(e.packet)
 	}
+}
+
+func (h *Handler) countDuplicate(batch *lineBatch) {
+	batch.duplicates++
+	h.metrics.duplicates.Inc()
 }
 
 func (b *lineBatch) count(outcomes []packet.Outcome) {
@@ -155,8 +170,13 @@ func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) 
 		batch.first, batch.oneCode = why.Code, true
 	}
 	batch.oneCode = batch.oneCode && why.Code == batch.first
-	if status := why.Code.Status(); status >= fasthttp.StatusInternalServerError || status == fasthttp.StatusTooManyRequests {
+	switch why.Code.Status() {
+	case fasthttp.StatusServiceUnavailable:
 		batch.roomless = why.Code
+	case fasthttp.StatusTooManyRequests:
+		if batch.roomless == "" { // else the other reason says more
+			batch.roomless = why.Code
+		}
 		batch.wait = max(batch.wait, why.RetryAfter)
 	}
 	batch.refused++
@@ -274,6 +294,7 @@ func (h *Handler) setRetryAfter(ctx *fasthttp.RequestCtx, batch *lineBatch) {
 // again at random, so that emitters that are refused together do not return
 // together.
 func (h *Handler) retryAfter(code problem.Code) int {
-	wait := seconds(h.deps.RetryAfter(code))
+	const longest = 60
+	wait := min(seconds(h.deps.RetryAfter(code)), longest)
 	return wait + rand.IntN(wait/2+1)
 }

@@ -125,9 +125,7 @@ func TestLinesPartlyWithoutRoom(t *testing.T) {
 	if want := []string{"2malformed", "43overloaded", "54overloaded"}; got.Accepted != 2 || !reflect.DeepEqual(lines, want) {
 		t.Errorf("accepted %d, refused %v, want %v", got.Accepted, lines, want)
 	}
-	if a.Header.Get("Retry-After") != "2" {
-		t.Errorf("Retry-After %q", a.Header.Get("Retry-After"))
-	}
+	a.wantRetryAfter(t, 2)
 	f.wantCounted(map[problem.Code]int{problem.Malformed: 1, problem.Overloaded: 2})
 }
 
@@ -179,5 +177,18 @@ func TestLinesStayWithinRoom(t *testing.T) {
 	}
 	if got.Accepted == 0 || got.Accepted+got.Total != lines || len(f.journal.records()) != got.Accepted {
 		t.Errorf("accepted %d, refused %d, taken %d of %d", got.Accepted, got.Total, len(f.journal.records()), lines)
+	}
+}
+
+// A packet without room does not speak for those behind it.
+func TestLinesBehindOneWithoutRoom(t *testing.T) {
+	f := serve(t, standard())
+	f.journal.noRoomFor = "2"
+	a := f.exchange(post(aPacket("1", 0)+"\n"+aPacket("2", 0)+"\n"+aPacket("3", 0), linesType))
+	if a.StatusCode != 207 || !strings.Contains(a.text, `"accepted":2,"refused":[{"line":2,"packet_id":"2","code":"overloaded"`) {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if ids := f.ids(); !reflect.DeepEqual(ids, []string{"1", "3"}) {
+		t.Errorf("taken %v", ids)
 	}
 }

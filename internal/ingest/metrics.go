@@ -6,14 +6,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
 )
 
 type metrics struct {
 	// forRoom counts refusals for lack of room.
-	forRoom  atomic.Int64
-	refused  map[problem.Code]prometheus.Counter
-	duration prometheus.Histogram
+	forRoom    atomic.Int64
+	refused    map[problem.Code]prometheus.Counter
+	shed       map[packet.Level]prometheus.Counter
+	duplicates prometheus.Counter
+	duration   prometheus.Histogram
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -21,8 +24,17 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		Name: "distributor_refused_packets_total",
 		Help: "Packets that were not accepted, by reason; a request that could not be read counts as one.",
 	}, []string{"reason"})
+	shed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "distributor_shed_packets_total",
+		Help: "Packets that were refused to leave room for more important ones (SHED), by their highest level.",
+	}, []string{"level"})
 	m := &metrics{
 		refused: make(map[problem.Code]prometheus.Counter),
+		shed:    make(map[packet.Level]prometheus.Counter),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_duplicate_packets_total",
+			Help: "Packets that were accepted before and came again, which were answered and not delivered again.",
+		}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                        "distributor_ingest_duration_seconds",
 			Help:                        "From the arrival of a request's header to its answer.",
@@ -33,7 +45,11 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for _, code := range problem.Refusals() {
 		m.refused[code] = refused.WithLabelValues(string(code))
 	}
-	return m, errors.Join(registerer.Register(refused), registerer.Register(m.duration))
+	for level := packet.LevelTrace; level <= packet.LevelCritical; level++ {
+		m.shed[level] = shed.WithLabelValues(level.String())
+	}
+	return m, errors.Join(registerer.Register(refused), registerer.Register(shed),
+		registerer.Register(m.duplicates), registerer.Register(m.duration))
 }
 
 // refuse counts a refusal.

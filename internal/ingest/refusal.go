@@ -18,6 +18,8 @@ var details = map[problem.Code]string{
 	problem.NoAnalyzer:        "no analyzer is healthy, so nothing can be accepted",
 	problem.Overloaded:        "the queues are full, so there is no room for it now",
 	problem.JournalUnwritable: "it could not be stored, so it was not accepted",
+	problem.RateLimited:       "this emitter_id sends more messages per second than it may",
+	problem.Shed:              "the room that is left is kept for packets of higher levels",
 }
 
 // The kinds of bodies.
@@ -74,13 +76,6 @@ func (h *Handler) refuse(ctx *fasthttp.RequestCtx, why problem.Problem) {
 // notNow is a refusal for lack of something.
 func notNow(code problem.Code) *problem.Problem {
 	return &problem.Problem{Code: code, Detail: details[code]}
-}
-
-// notStored is the refusal of a packet that the journal did not take.
-func notStored(err error, p *packet.Packet) problem.Problem {
-	why := notNow(codeOf(err))
-	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
-	return *why
 }
 
 // codeOf translates the journal's errors.

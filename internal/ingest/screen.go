@@ -19,38 +19,31 @@ type entrant struct {
 	duplicate    bool // the packet was accepted before
 }
 
-// screen decides about a packet what can be decided without the journal.
+// screen decides about a packet what can be decided without the journal. One
+// that was accepted before is not refused, whatever the reason.
 func (h *Handler) screen(e *entrant) *problem.Problem {
 	p := e.packet
-	if mark, shed := h.config.Shed.sheds(p.Level, h.deps.Fullness); shed {
-		return h.about(p, problem.Problem{
-			Code:   problem.Shed,
-			Detail: fmt.Sprintf("packets of level %s and below are refused while more than %g %% of the room is in use", mark.Level, 100*mark.Fullness),
-		})
-	}
-	if h.deps.Duplicates != nil && h.isDuplicate(e) {
+	var room [512]byte
+	emitter := p.EmitterID.AppendDecoded(room[:0], p.Body)
+	if h.deps.Duplicates != nil && h.isDuplicate(e, emitter) {
 		return nil
 	}
-	if wait, ok := h.deps.Limiter.Take(p.EmitterID.Raw(p.Body), p.Messages, p.Accepted); !ok {
-		e.end(false)
-		return h.about(p, problem.Problem{
-			Code:       problem.RateLimited,
-			Detail:     "this emitter_id sends more messages per second than it may",
-			RetryAfter: seconds(wait),
-		})
+	why := h.shed(p)
+	if why == nil {
+		why = h.charge(p, emitter)
 	}
-	return nil
+	if why != nil {
+		e.refuse(why)
+	}
+	return why
 }
 
 // isDuplicate asks for the packet. It is one, or may be, unless the claim is
 // this request's.
-func (h *Handler) isDuplicate(e *entrant) bool {
-	var room [512]byte
+func (h *Handler) isDuplicate(e *entrant, emitter []byte) bool {
 	p := e.packet
-	ids := p.EmitterID.AppendDecoded(room[:0], p.Body)
-	emitter := len(ids)
-	ids = p.PacketID.AppendDecoded(ids, p.Body)
-	state, claim := h.deps.Duplicates.Begin(dedupe.KeyOf(ids[:emitter], ids[emitter:]), p.Accepted)
+	ids := p.PacketID.AppendDecoded(emitter, p.Body)
+	state, claim := h.deps.Duplicates.Begin(dedupe.KeyOf(ids[:len(emitter)], ids[len(emitter):]), p.Accepted)
 	switch state {
 	case dedupe.Known:
 		e.duplicate = true
@@ -62,38 +55,79 @@ func (h *Handler) isDuplicate(e *entrant) bool {
 	return state != dedupe.New
 }
 
-// end tells the window, and those who wait, what became of the packet.
-func (e *entrant) end(accepted bool) {
+// shed tells why a packet is not important enough now.
+func (h *Handler) shed(p *packet.Packet) *problem.Problem {
+	mark, shed := h.config.Shed.sheds(p.Level, h.deps.Fullness)
+	if !shed {
+		return nil
+	}
+	h.metrics.shed[p.Level].Inc()
+	return about(p, problem.Problem{
+		Code:   problem.Shed,
+		Detail: fmt.Sprintf("packets of level %s and below are refused while more than %.6g %% of the room is in use", mark.Level, 100*mark.Fullness),
+	})
+}
+
+// charge tells why an emitter may not send a packet now.
+func (h *Handler) charge(p *packet.Packet, emitter []byte) *problem.Problem {
+	wait, ok := h.deps.Limiter.Take(emitter, p.Messages, p.Accepted)
+	if ok {
+		return nil
+	}
+	return about(p, problem.Problem{
+		Code:       problem.RateLimited,
+		Detail:     details[problem.RateLimited],
+		RetryAfter: seconds(wait),
+	})
+}
+
+// accept ends the packet's claim, if there is one: it was accepted.
+func (e *entrant) accept() {
 	if e.claim != nil {
-		e.claim.End(accepted)
-		e.claim = nil
+		e.claim.End(nil)
+	}
+}
+
+// refuse ends the packet's claim, if there is one: it was refused, and so it is
+// for those who wait for it.
+func (e *entrant) refuse(why *problem.Problem) {
+	if e.claim != nil {
+		e.claim.End(why)
 	}
 }
 
 // turnedDown undoes what screen charged, for a packet that the journal did not
-// take.
-func (h *Handler) turnedDown(e *entrant) {
-	e.end(false)
-	h.deps.Limiter.Return(e.packet.EmitterID.Raw(e.packet.Body), e.packet.Messages)
+// take, and returns its refusal.
+func (h *Handler) turnedDown(e *entrant, err error) *problem.Problem {
+	p := e.packet
+	var room [512]byte
+	h.deps.Limiter.Return(p.EmitterID.AppendDecoded(room[:0], p.Body), p.Messages)
+	why := about(p, *notNow(codeOf(err)))
+	e.refuse(why)
+	return why
 }
 
-// resolve waits for the request that had the claim. What that one was refused
-// is refused here too.
-func (h *Handler) resolve(e *entrant) *problem.Problem {
-	if e.other == nil || e.other.Wait() {
-		e.duplicate = e.duplicate || e.other != nil
+// resolve waits for the request that has the claim for the same packet, if
+// there is one, and shares its fate.
+func (e *entrant) resolve() *problem.Problem {
+	if e.other == nil {
 		return nil
 	}
-	return h.about(e.packet, *notNow(problem.Overloaded))
+	refusal := e.other.Wait()
+	if refusal == nil {
+		e.duplicate = true
+		return nil
+	}
+	return refusal.(*problem.Problem) // which is what claims end with here
 }
 
-func (h *Handler) about(p *packet.Packet, why problem.Problem) *problem.Problem {
+// about completes a refusal with the packet's id.
+func about(p *packet.Packet, why problem.Problem) *problem.Problem {
 	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
 	return &why
 }
 
-// seconds rounds a wait up to what Retry-After can say.
+// seconds rounds a wait up to what Retry-After can say, which is at least 1.
 func seconds(wait time.Duration) int {
-	const most = 60
-	return int(min(max((wait+time.Second-1)/time.Second, 1), most))
+	return int(max((wait+time.Second-1)/time.Second, 1))
 }

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"logstreamer/internal/listener"
 	"logstreamer/internal/problem"
 )
 
@@ -27,14 +29,20 @@ func DefaultTimeouts() Timeouts {
 	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute}
 }
 
-// mostHeader is how many bytes a request's header may have.
-const mostHeader = 8 << 10
+const (
+	// mostHeader is how many bytes a request's header may have.
+	mostHeader = 8 << 10
+	// mostConnections may be open; each idle one holds about 8 KiB. One more is
+	// answered 503 and closed.
+	mostConnections = 1 << 15
+)
 
 // Server serves a listener with fasthttp, which takes about half of the
 // processor time that net/http takes for a small POST.
 type Server struct {
 	http     *fasthttp.Server
-	listener *listener
+	openings *openings
+	stopping atomic.Bool
 	done     chan struct{}
 	failed   error
 }
@@ -43,16 +51,19 @@ type Server struct {
 // refused, and counted by the handler's metrics.
 func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts Timeouts, logger *slog.Logger) *Server {
 	s := &Server{
-		listener: &listener{Listener: l, accepting: make(chan struct{})},
-		done:     make(chan struct{}),
+		openings: &openings{
+			Steady: listener.NewSteady(l, logger), accepting: make(chan struct{}), open: make(map[*connection]struct{}),
+		},
+		done: make(chan struct{}),
 		http: &fasthttp.Server{
-			Handler:                      func(ctx *fasthttp.RequestCtx) { routes(ctx); leaveBody(ctx) },
+			Handler:                      nil, // set below,
 			HeaderReceived:               h.lookAtLength,
 			ExpectHandler:                h.expect,
 			ErrorHandler:                 h.unreadable,
 			ReadTimeout:                  timeouts.Read,
 			WriteTimeout:                 10 * time.Second,
 			IdleTimeout:                  timeouts.Idle,
+			Concurrency:                  mostConnections,
 			ReadBufferSize:               mostHeader,
 			StreamRequestBody:            true, // so that bodies can be refused unread
 			MaxRequestBodySize:           1,    // bytes of a body that are here before the handler is called
@@ -64,22 +75,61 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 			Logger:                       quiet{logger},
 		},
 	}
+	s.http.Handler = s.around(routes)
 	go func() {
 		defer close(s.done)
-		s.failed = s.http.Serve(s.listener)
+		s.failed = s.http.Serve(s.openings)
 	}()
 	return s
 }
 
-// Stop stops listening and waits for the requests under way.
+// around does what every request needs after it was answered.
+func (s *Server) around(routes fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		routes(ctx)
+		leaveBody(ctx)
+		if s.stopping.Load() {
+			ctx.SetConnectionClose()
+		}
+	}
+}
+
+// Stop stops listening and waits for the requests under way. The handler must
+// drain: for a moment, requests that are on their way on open connections are
+// still answered, with a refusal that ends the connection.
 func (s *Server) Stop(ctx context.Context) error {
 	select { // fasthttp ignores a shutdown before it knows its listener
-	case <-s.listener.accepting:
+	case <-s.openings.accepting:
 	case <-s.done:
 	}
+	s.stopping.Store(true)
+	failed := s.openings.Close()
+	s.farewell(ctx)
+	s.openings.closeSilent()
 	err := s.http.ShutdownWithContext(ctx)
 	<-s.done
-	return errors.Join(err, s.failed)
+	return errors.Join(failed, err, s.failed)
+}
+
+// farewell waits until all connections are gone, not for long: the time is
+// wanted for what is left to deliver.
+func (s *Server) farewell(ctx context.Context) {
+	const look = 5 * time.Millisecond
+	longest := 500 * time.Millisecond
+	if deadline, ok := ctx.Deadline(); ok {
+		longest = min(longest, time.Until(deadline)/4)
+	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for s.openings.left() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // lookAtLength makes a request that announces too large a body go to expect, as

@@ -19,6 +19,9 @@ type ShedMark struct {
 	Fullness float64 // 0…1
 }
 
+// String returns the mark as ParseShed reads it.
+func (m ShedMark) String() string { return fmt.Sprintf("%s@%.6g%%", m.Level, 100*m.Fullness) }
+
 // ParseShed reads marks such as DEBUG@80%,INFO@95%.
 func ParseShed(text string) (Shed, error) {
 	var shed Shed
@@ -29,7 +32,7 @@ func ParseShed(text string) (Shed, error) {
 		name, mark, ok := strings.Cut(strings.TrimSpace(part), "@")
 		level, known := packet.ParseLevel(name)
 		percent, err := strconv.ParseFloat(strings.TrimSuffix(mark, "%"), 64)
-		if !ok || !known || err != nil || percent <= 0 || percent >= 100 {
+		if !ok || !known || err != nil || !(percent > 0 && percent < 100) { // NaN is refused
 			return nil, fmt.Errorf("%q must be a level, @ and a part of the room, such as DEBUG@80%%", part)
 		}
 		if level >= packet.LevelError {
@@ -45,7 +48,7 @@ func ParseShed(text string) (Shed, error) {
 func (s Shed) String() string {
 	var parts []string
 	for _, m := range s {
-		parts = append(parts, fmt.Sprintf("%s@%g%%", m.Level, 100*m.Fullness))
+		parts = append(parts, m.String())
 	}
 	return strings.Join(parts, ",")
 }

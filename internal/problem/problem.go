@@ -31,6 +31,9 @@ type Problem struct {
 	RetryAfter int
 }
 
+// Error makes a refusal an error for those who wait for the same thing.
+func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
+
 // Write answers the request with the problem. Headers that were set before,
 // such as Allow, stay.
 func Write(ctx *fasthttp.RequestCtx, p Problem) {

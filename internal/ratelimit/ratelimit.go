@@ -29,18 +29,21 @@ const (
 
 // Limiter holds the buckets. It may be used concurrently.
 type Limiter struct {
-	perMessage time.Duration // 1/Rate
-	tolerance  time.Duration // Burst/Rate
-	seed       maphash.Seed
-	shards     [shards]shard
+	rate      float64       // messages per second
+	tolerance time.Duration // Burst/Rate
+	// began is what moments are counted from, so that a clock that is set
+	// changes nothing.
+	began  time.Time
+	seed   maphash.Seed
+	shards [shards]shard
 }
 
 // shard is a part of the buckets, by the emitter's hash.
 type shard struct {
 	mu sync.Mutex
 	// full is when each bucket is full again (GCRA's theoretical arrival
-	// time), in Unix nanoseconds. Two emitters with one hash share a bucket.
-	full map[uint64]int64
+	// time), counted from began. Two emitters with one hash share a bucket.
+	full map[uint64]time.Duration
 	_    [40]byte // keeps neighbours off this cache line
 }
 
@@ -49,15 +52,18 @@ func New(config Config) *Limiter {
 	if config.Rate <= 0 {
 		return nil
 	}
-	l := &Limiter{
-		perMessage: time.Duration(float64(time.Second) / config.Rate),
-		tolerance:  time.Duration(float64(time.Second) * config.Burst / config.Rate),
-		seed:       maphash.MakeSeed(),
-	}
+	l := &Limiter{rate: config.Rate, began: time.Now(), seed: maphash.MakeSeed()}
+	l.tolerance = l.cost(config.Burst)
 	for i := range l.shards {
-		l.shards[i].full = make(map[uint64]int64)
+		l.shards[i].full = make(map[uint64]time.Duration)
 	}
 	return l
+}
+
+// cost is how long messages take at the rate, at most a century.
+func (l *Limiter) cost(messages float64) time.Duration {
+	const century = 100 * 365 * 24 * time.Hour
+	return time.Duration(min(messages/l.rate*float64(time.Second), float64(century)))
 }
 
 // Take charges an emitter for messages. When it is over its rate it is not
@@ -71,14 +77,17 @@ func (l *Limiter) Take(emitterID []byte, messages int, now time.Time) (wait time
 	s := &l.shards[hash%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now.UnixNano()
-	full := max(s.full[hash], at)
-	cost := int64(messages) * int64(l.perMessage)
-	// A packet larger than the burst needs a full bucket, and leaves a debt.
-	if excess := full - at + min(cost, int64(l.tolerance)) - int64(l.tolerance); excess > 0 {
-		return time.Duration(excess), false
+	at := now.Sub(l.began)
+	full, known := s.full[hash]
+	if !known || full < at {
+		full = at
 	}
-	if _, known := s.full[hash]; !known && len(s.full) >= mostBuckets/shards {
+	cost := l.cost(float64(messages))
+	// A packet larger than the burst needs a full bucket, and leaves a debt.
+	if excess := full - at + min(cost, l.tolerance) - l.tolerance; excess > 0 {
+		return excess, false
+	}
+	if !known && len(s.full) >= mostBuckets/shards {
 		s.forgetLocked(at)
 	}
 	s.full[hash] = full + cost
@@ -95,15 +104,16 @@ func (l *Limiter) Return(emitterID []byte, messages int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if full, known := s.full[hash]; known {
-		s.full[hash] = full - int64(messages)*int64(l.perMessage)
+		s.full[hash] = full - l.cost(float64(messages))
 	}
 }
 
 // forgetLocked makes room for a bucket: those that are full go, or else, of a
 // few, the one that is so soonest.
-func (s *shard) forgetLocked(now int64) {
+func (s *shard) forgetLocked(now time.Duration) {
 	var soonest uint64
-	least, seen, removed := int64(0), 0, 0
+	var least time.Duration
+	seen, removed := 0, 0
 	for hash, full := range s.full {
 		if full <= now {
 			delete(s.full, hash)

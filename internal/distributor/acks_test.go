@@ -1,0 +1,212 @@
+package distributor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"logstreamer/internal/analyzer/analyzertest"
+)
+
+// ask sends a packet with that id to /ingest with a query.
+func (s *system) ask(t testing.TB, query, id string) (status int, body string) {
+	t.Helper()
+	packet := fmt.Sprintf(`{"emitter_id":"e","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, id)
+	response, err := s.client.Post("http://"+s.Addr()+"/ingest"+query, "application/json", strings.NewReader(packet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var text bytes.Buffer
+	if _, err := io.Copy(&text, response.Body); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, text.String()
+}
+
+// wantTerm checks a term of the ledger.
+func wantTerm(t testing.TB, ledger map[string]any, name string, packets, messages float64) {
+	t.Helper()
+	got, _ := ledger[name].(map[string]any)
+	if got["packets"] != packets || got["messages"] != messages {
+		t.Errorf("the ledger's %s is %v, want %v packets and %v messages", name, ledger[name], packets, messages)
+	}
+}
+
+// Each level is answered with either journal as the contract says.
+func TestAcks(t *testing.T) {
+	for _, journal := range Journals() {
+		t.Run(journal, func(t *testing.T) {
+			a := analyzertest.New(t)
+			config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+			config.Journal = journal
+			config.Ingest.AckTimeout = 20 * time.Second
+			s := startSystem(t, config)
+			stored := http.StatusAccepted
+			if journal == JournalMemory {
+				stored = http.StatusBadRequest
+			}
+			for i, c := range []struct {
+				query  string
+				status int
+			}{
+				{"", http.StatusAccepted}, {"?ack=queued", http.StatusAccepted}, {"?ack=stored", stored}, {"?ack=delivered", http.StatusOK},
+			} {
+				if status, body := s.ask(t, c.query, fmt.Sprint(i)); status != c.status {
+					t.Errorf("%s is answered with %d %s, want %d", c.query, status, body, c.status)
+				}
+			}
+			if _, taken := a.Taken()["3"]; !taken {
+				t.Error("it was called delivered, and the analyzer does not have it")
+			}
+
+			a.Behave(analyzertest.Status(413))
+			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusUnprocessableEntity || !strings.Contains(body, `"dead_lettered"`) {
+				t.Errorf("a dead letter is answered with %d %s", status, body)
+			}
+			// A dead letter is no duplicate of itself.
+			a.Behave(analyzertest.OK())
+			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusOK {
+				t.Errorf("sent again it is answered with %d %s", status, body)
+			}
+			s.stop(t)
+		})
+	}
+}
+
+// Who waits for a delivery is answered while the distributor stops.
+func TestAckWhileStopping(t *testing.T) {
+	a := analyzertest.New(t)
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	config.Analyzer.Timeout = 20 * time.Second
+	s := startSystem(t, config)
+	a.Behave(analyzertest.Hang())
+	answered := make(chan string, 1)
+	go func() {
+		status, body := s.ask(t, "?ack=delivered", "p")
+		answered <- fmt.Sprint(status, body)
+	}()
+	until(t, "the analyzer has it", func() bool { return a.Requests() > 0 })
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.stop(t)
+	}()
+	until(t, "it stops", func() bool { return s.handler.Ready() != nil })
+	a.Release()
+	if got := <-answered; !strings.HasPrefix(got, `200{"status":"delivered"`) {
+		t.Errorf("answered %s", got)
+	}
+	<-stopped
+}
+
+// A timeout says that the packet remains accepted, and it is delivered later.
+func TestAckTimeoutThenDelivered(t *testing.T) {
+	a := analyzertest.New(t)
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	config.Ingest.AckTimeout = 50 * time.Millisecond
+	s := startSystem(t, config)
+	a.Behave(analyzertest.Hang())
+	if status, body := s.ask(t, "?ack=delivered", "p"); status != http.StatusGatewayTimeout || !strings.Contains(body, "remains accepted") {
+		t.Errorf("answered %d %s", status, body)
+	}
+	if got := s.scrape(t)["distributor_total_packets_total"]; got != 1 {
+		t.Errorf("%v packets are accepted", got)
+	}
+	a.Behave(analyzertest.OK())
+	a.Release()
+	until(t, "it is delivered", func() bool { return s.Status().Delivered.Packets == 1 })
+	for name, value := range s.scrape(t) {
+		if strings.HasPrefix(name, "distributor_refused_packets_total") && value != 0 {
+			t.Errorf("%s is %v", name, value)
+		}
+	}
+	s.stop(t)
+}
+
+// With a disk journal, packets are accepted while no analyzer is there, what was
+// accepted is known and delivered after a restart, and the ledger balances.
+func TestDiskJournalOverRestart(t *testing.T) {
+	a := analyzertest.New(t)
+	a.RefuseConnections()
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	config.Journal = JournalDisk
+	s := startSystem(t, config)
+	for _, want := range []string{`{"status":"accepted","packet_id":"p"}`, `{"status":"accepted","packet_id":"p","duplicate":true}`} {
+		if status, body := s.ask(t, "", "p"); status != http.StatusAccepted || body != want {
+			t.Errorf("answered %d %s, want %s", status, body, want)
+		}
+	}
+	status, page := s.get(t, "/readyz")
+	if detail, _ := page["detail"].(string); status != 200 || !strings.Contains(detail, "no analyzer is healthy") {
+		t.Errorf("/readyz answers %d %v", status, page)
+	}
+	if status, _ := s.get(t, "/health"); status != 503 {
+		t.Errorf("/health answers %d", status)
+	}
+	_, ledger := s.get(t, "/ledger")
+	wantTerm(t, ledger, "accepted", 1, 1)
+	wantTerm(t, ledger, "queued", 1, 1)
+	wantTerm(t, ledger, "delivered", 0, 0)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if left, _ := s.Stop(ctx); left.Packets != 1 {
+		t.Errorf("%v are left", left)
+	}
+
+	if err := a.AcceptConnections(); err != nil {
+		t.Fatal(err)
+	}
+	s = startSystem(t, config)
+	if status, body := s.ask(t, "", "p"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
+		t.Errorf("after a restart it is answered with %d %s", status, body)
+	}
+	until(t, "it is delivered", func() bool { return s.Status().Delivered.Packets == 1 })
+	_, ledger = s.get(t, "/ledger")
+	wantTerm(t, ledger, "accepted", 1, 1)
+	wantTerm(t, ledger, "queued", 0, 0)
+	wantTerm(t, ledger, "in_flight", 0, 0)
+	wantTerm(t, ledger, "delivered", 1, 1)
+	if ledger["unaccounted_messages"] != 0.0 {
+		t.Errorf("%v", ledger)
+	}
+	if got := a.Requests(); got != 1 {
+		t.Errorf("the analyzer got %d requests, want 1", got)
+	}
+	s.stop(t)
+}
+
+// A folder that cannot be used is one error, at once.
+func TestDedupeFolderCannotBeRead(t *testing.T) {
+	_, targets := threeScripted(t)
+	config := quick(t, targets...)
+	config.Journal = JournalDisk
+	s := startSystem(t, config)
+	s.stop(t)
+	makeUnusable(t, config.dedupe().Dir)
+	if _, err := New(config, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), "DEDUPE_WINDOW_SEC: ") {
+		t.Errorf("New: %v", err)
+	}
+}
+
+// makeUnusable puts a folder where a file of the window should be.
+func makeUnusable(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Fatal(entries, err)
+	}
+	path := filepath.Join(dir, entries[0].Name())
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o750)); err != nil {
+		t.Fatal(err)
+	}
+}

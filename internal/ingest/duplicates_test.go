@@ -1,0 +1,169 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"logstreamer/internal/dedupe"
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+	"logstreamer/internal/problem"
+)
+
+// remembering is a handler with a window of duplicates.
+func remembering(t *testing.T) options {
+	t.Helper()
+	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 10_000}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := standard()
+	o.change = func(d *Dependencies) { d.Duplicates = window }
+	return o
+}
+
+const duplicateAnswer = `{"status":"accepted","packet_id":"p","duplicate":true}`
+
+func (a answer) wantDuplicate(t testing.TB) {
+	t.Helper()
+	if a.StatusCode != 202 || a.text != duplicateAnswer {
+		t.Errorf("%d %s, want 202 %s", a.StatusCode, a.text, duplicateAnswer)
+	}
+}
+
+func (f *fixture) wantDuplicates(want int) {
+	f.Helper()
+	if got := int(testutil.ToFloat64(f.handler.metrics.duplicates)); got != want {
+		f.Errorf("%d duplicates were counted, want %d", got, want)
+	}
+}
+
+func TestDuplicate(t *testing.T) {
+	f := serve(t, remembering(t))
+	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
+	f.exchange(post(aPacket("p", 0))).wantDuplicate(t)
+	f.exchange(post(strings.Replace(aPacket("p", 700), `"e"`, `"\u0065"`, 1))).wantDuplicate(t) // its ids count, not its bytes
+	f.exchange(withAck("delivered", post(aPacket("p", 0)))).wantDuplicate(t)
+	f.exchange(post(by("other", aPacket("p", 0)))).wantAccepted(t, "p")
+	a := f.exchange(post(aPacket("p", 0)+"\n"+aPacket("q", 0)+"\n"+aPacket("q", 0), linesType))
+	if want := `{"status":"accepted","accepted":3,"duplicates":2}`; a.StatusCode != 202 || a.text != want {
+		t.Errorf("%d %s, want 202 %s", a.StatusCode, a.text, want)
+	}
+	a = f.exchange(withAck("delivered", post(aPacket("p", 0)+"\n"+aPacket("q", 0), linesType)))
+	if want := `{"status":"accepted","accepted":2,"duplicates":2}`; a.StatusCode != 202 || a.text != want {
+		t.Errorf("%d %s, want 202 %s", a.StatusCode, a.text, want)
+	}
+	if got := len(f.journal.records()); got != 3 {
+		t.Errorf("the journal was given %d packets, want 3", got)
+	}
+	f.wantDuplicates(7)
+	f.wantCounted(nil)
+}
+
+// What was refused was not accepted, for whatever reason.
+func TestRefusedIsNoDuplicate(t *testing.T) {
+	f := serve(t, remembering(t))
+	for _, request := range []string{post(aPacket("p", 0)), post(aPacket("p", 0), linesType)} {
+		f.journal.putErr = journal.ErrFull
+		f.exchange(request).wantRefusal(t, 503, problem.Overloaded)
+	}
+	f.journal.putErr = nil
+	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
+}
+
+// A packet that comes again while the journal stores it waits, and what becomes
+// of the first becomes of it.
+func TestDuplicateUnderway(t *testing.T) {
+	single, lines := post(aPacket("p", 0)), post(aPacket("p", 0), linesType)
+	for _, first := range []string{single, lines} {
+		for _, second := range []string{single, lines} {
+			for _, failure := range []error{nil, journal.ErrUnwritable} {
+				f := serve(t, remembering(t))
+				f.journal.entered, f.journal.gate = make(chan struct{}), make(chan struct{})
+				f.journal.putErr = failure
+				one := f.asking(first)
+				<-f.journal.entered
+				two := f.asking(second)
+				f.wantHeld(2 * packet.FootprintOf(0))
+				select {
+				case a := <-two:
+					t.Fatalf("it did not wait: %d %s", a.StatusCode, a.text)
+				default:
+				}
+				f.journal.gate <- struct{}{}
+				a, b := <-one, <-two
+				if failure != nil {
+					a.wantRefusal(t, 503, problem.JournalUnwritable)
+					b.wantRefusal(t, 503, problem.JournalUnwritable)
+					continue
+				}
+				if a.StatusCode != 202 || b.StatusCode != 202 || !strings.Contains(b.text, `"duplicate`) || strings.Contains(a.text, "duplicate") {
+					t.Errorf("%s, then %s", a.text, b.text)
+				}
+				if got := len(f.journal.records()); got != 1 {
+					t.Errorf("the journal was given %d packets", got)
+				}
+				f.wantDuplicates(1)
+			}
+		}
+	}
+}
+
+// wantHeld waits until requests hold so much memory.
+func (f *fixture) wantHeld(bytes int64) {
+	f.Helper()
+	deadline := time.After(20 * time.Second)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for f.handler.bodies.reading.Load() < bytes {
+		select {
+		case <-look.C:
+		case <-deadline:
+			f.Fatalf("%d bytes are held, want %d", f.handler.bodies.reading.Load(), bytes)
+		}
+	}
+}
+
+// A line twice in one body waits for itself, and is one packet.
+func TestDuplicateLinesThatAreRefused(t *testing.T) {
+	f := serve(t, remembering(t))
+	f.journal.putErr = journal.ErrUnwritable
+	r := f.exchange(post(aPacket("p", 0)+"\n"+aPacket("p", 0), linesType)).wantRefusal(t, 503, problem.JournalUnwritable)
+	if len(r.Refused) != 2 || r.Refused[0].Code != r.Refused[1].Code || r.Refused[1].PacketID != "p" {
+		t.Errorf("refused %+v", r.Refused)
+	}
+}
+
+// Requests that hold each other's packets, in any order, end all the same, and
+// each packet is taken once.
+func TestDuplicatesInManyBodies(t *testing.T) {
+	f := serve(t, remembering(t))
+	const bodies, packets = 20, 200
+	var all sync.WaitGroup
+	for b := range bodies {
+		all.Go(func() {
+			var lines []string
+			for i := range packets {
+				n := (i + b*packets/bodies) % packets
+				if b%2 == 0 {
+					n = packets - 1 - n
+				}
+				lines = append(lines, aPacket(fmt.Sprint(n), 0))
+			}
+			a := f.exchange(post(strings.Join(lines, "\n"), linesType))
+			if a.StatusCode != 202 || !strings.Contains(a.text, fmt.Sprintf(`"accepted":%d`, packets)) {
+				t.Errorf("%d %s", a.StatusCode, a.text)
+			}
+		})
+	}
+	all.Wait()
+	if got := len(f.journal.records()); got != packets {
+		t.Errorf("the journal was given %d packets, want %d", got, packets)
+	}
+	f.wantDuplicates((bodies - 1) * packets)
+}
