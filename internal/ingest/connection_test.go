@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -294,7 +293,7 @@ func TestStopAtOnce(t *testing.T) {
 func TestQuietLog(t *testing.T) {
 	var text strings.Builder
 	quiet{debugLogger(&text)}.Printf("connection %d", 7)
-	if got := text.String(); !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, fmt.Sprint("connection 7")) {
+	if got := text.String(); !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, "connection 7") {
 		t.Errorf("logged %q", got)
 	}
 }
