@@ -284,3 +284,22 @@ func TestConcurrentKeep(t *testing.T) {
 		t.Errorf("%d letters", got)
 	}
 }
+
+// An export has the whole lines of all files, oldest first, and no other.
+func TestExport(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"dead-letter-1.ndjson": "one\ntwo\ncut off", "dead-letter-2.ndjson": "three\n", "dead-letter-3.ndjson": "", "other.ndjson": "not this\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out strings.Builder
+	if err := Export(dir, &out); err != nil || out.String() != "one\ntwo\nthree\n" {
+		t.Errorf("exported %q: %v", out.String(), err)
+	}
+	if err := Export(filepath.Join(dir, "nowhere"), &out); err != nil {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}

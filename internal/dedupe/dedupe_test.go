@@ -170,3 +170,98 @@ func TestACutFileLosesOneKey(t *testing.T) {
 		t.Errorf("%d packets are remembered, want 2", w.Len())
 	}
 }
+
+// After a quiet time nothing older than twice the window is known: an emitter
+// that counts from 1 again must not lose what it sends.
+func TestAQuietTimeForgets(t *testing.T) {
+	for _, quiet := range []time.Duration{2 * time.Minute, time.Hour} {
+		w := open(t, Config{Window: time.Minute, Packets: 10}, start)
+		accept(t, w, key(1), start)
+		accept(t, w, key(1), start.Add(quiet))
+	}
+	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
+	accept(t, w, key(1), start)
+	accept(t, w, key(2), start.Add(119*time.Second)) // the first becomes old
+	accept(t, w, key(1), start.Add(120*time.Second))
+}
+
+func TestForget(t *testing.T) {
+	w := open(t, Config{Window: time.Minute, Packets: 1}, start)
+	accept(t, w, key(1), start)
+	accept(t, w, key(2), start) // the first becomes old
+	for n := 1; n <= 2; n++ {
+		w.Forget(key(n))
+		accept(t, w, key(n), start)
+	}
+	_, claim := w.Begin(key(3), start)
+	w.Forget(key(3)) // who holds the claim does not know yet
+	claim.End(nil)
+	accept(t, w, key(3), start)
+}
+
+func TestWhoWaitsHearsWhy(t *testing.T) {
+	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
+	_, claim := w.Begin(key(1), start)
+	_, other := w.Begin(key(1), start)
+	reason := errors.New("no room")
+	claim.End(reason)
+	if got := other.Wait(); got != reason {
+		t.Errorf("the reason is %v", got)
+	}
+}
+
+// A file that was cut goes on with whole keys.
+func TestACutFileIsMended(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
+	w := open(t, config, start)
+	accept(t, w, key(1), start)
+	for n := 2; n < 4; n++ {
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.OpenFile(w.log.path(start), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.WriteString("cut")
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		w = open(t, config, start)
+		accept(t, w, key(n), start)
+	}
+	defer w.Close() //nolint:errcheck // what was written is read below
+	for n := 1; n < 4; n++ {
+		if state, _ := w.Begin(key(n), start); state != Known {
+			t.Errorf("packet %d is not known", n)
+		}
+	}
+}
+
+// A clock that is set back does not make the newest file the oldest.
+func TestClockSetBack(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 1, Dir: t.TempDir()}
+	w := open(t, config, start)
+	for n := range 6 {
+		accept(t, w, key(n), start.Add(-time.Duration(n)*time.Hour))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w = open(t, config, start)
+	defer w.Close() //nolint:errcheck // nothing is written
+	if state, _ := w.Begin(key(5), start); state != Known {
+		t.Error("the packet that was accepted last is not known")
+	}
+}
+
+// A folder that cannot be used is an error, and holds nothing up.
+func TestUnusableFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir((&log{dir: dir}).path(start), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if w, err := Open(Config{Window: time.Minute, Packets: 1, Dir: dir}, start); err == nil || w != nil {
+		t.Errorf("Open: %v, %v", w, err)
+	}
+}

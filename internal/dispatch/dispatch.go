@@ -295,7 +295,7 @@ func (d *Dispatcher) tick(now time.Time) {
 	}
 	d.refresh(now)
 	d.ledger.write(d.analyzers, d.table)
-	d.pace.measure(d.ledger.settledPackets())
+	d.pace.measure(d.ledger.settledPackets(), len(d.pending) > 0)
 }
 
 // weigh brings the table's weight of an analyzer up to date.

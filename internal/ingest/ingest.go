@@ -175,7 +175,7 @@ func (h *Handler) take(ctx *fasthttp.RequestCtx, p *packet.Packet, ack Ack) *del
 		return nil
 	}
 	p.Info = info
-	stamp(ctx, p)
+	stamp(p, traceOf(ctx))
 	e := entrant{packet: p}
 	fault := h.screen(&e)
 	if fault == nil {
@@ -227,11 +227,16 @@ func answerAccepted(ctx *fasthttp.RequestCtx, p *packet.Packet, end string) {
 }
 
 // stamp notes what of the request belongs to its packets.
-func stamp(ctx *fasthttp.RequestCtx, p *packet.Packet) {
-	p.Accepted = time.Now()
+func stamp(p *packet.Packet, trace string) {
+	p.Accepted, p.Traceparent = time.Now(), trace
+}
+
+// traceOf returns the request's trace header, if it is one.
+func traceOf(ctx *fasthttp.RequestCtx) string {
 	if trace := ctx.Request.Header.Peek("Traceparent"); isTrace(trace) {
-		p.Traceparent = string(trace)
+		return string(trace)
 	}
+	return ""
 }
 
 func accept(ctx *fasthttp.RequestCtx) {

@@ -60,7 +60,7 @@ type lineBatch struct {
 func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
 
 func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineBatch) {
-	lines := packet.LinesOf(body)
+	lines, trace := packet.LinesOf(body), traceOf(ctx)
 	for {
 		line, number, ok := lines.Next()
 		if !ok {
@@ -78,7 +78,7 @@ func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineB
 			continue
 		}
 		p.Body, p.Info = append(p.Body, line...), info
-		stamp(ctx, p)
+		stamp(p, trace)
 		h.enter(batch, entrant{packet: p, line: number})
 	}
 }

@@ -104,3 +104,39 @@ func BenchmarkTake(b *testing.B) {
 		l.Take(id, 5, now)
 	}
 }
+
+// A clock that is set back by hours refuses nobody. Moments with a monotonic
+// reading differ by it, whatever the wall clock says.
+func TestTimeIsCountedFromTheBeginning(t *testing.T) {
+	l := New(Config{Rate: 10, Burst: 10})
+	now := time.Now()
+	if _, ok := l.Take([]byte("e"), 10, now); !ok {
+		t.Fatal("a first burst is refused")
+	}
+	for i := range l.shards {
+		for _, full := range l.shards[i].full {
+			if full > time.Minute {
+				t.Errorf("the bucket is full %v after the beginning", full)
+			}
+		}
+	}
+}
+
+// Settings and packets of any size neither overflow nor lift the limit.
+func TestExtremes(t *testing.T) {
+	for _, config := range []Config{{1e-9, 1}, {1e-9, 1e18}, {1e12, 1e18}, {3e8, 1}, {0.001, 1e9}} {
+		l := New(config)
+		id := []byte("e")
+		if _, ok := l.Take(id, 10_000, start); !ok {
+			t.Errorf("%+v refuses the first packet", config)
+		}
+		if wait, ok := l.Take(id, 1_000_000_000, start); ok && config.Burst < 1e9 || wait < 0 {
+			t.Errorf("%+v: taken %v, wait %v", config, ok, wait)
+		}
+	}
+	l := New(Config{Rate: 3e9, Burst: 1}) // less than a nanosecond each
+	l.Take([]byte("e"), 3_000_000_000, start)
+	if wait, ok := l.Take([]byte("e"), 1, start); ok || wait < 990*time.Millisecond {
+		t.Errorf("the debt of a second is %v", wait)
+	}
+}

@@ -22,7 +22,7 @@ func TestStragglerDoesNotPinTheDisk(t *testing.T) {
 	stuck := j.Claim(nil, 3)
 	j.Ack(stuck[1:2])
 	for id := 10; id < 20_000; id += 10 {
-		f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
 		j.Ack(claimAll(t, j))
 	}
 	if got := j.Status().Bytes; got > f.maxBytes {
@@ -42,7 +42,7 @@ func TestStragglerDoesNotPinTheDisk(t *testing.T) {
 	j.Ack(found[1:])
 	left := idOf(t, found[0])
 	for id := 30_000; id < 40_000; id += 10 {
-		f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
 		j.Ack(claimAll(t, j))
 	}
 	if err := j.Close(); err != nil {
@@ -61,7 +61,7 @@ func TestStragglerAcknowledgedLater(t *testing.T) {
 	f.put(t, j, upTo(3)...)
 	stuck := j.Claim(nil, 3)
 	for id := 10; id < 10_000; id += 10 {
-		f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
 		j.Ack(claimAll(t, j))
 	}
 	for _, p := range stuck {

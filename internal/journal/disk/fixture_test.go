@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"logstreamer/internal/journal/journaltest"
 	"logstreamer/internal/packet"
@@ -54,6 +55,30 @@ func (f *fixture) put(t journaltest.T, j *Journal, ids ...int) {
 	t.Helper()
 	if n, err := j.Put(f.make(t, ids...)); n != len(ids) || err != nil {
 		t.Fatalf("Put took %d of %d packets: %v", n, len(ids), err)
+	}
+}
+
+// putWhenRoom does what put does, once stragglers were moved and segments
+// removed as far as that needs, which the keeper does when it comes to it.
+func (f *fixture) putWhenRoom(t journaltest.T, j *Journal, ids ...int) {
+	t.Helper()
+	batch := f.make(t, ids...)
+	var bytes int64
+	for _, p := range batch {
+		bytes += recordBytes(p)
+	}
+	deadline := time.After(20 * time.Second)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for j.Room(int(bytes)) != nil {
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatalf("no room was made: %v", j.Room(int(bytes)))
+		}
+	}
+	if n, err := j.Put(batch); n != len(batch) || err != nil {
+		t.Fatalf("Put took %d of %d packets: %v", n, len(batch), err)
 	}
 }
 

@@ -1,0 +1,184 @@
+package distributor
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/budget"
+	"logstreamer/internal/dispatch"
+	"logstreamer/internal/ingest"
+	"logstreamer/internal/journal/memory"
+	"logstreamer/internal/packet"
+)
+
+// steadyAnalyzer takes a fixed number of packets each second.
+type steadyAnalyzer struct {
+	settler   *dispatch.Dispatcher
+	perSecond int
+
+	mu    sync.Mutex // guards all below
+	bound []*packet.Packet
+}
+
+const steadyQueue = 100
+
+func (a *steadyAnalyzer) ID() string               { return "steady" }
+func (a *steadyAnalyzer) Weight(time.Time) float64 { return 1 }
+func (a *steadyAnalyzer) Tick()                    {}
+
+func (a *steadyAnalyzer) Resting() bool {
+	packets, _ := a.Room(time.Time{})
+	return packets > steadyQueue/2
+}
+
+func (a *steadyAnalyzer) Room(time.Time) (packets int, brief bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return steadyQueue - len(a.bound), true
+}
+
+func (a *steadyAnalyzer) Offer(packets []*packet.Packet) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bound = append(a.bound, packets...)
+}
+
+// work takes packets until done is closed.
+func (a *steadyAnalyzer) work(done <-chan struct{}) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+		a.mu.Lock()
+		n := min(len(a.bound), a.perSecond/100)
+		taken := append([]*packet.Packet(nil), a.bound[:n]...)
+		a.bound = append(a.bound[:0], a.bound[n:]...)
+		a.mu.Unlock()
+		if n > 0 {
+			a.settler.Delivered(0, taken)
+			a.settler.Changed()
+		}
+	}
+}
+
+// burst is many packets at once for a distributor that cannot hold them.
+type burst struct {
+	emitters, each  int
+	queue, capacity int // packets, and packets a second
+}
+
+// run returns how long it took until all were delivered, and how many were
+// refused. Emitters come back when they are told to, or after a constant.
+func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, refusals int64) {
+	synctest.Test(t, func(t *testing.T) {
+		j := memory.New(memory.Config{QueuePackets: b.queue, LimitBytes: 1 << 30})
+		d := &Distributor{journal: j, dispatcher: dispatch.New(dispatch.Dependencies{Journal: j, Budget: &budget.Budget{}})}
+		analyzer := &steadyAnalyzer{settler: d.dispatcher, perSecond: b.capacity}
+		if err := d.dispatcher.Use([]dispatch.Analyzer{analyzer}, []float64{1}); err != nil {
+			t.Fatal(err)
+		}
+		handler, err := ingest.New(ingest.DefaultConfig(), ingest.Dependencies{
+			Journal: j, Pool: &d.pool, Registerer: prometheus.NewRegistry(),
+			Accepting: func() bool { return true }, RetryAfter: d.retryAfter,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.dispatcher.Start(t.Context())
+		done := make(chan struct{})
+		var working sync.WaitGroup
+		working.Go(func() { analyzer.work(done) })
+
+		time.Sleep(time.Minute) // nothing happens for a while before it
+		start := time.Now()
+		var refused atomic.Int64
+		var sending sync.WaitGroup
+		for e := range b.emitters {
+			sending.Go(func() {
+				for n := range b.each {
+					for {
+						wait, ok := post(t, handler, fmt.Sprint(e), fmt.Sprint(n))
+						if ok {
+							break
+						}
+						refused.Add(1)
+						if constant > 0 {
+							wait = constant
+						}
+						time.Sleep(wait)
+					}
+				}
+			})
+		}
+		sending.Wait()
+		for j.Stats().Acknowledged.Packets < int64(b.emitters*b.each) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		took, refusals = time.Since(start), refused.Load()
+		close(done)
+		working.Wait()
+		d.dispatcher.Stop()
+	})
+	return took, refusals
+}
+
+// post sends a packet without a network, and returns for how long to wait when
+// it was refused.
+func post(t *testing.T, handler *ingest.Handler, emitter, id string) (wait time.Duration, accepted bool) {
+	body := fmt.Sprintf(`{"emitter_id":"%s","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter, id)
+	var ctx fasthttp.RequestCtx
+	ctx.Request.Header.SetMethod(fasthttp.MethodPost)
+	ctx.Request.SetBodyStream(strings.NewReader(body), len(body))
+	handler.Handle(&ctx)
+	if ctx.Response.StatusCode() == fasthttp.StatusAccepted {
+		return 0, true
+	}
+	seconds, err := strconv.Atoi(string(ctx.Response.Header.Peek(fasthttp.HeaderRetryAfter)))
+	if err != nil {
+		t.Error(ctx.Response.String())
+		return time.Hour, false
+	}
+	return time.Duration(seconds) * time.Second, false
+}
+
+// Emitters that come back when they are told to are refused far less than those
+// that come back each second, and finish as soon.
+func TestRetryAfterSparesRefusals(t *testing.T) {
+	for _, b := range []burst{
+		{emitters: 100, each: 100, queue: 5000, capacity: 500},
+		{emitters: 100, each: 50, queue: 2000, capacity: 100},
+		{emitters: 1000, each: 10, queue: 2000, capacity: 200},
+	} {
+		took, refused := b.run(t, 0)
+		constantTook, constantRefused := b.run(t, time.Second)
+		t.Logf("%+v: %v and %d refusals, with 1s %v and %d", b, took, refused, constantTook, constantRefused)
+		if took > constantTook+constantTook/20 || 2*refused > constantRefused {
+			t.Errorf("%+v: obeying the estimate is not better", b)
+		}
+	}
+}
+
+// They finish far sooner than those that wait for longer than the queue lasts,
+// also in the first burst after a quiet time.
+func TestRetryAfterSparesTime(t *testing.T) {
+	b := burst{emitters: 100, each: 100, queue: 1000, capacity: 1000}
+	took, refused := b.run(t, 0)
+	constantTook, constantRefused := b.run(t, 5*time.Second)
+	t.Logf("%+v: %v and %d refusals, with 5s %v and %d", b, took, refused, constantTook, constantRefused)
+	if 2*took > constantTook {
+		t.Errorf("obeying the estimate took %v, and %v with a constant", took, constantTook)
+	}
+}
