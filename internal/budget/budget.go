@@ -41,15 +41,31 @@ func (b *Budget) Spend(packets int, now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at := b.turnLocked(now)
+	granted := min(int64(packets), b.leftLocked())
+	b.again[at] += granted
+	return int(granted)
+}
+
+// SpendAll asks to send all of those packets again, or none.
+func (b *Budget) SpendAll(packets int, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := b.turnLocked(now)
+	if int64(packets) > b.leftLocked() {
+		return false
+	}
+	b.again[at] += int64(packets)
+	return true
+}
+
+// leftLocked returns how many packets may be sent again now.
+func (b *Budget) leftLocked() int64 {
 	var fresh, again int64
 	for i := range b.fresh {
 		fresh += b.fresh[i]
 		again += b.again[i]
 	}
-	allowed := max(Least, int64(Share*float64(fresh))) - again
-	granted := max(0, min(int64(packets), allowed))
-	b.again[at] += granted
-	return int(granted)
+	return max(0, max(Least, int64(Share*float64(fresh)))-again)
 }
 
 // turnLocked empties the buckets whose time is over and returns the present one.

@@ -61,3 +61,16 @@ func TestBudgetComesBack(t *testing.T) {
 		t.Errorf("%d granted after the window, want %d", got, Least)
 	}
 }
+
+func TestAllOrNothing(t *testing.T) {
+	var b Budget
+	if b.SpendAll(Least+1, start) {
+		t.Error("more was granted than is left")
+	}
+	if !b.SpendAll(Least, start) {
+		t.Error("what was refused was spent all the same")
+	}
+	if b.SpendAll(1, start) {
+		t.Error("more was granted than is left")
+	}
+}

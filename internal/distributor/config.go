@@ -113,8 +113,8 @@ func (c Config) Validate() error {
 		want  string
 	}{
 		{"INGEST_BUFFER_SIZE", c.Memory.QueuePackets, c.Memory.QueuePackets > 0, "at least 1"},
-		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 2*int64(c.Ingest.MaxBodyBytes),
-			fmt.Sprintf("at least twice MAX_BODY_BYTES (%d), so that the largest packet finds room", c.Ingest.MaxBodyBytes)},
+		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Ingest.MaxBodyBytes),
+			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that the largest packet finds room while it is read", c.Ingest.MaxBodyBytes)},
 		{"MAX_BODY_BYTES", c.Ingest.MaxBodyBytes, c.Ingest.MaxBodyBytes > 0 && c.Ingest.MaxBodyBytes <= 1<<30, "1 to 1073741824"},
 		{"MAX_PACKET_MESSAGES", c.Ingest.MaxPacketMessages,
 			c.Ingest.MaxPacketMessages > 0 && c.Ingest.MaxPacketMessages <= fairshare.MaxMessages,
@@ -155,6 +155,7 @@ const (
 func (c Config) settled() Config {
 	stores := c.Journal == JournalDisk
 	c.Ingest.Stores = stores
+	c.Ingest.MemoryBytes = c.Memory.LimitBytes
 	if c.Ingest.Ack == "" {
 		c.Ingest.Ack = ingest.AckQueued
 		if stores {

@@ -195,14 +195,12 @@ func (d *Distributor) Addr() string        { return d.ingestListener.Addr().Stri
 func (d *Distributor) MetricsAddr() string { return d.metricsListener.Addr().String() }
 
 // Start asks every analyzer for its health once, then serves. What can store
-// packets need not wait for the answers.
+// packets does not wait long for the answers.
 func (d *Distributor) Start(ctx context.Context) {
 	for _, a := range d.analyzers {
 		d.starting.Go(func() { a.Start(ctx) })
 	}
-	if !d.Stores() {
-		d.starting.Wait()
-	}
+	d.awaitAnalyzers()
 	d.dispatcher.Start(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopWatching = stop
@@ -211,6 +209,24 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.ingestServer = d.handler.Serve(d.ingestListener, d.route, d.config.Timeouts, d.logger.With("component", "ingest"))
 	d.logger.Info("distributor serves", "ingest", d.Addr(), "metrics", d.MetricsAddr(),
 		"healthy_analyzers", d.healthy(), "total_analyzers", len(d.analyzers))
+}
+
+// awaitAnalyzers waits until each has answered its first probe, or failed to.
+func (d *Distributor) awaitAnalyzers() {
+	const longestIfStored = 500 * time.Millisecond
+	if !d.Stores() {
+		d.starting.Wait()
+		return
+	}
+	answered := make(chan struct{})
+	go func() {
+		d.starting.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-time.After(longestIfStored):
+	}
 }
 
 // Stop takes no more packets, delivers what is left until the context ends, and

@@ -23,7 +23,8 @@ import (
 // bytes arrive: what a client only announces costs nothing. All of them together
 // hold no more than the journal has room for. It may be used concurrently.
 type bodyReader struct {
-	most    int // bytes of a body, decompressed
+	most    int   // bytes of a body, decompressed
+	memory  int64 // bytes that all bodies together may hold
 	journal Journal
 	pool    *packet.Pool
 	// reading is how many bytes of memory requests hold that the journal does
@@ -41,8 +42,8 @@ const (
 	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
 )
 
-func newBodyReader(most int, journal Journal, pool *packet.Pool) (*bodyReader, error) {
-	r := &bodyReader{most: most, journal: journal, pool: pool}
+func newBodyReader(config Config, journal Journal, pool *packet.Pool) (*bodyReader, error) {
+	r := &bodyReader{most: config.MaxBodyBytes, memory: config.MemoryBytes, journal: journal, pool: pool}
 	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(r.zstds) {
 		// With a concurrency of 1 a decoder starts no goroutine.
@@ -138,6 +139,19 @@ func (r *bodyReader) grow(body **packet.Packet) *problem.Problem {
 	return nil
 }
 
+// fit returns the body in a buffer of its size: one that was read without
+// knowing its length would hold far more until the packet is delivered.
+func (r *bodyReader) fit(body *packet.Packet) *packet.Packet {
+	if packet.FootprintOf(len(body.Body)) >= body.Footprint() {
+		return body
+	}
+	smaller := r.pool.Lend(len(body.Body))
+	smaller.Body = append(smaller.Body, body.Body...)
+	r.reading.Add(smaller.Footprint())
+	r.drop(body)
+	return smaller
+}
+
 // drop gives a buffer back.
 func (r *bodyReader) drop(body *packet.Packet) {
 	r.free(body.Footprint())
@@ -147,6 +161,10 @@ func (r *bodyReader) drop(body *packet.Packet) {
 // reserve takes memory for a request, or tells why there is none now.
 func (r *bodyReader) reserve(bytes int64) problem.Code {
 	held := r.reading.Add(bytes)
+	if held > r.memory {
+		r.free(bytes)
+		return problem.Overloaded
+	}
 	if err := r.journal.Room(int(held)); err != nil {
 		r.free(bytes)
 		return codeOf(err)

@@ -106,7 +106,7 @@ type options struct {
 }
 
 func standard() options {
-	config := Config{MaxBodyBytes: 1 << 20, MaxPacketMessages: 100, Ack: AckQueued, AckTimeout: time.Minute}
+	config := Config{MemoryBytes: 1 << 30, MaxBodyBytes: 1 << 20, MaxPacketMessages: 100, Ack: AckQueued, AckTimeout: time.Minute}
 	return options{config: config, timeouts: DefaultTimeouts()}
 }
 

@@ -29,6 +29,8 @@ type Config struct {
 	MaxBodyBytes int
 	// MaxPacketMessages bounds one packet.
 	MaxPacketMessages int
+	// MemoryBytes bounds what requests that are being read hold together.
+	MemoryBytes int64
 	// Ack is when emitters are answered that do not say; empty is the
 	// strongest that costs no waiting for analyzers. AckTimeout bounds
 	// AckDelivered.
@@ -42,7 +44,7 @@ type Config struct {
 
 // DefaultConfig is the contract's.
 func DefaultConfig() Config {
-	return Config{MaxBodyBytes: 10 << 20, MaxPacketMessages: 10_000, AckTimeout: 10 * time.Second}
+	return Config{MaxBodyBytes: 10 << 20, MaxPacketMessages: 10_000, MemoryBytes: 256 << 20, AckTimeout: 10 * time.Second}
 }
 
 // Dependencies is what a Handler is given. The functions are called for
@@ -81,7 +83,7 @@ func New(config Config, deps Dependencies) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	bodies, err := newBodyReader(config.MaxBodyBytes, deps.Journal, deps.Pool)
+	bodies, err := newBodyReader(config, deps.Journal, deps.Pool)
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +159,7 @@ func (h *Handler) single(ctx *fasthttp.RequestCtx, ack Ack) {
 	if !ok {
 		return
 	}
+	p = h.bodies.fit(p)
 	held := p.Footprint()
 	d := h.take(ctx, p, ack)
 	h.bodies.free(held)

@@ -234,7 +234,7 @@ func (b *lineBatch) outcome() (status int, word string) {
 		return fasthttp.StatusGatewayTimeout, "accepted"
 	case b.delivering && b.deadLettered > 0:
 		return fasthttp.StatusMultiStatus, "partial"
-	case b.delivering:
+	case b.delivering && b.duplicates == 0: // of duplicates nobody knows here
 		return fasthttp.StatusOK, "delivered"
 	default:
 		return fasthttp.StatusAccepted, "accepted"

@@ -109,10 +109,16 @@ func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string
 	}
 }
 
-// pause follows an analyzer's "not now".
+// pause follows an analyzer's "not now". The longest one counts.
 func (u *Upstream) pause(until time.Time) {
-	if before := u.pausedUntil.Swap(until.UnixNano()); before < time.Now().UnixNano() {
-		u.logger.Info("analyzer asks for a pause: its packets go elsewhere", "until", until)
+	for before := u.pausedUntil.Load(); before < until.UnixNano(); before = u.pausedUntil.Load() {
+		if !u.pausedUntil.CompareAndSwap(before, until.UnixNano()) {
+			continue
+		}
+		if before < time.Now().UnixNano() {
+			u.logger.Info("analyzer asks for a pause: its packets go elsewhere", "until", until)
+		}
+		break
 	}
 	u.release(u.queue.trim(0))
 }

@@ -120,3 +120,16 @@ func TestBatchSize(t *testing.T) {
 		})
 	}
 }
+
+// However many senders there are, none starts with nothing to send.
+func TestNoSenderStartsWithNothing(t *testing.T) {
+	for _, sending := range []int{0, 1, 2, 8, 63, 64, 65, 66, 1024} {
+		q := newQueue()
+		q.sending = sending
+		for _, packets := range []int{1, 64, 1024} {
+			if q.mayStartLocked(batchLimits{packets: packets}) {
+				t.Errorf("with %d under way another sender starts on an empty queue", sending)
+			}
+		}
+	}
+}

@@ -92,7 +92,7 @@ func (q *queue) finished(volume packet.Volume) {
 func (q *queue) mayStartLocked(batch batchLimits) bool {
 	needed := 1
 	if q.sending > 1 {
-		needed = min(1<<(q.sending-1), batch.packets)
+		needed = min(1<<min(q.sending-1, 20), batch.packets) // no shift beyond an int
 	}
 	return q.waiting.Len() >= needed
 }

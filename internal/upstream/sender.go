@@ -60,7 +60,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet) {
 			u.release(batch)
 			return
 		}
-		if attempt >= u.config.Retries || answer.unsent || u.budget.Spend(len(batch), time.Now()) < len(batch) {
+		if attempt >= u.config.Retries || answer.unsent || !u.budget.SpendAll(len(batch), time.Now()) {
 			u.release(batch)
 			return
 		}

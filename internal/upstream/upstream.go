@@ -40,9 +40,9 @@ type Settler interface {
 	Changed()
 }
 
-// Budget says how many of some packets may be sent again now.
+// Budget says whether some packets may be sent again now.
 type Budget interface {
-	Spend(packets int, now time.Time) (granted int)
+	SpendAll(packets int, now time.Time) (granted bool)
 }
 
 // Upstream is one analyzer. Its methods may be called concurrently, but only
