@@ -43,7 +43,7 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 		t.Error("the journal counts as writable")
 	}
 	if got := f.log.count("level=ERROR"); got != 1 {
-		t.Errorf("one failure made %d lines: %s", got, f.log.text.String())
+		t.Errorf("one failure made %d lines: %s", got, f.log.String())
 	}
 	f.disk.fail("", nil)
 	time.Sleep(2 * lastRetry)
@@ -84,7 +84,7 @@ func TestFailedCommitDoesNotComeBack(t *testing.T) {
 		j = f.open(t)
 		same(t, "after the failed commit", idsOf(t, claimAll(t, j)), []int{0, 1})
 		if f.log.count("damage") > 0 {
-			t.Errorf("a failed commit is told as damage: %s", f.log.text.String())
+			t.Errorf("a failed commit is told as damage: %s", f.log.String())
 		}
 		j.Close()
 	})

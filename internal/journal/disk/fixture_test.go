@@ -163,8 +163,10 @@ func (l *logBuffer) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-func (l *logBuffer) count(text string) int {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
+	return l.text.String()
 }
+
+func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
