@@ -6,7 +6,7 @@
 // number: two generations, of which the older goes when it is too old, or when
 // the younger is full or old. With a folder it is written down as it grows, so
 // that it outlives the process; a crash may forget the packets of the last
-// moment.
+// hundredth of a second.
 package dedupe
 
 import (
@@ -67,9 +67,9 @@ func newGeneration(born time.Time) generation {
 type Claim struct {
 	window    *Window
 	key       Key
-	forgotten bool // guarded by the window's mu
-	done      chan struct{}
-	refusal   error // set before done is closed
+	forgotten bool          // guarded by the window's mu
+	done      chan struct{} // nil while nobody waits; guarded by the window's mu
+	refusal   error         // set before done is closed
 }
 
 // State is what is known of a packet.
@@ -124,9 +124,12 @@ func (w *Window) Begin(key Key, now time.Time) (State, *Claim) {
 		return Known, nil
 	}
 	if claim, ok := w.underway[key]; ok {
+		if claim.done == nil {
+			claim.done = make(chan struct{})
+		}
 		return Underway, claim
 	}
-	claim := &Claim{window: w, key: key, done: make(chan struct{})}
+	claim := &Claim{window: w, key: key}
 	w.underway[key] = claim
 	return New, claim
 }
@@ -159,10 +162,13 @@ func (c *Claim) End(refusal error) {
 		}
 	}
 	c.refusal = refusal
-	close(c.done)
+	if c.done != nil {
+		close(c.done)
+	}
 }
 
-// Wait waits for the holder and returns what it said to End.
+// Wait waits for the holder and returns what it said to End. It is for those
+// whom Begin told that the packet is Underway.
 func (c *Claim) Wait() error {
 	<-c.done
 	return c.refusal
@@ -187,7 +193,7 @@ func (w *Window) Len() int {
 	return len(w.young.keys) + len(w.old.keys)
 }
 
-// Close writes down what is not yet. It tells the first failure to write since
+// Close writes down what is not yet; it is called once. It tells the first failure to write since
 // the start, too, which costs no more than a duplicate.
 func (w *Window) Close() error {
 	if w.log == nil {

@@ -15,20 +15,20 @@ import (
 
 // log writes keys down, a file for each generation, named for when it was
 // begun (Unix milliseconds). A file is nothing but keys; one that is cut ends
-// with its last whole key. Whatever waits is written together, while the next
-// keys gather; nobody waits for it, and it is not synced.
+// with its last whole key. Keys gather for a moment and are written together;
+// nobody waits for it, and it is not synced.
 type log struct {
-	dir string
+	dir     string
+	wake    chan struct{} // holds one value when something waits
+	closing chan struct{}
+	done    chan struct{}
 
 	mu      sync.Mutex // guards all below
-	wake    sync.Cond
 	waiting []section
-	closed  bool
 	failed  error
 
 	file *os.File // the writer's, as born is
 	born time.Time
-	done chan struct{}
 }
 
 // section is what goes into one generation's file.
@@ -40,15 +40,14 @@ type section struct {
 const (
 	keySize   = len(Key{})
 	extension = ".ids"
+	gathering = 10 * time.Millisecond
 )
 
 func openLog(dir string) (*log, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
-	l := &log{dir: dir, done: make(chan struct{})}
-	l.wake.L = &l.mu
-	return l, nil
+	return &log{dir: dir, wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
 // read returns the two youngest generations, older first, that were begun
@@ -164,8 +163,18 @@ func (l *log) add(key Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := &l.waiting[len(l.waiting)-1]
+	first := len(last.keys) == 0
 	last.keys = append(last.keys, key[:]...)
-	l.wake.Signal()
+	if first {
+		l.awaken()
+	}
+}
+
+func (l *log) awaken() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 // turn begins another generation.
@@ -177,35 +186,48 @@ func (l *log) turn(born time.Time) {
 		born = last.Add(time.Millisecond)
 	}
 	l.waiting = append(l.waiting, section{born: born})
-	l.wake.Signal()
+	l.awaken()
 }
 
 func (l *log) write() {
 	defer close(l.done)
-	for {
-		sections, closed := l.take()
-		for _, s := range sections {
-			if err := l.put(s); err != nil {
-				l.fail(err)
-			}
-		}
-		if closed {
-			return
+	for l.await() {
+		l.putAll()
+	}
+	l.putAll()
+}
+
+// await returns when something waits and has gathered, and false when the log
+// is to be closed.
+func (l *log) await() bool {
+	select {
+	case <-l.wake:
+	case <-l.closing:
+		return false
+	}
+	select {
+	case <-time.After(gathering):
+		return true
+	case <-l.closing:
+		return false
+	}
+}
+
+func (l *log) putAll() {
+	for _, s := range l.take() {
+		if err := l.put(s); err != nil {
+			l.fail(err)
 		}
 	}
 }
 
-// take waits for something to write. What is taken leaves an empty section, so
-// that there always is one to add to.
-func (l *log) take() (sections []section, closed bool) {
+// take leaves an empty section, so that there always is one to add to.
+func (l *log) take() []section {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.waiting) == 1 && len(l.waiting[0].keys) == 0 && !l.closed {
-		l.wake.Wait()
-	}
-	sections = l.waiting
+	sections := l.waiting
 	l.waiting = []section{{born: sections[len(sections)-1].born}}
-	return sections, l.closed
+	return sections
 }
 
 func (l *log) put(s section) error {
@@ -232,10 +254,7 @@ func (l *log) fail(err error) {
 }
 
 func (l *log) close() error {
-	l.mu.Lock()
-	l.closed = true
-	l.wake.Signal()
-	l.mu.Unlock()
+	close(l.closing)
 	<-l.done
 	return errors.Join(l.failed, l.file.Close())
 }

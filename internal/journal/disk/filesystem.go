@@ -75,7 +75,7 @@ func (osFiles) Create(path string, size int64) (file, error) {
 		os.Remove(path)
 		return nil, fmt.Errorf("reserve %d bytes for %s: %w", size, path, err)
 	}
-	return osFile{f}, nil
+	return newReservedFile(f, size), nil
 }
 
 func (osFiles) Open(path string) (file, error) {
