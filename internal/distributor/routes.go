@@ -12,7 +12,7 @@ import (
 
 // route answers all requests of the ingest port.
 func (d *Distributor) route(ctx *fasthttp.RequestCtx) {
-	switch string(ctx.Path()) {
+	switch string(pathOf(ctx)) {
 	case "/ingest":
 		d.handler.Handle(ctx)
 	case "/health":
@@ -31,6 +31,15 @@ func (d *Distributor) route(ctx *fasthttp.RequestCtx) {
 			Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger",
 		})
 	}
+}
+
+// pathOf returns the path. The one that nearly all requests ask for is known as
+// it stands and need not be parsed.
+func pathOf(ctx *fasthttp.RequestCtx) []byte {
+	if uri := ctx.RequestURI(); string(uri) == "/ingest" {
+		return uri
+	}
+	return ctx.Path()
 }
 
 // read answers GET and HEAD.

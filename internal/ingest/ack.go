@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func Acks() []string { return []string{string(AckQueued), string(AckStored), str
 
 // ackOf returns the level that a request asks for with ?ack=, or the default.
 func (h *Handler) ackOf(ctx *fasthttp.RequestCtx) (Ack, *problem.Problem) {
-	if len(ctx.URI().QueryString()) == 0 || !ctx.QueryArgs().Has("ack") {
+	if bytes.IndexByte(ctx.RequestURI(), '?') < 0 || !ctx.QueryArgs().Has("ack") {
 		return h.config.Ack, nil
 	}
 	asked := string(ctx.QueryArgs().Peek("ack"))

@@ -24,6 +24,7 @@ const (
 // openings is a listener that knows the connections which are open.
 type openings struct {
 	*listener.Steady
+	patrol    *patrol
 	accepting chan struct{} // closed when Accept is called first
 	first     sync.Once
 
@@ -37,7 +38,8 @@ func (l *openings) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &connection{Conn: conn, from: l}
+	c := &connection{Conn: conn, from: l, resting: true, waits: waits{patrol: l.patrol}}
+	c.waits.forBytes(conn, l.patrol.timeouts.Read)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open[c] = struct{}{}
@@ -48,6 +50,15 @@ func (l *openings) forget(c *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)
+}
+
+// each calls look for the connections that are open.
+func (l *openings) each(look func(*connection)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		look(c)
+	}
 }
 
 // left returns how many connections are open.
@@ -69,23 +80,41 @@ func (l *openings) closeSilent() {
 	}
 }
 
-// connection can linger, and knows whether the client has ended it.
+// connection can linger, knows whether the client has ended it, and does not
+// wait for the client for ever.
 type connection struct {
 	net.Conn
 	from    *openings
 	spoken  atomic.Bool // something was received
 	lingers atomic.Bool
-	ended   bool // of the goroutine that reads
+	waits   waits
+
+	// Below belongs to the goroutine that serves it.
+	ended   bool
+	resting bool // between two requests
 }
 
 func (c *connection) Read(dst []byte) (int, error) {
 	n, err := c.Conn.Read(dst)
-	if n > 0 && !c.spoken.Load() {
-		c.spoken.Store(true)
+	if n > 0 && c.resting {
+		c.resting = false
+		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
+		if !c.spoken.Load() {
+			c.spoken.Store(true)
+		}
 	}
 	if errors.Is(err, io.EOF) {
 		c.ended = true
 	}
+	return n, err
+}
+
+func (c *connection) Write(b []byte) (int, error) {
+	c.waits.forWriting()
+	n, err := c.Conn.Write(b)
+	c.waits.written()
+	c.resting = true
+	c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Idle)
 	return n, err
 }
 

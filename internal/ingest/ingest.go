@@ -177,8 +177,7 @@ func (h *Handler) take(ctx *fasthttp.RequestCtx, p *packet.Packet, ack Ack) *del
 		p.Release()
 		return nil
 	}
-	p.Info = info
-	stamp(p, traceOf(ctx))
+	p.Info, p.Accepted, p.Traceparent = info, time.Now(), traceOf(ctx)
 	e := entrant{packet: p}
 	fault := h.screen(&e)
 	if fault == nil {
@@ -227,11 +226,6 @@ func answerAccepted(ctx *fasthttp.RequestCtx, p *packet.Packet, end string) {
 	ctx.Response.AppendBodyString(`{"status":"accepted","packet_id":"`)
 	ctx.Response.AppendBody(p.PacketID.Raw(p.Body))
 	ctx.Response.AppendBodyString(end)
-}
-
-// stamp notes what of the request belongs to its packets.
-func stamp(p *packet.Packet, trace string) {
-	p.Accepted, p.Traceparent = time.Now(), trace
 }
 
 // traceOf returns the request's trace header, if it is one.

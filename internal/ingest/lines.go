@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -60,7 +61,7 @@ type lineBatch struct {
 func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
 
 func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineBatch) {
-	lines, trace := packet.LinesOf(body), traceOf(ctx)
+	lines, trace, now := packet.LinesOf(body), traceOf(ctx), time.Now()
 	for {
 		line, number, ok := lines.Next()
 		if !ok {
@@ -78,7 +79,7 @@ func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineB
 			continue
 		}
 		p.Body, p.Info = append(p.Body, line...), info
-		stamp(p, trace)
+		p.Accepted, p.Traceparent = now, trace
 		h.enter(batch, entrant{packet: p, line: number})
 	}
 }

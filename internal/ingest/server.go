@@ -22,11 +22,13 @@ type Timeouts struct {
 	Read time.Duration
 	// Idle is for the next request on a connection.
 	Idle time.Duration
+	// Write is for each piece of an answer.
+	Write time.Duration
 }
 
 // DefaultTimeouts suit emitters far away.
 func DefaultTimeouts() Timeouts {
-	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute}
+	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute, Write: 10 * time.Second}
 }
 
 const (
@@ -52,7 +54,8 @@ type Server struct {
 func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts Timeouts, logger *slog.Logger) *Server {
 	s := &Server{
 		openings: &openings{
-			Steady: listener.NewSteady(l, logger), accepting: make(chan struct{}), open: make(map[*connection]struct{}),
+			Steady: listener.NewSteady(l, logger), patrol: newPatrol(timeouts),
+			accepting: make(chan struct{}), open: make(map[*connection]struct{}),
 		},
 		done: make(chan struct{}),
 		http: &fasthttp.Server{
@@ -60,9 +63,6 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 			HeaderReceived:               h.lookAtLength,
 			ExpectHandler:                h.expect,
 			ErrorHandler:                 h.unreadable,
-			ReadTimeout:                  timeouts.Read,
-			WriteTimeout:                 10 * time.Second,
-			IdleTimeout:                  timeouts.Idle,
 			Concurrency:                  mostConnections,
 			ReadBufferSize:               mostHeader,
 			StreamRequestBody:            true, // so that bodies can be refused unread
@@ -76,6 +76,7 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		},
 	}
 	s.http.Handler = s.around(routes)
+	s.openings.patrol.run(s.openings.each)
 	go func() {
 		defer close(s.done)
 		s.failed = s.http.Serve(s.openings)
@@ -108,6 +109,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.openings.closeSilent()
 	err := s.http.ShutdownWithContext(ctx)
 	<-s.done
+	s.openings.patrol.end()
 	return errors.Join(failed, err, s.failed)
 }
 

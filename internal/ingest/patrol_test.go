@@ -1,0 +1,118 @@
+package ingest
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// guarded returns a connection that a patrol looks after, and its client.
+func guarded(t *testing.T) (*connection, net.Conn) {
+	t.Helper()
+	p := newPatrol(Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second})
+	served, client := net.Pipe()
+	c := &connection{Conn: served, resting: true, waits: waits{patrol: p}}
+	c.waits.forBytes(served, p.timeouts.Read)
+	p.run(func(look func(*connection)) { look(c) })
+	t.Cleanup(func() {
+		p.end()
+		served.Close()
+		client.Close()
+	})
+	return c, client
+}
+
+// within reports how long work took, which must be at least from and, by the
+// patrol's rounds, little more.
+func within(t *testing.T, what string, from time.Duration, work func() error) {
+	t.Helper()
+	started := time.Now()
+	err := work()
+	if took := time.Since(started); took < from-time.Second || took > from+time.Second {
+		t.Errorf("%s ends after %v with %v, want about %v", what, took, err, from)
+	}
+	if err == nil {
+		t.Errorf("%s does not fail", what)
+	}
+}
+
+func TestWaitsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, client := guarded(t)
+		read := func() error { _, err := c.Read(make([]byte, 10)); return err }
+		go client.Write([]byte("a")) //nolint:errcheck // the other side fails when it does
+		if err := read(); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "the wait for the rest of a request", 10*time.Second, read)
+		within(t, "an answer that nobody reads", 5*time.Second, func() error {
+			_, err := c.Write([]byte("answer"))
+			return err
+		})
+	})
+}
+
+func TestIdleConnectionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, client := guarded(t)
+		go client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
+		if _, err := c.Write([]byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "the wait for the next request", time.Minute, func() error {
+			_, err := c.Read(make([]byte, 10))
+			return err
+		})
+	})
+}
+
+func TestNextRequestHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, client := guarded(t)
+		go func() {
+			client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
+			client.Write([]byte("a"))     //nolint:errcheck // the other side fails when it does
+		}()
+		if _, err := c.Write([]byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 10)
+		if _, err := c.Read(buffer); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "the wait for the rest of the next request", 10*time.Second, func() error {
+			_, err := c.Read(buffer)
+			return err
+		})
+	})
+}
+
+// A handler may work for longer than a request may take to arrive: that does
+// not end the connection.
+func TestLongWorkIsNoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, client := guarded(t)
+		buffer := make([]byte, 10)
+		go client.Write([]byte("a")) //nolint:errcheck // the other side fails when it does
+		if _, err := c.Read(buffer); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second) // the handler works
+		go func() {
+			client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
+			client.Write([]byte("b"))     //nolint:errcheck // the other side fails when it does
+			client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
+		}()
+		if _, err := c.Write([]byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(buffer); err != nil {
+			t.Errorf("the next request cannot be read: %v", err)
+		}
+		time.Sleep(30 * time.Second)
+		if _, err := c.Write([]byte("answer")); err != nil {
+			t.Errorf("the next answer cannot be written: %v", err)
+		}
+	})
+}
