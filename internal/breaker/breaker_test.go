@@ -195,6 +195,35 @@ func TestFailedProbesPutTheNextOff(t *testing.T) {
 	}
 }
 
+func TestHastenBringsTheTrialForward(t *testing.T) {
+	c := DefaultConfig()
+	c.Random = func() float64 { return 0.5 }
+	b, now := New(c), time.Now()
+	if b.Hasten(now) {
+		t.Error("a closed breaker has no trial to bring forward")
+	}
+	b.Trip(now)
+	for range 5 { // the pause is 32 s now
+		now = b.NextTrial()
+		b.ProbeFailed(now)
+	}
+	if !b.Hasten(now) || b.NextTrial() != now.Add(hastyPause) {
+		t.Errorf("the next trial is in %v, want %v", b.NextTrial().Sub(now), hastyPause)
+	}
+	now = now.Add(hastyPause / 2)
+	if b.Hasten(now) {
+		t.Error("a trial that is near is put off")
+	}
+	now = b.NextTrial()
+	if _, changed := b.ProbeSucceeded(now); !changed || b.State() != HalfOpen {
+		t.Error("the hastened trial does not count")
+	}
+	b.Failure(now)
+	if got := b.NextTrial().Sub(now); got < 2*time.Second {
+		t.Errorf("the next pause is %v: it should go on to double", got)
+	}
+}
+
 func TestShortProbePauseAfterALongOne(t *testing.T) {
 	c := steady()
 	c.FirstPause, c.LongestProbePause = 4*time.Minute, 200*time.Millisecond

@@ -38,6 +38,7 @@ type Analyzer interface {
 	Weight(now time.Time) float64
 	Offer(packets []*packet.Packet)
 	Tick()
+	Hasten(now time.Time)
 }
 
 // DeadLetters keeps packets that an analyzer refuses for good. Keep copies
@@ -190,23 +191,23 @@ func (d *Dispatcher) round(now time.Time) bool {
 	return true
 }
 
-// gather takes packets to route: first those that came back, as far as the
-// budget goes, then new ones.
+// gather takes packets to route: first those that came back, of those that may
+// have been seen as many as the budget affords, then new ones.
 func (d *Dispatcher) gather(now time.Time) {
-	if back := d.ledger.comebacks(); back > 0 && d.table.ActiveCount() > 0 {
-		before := len(d.pending)
-		d.pending = d.ledger.takeReturned(d.pending, d.affordable(back, now))
-		d.refund(d.pending[before:])
+	if d.table.ActiveCount() == 0 {
+		return
 	}
 	before := len(d.pending)
-	if before < roundPackets && d.table.ActiveCount() > 0 {
+	d.pending = d.ledger.takeReturned(d.pending, func(packets int) int { return d.affordable(packets, now) })
+	d.refund(d.pending[before:])
+	if before = len(d.pending); before < roundPackets {
 		d.pending = d.journal.Claim(d.pending, roundPackets-before)
 		d.ledger.claimed(packet.VolumeOf(d.pending[before:]))
 		d.budget.Fresh(len(d.pending)-before, now)
 	}
 }
 
-// affordable asks how many of the packets that came back may go out again. At
+// affordable asks how many of the packets that were tried may go out again. At
 // the end all may: nothing new can come that they would be in the way of.
 func (d *Dispatcher) affordable(packets int, now time.Time) int {
 	if d.draining.Load() {
@@ -294,6 +295,11 @@ func (d *Dispatcher) tick(now time.Time) {
 		d.weigh(i, now)
 	}
 	d.refresh(now)
+	if d.table.ActiveCount() == 0 {
+		for _, c := range d.analyzers {
+			c.Hasten(now)
+		}
+	}
 	d.ledger.write(d.analyzers, d.table)
 	d.pace.measure(d.ledger.settledPackets(), len(d.pending) > 0)
 }

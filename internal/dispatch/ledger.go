@@ -50,7 +50,9 @@ type ledger struct {
 	mu       sync.Mutex // guards all below
 	books    Books
 	reroutes map[Reroute]int64
-	comeback fifo.Queue[*packet.Packet] // returned and not yet taken
+	// Returned and not yet taken. To send again what an analyzer may have seen
+	// is bounded by a budget; what only waited is free to go elsewhere.
+	tried, untried fifo.Queue[*packet.Packet]
 }
 
 func (l *ledger) open(ids []string, weights []float64) {
@@ -121,23 +123,29 @@ func (l *ledger) returned(packets []*packet.Packet) {
 	defer l.mu.Unlock()
 	l.books.Waiting = l.books.Waiting.Plus(volume)
 	for _, p := range packets {
-		l.comeback.Push(p)
+		if p.Tried {
+			l.tried.Push(p)
+		} else {
+			l.untried.Push(p)
+		}
 	}
 }
 
-// comebacks returns how many packets were returned and wait.
-func (l *ledger) comebacks() int {
+// takeReturned appends what was returned to dst: all that only waited, and as
+// much of what was tried as affordable grants, each in order.
+func (l *ledger) takeReturned(dst []*packet.Packet, affordable func(packets int) int) []*packet.Packet {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.comeback.Len()
-}
-
-// takeReturned appends up to that many of what was returned to dst, in order.
-func (l *ledger) takeReturned(dst []*packet.Packet, limit int) []*packet.Packet {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for range min(limit, l.comeback.Len()) {
-		dst = append(dst, l.comeback.Pop())
+	for l.untried.Len() > 0 {
+		dst = append(dst, l.untried.Pop())
+	}
+	if l.tried.Len() == 0 {
+		return dst
+	}
+	for range affordable(l.tried.Len()) {
+		p := l.tried.Pop()
+		p.Tried = false
+		dst = append(dst, p)
 	}
 	return dst
 }

@@ -96,6 +96,30 @@ func TestRoomIsUsedAtOnce(t *testing.T) {
 	})
 }
 
+// While there is nobody to send to, analyzers are asked again soon; not while
+// there is.
+func TestAllAreHastenedWhileNoneIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		hastened := func() (calls int) {
+			for _, a := range w.analyzers {
+				a.set(func(a *analyzer) { calls += a.hastened; a.hastened = 0 })
+			}
+			return calls
+		}
+		w.analyzers[0].fill(false)
+		time.Sleep(time.Second)
+		if got := hastened(); got > 0 {
+			t.Errorf("with one analyzer left, %d calls", got)
+		}
+		w.analyzers[1].fill(false)
+		time.Sleep(time.Second)
+		if got := hastened(); got < 18 || got > 22 {
+			t.Errorf("with none, %d calls in a second, want about 10 for each", got)
+		}
+	})
+}
+
 // Packets that come back are routed at once, too.
 func TestReturnedPacketsAreRoutedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -156,6 +180,7 @@ func TestBudgetBoundsWhatIsSentAgain(t *testing.T) {
 		synctest.Wait()
 		back := append(w.analyzers[0].take(plenty), w.analyzers[1].take(plenty)...)
 		for _, p := range back {
+			p.Tried = true
 			w.Returned(p.Analyzer, []*packet.Packet{p})
 		}
 		synctest.Wait()
@@ -170,6 +195,53 @@ func TestBudgetBoundsWhatIsSentAgain(t *testing.T) {
 	})
 }
 
+// What only waited for an analyzer is not sent again when it goes elsewhere.
+func TestWhatOnlyWaitedIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		const packets = 3 * budget.Least
+		for range packets {
+			w.add(t, 1)
+		}
+		synctest.Wait()
+		for range 2 {
+			for _, a := range w.analyzers {
+				w.Returned(a.position, a.take(plenty))
+			}
+			synctest.Wait()
+			if got := w.analyzers[0].holds() + w.analyzers[1].holds(); got != packets {
+				t.Errorf("%d of %d packets went elsewhere", got, packets)
+			}
+		}
+	})
+}
+
+// What was tried and paid for is free until it is tried again.
+func TestEachTryIsPaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		for range budget.Least {
+			w.add(t, 1)
+		}
+		synctest.Wait()
+		for _, a := range w.analyzers {
+			mine := a.take(plenty)
+			for _, p := range mine {
+				p.Tried = true
+			}
+			w.Returned(a.position, mine)
+		}
+		synctest.Wait() // all of the budget is spent
+		for _, a := range w.analyzers {
+			w.Returned(a.position, a.take(plenty))
+		}
+		synctest.Wait()
+		if got := w.analyzers[0].holds() + w.analyzers[1].holds(); got != budget.Least {
+			t.Errorf("%d of %d packets went elsewhere", got, budget.Least)
+		}
+	})
+}
+
 func TestAtTheEndAllIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1, 1)
@@ -180,6 +252,7 @@ func TestAtTheEndAllIsSentAgain(t *testing.T) {
 		synctest.Wait()
 		w.Drain()
 		for _, p := range append(w.analyzers[0].take(plenty), w.analyzers[1].take(plenty)...) {
+			p.Tried = true
 			w.Returned(p.Analyzer, []*packet.Packet{p})
 		}
 		synctest.Wait()

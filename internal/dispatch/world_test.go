@@ -16,14 +16,15 @@ type analyzer struct {
 	id       string
 	position int
 
-	mu      sync.Mutex // guards all below
-	room    int        // beyond what is bound
-	brief   bool
-	resting bool
-	weight  float64
-	bound   []*packet.Packet
-	asked   int // calls of Room
-	offers  func([]*packet.Packet)
+	mu       sync.Mutex // guards all below
+	room     int        // beyond what is bound
+	brief    bool
+	resting  bool
+	weight   float64
+	bound    []*packet.Packet
+	asked    int // calls of Room
+	hastened int // calls of Hasten
+	offers   func([]*packet.Packet)
 }
 
 func (a *analyzer) ID() string { return a.id }
@@ -48,6 +49,12 @@ func (a *analyzer) Weight(time.Time) float64 {
 }
 
 func (a *analyzer) Tick() {}
+
+func (a *analyzer) Hasten(time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hastened++
+}
 
 func (a *analyzer) Offer(packets []*packet.Packet) {
 	a.mu.Lock()

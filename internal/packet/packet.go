@@ -31,6 +31,8 @@ type Packet struct {
 	// Stay is during which of the analyzer's stays in the running it was bound
 	// to it; dispatch's.
 	Stay uint32
+	// Tried tells that an analyzer may have seen it since dispatch took it last.
+	Tried bool
 	// Receipt, unless nil, is told once what became of the packet. It has room
 	// for that, so that telling never waits.
 	Receipt chan<- Outcome

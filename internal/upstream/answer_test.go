@@ -82,6 +82,9 @@ func TestAnswers(t *testing.T) {
 						t.Errorf("%v failures for %s, want %v", got, reason, want)
 					}
 				}
+				if got := b.settler.seen(); (got == 1) != (test.fate == "returned") {
+					t.Errorf("%d returned packets count as tried", got)
+				}
 				if !b.Healthy() {
 					t.Error("the analyzer is thought unhealthy")
 				}
@@ -102,6 +105,9 @@ func TestUnknownAnalyzerIsNotSentTo(t *testing.T) {
 		if b.settler.fate(1) != "returned" || b.failures(reasonConnect) != 1 {
 			t.Errorf("a packet that cannot be sent is %s after %v tries; it should go elsewhere after one",
 				b.settler.fate(1), b.failures(reasonConnect))
+		}
+		if b.settler.seen() > 0 {
+			t.Error("a packet that was never sent counts as tried")
 		}
 	})
 }
@@ -225,6 +231,9 @@ func TestPauseIsHonoured(t *testing.T) {
 		b.settler.await(t, 5)
 		if got := len(analyzer.got()); got != 1 {
 			t.Errorf("%d requests: those that waited behind the first should not be sent", got)
+		}
+		if got := b.settler.seen(); got != 1 {
+			t.Errorf("%d packets count as tried, want the one that was sent", got)
 		}
 		if !b.Healthy() {
 			t.Error("a pause is held against the analyzer")

@@ -53,6 +53,14 @@ func (u *Upstream) Health() string {
 	}
 }
 
+// Hasten makes an unhealthy analyzer be asked again soon. The caller calls it
+// every TickInterval while no analyzer can be given packets.
+func (u *Upstream) Hasten(now time.Time) {
+	if u.breaker.Hasten(now) {
+		u.prober.reschedule()
+	}
+}
+
 // NextTrial is when an unhealthy analyzer is asked again, at the earliest.
 func (u *Upstream) NextTrial() time.Time { return u.breaker.NextTrial() }
 

@@ -61,6 +61,24 @@ func TestRecoveryDoesNotWaitForTheRegularProbe(t *testing.T) {
 	})
 }
 
+// While nobody else is there, a return after a long time is noticed soon, too.
+func TestHastenedProbesComeSoon(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.ProbeInterval = time.Hour
+		analyzer := newScripted(always(ok))
+		analyzer.refuses = true
+		b := start(t, config, analyzer.dial)
+		time.Sleep(10 * time.Minute) // the pause has grown
+		analyzer.set(func(s *scripted) { s.refuses = false })
+		b.Hasten(time.Now())
+		time.Sleep(time.Second)
+		if b.breaker.State() != breaker.HalfOpen {
+			t.Errorf("it is %v a second later", b.breaker.State())
+		}
+	})
+}
+
 func TestFailingProbesMakeItUnhealthy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()

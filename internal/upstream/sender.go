@@ -56,12 +56,9 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet) {
 		case refused:
 			s.settleRefused(ctx, batch, answer)
 			return
-		case notNow, heldBack:
-			u.release(batch)
-			return
 		}
-		if attempt >= u.config.Retries || answer.unsent || !u.budget.SpendAll(len(batch), time.Now()) {
-			u.release(batch)
+		if answer.outcome != failed || answer.unsent || attempt >= u.config.Retries || !u.budget.SpendAll(len(batch), time.Now()) {
+			s.giveBack(batch, answer)
 			return
 		}
 		time.Sleep(backoff(attempt))
@@ -74,7 +71,7 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet) answer {
 	start := time.Now()
 	s.connection.begin()
 	if ctx.Err() != nil || !u.accepting(start) {
-		return answer{outcome: heldBack}
+		return answer{outcome: heldBack, unsent: true}
 	}
 	s.request.post(batch)
 	response, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
@@ -127,8 +124,16 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 	}
 	if len(again) > 0 {
 		u.pause(time.Now().Add(a.pause))
-		u.release(again)
+		s.giveBack(again, a)
 	}
+}
+
+// giveBack returns packets to be delivered elsewhere.
+func (s *sender) giveBack(packets []*packet.Packet, a answer) {
+	for _, p := range packets {
+		p.Tried = !a.unsent
+	}
+	s.upstream.release(packets)
 }
 
 // settleRefused ends a refused packet. Of a refused batch nobody knows which

@@ -55,6 +55,7 @@ type recorder struct {
 	mu      sync.Mutex
 	fates   map[uint64][]string
 	settled int
+	tried   int // returned packets that the analyzer may have seen
 	told    int // calls of Changed
 	news    chan struct{}
 }
@@ -82,6 +83,9 @@ func (r *recorder) end(fate string, packets ...*packet.Packet) {
 	for _, p := range packets {
 		r.fates[p.Sequence] = append(r.fates[p.Sequence], fate)
 		r.settled++
+		if fate == "returned" && p.Tried {
+			r.tried++
+		}
 		for i := range p.Body {
 			p.Body[i] = '!'
 		}
@@ -102,6 +106,13 @@ func (r *recorder) fate(sequence uint64) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Join(r.fates[sequence], "+")
+}
+
+// seen returns how many packets were returned that the analyzer may have seen.
+func (r *recorder) seen() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tried
 }
 
 // count returns how many packets ended so.
