@@ -35,6 +35,8 @@ func (a *steadyAnalyzer) ID() string               { return "steady" }
 func (a *steadyAnalyzer) Weight(time.Time) float64 { return 1 }
 func (a *steadyAnalyzer) Tick()                    {}
 
+func (a *steadyAnalyzer) Hasten(time.Time) {}
+
 func (a *steadyAnalyzer) Resting() bool {
 	packets, _ := a.Room(time.Time{})
 	return packets > steadyQueue/2

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,19 +28,76 @@ func samplePacket(messages int) []byte {
 	return []byte(b.String())
 }
 
+// BenchmarkCheck is a ladder of sizes: a message of a large packet may not cost
+// more than one of a small packet.
 func BenchmarkCheck(b *testing.B) {
-	for _, messages := range []int{1, 5, 20, 100, 1000, 10000} {
+	for _, messages := range []int{1, 5, 50, 500, 10_000} {
 		b.Run(strconv.Itoa(messages), func(b *testing.B) {
-			body := samplePacket(messages)
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := Check(body, messages); err != nil {
-					b.Fatal(err)
-				}
-			}
+			benchmarkCheck(b, [][]byte{samplePacket(messages)}, messages, hasVectors)
 		})
 	}
+	b.Run("500 without vectors", func(b *testing.B) { benchmarkCheck(b, [][]byte{samplePacket(500)}, 500, false) })
+	b.Run("5 without vectors", func(b *testing.B) { benchmarkCheck(b, [][]byte{samplePacket(5)}, 5, false) })
+}
+
+// BenchmarkCheckVaried checks packets of 5 messages of which no two are alike,
+// so that the processor cannot learn where their parts end.
+func BenchmarkCheckVaried(b *testing.B) {
+	plain := strings.Fields("request handled in 12ms for tenant-42 timeout connection eu-west-1 10.1.2.3 status=200 a /api/v1/orders/18273")
+	escaped := append(strings.Fields(`\"quoted\" C:\\path line\nbreak \u00e9`), plain...)
+	foreign := strings.Fields("запрос обработан за 12мс клиент заказ ошибка соединения é 日本")
+	for _, row := range []struct {
+		name, space string
+		words       []string
+	}{{"plain", "", plain}, {"spaced", " ", plain}, {"escaped", "", escaped}, {"not ASCII", "", foreign}} {
+		b.Run(row.name, func(b *testing.B) { benchmarkCheck(b, variedPackets(row.words, row.space), 5, hasVectors) })
+	}
+}
+
+// variedPackets returns packets of 5 messages made of words, with a space or
+// nothing behind colons and commas.
+func variedPackets(words []string, space string) [][]byte {
+	random := rand.New(rand.NewPCG(1, 2))
+	levels := []string{"INFO", "INFO", "INFO", "info", "DEBUG", "WARN", "warning", "ERROR"}
+	text := func(most int) string {
+		var chosen []string
+		for range 1 + random.IntN(most) {
+			chosen = append(chosen, words[random.IntN(len(words))])
+		}
+		return strings.Join(chosen, " ")
+	}
+	var packets [][]byte
+	for range 1000 {
+		var messages []string
+		for i := range 5 {
+			var metadata []string
+			for range random.IntN(5) {
+				metadata = append(metadata, fmt.Sprintf(`"%s":_"%s"`, text(1), text(3)))
+			}
+			messages = append(messages, fmt.Sprintf(`{"timestamp":_%d,_"level":_"%s",_"message":_"%s",_"metadata":_{%s}}`,
+				1640995200000+i, levels[random.IntN(len(levels))], text(14), strings.Join(metadata, `,_`)))
+		}
+		packets = append(packets, []byte(packetWith(strings.ReplaceAll(strings.Join(messages, `,_`), `_`, space))))
+	}
+	return packets
+}
+
+// benchmarkCheck checks packets of equally many messages by turns.
+func benchmarkCheck(b *testing.B, packets [][]byte, messages int, vectors bool) {
+	size := 0
+	for _, body := range packets {
+		size += len(body)
+	}
+	b.SetBytes(int64(size / len(packets)))
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if _, err := check(packets[i], messages, vectors); err != nil {
+			b.Fatal(err)
+		}
+		i = (i + 1) % len(packets)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(messages), "ns/message")
 }
 
 // BenchmarkCheckAwkward shows that no input costs out of proportion: its

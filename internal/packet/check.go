@@ -24,8 +24,15 @@ func Check(body []byte, maxMessages int) (Info, error) {
 	if int64(len(body)) > math.MaxInt32 {
 		return Info{}, &Refusal{Code: CodeTooLarge, Detail: "the packet has more than 2147483647 bytes"}
 	}
+	return check(body, maxMessages, hasVectors)
+}
+
+func check(body []byte, maxMessages int, vectors bool) (Info, error) {
 	c := checker{scanner: scanner{body: body}, maxMessages: maxMessages}
-	if c.whole() != refused {
+	c.marks.vectors = vectors
+	end := c.whole()
+	c.info.SpansLines = c.spansLines
+	if end != refused {
 		return c.info, nil
 	}
 	refusal := c.refusal
@@ -64,7 +71,7 @@ func (c *checker) packet(at int) int {
 	}
 	var seen key
 	for {
-		key, value := c.anyKey(at, packetKeys)
+		key, value := c.packetKey(at)
 		if value == refused {
 			return refused
 		}

@@ -1,7 +1,9 @@
 package packet
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -10,7 +12,7 @@ import (
 func TestCheckAccepts(t *testing.T) {
 	for name, body := range acceptedBodies() {
 		t.Run(name, func(t *testing.T) {
-			info, err := Check([]byte(body), 10)
+			info, err := checkBoth(t, []byte(body), 10)
 			if err != nil {
 				t.Fatalf("Check: %v\n%s", err, body)
 			}
@@ -24,7 +26,7 @@ func TestCheckLearns(t *testing.T) {
 		`{"timestamp":1,"level":"debug","message":"a"},` +
 		`{"timestamp":2,"level":"Warning","message":"b"},` +
 		`{"timestamp":3,"level":"INFO","message":"c"}],"emitter_id":"e"}`)
-	info, err := Check(body, 3)
+	info, err := checkBoth(t, body, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +44,87 @@ func TestCheckLearns(t *testing.T) {
 	}
 }
 
+func TestCheckKnowsEverySpellingOfALevel(t *testing.T) {
+	for want, names := range referenceLevels {
+		for lower := range strings.FieldsSeq(names) {
+			for _, name := range []string{lower, strings.ToUpper(lower), strings.ToUpper(lower[:1]) + lower[1:]} {
+				body := []byte(packetWith(`{"level":"` + name + `","timestamp":1,"message":"a message of some length"}`))
+				if info, err := checkBoth(t, body, 1); err != nil || info.Level != want {
+					t.Errorf("%s: %v, %v, want %v", name, info.Level, err, want)
+				}
+			}
+		}
+	}
+}
+
+func TestCheckLearnsNothingOfASecondLevel(t *testing.T) {
+	body := []byte(packetWith(`{"timestamp":1,"level":"INFO","level":"ERROR","message":"m"}`))
+	if info, err := checkBoth(t, body, 1); err == nil || info.Level != LevelInfo {
+		t.Errorf("%v, %v", info.Level, err)
+	}
+}
+
+// TestPairsOfAllLengths has each length of a name and of a value's plain start,
+// so that looks at the marks end at each place of a pair.
+func TestPairsOfAllLengths(t *testing.T) {
+	for length := range 131 {
+		long := strings.Repeat("n", length)
+		for _, end := range []string{"", "v", `\n`, "é", "\x01", "\xff", `\`, `"`} {
+			for _, pair := range []string{`"` + long + `":"` + end + `"`, `"` + long + `": "` + end + `"`, `"n":"` + long + end + `"`, `"` + long + end + `":"v"`} {
+				body := []byte(packetWith(`{"timestamp":1,"level":"INFO","metadata":{` + pair + `},"message":"m"}`))
+				info, err := checkBoth(t, body, 1)
+				compareWithReference(t, body, 1, info, err)
+			}
+		}
+	}
+}
+
+func TestCheckFindsLineBreaks(t *testing.T) {
+	for body, want := range map[string]bool{
+		plainPacket:                       false,
+		plainPacket + "\n":                false,
+		plainPacket + "\r\n":              false,
+		plainPacket + "\n\n":              true,
+		plainPacket + "\n ":               true,
+		"\n" + plainPacket:                true,
+		extended("\n\"x\":1"):             true,
+		extended(`"x":[1` + "\n" + `]`):   true,
+		extended(`"x":"\n"`):              false,
+		extendedMessage("\"x\": \n1"):     true,
+		packetWith(plainMessage + "\n"):   true,
+		packetWith("\r\n" + plainMessage): true,
+	} {
+		if info, err := checkBoth(t, []byte(body), 10); err != nil || info.SpansLines != want {
+			t.Errorf("%q: %v, %v, want %v", body, info.SpansLines, err, want)
+		}
+	}
+}
+
+// TestUnusualMembers puts members that are not written as usual among those
+// that are, at each place.
+func TestUnusualMembers(t *testing.T) {
+	usual := []string{`"timestamp":1640995200000`, `"level":"INFO"`, `"message":"hello"`, `"metadata":{"a":"b","c": "d"}`}
+	unusual := []string{
+		`"timestamp" : 1640995200000`, `"timestamp":1`, `"timestamp":0640995200000`, `"timestamp":1640995200000.5`, `"timestamp":164099520000x`,
+		`"timestamp":16409952000001234567`, `"timestamp":1640995200000 `, `"level":"INFO`, `"level":"Info"`, `"level":"\u0049NFO"`, "\"level\":\x02INFO\"",
+		"\"level\":\"INFO\x02", `"level":""`, `"level":3`, `"level" :"warn"`, `"message":""`, `"message":"\n"`, `"message":"é"`, "\"message\":\"\xff\"",
+		`"message":null`, "\"message\":\n\"m\"", `"message":"` + strings.Repeat("m", 2000) + `"`, `"metadata":{}`, `"metadata":{"a":"\t"}`,
+		`"metadata":{"\t":"a"}`, `"metadata":{"a" :"b"}`, `"metadata":{"a":  "b" , "c":"d" }`, `"metadata":{"a":"b"]`, `"metadata":{"a":1}`, `"metadata":[]`,
+		`"metadata":{"a":"b",}`, `"metadata":{"a":"` + strings.Repeat("m", 100) + `"}`, `"metadata":{"` + strings.Repeat("m", 100) + `":""}`,
+		`"x":1`, `"levels":"INFO"`, `"le\u0076el":"INFO"`, ``,
+	}
+	for place := range usual {
+		for _, member := range unusual {
+			for _, insert := range []int{0, 1} { // in place of the usual one, or beside it
+				members := slices.Concat(usual[:place], []string{member}, usual[place+1-insert:])
+				body := []byte(packetWith(plainMessage + ",{" + strings.Join(members, ",") + "}"))
+				info, err := checkBoth(t, body, 10)
+				compareWithReference(t, body, 10, info, err)
+			}
+		}
+	}
+}
+
 func TestCheckRefuses(t *testing.T) {
 	for _, row := range refusalRows() {
 		t.Run(row.name, func(t *testing.T) {
@@ -50,7 +133,7 @@ func TestCheckRefuses(t *testing.T) {
 				t.Fatal("the row has no mark")
 			}
 			body := []byte(before + after)
-			info, err := Check(body, 10)
+			info, err := checkBoth(t, body, 10)
 			refusal, ok := errors.AsType[*Refusal](err)
 			if !ok {
 				t.Fatalf("accepted: %s", body)
@@ -68,7 +151,7 @@ func TestCheckRefusesEveryTruncation(t *testing.T) {
 	body := []byte(plainPacket)
 	for end := range len(plainPacket) {
 		body := body[:end:end] // a read behind the end panics
-		_, err := Check(body, 10)
+		_, err := checkBoth(t, body, 10)
 		refusal, ok := errors.AsType[*Refusal](err)
 		if !ok || refusal.Code != CodeMalformed || refusal.Offset != end {
 			t.Errorf("%s\n%+v", body, err)
@@ -79,9 +162,9 @@ func TestCheckRefusesEveryTruncation(t *testing.T) {
 func TestCheckReadsNothingBehindTheEnd(t *testing.T) {
 	for name, body := range acceptedBodies() {
 		for end := range len(body) {
-			_, _ = Check([]byte(body)[:end:end], 10)
+			_, _ = checkBoth(t, []byte(body)[:end:end], 10)
 		}
-		if _, err := Check([]byte(body)[:len(body):len(body)], 10); err != nil {
+		if _, err := checkBoth(t, []byte(body)[:len(body):len(body)], 10); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -99,7 +182,7 @@ func TestRefusalSentences(t *testing.T) {
 		"{\"packet_id\":\"\n":   `packet_id is not valid JSON: the control character U+000A must be escaped in a string at byte 14`,
 		packetWith(`{"a":tru}`): `messages[0].a is not valid JSON: a value is missing before t at byte 55`,
 	} {
-		if _, err := Check([]byte(body), 10); err == nil || err.Error() != want {
+		if _, err := checkBoth(t, []byte(body), 10); err == nil || err.Error() != want {
 			t.Errorf("%s\ngot  %v\nwant %s", body, err, want)
 		}
 	}
@@ -127,8 +210,10 @@ func TestRefusalKnowsThePacketID(t *testing.T) {
 func TestCheckAllocatesNothing(t *testing.T) {
 	for name, body := range acceptedBodies() {
 		body := []byte(body)
-		if allocations := testing.AllocsPerRun(100, func() { _, _ = Check(body, 10) }); allocations != 0 {
-			t.Errorf("%s: %v allocations", name, allocations)
+		for _, vectors := range []bool{false, hasVectors} {
+			if allocations := testing.AllocsPerRun(100, func() { _, _ = check(body, 10, vectors) }); allocations != 0 {
+				t.Errorf("%s: %v allocations (vectors: %v)", name, allocations, vectors)
+			}
 		}
 	}
 }
@@ -150,6 +235,9 @@ func compareWithReference(t interface {
 			packetID:  string(info.PacketID.AppendDecoded(nil, body)),
 			messages:  info.Messages,
 			level:     info.Level,
+		}
+		if spans := bytes.IndexByte(body[:len(body)-1], '\n') >= 0; info.SpansLines != spans {
+			t.Fatalf("spans lines: %v, want %v\n%q", info.SpansLines, spans, body)
 		}
 		if got != want {
 			t.Fatalf("Check learned %+v, the reference %+v\n%q", got, want, body)

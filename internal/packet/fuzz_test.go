@@ -17,7 +17,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		const maxMessages = 3
 		body = body[:len(body):len(body)] // a read behind the end panics
-		info, err := Check(body, maxMessages)
+		info, err := checkBoth(t, body, maxMessages)
 		compareWithReference(t, body, maxMessages, info, err)
 	})
 }
@@ -33,29 +33,33 @@ func FuzzText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content string) {
 		body := []byte(`"` + content + `"`)
-		s := scanner{body: body}
-		text, end := s.text(0)
-		var want string
-		err := json.Unmarshal(body, &want)
-		if end != len(body) {
-			if err == nil && strings.ToValidUTF8(content, "") == content {
-				t.Fatalf("refused %q: %v", body, s.refusal)
-			}
-			return
-		}
-		if err != nil {
-			t.Fatalf("accepted %q, the standard library says %v", body, err)
-		}
-		if got := string(text.AppendDecoded([]byte("x"), body)); got != "x"+want {
-			t.Fatalf("%q decoded to %q, want %q behind x", body, got, want)
-		}
-		if got := text.decodedLen(body); got != len(want) {
-			t.Fatalf("%q has decoded length %d, want %d", body, got, len(want))
-		}
-		if got := string(text.Raw(body)); got != content {
-			t.Fatalf("raw %q, want %q", got, content)
-		}
+		eachWay(body, func(s *scanner) { compareTextWithStandard(t, s, content) })
 	})
+}
+
+func compareTextWithStandard(t *testing.T, s *scanner, content string) {
+	t.Helper()
+	text, end := s.text(0)
+	var want string
+	err := json.Unmarshal(s.body, &want)
+	if end != len(s.body) {
+		if err == nil && strings.ToValidUTF8(content, "") == content {
+			t.Fatalf("refused %q: %v", s.body, s.refusal)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("accepted %q, the standard library says %v", s.body, err)
+	}
+	if got := string(text.AppendDecoded([]byte("x"), s.body)); got != "x"+want {
+		t.Fatalf("%q decoded to %q, want %q behind x", s.body, got, want)
+	}
+	if got := text.decodedLen(s.body); got != len(want) {
+		t.Fatalf("%q has decoded length %d, want %d", s.body, got, len(want))
+	}
+	if got := string(text.Raw(s.body)); got != content {
+		t.Fatalf("raw %q, want %q", got, content)
+	}
 }
 
 // FuzzLines holds the lines against a plain split.

@@ -69,34 +69,22 @@ func keyOf(name []byte) key {
 	}
 }
 
-// messageKey reads a name and the colon of a message's member. Nearly every
-// name is one of four, written without escapes and with the colon at once
-// behind: those are told apart by one byte and compared whole. The others, and
-// mistakes, go the long way.
-func (s *scanner) messageKey(at int) (k key, value int) {
-	const longest = len(`"timestamp":`)
+// packetKey reads a name and the colon of a packet's member. Nearly always it
+// is one of three, without escapes and with the colon at once behind.
+func (s *scanner) packetKey(at int) (k key, value int) {
+	const longest = len(`"emitter_id":`)
 	if at+longest <= len(s.body) {
-		text := s.body[at : at+longest]
-		switch text[len(`"ti`)] {
-		case 'm':
-			if string(text) == `"timestamp":` {
-				return keyTimestamp, s.space(at + len(`"timestamp":`))
-			}
-		case 'v':
-			if string(text[:len(`"level":`)]) == `"level":` {
-				return keyLevel, s.space(at + len(`"level":`))
-			}
-		case 's':
-			if string(text[:len(`"message":`)]) == `"message":` {
-				return keyMessage, s.space(at + len(`"message":`))
-			}
-		case 't':
-			if string(text[:len(`"metadata":`)]) == `"metadata":` {
-				return keyMetadata, s.space(at + len(`"metadata":`))
-			}
+		name := s.body[at : at+longest]
+		switch {
+		case string(name) == `"emitter_id":`:
+			return keyEmitterID, s.space(at + longest)
+		case string(name[:len(`"packet_id":`)]) == `"packet_id":`:
+			return keyPacketID, s.space(at + len(`"packet_id":`))
+		case string(name[:len(`"messages":`)]) == `"messages":`:
+			return keyMessages, s.space(at + len(`"messages":`))
 		}
 	}
-	return s.anyKey(at, messageKeys)
+	return s.anyKey(at, packetKeys)
 }
 
 // anyKey reads a name and the colon of a member that is one of the known keys,

@@ -51,7 +51,11 @@ func (c *checker) message(at int) int {
 	}
 	var seen key
 	for {
-		key, value := c.messageKey(at)
+		var whole bool
+		if at, seen, whole = c.usualMembers(at, seen); whole {
+			return at
+		}
+		key, value := c.anyKey(at, messageKeys)
 		if value == refused {
 			return refused
 		}
@@ -130,6 +134,10 @@ func (c *checker) metadata(at int) int {
 		return at + 1
 	}
 	for {
+		var whole bool
+		if at, whole = c.usualPairs(at); whole {
+			return at
+		}
 		_, value := c.name(at)
 		if value == refused {
 			return refused

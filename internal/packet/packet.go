@@ -1,7 +1,7 @@
 // Package packet is the unit of work: what one emitter sent in one piece, and
-// what one analyzer will get in one piece. It checks a packet's bytes in a
-// single pass (Check), names what is wrong with them (Refusal), and lends out
-// the buffers that packets travel in (Pool).
+// what one analyzer will get in one piece. It checks a packet's bytes without
+// building a tree of them (Check), names what is wrong with them (Refusal), and
+// lends out the buffers that packets travel in (Pool).
 //
 // The bytes are never changed, split or encoded again: an analyzer receives
 // exactly what the emitter sent.
@@ -60,6 +60,9 @@ type Info struct {
 	Messages int
 	// Level is the highest level of any message.
 	Level Level
+	// SpansLines tells that there is a line break within the body, one at its
+	// very end aside, so that it cannot be a line of NDJSON as it is.
+	SpansLines bool
 }
 
 // Volume is an amount of traffic.

@@ -93,7 +93,7 @@ func drawString(t *rapid.T, text string) string {
 func TestCheckAcceptsEverySpelling(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		drawn := drawPacket(t)
-		info, err := Check(drawn.body, 8)
+		info, err := checkBoth(t, drawn.body, 8)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, drawn.body)
 		}
@@ -116,7 +116,7 @@ func TestCheckJudgesDamageAsTheReference(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "damages") {
 			body = damage(t, body)
 		}
-		info, err := Check(body, 8)
+		info, err := checkBoth(t, body, 8)
 		compareWithReference(t, body, 8, info, err)
 	})
 }

@@ -13,7 +13,11 @@ const refused = -1
 // starts and return the offset behind it, or refused.
 type scanner struct {
 	body    []byte
+	marks   marks
 	refusal Refusal
+	// spansLines tells that a line break was read that is not the body's last
+	// byte.
+	spansLines bool
 }
 
 // at returns the byte at an offset, or 0, which JSON never has outside of
@@ -34,11 +38,12 @@ func (s *scanner) space(at int) int {
 }
 
 func (s *scanner) skipSpace(at int) int {
-	for at < len(s.body) {
-		switch s.body[at] {
-		case ' ', '\n', '\t', '\r':
-			at++
-		default:
+	for ; at < len(s.body); at++ {
+		switch c := s.body[at]; {
+		case c == ' ':
+		case c == '\n':
+			s.spansLines = s.spansLines || at < len(s.body)-1
+		case c != '\t' && c != '\r':
 			return at
 		}
 	}

@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"unicode/utf8"
@@ -9,47 +8,41 @@ import (
 
 // text reads the string whose opening quote is at the offset.
 func (s *scanner) text(at int) (text Text, end int) {
-	body, i, escaped := s.body, at+1, false
-	for {
-		for i+8 <= len(body) {
-			if hits := specialBytes(binary.LittleEndian.Uint64(body[i:])); hits != 0 {
-				i += bits.TrailingZeros64(hits) / 8
-				break
-			}
-			i += 8
-		}
-		if i >= len(body) {
-			return Text{}, s.unexpected(i, "a closing quote")
-		}
-		switch c := body[i]; {
-		case c == '"':
-			return Text{start: int32(at + 1), end: int32(i), escaped: escaped}, i + 1
-		case c == '\\':
-			escaped = true
-			i = s.escape(i)
-		case c >= utf8.RuneSelf:
-			i = s.multibyte(i)
-		case c < ' ':
-			return Text{}, s.malformed(i, fmt.Sprintf("the control character U+%04X must be escaped in a string", c))
-		default:
-			i++
-		}
-		if i == refused {
-			return Text{}, refused
-		}
+	start := at + 1
+	if ahead := s.ahead(start); ahead != 0 {
+		end = start + bits.TrailingZeros64(ahead)
+	} else {
+		end = s.plainEnd(start)
 	}
+	if end < len(s.body) && s.body[end] == '"' {
+		return Text{start: int32(start), end: int32(end)}, end + 1
+	}
+	return s.mixedText(start, end)
 }
 
-// specialBytes marks, in the highest bit of each, those of eight bytes of a
-// string that are not plain ASCII: quotes, backslashes, control characters and
-// parts of longer UTF-8 sequences. Only the first mark (the least significant)
-// can be trusted: a borrow may set false ones behind it.
-func specialBytes(eight uint64) uint64 {
-	const each = 0x0101010101010101
-	quotes := (eight ^ each*'"') - each
-	backslashes := (eight ^ each*'\\') - each
-	controls := eight - each*' '
-	return (quotes | backslashes | controls | eight) & (each << 7)
+// mixedText reads a string that is plain only from its start to an offset.
+func (s *scanner) mixedText(start, at int) (text Text, end int) {
+	escaped := false
+	for {
+		if at >= len(s.body) {
+			return Text{}, s.unexpected(at, "a closing quote")
+		}
+		switch c := s.body[at]; {
+		case c == '"':
+			return Text{start: int32(start), end: int32(at), escaped: escaped}, at + 1
+		case c == '\\':
+			escaped = true
+			at = s.escape(at)
+		case c >= utf8.RuneSelf:
+			at = s.multibyte(at)
+		default:
+			return Text{}, s.malformed(at, fmt.Sprintf("the control character U+%04X must be escaped in a string", c))
+		}
+		if at == refused {
+			return Text{}, refused
+		}
+		at = s.plainEnd(at)
+	}
 }
 
 func (s *scanner) escape(at int) int {

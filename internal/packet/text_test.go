@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -25,47 +26,69 @@ func TestZeroTextIsEmpty(t *testing.T) {
 	}
 }
 
-// TestEveryByteAtEveryPlace puts each byte at each place of strings of up to 24
-// bytes, so that it falls on each place of the eight that are read at once and
-// into the last bytes of the body, which are read one by one.
+// TestEveryByteAtEveryPlace puts each byte that ends the plain part of a
+// string, and its neighbours, at each place of strings of up to 130 bytes, so
+// that it falls on each place of what is read at once.
 func TestEveryByteAtEveryPlace(t *testing.T) {
-	for length := 1; length <= 24; length++ {
-		for place := range length {
-			for value := range 256 {
-				content := []byte(strings.Repeat("a", length))
-				content[place] = byte(value)
-				checkPlainString(t, content)
+	values := []byte{' ', '!', '"', '#', '[', '\\', ']', '~', 0x7f, 0x80, 0xa2, 0xbf, 0xc0, 0xc2, 0xdc, 0xe2, 0xed, 0xf4, 0xff}
+	for control := range byte(' ') {
+		values = append(values, control)
+	}
+	for length := range 131 {
+		body := []byte(`"` + strings.Repeat("a", length) + `"`)
+		checkPlainString(t, body)
+		for place := 1; place <= length; place++ {
+			for _, value := range values {
+				body[place] = value
+				checkPlainString(t, body)
+			}
+			body[place] = 'a'
+		}
+	}
+}
+
+// TestEveryByteAroundWindows does the same around the borders between the
+// parts of a body that are marked at once.
+func TestEveryByteAroundWindows(t *testing.T) {
+	for _, border := range []int{window, 2 * window} {
+		for length := border - 40; length <= border+40; length++ {
+			body := []byte(`"` + strings.Repeat("a", length) + `"`)
+			checkPlainString(t, body)
+			for place := border - 40; place <= length; place++ {
+				for _, value := range []byte{'"', '\\', 0, 0x80} {
+					body[place] = value
+					checkPlainString(t, body)
+				}
+				body[place] = 'a'
 			}
 		}
 	}
 }
 
-func checkPlainString(t *testing.T, content []byte) {
+// checkPlainString reads a string of letters with at most one other byte.
+func checkPlainString(t *testing.T, body []byte) {
 	t.Helper()
-	body := append(append([]byte{'"'}, content...), '"')
-	s := scanner{body: body}
-	text, end := s.text(0)
-	plain := true
-	for i, c := range content {
-		if c == '\\' && i == len(content)-1 {
-			return // it escapes the closing quote
-		}
-		if c < ' ' || c == '\\' || c >= 0x80 {
-			plain = false
-			if end != refused || s.refusal.Offset != i+1 {
-				t.Fatalf("%q: end %d, fault at %d, want a fault at %d", body, end, s.refusal.Offset, i+1)
-			}
-		}
-		if c == '"' {
-			plain = false
-			if end != i+2 || text.Len() != i {
-				t.Fatalf("%q: end %d, text of %d bytes, want %d", body, end, text.Len(), i)
-			}
-		}
+	content := body[1 : len(body)-1]
+	fault := bytes.IndexFunc(content, func(r rune) bool { return r < ' ' || r == '\\' || r >= 0x80 })
+	quote := bytes.IndexByte(content, '"')
+	if fault >= 0 && content[fault] == '\\' && (fault == len(content)-1 || strings.IndexByte(`"\/bfnrtu`, content[fault+1]) >= 0) {
+		return // FuzzText is about escapes
 	}
-	if plain && (end != len(body) || text.Len() != len(content) || text.escaped) {
-		t.Fatalf("%q: end %d, %+v", body, end, text)
-	}
+	eachWay(body, func(s *scanner) {
+		text, end := s.text(0)
+		switch {
+		case fault >= 0:
+			if end != refused || s.refusal.Offset != fault+1 {
+				t.Fatalf("%q: end %d, fault at %d, want a fault at %d", body, end, s.refusal.Offset, fault+1)
+			}
+		case quote >= 0:
+			if end != quote+2 || text.Len() != quote {
+				t.Fatalf("%q: end %d, text of %d bytes, want %d", body, end, text.Len(), quote)
+			}
+		case end != len(body) || text.Len() != len(content) || text.escaped:
+			t.Fatalf("%q: end %d, %+v", body, end, text)
+		}
+	})
 }
 
 func TestTextAllocatesNothing(t *testing.T) {

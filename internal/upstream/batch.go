@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"sync/atomic"
 	"time"
 
@@ -30,13 +29,7 @@ func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *pac
 	return len(batch) < b.packets &&
 		volume.Bytes+int64(len(p.Body)) <= largestBatchBytes &&
 		batch[0].Traceparent == p.Traceparent &&
-		!spansLines(p) && (len(batch) > 1 || !spansLines(batch[0]))
-}
-
-// spansLines tells whether there is a line break within the body; one at its
-// end is not.
-func spansLines(p *packet.Packet) bool {
-	return bytes.IndexByte(p.Body[:len(p.Body)-1], '\n') >= 0
+		!p.SpansLines && (len(batch) > 1 || !batch[0].SpansLines)
 }
 
 func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }
