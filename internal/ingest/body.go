@@ -38,7 +38,7 @@ type bodyReader struct {
 }
 
 const (
-	firstBuffer = 64 << 10 // bytes that a body gets before they have arrived
+	firstBuffer = 64 << 10 // bytes that a large body gets before they have arrived
 	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
 )
 
@@ -83,8 +83,8 @@ func (r *bodyReader) read(ctx *fasthttp.RequestCtx) (*packet.Packet, *problem.Pr
 // fill reads that many bytes, or to the stream's end when length is negative.
 func (r *bodyReader) fill(stream io.Reader, length int) (*packet.Packet, *problem.Problem) {
 	size := firstBuffer
-	if length >= 0 {
-		size = min(size, length)
+	if 0 <= length && length <= 2*firstBuffer { // would be copied for one step more
+		size = length
 	}
 	body, fault := r.lend(size)
 	if fault != nil {

@@ -5,6 +5,7 @@
 package ingest
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,6 +74,7 @@ type Handler struct {
 	deps    Dependencies
 	metrics *metrics
 	bodies  *bodyReader
+	batches sync.Pool // of *lineBatch
 
 	draining atomic.Bool
 }
@@ -87,7 +89,10 @@ func New(config Config, deps Dependencies) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{config: config, deps: deps, metrics: m, bodies: bodies}, nil
+	return &Handler{
+		config: config, deps: deps, metrics: m, bodies: bodies,
+		batches: sync.Pool{New: func() any { return new(lineBatch) }},
+	}, nil
 }
 
 // Drain makes all further requests be refused: the service is shutting down.

@@ -17,23 +17,30 @@ import (
 // all is told beside it.
 const listedRefusals = 1000
 
+// keptEntrants bounds what is kept of a request's memory for the next one.
+const keptEntrants = 4096
+
 // lines answers a request of many packets, one a line.
 func (h *Handler) lines(ctx *fasthttp.RequestCtx, ack Ack) {
 	body, ok := h.receive(ctx)
 	if !ok {
 		return
 	}
-	var batch lineBatch
-	h.checkLines(ctx, body.Body, &batch)
+	batch := h.batches.Get().(*lineBatch)
+	h.checkLines(ctx, body.Body, batch)
 	h.bodies.drop(body)
 	r := h.newReceipt(ack, len(batch.entrants))
-	h.storeLines(&batch, r)
+	h.storeLines(batch, r)
 	h.bodies.free(batch.held)
-	h.resolveLines(&batch)
+	h.resolveLines(batch)
 	if r.outcomes != nil {
 		batch.count(r.await(batch.stored))
 	}
-	h.answerLines(ctx, &batch)
+	h.answerLines(ctx, batch)
+	if len(batch.entrants) <= keptEntrants {
+		batch.reset()
+		h.batches.Put(batch)
+	}
 }
 
 // lineBatch is what became of a request's lines.
@@ -56,6 +63,14 @@ type lineBatch struct {
 	oneCode  bool         // all refused lines have that code
 	roomless problem.Code // a code that says "not now", when there was one
 	wait     int          // seconds until emitters over their rate may send again
+}
+
+// reset keeps the room of a batch for another request.
+func (b *lineBatch) reset() {
+	clear(b.entrants)
+	clear(b.packets)
+	clear(b.joined)
+	*b = lineBatch{entrants: b.entrants[:0], packets: b.packets[:0], joined: b.joined[:0], list: b.list[:0]}
 }
 
 func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
