@@ -23,14 +23,12 @@ type entrant struct {
 // that was accepted before is not refused, whatever the reason.
 func (h *Handler) screen(e *entrant) *problem.Problem {
 	p := e.packet
-	var room [512]byte
-	emitter := p.EmitterID.AppendDecoded(room[:0], p.Body)
-	if h.deps.Duplicates != nil && h.isDuplicate(e, emitter) {
+	if h.deps.Duplicates != nil && h.isDuplicate(e) {
 		return nil
 	}
 	why := h.shed(p)
-	if why == nil {
-		why = h.charge(p, emitter)
+	if why == nil && h.deps.Limiter != nil {
+		why = h.charge(p)
 	}
 	if why != nil {
 		e.refuse(why)
@@ -40,8 +38,10 @@ func (h *Handler) screen(e *entrant) *problem.Problem {
 
 // isDuplicate asks for the packet. It is one, or may be, unless the claim is
 // this request's.
-func (h *Handler) isDuplicate(e *entrant, emitter []byte) bool {
+func (h *Handler) isDuplicate(e *entrant) bool {
 	p := e.packet
+	var room [512]byte
+	emitter := p.EmitterID.AppendDecoded(room[:0], p.Body)
 	ids := p.PacketID.AppendDecoded(emitter, p.Body)
 	state, claim := h.deps.Duplicates.Begin(dedupe.KeyOf(ids[:len(emitter)], ids[len(emitter):]), p.Accepted)
 	switch state {
@@ -69,8 +69,9 @@ func (h *Handler) shed(p *packet.Packet) *problem.Problem {
 }
 
 // charge tells why an emitter may not send a packet now.
-func (h *Handler) charge(p *packet.Packet, emitter []byte) *problem.Problem {
-	wait, ok := h.deps.Limiter.Take(emitter, p.Messages, p.Accepted)
+func (h *Handler) charge(p *packet.Packet) *problem.Problem {
+	var room [256]byte
+	wait, ok := h.deps.Limiter.Take(p.EmitterID.AppendDecoded(room[:0], p.Body), p.Messages, p.Accepted)
 	if ok {
 		return nil
 	}
