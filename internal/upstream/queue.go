@@ -87,12 +87,12 @@ func (q *queue) finished(volume packet.Volume) {
 }
 
 // mayStartLocked tells whether one more sender may start. The more are under
-// way the more must wait, so that batches grow under load, while the first two
-// start at once.
+// way the more must wait, four times as many for each, so that batches grow
+// under load, while the first two start at once.
 func (q *queue) mayStartLocked(batch batchLimits) bool {
 	needed := 1
 	if q.sending > 1 {
-		needed = min(1<<min(q.sending-1, 20), batch.packets) // no shift beyond an int
+		needed = min(1<<min(2*(q.sending-1), 20), batch.packets) // no shift beyond an int
 	}
 	return q.waiting.Len() >= needed
 }
