@@ -82,8 +82,11 @@ type Breaker struct {
 
 	passed int // sends that succeeded while half-open
 
-	pause     time.Duration // of the latest opening, before jitter; 0 when none is remembered
-	wait      time.Duration // before the next probe, before jitter
+	// All before jitter.
+	pause time.Duration // after the latest opening from closed; 0 when none is remembered
+	again time.Duration // after the latest opening
+	wait  time.Duration // before the next probe
+
 	nextTrial time.Time
 	closedAt  time.Time
 }
@@ -214,14 +217,20 @@ func (b *Breaker) judge(now time.Time) (Transition, bool) {
 	return Transition{}, false
 }
 
-// open begins a pause: twice the one before, unless the breaker was closed
-// for so long that it is forgotten.
+// open begins a pause. From closed it is twice the one before, unless the
+// breaker was closed for so long that it is forgotten; a trial that fails is as
+// a probe that fails, so that the end of a long illness is noticed soon.
 func (b *Breaker) open(now time.Time, cause Cause) Transition {
-	if b.Closed() && now.Sub(b.closedAt) > b.config.Memory {
-		b.pause = 0
+	if b.Closed() {
+		if now.Sub(b.closedAt) > b.config.Memory {
+			b.pause = 0
+		}
+		b.pause = max(b.config.FirstPause, min(2*b.pause, b.config.LongestPause))
+		b.again = b.pause
+	} else {
+		b.again = min(2*b.again, b.config.LongestProbePause)
 	}
-	b.pause = max(b.config.FirstPause, min(2*b.pause, b.config.LongestPause))
-	b.wait = b.pause
+	b.wait = b.again
 	b.nextTrial = now.Add(b.config.jittered(b.wait))
 	return b.change(Open, cause)
 }

@@ -169,16 +169,24 @@ func TestFlappingDoublesThePause(t *testing.T) {
 
 func TestFailedTrialsDoubleThePauseHoweverLongItWasOpen(t *testing.T) {
 	b := New(steady())
-	now := play(t, b, start, "t >open +1h p >half_open +1h f >open")
+	now := play(t, b, start, "t >open +1h")
+	for _, want := range []time.Duration{2, 4, 8, 10, 10} {
+		now = play(t, b, now, "p >half_open +1h f >open")
+		if got := pauseOf(b, now); got != want*time.Second {
+			t.Errorf("pause %v, want %v", got, want*time.Second)
+		}
+		now = b.NextTrial()
+	}
+	now = play(t, b, now, "p >half_open s s s >closed f f f f f >open")
 	if got := pauseOf(b, now); got != 2*time.Second {
-		t.Errorf("pause %v, want 2s", got)
+		t.Errorf("pause %v after a second opening from closed, want 2s: failed trials must not double it", got)
 	}
 }
 
 func TestFailedProbesPutTheNextOff(t *testing.T) {
 	b := New(steady())
 	now := play(t, b, start, "t >open")
-	for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30} {
+	for _, want := range []time.Duration{1, 2, 4, 8, 10, 10, 10} {
 		if got := pauseOf(b, now); got != want*time.Second {
 			t.Fatalf("pause %v, want %v", got, want*time.Second)
 		}

@@ -21,12 +21,12 @@ type Config struct {
 	// Trials is how many sends must succeed while half-open.
 	Trials int
 	// FirstPause is how long the first opening lasts at least. Each further one
-	// doubles the pause up to LongestPause, until the breaker was closed for
-	// longer than Memory.
+	// from closed doubles the pause up to LongestPause, until the breaker was
+	// closed for longer than Memory.
 	FirstPause, LongestPause, Memory time.Duration
-	// LongestProbePause limits the pause between probes that fail while open;
-	// it doubles from one to the next, so that a return is noticed soon
-	// without knocking at a dead door all the time.
+	// LongestProbePause limits the pause between probes that fail while open,
+	// and between trials that fail; it doubles from one to the next, so that a
+	// return is noticed soon without knocking at a dead door all the time.
 	LongestProbePause time.Duration
 	// Random returns numbers from 0 to below 1, by which every pause is made up
 	// to a fifth shorter or longer; nil means math/rand/v2. It is called with
@@ -45,7 +45,7 @@ func DefaultConfig() Config {
 		FirstPause:        time.Second,
 		LongestPause:      5 * time.Minute,
 		Memory:            10 * time.Minute,
-		LongestProbePause: 30 * time.Second,
+		LongestProbePause: 10 * time.Second,
 	}
 }
 

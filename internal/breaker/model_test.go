@@ -102,14 +102,18 @@ func (m *model) tooMany(now time.Time) bool {
 }
 
 func (m *model) open(now time.Time) {
-	if m.state == Closed && now.Sub(m.closedAt) > m.config.Memory {
-		m.openings = 0
+	if m.state == Closed {
+		if now.Sub(m.closedAt) > m.config.Memory {
+			m.openings = 0
+		}
+		m.pause = m.config.FirstPause
+		for range m.openings {
+			m.pause = min(2*m.pause, m.config.LongestPause)
+		}
+		m.openings++
+	} else { // a trial failed
+		m.pause = min(2*m.pause, m.config.LongestProbePause)
 	}
-	m.pause = m.config.FirstPause
-	for range m.openings {
-		m.pause = min(2*m.pause, m.config.LongestPause)
-	}
-	m.openings++
 	m.state, m.probes, m.nextTrial = Open, 0, now.Add(m.pause)
 }
 
