@@ -44,6 +44,8 @@ type boundary struct {
 	largest   int64   // messages of the largest packet since the active set changed
 	noted     []int64 // deficits in descending order, from which the bound goes on
 	disturbed bool    // noted is out of date; the next Pick takes note before it charges
+	known     int64   // what within returned last
+	stale     bool    // something has changed that it depends on
 	shares    []int64 // scratch of within
 }
 
@@ -63,16 +65,26 @@ func (b *boundary) observe(messages int64, deficits []int64) {
 	if b.disturbed {
 		b.note(deficits)
 	}
-	b.largest = max(b.largest, messages)
+	if messages > b.largest {
+		b.largest, b.stale = messages, true
+	}
 }
 
 func (b *boundary) note(deficits []int64) {
 	b.noted = descending(b.noted, deficits)
-	b.disturbed = false
+	b.disturbed, b.stale = false, true
 }
 
-// within returns the bound in units of the ledger, rounded up.
+// within returns the bound in units of the ledger, rounded up. Whoever changes
+// the shares disturbs.
 func (b *boundary) within(shares []int64) int64 {
+	if b.stale {
+		b.known, b.stale = b.reckon(shares), false
+	}
+	return b.known
+}
+
+func (b *boundary) reckon(shares []int64) int64 {
 	n := len(shares)
 	if n == 0 {
 		return 0

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -229,48 +228,4 @@ func markdown(mixed, alternating, returning map[string]float64) string {
 		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.1f %% |\n", name, mixed[name], alternating[name], 100*returning[name])
 	}
 	return b.String()
-}
-
-func TestPickAndRefundDoNotAllocate(t *testing.T) {
-	table := everybody(t, spreadOut(300)...)
-	allocations := testing.AllocsPerRun(100, func() {
-		i, _ := table.Pick(20, -1)
-		table.Pick(5, i)
-		table.Refund(i, 20)
-		table.Leave(i)
-		table.Join(i)
-		table.SetWeight(i, table.weights[i]+1)
-		table.Bound()
-	})
-	if allocations != 0 {
-		t.Errorf("%v allocations, want none", allocations)
-	}
-}
-
-func BenchmarkPick(b *testing.B) {
-	for _, n := range []int{3, 30, 300} {
-		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
-			table := everybody(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
-			b.ReportAllocs()
-			m := 0
-			for b.Loop() {
-				m = m%100 + 1
-				table.Pick(m, -1)
-			}
-		})
-	}
-}
-
-func BenchmarkLeaveAndJoin(b *testing.B) {
-	for _, n := range []int{3, 30, 300} {
-		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
-			table := everybody(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
-			b.ReportAllocs()
-			for b.Loop() {
-				table.Leave(1)
-				table.Join(1)
-				table.Pick(1, -1)
-			}
-		})
-	}
 }

@@ -26,6 +26,7 @@ type request struct {
 	head    []byte
 	parts   [][]byte
 	buffers net.Buffers
+	rest    net.Buffers // of buffers, while they are written
 	id      []byte
 }
 
@@ -79,8 +80,8 @@ func (r *request) post(packets []*packet.Packet) {
 // writeTo writes the request in as few system calls as the connection allows.
 func (r *request) writeTo(conn net.Conn) error {
 	r.buffers = append(r.buffers[:0], r.parts...)
-	rest := r.buffers // WriteTo consumes its receiver
-	_, err := rest.WriteTo(conn)
+	r.rest = r.buffers // WriteTo consumes its receiver
+	_, err := r.rest.WriteTo(conn)
 	return err
 }
 

@@ -31,19 +31,9 @@ func BenchmarkCommitter(b *testing.B) {
 func benchCommitter(b *testing.B, perPut int) {
 	dir := b.TempDir()
 	var pool packet.Pool
-	j, err := Open(
-		Config{Dir: dir, MaxBytes: 8 << 30, MemoryLimitBytes: 1 << 30},
-		Deps{Logger: slog.New(slog.DiscardHandler), Pool: &pool},
-	)
-	if err != nil {
-		b.Fatal(err)
-	}
+	j := openForBench(b, dir, &pool, 1<<30)
 	defer j.Close()
-	body := journaltest.Body("emitter-1", "packet-1", 1, 1024)
-	info, err := packet.Check(body, 1)
-	if err != nil {
-		b.Fatal(err)
-	}
+	body, info := benchBody(b)
 	stop := make(chan struct{})
 	var consuming sync.WaitGroup
 	consuming.Go(func() { consume(j, stop) })
@@ -65,6 +55,30 @@ func benchCommitter(b *testing.B, perPut int) {
 	b.ReportMetric(float64(packets)/raw.Seconds(), "raw-packets/s")
 	b.ReportMetric(raw.Seconds()/ours.Seconds(), "ratio")
 	b.ReportMetric(float64(packets)/float64(commits), "packets/commit")
+}
+
+// openForBench opens a journal that may hold so many bytes in memory.
+func openForBench(b *testing.B, dir string, pool *packet.Pool, memoryBytes int64) *Journal {
+	b.Helper()
+	j, err := Open(
+		Config{Dir: dir, MaxBytes: 8 << 30, MemoryLimitBytes: memoryBytes},
+		Deps{Logger: slog.New(slog.DiscardHandler), Pool: pool},
+	)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return j
+}
+
+// benchBody returns a packet of 1 KB.
+func benchBody(b *testing.B) ([]byte, packet.Info) {
+	b.Helper()
+	body := journaltest.Body("emitter-1", "packet-1", 1, 1024)
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return body, info
 }
 
 // putAll has 64 goroutines put packets, and returns how many that were.
@@ -136,25 +150,45 @@ func appendAll(b *testing.B, path string, body []byte, count, batch int64) time.
 	return time.Since(started)
 }
 
+// BenchmarkPut is a ladder of batches that one putter brings to stable storage,
+// one after the other: what a Put costs when it finds nobody to share a sync
+// with.
+func BenchmarkPut(b *testing.B) {
+	for _, batch := range []int{1, 8, 64, 512} {
+		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) { benchPut(b, batch) })
+	}
+}
+
+func benchPut(b *testing.B, batch int) {
+	var pool packet.Pool
+	j := openForBench(b, b.TempDir(), &pool, 1<<30)
+	defer j.Close()
+	stop := make(chan struct{})
+	var consuming sync.WaitGroup
+	consuming.Go(func() { consume(j, stop) })
+	body, info := benchBody(b)
+	packets := make([]*packet.Packet, batch)
+	b.SetBytes(int64(batch * len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range packets {
+			packets[i] = pool.New(body, info)
+		}
+		if _, err := j.Put(packets); err != nil {
+			b.Fatal(err)
+		}
+	}
+	close(stop)
+	consuming.Wait()
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/packet")
+}
+
 // BenchmarkRecovery measures how fast Open reads a backlog of 512 MB.
 func BenchmarkRecovery(b *testing.B) {
 	dir := b.TempDir()
 	var pool packet.Pool
-	open := func() *Journal {
-		j, err := Open(
-			Config{Dir: dir, MaxBytes: 2 << 30, MemoryLimitBytes: 1 << 20},
-			Deps{Logger: slog.New(slog.DiscardHandler), Pool: &pool},
-		)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return j
-	}
-	body := journaltest.Body("emitter-1", "packet-1", 1, 1024)
-	info, err := packet.Check(body, 1)
-	if err != nil {
-		b.Fatal(err)
-	}
+	open := func() *Journal { return openForBench(b, dir, &pool, 1<<20) }
+	body, info := benchBody(b)
 	j := open()
 	for range 512 {
 		batch := make([]*packet.Packet, 1024)

@@ -18,30 +18,31 @@ type flusher struct {
 	event   *os.File
 	waiter  syscall.RawConn
 	request aioRequest
+
+	// Of the flush under way.
+	asked   bool
+	outcome error
 }
 
 // errNoFlusher says that this kernel or its policy does not let us.
 var errNoFlusher = errors.New("no asynchronous sync")
 
 // aioRequest and aioEvent are struct iocb and struct io_event of the kernel's
-// linux/aio_abi.h, for little-endian machines as far as the order of key and
-// flags goes, which both are 0 here.
+// linux/aio_abi.h, with names for what is needed.
 type aioRequest struct {
-	data          uint64
-	key, rwFlags  uint32
-	operation     uint16
-	priority      int16
-	file          uint32
-	buffer, bytes uint64
-	offset        int64
-	_             uint64
-	flags         uint32
-	event         uint32
+	_         [2]uint64 // data, key and write flags
+	operation uint16
+	_         int16 // priority
+	file      uint32
+	_         [4]uint64 // buffer, bytes, offset and reserved
+	flags     uint32
+	event     uint32
 }
 
 type aioEvent struct {
-	data, request   uint64
-	result, result2 int64
+	_      [2]uint64 // data and request
+	result int64
+	_      int64
 }
 
 const (
@@ -80,22 +81,22 @@ func (f *flusher) close() {
 // within the wait for its event, which thus cannot come before the wait begins.
 func (f *flusher) flush(file *os.File) error {
 	f.request.file = uint32(file.Fd())
-	asked := false
-	var outcome error
-	err := f.waiter.Read(func(uintptr) bool {
-		if !asked {
-			asked = true
-			outcome = f.ask()
-			return outcome != nil
-		}
-		var done bool
-		done, outcome = f.ended()
-		return done
-	})
-	if err != nil {
+	f.asked = false
+	if err := f.waiter.Read(f.proceed); err != nil {
 		return err
 	}
-	return outcome
+	return f.outcome
+}
+
+// proceed is called once before the wait and then after each event.
+func (f *flusher) proceed(uintptr) (done bool) {
+	if !f.asked {
+		f.asked = true
+		f.outcome = f.ask()
+		return f.outcome != nil
+	}
+	done, f.outcome = f.ended()
+	return done
 }
 
 func (f *flusher) ask() error {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"unsafe"
 )
 
 func newReserved(t *testing.T, path string, size int64) *reservedFile {
@@ -88,5 +89,20 @@ func TestSyncOfClosedFileFails(t *testing.T) {
 	}
 	if err := f.Sync(); err == nil {
 		t.Error("a closed file was synced")
+	}
+}
+
+// The kernel reads and writes these by their offsets.
+func TestAsynchronousStructures(t *testing.T) {
+	var r aioRequest
+	var e aioEvent
+	for what, offsets := range map[string][2]uintptr{
+		"size of a request": {unsafe.Sizeof(r), 64}, "operation": {unsafe.Offsetof(r.operation), 16}, "file": {unsafe.Offsetof(r.file), 20},
+		"flags": {unsafe.Offsetof(r.flags), 56}, "event": {unsafe.Offsetof(r.event), 60},
+		"size of an event": {unsafe.Sizeof(e), 32}, "result": {unsafe.Offsetof(e.result), 16},
+	} {
+		if offsets[0] != offsets[1] {
+			t.Errorf("%s: %d, want %d", what, offsets[0], offsets[1])
+		}
 	}
 }

@@ -154,22 +154,6 @@ func TestHistories(t *testing.T) {
 	})
 }
 
-func BenchmarkPutClaimAck(b *testing.B) {
-	j := New(Config{QueuePackets: 10_000, LimitBytes: 1 << 30})
-	body := make([]byte, 800)
-	one := make([]*packet.Packet, 1)
-	claimed := make([]*packet.Packet, 0, 1)
-	b.ReportAllocs()
-	for b.Loop() {
-		one[0] = pool.New(body, packet.Info{Messages: 5})
-		if _, err := j.Put(one); err != nil {
-			b.Fatal(err)
-		}
-		claimed = j.Claim(claimed[:0], 1)
-		j.Ack(claimed)
-	}
-}
-
 // Producers and one consumer at once, for the race detector; what was taken
 // comes out.
 func TestConcurrentUse(t *testing.T) {

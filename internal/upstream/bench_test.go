@@ -1,0 +1,157 @@
+package upstream
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/budget"
+	"logstreamer/internal/packet"
+)
+
+// batches is the ladder: packets that are bound at once, or sent in a request.
+var batches = []int{1, 8, 64, 512}
+
+// BenchmarkQueue is what the queue costs for packets that are bound, taken by
+// one sender and settled.
+func BenchmarkQueue(b *testing.B) {
+	for _, batch := range batches {
+		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
+			pass := passThrough(b, batch)
+			b.ReportAllocs()
+			for b.Loop() {
+				pass()
+			}
+			reportPerPacket(b, batch)
+		})
+	}
+}
+
+// passThrough returns what binds packets, takes them and settles them.
+func passThrough(t testing.TB, batch int) func() {
+	q := newQueue()
+	packets := new(maker).some(t, batch)
+	volume := packet.VolumeOf(packets)
+	limits := batchLimits{packets: batch}
+	var taken []*packet.Packet
+	return func() {
+		q.offer(packets, limits)
+		taken, _ = q.take(taken[:0], func() batchLimits { return limits })
+		q.finished(volume)
+	}
+}
+
+// BenchmarkSender sends packets of 5 messages over a loopback socket, one
+// request after the other, to an analyzer that answers at once. The analyzer's
+// part is in the figures; it allocates nothing.
+func BenchmarkSender(b *testing.B) {
+	for _, batch := range batches {
+		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
+			deliver := delivery(b, batch)
+			b.SetBytes(int64(batch * len(fiveMessages)))
+			b.ReportAllocs()
+			for b.Loop() {
+				deliver()
+			}
+			reportPerPacket(b, batch)
+		})
+	}
+}
+
+func reportPerPacket(b *testing.B, batch int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/packet")
+}
+
+// delivery returns what delivers so many packets in one request.
+func delivery(t testing.TB, batch int) func() {
+	t.Helper()
+	metrics, err := NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := testConfig()
+	config.URL = listenPrompt(t)
+	config.Timeout = time.Minute
+	settler := new(deliveries)
+	u, err := New(config, Dependencies{
+		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(budget.Budget),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender := u.senders[0]
+	t.Cleanup(sender.connection.close)
+	var packets []*packet.Packet
+	source := new(maker)
+	for range batch {
+		packets = append(packets, source.of(t, fiveMessages))
+	}
+	ctx := t.Context()
+	return func() {
+		settler.packets = 0
+		if sender.deliver(ctx, packets); settler.packets != batch {
+			t.Fatalf("%d of %d packets were delivered", settler.packets, batch)
+		}
+	}
+}
+
+const (
+	aMessage     = `{"timestamp":1640995200000,"level":"INFO","message":"request 4711 handled in 12 ms","metadata":{"service":"checkout","region":"eu-west-1"}}`
+	fiveMessages = `{"emitter_id":"emitter-1","packet_id":"emitter-1-0000000000042","messages":[` +
+		aMessage + "," + aMessage + "," + aMessage + "," + aMessage + "," + aMessage + `]}`
+)
+
+// deliveries is a Settler that counts what the only sender delivers.
+type deliveries struct{ packets int }
+
+func (d *deliveries) Delivered(_ int, packets []*packet.Packet)   { d.packets += len(packets) }
+func (d *deliveries) Refused(int, *packet.Packet, string, string) {}
+func (d *deliveries) Returned(int, []*packet.Packet)              {}
+func (d *deliveries) Changed()                                    {}
+
+// listenPrompt serves an analyzer that answers each request at once, until the
+// test ends, and returns its URL.
+func listenPrompt(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { answerAll(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		serving.Wait()
+	})
+	return "http://" + listener.Addr().String()
+}
+
+func answerAll(conn net.Conn) {
+	defer conn.Close()
+	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+	reader := bufio.NewReaderSize(conn, 64<<10)
+	var header fasthttp.RequestHeader
+	for header.Read(reader) == nil {
+		if _, err := reader.Discard(header.ContentLength()); err != nil {
+			return
+		}
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
+}
