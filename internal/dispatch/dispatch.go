@@ -68,6 +68,7 @@ type Dispatcher struct {
 	table     *fairshare.Table
 	analyzers []*candidate
 	pending   []*packet.Packet // owned, oldest first
+	room      int              // packets that all who are in the running have room for
 	blocked   *candidate       // whose lack of room holds up the pending
 	since     time.Time        // when it was first seen to
 
@@ -200,8 +201,11 @@ func (d *Dispatcher) gather(now time.Time) {
 	before := len(d.pending)
 	d.pending = d.ledger.takeReturned(d.pending, func(packets int) int { return d.affordable(packets, now) })
 	d.refund(d.pending[before:])
-	if before = len(d.pending); before < roundPackets {
-		d.pending = d.journal.Claim(d.pending, roundPackets-before)
+	// What finds no room waits in the journal, whose room it takes: one packet
+	// is enough to wait with.
+	most := min(roundPackets, max(1, d.room))
+	if before = len(d.pending); before < most {
+		d.pending = d.journal.Claim(d.pending, most-before)
 		d.ledger.claimed(packet.VolumeOf(d.pending[before:]))
 		d.budget.Fresh(len(d.pending)-before, now)
 	}
@@ -269,6 +273,7 @@ func (d *Dispatcher) waited(now time.Time) {
 
 // refresh looks which analyzers can be given packets.
 func (d *Dispatcher) refresh(now time.Time) {
+	d.room = 0
 	for i, c := range d.analyzers {
 		var brief bool
 		c.room, brief = c.Room(now)
@@ -281,6 +286,7 @@ func (d *Dispatcher) refresh(now time.Time) {
 				d.table.Join(i)
 				c.stay++
 			}
+			d.room += c.room
 		} else {
 			d.table.Leave(i)
 		}

@@ -67,6 +67,29 @@ func TestWaitingIsIdle(t *testing.T) {
 }
 
 // Whoever waits for room gets it when it is told, not when the clock says so.
+// What finds no room with analyzers stays in the journal, which refuses when it
+// is full and shares its room among emitters.
+func TestOnlyWhatFindsRoomIsClaimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, 1, 1)
+		w.analyzers[0].fill(true)
+		w.analyzers[1].fill(true)
+		w.addMany(t, 500)
+		synctest.Wait()
+		if got := w.journal.Stats().Queued.Packets; got != 499 {
+			t.Errorf("%d packets are left in the journal, want all but the one that waits for room", got)
+		}
+		for _, a := range w.analyzers {
+			a.free(5)
+		}
+		w.Changed()
+		synctest.Wait()
+		if got := w.journal.Stats().Queued.Packets; got != 490 {
+			t.Errorf("%d packets are left in the journal when 10 found room, want 490", got)
+		}
+	})
+}
+
 func TestRoomIsUsedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1, 1)

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // analyzer is a recording analyzer as the test sees it. It keeps its address
@@ -21,7 +23,7 @@ type analyzer struct {
 	address string   // where it listens
 	log     string   // path
 	within  []string // a command that runs it, such as ip netns exec
-	single  bool     // it takes one packet a request
+	plan
 
 	command *exec.Cmd
 	orders  io.WriteCloser
@@ -29,10 +31,30 @@ type analyzer struct {
 	paused  bool
 }
 
+// plan is what an analyzer is like while nothing is wrong with it.
+type plan struct {
+	Weight float64
+	// Service is how long one of Workers takes for a packet. Without workers
+	// packets are taken at once.
+	Service time.Duration
+	Workers int
+	// Single: it takes one packet a request, the others many.
+	Single bool
+}
+
+// capacity is how many packets it takes in a second; without workers it is
+// not known.
+func (p plan) capacity() float64 {
+	if p.Workers == 0 {
+		return math.NaN()
+	}
+	return float64(p.Workers) / p.Service.Seconds()
+}
+
 // newAnalyzer starts an analyzer that ends with the test.
-func newAnalyzer(t *testing.T, name, address string, within ...string) *analyzer {
+func newAnalyzer(t *testing.T, name string, p plan, address string, within ...string) *analyzer {
 	t.Helper()
-	a := &analyzer{t: t, name: name, address: address, log: filepath.Join(t.TempDir(), name+".log"), within: within}
+	a := &analyzer{t: t, name: name, plan: p, address: address, log: filepath.Join(t.TempDir(), name+".log"), within: within}
 	t.Cleanup(func() {
 		if a.command != nil {
 			a.kill()
@@ -56,15 +78,13 @@ func (a *analyzer) start() {
 	a.must(a.command.Start())
 	a.orders, a.answers, a.paused = orders, bufio.NewReader(answers), false
 	a.address = a.hear()
-	if a.single {
-		a.behave(behaviour{})
-	}
+	a.behave(Behaviour{})
 }
 
 // behave changes what it does from now on.
-func (a *analyzer) behave(b behaviour) {
+func (a *analyzer) behave(b Behaviour) {
 	a.t.Helper()
-	b.Single = a.single
+	b.Single, b.Service, b.Workers = a.Single, a.Service, a.Workers
 	order, err := json.Marshal(b)
 	a.must(err)
 	_, err = a.orders.Write(append(order, '\n'))
@@ -108,7 +128,7 @@ func (a *analyzer) heal() {
 	case a.paused:
 		a.resume()
 	default:
-		a.behave(behaviour{})
+		a.behave(Behaviour{})
 	}
 }
 

@@ -49,7 +49,7 @@ func jumpingClock(t *testing.T) string {
 
 func clockJumps(s *system) {
 	s.distributor.program = jumpingClock(s.t)
-	s.begin(steadyRate)
+	s.begin()
 	s.last(2 * time.Second)
 	s.calm("while the clock jumped")
 	s.analyzers[0].kill()

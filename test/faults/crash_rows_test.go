@@ -75,24 +75,21 @@ func (s *system) killLoop(times int, path string, between func()) (slowest time.
 	return slowest
 }
 
-// hurry makes emitters send the next packet as soon as one is answered.
-func (s *system) hurry() { s.emitters.pause.Store(0) }
-
 func nothing() {}
 
 func killedUnderLoad(s *system) {
-	s.behaveAll(behaviour{Delay: 50 * time.Millisecond}) // so that something is always left
+	s.behaveAll(Behaviour{Delay: 50 * time.Millisecond}) // so that something is always left
 	s.hurry()
 	slowest := s.killLoop(rounds(), "/readyz", nothing)
-	s.behaveAll(behaviour{})
+	s.behaveAll(Behaviour{})
 	s.readyWithin(slowest)
 }
 
 func killedInRotation(s *system) {
-	s.analyzers[0].behave(behaviour{Delay: 200 * time.Millisecond})
+	s.analyzers[0].behave(Behaviour{Delay: 200 * time.Millisecond})
 	s.hurry()
 	slowest := s.killLoop(rounds(), "/readyz", nothing)
-	s.behaveAll(behaviour{})
+	s.behaveAll(Behaviour{})
 	s.readyWithin(slowest)
 }
 
@@ -129,16 +126,16 @@ func analyzersAway(s *system) {
 	const mostMemory = 190 // MiB: the limit, and what a Go program of this size needs itself
 	for _, a := range s.analyzers {
 		a.kill()
-		a.single = false // or one would be too slow for its share
+		a.Single = false // or one would be too slow for its share
 	}
-	s.emitters.filler.Store(2000)
+	s.enlarge(2000)
 	s.hurry()
 	bytes := int64(*backlogMB) << 20
 	await(s.t, "the backlog is stored", func() bool { return s.emitters.acceptedBytes() >= bytes })
-	s.emitters.pace(connections, steadyRate)
-	s.emitters.filler.Store(0)
+	s.calmDown()
+	s.enlarge(0)
 	if n := s.emitters.count(refused); n > 0 {
-		s.t.Errorf("refused while storing: %s", s.emitters.refusals())
+		s.t.Errorf("refused while storing: %s", s.emitters.records().refusals())
 	}
 	before := s.distributor.peakMemory()
 	s.distributor.kill()
@@ -173,12 +170,12 @@ func (s *system) noteShares() {
 }
 
 func sigtermLeaves(s *system) {
-	s.behaveAll(behaviour{Hang: true, Probes: true})
+	s.behaveAll(Behaviour{Hang: true, Probes: true})
 	s.emitters.awaitMore(s.t, accepted, 500)
 	s.note("exit code %d", s.distributor.terminate())
 	ready := s.distributor.startUntil("/livez")
 	s.emitters.awaitMore(s.t, accepted, 100)
-	s.behaveAll(behaviour{})
+	s.behaveAll(Behaviour{})
 	s.note("it served in %v", ready.Round(10*time.Millisecond))
 }
 

@@ -25,11 +25,11 @@ func damageRows() []row {
 // it, while analyzers are so slow that much is left in the journal. It returns
 // how many accepted packets are lost in the end.
 func (s *system) damageLoop(damage func()) (lost int) {
-	s.behaveAll(behaviour{Delay: 100 * time.Millisecond})
+	s.behaveAll(Behaviour{Delay: 100 * time.Millisecond})
 	s.hurry()
 	half := max(rounds()/2, 1)
 	s.killLoop(half, "/livez", damage)
-	s.behaveAll(behaviour{})
+	s.behaveAll(Behaviour{})
 	s.emitters.halt()
 	s.settle()
 	s.note("%d rounds", half)

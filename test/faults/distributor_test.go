@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -31,9 +30,12 @@ type distributor struct {
 	dataDir string
 	log     string // path
 	port    int
-	client  *http.Client
+	// metricsPort is where /metrics is.
+	metricsPort int
+	client      *http.Client
 
 	starts  int
+	stopped bool // by SIGSTOP
 	command *exec.Cmd
 	ended   chan struct{} // closed when the process has ended
 }
@@ -44,7 +46,7 @@ func newDistributor(t *testing.T, program string) *distributor {
 	d := &distributor{
 		t: t, program: program,
 		dataDir: filepath.Join(folder, "data"), log: filepath.Join(folder, "distributor.log"),
-		port:   freePort(t),
+		port: freePort(t), metricsPort: freePort(t),
 		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	t.Cleanup(func() {
@@ -92,7 +94,7 @@ func (d *distributor) launch() {
 	arguments = append(arguments, d.flags...)
 	command := exec.Command(arguments[0], arguments[1:]...)
 	command.Env = append(append(os.Environ(), d.env...), "DATA_DIR="+d.dataDir,
-		"PORT="+strconv.Itoa(d.port), "METRICS_ADDR=127.0.0.1:0")
+		"PORT="+strconv.Itoa(d.port), "METRICS_ADDR=127.0.0.1:"+strconv.Itoa(d.metricsPort))
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		d.t.Fatal(err)
@@ -151,6 +153,7 @@ func (d *distributor) signal(s syscall.Signal) {
 	if err := d.command.Process.Signal(s); err != nil {
 		d.t.Fatal(err)
 	}
+	d.stopped = s == syscall.SIGSTOP
 }
 
 // terminate sends SIGTERM and returns the exit code.
@@ -248,9 +251,6 @@ func (d *distributor) damagesLogged() (packets int) {
 	return packets
 }
 
-// countLogged returns how often a text was logged.
-func (d *distributor) countLogged(text string) int { return strings.Count(d.logged(), text) }
-
 // peakMemory returns how many megabytes it has had in memory at most.
 func (d *distributor) peakMemory() int {
 	d.t.Helper()
@@ -267,19 +267,24 @@ func (d *distributor) peakMemory() int {
 }
 
 // patience bounds every wait: far longer than anything takes.
-const patience = time.Minute
+func patience() time.Duration {
+	if *judge {
+		return 6 * time.Minute
+	}
+	return time.Minute
+}
 
 // await asks until the condition holds, and fails the test when it never does.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience())
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited %v in vain until %s", patience, what)
+			t.Fatalf("waited %v in vain until %s", patience(), what)
 		case <-ticker.C:
 		}
 	}

@@ -21,6 +21,7 @@ var (
 	kills     = flag.Int("kills", 20, "how often each row that kills the distributor in a loop does so")
 	backlogMB = flag.Int("backlog", 48, "megabytes that are stored while all analyzers are away")
 	table     = flag.String("table", "", "Markdown `file` whose table of results is written anew")
+	judge     = flag.Bool("judge", false, "take scenarios' full length, one at a time, and judge their times")
 	keep      = flag.Bool("keep", false, "keep the folders of rows that fail, and say where they are")
 )
 
@@ -35,7 +36,15 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// Rows wait far more than they work. The command line may say otherwise.
+	if err := flag.Set("test.parallel", "3"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := measured.write(*table); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 		if err := os.RemoveAll(programs.folder); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1

@@ -18,8 +18,12 @@ type row struct {
 	// docs/faults.md. That nothing accepted is lost and that the books balance
 	// is promised, and checked, for every row.
 	fault, promise string
-	// env changes the distributor's settings.
-	env map[string]string
+	// env changes the distributor's settings, from quick ones unless the row is
+	// about the documented ones.
+	env        map[string]string
+	documented bool
+	// analyzers are the usual ones if none are told.
+	analyzers []plan
 	// short rows are run with -short, too.
 	short bool
 	// alone rows begin the system by themselves, since they change it first.
@@ -38,53 +42,63 @@ const (
 	disk   = "disk"
 )
 
-// TestMatrix runs every row.
-func TestMatrix(t *testing.T) {
+// TestMatrix runs every row that is written in Go.
+func TestMatrix(t *testing.T) { runRows(t, goRows(), true) }
+
+// TestScenarios runs every row that is told by a file of the folder scenarios.
+func TestScenarios(t *testing.T) {
+	rows, err := scenarioRows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runRows(t, rows, !*judge)
+}
+
+func runRows(t *testing.T, rows []row, together bool) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the matrix looks into /proc and stops processes as Linux does")
 	}
 	if _, err := programs.program(""); err != nil {
 		t.Fatal(err)
 	}
-	var results results
-	t.Cleanup(func() {
-		if err := results.write(*table); err != nil {
-			t.Error(err)
-		}
-	})
-	for position, r := range matrix() {
+	for _, r := range rows {
 		t.Run(r.journal+"/"+r.name, func(t *testing.T) {
 			if testing.Short() && !r.short {
 				t.Skip("not among the rows of -short")
 			}
-			t.Parallel()
-			run(t, &results, position, r)
+			if together {
+				t.Parallel()
+			}
+			run(t, r)
 		})
 	}
 }
 
-// matrix returns all rows.
-func matrix() []row {
+// goRows returns all rows that are written in Go.
+func goRows() []row {
 	var all []row
-	for _, rows := range [][]row{livingRows(), overloadRows(), crashRows(), spaceRows(), damageRows()} {
+	for _, rows := range [][]row{livingRows(), crashRows(), spaceRows(), damageRows()} {
 		all = append(all, rows...)
 	}
 	return all
 }
 
+// matrix returns all rows.
+func matrix() ([]row, error) {
+	rows, err := scenarioRows()
+	return append(rows, goRows()...), err
+}
+
 // run does one row and asks the oracle.
-func run(t *testing.T, results *results, position int, r row) {
-	measured := result{position: position, row: r}
-	defer func() {
-		if !t.Failed() {
-			results.add(measured)
-		}
-	}()
+func run(t *testing.T, r row) {
 	if missing := r.missing(); missing != "" {
-		measured.skipped = missing
+		measured.add(result{row: r, skipped: missing})
 		t.Skip(missing)
 	}
-	s := newSystem(t)
+	s := newSystem(t, r.analyzers)
+	if !r.documented {
+		s.set(quick)
+	}
 	s.distributor.flags = []string{"-journal", r.journal}
 	if r.journal == memory && diskJournalMissing() != "" {
 		s.distributor.flags = nil
@@ -92,7 +106,7 @@ func run(t *testing.T, results *results, position int, r row) {
 	s.set(r.env)
 	started := time.Now()
 	if !r.alone {
-		s.begin(steadyRate)
+		s.begin()
 	}
 	r.do(s)
 	s.emitters.halt()
@@ -101,8 +115,14 @@ func run(t *testing.T, results *results, position int, r row) {
 	}
 	v := compare(s.emitters.outcomes, s.analyzers)
 	s.judge(v)
-	measured.text = s.summary(v)
-	t.Logf("%s, in %v", measured.text, time.Since(started).Round(100*time.Millisecond))
+	text := s.summary(v)
+	t.Logf("%s, in %v", text, time.Since(started).Round(100*time.Millisecond))
+	if !t.Failed() {
+		measured.add(result{row: r, text: text})
+	}
+	for _, delay := range s.delays {
+		t.Error(delay)
+	}
 }
 
 // missing tells why the row cannot be run here, or nothing.
@@ -137,7 +157,7 @@ func (s *system) summary(v verdict) string {
 		lost += fmt.Sprintf(" (%d may be)", s.mayLose)
 	}
 	parts := []string{fmt.Sprintf("%d accepted, %s, %d duplicates", v.Accepted, lost, v.Duplicates)}
-	if refusals := s.emitters.refusals(); refusals != "" {
+	if refusals := s.emitters.records().refusals(); refusals != "" {
 		parts = append(parts, "refused "+refusals)
 	}
 	if v.Unanswered > 0 {
@@ -146,7 +166,11 @@ func (s *system) summary(v verdict) string {
 	if v.Surplus > 0 {
 		parts = append(parts, fmt.Sprintf("%d delivered without having been accepted", v.Surplus))
 	}
-	return strings.Join(append(parts, s.notes...), "; ")
+	parts = append(parts, s.notes...)
+	for _, delay := range s.delays {
+		parts = append(parts, "**too slow:** "+delay)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // diskJournalMissing returns the program's refusal of JOURNAL=disk, or nothing.

@@ -109,8 +109,8 @@ func (n *namespace) link(state string) {
 func partition(s *system) {
 	n := newNamespace(s.t)
 	s.analyzers[0].kill()
-	s.analyzers[0] = newAnalyzer(s.t, "analyzer-1", n.address()+":0", "ip", "netns", "exec", n.name)
-	s.begin(steadyRate)
+	s.analyzers[0] = newAnalyzer(s.t, "analyzer-1", s.analyzers[0].plan, n.address()+":0", "ip", "netns", "exec", n.name)
+	s.begin()
 	part := []struct{ begin, end func() }{
 		{func() { n.drop("-A") }, func() { n.drop("-D") }},
 		{func() { n.link("down") }, func() { n.link("up") }},

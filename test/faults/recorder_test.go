@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,18 +11,19 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"logstreamer/internal/packet"
 )
 
-// behaviour is what a recording analyzer does with a request. The zero value
+// Behaviour is what a recording analyzer does with a request. The zero value
 // takes the packets and answers 200.
-type behaviour struct {
+type Behaviour struct {
 	// Status is the answer; any but 2xx means that the packets are not taken.
 	Status     int    `json:",omitempty"`
-	RetryAfter string `json:",omitempty"`
+	RetryAfter string `json:",omitempty" yaml:"retry-after"`
 	// Hang answers nothing for as long as this behaviour lasts.
 	Hang bool `json:",omitempty"`
 	// Reset reads the request and resets the connection.
@@ -33,6 +35,12 @@ type behaviour struct {
 	// Delay comes before the answer; with Every, only for each so many-th request.
 	Delay time.Duration `json:",omitempty"`
 	Every int64         `json:",omitempty"`
+	// Service is how long one of Workers takes for a packet, and Slower how many
+	// times that it is now. With Over it grows to that evenly in that time.
+	Service time.Duration `json:",omitempty"`
+	Workers int           `json:",omitempty"`
+	Slower  float64       `json:",omitempty"`
+	Over    time.Duration `json:",omitempty"`
 	// Probes says that health probes are treated so, too.
 	Probes bool `json:",omitempty"`
 	// Single does not advertise NDJSON.
@@ -48,8 +56,9 @@ type recorder struct {
 	server *http.Server
 
 	mu       sync.Mutex // guards all below
-	now      behaviour
+	now      Behaviour
 	changed  chan struct{} // closed when now changes
+	desk     desk          // made anew when now changes
 	requests int64
 	listener net.Listener // nil while it refuses connections
 	address  string
@@ -72,7 +81,7 @@ func recordPackets(address, logPath string) error {
 	fmt.Println(r.address)
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() {
-		var next behaviour
+		var next Behaviour
 		if err := json.Unmarshal(orders.Bytes(), &next); err != nil {
 			return err
 		}
@@ -84,9 +93,10 @@ func recordPackets(address, logPath string) error {
 	return errors.Join(orders.Err(), r.server.Close(), log.Close())
 }
 
-func (r *recorder) become(next behaviour) error {
+func (r *recorder) become(next Behaviour) error {
 	r.mu.Lock()
 	r.now = next
+	r.desk = newDesk(next, time.Now())
 	close(r.changed)
 	r.changed = make(chan struct{})
 	r.mu.Unlock()
@@ -116,20 +126,24 @@ func (r *recorder) listen(open bool) error {
 	return nil
 }
 
-// next returns the behaviour for a request and what is closed when it changes.
-func (r *recorder) next() (behaviour, <-chan struct{}) {
+// next returns the behaviour for a request with so many packets, when they will
+// be done, and what is closed when the behaviour changes.
+func (r *recorder) next(packets int) (b Behaviour, done time.Time, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests++
-	b := r.now
-	if b.Every > 0 && r.requests%b.Every != 0 {
-		b.Delay = 0
+	b, done = r.now, time.Now()
+	if b.Every == 0 || r.requests%b.Every == 0 {
+		done = done.Add(b.Delay)
 	}
-	return b, r.changed
+	if packets > 0 {
+		done = r.desk.serve(done, packets)
+	}
+	return b, done, r.changed
 }
 
 func (r *recorder) health(w http.ResponseWriter, _ *http.Request) {
-	b, changed := r.next()
+	b, _, changed := r.next(0)
 	if !b.Single {
 		w.Header().Set("Accept-Post", "application/x-ndjson")
 	}
@@ -148,15 +162,18 @@ func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return // the distributor went away, or sent it elsewhere
 	}
-	b, changed := r.next()
-	if b.Hang {
-		<-changed
+	ids, err := idsOf(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	b, ok := r.work(request.Context(), len(ids))
+	if !ok {
 		abandon(w)
 		return
 	}
-	time.Sleep(b.Delay)
 	if !b.Reset && (b.Status == 0 || b.Status/100 == 2) {
-		if err := r.take(body); err != nil {
+		if err := r.take(ids); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
@@ -164,7 +181,29 @@ func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
 	r.answer(w, b)
 }
 
-func (r *recorder) answer(w http.ResponseWriter, b behaviour) {
+// work waits until so many packets are done. It reports false when they were
+// given up while it hung; one who only is slow takes them all the same.
+func (r *recorder) work(ctx context.Context, packets int) (Behaviour, bool) {
+	for {
+		b, done, changed := r.next(packets)
+		if b.Hang {
+			<-changed
+			if ctx.Err() != nil {
+				return b, false
+			}
+			continue
+		}
+		timer := time.NewTimer(time.Until(done))
+		select {
+		case <-timer.C:
+			return b, true
+		case <-changed:
+			timer.Stop()
+		}
+	}
+}
+
+func (r *recorder) answer(w http.ResponseWriter, b Behaviour) {
 	if b.Reset || b.Forget || b.Refuse {
 		abandon(w)
 		return
@@ -175,20 +214,24 @@ func (r *recorder) answer(w http.ResponseWriter, b behaviour) {
 	w.WriteHeader(max(b.Status, http.StatusOK))
 }
 
-// take logs the ids of all packets of a body with one write.
-func (r *recorder) take(body []byte) error {
-	var ids []byte
+// idsOf returns the ids of all packets of a body.
+func idsOf(body []byte) (ids []string, err error) {
 	lines := packet.LinesOf(body)
 	for line, _, ok := lines.Next(); ok; line, _, ok = lines.Next() {
 		var p struct {
 			ID string `json:"packet_id"`
 		}
 		if err := json.Unmarshal(bytes.TrimSpace(line), &p); err != nil {
-			return fmt.Errorf("not a packet: %w: %s", err, line)
+			return nil, fmt.Errorf("not a packet: %w: %s", err, line)
 		}
-		ids = append(append(ids, p.ID...), '\n')
+		ids = append(ids, p.ID)
 	}
-	_, err := r.log.Write(ids)
+	return ids, nil
+}
+
+// take logs ids with one write.
+func (r *recorder) take(ids []string) error {
+	_, err := r.log.WriteString(strings.Join(ids, "\n") + "\n")
 	return err
 }
 

@@ -12,12 +12,7 @@ import (
 
 // spaceRows are disks that are full or fail.
 func spaceRows() []row {
-	small := map[string]string{"JOURNAL_MAX_BYTES": "1048576", "MAX_BODY_BYTES": "65536"}
 	return onDisk([]row{
-		{
-			name: "journal-full", fault: "all analyzers hang until `JOURNAL_MAX_BYTES=1048576` is used up, then work again",
-			promise: "503 at once for what finds no room; accepts again without a restart", env: small, do: journalFull,
-		},
 		{
 			name: "disk-full", fault: "something else fills the disk (a tmpfs) and goes again",
 			promise: "503 `journal_unwritable` at once; accepts again without a restart", needs: noMounts, alone: true,
@@ -29,8 +24,12 @@ func spaceRows() []row {
 			env: map[string]string{"JOURNAL_MAX_BYTES": "8388608", "MAX_BODY_BYTES": "65536"}, do: killedOnFullDisk,
 		},
 		{
-			name: "fsync-errors", fault: "every 25th fdatasync fails with EIO (strace), then kill -9",
-			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO"),
+			name: "fsync-errors", fault: "every 25th sync fails with EIO (strace), then kill -9",
+			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("io_submit,fdatasync,fsync", "EIO"),
+		},
+		{
+			name: "fsync-errors-blocking", fault: "the same where the kernel gives no asynchronous sync",
+			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO", "io_setup:error=ENOSYS"),
 		},
 		{
 			name: "write-errors", fault: "every 25th write to the journal fails with EIO (strace), then kill -9",
@@ -41,17 +40,6 @@ func spaceRows() []row {
 			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("pwrite64", "ENOSPC"),
 		},
 	})
-}
-
-func journalFull(s *system) {
-	s.behaveAll(behaviour{Hang: true, Probes: true})
-	s.emitters.filler.Store(500)
-	s.hurry()
-	s.emitters.awaitMore(s.t, refused, 200)
-	s.emitters.pace(connections, steadyRate)
-	s.behaveAll(behaviour{})
-	s.emitters.awaitMore(s.t, accepted, 500)
-	s.note("99 %% of refusals within %v", s.emitters.p99(true).Round(time.Millisecond))
 }
 
 // noMounts tells why no file system can be mounted here, or nothing.
@@ -90,25 +78,25 @@ func (s *system) smallDisk() (ballast string) {
 
 func diskFull(s *system) {
 	ballast := s.smallDisk()
-	s.begin(steadyRate)
+	s.begin()
 	for range 3 {
 		s.fill(ballast)
 		s.empty(ballast)
 		s.emitters.awaitMore(s.t, accepted, 300)
 	}
 	s.onlyUnwritable()
-	s.note("99 %% of refusals within %v", s.emitters.p99(true).Round(time.Millisecond))
+	s.note("99 %% of refusals within %v", rounded(s.emitters.records().with(refused).p99()))
 }
 
 func killedOnFullDisk(s *system) {
 	ballast := s.smallDisk()
-	s.begin(steadyRate)
-	s.behaveAll(behaviour{Delay: 100 * time.Millisecond})
+	s.begin()
+	s.behaveAll(Behaviour{Delay: 100 * time.Millisecond})
 	s.emitters.awaitMore(s.t, accepted, 500)
 	s.fill(ballast)
 	s.distributor.kill()
 	ready := s.distributor.startUntil("/livez")
-	s.behaveAll(behaviour{})
+	s.behaveAll(Behaviour{})
 	s.emitters.awaitMore(s.t, refused, 50)
 	s.empty(ballast)
 	s.emitters.awaitMore(s.t, accepted, 300)
@@ -121,8 +109,9 @@ func killedOnFullDisk(s *system) {
 func (s *system) onlyUnwritable() {
 	s.t.Helper()
 	const unwritable = "503 journal_unwritable"
-	if len(s.emitters.codes) != 1 || s.emitters.codes[unwritable] == 0 {
-		s.t.Errorf("emitters should be refused with %s alone: %s", unwritable, s.emitters.refusals())
+	codes := s.emitters.records().codes()
+	if len(codes) != 1 || codes[unwritable] == 0 {
+		s.t.Errorf("emitters should be refused with %s alone: %v", unwritable, codes)
 	}
 }
 
@@ -160,15 +149,15 @@ func noStrace() string {
 	return ""
 }
 
-// failing makes every 25th of some system calls fail, until the distributor is
-// killed and started anew.
-func failing(calls, with string) func(*system) {
+// failing makes every 25th of some system calls fail, and others as told, until
+// the distributor is killed and started anew.
+func failing(calls, with string, others ...string) func(*system) {
 	return func(s *system) {
-		s.distributor.within = []string{
-			"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null",
-			"-e", "trace=" + calls, "-e", "inject=" + calls + ":error=" + with + ":when=25+25",
+		s.distributor.within = []string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"}
+		for _, injection := range append(others, calls+":error="+with+":when=25+25") {
+			s.distributor.within = append(s.distributor.within, "-e", "inject="+injection)
 		}
-		s.begin(steadyRate)
+		s.begin()
 		s.emitters.awaitMore(s.t, accepted, 1000)
 		await(s.t, "a write has failed", func() bool { return s.emitters.count(refused) > 0 })
 		s.emitters.awaitMore(s.t, accepted, 200)

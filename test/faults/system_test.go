@@ -18,14 +18,16 @@ type system struct {
 	analyzers   []*analyzer
 	emitters    *emitters
 	notes       []string
+	delays      []string // times that are not as they must be, with -judge
 	// mayLose is how many accepted packets the fault may cost, such as those
 	// in a record that was damaged.
 	mayLose int
 	random  *rand.Rand
 }
 
-// shares are the analyzers' weights.
-var shares = []string{"0.5", "0.3", "0.2"}
+// usualAnalyzers are those of a row that does not say otherwise. The second
+// takes one packet a request, the others many.
+var usualAnalyzers = []plan{{Weight: 0.5}, {Weight: 0.3, Single: true}, {Weight: 0.2}}
 
 // connections is how many emitters there are.
 const connections = 64
@@ -43,8 +45,8 @@ var quick = map[string]string{
 }
 
 // newSystem makes the parts. Analyzers run; the distributor and the emitters
-// do not yet. The second analyzer takes one packet a request, the others many.
-func newSystem(t *testing.T) *system {
+// do not yet.
+func newSystem(t *testing.T, analyzers []plan) *system {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("random choices are made with seed %d", seed)
@@ -53,15 +55,14 @@ func newSystem(t *testing.T) *system {
 		t.Fatal(err)
 	}
 	s := &system{t: t, random: rand.New(rand.NewPCG(seed, 0))}
-	for i := range shares {
-		a := newAnalyzer(t, fmt.Sprintf("analyzer-%d", i+1), "127.0.0.1:0")
-		if a.single = i == 1; a.single {
-			a.behave(behaviour{})
-		}
-		s.analyzers = append(s.analyzers, a)
+	if analyzers == nil {
+		analyzers = usualAnalyzers
+	}
+	for i, p := range analyzers {
+		s.analyzers = append(s.analyzers, newAnalyzer(t, fmt.Sprintf("analyzer-%d", i+1), p, "127.0.0.1:0"))
 	}
 	s.distributor = newDistributor(t, program)
-	s.set(quick)
+	s.emitters = newEmitters(t, s.distributor.url("/ingest"))
 	return s
 }
 
@@ -73,27 +74,45 @@ func (s *system) set(environment map[string]string) {
 }
 
 // begin starts the distributor, with every analyzer's present address, and the
-// load.
-func (s *system) begin(rate float64) {
+// usual load.
+func (s *system) begin() {
 	s.t.Helper()
-	s.target()
-	s.distributor.start()
-	s.distributor.awaitHealthy(len(s.analyzers))
-	s.load(rate)
+	s.start()
+	s.emitters.begin(newLoad("matrix", 1, connections, steadyRate))
 	s.emitters.awaitMore(s.t, accepted, 100)
 }
 
-// target tells the distributor where the analyzers are.
-func (s *system) target() {
+// start starts the distributor with every analyzer's present address.
+func (s *system) start() {
+	s.t.Helper()
 	var targets []string
-	for i, a := range s.analyzers {
-		targets = append(targets, "http://"+a.address+"="+shares[i])
+	for _, a := range s.analyzers {
+		targets = append(targets, fmt.Sprintf("http://%s=%v", a.address, a.Weight))
 	}
 	s.distributor.env = append(s.distributor.env, "ANALYZERS="+strings.Join(targets, ","))
+	s.distributor.start()
+	s.distributor.awaitHealthy(len(s.analyzers))
 }
 
-func (s *system) load(rate float64) {
-	s.emitters = newEmitters(s.t, s.distributor.url("/ingest"), connections, rate)
+// hurry makes all emitters send as fast as they are answered.
+func (s *system) hurry() {
+	for _, l := range s.emitters.loads {
+		l.hurry()
+	}
+}
+
+// calmDown makes all emitters send at their usual rate.
+func (s *system) calmDown() {
+	for _, l := range s.emitters.loads {
+		l.times(1)
+	}
+}
+
+// enlarge makes packets' messages so many bytes larger.
+func (s *system) enlarge(bytes int) {
+	for _, l := range s.emitters.loads {
+		l.filler.Store(int64(bytes))
+	}
 }
 
 // last lets a fault last; the load goes on.
@@ -115,13 +134,13 @@ func (s *system) soon(longest time.Duration) {
 // calm fails the row when any emitter has met a refusal or got no answer.
 func (s *system) calm(when string) {
 	s.t.Helper()
-	if troubles := s.emitters.troubles(); troubles != "" {
+	if troubles := s.emitters.records().troubles(); troubles != "" {
 		s.t.Errorf("%s: emitters were troubled: %s", when, troubles)
 	}
 }
 
 // behaveAll changes what all analyzers do.
-func (s *system) behaveAll(b behaviour) {
+func (s *system) behaveAll(b Behaviour) {
 	s.t.Helper()
 	for _, a := range s.analyzers {
 		a.behave(b)

@@ -16,10 +16,12 @@ import (
 // result is a row and what was measured.
 type result struct {
 	row
-	position int
-	text     string
-	skipped  string // why
+	text    string
+	skipped string // why
 }
+
+// measured is what the tests of this package were told by rows.
+var measured results
 
 // results are the rows that were run and did not fail. They may be added concurrently.
 type results struct {
@@ -44,7 +46,11 @@ func (r *results) write(path string) error {
 	if path == "" {
 		return nil
 	}
-	if missing := len(matrix()) - len(r.all); missing > 0 {
+	rows, err := matrix()
+	if err != nil {
+		return err
+	}
+	if missing := len(rows) - len(r.all); missing > 0 {
 		return fmt.Errorf("%s is not written: %d rows were not run or failed", path, missing)
 	}
 	document, err := os.ReadFile(path)
@@ -56,14 +62,20 @@ func (r *results) write(path string) error {
 	if !begins || !ends {
 		return fmt.Errorf("%s has no place for the table: a line %q and a line %q", path, tableBegin, tableEnd)
 	}
-	return os.WriteFile(path, []byte(before+tableBegin+"\n\n"+r.table()+"\n"+tableEnd+after), 0o644)
+	return os.WriteFile(path, []byte(before+tableBegin+"\n\n"+r.table(rows)+"\n"+tableEnd+after), 0o644)
 }
 
-// table is the results as Markdown.
-func (r *results) table() string {
-	slices.SortFunc(r.all, func(a, b result) int { return cmp.Compare(a.position, b.position) })
+// table is the results as Markdown, in the order of the rows.
+func (r *results) table(order []row) string {
+	position := make(map[string]int)
+	for i, one := range order {
+		position[one.journal+one.name] = i
+	}
+	slices.SortFunc(r.all, func(a, b result) int {
+		return cmp.Compare(position[a.journal+a.name], position[b.journal+b.name])
+	})
 	var text strings.Builder
-	fmt.Fprintf(&text, "Written by `go test ./test/faults -count 1 -kills %d -backlog %d -table ../../docs/faults.md` on %s.\n",
+	fmt.Fprintf(&text, "Written by `go test ./test/faults -count 1 -judge -kills %d -backlog %d -table ../../docs/faults.md` on %s.\n",
 		*kills, *backlogMB, machine())
 	for _, journal := range []string{memory, disk} {
 		fmt.Fprintf(&text, "\n### `JOURNAL=%s`\n\n| row | fault | promise | measured |\n|---|---|---|---|\n", journal)
@@ -105,7 +117,11 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range matrix() {
+	rows, err := matrix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
 		if !strings.Contains(string(document), r.line()) {
 			t.Errorf("docs/faults.md lacks this row; write it with -table:\n%s", r.line())
 		}

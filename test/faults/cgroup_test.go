@@ -1,0 +1,78 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// cgroup is a folder of the kernel's that limits the memory of the processes
+// in it; version 1 and 2 name their files differently.
+type cgroup struct{ folder, limit string }
+
+// describeCgroup returns one below the group that this process is in.
+func describeCgroup() (cgroup, error) {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return cgroup{}, err
+	}
+	name := fmt.Sprintf("faults-%d", rand.IntN(1_000_000))
+	var unified string
+	for line := range strings.Lines(string(text)) {
+		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, path, _ := strings.Cut(rest, ":")
+		switch controllers {
+		case "memory":
+			return cgroup{filepath.Join("/sys/fs/cgroup/memory", path, name), "memory.limit_in_bytes"}, nil
+		case "":
+			unified = path
+		}
+	}
+	return cgroup{filepath.Join("/sys/fs/cgroup", unified, name), "memory.max"}, nil
+}
+
+// limitTo makes the group, with so many MiB.
+func (c cgroup) limitTo(mebibytes int) error {
+	if err := os.Mkdir(c.folder, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(c.folder, c.limit), []byte(strconv.Itoa(mebibytes<<20)), 0o644)
+}
+
+// newCgroup makes one that goes with the test.
+func newCgroup(t *testing.T, mebibytes int) cgroup {
+	t.Helper()
+	c, err := describeCgroup()
+	if err == nil {
+		err = c.limitTo(mebibytes)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		await(t, "the cgroup is empty", func() bool { return os.Remove(c.folder) == nil })
+	})
+	return c
+}
+
+// command runs what follows it in the group.
+func (c cgroup) command() []string {
+	return []string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, filepath.Join(c.folder, "cgroup.procs")}
+}
+
+// noCgroups tells why memory cannot be limited here, or nothing.
+func noCgroups() string {
+	c, err := describeCgroup()
+	if err == nil {
+		err = c.limitTo(64)
+		_ = os.Remove(c.folder) // it may not have been made
+	}
+	if err != nil {
+		return fmt.Sprintf("no cgroup that limits memory can be made: %v", err)
+	}
+	return ""
+}

@@ -1,0 +1,88 @@
+package faults
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// gauges is the distributor's /metrics at one moment, by series.
+type gauges struct {
+	at    time.Time
+	value map[string]float64
+}
+
+// gauges reads /metrics.
+func (d *distributor) gauges() (gauges, error) {
+	g := gauges{at: time.Now(), value: make(map[string]float64)}
+	response, err := d.client.Get("http://127.0.0.1:" + strconv.Itoa(d.metricsPort) + "/metrics")
+	if err != nil {
+		return g, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return g, fmt.Errorf("/metrics is answered with %s", response.Status)
+	}
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		series, number, ok := strings.Cut(lines.Text(), " ")
+		if !ok || strings.HasPrefix(series, "#") {
+			continue
+		}
+		if value, err := strconv.ParseFloat(number, 64); err == nil {
+			g.value[series] = value
+		}
+	}
+	return g, lines.Err()
+}
+
+// of returns a series with the label analyzer, and further ones.
+func (g gauges) of(name, analyzer, more string) float64 {
+	return g.value[fmt.Sprintf("%s{analyzer=%q%s}", name, analyzer, more)]
+}
+
+func (g gauges) deliveredMessages(analyzer string) float64 {
+	return g.of("distributor_delivered_messages_total", analyzer, "")
+}
+
+func (g gauges) deliveredPackets(analyzer string) float64 {
+	return g.of("distributor_delivered_packets_total", analyzer, "")
+}
+
+// trials is how often a few packets were tried at an analyzer after a failure.
+func (g gauges) trials(analyzer string) float64 {
+	return g.of("distributor_breaker_transitions_total", analyzer, `,to="half_open"`)
+}
+
+// probes is how often an analyzer was asked for its health.
+func (g gauges) probes(analyzer string) float64 {
+	return g.of("distributor_probes_total", analyzer, `,result="ok"`) + g.of("distributor_probes_total", analyzer, `,result="failed"`)
+}
+
+// shares returns which part each analyzer had of the messages that all of them
+// together were delivered between two moments.
+func shares(analyzers []string, before, after gauges) map[string]float64 {
+	parts := make(map[string]float64)
+	all := 0.0
+	for _, name := range analyzers {
+		parts[name] = after.deliveredMessages(name) - before.deliveredMessages(name)
+		all += parts[name]
+	}
+	for name := range parts {
+		parts[name] /= max(all, 1)
+	}
+	return parts
+}
+
+// analyzers returns the names of all.
+func (g gauges) analyzers() (names []string) {
+	for series := range g.value {
+		if rest, ok := strings.CutPrefix(series, `distributor_analyzer_healthy{analyzer="`); ok {
+			names = append(names, strings.TrimSuffix(rest, `"}`))
+		}
+	}
+	return names
+}
