@@ -89,8 +89,8 @@ func (d *delivery) answer(ctx *fasthttp.RequestCtx) {
 	outcomes := d.await(1)
 	switch {
 	case len(outcomes) == 0:
-		// A disk journal forgets who waits for a packet that it has no room for
-		// in memory, so that it may be delivered all the same.
+		// It may be delivered all the same: a disk journal does not remember
+		// without end who waits.
 		problem.Write(ctx, problem.Problem{
 			Code: problem.AckTimeout, PacketID: d.decodedID,
 			Detail: fmt.Sprintf("it is not known to be delivered after %v; it remains accepted and need not be sent again", d.timeout),

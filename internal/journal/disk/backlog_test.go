@@ -114,6 +114,44 @@ func TestStragglerAcknowledgedWhileItIsRead(t *testing.T) {
 
 // While a backlog is read back, fresh packets are handed out as well, and both
 // kinds in their own order, even when more fresh packets come than can go.
+// Who waits for what becomes of a packet is told also when it waited on disk
+// alone, and those that cannot be read back leave nothing behind.
+func TestReceiptsOutliveMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.memory = 1 // nothing stays in memory
+		j := f.open(t)
+		outcomes := make(chan packet.Outcome, 2)
+		packets := f.make(t, 0, 1, 2)
+		packets[1].Receipt, packets[2].Receipt = outcomes, outcomes
+		if _, err := j.Put(packets); err != nil {
+			t.Fatal(err)
+		}
+		got := claimAll(t, j)
+		for _, p := range got {
+			if (p.Receipt != nil) != (idOf(t, p) > 0) {
+				t.Errorf("packet %d has the receipt %v", idOf(t, p), p.Receipt)
+			}
+		}
+		if len(j.receipts) > 0 {
+			t.Errorf("%d receipts are kept twice", len(j.receipts))
+		}
+		j.Ack(got)
+		j.Close()
+	})
+}
+
+func TestReceiptsAreBounded(t *testing.T) {
+	r := make(receipts)
+	for sequence := range uint64(mostReceipts + 10) {
+		r.keep(&packet.Packet{Sequence: sequence, Receipt: make(chan packet.Outcome, 1)})
+	}
+	last := &packet.Packet{Sequence: mostReceipts + 9}
+	if r.giveBack(last); len(r) != mostReceipts || last.Receipt != nil {
+		t.Errorf("%d receipts are kept", len(r))
+	}
+}
+
 func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()

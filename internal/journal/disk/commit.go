@@ -57,6 +57,7 @@ func (j *Journal) acceptLocked(p *packet.Packet, at placed) int64 {
 	if opened {
 		j.backlog.Push(b)
 	}
+	j.receipts.keep(p)
 	p.Release()
 	return at.bytes
 }

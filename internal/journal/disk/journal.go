@@ -67,6 +67,7 @@ type Journal struct {
 	lastLane   lane // that a packet was claimed from
 	held       [lanes]int64
 	backlog    fifo.Queue[*block] // on disk alone
+	receipts   receipts
 	books      journal.Stats
 	setAside   packet.Volume
 	unwritable error // nil while it can be written

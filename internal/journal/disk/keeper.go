@@ -115,6 +115,7 @@ func (j *Journal) loaded(b *block, packets []*packet.Packet, estimate int64, err
 	j.held[laneBacklog] -= estimate
 	for _, p := range packets {
 		j.held[laneBacklog] += p.Footprint()
+		j.receipts.giveBack(p)
 		j.waiting[laneBacklog].Push(p)
 	}
 	var missing []uint64
@@ -151,6 +152,7 @@ func (j *Journal) forgetLocked(b *block, found []*packet.Packet, lost packet.Vol
 	})
 	for _, sequence := range missing {
 		j.index.ack(sequence)
+		delete(j.receipts, sequence)
 	}
 	b.segment.unread = true
 	j.books.Queued = j.books.Queued.Minus(lost)

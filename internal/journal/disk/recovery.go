@@ -54,7 +54,7 @@ func open(config Config, deps Deps, dir string, lock io.Closer) (*Journal, error
 		quarantine: &quarantine{files: deps.files, dir: filepath.Join(config.Dir, quarantineDir)},
 		arrived:    make(chan struct{}, 1),
 		committing: newLoop(), keeping: newLoop(),
-		lastLane: laneBacklog,
+		lastLane: laneBacklog, receipts: make(receipts),
 	}
 	j.requests.New = func() any { return &request{done: make(chan error, 1)} }
 	started := time.Now()
