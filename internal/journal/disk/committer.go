@@ -233,6 +233,11 @@ func (c *committer) fail(cause error) {
 	j.pending = j.pending[:0]
 	j.promised = 0
 	j.acked = append(j.acked, c.commit.acked...)
+	for _, r := range refused {
+		for _, p := range r.packets {
+			j.unshareLocked(p)
+		}
+	}
 	j.mu.Unlock()
 	for _, r := range refused {
 		r.packets = nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"logstreamer/internal/fairroom"
 	"logstreamer/internal/fifo"
 	"logstreamer/internal/journal"
 	"logstreamer/internal/packet"
@@ -61,6 +62,9 @@ type Journal struct {
 	bytes      int64      // of segments
 	pending    []*request // not committed; the committer takes them from the front
 	promised   int64      // bytes of records of taken packets that are not committed
+	emitters   fairroom.Presence
+	shares     fairroom.Room // bytes of records, as far as this run knows whose they are
+	firstOfRun uint64        // the first sequence that this run gives
 	moving     *relocation
 	acked      []uint64 // sequences acknowledged and not written yet
 	waiting    [lanes]fifo.Queue[*packet.Packet]
@@ -101,6 +105,10 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 		}
 		size := recordBytes(p)
 		if err = j.roomLocked(r.bytes + size); err != nil {
+			break
+		}
+		if !j.shareLocked(p, size, r.bytes) {
+			err = journal.ErrFull
 			break
 		}
 		r.bytes += size
@@ -208,6 +216,7 @@ func (j *Journal) ackLocked(p *packet.Packet) {
 	j.books.Claimed.Subtract(p)
 	j.books.Acknowledged.Add(p)
 	j.held[b.lane] -= p.Footprint()
+	j.unshareLocked(p)
 	j.acked = append(j.acked, p.Sequence)
 }
 

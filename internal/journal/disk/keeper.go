@@ -116,6 +116,7 @@ func (j *Journal) loaded(b *block, packets []*packet.Packet, estimate int64, err
 	for _, p := range packets {
 		j.held[laneBacklog] += p.Footprint()
 		j.receipts.giveBack(p)
+		j.restoreShareLocked(p)
 		j.waiting[laneBacklog].Push(p)
 	}
 	var missing []uint64

@@ -98,7 +98,8 @@ func (j *Journal) start(found *replay, segmentBytes int64) {
 	if n := len(found.segments); n > 0 {
 		a.number = found.segments[n-1].number
 	}
-	c := newCommitter(j, a, max(1, found.next))
+	j.firstOfRun = max(1, found.next)
+	c := newCommitter(j, a, j.firstOfRun)
 	if err := c.appender.begin(c.next, 0); err != nil {
 		c.fail(err)
 	} else {

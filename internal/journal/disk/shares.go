@@ -1,0 +1,31 @@
+package disk
+
+import (
+	"logstreamer/internal/fairroom"
+	"logstreamer/internal/packet"
+)
+
+// shareLocked gives a packet's emitter room for its record if that leaves some
+// to the others. So many bytes of the same call are promised already.
+func (j *Journal) shareLocked(p *packet.Packet, size, promised int64) bool {
+	p.Slot = fairroom.SlotOf(p.EmitterID.Raw(p.Body))
+	j.emitters.Note(p.Slot, p.Accepted)
+	free := j.config.MaxBytes - j.usedLocked() - j.promised - promised
+	if !j.shares.Admits(p.Slot, size, free, j.emitters.Many()) {
+		return false
+	}
+	j.shares.Add(p.Slot, size)
+	return true
+}
+
+// unshareLocked ends what shareLocked gave.
+func (j *Journal) unshareLocked(p *packet.Packet) { j.shares.Add(p.Slot, -recordBytes(p)) }
+
+// restoreShareLocked notes whose a packet is that was read back. One of an
+// earlier run counts from now on.
+func (j *Journal) restoreShareLocked(p *packet.Packet) {
+	p.Slot = fairroom.SlotOf(p.EmitterID.Raw(p.Body))
+	if p.Sequence < j.firstOfRun {
+		j.shares.Add(p.Slot, recordBytes(p))
+	}
+}
