@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -113,10 +114,17 @@ func (c *connection) Write(b []byte) (int, error) {
 	c.waits.forWriting()
 	n, err := c.Conn.Write(b)
 	c.waits.written()
+	if bytes.HasPrefix(b, interim) { // the body of the same request is to come
+		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
+		return n, err
+	}
 	c.resting = true
 	c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Idle)
 	return n, err
 }
+
+// interim is how "100 Continue" begins.
+var interim = []byte("HTTP/1.1 100 ")
 
 // Close tells the client that nothing more will come, lingers if that is
 // wanted, and closes.

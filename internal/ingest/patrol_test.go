@@ -88,6 +88,28 @@ func TestNextRequestHasItsTime(t *testing.T) {
 	})
 }
 
+// Who may send a body has no more time for it than others.
+func TestInvitedBodyHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, client := guarded(t)
+		go func() {
+			client.Write([]byte("a"))     //nolint:errcheck // the other side fails when it does
+			client.Read(make([]byte, 99)) //nolint:errcheck // the other side fails when it does
+		}()
+		buffer := make([]byte, 10)
+		if _, err := c.Read(buffer); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "the wait for a body", 10*time.Second, func() error {
+			_, err := c.Read(buffer)
+			return err
+		})
+	})
+}
+
 // A handler may work for longer than a request may take to arrive: that does
 // not end the connection.
 func TestLongWorkIsNoWait(t *testing.T) {
