@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // ledger tells whether all that was accepted in a round arrived, packet by

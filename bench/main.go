@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench measures the distributor side by side with HAProxy and nginx:
 // the processor time that a packet costs the program in the middle, and what
 // else the targets in docs/performance.md name.
