@@ -199,8 +199,10 @@ func (d *Dispatcher) gather(now time.Time) {
 		return
 	}
 	before := len(d.pending)
-	d.pending = d.ledger.takeReturned(d.pending, func(packets int) int { return d.affordable(packets, now) })
-	d.refund(d.pending[before:])
+	if tried, untried := d.ledger.comebacks(); tried+untried > 0 {
+		d.pending = d.ledger.takeReturned(d.pending, d.affordable(tried, now))
+		d.refund(d.pending[before:])
+	}
 	// What finds no room waits in the journal, whose room it takes: one packet
 	// is enough to wait with.
 	most := min(roundPackets, max(1, d.room))

@@ -131,18 +131,22 @@ func (l *ledger) returned(packets []*packet.Packet) {
 	}
 }
 
-// takeReturned appends what was returned to dst: all that only waited, and as
-// much of what was tried as affordable grants, each in order.
-func (l *ledger) takeReturned(dst []*packet.Packet, affordable func(packets int) int) []*packet.Packet {
+// comebacks returns how many packets were returned and wait.
+func (l *ledger) comebacks() (tried, untried int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tried.Len(), l.untried.Len()
+}
+
+// takeReturned appends what was returned to dst: all that only waited, and up
+// to that many of what was tried, each in order.
+func (l *ledger) takeReturned(dst []*packet.Packet, tried int) []*packet.Packet {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.untried.Len() > 0 {
 		dst = append(dst, l.untried.Pop())
 	}
-	if l.tried.Len() == 0 {
-		return dst
-	}
-	for range affordable(l.tried.Len()) {
+	for range min(tried, l.tried.Len()) {
 		p := l.tried.Pop()
 		p.Tried = false
 		dst = append(dst, p)

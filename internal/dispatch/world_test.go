@@ -153,6 +153,14 @@ func (w *world) add(t testing.TB, messages int) {
 	}
 }
 
+// held returns how many packets all analyzers hold.
+func (w *world) held() (packets int) {
+	for _, a := range w.analyzers {
+		packets += a.holds()
+	}
+	return packets
+}
+
 func (w *world) addMany(t testing.TB, packets int) {
 	t.Helper()
 	for i := range packets {
