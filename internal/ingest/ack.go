@@ -85,28 +85,26 @@ type delivery struct {
 }
 
 // answer waits for the outcome and answers with it.
-func (d *delivery) answer(ctx *fasthttp.RequestCtx) {
+func (d *delivery) answer(to *reply) {
 	outcomes := d.await(1)
 	switch {
 	case len(outcomes) == 0:
 		// It may be delivered all the same: a disk journal does not remember
 		// without end who waits.
-		problem.Write(ctx, problem.Problem{
+		to.refuse(problem.Problem{
 			Code: problem.AckTimeout, PacketID: d.decodedID,
 			Detail: fmt.Sprintf("it is not known to be delivered after %v; it remains accepted and need not be sent again", d.timeout),
 		})
 	case outcomes[0].Refusal != "":
-		problem.Write(ctx, problem.Problem{
+		to.refuse(problem.Problem{
 			Code: problem.DeadLettered, PacketID: d.decodedID,
 			Detail: fmt.Sprintf("%s refused it for good: %s", outcomes[0].Analyzer, outcomes[0].Refusal),
 		})
 	default:
-		ctx.Response.SetStatusCode(fasthttp.StatusOK)
-		ctx.Response.Header.SetContentType("application/json")
-		body := append([]byte(nil), `{"status":"delivered","packet_id":"`...)
+		body := append(to.body[:0], `{"status":"delivered","packet_id":"`...)
 		body = append(body, d.id...)
 		body = append(body, `","analyzer":`...)
 		body = problem.AppendQuoted(body, outcomes[0].Analyzer)
-		ctx.Response.SetBodyRaw(append(body, '}'))
+		*to = reply{status: fasthttp.StatusOK, body: append(body, '}')}
 	}
 }

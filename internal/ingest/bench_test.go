@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"logstreamer/internal/journal"
 	"logstreamer/internal/packet"
 )
 
@@ -21,6 +22,11 @@ func (sink) Put(packets []*packet.Packet) (int, error) {
 		p.Release()
 	}
 	return len(packets), nil
+}
+
+func (s sink) Submit(packets []*packet.Packet, _ journal.Waiter) (int, bool, error) {
+	taken, err := s.Put(packets)
+	return taken, false, err
 }
 
 func (sink) Room(int) error { return nil }

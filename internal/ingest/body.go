@@ -25,7 +25,7 @@ import (
 type bodyReader struct {
 	most    int   // bytes of a body, decompressed
 	memory  int64 // bytes that all bodies together may hold
-	journal Journal
+	journal interface{ Room(bytes int) error }
 	pool    *packet.Pool
 	// reading is how many bytes of memory requests hold that the journal does
 	// not know of yet.
@@ -42,7 +42,7 @@ const (
 	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
 )
 
-func newBodyReader(config Config, journal Journal, pool *packet.Pool) (*bodyReader, error) {
+func newBodyReader(config Config, journal interface{ Room(bytes int) error }, pool *packet.Pool) (*bodyReader, error) {
 	r := &bodyReader{most: config.MaxBodyBytes, memory: config.MemoryBytes, journal: journal, pool: pool}
 	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(r.zstds) {

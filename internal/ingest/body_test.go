@@ -10,8 +10,7 @@ import (
 // roomy is a journal that always has room, as one on disk nearly has.
 type roomy struct{}
 
-func (roomy) Put(packets []*packet.Packet) (int, error) { return len(packets), nil }
-func (roomy) Room(int) error                            { return nil }
+func (roomy) Room(int) error { return nil }
 
 func reader(t *testing.T, memory int64) *bodyReader {
 	t.Helper()

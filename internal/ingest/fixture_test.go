@@ -71,6 +71,19 @@ func (j *greedyJournal) Put(packets []*packet.Packet) (int, error) {
 	return len(packets), nil
 }
 
+// Submit waits in a goroutine if it has to.
+func (j *greedyJournal) Submit(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
+	if j.entered == nil {
+		taken, err := j.Put(packets)
+		return taken, false, err
+	}
+	go func() {
+		_, err := j.Put(packets)
+		w.Stored(err)
+	}()
+	return len(packets), true, nil
+}
+
 func (j *greedyJournal) Room(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"logstreamer/internal/dedupe"
+	"logstreamer/internal/journal"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
 	"logstreamer/internal/ratelimit"
@@ -21,6 +22,7 @@ import (
 // Journal takes packets; see journal.Journal.
 type Journal interface {
 	Put(packets []*packet.Packet) (taken int, err error)
+	Submit(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
 	Room(bytes int) error
 }
 
@@ -75,6 +77,7 @@ type Handler struct {
 	metrics *metrics
 	bodies  *bodyReader
 	batches sync.Pool // of *lineBatch
+	replies sync.Pool // of *reply
 
 	draining atomic.Bool
 }
@@ -92,6 +95,7 @@ func New(config Config, deps Dependencies) (*Handler, error) {
 	return &Handler{
 		config: config, deps: deps, metrics: m, bodies: bodies,
 		batches: sync.Pool{New: func() any { return new(lineBatch) }},
+		replies: sync.Pool{New: func() any { return new(reply) }},
 	}, nil
 }
 
@@ -113,21 +117,39 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		h.refuse(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"})
 		return
 	}
-	ack, fault := h.ackOf(ctx)
-	switch kind := contentType(ctx); {
-	case fault != nil:
+	r, fault := h.requestOf(ctx)
+	var body *packet.Packet
+	if fault == nil {
+		body, fault = h.receive(ctx)
+	}
+	if fault != nil {
 		h.refuse(ctx, *fault)
-	case kind == singlePacket:
-		h.single(ctx, ack)
-	case kind == packetLines:
-		h.lines(ctx, ack)
-	default:
-		h.refuse(ctx, problem.Problem{
-			Code:   problem.UnsupportedMediaType,
-			Detail: "send one packet as application/json, or many as application/x-ndjson",
-		})
+	} else {
+		to := h.replies.Get().(*reply)
+		h.answer(r, body, to)
+		to.write(ctx)
+		h.replies.Put(to)
 	}
 	h.metrics.duration.Observe(time.Since(ctx.Time()).Seconds())
+}
+
+// request is what the header says of how to take the body.
+type request struct {
+	kind        bodyKind
+	ack         Ack
+	traceparent string
+}
+
+func (h *Handler) requestOf(ctx *fasthttp.RequestCtx) (request, *problem.Problem) {
+	ack, fault := h.ackOf(ctx)
+	r := request{kind: kindOf(ctx.Request.Header.ContentType()), ack: ack, traceparent: traceOf(ctx.Request.Header.Peek("Traceparent"))}
+	if fault == nil && r.kind == unknownBody {
+		fault = &problem.Problem{
+			Code:   problem.UnsupportedMediaType,
+			Detail: "send one packet as application/json, or many as application/x-ndjson",
+		}
+	}
+	return r, fault
 }
 
 // admit tells why a packet of that many bytes is not taken now, or nothing.
@@ -144,67 +166,59 @@ func (h *Handler) admit(bytes int) problem.Code {
 	return ""
 }
 
-// receive reads the body, or answers why that is not done.
-func (h *Handler) receive(ctx *fasthttp.RequestCtx) (body *packet.Packet, ok bool) {
+// receive reads the body, or tells why that is not done.
+func (h *Handler) receive(ctx *fasthttp.RequestCtx) (*packet.Packet, *problem.Problem) {
 	if code := h.admit(max(ctx.Request.Header.ContentLength(), 0)); code != "" {
-		h.refuse(ctx, *notNow(code))
-		return nil, false
+		return nil, notNow(code)
 	}
-	body, fault := h.bodies.read(ctx)
-	if fault != nil {
-		h.refuse(ctx, *fault)
-		return nil, false
+	return h.bodies.read(ctx)
+}
+
+// answer answers a request whose body is here, and owns the body. It waits for
+// whatever the answer tells.
+func (h *Handler) answer(r request, body *packet.Packet, to *reply) {
+	if r.kind == packetLines {
+		h.lines(r, body, to)
+	} else {
+		h.single(r, body, to)
 	}
-	return body, true
 }
 
 // single answers a request that is one packet.
-func (h *Handler) single(ctx *fasthttp.RequestCtx, ack Ack) {
-	p, ok := h.receive(ctx)
-	if !ok {
-		return
-	}
-	p = h.bodies.fit(p)
-	held := p.Footprint()
-	d := h.take(ctx, p, ack)
-	h.bodies.free(held)
-	if d != nil {
-		d.answer(ctx)
-	}
-}
-
-// take checks a packet and hands it to the journal. It answers, unless the
-// answer is about the delivery that it returns.
-func (h *Handler) take(ctx *fasthttp.RequestCtx, p *packet.Packet, ack Ack) *delivery {
-	info, err := packet.Check(p.Body, h.config.MaxPacketMessages)
-	if err != nil {
-		h.refuse(ctx, refusalOf(err, p.Body))
-		p.Release()
-		return nil
-	}
-	p.Info, p.Accepted, p.Traceparent = info, time.Now(), traceOf(ctx)
-	e := entrant{packet: p}
-	fault := h.screen(&e)
+func (h *Handler) single(r request, body *packet.Packet, to *reply) {
+	e := entrant{packet: h.bodies.fit(body)}
+	fault := h.examine(&e, r.traceparent, time.Now())
 	if fault == nil {
 		fault = e.resolve()
 	}
 	switch {
 	case fault != nil:
-		h.refuse(ctx, *fault)
-		p.Release()
+		h.turnAway(to, *fault)
+		h.bodies.drop(e.packet)
 	case e.duplicate:
 		h.metrics.duplicates.Inc()
-		answerAccepted(ctx, p, `","duplicate":true}`)
-		p.Release()
+		to.accept(e.packet, endOfDuplicate)
+		h.bodies.drop(e.packet)
 	default:
-		return h.store(ctx, &e, ack)
+		h.store(&e, r.ack, to)
 	}
-	return nil
 }
 
-// store hands a packet to the journal, as take does.
-func (h *Handler) store(ctx *fasthttp.RequestCtx, e *entrant, ack Ack) *delivery {
+// examine checks a packet and decides what can be decided without the journal.
+func (h *Handler) examine(e *entrant, traceparent string, now time.Time) *problem.Problem {
 	p := e.packet
+	info, err := packet.Check(p.Body, h.config.MaxPacketMessages)
+	if err != nil {
+		why := refusalOf(err, p.Body)
+		return &why
+	}
+	p.Info, p.Accepted, p.Traceparent = info, now, traceparent
+	return h.screen(e)
+}
+
+// store hands a packet to the journal and waits for what is to be answered.
+func (h *Handler) store(e *entrant, ack Ack, to *reply) {
+	p, held := e.packet, e.packet.Footprint()
 	// The journal owns the packet once it has taken it, so whatever the answer
 	// needs of it is taken before.
 	var d *delivery
@@ -215,33 +229,16 @@ func (h *Handler) store(ctx *fasthttp.RequestCtx, e *entrant, ack Ack) *delivery
 		}
 		p.Receipt = d.outcomes
 	}
-	answerAccepted(ctx, p, `"}`)
+	to.accept(p, endOfAccepted)
 	one := [1]*packet.Packet{p}
 	if _, err := h.deps.Journal.Put(one[:]); err != nil {
-		h.refuse(ctx, *h.turnedDown(e, err))
-		p.Release()
-		return nil
+		h.turnAway(to, *h.turnedDown(e, err))
+		h.bodies.drop(p)
+		return
 	}
 	e.accept()
-	return d
-}
-
-func answerAccepted(ctx *fasthttp.RequestCtx, p *packet.Packet, end string) {
-	accept(ctx)
-	ctx.Response.AppendBodyString(`{"status":"accepted","packet_id":"`)
-	ctx.Response.AppendBody(p.PacketID.Raw(p.Body))
-	ctx.Response.AppendBodyString(end)
-}
-
-// traceOf returns the request's trace header, if it is one.
-func traceOf(ctx *fasthttp.RequestCtx) string {
-	if trace := ctx.Request.Header.Peek("Traceparent"); isTrace(trace) {
-		return string(trace)
+	h.bodies.free(held)
+	if d != nil {
+		d.answer(to)
 	}
-	return ""
-}
-
-func accept(ctx *fasthttp.RequestCtx) {
-	ctx.Response.SetStatusCode(fasthttp.StatusAccepted)
-	ctx.Response.Header.SetContentType("application/json")
 }

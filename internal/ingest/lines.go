@@ -21,22 +21,18 @@ const listedRefusals = 1000
 const keptEntrants = 4096
 
 // lines answers a request of many packets, one a line.
-func (h *Handler) lines(ctx *fasthttp.RequestCtx, ack Ack) {
-	body, ok := h.receive(ctx)
-	if !ok {
-		return
-	}
+func (h *Handler) lines(r request, body *packet.Packet, to *reply) {
 	batch := h.batches.Get().(*lineBatch)
-	h.checkLines(ctx, body.Body, batch)
+	h.checkLines(body.Body, r.traceparent, batch)
 	h.bodies.drop(body)
-	r := h.newReceipt(ack, len(batch.entrants))
-	h.storeLines(batch, r)
+	waiting := h.newReceipt(r.ack, len(batch.entrants))
+	h.storeLines(batch, waiting)
 	h.bodies.free(batch.held)
 	h.resolveLines(batch)
-	if r.outcomes != nil {
-		batch.count(r.await(batch.stored))
+	if waiting.outcomes != nil {
+		batch.count(waiting.await(batch.stored))
 	}
-	h.answerLines(ctx, batch)
+	h.answerLines(batch, to)
 	if len(batch.entrants) <= keptEntrants {
 		batch.reset()
 		h.batches.Put(batch)
@@ -75,8 +71,8 @@ func (b *lineBatch) reset() {
 
 func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
 
-func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineBatch) {
-	lines, trace, now := packet.LinesOf(body), traceOf(ctx), time.Now()
+func (h *Handler) checkLines(body []byte, traceparent string, batch *lineBatch) {
+	lines, now := packet.LinesOf(body), time.Now()
 	for {
 		line, number, ok := lines.Next()
 		if !ok {
@@ -94,7 +90,7 @@ func (h *Handler) checkLines(ctx *fasthttp.RequestCtx, body []byte, batch *lineB
 			continue
 		}
 		p.Body, p.Info = append(p.Body, line...), info
-		p.Accepted, p.Traceparent = now, trace
+		p.Accepted, p.Traceparent = now, traceparent
 		h.enter(batch, entrant{packet: p, line: number})
 	}
 }
@@ -216,15 +212,13 @@ func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) 
 	batch.list = append(batch.list, '}')
 }
 
-func (h *Handler) answerLines(ctx *fasthttp.RequestCtx, batch *lineBatch) {
+func (h *Handler) answerLines(batch *lineBatch, to *reply) {
 	if batch.accepted() == 0 {
-		h.refuseAllLines(ctx, batch)
+		h.refuseAllLines(batch, to)
 		return
 	}
-	accept(ctx)
 	status, word := batch.outcome()
-	ctx.Response.SetStatusCode(status)
-	body := append(ctx.Response.Body(), `{"status":"`...)
+	body := append(to.body[:0], `{"status":"`...)
 	body = append(body, word...)
 	body = appendMember(body, `","accepted":`, batch.accepted())
 	if batch.duplicates > 0 {
@@ -234,11 +228,12 @@ func (h *Handler) answerLines(ctx *fasthttp.RequestCtx, batch *lineBatch) {
 		body = appendMember(body, `,"delivered":`, batch.delivered)
 		body = appendMember(body, `,"dead_lettered":`, batch.deadLettered)
 	}
+	*to = reply{status: status}
 	if batch.refused > 0 {
-		h.setRetryAfter(ctx, batch)
+		to.retryAfter = h.waitOf(batch)
 		body = batch.appendList(body)
 	}
-	ctx.Response.SetBodyRaw(append(body, '}'))
+	to.body = append(body, '}')
 }
 
 // outcome is the status of a request of which some lines were accepted.
@@ -262,7 +257,7 @@ func appendMember(dst []byte, name string, value int) []byte {
 }
 
 // refuseAllLines answers when no line was taken.
-func (h *Handler) refuseAllLines(ctx *fasthttp.RequestCtx, batch *lineBatch) {
+func (h *Handler) refuseAllLines(batch *lineBatch, to *reply) {
 	why := problem.Problem{Code: problem.Malformed, Detail: "no line of the body is a packet that can be taken; each is listed with its reason"}
 	switch {
 	case batch.refused == 0:
@@ -273,12 +268,11 @@ func (h *Handler) refuseAllLines(ctx *fasthttp.RequestCtx, batch *lineBatch) {
 	case batch.oneCode && batch.first.Status() == fasthttp.StatusBadRequest:
 		why.Code = batch.first
 	}
-	h.setRetryAfter(ctx, batch)
-	problem.Write(ctx, why)
+	why.RetryAfter = h.waitOf(batch)
+	to.refuse(why)
 	if batch.refused > 0 {
-		document := ctx.Response.Body()
-		document = batch.appendList(document[:len(document)-1])
-		ctx.Response.SetBodyRaw(append(document, '}'))
+		document := batch.appendList(to.body[:len(to.body)-1])
+		to.body = append(document, '}')
 	}
 }
 
@@ -294,16 +288,17 @@ func (b *lineBatch) appendList(dst []byte) []byte {
 	return dst
 }
 
-// setRetryAfter names the longest wait of the lines that were refused for now.
-func (h *Handler) setRetryAfter(ctx *fasthttp.RequestCtx, batch *lineBatch) {
+// waitOf returns the longest wait of the lines that were refused for now, in
+// seconds, or 0.
+func (h *Handler) waitOf(batch *lineBatch) int {
 	if batch.roomless == "" {
-		return
+		return 0
 	}
 	wait := batch.wait
 	if batch.roomless != problem.RateLimited {
 		wait = max(wait, h.retryAfter(batch.roomless))
 	}
-	ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(wait))
+	return wait
 }
 
 // retryAfter returns the seconds to name, at least 1 and up to half as many

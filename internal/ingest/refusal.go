@@ -31,8 +31,8 @@ const (
 	packetLines
 )
 
-func contentType(ctx *fasthttp.RequestCtx) bodyKind {
-	value := ctx.Request.Header.ContentType()
+// kindOf understands a Content-Type.
+func kindOf(value []byte) bodyKind {
 	switch string(value) { // without a copy
 	case "", "application/json":
 		return singlePacket
@@ -66,11 +66,19 @@ func (h *Handler) Refuse(ctx *fasthttp.RequestCtx, why problem.Problem) { h.refu
 
 // refuse answers with a problem and counts it.
 func (h *Handler) refuse(ctx *fasthttp.RequestCtx, why problem.Problem) {
+	problem.Write(ctx, h.counted(why))
+}
+
+// turnAway is refuse for requests of packets.
+func (h *Handler) turnAway(to *reply, why problem.Problem) { to.refuse(h.counted(why)) }
+
+// counted counts a refusal and completes it with when to come again.
+func (h *Handler) counted(why problem.Problem) problem.Problem {
 	h.metrics.refuse(why.Code)
 	if why.Code.Status() == fasthttp.StatusServiceUnavailable {
 		why.RetryAfter = h.retryAfter(why.Code)
 	}
-	problem.Write(ctx, why)
+	return why
 }
 
 // notNow is a refusal for lack of something.

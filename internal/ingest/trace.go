@@ -10,6 +10,14 @@ const (
 	flagsAt           = 53
 )
 
+// traceOf returns a request's trace header, if it is one.
+func traceOf(header []byte) string {
+	if isTrace(header) {
+		return string(header)
+	}
+	return ""
+}
+
 // isTrace tells whether a header is a valid W3C traceparent, so that nothing
 // else is passed on.
 func isTrace(header []byte) bool {

@@ -25,6 +25,10 @@ type Journal interface {
 	// ErrClosed); it is nil when all were. Put may wait for stable storage but
 	// never for room.
 	Put(packets []*packet.Packet) (taken int, err error)
+	// Submit is Put that does not wait: when pending is true, w is told later,
+	// once, whether the taken packets are stored; the slice is the journal's
+	// until then. Otherwise they are as safe as they will be.
+	Submit(packets []*packet.Packet, w Waiter) (taken int, pending bool, err error)
 	// Room returns nil when a packet of that many bytes would find room now,
 	// and otherwise the error that Put would return. It never waits.
 	Room(bytes int) error
@@ -47,6 +51,13 @@ type Journal interface {
 	// written. What is neither delivered nor on stable storage is lost then;
 	// Stats still tells how much that is.
 	Close() error
+}
+
+// Waiter waits for packets to be stored.
+type Waiter interface {
+	// Stored says that the packets of one Submit are the journal's now, or why
+	// none of them is. It must neither block nor call the journal.
+	Stored(err error)
 }
 
 // Stats are a journal's books at one moment: Accepted is the sum of Queued,

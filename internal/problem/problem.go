@@ -39,7 +39,7 @@ func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
 func Write(ctx *fasthttp.RequestCtx, p Problem) {
 	var scratch [512]byte
 	ctx.Response.SetBody(p.AppendJSON(scratch[:0]))
-	ctx.Response.SetStatusCode(p.status())
+	ctx.Response.SetStatusCode(p.HTTPStatus())
 	ctx.Response.Header.SetContentType(ContentType)
 	if p.RetryAfter > 0 {
 		ctx.Response.Header.SetBytesV(fasthttp.HeaderRetryAfter, strconv.AppendInt(scratch[:0], int64(p.RetryAfter), 10))
@@ -53,7 +53,7 @@ func (p Problem) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `","title":`...)
 	dst = AppendQuoted(dst, p.Code.Title())
 	dst = append(dst, `,"status":`...)
-	dst = strconv.AppendInt(dst, int64(p.status()), 10)
+	dst = strconv.AppendInt(dst, int64(p.HTTPStatus()), 10)
 	if p.Detail != "" {
 		dst = append(dst, `,"detail":`...)
 		dst = AppendQuoted(dst, p.Detail)
@@ -67,7 +67,8 @@ func (p Problem) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-func (p Problem) status() int {
+// HTTPStatus is the status of an answer with the problem.
+func (p Problem) HTTPStatus() int {
 	if p.Status != 0 {
 		return p.Status
 	}

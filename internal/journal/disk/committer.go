@@ -20,12 +20,17 @@ const (
 	acksDelay = 100 * time.Millisecond
 )
 
-// request is a Put that waits for its commit.
+// request is a Submit that waits for its commit.
 type request struct {
 	packets []*packet.Packet
 	bytes   int64
-	done    chan error // holds one value
+	waiter  journal.Waiter
 }
+
+// wait holds one value; it is a Put that waits.
+type wait chan error
+
+func (w wait) Stored(err error) { w <- err }
 
 // commit is what is written at once.
 type commit struct {
@@ -155,8 +160,7 @@ func (c *committer) write() {
 	}
 	c.journal.committed(&c.commit, c.appender.segment, offset, c.appender.size)
 	for _, r := range c.commit.requests {
-		r.packets = nil
-		r.done <- nil
+		c.journal.tell(r, nil)
 	}
 	if c.commit.moving != nil {
 		c.commit.moving.done <- nil
@@ -240,8 +244,7 @@ func (c *committer) fail(cause error) {
 	}
 	j.mu.Unlock()
 	for _, r := range refused {
-		r.packets = nil
-		r.done <- err
+		j.tell(r, err)
 	}
 	if moving != nil {
 		moving.done <- err

@@ -53,6 +53,7 @@ type Journal struct {
 	committing *loop
 	keeping    *loop
 	requests   sync.Pool // of *request
+	waits      sync.Pool // of wait
 
 	mu         sync.Mutex // guards all below
 	index      index
@@ -82,19 +83,39 @@ type Journal struct {
 // stable storage. The packets of one call are committed together: when that
 // fails, none of them is taken.
 func (j *Journal) Put(packets []*packet.Packet) (int, error) {
-	r := j.requests.Get().(*request)
-	defer j.requests.Put(r)
-	j.mu.Lock()
-	taken, err := j.admitLocked(packets, r)
-	j.mu.Unlock()
-	if taken == 0 {
-		return 0, err
+	w := j.waits.Get().(wait)
+	defer j.waits.Put(w)
+	taken, pending, err := j.Submit(packets, w)
+	if !pending {
+		return taken, err
 	}
-	j.committing.wake()
-	if failure := <-r.done; failure != nil {
+	if failure := <-w; failure != nil {
 		return 0, failure
 	}
 	return taken, err
+}
+
+// Submit takes packets as Put does, and tells w when they are on stable storage.
+func (j *Journal) Submit(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
+	r := j.requests.Get().(*request)
+	r.waiter = w
+	j.mu.Lock()
+	taken, err = j.admitLocked(packets, r)
+	j.mu.Unlock()
+	if taken == 0 {
+		j.requests.Put(r)
+		return 0, false, err
+	}
+	j.committing.wake()
+	return taken, true, err
+}
+
+// tell ends a request.
+func (j *Journal) tell(r *request, err error) {
+	w := r.waiter
+	*r = request{}
+	j.requests.Put(r)
+	w.Stored(err)
 }
 
 func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, err error) {

@@ -56,7 +56,8 @@ func open(config Config, deps Deps, dir string, lock io.Closer) (*Journal, error
 		committing: newLoop(), keeping: newLoop(),
 		lastLane: laneBacklog, receipts: make(receipts),
 	}
-	j.requests.New = func() any { return &request{done: make(chan error, 1)} }
+	j.requests.New = func() any { return new(request) }
+	j.waits.New = func() any { return make(wait, 1) }
 	started := time.Now()
 	found := &replay{files: deps.files, dir: dir}
 	if err := found.run(); err != nil {

@@ -61,6 +61,12 @@ func (j *Journal) Put(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
+// Submit is Put, which never waits.
+func (j *Journal) Submit(packets []*packet.Packet, _ journal.Waiter) (taken int, pending bool, err error) {
+	taken, err = j.Put(packets)
+	return taken, false, err
+}
+
 func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 	if j.closed.Load() {
 		return 0, journal.ErrClosed

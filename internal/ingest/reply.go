@@ -1,0 +1,83 @@
+package ingest
+
+import (
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/packet"
+	"logstreamer/internal/problem"
+)
+
+// reply is the answer to a request of packets. Its memory may be used again.
+type reply struct {
+	status     int
+	retryAfter int  // seconds; 0 is not told
+	refusal    bool // the body is a problem document
+	body       []byte
+}
+
+// How the answer ends that a packet is accepted.
+const (
+	endOfAccepted  = `"}`
+	endOfDuplicate = `","duplicate":true}`
+)
+
+// accept answers that a packet is accepted. The answer shares no memory with it.
+func (r *reply) accept(p *packet.Packet, end string) {
+	*r = reply{status: fasthttp.StatusAccepted, body: appendAccepted(r.body[:0], p, end)}
+}
+
+func appendAccepted(dst []byte, p *packet.Packet, end string) []byte {
+	dst = append(dst, `{"status":"accepted","packet_id":"`...)
+	dst = append(dst, p.PacketID.Raw(p.Body)...)
+	return append(dst, end...)
+}
+
+// refuse answers with a problem.
+func (r *reply) refuse(why problem.Problem) {
+	*r = reply{status: why.HTTPStatus(), retryAfter: why.RetryAfter, refusal: true, body: why.AppendJSON(r.body[:0])}
+}
+
+func (r *reply) contentType() string {
+	if r.refusal {
+		return problem.ContentType
+	}
+	return "application/json"
+}
+
+// write answers a request of the library's server with it.
+func (r *reply) write(ctx *fasthttp.RequestCtx) {
+	ctx.Response.SetStatusCode(r.status)
+	ctx.Response.Header.SetContentType(r.contentType())
+	if r.retryAfter > 0 {
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(r.retryAfter))
+	}
+	ctx.Response.SetBody(r.body)
+}
+
+// appendTo appends it as HTTP/1.1; last says that the connection ends with it.
+func (r *reply) appendTo(dst []byte, last bool) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(r.status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, fasthttp.StatusMessage(r.status)...)
+	dst = append(dst, "\r\nContent-Type: "...)
+	dst = append(dst, r.contentType()...)
+	if r.retryAfter > 0 {
+		dst = append(dst, "\r\nRetry-After: "...)
+		dst = strconv.AppendInt(dst, int64(r.retryAfter), 10)
+	}
+	dst = appendLength(dst, len(r.body), last)
+	return append(dst, r.body...)
+}
+
+// appendLength appends the end of an answer's header.
+func appendLength(dst []byte, length int, last bool) []byte {
+	if last {
+		dst = append(dst, "\r\nConnection: close"...)
+	}
+	dst = append(dst, "\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(length), 10)
+	return append(dst, "\r\n\r\n"...)
+}
