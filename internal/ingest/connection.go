@@ -22,29 +22,63 @@ const (
 	lingerBytes = 64 << 20
 )
 
-// openings is a listener that knows the connections which are open.
+// openings is the listener of the library's server, which gets the connections
+// that are handed over. It knows those that are open.
 type openings struct {
 	*listener.Steady
 	patrol    *patrol
+	handed    chan *connection
 	accepting chan struct{} // closed when Accept is called first
 	first     sync.Once
+	closed    chan struct{}
+	last      sync.Once
 
 	mu   sync.Mutex // guards open
 	open map[*connection]struct{}
 }
 
+func newOpenings(l *listener.Steady, p *patrol) *openings {
+	return &openings{
+		Steady: l, patrol: p, handed: make(chan *connection),
+		accepting: make(chan struct{}), closed: make(chan struct{}), open: make(map[*connection]struct{}),
+	}
+}
+
+// Accept returns the next connection that is handed over.
 func (l *openings) Accept() (net.Conn, error) {
 	l.first.Do(func() { close(l.accepting) })
-	conn, err := l.Steady.Accept()
-	if err != nil {
-		return nil, err
+	select {
+	case c := <-l.handed:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
 	}
-	c := &connection{Conn: conn, from: l, resting: true, waits: waits{patrol: l.patrol}}
-	c.waits.forBytes(conn, l.patrol.timeouts.Read)
+}
+
+// Close ends Accept. The listener below is closed before.
+func (l *openings) Close() error {
+	l.last.Do(func() { close(l.closed) })
+	return l.Steady.Close()
+}
+
+// handOver has a connection served by the library's server.
+func (l *openings) handOver(c *connection) {
+	c.from, c.resting, c.waits.patrol = l, true, l.patrol
+	c.waits.forBytes(c.Conn, l.patrol.timeouts.Read)
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.open[c] = struct{}{}
-	return c, nil
+	l.mu.Unlock()
+	go func() {
+		if !c.sendRest() {
+			_ = c.Close()
+			return
+		}
+		select {
+		case l.handed <- c:
+		case <-l.closed:
+			_ = c.Close()
+		}
+	}()
 }
 
 func (l *openings) forget(c *connection) {
@@ -92,11 +126,25 @@ type connection struct {
 
 	// Below belongs to the goroutine that serves it.
 	ended   bool
-	resting bool // between two requests
+	resting bool   // between two requests
+	unread  []byte // received before it was handed over
+	unsent  []byte // the rest of an answer
+	last    bool   // which is the last
+}
+
+// sendRest sends what is left of an answer and reports whether the connection
+// goes on.
+func (c *connection) sendRest() bool {
+	if len(c.unsent) == 0 {
+		return true
+	}
+	_, err := c.Write(c.unsent)
+	c.unsent = nil
+	return err == nil && !c.last
 }
 
 func (c *connection) Read(dst []byte) (int, error) {
-	n, err := c.Conn.Read(dst)
+	n, err := c.receive(dst)
 	if n > 0 && c.resting {
 		c.resting = false
 		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
@@ -108,6 +156,17 @@ func (c *connection) Read(dst []byte) (int, error) {
 		c.ended = true
 	}
 	return n, err
+}
+
+func (c *connection) receive(dst []byte) (int, error) {
+	if len(c.unread) == 0 {
+		return c.Conn.Read(dst)
+	}
+	n := copy(dst, c.unread)
+	if c.unread = c.unread[n:]; len(c.unread) == 0 {
+		c.unread = nil
+	}
+	return n, nil
 }
 
 func (c *connection) Write(b []byte) (int, error) {

@@ -31,8 +31,9 @@ func newPatrol(timeouts Timeouts) *patrol {
 	}
 }
 
-// run makes rounds until it is ended.
-func (p *patrol) run(connections func(look func(*connection))) {
+// run makes rounds until it is ended. look is called in each, to end what lasts
+// too long.
+func (p *patrol) run(look func(now int64)) {
 	p.stopped.Go(func() {
 		ticker := time.NewTicker(p.round)
 		defer ticker.Stop()
@@ -44,7 +45,7 @@ func (p *patrol) run(connections func(look func(*connection))) {
 			}
 			now := int64(time.Since(p.started))
 			p.now.Store(now)
-			connections(func(c *connection) { c.waits.end(c.Conn, now) })
+			look(now)
 		}
 	})
 }

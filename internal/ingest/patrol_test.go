@@ -14,7 +14,7 @@ func guarded(t *testing.T) (*connection, net.Conn) {
 	served, client := net.Pipe()
 	c := &connection{Conn: served, resting: true, waits: waits{patrol: p}}
 	c.waits.forBytes(served, p.timeouts.Read)
-	p.run(func(look func(*connection)) { look(c) })
+	p.run(func(now int64) { c.waits.end(served, now) })
 	t.Cleanup(func() {
 		p.end()
 		served.Close()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,25 +40,29 @@ const (
 	mostConnections = 1 << 15
 )
 
-// Server serves a listener with fasthttp, which takes about half of the
-// processor time that net/http takes for a small POST.
+// Server serves a listener: loops serve what nearly all emitters send, and the
+// connections on which anything else comes are handed over to fasthttp, which
+// takes about half of the processor time that net/http takes for a small POST.
 type Server struct {
-	http     *fasthttp.Server
-	openings *openings
-	stopping atomic.Bool
-	done     chan struct{}
-	failed   error
+	handler   *Handler
+	logger    *slog.Logger
+	http      *fasthttp.Server
+	loops     *loops
+	openings  *openings
+	accepting sync.WaitGroup
+	stopping  atomic.Bool
+	done      chan struct{}
+	failed    error
 }
 
 // Serve starts serving a listener; whatever cannot be read as a request is
 // refused, and counted by the handler's metrics.
 func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts Timeouts, logger *slog.Logger) *Server {
 	s := &Server{
-		openings: &openings{
-			Steady: listener.NewSteady(l, logger), patrol: newPatrol(timeouts),
-			accepting: make(chan struct{}), open: make(map[*connection]struct{}),
-		},
-		done: make(chan struct{}),
+		handler:  h,
+		logger:   logger,
+		openings: newOpenings(listener.NewSteady(l, logger), newPatrol(timeouts)),
+		done:     make(chan struct{}),
 		http: &fasthttp.Server{
 			Handler:                      nil, // set below,
 			HeaderReceived:               h.lookAtLength,
@@ -76,13 +81,50 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		},
 	}
 	s.http.Handler = s.around(routes)
-	s.openings.patrol.run(s.openings.each)
+	s.loops = newLoops(h, s, logger)
+	s.openings.patrol.run(s.patrol)
+	s.accepting.Go(s.accept)
 	go func() {
 		defer close(s.done)
 		s.failed = s.http.Serve(s.openings)
 	}()
 	return s
 }
+
+// accept gives each new connection to a loop, as long as there are not too many.
+func (s *Server) accept() {
+	for {
+		conn, err := s.openings.Steady.Accept()
+		switch {
+		case err != nil:
+			return
+		case s.left() >= mostConnections:
+			s.sendAway(conn)
+		case !s.loops.take(conn):
+			s.openings.handOver(&connection{Conn: conn})
+		}
+	}
+}
+
+// sendAway answers a connection of too many.
+func (s *Server) sendAway(conn net.Conn) {
+	var to reply
+	s.handler.turnAway(&to, problem.Problem{
+		Code: problem.Overloaded, Detail: fmt.Sprintf("%d connections are open, which is the most", mostConnections),
+	})
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // which the room for what is sent makes needless
+	_, _ = conn.Write(to.appendTo(nil, true))
+	_ = conn.Close()
+}
+
+// patrol ends the waits that are too long.
+func (s *Server) patrol(now int64) {
+	s.openings.each(func(c *connection) { c.waits.end(c.Conn, now) })
+	s.loops.look(now)
+}
+
+// left returns how many connections are open.
+func (s *Server) left() int { return s.openings.left() + s.loops.left() }
 
 // around does what every request needs after it was answered.
 func (s *Server) around(routes fasthttp.RequestHandler) fasthttp.RequestHandler {
@@ -104,11 +146,15 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-s.done:
 	}
 	s.stopping.Store(true)
-	failed := s.openings.Close()
+	failed := s.openings.Steady.Close()
+	s.accepting.Wait()
 	s.farewell(ctx)
+	s.loops.closeSilent()
 	s.openings.closeSilent()
-	err := s.http.ShutdownWithContext(ctx)
+	err := s.loops.end(ctx)
+	failed = errors.Join(failed, s.openings.Close())
 	<-s.done
+	err = errors.Join(err, s.http.ShutdownWithContext(ctx))
 	s.openings.patrol.end()
 	return errors.Join(failed, err, s.failed)
 }
@@ -125,7 +171,7 @@ func (s *Server) farewell(ctx context.Context) {
 	defer cancel()
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	for s.openings.left() > 0 {
+	for s.left() > 0 {
 		select {
 		case <-ctx.Done():
 			return

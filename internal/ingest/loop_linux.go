@@ -1,0 +1,299 @@
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// loops serve connections from one goroutine for each processor, which costs
+// about a microsecond less for each request than a goroutine for each
+// connection. They know only the requests of packets that nearly all emitters
+// send; with the first that is unusual the connection goes to the library's
+// server, for good.
+type loops struct {
+	each []*loop
+	next int // belongs to the goroutine that accepts
+}
+
+// loop serves its share of the connections. All but what is said to be shared
+// belongs to its goroutine.
+type loop struct {
+	handler *Handler
+	server  *Server
+	poller  *poller
+	buffer  []byte // for a request
+	text    []byte // of an answer
+	scratch reply
+	sockets []*socket // by descriptor
+	now     time.Time // of the last look at the clock
+
+	boarding *flight   // gathers packets
+	spare    []*flight // to be used again
+	again    []*socket // that may have more to read than was told
+	ending   bool
+
+	open    atomic.Int64 // sockets; shared
+	stopped chan struct{}
+
+	mu      sync.Mutex // guards notices, gone, and the poller's end
+	notices []notice
+	gone    bool        // nobody looks at notices any more
+	woken   atomic.Bool // somebody will look at notices; shared
+	taken   []notice    // from notices
+}
+
+// notice is what others tell a loop.
+type notice interface{ arrive(l *loop) }
+
+// newLoops returns none where there cannot be any, with a reason in the log.
+func newLoops(h *Handler, s *Server, logger *slog.Logger) *loops {
+	all := new(loops)
+	for range runtime.GOMAXPROCS(0) {
+		p, err := newPoller()
+		if err != nil {
+			logger.Warn("connections are served by a goroutine each, which takes more processor time", "error", err)
+			for _, l := range all.each {
+				l.poller.close()
+			}
+			return new(loops)
+		}
+		l := &loop{handler: h, server: s, poller: p, buffer: make([]byte, mostHeader+largestBody), stopped: make(chan struct{})}
+		l.boarding = l.newFlight()
+		all.each = append(all.each, l)
+	}
+	for _, l := range all.each {
+		go l.run(logger)
+	}
+	return all
+}
+
+func (l *loop) run(logger *slog.Logger) {
+	defer close(l.stopped)
+	if err := l.poller.run(l.ready); err != nil {
+		logger.Error("connections cannot be served any more", "error", err)
+	}
+	for _, s := range l.sockets {
+		if s != nil {
+			l.end(s)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone = true
+	l.poller.close()
+}
+
+// ready serves the sockets that are.
+func (l *loop) ready(events []unix.EpollEvent) (goOn bool) {
+	l.now = time.Now()
+	l.collect()
+	for i := range events {
+		s := l.socket(int(events[i].Fd))
+		if s == nil {
+			continue // a wake, or it was closed since
+		}
+		s.readable = true
+		if events[i].Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			s.ended = true
+		}
+		l.serve(s)
+	}
+	l.depart()
+	for len(l.again) > 0 {
+		again := l.again
+		l.again = nil
+		for _, s := range again {
+			l.serve(s)
+		}
+		l.depart()
+	}
+	return !l.ending
+}
+
+func (l *loop) socket(descriptor int) *socket {
+	if descriptor < len(l.sockets) {
+		return l.sockets[descriptor]
+	}
+	return nil
+}
+
+// post tells the loop something. It may be called from anywhere.
+func (l *loop) post(p notice) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return
+	}
+	l.notices = append(l.notices, p)
+	if !l.woken.Swap(true) {
+		l.poller.wake()
+	}
+}
+
+func (l *loop) collect() {
+	if !l.woken.Swap(false) {
+		return
+	}
+	l.mu.Lock()
+	l.notices, l.taken = l.taken[:0], l.notices
+	l.mu.Unlock()
+	for _, p := range l.taken {
+		p.arrive(l)
+	}
+	clear(l.taken)
+}
+
+// take makes a connection one of a loop's, and reports whether it could.
+func (a *loops) take(conn net.Conn) bool {
+	if len(a.each) == 0 {
+		return false
+	}
+	raw, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	control, err := raw.SyscallConn()
+	if err != nil {
+		return false
+	}
+	copied := -1
+	err = control.Control(func(descriptor uintptr) {
+		copied, _ = unix.FcntlInt(descriptor, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err != nil || copied < 0 {
+		return false
+	}
+	_ = conn.Close() // of which we have a copy that the runtime does not watch
+	l := a.each[a.next%len(a.each)]
+	a.next++
+	l.open.Add(1)
+	l.post(&socket{descriptor: copied})
+	return true
+}
+
+// arrive is that of a new connection.
+func (s *socket) arrive(l *loop) {
+	s.by = l.patrol().in(l.patrol().timeouts.Read)
+	for len(l.sockets) <= s.descriptor {
+		l.sockets = append(l.sockets, nil)
+	}
+	l.sockets[s.descriptor] = s
+	if err := l.poller.add(s.descriptor); err != nil {
+		l.end(s)
+	}
+}
+
+// forget leaves a socket's descriptor to the caller.
+func (l *loop) forget(s *socket) {
+	if s.body != nil {
+		l.handler.bodies.drop(s.body)
+		s.body = nil
+	}
+	l.poller.remove(s.descriptor)
+	l.sockets[s.descriptor] = nil
+	s.state, s.readable = closed, false
+}
+
+// end closes a connection.
+func (l *loop) end(s *socket) {
+	if s.state == closed {
+		return
+	}
+	l.forget(s)
+	_ = unix.Close(s.descriptor)
+	l.open.Add(-1)
+}
+
+// handOver gives a connection to the library's server.
+func (l *loop) handOver(s *socket, c *connection) {
+	l.forget(s)
+	file := os.NewFile(uintptr(s.descriptor), "connection")
+	conn, err := net.FileConn(file) // which makes a copy
+	_ = file.Close()
+	if err != nil {
+		l.server.logger.Warn("a connection is ended, because it cannot be handed over", "error", err)
+	} else {
+		c.Conn = conn
+		l.server.openings.handOver(c)
+	}
+	l.open.Add(-1)
+}
+
+func (l *loop) patrol() *patrol { return l.server.openings.patrol }
+
+// look has the waits ended that are too long by the patrol's clock.
+func (a *loops) look(now int64) { a.tell(lookAt(now)) }
+
+type lookAt int64
+
+func (now lookAt) arrive(l *loop) {
+	for _, s := range l.sockets {
+		if s != nil && s.by != 0 && s.by < int64(now) {
+			l.expire(s)
+		}
+	}
+}
+
+// left returns how many connections are open.
+func (a *loops) left() int {
+	left := 0
+	for _, l := range a.each {
+		left += int(l.open.Load())
+	}
+	return left
+}
+
+// closeSilent closes connections on which nothing was ever received.
+func (a *loops) closeSilent() { a.tell(closing{silent: true}) }
+
+// closing closes connections between two requests.
+type closing struct {
+	silent bool // only those on which nothing was received
+}
+
+func (c closing) arrive(l *loop) {
+	for _, s := range l.sockets {
+		if s != nil && s.state == resting && (!s.spoken || !c.silent) {
+			l.end(s)
+		}
+	}
+}
+
+// end waits for the requests under way, and stops the loops.
+func (a *loops) end(ctx context.Context) error {
+	a.tell(closing{})
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	var err error
+	for a.left() > 0 && err == nil {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-ticker.C:
+		}
+	}
+	a.tell(stop{})
+	for _, l := range a.each {
+		<-l.stopped
+	}
+	return err
+}
+
+type stop struct{}
+
+func (stop) arrive(l *loop) { l.ending = true }
+
+func (a *loops) tell(p notice) {
+	for _, l := range a.each {
+		l.post(p)
+	}
+}

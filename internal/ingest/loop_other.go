@@ -1,0 +1,19 @@
+//go:build !linux
+
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+)
+
+// loops are only for Linux; elsewhere each connection has a goroutine.
+type loops struct{}
+
+func newLoops(*Handler, *Server, *slog.Logger) *loops { return new(loops) }
+func (*loops) take(net.Conn) bool                     { return false }
+func (*loops) look(int64)                             {}
+func (*loops) left() int                              { return 0 }
+func (*loops) closeSilent()                           {}
+func (*loops) end(context.Context) error              { return nil }

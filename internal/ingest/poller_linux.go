@@ -1,0 +1,101 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller waits for many sockets from one goroutine. It has an epoll instance of
+// its own, for which the goroutine waits as the runtime lets it wait for any
+// file: so it takes all sockets that are ready with one switch of goroutines,
+// and others run meanwhile.
+type poller struct {
+	epoll  *os.File
+	waiter syscall.RawConn
+	wakes  int // an eventfd
+	events [128]unix.EpollEvent
+}
+
+func newPoller() (*poller, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	p := &poller{wakes: -1}
+	if err := unix.SetNonblock(epoll, true); err != nil { // tells os that it can be waited for
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	p.epoll = os.NewFile(uintptr(epoll), "epoll")
+	if p.waiter, err = p.epoll.SyscallConn(); err == nil {
+		p.wakes, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	}
+	if err == nil {
+		err = p.add(p.wakes)
+	}
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	return p, nil
+}
+
+func (p *poller) close() {
+	_ = p.epoll.Close()
+	if p.wakes >= 0 {
+		_ = unix.Close(p.wakes)
+	}
+}
+
+// add has a descriptor's changes told: each once, so whoever is told must note
+// what it leaves unread.
+func (p *poller) add(descriptor int) error {
+	return p.control(unix.EPOLL_CTL_ADD, descriptor)
+}
+
+// remove must come before the descriptor is closed if it has a copy.
+func (p *poller) remove(descriptor int) {
+	_ = p.control(unix.EPOLL_CTL_DEL, descriptor)
+}
+
+func (p *poller) control(operation, descriptor int) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(descriptor)}
+	var failed error
+	err := p.waiter.Control(func(epoll uintptr) {
+		failed = unix.EpollCtl(int(epoll), operation, descriptor, &event)
+	})
+	return errors.Join(err, failed)
+}
+
+// wake makes run call ready. It may be called from anywhere until close.
+func (p *poller) wake() {
+	_, _ = unix.Write(p.wakes, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
+
+// run calls ready with what is ready, again and again until it returns false.
+// The runtime is asked to wait after each call, although more may be ready
+// already: only then does it look for what others wait for.
+func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
+	var failed error
+	err := p.waiter.Read(func(epoll uintptr) (done bool) {
+		for {
+			n, err := unix.EpollWait(int(epoll), p.events[:], 0)
+			switch {
+			case err == unix.EINTR:
+				continue
+			case err != nil:
+				failed = err
+				return true
+			case n > 0 && !ready(p.events[:n]):
+				return true
+			case n < len(p.events): // else more are ready that will not be told again
+				return false
+			}
+		}
+	})
+	return errors.Join(err, failed)
+}
