@@ -39,6 +39,7 @@ type loop struct {
 	boarding *flight   // gathers packets
 	spare    []*flight // to be used again
 	again    []*socket // that may have more to read than was told
+	closing  bool      // no further requests are waited for
 	ending   bool
 
 	open    atomic.Int64 // sockets; shared
@@ -261,6 +262,7 @@ type closing struct {
 }
 
 func (c closing) arrive(l *loop) {
+	l.closing = !c.silent
 	for _, s := range l.sockets {
 		if s != nil && s.state == resting && (!s.spoken || !c.silent) {
 			l.end(s)

@@ -237,7 +237,7 @@ func (l *loop) write(s *socket, text []byte) {
 		l.end(s)
 	case n < len(text):
 		l.handOver(s, &connection{unsent: append([]byte(nil), text[max(n, 0):]...), last: s.last})
-	case s.last:
+	case s.last || l.closing:
 		l.end(s)
 	default:
 		s.state, s.by = resting, l.patrol().in(l.patrol().timeouts.Idle)
