@@ -17,8 +17,11 @@ type poller struct {
 	epoll  *os.File
 	waiter syscall.RawConn
 	wakes  int // an eventfd
-	events [128]unix.EpollEvent
+	events [eventsPerLook]unix.EpollEvent
 }
+
+// eventsPerLook bounds for how long others have to wait.
+const eventsPerLook = 16
 
 func newPoller() (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -78,7 +81,7 @@ func (p *poller) wake() {
 
 // run calls ready with what is ready, again and again until it returns false.
 // The runtime is asked to wait after each call, although more may be ready
-// already: only then does it look for what others wait for.
+// already: only then does it look for what others wait for, such as the disk.
 func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
 	var failed error
 	err := p.waiter.Read(func(epoll uintptr) (done bool) {
@@ -92,9 +95,11 @@ func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
 				return true
 			case n > 0 && !ready(p.events[:n]):
 				return true
-			case n < len(p.events): // else more are ready that will not be told again
-				return false
 			}
+			if n == len(p.events) { // more are ready of which the runtime will not tell
+				p.wake()
+			}
+			return false
 		}
 	})
 	return errors.Join(err, failed)
