@@ -128,9 +128,17 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		to := h.replies.Get().(*reply)
 		h.answer(r, body, to)
 		to.write(ctx)
-		h.replies.Put(to)
+		h.keep(to)
 	}
 	h.metrics.duration.Observe(time.Since(ctx.Time()).Seconds())
+}
+
+// keep keeps a reply's memory for another, unless that is much.
+func (h *Handler) keep(r *reply) {
+	const much = 16 << 10 // bytes
+	if cap(r.body) <= much {
+		h.replies.Put(r)
+	}
 }
 
 // request is what the header says of how to take the body.

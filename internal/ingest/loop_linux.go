@@ -127,17 +127,19 @@ func (l *loop) socket(descriptor int) *socket {
 	return nil
 }
 
-// post tells the loop something. It may be called from anywhere.
-func (l *loop) post(p notice) {
+// post tells the loop something, and reports whether it will hear. It may be
+// called from anywhere.
+func (l *loop) post(n notice) (heard bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
-		return
+		return false
 	}
-	l.notices = append(l.notices, p)
+	l.notices = append(l.notices, n)
 	if !l.woken.Swap(true) {
 		l.poller.wake()
 	}
+	return true
 }
 
 func (l *loop) collect() {
@@ -177,7 +179,10 @@ func (a *loops) take(conn net.Conn) bool {
 	l := a.each[a.next%len(a.each)]
 	a.next++
 	l.open.Add(1)
-	l.post(&socket{descriptor: copied})
+	if !l.post(&socket{descriptor: copied}) {
+		_ = unix.Close(copied)
+		l.open.Add(-1)
+	}
 	return true
 }
 
@@ -294,8 +299,8 @@ type stop struct{}
 
 func (stop) arrive(l *loop) { l.ending = true }
 
-func (a *loops) tell(p notice) {
+func (a *loops) tell(n notice) {
 	for _, l := range a.each {
-		l.post(p)
+		l.post(n)
 	}
 }

@@ -171,7 +171,7 @@ type answered struct {
 
 func (a *answered) arrive(l *loop) {
 	l.reply(a.socket, a.reply)
-	l.handler.replies.Put(a.reply)
+	l.handler.keep(a.reply)
 }
 
 // answer runs in a goroutine.
