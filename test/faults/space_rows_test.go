@@ -24,20 +24,24 @@ func spaceRows() []row {
 			env: map[string]string{"JOURNAL_MAX_BYTES": "8388608", "MAX_BODY_BYTES": "65536"}, do: killedOnFullDisk,
 		},
 		{
-			name: "fsync-errors", fault: "every 25th sync fails with EIO (strace), then kill -9",
+			name: "fsync-errors", fault: "every 25th synced write fails with EIO (strace), then kill -9",
 			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("io_submit,fdatasync,fsync", "EIO"),
 		},
 		{
-			name: "fsync-errors-blocking", fault: "the same where the kernel gives no asynchronous sync",
-			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO", "io_setup:error=ENOSYS"),
+			name: "fsync-errors-blocking", fault: "every 25th sync fails with EIO where the kernel writes nothing asynchronously (strace), then kill -9",
+			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO", noAsynchronousWrites),
 		},
 		{
-			name: "write-errors", fault: "every 25th write to the journal fails with EIO (strace), then kill -9",
-			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("pwrite64", "EIO"),
+			name: "write-errors", fault: "every 25th write to the journal fails with EIO, again where the kernel writes nothing asynchronously (strace), then kill -9",
+			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("pwrite64", "EIO", noAsynchronousWrites),
+		},
+		{
+			name: "write-outcome-lost", fault: "the kernel does not tell what became of a write (strace), then kill -9",
+			promise: "no 2xx for what may not be written; it heals by itself", needs: noStrace, alone: true, do: failing("io_getevents", "EIO"),
 		},
 		{
 			name: "no-space-errors", fault: "every 25th write to the journal fails with ENOSPC (strace), then kill -9",
-			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("pwrite64", "ENOSPC"),
+			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("io_submit,pwrite64", "ENOSPC"),
 		},
 	})
 }
@@ -148,6 +152,8 @@ func noStrace() string {
 	}
 	return ""
 }
+
+const noAsynchronousWrites = "io_setup:error=ENOSYS"
 
 // failing makes every 25th of some system calls fail, and others as told, until
 // the distributor is killed and started anew.

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -51,10 +52,7 @@ func (a *appender) begin(first uint64, size int64) error {
 }
 
 func (a *appender) establish(f file, header segmentHeader) error {
-	if _, err := f.WriteAt(header.encode(), 0); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
+	if err := f.WriteSynced(header.encode(), 0); err != nil {
 		return err
 	}
 	return a.files.SyncDir(a.dir)
@@ -65,18 +63,32 @@ func (a *appender) fits(bytes int64) bool {
 	return a.segment != nil && (a.size+bytes <= a.segmentBytes || a.size == segmentHeaderBytes)
 }
 
-// write appends records to the segment and returns their offset. They are on
-// stable storage after sync.
-func (a *appender) write(records []byte) (offset int64, err error) {
+// write appends records to the segment and returns their offset. With sync it
+// returns when they, and all before them, are on stable storage.
+func (a *appender) write(records []byte, sync bool) (offset int64, err error) {
 	offset = a.size
-	if _, err := a.file.WriteAt(records, offset); err != nil {
+	if sync {
+		err = a.file.WriteSynced(records, offset)
+	} else {
+		_, err = a.file.WriteAt(records, offset)
+	}
+	if err != nil {
 		return 0, err
 	}
 	a.size += int64(len(records))
 	return offset, nil
 }
 
-func (a *appender) sync() error { return a.file.Sync() }
+// close syncs what was written without a sync, and ends the segment. Nothing is
+// written after that.
+func (a *appender) close() error {
+	defer a.files.Close()
+	if a.segment == nil {
+		return nil
+	}
+	err := a.file.Sync()
+	return errors.Join(err, a.finish())
+}
 
 // finish ends the segment and gives back the room that it did not use.
 func (a *appender) finish() error {

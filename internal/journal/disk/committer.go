@@ -94,18 +94,11 @@ func (c *committer) run() {
 	c.close()
 }
 
-// close syncs what was written without a sync, and ends the segment.
+// close ends the newest segment.
 func (c *committer) close() {
 	c.acks.Stop()
 	c.retry.Stop()
-	if c.appender.segment == nil {
-		return
-	}
-	err := c.appender.sync()
-	if finishErr := c.appender.finish(); err == nil {
-		err = finishErr
-	}
-	if err != nil {
+	if err := c.appender.close(); err != nil {
 		c.journal.metrics.writeErrors.Inc()
 		c.journal.logger.Warn("the last acknowledgements may be lost, and their packets sent twice", "error", err)
 	}
@@ -197,9 +190,8 @@ func (c *committer) append(first uint64) (offset int64, err error) {
 		}
 	}
 	before := a.size
-	if offset, err = a.write(c.buffer); err == nil && c.commit.mustSync() {
-		started := time.Now()
-		err = a.sync()
+	started, sync := time.Now(), c.commit.mustSync()
+	if offset, err = a.write(c.buffer, sync); sync {
 		c.journal.metrics.sync.Observe(time.Since(started).Seconds())
 	}
 	if err != nil {

@@ -19,7 +19,9 @@ type fileSystem interface {
 	MakeDir(path string) error
 	// List returns the names of the files in a directory, sorted.
 	List(dir string) ([]string, error)
-	// Create makes a file that must not exist yet, with room for size bytes.
+	// Create makes a file that must not exist yet. If it gets room for size bytes,
+	// it is written from its start to its end, and by one goroutine at a time like
+	// all such files.
 	Create(path string, size int64) (file, error)
 	// Open opens a file for reading.
 	Open(path string) (file, error)
@@ -31,29 +33,42 @@ type fileSystem interface {
 	Free(dir string) (int64, error)
 	// Lock takes the lock file or fails at once.
 	Lock(path string) (io.Closer, error)
+	// Close gives back what the writing of files needed. All of these are closed.
+	Close()
 }
 
 type file interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
+	// WriteSynced writes, and returns when that and what was written before are on
+	// stable storage.
+	WriteSynced(b []byte, offset int64) error
 	// Sync returns when what was written is on stable storage.
 	Sync() error
 	Truncate(size int64) error
 	Size() (int64, error)
 }
 
-// osFiles is the file system of the machine.
-type osFiles struct{}
+// writeThenSync is WriteSynced where that takes two steps.
+func writeThenSync(f file, b []byte, offset int64) error {
+	if _, err := f.WriteAt(b, offset); err != nil {
+		return err
+	}
+	return f.Sync()
+}
 
-func (osFiles) MakeDir(path string) error {
+// osFiles is the file system of the machine.
+type osFiles struct{ direct directWriting }
+
+func (*osFiles) MakeDir(path string) error {
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-func (osFiles) List(dir string) ([]string, error) {
+func (*osFiles) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var names []string
 	for _, entry := range entries {
@@ -65,20 +80,23 @@ func (osFiles) List(dir string) ([]string, error) {
 	return names, err
 }
 
-func (osFiles) Create(path string, size int64) (file, error) {
+func (s *osFiles) Create(path string, size int64) (file, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
+	}
+	if size == 0 {
+		return osFile{f}, nil
 	}
 	if err := reserve(f, size); err != nil {
 		f.Close()
 		os.Remove(path)
 		return nil, fmt.Errorf("reserve %d bytes for %s: %w", size, path, err)
 	}
-	return newReservedFile(f, size), nil
+	return s.direct.reserved(f, size), nil
 }
 
-func (osFiles) Open(path string) (file, error) {
+func (*osFiles) Open(path string) (file, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -86,12 +104,13 @@ func (osFiles) Open(path string) (file, error) {
 	return osFile{f}, nil
 }
 
-func (osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
-func (osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
-func (osFiles) Remove(path string) error               { return os.Remove(path) }
-func (osFiles) SyncDir(path string) error              { return syncDir(path) }
+func (*osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
+func (*osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
+func (*osFiles) Remove(path string) error               { return os.Remove(path) }
+func (*osFiles) SyncDir(path string) error              { return syncDir(path) }
+func (s *osFiles) Close()                               { s.direct.close() }
 
-func (osFiles) Free(dir string) (int64, error) {
+func (*osFiles) Free(dir string) (int64, error) {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
@@ -101,7 +120,7 @@ func (osFiles) Free(dir string) (int64, error) {
 
 // Lock holds a lock that ends with the process, however it ends, and writes
 // the process's id into the file for a person to read.
-func (osFiles) Lock(path string) (io.Closer, error) {
+func (*osFiles) Lock(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
@@ -146,6 +165,8 @@ func syncDir(path string) error {
 type osFile struct{ *os.File }
 
 func (f osFile) Sync() error { return syncData(f.File) }
+
+func (f osFile) WriteSynced(b []byte, offset int64) error { return writeThenSync(f, b, offset) }
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

@@ -115,7 +115,7 @@ func Export(dir string, w io.Writer) (int64, error) {
 }
 
 func look(dir string) (*replay, error) {
-	found := &replay{files: osFiles{}, dir: filepath.Join(dir, segmentsDir)}
+	found := &replay{files: &osFiles{}, dir: filepath.Join(dir, segmentsDir)}
 	return found, found.run()
 }
 
