@@ -64,6 +64,7 @@ func (l *loop) depart() {
 		taken, pending, err := l.handler.deps.Journal.Submit(f.packets, f)
 		rest := f.cut(taken)
 		waits = waits || pending
+		l.poller.few = waits
 		if !pending {
 			l.land(f)
 		}

@@ -226,7 +226,7 @@ func TestMoreThanOneLookTells(t *testing.T) {
 	h := newHandler(t, standard(), j)
 	f := &fixture{T: t, handler: h, addr: listenAndServe(t, h, DefaultTimeouts())}
 	var clients []*client
-	for range 20 * eventsPerLook {
+	for range 4 * mostEvents {
 		c := f.dial()
 		c.wantReusableUnless(j)
 		clients = append(clients, c)

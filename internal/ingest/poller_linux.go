@@ -17,11 +17,16 @@ type poller struct {
 	epoll  *os.File
 	waiter syscall.RawConn
 	wakes  int // an eventfd
-	events [eventsPerLook]unix.EpollEvent
+	events [mostEvents]unix.EpollEvent
+	few    bool // others wait for the disk
 }
 
-// eventsPerLook bounds for how long others have to wait.
-const eventsPerLook = 16
+// How many events are looked at before others may go on: few when each that is
+// looked at later can still join those that the disk is about to store.
+const (
+	mostEvents = 128
+	fewEvents  = 16
+)
 
 func newPoller() (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -86,7 +91,11 @@ func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
 	var failed error
 	err := p.waiter.Read(func(epoll uintptr) (done bool) {
 		for {
-			n, err := unix.EpollWait(int(epoll), p.events[:], 0)
+			room := p.events[:]
+			if p.few {
+				room = room[:fewEvents]
+			}
+			n, err := unix.EpollWait(int(epoll), room, 0)
 			switch {
 			case err == unix.EINTR:
 				continue
@@ -96,7 +105,7 @@ func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
 			case n > 0 && !ready(p.events[:n]):
 				return true
 			}
-			if n == len(p.events) { // more are ready of which the runtime will not tell
+			if n == len(room) { // more are ready of which the runtime will not tell
 				p.wake()
 			}
 			return false
