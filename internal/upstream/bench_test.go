@@ -37,13 +37,14 @@ func BenchmarkQueue(b *testing.B) {
 // passThrough returns what binds packets, takes them and settles them.
 func passThrough(t testing.TB, batch int) func() {
 	q := newQueue()
+	seat := q.seat()
 	packets := new(maker).some(t, batch)
 	volume := packet.VolumeOf(packets)
 	limits := batchLimits{packets: batch}
 	var taken []*packet.Packet
 	return func() {
 		q.offer(packets, limits)
-		taken, _ = q.take(taken[:0], func() batchLimits { return limits })
+		taken, _ = q.take(seat, taken[:0], func() batchLimits { return limits })
 		q.finished(volume)
 	}
 }

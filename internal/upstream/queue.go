@@ -15,7 +15,7 @@ type queue struct {
 	bound atomic.Int64
 
 	mu       sync.Mutex // guards all below
-	ready    sync.Cond  // a sender may start, or the queue has stopped
+	idle     []*seat    // of senders that wait; who came last starts first
 	waiting  fifo.Queue[*packet.Packet]
 	queued   packet.Volume // what waits
 	inFlight packet.Volume // what senders hold
@@ -23,10 +23,35 @@ type queue struct {
 	stopped  bool
 }
 
-func newQueue() *queue {
-	q := &queue{}
-	q.ready.L = &q.mu
-	return q
+// seat is where one sender waits until it may start. The queue calls the one
+// that has waited least: its connection, and what it keeps in memory, are used
+// again before they are cold, and few connections do the work of a quiet hour.
+type seat struct {
+	called sync.Cond // the sender is to look again
+}
+
+func newQueue() *queue { return &queue{} }
+
+// seat returns a place for one sender to wait at.
+func (q *queue) seat() *seat {
+	s := &seat{}
+	s.called.L = &q.mu
+	return s
+}
+
+// waitLocked waits until the sender is called.
+func (q *queue) waitLocked(s *seat) {
+	q.idle = append(q.idle, s)
+	s.called.Wait()
+}
+
+// callLocked calls one sender, if any waits.
+func (q *queue) callLocked() {
+	if last := len(q.idle) - 1; last >= 0 {
+		s := q.idle[last]
+		q.idle = q.idle[:last]
+		s.called.Signal()
+	}
 }
 
 // offer adds packets at the end. It reports false, and takes nothing, once the
@@ -43,20 +68,20 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 	}
 	q.mirrorLocked()
 	if q.mayStartLocked(batch) {
-		q.ready.Signal()
+		q.callLocked()
 	}
 	return true
 }
 
-// take waits until the caller may send, and appends what it is to send to
-// dst. It reports false once the queue has stopped. The caller must call
+// take waits in its seat until the caller may send, and appends what it is to
+// send to dst. It reports false once the queue has stopped. The caller must call
 // finished with the volume of what it got.
-func (q *queue) take(dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
+func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	batch := limits()
 	for !q.stopped && !q.mayStartLocked(batch) {
-		q.ready.Wait()
+		q.waitLocked(s)
 		batch = limits()
 	}
 	if q.stopped {
@@ -72,7 +97,7 @@ func (q *queue) take(dst []*packet.Packet, limits func() batchLimits) ([]*packet
 	q.inFlight = q.inFlight.Plus(volume)
 	q.sending++
 	if q.mayStartLocked(batch) {
-		q.ready.Signal()
+		q.callLocked()
 	}
 	return dst, true
 }
@@ -117,7 +142,9 @@ func (q *queue) stop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.stopped = true
-	q.ready.Broadcast()
+	for len(q.idle) > 0 {
+		q.callLocked()
+	}
 }
 
 // volumes returns what waits and what senders hold, at one moment.

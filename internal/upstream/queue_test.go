@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"logstreamer/internal/packet"
 )
@@ -28,4 +30,33 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 	if !q.mayStartLocked(limits) {
 		t.Error("a whole batch waits although a sender is free")
 	}
+}
+
+// Of senders that wait, the one that worked last is called: one connection
+// carries what one sender can, and stays warm.
+func TestSenderThatWorkedLastIsCalledFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		slow := ok
+		slow.delay = time.Millisecond
+		analyzer := newScripted(always(slow))
+		config := testConfig()
+		config.Concurrency = 8
+		b := start(t, config, analyzer.dial)
+		b.Offer(b.packets.some(t, config.Concurrency))
+		b.settler.await(t, config.Concurrency)
+		synctest.Wait()
+		burst := len(analyzer.got())
+		for i := range 20 {
+			b.Offer(b.packets.some(t, 1))
+			b.settler.await(t, burst+i+1)
+			synctest.Wait()
+		}
+		connections := make(map[int]bool)
+		for _, request := range analyzer.got()[burst:] {
+			connections[request.connection] = true
+		}
+		if len(connections) != 1 {
+			t.Errorf("20 packets, one after the other, took %d connections", len(connections))
+		}
+	})
 }

@@ -20,18 +20,19 @@ type sender struct {
 	upstream   *Upstream
 	connection *connection
 	request    *request
+	seat       *seat
 	batch      []*packet.Packet
 }
 
 func newSender(u *Upstream, c *connection, r *request) *sender {
-	return &sender{upstream: u, connection: c, request: r}
+	return &sender{upstream: u, connection: c, request: r, seat: u.queue.seat()}
 }
 
 func (s *sender) run(ctx context.Context) {
 	defer s.connection.close()
 	queue := s.upstream.queue
 	for {
-		batch, ok := queue.take(s.batch[:0], s.upstream.limits)
+		batch, ok := queue.take(s.seat, s.batch[:0], s.upstream.limits)
 		if !ok {
 			return
 		}
