@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // outcome is what an answer means for the packets that were sent.
@@ -77,23 +75,23 @@ const (
 )
 
 // understand classifies an exchange's result as the contract says.
-func understand(response *fasthttp.Response, err error, now time.Time) answer {
+func understand(r response, err error, now time.Time) answer {
 	if err != nil {
 		return noAnswer(err)
 	}
-	status := response.StatusCode()
-	pause, asked := retryAfter(string(response.Header.Peek("Retry-After")), now)
+	status := r.status
+	pause, asked := retryAfter(r.field("Retry-After"), now)
 	switch {
 	case status == http.StatusMultiStatus:
-		return answer{outcome: taken, lines: refusedLines(response.Body()), pause: pause}
+		return answer{outcome: taken, lines: refusedLines(r.body), pause: pause}
 	case isSuccess(status):
 		return answer{outcome: taken}
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && asked:
 		return answer{outcome: notNow, reason: reasonNotNow, detail: "answered " + strconv.Itoa(status), pause: pause}
 	case refusalOf(status) != "":
-		return answer{outcome: refused, reason: refusalOf(status), detail: describe(response)}
+		return answer{outcome: refused, reason: refusalOf(status), detail: describe(r)}
 	default:
-		return answer{outcome: failed, reason: reasonStatus, detail: describe(response)}
+		return answer{outcome: failed, reason: reasonStatus, detail: describe(r)}
 	}
 }
 
@@ -167,11 +165,11 @@ func retryAfter(value string, now time.Time) (pause time.Duration, asked bool) {
 	return min(max(pause, shortestPause), longestPause), true
 }
 
-func describe(response *fasthttp.Response) string {
+func describe(r response) string {
 	const longest = 200
-	body := response.Body()
+	body := r.body
 	if len(body) > longest {
 		body = body[:longest]
 	}
-	return fmt.Sprintf("answered %d %q", response.StatusCode(), body)
+	return fmt.Sprintf("answered %d %q", r.status, body)
 }

@@ -1,24 +1,15 @@
 package upstream
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"runtime"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/valyala/fasthttp"
-)
-
-const (
-	largestAnswerBytes = 1 << 20
-	largestHeaderBytes = 16 << 10 // of an answer
 )
 
 // dialFunc opens a connection to the analyzer.
@@ -30,8 +21,7 @@ type dialFunc func(ctx context.Context) (net.Conn, error)
 // anywhere.
 type connection struct {
 	dial   dialFunc
-	reader *bufio.Reader
-	answer fasthttp.Response
+	reader *responseReader
 
 	mu          sync.Mutex // guards all below against interrupt
 	conn        net.Conn
@@ -40,7 +30,7 @@ type connection struct {
 }
 
 func newConnection(dial dialFunc) *connection {
-	return &connection{dial: dial, reader: bufio.NewReaderSize(nil, largestHeaderBytes)}
+	return &connection{dial: dial, reader: newResponseReader()}
 }
 
 // errInterrupted is the failure of an exchange that we broke off ourselves.
@@ -64,31 +54,31 @@ func (c *connection) begin() {
 // exchange sends a request and reads the answer, which is valid until the next
 // call. A kept connection that the analyzer has closed meanwhile is replaced
 // once.
-func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (*fasthttp.Response, error) {
-	err := c.attempt(ctx, r, deadline)
+func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (response, error) {
+	answer, err := c.attempt(ctx, r, deadline)
 	if err != nil && (ctx.Err() != nil || c.wasInterrupted()) {
 		err = errInterrupted
 	}
-	if err != nil || c.answer.ConnectionClose() || c.reader.Buffered() > 0 {
+	if err != nil || answer.last || c.reader.Buffered() > 0 {
 		c.close()
 	}
-	return &c.answer, err
+	return answer, err
 }
 
-func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) error {
+func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) (response, error) {
 	if conn := c.kept(); conn != nil {
-		answering, err := c.roundTrip(conn, r, deadline)
+		answer, answering, err := c.roundTrip(conn, r, deadline)
 		if answering || !closedByPeer(err) {
-			return err
+			return answer, err
 		}
 		c.close()
 	}
 	conn, err := c.open(ctx, deadline)
 	if err != nil {
-		return err
+		return response{}, err
 	}
-	_, err = c.roundTrip(conn, r, deadline)
-	return err
+	answer, _, err := c.roundTrip(conn, r, deadline)
+	return answer, err
 }
 
 func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
@@ -121,10 +111,10 @@ func (c *connection) hold(conn net.Conn, stopDial context.CancelFunc) bool {
 	return true
 }
 
-// roundTrip reports whether the analyzer began to answer.
-func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (answering bool, err error) {
+// roundTrip also reports whether the analyzer began to answer.
+func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (answer response, answering bool, err error) {
 	if err := conn.SetDeadline(deadline); err != nil {
-		return false, err
+		return response{}, false, err
 	}
 	unsent := r.writeTo(conn)
 	// Let others work first. Under load the answer is here by then, and a read
@@ -133,38 +123,16 @@ func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (a
 	runtime.Gosched()
 	// An analyzer may refuse, and hang up, before it has read everything.
 	if _, err := c.reader.Peek(1); err != nil {
-		return false, err
+		return response{}, false, err
 	}
-	if err := c.read(); err != nil {
-		return true, err
+	if answer, err = c.reader.read(); err != nil || unsent == nil {
+		return answer, true, err
 	}
-	if unsent == nil {
-		return true, nil
+	if isSuccess(answer.status) {
+		return answer, true, unsent
 	}
-	if isSuccess(c.answer.StatusCode()) {
-		return true, unsent
-	}
-	c.answer.SetConnectionClose()
-	return true, nil
-}
-
-// read reads the final answer.
-func (c *connection) read() error {
-	for {
-		c.answer.Reset()
-		err := c.answer.ReadLimitBody(c.reader, largestAnswerBytes)
-		status := c.answer.StatusCode()
-		switch {
-		case errors.Is(err, fasthttp.ErrBodyTooLarge) && status != http.StatusMultiStatus:
-			c.answer.ResetBody()
-			c.answer.SetConnectionClose()
-			return nil
-		case errors.Is(err, io.EOF):
-			return io.ErrUnexpectedEOF
-		case err != nil || status >= http.StatusOK:
-			return err
-		}
-	}
+	answer.last = true
+	return answer, true, nil
 }
 
 // closedByPeer tells whether an exchange failed because the other side had

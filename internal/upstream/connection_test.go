@@ -226,8 +226,8 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 		c.begin()
 		answer, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
 		switch {
-		case err == nil && !bytes.Equal(answer.Body(), p.Body):
-			t.Fatalf("sent %s, got the answer to %s", p.Body, answer.Body())
+		case err == nil && !bytes.Equal(answer.body, p.Body):
+			t.Fatalf("sent %s, got the answer to %s", p.Body, answer.body)
 		case err == nil:
 			answered++
 		case err != errInterrupted:

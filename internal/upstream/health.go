@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"logstreamer/internal/breaker"
 )
 
@@ -79,15 +77,15 @@ func (p *prober) probe(ctx context.Context) {
 func (p *prober) ask(ctx context.Context) error {
 	u := p.upstream
 	p.connection.begin()
-	response, err := p.connection.exchange(ctx, p.request, time.Now().Add(u.config.ProbeTimeout))
+	answer, err := p.connection.exchange(ctx, p.request, time.Now().Add(u.config.ProbeTimeout))
 	defer p.connection.close()
-	if err == nil && !isSuccess(response.StatusCode()) {
-		err = fmt.Errorf("the probe is answered with %d", response.StatusCode())
+	if err == nil && !isSuccess(answer.status) {
+		err = fmt.Errorf("the probe is answered with %d", answer.status)
 	}
 	p.doubt = err != nil
 	u.metrics.probed(err == nil)
 	if err == nil {
-		u.takesLines.Store(acceptsLines(response))
+		u.takesLines.Store(acceptsLines(answer))
 	}
 	return err
 }
@@ -108,8 +106,8 @@ func (p *prober) pause() time.Duration {
 }
 
 // acceptsLines tells whether the health answer's Accept-Post lists NDJSON.
-func acceptsLines(response *fasthttp.Response) bool {
-	for kind := range strings.SplitSeq(string(response.Header.Peek("Accept-Post")), ",") {
+func acceptsLines(r response) bool {
+	for kind := range strings.SplitSeq(r.field("Accept-Post"), ",") {
 		kind, _, _ = strings.Cut(kind, ";")
 		if strings.EqualFold(strings.TrimSpace(kind), ndjsonType) {
 			return true
