@@ -18,8 +18,8 @@ type Metrics struct {
 	failures    *prometheus.CounterVec
 	probes      *prometheus.CounterVec
 	transitions *prometheus.CounterVec
-	duration    *prometheus.HistogramVec
-	latency     *prometheus.HistogramVec
+	duration    *histograms
+	latency     *histograms
 }
 
 // durationBuckets are seconds, from a fast analyzer on the same machine to one
@@ -31,10 +31,10 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"analyzer"}, labels...))
 	}
-	histogram := func(name, help string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	histogram := func(name, help string) *histograms {
+		return &histograms{HistogramVec: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: name, Help: help, Buckets: durationBuckets, NativeHistogramBucketFactor: 1.1,
-		}, []string{"analyzer"})
+		}, []string{"analyzer"})}
 	}
 	m := &Metrics{
 		registerer:  registerer,
@@ -64,7 +64,7 @@ type metrics struct {
 	failures                    map[string]prometheus.Counter
 	probeOK, probeFailed        prometheus.Counter
 	transitions                 map[breaker.State]prometheus.Counter
-	duration, latency           prometheus.Observer
+	duration, latency           *observations // seconds
 }
 
 var states = []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}
@@ -78,8 +78,8 @@ func (m *Metrics) of(analyzer string) *metrics {
 		probeOK:     m.probes.WithLabelValues(analyzer, "ok"),
 		probeFailed: m.probes.WithLabelValues(analyzer, "failed"),
 		transitions: make(map[breaker.State]prometheus.Counter),
-		duration:    m.duration.WithLabelValues(analyzer),
-		latency:     m.latency.WithLabelValues(analyzer),
+		duration:    m.duration.of(analyzer),
+		latency:     m.latency.of(analyzer),
 	}
 	for _, reason := range failureReasons {
 		resolved.failures[reason] = m.failures.WithLabelValues(analyzer, reason)
@@ -132,7 +132,7 @@ func truth(b bool) float64 {
 
 func (m *metrics) sent(a answer, took time.Duration) {
 	m.requests.Inc()
-	m.duration.Observe(took.Seconds())
+	m.duration.observe(took.Seconds())
 	if a.reason != "" && a.outcome != refused {
 		m.failures[a.reason].Inc()
 	}

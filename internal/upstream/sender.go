@@ -89,7 +89,7 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet) answer {
 		u.batch.shrink(len(batch))
 	case answer.outcome == taken:
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
-		u.metrics.latency.Observe(end.Sub(batch[0].Accepted).Seconds())
+		u.metrics.latency.observe(end.Sub(batch[0].Accepted).Seconds())
 	}
 	u.judge(answer, end)
 	return answer

@@ -1,0 +1,42 @@
+package upstream
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Whoever collects sees every observation once, however many there were.
+func TestObservationsAreCollected(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	metrics, err := NewMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := metrics.latency.of("one"), metrics.latency.of("other")
+	seen := func() (count uint64, sum float64) {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			for _, m := range family.GetMetric() {
+				if family.GetName() == "distributor_delivery_latency_seconds" {
+					count += m.GetHistogram().GetSampleCount()
+					sum += m.GetHistogram().GetSampleSum()
+				}
+			}
+		}
+		return count, sum
+	}
+	for i := range uint64(200) {
+		one.observe(1)
+		other.observe(2)
+		if i%7 != 0 {
+			continue
+		}
+		if count, sum := seen(); count != 2*(i+1) || sum != float64(3*(i+1)) {
+			t.Fatalf("after %d observations each, %d are seen, of %v together", i+1, count, sum)
+		}
+	}
+}
