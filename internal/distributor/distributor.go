@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,7 +108,7 @@ func (d *Distributor) join() (err error) {
 		Journal:    d.journal,
 		Pool:       &d.pool,
 		Registerer: d.registry,
-		Accepting:  func() bool { return d.Stores() || d.healthy() > 0 },
+		Accepting:  func() bool { return d.Stores() || d.anyHealthy() },
 		RetryAfter: d.retryAfter,
 		Fullness:   d.journal.Fullness,
 		Duplicates: d.duplicates,
@@ -326,6 +327,11 @@ func (d *Distributor) healthy() int {
 		}
 	}
 	return healthy
+}
+
+// anyHealthy is asked for each packet: it does not look at all.
+func (d *Distributor) anyHealthy() bool {
+	return slices.ContainsFunc(d.analyzers, (*upstream.Upstream).Healthy)
 }
 
 func (d *Distributor) ids() []string {

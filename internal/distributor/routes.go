@@ -75,7 +75,7 @@ func (d *Distributor) ready(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	status := map[string]string{"status": "ready"}
-	if d.healthy() == 0 {
+	if !d.anyHealthy() {
 		status["detail"] = "no analyzer is healthy: packets are stored until one is"
 	}
 	answer(ctx, fasthttp.StatusOK, status)
