@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"runtime"
 	"time"
 
 	"logstreamer/internal/packet"
@@ -59,12 +58,9 @@ func (l *loop) depart() {
 		return
 	}
 	l.boarding = l.newFlight()
-	waits := false
 	for len(f.entrants) > 0 {
 		taken, pending, err := l.handler.deps.Journal.Submit(f.packets, f)
 		rest := f.cut(taken)
-		waits = waits || pending
-		l.poller.few = waits
 		if !pending {
 			l.land(f)
 		}
@@ -74,9 +70,6 @@ func (l *loop) depart() {
 		f = rest
 	}
 	l.spare = append(l.spare, f)
-	if waits {
-		runtime.Gosched()
-	}
 }
 
 // turnDown refuses the first packet of a flight for which there was no room, or

@@ -18,15 +18,10 @@ type poller struct {
 	waiter syscall.RawConn
 	wakes  int // an eventfd
 	events [mostEvents]unix.EpollEvent
-	few    bool // others wait for the disk
 }
 
-// How many events are looked at before others may go on: few when each that is
-// looked at later can still join those that the disk is about to store.
-const (
-	mostEvents = 128
-	fewEvents  = 16
-)
+// mostEvents is how many are looked at before others may go on.
+const mostEvents = 128
 
 func newPoller() (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -91,11 +86,7 @@ func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
 	var failed error
 	err := p.waiter.Read(func(epoll uintptr) (done bool) {
 		for {
-			room := p.events[:]
-			if p.few {
-				room = room[:fewEvents]
-			}
-			n, err := unix.EpollWait(int(epoll), room, 0)
+			n, err := unix.EpollWait(int(epoll), p.events[:], 0)
 			switch {
 			case err == unix.EINTR:
 				continue
@@ -105,7 +96,7 @@ func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
 			case n > 0 && !ready(p.events[:n]):
 				return true
 			}
-			if n == len(room) { // more are ready of which the runtime will not tell
+			if n == len(p.events) { // more are ready of which the runtime will not tell
 				p.wake()
 			}
 			return false
