@@ -98,6 +98,8 @@ func TestAnalyzerPauses(t *testing.T) {
 	defer end()
 	until(t, "it pauses", func() bool { return s.Status().Analyzers[0].Health == "pausing" })
 	until(t, "it is out of the running", func() bool { return s.Status().Analyzers[0].Effective == 0 })
+	// Another sender may have begun a request when the first answer came.
+	until(t, "nothing is on its way to it", func() bool { return s.Status().Analyzers[0].InFlight.Packets == 0 })
 	requests, accepted := analyzers[0].Requests(), s.acceptedPackets()
 	until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
 	end()

@@ -38,7 +38,8 @@ type loop struct {
 
 	boarding *flight   // gathers packets
 	spare    []*flight // to be used again
-	again    []*socket // that may have more to read than was told
+	again    []*socket // that may have more to read than will be told
+	before   []*socket // were again
 	closing  bool      // no further requests are waited for
 	ending   bool
 
@@ -97,6 +98,10 @@ func (l *loop) run(logger *slog.Logger) {
 func (l *loop) ready(events []unix.EpollEvent) (goOn bool) {
 	l.now = time.Now()
 	l.collect()
+	l.again, l.before = l.before[:0], l.again
+	for _, s := range l.before {
+		l.serve(s)
+	}
 	for i := range events {
 		s := l.socket(int(events[i].Fd))
 		if s == nil {
@@ -109,13 +114,8 @@ func (l *loop) ready(events []unix.EpollEvent) (goOn bool) {
 		l.serve(s)
 	}
 	l.depart()
-	for len(l.again) > 0 {
-		again := l.again
-		l.again = nil
-		for _, s := range again {
-			l.serve(s)
-		}
-		l.depart()
+	if len(l.again) > 0 { // their turn comes when others have had theirs
+		l.poller.wake()
 	}
 	return !l.ending
 }

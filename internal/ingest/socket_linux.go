@@ -25,6 +25,7 @@ type socket struct {
 	request  request
 	body     *packet.Packet // being read
 	length   int            // that it shall have
+	ahead    []byte         // came behind it
 }
 
 type socketState uint8
@@ -124,14 +125,18 @@ func (l *loop) room(length int) (*packet.Packet, *problem.Problem) {
 }
 
 func (l *loop) readBody(s *socket) {
+	// More than the body's room is offered, where there is more, since a read
+	// that leaves some of it free has found all there is.
 	have := len(s.body.Body)
-	n, ok := l.read(s, s.body.Body[have:s.length])
-	s.body.Body = s.body.Body[:have+n]
+	n, ok := l.read(s, s.body.Body[have:cap(s.body.Body)])
+	text := s.body.Body[:have+n]
+	s.body.Body = text[:min(len(text), s.length)]
 	switch {
 	case !ok:
 	case n == 0:
 		l.giveUp(s, *unreadable(io.ErrUnexpectedEOF))
-	case have+n == s.length:
+	case len(text) >= s.length:
+		s.ahead = append(s.ahead, text[s.length:]...)
 		l.complete(s)
 	}
 }
@@ -236,9 +241,11 @@ func (l *loop) write(s *socket, text []byte) {
 	case err != nil && err != syscall.EAGAIN:
 		l.end(s)
 	case n < len(text):
-		l.handOver(s, &connection{unsent: append([]byte(nil), text[max(n, 0):]...), last: s.last})
+		l.handOver(s, &connection{unsent: append([]byte(nil), text[max(n, 0):]...), unread: s.ahead, last: s.last})
 	case s.last || l.closing:
 		l.end(s)
+	case len(s.ahead) > 0:
+		l.handOver(s, &connection{unread: s.ahead})
 	default:
 		s.state, s.by = resting, l.patrol().in(l.patrol().timeouts.Idle)
 		if s.readable {
