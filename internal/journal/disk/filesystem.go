@@ -101,6 +101,7 @@ func (*osFiles) Open(path string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
+	readInOrder(f)
 	return osFile{f}, nil
 }
 

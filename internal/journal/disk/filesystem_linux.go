@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // reserve allocates the file's blocks, so that a write later neither runs out
@@ -19,6 +21,12 @@ func reserve(f *os.File, size int64) error {
 			return err
 		}
 	}
+}
+
+// readInOrder tells the kernel that the file will be read from its start to its
+// end, so that it reads ahead further. It is only a hint.
+func readInOrder(f *os.File) {
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
 }
 
 // syncData waits for the file's bytes and for what is needed to read them, but
