@@ -35,8 +35,8 @@ func DefaultTimeouts() Timeouts {
 const (
 	// mostHeader is how many bytes a request's header may have.
 	mostHeader = 8 << 10
-	// mostConnections may be open; each idle one holds about 8 KiB. One more is
-	// answered 503 and closed.
+	// mostConnections may be open; one that was handed over holds about 8 KiB
+	// while it is idle. One more is answered 503 and closed.
 	mostConnections = 1 << 15
 )
 
