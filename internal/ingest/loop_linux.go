@@ -68,7 +68,7 @@ func newLoops(h *Handler, s *Server, logger *slog.Logger) *loops {
 			}
 			return new(loops)
 		}
-		l := &loop{handler: h, server: s, poller: p, buffer: make([]byte, mostHeader+largestBody), stopped: make(chan struct{})}
+		l := &loop{handler: h, server: s, poller: p, buffer: make([]byte, firstRead), stopped: make(chan struct{})}
 		l.boarding = l.newFlight()
 		all.each = append(all.each, l)
 	}

@@ -41,6 +41,10 @@ const (
 // is better taken as it arrives, and it would hold up others.
 const largestBody = 2 * firstBuffer
 
+// firstRead is how many bytes of a request are read before its header is known:
+// what is left of a body is then read to where it will stay, without a copy.
+const firstRead = 2 * mostHeader
+
 // serve reads and answers what there is.
 func (l *loop) serve(s *socket) {
 	for s.readable {
