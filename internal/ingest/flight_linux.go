@@ -26,10 +26,8 @@ const packetsPerFlight = 16
 func (f *flight) add(s *socket, e entrant) {
 	f.entrants, f.sockets, f.packets = append(f.entrants, e), append(f.sockets, s), append(f.packets, e.packet)
 	f.held += e.packet.Footprint()
-	length := len(`{"status":"accepted","packet_id":"`) + len(e.packet.PacketID.Raw(e.packet.Body)) + len(endOfAccepted)
-	f.text = append(f.text, "HTTP/1.1 202 Accepted\r\nContent-Type: application/json"...)
-	f.text = appendLength(f.text, length, s.last)
-	f.text = appendAccepted(f.text, e.packet, endOfAccepted)
+	f.loop.scratch.accept(e.packet, endOfAccepted)
+	f.text = f.loop.scratch.appendTo(f.text, s.last)
 	f.ends = append(f.ends, len(f.text))
 }
 

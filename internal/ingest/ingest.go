@@ -2,6 +2,12 @@
 // hands it to the journal and answers. It refuses before it reads what it need
 // not read, it never waits for room, and whatever it refuses it names (see
 // package problem). A 202 is sent only for what the journal has taken.
+//
+// A Server gives each connection to a loop, which serves as sockets those on
+// which only usual requests come (see parseHead); their packets go to the journal
+// in flights. With any other request the connection goes to the HTTP library's
+// server, which calls Handle. Both ways check, screen, store and refuse with the
+// same functions.
 package ingest
 
 import (
@@ -160,13 +166,21 @@ func (h *Handler) requestOf(ctx *fasthttp.RequestCtx) (request, *problem.Problem
 	return r, fault
 }
 
-// admit tells why a packet of that many bytes is not taken now, or nothing.
-func (h *Handler) admit(bytes int) problem.Code {
+// closed tells why no packet is taken now, or nothing.
+func (h *Handler) closed() problem.Code {
 	switch {
 	case h.draining.Load():
 		return problem.Draining
 	case !h.deps.Accepting():
 		return problem.NoAnalyzer
+	}
+	return ""
+}
+
+// admit tells why a packet of that many bytes is not taken now, or nothing.
+func (h *Handler) admit(bytes int) problem.Code {
+	if code := h.closed(); code != "" {
+		return code
 	}
 	if err := h.deps.Journal.Room(bytes + int(h.bodies.reading.Load())); err != nil {
 		return codeOf(err)

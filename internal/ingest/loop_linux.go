@@ -46,9 +46,9 @@ type loop struct {
 	open    atomic.Int64 // sockets; shared
 	stopped chan struct{}
 
-	mu      sync.Mutex // guards notices, gone, and the poller's end
+	mu      sync.Mutex // guards notices, gone, and all above once it is gone
 	notices []notice
-	gone    bool        // nobody looks at notices any more
+	gone    bool        // it has ended
 	woken   atomic.Bool // somebody will look at notices; shared
 	taken   []notice    // from notices
 }
@@ -92,6 +92,9 @@ func (l *loop) run(logger *slog.Logger) {
 	defer l.mu.Unlock()
 	l.gone = true
 	l.poller.close()
+	for _, n := range l.notices {
+		n.arrive(l)
+	}
 }
 
 // ready serves the sockets that are.
@@ -127,19 +130,20 @@ func (l *loop) socket(descriptor int) *socket {
 	return nil
 }
 
-// post tells the loop something, and reports whether it will hear. It may be
-// called from anywhere.
-func (l *loop) post(n notice) (heard bool) {
+// post tells the loop something. It may be called from anywhere. When the loop
+// has ended there is nobody to answer any more, but what else a notice entails
+// is done: packets that were stored are remembered, memory is given back.
+func (l *loop) post(n notice) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
-		return false
+		n.arrive(l)
+		return
 	}
 	l.notices = append(l.notices, n)
 	if !l.woken.Swap(true) {
 		l.poller.wake()
 	}
-	return true
 }
 
 func (l *loop) collect() {
@@ -179,10 +183,7 @@ func (a *loops) take(conn net.Conn) bool {
 	l := a.each[a.next%len(a.each)]
 	a.next++
 	l.open.Add(1)
-	if !l.post(&socket{descriptor: copied}) {
-		_ = unix.Close(copied)
-		l.open.Add(-1)
-	}
+	l.post(&socket{descriptor: copied})
 	return true
 }
 
@@ -278,16 +279,7 @@ func (c closing) arrive(l *loop) {
 // end waits for the requests under way, and stops the loops.
 func (a *loops) end(ctx context.Context) error {
 	a.tell(closing{})
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	var err error
-	for a.left() > 0 && err == nil {
-		select {
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-ticker.C:
-		}
-	}
+	err := untilNone(ctx, a.left)
 	a.tell(stop{})
 	for _, l := range a.each {
 		<-l.stopped

@@ -25,13 +25,9 @@ const (
 
 // accept answers that a packet is accepted. The answer shares no memory with it.
 func (r *reply) accept(p *packet.Packet, end string) {
-	*r = reply{status: fasthttp.StatusAccepted, body: appendAccepted(r.body[:0], p, end)}
-}
-
-func appendAccepted(dst []byte, p *packet.Packet, end string) []byte {
-	dst = append(dst, `{"status":"accepted","packet_id":"`...)
-	dst = append(dst, p.PacketID.Raw(p.Body)...)
-	return append(dst, end...)
+	body := append(r.body[:0], `{"status":"accepted","packet_id":"`...)
+	body = append(body, p.PacketID.Raw(p.Body)...)
+	*r = reply{status: fasthttp.StatusAccepted, body: append(body, end...)}
 }
 
 // refuse answers with a problem.
@@ -68,16 +64,11 @@ func (r *reply) appendTo(dst []byte, last bool) []byte {
 		dst = append(dst, "\r\nRetry-After: "...)
 		dst = strconv.AppendInt(dst, int64(r.retryAfter), 10)
 	}
-	dst = appendLength(dst, len(r.body), last)
-	return append(dst, r.body...)
-}
-
-// appendLength appends the end of an answer's header.
-func appendLength(dst []byte, length int, last bool) []byte {
 	if last {
 		dst = append(dst, "\r\nConnection: close"...)
 	}
 	dst = append(dst, "\r\nContent-Length: "...)
-	dst = strconv.AppendInt(dst, int64(length), 10)
-	return append(dst, "\r\n\r\n"...)
+	dst = strconv.AppendInt(dst, int64(len(r.body)), 10)
+	dst = append(dst, "\r\n\r\n"...)
+	return append(dst, r.body...)
 }

@@ -112,7 +112,7 @@ func (s *Server) sendAway(conn net.Conn) {
 	s.handler.turnAway(&to, problem.Problem{
 		Code: problem.Overloaded, Detail: fmt.Sprintf("%d connections are open, which is the most", mostConnections),
 	})
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // which the room for what is sent makes needless
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // whoever accepts must not be held up
 	_, _ = conn.Write(to.appendTo(nil, true))
 	_ = conn.Close()
 }
@@ -154,7 +154,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	err := s.loops.end(ctx)
 	failed = errors.Join(failed, s.openings.Close())
 	<-s.done
-	err = errors.Join(err, s.http.ShutdownWithContext(ctx))
+	err = errors.Join(err, s.http.ShutdownWithContext(ctx), untilNone(ctx, s.openings.left))
 	s.openings.patrol.end()
 	return errors.Join(failed, err, s.failed)
 }
@@ -162,22 +162,28 @@ func (s *Server) Stop(ctx context.Context) error {
 // farewell waits until all connections are gone, not for long: the time is
 // wanted for what is left to deliver.
 func (s *Server) farewell(ctx context.Context) {
-	const look = 5 * time.Millisecond
 	longest := 500 * time.Millisecond
 	if deadline, ok := ctx.Deadline(); ok {
 		longest = min(longest, time.Until(deadline)/4)
 	}
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
+	_ = untilNone(ctx, s.left)
+}
+
+// untilNone waits until none of the connections that left counts is open.
+func untilNone(ctx context.Context, left func() int) error {
+	const look = 5 * time.Millisecond
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	for s.left() > 0 {
+	for left() > 0 {
 		select {
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		case <-ticker.C:
 		}
 	}
+	return nil
 }
 
 // lookAtLength makes a request that announces too large a body go to expect, as

@@ -120,9 +120,10 @@ func (l *loop) begin(s *socket, text []byte) {
 	s.state, s.by = reading, l.patrol().in(l.patrol().timeouts.Read)
 }
 
-// room lends a buffer for a body, or tells why there is none.
+// room lends a buffer for a body, if the journal has room for it, or tells why
+// there is none.
 func (l *loop) room(length int) (*packet.Packet, *problem.Problem) {
-	if code := l.handler.admit(length); code != "" {
+	if code := l.handler.closed(); code != "" {
 		return nil, notNow(code)
 	}
 	return l.handler.bodies.lend(length)
