@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"order", roomy, testOrder},
 		{"books", roomy, testBooks},
+		{"submit", roomy, testSubmit},
 		{"acks in any order", roomy, testAcksInAnyOrder},
 		{"room", 2 << 20, testRoom},
 		{"partial take", 2 << 20, testPartialTake},

@@ -1,0 +1,57 @@
+package journaltest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+)
+
+// told is a Waiter that has room to be told too often.
+type told chan error
+
+func (w told) Stored(err error) { w <- err }
+
+// Submit takes as Put does, in order, and what is pending is told once.
+func testSubmit(t *testing.T, j journal.Journal) {
+	const batches, size = 20, 7
+	var packets Packets
+	w := make(told, 2*batches)
+	waiting := 0
+	for i := range batches {
+		batch := make([]*packet.Packet, size)
+		for k := range batch {
+			batch[k] = packets.Make(t, "emitter", fmt.Sprint(i*size+k), 500)
+		}
+		taken, pending, err := j.Submit(batch, w)
+		if taken != size || err != nil {
+			t.Fatalf("Submit took %d of %d packets: %v", taken, size, err)
+		}
+		if pending {
+			waiting++
+		}
+	}
+	for range waiting {
+		if err := <-w; err != nil {
+			t.Error(err)
+		}
+	}
+	checkBooks(t, j, batches*size, 0, 0)
+	for i, p := range claim(t, j, batches*size) {
+		if want := fmt.Sprint(i); string(p.PacketID.Raw(p.Body)) != want {
+			t.Fatalf("packet %s is claimed in the place of %s", p.PacketID.Raw(p.Body), want)
+		}
+		j.Ack([]*packet.Packet{p})
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if taken, pending, err := j.Submit([]*packet.Packet{packets.Make(t, "emitter", "late", 500)}, w); taken != 0 || pending || !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("closed, Submit took %d, pending %v: %v", taken, pending, err)
+	}
+	if len(w) > 0 {
+		t.Errorf("told %d times too often", len(w))
+	}
+}
