@@ -201,11 +201,7 @@ func TestBudgetBoundsWhatIsSentAgain(t *testing.T) {
 			w.add(t, 1)
 		}
 		synctest.Wait()
-		back := append(w.analyzers[0].take(plenty), w.analyzers[1].take(plenty)...)
-		for _, p := range back {
-			p.Tried = true
-			w.Returned(p.Analyzer, []*packet.Packet{p})
-		}
+		w.tryAllInVain()
 		synctest.Wait()
 		if got := w.held(); got != budget.Least {
 			t.Errorf("%d packets were sent again at once, want %d", got, budget.Least)
@@ -247,13 +243,7 @@ func TestEachTryIsPaidOnce(t *testing.T) {
 			w.add(t, 1)
 		}
 		synctest.Wait()
-		for _, a := range w.analyzers {
-			mine := a.take(plenty)
-			for _, p := range mine {
-				p.Tried = true
-			}
-			w.Returned(a.position, mine)
-		}
+		w.tryAllInVain()
 		synctest.Wait() // all of the budget is spent
 		for _, a := range w.analyzers {
 			w.Returned(a.position, a.take(plenty))
@@ -274,10 +264,7 @@ func TestAtTheEndAllIsSentAgain(t *testing.T) {
 		}
 		synctest.Wait()
 		w.Drain()
-		for _, p := range append(w.analyzers[0].take(plenty), w.analyzers[1].take(plenty)...) {
-			p.Tried = true
-			w.Returned(p.Analyzer, []*packet.Packet{p})
-		}
+		w.tryAllInVain()
 		synctest.Wait()
 		if got := w.held(); got != packets {
 			t.Errorf("%d of %d packets were sent again", got, packets)
