@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +13,6 @@ import (
 
 	"logstreamer/internal/dedupe"
 	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
 	"logstreamer/internal/problem"
 )
 
@@ -89,7 +90,7 @@ func TestDuplicateUnderway(t *testing.T) {
 				one := f.asking(first)
 				<-f.journal.entered
 				two := f.asking(second)
-				f.wantHeld(2 * packet.FootprintOf(0))
+				wantWaiting(t)
 				select {
 				case a := <-two:
 					t.Fatalf("it did not wait: %d %s", a.StatusCode, a.text)
@@ -114,17 +115,18 @@ func TestDuplicateUnderway(t *testing.T) {
 	}
 }
 
-// wantHeld waits until requests hold so much memory.
-func (f *fixture) wantHeld(bytes int64) {
-	f.Helper()
+// wantWaiting waits until a request waits for what becomes of another.
+func wantWaiting(t *testing.T) {
+	t.Helper()
+	stacks := make([]byte, 1<<20)
 	deadline := time.After(20 * time.Second)
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	for f.handler.bodies.reading.Load() < bytes {
+	for !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("dedupe.(*Claim).Wait")) {
 		select {
 		case <-look.C:
 		case <-deadline:
-			f.Fatalf("%d bytes are held, want %d", f.handler.bodies.reading.Load(), bytes)
+			t.Fatal("no request waits for another")
 		}
 	}
 }

@@ -327,8 +327,8 @@ func TestClientsThatGo(t *testing.T) {
 		f.journal.gate <- struct{}{}
 	}()
 	f.exchange(post(aPacket("last", 0))).wantAccepted(t, "last")
-	if got := len(f.journal.records()); got != 11 {
-		t.Errorf("the journal has %d packets", got)
+	for len(f.journal.records()) != 11 { // the others' may still be on their way
+		runtime.Gosched()
 	}
 }
 
