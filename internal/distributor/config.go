@@ -141,7 +141,21 @@ func (c Config) Validate() error {
 func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
 	config.ID, config.URL, config.Weight = t.ID, t.URL, t.Weight
+	config.Spacing = spacing(len(c.Targets))
 	return config
+}
+
+// All analyzers together get no more than 5000 requests a second that could have
+// carried more, so that a packet costs the same however many analyzers there are;
+// but no packet waits long for that.
+const (
+	leastSpacing       = time.Millisecond
+	mostSpacing        = 20 * time.Millisecond
+	spacingPerAnalyzer = 200 * time.Microsecond
+)
+
+func spacing(analyzers int) time.Duration {
+	return max(leastSpacing, min(time.Duration(analyzers)*spacingPerAnalyzer, mostSpacing))
 }
 
 // The duplicate window: how long with a disk journal when nothing else is said,

@@ -76,7 +76,7 @@ func (p *poller) control(operation, descriptor int) error {
 
 // wake makes run call ready. It may be called from anywhere until close.
 func (p *poller) wake() {
-	_, _ = unix.Write(p.wakes, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	_, _ = writeNow(p.wakes, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 
 // run calls ready with what is ready, again and again until it returns false.
@@ -85,22 +85,18 @@ func (p *poller) wake() {
 func (p *poller) run(ready func([]unix.EpollEvent) (goOn bool)) error {
 	var failed error
 	err := p.waiter.Read(func(epoll uintptr) (done bool) {
-		for {
-			n, err := unix.EpollWait(int(epoll), p.events[:], 0)
-			switch {
-			case err == unix.EINTR:
-				continue
-			case err != nil:
-				failed = err
-				return true
-			case n > 0 && !ready(p.events[:n]):
-				return true
-			}
-			if n == len(p.events) { // more are ready of which the runtime will not tell
-				p.wake()
-			}
-			return false
+		n, err := readyNow(int(epoll), p.events[:])
+		switch {
+		case err != nil:
+			failed = err
+			return true
+		case n > 0 && !ready(p.events[:n]):
+			return true
 		}
+		if n == len(p.events) { // more are ready of which the runtime will not tell
+			p.wake()
+		}
+		return false
 	})
 	return errors.Join(err, failed)
 }

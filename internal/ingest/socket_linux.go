@@ -62,10 +62,7 @@ func (l *loop) serve(s *socket) {
 // read reads once, nothing at the stream's end. It reports false when there is
 // nothing to read now.
 func (l *loop) read(s *socket, room []byte) (n int, ok bool) {
-	n, err := syscall.Read(s.descriptor, room)
-	for err == syscall.EINTR {
-		n, err = syscall.Read(s.descriptor, room)
-	}
+	n, err := readNow(s.descriptor, room)
 	switch {
 	case err == syscall.EAGAIN:
 		s.readable = false
@@ -238,15 +235,12 @@ func (l *loop) write(s *socket, text []byte) {
 		return
 	}
 	l.handler.metrics.duration.Observe(l.now.Sub(s.started).Seconds())
-	n, err := syscall.Write(s.descriptor, text)
-	for err == syscall.EINTR {
-		n, err = syscall.Write(s.descriptor, text)
-	}
+	n, err := writeNow(s.descriptor, text)
 	switch {
 	case err != nil && err != syscall.EAGAIN:
 		l.end(s)
 	case n < len(text):
-		l.handOver(s, &connection{unsent: append([]byte(nil), text[max(n, 0):]...), unread: s.ahead, last: s.last})
+		l.handOver(s, &connection{unsent: append([]byte(nil), text[n:]...), unread: s.ahead, last: s.last})
 	case s.last || l.closing:
 		l.end(s)
 	case len(s.ahead) > 0:

@@ -15,9 +15,13 @@ const (
 	largestBatchBytes   = 1 << 20
 )
 
-// batchLimits bound what one request carries.
+// batchLimits bound what one request carries, and tell when it may begin.
 type batchLimits struct {
 	packets int
+	// enough is how many packets make a request worth its while at any time;
+	// with fewer it begins spacing after the one before, at the earliest.
+	enough  int
+	spacing time.Duration
 }
 
 // admits tells whether p may join a batch. A packet that spans lines, or that

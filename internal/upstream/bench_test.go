@@ -40,10 +40,10 @@ func passThrough(t testing.TB, batch int) func() {
 	seat := q.seat()
 	packets := new(maker).some(t, batch)
 	volume := packet.VolumeOf(packets)
-	limits := batchLimits{packets: batch}
+	limits := batchLimits{packets: batch, enough: batch}
 	var taken []*packet.Packet
 	return func() {
-		q.offer(packets, limits)
+		q.offer(packets, limits, time.Now())
 		taken, _ = q.take(seat, taken[:0], func() batchLimits { return limits })
 		q.finished(volume)
 	}

@@ -22,6 +22,10 @@ type Config struct {
 	QueuePackets int
 	// Concurrency is the number of requests under way at once.
 	Concurrency int
+	// Spacing is how far apart requests begin, at least, to an analyzer that
+	// takes several packets in one, unless they carry as much as they may or a
+	// packet's emitter waits for its delivery.
+	Spacing time.Duration
 	// Retries is how many further tries a packet gets here before it is
 	// returned.
 	Retries int

@@ -3,6 +3,7 @@ package upstream
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"logstreamer/internal/fifo"
 	"logstreamer/internal/packet"
@@ -20,6 +21,10 @@ type queue struct {
 	queued   packet.Volume // what waits
 	inFlight packet.Volume // what senders hold
 	sending  int           // senders that hold packets
+	urgent   int           // waiting packets whose emitters wait for their delivery
+	resting  time.Time     // until when a request must be worth its while to begin
+	alarm    *time.Timer   // calls a sender when that is over
+	alarmed  bool          // it runs
 	stopped  bool
 }
 
@@ -30,7 +35,12 @@ type seat struct {
 	called sync.Cond // the sender is to look again
 }
 
-func newQueue() *queue { return &queue{} }
+func newQueue() *queue {
+	q := &queue{}
+	q.alarm = time.AfterFunc(time.Hour, q.rested)
+	q.alarm.Stop()
+	return q
+}
 
 // seat returns a place for one sender to wait at.
 func (q *queue) seat() *seat {
@@ -54,9 +64,17 @@ func (q *queue) callLocked() {
 	}
 }
 
+// rested lets a sender take what has gathered.
+func (q *queue) rested() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.alarmed = false
+	q.callLocked()
+}
+
 // offer adds packets at the end. It reports false, and takes nothing, once the
 // queue has stopped.
-func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
+func (q *queue) offer(packets []*packet.Packet, batch batchLimits, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.stopped {
@@ -65,9 +83,10 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 	for _, p := range packets {
 		q.waiting.Push(p)
 		q.queued.Add(p)
+		q.urgent += urgency(p)
 	}
 	q.mirrorLocked()
-	if q.mayStartLocked(batch) {
+	if q.mayStartLocked(batch, now) {
 		q.callLocked()
 	}
 	return true
@@ -79,10 +98,10 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	batch := limits()
-	for !q.stopped && !q.mayStartLocked(batch) {
+	batch, now := limits(), time.Now()
+	for !q.stopped && !q.mayStartLocked(batch, now) {
 		q.waitLocked(s)
-		batch = limits()
+		batch, now = limits(), time.Now()
 	}
 	if q.stopped {
 		return nil, false
@@ -91,12 +110,14 @@ func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) (
 	for q.waiting.Len() > 0 && batch.admits(dst, volume, q.waiting.First()) {
 		p := q.waiting.Pop()
 		volume.Add(p)
+		q.urgent -= urgency(p)
 		dst = append(dst, p)
 	}
 	q.queued = q.queued.Minus(volume)
 	q.inFlight = q.inFlight.Plus(volume)
 	q.sending++
-	if q.mayStartLocked(batch) {
+	q.resting = now.Add(batch.spacing)
+	if q.mayStartLocked(batch, now) {
 		q.callLocked()
 	}
 	return dst, true
@@ -111,15 +132,40 @@ func (q *queue) finished(volume packet.Volume) {
 	q.mirrorLocked()
 }
 
-// mayStartLocked tells whether one more sender may start. The more are under
-// way the more must wait, four times as many for each, so that batches grow
-// under load, while the first two start at once.
-func (q *queue) mayStartLocked(batch batchLimits) bool {
-	needed := 1
-	if q.sending > 1 {
-		needed = min(1<<min(2*(q.sending-1), 20), batch.packets) // no shift beyond an int
+// mayStartLocked tells whether one more sender may start. If it lacks nothing
+// but time, one is called later.
+func (q *queue) mayStartLocked(batch batchLimits, now time.Time) bool {
+	waiting := q.waiting.Len()
+	if waiting < q.neededLocked(batch) {
+		return false
 	}
-	return q.waiting.Len() >= needed
+	rest := q.resting.Sub(now)
+	if rest <= 0 || waiting >= batch.enough || q.urgent > 0 {
+		return true
+	}
+	if !q.alarmed {
+		q.alarmed = true
+		q.alarm.Reset(rest)
+	}
+	return false
+}
+
+// neededLocked is how many packets must wait for one more sender. The more are
+// under way the more it takes, four times as many for each, so that batches grow
+// under load; the first two need one.
+func (q *queue) neededLocked(batch batchLimits) int {
+	if q.sending <= 1 {
+		return 1
+	}
+	return min(1<<min(2*(q.sending-1), 20), batch.packets) // no shift beyond an int
+}
+
+// urgency is 1 for a packet that must not wait for others to share its request.
+func urgency(p *packet.Packet) int {
+	if p.Receipt != nil {
+		return 1
+	}
+	return 0
 }
 
 // trim takes the newest of what waits until at most keep packets are bound,
@@ -131,6 +177,7 @@ func (q *queue) trim(keep int64) []*packet.Packet {
 	for q.waiting.Len() > 0 && q.queued.Packets+q.inFlight.Packets > keep {
 		p := q.waiting.PopLast()
 		q.queued.Subtract(p)
+		q.urgent -= urgency(p)
 		taken = append(taken, p)
 	}
 	q.mirrorLocked()

@@ -11,13 +11,13 @@ import (
 // The more senders are under way, the more packets must wait for one more to
 // start, but never more than a batch carries.
 func TestSendersStartAsPacketsGather(t *testing.T) {
-	limits := batchLimits{packets: 40}
+	limits := batchLimits{packets: 40, enough: 40}
 	for sending, needed := range []int{1, 1, 4, 16, 40, 40} {
 		q := newQueue()
 		q.sending = sending
 		for waiting := 1; waiting <= needed; waiting++ {
 			q.waiting.Push(&packet.Packet{Body: []byte("{}")})
-			if got := q.mayStartLocked(limits); got != (waiting == needed) {
+			if got := q.mayStartLocked(limits, time.Now()); got != (waiting == needed) {
 				t.Errorf("with %d senders and %d packets waiting: %v, want a start at %d", sending, waiting, got, needed)
 			}
 		}
@@ -27,7 +27,7 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 	for range 40 {
 		q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 	}
-	if !q.mayStartLocked(limits) {
+	if !q.mayStartLocked(limits, time.Now()) {
 		t.Error("a whole batch waits although a sender is free")
 	}
 }

@@ -156,11 +156,12 @@ func (u *Upstream) Stop() {
 // Offer binds packets to the analyzer; the caller asked Room first. When the
 // analyzer became unavailable meanwhile they are returned to the Settler.
 func (u *Upstream) Offer(packets []*packet.Packet) {
-	if !u.queue.offer(packets, u.limits()) {
+	now := time.Now()
+	if !u.queue.offer(packets, u.limits(), now) {
 		u.settler.Returned(u.position, packets)
 		return
 	}
-	if !u.accepting(time.Now()) {
+	if !u.accepting(now) {
 		// The breaker may have opened, or a pause begun, after Room was
 		// asked: the packets must not wait behind it.
 		u.release(u.queue.trim(0))
@@ -179,11 +180,14 @@ func (u *Upstream) Tick() {
 	}
 }
 
+// limits has a request begin at once when there is nothing to gain from a wait:
+// the batch is whole, or so much is bound that there is soon no room for more.
 func (u *Upstream) limits() batchLimits {
 	if !u.takesLines.Load() {
-		return batchLimits{packets: 1}
+		return batchLimits{packets: 1, enough: 1}
 	}
-	return batchLimits{packets: int(u.batch.packets.Load())}
+	packets := int(u.batch.packets.Load())
+	return batchLimits{packets: packets, enough: min(packets, u.limit.now()/2), spacing: u.config.Spacing}
 }
 
 func (u *Upstream) release(packets []*packet.Packet) {
