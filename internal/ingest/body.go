@@ -91,7 +91,7 @@ func (r *bodyReader) fill(stream io.Reader, length int) (*packet.Packet, *proble
 		return nil, fault
 	}
 	for len(body.Body) != length {
-		if fault = r.grow(&body); fault != nil {
+		if fault = r.grow(&body, length); fault != nil {
 			break
 		}
 		n, err := stream.Read(body.Body[len(body.Body):cap(body.Body)])
@@ -123,13 +123,19 @@ func (r *bodyReader) lend(size int) (*packet.Packet, *problem.Problem) {
 	return r.pool.Lend(size), nil
 }
 
-// grow replaces a full buffer by one of twice its size.
-func (r *bodyReader) grow(body **packet.Packet) *problem.Problem {
+// grow replaces a full buffer by a larger one: of twice its size, or, where the
+// length is announced, of that, but at most of eight times its size. So little is
+// copied, and who wants to hold memory must have sent an eighth of it.
+func (r *bodyReader) grow(body **packet.Packet, length int) *problem.Problem {
 	full := *body
 	if len(full.Body) < cap(full.Body) {
 		return nil
 	}
-	larger, fault := r.lend(2 * cap(full.Body))
+	size := 2 * cap(full.Body)
+	if length > 0 {
+		size = min(length, 8*cap(full.Body))
+	}
+	larger, fault := r.lend(size)
 	if fault != nil {
 		return fault
 	}

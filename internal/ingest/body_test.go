@@ -51,3 +51,37 @@ func TestABodyOfUnknownLengthFitsItsBuffer(t *testing.T) {
 		t.Errorf("%d bytes are reserved for %d", held, body.Footprint())
 	}
 }
+
+// A body takes memory as it arrives, whatever length is announced, and none more
+// than it has announced.
+func TestABodyHoldsWhatItsBytesVouchFor(t *testing.T) {
+	for _, length := range []int{200 << 10, 700 << 10, 1 << 20} {
+		r := reader(t, 16<<20)
+		stream := &trickle{t: t, bodies: r, length: length}
+		body, fault := r.fill(stream, length)
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		if len(body.Body) != length || body.Footprint() != packet.FootprintOf(length) {
+			t.Errorf("%d bytes, which hold %d, want %d", len(body.Body), body.Footprint(), length)
+		}
+		r.drop(body)
+	}
+}
+
+// trickle gives a body little by little and looks what is held for it.
+type trickle struct {
+	t             *testing.T
+	bodies        *bodyReader
+	given, length int
+}
+
+func (s *trickle) Read(room []byte) (int, error) {
+	held, most := s.bodies.reading.Load(), packet.FootprintOf(min(s.length, max(firstBuffer, 8*s.given)))
+	if held > most {
+		s.t.Errorf("after %d of %d bytes %d are held, at most %d should be", s.given, s.length, held, most)
+	}
+	n := min(len(room), 10_000, s.length-s.given)
+	s.given += n
+	return n, nil
+}
