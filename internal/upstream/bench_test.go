@@ -43,7 +43,7 @@ func passThrough(t testing.TB, batch int) func() {
 	limits := batchLimits{packets: batch, enough: batch}
 	var taken []*packet.Packet
 	return func() {
-		q.offer(packets, limits, time.Now())
+		q.offer(packets, limits)
 		taken, _ = q.take(seat, taken[:0], func() batchLimits { return limits })
 		q.finished(volume)
 	}

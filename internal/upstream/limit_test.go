@@ -127,7 +127,7 @@ func TestNoSenderStartsWithNothing(t *testing.T) {
 		q := newQueue()
 		q.sending = sending
 		for _, packets := range []int{1, 64, 1024} {
-			if q.mayStartLocked(batchLimits{packets: packets, enough: packets}, time.Now()) {
+			if q.mayStartLocked(batchLimits{packets: packets, enough: packets}) {
 				t.Errorf("with %d under way another sender starts on an empty queue", sending)
 			}
 		}

@@ -74,7 +74,7 @@ func (q *queue) rested() {
 
 // offer adds packets at the end. It reports false, and takes nothing, once the
 // queue has stopped.
-func (q *queue) offer(packets []*packet.Packet, batch batchLimits, now time.Time) bool {
+func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.stopped {
@@ -86,7 +86,7 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits, now time.Time
 		q.urgent += urgency(p)
 	}
 	q.mirrorLocked()
-	if q.mayStartLocked(batch, now) {
+	if q.mayStartLocked(batch) {
 		q.callLocked()
 	}
 	return true
@@ -98,10 +98,10 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits, now time.Time
 func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	batch, now := limits(), time.Now()
-	for !q.stopped && !q.mayStartLocked(batch, now) {
+	batch := limits()
+	for !q.stopped && !q.mayStartLocked(batch) {
 		q.waitLocked(s)
-		batch, now = limits(), time.Now()
+		batch = limits()
 	}
 	if q.stopped {
 		return nil, false
@@ -116,8 +116,10 @@ func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) (
 	q.queued = q.queued.Minus(volume)
 	q.inFlight = q.inFlight.Plus(volume)
 	q.sending++
-	q.resting = now.Add(batch.spacing)
-	if q.mayStartLocked(batch, now) {
+	if batch.spacing > 0 {
+		q.resting = time.Now().Add(batch.spacing)
+	}
+	if q.mayStartLocked(batch) {
 		q.callLocked()
 	}
 	return dst, true
@@ -134,13 +136,16 @@ func (q *queue) finished(volume packet.Volume) {
 
 // mayStartLocked tells whether one more sender may start. If it lacks nothing
 // but time, one is called later.
-func (q *queue) mayStartLocked(batch batchLimits, now time.Time) bool {
+func (q *queue) mayStartLocked(batch batchLimits) bool {
 	waiting := q.waiting.Len()
 	if waiting < q.neededLocked(batch) {
 		return false
 	}
-	rest := q.resting.Sub(now)
-	if rest <= 0 || waiting >= batch.enough || q.urgent > 0 {
+	if waiting >= batch.enough || q.urgent > 0 {
+		return true
+	}
+	rest := time.Until(q.resting)
+	if rest <= 0 {
 		return true
 	}
 	if !q.alarmed {

@@ -17,7 +17,7 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 		q.sending = sending
 		for waiting := 1; waiting <= needed; waiting++ {
 			q.waiting.Push(&packet.Packet{Body: []byte("{}")})
-			if got := q.mayStartLocked(limits, time.Now()); got != (waiting == needed) {
+			if got := q.mayStartLocked(limits); got != (waiting == needed) {
 				t.Errorf("with %d senders and %d packets waiting: %v, want a start at %d", sending, waiting, got, needed)
 			}
 		}
@@ -27,7 +27,7 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 	for range 40 {
 		q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 	}
-	if !q.mayStartLocked(limits, time.Now()) {
+	if !q.mayStartLocked(limits) {
 		t.Error("a whole batch waits although a sender is free")
 	}
 }

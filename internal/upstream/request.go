@@ -104,14 +104,20 @@ func (r *request) appendKey(p *packet.Packet) {
 // appendPercentEncoded leaves RFC 3986's unreserved characters as they are.
 func appendPercentEncoded(dst, text []byte) []byte {
 	const digits = "0123456789ABCDEF"
-	for _, c := range text {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '-', c == '.', c == '_', c == '~':
-			dst = append(dst, c)
-		default:
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
+	plain := 0 // where what is left as it is begins
+	for i, c := range text {
+		if unreserved[c] {
+			continue
 		}
+		dst = append(append(dst, text[plain:i]...), '%', digits[c>>4], digits[c&15])
+		plain = i + 1
 	}
-	return dst
+	return append(dst, text[plain:]...)
 }
+
+var unreserved = func() (is [256]bool) {
+	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~" {
+		is[c] = true
+	}
+	return is
+}()

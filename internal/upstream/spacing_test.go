@@ -98,7 +98,7 @@ func TestUrgencyGoesWithItsPacket(t *testing.T) {
 		urgent := new(maker).some(t, 1)
 		urgent[0].Receipt = make(chan packet.Outcome, 1)
 		q.sending = 2 // so that nobody may start with one packet
-		q.offer(urgent, batchLimits{packets: 64, enough: 64, spacing: time.Second}, time.Now())
+		q.offer(urgent, batchLimits{packets: 64, enough: 64, spacing: time.Second})
 		q.trim(0)
 		if q.urgent != 0 {
 			t.Errorf("an empty queue has %d urgent packets", q.urgent)

@@ -156,12 +156,11 @@ func (u *Upstream) Stop() {
 // Offer binds packets to the analyzer; the caller asked Room first. When the
 // analyzer became unavailable meanwhile they are returned to the Settler.
 func (u *Upstream) Offer(packets []*packet.Packet) {
-	now := time.Now()
-	if !u.queue.offer(packets, u.limits(), now) {
+	if !u.queue.offer(packets, u.limits()) {
 		u.settler.Returned(u.position, packets)
 		return
 	}
-	if !u.accepting(now) {
+	if !u.accepting(time.Now()) {
 		// The breaker may have opened, or a pause begun, after Room was
 		// asked: the packets must not wait behind it.
 		u.release(u.queue.trim(0))
