@@ -122,7 +122,7 @@ func look(dir string) (*replay, error) {
 func (r *replay) report() Report {
 	report := Report{
 		Dir: r.dir, FormatVersion: segmentVersion, Segments: []SegmentInfo{},
-		Packets: r.packets, NextSequence: max(1, r.next), Damages: r.damages,
+		Packets: r.packets, NextSequence: max(1, r.next), Damages: append([]Damage{}, r.damages...),
 	}
 	for _, s := range r.segments {
 		report.Bytes += s.bytes
