@@ -116,9 +116,7 @@ func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) (
 	q.queued = q.queued.Minus(volume)
 	q.inFlight = q.inFlight.Plus(volume)
 	q.sending++
-	if batch.spacing > 0 {
-		q.resting = time.Now().Add(batch.spacing)
-	}
+	q.restLocked(batch)
 	if q.mayStartLocked(batch) {
 		q.callLocked()
 	}
@@ -132,6 +130,15 @@ func (q *queue) finished(volume packet.Volume) {
 	q.inFlight = q.inFlight.Minus(volume)
 	q.sending--
 	q.mirrorLocked()
+}
+
+// restLocked has what comes wait for more. What a batch left behind, since it was
+// whole or since the two may not share a request, has waited already.
+func (q *queue) restLocked(batch batchLimits) {
+	q.resting = time.Time{}
+	if batch.spacing > 0 && q.waiting.Len() == 0 {
+		q.resting = time.Now().Add(batch.spacing)
+	}
 }
 
 // mayStartLocked tells whether one more sender may start. If it lacks nothing

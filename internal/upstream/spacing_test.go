@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,21 @@ func TestWhatDoesNotWaitForMore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Packets that may not share a request have nothing to wait for.
+func TestWhatCannotShareIsNotSpaced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b, sent := spaced(t, nothingElse)
+		packets := b.packets.some(t, 3)
+		for i, p := range packets {
+			p.Traceparent = fmt.Sprintf("00-%032x-%016x-01", i+1, i+1)
+		}
+		b.Offer(packets)
+		wantSent(t, "at first", sent, 1)
+		time.Sleep(10 * time.Millisecond)
+		wantSent(t, "after the wait for more", sent, 1, 1, 1, 1)
+	})
 }
 
 // Packets that were taken back keep nobody's urgency.
