@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// Buffers come in classes of powers of two, so that a small packet never pins
-// a large buffer and the bytes held stay close to the bytes accounted.
+// Buffers come in classes, so that a small packet never pins a large one:
+// powers of two, and what lies halfway between two of them.
 const (
 	smallestClassBits = 9  // 512 bytes
 	largestClassBits  = 24 // 16 MiB; larger bodies are left to the garbage collector
-	classes           = largestClassBits - smallestClassBits + 1
+	classes           = 2*(largestClassBits-smallestClassBits) + 1
 )
 
 // Pool lends packets with room for their bodies. The zero value is ready; it
@@ -48,15 +48,29 @@ func (p *Pool) Lend(size int) *Packet {
 	if packet, ok := p.classes[class].Get().(*Packet); ok {
 		return packet
 	}
-	capacity := 1 << (class + smallestClassBits)
-	return &Packet{Body: make([]byte, 0, capacity), Analyzer: NoAnalyzer, pool: p, class: class}
+	return &Packet{Body: make([]byte, 0, capacityOf(class)), Analyzer: NoAnalyzer, pool: p, class: class}
 }
 
+// classOf returns the smallest class for a size, which may be one too large.
 func classOf(size int) int {
 	if size <= 1<<smallestClassBits {
 		return 0
 	}
-	return bits.Len(uint(size-1)) - smallestClassBits
+	above := bits.Len(uint(size - 1)) // of the power of two that is large enough
+	class := 2 * (above - smallestClassBits)
+	if size <= 3<<(above-2) {
+		class--
+	}
+	return class
+}
+
+// capacityOf returns the size of a class's buffers.
+func capacityOf(class int) int {
+	below := smallestClassBits + class/2
+	if class%2 == 0 {
+		return 1 << below
+	}
+	return 3 << (below - 1)
 }
 
 // overheadBytes is roughly what a packet costs beside its buffer: the struct
@@ -72,7 +86,7 @@ func (p *Packet) Footprint() int64 {
 // bytes will hold.
 func FootprintOf(size int) int64 {
 	if class := classOf(size); class < classes {
-		size = 1 << (class + smallestClassBits)
+		size = capacityOf(class)
 	}
 	return int64(size) + overheadBytes
 }

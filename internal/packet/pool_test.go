@@ -9,8 +9,10 @@ import (
 func TestClassesFitTheirSizes(t *testing.T) {
 	for size, want := range map[int]int{
 		0: 0, 1: 0, 511: 0, 512: 0,
-		513: 1, 1024: 1,
-		1025: 2, 2048: 2,
+		513: 1, 768: 1,
+		769: 2, 1024: 2,
+		1025: 3, 1536: 3,
+		1537: 4, 2048: 4,
 		1<<24 - 1: classes - 1, 1 << 24: classes - 1,
 		1<<24 + 1: classes,
 	} {
@@ -19,7 +21,7 @@ func TestClassesFitTheirSizes(t *testing.T) {
 		}
 	}
 	for class := range classes {
-		capacity := 1 << (class + smallestClassBits)
+		capacity := capacityOf(class)
 		if classOf(capacity) != class || classOf(capacity+1) != class+1 {
 			t.Errorf("class %d does not end at %d bytes", class, capacity)
 		}
