@@ -19,7 +19,7 @@ type liveSystem struct {
 	targets int
 }
 
-func startLiveSystem(t *testing.T) liveSystem {
+func startLiveSystem(t *testing.T, journal string) liveSystem {
 	t.Helper()
 	prometheus := tool(t, "prometheus")
 	binary := buildBinary(t)
@@ -42,6 +42,8 @@ func startLiveSystem(t *testing.T) liveSystem {
 		"PORT=" + portOf(ingest),
 		"METRICS_ADDR=" + metrics,
 		"HEALTH_CHECK_INTERVAL_SEC=1",
+		"JOURNAL=" + journal,
+		"DATA_DIR=" + t.TempDir(),
 	}, binary, "distributor")
 	waitUntilReady(t, "http://"+ingest+"/readyz")
 	startProcess(t, "emitter", []string{
