@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 
 	"golang.org/x/sys/unix"
 )
@@ -178,14 +177,4 @@ func cutLine(b []byte, size int) (line, rest []byte) {
 func (v *visit) leave() {
 	delete(v.analyzers.fds, v.socket.fd)
 	v.analyzers.loop.remove(v.socket.fd)
-}
-
-// freePort returns a port that nobody listens on now.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

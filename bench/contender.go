@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"logstreamer/test/ports"
 )
 
 // contender is a subject that runs.
@@ -29,12 +31,12 @@ func (a *arena) enter(s subject, e experiment, analyzers []int, text *packetText
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	free, err := ports.Free(1)
 	if err != nil {
 		return nil, err
 	}
 	c := &contender{subject: s, place: place{
-		port: port, analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
+		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
 	}}
 	command, err := s.command(c.place)
 	if err != nil {
@@ -46,7 +48,7 @@ func (a *arena) enter(s subject, e experiment, analyzers []int, text *packetText
 	if err := a.awaitReady(c); err != nil {
 		return c, err
 	}
-	c.load, err = newLoad(a.loop, a.ledger, port, e.connections, func() *request { return newRequest(e.traffic, text) })
+	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, func() *request { return newRequest(e.traffic, text) })
 	return c, err
 }
 

@@ -9,15 +9,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"logstreamer/test/ports"
 )
 
 func testPlace(t *testing.T) place {
 	t.Helper()
-	port, err := freePort()
+	free, err := ports.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return place{port: port, analyzers: []int{9001, 9002, 9003, 9004}, connections: 64, folder: t.TempDir(), distributor: "logstreamer"}
+	return place{port: free[0], analyzers: []int{9001, 9002, 9003, 9004}, connections: 64, folder: t.TempDir(), distributor: "logstreamer"}
 }
 
 // The peers themselves say whether they understand their configurations.

@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
+
+	"logstreamer/test/ports"
 )
 
 // process is a program that runs until it is killed or the test ends.
@@ -57,14 +60,13 @@ func (p *process) kill() {
 // freeAddresses returns loopback addresses whose ports were free a moment ago.
 func freeAddresses(t *testing.T, count int) []string {
 	t.Helper()
+	free, err := ports.Free(count)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var addresses []string
-	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		addresses = append(addresses, listener.Addr().String())
+	for _, port := range free {
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	}
 	return addresses
 }

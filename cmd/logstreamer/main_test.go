@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"logstreamer/test/ports"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -41,10 +43,9 @@ func TestScripts(t *testing.T) {
 }
 
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := ports.Free(1)
 	ts.Check(err)
-	ts.Setenv(args[0], fmt.Sprint(listener.Addr().(*net.TCPAddr).Port))
-	ts.Check(listener.Close())
+	ts.Setenv(args[0], fmt.Sprint(free[0]))
 }
 
 func ready(ts *testscript.TestScript, _ bool, args []string) {

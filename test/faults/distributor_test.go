@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"logstreamer/test/ports"
 )
 
 // distributor is the process under test. It keeps its ports, its folder and its
@@ -62,20 +62,13 @@ func newDistributor(t *testing.T, program string) *distributor {
 	return d
 }
 
-// freePort returns a port that is free now and that the system gives to nobody
-// by itself, so that it is still free when a killed process wants it again.
 func freePort(t *testing.T) int {
 	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(12_000)
-		listener, err := net.Listen("tcp", ":"+strconv.Itoa(port))
-		if err == nil {
-			listener.Close()
-			return port
-		}
+	free, err := ports.Free(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("there is no free port from 20000 to 32000")
-	return 0
+	return free[0]
 }
 
 func (d *distributor) url(path string) string {

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"logstreamer/test/ports"
 )
 
 // processes are the parts as processes on loopback.
@@ -31,21 +32,15 @@ func newProcesses() (*processes, error) {
 		folder: folder, binary: filepath.Join(folder, "logstreamer"), distributor: "distributor",
 		running: make(map[string]*exec.Cmd), ports: make(map[string]int),
 	}
-	for _, name := range append([]string{"ingest", "metrics"}, names...) {
-		if p.ports[name], err = freePort(); err != nil {
-			return nil, err
-		}
+	names := append([]string{"ingest", "metrics"}, names...)
+	free, err := ports.Free(len(names))
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		p.ports[name] = free[i]
 	}
 	return p, nil
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close() //nolint:errcheck // nothing was written
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 func (p *processes) up(ctx context.Context) error {
