@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/test/ports"
-
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"logstreamer/test/ports"
 )
 
 func TestMain(m *testing.M) {

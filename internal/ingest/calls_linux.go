@@ -10,7 +10,7 @@ import (
 // call makes a system call that never waits, again while signals interrupt it.
 // The runtime is not told: when it is, it wakes its monitor if that sleeps, as
 // it does in each idle moment. At a moderate rate that is once a packet, which
-// then costs half as much again.
+// then costs a third more.
 func call(number uintptr, descriptor int, memory unsafe.Pointer, length int) (int, error) {
 	for {
 		n, _, failed := syscall.RawSyscall6(number, uintptr(descriptor), uintptr(memory), uintptr(length), 0, 0, 0)

@@ -42,11 +42,15 @@ type distributor struct {
 
 func newDistributor(t *testing.T, program string) *distributor {
 	t.Helper()
+	free, err := ports.Free(2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	folder := t.TempDir()
 	d := &distributor{
 		t: t, program: program,
 		dataDir: filepath.Join(folder, "data"), log: filepath.Join(folder, "distributor.log"),
-		port: freePort(t), metricsPort: freePort(t),
+		port: free[0], metricsPort: free[1],
 		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	t.Cleanup(func() {
@@ -60,15 +64,6 @@ func newDistributor(t *testing.T, program string) *distributor {
 		}
 	})
 	return d
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	free, err := ports.Free(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return free[0]
 }
 
 func (d *distributor) url(path string) string {
