@@ -12,6 +12,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,7 @@ type Dispatcher struct {
 	deadLetters DeadLetters
 	budget      *budget.Budget
 	strict      bool
+	logger      *slog.Logger
 	wake        chan struct{}
 	// hungry: packets wait for room, so that any room is to be told.
 	hungry   atomic.Bool
@@ -85,6 +87,7 @@ type Dependencies struct {
 	// Strict keeps to the weights even when an analyzer cannot take its share:
 	// then all wait for it. Otherwise the others take over.
 	Strict bool
+	Logger *slog.Logger
 }
 
 // New returns a dispatcher without analyzers.
@@ -94,6 +97,7 @@ func New(deps Dependencies) *Dispatcher {
 		deadLetters: deps.DeadLetters,
 		budget:      deps.Budget,
 		strict:      deps.Strict,
+		logger:      deps.Logger,
 		wake:        make(chan struct{}, 1),
 	}
 }
@@ -193,14 +197,16 @@ func (d *Dispatcher) round(now time.Time) bool {
 }
 
 // gather takes packets to route: first those that came back, of those that may
-// have been seen as many as the budget affords, then new ones.
+// have been seen as many as the budget affords, then new ones. Those that come
+// back again and again are let out one for each analyzer.
 func (d *Dispatcher) gather(now time.Time) {
 	if d.table.ActiveCount() == 0 {
 		return
 	}
 	before := len(d.pending)
-	if tried, untried := d.ledger.comebacks(); tried+untried > 0 {
+	if tried, any := d.ledger.comebacks(); any {
 		d.pending = d.ledger.takeReturned(d.pending, d.affordable(tried, now))
+		d.pending = d.ledger.takeFromWard(d.pending, d.table.ActiveCount(), d.draining.Load(), now)
 		d.refund(d.pending[before:])
 	}
 	// What finds no room waits in the journal, whose room it takes: one packet

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"logstreamer/internal/fairshare"
 	"logstreamer/internal/fifo"
@@ -17,6 +18,9 @@ type Books struct {
 	// Waiting is what the dispatcher holds: claimed, or returned, and not
 	// bound.
 	Waiting packet.Volume
+	// SetApart is how many packets fail although analyzers take others; they wait,
+	// or are being tried.
+	SetApart int
 	// Delivered and DeadLettered are how packets ended.
 	Delivered, DeadLettered packet.Volume
 	// BoundMessages is how far an analyzer's messages may be from its share.
@@ -53,6 +57,7 @@ type ledger struct {
 	// Returned and not yet taken. To send again what an analyzer may have seen
 	// is bounded by a budget; what only waited is free to go elsewhere.
 	tried, untried fifo.Queue[*packet.Packet]
+	ward           ward
 }
 
 func (l *ledger) open(ids []string, weights []float64) {
@@ -103,39 +108,66 @@ func (l *ledger) claimed(volume packet.Volume) {
 	l.books.Waiting = l.books.Waiting.Plus(volume)
 }
 
-func (l *ledger) delivered(volume packet.Volume) {
+// delivered reports whether the last packet that was set apart has ended.
+func (l *ledger) delivered(packets []*packet.Packet) (lastApart bool) {
+	volume := packet.VolumeOf(packets)
 	l.settled.Add(volume.Packets)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.books.Delivered = l.books.Delivered.Plus(volume)
+	return l.endedLocked(packets)
 }
 
-func (l *ledger) deadLettered(volume packet.Volume) {
+// deadLettered reports what delivered does.
+func (l *ledger) deadLettered(packets []*packet.Packet) (lastApart bool) {
+	volume := packet.VolumeOf(packets)
 	l.settled.Add(volume.Packets)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.books.DeadLettered = l.books.DeadLettered.Plus(volume)
+	return l.endedLocked(packets)
 }
 
-func (l *ledger) returned(packets []*packet.Packet) {
+func (l *ledger) endedLocked(packets []*packet.Packet) (lastApart bool) {
+	if l.ward.out == 0 {
+		return false
+	}
+	for _, p := range packets {
+		l.ward.letGo(p)
+	}
+	return l.ward.all == 0
+}
+
+// returned reports the first packet that is set apart while no other is.
+func (l *ledger) returned(packets []*packet.Packet) (firstApart *setApart) {
 	volume := packet.VolumeOf(packets)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.ward.all
 	l.books.Waiting = l.books.Waiting.Plus(volume)
 	for _, p := range packets {
-		if p.Tried {
+		switch {
+		case belongs(p):
+			l.ward.put(p)
+			if before == 0 && firstApart == nil {
+				firstApart = describeApart(p)
+			}
+		case p.Tried:
 			l.tried.Push(p)
-		} else {
+		default:
 			l.untried.Push(p)
 		}
 	}
+	return firstApart
 }
 
-// comebacks returns how many packets were returned and wait.
-func (l *ledger) comebacks() (tried, untried int) {
+// comebacks returns how many packets were tried and returned, and whether any
+// packet was returned and waits.
+func (l *ledger) comebacks() (tried int, any bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tried.Len(), l.untried.Len()
+	tried = l.tried.Len()
+	return tried, tried+l.untried.Len()+l.ward.all > 0
 }
 
 // takeReturned appends what was returned to dst: all that only waited, and up
@@ -154,6 +186,13 @@ func (l *ledger) takeReturned(dst []*packet.Packet, tried int) []*packet.Packet 
 	return dst
 }
 
+// takeFromWard appends packets that failed again and again, if it is their time.
+func (l *ledger) takeFromWard(dst []*packet.Packet, most int, atTheEnd bool, now time.Time) []*packet.Packet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ward.take(dst, most, atTheEnd, now)
+}
+
 func (l *ledger) settledPackets() int64 { return l.settled.Load() }
 
 // read returns the books as of the last whole round.
@@ -161,6 +200,7 @@ func (l *ledger) read() (Books, map[Reroute]int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	books := l.books
+	books.SetApart = l.ward.all
 	books.Analyzers = slices.Clone(l.books.Analyzers)
 	return books, maps.Clone(l.reroutes)
 }

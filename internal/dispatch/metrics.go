@@ -13,7 +13,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 type collector struct {
 	dispatcher *Dispatcher
 
-	packets, messages, target, effective, deviation, bound, reroutes *prometheus.Desc
+	packets, messages, target, effective, deviation, bound, reroutes, apart *prometheus.Desc
 }
 
 // Register makes the books visible to Prometheus.
@@ -31,12 +31,14 @@ func (d *Dispatcher) Register(registerer prometheus.Registerer) error {
 			"By how many messages the analyzer got less than its share (more, when negative) since the analyzers in the running last changed.", "analyzer"),
 		bound:    describe("distributor_share_bound_messages", "By how many messages an analyzer may be off its share."),
 		reroutes: describe("distributor_rerouted_packets_total", "Packets that moved from one analyzer to another.", "from", "to"),
+		apart: describe("distributor_set_apart_packets",
+			"Packets with which analyzers fail while they take others; each is tried alone, ever more rarely."),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.packets, c.messages, c.target, c.effective, c.deviation, c.bound, c.reroutes} {
+	for _, d := range []*prometheus.Desc{c.packets, c.messages, c.target, c.effective, c.deviation, c.bound, c.reroutes, c.apart} {
 		descs <- d
 	}
 }
@@ -58,6 +60,7 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 		gauge(c.deviation, a.DeviationMessages, a.ID)
 	}
 	gauge(c.bound, books.BoundMessages)
+	gauge(c.apart, float64(books.SetApart))
 	for move, packets := range reroutes {
 		counter(c.reroutes, packets, move.From, move.To)
 	}

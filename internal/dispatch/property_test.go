@@ -62,6 +62,17 @@ func TestBooksAddUpInEveryHistory(t *testing.T) {
 					w.Returned(a.position, mine)
 				}
 			},
+			"set back": func(*rapid.T) {
+				a := any()
+				for _, p := range some(a) {
+					if p.Trouble == nil {
+						p.Trouble = &packet.Trouble{}
+					}
+					p.Trouble.Setbacks++
+					p.Trouble.Last = now
+					w.Returned(a.position, []*packet.Packet{p})
+				}
+			},
 			"": func(r *rapid.T) { check(r, w, ended) },
 		})
 	})
@@ -71,6 +82,12 @@ func check(r *rapid.T, w *world, ended int) {
 	books, stats := w.Books(), w.journal.Stats()
 	var bound packet.Volume
 	seen := make(map[uint64]bool)
+	out := 0 // of the ward
+	for _, p := range w.pending {
+		if belongs(p) {
+			out++
+		}
+	}
 	for _, a := range w.analyzers {
 		if a.room < 0 {
 			r.Fatalf("%s was offered %d packets too many", a.id, -a.room)
@@ -81,7 +98,17 @@ func check(r *rapid.T, w *world, ended int) {
 			}
 			seen[p.Sequence] = true
 			bound.Add(p)
+			if belongs(p) {
+				out++
+			}
 		}
+	}
+	inside := 0
+	for i := range w.ledger.ward.waiting {
+		inside += w.ledger.ward.waiting[i].Len()
+	}
+	if w.ledger.ward.out != out || books.SetApart != out+inside || out > len(w.analyzers) {
+		r.Fatalf("%d packets are set apart and %d of them out; found were %d, and %d of them out", books.SetApart, w.ledger.ward.out, out+inside, out)
 	}
 	done := books.Delivered.Plus(books.DeadLettered)
 	if done != stats.Acknowledged || done.Packets != int64(ended) {

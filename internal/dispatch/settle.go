@@ -11,7 +11,9 @@ func (d *Dispatcher) Delivered(analyzer int, packets []*packet.Packet) {
 			p.Receipt <- packet.Outcome{Analyzer: d.analyzers[analyzer].ID()}
 		}
 	}
-	d.ledger.delivered(packet.VolumeOf(packets))
+	if d.ledger.delivered(packets) {
+		d.logLastApart()
+	}
 	d.journal.Ack(packets)
 }
 
@@ -22,16 +24,24 @@ func (d *Dispatcher) Refused(analyzer int, p *packet.Packet, reason, detail stri
 	if p.Receipt != nil {
 		p.Receipt <- packet.Outcome{Analyzer: d.analyzers[analyzer].ID(), Refusal: detail}
 	}
-	var volume packet.Volume
-	volume.Add(p)
-	d.ledger.deadLettered(volume)
-	d.journal.Ack([]*packet.Packet{p})
+	ended := []*packet.Packet{p}
+	if d.ledger.deadLettered(ended) {
+		d.logLastApart()
+	}
+	d.journal.Ack(ended)
 }
 
 // Returned takes packets back, to be routed elsewhere.
 func (d *Dispatcher) Returned(analyzer int, packets []*packet.Packet) {
-	d.ledger.returned(packets)
+	if first := d.ledger.returned(packets); first != nil {
+		d.logger.Warn("a packet fails wherever it is sent, while others are taken: it is tried alone, ever more rarely",
+			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", d.analyzers[analyzer].ID(), "cause", first.cause)
+	}
 	d.signal()
+}
+
+func (d *Dispatcher) logLastApart() {
+	d.logger.Info("no packet fails any more while others are taken")
 }
 
 // Changed says that an analyzer may have room, or may have lost it.

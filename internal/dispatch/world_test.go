@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -115,6 +117,7 @@ type world struct {
 	letters   *letters
 	pool      packet.Pool
 	put       int
+	log       bytes.Buffer
 }
 
 const plenty = 1 << 30
@@ -126,7 +129,7 @@ func newWorld(t testing.TB, weights ...float64) *world {
 		journal: memory.New(memory.Config{QueuePackets: 1 << 20, LimitBytes: 1 << 30}),
 		letters: &letters{},
 	}
-	w.Dispatcher = New(Dependencies{Journal: w.journal, DeadLetters: w.letters, Budget: new(budget.Budget)})
+	w.Dispatcher = New(Dependencies{Journal: w.journal, DeadLetters: w.letters, Budget: new(budget.Budget), Logger: slog.New(slog.NewTextHandler(&w.log, nil))})
 	var analyzers []Analyzer
 	for i, weight := range weights {
 		a := &analyzer{id: fmt.Sprint("a", i), position: i, room: plenty, brief: true, resting: true, weight: weight}

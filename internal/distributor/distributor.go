@@ -95,6 +95,7 @@ func (d *Distributor) join() (err error) {
 	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), letters)
 	d.dispatcher = dispatch.New(dispatch.Dependencies{
 		Journal: d.journal, DeadLetters: resendable{d.deadLetters, d}, Budget: &d.budget, Strict: d.config.Routing == RoutingStrict,
+		Logger: d.logger.With("component", "dispatch"),
 	})
 	if err := d.joinAnalyzers(); err != nil {
 		return err

@@ -121,6 +121,7 @@ distributor_queue_depth{analyzer}
 distributor_healthy_analyzers
 distributor_total_analyzers
 distributor_rerouted_packets_total{from,to}
+distributor_set_apart_packets
 distributor_delivered_packets_total{analyzer}
 distributor_delivered_messages_total{analyzer}
 distributor_dead_lettered_packets_total{analyzer,reason}

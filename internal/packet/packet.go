@@ -33,12 +33,27 @@ type Packet struct {
 	Stay uint32
 	// Tried tells that an analyzer may have seen it since dispatch took it last.
 	Tried bool
+	// Trouble is nil until an analyzer fails with the packet, further tries
+	// included.
+	Trouble *Trouble
 	// Receipt, unless nil, is told once what became of the packet. It has room
 	// for that, so that telling never waits.
 	Receipt chan<- Outcome
 
 	pool  *Pool
 	class int
+}
+
+// Trouble is what is known of a packet with which requests failed.
+type Trouble struct {
+	// Setbacks counts the visits to analyzers that failed for which the packet is
+	// to blame, as far as can be seen.
+	Setbacks int
+	// Last is when a visit failed last, Cause how.
+	Last  time.Time
+	Cause string
+	// Apart tells that the packet is among those that dispatch has set apart.
+	Apart bool
 }
 
 // Outcome is how a packet ended.

@@ -31,6 +31,9 @@ type answer struct {
 	pause time.Duration
 	// unsent means that the analyzer cannot have seen the packets.
 	unsent bool
+	// packetsFault means that the packets are to blame for the failure, and not
+	// the analyzer.
+	packetsFault bool
 	// lines lists what a taken request's answer excepts.
 	lines []line
 }
@@ -60,11 +63,13 @@ const (
 	refusedTooLarge  = "too_large"
 	refusedMediaType = "unsupported_media_type"
 	refusedOther     = "other"
+	// refusedFailing: every analyzer fails with it, and takes others.
+	refusedFailing = "keeps_failing"
 )
 
 // RefusalReasons are all reasons that a Settler's Refused may be given.
 func RefusalReasons() []string {
-	return []string{refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType, refusedOther}
+	return []string{refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType, refusedOther, refusedFailing}
 }
 
 // defaultPause follows a "not now" that names no time.

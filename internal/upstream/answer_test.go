@@ -171,40 +171,43 @@ func TestLinesForNowAskForAPause(t *testing.T) {
 	})
 }
 
-// Of a batch that is refused as a whole nobody knows which packet is meant.
-func TestRefusedBatchIsSentSingly(t *testing.T) {
+// Of a batch that is refused as a whole nobody knows which packet is meant:
+// halves find it.
+func TestRefusedBatchIsSentInHalves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		analyzer := newScripted(func(r seen) reply {
-			if r.contentType == ndjsonType {
+			switch {
+			case !strings.Contains(r.body, `"packet_id":"3"`):
+				return ok
+			case r.contentType == ndjsonType:
 				return status(400, "", "")
 			}
-			if strings.Contains(r.body, `"packet_id":"2"`) {
-				return status(422, "", "")
-			}
-			return ok
+			return status(422, "", "")
 		})
 		analyzer.health = lines
 		b := start(t, testConfig(), analyzer.dial)
 		b.batch.packets.Store(10)
-		b.Offer(b.packets.some(t, 3))
-		b.settler.await(t, 3)
-		for i, want := range []string{"delivered", "refused invalid_packet", "delivered"} {
-			if got := b.settler.fate(uint64(i + 1)); got != want {
-				t.Errorf("packet %d was %s, want %s", i+1, got, want)
-			}
+		b.Offer(b.packets.some(t, 8))
+		b.settler.await(t, 8)
+		if b.settler.fate(3) != "refused invalid_packet" || b.settler.count("delivered") != 7 {
+			t.Errorf("fates: %v, of the third packet %s", b.settler.summary(), b.settler.fate(3))
 		}
-		if got := len(analyzer.got()); got != 4 {
-			t.Errorf("%d requests, want 4", got)
+		// Eight packets; four and four; then two and two, and one and one, of those with the third.
+		if got := len(analyzer.got()); got != 7 {
+			t.Errorf("%d requests, want 7", got)
+		}
+		if !b.Healthy() {
+			t.Error("refusals are held against the analyzer")
 		}
 	})
 }
 
-// An analyzer that asks for a pause while a refused batch is sent singly gets
+// An analyzer that asks for a pause while a refused batch is sent in halves gets
 // no more of it.
-func TestPauseEndsSendingSingly(t *testing.T) {
+func TestPauseEndsSendingHalves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		analyzer := newScripted(func(r seen) reply {
-			if r.contentType == ndjsonType {
+			if strings.Contains(r.body, `"packet_id":"5"`) {
 				return status(400, "", "")
 			}
 			return status(429, "Retry-After: 5\r\n", "")
@@ -215,7 +218,7 @@ func TestPauseEndsSendingSingly(t *testing.T) {
 		b.Offer(b.packets.some(t, 5))
 		b.settler.await(t, 5)
 		if got := len(analyzer.got()); got != 2 {
-			t.Errorf("%d requests, want the batch and one packet", got)
+			t.Errorf("%d requests, want the batch and its first half", got)
 		}
 		if b.settler.count("returned") != 5 {
 			t.Errorf("fates: %v", b.settler.summary())

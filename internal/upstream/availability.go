@@ -83,15 +83,6 @@ func (u *Upstream) Weight(now time.Time) float64 {
 	return max(least, done) * u.config.Weight
 }
 
-// judge tells the breaker of a send's result.
-func (u *Upstream) judge(a answer, now time.Time) {
-	if a.outcome == failed {
-		u.note(u.breaker.Failure(now))(a.detail)
-		return
-	}
-	u.note(u.breaker.Success(now))("packets are taken")
-}
-
 // note acts on the breaker's edges; they are rare.
 func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string) {
 	return func(cause string) {

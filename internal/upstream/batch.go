@@ -24,8 +24,9 @@ type batchLimits struct {
 	spacing time.Duration
 }
 
-// admits tells whether p may join a batch. A packet that spans lines, or that
-// belongs to another trace than its neighbours, travels in a request of its own.
+// admits tells whether p may join a batch. A packet that spans lines, that
+// belongs to another trace than its neighbours, or that may be what makes requests
+// fail, travels in a request of its own.
 func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *packet.Packet) bool {
 	if len(batch) == 0 {
 		return true
@@ -33,8 +34,10 @@ func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *pac
 	return len(batch) < b.packets &&
 		volume.Bytes+int64(len(p.Body)) <= largestBatchBytes &&
 		batch[0].Traceparent == p.Traceparent &&
-		!p.SpansLines && (len(batch) > 1 || !batch[0].SpansLines)
+		!alone(p) && (len(batch) > 1 || !alone(batch[0]))
 }
+
+func alone(p *packet.Packet) bool { return p.SpansLines || p.Trouble != nil }
 
 func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }
 
@@ -55,7 +58,7 @@ func (b *batchSize) adapt(n int, took, timeout time.Duration) {
 	}
 }
 
-// shrink follows a batch that was not answered in time, or was too large.
+// shrink follows a batch that failed, or was too large.
 func (b *batchSize) shrink(n int) {
 	if n > 1 {
 		b.packets.Store(max(1, int64(n)/4))

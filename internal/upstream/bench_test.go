@@ -97,7 +97,7 @@ func delivery(t testing.TB, batch int) func() {
 	ctx := t.Context()
 	return func() {
 		settler.packets = 0
-		if sender.deliver(ctx, packets); settler.packets != batch {
+		if sender.deliver(ctx, packets, 0); settler.packets != batch {
 			t.Fatalf("%d of %d packets were delivered", settler.packets, batch)
 		}
 	}

@@ -127,13 +127,13 @@ func TestHangingUpIsAFailure(t *testing.T) {
 			return reply{cut: true}
 		})
 		config := testConfig()
-		config.MaxFailures = 3
+		config.MaxFailures = 2
 		b := start(t, config, analyzer.dial)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
-		if b.settler.fate(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 3 {
+		if b.settler.fate(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 2 {
 			t.Errorf("the packet was %s, healthy %v, %v resets", b.settler.fate(2), b.Healthy(), b.failures(reasonReset))
 		}
 	})

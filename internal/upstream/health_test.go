@@ -45,7 +45,7 @@ func TestFirstProbeDecides(t *testing.T) {
 func TestRecoveryDoesNotWaitForTheRegularProbe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
-		config.ProbeInterval, config.MaxFailures, config.Retries = time.Hour, 3, 5
+		config.ProbeInterval, config.MaxFailures, config.Retries = time.Hour, 2, 5
 		analyzer := newScripted(always(status(500, "", "")))
 		b := start(t, config, analyzer.dial)
 		b.Offer(b.packets.some(t, 1))

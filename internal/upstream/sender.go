@@ -37,7 +37,7 @@ func (s *sender) run(ctx context.Context) {
 			return
 		}
 		volume := packet.VolumeOf(batch)
-		s.deliver(ctx, batch)
+		s.deliver(ctx, batch, 0)
 		queue.finished(volume)
 		s.upstream.settler.Changed()
 		clear(batch) // the packets belong to others now
@@ -45,29 +45,55 @@ func (s *sender) run(ctx context.Context) {
 	}
 }
 
-// deliver settles all packets of a batch.
-func (s *sender) deliver(ctx context.Context, batch []*packet.Packet) {
-	u := s.upstream
-	for attempt := 0; ; attempt++ {
-		answer := s.send(ctx, batch)
-		switch answer.outcome {
-		case taken:
+// deliver settles all packets of a batch, with which as many tries have failed
+// here.
+func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, failures int) {
+	for {
+		answer := s.send(ctx, batch, failures)
+		switch {
+		case answer.outcome == taken:
 			s.settleTaken(batch, answer)
 			return
-		case refused:
-			s.settleRefused(ctx, batch, answer)
+		case answer.outcome == refused && len(batch) == 1:
+			s.refuse(batch[0], answer.reason, answer.detail)
+			return
+		case answer.outcome == refused:
+			s.adaptTo(answer, len(batch))
+			s.deliverHalves(ctx, batch, failures)
+			return
+		case !s.mayTryAgain(batch, answer, failures):
+			s.giveBack(batch, answer, failures)
 			return
 		}
-		if answer.outcome != failed || answer.unsent || attempt >= u.config.Retries || !u.budget.SpendAll(len(batch), time.Now()) {
-			s.giveBack(batch, answer)
+		time.Sleep(backoff(failures))
+		failures++
+		if len(batch) > 1 {
+			s.deliverHalves(ctx, batch, failures)
 			return
 		}
-		time.Sleep(backoff(attempt))
 	}
 }
 
-// send makes one request and tells the analyzer's health of its result.
-func (s *sender) send(ctx context.Context, batch []*packet.Packet) answer {
+// deliverHalves follows a batch that was refused, or failed, as a whole: nobody
+// knows which packet is meant, and halves find it in few requests.
+func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, failures int) {
+	half := len(batch) / 2
+	s.deliver(ctx, batch[:half], failures)
+	s.deliver(ctx, batch[half:], failures)
+}
+
+// mayTryAgain tells whether to try again here. A packet that failed elsewhere,
+// too, need not fail here more than once.
+func (s *sender) mayTryAgain(batch []*packet.Packet, a answer, failures int) bool {
+	u := s.upstream
+	return a.outcome == failed && !a.unsent && failures < u.config.Retries &&
+		(batch[0].Trouble == nil || !a.packetsFault) &&
+		u.budget.SpendAll(len(batch), time.Now())
+}
+
+// send makes one request, after that many have failed here, and tells the
+// analyzer's health of its result.
+func (s *sender) send(ctx context.Context, batch []*packet.Packet, failures int) answer {
 	u := s.upstream
 	start := time.Now()
 	s.connection.begin()
@@ -85,13 +111,15 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet) answer {
 	case answer.outcome == notNow:
 		u.pause(end.Add(answer.pause))
 		return answer
-	case answer.reason == reasonTimeout:
+	case answer.outcome == failed && !answer.unsent:
+		answer.packetsFault = u.blames(batch, failures)
 		u.batch.shrink(len(batch))
 	case answer.outcome == taken:
+		u.latestTaken.Store(end.UnixNano())
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
 		u.metrics.latency.observe(end.Sub(batch[0].Accepted).Seconds())
 	}
-	u.judge(answer, end)
+	u.judge(answer, batch, failures, end)
 	return answer
 }
 
@@ -125,34 +153,30 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 	}
 	if len(again) > 0 {
 		u.pause(time.Now().Add(a.pause))
-		s.giveBack(again, a)
+		s.giveBack(again, a, 0)
 	}
 }
 
-// giveBack returns packets to be delivered elsewhere.
-func (s *sender) giveBack(packets []*packet.Packet, a answer) {
-	for _, p := range packets {
-		p.Tried = !a.unsent
-	}
-	s.upstream.release(packets)
-}
-
-// settleRefused ends a refused packet. Of a refused batch nobody knows which
-// packet is meant, so each is sent alone.
-func (s *sender) settleRefused(ctx context.Context, batch []*packet.Packet, a answer) {
+// giveBack returns packets to be delivered elsewhere, unless that is hopeless.
+func (s *sender) giveBack(packets []*packet.Packet, a answer, failures int) {
 	u := s.upstream
-	if len(batch) == 1 {
-		s.refuse(batch[0], a.reason, a.detail)
+	if a.outcome == failed && !a.unsent && u.failedWith(packets, a, time.Now()) {
+		s.refuse(packets[0], refusedFailing, a.detail)
 		return
 	}
+	for _, p := range packets {
+		p.Tried = failures > 0 || !a.unsent
+	}
+	u.release(packets)
+}
+
+// adaptTo learns from a batch that was refused.
+func (s *sender) adaptTo(a answer, packets int) {
 	switch a.reason {
 	case refusedMediaType:
-		u.takesLines.Store(false)
+		s.upstream.takesLines.Store(false)
 	case refusedTooLarge:
-		u.batch.shrink(len(batch))
-	}
-	for i := range batch {
-		s.deliver(ctx, batch[i:i+1])
+		s.upstream.batch.shrink(packets)
 	}
 }
 

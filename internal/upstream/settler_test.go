@@ -54,6 +54,7 @@ func (m *maker) some(t testing.TB, n int) []*packet.Packet {
 type recorder struct {
 	mu      sync.Mutex
 	fates   map[uint64][]string
+	trouble map[uint64]*packet.Trouble
 	settled int
 	tried   int // returned packets that the analyzer may have seen
 	told    int // calls of Changed
@@ -61,7 +62,7 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{fates: make(map[uint64][]string), news: make(chan struct{}, 1)}
+	return &recorder{fates: make(map[uint64][]string), trouble: make(map[uint64]*packet.Trouble), news: make(chan struct{}, 1)}
 }
 
 func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.end("delivered", packets...) }
@@ -86,6 +87,7 @@ func (r *recorder) end(fate string, packets ...*packet.Packet) {
 		if fate == "returned" && p.Tried {
 			r.tried++
 		}
+		r.trouble[p.Sequence] = p.Trouble
 		for i := range p.Body {
 			p.Body[i] = '!'
 		}
@@ -106,6 +108,13 @@ func (r *recorder) fate(sequence uint64) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Join(r.fates[sequence], "+")
+}
+
+// troubleOf returns what was known of a packet when it ended here.
+func (r *recorder) troubleOf(sequence uint64) *packet.Trouble {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.trouble[sequence]
 }
 
 // seen returns how many packets were returned that the analyzer may have seen.

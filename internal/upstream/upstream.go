@@ -64,9 +64,12 @@ type Upstream struct {
 
 	// takesLines: the last good probe advertised NDJSON.
 	takesLines atomic.Bool
-	// pausedUntil and rampedFrom are Unix nanoseconds; 0 is none.
+	// working: the breaker was last told of a success, if of anything.
+	working atomic.Bool
+	// Unix nanoseconds; 0 is none.
 	pausedUntil atomic.Int64
 	rampedFrom  atomic.Int64
+	latestTaken atomic.Int64 // when it took packets last
 
 	running   sync.WaitGroup
 	cancel    context.CancelFunc
@@ -105,6 +108,7 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		queue:    newQueue(),
 		budget:   deps.Budget,
 	}
+	u.working.Store(true)
 	u.limit.init(config)
 	u.batch.packets.Store(firstBatchPackets)
 	u.prober = newProber(u, newConnection(dial), newRequest(base, "/health"))

@@ -56,9 +56,12 @@ func (sc scenario) validateSteps(steps []step, before map[string]bool) error {
 			}
 		}
 		before[st.Name] = true
-		for name := range st.Analyzers {
+		for name, change := range st.Analyzers {
 			if !sc.hasAnalyzer(name) {
 				return fmt.Errorf("there is no analyzer %q", name)
+			}
+			if change.Only != "" && !sc.hasLoad(change.Only) {
+				return fmt.Errorf("there is no load %q to be treated differently", change.Only)
 			}
 		}
 		for name := range st.Loads {
@@ -139,6 +142,7 @@ func TestScenarioRefused(t *testing.T) {
 		strings.Replace(good, "{for: 1s}", "{for: soon}", 1),
 		strings.Replace(good, "{for: 1s}", "{analyzers: {analyzer-4: {kill: true}}}", 1),
 		strings.Replace(good, "{for: 1s}", "{analyzers: {analyzer-1: {slow: 3}}}", 1),
+		strings.Replace(good, "{for: 1s}", "{analyzers: {all: {hang: true, only: other}}}", 1),
 		strings.Replace(good, "{for: 1s}", "{loads: {other: {hurry: true}}}", 1),
 		strings.Replace(good, "{for: 1s}", "{must: {p99-twice: other}}", 1),
 		strings.Replace(good, "{for: 1s}", "{steps: [{must: {calm: other}}]}", 1),

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +42,8 @@ type Behaviour struct {
 	Workers int           `json:",omitempty"`
 	Slower  float64       `json:",omitempty"`
 	Over    time.Duration `json:",omitempty"`
+	// Only requests with a packet of this load are treated so, if it is told.
+	Only string `json:",omitempty"`
 	// Probes says that health probes are treated so, too.
 	Probes bool `json:",omitempty"`
 	// Single does not advertise NDJSON.
@@ -126,24 +129,33 @@ func (r *recorder) listen(open bool) error {
 	return nil
 }
 
-// next returns the behaviour for a request with so many packets, when they will
-// be done, and what is closed when the behaviour changes.
-func (r *recorder) next(packets int) (b Behaviour, done time.Time, changed <-chan struct{}) {
+// next returns the behaviour for a request with these packets, when they will be
+// done, and what is closed when the behaviour changes.
+func (r *recorder) next(packets []string) (b Behaviour, done time.Time, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests++
-	b, done = r.now, time.Now()
+	b, done = r.now.towards(packets), time.Now()
 	if b.Every == 0 || r.requests%b.Every == 0 {
 		done = done.Add(b.Delay)
 	}
-	if packets > 0 {
-		done = r.desk.serve(done, packets)
+	if len(packets) > 0 {
+		done = r.desk.serve(done, len(packets))
 	}
 	return b, done, r.changed
 }
 
+// towards is the behaviour towards a request with these packets.
+func (b Behaviour) towards(packets []string) Behaviour {
+	meant := func(id string) bool { return strings.HasPrefix(id, b.Only+"-") }
+	if b.Only == "" || slices.ContainsFunc(packets, meant) {
+		return b
+	}
+	return Behaviour{Single: b.Single}
+}
+
 func (r *recorder) health(w http.ResponseWriter, _ *http.Request) {
-	b, _, changed := r.next(0)
+	b, _, changed := r.next(nil)
 	if !b.Single {
 		w.Header().Set("Accept-Post", "application/x-ndjson")
 	}
@@ -167,7 +179,7 @@ func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	b, ok := r.work(request.Context(), len(ids))
+	b, ok := r.work(request.Context(), ids)
 	if !ok {
 		abandon(w)
 		return
@@ -181,9 +193,9 @@ func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
 	r.answer(w, b)
 }
 
-// work waits until so many packets are done. It reports false when they were
+// work waits until packets are done. It reports false when they were
 // given up while it hung; one who only is slow takes them all the same.
-func (r *recorder) work(ctx context.Context, packets int) (Behaviour, bool) {
+func (r *recorder) work(ctx context.Context, packets []string) (Behaviour, bool) {
 	for {
 		b, done, changed := r.next(packets)
 		if b.Hang {
