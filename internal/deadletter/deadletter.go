@@ -11,6 +11,7 @@ package deadletter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -26,6 +27,8 @@ type Config struct {
 	// FileBytes is when a new file is begun; Files is how many are kept.
 	FileBytes int64
 	Files     int
+	// Durable has letters survive a crash of the machine once they are synced.
+	Durable bool
 }
 
 // Folder is where a distributor keeps its dead letters, in its data directory.
@@ -41,17 +44,22 @@ type Letters struct {
 	config  Config
 	logger  *slog.Logger
 	metrics *Metrics
+	fsync   func(*os.File) error
 
-	mu      sync.Mutex // guards all below
+	syncing sync.Mutex // is held by who syncs, so that others wait and find it done
+
+	mu      sync.Mutex // guards all below; is taken after syncing
 	file    *os.File
 	size    int64
 	line    []byte
-	failing bool // the last write failed
+	written int64 // lines, as far as that matters for syncs
+	synced  int64 // of them
+	failing bool  // the last write or sync failed
 }
 
 // New returns dead letters of a folder that need not exist.
 func New(config Config, logger *slog.Logger, m *Metrics) *Letters {
-	return &Letters{config: config, logger: logger, metrics: m}
+	return &Letters{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync}
 }
 
 // Keep writes a packet down. When that fails the packet is lost, and counted;
@@ -61,15 +69,40 @@ func (l *Letters) Keep(p *packet.Packet, analyzer, reason, detail string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.line = appendLine(l.line[:0], p, letter{time.Now().UTC(), analyzer, reason, detail})
-	err := l.writeLocked(l.line)
+	l.noteLocked(l.writeLocked(l.line), "emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)),
+		"packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)), "analyzer", analyzer, "reason", reason)
+}
+
+// Sync makes what was kept before survive a crash, if letters are durable. One
+// does it for all who wait meanwhile. When it fails that is counted, and logged as
+// Keep's failures are.
+func (l *Letters) Sync() {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	file, written := l.file, l.written
+	if l.synced == written {
+		return
+	}
+	l.mu.Unlock() // others may write meanwhile
+	err := l.fsync(file)
+	l.mu.Lock()
+	if l.synced >= written {
+		return // the file was full meanwhile, and synced when it was closed
+	}
+	l.synced = written
+	l.noteLocked(err)
+}
+
+// noteLocked counts an error, and logs each edge.
+func (l *Letters) noteLocked(err error, about ...any) {
 	if err != nil {
 		l.metrics.writeErrors.Inc()
 	}
 	switch failed := err != nil; {
 	case failed && !l.failing:
-		l.logger.Error("dead letters cannot be written and are lost",
-			"error", err, "emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)),
-			"packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)), "analyzer", analyzer, "reason", reason)
+		l.logger.Error("dead letters cannot be written and are lost", append([]any{"error", err}, about...)...)
 	case !failed && l.failing:
 		l.logger.Info("dead letters can be written again")
 	}
@@ -104,34 +137,47 @@ func appendLine(dst []byte, p *packet.Packet, l letter) []byte {
 }
 
 func (l *Letters) writeLocked(line []byte) error {
+	var before error // of what is there already
 	if l.file != nil && l.size+int64(len(line)) > l.config.FileBytes {
-		l.closeLocked()
+		before = l.closeLocked()
 	}
 	if l.file == nil {
 		if err := l.openLocked(int64(len(line))); err != nil {
-			return err
+			return errors.Join(before, err)
 		}
 	}
 	n, err := l.file.Write(line)
 	l.size += int64(n)
+	if l.config.Durable {
+		l.written++
+	}
 	if err != nil {
 		// A cut line must not run into the next one.
 		_ = l.file.Truncate(l.size - int64(n))
-		l.closeLocked()
+		err = errors.Join(err, l.closeLocked())
 	}
-	return err
+	return errors.Join(before, err)
 }
 
-func (l *Letters) closeLocked() {
-	if l.file != nil {
-		_ = l.file.Close()
-		l.file = nil
+func (l *Letters) closeLocked() error {
+	if l.file == nil {
+		return nil
 	}
+	var err error
+	if l.synced < l.written {
+		l.synced = l.written
+		err = l.fsync(l.file)
+	}
+	_ = l.file.Close()
+	l.file = nil
+	return err
 }
 
 // Close closes the file; a later Keep opens it again.
 func (l *Letters) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closeLocked()
+	if err := l.closeLocked(); err != nil {
+		l.noteLocked(err)
+	}
 }

@@ -3,6 +3,7 @@ package deadletter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -261,7 +262,7 @@ func TestFailedWritesRemoveNothing(t *testing.T) {
 func (f *fixture) breakFile() {
 	f.letters.mu.Lock()
 	defer f.letters.mu.Unlock()
-	f.letters.closeLocked()
+	_ = f.letters.closeLocked()
 	file, err := os.Open(f.files()[0])
 	if err != nil {
 		f.Fatal(err)
@@ -302,4 +303,116 @@ func TestExport(t *testing.T) {
 	if err := Export(filepath.Join(dir, "nowhere"), &out); err != nil {
 		t.Errorf("a folder that is not there: %v", err)
 	}
+}
+
+// disk is what a crash of the machine would leave of the files: how much of each
+// was there when it was synced last, if its name was synced after it was made.
+type disk struct {
+	folder string
+	safe   map[string]int64
+	names  map[string]bool
+	broken bool
+}
+
+// crashing makes durable letters on such a disk.
+func crashing(t *testing.T, config Config) (*fixture, *disk) {
+	t.Helper()
+	config.Durable = true
+	f := open(t, config)
+	d := &disk{folder: config.Dir, safe: make(map[string]int64), names: make(map[string]bool)}
+	f.letters.fsync = d.fsync
+	return f, d
+}
+
+func (d *disk) fsync(file *os.File) error {
+	if d.broken {
+		return errors.New("input/output error")
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		d.safe[file.Name()] = info.Size()
+		return nil
+	}
+	names, err := filepath.Glob(filepath.Join(file.Name(), "*"))
+	for _, name := range names {
+		d.names[name] = true
+	}
+	return err
+}
+
+// crash leaves what is safe.
+func (d *disk) crash(f *fixture) {
+	f.Helper()
+	for _, name := range f.files() {
+		if !d.names[name] || !d.names[d.folder] {
+			if err := os.Remove(name); err != nil {
+				f.Fatal(err)
+			}
+			continue
+		}
+		if err := os.Truncate(name, d.safe[name]); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+// What was kept before Sync is there after a crash, over several files.
+func TestSyncedLettersSurviveACrash(t *testing.T) {
+	f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 500, Files: 100})
+	var bodies []string
+	for i := range 20 {
+		bodies = append(bodies, bodyOf(fmt.Sprint(i)))
+		f.keep(bodies[i])
+		if i%3 == 0 {
+			f.letters.Sync()
+		}
+	}
+	f.letters.Sync()
+	f.keep(bodyOf("not synced"))
+	disk.crash(f)
+	f.wantPackets(bodies...)
+}
+
+// Without need nothing is synced: not in memory mode, and not twice.
+func TestSyncOnlyWhatIsNew(t *testing.T) {
+	f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2})
+	syncs := 0
+	f.letters.fsync = func(*os.File) error {
+		syncs++
+		return nil
+	}
+	f.keep(bodyOf("1"))
+	f.letters.Sync()
+	if syncs != 0 {
+		t.Errorf("%d syncs, and letters are not durable", syncs)
+	}
+	f.letters.config.Durable = true
+	f.keep(bodyOf("2"))
+	f.keep(bodyOf("3"))
+	for range 3 {
+		f.letters.Sync()
+	}
+	if syncs != 1 {
+		t.Errorf("%d syncs, want 1", syncs)
+	}
+}
+
+func TestFailedSyncIsCountedAndHeals(t *testing.T) {
+	f, disk := crashing(t, DefaultConfig(t.TempDir()))
+	f.keep(bodyOf("1"))
+	disk.broken = true
+	f.letters.Sync()
+	f.letters.Sync() // there is nothing new
+	f.wantLogged(1, 0)
+	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 1 {
+		t.Errorf("%v errors counted", got)
+	}
+	disk.broken = false
+	f.keep(bodyOf("2"))
+	f.letters.Sync()
+	f.wantLogged(1, 1)
+	f.wantPackets(bodyOf("1"), bodyOf("2"))
 }

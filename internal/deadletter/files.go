@@ -39,7 +39,19 @@ func (l *Letters) openLocked(need int64) error {
 		return err
 	}
 	l.file, l.size = file, 0
+	if l.config.Durable {
+		return errors.Join(l.syncFolder(l.config.Dir), l.syncFolder(filepath.Dir(l.config.Dir)))
+	}
 	return nil
+}
+
+// syncFolder makes the names in a folder survive a crash.
+func (l *Letters) syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.fsync(folder), folder.Close())
 }
 
 // openWhole opens a file to be appended to, unless its last line was cut off.

@@ -27,7 +27,7 @@ func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (
 		packets:  make(map[cause]prometheus.Counter),
 		messages: make(map[cause]prometheus.Counter),
 		writeErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_dead_letter_write_errors_total", Help: "Dead letters that could not be written down.",
+			Name: "distributor_dead_letter_write_errors_total", Help: "Dead letters that could not be written down, and failures to make sure of what was.",
 		}),
 		filesRemoved: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_dead_letter_files_removed_total", Help: "Files of dead letters that were removed to make room.",

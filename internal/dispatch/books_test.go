@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"logstreamer/internal/packet"
+	"logstreamer/internal/upstream"
 )
 
 // With healthy analyzers every reader sees every analyzer within the bound of
@@ -134,18 +135,31 @@ func TestReroutedPacketsMove(t *testing.T) {
 	}
 }
 
-func TestRefusedPacketBecomesADeadLetter(t *testing.T) {
+// Dead letters are safe before the journal forgets their packets.
+func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	w := newWorld(t, 1)
 	now := time.Now()
 	w.tick(now)
 	w.add(t, 7)
+	w.add(t, 2)
 	w.round(now)
-	w.Refused(0, w.analyzers[0].take(1)[0], "malformed", "why")
-	if want := []string{"1 a0 malformed why"}; !slices.Equal(w.letters.kept, want) {
-		t.Errorf("dead letters: %q, want %q", w.letters.kept, want)
+	syncs := 0
+	w.letters.synced = func() {
+		syncs++
+		if kept, acknowledged := len(w.letters.kept), w.journal.Stats().Acknowledged.Packets; kept != 2 || acknowledged != 0 {
+			t.Errorf("when they are made safe %d are kept, and the journal has forgotten %d", kept, acknowledged)
+		}
+	}
+	var refused []upstream.Refused
+	for _, p := range w.analyzers[0].take(2) {
+		refused = append(refused, upstream.Refused{Packet: p, Reason: "malformed", Detail: "why"})
+	}
+	w.Refused(0, refused)
+	if want := []string{"1 a0 malformed why", "2 a0 malformed why"}; !slices.Equal(w.letters.kept, want) || syncs != 1 {
+		t.Errorf("dead letters: %q, want %q; made safe %d times", w.letters.kept, want, syncs)
 	}
 	books, stats := w.Books(), w.journal.Stats()
-	if books.DeadLettered.Messages != 7 || stats.Claimed.Packets != 0 || stats.Acknowledged.Messages != 7 {
+	if books.DeadLettered.Messages != 9 || stats.Claimed.Packets != 0 || stats.Acknowledged.Messages != 9 {
 		t.Errorf("the books are %+v, the journal's %+v", books, stats)
 	}
 }

@@ -42,10 +42,12 @@ type Analyzer interface {
 	Hasten(now time.Time)
 }
 
-// DeadLetters keeps packets that an analyzer refuses for good. Keep copies
-// what it needs.
+// DeadLetters keeps packets that an analyzer refuses for good. Keep copies what
+// it needs. What was kept before Sync survives a crash after it, if the journal's
+// packets do.
 type DeadLetters interface {
 	Keep(p *packet.Packet, analyzer, reason, detail string)
+	Sync()
 }
 
 // roundPackets bounds how many packets are routed before the books are

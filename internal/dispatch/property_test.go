@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"logstreamer/internal/packet"
+	"logstreamer/internal/upstream"
 )
 
 // Whatever analyzers do, each packet is in exactly one place, the books add
@@ -53,7 +54,7 @@ func TestBooksAddUpInEveryHistory(t *testing.T) {
 				a := any()
 				for _, p := range some(a) {
 					ended++
-					w.Refused(a.position, p, "malformed", "")
+					w.Refused(a.position, []upstream.Refused{{Packet: p, Reason: "malformed"}})
 				}
 			},
 			"returned": func(*rapid.T) {

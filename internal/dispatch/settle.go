@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"logstreamer/internal/packet"
+	"logstreamer/internal/upstream"
 )
 
 // Delivered ends packets that an analyzer took.
@@ -17,18 +18,25 @@ func (d *Dispatcher) Delivered(analyzer int, packets []*packet.Packet) {
 	d.journal.Ack(packets)
 }
 
-// Refused ends a packet that an analyzer will never take: it becomes a dead
-// letter.
-func (d *Dispatcher) Refused(analyzer int, p *packet.Packet, reason, detail string) {
-	d.deadLetters.Keep(p, d.analyzers[analyzer].ID(), reason, detail)
-	if p.Receipt != nil {
-		p.Receipt <- packet.Outcome{Analyzer: d.analyzers[analyzer].ID(), Refusal: detail}
+// Refused ends packets that an analyzer will never take: they become dead
+// letters, which are safe before the journal forgets them.
+func (d *Dispatcher) Refused(analyzer int, refused []upstream.Refused) {
+	id := d.analyzers[analyzer].ID()
+	packets := make([]*packet.Packet, 0, len(refused))
+	for _, r := range refused {
+		d.deadLetters.Keep(r.Packet, id, r.Reason, r.Detail)
+		packets = append(packets, r.Packet)
 	}
-	ended := []*packet.Packet{p}
-	if d.ledger.deadLettered(ended) {
+	d.deadLetters.Sync()
+	for _, r := range refused {
+		if r.Packet.Receipt != nil {
+			r.Packet.Receipt <- packet.Outcome{Analyzer: id, Refusal: r.Detail}
+		}
+	}
+	if d.ledger.deadLettered(packets) {
 		d.logLastApart()
 	}
-	d.journal.Ack(ended)
+	d.journal.Ack(packets)
 }
 
 // Returned takes packets back, to be routed elsewhere.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"logstreamer/internal/packet"
+	"logstreamer/internal/upstream"
 )
 
 // setBack has every analyzer give back what it holds, each packet set back once
@@ -107,7 +108,7 @@ func TestSetApartIsTold(t *testing.T) {
 				synctest.Wait()
 				p := w.analyzers[0].take(1)
 				if left == 1 {
-					w.Refused(0, p[0], "keeps_failing", "")
+					w.Refused(0, []upstream.Refused{{Packet: p[0], Reason: "keeps_failing"}})
 				} else {
 					w.Delivered(0, p)
 				}

@@ -99,8 +99,15 @@ func (a *analyzer) roomAsked() int {
 
 // letters counts dead letters.
 type letters struct {
-	mu   sync.Mutex
-	kept []string
+	mu     sync.Mutex
+	kept   []string
+	synced func() // is called by Sync
+}
+
+func (l *letters) Sync() {
+	if l.synced != nil {
+		l.synced()
+	}
 }
 
 func (l *letters) Keep(p *packet.Packet, analyzer, reason, detail string) {

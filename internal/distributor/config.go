@@ -204,7 +204,9 @@ func (c Config) disk() disk.Config {
 }
 
 func (c Config) deadLetters() deadletter.Config {
-	return deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
+	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
+	letters.Durable = c.Journal == JournalDisk
+	return letters
 }
 
 func validateAddress(address string) error {

@@ -13,6 +13,9 @@ type resendable struct {
 	distributor *Distributor
 }
 
+// Sync makes what was kept safe; see deadletter.Letters.
+func (r resendable) Sync() { r.letters.Sync() }
+
 // Keep keeps a packet; see deadletter.Letters.
 func (r resendable) Keep(p *packet.Packet, analyzer, reason, detail string) {
 	r.letters.Keep(p, analyzer, reason, detail)

@@ -9,7 +9,7 @@ import (
 // Room returns how many packets may be bound now. Brief tells that the
 // analyzer works, so that a lack of room should pass soon.
 func (u *Upstream) Room(now time.Time) (packets int, brief bool) {
-	if u.pausing(now) {
+	if !u.asked.Load() || u.pausing(now) {
 		return 0, false
 	}
 	bound := int(u.queue.bound.Load())
@@ -28,8 +28,8 @@ func (u *Upstream) Resting() bool {
 	return int(u.queue.bound.Load()) <= u.limit.now()/2
 }
 
-// Healthy tells that the breaker is not open.
-func (u *Upstream) Healthy() bool { return u.breaker.State() != breaker.Open }
+// Healthy tells that the first probe is over and the breaker is not open.
+func (u *Upstream) Healthy() bool { return u.asked.Load() && u.breaker.State() != breaker.Open }
 
 // accepting tells that packets may be sent now.
 func (u *Upstream) accepting(now time.Time) bool { return u.Healthy() && !u.pausing(now) }
@@ -40,7 +40,7 @@ func (u *Upstream) pausing(now time.Time) bool { return now.UnixNano() < u.pause
 func (u *Upstream) Health() string {
 	now := time.Now()
 	switch state := u.breaker.State(); {
-	case state == breaker.Open:
+	case !u.Healthy():
 		return "down"
 	case state == breaker.HalfOpen:
 		return "on trial"

@@ -87,6 +87,7 @@ func delivery(t testing.TB, batch int) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
+	u.asked.Store(true)
 	sender := u.senders[0]
 	t.Cleanup(sender.connection.close)
 	var packets []*packet.Packet
@@ -113,7 +114,7 @@ const (
 type deliveries struct{ packets int }
 
 func (d *deliveries) Delivered(_ int, packets []*packet.Packet)   { d.packets += len(packets) }
-func (d *deliveries) Refused(int, *packet.Packet, string, string) {}
+func (d *deliveries) Refused(int, []Refused) {}
 func (d *deliveries) Returned(int, []*packet.Packet)              {}
 func (d *deliveries) Changed()                                    {}
 

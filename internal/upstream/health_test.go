@@ -41,6 +41,24 @@ func TestFirstProbeDecides(t *testing.T) {
 	})
 }
 
+// Nobody is given packets before it has answered, however long that takes.
+func TestUnaskedAnalyzerIsNotHealthy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		analyzer := newScripted(always(ok))
+		analyzer.health = func() reply { return reply{delay: time.Second, parts: ok.parts} }
+		b := prepare(t, testConfig(), analyzer.dial)
+		go b.Start(t.Context())
+		time.Sleep(time.Second / 2)
+		if room, brief := b.Room(time.Now()); b.Healthy() || room > 0 || brief || b.Health() != "down" {
+			t.Errorf("before it has answered it is %q and has room for %d", b.Health(), room)
+		}
+		time.Sleep(time.Second)
+		if room, _ := b.Room(time.Now()); !b.Healthy() || room == 0 {
+			t.Errorf("afterwards it is %q and has room for %d", b.Health(), room)
+		}
+	})
+}
+
 // A return is noticed soon, however far the regular probes are apart.
 func TestRecoveryDoesNotWaitForTheRegularProbe(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -194,6 +194,14 @@ func testConfig() Config {
 // start starts an upstream of a scripted analyzer; it stops with the test.
 func start(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *bench {
 	t.Helper()
+	b := prepare(t, config, dial)
+	b.Start(t.Context())
+	return b
+}
+
+// prepare returns one that is not started yet.
+func prepare(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *bench {
+	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +214,6 @@ func start(t *testing.T, config Config, dial func(context.Context, string, strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Start(t.Context())
 	t.Cleanup(b.Stop)
 	return b
 }

@@ -55,7 +55,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, failures i
 			s.settleTaken(batch, answer)
 			return
 		case answer.outcome == refused && len(batch) == 1:
-			s.refuse(batch[0], answer.reason, answer.detail)
+			s.refuse(Refused{batch[0], answer.reason, answer.detail})
 			return
 		case answer.outcome == refused:
 			s.adaptTo(answer, len(batch))
@@ -130,6 +130,7 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 		a.lines = nil // a single packet has no lines: 2xx means taken
 	}
 	var again []*packet.Packet
+	var refusals []Refused
 	for _, l := range a.lines {
 		if l.Number < 1 || l.Number > len(batch) || batch[l.Number-1] == nil {
 			continue
@@ -137,7 +138,7 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 		p := batch[l.Number-1]
 		batch[l.Number-1] = nil
 		if reason, ok := l.forGood(); ok {
-			s.refuse(p, reason, l.Detail)
+			refusals = append(refusals, Refused{p, reason, l.Detail})
 		} else {
 			again = append(again, p)
 		}
@@ -151,6 +152,9 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 		u.metrics.delivered(packet.VolumeOf(delivered))
 		u.settler.Delivered(u.position, delivered)
 	}
+	if len(refusals) > 0 {
+		s.refuse(refusals...)
+	}
 	if len(again) > 0 {
 		u.pause(time.Now().Add(a.pause))
 		s.giveBack(again, a, 0)
@@ -161,7 +165,7 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 func (s *sender) giveBack(packets []*packet.Packet, a answer, failures int) {
 	u := s.upstream
 	if a.outcome == failed && !a.unsent && u.failedWith(packets, a, time.Now()) {
-		s.refuse(packets[0], refusedFailing, a.detail)
+		s.refuse(Refused{packets[0], refusedFailing, a.detail})
 		return
 	}
 	for _, p := range packets {
@@ -180,9 +184,9 @@ func (s *sender) adaptTo(a answer, packets int) {
 	}
 }
 
-func (s *sender) refuse(p *packet.Packet, reason, detail string) {
-	s.upstream.limit.handled.Add(1)
-	s.upstream.settler.Refused(s.upstream.position, p, reason, detail)
+func (s *sender) refuse(refused ...Refused) {
+	s.upstream.limit.handled.Add(int64(len(refused)))
+	s.upstream.settler.Refused(s.upstream.position, refused)
 }
 
 func withoutNil(batch []*packet.Packet) []*packet.Packet {

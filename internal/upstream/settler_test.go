@@ -67,8 +67,10 @@ func newRecorder() *recorder {
 
 func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.end("delivered", packets...) }
 func (r *recorder) Returned(_ int, packets []*packet.Packet)  { r.end("returned", packets...) }
-func (r *recorder) Refused(_ int, p *packet.Packet, reason, detail string) {
-	r.end("refused "+reason, p)
+func (r *recorder) Refused(_ int, refused []Refused) {
+	for _, one := range refused {
+		r.end("refused "+one.Reason, one.Packet)
+	}
 }
 
 func (r *recorder) Changed() {

@@ -24,14 +24,21 @@ import (
 	"logstreamer/internal/packet"
 )
 
+// Refused is a packet that an analyzer will never take, for one of
+// RefusalReasons; Detail is its answer.
+type Refused struct {
+	Packet         *packet.Packet
+	Reason, Detail string
+}
+
 // Settler takes back the responsibility for packets. Its methods are called by
-// many senders at once, must not block, and own the packets that they are given.
+// many senders at once, and own the packets that they are given. Only Refused may
+// take long: it writes to disk.
 type Settler interface {
 	// Delivered says that the analyzer took the packets.
 	Delivered(analyzer int, packets []*packet.Packet)
-	// Refused says that the analyzer will never take the packet, for one of
-	// RefusalReasons; detail is its answer.
-	Refused(analyzer int, p *packet.Packet, reason, detail string)
+	// Refused says that the analyzer will never take the packets.
+	Refused(analyzer int, refused []Refused)
 	// Returned says that the packets were not delivered, as far as is known,
 	// and should go elsewhere.
 	Returned(analyzer int, packets []*packet.Packet)
@@ -62,6 +69,8 @@ type Upstream struct {
 	senders []*sender
 	prober  *prober
 
+	// asked: the first probe is over.
+	asked atomic.Bool
 	// takesLines: the last good probe advertised NDJSON.
 	takesLines atomic.Bool
 	// working: the breaker was last told of a success, if of anything.
@@ -135,6 +144,8 @@ func (u *Upstream) Start(ctx context.Context) {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		u.cancel = cancel
 		u.prober.first(work)
+		u.asked.Store(true)
+		u.settler.Changed()
 		u.running.Go(func() { u.prober.run(work) })
 		for _, s := range u.senders {
 			u.running.Go(func() { s.run(work) })
