@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"logstreamer/internal/packet"
+	"logstreamer/internal/problem"
 )
 
 // script is a target that answers as a test tells it to, and remembers what it
@@ -176,6 +177,32 @@ func TestRetried(t *testing.T) {
 				t.Errorf("half were accepted within %v, although asked to wait for %v", report.Latency.P50, c.atLeast)
 			}
 		})
+	}
+}
+
+// A packet that is accepted, but not delivered in the time that ?ack=delivered
+// waits, is not sent again; one that a proxy in between gave up is.
+func TestAcceptedButNotDeliveredYet(t *testing.T) {
+	late := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", problem.ContentType)
+		w.WriteHeader(http.StatusGatewayTimeout)
+		late := problem.Problem{Code: problem.AckTimeout, Detail: "remains accepted"}
+		_, _ = w.Write(late.AppendJSON(nil))
+	}))
+	defer late.Close()
+	report := run(t.Context(), t, testConfig(t, late.URL), Deps{})
+	if report.Packets.Accepted != 10 || report.Retries.Total() != 0 {
+		t.Errorf("accepted %d of 10 packets, with %d retries", report.Packets.Accepted, report.Retries.Total())
+	}
+	proxy := serve(t, func(_ http.ResponseWriter, n int) int {
+		if n == 1 {
+			return http.StatusGatewayTimeout
+		}
+		return http.StatusAccepted
+	})
+	report = run(t.Context(), t, testConfig(t, proxy.URL), Deps{})
+	if report.Packets.Accepted != 10 || report.Retries.ServerError != 10 {
+		t.Errorf("accepted %d of 10 packets, with %d retries", report.Packets.Accepted, report.Retries.ServerError)
 	}
 }
 

@@ -2,12 +2,15 @@ package emitter
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/problem"
 )
 
 // sender takes one packet after another to the target until it is settled. Each
@@ -96,7 +99,7 @@ func (s *sender) try(ctx context.Context, p *outgoing) answer {
 	status := response.StatusCode()
 	a := answer{status: status}
 	switch {
-	case status >= 200 && status <= 299:
+	case status >= 200 && status <= 299, acceptedButLate(response):
 		a.verdict = accepted
 	case status == fasthttp.StatusRequestTimeout, status == fasthttp.StatusTooManyRequests, status >= 500:
 		a.verdict = retry
@@ -107,6 +110,16 @@ func (s *sender) try(ctx context.Context, p *outgoing) answer {
 		a.verdict = refused
 	}
 	return a
+}
+
+// acceptedButLate tells that a packet is accepted, but that the delivery for which
+// ?ack=delivered asked has not come in time. Sent again it would arrive twice.
+func acceptedButLate(response *fasthttp.Response) bool {
+	if response.StatusCode() != problem.AckTimeout.Status() {
+		return false
+	}
+	var about struct{ Code problem.Code }
+	return json.Unmarshal(response.Body(), &about) == nil && about.Code == problem.AckTimeout
 }
 
 func causeOf(err error) retryCause {
