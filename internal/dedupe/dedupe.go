@@ -31,6 +31,15 @@ func KeyOf(emitterID, packetID []byte) Key {
 	return Key(sum[:16])
 }
 
+// inverse is what is written down when a packet is forgotten. No two pairs have
+// keys that are each other's, as none have the same.
+func (k Key) inverse() Key {
+	for i := range k {
+		k[i] = ^k[i]
+	}
+	return k
+}
+
 // Config bounds what is remembered.
 type Config struct {
 	// Window is for how long, at least, as long as Packets allows; never is it
@@ -56,6 +65,17 @@ type Window struct {
 type generation struct {
 	born time.Time
 	keys map[Key]struct{}
+}
+
+// forget reports whether any of the generations knew the key.
+func forget(key Key, generations ...generation) (known bool) {
+	for _, g := range generations {
+		if _, ok := g.keys[key]; ok {
+			delete(g.keys, key)
+			known = true
+		}
+	}
+	return known
 }
 
 func newGeneration(born time.Time) generation {
@@ -174,13 +194,13 @@ func (c *Claim) Wait() error {
 	return c.refusal
 }
 
-// Forget makes a packet New again, so that somebody may send it once more. What
-// is written down is not changed: after another start it may be Known.
+// Forget makes a packet New again, so that somebody may send it once more.
 func (w *Window) Forget(key Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.young.keys, key)
-	delete(w.old.keys, key)
+	if forget(key, w.young, w.old) && w.log != nil {
+		w.log.add(key.inverse())
+	}
 	if claim, ok := w.underway[key]; ok {
 		claim.forgotten = true
 	}

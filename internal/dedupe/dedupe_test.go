@@ -199,6 +199,54 @@ func TestForget(t *testing.T) {
 	accept(t, w, key(3), start)
 }
 
+// What was forgotten is not known after a restart either, in whichever of the two
+// generations it was and however often it came, and nothing else is lost.
+func TestARestartForgets(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 2, Dir: t.TempDir()}
+	w := open(t, config, start)
+	restart := func() {
+		t.Helper()
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w = open(t, config, start)
+	}
+	accept(t, w, key(1), start)
+	accept(t, w, key(2), start)
+	accept(t, w, key(3), start.Add(time.Second)) // the first two become old
+	w.Forget(key(1))
+	w.Forget(key(3))
+	w.Forget(key(9)) // nobody knows it
+	restart()
+	for n, want := range map[int]bool{1: false, 2: true, 3: false, 9: false} {
+		if got := knows(w, key(n)); got != want {
+			t.Errorf("packet %d is known after a restart: %v", n, got)
+		}
+	}
+	accept(t, w, key(3), start.Add(time.Second))
+	restart()
+	if !knows(w, key(3)) {
+		t.Error("a packet that was forgotten and came again is not known after a restart")
+	}
+	// Its generation outlives that of the packet it forgot.
+	accept(t, w, key(4), start.Add(2*time.Second))
+	accept(t, w, key(5), start.Add(3*time.Second))
+	restart()
+	if knows(w, key(1)) || len(w.young.keys)+len(w.old.keys) > 2*config.Packets {
+		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %v, %v", w.old.keys, w.young.keys)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// knows looks without changing anything.
+func knows(w *Window, k Key) bool {
+	_, young := w.young.keys[k]
+	_, old := w.old.keys[k]
+	return young || old
+}
+
 func TestWhoWaitsHearsWhy(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	_, claim := w.Begin(key(1), start)

@@ -14,8 +14,8 @@ import (
 )
 
 // log writes keys down, a file for each generation, named for when it was
-// begun (Unix milliseconds). A file is nothing but keys; one that is cut ends
-// with its last whole key. Keys gather for a moment and are written together;
+// begun (Unix milliseconds). A file is nothing but keys; the inverse of one that
+// was there before takes that back. One that is cut ends with its last whole key. Keys gather for a moment and are written together;
 // nobody waits for it, and it is not synced.
 type log struct {
 	dir     string
@@ -65,11 +65,11 @@ func (l *log) read(after time.Time, most int) ([]generation, error) {
 			}
 			continue
 		}
-		g, err := l.load(born, most)
-		if err != nil {
+		g := newGeneration(born)
+		found = append(found, g)
+		if err := l.load(g, most, found); err != nil {
 			return nil, err
 		}
-		found = append(found, g)
 	}
 	return found, nil
 }
@@ -94,22 +94,24 @@ func (l *log) path(born time.Time) string {
 	return filepath.Join(l.dir, strconv.FormatInt(born.UnixMilli(), 10)+extension)
 }
 
-func (l *log) load(born time.Time, most int) (generation, error) {
-	file, err := os.Open(l.path(born))
+// load reads a generation's file. All are those read so far, that one included.
+func (l *log) load(g generation, most int, all []generation) error {
+	file, err := os.Open(l.path(g.born))
 	if err != nil {
-		return generation{}, err
+		return err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
 	// Requests under way when a generation is full are still added to it.
 	content, err := io.ReadAll(io.LimitReader(file, 2*int64(most)*int64(keySize)))
 	if err != nil {
-		return generation{}, err
+		return err
 	}
-	g := newGeneration(born)
 	for ; len(content) >= keySize; content = content[keySize:] {
-		g.keys[Key(content[:keySize])] = struct{}{}
+		if key := Key(content[:keySize]); !forget(key.inverse(), all...) {
+			g.keys[key] = struct{}{}
+		}
 	}
-	return g, nil
+	return nil
 }
 
 // begin starts the writer, with a generation that may have a file.
