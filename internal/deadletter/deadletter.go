@@ -51,6 +51,7 @@ type Letters struct {
 	mu      sync.Mutex // guards all below; is taken after syncing
 	file    *os.File
 	size    int64
+	named   bool // its name survives a crash
 	line    []byte
 	written int64 // lines, as far as that matters for syncs
 	synced  int64 // of them
@@ -81,17 +82,17 @@ func (l *Letters) Sync() {
 	defer l.syncing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	file, written := l.file, l.written
+	file, named, written := l.file, l.named, l.written
 	if l.synced == written {
 		return
 	}
 	l.mu.Unlock() // others may write meanwhile
-	err := l.fsync(file)
+	err := l.secure(file, named)
 	l.mu.Lock()
 	if l.synced >= written {
 		return // the file was full meanwhile, and synced when it was closed
 	}
-	l.synced = written
+	l.synced, l.named = written, named || err == nil
 	l.noteLocked(err)
 }
 
@@ -166,7 +167,7 @@ func (l *Letters) closeLocked() error {
 	var err error
 	if l.synced < l.written {
 		l.synced = l.written
-		err = l.fsync(l.file)
+		err = l.secure(l.file, l.named)
 	}
 	_ = l.file.Close()
 	l.file = nil

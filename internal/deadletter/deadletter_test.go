@@ -376,6 +376,63 @@ func TestSyncedLettersSurviveACrash(t *testing.T) {
 	f.wantPackets(bodies...)
 }
 
+// Once a letter is safe, so is the name of its file, whatever failed before.
+func TestNamesAreSyncedToo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "folder")
+	f := open(t, DefaultConfig(dir)) // not durable: nothing is synced
+	f.keep(bodyOf("0"))
+	f.letters.Close()
+	f, disk := crashing(t, DefaultConfig(dir))
+	f.keep(bodyOf("1"))
+	disk.broken = true
+	f.letters.Sync()
+	disk.broken = false
+	f.keep(bodyOf("2"))
+	f.letters.Sync()
+	f.wantLogged(1, 1)
+	disk.crash(f)
+	f.wantPackets(bodyOf("0"), bodyOf("1"), bodyOf("2"))
+}
+
+// What is kept while another letter is synced is not safe yet; what was in a file
+// that became full meanwhile is, and an error of that is not lost.
+func TestKeepDuringSync(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		config := Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 1 << 20, Files: 10}
+		if full {
+			config.FileBytes = 250 // one letter
+		}
+		f, disk := crashing(t, config)
+		fsync := f.letters.fsync
+		meanwhile := func() { f.keep(bodyOf("2")) }
+		f.letters.fsync = func(file *os.File) error {
+			do := meanwhile
+			meanwhile = func() {}
+			err := fsync(file) // before the other letter is there
+			do()
+			return err
+		}
+		f.keep(bodyOf("1"))
+		f.letters.Sync()
+		f.letters.Sync()
+		f.wantLogged(0, 0)
+		disk.crash(f)
+		f.wantPackets(bodyOf("1"), bodyOf("2"))
+	}
+}
+
+func TestErrorOfAFullFile(t *testing.T) {
+	f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 250, Files: 10})
+	f.keep(bodyOf("1"))
+	disk.broken = true
+	f.keep(bodyOf("2")) // in another file
+	f.wantLogged(1, 0)
+	f.keep(bodyOf("3"))
+	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 2 {
+		t.Errorf("%v errors counted, want 2", got)
+	}
+}
+
 // Without need nothing is synced: not in memory mode, and not twice.
 func TestSyncOnlyWhatIsNew(t *testing.T) {
 	f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2})
@@ -395,8 +452,13 @@ func TestSyncOnlyWhatIsNew(t *testing.T) {
 	for range 3 {
 		f.letters.Sync()
 	}
-	if syncs != 1 {
-		t.Errorf("%d syncs, want 1", syncs)
+	if syncs != 3 {
+		t.Errorf("%d syncs, want those of the file and of two folders", syncs)
+	}
+	f.keep(bodyOf("4"))
+	f.letters.Sync()
+	if syncs != 4 {
+		t.Errorf("%d syncs, want one more", syncs)
 	}
 }
 

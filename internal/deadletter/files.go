@@ -23,7 +23,7 @@ func (l *Letters) openLocked(need int64) error {
 	if len(files) > 0 {
 		newest, size, err := openWhole(files[len(files)-1])
 		if err == nil && size+need <= l.config.FileBytes {
-			l.file, l.size = newest, size
+			l.file, l.size, l.named = newest, size, false
 			return nil
 		}
 		if err == nil {
@@ -38,14 +38,19 @@ func (l *Letters) openLocked(need int64) error {
 	if err != nil {
 		return err
 	}
-	l.file, l.size = file, 0
-	if l.config.Durable {
-		return errors.Join(l.syncFolder(l.config.Dir), l.syncFolder(filepath.Dir(l.config.Dir)))
-	}
+	l.file, l.size, l.named = file, 0, false
 	return nil
 }
 
-// syncFolder makes the names in a folder survive a crash.
+// secure makes a file's content survive a crash, and its name unless it does
+// already.
+func (l *Letters) secure(file *os.File, named bool) error {
+	if err := l.fsync(file); err != nil || named {
+		return err
+	}
+	return errors.Join(l.syncFolder(l.config.Dir), l.syncFolder(filepath.Dir(l.config.Dir)))
+}
+
 func (l *Letters) syncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {

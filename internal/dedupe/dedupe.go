@@ -16,9 +16,12 @@ import (
 	"time"
 )
 
-// Key stands for an (emitter_id, packet_id) pair: 128 bits of SHA-256, so that
-// nobody can make two pairs look alike.
+// Key stands for an (emitter_id, packet_id) pair: 127 bits of SHA-256, so that
+// nobody can make two pairs look alike. The first bit is 0.
 type Key [16]byte
+
+// forgottenBit marks a key that is written down when its packet is forgotten.
+const forgottenBit = 0x80
 
 // KeyOf returns the key of two ids, decoded. The length of the first keeps
 // pairs apart that only join to the same text.
@@ -28,16 +31,9 @@ func KeyOf(emitterID, packetID []byte) Key {
 	text = append(text, emitterID...)
 	text = append(text, packetID...)
 	sum := sha256.Sum256(text)
-	return Key(sum[:16])
-}
-
-// inverse is what is written down when a packet is forgotten. No two pairs have
-// keys that are each other's, as none have the same.
-func (k Key) inverse() Key {
-	for i := range k {
-		k[i] = ^k[i]
-	}
-	return k
+	key := Key(sum[:16])
+	key[0] &^= forgottenBit
+	return key
 }
 
 // Config bounds what is remembered.
@@ -199,7 +195,7 @@ func (w *Window) Forget(key Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if forget(key, w.young, w.old) && w.log != nil {
-		w.log.add(key.inverse())
+		w.log.forget(key)
 	}
 	if claim, ok := w.underway[key]; ok {
 		claim.forgotten = true

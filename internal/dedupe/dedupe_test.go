@@ -240,6 +240,28 @@ func TestARestartForgets(t *testing.T) {
 	}
 }
 
+// A packet that is forgotten, and sent again when its first generation is gone, is
+// known after a restart.
+func TestForgottenAndSentAgainMuchLater(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 1000, Dir: t.TempDir()}
+	w := open(t, config, start)
+	accept(t, w, key(1), start)
+	accept(t, w, key(2), start.Add(61*time.Second)) // the first becomes old
+	w.Forget(key(1))
+	accept(t, w, key(3), start.Add(122*time.Second)) // the first generation goes
+	accept(t, w, key(1), start.Add(123*time.Second))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w = open(t, config, start.Add(124*time.Second))
+	if !knows(w, key(1)) || w.Len() != 3 {
+		t.Errorf("after a restart it is known: %v; %d packets are", knows(w, key(1)), w.Len())
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // knows looks without changing anything.
 func knows(w *Window, k Key) bool {
 	_, young := w.young.keys[k]

@@ -14,8 +14,9 @@ import (
 )
 
 // log writes keys down, a file for each generation, named for when it was
-// begun (Unix milliseconds). A file is nothing but keys; the inverse of one that
-// was there before takes that back. One that is cut ends with its last whole key. Keys gather for a moment and are written together;
+// begun (Unix milliseconds). A file is nothing but keys; one with the forgotten
+// bit takes the same key without it back. A file that is cut ends with its last
+// whole key. Keys gather for a moment and are written together;
 // nobody waits for it, and it is not synced.
 type log struct {
 	dir     string
@@ -101,15 +102,20 @@ func (l *log) load(g generation, most int, all []generation) error {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	// Requests under way when a generation is full are still added to it.
-	content, err := io.ReadAll(io.LimitReader(file, 2*int64(most)*int64(keySize)))
+	// Requests under way when a generation is full are still added to it,
+	// and each key may be forgotten.
+	content, err := io.ReadAll(io.LimitReader(file, 4*int64(most)*int64(keySize)))
 	if err != nil {
 		return err
 	}
 	for ; len(content) >= keySize; content = content[keySize:] {
-		if key := Key(content[:keySize]); !forget(key.inverse(), all...) {
-			g.keys[key] = struct{}{}
+		key := Key(content[:keySize])
+		if key[0]&forgottenBit != 0 {
+			key[0] &^= forgottenBit
+			forget(key, all...)
+			continue
 		}
+		g.keys[key] = struct{}{}
 	}
 	return nil
 }
@@ -170,6 +176,12 @@ func (l *log) add(key Key) {
 	if first {
 		l.awaken()
 	}
+}
+
+// forget takes a key back that was added.
+func (l *log) forget(key Key) {
+	key[0] |= forgottenBit
+	l.add(key)
 }
 
 func (l *log) awaken() {

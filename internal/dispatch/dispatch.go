@@ -132,6 +132,7 @@ func (d *Dispatcher) Start(ctx context.Context) {
 // Drain tells that no new packets will come.
 func (d *Dispatcher) Drain() {
 	d.draining.Store(true)
+	d.ledger.hurry()
 	d.signal()
 }
 
@@ -199,16 +200,16 @@ func (d *Dispatcher) round(now time.Time) bool {
 }
 
 // gather takes packets to route: first those that came back, of those that may
-// have been seen as many as the budget affords, then new ones. Those that come
-// back again and again are let out one for each analyzer.
+// have been seen as many as the budget affords, then new ones.
 func (d *Dispatcher) gather(now time.Time) {
 	if d.table.ActiveCount() == 0 {
 		return
 	}
 	before := len(d.pending)
-	if tried, any := d.ledger.comebacks(); any {
-		d.pending = d.ledger.takeReturned(d.pending, d.affordable(tried, now))
-		d.pending = d.ledger.takeFromWard(d.pending, d.table.ActiveCount(), d.draining.Load(), now)
+	if back := d.ledger.comebacks(d.table.ActiveCount(), now); back != (comebacks{}) {
+		affordable := d.affordable(back.tried+back.failed, now)
+		tried := min(affordable, back.tried)
+		d.pending = d.ledger.takeReturned(d.pending, tried, affordable-tried, now)
 		d.refund(d.pending[before:])
 	}
 	// What finds no room waits in the journal, whose room it takes: one packet

@@ -18,8 +18,8 @@ type Books struct {
 	// Waiting is what the dispatcher holds: claimed, or returned, and not
 	// bound.
 	Waiting packet.Volume
-	// SetApart is how many packets fail although analyzers take others; they wait,
-	// or are being tried.
+	// SetApart is how many packets keep failing at analyzers that take others; they
+	// wait, or are being tried.
 	SetApart int
 	// Delivered and DeadLettered are how packets ended.
 	Delivered, DeadLettered packet.Volume
@@ -108,49 +108,52 @@ func (l *ledger) claimed(volume packet.Volume) {
 	l.books.Waiting = l.books.Waiting.Plus(volume)
 }
 
-// delivered reports whether the last packet that was set apart has ended.
-func (l *ledger) delivered(packets []*packet.Packet) (lastApart bool) {
+// delivered reports whether the last packet that kept failing has ended, and
+// whether others with which analyzers failed may go now because of it.
+func (l *ledger) delivered(packets []*packet.Packet) (lastApart, freed bool) {
 	volume := packet.VolumeOf(packets)
 	l.settled.Add(volume.Packets)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.books.Delivered = l.books.Delivered.Plus(volume)
-	return l.endedLocked(packets)
+	return l.endLocked(packets, true)
 }
 
 // deadLettered reports what delivered does.
-func (l *ledger) deadLettered(packets []*packet.Packet) (lastApart bool) {
+func (l *ledger) deadLettered(packets []*packet.Packet) (lastApart, freed bool) {
 	volume := packet.VolumeOf(packets)
 	l.settled.Add(volume.Packets)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.books.DeadLettered = l.books.DeadLettered.Plus(volume)
-	return l.endedLocked(packets)
+	return l.endLocked(packets, false)
 }
 
-func (l *ledger) endedLocked(packets []*packet.Packet) (lastApart bool) {
-	if l.ward.out == 0 {
-		return false
+func (l *ledger) endLocked(packets []*packet.Packet, taken bool) (lastApart, freed bool) {
+	before := l.ward.out
+	if before == 0 {
+		return false, false
 	}
 	for _, p := range packets {
-		l.ward.letGo(p)
+		if l.ward.end(p, taken) {
+			lastApart = true
+		}
 	}
-	return l.ward.all == 0
+	return lastApart, l.ward.out < before && len(l.ward.waiting) > 0
 }
 
-// returned reports the first packet that is set apart while no other is.
-func (l *ledger) returned(packets []*packet.Packet) (firstApart *setApart) {
+// returned describes the packet that keeps failing while no other does, if one
+// of these is such.
+func (l *ledger) returned(packets []*packet.Packet) (firstApart *keepsFailing) {
 	volume := packet.VolumeOf(packets)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before := l.ward.all
 	l.books.Waiting = l.books.Waiting.Plus(volume)
 	for _, p := range packets {
 		switch {
-		case belongs(p):
-			l.ward.put(p)
-			if before == 0 && firstApart == nil {
-				firstApart = describeApart(p)
+		case p.Trouble != nil:
+			if l.ward.put(p) {
+				firstApart = describePacket(p)
 			}
 		case p.Tried:
 			l.tried.Push(p)
@@ -161,18 +164,22 @@ func (l *ledger) returned(packets []*packet.Packet) (firstApart *setApart) {
 	return firstApart
 }
 
-// comebacks returns how many packets were tried and returned, and whether any
-// packet was returned and waits.
-func (l *ledger) comebacks() (tried int, any bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	tried = l.tried.Len()
-	return tried, tried+l.untried.Len()+l.ward.all > 0
+// comebacks is how many packets were returned and wait.
+type comebacks struct {
+	untried, tried int
+	failed         int // with which analyzers failed, and which may go now
 }
 
-// takeReturned appends what was returned to dst: all that only waited, and up
-// to that many of what was tried, each in order.
-func (l *ledger) takeReturned(dst []*packet.Packet, tried int) []*packet.Packet {
+func (l *ledger) comebacks(analyzers int, now time.Time) comebacks {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return comebacks{untried: l.untried.Len(), tried: l.tried.Len(), failed: l.ward.ready(analyzers, now)}
+}
+
+// takeReturned appends what was returned to dst: all that only waited, up to so
+// many of what was tried, in order, and so many of those with which analyzers
+// failed.
+func (l *ledger) takeReturned(dst []*packet.Packet, tried, failed int, now time.Time) []*packet.Packet {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.untried.Len() > 0 {
@@ -183,14 +190,14 @@ func (l *ledger) takeReturned(dst []*packet.Packet, tried int) []*packet.Packet 
 		p.Tried = false
 		dst = append(dst, p)
 	}
-	return dst
+	return l.ward.take(dst, failed, now)
 }
 
-// takeFromWard appends packets that failed again and again, if it is their time.
-func (l *ledger) takeFromWard(dst []*packet.Packet, most int, atTheEnd bool, now time.Time) []*packet.Packet {
+// hurry ends long waits of packets with which analyzers failed.
+func (l *ledger) hurry() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ward.take(dst, most, atTheEnd, now)
+	l.ward.hurry()
 }
 
 func (l *ledger) settledPackets() int64 { return l.settled.Load() }
@@ -200,7 +207,7 @@ func (l *ledger) read() (Books, map[Reroute]int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	books := l.books
-	books.SetApart = l.ward.all
+	books.SetApart = l.ward.apart
 	books.Analyzers = slices.Clone(l.books.Analyzers)
 	return books, maps.Clone(l.reroutes)
 }

@@ -32,7 +32,7 @@ func (d *Dispatcher) Register(registerer prometheus.Registerer) error {
 		bound:    describe("distributor_share_bound_messages", "By how many messages an analyzer may be off its share."),
 		reroutes: describe("distributor_rerouted_packets_total", "Packets that moved from one analyzer to another.", "from", "to"),
 		apart: describe("distributor_set_apart_packets",
-			"Packets with which analyzers fail while they take others; each is tried alone, ever more rarely."),
+			"Packets with which analyzers keep failing while they take others; each is tried alone, ever more rarely."),
 	})
 }
 

@@ -12,9 +12,7 @@ func (d *Dispatcher) Delivered(analyzer int, packets []*packet.Packet) {
 			p.Receipt <- packet.Outcome{Analyzer: d.analyzers[analyzer].ID()}
 		}
 	}
-	if d.ledger.delivered(packets) {
-		d.logLastApart()
-	}
+	d.noteEnd(d.ledger.delivered(packets))
 	d.journal.Ack(packets)
 }
 
@@ -33,23 +31,26 @@ func (d *Dispatcher) Refused(analyzer int, refused []upstream.Refused) {
 			r.Packet.Receipt <- packet.Outcome{Analyzer: id, Refusal: r.Detail}
 		}
 	}
-	if d.ledger.deadLettered(packets) {
-		d.logLastApart()
-	}
+	d.noteEnd(d.ledger.deadLettered(packets))
 	d.journal.Ack(packets)
 }
 
 // Returned takes packets back, to be routed elsewhere.
 func (d *Dispatcher) Returned(analyzer int, packets []*packet.Packet) {
 	if first := d.ledger.returned(packets); first != nil {
-		d.logger.Warn("a packet fails wherever it is sent, while others are taken: it is tried alone, ever more rarely",
+		d.logger.Warn("analyzers keep failing with a packet and take others: it is tried alone, ever more rarely",
 			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", d.analyzers[analyzer].ID(), "cause", first.cause)
 	}
 	d.signal()
 }
 
-func (d *Dispatcher) logLastApart() {
-	d.logger.Info("no packet fails any more while others are taken")
+func (d *Dispatcher) noteEnd(lastApart, freed bool) {
+	if lastApart {
+		d.logger.Info("analyzers keep failing with no packet any more")
+	}
+	if freed {
+		d.signal()
+	}
 }
 
 // Changed says that an analyzer may have room, or may have lost it.

@@ -33,8 +33,7 @@ type Packet struct {
 	Stay uint32
 	// Tried tells that an analyzer may have seen it since dispatch took it last.
 	Tried bool
-	// Trouble is nil until an analyzer fails with the packet, further tries
-	// included.
+	// Trouble is nil until a visit to an analyzer fails.
 	Trouble *Trouble
 	// Receipt, unless nil, is told once what became of the packet. It has room
 	// for that, so that telling never waits.
@@ -46,14 +45,24 @@ type Packet struct {
 
 // Trouble is what is known of a packet with which requests failed.
 type Trouble struct {
-	// Setbacks counts the visits to analyzers that failed for which the packet is
-	// to blame, as far as can be seen.
-	Setbacks int
-	// Last is when a visit failed last, Cause how.
-	Last  time.Time
-	Cause string
-	// Apart tells that the packet is among those that dispatch has set apart.
-	Apart bool
+	// Since is when a visit to an analyzer failed first, Last when one did last,
+	// and Cause how. Visits counts them.
+	Since, Last time.Time
+	Cause       string
+	Visits      int
+	// Company is how many packets shared the last request that failed, this one
+	// included.
+	Company int
+	// Strikes counts the visits that failed although the packet was alone and the
+	// analyzer works: it has taken others since Last.
+	Strikes int
+
+	// Due is when it may visit an analyzer again, Counted how many visits have
+	// been waited for, and Apart tells that it is among those that keep failing.
+	// They are dispatch's.
+	Due     time.Time
+	Counted int
+	Apart   bool
 }
 
 // Outcome is how a packet ended.

@@ -31,9 +31,6 @@ type answer struct {
 	pause time.Duration
 	// unsent means that the analyzer cannot have seen the packets.
 	unsent bool
-	// packetsFault means that the packets are to blame for the failure, and not
-	// the analyzer.
-	packetsFault bool
 	// lines lists what a taken request's answer excepts.
 	lines []line
 }
@@ -63,7 +60,7 @@ const (
 	refusedTooLarge  = "too_large"
 	refusedMediaType = "unsupported_media_type"
 	refusedOther     = "other"
-	// refusedFailing: every analyzer fails with it, and takes others.
+	// refusedFailing: analyzers that take others keep failing with it.
 	refusedFailing = "keeps_failing"
 )
 

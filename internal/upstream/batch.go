@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"math"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -24,20 +26,28 @@ type batchLimits struct {
 	spacing time.Duration
 }
 
-// admits tells whether p may join a batch. A packet that spans lines, that
-// belongs to another trace than its neighbours, or that may be what makes requests
-// fail, travels in a request of its own.
+// admits tells whether p may join a batch. A packet that spans lines, or that
+// belongs to another trace than its neighbours, travels in a request of its own;
+// one with which a request failed has half the company that it had, of its like.
 func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *packet.Packet) bool {
 	if len(batch) == 0 {
 		return true
 	}
-	return len(batch) < b.packets &&
+	company := companyOf(p)
+	return len(batch) < min(b.packets, company) && companyOf(batch[0]) == company &&
 		volume.Bytes+int64(len(p.Body)) <= largestBatchBytes &&
 		batch[0].Traceparent == p.Traceparent &&
-		!alone(p) && (len(batch) > 1 || !alone(batch[0]))
+		!p.SpansLines && (len(batch) > 1 || !batch[0].SpansLines)
 }
 
-func alone(p *packet.Packet) bool { return p.SpansLines || p.Trouble != nil }
+// companyOf is how many packets may share a request with p, itself included: after
+// a failure at most half of those that did, as a power of two.
+func companyOf(p *packet.Packet) int {
+	if p.Trouble == nil {
+		return math.MaxInt
+	}
+	return 1 << max(0, bits.Len(uint(p.Trouble.Company))-2)
+}
 
 func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }
 
@@ -58,7 +68,7 @@ func (b *batchSize) adapt(n int, took, timeout time.Duration) {
 	}
 }
 
-// shrink follows a batch that failed, or was too large.
+// shrink follows a batch that was not answered in time, or was too large.
 func (b *batchSize) shrink(n int) {
 	if n > 1 {
 		b.packets.Store(max(1, int64(n)/4))

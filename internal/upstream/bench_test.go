@@ -98,7 +98,7 @@ func delivery(t testing.TB, batch int) func() {
 	ctx := t.Context()
 	return func() {
 		settler.packets = 0
-		if sender.deliver(ctx, packets, 0); settler.packets != batch {
+		if sender.deliver(ctx, packets, visit{}); settler.packets != batch {
 			t.Fatalf("%d of %d packets were delivered", settler.packets, batch)
 		}
 	}
@@ -113,10 +113,10 @@ const (
 // deliveries is a Settler that counts what the only sender delivers.
 type deliveries struct{ packets int }
 
-func (d *deliveries) Delivered(_ int, packets []*packet.Packet)   { d.packets += len(packets) }
-func (d *deliveries) Refused(int, []Refused) {}
-func (d *deliveries) Returned(int, []*packet.Packet)              {}
-func (d *deliveries) Changed()                                    {}
+func (d *deliveries) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
+func (d *deliveries) Refused(int, []Refused)                    {}
+func (d *deliveries) Returned(int, []*packet.Packet)            {}
+func (d *deliveries) Changed()                                  {}
 
 // listenPrompt serves an analyzer that answers each request at once, until the
 // test ends, and returns its URL.

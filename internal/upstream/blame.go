@@ -7,62 +7,67 @@ import (
 	"logstreamer/internal/packet"
 )
 
-// A packet that an analyzer failed with, further tries included, travels alone
-// from then on. When a try fails that repeats one, of the same packet or of a
-// batch that it was part of, either the analyzer is to blame or the packet: the
-// packet, if what else the analyzer was sent last went well, or if it was to blame
-// before. Then the failure is not held against the analyzer, so that a packet
-// which none can take makes none unhealthy, however many it visits.
+// Who is to blame for a failure, the analyzer or the packet? A packet that has not
+// failed before speaks against the analyzer. One that has does not, wherever it
+// fails again, or a packet that no analyzer can take would make all of them
+// unhealthy, one after the other. When it is taken that speaks for the analyzer.
 
-// mostSetbacks is after how many visits a packet becomes a dead letter, at the
-// first analyzer that has taken others since the visit before. Dispatch has it
-// wait between visits, so that this takes a quarter of an hour.
-const mostSetbacks = 32
-
-// mostFailuresTold is how many tries of one visit count at most: one packet is
-// not evidence enough.
+// mostFailuresTold is how many tries of one visit count against the analyzer at
+// most: one packet is not evidence enough.
 const mostFailuresTold = 2
 
-// blames tells that packets are to blame if a try fails, after that many have
-// failed here.
-func (u *Upstream) blames(batch []*packet.Packet, failures int) bool {
-	trouble := batch[0].Trouble // no other packet of a batch has any
-	if trouble == nil {
-		return failures > 0 && u.working.Load()
-	}
-	return trouble.Setbacks > 0 || u.working.Load()
+// A packet is hopeless when it has failed for so long, and so often at analyzers
+// that work.
+const (
+	longestTrouble = 15 * time.Minute
+	mostStrikes    = 5
+)
+
+// visit is what has become of some packets at one analyzer.
+type visit struct {
+	failures int // tries that failed
+	company  int // packets of the last of them
+	cause    string
+}
+
+func (v visit) failed(batch []*packet.Packet, a answer) visit {
+	return visit{v.failures + 1, len(batch), a.detail}
 }
 
 // judge tells the breaker of a try's result, unless it says nothing of the
 // analyzer.
-func (u *Upstream) judge(a answer, batch []*packet.Packet, failures int, now time.Time) {
-	repeated := failures > 0 || batch[0].Trouble != nil
+func (u *Upstream) judge(a answer, batch []*packet.Packet, v visit, now time.Time) {
+	suspect := batch[0].Trouble != nil // as is all of its company
 	switch {
-	case a.packetsFault || a.outcome == failed && failures >= mostFailuresTold:
-	case a.outcome == failed:
-		u.working.Store(false)
-		u.note(u.breaker.Failure(now))(a.detail)
-	case repeated && u.working.Load() && u.breaker.State() == breaker.Closed:
-		// Neither failures nor successes of repeats count, or the part that failed
-		// would look smaller than it is.
-	default:
-		u.working.Store(true)
+	case a.outcome != failed:
 		u.note(u.breaker.Success(now))("packets are taken")
+	case a.unsent || !suspect && v.failures < mostFailuresTold:
+		u.note(u.breaker.Failure(now))(a.detail)
 	}
 }
 
-// failedWith notes a visit that failed. It reports whether the packet, which was
-// alone then, need not be tried any more.
-func (u *Upstream) failedWith(packets []*packet.Packet, a answer, now time.Time) (hopeless bool) {
+// remember notes in the packets that a visit has failed.
+func (u *Upstream) remember(packets []*packet.Packet, v visit, now time.Time) {
 	for _, p := range packets {
 		if p.Trouble == nil {
-			p.Trouble = &packet.Trouble{}
+			p.Trouble = &packet.Trouble{Since: now}
 		}
-		if a.packetsFault && len(packets) == 1 {
-			p.Trouble.Setbacks++
-			hopeless = p.Trouble.Setbacks >= mostSetbacks && u.latestTaken.Load() > p.Trouble.Last.UnixNano()
+		t := p.Trouble
+		if v.company == 1 && t.Visits > 0 && u.works(t.Last) {
+			t.Strikes++
 		}
-		p.Trouble.Last, p.Trouble.Cause = now, a.detail
+		t.Visits++
+		t.Last, t.Cause, t.Company = now, v.cause, v.company
 	}
-	return hopeless
+}
+
+// works tells that the analyzer has taken packets since.
+func (u *Upstream) works(since time.Time) bool {
+	return u.breaker.State() == breaker.Closed && u.latestTaken.Load() > since.UnixNano()
+}
+
+// hopeless tells that p need not be tried any more.
+func hopeless(p *packet.Packet) bool {
+	t := p.Trouble
+	return t != nil && t.Strikes >= mostStrikes && t.Last.Sub(t.Since) >= longestTrouble
 }

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -40,89 +39,168 @@ func TestFailedBatchIsSentInHalves(t *testing.T) {
 		if !b.Healthy() {
 			t.Error("the analyzer is thought unhealthy")
 		}
+		if got := b.batch.packets.Load(); got != 16 {
+			t.Errorf("a batch may carry %d packets now", got)
+		}
 	})
 }
 
-// What is left of a failed batch is suspect as a whole, and nobody of it is set back.
-func TestUndividedBatchIsSuspect(t *testing.T) {
+// What a failure tells of the packets that were in it.
+func TestFailuresAreRemembered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
-		config.Retries = 1
+		config.Retries, config.MaxFailures = 1, 2
 		analyzer := newScripted(failingWithPoison)
 		analyzer.health = lines
 		b := start(t, config, analyzer.dial)
 		b.batch.packets.Store(16)
-		b.Offer(append(b.packets.some(t, 4), append(b.packets.some(t, 3), b.packets.of(t, poison))...))
+		began := time.Now()
+		// The second failure, of the last four, opens the breaker.
+		b.Offer(append(b.packets.some(t, 7), b.packets.of(t, poison)))
 		b.settler.await(t, 8)
 		for sequence := uint64(1); sequence <= 8; sequence++ {
 			trouble := b.settler.troubleOf(sequence)
-			if suspect := trouble != nil; suspect != (sequence > 4) {
-				t.Errorf("packet %d: %+v", sequence, trouble)
+			if sequence <= 4 {
+				if trouble != nil || b.settler.fate(sequence) != "delivered" {
+					t.Errorf("packet %d: %s, %+v", sequence, b.settler.fate(sequence), trouble)
+				}
+				continue
 			}
-			if trouble != nil && (trouble.Setbacks != 0 || trouble.Cause != `answered 500 "no"`) {
+			if trouble == nil || trouble.Company != 4 || trouble.Visits != 1 || trouble.Strikes != 0 || trouble.Cause != `answered 500 "no"` ||
+				trouble.Since.Before(began) || trouble.Last != trouble.Since {
 				t.Errorf("packet %d: %+v", sequence, trouble)
 			}
 		}
 	})
 }
 
-// A packet that may be what makes requests fail has no company.
-func TestSuspectsTravelAlone(t *testing.T) {
+// Packets that failed, and fail again in company, get no strike: one of them may do
+// it to the others.
+func TestNoStrikesInCompany(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+		config := testConfig()
+		config.Retries = 0
+		analyzer := newScripted(failingWithPoison)
 		analyzer.health = lines
-		b := start(t, testConfig(), analyzer.dial)
-		b.batch.packets.Store(10)
-		packets := b.packets.some(t, 6)
-		packets[2].Trouble = &packet.Trouble{}
-		packets[3].Trouble = &packet.Trouble{}
-		b.Offer(packets)
-		b.settler.await(t, 6)
-		var sizes []int
-		for _, r := range analyzer.got() {
-			sizes = append(sizes, strings.Count(r.body, "packet_id"))
+		b := start(t, config, analyzer.dial)
+		b.batch.packets.Store(16)
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 1)
+		packets := []*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)}
+		for _, p := range packets {
+			p.Trouble = &packet.Trouble{Visits: 1, Company: 4, Last: time.Now().Add(-time.Minute)}
 		}
-		if fmt.Sprint(sizes) != "[2 1 1 2]" {
-			t.Errorf("requests of %v packets", sizes)
+		b.Offer(packets)
+		b.settler.await(t, 3)
+		for sequence := uint64(2); sequence <= 3; sequence++ {
+			if got := b.settler.troubleOf(sequence); got.Strikes != 0 || got.Company != 2 || got.Visits != 2 {
+				t.Errorf("packet %d: %+v", sequence, got)
+			}
 		}
 	})
+}
+
+// A batch that was not answered in time was too large, and its halves tell no more.
+func TestTimeoutsShrinkBatchesOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.Retries, config.MaxFailures = 1, 100
+		analyzer := newScripted(always(reply{hang: true}))
+		analyzer.health = lines
+		b := start(t, config, analyzer.dial)
+		b.batch.packets.Store(16)
+		b.Offer(b.packets.some(t, 16))
+		b.settler.await(t, 16)
+		if got := b.batch.packets.Load(); got != 4 {
+			t.Errorf("a batch may carry %d packets now, want 4", got)
+		}
+	})
+}
+
+// A visit that is broken off after a failure has failed.
+func TestBrokenOffVisitIsRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.MaxFailures = 1
+		analyzer := newScripted(failingWithPoison)
+		analyzer.health = lines
+		b := start(t, config, analyzer.dial)
+		b.batch.packets.Store(16)
+		b.Offer([]*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)})
+		b.settler.await(t, 2)
+		if tries, tried := b.failures(reasonStatus), b.settler.seen(); tries != 1 || tried != 2 {
+			t.Errorf("%v tries, %d packets count as tried", tries, tried)
+		}
+		for sequence := range uint64(2) {
+			if trouble := b.settler.troubleOf(1 + sequence); trouble == nil || trouble.Company != 2 || trouble.Visits != 1 {
+				t.Errorf("packet %d: %+v", 1+sequence, trouble)
+			}
+		}
+	})
+}
+
+// After a failure packets have half the company that they had, of their like.
+func TestCompany(t *testing.T) {
+	for _, test := range []struct {
+		companies []int // that the packets failed in; 0: did not fail
+		want      string
+	}{
+		{[]int{0, 0, 1, 1, 0, 0}, "[2 1 1 2]"},
+		{[]int{2, 2, 3, 3, 3}, "[1 1 1 1 1]"},
+		{[]int{4, 7, 5, 6, 4}, "[2 2 1]"},
+		{[]int{16, 17, 9, 0, 9, 8, 8, 8, 8, 8}, "[2 1 1 4 2]"},
+	} {
+		bubble(t, func(t *testing.T) {
+			analyzer := newScripted(always(ok))
+			analyzer.health = lines
+			b := start(t, testConfig(), analyzer.dial)
+			b.batch.packets.Store(1000)
+			packets := b.packets.some(t, len(test.companies))
+			for i, company := range test.companies {
+				if company > 0 {
+					packets[i].Trouble = &packet.Trouble{Company: company}
+				}
+			}
+			b.Offer(packets)
+			b.settler.await(t, len(packets))
+			var sizes []int
+			for _, r := range analyzer.got() {
+				sizes = append(sizes, strings.Count(r.body, "packet_id"))
+			}
+			if fmt.Sprint(sizes) != test.want {
+				t.Errorf("packets that failed in companies of %v travel in requests of %v, want %s", test.companies, sizes, test.want)
+			}
+		})
+	}
 }
 
 // Who is to blame for a failure: with a breaker that opens at the first one.
 func TestBlame(t *testing.T) {
 	for _, test := range []struct {
-		name     string
-		trouble  *packet.Trouble
-		before   bool // the analyzer takes another packet first
-		healthy  bool // the failure is not held against it
-		setbacks int
+		name    string
+		trouble *packet.Trouble
+		refuses bool // connections
+		healthy bool
 	}{
-		{"a new packet", nil, true, false, 0},
-		{"one that failed elsewhere, and others went well", &packet.Trouble{}, true, true, 1},
-		{"one that failed elsewhere, and nothing is known of others", &packet.Trouble{}, false, true, 1},
-		{"one that was to blame before", &packet.Trouble{Setbacks: 3}, true, true, 4},
+		{"a new packet", nil, false, false},
+		{"one that failed before", &packet.Trouble{Visits: 1, Company: 1}, false, true},
+		{"one that failed before, and cannot be sent", &packet.Trouble{Visits: 1, Company: 1}, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.MaxFailures = 1
-				b := start(t, config, newScripted(failingWithPoison).dial)
-				if test.before {
-					b.Offer(b.packets.some(t, 1))
-					b.settler.await(t, 1)
-				}
+				analyzer := newScripted(failingWithPoison)
+				b := start(t, config, analyzer.dial)
+				analyzer.set(func(s *scripted) { s.refuses = test.refuses })
 				p := b.packets.of(t, poison)
 				p.Trouble = test.trouble
-				sequence := p.Sequence
 				b.Offer([]*packet.Packet{p})
-				b.settler.await(t, int(sequence))
+				b.settler.await(t, 1)
 				if b.Healthy() != test.healthy {
 					t.Errorf("healthy: %v", b.Healthy())
 				}
-				if got := b.settler.troubleOf(sequence); got != nil && got.Setbacks != test.setbacks || got == nil && test.setbacks > 0 {
-					t.Errorf("of the packet is known: %+v", got)
-				}
-				if got := b.failures(reasonStatus); got != 1 {
+				if got := b.failures(reasonStatus) + b.failures(reasonConnect); got != 1 {
 					t.Errorf("%v tries", got)
 				}
 			})
@@ -130,78 +208,26 @@ func TestBlame(t *testing.T) {
 	}
 }
 
-func TestBlames(t *testing.T) {
-	for _, test := range []struct {
-		name              string
-		trouble           *packet.Trouble
-		failures          int
-		working, packetIs bool
-	}{
-		{"a first try", nil, 0, true, false},
-		{"another try, and others went well meanwhile", nil, 1, true, true},
-		{"another try, and nothing went well", nil, 1, false, false},
-		{"failed elsewhere, others go well", &packet.Trouble{}, 0, true, true},
-		{"failed elsewhere, nothing goes well", &packet.Trouble{}, 0, false, false},
-		{"to blame before, nothing goes well", &packet.Trouble{Setbacks: 1}, 0, false, true},
-	} {
-		var u Upstream
-		u.working.Store(test.working)
-		if got := u.blames([]*packet.Packet{{Trouble: test.trouble}}, test.failures); got != test.packetIs {
-			t.Errorf("%s: the packet is to blame: %v", test.name, got)
-		}
-	}
-}
-
-// Who cannot be reached is to blame for that, whatever is sent.
-func TestUnreachableAnalyzerIsToBlame(t *testing.T) {
+// On trial an analyzer is judged by new packets, or by any that it takes.
+func TestTrialsAreNotForSuspects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
-		config.MaxFailures = 1
-		analyzer := newScripted(always(ok))
-		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.refuses = true })
-		packets := b.packets.some(t, 1)
-		packets[0].Trouble = &packet.Trouble{Setbacks: 1}
-		b.Offer(packets)
-		b.settler.await(t, 1)
-		if b.Healthy() {
-			t.Error("it is thought healthy")
-		}
-		if got := b.settler.troubleOf(1).Setbacks; got != 1 {
-			t.Errorf("%d setbacks", got)
-		}
-	})
-}
-
-// A packet counts as tried although its last try was not made.
-func TestHeldBackAfterATryIsTried(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		config := testConfig()
-		config.MaxFailures = 1
+		config.MaxFailures, config.Retries = 1, 0
 		b := start(t, config, newScripted(failingWithPoison).dial)
 		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
 		b.settler.await(t, 1)
-		if tries, tried := b.failures(reasonStatus), b.settler.seen(); tries != 1 || tried != 1 {
-			t.Errorf("%v tries, %d packets count as tried", tries, tried)
+		b.settler.until(t, "it is on trial", func() bool { return b.breaker.State() == breaker.HalfOpen })
+		for i, format := range []string{poison, "", poison, "", poison, ""} {
+			p := b.packets.packet(t)
+			if format != "" {
+				p = b.packets.of(t, format)
+			}
+			p.Trouble = &packet.Trouble{Visits: 1, Company: 1}
+			b.Offer([]*packet.Packet{p})
+			b.settler.await(t, 2+i)
 		}
-	})
-}
-
-// An analyzer that fails with everything is found out, even if all packets that
-// it gets have failed before, elsewhere.
-func TestSickAnalyzerIsFoundOutBySuspects(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		config := testConfig()
-		config.Retries = 0
-		b := start(t, config, newScripted(always(status(500, "", ""))).dial)
-		packets := b.packets.some(t, 6)
-		for _, p := range packets[1:] {
-			p.Trouble = &packet.Trouble{}
-		}
-		b.Offer(packets)
-		b.settler.await(t, 6)
-		if b.Healthy() {
-			t.Error("it is thought healthy")
+		if b.breaker.State() != breaker.Closed {
+			t.Errorf("after three of six packets that failed before were taken it is %v", b.breaker.State())
 		}
 	})
 }
@@ -225,61 +251,60 @@ func TestOnePacketMakesNobodyUnhealthy(t *testing.T) {
 	})
 }
 
-// What part of the tries fails is seen as it is, although repeats that fail are
-// blamed on packets.
-func TestRatioOfAnUnreliableAnalyzer(t *testing.T) {
-	for _, test := range []struct {
-		failing float64
-		open    bool
-	}{{0.35, false}, {0.65, true}} {
-		bubble(t, func(t *testing.T) {
-			config := testConfig()
-			config.MaxFailures = 1000
-			b := start(t, config, newScripted(always(ok)).dial)
-			random := rand.New(rand.NewPCG(1, 2))
-			batch := b.packets.some(t, 1)
-			var senders [8]int // how often each has failed with its packet
-			for range 100 {
-				for i, failures := range senders {
-					a := answer{outcome: taken}
-					if random.Float64() < test.failing {
-						a.outcome = failed
-						a.packetsFault = b.blames(batch, failures)
-					}
-					b.judge(a, batch, failures, time.Now())
-					if senders[i] = failures + 1; a.outcome == taken || failures == config.Retries {
-						senders[i] = 0
-					}
-				}
-			}
-			if open := b.breaker.State() == breaker.Open; open != test.open {
-				t.Errorf("with %.0f %% that fail it is %v", 100*test.failing, b.breaker.State())
-			}
-		})
-	}
+// A failure on trial is no strike: the analyzer may be sick yet.
+func TestNoStrikesOnTrial(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.MaxFailures, config.Retries = 1, 0
+		b := start(t, config, newScripted(failingWithPoison).dial)
+		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
+		b.settler.await(t, 1)
+		b.settler.until(t, "it is on trial", func() bool { return b.breaker.State() == breaker.HalfOpen })
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 2)
+		p := b.packets.of(t, poison)
+		p.Trouble = &packet.Trouble{Visits: 1, Company: 1, Last: time.Now().Add(-time.Minute)}
+		b.Offer([]*packet.Packet{p})
+		b.settler.await(t, 3)
+		if got := b.settler.troubleOf(3); got.Strikes != 0 || got.Visits != 2 || b.breaker.State() != breaker.HalfOpen {
+			t.Errorf("on trial (it is %v) the packet got %+v", b.breaker.State(), got)
+		}
+	})
 }
 
-// A packet that failed often enough becomes a dead letter, but only at an analyzer
-// that has taken others since it failed last: while all are sick, it waits.
+// A packet that failed often and for long becomes a dead letter, but only for
+// failures at analyzers that had taken others since: while all are sick, it waits.
 func TestHopelessPacketBecomesADeadLetter(t *testing.T) {
-	for _, taken := range []bool{true, false} {
-		bubble(t, func(t *testing.T) {
-			b := start(t, testConfig(), newScripted(failingWithPoison).dial)
-			b.Offer(b.packets.some(t, 1))
-			b.settler.await(t, 1)
-			time.Sleep(time.Second)
-			p := b.packets.of(t, poison)
-			p.Trouble = &packet.Trouble{Setbacks: mostSetbacks - 1, Last: time.Now()}
-			want := "returned"
-			if taken {
-				p.Trouble.Last = time.Now().Add(-2 * time.Second)
-				want = "refused keeps_failing"
-			}
-			b.Offer([]*packet.Packet{p})
-			b.settler.await(t, 2)
-			if got := b.settler.fate(2); got != want {
-				t.Errorf("the packet was %s, want %s", got, want)
-			}
+	for name, test := range map[string]struct {
+		strikes int
+		since   time.Duration
+		others  bool // are taken before the last try
+		want    string
+	}{
+		"hopeless":             {mostStrikes - 1, longestTrouble, true, "refused keeps_failing"},
+		"not for long":         {mostStrikes - 1, longestTrouble - time.Minute, true, "returned"},
+		"not often":            {mostStrikes - 2, longestTrouble, true, "returned"},
+		"while all are sick":   {mostStrikes - 1, longestTrouble, false, "returned"},
+		"a second dead letter": {mostStrikes + 7, 2 * longestTrouble, true, "refused keeps_failing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := start(t, testConfig(), newScripted(failingWithPoison).dial)
+				p := b.packets.of(t, poison)
+				p.Trouble = &packet.Trouble{Visits: 20, Strikes: test.strikes, Company: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
+				if test.others {
+					b.Offer(b.packets.some(t, 1))
+					b.settler.await(t, 1)
+				}
+				b.Offer([]*packet.Packet{p})
+				b.settler.until(t, "it ends", func() bool { return b.settler.fate(1) != "" })
+				if got := b.settler.fate(1); got != test.want {
+					t.Errorf("the packet was %s, want %s", got, test.want)
+				}
+				if got := b.settler.troubleOf(1); test.want == "returned" && (!got.Last.Equal(time.Now()) || got.Visits != 21) {
+					t.Errorf("of the packet is known %+v", got)
+				}
+			})
 		})
 	}
 }

@@ -37,7 +37,7 @@ func (s *sender) run(ctx context.Context) {
 			return
 		}
 		volume := packet.VolumeOf(batch)
-		s.deliver(ctx, batch, 0)
+		s.deliver(ctx, batch, visit{})
 		queue.finished(volume)
 		s.upstream.settler.Changed()
 		clear(batch) // the packets belong to others now
@@ -45,11 +45,14 @@ func (s *sender) run(ctx context.Context) {
 	}
 }
 
-// deliver settles all packets of a batch, with which as many tries have failed
-// here.
-func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, failures int) {
+// deliver settles all packets of a batch; v is what has become of them here.
+func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 	for {
-		answer := s.send(ctx, batch, failures)
+		answer := s.send(ctx, batch, v)
+		again := s.mayTryAgain(batch, answer, v)
+		if answer.outcome == failed && !answer.unsent {
+			v = v.failed(batch, answer)
+		}
 		switch {
 		case answer.outcome == taken:
 			s.settleTaken(batch, answer)
@@ -59,16 +62,15 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, failures i
 			return
 		case answer.outcome == refused:
 			s.adaptTo(answer, len(batch))
-			s.deliverHalves(ctx, batch, failures)
+			s.deliverHalves(ctx, batch, v)
 			return
-		case !s.mayTryAgain(batch, answer, failures):
-			s.giveBack(batch, answer, failures)
+		case !again:
+			s.giveBack(batch, answer, v)
 			return
 		}
-		time.Sleep(backoff(failures))
-		failures++
+		time.Sleep(backoff(v.failures - 1))
 		if len(batch) > 1 {
-			s.deliverHalves(ctx, batch, failures)
+			s.deliverHalves(ctx, batch, v)
 			return
 		}
 	}
@@ -76,24 +78,23 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, failures i
 
 // deliverHalves follows a batch that was refused, or failed, as a whole: nobody
 // knows which packet is meant, and halves find it in few requests.
-func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, failures int) {
+func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v visit) {
 	half := len(batch) / 2
-	s.deliver(ctx, batch[:half], failures)
-	s.deliver(ctx, batch[half:], failures)
+	s.deliver(ctx, batch[:half], v)
+	s.deliver(ctx, batch[half:], v)
 }
 
-// mayTryAgain tells whether to try again here. A packet that failed elsewhere,
-// too, need not fail here more than once.
-func (s *sender) mayTryAgain(batch []*packet.Packet, a answer, failures int) bool {
+// mayTryAgain tells whether to try again here. A packet that failed alone
+// elsewhere need not fail here more than once.
+func (s *sender) mayTryAgain(batch []*packet.Packet, a answer, v visit) bool {
 	u := s.upstream
-	return a.outcome == failed && !a.unsent && failures < u.config.Retries &&
-		(batch[0].Trouble == nil || !a.packetsFault) &&
+	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
+		(len(batch) > 1 || batch[0].Trouble == nil) &&
 		u.budget.SpendAll(len(batch), time.Now())
 }
 
-// send makes one request, after that many have failed here, and tells the
-// analyzer's health of its result.
-func (s *sender) send(ctx context.Context, batch []*packet.Packet, failures int) answer {
+// send makes one request and tells the analyzer's health of its result.
+func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answer {
 	u := s.upstream
 	start := time.Now()
 	s.connection.begin()
@@ -111,15 +112,14 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, failures int)
 	case answer.outcome == notNow:
 		u.pause(end.Add(answer.pause))
 		return answer
-	case answer.outcome == failed && !answer.unsent:
-		answer.packetsFault = u.blames(batch, failures)
+	case answer.reason == reasonTimeout && v.failures == 0:
 		u.batch.shrink(len(batch))
 	case answer.outcome == taken:
 		u.latestTaken.Store(end.UnixNano())
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
 		u.metrics.latency.observe(end.Sub(batch[0].Accepted).Seconds())
 	}
-	u.judge(answer, batch, failures, end)
+	u.judge(answer, batch, v, end)
 	return answer
 }
 
@@ -157,19 +157,22 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 	}
 	if len(again) > 0 {
 		u.pause(time.Now().Add(a.pause))
-		s.giveBack(again, a, 0)
+		s.giveBack(again, a, visit{})
 	}
 }
 
 // giveBack returns packets to be delivered elsewhere, unless that is hopeless.
-func (s *sender) giveBack(packets []*packet.Packet, a answer, failures int) {
+func (s *sender) giveBack(packets []*packet.Packet, a answer, v visit) {
 	u := s.upstream
-	if a.outcome == failed && !a.unsent && u.failedWith(packets, a, time.Now()) {
-		s.refuse(Refused{packets[0], refusedFailing, a.detail})
+	if v.failures > 0 {
+		u.remember(packets, v, time.Now())
+	}
+	if p := packets[0]; hopeless(p) {
+		s.refuse(Refused{p, refusedFailing, p.Trouble.Cause})
 		return
 	}
 	for _, p := range packets {
-		p.Tried = failures > 0 || !a.unsent
+		p.Tried = v.failures > 0 || !a.unsent
 	}
 	u.release(packets)
 }

@@ -73,8 +73,6 @@ type Upstream struct {
 	asked atomic.Bool
 	// takesLines: the last good probe advertised NDJSON.
 	takesLines atomic.Bool
-	// working: the breaker was last told of a success, if of anything.
-	working atomic.Bool
 	// Unix nanoseconds; 0 is none.
 	pausedUntil atomic.Int64
 	rampedFrom  atomic.Int64
@@ -117,7 +115,6 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		queue:    newQueue(),
 		budget:   deps.Budget,
 	}
-	u.working.Store(true)
 	u.limit.init(config)
 	u.batch.packets.Store(firstBatchPackets)
 	u.prober = newProber(u, newConnection(dial), newRequest(base, "/health"))
@@ -145,7 +142,6 @@ func (u *Upstream) Start(ctx context.Context) {
 		u.cancel = cancel
 		u.prober.first(work)
 		u.asked.Store(true)
-		u.settler.Changed()
 		u.running.Go(func() { u.prober.run(work) })
 		for _, s := range u.senders {
 			u.running.Go(func() { s.run(work) })

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,8 +61,8 @@ func (sc scenario) validateSteps(steps []step, before map[string]bool) error {
 			if !sc.hasAnalyzer(name) {
 				return fmt.Errorf("there is no analyzer %q", name)
 			}
-			if change.Only != "" && !sc.hasLoad(change.Only) {
-				return fmt.Errorf("there is no load %q to be treated differently", change.Only)
+			if change.Only != "" && !sc.hasLoad(change.Only) && !sc.hasBurst(change.Only) {
+				return fmt.Errorf("there is no load or burst %q to be treated differently", change.Only)
 			}
 		}
 		for name := range st.Loads {
@@ -91,6 +92,10 @@ func (sc scenario) hasLoad(name string) bool {
 		}
 	}
 	return name == everyone
+}
+
+func (sc scenario) hasBurst(name string) bool {
+	return slices.ContainsFunc(sc.Steps, func(st step) bool { return st.Burst != nil && st.Name == name })
 }
 
 // capacity is how many packets all analyzers take in a second while nothing is

@@ -42,7 +42,8 @@ type Behaviour struct {
 	Workers int           `json:",omitempty"`
 	Slower  float64       `json:",omitempty"`
 	Over    time.Duration `json:",omitempty"`
-	// Only requests with a packet of this load are treated so, if it is told.
+	// Only requests with a packet of this load, or burst, are treated so, if it is
+	// told.
 	Only string `json:",omitempty"`
 	// Probes says that health probes are treated so, too.
 	Probes bool `json:",omitempty"`
