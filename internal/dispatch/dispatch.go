@@ -5,6 +5,8 @@
 //	   ▲                  ▲                           │
 //	   └──Ack── Delivered, Refused     Returned ──────┘
 //
+// Packets with which analyzers failed wait in the ward until they go out again.
+//
 // One goroutine routes; nothing else does. That is why the fair-share table
 // needs no lock and why the books of who got what are exact. Analyzers settle
 // from many goroutines.

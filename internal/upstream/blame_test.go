@@ -20,14 +20,21 @@ func failingWithPoison(r seen) reply {
 	return ok
 }
 
+// startBatching starts an upstream that gives an analyzer up to 16 packets at once.
+func startBatching(t *testing.T, config Config, ingest func(seen) reply) (*bench, *scripted) {
+	t.Helper()
+	analyzer := newScripted(ingest)
+	analyzer.health = lines
+	b := start(t, config, analyzer.dial)
+	b.batch.packets.Store(16)
+	return b, analyzer
+}
+
 // A batch that fails is tried in halves, so that one packet costs the others of
 // its batch little.
 func TestFailedBatchIsSentInHalves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(failingWithPoison)
-		analyzer.health = lines
-		b := start(t, testConfig(), analyzer.dial)
-		b.batch.packets.Store(16)
+		b, analyzer := startBatching(t, testConfig(), failingWithPoison)
 		b.Offer(append(b.packets.some(t, 5), append([]*packet.Packet{b.packets.of(t, poison)}, b.packets.some(t, 2)...)...))
 		b.settler.await(t, 8)
 		if b.settler.fate(6) != "returned" || b.settler.count("delivered") != 7 {
@@ -50,10 +57,7 @@ func TestFailuresAreRemembered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 1, 2
-		analyzer := newScripted(failingWithPoison)
-		analyzer.health = lines
-		b := start(t, config, analyzer.dial)
-		b.batch.packets.Store(16)
+		b, _ := startBatching(t, config, failingWithPoison)
 		began := time.Now()
 		// The second failure, of the last four, opens the breaker.
 		b.Offer(append(b.packets.some(t, 7), b.packets.of(t, poison)))
@@ -80,10 +84,7 @@ func TestNoStrikesInCompany(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries = 0
-		analyzer := newScripted(failingWithPoison)
-		analyzer.health = lines
-		b := start(t, config, analyzer.dial)
-		b.batch.packets.Store(16)
+		b, _ := startBatching(t, config, failingWithPoison)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
 		packets := []*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)}
@@ -105,10 +106,7 @@ func TestTimeoutsShrinkBatchesOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 1, 100
-		analyzer := newScripted(always(reply{hang: true}))
-		analyzer.health = lines
-		b := start(t, config, analyzer.dial)
-		b.batch.packets.Store(16)
+		b, _ := startBatching(t, config, always(reply{hang: true}))
 		b.Offer(b.packets.some(t, 16))
 		b.settler.await(t, 16)
 		if got := b.batch.packets.Load(); got != 4 {
@@ -122,10 +120,7 @@ func TestBrokenOffVisitIsRemembered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.MaxFailures = 1
-		analyzer := newScripted(failingWithPoison)
-		analyzer.health = lines
-		b := start(t, config, analyzer.dial)
-		b.batch.packets.Store(16)
+		b, _ := startBatching(t, config, failingWithPoison)
 		b.Offer([]*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)})
 		b.settler.await(t, 2)
 		if tries, tried := b.failures(reasonStatus), b.settler.seen(); tries != 1 || tried != 2 {
@@ -151,10 +146,7 @@ func TestCompany(t *testing.T) {
 		{[]int{16, 17, 9, 0, 9, 8, 8, 8, 8, 8}, "[2 1 1 4 2]"},
 	} {
 		bubble(t, func(t *testing.T) {
-			analyzer := newScripted(always(ok))
-			analyzer.health = lines
-			b := start(t, testConfig(), analyzer.dial)
-			b.batch.packets.Store(1000)
+			b, analyzer := startBatching(t, testConfig(), always(ok))
 			packets := b.packets.some(t, len(test.companies))
 			for i, company := range test.companies {
 				if company > 0 {

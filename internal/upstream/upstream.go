@@ -9,7 +9,8 @@
 //
 // Each packet that Offer took is settled exactly once. It is bound late: the
 // queue holds about what the analyzer takes in a second, so that little has to
-// move when it fails.
+// move when it fails. Whether a failure is the analyzer's or the packet's fault
+// is told in blame.go.
 package upstream
 
 import (
