@@ -126,8 +126,8 @@ func (a *Analyzer) stop(ctx context.Context) error {
 	<-a.serving
 	err := a.server.ShutdownWithContext(ctx)
 	if err != nil && errors.Is(err, ctx.Err()) {
+		a.connections.closeAll() // first, so that nothing that is cut off can answer
 		close(a.cut)
-		a.connections.closeAll()
 		err = fmt.Errorf("the analyzer cut off requests that were not answered in time: %w", err)
 	}
 	a.connections.wait()
