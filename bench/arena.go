@@ -40,20 +40,19 @@ func (a *arena) run(e experiment) (Result, error) {
 			}
 		}
 	}()
-	text := newPacketText(e.traffic.PacketMessages)
 	length := time.Duration(e.share * float64(a.round))
 	for i, s := range e.subjects {
 		result.Series[i].Subject = s.Name
-		contenders[i], err = a.enter(s, e, analyzers.ports, text)
+		contenders[i], err = a.enter(s, e, analyzers.ports)
 		if err == nil {
-			err = a.prove(contenders[i], text, length/2)
+			err = a.prove(contenders[i], length/2)
 		}
 		if err := result.Series[i].note(err); err != nil {
 			return result, err
 		}
 	}
 	if e.halfPeak {
-		if e.rate, err = a.halfPeak(contenders, &result, text); err != nil {
+		if e.rate, err = a.halfPeak(contenders, &result); err != nil {
 			return result, err
 		}
 	}
@@ -64,7 +63,7 @@ func (a *arena) run(e experiment) (Result, error) {
 			if series.Skipped != "" || series.Fault != "" {
 				continue
 			}
-			sample, err := a.turn(contenders[i], text, length, e.rate)
+			sample, err := a.turn(contenders[i], length, e.rate)
 			if err := series.note(err); err != nil {
 				return result, err
 			}
@@ -90,8 +89,8 @@ func (s *Series) note(err error) error {
 }
 
 // prove warms a subject up and makes sure that it does what it is here for.
-func (a *arena) prove(c *contender, text *packetText, length time.Duration) error {
-	if _, err := a.measure(c, text, length, 0); err != nil {
+func (a *arena) prove(c *contender, length time.Duration) error {
+	if _, err := a.measure(c, length, 0); err != nil {
 		return err
 	}
 	if c.subject.proof != nil {
@@ -102,7 +101,7 @@ func (a *arena) prove(c *contender, text *packetText, length time.Duration) erro
 
 // halfPeak returns half of the packets a second that the slower subject reaches
 // in the best of a few tries.
-func (a *arena) halfPeak(contenders []*contender, result *Result, text *packetText) (float64, error) {
+func (a *arena) halfPeak(contenders []*contender, result *Result) (float64, error) {
 	const tries = 3
 	slower := math.Inf(1)
 	for i, c := range contenders {
@@ -112,7 +111,7 @@ func (a *arena) halfPeak(contenders []*contender, result *Result, text *packetTe
 			if series.Skipped != "" || series.Fault != "" {
 				break
 			}
-			sample, err := a.turn(c, text, a.round/2, 0)
+			sample, err := a.turn(c, a.round/2, 0)
 			if err := series.note(err); err != nil {
 				return 0, err
 			}
@@ -128,17 +127,17 @@ func (a *arena) halfPeak(contenders []*contender, result *Result, text *packetTe
 }
 
 // turn is a short warming up and a round that counts.
-func (a *arena) turn(c *contender, text *packetText, length time.Duration, rate float64) (Sample, error) {
+func (a *arena) turn(c *contender, length time.Duration, rate float64) (Sample, error) {
 	const warming = 100 * time.Millisecond
-	if _, err := a.measure(c, text, warming, rate); err != nil {
+	if _, err := a.measure(c, warming, rate); err != nil {
 		return Sample{}, err
 	}
-	return a.measure(c, text, length, rate)
+	return a.measure(c, length, rate)
 }
 
 // measure sends for a while, waits until all that was accepted has arrived, and
 // returns what it took.
-func (a *arena) measure(c *contender, text *packetText, length time.Duration, rate float64) (Sample, error) {
+func (a *arena) measure(c *contender, length time.Duration, rate float64) (Sample, error) {
 	if c.subject.cores == len(a.cores) {
 		// The subject has all cores, so the load shares them.
 		if err := bind(a.cores); err != nil {
@@ -146,7 +145,7 @@ func (a *arena) measure(c *contender, text *packetText, length time.Duration, ra
 		}
 		defer func() { _ = bind(a.cores[1:2]) }()
 	}
-	a.ledger.open(text)
+	a.ledger.open(c.text)
 	before, err := c.clocks(a.cores)
 	if err != nil {
 		return Sample{}, c.process.failureOr(err)
@@ -170,7 +169,7 @@ func (a *arena) measure(c *contender, text *packetText, length time.Duration, ra
 	subject, load := after.subject-before.subject, after.load-before.load
 	return Sample{
 		RequestPackets: c.load.connections[0].request.packets, Refused: c.load.refused,
-		Packets: a.ledger.packets, Messages: a.ledger.packets * int64(text.messages), Duplicates: a.ledger.duplicates,
+		Packets: a.ledger.packets, Messages: a.ledger.packets * int64(c.text.messages), Duplicates: a.ledger.duplicates,
 		Seconds: seconds, Offered: rate,
 		ProcessorSeconds: subject.Seconds(), LoadSeconds: load.Seconds(),
 		OtherSeconds:  max(0, (after.cores - before.cores - subject - load).Seconds()),

@@ -27,23 +27,23 @@ func newTestLoop(t *testing.T) *loop {
 }
 
 // bench connects a load to a port, with a process that stands for the subject.
-func bench(t *testing.T, l *loop, books *ledger, port int, shape traffic) (*arena, *contender, *packetText) {
+func bench(t *testing.T, l *loop, books *ledger, port int, shape traffic) (*arena, *contender) {
 	t.Helper()
 	p := waiting(t, "read line")
-	text := newPacketText(shape.PacketMessages)
+	text := newPacketText(shape)
 	sender, err := newLoad(l, books, port, 4, func() *request { return newRequest(shape, text) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &contender{subject: subject{Name: "test", cores: 1}, place: place{folder: t.TempDir()}, process: p, load: sender}
+	c := &contender{subject: subject{Name: "test", cores: 1}, place: place{folder: t.TempDir()}, process: p, text: text, load: sender}
 	t.Cleanup(func() { c.leave(l) })
-	return &arena{loop: l, ledger: books, cores: []int{0, 1}, patience: 50 * time.Millisecond}, c, text
+	return &arena{loop: l, ledger: books, cores: []int{0, 1}, patience: 50 * time.Millisecond}, c
 }
 
 // The load's packets, in single requests and in NDJSON, small and larger than
 // a socket takes at once, all arrive at the analyzers and are accounted for.
 func TestLoadReachesAnalyzers(t *testing.T) {
-	for _, shape := range []traffic{{5, 1}, {5, 100}, {10_000, 1}} {
+	for _, shape := range []traffic{shaped(5, 1), shaped(5, 100), shaped(10_000, 1)} {
 		for _, rate := range []float64{0, 200} {
 			t.Run(fmt.Sprintf("%+v at %g", shape, rate), func(t *testing.T) {
 				l, books := newTestLoop(t), &ledger{}
@@ -52,7 +52,7 @@ func TestLoadReachesAnalyzers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer places.close()
-				a, c, text := bench(t, l, books, places.ports[0], shape)
+				a, c := bench(t, l, books, places.ports[0], shape)
 				for _, e := range c.load.connections {
 					// Large requests are then written in many pieces.
 					if err := unix.SetsockoptInt(e.socket.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10); err != nil {
@@ -60,7 +60,7 @@ func TestLoadReachesAnalyzers(t *testing.T) {
 					}
 				}
 				for range 2 {
-					s, err := a.measure(c, text, 50*time.Millisecond, rate)
+					s, err := a.measure(c, 50*time.Millisecond, rate)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -88,14 +88,14 @@ func stub(t *testing.T, answer http.HandlerFunc) int {
 func TestLossIsFound(t *testing.T) {
 	l, books := newTestLoop(t), &ledger{}
 	port := stub(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
-	a, c, text := bench(t, l, books, port, traffic{5, 1})
-	if s, err := a.measure(c, text, 20*time.Millisecond, 0); err == nil || !strings.Contains(err.Error(), "LOST") {
+	a, c := bench(t, l, books, port, shaped(5, 1))
+	if s, err := a.measure(c, 20*time.Millisecond, 0); err == nil || !strings.Contains(err.Error(), "LOST") {
 		t.Errorf("a subject that swallows everything gave %+v, %v", s, err)
 	}
 }
 
 func TestChangedBytesAreFound(t *testing.T) {
-	l, books, text := newTestLoop(t), &ledger{}, newPacketText(1)
+	l, books, text := newTestLoop(t), &ledger{}, newPacketText(shaped(1, 1))
 	a := &arena{loop: l, ledger: books, patience: 50 * time.Millisecond}
 	c := &contender{load: &load{}}
 	for _, arriving := range []string{string(packetBody(text, 0)), "{}"} {
@@ -126,9 +126,9 @@ func TestRefusalsAreCounted(t *testing.T) {
 			w.WriteHeader(http.StatusAccepted)
 		}
 	})
-	a, c, text := bench(t, l, books, port, traffic{5, 10})
+	a, c := bench(t, l, books, port, shaped(5, 10))
 	c.subject.swallows = true
-	s, err := a.measure(c, text, 50*time.Millisecond, 0)
+	s, err := a.measure(c, 50*time.Millisecond, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,8 +147,8 @@ func TestWrongAnswersAreFaults(t *testing.T) {
 		"hang up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		l, books := newTestLoop(t), &ledger{}
-		a, c, text := bench(t, l, books, stub(t, answer), traffic{5, 2})
-		if s, err := a.measure(c, text, 20*time.Millisecond, 0); err == nil {
+		a, c := bench(t, l, books, stub(t, answer), shaped(5, 2))
+		if s, err := a.measure(c, 20*time.Millisecond, 0); err == nil {
 			t.Errorf("%s gave %+v", name, s)
 		}
 	}

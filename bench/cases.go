@@ -59,17 +59,23 @@ func cases() []benchCase {
 			judges:      []judge{ratioOf(perRequest, oursName, haproxyName, atMost(1.1))},
 		},
 		{
-			name: "collector", title: "500 messages a request, against the OpenTelemetry Collector", measure: messageRate,
-			judges: []judge{notHere("messages a second ≥ 10 × OpenTelemetry Collector",
-				"the collector is in no package that this bench could install and start")},
-		},
-		{
 			name: "disk", title: "Packets of 5 messages, JOURNAL=disk against memory", measure: packetRate, base: oursName,
 			experiments: []experiment{usual(single, true, ours(), oursOnDisk())},
 			judges:      []judge{ratioOf(packetRate, diskName, oursName, atLeast(0.7))},
 		},
+		againstCollector("collector", "Requests of one packet of 500 messages, against the OpenTelemetry Collector", large, large),
+		againstCollector("collector-lines", "Requests of NDJSON, 100 packets of 5 messages, against the OpenTelemetry Collector", many, large),
 		latency(single), residentMemory(single), twoCores(single),
 		analyzerLadder(single), connectionLadder(single), packetLadder(),
+	}
+}
+
+// againstCollector lets the collector take as many messages in a request.
+func againstCollector(name, title string, t, others traffic) benchCase {
+	return benchCase{
+		name: name, title: title, measure: messageRate, base: collectorName,
+		experiments: []experiment{usual(t, true, ours(), collector(others))},
+		judges:      []judge{ratioOf(messageRate, oursName, collectorName, atLeast(10))},
 	}
 }
 

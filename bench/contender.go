@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,11 +20,13 @@ type contender struct {
 	subject subject
 	place   place
 	process *process
+	traffic traffic
+	text    *packetText
 	load    *load
 }
 
 // enter starts a subject and connects the load to it.
-func (a *arena) enter(s subject, e experiment, analyzers []int, text *packetText) (*contender, error) {
+func (a *arena) enter(s subject, e experiment, analyzers []int) (*contender, error) {
 	if s.cores > len(a.cores) {
 		return nil, unavailable{fmt.Sprintf("it needs %d cores", s.cores)}
 	}
@@ -35,7 +38,11 @@ func (a *arena) enter(s subject, e experiment, analyzers []int, text *packetText
 	if err != nil {
 		return nil, err
 	}
-	c := &contender{subject: s, place: place{
+	shape := e.traffic
+	if s.traffic != nil {
+		shape = *s.traffic
+	}
+	c := &contender{subject: s, traffic: shape, text: newPacketText(shape), place: place{
 		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
 	}}
 	command, err := s.command(c.place)
@@ -48,11 +55,11 @@ func (a *arena) enter(s subject, e experiment, analyzers []int, text *packetText
 	if err := a.awaitReady(c); err != nil {
 		return c, err
 	}
-	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, func() *request { return newRequest(e.traffic, text) })
+	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, func() *request { return newRequest(shape, c.text) })
 	return c, err
 }
 
-// awaitReady waits until the subject answers a request for its health with 2xx.
+// awaitReady waits until the subject takes part: it answers with 2xx.
 func (a *arena) awaitReady(c *contender) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -60,7 +67,7 @@ func (a *arena) awaitReady(c *contender) error {
 	ready := make(chan struct{})
 	go func() {
 		defer close(ready)
-		for ctx.Err() == nil && !c.process.ended() && !healthy(ctx, c.place.port) {
+		for ctx.Err() == nil && !c.process.ended() && !c.healthy(ctx) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
@@ -85,12 +92,18 @@ func (a *arena) awaitReady(c *contender) error {
 	return nil
 }
 
-func healthy(ctx context.Context, port int) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/health", port), nil)
+func (c *contender) healthy(ctx context.Context) bool {
+	address := fmt.Sprintf("http://127.0.0.1:%d", c.place.port)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/health", nil)
+	if c.traffic.OTLP {
+		// It has no health to ask for, but takes a request without logs.
+		request, err = http.NewRequestWithContext(ctx, http.MethodPost, address+c.traffic.path(), strings.NewReader("{}"))
+	}
 	if err != nil {
 		return false
 	}
 	request.Close = true
+	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return false

@@ -9,7 +9,7 @@ import (
 )
 
 func packetBody(text *packetText, id int64) []byte {
-	r := newRequest(traffic{text.messages, 1}, text)
+	r := newRequest(shaped(text.messages, 1), text)
 	r.number(id)
 	return r.bytes[len(r.bytes)-text.size():]
 }
@@ -17,7 +17,7 @@ func packetBody(text *packetText, id int64) []byte {
 // In whatever order packets are accepted and arrive, and however often, the
 // ledger is settled when all that were accepted have arrived.
 func TestLedgerFindsEveryLoss(t *testing.T) {
-	text := newPacketText(1)
+	text := newPacketText(shaped(1, 1))
 	rapid.Check(t, func(t *rapid.T) {
 		l := &ledger{next: rapid.Int64Range(0, 1_000_000).Draw(t, "first")}
 		for range rapid.IntRange(1, 3).Draw(t, "rounds") {
@@ -53,7 +53,7 @@ func TestLedgerFindsEveryLoss(t *testing.T) {
 }
 
 func TestLedgerKnowsWhatNobodySent(t *testing.T) {
-	text := newPacketText(1)
+	text := newPacketText(shaped(1, 1))
 	l := &ledger{}
 	l.open(text)
 	l.number(5)

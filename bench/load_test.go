@@ -16,9 +16,9 @@ func TestLateRequestsKeepTheirDueTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer places.close()
-	text := newPacketText(1)
+	text := newPacketText(shaped(1, 1))
 	books.open(text)
-	sender, err := newLoad(l, books, places.ports[0], 4, func() *request { return newRequest(traffic{1, 1}, text) })
+	sender, err := newLoad(l, books, places.ports[0], 4, func() *request { return newRequest(shaped(1, 1), text) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func thisMachine(cores int) Machine {
 	if unix.Uname(&name) == nil {
 		m.Kernel = unix.ByteSliceToString(name.Release[:])
 	}
-	for program, argument := range map[string]string{"haproxy": "-v", "nginx": "-v"} {
+	for program, argument := range map[string]string{"haproxy": "-v", "nginx": "-v", "otelcol": "--version"} {
 		path, err := find(program)
 		if err != nil {
 			continue

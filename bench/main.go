@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command bench measures the distributor side by side with HAProxy and nginx:
-// the processor time that a packet costs the program in the middle, and what
-// else the targets in docs/performance.md name.
+// Command bench measures the distributor side by side with HAProxy, nginx and
+// the OpenTelemetry Collector: the processor time that a packet costs the
+// program in the middle, and what else the targets in docs/performance.md name.
 //
 // One thread is the load and all analyzers, on a core of its own; the program
 // in the middle has the other core. Subjects take turns, round by round, so
@@ -118,7 +118,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	distributor := filepath.Join(folder, "logstreamer")
-	if err := build(ctx, distributor, cores); err != nil {
+	if err := buildDistributor(ctx, distributor, cores); err != nil {
 		return err
 	}
 	events, err := newLoop(ctx.Done())
@@ -186,8 +186,8 @@ func publish(r Report, o options) error {
 	return errors.Join(failed...)
 }
 
-// build builds the distributor from this checkout.
-func build(ctx context.Context, path string, cores []int) error {
+// buildDistributor builds the distributor from this checkout.
+func buildDistributor(ctx context.Context, path string, cores []int) error {
 	command := exec.CommandContext(ctx, "go", "build", "-o", path, "logstreamer/cmd/logstreamer")
 	var output []byte
 	err := onCores(cores, func() (err error) {

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"go/build"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -24,6 +25,9 @@ type subject struct {
 	cores int
 	// swallows means that it answers by itself and forwards nothing.
 	swallows bool
+	// traffic, when there is one, is sent instead of the experiment's: the same
+	// messages in another shape.
+	traffic *traffic
 	// command returns how to start it.
 	command func(place) (*exec.Cmd, error)
 	// proof tells, after it has taken its first packets, whether it does what
@@ -45,12 +49,13 @@ var shares = [...]int{5, 3, 2}
 
 // The subjects' names.
 const (
-	oursName     = "Log Streamer"
-	diskName     = "Log Streamer, JOURNAL=disk"
-	twoCoresName = "Log Streamer, two cores"
-	haproxyName  = "HAProxy"
-	nginxName    = "nginx"
-	floorName    = "nginx, answers only"
+	oursName      = "Log Streamer"
+	diskName      = "Log Streamer, JOURNAL=disk"
+	twoCoresName  = "Log Streamer, two cores"
+	haproxyName   = "HAProxy"
+	nginxName     = "nginx"
+	floorName     = "nginx, answers only"
+	collectorName = "OpenTelemetry Collector"
 )
 
 // unavailable is why a subject cannot be had here.
@@ -133,6 +138,20 @@ func nginxArguments(p place) func(string) []string {
 	return func(file string) []string { return []string{"-p", p.folder, "-c", file, "-e", "stderr"} }
 }
 
+// collector forwards to the first analyzer only, for what balances is not in
+// its core, and says 200 before it does. It writes JSON as it reads it, byte for
+// byte, when the load orders members as it does.
+func collector(t traffic) subject {
+	t.OTLP = true
+	return subject{Name: collectorName, cores: 1, traffic: &t, command: func(p place) (*exec.Cmd, error) {
+		command, err := peer(p, "otelcol", "otelcol.yaml", true, func(file string) []string { return []string{"--config", file} })
+		if err == nil {
+			command.Env = append(os.Environ(), "GOMAXPROCS=1")
+		}
+		return command, err
+	}}
+}
+
 //go:embed templates
 var templates embed.FS
 
@@ -153,14 +172,21 @@ func peer(p place, program, file string, forwards bool, arguments func(file stri
 	return exec.Command(path, arguments(written)...), nil
 }
 
-// find looks where Debian installs servers, too.
+// installation is how to install a peer.
+var installation = map[string]string{
+	"haproxy": "Debian: apt-get install haproxy",
+	"nginx":   "Debian: apt-get install nginx-light",
+	"otelcol": "in the repository: go -C bench/otelcol install",
+}
+
+// find looks where Debian and Go install programs, too.
 func find(program string) (string, error) {
-	for _, name := range []string{program, "/usr/sbin/" + program} {
-		if path, err := exec.LookPath(name); err == nil {
+	for _, folder := range []string{"", "/usr/sbin", filepath.Join(build.Default.GOPATH, "bin")} {
+		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil {
 			return path, nil
 		}
 	}
-	return "", unavailable{program + " is not installed (Debian: apt-get install haproxy nginx-light)"}
+	return "", unavailable{program + " is not installed (" + installation[program] + ")"}
 }
 
 // backend is an analyzer in a peer's configuration.

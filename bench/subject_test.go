@@ -24,7 +24,7 @@ func testPlace(t *testing.T) place {
 
 // The peers themselves say whether they understand their configurations.
 func TestPeersUnderstandTheirConfiguration(t *testing.T) {
-	for _, s := range []subject{haproxy(), nginx(), floor()} {
+	for _, s := range []subject{haproxy(), nginx(), floor(), collector(shaped(5, 1))} {
 		command, err := s.command(testPlace(t))
 		if missing := (unavailable{}); errors.As(err, &missing) {
 			t.Log(missing.reason)
@@ -34,10 +34,13 @@ func TestPeersUnderstandTheirConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		check := "-t"
-		if s.Name == haproxyName {
+		switch s.Name {
+		case haproxyName:
 			check = "-c"
+		case collectorName:
+			check = "validate"
 		}
-		output, err := exec.Command(command.Path, append(command.Args[1:], check)...).CombinedOutput()
+		output, err := exec.Command(command.Path, append([]string{check}, command.Args[1:]...)...).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v: %s", s.Name, err, output)
 		}

@@ -19,6 +19,16 @@ type traffic struct {
 	// RequestPackets is the number of packets in a request; more than one
 	// travel as NDJSON.
 	RequestPackets int
+	// OTLP means that packets are written as OTLP/JSON: one resource, and a log
+	// record for each message.
+	OTLP bool
+}
+
+func (t traffic) path() string {
+	if t.OTLP {
+		return "/v1/logs"
+	}
+	return "/ingest"
 }
 
 // packetText is the text of all packets of one size; only their ids differ.
@@ -27,24 +37,45 @@ type packetText struct {
 	messages      int
 }
 
-// newPacketText returns packets of so many messages, of about 154 bytes each.
-func newPacketText(messages int) *packetText {
-	var text bytes.Buffer
-	text.WriteString(`{"emitter_id":"bench","packet_id":"`)
-	before := bytes.Clone(text.Bytes())
-	text.Reset()
-	text.WriteString(`","messages":[`)
+// wording is how a format writes a packet of messages. A message's pattern gets
+// its timestamp in milliseconds, its level, its text and its host.
+type wording struct{ before, afterID, message, end string }
+
+var packetWording = wording{
+	before:  `{"emitter_id":"bench","packet_id":"`,
+	afterID: `","messages":[`,
+	message: `{"timestamp":%d,"level":%q,"message":%q,"metadata":{"service":"shop","host":%q}}`,
+	end:     `]}`,
+}
+
+// The members of otlpWording stand in the order in which the collector writes them.
+var otlpWording = wording{
+	before: `{"resourceLogs":[{"resource":{"attributes":[{"key":"emitter_id","value":{"stringValue":"bench"}},` +
+		`{"key":"packet_id","value":{"stringValue":"`,
+	afterID: `"}}]},"scopeLogs":[{"scope":{},"logRecords":[`,
+	message: `{"timeUnixNano":"%d000000","severityText":%q,"body":{"stringValue":%q},"attributes":[` +
+		`{"key":"service","value":{"stringValue":"shop"}},{"key":"host","value":{"stringValue":%q}}]}`,
+	end: `]}]}]}`,
+}
+
+// newPacketText returns packets of so many messages, of about 154 bytes each
+// in the contract's format.
+func newPacketText(t traffic) *packetText {
+	format := packetWording
+	if t.OTLP {
+		format = otlpWording
+	}
+	text := bytes.NewBufferString(format.afterID)
 	levels := []string{"INFO", "DEBUG", "INFO", "WARN", "ERROR"}
-	for i := range messages {
+	for i := range t.PacketMessages {
 		if i > 0 {
 			text.WriteByte(',')
 		}
-		fmt.Fprintf(&text, `{"timestamp":%d,"level":%q,"message":"GET /orders/%05d done in %3d ms for tenant-%02d",`+
-			`"metadata":{"service":"shop","host":"web-%02d"}}`,
-			1640995200000+int64(i), levels[i%len(levels)], 10_000+i, i%900+100, i%90, i%20)
+		fmt.Fprintf(text, format.message, 1640995200000+int64(i), levels[i%len(levels)],
+			fmt.Sprintf("GET /orders/%05d done in %3d ms for tenant-%02d", 10_000+i, i%900+100, i%90), fmt.Sprintf("web-%02d", i%20))
 	}
-	text.WriteString(`]}`)
-	return &packetText{before: before, after: text.Bytes(), messages: messages}
+	text.WriteString(format.end)
+	return &packetText{before: []byte(format.before), after: text.Bytes(), messages: t.PacketMessages}
 }
 
 // size is the length of each packet in bytes.
@@ -80,7 +111,7 @@ func newRequest(t traffic, text *packetText) *request {
 		kind, length = "application/x-ndjson", t.RequestPackets*(text.size()+1)
 	}
 	r := &request{packets: t.RequestPackets}
-	r.bytes = append(r.bytes, "POST /ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "+kind+
+	r.bytes = append(r.bytes, "POST "+t.path()+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "+kind+
 		"\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n"...)
 	for range t.RequestPackets {
 		r.bytes = append(r.bytes, text.before...)

@@ -4,14 +4,21 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"maps"
+	"strconv"
 	"testing"
 
 	"logstreamer/internal/packet"
 )
 
+func shaped(messages, packets int) traffic {
+	return traffic{PacketMessages: messages, RequestPackets: packets}
+}
+
 func TestRequestsHoldValidPackets(t *testing.T) {
-	for _, shape := range []traffic{{1, 1}, {5, 1}, {500, 1}, {10_000, 1}, {5, 100}} {
-		text := newPacketText(shape.PacketMessages)
+	for _, shape := range []traffic{shaped(1, 1), shaped(5, 1), shaped(500, 1), shaped(10_000, 1), shaped(5, 100)} {
+		text := newPacketText(shape)
 		r := newRequest(shape, text)
 		r.number(123456789)
 		m, ok, err := parseMessage(r.bytes)
@@ -41,18 +48,89 @@ func TestRequestsHoldValidPackets(t *testing.T) {
 	}
 }
 
+// What the collector is sent says the same as what the distributor is sent.
+func TestOTLPHoldsTheSameMessages(t *testing.T) {
+	shape := shaped(5, 1)
+	var packets struct {
+		Messages []struct {
+			Timestamp      int64
+			Level, Message string
+			Metadata       map[string]string
+		}
+	}
+	read(t, newRequest(shape, newPacketText(shape)), &packets)
+	shape.OTLP = true
+	text := newPacketText(shape)
+	r := newRequest(shape, text)
+	r.number(123456789)
+	type attribute struct {
+		Key   string
+		Value struct{ StringValue string }
+	}
+	var logs struct {
+		ResourceLogs []struct {
+			Resource  struct{ Attributes []attribute }
+			ScopeLogs []struct {
+				LogRecords []struct {
+					TimeUnixNano, SeverityText string
+					Body                       struct{ StringValue string }
+					Attributes                 []attribute
+				}
+			}
+		}
+	}
+	body := read(t, r, &logs)
+	if id, ok := text.id(body); !ok || id != 123456789 {
+		t.Errorf("the id is %d, %v", id, ok)
+	}
+	if !bytes.HasPrefix(r.bytes, []byte("POST /v1/logs ")) {
+		t.Errorf("the request begins with %.20q", r.bytes)
+	}
+	if got := logs.ResourceLogs[0].Resource.Attributes[1].Value.StringValue; got != "000123456789" {
+		t.Errorf("the packet's id is %q", got)
+	}
+	records := logs.ResourceLogs[0].ScopeLogs[0].LogRecords
+	if len(records) != 5 || len(packets.Messages) != 5 {
+		t.Fatalf("%d records for %d messages", len(records), len(packets.Messages))
+	}
+	for i, m := range packets.Messages {
+		record := records[i]
+		metadata := map[string]string{}
+		for _, a := range record.Attributes {
+			metadata[a.Key] = a.Value.StringValue
+		}
+		if record.TimeUnixNano != strconv.FormatInt(m.Timestamp*1e6, 10) || record.SeverityText != m.Level ||
+			record.Body.StringValue != m.Message || !maps.Equal(metadata, m.Metadata) {
+			t.Errorf("the record %+v stands for the message %+v", record, m)
+		}
+	}
+}
+
+// read decodes a request's JSON.
+func read(t *testing.T, r *request, document any) []byte {
+	t.Helper()
+	m, ok, err := parseMessage(r.bytes)
+	if err != nil || !ok {
+		t.Fatalf("the request cannot be read: %v, %v", ok, err)
+	}
+	if err := json.Unmarshal(m.body, document); err != nil {
+		t.Fatal(err)
+	}
+	return m.body
+}
+
 func TestPacketsHaveTheSizeOfTheComparison(t *testing.T) {
-	if size := newPacketText(5).size(); size < 770 || size > 810 {
+	if size := newPacketText(shaped(5, 1)).size(); size < 770 || size > 810 {
 		t.Errorf("a packet of 5 messages has %d bytes: it should have about 790", size)
 	}
-	if size := newPacketText(500).size(); size < 73_000 || size > 81_000 {
+	if size := newPacketText(shaped(500, 1)).size(); size < 73_000 || size > 81_000 {
 		t.Errorf("a packet of 500 messages has %d bytes: it should have about 77000", size)
 	}
 }
 
 func TestEveryChangedByteIsFound(t *testing.T) {
-	text := newPacketText(2)
-	r := newRequest(traffic{2, 1}, text)
+	text := newPacketText(shaped(2, 1))
+	r := newRequest(shaped(2, 1), text)
 	body := bytes.Clone(r.bytes[len(r.bytes)-text.size():])
 	if _, ok := text.id(body); !ok {
 		t.Fatal("an unchanged packet is not known again")

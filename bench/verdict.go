@@ -163,8 +163,3 @@ func scaling(one, two string, b bound) judge {
 		return v
 	}
 }
-
-// notHere is the verdict on a target that cannot be measured here.
-func notHere(target, reason string) judge {
-	return func([]Result) Verdict { return Verdict{Target: target, Standing: skipped, Reason: reason} }
-}

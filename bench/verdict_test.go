@@ -39,7 +39,6 @@ func TestVerdicts(t *testing.T) {
 		"falling": {flat(perMessage, oursName), []Result{{Series: []Series{slow.as(oursName)}}, {Series: []Series{fast}}}, met, 0.6},
 		"rising":  {flat(perMessage, oursName), []Result{{Series: []Series{fast}}, {Series: []Series{slow.as(oursName)}}}, notMet, 10.0 / 6},
 		"later":   {flat(perMessage, oursName), []Result{{Series: []Series{fast}}, {Series: []Series{lost}}}, invalid, 0},
-		"nowhere": {notHere("x", "not here"), nil, skipped, 0},
 	} {
 		v := c.judge(c.results)
 		if v.Standing != c.want {
