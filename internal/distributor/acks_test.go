@@ -140,7 +140,7 @@ func TestDiskJournalOverRestart(t *testing.T) {
 	a.RefuseConnections()
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
-	s := startSystem(t, config)
+	s := startAlone(t, config)
 	for _, want := range []string{`{"status":"accepted","packet_id":"p"}`, `{"status":"accepted","packet_id":"p","duplicate":true}`} {
 		if status, body := s.ask(t, "", "p"); status != http.StatusAccepted || body != want {
 			t.Errorf("answered %d %s, want %s", status, body, want)

@@ -39,8 +39,8 @@ func quick(t testing.TB, targets ...Target) Config {
 	config.Targets = targets
 	config.DataDir = t.TempDir()
 	config.Analyzer.ProbeInterval = 100 * time.Millisecond
-	config.Analyzer.ProbeTimeout = 250 * time.Millisecond
-	config.Analyzer.Timeout = 250 * time.Millisecond
+	config.Analyzer.ProbeTimeout = time.Second
+	config.Analyzer.Timeout = time.Second
 	config.Analyzer.SlowStart = 200 * time.Millisecond
 	return config
 }
@@ -58,8 +58,17 @@ func threeScripted(t testing.TB) ([]*analyzertest.Analyzer, []Target) {
 	return analyzers, targets
 }
 
-// startSystem starts a distributor that stops with the test, if not before.
+// startSystem starts a distributor and waits until all analyzers are healthy.
 func startSystem(t testing.TB, config Config) *system {
+	t.Helper()
+	s := startAlone(t, config)
+	until(t, "all analyzers are healthy", func() bool { return s.healthy() == len(config.Targets) })
+	return s
+}
+
+// startAlone starts a distributor, whether or not it has analyzers. It stops
+// with the test, if not before.
+func startAlone(t testing.TB, config Config) *system {
 	t.Helper()
 	d, err := New(config, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -149,12 +149,17 @@ func (e *Emitter) bound(producing, sending context.Context, giveUp func()) {
 // until the source or producing ends.
 func (e *Emitter) produce(producing, sending context.Context) error {
 	start := time.Now()
+	end := start.Add(e.config.Duration)
 	for sent := int64(0); ; sent++ {
 		if wait := e.pacer.Pace(time.Since(start), sent); wait > 0 && !sleep(producing, wait) {
 			return nil
 		}
+		// A busy machine tells late that producing has ended.
+		if due := start.Add(e.pacer.Due(sent)); e.config.Duration > 0 && !due.Before(end) {
+			return nil
+		}
 		p := e.lend()
-		end := e.source.next(producing, p)
+		err := e.source.next(producing, p)
 		start = start.Add(p.waited) // the schedule stands still while there is nothing to send
 		if e.config.Rate > 0 {
 			p.due = start.Add(e.pacer.Due(sent))
@@ -164,11 +169,11 @@ func (e *Emitter) produce(producing, sending context.Context) error {
 			e.enqueue(sending, p)
 		}
 		switch {
-		case end == nil:
-		case errors.Is(end, io.EOF), errors.Is(end, producing.Err()):
+		case err == nil:
+		case errors.Is(err, io.EOF), errors.Is(err, producing.Err()):
 			return nil
 		default:
-			return end
+			return err
 		}
 	}
 }

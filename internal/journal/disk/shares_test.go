@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"logstreamer/internal/journal"
 	"logstreamer/internal/journal/journaltest"
@@ -15,13 +16,16 @@ type sharing struct {
 	*fixture
 	journal *Journal
 	packets journaltest.Packets
+	now     time.Time
 	made    int
 }
 
 func (s *sharing) put(t *testing.T, emitter string) error {
 	t.Helper()
 	s.made++
-	_, err := s.journal.Put([]*packet.Packet{s.packets.Make(t, emitter, fmt.Sprint(s.made), 500)})
+	p := s.packets.Make(t, emitter, fmt.Sprint(s.made), 500)
+	p.Accepted = s.now // at one moment, so that the other emitter is there, too
+	_, err := s.journal.Put([]*packet.Packet{p})
 	if err != nil && !errors.Is(err, journal.ErrFull) {
 		t.Fatal(err)
 	}
@@ -40,7 +44,7 @@ func (s *sharing) press(t *testing.T, emitter string) (taken int) {
 // One emitter that sends more than fits on disk is refused before a calm one
 // is, and what is delivered, or of an earlier run, counts right.
 func TestANoisyEmitterLeavesRoomOnDisk(t *testing.T) {
-	s := sharing{fixture: newFixture()}
+	s := sharing{fixture: newFixture(), now: time.Now()}
 	s.maxBytes = 1 << 20
 	for run := range 3 {
 		s.journal = s.open(t)
@@ -67,7 +71,7 @@ func TestANoisyEmitterLeavesRoomOnDisk(t *testing.T) {
 
 // What a failed commit refused has no share.
 func TestARefusedCommitGivesItsShareBack(t *testing.T) {
-	s := sharing{fixture: newFixture()}
+	s := sharing{fixture: newFixture(), now: time.Now()}
 	s.journal = s.open(t)
 	s.disk.fail("sync", errors.New("a bad disk"))
 	defer s.journal.Close()
