@@ -22,6 +22,16 @@ func (q *Queue[T]) Push(value T) {
 	q.length++
 }
 
+// PushFront puts a value before all others.
+func (q *Queue[T]) PushFront(value T) {
+	if q.length == len(q.slots) {
+		q.grow()
+	}
+	q.first = q.place(len(q.slots) - 1)
+	q.slots[q.first] = value
+	q.length++
+}
+
 // First returns the oldest value without taking it; the queue must not be empty.
 func (q *Queue[T]) First() T { return q.slots[q.first] }
 

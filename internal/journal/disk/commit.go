@@ -48,6 +48,7 @@ func (j *Journal) acceptLocked(p *packet.Packet, at placed) int64 {
 	at.volume.Add(p)
 	j.books.Accepted.Add(p)
 	j.books.Queued.Add(p)
+	j.live += at.bytes
 	b, opened := j.index.add(at)
 	if at.lane == laneFresh {
 		j.held[laneFresh] += p.Footprint()
@@ -89,7 +90,7 @@ func (j *Journal) retireLocked() {
 	for len(j.segments) > 0 && j.segments[0].left == 0 && j.segments[0] != j.active {
 		s := j.segments[0]
 		j.segments = j.segments[1:]
-		j.bytes -= s.bytes
+		j.dying += s.bytes
 		j.dead = append(j.dead, s)
 		j.keeping.wake()
 	}

@@ -134,7 +134,7 @@ func (c *committer) gather(acksAlone bool) bool {
 		c.acks.Reset(acksDelay)
 	}
 	c.acksLate = false
-	c.commit.fresh = j.usedLocked() == 0 && j.bytes+j.promised > j.config.MaxBytes
+	c.commit.fresh = j.usedLocked() == 0 && j.bytesLocked()+j.promised > j.config.MaxBytes
 	return !c.commit.isEmpty()
 }
 
@@ -185,7 +185,7 @@ func (c *committer) append(first uint64) (offset int64, err error) {
 	a := &c.appender
 	size := int64(len(c.buffer))
 	if !a.fits(size) || c.commit.fresh && a.size > segmentHeaderBytes {
-		if err := a.begin(first, segmentHeaderBytes+size); err != nil {
+		if err := c.begin(first, segmentHeaderBytes+size); err != nil {
 			return 0, err
 		}
 	}
@@ -200,6 +200,19 @@ func (c *committer) append(first uint64) (offset int64, err error) {
 	}
 	c.journal.metrics.commits.Inc()
 	return offset, nil
+}
+
+// begin makes a new segment the newest. The journal knows it from then on, also
+// when nothing is ever written to it: it has to go in its turn.
+func (c *committer) begin(first uint64, size int64) error {
+	if err := c.appender.begin(first, size); err != nil {
+		return err
+	}
+	j := c.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.writtenLocked(c.appender.segment, c.appender.size)
+	return nil
 }
 
 const (
@@ -246,7 +259,7 @@ func (c *committer) fail(cause error) {
 // heal tries to write a new segment.
 func (c *committer) heal() {
 	j := c.journal
-	if err := c.appender.begin(c.next, 0); err != nil {
+	if err := c.begin(c.next, 0); err != nil {
 		j.metrics.writeErrors.Inc()
 		c.delay = min(2*c.delay, lastRetry)
 		c.retry.Reset(c.delay)

@@ -14,8 +14,16 @@ type Damage struct {
 	Last    uint64 `json:"last_sequence,omitempty"`
 	// Unfinished: the end of the last segment, whose writing was cut short.
 	// Nothing in it was accepted.
-	Unfinished bool   `json:"unfinished,omitempty"`
-	Reason     string `json:"reason"`
+	Unfinished bool `json:"unfinished,omitempty"`
+	// Unread: the disk could not read a part of it. At the end of the last
+	// segment Packets is how many it may have held at most.
+	Unread bool   `json:"unread,omitempty"`
+	Reason string `json:"reason"`
 
 	lost *block
+}
+
+// isAt tells whether two are of the same place.
+func (d Damage) isAt(other Damage) bool {
+	return d.Segment == other.Segment && d.Offset == other.Offset
 }

@@ -15,7 +15,7 @@ import (
 // fileSystem is what the journal needs of an operating system. Tests put one
 // in its place that fails on command or forgets what was not synced.
 type fileSystem interface {
-	// MakeDir makes a directory and its parents and syncs the parent.
+	// MakeDir makes a directory and its parents, and syncs those it made one in.
 	MakeDir(path string) error
 	// List returns the names of the files in a directory, sorted.
 	List(dir string) ([]string, error)
@@ -61,11 +61,17 @@ func writeThenSync(f file, b []byte, offset int64) error {
 // osFiles is the file system of the machine.
 type osFiles struct{ direct directWriting }
 
-func (*osFiles) MakeDir(path string) error {
-	if err := os.MkdirAll(path, 0o750); err != nil {
+func (s *osFiles) MakeDir(path string) error {
+	parent := filepath.Dir(path)
+	if _, err := os.Stat(parent); isGone(err) && parent != path {
+		if err := s.MakeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return syncDir(parent)
 }
 
 func (*osFiles) List(dir string) ([]string, error) {

@@ -31,17 +31,22 @@ func newFixture() *fixture {
 
 func (f *fixture) open(t journaltest.T) *Journal {
 	t.Helper()
-	j, err := Open(
-		Config{Dir: "/data", MaxBytes: f.maxBytes, MemoryLimitBytes: f.memory},
-		Deps{
-			Logger: slog.New(slog.NewTextHandler(&f.log, nil)), Pool: &f.pool,
-			files: f.disk.process(), segmentBytes: f.segmentBytes,
-		},
-	)
+	j, err := Open(f.config(), f.deps(f.disk.process()))
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
 	return j
+}
+
+func (f *fixture) config() Config {
+	return Config{Dir: "/data", MaxBytes: f.maxBytes, MemoryLimitBytes: f.memory}
+}
+
+func (f *fixture) deps(files fileSystem) Deps {
+	return Deps{
+		Logger: slog.New(slog.NewTextHandler(&f.log, nil)), Pool: &f.pool,
+		files: files, segmentBytes: f.segmentBytes,
+	}
 }
 
 // kill ends the process that has the journal open, and nothing else.

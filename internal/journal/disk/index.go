@@ -24,9 +24,11 @@ type block struct {
 	acked   []uint64 // a bit for each packet; nil while all are left
 	oldest  int64    // when its first packet was accepted, nanoseconds since 1970
 	// volume counts the packets of a block that is on disk alone and not
-	// acknowledged; for others it is not kept.
-	volume packet.Volume
-	lane   lane
+	// acknowledged, and records the bytes of their records; for others they are not
+	// kept.
+	volume  packet.Volume
+	records int64
+	lane    lane
 }
 
 // lane says where a block's packets are.
@@ -116,7 +118,7 @@ func newBlock(p placed) *block {
 	return &block{
 		segment: p.segment, offset: p.offset, bytes: p.bytes,
 		first: p.sequence, count: 1, left: 1,
-		oldest: p.accepted, volume: p.volume, lane: p.lane,
+		oldest: p.accepted, volume: p.volume, records: p.bytes, lane: p.lane,
 	}
 }
 
@@ -126,6 +128,7 @@ func (b *block) extend(p placed) {
 	b.left++
 	b.segment.left++
 	b.volume = b.volume.Plus(p.volume)
+	b.records += p.bytes
 	if b.acked != nil && len(b.acked)*64 < int(b.count) {
 		b.acked = append(b.acked, 0)
 	}
@@ -186,11 +189,7 @@ func (x *index) ack(sequence uint64) *block {
 
 // ackRange ends the packets of a range, as far as they are known.
 func (x *index) ackRange(r sequenceRange) {
-	for sequence := range x.copies {
-		if sequence >= r.first && sequence < r.end() {
-			x.ack(sequence)
-		}
-	}
+	x.ackCopies(r)
 	for at := max(0, x.after(r.first)-1); at < len(x.blocks) && x.blocks[at].first < r.end(); at++ {
 		b := x.blocks[at]
 		left := b.left
@@ -203,6 +202,23 @@ func (x *index) ackRange(r sequenceRange) {
 		}
 	}
 	x.tidy()
+}
+
+// ackCopies looks at the copies or at the range, whichever are fewer.
+func (x *index) ackCopies(r sequenceRange) {
+	if r.count < uint64(len(x.copies)) {
+		for sequence := r.first; sequence < r.end(); sequence++ {
+			if x.copies[sequence] != nil {
+				x.ack(sequence)
+			}
+		}
+		return
+	}
+	for sequence := range x.copies {
+		if sequence >= r.first && sequence < r.end() {
+			x.ack(sequence)
+		}
+	}
 }
 
 // settle forgets blocks that have nothing left, many at a time.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"logstreamer/internal/packet"
@@ -53,8 +54,7 @@ func (r Report) LostPackets() int64 {
 
 // Inspect reads the journal of a data directory and checks the checksum of
 // every record. It changes nothing, takes no lock and may be used while a
-// distributor runs: then the report is of about now, and a commit that is being
-// written may show as an unfinished end.
+// distributor runs: then the report is of about now.
 func Inspect(dir string) (Report, error) {
 	found, err := look(dir)
 	if err != nil {
@@ -65,7 +65,7 @@ func Inspect(dir string) (Report, error) {
 
 // Verify does what Inspect does and also checks that every undelivered packet
 // is one. The error tells what is wrong, in one line; it is nil when nothing
-// is lost.
+// is lost and all could be read.
 func Verify(dir string) (Report, error) {
 	found, err := look(dir)
 	if err != nil {
@@ -76,10 +76,20 @@ func Verify(dir string) (Report, error) {
 	if err != nil {
 		return report, err
 	}
-	if lost := report.LostPackets(); lost > 0 || unusable > 0 {
-		return report, fmt.Errorf("%s: %d undelivered packets are lost to damage and %d cannot be used", report.Dir, lost, unusable)
+	return report, report.verdict(unusable)
+}
+
+// verdict is nil when nothing is lost and all could be read.
+func (r Report) verdict(unusable int64) error {
+	if lost := r.LostPackets(); lost > 0 || unusable > 0 {
+		return fmt.Errorf("%s: %d undelivered packets are lost to damage and %d cannot be used", r.Dir, lost, unusable)
 	}
-	return report, nil
+	for _, d := range r.Damages {
+		if d.Unread {
+			return fmt.Errorf("%s: a part cannot be read at offset %d: %s", d.Segment, d.Offset, d.Reason)
+		}
+	}
+	return nil
 }
 
 // Export writes the undelivered packets of a data directory, one a line, in the
@@ -108,15 +118,32 @@ func Export(dir string, w io.Writer) (int64, error) {
 		_, err := w.Write(line.Bytes())
 		return err
 	})
-	if lost := found.report().LostPackets(); err == nil && lost+unusable > 0 {
-		err = fmt.Errorf("%s: %d undelivered packets are lost to damage and %d cannot be used", found.dir, lost, unusable)
+	if err == nil {
+		err = found.report().verdict(unusable)
 	}
 	return written, err
 }
 
+// look reads a journal. What a distributor is writing at that moment looks like
+// damage, so damage counts when it is still there after a while.
 func look(dir string) (*replay, error) {
-	found := &replay{files: &osFiles{}, dir: filepath.Join(dir, segmentsDir)}
-	return found, found.run()
+	return lookTwice(&osFiles{}, dir, func() { time.Sleep(betweenLooks) })
+}
+
+const betweenLooks = 200 * time.Millisecond
+
+func lookTwice(files fileSystem, dir string, pause func()) (*replay, error) {
+	first := &replay{files: files, dir: filepath.Join(dir, segmentsDir)}
+	if err := first.run(); err != nil || len(first.damages) == 0 {
+		return first, err
+	}
+	pause()
+	second := &replay{files: files, dir: first.dir}
+	err := second.run()
+	second.damages = slices.DeleteFunc(second.damages, func(d Damage) bool {
+		return !slices.ContainsFunc(first.damages, d.isAt)
+	})
+	return second, err
 }
 
 func (r *replay) report() Report {

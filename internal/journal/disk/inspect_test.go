@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -131,5 +132,44 @@ func TestVerifyTellsDamage(t *testing.T) {
 	}
 	if _, err := Inspect(filepath.Join(dir, "nothing")); err == nil {
 		t.Error("Inspect of a directory that is not there succeeded")
+	}
+}
+
+// A commit that is being written looks like damage, and is whole when looked at
+// again. What is damaged still is.
+func TestOnlyDamageThatStaysCounts(t *testing.T) {
+	segments := smallLog(t)
+	path := slices.Max(slices.Collect(maps.Keys(segments)))
+	at := ends(t, segments[path])
+	written := slices.Clone(segments[path])
+	for _, stays := range []bool{false, true} {
+		underway := slices.Clone(written[:at[8]])
+		clear(underway[at[7]+10 : at[8]-10]) // one page of it has not come yet
+		f := fixtureWith(with(segments, path, underway))
+		found, err := lookTwice(f.disk.process(), "/data", func() {
+			if !stays { // it is whole, and the next one underway
+				next := slices.Clone(written[:at[9]])
+				clear(next[at[8]+10 : at[9]-10])
+				f.disk.files[path].now = next
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost := found.report().LostPackets(); (lost > 0) != stays || (len(found.damages) > 0) != stays {
+			t.Errorf("stays: %v, and %d packets are told as lost: %+v", stays, lost, found.damages)
+		}
+	}
+}
+
+// A part that cannot be read fails the check, whether or not anything is known
+// to be lost with it.
+func TestVerifyTellsWhatItCannotRead(t *testing.T) {
+	report := Report{Damages: []Damage{{Segment: "s", Offset: 4096, Unread: true, Reason: "input/output error"}}}
+	if err := report.verdict(0); err == nil || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("the verdict is %v", err)
+	}
+	if err := (Report{}).verdict(0); err != nil {
+		t.Errorf("nothing is damaged, and the verdict is %v", err)
 	}
 }

@@ -60,7 +60,10 @@ type Journal struct {
 	segments   []*segment // that have packets left, or come after one that has
 	active     *segment   // the last of them, when it is written to
 	dead       []*segment // to be removed by the keeper, in order
-	bytes      int64      // of segments
+	bytes      int64      // of segments, dead ones too
+	dying      int64      // of them, of dead ones
+	stuck      bool       // the first dead one cannot be removed
+	live       int64      // bytes of the records that are left in them
 	pending    []*request // not committed; the committer takes them from the front
 	promised   int64      // bytes of records of taken packets that are not committed
 	emitters   fairroom.Presence
@@ -172,10 +175,20 @@ func (j *Journal) Fullness() float64 {
 // usedLocked returns the bytes that count against the budget. A journal with
 // nothing left counts as empty: the next commit may begin a new segment.
 func (j *Journal) usedLocked() int64 {
+	used := j.bytesLocked()
 	if len(j.segments) == 1 && j.segments[0].left == 0 {
-		return 0
+		used -= j.segments[0].bytes
 	}
-	return j.bytes
+	return used
+}
+
+// bytesLocked returns the bytes of segments. Dead ones are as good as gone,
+// unless they cannot be removed.
+func (j *Journal) bytesLocked() int64 {
+	if j.stuck {
+		return j.bytes
+	}
+	return j.bytes - j.dying
 }
 
 // Claim hands over packets that are in memory. While packets are read back from
@@ -237,6 +250,7 @@ func (j *Journal) ackLocked(p *packet.Packet) {
 	j.books.Claimed.Subtract(p)
 	j.books.Acknowledged.Add(p)
 	j.held[b.lane] -= p.Footprint()
+	j.live -= recordBytes(p)
 	j.unshareLocked(p)
 	j.acked = append(j.acked, p.Sequence)
 }
@@ -271,7 +285,7 @@ type Status struct {
 func (j *Journal) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	status := Status{Bytes: j.bytes, Unwritable: j.unwritable, SetAside: j.setAside}
+	status := Status{Bytes: j.bytesLocked(), Unwritable: j.unwritable, SetAside: j.setAside}
 	if oldest := j.index.oldest(); oldest != 0 {
 		status.Oldest = time.Unix(0, oldest)
 	}

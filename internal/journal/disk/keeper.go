@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"time"
 
 	"logstreamer/internal/packet"
@@ -12,22 +13,61 @@ type keeper struct {
 	reader  blockReader
 	packets []*packet.Packet
 	records []byte
+
+	retry    *time.Timer // runs after something failed
+	cannot   task        // what is not tried until then
+	troubled task        // what failed the last time, and was told
+}
+
+// task is a set of what a keeper does.
+type task uint8
+
+const (
+	removing task = 1 << iota
+	loading
+	moving
+)
+
+func newKeeper(j *Journal) *keeper {
+	k := &keeper{journal: j, reader: blockReader{files: j.files}, retry: time.NewTimer(time.Hour)}
+	k.retry.Stop()
+	return k
 }
 
 func (k *keeper) run() {
 	loop := k.journal.keeping
 	defer k.reader.close()
+	defer k.retry.Stop()
 	for !loop.ending() {
-		if k.removeDead() || k.load() || k.moveStragglers() {
+		if k.may(removing) && k.removeDead() || k.may(loading) && k.load() || k.may(moving) && k.moveStragglers() {
 			continue
 		}
 		select {
 		case <-loop.work:
 		case <-loop.stop:
+		case <-k.retry.C:
+			k.cannot = 0
 		}
 	}
 	k.removeDead()
 }
+
+func (k *keeper) may(t task) bool { return k.cannot&t == 0 }
+
+// failed puts a task off and tells of the first of a row of failures.
+func (k *keeper) failed(t task, what string, s *segment, err error) {
+	if k.cannot == 0 {
+		k.retry.Reset(lastRetry)
+	}
+	if k.troubled&t == 0 {
+		k.journal.logger.Warn(what, "segment", s.path, "error", err)
+	}
+	k.cannot |= t
+	k.troubled |= t
+}
+
+// succeeded ends a row of failures.
+func (k *keeper) succeeded(t task) { k.troubled &^= t }
 
 // load reads the next block of the backlog into memory if it fits, and tells
 // whether it did.
@@ -46,6 +86,12 @@ func (k *keeper) load() bool {
 	if err != nil && k.journal.keeping.ending() {
 		return true // it is still on disk, for the next start
 	}
+	if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isGone(err) {
+		k.journal.putBack(b, estimate)
+		k.failed(loading, "accepted packets cannot be read back now, which is tried again", b.segment, err)
+		return false
+	}
+	k.succeeded(loading)
 	k.journal.loaded(b, k.packets, estimate, err)
 	return true
 }
@@ -88,7 +134,9 @@ const (
 )
 
 // nextBlock takes the next block of the backlog if there is room for it in
-// memory, and accounts for the estimate of what it will hold there.
+// memory, and accounts for the estimate of what it will hold there. A large
+// packet is not to hold up all behind it, so that one block may take all that
+// fresh packets leave.
 func (j *Journal) nextBlock() (b *block, estimate int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -97,8 +145,11 @@ func (j *Journal) nextBlock() (b *block, estimate int64) {
 	}
 	b = j.backlog.First()
 	estimate = footprintPerPacket*b.volume.Packets + footprintPerByte*b.volume.Bytes
+	if b.volume.Packets == 1 {
+		estimate = packet.FootprintOf(int(b.volume.Bytes))
+	}
 	limit := j.config.MemoryLimitBytes
-	fits := j.heldLocked()+estimate <= limit && j.held[laneBacklog]+estimate <= limit/2
+	fits := j.heldLocked()+estimate <= limit && (j.held[laneBacklog] == 0 || j.held[laneBacklog]+estimate <= limit/2)
 	if !fits && j.heldLocked() > 0 {
 		return nil, 0
 	}
@@ -106,6 +157,15 @@ func (j *Journal) nextBlock() (b *block, estimate int64) {
 	b.lane = laneBacklog
 	j.held[laneBacklog] += estimate
 	return b, estimate
+}
+
+// putBack returns a block that could not be read to the front of the backlog.
+func (j *Journal) putBack(b *block, estimate int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b.lane = laneDisk
+	j.held[laneBacklog] -= estimate
+	j.backlog.PushFront(b)
 }
 
 // loaded puts packets that were read back behind those that wait already. What
@@ -119,17 +179,17 @@ func (j *Journal) loaded(b *block, packets []*packet.Packet, estimate int64, err
 		j.restoreShareLocked(p)
 		j.waiting[laneBacklog].Push(p)
 	}
-	var missing []uint64
-	lost := b.volume.Minus(packet.VolumeOf(packets))
-	if lost.Packets > 0 {
-		missing = j.forgetLocked(b, packets, lost)
+	missing := missingOf(b, packets)
+	lost := j.lostLocked(b, packets, missing)
+	if len(missing) > 0 {
+		j.forgetLocked(b, missing, lost)
 	}
 	path := b.segment.path
 	j.mu.Unlock()
 	if len(packets) > 0 {
 		j.announce()
 	}
-	if lost.Packets == 0 {
+	if len(missing) == 0 {
 		return
 	}
 	j.metrics.quarantined.Add(float64(lost.Packets))
@@ -138,19 +198,46 @@ func (j *Journal) loaded(b *block, packets []*packet.Packet, estimate int64, err
 		"first_sequence", missing[0], "last_sequence", missing[len(missing)-1], "error", err)
 }
 
-// forgetLocked ends the packets of a block that are not among those found and
-// returns their sequences. Their segment is kept for a person to look at.
-func (j *Journal) forgetLocked(b *block, found []*packet.Packet, lost packet.Volume) []uint64 {
-	readable := make(map[uint64]bool, len(found))
-	for _, p := range found {
-		readable[p.Sequence] = true
+// missingOf returns the sequences of a block that are left and not among the
+// packets, which are in order.
+func missingOf(b *block, found []*packet.Packet) []uint64 {
+	if b.left == uint64(len(found)) {
+		return nil
 	}
 	var missing []uint64
 	b.unacked(func(sequence uint64) {
-		if !readable[sequence] {
-			missing = append(missing, sequence)
+		if len(found) > 0 && found[0].Sequence == sequence {
+			found = found[1:]
+			return
 		}
+		missing = append(missing, sequence)
 	})
+	return missing
+}
+
+// lostLocked returns the volume of what is missing. What the block was thought to
+// hold may be wrong, if it could not be read at the start: that is set right.
+func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64) packet.Volume {
+	held := packet.VolumeOf(found)
+	rest := b.volume.Minus(held)
+	lost := packet.Volume{Packets: int64(len(missing)), Messages: max(rest.Messages, 0), Bytes: max(rest.Bytes, 0)}
+	if len(missing) == 0 {
+		lost = packet.Volume{}
+	}
+	wrong := held.Plus(lost).Minus(b.volume)
+	j.books.Accepted = j.books.Accepted.Plus(wrong)
+	j.books.Queued = j.books.Queued.Plus(wrong)
+	records := int64(0)
+	for _, p := range found {
+		records += recordBytes(p)
+	}
+	j.live += records - b.records
+	return lost
+}
+
+// forgetLocked ends packets of a block. Their segment is kept for a person to
+// look at.
+func (j *Journal) forgetLocked(b *block, missing []uint64, lost packet.Volume) {
 	for _, sequence := range missing {
 		j.index.ack(sequence)
 		delete(j.receipts, sequence)
@@ -161,5 +248,4 @@ func (j *Journal) forgetLocked(b *block, found []*packet.Packet, lost packet.Vol
 	j.books.Damaged = j.books.Damaged.Plus(lost)
 	j.setAside = j.setAside.Plus(lost)
 	j.retireLocked()
-	return missing
 }

@@ -70,12 +70,17 @@ func (q *quarantine) copy(path string, d Damage, bytes int64) error {
 	return errors.Join(err, to.Sync(), to.Close(), q.files.SyncDir(q.dir))
 }
 
-// keepFile moves a whole segment here.
+// keepFile moves a whole segment here, or, if that cannot be, out of the way
+// where it is.
 func (q *quarantine) keepFile(path string) error {
-	if err := q.files.MakeDir(q.dir); err != nil {
+	err := q.files.MakeDir(q.dir)
+	if err == nil {
+		err = q.files.Rename(path, filepath.Join(q.dir, filepath.Base(path)))
+	}
+	if err == nil || isGone(err) {
 		return err
 	}
-	return q.files.Rename(path, filepath.Join(q.dir, filepath.Base(path)))
+	return q.files.Rename(path, path+quarantineSuffix)
 }
 
 func (q *quarantine) has(path string) bool {

@@ -19,9 +19,9 @@ const (
 // and starts the journal. It is ready to take packets when Open returns; what
 // was left is read into memory in the background.
 //
-// Damage in the journal never fails Open. It fails when the directory cannot be
-// used at all, is held by another process (*LockedError), or was written by a
-// newer program (*VersionError).
+// Damage in the journal never fails Open. It fails when the directory or one of
+// its segments cannot be opened, is held by another process (*LockedError), or was
+// written by a newer program (*VersionError).
 func Open(config Config, deps Deps) (*Journal, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -88,6 +88,7 @@ func (j *Journal) adopt(found *replay) {
 	for b := range j.index.each {
 		j.backlog.Push(b)
 		j.books.Queued = j.books.Queued.Plus(b.volume)
+		j.live += b.records
 	}
 	j.books.Accepted = j.books.Queued
 }
@@ -101,13 +102,11 @@ func (j *Journal) start(found *replay, segmentBytes int64) {
 	}
 	j.firstOfRun = max(1, found.next)
 	c := newCommitter(j, a, j.firstOfRun)
-	if err := c.appender.begin(c.next, 0); err != nil {
+	if err := c.begin(c.next, 0); err != nil {
 		c.fail(err)
-	} else {
-		j.writtenLocked(c.appender.segment, c.appender.size)
 	}
 	j.retireLocked()
-	k := &keeper{journal: j, reader: blockReader{files: j.files}}
+	k := newKeeper(j)
 	j.committing.running.Go(c.run)
 	j.keeping.running.Go(k.run)
 	j.keeping.wake()
@@ -128,7 +127,7 @@ func (j *Journal) reportDamages(found *replay) {
 		}
 		switch {
 		case d.Packets == 0 && fresh:
-			j.logger.Warn("a part of the journal is damaged; no packet is lost with it", attributes...)
+			j.logger.Warn("a part of the journal is damaged; no packet is known to be lost with it", attributes...)
 		case d.Packets > 0:
 			if fresh {
 				j.metrics.quarantined.Add(float64(d.Packets))

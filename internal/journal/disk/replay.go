@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 
 	"logstreamer/internal/packet"
@@ -25,8 +24,9 @@ type replay struct {
 	scanner  scanner
 }
 
-// run reads the whole journal. The error is about the directory or the
-// version; damage is no error.
+// run reads the whole journal. The error is about the directory, the version, or
+// a segment that cannot be opened: what is in that would be taken for never
+// accepted later. Damage, also what the disk cannot read, is no error.
 func (r *replay) run() error {
 	names, err := r.files.List(r.dir)
 	if err != nil {
@@ -44,9 +44,13 @@ func (r *replay) run() error {
 		}
 	}
 	for i, s := range r.segments {
-		r.readSegment(s, firsts[i:])
+		if err := r.readSegment(s, firsts[i:]); err != nil {
+			return err
+		}
 	}
-	r.recountVolumes()
+	if err := r.recountVolumes(); err != nil {
+		return err
+	}
 	r.settleDamages()
 	return nil
 }
@@ -60,7 +64,9 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 	}
 	defer f.Close()
 	var b [segmentHeaderBytes]byte
-	n, _ := f.ReadAt(b[:], 0)
+	var unread holes
+	n, _ := unread.read(f, b[:], 0)
+	s.unread = unread.cause != nil
 	header, err := parseSegmentHeader(b[:n])
 	if version := (*VersionError)(nil); errors.As(err, &version) {
 		version.Path = s.path
@@ -79,8 +85,8 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 	}
 	r.scanner.reset(f, segmentHeaderBytes, size)
 	for {
-		found, err := r.scanner.next()
-		if err != nil {
+		found, ok := r.scanner.next()
+		if !ok {
 			return 0, nil
 		}
 		if !found.damaged && found.kind != kindCopy {
@@ -91,17 +97,19 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 
 // readSegment reads one segment; firsts are the sequences that it and those
 // behind it begin with.
-func (r *replay) readSegment(s *segment, firsts []uint64) {
+func (r *replay) readSegment(s *segment, firsts []uint64) error {
 	f, err := r.files.Open(s.path)
+	if isGone(err) {
+		r.started = false // it was removed since the directory was read: nothing is missing
+		return nil
+	}
 	if err != nil {
-		r.unreadable(s, 0, err)
-		return
+		return fmt.Errorf("read the journal: %w", err)
 	}
 	defer f.Close()
 	size, err := f.Size()
 	if err != nil {
-		r.unreadable(s, 0, err)
-		return
+		return fmt.Errorf("read the journal: %w", err)
 	}
 	s.size, s.bytes = size, min(size, segmentHeaderBytes)
 	last := len(firsts) == 1
@@ -115,13 +123,9 @@ func (r *replay) readSegment(s *segment, firsts []uint64) {
 	}
 	limit := firstKnown(firsts[1:])
 	for {
-		found, err := r.scanner.next()
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			r.unreadable(s, r.scanner.offset, err)
-			return
+		found, ok := r.scanner.next()
+		if !ok {
+			return nil
 		}
 		s.bytes = found.offset + found.bytes
 		if found.damaged {
@@ -136,8 +140,8 @@ func (r *replay) readSegment(s *segment, firsts []uint64) {
 // segment was cut short. What should be in it is found missing by sequence.
 func (r *replay) isBlank(f file, size int64) bool {
 	r.scanner.reset(f, 0, size)
-	_, err := r.scanner.next()
-	return errors.Is(err, io.EOF)
+	_, ok := r.scanner.next()
+	return !ok
 }
 
 // firstKnown returns where the packets end that earlier segments may hold.
@@ -193,9 +197,14 @@ func (r *replay) expect(s *segment, sequence uint64, offset int64) {
 }
 
 // damaged takes note of bytes that are no record. What they were is known by
-// the sequences around them, except at the end of the last segment.
+// the sequences around them, except at the end of the last segment: there as
+// many sequences are passed over as may have been in them.
 func (r *replay) damaged(s *segment, found item, last bool) {
 	d := Damage{Segment: s.path, Offset: found.offset, Bytes: found.bytes, Reason: "not a whole record"}
+	if found.unread != nil {
+		s.unread = true
+		d.Unread, d.Reason = true, found.unread.Error()
+	}
 	switch {
 	case !last || !found.atEnd:
 		r.unsolved = true
@@ -207,17 +216,6 @@ func (r *replay) damaged(s *segment, found item, last bool) {
 		r.next += found.packets
 	}
 	r.damages = append(r.damages, d)
-}
-
-// unreadable takes note of a segment that cannot be read from an offset on.
-func (r *replay) unreadable(s *segment, offset int64, err error) {
-	if isGone(err) {
-		r.started = false // it was removed since the directory was read: nothing is missing
-		return
-	}
-	s.unread = true
-	r.unsolved = true
-	r.damages = append(r.damages, Damage{Segment: s.path, Offset: offset, Reason: err.Error()})
 }
 
 // settleDamages counts what is lost and was not acknowledged, and forgets it.
@@ -240,19 +238,24 @@ func (r *replay) settleDamages() {
 }
 
 // recountVolumes finds the volume of what is left of blocks of which a part is
-// acknowledged.
-func (r *replay) recountVolumes() {
+// acknowledged. What the disk cannot read then is told when it is read back.
+func (r *replay) recountVolumes() error {
 	reader := blockReader{files: r.files}
 	defer reader.close()
 	for b := range r.index.each {
 		if b.acked == nil || b.segment == nil {
 			continue
 		}
-		b.volume = packet.Volume{}
-		_ = reader.read(b, func(found item) {
+		b.volume, b.records = packet.Volume{}, 0
+		err := reader.read(b, func(found item) {
+			b.records += found.bytes
 			b.volume = b.volume.Plus(packet.Volume{
 				Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body)),
 			})
 		})
+		if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isGone(err) {
+			return fmt.Errorf("read the journal: %w", err)
+		}
 	}
+	return nil
 }

@@ -14,6 +14,7 @@ type scanner struct {
 	offset int64 // of what next returns
 	buffer []byte
 	start  int64 // offset of buffer[0]
+	holes  holes
 }
 
 // scanWindow is how much a scanner reads at once; larger records make it grow.
@@ -24,6 +25,7 @@ type item struct {
 	offset, bytes int64
 	record        // its slices are valid until the next call
 	damaged       bool
+	unread        error // why a part of the damage could not be read, if so
 	// The rest describes damage that no whole record follows.
 	atEnd bool
 	// unfinished: it looks like a commit whose writing was cut short, so that
@@ -36,84 +38,68 @@ type item struct {
 func (s *scanner) reset(source io.ReaderAt, from, to int64) {
 	s.source, s.offset, s.end = source, from, to
 	s.buffer, s.start = s.buffer[:0], from
+	s.holes = holes{}
 }
 
-// next returns the next item, and io.EOF when nothing but zeros follows.
-// Another error means that the segment cannot be read from offset on.
-func (s *scanner) next() (item, error) {
-	r, size, err := s.recordAt(s.offset)
-	if err != nil {
-		return item{}, err
-	}
+// next returns the next item, and false when nothing but zeros follows. What
+// the disk cannot read is damage, too.
+func (s *scanner) next() (found item, ok bool) {
 	from := s.offset
+	r, size := s.recordAt(from)
 	if size > 0 {
 		s.offset += size
-		return item{offset: from, bytes: size, record: r}, nil
+		return item{offset: from, bytes: size, record: r}, true
 	}
-	found, err := s.findRecord(from + 1)
-	if err != nil {
-		return item{}, err
+	s.offset = s.findRecord(from + 1)
+	if s.offset >= s.end {
+		return s.tail(from)
 	}
-	s.offset = found
-	if found < s.end {
-		return item{offset: from, bytes: found - from, damaged: true}, nil
+	found = item{offset: from, bytes: s.offset - from, damaged: true}
+	if unread, _ := s.holes.within(from, s.offset); unread > 0 {
+		found.unread = s.holes.cause
 	}
-	return s.tail(from)
+	return found, true
 }
 
 // recordAt returns the record at an offset and its size, 0 if there is none.
-func (s *scanner) recordAt(offset int64) (record, int64, error) {
-	header, err := s.window(offset, recordHeaderBytes)
-	if err != nil {
-		return record{}, 0, err
-	}
-	size := recordLength(header)
+func (s *scanner) recordAt(offset int64) (record, int64) {
+	size := recordLength(s.window(offset, recordHeaderBytes))
 	if size == 0 || offset+size > s.end {
-		return record{}, 0, nil
+		return record{}, 0
 	}
-	whole, err := s.window(offset, size)
-	if err != nil || int64(len(whole)) < size {
-		return record{}, 0, err
+	whole := s.window(offset, size)
+	if int64(len(whole)) < size {
+		return record{}, 0
 	}
 	r, ok := parseRecord(whole[:size])
 	if !ok {
-		return record{}, 0, nil
+		return record{}, 0
 	}
-	return r, size, nil
+	return r, size
 }
 
 // findRecord returns the offset of the first whole record at or after offset,
 // or the end.
-func (s *scanner) findRecord(offset int64) (int64, error) {
+func (s *scanner) findRecord(offset int64) int64 {
 	for offset < s.end {
-		window, err := s.window(offset, recordHeaderBytes)
-		if err != nil {
-			return 0, err
-		}
+		window := s.window(offset, recordHeaderBytes)
 		at := bytes.Index(window, recordMagic)
 		if at < 0 {
 			offset += int64(max(1, len(window)-len(recordMagic)+1))
 			continue
 		}
 		offset += int64(at)
-		_, size, err := s.recordAt(offset)
-		if err != nil {
-			return 0, err
-		}
-		if size > 0 {
-			return offset, nil
+		if _, size := s.recordAt(offset); size > 0 {
+			return offset
 		}
 		offset++
 	}
-	return s.end, nil
+	return s.end
 }
 
 // tail describes what stands between the last record and the end.
-func (s *scanner) tail(from int64) (item, error) {
-	header, err := s.window(from, recordHeaderBytes)
-	if err != nil {
-		return item{}, err
-	}
+func (s *scanner) tail(from int64) (found item, ok bool) {
+	header := s.window(from, recordHeaderBytes)
 	// A packet ends in a brace. A record that reaches its end, or ends like
 	// that, was written whole and has been damaged since.
 	whole := max(recordHeaderBytes, recordLength(header))
@@ -121,49 +107,47 @@ func (s *scanner) tail(from int64) (item, error) {
 	tail := item{offset: from, damaged: true, atEnd: true}
 	var last byte
 	for offset := from; offset < s.end; {
-		window, err := s.window(offset, 1)
-		if err != nil {
-			return item{}, err
-		}
+		window := s.window(offset, 1)
 		if used := len(bytes.TrimRight(window, "\x00")); used > 0 {
 			tail.bytes, last = offset+int64(used)-from, window[used-1]
 		}
 		tail.packets += uint64(bytes.Count(window, recordMagic))
 		offset += int64(len(window))
 	}
+	if unread, end := s.holes.within(from, s.end); unread > 0 {
+		tail.bytes, tail.unread = max(tail.bytes, end-from), s.holes.cause
+		tail.packets += uint64(unread)/recordHeaderBytes + 1 // more do not fit into it
+		return tail, true
+	}
 	if tail.bytes == 0 {
-		return item{}, io.EOF
+		return item{}, false
 	}
 	tail.unfinished = tail.bytes < whole && last != '}'
 	tail.packets = max(1, tail.packets)
 	if isAcks {
 		tail.packets = 0
 	}
-	return tail, nil
+	return tail, true
 }
 
 // window returns the bytes at an offset: at least n of them, unless the end is
 // nearer.
-func (s *scanner) window(offset, n int64) ([]byte, error) {
+func (s *scanner) window(offset, n int64) []byte {
 	n = min(n, s.end-offset)
 	have := s.start + int64(len(s.buffer)) - offset
 	if offset < s.start || have < n {
-		if err := s.fill(offset, max(n, min(scanWindow, s.end-offset))); err != nil {
-			return nil, err
-		}
+		s.fill(offset, max(n, min(scanWindow, s.end-offset)))
 	}
-	return s.buffer[offset-s.start:], nil
+	return s.buffer[offset-s.start:]
 }
 
-func (s *scanner) fill(offset, n int64) error {
+func (s *scanner) fill(offset, n int64) {
 	if int64(cap(s.buffer)) < n {
 		s.buffer = make([]byte, 0, n)
 	}
-	read, err := s.source.ReadAt(s.buffer[:n], offset)
+	read, err := s.holes.read(s.source, s.buffer[:n], offset)
 	s.buffer, s.start = s.buffer[:read], offset
 	if errors.Is(err, io.EOF) {
 		s.end = min(s.end, offset+int64(read))
-		return nil
 	}
-	return err
 }

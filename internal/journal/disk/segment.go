@@ -41,8 +41,6 @@ type segment struct {
 	headless bool
 	// unread: a part of it could not be read; it is set aside, not removed.
 	unread bool
-	// unmovable: its stragglers could not be read for a copy.
-	unmovable bool
 }
 
 func segmentPath(dir string, number uint64) string {

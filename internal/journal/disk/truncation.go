@@ -3,7 +3,8 @@ package disk
 import "slices"
 
 // removeDead removes segments that have nothing left, oldest first, and tells
-// whether there was one.
+// whether one went. One that cannot be removed holds up those behind it, which
+// have its acknowledgements.
 func (k *keeper) removeDead() bool {
 	j := k.journal
 	j.mu.Lock()
@@ -23,12 +24,16 @@ func (k *keeper) removeDead() bool {
 	} else {
 		err = j.files.Remove(s.path)
 	}
-	if err != nil && !isGone(err) {
-		j.logger.Warn("a segment that is not needed any more cannot be removed", "segment", s.path, "error", err)
-	}
 	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.stuck = err != nil && !isGone(err); j.stuck {
+		k.failed(removing, "a segment that is not needed any more cannot be removed, which is tried again", s, err)
+		return false
+	}
 	j.dead = j.dead[1:]
-	j.mu.Unlock()
+	j.dying -= s.bytes
+	j.bytes -= s.bytes
+	k.succeeded(removing)
 	return true
 }
 
@@ -51,12 +56,10 @@ type move struct {
 // holds is in memory already, waiting for somebody who is slow. What waits on
 // disk alone is not moved: it will be read in order.
 func (j *Journal) hasStragglersLocked() bool {
-	if j.unwritable != nil || len(j.segments) < 2 || j.segments[0].unmovable {
+	if j.unwritable != nil || len(j.segments) < 2 {
 		return false
 	}
-	left := j.books.Queued.Plus(j.books.Claimed)
-	gone := j.bytes - left.Bytes - recordHeaderBytes*left.Packets
-	return gone > j.config.MaxBytes/4
+	return j.bytesLocked()-j.live > j.config.MaxBytes/4
 }
 
 // moveStragglers writes what is left of the oldest segment again, behind
@@ -77,17 +80,14 @@ func (k *keeper) moveStragglers() bool {
 			m.sequences = append(m.sequences, found.sequence)
 		})
 		if err != nil || uint64(len(m.sequences)) < snapshot.block.left {
-			j.logger.Warn("a segment cannot be emptied because its packets cannot be read again; they are in memory still",
-				"segment", s.path, "error", err)
-			j.mu.Lock()
-			s.unmovable = true
-			j.mu.Unlock()
+			k.failed(moving, "a segment cannot be emptied now because its packets cannot be read again; they are in memory still", s, err)
 			return false
 		}
 		m.bytes = int64(len(r.records)) - m.offset
 		r.moves = append(r.moves, m)
 	}
 	k.records = r.records
+	k.succeeded(moving)
 	if !j.submit(r) {
 		return false
 	}
