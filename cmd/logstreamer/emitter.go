@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -33,7 +34,7 @@ func emitterCommand(p process) *ffcli.Command {
 		if err != nil {
 			return err
 		}
-		_, err = e.Run(ctx)
-		return err
+		report, err := e.Run(ctx)
+		return errors.Join(err, report.Unaccepted())
 	})
 }

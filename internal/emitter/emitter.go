@@ -98,8 +98,8 @@ func (e *Emitter) Snapshot() Report { return e.tally.snapshot() }
 // Run sends until the source ends, Config.Duration has passed or ctx ended.
 // After the latter two, packets that were produced are still sent for up to
 // Config.StopTimeout. It returns the report, and what went wrong with reading
-// the source; what became of packets is no error. All its goroutines have
-// ended then.
+// the source; what became of packets is no error (Report.Unaccepted makes it
+// one). All its goroutines have ended then.
 func (e *Emitter) Run(ctx context.Context) (Report, error) {
 	producing, stop := context.WithCancel(ctx)
 	defer stop()

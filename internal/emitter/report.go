@@ -38,6 +38,17 @@ type Outcome struct {
 
 func (o Outcome) settled() int64 { return o.Accepted + o.Refused + o.GaveUp }
 
+// Unaccepted returns an error that says how many packets of a run that has ended
+// nobody has accepted, and nil when there are none.
+func (r Report) Unaccepted() error {
+	o := r.Packets
+	missing := o.Generated - o.Accepted
+	if missing == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d packets were not accepted: %d refused, %d given up, %d left", missing, o.Generated, o.Refused, o.GaveUp, o.Left)
+}
+
 // Lines says what became of the lines of a file. Once the run has ended, Read
 // is Empty + Accepted + Refused + GaveUp + Left.
 type Lines struct {

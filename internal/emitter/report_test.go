@@ -40,6 +40,25 @@ func TestReportTables(t *testing.T) {
 	}
 }
 
+// Whatever a packet was not accepted for, it is an error.
+func TestUnaccepted(t *testing.T) {
+	for want, o := range map[string]Outcome{
+		"17 of 20 packets were not accepted: 3 refused, 4 given up, 10 left": {Generated: 20, Accepted: 3, Refused: 3, GaveUp: 4, Left: 10},
+		"1 of 5 packets were not accepted: 1 refused, 0 given up, 0 left":    {Generated: 5, Accepted: 4, Refused: 1},
+		"1 of 5 packets were not accepted: 0 refused, 1 given up, 0 left":    {Generated: 5, Accepted: 4, GaveUp: 1},
+		"1 of 5 packets were not accepted: 0 refused, 0 given up, 1 left":    {Generated: 5, Accepted: 4, Left: 1},
+	} {
+		if err := (Report{Packets: o}).Unaccepted(); err == nil || err.Error() != want {
+			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+	}
+	for _, o := range []Outcome{{}, {Generated: 20, Accepted: 20}} {
+		if err := (Report{Packets: o}).Unaccepted(); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
 func TestGrouped(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -123: "-123", -1234: "-1,234", 1234567: "1,234,567"} {
 		if got := grouped(n); got != want {
