@@ -30,14 +30,7 @@ func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	// The first signal ends the context, which stops everything in order.
-	// Before that, signals get their default effect back, so that a second one
-	// exits at once.
-	go func() {
-		<-signals
-		signal.Stop(signals)
-		stop()
-	}()
+	go heed(signals, stop, func() { signal.Stop(signals) })
 	os.Exit(run(ctx, os.Args[1:], process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}))
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +28,7 @@ func TestMain(m *testing.M) {
 //	gone ADDRESS    wait until nobody listens there
 //	settled URL N   wait until that ledger has nothing queued or in flight, and N packets delivered
 //	terminate       send SIGTERM to the command in the background that started last
+//	insist          send it SIGTERM until it ends
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -38,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"gone":      gone,
 			"settled":   settled,
 			"terminate": terminate,
+			"insist":    insist,
 		},
 	})
 }
@@ -100,6 +104,16 @@ func waitFor(ts *testscript.TestScript, what string, done func() bool) {
 }
 
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(signalLast(ts))
+}
+
+func insist(ts *testscript.TestScript, _ bool, _ []string) {
+	waitFor(ts, "the end of a command that gets SIGTERM", func() bool {
+		return errors.Is(signalLast(ts), os.ErrProcessDone)
+	})
+}
+
+func signalLast(ts *testscript.TestScript) error {
 	running := ts.BackgroundCmds()
-	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+	return running[len(running)-1].Process.Signal(syscall.SIGTERM)
 }
