@@ -100,6 +100,9 @@ func (c Config) Validate() error {
 		if err := c.analyzer(t).Validate(); err != nil {
 			return err
 		}
+		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
+			return fmt.Errorf("ANALYZERS: %s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
+		}
 	}
 	for _, a := range []struct{ name, address string }{{"PORT", c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
 		if err := validateAddress(a.address); err != nil {

@@ -1,6 +1,27 @@
 package distributor
 
-import "testing"
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// What fairshare could not reckon with is refused before anything starts.
+func TestValidateRefusesWeights(t *testing.T) {
+	for _, weight := range []float64{-1, 0, math.NaN(), 1.1e300, math.Inf(1)} {
+		config := quick(t, Target{ID: "b", URL: "http://b", Weight: 1}, Target{ID: "a", URL: "http://a", Weight: weight})
+		err := config.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), "ANALYZERS: http://a=") || !strings.Contains(err.Error(), "above 0 and at most 1e+300") {
+			t.Errorf("%g: %v", weight, err)
+		}
+	}
+	for _, weight := range []float64{math.SmallestNonzeroFloat64, 1e300} {
+		config := quick(t, Target{ID: "a", URL: "http://a", Weight: weight})
+		if err := config.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+}
 
 // Dead letters are as safe as packets are.
 func TestDeadLettersAreDurableWithADiskJournal(t *testing.T) {

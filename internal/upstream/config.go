@@ -4,7 +4,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"logstreamer/internal/breaker"
@@ -84,6 +87,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) base() (*url.URL, error) {
+	if strings.Count(c.URL, "://") > 1 {
+		return nil, fmt.Errorf("ANALYZERS: %q is more than one URL: analyzers are separated by commas", c.URL)
+	}
 	base, err := url.Parse(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("ANALYZERS: %q is no URL: %w", c.URL, err)
@@ -94,7 +100,27 @@ func (c Config) base() (*url.URL, error) {
 	if base.RawQuery != "" || base.Fragment != "" || base.User != nil {
 		return nil, fmt.Errorf("ANALYZERS: %q must have no user, query or fragment", c.URL)
 	}
+	if !isHost(base.Hostname()) {
+		return nil, fmt.Errorf("ANALYZERS: %q: the host %q must be an address, or a name of letters, digits, '-', '_' and '.'", c.URL, base.Hostname())
+	}
+	if !isPort(base.Port()) {
+		return nil, fmt.Errorf("ANALYZERS: %q: the port must be 1 to 65535", c.URL)
+	}
 	return base, nil
+}
+
+func isHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+	return strings.Trim(text, allowed) == ""
+}
+
+// isPort takes none for the scheme's.
+func isPort(text string) bool {
+	number, err := strconv.ParseUint(text, 10, 16)
+	return text == "" || err == nil && number > 0
 }
 
 func (c Config) breaker() breaker.Config {

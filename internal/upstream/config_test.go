@@ -1,0 +1,49 @@
+package upstream
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestValidateTakesAnalyzersThatCanBeReached(t *testing.T) {
+	for _, url := range []string{
+		"http://analyzer-1:9001", "https://analyzer-1", "http://Logs_2.example.com./base", "http://a:1", "http://a:65535", "http://a:",
+		"http://10.0.0.7:9003", "http://[::1]:2", "http://[fe80::1%25eth0]:2", "http://b:9002/x/y=z;v=1",
+	} {
+		config := testConfig()
+		config.URL = url
+		if err := config.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A refusal names the key, the analyzer and the rule.
+func TestValidateRefusesAnalyzersThatCannotBeReached(t *testing.T) {
+	for url, rule := range map[string]string{
+		"analyzer-1:9001":                "must look like http://host:port",
+		"ftp://a":                        "must look like http://host:port",
+		"http://:9001":                   "must look like http://host:port",
+		"http://u@a":                     "must have no user",
+		"http://a?x":                     "must have no user, query",
+		"http://a:port":                  "is no URL",
+		"http://a:65536":                 "the port must be 1 to 65535",
+		"http://a:99999":                 "the port must be 1 to 65535",
+		"http://a:0":                     "the port must be 1 to 65535",
+		"http://a=0.5;b":                 `the host "a=0.5;b" must be an address, or a name of letters`,
+		"http://a!b:9001":                "the host",
+		"http://a b:9001":                "is no URL",
+		"http://ä:9001":                  "the host",
+		"http://a=0.5;http://b":          "is more than one URL: analyzers are separated by commas",
+		"http://a:1=0.5 http://b:2":      "is more than one URL",
+		"http://a:1/x=0.5;http://b:2/x":  "is more than one URL",
+		"http://a:1/x=0.5\nhttp://b:2/x": "is more than one URL",
+	} {
+		config := testConfig()
+		config.URL = url
+		err := config.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), "ANALYZERS: ") || !strings.Contains(err.Error(), rule) {
+			t.Errorf("%q: %v, want %q", url, err, rule)
+		}
+	}
+}
