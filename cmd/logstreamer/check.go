@@ -14,6 +14,7 @@ func checkCommand(p process) *ffcli.Command {
 		ShortUsage: "logstreamer check [-config FILE] [flags]",
 		ShortHelp:  "validate a distributor's configuration and print what it resolves to",
 	}, func() error { return config.Validate() }, func(context.Context) error {
+		*config = config.Settled()
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 		for _, one := range s.list {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", one.env, s.set.Lookup(one.name).Value)

@@ -168,8 +168,8 @@ const (
 	dedupePackets      = 500_000
 )
 
-// settled fills in what depends on the journal.
-func (c Config) settled() Config {
+// Settled fills in what depends on other settings.
+func (c Config) Settled() Config {
 	stores := c.Journal == JournalDisk
 	c.Ingest.Stores = stores
 	c.Ingest.MemoryBytes = c.Memory.LimitBytes

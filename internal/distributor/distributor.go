@@ -74,7 +74,7 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	d := &Distributor{config: config.settled(), logger: logger, registry: prometheus.NewRegistry()}
+	d := &Distributor{config: config.Settled(), logger: logger, registry: prometheus.NewRegistry()}
 	if err := errors.Join(d.join(), d.listen()); err != nil {
 		return nil, errors.Join(err, d.undo())
 	}
