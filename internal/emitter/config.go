@@ -85,8 +85,8 @@ func (c Config) Validate() error {
 	require(c.EmitterID != "" && utf8.ValidString(c.EmitterID),
 		"EMITTER_ID", fmt.Sprintf("%q", c.EmitterID), "it must be text that is not empty")
 	require(!c.Follow || (c.File != "" && c.File != standardInput),
-		"follow", c.Follow, "it needs file to name a file (standard input is read until it is closed anyway)")
-	require(c.RequestTimeout > 0, "request timeout", c.RequestTimeout, "it must be positive")
-	require(c.StopTimeout >= 0, "stop timeout", c.StopTimeout, "it must not be negative")
+		"FOLLOW", c.Follow, "it needs FILE to name a file (standard input is read until it is closed anyway)")
+	require(c.RequestTimeout > 0, "REQUEST_TIMEOUT", c.RequestTimeout, "it must be positive")
+	require(c.StopTimeout >= 0, "STOP_TIMEOUT", c.StopTimeout, "it must not be negative")
 	return errors.Join(problems...)
 }

@@ -35,10 +35,10 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"too large":             {"PACKET_SIZE", func(c *Config) { c.PacketSize = "1000000" }},
 		"no emitter":            {"EMITTER_ID", func(c *Config) { c.EmitterID = "" }},
 		"emitter is not text":   {"EMITTER_ID", func(c *Config) { c.EmitterID = "\xff" }},
-		"nothing to follow":     {"follow", func(c *Config) { c.Follow = true }},
-		"following a pipe":      {"follow", func(c *Config) { c.Follow, c.File = true, "-" }},
-		"no time for a request": {"request timeout", func(c *Config) { c.RequestTimeout = 0 }},
-		"negative stop timeout": {"stop timeout", func(c *Config) { c.StopTimeout = -1 }},
+		"nothing to follow":     {"FOLLOW", func(c *Config) { c.Follow = true }},
+		"following a pipe":      {"FOLLOW", func(c *Config) { c.Follow, c.File = true, "-" }},
+		"no time for a request": {"REQUEST_TIMEOUT", func(c *Config) { c.RequestTimeout = 0 }},
+		"negative stop timeout": {"STOP_TIMEOUT", func(c *Config) { c.StopTimeout = -1 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := DefaultConfig()
