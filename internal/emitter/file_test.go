@@ -178,14 +178,6 @@ func TestLongLinesAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-func TestDamagedGzipIsReported(t *testing.T) {
-	packed := gzipped(t, []byte(strings.Repeat("a line\n", 1000)))
-	_, _, end := drain(t, openSource(t, fileConfig(writeFile(t, packed[:len(packed)-6]), "5"), nil))
-	if end == nil || errors.Is(end, io.EOF) {
-		t.Errorf("a gzip file without its end ended with %v", end)
-	}
-}
-
 func TestReadingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -1,15 +1,11 @@
 package emitter
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // standardInput is the file name that means Deps.Stdin.
@@ -22,7 +18,7 @@ func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 		if stdin == nil {
 			return nil, time.Time{}, errors.New("file: there is no standard input")
 		}
-		return newStream(stdin, nil), time.Time{}, nil
+		return newStream("standard input", stdin, nil), time.Time{}, nil
 	}
 	file, err := os.Open(config.File)
 	if err != nil {
@@ -30,7 +26,7 @@ func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 	}
 	in, written, err := inputOf(file, config.Follow)
 	if err != nil {
-		return nil, time.Time{}, errors.Join(fmt.Errorf("file: %s: %w", config.File, err), file.Close())
+		return nil, time.Time{}, errors.Join(err, file.Close())
 	}
 	return in, written, nil
 }
@@ -38,30 +34,28 @@ func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 func inputOf(file *os.File, follow bool) (input, time.Time, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, time.Time{}, fmt.Errorf("file: %w", err)
 	}
 	if info.IsDir() {
-		return nil, time.Time{}, errors.New("it is a directory")
+		return nil, time.Time{}, fmt.Errorf("file: %s is a directory", file.Name())
 	}
 	if !info.Mode().IsRegular() {
-		return newStream(file, file), time.Time{}, nil
+		return newStream(file.Name(), file, file), time.Time{}, nil
 	}
 	var start [len(gzipMagic)]byte
 	n, _ := file.ReadAt(start[:], 0)
 	switch packed := string(start[:n]) == gzipMagic; {
 	case packed && follow:
-		return nil, time.Time{}, errors.New("a gzip file cannot be followed")
+		return nil, time.Time{}, fmt.Errorf("file: %s is gzip, which cannot be followed", file.Name())
 	case packed:
-		unpacked, err := gzip.NewReader(file)
-		return still{unpacked, file}, info.ModTime(), err
+		content, err := unpack(file.Name(), file)
+		return still{content, file}, info.ModTime(), err
 	case follow:
 		return &followed{path: file.Name(), file: file}, time.Time{}, nil
 	default:
 		return still{file, file}, info.ModTime(), nil
 	}
 }
-
-const gzipMagic = "\x1f\x8b"
 
 // still is a file that is read to its end.
 type still struct {
@@ -155,36 +149,28 @@ type chunk struct {
 	err   error
 }
 
-func newStream(from io.Reader, closer io.Closer) *stream {
+func newStream(name string, from io.Reader, closer io.Closer) *stream {
 	s := &stream{
 		chunks: make(chan chunk, 4),
 		ready:  make(chan struct{}, 1),
 		done:   make(chan struct{}),
 		closer: closer,
 	}
-	go s.pump(from)
+	go s.pump(name, from)
 	return s
 }
 
-func (s *stream) pump(from io.Reader) {
-	unpacked, err := unpack(from)
+func (s *stream) pump(name string, from io.Reader) {
+	content, err := plain(name, from)
 	for err == nil {
 		var c chunk
 		c.bytes = make([]byte, readSize)
 		var n int
-		n, err = unpacked.Read(c.bytes)
+		n, err = content.Read(c.bytes)
 		c.bytes = c.bytes[:n]
 		s.hand(c)
 	}
 	s.hand(chunk{err: err})
-}
-
-func unpack(from io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReader(from)
-	if start, _ := buffered.Peek(len(gzipMagic)); !bytes.Equal(start, []byte(gzipMagic)) {
-		return buffered, nil
-	}
-	return gzip.NewReader(buffered)
 }
 
 func (s *stream) hand(c chunk) {
