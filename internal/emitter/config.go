@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"time"
 	"unicode/utf8"
+
+	"logstreamer/internal/packet"
 )
 
 // Config is what a user may set. Start from DefaultConfig.
@@ -82,8 +84,8 @@ func (c Config) Validate() error {
 	if _, err := parseSizes(c.PacketSize, c.Seed); err != nil {
 		problems = append(problems, err)
 	}
-	require(c.EmitterID != "" && utf8.ValidString(c.EmitterID),
-		"EMITTER_ID", fmt.Sprintf("%q", c.EmitterID), "it must be text that is not empty")
+	require(c.EmitterID != "" && len(c.EmitterID) <= packet.MaxIDBytes && utf8.ValidString(c.EmitterID),
+		"EMITTER_ID", fmt.Sprintf("%.200q", c.EmitterID), fmt.Sprintf("it must be text of 1 to %d bytes", packet.MaxIDBytes))
 	require(!c.Follow || (c.File != "" && c.File != standardInput),
 		"FOLLOW", c.Follow, "it needs FILE to name a file (standard input is read until it is closed anyway)")
 	require(c.RequestTimeout > 0, "REQUEST_TIMEOUT", c.RequestTimeout, "it must be positive")

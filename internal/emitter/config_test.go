@@ -34,6 +34,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"list with a hole":      {"PACKET_SIZE", func(c *Config) { c.PacketSize = "5,,20" }},
 		"too large":             {"PACKET_SIZE", func(c *Config) { c.PacketSize = "1000000" }},
 		"no emitter":            {"EMITTER_ID", func(c *Config) { c.EmitterID = "" }},
+		"emitter is too long":   {"EMITTER_ID", func(c *Config) { c.EmitterID = strings.Repeat("é", 512) + "x" }},
 		"emitter is not text":   {"EMITTER_ID", func(c *Config) { c.EmitterID = "\xff" }},
 		"nothing to follow":     {"FOLLOW", func(c *Config) { c.Follow = true }},
 		"following a pipe":      {"FOLLOW", func(c *Config) { c.Follow, c.File = true, "-" }},
@@ -51,6 +52,16 @@ func TestValidateNamesTheKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The longest emitter_id is one that a distributor takes.
+func TestLongestEmitterID(t *testing.T) {
+	config := fileConfig(writeFile(t, []byte("a line\n")), "5")
+	config.EmitterID = strings.Repeat("é", 512)
+	if err := config.Validate(); err != nil {
+		t.Error(err)
+	}
+	drain(t, openSource(t, config, nil))
 }
 
 func TestNewNamesTheFile(t *testing.T) {
