@@ -66,7 +66,6 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 	var b [segmentHeaderBytes]byte
 	var unread holes
 	n, _ := unread.read(f, b[:], 0)
-	s.unread = unread.cause != nil
 	header, err := parseSegmentHeader(b[:n])
 	if version := (*VersionError)(nil); errors.As(err, &version) {
 		version.Path = s.path
