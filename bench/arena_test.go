@@ -121,7 +121,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case 2:
 			w.WriteHeader(http.StatusMultiStatus)
-			_, _ = io.WriteString(w, `{"status":"partial","accepted":8,"refused":[{"line":3,"code":"overloaded"},{"line":10,"code":"overloaded"}]}`)
+			_, _ = io.WriteString(w, `{"status":"partial","accepted":8,"refused":[{"line":10,"code":"overloaded"},{"line":3,"code":"overloaded"}]}`)
 		default:
 			w.WriteHeader(http.StatusAccepted)
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -120,17 +121,20 @@ func (e *emission) answered(m message) {
 	e.goOn(now)
 }
 
-// acceptPart reads which packets of an NDJSON request were not taken.
+// acceptPart reads which packets of an NDJSON request were not taken, in whatever
+// order they are listed.
 func (e *emission) acceptPart(body []byte) error {
+	type refusedLine struct {
+		Line int    `json:"line"`
+		Code string `json:"code"`
+	}
 	var part struct {
-		Refused []struct {
-			Line int    `json:"line"`
-			Code string `json:"code"`
-		} `json:"refused"`
+		Refused []refusedLine `json:"refused"`
 	}
 	if err := json.Unmarshal(body, &part); err != nil {
 		return fmt.Errorf("answered 207: %w: %.200s", err, body)
 	}
+	slices.SortFunc(part.Refused, func(a, b refusedLine) int { return a.Line - b.Line })
 	next := 1
 	for _, refused := range part.Refused {
 		if refused.Line < next || refused.Line > e.request.packets || refused.Code != "overloaded" {

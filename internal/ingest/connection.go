@@ -130,6 +130,7 @@ type connection struct {
 	unread  []byte // received before it was handed over
 	unsent  []byte // the rest of an answer
 	last    bool   // which is the last
+	sent    func() // that of the answer, see reply; may be nil
 }
 
 // sendRest sends what is left of an answer and reports whether the connection
@@ -139,8 +140,15 @@ func (c *connection) sendRest() bool {
 		return true
 	}
 	_, err := c.Write(c.unsent)
-	c.unsent = nil
+	c.freeRest()
 	return err == nil && !c.last
+}
+
+func (c *connection) freeRest() {
+	if c.sent != nil {
+		c.sent()
+	}
+	c.unsent, c.sent = nil, nil
 }
 
 func (c *connection) Read(dst []byte) (int, error) {

@@ -297,3 +297,24 @@ func TestQuietLog(t *testing.T) {
 		t.Errorf("logged %q", got)
 	}
 }
+
+// The memory of an answer that is handed over is held until the client has it.
+func TestRestIsHeldUntilItIsSent(t *testing.T) {
+	served, client := net.Pipe()
+	defer client.Close()
+	sent := false
+	c := &connection{Conn: served, waits: waits{patrol: newPatrol(DefaultTimeouts())}, unsent: []byte("ab"), sent: func() { sent = true }}
+	done := make(chan bool)
+	go func() { done <- c.sendRest() }()
+	for range 2 {
+		if sent {
+			t.Error("the memory is given back before the answer is read")
+		}
+		if _, err := io.ReadFull(client, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if goesOn := <-done; !goesOn || !sent || c.unsent != nil {
+		t.Errorf("goes on: %v, given back: %v", goesOn, sent)
+	}
+}

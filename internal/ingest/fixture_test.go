@@ -283,7 +283,6 @@ type refusal struct {
 	Status                    int
 	PacketID                  string `json:"packet_id"`
 	Refused                   []refusedLine
-	RefusedTotal              int `json:"refused_total"`
 }
 
 type refusedLine struct {
@@ -296,7 +295,7 @@ type refusedLine struct {
 func (a answer) wantRefusal(t testing.TB, status int, code problem.Code) refusal {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Fatalf("status %d, want %d; %s", a.StatusCode, status, a.text)
+		t.Fatalf("status %d, want %d; %.500s", a.StatusCode, status, a.text)
 	}
 	if got := a.Header.Get("Content-Type"); got != problem.ContentType {
 		t.Errorf("Content-Type %q", got)

@@ -27,6 +27,7 @@ func FuzzHandle(f *testing.F) {
 		{`{"emitter_id":"\u0000","packet_id":"\ud800","messages":[{}]}`, "text/plain", "br", ""},
 		{strings.Repeat("[", 1000), "application/json", "", ""},
 		{strings.Repeat("\n", 1000), "application/x-ndjson", "", ""},
+		{strings.Repeat("x\n", 1500) + body, "application/x-ndjson", "", ""},
 	} {
 		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, false)
 		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, true)
@@ -50,7 +51,11 @@ func FuzzHandle(f *testing.F) {
 		ctx.Request.SetBodyStream(strings.NewReader(string(body)), size)
 		h.Handle(&ctx)
 		checkAnswer(t, &ctx, journal.taken)
-		if plain := encoding == "" || encoding == "identity"; plain && contentType == "application/json" {
+		plain := encoding == "" || encoding == "identity"
+		if plain && contentType == "application/x-ndjson" {
+			checkList(t, ctx.Response.Body(), body, journal.taken)
+		}
+		if plain && contentType == "application/json" {
 			_, err := packet.Check(body, o.config.MaxPacketMessages)
 			accepts := err == nil && len(body) <= o.config.MaxBodyBytes
 			if taken := ctx.Response.StatusCode() == fasthttp.StatusAccepted; taken != accepts {
@@ -61,6 +66,34 @@ func FuzzHandle(f *testing.F) {
 			t.Errorf("%d bytes are still counted as held", left)
 		}
 	})
+}
+
+// checkList wants exactly the lines to be taken that an answer with a list does
+// not have in it.
+func checkList(t *testing.T, answer, body []byte, taken []record) {
+	t.Helper()
+	var document struct{ Refused []refusedLine }
+	if err := json.Unmarshal(answer, &document); err != nil || document.Refused == nil {
+		return
+	}
+	listed := make(map[int]bool)
+	for _, r := range document.Refused {
+		listed[r.Line] = true
+	}
+	lines := packet.LinesOf(body)
+	for line, number, ok := lines.Next(); ok; line, number, ok = lines.Next() {
+		switch {
+		case listed[number]:
+			delete(listed, number)
+		case len(taken) == 0 || taken[0].body != string(line):
+			t.Errorf("line %d is neither listed nor taken", number)
+		default:
+			taken = taken[1:]
+		}
+	}
+	if len(listed)+len(taken) > 0 {
+		t.Errorf("listed besides: %v, taken besides: %v", listed, taken)
+	}
 }
 
 func checkAnswer(t *testing.T, ctx *fasthttp.RequestCtx, taken []record) {

@@ -139,10 +139,12 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	h.metrics.duration.Observe(time.Since(ctx.Time()).Seconds())
 }
 
+// keptBytes are what is kept at most of an answer's memory for another one.
+const keptBytes = 16 << 10
+
 // keep keeps a reply's memory for another, unless that is much.
 func (h *Handler) keep(r *reply) {
-	const much = 16 << 10 // bytes
-	if cap(r.body) <= much {
+	if cap(r.body) <= keptBytes {
 		h.replies.Put(r)
 	}
 }

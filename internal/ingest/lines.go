@@ -13,15 +13,17 @@ import (
 	"logstreamer/internal/problem"
 )
 
-// listedRefusals bounds the list of refused lines in one answer; the number of
-// all is told beside it.
-const listedRefusals = 1000
-
 // keptEntrants bounds what is kept of a request's memory for the next one.
 const keptEntrants = 4096
 
 // lines answers a request of many packets, one a line.
 func (h *Handler) lines(r request, body *packet.Packet, to *reply) {
+	held, fault := h.reserveList(body.Body)
+	if fault != nil {
+		h.turnAway(to, *fault)
+		h.bodies.drop(body)
+		return
+	}
 	batch := h.batches.Get().(*lineBatch)
 	h.checkLines(body.Body, r.traceparent, batch)
 	h.bodies.drop(body)
@@ -29,10 +31,15 @@ func (h *Handler) lines(r request, body *packet.Packet, to *reply) {
 	h.storeLines(batch, waiting)
 	h.bodies.free(batch.held)
 	h.resolveLines(batch)
+	listed := listBytes(batch.refused.lines)
+	h.bodies.free(held - listed)
 	if waiting.outcomes != nil {
 		batch.count(waiting.await(batch.stored))
 	}
 	h.answerLines(batch, to)
+	if listed > 0 {
+		to.sent = func() { h.bodies.free(listed) }
+	}
 	if len(batch.entrants) <= keptEntrants {
 		batch.reset()
 		h.batches.Put(batch)
@@ -52,9 +59,7 @@ type lineBatch struct {
 	delivering              bool // the answer waited for delivery
 	delivered, deadLettered int
 
-	refused  int
-	list     []byte // JSON: the refused lines, separated by commas
-	listed   int
+	refused  refusedLines
 	first    problem.Code // of the first refused line
 	oneCode  bool         // all refused lines have that code
 	roomless problem.Code // a code that says "not now", when there was one
@@ -66,7 +71,7 @@ func (b *lineBatch) reset() {
 	clear(b.entrants)
 	clear(b.packets)
 	clear(b.joined)
-	*b = lineBatch{entrants: b.entrants[:0], packets: b.packets[:0], joined: b.joined[:0], list: b.list[:0]}
+	*b = lineBatch{entrants: b.entrants[:0], packets: b.packets[:0], joined: b.joined[:0], refused: b.refused.emptied()}
 }
 
 func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
@@ -178,7 +183,7 @@ func (b *lineBatch) count(outcomes []packet.Outcome) {
 
 func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) {
 	h.metrics.refuse(why.Code)
-	if batch.refused == 0 {
+	if batch.refused.lines == 0 {
 		batch.first, batch.oneCode = why.Code, true
 	}
 	batch.oneCode = batch.oneCode && why.Code == batch.first
@@ -191,25 +196,7 @@ func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) 
 		}
 		batch.wait = max(batch.wait, why.RetryAfter)
 	}
-	batch.refused++
-	if batch.listed == listedRefusals {
-		return
-	}
-	if batch.listed > 0 {
-		batch.list = append(batch.list, ',')
-	}
-	batch.listed++
-	batch.list = append(batch.list, `{"line":`...)
-	batch.list = strconv.AppendInt(batch.list, int64(number), 10)
-	if why.PacketID != "" {
-		batch.list = append(batch.list, `,"packet_id":`...)
-		batch.list = problem.AppendQuoted(batch.list, why.PacketID)
-	}
-	batch.list = append(batch.list, `,"code":"`...)
-	batch.list = append(batch.list, why.Code...)
-	batch.list = append(batch.list, `","detail":`...)
-	batch.list = problem.AppendQuoted(batch.list, why.Detail)
-	batch.list = append(batch.list, '}')
+	batch.refused.add(number, why)
 }
 
 func (h *Handler) answerLines(batch *lineBatch, to *reply) {
@@ -229,9 +216,9 @@ func (h *Handler) answerLines(batch *lineBatch, to *reply) {
 		body = appendMember(body, `,"dead_lettered":`, batch.deadLettered)
 	}
 	*to = reply{status: status}
-	if batch.refused > 0 {
+	if batch.refused.lines > 0 {
 		to.retryAfter = h.waitOf(batch)
-		body = batch.appendList(body)
+		body = batch.refused.appendMember(body)
 	}
 	to.body = append(body, '}')
 }
@@ -239,7 +226,7 @@ func (h *Handler) answerLines(batch *lineBatch, to *reply) {
 // outcome is the status of a request of which some lines were accepted.
 func (b *lineBatch) outcome() (status int, word string) {
 	switch {
-	case b.refused > 0:
+	case b.refused.lines > 0:
 		return fasthttp.StatusMultiStatus, "partial"
 	case b.delivering && b.delivered+b.deadLettered < b.stored:
 		return fasthttp.StatusGatewayTimeout, "accepted"
@@ -260,7 +247,7 @@ func appendMember(dst []byte, name string, value int) []byte {
 func (h *Handler) refuseAllLines(batch *lineBatch, to *reply) {
 	why := problem.Problem{Code: problem.Malformed, Detail: "no line of the body is a packet that can be taken; each is listed with its reason"}
 	switch {
-	case batch.refused == 0:
+	case batch.refused.lines == 0:
 		why.Detail = "the body has no lines: send one packet a line"
 		h.metrics.refuse(why.Code)
 	case batch.roomless != "":
@@ -270,22 +257,10 @@ func (h *Handler) refuseAllLines(batch *lineBatch, to *reply) {
 	}
 	why.RetryAfter = h.waitOf(batch)
 	to.refuse(why)
-	if batch.refused > 0 {
-		document := batch.appendList(to.body[:len(to.body)-1])
+	if batch.refused.lines > 0 {
+		document := batch.refused.appendMember(to.body[:len(to.body)-1])
 		to.body = append(document, '}')
 	}
-}
-
-// appendList appends the members that tell what was refused.
-func (b *lineBatch) appendList(dst []byte) []byte {
-	dst = append(dst, `,"refused":[`...)
-	dst = append(dst, b.list...)
-	dst = append(dst, ']')
-	if b.listed < b.refused {
-		dst = append(dst, `,"refused_total":`...)
-		dst = strconv.AppendInt(dst, int64(b.refused), 10)
-	}
-	return dst
 }
 
 // waitOf returns the longest wait of the lines that were refused for now, in

@@ -1,11 +1,15 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 
 	"logstreamer/internal/journal"
 	"logstreamer/internal/problem"
@@ -139,14 +143,127 @@ func TestLinesNoneTaken(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.JournalUnwritable: 2, problem.Malformed: 1})
 }
 
-func TestLinesListIsBounded(t *testing.T) {
-	f := serve(t, standard())
+// Whatever a request of many lines comes to, a line that the answer does not list
+// was taken.
+func TestEveryRefusedLineIsListed(t *testing.T) {
 	const lines = 5000
-	r := f.exchange(post(strings.Repeat("x\n", lines), linesType)).wantRefusal(t, 400, problem.Malformed)
-	if len(r.Refused) != listedRefusals || r.RefusedTotal != lines {
-		t.Errorf("listed %d, total %d", len(r.Refused), r.RefusedTotal)
+	for name, c := range map[string]struct {
+		good, most int // every good-th line is a packet, of which most find room
+		status     int
+	}{
+		"malformed": {lines + 1, 0, 400},
+		"some":      {3, 0, 207},
+		"no room":   {1, 100, 207},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := serve(t, standard())
+			f.journal.most = c.most
+			var body strings.Builder
+			for number := 1; number <= lines; number++ {
+				if number%c.good == 0 {
+					body.WriteString(aPacket(fmt.Sprint(number), 0))
+				} else {
+					body.WriteString("x")
+				}
+				body.WriteString("\n")
+			}
+			a := f.exchange(post(body.String(), linesType))
+			var got struct {
+				Accepted int
+				Refused  []refusedLine
+			}
+			if err := json.Unmarshal([]byte(a.text), &got); err != nil || a.StatusCode != c.status {
+				t.Fatalf("%d %.200s: %v", a.StatusCode, a.text, err)
+			}
+			refused := make(map[string]bool)
+			for i, r := range got.Refused {
+				refused[fmt.Sprint(r.Line)] = true
+				if r.Code == "" || (r.Detail != "") != (i < explainedLines) || i >= explainedLines && r.PacketID != "" {
+					t.Fatalf("entry %d is %+v", i, r)
+				}
+			}
+			if len(refused) != len(got.Refused) || len(refused)+got.Accepted != lines || strings.Contains(a.text, "refused_total") {
+				t.Errorf("%d lines: %d accepted, %d listed, as %d", lines, got.Accepted, len(refused), len(got.Refused))
+			}
+			if taken := f.ids(); len(taken) != got.Accepted || slices.ContainsFunc(taken, func(id string) bool { return refused[id] }) {
+				t.Errorf("%d accepted, %d taken, or one of those is listed", got.Accepted, len(taken))
+			}
+		})
 	}
-	f.wantCounted(map[problem.Code]int{problem.Malformed: lines})
+}
+
+// So that the list is bounded, too many lines are refused whole.
+func TestTooManyLines(t *testing.T) {
+	f := serve(t, standard())
+	body := aPacket("1", 0) + strings.Repeat("\n", mostLines-1)
+	if a := f.exchange(post(body+" ", linesType)); a.StatusCode != 202 {
+		t.Errorf("with the most lines there may be: %d %s", a.StatusCode, a.text)
+	}
+	r := f.exchange(post(body+"\n"+aPacket("2", 0), linesType)).wantRefusal(t, 413, problem.TooLarge)
+	if !strings.Contains(r.Detail, "100000") || len(r.Refused) > 0 {
+		t.Errorf("%+v", r)
+	}
+	if ids := f.ids(); !reflect.DeepEqual(ids, []string{"1"}) {
+		t.Errorf("taken %v", ids)
+	}
+	f.wantCounted(map[problem.Code]int{problem.TooLarge: 1})
+}
+
+// A request whose list could not be told is refused whole.
+func TestListFindsRoomBeforeALineIsTaken(t *testing.T) {
+	f := serve(t, standard())
+	f.journal.limitBytes = 1 << 20
+	body := aPacket("1", 0) + strings.Repeat("\nx", 60_000)
+	if r := f.exchange(post(body, linesType)).wantRefusal(t, 503, problem.Overloaded); len(r.Refused) > 0 {
+		t.Errorf("listed %+v", r.Refused)
+	}
+	if len(f.journal.records()) > 0 {
+		t.Error("a line was taken")
+	}
+	f.wantCounted(map[problem.Code]int{problem.Overloaded: 1})
+}
+
+// No entry is longer than is reckoned with.
+func TestLongestEntry(t *testing.T) {
+	for _, code := range problem.Refusals() {
+		list := refusedLines{lines: explainedLines}
+		list.add(mostLines, problem.Problem{Code: code, Detail: "d", PacketID: "p"})
+		if len(list.text) > lineBytes {
+			t.Errorf("%s: %d bytes", list.text, len(list.text))
+		}
+	}
+}
+
+// What one request needed for a long list is not kept.
+func TestLongListIsNotKept(t *testing.T) {
+	for size, kept := range map[int]int{keptBytes: keptBytes, keptBytes + 1: 0} {
+		list := refusedLines{text: make([]byte, size), lines: 7}
+		if next := list.emptied(); cap(next.text) != kept || len(next.text) > 0 || next.lines != 0 {
+			t.Errorf("of a list of %d bytes %d are kept", size, cap(next.text))
+		}
+	}
+}
+
+// The memory of an answer counts until it is sent.
+func TestLongListIsHeldUntilItIsSent(t *testing.T) {
+	h := newHandler(t, standard(), &greedyJournal{putErr: journal.ErrUnwritable})
+	var ctx fasthttp.RequestCtx
+	ctx.Init(&fasthttp.Request{}, nil, nil)
+	ctx.Request.Header.SetMethod(fasthttp.MethodPost)
+	ctx.Request.Header.SetContentType("application/x-ndjson")
+	const lines = 5000
+	body := strings.Repeat("\n", mostLines-lines) + strings.Repeat(aPacket("p", 0)+"\n", lines)
+	ctx.Request.SetBodyStream(strings.NewReader(body), len(body))
+	h.Handle(&ctx)
+	held := h.bodies.reading.Load()
+	answer := ctx.Response.Body()
+	_, unexplained, _ := bytes.Cut(answer, fmt.Appendf(nil, `{"line":%d,`, mostLines-lines+explainedLines+1))
+	if size := int64(len(unexplained)); held != listBytes(lines) || size > held/2 || size < held/3 {
+		t.Errorf("%d bytes are held for an answer with %d of lines that are not explained", held, size)
+	}
+	if left := h.bodies.reading.Load(); left != 0 {
+		t.Errorf("%d bytes are held when it is sent", left)
+	}
 }
 
 func TestLinesTraceparent(t *testing.T) {
@@ -170,13 +287,13 @@ func TestLinesStayWithinRoom(t *testing.T) {
 	a := f.exchange(post(text, linesType))
 	var got struct {
 		Accepted int
-		Total    int `json:"refused_total"`
+		Refused  []refusedLine
 	}
 	if err := json.Unmarshal([]byte(a.text), &got); err != nil || a.StatusCode != 207 {
 		t.Fatalf("%d %.200s: %v", a.StatusCode, a.text, err)
 	}
-	if got.Accepted == 0 || got.Accepted+got.Total != lines || len(f.journal.records()) != got.Accepted {
-		t.Errorf("accepted %d, refused %d, taken %d of %d", got.Accepted, got.Total, len(f.journal.records()), lines)
+	if got.Accepted == 0 || got.Accepted+len(got.Refused) != lines || len(f.journal.records()) != got.Accepted {
+		t.Errorf("accepted %d, refused %d, taken %d of %d", got.Accepted, len(got.Refused), len(f.journal.records()), lines)
 	}
 }
 

@@ -228,6 +228,7 @@ func (l *loop) handOver(s *socket, c *connection) {
 	_ = file.Close()
 	if err != nil {
 		l.server.logger.Warn("a connection is ended, because it cannot be handed over", "error", err)
+		c.freeRest()
 	} else {
 		c.Conn = conn
 		l.server.openings.handOver(c)

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
@@ -15,6 +16,9 @@ type reply struct {
 	retryAfter int  // seconds; 0 is not told
 	refusal    bool // the body is a problem document
 	body       []byte
+	// sent, unless nil, gives back the memory of a long body. It is to be called
+	// when that is sent, or cannot be.
+	sent func()
 }
 
 // How the answer ends that a packet is accepted.
@@ -49,7 +53,23 @@ func (r *reply) write(ctx *fasthttp.RequestCtx) {
 	if r.retryAfter > 0 {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(r.retryAfter))
 	}
-	ctx.Response.SetBody(r.body)
+	if r.sent == nil {
+		ctx.Response.SetBody(r.body)
+	} else {
+		ctx.Response.SetBodyStream(&longBody{bytes.NewReader(r.body), r.sent}, len(r.body))
+	}
+}
+
+// longBody is a body that the library's server sends without a copy of it.
+type longBody struct {
+	*bytes.Reader
+	sent func()
+}
+
+// Close is called when the body is sent, or cannot be.
+func (b *longBody) Close() error {
+	b.sent()
+	return nil
 }
 
 // appendTo appends it as HTTP/1.1; last says that the connection ends with it.

@@ -177,6 +177,10 @@ type answered struct {
 }
 
 func (a *answered) arrive(l *loop) {
+	if a.reply.sent != nil {
+		l.sendLong(a.socket, a.reply)
+		return
+	}
 	l.reply(a.socket, a.reply)
 	l.handler.keep(a.reply)
 }
@@ -251,6 +255,16 @@ func (l *loop) write(s *socket, text []byte) {
 			l.again = append(l.again, s)
 		}
 	}
+}
+
+// sendLong leaves a long answer to the library's server.
+func (l *loop) sendLong(s *socket, r *reply) {
+	if s.state == closed {
+		r.sent()
+		return
+	}
+	l.handler.metrics.duration.Observe(l.now.Sub(s.started).Seconds())
+	l.handOver(s, &connection{unsent: r.appendTo(nil, s.last), sent: r.sent, unread: s.ahead, last: s.last})
 }
 
 // giveUp refuses a request that cannot be read to its end.

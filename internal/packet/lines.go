@@ -27,6 +27,15 @@ func (l *Lines) Next() (line []byte, number int, ok bool) {
 	return nil, 0, false
 }
 
+// CountLines returns how many lines body has, blank ones and all.
+func CountLines(body []byte) int {
+	lines := bytes.Count(body, []byte{'\n'})
+	if len(body) > 0 && body[len(body)-1] != '\n' {
+		lines++
+	}
+	return lines
+}
+
 func isBlank(line []byte) bool {
 	for _, c := range line {
 		if c != ' ' && c != '\t' && c != '\r' {

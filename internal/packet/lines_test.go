@@ -24,6 +24,14 @@ func TestLines(t *testing.T) {
 	}
 }
 
+func TestCountLines(t *testing.T) {
+	for body, want := range map[string]int{"": 0, "x": 1, "x\n": 1, "\n": 1, "\n\nx": 3, "x\r\n \n": 2} {
+		if got := CountLines([]byte(body)); got != want {
+			t.Errorf("%q has %d lines, want %d", body, got, want)
+		}
+	}
+}
+
 func TestLinesAllocateNothing(t *testing.T) {
 	body := []byte("{1}\n{2}\r\n\n{3}")
 	if allocations := testing.AllocsPerRun(100, func() {
