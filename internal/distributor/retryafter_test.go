@@ -16,6 +16,7 @@ import (
 	"logstreamer/internal/budget"
 	"logstreamer/internal/dispatch"
 	"logstreamer/internal/ingest"
+	"logstreamer/internal/journal"
 	"logstreamer/internal/journal/memory"
 	"logstreamer/internal/packet"
 )
@@ -82,27 +83,43 @@ type burst struct {
 	queue, capacity int // packets, and packets a second
 }
 
+// steadySystem is a distributor without a network, in front of an analyzer that
+// takes so many packets a second. It ends with the test.
+func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
+	d := &Distributor{
+		journal: j, dispatcher: dispatch.New(dispatch.Dependencies{Journal: j, Budget: &budget.Budget{}}), registry: prometheus.NewRegistry(),
+	}
+	analyzer := &steadyAnalyzer{settler: d.dispatcher, perSecond: capacity}
+	if err := d.dispatcher.Use([]dispatch.Analyzer{analyzer}, []float64{1}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if d.handler, err = ingest.New(ingest.DefaultConfig(), ingest.Dependencies{
+		Journal: j, Pool: &d.pool, Registerer: d.registry, Accepting: func() bool { return true }, RetryAfter: d.retryAfter,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.dispatcher.Start(t.Context())
+	done := make(chan struct{})
+	var working sync.WaitGroup
+	working.Go(func() { analyzer.work(done) })
+	t.Cleanup(func() {
+		close(done)
+		working.Wait()
+		d.dispatcher.Stop()
+	})
+	return d
+}
+
+func inMemory(packets int) journal.Journal {
+	return memory.New(memory.Config{QueuePackets: packets, LimitBytes: 1 << 30})
+}
+
 // run returns how long it took until all were delivered, and how many were
 // refused. Emitters come back when they are told to, or after a constant.
 func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, refusals int64) {
 	synctest.Test(t, func(t *testing.T) {
-		j := memory.New(memory.Config{QueuePackets: b.queue, LimitBytes: 1 << 30})
-		d := &Distributor{journal: j, dispatcher: dispatch.New(dispatch.Dependencies{Journal: j, Budget: &budget.Budget{}})}
-		analyzer := &steadyAnalyzer{settler: d.dispatcher, perSecond: b.capacity}
-		if err := d.dispatcher.Use([]dispatch.Analyzer{analyzer}, []float64{1}); err != nil {
-			t.Fatal(err)
-		}
-		handler, err := ingest.New(ingest.DefaultConfig(), ingest.Dependencies{
-			Journal: j, Pool: &d.pool, Registerer: prometheus.NewRegistry(),
-			Accepting: func() bool { return true }, RetryAfter: d.retryAfter,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.dispatcher.Start(t.Context())
-		done := make(chan struct{})
-		var working sync.WaitGroup
-		working.Go(func() { analyzer.work(done) })
+		d := steadySystem(t, inMemory(b.queue), b.capacity)
 
 		time.Sleep(time.Minute) // nothing happens for a while before it
 		start := time.Now()
@@ -112,7 +129,7 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 			sending.Go(func() {
 				for n := range b.each {
 					for {
-						wait, ok := post(t, handler, fmt.Sprint(e), fmt.Sprint(n))
+						wait, ok := post(t, d.handler, fmt.Sprint(e), fmt.Sprint(n))
 						if ok {
 							break
 						}
@@ -126,13 +143,10 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 			})
 		}
 		sending.Wait()
-		for j.Stats().Acknowledged.Packets < int64(b.emitters*b.each) {
+		for d.journal.Stats().Acknowledged.Packets < int64(b.emitters*b.each) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		took, refusals = time.Since(start), refused.Load()
-		close(done)
-		working.Wait()
-		d.dispatcher.Stop()
 	})
 	return took, refusals
 }

@@ -75,8 +75,8 @@ func (d *Distributor) ready(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	status := map[string]string{"status": "ready"}
-	if !d.anyHealthy() {
-		status["detail"] = "no analyzer is healthy: packets are stored until one is"
+	if condition := d.watcher.now.Load(); condition.state != stateNormal {
+		status["detail"] = condition.reason
 	}
 	answer(ctx, fasthttp.StatusOK, status)
 }

@@ -30,21 +30,14 @@ type condition struct {
 	reason string
 }
 
-const (
-	// stateInterval is how often the state is looked at.
-	stateInterval = 100 * time.Millisecond
-	// calm is for how long nothing may be refused until the state is no longer
-	// saturated.
-	calm = 2 * time.Second
-)
+// stateInterval is how often the state is looked at.
+const stateInterval = 100 * time.Millisecond
 
 // watcher follows the state. Its condition may be read concurrently.
 type watcher struct {
 	distributor *Distributor
 	now         atomic.Pointer[condition]
-
-	refused     int64 // for lack of room, when it was last looked
-	lastRefusal time.Time
+	refusals    refusals
 }
 
 func newWatcher(d *Distributor) *watcher {
@@ -68,11 +61,8 @@ func (w *watcher) run(ctx context.Context) {
 }
 
 func (w *watcher) look(now time.Time) {
-	if refused := w.distributor.handler.RefusedForRoom(); refused > w.refused {
-		w.refused, w.lastRefusal = refused, now
-	}
-	saturated := !w.lastRefusal.IsZero() && now.Sub(w.lastRefusal) < calm
-	next := w.distributor.condition(saturated)
+	w.refusals.look(w.distributor, now)
+	next := w.distributor.condition(&w.refusals, now)
 	before := w.now.Swap(&next)
 	if before.state == next.state {
 		return
@@ -85,20 +75,23 @@ func (w *watcher) look(now time.Time) {
 }
 
 // condition names the worst that holds.
-func (d *Distributor) condition(saturated bool) condition {
+func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	var out []string
 	for _, a := range d.analyzers {
 		if !a.Healthy() {
 			out = append(out, a.ID())
 		}
 	}
+	nobody := len(out) == len(d.analyzers)
 	switch {
-	case len(out) == len(d.analyzers) && d.Stores():
-		return condition{statePanic, "no analyzer is healthy: packets are stored until one is"}
-	case len(out) == len(d.analyzers):
+	case nobody && !d.Stores():
 		return condition{statePanic, "no analyzer is healthy: nothing is accepted until one is"}
-	case saturated:
-		return condition{stateSaturated, fmt.Sprintf("packets are refused for lack of room: %.0f %% of it is in use", 100*d.journal.Fullness())}
+	case nobody && r.lasting:
+		return condition{statePanic, "no analyzer is healthy, and " + r.reason(now, d.journal.Fullness())}
+	case nobody:
+		return condition{statePanic, "no analyzer is healthy: packets are stored until one is"}
+	case r.lasting:
+		return condition{stateSaturated, r.reason(now, d.journal.Fullness())}
 	case len(out) > 0:
 		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are out, the others carry their share: %s", len(out), len(d.analyzers), list(out))}
 	default:

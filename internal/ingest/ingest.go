@@ -85,6 +85,9 @@ type Handler struct {
 	batches sync.Pool // of *lineBatch
 	replies sync.Pool // of *reply
 
+	// what emitters were told by refusals, see WaitsGiven
+	waitsForRoom, waitsForDisk longest
+
 	draining atomic.Bool
 }
 

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"errors"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -274,13 +273,4 @@ func (h *Handler) waitOf(batch *lineBatch) int {
 		wait = max(wait, h.retryAfter(batch.roomless))
 	}
 	return wait
-}
-
-// retryAfter returns the seconds to name, at least 1 and up to half as many
-// again at random, so that emitters that are refused together do not return
-// together.
-func (h *Handler) retryAfter(code problem.Code) int {
-	const longest = 60
-	wait := min(seconds(h.deps.RetryAfter(code)), longest)
-	return wait + rand.IntN(wait/2+1)
 }

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"errors"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -11,8 +10,6 @@ import (
 )
 
 type metrics struct {
-	// forRoom counts refusals for lack of room.
-	forRoom    atomic.Int64
 	refused    map[problem.Code]prometheus.Counter
 	shed       map[packet.Level]prometheus.Counter
 	duplicates prometheus.Counter
@@ -53,13 +50,4 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 }
 
 // refuse counts a refusal.
-func (m *metrics) refuse(code problem.Code) {
-	m.refused[code].Inc()
-	switch code {
-	case problem.Overloaded, problem.Shed, problem.JournalUnwritable:
-		m.forRoom.Add(1)
-	}
-}
-
-// RefusedForRoom returns how many packets were refused for lack of room.
-func (h *Handler) RefusedForRoom() int64 { return h.metrics.forRoom.Load() }
+func (m *metrics) refuse(code problem.Code) { m.refused[code].Inc() }

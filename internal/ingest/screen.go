@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"fmt"
-	"time"
 
 	"logstreamer/internal/dedupe"
 	"logstreamer/internal/packet"
@@ -126,9 +125,4 @@ func (e *entrant) resolve() *problem.Problem {
 func about(p *packet.Packet, why problem.Problem) *problem.Problem {
 	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
 	return &why
-}
-
-// seconds rounds a wait up to what Retry-After can say, which is at least 1.
-func seconds(wait time.Duration) int {
-	return int(max((wait+time.Second-1)/time.Second, 1))
 }

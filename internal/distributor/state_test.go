@@ -1,0 +1,259 @@
+package distributor
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"logstreamer/internal/journal"
+	"logstreamer/internal/packet"
+	"logstreamer/internal/upstream"
+)
+
+// edges is a log of what a watcher tells.
+type edges struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (e *edges) Write(line []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.text.Write(line)
+}
+
+func (e *edges) lines() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return strings.Split(strings.TrimSpace(e.text.String()), "\n")
+}
+
+// watch gives a distributor an analyzer of which only the health matters, and has
+// its state watched until the test ends.
+func watch(t *testing.T, d *Distributor, healthy bool) *edges {
+	t.Helper()
+	analyzer, log := newAnalyzer(t, "one"), new(edges)
+	d.analyzers, d.logger = []*upstream.Upstream{analyzer}, slog.New(slog.NewTextHandler(log, nil))
+	d.watcher = newWatcher(d)
+	watching, stop := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	t.Cleanup(func() {
+		stop()
+		ended.Wait()
+		analyzer.Stop()
+	})
+	if healthy {
+		analyzer.Start(t.Context())
+	}
+	ended.Go(func() { d.watcher.run(watching) })
+	return log
+}
+
+// newAnalyzer returns one that is healthy once it is started.
+func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
+	t.Helper()
+	metrics, err := upstream.NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := upstream.DefaultConfig()
+	config.ID, config.URL, config.Weight = id, "http://"+id, 1
+	analyzer, err := upstream.New(config, upstream.Dependencies{Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dialHealthy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return analyzer
+}
+
+// dialHealthy connects to an analyzer that answers its probes.
+func dialHealthy(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	go func() {
+		defer far.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(far)); err == nil {
+			_, _ = far.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+		}
+	}()
+	return near, nil
+}
+
+// overload is emitters that send more than can be delivered.
+type overload struct {
+	emitters, queue, capacity int
+	offered                   float64 // packets a second
+}
+
+// play sends for a while. Emitters return when they are told to, and a little
+// later.
+func (o overload) play(t *testing.T, d *Distributor, lasts time.Duration) {
+	end := time.Now().Add(lasts)
+	var sending sync.WaitGroup
+	for e := range o.emitters {
+		sending.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(e), 1))
+			each := time.Duration(float64(o.emitters) / o.offered * float64(time.Second))
+			due := time.Now().Add(time.Duration(random.Int64N(int64(each))))
+			for n := 0; due.Before(end); n++ {
+				time.Sleep(time.Until(due))
+				for ceiling := 50 * time.Millisecond; time.Now().Before(end); ceiling = min(2*ceiling, calm) {
+					wait, ok := post(t, d.handler, fmt.Sprint(e), fmt.Sprint(n))
+					if ok {
+						break
+					}
+					time.Sleep(wait + time.Duration(random.Int64N(int64(ceiling))))
+				}
+				if due = due.Add(each); due.Before(time.Now()) {
+					due = time.Now()
+				}
+			}
+		})
+	}
+	sending.Wait()
+}
+
+// While more is offered than can be delivered the state is one, whether emitters
+// come again in bursts or spread out.
+func TestSteadyOverloadIsOneState(t *testing.T) {
+	for _, o := range []overload{
+		{emitters: 30, queue: 200, capacity: 100, offered: 110},
+		{emitters: 10, queue: 1000, capacity: 100, offered: 130},
+		{emitters: 100, queue: 1000, capacity: 100, offered: 300},
+		{emitters: 100, queue: 10_000, capacity: 200, offered: 300},
+	} {
+		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := steadySystem(t, inMemory(o.queue), o.capacity)
+				log := watch(t, d, true)
+				o.play(t, d, 5*time.Minute)
+				if lines := log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "state=saturated") {
+					t.Errorf("while it lasts:\n%s", strings.Join(lines, "\n"))
+				}
+				time.Sleep(longestQuiet + stateInterval)
+				if lines := log.lines(); len(lines) != 2 || !strings.Contains(lines[1], "state=normal") {
+					t.Errorf("in the end:\n%s", strings.Join(lines, "\n"))
+				}
+			})
+		})
+	}
+}
+
+// failingJournal is one whose disk can refuse.
+type failingJournal struct {
+	journal.Journal
+	failure atomic.Pointer[error]
+}
+
+func (j *failingJournal) fail(cause error) {
+	failure := fmt.Errorf("%w: %w", journal.ErrUnwritable, cause)
+	j.failure.Store(&failure)
+}
+
+func (j *failingJournal) Put(packets []*packet.Packet) (int, error) {
+	if failure := j.failure.Load(); failure != nil {
+		return 0, *failure
+	}
+	return j.Journal.Put(packets)
+}
+
+func (j *failingJournal) Room(bytes int) error {
+	if failure := j.failure.Load(); failure != nil {
+		return *failure
+	}
+	return j.Journal.Room(bytes)
+}
+
+// wantCondition looks at the pages.
+func wantCondition(t *testing.T, d *Distributor, state state, reason string) {
+	t.Helper()
+	time.Sleep(2 * stateInterval)
+	var health struct{ State, Reason string }
+	var ctx fasthttp.RequestCtx
+	d.health(&ctx)
+	if err := json.Unmarshal(ctx.Response.Body(), &health); err != nil || health.State != state.String() || health.Reason != reason {
+		t.Errorf("/health says %v %+v, want %v: %s", err, health, state, reason)
+	}
+	d.ready(&ctx)
+	if body := string(ctx.Response.Body()); ctx.Response.StatusCode() == 200 && state != stateNormal && !strings.Contains(body, reason) {
+		t.Errorf("/readyz says %s, want %s", body, reason)
+	}
+}
+
+// A disk that refuses is told of as what it is, with its error, as long as it
+// does, and for as long as those who were refused may stay away.
+func TestStateWhileTheDiskRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &failingJournal{Journal: inMemory(100)}
+		d := steadySystem(t, j, 0)
+		log := watch(t, d, true)
+		for n := range steadyQueue + 50 { // how full it is says nothing about the disk
+			post(t, d.handler, "e", fmt.Sprint(n))
+			synctest.Wait()
+		}
+		const well = "all analyzers are healthy"
+		wantCondition(t, d, stateNormal, well)
+		const failing = "packets are refused: the journal cannot be written: no space left on device"
+		j.fail(syscall.ENOSPC)
+		wantCondition(t, d, stateSaturated, failing) // before it is tried
+		time.Sleep(time.Hour)
+		wait, _ := post(t, d.handler, "e", "late")
+		wantCondition(t, d, stateSaturated, failing)
+		j.failure.Store(nil)
+		const healed = "packets were refused %v ago, when the journal could not be written: they are to be sent again"
+		time.Sleep(wait)
+		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait))
+		time.Sleep(calm - time.Second)
+		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait+calm-time.Second))
+		time.Sleep(time.Second)
+		wantCondition(t, d, stateNormal, well)
+		if lines := log.lines(); len(lines) != 2 {
+			t.Errorf("%s", strings.Join(lines, "\n"))
+		}
+
+		j.fail(syscall.EIO) // for less than a look at it takes
+		post(t, d.handler, "e", "later")
+		j.failure.Store(nil)
+		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, 0*time.Second))
+	})
+}
+
+// While no analyzer is healthy packets are stored, where they can be and there is
+// room.
+func TestStateWithoutAnalyzers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := steadySystem(t, inMemory(2), 0)
+		watch(t, d, false)
+		wantCondition(t, d, statePanic, "no analyzer is healthy: nothing is accepted until one is")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		d := steadySystem(t, inMemory(2), 0)
+		d.config.Journal = JournalDisk
+		watch(t, d, false)
+		const stored, full = "no analyzer is healthy: packets are stored until one is", "100 % of the journal's is in use"
+		wantCondition(t, d, statePanic, stored)
+		for n, ok := 0, true; ok; n++ {
+			_, ok = post(t, d.handler, "e", fmt.Sprint(n))
+			synctest.Wait()
+		}
+		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets are refused for lack of room: "+full)
+		time.Sleep(10 * time.Second)
+		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets were refused for lack of room 10s ago, and are to be sent again: "+full)
+		time.Sleep(longestQuiet)
+		wantCondition(t, d, statePanic, stored)
+	})
+}
