@@ -38,8 +38,10 @@ func (d *Distributor) register() error {
 		func() float64 { return float64(d.waiting().Packets) })
 	gauge("distributor_ingest_queue_messages", "Messages of packets accepted and not bound to an analyzer.",
 		func() float64 { return float64(d.waiting().Messages) })
-	gauge("distributor_ingest_queue_limit_packets", "How many packets may be accepted and not bound (INGEST_BUFFER_SIZE).",
-		func() float64 { return float64(d.config.Memory.QueuePackets) })
+	if !d.Stores() { // a disk journal has no such limit
+		gauge("distributor_ingest_queue_limit_packets", "How many packets may be accepted and not bound (INGEST_BUFFER_SIZE, JOURNAL=memory).",
+			func() float64 { return float64(d.config.Memory.QueuePackets) })
+	}
 	gauge("distributor_memory_bytes", "Memory that accepted, undelivered packets hold.",
 		func() float64 { return float64(d.journal.Stats().MemoryBytes) })
 	gauge("distributor_memory_limit_bytes", "How much memory they may hold (MEMORY_LIMIT_BYTES).",

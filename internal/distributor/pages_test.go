@@ -207,6 +207,20 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// INGEST_BUFFER_SIZE bounds the memory journal alone: with a disk journal far more
+// packets may wait, and nothing is near a limit.
+func TestQueueLimitIsThatOfTheMemoryJournal(t *testing.T) {
+	_, targets := threeScripted(t)
+	for _, kind := range Journals() {
+		config := quick(t, targets...)
+		config.Journal = kind
+		_, shown := startSystem(t, config).scrape(t)["distributor_ingest_queue_limit_packets"]
+		if shown != (kind == JournalMemory) {
+			t.Errorf("JOURNAL=%s: the limit is shown: %v", kind, shown)
+		}
+	}
+}
+
 // The endpoint is what Prometheus scrapes; the process's own metrics are there.
 func TestMetricsEndpoint(t *testing.T) {
 	_, targets := threeScripted(t)
