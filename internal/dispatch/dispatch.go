@@ -76,7 +76,8 @@ type Dispatcher struct {
 	pending   []*packet.Packet // owned, oldest first
 	room      int              // packets that all who are in the running have room for
 	blocked   *candidate       // whose lack of room holds up the pending
-	since     time.Time        // when it was first seen to
+	since     time.Time        // when it was last looked at
+	patience  time.Duration    // with all of them together
 
 	running sync.WaitGroup
 	cancel  context.CancelFunc
@@ -103,6 +104,7 @@ func New(deps Dependencies) *Dispatcher {
 		strict:      deps.Strict,
 		logger:      deps.Logger,
 		wake:        make(chan struct{}, 1),
+		patience:    mostPatience,
 	}
 }
 
@@ -247,6 +249,9 @@ func (d *Dispatcher) refund(packets []*packet.Packet) {
 // route binds one packet to the analyzer whose turn it is. It reports false
 // when the packet has to wait.
 func (d *Dispatcher) route(p *packet.Packet, now time.Time) bool {
+	if d.blocked != nil {
+		d.waited(now)
+	}
 	for {
 		i, ok := d.table.Pick(p.Messages, p.Analyzer)
 		if !ok {
@@ -255,7 +260,6 @@ func (d *Dispatcher) route(p *packet.Packet, now time.Time) bool {
 		c := d.analyzers[i]
 		if c.room > 0 {
 			c.stage(p)
-			d.waited(now)
 			return true
 		}
 		d.table.Refund(i, p.Messages)
@@ -264,23 +268,6 @@ func (d *Dispatcher) route(p *packet.Packet, now time.Time) bool {
 		}
 		c.sitsOut = true
 		d.table.Leave(i)
-	}
-}
-
-// await tells whether to wait for room at the analyzer whose turn it is: a
-// little, so that a moment's fullness does not change the shares, but not
-// again and again, so that one slow analyzer does not hold up the others.
-func (d *Dispatcher) await(c *candidate, now time.Time) bool {
-	d.waited(now)
-	d.blocked, d.since = c, now
-	return d.strict || c.patience > 0
-}
-
-// waited charges the time that packets have waited to whom they waited for.
-func (d *Dispatcher) waited(now time.Time) {
-	if d.blocked != nil {
-		d.blocked.patience -= now.Sub(d.since)
-		d.blocked = nil
 	}
 }
 
@@ -310,9 +297,9 @@ func (d *Dispatcher) refresh(now time.Time) {
 func (d *Dispatcher) tick(now time.Time) {
 	for i, c := range d.analyzers {
 		c.Tick()
-		c.patience = min(mostPatience, c.patience+patiencePerTick)
 		d.weigh(i, now)
 	}
+	d.regainPatience()
 	d.refresh(now)
 	if d.table.ActiveCount() == 0 {
 		for _, c := range d.analyzers {
@@ -327,13 +314,6 @@ func (d *Dispatcher) tick(now time.Time) {
 func (d *Dispatcher) weigh(i int, now time.Time) {
 	d.table.SetWeight(i, d.analyzers[i].Weight(now))
 }
-
-// How long routing waits for an analyzer that lacks room, and how fast that
-// patience comes back: a twentieth of the time.
-const (
-	mostPatience    = 100 * time.Millisecond
-	patiencePerTick = upstream.TickInterval / 20
-)
 
 // candidate is an analyzer as the routing goroutine knows it.
 type candidate struct {

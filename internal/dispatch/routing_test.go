@@ -292,82 +292,6 @@ func TestReturnedPacketsAreRefunded(t *testing.T) {
 	})
 }
 
-// A moment's fullness does not change who gets what.
-func TestBriefFullnessKeepsTheOrder(t *testing.T) {
-	histories := make([][]int, 2)
-	for i, full := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			w := started(t, 0.5, 0.3, 0.2)
-			for step := range 300 {
-				w.add(t, 1+step*37%100)
-				blocked := full && step%20 == 0
-				if blocked {
-					for _, a := range w.analyzers {
-						a.fill(true)
-					}
-				}
-				synctest.Wait()
-				if blocked {
-					time.Sleep(3 * time.Millisecond)
-					for _, a := range w.analyzers {
-						a.free(plenty)
-					}
-					w.Changed()
-					synctest.Wait()
-				}
-				time.Sleep(20 * time.Millisecond)
-				for _, a := range w.analyzers {
-					for range a.take(plenty) {
-						histories[i] = append(histories[i], a.position)
-					}
-				}
-			}
-			within(t, w.Books())
-		})
-	}
-	if len(histories[0]) != 300 || len(histories[1]) != 300 {
-		t.Fatalf("%d and %d packets were routed", len(histories[0]), len(histories[1]))
-	}
-	for step := range histories[0] {
-		if histories[0][step] != histories[1][step] {
-			t.Fatalf("packet %d went to %d, and without the fullness to %d", step, histories[1][step], histories[0][step])
-		}
-	}
-}
-
-// An analyzer without room holds the others up for a moment, and then hardly.
-func TestFullAnalyzerDoesNotHoldUpTheOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := started(t, 1, 1)
-		w.analyzers[0].fill(true)
-		w.addMany(t, 1000)
-		time.Sleep(mostPatience + 2*upstream.TickInterval)
-		if got := w.analyzers[1].holds(); got != 1000 {
-			t.Fatalf("the other analyzer got %d packets, want all 1000", got)
-		}
-		if got := w.Books().Analyzers; got[0].Effective != 0 || got[1].Effective != 1 {
-			t.Errorf("the shares are %v and %v", got[0].Effective, got[1].Effective)
-		}
-		// One that is slow for ever costs the others a twentieth of the time.
-		waited := time.Duration(0)
-		for range 600 {
-			w.analyzers[0].set(func(a *analyzer) { a.resting = true }) // it may join, and is full at once
-			began := time.Now()
-			w.addMany(t, 10)
-			synctest.Wait()
-			for w.Books().Waiting.Packets > 0 {
-				time.Sleep(time.Millisecond)
-				synctest.Wait()
-			}
-			waited += time.Since(began)
-			time.Sleep(upstream.TickInterval)
-		}
-		if most := 60 * time.Second / 5; waited > most {
-			t.Errorf("packets waited %v in a minute", waited)
-		}
-	})
-}
-
 // It comes back when half of its queue is free, with no claim to what it
 // missed.
 func TestRestedAnalyzerRejoins(t *testing.T) {
@@ -442,25 +366,4 @@ func TestStopKeepsWhatIsNotRouted(t *testing.T) {
 			t.Errorf("waiting %v of %v", got, stats.Claimed)
 		}
 	})
-}
-
-// With strict routing a full analyzer is waited for, however long.
-func TestStrictRoutingWaits(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, 1, 1)
-			w.strict = strict
-			w.analyzers[0].set(func(a *analyzer) { a.room, a.resting = 0, false })
-			w.Start(t.Context())
-			defer w.Stop()
-			for range 100 {
-				w.add(t, 1)
-			}
-			time.Sleep(time.Minute)
-			synctest.Wait()
-			if got := w.analyzers[1].holds(); (got == 100) == strict {
-				t.Errorf("strict %v: after a minute the other analyzer holds %d of 100 packets", strict, got)
-			}
-		})
-	}
 }
