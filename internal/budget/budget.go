@@ -26,7 +26,8 @@ type Budget struct {
 	mu     sync.Mutex // guards all below
 	fresh  [buckets + 1]int64
 	again  [buckets + 1]int64
-	latest int64 // the bucket that counts now, since the epoch
+	began  time.Time // the time of the first call; the monotonic time since counts
+	latest int64     // the bucket that counts now, since then
 }
 
 // Fresh notes packets that are sent for the first time.
@@ -70,7 +71,10 @@ func (b *Budget) leftLocked() int64 {
 
 // turnLocked empties the buckets whose time is over and returns the present one.
 func (b *Budget) turnLocked(now time.Time) int64 {
-	bucket := now.UnixNano() / int64(Window/buckets)
+	if b.began.IsZero() {
+		b.began = now
+	}
+	bucket := int64(now.Sub(b.began) / (Window / buckets))
 	for b.latest < bucket {
 		// No more than all buckets have to be emptied, however long ago it was.
 		b.latest = max(b.latest+1, bucket-int64(len(b.fresh)))

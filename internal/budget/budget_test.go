@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"logstreamer/internal/clocktest"
 )
 
 var start = time.Unix(1_700_000_000, 0)
@@ -72,5 +74,15 @@ func TestAllOrNothing(t *testing.T) {
 	}
 	if b.SpendAll(1, start) {
 		t.Error("more was granted than is left")
+	}
+}
+
+func TestClockSetBack(t *testing.T) {
+	var b Budget
+	now := time.Now()
+	b.Spend(Least, now)
+	later := clocktest.SetBack(t, now.Add(Window+2*Window/buckets), time.Hour)
+	if got := b.Spend(Least, later); got != Least {
+		t.Errorf("%d granted after the window, want %d", got, Least)
 	}
 }

@@ -122,10 +122,14 @@ func (w *Window) recall(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	file := now
 	for _, g := range generations {
+		file = g.born
+		// One that seems to be of the future was written before the clock was set back.
+		g.born = now.Add(-max(0, now.Sub(g.born)))
 		w.old, w.young = w.young, g
 	}
-	return w.log.begin(w.young.born)
+	return w.log.begin(file)
 }
 
 // Begin asks for a packet. When it is New or Underway the claim is returned.

@@ -325,6 +325,40 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// What was written before the clock was set back is remembered for no longer than
+// what is new, and its file goes before newer ones.
+func TestClockSetBackBeforeAStart(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
+	end := func(w *Window) {
+		t.Helper()
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	knows := func(w *Window, n int, now time.Time) {
+		t.Helper()
+		if state, _ := w.Begin(key(n), now); state != Known {
+			t.Errorf("packet %d is not known", n)
+		}
+	}
+	w := open(t, config, start)
+	accept(t, w, key(1), start)
+	end(w)
+	now := start.Add(-time.Hour)
+	w = open(t, config, now)
+	knows(w, 1, now)
+	accept(t, w, key(2), now)
+	now = now.Add(config.Window) // another generation begins
+	accept(t, w, key(3), now)
+	now = now.Add(config.Window)
+	accept(t, w, key(1), now)
+	end(w)
+	w = open(t, config, now)
+	knows(w, 1, now)
+	knows(w, 3, now)
+	end(w)
+}
+
 // A folder that cannot be used is an error, and holds nothing up.
 func TestUnusableFolder(t *testing.T) {
 	dir := t.TempDir()

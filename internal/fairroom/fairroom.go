@@ -31,14 +31,18 @@ func SlotOf(emitterID []byte) uint16 { return uint16(maphash.Bytes(seed, emitter
 // Presence knows which emitters sent lately. The zero value is ready. It must
 // not be used concurrently.
 type Presence struct {
-	generation int64 // of memory's length, since the epoch
+	began      time.Time // of the first generation; the monotonic time since counts
+	generation int64     // of memory's length, from 1
 	seen       [slots]int64
 	now, last  int // slots seen in this generation and in the one before
 }
 
 // Note says that a slot sends something now.
 func (p *Presence) Note(slot uint16, now time.Time) {
-	generation := now.UnixNano() / int64(memory)
+	if p.began.IsZero() {
+		p.began = now
+	}
+	generation := 1 + int64(now.Sub(p.began)/memory)
 	if generation > p.generation {
 		p.last = 0
 		if generation == p.generation+1 {

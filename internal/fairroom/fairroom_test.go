@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"logstreamer/internal/clocktest"
 )
 
 // fill lets emitters press in turn until nobody is admitted any more, and
@@ -97,4 +99,15 @@ func TestPresence(t *testing.T) {
 	step(2*time.Second, 2, true)
 	step(2*time.Second+memory, 1, true) // the other may only be slow
 	step(2*time.Second+3*memory, 1, false)
+}
+
+func TestClockSetBack(t *testing.T) {
+	var p Presence
+	now := time.Now()
+	p.Note(1, now)
+	p.Note(2, now)
+	p.Note(1, clocktest.SetBack(t, now.Add(3*memory), time.Hour))
+	if p.Many() {
+		t.Error("one that has not sent for long still counts as being there")
+	}
 }

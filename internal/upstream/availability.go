@@ -34,7 +34,11 @@ func (u *Upstream) Healthy() bool { return u.asked.Load() && u.breaker.State() !
 // accepting tells that packets may be sent now.
 func (u *Upstream) accepting(now time.Time) bool { return u.Healthy() && !u.pausing(now) }
 
-func (u *Upstream) pausing(now time.Time) bool { return now.UnixNano() < u.pausedUntil.Load() }
+func (u *Upstream) pausing(now time.Time) bool { return u.counted(now) < u.pausedUntil.Load() }
+
+// counted returns a moment as nanoseconds from 1 on since the analyzer was made, and
+// 0 for one before.
+func (u *Upstream) counted(moment time.Time) int64 { return max(0, int64(moment.Sub(u.began))+1) }
 
 // Health describes the analyzer's health in a word or two.
 func (u *Upstream) Health() string {
@@ -71,16 +75,11 @@ func (u *Upstream) Weight(now time.Time) float64 {
 	if u.breaker.State() == breaker.HalfOpen {
 		return least * u.config.Weight
 	}
-	from := u.rampedFrom.Load()
-	if from == 0 {
+	left := u.rampedUntil.Load() - u.counted(now)
+	if left <= 0 {
 		return u.config.Weight
 	}
-	done := float64(now.UnixNano()-from) / float64(u.config.SlowStart)
-	if done >= 1 {
-		u.rampedFrom.CompareAndSwap(from, 0)
-		return u.config.Weight
-	}
-	return max(least, done) * u.config.Weight
+	return max(least, 1-float64(left)/float64(u.config.SlowStart)) * u.config.Weight
 }
 
 // note acts on the breaker's edges; they are rare.
@@ -98,9 +97,7 @@ func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string
 		case breaker.HalfOpen:
 			u.logger.Info("analyzer answers again: trying a few packets")
 		case breaker.Closed:
-			if u.config.SlowStart > 0 {
-				u.rampedFrom.Store(time.Now().UnixNano())
-			}
+			u.rampedUntil.Store(u.counted(time.Now().Add(u.config.SlowStart)))
 			u.logger.Info("analyzer is healthy: its share grows back", "over", u.config.SlowStart)
 		}
 		u.prober.reschedule()
@@ -110,11 +107,12 @@ func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string
 
 // pause follows an analyzer's "not now". The longest one counts.
 func (u *Upstream) pause(until time.Time) {
-	for before := u.pausedUntil.Load(); before < until.UnixNano(); before = u.pausedUntil.Load() {
-		if !u.pausedUntil.CompareAndSwap(before, until.UnixNano()) {
+	end := u.counted(until)
+	for before := u.pausedUntil.Load(); before < end; before = u.pausedUntil.Load() {
+		if !u.pausedUntil.CompareAndSwap(before, end) {
 			continue
 		}
-		if before < time.Now().UnixNano() {
+		if before <= u.counted(time.Now()) {
 			u.logger.Info("analyzer asks for a pause: its packets go elsewhere", "until", until)
 		}
 		break

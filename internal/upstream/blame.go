@@ -63,7 +63,7 @@ func (u *Upstream) remember(packets []*packet.Packet, v visit, now time.Time) {
 
 // works tells that the analyzer has taken packets since.
 func (u *Upstream) works(since time.Time) bool {
-	return u.breaker.State() == breaker.Closed && u.latestTaken.Load() > since.UnixNano()
+	return u.breaker.State() == breaker.Closed && u.latestTaken.Load() > u.counted(since)
 }
 
 // hopeless tells that p need not be tried any more.

@@ -115,9 +115,10 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answ
 	case answer.reason == reasonTimeout && v.failures == 0:
 		u.batch.shrink(len(batch))
 	case answer.outcome == taken:
-		u.latestTaken.Store(end.UnixNano())
+		u.latestTaken.Store(u.counted(end))
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
-		u.metrics.latency.observe(end.Sub(batch[0].Accepted).Seconds())
+		// What was read back from disk knows the wall clock alone, which may have been set.
+		u.metrics.latency.observe(max(0, end.Sub(batch[0].Accepted)).Seconds())
 	}
 	u.judge(answer, batch, v, end)
 	return answer

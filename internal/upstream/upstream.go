@@ -74,9 +74,11 @@ type Upstream struct {
 	asked atomic.Bool
 	// takesLines: the last good probe advertised NDJSON.
 	takesLines atomic.Bool
-	// Unix nanoseconds; 0 is none.
+	// began is what the moments below are counted from (see counted), so that a clock
+	// that is set changes nothing. They are 0 when there was none.
+	began       time.Time
 	pausedUntil atomic.Int64
-	rampedFrom  atomic.Int64
+	rampedUntil atomic.Int64
 	latestTaken atomic.Int64 // when it took packets last
 
 	running   sync.WaitGroup
@@ -115,6 +117,7 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		breaker:  breaker.New(config.breaker()),
 		queue:    newQueue(),
 		budget:   deps.Budget,
+		began:    time.Now(),
 	}
 	u.limit.init(config)
 	u.batch.packets.Store(firstBatchPackets)

@@ -10,25 +10,33 @@ import (
 	"time"
 )
 
-// jumpingClock builds a distributor whose wall clock is an hour ahead in every
-// other 300 ms, while its monotonic clock runs on, as when somebody sets the
-// machine's clock. It does so by putting another time.Now into the standard
-// library of that build alone.
-func jumpingClock(t *testing.T) string {
+// setClock is what somebody does to the machine's wall clock while its monotonic
+// clock runs on: Go that may change sec, the seconds of the wall clock, mono
+// nanoseconds after the start.
+type setClock string
+
+const (
+	forthAndBack setClock = "if mono/300e6%2 == 1 {\nsec += 3600\n}\n"
+	furtherBack  setClock = "sec -= mono/300e6*3600\n"
+)
+
+// build builds a distributor with such a clock, by putting another time.Now into the
+// standard library of that build alone.
+func (c setClock) build(t *testing.T, variant string) string {
 	t.Helper()
 	original := filepath.Join(build.Default.GOROOT, "src", "time", "time.go")
 	text, err := os.ReadFile(original)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const before = "mono -= startNano\n"
+	const after = "mono -= startNano\n"
 	now := strings.Index(string(text), "func Now() Time {")
-	place := strings.Index(string(text[max(now, 0):]), before)
+	place := strings.Index(string(text[max(now, 0):]), after)
 	if now < 0 || place < 0 {
 		t.Skip("this version of Go has another time.Now")
 	}
-	at := now + place
-	jumping := string(text[:at]) + "if mono/300e6%2 == 1 {\nsec += 3600\n}\n" + string(text[at:])
+	at := now + place + len(after)
+	jumping := string(text[:at]) + string(c) + string(text[at:])
 	folder := t.TempDir()
 	changed, overlay := filepath.Join(folder, "time.go"), filepath.Join(folder, "overlay.json")
 	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{original: changed}})
@@ -40,7 +48,7 @@ func jumpingClock(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	program, err := programs.program("-jumping", "-overlay", overlay)
+	program, err := programs.program("-"+variant, "-overlay", overlay)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +56,7 @@ func jumpingClock(t *testing.T) string {
 }
 
 func clockJumps(s *system) {
-	s.distributor.program = jumpingClock(s.t)
+	s.distributor.program = forthAndBack.build(s.t, "jumping")
 	s.begin()
 	s.last(2 * time.Second)
 	s.calm("while the clock jumped")
@@ -57,4 +65,25 @@ func clockJumps(s *system) {
 	s.analyzers[0].start()
 	s.distributor.awaitHealthy(len(s.analyzers))
 	s.calm("while the clock jumped and an analyzer was away")
+}
+
+func clockSetBack(s *system) {
+	s.distributor.program = furtherBack.build(s.t, "set-back")
+	s.begin()
+	g := newStage(s, scenario{})
+	byWeight := condition{Shares: make(map[string]float64)}
+	for _, a := range s.analyzers {
+		byWeight.Shares[a.name] = a.Weight
+	}
+	first := s.analyzers[0]
+	first.behave(Behaviour{Status: 429, RetryAfter: "1"})
+	s.last(time.Second / 2)
+	first.behave(Behaviour{})
+	g.await(byWeight)
+	first.kill()
+	s.distributor.awaitHealthy(len(s.analyzers) - 1)
+	first.start()
+	s.distributor.awaitHealthy(len(s.analyzers))
+	g.await(byWeight)
+	s.calm("while the clock was set back")
 }

@@ -15,6 +15,10 @@ func livingRows() []row {
 			promise: "nothing is noticed: all waiting is done by the monotonic clock", alone: true, do: clockJumps,
 		},
 		{
+			name: "clock-set-back", fault: "the wall clock is set back by an hour every 300 ms, while an analyzer asks for a pause of 1 s, and is killed and comes back",
+			promise: "pause and slow start last as long as they should: it has its share again", alone: true, do: clockSetBack,
+		},
+		{
 			name: "sigterm-slow", fault: "SIGTERM under load while each request takes the analyzers 100 ms",
 			promise: "new packets are refused, all accepted ones are delivered, exit code 0", short: true, do: sigtermSlow,
 		},
