@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -52,5 +53,16 @@ func TestWhatComesBackAllocatesNothing(t *testing.T) {
 	}
 	if got := testing.AllocsPerRun(100, again); got != 0 {
 		t.Errorf("%v allocations for 100 packets that come back, want none", got)
+	}
+}
+
+// Whoever wants balanced books looks at them again and again: no reroutes are copied.
+func TestBooksCopyAccountsAlone(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	for i := range 10_000 {
+		w.ledger.reroutes[Reroute{fmt.Sprint(i), "a0"}] = 1
+	}
+	if got := testing.AllocsPerRun(100, func() { w.Books() }); got != 1 {
+		t.Errorf("%v allocations for a look at the books, want 1", got)
 	}
 }

@@ -126,7 +126,7 @@ func TestReroutedPacketsMove(t *testing.T) {
 	if got := books.Analyzers[to]; got.Held().Packets != 2 || got.Held().Messages != 30 || got.Moved.Packets != 0 {
 		t.Errorf("the new analyzer's page is %+v", got)
 	}
-	_, reroutes := w.ledger.read()
+	_, reroutes := w.ledger.readAll()
 	if len(reroutes) != 1 || reroutes[Reroute{from.id, w.analyzers[to].id}] != 1 {
 		t.Errorf("moves: %v", reroutes)
 	}

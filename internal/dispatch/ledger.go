@@ -203,18 +203,26 @@ func (l *ledger) hurry() {
 func (l *ledger) settledPackets() int64 { return l.settled.Load() }
 
 // read returns the books as of the last whole round.
-func (l *ledger) read() (Books, map[Reroute]int64) {
+func (l *ledger) read() Books {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.booksLocked()
+}
+
+// readAll returns the reroutes, too, of which there may be as many as pairs of analyzers.
+func (l *ledger) readAll() (Books, map[Reroute]int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.booksLocked(), maps.Clone(l.reroutes)
+}
+
+func (l *ledger) booksLocked() Books {
 	books := l.books
 	books.SetApart = l.ward.apart
 	books.Analyzers = slices.Clone(l.books.Analyzers)
-	return books, maps.Clone(l.reroutes)
+	return books
 }
 
 // Books returns the books as of the last whole round. It may be called
 // concurrently.
-func (d *Dispatcher) Books() Books {
-	books, _ := d.ledger.read()
-	return books
-}
+func (d *Dispatcher) Books() Books { return d.ledger.read() }

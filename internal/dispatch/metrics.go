@@ -51,7 +51,7 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	books, reroutes := c.dispatcher.ledger.read()
+	books, reroutes := c.dispatcher.ledger.readAll()
 	for _, a := range books.Analyzers {
 		counter(c.packets, a.Routed.Packets, a.ID)
 		counter(c.messages, a.Routed.Messages, a.ID)
