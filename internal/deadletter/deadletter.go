@@ -5,13 +5,13 @@
 //	{"time":"…","analyzer":"…","reason":"…","detail":"…","packet":{…}}
 //
 // The files are bounded: the oldest goes when there are too many, and is
-// counted.
+// counted. A packet whose letter was written, but not safely, and that is kept
+// again later stands there twice.
 package deadletter
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -27,7 +27,7 @@ type Config struct {
 	// FileBytes is when a new file is begun; Files is how many are kept.
 	FileBytes int64
 	Files     int
-	// Durable has letters survive a crash of the machine once they are synced.
+	// Durable has letters survive a crash of the machine.
 	Durable bool
 }
 
@@ -37,6 +37,12 @@ const Folder = "dead-letter"
 // DefaultConfig keeps at most a gigabyte.
 func DefaultConfig(dir string) Config {
 	return Config{Dir: dir, FileBytes: 64 << 20, Files: 16}
+}
+
+// Letter is a packet that an analyzer refused for good, and why.
+type Letter struct {
+	Packet                   *packet.Packet
+	Analyzer, Reason, Detail string
 }
 
 // Letters is the folder of dead letters. It may be used concurrently.
@@ -49,13 +55,9 @@ type Letters struct {
 	syncing sync.Mutex // is held by who syncs, so that others wait and find it done
 
 	mu      sync.Mutex // guards all below; is taken after syncing
-	file    *os.File
-	size    int64
-	named   bool // its name survives a crash
+	file    *file      // nil: none is open
 	line    []byte
-	written int64 // lines, as far as that matters for syncs
-	synced  int64 // of them
-	failing bool  // the last write or sync failed
+	failing bool // the last letter could not be kept
 }
 
 // New returns dead letters of a folder that need not exist.
@@ -63,55 +65,52 @@ func New(config Config, logger *slog.Logger, m *Metrics) *Letters {
 	return &Letters{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync}
 }
 
-// Keep writes a packet down. When that fails the packet is lost, and counted;
-// the first of a row of failures is logged.
-func (l *Letters) Keep(p *packet.Packet, analyzer, reason, detail string) {
-	l.metrics.kept(analyzer, reason, p.Messages)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.line = appendLine(l.line[:0], p, letter{time.Now().UTC(), analyzer, reason, detail})
-	l.noteLocked(l.writeLocked(l.line), "emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)),
-		"packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)), "analyzer", analyzer, "reason", reason)
+// Keep writes letters down and tells which packets may end and which have to be
+// tried again. Durable letters survive a crash when it returns, or their packets may
+// not end. When letters are not durable, all packets may: one whose letter could not be
+// written is lost. Each failure is counted; the first of a row is logged.
+func (l *Letters) Keep(letters []Letter) (ended, unwritten []Letter) {
+	written := make([]*batch, len(letters))
+	failures := make([]error, len(letters))
+	for i, letter := range letters {
+		written[i], failures[i] = l.write(letter)
+	}
+	ended = make([]Letter, 0, len(letters))
+	for i, letter := range letters {
+		if written[i] != nil {
+			failures[i] = l.sync(written[i])
+		}
+		l.note(failures[i], letter)
+		if failures[i] != nil && l.config.Durable {
+			unwritten = append(unwritten, letter)
+			continue
+		}
+		l.metrics.ended(letter)
+		ended = append(ended, letter)
+	}
+	return ended, unwritten
 }
 
-// Sync makes what was kept before survive a crash, if letters are durable. One
-// does it for all who wait meanwhile. When it fails that is counted, and logged as
-// Keep's failures are.
-func (l *Letters) Sync() {
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
+// note logs each edge between letters that can be kept and those that cannot.
+func (l *Letters) note(err error, letter Letter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	file, named, written := l.file, l.named, l.written
-	if l.synced == written {
-		return
-	}
-	l.mu.Unlock() // others may write meanwhile
-	err := l.secure(file, named)
-	l.mu.Lock()
-	if l.synced >= written {
-		return // the file was full meanwhile, and synced when it was closed
-	}
-	l.synced, l.named = written, named || err == nil
-	l.noteLocked(err)
-}
-
-// noteLocked counts an error, and logs each edge.
-func (l *Letters) noteLocked(err error, about ...any) {
-	if err != nil {
-		l.metrics.writeErrors.Inc()
-	}
-	switch failed := err != nil; {
+	switch failed, p := err != nil, letter.Packet; {
 	case failed && !l.failing:
-		l.logger.Error("dead letters cannot be written and are lost", append([]any{"error", err}, about...)...)
+		cost := "dead letters cannot be written and are lost"
+		if l.config.Durable {
+			cost = "dead letters cannot be written: their packets wait and are tried again"
+		}
+		l.logger.Error(cost, "error", err, "emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)),
+			"packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)), "analyzer", letter.Analyzer, "reason", letter.Reason)
 	case !failed && l.failing:
 		l.logger.Info("dead letters can be written again")
 	}
 	l.failing = err != nil
 }
 
-// letter is what is known of a dead letter beside the packet.
-type letter struct {
+// heading is what stands before the packet.
+type heading struct {
 	Time     time.Time `json:"time"`
 	Analyzer string    `json:"analyzer"`
 	Reason   string    `json:"reason"`
@@ -120,15 +119,15 @@ type letter struct {
 
 // appendLine appends one line. A raw line break within a packet is white space
 // between its tokens, so that a blank can take its place.
-func appendLine(dst []byte, p *packet.Packet, l letter) []byte {
-	about, err := json.Marshal(l)
+func appendLine(dst []byte, letter Letter, now time.Time) []byte {
+	about, err := json.Marshal(heading{now.UTC(), letter.Analyzer, letter.Reason, letter.Detail})
 	if err != nil {
 		about = []byte("{}") // cannot be: all fields are text
 	}
 	dst = append(dst, about[:len(about)-1]...)
 	dst = append(dst, `,"packet":`...)
 	body := len(dst)
-	dst = append(dst, bytes.TrimSpace(p.Body)...)
+	dst = append(dst, bytes.TrimSpace(letter.Packet.Body)...)
 	for i := body; i < len(dst); i++ {
 		if dst[i] == '\n' || dst[i] == '\r' {
 			dst[i] = ' '
@@ -137,48 +136,9 @@ func appendLine(dst []byte, p *packet.Packet, l letter) []byte {
 	return append(dst, '}', '\n')
 }
 
-func (l *Letters) writeLocked(line []byte) error {
-	var before error // of what is there already
-	if l.file != nil && l.size+int64(len(line)) > l.config.FileBytes {
-		before = l.closeLocked()
-	}
-	if l.file == nil {
-		if err := l.openLocked(int64(len(line))); err != nil {
-			return errors.Join(before, err)
-		}
-	}
-	n, err := l.file.Write(line)
-	l.size += int64(n)
-	if l.config.Durable {
-		l.written++
-	}
-	if err != nil {
-		// A cut line must not run into the next one.
-		_ = l.file.Truncate(l.size - int64(n))
-		err = errors.Join(err, l.closeLocked())
-	}
-	return errors.Join(before, err)
-}
-
-func (l *Letters) closeLocked() error {
-	if l.file == nil {
-		return nil
-	}
-	var err error
-	if l.synced < l.written {
-		l.synced = l.written
-		err = l.secure(l.file, l.named)
-	}
-	_ = l.file.Close()
-	l.file = nil
-	return err
-}
-
 // Close closes the file; a later Keep opens it again.
 func (l *Letters) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.closeLocked(); err != nil {
-		l.noteLocked(err)
-	}
+	l.leaveFileLocked()
 }

@@ -3,7 +3,6 @@ package deadletter
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,8 +53,31 @@ func bodyOf(id string) string {
 	return fmt.Sprintf(`{"emitter_id":"e","packet_id":%q,"messages":[{"timestamp":1,"level":"INFO","message":"\u000a \\n é"}]}`, id)
 }
 
-func (f *fixture) keep(body string) {
-	f.letters.Keep(aPacket(f.T, body), "a", "malformed", "the \"detail\"\n")
+func (f *fixture) letter(body string) Letter {
+	return Letter{aPacket(f.T, body), "a", "malformed", "the \"detail\"\n"}
+}
+
+// keep keeps letters and returns how many may not end.
+func (f *fixture) keep(bodies ...string) (unwritten int) {
+	var letters []Letter
+	for _, body := range bodies {
+		letters = append(letters, f.letter(body))
+	}
+	ended, again := f.letters.Keep(letters)
+	if len(ended)+len(again) != len(letters) {
+		f.Errorf("of %d packets %d may end and %d have to be tried again", len(letters), len(ended), len(again))
+	}
+	return len(again)
+}
+
+// write writes a letter and leaves it unsynced.
+func (f *fixture) write(body string) *batch {
+	f.Helper()
+	b, err := f.letters.write(f.letter(body))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return b
 }
 
 func (f *fixture) files() []string {
@@ -78,14 +100,14 @@ func (f *fixture) packets() []string {
 		}
 		for line := range strings.Lines(string(content)) {
 			var l struct {
-				letter
+				heading
 				Packet json.RawMessage
 			}
 			if err := json.Unmarshal([]byte(line), &l); err != nil || !strings.HasSuffix(line, "}\n") {
 				f.Fatalf("%q: %v", line, err)
 			}
 			if l.Analyzer != "a" || l.Reason != "malformed" || l.Detail != "the \"detail\"\n" || time.Since(l.Time).Abs() > time.Hour {
-				f.Errorf("letter %+v", l.letter)
+				f.Errorf("heading %+v", l.heading)
 			}
 			packets = append(packets, string(l.Packet))
 		}
@@ -115,7 +137,8 @@ func TestLinesHoldPacketsUnchanged(t *testing.T) {
 func TestCounted(t *testing.T) {
 	f := open(t, DefaultConfig(t.TempDir()))
 	f.keep(bodyOf("1"))
-	f.letters.Keep(aPacket(t, strings.Replace(bodyOf("2"), "]", `,{"timestamp":1,"level":"INFO","message":"m"}]`, 1)), "b", "other", "")
+	two := aPacket(t, strings.Replace(bodyOf("2"), "]", `,{"timestamp":1,"level":"INFO","message":"m"}]`, 1))
+	f.letters.Keep([]Letter{{two, "b", "other", ""}})
 	for c, want := range map[cause][2]float64{{"a", "malformed"}: {1, 1}, {"b", "other"}: {1, 2}, {"a", "other"}: {0, 0}} {
 		packets, messages := testutil.ToFloat64(f.metrics.packets[c]), testutil.ToFloat64(f.metrics.messages[c])
 		if packets != want[0] || messages != want[1] {
@@ -215,9 +238,14 @@ func TestFailureIsLoggedOnceAndHeals(t *testing.T) {
 	}
 	f := open(t, DefaultConfig(blocked))
 	for range 3 {
-		f.keep(bodyOf("lost"))
+		if f.keep(bodyOf("lost")) != 0 {
+			t.Error("a packet may not end, although letters are not durable")
+		}
 	}
 	f.wantLogged(1, 0)
+	if got := testutil.ToFloat64(f.metrics.packets[cause{"a", "malformed"}]); got != 3 {
+		t.Errorf("%v dead letters counted", got)
+	}
 	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 3 {
 		t.Errorf("%v write errors counted", got)
 	}
@@ -260,25 +288,25 @@ func TestFailedWritesRemoveNothing(t *testing.T) {
 
 // breakFile makes the next write fail.
 func (f *fixture) breakFile() {
-	f.letters.mu.Lock()
-	defer f.letters.mu.Unlock()
-	_ = f.letters.closeLocked()
-	file, err := os.Open(f.files()[0])
+	f.Helper()
+	f.letters.Close()
+	unwritable, err := os.Open(f.files()[0])
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.letters.file = file
-	if f.letters.size, err = file.Seek(0, io.SeekEnd); err != nil {
+	size, err := unwritable.Seek(0, io.SeekEnd)
+	if err != nil {
 		f.Fatal(err)
 	}
+	f.letters.file = &file{File: unwritable, size: size}
 }
 
 func TestConcurrentKeep(t *testing.T) {
 	f := open(t, DefaultConfig(t.TempDir()))
 	var all sync.WaitGroup
 	for i := range 50 {
-		p := aPacket(t, bodyOf(fmt.Sprint(i)))
-		all.Go(func() { f.letters.Keep(p, "a", "malformed", "the \"detail\"\n") })
+		letter := f.letter(bodyOf(fmt.Sprint(i)))
+		all.Go(func() { f.letters.Keep([]Letter{letter}) })
 	}
 	all.Wait()
 	if got := len(f.packets()); got != 50 {
@@ -303,178 +331,4 @@ func TestExport(t *testing.T) {
 	if err := Export(filepath.Join(dir, "nowhere"), &out); err != nil {
 		t.Errorf("a folder that is not there: %v", err)
 	}
-}
-
-// disk is what a crash of the machine would leave of the files: how much of each
-// was there when it was synced last, if its name was synced after it was made.
-type disk struct {
-	folder string
-	safe   map[string]int64
-	names  map[string]bool
-	broken bool
-}
-
-// crashing makes durable letters on such a disk.
-func crashing(t *testing.T, config Config) (*fixture, *disk) {
-	t.Helper()
-	config.Durable = true
-	f := open(t, config)
-	d := &disk{folder: config.Dir, safe: make(map[string]int64), names: make(map[string]bool)}
-	f.letters.fsync = d.fsync
-	return f, d
-}
-
-func (d *disk) fsync(file *os.File) error {
-	if d.broken {
-		return errors.New("input/output error")
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		d.safe[file.Name()] = info.Size()
-		return nil
-	}
-	names, err := filepath.Glob(filepath.Join(file.Name(), "*"))
-	for _, name := range names {
-		d.names[name] = true
-	}
-	return err
-}
-
-// crash leaves what is safe.
-func (d *disk) crash(f *fixture) {
-	f.Helper()
-	for _, name := range f.files() {
-		if !d.names[name] || !d.names[d.folder] {
-			if err := os.Remove(name); err != nil {
-				f.Fatal(err)
-			}
-			continue
-		}
-		if err := os.Truncate(name, d.safe[name]); err != nil {
-			f.Fatal(err)
-		}
-	}
-}
-
-// What was kept before Sync is there after a crash, over several files.
-func TestSyncedLettersSurviveACrash(t *testing.T) {
-	f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 500, Files: 100})
-	var bodies []string
-	for i := range 20 {
-		bodies = append(bodies, bodyOf(fmt.Sprint(i)))
-		f.keep(bodies[i])
-		if i%3 == 0 {
-			f.letters.Sync()
-		}
-	}
-	f.letters.Sync()
-	f.keep(bodyOf("not synced"))
-	disk.crash(f)
-	f.wantPackets(bodies...)
-}
-
-// Once a letter is safe, so is the name of its file, whatever failed before.
-func TestNamesAreSyncedToo(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "folder")
-	f := open(t, DefaultConfig(dir)) // not durable: nothing is synced
-	f.keep(bodyOf("0"))
-	f.letters.Close()
-	f, disk := crashing(t, DefaultConfig(dir))
-	f.keep(bodyOf("1"))
-	disk.broken = true
-	f.letters.Sync()
-	disk.broken = false
-	f.keep(bodyOf("2"))
-	f.letters.Sync()
-	f.wantLogged(1, 1)
-	disk.crash(f)
-	f.wantPackets(bodyOf("0"), bodyOf("1"), bodyOf("2"))
-}
-
-// What is kept while another letter is synced is not safe yet; what was in a file
-// that became full meanwhile is, and an error of that is not lost.
-func TestKeepDuringSync(t *testing.T) {
-	for _, full := range []bool{false, true} {
-		config := Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 1 << 20, Files: 10}
-		if full {
-			config.FileBytes = 250 // one letter
-		}
-		f, disk := crashing(t, config)
-		fsync := f.letters.fsync
-		meanwhile := func() { f.keep(bodyOf("2")) }
-		f.letters.fsync = func(file *os.File) error {
-			do := meanwhile
-			meanwhile = func() {}
-			err := fsync(file) // before the other letter is there
-			do()
-			return err
-		}
-		f.keep(bodyOf("1"))
-		f.letters.Sync()
-		f.letters.Sync()
-		f.wantLogged(0, 0)
-		disk.crash(f)
-		f.wantPackets(bodyOf("1"), bodyOf("2"))
-	}
-}
-
-func TestErrorOfAFullFile(t *testing.T) {
-	f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 250, Files: 10})
-	f.keep(bodyOf("1"))
-	disk.broken = true
-	f.keep(bodyOf("2")) // in another file
-	f.wantLogged(1, 0)
-	f.keep(bodyOf("3"))
-	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 2 {
-		t.Errorf("%v errors counted, want 2", got)
-	}
-}
-
-// Without need nothing is synced: not in memory mode, and not twice.
-func TestSyncOnlyWhatIsNew(t *testing.T) {
-	f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2})
-	syncs := 0
-	f.letters.fsync = func(*os.File) error {
-		syncs++
-		return nil
-	}
-	f.keep(bodyOf("1"))
-	f.letters.Sync()
-	if syncs != 0 {
-		t.Errorf("%d syncs, and letters are not durable", syncs)
-	}
-	f.letters.config.Durable = true
-	f.keep(bodyOf("2"))
-	f.keep(bodyOf("3"))
-	for range 3 {
-		f.letters.Sync()
-	}
-	if syncs != 3 {
-		t.Errorf("%d syncs, want those of the file and of two folders", syncs)
-	}
-	f.keep(bodyOf("4"))
-	f.letters.Sync()
-	if syncs != 4 {
-		t.Errorf("%d syncs, want one more", syncs)
-	}
-}
-
-func TestFailedSyncIsCountedAndHeals(t *testing.T) {
-	f, disk := crashing(t, DefaultConfig(t.TempDir()))
-	f.keep(bodyOf("1"))
-	disk.broken = true
-	f.letters.Sync()
-	f.letters.Sync() // there is nothing new
-	f.wantLogged(1, 0)
-	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 1 {
-		t.Errorf("%v errors counted", got)
-	}
-	disk.broken = false
-	f.keep(bodyOf("2"))
-	f.letters.Sync()
-	f.wantLogged(1, 1)
-	f.wantPackets(bodyOf("1"), bodyOf("2"))
 }

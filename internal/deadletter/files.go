@@ -12,51 +12,32 @@ import (
 
 // openLocked goes on with the newest file, which a restart or a failure has
 // closed, or begins another.
-func (l *Letters) openLocked(need int64) error {
+func (l *Letters) openLocked(need int64) (*file, error) {
 	if err := os.MkdirAll(l.config.Dir, 0o750); err != nil {
-		return err
+		return nil, err
 	}
 	files, err := Files(l.config.Dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(files) > 0 {
 		newest, size, err := openWhole(files[len(files)-1])
 		if err == nil && size+need <= l.config.FileBytes {
-			l.file, l.size, l.named = newest, size, false
-			return nil
+			return &file{File: newest, size: size}, nil
 		}
 		if err == nil {
 			_ = newest.Close()
 		}
 	}
 	if err := l.removeOldestLocked(files); err != nil {
-		return err
+		return nil, err
 	}
 	name := fmt.Sprintf("dead-letter-%s.ndjson", time.Now().UTC().Format("20060102T150405.000000000"))
-	file, err := os.OpenFile(filepath.Join(l.config.Dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o640)
+	begun, err := os.OpenFile(filepath.Join(l.config.Dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o640)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l.file, l.size, l.named = file, 0, false
-	return nil
-}
-
-// secure makes a file's content survive a crash, and its name unless it does
-// already.
-func (l *Letters) secure(file *os.File, named bool) error {
-	if err := l.fsync(file); err != nil || named {
-		return err
-	}
-	return errors.Join(l.syncFolder(l.config.Dir), l.syncFolder(filepath.Dir(l.config.Dir)))
-}
-
-func (l *Letters) syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(l.fsync(folder), folder.Close())
+	return &file{File: begun}, nil
 }
 
 // openWhole opens a file to be appended to, unless its last line was cut off.

@@ -44,10 +44,10 @@ func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (
 		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved))
 }
 
-func (m *Metrics) kept(analyzer, reason string, messages int) {
-	c := cause{analyzer, reason}
+func (m *Metrics) ended(letter Letter) {
+	c := cause{letter.Analyzer, letter.Reason}
 	if counter, ok := m.packets[c]; ok {
 		counter.Inc()
-		m.messages[c].Add(float64(messages))
+		m.messages[c].Add(float64(letter.Packet.Messages))
 	}
 }

@@ -49,7 +49,7 @@ func TestWhatComesBackAllocatesNothing(t *testing.T) {
 			p.Tried = !p.Tried
 		}
 		w.Returned(0, claimed)
-		back = w.ledger.takeReturned(back[:0], len(claimed), 0, time.Now())
+		back = w.ledger.takeReturned(back[:0], comebacks{tried: len(claimed)}, time.Now())
 	}
 	if got := testing.AllocsPerRun(100, again); got != 0 {
 		t.Errorf("%v allocations for 100 packets that come back, want none", got)

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"logstreamer/internal/packet"
-	"logstreamer/internal/upstream"
 )
 
 // With healthy analyzers every reader sees every analyzer within the bound of
@@ -143,20 +142,16 @@ func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	w.add(t, 7)
 	w.add(t, 2)
 	w.round(now)
-	syncs := 0
-	w.letters.synced = func() {
-		syncs++
+	calls := 0
+	w.letters.safe = func() {
+		calls++
 		if kept, acknowledged := len(w.letters.kept), w.journal.Stats().Acknowledged.Packets; kept != 2 || acknowledged != 0 {
-			t.Errorf("when they are made safe %d are kept, and the journal has forgotten %d", kept, acknowledged)
+			t.Errorf("when they are safe %d are kept, and the journal has forgotten %d", kept, acknowledged)
 		}
 	}
-	var refused []upstream.Refused
-	for _, p := range w.analyzers[0].take(2) {
-		refused = append(refused, upstream.Refused{Packet: p, Reason: "malformed", Detail: "why"})
-	}
-	w.Refused(0, refused)
-	if want := []string{"1 a0 malformed why", "2 a0 malformed why"}; !slices.Equal(w.letters.kept, want) || syncs != 1 {
-		t.Errorf("dead letters: %q, want %q; made safe %d times", w.letters.kept, want, syncs)
+	w.refuseAll()
+	if want := []string{"1 a0 malformed why", "2 a0 malformed why"}; !slices.Equal(w.letters.kept, want) || calls != 1 {
+		t.Errorf("dead letters: %q, want %q; kept with %d calls", w.letters.kept, want, calls)
 	}
 	books, stats := w.Books(), w.journal.Stats()
 	if books.DeadLettered.Messages != 9 || stats.Claimed.Packets != 0 || stats.Acknowledged.Messages != 9 {

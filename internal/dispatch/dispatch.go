@@ -5,7 +5,9 @@
 //	   ▲                  ▲                           │
 //	   └──Ack── Delivered, Refused     Returned ──────┘
 //
-// Packets with which analyzers failed wait in the ward until they go out again.
+// Packets with which analyzers failed wait in the ward until they go out again;
+// those that were refused, and whose dead letters could not be written, among the
+// unwritten.
 //
 // One goroutine routes; nothing else does. That is why the fair-share table
 // needs no lock and why the books of who got what are exact. Analyzers settle
@@ -21,6 +23,7 @@ import (
 	"time"
 
 	"logstreamer/internal/budget"
+	"logstreamer/internal/deadletter"
 	"logstreamer/internal/fairshare"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/upstream"
@@ -45,11 +48,10 @@ type Analyzer interface {
 }
 
 // DeadLetters keeps packets that an analyzer refuses for good. Keep copies what
-// it needs. What was kept before Sync survives a crash after it, if the journal's
-// packets do.
+// it needs, and tells which packets may end, and which must not yet since their
+// letters are not as safe as the journal's packets.
 type DeadLetters interface {
-	Keep(p *packet.Packet, analyzer, reason, detail string)
-	Sync()
+	Keep(letters []deadletter.Letter) (ended, unwritten []deadletter.Letter)
 }
 
 // roundPackets bounds how many packets are routed before the books are
@@ -204,7 +206,8 @@ func (d *Dispatcher) round(now time.Time) bool {
 }
 
 // gather takes packets to route: first those that came back, of those that may
-// have been seen as many as the budget affords, then new ones.
+// have been seen as many as the budget affords, then new ones. Those whose dead
+// letters could not be written have a bound of their own.
 func (d *Dispatcher) gather(now time.Time) {
 	if d.table.ActiveCount() == 0 {
 		return
@@ -212,8 +215,9 @@ func (d *Dispatcher) gather(now time.Time) {
 	before := len(d.pending)
 	if back := d.ledger.comebacks(d.table.ActiveCount(), now); back != (comebacks{}) {
 		affordable := d.affordable(back.tried+back.failed, now)
-		tried := min(affordable, back.tried)
-		d.pending = d.ledger.takeReturned(d.pending, tried, affordable-tried, now)
+		back.tried = min(affordable, back.tried)
+		back.failed = affordable - back.tried
+		d.pending = d.ledger.takeReturned(d.pending, back, now)
 		d.refund(d.pending[before:])
 	}
 	// What finds no room waits in the journal, whose room it takes: one packet

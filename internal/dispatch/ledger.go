@@ -58,6 +58,7 @@ type ledger struct {
 	// is bounded by a budget; what only waited is free to go elsewhere.
 	tried, untried fifo.Queue[*packet.Packet]
 	ward           ward
+	unwritten      unwritten
 }
 
 func (l *ledger) open(ids []string, weights []float64) {
@@ -109,7 +110,7 @@ func (l *ledger) claimed(volume packet.Volume) {
 }
 
 // delivered reports whether the last packet that kept failing has ended, and
-// whether others with which analyzers failed may go now because of it.
+// whether others that came back may go now because of it.
 func (l *ledger) delivered(packets []*packet.Packet) (lastApart, freed bool) {
 	volume := packet.VolumeOf(packets)
 	l.settled.Add(volume.Packets)
@@ -126,20 +127,46 @@ func (l *ledger) deadLettered(packets []*packet.Packet) (lastApart, freed bool) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.books.DeadLettered = l.books.DeadLettered.Plus(volume)
-	return l.endLocked(packets, false)
+	lastApart, freed = l.endLocked(packets, false)
+	if volume.Packets > 0 && l.unwritten.resume() {
+		freed = true
+	}
+	return lastApart, freed
 }
 
 func (l *ledger) endLocked(packets []*packet.Packet, taken bool) (lastApart, freed bool) {
-	before := l.ward.out
-	if before == 0 {
+	failed, unwritten := l.ward.out, l.unwritten.out
+	if failed == 0 && unwritten == 0 {
 		return false, false
 	}
 	for _, p := range packets {
-		if l.ward.end(p, taken) {
+		if p.Unwritten {
+			l.unwritten.end()
+		} else if l.ward.end(p, taken) {
 			lastApart = true
 		}
 	}
-	return lastApart, l.ward.out < before && len(l.ward.waiting) > 0
+	freed = l.ward.out < failed && len(l.ward.waiting) > 0 || l.unwritten.out < unwritten && l.unwritten.waiting.Len() > 0
+	return lastApart, freed
+}
+
+// putOff takes back packets that would be dead letters if those could be written. It
+// reports what delivered does.
+func (l *ledger) putOff(packets []*packet.Packet, now time.Time) (lastApart, freed bool) {
+	if len(packets) == 0 {
+		return false, false
+	}
+	volume := packet.VolumeOf(packets)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.books.Waiting = l.books.Waiting.Plus(volume)
+	for _, p := range packets {
+		if !p.Unwritten && l.ward.end(p, false) {
+			lastApart = true
+		}
+		l.unwritten.put(p, now)
+	}
+	return lastApart, true
 }
 
 // returned describes the packet that keeps failing while no other does, if one
@@ -152,9 +179,14 @@ func (l *ledger) returned(packets []*packet.Packet) (firstApart *keepsFailing) {
 	for _, p := range packets {
 		switch {
 		case p.Trouble != nil:
+			if p.Unwritten {
+				l.unwritten.leave(p)
+			}
 			if l.ward.put(p) {
 				firstApart = describePacket(p)
 			}
+		case p.Unwritten:
+			l.unwritten.putBack(p)
 		case p.Tried:
 			l.tried.Push(p)
 		default:
@@ -168,36 +200,40 @@ func (l *ledger) returned(packets []*packet.Packet) (firstApart *keepsFailing) {
 type comebacks struct {
 	untried, tried int
 	failed         int // with which analyzers failed, and which may go now
+	unwritten      int // whose dead letters could not be written, and which may go now
 }
 
 func (l *ledger) comebacks(analyzers int, now time.Time) comebacks {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return comebacks{untried: l.untried.Len(), tried: l.tried.Len(), failed: l.ward.ready(analyzers, now)}
+	return comebacks{
+		untried: l.untried.Len(), tried: l.tried.Len(), failed: l.ward.ready(analyzers, now), unwritten: l.unwritten.ready(now),
+	}
 }
 
-// takeReturned appends what was returned to dst: all that only waited, up to so
-// many of what was tried, in order, and so many of those with which analyzers
-// failed.
-func (l *ledger) takeReturned(dst []*packet.Packet, tried, failed int, now time.Time) []*packet.Packet {
+// takeReturned appends what was returned to dst: all that only waited, and so many
+// of the others, in order.
+func (l *ledger) takeReturned(dst []*packet.Packet, most comebacks, now time.Time) []*packet.Packet {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.untried.Len() > 0 {
 		dst = append(dst, l.untried.Pop())
 	}
-	for range min(tried, l.tried.Len()) {
+	for range min(most.tried, l.tried.Len()) {
 		p := l.tried.Pop()
 		p.Tried = false
 		dst = append(dst, p)
 	}
-	return l.ward.take(dst, failed, now)
+	dst = l.unwritten.take(dst, most.unwritten)
+	return l.ward.take(dst, most.failed, now)
 }
 
-// hurry ends long waits of packets with which analyzers failed.
+// hurry ends long waits.
 func (l *ledger) hurry() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ward.hurry()
+	l.unwritten.hurry()
 }
 
 func (l *ledger) settledPackets() int64 { return l.settled.Load() }

@@ -57,6 +57,20 @@ func TestBooksAddUpInEveryHistory(t *testing.T) {
 					w.Refused(a.position, []upstream.Refused{{Packet: p, Reason: "malformed"}})
 				}
 			},
+			"refused, unwritten": func(*rapid.T) {
+				a := any()
+				if mine := some(a); len(mine) > 0 {
+					w.letters.breaks(func(*packet.Packet) bool {
+						broken := rapid.Bool().Draw(r, "broken")
+						if !broken {
+							ended++
+						}
+						return broken
+					})
+					w.refuse(a, mine)
+					w.letters.breaks(nil)
+				}
+			},
 			"returned": func(*rapid.T) {
 				a := any()
 				if mine := some(a); len(mine) > 0 {
@@ -79,9 +93,12 @@ func check(r *rapid.T, w *world, ended int) {
 	books, stats := w.Books(), w.journal.Stats()
 	var bound packet.Volume
 	seen := make(map[uint64]bool)
-	out, apart := 0, 0 // of the ward
+	unwritten, out, apart := 0, 0, 0 // the last two of the ward
 	count := func(p *packet.Packet) {
-		if p.Trouble != nil {
+		switch {
+		case p.Unwritten:
+			unwritten++
+		case p.Trouble != nil:
 			out++
 			apart += apartOf(p)
 		}
@@ -108,6 +125,9 @@ func check(r *rapid.T, w *world, ended int) {
 	if w.ledger.ward.out != out || books.SetApart != apart || w.ledger.ward.early < 0 {
 		r.Fatalf("%d failed packets are out and %d set apart, %d more may go; found were %d and %d",
 			w.ledger.ward.out, books.SetApart, w.ledger.ward.early, out, apart)
+	}
+	if w.ledger.unwritten.out != unwritten {
+		r.Fatalf("%d packets with unwritten letters are out, found were %d", w.ledger.unwritten.out, unwritten)
 	}
 	done := books.Delivered.Plus(books.DeadLettered)
 	if done != stats.Acknowledged || done.Packets != int64(ended) {

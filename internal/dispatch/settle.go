@@ -1,6 +1,9 @@
 package dispatch
 
 import (
+	"time"
+
+	"logstreamer/internal/deadletter"
 	"logstreamer/internal/packet"
 	"logstreamer/internal/upstream"
 )
@@ -17,22 +20,32 @@ func (d *Dispatcher) Delivered(analyzer int, packets []*packet.Packet) {
 }
 
 // Refused ends packets that an analyzer will never take: they become dead
-// letters, which are safe before the journal forgets them.
+// letters, which are safe before the journal forgets them. Those whose letters are
+// not stay, and are tried again.
 func (d *Dispatcher) Refused(analyzer int, refused []upstream.Refused) {
 	id := d.analyzers[analyzer].ID()
-	packets := make([]*packet.Packet, 0, len(refused))
+	letters := make([]deadletter.Letter, 0, len(refused))
 	for _, r := range refused {
-		d.deadLetters.Keep(r.Packet, id, r.Reason, r.Detail)
-		packets = append(packets, r.Packet)
+		letters = append(letters, deadletter.Letter{Packet: r.Packet, Analyzer: id, Reason: r.Reason, Detail: r.Detail})
 	}
-	d.deadLetters.Sync()
-	for _, r := range refused {
-		if r.Packet.Receipt != nil {
-			r.Packet.Receipt <- packet.Outcome{Analyzer: id, Refusal: r.Detail}
+	ended, unwritten := d.deadLetters.Keep(letters)
+	for _, l := range ended {
+		if l.Packet.Receipt != nil {
+			l.Packet.Receipt <- packet.Outcome{Analyzer: id, Refusal: l.Detail}
 		}
 	}
+	packets := packetsOf(ended)
 	d.noteEnd(d.ledger.deadLettered(packets))
 	d.journal.Ack(packets)
+	d.noteEnd(d.ledger.putOff(packetsOf(unwritten), time.Now()))
+}
+
+func packetsOf(letters []deadletter.Letter) []*packet.Packet {
+	packets := make([]*packet.Packet, 0, len(letters))
+	for _, l := range letters {
+		packets = append(packets, l.Packet)
+	}
+	return packets
 }
 
 // Returned takes packets back, to be routed elsewhere.

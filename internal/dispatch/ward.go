@@ -67,13 +67,15 @@ func (w *ward) wait(visits int) time.Duration {
 }
 
 // end forgets a packet that was taken, or refused for good, if it was out. It
-// reports whether it was the last that kept failing.
+// reports whether it was the last that kept failing. A packet that fails again
+// afterwards, its dead letter unwritten, comes for the first time.
 func (w *ward) end(p *packet.Packet, taken bool) (last bool) {
 	t := p.Trouble
 	if t == nil || t.Counted == 0 {
 		return false
 	}
 	w.out--
+	t.Counted = 0
 	if taken {
 		w.window = min(w.window+1, largestWindow)
 		w.early = min(w.early+2, w.window)
@@ -81,6 +83,7 @@ func (w *ward) end(p *packet.Packet, taken bool) (last bool) {
 	if !t.Apart {
 		return false
 	}
+	t.Apart = false
 	w.apart--
 	return w.apart == 0
 }

@@ -48,6 +48,26 @@ func (w *world) takeAll() (taken int) {
 	return taken
 }
 
+// refuse has an analyzer refuse packets for good.
+func (w *world) refuse(a *analyzer, packets []*packet.Packet) {
+	var refused []upstream.Refused
+	for _, p := range packets {
+		refused = append(refused, upstream.Refused{Packet: p, Reason: "malformed", Detail: "why"})
+	}
+	w.Refused(a.position, refused)
+}
+
+// refuseAll has every analyzer refuse all that it holds.
+func (w *world) refuseAll() (refused int) {
+	for _, a := range w.analyzers {
+		if packets := a.take(plenty); len(packets) > 0 {
+			refused += len(packets)
+			w.refuse(a, packets)
+		}
+	}
+	return refused
+}
+
 // A packet that fails again and again is tried ever more rarely: the first time
 // elsewhere, at once.
 func TestFailedPacketsWait(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"logstreamer/internal/budget"
+	"logstreamer/internal/deadletter"
 	"logstreamer/internal/journal/memory"
 	"logstreamer/internal/packet"
 )
@@ -97,24 +98,41 @@ func (a *analyzer) roomAsked() int {
 	return a.asked
 }
 
-// letters counts dead letters.
+// letters remembers dead letters.
 type letters struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards all below
 	kept   []string
-	synced func() // is called by Sync
+	broken func(*packet.Packet) bool // whose letters cannot be written; nil: nobody's
+	failed int                       // times that a letter could not be written
+	safe   func()                    // is called before Keep returns
 }
 
-func (l *letters) Sync() {
-	if l.synced != nil {
-		l.synced()
-	}
-}
-
-func (l *letters) Keep(p *packet.Packet, analyzer, reason, detail string) {
+func (l *letters) Keep(letters []deadletter.Letter) (ended, unwritten []deadletter.Letter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.kept = append(l.kept, fmt.Sprint(string(p.PacketID.Raw(p.Body)), " ", analyzer, " ", reason, " ", detail))
+	for _, d := range letters {
+		if l.broken != nil && l.broken(d.Packet) {
+			l.failed++
+			unwritten = append(unwritten, d)
+			continue
+		}
+		l.kept = append(l.kept, fmt.Sprint(string(d.Packet.PacketID.Raw(d.Packet.Body)), " ", d.Analyzer, " ", d.Reason, " ", d.Detail))
+		ended = append(ended, d)
+	}
+	if l.safe != nil {
+		l.safe()
+	}
+	return ended, unwritten
 }
+
+// breaks says whose letters cannot be written from now on.
+func (l *letters) breaks(whose func(*packet.Packet) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = whose
+}
+
+func everybody(*packet.Packet) bool { return true }
 
 // world is a dispatcher between a journal and fake analyzers.
 type world struct {

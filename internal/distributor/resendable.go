@@ -3,7 +3,6 @@ package distributor
 import (
 	"logstreamer/internal/deadletter"
 	"logstreamer/internal/dedupe"
-	"logstreamer/internal/packet"
 )
 
 // resendable keeps dead letters that can be sent again at once: they are no
@@ -13,13 +12,14 @@ type resendable struct {
 	distributor *Distributor
 }
 
-// Sync makes what was kept safe; see deadletter.Letters.
-func (r resendable) Sync() { r.letters.Sync() }
-
-// Keep keeps a packet; see deadletter.Letters.
-func (r resendable) Keep(p *packet.Packet, analyzer, reason, detail string) {
-	r.letters.Keep(p, analyzer, reason, detail)
+// Keep keeps dead letters; see deadletter.Letters.
+func (r resendable) Keep(letters []deadletter.Letter) (ended, unwritten []deadletter.Letter) {
+	ended, unwritten = r.letters.Keep(letters)
 	if window := r.distributor.duplicates; window != nil {
-		window.Forget(dedupe.KeyOf(p.EmitterID.AppendDecoded(nil, p.Body), p.PacketID.AppendDecoded(nil, p.Body)))
+		for _, l := range ended {
+			p := l.Packet
+			window.Forget(dedupe.KeyOf(p.EmitterID.AppendDecoded(nil, p.Body), p.PacketID.AppendDecoded(nil, p.Body)))
+		}
 	}
+	return ended, unwritten
 }

@@ -33,6 +33,9 @@ type Packet struct {
 	Stay uint32
 	// Tried tells that an analyzer may have seen it since dispatch took it last.
 	Tried bool
+	// Unwritten tells that it would be a dead letter if that could be written, and is
+	// tried again; dispatch's.
+	Unwritten bool
 	// Trouble is nil until a visit to an analyzer fails.
 	Trouble *Trouble
 	// Receipt, unless nil, is told once what became of the packet. It has room
