@@ -12,6 +12,7 @@ package dedupe
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -100,36 +101,27 @@ const (
 	Underway
 )
 
-// Open returns a window with what its folder remembers.
-func Open(config Config, now time.Time) (*Window, error) {
+// Open returns a window with what its folder remembers, as far as that can be read.
+func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	w := &Window{config: config, young: newGeneration(now), underway: make(map[Key]*Claim)}
 	if config.Dir == "" {
 		return w, nil
 	}
 	var err error
-	if w.log, err = openLog(config.Dir); err != nil {
+	if w.log, err = openLog(config, logger); err != nil {
 		return nil, err
 	}
-	if err = w.recall(now); err != nil {
+	generations, err := w.log.read(now.Add(-2 * config.Window))
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range generations {
+		w.old, w.young = w.young, g
+	}
+	if err := w.log.begin(w.young.born); err != nil {
 		return nil, err
 	}
 	return w, nil
-}
-
-// recall reads back the generations that are young enough.
-func (w *Window) recall(now time.Time) error {
-	generations, err := w.log.read(now.Add(-2*w.config.Window), w.config.Packets)
-	if err != nil {
-		return err
-	}
-	file := now
-	for _, g := range generations {
-		file = g.born
-		// One that seems to be of the future was written before the clock was set back.
-		g.born = now.Add(-max(0, now.Sub(g.born)))
-		w.old, w.young = w.young, g
-	}
-	return w.log.begin(file)
 }
 
 // Begin asks for a packet. When it is New or Underway the claim is returned.

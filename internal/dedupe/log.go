@@ -2,24 +2,18 @@ package dedupe
 
 import (
 	"errors"
-	"fmt"
-	"io"
+	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
-// log writes keys down, a file for each generation, named for when it was
-// begun (Unix milliseconds). A file is nothing but keys; one with the forgotten
-// bit takes the same key without it back. A file that is cut ends with its last
-// whole key. Keys gather for a moment and are written together;
-// nobody waits for it, and it is not synced.
+// log writes keys down, a file for each generation (see files.go). Keys gather for
+// a moment and are written together; nobody waits for it, and it is not synced.
 type log struct {
 	dir     string
+	logger  *slog.Logger
+	room    int           // bytes of keys that are read of a file
 	wake    chan struct{} // holds one value when something waits
 	closing chan struct{}
 	done    chan struct{}
@@ -40,84 +34,20 @@ type section struct {
 
 const (
 	keySize   = len(Key{})
-	extension = ".ids"
 	gathering = 10 * time.Millisecond
 )
 
-func openLog(dir string) (*log, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+func openLog(config Config, logger *slog.Logger) (*log, error) {
+	if err := os.MkdirAll(config.Dir, 0o750); err != nil {
 		return nil, err
 	}
-	return &log{dir: dir, wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}, nil
-}
-
-// read returns the two youngest generations, older first, that were begun
-// after that moment, and removes the others.
-func (l *log) read(after time.Time, most int) ([]generation, error) {
-	files, err := l.files()
-	if err != nil {
-		return nil, err
-	}
-	var found []generation
-	for i, born := range files {
-		if i < len(files)-2 || born.Before(after) {
-			if err := os.Remove(l.path(born)); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		g := newGeneration(born)
-		found = append(found, g)
-		if err := l.load(g, most, found); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
-}
-
-func (l *log) files() ([]time.Time, error) {
-	entries, err := os.ReadDir(l.dir)
-	if err != nil {
-		return nil, err
-	}
-	var files []time.Time
-	for _, e := range entries {
-		stem, ok := strings.CutSuffix(e.Name(), extension)
-		if at, err := strconv.ParseInt(stem, 10, 64); ok && err == nil {
-			files = append(files, time.UnixMilli(at))
-		}
-	}
-	slices.SortFunc(files, time.Time.Compare)
-	return files, nil
-}
-
-func (l *log) path(born time.Time) string {
-	return filepath.Join(l.dir, strconv.FormatInt(born.UnixMilli(), 10)+extension)
-}
-
-// load reads a generation's file. All are those read so far, that one included.
-func (l *log) load(g generation, most int, all []generation) error {
-	file, err := os.Open(l.path(g.born))
-	if err != nil {
-		return err
-	}
-	defer file.Close() //nolint:errcheck // it is only read
-	// Requests under way when a generation is full are still added to it,
-	// and each key may be forgotten.
-	content, err := io.ReadAll(io.LimitReader(file, 4*int64(most)*int64(keySize)))
-	if err != nil {
-		return err
-	}
-	for ; len(content) >= keySize; content = content[keySize:] {
-		key := Key(content[:keySize])
-		if key[0]&forgottenBit != 0 {
-			key[0] &^= forgottenBit
-			forget(key, all...)
-			continue
-		}
-		g.keys[key] = struct{}{}
-	}
-	return nil
+	return &log{
+		dir: config.Dir, logger: logger,
+		// Requests under way when a generation is full are still added to it,
+		// and each key may be forgotten.
+		room: 4 * config.Packets * keySize,
+		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+	}, nil
 }
 
 // begin starts the writer, with a generation that may have a file.
@@ -128,43 +58,6 @@ func (l *log) begin(born time.Time) error {
 	l.waiting = []section{{born: born}}
 	go l.write()
 	return nil
-}
-
-func (l *log) open(born time.Time) error {
-	file, err := openWhole(l.path(born))
-	if err != nil {
-		return fmt.Errorf("the duplicate window cannot be written down: %w", err)
-	}
-	if l.file != nil {
-		_ = l.file.Close()
-	}
-	l.file, l.born = file, born
-	return l.removeOldest()
-}
-
-// openWhole opens a file to be appended to, without a key that was cut off.
-func openWhole(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && info.Size()%int64(keySize) != 0 {
-		err = file.Truncate(info.Size() - info.Size()%int64(keySize))
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
-// removeOldest keeps the two generations in use.
-func (l *log) removeOldest() error {
-	files, err := l.files()
-	for ; err == nil && len(files) > 2; files = files[1:] {
-		err = os.Remove(l.path(files[0]))
-	}
-	return err
 }
 
 func (l *log) add(key Key) {

@@ -185,14 +185,22 @@ func TestDiskJournalOverRestart(t *testing.T) {
 	s.stop(t)
 }
 
-// A folder that cannot be used is one error, at once.
+// A file of the duplicate window that cannot be read does not hold up the start, nor is
+// a packet lost by it; a folder that cannot be made is one error, at once.
 func TestDedupeFolderCannotBeRead(t *testing.T) {
-	_, targets := threeScripted(t)
+	analyzers, targets := threeScripted(t)
 	config := quick(t, targets...)
 	config.Journal = JournalDisk
+	startSystem(t, config).stop(t)
+	dir := config.dedupe().Dir
+	makeUnusable(t, dir)
 	s := startSystem(t, config)
+	s.send(1)
 	s.stop(t)
-	makeUnusable(t, config.dedupe().Dir)
+	s.nothingLost(t, analyzers...)
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := New(config, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), "DEDUPE_WINDOW_SEC: ") {
 		t.Errorf("New: %v", err)
 	}

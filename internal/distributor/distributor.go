@@ -101,7 +101,7 @@ func (d *Distributor) join() (err error) {
 		return err
 	}
 	if d.config.DedupeWindow > 0 {
-		if d.duplicates, err = dedupe.Open(d.config.dedupe(), time.Now()); err != nil {
+		if d.duplicates, err = dedupe.Open(d.config.dedupe(), d.logger.With("component", "dedupe"), time.Now()); err != nil {
 			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
 		}
 	}

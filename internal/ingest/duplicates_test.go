@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ import (
 // remembering is a handler with a window of duplicates.
 func remembering(t *testing.T) options {
 	t.Helper()
-	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 10_000}, time.Now())
+	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 10_000}, slog.New(slog.DiscardHandler), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

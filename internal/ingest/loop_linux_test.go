@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -285,7 +286,7 @@ func TestStopWaitsForPackets(t *testing.T) {
 func TestStopThatCannotWait(t *testing.T) {
 	j := &greedyJournal{entered: make(chan struct{}), gate: make(chan struct{})}
 	f, server := stoppable(t, j)
-	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 100}, time.Now())
+	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 100}, slog.New(slog.DiscardHandler), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,136 @@
+package dedupe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A generation's file is named for when it was begun (Unix milliseconds), and is
+// nothing but keys; one with the forgotten bit takes the same key without it back. A
+// file that is cut ends with its last whole key.
+const (
+	extension       = ".ids"
+	asideExtension  = ".unreadable"
+	generationsKept = 2
+)
+
+// read returns the youngest generations, oldest first, that were begun after that
+// moment, and removes the others. What cannot be read, or removed, is set aside.
+func (l *log) read(after time.Time) ([]generation, error) {
+	files, err := l.files()
+	if err != nil {
+		return nil, err
+	}
+	for len(files) > 0 && (len(files) > generationsKept || files[0].Before(after)) {
+		if err := os.Remove(l.path(files[0])); err != nil {
+			l.setAside(files[0], err)
+		}
+		files = files[1:]
+	}
+	var found []generation
+	for _, born := range files {
+		g := newGeneration(born)
+		if err := l.load(g, append(found, g)); err != nil {
+			l.setAside(born, err)
+			continue
+		}
+		found = append(found, g)
+	}
+	return found, nil
+}
+
+func (l *log) files() ([]time.Time, error) {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []time.Time
+	for _, e := range entries {
+		stem, ok := strings.CutSuffix(e.Name(), extension)
+		if at, err := strconv.ParseInt(stem, 10, 64); ok && err == nil {
+			files = append(files, time.UnixMilli(at))
+		}
+	}
+	slices.SortFunc(files, time.Time.Compare)
+	return files, nil
+}
+
+func (l *log) path(born time.Time) string {
+	return filepath.Join(l.dir, strconv.FormatInt(born.UnixMilli(), 10)+extension)
+}
+
+// load reads a generation's file. All are those read so far, that one included.
+func (l *log) load(g generation, all []generation) error {
+	file, err := os.Open(l.path(g.born))
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	content, err := io.ReadAll(io.LimitReader(file, int64(l.room)))
+	if err != nil {
+		return err
+	}
+	for ; len(content) >= keySize; content = content[keySize:] {
+		key := Key(content[:keySize])
+		if key[0]&forgottenBit != 0 {
+			key[0] &^= forgottenBit
+			forget(key, all...)
+			continue
+		}
+		g.keys[key] = struct{}{}
+	}
+	return nil
+}
+
+// setAside has a file not be read again.
+func (l *log) setAside(born time.Time, reason error) {
+	path := l.path(born)
+	err := os.Rename(path, path+asideExtension)
+	l.logger.Warn("a file of the duplicate window cannot be used and is set aside: packets that it knows, and that are sent again, are delivered twice",
+		"file", path, "error", errors.Join(reason, err))
+}
+
+// open opens a generation's file for the writer.
+func (l *log) open(born time.Time) error {
+	file, err := openWhole(l.path(born))
+	if err != nil {
+		return fmt.Errorf("the duplicate window cannot be written down: %w", err)
+	}
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+	l.file, l.born = file, born
+	return l.removeOldest()
+}
+
+// openWhole opens a file to be appended to, without a key that was cut off.
+func openWhole(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size()%int64(keySize) != 0 {
+		err = file.Truncate(info.Size() - info.Size()%int64(keySize))
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// removeOldest keeps the generations in use.
+func (l *log) removeOldest() error {
+	files, err := l.files()
+	for ; err == nil && len(files) > generationsKept; files = files[1:] {
+		err = os.Remove(l.path(files[0]))
+	}
+	return err
+}

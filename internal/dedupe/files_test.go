@@ -1,0 +1,110 @@
+package dedupe
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// text is what was logged.
+type text struct {
+	mu    sync.Mutex // guards bytes
+	bytes []byte
+}
+
+func (l *text) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bytes = append(l.bytes, line...)
+	return len(line), nil
+}
+
+func (l *text) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.bytes)
+}
+
+// logged opens a window and returns what it logs as well.
+func logged(t *testing.T, config Config, now time.Time) (*Window, *text) {
+	t.Helper()
+	logged := new(text)
+	w, err := Open(config, slog.New(slog.NewTextHandler(logged, nil)), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, logged
+}
+
+// writeFile makes a generation's file.
+func writeFile(t *testing.T, dir string, named time.Time, keys ...Key) {
+	t.Helper()
+	var content []byte
+	for _, k := range keys {
+		content = append(content, k[:]...)
+	}
+	if err := os.WriteFile((&log{dir: dir}).path(named), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A file that cannot be read is told of once and set aside, and the others are read.
+func TestUnreadableFile(t *testing.T) {
+	for _, readable := range []int{0, 1} {
+		config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
+		births := []time.Time{start, start.Add(time.Second)}
+		writeFile(t, config.Dir, births[readable], key(1))
+		unreadable := (&log{dir: config.Dir}).path(births[1-readable])
+		if err := os.Mkdir(unreadable, 0o750); err != nil {
+			t.Fatal(err)
+		}
+		now := start.Add(2 * time.Second)
+		w, text := logged(t, config, now)
+		if got := text.String(); strings.Count(got, "level=WARN") != 1 || strings.Count(got, "\n") != 1 ||
+			!strings.Contains(got, unreadable) || !strings.Contains(got, "is a directory") {
+			t.Errorf("logged is %s", got)
+		}
+		accept(t, w, key(2), now)
+		w.Close()
+		if _, err := os.Stat(unreadable + asideExtension); err != nil {
+			t.Error(err)
+		}
+		w, text = logged(t, config, now)
+		if !knows(w, key(1)) || !knows(w, key(2)) || text.String() != "" {
+			t.Errorf("afterwards %d packets are known; logged is %s", w.Len(), text)
+		}
+		w.Close()
+	}
+}
+
+// One that cannot be removed is set aside, too.
+func TestFileThatCannotBeRemoved(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
+	old := (&log{dir: config.Dir}).path(start.Add(-time.Hour))
+	if err := os.MkdirAll(filepath.Join(old, "something"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	w, text := logged(t, config, start)
+	defer w.Close()
+	if got := text.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, old) {
+		t.Errorf("logged is %s", got)
+	}
+	if files, err := w.log.files(); err != nil || len(files) > 1 {
+		t.Errorf("files: %v, %v", files, err)
+	}
+}
+
+// A folder that cannot be made is an error.
+func TestUnusableFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if w, err := Open(Config{Window: time.Minute, Packets: 1, Dir: dir}, slog.New(slog.DiscardHandler), start); err == nil || w != nil {
+		t.Errorf("Open: %v, %v", w, err)
+	}
+}
