@@ -111,7 +111,7 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	if w.log, err = openLog(config, logger); err != nil {
 		return nil, err
 	}
-	generations, err := w.log.read(now.Add(-2 * config.Window))
+	generations, err := w.log.read(now, now.Add(-2*config.Window))
 	if err != nil {
 		return nil, err
 	}

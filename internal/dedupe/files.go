@@ -23,7 +23,7 @@ const (
 
 // read returns the youngest generations, oldest first, that were begun after that
 // moment, and removes the others. What cannot be read, or removed, is set aside.
-func (l *log) read(after time.Time) ([]generation, error) {
+func (l *log) read(now, after time.Time) ([]generation, error) {
 	files, err := l.files()
 	if err != nil {
 		return nil, err
@@ -35,15 +35,27 @@ func (l *log) read(after time.Time) ([]generation, error) {
 		files = files[1:]
 	}
 	var found []generation
-	for _, born := range files {
+	for i, born := range notInTheFuture(files, now) {
 		g := newGeneration(born)
-		if err := l.load(g, append(found, g)); err != nil {
-			l.setAside(born, err)
+		if err := l.load(files[i], g, append(found, g)); err != nil {
+			l.setAside(files[i], err)
 			continue
 		}
 		found = append(found, g)
 	}
 	return found, nil
+}
+
+// notInTheFuture returns when generations count as begun: in their order, none of them
+// later than now, as when the clock was ahead.
+func notInTheFuture(files []time.Time, now time.Time) []time.Time {
+	births := make([]time.Time, len(files))
+	latest := now
+	for i, named := range slices.Backward(files) {
+		births[i] = now.Add(min(named.Sub(now), latest.Sub(now)))
+		latest = births[i].Add(-time.Millisecond)
+	}
+	return births
 }
 
 func (l *log) files() ([]time.Time, error) {
@@ -66,9 +78,10 @@ func (l *log) path(born time.Time) string {
 	return filepath.Join(l.dir, strconv.FormatInt(born.UnixMilli(), 10)+extension)
 }
 
-// load reads a generation's file. All are those read so far, that one included.
-func (l *log) load(g generation, all []generation) error {
-	file, err := os.Open(l.path(g.born))
+// load reads a file into a generation, and names it for that when the clock was ahead.
+// All are those read so far, that one included.
+func (l *log) load(named time.Time, g generation, all []generation) error {
+	file, err := os.Open(l.path(named))
 	if err != nil {
 		return err
 	}
@@ -86,12 +99,15 @@ func (l *log) load(g generation, all []generation) error {
 		}
 		g.keys[key] = struct{}{}
 	}
-	return nil
+	if l.path(g.born) == l.path(named) {
+		return nil
+	}
+	return os.Rename(l.path(named), l.path(g.born))
 }
 
 // setAside has a file not be read again.
-func (l *log) setAside(born time.Time, reason error) {
-	path := l.path(born)
+func (l *log) setAside(named time.Time, reason error) {
+	path := l.path(named)
 	err := os.Rename(path, path+asideExtension)
 	l.logger.Warn("a file of the duplicate window cannot be used and is set aside: packets that it knows, and that are sent again, are delivered twice",
 		"file", path, "error", errors.Join(reason, err))

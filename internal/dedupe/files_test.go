@@ -40,7 +40,7 @@ func logged(t *testing.T, config Config, now time.Time) (*Window, *text) {
 	return w, logged
 }
 
-// writeFile makes a generation's file.
+// writeFile makes a generation's file, of keys and of keys that are forgotten.
 func writeFile(t *testing.T, dir string, named time.Time, keys ...Key) {
 	t.Helper()
 	var content []byte
@@ -49,6 +49,45 @@ func writeFile(t *testing.T, dir string, named time.Time, keys ...Key) {
 	}
 	if err := os.WriteFile((&log{dir: dir}).path(named), content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func forgotten(k Key) Key {
+	k[0] |= forgottenBit
+	return k
+}
+
+// What was begun while the clock was ahead is as old as what is begun now: it is
+// known, in its order, and no longer than anything else, also over restarts.
+func TestFilesFromTheFuture(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, named := range map[string][2]time.Duration{
+		"both": {day, 2 * day}, "the younger one": {-time.Second, day}, "the younger one, and the other of this moment": {0, day}, "by a moment": {time.Millisecond, 2 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
+			writeFile(t, config.Dir, start.Add(named[0]), key(1), key(2))
+			writeFile(t, config.Dir, start.Add(named[1]), forgotten(key(1)), key(3))
+			now := start
+			for range 3 {
+				w, text := logged(t, config, now)
+				if knows(w, key(1)) || !knows(w, key(2)) || !knows(w, key(3)) || text.String() != "" {
+					t.Errorf("%d packets are known after %v: %s", w.Len(), now.Sub(start), text)
+				}
+				w.Close()
+				now = now.Add(30 * time.Second)
+			}
+			w := open(t, config, now)
+			accept(t, w, key(4), now)
+			accept(t, w, key(2), start.Add(2*config.Window)) // as with the right clock
+			accept(t, w, key(3), start.Add(2*config.Window))
+			w.Close()
+			w = open(t, config, start.Add(4*config.Window))
+			defer w.Close()
+			if w.Len() > 0 {
+				t.Errorf("much later %d packets are known", w.Len())
+			}
+		})
 	}
 }
 
