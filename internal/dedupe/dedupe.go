@@ -101,7 +101,8 @@ const (
 	Underway
 )
 
-// Open returns a window with what its folder remembers, as far as that can be read.
+// Open returns a window with what its folder remembers, as far as that can be read. It
+// fails only when the folder cannot be made, or listed.
 func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	w := &Window{config: config, young: newGeneration(now), underway: make(map[Key]*Claim)}
 	if config.Dir == "" {
@@ -118,9 +119,7 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	for _, g := range generations {
 		w.old, w.young = w.young, g
 	}
-	if err := w.log.begin(w.young.born); err != nil {
-		return nil, err
-	}
+	w.log.begin(w.young.born)
 	return w, nil
 }
 
@@ -205,11 +204,10 @@ func (w *Window) Len() int {
 	return len(w.young.keys) + len(w.old.keys)
 }
 
-// Close writes down what is not yet; it is called once. It tells the first failure to write since
-// the start, too, which costs no more than a duplicate.
-func (w *Window) Close() error {
-	if w.log == nil {
-		return nil
+// Close writes down what is not yet; it is called once. A failure is only logged: it
+// costs no more than a duplicate.
+func (w *Window) Close() {
+	if w.log != nil {
+		w.log.close()
 	}
-	return w.log.close()
 }

@@ -2,7 +2,6 @@ package dedupe
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -117,7 +116,7 @@ func (l *log) setAside(named time.Time, reason error) {
 func (l *log) open(born time.Time) error {
 	file, err := openWhole(l.path(born))
 	if err != nil {
-		return fmt.Errorf("the duplicate window cannot be written down: %w", err)
+		return err
 	}
 	if l.file != nil {
 		_ = l.file.Close()

@@ -1,29 +1,32 @@
 package dedupe
 
 import (
-	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
 
 // log writes keys down, a file for each generation (see files.go). Keys gather for
-// a moment and are written together; nobody waits for it, and it is not synced.
+// a moment and are written together; nobody waits for it, and it is not synced. What
+// cannot be written is kept, for the two generations that count, and tried again; what
+// has no room is forgotten at the next start, which costs no more than a duplicate.
 type log struct {
 	dir     string
 	logger  *slog.Logger
-	room    int           // bytes of keys that are read of a file
+	room    int           // bytes of keys: of a file what is read, of what waits for it what is kept
 	wake    chan struct{} // holds one value when something waits
 	closing chan struct{}
 	done    chan struct{}
 
-	mu      sync.Mutex // guards all below
-	waiting []section
-	failed  error
+	mu      sync.Mutex // guards waiting
+	waiting []section  // one at least, oldest first
 
-	file *os.File // the writer's, as born is
-	born time.Time
+	// Below belongs to the writer.
+	file    *os.File  // nil: none is open
+	born    time.Time // whose file it is
+	failing bool      // the last write failed
 }
 
 // section is what goes into one generation's file.
@@ -33,8 +36,9 @@ type section struct {
 }
 
 const (
-	keySize   = len(Key{})
-	gathering = 10 * time.Millisecond
+	keySize    = len(Key{})
+	gathering  = 10 * time.Millisecond
+	retryAfter = time.Second // when a write failed
 )
 
 func openLog(config Config, logger *slog.Logger) (*log, error) {
@@ -51,19 +55,18 @@ func openLog(config Config, logger *slog.Logger) (*log, error) {
 }
 
 // begin starts the writer, with a generation that may have a file.
-func (l *log) begin(born time.Time) error {
-	if err := l.open(born); err != nil {
-		return err
-	}
+func (l *log) begin(born time.Time) {
 	l.waiting = []section{{born: born}}
 	go l.write()
-	return nil
 }
 
 func (l *log) add(key Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := &l.waiting[len(l.waiting)-1]
+	if len(last.keys) >= l.room {
+		return
+	}
 	first := len(last.keys) == 0
 	last.keys = append(last.keys, key[:]...)
 	if first {
@@ -93,39 +96,63 @@ func (l *log) turn(born time.Time) {
 		born = last.Add(time.Millisecond)
 	}
 	l.waiting = append(l.waiting, section{born: born})
+	// What is older would go into files that are removed.
+	l.waiting = slices.Delete(l.waiting, 0, max(0, len(l.waiting)-generationsKept))
 	l.awaken()
 }
 
 func (l *log) write() {
 	defer close(l.done)
+	l.putAll() // opens the file
 	for l.await() {
 		l.putAll()
 	}
 	l.putAll()
 }
 
-// await returns when something waits and has gathered, and false when the log
-// is to be closed.
+// await returns when something waits and has gathered, or may be tried again, and
+// false when the log is to be closed.
 func (l *log) await() bool {
-	select {
-	case <-l.wake:
-	case <-l.closing:
-		return false
+	pause := retryAfter
+	if !l.failing {
+		pause = gathering
+		select {
+		case <-l.wake:
+		case <-l.closing:
+			return false
+		}
 	}
 	select {
-	case <-time.After(gathering):
+	case <-time.After(pause):
 		return true
 	case <-l.closing:
 		return false
 	}
 }
 
+// putAll writes what waits, up to the first failure.
 func (l *log) putAll() {
-	for _, s := range l.take() {
-		if err := l.put(s); err != nil {
-			l.fail(err)
+	sections := l.take()
+	for len(sections) > 0 {
+		if err := l.put(&sections[0]); err != nil {
+			l.giveBack(sections)
+			l.note(err)
+			return
 		}
+		sections = sections[1:]
 	}
+	l.note(nil)
+}
+
+// note logs each edge between writes that succeed and those that fail.
+func (l *log) note(err error) {
+	switch failed := err != nil; {
+	case failed && !l.failing:
+		l.logger.Warn("the duplicate window cannot be written down: packets accepted since then, and sent again after a restart, may be delivered twice", "error", err)
+	case !failed && l.failing:
+		l.logger.Info("the duplicate window can be written down again")
+	}
+	l.failing = err != nil
 }
 
 // take leaves an empty section, so that there always is one to add to.
@@ -137,31 +164,38 @@ func (l *log) take() []section {
 	return sections
 }
 
-func (l *log) put(s section) error {
-	if !s.born.Equal(l.born) {
+// giveBack takes in what could not be written. What came meanwhile begins with the
+// generation that it ends with.
+func (l *log) giveBack(unwritten []section) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := &unwritten[len(unwritten)-1]
+	last.keys = append(last.keys, l.waiting[0].keys...)
+	l.waiting = append(unwritten, l.waiting[1:]...)
+}
+
+// put writes a section and leaves in it what could not be written.
+func (l *log) put(s *section) error {
+	if l.file == nil || !s.born.Equal(l.born) {
 		if err := l.open(s.born); err != nil {
 			return err
 		}
 	}
-	_, err := l.file.Write(s.keys)
+	n, err := l.file.Write(s.keys)
 	if err != nil {
-		l.born = time.Time{} // opens it again, which mends its end
+		s.keys = s.keys[n-n%keySize:]
+		_ = l.file.Close()
+		l.file = nil // to be opened again, which cuts off the rest of a key
 	}
 	return err
 }
 
-// fail remembers the first error; what could not be written is forgotten at
-// the next start, which costs no more than a duplicate.
-func (l *log) fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failed == nil {
-		l.failed = err
-	}
-}
-
-func (l *log) close() error {
+func (l *log) close() {
 	close(l.closing)
 	<-l.done
-	return errors.Join(l.failed, l.file.Close())
+	if l.file != nil {
+		if err := l.file.Close(); err != nil {
+			l.note(err)
+		}
+	}
 }

@@ -178,18 +178,17 @@ func (d *Distributor) listen() error {
 // undo gives back what a New that failed had taken.
 func (d *Distributor) undo() error {
 	d.closeListeners()
-	var errs []error
-	if d.journal != nil {
-		errs = append(errs, d.journal.Close())
-	}
-	return errors.Join(append(errs, d.closeDuplicates())...)
-}
-
-func (d *Distributor) closeDuplicates() error {
-	if d.duplicates == nil {
+	d.closeDuplicates()
+	if d.journal == nil {
 		return nil
 	}
-	return d.duplicates.Close()
+	return d.journal.Close()
+}
+
+func (d *Distributor) closeDuplicates() {
+	if d.duplicates != nil {
+		d.duplicates.Close()
+	}
 }
 
 // Addr is where the ingest API listens, MetricsAddr where /metrics is.
@@ -257,7 +256,8 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 			stops.Go(a.Stop)
 		}
 		stops.Wait()
-		d.stopErr = errors.Join(d.stopErr, d.journal.Close(), d.closeDuplicates())
+		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
+		d.closeDuplicates()
 		d.deadLetters.Close()
 		if d.metricsServer != nil {
 			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))

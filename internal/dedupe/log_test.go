@@ -1,0 +1,238 @@
+package dedupe
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// brittle is a window in a folder that can be broken, in a bubble.
+type brittle struct {
+	*testing.T
+	*Window
+	text *text
+}
+
+func openBrittle(t *testing.T, config Config) *brittle {
+	t.Helper()
+	config.Dir = t.TempDir() + "/folder"
+	w, text := logged(t, config, time.Now())
+	b := &brittle{t, w, text}
+	b.pass(time.Second)
+	return b
+}
+
+func (b *brittle) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (b *brittle) accept(n int) {
+	b.Helper()
+	accept(b, b.Window, key(n), time.Now())
+}
+
+// stop makes all writes fail, until they can go on.
+func (b *brittle) stop() {
+	b.Helper()
+	dir := b.config.Dir
+	err := b.log.file.Close()
+	b.log.file, _ = os.Open(b.log.path(b.log.born)) // only to be read
+	if err := errors.Join(err, os.Rename(dir, dir+" away"), os.WriteFile(dir, nil, 0o600)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *brittle) goOn() {
+	b.Helper()
+	dir := b.config.Dir
+	if err := errors.Join(os.Remove(dir), os.Rename(dir+" away", dir)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *brittle) wantLogged(failures, recoveries int) {
+	b.Helper()
+	if got := strings.Count(b.text.String(), "level=WARN msg=\"the duplicate window cannot be written"); got != failures {
+		b.Errorf("%d failures are logged, want %d: %s", got, failures, b.text)
+	}
+	if got := strings.Count(b.text.String(), "can be written down again"); got != recoveries {
+		b.Errorf("%d recoveries are logged, want %d: %s", got, recoveries, b.text)
+	}
+}
+
+// wantRemembered restarts.
+func (b *brittle) wantRemembered(n int, want bool) {
+	b.Helper()
+	w := open(b.T, b.config, time.Now())
+	defer w.Close()
+	if got := knows(w, key(n)); got != want {
+		b.Errorf("packet %d is known after a restart: %v, want %v", n, got, want)
+	}
+}
+
+// What could not be written is kept and tried again, over several generations. The first
+// of a row of failures is logged, and the end of the row.
+func TestFailedWritesAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBrittle(t, Config{Window: time.Minute, Packets: 1000})
+		for round := range 2 {
+			first := 10 * round
+			b.accept(first)
+			b.pass(time.Second)
+			b.stop()
+			for n := range 4 {
+				b.accept(first + 1 + n)
+				b.pass(20 * time.Second) // a generation more
+			}
+			b.Forget(key(first + 2))
+			b.pass(time.Second)
+			b.wantLogged(1+round, round)
+			b.goOn()
+			b.pass(2 * time.Second)
+			b.wantLogged(1+round, 1+round)
+			for n, want := range []bool{true, true, false, true, true} {
+				b.wantRemembered(first+n, want)
+			}
+		}
+		b.Close()
+		b.wantLogged(2, 2)
+	})
+}
+
+// What comes during a write that fails goes behind it, into its own generation.
+func TestKeysThatComeDuringAFailedWrite(t *testing.T) {
+	l, err := openLog(Config{Packets: 100, Dir: t.TempDir()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.waiting = []section{{born: start}}
+	l.add(key(1))
+	unwritten := l.take()
+	l.add(key(2))
+	l.turn(start.Add(time.Minute))
+	l.add(key(3))
+	l.giveBack(unwritten)
+	l.putAll()
+	defer l.file.Close() //nolint:errcheck // it is a test's
+	for born, want := range map[time.Time][]Key{start: {key(1), key(2)}, start.Add(time.Minute): {key(3)}} {
+		if content, err := os.ReadFile(l.path(born)); err != nil || !bytes.Equal(content, slices.Concat(bytesOf(want)...)) {
+			t.Errorf("%x: %v", content, err)
+		}
+	}
+}
+
+func bytesOf(keys []Key) (all [][]byte) {
+	for _, k := range keys {
+		all = append(all, k[:])
+	}
+	return all
+}
+
+// The end does not wait until keys have gathered.
+func TestCloseWritesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBrittle(t, Config{Window: time.Minute, Packets: 1000})
+		b.accept(1)
+		b.Close()
+		b.wantRemembered(1, true)
+		b.wantLogged(0, 0)
+	})
+}
+
+// A failure at the very end is logged.
+func TestFailureAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBrittle(t, Config{Window: time.Minute, Packets: 1000})
+		b.accept(1)
+		b.pass(time.Second)
+		b.stop()
+		b.accept(2)
+		b.Close()
+		b.wantLogged(1, 0)
+		b.goOn()
+		b.wantRemembered(1, true)
+		b.wantRemembered(2, false)
+	})
+}
+
+// What is kept to be written is bounded: in generations, and in each of them.
+func TestUnwrittenKeysAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBrittle(t, Config{Window: time.Minute, Packets: 10})
+		b.stop()
+		n := 0
+		for range 10 {
+			for range 10 {
+				b.accept(n)
+				n++
+			}
+			b.pass(10 * time.Second)
+		}
+		for range 100 { // they come again and again
+			b.Forget(key(n - 1))
+			b.accept(n - 1)
+		}
+		kept := 0
+		b.log.mu.Lock()
+		for _, s := range b.log.waiting {
+			kept += len(s.keys) / keySize
+		}
+		b.log.mu.Unlock()
+		if kept > 2*4*b.config.Packets {
+			t.Errorf("%d keys are kept, and a generation has 10 packets", kept)
+		}
+		b.goOn()
+		b.pass(2 * time.Second)
+		b.Close()
+		b.wantRemembered(n-2, true)
+	})
+}
+
+// What a write has written is not written again.
+func TestPartOfASection(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.WriteString("offset"); err != nil {
+		t.Fatal(err)
+	}
+	var keys []byte
+	for n := range 1 << 17 { // more than a pipe takes
+		k := key(n)
+		keys = append(keys, k[:]...)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		_, err := io.ReadFull(reader, make([]byte, 1000))
+		if err := errors.Join(err, reader.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	l := &log{dir: t.TempDir(), file: writer, born: start}
+	s := section{born: start, keys: slices.Clone(keys)}
+	if err := l.put(&s); err == nil {
+		t.Fatal("a pipe took everything")
+	}
+	reading.Wait()
+	written := len(keys) - len(s.keys)
+	if written <= 0 || written%keySize != 0 || !bytes.Equal(s.keys, keys[written:]) {
+		t.Errorf("%d of %d bytes are left", len(s.keys), len(keys))
+	}
+	if err := l.put(&s); err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close() //nolint:errcheck // it is a test's
+	if content, err := os.ReadFile(l.path(start)); err != nil || !bytes.Equal(content, keys[written:]) {
+		t.Errorf("the file has %d bytes: %v", len(content), err)
+	}
+}
