@@ -305,3 +305,31 @@ func TestClockSetBack(t *testing.T) {
 		t.Error("the packet that was accepted last is not known")
 	}
 }
+
+// What was written before the clock was set back is remembered for no longer than
+// what is new, and its file goes before newer ones.
+func TestClockSetBackBeforeAStart(t *testing.T) {
+	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
+	knows := func(w *Window, n int, now time.Time) {
+		t.Helper()
+		if state, _ := w.Begin(key(n), now); state != Known {
+			t.Errorf("packet %d is not known", n)
+		}
+	}
+	w := open(t, config, start)
+	accept(t, w, key(1), start)
+	w.Close()
+	now := start.Add(-time.Hour)
+	w = open(t, config, now)
+	knows(w, 1, now)
+	accept(t, w, key(2), now)
+	now = now.Add(config.Window) // another generation begins
+	accept(t, w, key(3), now)
+	now = now.Add(config.Window)
+	accept(t, w, key(1), now)
+	w.Close()
+	w = open(t, config, now)
+	knows(w, 1, now)
+	knows(w, 3, now)
+	w.Close()
+}
