@@ -332,3 +332,19 @@ func TestExport(t *testing.T) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 }
+
+// Somebody who removes files, or moves them away, need not know which one is
+// in use: what comes next goes into another.
+func TestAFileThatIsRemovedIsNotWrittenTo(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2, Durable: durable})
+		f.keep(bodyOf("0"))
+		for _, name := range f.files() {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.keep(bodyOf("1"), bodyOf("2"))
+		f.wantPackets(bodyOf("1"), bodyOf("2"))
+	}
+}

@@ -27,6 +27,17 @@ type batch struct {
 	err    error
 }
 
+// isGone tells whether somebody has removed or moved the file, who may do so with
+// those that are not needed any more.
+func (f *file) isGone() bool {
+	open, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	there, err := os.Stat(f.Name())
+	return err != nil || !os.SameFile(open, there)
+}
+
 // unsyncedBatch returns the batch to which belongs what was written last.
 func (f *file) unsyncedBatch() *batch {
 	if f.batch == nil {
@@ -53,7 +64,7 @@ func (l *Letters) write(letter Letter) (*batch, error) {
 }
 
 func (l *Letters) writeLocked(line []byte) error {
-	if l.file != nil && l.file.size+int64(len(line)) > l.config.FileBytes {
+	if l.file != nil && (l.file.size+int64(len(line)) > l.config.FileBytes || l.file.isGone()) {
 		l.leaveFileLocked()
 	}
 	if l.file == nil {
