@@ -151,14 +151,19 @@ func (c *connection) freeRest() {
 	c.unsent, c.sent = nil, nil
 }
 
-func (c *connection) Read(dst []byte) (int, error) {
-	n, err := c.receive(dst)
-	if n > 0 && c.resting {
+// begin notes that the next request begins to arrive. It may have arrived with
+// the one before.
+func (c *connection) begin() {
+	if c.resting {
 		c.resting = false
 		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
-		if !c.spoken.Load() {
-			c.spoken.Store(true)
-		}
+	}
+}
+
+func (c *connection) Read(dst []byte) (int, error) {
+	n, err := c.receive(dst)
+	if n > 0 && !c.spoken.Load() {
+		c.spoken.Store(true)
 	}
 	if errors.Is(err, io.EOF) {
 		c.ended = true

@@ -154,6 +154,17 @@ func TestPipelining(t *testing.T) {
 	c.answer().wantAccepted(t, "4")
 }
 
+// An answer does not wait for the rest of the next request.
+func TestPipelinedAnswerIsNotWithheld(t *testing.T) {
+	f := serve(t, standard())
+	c := f.dial()
+	two := post(aPacket("2", 2000))
+	c.send(post(aPacket("1", 200)) + two[:1000])
+	c.answer().wantAccepted(t, "1")
+	c.send(two[1000:])
+	c.answer().wantAccepted(t, "2")
+}
+
 // What was accepted stays accepted when the next request is rubbish.
 func TestPipeliningBeforeRubbish(t *testing.T) {
 	f := serve(t, standard())

@@ -1,10 +1,14 @@
 package ingest
 
 import (
+	"bufio"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"logstreamer/internal/problem"
 )
 
 // guarded returns a connection that a patrol looks after, and its client.
@@ -12,7 +16,7 @@ func guarded(t *testing.T) (*connection, net.Conn) {
 	t.Helper()
 	p := newPatrol(Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second})
 	served, client := net.Pipe()
-	c := &connection{Conn: served, resting: true, waits: waits{patrol: p}}
+	c := &connection{Conn: served, from: newOpenings(nil, p), resting: true, waits: waits{patrol: p}}
 	c.waits.forBytes(served, p.timeouts.Read)
 	p.run(func(now int64) { c.waits.end(served, now) })
 	t.Cleanup(func() {
@@ -21,6 +25,18 @@ func guarded(t *testing.T) (*connection, net.Conn) {
 		client.Close()
 	})
 	return c, client
+}
+
+// servedByLibrary returns the client of a connection that a patrol looks after
+// and the library's server serves.
+func servedByLibrary(t *testing.T) *client {
+	t.Helper()
+	c, near := guarded(t)
+	h := newHandler(t, standard(), &greedyJournal{})
+	library := h.library(discard())
+	library.Handler = h.Handle
+	go library.ServeConn(c) //nolint:errcheck // the client sees what becomes of it
+	return &client{&fixture{T: t, handler: h}, near, bufio.NewReader(near)}
 }
 
 // within reports how long work took, which must be at least from and, by the
@@ -67,25 +83,36 @@ func TestIdleConnectionEnds(t *testing.T) {
 	})
 }
 
+// The library's server tells the patrol when each request begins, also of one
+// whose beginning came with the end of the one before.
 func TestNextRequestHasItsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, client := guarded(t)
-		go func() {
-			client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
-			client.Write([]byte("a"))     //nolint:errcheck // the other side fails when it does
-		}()
-		if _, err := c.Write([]byte("answer")); err != nil {
-			t.Fatal(err)
-		}
-		buffer := make([]byte, 10)
-		if _, err := c.Read(buffer); err != nil {
-			t.Fatal(err)
-		}
-		within(t, "the wait for the rest of the next request", 10*time.Second, func() error {
-			_, err := c.Read(buffer)
-			return err
+	one, two := post(aPacket("1", 1000)), post(aPacket("2", 1000))
+	for name, early := range map[string]int{"apart": 0, "pipelined": len(two) / 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := servedByLibrary(t)
+				c.send(one[:500])
+				time.Sleep(8 * time.Second)
+				c.send(one[500:] + two[:early])
+				c.answer().wantAccepted(t, "1")
+				if early == 0 {
+					time.Sleep(30 * time.Second)
+					c.send(two[:1])
+					early = 1
+				}
+				time.Sleep(8 * time.Second)
+				c.send(two[early:])
+				c.answer().wantAccepted(t, "2")
+				c.send(one[:500])
+				answered := make(chan answer, 1)
+				within(t, "the wait for the rest of a request", 10*time.Second, func() error {
+					answered <- c.answer()
+					return os.ErrDeadlineExceeded
+				})
+				(<-answered).wantRefusal(t, 408, problem.SlowRequest)
+			})
 		})
-	})
+	}
 }
 
 // Who may send a body has no more time for it than others.

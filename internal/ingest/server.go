@@ -63,22 +63,7 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		logger:   logger,
 		openings: newOpenings(listener.NewSteady(l, logger), newPatrol(timeouts)),
 		done:     make(chan struct{}),
-		http: &fasthttp.Server{
-			Handler:                      nil, // set below,
-			HeaderReceived:               h.lookAtLength,
-			ExpectHandler:                h.expect,
-			ErrorHandler:                 h.unreadable,
-			Concurrency:                  mostConnections,
-			ReadBufferSize:               mostHeader,
-			StreamRequestBody:            true, // so that bodies can be refused unread
-			MaxRequestBodySize:           1,    // bytes of a body that are here before the handler is called
-			DisablePreParseMultipartForm: true,
-			NoDefaultServerHeader:        true,
-			NoDefaultDate:                true,
-			CloseOnShutdown:              true,
-			SecureErrorLogMessage:        true,
-			Logger:                       quiet{logger},
-		},
+		http:     h.library(logger),
 	}
 	s.http.Handler = s.around(routes)
 	s.loops = newLoops(h, s, logger)
@@ -89,6 +74,34 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		s.failed = s.http.Serve(s.openings)
 	}()
 	return s
+}
+
+// library returns the server of the library, but for what it serves.
+func (h *Handler) library(logger *slog.Logger) *fasthttp.Server {
+	return &fasthttp.Server{
+		HeaderReceived:               h.lookAtLength,
+		ExpectHandler:                h.expect,
+		ErrorHandler:                 h.unreadable,
+		ConnState:                    noteBeginning,
+		Concurrency:                  mostConnections,
+		ReadBufferSize:               mostHeader,
+		StreamRequestBody:            true, // so that bodies can be refused unread
+		MaxRequestBodySize:           1,    // bytes of a body that are here before the handler is called
+		ReduceMemoryUsage:            true, // else an answer waits for a request that has begun behind it
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		NoDefaultDate:                true,
+		CloseOnShutdown:              true,
+		SecureErrorLogMessage:        true,
+		Logger:                       quiet{logger},
+	}
+}
+
+// noteBeginning is told of each request's first byte.
+func noteBeginning(conn net.Conn, state fasthttp.ConnState) {
+	if c, ok := conn.(*connection); ok && state == fasthttp.StateActive {
+		c.begin()
+	}
 }
 
 // accept gives each new connection to a loop, as long as there are not too many.
