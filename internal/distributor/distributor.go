@@ -240,10 +240,10 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
 		d.handler.Drain()
+		d.dispatcher.Drain() // at once: some requests are answered when their packets are delivered
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
 		}
-		d.dispatcher.Drain()
 		d.drain(ctx)
 		if d.stopWatching != nil {
 			d.stopWatching()

@@ -3,6 +3,8 @@ package distributor
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -244,6 +246,57 @@ func TestStopWithAHangingAnalyzer(t *testing.T) {
 	}
 	if got := s.Status().Unaccounted; got != 0 {
 		t.Errorf("%d messages are not accounted for", got)
+	}
+}
+
+// A client that stalls within a request takes no time from a stop, and its end
+// is no failure.
+func TestStopWithAStalledClient(t *testing.T) {
+	a := analyzertest.New(t)
+	s := startSystem(t, quick(t, Target{ID: "one", URL: a.URL(), Weight: 1}))
+	stalled, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stalled.Close()
+	if _, err := io.WriteString(stalled, "POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	s.send(1)
+	s.only(t, http.StatusAccepted)
+	began := time.Now()
+	s.stop(t)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	s.nothingLost(t, a)
+}
+
+// While a stop still answers requests, packets that wait are hurried: some
+// requests wait for them.
+func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
+	t.Parallel()
+	a := analyzertest.New(t)
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	config.Analyzer.Retries, config.Analyzer.MaxFailures = 0, 100
+	config.Ingest.AckTimeout = time.Minute
+	s := startSystem(t, config)
+	a.Behave(analyzertest.Status(500))
+	answered := make(chan string, 1)
+	go func() {
+		status, body := s.ask(t, "?ack=delivered", "p")
+		answered <- fmt.Sprint(status, body)
+	}()
+	// After so many failures it is kept for eight seconds; see dispatch's ward.
+	until(t, "it has failed five times", func() bool { return a.Requests() == 5 })
+	a.Behave(analyzertest.OK())
+	began := time.Now()
+	s.stop(t)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	if got := <-answered; !strings.HasPrefix(got, `200{"status":"delivered"`) {
+		t.Errorf("answered %s", got)
 	}
 }
 

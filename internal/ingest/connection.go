@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,12 +27,9 @@ const (
 // that are handed over. It knows those that are open.
 type openings struct {
 	*listener.Steady
-	patrol    *patrol
-	handed    chan *connection
-	accepting chan struct{} // closed when Accept is called first
-	first     sync.Once
-	closed    chan struct{}
-	last      sync.Once
+	patrol *patrol
+	handed chan *connection
+	closed chan struct{}
 
 	mu   sync.Mutex // guards open
 	open map[*connection]struct{}
@@ -39,14 +37,12 @@ type openings struct {
 
 func newOpenings(l *listener.Steady, p *patrol) *openings {
 	return &openings{
-		Steady: l, patrol: p, handed: make(chan *connection),
-		accepting: make(chan struct{}), closed: make(chan struct{}), open: make(map[*connection]struct{}),
+		Steady: l, patrol: p, handed: make(chan *connection), closed: make(chan struct{}), open: make(map[*connection]struct{}),
 	}
 }
 
 // Accept returns the next connection that is handed over.
 func (l *openings) Accept() (net.Conn, error) {
-	l.first.Do(func() { close(l.accepting) })
 	select {
 	case c := <-l.handed:
 		return c, nil
@@ -55,10 +51,10 @@ func (l *openings) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept. The listener below is closed before.
-func (l *openings) Close() error {
-	l.last.Do(func() { close(l.closed) })
-	return l.Steady.Close()
+// end ends Accept, and the connections that are open.
+func (l *openings) end() {
+	close(l.closed)
+	l.each(func(c *connection) { _ = c.Conn.Close() })
 }
 
 // handOver has a connection served by the library's server.
@@ -103,16 +99,10 @@ func (l *openings) left() int {
 	return len(l.open)
 }
 
-// closeSilent closes connections on which nothing was ever received: the server
-// would wait for them as for a request.
-func (l *openings) closeSilent() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.open {
-		if !c.spoken.Load() {
-			_ = c.Conn.Close()
-		}
-	}
+// endWaits ends all waits for clients' bytes. What is being written is not
+// disturbed.
+func (l *openings) endWaits() {
+	l.each(func(c *connection) { c.waits.endReading(c.Conn, math.MaxInt64) })
 }
 
 // connection can linger, knows whether the client has ended it, and does not
@@ -120,7 +110,6 @@ func (l *openings) closeSilent() {
 type connection struct {
 	net.Conn
 	from    *openings
-	spoken  atomic.Bool // something was received
 	lingers atomic.Bool
 	waits   waits
 
@@ -162,9 +151,6 @@ func (c *connection) begin() {
 
 func (c *connection) Read(dst []byte) (int, error) {
 	n, err := c.receive(dst)
-	if n > 0 && !c.spoken.Load() {
-		c.spoken.Store(true)
-	}
 	if errors.Is(err, io.EOF) {
 		c.ended = true
 	}

@@ -1,8 +1,8 @@
 package ingest
 
 import (
-	"context"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -40,7 +40,7 @@ type loop struct {
 	spare    []*flight // to be used again
 	again    []*socket // that may have more to read than will be told
 	before   []*socket // were again
-	closing  bool      // no further requests are waited for
+	closing  bool      // no client is waited for
 	ending   bool
 
 	open    atomic.Int64 // sockets; shared
@@ -260,32 +260,22 @@ func (a *loops) left() int {
 	return left
 }
 
-// closeSilent closes connections on which nothing was ever received.
-func (a *loops) closeSilent() { a.tell(closing{silent: true}) }
+// endWaits ends all waits for clients, and has no other begin.
+func (a *loops) endWaits() { a.tell(closing{}) }
 
-// closing closes connections between two requests.
-type closing struct {
-	silent bool // only those on which nothing was received
+type closing struct{}
+
+func (closing) arrive(l *loop) {
+	l.closing = true
+	lookAt(math.MaxInt64).arrive(l)
 }
 
-func (c closing) arrive(l *loop) {
-	l.closing = !c.silent
-	for _, s := range l.sockets {
-		if s != nil && s.state == resting && (!s.spoken || !c.silent) {
-			l.end(s)
-		}
-	}
-}
-
-// end waits for the requests under way, and stops the loops.
-func (a *loops) end(ctx context.Context) error {
-	a.tell(closing{})
-	err := untilNone(ctx, a.left)
+// end stops the loops, and ends the connections that are open.
+func (a *loops) end() {
 	a.tell(stop{})
 	for _, l := range a.each {
 		<-l.stopped
 	}
-	return err
 }
 
 type stop struct{}

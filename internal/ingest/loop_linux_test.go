@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -177,6 +178,24 @@ type do func(l *loop)
 
 func (d do) arrive(l *loop) { d(l) }
 
+// answerAtLength has the only client answered with more than it reads.
+func (s *Server) answerAtLength(c *client) []byte {
+	c.Helper()
+	c.wantReusable()
+	text := bytes.Repeat([]byte("0123456789"), 1<<20)
+	s.loops.tell(do(func(l *loop) {
+		for _, s := range l.sockets {
+			if s != nil {
+				l.write(s, text)
+			}
+		}
+	}))
+	for s.openings.left() == 0 {
+		runtime.Gosched()
+	}
+	return text
+}
+
 // An answer that a client is slow to read holds up nobody, and arrives.
 func TestAnswerThatIsReadLate(t *testing.T) {
 	f, server := stoppable(t, sink{})
@@ -186,18 +205,7 @@ func TestAnswerThatIsReadLate(t *testing.T) {
 		}
 	}()
 	c := f.dial()
-	c.wantReusable()
-	text := bytes.Repeat([]byte("0123456789"), 1<<20)
-	server.loops.tell(do(func(l *loop) {
-		for _, s := range l.sockets {
-			if s != nil {
-				l.write(s, text)
-			}
-		}
-	}))
-	for server.openings.left() == 0 {
-		runtime.Gosched()
-	}
+	text := server.answerAtLength(c)
 	for range 10 {
 		f.exchange(post(aPacket("other", 0))).wantAccepted(t, "other")
 	}
@@ -247,13 +255,24 @@ func (c *client) wantReusableUnless(j stuckJournal) {
 	<-j.entered
 }
 
-// A packet that is being stored when the server stops is answered, and what
-// comes on the connection meanwhile is the last.
+// untilWaitsEnd returns when a stop waits for no client any more.
+func (s *Server) untilWaitsEnd() {
+	var closing atomic.Bool
+	for !closing.Load() {
+		s.loops.tell(do(func(l *loop) { closing.CompareAndSwap(false, l.closing) }))
+		runtime.Gosched()
+	}
+}
+
+// Packets that are being stored when the server stops are answered, and what
+// comes on a connection meanwhile is the last.
 func TestStopWaitsForPackets(t *testing.T) {
 	j := &greedyJournal{entered: make(chan struct{}), gate: make(chan struct{})}
 	f, server := stoppable(t, j)
-	busy, open := f.dial(), f.dial()
+	busy, chunks, open := f.dial(), f.dial(), f.dial()
 	busy.send(post(aPacket("busy", 0)))
+	<-j.entered
+	chunks.send(chunked(aPacket("chunks", 0), 50))
 	<-j.entered
 	open.send(post("{}"))
 	open.answer().wantRefusal(t, 400, problem.InvalidPacket)
@@ -266,46 +285,80 @@ func TestStopWaitsForPackets(t *testing.T) {
 	a := open.answer()
 	a.wantRefusal(t, 400, problem.InvalidPacket)
 	open.wantClosed(a)
-	var closing atomic.Bool
-	for !closing.Load() {
-		server.loops.tell(do(func(l *loop) { closing.CompareAndSwap(false, l.closing) }))
-		runtime.Gosched()
-	}
+	server.untilWaitsEnd()
 	j.gate <- struct{}{}
-	busy.answer().wantAccepted(t, "busy")
+	j.gate <- struct{}{}
+	for id, c := range map[string]*client{"busy": busy, "chunks": chunks} {
+		c.answer().wantAccepted(t, id)
+		if n, err := io.Copy(io.Discard, c.reader); n != 0 || err != nil {
+			t.Errorf("%d bytes after the last answer, %v", n, err)
+		}
+	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if n, err := io.Copy(io.Discard, busy.reader); n != 0 || err != nil {
-		t.Errorf("%d bytes after the last answer, %v", n, err)
+}
+
+// A stop does not cut an answer that a client is slow to read, though it has
+// never sent anything to the server that has the connection now.
+func TestStopWaitsForAnAnswerThatIsReadLate(t *testing.T) {
+	f, server := stoppable(t, sink{})
+	c := f.dial()
+	text := server.answerAtLength(c)
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop(contextOf(t)) }()
+	server.untilWaitsEnd()
+	if got, err := io.ReadAll(c.reader); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("%d bytes arrive of %d, %v", len(got), len(text), err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
 	}
 }
 
-// Of a packet that is stored when a stop could not wait any more nobody is told,
-// but it is remembered, and its memory is given back.
+// What a stop could not wait for any more is cut off, and told of in the log. A
+// packet that is stored all the same is remembered, and its memory is given back.
 func TestStopThatCannotWait(t *testing.T) {
 	j := &greedyJournal{entered: make(chan struct{}), gate: make(chan struct{})}
 	f, server := stoppable(t, j)
+	var log strings.Builder
+	server.logger = debugLogger(&log)
 	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 100}, slog.New(slog.DiscardHandler), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.handler.deps.Duplicates = window
-	c := f.dial()
-	c.send(post(aPacket("p", 0)))
-	<-j.entered
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := server.Stop(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("stopped with %v", err)
+	requests := map[string]string{"usual": post(aPacket("usual", 0)), "chunks": chunked(aPacket("chunks", 0), 50)}
+	clients := make(map[string]*client)
+	for id, request := range requests {
+		clients[id] = f.dial()
+		clients[id].send(request)
+		<-j.entered
 	}
-	j.gate <- struct{}{}
-	for f.handler.bodies.reading.Load() != 0 { // until the packet has landed
+	for server.left() > len(clients) { // one that is being handed over counts twice
 		runtime.Gosched()
 	}
-	key := dedupe.KeyOf([]byte("e"), []byte("p"))
-	if state, _ := window.Begin(key, time.Now()); state != dedupe.Known {
-		t.Errorf("the packet was stored, and is not known: %v", state)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := server.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if text := log.String(); !strings.Contains(text, "cut off") || !strings.Contains(text, "connections=2") {
+		t.Errorf("logged %q", text)
+	}
+	for id, c := range clients {
+		if n, err := io.Copy(io.Discard, c.reader); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %d bytes of an answer, %v", id, n, err)
+		}
+		j.gate <- struct{}{}
+	}
+	for f.handler.bodies.reading.Load() != 0 { // until the packets have landed
+		runtime.Gosched()
+	}
+	for id := range requests {
+		if state, _ := window.Begin(dedupe.KeyOf([]byte("e"), []byte(id)), time.Now()); state != dedupe.Known {
+			t.Errorf("the packet %s was stored, and is not known: %v", id, state)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@
 package ingest
 
 import (
-	"context"
 	"log/slog"
 	"net"
 )
@@ -15,5 +14,5 @@ func newLoops(*Handler, *Server, *slog.Logger) *loops { return new(loops) }
 func (*loops) take(net.Conn) bool                     { return false }
 func (*loops) look(int64)                             {}
 func (*loops) left() int                              { return 0 }
-func (*loops) closeSilent()                           {}
-func (*loops) end(context.Context) error              { return nil }
+func (*loops) endWaits()                              {}
+func (*loops) end()                                   {}

@@ -79,6 +79,11 @@ func (w *waits) end(conn deadlines, now int64) {
 	if by := w.write.Load(); by != 0 && by < now {
 		_ = conn.SetWriteDeadline(longAgo)
 	}
+	w.endReading(conn, now)
+}
+
+// endReading ends the wait for the client's bytes if it is too long.
+func (w *waits) endReading(conn deadlines, now int64) {
 	by := w.read.Load()
 	if by == expired || by >= now {
 		return

@@ -72,8 +72,12 @@ func (h *Handler) refuse(ctx *fasthttp.RequestCtx, why problem.Problem) {
 // turnAway is refuse for requests of packets.
 func (h *Handler) turnAway(to *reply, why problem.Problem) { to.refuse(h.counted(why)) }
 
-// counted counts a refusal and completes it with when to come again.
+// counted counts a refusal and completes it with when to come again. While the
+// service shuts down it is no client's fault that its request is not here.
 func (h *Handler) counted(why problem.Problem) problem.Problem {
+	if why.Code == problem.SlowRequest && h.draining.Load() {
+		why = *notNow(problem.Draining)
+	}
 	h.metrics.refuse(why.Code)
 	if why.Code.Status() == fasthttp.StatusServiceUnavailable {
 		why.RetryAfter = h.retryAfter(why.Code)

@@ -46,7 +46,7 @@ const (
 type Server struct {
 	handler   *Handler
 	logger    *slog.Logger
-	http      *fasthttp.Server
+	library   *fasthttp.Server
 	loops     *loops
 	openings  *openings
 	accepting sync.WaitGroup
@@ -63,15 +63,15 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		logger:   logger,
 		openings: newOpenings(listener.NewSteady(l, logger), newPatrol(timeouts)),
 		done:     make(chan struct{}),
-		http:     h.library(logger),
+		library:  h.library(logger),
 	}
-	s.http.Handler = s.around(routes)
+	s.library.Handler = s.around(routes)
 	s.loops = newLoops(h, s, logger)
 	s.openings.patrol.run(s.patrol)
 	s.accepting.Go(s.accept)
 	go func() {
 		defer close(s.done)
-		s.failed = s.http.Serve(s.openings)
+		s.failed = s.library.Serve(s.openings)
 	}()
 	return s
 }
@@ -91,7 +91,6 @@ func (h *Handler) library(logger *slog.Logger) *fasthttp.Server {
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
 		NoDefaultDate:                true,
-		CloseOnShutdown:              true,
 		SecureErrorLogMessage:        true,
 		Logger:                       quiet{logger},
 	}
@@ -150,26 +149,29 @@ func (s *Server) around(routes fasthttp.RequestHandler) fasthttp.RequestHandler 
 	}
 }
 
-// Stop stops listening and waits for the requests under way. The handler must
-// drain: for a moment, requests that are on their way on open connections are
-// still answered, with a refusal that ends the connection.
+// Stop stops listening and answers the requests under way, until the context
+// ends: those that are left then are cut off. The handler must drain: for a
+// moment, requests that are on their way on open connections are still
+// answered, with a refusal that ends the connection. After that nobody waits for
+// bytes of a client any more, or one that has stalled would take all the time.
 func (s *Server) Stop(ctx context.Context) error {
-	select { // fasthttp ignores a shutdown before it knows its listener
-	case <-s.openings.accepting:
-	case <-s.done:
-	}
 	s.stopping.Store(true)
-	failed := s.openings.Steady.Close()
+	failed := s.openings.Close()
 	s.accepting.Wait()
 	s.farewell(ctx)
-	s.loops.closeSilent()
-	s.openings.closeSilent()
-	err := s.loops.end(ctx)
-	failed = errors.Join(failed, s.openings.Close())
+	s.loops.endWaits()
+	late := untilNone(ctx, func() int {
+		s.openings.endWaits() // with an answer the next one begins
+		return s.left()
+	})
+	if late != nil {
+		s.logger.Warn("connections are cut off whose requests were not answered in time", "connections", s.left())
+	}
+	s.loops.end()
+	s.openings.end()
 	<-s.done
-	err = errors.Join(err, s.http.ShutdownWithContext(ctx), untilNone(ctx, s.openings.left))
 	s.openings.patrol.end()
-	return errors.Join(failed, err, s.failed)
+	return errors.Join(failed, s.failed)
 }
 
 // farewell waits until all connections are gone, not for long: the time is

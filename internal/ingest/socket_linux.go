@@ -18,7 +18,6 @@ type socket struct {
 	// readable: there may be something to read. The poller tells that once.
 	readable bool
 	ended    bool  // the client sends nothing more, or has gone
-	spoken   bool  // something was received
 	last     bool  // the answer under way is the last
 	by       int64 // when the wait for the client is too long, by the patrol's clock
 	started  time.Time
@@ -83,7 +82,6 @@ func (l *loop) readRequest(s *socket) {
 	case n == 0:
 		l.end(s)
 	default:
-		s.spoken = true
 		l.begin(s, l.buffer[:n])
 	}
 }
