@@ -189,13 +189,17 @@ var interim = []byte("HTTP/1.1 100 ")
 func (c *connection) Close() error {
 	c.from.forget(c)
 	if c.lingers.Load() {
-		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
-		}
-		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+		linger(c.Conn)
 	}
 	return c.Conn.Close()
+}
+
+func linger(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, conn, lingerBytes)
 }
 
 // isCut tells whether the client has ended the connection within a body of

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -372,6 +373,59 @@ func TestStopAtOnce(t *testing.T) {
 		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
 			t.Fatal("it still listens")
 		}
+	}
+}
+
+// sentAway has a server send a connection away on which a request already waits,
+// and returns its client and its other end.
+func sentAway(t *testing.T, f *fixture, s *Server, request string) (*client, net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	f.addr = listener.Addr().String()
+	c := f.dial()
+	served, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send(request)
+	s.sendAway(served)
+	return c, served
+}
+
+// A connection of too many is told so, though its request is not read, and a
+// stop waits until it is gone.
+func TestTooManyConnections(t *testing.T) {
+	t.Parallel()
+	f, server := stoppable(t, sink{})
+	for range 20 {
+		c, _ := sentAway(t, f, server, post(aPacket("p", 100_000)))
+		if _, err := io.WriteString(c.conn, post(aPacket("p", 100_000))); err != nil {
+			t.Fatal(err)
+		}
+		a := c.answer()
+		a.wantRefusal(t, 503, problem.Overloaded)
+		c.wantClosed(a)
+	}
+	f.wantCounted(map[problem.Code]int{problem.Overloaded: 20})
+	if err := server.Stop(contextOf(t)); err != nil {
+		t.Error(err)
+	}
+	if left := len(server.leaving); left > 0 {
+		t.Errorf("%d connections still linger", left)
+	}
+}
+
+// Of too many connections not too many linger.
+func TestFarTooManyConnections(t *testing.T) {
+	f := serve(t, standard())
+	s := &Server{handler: f.handler} // lets none linger
+	_, served := sentAway(t, f, s, "")
+	if _, err := served.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it is not closed at once: %v", err)
 	}
 }
 

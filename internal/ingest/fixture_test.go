@@ -181,6 +181,18 @@ func listenAndServe(t testing.TB, h *Handler, timeouts Timeouts) string {
 	return listener.Addr().String()
 }
 
+// stoppable is a fixture whose server the test stops.
+func stoppable(t *testing.T, j Journal) (*fixture, *Server) {
+	t.Helper()
+	h := newHandler(t, standard(), j)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := h.Serve(listener, h.Handle, DefaultTimeouts(), discard())
+	return &fixture{T: t, handler: h, addr: listener.Addr().String()}, server
+}
+
 // dial opens a connection that ends with the test.
 func (f *fixture) dial() *client {
 	f.Helper()

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -159,18 +158,6 @@ func TestManyConnections(t *testing.T) {
 	}
 	clients.Wait()
 	f.exchange(post(aPacket("unwritable", 0))).wantRefusal(t, 503, problem.JournalUnwritable)
-}
-
-// stoppable is a fixture whose server the test stops.
-func stoppable(t *testing.T, j Journal) (*fixture, *Server) {
-	t.Helper()
-	h := newHandler(t, standard(), j)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := h.Serve(listener, h.Handle, DefaultTimeouts(), discard())
-	return &fixture{T: t, handler: h, addr: listener.Addr().String()}, server
 }
 
 // do is something that a loop is made to do.
@@ -384,31 +371,6 @@ func TestClientsThatGo(t *testing.T) {
 	for len(f.journal.records()) != 11 { // the others' may still be on their way
 		runtime.Gosched()
 	}
-}
-
-// Of too many connections one is told so.
-func TestTooManyConnections(t *testing.T) {
-	f := serve(t, standard())
-	s := &Server{handler: f.handler}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	served, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.sendAway(served)
-	c := &client{f, conn, bufio.NewReader(conn)}
-	a := c.answer()
-	a.wantRefusal(t, 503, problem.Overloaded)
-	c.wantClosed(a)
-	f.wantCounted(map[problem.Code]int{problem.Overloaded: 1})
 }
 
 // A usual request costs no memory that has to be collected.

@@ -38,6 +38,8 @@ const (
 	// mostConnections may be open; one that was handed over holds about 8 KiB
 	// while it is idle. One more is answered 503 and closed.
 	mostConnections = 1 << 15
+	// mostLeaving of those linger, so that their clients get to read why.
+	mostLeaving = 256
 )
 
 // Server serves a listener: loops serve what nearly all emitters send, and the
@@ -50,6 +52,7 @@ type Server struct {
 	loops     *loops
 	openings  *openings
 	accepting sync.WaitGroup
+	leaving   chan struct{} // holds one for each connection of too many that lingers
 	stopping  atomic.Bool
 	done      chan struct{}
 	failed    error
@@ -62,6 +65,7 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		handler:  h,
 		logger:   logger,
 		openings: newOpenings(listener.NewSteady(l, logger), newPatrol(timeouts)),
+		leaving:  make(chan struct{}, mostLeaving),
 		done:     make(chan struct{}),
 		library:  h.library(logger),
 	}
@@ -126,7 +130,16 @@ func (s *Server) sendAway(conn net.Conn) {
 	})
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // whoever accepts must not be held up
 	_, _ = conn.Write(to.appendTo(nil, true))
-	_ = conn.Close()
+	select {
+	case s.leaving <- struct{}{}:
+		go func() {
+			linger(conn)
+			_ = conn.Close()
+			<-s.leaving
+		}()
+	default:
+		_ = conn.Close()
+	}
 }
 
 // patrol ends the waits that are too long.
@@ -170,6 +183,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.loops.end()
 	s.openings.end()
 	<-s.done
+	_ = untilNone(ctx, func() int { return len(s.leaving) }) // which end by themselves, soon
 	s.openings.patrol.end()
 	return errors.Join(failed, s.failed)
 }
