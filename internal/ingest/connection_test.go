@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -132,15 +133,71 @@ func TestLengthBeyondNumbersIsRefused(t *testing.T) {
 
 func TestExpectContinue(t *testing.T) {
 	f := serve(t, standard())
-	c := f.dial()
-	head, body, _ := strings.Cut(post(aPacket("p", 0), "Expect: 100-continue"), "\r\n\r\n")
-	c.send(head + "\r\n\r\n")
-	if a := c.answer(); a.StatusCode != http.StatusContinue {
-		t.Fatalf("status %d", a.StatusCode)
+	for _, expect := range []string{"Expect: 100-continue"} {
+		c := f.dial()
+		_ = c.conn.SetDeadline(time.Now().Add(5 * time.Second))
+		head, body, _ := strings.Cut(post(aPacket("p", 0), expect), "\r\n\r\n")
+		c.send(head + "\r\n\r\n")
+		if a := c.answer(); a.StatusCode != http.StatusContinue {
+			t.Fatalf("status %d", a.StatusCode)
+		}
+		c.send(body)
+		c.answer().wantAccepted(t, "p")
+		c.wantReusable()
 	}
-	c.send(body)
-	c.answer().wantAccepted(t, "p")
-	c.wantReusable()
+}
+
+func TestClientEndsConnection(t *testing.T) {
+	f := serve(t, standard())
+	for _, options := range []string{
+		"close", "Close", "CLOSE", " close\t", "TE, close", "keep-alive,Close", "close, keep-alive",
+		"close\r\nConnection: keep-alive", "keep-alive\r\nConnection: close",
+	} {
+		t.Run(options, func(t *testing.T) {
+			c := f.dial()
+			_ = c.conn.SetDeadline(time.Now().Add(5 * time.Second))
+			c.send(post(aPacket("p", 0), "Connection: "+options))
+			a := c.answer()
+			a.wantAccepted(t, "p")
+			c.wantClosed(a)
+		})
+	}
+	for _, other := range []string{"Connection: keep-alive", "Connection: TE, closed", "Connection:", "X-Connection: close"} {
+		c := f.dial()
+		c.send(post(aPacket("p", 0), other))
+		c.answer().wantAccepted(t, "p")
+		c.wantReusable()
+	}
+}
+
+// Of a request whose end is told in two ways nothing is believed, neither that
+// it is a packet nor that another one follows.
+func TestTwoLengthsAreRefused(t *testing.T) {
+	f := serve(t, standard())
+	body := aPacket("p", 0)
+	for name, headers := range map[string][2]string{
+		"length first":   {fmt.Sprintf("Content-Length: %d", len(body)), "Transfer-Encoding: chunked"},
+		"encoding first": {"transfer-encoding: Chunked", fmt.Sprintf("content-length: %d", len(body))},
+		"no encoding":    {"Transfer-Encoding: identity", fmt.Sprintf("Content-Length: %d", len(body))},
+	} {
+		for what, rest := range map[string]string{
+			"length":       body + post(aPacket("smuggled", 0)),
+			"chunks":       fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body) + post(aPacket("smuggled", 0)),
+			"nothing more": "",
+		} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				c := f.dial()
+				c.send("POST /ingest HTTP/1.1\r\nHost: t\r\n" + headers[0] + "\r\n" + headers[1] + "\r\n\r\n" + rest)
+				a := c.answer()
+				a.wantRefusal(t, 400, problem.Malformed)
+				c.wantClosed(a)
+			})
+		}
+	}
+	if got := f.journal.records(); len(got) > 0 {
+		t.Errorf("%d packets were taken", len(got))
+	}
+	f.wantCounted(map[problem.Code]int{problem.Malformed: 9})
 }
 
 func TestPipelining(t *testing.T) {

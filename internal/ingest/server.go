@@ -83,7 +83,7 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 // library returns the server of the library, but for what it serves.
 func (h *Handler) library(logger *slog.Logger) *fasthttp.Server {
 	return &fasthttp.Server{
-		HeaderReceived:               h.lookAtLength,
+		HeaderReceived:               h.lookAtHeader,
 		ExpectHandler:                h.expect,
 		ErrorHandler:                 h.unreadable,
 		ConnState:                    noteBeginning,
@@ -213,26 +213,6 @@ func untilNone(ctx context.Context, left func() int) error {
 		}
 	}
 	return nil
-}
-
-// lookAtLength makes a request that announces too large a body go to expect, as
-// if the client had asked whether it may send it: otherwise the server would
-// wait for the body to begin.
-func (h *Handler) lookAtLength(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if header.ContentLength() > h.config.MaxBodyBytes {
-		header.Set(fasthttp.HeaderExpect, "100-continue")
-	}
-	return fasthttp.RequestConfig{}
-}
-
-// expect answers clients that ask whether they may send the body.
-func (h *Handler) expect(ctx *fasthttp.RequestCtx) int {
-	if ctx.Request.Header.ContentLength() <= h.config.MaxBodyBytes {
-		return fasthttp.StatusContinue
-	}
-	h.refuse(ctx, *h.bodies.tooLarge())
-	giveUp(ctx)
-	return problem.TooLarge.Status()
 }
 
 // unreadable answers what is no readable request.
