@@ -133,7 +133,7 @@ func TestLengthBeyondNumbersIsRefused(t *testing.T) {
 
 func TestExpectContinue(t *testing.T) {
 	f := serve(t, standard())
-	for _, expect := range []string{"Expect: 100-continue"} {
+	for _, expect := range []string{"Expect: 100-continue", "expect: 100-Continue"} {
 		c := f.dial()
 		_ = c.conn.SetDeadline(time.Now().Add(5 * time.Second))
 		head, body, _ := strings.Cut(post(aPacket("p", 0), expect), "\r\n\r\n")

@@ -13,7 +13,7 @@ import (
 // by its header goes to expect, as if the client had asked whether it may send
 // the body: otherwise the server would wait for the body to begin.
 func (h *Handler) lookAtHeader(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if h.faultOf(header) != nil {
+	if h.faultOf(header) != nil || isField(header.Peek(fasthttp.HeaderExpect), "100-continue") {
 		header.Set(fasthttp.HeaderExpect, "100-continue")
 	}
 	if endsConnection(header) {
