@@ -18,6 +18,7 @@ const (
 	notNow                  // the analyzer asks for a pause
 	failed                  // everything else, and no answer
 	heldBack                // not sent, or broken off, for reasons of ours
+	stale                   // the kept connection was closed, perhaps before they were written
 )
 
 // answer is an analyzer's answer, or the lack of one, as the sender sees it.
@@ -105,7 +106,10 @@ func noAnswer(err error) answer {
 	}
 	a := answer{outcome: failed, reason: reasonReset, detail: err.Error()}
 	var connect *errConnect
+	var closed *errStale
 	switch {
+	case errors.As(err, &closed):
+		return answer{outcome: stale, detail: a.detail}
 	case errors.As(err, &connect):
 		a.reason, a.unsent = reasonConnect, true
 	case isTimeout(err):

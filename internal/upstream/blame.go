@@ -3,7 +3,6 @@ package upstream
 import (
 	"time"
 
-	"logstreamer/internal/breaker"
 	"logstreamer/internal/packet"
 )
 
@@ -26,13 +25,27 @@ const (
 // visit is what has become of some packets at one analyzer.
 type visit struct {
 	failures int // tries that failed
-	company  int // packets of the last of them
-	cause    string
+	// broken: a kept connection was closed under a try. That is no failure if another
+	// one is answered; if the analyzer cannot be reached, the try may have killed it.
+	broken  bool
+	company int // packets of the last try that failed or was broken
+	cause   string
+	sound   bool // the analyzer's breaker was closed when that try began
 }
 
-func (v visit) failed(batch []*packet.Packet, a answer) visit {
-	return visit{v.failures + 1, len(batch), a.detail}
+// failed is v after one more try.
+func (v visit) failed(batch []*packet.Packet, a answer, sound bool) visit {
+	if a.outcome == stale {
+		v.broken = true
+	} else {
+		v.failures++
+	}
+	v.company, v.cause, v.sound = len(batch), a.detail, sound
+	return v
 }
+
+// tried tells that the analyzer may have failed with the packets.
+func (v visit) tried() bool { return v.failures > 0 || v.broken }
 
 // judge tells the breaker of a try's result, unless it says nothing of the
 // analyzer.
@@ -53,7 +66,7 @@ func (u *Upstream) remember(packets []*packet.Packet, v visit, now time.Time) {
 			p.Trouble = &packet.Trouble{Since: now}
 		}
 		t := p.Trouble
-		if v.company == 1 && t.Visits > 0 && u.works(t.Last) {
+		if v.company == 1 && t.Visits > 0 && v.sound && u.works(t.Last) {
 			t.Strikes++
 		}
 		t.Visits++
@@ -62,9 +75,7 @@ func (u *Upstream) remember(packets []*packet.Packet, v visit, now time.Time) {
 }
 
 // works tells that the analyzer has taken packets since.
-func (u *Upstream) works(since time.Time) bool {
-	return u.breaker.State() == breaker.Closed && u.latestTaken.Load() > u.counted(since)
-}
+func (u *Upstream) works(since time.Time) bool { return u.latestTaken.Load() > u.counted(since) }
 
 // hopeless tells that p need not be tried any more.
 func hopeless(p *packet.Packet) bool {

@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +196,75 @@ func TestBlame(t *testing.T) {
 				}
 				if got := b.failures(reasonStatus) + b.failures(reasonConnect); got != 1 {
 					t.Errorf("%v tries", got)
+				}
+			})
+		})
+	}
+}
+
+// A packet that kills the analyzer comes over a kept connection; when it is to be sent
+// again nobody listens. It counts as tried all the same, while being away is the
+// analyzer's failure.
+func TestKilledByAPacket(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		maxFailures int
+		packets     int // in one request
+		trouble     *packet.Trouble
+		want        packet.Trouble
+		interrupted bool // others find the analyzer unhealthy while it dials
+	}{
+		{"a new packet", 5, 1, nil, packet.Trouble{Visits: 1, Company: 1}, false},
+		{"a batch", 5, 4, nil, packet.Trouble{Visits: 1, Company: 4}, false},
+		{"one that did so before", 5, 1, &packet.Trouble{Visits: 1, Company: 1}, packet.Trouble{Visits: 2, Company: 1, Strikes: 1}, false},
+		{"one whose failure alone opens the breaker", 1, 1, &packet.Trouble{Visits: 1, Company: 1}, packet.Trouble{Visits: 2, Company: 1, Strikes: 1}, false},
+		{"among others", 5, 1, nil, packet.Trouble{Visits: 1, Company: 1}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				config := testConfig()
+				config.MaxFailures = test.maxFailures
+				analyzer := newScripted(nil)
+				analyzer.health = lines
+				analyzer.ingest = func(r seen) reply {
+					if !strings.Contains(r.body, "poison") {
+						return ok
+					}
+					analyzer.set(func(s *scripted) { s.refuses = true })
+					return reply{cut: true}
+				}
+				var b *bench
+				b = start(t, config, func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := analyzer.dial(ctx, network, address)
+					if err != nil && test.interrupted {
+						b.note(b.breaker.Trip(time.Now()))("others fail")
+					}
+					return conn, err
+				})
+				b.batch.packets.Store(16)
+				b.Offer(b.packets.some(t, 1))
+				b.settler.await(t, 1)
+				var packets []*packet.Packet
+				for range test.packets {
+					p := b.packets.of(t, poison)
+					p.Trouble = test.trouble
+					packets = append(packets, p)
+				}
+				b.Offer(packets)
+				b.settler.await(t, 1+test.packets)
+				if b.settler.count("returned") != test.packets || b.settler.seen() != test.packets {
+					t.Errorf("%v, %d count as tried", b.settler.summary(), b.settler.seen())
+				}
+				got := b.settler.troubleOf(2)
+				if got == nil {
+					t.Fatal("nothing is known of the packet")
+				}
+				if got.Visits != test.want.Visits || got.Company != test.want.Company || got.Strikes != test.want.Strikes ||
+					got.Cause != "the kept connection was closed: EOF" {
+					t.Errorf("of the packet is known %+v, want %+v", got, test.want)
+				}
+				if got := b.failures(reasonConnect); got != truth(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
+					t.Errorf("%v failures to connect, healthy: %v", got, b.Healthy())
 				}
 			})
 		})

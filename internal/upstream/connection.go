@@ -36,6 +36,13 @@ func newConnection(dial dialFunc) *connection {
 // errInterrupted is the failure of an exchange that we broke off ourselves.
 var errInterrupted = errors.New("interrupted")
 
+// errStale marks that the other side closed a kept connection, before or after
+// the request was written, and answered nothing.
+type errStale struct{ cause error }
+
+func (e *errStale) Error() string { return "the kept connection was closed: " + e.cause.Error() }
+func (e *errStale) Unwrap() error { return e.cause }
+
 // errConnect marks a failure before anything was sent.
 type errConnect struct{ cause error }
 
@@ -52,11 +59,11 @@ func (c *connection) begin() {
 }
 
 // exchange sends a request and reads the answer, which is valid until the next
-// call. A kept connection that the analyzer has closed meanwhile is replaced
-// once.
+// call. After errStale the next one opens a connection. What the other side broke
+// off first is not taken for an interrupt that came after.
 func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (response, error) {
 	answer, err := c.attempt(ctx, r, deadline)
-	if err != nil && (ctx.Err() != nil || c.wasInterrupted()) {
+	if err != nil && !closedByPeer(err) && (ctx.Err() != nil || c.wasInterrupted()) {
 		err = errInterrupted
 	}
 	if err != nil || answer.last || c.reader.Buffered() > 0 {
@@ -68,10 +75,10 @@ func (c *connection) exchange(ctx context.Context, r *request, deadline time.Tim
 func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) (response, error) {
 	if conn := c.kept(); conn != nil {
 		answer, answering, err := c.roundTrip(conn, r, deadline)
-		if answering || !closedByPeer(err) {
-			return answer, err
+		if !answering && closedByPeer(err) {
+			err = &errStale{err}
 		}
-		c.close()
+		return answer, err
 	}
 	conn, err := c.open(ctx, deadline)
 	if err != nil {

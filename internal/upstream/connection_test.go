@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -179,6 +180,34 @@ func TestInterruptWhileDialling(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the analyzer broke off is its failure, although an interrupt comes next.
+func TestInterruptAfterTheEnd(t *testing.T) {
+	near, far := net.Pipe()
+	var c *connection
+	c = newConnection(func(context.Context) (net.Conn, error) { return hook{near, func() { c.interrupt() }}, nil })
+	go func() {
+		_, _ = http.ReadRequest(bufio.NewReader(far))
+		_ = far.Close()
+	}()
+	r := newRequest(mustBase(t), "/health")
+	r.get()
+	c.begin()
+	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); !closedByPeer(err) {
+		t.Errorf("the exchange ended with %v", err)
+	}
+}
+
+// hook is a connection that does something after each read.
+type hook struct {
+	net.Conn
+	do func()
+}
+
+func (h hook) Read(p []byte) (int, error) {
+	defer h.do()
+	return h.Conn.Read(p)
 }
 
 func TestInterruptBeforeDialling(t *testing.T) {

@@ -48,12 +48,15 @@ func (s *sender) run(ctx context.Context) {
 // deliver settles all packets of a batch; v is what has become of them here.
 func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 	for {
+		sound := s.upstream.breaker.Closed()
 		answer := s.send(ctx, batch, v)
 		again := s.mayTryAgain(batch, answer, v)
-		if answer.outcome == failed && !answer.unsent {
-			v = v.failed(batch, answer)
+		if answer.outcome == stale || answer.outcome == failed && !answer.unsent {
+			v = v.failed(batch, answer, sound)
 		}
 		switch {
+		case answer.outcome == stale:
+			continue // once: the next connection is no kept one
 		case answer.outcome == taken:
 			s.settleTaken(batch, answer)
 			return
@@ -105,6 +108,9 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answ
 	response, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
 	end := time.Now()
 	answer := understand(response, err, end)
+	if answer.outcome == stale {
+		return answer // says nothing of anybody
+	}
 	u.metrics.sent(answer, end.Sub(start))
 	switch {
 	case answer.outcome == heldBack:
@@ -165,7 +171,7 @@ func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 // giveBack returns packets to be delivered elsewhere, unless that is hopeless.
 func (s *sender) giveBack(packets []*packet.Packet, a answer, v visit) {
 	u := s.upstream
-	if v.failures > 0 {
+	if v.tried() {
 		u.remember(packets, v, time.Now())
 	}
 	if p := packets[0]; hopeless(p) {
@@ -173,7 +179,7 @@ func (s *sender) giveBack(packets []*packet.Packet, a answer, v visit) {
 		return
 	}
 	for _, p := range packets {
-		p.Tried = v.failures > 0 || !a.unsent
+		p.Tried = v.tried() || !a.unsent
 	}
 	u.release(packets)
 }

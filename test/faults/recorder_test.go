@@ -31,6 +31,9 @@ type Behaviour struct {
 	Reset bool `json:",omitempty"`
 	// Forget takes the packets, and then resets the connection all the same.
 	Forget bool `json:",omitempty"`
+	// Die closes the port and all connections once the request is read, as the end of a
+	// process does, for a second.
+	Die bool `json:",omitempty"`
 	// Refuse lets nobody connect: the port is closed, and so are connections.
 	Refuse bool `json:",omitempty"`
 	// Delay comes before the answer; with Every, only for each so many-th request.
@@ -57,9 +60,10 @@ type Behaviour struct {
 // behaviour a line, and ends with it.
 type recorder struct {
 	log    *os.File
-	server *http.Server
+	routes *http.ServeMux
 
 	mu       sync.Mutex // guards all below
+	server   *http.Server
 	now      Behaviour
 	changed  chan struct{} // closed when now changes
 	desk     desk          // made anew when now changes
@@ -74,11 +78,9 @@ func recordPackets(address, logPath string) error {
 	if err != nil {
 		return err
 	}
-	r := &recorder{log: log, changed: make(chan struct{}), address: address}
-	routes := http.NewServeMux()
-	routes.HandleFunc("POST /ingest", r.ingest)
-	routes.HandleFunc("GET /health", r.health)
-	r.server = &http.Server{Handler: routes, ReadHeaderTimeout: time.Minute}
+	r := &recorder{log: log, routes: http.NewServeMux(), changed: make(chan struct{}), address: address}
+	r.routes.HandleFunc("POST /ingest", r.ingest)
+	r.routes.HandleFunc("GET /health", r.health)
 	if err := r.listen(true); err != nil {
 		return err
 	}
@@ -94,7 +96,8 @@ func recordPackets(address, logPath string) error {
 		}
 		fmt.Println("done")
 	}
-	return errors.Join(orders.Err(), r.server.Close(), log.Close())
+	r.closeAll()
+	return errors.Join(orders.Err(), log.Close())
 }
 
 func (r *recorder) become(next Behaviour) error {
@@ -125,9 +128,34 @@ func (r *recorder) listen(open bool) error {
 		return err
 	}
 	r.listener, r.address = listener, listener.Addr().String()
+	if r.server == nil {
+		r.server = &http.Server{Handler: r.routes, ReadHeaderTimeout: time.Minute}
+	}
 	r.server.SetKeepAlivesEnabled(true)
 	go r.server.Serve(listener) //nolint:errcheck // it ends with the listener
 	return nil
+}
+
+// die closes the port and all connections, and opens the port again after a second.
+func (r *recorder) die() {
+	r.closeAll()
+	time.AfterFunc(time.Second, func() {
+		r.mu.Lock()
+		open := !r.now.Refuse
+		r.mu.Unlock()
+		if err := r.listen(open); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	})
+}
+
+func (r *recorder) closeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.server != nil {
+		_ = r.server.Close()
+	}
+	r.server, r.listener = nil, nil
 }
 
 // next returns the behaviour for a request with these packets, when they will be
@@ -184,6 +212,10 @@ func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
 	if !ok {
 		abandon(w)
 		return
+	}
+	if b.Die {
+		r.die()
+		return // nobody is left to be answered
 	}
 	if !b.Reset && (b.Status == 0 || b.Status/100 == 2) {
 		if err := r.take(ids); err != nil {
