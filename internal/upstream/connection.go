@@ -49,6 +49,9 @@ type errConnect struct{ cause error }
 func (e *errConnect) Error() string { return "connect: " + e.cause.Error() }
 func (e *errConnect) Unwrap() error { return e.cause }
 
+// lastWordWait is for the answer to a request that could not be written.
+const lastWordWait = 10 * time.Millisecond
+
 // begin comes before each exchange: an interrupt that comes after it ends the
 // exchange. What would have kept the caller from sending is checked in between,
 // so that it cannot be missed.
@@ -124,11 +127,14 @@ func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (a
 		return response{}, false, err
 	}
 	unsent := r.writeTo(conn)
+	if unsent != nil { // perhaps because the answer is there already
+		_ = conn.SetReadDeadline(time.Now().Add(lastWordWait)) // fails if it is closed, and so will the read
+	}
 	// Let others work first. Under load the answer is here by then, and a read
 	// that finds nothing, a wait and a wake-up are saved; otherwise this costs
 	// next to nothing.
 	runtime.Gosched()
-	// An analyzer may refuse, and hang up, before it has read everything.
+	// An analyzer may refuse, and hang up or read no more, before it has read everything.
 	if _, err := c.reader.Peek(1); err != nil {
 		return response{}, false, err
 	}

@@ -272,40 +272,61 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 	}
 }
 
-// An analyzer may refuse a large packet, and hang up, before it has read it.
+// An analyzer may refuse a large packet before it has read it, and hang up, or read
+// no more.
 func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	defer listener.Close()
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
+	for _, test := range []struct {
+		name    string
+		hangsUp bool
+		timeout time.Duration
+	}{
+		{"hangs up", true, 10 * time.Second},
+		{"reads no more", false, 500 * time.Millisecond}, // which it takes
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
-				return
+				t.Fatal(err)
 			}
-			header := make([]byte, 512)
-			n, _ := conn.Read(header)
-			answer := ok.parts[0]
-			if bytes.HasPrefix(header[:n], []byte("POST")) {
-				answer = status(413, "", "").parts[0]
+			var serving sync.WaitGroup
+			defer serving.Wait()
+			defer listener.Close()
+			over := make(chan struct{})
+			defer close(over)
+			serving.Go(func() {
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					header := make([]byte, 512)
+					n, _ := conn.Read(header)
+					answer := ok.parts[0]
+					if bytes.HasPrefix(header[:n], []byte("POST")) {
+						answer = status(413, "Connection: close\r\n", "").parts[0]
+					}
+					_, _ = io.WriteString(conn, answer)
+					if !test.hangsUp {
+						serving.Go(func() {
+							<-over
+							_ = conn.Close()
+						})
+						continue
+					}
+					_ = conn.Close() // with the rest unread: a reset
+				}
+			})
+			config := testConfig()
+			config.Timeout, config.Retries, config.MaxFailures = test.timeout, 0, 100
+			config.ProbeTimeout = 10 * time.Second
+			config.URL = "http://" + listener.Addr().String()
+			b := start(t, config, nil)
+			large := `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"` + strings.Repeat("m", 8<<20) + `"}]}`
+			b.Offer([]*packet.Packet{b.packets.of(t, large)})
+			b.settler.await(t, 1)
+			if got := b.settler.fate(1); got != "refused too_large" {
+				t.Errorf("the packet was %s", got)
 			}
-			_, _ = io.WriteString(conn, answer)
-			_ = conn.Close() // with the rest unread: a reset
-		}
-	})
-	config := testConfig()
-	config.Timeout, config.Retries, config.MaxFailures = 10*time.Second, 0, 100
-	config.URL = "http://" + listener.Addr().String()
-	b := start(t, config, nil)
-	large := `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"` + strings.Repeat("m", 8<<20) + `"}]}`
-	b.Offer([]*packet.Packet{b.packets.of(t, large)})
-	b.settler.await(t, 1)
-	if got := b.settler.fate(1); got != "refused too_large" {
-		t.Errorf("the packet was %s", got)
+		})
 	}
 }
