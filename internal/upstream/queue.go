@@ -23,10 +23,14 @@ type queue struct {
 	sending  int           // senders that hold packets
 	urgent   int           // waiting packets whose emitters wait for their delivery
 	resting  time.Time     // until when a request must be worth its while to begin
-	alarm    *time.Timer   // calls a sender when that is over
-	alarmed  bool          // it runs
+	late     time.Time     // from when on one more sender may start with any packet
+	alarm    *time.Timer   // calls a sender when one of them has come
+	rings    time.Time     // when it does so; zero while it does not run
 	stopped  bool
 }
+
+// longestGathering is how long packets wait to be enough for one more sender.
+const longestGathering = 20 * time.Millisecond
 
 // seat is where one sender waits until it may start. The queue calls the one
 // that has waited least: its connection, and what it keeps in memory, are used
@@ -37,7 +41,7 @@ type seat struct {
 
 func newQueue() *queue {
 	q := &queue{}
-	q.alarm = time.AfterFunc(time.Hour, q.rested)
+	q.alarm = time.AfterFunc(time.Hour, q.ring)
 	q.alarm.Stop()
 	return q
 }
@@ -64,11 +68,11 @@ func (q *queue) callLocked() {
 	}
 }
 
-// rested lets a sender take what has gathered.
-func (q *queue) rested() {
+// ring lets a sender take what has gathered.
+func (q *queue) ring() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.alarmed = false
+	q.rings = time.Time{}
 	q.callLocked()
 }
 
@@ -136,27 +140,39 @@ func (q *queue) finished(volume packet.Volume) {
 // whole or since the two may not share a request, has waited already.
 func (q *queue) restLocked(batch batchLimits) {
 	q.resting = time.Time{}
-	if batch.spacing > 0 && q.waiting.Len() == 0 {
-		q.resting = time.Now().Add(batch.spacing)
+	if batch.packets == 1 {
+		return // there is nothing to wait for
+	}
+	now := time.Now()
+	q.late = now.Add(longestGathering)
+	if q.waiting.Len() == 0 {
+		q.resting = now.Add(batch.spacing)
 	}
 }
 
-// mayStartLocked tells whether one more sender may start. If it lacks nothing
-// but time, one is called later.
+// mayStartLocked tells whether one more sender may start. If not, one is called
+// when it may, unless others start before.
 func (q *queue) mayStartLocked(batch batchLimits) bool {
 	waiting := q.waiting.Len()
-	if waiting < q.neededLocked(batch) {
-		return false
+	if waiting == 0 || q.urgent > 0 {
+		return waiting > 0
 	}
-	if waiting >= batch.enough || q.urgent > 0 {
+	at := q.resting
+	switch {
+	case waiting < q.neededLocked(batch):
+		if !q.rings.IsZero() {
+			return false // it is looked at again then, which is no later
+		}
+		at = q.late
+	case waiting >= batch.enough:
 		return true
 	}
-	rest := time.Until(q.resting)
+	rest := time.Until(at)
 	if rest <= 0 {
 		return true
 	}
-	if !q.alarmed {
-		q.alarmed = true
+	if q.rings.IsZero() || at.Before(q.rings) {
+		q.rings = at
 		q.alarm.Reset(rest)
 	}
 	return false
@@ -164,7 +180,8 @@ func (q *queue) mayStartLocked(batch batchLimits) bool {
 
 // neededLocked is how many packets must wait for one more sender. The more are
 // under way the more it takes, four times as many for each, so that batches grow
-// under load; the first two need one.
+// under load; the first two need one. Under load one starts every few milliseconds;
+// where none does, requests take long, and packets must not wait for the rest of them.
 func (q *queue) neededLocked(batch batchLimits) int {
 	if q.sending <= 1 {
 		return 1

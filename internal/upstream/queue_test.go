@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,7 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 	limits := batchLimits{packets: 40, enough: 40}
 	for sending, needed := range []int{1, 1, 4, 16, 40, 40} {
 		q := newQueue()
-		q.sending = sending
+		q.sending, q.late = sending, time.Now().Add(time.Hour)
 		for waiting := 1; waiting <= needed; waiting++ {
 			q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 			if got := q.mayStartLocked(limits); got != (waiting == needed) {
@@ -23,13 +24,92 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 		}
 	}
 	q := newQueue()
-	q.sending = 1000 // as many as may be
+	q.sending, q.late = 1000, time.Now().Add(time.Hour) // as many as may be
 	for range 40 {
 		q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 	}
 	if !q.mayStartLocked(limits) {
 		t.Error("a whole batch waits although a sender is free")
 	}
+}
+
+// While requests take long, packets do not wait for the end of them: idle senders take
+// them within 20 ms, and at once those whose emitters wait for their delivery.
+func TestIdleSendersStart(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		pause  time.Duration // since a request began
+		urgent bool
+		want   time.Duration
+	}{
+		{"soon after a request", 5 * time.Millisecond, false, longestGathering - 5*time.Millisecond},
+		{"after a quiet time", longestGathering, false, 0},
+		{"an emitter that waits", 5 * time.Millisecond, true, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := behindTwoSlow(t)
+				time.Sleep(test.pause)
+				p := b.packets.packet(t)
+				if test.urgent {
+					p.Receipt = make(chan packet.Outcome, 1)
+				}
+				began := time.Now()
+				b.Offer([]*packet.Packet{p})
+				synctest.Wait()
+				if test.want > 0 {
+					time.Sleep(test.want - 1)
+					synctest.Wait()
+					if b.settler.count("delivered") > 0 {
+						t.Fatal("it was delivered too soon")
+					}
+					time.Sleep(1)
+					synctest.Wait()
+				}
+				if b.settler.count("delivered") != 1 {
+					t.Errorf("it is not delivered after %v", time.Since(began))
+				}
+			})
+		})
+	}
+}
+
+// Enough packets wait no longer because fewer had been waiting before.
+func TestEnoughPacketsDoNotWaitForTheFew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := behindTwoSlow(t)
+		b.Offer(b.packets.some(t, 3))
+		synctest.Wait()
+		b.Offer(b.packets.some(t, 1))
+		time.Sleep(b.config.Spacing)
+		synctest.Wait()
+		if got := b.settler.count("delivered"); got != 4 {
+			t.Errorf("%d of four packets are delivered when the spacing is over", got)
+		}
+	})
+}
+
+// behindTwoSlow is an analyzer of which two requests take long; the second began just
+// now.
+func behindTwoSlow(t *testing.T) *bench {
+	t.Helper()
+	analyzer := newScripted(func(r seen) reply {
+		if strings.Contains(r.body, "slow") {
+			return reply{hang: true}
+		}
+		return ok
+	})
+	analyzer.health = lines
+	config := testConfig()
+	config.Concurrency, config.Timeout, config.Spacing = 8, 30*time.Second, 2*time.Millisecond
+	b := start(t, config, analyzer.dial)
+	b.batch.packets.Store(64)
+	for range 2 {
+		time.Sleep(config.Spacing)
+		b.Offer([]*packet.Packet{b.packets.of(t, `{"emitter_id":"slow","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)})
+		synctest.Wait()
+	}
+	return b
 }
 
 // Of senders that wait, the one that worked last is called: one connection
