@@ -18,6 +18,7 @@ const (
 	notNow                  // the analyzer asks for a pause
 	failed                  // everything else, and no answer
 	heldBack                // not sent, or broken off, for reasons of ours
+	oneByOne                // not sent: they may not share a request
 	stale                   // the kept connection was closed, perhaps before they were written
 )
 
@@ -101,8 +102,11 @@ func understand(r response, err error, now time.Time) answer {
 func isSuccess(status int) bool { return status >= 200 && status < 300 }
 
 func noAnswer(err error) answer {
-	if errors.Is(err, errInterrupted) {
+	switch err {
+	case errInterrupted:
 		return answer{outcome: heldBack}
+	case errOneByOne:
+		return answer{outcome: oneByOne, unsent: true}
 	}
 	a := answer{outcome: failed, reason: reasonReset, detail: err.Error()}
 	var connect *errConnect

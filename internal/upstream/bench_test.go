@@ -88,6 +88,7 @@ func delivery(t testing.TB, batch int) func() {
 		t.Fatal(err)
 	}
 	u.asked.Store(true)
+	u.incarnation.learn(u.incarnation.number.Load(), true)
 	sender := u.senders[0]
 	t.Cleanup(sender.connection.close)
 	var packets []*packet.Packet

@@ -20,8 +20,10 @@ type dialFunc func(ctx context.Context) (net.Conn, error)
 // of another request. Only its sender uses it; interrupt may be called from
 // anywhere.
 type connection struct {
-	dial   dialFunc
-	reader *responseReader
+	dial        dialFunc
+	reader      *responseReader
+	incarnation *incarnation
+	number      int64 // of the incarnation, when the connection was good last
 
 	mu          sync.Mutex // guards all below against interrupt
 	conn        net.Conn
@@ -29,12 +31,16 @@ type connection struct {
 	interrupted bool               // since begin
 }
 
-func newConnection(dial dialFunc) *connection {
-	return &connection{dial: dial, reader: newResponseReader()}
+func newConnection(dial dialFunc, i *incarnation) *connection {
+	return &connection{dial: dial, reader: newResponseReader(), incarnation: i}
 }
 
 // errInterrupted is the failure of an exchange that we broke off ourselves.
 var errInterrupted = errors.New("interrupted")
+
+// errOneByOne is the failure to send several packets, of which nothing was written: the
+// analyzer may be one that takes one packet a request.
+var errOneByOne = errors.New("it is not known whether the analyzer takes NDJSON")
 
 // errStale marks that the other side closed a kept connection, before or after
 // the request was written, and answered nothing.
@@ -75,19 +81,31 @@ func (c *connection) exchange(ctx context.Context, r *request, deadline time.Tim
 	return answer, err
 }
 
-func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) (response, error) {
-	if conn := c.kept(); conn != nil {
-		answer, answering, err := c.roundTrip(conn, r, deadline)
-		if !answering && closedByPeer(err) {
-			err = &errStale{err}
+// attempt also keeps account of the analyzer's incarnations. An analyzer that is slow
+// is the same one; an end that is announced with the first answer is how some always
+// end connections.
+func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) (answer response, err error) {
+	number := c.incarnation.number.Load()
+	conn := c.kept()
+	kept := conn != nil
+	if !kept {
+		c.number = number
+		if conn, err = c.open(ctx, deadline); err != nil {
+			c.incarnation.end(number)
+			return response{}, err
 		}
-		return answer, err
 	}
-	conn, err := c.open(ctx, deadline)
-	if err != nil {
-		return response{}, err
+	if r.several && !c.incarnation.takesLines() {
+		return response{}, errOneByOne
 	}
-	answer, _, err := c.roundTrip(conn, r, deadline)
+	answer, answering, err := c.roundTrip(conn, r, deadline)
+	if err != nil && !isTimeout(err) || kept && answer.last {
+		c.incarnation.end(c.number)
+	}
+	c.number = number
+	if kept && !answering && closedByPeer(err) {
+		err = &errStale{err}
+	}
 	return answer, err
 }
 

@@ -160,7 +160,7 @@ func TestInterruptWhileDialling(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				c := newConnection(dialler)
+				c := newConnection(dialler, first())
 				r := newRequest(mustBase(t), "/health")
 				r.get()
 				c.begin()
@@ -186,7 +186,7 @@ func TestInterruptWhileDialling(t *testing.T) {
 func TestInterruptAfterTheEnd(t *testing.T) {
 	near, far := net.Pipe()
 	var c *connection
-	c = newConnection(func(context.Context) (net.Conn, error) { return hook{near, func() { c.interrupt() }}, nil })
+	c = newConnection(func(context.Context) (net.Conn, error) { return hook{near, func() { c.interrupt() }}, nil }, first())
 	go func() {
 		_, _ = http.ReadRequest(bufio.NewReader(far))
 		_ = far.Close()
@@ -214,7 +214,7 @@ func TestInterruptBeforeDialling(t *testing.T) {
 	c := newConnection(func(context.Context) (net.Conn, error) {
 		t.Error("it dials although it was interrupted")
 		return nil, io.EOF
-	})
+	}, first())
 	r := newRequest(mustBase(t), "/health")
 	r.get()
 	c.begin()
@@ -231,7 +231,7 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	}))
 	defer server.Close()
-	c := newConnection(dialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil))
+	c := newConnection(dialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil), first())
 	stop := make(chan struct{})
 	var interrupts sync.WaitGroup
 	interrupts.Go(func() {

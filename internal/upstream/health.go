@@ -14,13 +14,18 @@ import (
 // healthy although its last probe failed.
 const doubtInterval = time.Second
 
+// promptInterval is the time between probes, at least, of an analyzer that may be
+// another one than before.
+const promptInterval = 100 * time.Millisecond
+
 // prober asks an analyzer for its health, in its own time.
 type prober struct {
 	upstream   *Upstream
 	connection *connection
 	request    *request
-	edge       chan struct{} // the breaker has changed: the next probe may be due sooner
-	doubt      bool          // the last probe failed
+	edge       chan struct{} // the next probe may be due sooner
+	asked      time.Time     // when the last probe began
+	doubt      bool          // it failed
 }
 
 func newProber(u *Upstream, c *connection, r *request) *prober {
@@ -77,7 +82,9 @@ func (p *prober) probe(ctx context.Context) {
 func (p *prober) ask(ctx context.Context) error {
 	u := p.upstream
 	p.connection.begin()
-	answer, err := p.connection.exchange(ctx, p.request, time.Now().Add(u.config.ProbeTimeout))
+	p.asked = time.Now()
+	number := u.incarnation.number.Load()
+	answer, err := p.connection.exchange(ctx, p.request, p.asked.Add(u.config.ProbeTimeout))
 	defer p.connection.close()
 	if err == nil && !isSuccess(answer.status) {
 		err = fmt.Errorf("the probe is answered with %d", answer.status)
@@ -85,7 +92,7 @@ func (p *prober) ask(ctx context.Context) error {
 	p.doubt = err != nil
 	u.metrics.probed(err == nil)
 	if err == nil {
-		u.takesLines.Store(acceptsLines(answer))
+		u.incarnation.learn(number, acceptsLines(answer))
 	}
 	return err
 }
@@ -99,6 +106,8 @@ func (p *prober) pause() time.Duration {
 		return max(time.Until(u.breaker.NextTrial()), time.Millisecond)
 	case p.doubt || u.breaker.State() == breaker.HalfOpen:
 		return min(doubtInterval, u.config.ProbeInterval)
+	case u.incarnation.outdated():
+		return max(time.Until(p.asked.Add(promptInterval)), 0)
 	default:
 		interval := u.config.ProbeInterval
 		return interval - interval/10 + rand.N(interval/5+1)

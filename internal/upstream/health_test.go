@@ -296,7 +296,7 @@ func TestProbes(t *testing.T) {
 		if analyzer.dialled() != analyzer.probed() {
 			t.Errorf("%d connections for %d probes", analyzer.dialled(), analyzer.probed())
 		}
-		if !b.takesLines.Load() {
+		if !b.incarnation.takesLines() {
 			t.Error("the advertised NDJSON is not known")
 		}
 	})

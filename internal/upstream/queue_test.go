@@ -58,12 +58,12 @@ func TestIdleSendersStart(t *testing.T) {
 				b.Offer([]*packet.Packet{p})
 				synctest.Wait()
 				if test.want > 0 {
-					time.Sleep(test.want - 1)
+					time.Sleep(test.want - time.Nanosecond)
 					synctest.Wait()
 					if b.settler.count("delivered") > 0 {
 						t.Fatal("it was delivered too soon")
 					}
-					time.Sleep(1)
+					time.Sleep(time.Nanosecond)
 					synctest.Wait()
 				}
 				if b.settler.count("delivered") != 1 {

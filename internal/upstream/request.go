@@ -20,8 +20,9 @@ var newline = []byte{'\n'}
 // request writes HTTP/1.1 requests to one analyzer without copying bodies. It
 // keeps its buffers and must not be used concurrently.
 type request struct {
-	host string
-	path string
+	host    string
+	path    string
+	several bool // packets, as NDJSON
 
 	head    []byte
 	parts   [][]byte
@@ -46,7 +47,7 @@ func (r *request) get() {
 // packets' bodies must stay untouched until the request was written.
 func (r *request) post(packets []*packet.Packet) {
 	contentType := jsonType
-	if len(packets) > 1 {
+	if r.several = len(packets) > 1; r.several {
 		contentType = ndjsonType
 	}
 	r.parts = append(r.parts[:0], nil) // the head's place
@@ -54,7 +55,7 @@ func (r *request) post(packets []*packet.Packet) {
 	for _, p := range packets {
 		r.parts = append(r.parts, p.Body)
 		length += len(p.Body)
-		if len(packets) > 1 && !endsLine(p) {
+		if r.several && !endsLine(p) {
 			r.parts = append(r.parts, newline)
 			length++
 		}

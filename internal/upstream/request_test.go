@@ -157,7 +157,7 @@ func TestLinesAreSentOnlyIfAdvertised(t *testing.T) {
 				return ok
 			}
 		})
-		send(7) // the batch, its halves, and each packet alone
+		send(5) // the batch, and each packet alone
 		send(4)
 		if b.settler.count("delivered") != ended {
 			t.Errorf("fates: %v", b.settler.summary())

@@ -98,7 +98,16 @@ func (s *scripted) dial(context.Context, string, string) (net.Conn, error) {
 	number := s.dials
 	near, far := net.Pipe()
 	go s.serve(far, number)
-	return near, nil
+	return socket{near}, nil
+}
+
+// socket is a pipe that fails as a socket does after the other side has closed it: not
+// before it is read.
+type socket struct{ net.Conn }
+
+func (s socket) SetDeadline(at time.Time) error {
+	_ = s.Conn.SetDeadline(at)
+	return nil
 }
 
 // listen serves TCP connections too, until the test ends, and returns the URL.

@@ -63,7 +63,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 		case answer.outcome == refused && len(batch) == 1:
 			s.refuse(Refused{batch[0], answer.reason, answer.detail})
 			return
-		case answer.outcome == refused:
+		case answer.outcome == refused, answer.outcome == oneByOne:
 			s.adaptTo(answer, len(batch))
 			s.deliverHalves(ctx, batch, v)
 			return
@@ -80,7 +80,8 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 }
 
 // deliverHalves follows a batch that was refused, or failed, as a whole: nobody
-// knows which packet is meant, and halves find it in few requests.
+// knows which packet is meant, and halves find it in few requests. It follows one that
+// may not be sent as such, too: by the time of the second half it may.
 func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v visit) {
 	half := len(batch) / 2
 	s.deliver(ctx, batch[:half], v)
@@ -108,7 +109,7 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answ
 	response, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
 	end := time.Now()
 	answer := understand(response, err, end)
-	if answer.outcome == stale {
+	if answer.outcome == stale || answer.outcome == oneByOne {
 		return answer // says nothing of anybody
 	}
 	u.metrics.sent(answer, end.Sub(start))
@@ -188,7 +189,7 @@ func (s *sender) giveBack(packets []*packet.Packet, a answer, v visit) {
 func (s *sender) adaptTo(a answer, packets int) {
 	switch a.reason {
 	case refusedMediaType:
-		s.upstream.takesLines.Store(false)
+		s.upstream.incarnation.learn(0, false)
 	case refusedTooLarge:
 		s.upstream.batch.shrink(packets)
 	}

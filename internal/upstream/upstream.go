@@ -70,10 +70,9 @@ type Upstream struct {
 	senders []*sender
 	prober  *prober
 
+	incarnation incarnation
 	// asked: the first probe is over.
 	asked atomic.Bool
-	// takesLines: the last good probe advertised NDJSON.
-	takesLines atomic.Bool
 	// began is what the moments below are counted from (see counted), so that a clock
 	// that is set changes nothing. They are 0 when there was none.
 	began       time.Time
@@ -121,9 +120,10 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 	}
 	u.limit.init(config)
 	u.batch.packets.Store(firstBatchPackets)
-	u.prober = newProber(u, newConnection(dial), newRequest(base, "/health"))
+	u.prober = newProber(u, newConnection(dial, &u.incarnation), newRequest(base, "/health"))
+	u.incarnation.init(u.prober.reschedule)
 	for range config.Concurrency {
-		u.senders = append(u.senders, newSender(u, newConnection(dial), newRequest(base, "/ingest")))
+		u.senders = append(u.senders, newSender(u, newConnection(dial, &u.incarnation), newRequest(base, "/ingest")))
 	}
 	return u, deps.Metrics.watch(u)
 }
@@ -197,7 +197,7 @@ func (u *Upstream) Tick() {
 // limits has a request begin at once when there is nothing to gain from a wait:
 // the batch is whole, or so much is bound that there is soon no room for more.
 func (u *Upstream) limits() batchLimits {
-	if !u.takesLines.Load() {
+	if !u.incarnation.takesLines() {
 		return batchLimits{packets: 1, enough: 1}
 	}
 	packets := int(u.batch.packets.Load())

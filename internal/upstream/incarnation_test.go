@@ -1,0 +1,198 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// first is an incarnation that nobody needs to ask.
+func first() *incarnation {
+	i := new(incarnation)
+	i.init(func() {})
+	return i
+}
+
+// sizes tells how many packets each request carried.
+func sizes(requests []seen) string {
+	var sizes []int
+	for _, r := range requests {
+		sizes = append(sizes, strings.Count(r.body, "packet_id"))
+	}
+	return fmt.Sprint(sizes)
+}
+
+// after returns a reply that comes later.
+func after(delay time.Duration, r reply) reply {
+	r.delay = delay
+	return r
+}
+
+var (
+	cutting = reply{parts: ok.parts, cut: true}
+	closing = status(200, "Connection: close\r\n", "")
+)
+
+const oneByOneSizes = "[1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"
+
+// After a sign that the analyzer may be another one it gets one packet a request until
+// it has said that it takes more, for which it is asked at once.
+func TestAnotherAnalyzerIsAskedWhatItTakes(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		first reply
+		last  reply // of the one before
+		away  bool  // for a moment, in which a packet is sent
+		lines bool  // the new one takes NDJSON
+		want  string
+	}{
+		{"closed", ok, cutting, false, false, oneByOneSizes},
+		{"closed, takes NDJSON", ok, cutting, false, true, "[1 1 2 4 8]"},
+		{"closing", ok, closing, false, false, oneByOneSizes},
+		{"closing, takes NDJSON", ok, closing, false, true, "[1 15]"},
+		{"away", closing, closing, true, false, oneByOneSizes},
+		{"away, takes NDJSON", closing, closing, true, true, oneByOneSizes}, // it is asked again after a second
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, analyzer := startBatching(t, testConfig(), always(test.first))
+				time.Sleep(promptInterval)
+				b.Offer(b.packets.some(t, 1))
+				b.settler.await(t, 1)
+				analyzer.set(func(s *scripted) {
+					s.ingest = always(test.last)
+					s.health = func() reply { return after(time.Millisecond, ok) }
+					if test.lines {
+						s.health = func() reply { return after(time.Millisecond, lines()) }
+					}
+				})
+				b.Offer(b.packets.some(t, 16))
+				b.settler.await(t, 17)
+				ended, probes := 17, 2
+				analyzer.set(func(s *scripted) { s.ingest = always(after(2*time.Millisecond, ok)) })
+				if test.away {
+					analyzer.set(func(s *scripted) { s.refuses = true })
+					b.Offer(b.packets.some(t, 1))
+					b.settler.await(t, 18)
+					synctest.Wait() // the probe fails, too
+					analyzer.set(func(s *scripted) { s.refuses = false })
+					ended = 18
+				}
+				b.Offer(b.packets.some(t, 16))
+				b.settler.await(t, ended+16)
+				if got := sizes(analyzer.got()[2:]); got != test.want {
+					t.Errorf("requests carried %s packets, want %s", got, test.want)
+				}
+				time.Sleep(doubtInterval)
+				if analyzer.probed() != probes || b.incarnation.takesLines() != test.lines {
+					t.Errorf("after %d probes it takes NDJSON: %v", analyzer.probed(), b.incarnation.takesLines())
+				}
+			})
+		})
+	}
+}
+
+// A connection is a sign when it was good after the last one.
+func TestSignsOfAnotherAnalyzer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := first()
+		a := newScripted(nil)
+		var connections []*connection
+		for range 3 {
+			connections = append(connections, newConnection(func(ctx context.Context) (net.Conn, error) { return a.dial(ctx, "", "") }, i))
+		}
+		r := newRequest(mustBase(t), "/ingest")
+		r.post(new(maker).some(t, 1))
+		for step, test := range []struct {
+			connection int
+			reply      reply // unless it is closed
+			want       int64
+		}{
+			{0, cutting, 1},
+			{1, ok, 1},
+			{2, cutting, 1},
+			{0, ok, 2},               // closed
+			{1, cutting, 2},          // good again
+			{2, ok, 2},               // closed, perhaps when the first was
+			{1, ok, 3},               // closed
+			{0, closing, 3},          // as some analyzers always do
+			{0, reply{cut: true}, 4}, // when it is new
+			{0, reply{cut: true}, 5},
+			{0, ok, 5},
+			{0, closing, 6},
+			{2, reply{hang: true}, 6},
+			{2, say("nonsense\r\n\r\n"), 7},
+		} {
+			a.set(func(s *scripted) { s.ingest = always(test.reply) })
+			c := connections[test.connection]
+			c.begin()
+			_, _ = c.exchange(t.Context(), r, time.Now().Add(time.Second))
+			synctest.Wait()
+			if got := i.number.Load(); got != test.want {
+				t.Fatalf("after step %d it is number %d, want %d", step, got, test.want)
+			}
+		}
+		for _, c := range connections {
+			c.close()
+		}
+	})
+}
+
+// All connections that one analyzer closes are one sign.
+func TestAnotherAnalyzerIsAskedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.Concurrency = 4
+		analyzer := newScripted(always(after(time.Millisecond, cutting)))
+		analyzer.health = lines
+		b := start(t, config, analyzer.dial)
+		ended := 0
+		for _, connections := range []int{4, 1, 4, 4} {
+			time.Sleep(promptInterval)
+			b.batch.packets.Store(1) // for each sender
+			b.Offer(b.packets.some(t, connections))
+			ended += connections
+			b.settler.await(t, ended)
+			analyzer.set(func(s *scripted) { s.ingest = always(after(time.Millisecond, ok)) })
+		}
+		if got := analyzer.dialled() - analyzer.probed(); got != 8 {
+			t.Fatalf("%d connections: the test is not about four that were closed", got)
+		}
+		if got := analyzer.probed(); got != 2 {
+			t.Errorf("%d probes for four connections that were closed", got)
+		}
+	})
+}
+
+// An analyzer that ends each connection after one answer is not asked all the time. If
+// it announces that, it gets batches as others do.
+func TestAnalyzerThatAlwaysEndsConnections(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		reply    reply
+		requests int // of 16 packets each
+		probes   int // a second
+	}{
+		{"announced", closing, 100, 0},
+		{"silently", cutting, 1, int(time.Second / promptInterval)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, analyzer := startBatching(t, testConfig(), always(test.reply))
+				for i := range 100 {
+					b.Offer(b.packets.some(t, 16))
+					b.settler.await(t, 16*(i+1))
+					time.Sleep(10 * time.Millisecond)
+				}
+				whole := strings.Count(sizes(analyzer.got()), "16")
+				if probes := analyzer.probed() - 1; whole < test.requests || probes > test.probes {
+					t.Errorf("%d requests carried 16 packets, %d probes", whole, probes)
+				}
+			})
+		})
+	}
+}
