@@ -113,7 +113,7 @@ func noAnswer(err error) answer {
 	var closed *errStale
 	switch {
 	case errors.As(err, &closed):
-		return answer{outcome: stale, detail: a.detail}
+		return answer{outcome: stale, detail: a.detail, unsent: closed.cause == errSilenceBroken}
 	case errors.As(err, &connect):
 		a.reason, a.unsent = reasonConnect, true
 	case isTimeout(err):

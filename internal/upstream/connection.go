@@ -22,6 +22,8 @@ type dialFunc func(ctx context.Context) (net.Conn, error)
 type connection struct {
 	dial        dialFunc
 	reader      *responseReader
+	silence     silence
+	latest      time.Time // the deadline of the exchange before; they are as far apart as the beginnings
 	incarnation *incarnation
 	number      int64 // of the incarnation, when the connection was good last
 
@@ -42,9 +44,17 @@ var errInterrupted = errors.New("interrupted")
 // analyzer may be one that takes one packet a request.
 var errOneByOne = errors.New("it is not known whether the analyzer takes NDJSON")
 
-// errStale marks that the other side closed a kept connection, before or after
-// the request was written, and answered nothing.
+// errStale marks that the other side closed a kept connection, perhaps before the
+// request was written, and answered nothing; or that nothing was written, since the
+// silence was broken.
 type errStale struct{ cause error }
+
+var errSilenceBroken = errors.New("closed, or written to, while it was not used")
+
+// idleAfter is how long after its last exchange began a connection is looked at before it
+// is used, which takes a system call. What breaks the silence sooner is seen too late in any
+// case, more often than not.
+const idleAfter = 10 * time.Millisecond
 
 func (e *errStale) Error() string { return "the kept connection was closed: " + e.cause.Error() }
 func (e *errStale) Unwrap() error { return e.cause }
@@ -88,13 +98,18 @@ func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time
 	number := c.incarnation.number.Load()
 	conn := c.kept()
 	kept := conn != nil
-	if !kept {
+	switch {
+	case !kept:
 		c.number = number
 		if conn, err = c.open(ctx, deadline); err != nil {
 			c.incarnation.end(number)
 			return response{}, err
 		}
+	case deadline.Sub(c.latest) >= idleAfter && !c.silence.unbroken():
+		c.incarnation.end(c.number)
+		return response{}, &errStale{errSilenceBroken}
 	}
+	c.latest = deadline
 	if r.several && !c.incarnation.takesLines() {
 		return response{}, errOneByOne
 	}
@@ -124,6 +139,7 @@ func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, er
 		return nil, errInterrupted
 	}
 	c.reader.Reset(conn)
+	c.silence.of(conn)
 	return conn, nil
 }
 

@@ -140,6 +140,61 @@ func TestHangingUpIsAFailure(t *testing.T) {
 	})
 }
 
+// A kept connection on which something came, or that was closed, while it was not used is
+// not used again, and the packet that was to be sent is not held to have been seen.
+func TestBrokenSilence(t *testing.T) {
+	for name, end := range map[string]func(net.Conn){
+		"a second answer": func(conn net.Conn) { _, _ = io.WriteString(conn, ok.parts[0]) },
+		"closed":          func(conn net.Conn) { _ = conn.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			answered, over := make(chan struct{}), make(chan struct{})
+			analyzer := newScripted(always(ok))
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			var serving sync.WaitGroup
+			defer serving.Wait()
+			defer close(over)
+			dials := 0
+			b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
+				switch dials++; dials {
+				case 1:
+					return analyzer.dial(ctx, network, address) // to be probed
+				case 2:
+					serving.Go(func() {
+						conn, err := listener.Accept()
+						if err != nil {
+							return
+						}
+						defer conn.Close()
+						_, _ = http.ReadRequest(bufio.NewReader(conn))
+						_, _ = io.WriteString(conn, ok.parts[0])
+						<-answered
+						end(conn)
+						<-over
+					})
+					return net.Dial("tcp", listener.Addr().String())
+				}
+				return nil, io.ErrClosedPipe
+			})
+			b.Offer(b.packets.some(t, 1))
+			b.settler.await(t, 1)
+			close(answered)
+			c := b.senders[0].connection // which is idle
+			b.settler.until(t, "the silence is broken", func() bool { return !c.silence.unbroken() })
+			c.latest = time.Time{}
+			b.Offer(b.packets.some(t, 1))
+			b.settler.await(t, 2)
+			if b.settler.fate(2) != "returned" || b.settler.seen() != 0 || b.settler.troubleOf(2) != nil || b.failures(reasonConnect) != 1 {
+				t.Errorf("the packet was %s, its trouble is %+v", b.settler.fate(2), b.settler.troubleOf(2))
+			}
+		})
+	}
+}
+
 // Interrupting ends whatever is under way, also a dial, and is not the
 // analyzer's failure.
 func TestInterruptWhileDialling(t *testing.T) {

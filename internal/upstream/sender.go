@@ -51,7 +51,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 		sound := s.upstream.breaker.Closed()
 		answer := s.send(ctx, batch, v)
 		again := s.mayTryAgain(batch, answer, v)
-		if answer.outcome == stale || answer.outcome == failed && !answer.unsent {
+		if (answer.outcome == stale || answer.outcome == failed) && !answer.unsent {
 			v = v.failed(batch, answer, sound)
 		}
 		switch {
