@@ -96,7 +96,7 @@ type Dependencies struct {
 	Metrics *Metrics
 	// Budget bounds how many packets are sent again.
 	Budget Budget
-	// Dial opens connections; net.Dialer's by default.
+	// Dial opens connections; by default to any of a host's addresses.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -132,7 +132,7 @@ func (d Dependencies) dial() func(context.Context, string, string) (net.Conn, er
 	if d.Dial != nil {
 		return d.Dial
 	}
-	return (&net.Dialer{}).DialContext
+	return (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
 }
 
 // ID returns the analyzer's name.

@@ -1,0 +1,73 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// A host's dead address costs its part of the time once; the one that works is tried
+// first from then on.
+func TestAddresses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		dead := map[string]bool{"10.0.0.1:80": true, "[fd00::2]:80": true}
+		near, _ := net.Pipe()
+		a := &addresses{
+			lookup: func(_ context.Context, _, host string) ([]netip.Addr, error) {
+				if host != "one" {
+					return nil, errors.New("no such host")
+				}
+				return []netip.Addr{netip.MustParseAddr("::ffff:10.0.0.1"), netip.MustParseAddr("fd00::2"), netip.MustParseAddr("10.0.0.3")}, nil
+			},
+			dial: func(ctx context.Context, _, address string) (net.Conn, error) {
+				if !dead[address] {
+					return near, nil
+				}
+				<-ctx.Done()
+				return nil, ctx.Err()
+			},
+		}
+		for _, step := range []struct {
+			die, live string
+			ok        bool
+			took      time.Duration
+		}{
+			{"", "", true, 400 * time.Millisecond},
+			{"", "", true, 0},
+			{"10.0.0.3:80", "10.0.0.1:80", true, 400 * time.Millisecond},
+			{"10.0.0.1:80", "", false, 600 * time.Millisecond},
+			{"", "10.0.0.1:80", true, 0},
+		} {
+			dead[step.die], dead[step.live] = true, false
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+			_, err := a.open(ctx, "tcp", "one:80")
+			cancel()
+			if took := time.Since(began); took != step.took || err == nil != step.ok {
+				t.Errorf("with %v dead it took %v: %v; want %v", dead, took, err, step.took)
+			}
+		}
+		if _, err := a.open(t.Context(), "tcp", "two:80"); err == nil || err.Error() != "no such host" {
+			t.Errorf("a host that nobody knows: %v", err)
+		}
+	})
+}
+
+// The addresses of this machine's own name are found as the system finds them.
+func TestSystemAddresses(t *testing.T) {
+	analyzer := newScripted(always(ok))
+	_, port, err := net.SplitHostPort(analyzer.listen(t)[len("http://"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		config := testConfig()
+		config.URL = "http://" + net.JoinHostPort(host, port) + "/base"
+		if b := start(t, config, nil); !b.Healthy() {
+			t.Errorf("%s is not reached", host)
+		}
+	}
+}
