@@ -178,6 +178,17 @@ func TestLongLinesAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
+// The two bytes of a line end may come in two reads.
+func TestALineThatIsJustShortEnoughIsNotCut(t *testing.T) {
+	longest := strings.Repeat("x", maxLine)
+	before := strings.Repeat("x", readSize-2) // so that a read ends between the two
+	file := writeFile(t, []byte(before+"\n"+longest+"\r\n"+longest+"x\r\n"))
+	packets, counts, _ := drain(t, openSource(t, fileConfig(file, "1"), nil))
+	if want := (lineCounts{read: 3, truncated: 1, packed: 3}); counts != want || texts(packets)[1] != longest {
+		t.Errorf("%+v, want %+v", counts, want)
+	}
+}
+
 func TestReadingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -82,7 +82,7 @@ func (r *lineReader) take() (line []byte, cut, ok bool) {
 		case end < 0 && r.inside:
 			r.discard(len(pending))
 			return nil, false, false
-		case end < 0 && len(pending) > lineLimit(pending):
+		case end < 0 && len(bytes.TrimSuffix(pending, []byte{'\r'})) > lineLimit(pending):
 			r.inside = true
 			r.discard(len(pending))
 			return wholeRunes(pending[:maxLine]), true, true
