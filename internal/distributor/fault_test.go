@@ -63,8 +63,12 @@ func TestAnalyzersFallIllAndRecover(t *testing.T) {
 				t.Errorf("it took %d packets while it was ill", got)
 			}
 
-			// What it was sent before it was out, it may still take.
-			until(t, "nothing is on its way to it", func() bool { return s.Status().Analyzers[ill].InFlight.Packets == 0 })
+			// What it was sent before it was out it may still take, and what it failed
+			// with waits to be tried again.
+			until(t, "what it had is delivered", func() bool {
+				accepted, status := s.acceptedPackets(), s.Status()
+				return status.Analyzers[ill].InFlight.Packets == 0 && int64(accepted)-status.Delivered.Packets < 10
+			})
 			if err := illness.recover(victim); err != nil {
 				t.Fatal(err)
 			}
