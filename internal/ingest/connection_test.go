@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -306,131 +305,6 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	f.wantCounted(nil)
-}
-
-// A request that is half received when the server stops has a moment for the
-// rest.
-func TestStopWaitsAMomentForRequests(t *testing.T) {
-	o := standard()
-	h := newHandler(t, o, &greedyJournal{})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := h.Serve(listener, h.Handle, o.timeouts, discard())
-	f := &fixture{T: t, handler: h, addr: listener.Addr().String()}
-	c := f.dial()
-	head, body, _ := strings.Cut(post(aPacket("p", 0), "Expect: 100-continue"), "\r\n\r\n")
-	c.send(head + "\r\n\r\n")
-	if a := c.answer(); a.StatusCode != http.StatusContinue {
-		t.Fatal(a.Status)
-	}
-	stopped, began := make(chan error, 1), time.Now()
-	go func() { stopped <- server.Stop(contextOf(t)) }()
-	for { // until nobody listens any more
-		conn, err := net.Dial("tcp", f.addr)
-		if err != nil {
-			break
-		}
-		_ = conn.Close()
-	}
-	c.send(body)
-	late := time.Since(began) > 400*time.Millisecond
-	a := c.answer()
-	if err := <-stopped; err != nil {
-		t.Error(err)
-	}
-	if late {
-		t.Skip("this machine is too busy to be in time")
-	}
-	a.wantAccepted(t, "p")
-	c.wantClosed(a)
-}
-
-// A client that stalls within a request does not hold up a stop: it is told to
-// go elsewhere. One that sends nothing is told nothing.
-func TestStopDoesNotWaitForClients(t *testing.T) {
-	o := standard()
-	o.timeouts = Timeouts{Read: time.Hour, Idle: time.Hour, Write: time.Hour}
-	h := newHandler(t, o, &greedyJournal{})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := h.Serve(listener, h.Handle, o.timeouts, discard())
-	f := &fixture{T: t, handler: h, addr: listener.Addr().String()}
-	body, large := aPacket("p", 1000), aPacket("p", 500_000)
-	stalled := make(map[string]*client)
-	for name, request := range map[string]string{
-		"header":         "POST /ingest HTTP/1.1\r\nHost",
-		"no body":        strings.TrimSuffix(post(body), body),
-		"small body":     strings.TrimSuffix(post(body), "}"),
-		"large body":     post(large)[:400_000],
-		"chunk":          chunked(body, 100)[:300],
-		"encoded":        post(body, "Content-Encoding: gzip")[:300],
-		"second request": post("{}") + post(body)[:300],
-		"second chunk":   chunked("{}", 1) + chunked(body, 100)[:300],
-	} {
-		stalled[name] = f.dial()
-		stalled[name].send(request)
-		if strings.HasPrefix(name, "second") {
-			stalled[name].answer().wantRefusal(t, 400, problem.InvalidPacket)
-		}
-	}
-	invited := f.dial()
-	invited.send(strings.TrimSuffix(post(body, "Expect: 100-continue"), body))
-	if a := invited.answer(); a.StatusCode != http.StatusContinue {
-		t.Fatal(a.Status)
-	}
-	stalled["invited"] = invited
-	idle := map[string]*client{"fresh": f.dial(), "between requests": f.dial(), "between chunks": f.dial()}
-	idle["between requests"].send(post("{}"))
-	idle["between requests"].answer().wantRefusal(t, 400, problem.InvalidPacket)
-	idle["between chunks"].send(chunked("{}", 1))
-	idle["between chunks"].answer().wantRefusal(t, 400, problem.InvalidPacket)
-	for server.left() < len(stalled)+len(idle) {
-		runtime.Gosched()
-	}
-
-	h.Drain()
-	began := time.Now()
-	if err := server.Stop(contextOf(t)); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("the stop took %v", took)
-	}
-	for name, c := range stalled {
-		t.Run(name, func(t *testing.T) {
-			a := c.answer()
-			a.wantRefusal(t, 503, problem.Draining)
-			c.wantClosed(a)
-		})
-	}
-	for name, c := range idle {
-		if n, err := io.Copy(io.Discard, c.reader); n != 0 || err != nil {
-			t.Errorf("%s: %d bytes, %v", name, n, err)
-		}
-	}
-	f.wantCounted(map[problem.Code]int{problem.Draining: len(stalled), problem.InvalidPacket: 4})
-}
-
-// However soon after its start: a stop ends.
-func TestStopAtOnce(t *testing.T) {
-	h := newHandler(t, standard(), &greedyJournal{})
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := h.Serve(l, h.Handle, DefaultTimeouts(), discard())
-		if err := server.Stop(contextOf(t)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
-			t.Fatal("it still listens")
-		}
-	}
 }
 
 // sentAway has a server send a connection away on which a request already waits,

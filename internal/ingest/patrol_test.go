@@ -27,15 +27,15 @@ func guarded(t *testing.T) (*connection, net.Conn) {
 	return c, client
 }
 
-// servedByLibrary returns the client of a connection that a patrol looks after
-// and the library's server serves.
-func servedByLibrary(t *testing.T) *client {
+// servedByFallback returns the client of a connection that a patrol looks after
+// and the fallback serves.
+func servedByFallback(t *testing.T) *client {
 	t.Helper()
 	c, near := guarded(t)
 	h := newHandler(t, standard(), &greedyJournal{})
-	library := h.library(discard())
-	library.Handler = h.Handle
-	go library.ServeConn(c) //nolint:errcheck // the client sees what becomes of it
+	fallback := h.newFallback(discard())
+	fallback.Handler = h.Handle
+	go fallback.ServeConn(c) //nolint:errcheck // the client sees what becomes of it
 	return &client{&fixture{T: t, handler: h}, near, bufio.NewReader(near)}
 }
 
@@ -90,7 +90,7 @@ func TestNextRequestHasItsTime(t *testing.T) {
 	for name, early := range map[string]int{"apart": 0, "pipelined": len(two) / 2} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := servedByLibrary(t)
+				c := servedByFallback(t)
 				c.send(one[:500])
 				time.Sleep(8 * time.Second)
 				c.send(one[500:] + two[:early])

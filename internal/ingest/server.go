@@ -48,7 +48,7 @@ const (
 type Server struct {
 	handler   *Handler
 	logger    *slog.Logger
-	library   *fasthttp.Server
+	fallback  *fasthttp.Server // the HTTP library's
 	loops     *loops
 	openings  *openings
 	accepting sync.WaitGroup
@@ -67,21 +67,21 @@ func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts
 		openings: newOpenings(listener.NewSteady(l, logger), newPatrol(timeouts)),
 		leaving:  make(chan struct{}, mostLeaving),
 		done:     make(chan struct{}),
-		library:  h.library(logger),
+		fallback: h.newFallback(logger),
 	}
-	s.library.Handler = s.around(routes)
+	s.fallback.Handler = s.around(routes)
 	s.loops = newLoops(h, s, logger)
 	s.openings.patrol.run(s.patrol)
 	s.accepting.Go(s.accept)
 	go func() {
 		defer close(s.done)
-		s.failed = s.library.Serve(s.openings)
+		s.failed = s.fallback.Serve(s.openings)
 	}()
 	return s
 }
 
-// library returns the server of the library, but for what it serves.
-func (h *Handler) library(logger *slog.Logger) *fasthttp.Server {
+// newFallback returns the library's server, but for what it serves.
+func (h *Handler) newFallback(logger *slog.Logger) *fasthttp.Server {
 	return &fasthttp.Server{
 		HeaderReceived:               h.lookAtHeader,
 		ExpectHandler:                h.expect,

@@ -271,15 +271,22 @@ func TestKilledByAPacket(t *testing.T) {
 	}
 }
 
+// startTrial returns an analyzer that has failed with one packet and is on trial.
+func startTrial(t *testing.T) *bench {
+	t.Helper()
+	config := testConfig()
+	config.MaxFailures, config.Retries = 1, 0
+	b := start(t, config, newScripted(failingWithPoison).dial)
+	b.Offer([]*packet.Packet{b.packets.of(t, poison)})
+	b.settler.await(t, 1)
+	b.settler.until(t, "it is on trial", func() bool { return b.breaker.State() == breaker.HalfOpen })
+	return b
+}
+
 // On trial an analyzer is judged by new packets, or by any that it takes.
 func TestTrialsAreNotForSuspects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		config := testConfig()
-		config.MaxFailures, config.Retries = 1, 0
-		b := start(t, config, newScripted(failingWithPoison).dial)
-		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
-		b.settler.await(t, 1)
-		b.settler.until(t, "it is on trial", func() bool { return b.breaker.State() == breaker.HalfOpen })
+		b := startTrial(t)
 		for i, format := range []string{poison, "", poison, "", poison, ""} {
 			p := b.packets.packet(t)
 			if format != "" {
@@ -317,12 +324,7 @@ func TestOnePacketMakesNobodyUnhealthy(t *testing.T) {
 // A failure on trial is no strike: the analyzer may be sick yet.
 func TestNoStrikesOnTrial(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		config := testConfig()
-		config.MaxFailures, config.Retries = 1, 0
-		b := start(t, config, newScripted(failingWithPoison).dial)
-		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
-		b.settler.await(t, 1)
-		b.settler.until(t, "it is on trial", func() bool { return b.breaker.State() == breaker.HalfOpen })
+		b := startTrial(t)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		p := b.packets.of(t, poison)

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -302,4 +303,48 @@ func TestWakeUpsWhenReadBack(t *testing.T) {
 		same(t, "delivered", ids, upTo(putters*each))
 		j.Close()
 	}
+}
+
+// A large packet at the head of the backlog goes although a little is in
+// memory, and all behind it.
+func TestALargePacketDoesNotHoldUpTheBacklog(t *testing.T) {
+	for _, c := range []struct {
+		size   int
+		reopen bool // what is in memory was read back, too
+	}{{1 << 20, true}, {1<<20 + 100, false}} {
+		synctest.Test(t, func(t *testing.T) { largeFirst(t, c.size, c.reopen) })
+	}
+}
+
+func largeFirst(t *testing.T, size int, reopen bool) {
+	f := newFixture()
+	f.memory = int64(3 * size)
+	f.segmentBytes = 8 << 20
+	f.maxBytes = 64 << 20
+	j := f.open(t)
+	f.put(t, j, 0)
+	if reopen {
+		f.kill(j)
+		j = f.open(t)
+		synctest.Wait()
+	}
+	stuck := j.Claim(nil, 1) // with an analyzer that does not answer
+	for id := range 3 {
+		p := f.packets.Make(t, "large", fmt.Sprint(id), size)
+		if n, err := j.Put([]*packet.Packet{p}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	f.put(t, j, upTo(500)...)
+	for j.Stats().Queued.Packets > 0 {
+		synctest.Wait()
+		claimed := j.Claim(nil, 100)
+		if len(claimed) == 0 {
+			t.Errorf("nothing moves: %+v", j.Stats())
+			break
+		}
+		j.Ack(claimed)
+	}
+	j.Ack(stuck)
+	j.Close()
 }

@@ -113,3 +113,15 @@ func (s *crashDisk) change(path string, by func([]byte)) {
 	defer s.mu.Unlock()
 	by(s.files[path].now)
 }
+
+// failWhen makes those operations fail of which when says so.
+func (s *crashDisk) failWhen(err error, when func(operation, path string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = func(operation, path string) error {
+		if when(operation, path) {
+			return err
+		}
+		return nil
+	}
+}

@@ -1,0 +1,208 @@
+package disk
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"logstreamer/internal/packet"
+)
+
+// A segment that cannot be moved to quarantine is put out of the way where it is.
+func TestQuarantineThatCannotBeUsed(t *testing.T) {
+	disk := newCrashDisk()
+	files := disk.process()
+	if _, err := files.Create("/data/journal/1.segment", 10); err != nil {
+		t.Fatal(err)
+	}
+	disk.fail("mkdir", syscall.EROFS)
+	if err := (&quarantine{files: files, dir: "/data/quarantine"}).keepFile("/data/journal/1.segment"); err != nil {
+		t.Error(err)
+	}
+	if names, _ := files.List("/data/journal"); !slices.Equal(names, []string{"1.segment.damaged"}) {
+		t.Errorf("the folder holds %v", names)
+	}
+}
+
+// Until a segment can be removed those behind it stay, for they hold its
+// acknowledgements, and it counts against the budget.
+func TestASegmentThatCannotBeRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		j := f.open(t)
+		f.disk.fail("remove", syscall.EPERM)
+		for id := range 1000 {
+			f.put(t, j, id)
+			j.Ack(claimAll(t, j))
+		}
+		time.Sleep(time.Hour)
+		if got := f.log.count("cannot be removed"); got != 1 {
+			t.Errorf("%d lines tell of it", got)
+		}
+		if got, onDisk := j.Status().Bytes, f.disk.bytes(); got < onDisk-2*f.segmentBytes { // those reserve room
+			t.Errorf("%d bytes count against the budget, and %d are on disk", got, onDisk)
+		}
+		f.disk.fail("", nil)
+		f.disk.kill()
+		_ = j.Close()
+		j = f.open(t)
+		if got := claimAll(t, j); len(got) > 100 { // those whose acknowledgement was not written
+			t.Errorf("%d packets are delivered again", len(got))
+		}
+		j.Ack(claimAll(t, j))
+		f.disk.fail("remove", syscall.EPERM)
+		for id := range 1000 {
+			f.put(t, j, id)
+			j.Ack(claimAll(t, j))
+		}
+		time.Sleep(time.Minute)
+		f.disk.fail("", nil)
+		time.Sleep(2 * lastRetry)
+		synctest.Wait()
+		names, _ := f.disk.process().List("/data/journal")
+		if got := j.Status().Bytes; len(names) != 1 || got < segmentHeaderBytes || got > f.segmentBytes {
+			t.Errorf("left when they can be removed: %v, %d bytes", names, j.Status().Bytes)
+		}
+		j.Close()
+	})
+}
+
+// A new segment of which the first write fails goes in its turn. Left behind,
+// the gaps around it would be told as loss.
+func TestASegmentThatIsNeverWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		j := f.open(t)
+		f.put(t, j, 0, 1, 2)
+		syncs := 0
+		f.disk.failWhen(syscall.EIO, func(operation, path string) bool {
+			if operation == "sync" && strings.HasSuffix(path, segmentSuffix) {
+				syncs++
+				return syncs == 1 || syncs == 3 // not that of the new segment's header
+			}
+			return false
+		})
+		for _, id := range []int{900, 901} {
+			if _, err := j.Put(f.make(t, id)); err == nil {
+				t.Fatal("a commit did not fail")
+			}
+			time.Sleep(time.Minute)
+		}
+		for id := range 1000 {
+			f.put(t, j, id)
+			j.Ack(claimAll(t, j))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		j = f.open(t)
+		if lost := j.Status().SetAside.Packets; lost > 0 {
+			t.Errorf("%d packets are told as lost: %s", lost, f.log.String())
+		}
+		j.Close()
+	})
+}
+
+// What is left is counted to the byte, or a journal that is nearly full would
+// seem to hold what is gone, and write itself anew for ever.
+func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.maxBytes, f.memory = 2<<20, 64<<20
+		j := f.open(t)
+		for id := 0; ; id++ {
+			p := f.packets.Make(t, "e", fmt.Sprint(id), 100)
+			p.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+			if n, _ := j.Put([]*packet.Packet{p}); n == 0 {
+				break
+			}
+		}
+		j.Ack(j.Claim(nil, 1))
+		creates := 0
+		f.disk.failWhen(nil, func(operation, _ string) bool {
+			if operation == "create" {
+				creates++
+			}
+			return false
+		})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if creates > 2 {
+			t.Errorf("%d segments are begun while nothing comes", creates)
+		}
+		claimed := j.Claim(nil, 3000)
+		j.Ack(claimed[2999:])
+		time.Sleep(2 * acksDelay)
+		live := j.live
+		f.kill(j)
+		f.memory = 1  // what is left is read back only when it is claimed
+		j = f.open(t) // which counts it anew
+		synctest.Wait()
+		if j.live != live {
+			t.Errorf("after a start %d bytes are left, and %d before", j.live, live)
+		}
+		for j.Stats().Queued.Packets > 0 {
+			j.Ack(j.Claim(nil, 1000))
+			synctest.Wait()
+		}
+		if j.live != 0 {
+			t.Errorf("with nothing left %d bytes are", j.live)
+		}
+		j.Close()
+	})
+}
+
+// A straggler that cannot be read for a copy is tried again.
+func TestStragglersAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.maxBytes = 1 << 20
+		j := f.open(t)
+		f.put(t, j, 0)
+		stuck := j.Claim(nil, 1)
+		var failed atomic.Bool
+		f.disk.failWhen(syscall.EMFILE, func(operation, _ string) bool {
+			return operation == "open" && failed.CompareAndSwap(false, true)
+		})
+		for id := 1; id < 20_000; id++ {
+			for j.Room(400) != nil {
+				if !failed.Load() {
+					t.Fatal("it is full before anything failed")
+				}
+				time.Sleep(lastRetry)
+				synctest.Wait()
+			}
+			f.put(t, j, id)
+			j.Ack(claimAll(t, j))
+		}
+		if !failed.Load() {
+			t.Error("nothing failed")
+		}
+		j.Ack(stuck)
+		j.Close()
+	})
+}
+
+// Either way of looking for copies ends those of the range and no other.
+func TestRangesEndCopies(t *testing.T) {
+	for _, r := range []sequenceRange{{3, 2}, {2, 100}, {0, 1}, {9, 5}} {
+		x := index{copies: map[uint64]*block{}}
+		s := &segment{}
+		for sequence := uint64(1); sequence <= 10; sequence++ {
+			x.copies[sequence] = newBlock(placed{segment: s, sequence: sequence})
+		}
+		x.ackRange(r)
+		for sequence := uint64(1); sequence <= 10; sequence++ {
+			if left := x.copies[sequence] != nil; left == (sequence >= r.first && sequence < r.end()) {
+				t.Errorf("range %+v: copy %d is left: %v", r, sequence, left)
+			}
+		}
+	}
+}
