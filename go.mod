@@ -1,4 +1,4 @@
-module logstreamer
+module github.com/logstreamer/logstreamer
 
 go 1.26.0
 

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"logstreamer/test/ports"
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 // contender is a subject that runs.

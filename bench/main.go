@@ -188,7 +188,7 @@ func publish(r Report, o options) error {
 
 // buildDistributor builds the distributor from this checkout.
 func buildDistributor(ctx context.Context, path string, cores []int) error {
-	command := exec.CommandContext(ctx, "go", "build", "-o", path, "logstreamer/cmd/logstreamer")
+	command := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/logstreamer/logstreamer/cmd/logstreamer")
 	var output []byte
 	err := onCores(cores, func() (err error) {
 		output, err = command.CombinedOutput()

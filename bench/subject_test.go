@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"logstreamer/test/ports"
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 func testPlace(t *testing.T) place {

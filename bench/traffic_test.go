@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"testing"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func shaped(messages, packets int) traffic {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/test/ports"
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 // process is a program that runs until it is killed or the test ends.

@@ -1,4 +1,4 @@
-module logstreamer/bench/otelcol
+module github.com/logstreamer/logstreamer/bench/otelcol
 
 go 1.26.0
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"logstreamer/internal/analyzer"
+	"github.com/logstreamer/logstreamer/internal/analyzer"
 )
 
 // analyzerStop is how long an analyzer may take to finish what it has begun.

@@ -8,7 +8,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 	"golang.org/x/term"
 
-	"logstreamer/internal/demo"
+	"github.com/logstreamer/logstreamer/internal/demo"
 )
 
 func demoCommand(p process) *ffcli.Command {

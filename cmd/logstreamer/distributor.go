@@ -7,7 +7,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
 // distributorSettings declares the distributor's settings.

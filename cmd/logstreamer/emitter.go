@@ -6,7 +6,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
 func emitterCommand(p process) *ffcli.Command {

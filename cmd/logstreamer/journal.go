@@ -13,8 +13,8 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"logstreamer/internal/deadletter"
-	"logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
 )
 
 // journalCommand reads a disk journal. It changes nothing, so that it may be

@@ -13,7 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"logstreamer/test/ports"
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 func TestMain(m *testing.M) {

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"logstreamer/internal/distributor"
-	"logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/ingest"
 )
 
 // whole is a setting that is a whole number.

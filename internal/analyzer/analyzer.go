@@ -23,7 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/listener"
+	"github.com/logstreamer/logstreamer/internal/listener"
 )
 
 // Analyzer is one analyzer with its own listener and its own metrics. It is

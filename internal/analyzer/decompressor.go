@@ -10,7 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // smallestLargestWindow is what every zstd decoder should accept (RFC 8878).

@@ -9,8 +9,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // maxLines bounds how many packets one request may carry, and so how long the

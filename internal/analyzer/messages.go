@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // message is what the analyzer reads of one log record.

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestMessagesOfAPacket(t *testing.T) {

@@ -3,7 +3,7 @@ package analyzer
 import (
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // outcome is how a packet ended that was not refused.

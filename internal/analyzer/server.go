@@ -13,7 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Stats is what an analyzer did since it was made.

@@ -4,8 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // How messages are counted by service: by name for the first maxServices

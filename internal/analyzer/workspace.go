@@ -1,7 +1,7 @@
 package analyzer
 
 import (
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // workspace is what one request needs while it is served; it is used again.

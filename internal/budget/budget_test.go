@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"logstreamer/internal/clocktest"
+	"github.com/logstreamer/logstreamer/internal/clocktest"
 )
 
 var start = time.Unix(1_700_000_000, 0)

@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Config bounds the files.

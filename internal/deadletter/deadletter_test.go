@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 type fixture struct {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 
-	"logstreamer/internal/analyzer"
-	"logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/analyzer"
+	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
 // analyzers are the demo's three. They are used by one goroutine.

@@ -13,8 +13,8 @@ import (
 	"os"
 	"time"
 
-	"logstreamer/internal/distributor"
-	"logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
 // Config is what users set.

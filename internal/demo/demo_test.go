@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/dispatch"
-	"logstreamer/internal/distributor"
-	"logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/dispatch"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
 func TestRunBalances(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"logstreamer/internal/distributor"
-	"logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
 // ledger is what each part counted by itself.

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"logstreamer/internal/distributor"
-	"logstreamer/internal/emitter"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // balanced is a ledger with a bit of everything.

@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"logstreamer/internal/distributor"
-	"logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
 // view draws the table; on a terminal each over the one before.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestARoundAllocatesNothing(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // BenchmarkRound is what packets cost from the journal to the analyzers and

@@ -22,11 +22,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/deadletter"
-	"logstreamer/internal/fairshare"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Journal is where accepted packets come from, and where they end.

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"logstreamer/internal/fairshare"
-	"logstreamer/internal/fifo"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/fifo"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Books is what the dispatcher knows at one moment.

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // pace is how fast packets leave when there are enough of them. measure is

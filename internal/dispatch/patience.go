@@ -3,7 +3,7 @@ package dispatch
 import (
 	"time"
 
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // While routing waits for room at one analyzer nobody is given anything. So it waits a

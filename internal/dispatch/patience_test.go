@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // A moment's fullness does not change who gets what.

@@ -6,8 +6,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Whatever analyzers do, each packet is in exactly one place, the books add

@@ -5,9 +5,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // started is a world that routes in a bubble with a clock of its own.

@@ -3,9 +3,9 @@ package dispatch
 import (
 	"time"
 
-	"logstreamer/internal/deadletter"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Delivered ends packets that an analyzer took.

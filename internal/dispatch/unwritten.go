@@ -3,8 +3,8 @@ package dispatch
 import (
 	"time"
 
-	"logstreamer/internal/fifo"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/fifo"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // unwritten holds packets that analyzers refuse for good, and that must not end

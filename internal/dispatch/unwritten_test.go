@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Only packets whose letters could not be written stay; they wait, on the books and

@@ -4,7 +4,7 @@ import (
 	"container/heap"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // waits is how long a packet is kept from analyzers after its first visit that

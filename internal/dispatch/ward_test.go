@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // fail notes in a packet that a visit failed, as an analyzer's sender does.

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/deadletter"
-	"logstreamer/internal/journal/memory"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // analyzer is a fake one: it keeps what it is offered until the test takes it.

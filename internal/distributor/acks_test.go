@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // ask sends a packet with that id to /ingest with a query.

@@ -9,14 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"logstreamer/internal/deadletter"
-	"logstreamer/internal/dedupe"
-	"logstreamer/internal/fairshare"
-	"logstreamer/internal/ingest"
-	"logstreamer/internal/journal/disk"
-	"logstreamer/internal/journal/memory"
-	"logstreamer/internal/ratelimit"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Config is what users set for a distributor.

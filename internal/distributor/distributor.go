@@ -25,18 +25,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/deadletter"
-	"logstreamer/internal/dedupe"
-	"logstreamer/internal/dispatch"
-	"logstreamer/internal/ingest"
-	"logstreamer/internal/journal"
-	"logstreamer/internal/journal/disk"
-	"logstreamer/internal/journal/memory"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
-	"logstreamer/internal/ratelimit"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/dispatch"
+	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Distributor is the whole. It is used once: New, Start, Stop.

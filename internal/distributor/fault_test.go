@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // takenBy returns how many packets an analyzer took.

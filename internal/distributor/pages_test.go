@@ -13,7 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 func TestHealthPage(t *testing.T) {

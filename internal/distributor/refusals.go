@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"logstreamer/internal/ingest"
-	"logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/journal"
 )
 
 // refusals are those for lack of room, or because the journal cannot be written.

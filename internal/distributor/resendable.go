@@ -1,8 +1,8 @@
 package distributor
 
 import (
-	"logstreamer/internal/deadletter"
-	"logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
 )
 
 // resendable keeps dead letters that can be sent again at once: they are no

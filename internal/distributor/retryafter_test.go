@@ -13,12 +13,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/dispatch"
-	"logstreamer/internal/ingest"
-	"logstreamer/internal/journal"
-	"logstreamer/internal/journal/memory"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/dispatch"
+	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // steadyAnalyzer takes a fixed number of packets each second.

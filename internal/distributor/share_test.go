@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/analyzer"
+	"github.com/logstreamer/logstreamer/internal/analyzer"
 )
 
 // startAnalyzers starts the project's own analyzers.

@@ -21,9 +21,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // edges is a log of what a watcher tells.

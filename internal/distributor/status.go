@@ -3,8 +3,8 @@ package distributor
 import (
 	"time"
 
-	"logstreamer/internal/dispatch"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/dispatch"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Status is what a distributor is and has done.

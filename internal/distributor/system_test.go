@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/analyzer/analyzertest"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // system is a distributor in front of analyzers, and who sends to it.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/analyzer/analyzertest"
-	"logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/deadletter"
 )
 
 // With a disk journal a packet whose dead letter cannot be written is not forgotten:

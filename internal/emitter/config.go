@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Config is what a user may set. Start from DefaultConfig.

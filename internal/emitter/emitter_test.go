@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // script is a target that answers as a test tells it to, and remembers what it

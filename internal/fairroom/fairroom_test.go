@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"logstreamer/internal/clocktest"
+	"github.com/logstreamer/logstreamer/internal/clocktest"
 )
 
 // fill lets emitters press in turn until nobody is admitted any more, and

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // tell tells the outcome of each packet that the journal has been given, by id.

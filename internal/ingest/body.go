@@ -15,8 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // bodyReader reads requests' bodies into packets' buffers, which grow as the

@@ -3,8 +3,8 @@ package ingest
 import (
 	"testing"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // roomy is a journal that always has room, as one on disk nearly has.

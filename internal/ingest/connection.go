@@ -12,7 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/listener"
+	"github.com/logstreamer/logstreamer/internal/listener"
 )
 
 // When a connection is closed while bytes of a refused request still arrive,

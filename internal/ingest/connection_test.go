@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // wantReusable sends a packet on the connection and wants it taken.

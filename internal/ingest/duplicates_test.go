@@ -12,9 +12,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"logstreamer/internal/dedupe"
-	"logstreamer/internal/journal"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // remembering is a handler with a window of duplicates.

@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

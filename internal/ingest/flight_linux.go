@@ -3,8 +3,8 @@ package ingest
 import (
 	"time"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // flight is packets of different sockets on their way to the journal together,

@@ -18,11 +18,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/dedupe"
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
-	"logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/ratelimit"
 )
 
 // Journal takes packets; see journal.Journal.

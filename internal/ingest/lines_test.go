@@ -11,8 +11,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 func TestLinesAccepted(t *testing.T) {

@@ -20,10 +20,10 @@ import (
 
 	"pgregory.net/rapid"
 
-	"logstreamer/internal/dedupe"
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // lateJournal stores packets in a goroutine of its own, in any order, and

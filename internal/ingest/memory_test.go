@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Many clients send large bodies at once: together they never hold more than

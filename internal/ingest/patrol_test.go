@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // guarded returns a connection that a patrol looks after, and its client.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 const (

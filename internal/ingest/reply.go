@@ -6,8 +6,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // reply is the answer to a request of packets. Its memory may be used again.

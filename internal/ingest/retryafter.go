@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 const (

@@ -3,9 +3,9 @@ package ingest
 import (
 	"fmt"
 
-	"logstreamer/internal/dedupe"
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // entrant is a checked packet that asks to be accepted.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/listener"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/listener"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // Timeouts bound how long clients may take.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Shed is which packets are refused while the room fills up: those whose

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 func TestSingleAccepted(t *testing.T) {

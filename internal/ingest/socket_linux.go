@@ -6,8 +6,8 @@ import (
 	"syscall"
 	"time"
 
-	"logstreamer/internal/packet"
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // socket is a connection that a loop serves, for as long as its requests are

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // serveUntilStopped returns a server that the test stops.

@@ -13,7 +13,7 @@ package journal
 import (
 	"errors"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Journal keeps accepted packets until they are delivered. All methods may be

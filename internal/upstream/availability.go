@@ -3,7 +3,7 @@ package upstream
 import (
 	"time"
 
-	"logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
 // Room returns how many packets may be bound now. Brief tells that the

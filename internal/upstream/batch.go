@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 const (

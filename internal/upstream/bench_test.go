@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"logstreamer/internal/budget"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // batches is the ladder: packets that are bound at once, or sent in a request.

@@ -3,7 +3,7 @@ package upstream
 import (
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Who is to blame for a failure, the analyzer or the packet? A packet that has not

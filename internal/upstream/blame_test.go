@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/breaker"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // poison is a packet's text that the scripted analyzers of this file fail with.

@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/breaker"
-	"logstreamer/internal/clocktest"
+	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/clocktest"
 )
 
 // Outside of a bubble times have a monotonic reading. Nothing is started here, and

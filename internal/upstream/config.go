@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
 // Config is what users set for an analyzer. All but ID, URL and Weight is the

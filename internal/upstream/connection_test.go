@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestConnectionIsKept(t *testing.T) {

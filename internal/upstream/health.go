@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
 // doubtInterval is the time between probes of an analyzer that is thought

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
 func down() reply { return status(500, "", "") }

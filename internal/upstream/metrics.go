@@ -5,8 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"logstreamer/internal/breaker"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Metrics holds the collectors that all analyzers share.

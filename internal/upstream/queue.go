@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"logstreamer/internal/fifo"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/fifo"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // queue holds the packets that are bound to one analyzer: those that wait, and

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // The more senders are under way, the more packets must wait for one more to

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func mustBase(t testing.TB) *url.URL {

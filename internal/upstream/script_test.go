@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/budget"
 )
 
 // reply is what a scripted analyzer does with one request: it writes the parts

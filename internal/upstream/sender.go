@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // The pause before a further try here doubles from shortest to longest, with

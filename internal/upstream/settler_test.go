@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // maker makes packets with sequences and ids that count from 1.

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // spaced is an analyzer whose requests begin 10 ms apart and carry up to 64

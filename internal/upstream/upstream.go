@@ -21,8 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"logstreamer/internal/breaker"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Refused is a packet that an analyzer will never take, for one of

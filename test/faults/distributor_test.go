@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/test/ports"
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 // distributor is the process under test. It keeps its ports, its folder and its

@@ -79,7 +79,7 @@ func (b *builds) program(variant string, flags ...string) (string, error) {
 	}
 	path := filepath.Join(b.folder, "logstreamer"+variant)
 	arguments := append([]string{"build", "-o", path}, flags...)
-	out, err := exec.Command("go", append(arguments, "logstreamer/cmd/logstreamer")...).CombinedOutput()
+	out, err := exec.Command("go", append(arguments, "github.com/logstreamer/logstreamer/cmd/logstreamer")...).CombinedOutput()
 	if err != nil {
 		return "", errors.Join(err, errors.New(string(out)))
 	}

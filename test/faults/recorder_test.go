@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Behaviour is what a recording analyzer does with a request. The zero value

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/analyzer"
-	"logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/analyzer"
+	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
 // example is a line of the README with the status that it promises.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
 // test runs the checks in order; each starts from where the one before left

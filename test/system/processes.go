@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"logstreamer/test/ports"
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 // processes are the parts as processes on loopback.

@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"logstreamer/internal/journal/journaltest"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // A packet that nobody acknowledges must not keep the journal from making room:

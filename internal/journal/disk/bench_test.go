@@ -12,8 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"logstreamer/internal/journal/journaltest"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 const benchPutters = 64

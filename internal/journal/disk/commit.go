@@ -1,7 +1,7 @@
 package disk
 
 import (
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // committed enters a commit that is on disk at an offset into the books. The

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // A group commit takes what waits, up to these bounds; a single larger Put is

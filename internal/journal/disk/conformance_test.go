@@ -6,9 +6,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/journal/journaltest"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

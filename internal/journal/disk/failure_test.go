@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal"
 )
 
 // Any failure of a write refuses the commit, is told once, and heals by itself;

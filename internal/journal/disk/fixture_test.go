@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"logstreamer/internal/journal/journaltest"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // fixture opens journals on one crashable disk, one after the other.

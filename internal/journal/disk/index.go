@@ -4,7 +4,7 @@ import (
 	"slices"
 	"sort"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // blockBytes bounds how much of a segment one block covers, and so how much is

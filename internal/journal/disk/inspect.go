@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Report is what is in a journal.

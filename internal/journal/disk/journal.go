@@ -18,10 +18,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"logstreamer/internal/fairroom"
-	"logstreamer/internal/fifo"
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/fairroom"
+	"github.com/logstreamer/logstreamer/internal/fifo"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Deps are the parts that a journal uses.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // keeper reads packets back into memory, moves stragglers and removes segments.

@@ -11,8 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // TestModel does random things to a journal on a disk that forgets what was not

@@ -1,6 +1,6 @@
 package disk
 
-import "logstreamer/internal/packet"
+import "github.com/logstreamer/logstreamer/internal/packet"
 
 // mostReceipts bounds the receipts that are kept: those that nobody waits for
 // any more stay until their packets are read back.

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 const (

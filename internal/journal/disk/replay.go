@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // replay reads segments in order and finds out which packets are not

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestRestartBringsBackWhatWasNotAcknowledged(t *testing.T) {

@@ -1,8 +1,8 @@
 package disk
 
 import (
-	"logstreamer/internal/fairroom"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/fairroom"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // shareLocked gives a packet's emitter room for its record if that leaves some

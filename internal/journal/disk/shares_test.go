@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/journal/journaltest"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // sharing puts packets of emitters into a small journal.

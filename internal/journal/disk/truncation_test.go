@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // A segment that cannot be moved to quarantine is put out of the way where it is.

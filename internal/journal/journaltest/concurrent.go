@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // await waits for a wake-up; that none comes is a failure.

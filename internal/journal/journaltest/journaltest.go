@@ -9,8 +9,8 @@ import (
 	"slices"
 	"testing"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Limits bound the journal that a test opens.

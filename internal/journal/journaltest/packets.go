@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // T is what the helpers need of a test, so that property tests can use them.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // fill puts packets of 1000 bytes one by one until the journal is full and

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // told is a Waiter that has room to be told too often.

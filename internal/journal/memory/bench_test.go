@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // BenchmarkPutClaimAck is a ladder of batches: packets of a large one may not

@@ -3,9 +3,9 @@ package memory_test
 import (
 	"testing"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/journal/journaltest"
-	"logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
 )
 
 func TestConformance(t *testing.T) {

@@ -7,10 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"logstreamer/internal/fairroom"
-	"logstreamer/internal/fifo"
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/fairroom"
+	"github.com/logstreamer/logstreamer/internal/fifo"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Config bounds the journal.

@@ -10,8 +10,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"logstreamer/internal/journal"
-	"logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 var pool packet.Pool
