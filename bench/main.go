@@ -42,6 +42,7 @@ type options struct {
 	rounds              int
 	round               time.Duration
 	only                *regexp.Regexp
+	before              string // path of another build of the distributor
 	json, markdown, svg string
 }
 
@@ -69,6 +70,7 @@ func parseOptions(arguments []string, output io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each subject in each case")
 	flags.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of a round; ladders take two fifths of it")
 	only := flags.String("case", "", "run the cases whose name matches this `regexp`: "+strings.Join(caseNames(), ", "))
+	flags.StringVar(&o.before, "before", "", "measure the distributor alone, against another build of it, the program in this `file`")
 	flags.StringVar(&o.json, "json", "", "write everything as JSON to this `file`")
 	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this Markdown `file`, between its marks")
 	flags.StringVar(&o.svg, "svg", "", "draw the results into this SVG `file`")
@@ -148,6 +150,9 @@ func measureCases(a *arena, o options) (Report, error) {
 	for _, c := range cases() {
 		if !o.only.MatchString(c.name) {
 			continue
+		}
+		if o.before != "" {
+			c = againstBefore(c, o.before)
 		}
 		one := CaseReport{Name: c.name, Title: c.title, measure: c.measure, base: c.base}
 		for _, e := range c.experiments {

@@ -25,3 +25,26 @@ func TestOptionsAreRefusedByName(t *testing.T) {
 		t.Errorf("parseOptions gave %+v, %v", o, err)
 	}
 }
+
+// Against another build every subject is the distributor, and each has its turn with
+// both.
+func TestAgainstBefore(t *testing.T) {
+	for _, c := range cases() {
+		c = againstBefore(c, "/bin/other")
+		for _, e := range c.experiments {
+			for i, s := range e.subjects {
+				command, err := s.command(place{distributor: "/bin/this", folder: t.TempDir(), port: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := []string{"/bin/this", "/bin/other"}[i%2]
+				if !s.ours || command.Path != want || i%2 == 1 && s.Name != e.subjects[i-1].Name+", before" {
+					t.Errorf("%s: subject %d is %q, %s", c.name, i, s.Name, command.Path)
+				}
+			}
+		}
+		if len(c.experiments) == 0 || len(c.judges) > 0 {
+			t.Errorf("%s: %d experiments, %d judges", c.name, len(c.experiments), len(c.judges))
+		}
+	}
+}

@@ -23,6 +23,8 @@ type subject struct {
 	Name string
 	// cores is how many it runs on.
 	cores int
+	// ours tells that it is the distributor.
+	ours bool
 	// swallows means that it answers by itself and forwards nothing.
 	swallows bool
 	// traffic, when there is one, is sent instead of the experiment's: the same
@@ -74,7 +76,7 @@ func oursOnDisk() subject {
 }
 
 func distributor(name string, cores int, journal string) subject {
-	return subject{Name: name, cores: cores, command: func(p place) (*exec.Cmd, error) {
+	return subject{Name: name, cores: cores, ours: true, command: func(p place) (*exec.Cmd, error) {
 		var analyzers []string
 		for i, port := range p.analyzers {
 			analyzers = append(analyzers, fmt.Sprintf("http://127.0.0.1:%d=%g", port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
