@@ -1,0 +1,131 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"math"
+)
+
+// Body is a request's body, without the framing of chunks. Read returns io.EOF at
+// its end only, io.ErrUnexpectedEOF when the source ends before, and a *Fault when
+// the framing is wrong.
+type Body struct {
+	reader  *Reader
+	left    int64 // bytes of the body, or of the chunk
+	chunked bool
+	within  bool // a chunk has begun
+	ended   bool // all chunks were read
+	err     error
+}
+
+// Ended reports whether the body was read to its end, so that the next request
+// may be.
+func (b *Body) Ended() bool { return b.err == nil && b.left == 0 && (b.ended || !b.chunked) }
+
+// Left returns how many bytes are still to be read, -1 when that is not known.
+func (b *Body) Left() int64 {
+	if b.chunked && !b.ended {
+		return -1
+	}
+	return b.left
+}
+
+// Read reads a part of the body.
+func (b *Body) Read(dst []byte) (int, error) {
+	if b.err == nil && b.left == 0 && b.chunked && !b.ended {
+		b.err = b.nextChunk()
+	}
+	switch {
+	case b.err != nil:
+		return 0, b.err
+	case b.left == 0:
+		return 0, io.EOF
+	case len(dst) == 0:
+		return 0, nil
+	}
+	n, err := b.reader.read(dst[:min(int64(len(dst)), b.left)])
+	b.left -= int64(n)
+	if n == 0 {
+		b.err = err
+	}
+	return n, b.err
+}
+
+// read reads what was received, or else from the source.
+func (r *Reader) read(dst []byte) (int, error) {
+	if r.begin < r.end {
+		n := copy(dst, r.buffer[r.begin:r.end])
+		r.begin += n
+		return n, nil
+	}
+	n, err := r.source.Read(dst)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// nextChunk reads the end of a chunk and the size of the next.
+func (b *Body) nextChunk() error {
+	if b.within {
+		end, err := b.reader.line()
+		if err != nil {
+			return err
+		}
+		if len(end) > 0 {
+			return malformed("a chunk is longer than its size says")
+		}
+	}
+	line, err := b.reader.line()
+	if err != nil {
+		return err
+	}
+	if b.left, err = chunkSize(line); err != nil {
+		return err
+	}
+	b.within, b.ended = true, b.left == 0
+	if b.ended {
+		return b.reader.skipTrailer()
+	}
+	return nil
+}
+
+// chunkSize reads the line before a chunk. Extensions are ignored (RFC 9112 section
+// 7.1.1).
+func chunkSize(line []byte) (int64, error) {
+	size, digits := int64(0), 0
+	for digits < len(line) && classes[line[digits]]&hexByte != 0 {
+		if size > math.MaxInt64>>4 {
+			return 0, malformed("the size of a chunk is too large")
+		}
+		size = size<<4 | int64(hexValue(line[digits]))
+		digits++
+	}
+	if rest := line[digits:]; digits == 0 || len(rest) > 0 && rest[0] != ';' || !all(rest, valueByte) {
+		return 0, malformed("the size of a chunk must be hexadecimal digits, and then nothing but extensions")
+	}
+	return size, nil
+}
+
+func hexValue(c byte) byte {
+	if isDigit(c) {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
+
+// skipTrailer reads the fields behind the last chunk, which mean nothing here.
+func (r *Reader) skipTrailer() error {
+	for size := 0; ; {
+		line, err := r.line()
+		if err != nil || len(line) == 0 {
+			return err
+		}
+		if _, _, err := cutField(line); err != nil {
+			return err
+		}
+		if size += len(line) + 2; size > r.limit {
+			return malformed("the trailer is larger than %d bytes", r.limit)
+		}
+	}
+}

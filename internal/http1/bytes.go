@@ -1,0 +1,53 @@
+package http1
+
+// byteClass is a set of the kinds of text that a byte may be in.
+type byteClass uint8
+
+const (
+	tokenByte  byteClass = 1 << iota // RFC 9110 section 5.6.2
+	valueByte                        // of a field's value: no control character but the tab
+	targetByte                       // of a request target: visible ASCII without #
+	nameByte                         // of a host name: RFC 3986 reg-name without percent
+	digitByte
+	hexByte
+)
+
+// classes are those of each byte.
+var classes = classify()
+
+func classify() (of [256]byteClass) {
+	mark := func(class byteClass, text string) {
+		for i := range len(text) {
+			of[text[i]] |= class
+		}
+	}
+	const (
+		digits  = "0123456789"
+		letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	)
+	mark(tokenByte, digits+letters+"!#$%&'*+-.^_`|~")
+	mark(nameByte, digits+letters+"-._~!$&'()*+,;=")
+	mark(digitByte|hexByte, digits)
+	mark(hexByte, "abcdefABCDEF")
+	for c := range 256 {
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			of[c] |= valueByte
+		}
+		if c > ' ' && c < 0x7f && c != '#' {
+			of[c] |= targetByte
+		}
+	}
+	return of
+}
+
+// all reports whether all bytes are of a class.
+func all(text []byte, class byteClass) bool {
+	for _, c := range text {
+		if classes[c]&class == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return c-'0' <= 9 }

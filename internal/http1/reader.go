@@ -1,0 +1,110 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+// Reader reads requests from a connection, one after the other: Await, ReadHead, then
+// the body to its end, then the next. It must not be used concurrently.
+type Reader struct {
+	source io.Reader
+	limit  int // bytes of a head
+	// buffer[begin:end] was received and not yet read.
+	buffer     []byte
+	begin, end int
+	body       Body
+}
+
+// NewReader returns a Reader of a source, of which the bytes received were read
+// before. Heads have at most limit bytes; the Reader holds as many, or as many as
+// were received.
+func NewReader(source io.Reader, limit int, received []byte) *Reader {
+	r := &Reader{source: source, limit: limit, buffer: make([]byte, max(limit, len(received)))}
+	r.end = copy(r.buffer, received)
+	return r
+}
+
+// Await waits for the first byte of a request. The error is the source's: io.EOF
+// when there is no other request.
+func (r *Reader) Await() error {
+	if r.begin < r.end {
+		return nil
+	}
+	return r.receive()
+}
+
+// ReadHead reads a head, which is valid until the body is read. The error is a
+// *Fault, the source's, or io.ErrUnexpectedEOF when the source ends within it.
+func (r *Reader) ReadHead() (Head, error) {
+	for {
+		head, err := Parse(r.buffer[r.begin:r.end], r.limit)
+		switch {
+		case err == nil:
+			r.begin += head.Size
+			r.body = Body{reader: r, left: max(head.Length, 0), chunked: head.Chunked}
+			return head, nil
+		case err != ErrIncomplete:
+			return head, err
+		}
+		if err := r.more(); err != nil {
+			return head, err
+		}
+	}
+}
+
+// more receives at least a byte. An end of the source is unexpected.
+func (r *Reader) more() error {
+	err := r.receive()
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// receive receives at least a byte, for which the buffer has capacity once what was
+// read of it is dropped.
+func (r *Reader) receive() error {
+	if r.begin == r.end || r.end == len(r.buffer) {
+		r.end = copy(r.buffer, r.buffer[r.begin:r.end])
+		r.begin = 0
+	}
+	for {
+		n, err := r.source.Read(r.buffer[r.end:])
+		r.end += n
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Body returns the body of the request whose head was read last.
+func (r *Reader) Body() *Body { return &r.body }
+
+// Received returns how many bytes behind the head, or behind what was read of the
+// body, are here already.
+func (r *Reader) Received() int { return r.end - r.begin }
+
+// line returns the next line without its end.
+func (r *Reader) line() ([]byte, error) {
+	for {
+		text := r.buffer[r.begin:r.end]
+		if end := bytes.IndexByte(text, '\n'); end >= 0 {
+			if end == 0 || text[end-1] != '\r' {
+				return nil, malformed("a line between chunks ends in LF without CR")
+			}
+			r.begin += end + 1
+			return text[:end-1], nil
+		}
+		if len(text) == len(r.buffer) {
+			return nil, malformed("a line between chunks is larger than %d bytes", len(r.buffer))
+		}
+		if err := r.more(); err != nil {
+			return nil, err
+		}
+	}
+}
