@@ -41,6 +41,7 @@ func distributorSettings(name string, p process) (*settings, *distributor.Config
 	s.add(ratio{&config.Rate.Burst}, "rate-burst", "RATE_BURST", "messages that an emitter may send at once; 0 is a second's worth")
 	s.add(shed{&config.Ingest.Shed}, "shed", "SHED", "levels that are refused first when room gets scarce, such as DEBUG@80%,INFO@95%")
 	s.add(words{&config.DataDir}, "data-dir", "DATA_DIR", "folder of the disk journal and of dead letters")
+	s.add(span{&config.Ingest.DrainDelay, time.Second}, "drain-sec", "DRAIN_SEC", "seconds for which a stop still accepts connections and answers 503, so that load balancers notice")
 	s.add(span{&config.ShutdownTimeout, time.Second}, "shutdown-timeout-sec", "SHUTDOWN_TIMEOUT_SEC", "seconds that a stop may take to deliver what is left")
 	return s, &config, newLogging(s, "info")
 }

@@ -105,6 +105,7 @@ func startDistributor(ctx context.Context, targets []distributor.Target, folder 
 	config.Listen, config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
 	config.Targets = targets
 	config.DataDir = folder
+	config.Ingest.DrainDelay = 0 // nobody balances load to it
 	config.Analyzer.ProbeInterval = time.Second
 	config.Analyzer.SlowStart = 3 * time.Second
 	d, err := distributor.New(config, logger)

@@ -122,6 +122,7 @@ func (c Config) Validate() error {
 		{"MAX_PACKET_MESSAGES", c.Ingest.MaxPacketMessages,
 			c.Ingest.MaxPacketMessages > 0 && c.Ingest.MaxPacketMessages <= fairshare.MaxMessages,
 			fmt.Sprintf("1 to %d", fairshare.MaxMessages)},
+		{"DRAIN_SEC", c.Ingest.DrainDelay, c.Ingest.DrainDelay >= 0, "0 or more"},
 		{"SHUTDOWN_TIMEOUT_SEC", c.ShutdownTimeout, c.ShutdownTimeout >= 0, "0 or more"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
 		{"ROUTING", c.Routing, slices.Contains(Routings(), c.Routing), "one of " + strings.Join(Routings(), ", ")},
@@ -173,6 +174,7 @@ func (c Config) Settled() Config {
 	stores := c.Journal == JournalDisk
 	c.Ingest.Stores = stores
 	c.Ingest.MemoryBytes = c.Memory.LimitBytes
+	c.Ingest.MaxConnections = c.maxConnections(descriptorLimit())
 	if c.Ingest.Ack == "" {
 		c.Ingest.Ack = ingest.AckQueued
 		if stores {

@@ -78,6 +78,9 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := errors.Join(d.join(), d.listen()); err != nil {
 		return nil, errors.Join(err, d.undo())
 	}
+	if most := d.config.Ingest.MaxConnections; most < fewConnections {
+		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", most)
+	}
 	if sum, fine := weightSum(config.Targets); !fine {
 		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", sum)
 	}
@@ -114,6 +117,7 @@ func (d *Distributor) join() (err error) {
 		Fullness:   d.journal.Fullness,
 		Duplicates: d.duplicates,
 		Limiter:    ratelimit.New(d.config.Rate),
+		Logger:     d.logger.With("component", "ingest"),
 	})
 	if err != nil {
 		return err

@@ -198,7 +198,7 @@ func TestMetrics(t *testing.T) {
 		t.Log(slices.Sorted(maps.Keys(got)))
 	}
 	for _, reason := range []string{
-		"malformed", "invalid_packet", "not_found", "method_not_allowed", "slow_request", "too_large", "unsupported_media_type",
+		"malformed", "invalid_packet", "not_found", "method_not_allowed", "slow_request", "too_large",
 		"unsupported_encoding", "rate_limited", "no_analyzer", "overloaded", "draining", "journal_unwritable", "shed",
 	} {
 		if _, ok := s.scrape(t)["distributor_refused_packets_total{reason="+reason+"}"]; !ok {

@@ -2,7 +2,9 @@ package distributor
 
 import (
 	"fmt"
-	"strconv"
+	"log/slog"
+	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,15 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
-
 	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/dispatch"
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // steadyAnalyzer takes a fixed number of packets each second.
@@ -95,6 +96,7 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	}
 	var err error
 	if d.handler, err = ingest.New(ingest.DefaultConfig(), ingest.Dependencies{
+		Logger:  slog.New(slog.DiscardHandler),
 		Journal: j, Pool: &d.pool, Registerer: d.registry, Accepting: func() bool { return true }, RetryAfter: d.retryAfter,
 	}); err != nil {
 		t.Fatal(err)
@@ -155,19 +157,17 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 // it was refused.
 func post(t *testing.T, handler *ingest.Handler, emitter, id string) (wait time.Duration, accepted bool) {
 	body := fmt.Sprintf(`{"emitter_id":"%s","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter, id)
-	var ctx fasthttp.RequestCtx
-	ctx.Request.Header.SetMethod(fasthttp.MethodPost)
-	ctx.Request.SetBodyStream(strings.NewReader(body), len(body))
-	handler.Handle(&ctx)
-	if ctx.Response.StatusCode() == fasthttp.StatusAccepted {
+	head := http1.Head{Method: []byte("POST"), Target: []byte("/ingest"), Length: int64(len(body))}
+	var answer ingest.Response
+	handler.Handle(ingest.NewRequest(&head, strings.NewReader(body), netip.Addr{}, time.Now()), &answer)
+	if answer.Status() == http.StatusAccepted {
 		return 0, true
 	}
-	seconds, err := strconv.Atoi(string(ctx.Response.Header.Peek(fasthttp.HeaderRetryAfter)))
-	if err != nil {
-		t.Error(ctx.Response.String())
+	if answer.RetryAfter() == 0 {
+		t.Errorf("%d %s", answer.Status(), answer.Body())
 		return time.Hour, false
 	}
-	return time.Duration(seconds) * time.Second, false
+	return answer.RetryAfter(), false
 }
 
 // times runs a burst so often and returns the sums: who comes first at a moment is

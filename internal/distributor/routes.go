@@ -2,64 +2,54 @@ package distributor
 
 import (
 	"encoding/json"
+	"net/http"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
+	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // route answers all requests of the ingest port.
-func (d *Distributor) route(ctx *fasthttp.RequestCtx) {
-	switch string(pathOf(ctx)) {
+func (d *Distributor) route(r *ingest.Request, to *ingest.Response) {
+	switch r.Path {
 	case "/ingest":
-		d.handler.Handle(ctx)
+		d.handler.Handle(r, to)
 	case "/health":
-		d.read(ctx, d.health)
+		d.read(r, to, d.health)
 	case "/livez":
-		d.read(ctx, func(ctx *fasthttp.RequestCtx) { answer(ctx, fasthttp.StatusOK, map[string]string{"status": "alive"}) })
+		d.read(r, to, func(to *ingest.Response) { answer(to, http.StatusOK, map[string]string{"status": "alive"}) })
 	case "/readyz":
-		d.read(ctx, d.ready)
+		d.read(r, to, d.ready)
 	case "/metrics-json":
-		d.read(ctx, d.totals)
+		d.read(r, to, d.totals)
 	case "/ledger":
-		d.read(ctx, d.balance)
+		d.read(r, to, d.balance)
 	default:
-		d.handler.Refuse(ctx, problem.Problem{
+		d.handler.Refuse(to, problem.Problem{
 			Code:   problem.NotFound,
 			Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger",
-		})
+		}, "")
 	}
-}
-
-// pathOf returns the path. The one that nearly all requests ask for is known as
-// it stands and need not be parsed.
-func pathOf(ctx *fasthttp.RequestCtx) []byte {
-	if uri := ctx.RequestURI(); string(uri) == "/ingest" {
-		return uri
-	}
-	return ctx.Path()
 }
 
 // read answers GET and HEAD.
-func (d *Distributor) read(ctx *fasthttp.RequestCtx, answer fasthttp.RequestHandler) {
-	if !ctx.IsGet() && !ctx.IsHead() {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-		d.handler.Refuse(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this path is read with GET"})
+func (d *Distributor) read(r *ingest.Request, to *ingest.Response, answer func(*ingest.Response)) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		d.handler.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this path is read with GET"}, "GET, HEAD")
 		return
 	}
-	answer(ctx)
+	answer(to)
 }
 
-func (d *Distributor) health(ctx *fasthttp.RequestCtx) {
+func (d *Distributor) health(to *ingest.Response) {
 	healthy := d.healthy()
 	condition := d.watcher.now.Load()
-	status, word := fasthttp.StatusOK, "healthy"
+	status, word := http.StatusOK, "healthy"
 	if healthy == 0 {
-		status, word = fasthttp.StatusServiceUnavailable, "unhealthy"
+		status, word = http.StatusServiceUnavailable, "unhealthy"
 	}
-	answer(ctx, status, struct {
+	answer(to, status, struct {
 		Status  string `json:"status"`
 		Healthy int    `json:"healthy_analyzers"`
 		Total   int    `json:"total_analyzers"`
@@ -69,20 +59,20 @@ func (d *Distributor) health(ctx *fasthttp.RequestCtx) {
 	}{word, healthy, len(d.analyzers), condition.state.String(), condition.reason, now()})
 }
 
-func (d *Distributor) ready(ctx *fasthttp.RequestCtx) {
+func (d *Distributor) ready(to *ingest.Response) {
 	if why := d.handler.Ready(); why != nil {
-		problem.Write(ctx, *why)
+		to.Problem(*why)
 		return
 	}
 	status := map[string]string{"status": "ready"}
 	if condition := d.watcher.now.Load(); condition.state != stateNormal {
 		status["detail"] = condition.reason
 	}
-	answer(ctx, fasthttp.StatusOK, status)
+	answer(to, http.StatusOK, status)
 }
 
 // totals answers /metrics-json.
-func (d *Distributor) totals(ctx *fasthttp.RequestCtx) {
+func (d *Distributor) totals(to *ingest.Response) {
 	status := d.Status()
 	packets, messages, depths := make(map[string]int64), make(map[string]int64), make(map[string]int64)
 	for _, a := range status.Analyzers {
@@ -90,7 +80,7 @@ func (d *Distributor) totals(ctx *fasthttp.RequestCtx) {
 		packets[a.ID], messages[a.ID] = held.Packets, held.Messages
 		depths[a.ID] = a.Queued.Packets + a.InFlight.Packets
 	}
-	answer(ctx, fasthttp.StatusOK, struct {
+	answer(to, http.StatusOK, struct {
 		Packets           int64            `json:"total_packets"`
 		Messages          int64            `json:"total_messages"`
 		PacketsBy         map[string]int64 `json:"packets_by_analyzer"`
@@ -102,12 +92,30 @@ func (d *Distributor) totals(ctx *fasthttp.RequestCtx) {
 		Unaccounted       int64            `json:"unaccounted_messages"`
 		Healthy           int              `json:"healthy_analyzers"`
 		Total             int              `json:"total_analyzers"`
+		RefusedEmitters   []refusedEmitter `json:"refused_emitters"`
 		Time              string           `json:"timestamp"`
 	}{
 		status.Accepted.Packets, status.Accepted.Messages, packets, messages, depths,
 		status.Delivered.Packets, status.Delivered.Messages, status.DeadLettered.Packets, status.Unaccounted,
-		d.healthy(), len(d.analyzers), now(),
+		d.healthy(), len(d.analyzers), d.refusedEmitters(), now(),
 	})
+}
+
+// refusedEmitter is an emitter of which many packets were refused lately.
+type refusedEmitter struct {
+	EmitterID string       `json:"emitter_id"`
+	Packets   int64        `json:"packets"`
+	Code      problem.Code `json:"last_code"`
+	Last      time.Time    `json:"last"`
+}
+
+func (d *Distributor) refusedEmitters() []refusedEmitter {
+	const most = 10
+	list := []refusedEmitter{}
+	for _, one := range d.handler.RefusedEmitters(most) {
+		list = append(list, refusedEmitter{one.EmitterID, one.Packets, one.Code, one.Last.UTC()})
+	}
+	return list
 }
 
 // term is one term of the ledger.
@@ -120,13 +128,13 @@ func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
 
 // balance answers /ledger: accepted is the sum of the other terms. With a disk
 // journal accepted counts what an earlier run left undelivered, too.
-func (d *Distributor) balance(ctx *fasthttp.RequestCtx) {
+func (d *Distributor) balance(to *ingest.Response) {
 	status := d.Status()
 	queued, inFlight := status.Waiting, packet.Volume{}
 	for _, a := range status.Analyzers {
 		queued, inFlight = queued.Plus(a.Queued), inFlight.Plus(a.InFlight)
 	}
-	answer(ctx, fasthttp.StatusOK, struct {
+	answer(to, http.StatusOK, struct {
 		Accepted     term   `json:"accepted"`
 		Delivered    term   `json:"delivered"`
 		Queued       term   `json:"queued"`
@@ -141,15 +149,12 @@ func (d *Distributor) balance(ctx *fasthttp.RequestCtx) {
 	})
 }
 
-func answer(ctx *fasthttp.RequestCtx, status int, value any) {
+func answer(to *ingest.Response, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil { // cannot be: the values are plain
-		ctx.Error(err.Error(), fasthttp.StatusInternalServerError)
-		return
+		status, body = http.StatusInternalServerError, []byte("{}")
 	}
-	ctx.SetStatusCode(status)
-	ctx.SetContentType("application/json")
-	ctx.SetBody(body)
+	to.JSON(status, body)
 }
 
 func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }

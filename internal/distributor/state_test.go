@@ -18,12 +18,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
-
+	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // edges is a log of what a watcher tells.
@@ -183,13 +182,13 @@ func wantCondition(t *testing.T, d *Distributor, state state, reason string) {
 	t.Helper()
 	time.Sleep(2 * stateInterval)
 	var health struct{ State, Reason string }
-	var ctx fasthttp.RequestCtx
-	d.health(&ctx)
-	if err := json.Unmarshal(ctx.Response.Body(), &health); err != nil || health.State != state.String() || health.Reason != reason {
+	var answer ingest.Response
+	d.health(&answer)
+	if err := json.Unmarshal(answer.Body(), &health); err != nil || health.State != state.String() || health.Reason != reason {
 		t.Errorf("/health says %v %+v, want %v: %s", err, health, state, reason)
 	}
-	d.ready(&ctx)
-	if body := string(ctx.Response.Body()); ctx.Response.StatusCode() == 200 && state != stateNormal && !strings.Contains(body, reason) {
+	d.ready(&answer)
+	if body := string(answer.Body()); answer.Status() == 200 && state != stateNormal && !strings.Contains(body, reason) {
 		t.Errorf("/readyz says %s, want %s", body, reason)
 	}
 }

@@ -1,13 +1,11 @@
 package ingest
 
 import (
-	"bytes"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -31,11 +29,11 @@ const (
 func Acks() []string { return []string{string(AckQueued), string(AckStored), string(AckDelivered)} }
 
 // ackOf returns the level that a request asks for with ?ack=, or the default.
-func (h *Handler) ackOf(ctx *fasthttp.RequestCtx) (Ack, *problem.Problem) {
-	if bytes.IndexByte(ctx.RequestURI(), '?') < 0 || !ctx.QueryArgs().Has("ack") {
+func (h *Handler) ackOf(r *Request) (Ack, *problem.Problem) {
+	asked, given := r.parameter("ack")
+	if !given {
 		return h.config.Ack, nil
 	}
-	asked := string(ctx.QueryArgs().Peek("ack"))
 	if !slices.Contains(Acks(), asked) {
 		return "", &problem.Problem{Code: problem.Malformed, Detail: fmt.Sprintf("?ack=%s: it must be one of %s", asked, strings.Join(Acks(), ", "))}
 	}
@@ -85,7 +83,7 @@ type delivery struct {
 }
 
 // answer waits for the outcome and answers with it.
-func (d *delivery) answer(to *reply) {
+func (d *delivery) answer(to *Response) {
 	outcomes := d.await(1)
 	switch {
 	case len(outcomes) == 0:
@@ -105,6 +103,6 @@ func (d *delivery) answer(to *reply) {
 		body = append(body, d.id...)
 		body = append(body, `","analyzer":`...)
 		body = problem.AppendQuoted(body, outcomes[0].Analyzer)
-		*to = reply{status: fasthttp.StatusOK, body: append(body, '}')}
+		*to = Response{status: http.StatusOK, body: append(body, '}')}
 	}
 }

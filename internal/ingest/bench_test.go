@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -37,18 +36,14 @@ func TestAllocationsOfAPacket(t *testing.T) {
 	}
 	h := newHandler(t, standard(), sink{})
 	body := aPacket("p", 800)
-	var ctx fasthttp.RequestCtx
 	reader := strings.NewReader(body)
+	request, _ := requestOf(t, reader, len(body), jsonType)
+	var response Response
 	allocations := testing.AllocsPerRun(1000, func() {
-		ctx.Request.Reset()
-		ctx.Response.Reset()
-		ctx.Request.Header.SetMethod(fasthttp.MethodPost)
-		ctx.Request.Header.SetContentType("application/json")
 		reader.Reset(body)
-		ctx.Request.SetBodyStream(reader, len(body))
-		h.Handle(&ctx)
-		if ctx.Response.StatusCode() != fasthttp.StatusAccepted {
-			t.Fatal(ctx.Response.String())
+		h.Handle(request, &response)
+		if response.status != http.StatusAccepted {
+			t.Fatal(string(response.body))
 		}
 	})
 	t.Logf("%v allocations a packet", allocations)
@@ -68,16 +63,17 @@ func BenchmarkSingle(b *testing.B) {
 			defer func() { _ = conn.Close() }()
 			request := []byte(post(aPacket("p", size), jsonType))
 			reader := bufio.NewReader(conn)
-			var response fasthttp.Response
 			b.SetBytes(int64(len(request)))
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := conn.Write(request); err != nil {
 					b.Fatal(err)
 				}
-				if err := response.Read(reader); err != nil || response.StatusCode() != fasthttp.StatusAccepted {
-					b.Fatal(response.StatusCode(), err)
+				response, err := http.ReadResponse(reader, nil)
+				if err != nil || response.StatusCode != http.StatusAccepted {
+					b.Fatal(response, err)
 				}
+				_, _ = io.Copy(io.Discard, response.Body)
 			}
 		})
 	}
@@ -86,20 +82,16 @@ func BenchmarkSingle(b *testing.B) {
 func BenchmarkLines(b *testing.B) {
 	h := newHandler(b, standard(), sink{})
 	body := strings.Repeat(aPacket("p", 800)+"\n", 100)
-	var ctx fasthttp.RequestCtx
 	reader := strings.NewReader(body)
+	request, _ := requestOf(b, reader, len(body), linesType)
+	var response Response
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		ctx.Request.Reset()
-		ctx.Response.Reset()
-		ctx.Request.Header.SetMethod(fasthttp.MethodPost)
-		ctx.Request.Header.SetContentType("application/x-ndjson")
 		reader.Reset(body)
-		ctx.Request.SetBodyStream(io.Reader(reader), len(body))
-		h.Handle(&ctx)
-		if ctx.Response.StatusCode() != fasthttp.StatusAccepted {
-			b.Fatal(ctx.Response.String())
+		h.Handle(request, &response)
+		if response.status != http.StatusAccepted {
+			b.Fatal(string(response.body))
 		}
 	}
 }

@@ -7,21 +7,19 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/valyala/fasthttp"
-
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // bodyReader reads requests' bodies into packets' buffers, which grow as the
-// bytes arrive: what a client only announces costs nothing. All of them together
-// hold no more than the journal has room for. It may be used concurrently.
+// bytes arrive: what a client only announces takes no memory. All of them together
+// hold no more than the journal has capacity for. It may be used concurrently.
 type bodyReader struct {
 	most    int   // bytes of a body, decompressed
 	memory  int64 // bytes that all bodies together may hold
@@ -30,6 +28,9 @@ type bodyReader struct {
 	// reading is how many bytes of memory requests hold that the journal does
 	// not know of yet.
 	reading atomic.Int64
+	// uploads bounds what each client holds of it with bodies that are not here as
+	// a whole.
+	uploads *clientQuota
 
 	gzips sync.Pool // of *gzip.Reader
 	// zstds are one for each processor, since each may hold a whole window.
@@ -38,12 +39,12 @@ type bodyReader struct {
 }
 
 const (
-	firstBuffer = 64 << 10 // bytes that a large body gets before they have arrived
+	firstBuffer = 64 << 10 // bytes that a decompressed body gets at first
 	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
 )
 
 func newBodyReader(config Config, journal interface{ Room(bytes int) error }, pool *packet.Pool) (*bodyReader, error) {
-	r := &bodyReader{most: config.MaxBodyBytes, memory: config.MemoryBytes, journal: journal, pool: pool}
+	r := &bodyReader{most: config.MaxBodyBytes, memory: config.MemoryBytes, journal: journal, pool: pool, uploads: newClientQuota(config.MemoryBytes)}
 	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(r.zstds) {
 		// With a concurrency of 1 a decoder starts no goroutine.
@@ -57,62 +58,27 @@ func newBodyReader(config Config, journal interface{ Room(bytes int) error }, po
 	return r, nil
 }
 
-// read reads and decompresses the body. The caller owns the packet, of which
-// only Body is set, and frees its footprint when the journal has it or drops it.
-func (r *bodyReader) read(ctx *fasthttp.RequestCtx) (*packet.Packet, *problem.Problem) {
-	decode, fault := r.decoder(ctx.Request.Header.ContentEncoding())
+// read reads and decompresses the body of a request. The caller owns the packet, of
+// which only Body is set, and frees its footprint when the journal has it or drops
+// it.
+func (r *bodyReader) read(request *Request) (*packet.Packet, *problem.Problem) {
+	decode, fault := r.decoder(request.head)
 	if fault != nil {
 		return nil, fault
 	}
-	body, fault := r.fill(ctx.RequestBodyStream(), ctx.Request.Header.ContentLength())
-	if fault != nil {
-		return nil, fault
-	}
-	if isCut(ctx) {
-		r.drop(body)
-		return nil, unreadable(io.ErrUnexpectedEOF)
-	}
-	_ = ctx.Request.CloseBodyStream() // tells leaveBody that nothing is left
-	if decode == nil {
-		return body, nil
+	u := upload{bodies: r, quota: r.uploads, client: request.client, length: request.length(), least: uploadStart}
+	body, fault := u.receive(request.body)
+	if fault != nil || decode == nil {
+		return body, fault
 	}
 	defer r.drop(body)
 	return decode(body.Body)
 }
 
-// fill reads that many bytes, or to the stream's end when length is negative.
-func (r *bodyReader) fill(stream io.Reader, length int) (*packet.Packet, *problem.Problem) {
-	size := firstBuffer
-	if 0 <= length && length <= 2*firstBuffer { // would be copied for one step more
-		size = length
-	}
-	body, fault := r.lend(size)
-	if fault != nil {
-		return nil, fault
-	}
-	for len(body.Body) != length {
-		if fault = r.grow(&body, length); fault != nil {
-			break
-		}
-		n, err := stream.Read(body.Body[len(body.Body):cap(body.Body)])
-		body.Body = body.Body[:len(body.Body)+n]
-		if len(body.Body) > r.most {
-			fault = r.tooLarge()
-			break
-		}
-		if length < 0 && errors.Is(err, io.EOF) {
-			return body, nil
-		}
-		if err != nil && len(body.Body) != length {
-			fault = unreadable(err)
-			break
-		}
-	}
-	if fault != nil {
-		r.drop(body)
-		return nil, fault
-	}
-	return body, nil
+// inflate reads what a decoder makes of a body that is here.
+func (r *bodyReader) inflate(decoder io.Reader) (*packet.Packet, *problem.Problem) {
+	u := upload{bodies: r, length: -1, least: firstBuffer}
+	return u.receive(decoder)
 }
 
 // lend returns a buffer of at least that many bytes.
@@ -121,28 +87,6 @@ func (r *bodyReader) lend(size int) (*packet.Packet, *problem.Problem) {
 		return nil, notNow(code)
 	}
 	return r.pool.Lend(size), nil
-}
-
-// grow replaces a full buffer by a larger one: of twice its size, or, where the
-// length is announced, of that, but at most of eight times its size. So little is
-// copied, and who wants to hold memory must have sent an eighth of it.
-func (r *bodyReader) grow(body **packet.Packet, length int) *problem.Problem {
-	full := *body
-	if len(full.Body) < cap(full.Body) {
-		return nil
-	}
-	size := 2 * cap(full.Body)
-	if length > 0 {
-		size = min(length, 8*cap(full.Body))
-	}
-	larger, fault := r.lend(size)
-	if fault != nil {
-		return fault
-	}
-	larger.Body = append(larger.Body, full.Body...)
-	r.drop(full)
-	*body = larger
-	return nil
 }
 
 // fit returns the body in a buffer of its size: one that was read without
@@ -166,13 +110,21 @@ func (r *bodyReader) drop(body *packet.Packet) {
 
 // reserve takes memory for a request, or tells why there is none now.
 func (r *bodyReader) reserve(bytes int64) problem.Code {
-	held := r.reading.Add(bytes)
-	if held > r.memory {
+	r.reading.Add(bytes)
+	code := r.capacity(0)
+	if code != "" {
 		r.free(bytes)
+	}
+	return code
+}
+
+// capacity tells why there is no memory for that many bytes more, or nothing.
+func (r *bodyReader) capacity(bytes int64) problem.Code {
+	held := r.reading.Load() + bytes
+	if held > r.memory {
 		return problem.Overloaded
 	}
 	if err := r.journal.Room(int(held)); err != nil {
-		r.free(bytes)
 		return codeOf(err)
 	}
 	return ""
@@ -183,21 +135,32 @@ func (r *bodyReader) free(bytes int64) { r.reading.Add(-bytes) }
 
 type decodeFunc func(encoded []byte) (*packet.Packet, *problem.Problem)
 
-// decoder returns what undoes the encoding, or nil when there is nothing to undo.
-func (r *bodyReader) decoder(encoding []byte) (decodeFunc, *problem.Problem) {
-	switch strings.ToLower(string(encoding)) {
-	case "", "identity":
+// decoder returns what undoes the encoding, or nil when there is nothing to undo. All
+// fields are one list.
+func (r *bodyReader) decoder(head *http1.Head) (decode decodeFunc, fault *problem.Problem) {
+	if !head.Encoded {
 		return nil, nil
-	case "gzip", "x-gzip":
-		return r.decodeGzip, nil
-	case "zstd":
-		return r.decodeZstd, nil
-	default:
-		return nil, &problem.Problem{
-			Code:   problem.UnsupportedEncoding,
-			Detail: fmt.Sprintf("Content-Encoding %q: gzip, zstd and none are understood", encoding),
+	}
+	for coding := range head.Values("content-encoding") {
+		if http1.Is(coding, "identity") {
+			continue
+		}
+		if decode != nil {
+			return nil, &problem.Problem{Code: problem.UnsupportedEncoding, Detail: "Content-Encoding lists several codings: one is understood"}
+		}
+		switch {
+		case http1.Is(coding, "gzip"), http1.Is(coding, "x-gzip"):
+			decode = r.decodeGzip
+		case http1.Is(coding, "zstd"):
+			decode = r.decodeZstd
+		default:
+			return nil, &problem.Problem{
+				Code:   problem.UnsupportedEncoding,
+				Detail: fmt.Sprintf("Content-Encoding %.40q: gzip, zstd and none are understood", coding),
+			}
 		}
 	}
+	return decode, nil
 }
 
 func (r *bodyReader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Problem) {
@@ -209,16 +172,30 @@ func (r *bodyReader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Proble
 	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
 		return nil, unreadable(err)
 	}
-	return r.fill(decoder, -1)
+	return r.inflate(decoder)
 }
 
 func (r *bodyReader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
+	if hasLargeWindow(encoded) {
+		return nil, &problem.Problem{
+			Code:   problem.UnsupportedEncoding,
+			Detail: fmt.Sprintf("zstd with a window of at most %d bytes is understood", zstdWindow),
+		}
+	}
 	decoder := <-r.zstds
 	defer func() { r.zstds <- decoder }()
 	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
 		return nil, unreadable(err)
 	}
-	return r.fill(decoder, -1)
+	return r.inflate(decoder)
+}
+
+// hasLargeWindow reports whether the first frame is valid and asks for more memory
+// than a decoder has. The decoder's own error for that also means a block that is
+// too large.
+func hasLargeWindow(encoded []byte) bool {
+	var frame zstd.Header
+	return frame.Decode(encoded) == nil && !frame.Skippable && frame.WindowSize > zstdWindow
 }
 
 func (r *bodyReader) tooLarge() *problem.Problem {
@@ -230,14 +207,12 @@ func (r *bodyReader) tooLarge() *problem.Problem {
 
 // unreadable tells why a body could not be read.
 func unreadable(err error) *problem.Problem {
+	var fault *http1.Fault
 	switch {
+	case errors.As(err, &fault):
+		return &problem.Problem{Code: problem.Malformed, Status: fault.Status, Detail: fault.Detail}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &problem.Problem{Code: problem.SlowRequest, Detail: "the body did not arrive in time"}
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return &problem.Problem{
-			Code:   problem.UnsupportedEncoding,
-			Detail: fmt.Sprintf("zstd with a window of at most %d bytes is understood", zstdWindow),
-		}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return &problem.Problem{Code: problem.Malformed, Detail: "the body ends before it is complete"}
 	default:

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"io"
 	"testing"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -58,7 +59,8 @@ func TestABodyHoldsWhatItsBytesVouchFor(t *testing.T) {
 	for _, length := range []int{200 << 10, 700 << 10, 1 << 20} {
 		r := reader(t, 16<<20)
 		stream := &trickle{t: t, bodies: r, length: length}
-		body, fault := r.fill(stream, length)
+		u := upload{bodies: r, quota: r.uploads, length: length, least: uploadStart}
+		body, fault := u.receive(stream)
 		if fault != nil {
 			t.Fatal(fault)
 		}
@@ -66,6 +68,9 @@ func TestABodyHoldsWhatItsBytesVouchFor(t *testing.T) {
 			t.Errorf("%d bytes, which hold %d, want %d", len(body.Body), body.Footprint(), length)
 		}
 		r.drop(body)
+		if r.uploads.total != 0 || len(r.uploads.held) > 0 {
+			t.Errorf("%d bytes are still charged: %v", r.uploads.total, r.uploads.held)
+		}
 	}
 }
 
@@ -77,11 +82,14 @@ type trickle struct {
 }
 
 func (s *trickle) Read(room []byte) (int, error) {
-	held, most := s.bodies.reading.Load(), packet.FootprintOf(min(s.length, max(firstBuffer, 8*s.given)))
+	held, most := s.bodies.reading.Load(), packet.FootprintOf(min(s.length, max(uploadStart, uploadFactor*s.given)))
 	if held > most {
 		s.t.Errorf("after %d of %d bytes %d are held, at most %d should be", s.given, s.length, held, most)
 	}
 	n := min(len(room), 10_000, s.length-s.given)
 	s.given += n
+	if n == 0 {
+		return 0, io.EOF
+	}
 	return n, nil
 }

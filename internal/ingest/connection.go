@@ -1,18 +1,13 @@
 package ingest
 
 import (
-	"bytes"
-	"errors"
 	"io"
-	"math"
 	"net"
-	"sync"
-	"sync/atomic"
+	"net/http"
+	"net/netip"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
-	"github.com/logstreamer/logstreamer/internal/listener"
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
 // When a connection is closed while bytes of a refused request still arrive,
@@ -23,103 +18,53 @@ const (
 	lingerBytes = 64 << 20
 )
 
-// openings is the listener of the library's server, which gets the connections
-// that are handed over. It knows those that are open.
-type openings struct {
-	*listener.Steady
-	patrol *patrol
-	handed chan *connection
-	closed chan struct{}
+const (
+	// maxDiscard is how many bytes of a body that nobody wants are read past, so
+	// that the connection can be used again.
+	maxDiscard = 64 << 10
+	// pieceBytes are written at once of a long answer.
+	pieceBytes = 64 << 10
+	// shortBody is how many bytes of an answer's body are copied behind its head.
+	shortBody = 1 << 10
+)
 
-	mu   sync.Mutex // guards open
-	open map[*connection]struct{}
-}
-
-func newOpenings(l *listener.Steady, p *patrol) *openings {
-	return &openings{
-		Steady: l, patrol: p, handed: make(chan *connection), closed: make(chan struct{}), open: make(map[*connection]struct{}),
-	}
-}
-
-// Accept returns the next connection that is handed over.
-func (l *openings) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.handed:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// end ends Accept, and the connections that are open.
-func (l *openings) end() {
-	close(l.closed)
-	l.each(func(c *connection) { _ = c.Conn.Close() })
-}
-
-// handOver has a connection served by the library's server.
-func (l *openings) handOver(c *connection) {
-	c.from, c.resting, c.waits.patrol = l, true, l.patrol
-	c.waits.forBytes(c.Conn, l.patrol.timeouts.Read)
-	l.mu.Lock()
-	l.open[c] = struct{}{}
-	l.mu.Unlock()
-	go func() {
-		if !c.sendRest() {
-			_ = c.Close()
-			return
-		}
-		select {
-		case l.handed <- c:
-		case <-l.closed:
-			_ = c.Close()
-		}
-	}()
-}
-
-func (l *openings) forget(c *connection) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.open, c)
-}
-
-// each calls look for the connections that are open.
-func (l *openings) each(look func(*connection)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.open {
-		look(c)
-	}
-}
-
-// left returns how many connections are open.
-func (l *openings) left() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.open)
-}
-
-// endWaits ends all waits for clients' bytes. What is being written is not
-// disturbed.
-func (l *openings) endWaits() {
-	l.each(func(c *connection) { c.waits.endReading(c.Conn, math.MaxInt64) })
-}
-
-// connection can linger, knows whether the client has ended it, and does not
-// wait for the client for ever.
+// connection is served by a goroutine: it takes every request that package http1
+// reads, and waits for its client no longer than it may.
 type connection struct {
 	net.Conn
-	from    *openings
-	lingers atomic.Bool
-	waits   waits
+	server *Server
+	client netip.Addr
+	waits  waits
 
-	// Below belongs to the goroutine that serves it.
-	ended   bool
-	resting bool   // between two requests
-	unread  []byte // received before it was handed over
-	unsent  []byte // the rest of an answer
-	last    bool   // which is the last
-	sent    func() // that of the answer, see reply; may be nil
+	unread []byte // received before the goroutine was started
+	unsent []byte // the rest of an answer
+	last   bool   // which is the last
+	sent   func() // that of the answer, see Response; may be nil
+
+	reader  *http1.Reader
+	lingers bool   // closing would destroy the answer
+	text    []byte // of an answer that is short
+}
+
+// handOver gives a connection a goroutine.
+func (s *Server) handOver(c *connection) {
+	c.server, c.waits.patrol = s, s.patrol
+	c.waits.forBytes(c.Conn, s.patrol.timeouts.Read)
+	s.connections.add(c)
+	go c.serve()
+}
+
+// serve answers requests until the connection ends.
+func (c *connection) serve() {
+	defer c.close()
+	if !c.sendRest() {
+		return
+	}
+	c.reader = http1.NewReader(c, maxHead, c.unread)
+	c.unread = nil
+	for c.next() {
+		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Idle)
+	}
 }
 
 // sendRest sends what is left of an answer and reports whether the connection
@@ -128,108 +73,133 @@ func (c *connection) sendRest() bool {
 	if len(c.unsent) == 0 {
 		return true
 	}
-	_, err := c.Write(c.unsent)
-	c.freeRest()
-	return err == nil && !c.last
-}
-
-func (c *connection) freeRest() {
+	err := c.write(c.unsent)
 	if c.sent != nil {
 		c.sent()
 	}
 	c.unsent, c.sent = nil, nil
+	return err == nil && !c.last
 }
 
-// begin notes that the next request begins to arrive. It may have arrived with
-// the one before.
-func (c *connection) begin() {
-	if c.resting {
-		c.resting = false
-		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
+// next answers a request and reports whether another may follow.
+func (c *connection) next() bool {
+	if c.reader.Await() != nil {
+		return false // idle for too long, or the client is gone
 	}
+	c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
+	h := c.server.handler
+	to := h.responses.Get().(*Response)
+	defer h.keep(to)
+	head, err := c.reader.ReadHead()
+	if err != nil {
+		h.refuse(to, unreadableHead(err))
+		c.lingers = true
+		_ = c.answer(&head, to, true)
+		return false
+	}
+	body := c.reader.Body()
+	r := NewRequest(&head, c.bodyOf(&head, body), c.client, time.Now())
+	c.server.routes(r, to)
+	last := head.Close || c.server.stopping.Load() || !c.mayDiscard(&head, body)
+	if c.answer(&head, to, last) != nil || last {
+		return false
+	}
+	_, err = io.Copy(io.Discard, body)
+	return err == nil
 }
 
-func (c *connection) Read(dst []byte) (int, error) {
-	n, err := c.receive(dst)
-	if errors.Is(err, io.EOF) {
-		c.ended = true
+// mayDiscard reports whether what is left of a body is so little that it can be read
+// past. Otherwise it would be taken for the next request, so the connection ends.
+func (c *connection) mayDiscard(head *http1.Head, body *http1.Body) bool {
+	left := body.Left()
+	if body.Ended() || left >= 0 && left <= maxDiscard && !head.ExpectsContinue {
+		return true
 	}
-	return n, err
+	c.lingers = true
+	return false
 }
 
-func (c *connection) receive(dst []byte) (int, error) {
-	if len(c.unread) == 0 {
-		return c.Conn.Read(dst)
+// answer writes the response; last says that the connection ends with it.
+func (c *connection) answer(head *http1.Head, to *Response, last bool) error {
+	c.text = to.appendHead(c.text[:0], manner{date: appendDate(nil, time.Now()), last: last, keepAlive: head.Minor == 0})
+	rest := to.body
+	if string(head.Method) == http.MethodHead {
+		rest = nil
 	}
-	n := copy(dst, c.unread)
-	if c.unread = c.unread[n:]; len(c.unread) == 0 {
-		c.unread = nil
+	if len(rest) <= shortBody {
+		c.text, rest = append(c.text, rest...), nil
 	}
-	return n, nil
+	err := c.write(c.text)
+	if err == nil {
+		err = c.write(rest)
+	}
+	if to.sent != nil {
+		to.sent()
+	}
+	return err
 }
 
-func (c *connection) Write(b []byte) (int, error) {
-	c.waits.forWriting()
-	n, err := c.Conn.Write(b)
-	c.waits.written()
-	if bytes.HasPrefix(b, interim) { // the body of the same request is to come
-		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
-		return n, err
+// write writes in pieces, of which each may take as long as a client may.
+func (c *connection) write(text []byte) error {
+	for len(text) > 0 {
+		c.waits.forWriting()
+		n, err := c.Conn.Write(text[:min(len(text), pieceBytes)])
+		c.waits.written()
+		if err != nil {
+			return err
+		}
+		text = text[n:]
 	}
-	c.resting = true
-	c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Idle)
-	return n, err
+	return nil
 }
 
-// interim is how "100 Continue" begins.
-var interim = []byte("HTTP/1.1 100 ")
+// bodyOf returns the body to be read, before which a client that waits for it gets
+// an interim answer.
+func (c *connection) bodyOf(head *http1.Head, body *http1.Body) io.Reader {
+	if !head.ExpectsContinue {
+		return body
+	}
+	return &expectedBody{connection: c, head: head, body: body}
+}
 
-// Close tells the client that nothing more will come, lingers if that is
-// wanted, and closes.
-func (c *connection) Close() error {
-	c.from.forget(c)
-	if c.lingers.Load() {
+// expectedBody is a body whose client waits until it is asked for it.
+type expectedBody struct {
+	connection *connection
+	head       *http1.Head
+	body       *http1.Body
+}
+
+func (b *expectedBody) Read(dst []byte) (int, error) {
+	if b.head.ExpectsContinue {
+		b.head.ExpectsContinue = false
+		if b.connection.reader.Received() == 0 {
+			if err := b.connection.write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return b.body.Read(dst)
+}
+
+// close ends the connection. The server's count of connections ends with it.
+func (c *connection) close() {
+	c.server.connections.remove(c)
+	if c.sent != nil {
+		c.sent()
+	}
+	if c.lingers {
 		linger(c.Conn)
 	}
-	return c.Conn.Close()
+	_ = c.Conn.Close()
+	c.server.clients.give(c.client, 1)
 }
 
+// linger tells the client that nothing more will come, and discards for a while
+// what it sends.
 func linger(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
 	_, _ = io.CopyN(io.Discard, conn, lingerBytes)
-}
-
-// isCut tells whether the client has ended the connection within a body of
-// chunks, which fasthttp does not tell from the body's end.
-func isCut(ctx *fasthttp.RequestCtx) bool {
-	conn, ok := ctx.Conn().(*connection)
-	return ok && conn.ended && ctx.Request.Header.ContentLength() < 0
-}
-
-// giveUp ends the connection once the request is answered.
-func giveUp(ctx *fasthttp.RequestCtx) {
-	ctx.SetConnectionClose()
-	if conn, ok := ctx.Conn().(*connection); ok {
-		conn.lingers.Store(true)
-	}
-}
-
-// leaveBody deals with a body that was not read to its end, which would be
-// taken for the next request. A small one is read past; for a large one the
-// connection is given up, so that the answer goes out at once.
-func leaveBody(ctx *fasthttp.RequestCtx) {
-	const small = 64 << 10
-	body := ctx.RequestBodyStream()
-	if body == nil {
-		return
-	}
-	if length := ctx.Request.Header.ContentLength(); length >= 0 && length <= small {
-		if _, err := io.Copy(io.Discard, body); err == nil {
-			return
-		}
-	}
-	giveUp(ctx)
 }

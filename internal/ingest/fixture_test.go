@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +18,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/valyala/fasthttp"
 
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -119,14 +120,14 @@ type options struct {
 }
 
 func standard() options {
-	config := Config{MemoryBytes: 1 << 30, MaxBodyBytes: 1 << 20, MaxPacketMessages: 100, Ack: AckQueued, AckTimeout: time.Minute}
+	config := Config{MemoryBytes: 1 << 30, MaxBodyBytes: 1 << 20, MaxPacketMessages: 100, Ack: AckQueued, AckTimeout: time.Minute, MaxConnections: 1 << 15}
 	return options{config: config, timeouts: DefaultTimeouts()}
 }
 
 func newHandler(t testing.TB, o options, j Journal) *Handler {
 	t.Helper()
 	deps := Dependencies{
-		Journal: j, Pool: &packet.Pool{}, Registerer: prometheus.NewRegistry(),
+		Journal: j, Pool: &packet.Pool{}, Registerer: prometheus.NewRegistry(), Logger: discard(),
 		Accepting:  func() bool { return !o.refuseAll },
 		RetryAfter: func(problem.Code) time.Duration { return 1500 * time.Millisecond },
 	}
@@ -161,14 +162,14 @@ func listenAndServe(t testing.TB, h *Handler, timeouts Timeouts) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes := func(ctx *fasthttp.RequestCtx) {
-		switch string(ctx.Path()) {
+	routes := func(r *Request, to *Response) {
+		switch r.Path {
 		case "/ingest":
-			h.Handle(ctx)
+			h.Handle(r, to)
 		case "/other":
-			ctx.SetBodyString("other")
+			to.JSON(http.StatusOK, []byte("other"))
 		default:
-			h.Refuse(ctx, problem.Problem{Code: problem.NotFound, Detail: "there is /ingest"})
+			h.Refuse(to, problem.Problem{Code: problem.NotFound, Detail: "there is /ingest"}, "")
 		}
 	}
 	server := h.Serve(listener, routes, timeouts, slog.New(slog.DiscardHandler))
@@ -179,6 +180,21 @@ func listenAndServe(t testing.TB, h *Handler, timeouts Timeouts) string {
 		}
 	})
 	return listener.Addr().String()
+}
+
+// requestOf returns a request with that body, whose head has these lines besides.
+func requestOf(t testing.TB, body io.Reader, length int, lines ...string) (*Request, bool) {
+	t.Helper()
+	framing := "Transfer-Encoding: chunked"
+	if length >= 0 {
+		framing = fmt.Sprintf("Content-Length: %d", length)
+	}
+	text := "POST /ingest HTTP/1.1\r\nHost: test\r\n" + strings.Join(append(lines, framing), "\r\n") + "\r\n\r\n"
+	head, err := http1.Parse([]byte(text), len(text)+1)
+	if err != nil {
+		return nil, false
+	}
+	return NewRequest(&head, body, netip.Addr{}, time.Now()), true
 }
 
 // stoppable is a fixture whose server the test stops.

@@ -1,8 +1,6 @@
 package ingest
 
 import (
-	"time"
-
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
@@ -27,7 +25,7 @@ func (f *flight) add(s *socket, e entrant) {
 	f.entrants, f.sockets, f.packets = append(f.entrants, e), append(f.sockets, s), append(f.packets, e.packet)
 	f.held += e.packet.Footprint()
 	f.loop.scratch.accept(e.packet, endOfAccepted)
-	f.text = f.loop.scratch.appendTo(f.text, s.last)
+	f.text = f.loop.scratch.appendTo(f.text, f.loop.manner(s.last))
 	f.ends = append(f.ends, len(f.text))
 }
 
@@ -88,7 +86,7 @@ func (l *loop) turnDown(f *flight, err error) *flight {
 // was an error.
 func (l *loop) land(f *flight) {
 	h, begin := l.handler, 0
-	l.now = time.Now()
+	l.tick()
 	h.bodies.free(f.held)
 	for i := range f.entrants {
 		e, s := &f.entrants[i], f.sockets[i]

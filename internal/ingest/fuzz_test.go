@@ -1,13 +1,14 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/valyala/fasthttp"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -38,28 +39,30 @@ func FuzzHandle(f *testing.F) {
 	h := newHandler(f, o, journal)
 	f.Fuzz(func(t *testing.T, body []byte, contentType, encoding, trace string, chunks bool) {
 		journal.taken = nil
-		var ctx fasthttp.RequestCtx
-		ctx.Init(&fasthttp.Request{}, nil, nil)
-		ctx.Request.Header.SetMethod(fasthttp.MethodPost)
-		ctx.Request.Header.SetContentType(contentType)
-		ctx.Request.Header.SetContentEncoding(encoding)
-		ctx.Request.Header.Set("Traceparent", trace)
 		size := len(body)
 		if chunks {
 			size = -1
 		}
-		ctx.Request.SetBodyStream(strings.NewReader(string(body)), size)
-		h.Handle(&ctx)
-		checkAnswer(t, &ctx, journal.taken)
+		request, ok := requestOf(t, bytes.NewReader(body), size,
+			"Content-Type: "+contentType, "Content-Encoding: "+encoding, "Traceparent: "+trace)
+		if !ok {
+			return
+		}
+		var response Response
+		h.Handle(request, &response)
+		if response.sent != nil {
+			response.sent()
+		}
+		checkAnswer(t, &response, journal.taken)
 		plain := encoding == "" || encoding == "identity"
 		if plain && contentType == "application/x-ndjson" {
-			checkList(t, ctx.Response.Body(), body, journal.taken)
+			checkList(t, response.body, body, journal.taken)
 		}
 		if plain && contentType == "application/json" {
 			_, err := packet.Check(body, o.config.MaxPacketMessages)
 			accepts := err == nil && len(body) <= o.config.MaxBodyBytes
-			if taken := ctx.Response.StatusCode() == fasthttp.StatusAccepted; taken != accepts {
-				t.Errorf("status %d, but the checker says %v", ctx.Response.StatusCode(), err)
+			if taken := response.status == http.StatusAccepted; taken != accepts {
+				t.Errorf("status %d, but the checker says %v", response.status, err)
 			}
 		}
 		if left := h.bodies.reading.Load(); left != 0 {
@@ -96,23 +99,23 @@ func checkList(t *testing.T, answer, body []byte, taken []record) {
 	}
 }
 
-func checkAnswer(t *testing.T, ctx *fasthttp.RequestCtx, taken []record) {
+func checkAnswer(t *testing.T, response *Response, taken []record) {
 	t.Helper()
 	var document struct {
 		Status   any
 		Accepted int
 		Code     problem.Code
 	}
-	if err := json.Unmarshal(ctx.Response.Body(), &document); err != nil {
-		t.Fatalf("%q: %v", ctx.Response.Body(), err)
+	if err := json.Unmarshal(response.body, &document); err != nil {
+		t.Fatalf("%q: %v", response.body, err)
 	}
-	status := ctx.Response.StatusCode()
+	status := response.status
 	switch status {
-	case fasthttp.StatusAccepted, fasthttp.StatusMultiStatus:
+	case http.StatusAccepted, http.StatusMultiStatus:
 		if claimed := max(document.Accepted, 1); claimed != len(taken) {
 			t.Errorf("%d packets are claimed, %d were taken", claimed, len(taken))
 		}
-	case fasthttp.StatusBadRequest, fasthttp.StatusRequestEntityTooLarge, fasthttp.StatusUnsupportedMediaType:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
 		if len(taken) > 0 || document.Code.Status() != status {
 			t.Errorf("status %d, code %s, %d packets taken", status, document.Code, len(taken))
 		}

@@ -4,19 +4,20 @@
 // package problem). A 202 is sent only for what the journal has taken.
 //
 // A Server gives each connection to a loop, which serves as sockets those on
-// which only usual requests come (see parseHead); their packets go to the journal
-// in flights. With any other request the connection goes to the HTTP library's
-// server, which calls Handle. Both ways check, screen, store and refuse with the
-// same functions.
+// which only usual requests come (see isUsual); their packets go to the journal
+// in flights. With any other request the connection gets a goroutine of its own,
+// which calls Handle. Both ways read requests with package http1, and check, screen,
+// store and refuse with the same functions.
 package ingest
 
 import (
+	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/journal"
@@ -40,6 +41,12 @@ type Config struct {
 	MaxPacketMessages int
 	// MemoryBytes bounds what requests that are being read hold together.
 	MemoryBytes int64
+	// MaxConnections bounds the connections that are open; one more is answered
+	// with 503 and closed.
+	MaxConnections int
+	// DrainDelay is for how long a stop goes on to accept connections and to answer
+	// them with 503, so that whoever balances load has time to notice.
+	DrainDelay time.Duration
 	// Ack is when emitters are answered that do not say; empty is the
 	// strongest that costs no waiting for analyzers. AckTimeout bounds
 	// AckDelivered.
@@ -53,7 +60,10 @@ type Config struct {
 
 // DefaultConfig is the contract's.
 func DefaultConfig() Config {
-	return Config{MaxBodyBytes: 10 << 20, MaxPacketMessages: 10_000, MemoryBytes: 256 << 20, AckTimeout: 10 * time.Second}
+	return Config{
+		MaxBodyBytes: 10 << 20, MaxPacketMessages: 10_000, MemoryBytes: 256 << 20, AckTimeout: 10 * time.Second,
+		MaxConnections: 1 << 15, DrainDelay: time.Second,
+	}
 }
 
 // Dependencies is what a Handler is given. The functions are called for
@@ -74,17 +84,19 @@ type Dependencies struct {
 	Duplicates *dedupe.Window
 	// Limiter bounds each emitter's rate; nil for none.
 	Limiter *ratelimit.Limiter
+	Logger  *slog.Logger
 }
 
 // Handler answers POST /ingest. It may be used concurrently.
 type Handler struct {
-	config  Config
-	deps    Dependencies
-	metrics *metrics
-	bodies  *bodyReader
-	batches sync.Pool // of *lineBatch
-	replies sync.Pool // of *reply
+	config    Config
+	deps      Dependencies
+	metrics   *metrics
+	bodies    *bodyReader
+	batches   sync.Pool // of *lineBatch
+	responses sync.Pool // of *Response
 
+	refusedEmitters *refusedEmitters
 	// what emitters were told by refusals, see WaitsGiven
 	waitsForRoom, waitsForDisk longest
 
@@ -102,73 +114,66 @@ func New(config Config, deps Dependencies) (*Handler, error) {
 		return nil, err
 	}
 	return &Handler{
-		config: config, deps: deps, metrics: m, bodies: bodies,
-		batches: sync.Pool{New: func() any { return new(lineBatch) }},
-		replies: sync.Pool{New: func() any { return new(reply) }},
+		config: config, deps: deps, metrics: m, bodies: bodies, refusedEmitters: newRefusedEmitters(deps.Logger),
+		batches:   sync.Pool{New: func() any { return new(lineBatch) }},
+		responses: sync.Pool{New: func() any { return new(Response) }},
 	}, nil
 }
 
 // Drain makes all further requests be refused: the service is shutting down.
 func (h *Handler) Drain() { h.draining.Store(true) }
 
+// readyBytes is what a packet takes of which Ready says that it would be taken.
+const readyBytes = 4 << 10
+
 // Ready returns nil when a packet would be taken now, and otherwise the reason.
 func (h *Handler) Ready() *problem.Problem {
-	if code := h.admit(0); code != "" {
+	if code := h.admit(readyBytes); code != "" {
 		return notNow(code)
 	}
 	return nil
 }
 
-// Handle answers one request.
-func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
-	if !ctx.IsPost() {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, fasthttp.MethodPost)
-		h.refuse(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"})
+// Handle answers a request of packets.
+func (h *Handler) Handle(r *Request, to *Response) {
+	if r.Method != http.MethodPost {
+		h.refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"})
+		to.allow = http.MethodPost
 		return
 	}
-	r, fault := h.requestOf(ctx)
+	how, fault := h.submissionOf(r)
 	var body *packet.Packet
 	if fault == nil {
-		body, fault = h.receive(ctx)
+		body, fault = h.receive(r)
 	}
 	if fault != nil {
-		h.refuse(ctx, *fault)
+		h.refuse(to, *fault)
 	} else {
-		to := h.replies.Get().(*reply)
-		h.answer(r, body, to)
-		to.write(ctx)
-		h.keep(to)
+		h.answer(how, body, to)
 	}
-	h.metrics.duration.Observe(time.Since(ctx.Time()).Seconds())
+	h.metrics.duration.Observe(time.Since(r.started).Seconds())
 }
 
-// keptBytes are what is kept at most of an answer's memory for another one.
-const keptBytes = 16 << 10
+// maxPooledBytes bounds what is kept of an answer's memory for another one.
+const maxPooledBytes = 16 << 10
 
-// keep keeps a reply's memory for another, unless that is much.
-func (h *Handler) keep(r *reply) {
-	if cap(r.body) <= keptBytes {
-		h.replies.Put(r)
+// keep keeps a response's memory for another, unless that is much.
+func (h *Handler) keep(r *Response) {
+	if cap(r.body) <= maxPooledBytes {
+		h.responses.Put(r)
 	}
 }
 
-// request is what the header says of how to take the body.
-type request struct {
+// submission is what the head says of how to take the body.
+type submission struct {
 	kind        bodyKind
 	ack         Ack
 	traceparent string
 }
 
-func (h *Handler) requestOf(ctx *fasthttp.RequestCtx) (request, *problem.Problem) {
-	ack, fault := h.ackOf(ctx)
-	r := request{kind: kindOf(ctx.Request.Header.ContentType()), ack: ack, traceparent: traceOf(ctx.Request.Header.Peek("Traceparent"))}
-	if fault == nil && r.kind == unknownBody {
-		fault = &problem.Problem{
-			Code:   problem.UnsupportedMediaType,
-			Detail: "send one packet as application/json, or many as application/x-ndjson",
-		}
-	}
-	return r, fault
+func (h *Handler) submissionOf(r *Request) (submission, *problem.Problem) {
+	ack, fault := h.ackOf(r)
+	return submission{kind: kindOf(r.head.ContentType), ack: ack, traceparent: traceOf(r.head.Traceparent)}, fault
 }
 
 // closed tells why no packet is taken now, or nothing.
@@ -187,23 +192,23 @@ func (h *Handler) admit(bytes int) problem.Code {
 	if code := h.closed(); code != "" {
 		return code
 	}
-	if err := h.deps.Journal.Room(bytes + int(h.bodies.reading.Load())); err != nil {
-		return codeOf(err)
-	}
-	return ""
+	return h.bodies.capacity(int64(bytes))
 }
 
 // receive reads the body, or tells why that is not done.
-func (h *Handler) receive(ctx *fasthttp.RequestCtx) (*packet.Packet, *problem.Problem) {
-	if code := h.admit(max(ctx.Request.Header.ContentLength(), 0)); code != "" {
+func (h *Handler) receive(r *Request) (*packet.Packet, *problem.Problem) {
+	if r.head.Length > int64(h.config.MaxBodyBytes) {
+		return nil, h.bodies.tooLarge()
+	}
+	if code := h.admit(r.length()); code != "" {
 		return nil, notNow(code)
 	}
-	return h.bodies.read(ctx)
+	return h.bodies.read(r)
 }
 
 // answer answers a request whose body is here, and owns the body. It waits for
 // whatever the answer tells.
-func (h *Handler) answer(r request, body *packet.Packet, to *reply) {
+func (h *Handler) answer(r submission, body *packet.Packet, to *Response) {
 	if r.kind == packetLines {
 		h.lines(r, body, to)
 	} else {
@@ -212,7 +217,7 @@ func (h *Handler) answer(r request, body *packet.Packet, to *reply) {
 }
 
 // single answers a request that is one packet.
-func (h *Handler) single(r request, body *packet.Packet, to *reply) {
+func (h *Handler) single(r submission, body *packet.Packet, to *Response) {
 	e := entrant{packet: h.bodies.fit(body)}
 	fault := h.examine(&e, r.traceparent, time.Now())
 	if fault == nil {
@@ -220,7 +225,7 @@ func (h *Handler) single(r request, body *packet.Packet, to *reply) {
 	}
 	switch {
 	case fault != nil:
-		h.turnAway(to, *fault)
+		h.refuse(to, *fault)
 		h.bodies.drop(e.packet)
 	case e.duplicate:
 		h.metrics.duplicates.Inc()
@@ -237,6 +242,7 @@ func (h *Handler) examine(e *entrant, traceparent string, now time.Time) *proble
 	info, err := packet.Check(p.Body, h.config.MaxPacketMessages)
 	if err != nil {
 		why := refusalOf(err, p.Body)
+		h.refusedEmitters.add(info.EmitterID, p.Body, &why, now)
 		return &why
 	}
 	p.Info, p.Accepted, p.Traceparent = info, now, traceparent
@@ -244,7 +250,7 @@ func (h *Handler) examine(e *entrant, traceparent string, now time.Time) *proble
 }
 
 // store hands a packet to the journal and waits for what is to be answered.
-func (h *Handler) store(e *entrant, ack Ack, to *reply) {
+func (h *Handler) store(e *entrant, ack Ack, to *Response) {
 	p, held := e.packet, e.packet.Footprint()
 	// The journal owns the packet once it has taken it, so whatever the answer
 	// needs of it is taken before.
@@ -259,7 +265,7 @@ func (h *Handler) store(e *entrant, ack Ack, to *reply) {
 	to.accept(p, endOfAccepted)
 	one := [1]*packet.Packet{p}
 	if _, err := h.deps.Journal.Put(one[:]); err != nil {
-		h.turnAway(to, *h.turnedDown(e, err))
+		h.refuse(to, *h.turnedDown(e, err))
 		h.bodies.drop(p)
 		return
 	}

@@ -2,10 +2,9 @@ package ingest
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -16,10 +15,10 @@ import (
 const keptEntrants = 4096
 
 // lines answers a request of many packets, one a line.
-func (h *Handler) lines(r request, body *packet.Packet, to *reply) {
+func (h *Handler) lines(r submission, body *packet.Packet, to *Response) {
 	held, fault := h.reserveList(body.Body)
 	if fault != nil {
-		h.turnAway(to, *fault)
+		h.refuse(to, *fault)
 		h.bodies.drop(body)
 		return
 	}
@@ -84,12 +83,15 @@ func (h *Handler) checkLines(body []byte, traceparent string, batch *lineBatch) 
 		}
 		info, err := packet.Check(line, h.config.MaxPacketMessages)
 		if err != nil {
-			h.refuseLine(batch, number, refusalOf(err, line))
+			why := refusalOf(err, line)
+			h.refusedEmitters.add(info.EmitterID, line, &why, now)
+			h.refuseLine(batch, number, why)
 			continue
 		}
 		p, fault := h.bodies.lend(len(line))
 		if fault != nil {
 			fault.PacketID = string(info.PacketID.AppendDecoded(nil, line))
+			h.refusedEmitters.add(info.EmitterID, line, fault, now)
 			h.refuseLine(batch, number, *fault)
 			continue
 		}
@@ -187,9 +189,9 @@ func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) 
 	}
 	batch.oneCode = batch.oneCode && why.Code == batch.first
 	switch why.Code.Status() {
-	case fasthttp.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable:
 		batch.roomless = why.Code
-	case fasthttp.StatusTooManyRequests:
+	case http.StatusTooManyRequests:
 		if batch.roomless == "" { // else the other reason says more
 			batch.roomless = why.Code
 		}
@@ -198,7 +200,7 @@ func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) 
 	batch.refused.add(number, why)
 }
 
-func (h *Handler) answerLines(batch *lineBatch, to *reply) {
+func (h *Handler) answerLines(batch *lineBatch, to *Response) {
 	if batch.accepted() == 0 {
 		h.refuseAllLines(batch, to)
 		return
@@ -214,7 +216,7 @@ func (h *Handler) answerLines(batch *lineBatch, to *reply) {
 		body = appendMember(body, `,"delivered":`, batch.delivered)
 		body = appendMember(body, `,"dead_lettered":`, batch.deadLettered)
 	}
-	*to = reply{status: status}
+	*to = Response{status: status}
 	if batch.refused.lines > 0 {
 		to.retryAfter = h.waitOf(batch)
 		body = batch.refused.appendMember(body)
@@ -226,15 +228,15 @@ func (h *Handler) answerLines(batch *lineBatch, to *reply) {
 func (b *lineBatch) outcome() (status int, word string) {
 	switch {
 	case b.refused.lines > 0:
-		return fasthttp.StatusMultiStatus, "partial"
+		return http.StatusMultiStatus, "partial"
 	case b.delivering && b.delivered+b.deadLettered < b.stored:
-		return fasthttp.StatusGatewayTimeout, "accepted"
+		return http.StatusGatewayTimeout, "accepted"
 	case b.delivering && b.deadLettered > 0:
-		return fasthttp.StatusMultiStatus, "partial"
+		return http.StatusMultiStatus, "partial"
 	case b.delivering && b.duplicates == 0: // of duplicates nobody knows here
-		return fasthttp.StatusOK, "delivered"
+		return http.StatusOK, "delivered"
 	default:
-		return fasthttp.StatusAccepted, "accepted"
+		return http.StatusAccepted, "accepted"
 	}
 }
 
@@ -243,7 +245,7 @@ func appendMember(dst []byte, name string, value int) []byte {
 }
 
 // refuseAllLines answers when no line was taken.
-func (h *Handler) refuseAllLines(batch *lineBatch, to *reply) {
+func (h *Handler) refuseAllLines(batch *lineBatch, to *Response) {
 	why := problem.Problem{Code: problem.Malformed, Detail: "no line of the body is a packet that can be taken; each is listed with its reason"}
 	switch {
 	case batch.refused.lines == 0:
@@ -251,7 +253,7 @@ func (h *Handler) refuseAllLines(batch *lineBatch, to *reply) {
 		h.metrics.refuse(why.Code)
 	case batch.roomless != "":
 		why.Code, why.Detail = batch.roomless, details[batch.roomless]
-	case batch.oneCode && batch.first.Status() == fasthttp.StatusBadRequest:
+	case batch.oneCode && batch.first.Status() == http.StatusBadRequest:
 		why.Code = batch.first
 	}
 	why.RetryAfter = h.waitOf(batch)

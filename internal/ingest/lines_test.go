@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
@@ -236,7 +234,7 @@ func TestLongestEntry(t *testing.T) {
 
 // What one request needed for a long list is not kept.
 func TestLongListIsNotKept(t *testing.T) {
-	for size, kept := range map[int]int{keptBytes: keptBytes, keptBytes + 1: 0} {
+	for size, kept := range map[int]int{maxPooledBytes: maxPooledBytes, maxPooledBytes + 1: 0} {
 		list := refusedLines{text: make([]byte, size), lines: 7}
 		if next := list.emptied(); cap(next.text) != kept || len(next.text) > 0 || next.lines != 0 {
 			t.Errorf("of a list of %d bytes %d are kept", size, cap(next.text))
@@ -247,20 +245,17 @@ func TestLongListIsNotKept(t *testing.T) {
 // The memory of an answer counts until it is sent.
 func TestLongListIsHeldUntilItIsSent(t *testing.T) {
 	h := newHandler(t, standard(), &greedyJournal{putErr: journal.ErrUnwritable})
-	var ctx fasthttp.RequestCtx
-	ctx.Init(&fasthttp.Request{}, nil, nil)
-	ctx.Request.Header.SetMethod(fasthttp.MethodPost)
-	ctx.Request.Header.SetContentType("application/x-ndjson")
 	const lines = 5000
 	body := strings.Repeat("\n", mostLines-lines) + strings.Repeat(aPacket("p", 0)+"\n", lines)
-	ctx.Request.SetBodyStream(strings.NewReader(body), len(body))
-	h.Handle(&ctx)
+	request, _ := requestOf(t, strings.NewReader(body), len(body), linesType)
+	var response Response
+	h.Handle(request, &response)
 	held := h.bodies.reading.Load()
-	answer := ctx.Response.Body()
-	_, unexplained, _ := bytes.Cut(answer, fmt.Appendf(nil, `{"line":%d,`, mostLines-lines+explainedLines+1))
+	_, unexplained, _ := bytes.Cut(response.body, fmt.Appendf(nil, `{"line":%d,`, mostLines-lines+explainedLines+1))
 	if size := int64(len(unexplained)); held != listBytes(lines) || size > held/2 || size < held/3 {
 		t.Errorf("%d bytes are held for an answer with %d of lines that are not explained", held, size)
 	}
+	response.sent()
 	if left := h.bodies.reading.Load(); left != 0 {
 		t.Errorf("%d bytes are held when it is sent", left)
 	}

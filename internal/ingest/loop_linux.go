@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -17,8 +18,7 @@ import (
 // loops serve connections from one goroutine for each processor, which costs
 // about a microsecond less for each request than a goroutine for each
 // connection. They know only the requests of packets that nearly all emitters
-// send; with the first that is unusual the connection goes to the library's
-// server, for good.
+// send; with the first that is unusual the connection gets a goroutine, for good.
 type loops struct {
 	each []*loop
 	next int // belongs to the goroutine that accepts
@@ -32,9 +32,11 @@ type loop struct {
 	poller  *poller
 	buffer  []byte // for a request
 	text    []byte // of an answer
-	scratch reply
+	scratch Response
 	sockets []*socket // by descriptor
 	now     time.Time // of the last look at the clock
+	date    []byte    // the Date field's value for second
+	second  int64     // Unix time
 
 	boarding *flight   // gathers packets
 	spare    []*flight // to be used again
@@ -99,7 +101,7 @@ func (l *loop) run(logger *slog.Logger) {
 
 // ready serves the sockets that are.
 func (l *loop) ready(events []unix.EpollEvent) (goOn bool) {
-	l.now = time.Now()
+	l.tick()
 	l.collect()
 	l.again, l.before = l.before[:0], l.again
 	for _, s := range l.before {
@@ -122,6 +124,17 @@ func (l *loop) ready(events []unix.EpollEvent) (goOn bool) {
 	}
 	return !l.ending
 }
+
+// tick reads the clock.
+func (l *loop) tick() {
+	l.now = time.Now()
+	if second := l.now.Unix(); second != l.second {
+		l.date, l.second = appendDate(l.date[:0], l.now), second
+	}
+}
+
+// manner is how answers are written now.
+func (l *loop) manner(last bool) manner { return manner{date: l.date, last: last} }
 
 func (l *loop) socket(descriptor int) *socket {
 	if descriptor < len(l.sockets) {
@@ -160,7 +173,7 @@ func (l *loop) collect() {
 }
 
 // take makes a connection one of a loop's, and reports whether it could.
-func (a *loops) take(conn net.Conn) bool {
+func (a *loops) take(conn net.Conn, client netip.Addr) bool {
 	if len(a.each) == 0 {
 		return false
 	}
@@ -183,7 +196,7 @@ func (a *loops) take(conn net.Conn) bool {
 	l := a.each[a.next%len(a.each)]
 	a.next++
 	l.open.Add(1)
-	l.post(&socket{descriptor: copied})
+	l.post(&socket{descriptor: copied, client: client})
 	return true
 }
 
@@ -201,10 +214,7 @@ func (s *socket) arrive(l *loop) {
 
 // forget leaves a socket's descriptor to the caller.
 func (l *loop) forget(s *socket) {
-	if s.body != nil {
-		l.handler.bodies.drop(s.body)
-		s.body = nil
-	}
+	s.upload.drop()
 	l.poller.remove(s.descriptor)
 	l.sockets[s.descriptor] = nil
 	s.state, s.readable = closed, false
@@ -218,9 +228,10 @@ func (l *loop) end(s *socket) {
 	l.forget(s)
 	_ = unix.Close(s.descriptor)
 	l.open.Add(-1)
+	l.server.clients.give(s.client, 1)
 }
 
-// handOver gives a connection to the library's server.
+// handOver gives a connection a goroutine.
 func (l *loop) handOver(s *socket, c *connection) {
 	l.forget(s)
 	file := os.NewFile(uintptr(s.descriptor), "connection")
@@ -228,15 +239,18 @@ func (l *loop) handOver(s *socket, c *connection) {
 	_ = file.Close()
 	if err != nil {
 		l.server.logger.Warn("a connection is ended, because it cannot be handed over", "error", err)
-		c.freeRest()
+		if c.sent != nil {
+			c.sent()
+		}
+		l.server.clients.give(s.client, 1)
 	} else {
-		c.Conn = conn
-		l.server.openings.handOver(c)
+		c.Conn, c.client = conn, s.client
+		l.server.handOver(c)
 	}
 	l.open.Add(-1)
 }
 
-func (l *loop) patrol() *patrol { return l.server.openings.patrol }
+func (l *loop) patrol() *patrol { return l.server.patrol }
 
 // look has the waits ended that are too long by the patrol's clock.
 func (a *loops) look(now int64) { a.tell(lookAt(now)) }

@@ -177,7 +177,7 @@ func (s *Server) answerAtLength(c *client) []byte {
 			}
 		}
 	}))
-	for s.openings.left() == 0 {
+	for s.connections.left() == 0 {
 		runtime.Gosched()
 	}
 	return text

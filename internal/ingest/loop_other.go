@@ -5,13 +5,14 @@ package ingest
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 )
 
 // loops are only for Linux; elsewhere each connection has a goroutine.
 type loops struct{}
 
 func newLoops(*Handler, *Server, *slog.Logger) *loops { return new(loops) }
-func (*loops) take(net.Conn) bool                     { return false }
+func (*loops) take(net.Conn, netip.Addr) bool         { return false }
 func (*loops) look(int64)                             {}
 func (*loops) left() int                              { return 0 }
 func (*loops) endWaits()                              {}

@@ -60,7 +60,7 @@ func TestAnnouncedBodiesHoldLittle(t *testing.T) {
 		c.send(post(aPacket("p", 1<<20))[:1000])
 	}
 	f.exchange(post(aPacket("p", 1<<20))).wantAccepted(t, "p")
-	if held, most := f.handler.bodies.reading.Load(), clients*packet.FootprintOf(firstBuffer); held > most {
+	if held, most := f.handler.bodies.reading.Load(), clients*packet.FootprintOf(uploadFactor*1000); held > most {
 		t.Errorf("%d bytes are held, at most %d should be", held, most)
 	}
 }

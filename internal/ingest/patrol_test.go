@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"os"
 	"testing"
@@ -11,31 +12,26 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// guarded returns a connection that a patrol looks after, and its client.
-func guarded(t *testing.T) (*connection, net.Conn) {
+// servedByGoroutine returns the client of a connection that has a goroutine, over a
+// pipe.
+func servedByGoroutine(t *testing.T, work time.Duration) *client {
 	t.Helper()
-	p := newPatrol(Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second})
-	served, client := net.Pipe()
-	c := &connection{Conn: served, from: newOpenings(nil, p), resting: true, waits: waits{patrol: p}}
-	c.waits.forBytes(served, p.timeouts.Read)
-	p.run(func(now int64) { c.waits.end(served, now) })
-	t.Cleanup(func() {
-		p.end()
-		served.Close()
-		client.Close()
-	})
-	return c, client
-}
-
-// servedByFallback returns the client of a connection that a patrol looks after
-// and the fallback serves.
-func servedByFallback(t *testing.T) *client {
-	t.Helper()
-	c, near := guarded(t)
 	h := newHandler(t, standard(), &greedyJournal{})
-	fallback := h.newFallback(discard())
-	fallback.Handler = h.Handle
-	go fallback.ServeConn(c) //nolint:errcheck // the client sees what becomes of it
+	timeouts := Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second}
+	s := &Server{handler: h, patrol: newPatrol(timeouts), connections: newConnTracker(), clients: newClientQuota(1), loops: new(loops)}
+	s.routes = func(r *Request, to *Response) {
+		time.Sleep(work)
+		h.Handle(r, to)
+	}
+	s.patrol.run(s.inspect)
+	served, near := net.Pipe()
+	s.clients.take(clientOf(served.RemoteAddr()), 1)
+	s.handOver(&connection{Conn: served})
+	t.Cleanup(func() {
+		_ = near.Close()
+		s.connections.end()
+		s.patrol.end()
+	})
 	return &client{&fixture{T: t, handler: h}, near, bufio.NewReader(near)}
 }
 
@@ -53,47 +49,43 @@ func within(t *testing.T, what string, from time.Duration, work func() error) {
 	}
 }
 
-func TestWaitsEnd(t *testing.T) {
+// ends wants the connection to end without another byte.
+func (c *client) ends() error {
+	if n, err := io.Copy(io.Discard, c.reader); n > 0 || err != nil {
+		c.Errorf("%d bytes come, and then %v", n, err)
+	}
+	return io.EOF
+}
+
+func TestAnswerThatNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, client := guarded(t)
-		read := func() error { _, err := c.Read(make([]byte, 10)); return err }
-		go client.Write([]byte("a")) //nolint:errcheck // the other side fails when it does
-		if err := read(); err != nil {
-			t.Fatal(err)
-		}
-		within(t, "the wait for the rest of a request", 10*time.Second, read)
-		within(t, "an answer that nobody reads", 5*time.Second, func() error {
-			_, err := c.Write([]byte("answer"))
-			return err
-		})
+		c := servedByGoroutine(t, 0)
+		c.send(post(aPacket("1", 1000)))
+		time.Sleep(6 * time.Second) // the pipe takes nothing unless it is read
+		within(t, "the connection", 0, c.ends)
 	})
 }
 
 func TestIdleConnectionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, client := guarded(t)
-		go client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
-		if _, err := c.Write([]byte("answer")); err != nil {
-			t.Fatal(err)
-		}
-		within(t, "the wait for the next request", time.Minute, func() error {
-			_, err := c.Read(make([]byte, 10))
-			return err
-		})
+		c := servedByGoroutine(t, 0)
+		c.send(post(aPacket("1", 1000)))
+		c.answer().wantAccepted(t, "1")
+		within(t, "the wait for the next request", time.Minute, c.ends)
 	})
 }
 
-// The library's server tells the patrol when each request begins, also of one
-// whose beginning came with the end of the one before.
+// Each request has its own time, also one whose beginning came with the end of the
+// one before.
 func TestNextRequestHasItsTime(t *testing.T) {
 	one, two := post(aPacket("1", 1000)), post(aPacket("2", 1000))
 	for name, early := range map[string]int{"apart": 0, "pipelined": len(two) / 2} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := servedByFallback(t)
+				c := servedByGoroutine(t, 0)
 				c.send(one[:500])
 				time.Sleep(8 * time.Second)
-				c.send(one[500:] + two[:early])
+				go io.WriteString(c.conn, one[500:]+two[:early]) //nolint:errcheck // the server answers before it reads all
 				c.answer().wantAccepted(t, "1")
 				if early == 0 {
 					time.Sleep(30 * time.Second)
@@ -115,24 +107,18 @@ func TestNextRequestHasItsTime(t *testing.T) {
 	}
 }
 
-// Who may send a body has no more time for it than others.
+// A body that the client was invited to send has no more time than others.
 func TestInvitedBodyHasItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, client := guarded(t)
-		go func() {
-			client.Write([]byte("a"))     //nolint:errcheck // the other side fails when it does
-			client.Read(make([]byte, 99)) //nolint:errcheck // the other side fails when it does
-		}()
-		buffer := make([]byte, 10)
-		if _, err := c.Read(buffer); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
-			t.Fatal(err)
+		c := servedByGoroutine(t, 0)
+		text := post(aPacket("1", 1000), "Expect: 100-continue")
+		c.send(text[:len(text)-1000])
+		if a := c.answer(); a.StatusCode != 100 {
+			t.Fatal(a.Status)
 		}
 		within(t, "the wait for a body", 10*time.Second, func() error {
-			_, err := c.Read(buffer)
-			return err
+			c.answer().wantRefusal(t, 408, problem.SlowRequest)
+			return os.ErrDeadlineExceeded
 		})
 	})
 }
@@ -141,27 +127,10 @@ func TestInvitedBodyHasItsTime(t *testing.T) {
 // not end the connection.
 func TestLongWorkIsNoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, client := guarded(t)
-		buffer := make([]byte, 10)
-		go client.Write([]byte("a")) //nolint:errcheck // the other side fails when it does
-		if _, err := c.Read(buffer); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(30 * time.Second) // the handler works
-		go func() {
-			client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
-			client.Write([]byte("b"))     //nolint:errcheck // the other side fails when it does
-			client.Read(make([]byte, 10)) //nolint:errcheck // the other side fails when it does
-		}()
-		if _, err := c.Write([]byte("answer")); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Read(buffer); err != nil {
-			t.Errorf("the next request cannot be read: %v", err)
-		}
-		time.Sleep(30 * time.Second)
-		if _, err := c.Write([]byte("answer")); err != nil {
-			t.Errorf("the next answer cannot be written: %v", err)
+		c := servedByGoroutine(t, 30*time.Second)
+		for range 2 {
+			c.send(post(aPacket("1", 1000)))
+			c.answer().wantAccepted(t, "1")
 		}
 	})
 }

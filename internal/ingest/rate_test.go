@@ -2,15 +2,14 @@ package ingest
 
 import (
 	"fmt"
-	"strconv"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
@@ -25,12 +24,10 @@ func limited(rate, burst float64) options {
 // sent is a packet that was sent without a network, for tests with a clock of
 // their own.
 func sent(h *Handler, body string) (status, retryAfter int) {
-	var ctx fasthttp.RequestCtx
-	ctx.Request.Header.SetMethod(fasthttp.MethodPost)
-	ctx.Request.SetBodyStream(strings.NewReader(body), len(body))
-	h.Handle(&ctx)
-	retryAfter, _ = strconv.Atoi(string(ctx.Response.Header.Peek(fasthttp.HeaderRetryAfter)))
-	return ctx.Response.StatusCode(), retryAfter
+	request := Request{Method: http.MethodPost, head: &http1.Head{Length: int64(len(body))}, body: strings.NewReader(body)}
+	var response Response
+	h.Handle(&request, &response)
+	return response.status, response.retryAfter
 }
 
 // Who waits as long as it is told is accepted, who does not wait is not, also

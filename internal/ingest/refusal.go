@@ -1,12 +1,11 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
-	"mime"
-	"strings"
+	"net/http"
 
-	"github.com/valyala/fasthttp"
-
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -26,51 +25,33 @@ var details = map[problem.Code]string{
 type bodyKind int
 
 const (
-	unknownBody bodyKind = iota
-	singlePacket
+	singlePacket bodyKind = iota
 	packetLines
 )
 
-// kindOf understands a Content-Type.
-func kindOf(value []byte) bodyKind {
-	switch string(value) { // without a copy
-	case "", "application/json":
-		return singlePacket
-	case "application/x-ndjson":
-		return packetLines
-	default:
-		return parameterizedType(string(value))
-	}
-}
+const linesMediaType = "application/x-ndjson"
 
-// parameterizedType understands spellings such as
-// "application/json; charset=utf-8".
-func parameterizedType(value string) bodyKind {
-	kind, parameters, err := mime.ParseMediaType(value)
-	charset := parameters["charset"]
-	if err != nil || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return unknownBody
-	}
-	switch kind {
-	case "application/json":
+// kindOf understands a Content-Type. All but that of NDJSON, in any case and with
+// any parameters, mean a single packet, and so does none.
+func kindOf(value []byte) bodyKind {
+	if len(value) < len(linesMediaType) || !http1.Is(value[:len(linesMediaType)], linesMediaType) {
 		return singlePacket
-	case "application/x-ndjson":
+	}
+	if rest := bytes.TrimLeft(value[len(linesMediaType):], " \t"); len(rest) == 0 || rest[0] == ';' {
 		return packetLines
 	}
-	return unknownBody
+	return singlePacket
 }
 
 // Refuse answers a request on another path of the same listener with a problem,
-// and counts it.
-func (h *Handler) Refuse(ctx *fasthttp.RequestCtx, why problem.Problem) { h.refuse(ctx, why) }
-
-// refuse answers with a problem and counts it.
-func (h *Handler) refuse(ctx *fasthttp.RequestCtx, why problem.Problem) {
-	problem.Write(ctx, h.counted(why))
+// and counts it. Methods, unless empty, are those that the path allows.
+func (h *Handler) Refuse(to *Response, why problem.Problem, methods string) {
+	h.refuse(to, why)
+	to.allow = methods
 }
 
-// turnAway is refuse for requests of packets.
-func (h *Handler) turnAway(to *reply, why problem.Problem) { to.refuse(h.counted(why)) }
+// refuse answers with a problem and counts it.
+func (h *Handler) refuse(to *Response, why problem.Problem) { to.refuse(h.counted(why)) }
 
 // counted counts a refusal and completes it with when to come again. While the
 // service shuts down it is no client's fault that its request is not here.
@@ -79,7 +60,7 @@ func (h *Handler) counted(why problem.Problem) problem.Problem {
 		why = *notNow(problem.Draining)
 	}
 	h.metrics.refuse(why.Code)
-	if why.Code.Status() == fasthttp.StatusServiceUnavailable {
+	if why.Code.Status() == http.StatusServiceUnavailable {
 		why.RetryAfter = h.retryAfter(why.Code)
 	}
 	return why

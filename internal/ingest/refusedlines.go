@@ -17,7 +17,7 @@ const (
 	explainedLines = 1000
 	// lineBytes bounds the entry of a line that is not explained, with the longest
 	// of all codes.
-	lineBytes = len(`{"line":100000,"code":"unsupported_media_type"},`)
+	lineBytes = len(`{"line":100000,"code":"unsupported_encoding"},`)
 )
 
 // refusedLines is the list of a request's refused lines, as JSON.
@@ -57,7 +57,7 @@ func (l *refusedLines) appendMember(dst []byte) []byte {
 
 // emptied is the list's memory for another, unless that is much.
 func (l *refusedLines) emptied() refusedLines {
-	if cap(l.text) > keptBytes {
+	if cap(l.text) > maxPooledBytes {
 		return refusedLines{}
 	}
 	return refusedLines{text: l.text[:0]}

@@ -30,6 +30,7 @@ func (h *Handler) screen(e *entrant) *problem.Problem {
 		why = h.charge(p)
 	}
 	if why != nil {
+		h.refusedEmitters.add(p.EmitterID, p.Body, why, p.Accepted)
 		e.refuse(why)
 	}
 	return why
@@ -103,6 +104,7 @@ func (h *Handler) turnedDown(e *entrant, err error) *problem.Problem {
 	var room [512]byte
 	h.deps.Limiter.Return(p.EmitterID.AppendDecoded(room[:0], p.Body), p.Messages)
 	why := about(p, *notNow(codeOf(err)))
+	h.refusedEmitters.add(p.EmitterID, p.Body, why, p.Accepted)
 	e.refuse(why)
 	return why
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
@@ -32,170 +32,147 @@ func DefaultTimeouts() Timeouts {
 	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute, Write: 10 * time.Second}
 }
 
+// Routes answers the requests of a listener, from many goroutines.
+type Routes func(r *Request, to *Response)
+
 const (
-	// mostHeader is how many bytes a request's header may have.
-	mostHeader = 8 << 10
-	// mostConnections may be open; one that was handed over holds about 8 KiB
-	// while it is idle. One more is answered 503 and closed.
-	mostConnections = 1 << 15
-	// mostLeaving of those linger, so that their clients get to read why.
-	mostLeaving = 256
+	// maxHead is how many bytes a request's head may have.
+	maxHead = 8 << 10
+	// maxLingering of the connections that are refused linger, so that their
+	// clients get to read why.
+	maxLingering = 256
 )
 
 // Server serves a listener: loops serve what nearly all emitters send, and the
-// connections on which anything else comes are handed over to fasthttp, which
-// takes about half of the processor time that net/http takes for a small POST.
+// connections on which anything else comes get a goroutine each.
 type Server struct {
-	handler   *Handler
-	logger    *slog.Logger
-	fallback  *fasthttp.Server // the HTTP library's
-	loops     *loops
-	openings  *openings
-	accepting sync.WaitGroup
-	leaving   chan struct{} // holds one for each connection of too many that lingers
-	stopping  atomic.Bool
-	done      chan struct{}
-	failed    error
+	handler     *Handler
+	routes      Routes
+	logger      *slog.Logger
+	listener    *listener.Steady
+	patrol      *patrol
+	loops       *loops
+	connections *connTracker
+	clients     *clientQuota // of connections
+	accepting   sync.WaitGroup
+	lingering   chan struct{} // holds one for each refused connection that lingers
+	stopping    atomic.Bool
 }
 
 // Serve starts serving a listener; whatever cannot be read as a request is
 // refused, and counted by the handler's metrics.
-func (h *Handler) Serve(l net.Listener, routes fasthttp.RequestHandler, timeouts Timeouts, logger *slog.Logger) *Server {
+func (h *Handler) Serve(l net.Listener, routes Routes, timeouts Timeouts, logger *slog.Logger) *Server {
 	s := &Server{
-		handler:  h,
-		logger:   logger,
-		openings: newOpenings(listener.NewSteady(l, logger), newPatrol(timeouts)),
-		leaving:  make(chan struct{}, mostLeaving),
-		done:     make(chan struct{}),
-		fallback: h.newFallback(logger),
+		handler:     h,
+		routes:      routes,
+		logger:      logger,
+		listener:    listener.NewSteady(l, logger),
+		patrol:      newPatrol(timeouts),
+		connections: newConnTracker(),
+		clients:     newClientQuota(int64(h.config.MaxConnections)),
+		lingering:   make(chan struct{}, min(maxLingering, max(1, h.config.MaxConnections/8))),
 	}
-	s.fallback.Handler = s.around(routes)
 	s.loops = newLoops(h, s, logger)
-	s.openings.patrol.run(s.patrol)
+	s.patrol.run(s.inspect)
 	s.accepting.Go(s.accept)
-	go func() {
-		defer close(s.done)
-		s.failed = s.fallback.Serve(s.openings)
-	}()
 	return s
-}
-
-// newFallback returns the library's server, but for what it serves.
-func (h *Handler) newFallback(logger *slog.Logger) *fasthttp.Server {
-	return &fasthttp.Server{
-		HeaderReceived:               h.lookAtHeader,
-		ExpectHandler:                h.expect,
-		ErrorHandler:                 h.unreadable,
-		ConnState:                    noteBeginning,
-		Concurrency:                  mostConnections,
-		ReadBufferSize:               mostHeader,
-		StreamRequestBody:            true, // so that bodies can be refused unread
-		MaxRequestBodySize:           1,    // bytes of a body that are here before the handler is called
-		ReduceMemoryUsage:            true, // else an answer waits for a request that has begun behind it
-		DisablePreParseMultipartForm: true,
-		NoDefaultServerHeader:        true,
-		NoDefaultDate:                true,
-		SecureErrorLogMessage:        true,
-		Logger:                       quiet{logger},
-	}
-}
-
-// noteBeginning is told of each request's first byte.
-func noteBeginning(conn net.Conn, state fasthttp.ConnState) {
-	if c, ok := conn.(*connection); ok && state == fasthttp.StateActive {
-		c.begin()
-	}
 }
 
 // accept gives each new connection to a loop, as long as there are not too many.
 func (s *Server) accept() {
 	for {
-		conn, err := s.openings.Steady.Accept()
-		switch {
-		case err != nil:
+		conn, err := s.listener.Accept()
+		if err != nil {
 			return
-		case s.left() >= mostConnections:
-			s.sendAway(conn)
-		case !s.loops.take(conn):
-			s.openings.handOver(&connection{Conn: conn})
+		}
+		client := clientOf(conn.RemoteAddr())
+		switch {
+		case !s.clients.take(client, 1):
+			s.reject(conn)
+		case !s.loops.take(conn, client):
+			s.handOver(&connection{Conn: conn, client: client})
 		}
 	}
 }
 
-// sendAway answers a connection of too many.
-func (s *Server) sendAway(conn net.Conn) {
-	var to reply
-	s.handler.turnAway(&to, problem.Problem{
-		Code: problem.Overloaded, Detail: fmt.Sprintf("%d connections are open, which is the most", mostConnections),
+// reject answers a connection of too many.
+func (s *Server) reject(conn net.Conn) {
+	var to Response
+	s.handler.refuse(&to, problem.Problem{
+		Code:   problem.Overloaded,
+		Detail: fmt.Sprintf("too many connections are open: there may be %d, and a client may have as many as are free", s.handler.config.MaxConnections),
 	})
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // whoever accepts must not be held up
-	_, _ = conn.Write(to.appendTo(nil, true))
+	_, _ = conn.Write(to.appendTo(nil, manner{date: appendDate(nil, time.Now()), last: true}))
 	select {
-	case s.leaving <- struct{}{}:
+	case s.lingering <- struct{}{}:
 		go func() {
 			linger(conn)
 			_ = conn.Close()
-			<-s.leaving
+			<-s.lingering
 		}()
 	default:
 		_ = conn.Close()
 	}
 }
 
-// patrol ends the waits that are too long.
-func (s *Server) patrol(now int64) {
-	s.openings.each(func(c *connection) { c.waits.end(c.Conn, now) })
+// inspect ends the waits that are too long.
+func (s *Server) inspect(now int64) {
+	s.connections.each(func(c *connection) { c.waits.end(c.Conn, now) })
 	s.loops.look(now)
 }
 
 // left returns how many connections are open.
-func (s *Server) left() int { return s.openings.left() + s.loops.left() }
+func (s *Server) left() int { return s.connections.left() + s.loops.left() }
 
-// around does what every request needs after it was answered.
-func (s *Server) around(routes fasthttp.RequestHandler) fasthttp.RequestHandler {
-	return func(ctx *fasthttp.RequestCtx) {
-		routes(ctx)
-		leaveBody(ctx)
-		if s.stopping.Load() {
-			ctx.SetConnectionClose()
-		}
-	}
-}
-
-// Stop stops listening and answers the requests under way, until the context
-// ends: those that are left then are cut off. The handler must drain: for a
-// moment, requests that are on their way on open connections are still
+// Stop answers with refusals for the handler's DrainDelay, which end the
+// connections, and then stops listening and answers the requests under way, until
+// the context ends: those that are left then are cut off. The handler must drain:
+// for a moment, requests that are on their way on open connections are still
 // answered, with a refusal that ends the connection. After that nobody waits for
 // bytes of a client any more, or one that has stalled would take all the time.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
-	failed := s.openings.Close()
+	s.delay(ctx)
+	failed := s.listener.Close()
 	s.accepting.Wait()
-	s.farewell(ctx)
+	s.drain(ctx)
 	s.loops.endWaits()
 	late := untilNone(ctx, func() int {
-		s.openings.endWaits() // with an answer the next one begins
+		s.connections.endWaits() // with an answer the next one begins
 		return s.left()
 	})
 	if late != nil {
 		s.logger.Warn("connections are cut off whose requests were not answered in time", "connections", s.left())
 	}
 	s.loops.end()
-	s.openings.end()
-	<-s.done
-	_ = untilNone(ctx, func() int { return len(s.leaving) }) // which end by themselves, soon
-	s.openings.patrol.end()
-	return errors.Join(failed, s.failed)
+	s.connections.end()
+	_ = untilNone(ctx, func() int { return len(s.lingering) }) // which end by themselves, soon
+	s.patrol.end()
+	return failed
 }
 
-// farewell waits until all connections are gone, not for long: the time is
-// wanted for what is left to deliver.
-func (s *Server) farewell(ctx context.Context) {
-	longest := 500 * time.Millisecond
-	if deadline, ok := ctx.Deadline(); ok {
-		longest = min(longest, time.Until(deadline)/4)
+// delay waits for the DrainDelay, at most for a quarter of the time.
+func (s *Server) delay(ctx context.Context) {
+	timer := time.NewTimer(atMostAQuarter(ctx, s.handler.config.DrainDelay))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
+}
+
+func atMostAQuarter(ctx context.Context, wait time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(wait, time.Until(deadline)/4)
+	}
+	return wait
+}
+
+// drain waits until all connections are gone, not for long: the time is wanted for
+// what is left to deliver.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, 500*time.Millisecond))
 	defer cancel()
 	_ = untilNone(ctx, s.left)
 }
@@ -215,24 +192,18 @@ func untilNone(ctx context.Context, left func() int) error {
 	return nil
 }
 
-// unreadable answers what is no readable request.
-func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
+// unreadableHead tells why there is no request.
+func unreadableHead(err error) problem.Problem {
 	why := problem.Problem{Code: problem.Malformed, Detail: "the request cannot be read: " + err.Error()}
-	var small *fasthttp.ErrSmallBuffer
+	var fault *http1.Fault
 	switch {
-	case errors.As(err, &small):
-		why.Code, why.Status = problem.TooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge
-		why.Detail = fmt.Sprintf("the request's header is larger than %d bytes", mostHeader)
+	case errors.As(err, &fault):
+		why.Detail = fault.Detail
+		if why.Status = fault.Status; fault.Status == http.StatusRequestHeaderFieldsTooLarge {
+			why.Code = problem.TooLarge
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		why.Code, why.Detail = problem.SlowRequest, "the request did not arrive in time"
 	}
-	h.refuse(ctx, why)
-	giveUp(ctx)
-}
-
-// quiet takes fasthttp's log lines, which are about single connections.
-type quiet struct{ logger *slog.Logger }
-
-func (q quiet) Printf(format string, args ...any) {
-	q.logger.Debug(fmt.Sprintf(format, args...))
+	return why
 }

@@ -2,10 +2,12 @@ package ingest
 
 import (
 	"io"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
@@ -21,10 +23,10 @@ type socket struct {
 	last     bool  // the answer under way is the last
 	by       int64 // when the wait for the client is too long, by the patrol's clock
 	started  time.Time
-	request  request
-	body     *packet.Packet // being read
-	length   int            // that it shall have
-	ahead    []byte         // came behind it
+	client   netip.Addr
+	how      submission
+	upload   upload // the body that is being read
+	ahead    []byte // came behind it
 }
 
 type socketState uint8
@@ -40,9 +42,9 @@ const (
 // is better taken as it arrives, and it would hold up others.
 const largestBody = 2 * firstBuffer
 
-// firstRead is how many bytes of a request are read before its header is known:
-// what is left of a body is then read to where it will stay, without a copy.
-const firstRead = 2 * mostHeader
+// firstRead is how many bytes are read before it is known whose they are: of a
+// request whose head is not known, or of a body that holds no memory yet.
+const firstRead = 2 * maxHead
 
 // serve reads and answers what there is.
 func (l *loop) serve(s *socket) {
@@ -86,72 +88,98 @@ func (l *loop) readRequest(s *socket) {
 	}
 }
 
-// begin takes a request whose text begins so. One that is not usual goes to the
-// library's server, with the connection and all that was read.
+// begin takes a request whose text begins so. A connection with one that is not
+// usual gets a goroutine, with all that was read.
 func (l *loop) begin(s *socket, text []byte) {
-	head, usual := parseHead(text)
-	rest := text[head.size:]
-	if !usual || head.length > min(largestBody, l.handler.config.MaxBodyBytes) || len(rest) > head.length {
-		l.handOver(s, &connection{unread: append([]byte(nil), text...)})
-		return
-	}
-	body, fault := l.room(head.length)
-	if fault != nil && len(rest) < head.length { // the server knows what to do with the rest of the body
+	head, err := http1.Parse(text, maxHead)
+	rest := text[head.Size:]
+	if err != nil || !isUsual(&head) || head.Length > int64(min(largestBody, l.handler.config.MaxBodyBytes)) || int64(len(rest)) > head.Length {
 		l.handOver(s, &connection{unread: append([]byte(nil), text...)})
 		return
 	}
 	s.started, s.last = l.now, l.server.stopping.Load()
+	s.how = submission{kind: kindOf(head.ContentType), ack: l.handler.config.Ack, traceparent: traceOf(head.Traceparent)}
+	if length := int(head.Length); len(rest) == length {
+		l.receive(s, rest)
+	} else if l.handler.admit(length) != "" { // the goroutine refuses it, and knows what to do with the rest of the body
+		l.handOver(s, &connection{unread: append([]byte(nil), text...)})
+	} else {
+		s.upload = upload{bodies: l.handler.bodies, quota: l.handler.bodies.uploads, client: s.client, length: length, least: uploadStart}
+		s.state, s.by = reading, l.patrol().in(l.patrol().timeouts.Read)
+		l.add(s, rest)
+	}
+}
+
+// receive takes a body that is here as a whole.
+func (l *loop) receive(s *socket, text []byte) {
+	if code := l.handler.closed(); code != "" {
+		l.refuse(s, *notNow(code))
+		return
+	}
+	body, fault := l.handler.bodies.lend(len(text))
 	if fault != nil {
 		l.refuse(s, *fault)
 		return
 	}
-	body.Body = append(body.Body, rest...)
-	s.request = request{kind: head.kind, ack: l.handler.config.Ack, traceparent: traceOf(head.traceparent)}
-	s.body, s.length = body, head.length
-	if len(rest) == head.length {
-		l.complete(s)
-		return
-	}
-	s.state, s.by = reading, l.patrol().in(l.patrol().timeouts.Read)
+	body.Body = append(body.Body, text...)
+	l.complete(s, body)
 }
 
-// room lends a buffer for a body, if the journal has room for it, or tells why
-// there is none.
-func (l *loop) room(length int) (*packet.Packet, *problem.Problem) {
-	if code := l.handler.closed(); code != "" {
-		return nil, notNow(code)
-	}
-	return l.handler.bodies.lend(length)
-}
-
+// readBody reads a part of a body: to where it will stay, once there is memory for
+// more than has arrived.
 func (l *loop) readBody(s *socket) {
-	// More than the body's room is offered, where there is more, since a read
-	// that leaves some of it free has found all there is.
-	have := len(s.body.Body)
-	n, ok := l.read(s, s.body.Body[have:cap(s.body.Body)])
-	text := s.body.Body[:have+n]
-	s.body.Body = text[:min(len(text), s.length)]
+	free := s.upload.free()
+	direct := len(free) > 0
+	if !direct {
+		free = l.buffer
+	}
+	n, ok := l.read(s, free)
 	switch {
 	case !ok:
+		return
 	case n == 0:
 		l.giveUp(s, *unreadable(io.ErrUnexpectedEOF))
-	case len(text) >= s.length:
-		s.ahead = append(s.ahead, text[s.length:]...)
-		l.complete(s)
+		return
+	}
+	part := free[:n]
+	if missing := s.upload.missing(); n > missing {
+		s.ahead = append(s.ahead, part[missing:]...)
+		part = part[:missing]
+	}
+	if direct {
+		s.upload.extend(len(part))
+		l.continueUpload(s)
+	} else {
+		l.add(s, part)
+	}
+}
+
+// add copies what has arrived of a body.
+func (l *loop) add(s *socket, part []byte) {
+	if fault := s.upload.add(part); fault != nil {
+		l.giveUp(s, *fault)
+		return
+	}
+	l.continueUpload(s)
+}
+
+// continueUpload waits for more of a body, unless it is here.
+func (l *loop) continueUpload(s *socket) {
+	if s.upload.missing() == 0 {
+		l.complete(s, s.upload.done())
 	}
 }
 
 // complete has a request answered whose body is here. What may wait for others
 // than the journal, or take long, gets a goroutine.
-func (l *loop) complete(s *socket) {
-	body := s.body
-	s.state, s.body, s.by = busy, nil, 0
-	if s.request.kind == packetLines || s.request.ack == AckDelivered {
-		go l.answer(s, s.request, body)
+func (l *loop) complete(s *socket, body *packet.Packet) {
+	s.state, s.by = busy, 0
+	if s.how.kind == packetLines || s.how.ack == AckDelivered {
+		go l.answer(s, s.how, body)
 		return
 	}
 	h, e := l.handler, entrant{packet: body}
-	fault := h.examine(&e, s.request.traceparent, l.now)
+	fault := h.examine(&e, s.how.traceparent, l.now)
 	switch {
 	case fault != nil:
 		h.bodies.drop(body)
@@ -171,7 +199,7 @@ func (l *loop) complete(s *socket) {
 // answered is an answer that a goroutine has made.
 type answered struct {
 	socket *socket
-	reply  *reply
+	reply  *Response
 }
 
 func (a *answered) arrive(l *loop) {
@@ -184,8 +212,8 @@ func (a *answered) arrive(l *loop) {
 }
 
 // answer runs in a goroutine.
-func (l *loop) answer(s *socket, r request, body *packet.Packet) {
-	to := l.handler.replies.Get().(*reply)
+func (l *loop) answer(s *socket, r submission, body *packet.Packet) {
+	to := l.handler.responses.Get().(*Response)
 	l.handler.answer(r, body, to)
 	l.post(&answered{s, to})
 }
@@ -221,17 +249,17 @@ func (l *loop) duplicate(s *socket, e entrant) {
 }
 
 func (l *loop) refuse(s *socket, why problem.Problem) {
-	l.handler.turnAway(&l.scratch, why)
+	l.handler.refuse(&l.scratch, why)
 	l.reply(s, &l.scratch)
 }
 
-func (l *loop) reply(s *socket, r *reply) {
-	l.text = r.appendTo(l.text[:0], s.last)
+func (l *loop) reply(s *socket, r *Response) {
+	l.text = r.appendTo(l.text[:0], l.manner(s.last))
 	l.write(s, l.text)
 }
 
-// write answers a request. A client that is slow to read its answers is left to
-// the library's server.
+// write answers a request. The connection of a client that is slow to read its
+// answers gets a goroutine.
 func (l *loop) write(s *socket, text []byte) {
 	if s.state == closed {
 		return
@@ -255,22 +283,21 @@ func (l *loop) write(s *socket, text []byte) {
 	}
 }
 
-// sendLong leaves a long answer to the library's server.
-func (l *loop) sendLong(s *socket, r *reply) {
+// sendLong leaves a long answer to a goroutine.
+func (l *loop) sendLong(s *socket, r *Response) {
 	if s.state == closed {
 		r.sent()
 		return
 	}
 	l.handler.metrics.duration.Observe(l.now.Sub(s.started).Seconds())
-	l.handOver(s, &connection{unsent: r.appendTo(nil, s.last), sent: r.sent, unread: s.ahead, last: s.last})
+	l.handOver(s, &connection{unsent: r.appendTo(nil, l.manner(s.last)), sent: r.sent, unread: s.ahead, last: s.last})
 }
 
 // giveUp refuses a request that cannot be read to its end.
 func (l *loop) giveUp(s *socket, why problem.Problem) {
-	l.handler.turnAway(&l.scratch, why)
+	l.handler.refuse(&l.scratch, why)
 	l.handler.metrics.duration.Observe(l.now.Sub(s.started).Seconds())
-	c := &connection{unsent: l.scratch.appendTo(nil, true), last: true}
-	c.lingers.Store(true)
+	c := &connection{unsent: l.scratch.appendTo(nil, l.manner(true)), last: true, lingers: true}
 	l.handOver(s, c)
 }
 

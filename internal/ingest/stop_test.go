@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -133,6 +134,56 @@ func TestStopAtOnce(t *testing.T) {
 		}
 		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
 			t.Fatal("it still listens")
+		}
+	}
+}
+
+// For a while a stop refuses on the connections that are open and on new ones, and
+// each answer ends its connection.
+func TestStopRefusesBeforeItClosesTheListener(t *testing.T) {
+	o := standard()
+	o.config.DrainDelay = time.Hour
+	h := newHandler(t, o, sink{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := h.Serve(listener, h.Handle, DefaultTimeouts(), discard())
+	f := &fixture{T: t, handler: h, addr: listener.Addr().String()}
+	open := f.dial()
+	open.wantReusable()
+	h.Drain()
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error)
+	go func() { stopped <- server.Stop(ctx) }()
+	for !server.stopping.Load() {
+		runtime.Gosched()
+	}
+	for _, c := range []*client{open, f.dial(), f.dial()} {
+		c.send(post(aPacket("p", 0)))
+		a := c.answer()
+		a.wantRefusal(t, 503, problem.Draining)
+		c.wantClosed(a)
+	}
+	if why := h.Ready(); why == nil || why.Code != problem.Draining {
+		t.Errorf("it says that it is ready: %v", why)
+	}
+	cancel()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", f.addr); err == nil {
+		conn.Close()
+		t.Error("it still listens")
+	}
+}
+
+func TestAnswersHaveADate(t *testing.T) {
+	f := serve(t, standard())
+	for _, request := range []string{post(aPacket("p", 0)), post("{"), post(aPacket("p", 0), "Connection: close"), "rubbish\r\n\r\n", "GET /other HTTP/1.1\r\nHost: t\r\n\r\n"} {
+		a := f.exchange(request)
+		if date, err := http.ParseTime(a.Header.Get("Date")); err != nil || time.Since(date).Abs() > time.Minute {
+			t.Errorf("%.20q: Date %q", request, a.Header.Get("Date"))
 		}
 	}
 }

@@ -54,12 +54,11 @@ var meanings = map[Code]meaning{
 	DeadLettered:         {http.StatusUnprocessableEntity, "The packet is accepted but no analyzer will take it"},
 }
 
-// Refusals returns the codes that refuse a request, which is all of them but
-// AckTimeout and DeadLettered.
+// Refusals returns the codes that a distributor refuses requests with.
 func Refusals() []Code {
 	return []Code{
 		Malformed, InvalidPacket, NotFound, MethodNotAllowed, SlowRequest, TooLarge,
-		UnsupportedMediaType, UnsupportedEncoding, RateLimited, NoAnalyzer, Overloaded,
+		UnsupportedEncoding, RateLimited, NoAnalyzer, Overloaded,
 		Draining, JournalUnwritable, Shed,
 	}
 }

@@ -54,7 +54,7 @@ func TestWriteLeavesOutWhatIsNotKnown(t *testing.T) {
 func TestEachRefusalHasAStatusAndATitle(t *testing.T) {
 	want := map[Code]int{
 		"malformed": 400, "invalid_packet": 400, "not_found": 404, "method_not_allowed": 405,
-		"slow_request": 408, "too_large": 413, "unsupported_media_type": 415, "unsupported_encoding": 415,
+		"slow_request": 408, "too_large": 413, "unsupported_encoding": 415,
 		"rate_limited": 429, "no_analyzer": 503, "overloaded": 503, "draining": 503,
 		"journal_unwritable": 503, "shed": 503,
 	}

@@ -224,7 +224,7 @@ func (t *test) refusals(ctx context.Context) {
 	}{
 		{"no JSON", "POST", "/ingest", "application/json", "{", 400, "malformed"},
 		{"no messages", "POST", "/ingest", "application/json", `{"emitter_id":"e","packet_id":"p","messages":[]}`, 400, "invalid_packet"},
-		{"an unknown type", "POST", "/ingest", "text/plain", good, 415, "unsupported_media_type"},
+		{"a line that is no packet", "POST", "/ingest", "text/plain", "{", 400, "malformed"},
 		{"another method", "GET", "/ingest", "", "", 405, "method_not_allowed"},
 		{"another path", "GET", "/nothing", "", "", 404, "not_found"},
 		{"a body that is too large", "POST", "/ingest", "application/json", strings.Repeat(" ", 11<<20), 413, "too_large"},

@@ -1,0 +1,15 @@
+//go:build unix
+
+package distributor
+
+import "golang.org/x/sys/unix"
+
+// descriptorLimit returns how many files the process may open, 0 when that is not
+// known. The Go runtime has raised it to the hard limit.
+func descriptorLimit() uint64 {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return uint64(limit.Cur)
+}
