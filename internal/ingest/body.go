@@ -44,7 +44,7 @@ const (
 )
 
 func newBodyReader(config Config, journal interface{ Room(bytes int) error }, pool *packet.Pool) (*bodyReader, error) {
-	r := &bodyReader{most: config.MaxBodyBytes, memory: config.MemoryBytes, journal: journal, pool: pool, uploads: newClientQuota(config.MemoryBytes)}
+	r := &bodyReader{most: config.MaxBodyBytes, memory: config.MemoryBytes, journal: journal, pool: pool, uploads: newClientQuota(config.MemoryBytes, 1)}
 	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(r.zstds) {
 		// With a concurrency of 1 a decoder starts no goroutine.

@@ -6,20 +6,20 @@ import (
 	"sync"
 )
 
-// clientQuota divides a capacity among clients while it fills up: each may hold as
-// much as is free, so that one that presses leaves half to the others. One that
-// holds nothing gets what it asks for as long as the capacity lasts. It may be used
-// concurrently.
+// clientQuota divides a capacity among clients while it fills up: each may hold
+// factor times as much as is free, so that one that presses leaves 1/(1+factor) to
+// the others. One that holds nothing gets what it asks for as long as the capacity
+// lasts. It may be used concurrently.
 type clientQuota struct {
-	capacity int64
+	capacity, factor int64
 
 	mu    sync.Mutex // guards total and held
 	total int64
 	held  map[netip.Addr]int64
 }
 
-func newClientQuota(capacity int64) *clientQuota {
-	return &clientQuota{capacity: capacity, held: make(map[netip.Addr]int64)}
+func newClientQuota(capacity, factor int64) *clientQuota {
+	return &clientQuota{capacity: capacity, factor: factor, held: make(map[netip.Addr]int64)}
 }
 
 // take charges a client, or reports that it may not have the amount.
@@ -27,7 +27,7 @@ func (q *clientQuota) take(client netip.Addr, amount int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	free, held := q.capacity-q.total-amount, q.held[client]
-	if free < 0 || held > 0 && held+amount > free {
+	if free < 0 || held > 0 && held+amount > q.factor*free {
 		return false
 	}
 	q.total += amount

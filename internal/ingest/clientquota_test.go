@@ -10,7 +10,7 @@ import (
 )
 
 func TestClientQuota(t *testing.T) {
-	q := newClientQuota(100)
+	q := newClientQuota(100, 1)
 	one, two, three := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")
 	for _, step := range []struct {
 		client netip.Addr
@@ -40,6 +40,20 @@ func TestClientQuota(t *testing.T) {
 	q.give(three, 44)
 	if q.total != 0 || len(q.held) > 0 {
 		t.Errorf("%d, %v are left", q.total, q.held)
+	}
+}
+
+// With a factor of 8 one client gets 8/9.
+func TestClientQuotaFactor(t *testing.T) {
+	q := newClientQuota(900, 8)
+	one := netip.MustParseAddr("10.0.0.1")
+	for n := range int64(800) {
+		if !q.take(one, 1) {
+			t.Fatalf("it gets %d of 900", n)
+		}
+	}
+	if q.take(one, 1) || !q.take(netip.MustParseAddr("10.0.0.2"), 1) {
+		t.Errorf("it holds %v", q.held)
 	}
 }
 

@@ -18,7 +18,7 @@ func servedByGoroutine(t *testing.T, work time.Duration) *client {
 	t.Helper()
 	h := newHandler(t, standard(), &greedyJournal{})
 	timeouts := Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second}
-	s := &Server{handler: h, patrol: newPatrol(timeouts), connections: newConnTracker(), clients: newClientQuota(1), loops: new(loops)}
+	s := &Server{handler: h, patrol: newPatrol(timeouts), connections: newConnTracker(), clients: newClientQuota(1, 1), loops: new(loops)}
 	s.routes = func(r *Request, to *Response) {
 		time.Sleep(work)
 		h.Handle(r, to)

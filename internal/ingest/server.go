@@ -41,6 +41,12 @@ const (
 	// maxLingering of the connections that are refused linger, so that their
 	// clients get to read why.
 	maxLingering = 256
+	// connectionsFactor is how many times as many connections as are free one client
+	// may have: a proxy has those of many emitters.
+	connectionsFactor = 8
+	// rejectedRetryAfter is in how many seconds a connection of too many may be
+	// opened again.
+	rejectedRetryAfter = 5
 )
 
 // Server serves a listener: loops serve what nearly all emitters send, and the
@@ -69,7 +75,7 @@ func (h *Handler) Serve(l net.Listener, routes Routes, timeouts Timeouts, logger
 		listener:    listener.NewSteady(l, logger),
 		patrol:      newPatrol(timeouts),
 		connections: newConnTracker(),
-		clients:     newClientQuota(int64(h.config.MaxConnections)),
+		clients:     newClientQuota(int64(h.config.MaxConnections), connectionsFactor),
 		lingering:   make(chan struct{}, min(maxLingering, max(1, h.config.MaxConnections/8))),
 	}
 	s.loops = newLoops(h, s, logger)
@@ -95,12 +101,15 @@ func (s *Server) accept() {
 	}
 }
 
-// reject answers a connection of too many.
+// reject answers a connection of too many. That says nothing of the journal's
+// capacity, so the time that is named is a guess.
 func (s *Server) reject(conn net.Conn) {
 	var to Response
-	s.handler.refuse(&to, problem.Problem{
-		Code:   problem.Overloaded,
-		Detail: fmt.Sprintf("too many connections are open: there may be %d, and a client may have as many as are free", s.handler.config.MaxConnections),
+	s.handler.metrics.refuse(problem.Overloaded)
+	to.refuse(problem.Problem{
+		Code:       problem.Overloaded,
+		Detail:     fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.handler.config.MaxConnections),
+		RetryAfter: rejectedRetryAfter,
 	})
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // whoever accepts must not be held up
 	_, _ = conn.Write(to.appendTo(nil, manner{date: appendDate(nil, time.Now()), last: true}))

@@ -1,6 +1,12 @@
 package faults
 
-import "time"
+import (
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"time"
+)
 
 // livingRows are faults around a distributor that lives, and stops of it, that
 // no scenario can tell.
@@ -9,6 +15,10 @@ func livingRows() []row {
 		{
 			name: "partition", fault: "the network to one analyzer drops everything, then the link goes down",
 			promise: "no emitter sees an error; it joins again when the network is back", needs: noNamespaces, alone: true, do: partition,
+		},
+		{
+			name: "few-descriptors", fault: "the process may open 256 files, and 300 clients open connections, half of them in the middle of a request",
+			promise: "descriptors are left for analyzers: none is thought to be sick, and those who are connected go on", short: true, needs: noPrlimit, alone: true, do: fewDescriptors,
 		},
 		{
 			name: "clock-jumps", fault: "the wall clock jumps by an hour, forth and back, every 300 ms (a build of the distributor with such a clock)",
@@ -64,4 +74,31 @@ func sigtermHanging(s *system) {
 	}
 	s.mayLose = left
 	s.note("%d reported as left", left)
+}
+
+// noPrlimit tells why the limit of open files cannot be set for the distributor alone.
+func noPrlimit() string {
+	if _, err := exec.LookPath("prlimit"); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func fewDescriptors(s *system) {
+	s.distributor.within = []string{"prlimit", "--nofile=256"}
+	s.begin()
+	for n := range 300 {
+		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(s.distributor.url(""), "http://"), 5*time.Second)
+		if err != nil {
+			s.t.Fatalf("connection %d: %v", n, err)
+		}
+		defer conn.Close()
+		if n%2 == 0 {
+			_, _ = io.WriteString(conn, "POST /ingest HTTP/1.1\r\nHost: distributor\r\nContent-Length: 60000\r\n\r\n{")
+		}
+	}
+	s.emitters.awaitMore(s.t, accepted, 500)
+	if log := s.distributor.logged(); strings.Contains(log, "state=degraded") || strings.Contains(log, "state=panic") {
+		s.t.Errorf("an analyzer was thought to be sick:\n%s", log)
+	}
 }
