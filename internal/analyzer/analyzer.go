@@ -5,7 +5,7 @@
 //	                                            └─ yes: counted, dropped, told
 //
 // It promises that a packet is processed once, as long as it comes again
-// within the duplicate window; that it answers 2xx only for packets that are
+// within the duplicate window, with the same ids and the same content; that it answers 2xx only for packets that are
 // processed or were before; and that bad input is refused, counted and takes
 // bounded memory.
 package analyzer
@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/listener"
 )
 
@@ -35,7 +36,7 @@ type Analyzer struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 
-	window *window
+	window *dedupe.Window
 	tally  *tally
 
 	listener    *listener.Steady
@@ -69,11 +70,16 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 		return nil, fmt.Errorf("the analyzer cannot listen on %s: %w", config.listenAddress(), err)
 	}
 	logger := deps.Logger.With("component", "analyzer", "analyzer", config.ID)
+	now := time.Now()
+	window, err := dedupe.Open(config.window(), logger, now)
+	if err != nil {
+		return nil, errors.Join(err, bound.Close())
+	}
 	a := &Analyzer{
 		config:   config,
 		logger:   logger,
-		started:  time.Now(),
-		window:   newWindow(config.DuplicateWindowPackets, config.DuplicateWindow),
+		started:  now,
+		window:   window,
 		tally:    newTally(),
 		listener: listener.NewSteady(bound, logger),
 		replyEnd: endOfReplies(config.ID),
@@ -81,7 +87,7 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 		cut:      make(chan struct{}),
 	}
 	a.registry = prometheus.NewRegistry()
-	a.metrics = newMetrics(a.registry, a.tally)
+	a.metrics = newMetrics(a.registry, a.tally, window)
 	a.workspaces.New = func() any { return newWorkspace(config.MaxBodyBytes) }
 	a.server = a.newServer()
 	return a, nil

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/logstreamer/logstreamer/internal/dedupe"
 )
 
 // Config is what a user may set. The names are those of the environment.
@@ -28,10 +30,12 @@ type Config struct {
 	// MaxPacketMessages is how many messages a packet may have
 	// (MAX_PACKET_MESSAGES).
 	MaxPacketMessages int
-	// DuplicateWindowPackets is how many packets are remembered to tell
-	// duplicates by (DUPLICATE_WINDOW_PACKETS); each takes about 60 bytes.
+	// DuplicateWindowPackets is how many packets, at least, are remembered to
+	// tell duplicates by, and at most twice as many (DUPLICATE_WINDOW_PACKETS);
+	// each takes about 50 bytes.
 	DuplicateWindowPackets int
-	// DuplicateWindow is for how long (DUPLICATE_WINDOW_SEC).
+	// DuplicateWindow is for how long, at least, and at most twice as long
+	// (DUPLICATE_WINDOW_SEC).
 	DuplicateWindow time.Duration
 }
 
@@ -98,6 +102,10 @@ func durationBetween(key string, value, lowest, highest time.Duration) error {
 		return fmt.Errorf("%s is %v, but must be from %v to %v", key, value, lowest, highest)
 	}
 	return nil
+}
+
+func (c Config) window() dedupe.Config {
+	return dedupe.Config{Window: c.DuplicateWindow, Packets: c.DuplicateWindowPackets}
 }
 
 func (c Config) listenAddress() string {

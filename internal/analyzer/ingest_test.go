@@ -34,13 +34,40 @@ func TestADuplicateIsDroppedAndTold(t *testing.T) {
 	a := started(t, nil)
 	post(t, a, packetJSON("p-1", 5))
 
-	got := post(t, a, packetJSON(`p\u002d1`, 5)) // the same id, written in another way
+	got := post(t, a, packetJSON("p-1", 5))
 
-	if want := `{"status":"processed","packet_id":"p\u002d1","duplicate":true,"analyzer":"analyzer-1"}`; got.status != 200 || string(got.body) != want {
+	if want := `{"status":"processed","packet_id":"p-1","duplicate":true,"analyzer":"analyzer-1"}`; got.status != 200 || string(got.body) != want {
 		t.Errorf("%d %s\nwant 200 %s", got.status, got.body, want)
 	}
-	if stats := a.Stats(); stats.Packets != 1 || stats.Messages != 5 || stats.Duplicates != 1 {
+	// As the distributor sends it again, alone and with the line break that its emitter sent.
+	if got := post(t, a, packetJSON("p-1", 5)+"\r\n"); got.json(t)["duplicate"] != true {
+		t.Errorf("with a line break behind it: %s", got.body)
+	}
+	if stats := a.Stats(); stats.Packets != 1 || stats.Messages != 5 || stats.Duplicates != 2 || stats.IDConflicts != 0 {
 		t.Errorf("counted %+v", stats)
+	}
+}
+
+// An emitter that starts anew and counts from 1 again sends new packets.
+func TestOtherContentUnderKnownIDsIsProcessed(t *testing.T) {
+	a := started(t, nil)
+	post(t, a, packetJSON("p-1", 5))
+	for _, other := range []string{packetJSON("p-1", 4), packetJSON(`p\u002d1`, 5)} { // an id is one, however it is written
+		if got := post(t, a, other); got.status != 200 || got.json(t)["duplicate"] != nil {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		if got := post(t, a, other); got.status != 200 || got.json(t)["duplicate"] != true {
+			t.Errorf("sent again: %d %s", got.status, got.body)
+		}
+	}
+	if got := post(t, a, packetJSON("p-1", 5)+"\n"+packetJSON("p-1", 3), "Content-Type", "application/x-ndjson"); !strings.Contains(string(got.body), `"processed":1,"duplicates":1`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if stats := a.Stats(); stats.Packets != 4 || stats.Messages != 17 || stats.Duplicates != 3 || stats.IDConflicts != 3 {
+		t.Errorf("counted %+v", stats)
+	}
+	if metrics := string(send(t, a, "GET", "/metrics", http.NoBody).body); !strings.Contains(metrics, "\nanalyzer_id_conflicts_total 3\n") {
+		t.Error("the metric analyzer_id_conflicts_total is not 3")
 	}
 }
 

@@ -52,9 +52,19 @@ func (r *reader) message() (m message) {
 	return m
 }
 
+// service reads metadata, which may be null, as may each value in it.
 func (r *reader) service() (service []byte) {
+	if r.peek() != '{' {
+		r.skip()
+		return nil
+	}
 	r.object(func(name []byte) {
-		value := r.text()
+		var value []byte
+		if r.peek() == '"' {
+			value = r.text()
+		} else {
+			r.skip()
+		}
 		if string(name) == "service" {
 			service = value
 		}

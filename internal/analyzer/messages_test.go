@@ -12,7 +12,11 @@ func TestMessagesOfAPacket(t *testing.T) {
 		{"timestamp":1,"level":"warning","message":"a","metadata":{"service":"web","host":"\\"}},
 		{"metadata":{"a":"1","\u0073ervice":"p\u00e4\"y","service2":"no"},"message":"\\\"level\":","timestamp":1,"level":"\u0045RROR"},
 		{"level":"loud","service":"not here","message":"c","timestamp":1 , "metadata" : { } },
-		{"level":"d","message":"c","timestamp":1}
+		{"level":"d","message":"c","timestamp":1},
+		{"level":"d","message":"c","timestamp":1,"metadata":null},
+		{"metadata" : null , "level":"e","message":"c","timestamp":1},
+		{"level":"d","message":"c","timestamp":1,"metadata":{"a":null,"service":"web","b" : null }},
+		{"level":"d","message":"c","timestamp":1,"metadata":{"service": null}}
 	] , "emitter_id":"e", "packet_id":"p" } `
 	mustCheck(t, body)
 
@@ -21,7 +25,8 @@ func TestMessagesOfAPacket(t *testing.T) {
 	want := []struct {
 		level   packet.Level
 		service string
-	}{{packet.LevelWarn, "web"}, {packet.LevelError, `pä"y`}, {0, ""}, {packet.LevelDebug, ""}}
+	}{{packet.LevelWarn, "web"}, {packet.LevelError, `pä"y`}, {0, ""}, {packet.LevelDebug, ""},
+		{packet.LevelDebug, ""}, {packet.LevelError, ""}, {packet.LevelDebug, "web"}, {packet.LevelDebug, ""}}
 	if len(got) != len(want) {
 		t.Fatalf("%d messages, want %d", len(got), len(want))
 	}
@@ -45,6 +50,7 @@ func mustCheck(t *testing.T, body string) packet.Info {
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m","metadata":{"service":"s","a":"b"}}]}`))
 	f.Add([]byte(`{"packet_id":"p\"","x":{"y":[[],{},"\\"]},"messages":[{"level":"\u0057arn","timestamp":12,"message":"\\","metadata":{"service":"\ud800","service":"é\n"}} , {"timestamp":1,"level":"e","message":" ","z":[0.5e-1]}],"emitter_id":"e"}`))
+	f.Add([]byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m","metadata":null},{"timestamp":1,"level":"INFO","message":"m","metadata":{"service":"a","service":null,"b":null}}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		info, err := packet.Check(body, 1000)
 		if err != nil {

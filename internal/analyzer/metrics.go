@@ -1,10 +1,10 @@
 package analyzer
 
 import (
-	"sync/atomic"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/logstreamer/logstreamer/internal/dedupe"
 )
 
 // metrics are those that are not read from the tally.
@@ -13,7 +13,7 @@ type metrics struct {
 	single, ndjson prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer, t *tally) *metrics {
+func newMetrics(registerer prometheus.Registerer, t *tally, window *dedupe.Window) *metrics {
 	processing := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "analyzer_processing_seconds",
 		Help:    "How long a packet was processed, the processing delay included.",
@@ -27,16 +27,17 @@ func newMetrics(registerer prometheus.Registerer, t *tally) *metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		processing, requests, tallyCollector{t},
-		counterOf("analyzer_packets_total", "Packets processed; duplicates are not among them.", &t.packets),
-		counterOf("analyzer_messages_total", "Messages of the packets processed.", &t.messages),
-		counterOf("analyzer_duplicate_packets_total", "Packets dropped because they were here before.", &t.duplicates),
+		counterOf("analyzer_packets_total", "Packets processed; duplicates are not among them.", t.packets.Load),
+		counterOf("analyzer_messages_total", "Messages of the packets processed.", t.messages.Load),
+		counterOf("analyzer_duplicate_packets_total", "Packets dropped because they were here before, with the same content.", t.duplicates.Load),
+		counterOf("analyzer_id_conflicts_total", "Packets processed although other content came under their ids within the duplicate window.", window.Conflicts),
 	)
 	return &metrics{processing, requests.WithLabelValues("single"), requests.WithLabelValues("ndjson")}
 }
 
-func counterOf(name, help string, counter *atomic.Int64) prometheus.Collector {
+func counterOf(name, help string, read func() int64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
-		func() float64 { return float64(counter.Load()) })
+		func() float64 { return float64(read()) })
 }
 
 // tallyCollector exposes the counters that have a label.

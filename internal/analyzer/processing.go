@@ -18,8 +18,8 @@ func (a *Analyzer) process(w *workspace, body []byte) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	begin := time.Since(a.started)
-	if !a.window.firstTime(w.fingerprint(info, body), begin) {
+	begin := time.Now()
+	if a.window.Record(info, body, begin) {
 		a.tally.duplicates.Add(1)
 		return outcome{info.PacketID, true}, nil
 	}
@@ -28,7 +28,7 @@ func (a *Analyzer) process(w *workspace, body []byte) (outcome, error) {
 	}
 	w.messages = appendMessages(w.messages[:0], body)
 	a.observe(w.messages)
-	a.metrics.processing.Observe((time.Since(a.started) - begin).Seconds())
+	a.metrics.processing.Observe(time.Since(begin).Seconds())
 	return outcome{info.PacketID, false}, nil
 }
 

@@ -181,19 +181,13 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 func arrived(t *testing.T, a *Analyzer, id string) {
 	t.Helper()
 	for range time.Tick(time.Millisecond) {
-		if a.windowLen() > 0 {
+		if a.window.Len() > 0 {
 			break
 		}
 	}
 	if got := post(t, a, packetJSON(id, 1)); got.json(t)["duplicate"] != true {
 		t.Errorf("the packet was taken twice: %s", got.body)
 	}
-}
-
-func (a *Analyzer) windowLen() int {
-	a.window.mu.Lock()
-	defer a.window.mu.Unlock()
-	return len(a.window.known)
 }
 
 func TestStopWithoutStartFreesTheAddress(t *testing.T) {

@@ -16,6 +16,9 @@ type Stats struct {
 	Packets    int64 `json:"packets"`
 	Messages   int64 `json:"messages"`
 	Duplicates int64 `json:"duplicates"` // packets
+	// IDConflicts counts packets processed although other content came under
+	// their ids before.
+	IDConflicts int64 `json:"id_conflicts"`
 	// Refused counts packets by the code of the refusal.
 	Refused map[string]int64 `json:"refused"`
 	// ByLevel counts messages by their level's usual name; UNKNOWN are those
@@ -46,6 +49,7 @@ func (a *Analyzer) Stats() Stats {
 		Packets:       a.tally.packets.Load(),
 		Messages:      a.tally.messages.Load(),
 		Duplicates:    a.tally.duplicates.Load(),
+		IDConflicts:   a.window.Conflicts(),
 		Refused:       a.tally.refusedByCode(),
 		ByLevel:       a.tally.levels(),
 		ByService:     services[:min(len(services), topServices)],

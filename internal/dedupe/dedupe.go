@@ -2,47 +2,30 @@
 // one that an emitter sends again because it did not hear the answer is
 // accepted without being delivered again.
 //
-// A packet is known by its ids. What is remembered is bounded in time and in
-// number: two generations, of which the older goes when it is too old, or when
-// the younger is full or old. With a folder it is written down as it grows, so
-// that it outlives the process; a crash may forget the packets of the last
-// hundredth of a second.
+// A packet is known by its ids and its content. Other content under known ids,
+// as of an emitter that started anew and counts from 1 again, is another packet;
+// it is counted and logged. What is kept of a packet are keyed hashes.
+//
+// What is remembered is bounded in time and in number: two generations, of which
+// the older goes when it is too old, or when the younger is full or old. With a
+// folder it is written down as it grows, so that it outlives the process; a crash
+// may forget the packets of the last hundredth of a second.
 package dedupe
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
-
-// Key stands for an (emitter_id, packet_id) pair: 127 bits of SHA-256, so that
-// nobody can make two pairs look alike. The first bit is 0.
-type Key [16]byte
-
-// forgottenBit marks a key that is written down when its packet is forgotten.
-const forgottenBit = 0x80
-
-// KeyOf returns the key of two ids, decoded. The length of the first keeps
-// pairs apart that only join to the same text.
-func KeyOf(emitterID, packetID []byte) Key {
-	var room [512]byte
-	text := binary.AppendUvarint(room[:0], uint64(len(emitterID)))
-	text = append(text, emitterID...)
-	text = append(text, packetID...)
-	sum := sha256.Sum256(text)
-	key := Key(sum[:16])
-	key[0] &^= forgottenBit
-	return key
-}
 
 // Config bounds what is remembered.
 type Config struct {
 	// Window is for how long, at least, as long as Packets allows; never is it
 	// longer than twice that.
 	Window time.Duration
-	// Packets is how many a generation holds; each takes about 40 bytes.
+	// Packets is how many a generation holds; each takes about 50 bytes.
 	Packets int
 	// Dir is where it is written down; empty: nowhere.
 	Dir string
@@ -50,43 +33,15 @@ type Config struct {
 
 // Window is what is remembered. It may be used concurrently.
 type Window struct {
-	config Config
-	log    *log // nil: nothing is written down
+	config    Config
+	secret    secret
+	conflicts *conflicts
+	log       *log // nil: nothing is written down
 
 	mu         sync.Mutex // guards all below
-	young, old generation
-	underway   map[Key]*Claim
-}
-
-// generation is what was accepted since it was born, until the next one was.
-type generation struct {
-	born time.Time
-	keys map[Key]struct{}
-}
-
-// forget reports whether any of the generations knew the key.
-func forget(key Key, generations ...generation) (known bool) {
-	for _, g := range generations {
-		if _, ok := g.keys[key]; ok {
-			delete(g.keys, key)
-			known = true
-		}
-	}
-	return known
-}
-
-func newGeneration(born time.Time) generation {
-	return generation{born: born, keys: make(map[Key]struct{})}
-}
-
-// Claim is the right and the duty of one request to say what becomes of a
-// packet.
-type Claim struct {
-	window    *Window
-	key       Key
-	forgotten bool          // guarded by the window's mu
-	done      chan struct{} // nil while nobody waits; guarded by the window's mu
-	refusal   error         // set before done is closed
+	young, old *generation
+	// underway has, for each pair of ids, one of the claims, which knows the others.
+	underway map[idsHash]*Claim
 }
 
 // State is what is known of a packet.
@@ -95,23 +50,30 @@ type State int
 const (
 	// New: the caller has the claim, and must end it.
 	New State = iota
-	// Known: the packet was accepted before.
+	// Known: the packet was accepted before, with the same content.
 	Known
-	// Underway: another request has the claim; it can be waited for.
+	// Underway: another request has the claim for the same content; it can be
+	// waited for.
 	Underway
 )
 
 // Open returns a window with what its folder remembers, as far as that can be read. It
 // fails only when the folder cannot be made, or listed.
 func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
-	w := &Window{config: config, young: newGeneration(now), underway: make(map[Key]*Claim)}
+	w := &Window{
+		config: config, conflicts: newConflicts(logger),
+		young: newGeneration(now), old: newGeneration(now), underway: make(map[idsHash]*Claim),
+	}
 	if config.Dir == "" {
+		w.secret = newSecret()
 		return w, nil
 	}
 	var err error
 	if w.log, err = openLog(config, logger); err != nil {
 		return nil, err
 	}
+	w.secret = w.log.secret()
+	w.log.header = w.secret.header()
 	generations, err := w.log.read(now, now.Add(-2*config.Window))
 	if err != nil {
 		return nil, err
@@ -123,85 +85,112 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	return w, nil
 }
 
-// Begin asks for a packet. When it is New or Underway the claim is returned.
-func (w *Window) Begin(key Key, now time.Time) (State, *Claim) {
+// Begin asks for a packet that packet.Check accepted. When it is New or Underway
+// the claim is returned.
+func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Claim) {
+	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.turnLocked(now)
-	if _, ok := w.young.keys[key]; ok {
+	known, conflict := w.findLocked(f)
+	if known {
 		return Known, nil
 	}
-	if _, ok := w.old.keys[key]; ok {
-		return Known, nil
-	}
-	if claim, ok := w.underway[key]; ok {
+	first := w.underway[f.ids]
+	if claim := first.with(f.content); claim != nil {
 		if claim.done == nil {
 			claim.done = make(chan struct{})
 		}
 		return Underway, claim
 	}
-	claim := &Claim{window: w, key: key}
-	w.underway[key] = claim
+	claim := &Claim{window: w, fingerprint: f}
+	switch {
+	case first != nil && first.conflict != nil: // of the same ids
+		claim.conflict = first.conflict
+	case first != nil || conflict:
+		claim.conflict = newConflict(info, body, now)
+	}
+	w.joinLocked(first, claim)
 	return New, claim
+}
+
+// Record remembers a packet that packet.Check accepted, and reports whether it
+// was known. It is for those for whom no other request waits.
+func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known bool) {
+	f := w.secret.fingerprint(info, body)
+	w.mu.Lock()
+	w.turnLocked(now)
+	known, conflict := w.findLocked(f)
+	if !known {
+		w.addLocked(f, !conflict)
+	}
+	w.mu.Unlock()
+	if !known && conflict {
+		w.conflicts.add(newConflict(info, body, now))
+	}
+	return known
+}
+
+// findLocked reports whether the packet is known, and whether other content is
+// known under its ids.
+func (w *Window) findLocked(f fingerprint) (known, conflict bool) {
+	known, conflict = w.young.find(f)
+	if known {
+		return true, conflict
+	}
+	known, before := w.old.find(f)
+	return known, conflict || before
+}
+
+// addLocked remembers a packet. When its ids are new nothing is known under them.
+func (w *Window) addLocked(f fingerprint, newIDs bool) {
+	if newIDs {
+		w.young.latest[f.ids] = f.content // a look less than add
+	} else {
+		w.young.add(f)
+	}
+	if w.log != nil {
+		w.log.add(recordOf(f))
+	}
 }
 
 // turnLocked begins another generation when it is time, and lets the older one
 // go, which after a quiet time may be both at once.
 func (w *Window) turnLocked(now time.Time) {
-	if now.Sub(w.young.born) >= w.config.Window || len(w.young.keys) >= w.config.Packets {
+	if now.Sub(w.young.born) >= w.config.Window || w.young.len() >= w.config.Packets {
 		w.old, w.young = w.young, newGeneration(now)
 		if w.log != nil {
 			w.log.turn(now)
 		}
 	}
 	if now.Sub(w.old.born) >= 2*w.config.Window {
-		w.old.keys = nil
+		w.old.empty()
 	}
 }
 
-// End says what became of the packet: nil when it was accepted, else why it was
-// not. It is called once, by the holder.
-func (c *Claim) End(refusal error) {
-	w := c.window
+// Forget makes a packet New again, so that somebody may send it once more. What
+// is known of other content under its ids stays.
+func (w *Window) Forget(info packet.Info, body []byte) {
+	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.underway, c.key)
-	if refusal == nil && !c.forgotten {
-		w.young.keys[c.key] = struct{}{}
-		if w.log != nil {
-			w.log.add(c.key)
-		}
+	if forget(f, w.young, w.old) && w.log != nil {
+		w.log.forget(recordOf(f))
 	}
-	c.refusal = refusal
-	if c.done != nil {
-		close(c.done)
-	}
-}
-
-// Wait waits for the holder and returns what it said to End. It is for those
-// whom Begin told that the packet is Underway.
-func (c *Claim) Wait() error {
-	<-c.done
-	return c.refusal
-}
-
-// Forget makes a packet New again, so that somebody may send it once more.
-func (w *Window) Forget(key Key) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if forget(key, w.young, w.old) && w.log != nil {
-		w.log.forget(key)
-	}
-	if claim, ok := w.underway[key]; ok {
+	if claim := w.underway[f.ids].with(f.content); claim != nil {
 		claim.forgotten = true
 	}
 }
+
+// Conflicts returns how many packets were accepted under the ids of another one,
+// with other content.
+func (w *Window) Conflicts() int64 { return w.conflicts.count.Load() }
 
 // Len returns how many packets are remembered.
 func (w *Window) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.young.keys) + len(w.old.keys)
+	return w.young.len() + w.old.len()
 }
 
 // Close writes down what is not yet; it is called once. A failure is only logged: it

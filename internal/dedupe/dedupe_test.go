@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,39 +23,64 @@ var start = time.UnixMilli(1_700_000_000_000)
 
 func open(t *testing.T, config Config, now time.Time) *Window {
 	t.Helper()
-	w, err := Open(config, slog.New(slog.DiscardHandler), now)
+	w, err := Open(config, discard(), now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func key(n int) Key { return KeyOf([]byte("e"), fmt.Append(nil, n)) }
+// sample is a checked packet.
+type sample struct {
+	info packet.Info
+	body []byte
+}
 
-func accept(t interface{ Fatalf(string, ...any) }, w *Window, k Key, now time.Time) {
-	state, claim := w.Begin(k, now)
+// of returns a packet with these ids, as they are written in JSON, and this message.
+func of(emitterID, packetID, message string) sample {
+	body := fmt.Appendf(nil, `{"emitter_id":"%s","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"%s"}]}`, emitterID, packetID, message)
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		panic(err) // the test itself is wrong
+	}
+	return sample{info, body}
+}
+
+func numbered(n int) sample { return of("e", fmt.Sprint(n), "m") }
+
+// changed returns packet n with other content.
+func changed(n, version int) sample { return of("e", fmt.Sprint(n), fmt.Sprintf("m%d", version)) }
+
+// surrounded returns a packet with text around it.
+func surrounded(s sample, around [2]string) sample {
+	body := []byte(around[0] + string(s.body) + around[1])
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		panic(err) // the test itself is wrong
+	}
+	return sample{info, body}
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func (w *Window) begin(s sample, now time.Time) (State, *Claim) { return w.Begin(s.info, s.body, now) }
+func (w *Window) forget(s sample)                               { w.Forget(s.info, s.body) }
+func (w *Window) fingerprint(s sample) fingerprint              { return w.secret.fingerprint(s.info, s.body) }
+
+func accept(t interface{ Fatalf(string, ...any) }, w *Window, s sample, now time.Time) {
+	state, claim := w.begin(s, now)
 	if state != New {
 		t.Fatalf("the packet is %v, want New", state)
 	}
 	claim.End(nil)
 }
 
-func TestPairsThatJoinToTheSameTextDiffer(t *testing.T) {
-	if KeyOf([]byte("ab"), []byte("c")) == KeyOf([]byte("a"), []byte("bc")) {
-		t.Error("ab/c and a/bc have one key")
-	}
-	long := make([]byte, 2048)
-	if KeyOf(long, nil) == KeyOf(nil, long) {
-		t.Error("ids longer than the room on the stack have one key")
-	}
-}
-
 func TestARefusedPacketMayComeAgain(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
-	_, claim := w.Begin(key(1), start)
+	_, claim := w.begin(numbered(1), start)
 	claim.End(errors.New("no room"))
-	accept(t, w, key(1), start)
-	if state, _ := w.Begin(key(1), start); state != Known {
+	accept(t, w, numbered(1), start)
+	if state, _ := w.begin(numbered(1), start); state != Known {
 		t.Errorf("after it was accepted the packet is %v, want Known", state)
 	}
 }
@@ -62,7 +89,7 @@ func TestARefusedPacketMayComeAgain(t *testing.T) {
 func TestWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		config := Config{Window: time.Minute, Packets: rapid.IntRange(1, 20).Draw(t, "packets")}
-		w, err := Open(config, slog.New(slog.DiscardHandler), start)
+		w, err := Open(config, discard(), start)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +104,7 @@ func TestWindow(t *testing.T) {
 			for _, m := range recent {
 				must = must || m == n && now.Sub(last[n]) < config.Window
 			}
-			state, claim := w.Begin(key(n), now)
+			state, claim := w.begin(numbered(n), now)
 			if must && state != Known {
 				t.Fatalf("packet %d, accepted %v ago, is not known", n, now.Sub(last[n]))
 			}
@@ -99,7 +126,7 @@ func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			switch state, claim := w.Begin(key(1), start); state {
+			switch state, claim := w.begin(numbered(1), start); state {
 			case New:
 				fresh.Add(1)
 				claim.End(nil)
@@ -121,14 +148,14 @@ func TestARestartRemembers(t *testing.T) {
 	now := start
 	w := open(t, config, now)
 	for n := range 8 { // two generations
-		accept(t, w, key(n), now)
+		accept(t, w, numbered(n), now)
 		now = now.Add(time.Second)
 	}
 	w.Close()
 	for restart := range 3 {
 		w = open(t, config, now)
 		for n := range 8 {
-			if state, _ := w.Begin(key(n), now); state != Known {
+			if state, _ := w.begin(numbered(n), now); state != Known {
 				t.Errorf("after restart %d packet %d is not known", restart+1, n)
 			}
 		}
@@ -140,21 +167,21 @@ func TestARestartRemembers(t *testing.T) {
 		t.Errorf("an hour later %d packets are remembered", w.Len())
 	}
 	w.Close()
-	files, _ := filepath.Glob(filepath.Join(config.Dir, "*"))
+	files, _ := filepath.Glob(filepath.Join(config.Dir, "*"+extension))
 	if len(files) != 1 {
 		t.Errorf("old files stay: %v", files)
 	}
 }
 
-func TestACutFileLosesOneKey(t *testing.T) {
+func TestACutFileLosesOneRecord(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
 	w := open(t, config, start)
 	for n := range 3 {
-		accept(t, w, key(n), start)
+		accept(t, w, numbered(n), start)
 	}
 	w.Close()
 	path := w.log.path(start)
-	if err := os.Truncate(path, int64(2*keySize+5)); err != nil {
+	if err := os.Truncate(path, int64(3*recordSize+5)); err != nil {
 		t.Fatal(err)
 	}
 	w = open(t, config, start.Add(time.Second))
@@ -169,27 +196,27 @@ func TestACutFileLosesOneKey(t *testing.T) {
 func TestAQuietTimeForgets(t *testing.T) {
 	for _, quiet := range []time.Duration{2 * time.Minute, time.Hour} {
 		w := open(t, Config{Window: time.Minute, Packets: 10}, start)
-		accept(t, w, key(1), start)
-		accept(t, w, key(1), start.Add(quiet))
+		accept(t, w, numbered(1), start)
+		accept(t, w, numbered(1), start.Add(quiet))
 	}
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
-	accept(t, w, key(1), start)
-	accept(t, w, key(2), start.Add(119*time.Second)) // the first becomes old
-	accept(t, w, key(1), start.Add(120*time.Second))
+	accept(t, w, numbered(1), start)
+	accept(t, w, numbered(2), start.Add(119*time.Second)) // the first becomes old
+	accept(t, w, numbered(1), start.Add(120*time.Second))
 }
 
 func TestForget(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 1}, start)
-	accept(t, w, key(1), start)
-	accept(t, w, key(2), start) // the first becomes old
+	accept(t, w, numbered(1), start)
+	accept(t, w, numbered(2), start) // the first becomes old
 	for n := 1; n <= 2; n++ {
-		w.Forget(key(n))
-		accept(t, w, key(n), start)
+		w.forget(numbered(n))
+		accept(t, w, numbered(n), start)
 	}
-	_, claim := w.Begin(key(3), start)
-	w.Forget(key(3)) // who holds the claim does not know yet
+	_, claim := w.begin(numbered(3), start)
+	w.forget(numbered(3)) // who holds the claim does not know yet
 	claim.End(nil)
-	accept(t, w, key(3), start)
+	accept(t, w, numbered(3), start)
 }
 
 // What was forgotten is not known after a restart either, in whichever of the two
@@ -202,29 +229,29 @@ func TestARestartForgets(t *testing.T) {
 		w.Close()
 		w = open(t, config, start)
 	}
-	accept(t, w, key(1), start)
-	accept(t, w, key(2), start)
-	accept(t, w, key(3), start.Add(time.Second)) // the first two become old
-	w.Forget(key(1))
-	w.Forget(key(3))
-	w.Forget(key(9)) // nobody knows it
+	accept(t, w, numbered(1), start)
+	accept(t, w, numbered(2), start)
+	accept(t, w, numbered(3), start.Add(time.Second)) // the first two become old
+	w.forget(numbered(1))
+	w.forget(numbered(3))
+	w.forget(numbered(9)) // nobody knows it
 	restart()
 	for n, want := range map[int]bool{1: false, 2: true, 3: false, 9: false} {
-		if got := knows(w, key(n)); got != want {
+		if got := knows(w, numbered(n)); got != want {
 			t.Errorf("packet %d is known after a restart: %v", n, got)
 		}
 	}
-	accept(t, w, key(3), start.Add(time.Second))
+	accept(t, w, numbered(3), start.Add(time.Second))
 	restart()
-	if !knows(w, key(3)) {
+	if !knows(w, numbered(3)) {
 		t.Error("a packet that was forgotten and came again is not known after a restart")
 	}
 	// Its generation outlives that of the packet it forgot.
-	accept(t, w, key(4), start.Add(2*time.Second))
-	accept(t, w, key(5), start.Add(3*time.Second))
+	accept(t, w, numbered(4), start.Add(2*time.Second))
+	accept(t, w, numbered(5), start.Add(3*time.Second))
 	restart()
-	if knows(w, key(1)) || len(w.young.keys)+len(w.old.keys) > 2*config.Packets {
-		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %v, %v", w.old.keys, w.young.keys)
+	if knows(w, numbered(1)) || w.Len() > 2*config.Packets {
+		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %d, %d", w.old.len(), w.young.len())
 	}
 	w.Close()
 }
@@ -234,30 +261,29 @@ func TestARestartForgets(t *testing.T) {
 func TestForgottenAndSentAgainMuchLater(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 1000, Dir: t.TempDir()}
 	w := open(t, config, start)
-	accept(t, w, key(1), start)
-	accept(t, w, key(2), start.Add(61*time.Second)) // the first becomes old
-	w.Forget(key(1))
-	accept(t, w, key(3), start.Add(122*time.Second)) // the first generation goes
-	accept(t, w, key(1), start.Add(123*time.Second))
+	accept(t, w, numbered(1), start)
+	accept(t, w, numbered(2), start.Add(61*time.Second)) // the first becomes old
+	w.forget(numbered(1))
+	accept(t, w, numbered(3), start.Add(122*time.Second)) // the first generation goes
+	accept(t, w, numbered(1), start.Add(123*time.Second))
 	w.Close()
 	w = open(t, config, start.Add(124*time.Second))
-	if !knows(w, key(1)) || w.Len() != 3 {
-		t.Errorf("after a restart it is known: %v; %d packets are", knows(w, key(1)), w.Len())
+	if !knows(w, numbered(1)) || w.Len() != 3 {
+		t.Errorf("after a restart it is known: %v; %d packets are", knows(w, numbered(1)), w.Len())
 	}
 	w.Close()
 }
 
 // knows looks without changing anything.
-func knows(w *Window, k Key) bool {
-	_, young := w.young.keys[k]
-	_, old := w.old.keys[k]
-	return young || old
+func knows(w *Window, s sample) bool {
+	known, _ := w.findLocked(w.fingerprint(s))
+	return known
 }
 
 func TestWhoWaitsHearsWhy(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
-	_, claim := w.Begin(key(1), start)
-	_, other := w.Begin(key(1), start)
+	_, claim := w.begin(numbered(1), start)
+	_, other := w.begin(numbered(1), start)
 	reason := errors.New("no room")
 	claim.End(reason)
 	if got := other.Wait(); got != reason {
@@ -265,11 +291,11 @@ func TestWhoWaitsHearsWhy(t *testing.T) {
 	}
 }
 
-// A file that was cut goes on with whole keys.
+// A file that was cut goes on with whole records.
 func TestACutFileIsMended(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
 	w := open(t, config, start)
-	accept(t, w, key(1), start)
+	accept(t, w, numbered(1), start)
 	for n := 2; n < 4; n++ {
 		w.Close()
 		file, err := os.OpenFile(w.log.path(start), os.O_APPEND|os.O_WRONLY, 0)
@@ -281,11 +307,11 @@ func TestACutFileIsMended(t *testing.T) {
 			t.Fatal(err)
 		}
 		w = open(t, config, start)
-		accept(t, w, key(n), start)
+		accept(t, w, numbered(n), start)
 	}
 	defer w.Close()
 	for n := 1; n < 4; n++ {
-		if state, _ := w.Begin(key(n), start); state != Known {
+		if state, _ := w.begin(numbered(n), start); state != Known {
 			t.Errorf("packet %d is not known", n)
 		}
 	}
@@ -296,12 +322,12 @@ func TestClockSetBack(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 1, Dir: t.TempDir()}
 	w := open(t, config, start)
 	for n := range 6 {
-		accept(t, w, key(n), start.Add(-time.Duration(n)*time.Hour))
+		accept(t, w, numbered(n), start.Add(-time.Duration(n)*time.Hour))
 	}
 	w.Close()
 	w = open(t, config, start)
 	defer w.Close()
-	if state, _ := w.Begin(key(5), start); state != Known {
+	if state, _ := w.begin(numbered(5), start); state != Known {
 		t.Error("the packet that was accepted last is not known")
 	}
 }
@@ -312,21 +338,21 @@ func TestClockSetBackBeforeAStart(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
 	knows := func(w *Window, n int, now time.Time) {
 		t.Helper()
-		if state, _ := w.Begin(key(n), now); state != Known {
+		if state, _ := w.begin(numbered(n), now); state != Known {
 			t.Errorf("packet %d is not known", n)
 		}
 	}
 	w := open(t, config, start)
-	accept(t, w, key(1), start)
+	accept(t, w, numbered(1), start)
 	w.Close()
 	now := start.Add(-time.Hour)
 	w = open(t, config, now)
 	knows(w, 1, now)
-	accept(t, w, key(2), now)
+	accept(t, w, numbered(2), now)
 	now = now.Add(config.Window) // another generation begins
-	accept(t, w, key(3), now)
+	accept(t, w, numbered(3), now)
 	now = now.Add(config.Window)
-	accept(t, w, key(1), now)
+	accept(t, w, numbered(1), now)
 	w.Close()
 	w = open(t, config, now)
 	knows(w, 1, now)

@@ -12,8 +12,8 @@ import (
 )
 
 // A generation's file is named for when it was begun (Unix milliseconds), and is
-// nothing but keys; one with the forgotten bit takes the same key without it back. A
-// file that is cut ends with its last whole key.
+// a header and records; one with the forgotten bit takes the same one without it back. A
+// file that is cut ends with its last whole record.
 const (
 	extension       = ".ids"
 	asideExtension  = ".unreadable"
@@ -22,7 +22,7 @@ const (
 
 // read returns the youngest generations, oldest first, that were begun after that
 // moment, and removes the others. What cannot be read, or removed, is set aside.
-func (l *log) read(now, after time.Time) ([]generation, error) {
+func (l *log) read(now, after time.Time) ([]*generation, error) {
 	files, err := l.files()
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (l *log) read(now, after time.Time) ([]generation, error) {
 		}
 		files = files[1:]
 	}
-	var found []generation
+	var found []*generation
 	for i, born := range notInTheFuture(files, now) {
 		g := newGeneration(born)
 		if err := l.load(files[i], g, append(found, g)); err != nil {
@@ -79,24 +79,25 @@ func (l *log) path(born time.Time) string {
 
 // load reads a file into a generation, and names it for that when the clock was ahead.
 // All are those read so far, that one included.
-func (l *log) load(named time.Time, g generation, all []generation) error {
+func (l *log) load(named time.Time, g *generation, all []*generation) error {
 	file, err := os.Open(l.path(named))
 	if err != nil {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	content, err := io.ReadAll(io.LimitReader(file, int64(l.room)))
+	content, err := io.ReadAll(io.LimitReader(file, int64(recordSize+l.room)))
 	if err != nil {
 		return err
 	}
-	for ; len(content) >= keySize; content = content[keySize:] {
-		key := Key(content[:keySize])
-		if key[0]&forgottenBit != 0 {
-			key[0] &^= forgottenBit
-			forget(key, all...)
-			continue
+	if content, err = l.header.records(content); err != nil {
+		return err
+	}
+	for ; len(content) >= recordSize; content = content[recordSize:] {
+		if f, forgotten := record(content[:recordSize]).fingerprint(); forgotten {
+			forget(f, all...)
+		} else {
+			g.add(f)
 		}
-		g.keys[key] = struct{}{}
 	}
 	if l.path(g.born) == l.path(named) {
 		return nil
@@ -114,7 +115,7 @@ func (l *log) setAside(named time.Time, reason error) {
 
 // open opens a generation's file for the writer.
 func (l *log) open(born time.Time) error {
-	file, err := openWhole(l.path(born))
+	file, err := openWhole(l.path(born), l.header)
 	if err != nil {
 		return err
 	}
@@ -125,15 +126,19 @@ func (l *log) open(born time.Time) error {
 	return l.removeOldest()
 }
 
-// openWhole opens a file to be appended to, without a key that was cut off.
-func openWhole(path string) (*os.File, error) {
+// openWhole opens a file to be appended to, with its header and without a record
+// that was cut off.
+func openWhole(path string, header record) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && info.Size()%int64(keySize) != 0 {
-		err = file.Truncate(info.Size() - info.Size()%int64(keySize))
+	if err == nil && info.Size()%int64(recordSize) != 0 {
+		err = file.Truncate(info.Size() - info.Size()%int64(recordSize))
+	}
+	if err == nil && info.Size() < int64(recordSize) {
+		_, err = file.Write(header[:])
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

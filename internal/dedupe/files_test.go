@@ -40,21 +40,31 @@ func logged(t *testing.T, config Config, now time.Time) (*Window, *text) {
 	return w, logged
 }
 
-// writeFile makes a generation's file, of keys and of keys that are forgotten.
-func writeFile(t *testing.T, dir string, named time.Time, keys ...Key) {
+// aSecret is the key of files that tests write.
+var aSecret = secret{1, 2, 3}
+
+// writeFile makes a generation's file, of packets and of what forgotten returns.
+func writeFile(t *testing.T, dir string, named time.Time, records ...record) {
 	t.Helper()
-	var content []byte
-	for _, k := range keys {
-		content = append(content, k[:]...)
+	if err := os.WriteFile(filepath.Join(dir, keyName), aSecret[:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	header := aSecret.header()
+	content := header[:]
+	for _, r := range records {
+		content = append(content, r[:]...)
 	}
 	if err := os.WriteFile((&log{dir: dir}).path(named), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func forgotten(k Key) Key {
-	k[0] |= forgottenBit
-	return k
+func written(s sample) record { return recordOf(aSecret.fingerprint(s.info, s.body)) }
+
+func forgotten(s sample) record {
+	r := written(s)
+	r[0] |= forgottenBit
+	return r
 }
 
 // What was begun while the clock was ahead is as old as what is begun now: it is
@@ -66,21 +76,21 @@ func TestFilesFromTheFuture(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
-			writeFile(t, config.Dir, start.Add(named[0]), key(1), key(2))
-			writeFile(t, config.Dir, start.Add(named[1]), forgotten(key(1)), key(3))
+			writeFile(t, config.Dir, start.Add(named[0]), written(numbered(1)), written(numbered(2)))
+			writeFile(t, config.Dir, start.Add(named[1]), forgotten(numbered(1)), written(numbered(3)))
 			now := start
 			for range 3 {
 				w, text := logged(t, config, now)
-				if knows(w, key(1)) || !knows(w, key(2)) || !knows(w, key(3)) || text.String() != "" {
+				if knows(w, numbered(1)) || !knows(w, numbered(2)) || !knows(w, numbered(3)) || text.String() != "" {
 					t.Errorf("%d packets are known after %v: %s", w.Len(), now.Sub(start), text)
 				}
 				w.Close()
 				now = now.Add(30 * time.Second)
 			}
 			w := open(t, config, now)
-			accept(t, w, key(4), now)
-			accept(t, w, key(2), start.Add(2*config.Window)) // as with the right clock
-			accept(t, w, key(3), start.Add(2*config.Window))
+			accept(t, w, numbered(4), now)
+			accept(t, w, numbered(2), start.Add(2*config.Window)) // as with the right clock
+			accept(t, w, numbered(3), start.Add(2*config.Window))
 			w.Close()
 			w = open(t, config, start.Add(4*config.Window))
 			defer w.Close()
@@ -96,7 +106,7 @@ func TestUnreadableFile(t *testing.T) {
 	for _, readable := range []int{0, 1} {
 		config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
 		births := []time.Time{start, start.Add(time.Second)}
-		writeFile(t, config.Dir, births[readable], key(1))
+		writeFile(t, config.Dir, births[readable], written(numbered(1)))
 		unreadable := (&log{dir: config.Dir}).path(births[1-readable])
 		if err := os.Mkdir(unreadable, 0o750); err != nil {
 			t.Fatal(err)
@@ -107,13 +117,13 @@ func TestUnreadableFile(t *testing.T) {
 			!strings.Contains(got, unreadable) || !strings.Contains(got, "is a directory") {
 			t.Errorf("logged is %s", got)
 		}
-		accept(t, w, key(2), now)
+		accept(t, w, numbered(2), now)
 		w.Close()
 		if _, err := os.Stat(unreadable + asideExtension); err != nil {
 			t.Error(err)
 		}
 		w, text = logged(t, config, now)
-		if !knows(w, key(1)) || !knows(w, key(2)) || text.String() != "" {
+		if !knows(w, numbered(1)) || !knows(w, numbered(2)) || text.String() != "" {
 			t.Errorf("afterwards %d packets are known; logged is %s", w.Len(), text)
 		}
 		w.Close()

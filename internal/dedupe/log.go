@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// log writes keys down, a file for each generation (see files.go). Keys gather for
+// log writes packets down, a file for each generation (see files.go). They gather for
 // a moment and are written together; nobody waits for it, and it is not synced. What
 // cannot be written is kept, for the two generations that count, and tried again; what
 // has no room is forgotten at the next start, which costs no more than a duplicate.
 type log struct {
 	dir     string
+	header  record // of each file
 	logger  *slog.Logger
-	room    int           // bytes of keys: of a file what is read, of what waits for it what is kept
+	room    int           // bytes of records: of a file what is read, of what waits for it what is kept
 	wake    chan struct{} // holds one value when something waits
 	closing chan struct{}
 	done    chan struct{}
@@ -31,12 +32,11 @@ type log struct {
 
 // section is what goes into one generation's file.
 type section struct {
-	born time.Time
-	keys []byte
+	born    time.Time
+	records []byte
 }
 
 const (
-	keySize    = len(Key{})
 	gathering  = 10 * time.Millisecond
 	retryAfter = time.Second // when a write failed
 )
@@ -48,8 +48,8 @@ func openLog(config Config, logger *slog.Logger) (*log, error) {
 	return &log{
 		dir: config.Dir, logger: logger,
 		// Requests under way when a generation is full are still added to it,
-		// and each key may be forgotten.
-		room: 4 * config.Packets * keySize,
+		// and each packet may be forgotten.
+		room: 4 * config.Packets * recordSize,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}, nil
 }
@@ -60,24 +60,24 @@ func (l *log) begin(born time.Time) {
 	go l.write()
 }
 
-func (l *log) add(key Key) {
+func (l *log) add(r record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := &l.waiting[len(l.waiting)-1]
-	if len(last.keys) >= l.room {
+	if len(last.records) >= l.room {
 		return
 	}
-	first := len(last.keys) == 0
-	last.keys = append(last.keys, key[:]...)
+	first := len(last.records) == 0
+	last.records = append(last.records, r[:]...)
 	if first {
 		l.awaken()
 	}
 }
 
-// forget takes a key back that was added.
-func (l *log) forget(key Key) {
-	key[0] |= forgottenBit
-	l.add(key)
+// forget takes a record back that was added.
+func (l *log) forget(r record) {
+	r[0] |= forgottenBit
+	l.add(r)
 }
 
 func (l *log) awaken() {
@@ -170,7 +170,7 @@ func (l *log) giveBack(unwritten []section) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := &unwritten[len(unwritten)-1]
-	last.keys = append(last.keys, l.waiting[0].keys...)
+	last.records = append(last.records, l.waiting[0].records...)
 	l.waiting = append(unwritten, l.waiting[1:]...)
 }
 
@@ -181,11 +181,11 @@ func (l *log) put(s *section) error {
 			return err
 		}
 	}
-	n, err := l.file.Write(s.keys)
+	n, err := l.file.Write(s.records)
 	if err != nil {
-		s.keys = s.keys[n-n%keySize:]
+		s.records = s.records[n-n%recordSize:]
 		_ = l.file.Close()
-		l.file = nil // to be opened again, which cuts off the rest of a key
+		l.file = nil // to be opened again, which cuts off the rest of a record
 	}
 	return err
 }

@@ -37,7 +37,7 @@ func (b *brittle) pass(d time.Duration) {
 
 func (b *brittle) accept(n int) {
 	b.Helper()
-	accept(b, b.Window, key(n), time.Now())
+	accept(b, b.Window, numbered(n), time.Now())
 }
 
 // stop makes all writes fail, until they can go on.
@@ -74,7 +74,7 @@ func (b *brittle) wantRemembered(n int, want bool) {
 	b.Helper()
 	w := open(b.T, b.config, time.Now())
 	defer w.Close()
-	if got := knows(w, key(n)); got != want {
+	if got := knows(w, numbered(n)); got != want {
 		b.Errorf("packet %d is known after a restart: %v, want %v", n, got, want)
 	}
 }
@@ -93,7 +93,7 @@ func TestFailedWritesAreTriedAgain(t *testing.T) {
 				b.accept(first + 1 + n)
 				b.pass(20 * time.Second) // a generation more
 			}
-			b.Forget(key(first + 2))
+			b.forget(numbered(first + 2))
 			b.pass(time.Second)
 			b.wantLogged(1+round, round)
 			b.goOn()
@@ -114,25 +114,28 @@ func TestKeysThatComeDuringAFailedWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.header = aSecret.header()
 	l.waiting = []section{{born: start}}
-	l.add(key(1))
+	l.add(written(numbered(1)))
 	unwritten := l.take()
-	l.add(key(2))
+	l.add(written(numbered(2)))
 	l.turn(start.Add(time.Minute))
-	l.add(key(3))
+	l.add(written(numbered(3)))
 	l.giveBack(unwritten)
 	l.putAll()
 	defer l.file.Close() //nolint:errcheck // it is a test's
-	for born, want := range map[time.Time][]Key{start: {key(1), key(2)}, start.Add(time.Minute): {key(3)}} {
+	for born, want := range map[time.Time][]record{
+		start: {l.header, written(numbered(1)), written(numbered(2))}, start.Add(time.Minute): {l.header, written(numbered(3))},
+	} {
 		if content, err := os.ReadFile(l.path(born)); err != nil || !bytes.Equal(content, slices.Concat(bytesOf(want)...)) {
 			t.Errorf("%x: %v", content, err)
 		}
 	}
 }
 
-func bytesOf(keys []Key) (all [][]byte) {
-	for _, k := range keys {
-		all = append(all, k[:])
+func bytesOf(records []record) (all [][]byte) {
+	for _, r := range records {
+		all = append(all, r[:])
 	}
 	return all
 }
@@ -178,13 +181,13 @@ func TestUnwrittenKeysAreBounded(t *testing.T) {
 			b.pass(10 * time.Second)
 		}
 		for range 100 { // they come again and again
-			b.Forget(key(n - 1))
+			b.forget(numbered(n - 1))
 			b.accept(n - 1)
 		}
 		kept := 0
 		b.log.mu.Lock()
 		for _, s := range b.log.waiting {
-			kept += len(s.keys) / keySize
+			kept += len(s.records) / recordSize
 		}
 		b.log.mu.Unlock()
 		if kept > 2*4*b.config.Packets {
@@ -206,10 +209,10 @@ func TestPartOfASection(t *testing.T) {
 	if _, err := writer.WriteString("offset"); err != nil {
 		t.Fatal(err)
 	}
-	var keys []byte
+	var records []byte
 	for n := range 1 << 17 { // more than a pipe takes
-		k := key(n)
-		keys = append(keys, k[:]...)
+		r := recordOf(fingerprint{content: uint64(n)})
+		records = append(records, r[:]...)
 	}
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -218,21 +221,21 @@ func TestPartOfASection(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	l := &log{dir: t.TempDir(), file: writer, born: start}
-	s := section{born: start, keys: slices.Clone(keys)}
+	l := &log{dir: t.TempDir(), header: aSecret.header(), file: writer, born: start}
+	s := section{born: start, records: slices.Clone(records)}
 	if err := l.put(&s); err == nil {
 		t.Fatal("a pipe took everything")
 	}
 	reading.Wait()
-	written := len(keys) - len(s.keys)
-	if written <= 0 || written%keySize != 0 || !bytes.Equal(s.keys, keys[written:]) {
-		t.Errorf("%d of %d bytes are left", len(s.keys), len(keys))
+	written := len(records) - len(s.records)
+	if written <= 0 || written%recordSize != 0 || !bytes.Equal(s.records, records[written:]) {
+		t.Errorf("%d of %d bytes are left", len(s.records), len(records))
 	}
 	if err := l.put(&s); err != nil {
 		t.Fatal(err)
 	}
 	defer l.file.Close() //nolint:errcheck // it is a test's
-	if content, err := os.ReadFile(l.path(start)); err != nil || !bytes.Equal(content, keys[written:]) {
+	if content, err := os.ReadFile(l.path(start)); err != nil || !bytes.Equal(content, append(bytesOf([]record{l.header})[0], records[written:]...)) {
 		t.Errorf("the file has %d bytes: %v", len(content), err)
 	}
 }

@@ -209,11 +209,11 @@ func TestDedupeFolderCannotBeRead(t *testing.T) {
 // makeUnusable puts a folder where a file of the window should be.
 func makeUnusable(t *testing.T, dir string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Fatal(entries, err)
+	files, err := filepath.Glob(filepath.Join(dir, "*.ids"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
 	}
-	path := filepath.Join(dir, entries[0].Name())
+	path := files[0]
 	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o750)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,6 @@
 package distributor
 
-import (
-	"github.com/logstreamer/logstreamer/internal/deadletter"
-	"github.com/logstreamer/logstreamer/internal/dedupe"
-)
+import "github.com/logstreamer/logstreamer/internal/deadletter"
 
 // resendable keeps dead letters that can be sent again at once: they are no
 // duplicates of themselves.
@@ -17,8 +14,7 @@ func (r resendable) Keep(letters []deadletter.Letter) (ended, unwritten []deadle
 	ended, unwritten = r.letters.Keep(letters)
 	if window := r.distributor.duplicates; window != nil {
 		for _, l := range ended {
-			p := l.Packet
-			window.Forget(dedupe.KeyOf(p.EmitterID.AppendDecoded(nil, p.Body), p.PacketID.AppendDecoded(nil, p.Body)))
+			window.Forget(l.Packet.Info, l.Packet.Body)
 		}
 	}
 	return ended, unwritten

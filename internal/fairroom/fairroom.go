@@ -25,7 +25,7 @@ const memory = 5 * time.Second
 
 var seed = maphash.MakeSeed()
 
-// SlotOf returns an emitter's slot.
+// SlotOf returns the slot of an emitter, whose id is given without JSON escapes.
 func SlotOf(emitterID []byte) uint16 { return uint16(maphash.Bytes(seed, emitterID) % slots) }
 
 // Presence knows which emitters sent lately. The zero value is ready. It must

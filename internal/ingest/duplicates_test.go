@@ -49,7 +49,8 @@ func TestDuplicate(t *testing.T) {
 	f := serve(t, remembering(t))
 	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
 	f.exchange(post(aPacket("p", 0))).wantDuplicate(t)
-	f.exchange(post(strings.Replace(aPacket("p", 700), `"e"`, `"\u0065"`, 1))).wantDuplicate(t) // its ids count, not its bytes
+	f.exchange(post(aPacket("p", 0) + "\r\n")).wantDuplicate(t) // as a line may end that is sent alone
+	f.exchange(chunked(aPacket("p", 0), 7)).wantDuplicate(t)
 	f.exchange(withAck("delivered", post(aPacket("p", 0)))).wantDuplicate(t)
 	f.exchange(post(by("other", aPacket("p", 0)))).wantAccepted(t, "p")
 	a := f.exchange(post(aPacket("p", 0)+"\n"+aPacket("q", 0)+"\n"+aPacket("q", 0), linesType))
@@ -63,8 +64,86 @@ func TestDuplicate(t *testing.T) {
 	if got := len(f.journal.records()); got != 3 {
 		t.Errorf("the journal was given %d packets, want 3", got)
 	}
-	f.wantDuplicates(7)
+	f.wantDuplicates(8)
+	f.wantConflicts(0)
 	f.wantCounted(nil)
+}
+
+func (f *fixture) wantConflicts(want int) {
+	f.Helper()
+	if got := int(f.handler.deps.Duplicates.Conflicts()); got != want {
+		f.Errorf("%d conflicts were counted, want %d", got, want)
+	}
+}
+
+// Other content under known ids is a new packet, and each of both is known
+// afterwards. Ids are the same however they are escaped.
+func TestOtherContentUnderKnownIDs(t *testing.T) {
+	f := serve(t, remembering(t))
+	contents := []string{aPacket("p", 0), aPacket("p", 700), named(`\u0070`, aPacket("p", 0)), by(`\u0065`, aPacket("p", 0))}
+	for _, body := range contents {
+		if a := f.exchange(post(body)); a.StatusCode != 202 || strings.Contains(a.text, "duplicate") {
+			t.Errorf("%s is answered %d %s", body, a.StatusCode, a.text)
+		}
+	}
+	for _, body := range contents {
+		if a := f.exchange(post(body)); a.StatusCode != 202 || !strings.Contains(a.text, `"duplicate":true`) {
+			t.Errorf("%s, sent again, is answered %d %s", body, a.StatusCode, a.text)
+		}
+	}
+	a := f.exchange(post(strings.Join(contents, "\n")+"\n"+aPacket("p", 800)+"\n"+aPacket("p", 900), linesType))
+	if want := `{"status":"accepted","accepted":6,"duplicates":4}`; a.StatusCode != 202 || a.text != want {
+		t.Errorf("%d %s, want 202 %s", a.StatusCode, a.text, want)
+	}
+	if got := len(f.journal.records()); got != 6 {
+		t.Errorf("the journal was given %d packets, want 6", got)
+	}
+	f.wantDuplicates(8)
+	f.wantConflicts(5)
+}
+
+// What was refused is no conflict, as often as it comes.
+func TestRefusedIsNoConflict(t *testing.T) {
+	f := serve(t, remembering(t))
+	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
+	f.journal.putErr = journal.ErrFull
+	for range 3 {
+		f.exchange(post(aPacket("p", 700))).wantRefusal(t, 503, problem.Overloaded)
+	}
+	f.wantConflicts(0)
+	f.journal.putErr = nil
+	f.exchange(post(aPacket("p", 700))).wantAccepted(t, "p")
+	f.wantConflicts(1)
+}
+
+// Other content does not wait for what is underway under its ids, and is not
+// answered as that is.
+func TestOtherContentUnderway(t *testing.T) {
+	for _, forms := range [][]string{{jsonType, jsonType}, {jsonType, linesType}, {linesType, jsonType}, {linesType, linesType}} {
+		f := serve(t, remembering(t))
+		f.journal.entered, f.journal.gate = make(chan struct{}), make(chan struct{})
+		one := f.asking(post(aPacket("p", 0), forms[0]))
+		<-f.journal.entered
+		two := f.asking(post(aPacket("p", 700), forms[1]))
+		select {
+		case <-f.journal.entered: // it does not wait
+		case <-time.After(20 * time.Second):
+			f.journal.gate <- struct{}{}
+			t.Fatal("other content waits for what is underway under its ids")
+		}
+		f.journal.gate <- struct{}{}
+		f.journal.gate <- struct{}{}
+		for _, a := range []answer{<-one, <-two} {
+			if a.StatusCode != 202 || strings.Contains(a.text, "duplicate") {
+				t.Errorf("%v: %d %s", forms, a.StatusCode, a.text)
+			}
+		}
+		if got := len(f.journal.records()); got != 2 {
+			t.Errorf("the journal was given %d packets, want 2", got)
+		}
+		f.wantDuplicates(0)
+		f.wantConflicts(1)
+	}
 }
 
 // What was refused was not accepted, for whatever reason.

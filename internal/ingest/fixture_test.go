@@ -387,6 +387,11 @@ func withAck(ack, request string) string {
 	return strings.Replace(request, "/ingest", "/ingest?ack="+ack, 1)
 }
 
+// named gives the packet p an id, as it is written in JSON.
+func named(id, body string) string {
+	return strings.Replace(body, `"packet_id":"p"`, `"packet_id":"`+id+`"`, 1)
+}
+
 // by makes the packet of another emitter.
 func by(emitter, body string) string {
 	return strings.Replace(body, `"emitter_id":"e"`, `"emitter_id":"`+emitter+`"`, 1)

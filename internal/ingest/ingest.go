@@ -105,7 +105,7 @@ type Handler struct {
 
 // New returns a handler.
 func New(config Config, deps Dependencies) (*Handler, error) {
-	m, err := newMetrics(deps.Registerer)
+	m, err := newMetrics(deps.Registerer, deps.Duplicates)
 	if err != nil {
 		return nil, err
 	}

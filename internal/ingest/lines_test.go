@@ -76,6 +76,27 @@ func TestLinesAreIndependent(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.Malformed: 1, problem.InvalidPacket: 1, problem.TooLarge: 1})
 }
 
+// An id with half of a surrogate pair is refused alone, whichever way it comes.
+func TestLoneSurrogatesInIDs(t *testing.T) {
+	f := serve(t, standard())
+	bad := []string{by(`\ud800`, aPacket("1", 0)), named(`\udbff`, aPacket("p", 0)), named(`2\udc00`, aPacket("p", 0)), by(`\ude00\ud83d`, aPacket("3", 0))}
+	for _, body := range bad {
+		a := f.exchange(post(body))
+		a.wantRefusal(t, 400, problem.InvalidPacket)
+		if !strings.Contains(a.text, "_id must not have a surrogate without the other half of its pair (byte ") {
+			t.Errorf("the refusal is %s", a.text)
+		}
+	}
+	a := f.exchange(post(strings.Join(append(bad, named(`\ud83d\ude00`, aPacket("p", 0)), strings.Replace(aPacket("4", 0), "INFO", `\ud800`, 1)), "\n"), linesType))
+	if a.StatusCode != 207 || !strings.Contains(a.text, `"accepted":2,`) || strings.Count(a.text, `"code":"invalid_packet"`) != len(bad) {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if ids := f.ids(); !reflect.DeepEqual(ids, []string{"\U0001f600", "4"}) {
+		t.Errorf("taken %q", ids)
+	}
+	f.wantCounted(map[problem.Code]int{problem.InvalidPacket: 2 * len(bad)})
+}
+
 func (f *fixture) ids() []string {
 	var ids []string
 	for _, r := range f.journal.records() {

@@ -343,7 +343,12 @@ func TestStopThatCannotWait(t *testing.T) {
 		runtime.Gosched()
 	}
 	for id := range requests {
-		if state, _ := window.Begin(dedupe.KeyOf([]byte("e"), []byte(id)), time.Now()); state != dedupe.Known {
+		body := []byte(aPacket(id, 0))
+		info, err := packet.Check(body, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state, _ := window.Begin(info, body, time.Now()); state != dedupe.Known {
 			t.Errorf("the packet %s was stored, and is not known: %v", id, state)
 		}
 	}

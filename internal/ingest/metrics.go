@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
@@ -16,7 +17,7 @@ type metrics struct {
 	duration   prometheus.Histogram
 }
 
-func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, window *dedupe.Window) (*metrics, error) {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "distributor_refused_packets_total",
 		Help: "Packets that were not accepted, by reason; a request that could not be read counts as one.",
@@ -30,7 +31,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		shed:    make(map[packet.Level]prometheus.Counter),
 		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_duplicate_packets_total",
-			Help: "Packets that were accepted before and came again, which were answered and not delivered again.",
+			Help: "Packets that were accepted before and came again with the same content, which were answered and not delivered again.",
 		}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                        "distributor_ingest_duration_seconds",
@@ -45,7 +46,16 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for level := packet.LevelTrace; level <= packet.LevelCritical; level++ {
 		m.shed[level] = shed.WithLabelValues(level.String())
 	}
-	return m, errors.Join(registerer.Register(refused), registerer.Register(shed),
+	conflicts := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "distributor_id_conflicts_total",
+		Help: "Packets that were accepted, and are delivered, although other content came under their ids within the duplicate window.",
+	}, func() float64 {
+		if window == nil {
+			return 0
+		}
+		return float64(window.Conflicts())
+	})
+	return m, errors.Join(registerer.Register(conflicts), registerer.Register(refused), registerer.Register(shed),
 		registerer.Register(m.duplicates), registerer.Register(m.duration))
 }
 

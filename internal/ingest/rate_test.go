@@ -30,6 +30,19 @@ func sent(h *Handler, body string) (status, retryAfter int) {
 	return response.status, response.retryAfter
 }
 
+// An emitter has one rate, however its id is escaped in JSON.
+func TestRateLimitOfEachSpelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, limited(1, 2), &greedyJournal{})
+		for i, want := range []int{202, 202, 429, 429} {
+			body := by([]string{`e-1`, `\u0065-1`, `e\u002D1`, `e-1`}[i], aPacket("p", 0))
+			if status, _ := sent(h, body); status != want {
+				t.Errorf("status %d, want %d: %s", status, want, body)
+			}
+		}
+	})
+}
+
 // Who waits as long as it is told is accepted, who does not wait is not, also
 // when that is more than a minute.
 func TestRateLimitIsWorthObeying(t *testing.T) {

@@ -39,11 +39,7 @@ func (h *Handler) screen(e *entrant) *problem.Problem {
 // isDuplicate asks for the packet. It is one, or may be, unless the claim is
 // this request's.
 func (h *Handler) isDuplicate(e *entrant) bool {
-	p := e.packet
-	var room [512]byte
-	emitter := p.EmitterID.AppendDecoded(room[:0], p.Body)
-	ids := p.PacketID.AppendDecoded(emitter, p.Body)
-	state, claim := h.deps.Duplicates.Begin(dedupe.KeyOf(ids[:len(emitter)], ids[len(emitter):]), p.Accepted)
+	state, claim := h.deps.Duplicates.Begin(e.packet.Info, e.packet.Body, e.packet.Accepted)
 	switch state {
 	case dedupe.Known:
 		e.duplicate = true

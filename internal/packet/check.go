@@ -12,7 +12,8 @@ const MaxIDBytes = 1024
 // Check reads a packet's body once and tells whether it is a packet: one JSON
 // object (RFC 8259, valid UTF-8, nested at most MaxDepth deep) with emitter_id,
 // packet_id and 1 to maxMessages messages, each with timestamp, level and
-// message and, if it likes, metadata. White space around it is allowed, any
+// message and, if it likes, metadata: null, or an object of strings and nulls.
+// Ids have no lone surrogates. White space around the object is allowed, any
 // other text is not. Names are exact, whatever their order and however they
 // are escaped; a known one may not stand twice in an object; unknown ones are
 // allowed with any value.
@@ -111,8 +112,15 @@ func (c *checker) packetMember(key key, value int) (end int) {
 
 func (c *checker) id(at int) (id Text, end int) {
 	id, end = c.filledText(at, depthInPacket)
-	if end != refused && id.Len() > MaxIDBytes && id.decodedLen(c.body) > MaxIDBytes {
+	if end == refused {
+		return Text{}, refused
+	}
+	if id.Len() > MaxIDBytes && id.decodedLen(c.body) > MaxIDBytes {
 		return Text{}, c.invalid(at, fmt.Sprintf("must not be longer than %d bytes", MaxIDBytes))
+	}
+	// Every lone surrogate decodes to U+FFFD, so that different ids would be one.
+	if lone := id.loneSurrogate(c.body); lone >= 0 {
+		return Text{}, c.invalid(lone, "must not have a surrogate without the other half of its pair")
 	}
 	return id, end
 }

@@ -172,15 +172,16 @@ func TestCheckReadsNothingBehindTheEnd(t *testing.T) {
 
 func TestRefusalSentences(t *testing.T) {
 	for body, want := range map[string]string{
-		``:                      `the packet is not valid JSON: a value is missing before the end at byte 0`,
-		`{}`:                    `emitter_id is required but missing from the object that ends here (byte 1)`,
-		`[]`:                    `the packet must be an object but is an array (byte 0)`,
-		`{"packet_id":7}`:       `packet_id must be a string that is not empty but is a number (byte 13)`,
-		`{"a":1}}`:              `emitter_id is required but missing from the object that ends here (byte 6)`,
-		`{"a":1;`:               `the packet is not valid JSON: a comma or } is missing before ; at byte 6`,
-		plainPacket + `,`:       `the packet is not valid JSON: nothing may follow the packet but , does at byte 139`,
-		"{\"packet_id\":\"\n":   `packet_id is not valid JSON: the control character U+000A must be escaped in a string at byte 14`,
-		packetWith(`{"a":tru}`): `messages[0].a is not valid JSON: a value is missing before t at byte 55`,
+		``:                         `the packet is not valid JSON: a value is missing before the end at byte 0`,
+		`{}`:                       `emitter_id is required but missing from the object that ends here (byte 1)`,
+		`[]`:                       `the packet must be an object but is an array (byte 0)`,
+		`{"packet_id":"a\ud83db"}`: `packet_id must not have a surrogate without the other half of its pair (byte 15)`,
+		`{"packet_id":7}`:          `packet_id must be a string that is not empty but is a number (byte 13)`,
+		`{"a":1}}`:                 `emitter_id is required but missing from the object that ends here (byte 6)`,
+		`{"a":1;`:                  `the packet is not valid JSON: a comma or } is missing before ; at byte 6`,
+		plainPacket + `,`:          `the packet is not valid JSON: nothing may follow the packet but , does at byte 139`,
+		"{\"packet_id\":\"\n":      `packet_id is not valid JSON: the control character U+000A must be escaped in a string at byte 14`,
+		packetWith(`{"a":tru}`):    `messages[0].a is not valid JSON: a value is missing before t at byte 55`,
 	} {
 		if _, err := checkBoth(t, []byte(body), 10); err == nil || err.Error() != want {
 			t.Errorf("%s\ngot  %v\nwant %s", body, err, want)

@@ -124,10 +124,14 @@ func (c *checker) filledText(at, depth int) (text Text, end int) {
 	return text, end
 }
 
-// metadata reads an object of strings.
+// metadata reads an object of strings, or null.
 func (c *checker) metadata(at int) int {
-	if c.at(at) != '{' {
-		return c.wrongType(at, depthInMessage, "an object of strings")
+	switch c.at(at) {
+	case '{':
+	case 'n':
+		return c.literal(at, "null")
+	default:
+		return c.wrongType(at, depthInMessage, "an object of strings, or null")
 	}
 	at = c.space(at + 1)
 	if c.at(at) == '}' {
@@ -155,11 +159,15 @@ func (c *checker) metadata(at int) int {
 }
 
 func (c *checker) metadataValue(at int) int {
-	if c.at(at) != '"' {
-		return c.wrongType(at, depthInMetadata, "a string")
+	switch c.at(at) {
+	case '"':
+		_, end := c.text(at)
+		return end
+	case 'n':
+		return c.literal(at, "null")
+	default:
+		return c.wrongType(at, depthInMetadata, "a string, or null")
 	}
-	_, end := c.text(at)
-	return end
 }
 
 // timestamp reads a positive integer of at most 63 bits.

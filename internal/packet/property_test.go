@@ -47,8 +47,14 @@ func drawMessage(t *rapid.T, level string) string {
 		metadata := map[string]string{}
 		for name, value := range rapid.MapOfN(rapid.String(), rapid.String(), 0, 4).Draw(t, "metadata") {
 			metadata[name] = drawString(t, value)
+			if rapid.IntRange(0, 3).Draw(t, "null value") == 0 {
+				metadata[name] = "null"
+			}
 		}
 		members["metadata"] = drawObject(t, metadata, false)
+		if rapid.IntRange(0, 5).Draw(t, "null metadata") == 0 {
+			members["metadata"] = "null"
+		}
 	}
 	return drawObject(t, members, true)
 }
@@ -128,7 +134,7 @@ func damage(t *rapid.T, body []byte) []byte {
 	}
 	at := rapid.IntRange(0, len(body)-1).Draw(t, "place")
 	before, after := string(body[:at]), string(body[at:])
-	awkward := rapid.SampledFrom([]string{`"`, `\`, `,`, `:`, `{`, `}`, `[`, `]`, `0`, `-`, `.`, `e`, ` `, "\x00", "\n", "\x7f", "\x80", "\xff", `null`, `\u`, `""`}).Draw(t, "bytes")
+	awkward := rapid.SampledFrom([]string{`"`, `\`, `,`, `:`, `{`, `}`, `[`, `]`, `0`, `-`, `.`, `e`, ` `, "\x00", "\n", "\x7f", "\x80", "\xff", `null`, `\u`, `""`, `\ud83d`, `\uDE00`, `\ufffd`}).Draw(t, "bytes")
 	switch rapid.IntRange(0, 3).Draw(t, "damage") {
 	case 0:
 		return []byte(before + awkward + after[1:])

@@ -38,6 +38,13 @@ func reference(body []byte, maxMessages int) (verdict, error) {
 	if err := packet.hasEachOnce("emitter_id", "packet_id", "messages"); err != nil {
 		return verdict{}, err
 	}
+	var raw map[string]json.RawMessage // has no name twice that matters
+	if err := json.Unmarshal(body, &raw); err != nil {
+		return verdict{}, err
+	}
+	if hasLoneSurrogate(raw["emitter_id"]) || hasLoneSurrogate(raw["packet_id"]) {
+		return verdict{}, errors.New("a lone surrogate in an id")
+	}
 	v := verdict{}
 	if v.emitterID, err = referenceID(packet.get("emitter_id")); err != nil {
 		return verdict{}, err
@@ -68,6 +75,28 @@ func referenceID(value any) (string, error) {
 	return id, nil
 }
 
+var (
+	characters    = regexp.MustCompile(`(?s)\\u....|\\.|[^\\]`)
+	highSurrogate = regexp.MustCompile(`^\\u[dD][89abAB]`)
+	lowSurrogate  = regexp.MustCompile(`^\\u[dD][c-fC-F]`)
+)
+
+// hasLoneSurrogate looks at JSON text as it was sent.
+func hasLoneSurrogate(text []byte) bool {
+	var before []byte // a high surrogate that waits for its pair
+	for _, character := range characters.FindAll(text, -1) {
+		low := lowSurrogate.Match(character)
+		if low != (before != nil) {
+			return true
+		}
+		before = nil
+		if highSurrogate.Match(character) {
+			before = character
+		}
+	}
+	return before != nil
+}
+
 var positiveInteger = regexp.MustCompile(`^[1-9][0-9]*$`)
 
 func referenceMessage(value any) (Level, error) {
@@ -95,12 +124,13 @@ func referenceMessage(value any) (Level, error) {
 	switch message.count("metadata") {
 	case 0:
 	case 1:
-		metadata, ok := message.get("metadata").(object)
-		if !ok {
+		value := message.get("metadata")
+		metadata, ok := value.(object)
+		if !ok && value != nil {
 			return 0, errors.New("metadata")
 		}
 		for _, m := range metadata {
-			if _, ok := m.value.(string); !ok {
+			if _, ok := m.value.(string); !ok && m.value != nil {
 				return 0, errors.New("metadata value")
 			}
 		}

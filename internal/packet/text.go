@@ -53,6 +53,31 @@ func (t Text) decodedLen(body []byte) int {
 	return length
 }
 
+// Decoded returns the text without JSON escapes, as AppendDecoded does: a part
+// of body when it has none, and otherwise appended to buffer.
+func (t Text) Decoded(buffer, body []byte) []byte {
+	if !t.escaped {
+		return t.Raw(body)
+	}
+	return t.AppendDecoded(buffer, body)
+}
+
+// loneSurrogate returns the offset in the body of the first escape that is a
+// surrogate and not one of a pair, or -1.
+func (t Text) loneSurrogate(body []byte) int {
+	if !t.escaped {
+		return -1
+	}
+	for raw := t.Raw(body); len(raw) > 0; {
+		r, size := decodeRune(raw)
+		if r == utf8.RuneError && size == escapeLen && utf16.IsSurrogate(hexRune(raw)) {
+			return int(t.end) - len(raw)
+		}
+		raw = raw[size:]
+	}
+	return -1
+}
+
 // escapeLen is the length of an escape such as \u0041.
 const escapeLen = 6
 

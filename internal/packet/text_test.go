@@ -19,6 +19,22 @@ func quoteEscaped(text string) string {
 	return quoted.String()
 }
 
+func TestDecodedTextIsCopiedOnlyWhenEscaped(t *testing.T) {
+	body := []byte(`{"emitter_id":"plain","packet_id":"\u0070lain","messages":[` + plainMessage + `]}`)
+	info, err := Check(body, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 1, 10)
+	plain, escaped := info.EmitterID.Decoded(buffer[:0], body), info.PacketID.Decoded(buffer[:0], body)
+	if string(plain) != "plain" || &plain[0] != &info.EmitterID.Raw(body)[0] {
+		t.Errorf("without an escape it is %q, or a copy", plain)
+	}
+	if string(escaped) != "plain" || &escaped[0] != &buffer[0] {
+		t.Errorf("with an escape it is %q, or not in the buffer", escaped)
+	}
+}
+
 func TestZeroTextIsEmpty(t *testing.T) {
 	var text Text
 	if !text.IsEmpty() || text.Len() != 0 || len(text.Raw(nil)) != 0 || len(text.AppendDecoded(nil, nil)) != 0 {

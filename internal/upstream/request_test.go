@@ -44,6 +44,22 @@ func TestSinglePacketTravelsAsItIs(t *testing.T) {
 	})
 }
 
+// An id is one, however it is escaped in JSON.
+func TestIdempotencyKeyOfEachSpelling(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		analyzer := newScripted(always(ok))
+		b := start(t, testConfig(), analyzer.dial)
+		for i, ids := range [][2]string{{`e-1`, `é/1`}, {`\u0065-1`, `\u00e9\/1`}, {`e\u002D\u0031`, `\u00E9\u002f1`}} {
+			body := `{"emitter_id":"` + ids[0] + `","packet_id":"` + ids[1] + `","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`
+			b.Offer([]*packet.Packet{b.packets.of(t, body)})
+			b.settler.await(t, i+1)
+			if got, want := analyzer.got()[i].key, "e-1/%C3%A9%2F1"; got != want {
+				t.Errorf("the Idempotency-Key of %s is %q, want %q", body, got, want)
+			}
+		}
+	})
+}
+
 // What travels together: bodies by their order, as lines.
 func TestBatches(t *testing.T) {
 	const plain = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`

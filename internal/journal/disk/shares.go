@@ -5,10 +5,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
+// slotOf returns the slot of a packet's emitter, which is the same however its
+// id is escaped.
+func slotOf(p *packet.Packet) uint16 {
+	var buffer [128]byte
+	return fairroom.SlotOf(p.EmitterID.Decoded(buffer[:0], p.Body))
+}
+
 // shareLocked gives a packet's emitter room for its record if that leaves some
 // to the others. So many bytes of the same call are promised already.
 func (j *Journal) shareLocked(p *packet.Packet, size, promised int64) bool {
-	p.Slot = fairroom.SlotOf(p.EmitterID.Raw(p.Body))
+	p.Slot = slotOf(p)
 	j.emitters.Note(p.Slot, p.Accepted)
 	free := j.config.MaxBytes - j.usedLocked() - j.promised - promised
 	if !j.shares.Admits(p.Slot, size, free, j.emitters.Many()) {
@@ -24,7 +31,7 @@ func (j *Journal) unshareLocked(p *packet.Packet) { j.shares.Add(p.Slot, -record
 // restoreShareLocked notes whose a packet is that was read back. One of an
 // earlier run counts from now on.
 func (j *Journal) restoreShareLocked(p *packet.Packet) {
-	p.Slot = fairroom.SlotOf(p.EmitterID.Raw(p.Body))
+	p.Slot = slotOf(p)
 	if p.Sequence < j.firstOfRun {
 		j.shares.Add(p.Slot, recordBytes(p))
 	}

@@ -42,6 +42,7 @@ func Run(t *testing.T, open Open) {
 		{"acks in any order", roomy, testAcksInAnyOrder},
 		{"room", 2 << 20, testRoom},
 		{"partial take", 2 << 20, testPartialTake},
+		{"spellings of an emitter's id", roomy, testSpellings},
 		{"refused packets stay the caller's", 2 << 20, testRefusedPackets},
 		{"released packets are not touched", roomy, testReleased},
 		{"wake-ups", roomy, testWakeUps},

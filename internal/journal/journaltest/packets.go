@@ -37,7 +37,17 @@ func Body(emitter, id string, messages, size int) []byte {
 // and 3 and depends on its id.
 func (s *Packets) Make(t T, emitter, id string, size int) *packet.Packet {
 	t.Helper()
-	body := Body(emitter, id, 1+len(id)%3, size)
+	return s.of(t, Body(emitter, id, 1+len(id)%3, size))
+}
+
+// spelled returns a packet whose emitter's id is written so, between its quotes.
+func (s *Packets) spelled(t T, emitter, id string) *packet.Packet {
+	t.Helper()
+	return s.of(t, []byte(strings.Replace(string(Body("emitter", id, 1, 0)), "emitter\",\"packet_id", emitter+"\",\"packet_id", 1)))
+}
+
+func (s *Packets) of(t T, body []byte) *packet.Packet {
+	t.Helper()
 	info, err := packet.Check(body, 10)
 	if err != nil {
 		t.Fatalf("the test's packet is refused: %v", err)

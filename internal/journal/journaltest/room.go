@@ -83,6 +83,25 @@ func testPartialTake(t *testing.T, j journal.Journal) {
 	}
 }
 
+// An emitter has one slot, however its id is escaped in JSON.
+func testSpellings(t *testing.T, j journal.Journal) {
+	var packets Packets
+	var batch []*packet.Packet
+	for i, spelling := range []string{`emitter-é`, `\u0065mitter-é`, `emitter-\u00e9`, `e\u006Ditter\u002d\u00E9`} {
+		batch = append(batch, packets.spelled(t, spelling, fmt.Sprint(i)))
+	}
+	if taken, err := j.Put(batch); taken != len(batch) || err != nil {
+		t.Fatalf("Put took %d of %d packets: %v", taken, len(batch), err)
+	}
+	claimed := claim(t, j, len(batch))
+	for _, p := range claimed[1:] {
+		if p.Slot != claimed[0].Slot {
+			t.Errorf("%s has the slot %d, and %s has %d", p.EmitterID.Raw(p.Body), p.Slot, claimed[0].EmitterID.Raw(claimed[0].Body), claimed[0].Slot)
+		}
+	}
+	j.Ack(claimed)
+}
+
 func testRefusedPackets(t *testing.T, j journal.Journal) {
 	var packets Packets
 	taken := fill(t, j, &packets)

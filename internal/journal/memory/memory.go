@@ -76,7 +76,8 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 	var err error
 	for _, p := range packets {
 		footprint := p.Footprint()
-		p.Slot = fairroom.SlotOf(p.EmitterID.Raw(p.Body))
+		var buffer [128]byte
+		p.Slot = fairroom.SlotOf(p.EmitterID.Decoded(buffer[:0], p.Body))
 		if !j.admitsLocked(p, footprint) {
 			err = journal.ErrFull
 			break

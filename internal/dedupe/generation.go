@@ -1,0 +1,66 @@
+package dedupe
+
+import "time"
+
+// generation is what was accepted since it was born, until the next one was.
+type generation struct {
+	born time.Time
+	// latest has the content that was accepted last under each pair of ids, and
+	// earlier what was accepted under the same ids before, which is rare.
+	latest  map[idsHash]uint64
+	earlier map[fingerprint]struct{}
+}
+
+func newGeneration(born time.Time) *generation {
+	return &generation{born: born, latest: make(map[idsHash]uint64)}
+}
+
+// find reports whether the packet is known, and whether other content is known
+// under its ids.
+func (g *generation) find(f fingerprint) (known, conflict bool) {
+	latest, taken := g.latest[f.ids]
+	if taken && latest == f.content {
+		return true, false
+	}
+	if len(g.earlier) > 0 {
+		_, known = g.earlier[f]
+	}
+	return known, taken
+}
+
+func (g *generation) add(f fingerprint) {
+	if latest, taken := g.latest[f.ids]; taken && latest != f.content {
+		if g.earlier == nil {
+			g.earlier = make(map[fingerprint]struct{})
+		}
+		g.earlier[fingerprint{f.ids, latest}] = struct{}{}
+		delete(g.earlier, f)
+	}
+	g.latest[f.ids] = f.content
+}
+
+// forget reports whether the packet was known.
+func (g *generation) forget(f fingerprint) bool {
+	if latest, taken := g.latest[f.ids]; taken && latest == f.content {
+		delete(g.latest, f.ids)
+		return true
+	}
+	_, known := g.earlier[f]
+	delete(g.earlier, f)
+	return known
+}
+
+// forget reports whether any of the generations knew the packet.
+func forget(f fingerprint, generations ...*generation) (known bool) {
+	for _, g := range generations {
+		if g.forget(f) {
+			known = true
+		}
+	}
+	return known
+}
+
+func (g *generation) len() int { return len(g.latest) + len(g.earlier) }
+
+// empty lets go of what is remembered.
+func (g *generation) empty() { g.latest, g.earlier = nil, nil }

@@ -1,0 +1,96 @@
+package dedupe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// The key of the hashes is a file beside those of the generations, which are
+// worth nothing without it.
+const (
+	keyName    = "key"
+	newKeyName = "key.new" // until it is whole
+)
+
+// secret returns the folder's key. One that cannot be used is set aside and
+// replaced, so that the window is empty.
+func (l *log) secret() secret {
+	path := filepath.Join(l.dir, keyName)
+	key, err := readSecret(path)
+	if err == nil {
+		return key
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		l.logger.Warn("the key of the duplicate window cannot be used and is set aside, and so is what was written with it: packets that were accepted before, and are sent again, are delivered twice",
+			"file", path, "error", errors.Join(err, os.Rename(path, path+asideExtension)))
+	}
+	key = newSecret()
+	if err := writeSecret(l.dir, key); err != nil {
+		l.logger.Warn("the key of the duplicate window cannot be written: packets that are accepted from now on, and sent again after a restart, are delivered twice",
+			"file", path, "error", err)
+	}
+	return key
+}
+
+// readSecret opens a regular file only, and follows no link. What takes its
+// place between the look and the opening is found out, and is not waited for.
+func readSecret(path string) (key secret, err error) {
+	named, err := os.Lstat(path)
+	if err != nil {
+		return key, err
+	}
+	if !named.Mode().IsRegular() {
+		return key, fmt.Errorf("it is not a regular file but %s", named.Mode().Type())
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return key, err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	if opened, err := file.Stat(); err != nil || !os.SameFile(named, opened) {
+		return key, errors.Join(errors.New("it was replaced while it was opened"), err)
+	}
+	content, err := io.ReadAll(io.LimitReader(file, int64(len(key))+1))
+	if err != nil {
+		return key, err
+	}
+	if copy(key[:], content); len(content) != len(key) {
+		return secret{}, fmt.Errorf("it must have %d bytes", len(key))
+	}
+	return key, nil
+}
+
+// writeSecret makes the key's file, whole or not at all.
+func writeSecret(dir string, key secret) error {
+	unfinished := filepath.Join(dir, newKeyName)
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// O_EXCL follows no link.
+	file, err := os.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(key[:])
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(unfinished, filepath.Join(dir, keyName)); err != nil {
+		return err
+	}
+	syncFolder(dir)
+	return nil
+}
+
+// syncFolder makes a new name durable, where the system can. One that a crash
+// loses costs no more than duplicates, and is logged at the next start.
+func syncFolder(dir string) {
+	if folder, err := os.Open(dir); err == nil {
+		_ = errors.Join(folder.Sync(), folder.Close())
+	}
+}

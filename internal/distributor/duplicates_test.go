@@ -1,0 +1,99 @@
+package distributor
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// runOfEmitter is what an emitter sends from one start on: it counts packets from
+// 1, and times and messages are those of the run.
+func runOfEmitter(run, packets int) (bodies []string) {
+	for n := range packets {
+		bodies = append(bodies, fmt.Sprintf(`{"emitter_id":"emitter-1","packet_id":"%d","messages":[{"timestamp":%d,"level":"INFO","message":"run %d"}]}`,
+			n+1, 1640995200000+run, run))
+	}
+	return bodies
+}
+
+// sendAll sends packets one by one, which must be accepted, and returns how many
+// were answered as duplicates.
+func (s *system) sendAll(t *testing.T, bodies []string) (duplicates int) {
+	t.Helper()
+	for _, body := range bodies {
+		response, err := s.client.Post("http://"+s.Addr()+"/ingest", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusAccepted {
+			t.Fatalf("answered %d %s: %v", response.StatusCode, answer, err)
+		}
+		if strings.Contains(string(answer), `"duplicate":true`) {
+			duplicates++
+		}
+	}
+	return duplicates
+}
+
+// An emitter that is started twice and counts from 1 both times loses nothing,
+// and what it sends again of either run is a duplicate, with either journal, over
+// a restart of the distributor, and at the project's analyzer.
+func TestAnEmitterThatStartsAnew(t *testing.T) {
+	const packets = 20
+	for _, test := range []struct {
+		name, journal string
+		window        time.Duration
+		restart       bool
+	}{
+		{"memory", JournalMemory, 0, false},
+		{"memory with a window", JournalMemory, time.Minute, false},
+		{"disk", JournalDisk, -1, false},
+		{"disk over a restart", JournalDisk, -1, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			analyzers, targets := startAnalyzers(t, 1)
+			config := quick(t, targets...)
+			config.Journal, config.DedupeWindow = test.journal, test.window
+			config.Analyzer.Timeout = 10 * time.Second // a busy machine is no sick analyzer
+			s := startSystem(t, config)
+			first, second := runOfEmitter(1, packets), runOfEmitter(2, packets)
+			if got := s.sendAll(t, first); got != 0 {
+				t.Errorf("of the first run %d packets are called duplicates", got)
+			}
+			if test.restart {
+				s.stop(t)
+				s = startSystem(t, config)
+			}
+			if got := s.sendAll(t, second); got != 0 {
+				t.Errorf("of the second run %d packets are called duplicates", got)
+			}
+			wantDuplicates, wantDropped := 2*packets, 0
+			if test.window == 0 { // the analyzer tells alone
+				wantDuplicates, wantDropped = 0, 2*packets
+			}
+			if got := s.sendAll(t, append(first, second...)); got != wantDuplicates {
+				t.Errorf("of %d packets that are sent again %d are called duplicates, want %d", 2*packets, got, wantDuplicates)
+			}
+			until(t, "all are delivered", func() bool {
+				stats := analyzers[0].Stats()
+				return stats.Packets+stats.Duplicates == int64(2*packets+wantDropped)
+			})
+			if got := analyzers[0].Stats(); got.Packets != 2*packets || got.Duplicates != int64(wantDropped) || got.IDConflicts != packets {
+				t.Errorf("the analyzer counted %+v", got)
+			}
+			want := float64(packets)
+			if test.window == 0 {
+				want = 0
+			}
+			if got := s.scrape(t)["distributor_id_conflicts_total"]; got != want {
+				t.Errorf("%v conflicts are counted, want %v", got, want)
+			}
+			s.stop(t)
+		})
+	}
+}
