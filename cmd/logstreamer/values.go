@@ -10,6 +10,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // whole is a setting that is a whole number.
@@ -146,6 +147,11 @@ func (v targets) String() string {
 
 func (v targets) Set(text string) error {
 	parsed, err := distributor.ParseTargets(text)
+	if errors.Is(err, upstream.ErrUser) {
+		// Who sets a value shows it with the error, and the password with it. It is
+		// refused when all settings are validated.
+		parsed, err = []distributor.Target{{URL: upstream.WithoutUser(text)}}, nil
+	}
 	if err != nil {
 		return err
 	}

@@ -58,11 +58,12 @@ type Letters struct {
 	file    *file      // nil: none is open
 	line    []byte
 	failing bool // the last letter could not be kept
+	told    map[cause]*series
 }
 
 // New returns dead letters of a folder that need not exist.
 func New(config Config, logger *slog.Logger, m *Metrics) *Letters {
-	return &Letters{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync}
+	return &Letters{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync, told: make(map[cause]*series)}
 }
 
 // Keep writes letters down and tells which packets may end and which have to be
@@ -76,11 +77,12 @@ func (l *Letters) Keep(letters []Letter) (ended, unwritten []Letter) {
 		written[i], failures[i] = l.write(letter)
 	}
 	ended = make([]Letter, 0, len(letters))
+	now := time.Now()
 	for i, letter := range letters {
 		if written[i] != nil {
 			failures[i] = l.sync(written[i])
 		}
-		l.note(failures[i], letter)
+		l.note(failures[i], letter, now)
 		if failures[i] != nil && l.config.Durable {
 			unwritten = append(unwritten, letter)
 			continue
@@ -92,21 +94,22 @@ func (l *Letters) Keep(letters []Letter) (ended, unwritten []Letter) {
 }
 
 // note logs each edge between letters that can be kept and those that cannot.
-func (l *Letters) note(err error, letter Letter) {
+func (l *Letters) note(err error, letter Letter, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch failed, p := err != nil, letter.Packet; {
+	switch failed := err != nil; {
 	case failed && !l.failing:
 		cost := "dead letters cannot be written and are lost"
 		if l.config.Durable {
 			cost = "dead letters cannot be written: their packets wait and are tried again"
 		}
-		l.logger.Error(cost, "error", err, "emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)),
-			"packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)), "analyzer", letter.Analyzer, "reason", letter.Reason)
+		l.logger.Error(cost, append(describe(letter), "error", err)...)
 	case !failed && l.failing:
 		l.logger.Info("dead letters can be written again")
 	}
-	l.failing = err != nil
+	if l.failing = err != nil; !l.failing {
+		l.tellLocked(letter, now)
+	}
 }
 
 // heading is what stands before the packet.

@@ -3,10 +3,13 @@ package distributor
 import (
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Target is one analyzer of the configuration.
@@ -19,6 +22,9 @@ type Target struct {
 // ParseTargets reads URL=weight,URL=weight,… The last = of each splits, since
 // URLs may have some of their own.
 func ParseTargets(text string) ([]Target, error) {
+	if strings.Contains(text, "@") { // before any part of it is shown
+		return nil, fmt.Errorf("%q: %w", upstream.WithoutUser(text), upstream.ErrUser)
+	}
 	var targets []Target
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
@@ -42,23 +48,58 @@ func ParseTargets(text string) ([]Target, error) {
 	return targets, nil
 }
 
-// name gives each analyzer its id: its host's name, or its position where that
-// is no name or not the only one.
+// name gives each analyzer its id: its host's name, or its position where that is no
+// name or not the only one. A name comes first: an analyzer whose position would make it
+// that name's gets another id.
 func name(targets []Target) {
 	seen := make(map[string]int)
 	for _, t := range targets {
 		seen[hostOf(t.URL)]++
 	}
+	named := func(host string) bool { return isName(host) && seen[host] == 1 }
 	for i := range targets {
-		host := hostOf(targets[i].URL)
-		if !isName(host) || seen[host] > 1 {
-			host = fmt.Sprintf("analyzer-%d", i+1)
-			for seen[host] > 0 { // a host that is called so
-				host += "-at-" + strconv.Itoa(i+1)
+		id := hostOf(targets[i].URL)
+		if !named(id) {
+			for id = fmt.Sprintf("analyzer-%d", i+1); named(id); {
+				id += "-at-" + strconv.Itoa(i+1)
 			}
 		}
-		targets[i].ID = host
+		targets[i].ID = id
 	}
+}
+
+// validateDistinct refuses an analyzer that is listed twice: it would get its share
+// twice, and its failures would be taken for those of two.
+func validateDistinct(targets []Target) error {
+	first := make(map[string]int)
+	for i, t := range targets {
+		place := placeOf(t.URL)
+		if before, again := first[place]; again {
+			return fmt.Errorf("ANALYZERS: %q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
+		}
+		first[place] = i
+	}
+	return nil
+}
+
+// placeOf returns what all spellings of a URL have in common.
+func placeOf(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	host, port := hostOf(text), parsed.Port()
+	if address, err := netip.ParseAddr(host); err == nil {
+		host = address.Unmap().String()
+	}
+	scheme := strings.ToLower(parsed.Scheme)
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	if number, err := strconv.Atoi(port); err == nil {
+		port = strconv.Itoa(number) // 080 is 80
+	}
+	return scheme + "://" + net.JoinHostPort(host, port) + strings.TrimRight(parsed.EscapedPath(), "/")
 }
 
 func hostOf(text string) string {
@@ -66,7 +107,7 @@ func hostOf(text string) string {
 	if err != nil {
 		return ""
 	}
-	return strings.ToLower(parsed.Hostname())
+	return strings.ToLower(strings.TrimSuffix(parsed.Hostname(), "."))
 }
 
 func isName(host string) bool {

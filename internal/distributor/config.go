@@ -104,6 +104,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("ANALYZERS: %s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
 		}
 	}
+	if err := validateDistinct(c.Targets); err != nil {
+		return err
+	}
 	for _, a := range []struct{ name, address string }{{"PORT", c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
 		if err := validateAddress(a.address); err != nil {
 			return fmt.Errorf("%s is %q: %w", a.name, a.address, err)

@@ -2,10 +2,12 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -24,20 +26,37 @@ func (a *addresses) open(ctx context.Context, network, address string) (net.Conn
 		return nil, err
 	}
 	all, err := a.lookup(ctx, "ip", host) // an address is its own
-	if worked := a.worked.Load(); worked != nil {
-		if i := slices.Index(all, *worked); i > 0 {
-			all[0], all[i] = all[i], all[0]
+	if err != nil {
+		return nil, err
+	}
+	worked := -1
+	if latest := a.worked.Load(); latest != nil {
+		if worked = slices.Index(all, *latest); worked > 0 {
+			all[0], all[worked] = all[worked], all[0]
+			worked = 0
 		}
 	}
 	for i, one := range all {
-		var conn net.Conn
-		if conn, err = a.try(ctx, network, net.JoinHostPort(one.Unmap().String(), port), len(all)-i); err == nil {
+		conn, failure := a.try(ctx, network, net.JoinHostPort(one.Unmap().String(), port), len(all)-i)
+		if failure == nil {
 			a.worked.Store(&one)
 			return conn, nil
+		}
+		if worked != 0 && errors.Is(failure, syscall.EADDRNOTAVAIL) {
+			failure = &errNoRoute{failure}
+		}
+		if worked != 0 || i == 0 { // why that one fails that worked says most
+			err = failure
 		}
 	}
 	return nil, err
 }
+
+// errNoRoute takes an error for what it is of an address that never worked: this machine
+// has none of that kind, such as of IPv6, rather than no port left.
+type errNoRoute struct{ cause error }
+
+func (e *errNoRoute) Error() string { return e.cause.Error() }
 
 // try takes no more than one of so many parts of the time.
 func (a *addresses) try(ctx context.Context, network, address string, parts int) (net.Conn, error) {

@@ -1,9 +1,9 @@
 package upstream
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,13 +13,14 @@ import (
 type outcome int
 
 const (
-	taken    outcome = iota // delivered, but for the lines listed
-	refused                 // will never be taken
-	notNow                  // the analyzer asks for a pause
-	failed                  // everything else, and no answer
-	heldBack                // not sent, or broken off, for reasons of ours
-	oneByOne                // not sent: they may not share a request
-	stale                   // the kept connection was closed, perhaps before they were written
+	taken       outcome = iota // delivered, but for the lines listed
+	refused                    // will never be taken
+	notNow                     // the analyzer asks for a pause
+	failed                     // everything else, and no answer
+	heldBack                   // not sent, or broken off, for reasons of ours
+	oneByOne                   // not sent: they may not share a request
+	stale                      // the kept connection was closed, perhaps before they were written
+	noResources                // not sent: this machine lacks what a connection needs
 )
 
 // answer is an analyzer's answer, or the lack of one, as the sender sees it.
@@ -34,26 +35,24 @@ type answer struct {
 	// unsent means that the analyzer cannot have seen the packets.
 	unsent bool
 	// lines lists what a taken request's answer excepts.
-	lines []line
-}
-
-// line is a packet of an NDJSON request that was not taken.
-type line struct {
-	Number int    `json:"line"`
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
+	lines []refusedLine
 }
 
 // The reasons of failures and pauses.
 const (
-	reasonConnect = "connect"
-	reasonTimeout = "timeout"
-	reasonReset   = "reset"
-	reasonStatus  = "status"
-	reasonNotNow  = "not_now"
+	reasonConnect    = "connect"
+	reasonTimeout    = "timeout"
+	reasonReset      = "reset"
+	reasonStatus     = "status"
+	reasonUnreadable = "unreadable"
+	reasonNotNow     = "not_now"
+	// reasonResources is a shortage of this machine's, not a failure of the analyzer.
+	reasonResources = "local_resources"
 )
 
-var failureReasons = []string{reasonConnect, reasonTimeout, reasonReset, reasonStatus, reasonNotNow}
+var failureReasons = []string{
+	reasonConnect, reasonTimeout, reasonReset, reasonStatus, reasonUnreadable, reasonNotNow, reasonResources,
+}
 
 // The reasons of refusals for good.
 const (
@@ -78,8 +77,9 @@ const (
 	longestPause  = time.Minute
 )
 
-// understand classifies an exchange's result as the contract says.
-func understand(r response, err error, now time.Time) answer {
+// understand classifies the result of an exchange that carried so many packets as
+// the contract says.
+func understand(r response, err error, packets int, now time.Time) answer {
 	if err != nil {
 		return noAnswer(err)
 	}
@@ -87,7 +87,11 @@ func understand(r response, err error, now time.Time) answer {
 	pause, asked := retryAfter(r.field("Retry-After"), now)
 	switch {
 	case status == http.StatusMultiStatus:
-		return answer{outcome: taken, lines: refusedLines(r.body), pause: pause}
+		lines, err := readRefusedLines(r, packets)
+		if err != nil {
+			return answer{outcome: failed, reason: reasonUnreadable, detail: err.Error() + ": " + describe(r)}
+		}
+		return answer{outcome: taken, lines: lines, pause: pause}
 	case isSuccess(status):
 		return answer{outcome: taken}
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && asked:
@@ -111,11 +115,16 @@ func noAnswer(err error) answer {
 	a := answer{outcome: failed, reason: reasonReset, detail: err.Error()}
 	var connect *errConnect
 	var closed *errStale
+	var malformed *errMalformed
 	switch {
 	case errors.As(err, &closed):
 		return answer{outcome: stale, detail: a.detail, unsent: closed.cause == errSilenceBroken}
+	case errors.As(err, &connect) && isShortage(err):
+		a.outcome, a.reason, a.unsent = noResources, reasonResources, true
 	case errors.As(err, &connect):
 		a.reason, a.unsent = reasonConnect, true
+	case errors.As(err, &malformed):
+		a.reason = reasonUnreadable
 	case isTimeout(err):
 		a.reason = reasonTimeout
 	}
@@ -136,38 +145,13 @@ func refusalOf(status int) string {
 	return ""
 }
 
-// refusedLines reads a 207's list; a body that is none excepts nothing, since
-// any 2xx means taken.
-func refusedLines(body []byte) []line {
-	var list struct {
-		Refused []line `json:"refused"`
-	}
-	if json.Unmarshal(body, &list) != nil {
-		return nil
-	}
-	return list.Refused
-}
-
-// forGood tells whether a refused line's code means that the packet will never
-// be taken, and the reason to count it under.
-func (l line) forGood() (reason string, ok bool) {
-	switch l.Code {
-	case refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType:
-		return l.Code, true
-	case "overloaded", "rate_limited", "no_analyzer", "draining", "journal_unwritable", "shed":
-		return "", false
-	default:
-		return refusedOther, true
-	}
-}
-
 // retryAfter reads the header's two forms, bounded to a minute.
 func retryAfter(value string, now time.Time) (pause time.Duration, asked bool) {
 	if value == "" {
 		return defaultPause, false
 	}
 	pause = defaultPause
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
 		pause = time.Duration(min(max(seconds, 0), longestPause.Seconds()) * float64(time.Second))
 	} else if at, err := http.ParseTime(value); err == nil {
 		pause = at.Sub(now)

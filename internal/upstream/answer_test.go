@@ -22,7 +22,12 @@ func TestAnswers(t *testing.T) {
 		{"201", status(201, "", ""), "delivered", 1, ""},
 		{"202 with a body", status(202, "", `{"status":"accepted"}`), "delivered", 1, ""},
 		{"204", say("HTTP/1.1 204 No Content\r\n\r\n"), "delivered", 1, ""},
-		{"207 means taken for a single packet", status(207, "", `{"refused":[{"line":1,"code":"malformed"}]}`), "delivered", 1, ""},
+		{"207 without exceptions", status(207, "", `{"refused":[]}`), "delivered", 1, ""},
+		{"207 that refuses the packet", status(207, "", `{"refused":[{"line":1,"code":"malformed"}]}`), "refused malformed", 1, ""},
+		{"207 that does not take it now", status(207, "", `{"refused":[{"line":1,"code":"overloaded"}]}`), "returned", 1, ""},
+		{"207 without a list", status(207, "", `{"status":"partial"}`), "returned", 3, reasonUnreadable},
+		{"207 without a body", status(207, "", ""), "returned", 3, reasonUnreadable},
+		{"207 of another line", status(207, "", `{"refused":[{"line":2,"code":"malformed"}]}`), "returned", 3, reasonUnreadable},
 		{"chunked", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", "0\r\n\r\n"), "delivered", 1, ""},
 		{"body until the end of the connection", reply{parts: []string{"HTTP/1.1 200 OK\r\n\r\n{}"}, cut: true}, "delivered", 1, ""},
 		{"HTTP/1.0", reply{parts: []string{"HTTP/1.0 200 OK\r\n\r\n{}"}, cut: true}, "delivered", 1, ""},
@@ -50,11 +55,11 @@ func TestAnswers(t *testing.T) {
 		{"408", status(408, "", ""), "returned", 3, reasonStatus},
 		{"500", status(500, "", "oops"), "returned", 3, reasonStatus},
 		{"a huge 500", status(500, "", huge), "returned", 3, reasonStatus},
-		{"a huge 207, whose list cannot be read", status(207, "", huge), "returned", 3, reasonReset},
+		{"a huge 207, whose list cannot be read", status(207, "", huge), "returned", 3, reasonUnreadable},
 		{"a cut answer", reply{parts: []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"}, cut: true}, "returned", 3, reasonReset},
 		{"a cut header", reply{parts: []string{"HTTP/1.1 200 OK\r\nContent-Le"}, cut: true}, "returned", 3, reasonReset},
-		{"garbage", say("what do you want?\r\n\r\n"), "returned", 3, reasonReset},
-		{"an endless header", say("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", largestHeaderBytes) + "\r\n\r\n"), "returned", 3, reasonReset},
+		{"garbage", say("what do you want?\r\n\r\n"), "returned", 3, reasonUnreadable},
+		{"an endless header", say("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", largestHeaderBytes) + "\r\n\r\n"), "returned", 3, reasonUnreadable},
 		{"nothing, and the end", reply{cut: true}, "returned", 3, reasonReset},
 		{"a hang", reply{hang: true}, "returned", 3, reasonTimeout},
 		{"interim answers and a hang", reply{parts: []string{"HTTP/1.1 100 Continue\r\n\r\n"}}, "returned", 3, reasonTimeout},
@@ -110,46 +115,6 @@ func TestUnknownAnalyzerIsNotSentTo(t *testing.T) {
 			t.Error("a packet that was never sent counts as tried")
 		}
 	})
-}
-
-// A batch that is answered with 207 is taken but for the lines that are listed.
-func TestAnswersToLines(t *testing.T) {
-	for _, test := range []struct {
-		name, body string
-		fates      []string
-	}{
-		{"none", `{"refused":[]}`, []string{"delivered", "delivered", "delivered"}},
-		{"garbage", `{"refused":[{`, []string{"delivered", "delivered", "delivered"}},
-		{"no list", `[]`, []string{"delivered", "delivered", "delivered"}},
-		{"for good", `{"refused":[{"line":2,"code":"invalid_packet"}]}`, []string{"delivered", "refused invalid_packet", "delivered"}},
-		{"each reason", `{"refused":[{"line":1,"code":"malformed"},{"line":2,"code":"too_large"},{"line":3,"code":"unsupported_media_type"}]}`,
-			[]string{"refused malformed", "refused too_large", "refused unsupported_media_type"}},
-		{"unknown reason", `{"refused":[{"line":3,"code":"bad moon"}]}`, []string{"delivered", "delivered", "refused other"}},
-		{"for now", `{"refused":[{"line":1,"code":"overloaded"},{"line":3,"code":"draining"}]}`, []string{"returned", "delivered", "returned"}},
-		{"both", `{"refused":[{"line":3,"code":"overloaded"},{"line":1,"code":"malformed"}]}`, []string{"refused malformed", "delivered", "returned"}},
-		{"twice", `{"refused":[{"line":2,"code":"overloaded"},{"line":2,"code":"malformed"}]}`, []string{"delivered", "returned", "delivered"}},
-		{"out of range", `{"refused":[{"line":0,"code":"malformed"},{"line":-1,"code":"malformed"},{"line":4,"code":"malformed"}]}`,
-			[]string{"delivered", "delivered", "delivered"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				analyzer := newScripted(always(status(207, "", test.body)))
-				analyzer.health = lines
-				b := start(t, testConfig(), analyzer.dial)
-				b.batch.packets.Store(10)
-				b.Offer(b.packets.some(t, 3))
-				b.settler.await(t, 3)
-				for i, want := range test.fates {
-					if got := b.settler.fate(uint64(i + 1)); got != want {
-						t.Errorf("line %d was %s, want %s", i+1, got, want)
-					}
-				}
-				if got := analyzer.got(); len(got) != 1 {
-					t.Errorf("%d requests, want 1", len(got))
-				}
-			})
-		})
-	}
 }
 
 // An analyzer that takes some lines "not now" is left alone for a while.

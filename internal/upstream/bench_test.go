@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -156,5 +157,32 @@ func answerAll(conn net.Conn) {
 		if _, err := conn.Write(answer); err != nil {
 			return
 		}
+	}
+}
+
+// BenchmarkAnswer is what it costs to read an answer that is here, from the usual one to
+// those that others give.
+func BenchmarkAnswer(b *testing.B) {
+	for _, answer := range []struct{ name, text string }{
+		{"usual", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
+		{"fields", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nX-Request-Id: 4711\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}"},
+		{"chunks", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
+		{"empty", "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"},
+	} {
+		b.Run("kind="+answer.name, func(b *testing.B) {
+			source := strings.NewReader(answer.text)
+			reader := newResponseReader()
+			b.ReportAllocs()
+			for b.Loop() {
+				source.Reset(answer.text)
+				reader.Reset(source)
+				if _, err := reader.Peek(1); err != nil {
+					b.Fatal(err)
+				}
+				if r, err := reader.read(); err != nil || !isSuccess(r.status) {
+					b.Fatal(r, err)
+				}
+			}
+		})
 	}
 }

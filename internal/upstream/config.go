@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -86,7 +87,29 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// ErrUser is why a URL with an @ is refused. Such a URL is never shown as it is.
+var ErrUser = errors.New("an analyzer's URL must have no user or password (an @ in its path is written %40)")
+
+// WithoutUser returns text in which a URL may have a user or a password without all
+// that could be either.
+func WithoutUser(text string) string {
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return text
+	}
+	scheme := ""
+	for _, known := range []string{"http://", "https://"} {
+		if strings.HasPrefix(text, known) {
+			scheme = known
+		}
+	}
+	return scheme + "xxxxx" + text[at:]
+}
+
 func (c Config) base() (*url.URL, error) {
+	if strings.Contains(c.URL, "@") {
+		return nil, fmt.Errorf("ANALYZERS: %q: %w", WithoutUser(c.URL), ErrUser)
+	}
 	if strings.Count(c.URL, "://") > 1 {
 		return nil, fmt.Errorf("ANALYZERS: %q is more than one URL: analyzers are separated by commas", c.URL)
 	}
@@ -97,8 +120,9 @@ func (c Config) base() (*url.URL, error) {
 	if base.Scheme != "http" && base.Scheme != "https" || base.Hostname() == "" {
 		return nil, fmt.Errorf("ANALYZERS: %q must look like http://host:port", c.URL)
 	}
-	if base.RawQuery != "" || base.Fragment != "" || base.User != nil {
-		return nil, fmt.Errorf("ANALYZERS: %q must have no user, query or fragment", c.URL)
+	if base.RawQuery != "" || base.Fragment != "" {
+		plain := url.URL{Scheme: base.Scheme, Host: base.Host, Path: base.Path} // a query may have a secret, too
+		return nil, fmt.Errorf("ANALYZERS: %q must have no query or fragment", plain.String())
 	}
 	if !isHost(base.Hostname()) {
 		return nil, fmt.Errorf("ANALYZERS: %q: the host %q must be an address, or a name of letters, digits, '-', '_' and '.'", c.URL, base.Hostname())

@@ -24,8 +24,10 @@ func TestValidateRefusesAnalyzersThatCannotBeReached(t *testing.T) {
 		"analyzer-1:9001":                "must look like http://host:port",
 		"ftp://a":                        "must look like http://host:port",
 		"http://:9001":                   "must look like http://host:port",
-		"http://u@a":                     "must have no user",
-		"http://a?x":                     "must have no user, query",
+		"http://u@a":                     `"http://xxxxx@a": an analyzer's URL must have no user or password`,
+		"http://a/@x":                    "an @ in its path is written %40",
+		"http://a?x":                     `"http://a" must have no query`,
+		"http://a/b#x":                   `"http://a/b" must have no query or fragment`,
 		"http://a:port":                  "is no URL",
 		"http://a:65536":                 "the port must be 1 to 65535",
 		"http://a:99999":                 "the port must be 1 to 65535",
@@ -44,6 +46,22 @@ func TestValidateRefusesAnalyzersThatCannotBeReached(t *testing.T) {
 		err := config.Validate()
 		if err == nil || !strings.HasPrefix(err.Error(), "ANALYZERS: ") || !strings.Contains(err.Error(), rule) {
 			t.Errorf("%q: %v, want %q", url, err, rule)
+		}
+	}
+}
+
+// Whatever is wrong with a URL besides, a password in it is not shown.
+func TestRefusalsShowNoSecret(t *testing.T) {
+	for _, url := range []string{
+		"http://user:secret@a:9001", "http://secret@a", "https://user:secret@a:9001/base", "http://user:secret@", "http://user:secret@a:99999",
+		"http://user:pa/secret@a", "http://user:12/secret@a", "http://user:pa?secret@a", "http://user:pa#secret@a", "http://user:secret@x@a",
+		"http://user:%zzsecret@a", "http://user: secret@a", "http://[secret@a", "user:secret@a", "//user:secret@a", "ftp://user:secret@a",
+		"http://user:secret://@a", "http://a?token=secret", "http://a/b?secret", "http://a#secret",
+	} {
+		config := testConfig()
+		config.URL = url
+		if err := config.Validate(); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", url, err)
 		}
 	}
 }

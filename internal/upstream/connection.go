@@ -51,6 +51,9 @@ type errStale struct{ cause error }
 
 var errSilenceBroken = errors.New("closed, or written to, while it was not used")
 
+// errSpokeFirst is a new connection's: what is there before the request is no answer to it.
+var errSpokeFirst = errors.New("closed, or written to, before anything was sent")
+
 // idleAfter is how long after its last exchange began a connection is looked at before it
 // is used, which takes a system call. What breaks the silence sooner is seen too late in any
 // case, more often than not.
@@ -85,7 +88,7 @@ func (c *connection) exchange(ctx context.Context, r *request, deadline time.Tim
 	if err != nil && !closedByPeer(err) && (ctx.Err() != nil || c.wasInterrupted()) {
 		err = errInterrupted
 	}
-	if err != nil || answer.last || c.reader.Buffered() > 0 {
+	if err != nil && err != errOneByOne || answer.last || c.reader.Buffered() > 0 {
 		c.close()
 	}
 	return answer, err
@@ -102,7 +105,9 @@ func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time
 	case !kept:
 		c.number = number
 		if conn, err = c.open(ctx, deadline); err != nil {
-			c.incarnation.end(number)
+			if !isShortage(err) {
+				c.incarnation.end(number)
+			}
 			return response{}, err
 		}
 	case deadline.Sub(c.latest) >= idleAfter && !c.silence.unbroken():
@@ -140,6 +145,9 @@ func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, er
 	}
 	c.reader.Reset(conn)
 	c.silence.of(conn)
+	if _, encrypted := conn.(*tls.Conn); !encrypted && !c.silence.unbroken() {
+		return nil, &errConnect{errSpokeFirst} // a session ticket may be there already when it is encrypted
+	}
 	return conn, nil
 }
 

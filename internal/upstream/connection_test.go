@@ -39,7 +39,7 @@ func TestConnectionIsGivenUp(t *testing.T) {
 		"connection: close":   status(200, "Connection: close\r\n", ""),
 		"two answers at once": say(ok.parts[0] + status(400, "", "of nobody").parts[0]),
 		"a body too many":     say("HTTP/1.1 204 No Content\r\n\r\n{}"),
-		"too large":           status(200, "", strings.Repeat("x", largestAnswerBytes+1)),
+		"too large":           status(500, "", strings.Repeat("x", largestAnswerBytes+1)),
 		"error":               status(500, "Connection: close\r\n", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -383,5 +383,78 @@ func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
 				t.Errorf("the packet was %s", got)
 			}
 		})
+	}
+}
+
+// A request that may not be sent as it is leaves its connection as it was.
+func TestConnectionOutlivesARequestThatIsNotSent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		analyzer := newScripted(always(ok))
+		c := newConnection(func(ctx context.Context) (net.Conn, error) { return analyzer.dial(ctx, "", "") }, first())
+		defer c.close()
+		r := newRequest(mustBase(t), "/ingest")
+		packets := new(maker).some(t, 2)
+		for _, several := range []bool{true, false, true, false} {
+			want := error(nil)
+			r.post(packets[:1])
+			if several {
+				r.post(packets)
+				want = errOneByOne
+			}
+			c.begin()
+			if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Second)); err != want {
+				t.Fatalf("several packets: %v, %v", several, err)
+			}
+		}
+		if analyzer.dialled() != 1 || len(analyzer.got()) != 2 {
+			t.Errorf("%d connections for %d requests", analyzer.dialled(), len(analyzer.got()))
+		}
+	})
+}
+
+// What is on a new connection before the request is written is no answer to it.
+func TestAnswerBeforeTheRequest(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer listener.Close()
+	defer close(over)
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				_, _ = io.WriteString(conn, ok.parts[0])
+				<-over
+				_ = conn.Close()
+			})
+		}
+	})
+	analyzer := newScripted(always(ok))
+	dials := 0
+	b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials++; dials == 1 {
+			return analyzer.dial(ctx, network, address) // to be probed
+		}
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		var s silence
+		for s.of(conn); s.unbroken(); { // until it is there
+			time.Sleep(time.Millisecond)
+		}
+		return conn, nil
+	})
+	b.Offer(b.packets.some(t, 1))
+	b.settler.await(t, 1)
+	if b.settler.fate(1) != "returned" || b.settler.seen() != 0 || b.failures(reasonConnect) != 1 {
+		t.Errorf("the packet was %s, and %v failures", b.settler.fate(1), b.failures(reasonConnect))
 	}
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -10,13 +11,25 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// doubtInterval is the time between probes of an analyzer that is thought
-// healthy although its last probe failed.
+// doubtInterval is from the beginning of one probe to the next, at least, of an analyzer
+// that is thought healthy although its last probe failed. One that hangs has a probe that
+// waits most of the time, but no more than one.
 const doubtInterval = time.Second
 
 // promptInterval is the time between probes, at least, of an analyzer that may be
-// another one than before.
+// another one than before, or that could not be connected to. The latter costs neither
+// side much, and MAX_FAILURES of them come soon.
 const promptInterval = 100 * time.Millisecond
+
+// probeResult is what became of the last probe, as far as the next one's time goes.
+type probeResult int
+
+const (
+	probeAnswered    probeResult = iota
+	probeFailed                  // with an answer that is no 2xx, or none in time
+	probeUnreachable             // the connection was refused or reset, or could not be opened
+	probeNotMade                 // this machine lacked the resources
+)
 
 // prober asks an analyzer for its health, in its own time.
 type prober struct {
@@ -25,7 +38,7 @@ type prober struct {
 	request    *request
 	edge       chan struct{} // the next probe may be due sooner
 	asked      time.Time     // when the last probe began
-	doubt      bool          // it failed
+	result     probeResult   // its result
 }
 
 func newProber(u *Upstream, c *connection, r *request) *prober {
@@ -71,6 +84,9 @@ func (p *prober) probe(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	if p.result == probeNotMade {
+		return // which says nothing of the analyzer
+	}
 	if err != nil {
 		u.note(u.breaker.ProbeFailed(time.Now()))(err.Error())
 		return
@@ -89,27 +105,49 @@ func (p *prober) ask(ctx context.Context) error {
 	if err == nil && !isSuccess(answer.status) {
 		err = fmt.Errorf("the probe is answered with %d", answer.status)
 	}
-	p.doubt = err != nil
-	u.metrics.probed(err == nil)
+	p.result = resultOf(err)
+	u.metrics.probed(p.result)
 	if err == nil {
 		u.incarnation.learn(number, acceptsLines(answer))
 	}
 	return err
 }
 
+func resultOf(err error) probeResult {
+	var connect *errConnect
+	switch {
+	case err == nil:
+		return probeAnswered
+	case errors.As(err, &connect) && isShortage(err):
+		return probeNotMade
+	case isTimeout(err):
+		return probeFailed
+	case errors.As(err, &connect), closedByPeer(err):
+		return probeUnreachable
+	default:
+		return probeFailed
+	}
+}
+
 // pause returns the time until the next probe, jittered so that many
 // distributors do not ask together.
 func (p *prober) pause() time.Duration {
 	u := p.upstream
+	state, interval := u.breaker.State(), u.config.ProbeInterval
 	switch {
-	case u.breaker.State() == breaker.Open:
+	case p.result == probeNotMade:
+		return max(time.Until(u.breaker.NextTrial()), time.Until(p.asked.Add(min(doubtInterval, interval))), shortagePause)
+	case state == breaker.Open:
 		return max(time.Until(u.breaker.NextTrial()), time.Millisecond)
-	case p.doubt || u.breaker.State() == breaker.HalfOpen:
-		return min(doubtInterval, u.config.ProbeInterval)
+	case p.result == probeUnreachable:
+		return min(promptInterval+rand.N(promptInterval/2), interval)
+	case p.result == probeFailed:
+		return min(max(time.Until(p.asked.Add(doubtInterval)), promptInterval), interval)
+	case state == breaker.HalfOpen:
+		return min(doubtInterval, interval)
 	case u.incarnation.outdated():
 		return max(time.Until(p.asked.Add(promptInterval)), 0)
 	default:
-		interval := u.config.ProbeInterval
 		return interval - interval/10 + rand.N(interval/5+1)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
@@ -97,15 +99,93 @@ func TestHastenedProbesComeSoon(t *testing.T) {
 	})
 }
 
+// An analyzer that hangs is out after MAX_FAILURES probes that time out, one after the
+// other.
 func TestFailingProbesMakeItUnhealthy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
+		config.ProbeInterval = 5 * time.Second
 		analyzer := newScripted(always(ok))
 		b := start(t, config, analyzer.dial)
 		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{hang: true} } })
-		time.Sleep(config.ProbeInterval*11/10 + time.Duration(config.MaxFailures)*(config.ProbeTimeout+doubtInterval))
+		time.Sleep(config.ProbeInterval*11/10 + time.Duration(config.MaxFailures)*(config.ProbeTimeout+promptInterval))
 		if b.Healthy() {
 			t.Error("an analyzer that does not answer its probes is thought healthy")
+		}
+		if got := analyzer.probed(); got > 3+config.MaxFailures {
+			t.Errorf("%d probes", got)
+		}
+	})
+}
+
+// An idle analyzer that is gone is out within a second of the next probe; one that
+// answers with a failure is asked once a second.
+func TestDeadIdleAnalyzerIsNoticedSoon(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*scripted)
+		within time.Duration // of the next probe
+	}{
+		{"connections are refused", func(s *scripted) { s.refuses = true }, time.Second},
+		{"connections are reset", func(s *scripted) { s.health = func() reply { return reply{cut: true} } }, time.Second},
+		{"answers are cut", func(s *scripted) {
+			s.health = func() reply { return reply{parts: []string{"HTTP/1.1 200 OK\r\n"}, cut: true} }
+		}, time.Second},
+		{"it fails", func(s *scripted) { s.health = down }, 4*doubtInterval + time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				config := testConfig()
+				config.ProbeInterval = 2 * time.Second
+				analyzer := newScripted(always(ok))
+				b := start(t, config, analyzer.dial)
+				analyzer.set(test.change)
+				time.Sleep(config.ProbeInterval*11/10 + test.within)
+				if b.Healthy() {
+					t.Error("it is thought healthy")
+				}
+				if got := b.metrics.probes[probeFailed]; testutil.ToFloat64(got) < float64(config.MaxFailures) {
+					t.Errorf("it is out after %v failures", testutil.ToFloat64(got))
+				}
+			})
+		})
+	}
+}
+
+// One probe that is refused makes nothing unhealthy: the next ones decide, and then all is
+// as it was.
+func TestQuickProbesEndWithAnAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.ProbeInterval = 10 * time.Second
+		analyzer := newScripted(always(ok))
+		b := start(t, config, analyzer.dial)
+		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{cut: true} } })
+		b.settler.until(t, "it is probed", func() bool { return testutil.ToFloat64(b.metrics.probes[probeFailed]) == 2 })
+		analyzer.set(func(s *scripted) { s.health = func() reply { return ok } })
+		time.Sleep(2 * promptInterval)
+		probes := analyzer.probed()
+		if !b.Healthy() || probes != 4 {
+			t.Errorf("after %d probes it is %s", probes, b.Health())
+		}
+		time.Sleep(config.ProbeInterval * 8 / 10)
+		if got := analyzer.probed(); got != probes {
+			t.Errorf("%d more probes", got-probes)
+		}
+	})
+}
+
+// However many failures it takes, an analyzer that is gone is not asked without end.
+func TestQuickProbesArePaced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.ProbeInterval, config.MaxFailures = 10*time.Second, 1000
+		analyzer := newScripted(always(ok))
+		b := start(t, config, analyzer.dial)
+		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{cut: true} } })
+		time.Sleep(21 * time.Second)
+		if got := analyzer.probed(); got < 50 || got > 125 || !b.Healthy() {
+			t.Errorf("%d probes in at most 12 s", got)
 		}
 	})
 }

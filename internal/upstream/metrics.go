@@ -41,8 +41,8 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		packets:     counter("distributor_delivered_packets_total", "Packets that the analyzer took."),
 		messages:    counter("distributor_delivered_messages_total", "Messages of packets that the analyzer took."),
 		requests:    counter("distributor_send_requests_total", "Requests that carried packets to the analyzer."),
-		failures:    counter("distributor_send_failures_total", "Requests to the analyzer that did not deliver, by reason.", "reason"),
-		probes:      counter("distributor_probes_total", "Health probes of the analyzer, by result.", "result"),
+		failures:    counter("distributor_send_failures_total", "Requests to the analyzer that did not deliver, by reason; local_resources is a shortage of this machine's own.", "reason"),
+		probes:      counter("distributor_probes_total", "Health probes of the analyzer, by result; local_resources is a shortage of this machine's own.", "result"),
 		transitions: counter("distributor_breaker_transitions_total", "Changes of the analyzer's breaker, by the new state.", "to"),
 		duration:    histogram("distributor_send_duration_seconds", "How long one request to the analyzer took."),
 		latency: histogram("distributor_delivery_latency_seconds",
@@ -58,11 +58,16 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
+// probeResults are the results of probes as metrics name them.
+var probeResults = map[probeResult]string{
+	probeAnswered: "ok", probeFailed: "failed", probeUnreachable: "failed", probeNotMade: reasonResources,
+}
+
 // metrics are one analyzer's, resolved once.
 type metrics struct {
 	packets, messages, requests prometheus.Counter
 	failures                    map[string]prometheus.Counter
-	probeOK, probeFailed        prometheus.Counter
+	probes                      map[probeResult]prometheus.Counter
 	transitions                 map[breaker.State]prometheus.Counter
 	duration, latency           *observations // seconds
 }
@@ -75,14 +80,16 @@ func (m *Metrics) of(analyzer string) *metrics {
 		messages:    m.messages.WithLabelValues(analyzer),
 		requests:    m.requests.WithLabelValues(analyzer),
 		failures:    make(map[string]prometheus.Counter),
-		probeOK:     m.probes.WithLabelValues(analyzer, "ok"),
-		probeFailed: m.probes.WithLabelValues(analyzer, "failed"),
+		probes:      make(map[probeResult]prometheus.Counter),
 		transitions: make(map[breaker.State]prometheus.Counter),
 		duration:    m.duration.of(analyzer),
 		latency:     m.latency.of(analyzer),
 	}
 	for _, reason := range failureReasons {
 		resolved.failures[reason] = m.failures.WithLabelValues(analyzer, reason)
+	}
+	for result, name := range probeResults {
+		resolved.probes[result] = m.probes.WithLabelValues(analyzer, name)
 	}
 	for _, state := range states {
 		resolved.transitions[state] = m.transitions.WithLabelValues(analyzer, state.String())
@@ -143,10 +150,4 @@ func (m *metrics) delivered(volume packet.Volume) {
 	m.messages.Add(float64(volume.Messages))
 }
 
-func (m *metrics) probed(ok bool) {
-	if ok {
-		m.probeOK.Inc()
-	} else {
-		m.probeFailed.Inc()
-	}
-}
+func (m *metrics) probed(result probeResult) { m.probes[result].Inc() }

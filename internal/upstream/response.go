@@ -3,16 +3,14 @@ package upstream
 import (
 	"bufio"
 	"bytes"
-	"errors"
-	"io"
 	"net/http"
-
-	"github.com/valyala/fasthttp"
 )
 
 const (
-	largestAnswerBytes = 1 << 20
+	largestAnswerBytes = 1 << 20  // of a body that is kept
 	largestHeaderBytes = 16 << 10 // of an answer
+	maxInterim         = 16       // answers before the final one
+	maxKeptBytes       = 64 << 10 // of a buffer between two answers
 )
 
 // response is an analyzer's answer as it was read. It is valid until the next
@@ -20,29 +18,48 @@ const (
 type response struct {
 	status int
 	body   []byte
-	// header is nil when nothing in it matters.
-	header *fasthttp.ResponseHeader
+	// fields holds the header's lines; nil when nothing in it matters.
+	fields []byte
 	// last: no other answer follows on the connection.
 	last bool
 }
 
-// field returns a header field's value, empty when there is none.
+// field returns a header field's value: of several lines a list, empty when
+// there is none.
 func (r response) field(name string) string {
-	if r.header == nil {
-		return ""
+	value := ""
+	for line := range bytes.Lines(r.fields) {
+		key, one, _ := bytes.Cut(line, []byte(":"))
+		if !bytes.EqualFold(key, []byte(name)) {
+			continue
+		}
+		if value != "" {
+			value += ","
+		}
+		value += string(bytes.TrimSpace(one))
 	}
-	return string(r.header.Peek(name))
+	return value
 }
 
-// responseReader reads the answers of one connection, one at a time.
+// responseReader reads the answers of one connection, one at a time. What is not
+// well-formed as RFC 9112 says is errMalformed: an answer that could be read in two
+// ways is none.
 type responseReader struct {
 	*bufio.Reader
-	whole fasthttp.Response
+	fields []byte
+	body   []byte
+	cut    bool // body lacks what was over largestAnswerBytes
+	lines  int  // bytes of lines read, which are bounded
 }
 
 func newResponseReader() *responseReader {
 	return &responseReader{Reader: bufio.NewReaderSize(nil, largestHeaderBytes)}
 }
+
+// errMalformed is an answer that is not well-formed.
+type errMalformed struct{ what string }
+
+func (e *errMalformed) Error() string { return "the answer is not well-formed: " + e.what }
 
 // read reads the final answer, of which a part has arrived.
 func (r *responseReader) read() (response, error) {
@@ -51,21 +68,41 @@ func (r *responseReader) read() (response, error) {
 		_, _ = r.Discard(size)
 		return usual, nil
 	}
-	for {
-		r.whole.Reset()
-		err := r.whole.ReadLimitBody(r.Reader, largestAnswerBytes)
-		status := r.whole.StatusCode()
-		switch {
-		case errors.Is(err, fasthttp.ErrBodyTooLarge) && status != http.StatusMultiStatus:
-			return response{status: status, header: &r.whole.Header, last: true}, nil
-		case errors.Is(err, io.EOF):
-			return response{}, io.ErrUnexpectedEOF
-		case err != nil:
+	return r.readWhole()
+}
+
+// readWhole reads any final answer.
+func (r *responseReader) readWhole() (response, error) {
+	for range maxInterim + 1 {
+		head, err := r.readHead()
+		if err != nil {
 			return response{}, err
-		case status >= http.StatusOK:
-			return response{status, r.whole.Body(), &r.whole.Header, r.whole.ConnectionClose()}, nil
+		}
+		if head.status >= http.StatusOK {
+			return r.readAnswer(head)
 		}
 	}
+	return response{}, &errMalformed{"too many interim answers"}
+}
+
+// readAnswer reads what follows a final answer's header.
+func (r *responseReader) readAnswer(head responseHead) (response, error) {
+	answer := response{status: head.status, fields: r.fields, last: !head.keepsConnection()}
+	if head.status == http.StatusNoContent || head.status == http.StatusNotModified {
+		answer.last = answer.last || head.chunked || head.length > 0 // a body may come all the same
+		return answer, nil
+	}
+	if err := r.readBody(head); err != nil {
+		return response{}, err
+	}
+	switch {
+	case r.cut && head.status == http.StatusMultiStatus:
+		return response{}, &errMalformed{"the list of a 207 is too long"}
+	case r.cut && !isSuccess(head.status):
+		answer.last = true // the rest was not read
+	}
+	answer.body = r.body
+	return answer, nil
 }
 
 // usualResponse reads what nearly all answers to packets are: "taken", in

@@ -4,9 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"net/http"
 	"testing"
-
-	"github.com/valyala/fasthttp"
 )
 
 // What common servers answer takes the short way.
@@ -59,26 +58,46 @@ func TestUnusualResponses(t *testing.T) {
 	}
 }
 
-// The short way never reads an answer otherwise than the library does.
-func FuzzUsualResponse(f *testing.F) {
-	f.Add([]byte("HTTP/1.1 200 OK\r\nServer: x\r\nDate: now\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\n{}HTTP"))
-	f.Add([]byte("HTTP/1.1 202 \r\ncontent-length:0\r\n\r\n"))
+// The short way never reads an answer otherwise than the long one does, and neither
+// finds a success where the standard library finds none, or another one.
+func FuzzResponse(f *testing.F) {
+	for _, text := range []string{
+		"HTTP/1.1 200 OK\r\nServer: x\r\nDate: now\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\n{}HTTP",
+		"HTTP/1.1 202 \r\ncontent-length:0\r\n\r\n",
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n{}\r\n0\r\nT: t\r\n\r\nHTTP",
+		"HTTP/1.0 207 \r\nConnection: a, Close\r\n\r\n{}",
+		"HTTP/1.1 204 X\r\nContent-Length: 2, 2\r\n\r\n{}",
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r, size := usualResponse(text)
-		if size == 0 {
+		usual, size := usualResponse(text)
+		long := newResponseReader()
+		long.Reset(bytes.NewReader(text))
+		answer, err := long.readWhole()
+		if size > 0 && (err != nil || answer.status != usual.status || !bytes.Equal(answer.body, usual.body) || answer.last) {
+			t.Fatalf("%q is taken for %+v, and the long way for %+v: %v", text, usual, answer, err)
+		}
+		if err != nil || !isSuccess(answer.status) {
 			return
 		}
-		var whole fasthttp.Response
-		reader := bufio.NewReaderSize(bytes.NewReader(text), largestHeaderBytes)
-		if err := whole.ReadLimitBody(reader, largestAnswerBytes); err != nil {
-			t.Fatalf("%q is taken for %+v, and the library says: %v", text, r, err)
-		}
-		rest, err := io.ReadAll(reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if whole.StatusCode() != r.status || !bytes.Equal(whole.Body(), r.body) || whole.ConnectionClose() || !bytes.Equal(rest, text[size:]) {
-			t.Fatalf("%q is taken for %+v, and by the library for %d %q, with %q left", text, r, whole.StatusCode(), whole.Body(), rest)
+		library := bufio.NewReader(bytes.NewReader(text))
+		for {
+			theirs, err := http.ReadResponse(library, nil)
+			if err != nil {
+				t.Fatalf("%q is taken for %d, and the library says: %v", text, answer.status, err)
+			}
+			body, err := io.ReadAll(theirs.Body)
+			if err != nil {
+				t.Fatalf("%q is taken for %d, and the library says of its body: %v", text, answer.status, err)
+			}
+			if theirs.StatusCode < 200 {
+				continue
+			}
+			if theirs.StatusCode != answer.status || !bytes.Equal(body, answer.body) || theirs.Close && !answer.last {
+				t.Fatalf("%q is taken for %d %q, and by the library for %d %q", text, answer.status, answer.body, theirs.StatusCode, body)
+			}
+			return
 		}
 	})
 }

@@ -67,6 +67,10 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 			s.adaptTo(answer, len(batch))
 			s.deliverHalves(ctx, batch, v)
 			return
+		case answer.outcome == noResources:
+			time.Sleep(shortagePause) // or they would come back at once
+			s.giveBack(batch, answer, v)
+			return
 		case !again:
 			s.giveBack(batch, answer, v)
 			return
@@ -108,21 +112,23 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answ
 	s.request.post(batch)
 	response, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
 	end := time.Now()
-	answer := understand(response, err, end)
+	answer := understand(response, err, len(batch), end)
 	if answer.outcome == stale || answer.outcome == oneByOne {
 		return answer // says nothing of anybody
 	}
 	u.metrics.sent(answer, end.Sub(start))
 	switch {
-	case answer.outcome == heldBack:
-		return answer // we hung up, not the analyzer
+	case answer.outcome == heldBack, answer.outcome == noResources:
+		return answer // it is not the analyzer that hung up, or cannot be reached
 	case answer.outcome == notNow:
 		u.pause(end.Add(answer.pause))
 		return answer
 	case answer.reason == reasonTimeout && v.failures == 0:
 		u.batch.shrink(len(batch))
 	case answer.outcome == taken:
-		u.latestTaken.Store(u.counted(end))
+		if len(answer.lines) < len(batch) {
+			u.latestTaken.Store(u.counted(end))
+		}
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
 		// What was read back from disk knows the wall clock alone, which may have been set.
 		u.metrics.latency.observe(max(0, end.Sub(batch[0].Accepted)).Seconds())
@@ -134,21 +140,15 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answ
 // settleTaken delivers a batch but for the lines that the answer excepts.
 func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 	u := s.upstream
-	if len(batch) == 1 {
-		a.lines = nil // a single packet has no lines: 2xx means taken
-	}
 	var again []*packet.Packet
 	var refusals []Refused
 	for _, l := range a.lines {
-		if l.Number < 1 || l.Number > len(batch) || batch[l.Number-1] == nil {
-			continue
-		}
-		p := batch[l.Number-1]
-		batch[l.Number-1] = nil
-		if reason, ok := l.forGood(); ok {
-			refusals = append(refusals, Refused{p, reason, l.Detail})
-		} else {
+		p := batch[l.number-1]
+		batch[l.number-1] = nil
+		if l.reason == "" {
 			again = append(again, p)
+		} else {
+			refusals = append(refusals, Refused{p, l.reason, l.detail})
 		}
 	}
 	delivered := batch

@@ -71,6 +71,7 @@ type Upstream struct {
 	prober  *prober
 
 	incarnation incarnation
+	shortage    shortage
 	// asked: the first probe is over.
 	asked atomic.Bool
 	// began is what the moments below are counted from (see counted), so that a clock
@@ -106,7 +107,6 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	dial := dialer(deps.dial(), address(base), secure(base))
 	u := &Upstream{
 		config:   config,
 		position: deps.Position,
@@ -118,6 +118,8 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		budget:   deps.Budget,
 		began:    time.Now(),
 	}
+	u.shortage.logger = u.logger
+	dial := u.watched(dialer(deps.dial(), address(base), secure(base)))
 	u.limit.init(config)
 	u.batch.packets.Store(firstBatchPackets)
 	u.prober = newProber(u, newConnection(dial, &u.incarnation), newRequest(base, "/health"))

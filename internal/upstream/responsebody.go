@@ -1,0 +1,137 @@
+package upstream
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+)
+
+// readBody reads a body to its end and keeps the first largestAnswerBytes of it. The rest
+// is read only where the answer depends on its end: a packet is delivered when a 2xx
+// is here as a whole.
+func (r *responseReader) readBody(head responseHead) error {
+	if cap(r.body) > maxKeptBytes {
+		r.body = nil
+	}
+	r.body, r.cut = r.body[:0], false
+	whole := isSuccess(head.status) && head.status != http.StatusMultiStatus
+	switch {
+	case head.chunked:
+		return r.readChunks(whole)
+	case head.length > largestAnswerBytes && !whole:
+		r.cut = true
+		return nil
+	case head.length >= 0:
+		_, err := r.readPart(head.length, whole)
+		return err
+	default:
+		return r.readToEnd(whole)
+	}
+}
+
+// readPart reads the next n bytes of the body. It reports false when it stopped at
+// what is not kept.
+func (r *responseReader) readPart(n int64, whole bool) (goOn bool, err error) {
+	for n > 0 {
+		size := int(min(n, int64(max(1, r.Buffered()))))
+		arrived, err := r.Peek(size)
+		if err == io.EOF {
+			return false, io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return false, err
+		}
+		if !r.keep(arrived) && !whole {
+			return false, nil
+		}
+		n -= int64(len(arrived))
+		_, _ = r.Discard(len(arrived))
+	}
+	return true, nil
+}
+
+// keep appends to the body what it has room for, and tells whether that was all.
+func (r *responseReader) keep(part []byte) bool {
+	if room := largestAnswerBytes - len(r.body); len(part) > room {
+		part, r.cut = part[:room], true
+	}
+	r.body = append(r.body, part...)
+	return !r.cut
+}
+
+// readToEnd reads a body that ends with the connection.
+func (r *responseReader) readToEnd(whole bool) error {
+	for {
+		if _, err := r.Peek(1); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if goOn, err := r.readPart(int64(r.Buffered()), whole); !goOn {
+			return err
+		}
+	}
+}
+
+// readChunks reads chunks, and the trailer behind them, which says nothing.
+func (r *responseReader) readChunks(whole bool) error {
+	for {
+		r.lines = 0
+		line, err := r.readLine()
+		if err != nil {
+			return err
+		}
+		size, ok := parseChunkSize(line)
+		if !ok {
+			return &errMalformed{"the size of a chunk is no number"}
+		}
+		if size == 0 {
+			return r.readTrailer()
+		}
+		if goOn, err := r.readPart(size, whole); !goOn {
+			return err
+		}
+		if line, err = r.readLine(); err != nil {
+			return err
+		}
+		if len(line) > 0 {
+			return &errMalformed{"a chunk is longer than its size"}
+		}
+	}
+}
+
+func (r *responseReader) readTrailer() error {
+	for {
+		line, err := r.readLine()
+		if err != nil || len(line) == 0 {
+			return err
+		}
+		if _, _, err := cutField(line); err != nil {
+			return err
+		}
+	}
+}
+
+// parseChunkSize reads hexadecimal digits, before a ; that an extension follows.
+func parseChunkSize(line []byte) (int64, bool) {
+	const maxDigits = 15 // so that it cannot overflow
+	digits, _, extended := bytes.Cut(line, []byte(";"))
+	if extended {
+		digits = bytes.TrimRight(digits, " \t")
+	}
+	if len(digits) < 1 || len(digits) > maxDigits {
+		return 0, false
+	}
+	var n int64
+	for _, c := range digits {
+		switch {
+		case c >= '0' && c <= '9':
+			n = n<<4 | int64(c-'0')
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			n = n<<4 | int64(c|0x20-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
+}

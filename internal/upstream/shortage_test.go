@@ -1,0 +1,208 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// dialError is what the standard library says of a connection that cannot be opened.
+func dialError(call string, errno syscall.Errno) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError(call, errno)}
+}
+
+// A lack of descriptors, ports or memory is nobody's failure, neither the analyzer's nor
+// the packet's. It is tried again at a measured pace, counted and logged once.
+func TestShortageIsNobodysFailure(t *testing.T) {
+	for _, lack := range []error{
+		dialError("socket", syscall.EMFILE), dialError("socket", syscall.ENFILE), dialError("socket", syscall.ENOBUFS),
+		dialError("socket", syscall.ENOMEM), dialError("connect", syscall.EADDRNOTAVAIL),
+		&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "dial udp 127.0.0.11:53: socket: " + syscall.EMFILE.Error(), Name: "one"}},
+	} {
+		t.Run(lack.Error(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var short atomic.Bool
+				var dials atomic.Int64
+				analyzer := newScripted(always(ok))
+				analyzer.health = lines
+				config := testConfig()
+				config.ProbeInterval, config.MaxFailures = time.Second, 2
+				b := prepare(t, config, func(ctx context.Context, network, address string) (net.Conn, error) {
+					dials.Add(1)
+					if short.Load() {
+						return nil, lack
+					}
+					return analyzer.dial(ctx, network, address)
+				})
+				log := new(logged)
+				b.shortage.logger = slog.New(slog.NewTextHandler(log, nil))
+				b.Start(t.Context())
+				short.Store(true)
+				before := dials.Load()
+				const tries = 20
+				for i := range tries {
+					b.Offer(b.packets.some(t, 1))
+					b.settler.await(t, i+1)
+				}
+				time.Sleep(10 * time.Second)
+				if b.settler.count("returned") != tries || b.settler.seen() != 0 || b.settler.troubleOf(1) != nil {
+					t.Errorf("the packets were %v, %d count as tried, the trouble of one is %+v", b.settler.summary(), b.settler.seen(), b.settler.troubleOf(1))
+				}
+				if !b.Healthy() || b.Health() != "healthy" {
+					t.Errorf("the analyzer is %s", b.Health())
+				}
+				if !b.incarnation.takesLines() {
+					t.Error("it is taken for another analyzer")
+				}
+				if b.failures(reasonResources) != tries || b.failures(reasonConnect) != 0 {
+					t.Errorf("%v and %v failures", b.failures(reasonResources), b.failures(reasonConnect))
+				}
+				if got := testutil.ToFloat64(b.metrics.probes[probeFailed]); got != 0 {
+					t.Errorf("%v probes failed", got)
+				}
+				// 20 packets take two seconds, one after the other; probes come each second.
+				if got := dials.Load() - before; got < tries+10 || got > tries+15 {
+					t.Errorf("%d dials", got)
+				}
+				if got := log.count("cannot be opened"); got != 1 {
+					t.Errorf("it is logged %d times", got)
+				}
+				short.Store(false)
+				b.Offer(b.packets.some(t, 1))
+				b.settler.await(t, tries+1)
+				time.Sleep(shortageQuiet + 2*time.Second)
+				if b.settler.count("delivered") != 1 || log.count("can be opened again") != 1 || log.count("cannot be opened") != 1 {
+					t.Errorf("afterwards: %v; %s", b.settler.summary(), log)
+				}
+			})
+		})
+	}
+}
+
+// An analyzer that was never reached is not healthy, whatever the reason; it is once it
+// can be asked.
+func TestShortageAtTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var dials atomic.Int64
+		analyzer := newScripted(always(ok))
+		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
+			if dials.Add(1) <= 5 {
+				return nil, dialError("socket", syscall.EMFILE)
+			}
+			return analyzer.dial(ctx, network, address)
+		})
+		if b.Healthy() {
+			t.Fatal("an analyzer that has never answered is thought healthy")
+		}
+		began := time.Now()
+		b.settler.until(t, "it is tried", b.Healthy)
+		if took := time.Since(began); took > 10*time.Second || dials.Load() > 10 {
+			t.Errorf("its return was noticed after %v and %d dials", took, dials.Load())
+		}
+	})
+}
+
+// Those that have a connection go on while others cannot get one.
+func TestShortageLeavesOpenConnectionsAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var short atomic.Bool
+		analyzer := newScripted(always(ok))
+		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
+			if short.Load() {
+				return nil, dialError("socket", syscall.EMFILE)
+			}
+			return analyzer.dial(ctx, network, address)
+		})
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 1)
+		short.Store(true)
+		time.Sleep(5 * b.config.ProbeInterval)
+		b.Offer(b.packets.some(t, 1))
+		b.settler.await(t, 2)
+		if b.settler.count("delivered") != 2 {
+			t.Errorf("fates: %v", b.settler.summary())
+		}
+	})
+}
+
+// Whether an analyzer's address cannot be had for lack of ports, or because this machine
+// has none of its kind, shows in whether it ever worked.
+func TestShortageOfAddresses(t *testing.T) {
+	lack, refused := dialError("connect", syscall.EADDRNOTAVAIL), dialError("connect", syscall.ECONNREFUSED)
+	six, four := "[::1]:80", "127.0.0.1:80"
+	for _, test := range []struct {
+		name   string
+		worked string // "" is none
+		errs   map[string]error
+		want   bool
+	}{
+		{"no IPv6, never reached", "", map[string]error{six: lack, four: refused}, false},
+		{"only IPv6, and there is none", "", map[string]error{six: lack, four: lack}, false},
+		{"no ports", four, map[string]error{six: refused, four: lack}, true},
+		{"no ports for either", four, map[string]error{six: lack, four: lack}, true},
+		{"dead, and no IPv6", four, map[string]error{six: lack, four: refused}, false},
+		{"dead", four, map[string]error{six: refused, four: refused}, false},
+		{"no descriptors", "", map[string]error{six: dialError("socket", syscall.EMFILE), four: dialError("socket", syscall.EMFILE)}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			near, _ := net.Pipe()
+			working := test.worked
+			a := &addresses{
+				lookup: func(context.Context, string, string) ([]netip.Addr, error) {
+					return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.1")}, nil
+				},
+				dial: func(_ context.Context, _, address string) (net.Conn, error) {
+					if address == working {
+						return near, nil
+					}
+					return nil, test.errs[address]
+				},
+			}
+			if working != "" {
+				if _, err := a.open(t.Context(), "tcp", "localhost:80"); err != nil {
+					t.Fatal(err)
+				}
+				working = ""
+			}
+			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || isShortage(err) != test.want {
+				t.Errorf("that %v is a shortage is %v", err, isShortage(err))
+			}
+		})
+	}
+	if isShortage(refused) || isShortage(errors.New("too many open files")) || !isShortage(fmt.Errorf("x: %w", lack)) {
+		t.Error("other errors are taken for it, or it is not known")
+	}
+}
+
+// logged is a log that may be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *logged) count(words string) int { return strings.Count(l.String(), words) }
