@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -29,27 +30,51 @@ func ParseTargets(text string) ([]Target, error) {
 		if at < 0 {
 			return nil, fmt.Errorf("%q lacks a weight: write URL=weight, such as http://analyzer-1:9001=0.5", part)
 		}
-		weight, err := strconv.ParseFloat(strings.TrimSpace(part[at+1:]), 64)
-		if err != nil || weight <= 0 || math.IsInf(weight, 0) || math.IsNaN(weight) {
-			return nil, fmt.Errorf("%q: the weight %q must be a positive number", part, part[at+1:])
+		weight, err := ParseWeight(part[at+1:])
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", part, err)
 		}
 		targets = append(targets, Target{URL: strings.TrimSuffix(strings.TrimSpace(part[:at]), "/"), Weight: weight})
 	}
 	if len(targets) == 0 {
 		return nil, fmt.Errorf("at least one analyzer is needed, such as http://analyzer-1:9001=0.5")
 	}
-	name(targets)
+	NameTargets(targets)
 	return targets, nil
 }
 
-// name gives each analyzer its id: its host's name, or its position where that
-// is no name or not the only one.
-func name(targets []Target) {
+// ParseWeight reads an analyzer's weight.
+func ParseWeight(text string) (float64, error) {
+	weight, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || weight <= 0 || math.IsInf(weight, 0) || math.IsNaN(weight) {
+		return 0, fmt.Errorf("the weight %q must be a positive number", text)
+	}
+	return weight, nil
+}
+
+// maxIDBytes bounds an id that is given.
+const maxIDBytes = 64
+
+// CheckID tells whether an analyzer may be given that id.
+func CheckID(id string) error {
+	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+	if id == "" || len(id) > maxIDBytes || strings.Trim(id, allowed) != "" {
+		return fmt.Errorf("the id %.100q must be 1 to %d letters, digits, '.', '_' and '-'", id, maxIDBytes)
+	}
+	return nil
+}
+
+// NameTargets gives each analyzer without an id its host's name, or its position
+// where that is no name or not the only one.
+func NameTargets(targets []Target) {
 	seen := make(map[string]int)
 	for _, t := range targets {
-		seen[hostOf(t.URL)]++
+		seen[cmp.Or(t.ID, hostOf(t.URL))]++
 	}
 	for i := range targets {
+		if targets[i].ID != "" {
+			continue
+		}
 		host := hostOf(targets[i].URL)
 		if !isName(host) || seen[host] > 1 {
 			host = fmt.Sprintf("analyzer-%d", i+1)
