@@ -16,6 +16,9 @@ const (
 )
 
 type composeService struct {
+	Restart     string
+	Healthcheck struct{ Test []string }
+	DependsOn   any `yaml:"depends_on"` // a list of names, or their conditions
 	Image       string
 	Command     []string
 	Environment map[string]string
@@ -56,6 +59,43 @@ func TestComposePublishesTheDocumentedPorts(t *testing.T) {
 		for _, port := range ports {
 			if !service.publishes(port) {
 				t.Errorf("%s publishes %v, not %s", name, service.Ports, port)
+			}
+		}
+	}
+}
+
+// TestComposeRestartsServicesAlone: a service comes back by itself, a load that
+// has been sent does not.
+func TestComposeRestartsServicesAlone(t *testing.T) {
+	for name, service := range readComposeServices(t) {
+		want := "unless-stopped"
+		if name == "emitter" {
+			want = "no"
+		}
+		if service.Restart != want {
+			t.Errorf("%s: restart %q, want %q", name, service.Restart, want)
+		}
+	}
+}
+
+// TestComposeWaitsForHealth: who sends to a service starts once it answers. The
+// image has no shell, so the program is its own probe.
+func TestComposeWaitsForHealth(t *testing.T) {
+	services := readComposeServices(t)
+	probe := []string{"CMD", "/logstreamer", "healthcheck"}
+	for name, needs := range map[string][]string{
+		"analyzer-1": nil, "analyzer-2": nil, "analyzer-3": nil,
+		"distributor": {"analyzer-1", "analyzer-2", "analyzer-3"},
+		"emitter":     {"distributor"},
+	} {
+		if got := services[name].Healthcheck.Test; name != "emitter" && !slices.Equal(got, probe) {
+			t.Errorf("%s is probed by %q, want %q", name, got, probe)
+		}
+		conditions, _ := services[name].DependsOn.(map[string]any)
+		for _, need := range needs {
+			condition, _ := conditions[need].(map[string]any)
+			if condition["condition"] != "service_healthy" {
+				t.Errorf("%s does not wait until %s is healthy: %v", name, need, services[name].DependsOn)
 			}
 		}
 	}

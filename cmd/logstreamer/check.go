@@ -9,11 +9,12 @@ import (
 )
 
 func checkCommand(p process) *ffcli.Command {
-	s, config, _ := distributorSettings("check", p)
+	s, config, log := distributorSettings("check", p)
 	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer check [-config FILE] [flags]",
 		ShortHelp:  "validate a distributor's configuration and print what it resolves to",
 	}, func() error { return config.Validate() }, func(context.Context) error {
+		s.warnOfTypos(log.notices(p.stderr))
 		*config = config.Settled()
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 		for _, one := range s.list {

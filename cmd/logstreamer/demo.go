@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"io"
+	"log/slog"
 	"os"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
@@ -21,21 +21,24 @@ func demoCommand(p process) *ffcli.Command {
 	s.add(duration{&config.KillAfter}, "kill-after", "KILL_AFTER", "when one analyzer is stopped for a while; 0 is never")
 	s.add(duration{&config.KillDuration}, "kill-duration", "KILL_DURATION", "how long it stays stopped")
 	log := newLogging(s, "error")
-	return s.command(ffcli.Command{
+	return s.service(ffcli.Command{
 		ShortUsage: "logstreamer demo [flags]",
 		ShortHelp:  "run a distributor, three analyzers and an emitter in one process and watch the split",
-	}, func() error {
+	}, log, func() error {
 		if config.Emitter.File != "" && !s.given["duration"] {
 			config.Emitter.Duration = 0
 		}
 		return config.Validate()
-	}, func(ctx context.Context) error {
-		screen := demo.Screen{Out: p.stdout, Terminal: isTerminal(p.stdout), Stdin: p.stdin}
-		return demo.Run(ctx, config, screen, log.logger(p.stderr))
+	}, func(ctx context.Context, logger *slog.Logger) error {
+		screen := demo.Screen{Out: p.stdout, Terminal: p.drawsOver(), Stdin: p.stdin}
+		return demo.Run(ctx, config, screen, logger)
 	})
 }
 
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+// drawsOver tells whether standard output is a terminal on which text can be
+// drawn over.
+func (p process) drawsOver() bool {
+	file, ok := p.stdout.(*os.File)
+	kind, _ := p.getenv("TERM")
+	return ok && kind != "dumb" && term.IsTerminal(int(file.Fd()))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -24,12 +25,12 @@ func emitterCommand(p process) *ffcli.Command {
 	s.add(duration{&config.RequestTimeout}, "request-timeout", "REQUEST_TIMEOUT", "how long one request may take")
 	s.add(duration{&config.StopTimeout}, "stop-timeout", "STOP_TIMEOUT", "how long a stop may take to send what is left")
 	log := newLogging(s, "info")
-	return s.command(ffcli.Command{
+	return s.service(ffcli.Command{
 		ShortUsage: "logstreamer emitter [flags]",
 		ShortHelp:  "send generated messages or a real log file",
-	}, func() error { return config.Validate() }, func(ctx context.Context) error {
+	}, log, func() error { return config.Validate() }, func(ctx context.Context, logger *slog.Logger) error {
 		e, err := emitter.New(config, emitter.Deps{
-			Logger: log.logger(p.stderr), Out: p.stdout, Terminal: isTerminal(p.stdout), Stdin: p.stdin,
+			Logger: logger, Out: p.stdout, Terminal: p.drawsOver(), Stdin: p.stdin,
 		})
 		if err != nil {
 			return err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 
@@ -10,16 +12,45 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
+// byteOrderMark is what some editors put before UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
+
 // entry is one key of a configuration file.
 type entry struct {
-	key, value string
-	line       int
+	key  string
+	line int
+	node ast.Node
 }
 
-// readFile reads a YAML file of keys with plain values; a list is joined with
-// commas.
+// lister is a setting that reads a list of the file itself.
+type lister interface {
+	setList(path string, list *ast.SequenceNode) error
+}
+
+// setTo sets a setting to what the entry says. An error begins with the line.
+func (e entry) setTo(value flag.Value) error {
+	list, isList := e.node.(*ast.SequenceNode)
+	if reader, ok := value.(lister); ok && isList {
+		return reader.setList(e.key, list)
+	}
+	text, err := plain(e.node)
+	if err != nil {
+		return fmt.Errorf("%d: %s: %w", e.line, e.key, err)
+	}
+	if err := value.Set(text); err != nil {
+		return fmt.Errorf("%d: %s: %q: %w", e.line, e.key, text, err)
+	}
+	return nil
+}
+
+// at says where in the file something is wrong.
+func at(node ast.Node, path string, err error) error {
+	return fmt.Errorf("%d: %s: %w", node.GetToken().Position.Line, path, err)
+}
+
+// readFile reads a YAML file of keys with values.
 func readFile(content []byte) ([]entry, error) {
-	file, err := parser.ParseBytes(content, 0)
+	file, err := parser.ParseBytes(bytes.TrimPrefix(content, []byte(byteOrderMark)), 0)
 	if err != nil {
 		return nil, errors.New(yaml.FormatError(err, false, true))
 	}
@@ -35,12 +66,7 @@ func readFile(content []byte) ([]entry, error) {
 	}
 	var entries []entry
 	for _, pair := range mapping {
-		line := pair.Key.GetToken().Position.Line
-		value, err := plain(pair.Value)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %s: %w", line, pair.Key.String(), err)
-		}
-		entries = append(entries, entry{pair.Key.GetToken().Value, value, line})
+		entries = append(entries, entry{pair.Key.GetToken().Value, pair.Key.GetToken().Position.Line, pair.Value})
 	}
 	return entries, nil
 }
@@ -51,11 +77,14 @@ func keysOf(node ast.Node) ([]*ast.MappingValueNode, error) {
 		return node.Values, nil
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{node}, nil
+	case *ast.CommentGroupNode:
+		return nil, nil
 	default:
 		return nil, fmt.Errorf("line %d: keys with values are needed, such as port: 8080", node.GetToken().Position.Line)
 	}
 }
 
+// plain returns a plain value as text; a list is joined with commas.
 func plain(node ast.Node) (string, error) {
 	switch node := node.(type) {
 	case *ast.NullNode:

@@ -32,7 +32,7 @@ func journalCommand(p process) *ffcli.Command {
 			journalReport(p, "verify", "check every record; exits with 1 when a packet is lost", disk.Verify),
 			journalExport(p),
 		},
-		Exec: needsCommand("logstreamer journal"),
+		Exec: needsCommand("logstreamer journal", "inspect", "verify", "export"),
 	}
 }
 

@@ -11,13 +11,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
-
-// version is set at release: -ldflags "-X main.version=…".
-var version = "dev"
 
 // The exit codes.
 const (
@@ -31,7 +29,7 @@ func main() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go heed(signals, stop, func() { signal.Stop(signals) })
-	os.Exit(run(ctx, os.Args[1:], process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}))
+	os.Exit(run(ctx, os.Args[1:], process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv, environ: os.Environ}))
 }
 
 // process is what a command may use of the process that it runs in.
@@ -39,7 +37,9 @@ type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) (string, bool)
-	usage          *bytes.Buffer // where package flag prints
+	environ        func() []string
+	names          map[string]bool // environment names of all commands' settings
+	usage          *bytes.Buffer   // where package flag prints
 }
 
 // usageError is a wrong command line or configuration.
@@ -49,9 +49,9 @@ func (e usageError) Unwrap() error { return e.error }
 
 // run runs the command that the arguments name and returns the exit code.
 func run(ctx context.Context, args []string, p process) int {
-	p.usage = new(bytes.Buffer)
+	p.usage, p.names = new(bytes.Buffer), make(map[string]bool)
 	root := commands(p)
-	if err := root.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := root.Parse(spelledOut(args)); errors.Is(err, flag.ErrHelp) {
 		_, _ = p.usage.WriteTo(p.stdout)
 		return exitDone
 	} else if err != nil {
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, p process) int {
 }
 
 func commands(p process) *ffcli.Command {
-	return &ffcli.Command{
+	root := &ffcli.Command{
 		Name:       "logstreamer",
 		ShortUsage: "logstreamer <command> [flags]",
 		LongHelp:   "Routes packets of log messages to analyzers, so that each gets its share of messages.\nBegin with: logstreamer demo",
@@ -91,16 +91,51 @@ func commands(p process) *ffcli.Command {
 			emitterCommand(p),
 			checkCommand(p),
 			journalCommand(p),
+			healthcheckCommand(p),
 			versionCommand(p),
 		},
-		Exec: needsCommand("logstreamer"),
+	}
+	root.Exec = needsCommand("logstreamer", namesOf(root.Subcommands)...)
+	return root
+}
+
+func namesOf(commands []*ffcli.Command) []string {
+	names := []string{"help"}
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// spelledOut returns the arguments without the other ways to ask for help and
+// for the version: help, help COMMAND, -version.
+func spelledOut(args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	switch args[0] {
+	case "help":
+		if len(args) == 1 {
+			return []string{"-h"}
+		}
+		if asked := spelledOut(args[1:]); slices.Contains(asked, "-h") {
+			return asked
+		}
+		return append(args[1:len(args):len(args)], "-h")
+	case "-version", "--version":
+		return append([]string{"version"}, args[1:]...)
+	default:
+		return args
 	}
 }
 
 // needsCommand is what those words do without a command that they know.
-func needsCommand(words string) func(context.Context, []string) error {
+func needsCommand(words string, known ...string) func(context.Context, []string) error {
 	return func(_ context.Context, args []string) error {
 		if len(args) > 0 {
+			if meant, ok := similar(args[0], known); ok {
+				return usageError{fmt.Errorf("there is no command %q; did you mean %s? See %s -h", args[0], meant, words)}
+			}
 			return usageError{fmt.Errorf("there is no command %q; see %s -h", args[0], words)}
 		}
 		return flag.ErrHelp

@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 //	ready URL       wait until the URL answers 200
 //	gone ADDRESS    wait until nobody listens there
 //	settled URL N   wait until that ledger has nothing queued or in flight, and N packets delivered
+//	moved URL       wait until that ledger has a packet delivered
+//	hangup          send SIGHUP to the command in the background that started last
 //	terminate       send SIGTERM to the command in the background that started last
 //	insist          send it SIGTERM until it ends
 func TestScripts(t *testing.T) {
@@ -40,6 +42,8 @@ func TestScripts(t *testing.T) {
 			"ready":     ready,
 			"gone":      gone,
 			"settled":   settled,
+			"moved":     moved,
+			"hangup":    hangup,
 			"terminate": terminate,
 			"insist":    insist,
 		},
@@ -75,19 +79,33 @@ func gone(ts *testscript.TestScript, _ bool, args []string) {
 
 func settled(ts *testscript.TestScript, _ bool, args []string) {
 	waitFor(ts, args[0], func() bool {
-		response, err := http.Get(args[0])
-		if err != nil {
-			return false
-		}
-		defer response.Body.Close() //nolint:errcheck // it is read
-		var ledger struct {
-			Queued    struct{ Packets int } `json:"queued"`
-			InFlight  struct{ Packets int } `json:"in_flight"`
-			Delivered struct{ Packets int } `json:"delivered"`
-		}
-		err = json.NewDecoder(response.Body).Decode(&ledger)
-		return err == nil && ledger.Queued.Packets+ledger.InFlight.Packets == 0 && fmt.Sprint(ledger.Delivered.Packets) == args[1]
+		l, err := readLedger(args[0])
+		return err == nil && l.Queued.Packets+l.InFlight.Packets == 0 && fmt.Sprint(l.Delivered.Packets) == args[1]
 	})
+}
+
+func moved(ts *testscript.TestScript, _ bool, args []string) {
+	waitFor(ts, args[0], func() bool {
+		l, err := readLedger(args[0])
+		return err == nil && l.Delivered.Packets > 0
+	})
+}
+
+// ledger is what a distributor's /ledger says.
+type ledger struct {
+	Queued    struct{ Packets int } `json:"queued"`
+	InFlight  struct{ Packets int } `json:"in_flight"`
+	Delivered struct{ Packets int } `json:"delivered"`
+}
+
+func readLedger(url string) (ledger, error) {
+	var l ledger
+	response, err := http.Get(url)
+	if err != nil {
+		return l, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read
+	return l, json.NewDecoder(response.Body).Decode(&l)
 }
 
 func waitFor(ts *testscript.TestScript, what string, done func() bool) {
@@ -103,17 +121,21 @@ func waitFor(ts *testscript.TestScript, what string, done func() bool) {
 	}
 }
 
+func hangup(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(signalLast(ts, syscall.SIGHUP))
+}
+
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Check(signalLast(ts))
+	ts.Check(signalLast(ts, syscall.SIGTERM))
 }
 
 func insist(ts *testscript.TestScript, _ bool, _ []string) {
 	waitFor(ts, "the end of a command that gets SIGTERM", func() bool {
-		return errors.Is(signalLast(ts), os.ErrProcessDone)
+		return errors.Is(signalLast(ts, syscall.SIGTERM), os.ErrProcessDone)
 	})
 }
 
-func signalLast(ts *testscript.TestScript) error {
+func signalLast(ts *testscript.TestScript, s os.Signal) error {
 	running := ts.BackgroundCmds()
-	return running[len(running)-1].Process.Signal(syscall.SIGTERM)
+	return running[len(running)-1].Process.Signal(s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -14,11 +15,11 @@ import (
 // key of the configuration file that set it too. The order is: defaults, file,
 // environment, flags.
 type settings struct {
-	set    *flag.FlagSet
-	getenv func(string) (string, bool)
-	list   []setting
-	file   *string
-	given  map[string]bool // flags that the command line or the environment set
+	process
+	set   *flag.FlagSet
+	list  []setting
+	file  *string
+	given map[string]bool // flags that the command line or the environment set
 }
 
 // setting is one of them; its key in the file is the environment variable's
@@ -30,13 +31,14 @@ type setting struct {
 func (s setting) key() string { return strings.ToLower(s.env) }
 
 func newSettings(name string, p process) *settings {
-	return &settings{set: newFlagSet(name, p), getenv: p.getenv, given: make(map[string]bool)}
+	return &settings{process: p, set: newFlagSet(name, p), given: make(map[string]bool)}
 }
 
 // add declares a setting. Its default is what value holds.
 func (s *settings) add(value flag.Value, name, env, help string) {
 	s.set.Var(value, name, help)
 	s.list = append(s.list, setting{name, env})
+	s.names[env] = true
 }
 
 // addFlag declares what the command line alone says.
@@ -44,7 +46,7 @@ func (s *settings) addFlag(value flag.Value, name, help string) { s.set.Var(valu
 
 // withFile lets -config name a file.
 func (s *settings) withFile() {
-	s.file = s.set.String("config", "", "YAML `file` with these settings by their environment names in small letters")
+	s.file = s.set.String("config", "", "YAML file with these settings by their environment names in small letters")
 }
 
 // resolve completes the parsed flags from the environment and the file.
@@ -80,12 +82,12 @@ func (s *settings) apply(entries []entry) error {
 	for _, e := range entries {
 		one, ok := s.byKey(e.key)
 		if !ok {
-			return usageError{fmt.Errorf("%s:%d: unknown key %q; known are %s", *s.file, e.line, e.key, strings.Join(s.keys(), ", "))}
+			return usageError{fmt.Errorf("%s:%d: unknown key %s", *s.file, e.line, unknown(e.key, s.keys()))}
 		}
 		value := s.set.Lookup(one.name).Value
 		before := value.String()
-		if err := value.Set(e.value); err != nil {
-			return usageError{fmt.Errorf("%s:%d: %s: %q: %w", *s.file, e.line, e.key, e.value, err)}
+		if err := e.setTo(value); err != nil {
+			return usageError{fmt.Errorf("%s:%w", *s.file, err)}
 		}
 		if s.given[one.name] {
 			if err := value.Set(before); err != nil {
@@ -113,6 +115,15 @@ func (s *settings) keys() []string {
 	return keys
 }
 
+// unknown says which word is not known, which one is most like it, and what
+// there is.
+func unknown(word string, known []string) string {
+	if meant, ok := similar(word, known); ok {
+		return fmt.Sprintf("%q; did you mean %s? Known are %s", word, meant, strings.Join(known, ", "))
+	}
+	return fmt.Sprintf("%q; known are %s", word, strings.Join(known, ", "))
+}
+
 // command completes a command: its settings are resolved, then validated, then
 // it runs.
 func (s *settings) command(c ffcli.Command, validate func() error, run func(context.Context) error) *ffcli.Command {
@@ -131,4 +142,14 @@ func (s *settings) command(c ffcli.Command, validate func() error, run func(cont
 		return run(ctx)
 	}
 	return &c
+}
+
+// service is command for a role: what runs until it is stopped, with a log.
+func (s *settings) service(c ffcli.Command, log *logging, validate func() error, run func(context.Context, *slog.Logger) error) *ffcli.Command {
+	return s.command(c, validate, func(ctx context.Context) error {
+		notices := log.notices(s.stderr)
+		s.warnOfTypos(notices)
+		defer ignoreHangups(notices)()
+		return run(ctx, log.logger(s.stderr))
+	})
 }

@@ -8,9 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/ingest"
-	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // whole is a setting that is a whole number.
@@ -110,53 +108,6 @@ func (v oneOf) Set(text string) error {
 		}
 	}
 	return fmt.Errorf("one of %s is needed", strings.Join(v.allowed, ", "))
-}
-
-// port is a listening address that users give as a port.
-type port struct{ to *string }
-
-func (v port) String() string {
-	if v.to == nil {
-		return ""
-	}
-	return strings.TrimPrefix(*v.to, ":")
-}
-
-func (v port) Set(text string) error {
-	number, err := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
-	if err != nil {
-		return errors.New("a port from 0 to 65535 is needed")
-	}
-	*v.to = ":" + strconv.FormatUint(number, 10)
-	return nil
-}
-
-// targets is the list of analyzers.
-type targets struct{ to *[]distributor.Target }
-
-func (v targets) String() string {
-	if v.to == nil {
-		return ""
-	}
-	var parts []string
-	for _, t := range *v.to {
-		parts = append(parts, t.URL+"="+strconv.FormatFloat(t.Weight, 'g', -1, 64))
-	}
-	return strings.Join(parts, ",")
-}
-
-func (v targets) Set(text string) error {
-	parsed, err := distributor.ParseTargets(text)
-	if errors.Is(err, upstream.ErrUser) {
-		// Who sets a value shows it with the error, and the password with it. It is
-		// refused when all settings are validated.
-		parsed, err = []distributor.Target{{URL: upstream.WithoutUser(text)}}, nil
-	}
-	if err != nil {
-		return err
-	}
-	*v.to = parsed
-	return nil
 }
 
 // toggle is a setting that is true or false; as a flag it needs no value.

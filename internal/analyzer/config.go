@@ -13,10 +13,12 @@ import (
 
 // Config is what a user may set. The names are those of the environment.
 type Config struct {
-	// Port is where the analyzer listens (PORT), on all addresses of the
-	// machine; 0 takes a free one.
+	// Port is where the analyzer listens (PORT); 0 takes a free one.
 	Port int
-	// Address is host:port to listen on in place of Port, such as
+	// Host is the address that it listens on (LISTEN_ADDR); empty is all
+	// addresses of the machine.
+	Host string
+	// Address is host:port to listen on in place of Host and Port, such as
 	// 127.0.0.1:0, or empty.
 	Address string
 	// ID is the analyzer's name in its replies (ANALYZER_ID).
@@ -112,5 +114,5 @@ func (c Config) listenAddress() string {
 	if c.Address != "" {
 		return c.Address
 	}
-	return ":" + strconv.Itoa(c.Port)
+	return net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 }

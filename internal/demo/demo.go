@@ -90,13 +90,15 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return err
 	}
 	introduce(screen.Out, d, config)
-	report, err := watch(ctx, config, d, e, analyzers, screen)
+	view := newView(screen)
+	report, err := watch(ctx, config, d, e, analyzers, view)
 	if err != nil {
 		return err
 	}
 	if err := stop(); err != nil { // delivers what is left
 		return err
 	}
+	view.drawLast(d.Status(), report)
 	return settle(screen.Out, ledger{report, d.Status(), analyzers.processed()})
 }
 
@@ -122,12 +124,13 @@ func introduce(out io.Writer, d *distributor.Distributor, config Config) {
 		what = config.Emitter.File + ", " + what
 	}
 	_, _ = fmt.Fprintf(out, "Sending %s.\n", what)
-	_, _ = fmt.Fprintf(out, "Ingest http://%s/ingest   health http://%s/health   metrics http://%s/metrics\n\n", d.Addr(), d.Addr(), d.MetricsAddr())
+	_, _ = fmt.Fprintf(out, "Ingest http://%s/ingest   health http://%s/health\n", d.Addr(), d.Addr())
+	_, _ = fmt.Fprintf(out, "Prometheus' metrics http://%s/metrics\n\n", d.MetricsAddr())
 }
 
 // watch shows the table while the emitter runs, and stops and restarts an
 // analyzer when that is wanted.
-func watch(ctx context.Context, config Config, d *distributor.Distributor, e *emitter.Emitter, analyzers *analyzers, screen Screen) (emitter.Report, error) {
+func watch(ctx context.Context, config Config, d *distributor.Distributor, e *emitter.Emitter, analyzers *analyzers, view *view) (emitter.Report, error) {
 	var report emitter.Report
 	var failed error
 	done := make(chan struct{})
@@ -138,13 +141,14 @@ func watch(ctx context.Context, config Config, d *distributor.Distributor, e *em
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
 	kill, back := after(config.KillAfter), (<-chan time.Time)(nil)
-	view := newView(screen)
 	for {
 		select {
 		case <-done:
-			view.draw(d.Status(), e.Snapshot())
 			return report, failed
 		case <-ticker.C:
+			if endsSoon(view.start, config.Emitter.Duration) {
+				continue // the last table is drawn once all is delivered
+			}
 			view.draw(d.Status(), e.Snapshot())
 		case <-kill:
 			analyzers.kill(0)
@@ -158,6 +162,12 @@ func watch(ctx context.Context, config Config, d *distributor.Distributor, e *em
 			view.say("analyzer-1 is back")
 		}
 	}
+}
+
+// endsSoon tells that the emitter ends, or has ended, before another table would
+// be drawn.
+func endsSoon(start time.Time, duration time.Duration) bool {
+	return duration > 0 && (time.Since(start)-duration).Abs() < refresh/2
 }
 
 // after is time.After, but never for 0.

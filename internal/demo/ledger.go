@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/emitter"
@@ -20,18 +22,18 @@ type ledger struct {
 func settle(out io.Writer, l ledger) error {
 	e, d := l.emitter, l.distributor
 	left := d.Accepted.Minus(d.Delivered).Minus(d.DeadLettered)
-	_, _ = fmt.Fprintf(out, `The ledger, in packets (messages):
-  emitted   %d (%d) = accepted %d (%d) + refused %d (%d) + given up %d (%d) + left %d (%d)
-  accepted  %d (%d) = delivered %d (%d) + dead letters %d (%d) + left %d (%d)
-  analyzers %d (%d) processed; %d duplicate packets dropped
-`,
+	_, _ = fmt.Fprintln(out, "The ledger, in packets (messages):")
+	row := func(format string, args ...any) { _, _ = fmt.Fprint(out, wrapped(fmt.Sprintf(format, args...))) }
+	row("emitted   %d (%d) = accepted %d (%d) + refused %d (%d) + given up %d (%d) + left %d (%d)",
 		e.Packets.Generated, e.Messages.Generated, e.Packets.Accepted, e.Messages.Accepted,
-		e.Packets.Refused, e.Messages.Refused, e.Packets.GaveUp, e.Messages.GaveUp, e.Packets.Left, e.Messages.Left,
+		e.Packets.Refused, e.Messages.Refused, e.Packets.GaveUp, e.Messages.GaveUp, e.Packets.Left, e.Messages.Left)
+	row("accepted  %d (%d) = delivered %d (%d) + dead letters %d (%d) + left %d (%d)",
 		d.Accepted.Packets, d.Accepted.Messages, d.Delivered.Packets, d.Delivered.Messages,
-		d.DeadLettered.Packets, d.DeadLettered.Messages, left.Packets, left.Messages,
+		d.DeadLettered.Packets, d.DeadLettered.Messages, left.Packets, left.Messages)
+	row("analyzers %d (%d) processed; %d duplicate packets dropped",
 		l.analyzers.packets, l.analyzers.messages, l.analyzers.duplicates)
 	if lines := e.Lines; lines.Read > 0 {
-		_, _ = fmt.Fprintf(out, "  lines     %d read = %d sent + %d empty + %d refused + %d given up + %d left\n",
+		row("lines     %d read = %d sent + %d empty + %d refused + %d given up + %d left",
 			lines.Read, lines.Accepted, lines.Empty, lines.Refused, lines.GaveUp, lines.Left)
 	}
 	if err := l.check(); err != nil {
@@ -39,6 +41,30 @@ func settle(out io.Writer, l ledger) error {
 	}
 	_, _ = fmt.Fprintln(out, "It balances.")
 	return nil
+}
+
+// wrapped is a sum, indented, that goes on in another line before the term that
+// finds no room.
+func wrapped(sum string) string {
+	const indent, further = "  ", "            "
+	var out strings.Builder
+	line := indent
+	for i, term := range strings.Split(sum, " + ") {
+		if i > 0 {
+			term = "+ " + term
+		}
+		switch {
+		case i == 0:
+			line += term
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(term) < width:
+			line += " " + term
+		default:
+			out.WriteString(line + "\n")
+			line = further + term
+		}
+	}
+	out.WriteString(line + "\n")
+	return out.String()
 }
 
 func (l ledger) check() error {

@@ -1,11 +1,13 @@
 package distributor
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,32 +37,60 @@ func ParseTargets(text string) ([]Target, error) {
 		if at < 0 {
 			return nil, fmt.Errorf("%q lacks a weight: write URL=weight, such as http://analyzer-1:9001=0.5", part)
 		}
-		weight, err := strconv.ParseFloat(strings.TrimSpace(part[at+1:]), 64)
-		if err != nil || weight <= 0 || math.IsInf(weight, 0) || math.IsNaN(weight) {
-			return nil, fmt.Errorf("%q: the weight %q must be a positive number", part, part[at+1:])
+		weight, err := ParseWeight(part[at+1:])
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", part, err)
 		}
 		targets = append(targets, Target{URL: strings.TrimSuffix(strings.TrimSpace(part[:at]), "/"), Weight: weight})
 	}
 	if len(targets) == 0 {
 		return nil, fmt.Errorf("at least one analyzer is needed, such as http://analyzer-1:9001=0.5")
 	}
-	name(targets)
+	NameTargets(targets)
 	return targets, nil
 }
 
-// name gives each analyzer its id: its host's name, or its position where that is no
-// name or not the only one. A name comes first: an analyzer whose position would make it
-// that name's gets another id.
-func name(targets []Target) {
-	seen := make(map[string]int)
-	for _, t := range targets {
-		seen[hostOf(t.URL)]++
+// ParseWeight reads an analyzer's weight.
+func ParseWeight(text string) (float64, error) {
+	weight, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || weight <= 0 || math.IsInf(weight, 0) || math.IsNaN(weight) {
+		return 0, fmt.Errorf("the weight %q must be a positive number", text)
 	}
-	named := func(host string) bool { return isName(host) && seen[host] == 1 }
+	return weight, nil
+}
+
+// maxIDBytes bounds an id that is given.
+const maxIDBytes = 64
+
+// CheckID tells whether an analyzer may be given that id.
+func CheckID(id string) error {
+	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+	if id == "" || len(id) > maxIDBytes || strings.Trim(id, allowed) != "" {
+		return fmt.Errorf("the id %.100q must be 1 to %d letters, digits, '.', '_' and '-'", id, maxIDBytes)
+	}
+	return nil
+}
+
+// NameTargets gives each analyzer without an id its host's name, or its position
+// where that is no name or not the only one. An id that is given, or a name, comes
+// first: an analyzer whose position would make it the same gets another one.
+func NameTargets(targets []Target) {
+	uses := make(map[string]int) // of ids that are given, and of hosts' names
+	for _, t := range targets {
+		if id := cmp.Or(t.ID, hostOf(t.URL)); t.ID != "" || isName(id) {
+			uses[id]++
+		}
+	}
+	given := func(id string) bool {
+		return slices.ContainsFunc(targets, func(t Target) bool { return t.ID == id })
+	}
 	for i := range targets {
+		if targets[i].ID != "" {
+			continue
+		}
 		id := hostOf(targets[i].URL)
-		if !named(id) {
-			for id = fmt.Sprintf("analyzer-%d", i+1); named(id); {
+		if uses[id] != 1 {
+			for id = fmt.Sprintf("analyzer-%d", i+1); uses[id] == 1 || given(id); {
 				id += "-at-" + strconv.Itoa(i+1)
 			}
 		}

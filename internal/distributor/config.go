@@ -2,10 +2,8 @@ package distributor
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -96,10 +94,15 @@ func (c Config) Validate() error {
 	if len(c.Targets) > fairshare.MaxMembers {
 		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(c.Targets), fairshare.MaxMembers)
 	}
+	ids := make(map[string]string)
 	for _, t := range c.Targets {
 		if err := c.analyzer(t).Validate(); err != nil {
 			return err
 		}
+		if other, taken := ids[t.ID]; taken {
+			return fmt.Errorf("ANALYZERS: %s and %s have the same id %q: ids must differ", other, t.URL, t.ID)
+		}
+		ids[t.ID] = t.URL
 		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
 			return fmt.Errorf("ANALYZERS: %s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
 		}
@@ -107,10 +110,8 @@ func (c Config) Validate() error {
 	if err := validateDistinct(c.Targets); err != nil {
 		return err
 	}
-	for _, a := range []struct{ name, address string }{{"PORT", c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
-		if err := validateAddress(a.address); err != nil {
-			return fmt.Errorf("%s is %q: %w", a.name, a.address, err)
-		}
+	if err := c.validateAddresses(); err != nil {
+		return err
 	}
 	for _, rule := range []struct {
 		name  string
@@ -215,15 +216,4 @@ func (c Config) deadLetters() deadletter.Config {
 	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
 	letters.Durable = c.Journal == JournalDisk
 	return letters
-}
-
-func validateAddress(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("it must be host:port or :port: %w", err)
-	}
-	if number, err := strconv.Atoi(port); err != nil || number < 0 || number > 65535 {
-		return fmt.Errorf("the port must be 0 to 65535")
-	}
-	return nil
 }

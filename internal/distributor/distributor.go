@@ -171,7 +171,7 @@ func (d *Distributor) joinAnalyzers() error {
 func (d *Distributor) listen() error {
 	var err error
 	if d.ingestListener, err = net.Listen("tcp", d.config.Listen); err != nil {
-		return fmt.Errorf("PORT: %w", err)
+		return fmt.Errorf("%s: %w", d.config.listenKeys(), err)
 	}
 	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
 		return fmt.Errorf("METRICS_ADDR: %w", err)
@@ -213,8 +213,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = d.handler.Serve(d.ingestListener, d.route, d.config.Timeouts, d.logger.With("component", "ingest"))
-	d.logger.Info("distributor serves", "ingest", d.Addr(), "metrics", d.MetricsAddr(),
-		"healthy_analyzers", d.healthy(), "total_analyzers", len(d.analyzers))
+	d.logStart()
 }
 
 // awaitAnalyzers waits until each has answered its first probe, or failed to.

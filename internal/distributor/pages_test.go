@@ -268,7 +268,7 @@ func TestAddressInUse(t *testing.T) {
 	} {
 		config := quick(t, targets...)
 		change(&config)
-		if _, err := New(config, s.logger); err == nil || !strings.HasPrefix(err.Error(), name) {
+		if _, err := New(config, s.logger); err == nil || !strings.Contains(err.Error(), name+": listen") {
 			t.Errorf("%s is in use, and the error is %v", name, err)
 		}
 	}

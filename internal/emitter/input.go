@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
-// standardInput is the file name that means Deps.Stdin.
-const standardInput = "-"
+// standardInput is the file name that means Deps.Stdin, and what people call it.
+const (
+	standardInput     = "-"
+	standardInputName = "standard input"
+)
 
 // openInput opens the log that config names. The time is what to take for
 // lines that carry none, or zero when that is the time of reading.
@@ -18,7 +21,7 @@ func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 		if stdin == nil {
 			return nil, time.Time{}, errors.New("file: there is no standard input")
 		}
-		return newStream("standard input", stdin, nil), time.Time{}, nil
+		return newStream(standardInputName, stdin, nil), time.Time{}, nil
 	}
 	file, err := os.Open(config.File)
 	if err != nil {
@@ -42,18 +45,25 @@ func inputOf(file *os.File, follow bool) (input, time.Time, error) {
 	if !info.Mode().IsRegular() {
 		return newStream(file.Name(), file, file), time.Time{}, nil
 	}
-	var start [len(gzipMagic)]byte
-	n, _ := file.ReadAt(start[:], 0)
-	switch packed := string(start[:n]) == gzipMagic; {
-	case packed && follow:
-		return nil, time.Time{}, fmt.Errorf("file: %s is gzip, which cannot be followed", file.Name())
-	case packed:
-		content, err := unpack(file.Name(), file)
-		return still{content, file}, info.ModTime(), err
-	case follow:
+	if follow {
+		return follower(file)
+	}
+	content, err := text(file.Name(), file)
+	return still{content, file}, info.ModTime(), err
+}
+
+// follower follows a file that is text, as far as is known.
+func follower(file *os.File) (input, time.Time, error) {
+	start := make([]byte, firstBlock)
+	n, _ := file.ReadAt(start, 0) // what cannot be read fails when it is followed
+	f, ok := formOf(start[:n])
+	switch {
+	case !ok:
 		return &followed{path: file.Name(), file: file}, time.Time{}, nil
+	case f.packed != nil:
+		return nil, time.Time{}, fmt.Errorf("file: %s is %s, which cannot be followed", file.Name(), f.name)
 	default:
-		return still{file, file}, info.ModTime(), nil
+		return nil, time.Time{}, f.refusal(file.Name())
 	}
 }
 
@@ -161,7 +171,7 @@ func newStream(name string, from io.Reader, closer io.Closer) *stream {
 }
 
 func (s *stream) pump(name string, from io.Reader) {
-	content, err := plain(name, from)
+	content, err := text(name, from)
 	for err == nil {
 		var c chunk
 		c.bytes = make([]byte, readSize)

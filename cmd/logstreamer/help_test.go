@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+)
+
+// invoke runs a command as main does, without an environment.
+func invoke(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(context.Background(), args, process{
+		stdin: strings.NewReader(""), stdout: &out, stderr: &errs,
+		getenv:  func(string) (string, bool) { return "", false },
+		environ: func() []string { return nil },
+	})
+	return code, out.String(), errs.String()
+}
+
+// The help of every command goes to standard output and shows no backticks,
+// which package flag takes for the name of a flag's value.
+func TestHelpOfEveryCommand(t *testing.T) {
+	var visit func(words []string, c *ffcli.Command)
+	visit = func(words []string, c *ffcli.Command) {
+		for _, args := range [][]string{
+			append(words[:len(words):len(words)], "-h"), append(words[:len(words):len(words)], "--help"), append([]string{"help"}, words...),
+		} {
+			code, out, errs := invoke(t, args...)
+			if code != exitDone || errs != "" || !strings.Contains(out, "Usage: logstreamer") {
+				t.Errorf("%v: %d, %q, %q", args, code, out, errs)
+			}
+			if strings.Contains(out, "`") {
+				t.Errorf("%v: a backtick in\n%s", args, out)
+			}
+		}
+		for _, sub := range c.Subcommands {
+			visit(append(words[:len(words):len(words)], sub.Name), sub)
+		}
+	}
+	visit(nil, commands(process{usage: new(bytes.Buffer), names: make(map[string]bool)}))
+}

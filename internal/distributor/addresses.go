@@ -1,0 +1,70 @@
+package distributor
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// validateAddresses checks the two listening addresses, each and together.
+func (c Config) validateAddresses() error {
+	for _, a := range []struct{ name, address string }{{c.listenKeys(), c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
+		if err := validateAddress(a.address); err != nil {
+			return fmt.Errorf("%s is %q: %w", a.name, a.address, err)
+		}
+	}
+	if collide(c.Listen, c.MetricsListen) {
+		return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=:9100, or be two addresses of this machine",
+			c.MetricsListen, c.listenKeys(), strings.TrimPrefix(c.Listen, ":"))
+	}
+	return nil
+}
+
+// listenKeys are the settings that Listen comes from.
+func (c Config) listenKeys() string {
+	if host, _, _ := net.SplitHostPort(c.Listen); host != "" {
+		return "LISTEN_ADDR with PORT"
+	}
+	return "PORT"
+}
+
+func validateAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("it must be host:port or :port: %w", err)
+	}
+	if number, err := strconv.Atoi(port); err != nil || number < 0 || number > 65535 {
+		return fmt.Errorf("the port must be 0 to 65535")
+	}
+	return nil
+}
+
+// collide tells whether two valid addresses cannot both be listened on. An
+// unspecified IP address stands for all addresses of the machine, IPv4 and IPv6.
+func collide(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	numberA, _ := strconv.Atoi(portA)
+	numberB, _ := strconv.Atoi(portB)
+	if numberA != numberB || numberA == 0 {
+		return false
+	}
+	addrA, allA := listenHost(hostA)
+	addrB, allB := listenHost(hostB)
+	return allA || allB || addrA == addrB
+}
+
+// listenHost returns the host in one spelling, and whether it is all addresses.
+func listenHost(host string) (text string, all bool) {
+	host = strings.ToLower(host)
+	if host == "localhost" {
+		host = "127.0.0.1" // what net.Listen prefers
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return host, host == ""
+	}
+	return addr.Unmap().String(), addr.Unmap().IsUnspecified()
+}
