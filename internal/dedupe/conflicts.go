@@ -53,9 +53,8 @@ func (c *conflicts) add(found *conflict) {
 	}
 	c.count.Add(1)
 	if c.isFirst(found) {
-		c.logger.Warn("a packet has the ids of an earlier one and other content: it is a new packet and is delivered. "+
-			"Was its emitter started anew and counts from the beginning, or have two emitters one emitter_id? "+
-			"More of them are only counted until there was none for a minute",
+		c.logger.Warn("a packet has the ids of an earlier one and other content, and is taken as a new packet: its emitter may have restarted and "+
+			"count from the beginning again, or share its emitter_id with another one; further packets of this emitter are only counted until there was none for a minute",
 			"emitter_id", found.emitterID, "packet_id", found.packetID)
 	}
 }

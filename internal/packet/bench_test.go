@@ -92,7 +92,7 @@ func benchmarkCheck(b *testing.B, packets [][]byte, messages int, vectors bool) 
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		if _, err := check(packets[i], messages, vectors); err != nil {
+		if _, err := check(packets[i], messages, false, vectors); err != nil {
 			b.Fatal(err)
 		}
 		i = (i + 1) % len(packets)

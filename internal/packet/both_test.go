@@ -9,9 +9,9 @@ func checkBoth(t interface {
 	Fatalf(format string, arguments ...any)
 }, body []byte, maxMessages int) (Info, error) {
 	t.Helper()
-	info, err := check(body, maxMessages, false)
+	info, err := check(body, maxMessages, false, false)
 	if hasVectors {
-		vectorInfo, vectorErr := check(body, maxMessages, true)
+		vectorInfo, vectorErr := check(body, maxMessages, false, true)
 		if vectorInfo != info || !reflect.DeepEqual(vectorErr, err) {
 			t.Fatalf("%q\nwith vectors    %+v, %v\nwithout vectors %+v, %v", body, vectorInfo, vectorErr, info, err)
 		}

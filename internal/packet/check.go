@@ -22,14 +22,20 @@ const MaxIDBytes = 1024
 // Check allocates nothing for a body that it accepts. It may be called
 // concurrently.
 func Check(body []byte, maxMessages int) (Info, error) {
+	return check(body, maxMessages, false, hasVectors)
+}
+
+// Recheck is Check for a packet that was accepted before, maybe by an earlier
+// version, which allowed lone surrogates in ids.
+func Recheck(body []byte, maxMessages int) (Info, error) {
+	return check(body, maxMessages, true, hasVectors)
+}
+
+func check(body []byte, maxMessages int, accepted, vectors bool) (Info, error) {
 	if int64(len(body)) > math.MaxInt32 {
 		return Info{}, &Refusal{Code: CodeTooLarge, Detail: "the packet has more than 2147483647 bytes"}
 	}
-	return check(body, maxMessages, hasVectors)
-}
-
-func check(body []byte, maxMessages int, vectors bool) (Info, error) {
-	c := checker{scanner: scanner{body: body}, maxMessages: maxMessages}
+	c := checker{scanner: scanner{body: body}, maxMessages: maxMessages, accepted: accepted}
 	c.marks.vectors = vectors
 	end := c.whole()
 	c.info.SpansLines = c.spansLines
@@ -47,6 +53,7 @@ type checker struct {
 	scanner
 	info        Info
 	maxMessages int
+	accepted    bool // by this version or an earlier one
 }
 
 // whole reads the packet and the white space around it.
@@ -119,7 +126,7 @@ func (c *checker) id(at int) (id Text, end int) {
 		return Text{}, c.invalid(at, fmt.Sprintf("must not be longer than %d bytes", MaxIDBytes))
 	}
 	// Every lone surrogate decodes to U+FFFD, so that different ids would be one.
-	if lone := id.loneSurrogate(c.body); lone >= 0 {
+	if lone := id.loneSurrogate(c.body); lone >= 0 && !c.accepted {
 		return Text{}, c.invalid(lone, "must not have a surrogate without the other half of its pair")
 	}
 	return id, end

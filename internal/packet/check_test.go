@@ -147,6 +147,19 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+// What an earlier version accepted and stored stays a packet; all other rules hold.
+func TestRecheckTakesLoneSurrogates(t *testing.T) {
+	for _, row := range refusalRows() {
+		body := []byte(strings.Replace(row.body, mark, "", 1))
+		info, err := Recheck(body, 10)
+		if want := strings.Contains(row.name, "surrogate") && row.code == CodeInvalid; (err == nil) != want {
+			t.Errorf("%s: %v", row.name, err)
+		} else if want && (info.PacketID.IsEmpty() || info.EmitterID.IsEmpty()) {
+			t.Errorf("%s: the ids are not known", row.name)
+		}
+	}
+}
+
 func TestCheckRefusesEveryTruncation(t *testing.T) {
 	body := []byte(plainPacket)
 	for end := range len(plainPacket) {
@@ -212,7 +225,7 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	for name, body := range acceptedBodies() {
 		body := []byte(body)
 		for _, vectors := range []bool{false, hasVectors} {
-			if allocations := testing.AllocsPerRun(100, func() { _, _ = check(body, 10, vectors) }); allocations != 0 {
+			if allocations := testing.AllocsPerRun(100, func() { _, _ = check(body, 10, false, vectors) }); allocations != 0 {
 				t.Errorf("%s: %v allocations (vectors: %v)", name, allocations, vectors)
 			}
 		}

@@ -174,7 +174,7 @@ func (r *replay) undelivered(visit func(record) error) (unusable int64, err erro
 	defer reader.close()
 	for b := range r.index.each {
 		readErr := reader.read(b, func(found item) {
-			if _, checkErr := packet.Check(found.body, int(found.messages)); checkErr != nil {
+			if _, checkErr := packet.Recheck(found.body, int(found.messages)); checkErr != nil {
 				unusable++
 			} else if err == nil {
 				err = visit(found.record)

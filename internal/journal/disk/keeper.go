@@ -103,7 +103,7 @@ func (k *keeper) read(b *block) error {
 	}
 	k.packets = k.packets[:0]
 	return k.reader.read(b, func(found item) {
-		info, err := packet.Check(found.body, int(found.messages))
+		info, err := packet.Recheck(found.body, int(found.messages))
 		if err != nil {
 			return
 		}

@@ -83,6 +83,27 @@ func TestRecoveredPacketIsWhole(t *testing.T) {
 	}
 }
 
+// A packet of an earlier version, which accepted ids with lone surrogates, comes
+// back like any other.
+func TestRecoveredPacketOfAnEarlierVersion(t *testing.T) {
+	f := newFixture()
+	j := f.open(t)
+	body := []byte(`{"emitter_id":"\ud800","packet_id":"\udc00","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)
+	info, err := packet.Recheck(body, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Put([]*packet.Packet{f.pool.New(body, info)}); err != nil {
+		t.Fatal(err)
+	}
+	f.kill(j)
+	j = f.open(t)
+	defer j.Close()
+	if got := claimAll(t, j); len(got) != 1 || string(got[0].Body) != string(body) || j.Stats().Damaged.Packets != 0 {
+		t.Errorf("%d packets came back; the log: %s", len(got), &f.log)
+	}
+}
+
 func TestIdleAcksSurviveKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
