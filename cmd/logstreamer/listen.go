@@ -24,7 +24,7 @@ func (v port) Set(text string) error {
 	if err != nil {
 		return errors.New("a port from 0 to 65535 is needed")
 	}
-	*v.to = net.JoinHostPort(host{v.to}.String(), strconv.FormatUint(number, 10))
+	*v.to = net.JoinHostPort(host(v).String(), strconv.FormatUint(number, 10))
 	return nil
 }
 
@@ -44,7 +44,7 @@ func (v host) Set(text string) error {
 	if !ok {
 		return errors.New("an IP address or a host name of this machine is needed, such as 127.0.0.1, without a port, which PORT sets; empty is all addresses")
 	}
-	*v.to = net.JoinHostPort(name, port{v.to}.String())
+	*v.to = net.JoinHostPort(name, port(v).String())
 	return nil
 }
 

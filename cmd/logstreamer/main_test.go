@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Deadline:            time.Now().Add(2 * time.Minute),
+		Deadline:            time.Now().Add(8 * time.Minute),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport":  freePort,
 			"ready":     ready,
@@ -109,7 +109,7 @@ func readLedger(url string) (ledger, error) {
 }
 
 func waitFor(ts *testscript.TestScript, what string, done func() bool) {
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for !done() {

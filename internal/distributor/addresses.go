@@ -1,11 +1,13 @@
 package distributor
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // validateAddresses checks the two listening addresses, each and together.
@@ -26,6 +28,15 @@ func (c Config) validateAddresses() error {
 func (c Config) listenKeys() string {
 	if host, _, _ := net.SplitHostPort(c.Listen); host != "" {
 		return "LISTEN_ADDR with PORT"
+	}
+	return "PORT"
+}
+
+// listenKey is the setting to change when the ingest API cannot be listened on.
+func listenKey(err error) string {
+	var unknown *net.DNSError
+	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.As(err, &unknown) {
+		return "LISTEN_ADDR"
 	}
 	return "PORT"
 }

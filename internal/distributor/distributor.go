@@ -171,7 +171,7 @@ func (d *Distributor) joinAnalyzers() error {
 func (d *Distributor) listen() error {
 	var err error
 	if d.ingestListener, err = net.Listen("tcp", d.config.Listen); err != nil {
-		return fmt.Errorf("%s: %w", d.config.listenKeys(), err)
+		return fmt.Errorf("%s: %w", listenKey(err), err)
 	}
 	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
 		return fmt.Errorf("METRICS_ADDR: %w", err)
