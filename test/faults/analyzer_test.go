@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -109,13 +108,13 @@ func (a *analyzer) kill() {
 
 func (a *analyzer) pause() {
 	a.t.Helper()
-	a.must(a.command.Process.Signal(syscall.SIGSTOP))
+	a.must(a.command.Process.Signal(sigStop))
 	a.paused = true
 }
 
 func (a *analyzer) resume() {
 	a.t.Helper()
-	a.must(a.command.Process.Signal(syscall.SIGCONT))
+	a.must(a.command.Process.Signal(sigCont))
 	a.paused = false
 }
 

@@ -141,7 +141,7 @@ func (d *distributor) signal(s syscall.Signal) {
 	if err := d.command.Process.Signal(s); err != nil {
 		d.t.Fatal(err)
 	}
-	d.stopped = s == syscall.SIGSTOP
+	d.stopped = s == sigStop
 }
 
 // terminate sends SIGTERM and returns the exit code.

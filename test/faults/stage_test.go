@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -208,9 +207,9 @@ func (g *stage) changeDistributor(c change) {
 	g.t.Helper()
 	switch {
 	case c.Stop:
-		g.distributor.signal(syscall.SIGSTOP)
+		g.distributor.signal(sigStop)
 	case c.Heal:
-		g.distributor.signal(syscall.SIGCONT)
+		g.distributor.signal(sigCont)
 	}
 	for range c.Idle {
 		g.connect()

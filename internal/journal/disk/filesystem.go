@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // fileSystem is what the journal needs of an operating system. Tests put one
@@ -118,11 +117,11 @@ func (*osFiles) SyncDir(path string) error              { return syncDir(path) }
 func (s *osFiles) Close()                               { s.direct.close() }
 
 func (*osFiles) Free(dir string) (int64, error) {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
+	free, err := freeBytes(dir)
+	if err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
-	return int64(stat.Bavail) * int64(stat.Bsize), nil
+	return free, nil
 }
 
 // Lock holds a lock that ends with the process, however it ends, and writes
@@ -132,13 +131,15 @@ func (*osFiles) Lock(path string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			owner, _ := io.ReadAll(io.LimitReader(f, 20))
-			return nil, &LockedError{Path: path, Owner: strings.TrimSpace(string(owner))}
-		}
+	taken, err := tryLock(f)
+	if err != nil {
+		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if !taken {
+		defer f.Close()
+		owner, _ := io.ReadAll(io.LimitReader(f, 20))
+		return nil, &LockedError{Path: path, Owner: strings.TrimSpace(string(owner))}
 	}
 	if err := f.Truncate(0); err == nil {
 		_, _ = fmt.Fprintln(f, os.Getpid())
@@ -158,15 +159,6 @@ func (e *LockedError) Error() string {
 		owner = "process " + e.Owner
 	}
 	return fmt.Sprintf("%s is held by %s: two processes cannot use one data directory", e.Path, owner)
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }
 
 type osFile struct{ *os.File }
