@@ -34,7 +34,7 @@ type Config struct {
 	MaxPacketMessages int
 	// DuplicateWindowPackets is how many packets, at least, are remembered to
 	// tell duplicates by, and at most twice as many (DUPLICATE_WINDOW_PACKETS);
-	// each takes about 50 bytes.
+	// each takes about 40 bytes.
 	DuplicateWindowPackets int
 	// DuplicateWindow is for how long, at least, and at most twice as long
 	// (DUPLICATE_WINDOW_SEC).

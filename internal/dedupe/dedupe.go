@@ -25,7 +25,7 @@ type Config struct {
 	// Window is for how long, at least, as long as Packets allows; never is it
 	// longer than twice that.
 	Window time.Duration
-	// Packets is how many a generation holds; each takes about 50 bytes.
+	// Packets is how many a generation holds; each takes about 40 bytes.
 	Packets int
 	// Dir is where it is written down; empty: nowhere.
 	Dir string
@@ -41,7 +41,7 @@ type Window struct {
 	mu         sync.Mutex // guards all below
 	young, old *generation
 	// underway has, for each pair of ids, one of the claims, which knows the others.
-	underway map[idsHash]*Claim
+	underway map[uint64]*Claim
 }
 
 // State is what is known of a packet.
@@ -62,7 +62,7 @@ const (
 func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	w := &Window{
 		config: config, conflicts: newConflicts(logger),
-		young: newGeneration(now), old: newGeneration(now), underway: make(map[idsHash]*Claim),
+		young: newGeneration(now), old: newGeneration(now), underway: make(map[uint64]*Claim),
 	}
 	if config.Dir == "" {
 		w.secret = newSecret()

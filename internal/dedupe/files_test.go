@@ -61,11 +61,7 @@ func writeFile(t *testing.T, dir string, named time.Time, records ...record) {
 
 func written(s sample) record { return recordOf(aSecret.fingerprint(s.info, s.body)) }
 
-func forgotten(s sample) record {
-	r := written(s)
-	r[0] |= forgottenBit
-	return r
-}
+func forgotten(s sample) record { return written(s).forgotten() }
 
 // What was begun while the clock was ahead is as old as what is begun now: it is
 // known, in its order, and no longer than anything else, also over restarts.

@@ -7,12 +7,12 @@ type generation struct {
 	born time.Time
 	// latest has the content that was accepted last under each pair of ids, and
 	// earlier what was accepted under the same ids before, which is rare.
-	latest  map[idsHash]uint64
+	latest  map[uint64]uint64
 	earlier map[fingerprint]struct{}
 }
 
 func newGeneration(born time.Time) *generation {
-	return &generation{born: born, latest: make(map[idsHash]uint64)}
+	return &generation{born: born, latest: make(map[uint64]uint64)}
 }
 
 // find reports whether the packet is known, and whether other content is known

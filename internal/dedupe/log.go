@@ -75,10 +75,7 @@ func (l *log) add(r record) {
 }
 
 // forget takes a record back that was added.
-func (l *log) forget(r record) {
-	r[0] |= forgottenBit
-	l.add(r)
-}
+func (l *log) forget(r record) { l.add(r.forgotten()) }
 
 func (l *log) awaken() {
 	select {

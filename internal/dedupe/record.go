@@ -11,31 +11,35 @@ import (
 // record is a packet in a file: the hash of its ids, whose first bit tells that it
 // is forgotten, and the hash of its content. Each file begins with one that is a
 // header: the name of the format, and a hash of that which shows the key.
-type record [16 + 8]byte
+type record [8 + 8]byte
 
 const (
 	recordSize = len(record{})
-	formatName = "logstreamer ids2"
+	formatName = "lsdedup2"
 )
 
 func recordOf(f fingerprint) (r record) {
-	copy(r[:], f.ids[:])
-	binary.LittleEndian.PutUint64(r[len(f.ids):], f.content)
+	binary.BigEndian.PutUint64(r[:], f.ids)
+	binary.BigEndian.PutUint64(r[8:], f.content)
 	return r
 }
 
 func (s *secret) header() (r record) {
 	copy(r[:], formatName)
-	binary.LittleEndian.PutUint64(r[len(formatName):], highwayhash.Sum64([]byte(formatName), s[:]))
+	binary.BigEndian.PutUint64(r[len(formatName):], highwayhash.Sum64([]byte(formatName), s[:]))
+	return r
+}
+
+// forgotten returns the record that takes this one back.
+func (r record) forgotten() record {
+	binary.BigEndian.PutUint64(r[:], binary.BigEndian.Uint64(r[:])|forgottenBit)
 	return r
 }
 
 // fingerprint reads a record.
 func (r record) fingerprint() (f fingerprint, forgotten bool) {
-	copy(f.ids[:], r[:])
-	f.ids[0] &^= forgottenBit
-	f.content = binary.LittleEndian.Uint64(r[len(f.ids):])
-	return f, r[0]&forgottenBit != 0
+	ids := binary.BigEndian.Uint64(r[:])
+	return fingerprint{ids &^ forgottenBit, binary.BigEndian.Uint64(r[8:])}, ids&forgottenBit != 0
 }
 
 // records returns what follows the header in a file's content. A file that was cut

@@ -167,7 +167,7 @@ func spacing(analyzers int) time.Duration {
 }
 
 // The duplicate window: how long with a disk journal when nothing else is said,
-// and how many packets each of its two generations holds (about 50 bytes each).
+// and how many packets each of its two generations holds (about 40 bytes each).
 const (
 	dedupeWindowOnDisk = 2 * time.Minute
 	dedupePackets      = 500_000
