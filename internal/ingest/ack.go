@@ -88,7 +88,7 @@ func (d *delivery) answer(to *Response) {
 	switch {
 	case len(outcomes) == 0:
 		// It may be delivered all the same: a disk journal does not remember
-		// without end who waits.
+		// without end who deadlines.
 		to.refuse(problem.Problem{
 			Code: problem.AckTimeout, PacketID: d.decodedID,
 			Detail: fmt.Sprintf("it is not known to be delivered after %v; it remains accepted and need not be sent again", d.timeout),

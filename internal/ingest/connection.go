@@ -10,46 +10,49 @@ import (
 	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
-// When a connection is closed while bytes of a refused request still arrive,
-// the answer can be destroyed on its way to the client. So such a connection
-// lingers: what the client still sends is discarded for a while.
+// Closing a connection with unread input sends a reset, which can destroy the answer
+// on its way to the client. So a connection lingers after a refused request: it
+// discards input for up to lingerTime and lingerBytes, then closes.
 const (
 	lingerTime  = 2 * time.Second
 	lingerBytes = 64 << 20
 )
 
 const (
-	// maxDiscard is how many bytes of a body that nobody wants are read past, so
-	// that the connection can be used again.
+	// maxDiscard bounds the bytes of an unwanted body that are discarded to keep the
+	// connection.
 	maxDiscard = 64 << 10
-	// pieceBytes are written at once of a long answer.
+	// pieceBytes bounds one write of a long answer; each write has its own deadline.
 	pieceBytes = 64 << 10
-	// shortBody is how many bytes of an answer's body are copied behind its head.
+	// shortBody bounds an answer's body that is copied behind its head.
 	shortBody = 1 << 10
 )
 
-// connection is served by a goroutine: it takes every request that package http1
-// reads, and waits for its client no longer than it may.
+// connection is served by a goroutine of its own, which answers every request that
+// package http1 reads.
 type connection struct {
 	net.Conn
-	server *Server
-	client netip.Addr
-	waits  waits
+	server    *Server
+	client    netip.Addr
+	deadlines deadlines
 
-	unread []byte // received before the goroutine was started
-	unsent []byte // the rest of an answer
-	last   bool   // which is the last
-	sent   func() // that of the answer, see Response; may be nil
+	// What an event loop leaves to the goroutine: bytes received, the rest of an
+	// answer, whether the connection closes after that answer, and the answer's
+	// Response.sent, which may be nil.
+	unread []byte
+	unsent []byte
+	last   bool
+	sent   func()
 
 	reader  *http1.Reader
-	lingers bool   // closing would destroy the answer
-	text    []byte // of an answer that is short
+	lingers bool   // there may be unread input
+	text    []byte // buffer of an answer's head and short body
 }
 
-// handOver gives a connection a goroutine.
-func (s *Server) handOver(c *connection) {
-	c.server, c.waits.patrol = s, s.patrol
-	c.waits.forBytes(c.Conn, s.patrol.timeouts.Read)
+// serveConnection serves a connection in a new goroutine.
+func (s *Server) serveConnection(c *connection) {
+	c.server, c.deadlines.sweeper = s, s.sweeper
+	c.deadlines.startRead(c.Conn, s.sweeper.timeouts.Read)
 	s.connections.add(c)
 	go c.serve()
 }
@@ -63,12 +66,12 @@ func (c *connection) serve() {
 	c.reader = http1.NewReader(c, maxHead, c.unread)
 	c.unread = nil
 	for c.next() {
-		c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Idle)
+		c.deadlines.startRead(c.Conn, c.deadlines.sweeper.timeouts.Idle)
 	}
 }
 
-// sendRest sends what is left of an answer and reports whether the connection
-// goes on.
+// sendRest writes the rest of an event loop's answer and reports whether the
+// connection stays open.
 func (c *connection) sendRest() bool {
 	if len(c.unsent) == 0 {
 		return true
@@ -81,12 +84,12 @@ func (c *connection) sendRest() bool {
 	return err == nil && !c.last
 }
 
-// next answers a request and reports whether another may follow.
+// next answers one request and reports whether the connection stays open.
 func (c *connection) next() bool {
 	if c.reader.Await() != nil {
-		return false // idle for too long, or the client is gone
+		return false // idle timeout, or closed by the client
 	}
-	c.waits.forBytes(c.Conn, c.waits.patrol.timeouts.Read)
+	c.deadlines.startRead(c.Conn, c.deadlines.sweeper.timeouts.Read)
 	h := c.server.handler
 	to := h.responses.Get().(*Response)
 	defer h.keep(to)
@@ -108,8 +111,9 @@ func (c *connection) next() bool {
 	return err == nil
 }
 
-// mayDiscard reports whether what is left of a body is so little that it can be read
-// past. Otherwise it would be taken for the next request, so the connection ends.
+// mayDiscard reports whether the unread rest of a body is short enough to be
+// discarded. Otherwise the connection must close, since the rest would be parsed as
+// the next request.
 func (c *connection) mayDiscard(head *http1.Head, body *http1.Body) bool {
 	left := body.Left()
 	if body.Ended() || left >= 0 && left <= maxDiscard && !head.ExpectsContinue {
@@ -119,7 +123,7 @@ func (c *connection) mayDiscard(head *http1.Head, body *http1.Body) bool {
 	return false
 }
 
-// answer writes the response; last says that the connection ends with it.
+// answer writes the response; last means that the connection closes after it.
 func (c *connection) answer(head *http1.Head, to *Response, last bool) error {
 	c.text = to.appendHead(c.text[:0], manner{date: appendDate(nil, time.Now()), last: last, keepAlive: head.Minor == 0})
 	rest := to.body
@@ -139,12 +143,12 @@ func (c *connection) answer(head *http1.Head, to *Response, last bool) error {
 	return err
 }
 
-// write writes in pieces, of which each may take as long as a client may.
+// write writes text in pieces, each with its own deadline.
 func (c *connection) write(text []byte) error {
 	for len(text) > 0 {
-		c.waits.forWriting()
+		c.deadlines.startWrite()
 		n, err := c.Conn.Write(text[:min(len(text), pieceBytes)])
-		c.waits.written()
+		c.deadlines.endWrite()
 		if err != nil {
 			return err
 		}
@@ -153,8 +157,8 @@ func (c *connection) write(text []byte) error {
 	return nil
 }
 
-// bodyOf returns the body to be read, before which a client that waits for it gets
-// an interim answer.
+// bodyOf returns the body. Its first Read sends 100 Continue if the client expects
+// that.
 func (c *connection) bodyOf(head *http1.Head, body *http1.Body) io.Reader {
 	if !head.ExpectsContinue {
 		return body
@@ -162,7 +166,7 @@ func (c *connection) bodyOf(head *http1.Head, body *http1.Body) io.Reader {
 	return &expectedBody{connection: c, head: head, body: body}
 }
 
-// expectedBody is a body whose client waits until it is asked for it.
+// expectedBody is the body of a request with Expect: 100-continue.
 type expectedBody struct {
 	connection *connection
 	head       *http1.Head
@@ -181,7 +185,7 @@ func (b *expectedBody) Read(dst []byte) (int, error) {
 	return b.body.Read(dst)
 }
 
-// close ends the connection. The server's count of connections ends with it.
+// close closes the connection and releases its client's quota.
 func (c *connection) close() {
 	c.server.connections.remove(c)
 	if c.sent != nil {
@@ -194,8 +198,7 @@ func (c *connection) close() {
 	c.server.clients.give(c.client, 1)
 }
 
-// linger tells the client that nothing more will come, and discards for a while
-// what it sends.
+// linger closes the write side and discards input, see lingerTime.
 func linger(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()

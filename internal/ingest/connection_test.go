@@ -366,7 +366,7 @@ func TestRestIsHeldUntilItIsSent(t *testing.T) {
 	served, client := net.Pipe()
 	defer client.Close()
 	sent := false
-	c := &connection{Conn: served, waits: waits{patrol: newPatrol(DefaultTimeouts())}, unsent: []byte("ab"), sent: func() { sent = true }}
+	c := &connection{Conn: served, deadlines: deadlines{sweeper: newDeadlineSweeper(DefaultTimeouts())}, unsent: []byte("ab"), sent: func() { sent = true }}
 	done := make(chan bool)
 	go func() { done <- c.sendRest() }()
 	for range 2 {

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// connTracker knows the connections that have a goroutine each. It may be used
+// connTracker is the set of connections with a goroutine each. It may be used
 // concurrently.
 type connTracker struct {
 	mu   sync.Mutex // guards open
@@ -26,27 +26,26 @@ func (t *connTracker) remove(c *connection) {
 	delete(t.open, c)
 }
 
-// each calls look for the connections that are open.
-func (t *connTracker) each(look func(*connection)) {
+// each calls do for every open connection, holding the lock.
+func (t *connTracker) each(do func(*connection)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.open {
-		look(c)
+		do(c)
 	}
 }
 
-// left returns how many connections are open.
-func (t *connTracker) left() int {
+// count returns the number of open connections.
+func (t *connTracker) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.open)
 }
 
-// endWaits ends all waits for clients' bytes. What is being written is not
-// disturbed.
-func (t *connTracker) endWaits() {
-	t.each(func(c *connection) { c.waits.endReading(c.Conn, math.MaxInt64) })
+// failReads fails all pending reads. Writes go on.
+func (t *connTracker) failReads() {
+	t.each(func(c *connection) { c.deadlines.enforceRead(c.Conn, math.MaxInt64) })
 }
 
-// end ends the connections that are open.
-func (t *connTracker) end() { t.each(func(c *connection) { _ = c.Conn.Close() }) }
+// close closes all open connections.
+func (t *connTracker) close() { t.each(func(c *connection) { _ = c.Conn.Close() }) }

@@ -29,7 +29,7 @@ func BenchmarkDuplicateWindow(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				count(digits)
-				e := entrant{packet: p}
+				e := candidate{packet: p}
 				if why := h.screen(&e); why != nil || e.claim == nil {
 					b.Fatal("a new packet is not taken for one")
 				}

@@ -34,7 +34,7 @@ func TestUsualHeads(t *testing.T) {
 		head, err := http1.Parse([]byte(c.text+"\r\nabc"), maxHead)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if got := isUsual(&head); got != c.usual {
+		} else if got := isFastPath(&head); got != c.usual {
 			t.Errorf("%s is taken as usual: %v", name, got)
 		}
 	}

@@ -4,8 +4,8 @@
 // package problem). A 202 is sent only for what the journal has taken.
 //
 // A Server gives each connection to a loop, which serves as sockets those on
-// which only usual requests come (see isUsual); their packets go to the journal
-// in flights. With any other request the connection gets a goroutine of its own,
+// which only usual requests come (see isFastPath); their packets go to the journal
+// in batches. With any other request the connection gets a goroutine of its own,
 // which calls Handle. Both ways read requests with package http1, and check, screen,
 // store and refuse with the same functions.
 package ingest
@@ -45,7 +45,7 @@ type Config struct {
 	// with 503 and closed.
 	MaxConnections int
 	// DrainDelay is for how long a stop goes on to accept connections and to answer
-	// them with 503, so that whoever balances load has time to notice.
+	// them with 503, so that whoever balances load has time to event.
 	DrainDelay time.Duration
 	// Ack is when emitters are answered that do not say; empty is the
 	// strongest that costs no waiting for analyzers. AckTimeout bounds
@@ -218,7 +218,7 @@ func (h *Handler) answer(r submission, body *packet.Packet, to *Response) {
 
 // single answers a request that is one packet.
 func (h *Handler) single(r submission, body *packet.Packet, to *Response) {
-	e := entrant{packet: h.bodies.fit(body)}
+	e := candidate{packet: h.bodies.fit(body)}
 	fault := h.examine(&e, r.traceparent, time.Now())
 	if fault == nil {
 		fault = e.resolve()
@@ -237,7 +237,7 @@ func (h *Handler) single(r submission, body *packet.Packet, to *Response) {
 }
 
 // examine checks a packet and decides what can be decided without the journal.
-func (h *Handler) examine(e *entrant, traceparent string, now time.Time) *problem.Problem {
+func (h *Handler) examine(e *candidate, traceparent string, now time.Time) *problem.Problem {
 	p := e.packet
 	info, err := packet.Check(p.Body, h.config.MaxPacketMessages)
 	if err != nil {
@@ -250,7 +250,7 @@ func (h *Handler) examine(e *entrant, traceparent string, now time.Time) *proble
 }
 
 // store hands a packet to the journal and waits for what is to be answered.
-func (h *Handler) store(e *entrant, ack Ack, to *Response) {
+func (h *Handler) store(e *candidate, ack Ack, to *Response) {
 	p, held := e.packet, e.packet.Footprint()
 	// The journal owns the packet once it has taken it, so whatever the answer
 	// needs of it is taken before.
@@ -265,7 +265,7 @@ func (h *Handler) store(e *entrant, ack Ack, to *Response) {
 	to.accept(p, endOfAccepted)
 	one := [1]*packet.Packet{p}
 	if _, err := h.deps.Journal.Put(one[:]); err != nil {
-		h.refuse(to, *h.turnedDown(e, err))
+		h.refuse(to, *h.rollback(e, err))
 		h.bodies.drop(p)
 		return
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// keptEntrants bounds what is kept of a request's memory for the next one.
-const keptEntrants = 4096
+// maxPooledCandidates bounds what is kept of a request's memory for the next one.
+const maxPooledCandidates = 4096
 
 // lines answers a request of many packets, one a line.
 func (h *Handler) lines(r submission, body *packet.Packet, to *Response) {
@@ -25,7 +25,7 @@ func (h *Handler) lines(r submission, body *packet.Packet, to *Response) {
 	batch := h.batches.Get().(*lineBatch)
 	h.checkLines(body.Body, r.traceparent, batch)
 	h.bodies.drop(body)
-	waiting := h.newReceipt(r.ack, len(batch.entrants))
+	waiting := h.newReceipt(r.ack, len(batch.candidates))
 	h.storeLines(batch, waiting)
 	h.bodies.free(batch.held)
 	h.resolveLines(batch)
@@ -38,7 +38,7 @@ func (h *Handler) lines(r submission, body *packet.Packet, to *Response) {
 	if listed > 0 {
 		to.sent = func() { h.bodies.free(listed) }
 	}
-	if len(batch.entrants) <= keptEntrants {
+	if len(batch.candidates) <= maxPooledCandidates {
 		batch.reset()
 		h.batches.Put(batch)
 	}
@@ -46,10 +46,10 @@ func (h *Handler) lines(r submission, body *packet.Packet, to *Response) {
 
 // lineBatch is what became of a request's lines.
 type lineBatch struct {
-	entrants []entrant        // that ask the journal
-	packets  []*packet.Packet // theirs
-	joined   []entrant        // that another request has asked for
-	held     int64            // bytes of memory of the entrants' packets
+	candidates []candidate      // that ask the journal
+	packets    []*packet.Packet // theirs
+	joined     []candidate      // that another request has asked for
+	held       int64            // bytes of memory of the candidates' packets
 
 	stored     int
 	duplicates int
@@ -57,19 +57,19 @@ type lineBatch struct {
 	delivering              bool // the answer waited for delivery
 	delivered, deadLettered int
 
-	refused  refusedLines
-	first    problem.Code // of the first refused line
-	oneCode  bool         // all refused lines have that code
-	roomless problem.Code // a code that says "not now", when there was one
-	wait     int          // seconds until emitters over their rate may send again
+	refused   refusedLines
+	first     problem.Code // of the first refused line
+	oneCode   bool         // all refused lines have that code
+	retryable problem.Code // a code that says "not now", when there was one
+	wait      int          // seconds until emitters over their rate may send again
 }
 
 // reset keeps the room of a batch for another request.
 func (b *lineBatch) reset() {
-	clear(b.entrants)
+	clear(b.candidates)
 	clear(b.packets)
 	clear(b.joined)
-	*b = lineBatch{entrants: b.entrants[:0], packets: b.packets[:0], joined: b.joined[:0], refused: b.refused.emptied()}
+	*b = lineBatch{candidates: b.candidates[:0], packets: b.packets[:0], joined: b.joined[:0], refused: b.refused.emptied()}
 }
 
 func (b *lineBatch) accepted() int { return b.stored + b.duplicates }
@@ -97,12 +97,12 @@ func (h *Handler) checkLines(body []byte, traceparent string, batch *lineBatch) 
 		}
 		p.Body, p.Info = append(p.Body, line...), info
 		p.Accepted, p.Traceparent = now, traceparent
-		h.enter(batch, entrant{packet: p, line: number})
+		h.enter(batch, candidate{packet: p, line: number})
 	}
 }
 
 // enter puts a packet where it belongs.
-func (h *Handler) enter(batch *lineBatch, e entrant) {
+func (h *Handler) enter(batch *lineBatch, e candidate) {
 	fault := h.screen(&e)
 	switch {
 	case fault != nil:
@@ -115,7 +115,7 @@ func (h *Handler) enter(batch *lineBatch, e entrant) {
 		batch.joined = append(batch.joined, e)
 	default:
 		batch.held += e.packet.Footprint()
-		batch.entrants = append(batch.entrants, e)
+		batch.candidates = append(batch.candidates, e)
 		batch.packets = append(batch.packets, e.packet)
 	}
 }
@@ -131,22 +131,22 @@ func (h *Handler) storeLines(batch *lineBatch, r receipt) {
 			p.Receipt = r.outcomes
 		}
 	}
-	for next := 0; next < len(batch.entrants); {
+	for next := 0; next < len(batch.candidates); {
 		taken, err := h.deps.Journal.Put(batch.packets[next:])
 		batch.stored += taken
 		for i := range taken {
-			batch.entrants[next+i].accept()
+			batch.candidates[next+i].accept()
 		}
 		next += taken
 		// A packet that finds no room does not speak for those behind it, which
 		// may be smaller, or of another emitter.
-		refused := len(batch.entrants) - next
+		refused := len(batch.candidates) - next
 		if errors.Is(err, journal.ErrFull) {
 			refused = min(refused, 1)
 		}
 		for range refused {
-			e := &batch.entrants[next]
-			h.refuseLine(batch, e.line, *h.turnedDown(e, err))
+			e := &batch.candidates[next]
+			h.refuseLine(batch, e.line, *h.rollback(e, err))
 			e.packet.Release()
 			next++
 		}
@@ -190,10 +190,10 @@ func (h *Handler) refuseLine(batch *lineBatch, number int, why problem.Problem) 
 	batch.oneCode = batch.oneCode && why.Code == batch.first
 	switch why.Code.Status() {
 	case http.StatusServiceUnavailable:
-		batch.roomless = why.Code
+		batch.retryable = why.Code
 	case http.StatusTooManyRequests:
-		if batch.roomless == "" { // else the other reason says more
-			batch.roomless = why.Code
+		if batch.retryable == "" { // else the other reason says more
+			batch.retryable = why.Code
 		}
 		batch.wait = max(batch.wait, why.RetryAfter)
 	}
@@ -251,8 +251,8 @@ func (h *Handler) refuseAllLines(batch *lineBatch, to *Response) {
 	case batch.refused.lines == 0:
 		why.Detail = "the body has no lines: send one packet a line"
 		h.metrics.refuse(why.Code)
-	case batch.roomless != "":
-		why.Code, why.Detail = batch.roomless, details[batch.roomless]
+	case batch.retryable != "":
+		why.Code, why.Detail = batch.retryable, details[batch.retryable]
 	case batch.oneCode && batch.first.Status() == http.StatusBadRequest:
 		why.Code = batch.first
 	}
@@ -267,12 +267,12 @@ func (h *Handler) refuseAllLines(batch *lineBatch, to *Response) {
 // waitOf returns the longest wait of the lines that were refused for now, in
 // seconds, or 0.
 func (h *Handler) waitOf(batch *lineBatch) int {
-	if batch.roomless == "" {
+	if batch.retryable == "" {
 		return 0
 	}
 	wait := batch.wait
-	if batch.roomless != problem.RateLimited {
-		wait = max(wait, h.retryAfter(batch.roomless))
+	if batch.retryable != problem.RateLimited {
+		wait = max(wait, h.retryAfter(batch.retryable))
 	}
 	return wait
 }

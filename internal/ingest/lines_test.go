@@ -197,7 +197,7 @@ func TestEveryRefusedLineIsListed(t *testing.T) {
 			refused := make(map[string]bool)
 			for i, r := range got.Refused {
 				refused[fmt.Sprint(r.Line)] = true
-				if r.Code == "" || (r.Detail != "") != (i < explainedLines) || i >= explainedLines && r.PacketID != "" {
+				if r.Code == "" || (r.Detail != "") != (i < maxDetailedLines) || i >= maxDetailedLines && r.PacketID != "" {
 					t.Fatalf("entry %d is %+v", i, r)
 				}
 			}
@@ -214,7 +214,7 @@ func TestEveryRefusedLineIsListed(t *testing.T) {
 // So that the list is bounded, too many lines are refused whole.
 func TestTooManyLines(t *testing.T) {
 	f := serve(t, standard())
-	body := aPacket("1", 0) + strings.Repeat("\n", mostLines-1)
+	body := aPacket("1", 0) + strings.Repeat("\n", maxLines-1)
 	if a := f.exchange(post(body+" ", linesType)); a.StatusCode != 202 {
 		t.Errorf("with the most lines there may be: %d %s", a.StatusCode, a.text)
 	}
@@ -245,8 +245,8 @@ func TestListFindsRoomBeforeALineIsTaken(t *testing.T) {
 // No entry is longer than is reckoned with.
 func TestLongestEntry(t *testing.T) {
 	for _, code := range problem.Refusals() {
-		list := refusedLines{lines: explainedLines}
-		list.add(mostLines, problem.Problem{Code: code, Detail: "d", PacketID: "p"})
+		list := refusedLines{lines: maxDetailedLines}
+		list.add(maxLines, problem.Problem{Code: code, Detail: "d", PacketID: "p"})
 		if len(list.text) > lineBytes {
 			t.Errorf("%s: %d bytes", list.text, len(list.text))
 		}
@@ -267,12 +267,12 @@ func TestLongListIsNotKept(t *testing.T) {
 func TestLongListIsHeldUntilItIsSent(t *testing.T) {
 	h := newHandler(t, standard(), &greedyJournal{putErr: journal.ErrUnwritable})
 	const lines = 5000
-	body := strings.Repeat("\n", mostLines-lines) + strings.Repeat(aPacket("p", 0)+"\n", lines)
+	body := strings.Repeat("\n", maxLines-lines) + strings.Repeat(aPacket("p", 0)+"\n", lines)
 	request, _ := requestOf(t, strings.NewReader(body), len(body), linesType)
 	var response Response
 	h.Handle(request, &response)
 	held := h.bodies.reading.Load()
-	_, unexplained, _ := bytes.Cut(response.body, fmt.Appendf(nil, `{"line":%d,`, mostLines-lines+explainedLines+1))
+	_, unexplained, _ := bytes.Cut(response.body, fmt.Appendf(nil, `{"line":%d,`, maxLines-lines+maxDetailedLines+1))
 	if size := int64(len(unexplained)); held != listBytes(lines) || size > held/2 || size < held/3 {
 		t.Errorf("%d bytes are held for an answer with %d of lines that are not explained", held, size)
 	}

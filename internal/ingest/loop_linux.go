@@ -15,50 +15,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loops serve connections from one goroutine for each processor, which costs
-// about a microsecond less for each request than a goroutine for each
-// connection. They know only the requests of packets that nearly all emitters
-// send; with the first that is unusual the connection gets a goroutine, for good.
+// loops are event loops, one for each processor. They save about a microsecond a
+// request against a goroutine a connection. They serve fast-path requests only, see
+// isFastPath: with any other request a connection falls back to a goroutine, for
+// good.
 type loops struct {
 	each []*loop
-	next int // belongs to the goroutine that accepts
+	next int // used by the accepting goroutine only
 }
 
-// loop serves its share of the connections. All but what is said to be shared
-// belongs to its goroutine.
+// loop serves its share of the connections. Fields belong to the loop's goroutine
+// unless they are marked as shared.
 type loop struct {
 	handler *Handler
 	server  *Server
 	poller  *poller
-	buffer  []byte // for a request
-	text    []byte // of an answer
+	buffer  []byte // of reads before the destination is known
+	text    []byte // buffer of an answer
 	scratch Response
 	sockets []*socket // by descriptor
-	now     time.Time // of the last look at the clock
+	now     time.Time // as of the last tick
 	date    []byte    // the Date field's value for second
 	second  int64     // Unix time
 
-	boarding *flight   // gathers packets
-	spare    []*flight // to be used again
-	again    []*socket // that may have more to read than will be told
-	before   []*socket // were again
-	closing  bool      // no client is waited for
-	ending   bool
+	pending  *batch    // packets of this round
+	spare    []*batch  // free list
+	ready    []*socket // sockets with unread input that epoll has reported already
+	previous []*socket // ready of the round before
+	failing  bool      // reads fail at once
+	stopping bool
 
 	open    atomic.Int64 // sockets; shared
 	stopped chan struct{}
 
-	mu      sync.Mutex // guards notices, gone, and all above once it is gone
-	notices []notice
-	gone    bool        // it has ended
-	woken   atomic.Bool // somebody will look at notices; shared
-	taken   []notice    // from notices
+	mu       sync.Mutex // guards events and closed, and all above once closed is set
+	events   []event
+	closed   bool        // the goroutine has ended
+	woken    atomic.Bool // the loop will collect events; shared
+	received []event     // collected events
 }
 
-// notice is what others tell a loop.
-type notice interface{ arrive(l *loop) }
+// event is work for a loop's goroutine.
+type event interface{ handle(l *loop) }
 
-// newLoops returns none where there cannot be any, with a reason in the log.
+// newLoops returns no loops if epoll is not available, and logs the reason.
 func newLoops(h *Handler, s *Server, logger *slog.Logger) *loops {
 	all := new(loops)
 	for range runtime.GOMAXPROCS(0) {
@@ -71,7 +71,7 @@ func newLoops(h *Handler, s *Server, logger *slog.Logger) *loops {
 			return new(loops)
 		}
 		l := &loop{handler: h, server: s, poller: p, buffer: make([]byte, firstRead), stopped: make(chan struct{})}
-		l.boarding = l.newFlight()
+		l.pending = l.newBatch()
 		all.each = append(all.each, l)
 	}
 	for _, l := range all.each {
@@ -82,35 +82,35 @@ func newLoops(h *Handler, s *Server, logger *slog.Logger) *loops {
 
 func (l *loop) run(logger *slog.Logger) {
 	defer close(l.stopped)
-	if err := l.poller.run(l.ready); err != nil {
+	if err := l.poller.run(l.round); err != nil {
 		logger.Error("connections cannot be served any more", "error", err)
 	}
 	for _, s := range l.sockets {
 		if s != nil {
-			l.end(s)
+			l.close(s)
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gone = true
+	l.closed = true
 	l.poller.close()
-	for _, n := range l.notices {
-		n.arrive(l)
+	for _, e := range l.events {
+		e.handle(l)
 	}
 }
 
-// ready serves the sockets that are.
-func (l *loop) ready(events []unix.EpollEvent) (goOn bool) {
+// round serves the ready sockets, and reports whether the loop goes on.
+func (l *loop) round(events []unix.EpollEvent) (goOn bool) {
 	l.tick()
 	l.collect()
-	l.again, l.before = l.before[:0], l.again
-	for _, s := range l.before {
+	l.ready, l.previous = l.previous[:0], l.ready
+	for _, s := range l.previous {
 		l.serve(s)
 	}
 	for i := range events {
 		s := l.socket(int(events[i].Fd))
 		if s == nil {
-			continue // a wake, or it was closed since
+			continue // a wake-up, or closed since
 		}
 		s.readable = true
 		if events[i].Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
@@ -118,11 +118,11 @@ func (l *loop) ready(events []unix.EpollEvent) (goOn bool) {
 		}
 		l.serve(s)
 	}
-	l.depart()
-	if len(l.again) > 0 { // their turn comes when others have had theirs
+	l.flush()
+	if len(l.ready) > 0 { // after the sockets that epoll reports now
 		l.poller.wake()
 	}
-	return !l.ending
+	return !l.stopping
 }
 
 // tick reads the clock.
@@ -133,7 +133,7 @@ func (l *loop) tick() {
 	}
 }
 
-// manner is how answers are written now.
+// manner returns how answers are written in this round.
 func (l *loop) manner(last bool) manner { return manner{date: l.date, last: last} }
 
 func (l *loop) socket(descriptor int) *socket {
@@ -143,17 +143,17 @@ func (l *loop) socket(descriptor int) *socket {
 	return nil
 }
 
-// post tells the loop something. It may be called from anywhere. When the loop
-// has ended there is nobody to answer any more, but what else a notice entails
-// is done: packets that were stored are remembered, memory is given back.
-func (l *loop) post(n notice) {
+// post makes the loop handle an event. It may be called concurrently. After the loop
+// has ended post handles the event itself: stored packets are recorded and memory is
+// released, but nothing is answered.
+func (l *loop) post(e event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.gone {
-		n.arrive(l)
+	if l.closed {
+		e.handle(l)
 		return
 	}
-	l.notices = append(l.notices, n)
+	l.events = append(l.events, e)
 	if !l.woken.Swap(true) {
 		l.poller.wake()
 	}
@@ -164,16 +164,16 @@ func (l *loop) collect() {
 		return
 	}
 	l.mu.Lock()
-	l.notices, l.taken = l.taken[:0], l.notices
+	l.events, l.received = l.received[:0], l.events
 	l.mu.Unlock()
-	for _, p := range l.taken {
-		p.arrive(l)
+	for _, e := range l.received {
+		e.handle(l)
 	}
-	clear(l.taken)
+	clear(l.received)
 }
 
-// take makes a connection one of a loop's, and reports whether it could.
-func (a *loops) take(conn net.Conn, client netip.Addr) bool {
+// add moves a connection to a loop, and reports whether that was possible.
+func (a *loops) add(conn net.Conn, client netip.Addr) bool {
 	if len(a.each) == 0 {
 		return false
 	}
@@ -192,7 +192,7 @@ func (a *loops) take(conn net.Conn, client netip.Addr) bool {
 	if err != nil || copied < 0 {
 		return false
 	}
-	_ = conn.Close() // of which we have a copy that the runtime does not watch
+	_ = conn.Close() // the copy is not registered with the runtime's poller
 	l := a.each[a.next%len(a.each)]
 	a.next++
 	l.open.Add(1)
@@ -200,93 +200,93 @@ func (a *loops) take(conn net.Conn, client netip.Addr) bool {
 	return true
 }
 
-// arrive is that of a new connection.
-func (s *socket) arrive(l *loop) {
-	s.by = l.patrol().in(l.patrol().timeouts.Read)
+// handle registers a new connection.
+func (s *socket) handle(l *loop) {
+	s.deadline = l.sweeper().after(l.sweeper().timeouts.Read)
 	for len(l.sockets) <= s.descriptor {
 		l.sockets = append(l.sockets, nil)
 	}
 	l.sockets[s.descriptor] = s
 	if err := l.poller.add(s.descriptor); err != nil {
-		l.end(s)
+		l.close(s)
 	}
 }
 
-// forget leaves a socket's descriptor to the caller.
-func (l *loop) forget(s *socket) {
+// detach removes a socket. The descriptor belongs to the caller then.
+func (l *loop) detach(s *socket) {
 	s.upload.drop()
 	l.poller.remove(s.descriptor)
 	l.sockets[s.descriptor] = nil
 	s.state, s.readable = closed, false
 }
 
-// end closes a connection.
-func (l *loop) end(s *socket) {
+// close closes a connection.
+func (l *loop) close(s *socket) {
 	if s.state == closed {
 		return
 	}
-	l.forget(s)
+	l.detach(s)
 	_ = unix.Close(s.descriptor)
 	l.open.Add(-1)
 	l.server.clients.give(s.client, 1)
 }
 
-// handOver gives a connection a goroutine.
-func (l *loop) handOver(s *socket, c *connection) {
-	l.forget(s)
+// fallBack moves a connection to a goroutine.
+func (l *loop) fallBack(s *socket, c *connection) {
+	l.detach(s)
 	file := os.NewFile(uintptr(s.descriptor), "connection")
-	conn, err := net.FileConn(file) // which makes a copy
+	conn, err := net.FileConn(file) // duplicates the descriptor
 	_ = file.Close()
 	if err != nil {
-		l.server.logger.Warn("a connection is ended, because it cannot be handed over", "error", err)
+		l.server.logger.Warn("a connection is closed, since it cannot be moved to a goroutine", "error", err)
 		if c.sent != nil {
 			c.sent()
 		}
 		l.server.clients.give(s.client, 1)
 	} else {
 		c.Conn, c.client = conn, s.client
-		l.server.handOver(c)
+		l.server.serveConnection(c)
 	}
 	l.open.Add(-1)
 }
 
-func (l *loop) patrol() *patrol { return l.server.patrol }
+func (l *loop) sweeper() *deadlineSweeper { return l.server.sweeper }
 
-// look has the waits ended that are too long by the patrol's clock.
-func (a *loops) look(now int64) { a.tell(lookAt(now)) }
+// sweep enforces deadlines, by the deadlineSweeper's time.
+func (a *loops) sweep(now int64) { a.post(sweep(now)) }
 
-type lookAt int64
+type sweep int64
 
-func (now lookAt) arrive(l *loop) {
+func (now sweep) handle(l *loop) {
 	for _, s := range l.sockets {
-		if s != nil && s.by != 0 && s.by < int64(now) {
+		if s != nil && s.deadline != 0 && s.deadline < int64(now) {
 			l.expire(s)
 		}
 	}
 }
 
-// left returns how many connections are open.
-func (a *loops) left() int {
-	left := 0
+// count returns the number of open connections.
+func (a *loops) count() int {
+	count := 0
 	for _, l := range a.each {
-		left += int(l.open.Load())
+		count += int(l.open.Load())
 	}
-	return left
+	return count
 }
 
-// endWaits ends all waits for clients, and has no other begin.
-func (a *loops) endWaits() { a.tell(closing{}) }
+// failReads fails all pending and future reads.
+func (a *loops) failReads() { a.post(failReads{}) }
 
-type closing struct{}
+type failReads struct{}
 
-func (closing) arrive(l *loop) {
-	l.closing = true
-	lookAt(math.MaxInt64).arrive(l)
+func (failReads) handle(l *loop) {
+	l.failing = true
+	sweep(math.MaxInt64).handle(l)
 }
 
-// end stops the loops, and ends the connections that are open.
-func (a *loops) end() {
-	a.tell(stop{})
+// close stops the loops, and closes the open connections.
+func (a *loops) close() {
+	a.post(stop{})
 	for _, l := range a.each {
 		<-l.stopped
 	}
@@ -294,10 +294,10 @@ func (a *loops) end() {
 
 type stop struct{}
 
-func (stop) arrive(l *loop) { l.ending = true }
+func (stop) handle(l *loop) { l.stopping = true }
 
-func (a *loops) tell(n notice) {
+func (a *loops) post(e event) {
 	for _, l := range a.each {
-		l.post(n)
+		l.post(e)
 	}
 }

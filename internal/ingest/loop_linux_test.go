@@ -34,7 +34,7 @@ func (lateJournal) Submit(packets []*packet.Packet, w journal.Waiter) (int, bool
 	var err error
 	taken := 0
 	for _, p := range packets {
-		if strings.HasPrefix(string(p.PacketID.Raw(p.Body)), "roomless") {
+		if strings.HasPrefix(string(p.PacketID.Raw(p.Body)), "retryable") {
 			err = journal.ErrFull
 			break
 		}
@@ -135,7 +135,7 @@ func TestManyConnections(t *testing.T) {
 		c := f.dial()
 		clients.Go(func() {
 			for i := range 50 {
-				id := fmt.Sprintf("%s-%d-%d", []string{"stored", "roomless", "stored"}[(n+i)%3], n, i)
+				id := fmt.Sprintf("%s-%d-%d", []string{"stored", "retryable", "stored"}[(n+i)%3], n, i)
 				if _, err := io.WriteString(c.conn, post(aPacket(id, i*20))); err != nil {
 					t.Error(err)
 					return
@@ -147,7 +147,7 @@ func TestManyConnections(t *testing.T) {
 				}
 				text, err := io.ReadAll(response.Body)
 				want := 202
-				if strings.HasPrefix(id, "roomless") {
+				if strings.HasPrefix(id, "retryable") {
 					want = 503
 				}
 				if response.StatusCode != want || !strings.Contains(string(text), `"packet_id":"`+id+`"`) || err != nil {
@@ -163,21 +163,21 @@ func TestManyConnections(t *testing.T) {
 // do is something that a loop is made to do.
 type do func(l *loop)
 
-func (d do) arrive(l *loop) { d(l) }
+func (d do) handle(l *loop) { d(l) }
 
 // answerAtLength has the only client answered with more than it reads.
 func (s *Server) answerAtLength(c *client) []byte {
 	c.Helper()
 	c.wantReusable()
 	text := bytes.Repeat([]byte("0123456789"), 1<<20)
-	s.loops.tell(do(func(l *loop) {
+	s.loops.post(do(func(l *loop) {
 		for _, s := range l.sockets {
 			if s != nil {
 				l.write(s, text)
 			}
 		}
 	}))
-	for s.connections.left() == 0 {
+	for s.connections.count() == 0 {
 		runtime.Gosched()
 	}
 	return text
@@ -224,7 +224,7 @@ func TestMoreThanOneLookTells(t *testing.T) {
 	h := newHandler(t, standard(), j)
 	f := &fixture{T: t, handler: h, addr: listenAndServe(t, h, DefaultTimeouts())}
 	var clients []*client
-	for range 4 * mostEvents {
+	for range 4 * maxEvents {
 		c := f.dial()
 		c.wantReusableUnless(j)
 		clients = append(clients, c)
@@ -246,7 +246,7 @@ func (c *client) wantReusableUnless(j stuckJournal) {
 func (s *Server) untilWaitsEnd() {
 	var closing atomic.Bool
 	for !closing.Load() {
-		s.loops.tell(do(func(l *loop) { closing.CompareAndSwap(false, l.closing) }))
+		s.loops.post(do(func(l *loop) { closing.CompareAndSwap(false, l.failing) }))
 		runtime.Gosched()
 	}
 }
@@ -322,7 +322,7 @@ func TestStopThatCannotWait(t *testing.T) {
 		clients[id].send(request)
 		<-j.entered
 	}
-	for server.left() > len(clients) { // one that is being handed over counts twice
+	for server.open() > len(clients) { // one that is being handed over counts twice
 		runtime.Gosched()
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -12,8 +12,8 @@ import (
 type loops struct{}
 
 func newLoops(*Handler, *Server, *slog.Logger) *loops { return new(loops) }
-func (*loops) take(net.Conn, netip.Addr) bool         { return false }
-func (*loops) look(int64)                             {}
-func (*loops) left() int                              { return 0 }
-func (*loops) endWaits()                              {}
-func (*loops) end()                                   {}
+func (*loops) add(net.Conn, netip.Addr) bool          { return false }
+func (*loops) sweep(int64)                            {}
+func (*loops) count() int                             { return 0 }
+func (*loops) failReads()                             {}
+func (*loops) close()                                 {}

@@ -17,11 +17,11 @@ type poller struct {
 	epoll  *os.File
 	waiter syscall.RawConn
 	wakes  int // an eventfd
-	events [mostEvents]unix.EpollEvent
+	events [maxEvents]unix.EpollEvent
 }
 
-// mostEvents is how many are looked at before others may go on.
-const mostEvents = 128
+// maxEvents is how many are looked at before others may go on.
+const maxEvents = 128
 
 func newPoller() (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// mostLines a request may have, so that the list of those that are refused,
+	// maxLines a request may have, so that the list of those that are refused,
 	// which leaves out none, is bounded.
-	mostLines = 100_000
-	// explainedLines are listed with a packet_id and a detail; of those behind
+	maxLines = 100_000
+	// maxDetailedLines are listed with a packet_id and a detail; of those behind
 	// them the list has the number and the code.
-	explainedLines = 1000
+	maxDetailedLines = 1000
 	// lineBytes bounds the entry of a line that is not explained, with the longest
 	// of all codes.
 	lineBytes = len(`{"line":100000,"code":"unsupported_encoding"},`)
@@ -31,7 +31,7 @@ func (l *refusedLines) add(number int, why problem.Problem) {
 		l.text = append(l.text, ',')
 	}
 	l.lines++
-	explained := l.lines <= explainedLines
+	explained := l.lines <= maxDetailedLines
 	l.text = append(l.text, `{"line":`...)
 	l.text = strconv.AppendInt(l.text, int64(number), 10)
 	if explained && why.PacketID != "" {
@@ -66,17 +66,17 @@ func (l *refusedLines) emptied() refusedLines {
 // listBytes is the memory that a list of so many refused lines takes, with the
 // answer that it is copied to, beyond what any answer may take.
 func listBytes(refused int) int64 {
-	return 2 * int64(lineBytes) * int64(max(refused-explainedLines, 0))
+	return 2 * int64(lineBytes) * int64(max(refused-maxDetailedLines, 0))
 }
 
 // reserveList takes the memory for the answer if all lines are refused, or tells
 // why the request cannot be: once a line is taken, each refused one must be told.
 func (h *Handler) reserveList(body []byte) (held int64, fault *problem.Problem) {
 	lines := packet.CountLines(body)
-	if lines > mostLines {
+	if lines > maxLines {
 		return 0, &problem.Problem{
 			Code:   problem.TooLarge,
-			Detail: fmt.Sprintf("the body has %d lines, of which none was taken: a request may have %d", lines, mostLines),
+			Detail: fmt.Sprintf("the body has %d lines, of which none was taken: a request may have %d", lines, maxLines),
 		}
 	}
 	if held = listBytes(lines); held == 0 {

@@ -63,9 +63,9 @@ func (r *Request) length() int {
 	return int(r.head.Length)
 }
 
-// isUsual reports whether a request is one of packets as nearly all emitters send
+// isFastPath reports whether a request is one of packets as nearly all emitters send
 // it: with a length, and with nothing that asks for more than to take the body.
-func isUsual(h *http1.Head) bool {
+func isFastPath(h *http1.Head) bool {
 	return string(h.Method) == "POST" && string(h.Target) == "/ingest" && h.Minor >= 1 && h.Length >= 0 &&
 		!h.Close && !h.ExpectsContinue && !h.Encoded
 }

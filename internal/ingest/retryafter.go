@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	mostSeconds = 60
+	maxSeconds = 60
 	// LongestRetryAfter is the longest wait that emitters are told.
-	LongestRetryAfter = (mostSeconds + mostSeconds/2) * time.Second
+	LongestRetryAfter = (maxSeconds + maxSeconds/2) * time.Second
 )
 
 // retryAfter returns the seconds to name, at least 1 and up to half as many
 // again at random, so that emitters that are refused together do not return
 // together.
 func (h *Handler) retryAfter(code problem.Code) int {
-	wait := min(seconds(h.deps.RetryAfter(code)), mostSeconds)
+	wait := min(seconds(h.deps.RetryAfter(code)), maxSeconds)
 	wait += rand.IntN(wait/2 + 1)
 	switch code {
 	case problem.Overloaded, problem.Shed:
@@ -41,7 +41,7 @@ func (h *Handler) WaitsGiven() (room, disk time.Duration) {
 	return h.waitsForRoom.take(), h.waitsForDisk.take()
 }
 
-// longest is the longest of some waits. It may be used concurrently.
+// longest is the longest of some deadlines. It may be used concurrently.
 type longest struct{ seconds atomic.Int64 }
 
 func (l *longest) raise(seconds int) {

@@ -38,53 +38,52 @@ type Routes func(r *Request, to *Response)
 const (
 	// maxHead is how many bytes a request's head may have.
 	maxHead = 8 << 10
-	// maxLingering of the connections that are refused linger, so that their
-	// clients get to read why.
+	// maxLingering rejected connections linger, so that their clients can read the
+	// answer.
 	maxLingering = 256
-	// connectionsFactor is how many times as many connections as are free one client
-	// may have: a proxy has those of many emitters.
+	// connectionsFactor bounds the connections of one client to that many times the
+	// free ones: a proxy has the connections of many emitters.
 	connectionsFactor = 8
-	// rejectedRetryAfter is in how many seconds a connection of too many may be
-	// opened again.
+	// rejectedRetryAfter is Retry-After for rejected connections, in seconds.
 	rejectedRetryAfter = 5
 )
 
-// Server serves a listener: loops serve what nearly all emitters send, and the
-// connections on which anything else comes get a goroutine each.
+// Server serves a listener: event loops serve connections with fast-path requests
+// only, and a goroutine each serves the others.
 type Server struct {
 	handler     *Handler
 	routes      Routes
 	logger      *slog.Logger
 	listener    *listener.Steady
-	patrol      *patrol
+	sweeper     *deadlineSweeper
 	loops       *loops
 	connections *connTracker
 	clients     *clientQuota // of connections
 	accepting   sync.WaitGroup
-	lingering   chan struct{} // holds one for each refused connection that lingers
+	lingering   chan struct{} // one element for each rejected connection that lingers
 	stopping    atomic.Bool
 }
 
-// Serve starts serving a listener; whatever cannot be read as a request is
-// refused, and counted by the handler's metrics.
+// Serve starts serving a listener. Input that is not a request is refused, and
+// counted by the handler's metrics.
 func (h *Handler) Serve(l net.Listener, routes Routes, timeouts Timeouts, logger *slog.Logger) *Server {
 	s := &Server{
 		handler:     h,
 		routes:      routes,
 		logger:      logger,
 		listener:    listener.NewSteady(l, logger),
-		patrol:      newPatrol(timeouts),
+		sweeper:     newDeadlineSweeper(timeouts),
 		connections: newConnTracker(),
 		clients:     newClientQuota(int64(h.config.MaxConnections), connectionsFactor),
 		lingering:   make(chan struct{}, min(maxLingering, max(1, h.config.MaxConnections/8))),
 	}
 	s.loops = newLoops(h, s, logger)
-	s.patrol.run(s.inspect)
+	s.sweeper.run(s.sweep)
 	s.accepting.Go(s.accept)
 	return s
 }
 
-// accept gives each new connection to a loop, as long as there are not too many.
+// accept gives each new connection to a loop, or rejects it over the limit.
 func (s *Server) accept() {
 	for {
 		conn, err := s.listener.Accept()
@@ -95,14 +94,14 @@ func (s *Server) accept() {
 		switch {
 		case !s.clients.take(client, 1):
 			s.reject(conn)
-		case !s.loops.take(conn, client):
-			s.handOver(&connection{Conn: conn, client: client})
+		case !s.loops.add(conn, client):
+			s.serveConnection(&connection{Conn: conn, client: client})
 		}
 	}
 }
 
-// reject answers a connection of too many. That says nothing of the journal's
-// capacity, so the time that is named is a guess.
+// reject answers a connection over the limit. The limit says nothing about the
+// journal's capacity, so Retry-After is a constant.
 func (s *Server) reject(conn net.Conn) {
 	var to Response
 	s.handler.metrics.refuse(problem.Overloaded)
@@ -111,7 +110,7 @@ func (s *Server) reject(conn net.Conn) {
 		Detail:     fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.handler.config.MaxConnections),
 		RetryAfter: rejectedRetryAfter,
 	})
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // whoever accepts must not be held up
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
 	_, _ = conn.Write(to.appendTo(nil, manner{date: appendDate(nil, time.Now()), last: true}))
 	select {
 	case s.lingering <- struct{}{}:
@@ -125,43 +124,42 @@ func (s *Server) reject(conn net.Conn) {
 	}
 }
 
-// inspect ends the waits that are too long.
-func (s *Server) inspect(now int64) {
-	s.connections.each(func(c *connection) { c.waits.end(c.Conn, now) })
-	s.loops.look(now)
+// sweep enforces deadlines.
+func (s *Server) sweep(now int64) {
+	s.connections.each(func(c *connection) { c.deadlines.enforce(c.Conn, now) })
+	s.loops.sweep(now)
 }
 
-// left returns how many connections are open.
-func (s *Server) left() int { return s.connections.left() + s.loops.left() }
+// open returns the number of open connections.
+func (s *Server) open() int { return s.connections.count() + s.loops.count() }
 
-// Stop answers with refusals for the handler's DrainDelay, which end the
-// connections, and then stops listening and answers the requests under way, until
-// the context ends: those that are left then are cut off. The handler must drain:
-// for a moment, requests that are on their way on open connections are still
-// answered, with a refusal that ends the connection. After that nobody waits for
-// bytes of a client any more, or one that has stalled would take all the time.
+// Stop refuses requests for the handler's DrainDelay, closing their connections,
+// then closes the listener and answers the requests in flight. When the context
+// ends it closes the remaining connections. The handler must drain. After a grace
+// period Stop fails all pending reads, since a stalled client would use up the
+// time.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.delay(ctx)
 	failed := s.listener.Close()
 	s.accepting.Wait()
 	s.drain(ctx)
-	s.loops.endWaits()
+	s.loops.failReads()
 	late := untilNone(ctx, func() int {
-		s.connections.endWaits() // with an answer the next one begins
-		return s.left()
+		s.connections.failReads() // an answer starts the next read
+		return s.open()
 	})
 	if late != nil {
-		s.logger.Warn("connections are cut off whose requests were not answered in time", "connections", s.left())
+		s.logger.Warn("connections are cut off whose requests were not answered in time", "connections", s.open())
 	}
-	s.loops.end()
-	s.connections.end()
-	_ = untilNone(ctx, func() int { return len(s.lingering) }) // which end by themselves, soon
-	s.patrol.end()
+	s.loops.close()
+	s.connections.close()
+	_ = untilNone(ctx, func() int { return len(s.lingering) })
+	s.sweeper.end()
 	return failed
 }
 
-// delay waits for the DrainDelay, at most for a quarter of the time.
+// delay waits for the DrainDelay, at most for a quarter of the remaining time.
 func (s *Server) delay(ctx context.Context) {
 	timer := time.NewTimer(atMostAQuarter(ctx, s.handler.config.DrainDelay))
 	defer timer.Stop()
@@ -178,20 +176,19 @@ func atMostAQuarter(ctx context.Context, wait time.Duration) time.Duration {
 	return wait
 }
 
-// drain waits until all connections are gone, not for long: the time is wanted for
-// what is left to deliver.
+// drain waits for connections to close, briefly: deliveries need the time.
 func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, 500*time.Millisecond))
 	defer cancel()
-	_ = untilNone(ctx, s.left)
+	_ = untilNone(ctx, s.open)
 }
 
-// untilNone waits until none of the connections that left counts is open.
-func untilNone(ctx context.Context, left func() int) error {
-	const look = 5 * time.Millisecond
-	ticker := time.NewTicker(look)
+// untilNone polls count until it returns 0 or the context ends.
+func untilNone(ctx context.Context, count func() int) error {
+	const interval = 5 * time.Millisecond
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for left() > 0 {
+	for count() > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -201,7 +198,7 @@ func untilNone(ctx context.Context, left func() int) error {
 	return nil
 }
 
-// unreadableHead tells why there is no request.
+// unreadableHead returns the refusal for a head that cannot be read.
 func unreadableHead(err error) problem.Problem {
 	why := problem.Problem{Code: problem.Malformed, Detail: "the request cannot be read: " + err.Error()}
 	var fault *http1.Fault

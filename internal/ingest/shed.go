@@ -11,16 +11,16 @@ import (
 
 // Shed is which packets are refused while the room fills up: those whose
 // highest level is at or below a mark's.
-type Shed []ShedMark
+type Shed []ShedThreshold
 
-// ShedMark applies while more than that part of the room is in use.
-type ShedMark struct {
+// ShedThreshold applies while more than that part of the room is in use.
+type ShedThreshold struct {
 	Level    packet.Level
 	Fullness float64 // 0…1
 }
 
 // String returns the mark as ParseShed reads it.
-func (m ShedMark) String() string { return fmt.Sprintf("%s@%.6g%%", m.Level, 100*m.Fullness) }
+func (m ShedThreshold) String() string { return fmt.Sprintf("%s@%.6g%%", m.Level, 100*m.Fullness) }
 
 // ParseShed reads marks such as DEBUG@80%,INFO@95%.
 func ParseShed(text string) (Shed, error) {
@@ -38,9 +38,9 @@ func ParseShed(text string) (Shed, error) {
 		if level >= packet.LevelError {
 			return nil, fmt.Errorf("%q: ERROR and above are not shed", part)
 		}
-		shed = append(shed, ShedMark{Level: level, Fullness: percent / 100})
+		shed = append(shed, ShedThreshold{Level: level, Fullness: percent / 100})
 	}
-	slices.SortFunc(shed, func(a, b ShedMark) int { return int(b.Level) - int(a.Level) })
+	slices.SortFunc(shed, func(a, b ShedThreshold) int { return int(b.Level) - int(a.Level) })
 	return shed, nil
 }
 
@@ -54,9 +54,9 @@ func (s Shed) String() string {
 }
 
 // sheds tells whether a packet of that level is refused now, and by which mark.
-func (s Shed) sheds(level packet.Level, fullness func() float64) (ShedMark, bool) {
+func (s Shed) sheds(level packet.Level, fullness func() float64) (ShedThreshold, bool) {
 	if len(s) == 0 {
-		return ShedMark{}, false
+		return ShedThreshold{}, false
 	}
 	full := fullness()
 	for _, m := range s {
@@ -64,5 +64,5 @@ func (s Shed) sheds(level packet.Level, fullness func() float64) (ShedMark, bool
 			return m, true
 		}
 	}
-	return ShedMark{}, false
+	return ShedThreshold{}, false
 }

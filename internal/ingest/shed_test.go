@@ -130,7 +130,7 @@ func TestShedIsMonotonic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var shed Shed
 		for range rapid.IntRange(1, 4).Draw(t, "marks") {
-			shed = append(shed, ShedMark{
+			shed = append(shed, ShedThreshold{
 				Level:    packet.Level(rapid.IntRange(int(packet.LevelTrace), int(packet.LevelWarn)).Draw(t, "level")),
 				Fullness: float64(rapid.IntRange(1, 999).Draw(t, "permille")) / 1000,
 			})

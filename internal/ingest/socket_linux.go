@@ -12,45 +12,46 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// socket is a connection that a loop serves, for as long as its requests are
-// usual ones.
+// socket is a connection that a loop serves, as long as all its requests take the
+// fast path.
 type socket struct {
 	descriptor int
 	state      socketState
-	// readable: there may be something to read. The poller tells that once.
-	readable bool
-	ended    bool  // the client sends nothing more, or has gone
-	last     bool  // the answer under way is the last
-	by       int64 // when the wait for the client is too long, by the patrol's clock
-	started  time.Time
-	client   netip.Addr
-	how      submission
-	upload   upload // the body that is being read
-	ahead    []byte // came behind it
+	// readable means that a read may find bytes or the end. Epoll reports each edge
+	// once.
+	readable  bool
+	ended     bool  // the client has closed its side, or the connection failed
+	last      bool  // the connection closes after the answer in flight
+	deadline  int64 // of reads, in the deadlineSweeper's time; 0 is none
+	started   time.Time
+	client    netip.Addr
+	how       submission
+	upload    upload // body in transit
+	pipelined []byte // bytes behind it
 }
 
 type socketState uint8
 
 const (
-	resting socketState = iota // between two requests
+	idle    socketState = iota // between two requests
 	reading                    // a body
-	busy                       // somebody makes the answer
+	busy                       // the answer is being made
 	closed
 )
 
-// largestBody is how many bytes of a body a loop reads: memory for a larger one
-// is better taken as it arrives, and it would hold up others.
-const largestBody = 2 * firstBuffer
+// maxFastPathBody bounds a body that a loop reads, in bytes: a larger one would delay
+// other connections.
+const maxFastPathBody = 2 * firstBuffer
 
-// firstRead is how many bytes are read before it is known whose they are: of a
-// request whose head is not known, or of a body that holds no memory yet.
+// firstRead is the size of a loop's buffer, into which it reads heads, and bodies
+// that hold no memory yet.
 const firstRead = 2 * maxHead
 
-// serve reads and answers what there is.
+// serve reads and answers requests until the socket is drained.
 func (l *loop) serve(s *socket) {
 	for s.readable {
 		switch s.state {
-		case resting:
+		case idle:
 			l.readRequest(s)
 		case reading:
 			l.readBody(s)
@@ -60,8 +61,8 @@ func (l *loop) serve(s *socket) {
 	}
 }
 
-// read reads once, nothing at the stream's end. It reports false when there is
-// nothing to read now.
+// read reads once; 0 bytes mean the end of the stream. It reports false if nothing
+// can be read now.
 func (l *loop) read(s *socket, room []byte) (n int, ok bool) {
 	n, err := readNow(s.descriptor, room)
 	switch {
@@ -69,10 +70,10 @@ func (l *loop) read(s *socket, room []byte) (n int, ok bool) {
 		s.readable = false
 		return 0, false
 	case err != nil:
-		return 0, true // as if the client had ended it
+		return 0, true // like a close by the client
 	}
-	// Less than there was room for was all; what comes later is told. The end
-	// of the stream may have been told before.
+	// A short read drained the socket; epoll reports new data. It may have reported
+	// the end of the stream before.
 	s.readable = n == len(room) || s.ended
 	return n, true
 }
@@ -82,35 +83,35 @@ func (l *loop) readRequest(s *socket) {
 	switch {
 	case !ok:
 	case n == 0:
-		l.end(s)
+		l.close(s)
 	default:
 		l.begin(s, l.buffer[:n])
 	}
 }
 
-// begin takes a request whose text begins so. A connection with one that is not
-// usual gets a goroutine, with all that was read.
+// begin takes a request that starts with text. With any but a fast-path request the
+// connection falls back to a goroutine, which gets all bytes read so far.
 func (l *loop) begin(s *socket, text []byte) {
 	head, err := http1.Parse(text, maxHead)
 	rest := text[head.Size:]
-	if err != nil || !isUsual(&head) || head.Length > int64(min(largestBody, l.handler.config.MaxBodyBytes)) || int64(len(rest)) > head.Length {
-		l.handOver(s, &connection{unread: append([]byte(nil), text...)})
+	if err != nil || !isFastPath(&head) || head.Length > int64(min(maxFastPathBody, l.handler.config.MaxBodyBytes)) || int64(len(rest)) > head.Length {
+		l.fallBack(s, &connection{unread: append([]byte(nil), text...)})
 		return
 	}
 	s.started, s.last = l.now, l.server.stopping.Load()
 	s.how = submission{kind: kindOf(head.ContentType), ack: l.handler.config.Ack, traceparent: traceOf(head.Traceparent)}
 	if length := int(head.Length); len(rest) == length {
 		l.receive(s, rest)
-	} else if l.handler.admit(length) != "" { // the goroutine refuses it, and knows what to do with the rest of the body
-		l.handOver(s, &connection{unread: append([]byte(nil), text...)})
+	} else if l.handler.admit(length) != "" { // the goroutine refuses it, and discards the rest of the body
+		l.fallBack(s, &connection{unread: append([]byte(nil), text...)})
 	} else {
 		s.upload = upload{bodies: l.handler.bodies, quota: l.handler.bodies.uploads, client: s.client, length: length, least: uploadStart}
-		s.state, s.by = reading, l.patrol().in(l.patrol().timeouts.Read)
+		s.state, s.deadline = reading, l.sweeper().after(l.sweeper().timeouts.Read)
 		l.add(s, rest)
 	}
 }
 
-// receive takes a body that is here as a whole.
+// receive takes a body that has arrived completely.
 func (l *loop) receive(s *socket, text []byte) {
 	if code := l.handler.closed(); code != "" {
 		l.refuse(s, *notNow(code))
@@ -122,11 +123,11 @@ func (l *loop) receive(s *socket, text []byte) {
 		return
 	}
 	body.Body = append(body.Body, text...)
-	l.complete(s, body)
+	l.process(s, body)
 }
 
-// readBody reads a part of a body: to where it will stay, once there is memory for
-// more than has arrived.
+// readBody reads a part of a body, directly into the upload's buffer if that has
+// capacity.
 func (l *loop) readBody(s *socket) {
 	free := s.upload.free()
 	direct := len(free) > 0
@@ -143,7 +144,7 @@ func (l *loop) readBody(s *socket) {
 	}
 	part := free[:n]
 	if missing := s.upload.missing(); n > missing {
-		s.ahead = append(s.ahead, part[missing:]...)
+		s.pipelined = append(s.pipelined, part[missing:]...)
 		part = part[:missing]
 	}
 	if direct {
@@ -154,7 +155,7 @@ func (l *loop) readBody(s *socket) {
 	}
 }
 
-// add copies what has arrived of a body.
+// add copies a part of a body into the upload.
 func (l *loop) add(s *socket, part []byte) {
 	if fault := s.upload.add(part); fault != nil {
 		l.giveUp(s, *fault)
@@ -163,22 +164,22 @@ func (l *loop) add(s *socket, part []byte) {
 	l.continueUpload(s)
 }
 
-// continueUpload waits for more of a body, unless it is here.
+// continueUpload processes the body if it is complete.
 func (l *loop) continueUpload(s *socket) {
 	if s.upload.missing() == 0 {
-		l.complete(s, s.upload.done())
+		l.process(s, s.upload.done())
 	}
 }
 
-// complete has a request answered whose body is here. What may wait for others
-// than the journal, or take long, gets a goroutine.
-func (l *loop) complete(s *socket, body *packet.Packet) {
-	s.state, s.by = busy, 0
+// process answers a request. What may take long, or wait for anything but the
+// journal, gets a goroutine.
+func (l *loop) process(s *socket, body *packet.Packet) {
+	s.state, s.deadline = busy, 0
 	if s.how.kind == packetLines || s.how.ack == AckDelivered {
 		go l.answer(s, s.how, body)
 		return
 	}
-	h, e := l.handler, entrant{packet: body}
+	h, e := l.handler, candidate{packet: body}
 	fault := h.examine(&e, s.how.traceparent, l.now)
 	switch {
 	case fault != nil:
@@ -189,20 +190,20 @@ func (l *loop) complete(s *socket, body *packet.Packet) {
 	case e.duplicate:
 		l.duplicate(s, e)
 	default:
-		l.boarding.add(s, e)
-		if len(l.boarding.entrants) == packetsPerFlight {
-			l.depart()
+		l.pending.add(s, e)
+		if len(l.pending.candidates) == packetsPerBatch {
+			l.flush()
 		}
 	}
 }
 
-// answered is an answer that a goroutine has made.
+// answered is the event that a goroutine has made an answer.
 type answered struct {
 	socket *socket
 	reply  *Response
 }
 
-func (a *answered) arrive(l *loop) {
+func (a *answered) handle(l *loop) {
 	if a.reply.sent != nil {
 		l.sendLong(a.socket, a.reply)
 		return
@@ -211,37 +212,37 @@ func (a *answered) arrive(l *loop) {
 	l.handler.keep(a.reply)
 }
 
-// answer runs in a goroutine.
+// answer runs in a goroutine of its own.
 func (l *loop) answer(s *socket, r submission, body *packet.Packet) {
 	to := l.handler.responses.Get().(*Response)
 	l.handler.answer(r, body, to)
 	l.post(&answered{s, to})
 }
 
-// resolved is a packet that another request had asked for.
+// resolved is the event that the request with the claim on the same packet ended.
 type resolved struct {
-	socket  *socket
-	entrant entrant
-	fault   *problem.Problem
+	socket    *socket
+	candidate candidate
+	fault     *problem.Problem
 }
 
-// resolve runs in a goroutine.
-func (l *loop) resolve(s *socket, e entrant) {
+// resolve runs in a goroutine of its own.
+func (l *loop) resolve(s *socket, e candidate) {
 	fault := e.resolve()
 	l.post(&resolved{s, e, fault})
 }
 
-func (r *resolved) arrive(l *loop) {
+func (r *resolved) handle(l *loop) {
 	if r.fault == nil {
-		l.duplicate(r.socket, r.entrant)
+		l.duplicate(r.socket, r.candidate)
 		return
 	}
-	l.handler.bodies.drop(r.entrant.packet)
+	l.handler.bodies.drop(r.candidate.packet)
 	l.refuse(r.socket, *r.fault)
 }
 
-// duplicate answers for a packet that was accepted before.
-func (l *loop) duplicate(s *socket, e entrant) {
+// duplicate answers a packet that was accepted before.
+func (l *loop) duplicate(s *socket, e candidate) {
 	l.handler.metrics.duplicates.Inc()
 	l.scratch.accept(e.packet, endOfDuplicate)
 	l.handler.bodies.drop(e.packet)
@@ -258,8 +259,8 @@ func (l *loop) reply(s *socket, r *Response) {
 	l.write(s, l.text)
 }
 
-// write answers a request. The connection of a client that is slow to read its
-// answers gets a goroutine.
+// write writes an answer. A client that is slow to read it falls back to a
+// goroutine.
 func (l *loop) write(s *socket, text []byte) {
 	if s.state == closed {
 		return
@@ -268,44 +269,44 @@ func (l *loop) write(s *socket, text []byte) {
 	n, err := writeNow(s.descriptor, text)
 	switch {
 	case err != nil && err != syscall.EAGAIN:
-		l.end(s)
+		l.close(s)
 	case n < len(text):
-		l.handOver(s, &connection{unsent: append([]byte(nil), text[n:]...), unread: s.ahead, last: s.last})
-	case s.last || l.closing:
-		l.end(s)
-	case len(s.ahead) > 0:
-		l.handOver(s, &connection{unread: s.ahead})
+		l.fallBack(s, &connection{unsent: append([]byte(nil), text[n:]...), unread: s.pipelined, last: s.last})
+	case s.last || l.failing:
+		l.close(s)
+	case len(s.pipelined) > 0:
+		l.fallBack(s, &connection{unread: s.pipelined})
 	default:
-		s.state, s.by = resting, l.patrol().in(l.patrol().timeouts.Idle)
+		s.state, s.deadline = idle, l.sweeper().after(l.sweeper().timeouts.Idle)
 		if s.readable {
-			l.again = append(l.again, s)
+			l.ready = append(l.ready, s)
 		}
 	}
 }
 
-// sendLong leaves a long answer to a goroutine.
+// sendLong writes a long answer from a goroutine.
 func (l *loop) sendLong(s *socket, r *Response) {
 	if s.state == closed {
 		r.sent()
 		return
 	}
 	l.handler.metrics.duration.Observe(l.now.Sub(s.started).Seconds())
-	l.handOver(s, &connection{unsent: r.appendTo(nil, l.manner(s.last)), sent: r.sent, unread: s.ahead, last: s.last})
+	l.fallBack(s, &connection{unsent: r.appendTo(nil, l.manner(s.last)), sent: r.sent, unread: s.pipelined, last: s.last})
 }
 
-// giveUp refuses a request that cannot be read to its end.
+// giveUp refuses a request that cannot be read to its end, and closes the connection.
 func (l *loop) giveUp(s *socket, why problem.Problem) {
 	l.handler.refuse(&l.scratch, why)
 	l.handler.metrics.duration.Observe(l.now.Sub(s.started).Seconds())
 	c := &connection{unsent: l.scratch.appendTo(nil, l.manner(true)), last: true, lingers: true}
-	l.handOver(s, c)
+	l.fallBack(s, c)
 }
 
-// expire ends a wait that is too long.
+// expire handles a read deadline that has passed.
 func (l *loop) expire(s *socket) {
 	if s.state == reading {
 		l.giveUp(s, *unreadable(os.ErrDeadlineExceeded))
 	} else {
-		l.end(s)
+		l.close(s)
 	}
 }

@@ -93,7 +93,7 @@ func TestStopDoesNotWaitForClients(t *testing.T) {
 	idle["between requests"].answer().wantRefusal(t, 400, problem.InvalidPacket)
 	idle["between chunks"].send(chunked("{}", 1))
 	idle["between chunks"].answer().wantRefusal(t, 400, problem.InvalidPacket)
-	for server.left() < len(stalled)+len(idle) {
+	for server.open() < len(stalled)+len(idle) {
 		runtime.Gosched()
 	}
 

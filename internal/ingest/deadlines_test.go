@@ -18,25 +18,25 @@ func servedByGoroutine(t *testing.T, work time.Duration) *client {
 	t.Helper()
 	h := newHandler(t, standard(), &greedyJournal{})
 	timeouts := Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second}
-	s := &Server{handler: h, patrol: newPatrol(timeouts), connections: newConnTracker(), clients: newClientQuota(1, 1), loops: new(loops)}
+	s := &Server{handler: h, sweeper: newDeadlineSweeper(timeouts), connections: newConnTracker(), clients: newClientQuota(1, 1), loops: new(loops)}
 	s.routes = func(r *Request, to *Response) {
 		time.Sleep(work)
 		h.Handle(r, to)
 	}
-	s.patrol.run(s.inspect)
+	s.sweeper.run(s.sweep)
 	served, near := net.Pipe()
 	s.clients.take(clientOf(served.RemoteAddr()), 1)
-	s.handOver(&connection{Conn: served})
+	s.serveConnection(&connection{Conn: served})
 	t.Cleanup(func() {
 		_ = near.Close()
-		s.connections.end()
-		s.patrol.end()
+		s.connections.close()
+		s.sweeper.end()
 	})
 	return &client{&fixture{T: t, handler: h}, near, bufio.NewReader(near)}
 }
 
 // within reports how long work took, which must be at least from and, by the
-// patrol's rounds, little more.
+// sweeper's rounds, little more.
 func within(t *testing.T, what string, from time.Duration, work func() error) {
 	t.Helper()
 	started := time.Now()

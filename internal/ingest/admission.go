@@ -8,8 +8,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// entrant is a checked packet that asks to be accepted.
-type entrant struct {
+// candidate is a checked packet that asks to be accepted.
+type candidate struct {
 	packet *packet.Packet
 	line   int // its number in an NDJSON body, from 1
 	// claim is this request's, to be ended; other is another request's for the
@@ -20,7 +20,7 @@ type entrant struct {
 
 // screen decides about a packet what can be decided without the journal. One
 // that was accepted before is not refused, whatever the reason.
-func (h *Handler) screen(e *entrant) *problem.Problem {
+func (h *Handler) screen(e *candidate) *problem.Problem {
 	p := e.packet
 	if h.deps.Duplicates != nil && h.isDuplicate(e) {
 		return nil
@@ -38,7 +38,7 @@ func (h *Handler) screen(e *entrant) *problem.Problem {
 
 // isDuplicate asks for the packet. It is one, or may be, unless the claim is
 // this request's.
-func (h *Handler) isDuplicate(e *entrant) bool {
+func (h *Handler) isDuplicate(e *candidate) bool {
 	state, claim := h.deps.Duplicates.Begin(e.packet.Info, e.packet.Body, e.packet.Accepted)
 	switch state {
 	case dedupe.Known:
@@ -79,7 +79,7 @@ func (h *Handler) charge(p *packet.Packet) *problem.Problem {
 }
 
 // accept ends the packet's claim, if there is one: it was accepted.
-func (e *entrant) accept() {
+func (e *candidate) accept() {
 	if e.claim != nil {
 		e.claim.End(nil)
 	}
@@ -87,15 +87,15 @@ func (e *entrant) accept() {
 
 // refuse ends the packet's claim, if there is one: it was refused, and so it is
 // for those who wait for it.
-func (e *entrant) refuse(why *problem.Problem) {
+func (e *candidate) refuse(why *problem.Problem) {
 	if e.claim != nil {
 		e.claim.End(why)
 	}
 }
 
-// turnedDown undoes what screen charged, for a packet that the journal did not
+// rollback undoes what screen charged, for a packet that the journal did not
 // take, and returns its refusal.
-func (h *Handler) turnedDown(e *entrant, err error) *problem.Problem {
+func (h *Handler) rollback(e *candidate, err error) *problem.Problem {
 	p := e.packet
 	var room [512]byte
 	h.deps.Limiter.Return(p.EmitterID.AppendDecoded(room[:0], p.Body), p.Messages)
@@ -107,7 +107,7 @@ func (h *Handler) turnedDown(e *entrant, err error) *problem.Problem {
 
 // resolve waits for the request that has the claim for the same packet, if
 // there is one, and shares its fate.
-func (e *entrant) resolve() *problem.Problem {
+func (e *candidate) resolve() *problem.Problem {
 	if e.other == nil {
 		return nil
 	}
