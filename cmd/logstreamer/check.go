@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
 func checkCommand(p process) *ffcli.Command {
@@ -31,6 +34,11 @@ func checkCommand(p process) *ffcli.Command {
 		if sum < 0.9 || sum > 1.1 {
 			_, _ = fmt.Fprintf(table, "\nThe weights sum to %g, not to about 1; their proportions are used.\n", sum)
 		}
-		return table.Flush()
+		problem := config.CheckDataDir()
+		if problem != nil && config.Journal != distributor.JournalDisk { // of which a start only warns
+			_, _ = fmt.Fprintf(table, "\n%v\n", problem)
+			problem = nil
+		}
+		return errors.Join(table.Flush(), problem)
 	})
 }

@@ -88,6 +88,9 @@ func printReport(out io.Writer, r disk.Report) error {
 	for _, segment := range r.Segments {
 		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\n", filepath.Base(segment.Path), segment.Bytes, segment.Undelivered)
 	}
+	for _, f := range r.Foreign {
+		_, _ = fmt.Fprintf(table, "\nNOT A SEGMENT\t%s: %s\n", filepath.Base(f.Path), f.Reason)
+	}
 	if len(r.Damages) > 0 {
 		_, _ = fmt.Fprintln(table, "\nDAMAGE IN\tOFFSET\tBYTES\tLOST PACKETS\tSEQUENCES\tREASON")
 	}

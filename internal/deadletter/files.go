@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // openLocked goes on with the newest file, which a restart or a failure has
 // closed, or begins another.
 func (l *Letters) openLocked(need int64) (*file, error) {
-	if err := os.MkdirAll(l.config.Dir, 0o750); err != nil {
+	if err := datafile.MakeDir(l.config.Dir, 0o750); err != nil {
 		return nil, err
 	}
 	files, err := Files(l.config.Dir)
@@ -42,7 +44,7 @@ func (l *Letters) openLocked(need int64) (*file, error) {
 
 // openWhole opens a file to be appended to, unless its last line was cut off.
 func openWhole(name string) (file *os.File, size int64, err error) {
-	if file, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0); err != nil {
+	if file, err = datafile.Open(name, os.O_RDWR|os.O_APPEND, 0); err != nil {
 		return nil, 0, err
 	}
 	if size, err = file.Seek(0, io.SeekEnd); err != nil || size == 0 {
@@ -71,12 +73,15 @@ func (l *Letters) removeOldestLocked(files []string) error {
 	return nil
 }
 
+// maxFileBytes is more than any file has: FileBytes of them, or the largest packet.
+const maxFileBytes = 4 << 30
+
 // Files lists a folder's files of dead letters, oldest first.
 func Files(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir) // in the order of the names, which begin with the time
 	var files []string
 	for _, entry := range entries {
-		if whole, _ := filepath.Match("dead-letter-*.ndjson", entry.Name()); whole {
+		if whole, _ := filepath.Match("dead-letter-*.ndjson", entry.Name()); whole && entry.Type().IsRegular() {
 			files = append(files, filepath.Join(dir, entry.Name()))
 		}
 	}
@@ -103,11 +108,14 @@ func Export(dir string, out io.Writer) error {
 }
 
 func exportFile(name string, out io.Writer) error {
-	file, err := os.Open(name)
+	file, err := datafile.Open(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
+	if info, err := file.Stat(); err != nil || info.Size() > maxFileBytes {
+		return errors.Join(fmt.Errorf("%s is no file of dead letters: they have at most %d bytes", name, int64(maxFileBytes)), err)
+	}
 	lines := bufio.NewReaderSize(file, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')

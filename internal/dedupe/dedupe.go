@@ -73,6 +73,7 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 		return nil, err
 	}
 	w.secret = w.log.secret()
+	w.log.key = w.secret
 	w.log.header = w.secret.header()
 	generations, err := w.log.read(now, now.Add(-2*config.Window))
 	if err != nil {

@@ -3,12 +3,15 @@ package dedupe
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // A generation's file is named for when it was begun (Unix milliseconds), and is
@@ -65,7 +68,7 @@ func (l *log) files() ([]time.Time, error) {
 	var files []time.Time
 	for _, e := range entries {
 		stem, ok := strings.CutSuffix(e.Name(), extension)
-		if at, err := strconv.ParseInt(stem, 10, 64); ok && err == nil {
+		if at, err := strconv.ParseInt(stem, 10, 64); ok && err == nil && l.path(time.UnixMilli(at)) == filepath.Join(l.dir, e.Name()) {
 			files = append(files, time.UnixMilli(at))
 		}
 	}
@@ -80,7 +83,7 @@ func (l *log) path(born time.Time) string {
 // load reads a file into a generation, and names it for that when the clock was ahead.
 // All are those read so far, that one included.
 func (l *log) load(named time.Time, g *generation, all []*generation) error {
-	file, err := os.Open(l.path(named))
+	file, err := datafile.Open(l.path(named), os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -115,6 +118,9 @@ func (l *log) setAside(named time.Time, reason error) {
 
 // open opens a generation's file for the writer.
 func (l *log) open(born time.Time) error {
+	if err := l.restoreFolder(); err != nil {
+		return err
+	}
 	file, err := openWhole(l.path(born), l.header)
 	if err != nil {
 		return err
@@ -126,10 +132,30 @@ func (l *log) open(born time.Time) error {
 	return l.removeOldest()
 }
 
+// restoreFolder makes the folder and its key anew where somebody has removed them.
+func (l *log) restoreFolder() error {
+	if err := datafile.MakeDir(l.dir, folderMode); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(filepath.Join(l.dir, keyName)); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return writeSecret(l.dir, l.key)
+}
+
+// hasVanished reports whether the open file was removed, or is in a folder that was.
+func (l *log) hasVanished() bool {
+	if l.file == nil {
+		return false
+	}
+	opened, err := l.file.Stat()
+	return err != nil || !datafile.IsAt(opened, l.file.Name())
+}
+
 // openWhole opens a file to be appended to, with its header and without a record
 // that was cut off.
 func openWhole(path string, header record) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	file, err := datafile.Open(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // The key of the hashes is a file beside those of the generations, which are
@@ -37,24 +38,13 @@ func (l *log) secret() secret {
 	return key
 }
 
-// readSecret opens a regular file only, and follows no link. What takes its
-// place between the look and the opening is found out, and is not waited for.
+// readSecret reads the key's file.
 func readSecret(path string) (key secret, err error) {
-	named, err := os.Lstat(path)
-	if err != nil {
-		return key, err
-	}
-	if !named.Mode().IsRegular() {
-		return key, fmt.Errorf("it is not a regular file but %s", named.Mode().Type())
-	}
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := datafile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return key, err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	if opened, err := file.Stat(); err != nil || !os.SameFile(named, opened) {
-		return key, errors.Join(errors.New("it was replaced while it was opened"), err)
-	}
 	content, err := io.ReadAll(io.LimitReader(file, int64(len(key))+1))
 	if err != nil {
 		return key, err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // log writes packets down, a file for each generation (see files.go). They gather for
@@ -14,6 +16,7 @@ import (
 // has no room is forgotten at the next start, which costs no more than a duplicate.
 type log struct {
 	dir     string
+	key     secret // of the hashes
 	header  record // of each file
 	logger  *slog.Logger
 	room    int           // bytes of records: of a file what is read, of what waits for it what is kept
@@ -36,13 +39,16 @@ type section struct {
 	records []byte
 }
 
+// folderMode is that of the folder.
+const folderMode = 0o750
+
 const (
 	gathering  = 10 * time.Millisecond
 	retryAfter = time.Second // when a write failed
 )
 
 func openLog(config Config, logger *slog.Logger) (*log, error) {
-	if err := os.MkdirAll(config.Dir, 0o750); err != nil {
+	if err := datafile.MakeDir(config.Dir, folderMode); err != nil {
 		return nil, err
 	}
 	return &log{
@@ -129,6 +135,10 @@ func (l *log) await() bool {
 
 // putAll writes what waits, up to the first failure.
 func (l *log) putAll() {
+	if l.hasVanished() {
+		_ = l.file.Close()
+		l.file = nil
+	}
 	sections := l.take()
 	for len(sections) > 0 {
 		if err := l.put(&sections[0]); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
@@ -84,6 +85,18 @@ func DefaultConfig() Config {
 		ShutdownTimeout: 15 * time.Second,
 		Version:         "dev",
 	}
+}
+
+// CheckDataDir tells what cannot be kept in DATA_DIR, and why; nil when all can.
+func (c Config) CheckDataDir() error {
+	if err := datafile.CheckWritable(c.DataDir); err != nil {
+		lost := "dead letters cannot be kept"
+		if c.Journal == JournalDisk {
+			lost = "packets, dead letters and the duplicate window cannot be kept"
+		}
+		return fmt.Errorf("DATA_DIR %q: %s: %w", c.DataDir, lost, err)
+	}
+	return nil
 }
 
 // Validate tells which setting cannot be, by its environment name.

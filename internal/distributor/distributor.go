@@ -74,6 +74,12 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	if err := config.CheckDataDir(); err != nil {
+		if config.Journal == JournalDisk {
+			return nil, err
+		}
+		logger.Warn("DATA_DIR cannot be used", "error", err)
+	}
 	d := &Distributor{config: config.Settled(), logger: logger, registry: prometheus.NewRegistry()}
 	if err := errors.Join(d.join(), d.listen()); err != nil {
 		return nil, errors.Join(err, d.undo())

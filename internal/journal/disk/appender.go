@@ -64,11 +64,14 @@ func (a *appender) fits(bytes int64) bool {
 }
 
 // write appends records to the segment and returns their offset. With sync it
-// returns when they, and all before them, are on stable storage.
+// returns when they, and all before them, are on stable storage, where the next
+// start finds them.
 func (a *appender) write(records []byte, sync bool) (offset int64, err error) {
 	offset = a.size
 	if sync {
-		err = a.file.WriteSynced(records, offset)
+		if err = a.file.WriteSynced(records, offset); err == nil {
+			err = a.file.Check()
+		}
 	} else {
 		_, err = a.file.WriteAt(records, offset)
 	}
@@ -77,6 +80,19 @@ func (a *appender) write(records []byte, sync bool) (offset int64, err error) {
 	}
 	a.size += int64(len(records))
 	return offset, nil
+}
+
+// check returns an error when the segment is not at its path any more. The segment
+// ends then.
+func (a *appender) check() error {
+	if a.segment == nil {
+		return nil
+	}
+	err := a.file.Check()
+	if err != nil {
+		a.abandon(a.size)
+	}
+	return err
 }
 
 // close syncs what was written without a sync, and ends the segment. Nothing is

@@ -62,10 +62,11 @@ type committer struct {
 	acksLate bool        // they waited long enough
 	retry    *time.Timer // runs while the journal is unwritable
 	delay    time.Duration
+	checks   *time.Ticker // for whether the segment is still there, also while nothing is written
 }
 
 func newCommitter(j *Journal, appender appender, next uint64) *committer {
-	c := &committer{journal: j, appender: appender, next: next}
+	c := &committer{journal: j, appender: appender, next: next, checks: time.NewTicker(checkInterval)}
 	c.acks, c.retry = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	c.acks.Stop()
 	c.retry.Stop()
@@ -86,6 +87,8 @@ func (c *committer) run() {
 			c.acksLate = true
 		case <-c.retry.C:
 			c.heal()
+		case <-c.checks.C:
+			c.check()
 		}
 	}
 	for c.gather(true) {
@@ -98,6 +101,7 @@ func (c *committer) run() {
 func (c *committer) close() {
 	c.acks.Stop()
 	c.retry.Stop()
+	c.checks.Stop()
 	if err := c.appender.close(); err != nil {
 		c.journal.metrics.writeErrors.Inc()
 		c.journal.logger.Warn("the last acknowledgements may be lost, and their packets sent twice", "error", err)
@@ -216,9 +220,19 @@ func (c *committer) begin(first uint64, size int64) error {
 }
 
 const (
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	firstRetry    = 100 * time.Millisecond
+	lastRetry     = 5 * time.Second
+	checkInterval = time.Second
 )
+
+// check makes the journal unwritable when its newest segment has vanished: nothing
+// may be said to be stored that the next start does not find.
+func (c *committer) check() {
+	if err := c.appender.check(); err != nil {
+		c.commit = commit{}
+		c.fail(err)
+	}
+}
 
 // fail refuses the commit and all that waits, and makes the journal unwritable
 // until a new segment can be written.
@@ -256,10 +270,23 @@ func (c *committer) fail(cause error) {
 	}
 }
 
+// beginAgain begins a segment after a failure, in a folder that is made anew if it
+// was removed. Where the lock is gone as well, another process may use the
+// directory: then only a restart helps, unless the directory comes back.
+func (c *committer) beginAgain() error {
+	if err := c.journal.lock.Check(); err != nil {
+		return err
+	}
+	if err := c.journal.files.MakeDir(c.journal.dir); err != nil {
+		return err
+	}
+	return c.begin(c.next, 0)
+}
+
 // heal tries to write a new segment.
 func (c *committer) heal() {
 	j := c.journal
-	if err := c.begin(c.next, 0); err != nil {
+	if err := c.beginAgain(); err != nil {
 		j.metrics.writeErrors.Inc()
 		c.delay = min(2*c.delay, lastRetry)
 		c.retry.Reset(c.delay)

@@ -55,6 +55,8 @@ func (s crashFiles) List(dir string) ([]string, error) {
 	return names, nil
 }
 
+func (s crashFiles) Irregular(string) []string { return nil }
+
 func (s crashFiles) Create(path string, size int64) (file, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +141,7 @@ func (s crashFiles) Free(string) (int64, error) {
 	return s.room, nil
 }
 
-func (s crashFiles) Lock(path string) (io.Closer, error) {
+func (s crashFiles) Lock(path string) (directoryLock, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.locked[path] {
@@ -160,6 +162,7 @@ func (s crashFiles) Close() {}
 type unlock func()
 
 func (u unlock) Close() error { u(); return nil }
+func (u unlock) Check() error { return nil }
 
 func (f crashHandle) ReadAt(b []byte, offset int64) (int, error) {
 	f.system.mu.Lock()
@@ -223,6 +226,17 @@ func (f crashHandle) Size() (int64, error) {
 	f.system.mu.Lock()
 	defer f.system.mu.Unlock()
 	return int64(len(f.now)), nil
+}
+
+func (f crashHandle) DataEnd() (int64, error) { return f.Size() }
+
+func (f crashHandle) Check() error {
+	f.system.mu.Lock()
+	defer f.system.mu.Unlock()
+	if f.system.files[f.path] != f.crashFile {
+		return fmt.Errorf("%s has vanished", f.path)
+	}
+	return nil
 }
 
 func (f crashHandle) Close() error { return nil }

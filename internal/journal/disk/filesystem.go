@@ -9,15 +9,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // fileSystem is what the journal needs of an operating system. Tests put one
 // in its place that fails on command or forgets what was not synced.
 type fileSystem interface {
-	// MakeDir makes a directory and its parents, and syncs those it made one in.
+	// MakeDir makes a directory and its parents, and syncs those it made one in. The
+	// directory itself must not be a link.
 	MakeDir(path string) error
-	// List returns the names of the files in a directory, sorted.
+	// List returns the names of the regular files in a directory, sorted.
 	List(dir string) ([]string, error)
+	// Irregular returns the names of what else is in a directory.
+	Irregular(dir string) []string
 	// Create makes a file that must not exist yet. If it gets room for size bytes,
 	// it is written from its start to its end, and by one goroutine at a time like
 	// all such files.
@@ -31,9 +36,17 @@ type fileSystem interface {
 	// Free returns how many bytes may still be written below a directory.
 	Free(dir string) (int64, error)
 	// Lock takes the lock file or fails at once.
-	Lock(path string) (io.Closer, error)
+	Lock(path string) (directoryLock, error)
 	// Close gives back what the writing of files needed. All of these are closed.
 	Close()
+}
+
+// directoryLock is held until it is closed.
+type directoryLock interface {
+	io.Closer
+	// Check returns an error when the lock file is not at its path any more, so that
+	// another process may hold a lock, too.
+	Check() error
 }
 
 type file interface {
@@ -47,6 +60,10 @@ type file interface {
 	Sync() error
 	Truncate(size int64) error
 	Size() (int64, error)
+	// DataEnd returns the offset behind the last byte that may not be zero.
+	DataEnd() (int64, error)
+	// Check returns an error when the file is not at its path any more.
+	Check() error
 }
 
 // writeThenSync is WriteSynced where that takes two steps.
@@ -61,9 +78,16 @@ func writeThenSync(f file, b []byte, offset int64) error {
 type osFiles struct{ direct directWriting }
 
 func (s *osFiles) MakeDir(path string) error {
+	if err := s.makeDir(path); err != nil {
+		return err
+	}
+	return datafile.CheckDir(path)
+}
+
+func (s *osFiles) makeDir(path string) error {
 	parent := filepath.Dir(path)
 	if _, err := os.Stat(parent); isGone(err) && parent != path {
-		if err := s.MakeDir(parent); err != nil {
+		if err := s.makeDir(parent); err != nil {
 			return err
 		}
 	}
@@ -85,29 +109,44 @@ func (*osFiles) List(dir string) ([]string, error) {
 	return names, err
 }
 
+func (*osFiles) Irregular(dir string) []string {
+	entries, _ := os.ReadDir(dir)
+	var names []string
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
 func (s *osFiles) Create(path string, size int64) (file, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
 	}
+	created, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	if size == 0 {
-		return osFile{f}, nil
+		return osFile{f, created}, nil
 	}
 	if err := reserve(f, size); err != nil {
 		f.Close()
 		os.Remove(path)
 		return nil, fmt.Errorf("reserve %d bytes for %s: %w", size, path, err)
 	}
-	return s.direct.reserved(f, size), nil
+	return s.direct.reserved(osFile{f, created}, size), nil
 }
 
 func (*osFiles) Open(path string) (file, error) {
-	f, err := os.Open(path)
+	f, err := datafile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	readInOrder(f)
-	return osFile{f}, nil
+	return osFile{File: f}, nil
 }
 
 func (*osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
@@ -126,10 +165,14 @@ func (*osFiles) Free(dir string) (int64, error) {
 
 // Lock holds a lock that ends with the process, however it ends, and writes
 // the process's id into the file for a person to read.
-func (*osFiles) Lock(path string) (io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+func (*osFiles) Lock(path string) (directoryLock, error) {
+	f, err := datafile.Open(path, os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
+	}
+	opened, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	taken, err := tryLock(f)
 	if err != nil {
@@ -144,7 +187,7 @@ func (*osFiles) Lock(path string) (io.Closer, error) {
 	if err := f.Truncate(0); err == nil {
 		_, _ = fmt.Fprintln(f, os.Getpid())
 	}
-	return f, nil
+	return osFile{f, opened}, nil
 }
 
 // LockedError says that another process uses the directory.
@@ -161,7 +204,28 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("%s is held by %s: two processes cannot use one data directory", e.Path, owner)
 }
 
-type osFile struct{ *os.File }
+// osFile is an open file. Its FileInfo, as of its creation, is nil for files that are
+// only read.
+type osFile struct {
+	*os.File
+	created fs.FileInfo
+}
+
+// Check takes a system call, of which the path's folders are a part.
+func (f osFile) Check() error {
+	if datafile.IsAt(f.created, f.Name()) {
+		return nil
+	}
+	return fmt.Errorf("%s is not there any more: its folder was removed, moved or replaced", f.Name())
+}
+
+func (f osFile) DataEnd() (int64, error) {
+	size, err := f.Size()
+	if err != nil {
+		return 0, err
+	}
+	return dataEnd(f.File, size), nil
+}
 
 func (f osFile) Sync() error { return syncData(f.File) }
 

@@ -9,7 +9,7 @@ func reserve(*os.File, int64) error { return nil }
 // directWriting is of Linux alone.
 type directWriting struct{}
 
-func (directWriting) reserved(f *os.File, _ int64) file { return osFile{f} }
+func (directWriting) reserved(f osFile, _ int64) file { return f }
 
 func (directWriting) close() {}
 

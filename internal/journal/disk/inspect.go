@@ -25,6 +25,8 @@ type Report struct {
 	// NextSequence is what the next accepted packet will get.
 	NextSequence uint64   `json:"next_sequence"`
 	Damages      []Damage `json:"damages"`
+	// Foreign are files that are not read, since they are no segments.
+	Foreign []Foreign `json:"foreign,omitempty"`
 }
 
 // SegmentInfo is one file of a journal.
@@ -149,7 +151,7 @@ func lookTwice(files fileSystem, dir string, pause func()) (*replay, error) {
 func (r *replay) report() Report {
 	report := Report{
 		Dir: r.dir, FormatVersion: segmentVersion, Segments: []SegmentInfo{},
-		Packets: r.packets, NextSequence: max(1, r.next), Damages: append([]Damage{}, r.damages...),
+		Packets: r.packets, NextSequence: max(1, r.next), Damages: append([]Damage{}, r.damages...), Foreign: r.foreign,
 	}
 	for _, s := range r.segments {
 		report.Bytes += s.bytes

@@ -11,7 +11,6 @@
 package disk
 
 import (
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -46,7 +45,7 @@ type Journal struct {
 	files   fileSystem
 	dir     string // of the segments
 	metrics *metrics
-	lock    io.Closer
+	lock    directoryLock
 
 	quarantine *quarantine // used by Open, then by the keeper
 	arrived    chan struct{}

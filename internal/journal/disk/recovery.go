@@ -2,7 +2,6 @@ package disk
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
 	"time"
 
@@ -48,7 +47,7 @@ func Open(config Config, deps Deps) (*Journal, error) {
 	return j, nil
 }
 
-func open(config Config, deps Deps, dir string, lock io.Closer) (*Journal, error) {
+func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, error) {
 	j := &Journal{
 		config: config, logger: deps.Logger, pool: deps.Pool, files: deps.files, dir: dir, lock: lock,
 		quarantine: &quarantine{files: deps.files, dir: filepath.Join(config.Dir, quarantineDir)},
@@ -64,6 +63,7 @@ func open(config Config, deps Deps, dir string, lock io.Closer) (*Journal, error
 		return nil, err
 	}
 	j.metrics = newMetrics()
+	j.setAsideForeign(found)
 	j.reportDamages(found)
 	j.trim(found)
 	j.adopt(found)
@@ -136,6 +136,15 @@ func (j *Journal) reportDamages(found *replay) {
 			j.logger.Error("accepted packets are lost to damage in the journal",
 				append(attributes, "packets", d.Packets, "first_sequence", d.First, "last_sequence", d.Last)...)
 		}
+	}
+}
+
+// setAsideForeign moves what has a segment's name and is none to the quarantine.
+func (j *Journal) setAsideForeign(found *replay) {
+	for _, f := range found.foreign {
+		err := j.quarantine.keepFile(f.Path)
+		j.logger.Warn("a file in the journal's folder is not one of its segments and is set aside, unread; if packets are missing, look at it with the distributor stopped",
+			"file", f.Path, "reason", f.Reason, "error", err)
 	}
 }
 

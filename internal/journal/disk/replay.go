@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
+	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
@@ -16,6 +18,7 @@ type replay struct {
 
 	index    index
 	segments []*segment
+	foreign  []Foreign
 	next     uint64 // the sequence that the next packet will get
 	started  bool   // next is known
 	damages  []Damage
@@ -32,16 +35,9 @@ func (r *replay) run() error {
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}
-	for _, name := range names {
-		if number, ok := segmentNumber(name); ok {
-			r.segments = append(r.segments, &segment{number: number, path: segmentPath(r.dir, number)})
-		}
-	}
-	firsts := make([]uint64, len(r.segments))
-	for i, s := range r.segments {
-		if firsts[i], err = r.firstSequence(s); err != nil {
-			return err
-		}
+	firsts, err := r.findSegments(names)
+	if err != nil {
+		return err
 	}
 	for i, s := range r.segments {
 		if err := r.readSegment(s, firsts[i:]); err != nil {
@@ -55,6 +51,41 @@ func (r *replay) run() error {
 	return nil
 }
 
+// findSegments finds the segments among files, and returns the sequences that they
+// begin with, 0 when that is not known.
+func (r *replay) findSegments(names []string) (firsts []uint64, err error) {
+	for _, name := range r.files.Irregular(r.dir) {
+		if strings.HasSuffix(name, segmentSuffix) {
+			r.addForeign(filepath.Join(r.dir, name), "it is not a regular file")
+		}
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, segmentSuffix) {
+			continue
+		}
+		number, ok := segmentNumber(name)
+		if !ok {
+			r.addForeign(filepath.Join(r.dir, name), fmt.Sprintf("its name is not a number from 1 to %x in 16 digits", uint64(maxSegmentNumber)))
+			continue
+		}
+		s := &segment{number: number, path: segmentPath(r.dir, number)}
+		first, err := r.firstSequence(s)
+		if foreign := (*foreignError)(nil); errors.As(err, &foreign) {
+			r.addForeign(s.path, foreign.reason)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.segments, firsts = append(r.segments, s), append(firsts, first)
+	}
+	return firsts, nil
+}
+
+func (r *replay) addForeign(path, reason string) {
+	r.foreign = append(r.foreign, Foreign{path, reason})
+}
+
 // firstSequence returns the sequence that a segment begins with; 0 when that
 // is not known.
 func (r *replay) firstSequence(s *segment) (uint64, error) {
@@ -63,6 +94,9 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 		return 0, nil // told when it is read
 	}
 	defer f.Close()
+	if end, err := f.DataEnd(); err == nil && end > maxSegmentBytes {
+		return 0, &foreignError{fmt.Sprintf("it has %d bytes of data, and no segment has more than %d", end, int64(maxSegmentBytes))}
+	}
 	var b [segmentHeaderBytes]byte
 	var unread holes
 	n, _ := unread.read(f, b[:], 0)
@@ -71,6 +105,9 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 		version.Path = s.path
 		return 0, version
 	}
+	if err == nil && header.number != s.number {
+		return 0, &foreignError{fmt.Sprintf("by its header it is segment %016x: it is a copy, or was renamed", header.number)}
+	}
 	if err == nil {
 		return header.first, nil
 	}
@@ -78,7 +115,7 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 	if s.number == 1 {
 		return 1, nil
 	}
-	size, err := f.Size()
+	size, err := f.DataEnd()
 	if err != nil || size <= segmentHeaderBytes {
 		return 0, nil
 	}
@@ -110,13 +147,18 @@ func (r *replay) readSegment(s *segment, firsts []uint64) error {
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}
+	end, err := f.DataEnd()
+	if err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
 	s.size, s.bytes = size, min(size, segmentHeaderBytes)
+	end = max(end, s.bytes)
 	last := len(firsts) == 1
-	if s.headless && !((last || r.started) && r.isBlank(f, size)) {
+	if s.headless && !((last || r.started) && r.isBlank(f, end)) {
 		r.damages = append(r.damages, Damage{Segment: s.path, Bytes: s.bytes, Reason: "the header of the segment is damaged"})
 		r.unsolved = true
 	}
-	r.scanner.reset(f, s.bytes, size)
+	r.scanner.reset(f, s.bytes, end)
 	if firsts[0] != 0 {
 		r.expect(s, firsts[0], s.bytes)
 	}

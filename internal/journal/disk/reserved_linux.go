@@ -24,13 +24,13 @@ func (d *directWriting) close() {
 }
 
 // reserved returns a file, whose blocks are allocated, to append to it.
-func (d *directWriting) reserved(f *os.File, size int64) file {
+func (d *directWriting) reserved(f osFile, size int64) file {
 	if !d.tried {
 		d.queue, d.tried = newAIOQueue(), true
 	}
-	r := &reservedFile{osFile: osFile{f}, queue: d.queue, size: wholeBlocks(size)}
-	if d.queue != nil && suitsDirect(f) {
-		r.direct, _ = os.OpenFile(f.Name(), os.O_WRONLY|unix.O_DIRECT, 0)
+	r := &reservedFile{osFile: f, queue: d.queue, size: wholeBlocks(size)}
+	if d.queue != nil && suitsDirect(f.File) {
+		r.direct, _ = os.OpenFile(f.Name(), os.O_WRONLY|unix.O_DIRECT|unix.O_NOFOLLOW, 0)
 	}
 	return r
 }

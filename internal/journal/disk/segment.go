@@ -26,6 +26,14 @@ const (
 	segmentSuffix      = ".segment"
 )
 
+const (
+	// maxSegmentNumber leaves room for the numbers of all segments to come.
+	maxSegmentNumber = 1<<62 - 1
+	// maxSegmentBytes is more than any segment has: one commit of the largest request
+	// at most, beside what fits into largestSegment.
+	maxSegmentBytes = 2 << 30
+)
+
 var segmentMagic = []byte{0xFF, 'S', 'E', 'G'}
 
 // segment is a file of the journal. Its fields are guarded by Journal.mu.
@@ -54,8 +62,19 @@ func segmentNumber(name string) (uint64, bool) {
 		return 0, false
 	}
 	number, err := strconv.ParseUint(digits, 16, 64)
-	return number, err == nil
+	return number, err == nil && number >= 1 && number <= maxSegmentNumber && filepath.Base(segmentPath("", number)) == name
 }
+
+// Foreign is a file with a segment's suffix that is none of the journal's.
+type Foreign struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// foreignError is why a file is no segment.
+type foreignError struct{ reason string }
+
+func (e *foreignError) Error() string { return e.reason }
 
 type segmentHeader struct {
 	number  uint64

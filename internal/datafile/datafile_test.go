@@ -1,0 +1,91 @@
+package datafile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(at("file"), []byte("content"), 0o600))
+	must(os.Mkdir(at("folder"), 0o700))
+	wanted := map[string]string{"folder": "a folder"}
+	if runtime.GOOS != "windows" {
+		must(os.Symlink(at("file"), at("link")))
+		must(os.Symlink(at("nothing"), at("dangling")))
+		must(makePipe(at("pipe")))
+		wanted["link"], wanted["dangling"], wanted["pipe"] = "a symbolic link", "a symbolic link", "a named pipe"
+	}
+	for name, is := range wanted {
+		for _, flag := range []int{os.O_RDONLY, os.O_WRONLY, os.O_RDWR | os.O_CREATE, os.O_WRONLY | os.O_APPEND} {
+			f, err := Open(at(name), flag, 0o600)
+			var kind *TypeError
+			if !errors.As(err, &kind) || !strings.Contains(err.Error(), is) || !strings.Contains(err.Error(), at(name)) {
+				t.Errorf("%s with flag %x: %v", name, flag, err)
+			}
+			if f != nil {
+				f.Close()
+			}
+		}
+	}
+	if content, err := os.ReadFile(at("file")); string(content) != "content" || err != nil {
+		t.Errorf("the file has %q, %v", content, err)
+	}
+	if _, err := os.Lstat(at("nothing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a file was made through a link")
+	}
+	for _, name := range []string{"file", "new"} {
+		f, err := Open(at(name), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := f.Stat()
+		if err != nil || !IsAt(info, at(name)) || IsAt(info, at("folder")) {
+			t.Errorf("%s is not where it is, %v", name, err)
+		}
+		f.Close()
+	}
+	if _, err := Open(at("absent"), os.O_RDONLY, 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an absent file: %v", err)
+	}
+}
+
+func TestFolders(t *testing.T) {
+	dir := t.TempDir()
+	if runtime.GOOS != "windows" {
+		if err := os.Symlink(dir, dir+"-link"); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(dir + "-link")
+		if err := MakeDir(filepath.Join(dir+"-link", "a", "b"), 0o700); err != nil {
+			t.Errorf("below a link: %v", err)
+		}
+		if err := MakeDir(dir+"-link", 0o700); err == nil || !strings.Contains(err.Error(), "a symbolic link") {
+			t.Errorf("a link: %v", err)
+		}
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDir(file, 0o700); err == nil || !strings.Contains(err.Error(), "must be a folder, and is a regular file") {
+		t.Errorf("a file: %v", err)
+	}
+	for range 2 {
+		if err := MakeDir(filepath.Join(dir, "c", "d"), 0o700); err != nil {
+			t.Error(err)
+		}
+	}
+}

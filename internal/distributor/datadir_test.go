@@ -1,0 +1,57 @@
+//go:build unix
+
+package distributor
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A folder that somebody removes while packets are stored in it stores no more.
+func TestVanishedDataDir(t *testing.T) {
+	_, targets := threeScripted(t)
+	config := quick(t, targets...)
+	config.Journal, config.DataDir = JournalDisk, filepath.Join(t.TempDir(), "data")
+	s := startSystem(t, config)
+	if status, _, body := s.send(1); status != 202 {
+		t.Fatalf("%d %s", status, body)
+	}
+	if err := os.RemoveAll(config.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, body := s.send(1); status != 503 || !strings.Contains(body, `"code":"journal_unwritable"`) {
+		t.Errorf("once the folder is gone: %d %s", status, body)
+	}
+	if status, document := s.get(t, "/readyz"); status != 503 || document["code"] != "journal_unwritable" {
+		t.Errorf("/readyz: %d %v", status, document)
+	}
+}
+
+// With a memory journal an unusable DATA_DIR is told and does not matter; with a disk
+// journal there is no start.
+func TestUnusableDataDir(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, targets := threeScripted(t)
+	for _, journal := range Journals() {
+		config := quick(t, targets...)
+		config.Journal, config.DataDir = journal, filepath.Join(file, "data")
+		var log bytes.Buffer
+		d, err := New(config, slog.New(slog.NewTextHandler(&log, nil)))
+		if err == nil {
+			defer d.closeListeners()
+		}
+		if journal == JournalDisk && (err == nil || !strings.Contains(err.Error(), config.DataDir) || !strings.Contains(err.Error(), "packets, dead letters")) {
+			t.Errorf("with a disk journal: %v", err)
+		}
+		if journal == JournalMemory && (err != nil || !strings.Contains(log.String(), "dead letters cannot be kept")) {
+			t.Errorf("with a memory journal: %v, logged %s", err, &log)
+		}
+	}
+}

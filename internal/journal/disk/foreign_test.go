@@ -1,0 +1,187 @@
+//go:build unix
+
+package disk
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// realJournal is a journal in a folder of the machine, and what it logs.
+type realJournal struct {
+	*Journal
+	log *bytes.Buffer
+}
+
+func openReal(t *testing.T, dir string) realJournal {
+	t.Helper()
+	var log bytes.Buffer
+	j, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20},
+		Deps{Logger: slog.New(slog.NewTextHandler(&log, nil)), Pool: new(packet.Pool)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return realJournal{j, &log}
+}
+
+// storedIn makes a folder with a journal of that many packets that were not
+// delivered.
+func storedIn(t *testing.T, packets int) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	j := openReal(t, dir)
+	for range packets {
+		if taken, err := j.Put([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
+			t.Fatal(taken, err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func aPacket(t *testing.T, pool *packet.Pool) *packet.Packet {
+	t.Helper()
+	body := []byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool.New(body, info)
+}
+
+// Whatever somebody has put among the segments, a start neither waits for it nor
+// follows it nor loses a stored packet for it, and names it.
+func TestForeignFiles(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := os.WriteFile(outside, []byte("untouched"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		put    func(journal string) error
+		logged string // "" when it has no segment's name, or is harmless
+	}{
+		"pipe":     {func(j string) error { return syscall.Mkfifo(j+"/0000000000000009.segment", 0o600) }, "not a regular file"},
+		"folder":   {func(j string) error { return os.Mkdir(j+"/0000000000000009.segment", 0o700) }, "not a regular file"},
+		"link":     {func(j string) error { return os.Symlink(outside, j+"/0000000000000009.segment") }, "not a regular file"},
+		"high":     {func(j string) error { return os.WriteFile(j+"/fffffffffffffffe.segment", []byte("x"), 0o600) }, "its name is not a number"},
+		"zero":     {func(j string) error { return os.WriteFile(j+"/0000000000000000.segment", nil, 0o600) }, "its name is not a number"},
+		"capitals": {func(j string) error { return os.WriteFile(j+"/000000000000000A.segment", nil, 0o600) }, "its name is not a number"},
+		"short":    {func(j string) error { return os.WriteFile(j+"/9.segment", nil, 0o600) }, "its name is not a number"},
+		"copy":     {func(j string) error { return copyFile(j+"/0000000000000001.segment", j+"/0000000000000009.segment") }, "by its header it is segment 0000000000000001"},
+		"other":    {func(j string) error { return os.WriteFile(j+"/notes.txt", []byte("x"), 0o600) }, ""},
+		"sparse":   {func(j string) error { return os.Truncate(j+"/0000000000000001.segment", 1<<40) }, ""},
+		"sparse, new": {func(j string) error {
+			return os.WriteFile(j+"/0000000000000009.segment", nil, 0o600)
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const packets = 5
+			dir := storedIn(t, packets)
+			if err := c.put(filepath.Join(dir, segmentsDir)); err != nil {
+				t.Fatal(err)
+			}
+			if name == "sparse, new" {
+				if err := os.Truncate(filepath.Join(dir, segmentsDir, "0000000000000009.segment"), 1<<40); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if report, err := Verify(dir); err != nil || report.Undelivered.Packets != packets {
+				t.Errorf("it is verified as %+v, %v", report, err)
+			}
+			j := openReal(t, dir)
+			if left := j.Stats().Queued.Packets; left != packets {
+				t.Errorf("%d packets are left of %d", left, packets)
+			}
+			if taken, err := j.Put([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
+				t.Errorf("another packet: %d, %v", taken, err)
+			}
+			if err := j.Close(); err != nil {
+				t.Error(err)
+			}
+			if named := strings.Contains(j.log.String(), "is set aside"); named != (c.logged != "") || !strings.Contains(j.log.String(), c.logged) {
+				t.Errorf("logged: %s", j.log)
+			}
+			if report, err := Verify(dir); err != nil || report.Undelivered.Packets != packets+1 || len(report.Foreign) > 0 {
+				t.Errorf("afterwards it is verified as %+v, %v", report, err)
+			}
+		})
+	}
+	if content, err := os.ReadFile(outside); string(content) != "untouched" || err != nil {
+		t.Errorf("what a link points to has %q, %v", content, err)
+	}
+}
+
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o600)
+}
+
+// A folder in which something is not what it must be ends the start, with the path.
+func TestUnusableFolders(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(dir string) error
+		want string
+	}{
+		"journal is a file": {func(dir string) error { return os.WriteFile(dir+"/journal", nil, 0o600) }, "/journal must be a folder, and is a regular file: move it away"},
+		"journal is a link": {func(dir string) error { return os.Symlink(os.TempDir(), dir+"/journal") }, "/journal must be a folder, and is a symbolic link: move it away"},
+		"lock is a folder":  {func(dir string) error { return os.Mkdir(dir+"/lock", 0o700) }, "/lock must be a regular file, and is a folder: move it away"},
+		"lock is a link":    {func(dir string) error { return os.Symlink(dir+"/target", dir+"/lock") }, "/lock must be a regular file, and is a symbolic link: move it away"},
+		"lock is a pipe":    {func(dir string) error { return syscall.Mkfifo(dir+"/lock", 0o600) }, "/lock must be a regular file, and is a named pipe: move it away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(dir+"/target", []byte("untouched"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.make(dir); err != nil {
+				t.Fatal(err)
+			}
+			j, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20}, Deps{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
+			if err == nil {
+				j.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), dir+c.want) {
+				t.Errorf("the start: %v", err)
+			}
+			if content, _ := os.ReadFile(dir + "/target"); string(content) != "untouched" {
+				t.Errorf("the target of a link has %q", content)
+			}
+		})
+	}
+	dir, link := storedIn(t, 3), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	j := openReal(t, link) // which operators do
+	if left := j.Stats().Queued.Packets; left != 3 {
+		t.Errorf("through a link %d packets are found", left)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzSegmentNames wants a name to be a number exactly when the number makes the name.
+func FuzzSegmentNames(f *testing.F) {
+	for _, name := range []string{"0000000000000001.segment", "fffffffffffffffe.segment", "1.segment", "000000000000000A.segment", "+000000000000001.segment", ""} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		number, ok := segmentNumber(name)
+		if ok != (number >= 1 && number <= maxSegmentNumber && segmentPath("", number) == name) {
+			t.Errorf("%q is %d, %v", name, number, ok)
+		}
+	})
+}
