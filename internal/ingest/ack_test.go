@@ -107,7 +107,7 @@ func TestAckOfLines(t *testing.T) {
 		want     string
 	}{
 		"all":         {two, map[string]packet.Outcome{"1": fine, "2": fine}, 200, `{"status":"delivered","accepted":2,"delivered":2,"dead_lettered":0}`},
-		"dead letter": {two, map[string]packet.Outcome{"1": fine, "2": refused}, 207, `{"status":"partial","accepted":2,"delivered":1,"dead_lettered":1}`},
+		"dead letter": {two, map[string]packet.Outcome{"1": fine, "2": refused}, 207, `{"status":"partial","accepted":2,"delivered":1,"dead_lettered":1,"refused":[]}`},
 		"refused line": {two + "\nx", map[string]packet.Outcome{"1": fine, "2": fine}, 207,
 			`{"status":"partial","accepted":2,"delivered":2,"dead_lettered":0,"refused":[`},
 	} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -188,14 +189,6 @@ func (r *bodyReader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Proble
 		return nil, unreadable(err)
 	}
 	return r.inflate(decoder)
-}
-
-// hasLargeWindow reports whether the first frame is valid and asks for more memory
-// than a decoder has. The decoder's own error for that also means a block that is
-// too large.
-func hasLargeWindow(encoded []byte) bool {
-	var frame zstd.Header
-	return frame.Decode(encoded) == nil && !frame.Skippable && frame.WindowSize > zstdWindow
 }
 
 func (r *bodyReader) tooLarge() *problem.Problem {

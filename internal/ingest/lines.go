@@ -219,6 +219,10 @@ func (h *Handler) answerLines(batch *lineBatch, to *Response) {
 	*to = Response{status: status}
 	if batch.refused.lines > 0 {
 		to.retryAfter = h.waitOf(batch)
+	}
+	if status == http.StatusMultiStatus {
+		// A distributor that sends batches takes a 207 without a list for a failure,
+		// so the list is there even if it is empty: dead letters were accepted.
 		body = batch.refused.appendMember(body)
 	}
 	to.body = append(body, '}')
