@@ -142,14 +142,14 @@ func TestMostLinesOfBothWays(t *testing.T) {
 	a := aPacket("a", 0)
 	for _, w := range bothWays(t, standard()) {
 		for _, encoding := range []string{"", "gzip", "zstd"} {
-			w.checkLines(t, linesCase{"the most", strings.Repeat("\n", mostLines-1) + a, []string{a}, nil, 202}, encoding)
-			w.checkLines(t, linesCase{"with an end", strings.Repeat("\n", mostLines-1) + a + "\n", []string{a}, nil, 202}, encoding)
-			w.checkLines(t, linesCase{"one more", a + strings.Repeat("\n", mostLines) + a, nil, nil, 413}, encoding)
+			w.checkLines(t, linesCase{"the most", strings.Repeat("\n", maxLines-1) + a, []string{a}, nil, 202}, encoding)
+			w.checkLines(t, linesCase{"with an end", strings.Repeat("\n", maxLines-1) + a + "\n", []string{a}, nil, 202}, encoding)
+			w.checkLines(t, linesCase{"one more", a + strings.Repeat("\n", maxLines) + a, nil, nil, 413}, encoding)
 			refused := make(map[int]problem.Code)
-			for line := 1; line < mostLines; line++ {
+			for line := 1; line < maxLines; line++ {
 				refused[line] = problem.Malformed
 			}
-			w.checkLines(t, linesCase{"all but one bad", strings.Repeat("x\n", mostLines-1) + a, []string{a}, refused, 207}, encoding)
+			w.checkLines(t, linesCase{"all but one bad", strings.Repeat("x\n", maxLines-1) + a, []string{a}, refused, 207}, encoding)
 		}
 	}
 }
