@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -91,6 +92,9 @@ func (c *connection) next() bool {
 	to := h.responses.Get().(*Response)
 	defer h.keep(to)
 	head, err := c.reader.ReadHead()
+	if errors.Is(err, io.EOF) {
+		return false // after an empty line
+	}
 	if err != nil {
 		h.refuse(to, unreadableHead(err))
 		c.lingers = true
@@ -156,7 +160,7 @@ func (c *connection) write(text []byte) error {
 // bodyOf returns the body to be read, before which a client that waits for it gets
 // an interim answer.
 func (c *connection) bodyOf(head *http1.Head, body *http1.Body) io.Reader {
-	if !head.ExpectsContinue {
+	if !head.ExpectsContinue || body.Ended() {
 		return body
 	}
 	return &expectedBody{connection: c, head: head, body: body}
