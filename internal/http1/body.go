@@ -22,9 +22,10 @@ type Body struct {
 // may be.
 func (b *Body) Ended() bool { return b.err == nil && b.left == 0 && (b.ended || !b.chunked) }
 
-// Left returns how many bytes are still to be read, -1 when that is not known.
+// Left returns how many bytes are still to be read, -1 when that is not known or the
+// body cannot be read to its end.
 func (b *Body) Left() int64 {
-	if b.chunked && !b.ended {
+	if b.err != nil || b.chunked && !b.ended {
 		return -1
 	}
 	return b.left

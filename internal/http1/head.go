@@ -82,9 +82,7 @@ type parser struct {
 }
 
 func (p *parser) parse() error {
-	for bytes.HasPrefix(p.text[p.at:], []byte("\r\n")) { // RFC 9112 section 2.2
-		p.at += 2
-	}
+	p.at = len(p.text) - len(trimEmptyLines(p.text))
 	line, err := p.line()
 	if err != nil {
 		return err
@@ -107,6 +105,15 @@ func (p *parser) parse() error {
 			return err
 		}
 	}
+}
+
+// trimEmptyLines returns the text behind the empty lines that may come before a
+// request (RFC 9112 section 2.2).
+func trimEmptyLines(text []byte) []byte {
+	for bytes.HasPrefix(text, []byte("\r\n")) {
+		text = text[2:]
+	}
+	return text
 }
 
 // line returns the next line without its end.

@@ -82,7 +82,7 @@ func TestFaults(t *testing.T) {
 			request("GET / HTTP/1"), request("GET / HTTP/1.10"), request("GET / http/1.1"), request("GET / HTTP/01.1"), request("GET / HTTPS/1.1"), request("GET / HTTP/1.x"),
 			request("G(T / HTTP/1.1"), request(" / HTTP/1.1"), request("GET /a#b HTTP/1.1"), request("GET /\x80 HTTP/1.1"), request("GET /\x00 HTTP/1.1"),
 			request("GET ingest HTTP/1.1"), request("GET * HTTP/1.1"), request("GET ftp://a/ HTTP/1.1"), request("GET http:///x HTTP/1.1"), request("GET http://a@b/ HTTP/1.1"),
-			request("CONNECT a/b HTTP/1.1"), request("CONNECT /x HTTP/1.1"),
+			request("CONNECT a/b HTTP/1.1"), request("CONNECT /x HTTP/1.1"), request("CONNECT * HTTP/1.1"), request("CONNECT a HTTP/1.1"), request("CONNECT a: HTTP/1.1"), request("CONNECT [::1] HTTP/1.1"),
 			"GET / HTTP/1.1\r\n\r\n", field("Host: u"), field("Host: t"),
 			host(""), host("a b"), host("a/b"), host("a:b"), host("[::1"), host("a?b"), host("a#b"), host("a@b"), host("<a>"), host("\xff"), host("::1"), host("[::1]x"),
 			host("a:99999"), host("[127.0.0.1]"), host("[::1%25eth0]"), host("a%2"), host("a%zz"), host(":80"), host("a:-1"), host("a:+1"),

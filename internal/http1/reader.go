@@ -36,7 +36,8 @@ func (r *Reader) Await() error {
 }
 
 // ReadHead reads a head, which is valid until the body is read. The error is a
-// *Fault, the source's, or io.ErrUnexpectedEOF when the source ends within it.
+// *Fault, the source's, io.ErrUnexpectedEOF when the source ends within it, or io.EOF
+// when nothing but empty lines comes before the source ends.
 func (r *Reader) ReadHead() (Head, error) {
 	for {
 		head, err := Parse(r.buffer[r.begin:r.end], r.limit)
@@ -48,7 +49,10 @@ func (r *Reader) ReadHead() (Head, error) {
 		case err != ErrIncomplete:
 			return head, err
 		}
-		if err := r.more(); err != nil {
+		if err := r.receive(); err != nil {
+			if errors.Is(err, io.EOF) && len(trimEmptyLines(r.buffer[r.begin:r.end])) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
 			return head, err
 		}
 	}

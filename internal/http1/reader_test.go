@@ -128,6 +128,32 @@ func TestBodyLeft(t *testing.T) {
 	}
 }
 
+// What is left of a body that cannot be read to its end is not known, however little
+// it seems.
+func TestBodyLeftOfUnreadable(t *testing.T) {
+	for _, text := range []string{plain + "\r\nab", chunkedHead + "3\r\nabc\r\n0\r\nX\r\n\r\n", chunkedHead + "3\r\nabc\r\n0\r\n"} {
+		r := NewReader(strings.NewReader(text), limit, nil)
+		if _, err := r.ReadHead(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(r.Body()); err == nil || r.Body().Left() != -1 || r.Body().Ended() {
+			t.Errorf("%q: %v, %d bytes left, ended: %t", text, err, r.Body().Left(), r.Body().Ended())
+		}
+	}
+}
+
+// Empty lines are no request.
+func TestEmptyLinesAlone(t *testing.T) {
+	for text, want := range map[string]error{"\r\n": io.EOF, "\r\n\r\n": io.EOF, "\r": io.ErrUnexpectedEOF, "\r\n\r": io.ErrUnexpectedEOF, "\r\nG": io.ErrUnexpectedEOF} {
+		for _, received := range []string{"", text[:1]} {
+			r := NewReader(iotest.OneByteReader(strings.NewReader(text[len(received):])), limit, []byte(received))
+			if _, err := r.ReadHead(); err != want {
+				t.Errorf("%q: %v, want %v", text, err, want)
+			}
+		}
+	}
+}
+
 // FuzzReader reads any stream, in two ways that must agree.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte(plain+"\r\nabc"+plain+"\r\nabc"), 5)

@@ -13,7 +13,7 @@ func checkTarget(method, target []byte) error {
 	}
 	switch {
 	case string(method) == "CONNECT":
-		if !isHost(target) {
+		if !isHost(target) || !hasPort(target) {
 			return malformed("the request target of CONNECT is not a host with a port")
 		}
 	case target[0] == '/':
@@ -59,6 +59,13 @@ func isHost(text []byte) bool {
 		return isIPv6(host)
 	}
 	return isName(host)
+}
+
+// hasPort reports whether a text that isHost accepts has a port that is not empty, as
+// CONNECT needs it (RFC 9110 section 9.3.6).
+func hasPort(text []byte) bool {
+	end := bytes.LastIndexByte(text, ':')
+	return end >= 0 && end < len(text)-1 && bytes.IndexByte(text[end:], ']') < 0
 }
 
 // isPort accepts an empty one, as RFC 3986 does.

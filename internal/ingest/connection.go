@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -94,6 +95,9 @@ func (c *connection) next() bool {
 	to := h.responses.Get().(*Response)
 	defer h.keep(to)
 	head, err := c.reader.ReadHead()
+	if errors.Is(err, io.EOF) {
+		return false // after an empty line
+	}
 	if err != nil {
 		h.refuse(to, unreadableHead(err))
 		c.lingers = true
@@ -160,7 +164,7 @@ func (c *connection) write(text []byte) error {
 // bodyOf returns the body. Its first Read sends 100 Continue if the client expects
 // that.
 func (c *connection) bodyOf(head *http1.Head, body *http1.Body) io.Reader {
-	if !head.ExpectsContinue {
+	if !head.ExpectsContinue || body.Ended() {
 		return body
 	}
 	return &expectedBody{connection: c, head: head, body: body}

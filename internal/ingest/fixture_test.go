@@ -162,7 +162,19 @@ func listenAndServe(t testing.TB, h *Handler, timeouts Timeouts) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes := func(r *Request, to *Response) {
+	server := h.Serve(listener, fixtureRoutes(h), timeouts, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		// The context of a test is cancelled before its cleanups run.
+		if err := server.Stop(contextOf(t)); err != nil {
+			t.Error(err)
+		}
+	})
+	return listener.Addr().String()
+}
+
+// fixtureRoutes are /ingest, and /other, which reads no body.
+func fixtureRoutes(h *Handler) Routes {
+	return func(r *Request, to *Response) {
 		switch r.Path {
 		case "/ingest":
 			h.Handle(r, to)
@@ -172,14 +184,6 @@ func listenAndServe(t testing.TB, h *Handler, timeouts Timeouts) string {
 			h.Refuse(to, problem.Problem{Code: problem.NotFound, Detail: "there is /ingest"}, "")
 		}
 	}
-	server := h.Serve(listener, routes, timeouts, slog.New(slog.DiscardHandler))
-	t.Cleanup(func() {
-		// The context of a test is cancelled before its cleanups run.
-		if err := server.Stop(contextOf(t)); err != nil {
-			t.Error(err)
-		}
-	})
-	return listener.Addr().String()
 }
 
 // requestOf returns a request with that body, whose head has these lines besides.
