@@ -139,6 +139,7 @@ func (p *parser) requestLine(line []byte) error {
 	if !found || !both || !all(method, tokenByte) || len(method) == 0 {
 		return malformed("the request line must be a method, a target and a version, one space apart")
 	}
+	p.head.Method = method
 	if len(version) != len("HTTP/1.1") || string(version[:5]) != "HTTP/" || version[6] != '.' || !isDigit(version[5]) || !isDigit(version[7]) {
 		return malformed("the version must be HTTP/1.1 or HTTP/1.0")
 	}
@@ -148,7 +149,7 @@ func (p *parser) requestLine(line []byte) error {
 	if err := checkTarget(method, target); err != nil {
 		return err
 	}
-	p.head.Method, p.head.Target, p.head.Minor = method, target, int(version[7]-'0')
+	p.head.Target, p.head.Minor = target, int(version[7]-'0')
 	return nil
 }
 

@@ -50,7 +50,7 @@ func newWay(t testing.TB, name string, hidden bool) *way {
 }
 
 // closed reports whether the server has closed all connections that it took.
-func (w *way) closed() bool { return w.server.left() == 0 }
+func (w *way) closed() bool { return w.server.open() == 0 }
 
 // bothWays are a server of each way.
 func bothWays(t testing.TB) [2]*way {

@@ -17,7 +17,7 @@ func TestWaysDiffer(t *testing.T) {
 		c.send(posting("a"))
 		server := <-w.accepted
 		server.awaitRead(w.closed)
-		if got := [2]int{w.server.loops.left(), w.server.connections.left()}; got != [2]int{1 - i, i} {
+		if got := [2]int{w.server.loops.count(), w.server.connections.count()}; got != [2]int{1 - i, i} {
 			t.Errorf("%s: loops and goroutines serve %v connections", w.name, got)
 		}
 		server.forget()
