@@ -22,17 +22,17 @@ import (
 // codingCase is an encoded body and what is to come of it.
 type codingCase struct {
 	name, body string
-	want       outcome
+	want       expectation
 }
 
 func checkCodings(t *testing.T, encoding string, cases []codingCase) {
 	t.Helper()
-	ways := bothWays(t, standard())
+	ways := serveBothWays(t, standard())
 	small := aPacket("small", 0)
 	for _, c := range cases {
 		for _, w := range ways {
 			w.check(t, c.name, c.body, c.want, "Content-Encoding: "+encoding)
-			w.check(t, "a packet after "+c.name, small, accepted(small))
+			w.check(t, "a packet after "+c.name, small, wantStored(small))
 		}
 	}
 }
@@ -79,7 +79,7 @@ func TestGzipCases(t *testing.T) {
 	_, _ = io.WriteString(zw, body)
 	_ = zw.Close()
 	half := len(body) / 2
-	good, bad := accepted(body), rejected(problem.Malformed)
+	good, bad := wantStored(body), rejected(problem.Malformed)
 	checkCodings(t, "gzip", []codingCase{
 		{"plain", plain, good},
 		{"stored", gzipMember(0, "", deflate(t, flate.NoCompression, body), []byte(body)), good},
@@ -142,12 +142,12 @@ func TestEveryCutOfAnEncodedBody(t *testing.T) {
 func TestContentEncodings(t *testing.T) {
 	body := aPacket("p", 100)
 	packed := map[string]string{"": body, "gzip": compress(t, "gzip", body), "zstd": compress(t, "zstd", body)}
-	good, bad, unknown := accepted(body), rejected(problem.Malformed), rejected(problem.UnsupportedEncoding)
-	ways := bothWays(t, standard())
+	good, bad, unknown := wantStored(body), rejected(problem.Malformed), rejected(problem.UnsupportedEncoding)
+	ways := serveBothWays(t, standard())
 	for _, c := range []struct {
 		headers []string
 		coded   string
-		want    outcome
+		want    expectation
 	}{
 		{[]string{"identity"}, "", good},
 		{[]string{"IDENTITY"}, "", good},
@@ -195,10 +195,10 @@ func TestContentEncodings(t *testing.T) {
 	}
 }
 
-// Whatever happens to an encoded body on its way, the packet is the one that the
+// Whatever happens to an encoded body on its servedWay, the packet is the one that the
 // decoders of other hands read, or there is none.
 func TestMutatedEncodedBodies(t *testing.T) {
-	ways := bothWays(t, standard())
+	ways := serveBothWays(t, standard())
 	body := aPacket("p", 400)
 	packed := map[string]string{"gzip": compress(t, "gzip", body), "zstd": compress(t, "zstd", body)}
 	rapid.Check(t, func(r *rapid.T) {

@@ -87,13 +87,13 @@ func jsonRoles() []jsonRole {
 }
 
 func TestJSONCases(t *testing.T) {
-	ways := bothWays(t, standard())
+	ways := serveBothWays(t, standard())
 	for _, role := range jsonRoles() {
 		for _, text := range jsonTexts() {
 			body := fmt.Sprintf(role.form, text)
-			want := outcome{status: 400}
+			want := expectation{status: 400}
 			if role.allowed(text) {
-				want = accepted(body)
+				want = wantStored(body)
 			}
 			for _, w := range ways {
 				w.check(t, fmt.Sprintf("%s %.60q", role.name, text), body, want, jsonType)

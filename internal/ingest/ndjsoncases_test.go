@@ -42,7 +42,7 @@ func listed(t *testing.T, a answer) (codes map[int]problem.Code, has bool) {
 	return codes, true
 }
 
-func (w *way) checkLines(t *testing.T, c linesCase, encoding string) {
+func (w *servedWay) checkLines(t *testing.T, c linesCase, encoding string) {
 	t.Helper()
 	body, headers := c.body, []string{linesType}
 	if encoding != "" {
@@ -58,8 +58,8 @@ func (w *way) checkLines(t *testing.T, c linesCase, encoding string) {
 	if has != (len(c.refused) > 0) || !maps.Equal(codes, c.refused) {
 		t.Errorf("%s: refused %v, want %v", name, codes, c.refused)
 	}
-	if accepted := fmt.Sprintf(`"accepted":%d`, len(c.stored)); len(c.stored) > 0 && !strings.Contains(a.text, accepted) {
-		t.Errorf("%s: %s, want %s", name, a.text, accepted)
+	if wantStored := fmt.Sprintf(`"wantStored":%d`, len(c.stored)); len(c.stored) > 0 && !strings.Contains(a.text, wantStored) {
+		t.Errorf("%s: %s, want %s", name, a.text, wantStored)
 	}
 }
 
@@ -127,7 +127,7 @@ func linesCases() []linesCase {
 }
 
 func TestLinesCases(t *testing.T) {
-	ways := bothWays(t, standard())
+	ways := serveBothWays(t, standard())
 	for _, c := range linesCases() {
 		for _, w := range ways {
 			for _, encoding := range []string{"", "gzip", "zstd"} {
@@ -140,7 +140,7 @@ func TestLinesCases(t *testing.T) {
 // Blank lines count too, so that an answer's list stays bounded.
 func TestMostLinesOfBothWays(t *testing.T) {
 	a := aPacket("a", 0)
-	for _, w := range bothWays(t, standard()) {
+	for _, w := range serveBothWays(t, standard()) {
 		for _, encoding := range []string{"", "gzip", "zstd"} {
 			w.checkLines(t, linesCase{"the most", strings.Repeat("\n", maxLines-1) + a, []string{a}, nil, 202}, encoding)
 			w.checkLines(t, linesCase{"with an end", strings.Repeat("\n", maxLines-1) + a + "\n", []string{a}, nil, 202}, encoding)

@@ -7,7 +7,7 @@ import (
 
 // What a packet's own rules ask of JSON.
 func TestPacketCases(t *testing.T) {
-	ways := bothWays(t, standard())
+	ways := serveBothWays(t, standard())
 	p := aPacket("p", 0)
 	nested := func(depth int) string { // arrays inside the packet, which is one deep
 		return `{"x":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + "," + p[1:]
@@ -42,9 +42,9 @@ func TestPacketCases(t *testing.T) {
 		"longest timestamp":       {with(`:1,`, `:9223372036854775807,`), true},
 		"timestamp too long":      {with(`:1,`, `:9223372036854775808,`), false},
 	} {
-		want := outcome{status: 400}
+		want := expectation{status: 400}
 		if c.good {
-			want = accepted(c.body)
+			want = wantStored(c.body)
 		}
 		for _, w := range ways {
 			w.check(t, name, c.body, want, jsonType)

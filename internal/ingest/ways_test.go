@@ -23,8 +23,8 @@ func (l plainListener) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{conn}, nil
 }
 
-// way is one of the two ways in which requests are served.
-type way struct {
+// servedWay is a server that serves in one of the two ways in which requests are served.
+type servedWay struct {
 	*fixture
 	name string
 	form func(body string, headers ...string) string
@@ -36,9 +36,9 @@ func inChunks(body string, headers ...string) string {
 	return chunked(body, max(1, len(body)/3), headers...)
 }
 
-// bothWays serves the loop with bodies of a known length, and goroutines with
+// serveBothWays serves the loop with bodies of a known length, and goroutines with
 // bodies in chunks.
-func bothWays(t *testing.T, o options) []*way {
+func serveBothWays(t *testing.T, o options) []*servedWay {
 	t.Helper()
 	plain := &fixture{T: t, journal: &greedyJournal{}}
 	plain.handler = newHandler(t, o, plain.journal)
@@ -56,7 +56,7 @@ func bothWays(t *testing.T, o options) []*way {
 		}
 	})
 	plain.addr = listener.Addr().String()
-	return []*way{
+	return []*servedWay{
 		{fixture: serve(t, o), name: "loop", form: post},
 		{fixture: plain, name: "goroutine", form: inChunks},
 	}
@@ -64,7 +64,7 @@ func bothWays(t *testing.T, o options) []*way {
 
 // send sends a body on a connection that stays open as long as the answers
 // allow, and returns the answer and the bodies of the packets that were stored.
-func (w *way) send(t *testing.T, request string) (answer, []string) {
+func (w *servedWay) send(t *testing.T, request string) (answer, []string) {
 	t.Helper()
 	w.journal.mu.Lock()
 	w.journal.taken = nil
@@ -86,22 +86,22 @@ func (w *way) send(t *testing.T, request string) (answer, []string) {
 	return a, bodies
 }
 
-// outcome is the expectation of a case: a code, or "" and the packets that are
+// expectation is the expectation of a case: a code, or "" and the packets that are
 // stored.
-type outcome struct {
+type expectation struct {
 	status int
 	code   problem.Code
 	stored []string
 }
 
-func accepted(bodies ...string) outcome {
-	return outcome{status: http.StatusAccepted, stored: bodies}
+func wantStored(bodies ...string) expectation {
+	return expectation{status: http.StatusAccepted, stored: bodies}
 }
 
-func rejected(code problem.Code) outcome { return outcome{status: code.Status(), code: code} }
+func rejected(code problem.Code) expectation { return expectation{status: code.Status(), code: code} }
 
 // check sends a body and compares everything that came of it.
-func (w *way) check(t *testing.T, name, body string, want outcome, headers ...string) answer {
+func (w *servedWay) check(t *testing.T, name, body string, want expectation, headers ...string) answer {
 	t.Helper()
 	a, stored := w.send(t, w.form(body, headers...))
 	if a.StatusCode != want.status || !slices.Equal(stored, want.stored) {
