@@ -58,8 +58,8 @@ func (w *servedWay) checkLines(t *testing.T, c linesCase, encoding string) {
 	if has != (len(c.refused) > 0) || !maps.Equal(codes, c.refused) {
 		t.Errorf("%s: refused %v, want %v", name, codes, c.refused)
 	}
-	if wantStored := fmt.Sprintf(`"wantStored":%d`, len(c.stored)); len(c.stored) > 0 && !strings.Contains(a.text, wantStored) {
-		t.Errorf("%s: %s, want %s", name, a.text, wantStored)
+	if want := fmt.Sprintf(`"accepted":%d`, len(c.stored)); len(c.stored) > 0 && !strings.Contains(a.text, want) {
+		t.Errorf("%s: %s, want %s", name, a.text, want)
 	}
 }
 
