@@ -50,7 +50,7 @@ type Transition struct {
 	From, To State
 	Cause    Cause
 	// NextTrial is the earliest moment for a probe when To is Open.
-	NextTrial time.Time
+	NextProbe time.Time
 }
 
 // Cause is why a state changed, in words for a log.
@@ -58,12 +58,12 @@ type Cause string
 
 // The causes.
 const (
-	FailuresInARow Cause = "too many failures in a row"
-	FailureRatio   Cause = "too many of the latest sends failed"
-	TrialFailed    Cause = "a failure while half-open"
-	Tripped        Cause = "it did not answer at the start"
-	ProbeAnswered  Cause = "a probe was answered"
-	TrialsPassed   Cause = "the trials succeeded"
+	ConsecutiveFailures Cause = "too many failures in a row"
+	FailureRatio        Cause = "too many of the latest sends failed"
+	HalfOpenFailure     Cause = "a failure while half-open"
+	Tripped             Cause = "it did not answer at the start"
+	ProbeAnswered       Cause = "a probe was answered"
+	HalfOpenSuccess     Cause = "the trials succeeded"
 )
 
 // Breaker watches one analyzer. All methods may be called concurrently. The
@@ -80,14 +80,14 @@ type Breaker struct {
 	failedSends, failedProbes int
 	recent                    window
 
-	passed int // sends that succeeded while half-open
+	halfOpenSuccesses int // sends that succeeded while half-open
 
 	// All before jitter.
-	pause time.Duration // after the latest opening from closed; 0 when none is remembered
-	again time.Duration // after the latest opening
-	wait  time.Duration // before the next probe
+	cooldown      time.Duration // after the latest opening from closed; 0 when none is remembered
+	openInterval  time.Duration // after the latest opening
+	probeInterval time.Duration // before the next probe
 
-	nextTrial time.Time
+	nextProbe time.Time
 	closedAt  time.Time
 }
 
@@ -104,13 +104,13 @@ func (b *Breaker) Closed() bool { return b.State() == Closed }
 
 // NextTrial returns the earliest moment for the next probe while open, and the
 // zero time otherwise.
-func (b *Breaker) NextTrial() time.Time {
+func (b *Breaker) NextProbe() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.State() != Open {
 		return time.Time{}
 	}
-	return b.nextTrial
+	return b.nextProbe
 }
 
 // Success reports that a send succeeded. While open it changes nothing: it
@@ -123,8 +123,8 @@ func (b *Breaker) Success(now time.Time) (Transition, bool) {
 		b.failedSends, b.failedProbes = 0, 0
 		b.recent.add(now, false)
 	case HalfOpen:
-		if b.passed++; b.passed >= b.config.Trials {
-			return b.close(now), true
+		if b.halfOpenSuccesses++; b.halfOpenSuccesses >= b.config.HalfOpenRequests {
+			return b.closeCircuit(now), true
 		}
 	}
 	return Transition{}, false
@@ -139,9 +139,9 @@ func (b *Breaker) Failure(now time.Time) (Transition, bool) {
 	case Closed:
 		b.failedSends++
 		b.recent.add(now, true)
-		return b.judge(now)
+		return b.evaluate(now)
 	case HalfOpen:
-		return b.open(now, TrialFailed), true
+		return b.open(now, HalfOpenFailure), true
 	}
 	return Transition{}, false
 }
@@ -152,7 +152,7 @@ func (b *Breaker) ProbeSucceeded(now time.Time) (Transition, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failedProbes = 0
-	if b.State() != Open || now.Before(b.nextTrial) {
+	if b.State() != Open || now.Before(b.nextProbe) {
 		return Transition{}, false
 	}
 	return b.halfOpen(), true
@@ -166,31 +166,31 @@ func (b *Breaker) ProbeFailed(now time.Time) (Transition, bool) {
 	switch b.State() {
 	case Closed:
 		b.failedProbes++
-		return b.judge(now)
+		return b.evaluate(now)
 	case HalfOpen:
-		return b.open(now, TrialFailed), true
+		return b.open(now, HalfOpenFailure), true
 	}
-	if !now.Before(b.nextTrial) {
-		b.wait = min(2*b.wait, b.config.LongestProbePause)
-		b.nextTrial = now.Add(b.config.jittered(b.wait))
+	if !now.Before(b.nextProbe) {
+		b.probeInterval = min(2*b.probeInterval, b.config.MaxProbeInterval)
+		b.nextProbe = now.Add(b.config.withJitter(b.probeInterval))
 	}
 	return Transition{}, false
 }
 
 // hastyPause is between probes while no analyzer can be sent anything.
-const hastyPause = 500 * time.Millisecond
+const soonDelay = 500 * time.Millisecond
 
 // Hasten brings the next trial forward, and tells whether it did. It is called
 // while no analyzer can be sent anything: then there is nobody whom a trial
 // could cost anything, and each moment does.
-func (b *Breaker) Hasten(now time.Time) bool {
+func (b *Breaker) ProbeSoon(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	soon := now.Add(b.config.jittered(hastyPause))
-	if b.State() != Open || !soon.Before(b.nextTrial) {
+	soon := now.Add(b.config.withJitter(soonDelay))
+	if b.State() != Open || !soon.Before(b.nextProbe) {
 		return false
 	}
-	b.nextTrial = soon
+	b.nextProbe = soon
 	return true
 }
 
@@ -206,12 +206,12 @@ func (b *Breaker) Trip(now time.Time) (Transition, bool) {
 }
 
 // judge opens a closed breaker when a failure was one too many.
-func (b *Breaker) judge(now time.Time) (Transition, bool) {
+func (b *Breaker) evaluate(now time.Time) (Transition, bool) {
 	if b.failedSends+b.failedProbes >= b.config.MaxFailures {
-		return b.open(now, FailuresInARow), true
+		return b.open(now, ConsecutiveFailures), true
 	}
 	recent := b.recent.within(now)
-	if recent.sends >= b.config.RatioMinimum && float64(recent.failed) >= b.config.FailureRatio*float64(recent.sends) {
+	if recent.sends >= b.config.RatioMinSends && float64(recent.failed) >= b.config.FailureRatio*float64(recent.sends) {
 		return b.open(now, FailureRatio), true
 	}
 	return Transition{}, false
@@ -222,35 +222,35 @@ func (b *Breaker) judge(now time.Time) (Transition, bool) {
 // a probe that fails, so that the end of a long illness is noticed soon.
 func (b *Breaker) open(now time.Time, cause Cause) Transition {
 	if b.Closed() {
-		if now.Sub(b.closedAt) > b.config.Memory {
-			b.pause = 0
+		if now.Sub(b.closedAt) > b.config.CooldownReset {
+			b.cooldown = 0
 		}
-		b.pause = max(b.config.FirstPause, min(2*b.pause, b.config.LongestPause))
-		b.again = b.pause
+		b.cooldown = max(b.config.InitialCooldown, min(2*b.cooldown, b.config.MaxCooldown))
+		b.openInterval = b.cooldown
 	} else {
-		b.again = min(2*b.again, b.config.LongestProbePause)
+		b.openInterval = min(2*b.openInterval, b.config.MaxProbeInterval)
 	}
-	b.wait = b.again
-	b.nextTrial = now.Add(b.config.jittered(b.wait))
-	return b.change(Open, cause)
+	b.probeInterval = b.openInterval
+	b.nextProbe = now.Add(b.config.withJitter(b.probeInterval))
+	return b.setState(Open, cause)
 }
 
 func (b *Breaker) halfOpen() Transition {
-	b.passed = 0
-	return b.change(HalfOpen, ProbeAnswered)
+	b.halfOpenSuccesses = 0
+	return b.setState(HalfOpen, ProbeAnswered)
 }
 
-func (b *Breaker) close(now time.Time) Transition {
+func (b *Breaker) closeCircuit(now time.Time) Transition {
 	b.closedAt = now
 	b.failedSends, b.failedProbes = 0, 0
 	b.recent.clear()
-	return b.change(Closed, TrialsPassed)
+	return b.setState(Closed, HalfOpenSuccess)
 }
 
-func (b *Breaker) change(to State, cause Cause) Transition {
+func (b *Breaker) setState(to State, cause Cause) Transition {
 	transition := Transition{From: b.State(), To: to, Cause: cause}
 	if to == Open {
-		transition.NextTrial = b.nextTrial
+		transition.NextProbe = b.nextProbe
 	}
 	b.state.Store(int32(to))
 	return transition

@@ -53,8 +53,8 @@ func play(t *testing.T, b *Breaker, now time.Time, script string) time.Time {
 			t.Fatalf("call %d (%q) of %q: changed %v to %s, want %q", i, word, script, changed, got, want)
 		case changed && (transition.From != from || transition.To != b.State() || transition.Cause == ""):
 			t.Fatalf("call %d (%q) of %q: %+v, but the state went from %s to %s", i, word, script, transition, from, b.State())
-		case changed && !transition.NextTrial.Equal(b.NextTrial()):
-			t.Fatalf("call %d (%q) of %q: next trial %v in the transition, %v in the breaker", i, word, script, transition.NextTrial, b.NextTrial())
+		case changed && !transition.NextProbe.Equal(b.NextProbe()):
+			t.Fatalf("call %d (%q) of %q: next trial %v in the transition, %v in the breaker", i, word, script, transition.NextProbe, b.NextProbe())
 		}
 	}
 	return now
@@ -109,7 +109,7 @@ func TestCauses(t *testing.T) {
 		if transition, changed := call(now); changed {
 			causes = append(causes, transition.Cause)
 		}
-		now = now.Add(b.NextTrial().Sub(now) * time.Duration(b.State()/Open))
+		now = now.Add(b.NextProbe().Sub(now) * time.Duration(b.State()/Open))
 	}
 	report(b.Trip)
 	report(b.ProbeSucceeded)
@@ -130,8 +130,8 @@ func TestCauses(t *testing.T) {
 		report(b.Failure)
 	}
 	want := []Cause{
-		Tripped, ProbeAnswered, TrialFailed, ProbeAnswered, TrialsPassed,
-		FailuresInARow, ProbeAnswered, TrialsPassed, FailureRatio,
+		Tripped, ProbeAnswered, HalfOpenFailure, ProbeAnswered, HalfOpenSuccess,
+		ConsecutiveFailures, ProbeAnswered, HalfOpenSuccess, FailureRatio,
 	}
 	if len(causes) != len(want) {
 		t.Fatalf("causes %q, want %q", causes, want)
@@ -144,100 +144,100 @@ func TestCauses(t *testing.T) {
 }
 
 // pauseOf returns how long the breaker waits from now.
-func pauseOf(b *Breaker, now time.Time) time.Duration { return b.NextTrial().Sub(now) }
+func intervalOf(b *Breaker, now time.Time) time.Duration { return b.NextProbe().Sub(now) }
 
-func TestFlappingDoublesThePause(t *testing.T) {
+func TestFlappingDoublesCooldown(t *testing.T) {
 	b, now := New(steady()), start
 	want := time.Second
 	for range 12 {
 		now = play(t, b, now, "f f f f f >open")
-		if got := pauseOf(b, now); got != want {
+		if got := intervalOf(b, now); got != want {
 			t.Fatalf("pause %v, want %v", got, want)
 		}
-		now = play(t, b, b.NextTrial(), "p >half_open s s s >closed +9m")
+		now = play(t, b, b.NextProbe(), "p >half_open s s s >closed +9m")
 		want = min(2*want, 5*time.Minute)
 	}
 	now = play(t, b, now, "+1m f f f f f >open")
-	if got := pauseOf(b, now); got != 5*time.Minute {
+	if got := intervalOf(b, now); got != 5*time.Minute {
 		t.Errorf("pause %v after being closed for exactly what is remembered, want 5m", got)
 	}
-	now = play(t, b, b.NextTrial(), "p >half_open s s s >closed +10m1s f f f f f >open")
-	if got := pauseOf(b, now); got != time.Second {
+	now = play(t, b, b.NextProbe(), "p >half_open s s s >closed +10m1s f f f f f >open")
+	if got := intervalOf(b, now); got != time.Second {
 		t.Errorf("pause %v after being closed for longer than is remembered, want 1s", got)
 	}
 }
 
-func TestFailedTrialsDoubleThePauseHoweverLongItWasOpen(t *testing.T) {
+func TestHalfOpenFailuresDoubleInterval(t *testing.T) {
 	b := New(steady())
 	now := play(t, b, start, "t >open +1h")
 	for _, want := range []time.Duration{2, 4, 8, 10, 10} {
 		now = play(t, b, now, "p >half_open +1h f >open")
-		if got := pauseOf(b, now); got != want*time.Second {
+		if got := intervalOf(b, now); got != want*time.Second {
 			t.Errorf("pause %v, want %v", got, want*time.Second)
 		}
-		now = b.NextTrial()
+		now = b.NextProbe()
 	}
 	now = play(t, b, now, "p >half_open s s s >closed f f f f f >open")
-	if got := pauseOf(b, now); got != 2*time.Second {
+	if got := intervalOf(b, now); got != 2*time.Second {
 		t.Errorf("pause %v after a second opening from closed, want 2s: failed trials must not double it", got)
 	}
 }
 
-func TestFailedProbesPutTheNextOff(t *testing.T) {
+func TestFailedProbesDoubleInterval(t *testing.T) {
 	b := New(steady())
 	now := play(t, b, start, "t >open")
 	for _, want := range []time.Duration{1, 2, 4, 8, 10, 10, 10} {
-		if got := pauseOf(b, now); got != want*time.Second {
+		if got := intervalOf(b, now); got != want*time.Second {
 			t.Fatalf("pause %v, want %v", got, want*time.Second)
 		}
-		next := b.NextTrial()
+		next := b.NextProbe()
 		play(t, b, next.Add(-1), "q")
-		if !b.NextTrial().Equal(next) {
+		if !b.NextProbe().Equal(next) {
 			t.Fatal("a failed probe before its time puts the next one off")
 		}
 		now = play(t, b, next, "q")
 	}
-	now = play(t, b, b.NextTrial(), "p >half_open f >open")
-	if got := pauseOf(b, now); got != 2*time.Second {
+	now = play(t, b, b.NextProbe(), "p >half_open f >open")
+	if got := intervalOf(b, now); got != 2*time.Second {
 		t.Errorf("pause %v after a second opening, want 2s: failed probes must not double it", got)
 	}
 }
 
-func TestHastenBringsTheTrialForward(t *testing.T) {
+func TestProbeSoon(t *testing.T) {
 	c := DefaultConfig()
 	c.Random = func() float64 { return 0.5 }
 	b, now := New(c), time.Now()
-	if b.Hasten(now) {
+	if b.ProbeSoon(now) {
 		t.Error("a closed breaker has no trial to bring forward")
 	}
 	b.Trip(now)
 	for range 5 { // the pause is 32 s now
-		now = b.NextTrial()
+		now = b.NextProbe()
 		b.ProbeFailed(now)
 	}
-	if !b.Hasten(now) || b.NextTrial() != now.Add(hastyPause) {
-		t.Errorf("the next trial is in %v, want %v", b.NextTrial().Sub(now), hastyPause)
+	if !b.ProbeSoon(now) || b.NextProbe() != now.Add(soonDelay) {
+		t.Errorf("the next trial is in %v, want %v", b.NextProbe().Sub(now), soonDelay)
 	}
-	now = now.Add(hastyPause / 2)
-	if b.Hasten(now) {
+	now = now.Add(soonDelay / 2)
+	if b.ProbeSoon(now) {
 		t.Error("a trial that is near is put off")
 	}
-	now = b.NextTrial()
+	now = b.NextProbe()
 	if _, changed := b.ProbeSucceeded(now); !changed || b.State() != HalfOpen {
 		t.Error("the hastened trial does not count")
 	}
 	b.Failure(now)
-	if got := b.NextTrial().Sub(now); got < 2*time.Second {
+	if got := b.NextProbe().Sub(now); got < 2*time.Second {
 		t.Errorf("the next pause is %v: it should go on to double", got)
 	}
 }
 
-func TestShortProbePauseAfterALongOne(t *testing.T) {
+func TestMaxProbeIntervalBelowCooldown(t *testing.T) {
 	c := steady()
-	c.FirstPause, c.LongestProbePause = 4*time.Minute, 200*time.Millisecond
+	c.InitialCooldown, c.MaxProbeInterval = 4*time.Minute, 200*time.Millisecond
 	b := New(c)
 	now := play(t, b, start, "t >open +4m q")
-	if got := pauseOf(b, now); got != 200*time.Millisecond {
+	if got := intervalOf(b, now); got != 200*time.Millisecond {
 		t.Errorf("pause %v, want 200ms", got)
 	}
 }
@@ -251,7 +251,7 @@ func TestJitter(t *testing.T) {
 		config.Random = func() float64 { return c.random }
 		b := New(config)
 		now := play(t, b, start, "t >open")
-		if got := pauseOf(b, now); got != c.want {
+		if got := intervalOf(b, now); got != c.want {
 			t.Errorf("pause %v with %v, want %v", got, c.random, c.want)
 		}
 	}
@@ -261,7 +261,7 @@ func TestJitter(t *testing.T) {
 	for range 50 {
 		b := New(config)
 		now := play(t, b, start, "t >open")
-		pause := pauseOf(b, now)
+		pause := intervalOf(b, now)
 		if seen[pause] = true; pause < 800*time.Millisecond || pause > 1200*time.Millisecond {
 			t.Errorf("pause %v is out of the range of the jitter", pause)
 		}
@@ -276,20 +276,20 @@ func TestStateNames(t *testing.T) {
 		t.Error(got)
 	}
 	b := New(steady())
-	if b.State() != Closed || !b.Closed() || !b.NextTrial().IsZero() {
+	if b.State() != Closed || !b.Closed() || !b.NextProbe().IsZero() {
 		t.Error("a new breaker is not closed")
 	}
 }
 
 // TestEachEdgeIsSeenOnce lets many goroutines report at once: what one caller
 // was told must fit together with what all others were told.
-func TestEachEdgeIsSeenOnce(t *testing.T) {
+func TestTransitionsAreReturnedOnce(t *testing.T) {
 	const goroutines, calls = 8, 2000
 	c := steady()
-	c.FirstPause, c.LongestPause, c.LongestProbePause = 1, 1, 1
+	c.InitialCooldown, c.MaxCooldown, c.MaxProbeInterval = 1, 1, 1
 	b := New(c)
 	var clock atomic.Int64
-	var edges [3][3]atomic.Int64
+	var transitions [3][3]atomic.Int64
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
@@ -298,14 +298,14 @@ func TestEachEdgeIsSeenOnce(t *testing.T) {
 				report := []func(time.Time) (Transition, bool){b.Success, b.Failure, b.ProbeSucceeded, b.ProbeFailed, b.Trip}
 				kind := (i/20 + g) % 5
 				if transition, changed := report[kind](now); changed {
-					edges[transition.From][transition.To].Add(1)
+					transitions[transition.From][transition.To].Add(1)
 				}
-				b.NextTrial()
+				b.NextProbe()
 			}
 		})
 	}
 	wg.Wait()
-	count := func(from, to State) int64 { return edges[from][to].Load() }
+	count := func(from, to State) int64 { return transitions[from][to].Load() }
 	for _, state := range []State{Closed, HalfOpen, Open} {
 		in, out := int64(0), int64(0)
 		for _, other := range []State{Closed, HalfOpen, Open} {
@@ -332,7 +332,7 @@ func TestEachEdgeIsSeenOnce(t *testing.T) {
 
 // TestOneOfManyOpens: of many failures at once exactly one is told that it
 // opened the breaker.
-func TestOneOfManyOpens(t *testing.T) {
+func TestConcurrentFailuresOpenOnce(t *testing.T) {
 	for range 50 {
 		b := New(steady())
 		var opened atomic.Int64
@@ -358,13 +358,13 @@ func TestValidate(t *testing.T) {
 	for name, spoil := range map[string]func(*Config){
 		"MaxFailures":       func(c *Config) { c.MaxFailures = 0 },
 		"FailureRatio":      func(c *Config) { c.FailureRatio = 1.5 },
-		"RatioMinimum":      func(c *Config) { c.RatioMinimum = 0 },
+		"RatioMinimum":      func(c *Config) { c.RatioMinSends = 0 },
 		"RatioWindow":       func(c *Config) { c.RatioWindow = 9 },
-		"Trials":            func(c *Config) { c.Trials = -1 },
-		"FirstPause":        func(c *Config) { c.FirstPause = 0 },
-		"LongestPause":      func(c *Config) { c.LongestPause = time.Millisecond },
-		"LongestProbePause": func(c *Config) { c.LongestProbePause = 0 },
-		"Memory":            func(c *Config) { c.Memory = -1 },
+		"Trials":            func(c *Config) { c.HalfOpenRequests = -1 },
+		"FirstPause":        func(c *Config) { c.InitialCooldown = 0 },
+		"LongestPause":      func(c *Config) { c.MaxCooldown = time.Millisecond },
+		"LongestProbePause": func(c *Config) { c.MaxProbeInterval = 0 },
+		"Memory":            func(c *Config) { c.CooldownReset = -1 },
 	} {
 		c := DefaultConfig()
 		spoil(&c)

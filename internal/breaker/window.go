@@ -5,8 +5,8 @@ import "time"
 // slots is how many parts a window has; it covers between nine and ten tenths
 // of its length.
 const (
-	slots          = 10
-	shortestWindow = time.Millisecond
+	slots     = 10
+	minWindow = time.Millisecond
 )
 
 // window counts the sends of the latest time, in constant memory.

@@ -317,7 +317,7 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 func (d *Distributor) nextTrial() time.Time {
 	var next time.Time
 	for _, a := range d.analyzers {
-		if trial := a.NextTrial(); next.IsZero() || trial.Before(next) {
+		if trial := a.NextProbe(); next.IsZero() || trial.Before(next) {
 			next = trial
 		}
 	}

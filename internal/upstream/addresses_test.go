@@ -12,7 +12,7 @@ import (
 // A host's dead address costs its part of the time once; the one that works is tried
 // first from then on.
 func TestAddresses(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		dead := map[string]bool{"10.0.0.1:80": true, "[fd00::2]:80": true}
 		near, _ := net.Pipe()
 		a := &addresses{
@@ -58,7 +58,7 @@ func TestAddresses(t *testing.T) {
 
 // The addresses of this machine's own name are found as the system finds them.
 func TestSystemAddresses(t *testing.T) {
-	analyzer := newScripted(always(ok))
+	analyzer := newFakeAnalyzer(always(ok))
 	_, port, err := net.SplitHostPort(analyzer.listen(t)[len("http://"):])
 	if err != nil {
 		t.Fatal(err)

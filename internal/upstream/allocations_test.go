@@ -7,7 +7,7 @@ import (
 
 func TestAQueuedPacketAllocatesNothing(t *testing.T) {
 	for _, batch := range batches {
-		if got := testing.AllocsPerRun(1000, passThrough(t, batch)); got != 0 {
+		if got := testing.AllocsPerRun(1000, queueCycle(t, batch)); got != 0 {
 			t.Errorf("%v allocations for %d packets, want none", got, batch)
 		}
 	}

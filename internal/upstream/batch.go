@@ -12,9 +12,9 @@ import (
 const (
 	// A batch grows from one packet, so that even an analyzer that takes long
 	// over each packet never gets more than it handles in time.
-	firstBatchPackets   = 1
-	largestBatchPackets = 1024
-	largestBatchBytes   = 1 << 20
+	initialBatchPackets = 1
+	maxBatchPackets     = 1024
+	maxBatchBytes       = 1 << 20
 )
 
 // batchLimits bound what one request carries, and tell when it may begin.
@@ -22,8 +22,8 @@ type batchLimits struct {
 	packets int
 	// enough is how many packets make a request worth its while at any time;
 	// with fewer it begins spacing after the one before, at the earliest.
-	enough  int
-	spacing time.Duration
+	flushSize int
+	linger    time.Duration
 }
 
 // admits tells whether p may join a batch. A packet that spans lines, or that
@@ -33,16 +33,16 @@ func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *pac
 	if len(batch) == 0 {
 		return true
 	}
-	company := companyOf(p)
-	return len(batch) < min(b.packets, company) && companyOf(batch[0]) == company &&
-		volume.Bytes+int64(len(p.Body)) <= largestBatchBytes &&
+	maxPackets := maxSharing(p)
+	return len(batch) < min(b.packets, maxPackets) && maxSharing(batch[0]) == maxPackets &&
+		volume.Bytes+int64(len(p.Body)) <= maxBatchBytes &&
 		batch[0].Traceparent == p.Traceparent &&
 		!p.SpansLines && (len(batch) > 1 || !batch[0].SpansLines)
 }
 
 // companyOf is how many packets may share a request with p, itself included: after
 // a failure at most half of those that did, as a power of two.
-func companyOf(p *packet.Packet) int {
+func maxSharing(p *packet.Packet) int {
 	if p.Trouble == nil {
 		return math.MaxInt
 	}
@@ -63,7 +63,7 @@ func (b *batchSize) adapt(n int, took, timeout time.Duration) {
 	switch {
 	case took > timeout/4 && n > 1:
 		b.packets.CompareAndSwap(now, max(1, int64(n)/2))
-	case took < timeout/8 && int64(n) >= now && now < largestBatchPackets:
+	case took < timeout/8 && int64(n) >= now && now < maxBatchPackets:
 		b.packets.CompareAndSwap(now, now*2)
 	}
 }

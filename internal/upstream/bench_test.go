@@ -25,7 +25,7 @@ var batches = []int{1, 8, 64, 512}
 func BenchmarkQueue(b *testing.B) {
 	for _, batch := range batches {
 		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
-			pass := passThrough(b, batch)
+			pass := queueCycle(b, batch)
 			b.ReportAllocs()
 			for b.Loop() {
 				pass()
@@ -36,16 +36,16 @@ func BenchmarkQueue(b *testing.B) {
 }
 
 // passThrough returns what binds packets, takes them and settles them.
-func passThrough(t testing.TB, batch int) func() {
+func queueCycle(t testing.TB, batch int) func() {
 	q := newQueue()
-	seat := q.seat()
-	packets := new(maker).some(t, batch)
+	waiter := q.newWaiter()
+	packets := new(packetMaker).some(t, batch)
 	volume := packet.VolumeOf(packets)
-	limits := batchLimits{packets: batch, enough: batch}
+	limits := batchLimits{packets: batch, flushSize: batch}
 	var taken []*packet.Packet
 	return func() {
 		q.offer(packets, limits)
-		taken, _ = q.take(seat, taken[:0], func() batchLimits { return limits })
+		taken, _ = q.take(waiter, taken[:0], func() batchLimits { return limits })
 		q.finished(volume)
 	}
 }
@@ -79,28 +79,28 @@ func delivery(t testing.TB, batch int) func() {
 		t.Fatal(err)
 	}
 	config := testConfig()
-	config.URL = listenPrompt(t)
+	config.URL = serveImmediately(t)
 	config.Timeout = time.Minute
-	settler := new(deliveries)
+	settler := new(countingSettler)
 	u, err := New(config, Dependencies{
 		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(budget.Budget),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.asked.Store(true)
-	u.incarnation.learn(u.incarnation.number.Load(), true)
+	u.probed.Store(true)
+	u.epoch.learn(u.epoch.number.Load(), true)
 	sender := u.senders[0]
 	t.Cleanup(sender.connection.close)
 	var packets []*packet.Packet
-	source := new(maker)
+	source := new(packetMaker)
 	for range batch {
 		packets = append(packets, source.of(t, fiveMessages))
 	}
 	ctx := t.Context()
 	return func() {
 		settler.packets = 0
-		if sender.deliver(ctx, packets, visit{}); settler.packets != batch {
+		if sender.deliver(ctx, packets, attempt{}); settler.packets != batch {
 			t.Fatalf("%d of %d packets were delivered", settler.packets, batch)
 		}
 	}
@@ -113,16 +113,16 @@ const (
 )
 
 // deliveries is a Settler that counts what the only sender delivers.
-type deliveries struct{ packets int }
+type countingSettler struct{ packets int }
 
-func (d *deliveries) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
-func (d *deliveries) Refused(int, []Refused)                    {}
-func (d *deliveries) Returned(int, []*packet.Packet)            {}
-func (d *deliveries) Changed()                                  {}
+func (d *countingSettler) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
+func (d *countingSettler) Refused(int, []Refused)                    {}
+func (d *countingSettler) Returned(int, []*packet.Packet)            {}
+func (d *countingSettler) Changed()                                  {}
 
 // listenPrompt serves an analyzer that answers each request at once, until the
 // test ends, and returns its URL.
-func listenPrompt(t testing.TB) string {
+func serveImmediately(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +135,7 @@ func listenPrompt(t testing.TB) string {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { answerAll(conn) })
+			serving.Go(func() { respondToAll(conn) })
 		}
 	})
 	t.Cleanup(func() {
@@ -145,7 +145,7 @@ func listenPrompt(t testing.TB) string {
 	return "http://" + listener.Addr().String()
 }
 
-func answerAll(conn net.Conn) {
+func respondToAll(conn net.Conn) {
 	defer conn.Close()
 	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 	reader := bufio.NewReaderSize(conn, 64<<10)

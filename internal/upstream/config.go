@@ -29,7 +29,7 @@ type Config struct {
 	// Spacing is how far apart requests begin, at least, to an analyzer that
 	// takes several packets in one, unless they carry as much as they may or a
 	// packet's emitter waits for its delivery.
-	Spacing time.Duration
+	Linger time.Duration
 	// Retries is how many further tries a packet gets here before it is
 	// returned.
 	Retries int
@@ -44,7 +44,7 @@ type Config struct {
 }
 
 // trials is how many packets an analyzer on trial may hold.
-const trials = 3
+const maxHalfOpenPackets = 3
 
 // DefaultConfig is the contract's.
 func DefaultConfig() Config {
@@ -62,7 +62,7 @@ func DefaultConfig() Config {
 
 // Validate tells which setting cannot be, by its environment name.
 func (c Config) Validate() error {
-	if _, err := c.base(); err != nil {
+	if _, err := c.parseURL(); err != nil {
 		return err
 	}
 	for _, rule := range []struct {
@@ -106,7 +106,7 @@ func WithoutUser(text string) string {
 	return scheme + "xxxxx" + text[at:]
 }
 
-func (c Config) base() (*url.URL, error) {
+func (c Config) parseURL() (*url.URL, error) {
 	if strings.Contains(c.URL, "@") {
 		return nil, fmt.Errorf("ANALYZERS: %q: %w", WithoutUser(c.URL), ErrUser)
 	}
@@ -150,13 +150,13 @@ func isPort(text string) bool {
 func (c Config) breaker() breaker.Config {
 	config := breaker.DefaultConfig()
 	config.MaxFailures = c.MaxFailures
-	config.LongestProbePause = min(c.ProbeInterval, config.LongestProbePause)
-	config.FirstPause = min(config.FirstPause, c.ProbeInterval)
-	config.Trials = trials
+	config.MaxProbeInterval = min(c.ProbeInterval, config.MaxProbeInterval)
+	config.InitialCooldown = min(config.InitialCooldown, c.ProbeInterval)
+	config.HalfOpenRequests = maxHalfOpenPackets
 	return config
 }
 
-func address(base *url.URL) string {
+func hostPort(base *url.URL) string {
 	if base.Port() != "" {
 		return base.Host
 	}
@@ -166,7 +166,7 @@ func address(base *url.URL) string {
 	return net.JoinHostPort(base.Hostname(), "80")
 }
 
-func secure(base *url.URL) *tls.Config {
+func tlsConfig(base *url.URL) *tls.Config {
 	if base.Scheme != "https" {
 		return nil
 	}

@@ -20,12 +20,12 @@ type dialFunc func(ctx context.Context) (net.Conn, error)
 // of another request. Only its sender uses it; interrupt may be called from
 // anywhere.
 type connection struct {
-	dial        dialFunc
-	reader      *responseReader
-	silence     silence
-	latest      time.Time // the deadline of the exchange before; they are as far apart as the beginnings
-	incarnation *incarnation
-	number      int64 // of the incarnation, when the connection was good last
+	dial         dialFunc
+	reader       *responseReader
+	idleCheck    idleCheck
+	lastDeadline time.Time // the deadline of the exchange before; they are as far apart as the beginnings
+	epoch        *capabilityEpoch
+	epochNumber  int64 // of the incarnation, when the connection was good last
 
 	mu          sync.Mutex // guards all below against interrupt
 	conn        net.Conn
@@ -33,8 +33,8 @@ type connection struct {
 	interrupted bool               // since begin
 }
 
-func newConnection(dial dialFunc, i *incarnation) *connection {
-	return &connection{dial: dial, reader: newResponseReader(), incarnation: i}
+func newConnection(dial dialFunc, i *capabilityEpoch) *connection {
+	return &connection{dial: dial, reader: newResponseReader(), epoch: i}
 }
 
 // errInterrupted is the failure of an exchange that we broke off ourselves.
@@ -42,22 +42,22 @@ var errInterrupted = errors.New("interrupted")
 
 // errOneByOne is the failure to send several packets, of which nothing was written: the
 // analyzer may be one that takes one packet a request.
-var errOneByOne = errors.New("it is not known whether the analyzer takes NDJSON")
+var errBatchUnsupported = errors.New("it is not known whether the analyzer takes NDJSON")
 
 // errStale marks that the other side closed a kept connection, perhaps before the
 // request was written, and answered nothing; or that nothing was written, since the
 // silence was broken.
 type errStale struct{ cause error }
 
-var errSilenceBroken = errors.New("closed, or written to, while it was not used")
+var errNotIdle = errors.New("closed, or written to, while it was not used")
 
 // errSpokeFirst is a new connection's: what is there before the request is no answer to it.
-var errSpokeFirst = errors.New("closed, or written to, before anything was sent")
+var errUnsolicited = errors.New("closed, or written to, before anything was sent")
 
 // idleAfter is how long after its last exchange began a connection is looked at before it
 // is used, which takes a system call. What breaks the silence sooner is seen too late in any
 // case, more often than not.
-const idleAfter = 10 * time.Millisecond
+const idleCheckAfter = 10 * time.Millisecond
 
 func (e *errStale) Error() string { return "the kept connection was closed: " + e.cause.Error() }
 func (e *errStale) Unwrap() error { return e.cause }
@@ -69,7 +69,7 @@ func (e *errConnect) Error() string { return "connect: " + e.cause.Error() }
 func (e *errConnect) Unwrap() error { return e.cause }
 
 // lastWordWait is for the answer to a request that could not be written.
-const lastWordWait = 10 * time.Millisecond
+const earlyResponseTimeout = 10 * time.Millisecond
 
 // begin comes before each exchange: an interrupt that comes after it ends the
 // exchange. What would have kept the caller from sending is checked in between,
@@ -84,76 +84,76 @@ func (c *connection) begin() {
 // call. After errStale the next one opens a connection. What the other side broke
 // off first is not taken for an interrupt that came after.
 func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (response, error) {
-	answer, err := c.attempt(ctx, r, deadline)
+	resp, err := c.doExchange(ctx, r, deadline)
 	if err != nil && !closedByPeer(err) && (ctx.Err() != nil || c.wasInterrupted()) {
 		err = errInterrupted
 	}
-	if err != nil && err != errOneByOne || answer.last || c.reader.Buffered() > 0 {
+	if err != nil && err != errBatchUnsupported || resp.close || c.reader.Buffered() > 0 {
 		c.close()
 	}
-	return answer, err
+	return resp, err
 }
 
 // attempt also keeps account of the analyzer's incarnations. An analyzer that is slow
 // is the same one; an end that is announced with the first answer is how some always
 // end connections.
-func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) (answer response, err error) {
-	number := c.incarnation.number.Load()
-	conn := c.kept()
-	kept := conn != nil
+func (c *connection) doExchange(ctx context.Context, r *request, deadline time.Time) (resp response, err error) {
+	number := c.epoch.number.Load()
+	conn := c.current()
+	reused := conn != nil
 	switch {
-	case !kept:
-		c.number = number
+	case !reused:
+		c.epochNumber = number
 		if conn, err = c.open(ctx, deadline); err != nil {
-			if !isShortage(err) {
-				c.incarnation.end(number)
+			if !isExhaustion(err) {
+				c.epoch.advance(number)
 			}
 			return response{}, err
 		}
-	case deadline.Sub(c.latest) >= idleAfter && !c.silence.unbroken():
-		c.incarnation.end(c.number)
-		return response{}, &errStale{errSilenceBroken}
+	case deadline.Sub(c.lastDeadline) >= idleCheckAfter && !c.idleCheck.isIdle():
+		c.epoch.advance(c.epochNumber)
+		return response{}, &errStale{errNotIdle}
 	}
-	c.latest = deadline
-	if r.several && !c.incarnation.takesLines() {
-		return response{}, errOneByOne
+	c.lastDeadline = deadline
+	if r.ndjson && !c.epoch.acceptsNDJSON() {
+		return response{}, errBatchUnsupported
 	}
-	answer, answering, err := c.roundTrip(conn, r, deadline)
-	if err != nil && !isTimeout(err) || kept && answer.last {
-		c.incarnation.end(c.number)
+	resp, responded, err := c.roundTrip(conn, r, deadline)
+	if err != nil && !isTimeout(err) || reused && resp.close {
+		c.epoch.advance(c.epochNumber)
 	}
-	c.number = number
-	if kept && !answering && closedByPeer(err) {
+	c.epochNumber = number
+	if reused && !responded && closedByPeer(err) {
 		err = &errStale{err}
 	}
-	return answer, err
+	return resp, err
 }
 
 func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if !c.hold(nil, cancel) {
+	if !c.register(nil, cancel) {
 		return nil, errInterrupted
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, &errConnect{err}
 	}
-	if !c.hold(conn, nil) {
+	if !c.register(conn, nil) {
 		_ = conn.Close()
 		return nil, errInterrupted
 	}
 	c.reader.Reset(conn)
-	c.silence.of(conn)
-	if _, encrypted := conn.(*tls.Conn); !encrypted && !c.silence.unbroken() {
-		return nil, &errConnect{errSpokeFirst} // a session ticket may be there already when it is encrypted
+	c.idleCheck.attach(conn)
+	if _, encrypted := conn.(*tls.Conn); !encrypted && !c.idleCheck.isIdle() {
+		return nil, &errConnect{errUnsolicited} // a session ticket may be there already when it is encrypted
 	}
 	return conn, nil
 }
 
 // hold notes what an interrupt is to end. It reports false, and notes nothing,
 // when the interrupt has come already.
-func (c *connection) hold(conn net.Conn, stopDial context.CancelFunc) bool {
+func (c *connection) register(conn net.Conn, stopDial context.CancelFunc) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.interrupted {
@@ -164,13 +164,13 @@ func (c *connection) hold(conn net.Conn, stopDial context.CancelFunc) bool {
 }
 
 // roundTrip also reports whether the analyzer began to answer.
-func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (answer response, answering bool, err error) {
+func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (resp response, responded bool, err error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return response{}, false, err
 	}
-	unsent := r.writeTo(conn)
-	if unsent != nil { // perhaps because the answer is there already
-		_ = conn.SetReadDeadline(time.Now().Add(lastWordWait)) // fails if it is closed, and so will the read
+	writeErr := r.writeTo(conn)
+	if writeErr != nil { // perhaps because the answer is there already
+		_ = conn.SetReadDeadline(time.Now().Add(earlyResponseTimeout)) // fails if it is closed, and so will the read
 	}
 	// Let others work first. Under load the answer is here by then, and a read
 	// that finds nothing, a wait and a wake-up are saved; otherwise this costs
@@ -180,14 +180,14 @@ func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (a
 	if _, err := c.reader.Peek(1); err != nil {
 		return response{}, false, err
 	}
-	if answer, err = c.reader.read(); err != nil || unsent == nil {
-		return answer, true, err
+	if resp, err = c.reader.read(); err != nil || writeErr == nil {
+		return resp, true, err
 	}
-	if isSuccess(answer.status) {
-		return answer, true, unsent
+	if isSuccess(resp.status) {
+		return resp, true, writeErr
 	}
-	answer.last = true
-	return answer, true, nil
+	resp.close = true
+	return resp, true, nil
 }
 
 // closedByPeer tells whether an exchange failed because the other side had
@@ -204,32 +204,32 @@ func (c *connection) interrupt() {
 	if c.stopDial != nil {
 		c.stopDial()
 	}
-	conn := c.letGoLocked()
+	conn := c.detachLocked()
 	c.mu.Unlock()
-	hangUp(conn)
+	closeConn(conn)
 }
 
 func (c *connection) close() {
 	c.mu.Lock()
-	conn := c.letGoLocked()
+	conn := c.detachLocked()
 	c.mu.Unlock()
-	hangUp(conn)
+	closeConn(conn)
 }
 
-func (c *connection) letGoLocked() net.Conn {
+func (c *connection) detachLocked() net.Conn {
 	conn := c.conn
 	c.conn = nil
 	return conn
 }
 
 // hangUp is called without the lock: it may take a while to say goodbye.
-func hangUp(conn net.Conn) {
+func closeConn(conn net.Conn) {
 	if conn != nil {
 		_ = conn.Close()
 	}
 }
 
-func (c *connection) kept() net.Conn {
+func (c *connection) current() net.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.conn
@@ -243,13 +243,13 @@ func (c *connection) wasInterrupted() bool {
 
 // dialer returns how to reach an analyzer: host is "name:port". Names are
 // resolved for each connection, so that an analyzer may move.
-func dialer(dial func(ctx context.Context, network, address string) (net.Conn, error), host string, secure *tls.Config) dialFunc {
+func newDialer(dial func(ctx context.Context, network, address string) (net.Conn, error), host string, config *tls.Config) dialFunc {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx, "tcp", host)
-		if err != nil || secure == nil {
+		if err != nil || config == nil {
 			return conn, err
 		}
-		encrypted := tls.Client(conn, secure)
+		encrypted := tls.Client(conn, config)
 		if err := encrypted.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
 			return nil, err

@@ -19,15 +19,15 @@ import (
 )
 
 func TestConnectionIsKept(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+	synctestRun(t, func(t *testing.T) {
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), analyzer.dial)
-		probing := analyzer.dialled()
+		probing := analyzer.dialCount()
 		for i := range 5 {
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, i+1)
 		}
-		if got := analyzer.dialled() - probing; got != 1 {
+		if got := analyzer.dialCount() - probing; got != 1 {
 			t.Errorf("%d connections for 5 packets", got)
 		}
 	})
@@ -39,13 +39,13 @@ func TestConnectionIsGivenUp(t *testing.T) {
 		"connection: close":   status(200, "Connection: close\r\n", ""),
 		"two answers at once": say(ok.parts[0] + status(400, "", "of nobody").parts[0]),
 		"a body too many":     say("HTTP/1.1 204 No Content\r\n\r\n{}"),
-		"too large":           status(500, "", strings.Repeat("x", largestAnswerBytes+1)),
+		"too large":           status(500, "", strings.Repeat("x", maxBodyBytes+1)),
 		"error":               status(500, "Connection: close\r\n", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				var requests atomic.Int32
-				analyzer := newScripted(func(seen) reply {
+				analyzer := newFakeAnalyzer(func(receivedRequest) reply {
 					if requests.Add(1) == 1 {
 						return first
 					}
@@ -59,7 +59,7 @@ func TestConnectionIsGivenUp(t *testing.T) {
 				if b.settler.count("delivered") != 2 {
 					t.Errorf("fates: %v", b.settler.summary())
 				}
-				got := analyzer.got()
+				got := analyzer.received()
 				if got[0].connection == got[len(got)-1].connection {
 					t.Error("the connection was used again")
 				}
@@ -70,10 +70,10 @@ func TestConnectionIsGivenUp(t *testing.T) {
 
 // An answer that comes after its request was given up is nobody's.
 func TestLateAnswerIsNotTheNextOnes(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries = 0
-		analyzer := newScripted(func(r seen) reply {
+		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 			if strings.Contains(r.body, `"packet_id":"1"`) {
 				late := ok
 				late.delay = config.Timeout + time.Millisecond
@@ -87,7 +87,7 @@ func TestLateAnswerIsNotTheNextOnes(t *testing.T) {
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		time.Sleep(config.Timeout) // the late answer is written
-		if one, two := b.settler.fate(1), b.settler.fate(2); one != "returned" || two != "refused malformed" {
+		if one, two := b.settler.outcomeOf(1), b.settler.outcomeOf(2); one != "returned" || two != "refused malformed" {
 			t.Errorf("the packets were %s and %s", one, two)
 		}
 	})
@@ -98,7 +98,7 @@ func TestLateAnswerIsNotTheNextOnes(t *testing.T) {
 func TestClosedConnectionIsReplaced(t *testing.T) {
 	closing := ok
 	closing.cut = true // without having said so
-	analyzer := newScripted(always(closing))
+	analyzer := newFakeAnalyzer(always(closing))
 	config := testConfig()
 	config.Retries, config.MaxFailures, config.Timeout = 0, 1, 10*time.Second
 	config.URL = analyzer.listen(t) + "/base"
@@ -111,7 +111,7 @@ func TestClosedConnectionIsReplaced(t *testing.T) {
 	if b.settler.count("delivered") != packets || !b.Healthy() || b.failures(reasonReset) != 0 {
 		t.Errorf("fates: %v, healthy %v, %v resets", b.settler.summary(), b.Healthy(), b.failures(reasonReset))
 	}
-	if got := len(analyzer.got()); got != packets {
+	if got := len(analyzer.received()); got != packets {
 		t.Errorf("%d requests", got)
 	}
 }
@@ -119,9 +119,9 @@ func TestClosedConnectionIsReplaced(t *testing.T) {
 // An analyzer that hangs up on every request fails, although each connection
 // but the first was kept.
 func TestHangingUpIsAFailure(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		var requests atomic.Int32
-		analyzer := newScripted(func(seen) reply {
+		analyzer := newFakeAnalyzer(func(receivedRequest) reply {
 			if requests.Add(1) == 1 {
 				return ok
 			}
@@ -134,8 +134,8 @@ func TestHangingUpIsAFailure(t *testing.T) {
 		b.settler.await(t, 1)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
-		if b.settler.fate(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 2 {
-			t.Errorf("the packet was %s, healthy %v, %v resets", b.settler.fate(2), b.Healthy(), b.failures(reasonReset))
+		if b.settler.outcomeOf(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 2 {
+			t.Errorf("the packet was %s, healthy %v, %v resets", b.settler.outcomeOf(2), b.Healthy(), b.failures(reasonReset))
 		}
 	})
 }
@@ -149,7 +149,7 @@ func TestBrokenSilence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			answered, over := make(chan struct{}), make(chan struct{})
-			analyzer := newScripted(always(ok))
+			analyzer := newFakeAnalyzer(always(ok))
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -184,12 +184,12 @@ func TestBrokenSilence(t *testing.T) {
 			b.settler.await(t, 1)
 			close(answered)
 			c := b.senders[0].connection // which is idle
-			b.settler.until(t, "the silence is broken", func() bool { return !c.silence.unbroken() })
-			c.latest = time.Time{}
+			b.settler.until(t, "the silence is broken", func() bool { return !c.idleCheck.isIdle() })
+			c.lastDeadline = time.Time{}
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, 2)
-			if b.settler.fate(2) != "returned" || b.settler.seen() != 0 || b.settler.troubleOf(2) != nil || b.failures(reasonConnect) != 1 {
-				t.Errorf("the packet was %s, its trouble is %+v", b.settler.fate(2), b.settler.troubleOf(2))
+			if b.settler.outcomeOf(2) != "returned" || b.settler.returnedTried() != 0 || b.settler.troubleOf(2) != nil || b.failures(reasonConnect) != 1 {
+				t.Errorf("the packet was %s, its trouble is %+v", b.settler.outcomeOf(2), b.settler.troubleOf(2))
 			}
 		})
 	}
@@ -214,10 +214,10 @@ func TestInterruptWhileDialling(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newConnection(dialler, first())
-				r := newRequest(mustBase(t), "/health")
-				r.get()
+			synctestRun(t, func(t *testing.T) {
+				c := newConnection(dialler, newTestEpoch())
+				r := newRequest(testURL(t), "/health")
+				r.prepareGet()
 				c.begin()
 				var err error
 				var exchange sync.WaitGroup
@@ -241,13 +241,13 @@ func TestInterruptWhileDialling(t *testing.T) {
 func TestInterruptAfterTheEnd(t *testing.T) {
 	near, far := net.Pipe()
 	var c *connection
-	c = newConnection(func(context.Context) (net.Conn, error) { return hook{near, func() { c.interrupt() }}, nil }, first())
+	c = newConnection(func(context.Context) (net.Conn, error) { return readHook{near, func() { c.interrupt() }}, nil }, newTestEpoch())
 	go func() {
 		_, _ = http.ReadRequest(bufio.NewReader(far))
 		_ = far.Close()
 	}()
-	r := newRequest(mustBase(t), "/health")
-	r.get()
+	r := newRequest(testURL(t), "/health")
+	r.prepareGet()
 	c.begin()
 	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); !closedByPeer(err) {
 		t.Errorf("the exchange ended with %v", err)
@@ -255,13 +255,13 @@ func TestInterruptAfterTheEnd(t *testing.T) {
 }
 
 // hook is a connection that does something after each read.
-type hook struct {
+type readHook struct {
 	net.Conn
-	do func()
+	after func()
 }
 
-func (h hook) Read(p []byte) (int, error) {
-	defer h.do()
+func (h readHook) Read(p []byte) (int, error) {
+	defer h.after()
 	return h.Conn.Read(p)
 }
 
@@ -269,9 +269,9 @@ func TestInterruptBeforeDialling(t *testing.T) {
 	c := newConnection(func(context.Context) (net.Conn, error) {
 		t.Error("it dials although it was interrupted")
 		return nil, io.EOF
-	}, first())
-	r := newRequest(mustBase(t), "/health")
-	r.get()
+	}, newTestEpoch())
+	r := newRequest(testURL(t), "/health")
+	r.prepareGet()
 	c.begin()
 	c.interrupt()
 	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); err != errInterrupted {
@@ -286,7 +286,7 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	}))
 	defer server.Close()
-	c := newConnection(dialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil), first())
+	c := newConnection(newDialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil), newTestEpoch())
 	stop := make(chan struct{})
 	var interrupts sync.WaitGroup
 	interrupts.Go(func() {
@@ -301,12 +301,12 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 			}
 		}
 	})
-	r := newRequest(mustBase(t), "/ingest")
-	var packets maker
+	r := newRequest(testURL(t), "/ingest")
+	var packets packetMaker
 	answered := 0
 	for range 1000 {
 		p := packets.packet(t)
-		r.post([]*packet.Packet{p})
+		r.preparePost([]*packet.Packet{p})
 		c.begin()
 		answer, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
 		switch {
@@ -379,7 +379,7 @@ func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
 			large := `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"` + strings.Repeat("m", 8<<20) + `"}]}`
 			b.Offer([]*packet.Packet{b.packets.of(t, large)})
 			b.settler.await(t, 1)
-			if got := b.settler.fate(1); got != "refused too_large" {
+			if got := b.settler.outcomeOf(1); got != "refused too_large" {
 				t.Errorf("the packet was %s", got)
 			}
 		})
@@ -388,26 +388,26 @@ func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
 
 // A request that may not be sent as it is leaves its connection as it was.
 func TestConnectionOutlivesARequestThatIsNotSent(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
-		c := newConnection(func(ctx context.Context) (net.Conn, error) { return analyzer.dial(ctx, "", "") }, first())
+	synctestRun(t, func(t *testing.T) {
+		analyzer := newFakeAnalyzer(always(ok))
+		c := newConnection(func(ctx context.Context) (net.Conn, error) { return analyzer.dial(ctx, "", "") }, newTestEpoch())
 		defer c.close()
-		r := newRequest(mustBase(t), "/ingest")
-		packets := new(maker).some(t, 2)
+		r := newRequest(testURL(t), "/ingest")
+		packets := new(packetMaker).some(t, 2)
 		for _, several := range []bool{true, false, true, false} {
 			want := error(nil)
-			r.post(packets[:1])
+			r.preparePost(packets[:1])
 			if several {
-				r.post(packets)
-				want = errOneByOne
+				r.preparePost(packets)
+				want = errBatchUnsupported
 			}
 			c.begin()
 			if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Second)); err != want {
 				t.Fatalf("several packets: %v, %v", several, err)
 			}
 		}
-		if analyzer.dialled() != 1 || len(analyzer.got()) != 2 {
-			t.Errorf("%d connections for %d requests", analyzer.dialled(), len(analyzer.got()))
+		if analyzer.dialCount() != 1 || len(analyzer.received()) != 2 {
+			t.Errorf("%d connections for %d requests", analyzer.dialCount(), len(analyzer.received()))
 		}
 	})
 }
@@ -436,7 +436,7 @@ func TestAnswerBeforeTheRequest(t *testing.T) {
 			})
 		}
 	})
-	analyzer := newScripted(always(ok))
+	analyzer := newFakeAnalyzer(always(ok))
 	dials := 0
 	b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
 		if dials++; dials == 1 {
@@ -446,15 +446,15 @@ func TestAnswerBeforeTheRequest(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		var s silence
-		for s.of(conn); s.unbroken(); { // until it is there
+		var s idleCheck
+		for s.attach(conn); s.isIdle(); { // until it is there
 			time.Sleep(time.Millisecond)
 		}
 		return conn, nil
 	})
 	b.Offer(b.packets.some(t, 1))
 	b.settler.await(t, 1)
-	if b.settler.fate(1) != "returned" || b.settler.seen() != 0 || b.failures(reasonConnect) != 1 {
-		t.Errorf("the packet was %s, and %v failures", b.settler.fate(1), b.failures(reasonConnect))
+	if b.settler.outcomeOf(1) != "returned" || b.settler.returnedTried() != 0 || b.failures(reasonConnect) != 1 {
+		t.Errorf("the packet was %s, and %v failures", b.settler.outcomeOf(1), b.failures(reasonConnect))
 	}
 }

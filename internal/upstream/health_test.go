@@ -16,22 +16,22 @@ import (
 func down() reply { return status(500, "", "") }
 
 func TestFirstProbeDecides(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+	synctestRun(t, func(t *testing.T) {
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = down
 		b := start(t, testConfig(), analyzer.dial)
-		if room, brief := b.Room(time.Now()); b.Healthy() || room > 0 || brief {
+		if room, brief := b.Capacity(time.Now()); b.Healthy() || room > 0 || brief {
 			t.Fatal("an analyzer that has never answered is thought healthy")
 		}
-		if !b.NextTrial().After(time.Now()) {
+		if !b.NextProbe().After(time.Now()) {
 			t.Error("it is not said when it is tried again")
 		}
 		b.Offer(b.packets.some(t, 2))
 		synctest.Wait()
-		if b.settler.count("returned") != 2 || len(analyzer.got()) > 0 {
+		if b.settler.count("returned") != 2 || len(analyzer.received()) > 0 {
 			t.Error("packets are sent to it")
 		}
-		analyzer.set(func(s *scripted) { s.health = lines })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
 		began := time.Now()
 		b.settler.until(t, "it is tried", b.Healthy)
 		if took := time.Since(began); took > 5*time.Second {
@@ -45,17 +45,17 @@ func TestFirstProbeDecides(t *testing.T) {
 
 // Nobody is given packets before it has answered, however long that takes.
 func TestUnaskedAnalyzerIsNotHealthy(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+	synctestRun(t, func(t *testing.T) {
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = func() reply { return reply{delay: time.Second, parts: ok.parts} }
 		b := prepare(t, testConfig(), analyzer.dial)
 		go b.Start(t.Context())
 		time.Sleep(time.Second / 2)
-		if room, brief := b.Room(time.Now()); b.Healthy() || room > 0 || brief || b.Health() != "down" {
+		if room, brief := b.Capacity(time.Now()); b.Healthy() || room > 0 || brief || b.Health() != "down" {
 			t.Errorf("before it has answered it is %q and has room for %d", b.Health(), room)
 		}
 		time.Sleep(time.Second)
-		if room, _ := b.Room(time.Now()); !b.Healthy() || room == 0 {
+		if room, _ := b.Capacity(time.Now()); !b.Healthy() || room == 0 {
 			t.Errorf("afterwards it is %q and has room for %d", b.Health(), room)
 		}
 	})
@@ -63,17 +63,17 @@ func TestUnaskedAnalyzerIsNotHealthy(t *testing.T) {
 
 // A return is noticed soon, however far the regular probes are apart.
 func TestRecoveryDoesNotWaitForTheRegularProbe(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval, config.MaxFailures, config.Retries = time.Hour, 2, 5
-		analyzer := newScripted(always(status(500, "", "")))
+		analyzer := newFakeAnalyzer(always(status(500, "", "")))
 		b := start(t, config, analyzer.dial)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
 		if b.Healthy() {
 			t.Fatal("the failures are not counted")
 		}
-		analyzer.set(func(s *scripted) { s.ingest = always(ok) })
+		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(ok) })
 		time.Sleep(2 * time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
 			t.Fatalf("it is %v two seconds later", b.breaker.State())
@@ -83,15 +83,15 @@ func TestRecoveryDoesNotWaitForTheRegularProbe(t *testing.T) {
 
 // While nobody else is there, a return after a long time is noticed soon, too.
 func TestHastenedProbesComeSoon(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = time.Hour
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.refuses = true
 		b := start(t, config, analyzer.dial)
 		time.Sleep(10 * time.Minute) // the pause has grown
-		analyzer.set(func(s *scripted) { s.refuses = false })
-		b.Hasten(time.Now())
+		analyzer.set(func(s *fakeAnalyzer) { s.refuses = false })
+		b.ProbeSoon(time.Now())
 		time.Sleep(time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
 			t.Errorf("it is %v a second later", b.breaker.State())
@@ -102,17 +102,17 @@ func TestHastenedProbesComeSoon(t *testing.T) {
 // An analyzer that hangs is out after MAX_FAILURES probes that time out, one after the
 // other.
 func TestFailingProbesMakeItUnhealthy(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 5 * time.Second
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{hang: true} } })
-		time.Sleep(config.ProbeInterval*11/10 + time.Duration(config.MaxFailures)*(config.ProbeTimeout+promptInterval))
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{hang: true} } })
+		time.Sleep(config.ProbeInterval*11/10 + time.Duration(config.MaxFailures)*(config.ProbeTimeout+minProbeInterval))
 		if b.Healthy() {
 			t.Error("an analyzer that does not answer its probes is thought healthy")
 		}
-		if got := analyzer.probed(); got > 3+config.MaxFailures {
+		if got := analyzer.probeCount(); got > 3+config.MaxFailures {
 			t.Errorf("%d probes", got)
 		}
 	})
@@ -123,21 +123,21 @@ func TestFailingProbesMakeItUnhealthy(t *testing.T) {
 func TestDeadIdleAnalyzerIsNoticedSoon(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(*scripted)
+		change func(*fakeAnalyzer)
 		within time.Duration // of the next probe
 	}{
-		{"connections are refused", func(s *scripted) { s.refuses = true }, time.Second},
-		{"connections are reset", func(s *scripted) { s.health = func() reply { return reply{cut: true} } }, time.Second},
-		{"answers are cut", func(s *scripted) {
+		{"connections are refused", func(s *fakeAnalyzer) { s.refuses = true }, time.Second},
+		{"connections are reset", func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } }, time.Second},
+		{"answers are cut", func(s *fakeAnalyzer) {
 			s.health = func() reply { return reply{parts: []string{"HTTP/1.1 200 OK\r\n"}, cut: true} }
 		}, time.Second},
-		{"it fails", func(s *scripted) { s.health = down }, 4*doubtInterval + time.Millisecond},
+		{"it fails", func(s *fakeAnalyzer) { s.health = down }, 4*failingProbeInterval + time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				config := testConfig()
 				config.ProbeInterval = 2 * time.Second
-				analyzer := newScripted(always(ok))
+				analyzer := newFakeAnalyzer(always(ok))
 				b := start(t, config, analyzer.dial)
 				analyzer.set(test.change)
 				time.Sleep(config.ProbeInterval*11/10 + test.within)
@@ -155,21 +155,21 @@ func TestDeadIdleAnalyzerIsNoticedSoon(t *testing.T) {
 // One probe that is refused makes nothing unhealthy: the next ones decide, and then all is
 // as it was.
 func TestQuickProbesEndWithAnAnswer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 10 * time.Second
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{cut: true} } })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } })
 		b.settler.until(t, "it is probed", func() bool { return testutil.ToFloat64(b.metrics.probes[probeFailed]) == 2 })
-		analyzer.set(func(s *scripted) { s.health = func() reply { return ok } })
-		time.Sleep(2 * promptInterval)
-		probes := analyzer.probed()
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return ok } })
+		time.Sleep(2 * minProbeInterval)
+		probes := analyzer.probeCount()
 		if !b.Healthy() || probes != 4 {
 			t.Errorf("after %d probes it is %s", probes, b.Health())
 		}
 		time.Sleep(config.ProbeInterval * 8 / 10)
-		if got := analyzer.probed(); got != probes {
+		if got := analyzer.probeCount(); got != probes {
 			t.Errorf("%d more probes", got-probes)
 		}
 	})
@@ -177,14 +177,14 @@ func TestQuickProbesEndWithAnAnswer(t *testing.T) {
 
 // However many failures it takes, an analyzer that is gone is not asked without end.
 func TestQuickProbesArePaced(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval, config.MaxFailures = 10*time.Second, 1000
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{cut: true} } })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } })
 		time.Sleep(21 * time.Second)
-		if got := analyzer.probed(); got < 50 || got > 125 || !b.Healthy() {
+		if got := analyzer.probeCount(); got < 50 || got > 125 || !b.Healthy() {
 			t.Errorf("%d probes in at most 12 s", got)
 		}
 	})
@@ -193,11 +193,11 @@ func TestQuickProbesArePaced(t *testing.T) {
 // At the moment when the breaker opens all that waits and all that is under
 // way goes back.
 func TestHangingAnalyzerLosesItsPacketsWithinTheTimeout(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency = 8
-		analyzer := newScripted(always(reply{hang: true}))
-		analyzer.health = lines
+		analyzer := newFakeAnalyzer(always(reply{hang: true}))
+		analyzer.health = ndjsonHealth
 		b := start(t, config, analyzer.dial)
 		b.batch.packets.Store(16)
 		began := time.Now()
@@ -208,7 +208,7 @@ func TestHangingAnalyzerLosesItsPacketsWithinTheTimeout(t *testing.T) {
 			t.Errorf("%d packets are back when the timeout is over: those that wait should be", got)
 		}
 		b.settler.await(t, 1000)
-		if took := time.Since(began); took > config.Timeout+longestBackoff {
+		if took := time.Since(began); took > config.Timeout+maxBackoff {
 			t.Errorf("the packets left after %v", took)
 		}
 		if b.settler.count("returned") != 1000 || b.Healthy() {
@@ -224,10 +224,10 @@ func TestHangingAnalyzerLosesItsPacketsWithinTheTimeout(t *testing.T) {
 // The requests that we break off ourselves when the breaker opens are no
 // failures of the analyzer.
 func TestOpeningInterruptsWhatIsUnderWay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency, config.MaxFailures, config.Retries = 3, 2, 5
-		analyzer := newScripted(func(r seen) reply {
+		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 			if strings.Contains(r.body, `"packet_id":"3"`) {
 				return status(500, "", "")
 			}
@@ -240,7 +240,7 @@ func TestOpeningInterruptsWhatIsUnderWay(t *testing.T) {
 			synctest.Wait()
 		}
 		b.settler.await(t, 3)
-		if took := time.Since(began); took > 2*longestBackoff {
+		if took := time.Since(began); took > 2*maxBackoff {
 			t.Errorf("it took %v", took)
 		}
 		if b.settler.count("returned") != 3 || b.failures(reasonReset) != 0 || b.failures(reasonStatus) != 2 {
@@ -250,24 +250,24 @@ func TestOpeningInterruptsWhatIsUnderWay(t *testing.T) {
 }
 
 func TestTrialsAndSlowStart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = down
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = lines })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
 		b.settler.until(t, "it is tried", b.Healthy)
 
-		if room, _ := b.Room(time.Now()); room != trials {
-			t.Errorf("%d packets may be bound on trial, want %d", room, trials)
+		if room, _ := b.Capacity(time.Now()); room != maxHalfOpenPackets {
+			t.Errorf("%d packets may be bound on trial, want %d", room, maxHalfOpenPackets)
 		}
 		if got := b.Weight(time.Now()); got > config.Weight/10 {
 			t.Errorf("its weight on trial is %v", got)
 		}
-		analyzer.set(func(s *scripted) { s.ingest = always(reply{hang: true}) })
+		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(reply{hang: true}) })
 		b.Offer(b.packets.some(t, 2))
 		synctest.Wait()
-		if room, _ := b.Room(time.Now()); room != 1 {
+		if room, _ := b.Capacity(time.Now()); room != 1 {
 			t.Errorf("%d more packets may be bound on trial, want 1", room)
 		}
 		b.settler.await(t, 2) // they time out
@@ -275,10 +275,10 @@ func TestTrialsAndSlowStart(t *testing.T) {
 			t.Error("a failure on trial is forgiven")
 		}
 
-		analyzer.set(func(s *scripted) { s.ingest = always(ok) })
+		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(ok) })
 		b.settler.until(t, "it is tried again", b.Healthy)
 		b.settler.until(t, "the trials succeed", func() bool {
-			if room, _ := b.Room(time.Now()); room > 0 && b.breaker.State() == breaker.HalfOpen {
+			if room, _ := b.Capacity(time.Now()); room > 0 && b.breaker.State() == breaker.HalfOpen {
 				b.Offer(b.packets.some(t, 1))
 			}
 			return b.breaker.State() == breaker.Closed
@@ -298,15 +298,15 @@ func TestTrialsAndSlowStart(t *testing.T) {
 }
 
 func TestNoSlowStart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.SlowStart = 0
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = down
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = lines })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
 		b.settler.until(t, "it is tried", b.Healthy)
-		for i := range trials {
+		for i := range maxHalfOpenPackets {
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, i+1)
 		}
@@ -321,11 +321,11 @@ func TestNoSlowStart(t *testing.T) {
 func TestSlowAnalyzerIsNotOverwhelmed(t *testing.T) {
 	for _, perPacket := range []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond} {
 		t.Run(perPacket.String(), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				config := testConfig()
 				config.Concurrency = 8
 				var largest atomic.Int64
-				analyzer := newScripted(func(r seen) reply {
+				analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 					packets := max(1, strings.Count(r.body, "\n"))
 					for now := largest.Load(); int64(packets) > now && !largest.CompareAndSwap(now, int64(packets)); now = largest.Load() {
 					}
@@ -333,11 +333,11 @@ func TestSlowAnalyzerIsNotOverwhelmed(t *testing.T) {
 					slow.delay = time.Duration(packets) * perPacket
 					return slow
 				})
-				analyzer.health = lines
+				analyzer.health = ndjsonHealth
 				b := start(t, config, analyzer.dial)
 				offered, until := 0, time.Now().Add(5*time.Second)
 				for time.Now().Before(until) {
-					if room, _ := b.Room(time.Now()); room > 0 {
+					if room, _ := b.Capacity(time.Now()); room > 0 {
 						b.Offer(b.packets.some(t, min(room, 200)))
 						offered += min(room, 200)
 					}
@@ -363,20 +363,20 @@ func TestSlowAnalyzerIsNotOverwhelmed(t *testing.T) {
 // Probes use a connection of their own, and say nothing about lines when they
 // fail.
 func TestProbes(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 100 * time.Millisecond
-		analyzer := newScripted(always(ok))
-		analyzer.health = lines
+		analyzer := newFakeAnalyzer(always(ok))
+		analyzer.health = ndjsonHealth
 		b := start(t, config, analyzer.dial)
 		time.Sleep(time.Second)
-		if got := analyzer.probed(); got < 9 || got > 12 {
+		if got := analyzer.probeCount(); got < 9 || got > 12 {
 			t.Errorf("%d probes in a second at intervals of 100ms", got)
 		}
-		if analyzer.dialled() != analyzer.probed() {
-			t.Errorf("%d connections for %d probes", analyzer.dialled(), analyzer.probed())
+		if analyzer.dialCount() != analyzer.probeCount() {
+			t.Errorf("%d connections for %d probes", analyzer.dialCount(), analyzer.probeCount())
 		}
-		if !b.incarnation.takesLines() {
+		if !b.epoch.acceptsNDJSON() {
 			t.Error("the advertised NDJSON is not known")
 		}
 	})

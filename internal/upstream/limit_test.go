@@ -40,7 +40,7 @@ func TestLimitFollowsThePace(t *testing.T) {
 			config := DefaultConfig()
 			l.init(config)
 			for _, tick := range test.ticks {
-				l.handled.Add(tick.handled)
+				l.settled.Add(tick.handled)
 				l.adapt(tick.bound)
 				if now := l.now(); now < 2*config.Concurrency || now > config.QueuePackets {
 					t.Fatalf("the limit is %d", now)
@@ -56,40 +56,40 @@ func TestLimitFollowsThePace(t *testing.T) {
 func TestLimitTrimsOnlyWhatIsFarTooMuch(t *testing.T) {
 	var l limit
 	l.init(DefaultConfig())
-	for range ticksOfGrace {
-		l.handled.Add(10)
+	for range graceTicks {
+		l.settled.Add(10)
 		if _, tooMuch := l.adapt(1000); tooMuch {
 			t.Error("what was just bound is taken away")
 		}
 	}
-	l.handled.Add(10)
+	l.settled.Add(10)
 	if _, tooMuch := l.adapt(199); tooMuch {
 		t.Error("two seconds' worth is taken away")
 	}
-	l.handled.Add(10)
+	l.settled.Add(10)
 	if keep, tooMuch := l.adapt(201); !tooMuch || keep != 100 {
 		t.Errorf("of more than two seconds' worth %d is kept (%v), want 100", keep, tooMuch)
 	}
 }
 
 func TestTickReturnsWhatIsFarTooMuch(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Timeout = time.Hour
-		b := start(t, config, newScripted(always(reply{hang: true})).dial)
+		b := start(t, config, newFakeAnalyzer(always(reply{hang: true})).dial)
 		b.Offer(b.packets.some(t, 500))
-		for range ticksOfGrace + 1 {
+		for range graceTicks + 1 {
 			time.Sleep(TickInterval)
 			b.Tick()
 		}
 		b.settler.await(t, 498) // 2 is the least
-		if b.settler.count("returned") != 498 || b.settler.fate(1) != "" || b.settler.fate(500) == "" {
+		if b.settler.count("returned") != 498 || b.settler.outcomeOf(1) != "" || b.settler.outcomeOf(500) == "" {
 			t.Errorf("fates: %v; the newest should go", b.settler.summary())
 		}
-		if room, brief := b.Room(time.Now()); room != 0 || !brief {
+		if room, brief := b.Capacity(time.Now()); room != 0 || !brief {
 			t.Errorf("room is %d, %v", room, brief)
 		}
-		if b.Resting() {
+		if b.BelowLowWatermark() {
 			t.Error("a full queue is called resting")
 		}
 	})
@@ -109,7 +109,7 @@ func TestBatchSize(t *testing.T) {
 		{"slow: half of it", 8, 4, 8, 120 * time.Millisecond},
 		{"slow, and was small", 64, 2, 4, 120 * time.Millisecond},
 		{"slow single packet", 8, 8, 1, 300 * time.Millisecond},
-		{"as large as may be", largestBatchPackets, largestBatchPackets, largestBatchPackets, time.Millisecond},
+		{"as large as may be", maxBatchPackets, maxBatchPackets, maxBatchPackets, time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var b batchSize
@@ -127,7 +127,7 @@ func TestNoSenderStartsWithNothing(t *testing.T) {
 		q := newQueue()
 		q.sending = sending
 		for _, packets := range []int{1, 64, 1024} {
-			if q.mayStartLocked(batchLimits{packets: packets, enough: packets}) {
+			if q.mayStartLocked(batchLimits{packets: packets, flushSize: packets}) {
 				t.Errorf("with %d under way another sender starts on an empty queue", sending)
 			}
 		}

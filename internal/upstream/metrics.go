@@ -18,8 +18,8 @@ type Metrics struct {
 	failures    *prometheus.CounterVec
 	probes      *prometheus.CounterVec
 	transitions *prometheus.CounterVec
-	duration    *histograms
-	latency     *histograms
+	duration    *bufferedHistogramVec
+	latency     *bufferedHistogramVec
 }
 
 // durationBuckets are seconds, from a fast analyzer on the same machine to one
@@ -31,8 +31,8 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"analyzer"}, labels...))
 	}
-	histogram := func(name, help string) *histograms {
-		return &histograms{HistogramVec: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	histogram := func(name, help string) *bufferedHistogramVec {
+		return &bufferedHistogramVec{HistogramVec: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: name, Help: help, Buckets: durationBuckets, NativeHistogramBucketFactor: 1.1,
 		}, []string{"analyzer"})}
 	}
@@ -60,7 +60,7 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 
 // probeResults are the results of probes as metrics name them.
 var probeResults = map[probeResult]string{
-	probeAnswered: "ok", probeFailed: "failed", probeUnreachable: "failed", probeNotMade: reasonResources,
+	probeSucceeded: "ok", probeFailed: "failed", probeUnreachable: "failed", probeNotSent: reasonResources,
 }
 
 // metrics are one analyzer's, resolved once.
@@ -69,7 +69,7 @@ type metrics struct {
 	failures                    map[string]prometheus.Counter
 	probes                      map[probeResult]prometheus.Counter
 	transitions                 map[breaker.State]prometheus.Counter
-	duration, latency           *observations // seconds
+	duration, latency           *bufferedHistogram // seconds
 }
 
 var states = []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}
@@ -111,12 +111,12 @@ func (m *Metrics) watch(u *Upstream) error {
 				return float64(inFlight.Packets)
 			}),
 		gauge("distributor_analyzer_healthy", "1 while the analyzer's breaker is not open.", labels,
-			func() float64 { return truth(u.Healthy()) }),
+			func() float64 { return boolToFloat(u.Healthy()) }),
 	}
 	for _, state := range states {
 		gauges = append(gauges, gauge("distributor_breaker_state", "1 for the state that the analyzer's breaker is in.",
 			prometheus.Labels{"analyzer": u.ID(), "state": state.String()},
-			func() float64 { return truth(u.breaker.State() == state) }))
+			func() float64 { return boolToFloat(u.breaker.State() == state) }))
 	}
 	for _, g := range gauges {
 		if err := m.registerer.Register(g); err != nil {
@@ -130,14 +130,14 @@ func gauge(name, help string, labels prometheus.Labels, value func() float64) pr
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
 }
 
-func truth(b bool) float64 {
+func boolToFloat(b bool) float64 {
 	if b {
 		return 1
 	}
 	return 0
 }
 
-func (m *metrics) sent(a answer, took time.Duration) {
+func (m *metrics) sent(a sendResult, took time.Duration) {
 	m.requests.Inc()
 	m.duration.observe(took.Seconds())
 	if a.reason != "" && a.outcome != refused {

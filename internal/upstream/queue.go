@@ -15,65 +15,65 @@ type queue struct {
 	// bound mirrors len(waiting)+inFlight for readers that take no lock.
 	bound atomic.Int64
 
-	mu       sync.Mutex // guards all below
-	idle     []*seat    // of senders that wait; who came last starts first
-	waiting  fifo.Queue[*packet.Packet]
-	queued   packet.Volume // what waits
-	inFlight packet.Volume // what senders hold
-	sending  int           // senders that hold packets
-	urgent   int           // waiting packets whose emitters wait for their delivery
-	resting  time.Time     // until when a request must be worth its while to begin
-	late     time.Time     // from when on one more sender may start with any packet
-	alarm    *time.Timer   // calls a sender when one of them has come
-	rings    time.Time     // when it does so; zero while it does not run
-	stopped  bool
+	mu            sync.Mutex // guards all below
+	idle          []*waiter  // of senders that wait; who came last starts first
+	waiting       fifo.Queue[*packet.Packet]
+	queued        packet.Volume // what waits
+	inFlight      packet.Volume // what senders hold
+	sending       int           // senders that hold packets
+	noLinger      int           // waiting packets whose emitters wait for their delivery
+	earliestSend  time.Time     // until when a request must be worth its while to begin
+	flushDeadline time.Time     // from when on one more sender may start with any packet
+	timer         *time.Timer   // calls a sender when one of them has come
+	timerAt       time.Time     // when it does so; zero while it does not run
+	stopped       bool
 }
 
 // longestGathering is how long packets wait to be enough for one more sender.
-const longestGathering = 20 * time.Millisecond
+const flushTimeout = 20 * time.Millisecond
 
 // seat is where one sender waits until it may start. The queue calls the one
 // that has waited least: its connection, and what it keeps in memory, are used
 // again before they are cold, and few connections do the work of a quiet hour.
-type seat struct {
-	called sync.Cond // the sender is to look again
+type waiter struct {
+	wake sync.Cond // the sender is to look again
 }
 
 func newQueue() *queue {
 	q := &queue{}
-	q.alarm = time.AfterFunc(time.Hour, q.ring)
-	q.alarm.Stop()
+	q.timer = time.AfterFunc(time.Hour, q.onTimer)
+	q.timer.Stop()
 	return q
 }
 
 // seat returns a place for one sender to wait at.
-func (q *queue) seat() *seat {
-	s := &seat{}
-	s.called.L = &q.mu
+func (q *queue) newWaiter() *waiter {
+	s := &waiter{}
+	s.wake.L = &q.mu
 	return s
 }
 
 // waitLocked waits until the sender is called.
-func (q *queue) waitLocked(s *seat) {
+func (q *queue) waitLocked(s *waiter) {
 	q.idle = append(q.idle, s)
-	s.called.Wait()
+	s.wake.Wait()
 }
 
 // callLocked calls one sender, if any waits.
-func (q *queue) callLocked() {
+func (q *queue) wakeLocked() {
 	if last := len(q.idle) - 1; last >= 0 {
 		s := q.idle[last]
 		q.idle = q.idle[:last]
-		s.called.Signal()
+		s.wake.Signal()
 	}
 }
 
 // ring lets a sender take what has gathered.
-func (q *queue) ring() {
+func (q *queue) onTimer() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.rings = time.Time{}
-	q.callLocked()
+	q.timerAt = time.Time{}
+	q.wakeLocked()
 }
 
 // offer adds packets at the end. It reports false, and takes nothing, once the
@@ -87,11 +87,11 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 	for _, p := range packets {
 		q.waiting.Push(p)
 		q.queued.Add(p)
-		q.urgent += urgency(p)
+		q.noLinger += noLingerCount(p)
 	}
-	q.mirrorLocked()
+	q.publishBoundLocked()
 	if q.mayStartLocked(batch) {
-		q.callLocked()
+		q.wakeLocked()
 	}
 	return true
 }
@@ -99,7 +99,7 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 // take waits in its seat until the caller may send, and appends what it is to
 // send to dst. It reports false once the queue has stopped. The caller must call
 // finished with the volume of what it got.
-func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
+func (q *queue) take(s *waiter, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	batch := limits()
@@ -114,15 +114,15 @@ func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) (
 	for q.waiting.Len() > 0 && batch.admits(dst, volume, q.waiting.First()) {
 		p := q.waiting.Pop()
 		volume.Add(p)
-		q.urgent -= urgency(p)
+		q.noLinger -= noLingerCount(p)
 		dst = append(dst, p)
 	}
 	q.queued = q.queued.Minus(volume)
 	q.inFlight = q.inFlight.Plus(volume)
 	q.sending++
-	q.restLocked(batch)
+	q.scheduleLocked(batch)
 	if q.mayStartLocked(batch) {
-		q.callLocked()
+		q.wakeLocked()
 	}
 	return dst, true
 }
@@ -133,20 +133,20 @@ func (q *queue) finished(volume packet.Volume) {
 	defer q.mu.Unlock()
 	q.inFlight = q.inFlight.Minus(volume)
 	q.sending--
-	q.mirrorLocked()
+	q.publishBoundLocked()
 }
 
 // restLocked has what comes wait for more. What a batch left behind, since it was
 // whole or since the two may not share a request, has waited already.
-func (q *queue) restLocked(batch batchLimits) {
-	q.resting = time.Time{}
+func (q *queue) scheduleLocked(batch batchLimits) {
+	q.earliestSend = time.Time{}
 	if batch.packets == 1 {
 		return // there is nothing to wait for
 	}
 	now := time.Now()
-	q.late = now.Add(longestGathering)
+	q.flushDeadline = now.Add(flushTimeout)
 	if q.waiting.Len() == 0 {
-		q.resting = now.Add(batch.spacing)
+		q.earliestSend = now.Add(batch.linger)
 	}
 }
 
@@ -154,26 +154,26 @@ func (q *queue) restLocked(batch batchLimits) {
 // when it may, unless others start before.
 func (q *queue) mayStartLocked(batch batchLimits) bool {
 	waiting := q.waiting.Len()
-	if waiting == 0 || q.urgent > 0 {
+	if waiting == 0 || q.noLinger > 0 {
 		return waiting > 0
 	}
-	at := q.resting
+	at := q.earliestSend
 	switch {
-	case waiting < q.neededLocked(batch):
-		if !q.rings.IsZero() {
+	case waiting < q.minWaitingLocked(batch):
+		if !q.timerAt.IsZero() {
 			return false // it is looked at again then, which is no later
 		}
-		at = q.late
-	case waiting >= batch.enough:
+		at = q.flushDeadline
+	case waiting >= batch.flushSize:
 		return true
 	}
-	rest := time.Until(at)
-	if rest <= 0 {
+	wait := time.Until(at)
+	if wait <= 0 {
 		return true
 	}
-	if q.rings.IsZero() || at.Before(q.rings) {
-		q.rings = at
-		q.alarm.Reset(rest)
+	if q.timerAt.IsZero() || at.Before(q.timerAt) {
+		q.timerAt = at
+		q.timer.Reset(wait)
 	}
 	return false
 }
@@ -182,7 +182,7 @@ func (q *queue) mayStartLocked(batch batchLimits) bool {
 // under way the more it takes, four times as many for each, so that batches grow
 // under load; the first two need one. Under load one starts every few milliseconds;
 // where none does, requests take long, and packets must not wait for the rest of them.
-func (q *queue) neededLocked(batch batchLimits) int {
+func (q *queue) minWaitingLocked(batch batchLimits) int {
 	if q.sending <= 1 {
 		return 1
 	}
@@ -190,7 +190,7 @@ func (q *queue) neededLocked(batch batchLimits) int {
 }
 
 // urgency is 1 for a packet that must not wait for others to share its request.
-func urgency(p *packet.Packet) int {
+func noLingerCount(p *packet.Packet) int {
 	if p.Receipt != nil {
 		return 1
 	}
@@ -202,15 +202,15 @@ func urgency(p *packet.Packet) int {
 func (q *queue) trim(keep int64) []*packet.Packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var taken []*packet.Packet
+	var trimmed []*packet.Packet
 	for q.waiting.Len() > 0 && q.queued.Packets+q.inFlight.Packets > keep {
 		p := q.waiting.PopLast()
 		q.queued.Subtract(p)
-		q.urgent -= urgency(p)
-		taken = append(taken, p)
+		q.noLinger -= noLingerCount(p)
+		trimmed = append(trimmed, p)
 	}
-	q.mirrorLocked()
-	return taken
+	q.publishBoundLocked()
+	return trimmed
 }
 
 // stop ends take for all senders.
@@ -219,7 +219,7 @@ func (q *queue) stop() {
 	defer q.mu.Unlock()
 	q.stopped = true
 	for len(q.idle) > 0 {
-		q.callLocked()
+		q.wakeLocked()
 	}
 }
 
@@ -230,6 +230,6 @@ func (q *queue) volumes() (queued, inFlight packet.Volume) {
 	return q.queued, q.inFlight
 }
 
-func (q *queue) mirrorLocked() {
+func (q *queue) publishBoundLocked() {
 	q.bound.Store(q.queued.Packets + q.inFlight.Packets)
 }

@@ -12,10 +12,10 @@ import (
 // The more senders are under way, the more packets must wait for one more to
 // start, but never more than a batch carries.
 func TestSendersStartAsPacketsGather(t *testing.T) {
-	limits := batchLimits{packets: 40, enough: 40}
+	limits := batchLimits{packets: 40, flushSize: 40}
 	for sending, needed := range []int{1, 1, 4, 16, 40, 40} {
 		q := newQueue()
-		q.sending, q.late = sending, time.Now().Add(time.Hour)
+		q.sending, q.flushDeadline = sending, time.Now().Add(time.Hour)
 		for waiting := 1; waiting <= needed; waiting++ {
 			q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 			if got := q.mayStartLocked(limits); got != (waiting == needed) {
@@ -24,7 +24,7 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 		}
 	}
 	q := newQueue()
-	q.sending, q.late = 1000, time.Now().Add(time.Hour) // as many as may be
+	q.sending, q.flushDeadline = 1000, time.Now().Add(time.Hour) // as many as may be
 	for range 40 {
 		q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 	}
@@ -42,13 +42,13 @@ func TestIdleSendersStart(t *testing.T) {
 		urgent bool
 		want   time.Duration
 	}{
-		{"soon after a request", 5 * time.Millisecond, false, longestGathering - 5*time.Millisecond},
-		{"after a quiet time", longestGathering, false, 0},
+		{"soon after a request", 5 * time.Millisecond, false, flushTimeout - 5*time.Millisecond},
+		{"after a quiet time", flushTimeout, false, 0},
 		{"an emitter that waits", 5 * time.Millisecond, true, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				b := behindTwoSlow(t)
+			synctestRun(t, func(t *testing.T) {
+				b := startWithTwoSlowRequests(t)
 				time.Sleep(test.pause)
 				p := b.packets.packet(t)
 				if test.urgent {
@@ -76,12 +76,12 @@ func TestIdleSendersStart(t *testing.T) {
 
 // Enough packets wait no longer because fewer had been waiting before.
 func TestEnoughPacketsDoNotWaitForTheFew(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := behindTwoSlow(t)
+	synctestRun(t, func(t *testing.T) {
+		b := startWithTwoSlowRequests(t)
 		b.Offer(b.packets.some(t, 3))
 		synctest.Wait()
 		b.Offer(b.packets.some(t, 1))
-		time.Sleep(b.config.Spacing)
+		time.Sleep(b.config.Linger)
 		synctest.Wait()
 		if got := b.settler.count("delivered"); got != 4 {
 			t.Errorf("%d of four packets are delivered when the spacing is over", got)
@@ -91,21 +91,21 @@ func TestEnoughPacketsDoNotWaitForTheFew(t *testing.T) {
 
 // behindTwoSlow is an analyzer of which two requests take long; the second began just
 // now.
-func behindTwoSlow(t *testing.T) *bench {
+func startWithTwoSlowRequests(t *testing.T) *fixture {
 	t.Helper()
-	analyzer := newScripted(func(r seen) reply {
+	analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 		if strings.Contains(r.body, "slow") {
 			return reply{hang: true}
 		}
 		return ok
 	})
-	analyzer.health = lines
+	analyzer.health = ndjsonHealth
 	config := testConfig()
-	config.Concurrency, config.Timeout, config.Spacing = 8, 30*time.Second, 2*time.Millisecond
+	config.Concurrency, config.Timeout, config.Linger = 8, 30*time.Second, 2*time.Millisecond
 	b := start(t, config, analyzer.dial)
 	b.batch.packets.Store(64)
 	for range 2 {
-		time.Sleep(config.Spacing)
+		time.Sleep(config.Linger)
 		b.Offer([]*packet.Packet{b.packets.of(t, `{"emitter_id":"slow","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)})
 		synctest.Wait()
 	}
@@ -115,24 +115,24 @@ func behindTwoSlow(t *testing.T) *bench {
 // Of senders that wait, the one that worked last is called: one connection
 // carries what one sender can, and stays warm.
 func TestSenderThatWorkedLastIsCalledFirst(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		slow := ok
 		slow.delay = time.Millisecond
-		analyzer := newScripted(always(slow))
+		analyzer := newFakeAnalyzer(always(slow))
 		config := testConfig()
 		config.Concurrency = 8
 		b := start(t, config, analyzer.dial)
 		b.Offer(b.packets.some(t, config.Concurrency))
 		b.settler.await(t, config.Concurrency)
 		synctest.Wait()
-		burst := len(analyzer.got())
+		burst := len(analyzer.received())
 		for i := range 20 {
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, burst+i+1)
 			synctest.Wait()
 		}
 		connections := make(map[int]bool)
-		for _, request := range analyzer.got()[burst:] {
+		for _, request := range analyzer.received()[burst:] {
 			connections[request.connection] = true
 		}
 		if len(connections) != 1 {

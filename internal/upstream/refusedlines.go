@@ -56,7 +56,7 @@ func refusedEntries(body []byte) ([]json.RawMessage, error) {
 		return nil, errors.New("the list of refused lines is not JSON")
 	}
 	var list json.RawMessage
-	err := eachMember(body, func(name string, value json.RawMessage) error {
+	err := forEachMember(body, func(name string, value json.RawMessage) error {
 		if name != "refused" {
 			return nil
 		}
@@ -82,7 +82,7 @@ func parseRefusedLine(entry json.RawMessage, packets int) (refusedLine, error) {
 	var line refusedLine
 	var seen struct{ line, code bool }
 	var code json.RawMessage
-	err := eachMember(entry, func(name string, value json.RawMessage) (err error) {
+	err := forEachMember(entry, func(name string, value json.RawMessage) (err error) {
 		twice := false
 		switch name {
 		case "line":
@@ -92,7 +92,7 @@ func parseRefusedLine(entry json.RawMessage, packets int) (refusedLine, error) {
 			twice, seen.code = seen.code, true
 			code = value
 		case "detail":
-			line.detail = textOf(value)
+			line.detail = jsonText(value)
 		}
 		if twice {
 			return fmt.Errorf("it has %q twice", name)
@@ -125,7 +125,7 @@ func parseLineNumber(value json.RawMessage, packets int) (int, error) {
 // reasonOf returns the reason to count a refused line under, by its code, and an empty
 // one when the packet is only not taken now.
 func reasonOf(code json.RawMessage) string {
-	text := textOf(code)
+	text := jsonText(code)
 	switch text {
 	case refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType:
 		return text
@@ -144,7 +144,7 @@ func reasonOf(code json.RawMessage) string {
 }
 
 // textOf returns a string's content, and anything else as it stands.
-func textOf(value json.RawMessage) string {
+func jsonText(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
 		return string(value)
@@ -154,7 +154,7 @@ func textOf(value json.RawMessage) string {
 
 // eachMember visits the members of a JSON object in their order, also those whose name
 // is there twice. The object must be valid JSON.
-func eachMember(object json.RawMessage, visit func(name string, value json.RawMessage) error) error {
+func forEachMember(object json.RawMessage, visit func(name string, value json.RawMessage) error) error {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
 		return errors.New("it is no object")

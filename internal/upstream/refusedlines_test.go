@@ -40,16 +40,16 @@ func TestAnswersToLines(t *testing.T) {
 			[]string{"delivered", "refused malformed", "delivered"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				b, analyzer := startBatches(t, always(status(207, "", test.body)))
 				b.Offer(b.packets.some(t, 3))
 				b.settler.await(t, 3)
 				for i, want := range test.fates {
-					if got := b.settler.fate(uint64(i + 1)); got != want {
+					if got := b.settler.outcomeOf(uint64(i + 1)); got != want {
 						t.Errorf("line %d was %s, want %s", i+1, got, want)
 					}
 				}
-				if got := analyzer.got(); len(got) != 1 {
+				if got := analyzer.received(); len(got) != 1 {
 					t.Errorf("%d requests, want 1", len(got))
 				}
 				if !b.Healthy() || b.failures(reasonUnreadable) != 0 {
@@ -60,10 +60,10 @@ func TestAnswersToLines(t *testing.T) {
 	}
 }
 
-func startBatches(t *testing.T, ingest func(seen) reply) (*bench, *scripted) {
+func startBatches(t *testing.T, ingest func(receivedRequest) reply) (*fixture, *fakeAnalyzer) {
 	t.Helper()
-	analyzer := newScripted(ingest)
-	analyzer.health = lines
+	analyzer := newFakeAnalyzer(ingest)
+	analyzer.health = ndjsonHealth
 	config := testConfig()
 	config.Retries = 0
 	b := start(t, config, analyzer.dial)
@@ -72,7 +72,7 @@ func startBatches(t *testing.T, ingest func(seen) reply) (*bench, *scripted) {
 }
 
 // unreadable are bodies of a 207 to three packets that might have refused any of them.
-var unreadable = map[string]string{
+var unreadableLists = map[string]string{
 	"nothing":               ``,
 	"space":                 ` `,
 	"null":                  `null`,
@@ -121,25 +121,25 @@ var unreadable = map[string]string{
 	"for good and for now":  `{"refused":[{"line":2,"code":"overloaded"},{"line":2,"code":"malformed"}]}`,
 	"a bad one in between":  `{"refused":[{"line":1,"code":"malformed"},{"line":"2","code":"malformed"},{"line":3,"code":"malformed"}]}`,
 	"a good one in front":   `{"refused":[{"line":2,"code":"malformed"},{"code":"malformed"}]}`,
-	"too large":             `{"refused":[` + strings.Repeat(" ", largestAnswerBytes) + `]}`,
+	"too large":             `{"refused":[` + strings.Repeat(" ", maxBodyBytes) + `]}`,
 }
 
 // A 207 that cannot be read is a failure of its request: nothing is delivered by it, and
 // nothing refused for good.
 func TestUnreadablePartialAnswers(t *testing.T) {
-	for name, body := range unreadable {
+	for name, body := range unreadableLists {
 		for kind, answer := range map[string]reply{
 			"":               status(207, "", body),
 			" in chunks":     say("HTTP/1.1 207 X\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(body) + "0\r\n\r\n"),
 			" until the end": {parts: []string{"HTTP/1.1 207 X\r\n\r\n" + body}, cut: true},
 		} {
 			t.Run(name+kind, func(t *testing.T) {
-				bubble(t, func(t *testing.T) { wantFailure(t, answer) })
+				synctestRun(t, func(t *testing.T) { wantUnreadable(t, answer) })
 			})
 		}
 	}
 	t.Run("in a coding", func(t *testing.T) {
-		bubble(t, func(t *testing.T) { wantFailure(t, status(207, "Content-Encoding: gzip\r\n", `{"refused":[]}`)) })
+		synctestRun(t, func(t *testing.T) { wantUnreadable(t, status(207, "Content-Encoding: gzip\r\n", `{"refused":[]}`)) })
 	})
 }
 
@@ -150,7 +150,7 @@ func chunk(text string) string {
 	return fmt.Sprintf("%x\r\n%s\r\n", len(text), text)
 }
 
-func wantFailure(t *testing.T, answer reply) {
+func wantUnreadable(t *testing.T, answer reply) {
 	t.Helper()
 	b, _ := startBatches(t, always(answer))
 	b.Offer(b.packets.some(t, 3))
@@ -170,34 +170,34 @@ func wantFailure(t *testing.T, answer reply) {
 // An analyzer that lists what it refuses in a way of its own still gets what it takes:
 // halves find it, and the packet that it refuses is the one that fails.
 func TestUnreadablePartialAnswerIsSentInHalves(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(func(r seen) reply {
+	synctestRun(t, func(t *testing.T) {
+		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 			if strings.Contains(r.body, `"packet_id":"3"`) {
 				return status(207, "", `{"refused":[{"line":"1","code":"malformed"}]}`)
 			}
 			return ok
 		})
-		analyzer.health = lines
+		analyzer.health = ndjsonHealth
 		config := testConfig()
 		config.Retries, config.MaxFailures = 5, 100
 		b := start(t, config, analyzer.dial)
 		b.batch.packets.Store(10)
 		b.Offer(b.packets.some(t, 8))
 		b.settler.await(t, 8)
-		if b.settler.fate(3) != "returned" || b.settler.count("delivered") != 7 {
-			t.Errorf("fates: %v, of the third packet %s", b.settler.summary(), b.settler.fate(3))
+		if b.settler.outcomeOf(3) != "returned" || b.settler.count("delivered") != 7 {
+			t.Errorf("fates: %v, of the third packet %s", b.settler.summary(), b.settler.outcomeOf(3))
 		}
 	})
 }
 
 // A batch none of which was taken is no sign that the analyzer works.
 func TestRefusalsAreNoDeliveries(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		b, _ := startBatches(t, always(status(207, "", `{"refused":[{"line":1,"code":"malformed"},{"line":2,"code":"malformed"}]}`)))
 		b.Offer(b.packets.some(t, 2))
 		b.settler.await(t, 2)
-		if b.settler.count("refused malformed") != 2 || b.latestTaken.Load() != 0 {
-			t.Errorf("fates: %v, taken at %d", b.settler.summary(), b.latestTaken.Load())
+		if b.settler.count("refused malformed") != 2 || b.lastDelivered.Load() != 0 {
+			t.Errorf("fates: %v, taken at %d", b.settler.summary(), b.lastDelivered.Load())
 		}
 	})
 }
@@ -214,7 +214,7 @@ func TestDetailsOfRefusedLines(t *testing.T) {
 
 // Whatever a list says, it is understood as a whole or not at all.
 func FuzzRefusedLines(f *testing.F) {
-	for _, body := range unreadable {
+	for _, body := range unreadableLists {
 		f.Add([]byte(body[:min(len(body), 1000)]))
 	}
 	f.Add([]byte(`{"refused":[{"line":1.0,"code":422,"detail":{}}]}`))

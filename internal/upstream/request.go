@@ -20,15 +20,15 @@ var newline = []byte{'\n'}
 // request writes HTTP/1.1 requests to one analyzer without copying bodies. It
 // keeps its buffers and must not be used concurrently.
 type request struct {
-	host    string
-	path    string
-	several bool // packets, as NDJSON
+	host   string
+	path   string
+	ndjson bool // packets, as NDJSON
 
-	head    []byte
-	parts   [][]byte
-	buffers net.Buffers
-	rest    net.Buffers // of buffers, while they are written
-	id      []byte
+	head      []byte
+	parts     [][]byte
+	buffers   net.Buffers
+	remaining net.Buffers // of buffers, while they are written
+	id        []byte
 }
 
 func newRequest(base *url.URL, path string) *request {
@@ -36,18 +36,18 @@ func newRequest(base *url.URL, path string) *request {
 }
 
 // get makes it a GET request.
-func (r *request) get() {
+func (r *request) prepareGet() {
 	r.head = append(r.head[:0], "GET "...)
-	r.common()
+	r.appendCommon()
 	r.head = append(r.head, "\r\n"...)
 	r.parts = append(r.parts[:0], r.head)
 }
 
 // post makes it a POST of packets: one as it is, more as lines of NDJSON. The
 // packets' bodies must stay untouched until the request was written.
-func (r *request) post(packets []*packet.Packet) {
+func (r *request) preparePost(packets []*packet.Packet) {
 	contentType := jsonType
-	if r.several = len(packets) > 1; r.several {
+	if r.ndjson = len(packets) > 1; r.ndjson {
 		contentType = ndjsonType
 	}
 	r.parts = append(r.parts[:0], nil) // the head's place
@@ -55,13 +55,13 @@ func (r *request) post(packets []*packet.Packet) {
 	for _, p := range packets {
 		r.parts = append(r.parts, p.Body)
 		length += len(p.Body)
-		if r.several && !endsLine(p) {
+		if r.ndjson && !endsLine(p) {
 			r.parts = append(r.parts, newline)
 			length++
 		}
 	}
 	r.head = append(r.head[:0], "POST "...)
-	r.common()
+	r.appendCommon()
 	r.head = append(r.head, "Content-Type: "...)
 	r.head = append(r.head, contentType...)
 	r.head = append(r.head, "\r\nContent-Length: "...)
@@ -81,12 +81,12 @@ func (r *request) post(packets []*packet.Packet) {
 // writeTo writes the request in as few system calls as the connection allows.
 func (r *request) writeTo(conn net.Conn) error {
 	r.buffers = append(r.buffers[:0], r.parts...)
-	r.rest = r.buffers // WriteTo consumes its receiver
-	_, err := r.rest.WriteTo(conn)
+	r.remaining = r.buffers // WriteTo consumes its receiver
+	_, err := r.remaining.WriteTo(conn)
 	return err
 }
 
-func (r *request) common() {
+func (r *request) appendCommon() {
 	r.head = append(r.head, r.path...)
 	r.head = append(r.head, " HTTP/1.1\r\nHost: "...)
 	r.head = append(r.head, r.host...)

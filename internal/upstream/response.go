@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	largestAnswerBytes = 1 << 20  // of a body that is kept
-	largestHeaderBytes = 16 << 10 // of an answer
-	maxInterim         = 16       // answers before the final one
-	maxKeptBytes       = 64 << 10 // of a buffer between two answers
+	maxBodyBytes        = 1 << 20  // of a body that is kept
+	maxHeaderBytes      = 16 << 10 // of an answer
+	maxInterimResponses = 16       // answers before the final one
+	maxPooledBytes      = 64 << 10 // of a buffer between two answers
 )
 
 // response is an analyzer's answer as it was read. It is valid until the next
@@ -21,7 +21,7 @@ type response struct {
 	// fields holds the header's lines; nil when nothing in it matters.
 	fields []byte
 	// last: no other answer follows on the connection.
-	last bool
+	close bool
 }
 
 // field returns a header field's value: of several lines a list, empty when
@@ -46,14 +46,14 @@ func (r response) field(name string) string {
 // ways is none.
 type responseReader struct {
 	*bufio.Reader
-	fields []byte
-	body   []byte
-	cut    bool // body lacks what was over largestAnswerBytes
-	lines  int  // bytes of lines read, which are bounded
+	fields    []byte
+	body      []byte
+	truncated bool // body lacks what was over largestAnswerBytes
+	lineBytes int  // bytes of lines read, which are bounded
 }
 
 func newResponseReader() *responseReader {
-	return &responseReader{Reader: bufio.NewReaderSize(nil, largestHeaderBytes)}
+	return &responseReader{Reader: bufio.NewReaderSize(nil, maxHeaderBytes)}
 }
 
 // errMalformed is an answer that is not well-formed.
@@ -63,65 +63,65 @@ func (e *errMalformed) Error() string { return "the answer is not well-formed: "
 
 // read reads the final answer, of which a part has arrived.
 func (r *responseReader) read() (response, error) {
-	arrived, _ := r.Peek(r.Buffered())
-	if usual, size := usualResponse(arrived); size > 0 {
+	buffered, _ := r.Peek(r.Buffered())
+	if resp, size := parseFast(buffered); size > 0 {
 		_, _ = r.Discard(size)
-		return usual, nil
+		return resp, nil
 	}
-	return r.readWhole()
+	return r.readFinal()
 }
 
 // readWhole reads any final answer.
-func (r *responseReader) readWhole() (response, error) {
-	for range maxInterim + 1 {
+func (r *responseReader) readFinal() (response, error) {
+	for range maxInterimResponses + 1 {
 		head, err := r.readHead()
 		if err != nil {
 			return response{}, err
 		}
 		if head.status >= http.StatusOK {
-			return r.readAnswer(head)
+			return r.readRemainder(head)
 		}
 	}
 	return response{}, &errMalformed{"too many interim answers"}
 }
 
 // readAnswer reads what follows a final answer's header.
-func (r *responseReader) readAnswer(head responseHead) (response, error) {
-	answer := response{status: head.status, fields: r.fields, last: !head.keepsConnection()}
+func (r *responseReader) readRemainder(head responseHead) (response, error) {
+	resp := response{status: head.status, fields: r.fields, close: !head.keepsConnection()}
 	if head.status == http.StatusNoContent || head.status == http.StatusNotModified {
-		answer.last = answer.last || head.chunked || head.length > 0 // a body may come all the same
-		return answer, nil
+		resp.close = resp.close || head.chunked || head.length > 0 // a body may come all the same
+		return resp, nil
 	}
 	if err := r.readBody(head); err != nil {
 		return response{}, err
 	}
 	switch {
-	case r.cut && head.status == http.StatusMultiStatus:
+	case r.truncated && head.status == http.StatusMultiStatus:
 		return response{}, &errMalformed{"the list of a 207 is too long"}
-	case r.cut && !isSuccess(head.status):
-		answer.last = true // the rest was not read
+	case r.truncated && !isSuccess(head.status):
+		resp.close = true // the rest was not read
 	}
-	answer.body = r.body
-	return answer, nil
+	resp.body = r.body
+	return resp, nil
 }
 
 // usualResponse reads what nearly all answers to packets are: "taken", in
 // HTTP/1.1, with a body of a given length, that has arrived as a whole, and
 // with no header field that could matter. It returns its size as well; 0 means
 // that it is anything else.
-func usualResponse(b []byte) (r response, size int) {
+func parseFast(b []byte) (r response, size int) {
 	const start = "HTTP/1.1 2"
-	line, rest, ok := cutHeaderLine(b)
+	line, rest, ok := cutLine(b)
 	if !ok || len(line) <= len(start)+2 || string(line[:len(start)]) != start || line[len(start)+2] != ' ' {
 		return response{}, 0
 	}
-	status, ok := decimal(line[len(start)-1 : len(start)+2])
+	status, ok := parseDecimal(line[len(start)-1 : len(start)+2])
 	if !ok || status == http.StatusNoContent || status == http.StatusMultiStatus {
 		return response{}, 0
 	}
 	length := -1
 	for {
-		if line, rest, ok = cutHeaderLine(rest); !ok {
+		if line, rest, ok = cutLine(rest); !ok {
 			return response{}, 0
 		}
 		if len(line) == 0 {
@@ -132,7 +132,7 @@ func usualResponse(b []byte) (r response, size int) {
 		case !colon:
 			return response{}, 0
 		case bytes.EqualFold(name, []byte("Content-Length")) && length < 0:
-			if length, ok = decimal(bytes.TrimPrefix(value, []byte(" "))); !ok {
+			if length, ok = parseDecimal(bytes.TrimPrefix(value, []byte(" "))); !ok {
 				return response{}, 0
 			}
 		case bytes.EqualFold(name, []byte("Content-Type")), bytes.EqualFold(name, []byte("Date")), bytes.EqualFold(name, []byte("Server")):
@@ -148,7 +148,7 @@ func usualResponse(b []byte) (r response, size int) {
 
 // cutHeaderLine returns the first line without its end, unless there is anything
 // but printable characters in it.
-func cutHeaderLine(b []byte) (line, rest []byte, ok bool) {
+func cutLine(b []byte) (line, rest []byte, ok bool) {
 	for i, c := range b {
 		if c >= ' ' && c < 0x7f {
 			continue
@@ -162,7 +162,7 @@ func cutHeaderLine(b []byte) (line, rest []byte, ok bool) {
 }
 
 // decimal reads up to five digits.
-func decimal(digits []byte) (n int, ok bool) {
+func parseDecimal(digits []byte) (n int, ok bool) {
 	if len(digits) < 1 || len(digits) > 5 {
 		return 0, false
 	}

@@ -16,7 +16,7 @@ func TestUsualResponses(t *testing.T) {
 		"small letters":   "HTTP/1.1 201 Created\r\ndate: now\r\nserver: uvicorn\r\ncontent-length: 0\r\n\r\n",
 		"nothing but one": "HTTP/1.1 200 OK\r\nContent-Length:0\r\n\r\n",
 	} {
-		r, size := usualResponse([]byte(text))
+		r, size := parseFast([]byte(text))
 		if size != len(text) || r.status/100 != 2 || !bytes.HasSuffix([]byte(text), r.body) {
 			t.Errorf("%s: %d of %d bytes are read as %+v", name, size, len(text), r)
 		}
@@ -52,7 +52,7 @@ func TestUnusualResponses(t *testing.T) {
 		"status of four":      "HTTP/1.1 2000 X\r\nContent-Length: 2\r\n\r\n{}",
 		"status of no number": "HTTP/1.1 2xx X\r\nContent-Length: 2\r\n\r\n{}",
 	} {
-		if r, size := usualResponse([]byte(text)); size != 0 {
+		if r, size := parseFast([]byte(text)); size != 0 {
 			t.Errorf("%s: it is read as %+v", name, r)
 		}
 	}
@@ -71,11 +71,11 @@ func FuzzResponse(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		usual, size := usualResponse(text)
+		usual, size := parseFast(text)
 		long := newResponseReader()
 		long.Reset(bytes.NewReader(text))
-		answer, err := long.readWhole()
-		if size > 0 && (err != nil || answer.status != usual.status || !bytes.Equal(answer.body, usual.body) || answer.last) {
+		answer, err := long.readFinal()
+		if size > 0 && (err != nil || answer.status != usual.status || !bytes.Equal(answer.body, usual.body) || answer.close) {
 			t.Fatalf("%q is taken for %+v, and the long way for %+v: %v", text, usual, answer, err)
 		}
 		if err != nil || !isSuccess(answer.status) {
@@ -94,7 +94,7 @@ func FuzzResponse(f *testing.F) {
 			if theirs.StatusCode < 200 {
 				continue
 			}
-			if theirs.StatusCode != answer.status || !bytes.Equal(body, answer.body) || theirs.Close && !answer.last {
+			if theirs.StatusCode != answer.status || !bytes.Equal(body, answer.body) || theirs.Close && !answer.close {
 				t.Fatalf("%q is taken for %d %q, and by the library for %d %q", text, answer.status, answer.body, theirs.StatusCode, body)
 			}
 			return

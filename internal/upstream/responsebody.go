@@ -10,73 +10,73 @@ import (
 // is read only where the answer depends on its end: a packet is delivered when a 2xx
 // is here as a whole.
 func (r *responseReader) readBody(head responseHead) error {
-	if cap(r.body) > maxKeptBytes {
+	if cap(r.body) > maxPooledBytes {
 		r.body = nil
 	}
-	r.body, r.cut = r.body[:0], false
-	whole := isSuccess(head.status) && head.status != http.StatusMultiStatus
+	r.body, r.truncated = r.body[:0], false
+	drain := isSuccess(head.status) && head.status != http.StatusMultiStatus
 	switch {
 	case head.chunked:
-		return r.readChunks(whole)
-	case head.length > largestAnswerBytes && !whole:
-		r.cut = true
+		return r.readChunks(drain)
+	case head.length > maxBodyBytes && !drain:
+		r.truncated = true
 		return nil
 	case head.length >= 0:
-		_, err := r.readPart(head.length, whole)
+		_, err := r.readPart(head.length, drain)
 		return err
 	default:
-		return r.readToEnd(whole)
+		return r.readUntilClose(drain)
 	}
 }
 
 // readPart reads the next n bytes of the body. It reports false when it stopped at
 // what is not kept.
-func (r *responseReader) readPart(n int64, whole bool) (goOn bool, err error) {
+func (r *responseReader) readPart(n int64, drain bool) (more bool, err error) {
 	for n > 0 {
 		size := int(min(n, int64(max(1, r.Buffered()))))
-		arrived, err := r.Peek(size)
+		buffered, err := r.Peek(size)
 		if err == io.EOF {
 			return false, io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return false, err
 		}
-		if !r.keep(arrived) && !whole {
+		if !r.appendBody(buffered) && !drain {
 			return false, nil
 		}
-		n -= int64(len(arrived))
-		_, _ = r.Discard(len(arrived))
+		n -= int64(len(buffered))
+		_, _ = r.Discard(len(buffered))
 	}
 	return true, nil
 }
 
 // keep appends to the body what it has room for, and tells whether that was all.
-func (r *responseReader) keep(part []byte) bool {
-	if room := largestAnswerBytes - len(r.body); len(part) > room {
-		part, r.cut = part[:room], true
+func (r *responseReader) appendBody(part []byte) bool {
+	if capacity := maxBodyBytes - len(r.body); len(part) > capacity {
+		part, r.truncated = part[:capacity], true
 	}
 	r.body = append(r.body, part...)
-	return !r.cut
+	return !r.truncated
 }
 
 // readToEnd reads a body that ends with the connection.
-func (r *responseReader) readToEnd(whole bool) error {
+func (r *responseReader) readUntilClose(drain bool) error {
 	for {
 		if _, err := r.Peek(1); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if goOn, err := r.readPart(int64(r.Buffered()), whole); !goOn {
+		if more, err := r.readPart(int64(r.Buffered()), drain); !more {
 			return err
 		}
 	}
 }
 
 // readChunks reads chunks, and the trailer behind them, which says nothing.
-func (r *responseReader) readChunks(whole bool) error {
+func (r *responseReader) readChunks(drain bool) error {
 	for {
-		r.lines = 0
+		r.lineBytes = 0
 		line, err := r.readLine()
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ func (r *responseReader) readChunks(whole bool) error {
 		if size == 0 {
 			return r.readTrailer()
 		}
-		if goOn, err := r.readPart(size, whole); !goOn {
+		if more, err := r.readPart(size, drain); !more {
 			return err
 		}
 		if line, err = r.readLine(); err != nil {

@@ -23,7 +23,7 @@ func (h responseHead) keepsConnection() bool {
 
 // readHead reads a status line and a header, and keeps the header's lines.
 func (r *responseReader) readHead() (responseHead, error) {
-	r.lines, r.fields = 0, r.fields[:0]
+	r.lineBytes, r.fields = 0, r.fields[:0]
 	line, err := r.readLine()
 	if err != nil {
 		return responseHead{}, err
@@ -43,7 +43,7 @@ func (r *responseReader) readHead() (responseHead, error) {
 		if err != nil {
 			return responseHead{}, err
 		}
-		if err := head.note(name, value); err != nil {
+		if err := head.setField(name, value); err != nil {
 			return responseHead{}, err
 		}
 		r.fields = append(append(r.fields, line...), '\n')
@@ -59,11 +59,11 @@ func (r *responseReader) readLine() ([]byte, error) {
 	case err != nil && err != bufio.ErrBufferFull:
 		return nil, err
 	}
-	if r.lines += len(line); err != nil || r.lines > largestHeaderBytes {
+	if r.lineBytes += len(line); err != nil || r.lineBytes > maxHeaderBytes {
 		return nil, &errMalformed{"its header is too long"}
 	}
-	line, whole := bytes.CutSuffix(line, []byte("\r\n"))
-	if !whole {
+	line, terminated := bytes.CutSuffix(line, []byte("\r\n"))
+	if !terminated {
 		return nil, &errMalformed{"a line does not end in CRLF"}
 	}
 	for _, c := range line {
@@ -85,7 +85,7 @@ func parseStatusLine(line []byte) (responseHead, error) {
 	if minor != '0' && minor != '1' {
 		return responseHead{}, &errMalformed{"it is in another version than HTTP/1.0 and HTTP/1.1"}
 	}
-	status, ok := decimal(line[digits : digits+3])
+	status, ok := parseDecimal(line[digits : digits+3])
 	if !ok || status < 100 || status > 599 || status == http.StatusSwitchingProtocols {
 		return responseHead{}, &errMalformed{"it has a status that answers no request of ours"}
 	}
@@ -115,10 +115,10 @@ var isTokenByte = func() (is [256]bool) {
 }()
 
 // note takes in a field that says where the answer, or the connection, ends.
-func (h *responseHead) note(name, value []byte) error {
+func (h *responseHead) setField(name, value []byte) error {
 	switch {
 	case bytes.EqualFold(name, []byte("Content-Length")):
-		return h.noteLength(value)
+		return h.setLength(value)
 	case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 		if h.chunked || h.minor == '0' || !bytes.EqualFold(value, []byte("chunked")) {
 			return &errMalformed{"its Transfer-Encoding is not chunked once, in HTTP/1.1"}
@@ -136,7 +136,7 @@ func (h *responseHead) note(name, value []byte) error {
 
 // noteLength takes a length that is there twice, too, if it is the same; the
 // connection is not used again then.
-func (h *responseHead) noteLength(value []byte) error {
+func (h *responseHead) setLength(value []byte) error {
 	length, ok := parseLength(value)
 	if !ok || h.length >= 0 && length != h.length {
 		return &errMalformed{"its Content-Length is not one number"}

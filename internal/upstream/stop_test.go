@@ -12,10 +12,10 @@ import (
 // A stop returns what waits and what is under way at once, and holds nothing
 // of that against the analyzer.
 func TestStopReturnsEverything(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency, config.MaxFailures = 4, 1
-		b := start(t, config, newScripted(always(reply{hang: true})).dial)
+		b := start(t, config, newFakeAnalyzer(always(reply{hang: true})).dial)
 		b.Offer(b.packets.some(t, 20))
 		synctest.Wait()
 		if _, inFlight := b.Volumes(); inFlight.Packets != 4 {
@@ -34,15 +34,15 @@ func TestStopReturnsEverything(t *testing.T) {
 			t.Error("our hanging up is held against the analyzer")
 		}
 		b.Offer(b.packets.some(t, 1))
-		if b.settler.fate(21) != "returned" {
+		if b.settler.outcomeOf(21) != "returned" {
 			t.Error("a packet that came after the stop is lost")
 		}
 	})
 }
 
 func TestStopWithoutStart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := start(t, testConfig(), newScripted(always(ok)).dial)
+	synctestRun(t, func(t *testing.T) {
+		b := start(t, testConfig(), newFakeAnalyzer(always(ok)).dial)
 		b.Stop()
 		b.Stop()
 	})
@@ -53,20 +53,20 @@ func TestStopWithoutStart(t *testing.T) {
 func TestEveryPacketEndsOnce(t *testing.T) {
 	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bubble(t, func(t *testing.T) { live(t, rand.New(rand.NewPCG(seed, 7))) })
+			synctestRun(t, func(t *testing.T) { runRandomly(t, rand.New(rand.NewPCG(seed, 7))) })
 		})
 	}
 }
 
 // live leads the random life of an upstream and its analyzer.
-func live(t *testing.T, random *rand.Rand) {
+func runRandomly(t *testing.T, random *rand.Rand) {
 	config := testConfig()
 	config.Concurrency = 1 + random.IntN(8)
 	config.Retries = random.IntN(3)
 	config.MaxFailures = 1 + random.IntN(20)
 	config.ProbeInterval = time.Duration(1+random.IntN(2000)) * time.Millisecond
 	moods := make(chan reply, 1)
-	analyzer := newScripted(func(r seen) reply {
+	analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 		mood := <-moods
 		moods <- mood
 		if mood.parts == nil {
@@ -78,7 +78,7 @@ func live(t *testing.T, random *rand.Rand) {
 		}
 		return mood
 	})
-	analyzer.health = lines
+	analyzer.health = ndjsonHealth
 	choices := []reply{
 		ok, ok, ok, status(500, "", ""), status(400, "", ""), status(413, "", ""), status(415, "", ""),
 		status(429, "", ""), status(503, "Retry-After: 1\r\n", ""), {hang: true}, {cut: true},
@@ -96,7 +96,7 @@ func live(t *testing.T, random *rand.Rand) {
 			time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 			b.Tick()
 		default:
-			room, _ := b.Room(time.Now())
+			room, _ := b.Capacity(time.Now())
 			if room == 0 && random.IntN(10) > 0 {
 				continue
 			}

@@ -70,16 +70,16 @@ type Upstream struct {
 	senders []*sender
 	prober  *prober
 
-	incarnation incarnation
-	shortage    shortage
+	epoch      capabilityEpoch
+	exhaustion exhaustion
 	// asked: the first probe is over.
-	asked atomic.Bool
+	probed atomic.Bool
 	// began is what the moments below are counted from (see counted), so that a clock
 	// that is set changes nothing. They are 0 when there was none.
-	began       time.Time
-	pausedUntil atomic.Int64
-	rampedUntil atomic.Int64
-	latestTaken atomic.Int64 // when it took packets last
+	created        time.Time
+	pausedUntil    atomic.Int64
+	slowStartUntil atomic.Int64
+	lastDelivered  atomic.Int64 // when it took packets last
 
 	running   sync.WaitGroup
 	cancel    context.CancelFunc
@@ -103,7 +103,7 @@ type Dependencies struct {
 
 // New returns an analyzer that is not started. The configuration must be valid.
 func New(config Config, deps Dependencies) (*Upstream, error) {
-	base, err := config.base()
+	base, err := config.parseURL()
 	if err != nil {
 		return nil, err
 	}
@@ -116,21 +116,21 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		breaker:  breaker.New(config.breaker()),
 		queue:    newQueue(),
 		budget:   deps.Budget,
-		began:    time.Now(),
+		created:  time.Now(),
 	}
-	u.shortage.logger = u.logger
-	dial := u.watched(dialer(deps.dial(), address(base), secure(base)))
+	u.exhaustion.logger = u.logger
+	dial := u.monitorExhaustion(newDialer(deps.dialer(), hostPort(base), tlsConfig(base)))
 	u.limit.init(config)
-	u.batch.packets.Store(firstBatchPackets)
-	u.prober = newProber(u, newConnection(dial, &u.incarnation), newRequest(base, "/health"))
-	u.incarnation.init(u.prober.reschedule)
+	u.batch.packets.Store(initialBatchPackets)
+	u.prober = newProber(u, newConnection(dial, &u.epoch), newRequest(base, "/health"))
+	u.epoch.init(u.prober.reschedule)
 	for range config.Concurrency {
-		u.senders = append(u.senders, newSender(u, newConnection(dial, &u.incarnation), newRequest(base, "/ingest")))
+		u.senders = append(u.senders, newSender(u, newConnection(dial, &u.epoch), newRequest(base, "/ingest")))
 	}
 	return u, deps.Metrics.watch(u)
 }
 
-func (d Dependencies) dial() func(context.Context, string, string) (net.Conn, error) {
+func (d Dependencies) dialer() func(context.Context, string, string) (net.Conn, error) {
 	if d.Dial != nil {
 		return d.Dial
 	}
@@ -146,8 +146,8 @@ func (u *Upstream) Start(ctx context.Context) {
 	u.startOnce.Do(func() {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		u.cancel = cancel
-		u.prober.first(work)
-		u.asked.Store(true)
+		u.prober.probeFirst(work)
+		u.probed.Store(true)
 		u.running.Go(func() { u.prober.run(work) })
 		for _, s := range u.senders {
 			u.running.Go(func() { s.run(work) })
@@ -166,7 +166,7 @@ func (u *Upstream) Stop() {
 		u.prober.connection.interrupt()
 		u.interrupt()
 		u.running.Wait()
-		u.release(u.queue.trim(0))
+		u.nack(u.queue.trim(0))
 	})
 }
 
@@ -180,7 +180,7 @@ func (u *Upstream) Offer(packets []*packet.Packet) {
 	if !u.accepting(time.Now()) {
 		// The breaker may have opened, or a pause begun, after Room was
 		// asked: the packets must not wait behind it.
-		u.release(u.queue.trim(0))
+		u.nack(u.queue.trim(0))
 	}
 }
 
@@ -190,23 +190,23 @@ func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.v
 // Tick adapts how much may be bound to how fast the analyzer takes it. The
 // caller calls it every TickInterval.
 func (u *Upstream) Tick() {
-	keep, tooMuch := u.limit.adapt(u.queue.bound.Load())
-	if tooMuch {
-		u.release(u.queue.trim(keep))
+	keep, excess := u.limit.adapt(u.queue.bound.Load())
+	if excess {
+		u.nack(u.queue.trim(keep))
 	}
 }
 
 // limits has a request begin at once when there is nothing to gain from a wait:
 // the batch is whole, or so much is bound that there is soon no room for more.
 func (u *Upstream) limits() batchLimits {
-	if !u.incarnation.takesLines() {
-		return batchLimits{packets: 1, enough: 1}
+	if !u.epoch.acceptsNDJSON() {
+		return batchLimits{packets: 1, flushSize: 1}
 	}
 	packets := int(u.batch.packets.Load())
-	return batchLimits{packets: packets, enough: min(packets, u.limit.now()/2), spacing: u.config.Spacing}
+	return batchLimits{packets: packets, flushSize: min(packets, u.limit.now()/2), linger: u.config.Linger}
 }
 
-func (u *Upstream) release(packets []*packet.Packet) {
+func (u *Upstream) nack(packets []*packet.Packet) {
 	if len(packets) > 0 {
 		u.settler.Returned(u.position, packets)
 	}

@@ -13,72 +13,74 @@ import (
 
 // mostFailuresTold is how many tries of one visit count against the analyzer at
 // most: one packet is not evidence enough.
-const mostFailuresTold = 2
+const maxReportedFailures = 2
 
 // A packet is hopeless when it has failed for so long, and so often at analyzers
 // that work.
 const (
-	longestTrouble = 15 * time.Minute
-	mostStrikes    = 5
+	minFailureDuration  = 15 * time.Minute
+	minIsolatedFailures = 5
 )
 
 // visit is what has become of some packets at one analyzer.
-type visit struct {
+type attempt struct {
 	failures int // tries that failed
 	// broken: a kept connection was closed under a try. That is no failure if another
 	// one is answered; if the analyzer cannot be reached, the try may have killed it.
-	broken  bool
-	company int // packets of the last try that failed or was broken
-	cause   string
-	sound   bool // the analyzer's breaker was closed when that try began
+	staleClosed   bool
+	batchSize     int // packets of the last try that failed or was broken
+	cause         string
+	breakerClosed bool // the analyzer's breaker was closed when that try began
 }
 
 // failed is v after one more try.
-func (v visit) failed(batch []*packet.Packet, a answer, sound bool) visit {
+func (v attempt) withFailure(batch []*packet.Packet, a sendResult, breakerClosed bool) attempt {
 	if a.outcome == stale {
-		v.broken = true
+		v.staleClosed = true
 	} else {
 		v.failures++
 	}
-	v.company, v.cause, v.sound = len(batch), a.detail, sound
+	v.batchSize, v.cause, v.breakerClosed = len(batch), a.detail, breakerClosed
 	return v
 }
 
 // tried tells that the analyzer may have failed with the packets.
-func (v visit) tried() bool { return v.failures > 0 || v.broken }
+func (v attempt) mayHaveFailed() bool { return v.failures > 0 || v.staleClosed }
 
 // judge tells the breaker of a try's result, unless it says nothing of the
 // analyzer.
-func (u *Upstream) judge(a answer, batch []*packet.Packet, v visit, now time.Time) {
-	suspect := batch[0].Trouble != nil // as is all of its company
+func (u *Upstream) reportResult(a sendResult, batch []*packet.Packet, v attempt, now time.Time) {
+	failedBefore := batch[0].Trouble != nil // as is all of its company
 	switch {
 	case a.outcome != failed:
-		u.note(u.breaker.Success(now))("packets are taken")
-	case a.unsent || !suspect && v.failures < mostFailuresTold:
-		u.note(u.breaker.Failure(now))(a.detail)
+		u.onTransition(u.breaker.Success(now))("packets are taken")
+	case a.unsent || !failedBefore && v.failures < maxReportedFailures:
+		u.onTransition(u.breaker.Failure(now))(a.detail)
 	}
 }
 
 // remember notes in the packets that a visit has failed.
-func (u *Upstream) remember(packets []*packet.Packet, v visit, now time.Time) {
+func (u *Upstream) recordFailure(packets []*packet.Packet, v attempt, now time.Time) {
 	for _, p := range packets {
 		if p.Trouble == nil {
 			p.Trouble = &packet.Trouble{Since: now}
 		}
 		t := p.Trouble
-		if v.company == 1 && t.Visits > 0 && v.sound && u.works(t.Last) {
+		if v.batchSize == 1 && t.Visits > 0 && v.breakerClosed && u.deliveredSince(t.Last) {
 			t.Strikes++
 		}
 		t.Visits++
-		t.Last, t.Cause, t.Company = now, v.cause, v.company
+		t.Last, t.Cause, t.Company = now, v.cause, v.batchSize
 	}
 }
 
 // works tells that the analyzer has taken packets since.
-func (u *Upstream) works(since time.Time) bool { return u.latestTaken.Load() > u.counted(since) }
+func (u *Upstream) deliveredSince(since time.Time) bool {
+	return u.lastDelivered.Load() > u.elapsed(since)
+}
 
 // hopeless tells that p need not be tried any more.
-func hopeless(p *packet.Packet) bool {
+func keepsFailing(p *packet.Packet) bool {
 	t := p.Trouble
-	return t != nil && t.Strikes >= mostStrikes && t.Last.Sub(t.Since) >= longestTrouble
+	return t != nil && t.Strikes >= minIsolatedFailures && t.Last.Sub(t.Since) >= minFailureDuration
 }

@@ -10,48 +10,48 @@ import (
 // a time: with many analyzers a histogram is seldom in the processor's cache,
 // and one observation alone costs as much as a dozen together. It may be used
 // concurrently.
-type observations struct {
+type bufferedHistogram struct {
 	histogram prometheus.Observer
 
-	mu       sync.Mutex // guards all below
-	gathered [64]float64
-	number   int
+	mu     sync.Mutex // guards all below
+	buffer [64]float64
+	count  int
 }
 
-func (o *observations) observe(value float64) {
+func (o *bufferedHistogram) observe(value float64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.gathered[o.number] = value
-	if o.number++; o.number == len(o.gathered) {
-		o.handOnLocked()
+	o.buffer[o.count] = value
+	if o.count++; o.count == len(o.buffer) {
+		o.flushLocked()
 	}
 }
 
-func (o *observations) handOn() {
+func (o *bufferedHistogram) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.handOnLocked()
+	o.flushLocked()
 }
 
-func (o *observations) handOnLocked() {
-	for _, value := range o.gathered[:o.number] {
+func (o *bufferedHistogram) flushLocked() {
+	for _, value := range o.buffer[:o.count] {
 		o.histogram.Observe(value)
 	}
-	o.number = 0
+	o.count = 0
 }
 
 // histograms is one histogram for each analyzer. Whoever collects them sees all
 // that was observed until then.
-type histograms struct {
+type bufferedHistogramVec struct {
 	*prometheus.HistogramVec
 
 	mu  sync.Mutex // guards all below
-	all []*observations
+	all []*bufferedHistogram
 }
 
 // of returns what gathers an analyzer's observations.
-func (h *histograms) of(analyzer string) *observations {
-	o := &observations{histogram: h.WithLabelValues(analyzer)}
+func (h *bufferedHistogramVec) of(analyzer string) *bufferedHistogram {
+	o := &bufferedHistogram{histogram: h.WithLabelValues(analyzer)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all = append(h.all, o)
@@ -59,10 +59,10 @@ func (h *histograms) of(analyzer string) *observations {
 }
 
 // Collect implements prometheus.Collector.
-func (h *histograms) Collect(metrics chan<- prometheus.Metric) {
+func (h *bufferedHistogramVec) Collect(metrics chan<- prometheus.Metric) {
 	h.mu.Lock()
 	for _, o := range h.all {
-		o.handOn()
+		o.flush()
 	}
 	h.mu.Unlock()
 	h.HistogramVec.Collect(metrics)

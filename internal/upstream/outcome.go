@@ -13,18 +13,18 @@ import (
 type outcome int
 
 const (
-	taken       outcome = iota // delivered, but for the lines listed
-	refused                    // will never be taken
-	notNow                     // the analyzer asks for a pause
-	failed                     // everything else, and no answer
-	heldBack                   // not sent, or broken off, for reasons of ours
-	oneByOne                   // not sent: they may not share a request
-	stale                      // the kept connection was closed, perhaps before they were written
-	noResources                // not sent: this machine lacks what a connection needs
+	delivered        outcome = iota // delivered, but for the lines listed
+	refused                         // will never be taken
+	throttled                       // the analyzer asks for a pause
+	failed                          // everything else, and no answer
+	canceled                        // not sent, or broken off, for reasons of ours
+	batchUnsupported                // not sent: they may not share a request
+	stale                           // the kept connection was closed, perhaps before they were written
+	noResources                     // not sent: this machine lacks what a connection needs
 )
 
 // answer is an analyzer's answer, or the lack of one, as the sender sees it.
-type answer struct {
+type sendResult struct {
 	outcome outcome
 	// reason is a word of a small closed set, for metrics.
 	reason string
@@ -45,13 +45,13 @@ const (
 	reasonReset      = "reset"
 	reasonStatus     = "status"
 	reasonUnreadable = "unreadable"
-	reasonNotNow     = "not_now"
+	reasonThrottled  = "not_now"
 	// reasonResources is a shortage of this machine's, not a failure of the analyzer.
 	reasonResources = "local_resources"
 )
 
 var failureReasons = []string{
-	reasonConnect, reasonTimeout, reasonReset, reasonStatus, reasonUnreadable, reasonNotNow, reasonResources,
+	reasonConnect, reasonTimeout, reasonReset, reasonStatus, reasonUnreadable, reasonThrottled, reasonResources,
 }
 
 // The reasons of refusals for good.
@@ -72,63 +72,63 @@ func RefusalReasons() []string {
 
 // defaultPause follows a "not now" that names no time.
 const (
-	shortestPause = 100 * time.Millisecond
-	defaultPause  = time.Second
-	longestPause  = time.Minute
+	minPause     = 100 * time.Millisecond
+	defaultPause = time.Second
+	maxPause     = time.Minute
 )
 
 // understand classifies the result of an exchange that carried so many packets as
 // the contract says.
-func understand(r response, err error, packets int, now time.Time) answer {
+func classify(r response, err error, packets int, now time.Time) sendResult {
 	if err != nil {
-		return noAnswer(err)
+		return classifyError(err)
 	}
 	status := r.status
-	pause, asked := retryAfter(r.field("Retry-After"), now)
+	pause, ok := retryAfter(r.field("Retry-After"), now)
 	switch {
 	case status == http.StatusMultiStatus:
 		lines, err := readRefusedLines(r, packets)
 		if err != nil {
-			return answer{outcome: failed, reason: reasonUnreadable, detail: err.Error() + ": " + describe(r)}
+			return sendResult{outcome: failed, reason: reasonUnreadable, detail: err.Error() + ": " + describe(r)}
 		}
-		return answer{outcome: taken, lines: lines, pause: pause}
+		return sendResult{outcome: delivered, lines: lines, pause: pause}
 	case isSuccess(status):
-		return answer{outcome: taken}
-	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && asked:
-		return answer{outcome: notNow, reason: reasonNotNow, detail: "answered " + strconv.Itoa(status), pause: pause}
+		return sendResult{outcome: delivered}
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && ok:
+		return sendResult{outcome: throttled, reason: reasonThrottled, detail: "answered " + strconv.Itoa(status), pause: pause}
 	case refusalOf(status) != "":
-		return answer{outcome: refused, reason: refusalOf(status), detail: describe(r)}
+		return sendResult{outcome: refused, reason: refusalOf(status), detail: describe(r)}
 	default:
-		return answer{outcome: failed, reason: reasonStatus, detail: describe(r)}
+		return sendResult{outcome: failed, reason: reasonStatus, detail: describe(r)}
 	}
 }
 
 func isSuccess(status int) bool { return status >= 200 && status < 300 }
 
-func noAnswer(err error) answer {
+func classifyError(err error) sendResult {
 	switch err {
 	case errInterrupted:
-		return answer{outcome: heldBack}
-	case errOneByOne:
-		return answer{outcome: oneByOne, unsent: true}
+		return sendResult{outcome: canceled}
+	case errBatchUnsupported:
+		return sendResult{outcome: batchUnsupported, unsent: true}
 	}
-	a := answer{outcome: failed, reason: reasonReset, detail: err.Error()}
+	result := sendResult{outcome: failed, reason: reasonReset, detail: err.Error()}
 	var connect *errConnect
 	var closed *errStale
 	var malformed *errMalformed
 	switch {
 	case errors.As(err, &closed):
-		return answer{outcome: stale, detail: a.detail, unsent: closed.cause == errSilenceBroken}
-	case errors.As(err, &connect) && isShortage(err):
-		a.outcome, a.reason, a.unsent = noResources, reasonResources, true
+		return sendResult{outcome: stale, detail: result.detail, unsent: closed.cause == errNotIdle}
+	case errors.As(err, &connect) && isExhaustion(err):
+		result.outcome, result.reason, result.unsent = noResources, reasonResources, true
 	case errors.As(err, &connect):
-		a.reason, a.unsent = reasonConnect, true
+		result.reason, result.unsent = reasonConnect, true
 	case errors.As(err, &malformed):
-		a.reason = reasonUnreadable
+		result.reason = reasonUnreadable
 	case isTimeout(err):
-		a.reason = reasonTimeout
+		result.reason = reasonTimeout
 	}
-	return a
+	return result
 }
 
 func refusalOf(status int) string {
@@ -146,24 +146,24 @@ func refusalOf(status int) string {
 }
 
 // retryAfter reads the header's two forms, bounded to a minute.
-func retryAfter(value string, now time.Time) (pause time.Duration, asked bool) {
+func retryAfter(value string, now time.Time) (pause time.Duration, ok bool) {
 	if value == "" {
 		return defaultPause, false
 	}
 	pause = defaultPause
 	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
-		pause = time.Duration(min(max(seconds, 0), longestPause.Seconds()) * float64(time.Second))
+		pause = time.Duration(min(max(seconds, 0), maxPause.Seconds()) * float64(time.Second))
 	} else if at, err := http.ParseTime(value); err == nil {
 		pause = at.Sub(now)
 	}
-	return min(max(pause, shortestPause), longestPause), true
+	return min(max(pause, minPause), maxPause), true
 }
 
 func describe(r response) string {
-	const longest = 200
+	const maxBytes = 200
 	body := r.body
-	if len(body) > longest {
-		body = body[:longest]
+	if len(body) > maxBytes {
+		body = body[:maxBytes]
 	}
 	return fmt.Sprintf("answered %d %q", r.status, body)
 }

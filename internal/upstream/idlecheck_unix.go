@@ -9,15 +9,15 @@ import (
 
 // silence tells whether a connection is as it was left: not closed, and with nothing to
 // read. A connection that is no socket is silent.
-type silence struct {
+type idleCheck struct {
 	socket syscall.RawConn
-	lasts  bool
+	idle   bool
 	peeked [1]byte
 	peek   func(descriptor uintptr) (done bool) // kept, so that a call allocates nothing
 }
 
 // of begins with another connection.
-func (s *silence) of(conn net.Conn) {
+func (s *idleCheck) attach(conn net.Conn) {
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
 	}
@@ -28,13 +28,13 @@ func (s *silence) of(conn net.Conn) {
 	if s.peek == nil {
 		s.peek = func(descriptor uintptr) bool {
 			_, _, err := syscall.Recvfrom(int(descriptor), s.peeked[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-			s.lasts = err == syscall.EAGAIN
+			s.idle = err == syscall.EAGAIN
 			return true
 		}
 	}
 }
 
 // unbroken asks the system.
-func (s *silence) unbroken() bool {
-	return s.socket == nil || s.socket.Read(s.peek) == nil && s.lasts
+func (s *idleCheck) isIdle() bool {
+	return s.socket == nil || s.socket.Read(s.peek) == nil && s.idle
 }

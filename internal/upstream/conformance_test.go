@@ -17,7 +17,7 @@ func TestOddAnswers(t *testing.T) {
 	)
 	with200 := func(header, rest string) string { return "HTTP/1.1 200 OK\r\n" + header + "\r\n" + rest }
 	closing := func(text string) reply { return reply{parts: []string{text}, cut: true} }
-	huge := strings.Repeat("x", largestAnswerBytes+1)
+	huge := strings.Repeat("x", maxBodyBytes+1)
 	for _, test := range []struct {
 		name  string
 		reply reply
@@ -167,8 +167,8 @@ func TestOddAnswers(t *testing.T) {
 		{"500", status(500, "", "{}"), failure, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				analyzer := newScripted(func(r seen) reply {
+			synctestRun(t, func(t *testing.T) {
+				analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 					if strings.Contains(r.body, `"packet_id":"1"`) {
 						return test.reply
 					}
@@ -181,10 +181,10 @@ func TestOddAnswers(t *testing.T) {
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, i+1)
 				}
-				if one, two := b.settler.fate(1), b.settler.fate(2); one != test.fate || two != taken {
+				if one, two := b.settler.outcomeOf(1), b.settler.outcomeOf(2); one != test.fate || two != taken {
 					t.Errorf("the packet was %s, want %s; the next one was %s", one, test.fate, two)
 				}
-				if got := analyzer.got(); got[0].connection == got[len(got)-1].connection != test.kept {
+				if got := analyzer.received(); got[0].connection == got[len(got)-1].connection != test.kept {
 					t.Errorf("that the connection is used again is %v", !test.kept)
 				}
 			})
@@ -206,8 +206,8 @@ func TestOddAnswersToProbes(t *testing.T) {
 		"a redirect":  status(301, "", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				analyzer := newScripted(always(ok))
+			synctestRun(t, func(t *testing.T) {
+				analyzer := newFakeAnalyzer(always(ok))
 				analyzer.health = func() reply { return odd }
 				if b := start(t, testConfig(), analyzer.dial); b.Healthy() {
 					t.Error("the analyzer is thought healthy")

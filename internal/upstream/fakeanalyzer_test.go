@@ -39,56 +39,58 @@ func status(code int, header, body string) reply {
 var ok = status(200, "", "{}")
 
 // seen is a request as a scripted analyzer got it.
-type seen struct {
+type receivedRequest struct {
 	contentType, key, trace, body string
 	connection                    int
 }
 
 // scripted is an analyzer at the other end of pipes in memory.
-type scripted struct {
+type fakeAnalyzer struct {
 	mu       sync.Mutex
 	health   func() reply
-	ingest   func(seen) reply
-	requests []seen
+	ingest   func(receivedRequest) reply
+	requests []receivedRequest
 	probes   int
 	dials    int
 	refuses  bool // connections
 }
 
-func newScripted(ingest func(seen) reply) *scripted {
-	return &scripted{ingest: ingest, health: func() reply { return ok }}
+func newFakeAnalyzer(ingest func(receivedRequest) reply) *fakeAnalyzer {
+	return &fakeAnalyzer{ingest: ingest, health: func() reply { return ok }}
 }
 
 // lines is a health answer that advertises NDJSON.
-func lines() reply { return status(200, "Accept-Post: application/json, application/x-ndjson\r\n", "") }
+func ndjsonHealth() reply {
+	return status(200, "Accept-Post: application/json, application/x-ndjson\r\n", "")
+}
 
-func always(r reply) func(seen) reply { return func(seen) reply { return r } }
+func always(r reply) func(receivedRequest) reply { return func(receivedRequest) reply { return r } }
 
-func (s *scripted) set(change func(*scripted)) {
+func (s *fakeAnalyzer) set(change func(*fakeAnalyzer)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(s)
 }
 
-func (s *scripted) got() []seen {
+func (s *fakeAnalyzer) received() []receivedRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]seen(nil), s.requests...)
+	return append([]receivedRequest(nil), s.requests...)
 }
 
-func (s *scripted) dialled() int {
+func (s *fakeAnalyzer) dialCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dials
 }
 
-func (s *scripted) probed() int {
+func (s *fakeAnalyzer) probeCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.probes
 }
 
-func (s *scripted) dial(context.Context, string, string) (net.Conn, error) {
+func (s *fakeAnalyzer) dial(context.Context, string, string) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuses {
@@ -111,7 +113,7 @@ func (s socket) SetDeadline(at time.Time) error {
 }
 
 // listen serves TCP connections too, until the test ends, and returns the URL.
-func (s *scripted) listen(t *testing.T) string {
+func (s *fakeAnalyzer) listen(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -134,7 +136,7 @@ func (s *scripted) listen(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
-func (s *scripted) serve(conn net.Conn, number int) {
+func (s *fakeAnalyzer) serve(conn net.Conn, number int) {
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	for {
@@ -146,13 +148,13 @@ func (s *scripted) serve(conn net.Conn, number int) {
 		if err != nil {
 			return
 		}
-		if !s.play(conn, s.react(r, string(body), number)) {
+		if !s.write(conn, s.respond(r, string(body), number)) {
 			return
 		}
 	}
 }
 
-func (s *scripted) react(r *http.Request, body string, number int) reply {
+func (s *fakeAnalyzer) respond(r *http.Request, body string, number int) reply {
 	s.mu.Lock()
 	if r.URL.Path == "/base/health" {
 		s.probes++
@@ -160,7 +162,7 @@ func (s *scripted) react(r *http.Request, body string, number int) reply {
 		s.mu.Unlock()
 		return health()
 	}
-	one := seen{
+	one := receivedRequest{
 		contentType: r.Header.Get("Content-Type"), key: r.Header.Get("Idempotency-Key"),
 		trace: r.Header.Get("Traceparent"), body: body, connection: number,
 	}
@@ -170,7 +172,7 @@ func (s *scripted) react(r *http.Request, body string, number int) reply {
 	return ingest(one)
 }
 
-func (s *scripted) play(conn net.Conn, r reply) bool {
+func (s *fakeAnalyzer) write(conn net.Conn, r reply) bool {
 	if r.delay > 0 {
 		time.Sleep(r.delay) // of the bubble's clock
 	}
@@ -187,10 +189,10 @@ func (s *scripted) play(conn net.Conn, r reply) bool {
 }
 
 // bench is one analyzer under test, with what it settles.
-type bench struct {
+type fixture struct {
 	*Upstream
 	settler *recorder
-	packets *maker
+	packets *packetMaker
 }
 
 func testConfig() Config {
@@ -201,7 +203,7 @@ func testConfig() Config {
 }
 
 // start starts an upstream of a scripted analyzer; it stops with the test.
-func start(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *bench {
+func start(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
 	t.Helper()
 	b := prepare(t, config, dial)
 	b.Start(t.Context())
@@ -209,13 +211,13 @@ func start(t *testing.T, config Config, dial func(context.Context, string, strin
 }
 
 // prepare returns one that is not started yet.
-func prepare(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *bench {
+func prepare(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{settler: newRecorder(), packets: &maker{}}
+	b := &fixture{settler: newRecorder(), packets: &packetMaker{}}
 	b.Upstream, err = New(config, Dependencies{
 		Budget:  new(budget.Budget),
 		Settler: b.settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dial,
@@ -228,12 +230,12 @@ func prepare(t *testing.T, config Config, dial func(context.Context, string, str
 }
 
 // failures returns how many sends were counted to fail for a reason.
-func (b *bench) failures(reason string) float64 {
+func (b *fixture) failures(reason string) float64 {
 	return testutil.ToFloat64(b.metrics.failures[reason])
 }
 
 // bubble runs a test with a clock of its own.
-func bubble(t *testing.T, test func(t *testing.T)) {
+func synctestRun(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
 }

@@ -15,7 +15,7 @@ import (
 // poison is a packet's text that the scripted analyzers of this file fail with.
 const poison = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"poison"}]}`
 
-func failingWithPoison(r seen) reply {
+func failingWithPoison(r receivedRequest) reply {
 	if strings.Contains(r.body, "poison") {
 		return status(500, "", "no")
 	}
@@ -23,10 +23,10 @@ func failingWithPoison(r seen) reply {
 }
 
 // startBatching starts an upstream that gives an analyzer up to 16 packets at once.
-func startBatching(t *testing.T, config Config, ingest func(seen) reply) (*bench, *scripted) {
+func startBatching(t *testing.T, config Config, ingest func(receivedRequest) reply) (*fixture, *fakeAnalyzer) {
 	t.Helper()
-	analyzer := newScripted(ingest)
-	analyzer.health = lines
+	analyzer := newFakeAnalyzer(ingest)
+	analyzer.health = ndjsonHealth
 	b := start(t, config, analyzer.dial)
 	b.batch.packets.Store(16)
 	return b, analyzer
@@ -35,14 +35,14 @@ func startBatching(t *testing.T, config Config, ingest func(seen) reply) (*bench
 // A batch that fails is tried in halves, so that one packet costs the others of
 // its batch little.
 func TestFailedBatchIsSentInHalves(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		b, analyzer := startBatching(t, testConfig(), failingWithPoison)
 		b.Offer(append(b.packets.some(t, 5), append([]*packet.Packet{b.packets.of(t, poison)}, b.packets.some(t, 2)...)...))
 		b.settler.await(t, 8)
-		if b.settler.fate(6) != "returned" || b.settler.count("delivered") != 7 {
-			t.Errorf("fates: %v, of the poison %s", b.settler.summary(), b.settler.fate(6))
+		if b.settler.outcomeOf(6) != "returned" || b.settler.count("delivered") != 7 {
+			t.Errorf("fates: %v, of the poison %s", b.settler.summary(), b.settler.outcomeOf(6))
 		}
-		if got := len(analyzer.got()); got != 7 { // as when a batch is refused
+		if got := len(analyzer.received()); got != 7 { // as when a batch is refused
 			t.Errorf("%d requests, want 7", got)
 		}
 		if !b.Healthy() {
@@ -56,7 +56,7 @@ func TestFailedBatchIsSentInHalves(t *testing.T) {
 
 // What a failure tells of the packets that were in it.
 func TestFailuresAreRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 1, 2
 		b, _ := startBatching(t, config, failingWithPoison)
@@ -67,8 +67,8 @@ func TestFailuresAreRemembered(t *testing.T) {
 		for sequence := uint64(1); sequence <= 8; sequence++ {
 			trouble := b.settler.troubleOf(sequence)
 			if sequence <= 4 {
-				if trouble != nil || b.settler.fate(sequence) != "delivered" {
-					t.Errorf("packet %d: %s, %+v", sequence, b.settler.fate(sequence), trouble)
+				if trouble != nil || b.settler.outcomeOf(sequence) != "delivered" {
+					t.Errorf("packet %d: %s, %+v", sequence, b.settler.outcomeOf(sequence), trouble)
 				}
 				continue
 			}
@@ -83,7 +83,7 @@ func TestFailuresAreRemembered(t *testing.T) {
 // Packets that failed, and fail again in company, get no strike: one of them may do
 // it to the others.
 func TestNoStrikesInCompany(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries = 0
 		b, _ := startBatching(t, config, failingWithPoison)
@@ -105,7 +105,7 @@ func TestNoStrikesInCompany(t *testing.T) {
 
 // A batch that was not answered in time was too large, and its halves tell no more.
 func TestTimeoutsShrinkBatchesOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 1, 100
 		b, _ := startBatching(t, config, always(reply{hang: true}))
@@ -119,13 +119,13 @@ func TestTimeoutsShrinkBatchesOnce(t *testing.T) {
 
 // A visit that is broken off after a failure has failed.
 func TestBrokenOffVisitIsRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.MaxFailures = 1
 		b, _ := startBatching(t, config, failingWithPoison)
 		b.Offer([]*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)})
 		b.settler.await(t, 2)
-		if tries, tried := b.failures(reasonStatus), b.settler.seen(); tries != 1 || tried != 2 {
+		if tries, tried := b.failures(reasonStatus), b.settler.returnedTried(); tries != 1 || tried != 2 {
 			t.Errorf("%v tries, %d packets count as tried", tries, tried)
 		}
 		for sequence := range uint64(2) {
@@ -147,7 +147,7 @@ func TestCompany(t *testing.T) {
 		{[]int{4, 7, 5, 6, 4}, "[2 2 1]"},
 		{[]int{16, 17, 9, 0, 9, 8, 8, 8, 8, 8}, "[2 1 1 4 2]"},
 	} {
-		bubble(t, func(t *testing.T) {
+		synctestRun(t, func(t *testing.T) {
 			b, analyzer := startBatching(t, testConfig(), always(ok))
 			packets := b.packets.some(t, len(test.companies))
 			for i, company := range test.companies {
@@ -158,7 +158,7 @@ func TestCompany(t *testing.T) {
 			b.Offer(packets)
 			b.settler.await(t, len(packets))
 			var sizes []int
-			for _, r := range analyzer.got() {
+			for _, r := range analyzer.received() {
 				sizes = append(sizes, strings.Count(r.body, "packet_id"))
 			}
 			if fmt.Sprint(sizes) != test.want {
@@ -181,12 +181,12 @@ func TestBlame(t *testing.T) {
 		{"one that failed before, and cannot be sent", &packet.Trouble{Visits: 1, Company: 1}, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				config := testConfig()
 				config.MaxFailures = 1
-				analyzer := newScripted(failingWithPoison)
+				analyzer := newFakeAnalyzer(failingWithPoison)
 				b := start(t, config, analyzer.dial)
-				analyzer.set(func(s *scripted) { s.refuses = test.refuses })
+				analyzer.set(func(s *fakeAnalyzer) { s.refuses = test.refuses })
 				p := b.packets.of(t, poison)
 				p.Trouble = test.trouble
 				b.Offer([]*packet.Packet{p})
@@ -221,23 +221,23 @@ func TestKilledByAPacket(t *testing.T) {
 		{"among others", 5, 1, nil, packet.Trouble{Visits: 1, Company: 1}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				config := testConfig()
 				config.MaxFailures = test.maxFailures
-				analyzer := newScripted(nil)
-				analyzer.health = lines
-				analyzer.ingest = func(r seen) reply {
+				analyzer := newFakeAnalyzer(nil)
+				analyzer.health = ndjsonHealth
+				analyzer.ingest = func(r receivedRequest) reply {
 					if !strings.Contains(r.body, "poison") {
 						return ok
 					}
-					analyzer.set(func(s *scripted) { s.refuses = true })
+					analyzer.set(func(s *fakeAnalyzer) { s.refuses = true })
 					return reply{cut: true}
 				}
-				var b *bench
+				var b *fixture
 				b = start(t, config, func(ctx context.Context, network, address string) (net.Conn, error) {
 					conn, err := analyzer.dial(ctx, network, address)
 					if err != nil && test.interrupted {
-						b.note(b.breaker.Trip(time.Now()))("others fail")
+						b.onTransition(b.breaker.Trip(time.Now()))("others fail")
 					}
 					return conn, err
 				})
@@ -252,8 +252,8 @@ func TestKilledByAPacket(t *testing.T) {
 				}
 				b.Offer(packets)
 				b.settler.await(t, 1+test.packets)
-				if b.settler.count("returned") != test.packets || b.settler.seen() != test.packets {
-					t.Errorf("%v, %d count as tried", b.settler.summary(), b.settler.seen())
+				if b.settler.count("returned") != test.packets || b.settler.returnedTried() != test.packets {
+					t.Errorf("%v, %d count as tried", b.settler.summary(), b.settler.returnedTried())
 				}
 				got := b.settler.troubleOf(2)
 				if got == nil {
@@ -263,7 +263,7 @@ func TestKilledByAPacket(t *testing.T) {
 					got.Cause != "the kept connection was closed: EOF" {
 					t.Errorf("of the packet is known %+v, want %+v", got, test.want)
 				}
-				if got := b.failures(reasonConnect); got != truth(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
+				if got := b.failures(reasonConnect); got != boolToFloat(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
 					t.Errorf("%v failures to connect, healthy: %v", got, b.Healthy())
 				}
 			})
@@ -272,11 +272,11 @@ func TestKilledByAPacket(t *testing.T) {
 }
 
 // startTrial returns an analyzer that has failed with one packet and is on trial.
-func startTrial(t *testing.T) *bench {
+func startHalfOpen(t *testing.T) *fixture {
 	t.Helper()
 	config := testConfig()
 	config.MaxFailures, config.Retries = 1, 0
-	b := start(t, config, newScripted(failingWithPoison).dial)
+	b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
 	b.Offer([]*packet.Packet{b.packets.of(t, poison)})
 	b.settler.await(t, 1)
 	b.settler.until(t, "it is on trial", func() bool { return b.breaker.State() == breaker.HalfOpen })
@@ -285,8 +285,8 @@ func startTrial(t *testing.T) *bench {
 
 // On trial an analyzer is judged by new packets, or by any that it takes.
 func TestTrialsAreNotForSuspects(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := startTrial(t)
+	synctestRun(t, func(t *testing.T) {
+		b := startHalfOpen(t)
 		for i, format := range []string{poison, "", poison, "", poison, ""} {
 			p := b.packets.packet(t)
 			if format != "" {
@@ -304,10 +304,10 @@ func TestTrialsAreNotForSuspects(t *testing.T) {
 
 // One packet's tries are not evidence enough to open a breaker.
 func TestOnePacketMakesNobodyUnhealthy(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
-		config.Retries, config.MaxFailures = 20, mostFailuresTold+1
-		b := start(t, config, newScripted(failingWithPoison).dial)
+		config.Retries, config.MaxFailures = 20, maxReportedFailures+1
+		b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
 		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
 		b.settler.await(t, 1)
 		if got := b.failures(reasonStatus); got != 21 || !b.Healthy() {
@@ -323,8 +323,8 @@ func TestOnePacketMakesNobodyUnhealthy(t *testing.T) {
 
 // A failure on trial is no strike: the analyzer may be sick yet.
 func TestNoStrikesOnTrial(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := startTrial(t)
+	synctestRun(t, func(t *testing.T) {
+		b := startHalfOpen(t)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		p := b.packets.of(t, poison)
@@ -346,15 +346,15 @@ func TestHopelessPacketBecomesADeadLetter(t *testing.T) {
 		others  bool // are taken before the last try
 		want    string
 	}{
-		"hopeless":             {mostStrikes - 1, longestTrouble, true, "refused keeps_failing"},
-		"not for long":         {mostStrikes - 1, longestTrouble - time.Minute, true, "returned"},
-		"not often":            {mostStrikes - 2, longestTrouble, true, "returned"},
-		"while all are sick":   {mostStrikes - 1, longestTrouble, false, "returned"},
-		"a second dead letter": {mostStrikes + 7, 2 * longestTrouble, true, "refused keeps_failing"},
+		"hopeless":             {minIsolatedFailures - 1, minFailureDuration, true, "refused keeps_failing"},
+		"not for long":         {minIsolatedFailures - 1, minFailureDuration - time.Minute, true, "returned"},
+		"not often":            {minIsolatedFailures - 2, minFailureDuration, true, "returned"},
+		"while all are sick":   {minIsolatedFailures - 1, minFailureDuration, false, "returned"},
+		"a second dead letter": {minIsolatedFailures + 7, 2 * minFailureDuration, true, "refused keeps_failing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				b := start(t, testConfig(), newScripted(failingWithPoison).dial)
+			synctestRun(t, func(t *testing.T) {
+				b := start(t, testConfig(), newFakeAnalyzer(failingWithPoison).dial)
 				p := b.packets.of(t, poison)
 				p.Trouble = &packet.Trouble{Visits: 20, Strikes: test.strikes, Company: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
 				if test.others {
@@ -362,8 +362,8 @@ func TestHopelessPacketBecomesADeadLetter(t *testing.T) {
 					b.settler.await(t, 1)
 				}
 				b.Offer([]*packet.Packet{p})
-				b.settler.until(t, "it ends", func() bool { return b.settler.fate(1) != "" })
-				if got := b.settler.fate(1); got != test.want {
+				b.settler.until(t, "it ends", func() bool { return b.settler.outcomeOf(1) != "" })
+				if got := b.settler.outcomeOf(1); got != test.want {
 					t.Errorf("the packet was %s, want %s", got, test.want)
 				}
 				if got := b.settler.troubleOf(1); test.want == "returned" && (!got.Last.Equal(time.Now()) || got.Visits != 21) {

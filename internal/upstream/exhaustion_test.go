@@ -33,11 +33,11 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 		&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "dial udp 127.0.0.11:53: socket: " + syscall.EMFILE.Error(), Name: "one"}},
 	} {
 		t.Run(lack.Error(), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				var short atomic.Bool
 				var dials atomic.Int64
-				analyzer := newScripted(always(ok))
-				analyzer.health = lines
+				analyzer := newFakeAnalyzer(always(ok))
+				analyzer.health = ndjsonHealth
 				config := testConfig()
 				config.ProbeInterval, config.MaxFailures = time.Second, 2
 				b := prepare(t, config, func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -47,8 +47,8 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 					}
 					return analyzer.dial(ctx, network, address)
 				})
-				log := new(logged)
-				b.shortage.logger = slog.New(slog.NewTextHandler(log, nil))
+				log := new(logBuffer)
+				b.exhaustion.logger = slog.New(slog.NewTextHandler(log, nil))
 				b.Start(t.Context())
 				short.Store(true)
 				before := dials.Load()
@@ -58,13 +58,13 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 					b.settler.await(t, i+1)
 				}
 				time.Sleep(10 * time.Second)
-				if b.settler.count("returned") != tries || b.settler.seen() != 0 || b.settler.troubleOf(1) != nil {
-					t.Errorf("the packets were %v, %d count as tried, the trouble of one is %+v", b.settler.summary(), b.settler.seen(), b.settler.troubleOf(1))
+				if b.settler.count("returned") != tries || b.settler.returnedTried() != 0 || b.settler.troubleOf(1) != nil {
+					t.Errorf("the packets were %v, %d count as tried, the trouble of one is %+v", b.settler.summary(), b.settler.returnedTried(), b.settler.troubleOf(1))
 				}
 				if !b.Healthy() || b.Health() != "healthy" {
 					t.Errorf("the analyzer is %s", b.Health())
 				}
-				if !b.incarnation.takesLines() {
+				if !b.epoch.acceptsNDJSON() {
 					t.Error("it is taken for another analyzer")
 				}
 				if b.failures(reasonResources) != tries || b.failures(reasonConnect) != 0 {
@@ -83,7 +83,7 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 				short.Store(false)
 				b.Offer(b.packets.some(t, 1))
 				b.settler.await(t, tries+1)
-				time.Sleep(shortageQuiet + 2*time.Second)
+				time.Sleep(exhaustionCooldown + 2*time.Second)
 				if b.settler.count("delivered") != 1 || log.count("can be opened again") != 1 || log.count("cannot be opened") != 1 {
 					t.Errorf("afterwards: %v; %s", b.settler.summary(), log)
 				}
@@ -95,9 +95,9 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 // An analyzer that was never reached is not healthy, whatever the reason; it is once it
 // can be asked.
 func TestShortageAtTheStart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		var dials atomic.Int64
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) <= 5 {
 				return nil, dialError("socket", syscall.EMFILE)
@@ -117,9 +117,9 @@ func TestShortageAtTheStart(t *testing.T) {
 
 // Those that have a connection go on while others cannot get one.
 func TestShortageLeavesOpenConnectionsAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		var short atomic.Bool
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
 			if short.Load() {
 				return nil, dialError("socket", syscall.EMFILE)
@@ -177,32 +177,32 @@ func TestShortageOfAddresses(t *testing.T) {
 				}
 				working = ""
 			}
-			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || isShortage(err) != test.want {
-				t.Errorf("that %v is a shortage is %v", err, isShortage(err))
+			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || isExhaustion(err) != test.want {
+				t.Errorf("that %v is a shortage is %v", err, isExhaustion(err))
 			}
 		})
 	}
-	if isShortage(refused) || isShortage(errors.New("too many open files")) || !isShortage(fmt.Errorf("x: %w", lack)) {
+	if isExhaustion(refused) || isExhaustion(errors.New("too many open files")) || !isExhaustion(fmt.Errorf("x: %w", lack)) {
 		t.Error("other errors are taken for it, or it is not known")
 	}
 }
 
 // logged is a log that may be read while it is written.
-type logged struct {
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *logged) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *logged) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-func (l *logged) count(words string) int { return strings.Count(l.String(), words) }
+func (l *logBuffer) count(words string) int { return strings.Count(l.String(), words) }

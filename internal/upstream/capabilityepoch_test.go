@@ -11,14 +11,14 @@ import (
 )
 
 // first is an incarnation that nobody needs to ask.
-func first() *incarnation {
-	i := new(incarnation)
+func newTestEpoch() *capabilityEpoch {
+	i := new(capabilityEpoch)
 	i.init(func() {})
 	return i
 }
 
 // sizes tells how many packets each request carried.
-func sizes(requests []seen) string {
+func batchSizes(requests []receivedRequest) string {
 	var sizes []int
 	for _, r := range requests {
 		sizes = append(sizes, strings.Count(r.body, "packet_id"))
@@ -37,7 +37,7 @@ var (
 	closing = status(200, "Connection: close\r\n", "")
 )
 
-const oneByOneSizes = "[1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"
+const singlePackets = "[1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"
 
 // After a sign that the analyzer may be another one it gets one packet a request until
 // it has said that it takes more, for which it is asked at once.
@@ -50,46 +50,46 @@ func TestAnotherAnalyzerIsAskedWhatItTakes(t *testing.T) {
 		lines bool  // the new one takes NDJSON
 		want  string
 	}{
-		{"closed", ok, cutting, false, false, oneByOneSizes},
+		{"closed", ok, cutting, false, false, singlePackets},
 		{"closed, takes NDJSON", ok, cutting, false, true, "[1 1 2 4 8]"},
-		{"closing", ok, closing, false, false, oneByOneSizes},
+		{"closing", ok, closing, false, false, singlePackets},
 		{"closing, takes NDJSON", ok, closing, false, true, "[1 15]"},
-		{"away", closing, closing, true, false, oneByOneSizes},
-		{"away, takes NDJSON", closing, closing, true, true, oneByOneSizes}, // it is asked again after a second
+		{"away", closing, closing, true, false, singlePackets},
+		{"away, takes NDJSON", closing, closing, true, true, singlePackets}, // it is asked again after a second
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				b, analyzer := startBatching(t, testConfig(), always(test.first))
-				time.Sleep(promptInterval)
+				time.Sleep(minProbeInterval)
 				b.Offer(b.packets.some(t, 1))
 				b.settler.await(t, 1)
-				analyzer.set(func(s *scripted) {
+				analyzer.set(func(s *fakeAnalyzer) {
 					s.ingest = always(test.last)
 					s.health = func() reply { return after(time.Millisecond, ok) }
 					if test.lines {
-						s.health = func() reply { return after(time.Millisecond, lines()) }
+						s.health = func() reply { return after(time.Millisecond, ndjsonHealth()) }
 					}
 				})
 				b.Offer(b.packets.some(t, 16))
 				b.settler.await(t, 17)
 				ended, probes := 17, 2
-				analyzer.set(func(s *scripted) { s.ingest = always(after(2*time.Millisecond, ok)) })
+				analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(after(2*time.Millisecond, ok)) })
 				if test.away {
-					analyzer.set(func(s *scripted) { s.refuses = true })
+					analyzer.set(func(s *fakeAnalyzer) { s.refuses = true })
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, 18)
 					synctest.Wait() // the probe fails, too
-					analyzer.set(func(s *scripted) { s.refuses = false })
+					analyzer.set(func(s *fakeAnalyzer) { s.refuses = false })
 					ended = 18
 				}
 				b.Offer(b.packets.some(t, 16))
 				b.settler.await(t, ended+16)
-				if got := sizes(analyzer.got()[2:]); got != test.want {
+				if got := batchSizes(analyzer.received()[2:]); got != test.want {
 					t.Errorf("requests carried %s packets, want %s", got, test.want)
 				}
-				time.Sleep(doubtInterval)
-				if analyzer.probed() != probes || b.incarnation.takesLines() != test.lines {
-					t.Errorf("after %d probes it takes NDJSON: %v", analyzer.probed(), b.incarnation.takesLines())
+				time.Sleep(failingProbeInterval)
+				if analyzer.probeCount() != probes || b.epoch.acceptsNDJSON() != test.lines {
+					t.Errorf("after %d probes it takes NDJSON: %v", analyzer.probeCount(), b.epoch.acceptsNDJSON())
 				}
 			})
 		})
@@ -98,15 +98,15 @@ func TestAnotherAnalyzerIsAskedWhatItTakes(t *testing.T) {
 
 // A connection is a sign when it was good after the last one.
 func TestSignsOfAnotherAnalyzer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		i := first()
-		a := newScripted(nil)
+	synctestRun(t, func(t *testing.T) {
+		i := newTestEpoch()
+		a := newFakeAnalyzer(nil)
 		var connections []*connection
 		for range 3 {
 			connections = append(connections, newConnection(func(ctx context.Context) (net.Conn, error) { return a.dial(ctx, "", "") }, i))
 		}
-		r := newRequest(mustBase(t), "/ingest")
-		r.post(new(maker).some(t, 1))
+		r := newRequest(testURL(t), "/ingest")
+		r.preparePost(new(packetMaker).some(t, 1))
 		for step, test := range []struct {
 			connection int
 			reply      reply // unless it is closed
@@ -127,7 +127,7 @@ func TestSignsOfAnotherAnalyzer(t *testing.T) {
 			{2, reply{hang: true}, 6},
 			{2, say("nonsense\r\n\r\n"), 7},
 		} {
-			a.set(func(s *scripted) { s.ingest = always(test.reply) })
+			a.set(func(s *fakeAnalyzer) { s.ingest = always(test.reply) })
 			c := connections[test.connection]
 			c.begin()
 			_, _ = c.exchange(t.Context(), r, time.Now().Add(time.Second))
@@ -144,25 +144,25 @@ func TestSignsOfAnotherAnalyzer(t *testing.T) {
 
 // All connections that one analyzer closes are one sign.
 func TestAnotherAnalyzerIsAskedOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctestRun(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency = 4
-		analyzer := newScripted(always(after(time.Millisecond, cutting)))
-		analyzer.health = lines
+		analyzer := newFakeAnalyzer(always(after(time.Millisecond, cutting)))
+		analyzer.health = ndjsonHealth
 		b := start(t, config, analyzer.dial)
 		ended := 0
 		for _, connections := range []int{4, 1, 4, 4} {
-			time.Sleep(promptInterval)
+			time.Sleep(minProbeInterval)
 			b.batch.packets.Store(1) // for each sender
 			b.Offer(b.packets.some(t, connections))
 			ended += connections
 			b.settler.await(t, ended)
-			analyzer.set(func(s *scripted) { s.ingest = always(after(time.Millisecond, ok)) })
+			analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(after(time.Millisecond, ok)) })
 		}
-		if got := analyzer.dialled() - analyzer.probed(); got != 8 {
+		if got := analyzer.dialCount() - analyzer.probeCount(); got != 8 {
 			t.Fatalf("%d connections: the test is not about four that were closed", got)
 		}
-		if got := analyzer.probed(); got != 2 {
+		if got := analyzer.probeCount(); got != 2 {
 			t.Errorf("%d probes for four connections that were closed", got)
 		}
 	})
@@ -178,18 +178,18 @@ func TestAnalyzerThatAlwaysEndsConnections(t *testing.T) {
 		probes   int // a second
 	}{
 		{"announced", closing, 100, 0},
-		{"silently", cutting, 1, int(time.Second / promptInterval)},
+		{"silently", cutting, 1, int(time.Second / minProbeInterval)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctestRun(t, func(t *testing.T) {
 				b, analyzer := startBatching(t, testConfig(), always(test.reply))
 				for i := range 100 {
 					b.Offer(b.packets.some(t, 16))
 					b.settler.await(t, 16*(i+1))
 					time.Sleep(10 * time.Millisecond)
 				}
-				whole := strings.Count(sizes(analyzer.got()), "16")
-				if probes := analyzer.probed() - 1; whole < test.requests || probes > test.probes {
+				whole := strings.Count(batchSizes(analyzer.received()), "16")
+				if probes := analyzer.probeCount() - 1; whole < test.requests || probes > test.probes {
 					t.Errorf("%d requests carried 16 packets, %d probes", whole, probes)
 				}
 			})
