@@ -8,18 +8,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is the state machine in its slowest form: it remembers every call and
-// looks through all of them each time. Every step of its time is longer than
-// the window of the failure ratio, so that only calls of the same moment count
-// together.
+// model is a slow reference implementation that keeps all calls. Each time step is
+// longer than the window of the failure ratio, so that only calls at the same time
+// count together.
 type model struct {
 	config    Config
 	state     State
-	calls     []call // since it was last closed
-	openings  int    // that are remembered
+	calls     []call // since the last transition to closed
+	openings  int    // transitions from closed within CooldownReset
 	closedAt  time.Time
 	nextProbe time.Time
-	probes    int // failed since it opened
+	probes    int // failed since the last transition to open
 	cooldown  time.Duration
 	passed    int
 }
@@ -70,21 +69,21 @@ func (m *model) halfOpen(kind string, now time.Time) {
 	}
 }
 
-// inARow counts failed sends after the last success, and failed probes after
-// the last success of any kind.
+// consecutive counts failed sends since the last successful send, and failed probes
+// since the last success of any kind.
 func (m *model) consecutive() int {
-	row, probes := 0, true
+	count, probes := 0, true
 	for _, c := range slices.Backward(m.calls) {
 		switch {
 		case c.kind == "success":
-			return row
+			return count
 		case c.kind == "probe succeeded":
 			probes = false
 		case c.kind == "failure", c.kind == "probe failed" && probes:
-			row++
+			count++
 		}
 	}
-	return row
+	return count
 }
 
 func (m *model) ratioExceeded(now time.Time) bool {
@@ -111,7 +110,7 @@ func (m *model) open(now time.Time) {
 			m.cooldown = min(2*m.cooldown, m.config.MaxCooldown)
 		}
 		m.openings++
-	} else { // a trial failed
+	} else { // from half-open
 		m.cooldown = min(2*m.cooldown, m.config.MaxProbeInterval)
 	}
 	m.state, m.probes, m.nextProbe = Open, 0, now.Add(m.cooldown)
@@ -121,10 +120,10 @@ func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := steady()
 		c.MaxFailures = rapid.IntRange(1, 6).Draw(t, "max failures")
-		c.RatioMinSends = rapid.IntRange(1, 8).Draw(t, "ratio minimum")
+		c.RatioMinSends = rapid.IntRange(1, 8).Draw(t, "ratio min sends")
 		c.FailureRatio = rapid.SampledFrom([]float64{0.25, 0.5, 0.75, 1}).Draw(t, "ratio")
 		c.RatioWindow = time.Millisecond
-		c.HalfOpenRequests = rapid.IntRange(1, 4).Draw(t, "trials")
+		c.HalfOpenRequests = rapid.IntRange(1, 4).Draw(t, "half-open requests")
 		c.MaxCooldown, c.MaxProbeInterval, c.CooldownReset = 20*time.Second, 5*time.Second, time.Minute
 		b, m, now := New(c), &model{config: c}, start
 		calls := map[string]func(time.Time) (Transition, bool){
@@ -133,11 +132,11 @@ func TestAgainstModel(t *testing.T) {
 		}
 		kinds := []string{"success", "success", "success", "failure", "failure", "probe succeeded", "probe succeeded", "probe failed", "trip"}
 		for range rapid.IntRange(1, 200).Draw(t, "calls") {
-			step := rapid.SampledFrom([]string{"none", "none", "none", "second", "next trial", "long"}).Draw(t, "time")
+			step := rapid.SampledFrom([]string{"none", "none", "none", "second", "next probe", "long"}).Draw(t, "time")
 			switch {
 			case step == "second":
 				now = now.Add(time.Second)
-			case step == "next trial" && now.Before(b.NextProbe()):
+			case step == "next probe" && now.Before(b.NextProbe()):
 				now = b.NextProbe()
 			case step == "long":
 				now = now.Add(40 * time.Second)
@@ -153,14 +152,14 @@ func TestAgainstModel(t *testing.T) {
 				t.Fatalf("%s: %s, want %s", kind, b.State(), m.state)
 			}
 			if m.state == Open && !b.NextProbe().Equal(m.nextProbe) {
-				t.Fatalf("%s: next trial at %v, want %v", kind, b.NextProbe().Sub(start), m.nextProbe.Sub(start))
+				t.Fatalf("%s: next probe at %v, want %v", kind, b.NextProbe().Sub(start), m.nextProbe.Sub(start))
 			}
 		}
 	})
 }
 
-// TestWindow holds the window to a list of all sends: everything of the latest
-// nine tenths is counted, and nothing older than the window.
+// TestWindow compares the window with a list of all sends: all sends of the last
+// 90 % of its length are counted, and none that is older than its length.
 func TestWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const length = 10 * time.Second
