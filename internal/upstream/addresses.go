@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// addresses opens connections to a host that may have several addresses, the one that
-// worked last first. Each has an equal part of the time that is left, so that one that
-// drops everything does not use it up. It may be used concurrently.
+// addresses dials a host that may have several addresses, starting with the last one
+// that succeeded. The remaining time is divided equally among the remaining addresses,
+// so that one that drops packets does not exhaust it. It is safe for concurrent use.
 type addresses struct {
 	lookup    func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
@@ -25,7 +25,7 @@ func (a *addresses) open(ctx context.Context, network, address string) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.lookup(ctx, "ip", host) // an address is its own
+	all, err := a.lookup(ctx, "ip", host) // of an IP address: itself
 	if err != nil {
 		return nil, err
 	}
@@ -45,20 +45,20 @@ func (a *addresses) open(ctx context.Context, network, address string) (net.Conn
 		if preferred != 0 && errors.Is(dialErr, syscall.EADDRNOTAVAIL) {
 			dialErr = &errNoRoute{dialErr}
 		}
-		if preferred != 0 || i == 0 { // why that one fails that worked says most
+		if preferred != 0 || i == 0 { // prefer the error of the preferred address
 			err = dialErr
 		}
 	}
 	return nil, err
 }
 
-// errNoRoute takes an error for what it is of an address that never worked: this machine
-// has none of that kind, such as of IPv6, rather than no port left.
+// errNoRoute hides an EADDRNOTAVAIL of an address that never succeeded: it means that
+// this machine has no address of that family, such as IPv6, not that no port is free.
 type errNoRoute struct{ cause error }
 
 func (e *errNoRoute) Error() string { return e.cause.Error() }
 
-// try takes no more than one of so many parts of the time.
+// dialWithin dials within 1/parts of the time left.
 func (a *addresses) dialWithin(ctx context.Context, network, address string, parts int) (net.Conn, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

@@ -6,34 +6,36 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Who is to blame for a failure, the analyzer or the packet? A packet that has not
-// failed before speaks against the analyzer. One that has does not, wherever it
-// fails again, or a packet that no analyzer can take would make all of them
-// unhealthy, one after the other. When it is taken that speaks for the analyzer.
+// A failure is attributed to the analyzer or to the packet. The first failure of a
+// packet counts against the analyzer. Failures of a packet that failed before do not,
+// at any analyzer: otherwise a packet that no analyzer accepts would open the breakers
+// of all of them. A delivery always counts for the analyzer.
 
-// mostFailuresTold is how many tries of one visit count against the analyzer at
-// most: one packet is not evidence enough.
+// maxReportedFailures is the maximum number of failures of one attempt that count against
+// the analyzer: one packet is not enough evidence.
 const maxReportedFailures = 2
 
-// A packet is hopeless when it has failed for so long, and so often at analyzers
-// that work.
+// A packet becomes a dead letter when it has failed for minFailureDuration and alone
+// minIsolatedFailures times, at analyzers that accept other packets.
 const (
 	minFailureDuration  = 15 * time.Minute
 	minIsolatedFailures = 5
 )
 
-// visit is what has become of some packets at one analyzer.
+// attempt is the state of the delivery of packets to one analyzer, over one or more
+// requests.
 type attempt struct {
-	failures int // tries that failed
-	// broken: a kept connection was closed under a try. That is no failure if another
-	// one is answered; if the analyzer cannot be reached, the try may have killed it.
+	failures int // failed requests
+	// staleClosed means that the analyzer closed a reused connection during a request.
+	// That is no failure if the next request is answered; if the analyzer cannot be
+	// reached then, the request may have crashed it.
 	staleClosed   bool
-	batchSize     int // packets of the last try that failed or was broken
+	batchSize     int // packets of the last request that failed or was closed
 	cause         string
-	breakerClosed bool // the analyzer's breaker was closed when that try began
+	breakerClosed bool // when the last failed request began
 }
 
-// failed is v after one more try.
+// withFailure returns the state after one more failed request.
 func (v attempt) withFailure(batch []*packet.Packet, a sendResult, breakerClosed bool) attempt {
 	if a.outcome == stale {
 		v.staleClosed = true
@@ -44,22 +46,22 @@ func (v attempt) withFailure(batch []*packet.Packet, a sendResult, breakerClosed
 	return v
 }
 
-// tried tells that the analyzer may have failed with the packets.
+// mayHaveFailed reports whether the analyzer may have failed because of the packets.
 func (v attempt) mayHaveFailed() bool { return v.failures > 0 || v.staleClosed }
 
-// judge tells the breaker of a try's result, unless it says nothing of the
-// analyzer.
+// reportResult reports the result of a request to the breaker, unless it is attributed to
+// the packets.
 func (u *Upstream) reportResult(a sendResult, batch []*packet.Packet, v attempt, now time.Time) {
-	failedBefore := batch[0].Trouble != nil // as is all of its company
+	failedBefore := batch[0].Trouble != nil // then all packets of the batch did
 	switch {
 	case a.outcome != failed:
-		u.onTransition(u.breaker.Success(now))("packets are taken")
+		u.onTransition(u.breaker.Success(now))("packets are delivered")
 	case a.unsent || !failedBefore && v.failures < maxReportedFailures:
 		u.onTransition(u.breaker.Failure(now))(a.detail)
 	}
 }
 
-// remember notes in the packets that a visit has failed.
+// recordFailure records a failed attempt in the packets.
 func (u *Upstream) recordFailure(packets []*packet.Packet, v attempt, now time.Time) {
 	for _, p := range packets {
 		if p.Trouble == nil {
@@ -74,12 +76,12 @@ func (u *Upstream) recordFailure(packets []*packet.Packet, v attempt, now time.T
 	}
 }
 
-// works tells that the analyzer has taken packets since.
+// deliveredSince reports whether the analyzer accepted packets after a time.
 func (u *Upstream) deliveredSince(since time.Time) bool {
 	return u.lastDelivered.Load() > u.elapsed(since)
 }
 
-// hopeless tells that p need not be tried any more.
+// keepsFailing reports whether p is to become a dead letter.
 func keepsFailing(p *packet.Packet) bool {
 	t := p.Trouble
 	return t != nil && t.Strikes >= minIsolatedFailures && t.Last.Sub(t.Since) >= minFailureDuration

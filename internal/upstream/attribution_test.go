@@ -260,7 +260,7 @@ func TestKilledByAPacket(t *testing.T) {
 					t.Fatal("nothing is known of the packet")
 				}
 				if got.Visits != test.want.Visits || got.Company != test.want.Company || got.Strikes != test.want.Strikes ||
-					got.Cause != "the kept connection was closed: EOF" {
+					got.Cause != "the reused connection was closed: EOF" {
 					t.Errorf("of the packet is known %+v, want %+v", got, test.want)
 				}
 				if got := b.failures(reasonConnect); got != boolToFloat(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {

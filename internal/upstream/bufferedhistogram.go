@@ -6,14 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// observations gathers what a histogram is to observe and hands it on many at
-// a time: with many analyzers a histogram is seldom in the processor's cache,
-// and one observation alone costs as much as a dozen together. It may be used
-// concurrently.
+// bufferedHistogram buffers observations and passes them to a histogram in batches: with
+// many analyzers a histogram is rarely in the CPU cache, and one observation then costs as
+// much as a dozen at once. It is safe for concurrent use.
 type bufferedHistogram struct {
 	histogram prometheus.Observer
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards all fields below
 	buffer [64]float64
 	count  int
 }
@@ -40,16 +39,16 @@ func (o *bufferedHistogram) flushLocked() {
 	o.count = 0
 }
 
-// histograms is one histogram for each analyzer. Whoever collects them sees all
-// that was observed until then.
+// bufferedHistogramVec holds one bufferedHistogram for each analyzer. Collect includes all
+// observations made before it.
 type bufferedHistogramVec struct {
 	*prometheus.HistogramVec
 
-	mu  sync.Mutex // guards all below
+	mu  sync.Mutex // guards all fields below
 	all []*bufferedHistogram
 }
 
-// of returns what gathers an analyzer's observations.
+// of returns the bufferedHistogram of an analyzer.
 func (h *bufferedHistogramVec) of(analyzer string) *bufferedHistogram {
 	o := &bufferedHistogram{histogram: h.WithLabelValues(analyzer)}
 	h.mu.Lock()

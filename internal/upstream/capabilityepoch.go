@@ -2,42 +2,42 @@ package upstream
 
 import "sync/atomic"
 
-// incarnation numbers the processes that answer at an analyzer's address. What one of
-// them advertises need not hold for the next, which the end of a connection may be the
-// only sign of. It may be used concurrently.
+// capabilityEpoch counts the processes that may have served an analyzer's address. The
+// capabilities that one of them advertised may not apply to the next, and a closed
+// connection may be the only sign of a replacement. It is safe for concurrent use.
 type capabilityEpoch struct {
-	number  atomic.Int64 // goes up when another one may have come
-	ndjson  atomic.Int64 // of the last one known to take NDJSON; 0 is none
-	reprobe func()       // has the analyzer asked what it takes, soon
+	number  atomic.Int64 // advances when the process may have been replaced
+	ndjson  atomic.Int64 // the last epoch known to accept NDJSON; 0 is none
+	reprobe func()       // schedules a probe that learns the capabilities
 }
 
-// init begins with one of which nothing is known.
-func (i *capabilityEpoch) init(ask func()) {
-	i.number.Store(1)
-	i.reprobe = ask
+// init starts at epoch 1 with capabilities unknown.
+func (e *capabilityEpoch) init(reprobe func()) {
+	e.number.Store(1)
+	e.reprobe = reprobe
 }
 
-func (i *capabilityEpoch) acceptsNDJSON() bool { return i.ndjson.Load() == i.number.Load() }
+func (e *capabilityEpoch) acceptsNDJSON() bool { return e.ndjson.Load() == e.number.Load() }
 
-// outdated tells that one took NDJSON, and another one may have come.
-func (i *capabilityEpoch) stale() bool {
-	lines := i.ndjson.Load()
-	return lines != 0 && lines != i.number.Load()
+// stale reports whether an earlier epoch accepted NDJSON and the current one is unknown.
+func (e *capabilityEpoch) stale() bool {
+	known := e.ndjson.Load()
+	return known != 0 && known != e.number.Load()
 }
 
-// learn notes what the analyzer advertised, when it had a number or later.
-func (i *capabilityEpoch) learn(number int64, acceptsNDJSON bool) {
+// learn records what the analyzer advertised in the epoch number.
+func (e *capabilityEpoch) learn(number int64, acceptsNDJSON bool) {
 	if !acceptsNDJSON {
 		number = 0
 	}
-	i.ndjson.Store(number)
+	e.ndjson.Store(number)
 }
 
-// end notes that a connection ended that was good when the analyzer had a number. Of
-// all that end with one process the first is news.
-func (i *capabilityEpoch) advance(number int64) {
-	known := i.acceptsNDJSON()
-	if i.number.CompareAndSwap(number, number+1) && known {
-		i.reprobe()
+// advance ends the epoch number after the end of a connection that was last used in it. Of
+// all connections that end with one process only the first has an effect.
+func (e *capabilityEpoch) advance(number int64) {
+	known := e.acceptsNDJSON()
+	if e.number.CompareAndSwap(number, number+1) && known {
+		e.reprobe()
 	}
 }

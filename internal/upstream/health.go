@@ -11,34 +11,33 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// doubtInterval is from the beginning of one probe to the next, at least, of an analyzer
-// that is thought healthy although its last probe failed. One that hangs has a probe that
-// waits most of the time, but no more than one.
+// failingProbeInterval is the minimum interval between the starts of probes while the
+// breaker is not open although the last probe failed. At most one probe is in flight.
 const failingProbeInterval = time.Second
 
-// promptInterval is the time between probes, at least, of an analyzer that may be
-// another one than before, or that could not be connected to. The latter costs neither
-// side much, and MAX_FAILURES of them come soon.
+// minProbeInterval is the minimum interval between probes of an analyzer that may have been
+// replaced or could not be connected to. Failed connects are cheap, and with this interval
+// MAX_FAILURES of them open the breaker soon.
 const minProbeInterval = 100 * time.Millisecond
 
-// probeResult is what became of the last probe, as far as the next one's time goes.
+// probeResult is the result of a probe as far as the time of the next one depends on it.
 type probeResult int
 
 const (
 	probeSucceeded   probeResult = iota
-	probeFailed                  // with an answer that is no 2xx, or none in time
-	probeUnreachable             // the connection was refused or reset, or could not be opened
+	probeFailed                  // another status than 2xx, or a timeout
+	probeUnreachable             // the connection could not be opened, or was reset
 	probeNotSent                 // this machine lacked the resources
 )
 
-// prober asks an analyzer for its health, in its own time.
+// prober sends the health probes of one analyzer.
 type prober struct {
 	upstream    *Upstream
 	connection  *connection
 	request     *request
-	rescheduled chan struct{} // the next probe may be due sooner
-	lastStart   time.Time     // when the last probe began
-	lastResult  probeResult   // its result
+	rescheduled chan struct{} // the next probe may be due earlier
+	lastStart   time.Time
+	lastResult  probeResult
 }
 
 func newProber(u *Upstream, c *connection, r *request) *prober {
@@ -46,8 +45,8 @@ func newProber(u *Upstream, c *connection, r *request) *prober {
 	return &prober{upstream: u, connection: c, request: r, rescheduled: make(chan struct{}, 1)}
 }
 
-// first asks once, before any packet is sent. An analyzer that has never
-// answered is not healthy.
+// probeFirst sends the first probe and trips the breaker if it fails: an analyzer that
+// never answered is unhealthy.
 func (p *prober) probeFirst(ctx context.Context) {
 	u := p.upstream
 	if err := p.send(ctx); err != nil {
@@ -70,7 +69,7 @@ func (p *prober) run(ctx context.Context) {
 	}
 }
 
-// reschedule makes the time until the next probe be looked at again.
+// reschedule makes run compute the time of the next probe again.
 func (p *prober) reschedule() {
 	select {
 	case p.rescheduled <- struct{}{}:
@@ -85,16 +84,16 @@ func (p *prober) probe(ctx context.Context) {
 		return
 	}
 	if p.lastResult == probeNotSent {
-		return // which says nothing of the analyzer
+		return // says nothing about the analyzer
 	}
 	if err != nil {
 		u.onTransition(u.breaker.ProbeFailed(time.Now()))(err.Error())
 		return
 	}
-	u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe is answered")
+	u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe succeeded")
 }
 
-// ask makes one probe on a connection of its own, as a new client would.
+// send sends one probe over a new connection, as a new client would.
 func (p *prober) send(ctx context.Context) error {
 	u := p.upstream
 	p.connection.begin()
@@ -103,7 +102,7 @@ func (p *prober) send(ctx context.Context) error {
 	resp, err := p.connection.exchange(ctx, p.request, p.lastStart.Add(u.config.ProbeTimeout))
 	defer p.connection.close()
 	if err == nil && !isSuccess(resp.status) {
-		err = fmt.Errorf("the probe is answered with %d", resp.status)
+		err = fmt.Errorf("the probe was answered with status %d", resp.status)
 	}
 	p.lastResult = resultOf(err)
 	u.metrics.probed(p.lastResult)
@@ -129,8 +128,8 @@ func resultOf(err error) probeResult {
 	}
 }
 
-// pause returns the time until the next probe, jittered so that many
-// distributors do not ask together.
+// delay returns the time until the next probe, with jitter so that several distributors
+// do not synchronize.
 func (p *prober) delay() time.Duration {
 	u := p.upstream
 	state, interval := u.breaker.State(), u.config.ProbeInterval
@@ -152,7 +151,7 @@ func (p *prober) delay() time.Duration {
 	}
 }
 
-// acceptsLines tells whether the health answer's Accept-Post lists NDJSON.
+// acceptsNDJSON reports whether the Accept-Post of a health response lists NDJSON.
 func acceptsNDJSON(r response) bool {
 	for kind := range strings.SplitSeq(r.field("Accept-Post"), ",") {
 		kind, _, _ = strings.Cut(kind, ";")

@@ -5,26 +5,25 @@ import (
 	"time"
 )
 
-// TickInterval is how often limits are adapted.
+// TickInterval is the interval at which limits are adapted.
 const TickInterval = 100 * time.Millisecond
 
-// limit bounds how many packets are bound to an analyzer: about what it has
-// shown to deliver in a second, so that a slow one holds few, and never more
-// than is configured.
+// limit bounds the number of packets bound to an analyzer to about what it settles in
+// a second, within a configured range, so that a slow analyzer holds few packets.
 type limit struct {
 	packets atomic.Int64
-	settled atomic.Int64 // packets taken, or refused for good, since the last adapt
+	settled atomic.Int64 // packets delivered or rejected since the last adapt
 
 	min, max int64
-	// The rest belongs to adapt. pace is the number of packets handled in a
-	// tick: it follows a rise at once and a fall slowly.
+	// The fields below belong to adapt. rate is the number of packets settled per tick:
+	// its rises are immediate, its falls smoothed (EWMA).
 	rate float64
-	// behind is how many ticks in a row more than a second's worth was bound.
+	// ticksOver counts consecutive ticks with more packets bound than rate allows.
 	ticksOver int
 }
 
-// An analyzer is slow when it is behind for half a second: a burst that has
-// just begun, or a moment without processor time, is no slowness.
+// An analyzer is slow after half a second over the limit, so that the start of a burst
+// or a moment without CPU time does not count.
 const (
 	ticksPerSecond = int(time.Second / TickInterval)
 	graceTicks     = ticksPerSecond / 2
@@ -38,8 +37,8 @@ func (l *limit) init(config Config) {
 
 func (l *limit) now() int { return int(l.packets.Load()) }
 
-// adapt is called every TickInterval with the packets that are bound now. It
-// reports when there is far too much, and how many packets to keep.
+// adapt is called every TickInterval with the number of bound packets. It reports an
+// excess, and the number of packets to keep then.
 func (l *limit) adapt(bound int64) (keep int64, excess bool) {
 	settled := float64(l.settled.Swap(0))
 	l.rate = max(settled, 0.8*l.rate+0.2*settled)
@@ -47,7 +46,7 @@ func (l *limit) adapt(bound int64) (keep int64, excess bool) {
 	if bound <= second {
 		l.ticksOver = 0
 		limit := l.packets.Load()
-		if bound <= second/4 { // it keeps up: how fast it could be is not known
+		if bound <= second/4 { // the queue is short: the maximum rate is unknown
 			limit *= 2
 		}
 		l.packets.Store(min(l.max, max(second, limit)))

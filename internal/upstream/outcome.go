@@ -9,36 +9,36 @@ import (
 	"time"
 )
 
-// outcome is what an answer means for the packets that were sent.
+// outcome is the meaning of a response for the packets of the request.
 type outcome int
 
 const (
-	delivered        outcome = iota // delivered, but for the lines listed
-	refused                         // will never be taken
+	delivered        outcome = iota // accepted, except the lines listed
+	refused                         // permanently rejected
 	throttled                       // the analyzer asks for a pause
-	failed                          // everything else, and no answer
-	canceled                        // not sent, or broken off, for reasons of ours
-	batchUnsupported                // not sent: they may not share a request
-	stale                           // the kept connection was closed, perhaps before they were written
-	noResources                     // not sent: this machine lacks what a connection needs
+	failed                          // any other response, or none
+	canceled                        // not sent, or interrupted by the distributor
+	batchUnsupported                // not sent: the packets may not share a request
+	stale                           // the analyzer closed the reused connection, perhaps before the request was written
+	noResources                     // not sent: this machine lacks the resources for a connection
 )
 
-// answer is an analyzer's answer, or the lack of one, as the sender sees it.
+// sendResult is the classified result of one request.
 type sendResult struct {
 	outcome outcome
-	// reason is a word of a small closed set, for metrics.
+	// reason is a metric label of a closed set.
 	reason string
-	// detail is for people.
+	// detail is text for logs and dead letters.
 	detail string
-	// pause is how long a notNow, or a line that is not taken now, asks for.
+	// pause is the requested pause, if the request or a line was throttled.
 	pause time.Duration
-	// unsent means that the analyzer cannot have seen the packets.
+	// unsent means that the analyzer cannot have received the packets.
 	unsent bool
-	// lines lists what a taken request's answer excepts.
+	// lines lists the packets of a delivered request that were not accepted.
 	lines []refusedLine
 }
 
-// The reasons of failures and pauses.
+// The reasons of failed and throttled requests.
 const (
 	reasonConnect    = "connect"
 	reasonTimeout    = "timeout"
@@ -46,7 +46,7 @@ const (
 	reasonStatus     = "status"
 	reasonUnreadable = "unreadable"
 	reasonThrottled  = "not_now"
-	// reasonResources is a shortage of this machine's, not a failure of the analyzer.
+	// reasonResources is a lack of resources of this machine, not a failure of the analyzer.
 	reasonResources = "local_resources"
 )
 
@@ -54,32 +54,31 @@ var failureReasons = []string{
 	reasonConnect, reasonTimeout, reasonReset, reasonStatus, reasonUnreadable, reasonThrottled, reasonResources,
 }
 
-// The reasons of refusals for good.
+// The reasons of permanent rejections.
 const (
 	refusedMalformed = "malformed"
 	refusedInvalid   = "invalid_packet"
 	refusedTooLarge  = "too_large"
 	refusedMediaType = "unsupported_media_type"
 	refusedOther     = "other"
-	// refusedFailing: analyzers that take others keep failing with it.
+	// refusedFailing is the reason of a packet that keeps failing at working analyzers.
 	refusedFailing = "keeps_failing"
 )
 
-// RefusalReasons are all reasons that a Settler's Refused may be given.
+// RefusalReasons returns all values of Refused.Reason.
 func RefusalReasons() []string {
 	return []string{refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType, refusedOther, refusedFailing}
 }
 
-// defaultPause follows a "not now" that names no time.
+// The pause after a throttled request; defaultPause without a Retry-After.
 const (
 	minPause     = 100 * time.Millisecond
 	defaultPause = time.Second
 	maxPause     = time.Minute
 )
 
-// understand classifies the result of an exchange that carried so many packets as
-// the contract says.
-func classify(r response, err error, packets int, now time.Time) sendResult {
+// classify maps the result of a request of n packets to an outcome.
+func classify(r response, err error, n int, now time.Time) sendResult {
 	if err != nil {
 		return classifyError(err)
 	}
@@ -87,7 +86,7 @@ func classify(r response, err error, packets int, now time.Time) sendResult {
 	pause, ok := retryAfter(r.field("Retry-After"), now)
 	switch {
 	case status == http.StatusMultiStatus:
-		lines, err := readRefusedLines(r, packets)
+		lines, err := readRefusedLines(r, n)
 		if err != nil {
 			return sendResult{outcome: failed, reason: reasonUnreadable, detail: err.Error() + ": " + describe(r)}
 		}
@@ -145,7 +144,8 @@ func refusalOf(status int) string {
 	return ""
 }
 
-// retryAfter reads the header's two forms, bounded to a minute.
+// retryAfter parses both forms of a Retry-After, bounded to minPause and maxPause, and
+// reports whether there is one.
 func retryAfter(value string, now time.Time) (pause time.Duration, ok bool) {
 	if value == "" {
 		return defaultPause, false
