@@ -91,7 +91,7 @@ func (d *Distributor) join() (err error) {
 	if d.journal, err = d.openJournal(); err != nil {
 		return err
 	}
-	letters, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RefusalReasons())
+	letters, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RejectionReasons())
 	if err != nil {
 		return err
 	}

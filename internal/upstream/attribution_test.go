@@ -186,7 +186,7 @@ func TestBlame(t *testing.T) {
 				config.MaxFailures = 1
 				analyzer := newFakeAnalyzer(failingWithPoison)
 				b := start(t, config, analyzer.dial)
-				analyzer.set(func(s *fakeAnalyzer) { s.refuses = test.refuses })
+				analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = test.refuses })
 				p := b.packets.of(t, poison)
 				p.Trouble = test.trouble
 				b.Offer([]*packet.Packet{p})
@@ -230,7 +230,7 @@ func TestKilledByAPacket(t *testing.T) {
 					if !strings.Contains(r.body, "poison") {
 						return ok
 					}
-					analyzer.set(func(s *fakeAnalyzer) { s.refuses = true })
+					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
 					return reply{cut: true}
 				}
 				var b *fixture

@@ -116,7 +116,7 @@ const (
 type countingSettler struct{ packets int }
 
 func (d *countingSettler) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
-func (d *countingSettler) Refused(int, []Refused)                    {}
+func (d *countingSettler) Refused(int, []Rejection)                  {}
 func (d *countingSettler) Returned(int, []*packet.Packet)            {}
 func (d *countingSettler) Changed()                                  {}
 

@@ -75,11 +75,11 @@ func TestAnotherAnalyzerIsAskedWhatItTakes(t *testing.T) {
 				ended, probes := 17, 2
 				analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(after(2*time.Millisecond, ok)) })
 				if test.away {
-					analyzer.set(func(s *fakeAnalyzer) { s.refuses = true })
+					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, 18)
 					synctest.Wait() // the probe fails, too
-					analyzer.set(func(s *fakeAnalyzer) { s.refuses = false })
+					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = false })
 					ended = 18
 				}
 				b.Offer(b.packets.some(t, 16))

@@ -32,8 +32,8 @@ type connection struct {
 	interrupted bool               // since begin
 }
 
-func newConnection(dial dialFunc, i *capabilityEpoch) *connection {
-	return &connection{dial: dial, reader: newResponseReader(), epoch: i}
+func newConnection(dial dialFunc, epoch *capabilityEpoch) *connection {
+	return &connection{dial: dial, reader: newResponseReader(), epoch: epoch}
 }
 
 // errInterrupted is the error of an exchange that interrupt or the context ended.

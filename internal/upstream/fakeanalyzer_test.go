@@ -46,13 +46,13 @@ type receivedRequest struct {
 
 // scripted is an analyzer at the other end of pipes in memory.
 type fakeAnalyzer struct {
-	mu       sync.Mutex
-	health   func() reply
-	ingest   func(receivedRequest) reply
-	requests []receivedRequest
-	probes   int
-	dials    int
-	refuses  bool // connections
+	mu                sync.Mutex
+	health            func() reply
+	ingest            func(receivedRequest) reply
+	requests          []receivedRequest
+	probes            int
+	dials             int
+	refuseConnections bool // connections
 }
 
 func newFakeAnalyzer(ingest func(receivedRequest) reply) *fakeAnalyzer {
@@ -93,7 +93,7 @@ func (s *fakeAnalyzer) probeCount() int {
 func (s *fakeAnalyzer) dial(context.Context, string, string) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refuses {
+	if s.refuseConnections {
 		return nil, errors.New("refused")
 	}
 	s.dials++

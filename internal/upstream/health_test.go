@@ -87,10 +87,10 @@ func TestHastenedProbesComeSoon(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = time.Hour
 		analyzer := newFakeAnalyzer(always(ok))
-		analyzer.refuses = true
+		analyzer.refuseConnections = true
 		b := start(t, config, analyzer.dial)
 		time.Sleep(10 * time.Minute) // the pause has grown
-		analyzer.set(func(s *fakeAnalyzer) { s.refuses = false })
+		analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = false })
 		b.ProbeSoon(time.Now())
 		time.Sleep(time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
@@ -126,7 +126,7 @@ func TestDeadIdleAnalyzerIsNoticedSoon(t *testing.T) {
 		change func(*fakeAnalyzer)
 		within time.Duration // of the next probe
 	}{
-		{"connections are refused", func(s *fakeAnalyzer) { s.refuses = true }, time.Second},
+		{"connections are refused", func(s *fakeAnalyzer) { s.refuseConnections = true }, time.Second},
 		{"connections are reset", func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } }, time.Second},
 		{"answers are cut", func(s *fakeAnalyzer) {
 			s.health = func() reply { return reply{parts: []string{"HTTP/1.1 200 OK\r\n"}, cut: true} }

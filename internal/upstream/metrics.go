@@ -139,7 +139,7 @@ func boolToFloat(b bool) float64 {
 func (m *metrics) sent(a sendResult, took time.Duration) {
 	m.requests.Inc()
 	m.duration.observe(took.Seconds())
-	if a.reason != "" && a.outcome != refused {
+	if a.reason != "" && a.outcome != rejected {
 		m.failures[a.reason].Inc()
 	}
 }

@@ -14,7 +14,7 @@ type outcome int
 
 const (
 	delivered        outcome = iota // accepted, except the lines listed
-	refused                         // permanently rejected
+	rejected                        // permanently rejected
 	throttled                       // the analyzer asks for a pause
 	failed                          // any other response, or none
 	canceled                        // not sent, or interrupted by the distributor
@@ -35,7 +35,7 @@ type sendResult struct {
 	// unsent means that the analyzer cannot have received the packets.
 	unsent bool
 	// lines lists the packets of a delivered request that were not accepted.
-	lines []refusedLine
+	lines []rejectedLine
 }
 
 // The reasons of failed and throttled requests.
@@ -56,18 +56,18 @@ var failureReasons = []string{
 
 // The reasons of permanent rejections.
 const (
-	refusedMalformed = "malformed"
-	refusedInvalid   = "invalid_packet"
-	refusedTooLarge  = "too_large"
-	refusedMediaType = "unsupported_media_type"
-	refusedOther     = "other"
+	rejectedMalformed = "malformed"
+	rejectedInvalid   = "invalid_packet"
+	rejectedTooLarge  = "too_large"
+	rejectedMediaType = "unsupported_media_type"
+	rejectedOther     = "other"
 	// refusedFailing is the reason of a packet that keeps failing at working analyzers.
-	refusedFailing = "keeps_failing"
+	rejectedFailing = "keeps_failing"
 )
 
 // RefusalReasons returns all values of Refused.Reason.
-func RefusalReasons() []string {
-	return []string{refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType, refusedOther, refusedFailing}
+func RejectionReasons() []string {
+	return []string{rejectedMalformed, rejectedInvalid, rejectedTooLarge, rejectedMediaType, rejectedOther, rejectedFailing}
 }
 
 // The pause after a throttled request; defaultPause without a Retry-After.
@@ -86,7 +86,7 @@ func classify(r response, err error, n int, now time.Time) sendResult {
 	pause, ok := retryAfter(r.field("Retry-After"), now)
 	switch {
 	case status == http.StatusMultiStatus:
-		lines, err := readRefusedLines(r, n)
+		lines, err := readRejectedLines(r, n)
 		if err != nil {
 			return sendResult{outcome: failed, reason: reasonUnreadable, detail: err.Error() + ": " + describe(r)}
 		}
@@ -95,8 +95,8 @@ func classify(r response, err error, n int, now time.Time) sendResult {
 		return sendResult{outcome: delivered}
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && ok:
 		return sendResult{outcome: throttled, reason: reasonThrottled, detail: "answered " + strconv.Itoa(status), pause: pause}
-	case refusalOf(status) != "":
-		return sendResult{outcome: refused, reason: refusalOf(status), detail: describe(r)}
+	case rejectionReason(status) != "":
+		return sendResult{outcome: rejected, reason: rejectionReason(status), detail: describe(r)}
 	default:
 		return sendResult{outcome: failed, reason: reasonStatus, detail: describe(r)}
 	}
@@ -130,16 +130,16 @@ func classifyError(err error) sendResult {
 	return result
 }
 
-func refusalOf(status int) string {
+func rejectionReason(status int) string {
 	switch status {
 	case http.StatusBadRequest:
-		return refusedMalformed
+		return rejectedMalformed
 	case http.StatusUnprocessableEntity:
-		return refusedInvalid
+		return rejectedInvalid
 	case http.StatusRequestEntityTooLarge:
-		return refusedTooLarge
+		return rejectedTooLarge
 	case http.StatusUnsupportedMediaType:
-		return refusedMediaType
+		return rejectedMediaType
 	}
 	return ""
 }

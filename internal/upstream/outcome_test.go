@@ -104,7 +104,7 @@ func TestUnknownAnalyzerIsNotSentTo(t *testing.T) {
 		config.Retries, config.MaxFailures = 3, 100
 		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *fakeAnalyzer) { s.refuses = true })
+		analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
 		if b.settler.outcomeOf(1) != "returned" || b.failures(reasonConnect) != 1 {

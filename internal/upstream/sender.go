@@ -60,10 +60,10 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt)
 		case result.outcome == delivered:
 			s.settleDelivered(batch, result)
 			return
-		case result.outcome == refused && len(batch) == 1:
-			s.refuse(Refused{batch[0], result.reason, result.detail})
+		case result.outcome == rejected && len(batch) == 1:
+			s.reject(Rejection{batch[0], result.reason, result.detail})
 			return
-		case result.outcome == refused, result.outcome == batchUnsupported:
+		case result.outcome == rejected, result.outcome == batchUnsupported:
 			s.adaptToRejection(result, len(batch))
 			s.deliverHalves(ctx, batch, v)
 			return
@@ -141,14 +141,14 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v attempt) se
 func (s *sender) settleDelivered(batch []*packet.Packet, a sendResult) {
 	u := s.upstream
 	var throttled []*packet.Packet
-	var rejections []Refused
+	var rejections []Rejection
 	for _, l := range a.lines {
 		p := batch[l.number-1]
 		batch[l.number-1] = nil
 		if l.reason == "" {
 			throttled = append(throttled, p)
 		} else {
-			rejections = append(rejections, Refused{p, l.reason, l.detail})
+			rejections = append(rejections, Rejection{p, l.reason, l.detail})
 		}
 	}
 	acked := batch
@@ -161,7 +161,7 @@ func (s *sender) settleDelivered(batch []*packet.Packet, a sendResult) {
 		u.settler.Delivered(u.position, acked)
 	}
 	if len(rejections) > 0 {
-		s.refuse(rejections...)
+		s.reject(rejections...)
 	}
 	if len(throttled) > 0 {
 		u.pause(time.Now().Add(a.pause))
@@ -176,7 +176,7 @@ func (s *sender) nackOrReject(packets []*packet.Packet, a sendResult, v attempt)
 		u.recordFailure(packets, v, time.Now())
 	}
 	if p := packets[0]; keepsFailing(p) {
-		s.refuse(Refused{p, refusedFailing, p.Trouble.Cause})
+		s.reject(Rejection{p, rejectedFailing, p.Trouble.Cause})
 		return
 	}
 	for _, p := range packets {
@@ -188,16 +188,16 @@ func (s *sender) nackOrReject(packets []*packet.Packet, a sendResult, v attempt)
 // adaptTo learns from a batch that was refused.
 func (s *sender) adaptToRejection(a sendResult, packets int) {
 	switch a.reason {
-	case refusedMediaType:
+	case rejectedMediaType:
 		s.upstream.epoch.learn(0, false)
-	case refusedTooLarge:
+	case rejectedTooLarge:
 		s.upstream.batch.shrink(packets)
 	}
 }
 
-func (s *sender) refuse(refused ...Refused) {
-	s.upstream.limit.settled.Add(int64(len(refused)))
-	s.upstream.settler.Refused(s.upstream.position, refused)
+func (s *sender) reject(rejections ...Rejection) {
+	s.upstream.limit.settled.Add(int64(len(rejections)))
+	s.upstream.settler.Refused(s.upstream.position, rejections)
 }
 
 func withoutNil(batch []*packet.Packet) []*packet.Packet {

@@ -67,8 +67,8 @@ func newRecorder() *recorder {
 
 func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.record("delivered", packets...) }
 func (r *recorder) Returned(_ int, packets []*packet.Packet)  { r.record("returned", packets...) }
-func (r *recorder) Refused(_ int, refused []Refused) {
-	for _, one := range refused {
+func (r *recorder) Refused(_ int, rejections []Rejection) {
+	for _, one := range rejections {
 		r.record("refused "+one.Reason, one.Packet)
 	}
 }

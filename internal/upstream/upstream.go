@@ -27,7 +27,7 @@ import (
 
 // Refused is a packet that an analyzer will never take, for one of
 // RefusalReasons; Detail is its answer.
-type Refused struct {
+type Rejection struct {
 	Packet         *packet.Packet
 	Reason, Detail string
 }
@@ -39,7 +39,7 @@ type Settler interface {
 	// Delivered says that the analyzer took the packets.
 	Delivered(analyzer int, packets []*packet.Packet)
 	// Refused says that the analyzer will never take the packets.
-	Refused(analyzer int, refused []Refused)
+	Refused(analyzer int, refused []Rejection)
 	// Returned says that the packets were not delivered, as far as is known,
 	// and should go elsewhere.
 	Returned(analyzer int, packets []*packet.Packet)

@@ -205,8 +205,8 @@ func TestRefusalsAreNoDeliveries(t *testing.T) {
 // The answer's detail reaches those who look for a reason.
 func TestDetailsOfRefusedLines(t *testing.T) {
 	body := `{"refused":[{"line":1,"detail":"say \u00e9"},{"line":2,"detail":{"rule": 7}},{"line":3,"detail":null},{"line":4}]}`
-	got, err := readRefusedLines(response{status: 207, body: []byte(body)}, 4)
-	want := []refusedLine{{1, refusedOther, "say é"}, {2, refusedOther, `{"rule": 7}`}, {3, refusedOther, ""}, {4, refusedOther, ""}}
+	got, err := readRejectedLines(response{status: 207, body: []byte(body)}, 4)
+	want := []rejectedLine{{1, rejectedOther, "say é"}, {2, rejectedOther, `{"rule": 7}`}, {3, rejectedOther, ""}, {4, rejectedOther, ""}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v: %v; want %+v", got, err, want)
 	}
@@ -219,7 +219,7 @@ func FuzzRefusedLines(f *testing.F) {
 	}
 	f.Add([]byte(`{"refused":[{"line":1.0,"code":422,"detail":{}}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		lines, err := readRefusedLines(response{status: 207, body: body}, 3)
+		lines, err := readRejectedLines(response{status: 207, body: body}, 3)
 		if err != nil && lines != nil {
 			t.Fatalf("%q: both %+v and %v", body, lines, err)
 		}

@@ -16,7 +16,7 @@ import (
 // again then may arrive twice; nothing that was refused counts as delivered.
 
 // refusedLine is a packet of a request that the analyzer did not take.
-type refusedLine struct {
+type rejectedLine struct {
 	number int
 	// reason is why it will never be taken; empty when it is only not taken now.
 	reason string
@@ -24,18 +24,18 @@ type refusedLine struct {
 }
 
 // readRefusedLines reads the list of a 207 to a request of so many packets.
-func readRefusedLines(r response, packets int) ([]refusedLine, error) {
+func readRejectedLines(r response, packets int) ([]rejectedLine, error) {
 	if coding := r.field("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, fmt.Errorf("the list of refused lines has the Content-Encoding %.40q, which was not asked for", coding)
 	}
-	entries, err := refusedEntries(r.body)
+	entries, err := rejectedEntries(r.body)
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]refusedLine, 0, min(len(entries), packets))
+	lines := make([]rejectedLine, 0, min(len(entries), packets))
 	known := make(map[int]string, cap(lines)) // the reasons, by number
 	for i, entry := range entries {
-		line, err := parseRefusedLine(entry, packets)
+		line, err := parseRejectedLine(entry, packets)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the list of refused lines: %w", i+1, err)
 		}
@@ -51,7 +51,7 @@ func readRefusedLines(r response, packets int) ([]refusedLine, error) {
 }
 
 // refusedEntries returns the entries of the member "refused" of the body's object.
-func refusedEntries(body []byte) ([]json.RawMessage, error) {
+func rejectedEntries(body []byte) ([]json.RawMessage, error) {
 	if !json.Valid(body) {
 		return nil, errors.New("the list of refused lines is not JSON")
 	}
@@ -78,8 +78,8 @@ func refusedEntries(body []byte) ([]json.RawMessage, error) {
 
 // parseRefusedLine needs the line's number alone. Of a code that is not known the packet
 // is refused for another reason; one that is a number is an HTTP status.
-func parseRefusedLine(entry json.RawMessage, packets int) (refusedLine, error) {
-	var line refusedLine
+func parseRejectedLine(entry json.RawMessage, packets int) (rejectedLine, error) {
+	var line rejectedLine
 	var seen struct{ line, code bool }
 	var code json.RawMessage
 	err := forEachMember(entry, func(name string, value json.RawMessage) (err error) {
@@ -102,7 +102,7 @@ func parseRefusedLine(entry json.RawMessage, packets int) (refusedLine, error) {
 	if err == nil && !seen.line {
 		err = errors.New(`it has no "line"`)
 	}
-	line.reason = reasonOf(code)
+	line.reason = lineReason(code)
 	return line, err
 }
 
@@ -124,10 +124,10 @@ func parseLineNumber(value json.RawMessage, packets int) (int, error) {
 
 // reasonOf returns the reason to count a refused line under, by its code, and an empty
 // one when the packet is only not taken now.
-func reasonOf(code json.RawMessage) string {
+func lineReason(code json.RawMessage) string {
 	text := jsonText(code)
 	switch text {
-	case refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType:
+	case rejectedMalformed, rejectedInvalid, rejectedTooLarge, rejectedMediaType:
 		return text
 	case "overloaded", "rate_limited", "no_analyzer", "draining", "journal_unwritable", "shed":
 		return ""
@@ -136,10 +136,10 @@ func reasonOf(code json.RawMessage) string {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return ""
 	default:
-		if reason := refusalOf(status); reason != "" {
+		if reason := rejectionReason(status); reason != "" {
 			return reason
 		}
-		return refusedOther
+		return rejectedOther
 	}
 }
 
