@@ -12,39 +12,38 @@ import (
 	"time"
 )
 
-// shortagePause is the time between attempts to open a connection, at least, while this
-// machine lacks the resources for it.
+// exhaustionPause is the minimum interval between dials while this machine lacks the
+// resources for a connection.
 const exhaustionPause = 100 * time.Millisecond
 
-// shortageErrors are those of a machine or process that has no descriptor, port or
-// memory for one more connection. They say nothing of the analyzer.
+// exhaustionErrors are the errors of a machine or process without a descriptor, port or
+// memory for a connection. They say nothing about the analyzer.
 var exhaustionErrors = [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
 
-// isShortage tells that a connection could not be opened for lack of this machine's
-// own resources.
+// isExhaustion reports whether a dial failed for lack of resources of this machine.
 func isExhaustion(err error) bool {
 	if slices.ContainsFunc(exhaustionErrors[:], func(shortage error) bool { return errors.Is(err, shortage) }) {
 		return true
 	}
-	// The resolver keeps no more of its errors than their text.
+	// The resolver keeps only the text of its errors.
 	var lookup *net.DNSError
 	return errors.As(err, &lookup) && slices.ContainsFunc(exhaustionErrors[:], func(shortage error) bool {
 		return strings.HasSuffix(lookup.Err, shortage.Error())
 	})
 }
 
-// shortage logs when connections cannot be opened for lack of resources, and when they
-// can again: once each, though some may succeed in between.
+// exhaustion logs the start and the end of a period of exhaustion once each, although some
+// dials may succeed in between.
 type exhaustion struct {
 	logger      *slog.Logger
 	active      atomic.Bool
-	lastFailure atomic.Int64 // when one failed so last, as counted has it
+	lastFailure atomic.Int64 // elapsed time of the last failure
 }
 
-// shortageQuiet is how long no attempt may have failed so for it to be over.
+// exhaustionCooldown is the time without such a failure that ends the period.
 const exhaustionCooldown = 5 * time.Second
 
-// watched is a dial whose results are noted.
+// monitorExhaustion wraps dial to log exhaustion.
 func (u *Upstream) monitorExhaustion(dial dialFunc) dialFunc {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx)
@@ -57,7 +56,7 @@ func (u *Upstream) monitorExhaustion(dial dialFunc) dialFunc {
 			s.lastFailure.Store(u.elapsed(time.Now()))
 			if s.active.CompareAndSwap(false, true) {
 				s.logger.Error("connections to the analyzer cannot be opened for lack of descriptors, ports or memory of this machine: "+
-					"its packets wait, which is not held against it", "error", err)
+					"its packets wait, and no failure is counted", "error", err)
 			}
 		}
 		return conn, err

@@ -7,23 +7,23 @@ import (
 	"syscall"
 )
 
-// silence tells whether a connection is as it was left: not closed, and with nothing to
-// read. A connection that is no socket is silent.
+// idleCheck checks that a connection is idle: not closed by the peer, and without unread
+// data. A connection that is not a socket always counts as idle.
 type idleCheck struct {
 	socket syscall.RawConn
 	idle   bool
 	peeked [1]byte
-	peek   func(descriptor uintptr) (done bool) // kept, so that a call allocates nothing
+	peek   func(descriptor uintptr) (done bool) // stored to avoid an allocation for each call
 }
 
-// of begins with another connection.
+// attach sets the connection to check.
 func (s *idleCheck) attach(conn net.Conn) {
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
 	}
 	s.socket = nil
 	if socket, ok := conn.(syscall.Conn); ok {
-		s.socket, _ = socket.SyscallConn() // fails if it is closed, which the next write shows
+		s.socket, _ = socket.SyscallConn() // fails if closed; so will the next write
 	}
 	if s.peek == nil {
 		s.peek = func(descriptor uintptr) bool {
@@ -34,7 +34,7 @@ func (s *idleCheck) attach(conn net.Conn) {
 	}
 }
 
-// unbroken asks the system.
+// isIdle makes a system call.
 func (s *idleCheck) isIdle() bool {
 	return s.socket == nil || s.socket.Read(s.peek) == nil && s.idle
 }

@@ -11,31 +11,31 @@ import (
 	"strings"
 )
 
-// A 207 is understood as a whole or not at all: when one entry of its list cannot be
-// told, nobody knows which packets were taken, and the request has failed. What is sent
-// again then may arrive twice; nothing that was refused counts as delivered.
+// A 207 is parsed as a whole or not at all: with one unreadable entry it is unknown which
+// packets were accepted, and the request has failed. A retry may then duplicate packets,
+// but no rejected packet counts as delivered.
 
-// refusedLine is a packet of a request that the analyzer did not take.
+// rejectedLine is a packet of a request that the analyzer did not accept.
 type rejectedLine struct {
 	number int
-	// reason is why it will never be taken; empty when it is only not taken now.
+	// reason is the reason of a permanent rejection, empty for a throttled packet.
 	reason string
 	detail string
 }
 
-// readRefusedLines reads the list of a 207 to a request of so many packets.
-func readRejectedLines(r response, packets int) ([]rejectedLine, error) {
+// readRejectedLines parses the list of a 207 to a request of n packets.
+func readRejectedLines(r response, n int) ([]rejectedLine, error) {
 	if coding := r.field("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, fmt.Errorf("the list of refused lines has the Content-Encoding %.40q, which was not asked for", coding)
+		return nil, fmt.Errorf("the list of refused lines has the Content-Encoding %.40q, which was not requested", coding)
 	}
 	entries, err := rejectedEntries(r.body)
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]rejectedLine, 0, min(len(entries), packets))
-	known := make(map[int]string, cap(lines)) // the reasons, by number
+	lines := make([]rejectedLine, 0, min(len(entries), n))
+	known := make(map[int]string, cap(lines)) // reasons by line number
 	for i, entry := range entries {
-		line, err := parseRejectedLine(entry, packets)
+		line, err := parseRejectedLine(entry, n)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the list of refused lines: %w", i+1, err)
 		}
@@ -50,7 +50,7 @@ func readRejectedLines(r response, packets int) ([]rejectedLine, error) {
 	return lines, nil
 }
 
-// refusedEntries returns the entries of the member "refused" of the body's object.
+// rejectedEntries returns the entries of the member "refused" of the body.
 func rejectedEntries(body []byte) ([]json.RawMessage, error) {
 	if !json.Valid(body) {
 		return nil, errors.New("the list of refused lines is not JSON")
@@ -76,8 +76,8 @@ func rejectedEntries(body []byte) ([]json.RawMessage, error) {
 	return entries, json.Unmarshal(list, &entries)
 }
 
-// parseRefusedLine needs the line's number alone. Of a code that is not known the packet
-// is refused for another reason; one that is a number is an HTTP status.
+// parseRejectedLine requires only the line number. A packet with an unknown code is rejected
+// with rejectedOther; a numeric code is an HTTP status.
 func parseRejectedLine(entry json.RawMessage, packets int) (rejectedLine, error) {
 	var line rejectedLine
 	var seen struct{ line, code bool }
@@ -106,10 +106,10 @@ func parseRejectedLine(entry json.RawMessage, packets int) (rejectedLine, error)
 	return line, err
 }
 
-// parseLineNumber takes any JSON number that is whole, such as 1.0, and one of the
-// lines that were sent.
+// parseLineNumber accepts any integral JSON number, such as 1.0, from 1 to the number of
+// packets.
 func parseLineNumber(value json.RawMessage, packets int) (int, error) {
-	const maxDigits = 64 // so that no exponent makes a large number of few characters
+	const maxDigits = 64 // bounds the memory of the exact number
 	text := string(value)
 	about, err := strconv.ParseFloat(text, 64)
 	if err != nil || len(text) > maxDigits || about < 1 || about > float64(packets) {
@@ -122,8 +122,7 @@ func parseLineNumber(value json.RawMessage, packets int) (int, error) {
 	return int(exact.Num().Int64()), nil
 }
 
-// reasonOf returns the reason to count a refused line under, by its code, and an empty
-// one when the packet is only not taken now.
+// lineReason maps the code of a rejected line to a reason, empty for a throttled packet.
 func lineReason(code json.RawMessage) string {
 	text := jsonText(code)
 	switch text {
@@ -143,7 +142,7 @@ func lineReason(code json.RawMessage) string {
 	}
 }
 
-// textOf returns a string's content, and anything else as it stands.
+// jsonText returns the content of a JSON string, and the raw JSON of any other value.
 func jsonText(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
@@ -152,12 +151,12 @@ func jsonText(value json.RawMessage) string {
 	return text
 }
 
-// eachMember visits the members of a JSON object in their order, also those whose name
-// is there twice. The object must be valid JSON.
+// forEachMember calls visit for each member of a JSON object in order, including duplicate
+// names. The object must be valid JSON.
 func forEachMember(object json.RawMessage, visit func(name string, value json.RawMessage) error) error {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
-		return errors.New("it is no object")
+		return errors.New("it is not an object")
 	}
 	for decoder.More() {
 		token, err := decoder.Token()

@@ -17,17 +17,17 @@ const (
 
 var newline = []byte{'\n'}
 
-// request writes HTTP/1.1 requests to one analyzer without copying bodies. It
-// keeps its buffers and must not be used concurrently.
+// request writes HTTP/1.1 requests to one analyzer without copying bodies. It reuses its
+// buffers and is not safe for concurrent use.
 type request struct {
 	host   string
 	path   string
-	ndjson bool // packets, as NDJSON
+	ndjson bool // several packets, as application/x-ndjson
 
 	head      []byte
 	parts     [][]byte
 	buffers   net.Buffers
-	remaining net.Buffers // of buffers, while they are written
+	remaining net.Buffers // of buffers, not yet written
 	id        []byte
 }
 
@@ -35,7 +35,7 @@ func newRequest(base *url.URL, path string) *request {
 	return &request{host: base.Host, path: strings.TrimSuffix(base.EscapedPath(), "/") + path}
 }
 
-// get makes it a GET request.
+// prepareGet makes r a GET request.
 func (r *request) prepareGet() {
 	r.head = append(r.head[:0], "GET "...)
 	r.appendCommon()
@@ -43,14 +43,14 @@ func (r *request) prepareGet() {
 	r.parts = append(r.parts[:0], r.head)
 }
 
-// post makes it a POST of packets: one as it is, more as lines of NDJSON. The
-// packets' bodies must stay untouched until the request was written.
+// preparePost makes r a POST request with one packet as JSON, or several as NDJSON. The
+// bodies must not change until the request is written.
 func (r *request) preparePost(packets []*packet.Packet) {
 	contentType := jsonType
 	if r.ndjson = len(packets) > 1; r.ndjson {
 		contentType = ndjsonType
 	}
-	r.parts = append(r.parts[:0], nil) // the head's place
+	r.parts = append(r.parts[:0], nil) // placeholder of the head
 	length := 0
 	for _, p := range packets {
 		r.parts = append(r.parts, p.Body)
@@ -78,7 +78,7 @@ func (r *request) preparePost(packets []*packet.Packet) {
 	r.parts[0] = r.head
 }
 
-// writeTo writes the request in as few system calls as the connection allows.
+// writeTo writes the request with as few system calls as possible.
 func (r *request) writeTo(conn net.Conn) error {
 	r.buffers = append(r.buffers[:0], r.parts...)
 	r.remaining = r.buffers // WriteTo consumes its receiver
@@ -102,10 +102,10 @@ func (r *request) appendKey(p *packet.Packet) {
 	r.head = appendPercentEncoded(r.head, r.id)
 }
 
-// appendPercentEncoded leaves RFC 3986's unreserved characters as they are.
+// appendPercentEncoded appends text with all characters but the unreserved ones of RFC 3986 encoded.
 func appendPercentEncoded(dst, text []byte) []byte {
 	const digits = "0123456789ABCDEF"
-	plain := 0 // where what is left as it is begins
+	plain := 0 // start of the pending unreserved characters
 	for i, c := range text {
 		if unreserved[c] {
 			continue

@@ -6,9 +6,8 @@ import (
 	"net/http"
 )
 
-// readBody reads a body to its end and keeps the first largestAnswerBytes of it. The rest
-// is read only where the answer depends on its end: a packet is delivered when a 2xx
-// is here as a whole.
+// readBody reads the body and keeps its first maxBodyBytes. The rest is read only if drain is
+// set: a packet is delivered once a 2xx response is complete.
 func (r *responseReader) readBody(head responseHead) error {
 	if cap(r.body) > maxPooledBytes {
 		r.body = nil
@@ -29,8 +28,7 @@ func (r *responseReader) readBody(head responseHead) error {
 	}
 }
 
-// readPart reads the next n bytes of the body. It reports false when it stopped at
-// what is not kept.
+// readPart reads the next n bytes of the body. more is false if it stopped at maxBodyBytes.
 func (r *responseReader) readPart(n int64, drain bool) (more bool, err error) {
 	for n > 0 {
 		size := int(min(n, int64(max(1, r.Buffered()))))
@@ -50,7 +48,7 @@ func (r *responseReader) readPart(n int64, drain bool) (more bool, err error) {
 	return true, nil
 }
 
-// keep appends to the body what it has room for, and tells whether that was all.
+// appendBody appends a part up to maxBodyBytes and reports whether all of it fit.
 func (r *responseReader) appendBody(part []byte) bool {
 	if capacity := maxBodyBytes - len(r.body); len(part) > capacity {
 		part, r.truncated = part[:capacity], true
@@ -59,7 +57,7 @@ func (r *responseReader) appendBody(part []byte) bool {
 	return !r.truncated
 }
 
-// readToEnd reads a body that ends with the connection.
+// readUntilClose reads a body that ends with the connection.
 func (r *responseReader) readUntilClose(drain bool) error {
 	for {
 		if _, err := r.Peek(1); err == io.EOF {
@@ -73,7 +71,7 @@ func (r *responseReader) readUntilClose(drain bool) error {
 	}
 }
 
-// readChunks reads chunks, and the trailer behind them, which says nothing.
+// readChunks reads a chunked body and discards its trailer.
 func (r *responseReader) readChunks(drain bool) error {
 	for {
 		r.lineBytes = 0
@@ -83,7 +81,7 @@ func (r *responseReader) readChunks(drain bool) error {
 		}
 		size, ok := parseChunkSize(line)
 		if !ok {
-			return &errMalformed{"the size of a chunk is no number"}
+			return &errMalformed{"invalid chunk size"}
 		}
 		if size == 0 {
 			return r.readTrailer()
@@ -112,9 +110,9 @@ func (r *responseReader) readTrailer() error {
 	}
 }
 
-// parseChunkSize reads hexadecimal digits, before a ; that an extension follows.
+// parseChunkSize parses hexadecimal digits, before an optional extension.
 func parseChunkSize(line []byte) (int64, bool) {
-	const maxDigits = 15 // so that it cannot overflow
+	const maxDigits = 15 // prevents an overflow
 	digits, _, extended := bytes.Cut(line, []byte(";"))
 	if extended {
 		digits = bytes.TrimRight(digits, " \t")

@@ -8,8 +8,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// The pause before a further try here doubles from shortest to longest, with
-// full jitter.
+// The backoff before a retry doubles from minBackoff to maxBackoff, with full jitter.
 const (
 	minBackoff = 10 * time.Millisecond
 	maxBackoff = 250 * time.Millisecond
@@ -40,12 +39,12 @@ func (s *sender) run(ctx context.Context) {
 		s.deliver(ctx, batch, attempt{})
 		queue.finished(volume)
 		s.upstream.settler.Changed()
-		clear(batch) // the packets belong to others now
+		clear(batch) // the packets have other owners now
 		s.batch = batch
 	}
 }
 
-// deliver settles all packets of a batch; v is what has become of them here.
+// deliver settles all packets of a batch; v is the state of their attempt at this analyzer.
 func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt) {
 	for {
 		breakerClosed := s.upstream.breaker.Closed()
@@ -56,7 +55,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt)
 		}
 		switch {
 		case result.outcome == stale:
-			continue // once: the next connection is no kept one
+			continue // at most once: the next connection is new
 		case result.outcome == delivered:
 			s.settleDelivered(batch, result)
 			return
@@ -68,7 +67,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt)
 			s.deliverHalves(ctx, batch, v)
 			return
 		case result.outcome == noResources:
-			time.Sleep(exhaustionPause) // or they would come back at once
+			time.Sleep(exhaustionPause) // limits the rate of reroutes
 			s.nackOrReject(batch, result, v)
 			return
 		case !retry:
@@ -83,17 +82,17 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt)
 	}
 }
 
-// deliverHalves follows a batch that was refused, or failed, as a whole: nobody
-// knows which packet is meant, and halves find it in few requests. It follows one that
-// may not be sent as such, too: by the time of the second half it may.
+// deliverHalves bisects a batch that was rejected or failed as a whole, to find the packet
+// that caused it in few requests. It also splits a batch that may not be sent as such; the
+// second half may.
 func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v attempt) {
 	half := len(batch) / 2
 	s.deliver(ctx, batch[:half], v)
 	s.deliver(ctx, batch[half:], v)
 }
 
-// mayTryAgain tells whether to try again here. A packet that failed alone
-// elsewhere need not fail here more than once.
+// mayRetry reports whether to retry at this analyzer. A packet that failed at another one
+// gets no retries.
 func (s *sender) mayRetry(batch []*packet.Packet, a sendResult, v attempt) bool {
 	u := s.upstream
 	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
@@ -101,7 +100,7 @@ func (s *sender) mayRetry(batch []*packet.Packet, a sendResult, v attempt) bool 
 		u.budget.SpendAll(len(batch), time.Now())
 }
 
-// send makes one request and tells the analyzer's health of its result.
+// send makes one request and reports its result to metrics, limits and breaker.
 func (s *sender) send(ctx context.Context, batch []*packet.Packet, v attempt) sendResult {
 	u := s.upstream
 	start := time.Now()
@@ -114,12 +113,12 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v attempt) se
 	end := time.Now()
 	result := classify(resp, err, len(batch), end)
 	if result.outcome == stale || result.outcome == batchUnsupported {
-		return result // says nothing of anybody
+		return result // says nothing about analyzer or packets
 	}
 	u.metrics.sent(result, end.Sub(start))
 	switch {
 	case result.outcome == canceled, result.outcome == noResources:
-		return result // it is not the analyzer that hung up, or cannot be reached
+		return result // not caused by the analyzer
 	case result.outcome == throttled:
 		u.pause(end.Add(result.pause))
 		return result
@@ -130,14 +129,14 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v attempt) se
 			u.lastDelivered.Store(u.elapsed(end))
 		}
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
-		// What was read back from disk knows the wall clock alone, which may have been set.
+		// Packets read back from disk have wall-clock times only, which may be in the future.
 		u.metrics.latency.observe(max(0, end.Sub(batch[0].Accepted)).Seconds())
 	}
 	u.reportResult(result, batch, v, end)
 	return result
 }
 
-// settleTaken delivers a batch but for the lines that the answer excepts.
+// settleDelivered settles a delivered batch and the lines that were not accepted.
 func (s *sender) settleDelivered(batch []*packet.Packet, a sendResult) {
 	u := s.upstream
 	var throttled []*packet.Packet
@@ -169,7 +168,7 @@ func (s *sender) settleDelivered(batch []*packet.Packet, a sendResult) {
 	}
 }
 
-// giveBack returns packets to be delivered elsewhere, unless that is hopeless.
+// nackOrReject returns packets to be rerouted, unless a packet keeps failing.
 func (s *sender) nackOrReject(packets []*packet.Packet, a sendResult, v attempt) {
 	u := s.upstream
 	if v.mayHaveFailed() {
@@ -185,7 +184,7 @@ func (s *sender) nackOrReject(packets []*packet.Packet, a sendResult, v attempt)
 	u.nack(packets)
 }
 
-// adaptTo learns from a batch that was refused.
+// adaptToRejection adapts capabilities and batch size to the reason of a rejected batch.
 func (s *sender) adaptToRejection(a sendResult, packets int) {
 	switch a.reason {
 	case rejectedMediaType:

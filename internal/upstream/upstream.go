@@ -1,16 +1,15 @@
-// Package upstream is one analyzer as the distributor sees it: whether it can
-// be given packets now and how many (Room), the queue of packets that are bound
-// to it, the senders that deliver them, and the probes and the breaker that
-// judge its health.
+// Package upstream manages the delivery of packets to one analyzer: its capacity
+// (Capacity), the queue of packets bound to it, the senders that deliver them, and the
+// health probes and circuit breaker.
 //
 //	Offer ──▶ queue ──▶ senders ──POST /ingest──▶ analyzer
 //	                      │
 //	                      └──▶ Settler: Delivered │ Refused │ Returned
 //
-// Each packet that Offer took is settled exactly once. It is bound late: the
-// queue holds about what the analyzer takes in a second, so that little has to
-// move when it fails. Whether a failure is the analyzer's or the packet's fault
-// is told in blame.go.
+// Each packet that Offer accepts is settled exactly once. Packets are bound late: the
+// queue holds about what the analyzer accepts in a second, so that few packets move
+// when it fails. attribution.go decides whether a failure is caused by the analyzer or
+// by a packet.
 package upstream
 
 import (
@@ -25,36 +24,35 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Refused is a packet that an analyzer will never take, for one of
-// RefusalReasons; Detail is its answer.
+// Rejection is a packet that the analyzer rejected permanently. Reason is one of
+// RejectionReasons, Detail the response.
 type Rejection struct {
 	Packet         *packet.Packet
 	Reason, Detail string
 }
 
-// Settler takes back the responsibility for packets. Its methods are called by
-// many senders at once, and own the packets that they are given. Only Refused may
-// take long: it writes to disk.
+// Settler takes over the ownership of packets. Its methods must be safe for concurrent
+// use. Only Refused may block: it writes to disk.
 type Settler interface {
-	// Delivered says that the analyzer took the packets.
+	// Delivered is called with packets that the analyzer accepted.
 	Delivered(analyzer int, packets []*packet.Packet)
-	// Refused says that the analyzer will never take the packets.
-	Refused(analyzer int, refused []Rejection)
-	// Returned says that the packets were not delivered, as far as is known,
-	// and should go elsewhere.
+	// Refused is called with packets that the analyzer rejected permanently.
+	Refused(analyzer int, rejections []Rejection)
+	// Returned is called with packets that are not known to be delivered and are to be
+	// rerouted.
 	Returned(analyzer int, packets []*packet.Packet)
-	// Changed says that the analyzer's availability or room may have changed.
-	// It is called after each request.
+	// Changed is called after each request and transition: the availability or the
+	// capacity of the analyzer may have changed.
 	Changed()
 }
 
-// Budget says whether some packets may be sent again now.
+// Budget is a retry budget: SpendAll takes it for all of the packets, or for none.
 type Budget interface {
 	SpendAll(packets int, now time.Time) (granted bool)
 }
 
-// Upstream is one analyzer. Its methods may be called concurrently, but only
-// one goroutine may call Offer.
+// Upstream is one analyzer. It is safe for concurrent use, but only one goroutine may call
+// Offer.
 type Upstream struct {
 	config   Config
 	position int
@@ -72,14 +70,14 @@ type Upstream struct {
 
 	epoch      capabilityEpoch
 	exhaustion exhaustion
-	// asked: the first probe is over.
+	// probed is set once the first probe is complete.
 	probed atomic.Bool
-	// began is what the moments below are counted from (see counted), so that a clock
-	// that is set changes nothing. They are 0 when there was none.
+	// The times below are nanoseconds since created (see elapsed), so that changes of the
+	// wall clock have no effect; 0 means never.
 	created        time.Time
 	pausedUntil    atomic.Int64
 	slowStartUntil atomic.Int64
-	lastDelivered  atomic.Int64 // when it took packets last
+	lastDelivered  atomic.Int64
 
 	running   sync.WaitGroup
 	cancel    context.CancelFunc
@@ -87,21 +85,21 @@ type Upstream struct {
 	stopOnce  sync.Once
 }
 
-// Dependencies is what an Upstream is given.
+// Dependencies are the dependencies of an Upstream.
 type Dependencies struct {
-	// Position is the analyzer's index, which the Settler gets.
+	// Position is the index of the analyzer that is passed to the Settler.
 	Position int
 	Settler  Settler
 	Logger   *slog.Logger
-	// Metrics holds the collectors of all analyzers.
+	// Metrics holds the collectors that all analyzers share.
 	Metrics *Metrics
-	// Budget bounds how many packets are sent again.
+	// Budget is the retry budget.
 	Budget Budget
-	// Dial opens connections; by default to any of a host's addresses.
+	// Dial opens connections; the default tries all addresses of a host.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// New returns an analyzer that is not started. The configuration must be valid.
+// New returns an Upstream that is not started. The configuration must be valid.
 func New(config Config, deps Dependencies) (*Upstream, error) {
 	base, err := config.parseURL()
 	if err != nil {
@@ -140,8 +138,7 @@ func (d Dependencies) dialer() func(context.Context, string, string) (net.Conn, 
 // ID returns the analyzer's name.
 func (u *Upstream) ID() string { return u.config.ID }
 
-// Start asks the analyzer for its health once, waiting for the answer, and
-// then starts the senders and the probes.
+// Start completes the first probe and then starts senders and probes.
 func (u *Upstream) Start(ctx context.Context) {
 	u.startOnce.Do(func() {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -155,8 +152,8 @@ func (u *Upstream) Start(ctx context.Context) {
 	})
 }
 
-// Stop ends the probes and the senders. What waits, and what cannot be
-// finished at once, is returned to the Settler.
+// Stop ends probes and senders. Waiting packets, and those of interrupted requests, are
+// returned to the Settler.
 func (u *Upstream) Stop() {
 	u.stopOnce.Do(func() {
 		u.queue.stop()
@@ -170,25 +167,24 @@ func (u *Upstream) Stop() {
 	})
 }
 
-// Offer binds packets to the analyzer; the caller asked Room first. When the
-// analyzer became unavailable meanwhile they are returned to the Settler.
+// Offer binds packets to the analyzer; the caller must have checked Capacity. If the
+// analyzer became unavailable since, the packets are returned to the Settler.
 func (u *Upstream) Offer(packets []*packet.Packet) {
 	if !u.queue.offer(packets, u.limits()) {
 		u.settler.Returned(u.position, packets)
 		return
 	}
 	if !u.accepting(time.Now()) {
-		// The breaker may have opened, or a pause begun, after Room was
-		// asked: the packets must not wait behind it.
+		// The breaker may have opened, or a pause begun, after the Capacity check: the
+		// packets must not wait for its end.
 		u.nack(u.queue.trim(0))
 	}
 }
 
-// Volumes returns what waits and what is being sent, at one moment.
+// Volumes returns a consistent snapshot of the waiting and the in-flight volume.
 func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.volumes() }
 
-// Tick adapts how much may be bound to how fast the analyzer takes it. The
-// caller calls it every TickInterval.
+// Tick adapts the limit to the rate of the analyzer. Callers call it every TickInterval.
 func (u *Upstream) Tick() {
 	keep, excess := u.limit.adapt(u.queue.bound.Load())
 	if excess {
@@ -196,8 +192,8 @@ func (u *Upstream) Tick() {
 	}
 }
 
-// limits has a request begin at once when there is nothing to gain from a wait:
-// the batch is whole, or so much is bound that there is soon no room for more.
+// limits lets full batches, and batches of half of the limit, skip the linger: waiting
+// longer would not enlarge them.
 func (u *Upstream) limits() batchLimits {
 	if !u.epoch.acceptsNDJSON() {
 		return batchLimits{packets: 1, flushSize: 1}
@@ -212,7 +208,7 @@ func (u *Upstream) nack(packets []*packet.Packet) {
 	}
 }
 
-// interrupt makes all requests under way fail at once.
+// interrupt makes all requests in flight fail at once.
 func (u *Upstream) interrupt() {
 	for _, s := range u.senders {
 		s.connection.interrupt()
