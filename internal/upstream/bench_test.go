@@ -17,11 +17,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// batches is the ladder: packets that are bound at once, or sent in a request.
+// batches is the ladder of packets per request.
 var batches = []int{1, 8, 64, 512}
 
-// BenchmarkQueue is what the queue costs for packets that are bound, taken by
-// one sender and settled.
+// BenchmarkQueue measures offer, take and finished.
 func BenchmarkQueue(b *testing.B) {
 	for _, batch := range batches {
 		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
@@ -35,7 +34,7 @@ func BenchmarkQueue(b *testing.B) {
 	}
 }
 
-// passThrough returns what binds packets, takes them and settles them.
+// queueCycle returns a function that offers packets, takes them and finishes them.
 func queueCycle(t testing.TB, batch int) func() {
 	q := newQueue()
 	waiter := q.newWaiter()
@@ -50,9 +49,9 @@ func queueCycle(t testing.TB, batch int) func() {
 	}
 }
 
-// BenchmarkSender sends packets of 5 messages over a loopback socket, one
-// request after the other, to an analyzer that answers at once. The analyzer's
-// part is in the figures; it allocates nothing.
+// BenchmarkSender sends packets of 5 messages over a loopback socket, one request after the
+// other, to an analyzer that responds at once. The results include the analyzer, which
+// does not allocate.
 func BenchmarkSender(b *testing.B) {
 	for _, batch := range batches {
 		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
@@ -71,7 +70,7 @@ func reportPerPacket(b *testing.B, batch int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/packet")
 }
 
-// delivery returns what delivers so many packets in one request.
+// delivery returns a function that delivers a batch in one request.
 func delivery(t testing.TB, batch int) func() {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
@@ -112,7 +111,7 @@ const (
 		aMessage + "," + aMessage + "," + aMessage + "," + aMessage + "," + aMessage + `]}`
 )
 
-// deliveries is a Settler that counts what the only sender delivers.
+// countingSettler is a Settler that counts delivered packets.
 type countingSettler struct{ packets int }
 
 func (d *countingSettler) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
@@ -120,8 +119,8 @@ func (d *countingSettler) Refused(int, []Rejection)                  {}
 func (d *countingSettler) Returned(int, []*packet.Packet)            {}
 func (d *countingSettler) Changed()                                  {}
 
-// listenPrompt serves an analyzer that answers each request at once, until the
-// test ends, and returns its URL.
+// serveImmediately serves an analyzer that responds to each request at once until the test
+// ends, and returns its URL.
 func serveImmediately(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -147,34 +146,33 @@ func serveImmediately(t testing.TB) string {
 
 func respondToAll(conn net.Conn) {
 	defer conn.Close()
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+	response := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 	reader := bufio.NewReaderSize(conn, 64<<10)
 	var header fasthttp.RequestHeader
 	for header.Read(reader) == nil {
 		if _, err := reader.Discard(header.ContentLength()); err != nil {
 			return
 		}
-		if _, err := conn.Write(answer); err != nil {
+		if _, err := conn.Write(response); err != nil {
 			return
 		}
 	}
 }
 
-// BenchmarkAnswer is what it costs to read an answer that is here, from the usual one to
-// those that others give.
-func BenchmarkAnswer(b *testing.B) {
-	for _, answer := range []struct{ name, text string }{
-		{"usual", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
+// BenchmarkReadResponse measures reading a buffered response on the fast and slow paths.
+func BenchmarkReadResponse(b *testing.B) {
+	for _, response := range []struct{ name, text string }{
+		{"fast", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
 		{"fields", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nX-Request-Id: 4711\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}"},
 		{"chunks", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
 		{"empty", "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"},
 	} {
-		b.Run("kind="+answer.name, func(b *testing.B) {
-			source := strings.NewReader(answer.text)
+		b.Run("kind="+response.name, func(b *testing.B) {
+			source := strings.NewReader(response.text)
 			reader := newResponseReader()
 			b.ReportAllocs()
 			for b.Loop() {
-				source.Reset(answer.text)
+				source.Reset(response.text)
 				reader.Reset(source)
 				if _, err := reader.Peek(1); err != nil {
 					b.Fatal(err)

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// first is an incarnation that nobody needs to ask.
+// newTestEpoch returns an epoch that starts no probes.
 func newTestEpoch() *capabilityEpoch {
 	i := new(capabilityEpoch)
 	i.init(func() {})
 	return i
 }
 
-// sizes tells how many packets each request carried.
+// batchSizes formats the number of packets of each request.
 func batchSizes(requests []receivedRequest) string {
 	var sizes []int
 	for _, r := range requests {
@@ -26,7 +26,7 @@ func batchSizes(requests []receivedRequest) string {
 	return fmt.Sprint(sizes)
 }
 
-// after returns a reply that comes later.
+// after returns the reply with a delay.
 func after(delay time.Duration, r reply) reply {
 	r.delay = delay
 	return r
@@ -39,26 +39,26 @@ var (
 
 const singlePackets = "[1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"
 
-// After a sign that the analyzer may be another one it gets one packet a request until
-// it has said that it takes more, for which it is asked at once.
-func TestAnotherAnalyzerIsAskedWhatItTakes(t *testing.T) {
+// After a sign that the analyzer was replaced it gets single packets until a probe, which
+// is sent at once, has learned that it accepts NDJSON.
+func TestReplacedAnalyzerIsReprobed(t *testing.T) {
 	for _, test := range []struct {
-		name  string
-		first reply
-		last  reply // of the one before
-		away  bool  // for a moment, in which a packet is sent
-		lines bool  // the new one takes NDJSON
-		want  string
+		name        string
+		first       reply
+		last        reply // of the replaced process
+		unreachable bool  // refuses connections while a packet is sent
+		lines       bool  // the new process accepts NDJSON
+		want        string
 	}{
 		{"closed", ok, cutting, false, false, singlePackets},
-		{"closed, takes NDJSON", ok, cutting, false, true, "[1 1 2 4 8]"},
+		{"closed, accepts NDJSON", ok, cutting, false, true, "[1 1 2 4 8]"},
 		{"closing", ok, closing, false, false, singlePackets},
-		{"closing, takes NDJSON", ok, closing, false, true, "[1 15]"},
-		{"away", closing, closing, true, false, singlePackets},
-		{"away, takes NDJSON", closing, closing, true, true, singlePackets}, // it is asked again after a second
+		{"closing, accepts NDJSON", ok, closing, false, true, "[1 15]"},
+		{"unreachable", closing, closing, true, false, singlePackets},
+		{"unreachable, accepts NDJSON", closing, closing, true, true, singlePackets}, // it is probed again after a second
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctestRun(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				b, analyzer := startBatching(t, testConfig(), always(test.first))
 				time.Sleep(minProbeInterval)
 				b.Offer(b.packets.some(t, 1))
@@ -72,33 +72,33 @@ func TestAnotherAnalyzerIsAskedWhatItTakes(t *testing.T) {
 				})
 				b.Offer(b.packets.some(t, 16))
 				b.settler.await(t, 17)
-				ended, probes := 17, 2
+				settled, probes := 17, 2
 				analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(after(2*time.Millisecond, ok)) })
-				if test.away {
+				if test.unreachable {
 					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, 18)
 					synctest.Wait() // the probe fails, too
 					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = false })
-					ended = 18
+					settled = 18
 				}
 				b.Offer(b.packets.some(t, 16))
-				b.settler.await(t, ended+16)
+				b.settler.await(t, settled+16)
 				if got := batchSizes(analyzer.received()[2:]); got != test.want {
 					t.Errorf("requests carried %s packets, want %s", got, test.want)
 				}
 				time.Sleep(failingProbeInterval)
 				if analyzer.probeCount() != probes || b.epoch.acceptsNDJSON() != test.lines {
-					t.Errorf("after %d probes it takes NDJSON: %v", analyzer.probeCount(), b.epoch.acceptsNDJSON())
+					t.Errorf("after %d probes it accepts NDJSON: %v", analyzer.probeCount(), b.epoch.acceptsNDJSON())
 				}
 			})
 		})
 	}
 }
 
-// A connection is a sign when it was good after the last one.
-func TestSignsOfAnotherAnalyzer(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// The end of a connection advances the epoch if the connection was used in that epoch.
+func TestEpochAdvances(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		i := newTestEpoch()
 		a := newFakeAnalyzer(nil)
 		var connections []*connection
@@ -109,18 +109,18 @@ func TestSignsOfAnotherAnalyzer(t *testing.T) {
 		r.preparePost(new(packetMaker).some(t, 1))
 		for step, test := range []struct {
 			connection int
-			reply      reply // unless it is closed
+			reply      reply // if the connection is open
 			want       int64
 		}{
 			{0, cutting, 1},
 			{1, ok, 1},
 			{2, cutting, 1},
 			{0, ok, 2},               // closed
-			{1, cutting, 2},          // good again
-			{2, ok, 2},               // closed, perhaps when the first was
+			{1, cutting, 2},          // used again
+			{2, ok, 2},               // closed, perhaps together with the first
 			{1, ok, 3},               // closed
-			{0, closing, 3},          // as some analyzers always do
-			{0, reply{cut: true}, 4}, // when it is new
+			{0, closing, 3},          // announced in the first response
+			{0, reply{cut: true}, 4}, // a new connection
 			{0, reply{cut: true}, 5},
 			{0, ok, 5},
 			{0, closing, 6},
@@ -133,7 +133,7 @@ func TestSignsOfAnotherAnalyzer(t *testing.T) {
 			_, _ = c.exchange(t.Context(), r, time.Now().Add(time.Second))
 			synctest.Wait()
 			if got := i.number.Load(); got != test.want {
-				t.Fatalf("after step %d it is number %d, want %d", step, got, test.want)
+				t.Fatalf("after step %d the epoch is %d, want %d", step, got, test.want)
 			}
 		}
 		for _, c := range connections {
@@ -142,35 +142,35 @@ func TestSignsOfAnotherAnalyzer(t *testing.T) {
 	})
 }
 
-// All connections that one analyzer closes are one sign.
-func TestAnotherAnalyzerIsAskedOnce(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// All connections that one process closes advance the epoch once.
+func TestReplacedAnalyzerIsReprobedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency = 4
 		analyzer := newFakeAnalyzer(always(after(time.Millisecond, cutting)))
 		analyzer.health = ndjsonHealth
 		b := start(t, config, analyzer.dial)
-		ended := 0
+		settled := 0
 		for _, connections := range []int{4, 1, 4, 4} {
 			time.Sleep(minProbeInterval)
-			b.batch.packets.Store(1) // for each sender
+			b.batch.packets.Store(1) // one for each sender
 			b.Offer(b.packets.some(t, connections))
-			ended += connections
-			b.settler.await(t, ended)
+			settled += connections
+			b.settler.await(t, settled)
 			analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(after(time.Millisecond, ok)) })
 		}
 		if got := analyzer.dialCount() - analyzer.probeCount(); got != 8 {
-			t.Fatalf("%d connections: the test is not about four that were closed", got)
+			t.Fatalf("%d connections, want 8: the test requires four closed ones", got)
 		}
 		if got := analyzer.probeCount(); got != 2 {
-			t.Errorf("%d probes for four connections that were closed", got)
+			t.Errorf("%d probes for four closed connections", got)
 		}
 	})
 }
 
-// An analyzer that ends each connection after one answer is not asked all the time. If
-// it announces that, it gets batches as others do.
-func TestAnalyzerThatAlwaysEndsConnections(t *testing.T) {
+// An analyzer that closes each connection after one response is not probed all the time. If
+// it announces the close it gets full batches.
+func TestAnalyzerWithoutKeepAlive(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		reply    reply
@@ -181,7 +181,7 @@ func TestAnalyzerThatAlwaysEndsConnections(t *testing.T) {
 		{"silently", cutting, 1, int(time.Second / minProbeInterval)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctestRun(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				b, analyzer := startBatching(t, testConfig(), always(test.reply))
 				for i := range 100 {
 					b.Offer(b.packets.some(t, 16))

@@ -22,13 +22,13 @@ var exhaustionErrors = [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUF
 
 // isExhaustion reports whether a dial failed for lack of resources of this machine.
 func isExhaustion(err error) bool {
-	if slices.ContainsFunc(exhaustionErrors[:], func(shortage error) bool { return errors.Is(err, shortage) }) {
+	if slices.ContainsFunc(exhaustionErrors[:], func(known error) bool { return errors.Is(err, known) }) {
 		return true
 	}
 	// The resolver keeps only the text of its errors.
 	var lookup *net.DNSError
-	return errors.As(err, &lookup) && slices.ContainsFunc(exhaustionErrors[:], func(shortage error) bool {
-		return strings.HasSuffix(lookup.Err, shortage.Error())
+	return errors.As(err, &lookup) && slices.ContainsFunc(exhaustionErrors[:], func(known error) bool {
+		return strings.HasSuffix(lookup.Err, known.Error())
 	})
 }
 

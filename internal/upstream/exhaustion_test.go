@@ -19,21 +19,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// dialError is what the standard library says of a connection that cannot be opened.
+// dialError returns the error of the standard library for a failed dial.
 func dialError(call string, errno syscall.Errno) error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError(call, errno)}
 }
 
-// A lack of descriptors, ports or memory is nobody's failure, neither the analyzer's nor
-// the packet's. It is tried again at a measured pace, counted and logged once.
-func TestShortageIsNobodysFailure(t *testing.T) {
+// A lack of descriptors, ports or memory is a failure neither of the analyzer nor of the
+// packet. Dials are rate limited, counted, and logged once.
+func TestExhaustionIsNoFailure(t *testing.T) {
 	for _, lack := range []error{
 		dialError("socket", syscall.EMFILE), dialError("socket", syscall.ENFILE), dialError("socket", syscall.ENOBUFS),
 		dialError("socket", syscall.ENOMEM), dialError("connect", syscall.EADDRNOTAVAIL),
 		&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "dial udp 127.0.0.11:53: socket: " + syscall.EMFILE.Error(), Name: "one"}},
 	} {
 		t.Run(lack.Error(), func(t *testing.T) {
-			synctestRun(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				var short atomic.Bool
 				var dials atomic.Int64
 				analyzer := newFakeAnalyzer(always(ok))
@@ -59,13 +59,13 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 				}
 				time.Sleep(10 * time.Second)
 				if b.settler.count("returned") != tries || b.settler.returnedTried() != 0 || b.settler.troubleOf(1) != nil {
-					t.Errorf("the packets were %v, %d count as tried, the trouble of one is %+v", b.settler.summary(), b.settler.returnedTried(), b.settler.troubleOf(1))
+					t.Errorf("the packets were %v, %d are Tried, recorded: %+v", b.settler.summary(), b.settler.returnedTried(), b.settler.troubleOf(1))
 				}
 				if !b.Healthy() || b.Health() != "healthy" {
 					t.Errorf("the analyzer is %s", b.Health())
 				}
 				if !b.epoch.acceptsNDJSON() {
-					t.Error("it is taken for another analyzer")
+					t.Error("the capability epoch advanced")
 				}
 				if b.failures(reasonResources) != tries || b.failures(reasonConnect) != 0 {
 					t.Errorf("%v and %v failures", b.failures(reasonResources), b.failures(reasonConnect))
@@ -73,7 +73,7 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 				if got := testutil.ToFloat64(b.metrics.probes[probeFailed]); got != 0 {
 					t.Errorf("%v probes failed", got)
 				}
-				// 20 packets take two seconds, one after the other; probes come each second.
+				// 20 packets take two seconds; probes are sent each second.
 				if got := dials.Load() - before; got < tries+10 || got > tries+15 {
 					t.Errorf("%d dials", got)
 				}
@@ -92,10 +92,10 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 	}
 }
 
-// An analyzer that was never reached is not healthy, whatever the reason; it is once it
-// can be asked.
-func TestShortageAtTheStart(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// An analyzer that was never reached is unhealthy, whatever the reason, until a probe
+// succeeds.
+func TestExhaustionAtStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var dials atomic.Int64
 		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -105,19 +105,19 @@ func TestShortageAtTheStart(t *testing.T) {
 			return analyzer.dial(ctx, network, address)
 		})
 		if b.Healthy() {
-			t.Fatal("an analyzer that has never answered is thought healthy")
+			t.Fatal("an analyzer that never answered a probe is healthy")
 		}
 		began := time.Now()
-		b.settler.until(t, "it is tried", b.Healthy)
+		b.settler.until(t, "it is half-open", b.Healthy)
 		if took := time.Since(began); took > 10*time.Second || dials.Load() > 10 {
-			t.Errorf("its return was noticed after %v and %d dials", took, dials.Load())
+			t.Errorf("its recovery was detected after %v and %d dials", took, dials.Load())
 		}
 	})
 }
 
-// Those that have a connection go on while others cannot get one.
-func TestShortageLeavesOpenConnectionsAlone(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// Open connections are used during an exhaustion.
+func TestExhaustionKeepsOpenConnections(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var short atomic.Bool
 		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -133,24 +133,23 @@ func TestShortageLeavesOpenConnectionsAlone(t *testing.T) {
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		if b.settler.count("delivered") != 2 {
-			t.Errorf("fates: %v", b.settler.summary())
+			t.Errorf("outcomes: %v", b.settler.summary())
 		}
 	})
 }
 
-// Whether an analyzer's address cannot be had for lack of ports, or because this machine
-// has none of its kind, shows in whether it ever worked.
-func TestShortageOfAddresses(t *testing.T) {
+// EADDRNOTAVAIL means exhaustion of ports only for an address that succeeded before.
+func TestAddressExhaustion(t *testing.T) {
 	lack, refused := dialError("connect", syscall.EADDRNOTAVAIL), dialError("connect", syscall.ECONNREFUSED)
 	six, four := "[::1]:80", "127.0.0.1:80"
 	for _, test := range []struct {
 		name   string
-		worked string // "" is none
+		worked string // "" for none
 		errs   map[string]error
 		want   bool
 	}{
-		{"no IPv6, never reached", "", map[string]error{six: lack, four: refused}, false},
-		{"only IPv6, and there is none", "", map[string]error{six: lack, four: lack}, false},
+		{"no IPv6, never succeeded", "", map[string]error{six: lack, four: refused}, false},
+		{"no IPv6, and only IPv6 addresses", "", map[string]error{six: lack, four: lack}, false},
 		{"no ports", four, map[string]error{six: refused, four: lack}, true},
 		{"no ports for either", four, map[string]error{six: lack, four: lack}, true},
 		{"dead, and no IPv6", four, map[string]error{six: lack, four: refused}, false},
@@ -178,16 +177,16 @@ func TestShortageOfAddresses(t *testing.T) {
 				working = ""
 			}
 			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || isExhaustion(err) != test.want {
-				t.Errorf("that %v is a shortage is %v", err, isExhaustion(err))
+				t.Errorf("%v is exhaustion: %v", err, isExhaustion(err))
 			}
 		})
 	}
 	if isExhaustion(refused) || isExhaustion(errors.New("too many open files")) || !isExhaustion(fmt.Errorf("x: %w", lack)) {
-		t.Error("other errors are taken for it, or it is not known")
+		t.Error("isExhaustion is wrong")
 	}
 }
 
-// logged is a log that may be read while it is written.
+// logBuffer is a log that may be read concurrently.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer

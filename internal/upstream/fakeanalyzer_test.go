@@ -20,31 +20,30 @@ import (
 	"github.com/logstreamer/logstreamer/internal/budget"
 )
 
-// reply is what a scripted analyzer does with one request: it writes the parts
-// of its answer, one at a time.
+// reply is the behaviour of a fakeAnalyzer for one request: it writes the parts one by one.
 type reply struct {
 	delay time.Duration
 	parts []string
-	// hang waits until the other side goes away, cut closes the connection.
+	// hang waits until the peer closes, cut closes the connection after the parts.
 	hang, cut bool
 }
 
 func say(parts ...string) reply { return reply{parts: parts} }
 
-// status is a whole answer; header has lines such as "Retry-After: 1\r\n".
+// status returns a complete response; header consists of lines such as "Retry-After: 1\r\n".
 func status(code int, header, body string) reply {
 	return say(fmt.Sprintf("HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n%s", code, header, len(body), body))
 }
 
 var ok = status(200, "", "{}")
 
-// seen is a request as a scripted analyzer got it.
+// receivedRequest is a request as a fakeAnalyzer received it.
 type receivedRequest struct {
 	contentType, key, trace, body string
 	connection                    int
 }
 
-// scripted is an analyzer at the other end of pipes in memory.
+// fakeAnalyzer is an analyzer with programmable replies, over in-memory pipes or TCP.
 type fakeAnalyzer struct {
 	mu                sync.Mutex
 	health            func() reply
@@ -59,7 +58,7 @@ func newFakeAnalyzer(ingest func(receivedRequest) reply) *fakeAnalyzer {
 	return &fakeAnalyzer{ingest: ingest, health: func() reply { return ok }}
 }
 
-// lines is a health answer that advertises NDJSON.
+// ndjsonHealth is a health response that advertises NDJSON.
 func ndjsonHealth() reply {
 	return status(200, "Accept-Post: application/json, application/x-ndjson\r\n", "")
 }
@@ -103,8 +102,7 @@ func (s *fakeAnalyzer) dial(context.Context, string, string) (net.Conn, error) {
 	return socket{near}, nil
 }
 
-// socket is a pipe that fails as a socket does after the other side has closed it: not
-// before it is read.
+// socket is a pipe that fails as a socket does after the peer closed it: only when read.
 type socket struct{ net.Conn }
 
 func (s socket) SetDeadline(at time.Time) error {
@@ -112,7 +110,7 @@ func (s socket) SetDeadline(at time.Time) error {
 	return nil
 }
 
-// listen serves TCP connections too, until the test ends, and returns the URL.
+// listen also serves TCP connections until the test ends, and returns the URL.
 func (s *fakeAnalyzer) listen(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -174,7 +172,7 @@ func (s *fakeAnalyzer) respond(r *http.Request, body string, number int) reply {
 
 func (s *fakeAnalyzer) write(conn net.Conn, r reply) bool {
 	if r.delay > 0 {
-		time.Sleep(r.delay) // of the bubble's clock
+		time.Sleep(r.delay) // synthetic time
 	}
 	if r.hang {
 		_, _ = io.Copy(io.Discard, conn)
@@ -188,7 +186,7 @@ func (s *fakeAnalyzer) write(conn net.Conn, r reply) bool {
 	return !r.cut
 }
 
-// bench is one analyzer under test, with what it settles.
+// fixture is an Upstream under test with its Settler.
 type fixture struct {
 	*Upstream
 	settler *recorder
@@ -202,7 +200,7 @@ func testConfig() Config {
 	return config
 }
 
-// start starts an upstream of a scripted analyzer; it stops with the test.
+// start starts an Upstream that is stopped when the test ends.
 func start(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
 	t.Helper()
 	b := prepare(t, config, dial)
@@ -210,7 +208,7 @@ func start(t *testing.T, config Config, dial func(context.Context, string, strin
 	return b
 }
 
-// prepare returns one that is not started yet.
+// prepare returns an Upstream that is not started.
 func prepare(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
@@ -229,13 +227,13 @@ func prepare(t *testing.T, config Config, dial func(context.Context, string, str
 	return b
 }
 
-// failures returns how many sends were counted to fail for a reason.
+// failures returns the number of failed requests with a reason.
 func (b *fixture) failures(reason string) float64 {
 	return testutil.ToFloat64(b.metrics.failures[reason])
 }
 
-// bubble runs a test with a clock of its own.
-func synctestRun(t *testing.T, test func(t *testing.T)) {
+// bubble runs a test in a synctest bubble.
+func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
 }

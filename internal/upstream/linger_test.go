@@ -11,8 +11,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// spaced is an analyzer whose requests begin 10 ms apart and carry up to 64
-// packets. Of its first request, which carried one packet, all is over.
+// startLingering returns an analyzer with a linger of 10 ms and batches of up to 64 packets,
+// after a first request with one packet, and a function that returns the batch sizes.
 func startLingering(t *testing.T, change func(*Config)) (b *fixture, sent func() []int) {
 	t.Helper()
 	analyzer := newFakeAnalyzer(always(ok))
@@ -42,10 +42,10 @@ func wantBatches(t *testing.T, when string, sent func() []int, want ...int) {
 
 func noChange(*Config) {}
 
-// What comes soon after a request waits for more, but not long; what comes after
-// a quiet time goes at once.
-func TestRequestsAreSpaced(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// A packet shortly after a request waits for the end of the linger; one after an idle time is
+// sent at once.
+func TestLinger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		b, sent := startLingering(t, noChange)
 		for range 9 {
 			time.Sleep(time.Millisecond)
@@ -59,42 +59,42 @@ func TestRequestsAreSpaced(t *testing.T) {
 		wantBatches(t, "10 ms after the second", sent, 1, 18, 1)
 		time.Sleep(10 * time.Millisecond)
 		b.Offer(b.packets.some(t, 1))
-		wantBatches(t, "after a quiet time", sent, 1, 18, 1, 1)
+		wantBatches(t, "after an idle time", sent, 1, 18, 1, 1)
 	})
 }
 
-func TestWhatDoesNotWaitForMore(t *testing.T) {
+func TestLingerIsSkipped(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*Config)
-		few    int // packets that wait
+		few    int // packets that linger
 		more   func(b *fixture) []*packet.Packet
 	}{
-		{"a whole batch", noChange, 63, func(b *fixture) []*packet.Packet { return b.packets.some(t, 1) }},
-		{"half of what may be bound", func(c *Config) { c.QueuePackets = 20 }, 9, func(b *fixture) []*packet.Packet { return b.packets.some(t, 1) }},
-		{"an emitter that waits", noChange, 5, func(b *fixture) []*packet.Packet {
+		{"a full batch", noChange, 63, func(b *fixture) []*packet.Packet { return b.packets.some(t, 1) }},
+		{"half of the limit", func(c *Config) { c.QueuePackets = 20 }, 9, func(b *fixture) []*packet.Packet { return b.packets.some(t, 1) }},
+		{"an emitter that waits for the delivery", noChange, 5, func(b *fixture) []*packet.Packet {
 			p := b.packets.packet(t)
 			p.Receipt = make(chan packet.Outcome, 1)
 			return []*packet.Packet{p}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctestRun(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				b, sent := startLingering(t, test.change)
 				b.Offer(b.packets.some(t, test.few))
 				wantBatches(t, "at once", sent, 1)
 				b.Offer(test.more(b))
 				wantBatches(t, "with one packet more", sent, 1, test.few+1)
-				b.Offer(b.packets.some(t, 1)) // the wait is as it was
+				b.Offer(b.packets.some(t, 1)) // lingers
 				wantBatches(t, "with another", sent, 1, test.few+1)
 			})
 		})
 	}
 }
 
-// Packets that may not share a request have nothing to wait for.
-func TestWhatCannotShareIsNotSpaced(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// Packets that may not share a request are sent without further linger.
+func TestUnbatchablePacketsDoNotLingerAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		b, sent := startLingering(t, noChange)
 		packets := b.packets.some(t, 3)
 		for i, p := range packets {
@@ -103,28 +103,28 @@ func TestWhatCannotShareIsNotSpaced(t *testing.T) {
 		b.Offer(packets)
 		wantBatches(t, "at first", sent, 1)
 		time.Sleep(10 * time.Millisecond)
-		wantBatches(t, "after the wait for more", sent, 1, 1, 1, 1)
+		wantBatches(t, "after the linger", sent, 1, 1, 1, 1)
 	})
 }
 
-// Packets that were taken back keep nobody's urgency.
-func TestUrgencyGoesWithItsPacket(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// Trimmed packets do not count in noLinger.
+func TestTrimUpdatesNoLinger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		q := newQueue()
-		urgent := new(packetMaker).some(t, 1)
-		urgent[0].Receipt = make(chan packet.Outcome, 1)
-		q.sending = 2 // so that nobody may start with one packet
-		q.offer(urgent, batchLimits{packets: 64, flushSize: 64, linger: time.Second})
+		packets := new(packetMaker).some(t, 1)
+		packets[0].Receipt = make(chan packet.Outcome, 1)
+		q.sending = 2 // so that one packet is not enough to start
+		q.offer(packets, batchLimits{packets: 64, flushSize: 64, linger: time.Second})
 		q.trim(0)
 		if q.noLinger != 0 {
-			t.Errorf("an empty queue has %d urgent packets", q.noLinger)
+			t.Errorf("noLinger of an empty queue is %d", q.noLinger)
 		}
 	})
 }
 
-// An analyzer that takes one packet a request has nothing to wait for.
-func TestSinglePacketsAreNotSpaced(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// An analyzer without NDJSON gets packets without linger.
+func TestSinglePacketsDoNotLinger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		analyzer := newFakeAnalyzer(always(ok))
 		config := testConfig()
 		config.Linger = time.Second
@@ -139,9 +139,9 @@ func TestSinglePacketsAreNotSpaced(t *testing.T) {
 	})
 }
 
-// What waits for more is given back at a stop, not kept.
-func TestStopWhileSpaced(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// Packets that linger are returned by Stop.
+func TestStopDuringLinger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		b, sent := startLingering(t, noChange)
 		b.Offer(b.packets.some(t, 3))
 		wantBatches(t, "before the stop", sent, 1)

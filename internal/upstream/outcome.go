@@ -61,7 +61,7 @@ const (
 	rejectedTooLarge  = "too_large"
 	rejectedMediaType = "unsupported_media_type"
 	rejectedOther     = "other"
-	// refusedFailing is the reason of a packet that keeps failing at working analyzers.
+	// rejectedFailing is the reason of a packet that keeps failing at working analyzers.
 	rejectedFailing = "keeps_failing"
 )
 

@@ -9,9 +9,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// The more senders are under way, the more packets must wait for one more to
-// start, but never more than a batch carries.
-func TestSendersStartAsPacketsGather(t *testing.T) {
+// The more senders hold packets, the more packets must wait for one more to start, at most
+// a full batch.
+func TestSendersStartByWaitingPackets(t *testing.T) {
 	limits := batchLimits{packets: 40, flushSize: 40}
 	for sending, needed := range []int{1, 1, 4, 16, 40, 40} {
 		q := newQueue()
@@ -19,39 +19,39 @@ func TestSendersStartAsPacketsGather(t *testing.T) {
 		for waiting := 1; waiting <= needed; waiting++ {
 			q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 			if got := q.mayStartLocked(limits); got != (waiting == needed) {
-				t.Errorf("with %d senders and %d packets waiting: %v, want a start at %d", sending, waiting, got, needed)
+				t.Errorf("with %d senders and %d packets waiting: %v, want a start at %d packets", sending, waiting, got, needed)
 			}
 		}
 	}
 	q := newQueue()
-	q.sending, q.flushDeadline = 1000, time.Now().Add(time.Hour) // as many as may be
+	q.sending, q.flushDeadline = 1000, time.Now().Add(time.Hour) // the maximum
 	for range 40 {
 		q.waiting.Push(&packet.Packet{Body: []byte("{}")})
 	}
 	if !q.mayStartLocked(limits) {
-		t.Error("a whole batch waits although a sender is free")
+		t.Error("a full batch waits although a sender is idle")
 	}
 }
 
-// While requests take long, packets do not wait for the end of them: idle senders take
-// them within 20 ms, and at once those whose emitters wait for their delivery.
+// During slow requests idle senders start within 20 ms, and at once for a packet whose
+// emitter waits for the delivery.
 func TestIdleSendersStart(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		pause  time.Duration // since a request began
-		urgent bool
-		want   time.Duration
+		name     string
+		pause    time.Duration // since the start of a request
+		noLinger bool
+		want     time.Duration
 	}{
 		{"soon after a request", 5 * time.Millisecond, false, flushTimeout - 5*time.Millisecond},
-		{"after a quiet time", flushTimeout, false, 0},
-		{"an emitter that waits", 5 * time.Millisecond, true, 0},
+		{"after an idle time", flushTimeout, false, 0},
+		{"an emitter that waits for the delivery", 5 * time.Millisecond, true, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctestRun(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				b := startWithTwoSlowRequests(t)
 				time.Sleep(test.pause)
 				p := b.packets.packet(t)
-				if test.urgent {
+				if test.noLinger {
 					p.Receipt = make(chan packet.Outcome, 1)
 				}
 				began := time.Now()
@@ -61,7 +61,7 @@ func TestIdleSendersStart(t *testing.T) {
 					time.Sleep(test.want - time.Nanosecond)
 					synctest.Wait()
 					if b.settler.count("delivered") > 0 {
-						t.Fatal("it was delivered too soon")
+						t.Fatal("it was delivered too early")
 					}
 					time.Sleep(time.Nanosecond)
 					synctest.Wait()
@@ -74,9 +74,9 @@ func TestIdleSendersStart(t *testing.T) {
 	}
 }
 
-// Enough packets wait no longer because fewer had been waiting before.
-func TestEnoughPacketsDoNotWaitForTheFew(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// A batch that is large enough does not wait for the flush deadline of a smaller one.
+func TestLargerBatchStartsEarlier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		b := startWithTwoSlowRequests(t)
 		b.Offer(b.packets.some(t, 3))
 		synctest.Wait()
@@ -84,13 +84,13 @@ func TestEnoughPacketsDoNotWaitForTheFew(t *testing.T) {
 		time.Sleep(b.config.Linger)
 		synctest.Wait()
 		if got := b.settler.count("delivered"); got != 4 {
-			t.Errorf("%d of four packets are delivered when the spacing is over", got)
+			t.Errorf("%d of four packets are delivered after the linger", got)
 		}
 	})
 }
 
-// behindTwoSlow is an analyzer of which two requests take long; the second began just
-// now.
+// startWithTwoSlowRequests returns an analyzer with two slow requests in flight; the second
+// one just began.
 func startWithTwoSlowRequests(t *testing.T) *fixture {
 	t.Helper()
 	analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
@@ -112,10 +112,10 @@ func startWithTwoSlowRequests(t *testing.T) *fixture {
 	return b
 }
 
-// Of senders that wait, the one that worked last is called: one connection
-// carries what one sender can, and stays warm.
-func TestSenderThatWorkedLastIsCalledFirst(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// Of idle senders, the one that worked last is woken: one connection carries what one sender
+// can, and stays warm.
+func TestSendersAreWokenLIFO(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		slow := ok
 		slow.delay = time.Millisecond
 		analyzer := newFakeAnalyzer(always(slow))

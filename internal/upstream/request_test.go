@@ -19,8 +19,8 @@ func testURL(t testing.TB) *url.URL {
 	return base
 }
 
-func TestSinglePacketTravelsAsItIs(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+func TestSinglePacketIsUnchanged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), analyzer.dial)
 		body := " {\n\"unknown\": [1, 2.50,\t{}],\"packet_id\":\"a b/\\u00e4%~\",\r\n\"emitter_id\":\"e:ü\",\"messages\":[{\"timestamp\":1,\"level\":\"INFO\",\"message\":\"m\"}]}\n\n"
@@ -44,9 +44,9 @@ func TestSinglePacketTravelsAsItIs(t *testing.T) {
 	})
 }
 
-// An id is one, however it is escaped in JSON.
-func TestIdempotencyKeyOfEachSpelling(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// All JSON spellings of an id have the same Idempotency-Key.
+func TestIdempotencyKeyOfEscapedIDs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), analyzer.dial)
 		for i, ids := range [][2]string{{`e-1`, `é/1`}, {`\u0065-1`, `\u00e9\/1`}, {`e\u002D\u0031`, `\u00E9\u002f1`}} {
@@ -60,7 +60,7 @@ func TestIdempotencyKeyOfEachSpelling(t *testing.T) {
 	})
 }
 
-// What travels together: bodies by their order, as lines.
+// Batches keep the order and the bytes of the bodies, as lines.
 func TestBatches(t *testing.T) {
 	const plain = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`
 	broken := strings.Replace(plain, ",", ",\n", 1)
@@ -82,7 +82,7 @@ func TestBatches(t *testing.T) {
 		{"larger than a batch", 10, []one{{padded(2 * maxBatchBytes), ""}, {plain, ""}}, []int{1, 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctestRun(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				analyzer := newFakeAnalyzer(always(ok))
 				analyzer.health = ndjsonHealth
 				b := start(t, testConfig(), analyzer.dial)
@@ -120,7 +120,7 @@ func TestBatches(t *testing.T) {
 					}
 				}
 				if got.String() != sent.String() {
-					t.Error("the analyzer got other bytes, or another order")
+					t.Error("the analyzer got other bytes or another order")
 				}
 			})
 		})
@@ -131,20 +131,20 @@ func padded(size int) string {
 	return fmt.Sprintf(`{"emitter_id":"e","packet_id":"%%d","messages":[{"timestamp":1,"level":"INFO","message":"%s"}]}`, strings.Repeat("m", size))
 }
 
-// Lines are sent while the analyzer's last good probe advertises them.
-func TestLinesAreSentOnlyIfAdvertised(t *testing.T) {
-	synctestRun(t, func(t *testing.T) {
+// NDJSON is sent while the last successful probe advertises it.
+func TestNDJSONIsSentOnlyIfAdvertised(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		analyzer := newFakeAnalyzer(always(ok))
 		config := testConfig()
 		b := start(t, config, analyzer.dial)
 		b.batch.packets.Store(10)
-		ended := 0
+		settled := 0
 		send := func(wantRequests int) {
 			t.Helper()
 			before := len(analyzer.received())
 			b.Offer(b.packets.some(t, 4))
-			ended += 4
-			b.settler.await(t, ended)
+			settled += 4
+			b.settler.await(t, settled)
 			if got := len(analyzer.received()) - before; got != wantRequests {
 				t.Errorf("4 packets took %d requests, want %d", got, wantRequests)
 			}
@@ -154,7 +154,7 @@ func TestLinesAreSentOnlyIfAdvertised(t *testing.T) {
 			t.Helper()
 			analyzer.set(func(s *fakeAnalyzer) { s.health = health })
 			before := analyzer.probeCount()
-			b.settler.until(t, "a probe comes", func() bool { return analyzer.probeCount() > before })
+			b.settler.until(t, "a probe is sent", func() bool { return analyzer.probeCount() > before })
 			synctest.Wait()
 		}
 		send(4)
@@ -164,7 +164,7 @@ func TestLinesAreSentOnlyIfAdvertised(t *testing.T) {
 		send(4)
 		probe(func() reply { return status(200, "Accept-Post: APPLICATION/x-ndjson; charset=utf-8, */*\r\n", "") })
 		send(1)
-		// 415 to lines is as good as not advertising them.
+		// A 415 to NDJSON has the effect of not advertising it.
 		analyzer.set(func(s *fakeAnalyzer) {
 			s.ingest = func(r receivedRequest) reply {
 				if r.contentType == ndjsonType {
@@ -173,10 +173,10 @@ func TestLinesAreSentOnlyIfAdvertised(t *testing.T) {
 				return ok
 			}
 		})
-		send(5) // the batch, and each packet alone
+		send(5) // the batch and each packet alone
 		send(4)
-		if b.settler.count("delivered") != ended {
-			t.Errorf("fates: %v", b.settler.summary())
+		if b.settler.count("delivered") != settled {
+			t.Errorf("outcomes: %v", b.settler.summary())
 		}
 	})
 }

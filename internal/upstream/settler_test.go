@@ -11,13 +11,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// maker makes packets with sequences and ids that count from 1.
+// packetMaker makes packets with sequences and ids that count from 1.
 type packetMaker struct {
 	pool packet.Pool
 	last uint64
 }
 
-// packet makes a packet around a format for its id.
+// packet makes a packet with the next id.
 func (m *packetMaker) packet(t testing.TB) *packet.Packet {
 	t.Helper()
 	return m.of(t, `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)
@@ -49,14 +49,14 @@ func (m *packetMaker) some(t testing.TB, n int) []*packet.Packet {
 	return packets
 }
 
-// recorder is a Settler that notes how each packet ended and then spoils the
+// recorder is a Settler that records the outcome of each packet and then overwrites the
 // packet, as the next user of its buffer would.
 type recorder struct {
 	mu       sync.Mutex
 	outcomes map[uint64][]string
 	trouble  map[uint64]*packet.Trouble
 	settled  int
-	tried    int // returned packets that the analyzer may have seen
+	tried    int // returned packets with Tried set
 	changes  int // calls of Changed
 	updated  chan struct{}
 }
@@ -69,7 +69,7 @@ func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.record("delive
 func (r *recorder) Returned(_ int, packets []*packet.Packet)  { r.record("returned", packets...) }
 func (r *recorder) Refused(_ int, rejections []Rejection) {
 	for _, one := range rejections {
-		r.record("refused "+one.Reason, one.Packet)
+		r.record("rejected "+one.Reason, one.Packet)
 	}
 }
 
@@ -105,28 +105,28 @@ func (r *recorder) notify() {
 	}
 }
 
-// fate returns how the packet of a sequence ended; all ends, if it had several.
+// outcomeOf returns the outcome of the packet with a sequence, joined if it has several.
 func (r *recorder) outcomeOf(sequence uint64) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Join(r.outcomes[sequence], "+")
 }
 
-// troubleOf returns what was known of a packet when it ended here.
+// troubleOf returns the failure history of a packet when it was settled.
 func (r *recorder) troubleOf(sequence uint64) *packet.Trouble {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.trouble[sequence]
 }
 
-// seen returns how many packets were returned that the analyzer may have seen.
+// returnedTried returns the number of returned packets with Tried set.
 func (r *recorder) returnedTried() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.tried
 }
 
-// count returns how many packets ended so.
+// count returns the number of packets with an outcome.
 func (r *recorder) count(outcome string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,18 +139,18 @@ func (r *recorder) count(outcome string) int {
 	return n
 }
 
-// await waits until n packets have ended.
+// await waits until n packets are settled.
 func (r *recorder) await(t testing.TB, n int) {
 	t.Helper()
-	r.until(t, fmt.Sprintf("%d packets have ended", n), func() bool {
+	r.until(t, fmt.Sprintf("%d packets are settled", n), func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.settled >= n
 	})
 }
 
-// until waits for a condition; it looks after each piece of news, and now and
-// then, for what makes none.
+// until waits for a condition, which it checks after each call of the Settler and
+// periodically.
 func (r *recorder) until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -162,7 +162,7 @@ func (r *recorder) until(t testing.TB, what string, condition func() bool) {
 		case <-r.updated:
 		case <-poll.C:
 		case <-ctx.Done():
-			t.Fatalf("it never came that %s; fates: %v", what, r.summary())
+			t.Fatalf("timeout waiting until %s; outcomes: %v", what, r.summary())
 		}
 	}
 }
@@ -177,14 +177,14 @@ func (r *recorder) summary() map[string]int {
 	return summary
 }
 
-// wantOnce fails unless packets 1 to n ended exactly once each.
+// wantOnce fails unless packets 1 to n were settled exactly once each.
 func (r *recorder) wantOnce(t testing.TB, n int) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for sequence := uint64(1); sequence <= uint64(n); sequence++ {
 		if len(r.outcomes[sequence]) != 1 {
-			t.Fatalf("packet %d of %d ended %d times: %v", sequence, n, len(r.outcomes[sequence]), r.outcomes[sequence])
+			t.Fatalf("packet %d of %d was settled %d times: %v", sequence, n, len(r.outcomes[sequence]), r.outcomes[sequence])
 		}
 	}
 }
