@@ -45,7 +45,7 @@ func TestFailedBatchIsBisected(t *testing.T) {
 			t.Errorf("%d requests, want 7", got)
 		}
 		if !b.Healthy() {
-			t.Error("the analyzer is thought unhealthy")
+			t.Error("the analyzer is unhealthy")
 		}
 		if got := b.batch.packets.Load(); got != 16 {
 			t.Errorf("the batch size is %d, want 16", got)
@@ -123,8 +123,8 @@ func TestInterruptedAttemptIsRecorded(t *testing.T) {
 		b, _ := startBatching(t, config, failingWithPoison)
 		b.Offer([]*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)})
 		b.settler.await(t, 2)
-		if tries, tried := b.failures(reasonStatus), b.settler.returnedTried(); tries != 1 || tried != 2 {
-			t.Errorf("%v failed requests, %d packets are Tried", tries, tried)
+		if requests, tried := b.failures(reasonStatus), b.settler.returnedTried(); requests != 1 || tried != 2 {
+			t.Errorf("%v failed requests, %d packets are Tried", requests, tried)
 		}
 		for sequence := range uint64(2) {
 			if trouble := b.settler.troubleOf(1 + sequence); trouble == nil || trouble.Company != 2 || trouble.Visits != 1 {

@@ -41,10 +41,10 @@ func queueCycle(t testing.TB, batch int) func() {
 	packets := new(packetMaker).some(t, batch)
 	volume := packet.VolumeOf(packets)
 	limits := batchLimits{packets: batch, flushSize: batch}
-	var taken []*packet.Packet
+	var got []*packet.Packet
 	return func() {
 		q.offer(packets, limits)
-		taken, _ = q.take(waiter, taken[:0], func() batchLimits { return limits })
+		got, _ = q.take(waiter, got[:0], func() batchLimits { return limits })
 		q.finished(volume)
 	}
 }

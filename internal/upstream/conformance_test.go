@@ -22,7 +22,7 @@ func TestResponseConformance(t *testing.T) {
 		name    string
 		reply   reply
 		outcome string
-		kept    bool
+		reused  bool
 	}{
 		// Status lines.
 		{"status 000", say("HTTP/1.1 000 OK\r\n" + length2 + "\r\n{}"), failure, false},
@@ -70,7 +70,7 @@ func TestResponseConformance(t *testing.T) {
 		{"bytes of TLS", closing("\x15\x03\x01\x00\x02\x02\x0a"), failure, false},
 		{"a request", say("POST /ingest HTTP/1.1\r\nHost: x\r\n" + length2 + "\r\n{}"), failure, false},
 
-		// Interim answers, and those that are not final.
+		// Interim responses, and those that are not final.
 		{"a storm of 100s", say(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), ok.parts[0]), failure, false},
 		{"199 first", say("HTTP/1.1 199 X\r\n\r\n" + ok.parts[0]), delivered, true},
 		{"100 with a body", say("HTTP/1.1 100 Continue\r\n" + length2 + "\r\n{}" + ok.parts[0]), failure, false},
@@ -184,8 +184,8 @@ func TestResponseConformance(t *testing.T) {
 				if one, two := b.settler.outcomeOf(1), b.settler.outcomeOf(2); one != test.outcome || two != delivered {
 					t.Errorf("the packet was %s, want %s; the next one was %s", one, test.outcome, two)
 				}
-				if got := analyzer.received(); got[0].connection == got[len(got)-1].connection != test.kept {
-					t.Errorf("connection reused: %v", !test.kept)
+				if got := analyzer.received(); got[0].connection == got[len(got)-1].connection != test.reused {
+					t.Errorf("connection reused: %v", !test.reused)
 				}
 			})
 		})

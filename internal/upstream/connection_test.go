@@ -306,10 +306,10 @@ func TestInterruptAtAnyTime(t *testing.T) {
 		p := packets.packet(t)
 		r.preparePost([]*packet.Packet{p})
 		c.begin()
-		answer, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
+		resp, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
 		switch {
-		case err == nil && !bytes.Equal(answer.body, p.Body):
-			t.Fatalf("sent %s, got the response to %s", p.Body, answer.body)
+		case err == nil && !bytes.Equal(resp.body, p.Body):
+			t.Fatalf("sent %s, got the response to %s", p.Body, resp.body)
 		case err == nil:
 			succeeded++
 		case err != errInterrupted:
@@ -353,11 +353,11 @@ func TestEarlyRejection(t *testing.T) {
 					}
 					header := make([]byte, 512)
 					n, _ := conn.Read(header)
-					answer := ok.parts[0]
+					resp := ok.parts[0]
 					if bytes.HasPrefix(header[:n], []byte("POST")) {
-						answer = status(413, "Connection: close\r\n", "").parts[0]
+						resp = status(413, "Connection: close\r\n", "").parts[0]
 					}
-					_, _ = io.WriteString(conn, answer)
+					_, _ = io.WriteString(conn, resp)
 					if !test.closes {
 						serving.Go(func() {
 							<-over

@@ -52,13 +52,13 @@ func TestExhaustionIsNoFailure(t *testing.T) {
 				b.Start(t.Context())
 				short.Store(true)
 				before := dials.Load()
-				const tries = 20
-				for i := range tries {
+				const sends = 20
+				for i := range sends {
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, i+1)
 				}
 				time.Sleep(10 * time.Second)
-				if b.settler.count("returned") != tries || b.settler.returnedTried() != 0 || b.settler.troubleOf(1) != nil {
+				if b.settler.count("returned") != sends || b.settler.returnedTried() != 0 || b.settler.troubleOf(1) != nil {
 					t.Errorf("the packets were %v, %d are Tried, recorded: %+v", b.settler.summary(), b.settler.returnedTried(), b.settler.troubleOf(1))
 				}
 				if !b.Healthy() || b.Health() != "healthy" {
@@ -67,14 +67,14 @@ func TestExhaustionIsNoFailure(t *testing.T) {
 				if !b.epoch.acceptsNDJSON() {
 					t.Error("the capability epoch advanced")
 				}
-				if b.failures(reasonResources) != tries || b.failures(reasonConnect) != 0 {
+				if b.failures(reasonResources) != sends || b.failures(reasonConnect) != 0 {
 					t.Errorf("%v and %v failures", b.failures(reasonResources), b.failures(reasonConnect))
 				}
 				if got := testutil.ToFloat64(b.metrics.probes[probeFailed]); got != 0 {
 					t.Errorf("%v probes failed", got)
 				}
 				// 20 packets take two seconds; probes are sent each second.
-				if got := dials.Load() - before; got < tries+10 || got > tries+15 {
+				if got := dials.Load() - before; got < sends+10 || got > sends+15 {
 					t.Errorf("%d dials", got)
 				}
 				if got := log.count("cannot be opened"); got != 1 {
@@ -82,7 +82,7 @@ func TestExhaustionIsNoFailure(t *testing.T) {
 				}
 				short.Store(false)
 				b.Offer(b.packets.some(t, 1))
-				b.settler.await(t, tries+1)
+				b.settler.await(t, sends+1)
 				time.Sleep(exhaustionCooldown + 2*time.Second)
 				if b.settler.count("delivered") != 1 || log.count("can be opened again") != 1 || log.count("cannot be opened") != 1 {
 					t.Errorf("afterwards: %v; %s", b.settler.summary(), log)

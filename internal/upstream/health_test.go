@@ -319,10 +319,10 @@ func TestBatchSizeFollowsSlowAnalyzer(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.Concurrency = 8
-				var largest atomic.Int64
+				var maxSeen atomic.Int64
 				analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 					packets := max(1, strings.Count(r.body, "\n"))
-					for now := largest.Load(); int64(packets) > now && !largest.CompareAndSwap(now, int64(packets)); now = largest.Load() {
+					for now := maxSeen.Load(); int64(packets) > now && !maxSeen.CompareAndSwap(now, int64(packets)); now = maxSeen.Load() {
 					}
 					slow := ok
 					slow.delay = time.Duration(packets) * perPacket
@@ -343,8 +343,8 @@ func TestBatchSizeFollowsSlowAnalyzer(t *testing.T) {
 				if got := b.failures(reasonTimeout); got > 0 || !b.Healthy() {
 					t.Errorf("%v requests timed out", got)
 				}
-				if maxBatch := int64(config.Timeout / perPacket); largest.Load() > maxBatch {
-					t.Errorf("a batch of %d packets, want at most %d", largest.Load(), maxBatch)
+				if maxBatch := int64(config.Timeout / perPacket); maxSeen.Load() > maxBatch {
+					t.Errorf("a batch of %d packets, want at most %d", maxSeen.Load(), maxBatch)
 				}
 				if delivered, minDelivered := b.settler.count("delivered"), int(2*time.Second/perPacket); delivered < minDelivered {
 					t.Errorf("%d packets delivered, want at least %d", delivered, minDelivered)

@@ -230,7 +230,7 @@ func TestRetryAfter(t *testing.T) {
 	for _, test := range []struct {
 		value string
 		pause time.Duration
-		asked bool
+		ok    bool
 	}{
 		{"", defaultPause, false},
 		{"3", 3 * time.Second, true},
@@ -243,8 +243,8 @@ func TestRetryAfter(t *testing.T) {
 		{"Fri, 02 Jan 2026 03:04:00 GMT", minPause, true},
 		{"Sun, 06 Nov 2094 08:49:37 GMT", maxPause, true},
 	} {
-		if pause, asked := retryAfter(test.value, now); pause != test.pause || asked != test.asked {
-			t.Errorf("Retry-After %q is %v, %v; want %v, %v", test.value, pause, asked, test.pause, test.asked)
+		if pause, ok := retryAfter(test.value, now); pause != test.pause || ok != test.ok {
+			t.Errorf("Retry-After %q is %v, %v; want %v, %v", test.value, pause, ok, test.pause, test.ok)
 		}
 	}
 }
