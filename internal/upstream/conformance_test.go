@@ -146,6 +146,7 @@ func TestResponseConformance(t *testing.T) {
 		{"a negative chunk", say(with200(chunked, "-2\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a chunk of 0x2", say(with200(chunked, "0x2\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a chunk over 2^64", say(with200(chunked, "10000000000000002\r\n{}\r\n0\r\n\r\n")), failure, false},
+		{"a zero in the extension of a chunk", say(with200(chunked, "2;\x00\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a blank behind a chunk's size", say(with200(chunked, "2 \r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"chunks between bare line feeds", say(with200(chunked, "2\n{}\n0\n\n")), failure, false},
 		{"a trailer of garbage", say(with200(chunked, "0\r\ngarbage\r\n\r\n")), failure, false},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
 // readBody reads the body and keeps its first maxBodyBytes. The rest is read only if drain is
@@ -79,9 +81,9 @@ func (r *responseReader) readChunks(drain bool) error {
 		if err != nil {
 			return err
 		}
-		size, ok := parseChunkSize(line)
-		if !ok {
-			return &errMalformed{"invalid chunk size"}
+		size, err := parseChunkSize(line)
+		if err != nil {
+			return &errMalformed{err.Error()}
 		}
 		if size == 0 {
 			return r.readTrailer()
@@ -104,32 +106,16 @@ func (r *responseReader) readTrailer() error {
 		if err != nil || len(line) == 0 {
 			return err
 		}
-		if _, _, err := cutField(line); err != nil {
-			return err
+		if _, _, err := http1.CutField(line); err != nil {
+			return &errMalformed{err.Error()}
 		}
 	}
 }
 
-// parseChunkSize parses hexadecimal digits, before an optional extension.
-func parseChunkSize(line []byte) (int64, bool) {
-	const maxDigits = 15 // prevents an overflow
-	digits, _, extended := bytes.Cut(line, []byte(";"))
-	if extended {
-		digits = bytes.TrimRight(digits, " \t")
+// parseChunkSize allows blanks before an extension, as RFC 9112 section 7.1.1 does.
+func parseChunkSize(line []byte) (int64, error) {
+	if size, extension, found := bytes.Cut(line, []byte(";")); found && http1.IsText(extension) {
+		line = bytes.TrimRight(size, " \t")
 	}
-	if len(digits) < 1 || len(digits) > maxDigits {
-		return 0, false
-	}
-	var n int64
-	for _, c := range digits {
-		switch {
-		case c >= '0' && c <= '9':
-			n = n<<4 | int64(c-'0')
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			n = n<<4 | int64(c|0x20-'a'+10)
-		default:
-			return 0, false
-		}
-	}
-	return n, true
+	return http1.ParseChunkSize(line)
 }

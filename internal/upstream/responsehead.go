@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"math"
 	"net/http"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
 // responseHead is the part of a status line and header that determines the framing.
@@ -39,9 +42,9 @@ func (r *responseReader) readHead() (responseHead, error) {
 		if len(line) == 0 {
 			return head, head.validate()
 		}
-		name, value, err := cutField(line)
+		name, value, err := http1.CutField(line)
 		if err != nil {
-			return responseHead{}, err
+			return responseHead{}, &errMalformed{err.Error()}
 		}
 		if err := head.setField(name, value); err != nil {
 			return responseHead{}, err
@@ -66,11 +69,6 @@ func (r *responseReader) readLine() ([]byte, error) {
 	if !terminated {
 		return nil, &errMalformed{"a line does not end in CRLF"}
 	}
-	for _, c := range line {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return nil, &errMalformed{"a line has a control character"}
-		}
-	}
 	return line, nil
 }
 
@@ -86,33 +84,11 @@ func parseStatusLine(line []byte) (responseHead, error) {
 		return responseHead{}, &errMalformed{"the version must be HTTP/1.0 or HTTP/1.1"}
 	}
 	status, ok := parseDecimal(line[digits : digits+3])
-	if !ok || status < 100 || status > 599 || status == http.StatusSwitchingProtocols {
-		return responseHead{}, &errMalformed{"unexpected status"}
+	if !ok || status < 100 || status > 599 || status == http.StatusSwitchingProtocols || !http1.IsText(line) {
+		return responseHead{}, &errMalformed{"unexpected status, or a control character in the reason"}
 	}
 	return responseHead{status: status, minor: minor, length: -1}, nil
 }
-
-// cutField splits a field line into name and value.
-func cutField(line []byte) (name, value []byte, err error) {
-	name, value, colon := bytes.Cut(line, []byte(":"))
-	if !colon || len(name) == 0 {
-		return nil, nil, &errMalformed{"a header line is not a field"}
-	}
-	for _, c := range name {
-		if !isTokenByte[c] {
-			return nil, nil, &errMalformed{"a field name has an invalid character"}
-		}
-	}
-	return name, bytes.Trim(value, " \t"), nil
-}
-
-// isTokenByte is the set of the characters of a token (RFC 9110).
-var isTokenByte = func() (is [256]bool) {
-	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~" {
-		is[c] = true
-	}
-	return is
-}()
 
 // setField applies a field that affects the framing or the connection.
 func (h *responseHead) setField(name, value []byte) error {
@@ -137,8 +113,8 @@ func (h *responseHead) setField(name, value []byte) error {
 // setLength accepts a repeated Content-Length with the same value, but the connection is
 // not reused then.
 func (h *responseHead) setLength(value []byte) error {
-	length, ok := parseLength(value)
-	if !ok || h.length >= 0 && length != h.length {
+	length, err := http1.ParseLength(value)
+	if err != nil || length == math.MaxInt64 || h.length >= 0 && length != h.length {
 		return &errMalformed{"the Content-Length must be one number"}
 	}
 	h.close = h.close || h.length >= 0
@@ -154,19 +130,4 @@ func (h *responseHead) validate() error {
 		return &errMalformed{"an interim response has a body"}
 	}
 	return nil
-}
-
-func parseLength(digits []byte) (int64, bool) {
-	const maxDigits = 18 // prevents an overflow
-	if len(digits) < 1 || len(digits) > maxDigits {
-		return 0, false
-	}
-	var n int64
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = 10*n + int64(c-'0')
-	}
-	return n, true
 }
