@@ -1,20 +1,18 @@
-// Package breaker decides whether one analyzer is sent packets, from what
-// became of the sends and probes before. It is a state machine without a clock,
-// a goroutine or any input or output: callers report results with the time at
-// which they came.
+// Package breaker implements a circuit breaker for one analyzer. It is a state
+// machine without clock, goroutines or I/O: callers report the results of sends
+// and probes together with the time.
 //
-//	          too many failures                 a probe answers, not before NextTrial
+//	         too many failures                 a probe succeeds, not before NextProbe
 //	closed ─────────────────────▶ open ──────────────────────────────────────▶ half-open
 //	   ▲                            ▲                                           │   │
 //	   │                            └───────────────── any failure ─────────────┘   │
-//	   └─────────────────────── Config.Trials sends succeed ────────────────────────┘
+//	   └────────────────── Config.HalfOpenRequests sends succeed ───────────────────┘
 //
-// It is promised that every change of state is returned to exactly one caller,
-// so that it can be logged and counted once; that memory is constant; and that
-// State and Closed never wait.
+// Each transition is returned to exactly one caller, so that it is logged and
+// counted once. Memory use is constant, and State and Closed are lock-free.
 //
-// What counts against an analyzer is for the caller to say: an answer such as
-// 400 or 429 is no Failure, nor is an emitter that went away.
+// Callers decide what counts as a failure: responses such as 400 and 429, and
+// requests that the caller canceled, must not be reported with Failure.
 package breaker
 
 import (
@@ -23,17 +21,17 @@ import (
 	"time"
 )
 
-// State says what an analyzer may be sent.
+// State is the state of a Breaker.
 type State int32
 
 // The states.
 const (
-	Closed   State = iota // everything
-	HalfOpen              // a few trials
-	Open                  // nothing but probes
+	Closed   State = iota // all packets may be sent
+	HalfOpen              // a few packets may be sent
+	Open                  // only probes may be sent
 )
 
-// String returns closed, half_open or open, as metrics name them.
+// String returns the metric label of the state: closed, half_open or open.
 func (s State) String() string {
 	switch s {
 	case Closed:
@@ -45,76 +43,75 @@ func (s State) String() string {
 	}
 }
 
-// Transition is a change of state.
+// Transition describes a change of state.
 type Transition struct {
 	From, To State
 	Cause    Cause
-	// NextTrial is the earliest moment for a probe when To is Open.
-	NextTrial time.Time
+	// NextProbe is the earliest time of the next probe if To is Open.
+	NextProbe time.Time
 }
 
-// Cause is why a state changed, in words for a log.
+// Cause is the reason of a transition, as log text.
 type Cause string
 
 // The causes.
 const (
-	FailuresInARow Cause = "too many failures in a row"
-	FailureRatio   Cause = "too many of the latest sends failed"
-	TrialFailed    Cause = "a failure while half-open"
-	Tripped        Cause = "it did not answer at the start"
-	ProbeAnswered  Cause = "a probe was answered"
-	TrialsPassed   Cause = "the trials succeeded"
+	ConsecutiveFailures Cause = "too many consecutive failures"
+	FailureRatio        Cause = "the failure ratio of recent sends is too high"
+	HalfOpenFailure     Cause = "a failure while half-open"
+	Tripped             Cause = "the first probe failed"
+	ProbeAnswered       Cause = "a probe succeeded"
+	HalfOpenSuccess     Cause = "the half-open requests succeeded"
 )
 
-// Breaker watches one analyzer. All methods may be called concurrently. The
-// times given to them should come from one clock; slightly out of order is fine.
+// Breaker is the circuit breaker of one analyzer. It is safe for concurrent use.
+// Callers must pass times of one clock; slightly out of order is allowed.
 type Breaker struct {
 	config Config
-	state  atomic.Int32 // a State; written under mu
+	state  atomic.Int32 // a State; written with mu held
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards all fields below
 
-	// A send that succeeds ends both rows of failures; a probe that succeeds
-	// ends only the row of probes, because an analyzer may answer its probes
-	// and yet take no packet.
+	// Consecutive failures. A successful send resets both counters, a successful
+	// probe only failedProbes: an analyzer may answer probes and accept no packet.
 	failedSends, failedProbes int
 	recent                    window
 
-	passed int // sends that succeeded while half-open
+	halfOpenSuccesses int // successful sends since the breaker became half-open
 
-	// All before jitter.
-	pause time.Duration // after the latest opening from closed; 0 when none is remembered
-	again time.Duration // after the latest opening
-	wait  time.Duration // before the next probe
+	// Intervals before jitter.
+	cooldown      time.Duration // of the last transition from closed to open; 0 if none is remembered
+	openInterval  time.Duration // of the last transition to open
+	probeInterval time.Duration // until the next probe
 
-	nextTrial time.Time
+	nextProbe time.Time
 	closedAt  time.Time
 }
 
-// New returns a closed breaker. The configuration must be valid.
+// New returns a closed Breaker. The configuration must be valid.
 func New(c Config) *Breaker {
 	return &Breaker{config: c, recent: newWindow(c.RatioWindow)}
 }
 
-// State returns the present state, without waiting.
+// State returns the current state without locking.
 func (b *Breaker) State() State { return State(b.state.Load()) }
 
-// Closed says whether the analyzer may be sent everything, without waiting.
+// Closed reports without locking whether the breaker is closed.
 func (b *Breaker) Closed() bool { return b.State() == Closed }
 
-// NextTrial returns the earliest moment for the next probe while open, and the
-// zero time otherwise.
-func (b *Breaker) NextTrial() time.Time {
+// NextProbe returns the earliest time of the next probe if the breaker is open,
+// and the zero time otherwise.
+func (b *Breaker) NextProbe() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.State() != Open {
 		return time.Time{}
 	}
-	return b.nextTrial
+	return b.nextProbe
 }
 
-// Success reports that a send succeeded. While open it changes nothing: it
-// began before.
+// Success records a successful send. It has no effect while the breaker is open:
+// the send began before the breaker opened.
 func (b *Breaker) Success(now time.Time) (Transition, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,15 +120,15 @@ func (b *Breaker) Success(now time.Time) (Transition, bool) {
 		b.failedSends, b.failedProbes = 0, 0
 		b.recent.add(now, false)
 	case HalfOpen:
-		if b.passed++; b.passed >= b.config.Trials {
-			return b.close(now), true
+		if b.halfOpenSuccesses++; b.halfOpenSuccesses >= b.config.HalfOpenRequests {
+			return b.closeCircuit(now), true
 		}
 	}
 	return Transition{}, false
 }
 
-// Failure reports that a send failed. While open it changes nothing: it began
-// before.
+// Failure records a failed send. It has no effect while the breaker is open: the
+// send began before the breaker opened.
 func (b *Breaker) Failure(now time.Time) (Transition, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,63 +136,62 @@ func (b *Breaker) Failure(now time.Time) (Transition, bool) {
 	case Closed:
 		b.failedSends++
 		b.recent.add(now, true)
-		return b.judge(now)
+		return b.evaluate(now)
 	case HalfOpen:
-		return b.open(now, TrialFailed), true
+		return b.open(now, HalfOpenFailure), true
 	}
 	return Transition{}, false
 }
 
-// ProbeSucceeded reports that the analyzer answered a probe. While open that
-// begins the trials, unless it comes before NextTrial.
+// ProbeSucceeded records a successful probe. An open breaker becomes half-open,
+// unless now is before NextProbe.
 func (b *Breaker) ProbeSucceeded(now time.Time) (Transition, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failedProbes = 0
-	if b.State() != Open || now.Before(b.nextTrial) {
+	if b.State() != Open || now.Before(b.nextProbe) {
 		return Transition{}, false
 	}
 	return b.halfOpen(), true
 }
 
-// ProbeFailed reports that the analyzer did not answer a probe. While open that
-// puts NextTrial off, unless the probe came before it.
+// ProbeFailed records a failed probe. While the breaker is open, the interval
+// until NextProbe doubles, unless now is before NextProbe.
 func (b *Breaker) ProbeFailed(now time.Time) (Transition, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch b.State() {
 	case Closed:
 		b.failedProbes++
-		return b.judge(now)
+		return b.evaluate(now)
 	case HalfOpen:
-		return b.open(now, TrialFailed), true
+		return b.open(now, HalfOpenFailure), true
 	}
-	if !now.Before(b.nextTrial) {
-		b.wait = min(2*b.wait, b.config.LongestProbePause)
-		b.nextTrial = now.Add(b.config.jittered(b.wait))
+	if !now.Before(b.nextProbe) {
+		b.probeInterval = min(2*b.probeInterval, b.config.MaxProbeInterval)
+		b.nextProbe = now.Add(b.config.withJitter(b.probeInterval))
 	}
 	return Transition{}, false
 }
 
-// hastyPause is between probes while no analyzer can be sent anything.
-const hastyPause = 500 * time.Millisecond
+// soonDelay is the delay of a probe that ProbeSoon schedules.
+const soonDelay = 500 * time.Millisecond
 
-// Hasten brings the next trial forward, and tells whether it did. It is called
-// while no analyzer can be sent anything: then there is nobody whom a trial
-// could cost anything, and each moment does.
-func (b *Breaker) Hasten(now time.Time) bool {
+// ProbeSoon moves the next probe of an open breaker to soonDelay from now, and
+// reports whether that is earlier. Callers use it while no analyzer is available.
+func (b *Breaker) ProbeSoon(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	soon := now.Add(b.config.jittered(hastyPause))
-	if b.State() != Open || !soon.Before(b.nextTrial) {
+	soon := now.Add(b.config.withJitter(soonDelay))
+	if b.State() != Open || !soon.Before(b.nextProbe) {
 		return false
 	}
-	b.nextTrial = soon
+	b.nextProbe = soon
 	return true
 }
 
-// Trip opens the breaker at once, for an analyzer that does not answer its
-// first probe. It does nothing when it is open.
+// Trip opens the breaker unless it is open, for an analyzer whose first probe
+// failed.
 func (b *Breaker) Trip(now time.Time) (Transition, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -205,52 +201,52 @@ func (b *Breaker) Trip(now time.Time) (Transition, bool) {
 	return b.open(now, Tripped), true
 }
 
-// judge opens a closed breaker when a failure was one too many.
-func (b *Breaker) judge(now time.Time) (Transition, bool) {
+// evaluate opens a closed breaker if a threshold is reached.
+func (b *Breaker) evaluate(now time.Time) (Transition, bool) {
 	if b.failedSends+b.failedProbes >= b.config.MaxFailures {
-		return b.open(now, FailuresInARow), true
+		return b.open(now, ConsecutiveFailures), true
 	}
 	recent := b.recent.within(now)
-	if recent.sends >= b.config.RatioMinimum && float64(recent.failed) >= b.config.FailureRatio*float64(recent.sends) {
+	if recent.sends >= b.config.RatioMinSends && float64(recent.failed) >= b.config.FailureRatio*float64(recent.sends) {
 		return b.open(now, FailureRatio), true
 	}
 	return Transition{}, false
 }
 
-// open begins a pause. From closed it is twice the one before, unless the
-// breaker was closed for so long that it is forgotten; a trial that fails is as
-// a probe that fails, so that the end of a long illness is noticed soon.
+// open opens the breaker. From closed, the cooldown doubles, unless the breaker was
+// closed for longer than CooldownReset. From half-open, the interval is bounded by
+// MaxProbeInterval as after a failed probe, so that a recovery is detected soon.
 func (b *Breaker) open(now time.Time, cause Cause) Transition {
 	if b.Closed() {
-		if now.Sub(b.closedAt) > b.config.Memory {
-			b.pause = 0
+		if now.Sub(b.closedAt) > b.config.CooldownReset {
+			b.cooldown = 0
 		}
-		b.pause = max(b.config.FirstPause, min(2*b.pause, b.config.LongestPause))
-		b.again = b.pause
+		b.cooldown = max(b.config.InitialCooldown, min(2*b.cooldown, b.config.MaxCooldown))
+		b.openInterval = b.cooldown
 	} else {
-		b.again = min(2*b.again, b.config.LongestProbePause)
+		b.openInterval = min(2*b.openInterval, b.config.MaxProbeInterval)
 	}
-	b.wait = b.again
-	b.nextTrial = now.Add(b.config.jittered(b.wait))
-	return b.change(Open, cause)
+	b.probeInterval = b.openInterval
+	b.nextProbe = now.Add(b.config.withJitter(b.probeInterval))
+	return b.setState(Open, cause)
 }
 
 func (b *Breaker) halfOpen() Transition {
-	b.passed = 0
-	return b.change(HalfOpen, ProbeAnswered)
+	b.halfOpenSuccesses = 0
+	return b.setState(HalfOpen, ProbeAnswered)
 }
 
-func (b *Breaker) close(now time.Time) Transition {
+func (b *Breaker) closeCircuit(now time.Time) Transition {
 	b.closedAt = now
 	b.failedSends, b.failedProbes = 0, 0
 	b.recent.clear()
-	return b.change(Closed, TrialsPassed)
+	return b.setState(Closed, HalfOpenSuccess)
 }
 
-func (b *Breaker) change(to State, cause Cause) Transition {
+func (b *Breaker) setState(to State, cause Cause) Transition {
 	transition := Transition{From: b.State(), To: to, Cause: cause}
 	if to == Open {
-		transition.NextTrial = b.nextTrial
+		transition.NextProbe = b.nextProbe
 	}
 	b.state.Store(int32(to))
 	return transition

@@ -17,10 +17,10 @@ func steady() Config {
 	return c
 }
 
-// play makes the calls of a script, words apart by blanks: s and f for a send
-// that succeeded or failed, p and q for a probe, t for Trip, +1s to let time
-// pass, and >open, >half_open, >closed for the change that the call before must
-// have returned. All other calls must return none. It returns the time reached.
+// play makes the calls of a script of words: s and f for a successful and a failed
+// send, p and q for a successful and a failed probe, t for Trip, +1s to advance the
+// time, and >open, >half_open, >closed for the transition that the preceding call
+// must have returned. All other calls must return none. It returns the final time.
 func play(t *testing.T, b *Breaker, now time.Time, script string) time.Time {
 	t.Helper()
 	calls := map[string]func(time.Time) (Transition, bool){
@@ -53,8 +53,8 @@ func play(t *testing.T, b *Breaker, now time.Time, script string) time.Time {
 			t.Fatalf("call %d (%q) of %q: changed %v to %s, want %q", i, word, script, changed, got, want)
 		case changed && (transition.From != from || transition.To != b.State() || transition.Cause == ""):
 			t.Fatalf("call %d (%q) of %q: %+v, but the state went from %s to %s", i, word, script, transition, from, b.State())
-		case changed && !transition.NextTrial.Equal(b.NextTrial()):
-			t.Fatalf("call %d (%q) of %q: next trial %v in the transition, %v in the breaker", i, word, script, transition.NextTrial, b.NextTrial())
+		case changed && !transition.NextProbe.Equal(b.NextProbe()):
+			t.Fatalf("call %d (%q) of %q: next probe %v in the transition, %v in the breaker", i, word, script, transition.NextProbe, b.NextProbe())
 		}
 	}
 	return now
@@ -62,26 +62,26 @@ func play(t *testing.T, b *Breaker, now time.Time, script string) time.Time {
 
 func TestSequences(t *testing.T) {
 	for _, c := range []struct{ name, script string }{
-		{"five sends in a row", "f f f f f >open"},
-		{"a send that succeeds ends the row", "f f f f s f f f f f >open"},
-		{"five probes in a row", "q q q q q >open"},
-		{"a probe that succeeds ends the row of probes", "q q q q p q q q q q >open"},
-		{"probes and sends add up", "f q f q f >open"},
-		{"a send that succeeds ends both rows", "f q f q s f q f q f >open"},
-		{"answered probes do not excuse failed sends", "f p f p f p f p f >open"},
-		{"an answered probe leaves failed sends", "f f q q p q q q >open"},
-		{"failures spread over hours are still in a row", "f +1h f +1h f +1h f +1h f >open"},
-		{"late results change nothing while open", "f f f f f >open s s s s f f f"},
-		{"a probe before its time changes nothing", "t >open +999ms p +1ms p >half_open"},
-		{"sends do not end a pause", "t >open +2s s s s s p >half_open"},
-		{"three trials close", "t >open +1s p >half_open s s s >closed"},
-		{"answered probes are no trials", "t >open +1s p >half_open p p p p s s s >closed"},
-		{"one failed trial opens", "t >open +1s p >half_open s s f >open"},
+		{"five consecutive sends", "f f f f f >open"},
+		{"a successful send resets the count", "f f f f s f f f f f >open"},
+		{"five consecutive probes", "q q q q q >open"},
+		{"a successful probe resets the count of probes", "q q q q p q q q q q >open"},
+		{"failed probes and sends add up", "f q f q f >open"},
+		{"a successful send resets both counts", "f q f q s f q f q f >open"},
+		{"successful probes do not reset failed sends", "f p f p f p f p f >open"},
+		{"a successful probe keeps failed sends", "f f q q p q q q >open"},
+		{"failures hours apart are consecutive", "f +1h f +1h f +1h f +1h f >open"},
+		{"late results have no effect while open", "f f f f f >open s s s s f f f"},
+		{"a probe before NextProbe has no effect", "t >open +999ms p +1ms p >half_open"},
+		{"sends do not end the cooldown", "t >open +2s s s s s p >half_open"},
+		{"three successful sends close", "t >open +1s p >half_open s s s >closed"},
+		{"successful probes do not close", "t >open +1s p >half_open p p p p s s s >closed"},
+		{"one failed send while half-open opens", "t >open +1s p >half_open s s f >open"},
 		{"a failed probe while half-open opens", "t >open +1s p >half_open q >open"},
 		{"a trip while half-open opens", "t >open +1s p >half_open t >open"},
-		{"trials begin anew", "t >open +1s p >half_open s s f >open +2s p >half_open s s s >closed"},
-		{"no failure is left after closing", "f f f f q >open +1s p >half_open s s s >closed f f f f q >open"},
-		{"a second trip changes nothing", "t >open t +2s t p >half_open"},
+		{"successes are counted anew after half-open", "t >open +1s p >half_open s s f >open +2s p >half_open s s s >closed"},
+		{"closing resets the failures", "f f f f q >open +1s p >half_open s s s >closed f f f f q >open"},
+		{"a second trip has no effect", "t >open t +2s t p >half_open"},
 	} {
 		t.Run(c.name, func(t *testing.T) { play(t, New(steady()), start, c.script) })
 	}
@@ -91,11 +91,11 @@ func TestFailureRatio(t *testing.T) {
 	for _, c := range []struct{ name, script string }{
 		{"half of twenty", strings.Repeat("s f ", 9) + "s f >open"},
 		{"too few sends", strings.Repeat("s f ", 9) + "f p"},
-		{"a little less than half", strings.Repeat("s f ", 9) + "s s " + strings.Repeat("f s ", 20)},
-		{"what is long ago does not count", strings.Repeat("s f ", 9) + "+11s " + strings.Repeat("s f ", 9) + "s f >open"},
-		{"slowly, within the window", strings.Repeat("s f +900ms ", 9) + "s f >open"},
-		{"too slowly", strings.Repeat("s f +1200ms ", 40)},
-		{"nothing of before counts after closing", strings.Repeat("s f ", 9) + "t >open +1s p >half_open s s s >closed s f"},
+		{"slightly less than half", strings.Repeat("s f ", 9) + "s s " + strings.Repeat("f s ", 20)},
+		{"sends outside the window do not count", strings.Repeat("s f ", 9) + "+11s " + strings.Repeat("s f ", 9) + "s f >open"},
+		{"slow, within the window", strings.Repeat("s f +900ms ", 9) + "s f >open"},
+		{"slow, outside the window", strings.Repeat("s f +1200ms ", 40)},
+		{"closing resets the window", strings.Repeat("s f ", 9) + "t >open +1s p >half_open s s s >closed s f"},
 	} {
 		t.Run(c.name, func(t *testing.T) { play(t, New(steady()), start, c.script) })
 	}
@@ -109,7 +109,7 @@ func TestCauses(t *testing.T) {
 		if transition, changed := call(now); changed {
 			causes = append(causes, transition.Cause)
 		}
-		now = now.Add(b.NextTrial().Sub(now) * time.Duration(b.State()/Open))
+		now = now.Add(b.NextProbe().Sub(now) * time.Duration(b.State()/Open))
 	}
 	report(b.Trip)
 	report(b.ProbeSucceeded)
@@ -130,8 +130,8 @@ func TestCauses(t *testing.T) {
 		report(b.Failure)
 	}
 	want := []Cause{
-		Tripped, ProbeAnswered, TrialFailed, ProbeAnswered, TrialsPassed,
-		FailuresInARow, ProbeAnswered, TrialsPassed, FailureRatio,
+		Tripped, ProbeAnswered, HalfOpenFailure, ProbeAnswered, HalfOpenSuccess,
+		ConsecutiveFailures, ProbeAnswered, HalfOpenSuccess, FailureRatio,
 	}
 	if len(causes) != len(want) {
 		t.Fatalf("causes %q, want %q", causes, want)
@@ -143,102 +143,102 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// pauseOf returns how long the breaker waits from now.
-func pauseOf(b *Breaker, now time.Time) time.Duration { return b.NextTrial().Sub(now) }
+// intervalOf returns the time until the next probe.
+func intervalOf(b *Breaker, now time.Time) time.Duration { return b.NextProbe().Sub(now) }
 
-func TestFlappingDoublesThePause(t *testing.T) {
+func TestFlappingDoublesCooldown(t *testing.T) {
 	b, now := New(steady()), start
 	want := time.Second
 	for range 12 {
 		now = play(t, b, now, "f f f f f >open")
-		if got := pauseOf(b, now); got != want {
-			t.Fatalf("pause %v, want %v", got, want)
+		if got := intervalOf(b, now); got != want {
+			t.Fatalf("interval %v, want %v", got, want)
 		}
-		now = play(t, b, b.NextTrial(), "p >half_open s s s >closed +9m")
+		now = play(t, b, b.NextProbe(), "p >half_open s s s >closed +9m")
 		want = min(2*want, 5*time.Minute)
 	}
 	now = play(t, b, now, "+1m f f f f f >open")
-	if got := pauseOf(b, now); got != 5*time.Minute {
-		t.Errorf("pause %v after being closed for exactly what is remembered, want 5m", got)
+	if got := intervalOf(b, now); got != 5*time.Minute {
+		t.Errorf("interval %v after being closed for exactly CooldownReset, want 5m", got)
 	}
-	now = play(t, b, b.NextTrial(), "p >half_open s s s >closed +10m1s f f f f f >open")
-	if got := pauseOf(b, now); got != time.Second {
-		t.Errorf("pause %v after being closed for longer than is remembered, want 1s", got)
+	now = play(t, b, b.NextProbe(), "p >half_open s s s >closed +10m1s f f f f f >open")
+	if got := intervalOf(b, now); got != time.Second {
+		t.Errorf("interval %v after being closed for longer than CooldownReset, want 1s", got)
 	}
 }
 
-func TestFailedTrialsDoubleThePauseHoweverLongItWasOpen(t *testing.T) {
+func TestHalfOpenFailuresDoubleInterval(t *testing.T) {
 	b := New(steady())
 	now := play(t, b, start, "t >open +1h")
 	for _, want := range []time.Duration{2, 4, 8, 10, 10} {
 		now = play(t, b, now, "p >half_open +1h f >open")
-		if got := pauseOf(b, now); got != want*time.Second {
-			t.Errorf("pause %v, want %v", got, want*time.Second)
+		if got := intervalOf(b, now); got != want*time.Second {
+			t.Errorf("interval %v, want %v", got, want*time.Second)
 		}
-		now = b.NextTrial()
+		now = b.NextProbe()
 	}
 	now = play(t, b, now, "p >half_open s s s >closed f f f f f >open")
-	if got := pauseOf(b, now); got != 2*time.Second {
-		t.Errorf("pause %v after a second opening from closed, want 2s: failed trials must not double it", got)
+	if got := intervalOf(b, now); got != 2*time.Second {
+		t.Errorf("interval %v after the second transition from closed, want 2s: half-open failures must not double it", got)
 	}
 }
 
-func TestFailedProbesPutTheNextOff(t *testing.T) {
+func TestFailedProbesDoubleInterval(t *testing.T) {
 	b := New(steady())
 	now := play(t, b, start, "t >open")
 	for _, want := range []time.Duration{1, 2, 4, 8, 10, 10, 10} {
-		if got := pauseOf(b, now); got != want*time.Second {
-			t.Fatalf("pause %v, want %v", got, want*time.Second)
+		if got := intervalOf(b, now); got != want*time.Second {
+			t.Fatalf("interval %v, want %v", got, want*time.Second)
 		}
-		next := b.NextTrial()
+		next := b.NextProbe()
 		play(t, b, next.Add(-1), "q")
-		if !b.NextTrial().Equal(next) {
-			t.Fatal("a failed probe before its time puts the next one off")
+		if !b.NextProbe().Equal(next) {
+			t.Fatal("a failed probe before NextProbe delays the next one")
 		}
 		now = play(t, b, next, "q")
 	}
-	now = play(t, b, b.NextTrial(), "p >half_open f >open")
-	if got := pauseOf(b, now); got != 2*time.Second {
-		t.Errorf("pause %v after a second opening, want 2s: failed probes must not double it", got)
+	now = play(t, b, b.NextProbe(), "p >half_open f >open")
+	if got := intervalOf(b, now); got != 2*time.Second {
+		t.Errorf("interval %v after the second transition, want 2s: failed probes must not double it", got)
 	}
 }
 
-func TestHastenBringsTheTrialForward(t *testing.T) {
+func TestProbeSoon(t *testing.T) {
 	c := DefaultConfig()
 	c.Random = func() float64 { return 0.5 }
 	b, now := New(c), time.Now()
-	if b.Hasten(now) {
-		t.Error("a closed breaker has no trial to bring forward")
+	if b.ProbeSoon(now) {
+		t.Error("ProbeSoon has an effect on a closed breaker")
 	}
 	b.Trip(now)
-	for range 5 { // the pause is 32 s now
-		now = b.NextTrial()
+	for range 5 { // the interval is 32 s now
+		now = b.NextProbe()
 		b.ProbeFailed(now)
 	}
-	if !b.Hasten(now) || b.NextTrial() != now.Add(hastyPause) {
-		t.Errorf("the next trial is in %v, want %v", b.NextTrial().Sub(now), hastyPause)
+	if !b.ProbeSoon(now) || b.NextProbe() != now.Add(soonDelay) {
+		t.Errorf("the next probe is in %v, want %v", b.NextProbe().Sub(now), soonDelay)
 	}
-	now = now.Add(hastyPause / 2)
-	if b.Hasten(now) {
-		t.Error("a trial that is near is put off")
+	now = now.Add(soonDelay / 2)
+	if b.ProbeSoon(now) {
+		t.Error("ProbeSoon delays a probe")
 	}
-	now = b.NextTrial()
+	now = b.NextProbe()
 	if _, changed := b.ProbeSucceeded(now); !changed || b.State() != HalfOpen {
-		t.Error("the hastened trial does not count")
+		t.Error("a probe at the new time does not count")
 	}
 	b.Failure(now)
-	if got := b.NextTrial().Sub(now); got < 2*time.Second {
-		t.Errorf("the next pause is %v: it should go on to double", got)
+	if got := b.NextProbe().Sub(now); got < 2*time.Second {
+		t.Errorf("the next interval is %v, want it to double further", got)
 	}
 }
 
-func TestShortProbePauseAfterALongOne(t *testing.T) {
+func TestMaxProbeIntervalBelowCooldown(t *testing.T) {
 	c := steady()
-	c.FirstPause, c.LongestProbePause = 4*time.Minute, 200*time.Millisecond
+	c.InitialCooldown, c.MaxProbeInterval = 4*time.Minute, 200*time.Millisecond
 	b := New(c)
 	now := play(t, b, start, "t >open +4m q")
-	if got := pauseOf(b, now); got != 200*time.Millisecond {
-		t.Errorf("pause %v, want 200ms", got)
+	if got := intervalOf(b, now); got != 200*time.Millisecond {
+		t.Errorf("interval %v, want 200ms", got)
 	}
 }
 
@@ -251,8 +251,8 @@ func TestJitter(t *testing.T) {
 		config.Random = func() float64 { return c.random }
 		b := New(config)
 		now := play(t, b, start, "t >open")
-		if got := pauseOf(b, now); got != c.want {
-			t.Errorf("pause %v with %v, want %v", got, c.random, c.want)
+		if got := intervalOf(b, now); got != c.want {
+			t.Errorf("interval %v with %v, want %v", got, c.random, c.want)
 		}
 	}
 	config := steady()
@@ -261,13 +261,13 @@ func TestJitter(t *testing.T) {
 	for range 50 {
 		b := New(config)
 		now := play(t, b, start, "t >open")
-		pause := pauseOf(b, now)
-		if seen[pause] = true; pause < 800*time.Millisecond || pause > 1200*time.Millisecond {
-			t.Errorf("pause %v is out of the range of the jitter", pause)
+		interval := intervalOf(b, now)
+		if seen[interval] = true; interval < 800*time.Millisecond || interval > 1200*time.Millisecond {
+			t.Errorf("interval %v is outside the jitter", interval)
 		}
 	}
 	if len(seen) < 10 {
-		t.Errorf("%d different pauses of 50", len(seen))
+		t.Errorf("%d different intervals of 50", len(seen))
 	}
 }
 
@@ -276,20 +276,20 @@ func TestStateNames(t *testing.T) {
 		t.Error(got)
 	}
 	b := New(steady())
-	if b.State() != Closed || !b.Closed() || !b.NextTrial().IsZero() {
+	if b.State() != Closed || !b.Closed() || !b.NextProbe().IsZero() {
 		t.Error("a new breaker is not closed")
 	}
 }
 
-// TestEachEdgeIsSeenOnce lets many goroutines report at once: what one caller
-// was told must fit together with what all others were told.
-func TestEachEdgeIsSeenOnce(t *testing.T) {
+// TestTransitionsAreReturnedOnce reports from many goroutines: the transitions that
+// all of them got must form one sequence.
+func TestTransitionsAreReturnedOnce(t *testing.T) {
 	const goroutines, calls = 8, 2000
 	c := steady()
-	c.FirstPause, c.LongestPause, c.LongestProbePause = 1, 1, 1
+	c.InitialCooldown, c.MaxCooldown, c.MaxProbeInterval = 1, 1, 1
 	b := New(c)
 	var clock atomic.Int64
-	var edges [3][3]atomic.Int64
+	var transitions [3][3]atomic.Int64
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
@@ -298,14 +298,14 @@ func TestEachEdgeIsSeenOnce(t *testing.T) {
 				report := []func(time.Time) (Transition, bool){b.Success, b.Failure, b.ProbeSucceeded, b.ProbeFailed, b.Trip}
 				kind := (i/20 + g) % 5
 				if transition, changed := report[kind](now); changed {
-					edges[transition.From][transition.To].Add(1)
+					transitions[transition.From][transition.To].Add(1)
 				}
-				b.NextTrial()
+				b.NextProbe()
 			}
 		})
 	}
 	wg.Wait()
-	count := func(from, to State) int64 { return edges[from][to].Load() }
+	count := func(from, to State) int64 { return transitions[from][to].Load() }
 	for _, state := range []State{Closed, HalfOpen, Open} {
 		in, out := int64(0), int64(0)
 		for _, other := range []State{Closed, HalfOpen, Open} {
@@ -313,26 +313,25 @@ func TestEachEdgeIsSeenOnce(t *testing.T) {
 			out += count(state, other)
 		}
 		if state == Closed {
-			in++ // where it began
+			in++ // the initial state
 		}
 		if state == b.State() {
-			out++ // where it is
+			out++ // the final state
 		}
 		if in != out {
 			t.Errorf("%s was entered %d times and left %d times", state, in, out)
 		}
 	}
 	if count(Closed, Open) == 0 || count(Open, HalfOpen) == 0 || count(HalfOpen, Open) == 0 {
-		t.Error("not all edges were tried")
+		t.Error("not all transitions occurred")
 	}
 	if count(Open, Closed)+count(Closed, HalfOpen)+count(Closed, Closed)+count(Open, Open)+count(HalfOpen, HalfOpen) != 0 {
-		t.Error("an impossible edge was seen")
+		t.Error("an impossible transition was returned")
 	}
 }
 
-// TestOneOfManyOpens: of many failures at once exactly one is told that it
-// opened the breaker.
-func TestOneOfManyOpens(t *testing.T) {
+// Of many concurrent failures exactly one returns the transition to open.
+func TestConcurrentFailuresOpenOnce(t *testing.T) {
 	for range 50 {
 		b := New(steady())
 		var opened atomic.Int64
@@ -346,7 +345,7 @@ func TestOneOfManyOpens(t *testing.T) {
 		}
 		wg.Wait()
 		if opened.Load() != 1 {
-			t.Fatalf("%d callers opened it", opened.Load())
+			t.Fatalf("%d callers got the transition", opened.Load())
 		}
 	}
 }
@@ -356,15 +355,15 @@ func TestValidate(t *testing.T) {
 		t.Errorf("the default: %v", err)
 	}
 	for name, spoil := range map[string]func(*Config){
-		"MaxFailures":       func(c *Config) { c.MaxFailures = 0 },
-		"FailureRatio":      func(c *Config) { c.FailureRatio = 1.5 },
-		"RatioMinimum":      func(c *Config) { c.RatioMinimum = 0 },
-		"RatioWindow":       func(c *Config) { c.RatioWindow = 9 },
-		"Trials":            func(c *Config) { c.Trials = -1 },
-		"FirstPause":        func(c *Config) { c.FirstPause = 0 },
-		"LongestPause":      func(c *Config) { c.LongestPause = time.Millisecond },
-		"LongestProbePause": func(c *Config) { c.LongestProbePause = 0 },
-		"Memory":            func(c *Config) { c.Memory = -1 },
+		"MaxFailures":      func(c *Config) { c.MaxFailures = 0 },
+		"FailureRatio":     func(c *Config) { c.FailureRatio = 1.5 },
+		"RatioMinSends":    func(c *Config) { c.RatioMinSends = 0 },
+		"RatioWindow":      func(c *Config) { c.RatioWindow = 9 },
+		"HalfOpenRequests": func(c *Config) { c.HalfOpenRequests = -1 },
+		"InitialCooldown":  func(c *Config) { c.InitialCooldown = 0 },
+		"MaxCooldown":      func(c *Config) { c.MaxCooldown = time.Millisecond },
+		"MaxProbeInterval": func(c *Config) { c.MaxProbeInterval = 0 },
+		"CooldownReset":    func(c *Config) { c.CooldownReset = -1 },
 	} {
 		c := DefaultConfig()
 		spoil(&c)

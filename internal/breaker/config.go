@@ -7,49 +7,47 @@ import (
 	"time"
 )
 
-// Config says when a breaker opens and how long it waits.
+// Config holds the thresholds and intervals of a Breaker.
 type Config struct {
-	// MaxFailures is how many sends and probes in a row may fail: so many open
+	// MaxFailures is the number of consecutive failed sends and probes that opens
 	// the breaker.
 	MaxFailures int
-	// FailureRatio is the part, above 0 and at most 1, of the sends within
-	// RatioWindow that open the breaker when they fail, provided that there
-	// were RatioMinimum sends.
-	FailureRatio float64
-	RatioMinimum int
-	RatioWindow  time.Duration
-	// Trials is how many sends must succeed while half-open.
-	Trials int
-	// FirstPause is how long the first opening lasts at least. Each further one
-	// from closed doubles the pause up to LongestPause, until the breaker was
-	// closed for longer than Memory.
-	FirstPause, LongestPause, Memory time.Duration
-	// LongestProbePause limits the pause between probes that fail while open,
-	// and between trials that fail; it doubles from one to the next, so that a
-	// return is noticed soon without knocking at a dead door all the time.
-	LongestProbePause time.Duration
-	// Random returns numbers from 0 to below 1, by which every pause is made up
-	// to a fifth shorter or longer; nil means math/rand/v2. It is called with
-	// the breaker locked.
+	// FailureRatio is the ratio, above 0 and at most 1, of failed sends within
+	// RatioWindow that opens the breaker, if there were at least RatioMinSends.
+	FailureRatio  float64
+	RatioMinSends int
+	RatioWindow   time.Duration
+	// HalfOpenRequests is the number of successful sends that close a half-open
+	// breaker.
+	HalfOpenRequests int
+	// InitialCooldown is the time from open to the first probe. It doubles with
+	// each transition from closed to open, up to MaxCooldown, and is reset after
+	// the breaker was closed for longer than CooldownReset.
+	InitialCooldown, MaxCooldown, CooldownReset time.Duration
+	// MaxProbeInterval bounds the exponential backoff between failed probes while
+	// open, and between failed half-open periods.
+	MaxProbeInterval time.Duration
+	// Random returns numbers in [0,1) for a jitter of 20 % around each interval;
+	// nil means math/rand/v2. It is called with the breaker locked.
 	Random func() float64
 }
 
-// DefaultConfig returns what is used unless said otherwise.
+// DefaultConfig returns the default configuration.
 func DefaultConfig() Config {
 	return Config{
-		MaxFailures:       5,
-		FailureRatio:      0.5,
-		RatioMinimum:      20,
-		RatioWindow:       10 * time.Second,
-		Trials:            3,
-		FirstPause:        time.Second,
-		LongestPause:      5 * time.Minute,
-		Memory:            10 * time.Minute,
-		LongestProbePause: 10 * time.Second,
+		MaxFailures:      5,
+		FailureRatio:     0.5,
+		RatioMinSends:    20,
+		RatioWindow:      10 * time.Second,
+		HalfOpenRequests: 3,
+		InitialCooldown:  time.Second,
+		MaxCooldown:      5 * time.Minute,
+		CooldownReset:    10 * time.Minute,
+		MaxProbeInterval: 10 * time.Second,
 	}
 }
 
-// Validate returns an error for each value that makes no sense.
+// Validate returns an error for each invalid value.
 func (c Config) Validate() error {
 	var errs []error
 	require := func(ok bool, format string, value any) {
@@ -59,21 +57,21 @@ func (c Config) Validate() error {
 	}
 	require(c.MaxFailures >= 1, "MaxFailures is %v, must be at least 1", c.MaxFailures)
 	require(c.FailureRatio > 0 && c.FailureRatio <= 1, "FailureRatio is %v, must be above 0 and at most 1", c.FailureRatio)
-	require(c.RatioMinimum >= 1, "RatioMinimum is %v, must be at least 1", c.RatioMinimum)
-	require(c.RatioWindow >= shortestWindow, "RatioWindow is %v, must be at least "+shortestWindow.String(), c.RatioWindow)
-	require(c.Trials >= 1, "Trials is %v, must be at least 1", c.Trials)
-	require(c.FirstPause > 0, "FirstPause is %v, must be above 0", c.FirstPause)
-	require(c.LongestPause >= c.FirstPause, "LongestPause is %v, must be at least FirstPause", c.LongestPause)
-	require(c.LongestProbePause > 0, "LongestProbePause is %v, must be above 0", c.LongestProbePause)
-	require(c.Memory >= 0, "Memory is %v, must not be negative", c.Memory)
+	require(c.RatioMinSends >= 1, "RatioMinSends is %v, must be at least 1", c.RatioMinSends)
+	require(c.RatioWindow >= minWindow, "RatioWindow is %v, must be at least "+minWindow.String(), c.RatioWindow)
+	require(c.HalfOpenRequests >= 1, "HalfOpenRequests is %v, must be at least 1", c.HalfOpenRequests)
+	require(c.InitialCooldown > 0, "InitialCooldown is %v, must be above 0", c.InitialCooldown)
+	require(c.MaxCooldown >= c.InitialCooldown, "MaxCooldown is %v, must be at least InitialCooldown", c.MaxCooldown)
+	require(c.MaxProbeInterval > 0, "MaxProbeInterval is %v, must be above 0", c.MaxProbeInterval)
+	require(c.CooldownReset >= 0, "CooldownReset is %v, must not be negative", c.CooldownReset)
 	return errors.Join(errs...)
 }
 
-// jittered returns a pause made up to a fifth shorter or longer.
-func (c Config) jittered(pause time.Duration) time.Duration {
+// withJitter returns the interval, changed by up to 20 % in either direction.
+func (c Config) withJitter(interval time.Duration) time.Duration {
 	random := c.Random
 	if random == nil {
 		random = rand.Float64
 	}
-	return time.Duration(float64(pause) * (0.8 + 0.4*random()))
+	return time.Duration(float64(interval) * (0.8 + 0.4*random()))
 }

@@ -8,19 +8,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is the state machine in its slowest form: it remembers every call and
-// looks through all of them each time. Every step of its time is longer than
-// the window of the failure ratio, so that only calls of the same moment count
-// together.
+// model is a slow reference implementation that keeps all calls. Each time step is
+// longer than the window of the failure ratio, so that only calls at the same time
+// count together.
 type model struct {
 	config    Config
 	state     State
-	calls     []call // since it was last closed
-	openings  int    // that are remembered
+	calls     []call // since the last transition to closed
+	openings  int    // transitions from closed within CooldownReset
 	closedAt  time.Time
-	nextTrial time.Time
-	probes    int // failed since it opened
-	pause     time.Duration
+	nextProbe time.Time
+	probes    int // failed since the last transition to open
+	cooldown  time.Duration
 	passed    int
 }
 
@@ -39,55 +38,55 @@ func (m *model) report(kind string, now time.Time) {
 	case m.state == Closed:
 		m.calls = append(m.calls, call{kind, now})
 		failure := kind == "failure" || kind == "probe failed"
-		if failure && (m.inARow() >= m.config.MaxFailures || m.tooMany(now)) {
+		if failure && (m.consecutive() >= m.config.MaxFailures || m.ratioExceeded(now)) {
 			m.open(now)
 		}
 	case m.state == HalfOpen:
-		m.trial(kind, now)
-	case !now.Before(m.nextTrial) && kind == "probe succeeded":
+		m.halfOpen(kind, now)
+	case !now.Before(m.nextProbe) && kind == "probe succeeded":
 		m.state, m.passed = HalfOpen, 0
-	case !now.Before(m.nextTrial) && kind == "probe failed":
+	case !now.Before(m.nextProbe) && kind == "probe failed":
 		m.probes++
-		wait := m.pause
+		wait := m.cooldown
 		for range m.probes {
-			wait = min(2*wait, m.config.LongestProbePause)
+			wait = min(2*wait, m.config.MaxProbeInterval)
 		}
-		m.nextTrial = now.Add(wait)
+		m.nextProbe = now.Add(wait)
 	}
 	if before != Closed && m.state == Closed {
 		m.calls, m.closedAt = nil, now
 	}
 }
 
-func (m *model) trial(kind string, now time.Time) {
+func (m *model) halfOpen(kind string, now time.Time) {
 	switch kind {
 	case "failure", "probe failed":
 		m.open(now)
 	case "success":
-		if m.passed++; m.passed == m.config.Trials {
+		if m.passed++; m.passed == m.config.HalfOpenRequests {
 			m.state = Closed
 		}
 	}
 }
 
-// inARow counts failed sends after the last success, and failed probes after
-// the last success of any kind.
-func (m *model) inARow() int {
-	row, probes := 0, true
+// consecutive counts failed sends since the last successful send, and failed probes
+// since the last success of any kind.
+func (m *model) consecutive() int {
+	count, probes := 0, true
 	for _, c := range slices.Backward(m.calls) {
 		switch {
 		case c.kind == "success":
-			return row
+			return count
 		case c.kind == "probe succeeded":
 			probes = false
 		case c.kind == "failure", c.kind == "probe failed" && probes:
-			row++
+			count++
 		}
 	}
-	return row
+	return count
 }
 
-func (m *model) tooMany(now time.Time) bool {
+func (m *model) ratioExceeded(now time.Time) bool {
 	sends, failed := 0, 0
 	for _, c := range m.calls {
 		if c.at.Equal(now) && c.kind == "success" {
@@ -98,34 +97,34 @@ func (m *model) tooMany(now time.Time) bool {
 			failed++
 		}
 	}
-	return sends >= m.config.RatioMinimum && float64(failed)/float64(sends) >= m.config.FailureRatio
+	return sends >= m.config.RatioMinSends && float64(failed)/float64(sends) >= m.config.FailureRatio
 }
 
 func (m *model) open(now time.Time) {
 	if m.state == Closed {
-		if now.Sub(m.closedAt) > m.config.Memory {
+		if now.Sub(m.closedAt) > m.config.CooldownReset {
 			m.openings = 0
 		}
-		m.pause = m.config.FirstPause
+		m.cooldown = m.config.InitialCooldown
 		for range m.openings {
-			m.pause = min(2*m.pause, m.config.LongestPause)
+			m.cooldown = min(2*m.cooldown, m.config.MaxCooldown)
 		}
 		m.openings++
-	} else { // a trial failed
-		m.pause = min(2*m.pause, m.config.LongestProbePause)
+	} else { // from half-open
+		m.cooldown = min(2*m.cooldown, m.config.MaxProbeInterval)
 	}
-	m.state, m.probes, m.nextTrial = Open, 0, now.Add(m.pause)
+	m.state, m.probes, m.nextProbe = Open, 0, now.Add(m.cooldown)
 }
 
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := steady()
 		c.MaxFailures = rapid.IntRange(1, 6).Draw(t, "max failures")
-		c.RatioMinimum = rapid.IntRange(1, 8).Draw(t, "ratio minimum")
+		c.RatioMinSends = rapid.IntRange(1, 8).Draw(t, "ratio min sends")
 		c.FailureRatio = rapid.SampledFrom([]float64{0.25, 0.5, 0.75, 1}).Draw(t, "ratio")
 		c.RatioWindow = time.Millisecond
-		c.Trials = rapid.IntRange(1, 4).Draw(t, "trials")
-		c.LongestPause, c.LongestProbePause, c.Memory = 20*time.Second, 5*time.Second, time.Minute
+		c.HalfOpenRequests = rapid.IntRange(1, 4).Draw(t, "half-open requests")
+		c.MaxCooldown, c.MaxProbeInterval, c.CooldownReset = 20*time.Second, 5*time.Second, time.Minute
 		b, m, now := New(c), &model{config: c}, start
 		calls := map[string]func(time.Time) (Transition, bool){
 			"success": b.Success, "failure": b.Failure, "trip": b.Trip,
@@ -133,12 +132,12 @@ func TestAgainstModel(t *testing.T) {
 		}
 		kinds := []string{"success", "success", "success", "failure", "failure", "probe succeeded", "probe succeeded", "probe failed", "trip"}
 		for range rapid.IntRange(1, 200).Draw(t, "calls") {
-			step := rapid.SampledFrom([]string{"none", "none", "none", "second", "next trial", "long"}).Draw(t, "time")
+			step := rapid.SampledFrom([]string{"none", "none", "none", "second", "next probe", "long"}).Draw(t, "time")
 			switch {
 			case step == "second":
 				now = now.Add(time.Second)
-			case step == "next trial" && now.Before(b.NextTrial()):
-				now = b.NextTrial()
+			case step == "next probe" && now.Before(b.NextProbe()):
+				now = b.NextProbe()
 			case step == "long":
 				now = now.Add(40 * time.Second)
 			}
@@ -152,15 +151,15 @@ func TestAgainstModel(t *testing.T) {
 			if b.State() != m.state {
 				t.Fatalf("%s: %s, want %s", kind, b.State(), m.state)
 			}
-			if m.state == Open && !b.NextTrial().Equal(m.nextTrial) {
-				t.Fatalf("%s: next trial at %v, want %v", kind, b.NextTrial().Sub(start), m.nextTrial.Sub(start))
+			if m.state == Open && !b.NextProbe().Equal(m.nextProbe) {
+				t.Fatalf("%s: next probe at %v, want %v", kind, b.NextProbe().Sub(start), m.nextProbe.Sub(start))
 			}
 		}
 	})
 }
 
-// TestWindow holds the window to a list of all sends: everything of the latest
-// nine tenths is counted, and nothing older than the window.
+// TestWindow compares the window with a list of all sends: all sends of the last
+// 90 % of its length are counted, and none that is older than its length.
 func TestWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const length = 10 * time.Second
@@ -188,9 +187,9 @@ func TestWindow(t *testing.T) {
 			failed := rapid.Bool().Draw(t, "failed")
 			w.add(now, failed)
 			sends = append(sends, send{now, failed})
-			got, least, most := w.within(now), since(length*(slots-1)/slots), since(length)
-			if got.sends < least.sends || got.sends > most.sends || got.failed < least.failed || got.failed > most.failed {
-				t.Fatalf("counted %+v, want from %+v to %+v", got, least, most)
+			got, minWant, maxWant := w.within(now), since(length*(slots-1)/slots), since(length)
+			if got.sends < minWant.sends || got.sends > maxWant.sends || got.failed < minWant.failed || got.failed > maxWant.failed {
+				t.Fatalf("counted %+v, want from %+v to %+v", got, minWant, maxWant)
 			}
 		}
 	})

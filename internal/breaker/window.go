@@ -2,16 +2,16 @@ package breaker
 
 import "time"
 
-// slots is how many parts a window has; it covers between nine and ten tenths
-// of its length.
+// slots is the number of slots of a window. The window covers between 90 % and
+// 100 % of its length.
 const (
-	slots          = 10
-	shortestWindow = time.Millisecond
+	slots     = 10
+	minWindow = time.Millisecond
 )
 
-// window counts the sends of the latest time, in constant memory.
+// window is a sliding-window counter of sends with constant memory.
 type window struct {
-	slot    time.Duration // how long one slot lasts
+	slot    time.Duration // length of one slot
 	start   time.Time     // of the current slot
 	current int
 	counts  [slots]count
@@ -22,7 +22,7 @@ type count struct{ sends, failed int }
 
 func newWindow(length time.Duration) window { return window{slot: length / slots} }
 
-// add counts a send. One that comes out of order counts in the current slot.
+// add counts a send. A send that is out of order counts in the current slot.
 func (w *window) add(now time.Time, failed bool) {
 	w.advance(now)
 	w.counts[w.current].sends++
@@ -33,7 +33,7 @@ func (w *window) add(now time.Time, failed bool) {
 	}
 }
 
-// within returns what the window holds at a moment.
+// within returns the counts of the window that ends now.
 func (w *window) within(now time.Time) count {
 	w.advance(now)
 	return w.total

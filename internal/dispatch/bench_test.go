@@ -81,9 +81,9 @@ type prompt struct {
 }
 
 func (p *prompt) ID() string                     { return fmt.Sprint("a", p.position) }
-func (p *prompt) Room(time.Time) (int, bool)     { return plenty, true }
-func (p *prompt) Resting() bool                  { return true }
+func (p *prompt) Capacity(time.Time) (int, bool) { return plenty, true }
+func (p *prompt) BelowLowWatermark() bool        { return true }
 func (p *prompt) Weight(time.Time) float64       { return float64(1 + p.position%3) }
 func (p *prompt) Tick()                          {}
-func (p *prompt) Hasten(time.Time)               {}
+func (p *prompt) ProbeSoon(time.Time)            {}
 func (p *prompt) Offer(packets []*packet.Packet) { p.dispatcher.Delivered(p.position, packets) }

@@ -39,12 +39,12 @@ type Journal interface {
 // Analyzer is what packets are bound to; see upstream.Upstream.
 type Analyzer interface {
 	ID() string
-	Room(now time.Time) (packets int, brief bool)
-	Resting() bool
+	Capacity(now time.Time) (packets int, brief bool)
+	BelowLowWatermark() bool
 	Weight(now time.Time) float64
 	Offer(packets []*packet.Packet)
 	Tick()
-	Hasten(now time.Time)
+	ProbeSoon(now time.Time)
 }
 
 // DeadLetters keeps packets that an analyzer refuses for good. Keep copies what
@@ -280,8 +280,8 @@ func (d *Dispatcher) refresh(now time.Time) {
 	d.room = 0
 	for i, c := range d.analyzers {
 		var brief bool
-		c.room, brief = c.Room(now)
-		if c.sitsOut && (!brief || c.Resting()) {
+		c.room, brief = c.Capacity(now)
+		if c.sitsOut && (!brief || c.BelowLowWatermark()) {
 			c.sitsOut = false
 		}
 		if (c.room > 0 || brief) && !c.sitsOut {
@@ -307,7 +307,7 @@ func (d *Dispatcher) tick(now time.Time) {
 	d.refresh(now)
 	if d.table.ActiveCount() == 0 {
 		for _, c := range d.analyzers {
-			c.Hasten(now)
+			c.ProbeSoon(now)
 		}
 	}
 	d.ledger.write(d.analyzers, d.table)

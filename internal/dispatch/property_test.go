@@ -54,7 +54,7 @@ func TestBooksAddUpInEveryHistory(t *testing.T) {
 				a := any()
 				for _, p := range some(a) {
 					ended++
-					w.Refused(a.position, []upstream.Refused{{Packet: p, Reason: "malformed"}})
+					w.Refused(a.position, []upstream.Rejection{{Packet: p, Reason: "malformed"}})
 				}
 			},
 			"refused, unwritten": func(*rapid.T) {

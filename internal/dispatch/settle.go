@@ -22,7 +22,7 @@ func (d *Dispatcher) Delivered(analyzer int, packets []*packet.Packet) {
 // Refused ends packets that an analyzer will never take: they become dead
 // letters, which are safe before the journal forgets them. Those whose letters are
 // not stay, and are tried again.
-func (d *Dispatcher) Refused(analyzer int, refused []upstream.Refused) {
+func (d *Dispatcher) Refused(analyzer int, refused []upstream.Rejection) {
 	id := d.analyzers[analyzer].ID()
 	letters := make([]deadletter.Letter, 0, len(refused))
 	for _, r := range refused {

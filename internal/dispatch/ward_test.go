@@ -50,9 +50,9 @@ func (w *world) takeAll() (taken int) {
 
 // refuse has an analyzer refuse packets for good.
 func (w *world) refuse(a *analyzer, packets []*packet.Packet) {
-	var refused []upstream.Refused
+	var refused []upstream.Rejection
 	for _, p := range packets {
-		refused = append(refused, upstream.Refused{Packet: p, Reason: "malformed", Detail: "why"})
+		refused = append(refused, upstream.Rejection{Packet: p, Reason: "malformed", Detail: "why"})
 	}
 	w.Refused(a.position, refused)
 }
@@ -279,7 +279,7 @@ func TestSetApartIsTold(t *testing.T) {
 				synctest.Wait()
 				p := w.analyzers[0].take(1)
 				if left == 1 {
-					w.Refused(0, []upstream.Refused{{Packet: p[0], Reason: "keeps_failing"}})
+					w.Refused(0, []upstream.Rejection{{Packet: p[0], Reason: "keeps_failing"}})
 				} else {
 					w.Delivered(0, p)
 				}

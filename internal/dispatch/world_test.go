@@ -25,21 +25,21 @@ type analyzer struct {
 	resting  bool
 	weight   float64
 	bound    []*packet.Packet
-	asked    int // calls of Room
-	hastened int // calls of Hasten
+	asked    int // calls of Capacity
+	hastened int // calls of ProbeSoon
 	offers   func([]*packet.Packet)
 }
 
 func (a *analyzer) ID() string { return a.id }
 
-func (a *analyzer) Room(time.Time) (int, bool) {
+func (a *analyzer) Capacity(time.Time) (int, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked++
 	return a.room, a.brief
 }
 
-func (a *analyzer) Resting() bool {
+func (a *analyzer) BelowLowWatermark() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.resting
@@ -53,7 +53,7 @@ func (a *analyzer) Weight(time.Time) float64 {
 
 func (a *analyzer) Tick() {}
 
-func (a *analyzer) Hasten(time.Time) {
+func (a *analyzer) ProbeSoon(time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hastened++

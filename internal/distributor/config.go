@@ -162,7 +162,7 @@ func (c Config) Validate() error {
 func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
 	config.ID, config.URL, config.Weight = t.ID, t.URL, t.Weight
-	config.Spacing = spacing(len(c.Targets))
+	config.Linger = spacing(len(c.Targets))
 	return config
 }
 

@@ -97,7 +97,7 @@ func (d *Distributor) join() (err error) {
 	if d.journal, err = d.openJournal(); err != nil {
 		return err
 	}
-	letters, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RefusalReasons())
+	letters, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RejectionReasons())
 	if err != nil {
 		return err
 	}
@@ -323,7 +323,7 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 func (d *Distributor) nextTrial() time.Time {
 	var next time.Time
 	for _, a := range d.analyzers {
-		if trial := a.NextTrial(); next.IsZero() || trial.Before(next) {
+		if trial := a.NextProbe(); next.IsZero() || trial.Before(next) {
 			next = trial
 		}
 	}

@@ -37,14 +37,14 @@ func (a *steadyAnalyzer) ID() string               { return "steady" }
 func (a *steadyAnalyzer) Weight(time.Time) float64 { return 1 }
 func (a *steadyAnalyzer) Tick()                    {}
 
-func (a *steadyAnalyzer) Hasten(time.Time) {}
+func (a *steadyAnalyzer) ProbeSoon(time.Time) {}
 
-func (a *steadyAnalyzer) Resting() bool {
-	packets, _ := a.Room(time.Time{})
+func (a *steadyAnalyzer) BelowLowWatermark() bool {
+	packets, _ := a.Capacity(time.Time{})
 	return packets > steadyQueue/2
 }
 
-func (a *steadyAnalyzer) Room(time.Time) (packets int, brief bool) {
+func (a *steadyAnalyzer) Capacity(time.Time) (packets int, brief bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return steadyQueue - len(a.bound), true

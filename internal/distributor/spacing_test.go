@@ -11,7 +11,7 @@ func TestSpacing(t *testing.T) {
 	} {
 		c := DefaultConfig()
 		c.Targets = make([]Target, analyzers)
-		if got := c.analyzer(Target{}).Spacing; got != want {
+		if got := c.analyzer(Target{}).Linger; got != want {
 			t.Errorf("%d analyzers: %v, want %v", analyzers, got, want)
 		}
 	}

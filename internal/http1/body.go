@@ -81,7 +81,7 @@ func (b *Body) nextChunk() error {
 	if err != nil {
 		return err
 	}
-	if b.left, err = chunkSize(line); err != nil {
+	if b.left, err = ParseChunkSize(line); err != nil {
 		return err
 	}
 	b.within, b.ended = true, b.left == 0
@@ -91,9 +91,9 @@ func (b *Body) nextChunk() error {
 	return nil
 }
 
-// chunkSize reads the line before a chunk. Extensions are ignored (RFC 9112 section
+// ParseChunkSize parses the line before a chunk. Extensions are ignored (RFC 9112 section
 // 7.1.1).
-func chunkSize(line []byte) (int64, error) {
+func ParseChunkSize(line []byte) (int64, error) {
 	size, digits := int64(0), 0
 	for digits < len(line) && classes[line[digits]]&hexByte != 0 {
 		if size > math.MaxInt64>>4 {
@@ -122,7 +122,7 @@ func (r *Reader) skipTrailer() error {
 		if err != nil || len(line) == 0 {
 			return err
 		}
-		if _, _, err := cutField(line); err != nil {
+		if _, _, err := CutField(line); err != nil {
 			return err
 		}
 		if size += len(line) + 2; size > r.limit {

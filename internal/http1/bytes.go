@@ -40,6 +40,9 @@ func classify() (of [256]byteClass) {
 	return of
 }
 
+// IsText reports whether text has no control character but tabs.
+func IsText(text []byte) bool { return all(text, valueByte) }
+
 // all reports whether all bytes are of a class.
 func all(text []byte, class byteClass) bool {
 	for _, c := range text {

@@ -2,7 +2,7 @@
 // those leave to a recipient's leniency is refused, so that no two readers of one
 // stream can disagree on where a request ends. It reads heads from memory (Parse)
 // and whole requests from a connection (Reader); it knows nothing of what they
-// are for.
+// are for. CutField, ParseLength and ParseChunkSize serve readers of responses too.
 package http1
 
 import (
@@ -192,7 +192,7 @@ func (p *parser) field(line []byte) error {
 	if line[0] == ' ' || line[0] == '\t' {
 		return malformed("a field is folded over lines, which RFC 9112 forbids")
 	}
-	name, value, err := cutField(line)
+	name, value, err := CutField(line)
 	if err != nil {
 		return err
 	}
@@ -230,8 +230,8 @@ func (p *parser) field(line []byte) error {
 	return nil
 }
 
-// cutField splits a field line and trims the value.
-func cutField(line []byte) (name, value []byte, err error) {
+// CutField splits a field line, without its CRLF, and trims the value.
+func CutField(line []byte) (name, value []byte, err error) {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 1 || !all(line[:colon], tokenByte) {
 		return nil, nil, malformed("a field line must be a name of token characters, a colon and a value: %.40q", line)
@@ -278,19 +278,23 @@ func (p *parser) length(value []byte) error {
 	if !p.once(seenLength) {
 		return malformed("Content-Length comes more than once")
 	}
+	var err error
+	p.head.Length, err = ParseLength(value)
+	return err
+}
+
+// ParseLength parses a Content-Length; a number that does not fit is math.MaxInt64.
+func ParseLength(value []byte) (length int64, err error) {
 	if len(value) == 0 || !all(value, digitByte) {
-		return malformed("Content-Length %.40q is not a number of bytes", value)
+		return 0, malformed("Content-Length %.40q is not a number of bytes", value)
 	}
-	length := int64(0)
 	for _, c := range value {
 		if length > (math.MaxInt64-9)/10 {
-			length = math.MaxInt64
-			break
+			return math.MaxInt64, nil
 		}
 		length = 10*length + int64(c-'0')
 	}
-	p.head.Length = length
-	return nil
+	return length, nil
 }
 
 func (p *parser) coding(value []byte) error {
@@ -306,7 +310,7 @@ func (p *parser) coding(value []byte) error {
 func (h *Head) Values(name string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for line := range bytes.Lines(h.fields) {
-			field, value, err := cutField(bytes.TrimSuffix(line, []byte("\r\n")))
+			field, value, err := CutField(bytes.TrimSuffix(line, []byte("\r\n")))
 			if err != nil || !Is(field, name) {
 				continue
 			}

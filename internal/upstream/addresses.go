@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// addresses opens connections to a host that may have several addresses, the one that
-// worked last first. Each has an equal part of the time that is left, so that one that
-// drops everything does not use it up. It may be used concurrently.
+// addresses dials a host that may have several addresses, starting with the last one
+// that succeeded. The remaining time is divided equally among the remaining addresses,
+// so that one that drops packets does not exhaust it. It is safe for concurrent use.
 type addresses struct {
-	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	worked atomic.Pointer[netip.Addr]
+	lookup    func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	preferred atomic.Pointer[netip.Addr]
 }
 
 func (a *addresses) open(ctx context.Context, network, address string) (net.Conn, error) {
@@ -25,41 +25,41 @@ func (a *addresses) open(ctx context.Context, network, address string) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.lookup(ctx, "ip", host) // an address is its own
+	all, err := a.lookup(ctx, "ip", host) // of an IP address: itself
 	if err != nil {
 		return nil, err
 	}
-	worked := -1
-	if latest := a.worked.Load(); latest != nil {
-		if worked = slices.Index(all, *latest); worked > 0 {
-			all[0], all[worked] = all[worked], all[0]
-			worked = 0
+	preferred := -1
+	if lastGood := a.preferred.Load(); lastGood != nil {
+		if preferred = slices.Index(all, *lastGood); preferred > 0 {
+			all[0], all[preferred] = all[preferred], all[0]
+			preferred = 0
 		}
 	}
-	for i, one := range all {
-		conn, failure := a.try(ctx, network, net.JoinHostPort(one.Unmap().String(), port), len(all)-i)
-		if failure == nil {
-			a.worked.Store(&one)
+	for i, address := range all {
+		conn, dialErr := a.dialWithin(ctx, network, net.JoinHostPort(address.Unmap().String(), port), len(all)-i)
+		if dialErr == nil {
+			a.preferred.Store(&address)
 			return conn, nil
 		}
-		if worked != 0 && errors.Is(failure, syscall.EADDRNOTAVAIL) {
-			failure = &errNoRoute{failure}
+		if preferred != 0 && errors.Is(dialErr, syscall.EADDRNOTAVAIL) {
+			dialErr = &errNoRoute{dialErr}
 		}
-		if worked != 0 || i == 0 { // why that one fails that worked says most
-			err = failure
+		if preferred != 0 || i == 0 { // prefer the error of the preferred address
+			err = dialErr
 		}
 	}
 	return nil, err
 }
 
-// errNoRoute takes an error for what it is of an address that never worked: this machine
-// has none of that kind, such as of IPv6, rather than no port left.
+// errNoRoute hides an EADDRNOTAVAIL of an address that never succeeded: it means that
+// this machine has no address of that family, such as IPv6, not that no port is free.
 type errNoRoute struct{ cause error }
 
 func (e *errNoRoute) Error() string { return e.cause.Error() }
 
-// try takes no more than one of so many parts of the time.
-func (a *addresses) try(ctx context.Context, network, address string, parts int) (net.Conn, error) {
+// dialWithin dials within 1/parts of the time left.
+func (a *addresses) dialWithin(ctx context.Context, network, address string, parts int) (net.Conn, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(parts))

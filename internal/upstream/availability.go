@@ -6,10 +6,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// Room returns how many packets may be bound now. Brief tells that the
-// analyzer works, so that a lack of room should pass soon.
-func (u *Upstream) Room(now time.Time) (packets int, brief bool) {
-	if !u.asked.Load() || u.pausing(now) {
+// Capacity returns the number of packets that may be bound now. transient reports that
+// the analyzer is available, so that a lack of capacity is expected to pass soon.
+func (u *Upstream) Capacity(now time.Time) (packets int, transient bool) {
+	if !u.probed.Load() || u.pausing(now) {
 		return 0, false
 	}
 	bound := int(u.queue.bound.Load())
@@ -17,30 +17,30 @@ func (u *Upstream) Room(now time.Time) (packets int, brief bool) {
 	case breaker.Closed:
 		return max(u.limit.now()-bound, 0), true
 	case breaker.HalfOpen:
-		return max(trials-bound, 0), false
+		return max(maxHalfOpenPackets-bound, 0), false
 	default:
 		return 0, false
 	}
 }
 
-// Resting tells that at most half of what may be bound is.
-func (u *Upstream) Resting() bool {
+// BelowLowWatermark reports whether at most half of the limit is bound.
+func (u *Upstream) BelowLowWatermark() bool {
 	return int(u.queue.bound.Load()) <= u.limit.now()/2
 }
 
-// Healthy tells that the first probe is over and the breaker is not open.
-func (u *Upstream) Healthy() bool { return u.asked.Load() && u.breaker.State() != breaker.Open }
+// Healthy reports whether the first probe is complete and the breaker is not open.
+func (u *Upstream) Healthy() bool { return u.probed.Load() && u.breaker.State() != breaker.Open }
 
-// accepting tells that packets may be sent now.
+// accepting reports whether packets may be sent now.
 func (u *Upstream) accepting(now time.Time) bool { return u.Healthy() && !u.pausing(now) }
 
-func (u *Upstream) pausing(now time.Time) bool { return u.counted(now) < u.pausedUntil.Load() }
+func (u *Upstream) pausing(now time.Time) bool { return u.elapsed(now) < u.pausedUntil.Load() }
 
-// counted returns a moment as nanoseconds from 1 on since the analyzer was made, and
-// 0 for one before.
-func (u *Upstream) counted(moment time.Time) int64 { return max(0, int64(moment.Sub(u.began))+1) }
+// elapsed returns the nanoseconds from the creation of the Upstream to the moment, plus 1;
+// 0 if the moment is earlier.
+func (u *Upstream) elapsed(moment time.Time) int64 { return max(0, int64(moment.Sub(u.created))+1) }
 
-// Health describes the analyzer's health in a word or two.
+// Health returns a short description of the state for people.
 func (u *Upstream) Health() string {
 	now := time.Now()
 	switch state := u.breaker.State(); {
@@ -57,65 +57,65 @@ func (u *Upstream) Health() string {
 	}
 }
 
-// Hasten makes an unhealthy analyzer be asked again soon. The caller calls it
-// every TickInterval while no analyzer can be given packets.
-func (u *Upstream) Hasten(now time.Time) {
-	if u.breaker.Hasten(now) {
+// ProbeSoon moves the next probe of an unhealthy analyzer forward. Callers call it every
+// TickInterval while no analyzer is available.
+func (u *Upstream) ProbeSoon(now time.Time) {
+	if u.breaker.ProbeSoon(now) {
 		u.prober.reschedule()
 	}
 }
 
-// NextTrial is when an unhealthy analyzer is asked again, at the earliest.
-func (u *Upstream) NextTrial() time.Time { return u.breaker.NextTrial() }
+// NextProbe returns the earliest time of the next probe of an unhealthy analyzer.
+func (u *Upstream) NextProbe() time.Time { return u.breaker.NextProbe() }
 
-// Weight returns the configured weight, less while the analyzer is on trial or
-// starts slowly after a return.
+// Weight returns the configured weight, reduced while the breaker is half-open and
+// during the slow start.
 func (u *Upstream) Weight(now time.Time) float64 {
-	const least = 0.1
+	const minShare = 0.1
 	if u.breaker.State() == breaker.HalfOpen {
-		return least * u.config.Weight
+		return minShare * u.config.Weight
 	}
-	left := u.rampedUntil.Load() - u.counted(now)
+	left := u.slowStartUntil.Load() - u.elapsed(now)
 	if left <= 0 {
 		return u.config.Weight
 	}
-	return max(least, 1-float64(left)/float64(u.config.SlowStart)) * u.config.Weight
+	return max(minShare, 1-float64(left)/float64(u.config.SlowStart)) * u.config.Weight
 }
 
-// note acts on the breaker's edges; they are rare.
-func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string) {
+// onTransition returns a function that acts on a transition of the breaker, if any.
+func (u *Upstream) onTransition(transition breaker.Transition, changed bool) func(cause string) {
 	return func(cause string) {
 		if !changed {
 			return
 		}
-		u.metrics.transitions[edge.To].Inc()
-		switch edge.To {
+		u.metrics.transitions[transition.To].Inc()
+		switch transition.To {
 		case breaker.Open:
-			u.logger.Warn("analyzer is unhealthy: its packets go elsewhere", "cause", cause, "next_trial", u.breaker.NextTrial())
+			u.logger.Warn("analyzer is unhealthy: its packets are rerouted", "cause", cause, "next_probe", u.breaker.NextProbe())
 			u.interrupt()
-			u.release(u.queue.trim(0))
+			u.nack(u.queue.trim(0))
 		case breaker.HalfOpen:
-			u.logger.Info("analyzer answers again: trying a few packets")
+			u.logger.Info("analyzer is half-open: a few packets are sent")
 		case breaker.Closed:
-			u.rampedUntil.Store(u.counted(time.Now().Add(u.config.SlowStart)))
-			u.logger.Info("analyzer is healthy: its share grows back", "over", u.config.SlowStart)
+			u.slowStartUntil.Store(u.elapsed(time.Now().Add(u.config.SlowStart)))
+			u.logger.Info("analyzer is healthy: slow start", "duration", u.config.SlowStart)
 		}
 		u.prober.reschedule()
 		u.settler.Changed()
 	}
 }
 
-// pause follows an analyzer's "not now". The longest one counts.
+// pause stops sending until a time that the analyzer asked for; the latest time counts.
 func (u *Upstream) pause(until time.Time) {
-	end := u.counted(until)
+	end := u.elapsed(until)
 	for before := u.pausedUntil.Load(); before < end; before = u.pausedUntil.Load() {
 		if !u.pausedUntil.CompareAndSwap(before, end) {
 			continue
 		}
-		if before <= u.counted(time.Now()) {
-			u.logger.Info("analyzer asks for a pause: its packets go elsewhere", "until", until)
+		if before <= u.elapsed(time.Now()) {
+			u.logger.Info("analyzer asks for a pause: its packets are rerouted", "until", until)
 		}
 		break
 	}
-	u.release(u.queue.trim(0))
+	u.nack(u.queue.trim(0))
 }

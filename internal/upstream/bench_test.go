@@ -17,15 +17,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// batches is the ladder: packets that are bound at once, or sent in a request.
+// batches is the ladder of packets per request.
 var batches = []int{1, 8, 64, 512}
 
-// BenchmarkQueue is what the queue costs for packets that are bound, taken by
-// one sender and settled.
+// BenchmarkQueue measures offer, take and finished.
 func BenchmarkQueue(b *testing.B) {
 	for _, batch := range batches {
 		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
-			pass := passThrough(b, batch)
+			pass := queueCycle(b, batch)
 			b.ReportAllocs()
 			for b.Loop() {
 				pass()
@@ -35,24 +34,24 @@ func BenchmarkQueue(b *testing.B) {
 	}
 }
 
-// passThrough returns what binds packets, takes them and settles them.
-func passThrough(t testing.TB, batch int) func() {
+// queueCycle returns a function that offers packets, takes them and finishes them.
+func queueCycle(t testing.TB, batch int) func() {
 	q := newQueue()
-	seat := q.seat()
-	packets := new(maker).some(t, batch)
+	waiter := q.newWaiter()
+	packets := new(packetMaker).some(t, batch)
 	volume := packet.VolumeOf(packets)
-	limits := batchLimits{packets: batch, enough: batch}
-	var taken []*packet.Packet
+	limits := batchLimits{packets: batch, flushSize: batch}
+	var got []*packet.Packet
 	return func() {
 		q.offer(packets, limits)
-		taken, _ = q.take(seat, taken[:0], func() batchLimits { return limits })
+		got, _ = q.take(waiter, got[:0], func() batchLimits { return limits })
 		q.finished(volume)
 	}
 }
 
-// BenchmarkSender sends packets of 5 messages over a loopback socket, one
-// request after the other, to an analyzer that answers at once. The analyzer's
-// part is in the figures; it allocates nothing.
+// BenchmarkSender sends packets of 5 messages over a loopback socket, one request after the
+// other, to an analyzer that responds at once. The results include the analyzer, which
+// does not allocate.
 func BenchmarkSender(b *testing.B) {
 	for _, batch := range batches {
 		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
@@ -71,7 +70,7 @@ func reportPerPacket(b *testing.B, batch int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/packet")
 }
 
-// delivery returns what delivers so many packets in one request.
+// delivery returns a function that delivers a batch in one request.
 func delivery(t testing.TB, batch int) func() {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
@@ -79,28 +78,28 @@ func delivery(t testing.TB, batch int) func() {
 		t.Fatal(err)
 	}
 	config := testConfig()
-	config.URL = listenPrompt(t)
+	config.URL = serveImmediately(t)
 	config.Timeout = time.Minute
-	settler := new(deliveries)
+	settler := new(countingSettler)
 	u, err := New(config, Dependencies{
 		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(budget.Budget),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.asked.Store(true)
-	u.incarnation.learn(u.incarnation.number.Load(), true)
+	u.probed.Store(true)
+	u.epoch.learn(u.epoch.number.Load(), true)
 	sender := u.senders[0]
 	t.Cleanup(sender.connection.close)
 	var packets []*packet.Packet
-	source := new(maker)
+	source := new(packetMaker)
 	for range batch {
 		packets = append(packets, source.of(t, fiveMessages))
 	}
 	ctx := t.Context()
 	return func() {
 		settler.packets = 0
-		if sender.deliver(ctx, packets, visit{}); settler.packets != batch {
+		if sender.deliver(ctx, packets, attempt{}); settler.packets != batch {
 			t.Fatalf("%d of %d packets were delivered", settler.packets, batch)
 		}
 	}
@@ -112,17 +111,17 @@ const (
 		aMessage + "," + aMessage + "," + aMessage + "," + aMessage + "," + aMessage + `]}`
 )
 
-// deliveries is a Settler that counts what the only sender delivers.
-type deliveries struct{ packets int }
+// countingSettler is a Settler that counts delivered packets.
+type countingSettler struct{ packets int }
 
-func (d *deliveries) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
-func (d *deliveries) Refused(int, []Refused)                    {}
-func (d *deliveries) Returned(int, []*packet.Packet)            {}
-func (d *deliveries) Changed()                                  {}
+func (d *countingSettler) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
+func (d *countingSettler) Refused(int, []Rejection)                  {}
+func (d *countingSettler) Returned(int, []*packet.Packet)            {}
+func (d *countingSettler) Changed()                                  {}
 
-// listenPrompt serves an analyzer that answers each request at once, until the
-// test ends, and returns its URL.
-func listenPrompt(t testing.TB) string {
+// serveImmediately serves an analyzer that responds to each request at once until the test
+// ends, and returns its URL.
+func serveImmediately(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +134,7 @@ func listenPrompt(t testing.TB) string {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { answerAll(conn) })
+			serving.Go(func() { respondToAll(conn) })
 		}
 	})
 	t.Cleanup(func() {
@@ -145,36 +144,35 @@ func listenPrompt(t testing.TB) string {
 	return "http://" + listener.Addr().String()
 }
 
-func answerAll(conn net.Conn) {
+func respondToAll(conn net.Conn) {
 	defer conn.Close()
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+	response := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 	reader := bufio.NewReaderSize(conn, 64<<10)
 	var header fasthttp.RequestHeader
 	for header.Read(reader) == nil {
 		if _, err := reader.Discard(header.ContentLength()); err != nil {
 			return
 		}
-		if _, err := conn.Write(answer); err != nil {
+		if _, err := conn.Write(response); err != nil {
 			return
 		}
 	}
 }
 
-// BenchmarkAnswer is what it costs to read an answer that is here, from the usual one to
-// those that others give.
-func BenchmarkAnswer(b *testing.B) {
-	for _, answer := range []struct{ name, text string }{
-		{"usual", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
+// BenchmarkReadResponse measures reading a buffered response on the fast and slow paths.
+func BenchmarkReadResponse(b *testing.B) {
+	for _, response := range []struct{ name, text string }{
+		{"fast", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
 		{"fields", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nX-Request-Id: 4711\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}"},
 		{"chunks", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
 		{"empty", "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"},
 	} {
-		b.Run("kind="+answer.name, func(b *testing.B) {
-			source := strings.NewReader(answer.text)
+		b.Run("kind="+response.name, func(b *testing.B) {
+			source := strings.NewReader(response.text)
 			reader := newResponseReader()
 			b.ReportAllocs()
 			for b.Loop() {
-				source.Reset(answer.text)
+				source.Reset(response.text)
 				reader.Reset(source)
 				if _, err := reader.Peek(1); err != nil {
 					b.Fatal(err)

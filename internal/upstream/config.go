@@ -14,39 +14,40 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// Config is what users set for an analyzer. All but ID, URL and Weight is the
-// same for all analyzers.
+// Config is the configuration of one analyzer. All fields except ID, URL and Weight are
+// common to all analyzers.
 type Config struct {
 	ID string
-	// URL is the analyzer's base; packets go to its path + /ingest.
+	// URL is the base URL; packets are sent to its path + /ingest.
 	URL    string
 	Weight float64
 
-	// QueuePackets bounds the packets bound to the analyzer and not delivered.
+	// QueuePackets is the maximum number of packets bound to the analyzer.
 	QueuePackets int
-	// Concurrency is the number of requests under way at once.
+	// Concurrency is the maximum number of requests in flight.
 	Concurrency int
-	// Spacing is how far apart requests begin, at least, to an analyzer that
-	// takes several packets in one, unless they carry as much as they may or a
-	// packet's emitter waits for its delivery.
-	Spacing time.Duration
-	// Retries is how many further tries a packet gets here before it is
-	// returned.
+	// Linger is the minimum interval between the starts of requests to an analyzer that
+	// accepts NDJSON, except for full batches and for packets whose emitters wait for
+	// the delivery.
+	Linger time.Duration
+	// Retries is the number of further requests at this analyzer before a packet is
+	// rerouted.
 	Retries int
-	// Timeout bounds one request.
+	// Timeout is the timeout of one request.
 	Timeout time.Duration
-	// ProbeInterval and ProbeTimeout are those of GET /health.
+	// ProbeInterval and ProbeTimeout apply to GET /health.
 	ProbeInterval, ProbeTimeout time.Duration
-	// MaxFailures in a row make the analyzer unhealthy.
+	// MaxFailures is the number of consecutive failures that opens the breaker.
 	MaxFailures int
-	// SlowStart is how long a returning analyzer's weight grows.
+	// SlowStart is the time in which the weight of a recovered analyzer grows.
 	SlowStart time.Duration
 }
 
-// trials is how many packets an analyzer on trial may hold.
-const trials = 3
+// maxHalfOpenPackets is the maximum number of packets bound to a half-open analyzer, and
+// the number of successful requests that closes its breaker.
+const maxHalfOpenPackets = 3
 
-// DefaultConfig is the contract's.
+// DefaultConfig returns the documented defaults.
 func DefaultConfig() Config {
 	return Config{
 		QueuePackets:  10_000,
@@ -60,9 +61,9 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate tells which setting cannot be, by its environment name.
+// Validate returns an error for the first invalid setting, by its environment name.
 func (c Config) Validate() error {
-	if _, err := c.base(); err != nil {
+	if _, err := c.parseURL(); err != nil {
 		return err
 	}
 	for _, rule := range []struct {
@@ -87,11 +88,11 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ErrUser is why a URL with an @ is refused. Such a URL is never shown as it is.
+// ErrUser is returned for a URL that contains an @. Such a URL is never logged unredacted.
 var ErrUser = errors.New("an analyzer's URL must have no user or password (an @ in its path is written %40)")
 
-// WithoutUser returns text in which a URL may have a user or a password without all
-// that could be either.
+// WithoutUser returns text with everything before its last @ redacted, except an http or
+// https scheme.
 func WithoutUser(text string) string {
 	at := strings.LastIndexByte(text, '@')
 	if at < 0 {
@@ -106,7 +107,7 @@ func WithoutUser(text string) string {
 	return scheme + "xxxxx" + text[at:]
 }
 
-func (c Config) base() (*url.URL, error) {
+func (c Config) parseURL() (*url.URL, error) {
 	if strings.Contains(c.URL, "@") {
 		return nil, fmt.Errorf("ANALYZERS: %q: %w", WithoutUser(c.URL), ErrUser)
 	}
@@ -121,7 +122,7 @@ func (c Config) base() (*url.URL, error) {
 		return nil, fmt.Errorf("ANALYZERS: %q must look like http://host:port", c.URL)
 	}
 	if base.RawQuery != "" || base.Fragment != "" {
-		plain := url.URL{Scheme: base.Scheme, Host: base.Host, Path: base.Path} // a query may have a secret, too
+		plain := url.URL{Scheme: base.Scheme, Host: base.Host, Path: base.Path} // the query may contain a secret
 		return nil, fmt.Errorf("ANALYZERS: %q must have no query or fragment", plain.String())
 	}
 	if !isHost(base.Hostname()) {
@@ -141,7 +142,7 @@ func isHost(text string) bool {
 	return strings.Trim(text, allowed) == ""
 }
 
-// isPort takes none for the scheme's.
+// isPort accepts an empty port, the default of the scheme.
 func isPort(text string) bool {
 	number, err := strconv.ParseUint(text, 10, 16)
 	return text == "" || err == nil && number > 0
@@ -150,13 +151,13 @@ func isPort(text string) bool {
 func (c Config) breaker() breaker.Config {
 	config := breaker.DefaultConfig()
 	config.MaxFailures = c.MaxFailures
-	config.LongestProbePause = min(c.ProbeInterval, config.LongestProbePause)
-	config.FirstPause = min(config.FirstPause, c.ProbeInterval)
-	config.Trials = trials
+	config.MaxProbeInterval = min(c.ProbeInterval, config.MaxProbeInterval)
+	config.InitialCooldown = min(config.InitialCooldown, c.ProbeInterval)
+	config.HalfOpenRequests = maxHalfOpenPackets
 	return config
 }
 
-func address(base *url.URL) string {
+func hostPort(base *url.URL) string {
 	if base.Port() != "" {
 		return base.Host
 	}
@@ -166,7 +167,7 @@ func address(base *url.URL) string {
 	return net.JoinHostPort(base.Hostname(), "80")
 }
 
-func secure(base *url.URL) *tls.Config {
+func tlsConfig(base *url.URL) *tls.Config {
 	if base.Scheme != "https" {
 		return nil
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestValidateTakesAnalyzersThatCanBeReached(t *testing.T) {
+func TestValidateAcceptsURLs(t *testing.T) {
 	for _, url := range []string{
 		"http://analyzer-1:9001", "https://analyzer-1", "http://Logs_2.example.com./base", "http://a:1", "http://a:65535", "http://a:",
 		"http://10.0.0.7:9003", "http://[::1]:2", "http://[fe80::1%25eth0]:2", "http://b:9002/x/y=z;v=1",
@@ -18,8 +18,8 @@ func TestValidateTakesAnalyzersThatCanBeReached(t *testing.T) {
 	}
 }
 
-// A refusal names the key, the analyzer and the rule.
-func TestValidateRefusesAnalyzersThatCannotBeReached(t *testing.T) {
+// The error names key, analyzer and rule.
+func TestValidateRejectsURLs(t *testing.T) {
 	for url, rule := range map[string]string{
 		"analyzer-1:9001":                "must look like http://host:port",
 		"ftp://a":                        "must look like http://host:port",
@@ -50,8 +50,8 @@ func TestValidateRefusesAnalyzersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with a URL besides, a password in it is not shown.
-func TestRefusalsShowNoSecret(t *testing.T) {
+// An error never contains a password.
+func TestValidateErrorsRedactSecrets(t *testing.T) {
 	for _, url := range []string{
 		"http://user:secret@a:9001", "http://secret@a", "https://user:secret@a:9001/base", "http://user:secret@", "http://user:secret@a:99999",
 		"http://user:pa/secret@a", "http://user:12/secret@a", "http://user:pa?secret@a", "http://user:pa#secret@a", "http://user:secret@x@a",

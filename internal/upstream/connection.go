@@ -15,145 +15,144 @@ import (
 // dialFunc opens a connection to the analyzer.
 type dialFunc func(ctx context.Context) (net.Conn, error)
 
-// connection is one sender's keep-alive HTTP/1.1 connection. It is opened when
-// needed and closed after any doubt, so that an answer is never taken for that
-// of another request. Only its sender uses it; interrupt may be called from
-// anywhere.
+// connection is the keep-alive HTTP/1.1 connection of one sender. It is opened on demand
+// and closed whenever its framing is uncertain, so that a response is never attributed
+// to another request. It belongs to its sender; only interrupt is safe for concurrent use.
 type connection struct {
-	dial        dialFunc
-	reader      *responseReader
-	silence     silence
-	latest      time.Time // the deadline of the exchange before; they are as far apart as the beginnings
-	incarnation *incarnation
-	number      int64 // of the incarnation, when the connection was good last
+	dial         dialFunc
+	reader       *responseReader
+	idleCheck    idleCheck
+	lastDeadline time.Time // of the previous exchange; deadlines are as far apart as the starts
+	epoch        *capabilityEpoch
+	epochNumber  int64 // at the last successful use of the connection
 
-	mu          sync.Mutex // guards all below against interrupt
+	mu          sync.Mutex // guards all fields below
 	conn        net.Conn
-	stopDial    context.CancelFunc // while one is under way
+	stopDial    context.CancelFunc // non-nil during a dial
 	interrupted bool               // since begin
 }
 
-func newConnection(dial dialFunc, i *incarnation) *connection {
-	return &connection{dial: dial, reader: newResponseReader(), incarnation: i}
+func newConnection(dial dialFunc, epoch *capabilityEpoch) *connection {
+	return &connection{dial: dial, reader: newResponseReader(), epoch: epoch}
 }
 
-// errInterrupted is the failure of an exchange that we broke off ourselves.
+// errInterrupted is the error of an exchange that interrupt or the context ended.
 var errInterrupted = errors.New("interrupted")
 
-// errOneByOne is the failure to send several packets, of which nothing was written: the
-// analyzer may be one that takes one packet a request.
-var errOneByOne = errors.New("it is not known whether the analyzer takes NDJSON")
+// errBatchUnsupported is the error of a request with several packets that was not written
+// because the analyzer is not known to accept NDJSON.
+var errBatchUnsupported = errors.New("the analyzer is not known to accept NDJSON")
 
-// errStale marks that the other side closed a kept connection, perhaps before the
-// request was written, and answered nothing; or that nothing was written, since the
-// silence was broken.
+// errStale wraps the error of a reused connection that the analyzer closed without a
+// response, perhaps before the request was written, or of one that failed the idle check.
 type errStale struct{ cause error }
 
-var errSilenceBroken = errors.New("closed, or written to, while it was not used")
+var errNotIdle = errors.New("closed, or unsolicited data, while idle")
 
-// errSpokeFirst is a new connection's: what is there before the request is no answer to it.
-var errSpokeFirst = errors.New("closed, or written to, before anything was sent")
+// errUnsolicited is the error of a new connection with data before the request: that is
+// no response to it.
+var errUnsolicited = errors.New("closed, or unsolicited data, before the request")
 
-// idleAfter is how long after its last exchange began a connection is looked at before it
-// is used, which takes a system call. What breaks the silence sooner is seen too late in any
-// case, more often than not.
-const idleAfter = 10 * time.Millisecond
+// idleCheckAfter is the minimum time from the start of the last exchange for an idle check,
+// which takes a system call. After a shorter time a check would mostly come too early to
+// see a close.
+const idleCheckAfter = 10 * time.Millisecond
 
-func (e *errStale) Error() string { return "the kept connection was closed: " + e.cause.Error() }
+func (e *errStale) Error() string { return "the reused connection was closed: " + e.cause.Error() }
 func (e *errStale) Unwrap() error { return e.cause }
 
-// errConnect marks a failure before anything was sent.
+// errConnect wraps an error before anything was sent.
 type errConnect struct{ cause error }
 
 func (e *errConnect) Error() string { return "connect: " + e.cause.Error() }
 func (e *errConnect) Unwrap() error { return e.cause }
 
-// lastWordWait is for the answer to a request that could not be written.
-const lastWordWait = 10 * time.Millisecond
+// earlyResponseTimeout is the time to wait for the response to a request that could not be
+// written completely.
+const earlyResponseTimeout = 10 * time.Millisecond
 
-// begin comes before each exchange: an interrupt that comes after it ends the
-// exchange. What would have kept the caller from sending is checked in between,
-// so that it cannot be missed.
+// begin must precede each exchange; a later interrupt ends the exchange. Callers check in
+// between whether they may send, so that no interrupt is missed.
 func (c *connection) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = false
 }
 
-// exchange sends a request and reads the answer, which is valid until the next
-// call. After errStale the next one opens a connection. What the other side broke
-// off first is not taken for an interrupt that came after.
+// exchange sends a request and reads the response, which is valid until the next call.
+// After errStale the next call opens a connection. A close by the analyzer takes
+// precedence over an interrupt after it.
 func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (response, error) {
-	answer, err := c.attempt(ctx, r, deadline)
+	resp, err := c.doExchange(ctx, r, deadline)
 	if err != nil && !closedByPeer(err) && (ctx.Err() != nil || c.wasInterrupted()) {
 		err = errInterrupted
 	}
-	if err != nil && err != errOneByOne || answer.last || c.reader.Buffered() > 0 {
+	if err != nil && err != errBatchUnsupported || resp.close || c.reader.Buffered() > 0 {
 		c.close()
 	}
-	return answer, err
+	return resp, err
 }
 
-// attempt also keeps account of the analyzer's incarnations. An analyzer that is slow
-// is the same one; an end that is announced with the first answer is how some always
-// end connections.
-func (c *connection) attempt(ctx context.Context, r *request, deadline time.Time) (answer response, err error) {
-	number := c.incarnation.number.Load()
-	conn := c.kept()
-	kept := conn != nil
+// doExchange also advances the capability epoch. A timeout does not: a slow analyzer is the
+// same process. Neither does an announced close in the first response of a connection:
+// some analyzers always do that.
+func (c *connection) doExchange(ctx context.Context, r *request, deadline time.Time) (resp response, err error) {
+	number := c.epoch.number.Load()
+	conn := c.current()
+	reused := conn != nil
 	switch {
-	case !kept:
-		c.number = number
+	case !reused:
+		c.epochNumber = number
 		if conn, err = c.open(ctx, deadline); err != nil {
-			if !isShortage(err) {
-				c.incarnation.end(number)
+			if !isExhaustion(err) {
+				c.epoch.advance(number)
 			}
 			return response{}, err
 		}
-	case deadline.Sub(c.latest) >= idleAfter && !c.silence.unbroken():
-		c.incarnation.end(c.number)
-		return response{}, &errStale{errSilenceBroken}
+	case deadline.Sub(c.lastDeadline) >= idleCheckAfter && !c.idleCheck.isIdle():
+		c.epoch.advance(c.epochNumber)
+		return response{}, &errStale{errNotIdle}
 	}
-	c.latest = deadline
-	if r.several && !c.incarnation.takesLines() {
-		return response{}, errOneByOne
+	c.lastDeadline = deadline
+	if r.ndjson && !c.epoch.acceptsNDJSON() {
+		return response{}, errBatchUnsupported
 	}
-	answer, answering, err := c.roundTrip(conn, r, deadline)
-	if err != nil && !isTimeout(err) || kept && answer.last {
-		c.incarnation.end(c.number)
+	resp, responded, err := c.roundTrip(conn, r, deadline)
+	if err != nil && !isTimeout(err) || reused && resp.close {
+		c.epoch.advance(c.epochNumber)
 	}
-	c.number = number
-	if kept && !answering && closedByPeer(err) {
+	c.epochNumber = number
+	if reused && !responded && closedByPeer(err) {
 		err = &errStale{err}
 	}
-	return answer, err
+	return resp, err
 }
 
 func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if !c.hold(nil, cancel) {
+	if !c.register(nil, cancel) {
 		return nil, errInterrupted
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, &errConnect{err}
 	}
-	if !c.hold(conn, nil) {
+	if !c.register(conn, nil) {
 		_ = conn.Close()
 		return nil, errInterrupted
 	}
 	c.reader.Reset(conn)
-	c.silence.of(conn)
-	if _, encrypted := conn.(*tls.Conn); !encrypted && !c.silence.unbroken() {
-		return nil, &errConnect{errSpokeFirst} // a session ticket may be there already when it is encrypted
+	c.idleCheck.attach(conn)
+	if _, encrypted := conn.(*tls.Conn); !encrypted && !c.idleCheck.isIdle() {
+		return nil, &errConnect{errUnsolicited} // with TLS a session ticket may have been received already
 	}
 	return conn, nil
 }
 
-// hold notes what an interrupt is to end. It reports false, and notes nothing,
-// when the interrupt has come already.
-func (c *connection) hold(conn net.Conn, stopDial context.CancelFunc) bool {
+// register stores what interrupt is to end. It reports false, and stores nothing, after an
+// interrupt.
+func (c *connection) register(conn net.Conn, stopDial context.CancelFunc) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.interrupted {
@@ -163,35 +162,33 @@ func (c *connection) hold(conn net.Conn, stopDial context.CancelFunc) bool {
 	return true
 }
 
-// roundTrip also reports whether the analyzer began to answer.
-func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (answer response, answering bool, err error) {
+// roundTrip also reports whether the analyzer began to respond.
+func (c *connection) roundTrip(conn net.Conn, r *request, deadline time.Time) (resp response, responded bool, err error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return response{}, false, err
 	}
-	unsent := r.writeTo(conn)
-	if unsent != nil { // perhaps because the answer is there already
-		_ = conn.SetReadDeadline(time.Now().Add(lastWordWait)) // fails if it is closed, and so will the read
+	writeErr := r.writeTo(conn)
+	if writeErr != nil { // the response may have been received already
+		_ = conn.SetReadDeadline(time.Now().Add(earlyResponseTimeout)) // fails if closed; so does the read
 	}
-	// Let others work first. Under load the answer is here by then, and a read
-	// that finds nothing, a wait and a wake-up are saved; otherwise this costs
-	// next to nothing.
+	// Yield: under load the response has arrived by then, which saves a read that
+	// would block, a wait and a wake-up.
 	runtime.Gosched()
-	// An analyzer may refuse, and hang up or read no more, before it has read everything.
+	// An analyzer may reject a request, and close or stop reading, before its end.
 	if _, err := c.reader.Peek(1); err != nil {
 		return response{}, false, err
 	}
-	if answer, err = c.reader.read(); err != nil || unsent == nil {
-		return answer, true, err
+	if resp, err = c.reader.read(); err != nil || writeErr == nil {
+		return resp, true, err
 	}
-	if isSuccess(answer.status) {
-		return answer, true, unsent
+	if isSuccess(resp.status) {
+		return resp, true, writeErr
 	}
-	answer.last = true
-	return answer, true, nil
+	resp.close = true
+	return resp, true, nil
 }
 
-// closedByPeer tells whether an exchange failed because the other side had
-// closed the connection.
+// closedByPeer reports whether an exchange failed because the analyzer closed the connection.
 func closedByPeer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
@@ -204,32 +201,32 @@ func (c *connection) interrupt() {
 	if c.stopDial != nil {
 		c.stopDial()
 	}
-	conn := c.letGoLocked()
+	conn := c.detachLocked()
 	c.mu.Unlock()
-	hangUp(conn)
+	closeConn(conn)
 }
 
 func (c *connection) close() {
 	c.mu.Lock()
-	conn := c.letGoLocked()
+	conn := c.detachLocked()
 	c.mu.Unlock()
-	hangUp(conn)
+	closeConn(conn)
 }
 
-func (c *connection) letGoLocked() net.Conn {
+func (c *connection) detachLocked() net.Conn {
 	conn := c.conn
 	c.conn = nil
 	return conn
 }
 
-// hangUp is called without the lock: it may take a while to say goodbye.
-func hangUp(conn net.Conn) {
+// closeConn must be called without the lock: closing a TLS connection may block.
+func closeConn(conn net.Conn) {
 	if conn != nil {
 		_ = conn.Close()
 	}
 }
 
-func (c *connection) kept() net.Conn {
+func (c *connection) current() net.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.conn
@@ -241,15 +238,15 @@ func (c *connection) wasInterrupted() bool {
 	return c.interrupted
 }
 
-// dialer returns how to reach an analyzer: host is "name:port". Names are
-// resolved for each connection, so that an analyzer may move.
-func dialer(dial func(ctx context.Context, network, address string) (net.Conn, error), host string, secure *tls.Config) dialFunc {
+// newDialer returns the dialFunc of an analyzer at host, as "name:port". Names are resolved
+// for each connection, because their addresses may change.
+func newDialer(dial func(ctx context.Context, network, address string) (net.Conn, error), host string, config *tls.Config) dialFunc {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx, "tcp", host)
-		if err != nil || secure == nil {
+		if err != nil || config == nil {
 			return conn, err
 		}
-		encrypted := tls.Client(conn, secure)
+		encrypted := tls.Client(conn, config)
 		if err := encrypted.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
 			return nil, err

@@ -18,34 +18,34 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-func TestConnectionIsKept(t *testing.T) {
+func TestConnectionIsReused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), analyzer.dial)
-		probing := analyzer.dialled()
+		probing := analyzer.dialCount()
 		for i := range 5 {
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, i+1)
 		}
-		if got := analyzer.dialled() - probing; got != 1 {
+		if got := analyzer.dialCount() - probing; got != 1 {
 			t.Errorf("%d connections for 5 packets", got)
 		}
 	})
 }
 
-// After each of these answers the connection must not be used again.
-func TestConnectionIsGivenUp(t *testing.T) {
+// A connection is not reused after each of these responses.
+func TestConnectionIsClosed(t *testing.T) {
 	for name, first := range map[string]reply{
-		"connection: close":   status(200, "Connection: close\r\n", ""),
-		"two answers at once": say(ok.parts[0] + status(400, "", "of nobody").parts[0]),
-		"a body too many":     say("HTTP/1.1 204 No Content\r\n\r\n{}"),
-		"too large":           status(500, "", strings.Repeat("x", largestAnswerBytes+1)),
-		"error":               status(500, "Connection: close\r\n", ""),
+		"connection: close":  status(200, "Connection: close\r\n", ""),
+		"two responses":      say(ok.parts[0] + status(400, "", "unsolicited").parts[0]),
+		"an unexpected body": say("HTTP/1.1 204 No Content\r\n\r\n{}"),
+		"too large":          status(500, "", strings.Repeat("x", maxBodyBytes+1)),
+		"error":              status(500, "Connection: close\r\n", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var requests atomic.Int32
-				analyzer := newScripted(func(seen) reply {
+				analyzer := newFakeAnalyzer(func(receivedRequest) reply {
 					if requests.Add(1) == 1 {
 						return first
 					}
@@ -57,23 +57,23 @@ func TestConnectionIsGivenUp(t *testing.T) {
 				b.Offer(b.packets.some(t, 1))
 				b.settler.await(t, 2)
 				if b.settler.count("delivered") != 2 {
-					t.Errorf("fates: %v", b.settler.summary())
+					t.Errorf("outcomes: %v", b.settler.summary())
 				}
-				got := analyzer.got()
+				got := analyzer.received()
 				if got[0].connection == got[len(got)-1].connection {
-					t.Error("the connection was used again")
+					t.Error("the connection was reused")
 				}
 			})
 		})
 	}
 }
 
-// An answer that comes after its request was given up is nobody's.
-func TestLateAnswerIsNotTheNextOnes(t *testing.T) {
+// A response after the timeout of its request is not attributed to another request.
+func TestLateResponseIsDiscarded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries = 0
-		analyzer := newScripted(func(r seen) reply {
+		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 			if strings.Contains(r.body, `"packet_id":"1"`) {
 				late := ok
 				late.delay = config.Timeout + time.Millisecond
@@ -86,19 +86,19 @@ func TestLateAnswerIsNotTheNextOnes(t *testing.T) {
 		b.settler.await(t, 1)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
-		time.Sleep(config.Timeout) // the late answer is written
-		if one, two := b.settler.fate(1), b.settler.fate(2); one != "returned" || two != "refused malformed" {
+		time.Sleep(config.Timeout) // the late response is written
+		if one, two := b.settler.outcomeOf(1), b.settler.outcomeOf(2); one != "returned" || two != "rejected malformed" {
 			t.Errorf("the packets were %s and %s", one, two)
 		}
 	})
 }
 
-// A kept connection that the analyzer has closed is no failure of its. (Over
-// TCP: a closed pipe fails in other ways.)
-func TestClosedConnectionIsReplaced(t *testing.T) {
+// A reused connection that the analyzer closed is no failure. The test uses TCP: a closed
+// pipe fails in other ways.
+func TestStaleConnectionIsReplaced(t *testing.T) {
 	closing := ok
 	closing.cut = true // without having said so
-	analyzer := newScripted(always(closing))
+	analyzer := newFakeAnalyzer(always(closing))
 	config := testConfig()
 	config.Retries, config.MaxFailures, config.Timeout = 0, 1, 10*time.Second
 	config.URL = analyzer.listen(t) + "/base"
@@ -109,19 +109,19 @@ func TestClosedConnectionIsReplaced(t *testing.T) {
 		b.settler.await(t, i+1)
 	}
 	if b.settler.count("delivered") != packets || !b.Healthy() || b.failures(reasonReset) != 0 {
-		t.Errorf("fates: %v, healthy %v, %v resets", b.settler.summary(), b.Healthy(), b.failures(reasonReset))
+		t.Errorf("outcomes: %v, healthy %v, %v resets", b.settler.summary(), b.Healthy(), b.failures(reasonReset))
 	}
-	if got := len(analyzer.got()); got != packets {
+	if got := len(analyzer.received()); got != packets {
 		t.Errorf("%d requests", got)
 	}
 }
 
-// An analyzer that hangs up on every request fails, although each connection
-// but the first was kept.
-func TestHangingUpIsAFailure(t *testing.T) {
+// An analyzer that closes the connection on every request fails, although each connection
+// but the first was reused.
+func TestCloseOnEveryRequestIsAFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var requests atomic.Int32
-		analyzer := newScripted(func(seen) reply {
+		analyzer := newFakeAnalyzer(func(receivedRequest) reply {
 			if requests.Add(1) == 1 {
 				return ok
 			}
@@ -134,22 +134,22 @@ func TestHangingUpIsAFailure(t *testing.T) {
 		b.settler.await(t, 1)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
-		if b.settler.fate(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 2 {
-			t.Errorf("the packet was %s, healthy %v, %v resets", b.settler.fate(2), b.Healthy(), b.failures(reasonReset))
+		if b.settler.outcomeOf(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 2 {
+			t.Errorf("the packet was %s, healthy %v, %v resets", b.settler.outcomeOf(2), b.Healthy(), b.failures(reasonReset))
 		}
 	})
 }
 
-// A kept connection on which something came, or that was closed, while it was not used is
-// not used again, and the packet that was to be sent is not held to have been seen.
-func TestBrokenSilence(t *testing.T) {
+// A connection that received data or was closed while idle is not reused, and the next
+// packet does not count as sent.
+func TestIdleCheckFails(t *testing.T) {
 	for name, end := range map[string]func(net.Conn){
-		"a second answer": func(conn net.Conn) { _, _ = io.WriteString(conn, ok.parts[0]) },
-		"closed":          func(conn net.Conn) { _ = conn.Close() },
+		"a second response": func(conn net.Conn) { _, _ = io.WriteString(conn, ok.parts[0]) },
+		"closed":            func(conn net.Conn) { _ = conn.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			answered, over := make(chan struct{}), make(chan struct{})
-			analyzer := newScripted(always(ok))
+			responded, over := make(chan struct{}), make(chan struct{})
+			analyzer := newFakeAnalyzer(always(ok))
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -162,7 +162,7 @@ func TestBrokenSilence(t *testing.T) {
 			b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
 				switch dials++; dials {
 				case 1:
-					return analyzer.dial(ctx, network, address) // to be probed
+					return analyzer.dial(ctx, network, address) // for the probe
 				case 2:
 					serving.Go(func() {
 						conn, err := listener.Accept()
@@ -172,7 +172,7 @@ func TestBrokenSilence(t *testing.T) {
 						defer conn.Close()
 						_, _ = http.ReadRequest(bufio.NewReader(conn))
 						_, _ = io.WriteString(conn, ok.parts[0])
-						<-answered
+						<-responded
 						end(conn)
 						<-over
 					})
@@ -182,28 +182,27 @@ func TestBrokenSilence(t *testing.T) {
 			})
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, 1)
-			close(answered)
-			c := b.senders[0].connection // which is idle
-			b.settler.until(t, "the silence is broken", func() bool { return !c.silence.unbroken() })
-			c.latest = time.Time{}
+			close(responded)
+			c := b.senders[0].connection // of the idle sender
+			b.settler.until(t, "the connection is not idle", func() bool { return !c.idleCheck.isIdle() })
+			c.lastDeadline = time.Time{}
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, 2)
-			if b.settler.fate(2) != "returned" || b.settler.seen() != 0 || b.settler.troubleOf(2) != nil || b.failures(reasonConnect) != 1 {
-				t.Errorf("the packet was %s, its trouble is %+v", b.settler.fate(2), b.settler.troubleOf(2))
+			if b.settler.outcomeOf(2) != "returned" || b.settler.returnedTried() != 0 || b.settler.troubleOf(2) != nil || b.failures(reasonConnect) != 1 {
+				t.Errorf("the packet was %s, recorded: %+v", b.settler.outcomeOf(2), b.settler.troubleOf(2))
 			}
 		})
 	}
 }
 
-// Interrupting ends whatever is under way, also a dial, and is not the
-// analyzer's failure.
-func TestInterruptWhileDialling(t *testing.T) {
+// An interrupt ends an exchange during a dial, and is no failure of the analyzer.
+func TestInterruptDuringDial(t *testing.T) {
 	for name, dialler := range map[string]func(context.Context) (net.Conn, error){
-		"that can be ended": func(ctx context.Context) (net.Conn, error) {
+		"dial that can be canceled": func(ctx context.Context) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		},
-		"that succeeds nevertheless": func(ctx context.Context) (net.Conn, error) {
+		"dial that succeeds nevertheless": func(ctx context.Context) (net.Conn, error) {
 			<-ctx.Done()
 			near, far := net.Pipe()
 			go func() {
@@ -215,9 +214,9 @@ func TestInterruptWhileDialling(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				c := newConnection(dialler, first())
-				r := newRequest(mustBase(t), "/health")
-				r.get()
+				c := newConnection(dialler, newTestEpoch())
+				r := newRequest(testURL(t), "/health")
+				r.prepareGet()
 				c.begin()
 				var err error
 				var exchange sync.WaitGroup
@@ -237,41 +236,41 @@ func TestInterruptWhileDialling(t *testing.T) {
 	}
 }
 
-// What the analyzer broke off is its failure, although an interrupt comes next.
-func TestInterruptAfterTheEnd(t *testing.T) {
+// A close by the analyzer is its failure, even if an interrupt follows.
+func TestInterruptAfterClose(t *testing.T) {
 	near, far := net.Pipe()
 	var c *connection
-	c = newConnection(func(context.Context) (net.Conn, error) { return hook{near, func() { c.interrupt() }}, nil }, first())
+	c = newConnection(func(context.Context) (net.Conn, error) { return readHook{near, func() { c.interrupt() }}, nil }, newTestEpoch())
 	go func() {
 		_, _ = http.ReadRequest(bufio.NewReader(far))
 		_ = far.Close()
 	}()
-	r := newRequest(mustBase(t), "/health")
-	r.get()
+	r := newRequest(testURL(t), "/health")
+	r.prepareGet()
 	c.begin()
 	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); !closedByPeer(err) {
 		t.Errorf("the exchange ended with %v", err)
 	}
 }
 
-// hook is a connection that does something after each read.
-type hook struct {
+// readHook is a connection that calls after following each read.
+type readHook struct {
 	net.Conn
-	do func()
+	after func()
 }
 
-func (h hook) Read(p []byte) (int, error) {
-	defer h.do()
+func (h readHook) Read(p []byte) (int, error) {
+	defer h.after()
 	return h.Conn.Read(p)
 }
 
-func TestInterruptBeforeDialling(t *testing.T) {
+func TestInterruptBeforeDial(t *testing.T) {
 	c := newConnection(func(context.Context) (net.Conn, error) {
-		t.Error("it dials although it was interrupted")
+		t.Error("it dials after an interrupt")
 		return nil, io.EOF
-	}, first())
-	r := newRequest(mustBase(t), "/health")
-	r.get()
+	}, newTestEpoch())
+	r := newRequest(testURL(t), "/health")
+	r.prepareGet()
 	c.begin()
 	c.interrupt()
 	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); err != errInterrupted {
@@ -279,14 +278,13 @@ func TestInterruptBeforeDialling(t *testing.T) {
 	}
 }
 
-// Interrupts at any moment never lead to a wrong answer, nor to a connection
-// that stays open.
-func TestInterruptAtAnyMoment(t *testing.T) {
+// Interrupts at any time never lead to a wrong response or a leaked connection.
+func TestInterruptAtAnyTime(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
 	}))
 	defer server.Close()
-	c := newConnection(dialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil), first())
+	c := newConnection(newDialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil), newTestEpoch())
 	stop := make(chan struct{})
 	var interrupts sync.WaitGroup
 	interrupts.Go(func() {
@@ -301,19 +299,19 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 			}
 		}
 	})
-	r := newRequest(mustBase(t), "/ingest")
-	var packets maker
-	answered := 0
+	r := newRequest(testURL(t), "/ingest")
+	var packets packetMaker
+	succeeded := 0
 	for range 1000 {
 		p := packets.packet(t)
-		r.post([]*packet.Packet{p})
+		r.preparePost([]*packet.Packet{p})
 		c.begin()
-		answer, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
+		resp, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
 		switch {
-		case err == nil && !bytes.Equal(answer.body, p.Body):
-			t.Fatalf("sent %s, got the answer to %s", p.Body, answer.body)
+		case err == nil && !bytes.Equal(resp.body, p.Body):
+			t.Fatalf("sent %s, got the response to %s", p.Body, resp.body)
 		case err == nil:
-			answered++
+			succeeded++
 		case err != errInterrupted:
 			t.Fatal(err)
 		}
@@ -322,21 +320,20 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 	close(stop)
 	interrupts.Wait()
 	c.close()
-	if answered == 0 {
-		t.Error("no request was answered")
+	if succeeded == 0 {
+		t.Error("no exchange succeeded")
 	}
 }
 
-// An analyzer may refuse a large packet before it has read it, and hang up, or read
-// no more.
-func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
+// An analyzer may reject a large packet, and close or stop reading, before it has read it.
+func TestEarlyRejection(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		hangsUp bool
+		closes  bool
 		timeout time.Duration
 	}{
-		{"hangs up", true, 10 * time.Second},
-		{"reads no more", false, 500 * time.Millisecond}, // which it takes
+		{"closes", true, 10 * time.Second},
+		{"stops reading", false, 500 * time.Millisecond}, // the timeout is reached
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -356,19 +353,19 @@ func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
 					}
 					header := make([]byte, 512)
 					n, _ := conn.Read(header)
-					answer := ok.parts[0]
+					resp := ok.parts[0]
 					if bytes.HasPrefix(header[:n], []byte("POST")) {
-						answer = status(413, "Connection: close\r\n", "").parts[0]
+						resp = status(413, "Connection: close\r\n", "").parts[0]
 					}
-					_, _ = io.WriteString(conn, answer)
-					if !test.hangsUp {
+					_, _ = io.WriteString(conn, resp)
+					if !test.closes {
 						serving.Go(func() {
 							<-over
 							_ = conn.Close()
 						})
 						continue
 					}
-					_ = conn.Close() // with the rest unread: a reset
+					_ = conn.Close() // with unread data: a reset
 				}
 			})
 			config := testConfig()
@@ -379,41 +376,41 @@ func TestRefusalBeforeTheRequestIsRead(t *testing.T) {
 			large := `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"` + strings.Repeat("m", 8<<20) + `"}]}`
 			b.Offer([]*packet.Packet{b.packets.of(t, large)})
 			b.settler.await(t, 1)
-			if got := b.settler.fate(1); got != "refused too_large" {
+			if got := b.settler.outcomeOf(1); got != "rejected too_large" {
 				t.Errorf("the packet was %s", got)
 			}
 		})
 	}
 }
 
-// A request that may not be sent as it is leaves its connection as it was.
-func TestConnectionOutlivesARequestThatIsNotSent(t *testing.T) {
+// A request that is not written leaves its connection usable.
+func TestUnsentRequestKeepsConnection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
-		c := newConnection(func(ctx context.Context) (net.Conn, error) { return analyzer.dial(ctx, "", "") }, first())
+		analyzer := newFakeAnalyzer(always(ok))
+		c := newConnection(func(ctx context.Context) (net.Conn, error) { return analyzer.dial(ctx, "", "") }, newTestEpoch())
 		defer c.close()
-		r := newRequest(mustBase(t), "/ingest")
-		packets := new(maker).some(t, 2)
-		for _, several := range []bool{true, false, true, false} {
+		r := newRequest(testURL(t), "/ingest")
+		packets := new(packetMaker).some(t, 2)
+		for _, ndjson := range []bool{true, false, true, false} {
 			want := error(nil)
-			r.post(packets[:1])
-			if several {
-				r.post(packets)
-				want = errOneByOne
+			r.preparePost(packets[:1])
+			if ndjson {
+				r.preparePost(packets)
+				want = errBatchUnsupported
 			}
 			c.begin()
 			if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Second)); err != want {
-				t.Fatalf("several packets: %v, %v", several, err)
+				t.Fatalf("NDJSON: %v, %v", ndjson, err)
 			}
 		}
-		if analyzer.dialled() != 1 || len(analyzer.got()) != 2 {
-			t.Errorf("%d connections for %d requests", analyzer.dialled(), len(analyzer.got()))
+		if analyzer.dialCount() != 1 || len(analyzer.received()) != 2 {
+			t.Errorf("%d connections for %d requests", analyzer.dialCount(), len(analyzer.received()))
 		}
 	})
 }
 
-// What is on a new connection before the request is written is no answer to it.
-func TestAnswerBeforeTheRequest(t *testing.T) {
+// A response that is received before the request is not attributed to it.
+func TestUnsolicitedResponse(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -436,25 +433,25 @@ func TestAnswerBeforeTheRequest(t *testing.T) {
 			})
 		}
 	})
-	analyzer := newScripted(always(ok))
+	analyzer := newFakeAnalyzer(always(ok))
 	dials := 0
 	b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
 		if dials++; dials == 1 {
-			return analyzer.dial(ctx, network, address) // to be probed
+			return analyzer.dial(ctx, network, address) // for the probe
 		}
 		conn, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			return nil, err
 		}
-		var s silence
-		for s.of(conn); s.unbroken(); { // until it is there
+		var s idleCheck
+		for s.attach(conn); s.isIdle(); { // until the response is received
 			time.Sleep(time.Millisecond)
 		}
 		return conn, nil
 	})
 	b.Offer(b.packets.some(t, 1))
 	b.settler.await(t, 1)
-	if b.settler.fate(1) != "returned" || b.settler.seen() != 0 || b.failures(reasonConnect) != 1 {
-		t.Errorf("the packet was %s, and %v failures", b.settler.fate(1), b.failures(reasonConnect))
+	if b.settler.outcomeOf(1) != "returned" || b.settler.returnedTried() != 0 || b.failures(reasonConnect) != 1 {
+		t.Errorf("the packet was %s, and %v failures", b.settler.outcomeOf(1), b.failures(reasonConnect))
 	}
 }

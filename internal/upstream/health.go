@@ -11,104 +11,103 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// doubtInterval is from the beginning of one probe to the next, at least, of an analyzer
-// that is thought healthy although its last probe failed. One that hangs has a probe that
-// waits most of the time, but no more than one.
-const doubtInterval = time.Second
+// failingProbeInterval is the minimum interval between the starts of probes while the
+// breaker is not open although the last probe failed. At most one probe is in flight.
+const failingProbeInterval = time.Second
 
-// promptInterval is the time between probes, at least, of an analyzer that may be
-// another one than before, or that could not be connected to. The latter costs neither
-// side much, and MAX_FAILURES of them come soon.
-const promptInterval = 100 * time.Millisecond
+// minProbeInterval is the minimum interval between probes of an analyzer that may have been
+// replaced or could not be connected to. Failed connects are cheap, and with this interval
+// MAX_FAILURES of them open the breaker soon.
+const minProbeInterval = 100 * time.Millisecond
 
-// probeResult is what became of the last probe, as far as the next one's time goes.
+// probeResult is the result of a probe as far as the time of the next one depends on it.
 type probeResult int
 
 const (
-	probeAnswered    probeResult = iota
-	probeFailed                  // with an answer that is no 2xx, or none in time
-	probeUnreachable             // the connection was refused or reset, or could not be opened
-	probeNotMade                 // this machine lacked the resources
+	probeSucceeded   probeResult = iota
+	probeFailed                  // another status than 2xx, or a timeout
+	probeUnreachable             // the connection could not be opened, or was reset
+	probeNotSent                 // this machine lacked the resources
 )
 
-// prober asks an analyzer for its health, in its own time.
+// prober sends the health probes of one analyzer.
 type prober struct {
-	upstream   *Upstream
-	connection *connection
-	request    *request
-	edge       chan struct{} // the next probe may be due sooner
-	asked      time.Time     // when the last probe began
-	result     probeResult   // its result
+	upstream    *Upstream
+	connection  *connection
+	request     *request
+	rescheduled chan struct{} // the next probe may be due earlier
+	lastStart   time.Time
+	lastResult  probeResult
 }
 
 func newProber(u *Upstream, c *connection, r *request) *prober {
-	r.get()
-	return &prober{upstream: u, connection: c, request: r, edge: make(chan struct{}, 1)}
+	r.prepareGet()
+	return &prober{upstream: u, connection: c, request: r, rescheduled: make(chan struct{}, 1)}
 }
 
-// first asks once, before any packet is sent. An analyzer that has never
-// answered is not healthy.
-func (p *prober) first(ctx context.Context) {
+// probeFirst sends the first probe and trips the breaker if it fails: an analyzer that
+// never answered is unhealthy.
+func (p *prober) probeFirst(ctx context.Context) {
 	u := p.upstream
-	if err := p.ask(ctx); err != nil {
-		u.note(u.breaker.Trip(time.Now()))(err.Error())
+	if err := p.send(ctx); err != nil {
+		u.onTransition(u.breaker.Trip(time.Now()))(err.Error())
 	}
 }
 
 func (p *prober) run(ctx context.Context) {
-	timer := time.NewTimer(p.pause())
+	timer := time.NewTimer(p.delay())
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.edge:
+		case <-p.rescheduled:
 		case <-timer.C:
 			p.probe(ctx)
 		}
-		timer.Reset(p.pause())
+		timer.Reset(p.delay())
 	}
 }
 
-// reschedule makes the time until the next probe be looked at again.
+// reschedule makes run compute the time of the next probe again.
 func (p *prober) reschedule() {
 	select {
-	case p.edge <- struct{}{}:
+	case p.rescheduled <- struct{}{}:
 	default:
 	}
 }
 
 func (p *prober) probe(ctx context.Context) {
 	u := p.upstream
-	err := p.ask(ctx)
+	err := p.send(ctx)
 	if ctx.Err() != nil {
 		return
 	}
-	if p.result == probeNotMade {
-		return // which says nothing of the analyzer
+	if p.lastResult == probeNotSent {
+		return // says nothing about the analyzer
 	}
 	if err != nil {
-		u.note(u.breaker.ProbeFailed(time.Now()))(err.Error())
+		u.onTransition(u.breaker.ProbeFailed(time.Now()))(err.Error())
 		return
 	}
-	u.note(u.breaker.ProbeSucceeded(time.Now()))("the probe is answered")
+	u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe succeeded")
 }
 
-// ask makes one probe on a connection of its own, as a new client would.
-func (p *prober) ask(ctx context.Context) error {
+// send sends one probe over a new connection, as a new client would.
+func (p *prober) send(ctx context.Context) error {
 	u := p.upstream
 	p.connection.begin()
-	p.asked = time.Now()
-	number := u.incarnation.number.Load()
-	answer, err := p.connection.exchange(ctx, p.request, p.asked.Add(u.config.ProbeTimeout))
+	p.lastStart = time.Now()
+	epoch := u.epoch.number.Load()
+	resp, err := p.connection.exchange(ctx, p.request, p.lastStart.Add(u.config.ProbeTimeout))
 	defer p.connection.close()
-	if err == nil && !isSuccess(answer.status) {
-		err = fmt.Errorf("the probe is answered with %d", answer.status)
+	if err == nil && !isSuccess(resp.status) {
+		err = fmt.Errorf("the probe was answered with status %d", resp.status)
 	}
-	p.result = resultOf(err)
-	u.metrics.probed(p.result)
+	p.lastResult = resultOf(err)
+	u.metrics.probed(p.lastResult)
 	if err == nil {
-		u.incarnation.learn(number, acceptsLines(answer))
+		u.epoch.learn(epoch, acceptsNDJSON(resp))
 	}
 	return err
 }
@@ -117,9 +116,9 @@ func resultOf(err error) probeResult {
 	var connect *errConnect
 	switch {
 	case err == nil:
-		return probeAnswered
-	case errors.As(err, &connect) && isShortage(err):
-		return probeNotMade
+		return probeSucceeded
+	case errors.As(err, &connect) && isExhaustion(err):
+		return probeNotSent
 	case isTimeout(err):
 		return probeFailed
 	case errors.As(err, &connect), closedByPeer(err):
@@ -129,31 +128,31 @@ func resultOf(err error) probeResult {
 	}
 }
 
-// pause returns the time until the next probe, jittered so that many
-// distributors do not ask together.
-func (p *prober) pause() time.Duration {
+// delay returns the time until the next probe, with jitter so that several distributors
+// do not synchronize.
+func (p *prober) delay() time.Duration {
 	u := p.upstream
 	state, interval := u.breaker.State(), u.config.ProbeInterval
 	switch {
-	case p.result == probeNotMade:
-		return max(time.Until(u.breaker.NextTrial()), time.Until(p.asked.Add(min(doubtInterval, interval))), shortagePause)
+	case p.lastResult == probeNotSent:
+		return max(time.Until(u.breaker.NextProbe()), time.Until(p.lastStart.Add(min(failingProbeInterval, interval))), exhaustionPause)
 	case state == breaker.Open:
-		return max(time.Until(u.breaker.NextTrial()), time.Millisecond)
-	case p.result == probeUnreachable:
-		return min(promptInterval+rand.N(promptInterval/2), interval)
-	case p.result == probeFailed:
-		return min(max(time.Until(p.asked.Add(doubtInterval)), promptInterval), interval)
+		return max(time.Until(u.breaker.NextProbe()), time.Millisecond)
+	case p.lastResult == probeUnreachable:
+		return min(minProbeInterval+rand.N(minProbeInterval/2), interval)
+	case p.lastResult == probeFailed:
+		return min(max(time.Until(p.lastStart.Add(failingProbeInterval)), minProbeInterval), interval)
 	case state == breaker.HalfOpen:
-		return min(doubtInterval, interval)
-	case u.incarnation.outdated():
-		return max(time.Until(p.asked.Add(promptInterval)), 0)
+		return min(failingProbeInterval, interval)
+	case u.epoch.stale():
+		return max(time.Until(p.lastStart.Add(minProbeInterval)), 0)
 	default:
 		return interval - interval/10 + rand.N(interval/5+1)
 	}
 }
 
-// acceptsLines tells whether the health answer's Accept-Post lists NDJSON.
-func acceptsLines(r response) bool {
+// acceptsNDJSON reports whether the Accept-Post of a health response lists NDJSON.
+func acceptsNDJSON(r response) bool {
 	for kind := range strings.SplitSeq(r.field("Accept-Post"), ",") {
 		kind, _, _ = strings.Cut(kind, ";")
 		if strings.EqualFold(strings.TrimSpace(kind), ndjsonType) {

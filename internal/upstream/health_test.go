@@ -17,25 +17,25 @@ func down() reply { return status(500, "", "") }
 
 func TestFirstProbeDecides(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = down
 		b := start(t, testConfig(), analyzer.dial)
-		if room, brief := b.Room(time.Now()); b.Healthy() || room > 0 || brief {
-			t.Fatal("an analyzer that has never answered is thought healthy")
+		if capacity, transient := b.Capacity(time.Now()); b.Healthy() || capacity > 0 || transient {
+			t.Fatal("an analyzer that never answered a probe is healthy")
 		}
-		if !b.NextTrial().After(time.Now()) {
-			t.Error("it is not said when it is tried again")
+		if !b.NextProbe().After(time.Now()) {
+			t.Error("there is no time of the next probe")
 		}
 		b.Offer(b.packets.some(t, 2))
 		synctest.Wait()
-		if b.settler.count("returned") != 2 || len(analyzer.got()) > 0 {
-			t.Error("packets are sent to it")
+		if b.settler.count("returned") != 2 || len(analyzer.received()) > 0 {
+			t.Error("packets were sent")
 		}
-		analyzer.set(func(s *scripted) { s.health = lines })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
 		began := time.Now()
-		b.settler.until(t, "it is tried", b.Healthy)
+		b.settler.until(t, "it is half-open", b.Healthy)
 		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("its return was noticed after %v", took)
+			t.Errorf("its recovery was detected after %v", took)
 		}
 		if b.Health() != "on trial" {
 			t.Errorf("it is %q", b.Health())
@@ -43,161 +43,158 @@ func TestFirstProbeDecides(t *testing.T) {
 	})
 }
 
-// Nobody is given packets before it has answered, however long that takes.
-func TestUnaskedAnalyzerIsNotHealthy(t *testing.T) {
+// No packet is sent before the first probe is complete, however long it takes.
+func TestUnprobedAnalyzerIsUnhealthy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = func() reply { return reply{delay: time.Second, parts: ok.parts} }
 		b := prepare(t, testConfig(), analyzer.dial)
 		go b.Start(t.Context())
 		time.Sleep(time.Second / 2)
-		if room, brief := b.Room(time.Now()); b.Healthy() || room > 0 || brief || b.Health() != "down" {
-			t.Errorf("before it has answered it is %q and has room for %d", b.Health(), room)
+		if capacity, transient := b.Capacity(time.Now()); b.Healthy() || capacity > 0 || transient || b.Health() != "down" {
+			t.Errorf("before the response it is %q with a capacity of %d", b.Health(), capacity)
 		}
 		time.Sleep(time.Second)
-		if room, _ := b.Room(time.Now()); !b.Healthy() || room == 0 {
-			t.Errorf("afterwards it is %q and has room for %d", b.Health(), room)
+		if capacity, _ := b.Capacity(time.Now()); !b.Healthy() || capacity == 0 {
+			t.Errorf("after the response it is %q with a capacity of %d", b.Health(), capacity)
 		}
 	})
 }
 
-// A return is noticed soon, however far the regular probes are apart.
-func TestRecoveryDoesNotWaitForTheRegularProbe(t *testing.T) {
+// A recovery is detected soon, however long the probe interval is.
+func TestRecoveryIsDetectedBeforeProbeInterval(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval, config.MaxFailures, config.Retries = time.Hour, 2, 5
-		analyzer := newScripted(always(status(500, "", "")))
+		analyzer := newFakeAnalyzer(always(status(500, "", "")))
 		b := start(t, config, analyzer.dial)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
 		if b.Healthy() {
-			t.Fatal("the failures are not counted")
+			t.Fatal("the breaker is not open")
 		}
-		analyzer.set(func(s *scripted) { s.ingest = always(ok) })
+		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(ok) })
 		time.Sleep(2 * time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
-			t.Fatalf("it is %v two seconds later", b.breaker.State())
+			t.Fatalf("after two seconds it is %v", b.breaker.State())
 		}
 	})
 }
 
-// While nobody else is there, a return after a long time is noticed soon, too.
-func TestHastenedProbesComeSoon(t *testing.T) {
+// With ProbeSoon a recovery is detected soon even after a long time.
+func TestProbeSoon(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = time.Hour
-		analyzer := newScripted(always(ok))
-		analyzer.refuses = true
+		analyzer := newFakeAnalyzer(always(ok))
+		analyzer.refuseConnections = true
 		b := start(t, config, analyzer.dial)
-		time.Sleep(10 * time.Minute) // the pause has grown
-		analyzer.set(func(s *scripted) { s.refuses = false })
-		b.Hasten(time.Now())
+		time.Sleep(10 * time.Minute) // the probe interval has grown
+		analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = false })
+		b.ProbeSoon(time.Now())
 		time.Sleep(time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
-			t.Errorf("it is %v a second later", b.breaker.State())
+			t.Errorf("after a second it is %v", b.breaker.State())
 		}
 	})
 }
 
-// An analyzer that hangs is out after MAX_FAILURES probes that time out, one after the
-// other.
-func TestFailingProbesMakeItUnhealthy(t *testing.T) {
+// An analyzer that hangs is unhealthy after MAX_FAILURES consecutive probe timeouts.
+func TestFailedProbesOpenBreaker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 5 * time.Second
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{hang: true} } })
-		time.Sleep(config.ProbeInterval*11/10 + time.Duration(config.MaxFailures)*(config.ProbeTimeout+promptInterval))
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{hang: true} } })
+		time.Sleep(config.ProbeInterval*11/10 + time.Duration(config.MaxFailures)*(config.ProbeTimeout+minProbeInterval))
 		if b.Healthy() {
-			t.Error("an analyzer that does not answer its probes is thought healthy")
+			t.Error("an analyzer that does not answer probes is healthy")
 		}
-		if got := analyzer.probed(); got > 3+config.MaxFailures {
+		if got := analyzer.probeCount(); got > 3+config.MaxFailures {
 			t.Errorf("%d probes", got)
 		}
 	})
 }
 
-// An idle analyzer that is gone is out within a second of the next probe; one that
-// answers with a failure is asked once a second.
-func TestDeadIdleAnalyzerIsNoticedSoon(t *testing.T) {
+// An idle analyzer that is gone is unhealthy within a second after the next probe; one that
+// answers with a failure is probed once a second.
+func TestDeadIdleAnalyzerIsDetected(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(*scripted)
+		change func(*fakeAnalyzer)
 		within time.Duration // of the next probe
 	}{
-		{"connections are refused", func(s *scripted) { s.refuses = true }, time.Second},
-		{"connections are reset", func(s *scripted) { s.health = func() reply { return reply{cut: true} } }, time.Second},
-		{"answers are cut", func(s *scripted) {
+		{"connections are refused", func(s *fakeAnalyzer) { s.refuseConnections = true }, time.Second},
+		{"connections are reset", func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } }, time.Second},
+		{"responses are truncated", func(s *fakeAnalyzer) {
 			s.health = func() reply { return reply{parts: []string{"HTTP/1.1 200 OK\r\n"}, cut: true} }
 		}, time.Second},
-		{"it fails", func(s *scripted) { s.health = down }, 4*doubtInterval + time.Millisecond},
+		{"it fails", func(s *fakeAnalyzer) { s.health = down }, 4*failingProbeInterval + time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.ProbeInterval = 2 * time.Second
-				analyzer := newScripted(always(ok))
+				analyzer := newFakeAnalyzer(always(ok))
 				b := start(t, config, analyzer.dial)
 				analyzer.set(test.change)
 				time.Sleep(config.ProbeInterval*11/10 + test.within)
 				if b.Healthy() {
-					t.Error("it is thought healthy")
+					t.Error("it is healthy")
 				}
 				if got := b.metrics.probes[probeFailed]; testutil.ToFloat64(got) < float64(config.MaxFailures) {
-					t.Errorf("it is out after %v failures", testutil.ToFloat64(got))
+					t.Errorf("it is unhealthy after %v failures", testutil.ToFloat64(got))
 				}
 			})
 		})
 	}
 }
 
-// One probe that is refused makes nothing unhealthy: the next ones decide, and then all is
-// as it was.
-func TestQuickProbesEndWithAnAnswer(t *testing.T) {
+// A refused connection of one probe does not open the breaker; the next probes decide.
+func TestFastProbesEndWithASuccess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 10 * time.Second
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{cut: true} } })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } })
 		b.settler.until(t, "it is probed", func() bool { return testutil.ToFloat64(b.metrics.probes[probeFailed]) == 2 })
-		analyzer.set(func(s *scripted) { s.health = func() reply { return ok } })
-		time.Sleep(2 * promptInterval)
-		probes := analyzer.probed()
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return ok } })
+		time.Sleep(2 * minProbeInterval)
+		probes := analyzer.probeCount()
 		if !b.Healthy() || probes != 4 {
 			t.Errorf("after %d probes it is %s", probes, b.Health())
 		}
 		time.Sleep(config.ProbeInterval * 8 / 10)
-		if got := analyzer.probed(); got != probes {
+		if got := analyzer.probeCount(); got != probes {
 			t.Errorf("%d more probes", got-probes)
 		}
 	})
 }
 
-// However many failures it takes, an analyzer that is gone is not asked without end.
-func TestQuickProbesArePaced(t *testing.T) {
+// Probes of an analyzer that is gone are rate limited, however large MAX_FAILURES is.
+func TestFastProbesAreRateLimited(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval, config.MaxFailures = 10*time.Second, 1000
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = func() reply { return reply{cut: true} } })
+		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } })
 		time.Sleep(21 * time.Second)
-		if got := analyzer.probed(); got < 50 || got > 125 || !b.Healthy() {
+		if got := analyzer.probeCount(); got < 50 || got > 125 || !b.Healthy() {
 			t.Errorf("%d probes in at most 12 s", got)
 		}
 	})
 }
 
-// At the moment when the breaker opens all that waits and all that is under
-// way goes back.
-func TestHangingAnalyzerLosesItsPacketsWithinTheTimeout(t *testing.T) {
+// All waiting and in-flight packets are returned when the breaker opens.
+func TestOpenBreakerReturnsAllPackets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency = 8
-		analyzer := newScripted(always(reply{hang: true}))
-		analyzer.health = lines
+		analyzer := newFakeAnalyzer(always(reply{hang: true}))
+		analyzer.health = ndjsonHealth
 		b := start(t, config, analyzer.dial)
 		b.batch.packets.Store(16)
 		began := time.Now()
@@ -205,14 +202,14 @@ func TestHangingAnalyzerLosesItsPacketsWithinTheTimeout(t *testing.T) {
 		time.Sleep(config.Timeout)
 		synctest.Wait()
 		if got := b.settler.count("returned"); got < 1000-8*16 {
-			t.Errorf("%d packets are back when the timeout is over: those that wait should be", got)
+			t.Errorf("%d packets are returned at the timeout, want all that were waiting", got)
 		}
 		b.settler.await(t, 1000)
-		if took := time.Since(began); took > config.Timeout+longestBackoff {
-			t.Errorf("the packets left after %v", took)
+		if took := time.Since(began); took > config.Timeout+maxBackoff {
+			t.Errorf("the packets were returned after %v", took)
 		}
 		if b.settler.count("returned") != 1000 || b.Healthy() {
-			t.Errorf("fates: %v, healthy: %v", b.settler.summary(), b.Healthy())
+			t.Errorf("outcomes: %v, healthy: %v", b.settler.summary(), b.Healthy())
 		}
 		synctest.Wait()
 		if queued, inFlight := b.Volumes(); queued.Packets+inFlight.Packets != 0 || b.queue.bound.Load() != 0 {
@@ -221,13 +218,12 @@ func TestHangingAnalyzerLosesItsPacketsWithinTheTimeout(t *testing.T) {
 	})
 }
 
-// The requests that we break off ourselves when the breaker opens are no
-// failures of the analyzer.
-func TestOpeningInterruptsWhatIsUnderWay(t *testing.T) {
+// Requests that are interrupted when the breaker opens are no failures of the analyzer.
+func TestOpenBreakerInterruptsRequests(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency, config.MaxFailures, config.Retries = 3, 2, 5
-		analyzer := newScripted(func(r seen) reply {
+		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 			if strings.Contains(r.body, `"packet_id":"3"`) {
 				return status(500, "", "")
 			}
@@ -240,45 +236,45 @@ func TestOpeningInterruptsWhatIsUnderWay(t *testing.T) {
 			synctest.Wait()
 		}
 		b.settler.await(t, 3)
-		if took := time.Since(began); took > 2*longestBackoff {
+		if took := time.Since(began); took > 2*maxBackoff {
 			t.Errorf("it took %v", took)
 		}
 		if b.settler.count("returned") != 3 || b.failures(reasonReset) != 0 || b.failures(reasonStatus) != 2 {
-			t.Errorf("fates: %v, %v resets", b.settler.summary(), b.failures(reasonReset))
+			t.Errorf("outcomes: %v, %v resets", b.settler.summary(), b.failures(reasonReset))
 		}
 	})
 }
 
-func TestTrialsAndSlowStart(t *testing.T) {
+func TestHalfOpenAndSlowStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = down
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = lines })
-		b.settler.until(t, "it is tried", b.Healthy)
+		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
+		b.settler.until(t, "it is half-open", b.Healthy)
 
-		if room, _ := b.Room(time.Now()); room != trials {
-			t.Errorf("%d packets may be bound on trial, want %d", room, trials)
+		if capacity, _ := b.Capacity(time.Now()); capacity != maxHalfOpenPackets {
+			t.Errorf("the half-open capacity is %d, want %d", capacity, maxHalfOpenPackets)
 		}
 		if got := b.Weight(time.Now()); got > config.Weight/10 {
-			t.Errorf("its weight on trial is %v", got)
+			t.Errorf("its half-open weight is %v", got)
 		}
-		analyzer.set(func(s *scripted) { s.ingest = always(reply{hang: true}) })
+		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(reply{hang: true}) })
 		b.Offer(b.packets.some(t, 2))
 		synctest.Wait()
-		if room, _ := b.Room(time.Now()); room != 1 {
-			t.Errorf("%d more packets may be bound on trial, want 1", room)
+		if capacity, _ := b.Capacity(time.Now()); capacity != 1 {
+			t.Errorf("the remaining half-open capacity is %d, want 1", capacity)
 		}
-		b.settler.await(t, 2) // they time out
+		b.settler.await(t, 2) // after the timeout
 		if b.Healthy() {
-			t.Error("a failure on trial is forgiven")
+			t.Error("a failure while half-open does not open the breaker")
 		}
 
-		analyzer.set(func(s *scripted) { s.ingest = always(ok) })
-		b.settler.until(t, "it is tried again", b.Healthy)
-		b.settler.until(t, "the trials succeed", func() bool {
-			if room, _ := b.Room(time.Now()); room > 0 && b.breaker.State() == breaker.HalfOpen {
+		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(ok) })
+		b.settler.until(t, "it is half-open again", b.Healthy)
+		b.settler.until(t, "the breaker is closed", func() bool {
+			if capacity, _ := b.Capacity(time.Now()); capacity > 0 && b.breaker.State() == breaker.HalfOpen {
 				b.Offer(b.packets.some(t, 1))
 			}
 			return b.breaker.State() == breaker.Closed
@@ -301,12 +297,12 @@ func TestNoSlowStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.SlowStart = 0
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		analyzer.health = down
 		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *scripted) { s.health = lines })
-		b.settler.until(t, "it is tried", b.Healthy)
-		for i := range trials {
+		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
+		b.settler.until(t, "it is half-open", b.Healthy)
+		for i := range maxHalfOpenPackets {
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, i+1)
 		}
@@ -316,30 +312,29 @@ func TestNoSlowStart(t *testing.T) {
 	})
 }
 
-// An analyzer that takes long over each packet gets smaller batches, and never
-// one that it cannot handle in time.
-func TestSlowAnalyzerIsNotOverwhelmed(t *testing.T) {
+// An analyzer that is slow for each packet gets smaller batches, none that times out.
+func TestBatchSizeFollowsSlowAnalyzer(t *testing.T) {
 	for _, perPacket := range []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond} {
 		t.Run(perPacket.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.Concurrency = 8
-				var largest atomic.Int64
-				analyzer := newScripted(func(r seen) reply {
+				var maxSeen atomic.Int64
+				analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 					packets := max(1, strings.Count(r.body, "\n"))
-					for now := largest.Load(); int64(packets) > now && !largest.CompareAndSwap(now, int64(packets)); now = largest.Load() {
+					for now := maxSeen.Load(); int64(packets) > now && !maxSeen.CompareAndSwap(now, int64(packets)); now = maxSeen.Load() {
 					}
 					slow := ok
 					slow.delay = time.Duration(packets) * perPacket
 					return slow
 				})
-				analyzer.health = lines
+				analyzer.health = ndjsonHealth
 				b := start(t, config, analyzer.dial)
 				offered, until := 0, time.Now().Add(5*time.Second)
 				for time.Now().Before(until) {
-					if room, _ := b.Room(time.Now()); room > 0 {
-						b.Offer(b.packets.some(t, min(room, 200)))
-						offered += min(room, 200)
+					if capacity, _ := b.Capacity(time.Now()); capacity > 0 {
+						b.Offer(b.packets.some(t, min(capacity, 200)))
+						offered += min(capacity, 200)
 					}
 					time.Sleep(TickInterval)
 					b.Tick()
@@ -348,11 +343,11 @@ func TestSlowAnalyzerIsNotOverwhelmed(t *testing.T) {
 				if got := b.failures(reasonTimeout); got > 0 || !b.Healthy() {
 					t.Errorf("%v requests timed out", got)
 				}
-				if most := int64(config.Timeout / perPacket); largest.Load() > most {
-					t.Errorf("a batch of %d packets, and at most %d can be handled in time", largest.Load(), most)
+				if maxBatch := int64(config.Timeout / perPacket); maxSeen.Load() > maxBatch {
+					t.Errorf("a batch of %d packets, want at most %d", maxSeen.Load(), maxBatch)
 				}
-				if delivered, least := b.settler.count("delivered"), int(2*time.Second/perPacket); delivered < least {
-					t.Errorf("%d packets delivered, want %d at least", delivered, least)
+				if delivered, minDelivered := b.settler.count("delivered"), int(2*time.Second/perPacket); delivered < minDelivered {
+					t.Errorf("%d packets delivered, want at least %d", delivered, minDelivered)
 				}
 				b.settler.wantOnce(t, offered)
 			})
@@ -360,24 +355,23 @@ func TestSlowAnalyzerIsNotOverwhelmed(t *testing.T) {
 	}
 }
 
-// Probes use a connection of their own, and say nothing about lines when they
-// fail.
+// Probes use connections of their own.
 func TestProbes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 100 * time.Millisecond
-		analyzer := newScripted(always(ok))
-		analyzer.health = lines
+		analyzer := newFakeAnalyzer(always(ok))
+		analyzer.health = ndjsonHealth
 		b := start(t, config, analyzer.dial)
 		time.Sleep(time.Second)
-		if got := analyzer.probed(); got < 9 || got > 12 {
+		if got := analyzer.probeCount(); got < 9 || got > 12 {
 			t.Errorf("%d probes in a second at intervals of 100ms", got)
 		}
-		if analyzer.dialled() != analyzer.probed() {
-			t.Errorf("%d connections for %d probes", analyzer.dialled(), analyzer.probed())
+		if analyzer.dialCount() != analyzer.probeCount() {
+			t.Errorf("%d connections for %d probes", analyzer.dialCount(), analyzer.probeCount())
 		}
-		if !b.incarnation.takesLines() {
-			t.Error("the advertised NDJSON is not known")
+		if !b.epoch.acceptsNDJSON() {
+			t.Error("NDJSON is not known to be accepted")
 		}
 	})
 }

@@ -5,55 +5,54 @@ import (
 	"time"
 )
 
-// TickInterval is how often limits are adapted.
+// TickInterval is the interval at which limits are adapted.
 const TickInterval = 100 * time.Millisecond
 
-// limit bounds how many packets are bound to an analyzer: about what it has
-// shown to deliver in a second, so that a slow one holds few, and never more
-// than is configured.
+// limit bounds the number of packets bound to an analyzer to about what it settles in
+// a second, within a configured range, so that a slow analyzer holds few packets.
 type limit struct {
 	packets atomic.Int64
-	handled atomic.Int64 // packets taken, or refused for good, since the last adapt
+	settled atomic.Int64 // packets delivered or rejected since the last adapt
 
-	least, most int64
-	// The rest belongs to adapt. pace is the number of packets handled in a
-	// tick: it follows a rise at once and a fall slowly.
-	pace float64
-	// behind is how many ticks in a row more than a second's worth was bound.
-	behind int
+	min, max int64
+	// The fields below belong to adapt. rate is the number of packets settled per tick:
+	// its rises are immediate, its falls smoothed (EWMA).
+	rate float64
+	// ticksOver counts consecutive ticks with more packets bound than rate allows.
+	ticksOver int
 }
 
-// An analyzer is slow when it is behind for half a second: a burst that has
-// just begun, or a moment without processor time, is no slowness.
+// An analyzer is slow after half a second over the limit, so that the start of a burst
+// or a moment without CPU time does not count.
 const (
 	ticksPerSecond = int(time.Second / TickInterval)
-	ticksOfGrace   = ticksPerSecond / 2
+	graceTicks     = ticksPerSecond / 2
 )
 
 func (l *limit) init(config Config) {
-	l.most = int64(config.QueuePackets)
-	l.least = min(l.most, int64(2*config.Concurrency))
-	l.packets.Store(min(l.most, 1024))
+	l.max = int64(config.QueuePackets)
+	l.min = min(l.max, int64(2*config.Concurrency))
+	l.packets.Store(min(l.max, 1024))
 }
 
 func (l *limit) now() int { return int(l.packets.Load()) }
 
-// adapt is called every TickInterval with the packets that are bound now. It
-// reports when there is far too much, and how many packets to keep.
-func (l *limit) adapt(bound int64) (keep int64, tooMuch bool) {
-	handled := float64(l.handled.Swap(0))
-	l.pace = max(handled, 0.8*l.pace+0.2*handled)
-	second := max(l.least, min(l.most, int64(l.pace*float64(ticksPerSecond))))
+// adapt is called every TickInterval with the number of bound packets. It reports an
+// excess, and the number of packets to keep then.
+func (l *limit) adapt(bound int64) (keep int64, excess bool) {
+	settled := float64(l.settled.Swap(0))
+	l.rate = max(settled, 0.8*l.rate+0.2*settled)
+	second := max(l.min, min(l.max, int64(l.rate*float64(ticksPerSecond))))
 	if bound <= second {
-		l.behind = 0
+		l.ticksOver = 0
 		limit := l.packets.Load()
-		if bound <= second/4 { // it keeps up: how fast it could be is not known
+		if bound <= second/4 { // the queue is short: the maximum rate is unknown
 			limit *= 2
 		}
-		l.packets.Store(min(l.most, max(second, limit)))
+		l.packets.Store(min(l.max, max(second, limit)))
 		return 0, false
 	}
-	if l.behind++; l.behind <= ticksOfGrace {
+	if l.ticksOver++; l.ticksOver <= graceTicks {
 		return 0, false
 	}
 	l.packets.Store(second)

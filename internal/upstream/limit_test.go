@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// tick is what an analyzer handles within a tick, and how many packets are
-// bound to it at its end.
-type tick struct{ handled, bound int64 }
+// tick is the number of packets settled within a tick, and bound at its end.
+type tick struct{ settled, bound int64 }
 
-func TestLimitFollowsThePace(t *testing.T) {
+func TestLimitFollowsRate(t *testing.T) {
 	times := func(n int, one tick) []tick {
 		var ticks []tick
 		for range n {
@@ -22,25 +21,25 @@ func TestLimitFollowsThePace(t *testing.T) {
 		ticks []tick
 		limit int
 	}{
-		{"idle: all that is configured", times(10, tick{0, 0}), 10_000},
+		{"idle: the configured maximum", times(10, tick{0, 0}), 10_000},
 		{"fast", times(10, tick{5000, 100}), 10_000},
-		{"a second's worth", times(10, tick{50, 700}), 500},
-		{"a burst begins", append(times(10, tick{0, 0}), times(5, tick{0, 5000})...), 10_000},
-		{"a burst that is not handled", append(times(10, tick{0, 0}), times(6, tick{0, 5000})...), 16},
-		{"slow: no less than keeps the senders busy", times(50, tick{1, 100}), 16},
-		{"a pause is not slowness", append(times(10, tick{500, 900}), times(5, tick{0, 6000})...), 10_000},
-		{"a long pause is", append(times(10, tick{500, 900}), times(7, tick{0, 6000})...), 1048},
+		{"the packets of a second", times(10, tick{50, 700}), 500},
+		{"the start of a burst", append(times(10, tick{0, 0}), times(5, tick{0, 5000})...), 10_000},
+		{"a burst that is not settled", append(times(10, tick{0, 0}), times(6, tick{0, 5000})...), 16},
+		{"slow: the minimum keeps the senders busy", times(50, tick{1, 100}), 16},
+		{"a short stall is within the grace", append(times(10, tick{500, 900}), times(5, tick{0, 6000})...), 10_000},
+		{"a long stall is not", append(times(10, tick{500, 900}), times(7, tick{0, 6000})...), 1048},
 		{"a rise is followed at once", append(times(20, tick{10, 200}), tick{300, 3001}), 3000},
-		{"and a fall slowly", append(times(20, tick{100, 1100}), times(2, tick{50, 1100})...), 820},
-		{"room comes back twofold", append(times(50, tick{1, 100}), tick{1, 4}, tick{1, 4}), 64},
-		{"but not while much is bound", append(times(50, tick{1, 100}), times(10, tick{1, 5})...), 16},
+		{"a fall is smoothed", append(times(20, tick{100, 1100}), times(2, tick{50, 1100})...), 820},
+		{"the limit doubles while the queue is short", append(times(50, tick{1, 100}), tick{1, 4}, tick{1, 4}), 64},
+		{"the limit does not grow while the queue is long", append(times(50, tick{1, 100}), times(10, tick{1, 5})...), 16},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var l limit
 			config := DefaultConfig()
 			l.init(config)
 			for _, tick := range test.ticks {
-				l.handled.Add(tick.handled)
+				l.settled.Add(tick.settled)
 				l.adapt(tick.bound)
 				if now := l.now(); now < 2*config.Concurrency || now > config.QueuePackets {
 					t.Fatalf("the limit is %d", now)
@@ -53,44 +52,44 @@ func TestLimitFollowsThePace(t *testing.T) {
 	}
 }
 
-func TestLimitTrimsOnlyWhatIsFarTooMuch(t *testing.T) {
+func TestLimitReportsExcess(t *testing.T) {
 	var l limit
 	l.init(DefaultConfig())
-	for range ticksOfGrace {
-		l.handled.Add(10)
-		if _, tooMuch := l.adapt(1000); tooMuch {
-			t.Error("what was just bound is taken away")
+	for range graceTicks {
+		l.settled.Add(10)
+		if _, excess := l.adapt(1000); excess {
+			t.Error("excess is reported within the grace")
 		}
 	}
-	l.handled.Add(10)
-	if _, tooMuch := l.adapt(199); tooMuch {
-		t.Error("two seconds' worth is taken away")
+	l.settled.Add(10)
+	if _, excess := l.adapt(199); excess {
+		t.Error("the packets of two seconds are reported as excess")
 	}
-	l.handled.Add(10)
-	if keep, tooMuch := l.adapt(201); !tooMuch || keep != 100 {
-		t.Errorf("of more than two seconds' worth %d is kept (%v), want 100", keep, tooMuch)
+	l.settled.Add(10)
+	if keep, excess := l.adapt(201); !excess || keep != 100 {
+		t.Errorf("of the packets of more than two seconds %d are kept (%v), want 100", keep, excess)
 	}
 }
 
-func TestTickReturnsWhatIsFarTooMuch(t *testing.T) {
+func TestTickReturnsExcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Timeout = time.Hour
-		b := start(t, config, newScripted(always(reply{hang: true})).dial)
+		b := start(t, config, newFakeAnalyzer(always(reply{hang: true})).dial)
 		b.Offer(b.packets.some(t, 500))
-		for range ticksOfGrace + 1 {
+		for range graceTicks + 1 {
 			time.Sleep(TickInterval)
 			b.Tick()
 		}
-		b.settler.await(t, 498) // 2 is the least
-		if b.settler.count("returned") != 498 || b.settler.fate(1) != "" || b.settler.fate(500) == "" {
-			t.Errorf("fates: %v; the newest should go", b.settler.summary())
+		b.settler.await(t, 498) // the minimum is 2
+		if b.settler.count("returned") != 498 || b.settler.outcomeOf(1) != "" || b.settler.outcomeOf(500) == "" {
+			t.Errorf("outcomes: %v; want the newest returned", b.settler.summary())
 		}
-		if room, brief := b.Room(time.Now()); room != 0 || !brief {
-			t.Errorf("room is %d, %v", room, brief)
+		if capacity, transient := b.Capacity(time.Now()); capacity != 0 || !transient {
+			t.Errorf("the capacity is %d, transient: %v", capacity, transient)
 		}
-		if b.Resting() {
-			t.Error("a full queue is called resting")
+		if b.BelowLowWatermark() {
+			t.Error("a full queue is below the low watermark")
 		}
 	})
 }
@@ -103,13 +102,13 @@ func TestBatchSize(t *testing.T) {
 		n         int
 		took      time.Duration
 	}{
-		{"full and quick: doubled", 8, 16, 8, 40 * time.Millisecond},
-		{"not full: says nothing", 8, 8, 7, time.Millisecond},
-		{"full and middling", 8, 8, 8, 60 * time.Millisecond},
-		{"slow: half of it", 8, 4, 8, 120 * time.Millisecond},
-		{"slow, and was small", 64, 2, 4, 120 * time.Millisecond},
+		{"full and fast: doubled", 8, 16, 8, 40 * time.Millisecond},
+		{"not full: unchanged", 8, 8, 7, time.Millisecond},
+		{"full and neither: unchanged", 8, 8, 8, 60 * time.Millisecond},
+		{"slow: half of the batch", 8, 4, 8, 120 * time.Millisecond},
+		{"slow and small", 64, 2, 4, 120 * time.Millisecond},
 		{"slow single packet", 8, 8, 1, 300 * time.Millisecond},
-		{"as large as may be", largestBatchPackets, largestBatchPackets, largestBatchPackets, time.Millisecond},
+		{"at the maximum", maxBatchPackets, maxBatchPackets, maxBatchPackets, time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var b batchSize
@@ -121,14 +120,14 @@ func TestBatchSize(t *testing.T) {
 	}
 }
 
-// However many senders there are, none starts with nothing to send.
-func TestNoSenderStartsWithNothing(t *testing.T) {
+// However many senders there are, none starts on an empty queue.
+func TestNoSenderStartsOnEmptyQueue(t *testing.T) {
 	for _, sending := range []int{0, 1, 2, 8, 63, 64, 65, 66, 1024} {
 		q := newQueue()
 		q.sending = sending
 		for _, packets := range []int{1, 64, 1024} {
-			if q.mayStartLocked(batchLimits{packets: packets, enough: packets}) {
-				t.Errorf("with %d under way another sender starts on an empty queue", sending)
+			if q.mayStartLocked(batchLimits{packets: packets, flushSize: packets}) {
+				t.Errorf("with %d sending another sender starts on an empty queue", sending)
 			}
 		}
 	}

@@ -9,75 +9,74 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// queue holds the packets that are bound to one analyzer: those that wait, and
-// on its books those that senders hold. It decides when a sender may start.
+// queue holds the packets bound to one analyzer: it stores those that wait and counts
+// those that senders hold. It decides when a sender may start.
 type queue struct {
-	// bound mirrors len(waiting)+inFlight for readers that take no lock.
+	// bound equals the waiting and in-flight packets, for lock-free readers.
 	bound atomic.Int64
 
-	mu       sync.Mutex // guards all below
-	idle     []*seat    // of senders that wait; who came last starts first
-	waiting  fifo.Queue[*packet.Packet]
-	queued   packet.Volume // what waits
-	inFlight packet.Volume // what senders hold
-	sending  int           // senders that hold packets
-	urgent   int           // waiting packets whose emitters wait for their delivery
-	resting  time.Time     // until when a request must be worth its while to begin
-	late     time.Time     // from when on one more sender may start with any packet
-	alarm    *time.Timer   // calls a sender when one of them has come
-	rings    time.Time     // when it does so; zero while it does not run
-	stopped  bool
+	mu            sync.Mutex // guards all fields below
+	idle          []*waiter  // a stack of waiting senders
+	waiting       fifo.Queue[*packet.Packet]
+	queued        packet.Volume // of waiting
+	inFlight      packet.Volume // held by senders
+	sending       int           // senders that hold packets
+	noLinger      int           // waiting packets whose emitters wait for the delivery
+	earliestSend  time.Time     // end of the linger of a small batch
+	flushDeadline time.Time     // from then on one more sender may start with any batch
+	timer         *time.Timer   // wakes a sender at timerAt
+	timerAt       time.Time     // zero if the timer is stopped
+	stopped       bool
 }
 
-// longestGathering is how long packets wait to be enough for one more sender.
-const longestGathering = 20 * time.Millisecond
+// flushTimeout is the maximum time that packets wait to be enough for one more sender.
+const flushTimeout = 20 * time.Millisecond
 
-// seat is where one sender waits until it may start. The queue calls the one
-// that has waited least: its connection, and what it keeps in memory, are used
-// again before they are cold, and few connections do the work of a quiet hour.
-type seat struct {
-	called sync.Cond // the sender is to look again
+// waiter is where one sender waits until it may start. The sender that waited least is
+// woken first (LIFO): its connection and memory are warm, and low traffic uses few
+// connections.
+type waiter struct {
+	wake sync.Cond // the condition of take may hold
 }
 
 func newQueue() *queue {
 	q := &queue{}
-	q.alarm = time.AfterFunc(time.Hour, q.ring)
-	q.alarm.Stop()
+	q.timer = time.AfterFunc(time.Hour, q.onTimer)
+	q.timer.Stop()
 	return q
 }
 
-// seat returns a place for one sender to wait at.
-func (q *queue) seat() *seat {
-	s := &seat{}
-	s.called.L = &q.mu
+// newWaiter returns the waiter of one sender.
+func (q *queue) newWaiter() *waiter {
+	s := &waiter{}
+	s.wake.L = &q.mu
 	return s
 }
 
-// waitLocked waits until the sender is called.
-func (q *queue) waitLocked(s *seat) {
+// waitLocked waits until the sender is woken.
+func (q *queue) waitLocked(s *waiter) {
 	q.idle = append(q.idle, s)
-	s.called.Wait()
+	s.wake.Wait()
 }
 
-// callLocked calls one sender, if any waits.
-func (q *queue) callLocked() {
+// wakeLocked wakes one idle sender, if any.
+func (q *queue) wakeLocked() {
 	if last := len(q.idle) - 1; last >= 0 {
 		s := q.idle[last]
 		q.idle = q.idle[:last]
-		s.called.Signal()
+		s.wake.Signal()
 	}
 }
 
-// ring lets a sender take what has gathered.
-func (q *queue) ring() {
+// onTimer wakes a sender for the packets whose linger or flush timeout ended.
+func (q *queue) onTimer() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.rings = time.Time{}
-	q.callLocked()
+	q.timerAt = time.Time{}
+	q.wakeLocked()
 }
 
-// offer adds packets at the end. It reports false, and takes nothing, once the
-// queue has stopped.
+// offer appends packets. It reports false, and takes none, once the queue is stopped.
 func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,19 +86,19 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 	for _, p := range packets {
 		q.waiting.Push(p)
 		q.queued.Add(p)
-		q.urgent += urgency(p)
+		q.noLinger += noLingerCount(p)
 	}
-	q.mirrorLocked()
+	q.publishBoundLocked()
 	if q.mayStartLocked(batch) {
-		q.callLocked()
+		q.wakeLocked()
 	}
 	return true
 }
 
-// take waits in its seat until the caller may send, and appends what it is to
-// send to dst. It reports false once the queue has stopped. The caller must call
-// finished with the volume of what it got.
-func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
+// take waits until the sender may start and appends the packets of its batch to dst. It
+// reports false once the queue is stopped. The caller must call finished with the volume
+// of the batch.
+func (q *queue) take(s *waiter, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	batch := limits()
@@ -114,122 +113,121 @@ func (q *queue) take(s *seat, dst []*packet.Packet, limits func() batchLimits) (
 	for q.waiting.Len() > 0 && batch.admits(dst, volume, q.waiting.First()) {
 		p := q.waiting.Pop()
 		volume.Add(p)
-		q.urgent -= urgency(p)
+		q.noLinger -= noLingerCount(p)
 		dst = append(dst, p)
 	}
 	q.queued = q.queued.Minus(volume)
 	q.inFlight = q.inFlight.Plus(volume)
 	q.sending++
-	q.restLocked(batch)
+	q.scheduleLocked(batch)
 	if q.mayStartLocked(batch) {
-		q.callLocked()
+		q.wakeLocked()
 	}
 	return dst, true
 }
 
-// finished ends a sender's hold on packets that it took.
+// finished ends the hold of a sender on a batch.
 func (q *queue) finished(volume packet.Volume) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.inFlight = q.inFlight.Minus(volume)
 	q.sending--
-	q.mirrorLocked()
+	q.publishBoundLocked()
 }
 
-// restLocked has what comes wait for more. What a batch left behind, since it was
-// whole or since the two may not share a request, has waited already.
-func (q *queue) restLocked(batch batchLimits) {
-	q.resting = time.Time{}
+// scheduleLocked starts linger and flush timeout after a batch was taken. Packets that did
+// not fit into the batch do not linger: they have waited already.
+func (q *queue) scheduleLocked(batch batchLimits) {
+	q.earliestSend = time.Time{}
 	if batch.packets == 1 {
-		return // there is nothing to wait for
+		return // single packets do not linger
 	}
 	now := time.Now()
-	q.late = now.Add(longestGathering)
+	q.flushDeadline = now.Add(flushTimeout)
 	if q.waiting.Len() == 0 {
-		q.resting = now.Add(batch.spacing)
+		q.earliestSend = now.Add(batch.linger)
 	}
 }
 
-// mayStartLocked tells whether one more sender may start. If not, one is called
-// when it may, unless others start before.
+// mayStartLocked reports whether one more sender may start. If not, the timer wakes one when
+// it may.
 func (q *queue) mayStartLocked(batch batchLimits) bool {
 	waiting := q.waiting.Len()
-	if waiting == 0 || q.urgent > 0 {
+	if waiting == 0 || q.noLinger > 0 {
 		return waiting > 0
 	}
-	at := q.resting
+	at := q.earliestSend
 	switch {
-	case waiting < q.neededLocked(batch):
-		if !q.rings.IsZero() {
-			return false // it is looked at again then, which is no later
+	case waiting < q.minWaitingLocked(batch):
+		if !q.timerAt.IsZero() {
+			return false // the timer fires no later than flushDeadline
 		}
-		at = q.late
-	case waiting >= batch.enough:
+		at = q.flushDeadline
+	case waiting >= batch.flushSize:
 		return true
 	}
-	rest := time.Until(at)
-	if rest <= 0 {
+	wait := time.Until(at)
+	if wait <= 0 {
 		return true
 	}
-	if q.rings.IsZero() || at.Before(q.rings) {
-		q.rings = at
-		q.alarm.Reset(rest)
+	if q.timerAt.IsZero() || at.Before(q.timerAt) {
+		q.timerAt = at
+		q.timer.Reset(wait)
 	}
 	return false
 }
 
-// neededLocked is how many packets must wait for one more sender. The more are
-// under way the more it takes, four times as many for each, so that batches grow
-// under load; the first two need one. Under load one starts every few milliseconds;
-// where none does, requests take long, and packets must not wait for the rest of them.
-func (q *queue) neededLocked(batch batchLimits) int {
+// minWaitingLocked returns the number of waiting packets that one more sender requires: 1
+// for the first two senders, then four times as many for each, so that batches grow under
+// load. flushDeadline bounds the wait where requests are slow.
+func (q *queue) minWaitingLocked(batch batchLimits) int {
 	if q.sending <= 1 {
 		return 1
 	}
-	return min(1<<min(2*(q.sending-1), 20), batch.packets) // no shift beyond an int
+	return min(1<<min(2*(q.sending-1), 20), batch.packets) // limits the shift
 }
 
-// urgency is 1 for a packet that must not wait for others to share its request.
-func urgency(p *packet.Packet) int {
+// noLingerCount returns 1 for a packet that must not linger, else 0.
+func noLingerCount(p *packet.Packet) int {
 	if p.Receipt != nil {
 		return 1
 	}
 	return 0
 }
 
-// trim takes the newest of what waits until at most keep packets are bound,
-// and returns them, newest first.
+// trim removes the newest waiting packets until at most keep packets are bound, and returns
+// them, newest first.
 func (q *queue) trim(keep int64) []*packet.Packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var taken []*packet.Packet
+	var trimmed []*packet.Packet
 	for q.waiting.Len() > 0 && q.queued.Packets+q.inFlight.Packets > keep {
 		p := q.waiting.PopLast()
 		q.queued.Subtract(p)
-		q.urgent -= urgency(p)
-		taken = append(taken, p)
+		q.noLinger -= noLingerCount(p)
+		trimmed = append(trimmed, p)
 	}
-	q.mirrorLocked()
-	return taken
+	q.publishBoundLocked()
+	return trimmed
 }
 
-// stop ends take for all senders.
+// stop makes take return false for all senders.
 func (q *queue) stop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.stopped = true
 	for len(q.idle) > 0 {
-		q.callLocked()
+		q.wakeLocked()
 	}
 }
 
-// volumes returns what waits and what senders hold, at one moment.
+// volumes returns a consistent snapshot of the waiting and the in-flight volume.
 func (q *queue) volumes() (queued, inFlight packet.Volume) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.queued, q.inFlight
 }
 
-func (q *queue) mirrorLocked() {
+func (q *queue) publishBoundLocked() {
 	q.bound.Store(q.queued.Packets + q.inFlight.Packets)
 }

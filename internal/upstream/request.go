@@ -17,51 +17,51 @@ const (
 
 var newline = []byte{'\n'}
 
-// request writes HTTP/1.1 requests to one analyzer without copying bodies. It
-// keeps its buffers and must not be used concurrently.
+// request writes HTTP/1.1 requests to one analyzer without copying bodies. It reuses its
+// buffers and is not safe for concurrent use.
 type request struct {
-	host    string
-	path    string
-	several bool // packets, as NDJSON
+	host   string
+	path   string
+	ndjson bool // several packets, as application/x-ndjson
 
-	head    []byte
-	parts   [][]byte
-	buffers net.Buffers
-	rest    net.Buffers // of buffers, while they are written
-	id      []byte
+	head      []byte
+	parts     [][]byte
+	buffers   net.Buffers
+	remaining net.Buffers // of buffers, not yet written
+	id        []byte
 }
 
 func newRequest(base *url.URL, path string) *request {
 	return &request{host: base.Host, path: strings.TrimSuffix(base.EscapedPath(), "/") + path}
 }
 
-// get makes it a GET request.
-func (r *request) get() {
+// prepareGet makes r a GET request.
+func (r *request) prepareGet() {
 	r.head = append(r.head[:0], "GET "...)
-	r.common()
+	r.appendCommon()
 	r.head = append(r.head, "\r\n"...)
 	r.parts = append(r.parts[:0], r.head)
 }
 
-// post makes it a POST of packets: one as it is, more as lines of NDJSON. The
-// packets' bodies must stay untouched until the request was written.
-func (r *request) post(packets []*packet.Packet) {
+// preparePost makes r a POST request with one packet as JSON, or several as NDJSON. The
+// bodies must not change until the request is written.
+func (r *request) preparePost(packets []*packet.Packet) {
 	contentType := jsonType
-	if r.several = len(packets) > 1; r.several {
+	if r.ndjson = len(packets) > 1; r.ndjson {
 		contentType = ndjsonType
 	}
-	r.parts = append(r.parts[:0], nil) // the head's place
+	r.parts = append(r.parts[:0], nil) // placeholder of the head
 	length := 0
 	for _, p := range packets {
 		r.parts = append(r.parts, p.Body)
 		length += len(p.Body)
-		if r.several && !endsLine(p) {
+		if r.ndjson && !endsLine(p) {
 			r.parts = append(r.parts, newline)
 			length++
 		}
 	}
 	r.head = append(r.head[:0], "POST "...)
-	r.common()
+	r.appendCommon()
 	r.head = append(r.head, "Content-Type: "...)
 	r.head = append(r.head, contentType...)
 	r.head = append(r.head, "\r\nContent-Length: "...)
@@ -78,15 +78,15 @@ func (r *request) post(packets []*packet.Packet) {
 	r.parts[0] = r.head
 }
 
-// writeTo writes the request in as few system calls as the connection allows.
+// writeTo writes the request with as few system calls as possible.
 func (r *request) writeTo(conn net.Conn) error {
 	r.buffers = append(r.buffers[:0], r.parts...)
-	r.rest = r.buffers // WriteTo consumes its receiver
-	_, err := r.rest.WriteTo(conn)
+	r.remaining = r.buffers // WriteTo consumes its receiver
+	_, err := r.remaining.WriteTo(conn)
 	return err
 }
 
-func (r *request) common() {
+func (r *request) appendCommon() {
 	r.head = append(r.head, r.path...)
 	r.head = append(r.head, " HTTP/1.1\r\nHost: "...)
 	r.head = append(r.head, r.host...)
@@ -102,10 +102,10 @@ func (r *request) appendKey(p *packet.Packet) {
 	r.head = appendPercentEncoded(r.head, r.id)
 }
 
-// appendPercentEncoded leaves RFC 3986's unreserved characters as they are.
+// appendPercentEncoded appends text with all characters but the unreserved ones of RFC 3986 encoded.
 func appendPercentEncoded(dst, text []byte) []byte {
 	const digits = "0123456789ABCDEF"
-	plain := 0 // where what is left as it is begins
+	plain := 0 // start of the pending unreserved characters
 	for i, c := range text {
 		if unreserved[c] {
 			continue

@@ -10,25 +10,25 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-func mustBase(t testing.TB) *url.URL {
+func testURL(t testing.TB) *url.URL {
 	t.Helper()
-	base, err := testConfig().base()
+	base, err := testConfig().parseURL()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return base
 }
 
-func TestSinglePacketTravelsAsItIs(t *testing.T) {
+func TestSinglePacketIsUnchanged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), analyzer.dial)
 		body := " {\n\"unknown\": [1, 2.50,\t{}],\"packet_id\":\"a b/\\u00e4%~\",\r\n\"emitter_id\":\"e:ü\",\"messages\":[{\"timestamp\":1,\"level\":\"INFO\",\"message\":\"m\"}]}\n\n"
 		p := b.packets.of(t, body)
 		p.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 		b.Offer([]*packet.Packet{p})
 		b.settler.await(t, 1)
-		got := analyzer.got()[0]
+		got := analyzer.received()[0]
 		if got.body != body {
 			t.Errorf("the analyzer got %q, want %q", got.body, body)
 		}
@@ -44,23 +44,23 @@ func TestSinglePacketTravelsAsItIs(t *testing.T) {
 	})
 }
 
-// An id is one, however it is escaped in JSON.
-func TestIdempotencyKeyOfEachSpelling(t *testing.T) {
+// All JSON spellings of an id have the same Idempotency-Key.
+func TestIdempotencyKeyOfEscapedIDs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), analyzer.dial)
 		for i, ids := range [][2]string{{`e-1`, `é/1`}, {`\u0065-1`, `\u00e9\/1`}, {`e\u002D\u0031`, `\u00E9\u002f1`}} {
 			body := `{"emitter_id":"` + ids[0] + `","packet_id":"` + ids[1] + `","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`
 			b.Offer([]*packet.Packet{b.packets.of(t, body)})
 			b.settler.await(t, i+1)
-			if got, want := analyzer.got()[i].key, "e-1/%C3%A9%2F1"; got != want {
+			if got, want := analyzer.received()[i].key, "e-1/%C3%A9%2F1"; got != want {
 				t.Errorf("the Idempotency-Key of %s is %q, want %q", body, got, want)
 			}
 		}
 	})
 }
 
-// What travels together: bodies by their order, as lines.
+// Batches keep the order and the bytes of the bodies, as lines.
 func TestBatches(t *testing.T) {
 	const plain = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`
 	broken := strings.Replace(plain, ",", ",\n", 1)
@@ -78,13 +78,13 @@ func TestBatches(t *testing.T) {
 		{"line break within, later", 10, []one{{plain, ""}, {plain, ""}, {broken, ""}, {plain, ""}}, []int{2, 1, 1}},
 		{"two line breaks at the end", 10, []one{{plain, ""}, {plain + "\n\n", ""}, {plain, ""}}, []int{1, 1, 1}},
 		{"traces", 10, []one{{plain, "a"}, {plain, "a"}, {plain, "b"}, {plain, ""}, {plain, ""}}, []int{2, 1, 2}},
-		{"bytes", 10, []one{{padded(largestBatchBytes / 2), ""}, {padded(largestBatchBytes / 3), ""}, {padded(largestBatchBytes / 3), ""}}, []int{2, 1}},
-		{"larger than a batch", 10, []one{{padded(2 * largestBatchBytes), ""}, {plain, ""}}, []int{1, 1}},
+		{"bytes", 10, []one{{padded(maxBatchBytes / 2), ""}, {padded(maxBatchBytes / 3), ""}, {padded(maxBatchBytes / 3), ""}}, []int{2, 1}},
+		{"larger than a batch", 10, []one{{padded(2 * maxBatchBytes), ""}, {plain, ""}}, []int{1, 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				analyzer := newScripted(always(ok))
-				analyzer.health = lines
+				analyzer := newFakeAnalyzer(always(ok))
+				analyzer.health = ndjsonHealth
 				b := start(t, testConfig(), analyzer.dial)
 				b.batch.packets.Store(test.limit)
 				var packets []*packet.Packet
@@ -98,7 +98,7 @@ func TestBatches(t *testing.T) {
 				b.Offer(packets)
 				b.settler.await(t, len(packets))
 				var got strings.Builder
-				requests := analyzer.got()
+				requests := analyzer.received()
 				if len(requests) != len(test.want) {
 					t.Fatalf("%d requests, want %v", len(requests), test.want)
 				}
@@ -120,7 +120,7 @@ func TestBatches(t *testing.T) {
 					}
 				}
 				if got.String() != sent.String() {
-					t.Error("the analyzer got other bytes, or another order")
+					t.Error("the analyzer got other bytes or another order")
 				}
 			})
 		})
@@ -131,52 +131,52 @@ func padded(size int) string {
 	return fmt.Sprintf(`{"emitter_id":"e","packet_id":"%%d","messages":[{"timestamp":1,"level":"INFO","message":"%s"}]}`, strings.Repeat("m", size))
 }
 
-// Lines are sent while the analyzer's last good probe advertises them.
-func TestLinesAreSentOnlyIfAdvertised(t *testing.T) {
+// NDJSON is sent while the last successful probe advertises it.
+func TestNDJSONIsSentOnlyIfAdvertised(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		config := testConfig()
 		b := start(t, config, analyzer.dial)
 		b.batch.packets.Store(10)
-		ended := 0
+		settled := 0
 		send := func(wantRequests int) {
 			t.Helper()
-			before := len(analyzer.got())
+			before := len(analyzer.received())
 			b.Offer(b.packets.some(t, 4))
-			ended += 4
-			b.settler.await(t, ended)
-			if got := len(analyzer.got()) - before; got != wantRequests {
+			settled += 4
+			b.settler.await(t, settled)
+			if got := len(analyzer.received()) - before; got != wantRequests {
 				t.Errorf("4 packets took %d requests, want %d", got, wantRequests)
 			}
 			synctest.Wait()
 		}
 		probe := func(health func() reply) {
 			t.Helper()
-			analyzer.set(func(s *scripted) { s.health = health })
-			before := analyzer.probed()
-			b.settler.until(t, "a probe comes", func() bool { return analyzer.probed() > before })
+			analyzer.set(func(s *fakeAnalyzer) { s.health = health })
+			before := analyzer.probeCount()
+			b.settler.until(t, "a probe is sent", func() bool { return analyzer.probeCount() > before })
 			synctest.Wait()
 		}
 		send(4)
-		probe(lines)
+		probe(ndjsonHealth)
 		send(1)
 		probe(func() reply { return status(200, "Accept-Post: application/json\r\n", "") })
 		send(4)
 		probe(func() reply { return status(200, "Accept-Post: APPLICATION/x-ndjson; charset=utf-8, */*\r\n", "") })
 		send(1)
-		// 415 to lines is as good as not advertising them.
-		analyzer.set(func(s *scripted) {
-			s.ingest = func(r seen) reply {
+		// A 415 to NDJSON has the effect of not advertising it.
+		analyzer.set(func(s *fakeAnalyzer) {
+			s.ingest = func(r receivedRequest) reply {
 				if r.contentType == ndjsonType {
 					return status(415, "", "")
 				}
 				return ok
 			}
 		})
-		send(5) // the batch, and each packet alone
+		send(5) // the batch and each packet alone
 		send(4)
-		if b.settler.count("delivered") != ended {
-			t.Errorf("fates: %v", b.settler.summary())
+		if b.settler.count("delivered") != settled {
+			t.Errorf("outcomes: %v", b.settler.summary())
 		}
 	})
 }

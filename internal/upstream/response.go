@@ -7,25 +7,24 @@ import (
 )
 
 const (
-	largestAnswerBytes = 1 << 20  // of a body that is kept
-	largestHeaderBytes = 16 << 10 // of an answer
-	maxInterim         = 16       // answers before the final one
-	maxKeptBytes       = 64 << 10 // of a buffer between two answers
+	maxBodyBytes        = 1 << 20  // of a body that is kept
+	maxHeaderBytes      = 16 << 10 // of a response
+	maxInterimResponses = 16       // before the final one
+	maxPooledBytes      = 64 << 10 // of a buffer kept between two responses
 )
 
-// response is an analyzer's answer as it was read. It is valid until the next
-// one is read.
+// response is a response as it was read. It is valid until the next one is read.
 type response struct {
 	status int
 	body   []byte
-	// fields holds the header's lines; nil when nothing in it matters.
+	// fields holds the header lines; nil if none of them matters.
 	fields []byte
-	// last: no other answer follows on the connection.
-	last bool
+	// close means that the connection cannot be reused.
+	close bool
 }
 
-// field returns a header field's value: of several lines a list, empty when
-// there is none.
+// field returns the value of a header field, joined with commas if it has several lines,
+// and empty if it is absent.
 func (r response) field(name string) string {
 	value := ""
 	for line := range bytes.Lines(r.fields) {
@@ -41,87 +40,85 @@ func (r response) field(name string) string {
 	return value
 }
 
-// responseReader reads the answers of one connection, one at a time. What is not
-// well-formed as RFC 9112 says is errMalformed: an answer that could be read in two
-// ways is none.
+// responseReader reads the responses of one connection. A response that violates RFC 9112
+// is errMalformed: one that could be read in two ways is rejected.
 type responseReader struct {
 	*bufio.Reader
-	fields []byte
-	body   []byte
-	cut    bool // body lacks what was over largestAnswerBytes
-	lines  int  // bytes of lines read, which are bounded
+	fields    []byte
+	body      []byte
+	truncated bool // body was cut at maxBodyBytes
+	lineBytes int  // total size of the lines read, bounded by maxHeaderBytes
 }
 
 func newResponseReader() *responseReader {
-	return &responseReader{Reader: bufio.NewReaderSize(nil, largestHeaderBytes)}
+	return &responseReader{Reader: bufio.NewReaderSize(nil, maxHeaderBytes)}
 }
 
-// errMalformed is an answer that is not well-formed.
+// errMalformed is the error of a response that is not well-formed.
 type errMalformed struct{ what string }
 
-func (e *errMalformed) Error() string { return "the answer is not well-formed: " + e.what }
+func (e *errMalformed) Error() string { return "the response is malformed: " + e.what }
 
-// read reads the final answer, of which a part has arrived.
+// read reads the final response, of which at least a byte is buffered.
 func (r *responseReader) read() (response, error) {
-	arrived, _ := r.Peek(r.Buffered())
-	if usual, size := usualResponse(arrived); size > 0 {
+	buffered, _ := r.Peek(r.Buffered())
+	if resp, size := parseFast(buffered); size > 0 {
 		_, _ = r.Discard(size)
-		return usual, nil
+		return resp, nil
 	}
-	return r.readWhole()
+	return r.readFinal()
 }
 
-// readWhole reads any final answer.
-func (r *responseReader) readWhole() (response, error) {
-	for range maxInterim + 1 {
+// readFinal reads any final response.
+func (r *responseReader) readFinal() (response, error) {
+	for range maxInterimResponses + 1 {
 		head, err := r.readHead()
 		if err != nil {
 			return response{}, err
 		}
 		if head.status >= http.StatusOK {
-			return r.readAnswer(head)
+			return r.readRemainder(head)
 		}
 	}
-	return response{}, &errMalformed{"too many interim answers"}
+	return response{}, &errMalformed{"too many interim responses"}
 }
 
-// readAnswer reads what follows a final answer's header.
-func (r *responseReader) readAnswer(head responseHead) (response, error) {
-	answer := response{status: head.status, fields: r.fields, last: !head.keepsConnection()}
+// readRemainder reads what follows the header of a final response.
+func (r *responseReader) readRemainder(head responseHead) (response, error) {
+	resp := response{status: head.status, fields: r.fields, close: !head.keepsConnection()}
 	if head.status == http.StatusNoContent || head.status == http.StatusNotModified {
-		answer.last = answer.last || head.chunked || head.length > 0 // a body may come all the same
-		return answer, nil
+		resp.close = resp.close || head.chunked || head.length > 0 // a body may follow nevertheless
+		return resp, nil
 	}
 	if err := r.readBody(head); err != nil {
 		return response{}, err
 	}
 	switch {
-	case r.cut && head.status == http.StatusMultiStatus:
+	case r.truncated && head.status == http.StatusMultiStatus:
 		return response{}, &errMalformed{"the list of a 207 is too long"}
-	case r.cut && !isSuccess(head.status):
-		answer.last = true // the rest was not read
+	case r.truncated && !isSuccess(head.status):
+		resp.close = true // the rest of the body was not read
 	}
-	answer.body = r.body
-	return answer, nil
+	resp.body = r.body
+	return resp, nil
 }
 
-// usualResponse reads what nearly all answers to packets are: "taken", in
-// HTTP/1.1, with a body of a given length, that has arrived as a whole, and
-// with no header field that could matter. It returns its size as well; 0 means
-// that it is anything else.
-func usualResponse(b []byte) (r response, size int) {
+// parseFast is the fast path for nearly all responses to packets: a 2xx in HTTP/1.1 that is
+// completely buffered, with a Content-Length and no other field that matters. It returns
+// the size of the response; 0 means that the slow path is needed.
+func parseFast(b []byte) (r response, size int) {
 	const start = "HTTP/1.1 2"
-	line, rest, ok := cutHeaderLine(b)
+	line, rest, ok := cutLine(b)
 	if !ok || len(line) <= len(start)+2 || string(line[:len(start)]) != start || line[len(start)+2] != ' ' {
 		return response{}, 0
 	}
-	status, ok := decimal(line[len(start)-1 : len(start)+2])
+	status, ok := parseDecimal(line[len(start)-1 : len(start)+2])
 	if !ok || status == http.StatusNoContent || status == http.StatusMultiStatus {
 		return response{}, 0
 	}
 	length := -1
 	for {
-		if line, rest, ok = cutHeaderLine(rest); !ok {
+		if line, rest, ok = cutLine(rest); !ok {
 			return response{}, 0
 		}
 		if len(line) == 0 {
@@ -132,7 +129,7 @@ func usualResponse(b []byte) (r response, size int) {
 		case !colon:
 			return response{}, 0
 		case bytes.EqualFold(name, []byte("Content-Length")) && length < 0:
-			if length, ok = decimal(bytes.TrimPrefix(value, []byte(" "))); !ok {
+			if length, ok = parseDecimal(bytes.TrimPrefix(value, []byte(" "))); !ok {
 				return response{}, 0
 			}
 		case bytes.EqualFold(name, []byte("Content-Type")), bytes.EqualFold(name, []byte("Date")), bytes.EqualFold(name, []byte("Server")):
@@ -146,9 +143,9 @@ func usualResponse(b []byte) (r response, size int) {
 	return response{status: status, body: rest[:length]}, len(b) - len(rest) + length
 }
 
-// cutHeaderLine returns the first line without its end, unless there is anything
-// but printable characters in it.
-func cutHeaderLine(b []byte) (line, rest []byte, ok bool) {
+// cutLine cuts the first line off b, without its CRLF. It reports false unless all
+// characters of the line are printable ASCII.
+func cutLine(b []byte) (line, rest []byte, ok bool) {
 	for i, c := range b {
 		if c >= ' ' && c < 0x7f {
 			continue
@@ -161,8 +158,8 @@ func cutHeaderLine(b []byte) (line, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// decimal reads up to five digits.
-func decimal(digits []byte) (n int, ok bool) {
+// parseDecimal parses one to five digits.
+func parseDecimal(digits []byte) (n int, ok bool) {
 	if len(digits) < 1 || len(digits) > 5 {
 		return 0, false
 	}

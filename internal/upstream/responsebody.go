@@ -4,91 +4,91 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
-// readBody reads a body to its end and keeps the first largestAnswerBytes of it. The rest
-// is read only where the answer depends on its end: a packet is delivered when a 2xx
-// is here as a whole.
+// readBody reads the body and keeps its first maxBodyBytes. The rest is read only if drain is
+// set: a packet is delivered once a 2xx response is complete.
 func (r *responseReader) readBody(head responseHead) error {
-	if cap(r.body) > maxKeptBytes {
+	if cap(r.body) > maxPooledBytes {
 		r.body = nil
 	}
-	r.body, r.cut = r.body[:0], false
-	whole := isSuccess(head.status) && head.status != http.StatusMultiStatus
+	r.body, r.truncated = r.body[:0], false
+	drain := isSuccess(head.status) && head.status != http.StatusMultiStatus
 	switch {
 	case head.chunked:
-		return r.readChunks(whole)
-	case head.length > largestAnswerBytes && !whole:
-		r.cut = true
+		return r.readChunks(drain)
+	case head.length > maxBodyBytes && !drain:
+		r.truncated = true
 		return nil
 	case head.length >= 0:
-		_, err := r.readPart(head.length, whole)
+		_, err := r.readPart(head.length, drain)
 		return err
 	default:
-		return r.readToEnd(whole)
+		return r.readUntilClose(drain)
 	}
 }
 
-// readPart reads the next n bytes of the body. It reports false when it stopped at
-// what is not kept.
-func (r *responseReader) readPart(n int64, whole bool) (goOn bool, err error) {
+// readPart reads the next n bytes of the body. more is false if it stopped at maxBodyBytes.
+func (r *responseReader) readPart(n int64, drain bool) (more bool, err error) {
 	for n > 0 {
 		size := int(min(n, int64(max(1, r.Buffered()))))
-		arrived, err := r.Peek(size)
+		buffered, err := r.Peek(size)
 		if err == io.EOF {
 			return false, io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return false, err
 		}
-		if !r.keep(arrived) && !whole {
+		if !r.appendBody(buffered) && !drain {
 			return false, nil
 		}
-		n -= int64(len(arrived))
-		_, _ = r.Discard(len(arrived))
+		n -= int64(len(buffered))
+		_, _ = r.Discard(len(buffered))
 	}
 	return true, nil
 }
 
-// keep appends to the body what it has room for, and tells whether that was all.
-func (r *responseReader) keep(part []byte) bool {
-	if room := largestAnswerBytes - len(r.body); len(part) > room {
-		part, r.cut = part[:room], true
+// appendBody appends a part up to maxBodyBytes and reports whether all of it fit.
+func (r *responseReader) appendBody(part []byte) bool {
+	if capacity := maxBodyBytes - len(r.body); len(part) > capacity {
+		part, r.truncated = part[:capacity], true
 	}
 	r.body = append(r.body, part...)
-	return !r.cut
+	return !r.truncated
 }
 
-// readToEnd reads a body that ends with the connection.
-func (r *responseReader) readToEnd(whole bool) error {
+// readUntilClose reads a body that ends with the connection.
+func (r *responseReader) readUntilClose(drain bool) error {
 	for {
 		if _, err := r.Peek(1); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if goOn, err := r.readPart(int64(r.Buffered()), whole); !goOn {
+		if more, err := r.readPart(int64(r.Buffered()), drain); !more {
 			return err
 		}
 	}
 }
 
-// readChunks reads chunks, and the trailer behind them, which says nothing.
-func (r *responseReader) readChunks(whole bool) error {
+// readChunks reads a chunked body and discards its trailer.
+func (r *responseReader) readChunks(drain bool) error {
 	for {
-		r.lines = 0
+		r.lineBytes = 0
 		line, err := r.readLine()
 		if err != nil {
 			return err
 		}
-		size, ok := parseChunkSize(line)
-		if !ok {
-			return &errMalformed{"the size of a chunk is no number"}
+		size, err := parseChunkSize(line)
+		if err != nil {
+			return &errMalformed{err.Error()}
 		}
 		if size == 0 {
 			return r.readTrailer()
 		}
-		if goOn, err := r.readPart(size, whole); !goOn {
+		if more, err := r.readPart(size, drain); !more {
 			return err
 		}
 		if line, err = r.readLine(); err != nil {
@@ -106,32 +106,16 @@ func (r *responseReader) readTrailer() error {
 		if err != nil || len(line) == 0 {
 			return err
 		}
-		if _, _, err := cutField(line); err != nil {
-			return err
+		if _, _, err := http1.CutField(line); err != nil {
+			return &errMalformed{err.Error()}
 		}
 	}
 }
 
-// parseChunkSize reads hexadecimal digits, before a ; that an extension follows.
-func parseChunkSize(line []byte) (int64, bool) {
-	const maxDigits = 15 // so that it cannot overflow
-	digits, _, extended := bytes.Cut(line, []byte(";"))
-	if extended {
-		digits = bytes.TrimRight(digits, " \t")
+// parseChunkSize allows blanks before an extension, as RFC 9112 section 7.1.1 does.
+func parseChunkSize(line []byte) (int64, error) {
+	if size, extension, found := bytes.Cut(line, []byte(";")); found && http1.IsText(extension) {
+		line = bytes.TrimRight(size, " \t")
 	}
-	if len(digits) < 1 || len(digits) > maxDigits {
-		return 0, false
-	}
-	var n int64
-	for _, c := range digits {
-		switch {
-		case c >= '0' && c <= '9':
-			n = n<<4 | int64(c-'0')
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			n = n<<4 | int64(c|0x20-'a'+10)
-		default:
-			return 0, false
-		}
-	}
-	return n, true
+	return http1.ParseChunkSize(line)
 }

@@ -4,14 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"math"
 	"net/http"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
-// responseHead is what an answer's status line and header say of its end.
+// responseHead is the part of a status line and header that determines the framing.
 type responseHead struct {
 	status           int
-	minor            byte  // of the version: HTTP/1.0 or HTTP/1.1
-	length           int64 // of the body; -1: it is not given
+	minor            byte  // minor version digit of HTTP/1.0 or HTTP/1.1
+	length           int64 // of the body; -1 if absent
 	chunked          bool
 	close, keepAlive bool
 }
@@ -21,9 +24,9 @@ func (h responseHead) keepsConnection() bool {
 	return !ends && !h.close && (h.minor == '1' || h.keepAlive)
 }
 
-// readHead reads a status line and a header, and keeps the header's lines.
+// readHead reads a status line and a header, and stores the header lines.
 func (r *responseReader) readHead() (responseHead, error) {
-	r.lines, r.fields = 0, r.fields[:0]
+	r.lineBytes, r.fields = 0, r.fields[:0]
 	line, err := r.readLine()
 	if err != nil {
 		return responseHead{}, err
@@ -39,18 +42,18 @@ func (r *responseReader) readHead() (responseHead, error) {
 		if len(line) == 0 {
 			return head, head.validate()
 		}
-		name, value, err := cutField(line)
+		name, value, err := http1.CutField(line)
 		if err != nil {
-			return responseHead{}, err
+			return responseHead{}, &errMalformed{err.Error()}
 		}
-		if err := head.note(name, value); err != nil {
+		if err := head.setField(name, value); err != nil {
 			return responseHead{}, err
 		}
 		r.fields = append(append(r.fields, line...), '\n')
 	}
 }
 
-// readLine returns the next line without its end, valid until the next read.
+// readLine returns the next line without its CRLF, valid until the next read.
 func (r *responseReader) readLine() ([]byte, error) {
 	line, err := r.ReadSlice('\n')
 	switch {
@@ -59,69 +62,42 @@ func (r *responseReader) readLine() ([]byte, error) {
 	case err != nil && err != bufio.ErrBufferFull:
 		return nil, err
 	}
-	if r.lines += len(line); err != nil || r.lines > largestHeaderBytes {
-		return nil, &errMalformed{"its header is too long"}
+	if r.lineBytes += len(line); err != nil || r.lineBytes > maxHeaderBytes {
+		return nil, &errMalformed{"the header is too long"}
 	}
-	line, whole := bytes.CutSuffix(line, []byte("\r\n"))
-	if !whole {
+	line, terminated := bytes.CutSuffix(line, []byte("\r\n"))
+	if !terminated {
 		return nil, &errMalformed{"a line does not end in CRLF"}
-	}
-	for _, c := range line {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return nil, &errMalformed{"a line has a control character"}
-		}
 	}
 	return line, nil
 }
 
 func parseStatusLine(line []byte) (responseHead, error) {
 	const version = "HTTP/1."
-	digits := len(version) + 2 // where the status begins
+	digits := len(version) + 2 // offset of the status
 	if len(line) < digits+3 || string(line[:len(version)]) != version || line[digits-1] != ' ' ||
 		len(line) > digits+3 && line[digits+3] != ' ' {
-		return responseHead{}, &errMalformed{"it does not begin with HTTP/1.1 and a status of three digits"}
+		return responseHead{}, &errMalformed{"the status line must be HTTP/1.1 and a status of three digits"}
 	}
 	minor := line[len(version)]
 	if minor != '0' && minor != '1' {
-		return responseHead{}, &errMalformed{"it is in another version than HTTP/1.0 and HTTP/1.1"}
+		return responseHead{}, &errMalformed{"the version must be HTTP/1.0 or HTTP/1.1"}
 	}
-	status, ok := decimal(line[digits : digits+3])
-	if !ok || status < 100 || status > 599 || status == http.StatusSwitchingProtocols {
-		return responseHead{}, &errMalformed{"it has a status that answers no request of ours"}
+	status, ok := parseDecimal(line[digits : digits+3])
+	if !ok || status < 100 || status > 599 || status == http.StatusSwitchingProtocols || !http1.IsText(line) {
+		return responseHead{}, &errMalformed{"unexpected status, or a control character in the reason"}
 	}
 	return responseHead{status: status, minor: minor, length: -1}, nil
 }
 
-// cutField splits a field's line.
-func cutField(line []byte) (name, value []byte, err error) {
-	name, value, colon := bytes.Cut(line, []byte(":"))
-	if !colon || len(name) == 0 {
-		return nil, nil, &errMalformed{"a line of its header is no field"}
-	}
-	for _, c := range name {
-		if !isTokenByte[c] {
-			return nil, nil, &errMalformed{"the name of a field has a character that none may have"}
-		}
-	}
-	return name, bytes.Trim(value, " \t"), nil
-}
-
-// isTokenByte has the characters of RFC 9110's token.
-var isTokenByte = func() (is [256]bool) {
-	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~" {
-		is[c] = true
-	}
-	return is
-}()
-
-// note takes in a field that says where the answer, or the connection, ends.
-func (h *responseHead) note(name, value []byte) error {
+// setField applies a field that affects the framing or the connection.
+func (h *responseHead) setField(name, value []byte) error {
 	switch {
 	case bytes.EqualFold(name, []byte("Content-Length")):
-		return h.noteLength(value)
+		return h.setLength(value)
 	case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 		if h.chunked || h.minor == '0' || !bytes.EqualFold(value, []byte("chunked")) {
-			return &errMalformed{"its Transfer-Encoding is not chunked once, in HTTP/1.1"}
+			return &errMalformed{"the Transfer-Encoding must be chunked, once, in HTTP/1.1"}
 		}
 		h.chunked = true
 	case bytes.EqualFold(name, []byte("Connection")):
@@ -134,12 +110,12 @@ func (h *responseHead) note(name, value []byte) error {
 	return nil
 }
 
-// noteLength takes a length that is there twice, too, if it is the same; the
-// connection is not used again then.
-func (h *responseHead) noteLength(value []byte) error {
-	length, ok := parseLength(value)
-	if !ok || h.length >= 0 && length != h.length {
-		return &errMalformed{"its Content-Length is not one number"}
+// setLength accepts a repeated Content-Length with the same value, but the connection is
+// not reused then.
+func (h *responseHead) setLength(value []byte) error {
+	length, err := http1.ParseLength(value)
+	if err != nil || length == math.MaxInt64 || h.length >= 0 && length != h.length {
+		return &errMalformed{"the Content-Length must be one number"}
 	}
 	h.close = h.close || h.length >= 0
 	h.length = length
@@ -149,24 +125,9 @@ func (h *responseHead) noteLength(value []byte) error {
 func (h *responseHead) validate() error {
 	switch {
 	case h.chunked && h.length >= 0:
-		return &errMalformed{"it has both Transfer-Encoding and Content-Length"}
+		return &errMalformed{"both Transfer-Encoding and Content-Length"}
 	case h.status < http.StatusOK && (h.chunked || h.length > 0):
-		return &errMalformed{"an interim answer has a body"}
+		return &errMalformed{"an interim response has a body"}
 	}
 	return nil
-}
-
-func parseLength(digits []byte) (int64, bool) {
-	const maxDigits = 18 // so that it cannot overflow
-	if len(digits) < 1 || len(digits) > maxDigits {
-		return 0, false
-	}
-	var n int64
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = 10*n + int64(c-'0')
-	}
-	return n, true
 }

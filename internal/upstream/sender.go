@@ -8,11 +8,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// The pause before a further try here doubles from shortest to longest, with
-// full jitter.
+// The backoff before a retry doubles from minBackoff to maxBackoff, with full jitter.
 const (
-	shortestBackoff = 10 * time.Millisecond
-	longestBackoff  = 250 * time.Millisecond
+	minBackoff = 10 * time.Millisecond
+	maxBackoff = 250 * time.Millisecond
 )
 
 // sender delivers packets, one request at a time.
@@ -20,59 +19,59 @@ type sender struct {
 	upstream   *Upstream
 	connection *connection
 	request    *request
-	seat       *seat
+	waiter     *waiter
 	batch      []*packet.Packet
 }
 
 func newSender(u *Upstream, c *connection, r *request) *sender {
-	return &sender{upstream: u, connection: c, request: r, seat: u.queue.seat()}
+	return &sender{upstream: u, connection: c, request: r, waiter: u.queue.newWaiter()}
 }
 
 func (s *sender) run(ctx context.Context) {
 	defer s.connection.close()
 	queue := s.upstream.queue
 	for {
-		batch, ok := queue.take(s.seat, s.batch[:0], s.upstream.limits)
+		batch, ok := queue.take(s.waiter, s.batch[:0], s.upstream.limits)
 		if !ok {
 			return
 		}
 		volume := packet.VolumeOf(batch)
-		s.deliver(ctx, batch, visit{})
+		s.deliver(ctx, batch, attempt{})
 		queue.finished(volume)
 		s.upstream.settler.Changed()
-		clear(batch) // the packets belong to others now
+		clear(batch) // the packets have other owners now
 		s.batch = batch
 	}
 }
 
-// deliver settles all packets of a batch; v is what has become of them here.
-func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
+// deliver settles all packets of a batch; v is the state of their attempt at this analyzer.
+func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt) {
 	for {
-		sound := s.upstream.breaker.Closed()
-		answer := s.send(ctx, batch, v)
-		again := s.mayTryAgain(batch, answer, v)
-		if (answer.outcome == stale || answer.outcome == failed) && !answer.unsent {
-			v = v.failed(batch, answer, sound)
+		breakerClosed := s.upstream.breaker.Closed()
+		result := s.send(ctx, batch, v)
+		retry := s.mayRetry(batch, result, v)
+		if (result.outcome == stale || result.outcome == failed) && !result.unsent {
+			v = v.withFailure(batch, result, breakerClosed)
 		}
 		switch {
-		case answer.outcome == stale:
-			continue // once: the next connection is no kept one
-		case answer.outcome == taken:
-			s.settleTaken(batch, answer)
+		case result.outcome == stale:
+			continue // at most once: the next connection is new
+		case result.outcome == delivered:
+			s.settleDelivered(batch, result)
 			return
-		case answer.outcome == refused && len(batch) == 1:
-			s.refuse(Refused{batch[0], answer.reason, answer.detail})
+		case result.outcome == rejected && len(batch) == 1:
+			s.reject(Rejection{batch[0], result.reason, result.detail})
 			return
-		case answer.outcome == refused, answer.outcome == oneByOne:
-			s.adaptTo(answer, len(batch))
+		case result.outcome == rejected, result.outcome == batchUnsupported:
+			s.adaptToRejection(result, len(batch))
 			s.deliverHalves(ctx, batch, v)
 			return
-		case answer.outcome == noResources:
-			time.Sleep(shortagePause) // or they would come back at once
-			s.giveBack(batch, answer, v)
+		case result.outcome == noResources:
+			time.Sleep(exhaustionPause) // limits the rate of reroutes
+			s.nackOrReject(batch, result, v)
 			return
-		case !again:
-			s.giveBack(batch, answer, v)
+		case !retry:
+			s.nackOrReject(batch, result, v)
 			return
 		}
 		time.Sleep(backoff(v.failures - 1))
@@ -83,121 +82,121 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 	}
 }
 
-// deliverHalves follows a batch that was refused, or failed, as a whole: nobody
-// knows which packet is meant, and halves find it in few requests. It follows one that
-// may not be sent as such, too: by the time of the second half it may.
-func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v visit) {
+// deliverHalves bisects a batch that was rejected or failed as a whole, to find the packet
+// that caused it in few requests. It also splits a batch that may not be sent as such; the
+// second half may.
+func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v attempt) {
 	half := len(batch) / 2
 	s.deliver(ctx, batch[:half], v)
 	s.deliver(ctx, batch[half:], v)
 }
 
-// mayTryAgain tells whether to try again here. A packet that failed alone
-// elsewhere need not fail here more than once.
-func (s *sender) mayTryAgain(batch []*packet.Packet, a answer, v visit) bool {
+// mayRetry reports whether to retry at this analyzer. A packet that failed at another one
+// gets no retries.
+func (s *sender) mayRetry(batch []*packet.Packet, a sendResult, v attempt) bool {
 	u := s.upstream
 	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
 		(len(batch) > 1 || batch[0].Trouble == nil) &&
 		u.budget.SpendAll(len(batch), time.Now())
 }
 
-// send makes one request and tells the analyzer's health of its result.
-func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answer {
+// send makes one request and reports its result to metrics, limits and breaker.
+func (s *sender) send(ctx context.Context, batch []*packet.Packet, v attempt) sendResult {
 	u := s.upstream
 	start := time.Now()
 	s.connection.begin()
 	if ctx.Err() != nil || !u.accepting(start) {
-		return answer{outcome: heldBack, unsent: true}
+		return sendResult{outcome: canceled, unsent: true}
 	}
-	s.request.post(batch)
-	response, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
+	s.request.preparePost(batch)
+	resp, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
 	end := time.Now()
-	answer := understand(response, err, len(batch), end)
-	if answer.outcome == stale || answer.outcome == oneByOne {
-		return answer // says nothing of anybody
+	result := classify(resp, err, len(batch), end)
+	if result.outcome == stale || result.outcome == batchUnsupported {
+		return result // says nothing about analyzer or packets
 	}
-	u.metrics.sent(answer, end.Sub(start))
+	u.metrics.sent(result, end.Sub(start))
 	switch {
-	case answer.outcome == heldBack, answer.outcome == noResources:
-		return answer // it is not the analyzer that hung up, or cannot be reached
-	case answer.outcome == notNow:
-		u.pause(end.Add(answer.pause))
-		return answer
-	case answer.reason == reasonTimeout && v.failures == 0:
+	case result.outcome == canceled, result.outcome == noResources:
+		return result // not caused by the analyzer
+	case result.outcome == throttled:
+		u.pause(end.Add(result.pause))
+		return result
+	case result.reason == reasonTimeout && v.failures == 0:
 		u.batch.shrink(len(batch))
-	case answer.outcome == taken:
-		if len(answer.lines) < len(batch) {
-			u.latestTaken.Store(u.counted(end))
+	case result.outcome == delivered:
+		if len(result.lines) < len(batch) {
+			u.lastDelivered.Store(u.elapsed(end))
 		}
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
-		// What was read back from disk knows the wall clock alone, which may have been set.
+		// Packets read back from disk have wall-clock times only, which may be in the future.
 		u.metrics.latency.observe(max(0, end.Sub(batch[0].Accepted)).Seconds())
 	}
-	u.judge(answer, batch, v, end)
-	return answer
+	u.reportResult(result, batch, v, end)
+	return result
 }
 
-// settleTaken delivers a batch but for the lines that the answer excepts.
-func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
+// settleDelivered settles a delivered batch and the lines that were not accepted.
+func (s *sender) settleDelivered(batch []*packet.Packet, a sendResult) {
 	u := s.upstream
-	var again []*packet.Packet
-	var refusals []Refused
+	var throttled []*packet.Packet
+	var rejections []Rejection
 	for _, l := range a.lines {
 		p := batch[l.number-1]
 		batch[l.number-1] = nil
 		if l.reason == "" {
-			again = append(again, p)
+			throttled = append(throttled, p)
 		} else {
-			refusals = append(refusals, Refused{p, l.reason, l.detail})
+			rejections = append(rejections, Rejection{p, l.reason, l.detail})
 		}
 	}
-	delivered := batch
+	acked := batch
 	if len(a.lines) > 0 {
-		delivered = withoutNil(batch)
+		acked = withoutNil(batch)
 	}
-	if len(delivered) > 0 {
-		u.limit.handled.Add(int64(len(delivered)))
-		u.metrics.delivered(packet.VolumeOf(delivered))
-		u.settler.Delivered(u.position, delivered)
+	if len(acked) > 0 {
+		u.limit.settled.Add(int64(len(acked)))
+		u.metrics.delivered(packet.VolumeOf(acked))
+		u.settler.Delivered(u.position, acked)
 	}
-	if len(refusals) > 0 {
-		s.refuse(refusals...)
+	if len(rejections) > 0 {
+		s.reject(rejections...)
 	}
-	if len(again) > 0 {
+	if len(throttled) > 0 {
 		u.pause(time.Now().Add(a.pause))
-		s.giveBack(again, a, visit{})
+		s.nackOrReject(throttled, a, attempt{})
 	}
 }
 
-// giveBack returns packets to be delivered elsewhere, unless that is hopeless.
-func (s *sender) giveBack(packets []*packet.Packet, a answer, v visit) {
+// nackOrReject returns packets to be rerouted, unless a packet keeps failing.
+func (s *sender) nackOrReject(packets []*packet.Packet, a sendResult, v attempt) {
 	u := s.upstream
-	if v.tried() {
-		u.remember(packets, v, time.Now())
+	if v.mayHaveFailed() {
+		u.recordFailure(packets, v, time.Now())
 	}
-	if p := packets[0]; hopeless(p) {
-		s.refuse(Refused{p, refusedFailing, p.Trouble.Cause})
+	if p := packets[0]; keepsFailing(p) {
+		s.reject(Rejection{p, rejectedFailing, p.Trouble.Cause})
 		return
 	}
 	for _, p := range packets {
-		p.Tried = v.tried() || !a.unsent
+		p.Tried = v.mayHaveFailed() || !a.unsent
 	}
-	u.release(packets)
+	u.nack(packets)
 }
 
-// adaptTo learns from a batch that was refused.
-func (s *sender) adaptTo(a answer, packets int) {
+// adaptToRejection adapts capabilities and batch size to the reason of a rejected batch.
+func (s *sender) adaptToRejection(a sendResult, packets int) {
 	switch a.reason {
-	case refusedMediaType:
-		s.upstream.incarnation.learn(0, false)
-	case refusedTooLarge:
+	case rejectedMediaType:
+		s.upstream.epoch.learn(0, false)
+	case rejectedTooLarge:
 		s.upstream.batch.shrink(packets)
 	}
 }
 
-func (s *sender) refuse(refused ...Refused) {
-	s.upstream.limit.handled.Add(int64(len(refused)))
-	s.upstream.settler.Refused(s.upstream.position, refused)
+func (s *sender) reject(rejections ...Rejection) {
+	s.upstream.limit.settled.Add(int64(len(rejections)))
+	s.upstream.settler.Refused(s.upstream.position, rejections)
 }
 
 func withoutNil(batch []*packet.Packet) []*packet.Packet {
@@ -211,6 +210,6 @@ func withoutNil(batch []*packet.Packet) []*packet.Packet {
 }
 
 func backoff(attempt int) time.Duration {
-	ceiling := min(longestBackoff, shortestBackoff<<min(attempt, 10))
+	ceiling := min(maxBackoff, minBackoff<<min(attempt, 10))
 	return rand.N(ceiling) + 1
 }

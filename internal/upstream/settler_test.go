@@ -11,19 +11,19 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// maker makes packets with sequences and ids that count from 1.
-type maker struct {
+// packetMaker makes packets with sequences and ids that count from 1.
+type packetMaker struct {
 	pool packet.Pool
 	last uint64
 }
 
-// packet makes a packet around a format for its id.
-func (m *maker) packet(t testing.TB) *packet.Packet {
+// packet makes a packet with the next id.
+func (m *packetMaker) packet(t testing.TB) *packet.Packet {
 	t.Helper()
 	return m.of(t, `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)
 }
 
-func (m *maker) of(t testing.TB, format string) *packet.Packet {
+func (m *packetMaker) of(t testing.TB, format string) *packet.Packet {
 	t.Helper()
 	m.last++
 	body := []byte(format)
@@ -40,7 +40,7 @@ func (m *maker) of(t testing.TB, format string) *packet.Packet {
 	return p
 }
 
-func (m *maker) some(t testing.TB, n int) []*packet.Packet {
+func (m *packetMaker) some(t testing.TB, n int) []*packet.Packet {
 	t.Helper()
 	var packets []*packet.Packet
 	for range n {
@@ -49,44 +49,44 @@ func (m *maker) some(t testing.TB, n int) []*packet.Packet {
 	return packets
 }
 
-// recorder is a Settler that notes how each packet ended and then spoils the
+// recorder is a Settler that records the outcome of each packet and then overwrites the
 // packet, as the next user of its buffer would.
 type recorder struct {
-	mu      sync.Mutex
-	fates   map[uint64][]string
-	trouble map[uint64]*packet.Trouble
-	settled int
-	tried   int // returned packets that the analyzer may have seen
-	told    int // calls of Changed
-	news    chan struct{}
+	mu       sync.Mutex
+	outcomes map[uint64][]string
+	trouble  map[uint64]*packet.Trouble
+	settled  int
+	tried    int // returned packets with Tried set
+	changes  int // calls of Changed
+	updated  chan struct{}
 }
 
 func newRecorder() *recorder {
-	return &recorder{fates: make(map[uint64][]string), trouble: make(map[uint64]*packet.Trouble), news: make(chan struct{}, 1)}
+	return &recorder{outcomes: make(map[uint64][]string), trouble: make(map[uint64]*packet.Trouble), updated: make(chan struct{}, 1)}
 }
 
-func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.end("delivered", packets...) }
-func (r *recorder) Returned(_ int, packets []*packet.Packet)  { r.end("returned", packets...) }
-func (r *recorder) Refused(_ int, refused []Refused) {
-	for _, one := range refused {
-		r.end("refused "+one.Reason, one.Packet)
+func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.record("delivered", packets...) }
+func (r *recorder) Returned(_ int, packets []*packet.Packet)  { r.record("returned", packets...) }
+func (r *recorder) Refused(_ int, rejections []Rejection) {
+	for _, one := range rejections {
+		r.record("rejected "+one.Reason, one.Packet)
 	}
 }
 
 func (r *recorder) Changed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told++
-	r.tell()
+	r.changes++
+	r.notify()
 }
 
-func (r *recorder) end(fate string, packets ...*packet.Packet) {
+func (r *recorder) record(outcome string, packets ...*packet.Packet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range packets {
-		r.fates[p.Sequence] = append(r.fates[p.Sequence], fate)
+		r.outcomes[p.Sequence] = append(r.outcomes[p.Sequence], outcome)
 		r.settled++
-		if fate == "returned" && p.Tried {
+		if outcome == "returned" && p.Tried {
 			r.tried++
 		}
 		r.trouble[p.Sequence] = p.Trouble
@@ -95,74 +95,74 @@ func (r *recorder) end(fate string, packets ...*packet.Packet) {
 		}
 		*p = packet.Packet{}
 	}
-	r.tell()
+	r.notify()
 }
 
-func (r *recorder) tell() {
+func (r *recorder) notify() {
 	select {
-	case r.news <- struct{}{}:
+	case r.updated <- struct{}{}:
 	default:
 	}
 }
 
-// fate returns how the packet of a sequence ended; all ends, if it had several.
-func (r *recorder) fate(sequence uint64) string {
+// outcomeOf returns the outcome of the packet with a sequence, joined if it has several.
+func (r *recorder) outcomeOf(sequence uint64) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return strings.Join(r.fates[sequence], "+")
+	return strings.Join(r.outcomes[sequence], "+")
 }
 
-// troubleOf returns what was known of a packet when it ended here.
+// troubleOf returns the failure history of a packet when it was settled.
 func (r *recorder) troubleOf(sequence uint64) *packet.Trouble {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.trouble[sequence]
 }
 
-// seen returns how many packets were returned that the analyzer may have seen.
-func (r *recorder) seen() int {
+// returnedTried returns the number of returned packets with Tried set.
+func (r *recorder) returnedTried() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.tried
 }
 
-// count returns how many packets ended so.
-func (r *recorder) count(fate string) int {
+// count returns the number of packets with an outcome.
+func (r *recorder) count(outcome string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
-	for _, fates := range r.fates {
-		if strings.Join(fates, "+") == fate {
+	for _, outcomes := range r.outcomes {
+		if strings.Join(outcomes, "+") == outcome {
 			n++
 		}
 	}
 	return n
 }
 
-// await waits until n packets have ended.
+// await waits until n packets are settled.
 func (r *recorder) await(t testing.TB, n int) {
 	t.Helper()
-	r.until(t, fmt.Sprintf("%d packets have ended", n), func() bool {
+	r.until(t, fmt.Sprintf("%d packets are settled", n), func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.settled >= n
 	})
 }
 
-// until waits for a condition; it looks after each piece of news, and now and
-// then, for what makes none.
+// until waits for a condition, which it checks after each call of the Settler and
+// periodically.
 func (r *recorder) until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
 	for !condition() {
 		select {
-		case <-r.news:
-		case <-look.C:
+		case <-r.updated:
+		case <-poll.C:
 		case <-ctx.Done():
-			t.Fatalf("it never came that %s; fates: %v", what, r.summary())
+			t.Fatalf("timeout waiting until %s; outcomes: %v", what, r.summary())
 		}
 	}
 }
@@ -171,20 +171,20 @@ func (r *recorder) summary() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	summary := make(map[string]int)
-	for _, fates := range r.fates {
-		summary[strings.Join(fates, "+")]++
+	for _, outcomes := range r.outcomes {
+		summary[strings.Join(outcomes, "+")]++
 	}
 	return summary
 }
 
-// wantOnce fails unless packets 1 to n ended exactly once each.
+// wantOnce fails unless packets 1 to n were settled exactly once each.
 func (r *recorder) wantOnce(t testing.TB, n int) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for sequence := uint64(1); sequence <= uint64(n); sequence++ {
-		if len(r.fates[sequence]) != 1 {
-			t.Fatalf("packet %d of %d ended %d times: %v", sequence, n, len(r.fates[sequence]), r.fates[sequence])
+		if len(r.outcomes[sequence]) != 1 {
+			t.Fatalf("packet %d of %d was settled %d times: %v", sequence, n, len(r.outcomes[sequence]), r.outcomes[sequence])
 		}
 	}
 }

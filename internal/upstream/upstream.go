@@ -1,16 +1,15 @@
-// Package upstream is one analyzer as the distributor sees it: whether it can
-// be given packets now and how many (Room), the queue of packets that are bound
-// to it, the senders that deliver them, and the probes and the breaker that
-// judge its health.
+// Package upstream manages the delivery of packets to one analyzer: its capacity
+// (Capacity), the queue of packets bound to it, the senders that deliver them, and the
+// health probes and circuit breaker.
 //
 //	Offer ──▶ queue ──▶ senders ──POST /ingest──▶ analyzer
 //	                      │
 //	                      └──▶ Settler: Delivered │ Refused │ Returned
 //
-// Each packet that Offer took is settled exactly once. It is bound late: the
-// queue holds about what the analyzer takes in a second, so that little has to
-// move when it fails. Whether a failure is the analyzer's or the packet's fault
-// is told in blame.go.
+// Each packet that Offer accepts is settled exactly once. Packets are bound late: the
+// queue holds about what the analyzer accepts in a second, so that few packets move
+// when it fails. attribution.go decides whether a failure is caused by the analyzer or
+// by a packet.
 package upstream
 
 import (
@@ -25,36 +24,35 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Refused is a packet that an analyzer will never take, for one of
-// RefusalReasons; Detail is its answer.
-type Refused struct {
+// Rejection is a packet that the analyzer rejected permanently. Reason is one of
+// RejectionReasons, Detail the response.
+type Rejection struct {
 	Packet         *packet.Packet
 	Reason, Detail string
 }
 
-// Settler takes back the responsibility for packets. Its methods are called by
-// many senders at once, and own the packets that they are given. Only Refused may
-// take long: it writes to disk.
+// Settler takes over the ownership of packets. Its methods must be safe for concurrent
+// use. Only Refused may block: it writes to disk.
 type Settler interface {
-	// Delivered says that the analyzer took the packets.
+	// Delivered is called with packets that the analyzer accepted.
 	Delivered(analyzer int, packets []*packet.Packet)
-	// Refused says that the analyzer will never take the packets.
-	Refused(analyzer int, refused []Refused)
-	// Returned says that the packets were not delivered, as far as is known,
-	// and should go elsewhere.
+	// Refused is called with packets that the analyzer rejected permanently.
+	Refused(analyzer int, rejections []Rejection)
+	// Returned is called with packets that are not known to be delivered and are to be
+	// rerouted.
 	Returned(analyzer int, packets []*packet.Packet)
-	// Changed says that the analyzer's availability or room may have changed.
-	// It is called after each request.
+	// Changed is called after each request and transition: the availability or the
+	// capacity of the analyzer may have changed.
 	Changed()
 }
 
-// Budget says whether some packets may be sent again now.
+// Budget is a retry budget: SpendAll takes it for all of the packets, or for none.
 type Budget interface {
 	SpendAll(packets int, now time.Time) (granted bool)
 }
 
-// Upstream is one analyzer. Its methods may be called concurrently, but only
-// one goroutine may call Offer.
+// Upstream is one analyzer. It is safe for concurrent use, but only one goroutine may call
+// Offer.
 type Upstream struct {
 	config   Config
 	position int
@@ -70,16 +68,16 @@ type Upstream struct {
 	senders []*sender
 	prober  *prober
 
-	incarnation incarnation
-	shortage    shortage
-	// asked: the first probe is over.
-	asked atomic.Bool
-	// began is what the moments below are counted from (see counted), so that a clock
-	// that is set changes nothing. They are 0 when there was none.
-	began       time.Time
-	pausedUntil atomic.Int64
-	rampedUntil atomic.Int64
-	latestTaken atomic.Int64 // when it took packets last
+	epoch      capabilityEpoch
+	exhaustion exhaustion
+	// probed is set once the first probe is complete.
+	probed atomic.Bool
+	// The times below are nanoseconds since created (see elapsed), so that changes of the
+	// wall clock have no effect; 0 means never.
+	created        time.Time
+	pausedUntil    atomic.Int64
+	slowStartUntil atomic.Int64
+	lastDelivered  atomic.Int64
 
 	running   sync.WaitGroup
 	cancel    context.CancelFunc
@@ -87,23 +85,23 @@ type Upstream struct {
 	stopOnce  sync.Once
 }
 
-// Dependencies is what an Upstream is given.
+// Dependencies are the dependencies of an Upstream.
 type Dependencies struct {
-	// Position is the analyzer's index, which the Settler gets.
+	// Position is the index of the analyzer that is passed to the Settler.
 	Position int
 	Settler  Settler
 	Logger   *slog.Logger
-	// Metrics holds the collectors of all analyzers.
+	// Metrics holds the collectors that all analyzers share.
 	Metrics *Metrics
-	// Budget bounds how many packets are sent again.
+	// Budget is the retry budget.
 	Budget Budget
-	// Dial opens connections; by default to any of a host's addresses.
+	// Dial opens connections; the default tries all addresses of a host.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// New returns an analyzer that is not started. The configuration must be valid.
+// New returns an Upstream that is not started. The configuration must be valid.
 func New(config Config, deps Dependencies) (*Upstream, error) {
-	base, err := config.base()
+	base, err := config.parseURL()
 	if err != nil {
 		return nil, err
 	}
@@ -116,21 +114,21 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		breaker:  breaker.New(config.breaker()),
 		queue:    newQueue(),
 		budget:   deps.Budget,
-		began:    time.Now(),
+		created:  time.Now(),
 	}
-	u.shortage.logger = u.logger
-	dial := u.watched(dialer(deps.dial(), address(base), secure(base)))
+	u.exhaustion.logger = u.logger
+	dial := u.monitorExhaustion(newDialer(deps.dialer(), hostPort(base), tlsConfig(base)))
 	u.limit.init(config)
-	u.batch.packets.Store(firstBatchPackets)
-	u.prober = newProber(u, newConnection(dial, &u.incarnation), newRequest(base, "/health"))
-	u.incarnation.init(u.prober.reschedule)
+	u.batch.packets.Store(initialBatchPackets)
+	u.prober = newProber(u, newConnection(dial, &u.epoch), newRequest(base, "/health"))
+	u.epoch.init(u.prober.reschedule)
 	for range config.Concurrency {
-		u.senders = append(u.senders, newSender(u, newConnection(dial, &u.incarnation), newRequest(base, "/ingest")))
+		u.senders = append(u.senders, newSender(u, newConnection(dial, &u.epoch), newRequest(base, "/ingest")))
 	}
 	return u, deps.Metrics.watch(u)
 }
 
-func (d Dependencies) dial() func(context.Context, string, string) (net.Conn, error) {
+func (d Dependencies) dialer() func(context.Context, string, string) (net.Conn, error) {
 	if d.Dial != nil {
 		return d.Dial
 	}
@@ -140,14 +138,13 @@ func (d Dependencies) dial() func(context.Context, string, string) (net.Conn, er
 // ID returns the analyzer's name.
 func (u *Upstream) ID() string { return u.config.ID }
 
-// Start asks the analyzer for its health once, waiting for the answer, and
-// then starts the senders and the probes.
+// Start completes the first probe and then starts senders and probes.
 func (u *Upstream) Start(ctx context.Context) {
 	u.startOnce.Do(func() {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		u.cancel = cancel
-		u.prober.first(work)
-		u.asked.Store(true)
+		u.prober.probeFirst(work)
+		u.probed.Store(true)
 		u.running.Go(func() { u.prober.run(work) })
 		for _, s := range u.senders {
 			u.running.Go(func() { s.run(work) })
@@ -155,8 +152,8 @@ func (u *Upstream) Start(ctx context.Context) {
 	})
 }
 
-// Stop ends the probes and the senders. What waits, and what cannot be
-// finished at once, is returned to the Settler.
+// Stop ends probes and senders. Waiting packets, and those of interrupted requests, are
+// returned to the Settler.
 func (u *Upstream) Stop() {
 	u.stopOnce.Do(func() {
 		u.queue.stop()
@@ -166,53 +163,52 @@ func (u *Upstream) Stop() {
 		u.prober.connection.interrupt()
 		u.interrupt()
 		u.running.Wait()
-		u.release(u.queue.trim(0))
+		u.nack(u.queue.trim(0))
 	})
 }
 
-// Offer binds packets to the analyzer; the caller asked Room first. When the
-// analyzer became unavailable meanwhile they are returned to the Settler.
+// Offer binds packets to the analyzer; the caller must have checked Capacity. If the
+// analyzer became unavailable since, the packets are returned to the Settler.
 func (u *Upstream) Offer(packets []*packet.Packet) {
 	if !u.queue.offer(packets, u.limits()) {
 		u.settler.Returned(u.position, packets)
 		return
 	}
 	if !u.accepting(time.Now()) {
-		// The breaker may have opened, or a pause begun, after Room was
-		// asked: the packets must not wait behind it.
-		u.release(u.queue.trim(0))
+		// The breaker may have opened, or a pause begun, after the Capacity check: the
+		// packets must not wait for its end.
+		u.nack(u.queue.trim(0))
 	}
 }
 
-// Volumes returns what waits and what is being sent, at one moment.
+// Volumes returns a consistent snapshot of the waiting and the in-flight volume.
 func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.volumes() }
 
-// Tick adapts how much may be bound to how fast the analyzer takes it. The
-// caller calls it every TickInterval.
+// Tick adapts the limit to the rate of the analyzer. Callers call it every TickInterval.
 func (u *Upstream) Tick() {
-	keep, tooMuch := u.limit.adapt(u.queue.bound.Load())
-	if tooMuch {
-		u.release(u.queue.trim(keep))
+	keep, excess := u.limit.adapt(u.queue.bound.Load())
+	if excess {
+		u.nack(u.queue.trim(keep))
 	}
 }
 
-// limits has a request begin at once when there is nothing to gain from a wait:
-// the batch is whole, or so much is bound that there is soon no room for more.
+// limits lets full batches, and batches of half of the limit, skip the linger: waiting
+// longer would not enlarge them.
 func (u *Upstream) limits() batchLimits {
-	if !u.incarnation.takesLines() {
-		return batchLimits{packets: 1, enough: 1}
+	if !u.epoch.acceptsNDJSON() {
+		return batchLimits{packets: 1, flushSize: 1}
 	}
 	packets := int(u.batch.packets.Load())
-	return batchLimits{packets: packets, enough: min(packets, u.limit.now()/2), spacing: u.config.Spacing}
+	return batchLimits{packets: packets, flushSize: min(packets, u.limit.now()/2), linger: u.config.Linger}
 }
 
-func (u *Upstream) release(packets []*packet.Packet) {
+func (u *Upstream) nack(packets []*packet.Packet) {
 	if len(packets) > 0 {
 		u.settler.Returned(u.position, packets)
 	}
 }
 
-// interrupt makes all requests under way fail at once.
+// interrupt makes all requests in flight fail at once.
 func (u *Upstream) interrupt() {
 	for _, s := range u.senders {
 		s.connection.interrupt()

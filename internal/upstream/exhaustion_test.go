@@ -19,14 +19,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// dialError is what the standard library says of a connection that cannot be opened.
+// dialError returns the error of the standard library for a failed dial.
 func dialError(call string, errno syscall.Errno) error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError(call, errno)}
 }
 
-// A lack of descriptors, ports or memory is nobody's failure, neither the analyzer's nor
-// the packet's. It is tried again at a measured pace, counted and logged once.
-func TestShortageIsNobodysFailure(t *testing.T) {
+// A lack of descriptors, ports or memory is a failure neither of the analyzer nor of the
+// packet. Dials are rate limited, counted, and logged once.
+func TestExhaustionIsNoFailure(t *testing.T) {
 	for _, lack := range []error{
 		dialError("socket", syscall.EMFILE), dialError("socket", syscall.ENFILE), dialError("socket", syscall.ENOBUFS),
 		dialError("socket", syscall.ENOMEM), dialError("connect", syscall.EADDRNOTAVAIL),
@@ -36,8 +36,8 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var short atomic.Bool
 				var dials atomic.Int64
-				analyzer := newScripted(always(ok))
-				analyzer.health = lines
+				analyzer := newFakeAnalyzer(always(ok))
+				analyzer.health = ndjsonHealth
 				config := testConfig()
 				config.ProbeInterval, config.MaxFailures = time.Second, 2
 				b := prepare(t, config, func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -47,34 +47,34 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 					}
 					return analyzer.dial(ctx, network, address)
 				})
-				log := new(logged)
-				b.shortage.logger = slog.New(slog.NewTextHandler(log, nil))
+				log := new(logBuffer)
+				b.exhaustion.logger = slog.New(slog.NewTextHandler(log, nil))
 				b.Start(t.Context())
 				short.Store(true)
 				before := dials.Load()
-				const tries = 20
-				for i := range tries {
+				const sends = 20
+				for i := range sends {
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, i+1)
 				}
 				time.Sleep(10 * time.Second)
-				if b.settler.count("returned") != tries || b.settler.seen() != 0 || b.settler.troubleOf(1) != nil {
-					t.Errorf("the packets were %v, %d count as tried, the trouble of one is %+v", b.settler.summary(), b.settler.seen(), b.settler.troubleOf(1))
+				if b.settler.count("returned") != sends || b.settler.returnedTried() != 0 || b.settler.troubleOf(1) != nil {
+					t.Errorf("the packets were %v, %d are Tried, recorded: %+v", b.settler.summary(), b.settler.returnedTried(), b.settler.troubleOf(1))
 				}
 				if !b.Healthy() || b.Health() != "healthy" {
 					t.Errorf("the analyzer is %s", b.Health())
 				}
-				if !b.incarnation.takesLines() {
-					t.Error("it is taken for another analyzer")
+				if !b.epoch.acceptsNDJSON() {
+					t.Error("the capability epoch advanced")
 				}
-				if b.failures(reasonResources) != tries || b.failures(reasonConnect) != 0 {
+				if b.failures(reasonResources) != sends || b.failures(reasonConnect) != 0 {
 					t.Errorf("%v and %v failures", b.failures(reasonResources), b.failures(reasonConnect))
 				}
 				if got := testutil.ToFloat64(b.metrics.probes[probeFailed]); got != 0 {
 					t.Errorf("%v probes failed", got)
 				}
-				// 20 packets take two seconds, one after the other; probes come each second.
-				if got := dials.Load() - before; got < tries+10 || got > tries+15 {
+				// 20 packets take two seconds; probes are sent each second.
+				if got := dials.Load() - before; got < sends+10 || got > sends+15 {
 					t.Errorf("%d dials", got)
 				}
 				if got := log.count("cannot be opened"); got != 1 {
@@ -82,8 +82,8 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 				}
 				short.Store(false)
 				b.Offer(b.packets.some(t, 1))
-				b.settler.await(t, tries+1)
-				time.Sleep(shortageQuiet + 2*time.Second)
+				b.settler.await(t, sends+1)
+				time.Sleep(exhaustionCooldown + 2*time.Second)
 				if b.settler.count("delivered") != 1 || log.count("can be opened again") != 1 || log.count("cannot be opened") != 1 {
 					t.Errorf("afterwards: %v; %s", b.settler.summary(), log)
 				}
@@ -92,12 +92,12 @@ func TestShortageIsNobodysFailure(t *testing.T) {
 	}
 }
 
-// An analyzer that was never reached is not healthy, whatever the reason; it is once it
-// can be asked.
-func TestShortageAtTheStart(t *testing.T) {
+// An analyzer that was never reached is unhealthy, whatever the reason, until a probe
+// succeeds.
+func TestExhaustionAtStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var dials atomic.Int64
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) <= 5 {
 				return nil, dialError("socket", syscall.EMFILE)
@@ -105,21 +105,21 @@ func TestShortageAtTheStart(t *testing.T) {
 			return analyzer.dial(ctx, network, address)
 		})
 		if b.Healthy() {
-			t.Fatal("an analyzer that has never answered is thought healthy")
+			t.Fatal("an analyzer that never answered a probe is healthy")
 		}
 		began := time.Now()
-		b.settler.until(t, "it is tried", b.Healthy)
+		b.settler.until(t, "it is half-open", b.Healthy)
 		if took := time.Since(began); took > 10*time.Second || dials.Load() > 10 {
-			t.Errorf("its return was noticed after %v and %d dials", took, dials.Load())
+			t.Errorf("its recovery was detected after %v and %d dials", took, dials.Load())
 		}
 	})
 }
 
-// Those that have a connection go on while others cannot get one.
-func TestShortageLeavesOpenConnectionsAlone(t *testing.T) {
+// Open connections are used during an exhaustion.
+func TestExhaustionKeepsOpenConnections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var short atomic.Bool
-		analyzer := newScripted(always(ok))
+		analyzer := newFakeAnalyzer(always(ok))
 		b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
 			if short.Load() {
 				return nil, dialError("socket", syscall.EMFILE)
@@ -133,24 +133,23 @@ func TestShortageLeavesOpenConnectionsAlone(t *testing.T) {
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		if b.settler.count("delivered") != 2 {
-			t.Errorf("fates: %v", b.settler.summary())
+			t.Errorf("outcomes: %v", b.settler.summary())
 		}
 	})
 }
 
-// Whether an analyzer's address cannot be had for lack of ports, or because this machine
-// has none of its kind, shows in whether it ever worked.
-func TestShortageOfAddresses(t *testing.T) {
+// EADDRNOTAVAIL means exhaustion of ports only for an address that succeeded before.
+func TestAddressExhaustion(t *testing.T) {
 	lack, refused := dialError("connect", syscall.EADDRNOTAVAIL), dialError("connect", syscall.ECONNREFUSED)
 	six, four := "[::1]:80", "127.0.0.1:80"
 	for _, test := range []struct {
 		name   string
-		worked string // "" is none
+		worked string // "" for none
 		errs   map[string]error
 		want   bool
 	}{
-		{"no IPv6, never reached", "", map[string]error{six: lack, four: refused}, false},
-		{"only IPv6, and there is none", "", map[string]error{six: lack, four: lack}, false},
+		{"no IPv6, never succeeded", "", map[string]error{six: lack, four: refused}, false},
+		{"no IPv6, and only IPv6 addresses", "", map[string]error{six: lack, four: lack}, false},
 		{"no ports", four, map[string]error{six: refused, four: lack}, true},
 		{"no ports for either", four, map[string]error{six: lack, four: lack}, true},
 		{"dead, and no IPv6", four, map[string]error{six: lack, four: refused}, false},
@@ -177,32 +176,32 @@ func TestShortageOfAddresses(t *testing.T) {
 				}
 				working = ""
 			}
-			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || isShortage(err) != test.want {
-				t.Errorf("that %v is a shortage is %v", err, isShortage(err))
+			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || isExhaustion(err) != test.want {
+				t.Errorf("%v is exhaustion: %v", err, isExhaustion(err))
 			}
 		})
 	}
-	if isShortage(refused) || isShortage(errors.New("too many open files")) || !isShortage(fmt.Errorf("x: %w", lack)) {
-		t.Error("other errors are taken for it, or it is not known")
+	if isExhaustion(refused) || isExhaustion(errors.New("too many open files")) || !isExhaustion(fmt.Errorf("x: %w", lack)) {
+		t.Error("isExhaustion is wrong")
 	}
 }
 
-// logged is a log that may be read while it is written.
-type logged struct {
+// logBuffer is a log that may be read concurrently.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *logged) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *logged) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-func (l *logged) count(words string) int { return strings.Count(l.String(), words) }
+func (l *logBuffer) count(words string) int { return strings.Count(l.String(), words) }

@@ -20,78 +20,79 @@ import (
 	"github.com/logstreamer/logstreamer/internal/budget"
 )
 
-// reply is what a scripted analyzer does with one request: it writes the parts
-// of its answer, one at a time.
+// reply is the behaviour of a fakeAnalyzer for one request: it writes the parts one by one.
 type reply struct {
 	delay time.Duration
 	parts []string
-	// hang waits until the other side goes away, cut closes the connection.
+	// hang waits until the peer closes, cut closes the connection after the parts.
 	hang, cut bool
 }
 
 func say(parts ...string) reply { return reply{parts: parts} }
 
-// status is a whole answer; header has lines such as "Retry-After: 1\r\n".
+// status returns a complete response; header consists of lines such as "Retry-After: 1\r\n".
 func status(code int, header, body string) reply {
 	return say(fmt.Sprintf("HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n%s", code, header, len(body), body))
 }
 
 var ok = status(200, "", "{}")
 
-// seen is a request as a scripted analyzer got it.
-type seen struct {
+// receivedRequest is a request as a fakeAnalyzer received it.
+type receivedRequest struct {
 	contentType, key, trace, body string
 	connection                    int
 }
 
-// scripted is an analyzer at the other end of pipes in memory.
-type scripted struct {
-	mu       sync.Mutex
-	health   func() reply
-	ingest   func(seen) reply
-	requests []seen
-	probes   int
-	dials    int
-	refuses  bool // connections
+// fakeAnalyzer is an analyzer with programmable replies, over in-memory pipes or TCP.
+type fakeAnalyzer struct {
+	mu                sync.Mutex
+	health            func() reply
+	ingest            func(receivedRequest) reply
+	requests          []receivedRequest
+	probes            int
+	dials             int
+	refuseConnections bool // connections
 }
 
-func newScripted(ingest func(seen) reply) *scripted {
-	return &scripted{ingest: ingest, health: func() reply { return ok }}
+func newFakeAnalyzer(ingest func(receivedRequest) reply) *fakeAnalyzer {
+	return &fakeAnalyzer{ingest: ingest, health: func() reply { return ok }}
 }
 
-// lines is a health answer that advertises NDJSON.
-func lines() reply { return status(200, "Accept-Post: application/json, application/x-ndjson\r\n", "") }
+// ndjsonHealth is a health response that advertises NDJSON.
+func ndjsonHealth() reply {
+	return status(200, "Accept-Post: application/json, application/x-ndjson\r\n", "")
+}
 
-func always(r reply) func(seen) reply { return func(seen) reply { return r } }
+func always(r reply) func(receivedRequest) reply { return func(receivedRequest) reply { return r } }
 
-func (s *scripted) set(change func(*scripted)) {
+func (s *fakeAnalyzer) set(change func(*fakeAnalyzer)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(s)
 }
 
-func (s *scripted) got() []seen {
+func (s *fakeAnalyzer) received() []receivedRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]seen(nil), s.requests...)
+	return append([]receivedRequest(nil), s.requests...)
 }
 
-func (s *scripted) dialled() int {
+func (s *fakeAnalyzer) dialCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dials
 }
 
-func (s *scripted) probed() int {
+func (s *fakeAnalyzer) probeCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.probes
 }
 
-func (s *scripted) dial(context.Context, string, string) (net.Conn, error) {
+func (s *fakeAnalyzer) dial(context.Context, string, string) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refuses {
+	if s.refuseConnections {
 		return nil, errors.New("refused")
 	}
 	s.dials++
@@ -101,8 +102,7 @@ func (s *scripted) dial(context.Context, string, string) (net.Conn, error) {
 	return socket{near}, nil
 }
 
-// socket is a pipe that fails as a socket does after the other side has closed it: not
-// before it is read.
+// socket is a pipe that fails as a socket does after the peer closed it: only when read.
 type socket struct{ net.Conn }
 
 func (s socket) SetDeadline(at time.Time) error {
@@ -110,8 +110,8 @@ func (s socket) SetDeadline(at time.Time) error {
 	return nil
 }
 
-// listen serves TCP connections too, until the test ends, and returns the URL.
-func (s *scripted) listen(t *testing.T) string {
+// listen also serves TCP connections until the test ends, and returns the URL.
+func (s *fakeAnalyzer) listen(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *scripted) listen(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
-func (s *scripted) serve(conn net.Conn, number int) {
+func (s *fakeAnalyzer) serve(conn net.Conn, number int) {
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	for {
@@ -146,13 +146,13 @@ func (s *scripted) serve(conn net.Conn, number int) {
 		if err != nil {
 			return
 		}
-		if !s.play(conn, s.react(r, string(body), number)) {
+		if !s.write(conn, s.respond(r, string(body), number)) {
 			return
 		}
 	}
 }
 
-func (s *scripted) react(r *http.Request, body string, number int) reply {
+func (s *fakeAnalyzer) respond(r *http.Request, body string, number int) reply {
 	s.mu.Lock()
 	if r.URL.Path == "/base/health" {
 		s.probes++
@@ -160,7 +160,7 @@ func (s *scripted) react(r *http.Request, body string, number int) reply {
 		s.mu.Unlock()
 		return health()
 	}
-	one := seen{
+	one := receivedRequest{
 		contentType: r.Header.Get("Content-Type"), key: r.Header.Get("Idempotency-Key"),
 		trace: r.Header.Get("Traceparent"), body: body, connection: number,
 	}
@@ -170,9 +170,9 @@ func (s *scripted) react(r *http.Request, body string, number int) reply {
 	return ingest(one)
 }
 
-func (s *scripted) play(conn net.Conn, r reply) bool {
+func (s *fakeAnalyzer) write(conn net.Conn, r reply) bool {
 	if r.delay > 0 {
-		time.Sleep(r.delay) // of the bubble's clock
+		time.Sleep(r.delay) // synthetic time
 	}
 	if r.hang {
 		_, _ = io.Copy(io.Discard, conn)
@@ -186,11 +186,11 @@ func (s *scripted) play(conn net.Conn, r reply) bool {
 	return !r.cut
 }
 
-// bench is one analyzer under test, with what it settles.
-type bench struct {
+// fixture is an Upstream under test with its Settler.
+type fixture struct {
 	*Upstream
 	settler *recorder
-	packets *maker
+	packets *packetMaker
 }
 
 func testConfig() Config {
@@ -200,22 +200,22 @@ func testConfig() Config {
 	return config
 }
 
-// start starts an upstream of a scripted analyzer; it stops with the test.
-func start(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *bench {
+// start starts an Upstream that is stopped when the test ends.
+func start(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
 	t.Helper()
 	b := prepare(t, config, dial)
 	b.Start(t.Context())
 	return b
 }
 
-// prepare returns one that is not started yet.
-func prepare(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *bench {
+// prepare returns an Upstream that is not started.
+func prepare(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{settler: newRecorder(), packets: &maker{}}
+	b := &fixture{settler: newRecorder(), packets: &packetMaker{}}
 	b.Upstream, err = New(config, Dependencies{
 		Budget:  new(budget.Budget),
 		Settler: b.settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dial,
@@ -227,12 +227,12 @@ func prepare(t *testing.T, config Config, dial func(context.Context, string, str
 	return b
 }
 
-// failures returns how many sends were counted to fail for a reason.
-func (b *bench) failures(reason string) float64 {
+// failures returns the number of failed requests with a reason.
+func (b *fixture) failures(reason string) float64 {
 	return testutil.ToFloat64(b.metrics.failures[reason])
 }
 
-// bubble runs a test with a clock of its own.
+// bubble runs a test in a synctest bubble.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)

@@ -5,24 +5,24 @@ import (
 	"testing"
 )
 
-// What an odd answer means for the packet, and whether the next one is sent on the same
-// connection. Only a well-formed final 2xx, read to its end, is a delivery; what is not
-// clear is a failure and ends the connection.
-func TestOddAnswers(t *testing.T) {
+// The outcome of a response for the packet, and whether the connection is reused. Only a
+// well-formed, complete final 2xx response is a delivery; an ambiguous one is a failure and
+// closes the connection.
+func TestResponseConformance(t *testing.T) {
 	const (
-		taken   = "delivered"
-		failure = "returned"
-		length2 = "Content-Length: 2\r\n"
-		chunked = "Transfer-Encoding: chunked\r\n"
+		delivered = "delivered"
+		failure   = "returned"
+		length2   = "Content-Length: 2\r\n"
+		chunked   = "Transfer-Encoding: chunked\r\n"
 	)
 	with200 := func(header, rest string) string { return "HTTP/1.1 200 OK\r\n" + header + "\r\n" + rest }
 	closing := func(text string) reply { return reply{parts: []string{text}, cut: true} }
-	huge := strings.Repeat("x", largestAnswerBytes+1)
+	huge := strings.Repeat("x", maxBodyBytes+1)
 	for _, test := range []struct {
-		name  string
-		reply reply
-		fate  string
-		kept  bool
+		name    string
+		reply   reply
+		outcome string
+		reused  bool
 	}{
 		// Status lines.
 		{"status 000", say("HTTP/1.1 000 OK\r\n" + length2 + "\r\n{}"), failure, false},
@@ -44,11 +44,11 @@ func TestOddAnswers(t *testing.T) {
 		{"no status", say("HTTP/1.1\r\n" + length2 + "\r\n{}"), failure, false},
 		{"no status but a space", say("HTTP/1.1 \r\n" + length2 + "\r\n{}"), failure, false},
 		{"no status but a reason", say("HTTP/1.1 OK\r\n" + length2 + "\r\n{}"), failure, false},
-		{"no reason", say("HTTP/1.1 200 \r\n" + length2 + "\r\n{}"), taken, true},
-		{"no reason and no space", say("HTTP/1.1 200\r\n" + length2 + "\r\n{}"), taken, true},
+		{"no reason", say("HTTP/1.1 200 \r\n" + length2 + "\r\n{}"), delivered, true},
+		{"no reason and no space", say("HTTP/1.1 200\r\n" + length2 + "\r\n{}"), delivered, true},
 		{"reason next to the status", say("HTTP/1.1 200OK\r\n" + length2 + "\r\n{}"), failure, false},
-		{"reason of another status", say("HTTP/1.1 200 500 Internal Server Error\r\n" + length2 + "\r\n{}"), taken, true},
-		{"reason in UTF-8", say("HTTP/1.1 200 \u00fcber\r\n" + length2 + "\r\n{}"), taken, true},
+		{"reason of another status", say("HTTP/1.1 200 500 Internal Server Error\r\n" + length2 + "\r\n{}"), delivered, true},
+		{"reason in UTF-8", say("HTTP/1.1 200 \u00fcber\r\n" + length2 + "\r\n{}"), delivered, true},
 		{"reason with a zero", say("HTTP/1.1 200 O\x00K\r\n" + length2 + "\r\n{}"), failure, false},
 		{"two spaces", say("HTTP/1.1  200 OK\r\n" + length2 + "\r\n{}"), failure, false},
 		{"a tab", say("HTTP/1.1\t200 OK\r\n" + length2 + "\r\n{}"), failure, false},
@@ -56,8 +56,8 @@ func TestOddAnswers(t *testing.T) {
 		{"an empty line in front", say("\r\nHTTP/1.1 200 OK\r\n" + length2 + "\r\n{}"), failure, false},
 		{"HTTP/0.9", closing("<html>OK</html>"), failure, false},
 		{"HTTP/0.9 with a status", say("HTTP/0.9 200 OK\r\n" + length2 + "\r\n{}"), failure, false},
-		{"HTTP/1.0", say("HTTP/1.0 200 OK\r\n" + length2 + "\r\n{}"), taken, false},
-		{"HTTP/1.0 that is kept", say("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n" + length2 + "\r\n{}"), taken, true},
+		{"HTTP/1.0", say("HTTP/1.0 200 OK\r\n" + length2 + "\r\n{}"), delivered, false},
+		{"HTTP/1.0 with keep-alive", say("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n" + length2 + "\r\n{}"), delivered, true},
 		{"HTTP/1.2", say("HTTP/1.2 200 OK\r\n" + length2 + "\r\n{}"), failure, false},
 		{"HTTP/1.10", say("HTTP/1.10 200 OK\r\n" + length2 + "\r\n{}"), failure, false},
 		{"HTTP/2.0", say("HTTP/2.0 200 OK\r\n" + length2 + "\r\n{}"), failure, false},
@@ -70,9 +70,9 @@ func TestOddAnswers(t *testing.T) {
 		{"bytes of TLS", closing("\x15\x03\x01\x00\x02\x02\x0a"), failure, false},
 		{"a request", say("POST /ingest HTTP/1.1\r\nHost: x\r\n" + length2 + "\r\n{}"), failure, false},
 
-		// Interim answers, and those that are not final.
+		// Interim responses, and those that are not final.
 		{"a storm of 100s", say(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), ok.parts[0]), failure, false},
-		{"199 first", say("HTTP/1.1 199 X\r\n\r\n" + ok.parts[0]), taken, true},
+		{"199 first", say("HTTP/1.1 199 X\r\n\r\n" + ok.parts[0]), delivered, true},
 		{"100 with a body", say("HTTP/1.1 100 Continue\r\n" + length2 + "\r\n{}" + ok.parts[0]), failure, false},
 		{"100 in chunks", say("HTTP/1.1 100 Continue\r\n" + chunked + "\r\n0\r\n\r\n" + ok.parts[0]), failure, false},
 		{"100 and the end", closing("HTTP/1.1 100 Continue\r\n\r\n"), failure, false},
@@ -85,8 +85,8 @@ func TestOddAnswers(t *testing.T) {
 		{"a space in a name", say(with200(length2+"X Y: z\r\n", "{}")), failure, false},
 		{"a bracket in a name", say(with200(length2+"X(Y): z\r\n", "{}")), failure, false},
 		{"UTF-8 in a name", say(with200(length2+"X\u00fc: z\r\n", "{}")), failure, false},
-		{"UTF-8 in a value", say(with200(length2+"X: \u00fc\r\n", "{}")), taken, true},
-		{"no value", say(with200(length2+"X:\r\n", "{}")), taken, true},
+		{"UTF-8 in a value", say(with200(length2+"X: \u00fc\r\n", "{}")), delivered, true},
+		{"no value", say(with200(length2+"X:\r\n", "{}")), delivered, true},
 		{"a zero in a value", say(with200(length2+"X: \x00\r\n", "{}")), failure, false},
 		{"a CR in a value", say(with200(length2+"X: a\rContent-Length: 9\r\n", "{}")), failure, false},
 		{"a folded line", say(with200("X: a\r\n Content-Length: 9\r\n"+length2, "{}")), failure, false},
@@ -96,13 +96,13 @@ func TestOddAnswers(t *testing.T) {
 		{"a huge field", say(with200(length2+"X: "+strings.Repeat("x", 64<<10)+"\r\n", "{}")), failure, false},
 		{"a huge header", say(with200(length2+strings.Repeat("X: y\r\n", 16<<10), "{}")), failure, false},
 		{"a huge reason", say("HTTP/1.1 200 " + strings.Repeat("x", 64<<10) + "\r\n" + length2 + "\r\n{}"), failure, false},
-		{"a cut status line", closing("HTTP/1.1 200 OK"), failure, false},
-		{"a cut header", closing("HTTP/1.1 200 OK\r\n" + length2), failure, false},
-		{"close among others", say(with200("Connection: x, CLOSE ,y\r\n"+length2, "{}")), taken, false},
-		{"close and keep-alive", say(with200("Connection: keep-alive\r\nConnection: close\r\n"+length2, "{}")), taken, false},
+		{"a truncated status line", closing("HTTP/1.1 200 OK"), failure, false},
+		{"a truncated header", closing("HTTP/1.1 200 OK\r\n" + length2), failure, false},
+		{"close among others", say(with200("Connection: x, CLOSE ,y\r\n"+length2, "{}")), delivered, false},
+		{"close and keep-alive", say(with200("Connection: keep-alive\r\nConnection: close\r\n"+length2, "{}")), delivered, false},
 
 		// Lengths.
-		{"no length and the end", closing(with200("", "{}")), taken, false},
+		{"no length and the end", closing(with200("", "{}")), delivered, false},
 		{"no length and no end", say(with200("", "{}")), failure, false},
 		{"a negative length", say(with200("Content-Length: -2\r\n", "{}")), failure, false},
 		{"a length with a plus", say(with200("Content-Length: +2\r\n", "{}")), failure, false},
@@ -111,23 +111,23 @@ func TestOddAnswers(t *testing.T) {
 		{"a length with a fraction", say(with200("Content-Length: 2.0\r\n", "{}")), failure, false},
 		{"a length of words", say(with200("Content-Length: two\r\n", "{}")), failure, false},
 		{"a length over 2^64", say(with200("Content-Length: 18446744073709551618\r\n", "{}")), failure, false},
-		{"a length between blanks", say(with200("Content-Length: \t 2 \t\r\n", "{}")), taken, true},
-		{"a length with zeros", say(with200("Content-Length: 0002\r\n", "{}")), taken, true},
-		{"the same length twice", say(with200(length2+length2, "{}")), taken, false},
+		{"a length between blanks", say(with200("Content-Length: \t 2 \t\r\n", "{}")), delivered, true},
+		{"a length with zeros", say(with200("Content-Length: 0002\r\n", "{}")), delivered, true},
+		{"the same length twice", say(with200(length2+length2, "{}")), delivered, false},
 		{"two lengths", say(with200("Content-Length: 3\r\n"+length2, "{}")), failure, false},
 		{"a list of lengths", say(with200("Content-Length: 2, 3\r\n", "{}")), failure, false},
 		{"a length of more than comes", closing(with200("Content-Length: 9\r\n", "{}")), failure, false},
 		{"a length of far more than comes", closing(with200("Content-Length: 999999999999\r\n", "{}")), failure, false},
-		{"more than its length", say(with200(length2, "{}{}")), taken, false},
-		{"another answer behind it", say(with200(length2, "{}") + status(422, "", "").parts[0]), taken, false},
-		{"an empty line behind it", say(with200(length2, "{}\r\n")), taken, false},
-		{"a huge body", status(200, "", huge), taken, true},
-		{"a huge body that is cut", closing(with200("Content-Length: 1048577\r\n", huge[1:])), failure, false},
+		{"more than its length", say(with200(length2, "{}{}")), delivered, false},
+		{"another response behind it", say(with200(length2, "{}") + status(422, "", "").parts[0]), delivered, false},
+		{"an empty line behind it", say(with200(length2, "{}\r\n")), delivered, false},
+		{"a huge body", status(200, "", huge), delivered, true},
+		{"a huge body that is truncated", closing(with200("Content-Length: 1048577\r\n", huge[1:])), failure, false},
 
 		// Chunks.
-		{"chunks", say(with200(chunked, "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n")), taken, true},
-		{"chunks with extensions and a trailer", say(with200(chunked, "02 ;x=\"y\"\r\n{}\r\n0;z\r\nX: y\r\n\r\n")), taken, true},
-		{"a huge body in chunks", say(with200(chunked, chunk(huge)+"0\r\n\r\n")), taken, true},
+		{"chunks", say(with200(chunked, "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n")), delivered, true},
+		{"chunks with extensions and a trailer", say(with200(chunked, "02 ;x=\"y\"\r\n{}\r\n0;z\r\nX: y\r\n\r\n")), delivered, true},
+		{"a huge body in chunks", say(with200(chunked, chunk(huge)+"0\r\n\r\n")), delivered, true},
 		{"chunks and a length", say(with200(chunked+length2, "2\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a length and chunks", say(with200(length2+chunked, "{}")), failure, false},
 		{"chunks in HTTP/1.0", say("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + chunked + "\r\n2\r\n{}\r\n0\r\n\r\n"), failure, false},
@@ -139,36 +139,37 @@ func TestOddAnswers(t *testing.T) {
 		{"xchunked", say(with200("Transfer-Encoding: xchunked\r\n", "2\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"chunks without a last one", closing(with200(chunked, "2\r\n{}\r\n")), failure, false},
 		{"chunks without an end", closing(with200(chunked, "2\r\n{}\r\n0\r\n")), failure, false},
-		{"a cut chunk", closing(with200(chunked, "9\r\n{}")), failure, false},
+		{"a truncated chunk", closing(with200(chunked, "9\r\n{}")), failure, false},
 		{"a chunk that is too long", say(with200(chunked, "2\r\n{}}\r\n0\r\n\r\n")), failure, false},
 		{"a chunk of no number", say(with200(chunked, "x\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a chunk of nothing", say(with200(chunked, "\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a negative chunk", say(with200(chunked, "-2\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a chunk of 0x2", say(with200(chunked, "0x2\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a chunk over 2^64", say(with200(chunked, "10000000000000002\r\n{}\r\n0\r\n\r\n")), failure, false},
+		{"a zero in the extension of a chunk", say(with200(chunked, "2;\x00\r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"a blank behind a chunk's size", say(with200(chunked, "2 \r\n{}\r\n0\r\n\r\n")), failure, false},
 		{"chunks between bare line feeds", say(with200(chunked, "2\n{}\n0\n\n")), failure, false},
 		{"a trailer of garbage", say(with200(chunked, "0\r\ngarbage\r\n\r\n")), failure, false},
 		{"a huge trailer", say(with200(chunked, "0\r\n"+strings.Repeat("X: y\r\n", 16<<10)+"\r\n")), failure, false},
-		{"another answer behind chunks", say(with200(chunked, "0\r\n\r\n") + ok.parts[0]), taken, false},
+		{"another response behind chunks", say(with200(chunked, "0\r\n\r\n") + ok.parts[0]), delivered, false},
 
-		// Answers that have no body.
-		{"204 with a body", say("HTTP/1.1 204 X\r\n" + length2 + "\r\n{}"), taken, false},
-		{"204 with a length", say("HTTP/1.1 204 X\r\n" + length2 + "\r\n"), taken, false},
-		{"204 with a length of 0", say("HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n"), taken, true},
-		{"204 in chunks", say("HTTP/1.1 204 X\r\n" + chunked + "\r\n0\r\n\r\n"), taken, false},
+		// Responses without a body.
+		{"204 with a body", say("HTTP/1.1 204 X\r\n" + length2 + "\r\n{}"), delivered, false},
+		{"204 with a length", say("HTTP/1.1 204 X\r\n" + length2 + "\r\n"), delivered, false},
+		{"204 with a length of 0", say("HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n"), delivered, true},
+		{"204 in chunks", say("HTTP/1.1 204 X\r\n" + chunked + "\r\n0\r\n\r\n"), delivered, false},
 		{"304 with a body", say("HTTP/1.1 304 X\r\n" + length2 + "\r\n{}"), failure, false},
 
 		// Others than 2xx.
-		{"a cut 422", closing("HTTP/1.1 422 X\r\nContent-Length: 9\r\n\r\n{}"), failure, false},
+		{"a truncated 422", closing("HTTP/1.1 422 X\r\nContent-Length: 9\r\n\r\n{}"), failure, false},
 		{"422 of 2^64", say("HTTP/1.1 422 X\r\nContent-Length: 18446744073709551616\r\n\r\n"), failure, false},
-		{"422 with a body until the end", closing("HTTP/1.1 422 X\r\n\r\n{}"), "refused invalid_packet", false},
-		{"422 in chunks", say("HTTP/1.1 422 X\r\n" + chunked + "\r\n2\r\n{}\r\n0\r\n\r\n"), "refused invalid_packet", true},
+		{"422 with a body until the end", closing("HTTP/1.1 422 X\r\n\r\n{}"), "rejected invalid_packet", false},
+		{"422 in chunks", say("HTTP/1.1 422 X\r\n" + chunked + "\r\n2\r\n{}\r\n0\r\n\r\n"), "rejected invalid_packet", true},
 		{"500", status(500, "", "{}"), failure, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				analyzer := newScripted(func(r seen) reply {
+				analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 					if strings.Contains(r.body, `"packet_id":"1"`) {
 						return test.reply
 					}
@@ -181,20 +182,20 @@ func TestOddAnswers(t *testing.T) {
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, i+1)
 				}
-				if one, two := b.settler.fate(1), b.settler.fate(2); one != test.fate || two != taken {
-					t.Errorf("the packet was %s, want %s; the next one was %s", one, test.fate, two)
+				if one, two := b.settler.outcomeOf(1), b.settler.outcomeOf(2); one != test.outcome || two != delivered {
+					t.Errorf("the packet was %s, want %s; the next one was %s", one, test.outcome, two)
 				}
-				if got := analyzer.got(); got[0].connection == got[len(got)-1].connection != test.kept {
-					t.Errorf("that the connection is used again is %v", !test.kept)
+				if got := analyzer.received(); got[0].connection == got[len(got)-1].connection != test.reused {
+					t.Errorf("connection reused: %v", !test.reused)
 				}
 			})
 		})
 	}
 }
 
-// What is no delivery is no sign of health either.
-func TestOddAnswersToProbes(t *testing.T) {
-	for name, odd := range map[string]reply{
+// A response that is no delivery does not make an analyzer healthy either.
+func TestProbeResponseConformance(t *testing.T) {
+	for name, response := range map[string]reply{
 		"status 000":  say("HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\n{}"),
 		"status 099":  say("HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\n{}"),
 		"status 600":  say("HTTP/1.1 600 OK\r\nContent-Length: 2\r\n\r\n{}"),
@@ -202,15 +203,15 @@ func TestOddAnswersToProbes(t *testing.T) {
 		"status 2000": say("HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}"),
 		"no status":   say("HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\n{}"),
 		"HTTP/2.0":    say("HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
-		"cut":         {parts: []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"}, cut: true},
+		"truncated":   {parts: []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"}, cut: true},
 		"a redirect":  status(301, "", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				analyzer := newScripted(always(ok))
-				analyzer.health = func() reply { return odd }
+				analyzer := newFakeAnalyzer(always(ok))
+				analyzer.health = func() reply { return response }
 				if b := start(t, testConfig(), analyzer.dial); b.Healthy() {
-					t.Error("the analyzer is thought healthy")
+					t.Error("the analyzer is healthy")
 				}
 			})
 		})

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Whoever collects sees every observation once, however many there were.
-func TestObservationsAreCollected(t *testing.T) {
+// Each observation is collected exactly once, however many there are.
+func TestBufferedObservationsAreCollected(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	metrics, err := NewMetrics(registry)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestObservationsAreCollected(t *testing.T) {
 			continue
 		}
 		if count, sum := seen(); count != 2*(i+1) || sum != float64(3*(i+1)) {
-			t.Fatalf("after %d observations each, %d are seen, of %v together", i+1, count, sum)
+			t.Fatalf("after %d observations each, %d are collected, with the sum %v", i+1, count, sum)
 		}
 	}
 }

@@ -12,63 +12,62 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// poison is a packet's text that the scripted analyzers of this file fail with.
+// poison is a packet for which the fake analyzers of this file fail.
 const poison = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"poison"}]}`
 
-func failingWithPoison(r seen) reply {
+func failingWithPoison(r receivedRequest) reply {
 	if strings.Contains(r.body, "poison") {
 		return status(500, "", "no")
 	}
 	return ok
 }
 
-// startBatching starts an upstream that gives an analyzer up to 16 packets at once.
-func startBatching(t *testing.T, config Config, ingest func(seen) reply) (*bench, *scripted) {
+// startBatching starts an Upstream with batches of up to 16 packets.
+func startBatching(t *testing.T, config Config, ingest func(receivedRequest) reply) (*fixture, *fakeAnalyzer) {
 	t.Helper()
-	analyzer := newScripted(ingest)
-	analyzer.health = lines
+	analyzer := newFakeAnalyzer(ingest)
+	analyzer.health = ndjsonHealth
 	b := start(t, config, analyzer.dial)
 	b.batch.packets.Store(16)
 	return b, analyzer
 }
 
-// A batch that fails is tried in halves, so that one packet costs the others of
-// its batch little.
-func TestFailedBatchIsSentInHalves(t *testing.T) {
+// A failed batch is bisected, so that a poison packet costs the others little.
+func TestFailedBatchIsBisected(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b, analyzer := startBatching(t, testConfig(), failingWithPoison)
 		b.Offer(append(b.packets.some(t, 5), append([]*packet.Packet{b.packets.of(t, poison)}, b.packets.some(t, 2)...)...))
 		b.settler.await(t, 8)
-		if b.settler.fate(6) != "returned" || b.settler.count("delivered") != 7 {
-			t.Errorf("fates: %v, of the poison %s", b.settler.summary(), b.settler.fate(6))
+		if b.settler.outcomeOf(6) != "returned" || b.settler.count("delivered") != 7 {
+			t.Errorf("outcomes: %v, of the poison packet %s", b.settler.summary(), b.settler.outcomeOf(6))
 		}
-		if got := len(analyzer.got()); got != 7 { // as when a batch is refused
+		if got := len(analyzer.received()); got != 7 { // as for a rejected batch
 			t.Errorf("%d requests, want 7", got)
 		}
 		if !b.Healthy() {
-			t.Error("the analyzer is thought unhealthy")
+			t.Error("the analyzer is unhealthy")
 		}
 		if got := b.batch.packets.Load(); got != 16 {
-			t.Errorf("a batch may carry %d packets now", got)
+			t.Errorf("the batch size is %d, want 16", got)
 		}
 	})
 }
 
-// What a failure tells of the packets that were in it.
-func TestFailuresAreRemembered(t *testing.T) {
+// A failure is recorded in the packets of the failed batch.
+func TestFailuresAreRecorded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 1, 2
 		b, _ := startBatching(t, config, failingWithPoison)
 		began := time.Now()
-		// The second failure, of the last four, opens the breaker.
+		// The failure of the last four packets opens the breaker.
 		b.Offer(append(b.packets.some(t, 7), b.packets.of(t, poison)))
 		b.settler.await(t, 8)
 		for sequence := uint64(1); sequence <= 8; sequence++ {
 			trouble := b.settler.troubleOf(sequence)
 			if sequence <= 4 {
-				if trouble != nil || b.settler.fate(sequence) != "delivered" {
-					t.Errorf("packet %d: %s, %+v", sequence, b.settler.fate(sequence), trouble)
+				if trouble != nil || b.settler.outcomeOf(sequence) != "delivered" {
+					t.Errorf("packet %d: %s, %+v", sequence, b.settler.outcomeOf(sequence), trouble)
 				}
 				continue
 			}
@@ -80,9 +79,8 @@ func TestFailuresAreRemembered(t *testing.T) {
 	})
 }
 
-// Packets that failed, and fail again in company, get no strike: one of them may do
-// it to the others.
-func TestNoStrikesInCompany(t *testing.T) {
+// A repeated failure in a batch is not isolated: any of the packets may have caused it.
+func TestFailureInBatchIsNotIsolated(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries = 0
@@ -103,8 +101,8 @@ func TestNoStrikesInCompany(t *testing.T) {
 	})
 }
 
-// A batch that was not answered in time was too large, and its halves tell no more.
-func TestTimeoutsShrinkBatchesOnce(t *testing.T) {
+// A timeout shrinks the batch size, and those of the halves do not.
+func TestTimeoutShrinksBatchOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 1, 100
@@ -112,21 +110,21 @@ func TestTimeoutsShrinkBatchesOnce(t *testing.T) {
 		b.Offer(b.packets.some(t, 16))
 		b.settler.await(t, 16)
 		if got := b.batch.packets.Load(); got != 4 {
-			t.Errorf("a batch may carry %d packets now, want 4", got)
+			t.Errorf("the batch size is %d, want 4", got)
 		}
 	})
 }
 
-// A visit that is broken off after a failure has failed.
-func TestBrokenOffVisitIsRemembered(t *testing.T) {
+// An attempt that is interrupted after a failure is recorded as failed.
+func TestInterruptedAttemptIsRecorded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.MaxFailures = 1
 		b, _ := startBatching(t, config, failingWithPoison)
 		b.Offer([]*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)})
 		b.settler.await(t, 2)
-		if tries, tried := b.failures(reasonStatus), b.settler.seen(); tries != 1 || tried != 2 {
-			t.Errorf("%v tries, %d packets count as tried", tries, tried)
+		if requests, tried := b.failures(reasonStatus), b.settler.returnedTried(); requests != 1 || tried != 2 {
+			t.Errorf("%v failed requests, %d packets are Tried", requests, tried)
 		}
 		for sequence := range uint64(2) {
 			if trouble := b.settler.troubleOf(1 + sequence); trouble == nil || trouble.Company != 2 || trouble.Visits != 1 {
@@ -136,11 +134,11 @@ func TestBrokenOffVisitIsRemembered(t *testing.T) {
 	})
 }
 
-// After a failure packets have half the company that they had, of their like.
-func TestCompany(t *testing.T) {
+// After a failure a packet joins a batch of at most half the size, with equal bounds only.
+func TestBatchSizeAfterFailure(t *testing.T) {
 	for _, test := range []struct {
-		companies []int // that the packets failed in; 0: did not fail
-		want      string
+		failedSizes []int // sizes of the failed batches; 0: no failure
+		want        string
 	}{
 		{[]int{0, 0, 1, 1, 0, 0}, "[2 1 1 2]"},
 		{[]int{2, 2, 3, 3, 3}, "[1 1 1 1 1]"},
@@ -149,27 +147,27 @@ func TestCompany(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T) {
 			b, analyzer := startBatching(t, testConfig(), always(ok))
-			packets := b.packets.some(t, len(test.companies))
-			for i, company := range test.companies {
-				if company > 0 {
-					packets[i].Trouble = &packet.Trouble{Company: company}
+			packets := b.packets.some(t, len(test.failedSizes))
+			for i, size := range test.failedSizes {
+				if size > 0 {
+					packets[i].Trouble = &packet.Trouble{Company: size}
 				}
 			}
 			b.Offer(packets)
 			b.settler.await(t, len(packets))
 			var sizes []int
-			for _, r := range analyzer.got() {
+			for _, r := range analyzer.received() {
 				sizes = append(sizes, strings.Count(r.body, "packet_id"))
 			}
 			if fmt.Sprint(sizes) != test.want {
-				t.Errorf("packets that failed in companies of %v travel in requests of %v, want %s", test.companies, sizes, test.want)
+				t.Errorf("packets that failed in batches of %v are sent in batches of %v, want %s", test.failedSizes, sizes, test.want)
 			}
 		})
 	}
 }
 
-// Who is to blame for a failure: with a breaker that opens at the first one.
-func TestBlame(t *testing.T) {
+// Attribution of a failure, with a breaker that opens at the first one.
+func TestAttribution(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		trouble *packet.Trouble
@@ -184,9 +182,9 @@ func TestBlame(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.MaxFailures = 1
-				analyzer := newScripted(failingWithPoison)
+				analyzer := newFakeAnalyzer(failingWithPoison)
 				b := start(t, config, analyzer.dial)
-				analyzer.set(func(s *scripted) { s.refuses = test.refuses })
+				analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = test.refuses })
 				p := b.packets.of(t, poison)
 				p.Trouble = test.trouble
 				b.Offer([]*packet.Packet{p})
@@ -195,24 +193,24 @@ func TestBlame(t *testing.T) {
 					t.Errorf("healthy: %v", b.Healthy())
 				}
 				if got := b.failures(reasonStatus) + b.failures(reasonConnect); got != 1 {
-					t.Errorf("%v tries", got)
+					t.Errorf("%v failed requests", got)
 				}
 			})
 		})
 	}
 }
 
-// A packet that kills the analyzer comes over a kept connection; when it is to be sent
-// again nobody listens. It counts as tried all the same, while being away is the
-// analyzer's failure.
-func TestKilledByAPacket(t *testing.T) {
+// A packet that crashes the analyzer is sent over a reused connection; the retry cannot
+// connect. The attempt is recorded in the packet, and the failed connect counts against the
+// analyzer.
+func TestPacketCrashesAnalyzer(t *testing.T) {
 	for _, test := range []struct {
 		name        string
 		maxFailures int
 		packets     int // in one request
 		trouble     *packet.Trouble
 		want        packet.Trouble
-		interrupted bool // others find the analyzer unhealthy while it dials
+		interrupted bool // the breaker opens during the dial
 	}{
 		{"a new packet", 5, 1, nil, packet.Trouble{Visits: 1, Company: 1}, false},
 		{"a batch", 5, 4, nil, packet.Trouble{Visits: 1, Company: 4}, false},
@@ -224,20 +222,20 @@ func TestKilledByAPacket(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.MaxFailures = test.maxFailures
-				analyzer := newScripted(nil)
-				analyzer.health = lines
-				analyzer.ingest = func(r seen) reply {
+				analyzer := newFakeAnalyzer(nil)
+				analyzer.health = ndjsonHealth
+				analyzer.ingest = func(r receivedRequest) reply {
 					if !strings.Contains(r.body, "poison") {
 						return ok
 					}
-					analyzer.set(func(s *scripted) { s.refuses = true })
+					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
 					return reply{cut: true}
 				}
-				var b *bench
+				var b *fixture
 				b = start(t, config, func(ctx context.Context, network, address string) (net.Conn, error) {
 					conn, err := analyzer.dial(ctx, network, address)
 					if err != nil && test.interrupted {
-						b.note(b.breaker.Trip(time.Now()))("others fail")
+						b.onTransition(b.breaker.Trip(time.Now()))("test")
 					}
 					return conn, err
 				})
@@ -252,18 +250,18 @@ func TestKilledByAPacket(t *testing.T) {
 				}
 				b.Offer(packets)
 				b.settler.await(t, 1+test.packets)
-				if b.settler.count("returned") != test.packets || b.settler.seen() != test.packets {
-					t.Errorf("%v, %d count as tried", b.settler.summary(), b.settler.seen())
+				if b.settler.count("returned") != test.packets || b.settler.returnedTried() != test.packets {
+					t.Errorf("%v, %d are Tried", b.settler.summary(), b.settler.returnedTried())
 				}
 				got := b.settler.troubleOf(2)
 				if got == nil {
-					t.Fatal("nothing is known of the packet")
+					t.Fatal("no failure is recorded")
 				}
 				if got.Visits != test.want.Visits || got.Company != test.want.Company || got.Strikes != test.want.Strikes ||
-					got.Cause != "the kept connection was closed: EOF" {
-					t.Errorf("of the packet is known %+v, want %+v", got, test.want)
+					got.Cause != "the reused connection was closed: EOF" {
+					t.Errorf("recorded %+v, want %+v", got, test.want)
 				}
-				if got := b.failures(reasonConnect); got != truth(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
+				if got := b.failures(reasonConnect); got != boolToFloat(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
 					t.Errorf("%v failures to connect, healthy: %v", got, b.Healthy())
 				}
 			})
@@ -271,22 +269,22 @@ func TestKilledByAPacket(t *testing.T) {
 	}
 }
 
-// startTrial returns an analyzer that has failed with one packet and is on trial.
-func startTrial(t *testing.T) *bench {
+// startHalfOpen returns a half-open analyzer after one failed packet.
+func startHalfOpen(t *testing.T) *fixture {
 	t.Helper()
 	config := testConfig()
 	config.MaxFailures, config.Retries = 1, 0
-	b := start(t, config, newScripted(failingWithPoison).dial)
+	b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
 	b.Offer([]*packet.Packet{b.packets.of(t, poison)})
 	b.settler.await(t, 1)
-	b.settler.until(t, "it is on trial", func() bool { return b.breaker.State() == breaker.HalfOpen })
+	b.settler.until(t, "it is half-open", func() bool { return b.breaker.State() == breaker.HalfOpen })
 	return b
 }
 
-// On trial an analyzer is judged by new packets, or by any that it takes.
-func TestTrialsAreNotForSuspects(t *testing.T) {
+// While half-open, failures of packets that failed before do not count, deliveries do.
+func TestHalfOpenIgnoresFailuresOfSuspects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		b := startTrial(t)
+		b := startHalfOpen(t)
 		for i, format := range []string{poison, "", poison, "", poison, ""} {
 			p := b.packets.packet(t)
 			if format != "" {
@@ -297,34 +295,34 @@ func TestTrialsAreNotForSuspects(t *testing.T) {
 			b.settler.await(t, 2+i)
 		}
 		if b.breaker.State() != breaker.Closed {
-			t.Errorf("after three of six packets that failed before were taken it is %v", b.breaker.State())
+			t.Errorf("after three of six packets that failed before were delivered it is %v", b.breaker.State())
 		}
 	})
 }
 
-// One packet's tries are not evidence enough to open a breaker.
-func TestOnePacketMakesNobodyUnhealthy(t *testing.T) {
+// The failures of one packet are not enough to open the breaker.
+func TestOnePacketDoesNotOpenBreaker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
-		config.Retries, config.MaxFailures = 20, mostFailuresTold+1
-		b := start(t, config, newScripted(failingWithPoison).dial)
+		config.Retries, config.MaxFailures = 20, maxReportedFailures+1
+		b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
 		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
 		b.settler.await(t, 1)
 		if got := b.failures(reasonStatus); got != 21 || !b.Healthy() {
-			t.Errorf("%v tries, healthy: %v", got, b.Healthy())
+			t.Errorf("%v failed requests, healthy: %v", got, b.Healthy())
 		}
 		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
 		b.settler.await(t, 2)
 		if b.Healthy() {
-			t.Error("two packets are not enough either")
+			t.Error("two packets do not open the breaker")
 		}
 	})
 }
 
-// A failure on trial is no strike: the analyzer may be sick yet.
-func TestNoStrikesOnTrial(t *testing.T) {
+// A failure while half-open is not isolated: the analyzer may not have recovered.
+func TestHalfOpenFailureIsNotIsolated(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		b := startTrial(t)
+		b := startHalfOpen(t)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		p := b.packets.of(t, poison)
@@ -332,42 +330,42 @@ func TestNoStrikesOnTrial(t *testing.T) {
 		b.Offer([]*packet.Packet{p})
 		b.settler.await(t, 3)
 		if got := b.settler.troubleOf(3); got.Strikes != 0 || got.Visits != 2 || b.breaker.State() != breaker.HalfOpen {
-			t.Errorf("on trial (it is %v) the packet got %+v", b.breaker.State(), got)
+			t.Errorf("recorded while %v: %+v", b.breaker.State(), got)
 		}
 	})
 }
 
-// A packet that failed often and for long becomes a dead letter, but only for
-// failures at analyzers that had taken others since: while all are sick, it waits.
-func TestHopelessPacketBecomesADeadLetter(t *testing.T) {
+// A packet that failed often and for long becomes a dead letter, but only for failures at
+// analyzers that accepted others since the failure before.
+func TestFailingPacketBecomesDeadLetter(t *testing.T) {
 	for name, test := range map[string]struct {
-		strikes int
-		since   time.Duration
-		others  bool // are taken before the last try
-		want    string
+		isolated int
+		since    time.Duration
+		others   bool // are delivered before the last request
+		want     string
 	}{
-		"hopeless":             {mostStrikes - 1, longestTrouble, true, "refused keeps_failing"},
-		"not for long":         {mostStrikes - 1, longestTrouble - time.Minute, true, "returned"},
-		"not often":            {mostStrikes - 2, longestTrouble, true, "returned"},
-		"while all are sick":   {mostStrikes - 1, longestTrouble, false, "returned"},
-		"a second dead letter": {mostStrikes + 7, 2 * longestTrouble, true, "refused keeps_failing"},
+		"keeps failing":           {minIsolatedFailures - 1, minFailureDuration, true, "rejected keeps_failing"},
+		"not for long":            {minIsolatedFailures - 1, minFailureDuration - time.Minute, true, "returned"},
+		"not often":               {minIsolatedFailures - 2, minFailureDuration, true, "returned"},
+		"while no analyzer works": {minIsolatedFailures - 1, minFailureDuration, false, "returned"},
+		"a second dead letter":    {minIsolatedFailures + 7, 2 * minFailureDuration, true, "rejected keeps_failing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				b := start(t, testConfig(), newScripted(failingWithPoison).dial)
+				b := start(t, testConfig(), newFakeAnalyzer(failingWithPoison).dial)
 				p := b.packets.of(t, poison)
-				p.Trouble = &packet.Trouble{Visits: 20, Strikes: test.strikes, Company: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
+				p.Trouble = &packet.Trouble{Visits: 20, Strikes: test.isolated, Company: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
 				if test.others {
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, 1)
 				}
 				b.Offer([]*packet.Packet{p})
-				b.settler.until(t, "it ends", func() bool { return b.settler.fate(1) != "" })
-				if got := b.settler.fate(1); got != test.want {
+				b.settler.until(t, "it is settled", func() bool { return b.settler.outcomeOf(1) != "" })
+				if got := b.settler.outcomeOf(1); got != test.want {
 					t.Errorf("the packet was %s, want %s", got, test.want)
 				}
 				if got := b.settler.troubleOf(1); test.want == "returned" && (!got.Last.Equal(time.Now()) || got.Visits != 21) {
-					t.Errorf("of the packet is known %+v", got)
+					t.Errorf("recorded %+v", got)
 				}
 			})
 		})

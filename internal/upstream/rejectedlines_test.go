@@ -7,63 +7,63 @@ import (
 	"testing"
 )
 
-// A batch that is answered with 207 is taken but for the lines that are listed.
-func TestAnswersToLines(t *testing.T) {
+// A batch with a 207 is delivered except the packets that are listed.
+func TestPartialResponses(t *testing.T) {
 	for _, test := range []struct {
 		name, body string
-		fates      []string
+		outcomes   []string
 	}{
 		{"none", `{"refused":[]}`, []string{"delivered", "delivered", "delivered"}},
 		{"none, with more members", ` {"status":"partial","accepted":3,"refused" : [ ] ,"Refused":7,"x":{"refused":[{"line":1}]}} `,
 			[]string{"delivered", "delivered", "delivered"}},
-		{"for good", `{"refused":[{"line":2,"code":"invalid_packet"}]}`, []string{"delivered", "refused invalid_packet", "delivered"}},
+		{"permanently", `{"refused":[{"line":2,"code":"invalid_packet"}]}`, []string{"delivered", "rejected invalid_packet", "delivered"}},
 		{"each reason", `{"refused":[{"line":1,"code":"malformed"},{"line":2,"code":"too_large"},{"line":3,"code":"unsupported_media_type"}]}`,
-			[]string{"refused malformed", "refused too_large", "refused unsupported_media_type"}},
-		{"unknown reason", `{"refused":[{"line":3,"code":"bad moon"}]}`, []string{"delivered", "delivered", "refused other"}},
-		{"for now", `{"refused":[{"line":1,"code":"overloaded"},{"line":3,"code":"draining"}]}`, []string{"returned", "delivered", "returned"}},
-		{"both", `{"refused":[{"line":3,"code":"overloaded"},{"line":1,"code":"malformed"}]}`, []string{"refused malformed", "delivered", "returned"}},
+			[]string{"rejected malformed", "rejected too_large", "rejected unsupported_media_type"}},
+		{"unknown reason", `{"refused":[{"line":3,"code":"bad moon"}]}`, []string{"delivered", "delivered", "rejected other"}},
+		{"throttled", `{"refused":[{"line":1,"code":"overloaded"},{"line":3,"code":"draining"}]}`, []string{"returned", "delivered", "returned"}},
+		{"both", `{"refused":[{"line":3,"code":"overloaded"},{"line":1,"code":"malformed"}]}`, []string{"rejected malformed", "delivered", "returned"}},
 		{"the same twice", `{"refused":[{"line":2,"code":"malformed"},{"line":2,"code":"malformed","detail":"again"}]}`,
-			[]string{"delivered", "refused malformed", "delivered"}},
+			[]string{"delivered", "rejected malformed", "delivered"}},
 
 		{"whole numbers", `{"refused":[{"line":1.0,"code":"malformed"},{"line":20e-1,"code":"too_large"},{"line":0.3E1,"code":"draining"}]}`,
-			[]string{"refused malformed", "refused too_large", "returned"}},
-		{"no code", `{"refused":[{"line":1},{"line":2,"code":null},{"line":3,"code":""}]}`, []string{"refused other", "refused other", "refused other"}},
-		{"codes that are no text", `{"refused":[{"line":1,"code":{}},{"line":2,"code":["malformed"]},{"line":3,"code":true}]}`,
-			[]string{"refused other", "refused other", "refused other"}},
+			[]string{"rejected malformed", "rejected too_large", "returned"}},
+		{"no code", `{"refused":[{"line":1},{"line":2,"code":null},{"line":3,"code":""}]}`, []string{"rejected other", "rejected other", "rejected other"}},
+		{"codes that are not strings", `{"refused":[{"line":1,"code":{}},{"line":2,"code":["malformed"]},{"line":3,"code":true}]}`,
+			[]string{"rejected other", "rejected other", "rejected other"}},
 		{"codes that are a status", `{"refused":[{"line":1,"code":422},{"line":2,"code":"413"},{"line":3,"code":503}]}`,
-			[]string{"refused invalid_packet", "refused too_large", "returned"}},
+			[]string{"rejected invalid_packet", "rejected too_large", "returned"}},
 		{"codes that are other numbers", `{"refused":[{"line":1,"code":0},{"line":2,"code":4.5e99},{"line":3,"code":500}]}`,
-			[]string{"refused other", "refused other", "refused other"}},
-		{"details that are no text", `{"refused":[{"line":2,"code":"malformed","detail":{}},{"line":3,"code":"malformed","detail":null}]}`,
-			[]string{"delivered", "refused malformed", "refused malformed"}},
+			[]string{"rejected other", "rejected other", "rejected other"}},
+		{"details that are not strings", `{"refused":[{"line":2,"code":"malformed","detail":{}},{"line":3,"code":"malformed","detail":null}]}`,
+			[]string{"delivered", "rejected malformed", "rejected malformed"}},
 		{"more members", `{"refused":[{"LINE":3,"packet_id":7,"line":2,"code":"malformed","x":[{"line":1}]}]}`,
-			[]string{"delivered", "refused malformed", "delivered"}},
+			[]string{"delivered", "rejected malformed", "delivered"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, analyzer := startBatches(t, always(status(207, "", test.body)))
 				b.Offer(b.packets.some(t, 3))
 				b.settler.await(t, 3)
-				for i, want := range test.fates {
-					if got := b.settler.fate(uint64(i + 1)); got != want {
+				for i, want := range test.outcomes {
+					if got := b.settler.outcomeOf(uint64(i + 1)); got != want {
 						t.Errorf("line %d was %s, want %s", i+1, got, want)
 					}
 				}
-				if got := analyzer.got(); len(got) != 1 {
+				if got := analyzer.received(); len(got) != 1 {
 					t.Errorf("%d requests, want 1", len(got))
 				}
 				if !b.Healthy() || b.failures(reasonUnreadable) != 0 {
-					t.Error("the answer counts as a failure")
+					t.Error("the response counts as a failure")
 				}
 			})
 		})
 	}
 }
 
-func startBatches(t *testing.T, ingest func(seen) reply) (*bench, *scripted) {
+func startBatches(t *testing.T, ingest func(receivedRequest) reply) (*fixture, *fakeAnalyzer) {
 	t.Helper()
-	analyzer := newScripted(ingest)
-	analyzer.health = lines
+	analyzer := newFakeAnalyzer(ingest)
+	analyzer.health = ndjsonHealth
 	config := testConfig()
 	config.Retries = 0
 	b := start(t, config, analyzer.dial)
@@ -71,8 +71,8 @@ func startBatches(t *testing.T, ingest func(seen) reply) (*bench, *scripted) {
 	return b, analyzer
 }
 
-// unreadable are bodies of a 207 to three packets that might have refused any of them.
-var unreadable = map[string]string{
+// unreadableLists are bodies of a 207 to three packets that could reject any of them.
+var unreadableLists = map[string]string{
 	"nothing":               ``,
 	"space":                 ` `,
 	"null":                  `null`,
@@ -121,25 +121,25 @@ var unreadable = map[string]string{
 	"for good and for now":  `{"refused":[{"line":2,"code":"overloaded"},{"line":2,"code":"malformed"}]}`,
 	"a bad one in between":  `{"refused":[{"line":1,"code":"malformed"},{"line":"2","code":"malformed"},{"line":3,"code":"malformed"}]}`,
 	"a good one in front":   `{"refused":[{"line":2,"code":"malformed"},{"code":"malformed"}]}`,
-	"too large":             `{"refused":[` + strings.Repeat(" ", largestAnswerBytes) + `]}`,
+	"too large":             `{"refused":[` + strings.Repeat(" ", maxBodyBytes) + `]}`,
 }
 
-// A 207 that cannot be read is a failure of its request: nothing is delivered by it, and
-// nothing refused for good.
-func TestUnreadablePartialAnswers(t *testing.T) {
-	for name, body := range unreadable {
-		for kind, answer := range map[string]reply{
+// An unreadable 207 is a failure of its request: no packet is delivered or permanently
+// rejected.
+func TestUnreadablePartialResponses(t *testing.T) {
+	for name, body := range unreadableLists {
+		for kind, response := range map[string]reply{
 			"":               status(207, "", body),
 			" in chunks":     say("HTTP/1.1 207 X\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(body) + "0\r\n\r\n"),
 			" until the end": {parts: []string{"HTTP/1.1 207 X\r\n\r\n" + body}, cut: true},
 		} {
 			t.Run(name+kind, func(t *testing.T) {
-				bubble(t, func(t *testing.T) { wantFailure(t, answer) })
+				bubble(t, func(t *testing.T) { wantUnreadable(t, response) })
 			})
 		}
 	}
 	t.Run("in a coding", func(t *testing.T) {
-		bubble(t, func(t *testing.T) { wantFailure(t, status(207, "Content-Encoding: gzip\r\n", `{"refused":[]}`)) })
+		bubble(t, func(t *testing.T) { wantUnreadable(t, status(207, "Content-Encoding: gzip\r\n", `{"refused":[]}`)) })
 	})
 }
 
@@ -150,9 +150,9 @@ func chunk(text string) string {
 	return fmt.Sprintf("%x\r\n%s\r\n", len(text), text)
 }
 
-func wantFailure(t *testing.T, answer reply) {
+func wantUnreadable(t *testing.T, response reply) {
 	t.Helper()
-	b, _ := startBatches(t, always(answer))
+	b, _ := startBatches(t, always(response))
 	b.Offer(b.packets.some(t, 3))
 	b.settler.await(t, 3)
 	if b.settler.count("returned") != 3 {
@@ -163,63 +163,63 @@ func wantFailure(t *testing.T, answer reply) {
 	}
 	trouble := b.settler.troubleOf(1)
 	if trouble == nil || trouble.Visits != 1 || !strings.HasPrefix(trouble.Cause, "the ") && !strings.HasPrefix(trouble.Cause, "there ") && !strings.HasPrefix(trouble.Cause, "entry ") && !strings.HasPrefix(trouble.Cause, "it ") {
-		t.Errorf("its trouble is %+v", trouble)
+		t.Errorf("recorded: %+v", trouble)
 	}
 }
 
-// An analyzer that lists what it refuses in a way of its own still gets what it takes:
-// halves find it, and the packet that it refuses is the one that fails.
-func TestUnreadablePartialAnswerIsSentInHalves(t *testing.T) {
+// An analyzer with an unreadable list still gets the packets that it accepts: bisection
+// leaves the rejected packet as the one that fails.
+func TestUnreadablePartialResponseIsBisected(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newScripted(func(r seen) reply {
+		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 			if strings.Contains(r.body, `"packet_id":"3"`) {
 				return status(207, "", `{"refused":[{"line":"1","code":"malformed"}]}`)
 			}
 			return ok
 		})
-		analyzer.health = lines
+		analyzer.health = ndjsonHealth
 		config := testConfig()
 		config.Retries, config.MaxFailures = 5, 100
 		b := start(t, config, analyzer.dial)
 		b.batch.packets.Store(10)
 		b.Offer(b.packets.some(t, 8))
 		b.settler.await(t, 8)
-		if b.settler.fate(3) != "returned" || b.settler.count("delivered") != 7 {
-			t.Errorf("fates: %v, of the third packet %s", b.settler.summary(), b.settler.fate(3))
+		if b.settler.outcomeOf(3) != "returned" || b.settler.count("delivered") != 7 {
+			t.Errorf("outcomes: %v, of the third packet %s", b.settler.summary(), b.settler.outcomeOf(3))
 		}
 	})
 }
 
-// A batch none of which was taken is no sign that the analyzer works.
-func TestRefusalsAreNoDeliveries(t *testing.T) {
+// A batch of which no packet was accepted is no sign that the analyzer works.
+func TestRejectionsAreNoDeliveries(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b, _ := startBatches(t, always(status(207, "", `{"refused":[{"line":1,"code":"malformed"},{"line":2,"code":"malformed"}]}`)))
 		b.Offer(b.packets.some(t, 2))
 		b.settler.await(t, 2)
-		if b.settler.count("refused malformed") != 2 || b.latestTaken.Load() != 0 {
-			t.Errorf("fates: %v, taken at %d", b.settler.summary(), b.latestTaken.Load())
+		if b.settler.count("rejected malformed") != 2 || b.lastDelivered.Load() != 0 {
+			t.Errorf("outcomes: %v, last delivery at %d", b.settler.summary(), b.lastDelivered.Load())
 		}
 	})
 }
 
-// The answer's detail reaches those who look for a reason.
-func TestDetailsOfRefusedLines(t *testing.T) {
+// The detail of an entry is kept.
+func TestDetailsOfRejectedLines(t *testing.T) {
 	body := `{"refused":[{"line":1,"detail":"say \u00e9"},{"line":2,"detail":{"rule": 7}},{"line":3,"detail":null},{"line":4}]}`
-	got, err := readRefusedLines(response{status: 207, body: []byte(body)}, 4)
-	want := []refusedLine{{1, refusedOther, "say é"}, {2, refusedOther, `{"rule": 7}`}, {3, refusedOther, ""}, {4, refusedOther, ""}}
+	got, err := readRejectedLines(response{status: 207, body: []byte(body)}, 4)
+	want := []rejectedLine{{1, rejectedOther, "say é"}, {2, rejectedOther, `{"rule": 7}`}, {3, rejectedOther, ""}, {4, rejectedOther, ""}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v: %v; want %+v", got, err, want)
 	}
 }
 
-// Whatever a list says, it is understood as a whole or not at all.
-func FuzzRefusedLines(f *testing.F) {
-	for _, body := range unreadable {
+// A list is parsed as a whole or not at all.
+func FuzzRejectedLines(f *testing.F) {
+	for _, body := range unreadableLists {
 		f.Add([]byte(body[:min(len(body), 1000)]))
 	}
 	f.Add([]byte(`{"refused":[{"line":1.0,"code":422,"detail":{}}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		lines, err := readRefusedLines(response{status: 207, body: body}, 3)
+		lines, err := readRejectedLines(response{status: 207, body: body}, 3)
 		if err != nil && lines != nil {
 			t.Fatalf("%q: both %+v and %v", body, lines, err)
 		}

@@ -11,31 +11,31 @@ import (
 	"strings"
 )
 
-// A 207 is understood as a whole or not at all: when one entry of its list cannot be
-// told, nobody knows which packets were taken, and the request has failed. What is sent
-// again then may arrive twice; nothing that was refused counts as delivered.
+// A 207 is parsed as a whole or not at all: with one unreadable entry it is unknown which
+// packets were accepted, and the request has failed. A retry may then duplicate packets,
+// but no rejected packet counts as delivered.
 
-// refusedLine is a packet of a request that the analyzer did not take.
-type refusedLine struct {
+// rejectedLine is a packet of a request that the analyzer did not accept.
+type rejectedLine struct {
 	number int
-	// reason is why it will never be taken; empty when it is only not taken now.
+	// reason is the reason of a permanent rejection, empty for a throttled packet.
 	reason string
 	detail string
 }
 
-// readRefusedLines reads the list of a 207 to a request of so many packets.
-func readRefusedLines(r response, packets int) ([]refusedLine, error) {
+// readRejectedLines parses the list of a 207 to a request of n packets.
+func readRejectedLines(r response, n int) ([]rejectedLine, error) {
 	if coding := r.field("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, fmt.Errorf("the list of refused lines has the Content-Encoding %.40q, which was not asked for", coding)
+		return nil, fmt.Errorf("the list of refused lines has the Content-Encoding %.40q, which was not requested", coding)
 	}
-	entries, err := refusedEntries(r.body)
+	entries, err := rejectedEntries(r.body)
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]refusedLine, 0, min(len(entries), packets))
-	known := make(map[int]string, cap(lines)) // the reasons, by number
+	lines := make([]rejectedLine, 0, min(len(entries), n))
+	known := make(map[int]string, cap(lines)) // reasons by line number
 	for i, entry := range entries {
-		line, err := parseRefusedLine(entry, packets)
+		line, err := parseRejectedLine(entry, n)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the list of refused lines: %w", i+1, err)
 		}
@@ -50,13 +50,13 @@ func readRefusedLines(r response, packets int) ([]refusedLine, error) {
 	return lines, nil
 }
 
-// refusedEntries returns the entries of the member "refused" of the body's object.
-func refusedEntries(body []byte) ([]json.RawMessage, error) {
+// rejectedEntries returns the entries of the member "refused" of the body.
+func rejectedEntries(body []byte) ([]json.RawMessage, error) {
 	if !json.Valid(body) {
 		return nil, errors.New("the list of refused lines is not JSON")
 	}
 	var list json.RawMessage
-	err := eachMember(body, func(name string, value json.RawMessage) error {
+	err := forEachMember(body, func(name string, value json.RawMessage) error {
 		if name != "refused" {
 			return nil
 		}
@@ -76,13 +76,13 @@ func refusedEntries(body []byte) ([]json.RawMessage, error) {
 	return entries, json.Unmarshal(list, &entries)
 }
 
-// parseRefusedLine needs the line's number alone. Of a code that is not known the packet
-// is refused for another reason; one that is a number is an HTTP status.
-func parseRefusedLine(entry json.RawMessage, packets int) (refusedLine, error) {
-	var line refusedLine
+// parseRejectedLine requires only the line number. A packet with an unknown code is rejected
+// with rejectedOther; a numeric code is an HTTP status.
+func parseRejectedLine(entry json.RawMessage, packets int) (rejectedLine, error) {
+	var line rejectedLine
 	var seen struct{ line, code bool }
 	var code json.RawMessage
-	err := eachMember(entry, func(name string, value json.RawMessage) (err error) {
+	err := forEachMember(entry, func(name string, value json.RawMessage) (err error) {
 		twice := false
 		switch name {
 		case "line":
@@ -92,7 +92,7 @@ func parseRefusedLine(entry json.RawMessage, packets int) (refusedLine, error) {
 			twice, seen.code = seen.code, true
 			code = value
 		case "detail":
-			line.detail = textOf(value)
+			line.detail = jsonText(value)
 		}
 		if twice {
 			return fmt.Errorf("it has %q twice", name)
@@ -102,14 +102,14 @@ func parseRefusedLine(entry json.RawMessage, packets int) (refusedLine, error) {
 	if err == nil && !seen.line {
 		err = errors.New(`it has no "line"`)
 	}
-	line.reason = reasonOf(code)
+	line.reason = lineReason(code)
 	return line, err
 }
 
-// parseLineNumber takes any JSON number that is whole, such as 1.0, and one of the
-// lines that were sent.
+// parseLineNumber accepts any integral JSON number, such as 1.0, from 1 to the number of
+// packets.
 func parseLineNumber(value json.RawMessage, packets int) (int, error) {
-	const maxDigits = 64 // so that no exponent makes a large number of few characters
+	const maxDigits = 64 // bounds the memory of the exact number
 	text := string(value)
 	about, err := strconv.ParseFloat(text, 64)
 	if err != nil || len(text) > maxDigits || about < 1 || about > float64(packets) {
@@ -122,12 +122,11 @@ func parseLineNumber(value json.RawMessage, packets int) (int, error) {
 	return int(exact.Num().Int64()), nil
 }
 
-// reasonOf returns the reason to count a refused line under, by its code, and an empty
-// one when the packet is only not taken now.
-func reasonOf(code json.RawMessage) string {
-	text := textOf(code)
+// lineReason maps the code of a rejected line to a reason, empty for a throttled packet.
+func lineReason(code json.RawMessage) string {
+	text := jsonText(code)
 	switch text {
-	case refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType:
+	case rejectedMalformed, rejectedInvalid, rejectedTooLarge, rejectedMediaType:
 		return text
 	case "overloaded", "rate_limited", "no_analyzer", "draining", "journal_unwritable", "shed":
 		return ""
@@ -136,15 +135,15 @@ func reasonOf(code json.RawMessage) string {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return ""
 	default:
-		if reason := refusalOf(status); reason != "" {
+		if reason := rejectionReason(status); reason != "" {
 			return reason
 		}
-		return refusedOther
+		return rejectedOther
 	}
 }
 
-// textOf returns a string's content, and anything else as it stands.
-func textOf(value json.RawMessage) string {
+// jsonText returns the content of a JSON string, and the raw JSON of any other value.
+func jsonText(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
 		return string(value)
@@ -152,12 +151,12 @@ func textOf(value json.RawMessage) string {
 	return text
 }
 
-// eachMember visits the members of a JSON object in their order, also those whose name
-// is there twice. The object must be valid JSON.
-func eachMember(object json.RawMessage, visit func(name string, value json.RawMessage) error) error {
+// forEachMember calls visit for each member of a JSON object in order, including duplicate
+// names. The object must be valid JSON.
+func forEachMember(object json.RawMessage, visit func(name string, value json.RawMessage) error) error {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
-		return errors.New("it is no object")
+		return errors.New("it is not an object")
 	}
 	for decoder.More() {
 		token, err := decoder.Token()

@@ -1,0 +1,88 @@
+package upstream
+
+import (
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// A failure is attributed to the analyzer or to the packet. The first failure of a
+// packet counts against the analyzer. Failures of a packet that failed before do not,
+// at any analyzer: otherwise a packet that no analyzer accepts would open the breakers
+// of all of them. A delivery always counts for the analyzer.
+
+// maxReportedFailures is the maximum number of failures of one attempt that count against
+// the analyzer: one packet is not enough evidence.
+const maxReportedFailures = 2
+
+// A packet becomes a dead letter when it has failed for minFailureDuration and alone
+// minIsolatedFailures times, at analyzers that accept other packets.
+const (
+	minFailureDuration  = 15 * time.Minute
+	minIsolatedFailures = 5
+)
+
+// attempt is the state of the delivery of packets to one analyzer, over one or more
+// requests.
+type attempt struct {
+	failures int // failed requests
+	// staleClosed means that the analyzer closed a reused connection during a request.
+	// That is no failure if the next request is answered; if the analyzer cannot be
+	// reached then, the request may have crashed it.
+	staleClosed   bool
+	batchSize     int // packets of the last request that failed or was closed
+	cause         string
+	breakerClosed bool // when the last failed request began
+}
+
+// withFailure returns the state after one more failed request.
+func (v attempt) withFailure(batch []*packet.Packet, a sendResult, breakerClosed bool) attempt {
+	if a.outcome == stale {
+		v.staleClosed = true
+	} else {
+		v.failures++
+	}
+	v.batchSize, v.cause, v.breakerClosed = len(batch), a.detail, breakerClosed
+	return v
+}
+
+// mayHaveFailed reports whether the analyzer may have failed because of the packets.
+func (v attempt) mayHaveFailed() bool { return v.failures > 0 || v.staleClosed }
+
+// reportResult reports the result of a request to the breaker, unless it is attributed to
+// the packets.
+func (u *Upstream) reportResult(a sendResult, batch []*packet.Packet, v attempt, now time.Time) {
+	failedBefore := batch[0].Trouble != nil // then all packets of the batch did
+	switch {
+	case a.outcome != failed:
+		u.onTransition(u.breaker.Success(now))("packets are delivered")
+	case a.unsent || !failedBefore && v.failures < maxReportedFailures:
+		u.onTransition(u.breaker.Failure(now))(a.detail)
+	}
+}
+
+// recordFailure records a failed attempt in the packets.
+func (u *Upstream) recordFailure(packets []*packet.Packet, v attempt, now time.Time) {
+	for _, p := range packets {
+		if p.Trouble == nil {
+			p.Trouble = &packet.Trouble{Since: now}
+		}
+		t := p.Trouble
+		if v.batchSize == 1 && t.Visits > 0 && v.breakerClosed && u.deliveredSince(t.Last) {
+			t.Strikes++
+		}
+		t.Visits++
+		t.Last, t.Cause, t.Company = now, v.cause, v.batchSize
+	}
+}
+
+// deliveredSince reports whether the analyzer accepted packets after a time.
+func (u *Upstream) deliveredSince(since time.Time) bool {
+	return u.lastDelivered.Load() > u.elapsed(since)
+}
+
+// keepsFailing reports whether p is to become a dead letter.
+func keepsFailing(p *packet.Packet) bool {
+	t := p.Trouble
+	return t != nil && t.Strikes >= minIsolatedFailures && t.Last.Sub(t.Since) >= minFailureDuration
+}

@@ -1,0 +1,43 @@
+package upstream
+
+import "sync/atomic"
+
+// capabilityEpoch counts the processes that may have served an analyzer's address. The
+// capabilities that one of them advertised may not apply to the next, and a closed
+// connection may be the only sign of a replacement. It is safe for concurrent use.
+type capabilityEpoch struct {
+	number  atomic.Int64 // advances when the process may have been replaced
+	ndjson  atomic.Int64 // the last epoch known to accept NDJSON; 0 is none
+	reprobe func()       // schedules a probe that learns the capabilities
+}
+
+// init starts at epoch 1 with capabilities unknown.
+func (e *capabilityEpoch) init(reprobe func()) {
+	e.number.Store(1)
+	e.reprobe = reprobe
+}
+
+func (e *capabilityEpoch) acceptsNDJSON() bool { return e.ndjson.Load() == e.number.Load() }
+
+// stale reports whether an earlier epoch accepted NDJSON and the current one is unknown.
+func (e *capabilityEpoch) stale() bool {
+	known := e.ndjson.Load()
+	return known != 0 && known != e.number.Load()
+}
+
+// learn records what the analyzer advertised in the epoch number.
+func (e *capabilityEpoch) learn(number int64, acceptsNDJSON bool) {
+	if !acceptsNDJSON {
+		number = 0
+	}
+	e.ndjson.Store(number)
+}
+
+// advance ends the epoch number after the end of a connection that was last used in it. Of
+// all connections that end with one process only the first has an effect.
+func (e *capabilityEpoch) advance(number int64) {
+	known := e.acceptsNDJSON()
+	if e.number.CompareAndSwap(number, number+1) && known {
+		e.reprobe()
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package upstream
+
+import "net"
+
+// idleCheck always reports idle on this platform.
+type idleCheck struct{}
+
+func (*idleCheck) attach(net.Conn) {}
+func (*idleCheck) isIdle() bool    { return true }
