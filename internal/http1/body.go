@@ -15,7 +15,9 @@ type Body struct {
 	chunked bool
 	within  bool // a chunk has begun
 	ended   bool // all chunks were read
-	err     error
+	// overhead is what the lines between chunks have beyond what is free, in bytes.
+	overhead int64
+	err      error
 }
 
 // Ended reports whether the body was read to its end, so that the next request
@@ -88,8 +90,20 @@ func (b *Body) nextChunk() error {
 	if b.ended {
 		return b.reader.skipTrailer()
 	}
+	// Lines of up to 16 bytes, and up to twice the size of their chunks, are free.
+	b.overhead = max(0, b.overhead+int64(len(line))-freeLineBytes-2*b.left)
+	if b.overhead > maxChunkOverhead {
+		return malformed("the lines between chunks are far larger than the chunks")
+	}
 	return nil
 }
+
+const (
+	freeLineBytes = 16
+	// maxChunkOverhead bounds what the lines between a body's chunks may have beyond
+	// what is free, in bytes, so that a small body cannot cost a large one's reading.
+	maxChunkOverhead = 16 << 10
+)
 
 // ParseChunkSize parses the line before a chunk. Extensions are ignored (RFC 9112 section
 // 7.1.1).

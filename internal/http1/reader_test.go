@@ -105,6 +105,20 @@ func TestChunkFaults(t *testing.T) {
 	}
 }
 
+// Lines between chunks are bounded over a whole body, those of ordinary chunks are free.
+func TestChunkOverhead(t *testing.T) {
+	for lines, want := range map[int]bool{4: true, 10: false} {
+		body := strings.Repeat("1;"+strings.Repeat("x", 4000)+"\r\na\r\n", lines) + "0\r\n\r\n"
+		if _, err := readAll(strings.NewReader(chunkedHead+body), nil); (err == io.EOF) != want {
+			t.Errorf("%d lines of 4000 bytes: %v", lines, err)
+		}
+	}
+	small := strings.Repeat("1\r\na\r\n", 100_000) + "0\r\n\r\n"
+	if _, err := readAll(strings.NewReader(chunkedHead+small), nil); err != io.EOF {
+		t.Errorf("100000 chunks of a byte: %v", err)
+	}
+}
+
 // A request behind one that was read is not touched, and one behind a body that was
 // not is not read.
 func TestBodyLeft(t *testing.T) {
