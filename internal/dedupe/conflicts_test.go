@@ -23,7 +23,7 @@ func TestOtherContentUnderKnownIDsIsNew(t *testing.T) {
 	for restart := range 3 {
 		for version := range 3 {
 			for n := range 5 {
-				if state, _ := w.begin(changed(n, version), start); state != Known {
+				if state, _ := w.begin(changed(n, version), start); state != Duplicate {
 					t.Errorf("after %d restarts packet %d of run %d is not known", restart, n, version)
 				}
 			}
@@ -57,29 +57,29 @@ func TestManyContentsAreBounded(t *testing.T) {
 	}
 }
 
-// Other content does not wait for what is underway under its ids, and does not
+// Other content does not wait for what is inFlight under its ids, and does not
 // share its fate, in whatever order they end.
 func TestOtherContentUnderway(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 		w := open(t, Config{Window: time.Minute, Packets: 100}, start)
-		var claims []*Claim
+		var reservations []*Reservation
 		for version := range 3 {
-			state, claim := w.begin(changed(1, version), start)
+			state, reservation := w.begin(changed(1, version), start)
 			if state != New {
 				t.Fatalf("content %d is %v, want New", version, state)
 			}
-			claims = append(claims, claim)
+			reservations = append(reservations, reservation)
 		}
 		reason := errors.New("no room")
 		for i, version := range order {
 			state, other := w.begin(changed(1, version), start)
-			if state != Underway || other != claims[version] {
+			if state != InFlight || other != reservations[version] {
 				t.Fatalf("order %v: content %d is %v", order, version, state)
 			}
 			if i == 1 {
-				claims[version].End(reason)
+				reservations[version].End(reason)
 			} else {
-				claims[version].End(nil)
+				reservations[version].End(nil)
 			}
 			if got := other.Wait(); (got == reason) != (i == 1) {
 				t.Errorf("order %v: who waits for content %d hears %v", order, version, got)
@@ -90,8 +90,8 @@ func TestOtherContentUnderway(t *testing.T) {
 				t.Errorf("order %v: content %d is known: %v", order, version, got)
 			}
 		}
-		if w.Conflicts() != 1 || len(w.underway) > 0 {
-			t.Errorf("order %v: %d conflicts, want 1; %d claims are left", order, w.Conflicts(), len(w.underway))
+		if w.Conflicts() != 1 || len(w.inFlight) > 0 {
+			t.Errorf("order %v: %d conflicts, want 1; %d reservations are left", order, w.Conflicts(), len(w.inFlight))
 		}
 	}
 }
@@ -105,13 +105,13 @@ func TestContentsAreExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		type content struct{ n, version int }
-		accepted, claims, conflicts := map[content]bool{}, map[content]*Claim{}, int64(0)
+		accepted, reservations, conflicts := map[content]bool{}, map[content]*Reservation{}, int64(0)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			c := content{rapid.IntRange(0, 2).Draw(t, "packet"), rapid.IntRange(0, 4).Draw(t, "version")}
-			if claim := claims[c]; claim != nil && rapid.Bool().Draw(t, "end") {
-				delete(claims, c)
+			if reservation := reservations[c]; reservation != nil && rapid.Bool().Draw(t, "end") {
+				delete(reservations, c)
 				if rapid.IntRange(0, 3).Draw(t, "refused") == 0 {
-					claim.End(errors.New("refused"))
+					reservation.End(errors.New("refused"))
 					continue
 				}
 				for version := range 5 {
@@ -121,21 +121,21 @@ func TestContentsAreExact(t *testing.T) {
 					}
 				}
 				accepted[c] = true
-				claim.End(nil)
+				reservation.End(nil)
 				continue
 			}
 			want := New
 			if accepted[c] {
-				want = Known
-			} else if claims[c] != nil {
-				want = Underway
+				want = Duplicate
+			} else if reservations[c] != nil {
+				want = InFlight
 			}
-			state, claim := w.begin(changed(c.n, c.version), start)
+			state, reservation := w.begin(changed(c.n, c.version), start)
 			if state != want {
 				t.Fatalf("%v is %v, want %v", c, state, want)
 			}
 			if state == New {
-				claims[c] = claim
+				reservations[c] = reservation
 			}
 		}
 		if w.Conflicts() != conflicts || w.Len() != len(accepted) {
@@ -163,13 +163,13 @@ func TestForgetOneOfSeveralContents(t *testing.T) {
 			w = open(t, config, start)
 		}
 		accept(t, w, changed(1, forgotten), start)
-		_, claim := w.begin(changed(1, 7), start)
+		_, reservation := w.begin(changed(1, 7), start)
 		_, other := w.begin(changed(1, 8), start)
 		w.forget(changed(1, 8))
-		claim.End(nil)
+		reservation.End(nil)
 		other.End(nil)
 		if !knows(w, changed(1, 7)) || knows(w, changed(1, 8)) {
-			t.Error("of two that are underway the wrong one is forgotten")
+			t.Error("of two that are inFlight the wrong one is forgotten")
 		}
 		w.Close()
 	}

@@ -38,23 +38,23 @@ type Window struct {
 	conflicts *conflicts
 	log       *log // nil: nothing is written down
 
-	mu         sync.Mutex // guards all below
-	young, old *generation
-	// underway has, for each pair of ids, one of the claims, which knows the others.
-	underway map[uint64]*Claim
+	mu                sync.Mutex // guards all below
+	current, previous *generation
+	// inFlight has, for each pair of ids, one of the reservations, which knows the others.
+	inFlight map[uint64]*Reservation
 }
 
 // State is what is known of a packet.
 type State int
 
 const (
-	// New: the caller has the claim, and must end it.
+	// New: the caller has the reservation, and must end it.
 	New State = iota
-	// Known: the packet was accepted before, with the same content.
-	Known
-	// Underway: another request has the claim for the same content; it can be
+	// Duplicate: the packet was accepted before, with the same content.
+	Duplicate
+	// InFlight: another request has the reservation for the same content; it can be
 	// waited for.
-	Underway
+	InFlight
 )
 
 // Open returns a window with what its folder remembers, as far as that can be read. It
@@ -62,7 +62,7 @@ const (
 func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	w := &Window{
 		config: config, conflicts: newConflicts(logger),
-		young: newGeneration(now), old: newGeneration(now), underway: make(map[uint64]*Claim),
+		current: newGeneration(now), previous: newGeneration(now), inFlight: make(map[uint64]*Reservation),
 	}
 	if config.Dir == "" {
 		w.secret = newSecret()
@@ -80,39 +80,39 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 		return nil, err
 	}
 	for _, g := range generations {
-		w.old, w.young = w.young, g
+		w.previous, w.current = w.current, g
 	}
-	w.log.begin(w.young.born)
+	w.log.begin(w.current.born)
 	return w, nil
 }
 
-// Begin asks for a packet that packet.Check accepted. When it is New or Underway
-// the claim is returned.
-func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Claim) {
+// Begin asks for a packet that packet.Check accepted. When it is New or InFlight
+// the reservation is returned.
+func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Reservation) {
 	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.turnLocked(now)
+	w.rotateLocked(now)
 	known, conflict := w.findLocked(f)
 	if known {
-		return Known, nil
+		return Duplicate, nil
 	}
-	first := w.underway[f.ids]
-	if claim := first.with(f.content); claim != nil {
-		if claim.done == nil {
-			claim.done = make(chan struct{})
+	first := w.inFlight[f.ids]
+	if reservation := first.with(f.content); reservation != nil {
+		if reservation.done == nil {
+			reservation.done = make(chan struct{})
 		}
-		return Underway, claim
+		return InFlight, reservation
 	}
-	claim := &Claim{window: w, fingerprint: f}
+	reservation := &Reservation{window: w, fingerprint: f}
 	switch {
 	case first != nil && first.conflict != nil: // of the same ids
-		claim.conflict = first.conflict
+		reservation.conflict = first.conflict
 	case first != nil || conflict:
-		claim.conflict = newConflict(info, body, now)
+		reservation.conflict = newConflict(info, body, now)
 	}
-	w.joinLocked(first, claim)
-	return New, claim
+	w.joinLocked(first, reservation)
+	return New, reservation
 }
 
 // Record remembers a packet that packet.Check accepted, and reports whether it
@@ -120,7 +120,7 @@ func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Cl
 func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known bool) {
 	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
-	w.turnLocked(now)
+	w.rotateLocked(now)
 	known, conflict := w.findLocked(f)
 	if !known {
 		w.addLocked(f, !conflict)
@@ -135,37 +135,37 @@ func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known boo
 // findLocked reports whether the packet is known, and whether other content is
 // known under its ids.
 func (w *Window) findLocked(f fingerprint) (known, conflict bool) {
-	known, conflict = w.young.find(f)
+	known, conflict = w.current.find(f)
 	if known {
 		return true, conflict
 	}
-	known, before := w.old.find(f)
+	known, before := w.previous.find(f)
 	return known, conflict || before
 }
 
 // addLocked remembers a packet. When its ids are new nothing is known under them.
 func (w *Window) addLocked(f fingerprint, newIDs bool) {
 	if newIDs {
-		w.young.latest[f.ids] = f.content // a look less than add
+		w.current.latest[f.ids] = f.content // a look less than add
 	} else {
-		w.young.add(f)
+		w.current.add(f)
 	}
 	if w.log != nil {
 		w.log.add(recordOf(f))
 	}
 }
 
-// turnLocked begins another generation when it is time, and lets the older one
+// rotateLocked begins another generation when it is time, and lets the older one
 // go, which after a quiet time may be both at once.
-func (w *Window) turnLocked(now time.Time) {
-	if now.Sub(w.young.born) >= w.config.Window || w.young.len() >= w.config.Packets {
-		w.old, w.young = w.young, newGeneration(now)
+func (w *Window) rotateLocked(now time.Time) {
+	if now.Sub(w.current.born) >= w.config.Window || w.current.len() >= w.config.Packets {
+		w.previous, w.current = w.current, newGeneration(now)
 		if w.log != nil {
-			w.log.turn(now)
+			w.log.rotate(now)
 		}
 	}
-	if now.Sub(w.old.born) >= 2*w.config.Window {
-		w.old.empty()
+	if now.Sub(w.previous.born) >= 2*w.config.Window {
+		w.previous.empty()
 	}
 }
 
@@ -175,11 +175,11 @@ func (w *Window) Forget(info packet.Info, body []byte) {
 	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if forget(f, w.young, w.old) && w.log != nil {
+	if forget(f, w.current, w.previous) && w.log != nil {
 		w.log.forget(recordOf(f))
 	}
-	if claim := w.underway[f.ids].with(f.content); claim != nil {
-		claim.forgotten = true
+	if reservation := w.inFlight[f.ids].with(f.content); reservation != nil {
+		reservation.forgotten = true
 	}
 }
 
@@ -191,7 +191,7 @@ func (w *Window) Conflicts() int64 { return w.conflicts.count.Load() }
 func (w *Window) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.young.len() + w.old.len()
+	return w.current.len() + w.previous.len()
 }
 
 // Close writes down what is not yet; it is called once. A failure is only logged: it

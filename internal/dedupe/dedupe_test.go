@@ -63,25 +63,27 @@ func surrounded(s sample, around [2]string) sample {
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func (w *Window) begin(s sample, now time.Time) (State, *Claim) { return w.Begin(s.info, s.body, now) }
-func (w *Window) forget(s sample)                               { w.Forget(s.info, s.body) }
-func (w *Window) fingerprint(s sample) fingerprint              { return w.secret.fingerprint(s.info, s.body) }
+func (w *Window) begin(s sample, now time.Time) (State, *Reservation) {
+	return w.Begin(s.info, s.body, now)
+}
+func (w *Window) forget(s sample)                  { w.Forget(s.info, s.body) }
+func (w *Window) fingerprint(s sample) fingerprint { return w.secret.fingerprint(s.info, s.body) }
 
 func accept(t interface{ Fatalf(string, ...any) }, w *Window, s sample, now time.Time) {
-	state, claim := w.begin(s, now)
+	state, reservation := w.begin(s, now)
 	if state != New {
 		t.Fatalf("the packet is %v, want New", state)
 	}
-	claim.End(nil)
+	reservation.End(nil)
 }
 
 func TestARefusedPacketMayComeAgain(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
-	_, claim := w.begin(numbered(1), start)
-	claim.End(errors.New("no room"))
+	_, reservation := w.begin(numbered(1), start)
+	reservation.End(errors.New("no room"))
 	accept(t, w, numbered(1), start)
-	if state, _ := w.begin(numbered(1), start); state != Known {
-		t.Errorf("after it was accepted the packet is %v, want Known", state)
+	if state, _ := w.begin(numbered(1), start); state != Duplicate {
+		t.Errorf("after it was accepted the packet is %v, want Duplicate", state)
 	}
 }
 
@@ -104,12 +106,12 @@ func TestWindow(t *testing.T) {
 			for _, m := range recent {
 				must = must || m == n && now.Sub(last[n]) < config.Window
 			}
-			state, claim := w.begin(numbered(n), now)
-			if must && state != Known {
+			state, reservation := w.begin(numbered(n), now)
+			if must && state != Duplicate {
 				t.Fatalf("packet %d, accepted %v ago, is not known", n, now.Sub(last[n]))
 			}
 			if state == New {
-				claim.End(nil)
+				reservation.End(nil)
 				last[n] = now
 				order = append(order, n)
 			}
@@ -126,12 +128,12 @@ func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			switch state, claim := w.begin(numbered(1), start); state {
+			switch state, reservation := w.begin(numbered(1), start); state {
 			case New:
 				fresh.Add(1)
-				claim.End(nil)
-			case Underway:
-				if claim.Wait() != nil {
+				reservation.End(nil)
+			case InFlight:
+				if reservation.Wait() != nil {
 					t.Error("who waited was told that the packet was refused")
 				}
 			}
@@ -139,7 +141,7 @@ func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
 	}
 	all.Wait()
 	if fresh.Load() != 1 {
-		t.Errorf("%d requests had the claim, want 1", fresh.Load())
+		t.Errorf("%d requests had the reservation, want 1", fresh.Load())
 	}
 }
 
@@ -155,7 +157,7 @@ func TestARestartRemembers(t *testing.T) {
 	for restart := range 3 {
 		w = open(t, config, now)
 		for n := range 8 {
-			if state, _ := w.begin(numbered(n), now); state != Known {
+			if state, _ := w.begin(numbered(n), now); state != Duplicate {
 				t.Errorf("after restart %d packet %d is not known", restart+1, n)
 			}
 		}
@@ -213,9 +215,9 @@ func TestForget(t *testing.T) {
 		w.forget(numbered(n))
 		accept(t, w, numbered(n), start)
 	}
-	_, claim := w.begin(numbered(3), start)
-	w.forget(numbered(3)) // who holds the claim does not know yet
-	claim.End(nil)
+	_, reservation := w.begin(numbered(3), start)
+	w.forget(numbered(3)) // who holds the reservation does not know yet
+	reservation.End(nil)
 	accept(t, w, numbered(3), start)
 }
 
@@ -251,7 +253,7 @@ func TestARestartForgets(t *testing.T) {
 	accept(t, w, numbered(5), start.Add(3*time.Second))
 	restart()
 	if knows(w, numbered(1)) || w.Len() > 2*config.Packets {
-		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %d, %d", w.old.len(), w.young.len())
+		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %d, %d", w.previous.len(), w.current.len())
 	}
 	w.Close()
 }
@@ -282,10 +284,10 @@ func knows(w *Window, s sample) bool {
 
 func TestWhoWaitsHearsWhy(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
-	_, claim := w.begin(numbered(1), start)
+	_, reservation := w.begin(numbered(1), start)
 	_, other := w.begin(numbered(1), start)
 	reason := errors.New("no room")
-	claim.End(reason)
+	reservation.End(reason)
 	if got := other.Wait(); got != reason {
 		t.Errorf("the reason is %v", got)
 	}
@@ -311,7 +313,7 @@ func TestACutFileIsMended(t *testing.T) {
 	}
 	defer w.Close()
 	for n := 1; n < 4; n++ {
-		if state, _ := w.begin(numbered(n), start); state != Known {
+		if state, _ := w.begin(numbered(n), start); state != Duplicate {
 			t.Errorf("packet %d is not known", n)
 		}
 	}
@@ -327,7 +329,7 @@ func TestClockSetBack(t *testing.T) {
 	w.Close()
 	w = open(t, config, start)
 	defer w.Close()
-	if state, _ := w.begin(numbered(5), start); state != Known {
+	if state, _ := w.begin(numbered(5), start); state != Duplicate {
 		t.Error("the packet that was accepted last is not known")
 	}
 }
@@ -338,7 +340,7 @@ func TestClockSetBackBeforeAStart(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
 	knows := func(w *Window, n int, now time.Time) {
 		t.Helper()
-		if state, _ := w.begin(numbered(n), now); state != Known {
+		if state, _ := w.begin(numbered(n), now); state != Duplicate {
 			t.Errorf("packet %d is not known", n)
 		}
 	}

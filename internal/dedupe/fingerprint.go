@@ -21,8 +21,8 @@ type fingerprint struct {
 	content uint64 // of the body
 }
 
-// forgottenBit marks the record of a packet that is forgotten.
-const forgottenBit = 1 << 63
+// tombstone marks the record of a packet that is forgotten.
+const tombstone = 1 << 63
 
 // secret is the key of both hashes. Without one, packets could be made whose
 // hashes are equal.
@@ -43,7 +43,7 @@ func (s *secret) fingerprint(info packet.Info, body []byte) fingerprint {
 	binary.LittleEndian.PutUint32(text, uint32(len(text)-lengthBytes))
 	text = info.PacketID.AppendDecoded(text, body)
 	return fingerprint{
-		ids:     highwayhash.Sum64(text, s[:]) &^ forgottenBit,
+		ids:     highwayhash.Sum64(text, s[:]) &^ tombstone,
 		content: highwayhash.Sum64(bytes.TrimSpace(body), s[:]),
 	}
 }

@@ -29,7 +29,7 @@ func TestFingerprints(t *testing.T) {
 			t.Errorf("%s: the same ids: %v, the same content: %v; want %v, %v", name, ids, content, test.ids, test.content)
 		}
 	}
-	if f := s.fingerprint(base.info, base.body); f.ids&forgottenBit != 0 {
+	if f := s.fingerprint(base.info, base.body); f.ids&tombstone != 0 {
 		t.Error("the first bit is set")
 	}
 	other := newSecret()
@@ -43,8 +43,8 @@ func TestWhiteSpaceAroundAPacketIsNotContent(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	accept(t, w, numbered(1), start)
 	for _, around := range [][2]string{{"", "\n"}, {"", "\r\n"}, {" \t\n", " "}} {
-		if state, _ := w.begin(surrounded(numbered(1), around), start); state != Known {
-			t.Errorf("with %q around it the packet is %v, want Known", around, state)
+		if state, _ := w.begin(surrounded(numbered(1), around), start); state != Duplicate {
+			t.Errorf("with %q around it the packet is %v, want Duplicate", around, state)
 		}
 	}
 }

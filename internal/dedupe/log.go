@@ -90,8 +90,8 @@ func (l *log) awaken() {
 	}
 }
 
-// turn begins another generation.
-func (l *log) turn(born time.Time) {
+// rotate begins another generation.
+func (l *log) rotate(born time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// Files are in the order of their names, also when the clock is set back.

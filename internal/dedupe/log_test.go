@@ -119,7 +119,7 @@ func TestKeysThatComeDuringAFailedWrite(t *testing.T) {
 	l.add(written(numbered(1)))
 	unwritten := l.take()
 	l.add(written(numbered(2)))
-	l.turn(start.Add(time.Minute))
+	l.rotate(start.Add(time.Minute))
 	l.add(written(numbered(3)))
 	l.giveBack(unwritten)
 	l.putAll()

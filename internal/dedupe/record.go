@@ -32,14 +32,14 @@ func (s *secret) header() (r record) {
 
 // forgotten returns the record that takes this one back.
 func (r record) forgotten() record {
-	binary.BigEndian.PutUint64(r[:], binary.BigEndian.Uint64(r[:])|forgottenBit)
+	binary.BigEndian.PutUint64(r[:], binary.BigEndian.Uint64(r[:])|tombstone)
 	return r
 }
 
 // fingerprint reads a record.
 func (r record) fingerprint() (f fingerprint, forgotten bool) {
 	ids := binary.BigEndian.Uint64(r[:])
-	return fingerprint{ids &^ forgottenBit, binary.BigEndian.Uint64(r[8:])}, ids&forgottenBit != 0
+	return fingerprint{ids &^ tombstone, binary.BigEndian.Uint64(r[8:])}, ids&tombstone != 0
 }
 
 // records returns what follows the header in a file's content. A file that was cut

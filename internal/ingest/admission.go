@@ -12,10 +12,10 @@ import (
 type candidate struct {
 	packet *packet.Packet
 	line   int // its number in an NDJSON body, from 1
-	// claim is this request's, to be ended; other is another request's for the
+	// reservation is this request's, to be ended; other is another request's for the
 	// same packet, to be waited for.
-	claim, other *dedupe.Claim
-	duplicate    bool // the packet was accepted before
+	reservation, other *dedupe.Reservation
+	duplicate          bool // the packet was accepted before
 }
 
 // screen decides about a packet what can be decided without the journal. One
@@ -36,17 +36,17 @@ func (h *Handler) screen(e *candidate) *problem.Problem {
 	return why
 }
 
-// isDuplicate asks for the packet. It is one, or may be, unless the claim is
+// isDuplicate asks for the packet. It is one, or may be, unless the reservation is
 // this request's.
 func (h *Handler) isDuplicate(e *candidate) bool {
-	state, claim := h.deps.Duplicates.Begin(e.packet.Info, e.packet.Body, e.packet.Accepted)
+	state, reservation := h.deps.Duplicates.Begin(e.packet.Info, e.packet.Body, e.packet.Accepted)
 	switch state {
-	case dedupe.Known:
+	case dedupe.Duplicate:
 		e.duplicate = true
-	case dedupe.Underway:
-		e.other = claim
+	case dedupe.InFlight:
+		e.other = reservation
 	default:
-		e.claim = claim
+		e.reservation = reservation
 	}
 	return state != dedupe.New
 }
@@ -78,18 +78,18 @@ func (h *Handler) charge(p *packet.Packet) *problem.Problem {
 	})
 }
 
-// accept ends the packet's claim, if there is one: it was accepted.
+// accept ends the packet's reservation, if there is one: it was accepted.
 func (e *candidate) accept() {
-	if e.claim != nil {
-		e.claim.End(nil)
+	if e.reservation != nil {
+		e.reservation.End(nil)
 	}
 }
 
-// refuse ends the packet's claim, if there is one: it was refused, and so it is
+// refuse ends the packet's reservation, if there is one: it was refused, and so it is
 // for those who wait for it.
 func (e *candidate) refuse(why *problem.Problem) {
-	if e.claim != nil {
-		e.claim.End(why)
+	if e.reservation != nil {
+		e.reservation.End(why)
 	}
 }
 
@@ -105,7 +105,7 @@ func (h *Handler) rollback(e *candidate, err error) *problem.Problem {
 	return why
 }
 
-// resolve waits for the request that has the claim for the same packet, if
+// resolve waits for the request that has the reservation for the same packet, if
 // there is one, and shares its fate.
 func (e *candidate) resolve() *problem.Problem {
 	if e.other == nil {
@@ -116,7 +116,7 @@ func (e *candidate) resolve() *problem.Problem {
 		e.duplicate = true
 		return nil
 	}
-	return refusal.(*problem.Problem) // which is what claims end with here
+	return refusal.(*problem.Problem) // which is what reservations end with here
 }
 
 // about completes a refusal with the packet's id.

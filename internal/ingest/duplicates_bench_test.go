@@ -30,7 +30,7 @@ func BenchmarkDuplicateWindow(b *testing.B) {
 			for b.Loop() {
 				count(digits)
 				e := candidate{packet: p}
-				if why := h.screen(&e); why != nil || e.claim == nil {
+				if why := h.screen(&e); why != nil || e.reservation == nil {
 					b.Fatal("a new packet is not taken for one")
 				}
 				e.accept()

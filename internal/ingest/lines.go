@@ -154,7 +154,7 @@ func (h *Handler) storeLines(batch *lineBatch, r receipt) {
 }
 
 // resolveLines waits for the requests that had asked for the same packets. This
-// request's own claims are ended, so that no two wait for each other.
+// request's own reservations are ended, so that no two wait for each other.
 func (h *Handler) resolveLines(batch *lineBatch) {
 	for i := range batch.joined {
 		e := &batch.joined[i]

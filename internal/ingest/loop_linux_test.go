@@ -348,7 +348,7 @@ func TestStopThatCannotWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if state, _ := window.Begin(info, body, time.Now()); state != dedupe.Known {
+		if state, _ := window.Begin(info, body, time.Now()); state != dedupe.Duplicate {
 			t.Errorf("the packet %s was stored, and is not known: %v", id, state)
 		}
 	}

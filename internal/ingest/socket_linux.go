@@ -219,7 +219,7 @@ func (l *loop) answer(s *socket, r submission, body *packet.Packet) {
 	l.post(&answered{s, to})
 }
 
-// resolved is the event that the request with the claim on the same packet ended.
+// resolved is the event that the request with the reservation on the same packet ended.
 type resolved struct {
 	socket    *socket
 	candidate candidate
