@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // BenchmarkRound is what packets cost from the journal to the analyzers and
@@ -39,7 +39,7 @@ func newRounds(t testing.TB, analyzers, packets int) *Dispatcher {
 	for i := range packets {
 		carousel.waiting = append(carousel.waiting, pool.New(make([]byte, 800), packet.Info{Messages: 1 + i*37%100}))
 	}
-	d := New(Dependencies{Journal: carousel, DeadLetters: new(letters), Budget: new(budget.Budget)})
+	d := New(Dependencies{Journal: carousel, DeadLetters: new(letters), Budget: new(retrybudget.Budget)})
 	var candidates []Analyzer
 	var weights []float64
 	for i := range analyzers {

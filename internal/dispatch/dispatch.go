@@ -22,10 +22,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -62,7 +62,7 @@ const roundPackets = 256
 type Dispatcher struct {
 	journal     Journal
 	deadLetters DeadLetters
-	budget      *budget.Budget
+	budget      *retrybudget.Budget
 	strict      bool
 	logger      *slog.Logger
 	wake        chan struct{}
@@ -90,7 +90,7 @@ type Dependencies struct {
 	Journal     Journal
 	DeadLetters DeadLetters
 	// Budget bounds how many packets are sent again.
-	Budget *budget.Budget
+	Budget *retrybudget.Budget
 	// Strict keeps to the weights even when an analyzer cannot take its share:
 	// then all wait for it. Otherwise the others take over.
 	Strict bool
@@ -226,7 +226,7 @@ func (d *Dispatcher) gather(now time.Time) {
 	if before = len(d.pending); before < most {
 		d.pending = d.journal.Claim(d.pending, most-before)
 		d.ledger.claimed(packet.VolumeOf(d.pending[before:]))
-		d.budget.Fresh(len(d.pending)-before, now)
+		d.budget.RecordFirst(len(d.pending)-before, now)
 	}
 }
 
@@ -236,7 +236,7 @@ func (d *Dispatcher) affordable(packets int, now time.Time) int {
 	if d.draining.Load() {
 		return packets
 	}
-	return d.budget.Spend(packets, now)
+	return d.budget.Take(packets, now)
 }
 
 // refund gives analyzers back what they were charged for packets that they did

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/fairshare"
-	"github.com/logstreamer/logstreamer/internal/fifo"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
 // Books is what the dispatcher knows at one moment.
@@ -56,7 +56,7 @@ type ledger struct {
 	reroutes map[Reroute]int64
 	// Returned and not yet taken. To send again what an analyzer may have seen
 	// is bounded by a budget; what only waited is free to go elsewhere.
-	tried, untried fifo.Queue[*packet.Packet]
+	tried, untried ring.Queue[*packet.Packet]
 	ward           ward
 	unwritten      unwritten
 }

@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -196,17 +196,17 @@ func TestFailedAnalyzerIsAvoided(t *testing.T) {
 func TestBudgetBoundsWhatIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1, 1)
-		const packets = budget.Least + 500
+		const packets = retrybudget.MinRetries + 500
 		for range packets {
 			w.add(t, 1)
 		}
 		synctest.Wait()
 		w.tryAllInVain()
 		synctest.Wait()
-		if got := w.held(); got != budget.Least {
-			t.Errorf("%d packets were sent again at once, want %d", got, budget.Least)
+		if got := w.held(); got != retrybudget.MinRetries {
+			t.Errorf("%d packets were sent again at once, want %d", got, retrybudget.MinRetries)
 		}
-		time.Sleep(budget.Window + time.Second)
+		time.Sleep(retrybudget.Window + time.Second)
 		synctest.Wait()
 		if got := w.held(); got != packets {
 			t.Errorf("after the window %d of %d packets were sent again", got, packets)
@@ -218,7 +218,7 @@ func TestBudgetBoundsWhatIsSentAgain(t *testing.T) {
 func TestWhatOnlyWaitedIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1, 1)
-		const packets = 3 * budget.Least
+		const packets = 3 * retrybudget.MinRetries
 		for range packets {
 			w.add(t, 1)
 		}
@@ -239,7 +239,7 @@ func TestWhatOnlyWaitedIsFree(t *testing.T) {
 func TestEachTryIsPaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1, 1)
-		for range budget.Least {
+		for range retrybudget.MinRetries {
 			w.add(t, 1)
 		}
 		synctest.Wait()
@@ -249,8 +249,8 @@ func TestEachTryIsPaidOnce(t *testing.T) {
 			w.Returned(a.position, a.take(plenty))
 		}
 		synctest.Wait()
-		if got := w.held(); got != budget.Least {
-			t.Errorf("%d of %d packets went elsewhere", got, budget.Least)
+		if got := w.held(); got != retrybudget.MinRetries {
+			t.Errorf("%d of %d packets went elsewhere", got, retrybudget.MinRetries)
 		}
 	})
 }
@@ -258,7 +258,7 @@ func TestEachTryIsPaidOnce(t *testing.T) {
 func TestAtTheEndAllIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1, 1)
-		const packets = 2 * budget.Least
+		const packets = 2 * retrybudget.MinRetries
 		for range packets {
 			w.add(t, 1)
 		}

@@ -3,8 +3,8 @@ package dispatch
 import (
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/fifo"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
 // unwritten holds packets that analyzers refuse for good, and that must not end
@@ -13,7 +13,7 @@ import (
 // full disk, is the same for all. So one is tried for all, after ever longer waits,
 // until one ends; then one more at once for each that ends. The ledger guards it.
 type unwritten struct {
-	waiting  fifo.Queue[*packet.Packet]
+	waiting  ring.Queue[*packet.Packet]
 	out      int // how many of its packets are being tried
 	window   int // how many may be
 	failures int // rounds in a row in which no letter could be written

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // Only packets whose letters could not be written stay; they wait, on the books and
@@ -103,7 +103,7 @@ func TestUnwrittenPacketsAreTriedEverMoreRarely(t *testing.T) {
 // Once one has ended they all are soon over it, without the budget of what is sent
 // again, which others need.
 func TestUnwrittenPacketsAreSoonOverIt(t *testing.T) {
-	const many = 3 * budget.Least
+	const many = 3 * retrybudget.MinRetries
 	for name, end := range map[string]func(*world) int{
 		"written": func(w *world) int { w.letters.breaks(nil); return w.refuseAll() },
 		"taken":   (*world).takeAll,
@@ -132,7 +132,7 @@ func TestUnwrittenPacketsAreSoonOverIt(t *testing.T) {
 				if ended != many || rounds > 15 { // twice as many each time
 					t.Errorf("%d of %d packets have ended in %d rounds, in no time", ended, many, rounds)
 				}
-				if left := w.budget.Spend(budget.Least, time.Now()); left != budget.Least {
+				if left := w.budget.Take(retrybudget.MinRetries, time.Now()); left != retrybudget.MinRetries {
 					t.Errorf("only %d others may be sent again yet", left)
 				}
 			})

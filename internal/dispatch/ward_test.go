@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -229,14 +229,14 @@ func TestOldestFailedPacketGoesFirst(t *testing.T) {
 func TestBudgetBoundsFailedPackets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := started(t, 1, 1)
-		for range budget.Least / 2 {
+		for range retrybudget.MinRetries / 2 {
 			w.add(t, 1)
 		}
 		synctest.Wait()
 		w.failAll(false)
 		synctest.Wait()
 		again := 0
-		for range budget.Least {
+		for range retrybudget.MinRetries {
 			again += w.held()
 			w.takeAll()
 			for range 3 {
@@ -246,8 +246,8 @@ func TestBudgetBoundsFailedPackets(t *testing.T) {
 			w.failAll(false)
 			synctest.Wait()
 		}
-		w.budget.Fresh(0, time.Now())
-		if left := w.budget.Spend(plenty, time.Now()); left != 0 {
+		w.budget.RecordFirst(0, time.Now())
+		if left := w.budget.Take(plenty, time.Now()); left != 0 {
 			t.Errorf("after %d more visits %d may be sent again yet", again, left)
 		}
 	})

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // analyzer is a fake one: it keeps what it is offered until the test takes it.
@@ -154,7 +154,7 @@ func newWorld(t testing.TB, weights ...float64) *world {
 		journal: memory.New(memory.Config{QueuePackets: 1 << 20, LimitBytes: 1 << 30}),
 		letters: &letters{},
 	}
-	w.Dispatcher = New(Dependencies{Journal: w.journal, DeadLetters: w.letters, Budget: new(budget.Budget), Logger: slog.New(slog.NewTextHandler(&w.log, nil))})
+	w.Dispatcher = New(Dependencies{Journal: w.journal, DeadLetters: w.letters, Budget: new(retrybudget.Budget), Logger: slog.New(slog.NewTextHandler(&w.log, nil))})
 	var analyzers []Analyzer
 	for i, weight := range weights {
 		a := &analyzer{id: fmt.Sprint("a", i), position: i, room: plenty, brief: true, resting: true, weight: weight}

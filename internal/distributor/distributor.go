@@ -25,7 +25,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/dispatch"
@@ -36,6 +35,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -46,7 +46,7 @@ type Distributor struct {
 	registry *prometheus.Registry
 
 	pool        packet.Pool
-	budget      budget.Budget
+	budget      retrybudget.Budget
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: none
 	deadLetters *deadletter.Letters

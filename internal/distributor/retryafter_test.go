@@ -12,13 +12,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/dispatch"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -88,7 +88,7 @@ type burst struct {
 // takes so many packets a second. It ends with the test.
 func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	d := &Distributor{
-		journal: j, dispatcher: dispatch.New(dispatch.Dependencies{Journal: j, Budget: &budget.Budget{}}), registry: prometheus.NewRegistry(),
+		journal: j, dispatcher: dispatch.New(dispatch.Dependencies{Journal: j, Budget: &retrybudget.Budget{}}), registry: prometheus.NewRegistry(),
 	}
 	analyzer := &steadyAnalyzer{settler: d.dispatcher, perSecond: capacity}
 	if err := d.dispatcher.Use([]dispatch.Analyzer{analyzer}, []float64{1}); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // batches is the ladder: packets that are bound at once, or sent in a request.
@@ -83,7 +83,7 @@ func delivery(t testing.TB, batch int) func() {
 	config.Timeout = time.Minute
 	settler := new(deliveries)
 	u, err := New(config, Dependencies{
-		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(budget.Budget),
+		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(retrybudget.Budget),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/fifo"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
 // queue holds the packets that are bound to one analyzer: those that wait, and
@@ -17,7 +17,7 @@ type queue struct {
 
 	mu       sync.Mutex // guards all below
 	idle     []*seat    // of senders that wait; who came last starts first
-	waiting  fifo.Queue[*packet.Packet]
+	waiting  ring.Queue[*packet.Packet]
 	queued   packet.Volume // what waits
 	inFlight packet.Volume // what senders hold
 	sending  int           // senders that hold packets

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // reply is what a scripted analyzer does with one request: it writes the parts
@@ -217,7 +217,7 @@ func prepare(t *testing.T, config Config, dial func(context.Context, string, str
 	}
 	b := &bench{settler: newRecorder(), packets: &maker{}}
 	b.Upstream, err = New(config, Dependencies{
-		Budget:  new(budget.Budget),
+		Budget:  new(retrybudget.Budget),
 		Settler: b.settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dial,
 	})
 	if err != nil {

@@ -98,7 +98,7 @@ func (s *sender) mayTryAgain(batch []*packet.Packet, a answer, v visit) bool {
 	u := s.upstream
 	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
 		(len(batch) > 1 || batch[0].Trouble == nil) &&
-		u.budget.SpendAll(len(batch), time.Now())
+		u.budget.TakeAll(len(batch), time.Now())
 }
 
 // send makes one request and tells the analyzer's health of its result.

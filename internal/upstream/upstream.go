@@ -50,7 +50,7 @@ type Settler interface {
 
 // Budget says whether some packets may be sent again now.
 type Budget interface {
-	SpendAll(packets int, now time.Time) (granted bool)
+	TakeAll(packets int, now time.Time) (granted bool)
 }
 
 // Upstream is one analyzer. Its methods may be called concurrently, but only

@@ -1,4 +1,4 @@
-package fifo
+package ring
 
 import (
 	"slices"
@@ -45,12 +45,12 @@ func TestQueueBehavesLikeASlice(t *testing.T) {
 				}
 			},
 		})
-		var rest []int
+		var remaining []int
 		for queue.Len() > 0 {
-			rest = append(rest, queue.Pop())
+			remaining = append(remaining, queue.Pop())
 		}
-		if !slices.Equal(rest, model) {
-			t.Fatalf("the rest: got %v, want %v", rest, model)
+		if !slices.Equal(remaining, model) {
+			t.Fatalf("remaining values: got %v, want %v", remaining, model)
 		}
 	})
 }
