@@ -55,7 +55,7 @@ type Server struct {
 	handler     *Handler
 	routes      Routes
 	logger      *slog.Logger
-	listener    *listener.Steady
+	listener    *listener.Retrying
 	patrol      *patrol
 	loops       *loops
 	connections *connTracker
@@ -72,7 +72,7 @@ func (h *Handler) Serve(l net.Listener, routes Routes, timeouts Timeouts, logger
 		handler:     h,
 		routes:      routes,
 		logger:      logger,
-		listener:    listener.NewSteady(l, logger),
+		listener:    listener.NewRetrying(l, logger),
 		patrol:      newPatrol(timeouts),
 		connections: newConnTracker(),
 		clients:     newClientQuota(int64(h.config.MaxConnections), connectionsFactor),
