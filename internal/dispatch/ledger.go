@@ -84,7 +84,7 @@ func (l *ledger) write(candidates []*candidate, table *fairshare.Table) {
 		account.Effective = table.Share(i)
 		account.DeviationMessages = table.Deficit(i)
 	}
-	l.books.BoundMessages = table.Bound()
+	l.books.BoundMessages = table.MaxDeviation()
 }
 
 func (l *ledger) bindLocked(p *packet.Packet, to int) {

@@ -8,8 +8,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// stated is the formula of bound.go in floating point, from weights alone.
-func stated(weights []float64, largest int) float64 {
+// formula is the maximum deviation of deviation.go in floating point, from weights
+// alone.
+func formula(weights []float64, maxPacket int) float64 {
 	sorted := slices.Clone(weights)
 	slices.Sort(sorted)
 	slices.Reverse(sorted)
@@ -21,16 +22,16 @@ func stated(weights []float64, largest int) float64 {
 	for k, w := range sorted {
 		sum += w / total
 		if k > 0 {
-			bound += float64(largest) * sum / float64(k+1)
+			bound += float64(maxPacket) * sum / float64(k+1)
 		}
 	}
 	return bound
 }
 
-// rounding is what shares in units of 2⁻³² may add to the stated bound.
+// rounding is the maximum error of the formula for shares in units of 2⁻³².
 const rounding = 1e-3
 
-func everybody(t testing.TB, weights ...float64) *Table {
+func allActive(t testing.TB, weights ...float64) *Table {
 	t.Helper()
 	table, err := New(weights)
 	if err != nil {
@@ -44,60 +45,60 @@ func everybody(t testing.TB, weights ...float64) *Table {
 
 // extremes returns the largest and the lowest deficit in messages.
 func extremes(table *Table) (below, above float64) {
-	return float64(slices.Max(table.deficits)) / whole, float64(slices.Min(table.deficits)) / whole
+	return float64(slices.Max(table.deficits)) / fixedOne, float64(slices.Min(table.deficits)) / fixedOne
 }
 
-func TestBoundIsTheStatedFormula(t *testing.T) {
+func TestMaxDeviationIsTheFormula(t *testing.T) {
 	for _, weights := range [][]float64{{1}, {1, 1}, {9, 1}, {1, 1, 1}, {0.5, 0.3, 0.2}, {20, 8, 3, 2, 1, 1}} {
-		table := everybody(t, weights...)
-		if got := table.Bound(); got != 0 {
+		table := allActive(t, weights...)
+		if got := table.MaxDeviation(); got != 0 {
 			t.Errorf("%v: bound before the first packet = %v, want 0", weights, got)
 		}
 		for m := range 100 {
 			table.Pick(m+1, -1)
 		}
-		if got, want := table.Bound(), stated(weights, 100); math.Abs(got-want) > rounding {
+		if got, want := table.MaxDeviation(), formula(weights, 100); math.Abs(got-want) > rounding {
 			t.Errorf("%v: bound = %v, want %v", weights, got, want)
 		}
 	}
 }
 
-func TestBoundForgetsTheLargestPacketWhenTheSetChanges(t *testing.T) {
-	table := everybody(t, 0.5, 0.3, 0.2)
+func TestChangedSetResetsTheLargestPacket(t *testing.T) {
+	table := allActive(t, 0.5, 0.3, 0.2)
 	table.Pick(10_000, -1)
-	if got, want := table.Bound(), stated([]float64{0.5, 0.3, 0.2}, 10_000); math.Abs(got-want) > rounding {
+	if got, want := table.MaxDeviation(), formula([]float64{0.5, 0.3, 0.2}, 10_000); math.Abs(got-want) > rounding {
 		t.Errorf("bound = %v after a large packet, want %v", got, want)
 	}
 	table.Leave(0)
 	table.Pick(1, -1)
-	if got := table.Bound(); math.Abs(got-0.5) > rounding {
+	if got := table.MaxDeviation(); math.Abs(got-0.5) > rounding {
 		t.Errorf("bound = %v for two members after a packet of one message, want 0.5", got)
 	}
 }
 
-// TestBoundSurvivesNewWeights: equal weights have a lower bound than others, and
-// deficits from before the change may be above it.
-func TestBoundSurvivesNewWeights(t *testing.T) {
-	table := everybody(t, 4, 3, 1)
+// TestMaxDeviationAfterWeightChange: equal weights have a lower maximum than
+// others, and deficits from before the change may exceed it.
+func TestMaxDeviationAfterWeightChange(t *testing.T) {
+	table := allActive(t, 4, 3, 1)
 	sizes := mixedSizes(4)
 	for below := 0.0; below < 5.5; below, _ = extremes(table) {
 		table.Pick(1+sizes()%8, -1)
 	}
 	table.SetWeight(1, 4)
 	table.SetWeight(2, 4)
-	if below, _ := extremes(table); table.Bound() < below {
-		t.Errorf("a deficit of %v under a bound of %v", below, table.Bound())
+	if below, _ := extremes(table); table.MaxDeviation() < below {
+		t.Errorf("a deficit of %v under a bound of %v", below, table.MaxDeviation())
 	}
 }
 
-// TestEveryReachableState follows every stream of packets of 1..largest
-// messages, of any length, to every state that it can reach. Weights in parts
-// of a power of two make the states finitely many.
+// TestEveryReachableState enumerates the states that streams of packets of
+// 1..largest messages can reach. Weights that sum to a power of two make them
+// finite.
 func TestEveryReachableState(t *testing.T) {
 	for _, c := range []struct {
 		weights []float64
 		largest int64
-		reached bool // some stream comes to the very bound
+		reached bool // some stream reaches the bound
 	}{
 		{[]float64{1, 1}, 8, true},
 		{[]float64{7, 1}, 8, true},
@@ -109,16 +110,16 @@ func TestEveryReachableState(t *testing.T) {
 		{[]float64{4, 2, 1, 1}, 4, false},
 		{[]float64{5, 1, 1, 1}, 4, false},
 	} {
-		table := everybody(t, c.weights...)
+		table := allActive(t, c.weights...)
 		below, above, states := explore(t, table, c.largest)
-		bound, n := stated(c.weights, int(c.largest)), float64(len(c.weights))
+		bound, n := formula(c.weights, int(c.largest)), float64(len(c.weights))
 		t.Logf("weights %v, L = %d, %6d states: at most %.3f·L below (bound %.3f·L), %.3f·L above (bound %.3f·L)", c.weights, c.largest,
 			states, below/float64(c.largest), bound/float64(c.largest), -above/float64(c.largest), 1-1/n)
 		if below > bound || -above > float64(c.largest)*(1-1/n) {
 			t.Errorf("weights %v: deficits reach %v and %v, the bound is %v", c.weights, below, above, bound)
 		}
 		if c.reached && below < bound {
-			t.Errorf("weights %v: %v is reached, the bound %v is said to be", c.weights, below, bound)
+			t.Errorf("weights %v: the maximum is %v, want the bound %v", c.weights, below, bound)
 		}
 	}
 }
@@ -145,15 +146,14 @@ func explore(t *testing.T, table *Table, largest int64) (below, above float64, s
 			frontier = append(frontier, to)
 		}
 		if len(seen) > 1_000_000 {
-			t.Fatal("the states are not finitely many: are the shares exact?")
+			t.Fatal("the number of states is not finite: are the shares exact?")
 		}
 	}
 	return below, above, len(seen)
 }
 
-// adversary chooses the size of each packet so that one member is owed as much
-// as possible: of all sizes it tries it takes the one that leaves the largest
-// sum of deficits over the k most owed, for each k in turn.
+// adversary chooses packet sizes that maximize deficits: of some sizes it selects
+// the one that results in the largest sum of the k largest deficits.
 type adversary struct {
 	table   *Table
 	largest int
@@ -166,7 +166,7 @@ func (a *adversary) next(k int) int {
 	chosen, worst := 1, int64(math.MinInt64)
 	for _, m := range []int{1, a.largest / 4, a.largest / 2, 3 * a.largest / 4, a.largest - 1, a.largest} {
 		a.table.Pick(m, -1)
-		if sum := a.owed(k); sum > worst {
+		if sum := a.largestDeficits(k); sum > worst {
 			chosen, worst = m, sum
 		}
 		copy(a.table.deficits, a.saved)
@@ -174,7 +174,7 @@ func (a *adversary) next(k int) int {
 	return chosen
 }
 
-func (a *adversary) owed(k int) int64 {
+func (a *adversary) largestDeficits(k int) int64 {
 	a.sorted = descending(a.sorted, a.table.deficits)
 	sum := int64(0)
 	for _, deficit := range a.sorted[:k] {
@@ -189,18 +189,18 @@ func TestAdversaryStaysWithinTheBound(t *testing.T) {
 		{0.5, 0.3, 0.2}, {1, 1, 1}, {100, 1, 1}, {8, 4, 2, 1, 1},
 		spreadOut(8), spreadOut(32), slices.Repeat([]float64{1}, 32), oneHeavy(32),
 	} {
-		table := everybody(t, weights...)
+		table := allActive(t, weights...)
 		a := adversary{table: table, largest: largest}
 		n, worst := len(weights), 0.0
 		for step := range 4000 {
 			table.Pick(a.next(1+(step/(4*n))%max(1, n-1)), -1)
 			below, above := extremes(table)
 			worst = max(worst, below)
-			if bound := table.Bound(); below > bound || -above > largest*(1-1/float64(n)) {
+			if bound := table.MaxDeviation(); below > bound || -above > largest*(1-1/float64(n)) {
 				t.Fatalf("weights %v, step %d: deficits from %v to %v, bound %v", weights, step, above, below, bound)
 			}
 		}
-		t.Logf("n = %2d: at most %.3f·L below, bound %.3f·L", n, worst/largest, table.Bound()/largest)
+		t.Logf("n = %2d: at most %.3f·L below, bound %.3f·L", n, worst/largest, table.MaxDeviation()/largest)
 	}
 }
 
@@ -218,20 +218,20 @@ func oneHeavy(n int) []float64 {
 	return weights
 }
 
-// TestServedStaysNearShare looks from outside: messages counted here against
-// the weights given, on random sizes, random weights and any mixture of them.
+// TestServedStaysNearShare compares messages counted by the test with weights, for
+// random sizes and weights.
 func TestServedStaysNearShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		weights := rapid.SliceOfN(rapid.Float64Range(1e-6, 1e6), 1, 12).Draw(t, "weights")
 		largest := rapid.IntRange(1, 10_000).Draw(t, "largest")
 		sizes := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, largest), rapid.Just(1), rapid.Just(largest)), 1, 300).Draw(t, "sizes")
-		table, total := everybodyOf(t, weights), sum(weights)
+		table, total := allActiveOf(t, weights), sum(weights)
 		served, all := make([]float64, len(weights)), 0.0
-		bound := stated(weights, slices.Max(sizes)) + rounding
+		bound := formula(weights, slices.Max(sizes)) + rounding
 		for _, m := range sizes {
 			i, ok := table.Pick(m, -1)
 			if !ok {
-				t.Fatal("nobody was picked")
+				t.Fatal("no member was picked")
 			}
 			served[i] += float64(m)
 			all += float64(m)
@@ -247,7 +247,7 @@ func TestServedStaysNearShare(t *testing.T) {
 func TestServedStaysNearShareForAMillionPackets(t *testing.T) {
 	const packets = 1_000_000
 	weights := []float64{0.5, 0.3, 0.2}
-	table := everybody(t, weights...)
+	table := allActive(t, weights...)
 	served, all, worst := make([]float64, len(weights)), 0.0, 0.0
 	sizes := mixedSizes(1)
 	for range packets {
@@ -259,11 +259,11 @@ func TestServedStaysNearShareForAMillionPackets(t *testing.T) {
 			worst = max(worst, math.Abs(w*all-served[i]))
 		}
 	}
-	// Each share may be off its weight by one unit, for every message.
-	if limit := stated(weights, 100) + all/whole; worst > limit {
+	// Each share may differ from its weight by one unit for every message.
+	if limit := formula(weights, 100) + all/fixedOne; worst > limit {
 		t.Errorf("%v messages off the share, the bound is %v", worst, limit)
 	}
-	t.Logf("%d packets, %.0f messages: at most %.2f off the share, bound %.2f", packets, all, worst, table.Bound())
+	t.Logf("%d packets, %.0f messages: at most %.2f off the share, bound %.2f", packets, all, worst, table.MaxDeviation())
 }
 
 func sum(values []float64) float64 {
@@ -274,7 +274,7 @@ func sum(values []float64) float64 {
 	return total
 }
 
-func everybodyOf(t *rapid.T, weights []float64) *Table {
+func allActiveOf(t *rapid.T, weights []float64) *Table {
 	table, err := New(weights)
 	if err != nil {
 		t.Fatal(err)
