@@ -65,7 +65,7 @@ const (
 	refusedFailing = "keeps_failing"
 )
 
-// RefusalReasons are all reasons that a Settler's Refused may be given.
+// RefusalReasons are all reasons that a Rejection may have.
 func RefusalReasons() []string {
 	return []string{refusedMalformed, refusedInvalid, refusedTooLarge, refusedMediaType, refusedOther, refusedFailing}
 }

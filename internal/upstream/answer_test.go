@@ -126,11 +126,11 @@ func TestLinesForNowAskForAPause(t *testing.T) {
 		b.batch.packets.Store(10)
 		b.Offer(b.packets.some(t, 2))
 		b.settler.await(t, 2)
-		if room, brief := b.Room(time.Now()); room > 0 || brief {
+		if room, brief := b.Capacity(time.Now()); room > 0 || brief {
 			t.Error("packets may be bound to it at once")
 		}
 		time.Sleep(defaultPause)
-		if room, _ := b.Room(time.Now()); room == 0 {
+		if room, _ := b.Capacity(time.Now()); room == 0 {
 			t.Error("the pause does not end")
 		}
 	})
@@ -214,12 +214,12 @@ func TestPauseIsHonoured(t *testing.T) {
 		}
 		for range 29 {
 			time.Sleep(100 * time.Millisecond)
-			if room, _ := b.Room(time.Now()); room > 0 {
+			if room, _ := b.Capacity(time.Now()); room > 0 {
 				t.Fatal("there is room before the pause is over")
 			}
 		}
 		time.Sleep(200 * time.Millisecond)
-		if room, brief := b.Room(time.Now()); room == 0 || !brief {
+		if room, brief := b.Capacity(time.Now()); room == 0 || !brief {
 			t.Error("there is no room after the pause")
 		}
 		if got := len(analyzer.got()); got != 1 {

@@ -6,9 +6,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// Room returns how many packets may be bound now. Brief tells that the
+// Capacity returns how many packets may be bound now. Brief tells that the
 // analyzer works, so that a lack of room should pass soon.
-func (u *Upstream) Room(now time.Time) (packets int, brief bool) {
+func (u *Upstream) Capacity(now time.Time) (packets int, brief bool) {
 	if !u.asked.Load() || u.pausing(now) {
 		return 0, false
 	}
@@ -23,8 +23,8 @@ func (u *Upstream) Room(now time.Time) (packets int, brief bool) {
 	}
 }
 
-// Resting tells that at most half of what may be bound is.
-func (u *Upstream) Resting() bool {
+// BelowLowWatermark tells that at most half of what may be bound is.
+func (u *Upstream) BelowLowWatermark() bool {
 	return int(u.queue.bound.Load()) <= u.limit.now()/2
 }
 
@@ -57,9 +57,9 @@ func (u *Upstream) Health() string {
 	}
 }
 
-// Hasten makes an unhealthy analyzer be asked again soon. The caller calls it
+// ProbeSoon makes an unhealthy analyzer be asked again soon. The caller calls it
 // every TickInterval while no analyzer can be given packets.
-func (u *Upstream) Hasten(now time.Time) {
+func (u *Upstream) ProbeSoon(now time.Time) {
 	if u.breaker.Hasten(now) {
 		u.prober.reschedule()
 	}
@@ -101,7 +101,7 @@ func (u *Upstream) note(edge breaker.Transition, changed bool) func(cause string
 			u.logger.Info("analyzer is healthy: its share grows back", "over", u.config.SlowStart)
 		}
 		u.prober.reschedule()
-		u.settler.Changed()
+		u.settler.CapacityChanged()
 	}
 }
 

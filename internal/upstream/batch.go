@@ -43,10 +43,10 @@ func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *pac
 // companyOf is how many packets may share a request with p, itself included: after
 // a failure at most half of those that did, as a power of two.
 func companyOf(p *packet.Packet) int {
-	if p.Trouble == nil {
+	if p.Failures == nil {
 		return math.MaxInt
 	}
-	return 1 << max(0, bits.Len(uint(p.Trouble.Company))-2)
+	return 1 << max(0, bits.Len(uint(p.Failures.LastBatchSize))-2)
 }
 
 func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }

@@ -116,9 +116,9 @@ const (
 type deliveries struct{ packets int }
 
 func (d *deliveries) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
-func (d *deliveries) Refused(int, []Refused)                    {}
-func (d *deliveries) Returned(int, []*packet.Packet)            {}
-func (d *deliveries) Changed()                                  {}
+func (d *deliveries) Rejected(int, []Rejection)                 {}
+func (d *deliveries) Nacked(int, []*packet.Packet)              {}
+func (d *deliveries) CapacityChanged()                          {}
 
 // listenPrompt serves an analyzer that answers each request at once, until the
 // test ends, and returns its URL.

@@ -50,7 +50,7 @@ func (v visit) tried() bool { return v.failures > 0 || v.broken }
 // judge tells the breaker of a try's result, unless it says nothing of the
 // analyzer.
 func (u *Upstream) judge(a answer, batch []*packet.Packet, v visit, now time.Time) {
-	suspect := batch[0].Trouble != nil // as is all of its company
+	suspect := batch[0].Failures != nil // as is all of its company
 	switch {
 	case a.outcome != failed:
 		u.note(u.breaker.Success(now))("packets are taken")
@@ -62,15 +62,15 @@ func (u *Upstream) judge(a answer, batch []*packet.Packet, v visit, now time.Tim
 // remember notes in the packets that a visit has failed.
 func (u *Upstream) remember(packets []*packet.Packet, v visit, now time.Time) {
 	for _, p := range packets {
-		if p.Trouble == nil {
-			p.Trouble = &packet.Trouble{Since: now}
+		if p.Failures == nil {
+			p.Failures = &packet.FailureHistory{Since: now}
 		}
-		t := p.Trouble
-		if v.company == 1 && t.Visits > 0 && v.sound && u.works(t.Last) {
-			t.Strikes++
+		t := p.Failures
+		if v.company == 1 && t.Attempts > 0 && v.sound && u.works(t.Last) {
+			t.IsolatedFailures++
 		}
-		t.Visits++
-		t.Last, t.Cause, t.Company = now, v.cause, v.company
+		t.Attempts++
+		t.Last, t.Cause, t.LastBatchSize = now, v.cause, v.company
 	}
 }
 
@@ -79,6 +79,6 @@ func (u *Upstream) works(since time.Time) bool { return u.latestTaken.Load() > u
 
 // hopeless tells that p need not be tried any more.
 func hopeless(p *packet.Packet) bool {
-	t := p.Trouble
-	return t != nil && t.Strikes >= mostStrikes && t.Last.Sub(t.Since) >= longestTrouble
+	t := p.Failures
+	return t != nil && t.IsolatedFailures >= mostStrikes && t.Last.Sub(t.Since) >= longestTrouble
 }

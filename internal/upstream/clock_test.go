@@ -17,10 +17,10 @@ func TestPauseWhenTheClockIsSetBack(t *testing.T) {
 	b.asked.Store(true)
 	now := time.Now()
 	b.pause(now.Add(time.Hour))
-	if room, _ := b.Room(clocktest.SetBack(t, now.Add(time.Minute), -2*time.Hour)); room > 0 {
+	if room, _ := b.Capacity(clocktest.SetBack(t, now.Add(time.Minute), -2*time.Hour)); room > 0 {
 		t.Error("the pause ends when the clock is set forward")
 	}
-	if room, _ := b.Room(clocktest.SetBack(t, now.Add(time.Hour+time.Minute), 2*time.Hour)); room == 0 {
+	if room, _ := b.Capacity(clocktest.SetBack(t, now.Add(time.Hour+time.Minute), 2*time.Hour)); room == 0 {
 		t.Error("the pause does not end when the clock is set back")
 	}
 }

@@ -20,7 +20,7 @@ func TestFirstProbeDecides(t *testing.T) {
 		analyzer := newScripted(always(ok))
 		analyzer.health = down
 		b := start(t, testConfig(), analyzer.dial)
-		if room, brief := b.Room(time.Now()); b.Healthy() || room > 0 || brief {
+		if room, brief := b.Capacity(time.Now()); b.Healthy() || room > 0 || brief {
 			t.Fatal("an analyzer that has never answered is thought healthy")
 		}
 		if !b.NextTrial().After(time.Now()) {
@@ -51,11 +51,11 @@ func TestUnaskedAnalyzerIsNotHealthy(t *testing.T) {
 		b := prepare(t, testConfig(), analyzer.dial)
 		go b.Start(t.Context())
 		time.Sleep(time.Second / 2)
-		if room, brief := b.Room(time.Now()); b.Healthy() || room > 0 || brief || b.Health() != "down" {
+		if room, brief := b.Capacity(time.Now()); b.Healthy() || room > 0 || brief || b.Health() != "down" {
 			t.Errorf("before it has answered it is %q and has room for %d", b.Health(), room)
 		}
 		time.Sleep(time.Second)
-		if room, _ := b.Room(time.Now()); !b.Healthy() || room == 0 {
+		if room, _ := b.Capacity(time.Now()); !b.Healthy() || room == 0 {
 			t.Errorf("afterwards it is %q and has room for %d", b.Health(), room)
 		}
 	})
@@ -91,7 +91,7 @@ func TestHastenedProbesComeSoon(t *testing.T) {
 		b := start(t, config, analyzer.dial)
 		time.Sleep(10 * time.Minute) // the pause has grown
 		analyzer.set(func(s *scripted) { s.refuses = false })
-		b.Hasten(time.Now())
+		b.ProbeSoon(time.Now())
 		time.Sleep(time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
 			t.Errorf("it is %v a second later", b.breaker.State())
@@ -258,7 +258,7 @@ func TestTrialsAndSlowStart(t *testing.T) {
 		analyzer.set(func(s *scripted) { s.health = lines })
 		b.settler.until(t, "it is tried", b.Healthy)
 
-		if room, _ := b.Room(time.Now()); room != trials {
+		if room, _ := b.Capacity(time.Now()); room != trials {
 			t.Errorf("%d packets may be bound on trial, want %d", room, trials)
 		}
 		if got := b.Weight(time.Now()); got > config.Weight/10 {
@@ -267,7 +267,7 @@ func TestTrialsAndSlowStart(t *testing.T) {
 		analyzer.set(func(s *scripted) { s.ingest = always(reply{hang: true}) })
 		b.Offer(b.packets.some(t, 2))
 		synctest.Wait()
-		if room, _ := b.Room(time.Now()); room != 1 {
+		if room, _ := b.Capacity(time.Now()); room != 1 {
 			t.Errorf("%d more packets may be bound on trial, want 1", room)
 		}
 		b.settler.await(t, 2) // they time out
@@ -278,7 +278,7 @@ func TestTrialsAndSlowStart(t *testing.T) {
 		analyzer.set(func(s *scripted) { s.ingest = always(ok) })
 		b.settler.until(t, "it is tried again", b.Healthy)
 		b.settler.until(t, "the trials succeed", func() bool {
-			if room, _ := b.Room(time.Now()); room > 0 && b.breaker.State() == breaker.HalfOpen {
+			if room, _ := b.Capacity(time.Now()); room > 0 && b.breaker.State() == breaker.HalfOpen {
 				b.Offer(b.packets.some(t, 1))
 			}
 			return b.breaker.State() == breaker.Closed
@@ -337,7 +337,7 @@ func TestSlowAnalyzerIsNotOverwhelmed(t *testing.T) {
 				b := start(t, config, analyzer.dial)
 				offered, until := 0, time.Now().Add(5*time.Second)
 				for time.Now().Before(until) {
-					if room, _ := b.Room(time.Now()); room > 0 {
+					if room, _ := b.Capacity(time.Now()); room > 0 {
 						b.Offer(b.packets.some(t, min(room, 200)))
 						offered += min(room, 200)
 					}

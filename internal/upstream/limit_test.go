@@ -86,10 +86,10 @@ func TestTickReturnsWhatIsFarTooMuch(t *testing.T) {
 		if b.settler.count("returned") != 498 || b.settler.fate(1) != "" || b.settler.fate(500) == "" {
 			t.Errorf("fates: %v; the newest should go", b.settler.summary())
 		}
-		if room, brief := b.Room(time.Now()); room != 0 || !brief {
+		if room, brief := b.Capacity(time.Now()); room != 0 || !brief {
 			t.Errorf("room is %d, %v", room, brief)
 		}
-		if b.Resting() {
+		if b.BelowLowWatermark() {
 			t.Error("a full queue is called resting")
 		}
 	})

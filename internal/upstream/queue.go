@@ -191,7 +191,7 @@ func (q *queue) neededLocked(batch batchLimits) int {
 
 // urgency is 1 for a packet that must not wait for others to share its request.
 func urgency(p *packet.Packet) int {
-	if p.Receipt != nil {
+	if p.DeliveryChan != nil {
 		return 1
 	}
 	return 0

@@ -162,7 +162,7 @@ func wantFailure(t *testing.T, answer reply) {
 		t.Errorf("it counts as %v failures", b.failures(reasonUnreadable))
 	}
 	trouble := b.settler.troubleOf(1)
-	if trouble == nil || trouble.Visits != 1 || !strings.HasPrefix(trouble.Cause, "the ") && !strings.HasPrefix(trouble.Cause, "there ") && !strings.HasPrefix(trouble.Cause, "entry ") && !strings.HasPrefix(trouble.Cause, "it ") {
+	if trouble == nil || trouble.Attempts != 1 || !strings.HasPrefix(trouble.Cause, "the ") && !strings.HasPrefix(trouble.Cause, "there ") && !strings.HasPrefix(trouble.Cause, "entry ") && !strings.HasPrefix(trouble.Cause, "it ") {
 		t.Errorf("its trouble is %+v", trouble)
 	}
 }

@@ -39,7 +39,7 @@ func (s *sender) run(ctx context.Context) {
 		volume := packet.VolumeOf(batch)
 		s.deliver(ctx, batch, visit{})
 		queue.finished(volume)
-		s.upstream.settler.Changed()
+		s.upstream.settler.CapacityChanged()
 		clear(batch) // the packets belong to others now
 		s.batch = batch
 	}
@@ -61,7 +61,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v visit) {
 			s.settleTaken(batch, answer)
 			return
 		case answer.outcome == refused && len(batch) == 1:
-			s.refuse(Refused{batch[0], answer.reason, answer.detail})
+			s.refuse(Rejection{batch[0], answer.reason, answer.detail})
 			return
 		case answer.outcome == refused, answer.outcome == oneByOne:
 			s.adaptTo(answer, len(batch))
@@ -97,7 +97,7 @@ func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v vi
 func (s *sender) mayTryAgain(batch []*packet.Packet, a answer, v visit) bool {
 	u := s.upstream
 	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
-		(len(batch) > 1 || batch[0].Trouble == nil) &&
+		(len(batch) > 1 || batch[0].Failures == nil) &&
 		u.budget.TakeAll(len(batch), time.Now())
 }
 
@@ -141,14 +141,14 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v visit) answ
 func (s *sender) settleTaken(batch []*packet.Packet, a answer) {
 	u := s.upstream
 	var again []*packet.Packet
-	var refusals []Refused
+	var refusals []Rejection
 	for _, l := range a.lines {
 		p := batch[l.number-1]
 		batch[l.number-1] = nil
 		if l.reason == "" {
 			again = append(again, p)
 		} else {
-			refusals = append(refusals, Refused{p, l.reason, l.detail})
+			refusals = append(refusals, Rejection{p, l.reason, l.detail})
 		}
 	}
 	delivered := batch
@@ -176,11 +176,11 @@ func (s *sender) giveBack(packets []*packet.Packet, a answer, v visit) {
 		u.remember(packets, v, time.Now())
 	}
 	if p := packets[0]; hopeless(p) {
-		s.refuse(Refused{p, refusedFailing, p.Trouble.Cause})
+		s.refuse(Rejection{p, refusedFailing, p.Failures.Cause})
 		return
 	}
 	for _, p := range packets {
-		p.Tried = v.tried() || !a.unsent
+		p.Attempted = v.tried() || !a.unsent
 	}
 	u.release(packets)
 }
@@ -195,9 +195,9 @@ func (s *sender) adaptTo(a answer, packets int) {
 	}
 }
 
-func (s *sender) refuse(refused ...Refused) {
-	s.upstream.limit.handled.Add(int64(len(refused)))
-	s.upstream.settler.Refused(s.upstream.position, refused)
+func (s *sender) refuse(rejections ...Rejection) {
+	s.upstream.limit.handled.Add(int64(len(rejections)))
+	s.upstream.settler.Rejected(s.upstream.position, rejections)
 }
 
 func withoutNil(batch []*packet.Packet) []*packet.Packet {

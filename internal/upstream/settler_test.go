@@ -54,26 +54,26 @@ func (m *maker) some(t testing.TB, n int) []*packet.Packet {
 type recorder struct {
 	mu      sync.Mutex
 	fates   map[uint64][]string
-	trouble map[uint64]*packet.Trouble
+	trouble map[uint64]*packet.FailureHistory
 	settled int
 	tried   int // returned packets that the analyzer may have seen
-	told    int // calls of Changed
+	told    int // calls of CapacityChanged
 	news    chan struct{}
 }
 
 func newRecorder() *recorder {
-	return &recorder{fates: make(map[uint64][]string), trouble: make(map[uint64]*packet.Trouble), news: make(chan struct{}, 1)}
+	return &recorder{fates: make(map[uint64][]string), trouble: make(map[uint64]*packet.FailureHistory), news: make(chan struct{}, 1)}
 }
 
 func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.end("delivered", packets...) }
-func (r *recorder) Returned(_ int, packets []*packet.Packet)  { r.end("returned", packets...) }
-func (r *recorder) Refused(_ int, refused []Refused) {
-	for _, one := range refused {
+func (r *recorder) Nacked(_ int, packets []*packet.Packet)    { r.end("returned", packets...) }
+func (r *recorder) Rejected(_ int, rejections []Rejection) {
+	for _, one := range rejections {
 		r.end("refused "+one.Reason, one.Packet)
 	}
 }
 
-func (r *recorder) Changed() {
+func (r *recorder) CapacityChanged() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.told++
@@ -86,10 +86,10 @@ func (r *recorder) end(fate string, packets ...*packet.Packet) {
 	for _, p := range packets {
 		r.fates[p.Sequence] = append(r.fates[p.Sequence], fate)
 		r.settled++
-		if fate == "returned" && p.Tried {
+		if fate == "returned" && p.Attempted {
 			r.tried++
 		}
-		r.trouble[p.Sequence] = p.Trouble
+		r.trouble[p.Sequence] = p.Failures
 		for i := range p.Body {
 			p.Body[i] = '!'
 		}
@@ -113,7 +113,7 @@ func (r *recorder) fate(sequence uint64) string {
 }
 
 // troubleOf returns what was known of a packet when it ended here.
-func (r *recorder) troubleOf(sequence uint64) *packet.Trouble {
+func (r *recorder) troubleOf(sequence uint64) *packet.FailureHistory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.trouble[sequence]

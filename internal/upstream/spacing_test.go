@@ -74,7 +74,7 @@ func TestWhatDoesNotWaitForMore(t *testing.T) {
 		{"half of what may be bound", func(c *Config) { c.QueuePackets = 20 }, 9, func(b *bench) []*packet.Packet { return b.packets.some(t, 1) }},
 		{"an emitter that waits", nothingElse, 5, func(b *bench) []*packet.Packet {
 			p := b.packets.packet(t)
-			p.Receipt = make(chan packet.Outcome, 1)
+			p.DeliveryChan = make(chan packet.DeliveryResult, 1)
 			return []*packet.Packet{p}
 		}},
 	} {
@@ -112,7 +112,7 @@ func TestUrgencyGoesWithItsPacket(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newQueue()
 		urgent := new(maker).some(t, 1)
-		urgent[0].Receipt = make(chan packet.Outcome, 1)
+		urgent[0].DeliveryChan = make(chan packet.DeliveryResult, 1)
 		q.sending = 2 // so that nobody may start with one packet
 		q.offer(urgent, batchLimits{packets: 64, enough: 64, spacing: time.Second})
 		q.trim(0)

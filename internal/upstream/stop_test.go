@@ -96,7 +96,7 @@ func live(t *testing.T, random *rand.Rand) {
 			time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 			b.Tick()
 		default:
-			room, _ := b.Room(time.Now())
+			room, _ := b.Capacity(time.Now())
 			if room == 0 && random.IntN(10) > 0 {
 				continue
 			}

@@ -1,11 +1,11 @@
 // Package upstream is one analyzer as the distributor sees it: whether it can
-// be given packets now and how many (Room), the queue of packets that are bound
+// be given packets now and how many (Capacity), the queue of packets that are bound
 // to it, the senders that deliver them, and the probes and the breaker that
 // judge its health.
 //
 //	Offer ──▶ queue ──▶ senders ──POST /ingest──▶ analyzer
 //	                      │
-//	                      └──▶ Settler: Delivered │ Refused │ Returned
+//	                      └──▶ Settler: Delivered │ Rejected │ Nacked
 //
 // Each packet that Offer took is settled exactly once. It is bound late: the
 // queue holds about what the analyzer takes in a second, so that little has to
@@ -25,27 +25,25 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Refused is a packet that an analyzer will never take, for one of
-// RefusalReasons; Detail is its answer.
-type Refused struct {
+// Rejection is a packet that an analyzer rejected, for one of RefusalReasons;
+// Detail is its response.
+type Rejection struct {
 	Packet         *packet.Packet
 	Reason, Detail string
 }
 
-// Settler takes back the responsibility for packets. Its methods are called by
-// many senders at once, and own the packets that they are given. Only Refused may
-// take long: it writes to disk.
+// Settler settles packets and becomes their owner. Senders call its methods
+// concurrently. Only Rejected may block for long: it writes to disk.
 type Settler interface {
-	// Delivered says that the analyzer took the packets.
+	// Delivered settles packets that the analyzer accepted.
 	Delivered(analyzer int, packets []*packet.Packet)
-	// Refused says that the analyzer will never take the packets.
-	Refused(analyzer int, refused []Refused)
-	// Returned says that the packets were not delivered, as far as is known,
-	// and should go elsewhere.
-	Returned(analyzer int, packets []*packet.Packet)
-	// Changed says that the analyzer's availability or room may have changed.
-	// It is called after each request.
-	Changed()
+	// Rejected settles packets that the analyzer will never accept.
+	Rejected(analyzer int, rejections []Rejection)
+	// Nacked requeues packets that were, as far as is known, not delivered.
+	Nacked(analyzer int, packets []*packet.Packet)
+	// CapacityChanged reports that the analyzer's availability or capacity may
+	// have changed. It is called after each request.
+	CapacityChanged()
 }
 
 // Budget says whether some packets may be sent again now.
@@ -170,15 +168,15 @@ func (u *Upstream) Stop() {
 	})
 }
 
-// Offer binds packets to the analyzer; the caller asked Room first. When the
+// Offer binds packets to the analyzer; the caller asked Capacity first. When the
 // analyzer became unavailable meanwhile they are returned to the Settler.
 func (u *Upstream) Offer(packets []*packet.Packet) {
 	if !u.queue.offer(packets, u.limits()) {
-		u.settler.Returned(u.position, packets)
+		u.settler.Nacked(u.position, packets)
 		return
 	}
 	if !u.accepting(time.Now()) {
-		// The breaker may have opened, or a pause begun, after Room was
+		// The breaker may have opened, or a pause begun, after Capacity was
 		// asked: the packets must not wait behind it.
 		u.release(u.queue.trim(0))
 	}
@@ -208,7 +206,7 @@ func (u *Upstream) limits() batchLimits {
 
 func (u *Upstream) release(packets []*packet.Packet) {
 	if len(packets) > 0 {
-		u.settler.Returned(u.position, packets)
+		u.settler.Nacked(u.position, packets)
 	}
 }
 

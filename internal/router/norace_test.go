@@ -1,5 +1,5 @@
 //go:build !race
 
-package dispatch
+package router
 
 const raceEnabled = false
