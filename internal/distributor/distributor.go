@@ -2,12 +2,12 @@
 // the parts and joins them, Start sets them going, Stop ends them in the order
 // that loses nothing.
 //
-//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Claim─▶ dispatch ─Offer─▶ upstream ─POST /ingest─▶ analyzer
+//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Claim─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
 //	            ◀──202───────┘               ▲               │ ▲               │ queue, breaker, senders
 //	                                         └──────Ack──────┘ └────settle─────┘ exactly once a packet
 //
 // ingest checks packets and answers emitters. The journal is the one place
-// where accepted, undelivered packets live. dispatch decides, alone, which
+// where accepted, undelivered packets live. router decides, alone, which
 // analyzer gets each packet (fairshare says whose turn it is). An upstream is
 // one analyzer with its queue, its senders and its health. Each imports only
 // what stands to its right.
