@@ -5,26 +5,25 @@ import (
 	"math/bits"
 )
 
-// What stands here makes Check fast and nothing else: it reads members that are
-// written as nearly all are, and never judges. Where it finds something else it
-// says so, and message and metadata read the member again, by the rules.
+// The fast path reads members in their most frequent form and never refuses them.
+// Other members are read again by message and metadata, which apply all rules.
 
-// usualMembers reads members of a message for as long as they are written as
-// usual. It returns where the first other one starts and which keys were seen
-// before, or that it read the whole message and what follows it.
-func (c *checker) usualMembers(at int, seen key) (next int, _ key, whole bool) {
-	const longest = len(`"timestamp":`)
-	for at+longest <= len(c.body) {
-		name := c.body[at : at+longest]
+// fastMembers reads members of a message in their most frequent form. It returns the
+// offset of the first other member and the keys before it, or the offset after a
+// complete message.
+func (c *checker) fastMembers(at int, seen key) (next int, _ key, complete bool) {
+	const maxLen = len(`"timestamp":`)
+	for at+maxLen <= len(c.body) {
+		name := c.body[at : at+maxLen]
 		var this key
 		var end int
 		switch {
 		case string(name) == `"timestamp":`:
-			this, end = keyTimestamp, c.usualTimestamp(c.space(at+longest))
+			this, end = keyTimestamp, c.fastTimestamp(c.space(at+maxLen))
 		case string(name[:len(`"level":`)]) == `"level":` && seen&keyLevel == 0:
-			this, end = keyLevel, c.usualLevel(c.space(at+len(`"level":`)))
+			this, end = keyLevel, c.fastLevel(c.space(at+len(`"level":`)))
 		case string(name[:len(`"message":`)]) == `"message":`:
-			this, end = keyMessage, c.usualText(c.space(at+len(`"message":`)))
+			this, end = keyMessage, c.fastText(c.space(at+len(`"message":`)))
 		case string(name[:len(`"metadata":`)]) == `"metadata":`:
 			this, end = keyMetadata, c.metadata(c.space(at+len(`"metadata":`)))
 		}
@@ -46,9 +45,9 @@ func (c *checker) usualMembers(at int, seen key) (next int, _ key, whole bool) {
 	return at, seen, false
 }
 
-// usualTimestamp reads a timestamp, faster if it is of our time. Whether that
-// is all of the number shows in what follows, which usualMembers looks at.
-func (c *checker) usualTimestamp(at int) int {
+// fastTimestamp reads a timestamp, with a fast path for 13 digits. Its caller checks
+// the byte after the number.
+func (c *checker) fastTimestamp(at int) int {
 	const digits = 13 // from the year 2001 to 2286
 	if at+digits <= len(c.body) {
 		text := c.body[at : at+digits]
@@ -62,26 +61,26 @@ func (c *checker) usualTimestamp(at int) int {
 
 const eachByte = 0x0101010101010101
 
-// allDigits tells whether eight bytes are digits.
+// allDigits reports whether eight bytes are digits.
 func allDigits(eight uint64) bool {
 	values := eight ^ eachByte*'0'
 	return (values+eachByte*(0x80-10)|values)&(eachByte<<7) == 0
 }
 
-// usualLevel reads a level, faster if it is one of the most frequent.
-func (c *checker) usualLevel(at int) int {
-	const longest = len(`"ERROR"`)
-	if at+longest > len(c.body) {
+// fastLevel reads a level, with a fast path for the most frequent ones.
+func (c *checker) fastLevel(at int) int {
+	const maxLen = len(`"ERROR"`)
+	if at+maxLen > len(c.body) {
 		return refused
 	}
-	text := c.body[at : at+longest]
+	text := c.body[at : at+maxLen]
 	level, end := LevelInfo, at+len(`"INFO"`)
 	switch string(text[:len(`"INFO"`)]) {
 	case `"INFO"`, `"info"`:
 	case `"WARN"`, `"warn"`:
 		level = LevelWarn
 	default:
-		end = at + longest
+		end = at + maxLen
 		switch string(text) {
 		case `"DEBUG"`, `"debug"`:
 			level = LevelDebug
@@ -95,8 +94,8 @@ func (c *checker) usualLevel(at int) int {
 	return end
 }
 
-// usualText reads the text of a message, faster if it is plain.
-func (c *checker) usualText(at int) int {
+// fastText reads the text of a message, with a fast path for plain text.
+func (c *checker) fastText(at int) int {
 	if c.at(at) == '"' {
 		start := at + 1
 		ahead := c.ahead(start)
@@ -111,10 +110,9 @@ func (c *checker) usualText(at int) int {
 	return c.messageMember(keyMessage, at)
 }
 
-// usualPairs reads members of metadata for as long as they are plain. It
-// returns where the first other one starts, or that it read all of them and
-// the closing bracket and what follows it.
-func (c *checker) usualPairs(at int) (next int, whole bool) {
+// fastPairs reads plain members of metadata. It returns the offset of the first other
+// member, or the offset after a complete object.
+func (c *checker) fastPairs(at int) (next int, complete bool) {
 	body := c.body
 	for at < len(body) && body[at] == '"' {
 		start := at + 1
@@ -123,17 +121,17 @@ func (c *checker) usualPairs(at int) (next int, whole bool) {
 		if ahead == 0 {
 			end = c.plainEnd(start)
 		}
-		const longest = len(`": "`)
-		if end+longest > len(body) {
+		const maxLen = len(`": "`)
+		if end+maxLen > len(body) {
 			return at, false
 		}
-		value := end + longest
-		if between := body[end : end+longest]; string(between[:len(`":"`)]) == `":"` {
+		value := end + maxLen
+		if between := body[end : end+maxLen]; string(between[:len(`":"`)]) == `":"` {
 			value--
 		} else if string(between) != `": "` {
 			return at, false
 		}
-		// Two marks are behind us, so the same look may show the value's end.
+		// Two marks are consumed; the next one may be the end of the value.
 		ahead &= ahead - 1
 		ahead &= ahead - 1
 		end = start + bits.TrailingZeros64(ahead)
