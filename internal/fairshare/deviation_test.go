@@ -223,7 +223,7 @@ func oneHeavy(n int) []float64 {
 func TestServedStaysNearShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		weights := rapid.SliceOfN(rapid.Float64Range(1e-6, 1e6), 1, 12).Draw(t, "weights")
-		largest := rapid.IntRange(1, 10_000).Draw(t, "largest")
+		largest := rapid.IntRange(1, 10_000).Draw(t, "largest packet")
 		sizes := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, largest), rapid.Just(1), rapid.Just(largest)), 1, 300).Draw(t, "sizes")
 		table, total := allActiveOf(t, weights), sum(weights)
 		served, all := make([]float64, len(weights)), 0.0
