@@ -39,7 +39,7 @@ type Analyzer struct {
 	window *dedupe.Window
 	tally  *tally
 
-	listener    *listener.Steady
+	listener    *listener.Retrying
 	server      *fasthttp.Server
 	connections connections
 	workspaces  sync.Pool // of *workspace
@@ -81,7 +81,7 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 		started:  now,
 		window:   window,
 		tally:    newTally(),
-		listener: listener.NewSteady(bound, logger),
+		listener: listener.NewRetrying(bound, logger),
 		replyEnd: endOfReplies(config.ID),
 		serving:  make(chan struct{}),
 		cut:      make(chan struct{}),

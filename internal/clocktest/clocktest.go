@@ -1,4 +1,4 @@
-// Package clocktest makes times as a wall clock shows them that was set, for tests.
+// Package clocktest simulates changes of the wall clock in tests.
 package clocktest
 
 import (
@@ -7,16 +7,16 @@ import (
 	"unsafe"
 )
 
-// SetBack returns a moment, which time.Now made, as it would be had the wall clock
-// been set back by some seconds meanwhile: its monotonic reading stays.
-func SetBack(t testing.TB, moment time.Time, by time.Duration) time.Time {
+// SetBack returns a result of time.Now with its wall clock reading set back by
+// whole seconds and its monotonic reading unchanged.
+func SetBack(t testing.TB, now time.Time, by time.Duration) time.Time {
 	t.Helper()
-	// A time's first word is a flag, 33 bits of seconds and 30 bits of nanoseconds.
+	// The first word of a time.Time is a flag, 33 bits of seconds and 30 of nanoseconds.
 	const second = 1 << 30
-	set := moment
+	set := now
 	*(*uint64)(unsafe.Pointer(&set)) -= uint64(by/time.Second) * second
-	if set.Sub(moment) != 0 || moment.Round(0).Sub(set.Round(0)) != by {
-		t.Skip("this version of Go keeps times otherwise, or the moment has no monotonic reading")
+	if set.Sub(now) != 0 || now.Round(0).Sub(set.Round(0)) != by {
+		t.Skip("this version of Go has another layout of time.Time, or now has no monotonic reading")
 	}
 	return set
 }

@@ -1,12 +1,10 @@
-// Package deadletter keeps packets that an analyzer has refused for good, as
-// NDJSON in files of a folder, so that a person can see them and send them
-// again:
+// Package deadletter stores packets that an analyzer rejected as NDJSON files of a
+// directory, for inspection and redelivery:
 //
 //	{"time":"…","analyzer":"…","reason":"…","detail":"…","packet":{…}}
 //
-// The files are bounded: the oldest goes when there are too many, and is
-// counted. A packet whose letter was written, but not safely, and that is kept
-// again later stands there twice.
+// Size and number of the files are limited; the oldest file is removed first, and
+// counted. A packet that is added again because a sync failed is stored twice.
 package deadletter
 
 import (
@@ -20,117 +18,118 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Config bounds the files.
+// Config configures a Store.
 type Config struct {
-	// Dir is made when the first packet is kept.
+	// Dir is created when the first packet is added.
 	Dir string
-	// FileBytes is when a new file is begun; Files is how many are kept.
+	// FileBytes is the maximum size of a file with several entries; Files is the
+	// maximum number of files.
 	FileBytes int64
 	Files     int
-	// Durable has letters survive a crash of the machine.
+	// Durable makes entries survive a crash of the machine.
 	Durable bool
 }
 
-// Folder is where a distributor keeps its dead letters, in its data directory.
+// Folder is the name of the store's directory in a distributor's data directory.
 const Folder = "dead-letter"
 
-// DefaultConfig keeps at most a gigabyte.
+// DefaultConfig returns limits of 1 GiB in total.
 func DefaultConfig(dir string) Config {
 	return Config{Dir: dir, FileBytes: 64 << 20, Files: 16}
 }
 
-// Letter is a packet that an analyzer refused for good, and why.
-type Letter struct {
+// Entry is a packet with the analyzer that rejected it and its reason.
+type Entry struct {
 	Packet                   *packet.Packet
 	Analyzer, Reason, Detail string
 }
 
-// Letters is the folder of dead letters. It may be used concurrently.
-type Letters struct {
+// Store is a directory of dead letters. It may be used concurrently.
+type Store struct {
 	config  Config
 	logger  *slog.Logger
 	metrics *Metrics
 	fsync   func(*os.File) error
 
-	syncing sync.Mutex // is held by who syncs, so that others wait and find it done
+	syncMu sync.Mutex // held during a sync, so that concurrent callers share it
 
-	mu      sync.Mutex // guards all below; is taken after syncing
+	mu      sync.Mutex // guards the fields below; acquired after syncMu
 	file    *file      // nil: none is open
-	line    []byte
-	failing bool // the last letter could not be kept
-	told    map[cause]*series
+	line    []byte     // reused
+	failing bool       // the last entry could not be written
+	series  map[cause]*series
 }
 
-// New returns dead letters of a folder that need not exist.
-func New(config Config, logger *slog.Logger, m *Metrics) *Letters {
-	return &Letters{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync, told: make(map[cause]*series)}
+// New returns a store whose directory need not exist.
+func New(config Config, logger *slog.Logger, m *Metrics) *Store {
+	return &Store{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync, series: make(map[cause]*series)}
 }
 
-// Keep writes letters down and tells which packets may end and which have to be
-// tried again. Durable letters survive a crash when it returns, or their packets may
-// not end. When letters are not durable, all packets may: one whose letter could not be
-// written is lost. Each failure is counted; the first of a row is logged.
-func (l *Letters) Keep(letters []Letter) (ended, unwritten []Letter) {
-	written := make([]*batch, len(letters))
-	failures := make([]error, len(letters))
-	for i, letter := range letters {
-		written[i], failures[i] = l.write(letter)
+// Add writes entries. It returns those whose packets may be acknowledged and those
+// to retry. A durable store returns an entry as done only after it was synced. A
+// store that is not durable returns all entries as done and loses those that it
+// could not write. Each failure is counted; the first of a series is logged.
+func (s *Store) Add(entries []Entry) (done, retry []Entry) {
+	written := make([]*batch, len(entries))
+	failures := make([]error, len(entries))
+	for i, e := range entries {
+		written[i], failures[i] = s.write(e)
 	}
-	ended = make([]Letter, 0, len(letters))
+	done = make([]Entry, 0, len(entries))
 	now := time.Now()
-	for i, letter := range letters {
+	for i, e := range entries {
 		if written[i] != nil {
-			failures[i] = l.sync(written[i])
+			failures[i] = s.sync(written[i])
 		}
-		l.note(failures[i], letter, now)
-		if failures[i] != nil && l.config.Durable {
-			unwritten = append(unwritten, letter)
+		s.logResult(failures[i], e, now)
+		if failures[i] != nil && s.config.Durable {
+			retry = append(retry, e)
 			continue
 		}
-		l.metrics.ended(letter)
-		ended = append(ended, letter)
+		s.metrics.count(e)
+		done = append(done, e)
 	}
-	return ended, unwritten
+	return done, retry
 }
 
-// note logs each edge between letters that can be kept and those that cannot.
-func (l *Letters) note(err error, letter Letter, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// logResult logs transitions between success and failure of writes.
+func (s *Store) logResult(err error, e Entry, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch failed := err != nil; {
-	case failed && !l.failing:
-		cost := "dead letters cannot be written and are lost"
-		if l.config.Durable {
-			cost = "dead letters cannot be written: their packets wait and are tried again"
+	case failed && !s.failing:
+		message := "dead letters cannot be written and are lost"
+		if s.config.Durable {
+			message = "dead letters cannot be written: their packets are retried"
 		}
-		l.logger.Error(cost, append(describe(letter), "error", err)...)
-	case !failed && l.failing:
-		l.logger.Info("dead letters can be written again")
+		s.logger.Error(message, append(attributes(e), "error", err)...)
+	case !failed && s.failing:
+		s.logger.Info("dead letters can be written again")
 	}
-	if l.failing = err != nil; !l.failing {
-		l.tellLocked(letter, now)
+	if s.failing = err != nil; !s.failing {
+		s.logFirstLocked(e, now)
 	}
 }
 
-// heading is what stands before the packet.
-type heading struct {
+// header holds the members before the packet.
+type header struct {
 	Time     time.Time `json:"time"`
 	Analyzer string    `json:"analyzer"`
 	Reason   string    `json:"reason"`
 	Detail   string    `json:"detail"`
 }
 
-// appendLine appends one line. A raw line break within a packet is white space
-// between its tokens, so that a blank can take its place.
-func appendLine(dst []byte, letter Letter, now time.Time) []byte {
-	about, err := json.Marshal(heading{now.UTC(), letter.Analyzer, letter.Reason, letter.Detail})
+// appendLine appends one line. A raw line break in a packet is white space between
+// tokens, so that a space can replace it.
+func appendLine(dst []byte, e Entry, now time.Time) []byte {
+	object, err := json.Marshal(header{now.UTC(), e.Analyzer, e.Reason, e.Detail})
 	if err != nil {
-		about = []byte("{}") // cannot be: all fields are text
+		object = []byte("{}") // impossible: all fields are text
 	}
-	dst = append(dst, about[:len(about)-1]...)
+	dst = append(dst, object[:len(object)-1]...)
 	dst = append(dst, `,"packet":`...)
 	body := len(dst)
-	dst = append(dst, bytes.TrimSpace(letter.Packet.Body)...)
+	dst = append(dst, bytes.TrimSpace(e.Packet.Body)...)
 	for i := body; i < len(dst); i++ {
 		if dst[i] == '\n' || dst[i] == '\r' {
 			dst[i] = ' '
@@ -139,9 +138,9 @@ func appendLine(dst []byte, letter Letter, now time.Time) []byte {
 	return append(dst, '}', '\n')
 }
 
-// Close closes the file; a later Keep opens it again.
-func (l *Letters) Close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.leaveFileLocked()
+// Close closes the current file; a later Add opens it again.
+func (s *Store) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.detachFileLocked()
 }

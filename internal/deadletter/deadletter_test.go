@@ -21,7 +21,7 @@ import (
 
 type fixture struct {
 	*testing.T
-	letters *Letters
+	store   *Store
 	metrics *Metrics
 	log     *bytes.Buffer
 }
@@ -33,8 +33,8 @@ func open(t *testing.T, config Config) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{t, nil, metrics, new(bytes.Buffer)}
-	f.letters = New(config, slog.New(slog.NewTextHandler(f.log, nil)), metrics)
-	t.Cleanup(f.letters.Close)
+	f.store = New(config, slog.New(slog.NewTextHandler(f.log, nil)), metrics)
+	t.Cleanup(f.store.Close)
 	return f
 }
 
@@ -53,27 +53,27 @@ func bodyOf(id string) string {
 	return fmt.Sprintf(`{"emitter_id":"e","packet_id":%q,"messages":[{"timestamp":1,"level":"INFO","message":"\u000a \\n é"}]}`, id)
 }
 
-func (f *fixture) letter(body string) Letter {
-	return Letter{aPacket(f.T, body), "a", "malformed", "the \"detail\"\n"}
+func (f *fixture) entry(body string) Entry {
+	return Entry{aPacket(f.T, body), "a", "malformed", "the \"detail\"\n"}
 }
 
-// keep keeps letters and returns how many may not end.
-func (f *fixture) keep(bodies ...string) (unwritten int) {
-	var letters []Letter
+// add adds entries and returns the number of those to retry.
+func (f *fixture) add(bodies ...string) (retries int) {
+	var entries []Entry
 	for _, body := range bodies {
-		letters = append(letters, f.letter(body))
+		entries = append(entries, f.entry(body))
 	}
-	ended, again := f.letters.Keep(letters)
-	if len(ended)+len(again) != len(letters) {
-		f.Errorf("of %d packets %d may end and %d have to be tried again", len(letters), len(ended), len(again))
+	done, retry := f.store.Add(entries)
+	if len(done)+len(retry) != len(entries) {
+		f.Errorf("of %d entries %d are done and %d to be retried", len(entries), len(done), len(retry))
 	}
-	return len(again)
+	return len(retry)
 }
 
-// write writes a letter and leaves it unsynced.
+// write writes an entry without a sync.
 func (f *fixture) write(body string) *batch {
 	f.Helper()
-	b, err := f.letters.write(f.letter(body))
+	b, err := f.store.write(f.entry(body))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -82,14 +82,14 @@ func (f *fixture) write(body string) *batch {
 
 func (f *fixture) files() []string {
 	f.Helper()
-	files, err := Files(f.letters.config.Dir)
+	files, err := Files(f.store.config.Dir)
 	if err != nil {
 		f.Fatal(err)
 	}
 	return files
 }
 
-// packets reads all files back, as somebody who sends the packets again would.
+// packets returns the packets of all files.
 func (f *fixture) packets() []string {
 	f.Helper()
 	var packets []string
@@ -100,14 +100,14 @@ func (f *fixture) packets() []string {
 		}
 		for line := range strings.Lines(string(content)) {
 			var l struct {
-				heading
+				header
 				Packet json.RawMessage
 			}
 			if err := json.Unmarshal([]byte(line), &l); err != nil || !strings.HasSuffix(line, "}\n") {
 				f.Fatalf("%q: %v", line, err)
 			}
 			if l.Analyzer != "a" || l.Reason != "malformed" || l.Detail != "the \"detail\"\n" || time.Since(l.Time).Abs() > time.Hour {
-				f.Errorf("heading %+v", l.heading)
+				f.Errorf("header %+v", l.header)
 			}
 			packets = append(packets, string(l.Packet))
 		}
@@ -118,27 +118,27 @@ func (f *fixture) packets() []string {
 func (f *fixture) wantPackets(want ...string) {
 	f.Helper()
 	if got := f.packets(); strings.Join(got, "\n") != strings.Join(want, "\n") {
-		f.Errorf("kept\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		f.Errorf("stored\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-func TestLinesHoldPacketsUnchanged(t *testing.T) {
-	f := open(t, DefaultConfig(filepath.Join(t.TempDir(), "not", "there yet")))
-	f.keep(bodyOf("1"))
-	f.keep(" \r\n" + strings.ReplaceAll(bodyOf("2"), ",", ",\r\n\t") + "\n")
+func TestLinesContainUnchangedPackets(t *testing.T) {
+	f := open(t, DefaultConfig(filepath.Join(t.TempDir(), "does", "not exist")))
+	f.add(bodyOf("1"))
+	f.add(" \r\n" + strings.ReplaceAll(bodyOf("2"), ",", ",\r\n\t") + "\n")
 	f.wantPackets(bodyOf("1"), strings.ReplaceAll(bodyOf("2"), ",", ",  \t"))
 	for _, body := range f.packets() {
 		if _, err := packet.Check([]byte(body), 100); err != nil {
-			t.Errorf("%s is no packet any more: %v", body, err)
+			t.Errorf("%s is not a valid packet: %v", body, err)
 		}
 	}
 }
 
 func TestCounted(t *testing.T) {
 	f := open(t, DefaultConfig(t.TempDir()))
-	f.keep(bodyOf("1"))
+	f.add(bodyOf("1"))
 	two := aPacket(t, strings.Replace(bodyOf("2"), "]", `,{"timestamp":1,"level":"INFO","message":"m"}]`, 1))
-	f.letters.Keep([]Letter{{two, "b", "other", ""}})
+	f.store.Add([]Entry{{two, "b", "other", ""}})
 	for c, want := range map[cause][2]float64{{"a", "malformed"}: {1, 1}, {"b", "other"}: {1, 2}, {"a", "other"}: {0, 0}} {
 		packets, messages := testutil.ToFloat64(f.metrics.packets[c]), testutil.ToFloat64(f.metrics.messages[c])
 		if packets != want[0] || messages != want[1] {
@@ -147,12 +147,12 @@ func TestCounted(t *testing.T) {
 	}
 }
 
-func TestFilesAreBounded(t *testing.T) {
+func TestFilesAreLimited(t *testing.T) {
 	f := open(t, Config{Dir: t.TempDir() + "/[odd]*", FileBytes: 500, Files: 3})
 	var bodies []string
 	for i := range 20 {
 		bodies = append(bodies, bodyOf(fmt.Sprint(i)))
-		f.keep(bodies[i])
+		f.add(bodies[i])
 	}
 	perFile := 500 / (len(f.packetsLine(0)) + 1)
 	if files := f.files(); len(files) != 3 {
@@ -167,11 +167,11 @@ func TestFilesAreBounded(t *testing.T) {
 		total += info.Size()
 	}
 	if total > 3*500 {
-		t.Errorf("%d bytes are kept", total)
+		t.Errorf("%d bytes are stored", total)
 	}
-	kept := f.packets()
-	f.wantPackets(bodies[20-len(kept):]...) // the newest, in order
-	removed := (20 - len(kept)) / perFile
+	stored := f.packets()
+	f.wantPackets(bodies[20-len(stored):]...) // the newest, in order
+	removed := (20 - len(stored)) / perFile
 	if got := testutil.ToFloat64(f.metrics.filesRemoved); got != float64(removed) {
 		t.Errorf("%v files counted as removed, want %d", got, removed)
 	}
@@ -188,25 +188,25 @@ func (f *fixture) packetsLine(i int) string {
 	return strings.Split(string(content), "\n")[i]
 }
 
-func TestLargerThanAFile(t *testing.T) {
+func TestEntryLargerThanAFile(t *testing.T) {
 	f := open(t, Config{Dir: t.TempDir(), FileBytes: 10, Files: 3})
-	f.keep(bodyOf("1"))
-	f.keep(bodyOf("2"))
+	f.add(bodyOf("1"))
+	f.add(bodyOf("2"))
 	f.wantPackets(bodyOf("1"), bodyOf("2"))
 	if len(f.files()) != 2 {
 		t.Errorf("files %v", f.files())
 	}
 }
 
-// Restarts must not use up the files that are kept.
-func TestRestartGoesOnWithTheNewestFile(t *testing.T) {
+// Restarts must not count against the limit on files.
+func TestRestartAppendsToTheNewestFile(t *testing.T) {
 	config := Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2}
 	var bodies []string
 	for i := range 5 {
 		f := open(t, config)
 		bodies = append(bodies, bodyOf(fmt.Sprint(i)))
-		f.keep(bodies[i])
-		f.letters.Close()
+		f.add(bodies[i])
+		f.store.Close()
 		f.wantPackets(bodies...)
 		if len(f.files()) != 1 {
 			t.Fatalf("files %v", f.files())
@@ -214,32 +214,32 @@ func TestRestartGoesOnWithTheNewestFile(t *testing.T) {
 	}
 }
 
-// A line that was cut off by a crash must not swallow the next one.
-func TestCutFileIsLeftAlone(t *testing.T) {
+// A partial line after a crash must not join the next one.
+func TestPartialFileIsNotAppendedTo(t *testing.T) {
 	config := DefaultConfig(t.TempDir())
-	const cut = `{"time":"20`
-	if err := os.WriteFile(filepath.Join(config.Dir, "dead-letter-2000.ndjson"), []byte(cut), 0o600); err != nil {
+	const partial = `{"time":"20`
+	if err := os.WriteFile(filepath.Join(config.Dir, "dead-letter-2000.ndjson"), []byte(partial), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f := open(t, config)
-	f.keep(bodyOf("1"))
+	f.add(bodyOf("1"))
 	if files := f.files(); len(files) != 2 {
 		t.Fatalf("files %v", files)
 	}
-	if content, err := os.ReadFile(f.files()[0]); err != nil || string(content) != cut {
+	if content, err := os.ReadFile(f.files()[0]); err != nil || string(content) != partial {
 		t.Errorf("%q, %v", content, err)
 	}
 }
 
-func TestFailureIsLoggedOnceAndHeals(t *testing.T) {
-	blocked := filepath.Join(t.TempDir(), "folder")
+func TestFailureIsLoggedOnceAndRecovers(t *testing.T) {
+	blocked := filepath.Join(t.TempDir(), "dir")
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f := open(t, DefaultConfig(blocked))
 	for range 3 {
-		if f.keep(bodyOf("lost")) != 0 {
-			t.Error("a packet may not end, although letters are not durable")
+		if f.add(bodyOf("lost")) != 0 {
+			t.Error("an entry is to be retried, although the store is not durable")
 		}
 	}
 	f.wantLogged(1, 0)
@@ -255,8 +255,8 @@ func TestFailureIsLoggedOnceAndHeals(t *testing.T) {
 	if err := os.Remove(blocked); err != nil {
 		t.Fatal(err)
 	}
-	f.keep(bodyOf("1"))
-	f.keep(bodyOf("2"))
+	f.add(bodyOf("1"))
+	f.add(bodyOf("2"))
 	f.wantPackets(bodyOf("1"), bodyOf("2"))
 	f.wantLogged(1, 1)
 }
@@ -271,15 +271,15 @@ func (f *fixture) wantLogged(failures, recoveries int) {
 	}
 }
 
-// A disk that refuses to write must not cost what was kept before.
+// A failed write must not remove stored entries.
 func TestFailedWritesRemoveNothing(t *testing.T) {
 	f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2})
-	f.keep(bodyOf("1"))
+	f.add(bodyOf("1"))
 	for range 5 {
 		f.breakFile()
-		f.keep(bodyOf("lost"))
+		f.add(bodyOf("lost"))
 	}
-	f.keep(bodyOf("2"))
+	f.add(bodyOf("2"))
 	f.wantPackets(bodyOf("1"), bodyOf("2"))
 	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 5 {
 		t.Errorf("%v write errors", got)
@@ -289,7 +289,7 @@ func TestFailedWritesRemoveNothing(t *testing.T) {
 // breakFile makes the next write fail.
 func (f *fixture) breakFile() {
 	f.Helper()
-	f.letters.Close()
+	f.store.Close()
 	unwritable, err := os.Open(f.files()[0])
 	if err != nil {
 		f.Fatal(err)
@@ -298,27 +298,27 @@ func (f *fixture) breakFile() {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.letters.file = &file{File: unwritable, size: size}
+	f.store.file = &file{File: unwritable, size: size}
 }
 
-func TestConcurrentKeep(t *testing.T) {
+func TestConcurrentAdd(t *testing.T) {
 	f := open(t, DefaultConfig(t.TempDir()))
 	var all sync.WaitGroup
 	for i := range 50 {
-		letter := f.letter(bodyOf(fmt.Sprint(i)))
-		all.Go(func() { f.letters.Keep([]Letter{letter}) })
+		e := f.entry(bodyOf(fmt.Sprint(i)))
+		all.Go(func() { f.store.Add([]Entry{e}) })
 	}
 	all.Wait()
 	if got := len(f.packets()); got != 50 {
-		t.Errorf("%d letters", got)
+		t.Errorf("%d entries", got)
 	}
 }
 
-// An export has the whole lines of all files, oldest first, and no other.
+// Export writes the complete lines of all files, oldest first.
 func TestExport(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"dead-letter-1.ndjson": "one\ntwo\ncut off", "dead-letter-2.ndjson": "three\n", "dead-letter-3.ndjson": "", "other.ndjson": "not this\n",
+		"dead-letter-1.ndjson": "one\ntwo\npartial", "dead-letter-2.ndjson": "three\n", "dead-letter-3.ndjson": "", "other.ndjson": "not this\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -328,23 +328,23 @@ func TestExport(t *testing.T) {
 	if err := Export(dir, &out); err != nil || out.String() != "one\ntwo\nthree\n" {
 		t.Errorf("exported %q: %v", out.String(), err)
 	}
-	if err := Export(filepath.Join(dir, "nowhere"), &out); err != nil {
-		t.Errorf("a folder that is not there: %v", err)
+	if err := Export(filepath.Join(dir, "missing"), &out); err != nil {
+		t.Errorf("a directory that does not exist: %v", err)
 	}
 }
 
-// Somebody who removes files, or moves them away, need not know which one is
-// in use: what comes next goes into another.
-func TestAFileThatIsRemovedIsNotWrittenTo(t *testing.T) {
+// Operators may remove or rename any file: the store opens another for the next
+// entry.
+func TestRemovedFileIsNotWrittenTo(t *testing.T) {
 	for _, durable := range []bool{false, true} {
 		f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2, Durable: durable})
-		f.keep(bodyOf("0"))
+		f.add(bodyOf("0"))
 		for _, name := range f.files() {
 			if err := os.Remove(name); err != nil {
 				t.Fatal(err)
 			}
 		}
-		f.keep(bodyOf("1"), bodyOf("2"))
+		f.add(bodyOf("1"), bodyOf("2"))
 		f.wantPackets(bodyOf("1"), bodyOf("2"))
 	}
 }

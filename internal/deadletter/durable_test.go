@@ -14,26 +14,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// disk is what a crash of the machine would leave of the files: what of each was
-// there when it was synced, if its name was synced after it was made. What a failed
-// sync should have made safe is lost for good, and no later one tells of it.
+// disk simulates a crash of the machine: it preserves the synced part of each file
+// whose directory entry was synced. Writes before a failed sync are lost, and later
+// syncs do not report that.
 type disk struct {
-	folder string
+	dir string
 
-	mu     sync.Mutex // guards all below
-	seen   map[string]int64
-	lost   map[string][][2]int64 // parts of the files
-	names  map[string]bool
-	broken func() bool // nil: never
+	mu      sync.Mutex // guards the fields below
+	synced  map[string]int64
+	lost    map[string][][2]int64 // ranges of the files
+	entries map[string]bool
+	fails   func() bool // nil: never
 }
 
-// crashing makes durable letters on such a disk.
-func crashing(t *testing.T, config Config) (*fixture, *disk) {
+// openDurable opens a durable store on a simulated disk.
+func openDurable(t *testing.T, config Config) (*fixture, *disk) {
 	t.Helper()
 	config.Durable = true
 	f := open(t, config)
-	d := &disk{folder: config.Dir, seen: make(map[string]int64), lost: make(map[string][][2]int64), names: make(map[string]bool)}
-	f.letters.fsync = d.fsync
+	d := &disk{dir: config.Dir, synced: make(map[string]int64), lost: make(map[string][][2]int64), entries: make(map[string]bool)}
+	f.store.fsync = d.fsync
 	return f, d
 }
 
@@ -42,36 +42,36 @@ func always() bool { return true }
 func (d *disk) fsync(file *os.File) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	broken := d.broken != nil && d.broken()
+	failed := d.fails != nil && d.fails()
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
 	if name := file.Name(); !info.IsDir() {
-		if broken {
-			d.lost[name] = append(d.lost[name], [2]int64{d.seen[name], info.Size()})
+		if failed {
+			d.lost[name] = append(d.lost[name], [2]int64{d.synced[name], info.Size()})
 		}
-		d.seen[name] = info.Size()
-	} else if !broken {
+		d.synced[name] = info.Size()
+	} else if !failed {
 		names, err := filepath.Glob(filepath.Join(name, "*"))
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			d.names[name] = true
+			d.entries[name] = true
 		}
 	}
-	if broken {
+	if failed {
 		return errors.New("input/output error")
 	}
 	return nil
 }
 
-// crash leaves what is safe.
+// crash removes everything that is not durable.
 func (d *disk) crash(f *fixture) {
 	f.Helper()
 	for _, name := range f.files() {
-		if !d.names[name] || !d.names[d.folder] {
+		if !d.entries[name] || !d.entries[d.dir] {
 			if err := os.Remove(name); err != nil {
 				f.Fatal(err)
 			}
@@ -81,7 +81,7 @@ func (d *disk) crash(f *fixture) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		content = content[:d.seen[name]]
+		content = content[:d.synced[name]]
 		for _, part := range slices.Backward(d.lost[name]) {
 			content = slices.Delete(content, int(part[0]), int(part[1]))
 		}
@@ -91,57 +91,56 @@ func (d *disk) crash(f *fixture) {
 	}
 }
 
-// What was kept is there after a crash, over several files; what was only written may
-// not be.
-func TestKeptLettersSurviveACrash(t *testing.T) {
-	f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 500, Files: 100})
+// Added entries survive a crash, over several files.
+func TestAddedEntriesSurviveACrash(t *testing.T) {
+	f, disk := openDurable(t, Config{Dir: filepath.Join(t.TempDir(), "dir"), FileBytes: 500, Files: 100})
 	var bodies []string
 	for i := range 20 {
 		bodies = append(bodies, bodyOf(fmt.Sprint(i)))
 	}
-	f.keep(bodies[:1]...)
-	f.keep(bodies[1:9]...)
-	f.keep(bodies[9:]...)
+	f.add(bodies[:1]...)
+	f.add(bodies[1:9]...)
+	f.add(bodies[9:]...)
 	f.write(bodyOf("not synced"))
 	disk.crash(f)
 	f.wantPackets(bodies...)
 }
 
-// Once a letter is safe, so is the name of its file, whatever failed before.
-func TestNamesAreSyncedToo(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "folder")
+// Add syncs the directory entry of a file, also after failures.
+func TestDirectoryEntriesAreSynced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
 	f := open(t, DefaultConfig(dir)) // not durable: nothing is synced
-	f.keep(bodyOf("0"))
-	f.letters.Close()
-	f, disk := crashing(t, DefaultConfig(dir))
+	f.add(bodyOf("0"))
+	f.store.Close()
+	f, disk := openDurable(t, DefaultConfig(dir))
 	syncs := 0
-	disk.broken = func() bool { syncs++; return syncs == 2 } // of the folder
-	if f.keep(bodyOf("1")) != 1 {
-		t.Error("a packet may end, and the name of its letter's file may not survive")
+	disk.fails = func() bool { syncs++; return syncs == 2 } // of the directory
+	if f.add(bodyOf("1")) != 1 {
+		t.Error("an entry is done, and the directory entry of its file is not synced")
 	}
-	f.keep(bodyOf("1"))
+	f.add(bodyOf("1"))
 	f.wantLogged(1, 1)
 	disk.crash(f)
 	f.wantPackets(bodyOf("0"), bodyOf("1"), bodyOf("1"))
 }
 
-// What is written while another letter is synced is not safe with it, but when it is
-// synced itself, also if the file is full meanwhile.
+// An entry that is written during a sync needs another one, also if the file is
+// replaced meanwhile.
 func TestWriteDuringSync(t *testing.T) {
-	for _, fileBytes := range []int64{1 << 20, 250} { // 250: one letter
-		f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: fileBytes, Files: 10})
+	for _, fileBytes := range []int64{1 << 20, 250} { // 250: one entry
+		f, disk := openDurable(t, Config{Dir: filepath.Join(t.TempDir(), "dir"), FileBytes: fileBytes, Files: 10})
 		first := f.write(bodyOf("1"))
 		var second *batch
-		f.letters.fsync = func(file *os.File) error {
-			f.letters.fsync = disk.fsync
+		f.store.fsync = func(file *os.File) error {
+			f.store.fsync = disk.fsync
 			err := disk.fsync(file)
 			second = f.write(bodyOf("2"))
 			return err
 		}
-		if err := f.letters.sync(first); err != nil || first == second {
-			t.Fatalf("%v; goes with the first: %v", err, first == second)
+		if err := f.store.sync(first); err != nil || first == second {
+			t.Fatalf("%v; in the batch of the first: %v", err, first == second)
 		}
-		if err := f.letters.sync(second); err != nil {
+		if err := f.store.sync(second); err != nil {
 			t.Fatal(err)
 		}
 		disk.crash(f)
@@ -149,76 +148,75 @@ func TestWriteDuringSync(t *testing.T) {
 	}
 }
 
-// A sync that fails costs what was written to the file meanwhile, too, whatever later
-// ones say; nothing in another file.
+// A failed sync makes all batches of the file fail, and none of another file.
 func TestWriteDuringFailedSync(t *testing.T) {
 	for fileBytes, lost := range map[int64]bool{1 << 20: true, 250: false} {
-		f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: fileBytes, Files: 10})
+		f, disk := openDurable(t, Config{Dir: filepath.Join(t.TempDir(), "dir"), FileBytes: fileBytes, Files: 10})
 		first := f.write(bodyOf("1"))
 		var second *batch
-		f.letters.fsync = func(file *os.File) error {
-			f.letters.fsync = disk.fsync
+		f.store.fsync = func(file *os.File) error {
+			f.store.fsync = disk.fsync
 			second = f.write(bodyOf("2"))
-			disk.broken = always
+			disk.fails = always
 			return disk.fsync(file)
 		}
-		want := f.letters.sync(first)
-		disk.broken = nil
+		want := f.store.sync(first)
+		disk.fails = nil
 		if want == nil {
-			t.Fatal("it did not fail")
+			t.Fatal("the sync did not fail")
 		}
-		err := f.letters.sync(second)
+		err := f.store.sync(second)
 		if (err != nil) != lost {
-			t.Errorf("of the other letter the sync says %v; lost: %v", err, lost)
+			t.Errorf("the sync of the other batch returned %v; lost: %v", err, lost)
 		}
-		if got := f.letters.sync(first); got != want {
-			t.Errorf("who asks later hears %v, not %v", got, want)
+		if got := f.store.sync(first); got != want {
+			t.Errorf("a later call returned %v, not %v", got, want)
 		}
 	}
 }
 
-// Without need nothing is synced: not in memory mode, and not twice.
-func TestSyncOnlyWhatIsNew(t *testing.T) {
+// A store that is not durable does not sync, and a durable one does not sync twice.
+func TestSyncsOnlyIfNeeded(t *testing.T) {
 	f := open(t, Config{Dir: t.TempDir(), FileBytes: 1 << 20, Files: 2})
 	syncs := 0
-	f.letters.fsync = func(*os.File) error {
+	f.store.fsync = func(*os.File) error {
 		syncs++
 		return nil
 	}
-	f.keep(bodyOf("1"))
+	f.add(bodyOf("1"))
 	if syncs != 0 {
-		t.Errorf("%d syncs, and letters are not durable", syncs)
+		t.Errorf("%d syncs, and the store is not durable", syncs)
 	}
-	f.letters.config.Durable = true
-	f.keep(bodyOf("2"), bodyOf("3"), bodyOf("4"))
+	f.store.config.Durable = true
+	f.add(bodyOf("2"), bodyOf("3"), bodyOf("4"))
 	if syncs != 3 {
-		t.Errorf("%d syncs, want those of the file and of two folders", syncs)
+		t.Errorf("%d syncs, want those of the file and of two directories", syncs)
 	}
-	f.keep(bodyOf("5"))
+	f.add(bodyOf("5"))
 	if syncs != 4 {
 		t.Errorf("%d syncs, want one more", syncs)
 	}
 }
 
-// While a sync fails no packet may end, and none is counted; later each may, and is
-// counted once, although its letter stands there twice.
-func TestFailedSyncIsCountedAndHeals(t *testing.T) {
-	f, disk := crashing(t, DefaultConfig(t.TempDir()))
-	disk.broken = always
+// While syncs fail no entry is done or counted; afterwards each is counted once,
+// although it is stored twice.
+func TestFailedSyncIsCountedAndRecovers(t *testing.T) {
+	f, disk := openDurable(t, DefaultConfig(t.TempDir()))
+	disk.fails = always
 	two := []string{bodyOf("1"), bodyOf("2")}
 	for range 3 {
-		if got := f.keep(two...); got != 2 {
-			t.Errorf("%d of two packets may not end", got)
+		if got := f.add(two...); got != 2 {
+			t.Errorf("%d of two entries are to be retried", got)
 		}
 	}
 	f.wantLogged(1, 0)
 	f.wantCounted(0, 3)
-	if !strings.Contains(f.log.String(), "their packets wait") || !strings.Contains(f.log.String(), "packet_id=1") {
-		t.Errorf("the log does not tell of the packet, or of what becomes of it: %s", f.log)
+	if !strings.Contains(f.log.String(), "their packets are retried") || !strings.Contains(f.log.String(), "packet_id=1") {
+		t.Errorf("the log does not name the packet or the effect: %s", f.log)
 	}
-	disk.broken = nil
-	if got := f.keep(two...); got != 0 {
-		t.Errorf("%d packets may not end", got)
+	disk.fails = nil
+	if got := f.add(two...); got != 0 {
+		t.Errorf("%d entries are to be retried", got)
 	}
 	f.wantLogged(1, 1)
 	f.wantCounted(2, 3)
@@ -226,48 +224,48 @@ func TestFailedSyncIsCountedAndHeals(t *testing.T) {
 	f.wantPackets(two...)
 }
 
-func (f *fixture) wantCounted(ended, failures float64) {
+func (f *fixture) wantCounted(done, failures float64) {
 	f.Helper()
-	if got := testutil.ToFloat64(f.metrics.packets[cause{"a", "malformed"}]); got != ended {
-		f.Errorf("%v dead letters counted, want %v", got, ended)
+	if got := testutil.ToFloat64(f.metrics.packets[cause{"a", "malformed"}]); got != done {
+		f.Errorf("%v dead letters counted, want %v", got, done)
 	}
 	if got := testutil.ToFloat64(f.metrics.writeErrors); got != failures {
 		f.Errorf("%v failures counted, want %v", got, failures)
 	}
 }
 
-// A letter that cannot be written costs those of the same call nothing.
-func TestOnlyUnwrittenPacketsAreTriedAgain(t *testing.T) {
-	f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 1 << 20, Files: 2})
-	f.keep(bodyOf("0"))
+// A failed write does not affect other entries of the call.
+func TestOnlyFailedEntriesAreRetried(t *testing.T) {
+	f, disk := openDurable(t, Config{Dir: filepath.Join(t.TempDir(), "dir"), FileBytes: 1 << 20, Files: 2})
+	f.add(bodyOf("0"))
 	f.breakFile()
-	_, unwritten := f.letters.Keep([]Letter{f.letter(bodyOf("1")), f.letter(bodyOf("2")), f.letter(bodyOf("3"))})
-	if len(unwritten) != 1 || string(unwritten[0].Packet.Body) != bodyOf("1") {
-		t.Errorf("%d packets have to be tried again: %v", len(unwritten), unwritten)
+	_, retry := f.store.Add([]Entry{f.entry(bodyOf("1")), f.entry(bodyOf("2")), f.entry(bodyOf("3"))})
+	if len(retry) != 1 || string(retry[0].Packet.Body) != bodyOf("1") {
+		t.Errorf("%d entries are to be retried: %v", len(retry), retry)
 	}
 	f.wantCounted(3, 1)
 	disk.crash(f)
 	f.wantPackets(bodyOf("0"), bodyOf("2"), bodyOf("3"))
 }
 
-// Whatever fails while many keep letters: what may end is safe.
-func TestWhatMayEndIsSafe(t *testing.T) {
-	f, disk := crashing(t, Config{Dir: filepath.Join(t.TempDir(), "folder"), FileBytes: 2000, Files: 1000})
-	disk.broken = func() bool { return rand.IntN(3) == 0 }
+// Entries that are done survive a crash, with random failures and concurrent calls.
+func TestDoneEntriesAreSafe(t *testing.T) {
+	f, disk := openDurable(t, Config{Dir: filepath.Join(t.TempDir(), "dir"), FileBytes: 2000, Files: 1000})
+	disk.fails = func() bool { return rand.IntN(3) == 0 }
 	var mu sync.Mutex
-	var may []string
+	var doneBodies []string
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for j := range 50 {
-				var letters []Letter
+				var entries []Entry
 				for k := range 3 {
-					letters = append(letters, f.letter(bodyOf(fmt.Sprint(i, j, k))))
+					entries = append(entries, f.entry(bodyOf(fmt.Sprint(i, j, k))))
 				}
-				ended, _ := f.letters.Keep(letters)
+				done, _ := f.store.Add(entries)
 				mu.Lock()
-				for _, l := range ended {
-					may = append(may, string(l.Packet.Body))
+				for _, e := range done {
+					doneBodies = append(doneBodies, string(e.Packet.Body))
 				}
 				mu.Unlock()
 			}
@@ -279,12 +277,12 @@ func TestWhatMayEndIsSafe(t *testing.T) {
 	for _, body := range f.packets() {
 		safe[body] = true
 	}
-	for _, body := range may {
+	for _, body := range doneBodies {
 		if !safe[body] {
-			t.Errorf("%s may end, and its letter is lost", body)
+			t.Errorf("%s is done, and its entry is lost", body)
 		}
 	}
-	if len(may) == 0 || len(may) == 8*50*3 {
-		t.Errorf("%d packets may end", len(may))
+	if len(doneBodies) == 0 || len(doneBodies) == 8*50*3 {
+		t.Errorf("%d entries are done", len(doneBodies))
 	}
 }

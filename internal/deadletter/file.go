@@ -7,38 +7,38 @@ import (
 	"time"
 )
 
-// file is an open file of letters.
+// file is an open file of the store.
 type file struct {
 	*os.File
 
-	size     int64  // of whole lines; guarded by Letters.mu, as are the next two
-	batch    *batch // what no sync has begun with; nil: nothing
-	unsynced int    // batches whose sync is not over: the last one's closes a file that was left
+	size     int64  // of whole lines; guarded by Store.mu, as are the next two
+	batch    *batch // the batch to which writes belong; nil: nothing was written since the last sync
+	unsynced int    // batches whose sync has not finished; the last one closes a detached file
 
-	named  bool  // its name survives a crash; guarded by Letters.syncing, as is failed
-	failed error // what its first failed sync said
+	named  bool  // the directory entry was synced; guarded by Store.syncMu, as is failed
+	failed error // the first error of a sync
 }
 
-// batch is letters of one file that one sync makes safe. What the sync says is
-// guarded by Letters.syncing.
+// batch is a set of entries in one file that are synced together. Store.syncMu
+// guards synced and err.
 type batch struct {
 	file   *file
 	synced bool
 	err    error
 }
 
-// isGone tells whether somebody has removed or moved the file, who may do so with
-// those that are not needed any more.
-func (f *file) isGone() bool {
+// isReplaced reports whether the file was removed or renamed, which operators may
+// do with files that are no longer needed.
+func (f *file) isReplaced() bool {
 	open, err := f.Stat()
 	if err != nil {
 		return true
 	}
-	there, err := os.Stat(f.Name())
-	return err != nil || !os.SameFile(open, there)
+	current, err := os.Stat(f.Name())
+	return err != nil || !os.SameFile(open, current)
 }
 
-// unsyncedBatch returns the batch to which belongs what was written last.
+// unsyncedBatch returns the batch of the last write.
 func (f *file) unsyncedBatch() *batch {
 	if f.batch == nil {
 		f.batch = &batch{file: f}
@@ -47,96 +47,97 @@ func (f *file) unsyncedBatch() *batch {
 	return f.batch
 }
 
-// write writes a letter and returns the batch that has to be synced, nil if none
-// has.
-func (l *Letters) write(letter Letter) (*batch, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.line = appendLine(l.line[:0], letter, time.Now())
-	if err := l.writeLocked(l.line); err != nil {
-		l.metrics.writeErrors.Inc()
+// write writes an entry and returns the batch to sync, or nil if the store is not
+// durable.
+func (s *Store) write(e Entry) (*batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.line = appendLine(s.line[:0], e, time.Now())
+	if err := s.writeLocked(s.line); err != nil {
+		s.metrics.writeErrors.Inc()
 		return nil, err
 	}
-	if !l.config.Durable {
+	if !s.config.Durable {
 		return nil, nil
 	}
-	return l.file.unsyncedBatch(), nil
+	return s.file.unsyncedBatch(), nil
 }
 
-func (l *Letters) writeLocked(line []byte) error {
-	if l.file != nil && (l.file.size+int64(len(line)) > l.config.FileBytes || l.file.isGone()) {
-		l.leaveFileLocked()
+func (s *Store) writeLocked(line []byte) error {
+	if s.file != nil && (s.file.size+int64(len(line)) > s.config.FileBytes || s.file.isReplaced()) {
+		s.detachFileLocked()
 	}
-	if l.file == nil {
-		opened, err := l.openLocked(int64(len(line)))
+	if s.file == nil {
+		opened, err := s.openLocked(int64(len(line)))
 		if err != nil {
 			return err
 		}
-		l.file = opened
+		s.file = opened
 	}
-	n, err := l.file.Write(line)
+	n, err := s.file.Write(line)
 	if err != nil {
-		_ = l.file.Truncate(l.file.size) // a cut line must not run into the next one
-		l.leaveFileLocked()
+		_ = s.file.Truncate(s.file.size) // a partial line must not join the next one
+		s.detachFileLocked()
 		return err
 	}
-	l.file.size += int64(n)
+	s.file.size += int64(n)
 	return nil
 }
 
-// leaveFileLocked has the next letter open a file anew.
-func (l *Letters) leaveFileLocked() {
-	left := l.file
-	l.file = nil
-	if left != nil && left.unsynced == 0 {
-		_ = left.Close()
+// detachFileLocked makes the next write open a file. It closes the current file
+// unless a sync is pending, which then closes it.
+func (s *Store) detachFileLocked() {
+	detached := s.file
+	s.file = nil
+	if detached != nil && detached.unsynced == 0 {
+		_ = detached.Close()
 	}
 }
 
-// sync has a batch survive a crash. One does it for all who wait meanwhile.
-func (l *Letters) sync(b *batch) error {
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
+// sync makes a batch survive a crash. Concurrent calls for one batch share a sync.
+func (s *Store) sync(b *batch) error {
+	s.syncMu.Lock()
+	defer s.syncMu.Unlock()
 	if b.synced {
 		return b.err
 	}
-	l.mu.Lock()
-	b.file.batch = nil // what is written from here on is for the next sync
-	l.mu.Unlock()      // others may write meanwhile
-	b.synced, b.err = true, l.secure(b.file)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	s.mu.Lock()
+	b.file.batch = nil // later writes need another sync
+	s.mu.Unlock()      // writes may continue during the sync
+	b.synced, b.err = true, s.syncFile(b.file)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	b.file.unsynced--
 	if b.err != nil {
-		l.metrics.writeErrors.Inc()
-		if l.file == b.file {
-			l.file = nil
+		s.metrics.writeErrors.Inc()
+		if s.file == b.file {
+			s.file = nil
 		}
 	}
-	if l.file != b.file && b.file.unsynced == 0 {
+	if s.file != b.file && b.file.unsynced == 0 {
 		_ = b.file.Close()
 	}
 	return b.err
 }
 
-// secure makes a file's content survive a crash, and its name unless it does
-// already. Once that failed nothing that is written to the open file is safe any
-// more: the system tells of a lost write only once.
-func (l *Letters) secure(f *file) error {
+// syncFile syncs the content of a file and, the first time, its directory entry.
+// After a failure all later calls for the file fail, because the kernel reports a
+// lost write only once.
+func (s *Store) syncFile(f *file) error {
 	if f.failed == nil {
-		f.failed = l.fsync(f.File)
+		f.failed = s.fsync(f.File)
 	}
 	if f.failed == nil && !f.named {
-		f.failed = errors.Join(l.syncFolder(l.config.Dir), l.syncFolder(filepath.Dir(l.config.Dir)))
+		f.failed = errors.Join(s.syncDir(s.config.Dir), s.syncDir(filepath.Dir(s.config.Dir)))
 		f.named = f.failed == nil
 	}
 	return f.failed
 }
 
-func (l *Letters) syncFolder(path string) error {
-	folder, err := os.Open(path)
+func (s *Store) syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(l.fsync(folder), folder.Close())
+	return errors.Join(s.fsync(dir), dir.Close())
 }

@@ -5,52 +5,51 @@ import (
 	"time"
 )
 
-// quiet is how long no packet must have ended for one reason at one analyzer for the
-// next one to be logged again.
-const quiet = time.Minute
+// quietPeriod is the time without dead letters after which a series ends.
+const quietPeriod = time.Minute
 
-// series is dead letters of one cause that follow each other within quiet.
+// series is a sequence of dead letters with one cause at intervals below
+// quietPeriod.
 type series struct {
-	latest   time.Time
-	unlogged int // after the first, which was logged
+	last       time.Time
+	suppressed int // not logged
 }
 
-// tellLocked logs the first letter of a series: once for each transition, and not for
-// each packet of an emitter that sends nothing else. There are as many series as there
-// are analyzers times reasons.
-func (l *Letters) tellLocked(letter Letter, now time.Time) {
-	c := cause{letter.Analyzer, letter.Reason}
-	if _, known := l.metrics.packets[c]; !known {
-		c = cause{} // no more than one series of what has no counter
+// logFirstLocked logs the first entry of a series, not each packet of an emitter
+// that sends invalid ones. The number of series is at most analyzers times reasons.
+func (s *Store) logFirstLocked(e Entry, now time.Time) {
+	c := cause{e.Analyzer, e.Reason}
+	if _, known := s.metrics.packets[c]; !known {
+		c = cause{} // one series for all causes without a counter
 	}
-	s := l.told[c]
-	if s == nil {
-		s = new(series)
-		l.told[c] = s
+	current := s.series[c]
+	if current == nil {
+		current = new(series)
+		s.series[c] = current
 	}
-	if since := now.Sub(s.latest); since < quiet {
-		s.latest = now
-		s.unlogged++
+	if now.Sub(current.last) < quietPeriod {
+		current.last = now
+		current.suppressed++
 		return
 	}
-	l.logger.Warn("a packet has become a dead letter: it is kept and not delivered; further ones for this reason are only counted until there was none for a minute",
-		append(describe(letter), "detail", shortened(letter.Detail), "kept_in", l.config.Dir, "not_logged_before", s.unlogged)...)
-	*s = series{latest: now}
+	s.logger.Warn("a packet has become a dead letter: it is stored and not delivered; further ones for this reason are only counted until there was none for a minute",
+		append(attributes(e), "detail", truncate(e.Detail), "stored_in", s.config.Dir, "suppressed", current.suppressed)...)
+	*current = series{last: now}
 }
 
-// describe names a letter for the log.
-func describe(letter Letter) []any {
-	p := letter.Packet
+// attributes returns the log attributes of an entry.
+func attributes(e Entry) []any {
+	p := e.Packet
 	return []any{
 		"emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)), "packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)),
-		"analyzer", letter.Analyzer, "reason", letter.Reason,
+		"analyzer", e.Analyzer, "reason", e.Reason,
 	}
 }
 
-func shortened(text string) string {
-	const longest = 200
-	if len(text) > longest {
-		return strings.ToValidUTF8(text[:longest], "") + "…"
+func truncate(text string) string {
+	const maxBytes = 200
+	if len(text) > maxBytes {
+		return strings.ToValidUTF8(text[:maxBytes], "") + "…"
 	}
 	return text
 }

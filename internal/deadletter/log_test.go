@@ -7,38 +7,38 @@ import (
 	"time"
 )
 
-// The first dead letter of a row is logged, with all that is needed to find it; the next
-// one after a quiet minute, with how many were not.
-func TestDeadLettersAreLoggedOnceEachRow(t *testing.T) {
+// The first dead letter of a series is logged with its attributes, the next one after
+// quietPeriod, with the number of suppressed ones.
+func TestFirstDeadLetterOfASeriesIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := open(t, DefaultConfig(t.TempDir()))
-		keep := func(analyzer, reason, id string) {
-			f.letters.Keep([]Letter{{aPacket(t, bodyOf(id)), analyzer, reason, strings.Repeat("é", 150)}})
+		add := func(analyzer, reason, id string) {
+			f.store.Add([]Entry{{aPacket(t, bodyOf(id)), analyzer, reason, strings.Repeat("é", 150)}})
 		}
 		for i := range 10 {
-			keep("a", "malformed", "one")
+			add("a", "malformed", "one")
 			if i == 0 {
 				for _, part := range []string{
-					"level=WARN", "emitter_id=e", "packet_id=one", "analyzer=a", "reason=malformed", "kept_in=" + f.letters.config.Dir,
-					"detail=" + strings.Repeat("é", 100) + "… ", "not_logged_before=0",
+					"level=WARN", "emitter_id=e", "packet_id=one", "analyzer=a", "reason=malformed", "stored_in=" + f.store.config.Dir,
+					"detail=" + strings.Repeat("é", 100) + "… ", "suppressed=0",
 				} {
 					if !strings.Contains(f.log.String(), part) {
 						t.Errorf("%q is missing: %s", part, f.log)
 					}
 				}
 			}
-			time.Sleep(quiet - time.Second)
+			time.Sleep(quietPeriod - time.Second)
 		}
-		keep("a", "other", "two")
-		keep("b", "malformed", "three")
-		keep("a", "malformed", "one")
+		add("a", "other", "two")
+		add("b", "malformed", "three")
+		add("a", "malformed", "one")
 		wantLogged(t, f, 3)
-		time.Sleep(quiet)
-		keep("a", "malformed", "four")
-		keep("a", "malformed", "four")
+		time.Sleep(quietPeriod)
+		add("a", "malformed", "four")
+		add("a", "malformed", "four")
 		wantLogged(t, f, 4)
-		if !strings.Contains(f.log.String(), "packet_id=four") || !strings.Contains(f.log.String(), "not_logged_before=10") {
-			t.Errorf("after a quiet minute: %s", f.log)
+		if !strings.Contains(f.log.String(), "packet_id=four") || !strings.Contains(f.log.String(), "suppressed=10") {
+			t.Errorf("after quietPeriod: %s", f.log)
 		}
 	})
 }
@@ -50,21 +50,21 @@ func wantLogged(t *testing.T, f *fixture, want int) {
 	}
 }
 
-// What is remembered for that does not grow with what is told.
-func TestLogOfDeadLettersIsBounded(t *testing.T) {
+// The number of series is limited.
+func TestSeriesAreLimited(t *testing.T) {
 	f := open(t, DefaultConfig(t.TempDir()))
 	for i := range 100 {
-		f.letters.Keep([]Letter{{aPacket(t, bodyOf("one")), "a", strings.Repeat("x", i), ""}, {aPacket(t, bodyOf("one")), strings.Repeat("x", i), "other", ""}})
+		f.store.Add([]Entry{{aPacket(t, bodyOf("one")), "a", strings.Repeat("x", i), ""}, {aPacket(t, bodyOf("one")), strings.Repeat("x", i), "other", ""}})
 	}
-	if len(f.letters.told) != 1 {
-		t.Errorf("%d rows", len(f.letters.told))
+	if len(f.store.series) != 1 {
+		t.Errorf("%d series", len(f.store.series))
 	}
 }
 
-// A letter that is not written is not said to be kept.
-func TestLostDeadLettersAreNotSaidToBeKept(t *testing.T) {
-	f := open(t, DefaultConfig("/dev/null/nowhere"))
-	f.keep(bodyOf("one"))
+// A lost dead letter is not logged as stored.
+func TestLostDeadLettersAreNotLoggedAsStored(t *testing.T) {
+	f := open(t, DefaultConfig("/dev/null/missing"))
+	f.add(bodyOf("one"))
 	wantLogged(t, f, 0)
 	if !strings.Contains(f.log.String(), "cannot be written and are lost") {
 		t.Error(f.log)

@@ -14,23 +14,23 @@ type Metrics struct {
 
 type cause struct{ analyzer, reason string }
 
-// NewMetrics registers the collectors, with every analyzer and reason at 0.
+// NewMetrics registers the collectors, with 0 for every analyzer and reason.
 func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (*Metrics, error) {
 	labels := []string{"analyzer", "reason"}
 	packets := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "distributor_dead_lettered_packets_total", Help: "Packets that the analyzer refused for good, by reason.",
+		Name: "distributor_dead_lettered_packets_total", Help: "Packets that the analyzer rejected, by reason.",
 	}, labels)
 	messages := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "distributor_dead_lettered_messages_total", Help: "Messages of packets that the analyzer refused for good, by reason.",
+		Name: "distributor_dead_lettered_messages_total", Help: "Messages of packets that the analyzer rejected, by reason.",
 	}, labels)
 	m := &Metrics{
 		packets:  make(map[cause]prometheus.Counter),
 		messages: make(map[cause]prometheus.Counter),
 		writeErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_dead_letter_write_errors_total", Help: "Dead letters that could not be written down, and failures to make sure of what was.",
+			Name: "distributor_dead_letter_write_errors_total", Help: "Dead letters that could not be written, and failed syncs.",
 		}),
 		filesRemoved: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_dead_letter_files_removed_total", Help: "Files of dead letters that were removed to make room.",
+			Name: "distributor_dead_letter_files_removed_total", Help: "Files of dead letters that were removed because of the limit on files.",
 		}),
 	}
 	for _, analyzer := range analyzers {
@@ -44,10 +44,10 @@ func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (
 		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved))
 }
 
-func (m *Metrics) ended(letter Letter) {
-	c := cause{letter.Analyzer, letter.Reason}
+func (m *Metrics) count(e Entry) {
+	c := cause{e.Analyzer, e.Reason}
 	if counter, ok := m.packets[c]; ok {
 		counter.Inc()
-		m.messages[c].Add(float64(letter.Packet.Messages))
+		m.messages[c].Add(float64(e.Packet.Messages))
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/dispatch"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/router"
 )
 
 func TestRunBalances(t *testing.T) {
@@ -92,7 +92,7 @@ func TestValidate(t *testing.T) {
 func TestViewOnTerminal(t *testing.T) {
 	var out strings.Builder
 	v := newView(Screen{Out: &out, Terminal: true})
-	status := distributor.Status{Analyzers: []distributor.AnalyzerStatus{{Account: dispatch.Account{ID: "analyzer-1", Target: 1}, Health: "healthy"}}}
+	status := distributor.Status{Analyzers: []distributor.AnalyzerStatus{{MemberStats: router.MemberStats{ID: "analyzer-1", Target: 1}, Health: "healthy"}}}
 	v.draw(status, emitter.Report{})
 	v.draw(status, emitter.Report{})
 	v.say("hello %d", 1)

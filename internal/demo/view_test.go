@@ -8,17 +8,17 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/logstreamer/logstreamer/internal/dispatch"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/emitter"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/router"
 )
 
 // busy is a status with long ids and large numbers.
 func busy() (distributor.Status, emitter.Report) {
 	var status distributor.Status
 	for _, health := range []string{"warming up", "on trial", "healthy"} {
-		one := distributor.AnalyzerStatus{Account: dispatch.Account{ID: "analyzer-with-a-long-name.eu-central-1.example.com", Target: 1. / 3}, Health: health}
+		one := distributor.AnalyzerStatus{MemberStats: router.MemberStats{ID: "analyzer-with-a-long-name.eu-central-1.example.com", Target: 1. / 3}, Health: health}
 		one.Routed = packet.Volume{Packets: 987654, Messages: 98765432}
 		one.DeviationMessages = -987654.3
 		one.Queued = packet.Volume{Packets: 987654}

@@ -2,12 +2,12 @@
 // the parts and joins them, Start sets them going, Stop ends them in the order
 // that loses nothing.
 //
-//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Claim─▶ dispatch ─Offer─▶ upstream ─POST /ingest─▶ analyzer
+//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Claim─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
 //	            ◀──202───────┘               ▲               │ ▲               │ queue, breaker, senders
 //	                                         └──────Ack──────┘ └────settle─────┘ exactly once a packet
 //
 // ingest checks packets and answers emitters. The journal is the one place
-// where accepted, undelivered packets live. dispatch decides, alone, which
+// where accepted, undelivered packets live. router decides, alone, which
 // analyzer gets each packet (fairshare says whose turn it is). An upstream is
 // one analyzer with its queue, its senders and its health. Each imports only
 // what stands to its right.
@@ -25,10 +25,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
-	"github.com/logstreamer/logstreamer/internal/dispatch"
 	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
@@ -36,6 +34,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
+	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -46,11 +46,11 @@ type Distributor struct {
 	registry *prometheus.Registry
 
 	pool        packet.Pool
-	budget      budget.Budget
+	retryBudget retrybudget.Budget
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: none
-	deadLetters *deadletter.Letters
-	dispatcher  *dispatch.Dispatcher
+	deadLetters *deadletter.Store
+	router      *router.Router
 	analyzers   []*upstream.Upstream
 	handler     *ingest.Handler
 	watcher     *watcher
@@ -97,14 +97,14 @@ func (d *Distributor) join() (err error) {
 	if d.journal, err = d.openJournal(); err != nil {
 		return err
 	}
-	letters, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RejectionReasons())
+	deadLetterMetrics, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RejectionReasons())
 	if err != nil {
 		return err
 	}
-	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), letters)
-	d.dispatcher = dispatch.New(dispatch.Dependencies{
-		Journal: d.journal, DeadLetters: resendable{d.deadLetters, d}, Budget: &d.budget, Strict: d.config.Routing == RoutingStrict,
-		Logger: d.logger.With("component", "dispatch"),
+	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), deadLetterMetrics)
+	d.router = router.New(router.Dependencies{
+		Journal: d.journal, DeadLetters: resendable{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
+		Logger: d.logger.With("component", "router"),
 	})
 	if err := d.joinAnalyzers(); err != nil {
 		return err
@@ -129,7 +129,7 @@ func (d *Distributor) join() (err error) {
 		return err
 	}
 	d.watcher = newWatcher(d)
-	return errors.Join(d.dispatcher.Register(d.registry), d.watcher.register(d.registry), d.register())
+	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register())
 }
 
 func (d *Distributor) openJournal() (journal.Journal, error) {
@@ -154,24 +154,24 @@ func (d *Distributor) joinAnalyzers() error {
 	if err != nil {
 		return err
 	}
-	var candidates []dispatch.Analyzer
+	var members []router.Analyzer
 	var weights []float64
 	for i, target := range d.config.Targets {
 		analyzer, err := upstream.New(d.config.analyzer(target), upstream.Dependencies{
 			Position: i,
-			Settler:  d.dispatcher,
+			Settler:  d.router,
 			Logger:   d.logger.With("component", "upstream"),
 			Metrics:  metrics,
-			Budget:   &d.budget,
+			Budget:   &d.retryBudget,
 		})
 		if err != nil {
 			return err
 		}
 		d.analyzers = append(d.analyzers, analyzer)
-		candidates = append(candidates, analyzer)
+		members = append(members, analyzer)
 		weights = append(weights, target.Weight)
 	}
-	return d.dispatcher.Use(candidates, weights)
+	return d.router.SetMembers(members, weights)
 }
 
 func (d *Distributor) listen() error {
@@ -212,7 +212,7 @@ func (d *Distributor) Start(ctx context.Context) {
 		d.starting.Go(func() { a.Start(ctx) })
 	}
 	d.awaitAnalyzers()
-	d.dispatcher.Start(ctx)
+	d.router.Start(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopWatching = stop
 	d.watcher.look(time.Now())
@@ -249,7 +249,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
 		d.handler.Drain()
-		d.dispatcher.Drain() // at once: some requests are answered when their packets are delivered
+		d.router.Drain() // at once: some requests are answered when their packets are delivered
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
 		}
@@ -258,7 +258,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 			d.stopWatching()
 			d.watching.Wait()
 		}
-		d.dispatcher.Stop()
+		d.router.Stop()
 		d.starting.Wait()
 		var stops sync.WaitGroup
 		for _, a := range d.analyzers {
@@ -314,7 +314,7 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 	case problem.Overloaded, problem.Shed:
 		// When half of what waits now has left, there is room for many.
 		stats := d.journal.Stats()
-		return d.dispatcher.DrainTime((stats.Queued.Packets + stats.Claimed.Packets) / 2)
+		return d.router.DrainTime((stats.Queued.Packets + stats.Claimed.Packets) / 2)
 	default:
 		return 5 * time.Second
 	}

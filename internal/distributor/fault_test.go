@@ -291,7 +291,7 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 		status, body := s.ask(t, "?ack=delivered", "p")
 		answered <- fmt.Sprint(status, body)
 	}()
-	// After so many failures it is kept for eight seconds; see dispatch's ward.
+	// After so many failures it is kept for eight seconds; see the retry queue of package router.
 	until(t, "it has failed five times", func() bool { return a.Requests() == 5 })
 	a.Behave(analyzertest.OK())
 	began := time.Now()

@@ -121,6 +121,7 @@ distributor_queue_depth{analyzer}
 distributor_healthy_analyzers
 distributor_total_analyzers
 distributor_rerouted_packets_total{from,to}
+distributor_quarantined_packets
 distributor_set_apart_packets
 distributor_delivered_packets_total{analyzer}
 distributor_delivered_messages_total{analyzer}
@@ -131,6 +132,7 @@ distributor_unaccounted_messages
 distributor_share_target_ratio{analyzer}
 distributor_share_effective_ratio{analyzer}
 distributor_share_deviation_messages{analyzer}
+distributor_share_deviation_limit_messages
 distributor_share_bound_messages
 distributor_analyzer_healthy{analyzer}
 distributor_breaker_state{analyzer,state}

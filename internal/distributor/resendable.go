@@ -5,17 +5,17 @@ import "github.com/logstreamer/logstreamer/internal/deadletter"
 // resendable keeps dead letters that can be sent again at once: they are no
 // duplicates of themselves.
 type resendable struct {
-	letters     *deadletter.Letters
+	store       *deadletter.Store
 	distributor *Distributor
 }
 
-// Keep keeps dead letters; see deadletter.Letters.
-func (r resendable) Keep(letters []deadletter.Letter) (ended, unwritten []deadletter.Letter) {
-	ended, unwritten = r.letters.Keep(letters)
+// Add stores dead letters; see deadletter.Store.
+func (r resendable) Add(entries []deadletter.Entry) (done, retry []deadletter.Entry) {
+	done, retry = r.store.Add(entries)
 	if window := r.distributor.duplicates; window != nil {
-		for _, l := range ended {
-			window.Forget(l.Packet.Info, l.Packet.Body)
+		for _, e := range done {
+			window.Forget(e.Packet.Info, e.Packet.Body)
 		}
 	}
-	return ended, unwritten
+	return done, retry
 }

@@ -12,19 +12,19 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
-	"github.com/logstreamer/logstreamer/internal/dispatch"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
+	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // steadyAnalyzer takes a fixed number of packets each second.
 type steadyAnalyzer struct {
-	settler   *dispatch.Dispatcher
+	settler   *router.Router
 	perSecond int
 
 	mu    sync.Mutex // guards all below
@@ -44,7 +44,7 @@ func (a *steadyAnalyzer) BelowLowWatermark() bool {
 	return packets > steadyQueue/2
 }
 
-func (a *steadyAnalyzer) Capacity(time.Time) (packets int, brief bool) {
+func (a *steadyAnalyzer) Capacity(time.Time) (packets int, transient bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return steadyQueue - len(a.bound), true
@@ -73,7 +73,7 @@ func (a *steadyAnalyzer) work(done <-chan struct{}) {
 		a.mu.Unlock()
 		if n > 0 {
 			a.settler.Delivered(0, taken)
-			a.settler.Changed()
+			a.settler.CapacityChanged()
 		}
 	}
 }
@@ -88,10 +88,10 @@ type burst struct {
 // takes so many packets a second. It ends with the test.
 func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	d := &Distributor{
-		journal: j, dispatcher: dispatch.New(dispatch.Dependencies{Journal: j, Budget: &budget.Budget{}}), registry: prometheus.NewRegistry(),
+		journal: j, router: router.New(router.Dependencies{Journal: j, RetryBudget: &retrybudget.Budget{}}), registry: prometheus.NewRegistry(),
 	}
-	analyzer := &steadyAnalyzer{settler: d.dispatcher, perSecond: capacity}
-	if err := d.dispatcher.Use([]dispatch.Analyzer{analyzer}, []float64{1}); err != nil {
+	analyzer := &steadyAnalyzer{settler: d.router, perSecond: capacity}
+	if err := d.router.SetMembers([]router.Analyzer{analyzer}, []float64{1}); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -101,14 +101,14 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	d.dispatcher.Start(t.Context())
+	d.router.Start(t.Context())
 	done := make(chan struct{})
 	var working sync.WaitGroup
 	working.Go(func() { analyzer.work(done) })
 	t.Cleanup(func() {
 		close(done)
 		working.Wait()
-		d.dispatcher.Stop()
+		d.router.Stop()
 	})
 	return d
 }

@@ -64,7 +64,7 @@ func TestSharesHoldAtEveryScrape(t *testing.T) {
 			messages[i] = seen["distributor_messages_by_analyzer_total{analyzer="+target.ID+"}"]
 			total += messages[i]
 		}
-		bound := seen["distributor_share_bound_messages"]
+		bound := seen["distributor_share_deviation_limit_messages"]
 		for i, weight := range weights {
 			off := math.Abs(messages[i] - weight*total)
 			worst = max(worst, off)

@@ -3,8 +3,8 @@ package distributor
 import (
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/dispatch"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/router"
 )
 
 // Status is what a distributor is and has done.
@@ -23,7 +23,7 @@ type Status struct {
 
 // AnalyzerStatus is one analyzer's part.
 type AnalyzerStatus struct {
-	dispatch.Account
+	router.MemberStats
 	Queued, InFlight packet.Volume
 	Healthy          bool
 	// Health is a word for people.
@@ -51,18 +51,18 @@ func (d *Distributor) Status() Status {
 
 // look asks each place once.
 func (d *Distributor) look() Status {
-	stats, books := d.journal.Stats(), d.dispatcher.Books()
+	stats, routed := d.journal.Stats(), d.router.Stats()
 	status := Status{
 		Accepted:     stats.Accepted,
-		Delivered:    books.Delivered,
-		DeadLettered: books.DeadLettered,
+		Delivered:    routed.Delivered,
+		DeadLettered: routed.DeadLettered,
 		Damaged:      stats.Damaged,
-		Waiting:      stats.Queued.Plus(books.Waiting),
+		Waiting:      stats.Queued.Plus(routed.Waiting),
 	}
 	known := status.Delivered.Plus(status.DeadLettered).Plus(status.Damaged).Plus(status.Waiting)
-	for i, account := range books.Analyzers {
+	for i, member := range routed.Members {
 		analyzer := d.analyzers[i]
-		one := AnalyzerStatus{Account: account, Healthy: analyzer.Healthy(), Health: analyzer.Health()}
+		one := AnalyzerStatus{MemberStats: member, Healthy: analyzer.Healthy(), Health: analyzer.Health()}
 		one.Queued, one.InFlight = analyzer.Volumes()
 		known = known.Plus(one.Queued).Plus(one.InFlight)
 		status.Analyzers = append(status.Analyzers, one)
@@ -73,7 +73,7 @@ func (d *Distributor) look() Status {
 
 // waiting is what is accepted and not bound to an analyzer.
 func (d *Distributor) waiting() packet.Volume {
-	return d.journal.Stats().Queued.Plus(d.dispatcher.Books().Waiting)
+	return d.journal.Stats().Queued.Plus(d.router.Stats().Waiting)
 }
 
 func abs(n int64) int64 { return max(n, -n) }

@@ -35,7 +35,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 		t.Errorf("who waits for the delivery is answered %d %s", status, body)
 	}
 	s.only(t, http.StatusAccepted)
-	until(t, "each was refused", func() bool { return s.dispatcher.Books().Waiting.Packets == many })
+	until(t, "each was refused", func() bool { return s.router.Stats().Waiting.Packets == many })
 	if got := s.scrape(t)["distributor_dead_letter_write_errors_total"]; got < many {
 		t.Errorf("%v failures to write are counted", got)
 	}
@@ -44,9 +44,9 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	if got := s.journal.Stats().Acknowledged.Packets; got != 0 {
 		t.Errorf("the journal has forgotten %d packets", got)
 	}
-	if status := s.Status(); status.Unaccounted != 0 || !status.Analyzers[0].Healthy || s.dispatcher.Books().SetApart != 0 {
+	if status := s.Status(); status.Unaccounted != 0 || !status.Analyzers[0].Healthy || s.router.Stats().Quarantined != 0 {
 		t.Errorf("%d messages are not accounted for; the analyzer is healthy: %v; %d packets are set apart",
-			status.Unaccounted, status.Analyzers[0].Healthy, s.dispatcher.Books().SetApart)
+			status.Unaccounted, status.Analyzers[0].Healthy, s.router.Stats().Quarantined)
 	}
 	if status, body := s.ask(t, "", "waits"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
 		t.Errorf("sent again it is answered %d %s", status, body)
@@ -92,7 +92,7 @@ func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	for range 50 {
 		s.send(1)
 	}
-	until(t, "each was refused", func() bool { return s.dispatcher.Books().Waiting.Packets == 50 })
+	until(t, "each was refused", func() bool { return s.router.Stats().Waiting.Packets == 50 })
 	a.Behave(analyzertest.OK())
 	s.stop(t)
 	s.nothingLost(t, a)

@@ -3,7 +3,7 @@ package fairshare
 import "testing"
 
 func TestPickAndRefundDoNotAllocate(t *testing.T) {
-	table := everybody(t, spreadOut(300)...)
+	table := allActive(t, spreadOut(300)...)
 	allocations := testing.AllocsPerRun(100, func() {
 		i, _ := table.Pick(20, -1)
 		table.Pick(5, i)
@@ -11,7 +11,7 @@ func TestPickAndRefundDoNotAllocate(t *testing.T) {
 		table.Leave(i)
 		table.Join(i)
 		table.SetWeight(i, table.weights[i]+1)
-		table.Bound()
+		table.MaxDeviation()
 	})
 	if allocations != 0 {
 		t.Errorf("%v allocations, want none", allocations)

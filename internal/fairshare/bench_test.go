@@ -10,7 +10,7 @@ import (
 func BenchmarkPick(b *testing.B) {
 	for _, n := range []int{3, 30, 300} {
 		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
-			table := everybody(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
+			table := allActive(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
 			b.ReportAllocs()
 			m := 0
 			for b.Loop() {
@@ -26,7 +26,7 @@ func BenchmarkPick(b *testing.B) {
 func BenchmarkLeaveAndJoin(b *testing.B) {
 	for _, n := range []int{3, 30, 300} {
 		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
-			table := everybody(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
+			table := allActive(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
 			b.ReportAllocs()
 			for b.Loop() {
 				table.Leave(1)

@@ -27,13 +27,13 @@ func alternatingSizes() func() int {
 	}
 }
 
-// rule is a way to spread packets over members.
+// rule is a way to distribute packets over members.
 type rule interface {
 	pick(messages int) int
 	setActive(i int, active bool)
 }
 
-// thisRule is the package's own.
+// thisRule is the rule of the package.
 type thisRule struct{ *Table }
 
 func (r thisRule) pick(messages int) int {
@@ -49,35 +49,35 @@ func (r thisRule) setActive(i int, active bool) {
 	}
 }
 
-// members is what the other rules have in common.
+// members is the common part of the other rules.
 type members struct {
-	weights []float64
-	away    []bool
+	weights  []float64
+	inactive []bool
 }
 
 func membersOf(weights []float64) members { return members{weights, make([]bool, len(weights))} }
 
-func (m members) setActive(i int, active bool) { m.away[i] = !active }
+func (m members) setActive(i int, active bool) { m.inactive[i] = !active }
 
-// least returns the active member with the least cost, the first of equals.
-func (m members) least(cost func(i int) float64) int {
+// cheapest returns the active member with the lowest cost, the first of equals.
+func (m members) cheapest(cost func(i int) float64) int {
 	best, lowest := -1, math.Inf(1)
 	for i := range m.weights {
-		if c := cost(i); !m.away[i] && c < lowest {
+		if c := cost(i); !m.inactive[i] && c < lowest {
 			best, lowest = i, c
 		}
 	}
 	return best
 }
 
-// leastSent counts for ever and sends to the least (sent + m)/weight.
+// leastSent selects the lowest (sent + m)/weight and never resets sent.
 type leastSent struct {
 	members
 	sent []float64
 }
 
 func (r leastSent) pick(messages int) int {
-	i := r.least(func(i int) float64 { return (r.sent[i] + float64(messages)) / r.weights[i] })
+	i := r.cheapest(func(i int) float64 { return (r.sent[i] + float64(messages)) / r.weights[i] })
 	r.sent[i] += float64(messages)
 	return i
 }
@@ -91,13 +91,13 @@ type weightedRandom struct {
 func (r weightedRandom) pick(int) int {
 	total := 0.0
 	for i, w := range r.weights {
-		if !r.away[i] {
+		if !r.inactive[i] {
 			total += w
 		}
 	}
 	draw, last := r.random.Float64()*total, 0
 	for i, w := range r.weights {
-		if r.away[i] {
+		if r.inactive[i] {
 			continue
 		}
 		last = i
@@ -108,8 +108,8 @@ func (r weightedRandom) pick(int) int {
 	return last
 }
 
-// requestRoundRobin is smooth weighted round robin over requests, as load
-// balancers do it: a packet counts one, whatever its size.
+// requestRoundRobin is smooth weighted round robin over requests, as in load
+// balancers: a packet of any size counts as one.
 type requestRoundRobin struct {
 	members
 	current []float64
@@ -118,38 +118,38 @@ type requestRoundRobin struct {
 func (r requestRoundRobin) pick(int) int {
 	total := 0.0
 	for i, w := range r.weights {
-		if !r.away[i] {
+		if !r.inactive[i] {
 			total += w
 			r.current[i] += w
 		}
 	}
-	i := r.least(func(i int) float64 { return -r.current[i] })
+	i := r.cheapest(func(i int) float64 { return -r.current[i] })
 	r.current[i] -= total
 	return i
 }
 
 const (
-	oursName       = "this package"
+	packageName    = "this package"
 	leastSentName  = "least (sent + m)/weight"
 	randomName     = "weighted random"
 	roundRobinName = "weighted round robin over requests"
 )
 
-var ruleNames = []string{oursName, leastSentName, randomName, roundRobinName}
+var ruleNames = []string{packageName, leastSentName, randomName, roundRobinName}
 
 func rules(t *testing.T, weights []float64) map[string]rule {
 	n := len(weights)
 	return map[string]rule{
-		oursName:       thisRule{everybody(t, weights...)},
+		packageName:    thisRule{allActive(t, weights...)},
 		leastSentName:  leastSent{membersOf(weights), make([]float64, n)},
 		randomName:     weightedRandom{membersOf(weights), rand.New(rand.NewPCG(1, 1))},
 		roundRobinName: requestRoundRobin{membersOf(weights), make([]float64, n)},
 	}
 }
 
-// furthestOff returns how many messages the worst member was off its share at
-// the worst moment of a stream.
-func furthestOff(r rule, weights []float64, sizes func() int, packets int) float64 {
+// maxDeviation returns the maximum deviation from shares, in messages, over all
+// members and a stream.
+func maxDeviation(r rule, weights []float64, sizes func() int, packets int) float64 {
 	served, all, worst := make([]float64, len(weights)), 0.0, 0.0
 	for range packets {
 		m := sizes()
@@ -162,11 +162,11 @@ func furthestOff(r rule, weights []float64, sizes func() int, packets int) float
 	return worst
 }
 
-// shareAfterReturn returns the first member's share of the messages of the next
-// packets after it was away.
-func shareAfterReturn(r rule, sizes func() int, away, after int) float64 {
+// shareAfterReturn returns the share of the first member in the packets that
+// follow its rejoin.
+func shareAfterReturn(r rule, sizes func() int, absence, after int) float64 {
 	r.setActive(0, false)
-	for range away {
+	for range absence {
 		r.pick(sizes())
 	}
 	r.setActive(0, true)
@@ -181,49 +181,49 @@ func shareAfterReturn(r rule, sizes func() int, away, after int) float64 {
 	return served / all
 }
 
-// TestComparison sends the same traffic by each rule. Run it with -v for a
-// table in Markdown.
+// TestComparison applies each rule to the same traffic. With -v it prints a
+// Markdown table.
 func TestComparison(t *testing.T) {
-	const packets, away, after = 100_000, 20_000, 1_000
+	const packets, absence, after = 100_000, 20_000, 1_000
 	weights := []float64{0.5, 0.3, 0.2}
 	mixed, alternating, returning := map[string]float64{}, map[string]float64{}, map[string]float64{}
 	for name, r := range rules(t, weights) {
 		sizes := mixedSizes(11)
-		mixed[name] = furthestOff(r, weights, sizes, packets)
-		returning[name] = shareAfterReturn(r, sizes, away, after)
+		mixed[name] = maxDeviation(r, weights, sizes, packets)
+		returning[name] = shareAfterReturn(r, sizes, absence, after)
 	}
 	for name, r := range rules(t, weights) {
-		alternating[name] = furthestOff(r, weights, alternatingSizes(), packets)
+		alternating[name] = maxDeviation(r, weights, alternatingSizes(), packets)
 	}
 
 	t.Log(markdown(mixed, alternating, returning))
-	if bound := stated(weights, 100) + rounding; mixed[oursName] > bound || alternating[oursName] > bound {
-		t.Errorf("%v and %v messages off, the bound is %v", mixed[oursName], alternating[oursName], bound)
+	if bound := formula(weights, 100) + rounding; mixed[packageName] > bound || alternating[packageName] > bound {
+		t.Errorf("%v and %v messages off, the bound is %v", mixed[packageName], alternating[packageName], bound)
 	}
 	for _, name := range ruleNames[1:] {
-		if mixed[name] < mixed[oursName] || alternating[name] < alternating[oursName] {
+		if mixed[name] < mixed[packageName] || alternating[name] < alternating[packageName] {
 			t.Errorf("%s stays closer to the shares than this package", name)
 		}
 	}
 	for _, name := range []string{randomName, roundRobinName} {
-		if mixed[name] < 10*mixed[oursName] {
-			t.Errorf("%s is only %v messages off on mixed traffic", name, mixed[name])
+		if mixed[name] < 10*mixed[packageName] {
+			t.Errorf("%s deviates by only %v messages on mixed traffic", name, mixed[name])
 		}
 	}
 	if alternating[roundRobinName] < 100_000 {
-		t.Errorf("%s is only %v messages off on alternating sizes", roundRobinName, alternating[roundRobinName])
+		t.Errorf("%s deviates by only %v messages on alternating sizes", roundRobinName, alternating[roundRobinName])
 	}
 	if returning[leastSentName] < 0.99 {
-		t.Errorf("%s gives the returner %v of all messages, expected to flood it", leastSentName, returning[leastSentName])
+		t.Errorf("%s gives the rejoined member %v of all messages, want almost all", leastSentName, returning[leastSentName])
 	}
-	if math.Abs(returning[oursName]-0.5) > 0.005 {
-		t.Errorf("the returner gets %v of all messages, want its share of 0.5", returning[oursName])
+	if math.Abs(returning[packageName]-0.5) > 0.005 {
+		t.Errorf("the rejoined member gets %v of all messages, want its share of 0.5", returning[packageName])
 	}
 }
 
 func markdown(mixed, alternating, returning map[string]float64) string {
 	var b strings.Builder
-	b.WriteString("\n| rule | 1–100 messages a packet: furthest off | 100 and 1 in turn: furthest off | share of a returning 50 % member |\n|---|---:|---:|---:|\n")
+	b.WriteString("\n| rule | 1–100 messages per packet: maximum deviation | 100 and 1 alternating: maximum deviation | share of a rejoined 50 % member |\n|---|---:|---:|---:|\n")
 	for _, name := range ruleNames {
 		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.1f %% |\n", name, mixed[name], alternating[name], 100*returning[name])
 	}

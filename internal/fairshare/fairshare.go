@@ -1,28 +1,23 @@
-// Package fairshare says whose turn it is: given the weights of some members
-// and a stream of packets of different sizes, Table.Pick names the member that
-// each packet goes to, so that every member's number of messages stays close
-// to its share at every moment, not only on average. Members are known by
-// their index.
+// Package fairshare distributes packets of different sizes over weighted members
+// by smooth weighted round robin counted in messages, so that each member's
+// number of messages stays close to its share at every moment, not only on
+// average. Members are identified by their index.
 //
-// The rule is smooth weighted round robin counted in messages. Every active
-// member has a deficit: its share of all messages so far, less what it got. A
-// packet of m messages adds share·m to every active deficit, goes to the
-// largest one (of equal ones, to the lowest index), and that one pays m.
+// Each active member has a deficit: its share of all messages so far minus the
+// messages it received. Picking a member for a packet of m messages adds share·m
+// to each active deficit, selects the largest deficit (the lowest index among
+// equal ones) and subtracts m from it.
 //
-// What is promised:
+// Guarantees:
 //
-//   - The deficits of the active members sum to exactly 0 at all times.
-//     Shares are whole numbers of 2⁻³² that sum to exactly 1, deficits whole
-//     numbers of 2⁻³² message; nothing is ever rounded on the way of a packet.
-//   - Nobody's deficit is ever larger than Table.Bound, above or below 0; the
-//     bound is proved, and does not grow with the length of the stream. See
-//     bound.go for the formula.
-//   - A member that joins starts at deficit 0: no debt, no flood of packets to
-//     catch up.
-//   - The same calls give the same picks. There is no clock, no randomness, no
-//     input or output, and Pick and Refund do not allocate.
-//
-// A Table must not be used by two goroutines at once.
+//   - The deficits of the active members sum to exactly 0 at all times. Shares
+//     are multiples of 2⁻³² that sum to exactly 1, deficits are multiples of 2⁻³²
+//     messages; Pick never rounds.
+//   - No deficit exceeds Table.MaxDeviation in absolute value. The maximum is
+//     proved and independent of the length of the stream; see deviation.go.
+//   - A member joins with a deficit of 0, so that it gets no burst to catch up.
+//   - The same calls give the same picks. There is no clock, no randomness and no
+//     I/O, and Pick and Refund do not allocate.
 package fairshare
 
 import (
@@ -30,63 +25,64 @@ import (
 	"math"
 )
 
-// What a table can hold. Within these limits no sum of deficits comes near the
-// ends of an int64: 2¹⁰ members of at most 2¹⁸ messages in units of 2⁻³² make
-// 2⁶⁰, which leaves a factor of eight for changes of the active set.
+// Within these limits no sum of deficits overflows an int64: 2¹⁰ members of at
+// most 2¹⁸ messages in units of 2⁻³² make 2⁶⁰, which leaves a factor of eight for
+// changes of the active set.
 const (
-	// MaxMembers is the largest number of members.
+	// MaxMembers is the maximum number of members.
 	MaxMembers = 1 << 10
-	// MaxMessages is the largest packet; larger ones are counted as this.
+	// MaxMessages is the maximum packet size; larger packets count as this.
 	MaxMessages = 1 << 18
-	// MaxWeight is the largest weight; sums of weights stay finite.
+	// MaxWeight is the maximum weight; sums of weights stay finite.
 	MaxWeight = 1e300
 )
 
-// whole is a share of 1, and one message, in the units of the ledger.
+// Shares and deficits are fixed-point numbers; fixedOne is a share of 1, and one
+// message.
 const (
-	wholeBits = 32
-	whole     = 1 << wholeBits
+	fractionBits = 32
+	fixedOne     = 1 << fractionBits
 )
 
-// Table is the ledger of who is owed how much. It must not be used
-// concurrently. Indexes run from 0 to the number of weights given to New.
+// Table holds the deficits of members. It must not be used concurrently. Indexes
+// run from 0 to the number of weights passed to New.
 type Table struct {
-	weights []float64 // of every member
-	place   []int     // of every member in the slices below, or absent
+	weights  []float64 // by member
+	position []int     // by member: the index in the slices below, or inactive
 
-	// The active members, by ascending index. The shares sum to whole, the
+	// The active members in ascending order. The shares sum to fixedOne, the
 	// deficits to 0.
 	members  []int
 	shares   []int64
 	deficits []int64
 
-	bound boundary
+	deviation deviation
 }
 
-// absent is the place of a member that is not active.
-const absent = -1
+// inactive is the position of an inactive member.
+const inactive = -1
 
-// New returns a table of members with the given weights, none of them active.
-// Weights are above 0 and at most MaxWeight; only their proportions matter.
+// New returns a table of inactive members with the given weights. Weights are
+// above 0 and at most MaxWeight; only their proportions matter.
 func New(weights []float64) (*Table, error) {
 	n := len(weights)
 	if n < 1 || n > MaxMembers {
 		return nil, fmt.Errorf("%d weights: the number of members must be between 1 and %d", n, MaxMembers)
 	}
 	t := &Table{
-		weights:  make([]float64, n),
-		place:    make([]int, n),
-		members:  make([]int, 0, n),
-		shares:   make([]int64, 0, n),
-		deficits: make([]int64, 0, n),
-		bound:    newBoundary(n),
+		weights:   make([]float64, n),
+		position:  make([]int, n),
+		members:   make([]int, 0, n),
+		shares:    make([]int64, 0, n),
+		deficits:  make([]int64, 0, n),
+		deviation: newDeviation(n),
 	}
 	for i, w := range weights {
 		if !valid(w) {
 			return nil, fmt.Errorf("weight %v of member %d: a weight must be above 0 and at most %v", w, i, float64(MaxWeight))
 		}
 		t.weights[i] = w
-		t.place[i] = absent
+		t.position[i] = inactive
 	}
 	return t, nil
 }
@@ -95,100 +91,97 @@ func valid(weight float64) bool {
 	return weight > 0 && weight <= MaxWeight
 }
 
-// Pick names the member that a packet of that many messages goes to, and
-// charges it. The member avoid (-1: none) is chosen only when no other is
-// active. It returns false when nobody is active.
-//
-// A packet counts as at least 1 and at most MaxMessages messages.
+// Pick selects the member for a packet with the given number of messages, from 1
+// to MaxMessages, and charges it. Pick selects the member avoid (-1: none) only if
+// no other is active, and reports false if none is active.
 func (t *Table) Pick(messages, avoid int) (i int, ok bool) {
 	if len(t.members) == 0 {
 		return 0, false
 	}
-	m := countable(messages)
-	t.bound.observe(m, t.deficits)
-	first := t.grant(m)
-	chosen := t.other(first, avoid)
+	m := clampMessages(messages)
+	t.deviation.observe(m, t.deficits)
+	first := t.credit(m)
+	chosen := t.avoiding(first, avoid)
 	if chosen != first {
-		t.bound.disturb()
+		t.deviation.invalidate()
 	}
-	t.deficits[chosen] -= m << wholeBits
+	t.deficits[chosen] -= m << fractionBits
 	return t.members[chosen], true
 }
 
-// grant adds everybody's share of m messages and returns the place of the
-// largest deficit.
-func (t *Table) grant(m int64) int {
+// credit adds the shares of m messages to all deficits and returns the position
+// of the largest deficit.
+func (t *Table) credit(m int64) int {
 	deficits := t.deficits
 	shares := t.shares[:len(deficits)]
-	best, largest := 0, int64(math.MinInt64)
+	best, highest := 0, int64(math.MinInt64)
 	for k, share := range shares {
 		deficit := deficits[k] + share*m
 		deficits[k] = deficit
-		if deficit > largest {
-			best, largest = k, deficit
+		if deficit > highest {
+			best, highest = k, deficit
 		}
 	}
 	return best
 }
 
-// other returns the given place, or the place of the next largest deficit when
-// the member there is to be avoided and is not alone.
-func (t *Table) other(first, avoid int) int {
+// avoiding returns first, or the position of the next largest deficit if first is
+// the position of the member avoid and another member is active.
+func (t *Table) avoiding(first, avoid int) int {
 	if t.members[first] != avoid || len(t.members) == 1 {
 		return first
 	}
-	best, largest := absent, int64(math.MinInt64)
+	best, highest := inactive, int64(math.MinInt64)
 	for k, deficit := range t.deficits {
-		if k != first && deficit > largest {
-			best, largest = k, deficit
+		if k != first && deficit > highest {
+			best, highest = k, deficit
 		}
 	}
 	return best
 }
 
-// Refund undoes a Pick of i for that many messages under the present shares;
-// when i is not active it does nothing, because its ledger ended when it left.
+// Refund undoes a Pick of i for a number of messages under the current shares. It
+// does nothing if i is inactive, because Leave discards the deficit.
 //
-// The caller refunds only what was charged since i last joined: a refund for
-// an earlier stay would be a credit, and i would get that much too much.
+// Callers refund only charges since i last joined; an earlier charge would become
+// a credit.
 func (t *Table) Refund(i, messages int) {
-	chosen := t.place[i]
-	if chosen == absent {
+	chosen := t.position[i]
+	if chosen == inactive {
 		return
 	}
-	m := countable(messages)
+	m := clampMessages(messages)
 	for k, share := range t.shares {
 		t.deficits[k] -= share * m
 	}
-	t.deficits[chosen] += m << wholeBits
-	t.bound.disturb()
+	t.deficits[chosen] += m << fractionBits
+	t.deviation.invalidate()
 }
 
-func countable(messages int) int64 {
+func clampMessages(messages int) int64 {
 	return int64(min(max(messages, 1), MaxMessages))
 }
 
-// Active says whether i can be picked.
-func (t *Table) Active(i int) bool { return t.place[i] != absent }
+// Active reports whether i is active.
+func (t *Table) Active(i int) bool { return t.position[i] != inactive }
 
-// ActiveCount returns how many members can be picked.
+// ActiveCount returns the number of active members.
 func (t *Table) ActiveCount() int { return len(t.members) }
 
-// Share returns the part of all messages that i is to get now, from 0 to 1; it
-// is 0 when i is not active. The shares of the active members sum to 1.
+// Share returns the current share of i, from 0 to 1; it is 0 if i is inactive.
+// The shares of the active members sum to 1.
 func (t *Table) Share(i int) float64 {
-	if t.place[i] == absent {
+	if t.position[i] == inactive {
 		return 0
 	}
-	return float64(t.shares[t.place[i]]) / whole
+	return float64(t.shares[t.position[i]]) / fixedOne
 }
 
-// Deficit returns how many messages i is owed since it joined: it is positive
-// when i got less than its share, negative when it got more, and 0 when i is
-// not active.
+// Deficit returns by how many messages i is below its share since it joined, as a
+// negative number if i is above; it is 0 if i is inactive.
 func (t *Table) Deficit(i int) float64 {
-	if t.place[i] == absent {
+	if t.position[i] == inactive {
 		return 0
 	}
-	return float64(t.deficits[t.place[i]]) / whole
+	return float64(t.deficits[t.position[i]]) / fixedOne
 }

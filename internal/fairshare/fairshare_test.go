@@ -9,10 +9,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRejects(t *testing.T) {
 	for _, c := range []struct {
 		weights []float64
-		says    string
+		text    string
 	}{
 		{nil, "0 weights"},
 		{make([]float64, MaxMembers+1), "1025 weights"},
@@ -21,23 +21,23 @@ func TestNewRefuses(t *testing.T) {
 		{[]float64{math.NaN()}, "weight NaN"},
 		{[]float64{math.Inf(1)}, "weight +Inf"},
 	} {
-		if _, err := New(c.weights); err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("New of %d weights: error %v, want one that says %q", len(c.weights), err, c.says)
+		if _, err := New(c.weights); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("New of %d weights: error %v, want one that contains %q", len(c.weights), err, c.text)
 		}
 	}
 }
 
-func TestNobodyIsActiveAtFirst(t *testing.T) {
+func TestMembersStartInactive(t *testing.T) {
 	table, err := New([]float64{1, 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := table.Pick(1, -1); ok || table.ActiveCount() != 0 || table.Bound() != 0 {
-		t.Error("a new table picks somebody")
+	if _, ok := table.Pick(1, -1); ok || table.ActiveCount() != 0 || table.MaxDeviation() != 0 {
+		t.Error("a new table picks a member")
 	}
 }
 
-// TestOrder shows the rule at work on packets of one message and of several.
+// TestOrder compares picks with known sequences.
 func TestOrder(t *testing.T) {
 	for _, c := range []struct {
 		weights []float64
@@ -49,7 +49,7 @@ func TestOrder(t *testing.T) {
 		{[]float64{1, 3}, []int{4, 4, 4, 4}, []int{1, 0, 1, 1}},
 		{[]float64{1}, []int{3, 2}, []int{0, 0}},
 	} {
-		table := everybody(t, c.weights...)
+		table := allActive(t, c.weights...)
 		var got []int
 		for _, m := range c.sizes {
 			i, _ := table.Pick(m, -1)
@@ -62,36 +62,36 @@ func TestOrder(t *testing.T) {
 }
 
 func TestAvoid(t *testing.T) {
-	table := everybody(t, 8, 1, 2)
+	table := allActive(t, 8, 1, 2)
 	if i, _ := table.Pick(10, 0); i != 2 {
-		t.Errorf("avoiding 0 picked %d, want 2, which is owed most of the others", i)
+		t.Errorf("avoiding 0 picked %d, want 2, which has the largest deficit of the others", i)
 	}
-	if below, _ := extremes(table); below > table.Bound() {
-		t.Errorf("deficit %v, bound %v", below, table.Bound())
+	if below, _ := extremes(table); below > table.MaxDeviation() {
+		t.Errorf("deficit %v, bound %v", below, table.MaxDeviation())
 	}
 	table.Leave(1)
 	table.Leave(2)
 	if i, ok := table.Pick(10, 0); i != 0 || !ok {
-		t.Error("the only active member is not picked because it is to be avoided")
+		t.Error("the only active member is not picked because of avoid")
 	}
 }
 
-func TestPacketsOfImpossibleSizes(t *testing.T) {
+func TestPacketSizesAreClamped(t *testing.T) {
 	for _, c := range []struct{ size, counts int }{{0, 1}, {-5, 1}, {math.MaxInt, MaxMessages}} {
-		table, want := everybody(t, 2, 1), everybody(t, 2, 1)
+		table, want := allActive(t, 2, 1), allActive(t, 2, 1)
 		i, _ := table.Pick(c.size, -1)
 		want.Pick(c.counts, -1)
 		if !slices.Equal(table.deficits, want.deficits) {
 			t.Errorf("a packet of %d messages is not counted as %d", c.size, c.counts)
 		}
 		if table.Refund(i, c.size); table.Deficit(i) != 0 {
-			t.Errorf("a packet of %d messages is refunded as something else", c.size)
+			t.Errorf("the refund of a packet of %d messages differs from its charge", c.size)
 		}
 	}
 }
 
 func TestSharesFollowWeights(t *testing.T) {
-	table := everybody(t, 0.5, 0.3, 0.2)
+	table := allActive(t, 0.5, 0.3, 0.2)
 	shares := func() []float64 { return []float64{table.Share(0), table.Share(1), table.Share(2)} }
 	expect := func(when string, want ...float64) {
 		t.Helper()
@@ -108,27 +108,27 @@ func TestSharesFollowWeights(t *testing.T) {
 	table.Join(0)
 	expect("0 in slow start", 0.2, 0.48, 0.32)
 	table.SetWeight(0, 0.5)
-	expect("0 as before", 0.5, 0.3, 0.2)
+	expect("0 after slow start", 0.5, 0.3, 0.2)
 	table.SetWeight(0, math.NaN())
 	table.SetWeight(0, 0)
-	expect("after weights that are refused", 0.5, 0.3, 0.2)
+	expect("after invalid weights", 0.5, 0.3, 0.2)
 }
 
-func TestWeightsFarApart(t *testing.T) {
+func TestExtremeWeights(t *testing.T) {
 	for _, weights := range [][]float64{
 		{MaxWeight, MaxWeight, MaxWeight}, {math.SmallestNonzeroFloat64, MaxWeight},
 		{math.SmallestNonzeroFloat64, math.SmallestNonzeroFloat64}, slices.Repeat([]float64{0.1}, MaxMembers),
 	} {
-		table := everybody(t, weights...)
+		table := allActive(t, weights...)
 		for range 100 {
 			table.Pick(MaxMessages+1, -1)
-			checkLedger(t, table)
+			checkInvariants(t, table)
 		}
 	}
 }
 
-// checkLedger holds a table to what it promises at all times.
-func checkLedger(t rapid.TB, table *Table) {
+// checkInvariants checks the guarantees that hold at all times.
+func checkInvariants(t rapid.TB, table *Table) {
 	t.Helper()
 	shares, deficits := int64(0), int64(0)
 	for k, share := range table.shares {
@@ -138,26 +138,25 @@ func checkLedger(t rapid.TB, table *Table) {
 			t.Fatalf("share %v of member %d", share, table.members[k])
 		}
 	}
-	if len(table.members) > 0 && shares != whole {
-		t.Fatalf("the shares sum to %d units, want %d", shares, int64(whole))
+	if len(table.members) > 0 && shares != fixedOne {
+		t.Fatalf("the shares sum to %d units, want %d", shares, int64(fixedOne))
 	}
 	if deficits != 0 {
 		t.Fatalf("the deficits sum to %d units, want 0", deficits)
 	}
-	bound := table.Bound()
+	bound := table.MaxDeviation()
 	for i := range table.weights {
 		if d := table.Deficit(i); math.Abs(d) > bound {
 			t.Fatalf("deficit of member %d is %v, the bound is %v", i, d, bound)
 		}
 		if d := table.Deficit(i); !table.Active(i) && d != 0 {
-			t.Fatalf("deficit of member %d is %v, and it is not active", i, d)
+			t.Fatalf("deficit of inactive member %d is %v", i, d)
 		}
 	}
 }
 
-// TestHistories holds random histories of all calls to a slow model: a map of
-// deficits in messages, in floating point, that does what the package comment
-// says.
+// TestHistories compares random sequences of calls with a model that implements the
+// package comment in floating point.
 func TestHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		weights := rapid.SliceOfN(rapid.Float64Range(0.01, 10), 1, 8).Draw(t, "weights")
@@ -183,7 +182,7 @@ func TestHistories(t *testing.T) {
 			},
 			"refund": func(t *rapid.T) { h.refund(rapid.IntRange(0, 1000).Draw(t, "which")) },
 			"": func(t *rapid.T) {
-				checkLedger(t, table)
+				checkInvariants(t, table)
 				h.compare(t)
 			},
 		})
@@ -200,7 +199,7 @@ type history struct {
 type charge struct{ member, messages int }
 
 func (h *history) pick(t *rapid.T, messages, avoid int) {
-	bound, quiet := h.table.Bound(), avoid == -1 && messages <= int(h.table.bound.largest)
+	bound, keepsBound := h.table.MaxDeviation(), avoid == -1 && messages <= int(h.table.deviation.maxPacket)
 	i, ok := h.table.Pick(messages, avoid)
 	if ok != (len(h.model.deficits) > 0) {
 		t.Fatalf("Pick says %v with %d active", ok, len(h.model.deficits))
@@ -209,10 +208,10 @@ func (h *history) pick(t *rapid.T, messages, avoid int) {
 		return
 	}
 	if i == avoid && len(h.model.deficits) > 1 {
-		t.Fatalf("picked %d, which was to be avoided", i)
+		t.Fatalf("picked %d, which is the member to avoid", i)
 	}
-	if quiet && h.table.Bound() > bound+1e-6 {
-		t.Fatalf("the bound rose from %v to %v by a packet no larger than before", bound, h.table.Bound())
+	if keepsBound && h.table.MaxDeviation() > bound+1e-6 {
+		t.Fatalf("the bound rose from %v to %v by a packet no larger than before", bound, h.table.MaxDeviation())
 	}
 	h.model.pick(t, i, messages, avoid)
 	h.picked = append(h.picked, charge{i, messages})
@@ -260,7 +259,7 @@ func (h *history) compare(t *rapid.T) {
 	}
 }
 
-// model is the rule in its simplest form.
+// model is a simple implementation of the rule.
 type model struct {
 	weights  []float64
 	deficits map[int]float64 // of the active members
@@ -277,14 +276,14 @@ func (m *model) share(i int) float64 {
 	return m.weights[i] / total
 }
 
-func (m *model) grant(messages float64) {
+func (m *model) credit(messages float64) {
 	for i := range m.deficits {
 		m.deficits[i] += m.share(i) * messages
 	}
 }
 
 func (m *model) pick(t *rapid.T, chosen, messages, avoid int) {
-	m.grant(float64(messages))
+	m.credit(float64(messages))
 	for i, deficit := range m.deficits {
 		if i != avoid && deficit > m.deficits[chosen]+rounding {
 			t.Fatalf("picked %d with deficit %v, but %d has %v", chosen, m.deficits[chosen], i, deficit)
@@ -294,7 +293,7 @@ func (m *model) pick(t *rapid.T, chosen, messages, avoid int) {
 }
 
 func (m *model) refund(i, messages int) {
-	m.grant(-float64(messages))
+	m.credit(-float64(messages))
 	m.deficits[i] += float64(messages)
 }
 
@@ -307,11 +306,11 @@ func (m *model) join(i int) {
 func (m *model) leave(i int) {
 	deficit := m.deficits[i]
 	delete(m.deficits, i)
-	m.grant(deficit)
+	m.credit(deficit)
 }
 
 func TestRefundUndoesAPick(t *testing.T) {
-	table := everybody(t, 5, 3, 2)
+	table := allActive(t, 5, 3, 2)
 	sizes := mixedSizes(2)
 	for range 1000 {
 		table.Pick(sizes(), -1)
@@ -327,22 +326,22 @@ func TestRefundUndoesAPick(t *testing.T) {
 	before := slices.Clone(table.deficits)
 	table.Refund(1, 50)
 	if !slices.Equal(table.deficits, before) {
-		t.Error("a refund to a member that has left changes what others are owed")
+		t.Error("a refund to an inactive member changes deficits of others")
 	}
 }
 
-// TestLeaverIsForgotten: those who stay stand as if the packets of the one that
-// left had never been there.
-func TestLeaverIsForgotten(t *testing.T) {
-	with, without := everybody(t, 4, 2, 1, 1), everybody(t, 4, 2, 1, 1)
+// TestLeaveRestoresDeficits: Leave restores the deficits that the others would
+// have without the packets of the member that left.
+func TestLeaveRestoresDeficits(t *testing.T) {
+	with, without := allActive(t, 4, 2, 1, 1), allActive(t, 4, 2, 1, 1)
 	without.Leave(3)
-	for range 7 { // the third member has its first turn later
+	for range 7 { // the third member is picked first after that
 		i, _ := with.Pick(1, -1)
 		if i == 3 {
 			continue
 		}
 		if j, _ := without.Pick(1, -1); j != i {
-			t.Fatalf("picked %d without the leaver and %d with it", j, i)
+			t.Fatalf("picked %d without member 3 and %d with it", j, i)
 		}
 	}
 	with.Leave(3)
@@ -353,18 +352,18 @@ func TestLeaverIsForgotten(t *testing.T) {
 	}
 }
 
-// TestReturnWithoutBurst: from its return on, a member never gets more than its
-// share of what passes and L·(1 − 1/n), however long it was away.
-func TestReturnWithoutBurst(t *testing.T) {
+// TestRejoinWithoutBurst: after it rejoined, a member never exceeds its share by
+// more than L·(1 − 1/n), however long it was inactive.
+func TestRejoinWithoutBurst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		weights := rapid.SliceOfN(rapid.Float64Range(0.1, 10), 2, 8).Draw(t, "weights")
-		table := everybodyOf(t, weights)
+		table := allActiveOf(t, weights)
 		sizes := mixedSizes(rapid.Uint64().Draw(t, "seed"))
 		for range rapid.IntRange(0, 500).Draw(t, "before") {
 			table.Pick(sizes(), -1)
 		}
 		table.Leave(0)
-		for range rapid.IntRange(0, 500).Draw(t, "away") {
+		for range rapid.IntRange(0, 500).Draw(t, "inactive") {
 			table.Pick(sizes(), -1)
 		}
 		table.Join(0)
@@ -377,30 +376,30 @@ func TestReturnWithoutBurst(t *testing.T) {
 				served += float64(m)
 			}
 			if burst := served - table.Share(0)*all; burst > 100*(1-1/n)+rounding {
-				t.Fatalf("%v messages more than its share since its return", burst)
+				t.Fatalf("%v messages more than its share since it rejoined", burst)
 			}
 		}
 	})
 }
 
-// TestChangesDoNotAddUp: members that come, go and change weight all the time
-// do not drive deficits apart. That twice the bound for any weights,
-// 2·L·(Hₙ − 1), holds through changes is found by trying, not proved; Bound
-// itself needs no such factor, because it takes note of every change.
-func TestChangesDoNotAddUp(t *testing.T) {
+// TestChangesDoNotAccumulate: frequent joins, leaves and weight changes do not
+// accumulate deficits. The limit of twice the bound for any weights, 2·L·(Hₙ − 1),
+// is empirical, not proved; MaxDeviation needs no such factor, because it takes a
+// snapshot at each change.
+func TestChangesDoNotAccumulate(t *testing.T) {
 	const largest = 100
 	for _, n := range []int{2, 3, 5, 8} {
 		weights := spreadOut(n)
-		table := everybody(t, weights...)
+		table := allActive(t, weights...)
 		a := adversary{table: table, largest: largest}
 		random, worst := mixedSizes(uint64(n)), 0.0
 		for step := range 20_000 {
-			i, keep := random()%n, table.ActiveCount() > 1
+			i, several := random()%n, table.ActiveCount() > 1
 			switch random() % 8 {
 			case 0:
 				table.Join(i)
 			case 1:
-				if keep {
+				if several {
 					table.Leave(i)
 				}
 			case 2:
@@ -408,7 +407,7 @@ func TestChangesDoNotAddUp(t *testing.T) {
 			default:
 				table.Pick(a.next(1+(step/50)%table.ActiveCount()), -1)
 			}
-			checkLedger(t, table)
+			checkInvariants(t, table)
 			below, above := extremes(table)
 			worst = max(worst, below, -above)
 		}
@@ -417,15 +416,15 @@ func TestChangesDoNotAddUp(t *testing.T) {
 			limit += 2.0 * largest / float64(k)
 		}
 		if worst > limit {
-			t.Errorf("n = %d: %v messages off, want at most %v", n, worst, limit)
+			t.Errorf("n = %d: a deviation of %v messages, want at most %v", n, worst, limit)
 		}
-		t.Logf("n = %d: at most %.2f·L off through changes, tried against %.2f·L", n, worst/largest, limit/largest)
+		t.Logf("n = %d: at most %.2f·L through changes, limit %.2f·L", n, worst/largest, limit/largest)
 	}
 }
 
-func TestReplayIsIdentical(t *testing.T) {
+func TestPicksAreDeterministic(t *testing.T) {
 	run := func() []int {
-		table := everybody(t, 0.5, 0.3, 0.2, 0.7, 0.11)
+		table := allActive(t, 0.5, 0.3, 0.2, 0.7, 0.11)
 		random := mixedSizes(3)
 		var picks []int
 		for range 20_000 {

@@ -46,7 +46,7 @@ func (h *Handler) ackOf(r *Request) (Ack, *problem.Problem) {
 // receipt is how a request hears what became of its packets. The zero value
 // waits for nothing.
 type receipt struct {
-	outcomes chan packet.Outcome
+	outcomes chan packet.DeliveryResult
 	timeout  time.Duration
 }
 
@@ -55,14 +55,14 @@ func (h *Handler) newReceipt(ack Ack, packets int) receipt {
 	if ack != AckDelivered {
 		return receipt{}
 	}
-	return receipt{outcomes: make(chan packet.Outcome, packets), timeout: h.config.AckTimeout}
+	return receipt{outcomes: make(chan packet.DeliveryResult, packets), timeout: h.config.AckTimeout}
 }
 
 // await collects the outcomes of that many packets, as far as they come in time.
-func (r receipt) await(packets int) []packet.Outcome {
+func (r receipt) await(packets int) []packet.DeliveryResult {
 	timer := time.NewTimer(r.timeout)
 	defer timer.Stop()
-	var outcomes []packet.Outcome
+	var outcomes []packet.DeliveryResult
 	for len(outcomes) < packets {
 		select {
 		case o := <-r.outcomes:
@@ -93,10 +93,10 @@ func (d *delivery) answer(to *Response) {
 			Code: problem.AckTimeout, PacketID: d.decodedID,
 			Detail: fmt.Sprintf("it is not known to be delivered after %v; it remains accepted and need not be sent again", d.timeout),
 		})
-	case outcomes[0].Refusal != "":
+	case outcomes[0].Rejection != "":
 		to.refuse(problem.Problem{
 			Code: problem.DeadLettered, PacketID: d.decodedID,
-			Detail: fmt.Sprintf("%s refused it for good: %s", outcomes[0].Analyzer, outcomes[0].Refusal),
+			Detail: fmt.Sprintf("%s refused it for good: %s", outcomes[0].Analyzer, outcomes[0].Rejection),
 		})
 	default:
 		body := append(to.body[:0], `{"status":"delivered","packet_id":"`...)

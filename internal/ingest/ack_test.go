@@ -12,7 +12,7 @@ import (
 )
 
 // tell tells the outcome of each packet that the journal has been given, by id.
-func (f *fixture) tell(outcomes map[string]packet.Outcome) {
+func (f *fixture) tell(outcomes map[string]packet.DeliveryResult) {
 	f.Helper()
 	for _, r := range f.journal.records() {
 		if o, ok := outcomes[r.packetID]; ok {
@@ -41,7 +41,7 @@ func TestAckDelivered(t *testing.T) {
 	f := serve(t, standard())
 	answered := f.asking(withAck("delivered", post(strings.Replace(aPacket("@", 0), "@", `p\u002d1`, 1))))
 	f.given(1)
-	f.tell(map[string]packet.Outcome{"p-1": {Analyzer: `a"1`}})
+	f.tell(map[string]packet.DeliveryResult{"p-1": {Analyzer: `a"1`}})
 	a := <-answered
 	if want := `{"status":"delivered","packet_id":"p\u002d1","analyzer":"a\"1"}`; a.StatusCode != 200 || a.text != want {
 		t.Errorf("%d %s, want 200 %s", a.StatusCode, a.text, want)
@@ -53,7 +53,7 @@ func TestAckOfADeadLetter(t *testing.T) {
 	f := serve(t, standard())
 	answered := f.asking(withAck("delivered", post(aPacket("p", 0))))
 	f.given(1)
-	f.tell(map[string]packet.Outcome{"p": {Analyzer: "a-1", Refusal: "too many messages"}})
+	f.tell(map[string]packet.DeliveryResult{"p": {Analyzer: "a-1", Rejection: "too many messages"}})
 	a := <-answered
 	r := a.wantRefusal(t, 422, problem.DeadLettered)
 	if r.PacketID != "p" || !strings.Contains(r.Detail, "a-1") || !strings.Contains(r.Detail, "too many messages") {
@@ -72,7 +72,7 @@ func TestAckTimeout(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	f.wantCounted(nil)
-	f.tell(map[string]packet.Outcome{"p": {Analyzer: "a"}}) // later, and nobody is held up
+	f.tell(map[string]packet.DeliveryResult{"p": {Analyzer: "a"}}) // later, and nobody is held up
 
 	a = f.exchange(withAck("delivered", post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType)))
 	if want := `{"status":"accepted","accepted":2,"delivered":0,"dead_lettered":0}`; a.StatusCode != 504 || a.text != want {
@@ -83,12 +83,12 @@ func TestAckTimeout(t *testing.T) {
 
 func TestAwaitEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := receipt{outcomes: make(chan packet.Outcome, 3), timeout: 10 * time.Second}
+		r := receipt{outcomes: make(chan packet.DeliveryResult, 3), timeout: 10 * time.Second}
 		start := time.Now()
 		go func() {
 			for range 2 {
 				time.Sleep(4 * time.Second)
-				r.outcomes <- packet.Outcome{Analyzer: "a"}
+				r.outcomes <- packet.DeliveryResult{Analyzer: "a"}
 			}
 		}()
 		if got := r.await(3); len(got) != 2 || time.Since(start) != r.timeout {
@@ -98,17 +98,17 @@ func TestAwaitEndsInTime(t *testing.T) {
 }
 
 func TestAckOfLines(t *testing.T) {
-	fine, refused := packet.Outcome{Analyzer: "a"}, packet.Outcome{Analyzer: "a", Refusal: "no"}
+	fine, refused := packet.DeliveryResult{Analyzer: "a"}, packet.DeliveryResult{Analyzer: "a", Rejection: "no"}
 	two := aPacket("1", 0) + "\n" + aPacket("2", 0)
 	for name, c := range map[string]struct {
 		body     string
-		outcomes map[string]packet.Outcome
+		outcomes map[string]packet.DeliveryResult
 		status   int
 		want     string
 	}{
-		"all":         {two, map[string]packet.Outcome{"1": fine, "2": fine}, 200, `{"status":"delivered","accepted":2,"delivered":2,"dead_lettered":0}`},
-		"dead letter": {two, map[string]packet.Outcome{"1": fine, "2": refused}, 207, `{"status":"partial","accepted":2,"delivered":1,"dead_lettered":1,"refused":[]}`},
-		"refused line": {two + "\nx", map[string]packet.Outcome{"1": fine, "2": fine}, 207,
+		"all":         {two, map[string]packet.DeliveryResult{"1": fine, "2": fine}, 200, `{"status":"delivered","accepted":2,"delivered":2,"dead_lettered":0}`},
+		"dead letter": {two, map[string]packet.DeliveryResult{"1": fine, "2": refused}, 207, `{"status":"partial","accepted":2,"delivered":1,"dead_lettered":1,"refused":[]}`},
+		"refused line": {two + "\nx", map[string]packet.DeliveryResult{"1": fine, "2": fine}, 207,
 			`{"status":"partial","accepted":2,"delivered":2,"dead_lettered":0,"refused":[`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestAckWithoutRoom(t *testing.T) {
 	f.journal.most = 1
 	answered := f.asking(withAck("delivered", post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType)))
 	f.given(1)
-	f.tell(map[string]packet.Outcome{"1": {Analyzer: "a"}})
+	f.tell(map[string]packet.DeliveryResult{"1": {Analyzer: "a"}})
 	if a := <-answered; a.StatusCode != 207 || !strings.Contains(a.text, `"accepted":1,"delivered":1`) {
 		t.Errorf("%d %s", a.StatusCode, a.text)
 	}
@@ -166,7 +166,7 @@ func TestAckDefault(t *testing.T) {
 	}
 	answered := f.asking(post(aPacket("other", 0)))
 	f.given(3)
-	f.tell(map[string]packet.Outcome{"other": {Analyzer: "a"}})
+	f.tell(map[string]packet.DeliveryResult{"other": {Analyzer: "a"}})
 	if a := <-answered; a.StatusCode != 200 {
 		t.Errorf("%d %s", a.StatusCode, a.text)
 	}

@@ -98,7 +98,7 @@ func (e *candidate) refuse(why *problem.Problem) {
 func (h *Handler) rollback(e *candidate, err error) *problem.Problem {
 	p := e.packet
 	var room [512]byte
-	h.deps.Limiter.Return(p.EmitterID.AppendDecoded(room[:0], p.Body), p.Messages)
+	h.deps.Limiter.Refund(p.EmitterID.AppendDecoded(room[:0], p.Body), p.Messages)
 	why := about(p, *notNow(codeOf(err)))
 	h.refusedEmitters.add(p.EmitterID, p.Body, why, p.Accepted)
 	e.refuse(why)

@@ -87,7 +87,7 @@ func (r *bodyReader) lend(size int) (*packet.Packet, *problem.Problem) {
 	if code := r.reserve(packet.FootprintOf(size)); code != "" {
 		return nil, notNow(code)
 	}
-	return r.pool.Lend(size), nil
+	return r.pool.Get(size), nil
 }
 
 // fit returns the body in a buffer of its size: one that was read without
@@ -96,7 +96,7 @@ func (r *bodyReader) fit(body *packet.Packet) *packet.Packet {
 	if packet.FootprintOf(len(body.Body)) >= body.Footprint() {
 		return body
 	}
-	smaller := r.pool.Lend(len(body.Body))
+	smaller := r.pool.Get(len(body.Body))
 	smaller.Body = append(smaller.Body, body.Body...)
 	r.reading.Add(smaller.Footprint())
 	r.drop(body)

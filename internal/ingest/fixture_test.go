@@ -44,7 +44,7 @@ type greedyJournal struct {
 type record struct {
 	body, packetID, traceparent string
 	messages                    int
-	receipt                     chan<- packet.Outcome
+	receipt                     chan<- packet.DeliveryResult
 }
 
 func (j *greedyJournal) Put(packets []*packet.Packet) (int, error) {
@@ -62,7 +62,7 @@ func (j *greedyJournal) Put(packets []*packet.Packet) (int, error) {
 			return i, journal.ErrFull
 		}
 		j.taken = append(j.taken, record{
-			string(p.Body), string(p.PacketID.AppendDecoded(nil, p.Body)), p.Traceparent, p.Messages, p.Receipt,
+			string(p.Body), string(p.PacketID.AppendDecoded(nil, p.Body)), p.Traceparent, p.Messages, p.DeliveryChan,
 		})
 		for b := range p.Body {
 			p.Body[b] = '#'

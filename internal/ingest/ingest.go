@@ -260,7 +260,7 @@ func (h *Handler) store(e *candidate, ack Ack, to *Response) {
 			receipt: h.newReceipt(ack, 1),
 			id:      string(p.PacketID.Raw(p.Body)), decodedID: string(p.PacketID.AppendDecoded(nil, p.Body)),
 		}
-		p.Receipt = d.outcomes
+		p.DeliveryChan = d.outcomes
 	}
 	to.accept(p, endOfAccepted)
 	one := [1]*packet.Packet{p}

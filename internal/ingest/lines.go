@@ -128,7 +128,7 @@ func (h *Handler) storeLines(batch *lineBatch, r receipt) {
 	if r.outcomes != nil {
 		batch.delivering = true
 		for _, p := range batch.packets {
-			p.Receipt = r.outcomes
+			p.DeliveryChan = r.outcomes
 		}
 	}
 	for next := 0; next < len(batch.candidates); {
@@ -172,9 +172,9 @@ func (h *Handler) countDuplicate(batch *lineBatch) {
 	h.metrics.duplicates.Inc()
 }
 
-func (b *lineBatch) count(outcomes []packet.Outcome) {
+func (b *lineBatch) count(outcomes []packet.DeliveryResult) {
 	for _, o := range outcomes {
-		if o.Refusal == "" {
+		if o.Rejection == "" {
 			b.delivered++
 		} else {
 			b.deadLettered++

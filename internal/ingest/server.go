@@ -54,7 +54,7 @@ type Server struct {
 	handler     *Handler
 	routes      Routes
 	logger      *slog.Logger
-	listener    *listener.Steady
+	listener    *listener.Retrying
 	sweeper     *deadlineSweeper
 	loops       *loops
 	connections *connTracker
@@ -71,7 +71,7 @@ func (h *Handler) Serve(l net.Listener, routes Routes, timeouts Timeouts, logger
 		handler:     h,
 		routes:      routes,
 		logger:      logger,
-		listener:    listener.NewSteady(l, logger),
+		listener:    listener.NewRetrying(l, logger),
 		sweeper:     newDeadlineSweeper(timeouts),
 		connections: newConnTracker(),
 		clients:     newClientQuota(int64(h.config.MaxConnections), connectionsFactor),

@@ -1,6 +1,5 @@
-// Package listener accepts connections for servers that would give up too
-// early: a failure to accept one connection, such as too many open files, is
-// waited out and logged once.
+// Package listener retries failed accepts, such as for too many open files,
+// for servers that would stop at the first error.
 package listener
 
 import (
@@ -11,45 +10,46 @@ import (
 	"time"
 )
 
-// The pause after a failure doubles between these.
+// The backoff doubles from minBackoff to maxBackoff.
 const (
-	shortestPause = 5 * time.Millisecond
-	longestPause  = time.Second
+	minBackoff = 5 * time.Millisecond
+	maxBackoff = time.Second
 )
 
-// Steady is a listener that goes on. Close may be called again, by a server
-// too; everything else is the listener's own.
-type Steady struct {
+// Retrying is a listener whose Accept retries with backoff and whose Close may be
+// called more than once.
+type Retrying struct {
 	net.Listener
 	logger *slog.Logger
 	close  sync.Once
 	err    error // of closing
 }
 
-// NewSteady wraps a listener.
-func NewSteady(l net.Listener, logger *slog.Logger) *Steady {
-	return &Steady{Listener: l, logger: logger}
+// NewRetrying wraps a listener.
+func NewRetrying(l net.Listener, logger *slog.Logger) *Retrying {
+	return &Retrying{Listener: l, logger: logger}
 }
 
-// Accept waits for the next connection, or returns net.ErrClosed.
-func (l *Steady) Accept() (net.Conn, error) {
-	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
+// Accept returns the next connection, or net.ErrClosed. It logs the first failure
+// of a series and the end of the series.
+func (l *Retrying) Accept() (net.Conn, error) {
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		conn, err := l.Listener.Accept()
 		if err == nil || errors.Is(err, net.ErrClosed) {
-			if err == nil && pause > shortestPause {
-				l.logger.Info("connections are accepted again")
+			if err == nil && backoff > minBackoff {
+				l.logger.Info("accepting connections works again")
 			}
 			return conn, err
 		}
-		if pause == shortestPause {
-			l.logger.Error("a connection cannot be accepted, trying again", "error", err)
+		if backoff == minBackoff {
+			l.logger.Error("a connection cannot be accepted, retrying", "error", err)
 		}
-		time.Sleep(pause)
+		time.Sleep(backoff)
 	}
 }
 
-// Close closes the listener; only the first call does anything.
-func (l *Steady) Close() error {
+// Close closes the listener once and always returns the result of that.
+func (l *Retrying) Close() error {
 	l.close.Do(func() { l.err = l.Listener.Close() })
 	return l.err
 }

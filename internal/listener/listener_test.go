@@ -11,7 +11,8 @@ import (
 	"testing/synctest"
 )
 
-// failing fails to accept some times, and then is closed.
+// failing is a listener that fails failures times, accepts once and then is
+// closed.
 type failing struct {
 	net.Listener
 	failures, closed int
@@ -22,8 +23,8 @@ func (f *failing) Accept() (net.Conn, error) {
 		return nil, syscall.EMFILE
 	}
 	if f.failures == -1 {
-		near, _ := net.Pipe()
-		return near, nil
+		conn, _ := net.Pipe()
+		return conn, nil
 	}
 	return nil, net.ErrClosed
 }
@@ -33,12 +34,12 @@ func (f *failing) Close() error {
 	return nil
 }
 
-func TestSteadyWaitsOutFailures(t *testing.T) {
+func TestAcceptRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		l := NewSteady(&failing{failures: 20}, slog.New(slog.NewTextHandler(&log, nil)))
+		l := NewRetrying(&failing{failures: 20}, slog.New(slog.NewTextHandler(&log, nil)))
 		if _, err := l.Accept(); err != nil {
-			t.Errorf("after failures that pass: %v", err)
+			t.Errorf("after transient failures: %v", err)
 		}
 		if got := strings.Count(log.String(), "cannot be accepted"); got != 1 {
 			t.Errorf("the failure is logged %d times, want once:\n%s", got, log.String())
@@ -49,9 +50,9 @@ func TestSteadyWaitsOutFailures(t *testing.T) {
 	})
 }
 
-func TestSteadyIsClosedOnce(t *testing.T) {
+func TestCloseIsIdempotent(t *testing.T) {
 	inner := &failing{}
-	l := NewSteady(inner, slog.New(slog.DiscardHandler))
+	l := NewRetrying(inner, slog.New(slog.DiscardHandler))
 	if err := errors.Join(l.Close(), l.Close()); err != nil || inner.closed != 1 {
 		t.Errorf("closed %d times: %v", inner.closed, err)
 	}

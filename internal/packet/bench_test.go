@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// samplePacket returns a packet as a usual emitter sends it, of about 150
-// bytes a message.
+// samplePacket returns a typical packet of about 150 bytes per message.
 func samplePacket(messages int) []byte {
 	levels := []string{"INFO", "DEBUG", "WARN", "INFO", "ERROR"}
 	var b strings.Builder
@@ -28,8 +27,8 @@ func samplePacket(messages int) []byte {
 	return []byte(b.String())
 }
 
-// BenchmarkCheck is a ladder of sizes: a message of a large packet may not cost
-// more than one of a small packet.
+// BenchmarkCheck measures packets of increasing size: the cost per message must not
+// grow.
 func BenchmarkCheck(b *testing.B) {
 	for _, messages := range []int{1, 5, 50, 500, 10_000} {
 		b.Run(strconv.Itoa(messages), func(b *testing.B) {
@@ -40,8 +39,8 @@ func BenchmarkCheck(b *testing.B) {
 	b.Run("5 without vectors", func(b *testing.B) { benchmarkCheck(b, [][]byte{samplePacket(5)}, 5, false) })
 }
 
-// BenchmarkCheckVaried checks packets of 5 messages of which no two are alike,
-// so that the processor cannot learn where their parts end.
+// BenchmarkCheckVaried measures different packets of 5 messages, which defeat branch
+// prediction.
 func BenchmarkCheckVaried(b *testing.B) {
 	plain := strings.Fields("request handled in 12ms for tenant-42 timeout connection eu-west-1 10.1.2.3 status=200 a /api/v1/orders/18273")
 	escaped := append(strings.Fields(`\"quoted\" C:\\path line\nbreak \u00e9`), plain...)
@@ -54,14 +53,14 @@ func BenchmarkCheckVaried(b *testing.B) {
 	}
 }
 
-// variedPackets returns packets of 5 messages made of words, with a space or
-// nothing behind colons and commas.
+// variedPackets returns packets of 5 messages of words, with or without spaces after
+// colons and commas.
 func variedPackets(words []string, space string) [][]byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	levels := []string{"INFO", "INFO", "INFO", "info", "DEBUG", "WARN", "warning", "ERROR"}
-	text := func(most int) string {
+	text := func(maxWords int) string {
 		var chosen []string
-		for range 1 + random.IntN(most) {
+		for range 1 + random.IntN(maxWords) {
 			chosen = append(chosen, words[random.IntN(len(words))])
 		}
 		return strings.Join(chosen, " ")
@@ -82,7 +81,7 @@ func variedPackets(words []string, space string) [][]byte {
 	return packets
 }
 
-// benchmarkCheck checks packets of equally many messages by turns.
+// benchmarkCheck checks packets of the same number of messages in rotation.
 func benchmarkCheck(b *testing.B, packets [][]byte, messages int, vectors bool) {
 	size := 0
 	for _, body := range packets {
@@ -100,9 +99,9 @@ func benchmarkCheck(b *testing.B, packets [][]byte, messages int, vectors bool) 
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(messages), "ns/message")
 }
 
-// BenchmarkCheckAwkward shows that no input costs out of proportion: its
-// ns/op must grow with the size alone, and its MB/s must not fall with it.
-func BenchmarkCheckAwkward(b *testing.B) {
+// BenchmarkCheckWorstCase measures unfavourable inputs: ns/op must be linear in the
+// size.
+func BenchmarkCheckWorstCase(b *testing.B) {
 	inMessage := func(part string) func(int) string {
 		return func(n int) string { return extendedMessage(`"x":"` + strings.Repeat(part, n) + `"`) }
 	}
@@ -137,8 +136,8 @@ func BenchmarkCheckAwkward(b *testing.B) {
 	}
 }
 
-// BenchmarkEncodingJSON is what Check would cost with the standard library: to
-// decode a packet of 5 messages into structs, without checking any rule.
+// BenchmarkEncodingJSON decodes a packet of 5 messages into structs with encoding/json,
+// without validation, for comparison.
 func BenchmarkEncodingJSON(b *testing.B) {
 	type message struct {
 		Timestamp int64  `json:"timestamp"`

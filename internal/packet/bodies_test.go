@@ -11,10 +11,10 @@ func packetWith(messages string) string {
 	return `{"emitter_id":"e-1","packet_id":"p-1","messages":[` + messages + `]}`
 }
 
-// extended returns a packet with one more member in front.
+// extended returns a packet with an additional first member.
 func extended(member string) string { return `{` + member + `,` + plainPacket[1:] }
 
-// extendedMessage returns a packet whose message has one more member in front.
+// extendedMessage returns a packet whose message has an additional first member.
 func extendedMessage(member string) string {
 	return packetWith(`{` + member + `,` + plainMessage[1:])
 }
@@ -23,7 +23,7 @@ func nested(depth int) string {
 	return strings.Repeat("[", depth) + strings.Repeat("]", depth)
 }
 
-// acceptedBodies are bodies that keep every rule.
+// acceptedBodies are valid bodies.
 func acceptedBodies() map[string]string {
 	return map[string]string{
 		"plain":                             plainPacket,
@@ -61,8 +61,8 @@ func acceptedBodies() map[string]string {
 	}
 }
 
-// refusalRow is a body that breaks a rule. The mark ▸ in the body shows where
-// the fault is to be reported; it is taken out before the check.
+// refusalRow is an invalid body. The mark ▸, which is removed before the check, is at
+// the expected offset.
 type refusalRow struct {
 	name, body, code, path string
 }

@@ -2,8 +2,7 @@ package packet
 
 import "reflect"
 
-// checkBoth checks a body with and without vector instructions, which must
-// come to the same.
+// checkBoth checks a body with and without vector instructions, with equal results.
 func checkBoth(t interface {
 	Helper()
 	Fatalf(format string, arguments ...any)
@@ -19,8 +18,8 @@ func checkBoth(t interface {
 	return info, err
 }
 
-// eachWay calls a test with a scanner of a body that uses vector instructions
-// and with one that does not.
+// eachWay calls a test with a scanner of a body with and without vector
+// instructions.
 func eachWay(body []byte, test func(s *scanner)) {
 	test(&scanner{body: body})
 	if hasVectors {

@@ -5,28 +5,26 @@ import (
 	"math"
 )
 
-// MaxIDBytes is how long emitter_id and packet_id may be, in bytes without JSON
-// escapes. It bounds the Idempotency-Key header that is made from them.
+// MaxIDBytes is the maximum length of emitter_id and packet_id, in bytes without
+// JSON escapes. It limits the Idempotency-Key header.
 const MaxIDBytes = 1024
 
-// Check reads a packet's body once and tells whether it is a packet: one JSON
-// object (RFC 8259, valid UTF-8, nested at most MaxDepth deep) with emitter_id,
-// packet_id and 1 to maxMessages messages, each with timestamp, level and
-// message and, if it likes, metadata: null, or an object of strings and nulls.
-// Ids have no lone surrogates. White space around the object is allowed, any
-// other text is not. Names are exact, whatever their order and however they
-// are escaped; a known one may not stand twice in an object; unknown ones are
-// allowed with any value.
+// Check validates a body in a single pass. A packet is one JSON object (RFC 8259,
+// valid UTF-8, nesting of at most MaxDepth) with emitter_id, packet_id and 1 to
+// maxMessages messages, each with timestamp, level, message and optionally
+// metadata: null, or an object of strings and nulls. Ids have no lone surrogates.
+// Only white space may surround the object. Names are matched exactly after
+// unescaping, in any order; a known name must not occur twice in an object, and
+// unknown names may have any value.
 //
-// The error is a *Refusal, and Info then holds what was known up to the fault.
-// Check allocates nothing for a body that it accepts. It may be called
-// concurrently.
+// The error is a *Refusal, and Info then holds what was read before it. Check does
+// not allocate for a valid body. It may be called concurrently.
 func Check(body []byte, maxMessages int) (Info, error) {
 	return check(body, maxMessages, false, hasVectors)
 }
 
-// Recheck is Check for a packet that was accepted before, maybe by an earlier
-// version, which allowed lone surrogates in ids.
+// Recheck is Check for a stored packet, which an earlier version may have accepted
+// with lone surrogates in ids.
 func Recheck(body []byte, maxMessages int) (Info, error) {
 	return check(body, maxMessages, true, hasVectors)
 }
@@ -37,7 +35,7 @@ func check(body []byte, maxMessages int, accepted, vectors bool) (Info, error) {
 	}
 	c := checker{scanner: scanner{body: body}, maxMessages: maxMessages, accepted: accepted}
 	c.marks.vectors = vectors
-	end := c.whole()
+	end := c.document()
 	c.info.SpansLines = c.spansLines
 	if end != refused {
 		return c.info, nil
@@ -48,16 +46,16 @@ func check(body []byte, maxMessages int, accepted, vectors bool) (Info, error) {
 	return c.info, &refusal
 }
 
-// checker reads a packet: a scanner that knows the rules.
+// checker validates a packet.
 type checker struct {
 	scanner
 	info        Info
 	maxMessages int
-	accepted    bool // by this version or an earlier one
+	accepted    bool // for Recheck
 }
 
-// whole reads the packet and the white space around it.
-func (c *checker) whole() int {
+// document reads the packet and the white space around it.
+func (c *checker) document() int {
 	end := c.packet(c.space(0))
 	if end == refused {
 		return refused
@@ -125,27 +123,27 @@ func (c *checker) id(at int) (id Text, end int) {
 	if id.Len() > MaxIDBytes && id.decodedLen(c.body) > MaxIDBytes {
 		return Text{}, c.invalid(at, fmt.Sprintf("must not be longer than %d bytes", MaxIDBytes))
 	}
-	// Every lone surrogate decodes to U+FFFD, so that different ids would be one.
+	// Every lone surrogate decodes to U+FFFD, so that different ids would be equal.
 	if lone := id.loneSurrogate(c.body); lone >= 0 && !c.accepted {
 		return Text{}, c.invalid(lone, "must not have a surrogate without the other half of its pair")
 	}
 	return id, end
 }
 
-// within puts the name that starts at the offset before the refusal's path.
+// within prefixes the refusal's path with the name at the offset.
 func (c *checker) within(at int) int {
 	name, _ := c.text(at)
-	c.refusal.prefix(shorten(name, c.body))
+	c.refusal.prefix(printable(name, c.body))
 	return refused
 }
 
-// duplicate refuses the known name at the offset, which its object has already.
+// duplicate refuses a known name that occurs again at the offset.
 func (c *checker) duplicate(at int) int {
-	c.invalid(at, "must not stand twice in one object")
+	c.invalid(at, "must not occur twice in one object")
 	return c.within(at)
 }
 
-// missing refuses an object that ends at the offset without the keys; it names
+// missing refuses an object that ends at the offset without the keys, and names
 // the first of them.
 func (c *checker) missing(at int, keys key) int {
 	first := keys & -keys

@@ -21,7 +21,7 @@ func TestCheckAccepts(t *testing.T) {
 	}
 }
 
-func TestCheckLearns(t *testing.T) {
+func TestCheckReturnsInfo(t *testing.T) {
 	body := []byte(`{"packet_id":"p\n1","messages":[` +
 		`{"timestamp":1,"level":"debug","message":"a"},` +
 		`{"timestamp":2,"level":"Warning","message":"b"},` +
@@ -44,7 +44,7 @@ func TestCheckLearns(t *testing.T) {
 	}
 }
 
-func TestCheckKnowsEverySpellingOfALevel(t *testing.T) {
+func TestCheckParsesAllLevelNames(t *testing.T) {
 	for want, names := range referenceLevels {
 		for lower := range strings.FieldsSeq(names) {
 			for _, name := range []string{lower, strings.ToUpper(lower), strings.ToUpper(lower[:1]) + lower[1:]} {
@@ -57,15 +57,15 @@ func TestCheckKnowsEverySpellingOfALevel(t *testing.T) {
 	}
 }
 
-func TestCheckLearnsNothingOfASecondLevel(t *testing.T) {
+func TestCheckIgnoresASecondLevel(t *testing.T) {
 	body := []byte(packetWith(`{"timestamp":1,"level":"INFO","level":"ERROR","message":"m"}`))
 	if info, err := checkBoth(t, body, 1); err == nil || info.Level != LevelInfo {
 		t.Errorf("%v, %v", info.Level, err)
 	}
 }
 
-// TestPairsOfAllLengths has each length of a name and of a value's plain start,
-// so that looks at the marks end at each place of a pair.
+// TestPairsOfAllLengths covers all lengths of names and plain prefixes of values, so
+// that reads of marks end at each position of a pair.
 func TestPairsOfAllLengths(t *testing.T) {
 	for length := range 131 {
 		long := strings.Repeat("n", length)
@@ -100,9 +100,8 @@ func TestCheckFindsLineBreaks(t *testing.T) {
 	}
 }
 
-// TestUnusualMembers puts members that are not written as usual among those
-// that are, at each place.
-func TestUnusualMembers(t *testing.T) {
+// TestMembersOutsideTheFastPath places such members at each position among others.
+func TestMembersOutsideTheFastPath(t *testing.T) {
 	usual := []string{`"timestamp":1640995200000`, `"level":"INFO"`, `"message":"hello"`, `"metadata":{"a":"b","c": "d"}`}
 	unusual := []string{
 		`"timestamp" : 1640995200000`, `"timestamp":1`, `"timestamp":0640995200000`, `"timestamp":1640995200000.5`, `"timestamp":164099520000x`,
@@ -147,15 +146,15 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
-// What an earlier version accepted and stored stays a packet; all other rules hold.
-func TestRecheckTakesLoneSurrogates(t *testing.T) {
+// Recheck accepts what an earlier version accepted; all other rules apply.
+func TestRecheckAcceptsLoneSurrogates(t *testing.T) {
 	for _, row := range refusalRows() {
 		body := []byte(strings.Replace(row.body, mark, "", 1))
 		info, err := Recheck(body, 10)
 		if want := strings.Contains(row.name, "surrogate") && row.code == CodeInvalid; (err == nil) != want {
 			t.Errorf("%s: %v", row.name, err)
 		} else if want && (info.PacketID.IsEmpty() || info.EmitterID.IsEmpty()) {
-			t.Errorf("%s: the ids are not known", row.name)
+			t.Errorf("%s: the ids are empty", row.name)
 		}
 	}
 }
@@ -172,7 +171,7 @@ func TestCheckRefusesEveryTruncation(t *testing.T) {
 	}
 }
 
-func TestCheckReadsNothingBehindTheEnd(t *testing.T) {
+func TestCheckReadsNothingBeyondTheEnd(t *testing.T) {
 	for name, body := range acceptedBodies() {
 		for end := range len(body) {
 			_, _ = checkBoth(t, []byte(body)[:end:end], 10)
@@ -183,7 +182,7 @@ func TestCheckReadsNothingBehindTheEnd(t *testing.T) {
 	}
 }
 
-func TestRefusalSentences(t *testing.T) {
+func TestRefusalDetails(t *testing.T) {
 	for body, want := range map[string]string{
 		``:                         `the packet is not valid JSON: a value is missing before the end at byte 0`,
 		`{}`:                       `emitter_id is required but missing from the object that ends here (byte 1)`,
@@ -202,7 +201,7 @@ func TestRefusalSentences(t *testing.T) {
 	}
 }
 
-func TestRefusalKnowsThePacketID(t *testing.T) {
+func TestRefusalHasThePacketID(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"packet_id":"p-1","messages":7}`:                 "p-1",
 		`{"packet_id":"p-1","packet_id":"p-2"}`:            "p-1",
@@ -221,7 +220,7 @@ func TestRefusalKnowsThePacketID(t *testing.T) {
 	}
 }
 
-func TestCheckAllocatesNothing(t *testing.T) {
+func TestCheckDoesNotAllocate(t *testing.T) {
 	for name, body := range acceptedBodies() {
 		body := []byte(body)
 		for _, vectors := range []bool{false, hasVectors} {
@@ -232,8 +231,8 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	}
 }
 
-// compareWithReference holds what Check said about a body against what the
-// reference says, and the refusal's form against its promises.
+// compareWithReference compares the result of Check with that of the reference, and
+// checks the fields of the refusal.
 func compareWithReference(t interface {
 	Helper()
 	Fatalf(format string, arguments ...any)
@@ -241,7 +240,7 @@ func compareWithReference(t interface {
 	t.Helper()
 	want, wantErr := reference(body, maxMessages)
 	if (err == nil) != (wantErr == nil) {
-		t.Fatalf("Check says %v, the reference says %v\n%q", err, wantErr, body)
+		t.Fatalf("Check returns %v, the reference %v\n%q", err, wantErr, body)
 	}
 	if err == nil {
 		got := verdict{
@@ -254,7 +253,7 @@ func compareWithReference(t interface {
 			t.Fatalf("spans lines: %v, want %v\n%q", info.SpansLines, spans, body)
 		}
 		if got != want {
-			t.Fatalf("Check learned %+v, the reference %+v\n%q", got, want, body)
+			t.Fatalf("Check returns %+v, the reference %+v\n%q", got, want, body)
 		}
 		return
 	}
@@ -265,9 +264,9 @@ func compareWithReference(t interface {
 	case refusal.Code != CodeMalformed && refusal.Code != CodeInvalid && refusal.Code != CodeTooLarge:
 		t.Fatalf("unknown code %q", refusal.Code)
 	case refusal.Code == CodeMalformed && wantErr.Error() != "not JSON":
-		t.Fatalf("%q is called malformed but is JSON (%v): %v", body, wantErr, err)
+		t.Fatalf("%q is refused as malformed but is JSON (%v): %v", body, wantErr, err)
 	case refusal.Code == CodeTooLarge && info.Messages != maxMessages:
-		t.Fatalf("%q is called too large after %d messages", body, info.Messages)
+		t.Fatalf("%q is refused as too large after %d messages", body, info.Messages)
 	case refusal.Offset < 0 || refusal.Offset > len(body):
 		t.Fatalf("offset %d of %d", refusal.Offset, len(body))
 	case refusal.Detail == "" || !utf8.ValidString(refusal.Detail) || len(refusal.Detail) > 500:

@@ -19,11 +19,11 @@ func (s *scanner) tooDeep(at int) int {
 	return s.invalid(at, fmt.Sprintf("is nested more than %d deep", MaxDepth))
 }
 
-func (s *scanner) unexpected(at int, wanted string) int {
-	return s.malformed(at, wanted+" is missing before "+s.found(at))
+func (s *scanner) unexpected(at int, expected string) int {
+	return s.malformed(at, expected+" is missing before "+s.found(at))
 }
 
-// found describes what stands at an offset.
+// found describes the byte at an offset.
 func (s *scanner) found(at int) string {
 	if at >= len(s.body) {
 		return "the end"
@@ -34,18 +34,18 @@ func (s *scanner) found(at int) string {
 	return string(s.body[at])
 }
 
-// wrongType refuses a value that is not what the rule wants, unless it is not
-// even JSON, which is said first.
-func (s *scanner) wrongType(at, depth int, wanted string) int {
+// wrongType refuses a value of the wrong type, or as malformed if it is not valid
+// JSON.
+func (s *scanner) wrongType(at, depth int, expected string) int {
 	first := s.at(at)
 	if s.value(at, depth) == refused {
 		return refused
 	}
-	return s.invalid(at, "must be "+wanted+" but is "+kindOf(first))
+	return s.invalid(at, "must be "+expected+" but is "+typeOf(first))
 }
 
-// kindOf names the type of the value that starts with a byte.
-func kindOf(first byte) string {
+// typeOf returns the name of a value's type by the first byte.
+func typeOf(first byte) string {
 	switch first {
 	case '"':
 		return "a string"

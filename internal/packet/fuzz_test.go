@@ -49,10 +49,10 @@ func compareTextWithStandard(t *testing.T, s *scanner, content string) {
 		return
 	}
 	if err != nil {
-		t.Fatalf("accepted %q, the standard library says %v", s.body, err)
+		t.Fatalf("accepted %q, the standard library returns %v", s.body, err)
 	}
 	if got := string(text.AppendDecoded([]byte("x"), s.body)); got != "x"+want {
-		t.Fatalf("%q decoded to %q, want %q behind x", s.body, got, want)
+		t.Fatalf("%q decoded to %q, want %q after x", s.body, got, want)
 	}
 	if got := text.decodedLen(s.body); got != len(want) {
 		t.Fatalf("%q has decoded length %d, want %d", s.body, got, len(want))
@@ -62,7 +62,7 @@ func compareTextWithStandard(t *testing.T, s *scanner, content string) {
 	}
 }
 
-// FuzzLines holds the lines against a plain split.
+// FuzzLines compares Lines with bytes.Split.
 func FuzzLines(f *testing.F) {
 	for _, body := range []string{"", "\n", "a", "a\n", "a\nb", "a\r\nb\r\n", "\n\n a \n\t\r\n\rb", "a\r\r\n"} {
 		f.Add([]byte(body))

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestVectorsReadNothingAroundTheBody puts bodies of all lengths between pages
-// that may not be read, at the end of the page before and at the start.
+// TestVectorsReadNothingAroundTheBody places bodies of all lengths next to inaccessible
+// pages, before and after them.
 func TestVectorsReadNothingAroundTheBody(t *testing.T) {
 	page := os.Getpagesize()
 	memory, err := syscall.Mmap(-1, 0, 3*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
@@ -21,12 +21,12 @@ func TestVectorsReadNothingAroundTheBody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	whole := samplePacket(20)
-	for length := range min(len(whole), page) {
+	sample := samplePacket(20)
+	for length := range min(len(sample), page) {
 		for _, body := range [][]byte{readable[:length], readable[page-length:]} {
-			copy(body, whole[len(whole)-length:])
+			copy(body, sample[len(sample)-length:])
 			_, _ = checkBoth(t, body, 100)
-			copy(body, whole)
+			copy(body, sample)
 			_, _ = checkBoth(t, body, 100)
 		}
 	}

@@ -1,6 +1,6 @@
 package packet
 
-// key is a member's name that has a meaning in a packet or in a message.
+// key is the name of a member of a packet or of a message, as a bit.
 type key uint8
 
 const (
@@ -46,7 +46,7 @@ func (k key) String() string {
 	}
 }
 
-const longestKey = len("emitter_id")
+const maxKeyLen = len("emitter_id")
 
 func keyOf(name []byte) key {
 	switch string(name) {
@@ -69,15 +69,15 @@ func keyOf(name []byte) key {
 	}
 }
 
-// packetKey reads a name and the colon of a packet's member. Nearly always it
-// is one of three, without escapes and with the colon at once behind.
+// packetKey reads the name and the colon of a packet's member, with a fast path for
+// unescaped known names that the colon follows directly.
 func (s *scanner) packetKey(at int) (k key, value int) {
-	const longest = len(`"emitter_id":`)
-	if at+longest <= len(s.body) {
-		name := s.body[at : at+longest]
+	const maxLen = len(`"emitter_id":`)
+	if at+maxLen <= len(s.body) {
+		name := s.body[at : at+maxLen]
 		switch {
 		case string(name) == `"emitter_id":`:
-			return keyEmitterID, s.space(at + longest)
+			return keyEmitterID, s.space(at + maxLen)
 		case string(name[:len(`"packet_id":`)]) == `"packet_id":`:
 			return keyPacketID, s.space(at + len(`"packet_id":`))
 		case string(name[:len(`"messages":`)]) == `"messages":`:
@@ -87,8 +87,8 @@ func (s *scanner) packetKey(at int) (k key, value int) {
 	return s.anyKey(at, packetKeys)
 }
 
-// anyKey reads a name and the colon of a member that is one of the known keys,
-// in any spelling that JSON allows, or unknown.
+// anyKey reads the name and the colon of a member, in any JSON spelling. It returns
+// keyUnknown for keys that are not in known.
 func (s *scanner) anyKey(at int, known key) (k key, value int) {
 	name, value := s.name(at)
 	if value == refused {
@@ -98,9 +98,9 @@ func (s *scanner) anyKey(at int, known key) (k key, value int) {
 	if !name.escaped {
 		return keyOf(raw) & known, value
 	}
-	if len(raw) > longestKey*escapeLen {
+	if len(raw) > maxKeyLen*escapeLen {
 		return keyUnknown, value
 	}
-	var decoded [longestKey * escapeLen]byte
+	var decoded [maxKeyLen * escapeLen]byte
 	return keyOf(name.AppendDecoded(decoded[:0], s.body)) & known, value
 }

@@ -1,6 +1,6 @@
 package packet
 
-// Level is a message's severity. A higher value matters more.
+// Level is a message's severity; higher values are more severe.
 type Level uint8
 
 // The levels in ascending order.
@@ -36,20 +36,19 @@ func (l Level) String() string {
 	}
 }
 
-// longestLevelName is the length of "informational".
-const longestLevelName = 13
+// maxLevelNameLen is the length of "informational".
+const maxLevelNameLen = 13
 
-// ParseLevel returns the level that a name stands for, in any of its usual
-// spellings and in upper, lower or mixed case. It returns LevelInfo and false
-// for a name that it does not know. It may be called concurrently.
+// ParseLevel returns the level of a common name, ignoring case, or LevelInfo and
+// false for an unknown name. It may be called concurrently.
 func ParseLevel[T string | []byte](name T) (level Level, known bool) {
-	if len(name) > longestLevelName {
+	if len(name) > maxLevelNameLen {
 		return LevelInfo, false
 	}
-	var buffer [longestLevelName]byte
+	var buffer [maxLevelNameLen]byte
 	lower := buffer[:len(name)]
 	for i := range lower {
-		lower[i] = name[i] | 0x20 // no byte but a letter becomes a lower-case letter
+		lower[i] = name[i] | 0x20 // only letters become lower-case letters
 	}
 	switch string(lower) {
 	case "t", "trc", "trace", "finest", "finer", "verbose":

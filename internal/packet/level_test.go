@@ -29,10 +29,10 @@ func TestParseLevel(t *testing.T) {
 func TestLevelNames(t *testing.T) {
 	for level := LevelTrace; level <= LevelCritical; level++ {
 		if parsed, known := ParseLevel(level.String()); parsed != level || !known {
-			t.Errorf("%v is read as %v, %v", level, parsed, known)
+			t.Errorf("%v is parsed as %v, %v", level, parsed, known)
 		}
 	}
 	if got := Level(0).String(); got != "UNKNOWN" {
-		t.Errorf("the level 0 is called %s", got)
+		t.Errorf("the name of level 0 is %s", got)
 	}
 }

@@ -2,9 +2,8 @@ package packet
 
 import "bytes"
 
-// Lines walks over the lines of newline-delimited JSON without copying them.
-// Lines may end in \n or \r\n, and the last one need not end at all. It may
-// not be used concurrently.
+// Lines iterates over lines of newline-delimited JSON without copying. Lines end in
+// \n or \r\n; the last line may be unterminated. It must not be used concurrently.
 type Lines struct {
 	rest   []byte
 	number int
@@ -13,9 +12,9 @@ type Lines struct {
 // LinesOf returns the lines of body.
 func LinesOf(body []byte) Lines { return Lines{rest: body} }
 
-// Next returns the next line that is not blank, without its ending and as a
-// part of the body, and its number in the body, from 1 and counting blank
-// lines. It returns false after the last one.
+// Next returns the next line that is not blank, as a subslice of the body without
+// its ending, and its number, from 1 and counting blank lines. It returns false
+// after the last line.
 func (l *Lines) Next() (line []byte, number int, ok bool) {
 	for len(l.rest) > 0 {
 		line, l.rest, _ = bytes.Cut(l.rest, []byte{'\n'})
@@ -27,7 +26,7 @@ func (l *Lines) Next() (line []byte, number int, ok bool) {
 	return nil, 0, false
 }
 
-// CountLines returns how many lines body has, blank ones and all.
+// CountLines returns the number of lines in body, including blank ones.
 func CountLines(body []byte) int {
 	lines := bytes.Count(body, []byte{'\n'})
 	if len(body) > 0 && body[len(body)-1] != '\n' {

@@ -32,7 +32,7 @@ func TestCountLines(t *testing.T) {
 	}
 }
 
-func TestLinesAllocateNothing(t *testing.T) {
+func TestLinesDoNotAllocate(t *testing.T) {
 	body := []byte("{1}\n{2}\r\n\n{3}")
 	if allocations := testing.AllocsPerRun(100, func() {
 		lines := LinesOf(body)

@@ -5,7 +5,7 @@ DATA characters<>+1(SB)/1, $'\\'
 DATA characters<>+2(SB)/1, $' '
 GLOBL characters<>(SB), RODATA|NOPTR, $3
 
-// func markBlocks(marks, text []byte) (foreign bool)
+// func markBlocks(marks, text []byte) (nonASCII bool)
 TEXT ·markBlocks(SB), NOSPLIT, $0-49
 	MOVQ marks_base+0(FP), DI
 	MOVQ text_base+24(FP), SI
@@ -13,7 +13,7 @@ TEXT ·markBlocks(SB), NOSPLIT, $0-49
 	VPBROADCASTB characters<>+0(SB), Y0
 	VPBROADCASTB characters<>+1(SB), Y1
 	VPBROADCASTB characters<>+2(SB), Y2
-	VPXOR Y7, Y7, Y7 // the bytes so far, one over the other
+	VPXOR Y7, Y7, Y7 // the OR of all bytes
 	SHRQ $5, CX
 	JZ   done
 
@@ -22,8 +22,8 @@ next:
 	VPOR      Y3, Y7, Y7
 	VPCMPEQB  Y0, Y3, Y4
 	VPCMPEQB  Y1, Y3, Y5
-	VPCMPGTB  Y3, Y2, Y6 // below a space, with sign: control characters and all that is not ASCII
-	VPANDN    Y6, Y3, Y6 // without what is not ASCII, as far as the top bits go
+	VPCMPGTB  Y3, Y2, Y6 // signed less than a space: control characters and bytes that are not ASCII
+	VPANDN    Y6, Y3, Y6 // clears the top bits of bytes that are not ASCII
 	VPOR      Y4, Y5, Y4
 	VPOR      Y4, Y6, Y4
 	VPMOVMSKB Y4, AX
@@ -37,5 +37,5 @@ done:
 	VPMOVMSKB Y7, AX
 	VZEROUPPER
 	TESTL AX, AX
-	SETNE foreign+48(FP)
+	SETNE nonASCII+48(FP)
 	RET

@@ -2,7 +2,7 @@
 
 package packet
 
-// hasVectors tells whether markBlocks is faster than markWords.
+// hasVectors reports whether markBlocks is faster than markWords.
 const hasVectors = false
 
-func markBlocks(marks, text []byte) (foreign bool) { return markWords(marks, text, false) }
+func markBlocks(marks, text []byte) (nonASCII bool) { return markWords(marks, text, false) }

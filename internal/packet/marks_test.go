@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// plainMarks are the marks of whole blocks, found byte by byte.
+// plainMarks returns the marks of complete blocks, computed byte by byte.
 func plainMarks(text []byte, strict bool) []byte {
 	marks := make([]byte, len(text)/8)
 	for i, c := range text {
@@ -16,7 +16,7 @@ func plainMarks(text []byte, strict bool) []byte {
 	return marks
 }
 
-// checkMarks compares all ways to mark a text of whole blocks.
+// checkMarks compares all implementations for a text of complete blocks.
 func checkMarks(t *testing.T, text []byte) {
 	t.Helper()
 	foreign := bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x80 })
@@ -43,9 +43,9 @@ func TestMarksOfEveryPairOfBytes(t *testing.T) {
 	}
 }
 
-// TestMarksOfAnEarlierPart marks the end of a body, then an earlier part at
-// whose end a string starts.
-func TestMarksOfAnEarlierPart(t *testing.T) {
+// TestMarksOfAnEarlierWindow marks the end of a body, then an earlier window at whose
+// end a string starts.
+func TestMarksOfAnEarlierWindow(t *testing.T) {
 	for place := window - 70; place < window; place++ {
 		body := bytes.Repeat([]byte{'a'}, 3*window)
 		body[place], body[len(body)-1] = '"', '"'

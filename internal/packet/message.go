@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// The depth of values in a packet: how many objects and arrays are around them.
+// Nesting depths of values in a packet.
 const (
 	depthInPacket   = 1
 	depthInMessages = 2
@@ -51,8 +51,8 @@ func (c *checker) message(at int) int {
 	}
 	var seen key
 	for {
-		var whole bool
-		if at, seen, whole = c.usualMembers(at, seen); whole {
+		var complete bool
+		if at, seen, complete = c.fastMembers(at, seen); complete {
 			return at
 		}
 		key, value := c.anyKey(at, messageKeys)
@@ -98,14 +98,14 @@ func (c *checker) messageMember(key key, value int) int {
 	}
 }
 
-// levelOf returns the level that a text stands for; LevelInfo if unknown.
+// levelOf returns the level of a text; LevelInfo if unknown.
 func levelOf(text Text, body []byte) Level {
 	raw := text.Raw(body)
 	if text.escaped {
-		if len(raw) > longestLevelName*escapeLen {
+		if len(raw) > maxLevelNameLen*escapeLen {
 			return LevelInfo
 		}
-		var decoded [longestLevelName * escapeLen]byte
+		var decoded [maxLevelNameLen * escapeLen]byte
 		raw = text.AppendDecoded(decoded[:0], body)
 	}
 	level, _ := ParseLevel(raw)
@@ -138,8 +138,8 @@ func (c *checker) metadata(at int) int {
 		return at + 1
 	}
 	for {
-		var whole bool
-		if at, whole = c.usualPairs(at); whole {
+		var complete bool
+		if at, complete = c.fastPairs(at); complete {
 			return at
 		}
 		_, value := c.name(at)
@@ -172,23 +172,23 @@ func (c *checker) metadataValue(at int) int {
 
 // timestamp reads a positive integer of at most 63 bits.
 func (c *checker) timestamp(at int) int {
-	const surelyFits = 18 // digits
+	const safeDigits = 18 // always fit into 63 bits
 	if first := c.at(at); '1' <= first && first <= '9' {
 		end := at + 1
 		for isDigit(c.at(end)) {
 			end++
 		}
-		if next := c.at(end); end-at <= surelyFits && next != '.' && next|0x20 != 'e' {
+		if next := c.at(end); end-at <= safeDigits && next != '.' && next|0x20 != 'e' {
 			return end
 		}
 	}
-	return c.unusualTimestamp(at)
+	return c.slowTimestamp(at)
 }
 
-func (c *checker) unusualTimestamp(at int) int {
-	const wanted = "a positive integer of milliseconds"
+func (c *checker) slowTimestamp(at int) int {
+	const expected = "a positive integer of milliseconds"
 	if first := c.at(at); first != '-' && !isDigit(first) {
-		return c.wrongType(at, depthInMessage, wanted)
+		return c.wrongType(at, depthInMessage, expected)
 	}
 	end := c.number(at)
 	if end == refused {
@@ -197,21 +197,20 @@ func (c *checker) unusualTimestamp(at int) int {
 	number := c.body[at:end]
 	switch {
 	case bytes.ContainsAny(number, ".eE"):
-		return c.invalid(at, "must be "+wanted+", without fraction or exponent")
+		return c.invalid(at, "must be "+expected+", without fraction or exponent")
 	case number[0] == '-' || number[0] == '0':
-		return c.invalid(at, "must be "+wanted+", so above 0")
-	case tooBig(number):
-		return c.invalid(at, "must be "+wanted+" that fits into 64 bits with sign")
+		return c.invalid(at, "must be "+expected+", so above 0")
+	case overflows(number):
+		return c.invalid(at, "must be "+expected+" that fits into 64 bits with sign")
 	}
 	return end
 }
 
-// tooBig tells whether a run of digits that starts with 1 to 9 is above the
-// largest 64-bit integer with sign.
-func tooBig(digits []byte) bool {
-	const longest = len("9223372036854775807")
-	if len(digits) != longest {
-		return len(digits) > longest
+// overflows reports whether digits without a leading zero exceed the maximum int64.
+func overflows(digits []byte) bool {
+	const maxLen = len("9223372036854775807")
+	if len(digits) != maxLen {
+		return len(digits) > maxLen
 	}
 	_, err := strconv.ParseInt(string(digits), 10, 64)
 	return err != nil

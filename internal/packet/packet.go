@@ -1,85 +1,83 @@
-// Package packet is the unit of work: what one emitter sent in one piece, and
-// what one analyzer will get in one piece. It checks a packet's bytes without
-// building a tree of them (Check), names what is wrong with them (Refusal), and
-// lends out the buffers that packets travel in (Pool).
+// Package packet defines the unit of routing: log messages that one emitter sent
+// and that are delivered to one analyzer together. It validates packets in a single
+// pass (Check), describes validation errors (Refusal) and pools buffers (Pool).
 //
-// The bytes are never changed, split or encoded again: an analyzer receives
-// exactly what the emitter sent.
+// A body is never modified, split or re-encoded: an analyzer receives exactly the
+// bytes that the emitter sent.
 package packet
 
 import "time"
 
-// Packet is a checked packet on its way from an emitter to an analyzer.
+// Packet is a validated packet.
 //
-// It has one owner at a time (ingest, journal, dispatch, upstream), and only
-// the owner reads or writes it. The last owner calls Release.
+// It has one owner at a time (ingest, journal, router, upstream), and only the
+// owner accesses it. The last owner calls Release.
 type Packet struct {
 	// Body is the JSON text that the emitter sent; it must not be modified.
 	Body []byte
 	Info
 	// Traceparent is the emitter's W3C trace header, or empty.
 	Traceparent string
-	// Accepted is when the distributor took responsibility.
+	// Accepted is when the distributor accepted the packet.
 	Accepted time.Time
-	// Sequence is the packet's place in the journal; the journal sets it.
+	// Sequence is the journal's sequence number; the journal sets it.
 	Sequence uint64
-	// Slot groups emitters to share a bounded room; the journal sets it.
+	// Slot is the emitter's slot in package emitterquota; the journal sets it.
 	Slot uint16
-	// Analyzer is the position of the analyzer that the packet is bound to or
-	// that last failed to take it, NoAnalyzer before; dispatch sets it.
+	// Analyzer is the position of the analyzer that the packet is or was last bound
+	// to, or NoAnalyzer; the router sets it.
 	Analyzer int
-	// Stay is during which of the analyzer's stays in the running it was bound
-	// to it; dispatch's.
-	Stay uint32
-	// Tried tells that an analyzer may have seen it since dispatch took it last.
-	Tried bool
-	// Unwritten tells that it would be a dead letter if that could be written, and is
-	// tried again; dispatch's.
-	Unwritten bool
-	// Trouble is nil until a visit to an analyzer fails.
-	Trouble *Trouble
-	// Receipt, unless nil, is told once what became of the packet. It has room
-	// for that, so that telling never waits.
-	Receipt chan<- Outcome
+	// Epoch is the epoch of the router's member at the binding; the router sets it.
+	Epoch uint32
+	// Attempted reports whether an analyzer may have received the packet since the
+	// router last bound it.
+	Attempted bool
+	// DeadLetterPending reports whether the packet was rejected and its dead letter
+	// could not be written; the router sets it.
+	DeadLetterPending bool
+	// Failures is nil until an attempt fails.
+	Failures *FailureHistory
+	// DeliveryChan, unless nil, receives one DeliveryResult. It must have capacity
+	// for it, so that the send never blocks.
+	DeliveryChan chan<- DeliveryResult
 
 	pool  *Pool
 	class int
 }
 
-// Trouble is what is known of a packet with which requests failed.
-type Trouble struct {
-	// Since is when a visit to an analyzer failed first, Last when one did last,
-	// and Cause how. Visits counts them.
+// FailureHistory describes the failed delivery attempts of a packet.
+type FailureHistory struct {
+	// Since and Last are the times of the first and of the last failure, Cause is
+	// the error of the last one, and Attempts is the number of failures.
 	Since, Last time.Time
 	Cause       string
-	Visits      int
-	// Company is how many packets shared the last request that failed, this one
-	// included.
-	Company int
-	// Strikes counts the visits that failed although the packet was alone and the
-	// analyzer works: it has taken others since Last.
-	Strikes int
+	Attempts    int
+	// LastBatchSize is the number of packets in the last request that failed.
+	LastBatchSize int
+	// IsolatedFailures counts the failures of requests with this packet alone, at
+	// analyzers that accepted other packets since Last.
+	IsolatedFailures int
 
-	// Due is when it may visit an analyzer again, Counted how many visits have
-	// been waited for, and Apart tells that it is among those that keep failing.
-	// They are dispatch's.
-	Due     time.Time
-	Counted int
-	Apart   bool
+	// Due is the time of the next attempt, ScheduledAttempts is the value of
+	// Attempts for which Due was set, and Quarantined reports whether the packet
+	// keeps failing. The router sets them.
+	Due               time.Time
+	ScheduledAttempts int
+	Quarantined       bool
 }
 
-// Outcome is how a packet ended.
-type Outcome struct {
-	// Analyzer took it, or refused it for good.
+// DeliveryResult is the final state of a packet.
+type DeliveryResult struct {
+	// Analyzer is the id of the analyzer that accepted or rejected the packet.
 	Analyzer string
-	// Refusal is why it was refused, empty when it was delivered.
-	Refusal string
+	// Rejection is the reason of a rejection, empty for a delivery.
+	Rejection string
 }
 
 // NoAnalyzer is the value of Packet.Analyzer before the first binding.
 const NoAnalyzer = -1
 
-// Info is what Check learns about a packet.
+// Info is the result of Check.
 type Info struct {
 	EmitterID Text
 	PacketID  Text
@@ -87,8 +85,8 @@ type Info struct {
 	Messages int
 	// Level is the highest level of any message.
 	Level Level
-	// SpansLines tells that there is a line break within the body, one at its
-	// very end aside, so that it cannot be a line of NDJSON as it is.
+	// SpansLines reports whether the body contains a line break other than a
+	// trailing one, so that it is not a valid line of NDJSON.
 	SpansLines bool
 }
 
@@ -96,7 +94,7 @@ type Info struct {
 type Volume struct {
 	Packets  int64
 	Messages int64
-	// Bytes counts packets' bodies.
+	// Bytes is the total length of bodies.
 	Bytes int64
 }
 
@@ -107,7 +105,7 @@ func (v *Volume) Add(p *Packet) {
 	v.Bytes += int64(len(p.Body))
 }
 
-// Subtract takes one packet away.
+// Subtract removes one packet.
 func (v *Volume) Subtract(p *Packet) {
 	v.Packets--
 	v.Messages -= int64(p.Messages)

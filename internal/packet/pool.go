@@ -5,30 +5,29 @@ import (
 	"sync"
 )
 
-// Buffers come in classes, so that a small packet never pins a large one:
-// powers of two, and what lies halfway between two of them.
+// Buffers have size classes, so that a small packet never pins a large buffer:
+// powers of two and the midpoints between them.
 const (
-	smallestClassBits = 9  // 512 bytes
-	largestClassBits  = 24 // 16 MiB; larger bodies are left to the garbage collector
-	classes           = 2*(largestClassBits-smallestClassBits) + 1
+	minClassBits = 9  // 512 bytes
+	maxClassBits = 24 // 16 MiB; larger bodies are not pooled
+	classes      = 2*(maxClassBits-minClassBits) + 1
 )
 
-// Pool lends packets with room for their bodies. The zero value is ready; it
-// may be used concurrently and must not be copied.
+// Pool is a pool of packets and their buffers. The zero value is ready; it may be
+// used concurrently and must not be copied.
 type Pool struct {
 	classes [classes]sync.Pool
 }
 
-// New returns a packet that holds a copy of body. The caller owns it until it
-// hands it on; the last owner calls Release.
+// New returns a packet with a copy of body, owned by the caller.
 func (p *Pool) New(body []byte, info Info) *Packet {
-	packet := p.Lend(len(body))
+	packet := p.Get(len(body))
 	packet.Body = append(packet.Body[:0], body...)
 	packet.Info = info
 	return packet
 }
 
-// Release gives the packet and its buffer back. The caller must not touch
+// Release returns the packet and its buffer to the pool. The caller must not use
 // either afterwards.
 func (p *Packet) Release() {
 	if p.pool == nil || p.class < 0 {
@@ -38,9 +37,9 @@ func (p *Packet) Release() {
 	p.pool.classes[p.class].Put(p)
 }
 
-// Lend returns an empty packet whose Body has room for size bytes. The caller
-// owns it until it hands it on; the last owner calls Release.
-func (p *Pool) Lend(size int) *Packet {
+// Get returns an empty packet with a Body of capacity size or more, owned by the
+// caller.
+func (p *Pool) Get(size int) *Packet {
 	class := classOf(size)
 	if class >= classes {
 		return &Packet{Body: make([]byte, 0, size), Analyzer: NoAnalyzer, pool: p, class: -1}
@@ -51,39 +50,39 @@ func (p *Pool) Lend(size int) *Packet {
 	return &Packet{Body: make([]byte, 0, capacityOf(class)), Analyzer: NoAnalyzer, pool: p, class: class}
 }
 
-// classOf returns the smallest class for a size, which may be one too large.
+// classOf returns the smallest class for a size, or classes or more if none is large
+// enough.
 func classOf(size int) int {
-	if size <= 1<<smallestClassBits {
+	if size <= 1<<minClassBits {
 		return 0
 	}
-	above := bits.Len(uint(size - 1)) // of the power of two that is large enough
-	class := 2 * (above - smallestClassBits)
+	above := bits.Len(uint(size - 1)) // log2 of the next power of two
+	class := 2 * (above - minClassBits)
 	if size <= 3<<(above-2) {
 		class--
 	}
 	return class
 }
 
-// capacityOf returns the size of a class's buffers.
+// capacityOf returns the buffer size of a class.
 func capacityOf(class int) int {
-	below := smallestClassBits + class/2
+	below := minClassBits + class/2
 	if class%2 == 0 {
 		return 1 << below
 	}
 	return 3 << (below - 1)
 }
 
-// overheadBytes is roughly what a packet costs beside its buffer: the struct
-// and its places in queues.
+// overheadBytes estimates the memory of a packet besides its buffer: the struct and
+// its slots in queues.
 const overheadBytes = 256
 
-// Footprint returns the bytes of memory that the packet holds.
+// Footprint returns the memory of the packet in bytes.
 func (p *Packet) Footprint() int64 {
 	return int64(cap(p.Body)) + overheadBytes
 }
 
-// FootprintOf returns the bytes of memory that a packet with a body of size
-// bytes will hold.
+// FootprintOf returns the Footprint of a packet with a body of size bytes.
 func FootprintOf(size int) int64 {
 	if class := classOf(size); class < classes {
 		size = capacityOf(class)

@@ -41,22 +41,22 @@ func TestNewCopies(t *testing.T) {
 			t.Errorf("%d bytes: the packet holds %d, %+v, analyzer %d", size, len(p.Body), p.Info, p.Analyzer)
 		}
 		if got, want := p.Footprint(), FootprintOf(size); got != want {
-			t.Errorf("%d bytes: footprint %d, announced %d", size, got, want)
+			t.Errorf("%d bytes: footprint %d, FootprintOf returned %d", size, got, want)
 		}
 		p.Release()
 	}
 }
 
-// TestNothingOfAReleasedPacketRemains looks at the packet that was released
-// itself: whether a pool lends it again at once is the runtime's choice.
-func TestNothingOfAReleasedPacketRemains(t *testing.T) {
+// TestReleaseResetsThePacket inspects the released packet itself, because sync.Pool may
+// return another one.
+func TestReleaseResetsThePacket(t *testing.T) {
 	var pool Pool
 	p := pool.New([]byte(plainPacket), Info{Messages: 1})
 	buffer := cap(p.Body)
 	p.Traceparent, p.Accepted, p.Sequence, p.Analyzer = "00-1", time.Unix(1, 0), 9, 2
 	p.Release()
 	if p.Traceparent != "" || !p.Accepted.IsZero() || p.Sequence != 0 || p.Analyzer != NoAnalyzer || p.Info != (Info{}) || len(p.Body) != 0 {
-		t.Errorf("left over: %+v", p)
+		t.Errorf("not reset: %+v", p)
 	}
 	if cap(p.Body) != buffer || p.pool != &pool {
 		t.Error("the buffer or its pool is lost")
@@ -67,11 +67,11 @@ func TestReleaseOfAPacketWithoutPool(t *testing.T) {
 	p := &Packet{Body: []byte(plainPacket)}
 	p.Release()
 	if string(p.Body) != plainPacket {
-		t.Error("a packet that belongs to no pool was changed")
+		t.Error("a packet without a pool was changed")
 	}
 }
 
-func TestPoolAllocatesNothingInSteadyState(t *testing.T) {
+func TestPoolDoesNotAllocateInSteadyState(t *testing.T) {
 	if raceEnabled {
 		t.Skip("under the race detector sync.Pool drops packets at random")
 	}

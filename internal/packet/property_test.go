@@ -9,8 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawnPacket is a valid packet, written in a random one of the many ways to
-// write it, and what Check is to learn from it.
+// drawnPacket is a valid packet in a random encoding, with the expected Info.
 type drawnPacket struct {
 	body []byte
 	want verdict
@@ -25,7 +24,7 @@ func drawPacket(t *rapid.T) drawnPacket {
 	}
 	var messages []string
 	for range want.messages {
-		level := rapid.SampledFrom([]string{"TRACE", "debug", "Info", "notice", "WARNING", "err", "Fatal", "odd"}).Draw(t, "level")
+		level := rapid.SampledFrom([]string{"TRACE", "debug", "Info", "notice", "WARNING", "err", "Fatal", "other"}).Draw(t, "level")
 		want.level = max(want.level, referenceLevel(level))
 		messages = append(messages, drawMessage(t, level))
 	}
@@ -59,8 +58,8 @@ func drawMessage(t *rapid.T, level string) string {
 	return drawObject(t, members, true)
 }
 
-// drawObject writes an object with its members in a random order and, if it
-// may be extended, unknown ones among them.
+// drawObject writes an object with its members in a random order and optionally
+// unknown members.
 func drawObject(t *rapid.T, members map[string]string, extensible bool) string {
 	var written []string
 	for name, value := range members {
@@ -83,8 +82,8 @@ func drawSpace(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"", "", "", " ", "\n", "\t", "\r\n", "          "}).Draw(t, "space")
 }
 
-// drawString writes a JSON string, now as encoding/json does, now with every
-// character escaped.
+// drawString writes a JSON string as encoding/json does, or with all characters
+// escaped.
 func drawString(t *rapid.T, text string) string {
 	if rapid.IntRange(0, 3).Draw(t, "escape all") > 0 {
 		quoted, err := json.Marshal(text)
@@ -96,7 +95,7 @@ func drawString(t *rapid.T, text string) string {
 	return quoteEscaped(text)
 }
 
-func TestCheckAcceptsEverySpelling(t *testing.T) {
+func TestCheckAcceptsAllEncodings(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		drawn := drawPacket(t)
 		info, err := checkBoth(t, drawn.body, 8)
@@ -116,7 +115,7 @@ func TestCheckAcceptsEverySpelling(t *testing.T) {
 	})
 }
 
-func TestCheckJudgesDamageAsTheReference(t *testing.T) {
+func TestCheckAgreesWithTheReferenceOnDamage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := drawPacket(t).body
 		for range rapid.IntRange(1, 3).Draw(t, "damages") {
@@ -127,7 +126,7 @@ func TestCheckJudgesDamageAsTheReference(t *testing.T) {
 	})
 }
 
-// damage changes, takes out or puts in a byte, or repeats a part.
+// damage changes, removes or inserts a byte, or repeats a part.
 func damage(t *rapid.T, body []byte) []byte {
 	if len(body) == 0 {
 		return body

@@ -11,16 +11,15 @@ import (
 	"unicode/utf8"
 )
 
-// verdict is what the reference says about a body that it accepts.
+// verdict is the result of the reference for an accepted body.
 type verdict struct {
 	emitterID, packetID string
 	messages            int
 	level               Level
 }
 
-// reference is Check written as plainly as possible and without regard to
-// cost: it reads the whole JSON text into a tree with the standard library and
-// then goes through the rules one by one.
+// reference is a simple implementation of Check: it decodes the body into a tree with
+// the standard library and then applies the rules.
 func reference(body []byte, maxMessages int) (verdict, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return verdict{}, errors.New("not JSON")
@@ -81,7 +80,7 @@ var (
 	lowSurrogate  = regexp.MustCompile(`^\\u[dD][c-fC-F]`)
 )
 
-// hasLoneSurrogate looks at JSON text as it was sent.
+// hasLoneSurrogate inspects escaped JSON text.
 func hasLoneSurrogate(text []byte) bool {
 	var before []byte // a high surrogate that waits for its pair
 	for _, character := range characters.FindAll(text, -1) {
@@ -140,7 +139,7 @@ func referenceMessage(value any) (Level, error) {
 	return referenceLevel(level), nil
 }
 
-// referenceLevels are the usual spellings in lower case.
+// referenceLevels are the known level names in lower case.
 var referenceLevels = map[Level]string{
 	LevelTrace:    "t trc trace finest finer verbose",
 	LevelDebug:    "d dbg debug fine",
@@ -198,14 +197,14 @@ func (o object) get(name string) any {
 func (o object) hasEachOnce(names ...string) error {
 	for _, name := range names {
 		if count := o.count(name); count != 1 {
-			return fmt.Errorf("%s stands %d times", name, count)
+			return fmt.Errorf("%s occurs %d times", name, count)
 		}
 	}
 	return nil
 }
 
-// readTree reads one value of valid JSON; depth is how deep it is nested if it
-// is an object or an array.
+// readTree reads a value of valid JSON; depth is its nesting if it is an object or an
+// array.
 func readTree(decoder *json.Decoder, depth int) (any, error) {
 	token, err := decoder.Token()
 	if err != nil {

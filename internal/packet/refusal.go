@@ -7,37 +7,36 @@ import (
 	"unicode/utf8"
 )
 
-// The codes of refusals, as emitters see them.
+// Codes of refusals in HTTP responses.
 const (
 	// CodeMalformed: the body is not JSON (RFC 8259) in valid UTF-8.
 	CodeMalformed = "malformed"
-	// CodeInvalid: the body is JSON, up to where it was read, but breaks a
-	// rule for packets.
+	// CodeInvalid: the body violates a rule for packets, and is valid JSON up to
+	// there.
 	CodeInvalid = "invalid_packet"
 	// CodeTooLarge: the packet has too many messages.
 	CodeTooLarge = "too_large"
 )
 
-// Refusal says why a body is not taken as a packet. It is the error that Check
-// returns.
+// Refusal is the validation error of Check.
 type Refusal struct {
 	// Code is one of the codes above.
 	Code string
-	// Path is the member at fault, such as messages[3].level; empty for the
-	// packet itself. Long names of unknown members are shortened.
+	// Path is the invalid member, such as messages[3].level; empty for the packet
+	// itself. Long names of unknown members are truncated.
 	Path string
-	// Offset is where in the body the fault is, in bytes.
+	// Offset is the byte offset of the error in the body.
 	Offset int
-	// Detail is a sentence for a person that names the rule and the place.
+	// Detail is a description of the rule and the location.
 	Detail string
-	// PacketID is empty when the packet's id was not seen before the fault.
+	// PacketID is empty if no id was read before the error.
 	PacketID Text
 }
 
 // Error returns the detail.
 func (r *Refusal) Error() string { return r.Detail }
 
-// complete writes the detail, of which only the rule is known so far.
+// complete adds subject and offset to the detail.
 func (r *Refusal) complete() {
 	subject := r.Path
 	if subject == "" {
@@ -50,7 +49,7 @@ func (r *Refusal) complete() {
 	r.Detail = fmt.Sprintf("%s %s (byte %d)", subject, r.Detail, r.Offset)
 }
 
-// prefix puts the name of the enclosing member, or [index], before the path.
+// prefix prepends the name of the enclosing member, or [index], to the path.
 func (r *Refusal) prefix(name string) {
 	if r.Path != "" && !strings.HasPrefix(r.Path, "[") {
 		name += "."
@@ -58,14 +57,14 @@ func (r *Refusal) prefix(name string) {
 	r.Path = name + r.Path
 }
 
-const longestName = 64 // bytes of an unknown member's name in a path
+const maxNameLen = 64 // bytes of an unknown member's name in a path
 
-// shorten returns a name without escapes, cut off when it is long, and with
-// U+FFFD for what could upset a terminal or a log.
-func shorten(name Text, body []byte) string {
+// printable returns an unescaped name, truncated, with U+FFFD for characters that
+// are not printable.
+func printable(name Text, body []byte) string {
 	var short []byte
 	for raw := name.Raw(body); len(raw) > 0; {
-		if len(short) >= longestName {
+		if len(short) >= maxNameLen {
 			return string(short) + "…"
 		}
 		r, size := decodeRune(raw)

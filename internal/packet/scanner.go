@@ -2,26 +2,24 @@ package packet
 
 import "fmt"
 
-// MaxDepth is how deep objects and arrays may be nested, the packet included.
+// MaxDepth is the maximum nesting of objects and arrays, including the packet.
 const MaxDepth = 32
 
-// refused is returned in place of an offset by every method of scanner that
-// found a fault; scanner.refusal then tells which.
+// refused is the offset that methods of scanner return for an error, which
+// scanner.refusal describes.
 const refused = -1
 
-// scanner reads JSON (RFC 8259). Its methods take the offset where a thing
-// starts and return the offset behind it, or refused.
+// scanner reads JSON (RFC 8259). Its methods take the offset of an element and return
+// the offset after it, or refused.
 type scanner struct {
 	body    []byte
 	marks   marks
 	refusal Refusal
-	// spansLines tells that a line break was read that is not the body's last
-	// byte.
+	// spansLines is set by a line break before the last byte of the body.
 	spansLines bool
 }
 
-// at returns the byte at an offset, or 0, which JSON never has outside of
-// strings, behind the end.
+// at returns the byte at an offset, or 0 beyond the end.
 func (s *scanner) at(offset int) byte {
 	if offset < len(s.body) {
 		return s.body[offset]
@@ -50,8 +48,7 @@ func (s *scanner) skipSpace(at int) int {
 	return at
 }
 
-// value reads a value of any type. depth counts the objects and arrays around
-// it; the recursion ends at MaxDepth.
+// value reads a value of any type with a nesting of depth, which MaxDepth limits.
 func (s *scanner) value(at, depth int) int {
 	switch c := s.at(at); c {
 	case '"':
@@ -75,7 +72,7 @@ func (s *scanner) value(at, depth int) int {
 	}
 }
 
-// object reads an object that is itself nested depth deep.
+// object reads an object with a nesting of depth.
 func (s *scanner) object(at, depth int) int {
 	if depth > MaxDepth {
 		return s.tooDeep(at)
@@ -101,7 +98,7 @@ func (s *scanner) object(at, depth int) int {
 	}
 }
 
-// array reads an array that is itself nested depth deep.
+// array reads an array with a nesting of depth.
 func (s *scanner) array(at, depth int) int {
 	if depth > MaxDepth {
 		return s.tooDeep(at)
@@ -123,8 +120,7 @@ func (s *scanner) array(at, depth int) int {
 	}
 }
 
-// next reads what follows a member or an element: a comma, and then there is
-// more, or the closing bracket.
+// next reads a comma or the closing bracket after a member or an element.
 func (s *scanner) next(at int, closing byte) (next int, more bool) {
 	at = s.space(at)
 	switch s.at(at) {
@@ -137,7 +133,7 @@ func (s *scanner) next(at int, closing byte) (next int, more bool) {
 	}
 }
 
-// name reads a member's name and the colon, and returns where its value starts.
+// name reads a member's name and the colon, and returns the offset of its value.
 func (s *scanner) name(at int) (name Text, value int) {
 	if s.at(at) != '"' {
 		return Text{}, s.unexpected(at, "a name in quotes")

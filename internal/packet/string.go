@@ -20,7 +20,7 @@ func (s *scanner) text(at int) (text Text, end int) {
 	return s.mixedText(start, end)
 }
 
-// mixedText reads a string that is plain only from its start to an offset.
+// mixedText reads a string that is plain up to an offset.
 func (s *scanner) mixedText(start, at int) (text Text, end int) {
 	escaped := false
 	for {
@@ -57,7 +57,7 @@ func (s *scanner) escape(at int) int {
 	return s.malformed(at, "a backslash is not followed by one of \"\\/bfnrt or by u and four hexadecimal digits")
 }
 
-// multibyte reads a run of characters that are not ASCII.
+// multibyte reads a sequence of characters that are not ASCII.
 func (s *scanner) multibyte(at int) int {
 	for at < len(s.body) && s.body[at] >= utf8.RuneSelf {
 		r, size := utf8.DecodeRune(s.body[at:])

@@ -5,27 +5,24 @@ import (
 	"unicode/utf8"
 )
 
-// Text is the content of one JSON string of a packet: what stands between its
-// quotes. It is a place in the body, not a copy, so it needs the body to be
-// read. The zero value is an empty text. All methods may be called
-// concurrently.
+// Text is the content of a JSON string of a packet, as a range of the body. The zero
+// value is empty. All methods may be called concurrently.
 type Text struct {
 	start, end int32
 	escaped    bool
 }
 
-// Len returns the length in bytes of the text as it was sent.
+// Len returns the length in bytes with escapes.
 func (t Text) Len() int { return int(t.end - t.start) }
 
-// IsEmpty tells whether there is no text.
+// IsEmpty reports whether the text is empty.
 func (t Text) IsEmpty() bool { return t.start == t.end }
 
-// Raw returns the text as it was sent, with its JSON escapes, ready to be put
-// between quotes in another JSON text. It is a part of body, not a copy.
+// Raw returns the text with its JSON escapes, as a subslice of body.
 func (t Text) Raw(body []byte) []byte { return body[t.start:t.end:t.end] }
 
-// AppendDecoded appends the text without JSON escapes, as valid UTF-8, to dst
-// and returns the result. A surrogate that is not one of a pair becomes U+FFFD.
+// AppendDecoded appends the unescaped text to dst, as valid UTF-8. A lone surrogate
+// becomes U+FFFD.
 func (t Text) AppendDecoded(dst, body []byte) []byte {
 	raw := t.Raw(body)
 	if !t.escaped {
@@ -39,7 +36,7 @@ func (t Text) AppendDecoded(dst, body []byte) []byte {
 	return dst
 }
 
-// decodedLen returns the length in bytes of the text without its escapes.
+// decodedLen returns the length in bytes without escapes.
 func (t Text) decodedLen(body []byte) int {
 	if !t.escaped {
 		return t.Len()
@@ -53,8 +50,8 @@ func (t Text) decodedLen(body []byte) int {
 	return length
 }
 
-// Decoded returns the text without JSON escapes, as AppendDecoded does: a part
-// of body when it has none, and otherwise appended to buffer.
+// Decoded returns the unescaped text: a subslice of body if it has no escapes, else
+// appended to buffer.
 func (t Text) Decoded(buffer, body []byte) []byte {
 	if !t.escaped {
 		return t.Raw(body)
@@ -62,8 +59,8 @@ func (t Text) Decoded(buffer, body []byte) []byte {
 	return t.AppendDecoded(buffer, body)
 }
 
-// loneSurrogate returns the offset in the body of the first escape that is a
-// surrogate and not one of a pair, or -1.
+// loneSurrogate returns the offset in the body of the first escape of a lone
+// surrogate, or -1.
 func (t Text) loneSurrogate(body []byte) int {
 	if !t.escaped {
 		return -1
@@ -100,7 +97,7 @@ func decodeRune(raw []byte) (r rune, size int) {
 		return '\t', 2
 	case 'u':
 		return decodeHexEscape(raw)
-	default: // a quote, a backslash or a slash stands for itself
+	default: // a quote, a backslash or a slash
 		return rune(raw[1]), 2
 	}
 }
@@ -119,8 +116,8 @@ func decodeHexEscape(raw []byte) (r rune, size int) {
 	return utf8.RuneError, escapeLen
 }
 
-// hexRune returns the value of the four hexadecimal digits of an escape such as
-// \u0041, or -1 when they are not hexadecimal.
+// hexRune returns the value of an escape such as \u0041, or -1 if its digits are not
+// hexadecimal.
 func hexRune(escape []byte) rune {
 	var r rune
 	for _, c := range escape[2:escapeLen] {

@@ -19,7 +19,7 @@ func quoteEscaped(text string) string {
 	return quoted.String()
 }
 
-func TestDecodedTextIsCopiedOnlyWhenEscaped(t *testing.T) {
+func TestDecodedCopiesOnlyEscapedText(t *testing.T) {
 	body := []byte(`{"emitter_id":"plain","packet_id":"\u0070lain","messages":[` + plainMessage + `]}`)
 	info, err := Check(body, 1)
 	if err != nil {
@@ -42,10 +42,10 @@ func TestZeroTextIsEmpty(t *testing.T) {
 	}
 }
 
-// TestEveryByteAtEveryPlace puts each byte that ends the plain part of a
-// string, and its neighbours, at each place of strings of up to 130 bytes, so
-// that it falls on each place of what is read at once.
-func TestEveryByteAtEveryPlace(t *testing.T) {
+// TestEveryByteAtEveryOffset places each byte that ends the plain part of a string, and
+// its neighbours, at each offset of strings of up to 130 bytes, so that it occurs at
+// each position of a word.
+func TestEveryByteAtEveryOffset(t *testing.T) {
 	values := []byte{' ', '!', '"', '#', '[', '\\', ']', '~', 0x7f, 0x80, 0xa2, 0xbf, 0xc0, 0xc2, 0xdc, 0xe2, 0xed, 0xf4, 0xff}
 	for control := range byte(' ') {
 		values = append(values, control)
@@ -63,8 +63,7 @@ func TestEveryByteAtEveryPlace(t *testing.T) {
 	}
 }
 
-// TestEveryByteAroundWindows does the same around the borders between the
-// parts of a body that are marked at once.
+// TestEveryByteAroundWindows does the same around the borders of windows.
 func TestEveryByteAroundWindows(t *testing.T) {
 	for _, border := range []int{window, 2 * window} {
 		for length := border - 40; length <= border+40; length++ {
@@ -107,7 +106,7 @@ func checkPlainString(t *testing.T, body []byte) {
 	})
 }
 
-func TestTextAllocatesNothing(t *testing.T) {
+func TestTextDoesNotAllocate(t *testing.T) {
 	body := []byte(`"a\u00e9b\n"`)
 	s := scanner{body: body}
 	text, _ := s.text(0)
@@ -120,7 +119,7 @@ func TestTextAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestRawCannotGrowIntoTheBody(t *testing.T) {
+func TestAppendToRawDoesNotChangeTheBody(t *testing.T) {
 	body := []byte(`"id","next"`)
 	s := scanner{body: body}
 	text, _ := s.text(0)

@@ -2,11 +2,11 @@ package problem
 
 import "net/http"
 
-// Code names a kind of refusal. It is the last part of a problem's type, its
-// member "code" and the label "reason" of the metrics.
+// Code is a kind of refusal: the last part of a problem's type, its member
+// "code" and the label "reason" of the metrics.
 type Code string
 
-// The codes.
+// Refusal codes.
 const (
 	Malformed            Code = "malformed"
 	InvalidPacket        Code = "invalid_packet"
@@ -22,39 +22,38 @@ const (
 	Draining             Code = "draining"
 	JournalUnwritable    Code = "journal_unwritable"
 	Shed                 Code = "shed"
-	// AckTimeout is not a refusal: the packet is accepted, but not delivered
-	// yet.
+	// AckTimeout is not a refusal: the packet is accepted and not delivered yet.
 	AckTimeout Code = "ack_timeout"
-	// DeadLettered is no refusal either: an analyzer will never take the
-	// packet, which is kept for a person to look at.
+	// DeadLettered is not a refusal: the packet is accepted, and was stored as a
+	// dead letter because an analyzer rejected it.
 	DeadLettered Code = "dead_lettered"
 )
 
-type meaning struct {
+type definition struct {
 	status int
 	title  string
 }
 
-var meanings = map[Code]meaning{
+var definitions = map[Code]definition{
 	Malformed:            {http.StatusBadRequest, "The request is malformed"},
 	InvalidPacket:        {http.StatusBadRequest, "The packet breaks a rule"},
-	NotFound:             {http.StatusNotFound, "There is nothing at this path"},
-	MethodNotAllowed:     {http.StatusMethodNotAllowed, "The path does not take this method"},
-	SlowRequest:          {http.StatusRequestTimeout, "The request was not here in time"},
+	NotFound:             {http.StatusNotFound, "The path does not exist"},
+	MethodNotAllowed:     {http.StatusMethodNotAllowed, "The path does not allow this method"},
+	SlowRequest:          {http.StatusRequestTimeout, "The request did not arrive in time"},
 	TooLarge:             {http.StatusRequestEntityTooLarge, "The request is too large"},
 	UnsupportedMediaType: {http.StatusUnsupportedMediaType, "The media type is not supported"},
 	UnsupportedEncoding:  {http.StatusUnsupportedMediaType, "The content encoding is not supported"},
 	RateLimited:          {http.StatusTooManyRequests, "The emitter is over its rate"},
 	NoAnalyzer:           {http.StatusServiceUnavailable, "No analyzer is available"},
-	Overloaded:           {http.StatusServiceUnavailable, "There is no room now"},
+	Overloaded:           {http.StatusServiceUnavailable, "No capacity is available now"},
 	Draining:             {http.StatusServiceUnavailable, "The service is shutting down"},
 	JournalUnwritable:    {http.StatusServiceUnavailable, "The journal cannot be written"},
 	Shed:                 {http.StatusServiceUnavailable, "Packets of this level are shed now"},
 	AckTimeout:           {http.StatusGatewayTimeout, "The packet is accepted but not delivered yet"},
-	DeadLettered:         {http.StatusUnprocessableEntity, "The packet is accepted but no analyzer will take it"},
+	DeadLettered:         {http.StatusUnprocessableEntity, "The packet is accepted but was rejected by an analyzer"},
 }
 
-// Refusals returns the codes that a distributor refuses requests with.
+// Refusals returns the codes with which a distributor refuses requests.
 func Refusals() []Code {
 	return []Code{
 		Malformed, InvalidPacket, NotFound, MethodNotAllowed, SlowRequest, TooLarge,
@@ -63,20 +62,18 @@ func Refusals() []Code {
 	}
 }
 
-// Status returns the HTTP status of the code; 500 for one that is not in the
-// table.
+// Status returns the HTTP status of the code; 500 for an unknown code.
 func (c Code) Status() int {
-	if m, ok := meanings[c]; ok {
-		return m.status
+	if d, ok := definitions[c]; ok {
+		return d.status
 	}
 	return http.StatusInternalServerError
 }
 
-// Title returns the one sentence that is the same for every problem of the
-// code.
+// Title returns the title that all problems with the code share.
 func (c Code) Title() string {
-	if m, ok := meanings[c]; ok {
-		return m.title
+	if d, ok := definitions[c]; ok {
+		return d.title
 	}
 	return http.StatusText(http.StatusInternalServerError)
 }

@@ -1,9 +1,8 @@
-// Package problem tells a client why a request was refused, as a problem
-// document of RFC 9457 (application/problem+json). It holds the one table of
-// refusal codes that clients, metrics and documentation share.
+// Package problem writes refused requests as problem documents of RFC 9457
+// (application/problem+json), and defines the refusal codes.
 //
-// Whatever text a problem is given (control characters, invalid UTF-8), the
-// document is valid JSON.
+// A document is valid JSON for any text, control characters and invalid UTF-8
+// included.
 package problem
 
 import (
@@ -15,27 +14,26 @@ import (
 // ContentType is the media type of a problem document.
 const ContentType = "application/problem+json"
 
-// Problem is one refusal. The zero value of each optional field leaves its
-// member out. A Problem may be written concurrently.
+// Problem is one refusal. The zero value of an optional field omits its member.
+// A Problem may be written concurrently.
 type Problem struct {
-	// Code says what kind of refusal it is; required.
+	// Code is the kind of refusal; required.
 	Code Code
-	// Status is the HTTP status when it is not the code's own, else 0.
+	// Status is the HTTP status, or 0 for that of Code.
 	Status int
-	// Detail says what was wrong this time and where; any text.
+	// Detail describes this occurrence; any text.
 	Detail string
-	// PacketID is the refused packet's id where it is known, as decoded text
-	// (not JSON source).
+	// PacketID is the id of the refused packet, if known, without JSON escapes.
 	PacketID string
-	// RetryAfter is in how many seconds a new attempt makes sense, or 0.
+	// RetryAfter is the wait in seconds before a retry, or 0.
 	RetryAfter int
 }
 
-// Error makes a refusal an error for those who wait for the same thing.
+// Error implements error.
 func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
 
-// Write answers the request with the problem. Headers that were set before,
-// such as Allow, stay.
+// Write sets the response to the problem and keeps headers that are already set,
+// such as Allow.
 func Write(ctx *fasthttp.RequestCtx, p Problem) {
 	var scratch [512]byte
 	ctx.Response.SetBody(p.AppendJSON(scratch[:0]))
@@ -67,7 +65,7 @@ func (p Problem) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// HTTPStatus is the status of an answer with the problem.
+// HTTPStatus returns the status of the response.
 func (p Problem) HTTPStatus() int {
 	if p.Status != 0 {
 		return p.Status

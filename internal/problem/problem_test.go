@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-func TestWriteAnswersWithTheWholeDocument(t *testing.T) {
+func TestWriteSetsAllMembers(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 	ctx.Response.Header.Set("Allow", "POST")
 
@@ -25,16 +25,16 @@ func TestWriteAnswersWithTheWholeDocument(t *testing.T) {
 		t.Errorf("Retry-After = %q, want 7", got)
 	}
 	if got := string(ctx.Response.Header.Peek("Allow")); got != "POST" {
-		t.Errorf("Allow = %q, want what was set before", got)
+		t.Errorf("Allow = %q, want the value set before", got)
 	}
-	want := `{"type":"urn:logstreamer:problem:overloaded","title":"There is no room now","status":503,` +
+	want := `{"type":"urn:logstreamer:problem:overloaded","title":"No capacity is available now","status":503,` +
 		`"detail":"the queue is full","code":"overloaded","packet_id":"p-1"}`
 	if got := string(ctx.Response.Body()); got != want {
 		t.Errorf("body = %s\nwant   %s", got, want)
 	}
 }
 
-func TestWriteLeavesOutWhatIsNotKnown(t *testing.T) {
+func TestWriteOmitsEmptyFields(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 
 	Write(&ctx, Problem{Code: TooLarge, Status: 431})
@@ -44,14 +44,14 @@ func TestWriteLeavesOutWhatIsNotKnown(t *testing.T) {
 		t.Errorf("body = %s\nwant   %s", got, want)
 	}
 	if got := ctx.Response.StatusCode(); got != 431 {
-		t.Errorf("status = %d, want the problem's own, 431", got)
+		t.Errorf("status = %d, want the problem's Status, 431", got)
 	}
 	if ctx.Response.Header.Peek("Retry-After") != nil {
-		t.Error("Retry-After is there without being asked for")
+		t.Error("Retry-After is set without a value")
 	}
 }
 
-func TestEachRefusalHasAStatusAndATitle(t *testing.T) {
+func TestRefusalsHaveStatusAndTitle(t *testing.T) {
 	want := map[Code]int{
 		"malformed": 400, "invalid_packet": 400, "not_found": 404, "method_not_allowed": 405,
 		"slow_request": 408, "too_large": 413, "unsupported_encoding": 415,
@@ -74,11 +74,11 @@ func TestEachRefusalHasAStatusAndATitle(t *testing.T) {
 		t.Errorf("%s: status %d, want 504", AckTimeout, AckTimeout.Status())
 	}
 	if Code("made up").Status() != 500 {
-		t.Error("a code that is not in the table must be an internal error")
+		t.Error("the status of an unknown code is not 500")
 	}
 }
 
-func TestQuotedTextIsReadBackTheSame(t *testing.T) {
+func TestAppendQuotedRoundTrip(t *testing.T) {
 	for _, text := range []string{
 		"", "plain", `"quoted" \ back`, "line\r\n\ttab", "\x00\x1f\x7f", "é 漢 😀", "\u2028", strings.Repeat("a\n", 500),
 	} {
@@ -86,7 +86,7 @@ func TestQuotedTextIsReadBackTheSame(t *testing.T) {
 		if err := json.Unmarshal(AppendQuoted(nil, text), &got); err != nil {
 			t.Errorf("%q: %v", text, err)
 		} else if got != text {
-			t.Errorf("%q came back as %q", text, got)
+			t.Errorf("%q was decoded as %q", text, got)
 		}
 	}
 	if got := string(AppendQuoted(nil, "a\xff\xfeb")); got != "\"a\uFFFD\uFFFDb\"" {
@@ -94,7 +94,7 @@ func TestQuotedTextIsReadBackTheSame(t *testing.T) {
 	}
 }
 
-func FuzzDocumentIsAlwaysValid(f *testing.F) {
+func FuzzAppendJSONIsValid(f *testing.F) {
 	f.Add("malformed", "at byte 3", "p-1", 0)
 	f.Add("\x00\"", "\xff\x80\\", "\u2028\ud7ff", -1)
 	f.Fuzz(func(t *testing.T, code, detail, packetID string, status int) {
@@ -108,7 +108,7 @@ func FuzzDocumentIsAlwaysValid(f *testing.F) {
 			t.Fatalf("%q: %v", document, err)
 		}
 		if got.Detail != valid(detail) || got.PacketID != valid(packetID) || got.Code != valid(code) {
-			t.Fatalf("%q does not say what it was given", document)
+			t.Fatalf("%q has other values than its problem", document)
 		}
 		if got.Title == "" || got.Status == 0 || !strings.HasPrefix(got.Type, "urn:logstreamer:problem:") {
 			t.Fatalf("%q lacks a member", document)
@@ -130,6 +130,6 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 	p := Problem{Code: RateLimited, Detail: "200 messages a second", PacketID: "p-1", RetryAfter: 1}
 	Write(&ctx, p)
 	if got := testing.AllocsPerRun(100, func() { Write(&ctx, p) }); got > 0 {
-		t.Errorf("%v allocations a refusal", got)
+		t.Errorf("%v allocations per Write", got)
 	}
 }

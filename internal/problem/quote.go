@@ -4,8 +4,8 @@ import "unicode/utf8"
 
 const hexDigits = "0123456789abcdef"
 
-// AppendQuoted appends text to dst as a JSON string with its quotes. Each byte
-// that is not part of valid UTF-8 becomes U+FFFD.
+// AppendQuoted appends text to dst as a quoted JSON string. Each byte of invalid
+// UTF-8 becomes U+FFFD.
 func AppendQuoted(dst []byte, text string) []byte {
 	dst = append(dst, '"')
 	dst = appendEscapedText(dst, text)
@@ -13,7 +13,7 @@ func AppendQuoted(dst []byte, text string) []byte {
 }
 
 func appendEscapedText(dst []byte, text string) []byte {
-	plain := 0 // start of the bytes that are copied as they are
+	plain := 0 // start of the bytes to copy unescaped
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c < utf8.RuneSelf {

@@ -10,14 +10,14 @@ import (
 
 var start = time.Unix(1_700_000_000, 0)
 
-func TestNoLimitTakesAll(t *testing.T) {
+func TestNoLimitAcceptsAll(t *testing.T) {
 	if _, ok := New(Config{}).Take([]byte("e"), 1_000_000, start); !ok {
 		t.Error("without a limit messages were refused")
 	}
 }
 
-// In no window does an emitter get more than its burst and its rate allow,
-// and one that waits as long as it was told gets in.
+// In no window does an emitter exceed its burst and rate, and a call after the
+// returned wait succeeds.
 func TestRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		config := Config{
@@ -37,19 +37,19 @@ func TestRate(t *testing.T) {
 			wait, ok := l.Take([]byte("e"), messages, now)
 			if !ok {
 				if _, early := l.Take([]byte("e"), messages, now.Add(wait-time.Microsecond)); early {
-					t.Fatalf("taken before the %v that were named", wait)
+					t.Fatalf("accepted before the returned wait of %v", wait)
 				}
 				now = now.Add(wait)
 				if again, ok := l.Take([]byte("e"), messages, now); !ok {
-					t.Fatalf("refused after the %v that were named, %v more are", wait, again)
+					t.Fatalf("refused after the returned wait of %v, which is now %v", wait, again)
 				}
 			}
 			grants = append(grants, grant{now, messages})
-			sum, largest := 0, 0
+			sum, maxMessages := 0, 0
 			for i := len(grants) - 1; i >= 0; i-- {
 				sum += grants[i].messages
-				largest = max(largest, grants[i].messages)
-				allowed := config.Burst + float64(largest) + config.Rate*now.Sub(grants[i].at).Seconds()
+				maxMessages = max(maxMessages, grants[i].messages)
+				allowed := config.Burst + float64(maxMessages) + config.Rate*now.Sub(grants[i].at).Seconds()
 				if float64(sum) > allowed+1 {
 					t.Fatalf("%d messages in %v, %.0f are allowed", sum, now.Sub(grants[i].at), allowed)
 				}
@@ -61,32 +61,32 @@ func TestRate(t *testing.T) {
 func TestEmittersDoNotShare(t *testing.T) {
 	l := New(Config{Rate: 10, Burst: 10})
 	for {
-		if _, ok := l.Take([]byte("noisy"), 1, start); !ok {
+		if _, ok := l.Take([]byte("limited"), 1, start); !ok {
 			break
 		}
 	}
-	if _, ok := l.Take([]byte("calm"), 10, start); !ok {
+	if _, ok := l.Take([]byte("other"), 10, start); !ok {
 		t.Error("one emitter's messages were charged to another")
 	}
 }
 
-func TestReturn(t *testing.T) {
+func TestRefund(t *testing.T) {
 	l := New(Config{Rate: 10, Burst: 10})
 	for range 100 {
 		if wait, ok := l.Take([]byte("e"), 10, start); !ok {
-			t.Fatalf("what was given back is still charged: wait %v", wait)
+			t.Fatalf("a refund is not credited: wait %v", wait)
 		}
-		l.Return([]byte("e"), 10)
+		l.Refund([]byte("e"), 10)
 	}
 }
 
 func TestBucketsAreBounded(t *testing.T) {
 	l := New(Config{Rate: 1, Burst: 5})
-	for i := range 3 * mostBuckets {
+	for i := range 3 * maxBuckets {
 		l.Take(fmt.Append(nil, i), 1, start.Add(time.Duration(i)*time.Microsecond))
 	}
-	if got := l.Buckets(); got > mostBuckets {
-		t.Errorf("%d buckets, the bound is %d", got, mostBuckets)
+	if got := l.Buckets(); got > maxBuckets {
+		t.Errorf("%d buckets, the maximum is %d", got, maxBuckets)
 	}
 }
 
@@ -105,9 +105,9 @@ func BenchmarkTake(b *testing.B) {
 	}
 }
 
-// A clock that is set back by hours refuses nobody. Moments with a monotonic
-// reading differ by it, whatever the wall clock says.
-func TestTimeIsCountedFromTheBeginning(t *testing.T) {
+// Times are relative to the start of the limiter, by its monotonic reading, so
+// that changes of the wall clock have no effect.
+func TestTimesAreRelativeToTheStart(t *testing.T) {
 	l := New(Config{Rate: 10, Burst: 10})
 	now := time.Now()
 	if _, ok := l.Take([]byte("e"), 10, now); !ok {
@@ -116,13 +116,13 @@ func TestTimeIsCountedFromTheBeginning(t *testing.T) {
 	for i := range l.shards {
 		for _, full := range l.shards[i].full {
 			if full > time.Minute {
-				t.Errorf("the bucket is full %v after the beginning", full)
+				t.Errorf("the bucket is full %v after the start", full)
 			}
 		}
 	}
 }
 
-// Settings and packets of any size neither overflow nor lift the limit.
+// Extreme settings and packet sizes do not overflow.
 func TestExtremes(t *testing.T) {
 	for _, config := range []Config{{1e-9, 1}, {1e-9, 1e18}, {1e12, 1e18}, {3e8, 1}, {0.001, 1e9}} {
 		l := New(config)
@@ -131,7 +131,7 @@ func TestExtremes(t *testing.T) {
 			t.Errorf("%+v refuses the first packet", config)
 		}
 		if wait, ok := l.Take(id, 1_000_000_000, start); ok && config.Burst < 1e9 || wait < 0 {
-			t.Errorf("%+v: taken %v, wait %v", config, ok, wait)
+			t.Errorf("%+v: accepted %v, wait %v", config, ok, wait)
 		}
 	}
 	l := New(Config{Rate: 3e9, Burst: 1}) // less than a nanosecond each

@@ -52,7 +52,7 @@ func (v attempt) mayHaveFailed() bool { return v.failures > 0 || v.staleClosed }
 // reportResult reports the result of a request to the breaker, unless it is attributed to
 // the packets.
 func (u *Upstream) reportResult(a sendResult, batch []*packet.Packet, v attempt, now time.Time) {
-	failedBefore := batch[0].Trouble != nil // then all packets of the batch did
+	failedBefore := batch[0].Failures != nil // then all packets of the batch did
 	switch {
 	case a.outcome != failed:
 		u.onTransition(u.breaker.Success(now))("packets are delivered")
@@ -64,15 +64,15 @@ func (u *Upstream) reportResult(a sendResult, batch []*packet.Packet, v attempt,
 // recordFailure records a failed attempt in the packets.
 func (u *Upstream) recordFailure(packets []*packet.Packet, v attempt, now time.Time) {
 	for _, p := range packets {
-		if p.Trouble == nil {
-			p.Trouble = &packet.Trouble{Since: now}
+		if p.Failures == nil {
+			p.Failures = &packet.FailureHistory{Since: now}
 		}
-		t := p.Trouble
-		if v.batchSize == 1 && t.Visits > 0 && v.breakerClosed && u.deliveredSince(t.Last) {
-			t.Strikes++
+		t := p.Failures
+		if v.batchSize == 1 && t.Attempts > 0 && v.breakerClosed && u.deliveredSince(t.Last) {
+			t.IsolatedFailures++
 		}
-		t.Visits++
-		t.Last, t.Cause, t.Company = now, v.cause, v.batchSize
+		t.Attempts++
+		t.Last, t.Cause, t.LastBatchSize = now, v.cause, v.batchSize
 	}
 }
 
@@ -83,6 +83,6 @@ func (u *Upstream) deliveredSince(since time.Time) bool {
 
 // keepsFailing reports whether p is to become a dead letter.
 func keepsFailing(p *packet.Packet) bool {
-	t := p.Trouble
-	return t != nil && t.Strikes >= minIsolatedFailures && t.Last.Sub(t.Since) >= minFailureDuration
+	t := p.Failures
+	return t != nil && t.IsolatedFailures >= minIsolatedFailures && t.Last.Sub(t.Since) >= minFailureDuration
 }

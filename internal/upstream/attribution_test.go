@@ -71,7 +71,7 @@ func TestFailuresAreRecorded(t *testing.T) {
 				}
 				continue
 			}
-			if trouble == nil || trouble.Company != 4 || trouble.Visits != 1 || trouble.Strikes != 0 || trouble.Cause != `answered 500 "no"` ||
+			if trouble == nil || trouble.LastBatchSize != 4 || trouble.Attempts != 1 || trouble.IsolatedFailures != 0 || trouble.Cause != `answered 500 "no"` ||
 				trouble.Since.Before(began) || trouble.Last != trouble.Since {
 				t.Errorf("packet %d: %+v", sequence, trouble)
 			}
@@ -89,12 +89,12 @@ func TestFailureInBatchIsNotIsolated(t *testing.T) {
 		b.settler.await(t, 1)
 		packets := []*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)}
 		for _, p := range packets {
-			p.Trouble = &packet.Trouble{Visits: 1, Company: 4, Last: time.Now().Add(-time.Minute)}
+			p.Failures = &packet.FailureHistory{Attempts: 1, LastBatchSize: 4, Last: time.Now().Add(-time.Minute)}
 		}
 		b.Offer(packets)
 		b.settler.await(t, 3)
 		for sequence := uint64(2); sequence <= 3; sequence++ {
-			if got := b.settler.troubleOf(sequence); got.Strikes != 0 || got.Company != 2 || got.Visits != 2 {
+			if got := b.settler.troubleOf(sequence); got.IsolatedFailures != 0 || got.LastBatchSize != 2 || got.Attempts != 2 {
 				t.Errorf("packet %d: %+v", sequence, got)
 			}
 		}
@@ -127,7 +127,7 @@ func TestInterruptedAttemptIsRecorded(t *testing.T) {
 			t.Errorf("%v failed requests, %d packets are Tried", requests, tried)
 		}
 		for sequence := range uint64(2) {
-			if trouble := b.settler.troubleOf(1 + sequence); trouble == nil || trouble.Company != 2 || trouble.Visits != 1 {
+			if trouble := b.settler.troubleOf(1 + sequence); trouble == nil || trouble.LastBatchSize != 2 || trouble.Attempts != 1 {
 				t.Errorf("packet %d: %+v", 1+sequence, trouble)
 			}
 		}
@@ -150,7 +150,7 @@ func TestBatchSizeAfterFailure(t *testing.T) {
 			packets := b.packets.some(t, len(test.failedSizes))
 			for i, size := range test.failedSizes {
 				if size > 0 {
-					packets[i].Trouble = &packet.Trouble{Company: size}
+					packets[i].Failures = &packet.FailureHistory{LastBatchSize: size}
 				}
 			}
 			b.Offer(packets)
@@ -170,13 +170,13 @@ func TestBatchSizeAfterFailure(t *testing.T) {
 func TestAttribution(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		trouble *packet.Trouble
+		trouble *packet.FailureHistory
 		refuses bool // connections
 		healthy bool
 	}{
 		{"a new packet", nil, false, false},
-		{"one that failed before", &packet.Trouble{Visits: 1, Company: 1}, false, true},
-		{"one that failed before, and cannot be sent", &packet.Trouble{Visits: 1, Company: 1}, true, false},
+		{"one that failed before", &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, false, true},
+		{"one that failed before, and cannot be sent", &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestAttribution(t *testing.T) {
 				b := start(t, config, analyzer.dial)
 				analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = test.refuses })
 				p := b.packets.of(t, poison)
-				p.Trouble = test.trouble
+				p.Failures = test.trouble
 				b.Offer([]*packet.Packet{p})
 				b.settler.await(t, 1)
 				if b.Healthy() != test.healthy {
@@ -208,15 +208,15 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 		name        string
 		maxFailures int
 		packets     int // in one request
-		trouble     *packet.Trouble
-		want        packet.Trouble
+		trouble     *packet.FailureHistory
+		want        packet.FailureHistory
 		interrupted bool // the breaker opens during the dial
 	}{
-		{"a new packet", 5, 1, nil, packet.Trouble{Visits: 1, Company: 1}, false},
-		{"a batch", 5, 4, nil, packet.Trouble{Visits: 1, Company: 4}, false},
-		{"one that did so before", 5, 1, &packet.Trouble{Visits: 1, Company: 1}, packet.Trouble{Visits: 2, Company: 1, Strikes: 1}, false},
-		{"one whose failure alone opens the breaker", 1, 1, &packet.Trouble{Visits: 1, Company: 1}, packet.Trouble{Visits: 2, Company: 1, Strikes: 1}, false},
-		{"among others", 5, 1, nil, packet.Trouble{Visits: 1, Company: 1}, true},
+		{"a new packet", 5, 1, nil, packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, false},
+		{"a batch", 5, 4, nil, packet.FailureHistory{Attempts: 1, LastBatchSize: 4}, false},
+		{"one that did so before", 5, 1, &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, packet.FailureHistory{Attempts: 2, LastBatchSize: 1, IsolatedFailures: 1}, false},
+		{"one whose failure alone opens the breaker", 1, 1, &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, packet.FailureHistory{Attempts: 2, LastBatchSize: 1, IsolatedFailures: 1}, false},
+		{"among others", 5, 1, nil, packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -245,7 +245,7 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 				var packets []*packet.Packet
 				for range test.packets {
 					p := b.packets.of(t, poison)
-					p.Trouble = test.trouble
+					p.Failures = test.trouble
 					packets = append(packets, p)
 				}
 				b.Offer(packets)
@@ -257,7 +257,7 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 				if got == nil {
 					t.Fatal("no failure is recorded")
 				}
-				if got.Visits != test.want.Visits || got.Company != test.want.Company || got.Strikes != test.want.Strikes ||
+				if got.Attempts != test.want.Attempts || got.LastBatchSize != test.want.LastBatchSize || got.IsolatedFailures != test.want.IsolatedFailures ||
 					got.Cause != "the reused connection was closed: EOF" {
 					t.Errorf("recorded %+v, want %+v", got, test.want)
 				}
@@ -290,7 +290,7 @@ func TestHalfOpenIgnoresFailuresOfSuspects(t *testing.T) {
 			if format != "" {
 				p = b.packets.of(t, format)
 			}
-			p.Trouble = &packet.Trouble{Visits: 1, Company: 1}
+			p.Failures = &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}
 			b.Offer([]*packet.Packet{p})
 			b.settler.await(t, 2+i)
 		}
@@ -326,10 +326,10 @@ func TestHalfOpenFailureIsNotIsolated(t *testing.T) {
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		p := b.packets.of(t, poison)
-		p.Trouble = &packet.Trouble{Visits: 1, Company: 1, Last: time.Now().Add(-time.Minute)}
+		p.Failures = &packet.FailureHistory{Attempts: 1, LastBatchSize: 1, Last: time.Now().Add(-time.Minute)}
 		b.Offer([]*packet.Packet{p})
 		b.settler.await(t, 3)
-		if got := b.settler.troubleOf(3); got.Strikes != 0 || got.Visits != 2 || b.breaker.State() != breaker.HalfOpen {
+		if got := b.settler.troubleOf(3); got.IsolatedFailures != 0 || got.Attempts != 2 || b.breaker.State() != breaker.HalfOpen {
 			t.Errorf("recorded while %v: %+v", b.breaker.State(), got)
 		}
 	})
@@ -354,7 +354,7 @@ func TestFailingPacketBecomesDeadLetter(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b := start(t, testConfig(), newFakeAnalyzer(failingWithPoison).dial)
 				p := b.packets.of(t, poison)
-				p.Trouble = &packet.Trouble{Visits: 20, Strikes: test.isolated, Company: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
+				p.Failures = &packet.FailureHistory{Attempts: 20, IsolatedFailures: test.isolated, LastBatchSize: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
 				if test.others {
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, 1)
@@ -364,7 +364,7 @@ func TestFailingPacketBecomesDeadLetter(t *testing.T) {
 				if got := b.settler.outcomeOf(1); got != test.want {
 					t.Errorf("the packet was %s, want %s", got, test.want)
 				}
-				if got := b.settler.troubleOf(1); test.want == "returned" && (!got.Last.Equal(time.Now()) || got.Visits != 21) {
+				if got := b.settler.troubleOf(1); test.want == "returned" && (!got.Last.Equal(time.Now()) || got.Attempts != 21) {
 					t.Errorf("recorded %+v", got)
 				}
 			})

@@ -101,7 +101,7 @@ func (u *Upstream) onTransition(transition breaker.Transition, changed bool) fun
 			u.logger.Info("analyzer is healthy: slow start", "duration", u.config.SlowStart)
 		}
 		u.prober.reschedule()
-		u.settler.Changed()
+		u.settler.CapacityChanged()
 	}
 }
 

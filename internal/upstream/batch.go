@@ -43,10 +43,10 @@ func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *pac
 // maxSharing returns the maximum number of packets of a request that includes p: after a
 // failure at most half of the failed batch, rounded down to a power of two.
 func maxSharing(p *packet.Packet) int {
-	if p.Trouble == nil {
+	if p.Failures == nil {
 		return math.MaxInt
 	}
-	return 1 << max(0, bits.Len(uint(p.Trouble.Company))-2)
+	return 1 << max(0, bits.Len(uint(p.Failures.LastBatchSize))-2)
 }
 
 func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }

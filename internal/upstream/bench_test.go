@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // batches is the ladder of packets per request.
@@ -82,7 +82,7 @@ func delivery(t testing.TB, batch int) func() {
 	config.Timeout = time.Minute
 	settler := new(countingSettler)
 	u, err := New(config, Dependencies{
-		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(budget.Budget),
+		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(retrybudget.Budget),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,9 +115,9 @@ const (
 type countingSettler struct{ packets int }
 
 func (d *countingSettler) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
-func (d *countingSettler) Refused(int, []Rejection)                  {}
-func (d *countingSettler) Returned(int, []*packet.Packet)            {}
-func (d *countingSettler) Changed()                                  {}
+func (d *countingSettler) Rejected(int, []Rejection)                 {}
+func (d *countingSettler) Nacked(int, []*packet.Packet)              {}
+func (d *countingSettler) CapacityChanged()                          {}
 
 // serveImmediately serves an analyzer that responds to each request at once until the test
 // ends, and returns its URL.

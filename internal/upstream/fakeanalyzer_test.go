@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/logstreamer/logstreamer/internal/budget"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // reply is the behaviour of a fakeAnalyzer for one request: it writes the parts one by one.
@@ -217,7 +217,7 @@ func prepare(t *testing.T, config Config, dial func(context.Context, string, str
 	}
 	b := &fixture{settler: newRecorder(), packets: &packetMaker{}}
 	b.Upstream, err = New(config, Dependencies{
-		Budget:  new(budget.Budget),
+		Budget:  new(retrybudget.Budget),
 		Settler: b.settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dial,
 	})
 	if err != nil {

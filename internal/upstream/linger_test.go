@@ -74,7 +74,7 @@ func TestLingerIsSkipped(t *testing.T) {
 		{"half of the limit", func(c *Config) { c.QueuePackets = 20 }, 9, func(b *fixture) []*packet.Packet { return b.packets.some(t, 1) }},
 		{"an emitter that waits for the delivery", noChange, 5, func(b *fixture) []*packet.Packet {
 			p := b.packets.packet(t)
-			p.Receipt = make(chan packet.Outcome, 1)
+			p.DeliveryChan = make(chan packet.DeliveryResult, 1)
 			return []*packet.Packet{p}
 		}},
 	} {
@@ -112,7 +112,7 @@ func TestTrimUpdatesNoLinger(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newQueue()
 		packets := new(packetMaker).some(t, 1)
-		packets[0].Receipt = make(chan packet.Outcome, 1)
+		packets[0].DeliveryChan = make(chan packet.DeliveryResult, 1)
 		q.sending = 2 // so that one packet is not enough to start
 		q.offer(packets, batchLimits{packets: 64, flushSize: 64, linger: time.Second})
 		q.trim(0)

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/fifo"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
 // queue holds the packets bound to one analyzer: it stores those that wait and counts
@@ -17,7 +17,7 @@ type queue struct {
 
 	mu            sync.Mutex // guards all fields below
 	idle          []*waiter  // a stack of waiting senders
-	waiting       fifo.Queue[*packet.Packet]
+	waiting       ring.Queue[*packet.Packet]
 	queued        packet.Volume // of waiting
 	inFlight      packet.Volume // held by senders
 	sending       int           // senders that hold packets
@@ -189,7 +189,7 @@ func (q *queue) minWaitingLocked(batch batchLimits) int {
 
 // noLingerCount returns 1 for a packet that must not linger, else 0.
 func noLingerCount(p *packet.Packet) int {
-	if p.Receipt != nil {
+	if p.DeliveryChan != nil {
 		return 1
 	}
 	return 0

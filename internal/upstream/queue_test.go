@@ -52,7 +52,7 @@ func TestIdleSendersStart(t *testing.T) {
 				time.Sleep(test.pause)
 				p := b.packets.packet(t)
 				if test.noLinger {
-					p.Receipt = make(chan packet.Outcome, 1)
+					p.DeliveryChan = make(chan packet.DeliveryResult, 1)
 				}
 				began := time.Now()
 				b.Offer([]*packet.Packet{p})

@@ -162,7 +162,7 @@ func wantUnreadable(t *testing.T, response reply) {
 		t.Errorf("it counts as %v failures", b.failures(reasonUnreadable))
 	}
 	trouble := b.settler.troubleOf(1)
-	if trouble == nil || trouble.Visits != 1 || !strings.HasPrefix(trouble.Cause, "the ") && !strings.HasPrefix(trouble.Cause, "there ") && !strings.HasPrefix(trouble.Cause, "entry ") && !strings.HasPrefix(trouble.Cause, "it ") {
+	if trouble == nil || trouble.Attempts != 1 || !strings.HasPrefix(trouble.Cause, "the ") && !strings.HasPrefix(trouble.Cause, "there ") && !strings.HasPrefix(trouble.Cause, "entry ") && !strings.HasPrefix(trouble.Cause, "it ") {
 		t.Errorf("recorded: %+v", trouble)
 	}
 }

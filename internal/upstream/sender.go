@@ -38,7 +38,7 @@ func (s *sender) run(ctx context.Context) {
 		volume := packet.VolumeOf(batch)
 		s.deliver(ctx, batch, attempt{})
 		queue.finished(volume)
-		s.upstream.settler.Changed()
+		s.upstream.settler.CapacityChanged()
 		clear(batch) // the packets have other owners now
 		s.batch = batch
 	}
@@ -96,8 +96,8 @@ func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v at
 func (s *sender) mayRetry(batch []*packet.Packet, a sendResult, v attempt) bool {
 	u := s.upstream
 	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
-		(len(batch) > 1 || batch[0].Trouble == nil) &&
-		u.budget.SpendAll(len(batch), time.Now())
+		(len(batch) > 1 || batch[0].Failures == nil) &&
+		u.budget.TakeAll(len(batch), time.Now())
 }
 
 // send makes one request and reports its result to metrics, limits and breaker.
@@ -175,11 +175,11 @@ func (s *sender) nackOrReject(packets []*packet.Packet, a sendResult, v attempt)
 		u.recordFailure(packets, v, time.Now())
 	}
 	if p := packets[0]; keepsFailing(p) {
-		s.reject(Rejection{p, rejectedFailing, p.Trouble.Cause})
+		s.reject(Rejection{p, rejectedFailing, p.Failures.Cause})
 		return
 	}
 	for _, p := range packets {
-		p.Tried = v.mayHaveFailed() || !a.unsent
+		p.Attempted = v.mayHaveFailed() || !a.unsent
 	}
 	u.nack(packets)
 }
@@ -196,7 +196,7 @@ func (s *sender) adaptToRejection(a sendResult, packets int) {
 
 func (s *sender) reject(rejections ...Rejection) {
 	s.upstream.limit.settled.Add(int64(len(rejections)))
-	s.upstream.settler.Refused(s.upstream.position, rejections)
+	s.upstream.settler.Rejected(s.upstream.position, rejections)
 }
 
 func withoutNil(batch []*packet.Packet) []*packet.Packet {

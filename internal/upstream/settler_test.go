@@ -54,26 +54,26 @@ func (m *packetMaker) some(t testing.TB, n int) []*packet.Packet {
 type recorder struct {
 	mu       sync.Mutex
 	outcomes map[uint64][]string
-	trouble  map[uint64]*packet.Trouble
+	trouble  map[uint64]*packet.FailureHistory
 	settled  int
 	tried    int // returned packets with Tried set
-	changes  int // calls of Changed
+	changes  int // calls of CapacityChanged
 	updated  chan struct{}
 }
 
 func newRecorder() *recorder {
-	return &recorder{outcomes: make(map[uint64][]string), trouble: make(map[uint64]*packet.Trouble), updated: make(chan struct{}, 1)}
+	return &recorder{outcomes: make(map[uint64][]string), trouble: make(map[uint64]*packet.FailureHistory), updated: make(chan struct{}, 1)}
 }
 
 func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.record("delivered", packets...) }
-func (r *recorder) Returned(_ int, packets []*packet.Packet)  { r.record("returned", packets...) }
-func (r *recorder) Refused(_ int, rejections []Rejection) {
+func (r *recorder) Nacked(_ int, packets []*packet.Packet)    { r.record("returned", packets...) }
+func (r *recorder) Rejected(_ int, rejections []Rejection) {
 	for _, one := range rejections {
 		r.record("rejected "+one.Reason, one.Packet)
 	}
 }
 
-func (r *recorder) Changed() {
+func (r *recorder) CapacityChanged() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.changes++
@@ -86,10 +86,10 @@ func (r *recorder) record(outcome string, packets ...*packet.Packet) {
 	for _, p := range packets {
 		r.outcomes[p.Sequence] = append(r.outcomes[p.Sequence], outcome)
 		r.settled++
-		if outcome == "returned" && p.Tried {
+		if outcome == "returned" && p.Attempted {
 			r.tried++
 		}
-		r.trouble[p.Sequence] = p.Trouble
+		r.trouble[p.Sequence] = p.Failures
 		for i := range p.Body {
 			p.Body[i] = '!'
 		}
@@ -113,7 +113,7 @@ func (r *recorder) outcomeOf(sequence uint64) string {
 }
 
 // troubleOf returns the failure history of a packet when it was settled.
-func (r *recorder) troubleOf(sequence uint64) *packet.Trouble {
+func (r *recorder) troubleOf(sequence uint64) *packet.FailureHistory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.trouble[sequence]

@@ -4,7 +4,7 @@
 //
 //	Offer ──▶ queue ──▶ senders ──POST /ingest──▶ analyzer
 //	                      │
-//	                      └──▶ Settler: Delivered │ Refused │ Returned
+//	                      └──▶ Settler: Delivered │ Rejected │ Nacked
 //
 // Each packet that Offer accepts is settled exactly once. Packets are bound late: the
 // queue holds about what the analyzer accepts in a second, so that few packets move
@@ -32,23 +32,23 @@ type Rejection struct {
 }
 
 // Settler takes over the ownership of packets. Its methods must be safe for concurrent
-// use. Only Refused may block: it writes to disk.
+// use. Only Rejected may block: it writes to disk.
 type Settler interface {
 	// Delivered is called with packets that the analyzer accepted.
 	Delivered(analyzer int, packets []*packet.Packet)
-	// Refused is called with packets that the analyzer rejected permanently.
-	Refused(analyzer int, rejections []Rejection)
-	// Returned is called with packets that are not known to be delivered and are to be
+	// Rejected is called with packets that the analyzer rejected permanently.
+	Rejected(analyzer int, rejections []Rejection)
+	// Nacked is called with packets that are not known to be delivered and are to be
 	// rerouted.
-	Returned(analyzer int, packets []*packet.Packet)
-	// Changed is called after each request and transition: the availability or the
+	Nacked(analyzer int, packets []*packet.Packet)
+	// CapacityChanged is called after each request and transition: the availability or the
 	// capacity of the analyzer may have changed.
-	Changed()
+	CapacityChanged()
 }
 
-// Budget is a retry budget: SpendAll takes it for all of the packets, or for none.
+// Budget is a retry budget: TakeAll takes it for all of the packets, or for none.
 type Budget interface {
-	SpendAll(packets int, now time.Time) (granted bool)
+	TakeAll(packets int, now time.Time) (granted bool)
 }
 
 // Upstream is one analyzer. It is safe for concurrent use, but only one goroutine may call
@@ -171,7 +171,7 @@ func (u *Upstream) Stop() {
 // analyzer became unavailable since, the packets are returned to the Settler.
 func (u *Upstream) Offer(packets []*packet.Packet) {
 	if !u.queue.offer(packets, u.limits()) {
-		u.settler.Returned(u.position, packets)
+		u.settler.Nacked(u.position, packets)
 		return
 	}
 	if !u.accepting(time.Now()) {
@@ -204,7 +204,7 @@ func (u *Upstream) limits() batchLimits {
 
 func (u *Upstream) nack(packets []*packet.Packet) {
 	if len(packets) > 0 {
-		u.settler.Returned(u.position, packets)
+		u.settler.Nacked(u.position, packets)
 	}
 }
 

@@ -96,7 +96,7 @@ func scrapeMetrics(ctx context.Context, url string) (scrape, error) {
 	for _, m := range families["distributor_messages_by_analyzer_total"].GetMetric() {
 		s.messages[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
 	}
-	for _, m := range families["distributor_share_bound_messages"].GetMetric() {
+	for _, m := range families["distributor_share_deviation_limit_messages"].GetMetric() {
 		s.bound = m.GetGauge().GetValue()
 	}
 	for _, m := range families["distributor_unaccounted_messages"].GetMetric() {

@@ -122,16 +122,16 @@ func TestReceiptsOutliveMemory(t *testing.T) {
 		f := newFixture()
 		f.memory = 1 // nothing stays in memory
 		j := f.open(t)
-		outcomes := make(chan packet.Outcome, 2)
+		outcomes := make(chan packet.DeliveryResult, 2)
 		packets := f.make(t, 0, 1, 2)
-		packets[1].Receipt, packets[2].Receipt = outcomes, outcomes
+		packets[1].DeliveryChan, packets[2].DeliveryChan = outcomes, outcomes
 		if _, err := j.Put(packets); err != nil {
 			t.Fatal(err)
 		}
 		got := claimAll(t, j)
 		for _, p := range got {
-			if (p.Receipt != nil) != (idOf(t, p) > 0) {
-				t.Errorf("packet %d has the receipt %v", idOf(t, p), p.Receipt)
+			if (p.DeliveryChan != nil) != (idOf(t, p) > 0) {
+				t.Errorf("packet %d has the receipt %v", idOf(t, p), p.DeliveryChan)
 			}
 		}
 		if len(j.receipts) > 0 {
@@ -145,10 +145,10 @@ func TestReceiptsOutliveMemory(t *testing.T) {
 func TestReceiptsAreBounded(t *testing.T) {
 	r := make(receipts)
 	for sequence := range uint64(mostReceipts + 10) {
-		r.keep(&packet.Packet{Sequence: sequence, Receipt: make(chan packet.Outcome, 1)})
+		r.keep(&packet.Packet{Sequence: sequence, DeliveryChan: make(chan packet.DeliveryResult, 1)})
 	}
 	last := &packet.Packet{Sequence: mostReceipts + 9}
-	if r.giveBack(last); len(r) != mostReceipts || last.Receipt != nil {
+	if r.giveBack(last); len(r) != mostReceipts || last.DeliveryChan != nil {
 		t.Errorf("%d receipts are kept", len(r))
 	}
 }

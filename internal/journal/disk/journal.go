@@ -17,10 +17,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/logstreamer/logstreamer/internal/fairroom"
-	"github.com/logstreamer/logstreamer/internal/fifo"
+	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
 // Deps are the parts that a journal uses.
@@ -65,15 +65,15 @@ type Journal struct {
 	live       int64      // bytes of the records that are left in them
 	pending    []*request // not committed; the committer takes them from the front
 	promised   int64      // bytes of records of taken packets that are not committed
-	emitters   fairroom.Presence
-	shares     fairroom.Room // bytes of records, as far as this run knows whose they are
-	firstOfRun uint64        // the first sequence that this run gives
+	emitters   emitterquota.Activity
+	shares     emitterquota.Quota // bytes of records, as far as this run knows whose they are
+	firstOfRun uint64             // the first sequence that this run gives
 	moving     *relocation
 	acked      []uint64 // sequences acknowledged and not written yet
-	waiting    [lanes]fifo.Queue[*packet.Packet]
+	waiting    [lanes]ring.Queue[*packet.Packet]
 	lastLane   lane // that a packet was claimed from
 	held       [lanes]int64
-	backlog    fifo.Queue[*block] // on disk alone
+	backlog    ring.Queue[*block] // on disk alone
 	receipts   receipts
 	books      journal.Stats
 	setAside   packet.Volume

@@ -7,20 +7,20 @@ import "github.com/logstreamer/logstreamer/internal/packet"
 const mostReceipts = 1 << 14
 
 // receipts are those of packets that wait on disk alone, by sequence.
-type receipts map[uint64]chan<- packet.Outcome
+type receipts map[uint64]chan<- packet.DeliveryResult
 
 // keep takes a packet's receipt before its memory is given back. Beyond the
 // bound it is forgotten, so that who waits for it is told nothing in time.
 func (r receipts) keep(p *packet.Packet) {
-	if p.Receipt != nil && len(r) < mostReceipts {
-		r[p.Sequence] = p.Receipt
+	if p.DeliveryChan != nil && len(r) < mostReceipts {
+		r[p.Sequence] = p.DeliveryChan
 	}
 }
 
 // giveBack restores the receipt of a packet that was read back.
 func (r receipts) giveBack(p *packet.Packet) {
 	if receipt, ok := r[p.Sequence]; ok {
-		p.Receipt = receipt
+		p.DeliveryChan = receipt
 		delete(r, p.Sequence)
 	}
 }

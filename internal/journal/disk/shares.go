@@ -1,7 +1,7 @@
 package disk
 
 import (
-	"github.com/logstreamer/logstreamer/internal/fairroom"
+	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -9,16 +9,16 @@ import (
 // id is escaped.
 func slotOf(p *packet.Packet) uint16 {
 	var buffer [128]byte
-	return fairroom.SlotOf(p.EmitterID.Decoded(buffer[:0], p.Body))
+	return emitterquota.SlotOf(p.EmitterID.Decoded(buffer[:0], p.Body))
 }
 
 // shareLocked gives a packet's emitter room for its record if that leaves some
 // to the others. So many bytes of the same call are promised already.
 func (j *Journal) shareLocked(p *packet.Packet, size, promised int64) bool {
 	p.Slot = slotOf(p)
-	j.emitters.Note(p.Slot, p.Accepted)
+	j.emitters.Record(p.Slot, p.Accepted)
 	free := j.config.MaxBytes - j.usedLocked() - j.promised - promised
-	if !j.shares.Admits(p.Slot, size, free, j.emitters.Many()) {
+	if !j.shares.Admits(p.Slot, size, free, j.emitters.Contended()) {
 		return false
 	}
 	j.shares.Add(p.Slot, size)

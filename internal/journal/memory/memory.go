@@ -7,10 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/logstreamer/logstreamer/internal/fairroom"
-	"github.com/logstreamer/logstreamer/internal/fifo"
+	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
 // Config bounds the journal.
@@ -33,13 +33,13 @@ type Journal struct {
 	closed        atomic.Bool
 
 	mu    sync.Mutex // guards all below, and changes of the mirrors
-	queue fifo.Queue[*packet.Packet]
+	queue ring.Queue[*packet.Packet]
 	books journal.Stats
 	last  uint64 // the sequence given last
 	// Who is there, each emitter's packets that wait, and its bytes that are
 	// held.
-	emitters       fairroom.Presence
-	packets, bytes fairroom.Room
+	emitters       emitterquota.Activity
+	packets, bytes emitterquota.Quota
 }
 
 // New returns an empty journal.
@@ -77,7 +77,7 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 	for _, p := range packets {
 		footprint := p.Footprint()
 		var buffer [128]byte
-		p.Slot = fairroom.SlotOf(p.EmitterID.Decoded(buffer[:0], p.Body))
+		p.Slot = emitterquota.SlotOf(p.EmitterID.Decoded(buffer[:0], p.Body))
 		if !j.admitsLocked(p, footprint) {
 			err = journal.ErrFull
 			break
@@ -100,8 +100,8 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 // admitsLocked tells whether there is room for the packet, some of which is
 // left to other emitters when there are any.
 func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
-	j.emitters.Note(p.Slot, p.Accepted)
-	others := j.emitters.Many()
+	j.emitters.Record(p.Slot, p.Accepted)
+	others := j.emitters.Contended()
 	return j.packets.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), others) &&
 		j.bytes.Admits(p.Slot, footprint, j.config.LimitBytes-j.books.MemoryBytes, others)
 }

@@ -1,0 +1,88 @@
+package router
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
+)
+
+// BenchmarkRound measures a packet's path from the journal to the analyzers and
+// back: claim, pick, bind, offer, settle, by analyzers and packets per round.
+func BenchmarkRound(b *testing.B) {
+	for _, analyzers := range []int{3, 30, 300} {
+		for _, packets := range []int{1, 16, maxRoundPackets} {
+			b.Run(fmt.Sprintf("analyzers=%d/packets=%d", analyzers, packets), func(b *testing.B) {
+				r := newRoundRouter(b, analyzers, packets)
+				now := time.Now()
+				b.ReportAllocs()
+				for b.Loop() {
+					if !r.round(now) {
+						b.Fatal("nothing was routed")
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*packets), "ns/packet")
+			})
+		}
+	}
+}
+
+// newRoundRouter returns a router with instant analyzers, each round of which claims
+// the given number of packets of 1 to 100 messages.
+func newRoundRouter(t testing.TB, analyzers, packets int) *Router {
+	t.Helper()
+	journal := new(loopJournal)
+	var pool packet.Pool
+	for i := range packets {
+		journal.waiting = append(journal.waiting, pool.New(make([]byte, 800), packet.Info{Messages: 1 + i*37%100}))
+	}
+	r := New(Dependencies{Journal: journal, DeadLetters: new(store), RetryBudget: new(retrybudget.Budget)})
+	var members []Analyzer
+	var weights []float64
+	for i := range analyzers {
+		members = append(members, &instant{router: r, position: i})
+		weights = append(weights, float64(1+i%3))
+	}
+	if err := r.SetMembers(members, weights); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 { // until all buffers have their final size
+		r.round(time.Time{})
+	}
+	return r
+}
+
+// loopJournal is a journal in which acknowledged packets wait again.
+type loopJournal struct{ waiting []*packet.Packet }
+
+func (c *loopJournal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
+	n := min(limit, len(c.waiting))
+	dst = append(dst, c.waiting[:n]...)
+	c.waiting = c.waiting[:copy(c.waiting, c.waiting[n:])]
+	return dst
+}
+
+func (c *loopJournal) Arrived() <-chan struct{} { return nil }
+
+func (c *loopJournal) Ack(packets []*packet.Packet) {
+	for _, p := range packets {
+		p.Analyzer = packet.NoAnalyzer
+	}
+	c.waiting = append(c.waiting, packets...)
+}
+
+// instant is an analyzer that delivers offered packets at once.
+type instant struct {
+	router   *Router
+	position int
+}
+
+func (p *instant) ID() string                     { return fmt.Sprint("a", p.position) }
+func (p *instant) Capacity(time.Time) (int, bool) { return unlimited, true }
+func (p *instant) BelowLowWatermark() bool        { return true }
+func (p *instant) Weight(time.Time) float64       { return float64(1 + p.position%3) }
+func (p *instant) Tick()                          {}
+func (p *instant) ProbeSoon(time.Time)            {}
+func (p *instant) Offer(packets []*packet.Packet) { p.router.Delivered(p.position, packets) }

@@ -1,0 +1,232 @@
+package router
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/retrybudget"
+)
+
+// analyzer is a fake Analyzer that holds packets until the test takes them.
+type analyzer struct {
+	id       string
+	position int
+
+	mu                sync.Mutex // guards the fields below
+	capacity          int        // besides bound
+	transient         bool
+	belowLowWatermark bool
+	weight            float64
+	bound             []*packet.Packet
+	capacityCalls     int
+	probeSoonCalls    int
+	onOffer           func([]*packet.Packet)
+}
+
+func (a *analyzer) ID() string { return a.id }
+
+func (a *analyzer) Capacity(time.Time) (int, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.capacityCalls++
+	return a.capacity, a.transient
+}
+
+func (a *analyzer) BelowLowWatermark() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.belowLowWatermark
+}
+
+func (a *analyzer) Weight(time.Time) float64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.weight
+}
+
+func (a *analyzer) Tick() {}
+
+func (a *analyzer) ProbeSoon(time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.probeSoonCalls++
+}
+
+func (a *analyzer) Offer(packets []*packet.Packet) {
+	a.mu.Lock()
+	a.capacity -= len(packets)
+	a.bound = append(a.bound, packets...)
+	onOffer := a.onOffer
+	a.mu.Unlock()
+	if onOffer != nil {
+		onOffer(packets)
+	}
+}
+
+func (a *analyzer) set(change func(*analyzer)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(a)
+}
+
+// take removes up to n bound packets, oldest first.
+func (a *analyzer) take(n int) []*packet.Packet {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n = min(n, len(a.bound))
+	taken := append([]*packet.Packet(nil), a.bound[:n]...)
+	a.bound = append(a.bound[:0], a.bound[n:]...)
+	return taken
+}
+
+func (a *analyzer) holds() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.bound)
+}
+
+func (a *analyzer) capacityCallCount() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.capacityCalls
+}
+
+// store is a fake DeadLetters.
+type store struct {
+	mu       sync.Mutex // guards the fields below
+	stored   []string
+	fails    func(*packet.Packet) bool // nil: for none
+	failures int
+	onReturn func() // is called before Add returns
+}
+
+func (s *store) Add(entries []deadletter.Entry) (done, retry []deadletter.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range entries {
+		if s.fails != nil && s.fails(e.Packet) {
+			s.failures++
+			retry = append(retry, e)
+			continue
+		}
+		s.stored = append(s.stored, fmt.Sprint(string(e.Packet.PacketID.Raw(e.Packet.Body)), " ", e.Analyzer, " ", e.Reason, " ", e.Detail))
+		done = append(done, e)
+	}
+	if s.onReturn != nil {
+		s.onReturn()
+	}
+	return done, retry
+}
+
+// failFor makes writes fail for some packets, or for none if fails is nil.
+func (s *store) failFor(fails func(*packet.Packet) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails = fails
+}
+
+func allPackets(*packet.Packet) bool { return true }
+
+// harness is a router between a journal and fake analyzers.
+type harness struct {
+	*Router
+	journal   *memory.Journal
+	analyzers []*analyzer
+	store     *store
+	pool      packet.Pool
+	added     int
+	log       bytes.Buffer
+}
+
+const unlimited = 1 << 30
+
+// newHarness returns a router with a healthy analyzer of unlimited capacity for each
+// weight.
+func newHarness(t testing.TB, weights ...float64) *harness {
+	t.Helper()
+	h := &harness{
+		journal: memory.New(memory.Config{QueuePackets: 1 << 20, LimitBytes: 1 << 30}),
+		store:   &store{},
+	}
+	h.Router = New(Dependencies{Journal: h.journal, DeadLetters: h.store, RetryBudget: new(retrybudget.Budget), Logger: slog.New(slog.NewTextHandler(&h.log, nil))})
+	var analyzers []Analyzer
+	for i, weight := range weights {
+		a := &analyzer{id: fmt.Sprint("a", i), position: i, capacity: unlimited, transient: true, belowLowWatermark: true, weight: weight}
+		h.analyzers = append(h.analyzers, a)
+		analyzers = append(analyzers, a)
+	}
+	if err := h.SetMembers(analyzers, weights); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// add appends a packet with a number of messages to the journal.
+func (h *harness) add(t testing.TB, messages int) {
+	h.added++
+	body := fmt.Appendf(nil, `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, h.added)
+	info, err := packet.Check(body, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.Messages = messages // the body has one
+	if _, err := h.journal.Put([]*packet.Packet{h.pool.New(body, info)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// held returns the number of packets that all analyzers hold.
+func (h *harness) held() (packets int) {
+	for _, a := range h.analyzers {
+		packets += a.holds()
+	}
+	return packets
+}
+
+// nackAllAttempted nacks all held packets as attempted. It takes the packets of all
+// analyzers first, because nacked packets are routed again at once.
+func (h *harness) nackAllAttempted() {
+	var back []*packet.Packet
+	for _, a := range h.analyzers {
+		back = append(back, a.take(unlimited)...)
+	}
+	for _, p := range back {
+		p.Attempted = true
+		h.Nacked(p.Analyzer, []*packet.Packet{p})
+	}
+}
+
+func (h *harness) addMany(t testing.TB, packets int) {
+	t.Helper()
+	for i := range packets {
+		h.add(t, 1+i*37%100)
+	}
+}
+
+// checkShares fails unless each member's messages are within the maximum deviation
+// from its share.
+func checkShares(t testing.TB, stats Stats) {
+	t.Helper()
+	var total int64
+	for _, m := range stats.Members {
+		total += m.Routed.Messages
+	}
+	for _, m := range stats.Members {
+		deviation := m.Effective*float64(total) - float64(m.Routed.Messages)
+		const rounding = 1e-3
+		if max(deviation, -deviation) > stats.MaxDeviationMessages+rounding {
+			t.Fatalf("%s got %d of %d messages: a deviation of %v from its share of %v, and the maximum is %v",
+				m.ID, m.Routed.Messages, total, deviation, m.Effective, stats.MaxDeviationMessages)
+		}
+		if diff := deviation - m.DeviationMessages; max(diff, -diff) > rounding {
+			t.Fatalf("%s has a deviation of %v, and Stats reports %v", m.ID, deviation, m.DeviationMessages)
+		}
+	}
+}
