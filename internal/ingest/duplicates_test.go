@@ -202,7 +202,7 @@ func wantWaiting(t *testing.T) {
 	deadline := time.After(20 * time.Second)
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	for !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("dedupe.(*Claim).Wait")) {
+	for !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("dedupe.(*Reservation).Wait")) {
 		select {
 		case <-look.C:
 		case <-deadline:
