@@ -76,7 +76,7 @@ type Router struct {
 	pending      []*packet.Packet // owned, oldest first
 	capacity     int              // of all active members, in packets
 	blocking     *member          // the member without capacity that pending waits for
-	blockedSince time.Time        // since when its wait is not charged
+	blockedSince time.Time        // start of the wait for blocking
 	waitBudget   time.Duration    // for all members together
 
 	running sync.WaitGroup
