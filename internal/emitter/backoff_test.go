@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestBackoffGrowsToItsCap(t *testing.T) {
+func TestBackoffIsCapped(t *testing.T) {
 	const almostOne = 1 - 1e-12
 	for failures, ceiling := range map[int]time.Duration{
 		1: 50 * time.Millisecond, 2: 100 * time.Millisecond, 3: 200 * time.Millisecond,
