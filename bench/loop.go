@@ -109,7 +109,7 @@ func (l *loop) remove(fd int) {
 type socket struct {
 	loop    *loop
 	fd      int
-	pending []byte // unwritten bytes, owned by the caller of write
+	pending []byte // bytes still to be written, owned by the caller of write
 }
 
 // write sends b, and the rest of it when the socket is writable again; b must

@@ -30,7 +30,6 @@ import (
 	"time"
 )
 
-// Exit codes.
 const (
 	exitDone   = 0
 	exitFailed = 1

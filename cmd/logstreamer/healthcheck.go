@@ -68,7 +68,6 @@ func dialAddress(listen string) string {
 	return net.JoinHostPort(name, number)
 }
 
-// probeResult is the result of a probe.
 type probeResult struct {
 	url    string
 	status int

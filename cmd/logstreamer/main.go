@@ -17,7 +17,6 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
-// Exit codes.
 const (
 	exitOK     = 0
 	exitFailed = 1

@@ -11,7 +11,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ingest"
 )
 
-// intValue is an integer.
 type intValue[T int | int64] struct{ dst *T }
 
 func (v intValue[T]) String() string {
@@ -77,7 +76,6 @@ func (v durationValue) Set(text string) error {
 	return nil
 }
 
-// stringValue is a string.
 type stringValue struct{ dst *string }
 
 func (v stringValue) String() string {
@@ -187,7 +185,6 @@ func (v windowValue) Set(text string) error {
 	return nil
 }
 
-// shedValue is the load shedding policy.
 type shedValue struct{ dst *ingest.Shed }
 
 func (v shedValue) String() string {

@@ -1,13 +1,12 @@
-// Package analyzer is the service that takes packets from a distributor and
-// processes their messages.
+// Package analyzer implements the service that receives packets from a
+// distributor and processes their messages.
 //
 //	POST /ingest ─▶ decode body ─▶ check ─▶ seen before? ─▶ read messages ─▶ observe
 //	                                            └─ yes: counted, dropped, reported
 //
-// It promises that a packet is processed once, as long as it comes again
-// within the duplicate window, with the same ids and the same content; that it answers 2xx only for packets that are
-// processed or were before; and that bad input is refused, counted and takes
-// bounded memory.
+// A packet that is repeated within the duplicate window with the same ids and
+// content is processed once. 2xx is returned only for packets that are or were
+// processed. Invalid input is refused, counted and uses bounded memory.
 package analyzer
 
 import (

@@ -91,8 +91,8 @@ func (d *decompressor) readAll(r io.Reader) ([]byte, error) {
 	plain := d.plain[:0]
 	for {
 		plain = slices.Grow(plain, 512)
-		room := plain[len(plain):min(cap(plain), d.maxBytes+1)]
-		n, err := r.Read(room)
+		free := plain[len(plain):min(cap(plain), d.maxBytes+1)]
+		n, err := r.Read(free)
 		plain = plain[:len(plain)+n]
 		d.plain = plain
 		switch {

@@ -25,10 +25,10 @@ func TestBackoffIsCapped(t *testing.T) {
 
 func TestBackoffHonoursRetryAfter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		asked := time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "retry after"))
-		got := backoff(rapid.IntRange(1, 1000).Draw(t, "failures"), asked, rapid.Float64Range(0, 0.999).Draw(t, "random"))
-		if got < asked || got > asked+backoffCap {
-			t.Fatalf("waits %v when asked for %v", got, asked)
+		retryAfter := time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "retry after"))
+		got := backoff(rapid.IntRange(1, 1000).Draw(t, "failures"), retryAfter, rapid.Float64Range(0, 0.999).Draw(t, "random"))
+		if got < retryAfter || got > retryAfter+backoffCap {
+			t.Fatalf("waits %v with a Retry-After of %v", got, retryAfter)
 		}
 	})
 }

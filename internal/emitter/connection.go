@@ -14,7 +14,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// target is the destination of packets.
 type target struct {
 	url     string
 	address string

@@ -174,7 +174,7 @@ func TestRetried(t *testing.T) {
 				t.Errorf("%d taken, %+v", len(target.taken), report)
 			}
 			if report.Latency.P50 < c.atLeast {
-				t.Errorf("half were accepted within %v, although asked to wait for %v", report.Latency.P50, c.atLeast)
+				t.Errorf("half were accepted within %v, despite a Retry-After of %v", report.Latency.P50, c.atLeast)
 			}
 		})
 	}

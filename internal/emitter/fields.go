@@ -15,7 +15,6 @@ type field struct {
 	scalar bool
 }
 
-// parseJSON parses a line that is a JSON object.
 func (p *parser) parseJSON(line string) (record, bool) {
 	trimmed := strings.TrimSpace(line)
 	if !strings.HasPrefix(trimmed, "{") {

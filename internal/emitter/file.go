@@ -150,7 +150,6 @@ func (s *fileSource) add(p *outgoing, line []byte, cut bool) {
 	p.lines.decompress++
 }
 
-// newSource returns the source selected by config.
 func newSource(config Config, stdin io.Reader, runID string) (source, error) {
 	sizes, err := parseSizes(config.PacketSize, config.Seed)
 	if err != nil {

@@ -62,7 +62,6 @@ func (e *envelope) open(p *outgoing) {
 	p.body = append(p.body, `","messages":[`...)
 }
 
-// next starts a message.
 func (e *envelope) next(p *outgoing) {
 	if p.messages > 0 {
 		p.body = append(p.body, ',')

@@ -71,23 +71,23 @@ func TestGrouped(t *testing.T) {
 // accepted in each millisecond of the first two seconds.
 func progressFor(t *testing.T, length time.Duration, terminal bool) (printed string) {
 	synctest.Test(t, func(t *testing.T) {
-		books := newCounters("run")
-		books.start()
+		run := newCounters("run")
+		run.start()
 		ctx, cancel := context.WithTimeout(t.Context(), length)
 		defer cancel()
 		go func() {
 			p := &outgoing{body: []byte("{}"), messages: 5}
 			time.Sleep(time.Microsecond) // never at the tick of progress
 			for range 2000 {
-				books.produced(p)
-				books.accepted(p, 3*time.Millisecond)
+				run.produced(p)
+				run.accepted(p, 3*time.Millisecond)
 				time.Sleep(time.Millisecond)
 			}
 		}()
 		var out bytes.Buffer
-		progress(ctx, books, &out, terminal)
+		progress(ctx, run, &out, terminal)
 		printed = out.String()
-		if r := books.snapshot(); r.Latency.Count != 2000 {
+		if r := run.snapshot(); r.Latency.Count != 2000 {
 			t.Errorf("%d latencies were kept", r.Latency.Count)
 		}
 	})

@@ -228,10 +228,10 @@ func (d *distributor) undeliveredLogged() (packets int) {
 // lostLogged returns how many packets it logged as lost to damage over all
 // starts. Each start logs known damage again.
 func (d *distributor) lostLogged() (packets int) {
-	told := make(map[string]bool)
+	seen := make(map[string]bool)
 	for _, m := range damageLogged.FindAllStringSubmatch(d.logged(), -1) {
-		if !told[m[0]] {
-			told[m[0]] = true
+		if !seen[m[0]] {
+			seen[m[0]] = true
 			n, _ := strconv.Atoi(m[1])
 			packets += n
 		}

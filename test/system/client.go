@@ -48,7 +48,6 @@ func status(ctx context.Context, url string) int {
 	return request(ctx, http.MethodGet, url, "", "").status
 }
 
-// read decodes a JSON response.
 func read[T any](ctx context.Context, url string) (value T, err error) {
 	a := request(ctx, http.MethodGet, url, "", "")
 	if a.status == 0 {
@@ -75,7 +74,6 @@ type analyzerStats struct {
 	Duplicates int64 `json:"duplicates"`
 }
 
-// scrape is the relevant part of a scrape of /metrics.
 type scrape struct {
 	messages    map[string]float64 // routed, by analyzer
 	bound       float64
