@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// analyzers answer at once whatever they are sent, and write it into the
-// ledger. Each listens on a port of its own.
+// analyzers respond at once to every request and record it in the ledger. Each
+// listens on its own port.
 type analyzers struct {
 	loop   *loop
 	ledger *ledger
 	health []byte
 	ports  []int
 	fds    map[int]bool
-	spare  [][]byte // buffers for requests that arrive in pieces
+	spare  [][]byte // pooled buffers for requests that arrive in pieces
 }
 
 var taken = []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n" + `{"status":"processed"}`)
 
-// newAnalyzers listens; lines tells whether they take NDJSON.
+// newAnalyzers listens; lines selects NDJSON.
 func newAnalyzers(l *loop, ledger *ledger, count int, lines bool) (*analyzers, error) {
 	a := &analyzers{loop: l, ledger: ledger, fds: make(map[int]bool)}
 	accepts := ""
@@ -57,7 +57,7 @@ func (a *analyzers) listen() error {
 	}
 	a.ports = append(a.ports, address.(*unix.SockaddrInet4).Port)
 	a.fds[fd] = true
-	return a.loop.add(fd, &door{a, fd})
+	return a.loop.add(fd, &acceptor{a, fd})
 }
 
 func (a *analyzers) close() {
@@ -67,35 +67,35 @@ func (a *analyzers) close() {
 	a.fds = nil
 }
 
-// door accepts an analyzer's connections.
-type door struct {
+// acceptor accepts connections of an analyzer.
+type acceptor struct {
 	analyzers *analyzers
 	fd        int
 }
 
-func (d *door) ready(uint32) {
+func (d *acceptor) ready(uint32) {
 	fd, _, err := unix.Accept4(d.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	if err != nil {
-		return // the other side has gone, or epoll tells again
+		return // the peer disconnected, or epoll reports again
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	v := &visit{analyzers: d.analyzers, socket: socket{loop: d.analyzers.loop, fd: fd}}
+	v := &analyzerConn{analyzers: d.analyzers, socket: socket{loop: d.analyzers.loop, fd: fd}}
 	d.analyzers.fds[fd] = true
 	if d.analyzers.loop.add(fd, v) != nil {
-		v.leave()
+		v.close()
 	}
 }
 
-// visit is one connection to an analyzer.
-type visit struct {
+// analyzerConn is a connection to an analyzer.
+type analyzerConn struct {
 	analyzers *analyzers
 	socket    socket
-	partial   []byte // the start of a request whose rest is on its way
+	partial   []byte // the received part of an incomplete request
 }
 
-func (v *visit) ready(events uint32) {
+func (v *analyzerConn) ready(events uint32) {
 	if events&unix.EPOLLOUT != 0 && v.socket.flush() != nil {
-		v.leave()
+		v.close()
 		return
 	}
 	got, err := v.socket.read()
@@ -103,12 +103,12 @@ func (v *visit) ready(events uint32) {
 		err = v.take(got)
 	}
 	if err != nil {
-		v.leave()
+		v.close()
 	}
 }
 
-// take handles the requests that are complete and keeps the rest.
-func (v *visit) take(got []byte) error {
+// take handles the complete requests and buffers the rest.
+func (v *analyzerConn) take(got []byte) error {
 	b := got
 	if v.partial != nil {
 		v.partial = append(v.partial, got...)
@@ -127,12 +127,12 @@ func (v *visit) take(got []byte) error {
 		}
 		b = b[m.size:]
 	}
-	v.keep(b)
+	v.buffer(b)
 	return nil
 }
 
-// keep holds what is left of the bytes read until more arrives.
-func (v *visit) keep(rest []byte) {
+// buffer stores the received part of an incomplete request.
+func (v *analyzerConn) buffer(rest []byte) {
 	a := v.analyzers
 	switch {
 	case len(rest) == 0 && v.partial != nil:
@@ -148,7 +148,7 @@ func (v *visit) keep(rest []byte) {
 	}
 }
 
-func (v *visit) answer(m message) error {
+func (v *analyzerConn) answer(m message) error {
 	if bytes.HasPrefix(m.start, []byte("GET ")) {
 		return v.socket.write(v.analyzers.health)
 	}
@@ -159,14 +159,15 @@ func (v *visit) answer(m message) error {
 	}
 	for lines := m.body; len(lines) > 0; {
 		var line []byte
-		line, lines = cutLine(lines, ledger.text.size())
+		line, lines = splitLine(lines, ledger.text.size())
 		ledger.arrive(line)
 	}
 	return v.socket.write(taken)
 }
 
-// cutLine returns the first line; it looks for its end where it should be.
-func cutLine(b []byte, size int) (line, rest []byte) {
+// splitLine returns the first line, and the rest; size is the expected length
+// of the line.
+func splitLine(b []byte, size int) (line, rest []byte) {
 	if len(b) > size && b[size] == '\n' {
 		return b[:size], b[size+1:]
 	}
@@ -174,7 +175,7 @@ func cutLine(b []byte, size int) (line, rest []byte) {
 	return line, rest
 }
 
-func (v *visit) leave() {
+func (v *analyzerConn) close() {
 	delete(v.analyzers.fds, v.socket.fd)
 	v.analyzers.loop.remove(v.socket.fd)
 }

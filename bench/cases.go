@@ -4,32 +4,32 @@ package main
 
 import "fmt"
 
-// benchCase is one row of targets: experiments and how to judge them.
+// benchCase is one row of targets: experiments and how to check them.
 type benchCase struct {
 	name        string
 	title       string
-	measure     measure // what tables and pictures show
-	base        string  // the subject that others are compared with
+	measure     measure // shown in tables and charts
+	base        string  // the subject of comparison
 	experiments []experiment
-	judges      []judge
+	checks      []check
 }
 
-// experiment lets subjects do the same work in turns.
+// experiment gives subjects the same work in alternating rounds.
 type experiment struct {
-	rung        string
+	step        string
 	traffic     traffic
 	connections int
 	analyzers   int
 	lines       bool // analyzers take NDJSON
 	rate        float64
-	halfPeak    bool    // the rate is half of what the slowest subject reaches
-	share       float64 // of the usual round's length
+	halfPeak    bool    // the rate is half of the slowest subject's peak
+	share       float64 // of the default round length
 	subjects    []subject
 }
 
-// usual is the load that peers are measured with: 64 connections, three
+// defaultLoad is the load for comparisons with peers: 64 connections, three
 // analyzers, closed loop.
-func usual(t traffic, lines bool, subjects ...subject) experiment {
+func defaultLoad(t traffic, lines bool, subjects ...subject) experiment {
 	return experiment{traffic: t, connections: 64, analyzers: 3, lines: lines, share: 1, subjects: subjects}
 }
 
@@ -40,102 +40,103 @@ func cases() []benchCase {
 	return []benchCase{
 		{
 			name: "single-lines", title: "Packets of 5 messages, analyzers take NDJSON", measure: perPacket, base: haproxyName,
-			experiments: []experiment{usual(single, true, ours(), haproxy(), nginx(), floor())},
-			judges:      []judge{ratioOf(perPacket, oursName, haproxyName, atMost(0.65))},
+			experiments: []experiment{defaultLoad(single, true, ours(), haproxy(), nginx(), floor())},
+			checks:      []check{ratioOf(perPacket, oursName, haproxyName, maxBound(0.65))},
 		},
 		{
 			name: "single", title: "Packets of 5 messages, analyzers take one packet a request", measure: perPacket, base: haproxyName,
-			experiments: []experiment{usual(single, false, ours(), haproxy(), nginx(), floor())},
-			judges:      []judge{ratioOf(perPacket, oursName, haproxyName, atMost(1.0))},
+			experiments: []experiment{defaultLoad(single, false, ours(), haproxy(), nginx(), floor())},
+			checks:      []check{ratioOf(perPacket, oursName, haproxyName, maxBound(1.0))},
 		},
 		{
 			name: "large-packet", title: "Requests of one packet of 500 messages", measure: perRequest, base: haproxyName,
-			experiments: []experiment{usual(large, true, ours(), haproxy(), nginx(), floor())},
-			judges:      []judge{ratioOf(perRequest, oursName, haproxyName, atMost(1.1))},
+			experiments: []experiment{defaultLoad(large, true, ours(), haproxy(), nginx(), floor())},
+			checks:      []check{ratioOf(perRequest, oursName, haproxyName, maxBound(1.1))},
 		},
 		{
 			name: "large-lines", title: "Requests of NDJSON, 100 packets of 5 messages", measure: perRequest, base: haproxyName,
-			experiments: []experiment{usual(many, true, ours(), haproxy(), nginx(), floor())},
-			judges:      []judge{ratioOf(perRequest, oursName, haproxyName, atMost(1.1))},
+			experiments: []experiment{defaultLoad(many, true, ours(), haproxy(), nginx(), floor())},
+			checks:      []check{ratioOf(perRequest, oursName, haproxyName, maxBound(1.1))},
 		},
 		{
 			name: "disk", title: "Packets of 5 messages, JOURNAL=disk against memory", measure: packetRate, base: oursName,
-			experiments: []experiment{usual(single, true, ours(), oursOnDisk())},
-			judges:      []judge{ratioOf(packetRate, diskName, oursName, atLeast(0.7))},
+			experiments: []experiment{defaultLoad(single, true, ours(), oursOnDisk())},
+			checks:      []check{ratioOf(packetRate, diskName, oursName, minBound(0.7))},
 		},
 		againstCollector("collector", "Requests of one packet of 500 messages, against the OpenTelemetry Collector", large, large),
 		againstCollector("collector-lines", "Requests of NDJSON, 100 packets of 5 messages, against the OpenTelemetry Collector", many, large),
 		latency(single), residentMemory(single), twoCores(single),
-		analyzerLadder(single), connectionLadder(single), packetLadder(),
+		analyzerSweep(single), connectionSweep(single), packetSweep(),
 	}
 }
 
-// againstCollector lets the collector take as many messages in a request.
+// againstCollector compares with the collector at the same number of messages
+// per request.
 func againstCollector(name, title string, t, others traffic) benchCase {
 	return benchCase{
 		name: name, title: title, measure: messageRate, base: collectorName,
-		experiments: []experiment{usual(t, true, ours(), collector(others))},
-		judges:      []judge{ratioOf(messageRate, oursName, collectorName, atLeast(10))},
+		experiments: []experiment{defaultLoad(t, true, ours(), collector(others))},
+		checks:      []check{ratioOf(messageRate, oursName, collectorName, minBound(10))},
 	}
 }
 
 func latency(t traffic) benchCase {
-	e := usual(t, true, ours(), nginx())
+	e := defaultLoad(t, true, ours(), nginx())
 	e.halfPeak = true
 	return benchCase{
-		name: "latency", title: "Time until the answer, at half of the slower one's peak rate", measure: slowest, base: nginxName,
+		name: "latency", title: "Response time, at half of the slower one's peak rate", measure: p99Response, base: nginxName,
 		experiments: []experiment{e},
-		judges:      []judge{ratioOf(slowest, oursName, nginxName, atMost(1.2))},
+		checks:      []check{ratioOf(p99Response, oursName, nginxName, maxBound(1.2))},
 	}
 }
 
 func residentMemory(t traffic) benchCase {
-	e := usual(t, true, ours(), haproxy(), nginx())
+	e := defaultLoad(t, true, ours(), haproxy(), nginx())
 	e.rate = 20_000
 	return benchCase{
-		name: "memory", title: "Resident memory at 20,000 packets a second", measure: memory, base: haproxyName,
+		name: "memory", title: "Resident memory at 20,000 packets a second", measure: peakMemory, base: haproxyName,
 		experiments: []experiment{e},
-		judges:      []judge{figureOf(memory, oursName, atMost(64))},
+		checks:      []check{figureOf(peakMemory, oursName, maxBound(64))},
 	}
 }
 
 func twoCores(t traffic) benchCase {
 	return benchCase{
 		name: "two-cores", title: "Two cores instead of one", measure: packetRate, base: oursName,
-		experiments: []experiment{usual(t, true, ours(), oursOnTwoCores())},
-		judges:      []judge{scaling(oursName, twoCoresName, atLeast(1.6))},
+		experiments: []experiment{defaultLoad(t, true, ours(), oursOnTwoCores())},
+		checks:      []check{scaling(oursName, twoCoresName, minBound(1.6))},
 	}
 }
 
-// ladder is a case whose experiments differ in one number.
-func ladder(name, title, unit string, rungs []int, at func(rung int) experiment) benchCase {
-	c := benchCase{name: name, title: title, measure: perMessage, base: haproxyName, judges: []judge{flat(perMessage, oursName)}}
-	for _, rung := range rungs {
-		e := at(rung)
-		e.rung, e.share = fmt.Sprintf("%d %s", rung, unit), 0.4
+// sweep returns a case whose experiments differ in one parameter.
+func sweep(name, title, unit string, steps []int, at func(step int) experiment) benchCase {
+	c := benchCase{name: name, title: title, measure: perMessage, base: haproxyName, checks: []check{flat(perMessage, oursName)}}
+	for _, step := range steps {
+		e := at(step)
+		e.step, e.share = fmt.Sprintf("%d %s", step, unit), 0.4
 		c.experiments = append(c.experiments, e)
 	}
 	return c
 }
 
-func analyzerLadder(t traffic) benchCase {
-	return ladder("analyzers", "More analyzers, packets of 5 messages", "analyzers", []int{3, 30, 300}, func(rung int) experiment {
-		e := usual(t, true, ours(), haproxy())
-		e.analyzers = rung
+func analyzerSweep(t traffic) benchCase {
+	return sweep("analyzers", "More analyzers, packets of 5 messages", "analyzers", []int{3, 30, 300}, func(step int) experiment {
+		e := defaultLoad(t, true, ours(), haproxy())
+		e.analyzers = step
 		return e
 	})
 }
 
-func connectionLadder(t traffic) benchCase {
-	return ladder("connections", "More connections, packets of 5 messages", "connections", []int{8, 64, 4096}, func(rung int) experiment {
-		e := usual(t, true, ours(), haproxy())
-		e.connections = rung
+func connectionSweep(t traffic) benchCase {
+	return sweep("connections", "More connections, packets of 5 messages", "connections", []int{8, 64, 4096}, func(step int) experiment {
+		e := defaultLoad(t, true, ours(), haproxy())
+		e.connections = step
 		return e
 	})
 }
 
-func packetLadder() benchCase {
-	return ladder("packets", "Larger packets", "messages a packet", []int{1, 10, 100, 1000, 10_000}, func(rung int) experiment {
-		return usual(traffic{PacketMessages: rung, RequestPackets: 1}, true, ours(), haproxy())
+func packetSweep() benchCase {
+	return sweep("packets", "Larger packets", "messages a packet", []int{1, 10, 100, 1000, 10_000}, func(step int) experiment {
+		return defaultLoad(traffic{PacketMessages: step, RequestPackets: 1}, true, ours(), haproxy())
 	})
 }

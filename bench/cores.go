@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pinned returns the two cores of the bench, once all threads of this process
-// are bound to the second one. A thread hands its binding on to those that it
-// starts, so the process starts itself again from a thread that is bound.
-func pinned() ([]int, error) {
+// pinToCores returns the two cores of the bench, after binding all threads of
+// this process to the second one. Threads inherit the binding from the thread
+// that starts them, so the process re-executes itself from a bound thread.
+func pinToCores() ([]int, error) {
 	const mark = "BENCH_CORES"
 	if before, ok := os.LookupEnv(mark); ok {
 		first, second, _ := strings.Cut(before, ",")
@@ -45,8 +45,8 @@ func pinned() ([]int, error) {
 	return nil, fmt.Errorf("start again: %w", syscall.Exec(path, os.Args, environment))
 }
 
-// onCores calls f in a thread that is bound to the cores; a process started in
-// it is bound as well.
+// onCores calls f in a thread bound to the cores; processes started by f
+// inherit the binding.
 func onCores(cores []int, f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -87,8 +87,8 @@ func usableCores() ([]int, error) {
 	return cores, nil
 }
 
-// raiseFileLimit lets this process and those it starts open as many files as
-// the system allows.
+// raiseFileLimit raises the limit of open files to the hard limit, for this
+// process and its children.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -98,8 +98,8 @@ func raiseFileLimit() error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
-// busyTime returns how long the cores have been busy, with whatever it was, in
-// hundredths of a second. Time that the hypervisor gave to others counts too.
+// busyTime returns how long the cores were busy, including time stolen by the
+// hypervisor, in hundredths of a second.
 func busyTime(cores []int) (time.Duration, error) {
 	content, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -109,14 +109,14 @@ func busyTime(cores []int) (time.Duration, error) {
 }
 
 func parseBusyTime(stat string, cores []int) (time.Duration, error) {
-	const hundredth = 10 * time.Millisecond
+	const clockTick = 10 * time.Millisecond
 	var busy time.Duration
 	for _, core := range cores {
 		_, line, found := strings.Cut(stat, fmt.Sprintf("\ncpu%d ", core))
 		line, _, _ = strings.Cut(line, "\n")
 		fields := strings.Fields(line)
 		if !found || len(fields) < 8 {
-			return 0, fmt.Errorf("/proc/stat tells nothing of core %d", core)
+			return 0, fmt.Errorf("/proc/stat has no core %d", core)
 		}
 		// user, nice, system, (idle, iowait,) irq, softirq, steal
 		for _, i := range []int{0, 1, 2, 5, 6, 7} {
@@ -124,7 +124,7 @@ func parseBusyTime(stat string, cores []int) (time.Duration, error) {
 			if err != nil {
 				return 0, fmt.Errorf("/proc/stat, core %d: %w", core, err)
 			}
-			busy += time.Duration(ticks) * hundredth
+			busy += time.Duration(ticks) * clockTick
 		}
 	}
 	return busy, nil

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestBusyTimeIsAllButIdling(t *testing.T) {
+func TestBusyTimeExcludesIdle(t *testing.T) {
 	const stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 1000 500 4 5 6 7 8\ncpu1 10 20 30 1000 500 40 50 60 0 0\ncpu10 1 1 1 1 1 1 1 1 0 0\nintr 1\n"
 	for _, c := range []struct {
 		cores []int

@@ -10,14 +10,14 @@ import (
 	"os"
 )
 
-// The lines between which a document's measured part stands.
+// The marks around a document's measured part.
 const (
 	measuredBegin = "<!-- measured: written by go run ./bench -->"
 	measuredEnd   = "<!-- end of measured -->"
 )
 
-// writeDocument puts the report between the two marks of a Markdown file, or
-// writes a new file that has nothing else. A file without marks is left alone.
+// writeDocument replaces the part between the marks of a Markdown file, or
+// creates the file. A file without marks is not changed.
 func writeDocument(path string, r Report) error {
 	var measured bytes.Buffer
 	fmt.Fprintf(&measured, "%s\n\n", measuredBegin)
@@ -43,7 +43,7 @@ func replaceMeasured(document, measured []byte) ([]byte, error) {
 	start := bytes.Index(document, []byte(measuredBegin))
 	end := bytes.Index(document, []byte(measuredEnd))
 	if start < 0 || end < start {
-		return nil, fmt.Errorf("it has no line %q followed by %q, so it is left as it is", measuredBegin, measuredEnd)
+		return nil, fmt.Errorf("it has no line %q followed by %q, so it is not changed", measuredBegin, measuredEnd)
 	}
 	return bytes.Join([][]byte{document[:start], measured, document[end+len(measuredEnd):]}, nil), nil
 }

@@ -8,14 +8,14 @@ import (
 	"strconv"
 )
 
-// message is one HTTP/1.1 request or answer with a Content-Length, which is
-// all that this bench and what it measures send.
+// message is an HTTP/1.1 request or response with a Content-Length, the only
+// framing that the bench and its subjects use.
 type message struct {
 	start []byte // the first line
 	kind  []byte // Content-Type
 	body  []byte
-	size  int  // of all of it
-	last  bool // the connection is closed after it
+	size  int  // of the whole message
+	last  bool // Connection: close
 }
 
 var (
@@ -23,8 +23,8 @@ var (
 	lineEnd = []byte("\r\n")
 )
 
-// parseMessage reads the message that b starts with; ok is false while it is
-// not complete. The parts of the message lie in b.
+// parseMessage parses the message at the start of b; ok is false while the
+// message is incomplete. The parts alias b.
 func parseMessage(b []byte) (m message, ok bool, err error) {
 	end := bytes.Index(b, headEnd)
 	if end < 0 {
@@ -58,12 +58,12 @@ func parseMessage(b []byte) (m message, ok bool, err error) {
 	return m, true, nil
 }
 
-// isHeader compares without regard to case; small is in small letters.
+// isHeader compares without regard to case; small is in lower case.
 func isHeader(name []byte, small string) bool {
 	return len(name) == len(small) && bytes.EqualFold(name, []byte(small))
 }
 
-// status returns an answer's status, 0 when it has none.
+// status returns the status of a response, or 0.
 func (m message) status() int {
 	if len(m.start) < 12 {
 		return 0

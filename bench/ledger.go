@@ -2,8 +2,7 @@
 
 package main
 
-// ledger tells whether all that was accepted in a round arrived, packet by
-// packet: it knows each by its id.
+// ledger records by packet id what was accepted in a round and what arrived.
 type ledger struct {
 	text *packetText
 
@@ -14,7 +13,7 @@ type ledger struct {
 	packets    int64 // accepted
 	missing    int64 // accepted and not arrived
 	duplicates int64 // arrived again, or after their round
-	damaged    int64 // arrived with bytes that nobody sent
+	damaged    int64 // arrived with bytes that were not sent
 }
 
 // open starts a round.
@@ -24,14 +23,14 @@ func (l *ledger) open(text *packetText) {
 	clear(l.arrived)
 }
 
-// number returns the first of n new ids.
-func (l *ledger) number(n int) int64 {
+// assignIDs returns the first of n new ids.
+func (l *ledger) assignIDs(n int) int64 {
 	first := l.next
 	l.next += int64(n)
 	return first
 }
 
-// accept notes that the packets were answered with 2xx.
+// accept records that the packets were answered with 2xx.
 func (l *ledger) accept(first int64, n int) {
 	l.packets += int64(n)
 	for id := first; id < first+int64(n); id++ {
@@ -42,7 +41,7 @@ func (l *ledger) accept(first int64, n int) {
 	}
 }
 
-// arrive notes a packet that an analyzer has taken.
+// arrive records a packet taken by an analyzer.
 func (l *ledger) arrive(body []byte) {
 	id, ok := l.text.id(body)
 	switch {
@@ -58,10 +57,10 @@ func (l *ledger) arrive(body []byte) {
 	}
 }
 
-// settled tells whether nothing that was accepted is missing.
-func (l *ledger) settled() bool { return l.missing == 0 }
+// complete reports whether everything accepted has arrived.
+func (l *ledger) complete() bool { return l.missing == 0 }
 
-// bitmap is a set of small numbers.
+// bitmap is a set of small non-negative integers.
 type bitmap []uint64
 
 func (b *bitmap) set(i int64) {

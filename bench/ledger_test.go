@@ -10,19 +10,19 @@ import (
 
 func packetBody(text *packetText, id int64) []byte {
 	r := newRequest(shaped(text.messages, 1), text)
-	r.number(id)
+	r.assignIDs(id)
 	return r.bytes[len(r.bytes)-text.size():]
 }
 
-// In whatever order packets are accepted and arrive, and however often, the
-// ledger is settled when all that were accepted have arrived.
+// In any order of acceptance and arrival, with any repeats, the ledger is
+// complete when everything accepted has arrived.
 func TestLedgerFindsEveryLoss(t *testing.T) {
 	text := newPacketText(shaped(1, 1))
 	rapid.Check(t, func(t *rapid.T) {
 		l := &ledger{next: rapid.Int64Range(0, 1_000_000).Draw(t, "first")}
 		for range rapid.IntRange(1, 3).Draw(t, "rounds") {
 			l.open(text)
-			first := l.number(200)
+			first := l.assignIDs(200)
 			accepted, arrived := map[int64]bool{}, map[int64]bool{}
 			var again int64
 			for range rapid.IntRange(0, 100).Draw(t, "events") {
@@ -44,7 +44,7 @@ func TestLedgerFindsEveryLoss(t *testing.T) {
 					missing++
 				}
 			}
-			if l.missing != missing || l.settled() != (missing == 0) || l.packets != int64(len(accepted)) || l.duplicates != again || l.damaged != 0 {
+			if l.missing != missing || l.complete() != (missing == 0) || l.packets != int64(len(accepted)) || l.duplicates != again || l.damaged != 0 {
 				t.Fatalf("ledger %d accepted, %d missing, %d again; want %d, %d, %d",
 					l.packets, l.missing, l.duplicates, len(accepted), missing, again)
 			}
@@ -52,14 +52,14 @@ func TestLedgerFindsEveryLoss(t *testing.T) {
 	})
 }
 
-func TestLedgerKnowsWhatNobodySent(t *testing.T) {
+func TestLedgerFindsDamagedPackets(t *testing.T) {
 	text := newPacketText(shaped(1, 1))
 	l := &ledger{}
 	l.open(text)
-	l.number(5)
+	l.assignIDs(5)
 	l.arrive([]byte("{}"))
 	l.arrive(packetBody(text, 5))
 	if l.damaged != 2 {
-		t.Errorf("%d of 2 packets that nobody sent are found", l.damaged)
+		t.Errorf("%d of 2 damaged packets are found", l.damaged)
 	}
 }

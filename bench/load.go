@@ -10,23 +10,23 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// load sends requests over kept connections. In a closed loop each connection
-// sends as soon as it has its answer; with a rate, requests are sent when they
-// are due and measured from then, however late they are.
+// load sends requests over persistent connections. In a closed loop each
+// connection sends after each response; with a rate, requests have due times
+// and latency is measured from the due time.
 type load struct {
 	loop        *loop
 	ledger      *ledger
-	connections []*emission
-	free        []*emission
+	connections []*loadConn
+	free        []*loadConn
 
 	sending  bool
 	interval time.Duration // between requests; 0 is a closed loop
 	due      time.Time
 	busy     int
-	paused   []*emission // in the order of their resumption
+	paused   []*loadConn // ordered by resume time
 
-	refused int64 // packets that were refused for lack of room
-	fault   error // the first that makes the round worthless
+	refused int64 // packets refused for lack of capacity
+	fault   error // the first error that invalidates the round
 	latency *hdrhistogram.Histogram
 }
 
@@ -34,7 +34,7 @@ type load struct {
 func newLoad(l *loop, ledger *ledger, port, connections int, build func() *request) (*load, error) {
 	load := &load{loop: l, ledger: ledger, latency: hdrhistogram.New(1, int64(time.Minute), 3)}
 	for range connections {
-		e := &emission{load: load, request: build()}
+		e := &loadConn{load: load, request: build()}
 		if err := e.connect(port); err != nil {
 			load.close()
 			return nil, fmt.Errorf("connect to port %d: %w", port, err)
@@ -51,33 +51,33 @@ func (l *load) close() {
 	}
 }
 
-// send sends for the time given and waits for the last answer. rate is in
-// requests a second; 0 is a closed loop.
+// send sends for the given time and waits for the last response. rate is in
+// requests per second; 0 is a closed loop.
 func (l *load) send(duration time.Duration, rate float64) error {
 	l.refused, l.fault = 0, nil
 	l.latency.Reset()
 	l.sending = true
 	end := time.Now().Add(duration)
-	turn := l.loop.run
+	run := l.loop.run
 	if l.interval = 0; rate > 0 {
 		l.interval, l.due = time.Duration(float64(time.Second)/rate), time.Now()
-		turn = l.loop.spin
+		run = l.loop.busyPoll
 	} else {
 		l.startAll()
 	}
-	err := turn(2*duration, func(now time.Time) bool {
+	err := run(2*duration, func(now time.Time) bool {
 		l.resume(now)
 		l.sendDue(now)
 		return !now.Before(end) || l.fault != nil
 	})
 	l.sending = false
-	const patience = 20 * time.Second
-	last := l.loop.run(patience, func(now time.Time) bool {
+	const timeout = 20 * time.Second
+	last := l.loop.run(timeout, func(now time.Time) bool {
 		l.resume(now)
 		return l.busy == 0 && len(l.paused) == 0 || l.fault != nil
 	})
-	if errors.Is(last, errLate) {
-		last = fmt.Errorf("%d requests were not answered within %v", l.busy, patience)
+	if errors.Is(last, errTimeout) {
+		last = fmt.Errorf("%d requests were not answered within %v", l.busy, timeout)
 	}
 	return errors.Join(err, l.fault, last)
 }
@@ -90,8 +90,8 @@ func (l *load) startAll() {
 	}
 }
 
-// sendDue sends what is due, as far as connections are free; the rest waits and
-// is measured from when it was due.
+// sendDue sends the due requests while connections are free; the others wait
+// and keep their due times.
 func (l *load) sendDue(now time.Time) {
 	for l.sending && l.interval > 0 && !now.Before(l.due) && len(l.free) > 0 {
 		e := l.free[len(l.free)-1]
@@ -101,18 +101,18 @@ func (l *load) sendDue(now time.Time) {
 	}
 }
 
-// fail notes why the round is worthless.
+// fail records why the round is invalid.
 func (l *load) fail(err error) {
 	if l.fault == nil {
 		l.fault = err
 	}
 }
 
-// resume lets the connections go on whose pause is over.
+// resume resumes connections whose pause is over.
 func (l *load) resume(now time.Time) {
 	for len(l.paused) > 0 && !now.Before(l.paused[0].resume) {
 		e := l.paused[0]
 		l.paused = l.paused[1:]
-		e.goOn(now)
+		e.sendNext(now)
 	}
 }

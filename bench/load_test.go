@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Requests that could not be sent on time are measured from when they were due.
+// Latency of late requests is measured from their due times.
 func TestLateRequestsKeepTheirDueTimes(t *testing.T) {
-	l, books := newTestLoop(t), &ledger{}
-	places, err := newAnalyzers(l, books, 1, true)
+	l, deliveries := newTestLoop(t), &ledger{}
+	places, err := newAnalyzers(l, deliveries, 1, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer places.close()
 	text := newPacketText(shaped(1, 1))
-	books.open(text)
-	sender, err := newLoad(l, books, places.ports[0], 4, func() *request { return newRequest(shaped(1, 1), text) })
+	deliveries.open(text)
+	sender, err := newLoad(l, deliveries, places.ports[0], 4, func() *request { return newRequest(shaped(1, 1), text) })
 	if err != nil {
 		t.Fatal(err)
 	}

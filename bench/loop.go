@@ -11,20 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loop drives the load and the analyzers in one thread, so that they take as
-// little processor time as can be and need no locks. Nothing of it may be used
-// concurrently; whoever waits for something runs the loop meanwhile.
+// loop runs the load and the analyzers in one thread, to minimise processor
+// time and avoid locks. Not for concurrent use; waiting code runs the loop
+// meanwhile.
 type loop struct {
 	epoll    int
 	handlers map[int32]handler
 	events   [256]unix.EpollEvent
-	// scratch is what sockets read into; it is valid until the next event.
+	// scratch is the read buffer of sockets, valid until the next event.
 	scratch []byte
-	// stopped ends every run with an error: the user wants to stop.
+	// stopped ends every run with errStopped.
 	stopped <-chan struct{}
 }
 
-// handler is told that its socket can be read or written.
+// handler handles the readiness of its socket.
 type handler interface {
 	ready(events uint32)
 }
@@ -39,24 +39,24 @@ func newLoop(stopped <-chan struct{}) (*loop, error) {
 	return &loop{epoll: epoll, handlers: make(map[int32]handler), scratch: make([]byte, 256<<10), stopped: stopped}, nil
 }
 
-// close ends the loop; its sockets belong to others.
+// close closes the loop; sockets belong to their owners.
 func (l *loop) close() { _ = unix.Close(l.epoll) }
 
 // run handles events until done returns true, or returns errStopped, or
-// errLate after the deadline. It sleeps while nothing happens, unless
+// errTimeout after the limit. It sleeps while there are no events, unless
 // something is due soon.
 func (l *loop) run(limit time.Duration, done func(now time.Time) bool) error {
-	return l.turn(limit, 5, done)
+	return l.poll(limit, 5, done)
 }
 
-// spin is run without sleep, for load that must be sent on time.
-func (l *loop) spin(limit time.Duration, done func(now time.Time) bool) error {
-	return l.turn(limit, 0, done)
+// busyPoll is run without sleeping, for load with due times.
+func (l *loop) busyPoll(limit time.Duration, done func(now time.Time) bool) error {
+	return l.poll(limit, 0, done)
 }
 
-var errLate = errors.New("it took too long")
+var errTimeout = errors.New("timed out")
 
-func (l *loop) turn(limit time.Duration, sleepMilliseconds int, done func(now time.Time) bool) error {
+func (l *loop) poll(limit time.Duration, sleepMilliseconds int, done func(now time.Time) bool) error {
 	end := time.Now().Add(limit)
 	for {
 		now := time.Now()
@@ -64,7 +64,7 @@ func (l *loop) turn(limit time.Duration, sleepMilliseconds int, done func(now ti
 			return nil
 		}
 		if now.After(end) {
-			return errLate
+			return errTimeout
 		}
 		select {
 		case <-l.stopped:
@@ -83,7 +83,7 @@ func (l *loop) turn(limit time.Duration, sleepMilliseconds int, done func(now ti
 	}
 }
 
-// idle runs the loop for a while.
+// idle runs the loop for d.
 func (l *loop) idle(d time.Duration) error {
 	end := time.Now().Add(d)
 	return l.run(2*d, func(now time.Time) bool { return !now.Before(end) })
@@ -101,7 +101,7 @@ func (l *loop) add(fd int, h handler) error {
 func (l *loop) remove(fd int) {
 	if _, ok := l.handlers[int32(fd)]; ok {
 		delete(l.handlers, int32(fd))
-		_ = unix.Close(fd) // leaves the epoll set by itself
+		_ = unix.Close(fd) // also removes it from the epoll set
 	}
 }
 
@@ -109,11 +109,11 @@ func (l *loop) remove(fd int) {
 type socket struct {
 	loop    *loop
 	fd      int
-	pending []byte // still to be written; belongs to whoever wrote it
+	pending []byte // bytes still to be written, owned by the caller of write
 }
 
-// write sends all of b, the rest of it when there is room again: until sent
-// tells so, b must stay as it is.
+// write sends b, and the rest of it when the socket is writable again; b must
+// not change until sent reports true.
 func (s *socket) write(b []byte) error {
 	n, err := unix.Write(s.fd, b)
 	if err != nil && !errors.Is(err, unix.EAGAIN) {
@@ -125,7 +125,7 @@ func (s *socket) write(b []byte) error {
 	return nil
 }
 
-// flush goes on with a write.
+// flush continues a write.
 func (s *socket) flush() error {
 	n, err := unix.Write(s.fd, s.pending)
 	if err != nil && !errors.Is(err, unix.EAGAIN) {
@@ -142,8 +142,7 @@ func (s *socket) watch(events uint32) error {
 	return unix.EpollCtl(s.loop.epoll, unix.EPOLL_CTL_MOD, s.fd, &event)
 }
 
-// read returns what is there, in the loop's scratch; nothing when there is
-// nothing yet.
+// read returns available bytes in the loop's scratch buffer, or none.
 func (s *socket) read() ([]byte, error) {
 	n, err := unix.Read(s.fd, s.loop.scratch)
 	switch {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine is what the figures depend on.
+// Machine describes where the figures were measured.
 type Machine struct {
 	Processor string            `json:"processor"`
 	Cores     int               `json:"cores"`
@@ -29,7 +29,7 @@ func thisMachine(cores int) Machine {
 		m.Kernel = unix.ByteSliceToString(name.Release[:])
 	}
 	for program, argument := range map[string]string{"haproxy": "-v", "nginx": "-v", "otelcol": "--version"} {
-		path, err := find(program)
+		path, err := lookPath(program)
 		if err != nil {
 			continue
 		}
@@ -49,7 +49,8 @@ func processorModel(cpuinfo string) string {
 	return "unknown"
 }
 
-// firstNumber returns the first word or part of one that looks like a version.
+// firstNumber returns the first word, or part of one, that looks like a
+// version.
 func firstNumber(text string) string {
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
 		if word[0] >= '0' && word[0] <= '9' {

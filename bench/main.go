@@ -1,13 +1,13 @@
 //go:build linux
 
 // Command bench measures the distributor side by side with HAProxy, nginx and
-// the OpenTelemetry Collector: the processor time that a packet costs the
-// program in the middle, and what else the targets in docs/performance.md name.
+// the OpenTelemetry Collector: the processor time per packet of the program
+// under test, and the other targets in docs/performance.md.
 //
-// One thread is the load and all analyzers, on a core of its own; the program
-// in the middle has the other core. Subjects take turns, round by round, so
-// that what disturbs the machine disturbs all. Processor time is the kernel's
-// account of the program's threads. Every accepted packet must arrive at an
+// One thread is the load and all analyzers, on its own core; the program under
+// test has the other core. Subjects alternate round by round, so that
+// disturbances of the machine affect all. Processor time is the kernel's
+// accounting of the program's threads. Every accepted packet must arrive at an
 // analyzer with the bytes it was sent with: a run that lost or changed one
 // shows no figure and fails.
 package main
@@ -30,14 +30,13 @@ import (
 	"time"
 )
 
-// The exit codes.
 const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
 )
 
-// options are the command line.
+// options are the command line flags.
 type options struct {
 	rounds              int
 	round               time.Duration
@@ -68,7 +67,7 @@ func parseOptions(arguments []string, output io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each subject in each case")
-	flags.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of a round; ladders take two fifths of it")
+	flags.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of a round; sweeps use two fifths of it")
 	only := flags.String("case", "", "run the cases whose name matches this `regexp`: "+strings.Join(caseNames(), ", "))
 	flags.StringVar(&o.before, "before", "", "measure the distributor alone, against another build of it, the program in this `file`")
 	flags.StringVar(&o.json, "json", "", "write everything as JSON to this `file`")
@@ -104,7 +103,7 @@ func caseNames() []string {
 }
 
 func run(ctx context.Context, o options) error {
-	cores, err := pinned()
+	cores, err := pinToCores()
 	if err != nil {
 		return err
 	}
@@ -128,9 +127,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer events.close()
-	a := &arena{
+	a := &testbed{
 		loop: events, ledger: &ledger{}, cores: cores, folder: folder, distributor: distributor,
-		rounds: o.rounds, round: o.round, patience: 10 * time.Second,
+		rounds: o.rounds, round: o.round, timeout: 10 * time.Second,
 	}
 	report, err := measureCases(a, o)
 	if err != nil {
@@ -145,36 +144,36 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-func measureCases(a *arena, o options) (Report, error) {
+func measureCases(a *testbed, o options) (Report, error) {
 	report := Report{Time: time.Now(), Machine: thisMachine(len(a.cores)), Rounds: o.rounds, RoundSeconds: o.round.Seconds()}
 	for _, c := range cases() {
 		if !o.only.MatchString(c.name) {
 			continue
 		}
 		if o.before != "" {
-			c = againstBefore(c, o.before)
+			c = againstBaseline(c, o.before)
 		}
 		one := CaseReport{Name: c.name, Title: c.title, measure: c.measure, base: c.base}
 		for _, e := range c.experiments {
-			_, _ = fmt.Fprintln(os.Stderr, strings.TrimSpace(c.name+" "+e.rung))
+			_, _ = fmt.Fprintln(os.Stderr, strings.TrimSpace(c.name+" "+e.step))
 			result, err := a.run(e)
 			if err != nil {
 				return report, err
 			}
 			one.Results = append(one.Results, result)
 		}
-		for _, judge := range c.judges {
-			one.Verdicts = append(one.Verdicts, judge(one.Results))
+		for _, check := range c.checks {
+			one.Verdicts = append(one.Verdicts, check(one.Results))
 		}
 		report.Cases = append(report.Cases, one)
 	}
 	return report, nil
 }
 
-// publish writes the report wherever it was asked for.
+// publish writes the report to the outputs in o.
 func publish(r Report, o options) error {
 	failed := []error{writeText(os.Stdout, r)}
-	for path, write := range map[string]func(io.Writer, Report) error{o.json: writeJSON, o.svg: writePicture} {
+	for path, write := range map[string]func(io.Writer, Report) error{o.json: writeJSON, o.svg: writeChart} {
 		if path == "" {
 			continue
 		}

@@ -26,14 +26,13 @@ func TestOptionsAreRefusedByName(t *testing.T) {
 	}
 }
 
-// Against another build every subject is the distributor, and each has its turn with
-// both.
-func TestAgainstBefore(t *testing.T) {
+// Against a baseline every subject is the distributor, in both builds.
+func TestAgainstBaseline(t *testing.T) {
 	for _, c := range cases() {
-		c = againstBefore(c, "/bin/other")
+		c = againstBaseline(c, "/bin/other")
 		for _, e := range c.experiments {
 			for i, s := range e.subjects {
-				command, err := s.command(place{distributor: "/bin/this", folder: t.TempDir(), port: 1})
+				command, err := s.command(subjectConfig{distributor: "/bin/this", folder: t.TempDir(), port: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -43,8 +42,8 @@ func TestAgainstBefore(t *testing.T) {
 				}
 			}
 		}
-		if len(c.experiments) == 0 || len(c.judges) > 0 {
-			t.Errorf("%s: %d experiments, %d judges", c.name, len(c.experiments), len(c.judges))
+		if len(c.experiments) == 0 || len(c.checks) > 0 {
+			t.Errorf("%s: %d experiments, %d judges", c.name, len(c.experiments), len(c.checks))
 		}
 	}
 }

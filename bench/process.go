@@ -17,20 +17,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a program in the middle: the distributor or a peer of it.
+// process is a program under test.
 type process struct {
 	command *exec.Cmd
 	output  *tail
-	exited  chan struct{} // closed when it has ended; then err is set
+	exited  chan struct{} // closed when the process has ended; then err is set
 	err     error
 }
 
-// startProcess starts a program on the given cores. It dies with this process,
-// whatever happens.
+// startProcess starts a program on the given cores. The kernel kills it when
+// this process ends.
 func startProcess(command *exec.Cmd, cores []int) (*process, error) {
 	p := &process{command: command, output: &tail{}, exited: make(chan struct{})}
 	command.Stdout, command.Stderr = p.output, p.output
-	command.WaitDelay = time.Second // with the rest of its output
+	command.WaitDelay = time.Second // for the rest of its output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := onCores(cores, command.Start); err != nil {
 		return nil, err
@@ -42,8 +42,8 @@ func startProcess(command *exec.Cmd, cores []int) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process: politely, then at once. The loop runs meanwhile, for
-// the process may want to be answered.
+// stop ends the process: SIGTERM, then SIGKILL. The loop runs meanwhile, since
+// the process may wait for responses.
 func (p *process) stop(l *loop) {
 	_ = p.command.Process.Signal(syscall.SIGTERM)
 	_ = l.run(5*time.Second, func(time.Time) bool { return p.ended() })
@@ -60,12 +60,12 @@ func (p *process) ended() bool {
 	}
 }
 
-// failure describes an end that nobody asked for.
+// failure returns the error of an unexpected end.
 func (p *process) failure() error {
 	return fmt.Errorf("it ended (%v): %s", p.err, p.output)
 }
 
-// failureOr prefers the end of the process as the reason of an error.
+// failureOr returns the failure of an ended process, else err.
 func (p *process) failureOr(err error) error {
 	if p.ended() && !errors.Is(err, errStopped) {
 		return p.failure()
@@ -73,11 +73,10 @@ func (p *process) failureOr(err error) error {
 	return err
 }
 
-// processorTime is what the kernel's scheduler has accounted to all threads of
-// a process, dead ones too. It is read through the process's clock, which
-// counts nanoseconds where /proc/PID/stat counts hundredths of a second, and
-// which is up to date where /proc/PID/task/*/schedstat waits for the next tick
-// of a running thread.
+// processorTime returns the processor time of all threads of a process, ended
+// ones included. The process's clock counts nanoseconds, where /proc/PID/stat
+// counts hundredths of a second, and is current, where
+// /proc/PID/task/*/schedstat is updated at the next tick of a running thread.
 func processorTime(pid int) (time.Duration, error) {
 	const scheduled = 2 // CPUCLOCK_SCHED of the kernel's linux/posix-timers.h
 	var spent unix.Timespec
@@ -87,7 +86,7 @@ func processorTime(pid int) (time.Duration, error) {
 	return time.Duration(spent.Nano()), nil
 }
 
-// residentPeak returns the most memory that a process has had resident.
+// residentPeak returns the peak resident memory of a process.
 func residentPeak(pid int) (int64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -105,21 +104,21 @@ func parseResidentPeak(status string) (int64, error) {
 		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 		return kib << 10, err
 	}
-	return 0, errors.New("the kernel tells no VmHWM")
+	return 0, errors.New("/proc has no VmHWM")
 }
 
-// tail keeps the end of what a process writes. It may be used concurrently.
+// tail keeps the end of a process's output. Safe for concurrent use.
 type tail struct {
 	mu    sync.Mutex
 	bytes []byte
 }
 
 func (t *tail) Write(b []byte) (int, error) {
-	const most = 2000
+	const maxValue = 2000
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.bytes = append(t.bytes, b...)
-	if extra := len(t.bytes) - most; extra > 0 {
+	if extra := len(t.bytes) - maxValue; extra > 0 {
 		t.bytes = bytes.Clone(t.bytes[extra:])
 	}
 	return len(b), nil

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The account of this process, read as that of any other, lies between two
-// readings of its own clock.
+// The processor time of this process lies between two readings of its own
+// clock.
 func TestProcessorTimeIsTheKernels(t *testing.T) {
 	own := func() time.Duration {
 		var spent unix.Timespec
@@ -29,7 +29,7 @@ func TestProcessorTimeIsTheKernels(t *testing.T) {
 	}
 }
 
-func TestProcessorTimeOfNobody(t *testing.T) {
+func TestProcessorTimeOfEndedProcess(t *testing.T) {
 	child := exec.Command(os.Args[0], "-test.run=^$")
 	if err := child.Run(); err != nil {
 		t.Fatal(err)
@@ -71,23 +71,23 @@ func TestChildrenStartOnTheirCores(t *testing.T) {
 	}
 }
 
-func TestProcessThatWillNotStopIsKilled(t *testing.T) {
+func TestUnresponsiveProcessIsKilled(t *testing.T) {
 	events := newTestLoop(t)
-	p := waiting(t, "trap '' TERM; echo deaf; read line")
+	p := startShell(t, "trap '' TERM; echo deaf; read line")
 	if err := events.run(10*time.Second, func(time.Time) bool { return p.output.String() == "deaf" }); err != nil {
 		t.Fatal(err)
 	}
 	stopped := make(chan struct{})
 	close(stopped)
-	events.stopped = stopped // the user is in a hurry
+	events.stopped = stopped // interrupted
 	p.stop(events)
 	if !p.ended() {
 		t.Error("the process still runs")
 	}
 }
 
-// waiting starts a shell that runs a script, whose input stays open.
-func waiting(t *testing.T, script string) *process {
+// startShell starts a shell that runs a script, with its input open.
+func startShell(t *testing.T, script string) *process {
 	t.Helper()
 	command := exec.Command("/bin/sh", "-c", script)
 	input, err := command.StdinPipe()

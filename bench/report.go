@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Report is everything that a run has found.
+// Report is the result of a run.
 type Report struct {
 	Time         time.Time    `json:"time"`
 	Machine      Machine      `json:"machine"`
@@ -17,7 +17,7 @@ type Report struct {
 	Cases        []CaseReport `json:"cases"`
 }
 
-// CaseReport is what one case has found.
+// CaseReport is the result of one case.
 type CaseReport struct {
 	Name     string    `json:"name"`
 	Title    string    `json:"title"`
@@ -25,18 +25,18 @@ type CaseReport struct {
 	Verdicts []Verdict `json:"verdicts"`
 
 	measure measure
-	base    string // the subject that others are compared with
+	base    string // the subject of comparison
 }
 
-// Result is one experiment's: a series of rounds for each subject.
+// Result is the result of one experiment: a series of rounds for each subject.
 type Result struct {
-	// Rung tells the experiments of a ladder apart.
-	Rung   string   `json:"rung,omitempty"`
+	// Step names the experiment within a sweep.
+	Step   string   `json:"rung,omitempty"`
 	Series []Series `json:"series"`
 }
 
-// Series is one subject's rounds. Without Samples it was skipped, and with
-// Fault its figures are worth nothing.
+// Series is the rounds of one subject. Without Samples it was skipped; with
+// Fault its figures are invalid.
 type Series struct {
 	Subject string   `json:"subject"`
 	Samples []Sample `json:"samples,omitempty"`
@@ -48,30 +48,30 @@ type Series struct {
 type Sample struct {
 	// RequestPackets is the number of packets in a request.
 	RequestPackets int `json:"request_packets"`
-	// Packets and Messages were accepted, and arrived.
+	// Packets and Messages were accepted and arrived.
 	Packets  int64 `json:"packets"`
 	Messages int64 `json:"messages"`
-	// Refused counts packets that found no room.
+	// Refused counts packets refused for lack of capacity.
 	Refused int64 `json:"refused"`
 	// Duplicates counts packets that arrived again.
 	Duplicates int64 `json:"duplicates"`
-	// Seconds is from the first request to the last delivery.
+	// Seconds is the time from the first request to the last delivery.
 	Seconds float64 `json:"seconds"`
 	// ProcessorSeconds is the subject's, LoadSeconds the load's and analyzers'.
 	ProcessorSeconds float64 `json:"processor_seconds"`
 	LoadSeconds      float64 `json:"load_seconds"`
-	// OtherSeconds is what all else took of the two cores.
+	// OtherSeconds is the busy time of the two cores for other programs.
 	OtherSeconds float64 `json:"other_seconds"`
-	// Offered is the rate in requests a second, 0 in a closed loop.
+	// Offered is the rate in requests per second, 0 in a closed loop.
 	Offered float64 `json:"offered,omitempty"`
-	// P50 and P99 are microseconds until the answer.
+	// P50 and P99 are response times in microseconds.
 	P50 float64 `json:"p50_microseconds"`
 	P99 float64 `json:"p99_microseconds"`
-	// ResidentBytes is the most so far.
+	// ResidentBytes is the peak so far.
 	ResidentBytes int64 `json:"resident_bytes"`
 }
 
-// measure is a figure of a sample.
+// measure is a figure derived from a sample.
 type measure struct {
 	name string
 	unit string
@@ -79,29 +79,29 @@ type measure struct {
 }
 
 var (
-	perPacket = measure{"processor time a packet", "µs", func(s Sample) float64 {
+	perPacket = measure{"processor time per packet", "µs", func(s Sample) float64 {
 		return 1e6 * s.ProcessorSeconds / float64(s.Packets)
 	}}
-	perRequest = measure{"processor time a request", "µs", func(s Sample) float64 {
+	perRequest = measure{"processor time per request", "µs", func(s Sample) float64 {
 		return 1e6 * s.ProcessorSeconds / float64(s.Packets) * float64(s.RequestPackets)
 	}}
-	perMessage = measure{"processor time a message", "ns", func(s Sample) float64 {
+	perMessage = measure{"processor time per message", "ns", func(s Sample) float64 {
 		return 1e9 * s.ProcessorSeconds / float64(s.Messages)
 	}}
-	packetRate = measure{"packets a second", "/s", func(s Sample) float64 {
+	packetRate = measure{"packets per second", "/s", func(s Sample) float64 {
 		return float64(s.Packets) / s.Seconds
 	}}
-	messageRate = measure{"messages a second", "/s", func(s Sample) float64 {
+	messageRate = measure{"messages per second", "/s", func(s Sample) float64 {
 		return float64(s.Messages) / s.Seconds
 	}}
-	usualAnswer = measure{"median of the answer", "µs", func(s Sample) float64 { return s.P50 }}
-	slowest     = measure{"p99 of the answer", "µs", func(s Sample) float64 { return s.P99 }}
-	memory      = measure{"resident memory, peak", "MB", func(s Sample) float64 {
+	medianResponse = measure{"median response time", "µs", func(s Sample) float64 { return s.P50 }}
+	p99Response    = measure{"p99 response time", "µs", func(s Sample) float64 { return s.P99 }}
+	peakMemory     = measure{"resident memory, peak", "MB", func(s Sample) float64 {
 		return float64(s.ResidentBytes) / (1 << 20)
 	}}
 )
 
-// usable tells whether the series has figures that may be shown.
+// usable reports whether the series has valid figures.
 func (s Series) usable() bool { return s.Fault == "" && len(s.Samples) > 0 }
 
 // values returns one figure of each round.
@@ -123,9 +123,9 @@ func (r Result) of(subject string) Series {
 	return Series{Subject: subject, Skipped: "not part of the case"}
 }
 
-// disturbance returns the share of the two cores, in percent, that went to
-// programs which have no part in the bench, in the median and the worst round.
-func (r Report) disturbance() (median, worst float64) {
+// otherShare returns the share of the two cores, in percent, used by other
+// programs, in the median and the worst round.
+func (r Report) otherShare() (median, worst float64) {
 	var shares []float64
 	for _, c := range r.Cases {
 		for _, result := range c.Results {
@@ -138,10 +138,10 @@ func (r Report) disturbance() (median, worst float64) {
 		return 0, 0
 	}
 	all := spreadOf(shares)
-	return all.Median, all.Most
+	return all.Median, all.Max
 }
 
-// faults lists the series that are worth nothing.
+// faults returns the invalid series.
 func (r Report) faults() []Series {
 	var faults []Series
 	for _, c := range r.Cases {

@@ -15,7 +15,7 @@ import (
 
 func TestReportsAreGolden(t *testing.T) {
 	for file, write := range map[string]func(io.Writer, Report) error{
-		"report.txt": writeText, "report.md": writeMarkdown, "report.svg": writePicture, "report.json": writeJSON,
+		"report.txt": writeText, "report.md": writeMarkdown, "report.svg": writeChart, "report.json": writeJSON,
 	} {
 		var got bytes.Buffer
 		if err := write(&got, sampleReport()); err != nil {
@@ -44,7 +44,7 @@ func compareGolden(t *testing.T, file string, got []byte) {
 	}
 }
 
-// sampleReport has something of all that a report can hold.
+// sampleReport has an example of everything a report can hold.
 func sampleReport() Report {
 	one := CaseReport{
 		Name: "single", Title: "Packets of 5 messages <single>", measure: perPacket, base: haproxyName,
@@ -52,49 +52,49 @@ func sampleReport() Report {
 			costs(oursName, 5, 6, 9), costs(haproxyName, 10, 12, 10), {Subject: nginxName, Skipped: "nginx is not installed"},
 		}}},
 	}
-	one.Verdicts = []Verdict{ratioOf(perPacket, oursName, haproxyName, atMost(0.65))(one.Results)}
-	rungs := CaseReport{
+	one.Verdicts = []Verdict{ratioOf(perPacket, oursName, haproxyName, maxBound(0.65))(one.Results)}
+	steps := CaseReport{
 		Name: "analyzers", Title: "More analyzers", measure: perMessage, base: haproxyName,
 		Results: []Result{
-			{Rung: "3 analyzers", Series: []Series{costs(oursName, 5, 6, 9), costs(haproxyName, 10, 12, 10)}},
-			{Rung: "30 analyzers", Series: []Series{
+			{Step: "3 analyzers", Series: []Series{costs(oursName, 5, 6, 9), costs(haproxyName, 10, 12, 10)}},
+			{Step: "30 analyzers", Series: []Series{
 				{Subject: oursName, Fault: "LOST: 1 of 9 accepted packets did not arrive within 10s", Samples: []Sample{cost(1)}},
 				costs(haproxyName, 10, 12, 10),
 			}},
 		},
 	}
-	rungs.Verdicts = []Verdict{flat(perMessage, oursName)(rungs.Results)}
+	steps.Verdicts = []Verdict{flat(perMessage, oursName)(steps.Results)}
 	return Report{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Rounds: 3, RoundSeconds: 1.5,
 		Machine: Machine{Processor: "Some Processor", Cores: 2, Kernel: "6.1", Versions: map[string]string{"go": "go1.26", "haproxy": "2.6"}},
-		Cases:   []CaseReport{one, rungs},
+		Cases:   []CaseReport{one, steps},
 	}
 }
 
-func TestDisturbanceIsAShareOfBothCores(t *testing.T) {
+func TestOtherShareIsOfBothCores(t *testing.T) {
 	quiet, loud := cost(1), cost(1)
 	loud.OtherSeconds = 1
 	r := Report{Cases: []CaseReport{{Results: []Result{{Series: []Series{{Samples: []Sample{quiet, quiet, loud}}}}}}}}
-	if median, worst := r.disturbance(); median != 0 || worst != 50 {
+	if median, worst := r.otherShare(); median != 0 || worst != 50 {
 		t.Errorf("disturbance is %g %% and %g %%, want 0 and 50", median, worst)
 	}
 }
 
-func TestALossShowsNoFigure(t *testing.T) {
-	var text, picture bytes.Buffer
+func TestLossHidesFigures(t *testing.T) {
+	var text, chart bytes.Buffer
 	if err := writeMarkdown(&text, sampleReport()); err != nil {
 		t.Fatal(err)
 	}
-	if err := writePicture(&picture, sampleReport()); err != nil {
+	if err := writeChart(&chart, sampleReport()); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(text.String()) {
 		if strings.Contains(line, "LOST") && strings.Contains(line, "1.00") {
-			t.Errorf("a figure of a run that lost something is shown: %s", line)
+			t.Errorf("a figure of a run with a loss is shown: %s", line)
 		}
 	}
-	if strings.Contains(picture.String(), oursName+", 30 analyzers") {
-		t.Error("a run that lost something is drawn")
+	if strings.Contains(chart.String(), oursName+", 30 analyzers") {
+		t.Error("a run with a loss is drawn")
 	}
 	if len(sampleReport().faults()) != 1 {
 		t.Error("the loss is not reported as a fault")

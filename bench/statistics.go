@@ -4,11 +4,11 @@ package main
 
 import "slices"
 
-// spread sums up the values of several rounds.
+// spread summarises the values of several rounds.
 type spread struct {
 	Median float64 `json:"median"`
-	Least  float64 `json:"least"`
-	Most   float64 `json:"most"`
+	Min    float64 `json:"least"`
+	Max    float64 `json:"most"`
 }
 
 // spreadOf returns the spread of at least one value.
@@ -19,10 +19,10 @@ func spreadOf(values []float64) spread {
 	if len(sorted)%2 == 0 {
 		median = (sorted[middle-1] + sorted[middle]) / 2
 	}
-	return spread{Median: median, Least: sorted[0], Most: sorted[len(sorted)-1]}
+	return spread{Median: median, Min: sorted[0], Max: sorted[len(sorted)-1]}
 }
 
-// ratios divides round by round, so that what disturbs a round disturbs both.
+// ratios divides round by round, so that a disturbance of a round affects both.
 func ratios(of, by []float64) []float64 {
 	result := make([]float64, min(len(of), len(by)))
 	for i := range result {

@@ -17,28 +17,29 @@ import (
 	"text/template"
 )
 
-// subject is a program that can stand between the load and the analyzers.
+// subject is a program that can run between the load and the analyzers.
 type subject struct {
-	// Name is how results call it.
+	// Name is the name in results.
 	Name string
-	// cores is how many it runs on.
+	// cores is the number of cores it runs on.
 	cores int
-	// ours tells that it is the distributor.
+	// ours is set for the distributor.
 	ours bool
-	// swallows means that it answers by itself and forwards nothing.
-	swallows bool
-	// traffic, when there is one, is sent instead of the experiment's: the same
-	// messages in another shape.
+	// terminates is set for a subject that responds itself and forwards
+	// nothing.
+	terminates bool
+	// traffic, unless nil, replaces the experiment's: the same messages in
+	// another format.
 	traffic *traffic
-	// command returns how to start it.
-	command func(place) (*exec.Cmd, error)
-	// proof tells, after it has taken its first packets, whether it does what
-	// it is measured for; nil when there is nothing to doubt.
-	proof func(place) error
+	// command returns the command that starts the subject.
+	command func(subjectConfig) (*exec.Cmd, error)
+	// verify, unless nil, checks after the first packets that the subject does
+	// what it is measured for.
+	verify func(subjectConfig) error
 }
 
-// place is where a subject stands.
-type place struct {
+// subjectConfig is what a subject's command line depends on.
+type subjectConfig struct {
 	port        int
 	analyzers   []int // ports
 	connections int   // of the load
@@ -46,10 +47,10 @@ type place struct {
 	distributor string // the program's path
 }
 
-// shares are the analyzers' weights, again from the start after the third.
+// shares are the analyzers' weights, repeated after the third.
 var shares = [...]int{5, 3, 2}
 
-// The subjects' names.
+// Names of subjects.
 const (
 	oursName      = "Log Streamer"
 	diskName      = "Log Streamer, JOURNAL=disk"
@@ -60,7 +61,7 @@ const (
 	collectorName = "OpenTelemetry Collector"
 )
 
-// unavailable is why a subject cannot be had here.
+// unavailable is why a subject cannot run here.
 type unavailable struct{ reason string }
 
 func (u unavailable) Error() string { return u.reason }
@@ -71,12 +72,12 @@ func oursOnTwoCores() subject { return distributor(twoCoresName, 2, "memory") }
 
 func oursOnDisk() subject {
 	s := distributor(diskName, 1, "disk")
-	s.proof = wroteJournal
+	s.verify = wroteJournal
 	return s
 }
 
 func distributor(name string, cores int, journal string) subject {
-	return subject{Name: name, cores: cores, ours: true, command: func(p place) (*exec.Cmd, error) {
+	return subject{Name: name, cores: cores, ours: true, command: func(p subjectConfig) (*exec.Cmd, error) {
 		var analyzers []string
 		for i, port := range p.analyzers {
 			analyzers = append(analyzers, fmt.Sprintf("http://127.0.0.1:%d=%g", port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
@@ -96,9 +97,8 @@ func distributor(name string, cores int, journal string) subject {
 	}}
 }
 
-// wroteJournal makes sure that a distributor that was told to keep a disk
-// journal does so.
-func wroteJournal(p place) error {
+// wroteJournal verifies that a distributor with JOURNAL=disk writes a journal.
+func wroteJournal(p subjectConfig) error {
 	var written int64
 	err := filepath.WalkDir(filepath.Join(p.folder, "data"), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -117,35 +117,35 @@ func wroteJournal(p place) error {
 }
 
 func haproxy() subject {
-	return subject{Name: haproxyName, cores: 1, command: func(p place) (*exec.Cmd, error) {
+	return subject{Name: haproxyName, cores: 1, command: func(p subjectConfig) (*exec.Cmd, error) {
 		return peer(p, "haproxy", "haproxy.cfg", true, func(file string) []string { return []string{"-db", "-q", "-f", file} })
 	}}
 }
 
 func nginx() subject {
-	return subject{Name: nginxName, cores: 1, command: func(p place) (*exec.Cmd, error) {
+	return subject{Name: nginxName, cores: 1, command: func(p subjectConfig) (*exec.Cmd, error) {
 		return peer(p, "nginx", "nginx.conf", true, nginxArguments(p))
 	}}
 }
 
-// floor is nginx that answers by itself: the least that reading a request and
-// answering it costs.
+// floor is nginx that responds itself: the minimum cost of reading a request
+// and responding.
 func floor() subject {
-	return subject{Name: floorName, cores: 1, swallows: true, command: func(p place) (*exec.Cmd, error) {
+	return subject{Name: floorName, cores: 1, terminates: true, command: func(p subjectConfig) (*exec.Cmd, error) {
 		return peer(p, "nginx", "nginx.conf", false, nginxArguments(p))
 	}}
 }
 
-func nginxArguments(p place) func(string) []string {
+func nginxArguments(p subjectConfig) func(string) []string {
 	return func(file string) []string { return []string{"-p", p.folder, "-c", file, "-e", "stderr"} }
 }
 
-// collector forwards to the first analyzer only, for what balances is not in
-// its core, and says 200 before it does. It writes JSON as it reads it, byte for
-// byte, when the load orders members as it does.
+// collector forwards to the first analyzer only, since load balancing is not in
+// its core, and responds 200 before it does. Its JSON output equals its input
+// byte for byte when the load orders members as it does.
 func collector(t traffic) subject {
 	t.OTLP = true
-	return subject{Name: collectorName, cores: 1, traffic: &t, command: func(p place) (*exec.Cmd, error) {
+	return subject{Name: collectorName, cores: 1, traffic: &t, command: func(p subjectConfig) (*exec.Cmd, error) {
 		command, err := peer(p, "otelcol", "otelcol.yaml", true, func(file string) []string { return []string{"--config", file} })
 		if err == nil {
 			command.Env = append(os.Environ(), "GOMAXPROCS=1")
@@ -157,9 +157,9 @@ func collector(t traffic) subject {
 //go:embed templates
 var templates embed.FS
 
-// peer writes a peer's configuration and returns how to start it.
-func peer(p place, program, file string, forwards bool, arguments func(file string) []string) (*exec.Cmd, error) {
-	path, err := find(program)
+// peer writes a peer's configuration and returns the command that starts it.
+func peer(p subjectConfig, program, file string, forwards bool, arguments func(file string) []string) (*exec.Cmd, error) {
+	path, err := lookPath(program)
 	if err != nil {
 		return nil, err
 	}
@@ -174,27 +174,27 @@ func peer(p place, program, file string, forwards bool, arguments func(file stri
 	return exec.Command(path, arguments(written)...), nil
 }
 
-// installation is how to install a peer.
-var installation = map[string]string{
+// installHints says how to install a peer.
+var installHints = map[string]string{
 	"haproxy": "Debian: apt-get install haproxy",
 	"nginx":   "Debian: apt-get install nginx-light",
 	"otelcol": "in the repository: go -C bench/otelcol install",
 }
 
-// find looks where Debian and Go install programs, too.
-func find(program string) (string, error) {
+// lookPath also looks where Debian and Go install programs.
+func lookPath(program string) (string, error) {
 	for _, folder := range []string{"", "/usr/sbin", filepath.Join(build.Default.GOPATH, "bin")} {
 		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil {
 			return path, nil
 		}
 	}
-	return "", unavailable{program + " is not installed (" + installation[program] + ")"}
+	return "", unavailable{program + " is not installed (" + installHints[program] + ")"}
 }
 
 // backend is an analyzer in a peer's configuration.
 type backend struct{ Number, Port, Share, Percent int }
 
-func configuration(p place, file string, forwards bool) ([]byte, error) {
+func configuration(p subjectConfig, file string, forwards bool) ([]byte, error) {
 	parsed, err := template.ParseFS(templates, "templates/"+file)
 	if err != nil {
 		return nil, err

@@ -13,19 +13,19 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-func testPlace(t *testing.T) place {
+func testSubjectConfig(t *testing.T) subjectConfig {
 	t.Helper()
 	free, err := ports.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return place{port: free[0], analyzers: []int{9001, 9002, 9003, 9004}, connections: 64, folder: t.TempDir(), distributor: "logstreamer"}
+	return subjectConfig{port: free[0], analyzers: []int{9001, 9002, 9003, 9004}, connections: 64, folder: t.TempDir(), distributor: "logstreamer"}
 }
 
-// The peers themselves say whether they understand their configurations.
+// Peers validate their configurations.
 func TestPeersUnderstandTheirConfiguration(t *testing.T) {
 	for _, s := range []subject{haproxy(), nginx(), floor(), collector(shaped(5, 1))} {
-		command, err := s.command(testPlace(t))
+		command, err := s.command(testSubjectConfig(t))
 		if missing := (unavailable{}); errors.As(err, &missing) {
 			t.Log(missing.reason)
 			continue
@@ -48,7 +48,7 @@ func TestPeersUnderstandTheirConfiguration(t *testing.T) {
 }
 
 func TestAnalyzersGetTheSameShares(t *testing.T) {
-	p := testPlace(t)
+	p := testSubjectConfig(t)
 	command, err := ours().command(p)
 	if err != nil {
 		t.Fatal(err)
@@ -73,10 +73,9 @@ func TestAnalyzersGetTheSameShares(t *testing.T) {
 	}
 }
 
-// A distributor that ignores JOURNAL=disk must not pass for one that keeps a
-// journal.
-func TestDiskJournalIsProven(t *testing.T) {
-	p := testPlace(t)
+// A distributor that ignores JOURNAL=disk must be detected.
+func TestDiskJournalIsVerified(t *testing.T) {
+	p := testSubjectConfig(t)
 	var missing unavailable
 	if err := wroteJournal(p); !errors.As(err, &missing) {
 		t.Errorf("without a folder: %v", err)
@@ -96,10 +95,10 @@ func TestDiskJournalIsProven(t *testing.T) {
 	}
 }
 
-func TestCasesHaveNamesOfTheirOwn(t *testing.T) {
+func TestCaseNamesAreUnique(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range cases() {
-		if seen[c.name] || c.title == "" || len(c.judges) == 0 {
+		if seen[c.name] || c.title == "" || len(c.checks) == 0 {
 			t.Errorf("case %q is there twice, or lacks its title or verdict", c.name)
 		}
 		seen[c.name] = true

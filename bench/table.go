@@ -11,18 +11,18 @@ import (
 	"text/tabwriter"
 )
 
-// standings is the table of targets: one row each.
-func (r Report) standings() [][]string {
-	rows := [][]string{{"case", "target", "measured", "standing"}}
+// targetRows is the table of targets, one row each.
+func (r Report) targetRows() [][]string {
+	rows := [][]string{{"case", "target", "measured", "status"}}
 	for _, c := range r.Cases {
 		for _, v := range c.Verdicts {
-			rows = append(rows, []string{c.Title, v.Target, v.figure(), v.Standing})
+			rows = append(rows, []string{c.Title, v.Target, v.figure(), v.Status})
 		}
 	}
 	return rows
 }
 
-// figure is what was measured, with its spread, and what there is to say.
+// figure is the measured spread and the reason.
 func (v Verdict) figure() string {
 	var parts []string
 	if v.Measured != nil {
@@ -34,12 +34,12 @@ func (v Verdict) figure() string {
 	return strings.Join(parts, "; ")
 }
 
-// String shows the median and, in brackets, the least and the most.
+// String formats the median and, in brackets, minimum and maximum.
 func (s spread) String() string {
-	return fmt.Sprintf("%s (%s–%s)", figure(s.Median), figure(s.Least), figure(s.Most))
+	return fmt.Sprintf("%s (%s–%s)", figure(s.Median), figure(s.Min), figure(s.Max))
 }
 
-// figure shows three digits that matter.
+// figure formats three significant digits.
 func figure(value float64) string {
 	switch size := math.Abs(value); {
 	case size >= 100:
@@ -61,16 +61,16 @@ func grouped(value int64) string {
 
 // figures is the table of raw figures of a case.
 func (c CaseReport) figures() [][]string {
-	head := []string{"who", "µs a packet", "µs a request", "ns a message", "packets/s", "messages/s", "p50 µs", "p99 µs", "MB", "refused", "again", "× " + c.base}
-	if c.isLadder() {
-		head = slices.Insert(head, 0, "rung")
+	head := []string{"subject", "µs/packet", "µs/request", "ns/message", "packets/s", "messages/s", "p50 µs", "p99 µs", "MB", "refused", "duplicates", "× " + c.base}
+	if c.isSweep() {
+		head = slices.Insert(head, 0, "step")
 	}
 	rows := [][]string{head}
 	for _, result := range c.Results {
 		for _, s := range result.Series {
 			row := s.figures(c.measure, result.of(c.base))
-			if c.isLadder() {
-				row = slices.Insert(row, 0, result.Rung)
+			if c.isSweep() {
+				row = slices.Insert(row, 0, result.Step)
 			}
 			rows = append(rows, row)
 		}
@@ -78,10 +78,10 @@ func (c CaseReport) figures() [][]string {
 	return rows
 }
 
-func (c CaseReport) isLadder() bool { return len(c.Results) > 1 }
+func (c CaseReport) isSweep() bool { return len(c.Results) > 1 }
 
-// figures is a series' row, with its ratio to base; a series that is worth
-// nothing shows why, and no figure.
+// figures is the row of a series, with its ratio to base; an invalid series
+// shows the reason and no figure.
 func (s Series) figures(m measure, base Series) []string {
 	if !s.usable() {
 		reason := "skipped: " + s.Skipped
@@ -94,7 +94,7 @@ func (s Series) figures(m measure, base Series) []string {
 	for _, one := range []measure{perPacket, perRequest, perMessage} {
 		row = append(row, spreadOf(s.values(one)).String())
 	}
-	for _, one := range []measure{packetRate, messageRate, usualAnswer, slowest, memory} {
+	for _, one := range []measure{packetRate, messageRate, medianResponse, p99Response, peakMemory} {
 		row = append(row, figure(spreadOf(s.values(one)).Median))
 	}
 	var refused, again int64
@@ -109,16 +109,16 @@ func (s Series) figures(m measure, base Series) []string {
 	return append(row, spreadOf(ratios(s.values(m), base.values(m))).String())
 }
 
-// heading tells what was run where.
+// heading describes the run and the machine.
 func (r Report) heading() string {
 	var versions []string
 	for program, version := range r.Machine.Versions {
 		versions = append(versions, program+" "+strings.TrimPrefix(version, program))
 	}
 	slices.Sort(versions)
-	median, worst := r.disturbance()
-	return fmt.Sprintf("%d rounds of %g s on %s, %d cores, Linux %s, %s; %s. Medians, with the least and the most of all rounds in brackets. "+
-		"Other programs took %.0f %% of the two cores in the median round and %.0f %% in the worst; the less, the more the rates and the times until the answer are worth.",
+	median, worst := r.otherShare()
+	return fmt.Sprintf("%d rounds of %g s on %s, %d cores, Linux %s, %s; %s. Medians, with minimum and maximum of all rounds in brackets. "+
+		"Other programs took %.0f %% of the two cores in the median round and %.0f %% in the worst; rates and response times are more reliable at low values.",
 		r.Rounds, r.RoundSeconds, r.Machine.Processor, r.Machine.Cores, r.Machine.Kernel,
 		strings.Join(versions, ", "), r.Time.Format("2006-01-02"), median, worst)
 }
@@ -138,7 +138,7 @@ func writeText(w io.Writer, r Report) error {
 		_ = table.Flush()
 	}
 	_, _ = fmt.Fprintf(table, "\nTargets\n")
-	for _, row := range r.standings() {
+	for _, row := range r.targetRows() {
 		_, _ = fmt.Fprintln(table, "  "+strings.Join(row, "\t"))
 	}
 	return table.Flush()
@@ -148,7 +148,7 @@ func writeText(w io.Writer, r Report) error {
 func writeMarkdown(w io.Writer, r Report) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\n", r.heading())
-	markdownTable(&text, r.standings())
+	markdownTable(&text, r.targetRows())
 	for _, c := range r.Cases {
 		if len(c.Results) > 0 {
 			fmt.Fprintf(&text, "\n**%s** (the ratio is of %s)\n\n", c.Title, c.measure.name)

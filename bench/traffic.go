@@ -8,19 +8,18 @@ import (
 	"strconv"
 )
 
-// idDigits is the length of a packet id: fixed, so that ids can be written into
-// a request that was built before.
+// idDigits is the fixed length of a packet id, so that ids can be written into
+// prebuilt requests.
 const idDigits = 12
 
-// traffic is what the load sends: the shape of its packets and requests.
+// traffic is the shape of the load's packets and requests.
 type traffic struct {
 	// PacketMessages is the number of messages in a packet.
 	PacketMessages int
-	// RequestPackets is the number of packets in a request; more than one
-	// travel as NDJSON.
+	// RequestPackets is the number of packets in a request; several are sent as
+	// NDJSON.
 	RequestPackets int
-	// OTLP means that packets are written as OTLP/JSON: one resource, and a log
-	// record for each message.
+	// OTLP selects OTLP/JSON: one resource, and one log record per message.
 	OTLP bool
 }
 
@@ -31,25 +30,25 @@ func (t traffic) path() string {
 	return "/ingest"
 }
 
-// packetText is the text of all packets of one size; only their ids differ.
+// packetText is the encoding of all packets of one size; only their ids differ.
 type packetText struct {
 	before, after []byte
 	messages      int
 }
 
-// wording is how a format writes a packet of messages. A message's pattern gets
+// packetTemplate is how a format encodes a packet. The arguments of message are
 // its timestamp in milliseconds, its level, its text and its host.
-type wording struct{ before, afterID, message, end string }
+type packetTemplate struct{ before, afterID, message, end string }
 
-var packetWording = wording{
+var packetFormat = packetTemplate{
 	before:  `{"emitter_id":"bench","packet_id":"`,
 	afterID: `","messages":[`,
 	message: `{"timestamp":%d,"level":%q,"message":%q,"metadata":{"service":"shop","host":%q}}`,
 	end:     `]}`,
 }
 
-// The members of otlpWording stand in the order in which the collector writes them.
-var otlpWording = wording{
+// The members of otlpFormat are in the collector's order.
+var otlpFormat = packetTemplate{
 	before: `{"resourceLogs":[{"resource":{"attributes":[{"key":"emitter_id","value":{"stringValue":"bench"}},` +
 		`{"key":"packet_id","value":{"stringValue":"`,
 	afterID: `"}}]},"scopeLogs":[{"scope":{},"logRecords":[`,
@@ -58,12 +57,12 @@ var otlpWording = wording{
 	end: `]}]}]}`,
 }
 
-// newPacketText returns packets of so many messages, of about 154 bytes each
-// in the contract's format.
+// newPacketText returns packets with messages of about 154 bytes each in the
+// contract's format.
 func newPacketText(t traffic) *packetText {
-	format := packetWording
+	format := packetFormat
 	if t.OTLP {
-		format = otlpWording
+		format = otlpFormat
 	}
 	text := bytes.NewBufferString(format.afterID)
 	levels := []string{"INFO", "DEBUG", "INFO", "WARN", "ERROR"}
@@ -81,8 +80,7 @@ func newPacketText(t traffic) *packetText {
 // size is the length of each packet in bytes.
 func (t *packetText) size() int { return len(t.before) + idDigits + len(t.after) }
 
-// id returns the id of a packet, and false when its bytes are not exactly
-// those that were sent.
+// id returns a packet's id, and false when its bytes differ from those sent.
 func (t *packetText) id(body []byte) (int64, bool) {
 	if len(body) != t.size() || !bytes.HasPrefix(body, t.before) || !bytes.HasSuffix(body, t.after) {
 		return 0, false
@@ -97,11 +95,11 @@ func (t *packetText) id(body []byte) (int64, bool) {
 	return id, true
 }
 
-// request is one request's bytes, which are sent again and again with new ids.
-// Each connection has its own.
+// request is an encoded request that is reused with new ids. Each connection
+// has its own.
 type request struct {
 	bytes   []byte
-	ids     []int // where the ids stand
+	ids     []int // offsets of the ids
 	packets int
 }
 
@@ -125,8 +123,8 @@ func newRequest(t traffic, text *packetText) *request {
 	return r
 }
 
-// number gives the packets the ids from first on.
-func (r *request) number(first int64) {
+// assignIDs gives the packets the ids from first on.
+func (r *request) assignIDs(first int64) {
 	for i, at := range r.ids {
 		id := first + int64(i)
 		for digit := at + idDigits - 1; digit >= at; digit-- {

@@ -20,7 +20,7 @@ func TestRequestsHoldValidPackets(t *testing.T) {
 	for _, shape := range []traffic{shaped(1, 1), shaped(5, 1), shaped(500, 1), shaped(10_000, 1), shaped(5, 100)} {
 		text := newPacketText(shape)
 		r := newRequest(shape, text)
-		r.number(123456789)
+		r.assignIDs(123456789)
 		m, ok, err := parseMessage(r.bytes)
 		if err != nil || !ok || m.size != len(r.bytes) {
 			t.Fatalf("%+v: the request is read as %+v, %v, %v", shape, m, ok, err)
@@ -39,7 +39,7 @@ func TestRequestsHoldValidPackets(t *testing.T) {
 		for i, body := range bodies {
 			info, err := packet.Check(body, 10_000)
 			if err != nil || info.Messages != shape.PacketMessages {
-				t.Fatalf("%+v: packet %d is checked as %+v, %v", shape, i, info, err)
+				t.Fatalf("%+v: packet %d is parsed as %+v, %v", shape, i, info, err)
 			}
 			if id, ok := text.id(body); !ok || id != int64(123456789+i) {
 				t.Errorf("%+v: packet %d has id %d, %v", shape, i, id, ok)
@@ -48,7 +48,7 @@ func TestRequestsHoldValidPackets(t *testing.T) {
 	}
 }
 
-// What the collector is sent says the same as what the distributor is sent.
+// The collector gets the same messages as the distributor.
 func TestOTLPHoldsTheSameMessages(t *testing.T) {
 	shape := shaped(5, 1)
 	var packets struct {
@@ -62,7 +62,7 @@ func TestOTLPHoldsTheSameMessages(t *testing.T) {
 	shape.OTLP = true
 	text := newPacketText(shape)
 	r := newRequest(shape, text)
-	r.number(123456789)
+	r.assignIDs(123456789)
 	type attribute struct {
 		Key   string
 		Value struct{ StringValue string }
@@ -101,12 +101,12 @@ func TestOTLPHoldsTheSameMessages(t *testing.T) {
 		}
 		if record.TimeUnixNano != strconv.FormatInt(m.Timestamp*1e6, 10) || record.SeverityText != m.Level ||
 			record.Body.StringValue != m.Message || !maps.Equal(metadata, m.Metadata) {
-			t.Errorf("the record %+v stands for the message %+v", record, m)
+			t.Errorf("the record %+v encodes the message %+v", record, m)
 		}
 	}
 }
 
-// read decodes a request's JSON.
+// read decodes the JSON body of a request.
 func read(t *testing.T, r *request, document any) []byte {
 	t.Helper()
 	m, ok, err := parseMessage(r.bytes)
@@ -119,7 +119,7 @@ func read(t *testing.T, r *request, document any) []byte {
 	return m.body
 }
 
-func TestPacketsHaveTheSizeOfTheComparison(t *testing.T) {
+func TestPacketSizes(t *testing.T) {
 	if size := newPacketText(shaped(5, 1)).size(); size < 770 || size > 810 {
 		t.Errorf("a packet of 5 messages has %d bytes: it should have about 790", size)
 	}
@@ -133,7 +133,7 @@ func TestEveryChangedByteIsFound(t *testing.T) {
 	r := newRequest(shaped(2, 1), text)
 	body := bytes.Clone(r.bytes[len(r.bytes)-text.size():])
 	if _, ok := text.id(body); !ok {
-		t.Fatal("an unchanged packet is not known again")
+		t.Fatal("an unchanged packet is not recognised")
 	}
 	for i := range body {
 		body[i] ^= 0x80

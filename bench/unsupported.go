@@ -8,6 +8,6 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, "bench: it binds programs to processor cores and reads their processor time, which needs Linux")
+	fmt.Fprintln(os.Stderr, "bench: binding programs to processor cores and reading their processor time needs Linux")
 	os.Exit(1)
 }

@@ -7,16 +7,16 @@ import (
 	"math"
 )
 
-// Verdict compares what was found with a target.
+// Verdict compares a measurement with a target.
 type Verdict struct {
 	Target   string  `json:"target"`
-	Standing string  `json:"standing"`
+	Status   string  `json:"standing"`
 	Measured *spread `json:"measured,omitempty"`
-	// Reason says why there is nothing measured, or what the figure means.
+	// Reason says why nothing was measured, or explains the figure.
 	Reason string `json:"reason,omitempty"`
 }
 
-// The standings of a target.
+// The statuses of a target.
 const (
 	met     = "met"
 	notMet  = "not met"
@@ -24,20 +24,20 @@ const (
 	invalid = "invalid"
 )
 
-// judge gives the verdict on a case's results.
-type judge func([]Result) Verdict
+// check returns the verdict on a case's results.
+type check func([]Result) Verdict
 
-// bound is what a ratio or a figure is held against.
+// bound is a limit of a ratio or figure.
 type bound struct {
-	limit   float64
-	atLeast bool
+	limit float64
+	isMin bool
 }
 
-func atMost(limit float64) bound  { return bound{limit: limit} }
-func atLeast(limit float64) bound { return bound{limit: limit, atLeast: true} }
+func maxBound(limit float64) bound { return bound{limit: limit} }
+func minBound(limit float64) bound { return bound{limit: limit, isMin: true} }
 
 func (b bound) holds(value float64) bool {
-	if b.atLeast {
+	if b.isMin {
 		return value >= b.limit
 	}
 	return value <= b.limit
@@ -45,35 +45,35 @@ func (b bound) holds(value float64) bool {
 
 func (b bound) String() string {
 	sign := "≤"
-	if b.atLeast {
+	if b.isMin {
 		sign = "≥"
 	}
 	return fmt.Sprintf("%s %.4g", sign, b.limit)
 }
 
 func (b bound) verdict(target string, measured spread) Verdict {
-	v := Verdict{Target: target, Standing: notMet, Measured: &measured}
+	v := Verdict{Target: target, Status: notMet, Measured: &measured}
 	if b.holds(measured.Median) {
-		v.Standing = met
+		v.Status = met
 	}
 	return v
 }
 
-// missing is the verdict when a series cannot be used.
+// missing returns the verdict when a series cannot be used.
 func missing(target string, series ...Series) (Verdict, bool) {
 	for _, s := range series {
 		switch {
 		case s.Fault != "":
-			return Verdict{Target: target, Standing: invalid, Reason: s.Subject + ": " + s.Fault}, true
+			return Verdict{Target: target, Status: invalid, Reason: s.Subject + ": " + s.Fault}, true
 		case len(s.Samples) == 0:
-			return Verdict{Target: target, Standing: skipped, Reason: s.Subject + ": " + s.Skipped}, true
+			return Verdict{Target: target, Status: skipped, Reason: s.Subject + ": " + s.Skipped}, true
 		}
 	}
 	return Verdict{}, false
 }
 
-// ratioOf holds subject/other, round by round, against a bound.
-func ratioOf(m measure, subject, other string, b bound) judge {
+// ratioOf checks the ratio subject/other, round by round, against a bound.
+func ratioOf(m measure, subject, other string, b bound) check {
 	target := fmt.Sprintf("%s %s × %s", m.name, b, other)
 	return func(results []Result) Verdict {
 		one, two := results[0].of(subject), results[0].of(other)
@@ -84,8 +84,8 @@ func ratioOf(m measure, subject, other string, b bound) judge {
 	}
 }
 
-// figureOf holds a subject's figure itself against a bound.
-func figureOf(m measure, subject string, b bound) judge {
+// figureOf checks a subject's figure against a bound.
+func figureOf(m measure, subject string, b bound) check {
 	target := fmt.Sprintf("%s %s %s", m.name, b, m.unit)
 	return func(results []Result) Verdict {
 		s := results[0].of(subject)
@@ -93,20 +93,20 @@ func figureOf(m measure, subject string, b bound) judge {
 			return v
 		}
 		if reached := spreadOf(s.values(packetRate)).Median; reached < 0.95*s.Samples[0].Offered {
-			return Verdict{Target: target, Standing: notMet, Reason: fmt.Sprintf("only %.0f packets a second were reached", reached)}
+			return Verdict{Target: target, Status: notMet, Reason: fmt.Sprintf("only %.0f packets per second were reached", reached)}
 		}
 		return b.verdict(target, spreadOf(s.values(m)))
 	}
 }
 
-// flatness is how much a figure may rise from one rung of a ladder to the next
-// and still be called flat: about what repeated runs differ by.
+// flatness is the maximum increase from one step of a sweep to the next that
+// counts as flat: about the variation of repeated runs.
 const flatness = 1.10
 
-// flat asks that a subject's figure does not rise along a ladder. What it
-// measures is the largest step.
-func flat(m measure, subject string) judge {
-	target := fmt.Sprintf("%s flat or falling (each step %s)", m.name, atMost(flatness))
+// flat checks that a subject's figure does not rise along a sweep. It measures
+// the largest increase.
+func flat(m measure, subject string) check {
+	target := fmt.Sprintf("%s flat or falling (each step %s)", m.name, maxBound(flatness))
 	return func(results []Result) Verdict {
 		steepest := spread{Median: math.Inf(-1)}
 		var before []float64
@@ -114,18 +114,18 @@ func flat(m measure, subject string) judge {
 		for i, result := range results {
 			s := result.of(subject)
 			if v, ok := missing(target, s); ok {
-				v.Reason = result.Rung + ": " + v.Reason
+				v.Reason = result.Step + ": " + v.Reason
 				return v
 			}
 			values := s.values(m)
 			if i > 0 {
 				if step := spreadOf(ratios(values, before)); step.Median > steepest.Median {
-					steepest, where = step, results[i-1].Rung+" to "+result.Rung
+					steepest, where = step, results[i-1].Step+" to "+result.Step
 				}
 			}
 			before = values
 		}
-		v := atMost(flatness).verdict(target, steepest)
+		v := maxBound(flatness).verdict(target, steepest)
 		v.Reason = "the largest step: " + where
 		return v
 	}
@@ -140,7 +140,7 @@ func flat(m measure, subject string) judge {
 //   - by use: twice the packets a second that two cores gave, divided by those
 //     they would give if each packet, load included, cost what it costs on one;
 //     it falls as well when a core has to wait for the other.
-func scaling(one, two string, b bound) judge {
+func scaling(one, two string, b bound) check {
 	target := fmt.Sprintf("two cores %s × one", b)
 	return func(results []Result) Verdict {
 		single, double := results[0].of(one), results[0].of(two)
@@ -158,7 +158,7 @@ func scaling(one, two string, b bound) judge {
 			cores = append(cores, c.ProcessorSeconds/c.Seconds)
 		}
 		v := b.verdict(target, spreadOf(gains))
-		v.Reason = fmt.Sprintf("estimated, as the load shares the two cores: by the wall clock × %.2f, with %.2f cores left to the distributor",
+		v.Reason = fmt.Sprintf("estimated, as the load shares the two cores: by wall clock × %.2f, with %.2f cores left to the distributor",
 			spreadOf(clock).Median, spreadOf(cores).Median)
 		return v
 	}

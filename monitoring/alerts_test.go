@@ -75,7 +75,7 @@ func TestRunbookHasOneSectionForEachAlert(t *testing.T) {
 	}
 }
 
-// ruleCheck is one expectation of the rule unit tests about the series ALERTS.
+// ruleCheck is an expectation of the rule unit tests on the series ALERTS.
 type ruleCheck struct {
 	Expr       string
 	ExpSamples []struct{ Labels string } `yaml:"exp_samples"`
@@ -98,9 +98,10 @@ func readRuleChecks(t *testing.T) []ruleCheck {
 
 var templateLabel = regexp.MustCompile(`\$labels\.(\w+)`)
 
-// TestAlertsAreShownFiringAndSilent holds the rule unit tests to cover every
-// alert in both states, and every alert's texts to use labels that it has.
-func TestAlertsAreShownFiringAndSilent(t *testing.T) {
+// TestAlertsAreTestedFiringAndSilent requires the rule unit tests to cover
+// every alert in both states, and every alert's texts to use labels that it
+// has.
+func TestAlertsAreTestedFiringAndSilent(t *testing.T) {
 	checks := readRuleChecks(t)
 	for _, a := range readAlerts(t) {
 		var firing []string
@@ -115,7 +116,7 @@ func TestAlertsAreShownFiringAndSilent(t *testing.T) {
 			}
 		}
 		if len(firing) == 0 || !silent {
-			t.Errorf("%s: %d samples of it firing, shown silent: %v", a.Alert, len(firing), silent)
+			t.Errorf("%s: %d samples of it firing, tested silent: %v", a.Alert, len(firing), silent)
 		}
 		for name, text := range a.Annotations {
 			for _, match := range templateLabel.FindAllStringSubmatch(text, -1) {

@@ -26,7 +26,7 @@ type composeService struct {
 	Volumes     []string
 }
 
-// publishes tells whether the service's port is reachable under the same
+// publishes reports whether the service's port is published under the same
 // number on the host.
 func (s composeService) publishes(port string) bool {
 	return slices.Contains(s.Ports, port+":"+port)
@@ -64,8 +64,7 @@ func TestComposePublishesTheDocumentedPorts(t *testing.T) {
 	}
 }
 
-// TestComposeRestartsServicesAlone: a service comes back by itself, a load that
-// has been sent does not.
+// TestComposeRestartsServicesAlone: services restart, a finished load does not.
 func TestComposeRestartsServicesAlone(t *testing.T) {
 	for name, service := range readComposeServices(t) {
 		want := "unless-stopped"
@@ -78,7 +77,7 @@ func TestComposeRestartsServicesAlone(t *testing.T) {
 	}
 }
 
-// TestComposeWaitsForHealth: who sends to a service starts once it answers. The
+// TestComposeWaitsForHealth: a sender starts once its target is healthy. The
 // image has no shell, so the program is its own probe.
 func TestComposeWaitsForHealth(t *testing.T) {
 	services := readComposeServices(t)
@@ -159,8 +158,8 @@ func TestComposeMountsExistAndImagesArePinned(t *testing.T) {
 	}
 }
 
-// TestDockerfileUsesTheModulesGo keeps an older compiler than go.mod asks for
-// out of the image's build.
+// TestDockerfileUsesTheModulesGo requires the image's compiler to be the
+// version in go.mod.
 func TestDockerfileUsesTheModulesGo(t *testing.T) {
 	module := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(readFile(t, repository+"/go.mod"))
 	image := regexp.MustCompile(`(?m)^FROM golang:(\d+\.\d+)-`).FindSubmatch(readFile(t, repository+"/Dockerfile"))

@@ -54,7 +54,7 @@ type target struct {
 	LegendFormat string
 }
 
-// area is a panel's place on the dashboard's grid.
+// area is a panel's position on the dashboard's grid.
 type area struct{ X, Y, W, H int }
 
 func (a area) overlaps(b area) bool {
@@ -74,7 +74,7 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// graphs returns the panels that show something: all but the row headers.
+// graphs returns all panels except row headers.
 func (d dashboard) graphs() []panel {
 	return slices.DeleteFunc(slices.Clone(d.Panels), func(p panel) bool { return p.Type == "row" })
 }
@@ -87,7 +87,7 @@ func TestDashboardIsIdentified(t *testing.T) {
 	seen := map[int]string{}
 	for _, p := range d.Panels {
 		if len(p.Panels) > 0 {
-			t.Errorf("row %q is collapsed: people would not see its panels, nor would these tests", p.Title)
+			t.Errorf("row %q is collapsed: neither users nor these tests see its panels", p.Title)
 		}
 		if other, taken := seen[p.ID]; taken || p.ID <= 0 {
 			t.Errorf("panel %q has the id %d, as has %q", p.Title, p.ID, other)
@@ -135,15 +135,15 @@ func TestDashboardPanelsAskTheChosenDataSource(t *testing.T) {
 	chosen := dataSource{Type: "prometheus", UID: dataSourceToUse}
 	for _, p := range d.graphs() {
 		if p.DataSource != chosen {
-			t.Errorf("panel %q asks %v", p.Title, p.DataSource)
+			t.Errorf("panel %q queries %v", p.Title, p.DataSource)
 		}
 		if len(p.Targets) == 0 {
-			t.Errorf("panel %q asks nothing", p.Title)
+			t.Errorf("panel %q has no query", p.Title)
 		}
 		names := map[string]bool{}
 		for _, target := range p.Targets {
 			if target.DataSource != chosen {
-				t.Errorf("panel %q: target %s asks %v", p.Title, target.RefID, target.DataSource)
+				t.Errorf("panel %q: target %s queries %v", p.Title, target.RefID, target.DataSource)
 			}
 			if target.RefID == "" || names[target.RefID] {
 				t.Errorf("panel %q: target name %q is empty or taken", p.Title, target.RefID)
@@ -169,7 +169,7 @@ func TestDashboardPanelsAskTheChosenDataSource(t *testing.T) {
 
 var legendLabel = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 
-// legendLabels returns the labels that a target's legend shows.
+// legendLabels returns the labels in a target's legend.
 func (t target) legendLabels() []string {
 	var labels []string
 	for _, match := range legendLabel.FindAllStringSubmatch(t.LegendFormat, -1) {

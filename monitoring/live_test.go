@@ -12,8 +12,8 @@ import (
 )
 
 // TestLiveSystem runs the real programs under a real Prometheus and evaluates
-// every expression that people are given: first while all is well, then after
-// an analyzer has died.
+// every documented expression: first while all is well, then after an analyzer
+// has died.
 func TestLiveSystem(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts the whole system, which takes about half a minute")
@@ -42,7 +42,7 @@ func checkLiveSystem(t *testing.T, journal string) {
 		for _, p := range readDashboard(t).graphs() {
 			for _, target := range p.Targets {
 				if slices.Contains(target.legendLabels(), "from") {
-					continue // a pair of analyzers is counted from its first re-routed packet on
+					continue // series of a pair of analyzers start at its first rerouted packet
 				}
 				if exists(target.Expr, journal) {
 					checkTarget(t, system, p, target)
@@ -86,7 +86,8 @@ func checkLiveSystem(t *testing.T, journal string) {
 	t.Run("names", func(t *testing.T) { checkNames(t, system, journal) })
 }
 
-// checkMetrics has promtool lint what the distributor and an analyzer serve.
+// checkMetrics lints the metrics of the distributor and an analyzer with
+// promtool.
 func checkMetrics(t *testing.T, system liveSystem) {
 	promtool := tool(t, "promtool")
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -104,7 +105,7 @@ func checkMetrics(t *testing.T, system liveSystem) {
 	}
 }
 
-// checkTarget wants data, with the labels that the legend shows.
+// checkTarget requires data with the labels of the legend.
 func checkTarget(t *testing.T, system liveSystem, p panel, target target) {
 	t.Helper()
 	for _, sample := range checkReturnsData(t, system, target.Expr) {
@@ -116,7 +117,7 @@ func checkTarget(t *testing.T, system liveSystem, p panel, target target) {
 	}
 }
 
-// checkReturnsData wants at least one series with a number.
+// checkReturnsData requires at least one series with a number.
 func checkReturnsData(t *testing.T, system liveSystem, expression string) []sample {
 	t.Helper()
 	samples, err := system.prometheus.query(inWindow(expression))
@@ -128,16 +129,16 @@ func checkReturnsData(t *testing.T, system liveSystem, expression string) []samp
 	return samples
 }
 
-// inWindow puts a window that suits the test's scrape interval in the place of
-// the one that Grafana chooses.
+// inWindow replaces Grafana's interval variable by a window that suits the
+// test's scrape interval.
 func inWindow(expression string) string {
 	return strings.ReplaceAll(expression, "$__rate_interval", "10s")
 }
 
 var metricName = regexp.MustCompile(`\b(distributor|analyzer|process|go)_[a-z0-9_]+`)
 
-// checkNames wants every metric that is named anywhere to exist. An expression
-// over a metric that does not exist is valid, and silent for ever.
+// checkNames requires every metric named anywhere to exist: an expression on a
+// missing metric is valid, and always empty.
 func checkNames(t *testing.T, system liveSystem, journal string) {
 	known, err := system.prometheus.metricNames()
 	if err != nil {
@@ -163,8 +164,8 @@ func checkNames(t *testing.T, system liveSystem, journal string) {
 	}
 }
 
-// exists tells whether there can be what an expression asks for: some metrics
-// are of one journal alone.
+// exists reports whether an expression can have data: some metrics belong to
+// one journal.
 func exists(expression, journal string) bool {
 	others := map[string]string{"memory": "distributor_journal_", "disk": "distributor_ingest_queue_limit_packets"}
 	return !strings.Contains(expression, others[journal])
@@ -172,8 +173,7 @@ func exists(expression, journal string) bool {
 
 var promqlBlock = regexp.MustCompile("(?s)```promql\n(.*?)```")
 
-// readmeExpressions returns the expressions of the README, one a line of its
-// promql blocks.
+// readmeExpressions returns the lines of the README's promql blocks.
 func readmeExpressions(t *testing.T) []string {
 	t.Helper()
 	var expressions []string

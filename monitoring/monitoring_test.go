@@ -1,7 +1,7 @@
-// Package monitoring_test proves what can be proved of the monitoring and of
-// the container set-up without a container engine: the files are well formed,
-// agree with each other, pass the tools that will read them, and every
-// expression in them works against the running system.
+// Package monitoring_test tests the monitoring and the container set-up without
+// a container engine: the files are well formed, agree with each other, pass
+// the tools that read them, and every expression in them works against the
+// running system.
 package monitoring_test
 
 import (
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// tool returns the path of a program, and skips the test when it is missing.
+// tool returns the path of a program, and skips the test without it.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

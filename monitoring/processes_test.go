@@ -22,8 +22,8 @@ type process struct {
 	ended   bool
 }
 
-// startProcess runs a program in an empty folder with nothing but the given
-// environment. What it wrote is shown when the test fails.
+// startProcess runs a program in an empty directory with only the given
+// environment. Its output is logged when the test fails.
 func startProcess(t *testing.T, name string, environment []string, command ...string) *process {
 	t.Helper()
 	folder := t.TempDir()
@@ -47,7 +47,7 @@ func startProcess(t *testing.T, name string, environment []string, command ...st
 	return p
 }
 
-// kill ends the process at once, as a crash would.
+// kill sends SIGKILL.
 func (p *process) kill() {
 	if p.ended {
 		return
@@ -76,27 +76,27 @@ func portOf(address string) string {
 	return port
 }
 
-// waitFor asks until there is no error, and fails the test after a minute.
-func waitFor(t *testing.T, what string, ask func() error) {
+// waitFor polls until there is no error, and fails the test after a minute.
+func waitFor(t *testing.T, what string, poll func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		err := ask()
+		err := poll()
 		if err == nil {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s: %v", what, err)
+			t.Fatalf("timed out waiting for %s: %v", what, err)
 		case <-pause.C:
 		}
 	}
 }
 
-// waitUntilReady waits for a 2xx answer.
+// waitUntilReady waits for a 2xx response.
 func waitUntilReady(t *testing.T, url string) {
 	t.Helper()
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -13,7 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// prometheusConfig is the shipped configuration of Prometheus.
+// prometheusConfig is the shipped Prometheus configuration.
 type prometheusConfig map[string]any
 
 func readPrometheusConfig(t *testing.T) prometheusConfig {
@@ -23,7 +23,7 @@ func readPrometheusConfig(t *testing.T) prometheusConfig {
 	return config
 }
 
-// mapTargets puts replace(target) in the place of every target to scrape.
+// mapTargets replaces every scrape target.
 func (c prometheusConfig) mapTargets(replace func(target string) string) {
 	for _, job := range c["scrape_configs"].([]any) {
 		for _, group := range job.(map[string]any)["static_configs"].([]any) {
@@ -48,8 +48,8 @@ func (c prometheusConfig) targets(t *testing.T) []string {
 	return all
 }
 
-// writeLocal writes the shipped configuration, with a shorter interval and
-// with the addresses of this machine, to a new file and returns its path.
+// writeLocal writes the shipped configuration with a shorter interval and local
+// addresses to a new file and returns its path.
 func (c prometheusConfig) writeLocal(t *testing.T, addresses map[string]string) string {
 	t.Helper()
 	c.mapTargets(func(target string) string {
@@ -77,7 +77,7 @@ func (c prometheusConfig) writeLocal(t *testing.T, addresses map[string]string) 
 	return path
 }
 
-// prometheusAPI asks a running Prometheus.
+// prometheusAPI queries a running Prometheus.
 type prometheusAPI struct {
 	address string
 	client  *http.Client
@@ -110,7 +110,7 @@ func (p prometheusAPI) get(path string, query url.Values, into any) error {
 	return json.Unmarshal(answer.Data, into)
 }
 
-// sample is one series of an answer; Value is a time and a number as text.
+// sample is one series of a result; Value is a time and a number as text.
 type sample struct {
 	Metric map[string]string
 	Value  [2]any
@@ -150,7 +150,7 @@ func (p prometheusAPI) metricNames() (map[string]bool, error) {
 	return known, nil
 }
 
-// rulesHealth returns an error that names a rule which has not been evaluated
+// rulesHealth returns an error that names a rule not yet evaluated
 // successfully.
 func (p prometheusAPI) rulesHealth() error {
 	var data struct {

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// liveSystem is everything that the compose file starts, but Grafana, as
-// processes on loopback.
+// liveSystem is the compose file's system without Grafana, as processes on
+// loopback.
 type liveSystem struct {
 	prometheus prometheusAPI
 	analyzers  []*process
-	// metrics are the addresses that serve /metrics of our own.
+	// metrics are the addresses of our /metrics.
 	metrics []string
 	targets int
 }
@@ -88,7 +88,7 @@ func (s liveSystem) awaitScrapes(t *testing.T, count int) {
 	})
 }
 
-// awaitData waits until an expression returns something.
+// awaitData waits until an expression has a result.
 func (s liveSystem) awaitData(t *testing.T, expression string) {
 	t.Helper()
 	waitFor(t, expression, func() error {

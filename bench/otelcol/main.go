@@ -1,5 +1,5 @@
-// Command otelcol is the OpenTelemetry Collector with what the bench lets it
-// do: receive logs over HTTP and send them on over HTTP.
+// Command otelcol is the OpenTelemetry Collector with the components of the
+// bench: OTLP over HTTP in and out.
 package main
 
 import (

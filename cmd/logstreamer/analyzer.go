@@ -10,20 +10,20 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer"
 )
 
-// analyzerStop is how long an analyzer may take to finish what it has begun.
-const analyzerStop = 10 * time.Second
+// analyzerStopTimeout bounds how long a stop waits for requests in flight.
+const analyzerStopTimeout = 10 * time.Second
 
 func analyzerCommand(p process) *ffcli.Command {
 	config := analyzer.DefaultConfig()
 	s := newSettings("analyzer", p)
-	s.add(whole[int]{&config.Port}, "port", "PORT", "port to listen on")
-	s.add(analyzerHost{&config.Host}, "listen-addr", "LISTEN_ADDR", "address to listen on, such as 127.0.0.1, without a port (default: all addresses)")
-	s.add(words{&config.ID}, "analyzer-id", "ANALYZER_ID", "name in the answers")
-	s.add(span{&config.ProcessingDelay, time.Millisecond}, "processing-delay-ms", "PROCESSING_DELAY_MS", "milliseconds that each packet takes longer than it must")
-	s.add(size[int]{&config.MaxBodyBytes}, "max-body-bytes", "MAX_BODY_BYTES", "a request's decompressed size in bytes, such as 10MiB")
-	s.add(whole[int]{&config.MaxPacketMessages}, "max-packet-messages", "MAX_PACKET_MESSAGES", "messages of one packet")
-	s.add(whole[int]{&config.DuplicateWindowPackets}, "duplicate-window-packets", "DUPLICATE_WINDOW_PACKETS", "packets that are remembered to tell duplicates by")
-	s.add(span{&config.DuplicateWindow, time.Second}, "duplicate-window-sec", "DUPLICATE_WINDOW_SEC", "seconds for which they are")
+	s.add(intValue[int]{&config.Port}, "port", "PORT", "port to listen on")
+	s.add(bareHostValue{&config.Host}, "listen-addr", "LISTEN_ADDR", "address to listen on, such as 127.0.0.1, without a port (default: all addresses)")
+	s.add(stringValue{&config.ID}, "analyzer-id", "ANALYZER_ID", "name in replies")
+	s.add(unitDurationValue{&config.ProcessingDelay, time.Millisecond}, "processing-delay-ms", "PROCESSING_DELAY_MS", "milliseconds added to the processing of each packet")
+	s.add(sizeValue[int]{&config.MaxBodyBytes}, "max-body-bytes", "MAX_BODY_BYTES", "maximum decompressed size of a request in bytes, such as 10MiB")
+	s.add(intValue[int]{&config.MaxPacketMessages}, "max-packet-messages", "MAX_PACKET_MESSAGES", "maximum messages per packet")
+	s.add(intValue[int]{&config.DuplicateWindowPackets}, "duplicate-window-packets", "DUPLICATE_WINDOW_PACKETS", "packets remembered for duplicate detection")
+	s.add(unitDurationValue{&config.DuplicateWindow, time.Second}, "duplicate-window-sec", "DUPLICATE_WINDOW_SEC", "seconds for which packets are remembered for duplicate detection")
 	log := newLogging(s, "info")
 	return s.service(ffcli.Command{
 		ShortUsage: "logstreamer analyzer [flags]",
@@ -35,7 +35,7 @@ func analyzerCommand(p process) *ffcli.Command {
 		}
 		a.Start()
 		<-ctx.Done()
-		stopping, cancel := context.WithTimeout(context.Background(), analyzerStop)
+		stopping, cancel := context.WithTimeout(context.Background(), analyzerStopTimeout)
 		defer cancel()
 		return a.Stop(stopping)
 	})

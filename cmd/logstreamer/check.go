@@ -17,11 +17,11 @@ func checkCommand(p process) *ffcli.Command {
 		ShortUsage: "logstreamer check [-config FILE] [flags]",
 		ShortHelp:  "validate a distributor's configuration and print what it resolves to",
 	}, func() error { return config.Validate() }, func(context.Context) error {
-		s.warnOfTypos(log.notices(p.stderr))
+		s.warnOfTypos(log.diagnostics(p.stderr))
 		*config = config.Settled()
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		for _, one := range s.list {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", one.env, s.set.Lookup(one.name).Value)
+		for _, setting := range s.list {
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", setting.env, s.set.Lookup(setting.name).Value)
 		}
 		var sum float64
 		for _, t := range config.Targets {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// roles are the settings of all roles.
+// roles returns the settings of the roles.
 func roles() map[string]*settings {
 	p := process{usage: new(bytes.Buffer), names: make(map[string]bool), getenv: func(string) (string, bool) { return "", false }}
 	commands(p)
@@ -24,7 +24,7 @@ func roles() map[string]*settings {
 
 func TestMistypedVariables(t *testing.T) {
 	all := roles()
-	for _, c := range []struct{ role, variable, meant string }{
+	for _, c := range []struct{ role, variable, intended string }{
 		{"distributor", "JOURNALL=disk", "JOURNAL"},
 		{"distributor", "JORUNAL=disk", "JOURNAL"},
 		{"distributor", "journal=disk", "JOURNAL"},
@@ -47,29 +47,29 @@ func TestMistypedVariables(t *testing.T) {
 		{"emitter", "TARGET_URI=x", "TARGET_URL"},
 		{"emitter", "PACKETSIZE=5", "PACKET_SIZE"},
 	} {
-		want := []string{strings.SplitN(c.variable, "=", 2)[0] + " is set and not known; did you mean " + c.meant + "?"}
-		if got := all[c.role].mistyped([]string{c.variable}); !slices.Equal(got, want) {
+		want := []string{strings.SplitN(c.variable, "=", 2)[0] + " is set and not known; did you mean " + c.intended + "?"}
+		if got := all[c.role].mistypedVariables([]string{c.variable}); !slices.Equal(got, want) {
 			t.Errorf("%s: %q: %q, want %q", c.role, c.variable, got, want)
 		}
 	}
 }
 
-// Ordinary environments hold no mistakes.
-func TestForeignVariablesAreNoMistakes(t *testing.T) {
+// Variables of ordinary environments are not reported.
+func TestForeignVariablesAreIgnored(t *testing.T) {
 	for role, s := range roles() {
 		for name, environ := range map[string]string{"shell": shellEnvironment, "pod": podEnvironment, "unit": unitEnvironment} {
-			if got := s.mistyped(strings.Split(strings.TrimSpace(environ), "\n")); len(got) > 0 {
+			if got := s.mistypedVariables(strings.Split(strings.TrimSpace(environ), "\n")); len(got) > 0 {
 				t.Errorf("%s in a %s: %q", role, name, got)
 			}
 		}
 	}
 }
 
-// A system that takes names in any case has set the setting.
-func TestOtherCaseOnASystemThatTakesAny(t *testing.T) {
+// On a system with case-insensitive names the setting is set.
+func TestCaseInsensitiveEnvironment(t *testing.T) {
 	s := roles()["distributor"]
 	s.getenv = func(name string) (string, bool) { return "disk", strings.EqualFold(name, "JOURNAL") }
-	if got := s.mistyped([]string{"Journal=disk"}); len(got) > 0 {
+	if got := s.mistypedVariables([]string{"Journal=disk"}); len(got) > 0 {
 		t.Error(got)
 	}
 }

@@ -11,19 +11,19 @@ import (
 
 const exampleFile = "../../examples/logstreamer.yaml"
 
-// commented is a line with a setting that is commented out; prose has a space
-// after its #.
+// commented matches a setting that is commented out; prose has a space after
+// its #.
 var commented = regexp.MustCompile(`(?m)^#([a-z_]+: )`)
 
-// The example is accepted as it is; with every line uncommented it says what the
-// defaults are, of every setting.
-func TestExampleShowsTheDefaults(t *testing.T) {
+// The example is valid as it is; with every line uncommented it equals the
+// defaults of every setting.
+func TestExampleMatchesDefaults(t *testing.T) {
 	content, err := os.ReadFile(exampleFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	code, defaults, stderr := invoke(t, "check", "-config", exampleFile)
-	if code != exitDone || stderr != "" {
+	if code != exitOK || stderr != "" {
 		t.Fatalf("as it is: %d %s", code, stderr)
 	}
 	full := filepath.Join(t.TempDir(), "full.yaml")
@@ -32,7 +32,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, shown, stderr := invoke(t, "check", "-config", full)
-	if code != exitDone || stderr != "" {
+	if code != exitOK || stderr != "" {
 		t.Fatalf("uncommented: %d %s", code, stderr)
 	}
 	if shown != defaults {

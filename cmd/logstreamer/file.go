@@ -12,28 +12,28 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// byteOrderMark is what some editors put before UTF-8.
+// byteOrderMark is what some editors prepend to UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// entry is one key of a configuration file.
+// entry is a key of a configuration file.
 type entry struct {
 	key  string
 	line int
 	node ast.Node
 }
 
-// lister is a setting that reads a list of the file itself.
-type lister interface {
+// listSetter is a flag.Value that parses a YAML list itself.
+type listSetter interface {
 	setList(path string, list *ast.SequenceNode) error
 }
 
-// setTo sets a setting to what the entry says. An error begins with the line.
-func (e entry) setTo(value flag.Value) error {
+// applyTo sets a flag to the entry's value. Errors start with the line number.
+func (e entry) applyTo(value flag.Value) error {
 	list, isList := e.node.(*ast.SequenceNode)
-	if reader, ok := value.(lister); ok && isList {
+	if reader, ok := value.(listSetter); ok && isList {
 		return reader.setList(e.key, list)
 	}
-	text, err := plain(e.node)
+	text, err := scalarText(e.node)
 	if err != nil {
 		return fmt.Errorf("%d: %s: %w", e.line, e.key, err)
 	}
@@ -43,12 +43,12 @@ func (e entry) setTo(value flag.Value) error {
 	return nil
 }
 
-// at says where in the file something is wrong.
+// at prefixes an error with its position in the file.
 func at(node ast.Node, path string, err error) error {
 	return fmt.Errorf("%d: %s: %w", node.GetToken().Position.Line, path, err)
 }
 
-// readFile reads a YAML file of keys with values.
+// readFile parses a YAML mapping.
 func readFile(content []byte) ([]entry, error) {
 	file, err := parser.ParseBytes(bytes.TrimPrefix(content, []byte(byteOrderMark)), 0)
 	if err != nil {
@@ -60,7 +60,7 @@ func readFile(content []byte) ([]entry, error) {
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
 		return nil, nil
 	}
-	mapping, err := keysOf(file.Docs[0].Body)
+	mapping, err := mappingValues(file.Docs[0].Body)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func readFile(content []byte) ([]entry, error) {
 	return entries, nil
 }
 
-func keysOf(node ast.Node) ([]*ast.MappingValueNode, error) {
+func mappingValues(node ast.Node) ([]*ast.MappingValueNode, error) {
 	switch node := node.(type) {
 	case *ast.MappingNode:
 		return node.Values, nil
@@ -80,12 +80,12 @@ func keysOf(node ast.Node) ([]*ast.MappingValueNode, error) {
 	case *ast.CommentGroupNode:
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("line %d: keys with values are needed, such as port: 8080", node.GetToken().Position.Line)
+		return nil, fmt.Errorf("line %d: a mapping is needed, such as port: 8080", node.GetToken().Position.Line)
 	}
 }
 
-// plain returns a plain value as text; a list is joined with commas.
-func plain(node ast.Node) (string, error) {
+// scalarText returns a scalar as text; a list is joined with commas.
+func scalarText(node ast.Node) (string, error) {
 	switch node := node.(type) {
 	case *ast.NullNode:
 		return "", errors.New("the value is missing")
@@ -96,7 +96,7 @@ func plain(node ast.Node) (string, error) {
 	case *ast.SequenceNode:
 		var parts []string
 		for _, item := range node.Values {
-			part, err := plain(item)
+			part, err := scalarText(item)
 			if err != nil {
 				return "", err
 			}

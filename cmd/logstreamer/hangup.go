@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// ignoreHangups keeps SIGHUP from ending the process, with the packets that it
-// holds, and logs each. Where the system has no such signal nothing happens.
-// The caller calls stop when it is done.
+// ignoreHangups ignores SIGHUP and logs each one, since its default effect
+// would lose the packets in memory. Without SIGHUP on the system it does
+// nothing. The caller calls stop when done.
 func ignoreHangups(logger *slog.Logger) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
@@ -21,7 +21,7 @@ func ignoreHangups(logger *slog.Logger) (stop func()) {
 		}
 	}()
 	return func() {
-		signal.Stop(signals) // nothing is sent to the channel after that
+		signal.Stop(signals) // no more sends on the channel after Stop
 		close(signals)
 		<-done
 	}

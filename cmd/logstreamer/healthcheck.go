@@ -13,37 +13,37 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
-// healthcheckTimeout is how long the answer may take.
+// healthcheckTimeout bounds one probe.
 const healthcheckTimeout = 3 * time.Second
 
-// healthcheckCommand probes a role from within its container, where nothing but
-// this program is.
+// healthcheckCommand probes a role from within its container, which has no
+// other program.
 func healthcheckCommand(p process) *ffcli.Command {
 	listen := ":8080"
 	s := newSettings("healthcheck", p)
-	s.add(port{&listen}, "port", "PORT", "port to probe on this machine when no URL is given")
-	s.add(host{&listen}, "listen-addr", "LISTEN_ADDR", "address to probe instead of localhost")
-	var given string
+	s.add(portValue{&listen}, "port", "PORT", "port to probe on this machine when no URL is given")
+	s.add(hostValue{&listen}, "listen-addr", "LISTEN_ADDR", "address to probe instead of localhost")
+	var explicit string
 	c := s.command(ffcli.Command{
 		ShortUsage: "logstreamer healthcheck [flags] [URL]",
 		ShortHelp:  "exit with 0 when a distributor (/readyz), an analyzer (/health) or the URL answers 2xx, else with 1",
-	}, func() error { return checkURL(given) }, func(ctx context.Context) error {
-		if given != "" {
-			return probe(ctx, given).failure()
+	}, func() error { return checkURL(explicit) }, func(ctx context.Context) error {
+		if explicit != "" {
+			return probe(ctx, explicit).failure()
 		}
-		base := "http://" + reachable(listen)
+		base := "http://" + dialAddress(listen)
 		answer := probe(ctx, base+"/readyz")
 		if answer.status == http.StatusNotFound {
-			answer = probe(ctx, base+"/health") // an analyzer
+			answer = probe(ctx, base+"/health") // an analyzer has no /readyz
 		}
 		return answer.failure()
 	})
-	takesNone := c.Exec
+	execWithoutArgs := c.Exec
 	c.Exec = func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
-			given, args = args[0], nil
+			explicit, args = args[0], nil
 		}
-		return takesNone(ctx, args)
+		return execWithoutArgs(ctx, args)
 	}
 	return c
 }
@@ -59,41 +59,40 @@ func checkURL(text string) error {
 	return nil
 }
 
-// reachable is the address by which one that listens there is reached.
-func reachable(listen string) string {
-	name, port, _ := net.SplitHostPort(listen)
+// dialAddress returns the address that reaches a listener.
+func dialAddress(listen string) string {
+	name, number, _ := net.SplitHostPort(listen)
 	if addr, err := netip.ParseAddr(name); name == "" || err == nil && addr.Unmap().IsUnspecified() {
 		name = "localhost"
 	}
-	return net.JoinHostPort(name, port)
+	return net.JoinHostPort(name, number)
 }
 
-// probed is what became of a probe.
-type probed struct {
+type probeResult struct {
 	url    string
 	status int
 	err    error
 }
 
-func probe(ctx context.Context, at string) probed {
+func probe(ctx context.Context, at string) probeResult {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return probed{url: at, err: err}
+		return probeResult{url: at, err: err}
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // and no proxy: it is about this very address
+	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the probe is about this address
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return probed{url: at, err: err}
+		return probeResult{url: at, err: err}
 	}
-	return probed{at, response.StatusCode, response.Body.Close()}
+	return probeResult{at, response.StatusCode, response.Body.Close()}
 }
 
-func (p probed) failure() error {
+func (p probeResult) failure() error {
 	switch {
 	case errors.Is(p.err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: no answer in %v", redacted(p.url), healthcheckTimeout)
+		return fmt.Errorf("%s: no response within %v", redacted(p.url), healthcheckTimeout)
 	case p.err != nil:
 		return fmt.Errorf("%s: %w", redacted(p.url), p.err)
 	case p.status < 200 || p.status > 299:
@@ -103,7 +102,7 @@ func (p probed) failure() error {
 	}
 }
 
-// redacted is the URL without a password.
+// redacted returns the URL without its password.
 func redacted(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil {

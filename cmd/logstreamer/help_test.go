@@ -9,7 +9,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
-// invoke runs a command as main does, without an environment.
+// invoke runs a command as main does, with an empty environment.
 func invoke(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -21,16 +21,16 @@ func invoke(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// The help of every command goes to standard output and shows no backticks,
-// which package flag takes for the name of a flag's value.
+// The help of every command goes to standard output and has no backticks, which
+// package flag interprets as the name of a flag's value.
 func TestHelpOfEveryCommand(t *testing.T) {
-	var visit func(words []string, c *ffcli.Command)
-	visit = func(words []string, c *ffcli.Command) {
+	var visit func(command []string, c *ffcli.Command)
+	visit = func(command []string, c *ffcli.Command) {
 		for _, args := range [][]string{
-			append(words[:len(words):len(words)], "-h"), append(words[:len(words):len(words)], "--help"), append([]string{"help"}, words...),
+			append(command[:len(command):len(command)], "-h"), append(command[:len(command):len(command)], "--help"), append([]string{"help"}, command...),
 		} {
 			code, out, errs := invoke(t, args...)
-			if code != exitDone || errs != "" || !strings.Contains(out, "Usage: logstreamer") {
+			if code != exitOK || errs != "" || !strings.Contains(out, "Usage: logstreamer") {
 				t.Errorf("%v: %d, %q, %q", args, code, out, errs)
 			}
 			if strings.Contains(out, "`") {
@@ -38,7 +38,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 			}
 		}
 		for _, sub := range c.Subcommands {
-			visit(append(words[:len(words):len(words)], sub.Name), sub)
+			visit(append(command[:len(command):len(command)], sub.Name), sub)
 		}
 	}
 	visit(nil, commands(process{usage: new(bytes.Buffer), names: make(map[string]bool)}))

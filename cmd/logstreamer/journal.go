@@ -17,8 +17,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 )
 
-// journalCommand reads a disk journal. It changes nothing, so that it may be
-// used while a distributor runs.
+// journalCommand reads a disk journal. It is read-only, so it may run beside a
+// distributor.
 func journalCommand(p process) *ffcli.Command {
 	return &ffcli.Command{
 		Name:       "journal",
@@ -26,27 +26,27 @@ func journalCommand(p process) *ffcli.Command {
 		ShortHelp:  "read the disk journal of a distributor, also while it runs",
 		LongHelp:   "Reads the disk journal of a distributor, also while it runs.",
 		FlagSet:    newFlagSet("journal", p),
-		UsageFunc:  func(c *ffcli.Command) string { return usageOfAll(c, "logstreamer journal") },
+		UsageFunc:  func(c *ffcli.Command) string { return commandUsage(c, "logstreamer journal") },
 		Subcommands: []*ffcli.Command{
-			journalReport(p, "inspect", "show what is in it", disk.Inspect),
+			journalReport(p, "inspect", "show the journal's contents", disk.Inspect),
 			journalReport(p, "verify", "check every record; exits with 1 when a packet is lost", disk.Verify),
 			journalExport(p),
 		},
-		Exec: needsCommand("logstreamer journal", "inspect", "verify", "export"),
+		Exec: requireSubcommand("logstreamer journal", "inspect", "verify", "export"),
 	}
 }
 
-// journalReport is a command that prints a report.
-func journalReport(p process, name, help string, look func(dir string) (disk.Report, error)) *ffcli.Command {
+// journalReport returns a command that prints a report.
+func journalReport(p process, name, help string, inspect func(dir string) (disk.Report, error)) *ffcli.Command {
 	dir, asJSON := "./data", false
 	s := newSettings(name, p)
-	s.add(words{&dir}, "data-dir", "DATA_DIR", "the distributor's folder")
-	s.addFlag(toggle{&asJSON}, "json", "print JSON")
+	s.add(stringValue{&dir}, "data-dir", "DATA_DIR", "the distributor's data directory")
+	s.addFlag(boolValue{&asJSON}, "json", "print JSON")
 	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer journal " + name + " [-data-dir DIR] [-json]",
 		ShortHelp:  help,
-	}, func() error { return isFolder(dir) }, func(context.Context) error {
-		report, err := look(dir)
+	}, func() error { return checkDirectory(dir) }, func(context.Context) error {
+		report, err := inspect(dir)
 		if report.Dir == "" {
 			return err
 		}
@@ -59,10 +59,10 @@ func journalReport(p process, name, help string, look func(dir string) (disk.Rep
 	})
 }
 
-func isFolder(dir string) error {
+func checkDirectory(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		err = errors.New("it is no folder")
+		err = errors.New("it is not a directory")
 	}
 	if err != nil {
 		return fmt.Errorf("DATA_DIR %q: %w", dir, err)
@@ -100,17 +100,17 @@ func printReport(out io.Writer, r disk.Report) error {
 	return table.Flush()
 }
 
-// journalExport is the command that writes packets.
+// journalExport returns the command that writes packets.
 func journalExport(p process) *ffcli.Command {
-	dir, letters := "./data", false
+	dir, deadLetters := "./data", false
 	s := newSettings("export", p)
-	s.add(words{&dir}, "data-dir", "DATA_DIR", "the distributor's folder")
-	s.addFlag(toggle{&letters}, "dead-letters", "the dead letters instead, each with its reason, analyzer and time")
+	s.add(stringValue{&dir}, "data-dir", "DATA_DIR", "the distributor's data directory")
+	s.addFlag(boolValue{&deadLetters}, "dead-letters", "write the dead letters instead, each with its reason, analyzer and time")
 	return s.command(ffcli.Command{
 		ShortUsage: "logstreamer journal export [-data-dir DIR] [-dead-letters]",
-		ShortHelp:  "write undelivered packets, one a line, as the emitter's -file takes them",
-	}, func() error { return isFolder(dir) }, func(context.Context) error {
-		if letters {
+		ShortHelp:  "write undelivered packets, one per line, as input of the emitter's -file",
+	}, func() error { return checkDirectory(dir) }, func(context.Context) error {
+		if deadLetters {
 			return deadletter.Export(filepath.Join(dir, deadletter.Folder), p.stdout)
 		}
 		_, err := disk.Export(dir, p.stdout)

@@ -8,48 +8,49 @@ import (
 	"strings"
 )
 
-// port is the port of a listening address.
-type port struct{ to *string }
+// portValue is the port of a listen address.
+type portValue struct{ dst *string }
 
-func (v port) String() string {
-	if v.to == nil {
+func (v portValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	_, port, _ := net.SplitHostPort(*v.to)
-	return port
+	_, number, _ := net.SplitHostPort(*v.dst)
+	return number
 }
 
-func (v port) Set(text string) error {
+func (v portValue) Set(text string) error {
 	number, err := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
 	if err != nil {
 		return errors.New("a port from 0 to 65535 is needed")
 	}
-	*v.to = net.JoinHostPort(host(v).String(), strconv.FormatUint(number, 10))
+	*v.dst = net.JoinHostPort(hostValue(v).String(), strconv.FormatUint(number, 10))
 	return nil
 }
 
-// host is the host of a listening address; empty for all addresses.
-type host struct{ to *string }
+// hostValue is the host of a listen address; empty means all addresses.
+type hostValue struct{ dst *string }
 
-func (v host) String() string {
-	if v.to == nil {
+func (v hostValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	host, _, _ := net.SplitHostPort(*v.to)
-	return host
+	name, _, _ := net.SplitHostPort(*v.dst)
+	return name
 }
 
-func (v host) Set(text string) error {
+func (v hostValue) Set(text string) error {
 	name, ok := listenHost(strings.TrimSpace(text))
 	if !ok {
 		return errors.New("an IP address or a host name of this machine is needed, such as 127.0.0.1, without a port, which PORT sets; empty is all addresses")
 	}
-	*v.to = net.JoinHostPort(name, port(v).String())
+	*v.dst = net.JoinHostPort(name, portValue(v).String())
 	return nil
 }
 
-// listenHost returns a host without the brackets of IPv6, and whether it can be
-// one. A name of digits and dots that is no address would be a mistyped address.
+// listenHost returns a host without the brackets of IPv6, and whether it is
+// valid. Digits and dots that are not an address are a mistyped address, not a
+// name.
 func listenHost(text string) (name string, ok bool) {
 	if inner, found := strings.CutPrefix(text, "["); found && strings.HasSuffix(inner, "]") {
 		text = strings.TrimSuffix(inner, "]")
@@ -64,16 +65,16 @@ func listenHost(text string) (name string, ok bool) {
 	return text, strings.Trim(lower, letters+"0123456789-_.") == "" && strings.ContainsAny(lower, letters)
 }
 
-// analyzerHost is a host of its own, beside a port.
-type analyzerHost struct{ to *string }
+// bareHostValue is a host without a port.
+type bareHostValue struct{ dst *string }
 
-func (v analyzerHost) String() string { return words(v).String() }
+func (v bareHostValue) String() string { return stringValue(v).String() }
 
-func (v analyzerHost) Set(text string) error {
+func (v bareHostValue) Set(text string) error {
 	listen := ":0"
-	if err := (host{&listen}).Set(text); err != nil {
+	if err := (hostValue{&listen}).Set(text); err != nil {
 		return err
 	}
-	*v.to = host{&listen}.String()
+	*v.dst = hostValue{&listen}.String()
 	return nil
 }

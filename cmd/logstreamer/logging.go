@@ -5,34 +5,34 @@ import (
 	"log/slog"
 )
 
-// logging are the settings of a command's log.
+// logging holds the log settings of a command.
 type logging struct {
 	level, format string
-	given         func() bool // whether the level was
+	explicit      func() bool // whether the level was set
 }
 
-// newLogging declares them; level is the default.
+// newLogging declares the log settings; level is the default.
 func newLogging(s *settings, level string) *logging {
-	l := &logging{level, "text", func() bool { return s.given["log-level"] }}
-	s.add(oneOf{&l.level, []string{"debug", "info", "warn", "error"}}, "log-level", "LOG_LEVEL", "least level that is logged, to standard error: debug, info, warn or error")
-	s.add(oneOf{&l.format, []string{"text", "json"}}, "log-format", "LOG_FORMAT", "text or json")
+	l := &logging{level, "text", func() bool { return s.explicit["log-level"] }}
+	s.add(enumValue{&l.level, []string{"debug", "info", "warn", "error"}}, "log-level", "LOG_LEVEL", "minimum level of the log on standard error: debug, info, warn or error")
+	s.add(enumValue{&l.format, []string{"text", "json"}}, "log-format", "LOG_FORMAT", "text or json")
 	return l
 }
 
-func (l *logging) logger(w io.Writer) *slog.Logger { return l.from(w, l.level) }
+func (l *logging) logger(w io.Writer) *slog.Logger { return l.newLogger(w, l.level) }
 
-// notices is the log of what concerns the command itself. Its warnings show also
-// where those of its parts do not by default, as in the demo.
-func (l *logging) notices(w io.Writer) *slog.Logger {
-	if l.level == "error" && !l.given() {
-		return l.from(w, "warn")
+// diagnostics returns the logger of the command itself. It logs warnings even
+// where the default level is error, as in the demo.
+func (l *logging) diagnostics(w io.Writer) *slog.Logger {
+	if l.level == "error" && !l.explicit() {
+		return l.newLogger(w, "warn")
 	}
 	return l.logger(w)
 }
 
-func (l *logging) from(w io.Writer, least string) *slog.Logger {
+func (l *logging) newLogger(w io.Writer, minLevel string) *slog.Logger {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(least)); err != nil {
+	if err := level.UnmarshalText([]byte(minLevel)); err != nil {
 		level = slog.LevelInfo
 	}
 	options := &slog.HandlerOptions{Level: level}

@@ -1,5 +1,5 @@
-// Command logstreamer is the log distributor, with an analyzer and an emitter
-// to go with it, in one binary.
+// Command logstreamer is the log distributor, with an analyzer and an emitter,
+// in one binary.
 package main
 
 import (
@@ -17,9 +17,8 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
-// The exit codes.
 const (
-	exitDone   = 0
+	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
 )
@@ -28,32 +27,32 @@ func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go heed(signals, stop, func() { signal.Stop(signals) })
+	go stopOnSignal(signals, stop, func() { signal.Stop(signals) })
 	os.Exit(run(ctx, os.Args[1:], process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv, environ: os.Environ}))
 }
 
-// process is what a command may use of the process that it runs in.
+// process holds the process state that commands may use.
 type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) (string, bool)
 	environ        func() []string
 	names          map[string]bool // environment names of all commands' settings
-	usage          *bytes.Buffer   // where package flag prints
+	usage          *bytes.Buffer   // output of package flag
 }
 
-// usageError is a wrong command line or configuration.
+// usageError is an invalid command line or configuration.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// run runs the command that the arguments name and returns the exit code.
+// run runs the command named by the arguments and returns the exit code.
 func run(ctx context.Context, args []string, p process) int {
 	p.usage, p.names = new(bytes.Buffer), make(map[string]bool)
 	root := commands(p)
-	if err := root.Parse(spelledOut(args)); errors.Is(err, flag.ErrHelp) {
+	if err := root.Parse(normalizeArgs(args)); errors.Is(err, flag.ErrHelp) {
 		_, _ = p.usage.WriteTo(p.stdout)
-		return exitDone
+		return exitOK
 	} else if err != nil {
 		if flagError := errors.Unwrap(err); flagError != nil {
 			err = flagError
@@ -65,8 +64,8 @@ func run(ctx context.Context, args []string, p process) int {
 	var usage usageError
 	switch {
 	case err == nil:
-		return exitDone
-	case errors.Is(err, flag.ErrHelp): // no command was given
+		return exitOK
+	case errors.Is(err, flag.ErrHelp): // no command given
 		_, _ = p.usage.WriteTo(p.stderr)
 		return exitUsage
 	}
@@ -83,7 +82,7 @@ func commands(p process) *ffcli.Command {
 		ShortUsage: "logstreamer <command> [flags]",
 		LongHelp:   "Routes packets of log messages to analyzers, so that each gets its share of messages.\nBegin with: logstreamer demo",
 		FlagSet:    newFlagSet("logstreamer", p),
-		UsageFunc:  func(c *ffcli.Command) string { return usageOfAll(c, "logstreamer") },
+		UsageFunc:  func(c *ffcli.Command) string { return commandUsage(c, "logstreamer") },
 		Subcommands: []*ffcli.Command{
 			demoCommand(p),
 			distributorCommand(p),
@@ -95,7 +94,7 @@ func commands(p process) *ffcli.Command {
 			versionCommand(p),
 		},
 	}
-	root.Exec = needsCommand("logstreamer", namesOf(root.Subcommands)...)
+	root.Exec = requireSubcommand("logstreamer", namesOf(root.Subcommands)...)
 	return root
 }
 
@@ -107,9 +106,9 @@ func namesOf(commands []*ffcli.Command) []string {
 	return names
 }
 
-// spelledOut returns the arguments without the other ways to ask for help and
-// for the version: help, help COMMAND, -version.
-func spelledOut(args []string) []string {
+// normalizeArgs replaces the alternative spellings of help and version: help,
+// help COMMAND, -version.
+func normalizeArgs(args []string) []string {
 	if len(args) == 0 {
 		return args
 	}
@@ -118,8 +117,8 @@ func spelledOut(args []string) []string {
 		if len(args) == 1 {
 			return []string{"-h"}
 		}
-		if asked := spelledOut(args[1:]); slices.Contains(asked, "-h") {
-			return asked
+		if normalized := normalizeArgs(args[1:]); slices.Contains(normalized, "-h") {
+			return normalized
 		}
 		return append(args[1:len(args):len(args)], "-h")
 	case "-version", "--version":
@@ -129,14 +128,15 @@ func spelledOut(args []string) []string {
 	}
 }
 
-// needsCommand is what those words do without a command that they know.
-func needsCommand(words string, known ...string) func(context.Context, []string) error {
+// requireSubcommand returns the Exec of a command that needs a known
+// subcommand.
+func requireSubcommand(command string, known ...string) func(context.Context, []string) error {
 	return func(_ context.Context, args []string) error {
 		if len(args) > 0 {
-			if meant, ok := similar(args[0], known); ok {
-				return usageError{fmt.Errorf("there is no command %q; did you mean %s? See %s -h", args[0], meant, words)}
+			if intended, ok := closestMatch(args[0], known); ok {
+				return usageError{fmt.Errorf("there is no command %q; did you mean %s? See %s -h", args[0], intended, command)}
 			}
-			return usageError{fmt.Errorf("there is no command %q; see %s -h", args[0], words)}
+			return usageError{fmt.Errorf("there is no command %q; see %s -h", args[0], command)}
 		}
 		return flag.ErrHelp
 	}

@@ -20,14 +20,14 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"logstreamer": main})
 }
 
-// TestScripts runs the command as users do, each script in a folder of its own.
-// Beside the usual words, scripts may say:
+// TestScripts runs the command, each script in its own directory.
+// Additional script commands:
 //
-//	freeport NAME   NAME is a port that nobody listens on
+//	freeport NAME   set NAME to a free port
 //	ready URL       wait until the URL answers 200
-//	gone ADDRESS    wait until nobody listens there
-//	settled URL N   wait until that ledger has nothing queued or in flight, and N packets delivered
-//	moved URL       wait until that ledger has a packet delivered
+//	gone ADDRESS    wait until nothing listens there
+//	settled URL N   wait until the ledger has nothing queued or in flight, and N packets delivered
+//	moved URL       wait until the ledger has a packet delivered
 //	hangup          send SIGHUP to the command in the background that started last
 //	terminate       send SIGTERM to the command in the background that started last
 //	insist          send it SIGTERM until it ends
@@ -40,12 +40,12 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport":  freePort,
 			"ready":     ready,
-			"gone":      gone,
-			"settled":   settled,
-			"moved":     moved,
+			"gone":      awaitClosed,
+			"settled":   awaitSettled,
+			"moved":     awaitDelivery,
 			"hangup":    hangup,
 			"terminate": terminate,
-			"insist":    insist,
+			"insist":    terminateUntilExit,
 		},
 	})
 }
@@ -67,7 +67,7 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-func gone(ts *testscript.TestScript, _ bool, args []string) {
+func awaitClosed(ts *testscript.TestScript, _ bool, args []string) {
 	waitFor(ts, args[0], func() bool {
 		conn, err := net.Dial("tcp", args[0])
 		if err == nil {
@@ -77,14 +77,14 @@ func gone(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-func settled(ts *testscript.TestScript, _ bool, args []string) {
+func awaitSettled(ts *testscript.TestScript, _ bool, args []string) {
 	waitFor(ts, args[0], func() bool {
 		l, err := readLedger(args[0])
 		return err == nil && l.Queued.Packets+l.InFlight.Packets == 0 && fmt.Sprint(l.Delivered.Packets) == args[1]
 	})
 }
 
-func moved(ts *testscript.TestScript, _ bool, args []string) {
+func awaitDelivery(ts *testscript.TestScript, _ bool, args []string) {
 	waitFor(ts, args[0], func() bool {
 		l, err := readLedger(args[0])
 		return err == nil && l.Delivered.Packets > 0
@@ -129,7 +129,7 @@ func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(signalLast(ts, syscall.SIGTERM))
 }
 
-func insist(ts *testscript.TestScript, _ bool, _ []string) {
+func terminateUntilExit(ts *testscript.TestScript, _ bool, _ []string) {
 	waitFor(ts, "the end of a command that gets SIGTERM", func() bool {
 		return errors.Is(signalLast(ts, syscall.SIGTERM), os.ErrProcessDone)
 	})

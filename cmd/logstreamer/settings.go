@@ -11,19 +11,19 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
-// settings are a command's flags, each with the environment variable and the
-// key of the configuration file that set it too. The order is: defaults, file,
-// environment, flags.
+// settings are a command's flags, each with its environment variable and its
+// key in the configuration file. Precedence: defaults, file, environment,
+// flags.
 type settings struct {
 	process
-	set   *flag.FlagSet
-	list  []setting
-	file  *string
-	given map[string]bool // flags that the command line or the environment set
+	set      *flag.FlagSet
+	list     []setting
+	file     *string
+	explicit map[string]bool // flags set by the command line or the environment
 }
 
-// setting is one of them; its key in the file is the environment variable's
-// name in small letters.
+// setting is one flag. Its key in the file is the lower-case name of the
+// environment variable.
 type setting struct {
 	name, env string
 }
@@ -31,36 +31,36 @@ type setting struct {
 func (s setting) key() string { return strings.ToLower(s.env) }
 
 func newSettings(name string, p process) *settings {
-	return &settings{process: p, set: newFlagSet(name, p), given: make(map[string]bool)}
+	return &settings{process: p, set: newFlagSet(name, p), explicit: make(map[string]bool)}
 }
 
-// add declares a setting. Its default is what value holds.
+// add declares a setting. Its default is the current value.
 func (s *settings) add(value flag.Value, name, env, help string) {
 	s.set.Var(value, name, help)
 	s.list = append(s.list, setting{name, env})
 	s.names[env] = true
 }
 
-// addFlag declares what the command line alone says.
+// addFlag declares a flag without environment variable.
 func (s *settings) addFlag(value flag.Value, name, help string) { s.set.Var(value, name, help) }
 
-// withFile lets -config name a file.
-func (s *settings) withFile() {
-	s.file = s.set.String("config", "", "YAML file with these settings by their environment names in small letters")
+// addConfigFlag declares -config.
+func (s *settings) addConfigFlag() {
+	s.file = s.set.String("config", "", "YAML file with these settings by their environment names in lower case")
 }
 
-// resolve completes the parsed flags from the environment and the file.
+// resolve applies the environment and the file to the parsed flags.
 func (s *settings) resolve() error {
-	s.set.Visit(func(f *flag.Flag) { s.given[f.Name] = true })
+	s.set.Visit(func(f *flag.Flag) { s.explicit[f.Name] = true })
 	for _, one := range s.list {
 		text, ok := s.getenv(one.env)
-		if s.given[one.name] || !ok || text == "" {
+		if s.explicit[one.name] || !ok || text == "" {
 			continue
 		}
 		if err := s.set.Set(one.name, text); err != nil {
 			return usageError{fmt.Errorf("the environment's %s=%q: %w", one.env, text, err)}
 		}
-		s.given[one.name] = true
+		s.explicit[one.name] = true
 	}
 	if s.file == nil || *s.file == "" {
 		return nil
@@ -76,20 +76,20 @@ func (s *settings) resolve() error {
 	return s.apply(entries)
 }
 
-// apply sets what the file says and nothing else has said. What it says is
-// checked all the same.
+// apply applies the file to settings not set elsewhere. All entries are
+// validated.
 func (s *settings) apply(entries []entry) error {
 	for _, e := range entries {
 		one, ok := s.byKey(e.key)
 		if !ok {
-			return usageError{fmt.Errorf("%s:%d: unknown key %s", *s.file, e.line, unknown(e.key, s.keys()))}
+			return usageError{fmt.Errorf("%s:%d: unknown key %s", *s.file, e.line, unknownWord(e.key, s.keys()))}
 		}
 		value := s.set.Lookup(one.name).Value
 		before := value.String()
-		if err := e.setTo(value); err != nil {
+		if err := e.applyTo(value); err != nil {
 			return usageError{fmt.Errorf("%s:%w", *s.file, err)}
 		}
-		if s.given[one.name] {
+		if s.explicit[one.name] {
 			if err := value.Set(before); err != nil {
 				return usageError{fmt.Errorf("%s: %w", one.env, err)}
 			}
@@ -115,17 +115,17 @@ func (s *settings) keys() []string {
 	return keys
 }
 
-// unknown says which word is not known, which one is most like it, and what
-// there is.
-func unknown(word string, known []string) string {
-	if meant, ok := similar(word, known); ok {
-		return fmt.Sprintf("%q; did you mean %s? Known are %s", word, meant, strings.Join(known, ", "))
+// unknownWord describes an unknown word, with the closest match and the known
+// ones.
+func unknownWord(word string, known []string) string {
+	if intended, ok := closestMatch(word, known); ok {
+		return fmt.Sprintf("%q; did you mean %s? Known are %s", word, intended, strings.Join(known, ", "))
 	}
 	return fmt.Sprintf("%q; known are %s", word, strings.Join(known, ", "))
 }
 
-// command completes a command: its settings are resolved, then validated, then
-// it runs.
+// command completes a command: it resolves the settings, validates them and
+// runs.
 func (s *settings) command(c ffcli.Command, validate func() error, run func(context.Context) error) *ffcli.Command {
 	c.Name = s.set.Name()
 	c.FlagSet, c.UsageFunc = s.set, s.usage
@@ -144,12 +144,12 @@ func (s *settings) command(c ffcli.Command, validate func() error, run func(cont
 	return &c
 }
 
-// service is command for a role: what runs until it is stopped, with a log.
+// service is command for a role that runs until it is stopped, with a log.
 func (s *settings) service(c ffcli.Command, log *logging, validate func() error, run func(context.Context, *slog.Logger) error) *ffcli.Command {
 	return s.command(c, validate, func(ctx context.Context) error {
-		notices := log.notices(s.stderr)
-		s.warnOfTypos(notices)
-		defer ignoreHangups(notices)()
+		diagnostics := log.diagnostics(s.stderr)
+		s.warnOfTypos(diagnostics)
+		defer ignoreHangups(diagnostics)()
 		return run(ctx, log.logger(s.stderr))
 	})
 }

@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// oneStop is how long after the first signal others count as the same one:
-// GNU timeout, for one, signals its child and then the child's whole group.
-const oneStop = 250 * time.Millisecond
+// signalCoalescing is how long after the first signal others count as the same
+// one: GNU timeout, for example, signals its child and then the child's process
+// group.
+const signalCoalescing = 250 * time.Millisecond
 
-// heed stops at the first signal. When those that belong to it have passed it
-// gives signals their default effect back, so that a further one exits at once.
-func heed(signals <-chan os.Signal, stop, giveBack func()) {
+// stopOnSignal calls stop at the first signal. After signalCoalescing it
+// restores the default effect of signals, so that another one exits at once.
+func stopOnSignal(signals <-chan os.Signal, stop, restoreDefault func()) {
 	<-signals
 	stop()
-	time.Sleep(oneStop)
-	giveBack()
+	time.Sleep(signalCoalescing)
+	restoreDefault()
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// The first signal stops; those within a quarter of a second are the same one,
-// and a later one has its default effect.
-func TestSignalsThatComeTogetherAreOne(t *testing.T) {
+// The first signal stops; signals within signalCoalescing count as the same
+// one, and a later one has its default effect.
+func TestSignalsAreCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal, 1)
 		var stops, backs atomic.Int32
-		go heed(signals, func() { stops.Add(1) }, func() { backs.Add(1) })
+		go stopOnSignal(signals, func() { stops.Add(1) }, func() { backs.Add(1) })
 		for _, step := range []struct {
 			after        time.Duration
 			signal       bool
@@ -36,7 +36,7 @@ func TestSignalsThatComeTogetherAreOne(t *testing.T) {
 			}
 			synctest.Wait()
 			if stops.Load() != step.stops || backs.Load() != step.backs {
-				t.Fatalf("%+v: stopped %d times, gave signals back %d times", step, stops.Load(), backs.Load())
+				t.Fatalf("%+v: stopped %d times, restored signals %d times", step, stops.Load(), backs.Load())
 			}
 		}
 	})

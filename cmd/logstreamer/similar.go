@@ -2,21 +2,21 @@ package main
 
 import "strings"
 
-// similar returns the word of the list that a mistyped one most likely means.
-func similar(text string, list []string) (best string, ok bool) {
-	distance := maxTypos + 1
+// closestMatch returns the word of the list that a mistyped one probably means.
+func closestMatch(text string, list []string) (best string, ok bool) {
+	distance := maxEditDistance + 1
 	for _, word := range list {
 		if strings.EqualFold(text, word) {
 			return word, true
 		}
-		if d := typos(text, word); d < distance && isTypo(text, word, d) {
+		if d := editDistance(text, word); d < distance && isLikelyTypo(text, word, d) {
 			best, distance = word, d
 		}
 	}
 	if best != "" {
 		return best, true
 	}
-	for _, word := range list { // the unit was forgotten, or another one taken
+	for _, word := range list { // unit missing or wrong
 		if stem := withoutUnit(word); stem != word && strings.EqualFold(withoutUnit(text), stem) {
 			return word, true
 		}
@@ -24,19 +24,20 @@ func similar(text string, list []string) (best string, ok bool) {
 	return "", false
 }
 
-// maxTypos is the distance up to which two long words count as one mistyped.
-const maxTypos = 3
+// maxEditDistance is the maximum edit distance of two long words that count as
+// one mistyped.
+const maxEditDistance = 3
 
-// isTypo tells whether words at that distance are likely meant to be the same.
-// Short words are close to many others, so there only letters may be swapped.
-func isTypo(text, word string, distance int) bool {
+// isLikelyTypo reports whether words at that distance probably mean the same.
+// Short words are close to many others, so only transpositions count there.
+func isLikelyTypo(text, word string, distance int) bool {
 	switch length := min(len(text), len(word)); {
 	case len(word) <= 4:
 		return distance <= 1 && len(text) == len(word) && sameLetters(text, word)
 	case length <= 6:
 		return distance <= 1
 	case commonPrefix(text, word) >= 8:
-		return distance <= maxTypos
+		return distance <= maxEditDistance
 	default:
 		return distance <= 2
 	}
@@ -59,7 +60,7 @@ func commonPrefix(a, b string) int {
 	return n
 }
 
-// unitSuffixes end the names of settings, or what users take for it.
+// unitSuffixes are suffixes of setting names and their common variants.
 var unitSuffixes = []string{"_milliseconds", "_seconds", "_bytes", "_size", "_msec", "_secs", "_sec", "_mib", "_mb", "_gb", "_ms", "_s"}
 
 func withoutUnit(name string) string {
@@ -71,9 +72,9 @@ func withoutUnit(name string) string {
 	return name
 }
 
-// typos counts the letters to insert, remove, replace, or swap with the next
-// one, to make one word of the other: the optimal string alignment distance.
-func typos(a, b string) int {
+// editDistance returns the optimal string alignment distance: the number of
+// insertions, deletions, substitutions and transpositions of adjacent letters.
+func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
 		rows[i] = make([]int, len(b)+1)

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// size is a setting in bytes; it may be given with a unit.
-type size[T int | int64] struct{ to *T }
+// sizeValue is a size in bytes, with an optional unit.
+type sizeValue[T int | int64] struct{ dst *T }
 
-func (v size[T]) String() string { return whole[T](v).String() }
+func (v sizeValue[T]) String() string { return intValue[T](v).String() }
 
-func (v size[T]) Set(text string) error {
+func (v sizeValue[T]) Set(text string) error {
 	bytes, err := parseSize(text)
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func (v size[T]) Set(text string) error {
 	if int64(T(bytes)) != bytes {
 		return errSizeTooLarge
 	}
-	*v.to = T(bytes)
+	*v.dst = T(bytes)
 	return nil
 }
 
@@ -40,8 +40,8 @@ var sizeUnits = map[string]uint64{
 	"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
 }
 
-// parseSize reads a number of bytes. A fraction of a unit is rounded down to
-// whole bytes; of a byte there is none.
+// parseSize parses a number of bytes. Fractions of a unit are rounded down to
+// bytes; fractions of a byte are invalid.
 func parseSize(text string) (int64, error) {
 	form := sizeForm.FindStringSubmatch(strings.TrimSpace(text))
 	if form == nil {

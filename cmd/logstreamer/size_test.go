@@ -24,7 +24,7 @@ func TestParseSize(t *testing.T) {
 		}
 	}
 	var small int
-	if err := (size[int]{&small}).Set("1 KiB"); err != nil || small != 1024 {
+	if err := (sizeValue[int]{&small}).Set("1 KiB"); err != nil || small != 1024 {
 		t.Errorf("%d, %v", small, err)
 	}
 }

@@ -12,40 +12,40 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// targets is the list of analyzers.
-type targets struct{ to *[]distributor.Target }
+// analyzersValue is the list of analyzers.
+type analyzersValue struct{ dst *[]distributor.Target }
 
-func (v targets) String() string {
-	if v.to == nil {
+func (v analyzersValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
 	var parts []string
-	for _, t := range *v.to {
+	for _, t := range *v.dst {
 		parts = append(parts, t.URL+"="+strconv.FormatFloat(t.Weight, 'g', -1, 64))
 	}
 	return strings.Join(parts, ",")
 }
 
-func (v targets) Set(text string) error {
+func (v analyzersValue) Set(text string) error {
 	parsed, err := distributor.ParseTargets(text)
 	if errors.Is(err, upstream.ErrUser) {
-		// Who sets a value shows it with the error, and the password with it. It is
-		// refused when all settings are validated.
+		// The caller prints the value with the error, including the password.
+		// Validate reports it instead.
 		parsed, err = []distributor.Target{{URL: upstream.WithoutUser(text)}}, nil
 	}
 	if err != nil {
 		return err
 	}
-	*v.to = parsed
+	*v.dst = parsed
 	return nil
 }
 
-// setList reads a list in which each item is URL=weight, or an object with url,
-// weight and perhaps id.
-func (v targets) setList(path string, list *ast.SequenceNode) error {
+// setList parses a list of URL=weight strings, or of objects with url, weight
+// and optionally id.
+func (v analyzersValue) setList(path string, list *ast.SequenceNode) error {
 	var read []distributor.Target
 	for i, item := range list.Values {
-		one, err := targetOf(fmt.Sprintf("%s[%d]", path, i), item)
+		one, err := analyzerOf(fmt.Sprintf("%s[%d]", path, i), item)
 		if err != nil {
 			return err
 		}
@@ -55,17 +55,17 @@ func (v targets) setList(path string, list *ast.SequenceNode) error {
 		return at(list, path, errors.New("at least one analyzer is needed, such as http://analyzer-1:9001=0.5"))
 	}
 	distributor.NameTargets(read)
-	*v.to = read
+	*v.dst = read
 	return nil
 }
 
-func targetOf(path string, item ast.Node) ([]distributor.Target, error) {
+func analyzerOf(path string, item ast.Node) ([]distributor.Target, error) {
 	switch item.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
-		one, err := targetObject(path, item)
+		one, err := analyzerObject(path, item)
 		return []distributor.Target{one}, err
 	}
-	text, err := plain(item)
+	text, err := scalarText(item)
 	if err != nil {
 		return nil, at(item, path, errors.New("URL=weight, or an object with url and weight, is needed"))
 	}
@@ -74,20 +74,20 @@ func targetOf(path string, item ast.Node) ([]distributor.Target, error) {
 		return nil, at(item, path, err)
 	}
 	for i := range parsed {
-		parsed[i].ID = "" // it depends on the others
+		parsed[i].ID = "" // assigned by NameTargets
 	}
 	return parsed, nil
 }
 
-func targetObject(path string, item ast.Node) (distributor.Target, error) {
+func analyzerObject(path string, item ast.Node) (distributor.Target, error) {
 	var one distributor.Target
-	pairs, err := keysOf(item)
+	pairs, err := mappingValues(item)
 	if err != nil {
 		return one, err
 	}
 	for _, pair := range pairs {
 		key := pair.Key.GetToken().Value
-		text, err := plain(pair.Value)
+		text, err := scalarText(pair.Value)
 		if err != nil {
 			return one, at(pair.Value, path+"."+key, errors.New("a plain value is needed"))
 		}
@@ -99,7 +99,7 @@ func targetObject(path string, item ast.Node) (distributor.Target, error) {
 		case "id":
 			one.ID, err = text, distributor.CheckID(text)
 		default:
-			return one, at(pair.Key, path, fmt.Errorf("unknown key %s", unknown(key, []string{"url", "weight", "id"})))
+			return one, at(pair.Key, path, fmt.Errorf("unknown key %s", unknownWord(key, []string{"url", "weight", "id"})))
 		}
 		if err != nil {
 			return one, at(pair.Value, path+"."+key, err)

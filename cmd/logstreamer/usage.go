@@ -10,7 +10,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
-// usage prints a command's flags, environment names and defaults.
+// usage returns a command's flags, environment names and defaults.
 func (s *settings) usage(c *ffcli.Command) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s.\n\nUsage: %s\n", strings.ToUpper(c.ShortHelp[:1])+c.ShortHelp[1:], c.ShortUsage)
@@ -19,9 +19,9 @@ func (s *settings) usage(c *ffcli.Command) string {
 		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 		s.table(table)
 		_ = table.Flush()
-		text.WriteString("\nA flag counts more than its environment variable")
+		text.WriteString("\nA flag overrides its environment variable")
 		if s.file != nil {
-			text.WriteString(", and that more than the file")
+			text.WriteString(", which overrides the file")
 		}
 		text.WriteByte('.')
 	}
@@ -46,8 +46,8 @@ func orDash(text string) string {
 	return text
 }
 
-// usageOfAll prints what commands there are behind those words.
-func usageOfAll(c *ffcli.Command, words string) string {
+// commandUsage returns the subcommands of a command.
+func commandUsage(c *ffcli.Command, command string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\nUsage: %s\n\n", c.LongHelp, c.ShortUsage)
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -55,6 +55,6 @@ func usageOfAll(c *ffcli.Command, words string) string {
 		_, _ = fmt.Fprintf(table, "  %s\t%s\n", sub.Name, sub.ShortHelp)
 	}
 	_ = table.Flush()
-	fmt.Fprintf(&text, "\nThe flags of a command: %s <command> -h", words)
+	fmt.Fprintf(&text, "\nThe flags of a command: %s <command> -h", command)
 	return text.String()
 }

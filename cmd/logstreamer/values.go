@@ -11,197 +11,194 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ingest"
 )
 
-// whole is a setting that is a whole number.
-type whole[T int | int64] struct{ to *T }
+type intValue[T int | int64] struct{ dst *T }
 
-func (v whole[T]) String() string {
-	if v.to == nil {
+func (v intValue[T]) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return strconv.FormatInt(int64(*v.to), 10)
+	return strconv.FormatInt(int64(*v.dst), 10)
 }
 
-func (v whole[T]) Set(text string) error {
+func (v intValue[T]) Set(text string) error {
 	number, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil {
-		return errors.New("a whole number is needed")
+		return errors.New("an integer is needed")
 	}
-	*v.to = T(number)
+	*v.dst = T(number)
 	return nil
 }
 
-// span is a setting that is a time, given as a number of units; fractions are
+// unitDurationValue is a duration given as a number of units; fractions are
 // allowed.
-type span struct {
-	to   *time.Duration
+type unitDurationValue struct {
+	dst  *time.Duration
 	unit time.Duration
 }
 
-func (v span) String() string {
-	if v.to == nil {
+func (v unitDurationValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return strconv.FormatFloat(float64(*v.to)/float64(v.unit), 'g', -1, 64)
+	return strconv.FormatFloat(float64(*v.dst)/float64(v.unit), 'g', -1, 64)
 }
 
-func (v span) Set(text string) error {
+func (v unitDurationValue) Set(text string) error {
 	number, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	if err != nil || math.IsNaN(number) || math.Abs(number) > float64(math.MaxInt64/v.unit)/2 {
 		return fmt.Errorf("a number of %s is needed", map[time.Duration]string{
 			time.Second: "seconds", time.Millisecond: "milliseconds",
 		}[v.unit])
 	}
-	*v.to = time.Duration(number * float64(v.unit))
+	*v.dst = time.Duration(number * float64(v.unit))
 	return nil
 }
 
-// duration is a setting that is a time with its unit, such as 5s; a bare number
-// counts seconds.
-type duration struct{ to *time.Duration }
+// durationValue is a duration with its unit, such as 5s; a bare number is in
+// seconds.
+type durationValue struct{ dst *time.Duration }
 
-func (v duration) String() string {
-	if v.to == nil {
+func (v durationValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return v.to.String()
+	return v.dst.String()
 }
 
-func (v duration) Set(text string) error {
+func (v durationValue) Set(text string) error {
 	if parsed, err := time.ParseDuration(text); err == nil {
-		*v.to = parsed
+		*v.dst = parsed
 		return nil
 	}
-	if (span{v.to, time.Second}).Set(text) != nil {
-		return errors.New("a time such as 30s or 5m is needed")
+	if (unitDurationValue{v.dst, time.Second}).Set(text) != nil {
+		return errors.New("a duration such as 30s or 5m is needed")
 	}
 	return nil
 }
 
-// words is a setting that is text.
-type words struct{ to *string }
+type stringValue struct{ dst *string }
 
-func (v words) String() string {
-	if v.to == nil {
+func (v stringValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return *v.to
+	return *v.dst
 }
 
-func (v words) Set(text string) error {
-	*v.to = text
+func (v stringValue) Set(text string) error {
+	*v.dst = text
 	return nil
 }
 
-// oneOf is a setting that is one of a few words.
-type oneOf struct {
-	to      *string
+// enumValue is one of a list of words, in any case.
+type enumValue struct {
+	dst     *string
 	allowed []string
 }
 
-func (v oneOf) String() string { return words{v.to}.String() }
+func (v enumValue) String() string { return stringValue{v.dst}.String() }
 
-func (v oneOf) Set(text string) error {
+func (v enumValue) Set(text string) error {
 	for _, word := range v.allowed {
 		if strings.EqualFold(text, word) {
-			*v.to = word
+			*v.dst = word
 			return nil
 		}
 	}
 	return fmt.Errorf("one of %s is needed", strings.Join(v.allowed, ", "))
 }
 
-// toggle is a setting that is true or false; as a flag it needs no value.
-type toggle struct{ to *bool }
+// boolValue is a boolean; as a flag it needs no value.
+type boolValue struct{ dst *bool }
 
-func (v toggle) String() string {
-	if v.to == nil {
+func (v boolValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return strconv.FormatBool(*v.to)
+	return strconv.FormatBool(*v.dst)
 }
 
-func (v toggle) Set(text string) error {
+func (v boolValue) Set(text string) error {
 	parsed, err := strconv.ParseBool(text)
 	if err != nil {
 		return errors.New("true or false is needed")
 	}
-	*v.to = parsed
+	*v.dst = parsed
 	return nil
 }
 
-func (v toggle) IsBoolFlag() bool { return true }
+func (v boolValue) IsBoolFlag() bool { return true }
 
-// ratio is a setting that is a number.
-type ratio struct{ to *float64 }
+// floatValue is a finite number.
+type floatValue struct{ dst *float64 }
 
-func (v ratio) String() string {
-	if v.to == nil {
+func (v floatValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return strconv.FormatFloat(*v.to, 'g', -1, 64)
+	return strconv.FormatFloat(*v.dst, 'g', -1, 64)
 }
 
-func (v ratio) Set(text string) error {
+func (v floatValue) Set(text string) error {
 	parsed, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	if err != nil || math.IsNaN(parsed) || math.IsInf(parsed, 0) {
 		return errors.New("a number is needed")
 	}
-	*v.to = parsed
+	*v.dst = parsed
 	return nil
 }
 
-// acks is when emitters are answered; empty is the journal's default.
-type acks struct{ to *ingest.Ack }
+// ackValue is the default acknowledgement; empty means the journal's default.
+type ackValue struct{ dst *ingest.Ack }
 
-func (v acks) String() string {
-	if v.to == nil {
+func (v ackValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return string(*v.to)
+	return string(*v.dst)
 }
 
-func (v acks) Set(text string) error {
-	word := string(*v.to)
-	err := (oneOf{&word, ingest.Acks()}).Set(text)
-	*v.to = ingest.Ack(word)
+func (v ackValue) Set(text string) error {
+	word := string(*v.dst)
+	err := (enumValue{&word, ingest.Acks()}).Set(text)
+	*v.dst = ingest.Ack(word)
 	return err
 }
 
-// window is a time in seconds, negative for the journal's default, which shows
-// as nothing.
-type window struct{ to *time.Duration }
+// windowValue is a duration in seconds; negative means the journal's default,
+// which is shown as empty.
+type windowValue struct{ dst *time.Duration }
 
-func (v window) String() string {
-	if v.to == nil || *v.to < 0 {
+func (v windowValue) String() string {
+	if v.dst == nil || *v.dst < 0 {
 		return ""
 	}
-	return span{v.to, time.Second}.String()
+	return unitDurationValue{v.dst, time.Second}.String()
 }
 
-func (v window) Set(text string) error {
-	var given time.Duration
-	if err := (span{&given, time.Second}).Set(text); err != nil || given < 0 {
+func (v windowValue) Set(text string) error {
+	var d time.Duration
+	if err := (unitDurationValue{&d, time.Second}).Set(text); err != nil || d < 0 {
 		return errors.New("a number of seconds, 0 or more, is needed")
 	}
-	*v.to = given
+	*v.dst = d
 	return nil
 }
 
-// shed is what is refused first.
-type shed struct{ to *ingest.Shed }
+type shedValue struct{ dst *ingest.Shed }
 
-func (v shed) String() string {
-	if v.to == nil {
+func (v shedValue) String() string {
+	if v.dst == nil {
 		return ""
 	}
-	return v.to.String()
+	return v.dst.String()
 }
 
-func (v shed) Set(text string) error {
+func (v shedValue) Set(text string) error {
 	parsed, err := ingest.ParseShed(text)
 	if err != nil {
 		return err
 	}
-	*v.to = parsed
+	*v.dst = parsed
 	return nil
 }

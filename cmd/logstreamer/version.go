@@ -9,24 +9,23 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
-// unreleased is the version of a build that was given none.
-const unreleased = "dev"
+// develVersion is the version of a build without one.
+const develVersion = "dev"
 
-// version is set at release: -ldflags "-X main.version=…".
-var version = unreleased
+// version is set at release by -ldflags "-X main.version=…".
+var version = develVersion
 
-// buildVersion is the version given at release, else what Go recorded: the
-// module's version, which go install and builds of a checkout have, or the
-// revision.
+// buildVersion returns the release version, else the module's version recorded
+// by Go, or the revision.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
-	if version != unreleased || !ok {
+	if version != develVersion || !ok {
 		return version
 	}
-	return recordedVersion(info)
+	return moduleVersion(info)
 }
 
-func recordedVersion(info *debug.BuildInfo) string {
+func moduleVersion(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		return v
 	}
@@ -36,9 +35,9 @@ func recordedVersion(info *debug.BuildInfo) string {
 	}
 	revision := recorded["vcs.revision"]
 	if revision == "" {
-		return unreleased
+		return develVersion
 	}
-	text := unreleased + "-" + revision[:min(len(revision), 12)]
+	text := develVersion + "-" + revision[:min(len(revision), 12)]
 	if recorded["vcs.modified"] == "true" {
 		text += "+dirty"
 	}

@@ -19,7 +19,7 @@ func TestRecordedVersion(t *testing.T) {
 		{"", dirty, "dev-0123456789ab+dirty"},
 		{"(devel)", nil, "dev"},
 	} {
-		if got := recordedVersion(&debug.BuildInfo{Main: debug.Module{Version: c.module}, Settings: c.settings}); got != c.want {
+		if got := moduleVersion(&debug.BuildInfo{Main: debug.Module{Version: c.module}, Settings: c.settings}); got != c.want {
 			t.Errorf("%+v: %q", c, got)
 		}
 	}

@@ -1,13 +1,12 @@
-// Package analyzer is the service that takes packets from a distributor and
-// processes their messages.
+// Package analyzer implements the service that receives packets from a
+// distributor and processes their messages.
 //
 //	POST /ingest ─▶ decode body ─▶ check ─▶ seen before? ─▶ read messages ─▶ observe
-//	                                            └─ yes: counted, dropped, told
+//	                                            └─ yes: counted, dropped, reported
 //
-// It promises that a packet is processed once, as long as it comes again
-// within the duplicate window, with the same ids and the same content; that it answers 2xx only for packets that are
-// processed or were before; and that bad input is refused, counted and takes
-// bounded memory.
+// A packet that is repeated within the duplicate window with the same ids and
+// content is processed once. 2xx is returned only for packets that are or were
+// processed. Invalid input is refused, counted and uses bounded memory.
 package analyzer
 
 import (
@@ -27,8 +26,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/listener"
 )
 
-// Analyzer is one analyzer with its own listener and its own metrics. It is
-// used once: New, Start, Stop. All methods may be called concurrently.
+// Analyzer is an analyzer with its own listener and metrics. It is single-use:
+// New, Start, Stop. Safe for concurrent use.
 type Analyzer struct {
 	config   Config
 	logger   *slog.Logger
@@ -36,31 +35,31 @@ type Analyzer struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 
-	window *dedupe.Window
-	tally  *tally
+	window   *dedupe.Window
+	counters *counters
 
 	listener    *listener.Retrying
 	server      *fasthttp.Server
 	connections connections
 	workspaces  sync.Pool // of *workspace
 
-	replyEnd []byte // the last members of each reply, as JSON
+	replySuffix []byte // the members that end every reply, as JSON
 
 	starting sync.Once
-	serving  chan struct{} // closed when no more connections are accepted
+	serving  chan struct{} // closed when Serve has returned
 	stopping atomic.Bool
 	stopOnce sync.Once
 	stopErr  error
-	cut      chan struct{} // closed when what is being processed must end
+	aborted  chan struct{} // closed when processing must abort
 }
 
-// Deps is what an Analyzer is given by the code that makes it.
+// Deps holds the analyzer's dependencies.
 type Deps struct {
 	Logger *slog.Logger
 }
 
-// New makes an analyzer and binds its listener. The error names the setting or
-// the address that cannot be used; then nothing is left open.
+// New creates an analyzer and binds its listener. The error names the setting
+// or the address that cannot be used; then nothing is left open.
 func New(config Config, deps Deps) (*Analyzer, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -76,18 +75,18 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 		return nil, errors.Join(err, bound.Close())
 	}
 	a := &Analyzer{
-		config:   config,
-		logger:   logger,
-		started:  now,
-		window:   window,
-		tally:    newTally(),
-		listener: listener.NewRetrying(bound, logger),
-		replyEnd: endOfReplies(config.ID),
-		serving:  make(chan struct{}),
-		cut:      make(chan struct{}),
+		config:      config,
+		logger:      logger,
+		started:     now,
+		window:      window,
+		counters:    newCounters(),
+		listener:    listener.NewRetrying(bound, logger),
+		replySuffix: replySuffixFor(config.ID),
+		serving:     make(chan struct{}),
+		aborted:     make(chan struct{}),
 	}
 	a.registry = prometheus.NewRegistry()
-	a.metrics = newMetrics(a.registry, a.tally, window)
+	a.metrics = newMetrics(a.registry, a.counters, window)
 	a.workspaces.New = func() any { return newWorkspace(config.MaxBodyBytes) }
 	a.server = a.newServer()
 	return a, nil
@@ -96,7 +95,7 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 // Addr returns the address that the analyzer listens on, as host:port.
 func (a *Analyzer) Addr() string { return a.listener.Addr().String() }
 
-// Start begins to serve and returns at once.
+// Start serves in the background.
 func (a *Analyzer) Start() {
 	a.starting.Do(func() {
 		a.logger.Info("analyzer listens", "address", a.Addr())
@@ -111,15 +110,15 @@ func (a *Analyzer) serve() {
 	}
 }
 
-// Stop takes no more connections, answers the requests that are here, and
-// returns when all is closed. When ctx ends first it cuts them off, and the
-// error says so: their senders get no answer and send the packets elsewhere.
-// Further calls return what the first one did.
+// Stop stops accepting connections, completes the requests in flight and
+// returns when all connections are closed. When ctx is done first it aborts the
+// remaining requests, and the error says so: their senders get no response and
+// send the packets elsewhere. Later calls return the result of the first.
 func (a *Analyzer) Stop(ctx context.Context) error {
 	a.stopOnce.Do(func() {
 		a.stopping.Store(true)
 		a.stopErr = a.stop(ctx)
-		a.logger.Info("analyzer stopped", "packets", a.tally.packets.Load(), "messages", a.tally.messages.Load())
+		a.logger.Info("analyzer stopped", "packets", a.counters.packets.Load(), "messages", a.counters.messages.Load())
 	})
 	return a.stopErr
 }
@@ -128,13 +127,13 @@ func (a *Analyzer) stop(ctx context.Context) error {
 	if err := a.listener.Close(); err != nil {
 		return err
 	}
-	a.starting.Do(func() { close(a.serving) }) // it was never started
+	a.starting.Do(func() { close(a.serving) }) // never started
 	<-a.serving
 	err := a.server.ShutdownWithContext(ctx)
 	if err != nil && errors.Is(err, ctx.Err()) {
-		a.connections.closeAll() // first, so that nothing that is cut off can answer
-		close(a.cut)
-		err = fmt.Errorf("the analyzer cut off requests that were not answered in time: %w", err)
+		a.connections.closeAll() // before closing aborted, so that no aborted request is answered
+		close(a.aborted)
+		err = fmt.Errorf("the analyzer aborted requests in flight at the stop deadline: %w", err)
 	}
 	a.connections.wait()
 	return err

@@ -19,7 +19,7 @@ const (
 	testMessages  = 100
 )
 
-// newAnalyzer makes an analyzer on loopback with small limits.
+// newAnalyzer creates an analyzer on loopback with small limits.
 func newAnalyzer(tb testing.TB, change func(*Config)) *Analyzer {
 	tb.Helper()
 	config := DefaultConfig()
@@ -36,7 +36,7 @@ func newAnalyzer(tb testing.TB, change func(*Config)) *Analyzer {
 	return a
 }
 
-// started serves until the test ends.
+// started returns an analyzer that serves until the test ends.
 func started(t *testing.T, change func(*Config)) *Analyzer {
 	t.Helper()
 	a := newAnalyzer(t, change)
@@ -50,7 +50,7 @@ func started(t *testing.T, change func(*Config)) *Analyzer {
 	return a
 }
 
-// packetJSON returns a packet with as many messages of alternating levels.
+// packetJSON returns a packet with messages of alternating levels.
 func packetJSON(id string, messages int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"emitter_id":"emitter-1","packet_id":"%s","messages":[`, id)
@@ -127,7 +127,7 @@ func zstandard(t *testing.T, text string) string {
 	return string(encoder.EncodeAll([]byte(text), nil))
 }
 
-func TestConfigNamesWhatCannotBeUsed(t *testing.T) {
+func TestValidateNamesTheKey(t *testing.T) {
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
@@ -149,7 +149,7 @@ func TestConfigNamesWhatCannotBeUsed(t *testing.T) {
 	}
 }
 
-func TestNewSaysWhichAddressIsTaken(t *testing.T) {
+func TestNewNamesAddressInUse(t *testing.T) {
 	first := started(t, nil)
 	config := DefaultConfig()
 	config.Address = first.Addr()

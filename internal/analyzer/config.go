@@ -11,37 +11,35 @@ import (
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 )
 
-// Config is what a user may set. The names are those of the environment.
+// Config holds the analyzer's settings. Errors use the environment names.
 type Config struct {
-	// Port is where the analyzer listens (PORT); 0 takes a free one.
+	// Port is the port to listen on (PORT); 0 selects a free one.
 	Port int
-	// Host is the address that it listens on (LISTEN_ADDR); empty is all
-	// addresses of the machine.
+	// Host is the address to listen on (LISTEN_ADDR); empty means all
+	// addresses.
 	Host string
-	// Address is host:port to listen on in place of Host and Port, such as
-	// 127.0.0.1:0, or empty.
+	// Address, unless empty, is host:port to listen on instead of Host and
+	// Port.
 	Address string
 	// ID is the analyzer's name in its replies (ANALYZER_ID).
 	ID string
-	// ProcessingDelay is how long every packet takes longer than it must
-	// (PROCESSING_DELAY_MS): a stand-in for work.
+	// ProcessingDelay is added to the processing of every packet
+	// (PROCESSING_DELAY_MS), to simulate work.
 	ProcessingDelay time.Duration
-	// MaxBodyBytes is how large a request may be, decompressed
-	// (MAX_BODY_BYTES).
+	// MaxBodyBytes limits the decompressed size of a request (MAX_BODY_BYTES).
 	MaxBodyBytes int
-	// MaxPacketMessages is how many messages a packet may have
-	// (MAX_PACKET_MESSAGES).
+	// MaxPacketMessages limits the messages of a packet (MAX_PACKET_MESSAGES).
 	MaxPacketMessages int
-	// DuplicateWindowPackets is how many packets, at least, are remembered to
-	// tell duplicates by, and at most twice as many (DUPLICATE_WINDOW_PACKETS);
-	// each takes about 40 bytes.
+	// DuplicateWindowPackets is the minimum number of packets remembered for
+	// duplicate detection; up to twice as many are (DUPLICATE_WINDOW_PACKETS).
+	// Each takes about 40 bytes.
 	DuplicateWindowPackets int
-	// DuplicateWindow is for how long, at least, and at most twice as long
-	// (DUPLICATE_WINDOW_SEC).
+	// DuplicateWindow is the minimum time for which packets are remembered; up
+	// to twice as long (DUPLICATE_WINDOW_SEC).
 	DuplicateWindow time.Duration
 }
 
-// DefaultConfig returns a valid Config with each default.
+// DefaultConfig returns the documented defaults.
 func DefaultConfig() Config {
 	return Config{
 		Port:                   9001,
@@ -57,11 +55,11 @@ const (
 	maxIDBytes         = 256
 	maxProcessingDelay = time.Minute
 	largestBody        = 1 << 30
-	largestWindow      = 10_000_000 // packets
+	maxWindowPackets   = 10_000_000 // packets
 )
 
-// Validate returns an error that names each key that cannot be used, its value
-// and what is allowed; nil when there is none.
+// Validate returns an error that names each invalid key, its value and what is
+// allowed; nil when there is none.
 func (c Config) Validate() error {
 	return errors.Join(
 		between("PORT", c.Port, 0, 65535),
@@ -70,7 +68,7 @@ func (c Config) Validate() error {
 		durationBetween("PROCESSING_DELAY_MS", c.ProcessingDelay, 0, maxProcessingDelay),
 		between("MAX_BODY_BYTES", c.MaxBodyBytes, 1, largestBody),
 		between("MAX_PACKET_MESSAGES", c.MaxPacketMessages, 1, largestBody),
-		between("DUPLICATE_WINDOW_PACKETS", c.DuplicateWindowPackets, 1, largestWindow),
+		between("DUPLICATE_WINDOW_PACKETS", c.DuplicateWindowPackets, 1, maxWindowPackets),
 		durationBetween("DUPLICATE_WINDOW_SEC", c.DuplicateWindow, time.Millisecond, 24*time.Hour),
 	)
 }
@@ -92,16 +90,16 @@ func (c Config) validateID() error {
 	return nil
 }
 
-func between(key string, value, lowest, highest int) error {
-	if value < lowest || value > highest {
-		return fmt.Errorf("%s is %d, but must be from %d to %d", key, value, lowest, highest)
+func between(key string, value, low, high int) error {
+	if value < low || value > high {
+		return fmt.Errorf("%s is %d, but must be from %d to %d", key, value, low, high)
 	}
 	return nil
 }
 
-func durationBetween(key string, value, lowest, highest time.Duration) error {
-	if value < lowest || value > highest {
-		return fmt.Errorf("%s is %v, but must be from %v to %v", key, value, lowest, highest)
+func durationBetween(key string, value, low, high time.Duration) error {
+	if value < low || value > high {
+		return fmt.Errorf("%s is %v, but must be from %v to %v", key, value, low, high)
 	}
 	return nil
 }

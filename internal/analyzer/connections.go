@@ -7,16 +7,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// connections are those that are open, so that a stop can close them. The zero
-// value is ready.
+// connections tracks the open connections. The zero value is ready to use.
 type connections struct {
 	mu     sync.Mutex
 	open   map[net.Conn]struct{} // guarded by mu
 	closed sync.WaitGroup
 }
 
-// changed is told by the server about each connection.
-func (c *connections) changed(conn net.Conn, state fasthttp.ConnState) {
+// onStateChange is the server's ConnState callback.
+func (c *connections) onStateChange(conn net.Conn, state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateNew:
 		c.closed.Add(1)
@@ -38,9 +37,9 @@ func (c *connections) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
-		_ = conn.Close() // nobody is left to tell
+		_ = conn.Close() // no peer to report the error to
 	}
 }
 
-// wait returns when each connection is closed; no new one may come.
+// wait returns when every connection is closed; no new one may be opened.
 func (c *connections) wait() { c.closed.Wait() }

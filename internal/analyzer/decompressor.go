@@ -13,13 +13,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// smallestLargestWindow is what every zstd decoder should accept (RFC 8878).
-const smallestLargestWindow = 8 << 20
+// maxZstdWindow is the window size that every zstd decoder should support (RFC
+// 8878).
+const maxZstdWindow = 8 << 20
 
 var errTooLarge = errors.New("too large")
 
-// decompressor turns a request's body into plain bytes, at most maxBytes of
-// them.
+// decompressor decodes request bodies of up to maxBytes.
 type decompressor struct {
 	maxBytes int
 	plain    []byte
@@ -27,9 +27,9 @@ type decompressor struct {
 	zstd     *zstd.Decoder // made on first use; has no goroutine, so needs no Close
 }
 
-// decoded returns the request's body without its content encoding, or why it
-// cannot. The body is valid until the next call and while the request is.
-func (d *decompressor) decoded(ctx *fasthttp.RequestCtx) ([]byte, *problem.Problem) {
+// decode returns the request's body without its content encoding, or the
+// problem. The body is valid until the next call and while the request is.
+func (d *decompressor) decode(ctx *fasthttp.RequestCtx) ([]byte, *problem.Problem) {
 	body := ctx.Request.Body()
 	var err error
 	switch encoding := bytes.TrimSpace(ctx.Request.Header.ContentEncoding()); {
@@ -74,7 +74,7 @@ func (d *decompressor) fromGzip(body []byte) ([]byte, error) {
 func (d *decompressor) fromZstd(body []byte) ([]byte, error) {
 	if d.zstd == nil {
 		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(uint64(max(d.maxBytes, smallestLargestWindow))))
+			zstd.WithDecoderMaxWindow(uint64(max(d.maxBytes, maxZstdWindow))))
 		if err != nil {
 			return nil, err
 		}
@@ -86,13 +86,13 @@ func (d *decompressor) fromZstd(body []byte) ([]byte, error) {
 	return d.readAll(d.zstd)
 }
 
-// readAll reads to the end, but never more than one byte beyond the limit.
+// readAll reads to the end, but at most one byte beyond the limit.
 func (d *decompressor) readAll(r io.Reader) ([]byte, error) {
 	plain := d.plain[:0]
 	for {
 		plain = slices.Grow(plain, 512)
-		room := plain[len(plain):min(cap(plain), d.maxBytes+1)]
-		n, err := r.Read(room)
+		free := plain[len(plain):min(cap(plain), d.maxBytes+1)]
+		n, err := r.Read(free)
 		plain = plain[:len(plain)+n]
 		d.plain = plain
 		switch {

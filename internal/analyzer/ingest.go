@@ -13,19 +13,18 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// maxLines bounds how many packets one request may carry, and so how long the
-// list of refused ones may get.
+// maxLines bounds the packets of a request, and so the list of refused ones.
 const maxLines = 10_000
 
-// ingest takes one packet, or several as NDJSON.
+// ingest handles one packet, or several as NDJSON.
 func (a *Analyzer) ingest(ctx *fasthttp.RequestCtx) {
 	switch mediaType(ctx.Request.Header.ContentType()) {
 	case typeJSON, "":
 		a.metrics.single.Inc()
-		a.take(ctx, (*Analyzer).ingestPacket)
+		a.withBody(ctx, (*Analyzer).ingestPacket)
 	case typeNDJSON:
 		a.metrics.ndjson.Inc()
-		a.take(ctx, (*Analyzer).ingestLines)
+		a.withBody(ctx, (*Analyzer).ingestLines)
 	default:
 		ctx.Response.Header.Set("Accept-Post", typeJSON+", "+typeNDJSON)
 		a.refuse(ctx, problem.Problem{
@@ -35,18 +34,18 @@ func (a *Analyzer) ingest(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-func (a *Analyzer) take(ctx *fasthttp.RequestCtx, each func(*Analyzer, *fasthttp.RequestCtx, *workspace, []byte)) {
+func (a *Analyzer) withBody(ctx *fasthttp.RequestCtx, each func(*Analyzer, *fasthttp.RequestCtx, *workspace, []byte)) {
 	w := a.workspaces.Get().(*workspace)
-	if body, refusal := w.decoded(ctx); refusal != nil {
+	if body, refusal := w.decode(ctx); refusal != nil {
 		a.refuse(ctx, *refusal)
 	} else {
 		each(a, ctx, w, body)
 	}
-	w.trim()
+	w.reset()
 	a.workspaces.Put(w)
 }
 
-// mediaType returns the type without its parameters, in lower case.
+// mediaType returns the type without parameters, in lower case.
 func mediaType(contentType []byte) string {
 	name, _, _ := bytes.Cut(contentType, []byte{';'})
 	name = bytes.TrimSpace(name)
@@ -63,22 +62,22 @@ func mediaType(contentType []byte) string {
 }
 
 func (a *Analyzer) ingestPacket(ctx *fasthttp.RequestCtx, w *workspace, body []byte) {
-	outcome, err := a.process(w, body)
+	result, err := a.process(w, body)
 	if err != nil {
 		a.refuse(ctx, problemOf(err, body))
 		return
 	}
 	reply := append(w.reply[:0], `{"status":"processed","packet_id":"`...)
-	reply = append(reply, outcome.packetID.Raw(body)...)
+	reply = append(reply, result.packetID.Raw(body)...)
 	reply = append(reply, '"')
-	if outcome.duplicate {
+	if result.duplicate {
 		reply = append(reply, `,"duplicate":true`...)
 	}
 	w.reply = a.answer(ctx, http.StatusOK, reply)
 }
 
-// ingestLines takes each line by itself. "processed" counts the packets that
-// were new, "accepted" all that need not come again: those and the duplicates.
+// ingestLines processes each line independently. "processed" counts new
+// packets, "accepted" also duplicates.
 func (a *Analyzer) ingestLines(ctx *fasthttp.RequestCtx, w *workspace, body []byte) {
 	if bytes.Count(body, []byte{'\n'}) > maxLines {
 		a.refuse(ctx, problem.Problem{
@@ -91,14 +90,14 @@ func (a *Analyzer) ingestLines(ctx *fasthttp.RequestCtx, w *workspace, body []by
 	refused := w.refused[:0]
 	lines := packet.LinesOf(body)
 	for line, number, ok := lines.Next(); ok; line, number, ok = lines.Next() {
-		outcome, err := a.process(w, line)
+		result, err := a.process(w, line)
 		switch {
-		case errors.Is(err, errCutOff):
+		case errors.Is(err, errAborted):
 			a.refuse(ctx, problemOf(err, line))
 			return
 		case err != nil:
 			refused = a.appendRefused(refused, number, problemOf(err, line))
-		case outcome.duplicate:
+		case result.duplicate:
 			duplicates++
 		default:
 			processed++
@@ -119,7 +118,7 @@ func (a *Analyzer) ingestLines(ctx *fasthttp.RequestCtx, w *workspace, body []by
 	}
 }
 
-// appendRefused counts a refused line and appends its entry to the list.
+// appendRefused counts a refused line and appends its list entry.
 func (a *Analyzer) appendRefused(list []byte, line int, p problem.Problem) []byte {
 	a.count(p)
 	if len(list) > 0 {
@@ -143,16 +142,16 @@ func appendCount(reply []byte, name string, count int64) []byte {
 	return strconv.AppendInt(reply, count, 10)
 }
 
-// answer ends the reply with what all replies have, and returns its buffer.
+// answer appends the common suffix, writes the reply and returns its buffer.
 func (a *Analyzer) answer(ctx *fasthttp.RequestCtx, status int, reply []byte) []byte {
-	reply = append(reply, a.replyEnd...)
+	reply = append(reply, a.replySuffix...)
 	ctx.Response.SetBody(reply)
 	ctx.Response.SetStatusCode(status)
 	ctx.Response.Header.SetContentType(typeJSON)
 	return reply
 }
 
-func endOfReplies(id string) []byte {
+func replySuffixFor(id string) []byte {
 	end := problem.AppendQuoted([]byte(`,"analyzer":`), id)
 	return append(end, '}')
 }

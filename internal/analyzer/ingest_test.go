@@ -30,7 +30,7 @@ func TestAPacketIsProcessed(t *testing.T) {
 	}
 }
 
-func TestADuplicateIsDroppedAndTold(t *testing.T) {
+func TestDuplicateIsDroppedAndReported(t *testing.T) {
 	a := started(t, nil)
 	post(t, a, packetJSON("p-1", 5))
 
@@ -39,20 +39,20 @@ func TestADuplicateIsDroppedAndTold(t *testing.T) {
 	if want := `{"status":"processed","packet_id":"p-1","duplicate":true,"analyzer":"analyzer-1"}`; got.status != 200 || string(got.body) != want {
 		t.Errorf("%d %s\nwant 200 %s", got.status, got.body, want)
 	}
-	// As the distributor sends it again, alone and with the line break that its emitter sent.
+	// The distributor's retry, alone and with the line break of NDJSON.
 	if got := post(t, a, packetJSON("p-1", 5)+"\r\n"); got.json(t)["duplicate"] != true {
-		t.Errorf("with a line break behind it: %s", got.body)
+		t.Errorf("with a trailing line break: %s", got.body)
 	}
 	if stats := a.Stats(); stats.Packets != 1 || stats.Messages != 5 || stats.Duplicates != 2 || stats.IDConflicts != 0 {
 		t.Errorf("counted %+v", stats)
 	}
 }
 
-// An emitter that starts anew and counts from 1 again sends new packets.
-func TestOtherContentUnderKnownIDsIsProcessed(t *testing.T) {
+// A restarted emitter that counts from 1 again sends new packets.
+func TestIDConflictIsProcessed(t *testing.T) {
 	a := started(t, nil)
 	post(t, a, packetJSON("p-1", 5))
-	for _, other := range []string{packetJSON("p-1", 4), packetJSON(`p\u002d1`, 5)} { // an id is one, however it is written
+	for _, other := range []string{packetJSON("p-1", 4), packetJSON(`p\u002d1`, 5)} { // ids are compared decoded
 		if got := post(t, a, other); got.status != 200 || got.json(t)["duplicate"] != nil {
 			t.Errorf("%d %s", got.status, got.body)
 		}
@@ -71,7 +71,7 @@ func TestOtherContentUnderKnownIDsIsProcessed(t *testing.T) {
 	}
 }
 
-func TestPacketsComeInLinesAndCompressed(t *testing.T) {
+func TestNDJSONAndContentEncodings(t *testing.T) {
 	lines := packetJSON("p-1", 2) + "\n\n" + packetJSON("p-2", 3) + "\r\n" + packetJSON("p-1", 2)
 	for name, body := range map[string]string{"identity": lines, "gzip": gzipped(t, lines), "zstd": zstandard(t, lines)} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestPacketsComeInLinesAndCompressed(t *testing.T) {
 	}
 }
 
-func TestABadLineDoesNotHarmTheOthers(t *testing.T) {
+func TestRefusedLineDoesNotAffectOthers(t *testing.T) {
 	a := started(t, nil)
 	body := packetJSON("p-1", 1) + "\n{\"packet_id\":\"b\\u0022\",\"emitter_id\":7}\n\x00\n" + packetJSON("p-2", testMessages+1) + "\n" + packetJSON("p-1", 1)
 
@@ -121,7 +121,7 @@ func TestABadLineDoesNotHarmTheOthers(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	a := started(t, nil)
 	large := strings.Repeat("x", testBodyBytes+1)
-	huge := strings.Repeat(large, 128) // more than a connection holds
+	huge := strings.Repeat(large, 128) // exceeds the socket buffers
 	zipped := gzipped(t, packetJSON("p", 5))
 	ndjson := []string{"Content-Type", "application/x-ndjson"}
 	for name, c := range map[string]struct {
@@ -176,7 +176,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestARefusalNamesThePacketAndThePlace(t *testing.T) {
+func TestRefusalNamesPacketAndPosition(t *testing.T) {
 	a := started(t, nil)
 	body := `{"packet_id":"p-9","emitter_id":"e","messages":[{"timestamp":1,"level":"","message":"m"}]}`
 
@@ -205,7 +205,7 @@ func TestCountersAddUpUnderParallelSenders(t *testing.T) {
 	for sender := range senders {
 		sending.Go(func() {
 			for p := range packets {
-				id := fmt.Sprintf("p-%d-%d", sender/2, p) // two senders have the same packets
+				id := fmt.Sprintf("p-%d-%d", sender/2, p) // each packet is sent by two senders
 				body, header := packetJSON(id, 1+p%7), []string(nil)
 				if p%3 == 0 {
 					body, header = body+"\nbroken\n", []string{"Content-Type", "application/x-ndjson"}
@@ -238,15 +238,15 @@ func TestCountersAddUpUnderParallelSenders(t *testing.T) {
 }
 
 func TestServicesAreBounded(t *testing.T) {
-	tally := newTally()
-	tally.observe([]message{{}, {service: []byte(strings.Repeat("s", maxServiceNameBytes+1))}})
+	counters := newCounters()
+	counters.observe([]message{{}, {service: []byte(strings.Repeat("s", maxServiceNameBytes+1))}})
 	for i := range 2 * maxServices {
-		tally.observe([]message{{service: fmt.Appendf(nil, "service-%d", i)}})
+		counters.observe([]message{{service: fmt.Appendf(nil, "service-%d", i)}})
 	}
-	tally.observe([]message{{service: []byte("service-0")}})
+	counters.observe([]message{{service: []byte("service-0")}})
 
 	counts := make(map[string]int64)
-	for _, s := range tally.services() {
+	for _, s := range counters.services() {
 		counts[s.Service] = s.Messages
 	}
 	if len(counts) != maxServices+2 || counts["none"] != 1 || counts["other"] != maxServices+1 || counts["service-0"] != 2 {

@@ -8,9 +8,10 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The HTTP library keeps one clock for the Date header of all replies.
+		// fasthttp has one goroutine for the Date header.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		// Its worker pool's cleaner sleeps for up to ten seconds before it ends.
+		// The worker pool's cleaner sleeps for up to ten seconds before it
+		// ends.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 	)
 }

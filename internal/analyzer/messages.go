@@ -7,17 +7,16 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// message is what the analyzer reads of one log record.
+// message holds the decoded fields of a log record.
 type message struct {
-	// level is 0 for a name that is not a usual one.
+	// level is 0 for an unknown name.
 	level packet.Level
-	// service is metadata.service, or empty. It may be a part of the packet's
-	// body, so who keeps it copies it.
+	// service is metadata.service, or empty. It may alias the packet's body.
 	service []byte
 }
 
 // appendMessages appends the messages of a packet to dst, in order. The body
-// must have passed packet.Check: nothing is checked again.
+// must have passed packet.Check.
 func appendMessages(dst []message, body []byte) []message {
 	r := reader{body: body}
 	r.object(func(name []byte) {
@@ -30,7 +29,7 @@ func appendMessages(dst []message, body []byte) []message {
 	return dst
 }
 
-// reader walks over JSON that is known to be valid.
+// reader is a cursor over valid JSON.
 type reader struct {
 	body []byte
 	at   int
@@ -52,7 +51,7 @@ func (r *reader) message() (m message) {
 	return m
 }
 
-// service reads metadata, which may be null, as may each value in it.
+// service reads metadata, which may be null, as may its values.
 func (r *reader) service() (service []byte) {
 	if r.peek() != '{' {
 		r.skip()
@@ -72,7 +71,7 @@ func (r *reader) service() (service []byte) {
 	return service
 }
 
-// object calls member with each name; member reads the value.
+// object calls member with each name; member must consume the value.
 func (r *reader) object(member func(name []byte)) {
 	r.next() // {
 	for r.peek() != '}' {
@@ -86,7 +85,7 @@ func (r *reader) object(member func(name []byte)) {
 	r.at++
 }
 
-// array calls element for each element; element reads it.
+// array calls element for each element; element must consume it.
 func (r *reader) array(element func()) {
 	r.next() // [
 	for r.peek() != ']' {
@@ -98,7 +97,7 @@ func (r *reader) array(element func()) {
 	r.at++
 }
 
-// skip passes over a value of any type.
+// skip skips a value of any type.
 func (r *reader) skip() {
 	switch r.peek() {
 	case '"':
@@ -112,7 +111,7 @@ func (r *reader) skip() {
 	}
 }
 
-// skipScalar passes over a number, true, false or null.
+// skipScalar skips a number, true, false or null.
 func (r *reader) skipScalar() {
 	for r.at < len(r.body) {
 		switch r.body[r.at] {
@@ -123,18 +122,18 @@ func (r *reader) skipScalar() {
 	}
 }
 
-// text returns the next string without its escapes.
+// text returns the next string, unescaped.
 func (r *reader) text() []byte {
 	quoted, escaped := r.rawText()
 	if !escaped {
 		return quoted[1 : len(quoted)-1]
 	}
-	var decoded string
-	_ = json.Unmarshal(quoted, &decoded) // valid, so it cannot fail
-	return []byte(decoded)
+	var decode string
+	_ = json.Unmarshal(quoted, &decode) // cannot fail: the JSON is valid
+	return []byte(decode)
 }
 
-// rawText returns the next string as it stands there, with its quotes.
+// rawText returns the next string as encoded, with quotes.
 func (r *reader) rawText() (quoted []byte, escaped bool) {
 	r.peek()
 	start := r.at
@@ -151,7 +150,7 @@ func (r *reader) rawText() (quoted []byte, escaped bool) {
 	}
 }
 
-// peek passes over white space and returns the byte that follows.
+// peek skips white space and returns the next byte.
 func (r *reader) peek() byte {
 	for r.body[r.at] <= ' ' {
 		r.at++
@@ -159,7 +158,7 @@ func (r *reader) peek() byte {
 	return r.body[r.at]
 }
 
-// next passes over white space and one byte.
+// next skips white space and one byte.
 func (r *reader) next() {
 	r.peek()
 	r.at++

@@ -46,7 +46,7 @@ func mustCheck(t *testing.T, body string) packet.Info {
 	return info
 }
 
-// FuzzMessages holds the walk over checked bytes to what encoding/json reads.
+// FuzzMessages compares appendMessages with encoding/json.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m","metadata":{"service":"s","a":"b"}}]}`))
 	f.Add([]byte(`{"packet_id":"p\"","x":{"y":[[],{},"\\"]},"messages":[{"level":"\u0057arn","timestamp":12,"message":"\\","metadata":{"service":"\ud800","service":"é\n"}} , {"timestamp":1,"level":"e","message":" ","z":[0.5e-1]}],"emitter_id":"e"}`))
@@ -74,7 +74,7 @@ func FuzzMessages(f *testing.F) {
 
 type referenceMessage struct{ level, service string }
 
-// reference reads exact names only, as encoding/json does for maps.
+// reference matches names exactly, as encoding/json does for maps.
 func reference(t *testing.T, body []byte) (messages []referenceMessage) {
 	var document map[string]json.RawMessage
 	var list []map[string]json.RawMessage
@@ -95,6 +95,6 @@ func reference(t *testing.T, body []byte) (messages []referenceMessage) {
 
 func decode(t *testing.T, text []byte, into any) {
 	if err := json.Unmarshal(text, into); err != nil {
-		t.Fatalf("encoding/json does not take %q: %v", text, err)
+		t.Fatalf("encoding/json rejects %q: %v", text, err)
 	}
 }

@@ -6,37 +6,36 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// outcome is how a packet ended that was not refused.
-type outcome struct {
+// result is the result of a packet that was not refused.
+type result struct {
 	packetID  packet.Text
 	duplicate bool
 }
 
-// process takes one packet. The error is a *packet.Refusal or errCutOff.
-func (a *Analyzer) process(w *workspace, body []byte) (outcome, error) {
+// process processes one packet. The error is a *packet.Refusal or errAborted.
+func (a *Analyzer) process(w *workspace, body []byte) (result, error) {
 	info, err := packet.Check(body, a.config.MaxPacketMessages)
 	if err != nil {
-		return outcome{}, err
+		return result{}, err
 	}
 	begin := time.Now()
 	if a.window.Record(info, body, begin) {
-		a.tally.duplicates.Add(1)
-		return outcome{info.PacketID, true}, nil
+		a.counters.duplicates.Add(1)
+		return result{info.PacketID, true}, nil
 	}
 	if err := a.delay(); err != nil {
-		return outcome{}, err
+		return result{}, err
 	}
 	w.messages = appendMessages(w.messages[:0], body)
 	a.observe(w.messages)
 	a.metrics.processing.Observe(time.Since(begin).Seconds())
-	return outcome{info.PacketID, false}, nil
+	return result{info.PacketID, false}, nil
 }
 
-// observe is where everything that the analyzer learns from messages begins:
-// what is added to it gets each packet's messages once, in order, and may not
-// keep them or their texts.
+// observe is the extension point for message processing: it is called once with
+// each packet's messages, in order, and must not retain them or their texts.
 func (a *Analyzer) observe(messages []message) {
-	a.tally.observe(messages)
+	a.counters.observe(messages)
 }
 
 func (a *Analyzer) delay() error {
@@ -48,7 +47,7 @@ func (a *Analyzer) delay() error {
 	select {
 	case <-timer.C:
 		return nil
-	case <-a.cut:
-		return errCutOff
+	case <-a.aborted:
+		return errAborted
 	}
 }

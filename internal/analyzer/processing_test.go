@@ -10,9 +10,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// numbered returns a packet of five messages and a function that gives it
-// another id in place.
-func numbered() (body []byte, renumber func(int)) {
+// renumberedPacket returns a packet of five messages and a function that
+// changes its id in place.
+func renumberedPacket() (body []byte, renumber func(int)) {
 	body = []byte(packetJSON("packet-0000000000", 5))
 	digits := bytes.Index(body, []byte("0000000000"))
 	return body, func(n int) {
@@ -23,22 +23,22 @@ func numbered() (body []byte, renumber func(int)) {
 	}
 }
 
-func TestAPacketCostsNoAllocation(t *testing.T) {
+func TestPacketDoesNotAllocate(t *testing.T) {
 	a := newAnalyzer(t, func(c *Config) { c.DuplicateWindowPackets = 100 })
 	defer a.Stop(t.Context())
-	body, renumber := numbered()
+	body, renumber := renumberedPacket()
 	var ctx fasthttp.RequestCtx
 	w := newWorkspace(testBodyBytes)
 	next := 0
-	take := func() {
+	ingest := func() {
 		renumber(next)
 		next++
 		a.ingestPacket(&ctx, w, body)
 	}
 	for range 1000 {
-		take()
+		ingest()
 	}
-	if got := testing.AllocsPerRun(1000, take); got > 0 {
+	if got := testing.AllocsPerRun(1000, ingest); got > 0 {
 		t.Errorf("%v allocations a packet", got)
 	}
 	if got := a.Stats().Packets; got != int64(next) {
@@ -46,11 +46,11 @@ func TestAPacketCostsNoAllocation(t *testing.T) {
 	}
 }
 
-// BenchmarkPacket is one packet without HTTP.
+// BenchmarkPacket measures one packet without HTTP.
 func BenchmarkPacket(b *testing.B) {
 	a := newAnalyzer(b, nil)
 	defer a.Stop(b.Context())
-	body, renumber := numbered()
+	body, renumber := renumberedPacket()
 	w := newWorkspace(testBodyBytes)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
@@ -62,8 +62,8 @@ func BenchmarkPacket(b *testing.B) {
 	}
 }
 
-// BenchmarkRequest is one request over loopback with as many packets as its
-// name says, the bare client's part included.
+// BenchmarkRequest measures one request over loopback with as many packets as
+// its name says, including the client.
 func BenchmarkRequest(b *testing.B) {
 	for _, packets := range []int{1, 16} {
 		b.Run(fmt.Sprint(packets), func(b *testing.B) {
@@ -75,7 +75,7 @@ func BenchmarkRequest(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer conn.Close()
-			body, renumber := numbered()
+			body, renumber := renumberedPacket()
 			answers := bufio.NewReader(conn)
 			var request []byte
 			var answer fasthttp.Response

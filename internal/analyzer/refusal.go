@@ -10,23 +10,23 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// errCutOff ends the processing of a packet when the analyzer must stop.
-var errCutOff = errors.New("the analyzer is stopping and did not process the packet")
+// errAborted aborts the processing of a packet at the stop deadline.
+var errAborted = errors.New("the analyzer is stopping and did not process the packet")
 
 func (a *Analyzer) refuse(ctx *fasthttp.RequestCtx, p problem.Problem) {
 	a.count(p)
 	problem.Write(ctx, p)
 }
 
-// count counts a refused packet, and logs the first one of a kind.
+// count counts a refused packet, and logs the first one of its code.
 func (a *Analyzer) count(p problem.Problem) {
-	if a.tally.refuse(p.Code) {
+	if a.counters.refuse(p.Code) {
 		a.logger.Warn("refused a packet; further ones are only counted",
 			"code", string(p.Code), "detail", p.Detail, "packet_id", p.PacketID)
 	}
 }
 
-// problemOf turns an error of process into what the sender is told.
+// problemOf converts an error of process to the response.
 func problemOf(err error, body []byte) problem.Problem {
 	var refusal *packet.Refusal
 	if errors.As(err, &refusal) {

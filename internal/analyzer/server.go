@@ -21,7 +21,7 @@ const (
 	typeNDJSON = "application/x-ndjson"
 )
 
-// What a client may take up. Senders close idle connections sooner.
+// Limits of a client. Senders close idle connections sooner.
 const (
 	maxConnections = 1024
 	maxHeaderBytes = 16 << 10
@@ -35,8 +35,8 @@ const (
 func (a *Analyzer) newServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      a.newHandler(),
-		ErrorHandler:                 a.unreadable,
-		ConnState:                    a.connections.changed,
+		ErrorHandler:                 a.handleReadError,
+		ConnState:                    a.connections.onStateChange,
 		Logger:                       slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 		Concurrency:                  maxConnections,
 		ReadBufferSize:               maxHeaderBytes,
@@ -62,11 +62,11 @@ func (a *Analyzer) newHandler() fasthttp.RequestHandler {
 			}
 			refuseMethod(ctx, "POST")
 		case "/health":
-			reading(ctx, a.health)
+			allowGetHead(ctx, a.health)
 		case "/stats":
-			reading(ctx, a.stats)
+			allowGetHead(ctx, a.stats)
 		case "/metrics":
-			reading(ctx, metrics)
+			allowGetHead(ctx, metrics)
 		default:
 			problem.Write(ctx, problem.Problem{
 				Code:   problem.NotFound,
@@ -76,8 +76,8 @@ func (a *Analyzer) newHandler() fasthttp.RequestHandler {
 	}
 }
 
-// reading lets GET and HEAD through.
-func reading(ctx *fasthttp.RequestCtx, handler fasthttp.RequestHandler) {
+// allowGetHead rejects methods other than GET and HEAD.
+func allowGetHead(ctx *fasthttp.RequestCtx, handler fasthttp.RequestHandler) {
 	if ctx.IsGet() || ctx.IsHead() {
 		handler(ctx)
 		return
@@ -90,8 +90,7 @@ func refuseMethod(ctx *fasthttp.RequestCtx, allowed string) {
 	problem.Write(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "allowed here: " + allowed})
 }
 
-// health answers probes. It also tells senders that several packets may come
-// in one request.
+// health answers probes and advertises NDJSON in Accept-Post.
 func (a *Analyzer) health(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("Accept-Post", typeNDJSON)
 	status, word := http.StatusOK, "healthy"
@@ -119,16 +118,16 @@ func writeJSON(ctx *fasthttp.RequestCtx, status int, document any) {
 	ctx.Response.Header.SetContentType(typeJSON)
 }
 
-// unreadable answers a request of which no packet could be read. Only one that
-// is known to be too large counts as a refused packet: for the others it is
-// not known what they were.
-func (a *Analyzer) unreadable(ctx *fasthttp.RequestCtx, err error) {
+// handleReadError responds to a request that could not be read. Only a body
+// known to be too large counts as a refused packet: the others may not have
+// been packets.
+func (a *Analyzer) handleReadError(ctx *fasthttp.RequestCtx, err error) {
 	var timeout net.Error
 	var header *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		a.refuse(ctx, tooLarge(a.config.MaxBodyBytes))
-		answerAndLinger(ctx)
+		respondAndLinger(ctx)
 	case errors.As(err, &header):
 		problem.Write(ctx, problem.Problem{
 			Code:   problem.TooLarge,
@@ -138,24 +137,24 @@ func (a *Analyzer) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		problem.Write(ctx, problem.Problem{
 			Code:   problem.SlowRequest,
-			Detail: "the whole request must be here within " + readTimeout.String(),
+			Detail: "the whole request must arrive within " + readTimeout.String(),
 		})
 	default:
 		problem.Write(ctx, problem.Problem{Code: problem.Malformed, Detail: "the HTTP request cannot be read"})
 	}
 }
 
-// answerAndLinger answers before the whole request is here, and then passes
-// over what still comes, for a while: a connection that is closed with bytes
-// unread is reset, and its client may never see the answer. The server closes
-// it afterwards.
-func answerAndLinger(ctx *fasthttp.RequestCtx) {
+// respondAndLinger responds before the whole request is read, and then discards
+// the rest for a limited time: closing a connection with unread bytes resets
+// it, and the client may not see the response. The server closes the connection
+// afterwards.
+func respondAndLinger(ctx *fasthttp.RequestCtx) {
 	conn, ok := ctx.Conn().(*net.TCPConn)
 	if !ok {
 		return
 	}
 	ctx.Response.Header.SetConnectionClose()
-	// When one of these fails, the client is gone and nobody is left to tell.
+	// Errors here mean that the client is gone.
 	_, _ = ctx.Response.WriteTo(conn)
 	_ = conn.CloseWrite()
 	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))

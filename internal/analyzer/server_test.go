@@ -18,7 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-func TestHealthAdvertisesSeveralPacketsARequest(t *testing.T) {
+func TestHealthAdvertisesNDJSON(t *testing.T) {
 	a := started(t, nil)
 
 	got := send(t, a, "GET", "/health", nil)
@@ -31,7 +31,7 @@ func TestHealthAdvertisesSeveralPacketsARequest(t *testing.T) {
 	}
 }
 
-func TestStatsAndMetricsTellTheSame(t *testing.T) {
+func TestStatsAndMetricsAgree(t *testing.T) {
 	a := started(t, nil)
 	post(t, a, packetJSON("p-1", 3))
 	post(t, a, packetJSON("p-1", 3))
@@ -71,7 +71,7 @@ func TestStatsAndMetricsTellTheSame(t *testing.T) {
 	}
 }
 
-// exchange writes raw bytes and returns the first answer's status.
+// exchange writes raw bytes and returns the status of the first response.
 func exchange(t *testing.T, a *Analyzer, request string) (status int, body string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", a.Addr())
@@ -117,19 +117,19 @@ func TestBrokenHTTPIsRefused(t *testing.T) {
 	}
 }
 
-func TestASlowRequestIsToldSo(t *testing.T) {
+func TestSlowRequestGets408(t *testing.T) {
 	a := newAnalyzer(t, nil)
 	defer a.Stop(t.Context())
 	var ctx fasthttp.RequestCtx
 
-	a.unreadable(&ctx, &net.OpError{Err: context.DeadlineExceeded})
+	a.handleReadError(&ctx, &net.OpError{Err: context.DeadlineExceeded})
 
 	if ctx.Response.StatusCode() != 408 || !strings.Contains(string(ctx.Response.Body()), "slow_request") {
 		t.Errorf("%d %s", ctx.Response.StatusCode(), ctx.Response.Body())
 	}
 }
 
-func TestStopWaitsForThePacketThatIsProcessed(t *testing.T) {
+func TestStopWaitsForInFlightPacket(t *testing.T) {
 	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = 300 * time.Millisecond })
 	a.Start()
 	var sending sync.WaitGroup
@@ -138,7 +138,7 @@ func TestStopWaitsForThePacketThatIsProcessed(t *testing.T) {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 	})
-	arrived(t, a, "p")
+	awaitProcessing(t, a, "p")
 
 	if err := a.Stop(t.Context()); err != nil {
 		t.Error(err)
@@ -152,7 +152,7 @@ func TestStopWaitsForThePacketThatIsProcessed(t *testing.T) {
 	}
 }
 
-func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
+func TestStopAbortsAtDeadline(t *testing.T) {
 	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = maxProcessingDelay })
 	a.Start()
 	var sending sync.WaitGroup
@@ -163,7 +163,7 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 			t.Errorf("the sender got %d", response.StatusCode)
 		}
 	})
-	arrived(t, a, "p")
+	awaitProcessing(t, a, "p")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 
@@ -176,9 +176,9 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 	}
 }
 
-// arrived returns when the packet is being processed, and shows that it is not
-// taken a second time then.
-func arrived(t *testing.T, a *Analyzer, id string) {
+// awaitProcessing returns when the packet is being processed, and verifies that
+// it is then a duplicate.
+func awaitProcessing(t *testing.T, a *Analyzer, id string) {
 	t.Helper()
 	for range time.Tick(time.Millisecond) {
 		if a.window.Len() > 0 {
@@ -186,7 +186,7 @@ func arrived(t *testing.T, a *Analyzer, id string) {
 		}
 	}
 	if got := post(t, a, packetJSON(id, 1)); got.json(t)["duplicate"] != true {
-		t.Errorf("the packet was taken twice: %s", got.body)
+		t.Errorf("the packet was processed twice: %s", got.body)
 	}
 }
 

@@ -8,56 +8,53 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Stats is what an analyzer did since it was made.
+// Stats holds an analyzer's counters since its start.
 type Stats struct {
 	Analyzer string `json:"analyzer"`
-	// Packets were processed, with so many Messages; duplicates are not among
-	// them.
+	// Packets and Messages were processed, without duplicates.
 	Packets    int64 `json:"packets"`
 	Messages   int64 `json:"messages"`
 	Duplicates int64 `json:"duplicates"` // packets
-	// IDConflicts counts packets processed although other content came under
-	// their ids before.
+	// IDConflicts counts packets processed whose ids were used by other
+	// content.
 	IDConflicts int64 `json:"id_conflicts"`
 	// Refused counts packets by the code of the refusal.
 	Refused map[string]int64 `json:"refused"`
-	// ByLevel counts messages by their level's usual name; UNKNOWN are those
-	// whose level has another one.
+	// ByLevel counts messages by canonical level; UNKNOWN counts other levels.
 	ByLevel map[string]int64 `json:"by_level"`
-	// ByService has the services with the most messages, in that order.
+	// ByService lists the services with the most messages, in descending order.
 	ByService     []ServiceCount `json:"by_service"`
 	UptimeSeconds float64        `json:"uptime_seconds"`
 }
 
-// ServiceCount is how many messages a service sent. The services "none" and
-// "other" stand for messages without one, and for those that are not counted
-// by name.
+// ServiceCount is the number of messages of a service. "none" and "other" count
+// messages without a service and of services not counted by name.
 type ServiceCount struct {
 	Service  string `json:"service"`
 	Messages int64  `json:"messages"`
 }
 
-// topServices is how many services Stats lists.
+// topServices limits the services in Stats.
 const topServices = 10
 
-// Stats returns what was counted up to now. Counters are read one after the
-// other, so that their sums agree only while nothing is processed.
+// Stats returns the counters. They are read one after another, so sums agree
+// only while nothing is processed.
 func (a *Analyzer) Stats() Stats {
-	services := a.tally.services()
+	services := a.counters.services()
 	return Stats{
 		Analyzer:      a.config.ID,
-		Packets:       a.tally.packets.Load(),
-		Messages:      a.tally.messages.Load(),
-		Duplicates:    a.tally.duplicates.Load(),
+		Packets:       a.counters.packets.Load(),
+		Messages:      a.counters.messages.Load(),
+		Duplicates:    a.counters.duplicates.Load(),
 		IDConflicts:   a.window.Conflicts(),
-		Refused:       a.tally.refusedByCode(),
-		ByLevel:       a.tally.levels(),
+		Refused:       a.counters.refusedByCode(),
+		ByLevel:       a.counters.levels(),
 		ByService:     services[:min(len(services), topServices)],
 		UptimeSeconds: time.Since(a.started).Seconds(),
 	}
 }
 
-func (t *tally) refusedByCode() map[string]int64 {
+func (t *counters) refusedByCode() map[string]int64 {
 	counts := make(map[string]int64, len(t.refused))
 	for code, counter := range t.refused {
 		counts[string(code)] = counter.Load()
@@ -65,7 +62,7 @@ func (t *tally) refusedByCode() map[string]int64 {
 	return counts
 }
 
-func (t *tally) levels() map[string]int64 {
+func (t *counters) levels() map[string]int64 {
 	counts := make(map[string]int64, levels)
 	for level := range levels {
 		counts[packet.Level(level).String()] = t.byLevel[level].Load()
@@ -73,8 +70,8 @@ func (t *tally) levels() map[string]int64 {
 	return counts
 }
 
-// services returns those that have messages, the most first.
-func (t *tally) services() []ServiceCount {
+// services returns the services with messages, in descending order.
+func (t *counters) services() []ServiceCount {
 	t.mu.RLock()
 	counts := make([]ServiceCount, 0, len(t.byService))
 	for name, counter := range t.byService {

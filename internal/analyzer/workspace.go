@@ -1,6 +1,6 @@
 package analyzer
 
-// workspace is what one request needs while it is served; it is used again.
+// workspace holds the reusable buffers of one request.
 type workspace struct {
 	decompressor
 	messages []message
@@ -8,21 +8,21 @@ type workspace struct {
 	refused  []byte
 }
 
-// keptBytes is how large a buffer may be that is kept for the next request.
-const keptBytes = 1 << 20
+// maxPooledBytes is the capacity of the largest buffer kept for reuse.
+const maxPooledBytes = 1 << 20
 
 func newWorkspace(maxBodyBytes int) *workspace {
 	return &workspace{decompressor: decompressor{maxBytes: maxBodyBytes}}
 }
 
-// trim lets go of what only an unusual request needed.
-func (w *workspace) trim() {
-	clear(w.messages) // they hold on to the body
-	w.plain, w.reply, w.refused = trimmed(w.plain), trimmed(w.reply), trimmed(w.refused)
+// reset drops references to the body and oversized buffers.
+func (w *workspace) reset() {
+	clear(w.messages) // drop references to the body
+	w.plain, w.reply, w.refused = resetBuffer(w.plain), resetBuffer(w.reply), resetBuffer(w.refused)
 }
 
-func trimmed(buffer []byte) []byte {
-	if cap(buffer) > keptBytes {
+func resetBuffer(buffer []byte) []byte {
+	if cap(buffer) > maxPooledBytes {
 		return nil
 	}
 	return buffer[:0]

@@ -9,23 +9,23 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
-// analyzers are the demo's three. They are used by one goroutine.
+// analyzers are the demo's three analyzers. Not for concurrent use.
 type analyzers struct {
 	logger  *slog.Logger
 	running [len(weights)]*analyzer.Analyzer
 	address [len(weights)]string
-	// past is what those that were stopped had processed.
-	past analyzed
+	// stopped sums the counters of stopped analyzers.
+	stopped analyzerTotals
 }
 
-// analyzed is what analyzers counted themselves.
-type analyzed struct{ packets, messages, duplicates int64 }
+// analyzerTotals are counters of analyzers.
+type analyzerTotals struct{ packets, messages, duplicates int64 }
 
 func startAnalyzers(logger *slog.Logger) (*analyzers, error) {
 	a := &analyzers{logger: logger}
 	for i := range weights {
 		a.address[i] = "127.0.0.1:0"
-		if err := a.revive(i); err != nil {
+		if err := a.restart(i); err != nil {
 			a.stop()
 			return nil, err
 		}
@@ -33,8 +33,8 @@ func startAnalyzers(logger *slog.Logger) (*analyzers, error) {
 	return a, nil
 }
 
-// revive starts an analyzer where it was before.
-func (a *analyzers) revive(i int) error {
+// restart starts an analyzer on its previous address.
+func (a *analyzers) restart(i int) error {
 	config := analyzer.DefaultConfig()
 	config.Address = a.address[i]
 	config.ID = fmt.Sprintf("analyzer-%d", i+1)
@@ -47,18 +47,18 @@ func (a *analyzers) revive(i int) error {
 	return nil
 }
 
-// kill stops an analyzer without waiting for what it is doing.
+// kill stops an analyzer and aborts its requests.
 func (a *analyzers) kill(i int) {
 	if a.running[i] == nil {
 		return
 	}
 	at, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = a.running[i].Stop(at) // says that it was cut short, as it should be
+	_ = a.running[i].Stop(at) // reports the abort, as intended
 	stats := a.running[i].Stats()
-	a.past.packets += stats.Packets
-	a.past.messages += stats.Messages
-	a.past.duplicates += stats.Duplicates
+	a.stopped.packets += stats.Packets
+	a.stopped.messages += stats.Messages
+	a.stopped.duplicates += stats.Duplicates
 	a.running[i] = nil
 }
 
@@ -68,9 +68,9 @@ func (a *analyzers) stop() {
 	}
 }
 
-// processed is what all analyzers counted, those that were stopped included.
-func (a *analyzers) processed() analyzed {
-	sum := a.past
+// processed sums the counters of all analyzers, stopped ones included.
+func (a *analyzers) processed() analyzerTotals {
+	sum := a.stopped
 	for _, one := range a.running {
 		if one != nil {
 			stats := one.Stats()

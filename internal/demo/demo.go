@@ -17,11 +17,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
-// Config is what users set.
+// Config holds the demo's settings.
 type Config struct {
-	// Emitter says what is sent; its Target is set by the demo.
+	// Emitter configures the load; its Target is set by the demo.
 	Emitter emitter.Config
-	// KillAfter, unless 0, is when the first analyzer is stopped, for
+	// KillAfter, unless 0, is when the first analyzer is stopped for
 	// KillDuration.
 	KillAfter, KillDuration time.Duration
 }
@@ -35,7 +35,7 @@ func DefaultConfig() Config {
 	return config
 }
 
-// Validate tells what cannot be, by its environment name.
+// Validate returns an error that names the invalid key.
 func (c Config) Validate() error {
 	if c.KillAfter < 0 {
 		return fmt.Errorf("KILL_AFTER is %v: it must be a time such as 5s, or 0 for never", c.KillAfter)
@@ -46,22 +46,23 @@ func (c Config) Validate() error {
 	return c.Emitter.Validate()
 }
 
-// Screen is where the demo shows itself.
+// Screen holds the demo's input and output.
 type Screen struct {
 	Out io.Writer
-	// Terminal says that Out is a terminal: the table is drawn over itself.
+	// Terminal reports that Out is a terminal, on which the table is redrawn in
+	// place.
 	Terminal bool
 	Stdin    io.Reader
 }
 
-// weights are those of the analyzers.
+// weights are the analyzers' weights.
 var weights = [...]float64{0.5, 0.3, 0.2}
 
-// refresh is how often the table is drawn.
+// refresh is the interval between tables.
 const refresh = time.Second
 
-// Run runs the demo until the emitter has sent everything or the context ends.
-// It returns an error when the ledger does not balance.
+// Run runs the demo until the emitter has sent everything or ctx is done. It
+// returns an error when the ledger does not balance.
 func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
 	analyzers, err := startAnalyzers(logger)
 	if err != nil {
@@ -83,23 +84,23 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		_, err := d.Stop(ctx)
 		return err
 	}
-	defer func() { _ = stop() }() // for a way out before the stop below
+	defer func() { _ = stop() }() // for error returns before the stop below
 	config.Emitter.Target = "http://" + d.Addr() + "/ingest"
 	e, err := emitter.New(config.Emitter, emitter.Deps{Logger: logger, Stdin: screen.Stdin})
 	if err != nil {
 		return err
 	}
-	introduce(screen.Out, d, config)
+	printHeader(screen.Out, d, config)
 	view := newView(screen)
-	report, err := watch(ctx, config, d, e, analyzers, view)
+	report, err := runEmitter(ctx, config, d, e, analyzers, view)
 	if err != nil {
 		return err
 	}
-	if err := stop(); err != nil { // delivers what is left
+	if err := stop(); err != nil { // delivers what is queued
 		return err
 	}
 	view.drawLast(d.Status(), report)
-	return settle(screen.Out, ledger{report, d.Status(), analyzers.processed()})
+	return printLedger(screen.Out, ledger{report, d.Status(), analyzers.processed()})
 }
 
 func startDistributor(ctx context.Context, targets []distributor.Target, folder string, logger *slog.Logger) (*distributor.Distributor, error) {
@@ -107,7 +108,7 @@ func startDistributor(ctx context.Context, targets []distributor.Target, folder 
 	config.Listen, config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
 	config.Targets = targets
 	config.DataDir = folder
-	config.Ingest.DrainDelay = 0 // nobody balances load to it
+	config.Ingest.DrainDelay = 0 // no load balancer in front of it
 	config.Analyzer.ProbeInterval = time.Second
 	config.Analyzer.SlowStart = 3 * time.Second
 	d, err := distributor.New(config, logger)
@@ -118,7 +119,7 @@ func startDistributor(ctx context.Context, targets []distributor.Target, folder 
 	return d, nil
 }
 
-func introduce(out io.Writer, d *distributor.Distributor, config Config) {
+func printHeader(out io.Writer, d *distributor.Distributor, config Config) {
 	what := fmt.Sprintf("%s messages a packet, %g packets a second", config.Emitter.PacketSize, config.Emitter.Rate)
 	if config.Emitter.File != "" {
 		what = config.Emitter.File + ", " + what
@@ -128,49 +129,48 @@ func introduce(out io.Writer, d *distributor.Distributor, config Config) {
 	_, _ = fmt.Fprintf(out, "Prometheus' metrics http://%s/metrics\n\n", d.MetricsAddr())
 }
 
-// watch shows the table while the emitter runs, and stops and restarts an
-// analyzer when that is wanted.
-func watch(ctx context.Context, config Config, d *distributor.Distributor, e *emitter.Emitter, analyzers *analyzers, view *view) (emitter.Report, error) {
+// runEmitter draws tables while the emitter runs, and stops and restarts an
+// analyzer as configured.
+func runEmitter(ctx context.Context, config Config, d *distributor.Distributor, e *emitter.Emitter, analyzers *analyzers, view *view) (emitter.Report, error) {
 	var report emitter.Report
-	var failed error
+	var runErr error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		report, failed = e.Run(ctx)
+		report, runErr = e.Run(ctx)
 	}()
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
-	kill, back := after(config.KillAfter), (<-chan time.Time)(nil)
+	kill, restart := after(config.KillAfter), (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-done:
-			return report, failed
+			return report, runErr
 		case <-ticker.C:
 			if endsSoon(view.start, config.Emitter.Duration) {
-				continue // the last table is drawn once all is delivered
+				continue // the last table is drawn after the delivery of everything
 			}
 			view.draw(d.Status(), e.Snapshot())
 		case <-kill:
 			analyzers.kill(0)
-			view.say("analyzer-1 is stopped for %v", config.KillDuration)
-			back = after(config.KillDuration)
-		case <-back:
-			if err := analyzers.revive(0); err != nil {
-				view.say("analyzer-1 cannot come back: %v", err)
+			view.logLine("analyzer-1 is stopped for %v", config.KillDuration)
+			restart = after(config.KillDuration)
+		case <-restart:
+			if err := analyzers.restart(0); err != nil {
+				view.logLine("analyzer-1 cannot be restarted: %v", err)
 				continue
 			}
-			view.say("analyzer-1 is back")
+			view.logLine("analyzer-1 is back")
 		}
 	}
 }
 
-// endsSoon tells that the emitter ends, or has ended, before another table would
-// be drawn.
+// endsSoon reports whether the emitter ends within half a refresh interval.
 func endsSoon(start time.Time, duration time.Duration) bool {
 	return duration > 0 && (time.Since(start)-duration).Abs() < refresh/2
 }
 
-// after is time.After, but never for 0.
+// after is time.After, but never fires for 0.
 func after(d time.Duration) <-chan time.Time {
 	if d <= 0 {
 		return nil

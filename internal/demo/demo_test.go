@@ -31,7 +31,7 @@ func TestRunBalances(t *testing.T) {
 	}
 }
 
-// Interrupted, the demo delivers what it has taken, and balances.
+// Interrupted, the demo delivers what it has accepted, and balances.
 func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	config := DefaultConfig()
@@ -46,7 +46,7 @@ func TestRunInterrupted(t *testing.T) {
 	}
 }
 
-// interruptingWriter interrupts when the first table is drawn.
+// interruptingWriter interrupts at the first table.
 type interruptingWriter struct {
 	strings.Builder
 	interrupt context.CancelFunc
@@ -59,7 +59,7 @@ func (w *interruptingWriter) Write(text []byte) (int, error) {
 	return w.Builder.Write(text)
 }
 
-// A demo that cannot begin ends at once, with one error, and leaves nothing.
+// A demo that cannot start returns one error and leaves nothing behind.
 func TestRunFails(t *testing.T) {
 	config := DefaultConfig()
 	config.Emitter.Duration = 0
@@ -87,22 +87,21 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// On a terminal each table is drawn over the one before, but a line that was
-// said stays.
+// On a terminal each table overwrites the previous one; logged lines stay.
 func TestViewOnTerminal(t *testing.T) {
 	var out strings.Builder
 	v := newView(Screen{Out: &out, Terminal: true})
 	status := distributor.Status{Analyzers: []distributor.AnalyzerStatus{{MemberStats: router.MemberStats{ID: "analyzer-1", Target: 1}, Health: "healthy"}}}
 	v.draw(status, emitter.Report{})
 	v.draw(status, emitter.Report{})
-	v.say("hello %d", 1)
+	v.logLine("hello %d", 1)
 	v.draw(status, emitter.Report{})
 	lines := strings.Count(v.table(status, emitter.Report{}), "\n")
 	if got := strings.Count(out.String(), "\x1b["+string(rune('0'+lines))+"A\x1b[J"); got != 2 {
 		t.Errorf("drawn over %d times, want 2:\n%q", got, out.String())
 	}
 	if tail := out.String()[strings.Index(out.String(), "hello 1"):]; strings.Contains(tail, "\x1b") {
-		t.Errorf("what was said is drawn over: %q", tail)
+		t.Errorf("a logged line is overwritten: %q", tail)
 	}
 }
 

@@ -11,19 +11,19 @@ import (
 	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
-// ledger is what each part counted by itself.
+// ledger holds the counters of each part.
 type ledger struct {
 	emitter     emitter.Report
 	distributor distributor.Status
-	analyzers   analyzed
+	analyzers   analyzerTotals
 }
 
-// settle prints the ledger and returns an error when it does not balance.
-func settle(out io.Writer, l ledger) error {
+// printLedger prints the ledger and returns an error when it does not balance.
+func printLedger(out io.Writer, l ledger) error {
 	e, d := l.emitter, l.distributor
 	left := d.Accepted.Minus(d.Delivered).Minus(d.DeadLettered)
 	_, _ = fmt.Fprintln(out, "The ledger, in packets (messages):")
-	row := func(format string, args ...any) { _, _ = fmt.Fprint(out, wrapped(fmt.Sprintf(format, args...))) }
+	row := func(format string, args ...any) { _, _ = fmt.Fprint(out, wrapTerms(fmt.Sprintf(format, args...))) }
 	row("emitted   %d (%d) = accepted %d (%d) + refused %d (%d) + given up %d (%d) + left %d (%d)",
 		e.Packets.Generated, e.Messages.Generated, e.Packets.Accepted, e.Messages.Accepted,
 		e.Packets.Refused, e.Messages.Refused, e.Packets.GaveUp, e.Messages.GaveUp, e.Packets.Left, e.Messages.Left)
@@ -43,10 +43,9 @@ func settle(out io.Writer, l ledger) error {
 	return nil
 }
 
-// wrapped is a sum, indented, that goes on in another line before the term that
-// finds no room.
-func wrapped(sum string) string {
-	const indent, further = "  ", "            "
+// wrapTerms indents a sum and breaks it before terms that exceed the width.
+func wrapTerms(sum string) string {
+	const indent, continuation = "  ", "            "
 	var out strings.Builder
 	line := indent
 	for i, term := range strings.Split(sum, " + ") {
@@ -60,7 +59,7 @@ func wrapped(sum string) string {
 			line += " " + term
 		default:
 			out.WriteString(line + "\n")
-			line = further + term
+			line = continuation + term
 		}
 	}
 	out.WriteString(line + "\n")
@@ -82,14 +81,14 @@ func (l ledger) check() error {
 	emitted("packets", e.Packets)
 	emitted("messages", e.Messages)
 	require(e.Lines.Balanced(), "lines read and lines sent differ")
-	// A packet whose answer the emitter did not hear may be accepted twice.
+	// A packet whose response the emitter did not get may be accepted twice.
 	require(d.Accepted.Packets >= e.Packets.Accepted && d.Accepted.Messages >= e.Messages.Accepted,
 		"the emitter counts %d packets (%d messages) accepted, the distributor %d (%d)",
 		e.Packets.Accepted, e.Messages.Accepted, d.Accepted.Packets, d.Accepted.Messages)
 	require(d.Accepted == d.Delivered.Plus(d.DeadLettered), "accepted packets are left undelivered")
 	require(d.Unaccounted == 0, "%d messages are unaccounted for", d.Unaccounted)
-	// A packet that an analyzer took without being able to say so goes to
-	// another one too.
+	// A packet whose response the distributor did not get may be processed
+	// twice.
 	require(l.analyzers.packets >= d.Delivered.Packets && l.analyzers.messages >= d.Delivered.Messages,
 		"the analyzers processed %d packets (%d messages), but %d (%d) were delivered",
 		l.analyzers.packets, l.analyzers.messages, d.Delivered.Packets, d.Delivered.Messages)

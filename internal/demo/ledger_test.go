@@ -9,7 +9,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// balanced is a ledger with a bit of everything.
+// balanced returns a ledger in which every term is positive.
 func balanced() ledger {
 	return ledger{
 		emitter: emitter.Report{
@@ -22,7 +22,7 @@ func balanced() ledger {
 			Delivered:    packet.Volume{Packets: 88, Messages: 880, Bytes: 8800},
 			DeadLettered: packet.Volume{Packets: 2, Messages: 20, Bytes: 200},
 		},
-		analyzers: analyzed{packets: 88, messages: 880},
+		analyzers: analyzerTotals{packets: 88, messages: 880},
 	}
 }
 
@@ -65,7 +65,7 @@ func TestLedgerFindsEachImbalance(t *testing.T) {
 			l := balanced()
 			c.change(&l)
 			var out strings.Builder
-			err := settle(&out, l)
+			err := printLedger(&out, l)
 			if err == nil || !strings.Contains(err.Error(), "does not balance") || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want %q", err, c.says)
 			}
@@ -76,7 +76,7 @@ func TestLedgerFindsEachImbalance(t *testing.T) {
 	}
 }
 
-// take makes the distributor have accepted and delivered less.
+// take reduces what the distributor accepted and delivered.
 func (l *ledger) take(v packet.Volume) {
 	l.distributor.Accepted = l.distributor.Accepted.Minus(v)
 	l.distributor.Delivered = l.distributor.Delivered.Minus(v)
@@ -84,7 +84,7 @@ func (l *ledger) take(v packet.Volume) {
 
 func TestLedgerPrinted(t *testing.T) {
 	var out strings.Builder
-	if err := settle(&out, balanced()); err != nil {
+	if err := printLedger(&out, balanced()); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{

@@ -7,8 +7,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Of fasthttp, one goroutine of each stopped server sleeps for some seconds
-	// before it sees that its work is done, and one of the process keeps the date.
+	// fasthttp leaves one sleeping goroutine per stopped server for some
+	// seconds, and one for the Date header.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))

@@ -13,32 +13,31 @@ import (
 	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
-// width is how many columns every terminal has. A line that is longer would take
-// two, and the table would not be drawn over the one before.
+// width is the width of a standard terminal. A longer line would wrap, and the
+// table could not be redrawn in place.
 const width = 80
 
-// view draws the table; on a terminal each over the one before.
+// view draws tables, in place on a terminal.
 type view struct {
-	screen Screen
-	start  time.Time
-	lines  int              // of the table drawn last
-	shown  string           // that table, without the time and latencies
-	before map[string]int64 // messages by analyzer, then
+	screen       Screen
+	start        time.Time
+	lines        int              // of the last table
+	lastCounts   string           // counts of the last table
+	lastMessages map[string]int64 // messages by analyzer in the last table
 }
 
 func newView(screen Screen) *view {
 	return &view{screen: screen, start: time.Now()}
 }
 
-// draw shows how things are.
+// draw draws a table.
 func (v *view) draw(status distributor.Status, report emitter.Report) {
 	v.show(v.table(status, report))
 }
 
-// drawLast shows how things ended, unless the table that was drawn last shows
-// that already.
+// drawLast draws the final table unless its counts were drawn already.
 func (v *view) drawLast(status distributor.Status, report emitter.Report) {
-	if counts(status, report) == v.shown {
+	if counts(status, report) == v.lastCounts {
 		return
 	}
 	v.draw(status, report)
@@ -57,15 +56,15 @@ func (v *view) erase() {
 	v.lines = 0
 }
 
-// say prints a line above the table.
-func (v *view) say(format string, args ...any) {
+// logLine prints a line above the table.
+func (v *view) logLine(format string, args ...any) {
 	v.erase()
 	_, _ = fmt.Fprintf(v.screen.Out, "%5.1f s: %s\n", v.elapsed(), fmt.Sprintf(format, args...))
 }
 
 func (v *view) elapsed() float64 { return time.Since(v.start).Seconds() }
 
-// counts is what must differ for another table to be worth drawing.
+// counts returns the figures whose change is worth another table.
 func counts(status distributor.Status, report emitter.Report) string {
 	text := fmt.Sprintln(report.Packets, report.Messages)
 	for _, a := range status.Analyzers {
@@ -74,11 +73,12 @@ func counts(status distributor.Status, report emitter.Report) string {
 	return text
 }
 
-// waiting is how many packets are bound to the analyzer and not delivered.
+// waiting returns the number of packets queued for or in flight to the
+// analyzer.
 func waiting(a distributor.AnalyzerStatus) int64 { return a.Queued.Packets + a.InFlight.Packets }
 
 func (v *view) table(status distributor.Status, report emitter.Report) string {
-	v.shown = counts(status, report)
+	v.lastCounts = counts(status, report)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%5.1f s  sent %d packets (%d messages)\n", v.elapsed(), report.Packets.Generated, report.Messages.Generated)
 	fmt.Fprintf(&out, "         accepted %d, refused %d, answered in %v (p50), %v (p99)\n",
@@ -90,26 +90,26 @@ func (v *view) table(status distributor.Status, report emitter.Report) string {
 	for _, a := range status.Analyzers {
 		now[a.ID] = a.Held().Messages
 		all += now[a.ID]
-		recent += now[a.ID] - v.before[a.ID]
+		recent += now[a.ID] - v.lastMessages[a.ID]
 	}
 	for _, a := range status.Analyzers {
-		_, _ = fmt.Fprintf(table, "%s\t%.1f %%\t%s\t%s\t%d\t%+.0f\t%d\t%s\t\n", shortened(a.ID), 100*a.Target,
-			percent(now[a.ID]-v.before[a.ID], recent), percent(now[a.ID], all), now[a.ID], math.Round(-a.DeviationMessages)+0, // +0: no -0
+		_, _ = fmt.Fprintf(table, "%s\t%.1f %%\t%s\t%s\t%d\t%+.0f\t%d\t%s\t\n", truncatedID(a.ID), 100*a.Target,
+			percent(now[a.ID]-v.lastMessages[a.ID], recent), percent(now[a.ID], all), now[a.ID], math.Round(-a.DeviationMessages)+0, // +0: no -0
 			waiting(a), a.Health)
 	}
 	_ = table.Flush()
 	out.WriteByte('\n')
-	v.before = now
+	v.lastMessages = now
 	return out.String()
 }
 
-// shortened is an id of which no more is shown than there is room for.
-func shortened(id string) string {
-	const longest = 12
-	if utf8.RuneCountInString(id) <= longest {
+// truncatedID shortens an id to the width of its column.
+func truncatedID(id string) string {
+	const maxRunes = 12
+	if utf8.RuneCountInString(id) <= maxRunes {
 		return id
 	}
-	return string([]rune(id)[:longest-1]) + "…"
+	return string([]rune(id)[:maxRunes-1]) + "…"
 }
 
 func percent(part, whole int64) string {
@@ -119,7 +119,7 @@ func percent(part, whole int64) string {
 	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
 }
 
-// round leaves three digits or so.
+// round rounds to about three digits.
 func round(d time.Duration) time.Duration {
 	switch {
 	case d >= time.Second:

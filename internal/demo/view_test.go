@@ -14,8 +14,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/router"
 )
 
-// busy is a status with long ids and large numbers.
-func busy() (distributor.Status, emitter.Report) {
+// busyStatus returns a status with long ids and large numbers.
+func busyStatus() (distributor.Status, emitter.Report) {
 	var status distributor.Status
 	for _, health := range []string{"warming up", "on trial", "healthy"} {
 		one := distributor.AnalyzerStatus{MemberStats: router.MemberStats{ID: "analyzer-with-a-long-name.eu-central-1.example.com", Target: 1. / 3}, Health: health}
@@ -29,22 +29,22 @@ func busy() (distributor.Status, emitter.Report) {
 	return status, emitter.Report{Packets: outcome, Messages: messages, Latency: emitter.Latency{P50: 999999 * time.Microsecond, P99: 59999999 * time.Microsecond}}
 }
 
-// No line is longer than a terminal is wide: it would take two, and the next
-// table would not be drawn over all of it.
-func TestEverythingFitsATerminal(t *testing.T) {
+// No line exceeds the terminal's width: it would wrap, and the next table would
+// not overwrite all of it.
+func TestOutputFitsTerminal(t *testing.T) {
 	var out strings.Builder
-	status, report := busy()
+	status, report := busyStatus()
 	v := newView(Screen{Out: &out})
 	v.start = time.Now().Add(-99999 * time.Second)
 	v.draw(status, report)
-	v.say("analyzer-1 is stopped for %v", 12345678*time.Millisecond)
+	v.logLine("analyzer-1 is stopped for %v", 12345678*time.Millisecond)
 	l := balanced()
 	l.emitter.Packets, l.emitter.Messages = report.Packets, report.Messages
 	l.emitter.Lines = emitter.Lines{Read: 98765432, Empty: 98765432, Accepted: 98765432, Refused: 98765432, GaveUp: 98765432, Left: 98765432}
 	l.distributor.Accepted = packet.Volume{Packets: 987654, Messages: 98765432}
 	l.distributor.DeadLettered = l.distributor.Accepted
-	l.analyzers = analyzed{987654, 98765432, 987654}
-	_ = settle(&out, l) // says that it does not balance
+	l.analyzers = analyzerTotals{987654, 98765432, 987654}
+	_ = printLedger(&out, l) // says that it does not balance
 	for line := range strings.Lines(out.String()) {
 		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= width {
 			t.Errorf("%d columns: %s", columns, line)
@@ -55,10 +55,10 @@ func TestEverythingFitsATerminal(t *testing.T) {
 	}
 }
 
-// What was drawn is not drawn again.
+// An unchanged table is not drawn again.
 func TestLastTableIsDrawnOnce(t *testing.T) {
 	var out strings.Builder
-	status, report := busy()
+	status, report := busyStatus()
 	v := newView(Screen{Out: &out})
 	v.draw(status, report)
 	v.drawLast(status, report)
@@ -78,7 +78,7 @@ func TestLastTableIsDrawnOnce(t *testing.T) {
 	}
 }
 
-// No table is drawn when the last one is due in a moment anyway.
+// No table is drawn shortly before the final one.
 func TestEndsSoon(t *testing.T) {
 	for after, want := range map[time.Duration]bool{
 		time.Second: false, 19 * time.Second: false, 19800 * time.Millisecond: true, 20 * time.Second: true, 22 * time.Second: false,
@@ -94,7 +94,7 @@ func TestEndsSoon(t *testing.T) {
 
 var queueColumn = regexp.MustCompile(`(?m)^ *analyzer-\d .* (\d+) +[a-z ]+$`)
 
-// The last table shows what the ledger does: nothing waits any more.
+// The last table agrees with the ledger: nothing is queued.
 func TestLastTableAgreesWithTheLedger(t *testing.T) {
 	config := DefaultConfig()
 	config.Emitter.Rate, config.Emitter.PacketSize = 0, "1"

@@ -11,37 +11,36 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Config is what a user may set. Start from DefaultConfig.
+// Config holds the emitter's settings. Start from DefaultConfig.
 type Config struct {
 	// Target is the URL that packets are posted to, http or https.
 	Target string
-	// Rate is in packets a second; 0 means as fast as Concurrency allows.
+	// Rate is in packets per second; 0 means as fast as Concurrency allows.
 	Rate float64
-	// Concurrency is the number of requests that may be in flight, each on a
-	// connection of its own.
+	// Concurrency is the number of requests in flight, each on its own
+	// connection.
 	Concurrency int
-	// Duration is how long packets are produced; 0 means until the source ends
-	// or the emitter is stopped.
+	// Duration limits how long packets are produced; 0 means until the source
+	// ends or the emitter is stopped.
 	Duration time.Duration
-	// PacketSize is the number of messages in a packet: a number ("5"), a range
-	// to draw from ("1-100"), or several of them taken in turn ("5,20").
+	// PacketSize is the number of messages per packet: a number ("5"), a random
+	// range ("1-100"), or a list used round-robin ("5,20").
 	PacketSize string
 	// EmitterID is the packets' emitter_id.
 	EmitterID string
-	// File is a log file to send instead of generated messages, or "-" for
-	// Deps.Stdin; empty means generated messages.
+	// File is the log file to send, or "-" for Deps.Stdin; empty means
+	// generated messages.
 	File string
-	// Follow goes on when the end of File is reached, as the file grows.
+	// Follow keeps reading at the end of File as the file grows.
 	Follow bool
-	// MaxRetries is the number of further tries before a packet is given up;
-	// negative means that it is never given up.
+	// MaxRetries limits the retries of a packet; negative means no limit.
 	MaxRetries int
 	// RequestTimeout bounds one request.
 	RequestTimeout time.Duration
-	// StopTimeout bounds how long packets that were already produced are still
-	// sent after the emitter was stopped or Duration has passed.
+	// StopTimeout bounds how long packets already produced are sent after the
+	// emitter is stopped or Duration has passed.
 	StopTimeout time.Duration
-	// Seed makes generated messages and drawn packet sizes repeatable.
+	// Seed makes generated messages and random packet sizes reproducible.
 	Seed uint64
 }
 
@@ -60,12 +59,11 @@ func DefaultConfig() Config {
 	}
 }
 
-// maxConcurrency keeps the connections of one emitter below the number of
-// ports that one client address has.
+// maxConcurrency is below the number of ephemeral ports of one client address.
 const maxConcurrency = 10_000
 
-// Validate returns every reason why the configuration cannot be used, each
-// naming the key, its value and what is allowed.
+// Validate returns all problems of the configuration; each error names the key,
+// its value and what is allowed.
 func (c Config) Validate() error {
 	var problems []error
 	require := func(ok bool, key string, value any, allowed string) {

@@ -14,7 +14,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// target is where packets go.
 type target struct {
 	url     string
 	address string
@@ -44,22 +43,22 @@ func newTarget(rawURL string) (target, error) {
 
 const (
 	dialTimeout = 3 * time.Second
-	// maxAnswer bounds the body of an answer in bytes; an answer is short.
-	maxAnswer = 1 << 20
+	// maxResponseBytes bounds a response body in bytes.
+	maxResponseBytes = 1 << 20
 )
 
-// connection is one worker's way to the target. It is dialled when needed and
-// kept while the target keeps it. Not for concurrent use.
+// connection is one worker's connection to the target. It is dialled on demand
+// and reused while the target keeps it open. Not for concurrent use.
 type connection struct {
 	target  target
 	timeout time.Duration
 	conn    net.Conn
-	// forget undoes the arrangement that closes conn when the emitter gives up.
-	forget   func() bool
-	reader   *bufio.Reader
-	writer   *bufio.Writer
-	request  fasthttp.Request
-	response fasthttp.Response
+	// stopCloseOnDone cancels the closing of conn at the end of the context.
+	stopCloseOnDone func() bool
+	reader          *bufio.Reader
+	writer          *bufio.Writer
+	request         fasthttp.Request
+	response        fasthttp.Response
 }
 
 func newConnection(t target, timeout time.Duration) *connection {
@@ -71,12 +70,12 @@ func newConnection(t target, timeout time.Duration) *connection {
 	return c
 }
 
-// errConnect says that the target could not be reached, so that it cannot have
-// seen the packet.
+// errConnect means that the connection failed, so the target has not seen the
+// packet.
 var errConnect = errors.New("connecting failed")
 
-// post sends a packet and reads the answer into c.response. When ctx ends, it
-// fails at once.
+// post sends a packet and reads the response into c.response. It fails as soon
+// as ctx is done.
 func (c *connection) post(ctx context.Context, body []byte) error {
 	if c.conn == nil {
 		if err := c.dial(ctx); err != nil {
@@ -103,8 +102,9 @@ func (c *connection) exchange(body []byte) error {
 	if sent != nil && isTimeout(sent) {
 		return sent
 	}
-	// A target that refuses a large packet may answer before it has read it.
-	received := c.response.ReadLimitBody(c.reader, maxAnswer)
+	// A target that rejects a large packet may respond before it has read the
+	// body.
+	received := c.response.ReadLimitBody(c.reader, maxResponseBytes)
 	if received == nil && sent != nil {
 		c.response.SetConnectionClose()
 	}
@@ -112,7 +112,7 @@ func (c *connection) exchange(body []byte) error {
 		return sent
 	}
 	if errors.Is(received, io.EOF) {
-		return errors.New("the target closed the connection without an answer")
+		return errors.New("the target closed the connection without a response")
 	}
 	return received
 }
@@ -133,7 +133,7 @@ func (c *connection) dial(ctx context.Context) error {
 		conn = secure
 	}
 	c.conn = conn
-	c.forget = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	c.stopCloseOnDone = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	c.reader.Reset(conn)
 	c.writer.Reset(conn)
 	return nil
@@ -144,12 +144,12 @@ func (c *connection) close() {
 	if c.conn == nil {
 		return
 	}
-	c.forget()
-	_ = c.conn.Close() // nothing is lost: every answer was read, or is asked for again
+	c.stopCloseOnDone()
+	_ = c.conn.Close() // nothing is lost: a packet without a response is retried
 	c.conn = nil
 }
 
-// isTimeout recognises the timeouts of package net and those of fasthttp.
+// isTimeout recognises timeouts of package net and of fasthttp.
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()

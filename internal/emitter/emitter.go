@@ -1,11 +1,11 @@
-// Package emitter sends packets to a distributor: generated messages for load,
-// or a real log file. It is an open-loop load generator: packets are due by a
-// schedule that a slow target does not slow down, and latency counts from when
-// a packet was due.
+// Package emitter sends packets to a distributor: generated messages as load,
+// or a real log file. It is an open-loop load generator: each packet has a due
+// time that a slow target does not delay, and latency is measured from the due
+// time.
 //
-// It promises that its books balance: every packet and message generated, and
-// every line read, is reported as accepted, refused, given up or left. Its
-// memory is bounded whatever the target does.
+// Every packet and message generated, and every line read, is reported as
+// accepted, refused, given up or left. Memory is bounded independently of the
+// target.
 package emitter
 
 import (
@@ -19,22 +19,22 @@ import (
 	"time"
 )
 
-// maxProduced bounds the bytes of packets that wait for a worker or are in
-// flight.
-const maxProduced = 64 << 20
+// maxPendingBytes bounds the bytes of packets queued or in flight.
+const maxPendingBytes = 64 << 20
 
-// Deps is what the emitter works with.
+// Deps holds the emitter's dependencies.
 type Deps struct {
 	Logger *slog.Logger
-	// Out gets progress lines and the final report; nil for none.
+	// Out receives progress lines and the final report; nil disables both.
 	Out io.Writer
-	// Terminal says that Out is a terminal, whose last line may be rewritten.
+	// Terminal reports that Out is a terminal, whose last line may be
+	// rewritten.
 	Terminal bool
-	// Stdin is read when Config.File is "-". A read of it that has begun when
-	// Run ends goes on until it returns.
+	// Stdin is read when Config.File is "-". A Read in progress when Run
+	// returns continues until it returns.
 	Stdin io.Reader
-	// OnAccepted, unless nil, is called after each accepted packet, by several
-	// goroutines concurrently.
+	// OnAccepted, unless nil, is called after each accepted packet,
+	// concurrently.
 	OnAccepted func(packetID string, messages int)
 }
 
@@ -42,24 +42,23 @@ type Deps struct {
 //
 //	source ──▶ produce, when due ──▶ queue ──▶ Concurrency workers ──▶ target
 type Emitter struct {
-	config Config
-	deps   Deps
-	target target
-	source source
-	pacer  Pacer
-	tally  *tally
-	outage outage
+	config   Config
+	deps     Deps
+	target   target
+	source   source
+	pacer    Pacer
+	counters *counters
+	outage   outage
 
-	// queue is small: a packet that waits for the queue keeps its due time, so
-	// that a longer one would only cost memory.
-	queue chan *outgoing
-	room  *room
-	spare sync.Pool
+	// queue is short: a packet that waits for the queue keeps its due time, so
+	// a longer queue would only use memory.
+	queue      chan *outgoing
+	byteBudget *byteBudget
+	packetPool sync.Pool
 }
 
-// New checks the configuration, opens the log file if one is named, and
-// returns an emitter that is ready to run. The caller must call Run, which
-// closes the file.
+// New validates the configuration, opens the log file if one is named, and
+// returns an emitter. The caller must call Run, which closes the file.
 func New(config Config, deps Deps) (*Emitter, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -74,32 +73,32 @@ func New(config Config, deps Deps) (*Emitter, error) {
 		return nil, err
 	}
 	return &Emitter{
-		config: config,
-		deps:   deps,
-		target: to,
-		source: from,
-		pacer:  Pacer{Rate: config.Rate},
-		tally:  newTally(runID),
-		outage: outage{logger: deps.Logger},
-		queue:  make(chan *outgoing, config.Concurrency),
-		room:   newRoom(maxProduced),
+		config:     config,
+		deps:       deps,
+		target:     to,
+		source:     from,
+		pacer:      Pacer{Rate: config.Rate},
+		counters:   newCounters(runID),
+		outage:     outage{logger: deps.Logger},
+		queue:      make(chan *outgoing, config.Concurrency),
+		byteBudget: newByteBudget(maxPendingBytes),
 	}, nil
 }
 
 func newRunID() string {
 	var id [6]byte
-	_, _ = rand.Read(id[:]) // never fails, by its documentation
+	_, _ = rand.Read(id[:]) // never fails
 	return hex.EncodeToString(id[:])
 }
 
-// Snapshot returns the report so far. It may be called concurrently, at any time.
-func (e *Emitter) Snapshot() Report { return e.tally.snapshot() }
+// Snapshot returns the report so far. Safe for concurrent use.
+func (e *Emitter) Snapshot() Report { return e.counters.snapshot() }
 
-// Run sends until the source ends, Config.Duration has passed or ctx ended.
-// After the latter two, packets that were produced are still sent for up to
-// Config.StopTimeout. It returns the report, and what went wrong with reading
-// the source; what became of packets is no error (Report.Unaccepted makes it
-// one). All its goroutines have ended then.
+// Run sends until the source ends, Config.Duration has passed or ctx is done.
+// In the latter two cases it sends packets already produced for up to
+// Config.StopTimeout. It returns the report and errors of the source; packets
+// that were not accepted are no error (see Report.Unaccepted). All goroutines
+// have ended when it returns.
 func (e *Emitter) Run(ctx context.Context) (Report, error) {
 	producing, stop := context.WithCancel(ctx)
 	defer stop()
@@ -110,33 +109,33 @@ func (e *Emitter) Run(ctx context.Context) (Report, error) {
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 
-	e.tally.start()
+	e.counters.start()
 	var workers, others sync.WaitGroup
-	others.Go(func() { e.bound(producing, sending, giveUp) })
+	others.Go(func() { e.enforceStopTimeout(producing, sending, giveUp) })
 	if e.deps.Out != nil {
-		others.Go(func() { progress(sending, e.tally, e.deps.Out, e.deps.Terminal) })
+		others.Go(func() { progress(sending, e.counters, e.deps.Out, e.deps.Terminal) })
 	}
 	for range e.config.Concurrency {
 		workers.Go(func() { e.work(sending) })
 	}
-	failed := e.produce(producing, sending)
+	runErr := e.produce(producing, sending)
 	close(e.queue)
 	workers.Wait()
-	e.tally.end()
+	e.counters.end()
 	giveUp()
 	others.Wait()
 
-	failed = errors.Join(failed, e.source.close())
-	report := e.tally.snapshot()
+	runErr = errors.Join(runErr, e.source.close())
+	report := e.counters.snapshot()
 	if e.deps.Out != nil {
-		failed = errors.Join(failed, e.finalReport(report))
+		runErr = errors.Join(runErr, e.finalReport(report))
 	}
-	return report, failed
+	return report, runErr
 }
 
-// bound gives up on what is still under way when StopTimeout has passed after
-// the end of producing.
-func (e *Emitter) bound(producing, sending context.Context, giveUp func()) {
+// enforceStopTimeout calls giveUp when StopTimeout has passed after the end of
+// producing.
+func (e *Emitter) enforceStopTimeout(producing, sending context.Context, giveUp func()) {
 	select {
 	case <-producing.Done():
 		sleep(sending, e.config.StopTimeout)
@@ -145,7 +144,7 @@ func (e *Emitter) bound(producing, sending context.Context, giveUp func()) {
 	}
 }
 
-// produce takes packets from the source when they are due and queues them,
+// produce takes packets from the source at their due times and queues them,
 // until the source or producing ends.
 func (e *Emitter) produce(producing, sending context.Context) error {
 	start := time.Now()
@@ -154,17 +153,17 @@ func (e *Emitter) produce(producing, sending context.Context) error {
 		if wait := e.pacer.Pace(time.Since(start), sent); wait > 0 && !sleep(producing, wait) {
 			return nil
 		}
-		// A busy machine tells late that producing has ended.
+		// producing may end late on a busy machine.
 		if due := start.Add(e.pacer.Due(sent)); e.config.Duration > 0 && !due.Before(end) {
 			return nil
 		}
-		p := e.lend()
+		p := e.acquirePacket()
 		err := e.source.next(producing, p)
-		start = start.Add(p.waited) // the schedule stands still while there is nothing to send
+		start = start.Add(p.waited) // the schedule is suspended while the source has no data
 		if e.config.Rate > 0 {
 			p.due = start.Add(e.pacer.Due(sent))
 		}
-		e.tally.produced(p)
+		e.counters.produced(p)
 		if len(p.body) > 0 {
 			e.enqueue(sending, p)
 		}
@@ -178,24 +177,25 @@ func (e *Emitter) produce(producing, sending context.Context) error {
 	}
 }
 
-// enqueue hands p to the workers, or leaves it when sending ends first.
+// enqueue queues p for the workers, or counts it as left when sending ends
+// first.
 func (e *Emitter) enqueue(sending context.Context, p *outgoing) {
-	if e.room.take(sending, len(p.body)) {
+	if e.byteBudget.acquire(sending, len(p.body)) {
 		select {
 		case e.queue <- p:
 			return
 		case <-sending.Done():
 		}
 	}
-	e.tally.left(p)
+	e.counters.left(p)
 }
 
-// work settles packets until the queue is closed and empty. Once sending has
-// ended, what comes is left.
+// work sends packets until the queue is closed and empty. Packets taken after
+// the end of sending are counted as left.
 func (e *Emitter) work(sending context.Context) {
 	s := &sender{
 		connection: newConnection(e.target, e.config.RequestTimeout),
-		tally:      e.tally,
+		counters:   e.counters,
 		outage:     &e.outage,
 		maxRetries: e.config.MaxRetries,
 		onAccepted: e.deps.OnAccepted,
@@ -203,23 +203,23 @@ func (e *Emitter) work(sending context.Context) {
 	defer s.connection.close()
 	for p := range e.queue {
 		if sending.Err() != nil || !s.send(sending, p) {
-			e.tally.left(p)
+			e.counters.left(p)
 		}
-		e.room.give(len(p.body))
-		e.giveBack(p)
+		e.byteBudget.release(len(p.body))
+		e.releasePacket(p)
 	}
 }
 
-func (e *Emitter) lend() *outgoing {
-	if p, ok := e.spare.Get().(*outgoing); ok {
+func (e *Emitter) acquirePacket() *outgoing {
+	if p, ok := e.packetPool.Get().(*outgoing); ok {
 		return p
 	}
 	return &outgoing{}
 }
 
-func (e *Emitter) giveBack(p *outgoing) {
+func (e *Emitter) releasePacket(p *outgoing) {
 	p.reset()
-	e.spare.Put(p)
+	e.packetPool.Put(p)
 }
 
 func (e *Emitter) finalReport(report Report) error {

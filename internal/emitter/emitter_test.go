@@ -19,9 +19,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// script is a target that answers as a test tells it to, and remembers what it
-// was sent.
-type script struct {
+// scriptedTarget is a target with scripted responses that records the packets
+// it receives.
+type scriptedTarget struct {
 	*httptest.Server
 
 	mu sync.Mutex
@@ -31,18 +31,18 @@ type script struct {
 	taken map[string]bool
 }
 
-// An answer is given as an HTTP status; 0 breaks the connection, and hang never
-// answers.
+// A response is given as an HTTP status; 0 closes the connection, and hang
+// never responds.
 const hang = -1
 
-// serve starts a target that answers the n-th request (from 1) for a packet
+// serve starts a target that responds to the n-th request (from 1) for a packet
 // with answer(n).
-func serve(t *testing.T, answer func(w http.ResponseWriter, n int) int) *script {
+func serve(t *testing.T, attemptResult func(w http.ResponseWriter, n int) int) *scriptedTarget {
 	t.Helper()
-	s := &script{tries: map[string]int{}, taken: map[string]bool{}}
+	s := &scriptedTarget{tries: map[string]int{}, taken: map[string]bool{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		info, bad := packet.Check(body, maxPacketSize)
+		info, bad := packet.Check(body, maxPacketMessages)
 		if err != nil || bad != nil || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%v, %v, %q", err, bad, r.Header)
 		}
@@ -54,7 +54,7 @@ func serve(t *testing.T, answer func(w http.ResponseWriter, n int) int) *script 
 		s.tries[p.PacketID]++
 		n := s.tries[p.PacketID]
 		s.mu.Unlock()
-		switch status := answer(w, n); status {
+		switch status := attemptResult(w, n); status {
 		case 0:
 			panic(http.ErrAbortHandler)
 		case hang:
@@ -93,12 +93,12 @@ func run(ctx context.Context, t *testing.T, config Config, deps Deps) Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkBooks(t, report)
+	checkReport(t, report)
 	return report
 }
 
-// checkBooks holds a report to what every run promises.
-func checkBooks(t *testing.T, r Report) {
+// checkReport verifies the invariants of every report.
+func checkReport(t *testing.T, r Report) {
 	t.Helper()
 	for name, o := range map[string]Outcome{"packets": r.Packets, "messages": r.Messages} {
 		if o.Left < 0 || o.Generated != o.Accepted+o.Refused+o.GaveUp+o.Left {
@@ -123,31 +123,31 @@ func checkBooks(t *testing.T, r Report) {
 func TestAccepted(t *testing.T) {
 	target := serve(t, func(http.ResponseWriter, int) int { return http.StatusAccepted })
 	var mu sync.Mutex
-	told := map[string]int{}
+	reported := map[string]int{}
 	report := run(t.Context(), t, testConfig(t, target.URL+"/ingest"), Deps{OnAccepted: func(id string, messages int) {
 		mu.Lock()
 		defer mu.Unlock()
-		told[id] += messages
+		reported[id] += messages
 	}})
 	if report.Packets != (Outcome{Generated: 10, Accepted: 10}) || report.Messages.Accepted != 30 || report.Lines != (Lines{Read: 30, Accepted: 30}) {
 		t.Errorf("%+v", report)
 	}
-	if len(target.taken) != 10 || len(told) != 10 || report.Retries.Total() > 0 || report.Bytes == 0 {
-		t.Errorf("the target took %d packets, %d were told, %d retries", len(target.taken), len(told), report.Retries.Total())
+	if len(target.taken) != 10 || len(reported) != 10 || report.Retries.Total() > 0 || report.Bytes == 0 {
+		t.Errorf("the target took %d packets, %d were reported, %d retries", len(target.taken), len(reported), report.Retries.Total())
 	}
 	for id := range target.taken {
-		if told[id] != 3 || !strings.HasPrefix(id, report.RunID+"-") {
-			t.Errorf("packet %s was told with %d messages", id, told[id])
+		if reported[id] != 3 || !strings.HasPrefix(id, report.RunID+"-") {
+			t.Errorf("packet %s was reported with %d messages", id, reported[id])
 		}
 	}
 }
 
-// Each first try fails in some way; the packet is sent again under its id.
+// Each first attempt fails; the packet is retried under the same id.
 func TestRetried(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer  func(w http.ResponseWriter) int
-		retries Retries
-		atLeast time.Duration
+		attemptResult func(w http.ResponseWriter) int
+		retries       Retries
+		atLeast       time.Duration
 	}{
 		"503 with Retry-After": {func(w http.ResponseWriter) int { w.Header().Set("Retry-After", "1"); return 503 }, Retries{Unavailable: 10}, time.Second},
 		"429":                  {func(http.ResponseWriter) int { return 429 }, Retries{RateLimited: 10}, 0},
@@ -159,7 +159,7 @@ func TestRetried(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			target := serve(t, func(w http.ResponseWriter, n int) int {
 				if n == 1 {
-					return c.answer(w)
+					return c.attemptResult(w)
 				}
 				return http.StatusAccepted
 			})
@@ -174,14 +174,14 @@ func TestRetried(t *testing.T) {
 				t.Errorf("%d taken, %+v", len(target.taken), report)
 			}
 			if report.Latency.P50 < c.atLeast {
-				t.Errorf("half were accepted within %v, although asked to wait for %v", report.Latency.P50, c.atLeast)
+				t.Errorf("half were accepted within %v, despite a Retry-After of %v", report.Latency.P50, c.atLeast)
 			}
 		})
 	}
 }
 
-// A packet that is accepted, but not delivered in the time that ?ack=delivered
-// waits, is not sent again; one that a proxy in between gave up is.
+// A packet that is accepted but not delivered within the timeout of
+// ?ack=delivered is not retried; one whose proxy timed out is.
 func TestAcceptedButNotDeliveredYet(t *testing.T) {
 	late := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", problem.ContentType)
@@ -251,14 +251,15 @@ func TestServerClosed(t *testing.T) {
 	}
 }
 
-// A target that hangs must not hold up the end: what is not settled is left.
-func TestStopLeavesWhatCannotBeSent(t *testing.T) {
-	for name, answer := range map[string]int{"hanging": hang, "away": http.StatusServiceUnavailable} {
+// A target that hangs must not delay the end: pending packets are counted as
+// left.
+func TestStopTimeoutLeavesUnsentPackets(t *testing.T) {
+	for name, attemptResult := range map[string]int{"hanging": hang, "away": http.StatusServiceUnavailable} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			target := serve(t, func(http.ResponseWriter, int) int {
 				cancel()
-				return answer
+				return attemptResult
 			})
 			config := testConfig(t, target.URL)
 			config.RequestTimeout, config.StopTimeout = time.Hour, 50*time.Millisecond
@@ -270,8 +271,8 @@ func TestStopLeavesWhatCannotBeSent(t *testing.T) {
 	}
 }
 
-// What was produced before a stop is still sent.
-func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+// Packets produced before a stop are still sent.
+func TestStopSendsProducedPackets(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	target := serve(t, func(_ http.ResponseWriter, n int) int {
 		cancel()
@@ -308,10 +309,10 @@ func TestSnapshotAddsUpAtAnyTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.room = newRoom(1) // for one packet at a time
+	e.byteBudget = newByteBudget(1) // for one packet at a time
 	done := make(chan struct{})
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
+	var observer sync.WaitGroup
+	observer.Go(func() {
 		for {
 			r := e.Snapshot()
 			if o := r.Packets; o.Left < 0 || o.Generated != o.Accepted+o.Refused+o.GaveUp+o.Left {
@@ -328,7 +329,7 @@ func TestSnapshotAddsUpAtAnyTime(t *testing.T) {
 		t.Error(err)
 	}
 	close(done)
-	watcher.Wait()
+	observer.Wait()
 }
 
 func TestHTTPS(t *testing.T) {
@@ -350,9 +351,9 @@ func TestHTTPS(t *testing.T) {
 	}
 }
 
-// A refusal that comes before the whole packet was read must not be taken for
-// a broken connection, or it would be sent for ever.
-func TestEarlyRefusalOfALargePacket(t *testing.T) {
+// A rejection before the whole packet was read must not count as a broken
+// connection, which would be retried forever.
+func TestEarlyRejectionOfLargePacket(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -394,24 +395,24 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 	})
 	var log lockedBuffer
 	run(t.Context(), t, testConfig(t, target.URL), Deps{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if strings.Count(log.String(), "does not take packets") != 1 || strings.Count(log.String(), "takes packets again") != 1 {
+	if strings.Count(log.String(), "does not accept packets") != 1 || strings.Count(log.String(), "accepts packets again") != 1 {
 		t.Errorf("logged %q", log.String())
 	}
 }
 
-func TestRoom(t *testing.T) {
-	r := newRoom(100)
+func TestByteBudget(t *testing.T) {
+	r := newByteBudget(100)
 	ctx, cancel := context.WithCancel(t.Context())
-	if !r.take(ctx, 1000) {
-		t.Error("a packet larger than the room must have it alone")
+	if !r.acquire(ctx, 1000) {
+		t.Error("a packet larger than the limit was not admitted alone")
 	}
 	cancel()
-	if r.take(ctx, 1) {
-		t.Error("there was no room")
+	if r.acquire(ctx, 1) {
+		t.Error("released bytes cannot be acquired")
 	}
-	r.give(1000)
-	if !r.take(t.Context(), 60) || !r.take(t.Context(), 40) {
-		t.Error("there was room")
+	r.release(1000)
+	if !r.acquire(t.Context(), 60) || !r.acquire(t.Context(), 40) {
+		t.Error("acquired bytes over the limit")
 	}
 }
 

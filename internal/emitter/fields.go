@@ -8,15 +8,13 @@ import (
 	"strings"
 )
 
-// field is a value of a structured line.
+// field is a value of a structured log line.
 type field struct {
 	text string
-	// scalar is false for a nested object or array, which text then holds as
-	// JSON.
+	// scalar is false for an object or array; text then holds its JSON.
 	scalar bool
 }
 
-// parseJSON reads a line that is a JSON object.
 func (p *parser) parseJSON(line string) (record, bool) {
 	trimmed := strings.TrimSpace(line)
 	if !strings.HasPrefix(trimmed, "{") {
@@ -31,8 +29,8 @@ func (p *parser) parseJSON(line string) (record, bool) {
 	return p.fromFields(fields), true
 }
 
-// addFields adds values under their names, and those of the object "log" as
-// log.name, as the Elastic Common Schema does.
+// addFields adds values by name; members of the object "log" are added as
+// log.name, as in the Elastic Common Schema.
 func addFields(fields map[string]field, prefix string, values map[string]json.RawMessage) {
 	for key, value := range values {
 		var nested map[string]json.RawMessage
@@ -60,8 +58,8 @@ func fieldOf(value json.RawMessage) field {
 	return field{string(value), true}
 }
 
-// fromFields makes a record of a line's fields: time, level and message under
-// their usual names, and the rest as metadata.
+// fromFields converts fields to a record: time, level and message by their
+// usual names, all others as metadata.
 func (p *parser) fromFields(fields map[string]field) record {
 	var r record
 	keys := slices.Sorted(maps.Keys(fields))
@@ -97,8 +95,8 @@ func (p *parser) fromFields(fields map[string]field) record {
 	return r
 }
 
-// parseLogfmt reads a line that consists of key=value pairs, at least one of
-// them a level or a message.
+// parseLogfmt parses a line of key=value pairs with at least a level or a
+// message.
 func (p *parser) parseLogfmt(line string) (record, bool) {
 	if !strings.Contains(line, "level=") && !strings.Contains(line, "lvl=") && !strings.Contains(line, "msg=") {
 		return record{}, false
@@ -118,8 +116,8 @@ func (p *parser) parseLogfmt(line string) (record, bool) {
 	return p.fromFields(fields), true
 }
 
-// logfmtValue splits text after the value that it starts with, which may be in
-// double quotes.
+// logfmtValue splits off the value at the start of text, which may be in double
+// quotes.
 func logfmtValue(text string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		value, rest, _ = strings.Cut(text, " ")
@@ -140,12 +138,12 @@ func logfmtValue(text string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// unquote reads the escapes of a quoted value; one that is not valid JSON is
-// taken as it is.
-func unquote(quoted string) string {
+// unquote decodes a quoted value; one that is not valid JSON is returned
+// unchanged.
+func unquote(shellQuoted string) string {
 	var text string
-	if json.Unmarshal([]byte(quoted), &text) != nil {
-		return quoted[1 : len(quoted)-1]
+	if json.Unmarshal([]byte(shellQuoted), &text) != nil {
+		return shellQuoted[1 : len(shellQuoted)-1]
 	}
 	return text
 }

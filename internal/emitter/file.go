@@ -10,27 +10,27 @@ import (
 )
 
 const (
-	// pollInterval is how often a followed file is looked at.
+	// pollInterval is the poll interval of a followed file.
 	pollInterval = 200 * time.Millisecond
 	// flushAfter is how long a partly filled packet waits for more lines.
 	flushAfter = 200 * time.Millisecond
-	// fullPacket is the size in bytes from which a packet is sent although more
-	// messages would fit, well below what a distributor accepts.
-	fullPacket = 1 << 20
+	// flushBytes is the packet size in bytes at which a packet is sent although
+	// more messages would fit; it is well below the distributor's limit.
+	flushBytes = 1 << 20
 )
 
-// fileSource turns the lines of a log into packets. Each line is a message,
-// but for empty ones, and for lines that are packets already.
+// fileSource converts the lines of a log to packets. Each line is a message,
+// except empty lines and lines that are packets themselves.
 type fileSource struct {
 	in       input
 	lines    lineReader
 	parser   parser
 	envelope *envelope
 	sizes    *sizes
-	// ready is a packet that was read as one line and comes next.
-	ready *wholePacket
-	// begun is when the packet being filled first had to wait for lines.
-	begun time.Time
+	// pending is a packet read as one line, which is returned next.
+	pending *rawPacket
+	// fillStarted is when the current packet started to wait for lines.
+	fillStarted time.Time
 }
 
 func newFileSource(in input, p parser, envelope *envelope, sizes *sizes) *fileSource {
@@ -46,13 +46,13 @@ func (s *fileSource) next(ctx context.Context, p *outgoing) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.begun = time.Time{}
-	for size := s.sizes.next(); p.messages < size && len(p.body) < fullPacket && s.ready == nil; {
+	s.fillStarted = time.Time{}
+	for size := s.sizes.next(); p.messages < size && len(p.body) < flushBytes && s.pending == nil; {
 		line, cut, err := s.lines.next()
 		switch {
 		case err == nil:
 			s.add(p, line, cut)
-		case errors.Is(err, errNothingYet):
+		case errors.Is(err, errNoData):
 			if done, err := s.await(ctx, p); done {
 				return s.finish(p, err)
 			}
@@ -64,19 +64,19 @@ func (s *fileSource) next(ctx context.Context, p *outgoing) error {
 }
 
 // await waits until there may be more lines for p. It returns true when p has
-// waited long enough, or, with an error, when ctx ended.
+// waited for flushAfter or, with an error, when ctx is done.
 func (s *fileSource) await(ctx context.Context, p *outgoing) (done bool, err error) {
-	started, patience := time.Now(), pollInterval
+	started, wait := time.Now(), pollInterval
 	if p.messages > 0 {
-		if s.begun.IsZero() {
-			s.begun = started
+		if s.fillStarted.IsZero() {
+			s.fillStarted = started
 		}
-		patience = min(patience, flushAfter-started.Sub(s.begun))
+		wait = min(wait, flushAfter-started.Sub(s.fillStarted))
 	}
-	if patience <= 0 {
+	if wait <= 0 {
 		return true, nil
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -84,52 +84,52 @@ func (s *fileSource) await(ctx context.Context, p *outgoing) (done bool, err err
 			s.add(p, rest, false)
 		}
 		return true, ctx.Err()
-	case <-s.in.arrived():
+	case <-s.in.ready():
 	case <-timer.C:
 	}
 	p.waited += time.Since(started)
 	return false, nil
 }
 
-// finish completes p. When a whole packet waits behind it and p is empty, p
-// becomes that packet. An end is put off while a whole packet still waits.
+// finish completes p. When p has no messages, p becomes the pending packet, if
+// any. end is deferred while a packet is pending.
 func (s *fileSource) finish(p *outgoing, end error) error {
 	if p.messages > 0 {
 		s.envelope.close(p)
 	} else {
 		s.takeReady(p)
 	}
-	if s.ready != nil {
+	if s.pending != nil {
 		return nil
 	}
 	return end
 }
 
-// takeReady makes p the whole packet that was read, if there is one.
+// takeReady moves the pending packet, if any, to p.
 func (s *fileSource) takeReady(p *outgoing) bool {
-	if s.ready == nil {
+	if s.pending == nil {
 		return false
 	}
-	p.body = append(p.body, s.ready.body...)
-	p.id = append(p.id, s.ready.id...)
-	p.messages = s.ready.messages
+	p.body = append(p.body, s.pending.body...)
+	p.id = append(p.id, s.pending.id...)
+	p.messages = s.pending.messages
 	p.lines.read++
-	p.lines.packed++
-	s.ready = nil
+	p.lines.decompress++
+	s.pending = nil
 	return true
 }
 
-// add makes a line part of p, or a packet of its own.
+// add appends a line to p, or makes it the pending packet.
 func (s *fileSource) add(p *outgoing, line []byte, cut bool) {
 	if !cut {
 		if whole, ok := parsePacket(line); ok {
-			s.ready = whole
+			s.pending = whole
 			return
 		}
 	}
 	p.lines.read++
-	if len(line) > maxLine {
-		line, cut = wholeRunes(line[:maxLine]), true
+	if len(line) > maxLineBytes {
+		line, cut = wholeRunes(line[:maxLineBytes]), true
 	}
 	if cut {
 		p.lines.truncated++
@@ -147,10 +147,9 @@ func (s *fileSource) add(p *outgoing, line []byte, cut bool) {
 	}
 	s.envelope.next(p)
 	p.body = s.parser.parse(string(line)).append(p.body)
-	p.lines.packed++
+	p.lines.decompress++
 }
 
-// newSource returns the source that config asks for.
 func newSource(config Config, stdin io.Reader, runID string) (source, error) {
 	sizes, err := parseSizes(config.PacketSize, config.Seed)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// fileConfig sends a file in packets of that many messages.
+// fileConfig sends a file in packets of packetSize messages.
 func fileConfig(file, packetSize string) Config {
 	config := DefaultConfig()
 	config.File, config.PacketSize, config.EmitterID = file, packetSize, "e"
@@ -38,7 +38,7 @@ func openSource(t testing.TB, config Config, stdin io.Reader) source {
 	return s
 }
 
-// drain takes all packets of a source and adds up their line counts.
+// drain reads all packets of a source and sums their line counts.
 func drain(t testing.TB, s source) (packets []sent, total lineCounts, end error) {
 	t.Helper()
 	for {
@@ -51,7 +51,7 @@ func drain(t testing.TB, s source) (packets []sent, total lineCounts, end error)
 		total.empty += p.lines.empty
 		total.truncated += p.lines.truncated
 		total.repaired += p.lines.repaired
-		total.packed += p.lines.packed
+		total.decompress += p.lines.decompress
 		if err != nil {
 			return packets, total, err
 		}
@@ -78,23 +78,23 @@ func writeFile(t testing.TB, content []byte) string {
 
 func gzipped(t testing.TB, content []byte) []byte {
 	t.Helper()
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
+	var decompress bytes.Buffer
+	w := gzip.NewWriter(&decompress)
 	_, err := w.Write(content)
 	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return packed.Bytes()
+	return decompress.Bytes()
 }
 
-// Whatever a file holds, each of its lines is a message, in order, or is
-// counted as empty; read as a file, packed as gzip, and through a pipe.
-func TestNoLineIsLostOrInvented(t *testing.T) {
-	short := rapid.SampledFrom([]string{"", " ", "\t", "plain", "2 words", "tab\tand \"quote\" \\", "é ü 漢", "bad \xff byte", "inner\rreturn", "nul\x00", "{}", "[1]"})
-	line := rapid.OneOf(short, short, short, short, short, short, short,
+// Each line of a file is a message, in order, or is counted as empty: read as a
+// file, as gzip and through a pipe.
+func TestLinesAreConserved(t *testing.T) {
+	roundedDuration := rapid.SampledFrom([]string{"", " ", "\t", "plain", "2 words", "tab\tand \"quote\" \\", "é ü 漢", "bad \xff byte", "inner\rreturn", "nul\x00", "{}", "[1]"})
+	line := rapid.OneOf(roundedDuration, roundedDuration, roundedDuration, roundedDuration, roundedDuration, roundedDuration, roundedDuration,
 		rapid.Custom(func(t *rapid.T) string {
-			// Around the lengths at which buffers are full and lines are cut.
-			edge := rapid.SampledFrom([]int{readSize, 2 * readSize, maxLine, maxLine + readSize, 2 * maxLine}).Draw(t, "edge")
+			// Lengths around the buffer size and the truncation limits.
+			edge := rapid.SampledFrom([]int{readSize, 2 * readSize, maxLineBytes, maxLineBytes + readSize, 2 * maxLineBytes}).Draw(t, "edge")
 			fill := rapid.SampledFrom([]string{"x", "é", "漢"}).Draw(t, "fill")
 			return strings.Repeat(fill, (edge+rapid.IntRange(-3, 3).Draw(t, "off"))/len(fill))
 		}),
@@ -112,9 +112,9 @@ func TestNoLineIsLostOrInvented(t *testing.T) {
 		var counts lineCounts
 		for _, l := range lines {
 			counts.read++
-			if len(l) > maxLine {
+			if len(l) > maxLineBytes {
 				counts.truncated++
-				l = l[:maxLine]
+				l = l[:maxLineBytes]
 				for !utf8.ValidString(l) {
 					l = l[:len(l)-1]
 				}
@@ -126,7 +126,7 @@ func TestNoLineIsLostOrInvented(t *testing.T) {
 				counts.empty++
 				continue
 			}
-			counts.packed++
+			counts.decompress++
 			want = append(want, strings.ToValidUTF8(l, "\uFFFD"))
 		}
 
@@ -162,29 +162,29 @@ func TestPacketsOfAFile(t *testing.T) {
 }
 
 func TestLargeLinesMakeSmallerPackets(t *testing.T) {
-	long := strings.Repeat("x", maxLine) + "\n"
+	long := strings.Repeat("x", maxLineBytes) + "\n"
 	packets, counts, _ := drain(t, openSource(t, fileConfig(writeFile(t, []byte(strings.Repeat(long, 10))), "100"), nil))
-	if len(packets) < 2 || counts.packed != 10 || counts.truncated != 0 {
-		t.Errorf("ten lines of %d bytes came in %d packets: %+v", maxLine, len(packets), counts)
+	if len(packets) < 2 || counts.decompress != 10 || counts.truncated != 0 {
+		t.Errorf("ten lines of %d bytes came in %d packets: %+v", maxLineBytes, len(packets), counts)
 	}
 }
 
-func TestLongLinesAreCutBetweenCharacters(t *testing.T) {
-	line := "x" + strings.Repeat("é", 4*maxLine) + "\n" // cut long before its end is read
+func TestLongLinesAreTruncatedAtRuneBoundary(t *testing.T) {
+	line := "x" + strings.Repeat("é", 4*maxLineBytes) + "\n" // cut long before its end is read
 	packets, counts, _ := drain(t, openSource(t, fileConfig(writeFile(t, []byte(line+line)), "1"), nil))
-	want := lineCounts{read: 2, truncated: 2, packed: 2}
-	if counts != want || texts(packets)[1] != line[:maxLine-1] {
+	want := lineCounts{read: 2, truncated: 2, decompress: 2}
+	if counts != want || texts(packets)[1] != line[:maxLineBytes-1] {
 		t.Errorf("%+v, want %+v", counts, want)
 	}
 }
 
 // The two bytes of a line end may come in two reads.
-func TestALineThatIsJustShortEnoughIsNotCut(t *testing.T) {
-	longest := strings.Repeat("x", maxLine)
+func TestLineOfMaxLengthIsNotTruncated(t *testing.T) {
+	longest := strings.Repeat("x", maxLineBytes)
 	before := strings.Repeat("x", readSize-2) // so that a read ends between the two
 	file := writeFile(t, []byte(before+"\n"+longest+"\r\n"+longest+"x\r\n"))
 	packets, counts, _ := drain(t, openSource(t, fileConfig(file, "1"), nil))
-	if want := (lineCounts{read: 3, truncated: 1, packed: 3}); counts != want || texts(packets)[1] != longest {
+	if want := (lineCounts{read: 3, truncated: 1, decompress: 3}); counts != want || texts(packets)[1] != longest {
 		t.Errorf("%+v, want %+v", counts, want)
 	}
 }
@@ -198,14 +198,14 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Packets in a file are sent byte for byte, on their own or as dead letters,
+// Packets in a file are sent byte for byte, as they are or as dead letters,
 // also between other lines.
-func TestPacketsAsTheyAre(t *testing.T) {
+func TestRawPacketsAreSentUnchanged(t *testing.T) {
 	const one = `{ "emitter_id":"x", "packet_id":"p\u0031", "messages":[{"timestamp":1,"level":"L","message":"m","extra":[1, 2]},{"timestamp":2,"level":"L","message":"n"}] }`
 	const empty = `{"packet_id":"","emitter_id":"","messages":[]}`
-	letter := `{"reason":"malformed","analyzer":"analyzer-1","time":"2026-01-02T03:04:05Z","packet":` + one + `}`
-	large := `{"emitter_id":"x","packet_id":"large","messages":[{"timestamp":1,"level":"L","message":"` + strings.Repeat("y", 3*maxLine) + `"}]}`
-	content := strings.Join([]string{"before", one, letter, "between", "", empty, large, `{"packet_id":"p","msg":"no packet"}`}, "\r\n")
+	deadLetter := `{"reason":"malformed","analyzer":"analyzer-1","time":"2026-01-02T03:04:05Z","packet":` + one + `}`
+	large := `{"emitter_id":"x","packet_id":"large","messages":[{"timestamp":1,"level":"L","message":"` + strings.Repeat("y", 3*maxLineBytes) + `"}]}`
+	content := strings.Join([]string{"before", one, deadLetter, "between", "", empty, large, `{"packet_id":"p","msg":"no packet"}`}, "\r\n")
 
 	var bodies []string
 	var counts lineCounts
@@ -217,7 +217,7 @@ func TestPacketsAsTheyAre(t *testing.T) {
 			bodies = append(bodies, string(p.body))
 		}
 		counts.read += p.lines.read
-		counts.packed += p.lines.packed
+		counts.decompress += p.lines.decompress
 		counts.empty += p.lines.empty
 	}
 	if len(bodies) != 7 {
@@ -233,7 +233,7 @@ func TestPacketsAsTheyAre(t *testing.T) {
 			t.Errorf("packet %d is %.200q", i, bodies[i])
 		}
 	}
-	if (counts != lineCounts{read: 8, empty: 1, packed: 7}) {
+	if (counts != lineCounts{read: 8, empty: 1, decompress: 7}) {
 		t.Errorf("%+v", counts)
 	}
 }

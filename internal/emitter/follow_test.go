@@ -39,8 +39,8 @@ func (l *followedLog) write(path, text string) {
 	}
 }
 
-// expect takes the next packet and checks its messages, and that it came
-// within the time that a follower may take to notice and to wait for more.
+// expect reads the next packet and checks its messages and that it arrived
+// within the poll and flush intervals.
 func (l *followedLog) expect(want ...string) {
 	l.t.Helper()
 	started := time.Now()
@@ -56,7 +56,7 @@ func (l *followedLog) expect(want ...string) {
 	}
 }
 
-// followTest runs under a clock of its own, on which waiting takes no time.
+// followTest runs under a fake clock.
 func followTest(t *testing.T, content, packetSize string, test func(*followedLog)) {
 	synctest.Test(t, func(t *testing.T) { test(follow(t, content, packetSize)) })
 }
@@ -64,7 +64,7 @@ func followTest(t *testing.T, content, packetSize string, test func(*followedLog
 func TestFollowGrowth(t *testing.T) {
 	followTest(t, "a\nb\nc\n", "2", func(l *followedLog) {
 		l.expect("a", "b")
-		l.expect("c") // not filled, but not held back either
+		l.expect("c") // a partial packet is flushed
 		l.write(l.path, "d\nhalf a ")
 		l.expect("d")
 		l.write(l.path, "line\ne\n")
@@ -95,11 +95,11 @@ func TestFollowRotation(t *testing.T) {
 		if err := os.Rename(l.path, rotated); err != nil {
 			t.Fatal(err)
 		}
-		l.write(rotated, "c\n") // its writer has not noticed yet
+		l.write(rotated, "c\n") // its writer still has the old file open
 		l.expect("c")
 		l.write(l.path, "d\n")
 		go func() {
-			time.Sleep(pollInterval / 2) // the follower has seen the new file, but reads the old one again
+			time.Sleep(pollInterval / 2) // the new file is detected, the old one is read once more
 			l.write(rotated, "late")
 		}()
 		l.expect("late", "d")
@@ -130,8 +130,8 @@ func TestGzipCannotBeFollowed(t *testing.T) {
 	}
 }
 
-// A pipe's lines are sent when they come, in packets that are full when enough
-// lines came at once.
+// Lines of a pipe are sent as they arrive, in full packets when enough lines
+// arrived together.
 func TestPipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from, to := io.Pipe()

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// template is a kind of generated message; each # in its text becomes a number
-// below limit.
+// template is a kind of generated message; each # in its text is replaced by a
+// number below limit.
 type template struct {
-	// share is how often it comes, in proportion to the others.
+	// share is the relative frequency.
 	share          int
 	level, service string
 	text           string
@@ -35,17 +35,18 @@ func templates() []template {
 	}
 }
 
-// generator is a source of invented messages that resemble a shop's logs.
+// generator is a source of synthetic messages that resemble a shop's logs.
 type generator struct {
 	envelope *envelope
 	sizes    *sizes
 	random   *rand.Rand
-	// draw holds an index into kinds as often as its template's share.
+	// draw holds each index of kinds as often as its template's share.
 	draw  []uint8
 	kinds []kind
 }
 
-// kind is a template as ready JSON text: the numbers go between the parts.
+// kind is a template as encoded JSON; the numbers are inserted between the
+// parts.
 type kind struct {
 	parts [][]byte
 	limit uint32

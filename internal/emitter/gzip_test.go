@@ -7,18 +7,18 @@ import (
 	"testing"
 )
 
-// What can be read of damaged gzip is sent; then an error says what was read as
-// gzip, and what is wrong with it.
+// The readable part of damaged gzip is sent; the error then names the format
+// and the cause.
 func TestDamagedGzip(t *testing.T) {
-	packed := gzipped(t, []byte(strings.Repeat("a line\n", 1000)))
+	decompress := gzipped(t, []byte(strings.Repeat("a line\n", 1000)))
 	for name, c := range map[string]struct {
 		content []byte
 		wrong   string
 		lines   int64
 	}{
-		"cut":                {packed[:len(packed)-6], "unexpected EOF", 1000},
-		"cut in its header":  {packed[:5], "unexpected EOF", 0},
-		"followed by others": {slices.Concat(packed, []byte("twelve bytes")), "gzip: invalid header", 1000},
+		"cut":                {decompress[:len(decompress)-6], "unexpected EOF", 1000},
+		"cut in its header":  {decompress[:5], "unexpected EOF", 0},
+		"followed by others": {slices.Concat(decompress, []byte("twelve bytes")), "gzip: invalid header", 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check := func(name string, lines int64, end error) {

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// standardInput is the file name that means Deps.Stdin, and what people call it.
+// standardInput is the file name that selects Deps.Stdin, and its display name.
 const (
 	standardInput     = "-"
 	standardInputName = "standard input"
 )
 
-// openInput opens the log that config names. The time is what to take for
-// lines that carry none, or zero when that is the time of reading.
+// openInput opens the log that config names. The time is the timestamp of lines
+// that have none, or zero to use the time of reading.
 func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 	if config.File == standardInput {
 		if stdin == nil {
 			return nil, time.Time{}, errors.New("file: there is no standard input")
 		}
-		return newStream(standardInputName, stdin, nil), time.Time{}, nil
+		return newPipe(standardInputName, stdin, nil), time.Time{}, nil
 	}
 	file, err := os.Open(config.File)
 	if err != nil {
@@ -43,52 +43,52 @@ func inputOf(file *os.File, follow bool) (input, time.Time, error) {
 		return nil, time.Time{}, fmt.Errorf("file: %s is a directory", file.Name())
 	}
 	if !info.Mode().IsRegular() {
-		return newStream(file.Name(), file, file), time.Time{}, nil
+		return newPipe(file.Name(), file, file), time.Time{}, nil
 	}
 	if follow {
 		return follower(file)
 	}
 	content, err := text(file.Name(), file)
-	return still{content, file}, info.ModTime(), err
+	return staticFile{content, file}, info.ModTime(), err
 }
 
-// follower follows a file that is text, as far as is known.
+// follower returns an input that follows a text file.
 func follower(file *os.File) (input, time.Time, error) {
-	start := make([]byte, firstBlock)
-	n, _ := file.ReadAt(start, 0) // what cannot be read fails when it is followed
-	f, ok := formOf(start[:n])
+	start := make([]byte, sniffBytes)
+	n, _ := file.ReadAt(start, 0) // a read error is returned when the file is followed
+	f, ok := detectFormat(start[:n])
 	switch {
 	case !ok:
-		return &followed{path: file.Name(), file: file}, time.Time{}, nil
-	case f.packed != nil:
+		return &followedFile{path: file.Name(), file: file}, time.Time{}, nil
+	case f.decompress != nil:
 		return nil, time.Time{}, fmt.Errorf("file: %s is %s, which cannot be followed", file.Name(), f.name)
 	default:
 		return nil, time.Time{}, f.refusal(file.Name())
 	}
 }
 
-// still is a file that is read to its end.
-type still struct {
+// staticFile is a file that is read once, to its end.
+type staticFile struct {
 	io.Reader
 	io.Closer
 }
 
-func (still) arrived() <-chan struct{} { return nil }
+func (staticFile) ready() <-chan struct{} { return nil }
 
-// followed is a file that is read on as it grows. It notices when the file was
-// truncated or when another took its place. A file that is truncated and has
-// grown beyond its former size between two reads looks like one that grew.
-type followed struct {
+// followedFile is a file that is read as it grows. It detects truncation and
+// replacement. A file that is truncated and grows beyond its former size
+// between two reads is not detected as truncated.
+type followedFile struct {
 	path string
 	file *os.File
-	// offset is how much of file was read.
+	// offset is the number of bytes read from file.
 	offset int64
-	// replaced is set once path was seen to name another file. The old file is
-	// read once more after that, for those who still write to it.
+	// replaced is set once path names another file. The old file is read once
+	// more after that, for writers that still have it open.
 	replaced bool
 }
 
-func (f *followed) Read(p []byte) (int, error) {
+func (f *followedFile) Read(p []byte) (int, error) {
 	n, err := f.file.Read(p)
 	if n > 0 {
 		f.offset += int64(n)
@@ -101,11 +101,11 @@ func (f *followed) Read(p []byte) (int, error) {
 	return 0, f.atEnd()
 }
 
-// atEnd decides what reaching the end of the file means.
-func (f *followed) atEnd() error {
+// atEnd returns what the end of the file means.
+func (f *followedFile) atEnd() error {
 	named, err := os.Stat(f.path)
 	if err != nil {
-		return errNothingYet // moved away, and its successor is not there yet
+		return errNoData // moved away, not yet replaced
 	}
 	current, err := f.file.Stat()
 	if err != nil {
@@ -114,7 +114,7 @@ func (f *followed) atEnd() error {
 	switch {
 	case !os.SameFile(named, current) && !f.replaced:
 		f.replaced = true
-		return errNothingYet
+		return errNoData
 	case f.replaced:
 		return f.reopen()
 	case current.Size() < f.offset:
@@ -122,33 +122,33 @@ func (f *followed) atEnd() error {
 		if _, err := f.file.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		return errNewFile
+		return errFileReplaced
 	default:
-		return errNothingYet
+		return errNoData
 	}
 }
 
-func (f *followed) reopen() error {
+func (f *followedFile) reopen() error {
 	file, err := os.Open(f.path)
 	if err != nil {
-		return errNothingYet
+		return errNoData
 	}
 	old := f.file
 	f.file, f.offset, f.replaced = file, 0, false
 	if err := old.Close(); err != nil {
 		return err
 	}
-	return errNewFile
+	return errFileReplaced
 }
 
-func (f *followed) Close() error             { return f.file.Close() }
-func (f *followed) arrived() <-chan struct{} { return nil }
+func (f *followedFile) Close() error           { return f.file.Close() }
+func (f *followedFile) ready() <-chan struct{} { return nil }
 
-// stream reads a pipe, whose reads may block, on a goroutine of its own. That
-// goroutine ends with the pipe, or at its first read after Close.
-type stream struct {
+// pipe reads a pipe, whose reads may block, on its own goroutine. The goroutine
+// ends with the pipe, or at the first read after Close.
+type pipe struct {
 	chunks chan chunk
-	ready  chan struct{}
+	wake   chan struct{}
 	done   chan struct{}
 	rest   chunk
 	closer io.Closer
@@ -159,18 +159,18 @@ type chunk struct {
 	err   error
 }
 
-func newStream(name string, from io.Reader, closer io.Closer) *stream {
-	s := &stream{
+func newPipe(name string, from io.Reader, closer io.Closer) *pipe {
+	s := &pipe{
 		chunks: make(chan chunk, 4),
-		ready:  make(chan struct{}, 1),
+		wake:   make(chan struct{}, 1),
 		done:   make(chan struct{}),
 		closer: closer,
 	}
-	go s.pump(name, from)
+	go s.readAll(name, from)
 	return s
 }
 
-func (s *stream) pump(name string, from io.Reader) {
+func (s *pipe) readAll(name string, from io.Reader) {
 	content, err := text(name, from)
 	for err == nil {
 		var c chunk
@@ -178,29 +178,29 @@ func (s *stream) pump(name string, from io.Reader) {
 		var n int
 		n, err = content.Read(c.bytes)
 		c.bytes = c.bytes[:n]
-		s.hand(c)
+		s.deliver(c)
 	}
-	s.hand(chunk{err: err})
+	s.deliver(chunk{err: err})
 }
 
-func (s *stream) hand(c chunk) {
+func (s *pipe) deliver(c chunk) {
 	select {
 	case s.chunks <- c:
 	case <-s.done:
 		return
 	}
 	select {
-	case s.ready <- struct{}{}:
+	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (s *stream) Read(p []byte) (int, error) {
+func (s *pipe) Read(p []byte) (int, error) {
 	if len(s.rest.bytes) == 0 && s.rest.err == nil {
 		select {
 		case s.rest = <-s.chunks:
 		default:
-			return 0, errNothingYet
+			return 0, errNoData
 		}
 	}
 	n := copy(p, s.rest.bytes)
@@ -211,7 +211,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	return 0, s.rest.err
 }
 
-func (s *stream) Close() error {
+func (s *pipe) Close() error {
 	close(s.done)
 	if s.closer == nil {
 		return nil
@@ -219,4 +219,4 @@ func (s *stream) Close() error {
 	return s.closer.Close()
 }
 
-func (s *stream) arrived() <-chan struct{} { return s.ready }
+func (s *pipe) ready() <-chan struct{} { return s.wake }

@@ -35,7 +35,7 @@ func appendString[T string | []byte](dst []byte, text T) []byte {
 	return append(dst, '"')
 }
 
-// record is one message before it is written. Its texts are valid UTF-8.
+// record is a message before encoding. Its strings are valid UTF-8.
 type record struct {
 	// time is in milliseconds since 1970 and positive.
 	time int64
@@ -44,7 +44,7 @@ type record struct {
 	metadata    map[string]string
 }
 
-// append appends the record as a message of the contract.
+// append appends the record as a JSON message.
 func (r record) append(dst []byte) []byte {
 	dst = append(dst, `{"timestamp":`...)
 	dst = strconv.AppendInt(dst, r.time, 10)

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// levelSearch is how far into a line its level is looked for, in bytes.
-const levelSearch = 256
+// maxLevelOffset is how far into a line a level is searched, in bytes.
+const maxLevelOffset = 256
 
-// namedLevel returns the level that a word stands for, in upper case, or "".
+// namedLevel returns the level named by a word, in upper case, or "".
 func namedLevel(word string) string {
 	if len(word) > len("informational") {
 		return ""
@@ -35,9 +35,9 @@ func namedLevel(word string) string {
 	return ""
 }
 
-// letterLevel returns the level of the letters that glog and Android write.
-func letterLevel(letter byte) string {
-	switch letter {
+// letterLevel returns the level of the letters used by glog and Android.
+func letterLevel(deadLetter byte) string {
+	switch deadLetter {
 	case 'V':
 		return "TRACE"
 	case 'D':
@@ -54,8 +54,8 @@ func letterLevel(letter byte) string {
 	return ""
 }
 
-// canonicalLevel returns the level of a structured line's field: a name, one
-// of the numbers that bunyan and pino write, or else what was written.
+// canonicalLevel returns the level of a structured field: a name, a number of
+// bunyan or pino, or else the text itself.
 func canonicalLevel(text string) string {
 	switch text {
 	case "10":
@@ -78,12 +78,12 @@ func canonicalLevel(text string) string {
 	return text
 }
 
-// findLevel returns the level that is written near the start of a text: in
-// upper case (ERROR), in brackets ([warn]), before a colon (error:), or after
-// a key (level=info, "level":"info"). It returns "" when there is none.
+// findLevel returns the level near the start of a text: in upper case (ERROR),
+// in brackets ([warn]), before a colon (error:), or after a key (level=info,
+// "level":"info"). It returns "" when there is none.
 func findLevel(text string) string {
-	if len(text) > levelSearch {
-		text = text[:levelSearch]
+	if len(text) > maxLevelOffset {
+		text = text[:maxLevelOffset]
 	}
 	for at := 0; at < len(text); {
 		if !isLetter(text[at]) {
@@ -102,7 +102,7 @@ func findLevel(text string) string {
 	return ""
 }
 
-// isMarked tells whether the word text[at:end] is written as a level is.
+// isMarked reports whether the word text[at:end] is written as a level.
 func isMarked(text string, at, end int) bool {
 	before, _ := utf8.DecodeLastRuneInString(text[:at])
 	after, _ := utf8.DecodeRuneInString(text[end:])

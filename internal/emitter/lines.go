@@ -8,62 +8,62 @@ import (
 )
 
 const (
-	// maxLine is how much of a line is kept, in bytes.
-	maxLine = 256 << 10
-	// maxPacketLine is how long a line may be that holds a whole packet.
-	maxPacketLine = 16 << 20
-	readSize      = 64 << 10
+	// maxLineBytes is how much of a line is kept; the rest is truncated.
+	maxLineBytes = 256 << 10
+	// maxPacketLineBytes is the maximum length of a line that is a packet.
+	maxPacketLineBytes = 16 << 20
+	readSize           = 64 << 10
 )
 
 var (
-	// errNothingYet says that the input has nothing now and may have later.
-	errNothingYet = errors.New("nothing to read yet")
-	// errNewFile says that what follows is another file, so that a line that
-	// was begun ends here.
-	errNewFile = errors.New("the file was replaced")
+	// errNoData means that the input has no data now and may have later.
+	errNoData = errors.New("nothing to read yet")
+	// errFileReplaced means that the next bytes belong to another file, so the
+	// current line ends.
+	errFileReplaced = errors.New("the file was replaced")
 )
 
-// input is where a log's bytes come from. Its Read is io.Reader's, with
-// errNothingYet and errNewFile as further errors after which reading goes on.
+// input is the source of a log's bytes. Read returns errNoData and
+// errFileReplaced as errors after which reading continues.
 type input interface {
 	io.ReadCloser
-	// arrived receives a value when there may be something to read again; nil
-	// when that can only be found out by reading.
-	arrived() <-chan struct{}
+	// ready receives a value when there may be data to read; nil when the input
+	// must be polled.
+	ready() <-chan struct{}
 }
 
-// lineReader cuts an input into lines. It holds at most maxPacketLine bytes.
+// lineReader splits an input into lines. It buffers at most maxPacketLineBytes.
 type lineReader struct {
 	in input
-	// buffer[from:] is read and not yet handed out; the first scanned bytes of
-	// that hold no line end.
+	// buffer[from:] is read and not yet returned; its first scanned bytes hold
+	// no line end.
 	buffer        []byte
 	from, scanned int
-	// inside is set while the rest of a line that was cut is thrown away.
-	inside bool
-	// later is an error that came along with bytes; failed is the one that ended
-	// the input.
-	later, failed error
+	// discarding is set while the rest of a truncated line is skipped.
+	discarding bool
+	// deferredErr is an error that was returned with bytes; terminalErr is the
+	// error that ended the input.
+	deferredErr, terminalErr error
 }
 
 // next returns the next line without its line end, valid until the next call,
-// and whether it was cut. Errors are those of the input; after io.EOF or any
-// unknown error there are no more lines.
+// and whether the line was truncated. Errors are those of the input; after
+// io.EOF or any unknown error there are no more lines.
 func (r *lineReader) next() (line []byte, cut bool, err error) {
 	for {
-		if line, cut, ok := r.take(); ok {
+		if line, cut, ok := r.cutLine(); ok {
 			return line, cut, nil
 		}
-		if r.failed != nil {
-			return nil, false, r.failed
+		if r.terminalErr != nil {
+			return nil, false, r.terminalErr
 		}
 		switch err := r.fill(); {
 		case err == nil:
-		case errors.Is(err, errNothingYet):
+		case errors.Is(err, errNoData):
 			return nil, false, err
 		default:
-			if !errors.Is(err, errNewFile) {
-				r.failed = err
+			if !errors.Is(err, errFileReplaced) {
+				r.terminalErr = err
 			}
 			if line, ok := r.takeRest(); ok {
 				return line, false, nil
@@ -72,33 +72,33 @@ func (r *lineReader) next() (line []byte, cut bool, err error) {
 	}
 }
 
-// take returns a line that ends within the buffer, or the kept part of one
-// that is too long.
-func (r *lineReader) take() (line []byte, cut, ok bool) {
+// cutLine returns a line that ends within the buffer, or the kept part of a
+// line that is too long.
+func (r *lineReader) cutLine() (line []byte, cut, ok bool) {
 	for {
 		pending := r.buffer[r.from:]
 		end := bytes.IndexByte(pending[r.scanned:], '\n')
 		switch {
-		case end < 0 && r.inside:
+		case end < 0 && r.discarding:
 			r.discard(len(pending))
 			return nil, false, false
 		case end < 0 && len(bytes.TrimSuffix(pending, []byte{'\r'})) > lineLimit(pending):
-			r.inside = true
+			r.discarding = true
 			r.discard(len(pending))
-			return wholeRunes(pending[:maxLine]), true, true
+			return wholeRunes(pending[:maxLineBytes]), true, true
 		case end < 0:
 			r.scanned = len(pending)
 			return nil, false, false
 		}
 		end += r.scanned
 		r.discard(end + 1)
-		if r.inside {
-			r.inside = false
+		if r.discarding {
+			r.discarding = false
 			continue
 		}
 		line := bytes.TrimSuffix(pending[:end], []byte{'\r'})
 		if len(line) > lineLimit(line) {
-			return wholeRunes(line[:maxLine]), true, true
+			return wholeRunes(line[:maxLineBytes]), true, true
 		}
 		return line, false, true
 	}
@@ -108,8 +108,8 @@ func (r *lineReader) take() (line []byte, cut, ok bool) {
 func (r *lineReader) takeRest() (line []byte, ok bool) {
 	rest := r.buffer[r.from:]
 	r.discard(len(rest))
-	if r.inside || len(rest) == 0 {
-		r.inside = false
+	if r.discarding || len(rest) == 0 {
+		r.discarding = false
 		return nil, false
 	}
 	return bytes.TrimSuffix(rest, []byte{'\r'}), true
@@ -121,8 +121,8 @@ func (r *lineReader) discard(n int) {
 }
 
 func (r *lineReader) fill() error {
-	if err := r.later; err != nil {
-		r.later = nil
+	if err := r.deferredErr; err != nil {
+		r.deferredErr = nil
 		return err
 	}
 	if r.from > 0 {
@@ -137,20 +137,20 @@ func (r *lineReader) fill() error {
 	n, err := r.in.Read(r.buffer[len(r.buffer) : len(r.buffer)+readSize])
 	r.buffer = r.buffer[:len(r.buffer)+n]
 	if n > 0 {
-		r.later, err = err, nil
+		r.deferredErr, err = err, nil
 	}
 	return err
 }
 
-// lineLimit is how long the line may be that starts so.
+// lineLimit returns the maximum length of a line that starts with start.
 func lineLimit(start []byte) int {
 	if len(start) > 0 && start[0] == '{' {
-		return maxPacketLine
+		return maxPacketLineBytes
 	}
-	return maxLine
+	return maxLineBytes
 }
 
-// wholeRunes drops a character that a cut left incomplete at the end.
+// wholeRunes drops an incomplete character at the end.
 func wholeRunes(text []byte) []byte {
 	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
 		if last := text[len(text)-back:]; utf8.RuneStart(last[0]) {

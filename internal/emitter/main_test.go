@@ -13,7 +13,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// sent is a packet as a test reads it back.
+// sent is a packet decoded by a test.
 type sent struct {
 	EmitterID string    `json:"emitter_id"`
 	PacketID  string    `json:"packet_id"`
@@ -28,10 +28,10 @@ type message struct {
 }
 
 // readBack checks a packet with the distributor's checker and with
-// encoding/json, and that both agree with what the emitter believes.
+// encoding/json, and that both agree with the emitter's metadata.
 func readBack(t testing.TB, p *outgoing) sent {
 	t.Helper()
-	info, err := packet.Check(p.body, maxPacketSize)
+	info, err := packet.Check(p.body, maxPacketMessages)
 	if err != nil {
 		t.Fatalf("the distributor would refuse %q: %v", p.body, err)
 	}

@@ -5,40 +5,40 @@ import (
 	"time"
 )
 
-// outgoing is a packet on its way from the source to the target. It has one
-// owner at a time: source, queue, worker.
+// outgoing is a packet between source and target. It has one owner at a time:
+// source, queue, worker.
 type outgoing struct {
 	// body is the packet's JSON text, id its packet_id.
 	body     []byte
 	id       []byte
 	messages int
-	// due is when the packet had to be sent by the schedule. It is zero when
-	// there is no schedule: then it is due when a worker takes it.
+	// due is the packet's time in the schedule. It is zero without a schedule:
+	// the packet is then due when a worker takes it.
 	due time.Time
-	// waited is how long the source had nothing to make this packet of.
+	// waited is how long the source had no data for this packet.
 	waited time.Duration
-	// lines is what was read from the file since the packet before this one.
+	// lines counts the lines read since the previous packet.
 	lines lineCounts
 }
 
-// lineCounts says what became of lines that were read.
+// lineCounts counts lines by result.
 type lineCounts struct {
 	read, empty, truncated, repaired int64
-	// packed lines are those that this packet carries.
-	packed int64
+	// decompress lines are those that this packet carries.
+	decompress int64
 }
 
-// maxKeptBody is the largest buffer that is kept for the next packet.
-const maxKeptBody = 1 << 20
+// maxPooledBytes is the capacity of the largest buffer kept for reuse.
+const maxPooledBytes = 1 << 20
 
 func (p *outgoing) reset() {
-	if cap(p.body) > maxKeptBody {
+	if cap(p.body) > maxPooledBytes {
 		p.body = nil
 	}
 	*p = outgoing{body: p.body[:0], id: p.id[:0]}
 }
 
-// envelope writes what surrounds the messages of a packet.
+// envelope writes the JSON around the messages of a packet.
 type envelope struct {
 	head     []byte
 	runID    string
@@ -62,7 +62,6 @@ func (e *envelope) open(p *outgoing) {
 	p.body = append(p.body, `","messages":[`...)
 }
 
-// next starts a message.
 func (e *envelope) next(p *outgoing) {
 	if p.messages > 0 {
 		p.body = append(p.body, ',')

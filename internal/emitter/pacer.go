@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Pacer is an open-loop schedule: packet n is due n/rate seconds after the
-// start, whatever became of the packets before it. It has no state.
+// Pacer is an open-loop schedule: packet n is due n/Rate seconds after the
+// start, independently of earlier packets. It has no state.
 type Pacer struct {
-	// Rate is in packets a second; 0 or less means that everything is due at once.
+	// Rate is in packets per second; at 0 or less every packet is due at once.
 	Rate float64
 }
 
-// Due returns when the packet after sent others is due, from the start.
+// Due returns when the packet after sent others is due, relative to the start.
 func (p Pacer) Due(sent int64) time.Duration {
 	if p.Rate <= 0 || sent <= 0 {
 		return 0
@@ -24,9 +24,8 @@ func (p Pacer) Due(sent int64) time.Duration {
 	return time.Duration(nanoseconds)
 }
 
-// Pace returns how long to wait until the next packet is due, when elapsed has
-// passed since the start and sent packets went before it; 0 when it is due or
-// late.
+// Pace returns the time until the next packet is due, after sent packets and
+// elapsed since the start; 0 when the packet is due or late.
 func (p Pacer) Pace(elapsed time.Duration, sent int64) time.Duration {
 	return max(0, p.Due(sent)-elapsed)
 }

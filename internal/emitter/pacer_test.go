@@ -16,7 +16,7 @@ func TestPace(t *testing.T) {
 		want    time.Duration
 	}{
 		"the first is due at once":         {rate: 1000, want: 0},
-		"the second waits its turn":        {rate: 1000, sent: 1, want: time.Millisecond},
+		"the second waits":                 {rate: 1000, sent: 1, want: time.Millisecond},
 		"part of the wait has passed":      {rate: 1000, elapsed: 300 * time.Microsecond, sent: 1, want: 700 * time.Microsecond},
 		"due exactly now":                  {rate: 10, elapsed: time.Second, sent: 10, want: 0},
 		"late does not wait":               {rate: 10, elapsed: time.Minute, sent: 10, want: 0},
@@ -35,9 +35,9 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// Whatever holds the sender up, it never runs ahead of the schedule, and when
-// nothing holds it up it is never behind by a whole packet.
-func TestPaceKeepsTheRate(t *testing.T) {
+// The pacer never runs ahead of the schedule, and an undelayed sender is never
+// late by a whole packet.
+func TestPaceMatchesRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Pacer{Rate: rapid.Float64Range(0.1, 1e6).Draw(t, "rate")}
 		stalls := rapid.SliceOfN(rapid.Int64Range(0, int64(time.Second)), 0, 50).Draw(t, "stalls")

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// parser turns one line of a log into a record, whatever the line's format: it
-// is recognised line by line. Not for concurrent use.
+// parser converts log lines to records. The format is detected per line. Not
+// for concurrent use.
 type parser struct {
-	// location is where times without a zone were written.
+	// location is the time zone of timestamps without one.
 	location *time.Location
-	// now is what to take for the time of a first line without one, and what
-	// the year of a time without one is guessed from.
+	// now returns the timestamp of a first line without one, and the reference
+	// for timestamps without a year.
 	now func() time.Time
-	// service is what a line belongs to that names no service; may be empty.
+	// service is the service of lines that name none; may be empty.
 	service string
 	syslog  syslogParser
-	// last is the time of the line before, in milliseconds: lines without a
-	// time, such as those of a stack trace, belong to it.
+	// last is the timestamp of the previous line in milliseconds; lines without
+	// one, such as those of a stack trace, inherit it.
 	last int64
 }
 
-// newParser returns a parser for the log of that name; written is when it was
-// last changed, or zero when it is being written.
+// newParser returns a parser for the log of that name; written is the
+// modification time, or zero for a log that is being written.
 func newParser(file string, written time.Time) parser {
 	p := parser{location: time.Local, now: time.Now, service: serviceName(file), syslog: newSyslogParser()}
 	if !written.IsZero() {
@@ -32,7 +32,8 @@ func newParser(file string, written time.Time) parser {
 	return p
 }
 
-// serviceName is a file's name without what log rotation and packing add.
+// serviceName returns a file's name without the suffixes of log rotation and
+// compression.
 func serviceName(file string) string {
 	if file == "" || file == standardInput {
 		return ""
@@ -41,8 +42,8 @@ func serviceName(file string) string {
 	return strings.ToValidUTF8(name, "\uFFFD")
 }
 
-// parse never fails: what it does not understand is plain text. The line is
-// valid UTF-8 and has a character that is not white space.
+// parse never fails: unknown formats are plain text. The line is valid UTF-8
+// and has a character that is not white space.
 func (p *parser) parse(line string) record {
 	r, ok := p.parseJSON(line)
 	if !ok {
@@ -57,7 +58,7 @@ func (p *parser) parse(line string) record {
 	return p.complete(r, line)
 }
 
-// complete sees to it that the record has all that a message must have.
+// complete sets the members that a message requires.
 func (p *parser) complete(r record, line string) record {
 	if strings.TrimSpace(r.text) == "" {
 		r.text = line

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// written is when the log of the tests was last changed; times without a zone
-// are of UTC+2 in it.
+// written is the modification time of the test log; its timestamps without a
+// zone are in UTC+2.
 var written = time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
 
 func newTestParser(service string) parser {
@@ -27,7 +27,7 @@ func at(text string) int64 {
 
 type pairs = map[string]string
 
-// Each line stands as a file of its own: app.log, last written at written.
+// Each line is parsed as its own file app.log, modified at written.
 func TestParse(t *testing.T) {
 	unknown := written.UnixMilli()
 	app := pairs{"service": "app"}
@@ -122,7 +122,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestALineWithoutATimeBelongsToTheOneBefore(t *testing.T) {
+func TestLineWithoutTimestampInheritsPrevious(t *testing.T) {
 	p := newTestParser("app.log")
 	first := p.parse("2026-01-02 15:04:05 ERROR panic")
 	if second := p.parse("  at main.go:7"); second.time != first.time {
@@ -138,7 +138,7 @@ func TestServiceName(t *testing.T) {
 	}
 }
 
-// Any line becomes a packet that the distributor takes.
+// Any line becomes a packet that the distributor accepts.
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{
 		`{"level":"info","ts":1640995200.123,"msg":"m","log":{"level":1},"a":{"b":[1]}}`,
@@ -164,13 +164,13 @@ func FuzzParse(f *testing.F) {
 		for range 2 {
 			s.add(&p, []byte(line), false)
 		}
-		if s.ready != nil {
+		if s.pending != nil {
 			return // a packet already, sent as it is
 		}
 		if err := s.finish(&p, nil); err != nil {
 			t.Fatal(err)
 		}
-		if p.lines.read != 2 || p.lines.empty+p.lines.packed != 2 || int(p.lines.packed) != p.messages {
+		if p.lines.read != 2 || p.lines.empty+p.lines.decompress != 2 || int(p.lines.decompress) != p.messages {
 			t.Fatalf("%+v, %d messages", p.lines, p.messages)
 		}
 		if p.messages > 0 {

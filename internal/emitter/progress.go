@@ -13,9 +13,9 @@ const (
 	plainInterval    = 5 * time.Second
 )
 
-// progress prints how a run goes until ctx ends: one line that changes on a
-// terminal, and else a line from time to time.
-func progress(ctx context.Context, t *tally, out io.Writer, terminal bool) {
+// progress prints progress until ctx is done: one line that is rewritten on a
+// terminal, else one line per interval.
+func progress(ctx context.Context, t *counters, out io.Writer, terminal bool) {
 	interval, format := plainInterval, "%s\n"
 	if terminal {
 		interval, format = terminalInterval, "\r%s\x1b[K"
@@ -31,21 +31,21 @@ func progress(ctx context.Context, t *tally, out io.Writer, terminal bool) {
 		}
 		now := t.interval()
 		if _, err := fmt.Fprintf(out, format, progressLine(before, now)); err != nil {
-			return // nobody reads it: sending goes on
+			return // the reader is gone; sending continues
 		}
 		before = now
 	}
 }
 
-// progressLine says what came between two reports. It fits 80 columns for all
-// but very large numbers.
+// progressLine formats the difference of two reports. It fits 80 columns for
+// all but very large numbers.
 func progressLine(before, now Report) string {
 	between := Report{Elapsed: now.Elapsed - before.Elapsed}
 	line := fmt.Sprintf("%5s  %s packets/s  accepted %s  refused %s  retries %s  p50 %s  p99 %s",
 		now.Elapsed.Round(time.Second),
 		grouped(between.perSecond(now.Packets.Accepted-before.Packets.Accepted)),
 		grouped(now.Packets.Accepted), grouped(now.Packets.Refused), grouped(now.Retries.Total()),
-		short(now.Latency.P50), short(now.Latency.P99))
+		roundedDuration(now.Latency.P50), roundedDuration(now.Latency.P99))
 	if now.Packets.GaveUp > 0 {
 		line += "  gave up " + grouped(now.Packets.GaveUp)
 	}

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Report is what became of a run, or of its part until now.
+// Report is the result of a run, or of a run so far.
 type Report struct {
-	// RunID starts every packet id that the run invented.
+	// RunID is the prefix of every generated packet id.
 	RunID    string
 	Elapsed  time.Duration
 	Packets  Outcome
@@ -28,18 +28,18 @@ type Report struct {
 	Latency         Latency
 }
 
-// Outcome says what became of packets or messages.
+// Outcome counts packets or messages by result.
 type Outcome struct {
 	Generated, Accepted, Refused, GaveUp int64
-	// Left is what was generated and not settled when the run ended, or, while
-	// it goes on, what is under way.
+	// Left counts what was generated and not completed at the end of the run
+	// or, during the run, what is pending.
 	Left int64
 }
 
-func (o Outcome) settled() int64 { return o.Accepted + o.Refused + o.GaveUp }
+func (o Outcome) completed() int64 { return o.Accepted + o.Refused + o.GaveUp }
 
-// Unaccepted returns an error that says how many packets of a run that has ended
-// nobody has accepted, and nil when there are none.
+// Unaccepted returns an error with the number of packets of an ended run that
+// were not accepted, or nil.
 func (r Report) Unaccepted() error {
 	o := r.Packets
 	missing := o.Generated - o.Accepted
@@ -49,25 +49,25 @@ func (r Report) Unaccepted() error {
 	return fmt.Errorf("%d of %d packets were not accepted: %d refused, %d given up, %d left", missing, o.Generated, o.Refused, o.GaveUp, o.Left)
 }
 
-// Lines says what became of the lines of a file. Once the run has ended, Read
-// is Empty + Accepted + Refused + GaveUp + Left.
+// Lines counts the lines of a file by result. After the run, Read is Empty +
+// Accepted + Refused + GaveUp + Left.
 type Lines struct {
 	Read, Empty, Accepted, Refused, GaveUp, Left int64
-	// Truncated lines were longer than 256 KiB and were sent without the rest.
+	// Truncated counts lines over 256 KiB, which were sent truncated.
 	Truncated int64
-	// Repaired lines held invalid UTF-8, which became U+FFFD.
+	// Repaired counts lines with invalid UTF-8, which became U+FFFD.
 	Repaired int64
 }
 
-// Balanced tells whether every line is accounted for.
+// Balanced reports whether every line is accounted for.
 func (l Lines) Balanced() bool {
 	return l.Read == l.Empty+l.Accepted+l.Refused+l.GaveUp+l.Left
 }
 
-// Retries counts further tries by what made them necessary.
+// Retries counts retries by cause.
 type Retries struct {
-	// Connect: the target could not be reached. Reset: the connection broke.
-	// Timeout: no answer in time, or a 408.
+	// Connect: the connection failed. Reset: the connection broke. Timeout: no
+	// response in time, or a 408.
 	Connect, Reset, Timeout int64
 	// RateLimited: 429. Unavailable: 503. ServerError: any other 5xx.
 	RateLimited, Unavailable, ServerError int64
@@ -78,14 +78,14 @@ func (r Retries) Total() int64 {
 	return r.Connect + r.Reset + r.Timeout + r.RateLimited + r.Unavailable + r.ServerError
 }
 
-// Latency is the time from when accepted packets were due until they were
-// accepted, all retries included.
+// Latency is the time from the due time of accepted packets to their
+// acceptance, retries included.
 type Latency struct {
 	Count                    int64
 	P50, P90, P99, P999, Max time.Duration
 }
 
-// Write prints the report as tables for a person.
+// Write prints the report as text tables.
 func (r Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(cells ...any) {
@@ -113,7 +113,7 @@ func (r Report) Write(w io.Writer) error {
 	fmt.Fprintln(t)
 	row("", "p50", "p90", "p99", "p99.9", "max")
 	l := r.Latency
-	row("latency", short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Max))
+	row("latency", roundedDuration(l.P50), roundedDuration(l.P90), roundedDuration(l.P99), roundedDuration(l.P999), roundedDuration(l.Max))
 	fmt.Fprintln(t)
 	row("", "connect", "reset", "timeout", "429", "503", "other 5xx")
 	row("retries", r.Retries.Connect, r.Retries.Reset, r.Retries.Timeout, r.Retries.RateLimited, r.Retries.Unavailable, r.Retries.ServerError)
@@ -148,8 +148,8 @@ func grouped(n int64) string {
 	return text
 }
 
-// short writes a duration with three digits or so.
-func short(d time.Duration) string {
+// roundedDuration formats a duration with about three digits.
+func roundedDuration(d time.Duration) string {
 	switch {
 	case d >= time.Second:
 		return d.Round(10 * time.Millisecond).String()

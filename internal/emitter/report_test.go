@@ -40,7 +40,7 @@ func TestReportTables(t *testing.T) {
 	}
 }
 
-// Whatever a packet was not accepted for, it is an error.
+// Unaccepted returns an error for every kind of packet that was not accepted.
 func TestUnaccepted(t *testing.T) {
 	for want, o := range map[string]Outcome{
 		"17 of 20 packets were not accepted: 3 refused, 4 given up, 10 left": {Generated: 20, Accepted: 3, Refused: 3, GaveUp: 4, Left: 10},
@@ -67,27 +67,27 @@ func TestGrouped(t *testing.T) {
 	}
 }
 
-// progressFor returns what is printed in that time, while a packet is accepted
-// each millisecond of the first two seconds.
+// progressFor returns the output printed during length, while a packet is
+// accepted in each millisecond of the first two seconds.
 func progressFor(t *testing.T, length time.Duration, terminal bool) (printed string) {
 	synctest.Test(t, func(t *testing.T) {
-		books := newTally("run")
-		books.start()
+		run := newCounters("run")
+		run.start()
 		ctx, cancel := context.WithTimeout(t.Context(), length)
 		defer cancel()
 		go func() {
 			p := &outgoing{body: []byte("{}"), messages: 5}
-			time.Sleep(time.Microsecond) // never at the moment at which progress looks
+			time.Sleep(time.Microsecond) // never at the tick of progress
 			for range 2000 {
-				books.produced(p)
-				books.accepted(p, 3*time.Millisecond)
+				run.produced(p)
+				run.accepted(p, 3*time.Millisecond)
 				time.Sleep(time.Millisecond)
 			}
 		}()
 		var out bytes.Buffer
-		progress(ctx, books, &out, terminal)
+		progress(ctx, run, &out, terminal)
 		printed = out.String()
-		if r := books.snapshot(); r.Latency.Count != 2000 {
+		if r := run.snapshot(); r.Latency.Count != 2000 {
 			t.Errorf("%d latencies were kept", r.Latency.Count)
 		}
 	})

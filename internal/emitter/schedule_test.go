@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// dues runs produce, under a clock of its own, on an emitter whose workers are
-// replaced by take, and returns when each packet was due, from the start.
-func dues(t *testing.T, config Config, stdin io.Reader, take func(number int)) (all []time.Duration) {
+// dueTimes runs produce under a fake clock with onPacket in place of the
+// workers, and returns the due time of each packet, relative to the start.
+func dueTimes(t *testing.T, config Config, stdin io.Reader, onPacket func(number int)) (all []time.Duration) {
 	t.Helper()
 	e, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler), Stdin: stdin})
 	if err != nil {
@@ -27,8 +27,8 @@ func dues(t *testing.T, config Config, stdin io.Reader, take func(number int)) (
 	}()
 	for p := range e.queue {
 		all = append(all, p.due.Sub(start))
-		take(len(all))
-		e.room.give(len(p.body))
+		onPacket(len(all))
+		e.byteBudget.release(len(p.body))
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -39,12 +39,12 @@ func dues(t *testing.T, config Config, stdin io.Reader, take func(number int)) (
 	return all
 }
 
-// However long packets wait for a worker, the schedule stands.
-func TestDueTimesStandWhileWorkersAreBusy(t *testing.T) {
+// Packets that wait for a worker do not delay the schedule.
+func TestScheduleIsOpenLoop(t *testing.T) {
 	config := fileConfig(writeFile(t, []byte(strings.Repeat("a line\n", 50))), "1")
 	config.Rate, config.Concurrency = 100, 1
 	synctest.Test(t, func(t *testing.T) {
-		for i, due := range dues(t, config, nil, func(int) { time.Sleep(time.Minute) }) {
+		for i, due := range dueTimes(t, config, nil, func(int) { time.Sleep(time.Minute) }) {
 			if want := time.Duration(i) * 10 * time.Millisecond; due != want {
 				t.Fatalf("packet %d is due at %v, want %v", i, due, want)
 			}
@@ -52,9 +52,9 @@ func TestDueTimesStandWhileWorkersAreBusy(t *testing.T) {
 	})
 }
 
-// While a pipe is silent the schedule stands still: no burst follows, and
-// nothing is late that was not there.
-func TestSilenceOfAPipeIsNoDelay(t *testing.T) {
+// While a pipe is idle the schedule is suspended: no burst follows, and no
+// packet is late.
+func TestIdlePipeSuspendsSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from, to := io.Pipe()
 		config := fileConfig("-", "1")
@@ -70,7 +70,7 @@ func TestSilenceOfAPipeIsNoDelay(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		all := dues(t, config, from, func(int) {})
+		all := dueTimes(t, config, from, func(int) {})
 		if len(all) != 6 || all[0] != 0 || all[1] != time.Hour {
 			t.Fatalf("due at %v", all)
 		}
@@ -82,8 +82,8 @@ func TestSilenceOfAPipeIsNoDelay(t *testing.T) {
 	})
 }
 
-// The latency of a packet counts from when it was due.
-func TestLatencyCountsFromWhenAPacketWasDue(t *testing.T) {
+// Latency is measured from the due time of a packet.
+func TestLatencyIsMeasuredFromDueTime(t *testing.T) {
 	target := serve(t, func(http.ResponseWriter, int) int { return http.StatusAccepted })
 	to, err := newTarget(target.URL)
 	if err != nil {
@@ -91,13 +91,13 @@ func TestLatencyCountsFromWhenAPacketWasDue(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s := sender{connection: newConnection(to, time.Minute), tally: newTally("run"), outage: &outage{}}
+	s := sender{connection: newConnection(to, time.Minute), counters: newCounters("run"), outage: &outage{}}
 	defer s.connection.close()
 	p := &outgoing{due: time.Now().Add(-30 * time.Minute)}
 	if err := newTestGenerator(t, "5").next(ctx, p); err != nil {
 		t.Fatal(err)
 	}
-	if !s.send(ctx, p) || s.tally.snapshot().Latency.P50 < 29*time.Minute {
-		t.Errorf("%+v", s.tally.snapshot().Latency)
+	if !s.send(ctx, p) || s.counters.snapshot().Latency.P50 < 29*time.Minute {
+		t.Errorf("%+v", s.counters.snapshot().Latency)
 	}
 }

@@ -13,54 +13,54 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// sender takes one packet after another to the target until it is settled. Each
-// worker has its own.
+// sender sends packets one after another until each is completed. Each worker
+// has its own.
 type sender struct {
 	connection *connection
-	tally      *tally
+	counters   *counters
 	outage     *outage
 	maxRetries int
 	onAccepted func(packetID string, messages int)
 }
 
-// send settles a packet: accepted, refused or given up. It returns false when
-// ctx ended first. The packet's id stays the same over all tries.
+// send completes a packet: accepted, refused or given up. It returns false when
+// ctx is done first. All attempts use the same packet id.
 func (s *sender) send(ctx context.Context, p *outgoing) bool {
 	if p.due.IsZero() {
 		p.due = time.Now()
 	}
 	for failures := 1; ; failures++ {
-		answer := s.try(ctx, p)
-		switch answer.verdict {
+		result := s.attempt(ctx, p)
+		switch result.verdict {
 		case accepted:
-			s.tally.accepted(p, time.Since(p.due))
-			s.outage.over()
+			s.counters.accepted(p, time.Since(p.due))
+			s.outage.succeed()
 			if s.onAccepted != nil {
 				s.onAccepted(string(p.id), p.messages)
 			}
 			return true
 		case refused:
-			if s.tally.refused(p, answer.status) {
-				s.outage.refused(answer.status, p.id, s.connection.response.Body())
+			if s.counters.refused(p, result.status) {
+				s.outage.refused(result.status, p.id, s.connection.response.Body())
 			}
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		s.outage.begin(answer.reason)
+		s.outage.fail(result.reason)
 		if s.maxRetries >= 0 && failures > s.maxRetries {
-			s.tally.gaveUp(p)
+			s.counters.gaveUp(p)
 			return true
 		}
-		s.tally.retried(answer.cause)
-		if !sleep(ctx, backoff(failures, answer.retryAfter, rand.Float64())) {
+		s.counters.retried(result.cause)
+		if !sleep(ctx, backoff(failures, result.retryAfter, rand.Float64())) {
 			return false
 		}
 	}
 }
 
-// sleep waits, and returns false when ctx ended first.
+// sleep returns false when ctx is done before wait has passed.
 func sleep(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -72,10 +72,10 @@ func sleep(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// answer is what one try came to.
-type answer struct {
+// attemptResult is the result of one attempt.
+type attemptResult struct {
 	verdict verdict
-	// status is the HTTP status, or 0 when there was no answer.
+	// status is the HTTP status, or 0 without a response.
 	status int
 	// cause, reason and retryAfter are set for a retry.
 	cause      retryCause
@@ -91,15 +91,15 @@ const (
 	retry
 )
 
-func (s *sender) try(ctx context.Context, p *outgoing) answer {
+func (s *sender) attempt(ctx context.Context, p *outgoing) attemptResult {
 	if err := s.connection.post(ctx, p.body); err != nil {
-		return answer{verdict: retry, cause: causeOf(err), reason: err}
+		return attemptResult{verdict: retry, cause: retryCauseOf(err), reason: err}
 	}
 	response := &s.connection.response
 	status := response.StatusCode()
-	a := answer{status: status}
+	a := attemptResult{status: status}
 	switch {
-	case status >= 200 && status <= 299, acceptedButLate(response):
+	case status >= 200 && status <= 299, isAckTimeout(response):
 		a.verdict = accepted
 	case status == fasthttp.StatusRequestTimeout, status == fasthttp.StatusTooManyRequests, status >= 500:
 		a.verdict = retry
@@ -112,9 +112,9 @@ func (s *sender) try(ctx context.Context, p *outgoing) answer {
 	return a
 }
 
-// acceptedButLate tells that a packet is accepted, but that the delivery for which
-// ?ack=delivered asked has not come in time. Sent again it would arrive twice.
-func acceptedButLate(response *fasthttp.Response) bool {
+// isAckTimeout reports whether the packet is accepted but was not delivered
+// within the timeout of ?ack=delivered. A retry would be a duplicate.
+func isAckTimeout(response *fasthttp.Response) bool {
 	if response.StatusCode() != problem.AckTimeout.Status() {
 		return false
 	}
@@ -122,7 +122,7 @@ func acceptedButLate(response *fasthttp.Response) bool {
 	return json.Unmarshal(response.Body(), &about) == nil && about.Code == problem.AckTimeout
 }
 
-func causeOf(err error) retryCause {
+func retryCauseOf(err error) retryCause {
 	switch {
 	case errors.Is(err, errConnect):
 		return causeConnect
@@ -133,7 +133,7 @@ func causeOf(err error) retryCause {
 	}
 }
 
-// excerpt keeps what a person needs of an answer's body.
+// excerpt returns the start of a response body for logs.
 func excerpt(body []byte) string {
 	return fmt.Sprintf("%.200q", body)
 }

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// maxPacketSize bounds the messages of one packet, and with it an emitter's
+// maxPacketMessages bounds the messages of a packet, and so the emitter's
 // memory.
-const maxPacketSize = 100_000
+const maxPacketMessages = 100_000
 
-// sizes yields the number of messages of each packet in turn.
+// sizes yields the number of messages of each packet.
 type sizes struct {
-	spans  []span
-	turn   int
+	ranges []sizeRange
+	index  int
 	random *rand.Rand
 }
 
-// span is a range of sizes, both ends included.
-type span struct{ least, most int }
+// sizeRange is an inclusive range of sizes.
+type sizeRange struct{ min, max int }
 
 func parseSizes(text string, seed uint64) (*sizes, error) {
 	s := &sizes{random: rand.New(rand.NewPCG(seed, 0))}
@@ -28,19 +28,19 @@ func parseSizes(text string, seed uint64) (*sizes, error) {
 		if !isRange {
 			high = low
 		}
-		least, err1 := strconv.Atoi(low)
-		most, err2 := strconv.Atoi(high)
-		if err1 != nil || err2 != nil || least < 1 || least > most || most > maxPacketSize {
+		lo, err1 := strconv.Atoi(low)
+		hi, err2 := strconv.Atoi(high)
+		if err1 != nil || err2 != nil || lo < 1 || lo > hi || hi > maxPacketMessages {
 			return nil, fmt.Errorf("PACKET_SIZE: %q is not allowed: it must be a number of messages from 1 to %d, a range such as 1-100, or several of them such as 5,20",
-				text, maxPacketSize)
+				text, maxPacketMessages)
 		}
-		s.spans = append(s.spans, span{least, most})
+		s.ranges = append(s.ranges, sizeRange{lo, hi})
 	}
 	return s, nil
 }
 
 func (s *sizes) next() int {
-	one := s.spans[s.turn]
-	s.turn = (s.turn + 1) % len(s.spans)
-	return one.least + s.random.IntN(one.most-one.least+1)
+	one := s.ranges[s.index]
+	s.index = (s.index + 1) % len(s.ranges)
+	return one.min + s.random.IntN(one.max-one.min+1)
 }

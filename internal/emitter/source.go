@@ -2,12 +2,12 @@ package emitter
 
 import "context"
 
-// source hands out packets one after another, to one goroutine.
+// source produces packets for one goroutine.
 type source interface {
-	// next fills an empty p. It returns io.EOF, perhaps together with a last
-	// packet, when nothing more will come, and ctx's error likewise when ctx
-	// ended. A p without messages then is no packet, but its lines count.
+	// next fills an empty p. It returns io.EOF at the end and ctx's error when
+	// ctx is done, either perhaps with a last packet. A p without messages is
+	// not a packet, but its lines count.
 	next(ctx context.Context, p *outgoing) error
-	// close gives back what the source holds; next is not called afterwards.
+	// close releases the source's resources; next is not called afterwards.
 	close() error
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/leodido/go-syslog/v4/rfc5424"
 )
 
-// syslogParser reads syslog lines of RFC 5424 and RFC 3164, and those that
-// syslog daemons write to files, which are RFC 3164 without the priority, and
-// perhaps with a time of RFC 3339.
+// syslogParser parses syslog lines of RFC 5424 and RFC 3164, and lines of
+// syslog files, which are RFC 3164 without the priority and perhaps with a time
+// of RFC 3339.
 type syslogParser struct {
 	current syslog.Machine
-	// traditional matches what follows the time: host, application, process
+	// traditional matches the part after the time: host, application, process
 	// id and message.
 	traditional *regexp.Regexp
 }
@@ -42,7 +42,7 @@ func (p *parser) parseSyslog(line string) (record, bool) {
 		r = p.parseText(rest)
 	}
 	r.level = severityLevel(priority % 8)
-	r.metadata = with(r.metadata, "facility", facilityName(priority/8))
+	r.metadata = setMetadata(r.metadata, "facility", facilityName(priority/8))
 	return r, true
 }
 
@@ -59,7 +59,7 @@ func cutPriority(line string) (priority int, rest string, ok bool) {
 	return priority, rest, err == nil && priority <= 191
 }
 
-// parseCurrent reads RFC 5424.
+// parseCurrent parses RFC 5424.
 func (p *parser) parseCurrent(line string) (record, bool) {
 	parsed, err := p.syslog.current.Parse([]byte(line))
 	m, ok := parsed.(*rfc5424.SyslogMessage)
@@ -73,23 +73,23 @@ func (p *parser) parseCurrent(line string) (record, bool) {
 	if m.Timestamp != nil {
 		r.time = m.Timestamp.UnixMilli()
 	}
-	r.metadata = with(nil, "facility", facilityName(int(*m.Priority)/8))
+	r.metadata = setMetadata(nil, "facility", facilityName(int(*m.Priority)/8))
 	for key, value := range map[string]*string{"host": m.Hostname, "service": m.Appname, "pid": m.ProcID, "msgid": m.MsgID} {
 		if value != nil {
-			r.metadata = with(r.metadata, key, *value)
+			r.metadata = setMetadata(r.metadata, key, *value)
 		}
 	}
 	if m.StructuredData != nil {
 		for id, parameters := range *m.StructuredData {
 			for name, value := range parameters {
-				r.metadata = with(r.metadata, id+"."+name, value)
+				r.metadata = setMetadata(r.metadata, id+"."+name, value)
 			}
 		}
 	}
 	return r, true
 }
 
-// parseTraditional reads "Jan _2 15:04:05 host application[pid]: message" and
+// parseTraditional parses "Jan _2 15:04:05 host application[pid]: message" and
 // the same with a time of RFC 3339.
 func (p *parser) parseTraditional(line string) (record, bool) {
 	if len(line) < len(time.Stamp) || line[10] != 'T' && line[3] != ' ' {
@@ -106,13 +106,13 @@ func (p *parser) parseTraditional(line string) (record, bool) {
 	r := record{time: milliseconds, text: parts[4]}
 	for i, key := range []string{"host", "service", "pid"} {
 		if parts[i+1] != "" {
-			r.metadata = with(r.metadata, key, parts[i+1])
+			r.metadata = setMetadata(r.metadata, key, parts[i+1])
 		}
 	}
 	return r, true
 }
 
-func with(metadata map[string]string, key, value string) map[string]string {
+func setMetadata(metadata map[string]string, key, value string) map[string]string {
 	if metadata == nil {
 		metadata = make(map[string]string)
 	}

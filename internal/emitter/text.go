@@ -2,11 +2,11 @@ package emitter
 
 import "strings"
 
-// timeSearch is how far into a line a time that is not at its start may be.
-const timeSearch = 100
+// maxTimeOffset is how far into a line a timestamp is searched, in bytes.
+const maxTimeOffset = 100
 
-// parseText reads a line of no known structure. Its message is the line, less
-// the time that it starts with.
+// parseText parses a line of unknown format. The message is the line without a
+// leading timestamp.
 func (p *parser) parseText(line string) record {
 	r := record{text: line}
 	if p.service != "" {
@@ -14,7 +14,7 @@ func (p *parser) parseText(line string) record {
 	}
 	milliseconds, length, ok := timePrefix(line, p.location, p.now())
 	if !ok {
-		r.time = p.timeWithin(line)
+		r.time = p.timeInside(line)
 		r.level = accessLevel(line)
 		return r
 	}
@@ -23,15 +23,15 @@ func (p *parser) parseText(line string) record {
 	if line[0] >= 'A' && line[1] >= '0' && line[1] <= '9' { // glog: E0102 15:04:05
 		r.level = letterLevel(line[0])
 	} else {
-		r.level = lettered(r.text)
+		r.level = singleLetterLevel(r.text)
 	}
 	return r
 }
 
-// timeWithin returns the time that stands in brackets, after a line's first
-// word or after its first colon, or 0.
-func (p *parser) timeWithin(line string) int64 {
-	start := line[:min(len(line), timeSearch)]
+// timeInside returns the timestamp in brackets, after the first word or after
+// the first colon, or 0.
+func (p *parser) timeInside(line string) int64 {
+	start := line[:min(len(line), maxTimeOffset)]
 	for _, mark := range []string{"[", " ", ": "} {
 		at := strings.Index(start, mark)
 		if at < 0 {
@@ -44,9 +44,9 @@ func (p *parser) timeWithin(line string) int64 {
 	return 0
 }
 
-// lettered returns the level of a text such as "1234 1240 E Tag: message":
-// numbers, and then a letter on its own.
-func lettered(text string) string {
+// singleLetterLevel returns the level of a text such as "1234 1240 E Tag:
+// message": numbers followed by a single letter.
+func singleLetterLevel(text string) string {
 	text = strings.TrimLeft(text, "0123456789 ")
 	if len(text) > 1 && (text[1] == ' ' || text[1] == '/') {
 		return letterLevel(text[0])
@@ -55,7 +55,7 @@ func lettered(text string) string {
 }
 
 // accessLevel returns the level of a web server's access log line by its
-// status, and "" when the line is none.
+// status, and "" for other lines.
 func accessLevel(line string) string {
 	_, request, ok := strings.Cut(line, `] "`)
 	if !ok {

@@ -20,36 +20,36 @@ const (
 	epochDate   = `^(?P<epoch>\d{10}(?:\.\d{1,9}|\d{3})?)\b`
 )
 
-// clocks recognises the times that lines of text carry. It never changes.
-var clocks = compileClocks(numericDate, accessDate, stampDate, apacheDate, glogDate, logcatDate, epochDate)
+// timeLayouts are the timestamp formats of text lines. Read-only.
+var timeLayouts = compileTimeLayouts(numericDate, accessDate, stampDate, apacheDate, glogDate, logcatDate, epochDate)
 
-// clockForm is a way to write a time, as an expression with named groups.
-type clockForm struct {
+// timeLayout is a timestamp format as a regular expression with named groups.
+type timeLayout struct {
 	expression *regexp.Regexp
 	names      []string
 }
 
-func compileClocks(expressions ...string) []clockForm {
-	var forms []clockForm
+func compileTimeLayouts(expressions ...string) []timeLayout {
+	var contentFormats []timeLayout
 	for _, e := range expressions {
 		expression := regexp.MustCompile(e)
-		forms = append(forms, clockForm{expression, expression.SubexpNames()})
+		contentFormats = append(contentFormats, timeLayout{expression, expression.SubexpNames()})
 	}
-	return forms
+	return contentFormats
 }
 
-// timePrefix reads the time that text starts with: milliseconds since 1970 and
-// the length of what was read.
+// timePrefix parses the timestamp at the start of text and returns it in
+// milliseconds since 1970 with its length in bytes.
 func timePrefix(text string, location *time.Location, now time.Time) (milliseconds int64, length int, ok bool) {
 	if text == "" || !mayStartTime(text[0]) {
 		return 0, 0, false
 	}
-	for _, form := range clocks {
-		groups := form.expression.FindStringSubmatch(text)
+	for _, contentFormat := range timeLayouts {
+		groups := contentFormat.expression.FindStringSubmatch(text)
 		if groups == nil {
 			continue
 		}
-		if milliseconds, ok = form.read(groups, location, now); ok {
+		if milliseconds, ok = contentFormat.read(groups, location, now); ok {
 			return milliseconds, len(groups[0]), true
 		}
 	}
@@ -60,7 +60,7 @@ func mayStartTime(c byte) bool {
 	return c >= '0' && c <= '9' || strings.IndexByte("JFMASONDTWIE", c) >= 0
 }
 
-func (f clockForm) read(groups []string, location *time.Location, now time.Time) (int64, bool) {
+func (f timeLayout) read(groups []string, location *time.Location, now time.Time) (int64, bool) {
 	var year, day, hour, minute, second, nanosecond int
 	var month time.Month
 	for i, name := range f.names {
@@ -96,7 +96,7 @@ func (f clockForm) read(groups []string, location *time.Location, now time.Time)
 	}
 	t := time.Date(year, month, day, hour, minute, second, nanosecond, location)
 	if !hasYear && t.After(now.Add(24*time.Hour)) {
-		t = t.AddDate(-1, 0, 0) // a line of December, read in January
+		t = t.AddDate(-1, 0, 0) // a line of December read in January
 	}
 	return t.UnixMilli(), t.UnixMilli() > 0
 }
@@ -108,7 +108,7 @@ func monthOf(text string) time.Month {
 	return time.Month(strings.Index("JanFebMarAprMayJunJulAugSepOctNovDec", text)/3 + 1)
 }
 
-// zoneOf reads "", Z, UTC, GMT or an offset such as +0100 and -05:30.
+// zoneOf parses "", Z, UTC, GMT or an offset such as +0100 and -05:30.
 func zoneOf(text string, otherwise *time.Location) *time.Location {
 	switch text {
 	case "":
@@ -128,8 +128,8 @@ func zoneOf(text string, otherwise *time.Location) *time.Location {
 	return time.FixedZone("", seconds)
 }
 
-// parseTime reads the whole of a field as a time, or as a number of seconds,
-// milliseconds, microseconds or nanoseconds since 1970, whichever it must be.
+// parseTime parses a whole field as a timestamp, or as seconds, milliseconds,
+// microseconds or nanoseconds since 1970 (see parseEpoch).
 func parseTime(text string, location *time.Location, now time.Time) (milliseconds int64, ok bool) {
 	text = strings.TrimSpace(text)
 	if milliseconds, ok = parseEpoch(text); ok {
@@ -139,8 +139,8 @@ func parseTime(text string, location *time.Location, now time.Time) (millisecond
 	return milliseconds, ok && length == len(text)
 }
 
-// parseEpoch tells the unit from the size: in each unit the numbers from about
-// 1973 to 5138 do not overlap with those of the others.
+// parseEpoch derives the unit from the magnitude: for times from about 1973 to
+// 5138 the ranges of the units do not overlap.
 func parseEpoch(text string) (milliseconds int64, ok bool) {
 	number, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(number >= 1e8) {

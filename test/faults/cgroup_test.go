@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// cgroup is a folder of the kernel's that limits the memory of the processes
-// in it; version 1 and 2 name their files differently.
+// cgroup is a control group that limits memory; versions 1 and 2 name their
+// files differently.
 type cgroup struct{ folder, limit string }
 
-// describeCgroup returns one below the group that this process is in.
+// describeCgroup returns a cgroup below the one of this process.
 func describeCgroup() (cgroup, error) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -23,8 +23,8 @@ func describeCgroup() (cgroup, error) {
 	name := fmt.Sprintf("faults-%d", rand.IntN(1_000_000))
 	var unified string
 	for line := range strings.Lines(string(text)) {
-		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
-		controllers, path, _ := strings.Cut(rest, ":")
+		_, failurePause, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, path, _ := strings.Cut(failurePause, ":")
 		switch controllers {
 		case "memory":
 			return cgroup{filepath.Join("/sys/fs/cgroup/memory", path, name), "memory.limit_in_bytes"}, nil
@@ -35,7 +35,7 @@ func describeCgroup() (cgroup, error) {
 	return cgroup{filepath.Join("/sys/fs/cgroup", unified, name), "memory.max"}, nil
 }
 
-// limitTo makes the group, with so many MiB.
+// limitTo creates the cgroup with a limit in MiB.
 func (c cgroup) limitTo(mebibytes int) error {
 	if err := os.Mkdir(c.folder, 0o755); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (c cgroup) limitTo(mebibytes int) error {
 	return os.WriteFile(filepath.Join(c.folder, c.limit), []byte(strconv.Itoa(mebibytes<<20)), 0o644)
 }
 
-// newCgroup makes one that goes with the test.
+// newCgroup creates a cgroup for the duration of the test.
 func newCgroup(t *testing.T, mebibytes int) cgroup {
 	t.Helper()
 	c, err := describeCgroup()
@@ -59,12 +59,12 @@ func newCgroup(t *testing.T, mebibytes int) cgroup {
 	return c
 }
 
-// command runs what follows it in the group.
+// command returns a command prefix that runs its arguments in the cgroup.
 func (c cgroup) command() []string {
 	return []string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, filepath.Join(c.folder, "cgroup.procs")}
 }
 
-// noCgroups tells why memory cannot be limited here, or nothing.
+// noCgroups returns why memory cannot be limited here, or "".
 func noCgroups() string {
 	c, err := describeCgroup()
 	if err == nil {

@@ -10,19 +10,17 @@ import (
 	"time"
 )
 
-// setClock is what somebody does to the machine's wall clock while its monotonic
-// clock runs on: Go that may change sec, the seconds of the wall clock, mono
-// nanoseconds after the start.
-type setClock string
+// clockPatch is Go code that may change sec, the seconds of the wall clock,
+// mono nanoseconds after the start; the monotonic clock is unchanged.
+type clockPatch string
 
 const (
-	forthAndBack setClock = "if mono/300e6%2 == 1 {\nsec += 3600\n}\n"
-	furtherBack  setClock = "sec -= mono/300e6*3600\n"
+	jumpForthAndBack  clockPatch = "if mono/300e6%2 == 1 {\nsec += 3600\n}\n"
+	setBackRepeatedly clockPatch = "sec -= mono/300e6*3600\n"
 )
 
-// build builds a distributor with such a clock, by putting another time.Now into the
-// standard library of that build alone.
-func (c setClock) build(t *testing.T, variant string) string {
+// build builds a distributor whose standard library has a patched time.Now.
+func (c clockPatch) build(t *testing.T, variant string) string {
 	t.Helper()
 	original := filepath.Join(build.Default.GOROOT, "src", "time", "time.go")
 	text, err := os.ReadFile(original)
@@ -56,28 +54,28 @@ func (c setClock) build(t *testing.T, variant string) string {
 }
 
 func clockJumps(s *system) {
-	s.distributor.program = forthAndBack.build(s.t, "jumping")
+	s.distributor.program = jumpForthAndBack.build(s.t, "jumping")
 	s.begin()
-	s.last(2 * time.Second)
-	s.calm("while the clock jumped")
+	s.wait(2 * time.Second)
+	s.assertUnaffected("while the clock jumped")
 	s.analyzers[0].kill()
 	s.distributor.awaitHealthy(len(s.analyzers) - 1)
 	s.analyzers[0].start()
 	s.distributor.awaitHealthy(len(s.analyzers))
-	s.calm("while the clock jumped and an analyzer was away")
+	s.assertUnaffected("while the clock jumped and an analyzer was away")
 }
 
 func clockSetBack(s *system) {
-	s.distributor.program = furtherBack.build(s.t, "set-back")
+	s.distributor.program = setBackRepeatedly.build(s.t, "set-back")
 	s.begin()
-	g := newStage(s, scenario{})
+	g := newScenarioRunner(s, scenario{})
 	byWeight := condition{Shares: make(map[string]float64)}
 	for _, a := range s.analyzers {
 		byWeight.Shares[a.name] = a.Weight
 	}
 	first := s.analyzers[0]
 	first.behave(Behaviour{Status: 429, RetryAfter: "1"})
-	s.last(time.Second / 2)
+	s.wait(time.Second / 2)
 	first.behave(Behaviour{})
 	g.await(byWeight)
 	first.kill()
@@ -85,5 +83,5 @@ func clockSetBack(s *system) {
 	first.start()
 	s.distributor.awaitHealthy(len(s.analyzers))
 	g.await(byWeight)
-	s.calm("while the clock was set back")
+	s.assertUnaffected("while the clock was set back")
 }

@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// condition is what a step may wait for, one after the other.
+// condition is what a step waits for; its members are awaited in order.
 type condition struct {
-	// Healthy analyzers there are.
+	// Healthy is the number of healthy analyzers.
 	Healthy *int
-	// Accepted and Refused are so many more packets.
+	// Accepted and Refused are numbers of further packets.
 	Accepted, Refused int64
-	// Waiting is how many accepted packets are not delivered, at most.
+	// Waiting is the maximum number of accepted and undelivered packets.
 	Waiting *int64
-	// Speed is the part of what all analyzers can take that they were delivered
-	// in the last half of a second, at least.
+	// Speed is the minimum delivery rate over half a second, as a part of all
+	// analyzers' capacity.
 	Speed float64
-	// Shares are what the analyzers named had of their messages in the last
-	// second, each within closely.
+	// Shares are the named analyzers' parts of their messages over one second,
+	// within shareTolerance.
 	Shares map[string]float64
 }
 
-// closely is how far a share may be off to have been reached, of all messages.
-const closely = 0.02
+// shareTolerance is the tolerance of Shares, in parts of all messages.
+const shareTolerance = 0.02
 
-func (c condition) isNone() bool {
+func (c condition) isEmpty() bool {
 	return c.Healthy == nil && c.Waiting == nil && c.Accepted+c.Refused == 0 && c.Speed == 0 && len(c.Shares) == 0
 }
 
 // await returns when the condition holds.
-func (g *stage) await(c condition) {
+func (g *scenarioRunner) await(c condition) {
 	g.t.Helper()
 	if c.Healthy != nil {
 		g.distributor.awaitHealthy(*c.Healthy)
@@ -45,26 +45,26 @@ func (g *stage) await(c condition) {
 	}
 	if c.Waiting != nil {
 		await(g.t, fmt.Sprintf("at most %d packets wait", *c.Waiting), func() bool {
-			b, err := g.distributor.books()
+			b, err := g.distributor.totals()
 			return err == nil && b.Packets-b.Delivered-b.DeadLettered <= *c.Waiting
 		})
 	}
 	if c.Speed > 0 {
 		g.awaitOver(time.Second/2, fmt.Sprintf("analyzers get %.0f %% of what they can take", 100*c.Speed), func(before, after gauges) bool {
-			return g.delivered(before, after) >= c.Speed*g.capacity()*after.at.Sub(before.at).Seconds()
+			return g.deliveredBetween(before, after) >= c.Speed*g.capacity()*after.at.Sub(before.at).Seconds()
 		})
 	}
 	if len(c.Shares) > 0 {
 		names := slices.Sorted(maps.Keys(c.Shares))
 		g.awaitOver(time.Second, fmt.Sprintf("the shares are %v", c.Shares), func(before, after gauges) bool {
-			return furthestOff(shares(names, before, after), c.Shares) <= closely
+			return maxDeviation(shares(names, before, after), c.Shares) <= shareTolerance
 		})
 	}
 }
 
-// awaitOver returns when a condition held between now and a while ago, which
-// may not reach back behind the call.
-func (g *stage) awaitOver(while time.Duration, what string, holds func(before, after gauges) bool) {
+// awaitOver returns when a condition held over a period, which starts after the
+// call.
+func (g *scenarioRunner) awaitOver(while time.Duration, what string, holds func(before, after gauges) bool) {
 	g.t.Helper()
 	const interval = 50 * time.Millisecond
 	var seen []gauges
@@ -81,18 +81,18 @@ func (g *stage) awaitOver(while time.Duration, what string, holds func(before, a
 	})
 }
 
-// delivered is how many packets all analyzers got between two moments.
-func (g *stage) delivered(before, after gauges) (packets float64) {
+// deliveredBetween is the number of packets delivered between two moments.
+func (g *scenarioRunner) deliveredBetween(before, after gauges) (packets float64) {
 	for _, a := range g.analyzers {
 		packets += after.deliveredPackets(a.name) - before.deliveredPackets(a.name)
 	}
 	return packets
 }
 
-// furthestOff returns by how much the share that is furthest off is so.
-func furthestOff(got, want map[string]float64) (most float64) {
+// maxDeviation returns the largest deviation of a share.
+func maxDeviation(got, want map[string]float64) (deviation float64) {
 	for name := range want {
-		most = max(most, math.Abs(got[name]-want[name]))
+		deviation = max(deviation, math.Abs(got[name]-want[name]))
 	}
-	return most
+	return deviation
 }

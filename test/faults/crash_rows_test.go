@@ -9,17 +9,17 @@ import (
 
 const nothingLost = "ready again at once; nothing accepted is lost"
 
-// crashRows are deaths of a distributor with a disk journal, and starts.
+// crashRows are crashes and starts of a distributor with a disk journal.
 func crashRows() []row {
 	small := map[string]string{"JOURNAL_MAX_BYTES": "1048576", "MAX_BODY_BYTES": "65536"}
 	medium := map[string]string{"JOURNAL_MAX_BYTES": "67108864", "MAX_BODY_BYTES": "65536"}
 	return onDisk([]row{
 		{
-			name: "distributor-killed", fault: "kill -9 of the distributor, again and again, under the load of 64 connections that never rest, while analyzers take 50 ms for each request",
+			name: "distributor-killed", fault: "kill -9 of the distributor, again and again, under a closed-loop load of 64 connections, while analyzers take 50 ms for each request",
 			promise: nothingLost, env: medium, short: true, do: killedUnderLoad,
 		},
 		{
-			name: "killed-in-rotation", fault: "the same while segments of 64 KiB begin and go many times a second and stragglers are moved (`JOURNAL_MAX_BYTES=1048576`, one slow analyzer)",
+			name: "killed-in-rotation", fault: "the same while segments of 64 KiB begin and go many times a second and live records are rewritten (`JOURNAL_MAX_BYTES=1048576`, one slow analyzer)",
 			promise: nothingLost, env: small, do: killedInRotation,
 		},
 		{
@@ -27,16 +27,16 @@ func crashRows() []row {
 			promise: nothingLost, do: killedWhileStoring,
 		},
 		{
-			name: "all-killed", fault: "two faults at once: kill -9 of the distributor and of all analyzers, which come back in random order",
+			name: "all-killed", fault: "two faults at once: kill -9 of the distributor and of all analyzers, which restart in random order",
 			promise: nothingLost, do: allKilled,
 		},
 		{
-			name: "analyzers-away", fault: "all analyzers are killed while it accepts, and come back (store and forward, `MEMORY_LIMIT_BYTES=16777216`); it is killed once in between",
-			promise: "nobody is refused, memory stays bounded, all is delivered, by weight once slow start is over",
+			name: "analyzers-away", fault: "all analyzers are killed while it accepts, and restart (store and forward, `MEMORY_LIMIT_BYTES=16777216`); it is killed once in between",
+			promise: "no packet is refused, memory stays bounded, all is delivered, by weight once slow start is over",
 			env:     map[string]string{"MEMORY_LIMIT_BYTES": "16777216", "MAX_BODY_BYTES": "1048576"}, do: analyzersAway,
 		},
 		{
-			name: "sigterm-leaves", fault: "SIGTERM under load while all analyzers hang, `SHUTDOWN_TIMEOUT_SEC=1`, then a start while they still do",
+			name: "sigterm-leaves", fault: "SIGTERM under load while all analyzers hang, `SHUTDOWN_TIMEOUT_SEC=1`, then a start while they still hang",
 			promise: "what was left is delivered by the next run", env: map[string]string{"SHUTDOWN_TIMEOUT_SEC": "1"}, do: sigtermLeaves,
 		},
 		{
@@ -46,7 +46,7 @@ func crashRows() []row {
 	})
 }
 
-// onDisk says that rows are about the disk journal.
+// onDisk sets the disk journal.
 func onDisk(rows []row) []row {
 	for i := range rows {
 		rows[i].journal = disk
@@ -54,7 +54,7 @@ func onDisk(rows []row) []row {
 	return rows
 }
 
-// rounds is how often a row kills the distributor.
+// rounds is the number of kills per row.
 func rounds() int {
 	if testing.Short() {
 		return min(*kills, 5)
@@ -62,12 +62,12 @@ func rounds() int {
 	return *kills
 }
 
-// killLoop kills the distributor under load and starts it again, and returns
-// the longest time until it would accept.
+// killLoop kills and restarts the distributor under load, and returns the
+// longest time until it was ready.
 func (s *system) killLoop(times int, path string, between func()) (slowest time.Duration) {
 	for range times {
 		s.emitters.awaitMore(s.t, accepted, 50)
-		s.soon(150 * time.Millisecond)
+		s.waitRandom(150 * time.Millisecond)
 		s.distributor.kill()
 		between()
 		slowest = max(slowest, s.distributor.startUntil(path))
@@ -75,21 +75,21 @@ func (s *system) killLoop(times int, path string, between func()) (slowest time.
 	return slowest
 }
 
-func nothing() {}
+func noop() {}
 
 func killedUnderLoad(s *system) {
-	s.behaveAll(Behaviour{Delay: 50 * time.Millisecond}) // so that something is always left
-	s.hurry()
-	slowest := s.killLoop(rounds(), "/readyz", nothing)
-	s.behaveAll(Behaviour{})
+	s.setAllBehaviours(Behaviour{Delay: 50 * time.Millisecond}) // keeps packets undelivered
+	s.closedLoop()
+	slowest := s.killLoop(rounds(), "/readyz", noop)
+	s.setAllBehaviours(Behaviour{})
 	s.readyWithin(slowest)
 }
 
 func killedInRotation(s *system) {
 	s.analyzers[0].behave(Behaviour{Delay: 200 * time.Millisecond})
-	s.hurry()
-	slowest := s.killLoop(rounds(), "/readyz", nothing)
-	s.behaveAll(Behaviour{})
+	s.closedLoop()
+	slowest := s.killLoop(rounds(), "/readyz", noop)
+	s.setAllBehaviours(Behaviour{})
 	s.readyWithin(slowest)
 }
 
@@ -101,7 +101,7 @@ func killedWhileStoring(s *system) {
 	slowest := s.killLoop(rounds(), "/livez", func() {
 		for range 1 + s.random.IntN(3) {
 			s.distributor.launch()
-			s.soon(40 * time.Millisecond)
+			s.waitRandom(40 * time.Millisecond)
 			s.distributor.kill()
 			recovering++
 		}
@@ -110,29 +110,29 @@ func killedWhileStoring(s *system) {
 		a.start()
 	}
 	s.readyWithin(slowest)
-	s.note("%d kills while it started", recovering)
+	s.report("%d kills while it started", recovering)
 }
 
-// readyWithin notes how long a start took, and fails for what is out of all
-// proportion.
+// readyWithin reports the duration of the slowest start, and fails if it is
+// excessive.
 func (s *system) readyWithin(slowest time.Duration) {
 	if slowest > 20*time.Second {
-		s.t.Errorf("a start took %v", slowest)
+		s.t.Errorf("the slowest start took %v", slowest)
 	}
-	s.note("%d kills, ready within %v", rounds(), slowest.Round(10*time.Millisecond))
+	s.report("%d kills, ready within %v", rounds(), slowest.Round(10*time.Millisecond))
 }
 
 func analyzersAway(s *system) {
-	const mostMemory = 190 // MiB: the limit, and what a Go program of this size needs itself
+	const mostMemory = 190 // MiB: the limit and the program's own need
 	for _, a := range s.analyzers {
 		a.kill()
-		a.Single = false // or one would be too slow for its share
+		a.Single = false // else one would be too slow for its share
 	}
 	s.enlarge(2000)
-	s.hurry()
+	s.closedLoop()
 	bytes := int64(*backlogMB) << 20
 	await(s.t, "the backlog is stored", func() bool { return s.emitters.acceptedBytes() >= bytes })
-	s.calmDown()
+	s.resetRates()
 	s.enlarge(0)
 	if n := s.emitters.count(refused); n > 0 {
 		s.t.Errorf("refused while storing: %s", s.emitters.records().refusals())
@@ -145,19 +145,19 @@ func analyzersAway(s *system) {
 	}
 	returned := time.Now()
 	s.emitters.halt()
-	s.settle()
-	s.note("a backlog of %d MiB: ready in %v, delivered in %v", *backlogMB, ready.Round(10*time.Millisecond), time.Since(returned).Round(100*time.Millisecond))
+	s.awaitDelivery()
+	s.report("a backlog of %d MiB: ready in %v, delivered in %v", *backlogMB, ready.Round(10*time.Millisecond), time.Since(returned).Round(100*time.Millisecond))
 	peak := max(before, s.distributor.peakMemory())
 	if peak > mostMemory {
 		s.t.Errorf("%d MiB of memory at the peak", peak)
 	}
-	s.note("%d MiB of memory at the peak", peak)
+	s.report("%d MiB of memory at the peak", peak)
 	s.noteShares()
 }
 
-// noteShares notes which share of the messages each analyzer got.
+// noteShares reports each analyzer's share of the messages.
 func (s *system) noteShares() {
-	b, err := s.distributor.books()
+	b, err := s.distributor.totals()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -166,17 +166,17 @@ func (s *system) noteShares() {
 		percent := 100 * float64(b.MessagesBy[a.name]) / float64(b.Messages)
 		parts = append(parts, strconv.FormatFloat(percent, 'f', 1, 64))
 	}
-	s.note("shares %s %%", strings.Join(parts, "/"))
+	s.report("shares %s %%", strings.Join(parts, "/"))
 }
 
 func sigtermLeaves(s *system) {
-	s.behaveAll(Behaviour{Hang: true, Probes: true})
+	s.setAllBehaviours(Behaviour{Hang: true, Probes: true})
 	s.emitters.awaitMore(s.t, accepted, 500)
-	s.note("exit code %d", s.distributor.terminate())
+	s.report("exit code %d", s.distributor.terminate())
 	ready := s.distributor.startUntil("/livez")
 	s.emitters.awaitMore(s.t, accepted, 100)
-	s.behaveAll(Behaviour{})
-	s.note("it served in %v", ready.Round(10*time.Millisecond))
+	s.setAllBehaviours(Behaviour{})
+	s.report("it served in %v", ready.Round(10*time.Millisecond))
 }
 
 func secondDistributor(s *system) {
@@ -189,13 +189,13 @@ func secondDistributor(s *system) {
 		s.t.Errorf("the second distributor ended with %d and said %q", code, said)
 	}
 	s.emitters.awaitMore(s.t, accepted, 500)
-	s.calm("while another distributor was started")
-	s.note("exit code %d", code)
+	s.assertUnaffected("while another distributor was started")
+	s.report("exit code %d", code)
 }
 
 func allKilled(s *system) {
 	for range max(rounds()/4, 1) {
-		s.soon(200 * time.Millisecond)
+		s.waitRandom(200 * time.Millisecond)
 		s.distributor.kill()
 		for _, a := range s.analyzers {
 			a.kill()

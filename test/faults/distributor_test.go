@@ -19,18 +19,18 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-// distributor is the process under test. It keeps its ports, its folder and its
-// log over restarts.
+// distributor controls the process under test. It keeps its ports, directory
+// and log over restarts.
 type distributor struct {
 	t       *testing.T
 	program string
-	within  []string // a command that runs it, such as strace
+	within  []string // command prefix, such as strace
 	flags   []string
 	env     []string
 	dataDir string
 	log     string // path
 	port    int
-	// metricsPort is where /metrics is.
+	// metricsPort serves /metrics.
 	metricsPort int
 	client      *http.Client
 
@@ -56,7 +56,7 @@ func newDistributor(t *testing.T, program string) *distributor {
 	t.Cleanup(func() {
 		d.kill()
 		if t.Failed() {
-			t.Logf("the distributor wrote at last:\n%s", d.tail(6000))
+			t.Logf("the end of the distributor's log:\n%s", d.tail(6000))
 		}
 		if t.Failed() && *keep {
 			kept := filepath.Join(os.TempDir(), fmt.Sprintf("faults-%s-%d", filepath.Base(t.Name()), d.port))
@@ -70,7 +70,7 @@ func (d *distributor) url(path string) string {
 	return "http://127.0.0.1:" + strconv.Itoa(d.port) + path
 }
 
-// launch starts the process and does not wait for anything.
+// launch starts the process without waiting.
 func (d *distributor) launch() {
 	d.t.Helper()
 	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -96,11 +96,10 @@ func (d *distributor) launch() {
 	}()
 }
 
-// start launches it and returns how long it took until it would accept.
+// start launches it and returns the time until it was ready.
 func (d *distributor) start() time.Duration { return d.startUntil("/readyz") }
 
-// startUntil launches it and returns how long it took until path was answered
-// with 200.
+// startUntil launches it and returns the time until path was answered with 200.
 func (d *distributor) startUntil(path string) time.Duration {
 	d.t.Helper()
 	started := time.Now()
@@ -128,7 +127,7 @@ func (d *distributor) running() bool {
 	}
 }
 
-// kill ends it as kill -9 does.
+// kill sends SIGKILL.
 func (d *distributor) kill() {
 	if d.command != nil {
 		_ = d.command.Process.Kill() // it may have ended
@@ -151,14 +150,14 @@ func (d *distributor) terminate() int {
 	return d.exit()
 }
 
-// exit waits until it has ended by itself and returns its code.
+// exit waits for the end of the process and returns its exit code.
 func (d *distributor) exit() int {
 	d.t.Helper()
 	await(d.t, "the distributor ends", func() bool { return !d.running() })
 	return d.command.ProcessState.ExitCode()
 }
 
-// status returns the status of a GET, 0 for no answer.
+// status returns the status of a GET, 0 without a response.
 func (d *distributor) status(path string) int {
 	response, err := d.client.Get(d.url(path))
 	if err != nil {
@@ -169,8 +168,8 @@ func (d *distributor) status(path string) int {
 	return response.StatusCode
 }
 
-// books are the members of /metrics-json that conservation is about.
-type books struct {
+// totals are the members of /metrics-json that must balance.
+type totals struct {
 	Packets      int64            `json:"total_packets"`
 	Messages     int64            `json:"total_messages"`
 	MessagesBy   map[string]int64 `json:"messages_by_analyzer"`
@@ -180,7 +179,7 @@ type books struct {
 	Healthy      int              `json:"healthy_analyzers"`
 }
 
-func (d *distributor) books() (b books, err error) {
+func (d *distributor) totals() (b totals, err error) {
 	response, err := d.client.Get(d.url("/metrics-json"))
 	if err != nil {
 		return b, err
@@ -189,16 +188,16 @@ func (d *distributor) books() (b books, err error) {
 	return b, json.NewDecoder(response.Body).Decode(&b)
 }
 
-// awaitHealthy returns when so many analyzers are healthy.
+// awaitHealthy waits for a number of healthy analyzers.
 func (d *distributor) awaitHealthy(analyzers int) {
 	d.t.Helper()
 	await(d.t, fmt.Sprintf("%d analyzers are healthy", analyzers), func() bool {
-		b, err := d.books()
+		b, err := d.totals()
 		return err == nil && b.Healthy == analyzers
 	})
 }
 
-// logged returns everything that it wrote so far.
+// logged returns the log so far.
 func (d *distributor) logged() string {
 	text, err := os.ReadFile(d.log)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -217,21 +216,22 @@ var (
 	damageLogged = regexp.MustCompile(`are lost to damage.* packets=(\d+) first_sequence=\d+ last_sequence=\d+`)
 )
 
-// leftBehind returns how many packets it reported as left when it stopped.
-func (d *distributor) leftBehind() (packets int) {
+// undeliveredLogged returns how many packets it logged as undelivered at its
+// stop.
+func (d *distributor) undeliveredLogged() (packets int) {
 	if m := leftLogged.FindStringSubmatch(d.logged()); m != nil {
 		packets, _ = strconv.Atoi(m[1])
 	}
 	return packets
 }
 
-// damagesLogged returns how many packets it reported as lost to damage, over
-// all starts. A start tells of damage that an earlier one has told of again.
-func (d *distributor) damagesLogged() (packets int) {
-	told := make(map[string]bool)
+// lostLogged returns how many packets it logged as lost to damage over all
+// starts. Each start logs known damage again.
+func (d *distributor) lostLogged() (packets int) {
+	seen := make(map[string]bool)
 	for _, m := range damageLogged.FindAllStringSubmatch(d.logged(), -1) {
-		if !told[m[0]] {
-			told[m[0]] = true
+		if !seen[m[0]] {
+			seen[m[0]] = true
 			n, _ := strconv.Atoi(m[1])
 			packets += n
 		}
@@ -239,7 +239,7 @@ func (d *distributor) damagesLogged() (packets int) {
 	return packets
 }
 
-// peakMemory returns how many megabytes it has had in memory at most.
+// peakMemory returns its peak memory in MiB.
 func (d *distributor) peakMemory() int {
 	d.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
@@ -254,25 +254,25 @@ func (d *distributor) peakMemory() int {
 	return kilobytes >> 10
 }
 
-// patience bounds every wait: far longer than anything takes.
-func patience() time.Duration {
+// waitTimeout bounds every wait generously.
+func waitTimeout() time.Duration {
 	if *judge {
 		return 6 * time.Minute
 	}
 	return time.Minute
 }
 
-// await asks until the condition holds, and fails the test when it never does.
+// await polls until the condition holds, and fails the test at waitTimeout.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), waitTimeout())
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited %v in vain until %s", patience(), what)
+			t.Fatalf("timed out after %v waiting until %s", waitTimeout(), what)
 		case <-ticker.C:
 		}
 	}

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// emitters are all that send to one distributor, and what they know. Every
-// packet has an id of its own, and one that was accepted, or not answered, is
-// not sent again, so that a repeat at the analyzers is the distributor's.
+// emitters are the senders of one distributor with the outcome of each packet.
+// Every packet has a unique id, and one that was accepted or unanswered is not
+// sent again, so that duplicates at the analyzers come from the distributor.
 type emitters struct {
 	url    string
 	client *http.Client
@@ -34,11 +34,11 @@ type emitters struct {
 	bytes    int64 // of accepted packets
 }
 
-// requestTimeout is how long an emitter waits for an answer.
+// requestTimeout bounds one request.
 const requestTimeout = 15 * time.Second
 
-// newEmitters returns emitters that send nothing yet, and nothing more when the
-// test ends or halt is called.
+// newEmitters returns idle emitters that stop at the end of the test or at
+// halt.
 func newEmitters(t *testing.T, url string) *emitters {
 	transport := &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true}
 	ctx, stop := context.WithCancel(t.Context())
@@ -55,31 +55,31 @@ func newEmitters(t *testing.T, url string) *emitters {
 	return e
 }
 
-// halt lets the requests under way be answered and ends all connections.
+// halt completes the requests in flight and closes all connections.
 func (e *emitters) halt() {
 	e.stop()
 	e.ended.Wait()
 }
 
-// parcel is a packet that is to be sent.
-type parcel struct {
+// outgoingPacket is a packet to be sent.
+type outgoingPacket struct {
 	load, emitter, id string
 	messages, filler  int // filler is how many bytes each message has on top
 	due               time.Time
 }
 
-// send sends one packet and notes what became of it. A refusal may say for how
-// long to wait.
-func (e *emitters) send(p parcel) (o outcome, wait time.Duration) {
+// send sends one packet and records its outcome. It returns the Retry-After of
+// a refusal.
+func (e *emitters) send(p outgoingPacket) (o outcome, wait time.Duration) {
 	body := p.body()
 	response, text, err := e.post(body)
 	o = outcomeOf(response, err)
 	r := record{load: p.load, due: p.due, took: time.Since(p.due), outcome: o}
 	if o == refused {
 		var why struct{ Code string }
-		_ = json.Unmarshal(text, &why) // an answer without a code counts under its status
+		_ = json.Unmarshal(text, &why) // a response without a code is counted by status
 		r.code = fmt.Sprintf("%d %s", response.StatusCode, why.Code)
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // none is no wait
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 without the header
 		wait = time.Duration(seconds) * time.Second
 	}
 	e.mu.Lock()
@@ -117,7 +117,7 @@ func outcomeOf(response *http.Response, err error) outcome {
 	}
 }
 
-func (p parcel) body() string {
+func (p outgoingPacket) body() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, `{"emitter_id":"%s","packet_id":"%s","messages":[`, p.emitter, p.id)
 	filler := strings.Repeat("x", p.filler)
@@ -131,7 +131,7 @@ func (p parcel) body() string {
 	return text.String()
 }
 
-// records returns what was sent so far.
+// records returns the requests so far.
 func (e *emitters) records() records {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -150,7 +150,7 @@ func (e *emitters) acceptedBytes() int64 {
 	return e.bytes
 }
 
-// awaitMore returns when so many more packets had that outcome.
+// awaitMore waits for a number of further packets with that outcome.
 func (e *emitters) awaitMore(t *testing.T, o outcome, packets int64) {
 	t.Helper()
 	goal := e.count(o) + packets

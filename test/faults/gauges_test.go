@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// gauges is the distributor's /metrics at one moment, by series.
+// gauges is a scrape of the distributor's /metrics, by series.
 type gauges struct {
 	at    time.Time
 	value map[string]float64
@@ -39,7 +39,7 @@ func (d *distributor) gauges() (gauges, error) {
 	return g, lines.Err()
 }
 
-// of returns a series with the label analyzer, and further ones.
+// of returns a series with the label analyzer and further labels.
 func (g gauges) of(name, analyzer, more string) float64 {
 	return g.value[fmt.Sprintf("%s{analyzer=%q%s}", name, analyzer, more)]
 }
@@ -52,18 +52,18 @@ func (g gauges) deliveredPackets(analyzer string) float64 {
 	return g.of("distributor_delivered_packets_total", analyzer, "")
 }
 
-// trials is how often a few packets were tried at an analyzer after a failure.
+// trials counts the transitions of an analyzer's breaker to half-open.
 func (g gauges) trials(analyzer string) float64 {
 	return g.of("distributor_breaker_transitions_total", analyzer, `,to="half_open"`)
 }
 
-// probes is how often an analyzer was asked for its health.
+// probes counts an analyzer's health probes.
 func (g gauges) probes(analyzer string) float64 {
 	return g.of("distributor_probes_total", analyzer, `,result="ok"`) + g.of("distributor_probes_total", analyzer, `,result="failed"`)
 }
 
-// shares returns which part each analyzer had of the messages that all of them
-// together were delivered between two moments.
+// shares returns each analyzer's part of the messages delivered between two
+// scrapes.
 func shares(analyzers []string, before, after gauges) map[string]float64 {
 	parts := make(map[string]float64)
 	all := 0.0
@@ -77,11 +77,11 @@ func shares(analyzers []string, before, after gauges) map[string]float64 {
 	return parts
 }
 
-// analyzers returns the names of all.
+// analyzers returns all names.
 func (g gauges) analyzers() (names []string) {
 	for series := range g.value {
-		if rest, ok := strings.CutPrefix(series, `distributor_analyzer_healthy{analyzer="`); ok {
-			names = append(names, strings.TrimSuffix(rest, `"}`))
+		if failurePause, ok := strings.CutPrefix(series, `distributor_analyzer_healthy{analyzer="`); ok {
+			names = append(names, strings.TrimSuffix(failurePause, `"}`))
 		}
 	}
 	return names

@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// everyone stands for all loads.
-const everyone = "everyone"
+// allLoads names all loads.
+const allLoads = "all"
 
-// load is emitters that send at a common rate, whatever the answers are: what a
-// request took counts from when it was due.
+// load is emitters that send at a common rate in an open loop: latency is
+// measured from due times.
 type load struct {
 	name        string
 	emitters    int
 	connections int           // of all emitters together
-	pause       atomic.Int64  // nanoseconds between two packets of a connection; 0: send at once
-	filler      atomic.Int64  // bytes that each message has on top
-	usual       time.Duration // the pause, unless told otherwise
+	pause       atomic.Int64  // nanoseconds between two packets of a connection; 0 is a closed loop
+	filler      atomic.Int64  // bytes added to each message
+	usual       time.Duration // the default pause
 }
 
-// rest is how long a connection that never pauses waits after a packet that was
+// failurePause is the pause of a closed-loop connection after a packet that was
 // not accepted.
-const rest = 10 * time.Millisecond
+const failurePause = 10 * time.Millisecond
 
-// newLoad returns a load of so many packets a second.
+// newLoad returns a load in packets per second.
 func newLoad(name string, emitters, connections int, rate float64) *load {
 	l := &load{name: name, emitters: emitters, connections: connections}
 	l.usual = time.Duration(float64(connections) / rate * float64(time.Second))
@@ -34,11 +34,11 @@ func newLoad(name string, emitters, connections int, rate float64) *load {
 	return l
 }
 
-// times changes the rate to a multiple of the usual.
+// times sets the rate to a multiple of the default.
 func (l *load) times(factor float64) { l.pause.Store(int64(float64(l.usual) / factor)) }
 
-// hurry makes connections send the next packet as soon as one is answered.
-func (l *load) hurry() { l.pause.Store(0) }
+// closedLoop makes connections send as soon as they have a response.
+func (l *load) closedLoop() { l.pause.Store(0) }
 
 // begin starts a load.
 func (e *emitters) begin(l *load) {
@@ -49,18 +49,18 @@ func (e *emitters) begin(l *load) {
 	}
 }
 
-// run is one connection. Connections take turns.
+// run is one connection. Connections alternate between emitters.
 func (e *emitters) run(l *load, connection int, started time.Time) {
 	due := started.Add(time.Duration(l.pause.Load()) * time.Duration(connection) / time.Duration(l.connections))
 	for number := 0; e.until(due); number++ {
-		p := l.parcel(connection, number)
+		p := l.outgoingPacket(connection, number)
 		p.due = due
 		o, _ := e.send(p)
 		due = l.next(due, o)
 	}
 }
 
-// until waits for a moment, and reports false when the emitters halt.
+// until waits for a moment, and returns false when the emitters halt.
 func (e *emitters) until(moment time.Time) bool {
 	timer := time.NewTimer(time.Until(moment))
 	defer timer.Stop()
@@ -72,9 +72,8 @@ func (e *emitters) until(moment time.Time) bool {
 	}
 }
 
-// next returns when the packet after one is due. Where nobody judges times, what
-// a connection could not send in time is not made up for, so that a machine that
-// is too slow is not flooded.
+// next returns the due time of the next packet. Without -judge, missed packets
+// are dropped from the schedule, so that a slow machine is not flooded.
 func (l *load) next(due time.Time, o outcome) time.Time {
 	pause := time.Duration(l.pause.Load())
 	switch {
@@ -85,13 +84,13 @@ func (l *load) next(due time.Time, o outcome) time.Time {
 	case o == accepted:
 		return time.Now()
 	default:
-		return time.Now().Add(rest)
+		return time.Now().Add(failurePause)
 	}
 }
 
-// parcel is a packet of one to seven messages.
-func (l *load) parcel(connection, number int) parcel {
-	return parcel{
+// outgoingPacket returns a packet of one to seven messages.
+func (l *load) outgoingPacket(connection, number int) outgoingPacket {
+	return outgoingPacket{
 		load: l.name, emitter: fmt.Sprintf("%s-%d", l.name, connection%l.emitters),
 		id:       fmt.Sprintf("%s-%d-%d", l.name, connection, number),
 		messages: 1 + number%7, filler: int(l.filler.Load()),
@@ -99,13 +98,13 @@ func (l *load) parcel(connection, number int) parcel {
 }
 
 // burst is packets that are all due at once. Each emitter has one connection
-// and sends a packet again until it is accepted.
+// and retries until its packet is accepted.
 type burst struct {
 	Emitters int
-	Packets  int // each emitter's
-	// InFull takes the place of Packets with -judge.
+	Packets  int // per emitter
+	// InFull replaces Packets with -judge.
 	InFull int `yaml:"in-full"`
-	// Wait is how long emitters wait after a refusal; 0: as long as it says.
+	// Wait is the pause after a refusal; 0 means Retry-After.
 	Wait time.Duration
 }
 
@@ -121,7 +120,7 @@ func (e *emitters) burst(name string, b burst) {
 	for emitter := range b.Emitters {
 		sending.Go(func() {
 			for number := range packets {
-				p := l.parcel(emitter, number)
+				p := l.outgoingPacket(emitter, number)
 				p.due = started
 				for {
 					o, wait := e.send(p)

@@ -1,7 +1,7 @@
-// Package faults holds the distributor to its promise under faults: real
-// processes, real signals, real disks and networks, and an oracle that compares
-// what emitters were told with what analyzers took. Each row of the matrix is
-// one fault; docs/faults.md tells what is promised, and how to run them.
+// Package faults tests the distributor under faults with real processes,
+// signals, disks and networks, and compares what emitters were answered with
+// what analyzers took. Each row of the matrix is one fault; docs/faults.md
+// lists the promises and how to run them.
 package faults
 
 import (
@@ -19,13 +19,13 @@ import (
 
 var (
 	kills     = flag.Int("kills", 20, "how often each row that kills the distributor in a loop does so")
-	backlogMB = flag.Int("backlog", 48, "megabytes that are stored while all analyzers are away")
+	backlogMB = flag.Int("backlog", 48, "megabytes that are stored while all analyzers are down")
 	table     = flag.String("table", "", "Markdown `file` whose table of results is written anew")
 	judge     = flag.Bool("judge", false, "take scenarios' full length, one at a time, and judge their times")
 	keep      = flag.Bool("keep", false, "keep the folders of rows that fail, and say where they are")
 )
 
-// roleVariable makes this test binary be a recording analyzer instead.
+// roleVariable makes this test binary a recording analyzer.
 const roleVariable = "FAULTS_ANALYZER"
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	// Rows wait far more than they work. The command line may say otherwise.
+	// Rows mostly wait, so they run in parallel unless the command line says
+	// otherwise.
 	if err := flag.Set("test.parallel", "3"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -53,7 +54,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// programs builds what is tested, once each.
+// programs builds each tested program once.
 var programs builds
 
 type builds struct {
@@ -62,8 +63,8 @@ type builds struct {
 	paths  map[string]string
 }
 
-// program returns the path of the logstreamer binary; a name other than "" and
-// flags of go build make a variant of it.
+// program returns the path of the logstreamer binary; a variant is built with
+// the given flags of go build.
 func (b *builds) program(variant string, flags ...string) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

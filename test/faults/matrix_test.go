@@ -10,42 +10,40 @@ import (
 	"time"
 )
 
-// row is one fault. To add one, write a function that does it to a system that
-// is under load, and list it among the rows of its kind.
+// row is one fault. To add one, write a function that injects it into a system
+// under load, and list it among the rows of its kind.
 type row struct {
 	name, journal string
-	// fault says what happens, promise what must hold, in the words of
-	// docs/faults.md. That nothing accepted is lost and that the books balance
-	// is promised, and checked, for every row.
+	// fault and promise are the texts in docs/faults.md. Every row also checks
+	// that no accepted packet is lost and that the counters balance.
 	fault, promise string
-	// env changes the distributor's settings, from quick ones unless the row is
-	// about the documented ones.
+	// env overrides the distributor's settings, which are quickSettings unless
+	// documented.
 	env        map[string]string
 	documented bool
-	// analyzers are the usual ones if none are told.
-	analyzers []plan
-	// short rows are run with -short, too.
+	// analyzers defaults to usualAnalyzers.
+	analyzers []analyzerSpec
+	// short rows also run with -short.
 	short bool
-	// alone rows begin the system by themselves, since they change it first.
+	// alone rows start the system themselves.
 	alone bool
-	// needs tells why the row cannot be run here, or nothing; nil if it can be
-	// run everywhere.
+	// needs returns why the row cannot run here, or "".
 	needs func() string
-	// do does it. When it returns, analyzers must be able to work, and the
-	// distributor be running unless stopping it was the point.
+	// do injects the fault. When it returns, analyzers must be able to work,
+	// and the distributor must run unless the row stops it.
 	do func(s *system)
 }
 
-// The journals.
+// Journals.
 const (
 	memory = "memory"
 	disk   = "disk"
 )
 
-// TestMatrix runs every row that is written in Go.
+// TestMatrix runs the rows written in Go.
 func TestMatrix(t *testing.T) { runRows(t, goRows(), true) }
 
-// TestScenarios runs every row that is told by a file of the folder scenarios.
+// TestScenarios runs the rows in the directory scenarios.
 func TestScenarios(t *testing.T) {
 	rows, err := scenarioRows()
 	if err != nil {
@@ -74,10 +72,10 @@ func runRows(t *testing.T, rows []row, together bool) {
 	}
 }
 
-// goRows returns all rows that are written in Go.
+// goRows returns the rows written in Go.
 func goRows() []row {
 	var all []row
-	for _, rows := range [][]row{livingRows(), crashRows(), spaceRows(), damageRows()} {
+	for _, rows := range [][]row{runtimeRows(), crashRows(), spaceRows(), damageRows()} {
 		all = append(all, rows...)
 	}
 	return all
@@ -89,15 +87,15 @@ func matrix() ([]row, error) {
 	return append(rows, goRows()...), err
 }
 
-// run does one row and asks the oracle.
+// run runs one row and checks conservation.
 func run(t *testing.T, r row) {
-	if missing := r.missing(); missing != "" {
-		measured.add(result{row: r, skipped: missing})
-		t.Skip(missing)
+	if skipReason := r.skipReason(); skipReason != "" {
+		measured.add(result{row: r, skipped: skipReason})
+		t.Skip(skipReason)
 	}
 	s := newSystem(t, r.analyzers)
 	if !r.documented {
-		s.set(quick)
+		s.set(quickSettings)
 	}
 	s.distributor.flags = []string{"-journal", r.journal}
 	if r.journal == memory && diskJournalMissing() != "" {
@@ -111,22 +109,22 @@ func run(t *testing.T, r row) {
 	r.do(s)
 	s.emitters.halt()
 	if s.distributor.running() {
-		s.settle()
+		s.awaitDelivery()
 	}
-	v := compare(s.emitters.outcomes, s.analyzers)
+	v := checkConservation(s.emitters.outcomes, s.analyzers)
 	s.judge(v)
 	text := s.summary(v)
 	t.Logf("%s, in %v", text, time.Since(started).Round(100*time.Millisecond))
 	if !t.Failed() {
 		measured.add(result{row: r, text: text})
 	}
-	for _, delay := range s.delays {
+	for _, delay := range s.latencyViolations {
 		t.Error(delay)
 	}
 }
 
-// missing tells why the row cannot be run here, or nothing.
-func (r row) missing() string {
+// skipReason returns why the row cannot run here, or "".
+func (r row) skipReason() string {
 	if r.journal == disk && diskJournalMissing() != "" {
 		return diskJournalMissing()
 	}
@@ -136,25 +134,25 @@ func (r row) missing() string {
 	return ""
 }
 
-// judge fails the row when the oracle found what must not be.
-func (s *system) judge(v verdict) {
+// judge fails the row when conservation is violated.
+func (s *system) judge(v verification) {
 	s.t.Helper()
 	if v.Accepted == 0 {
-		s.t.Error("no packet was accepted: the row proves nothing")
+		s.t.Error("no packet was accepted: the row tests nothing")
 	}
-	if len(v.Lost) > s.mayLose {
-		s.t.Errorf("%d accepted packets are lost, at most %d may be: %.200q", len(v.Lost), s.mayLose, v.Lost)
+	if len(v.Lost) > s.maxLost {
+		s.t.Errorf("%d accepted packets are lost, at most %d may be: %.200q", len(v.Lost), s.maxLost, v.Lost)
 	}
 	if len(v.Invented) > 0 {
 		s.t.Errorf("%d packets were delivered that no emitter sent: %.200q", len(v.Invented), v.Invented)
 	}
 }
 
-// summary is the measured result in words.
-func (s *system) summary(v verdict) string {
+// summary describes the result.
+func (s *system) summary(v verification) string {
 	lost := fmt.Sprintf("%d lost", len(v.Lost))
-	if s.mayLose > 0 {
-		lost += fmt.Sprintf(" (%d may be)", s.mayLose)
+	if s.maxLost > 0 {
+		lost += fmt.Sprintf(" (%d may be)", s.maxLost)
 	}
 	parts := []string{fmt.Sprintf("%d accepted, %s, %d duplicates", v.Accepted, lost, v.Duplicates)}
 	if refusals := s.emitters.records().refusals(); refusals != "" {
@@ -166,14 +164,14 @@ func (s *system) summary(v verdict) string {
 	if v.Surplus > 0 {
 		parts = append(parts, fmt.Sprintf("%d delivered without having been accepted", v.Surplus))
 	}
-	parts = append(parts, s.notes...)
-	for _, delay := range s.delays {
+	parts = append(parts, s.reports...)
+	for _, delay := range s.latencyViolations {
 		parts = append(parts, "**too slow:** "+delay)
 	}
 	return strings.Join(parts, "; ")
 }
 
-// diskJournalMissing returns the program's refusal of JOURNAL=disk, or nothing.
+// diskJournalMissing returns the program's rejection of JOURNAL=disk, or "".
 var diskJournalMissing = sync.OnceValue(func() string {
 	program, err := programs.program("")
 	if err != nil {

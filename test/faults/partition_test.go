@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// namespace is a network of its own, joined to this one by a pair of virtual
-// interfaces.
+// namespace is a network namespace connected to this one by a veth pair.
 type namespace struct {
 	t               *testing.T
 	name            string
 	inside, outside string // interfaces
-	subnet          string // the first three numbers of its addresses, and a dot
+	subnet          string // the first three octets of its addresses, and a dot
 }
 
-// noNamespaces tells why networks cannot be parted here, or nothing.
+// noNamespaces returns why networks cannot be partitioned here, or "".
 func noNamespaces() string {
 	n := describeNamespace()
 	defer n.remove()
@@ -30,7 +29,7 @@ func noNamespaces() string {
 	return ""
 }
 
-// newNamespace makes one that goes with the test.
+// newNamespace creates a namespace for the duration of the test.
 func newNamespace(t *testing.T) *namespace {
 	t.Helper()
 	n := describeNamespace()
@@ -46,18 +45,18 @@ func describeNamespace() *namespace {
 	id := rand.IntN(1_000_000)
 	return &namespace{
 		name: fmt.Sprintf("faults-%d", id), inside: fmt.Sprintf("fi%d", id), outside: fmt.Sprintf("fo%d", id),
-		subnet: fmt.Sprintf("198.18.%d.", id%250), // set aside for tests of networks
+		subnet: fmt.Sprintf("198.18.%d.", id%250), // reserved for network tests
 	}
 }
 
-// remove takes away what was made of it. The interfaces go first: a namespace
-// keeps its own for a while.
+// remove deletes it. The interfaces go first: the kernel keeps a namespace's
+// own for a while.
 func (n *namespace) remove() {
 	_ = exec.Command("ip", "link", "del", n.outside).Run() // it may not have been made
 	_ = exec.Command("ip", "netns", "del", n.name).Run()
 }
 
-// making returns the commands that make it.
+// making returns the commands that create it.
 func (n *namespace) making() [][]string {
 	var commands [][]string
 	for _, line := range []string{
@@ -73,8 +72,8 @@ func (n *namespace) making() [][]string {
 	return commands
 }
 
-// dropping returns the commands that make the network swallow everything (-A)
-// or no more (-D).
+// dropping returns the commands that start (-A) or stop (-D) dropping all
+// packets.
 func (n *namespace) dropping(action string) [][]string {
 	var commands [][]string
 	for _, way := range []string{"INPUT", "OUTPUT"} {
@@ -83,7 +82,7 @@ func (n *namespace) dropping(action string) [][]string {
 	return commands
 }
 
-// address is what an analyzer inside listens on.
+// address is the listen address of an analyzer inside.
 func (n *namespace) address() string { return n.subnet + "2" }
 
 func (n *namespace) run(command ...string) {
@@ -105,11 +104,11 @@ func (n *namespace) link(state string) {
 	n.run("ip", "-n", n.name, "link", "set", n.inside, state)
 }
 
-// partition parts the first analyzer from the distributor twice.
+// partition separates the first analyzer from the distributor twice.
 func partition(s *system) {
 	n := newNamespace(s.t)
 	s.analyzers[0].kill()
-	s.analyzers[0] = newAnalyzer(s.t, "analyzer-1", s.analyzers[0].plan, n.address()+":0", "ip", "netns", "exec", n.name)
+	s.analyzers[0] = newAnalyzer(s.t, "analyzer-1", s.analyzers[0].analyzerSpec, n.address()+":0", "ip", "netns", "exec", n.name)
 	s.begin()
 	part := []struct{ begin, end func() }{
 		{func() { n.drop("-A") }, func() { n.drop("-D") }},
@@ -117,16 +116,16 @@ func partition(s *system) {
 	}
 	var slowest time.Duration
 	for _, p := range part {
-		s.soon(100 * time.Millisecond)
+		s.waitRandom(100 * time.Millisecond)
 		parted := time.Now()
 		p.begin()
 		s.distributor.awaitHealthy(len(s.analyzers) - 1)
 		slowest = max(slowest, time.Since(parted))
-		s.last(500 * time.Millisecond)
+		s.wait(500 * time.Millisecond)
 		p.end()
 		s.distributor.awaitHealthy(len(s.analyzers))
 		s.emitters.awaitMore(s.t, accepted, 300)
-		s.calm("while one analyzer was cut off")
+		s.assertUnaffected("while one analyzer was cut off")
 	}
-	s.note("noticed within %v", slowest.Round(10*time.Millisecond))
+	s.report("noticed within %v", slowest.Round(10*time.Millisecond))
 }

@@ -19,99 +19,99 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Behaviour is what a recording analyzer does with a request. The zero value
-// takes the packets and answers 200.
+// Behaviour is how a recording analyzer handles requests. The zero value takes
+// the packets and responds with 200.
 type Behaviour struct {
-	// Status is the answer; any but 2xx means that the packets are not taken.
+	// Status is the response; packets are taken only with 2xx.
 	Status     int    `json:",omitempty"`
 	RetryAfter string `json:",omitempty" yaml:"retry-after"`
-	// Hang answers nothing for as long as this behaviour lasts.
+	// Hang does not respond while this behaviour lasts.
 	Hang bool `json:",omitempty"`
 	// Reset reads the request and resets the connection.
 	Reset bool `json:",omitempty"`
-	// Forget takes the packets, and then resets the connection all the same.
+	// Forget takes the packets and then resets the connection.
 	Forget bool `json:",omitempty"`
-	// Die closes the port and all connections once the request is read, as the end of a
-	// process does, for a second.
+	// Die closes the port and all connections for a second once the request is
+	// read, as a crash does.
 	Die bool `json:",omitempty"`
-	// Refuse lets nobody connect: the port is closed, and so are connections.
+	// Refuse closes the port and all connections.
 	Refuse bool `json:",omitempty"`
-	// Delay comes before the answer; with Every, only for each so many-th request.
+	// Delay precedes the response; with Every, only of every n-th request.
 	Delay time.Duration `json:",omitempty"`
 	Every int64         `json:",omitempty"`
-	// Service is how long one of Workers takes for a packet, and Slower how many
-	// times that it is now. With Over it grows to that evenly in that time.
+	// Service is the time one of Workers takes per packet, multiplied by
+	// Slower. With Over the factor grows linearly over that time.
 	Service time.Duration `json:",omitempty"`
 	Workers int           `json:",omitempty"`
 	Slower  float64       `json:",omitempty"`
 	Over    time.Duration `json:",omitempty"`
-	// Only requests with a packet of this load, or burst, are treated so, if it is
-	// told.
+	// Only, if set, restricts the behaviour to requests with a packet of this
+	// load or burst.
 	Only string `json:",omitempty"`
-	// Probes says that health probes are treated so, too.
+	// Probes applies the behaviour to health probes as well.
 	Probes bool `json:",omitempty"`
-	// Single does not advertise NDJSON.
+	// Single disables NDJSON.
 	Single bool `json:",omitempty"`
 }
 
-// recorder is an analyzer in a process of its own. It appends the id of each
-// packet that it takes to a log before it answers, so that the log is whole
-// however the process ends. It is told what to do on standard input, a
-// behaviour a line, and ends with it.
-type recorder struct {
+// recordingAnalyzer is an analyzer in its own process. It logs the id of each
+// packet that it takes before it responds, so that the log is complete however
+// the process ends. It reads behaviours from standard input, one per line, and
+// ends with it.
+type recordingAnalyzer struct {
 	log    *os.File
 	routes *http.ServeMux
 
-	mu       sync.Mutex // guards all below
-	server   *http.Server
-	now      Behaviour
-	changed  chan struct{} // closed when now changes
-	desk     desk          // made anew when now changes
-	requests int64
-	listener net.Listener // nil while it refuses connections
-	address  string
+	mu          sync.Mutex // guards all below
+	server      *http.Server
+	now         Behaviour
+	changed     chan struct{} // closed when now changes
+	workerModel workerModel   // reset when now changes
+	requests    int64
+	listener    net.Listener // nil while it refuses connections
+	address     string
 }
 
-// recordPackets runs a recorder until its standard input ends.
+// recordPackets runs a recording analyzer until its standard input ends.
 func recordPackets(address, logPath string) error {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	r := &recorder{log: log, routes: http.NewServeMux(), changed: make(chan struct{}), address: address}
+	r := &recordingAnalyzer{log: log, routes: http.NewServeMux(), changed: make(chan struct{}), address: address}
 	r.routes.HandleFunc("POST /ingest", r.ingest)
 	r.routes.HandleFunc("GET /health", r.health)
 	if err := r.listen(true); err != nil {
 		return err
 	}
 	fmt.Println(r.address)
-	orders := bufio.NewScanner(os.Stdin)
-	for orders.Scan() {
+	control := bufio.NewScanner(os.Stdin)
+	for control.Scan() {
 		var next Behaviour
-		if err := json.Unmarshal(orders.Bytes(), &next); err != nil {
+		if err := json.Unmarshal(control.Bytes(), &next); err != nil {
 			return err
 		}
-		if err := r.become(next); err != nil {
+		if err := r.setBehaviour(next); err != nil {
 			return err
 		}
 		fmt.Println("done")
 	}
 	r.closeAll()
-	return errors.Join(orders.Err(), log.Close())
+	return errors.Join(control.Err(), log.Close())
 }
 
-func (r *recorder) become(next Behaviour) error {
+func (r *recordingAnalyzer) setBehaviour(next Behaviour) error {
 	r.mu.Lock()
 	r.now = next
-	r.desk = newDesk(next, time.Now())
+	r.workerModel = newWorkerModel(next, time.Now())
 	close(r.changed)
 	r.changed = make(chan struct{})
 	r.mu.Unlock()
 	return r.listen(!next.Refuse)
 }
 
-// listen opens or closes the port. Closing it closes idle connections as well.
-func (r *recorder) listen(open bool) error {
+// listen opens or closes the port. Closing it also closes idle connections.
+func (r *recordingAnalyzer) listen(open bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if open == (r.listener != nil) {
@@ -136,8 +136,8 @@ func (r *recorder) listen(open bool) error {
 	return nil
 }
 
-// die closes the port and all connections, and opens the port again after a second.
-func (r *recorder) die() {
+// die closes the port and all connections, and reopens the port after a second.
+func (r *recordingAnalyzer) die() {
 	r.closeAll()
 	time.AfterFunc(time.Second, func() {
 		r.mu.Lock()
@@ -149,7 +149,7 @@ func (r *recorder) die() {
 	})
 }
 
-func (r *recorder) closeAll() {
+func (r *recordingAnalyzer) closeAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.server != nil {
@@ -158,24 +158,24 @@ func (r *recorder) closeAll() {
 	r.server, r.listener = nil, nil
 }
 
-// next returns the behaviour for a request with these packets, when they will be
-// done, and what is closed when the behaviour changes.
-func (r *recorder) next(packets []string) (b Behaviour, done time.Time, changed <-chan struct{}) {
+// next returns the behaviour for a request with these packets, their completion
+// time, and a channel closed when the behaviour changes.
+func (r *recordingAnalyzer) next(packets []string) (b Behaviour, done time.Time, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests++
-	b, done = r.now.towards(packets), time.Now()
+	b, done = r.now.forPackets(packets), time.Now()
 	if b.Every == 0 || r.requests%b.Every == 0 {
 		done = done.Add(b.Delay)
 	}
 	if len(packets) > 0 {
-		done = r.desk.serve(done, len(packets))
+		done = r.workerModel.serve(done, len(packets))
 	}
 	return b, done, r.changed
 }
 
-// towards is the behaviour towards a request with these packets.
-func (b Behaviour) towards(packets []string) Behaviour {
+// forPackets is the behaviour for a request with these packets.
+func (b Behaviour) forPackets(packets []string) Behaviour {
 	meant := func(id string) bool { return strings.HasPrefix(id, b.Only+"-") }
 	if b.Only == "" || slices.ContainsFunc(packets, meant) {
 		return b
@@ -183,7 +183,7 @@ func (b Behaviour) towards(packets []string) Behaviour {
 	return Behaviour{Single: b.Single}
 }
 
-func (r *recorder) health(w http.ResponseWriter, _ *http.Request) {
+func (r *recordingAnalyzer) health(w http.ResponseWriter, _ *http.Request) {
 	b, _, changed := r.next(nil)
 	if !b.Single {
 		w.Header().Set("Accept-Post", "application/x-ndjson")
@@ -198,10 +198,10 @@ func (r *recorder) health(w http.ResponseWriter, _ *http.Request) {
 	r.answer(w, b)
 }
 
-func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
+func (r *recordingAnalyzer) ingest(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
-		return // the distributor went away, or sent it elsewhere
+		return // the distributor disconnected
 	}
 	ids, err := idsOf(body)
 	if err != nil {
@@ -210,12 +210,12 @@ func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
 	}
 	b, ok := r.work(request.Context(), ids)
 	if !ok {
-		abandon(w)
+		resetConnection(w)
 		return
 	}
 	if b.Die {
 		r.die()
-		return // nobody is left to be answered
+		return // the connection is closed
 	}
 	if !b.Reset && (b.Status == 0 || b.Status/100 == 2) {
 		if err := r.take(ids); err != nil {
@@ -226,9 +226,9 @@ func (r *recorder) ingest(w http.ResponseWriter, request *http.Request) {
 	r.answer(w, b)
 }
 
-// work waits until packets are done. It reports false when they were
-// given up while it hung; one who only is slow takes them all the same.
-func (r *recorder) work(ctx context.Context, packets []string) (Behaviour, bool) {
+// work waits until packets are done. It returns false when a hanging request
+// was cancelled; a slow one is taken anyway.
+func (r *recordingAnalyzer) work(ctx context.Context, packets []string) (Behaviour, bool) {
 	for {
 		b, done, changed := r.next(packets)
 		if b.Hang {
@@ -248,9 +248,9 @@ func (r *recorder) work(ctx context.Context, packets []string) (Behaviour, bool)
 	}
 }
 
-func (r *recorder) answer(w http.ResponseWriter, b Behaviour) {
+func (r *recordingAnalyzer) answer(w http.ResponseWriter, b Behaviour) {
 	if b.Reset || b.Forget || b.Refuse {
-		abandon(w)
+		resetConnection(w)
 		return
 	}
 	if b.RetryAfter != "" {
@@ -275,13 +275,13 @@ func idsOf(body []byte) (ids []string, err error) {
 }
 
 // take logs ids with one write.
-func (r *recorder) take(ids []string) error {
+func (r *recordingAnalyzer) take(ids []string) error {
 	_, err := r.log.WriteString(strings.Join(ids, "\n") + "\n")
 	return err
 }
 
-// abandon resets the connection.
-func abandon(w http.ResponseWriter) {
+// resetConnection resets the connection.
+func resetConnection(w http.ResponseWriter) {
 	connection, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		return

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// outcome is what an emitter knows about a packet.
+// outcome is the result of a packet for its emitter.
 type outcome int
 
 const (
-	// unsent: there was no connection. The distributor never saw it.
+	// unsent: connecting failed; the distributor has not seen the packet.
 	unsent outcome = iota
 	// accepted: answered with 2xx.
 	accepted
 	// refused: answered with anything else.
 	refused
-	// unanswered: sent, perhaps in part, and never answered. It may arrive.
+	// unanswered: sent, perhaps in part, without a response. It may arrive.
 	unanswered
 )
 
@@ -26,16 +26,16 @@ func (o outcome) String() string {
 	return [...]string{"unsent", "accepted", "refused", "unanswered"}[o]
 }
 
-// record is one request as an emitter knows it.
+// record is one request of an emitter.
 type record struct {
 	load    string
-	due     time.Time     // when it should have been sent
-	took    time.Duration // from then until it was over
+	due     time.Time     // due time
+	took    time.Duration // from due until completed
 	outcome outcome
 	code    string // of a refusal: its status and code
 }
 
-// records are some of an emitter's requests.
+// records are requests of emitters.
 type records []record
 
 func (r records) where(keep func(record) bool) records {
@@ -48,12 +48,12 @@ func (r records) where(keep func(record) bool) records {
 	return kept
 }
 
-// of returns those of one load; everyone's if none is named.
+// of returns the records of one load, or of allLoads.
 func (r records) of(load string) records {
-	return r.where(func(one record) bool { return load == everyone || one.load == load })
+	return r.where(func(one record) bool { return load == allLoads || one.load == load })
 }
 
-// between returns those that were over from one moment to before another.
+// between returns the records completed in [from, to).
 func (r records) between(from, to time.Time) records {
 	return r.where(func(one record) bool {
 		over := one.due.Add(one.took)
@@ -65,7 +65,7 @@ func (r records) with(o outcome) records {
 	return r.where(func(one record) bool { return one.outcome == o })
 }
 
-// p99 returns the time that 99 of 100 took at most, from when they were due.
+// p99 returns the 99th percentile of took.
 func (r records) p99() time.Duration {
 	if len(r) == 0 {
 		return 0
@@ -78,7 +78,7 @@ func (r records) p99() time.Duration {
 	return times[len(times)*99/100]
 }
 
-// codes counts refusals, by code.
+// codes counts refusals by code.
 func (r records) codes() map[string]int {
 	codes := make(map[string]int)
 	for _, one := range r.with(refused) {
@@ -87,7 +87,7 @@ func (r records) codes() map[string]int {
 	return codes
 }
 
-// refusals tells which refusals there were, by code, for people.
+// refusals formats the refusals by code.
 func (r records) refusals() string {
 	codes := r.codes()
 	var parts []string
@@ -97,8 +97,8 @@ func (r records) refusals() string {
 	return strings.Join(parts, ", ")
 }
 
-// troubles tells what went wrong, for people, or nothing.
-func (r records) troubles() string {
+// failures describes refused and unanswered packets, or returns "".
+func (r records) failures() string {
 	mute := r.with(unanswered)
 	late := mute.where(func(one record) bool { return one.took >= requestTimeout })
 	refusals, parted := r.refusals(), len(r.with(unsent))
@@ -109,7 +109,7 @@ func (r records) troubles() string {
 		refusals, len(mute), len(late), requestTimeout, parted)
 }
 
-// rounded is a time for people: whole milliseconds, or tenths of a short one.
+// rounded rounds to milliseconds, short times to tenths.
 func rounded(d time.Duration) time.Duration {
 	if d < 10*time.Millisecond {
 		return d.Round(100 * time.Microsecond)

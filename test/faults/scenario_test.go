@@ -7,98 +7,96 @@ import (
 	"time"
 )
 
-// scenario is a file of the folder scenarios: what a system is like, what
-// happens to it when, and what must hold. What the oracle says must hold for
-// each of them, too.
+// scenario is a file of the directory scenarios: the system, the steps and the
+// assertions. Conservation is always checked.
 type scenario struct {
 	Name, Fault, Promise string
 	// Journal is memory or disk.
 	Journal string
-	// Short scenarios are run with -short, too.
+	// Short scenarios also run with -short.
 	Short bool
-	// Documented scenarios have the documented defaults, not quick ones.
+	// Documented scenarios use the documented defaults instead of
+	// quickSettings.
 	Documented bool
 	Settings   map[string]string
-	// Cgroup is how many MiB of memory the distributor may have, if limited.
+	// Cgroup is the distributor's memory limit in MiB, if any.
 	Cgroup int
-	// Analyzers are the usual ones if none are told.
-	Analyzers []plan
-	// Loads is the matrix's usual load if none is told.
-	Loads []loadPlan
-	// Kinds makes a scenario of each kind of trouble. Its name is put behind
-	// the scenario's.
-	Kinds []kind
+	// Analyzers defaults to usualAnalyzers.
+	Analyzers []analyzerSpec
+	// Loads defaults to the matrix's load.
+	Loads []loadSpec
+	// Kinds makes one scenario of each kind of fault, whose name is appended.
+	Kinds []faultKind
 	Steps []step
-	// Must hold from the first step to the last.
-	Must must
+	// Assert must hold from the first step to the last.
+	Assert assertions
 }
 
-// loadPlan is a load; see there.
-type loadPlan struct {
+// loadSpec specifies a load.
+type loadSpec struct {
 	Name        string
-	Emitters    int // 1 if not told
-	Connections int // of all emitters together, as many as emitters if not told
+	Emitters    int // default 1
+	Connections int // of all emitters together, default one per emitter
 	Rate        rate
 	Filler      int
 }
 
-// kind is one of several kinds of trouble of one analyzer.
-type kind struct {
+// faultKind is one of several faults of an analyzer.
+type faultKind struct {
 	Name, Fault string
-	Trouble     change
+	Inject      change
 }
 
-// step is something that happens, and for how long. Distributor, analyzers,
-// loads and burst say what; then it lasts for a while, and until a condition
-// holds; then all of what must be is looked at.
+// step applies changes, lasts for a time and until a condition holds, and then
+// checks its assertions.
 type step struct {
-	// Name makes the step's times a part of the result.
+	// Name includes the step's times in the result.
 	Name        string
 	Distributor change
-	// Analyzers are named as analyzer-1, all, or it.
+	// Analyzers are named analyzer-1, all, or it.
 	Analyzers map[string]change
-	// Loads are named as in the scenario, or everyone.
+	// Loads are named as in the scenario, or all.
 	Loads map[string]loadChange
 	Burst *burst
 	For   time.Duration
-	// InFull takes the place of For with -judge.
+	// InFull replaces For with -judge.
 	InFull time.Duration `yaml:"in-full"`
 	Until  condition
-	// Steps are done in the time of For again and again, if there is one.
+	// Steps are repeated for the time of For, or done once without it.
 	Steps []step
-	// Each does the steps with each analyzer in turn, which they call it.
-	Each bool
-	Must must
+	// Each does the steps with each analyzer in turn, as it.
+	Each   bool
+	Assert assertions
 }
 
-// change is what becomes of a process.
+// change is a change of a process.
 type change struct {
 	Behaviour `yaml:",inline"`
-	// Trouble is the kind's.
-	Trouble bool
-	Kill    bool
-	Stop    bool // SIGSTOP
-	// Heal brings it back, whatever was done to it.
-	Heal bool
-	// Idle connections are opened to the distributor, and more that send half
-	// of a request.
+	// Inject injects the scenario's kind of fault.
+	Inject bool
+	Kill   bool
+	Stop   bool // SIGSTOP
+	// Restore undoes every injected fault.
+	Restore bool
+	// Idle is the number of idle connections opened to the distributor, Halves
+	// of those that send half of a request.
 	Idle, Halves int
 }
 
-// loadChange is what becomes of a load.
+// loadChange is a change of a load.
 type loadChange struct {
-	Times  float64 // its usual rate
-	Hurry  bool
-	Filler *int
+	Times      float64 // multiple of the default rate
+	ClosedLoop bool    `yaml:"closed-loop"`
+	Filler     *int
 }
 
-// rate is packets a second, or how many per cent of what all analyzers can take.
+// rate is in packets per second, or in per cent of the analyzers' capacity.
 type rate struct {
 	number   float64
 	relative bool
 }
 
-// UnmarshalYAML reads 1200 or 70%.
+// UnmarshalYAML parses 1200 or 70%.
 func (r *rate) UnmarshalYAML(text []byte) (err error) {
 	number, relative := strings.CutSuffix(strings.Trim(string(bytes.TrimSpace(text)), `"'`), "%")
 	r.relative = relative
@@ -106,7 +104,7 @@ func (r *rate) UnmarshalYAML(text []byte) (err error) {
 	return err
 }
 
-// of returns packets a second.
+// of returns packets per second.
 func (r rate) of(capacity float64) float64 {
 	if r.relative {
 		return r.number / 100 * capacity
@@ -114,8 +112,8 @@ func (r rate) of(capacity float64) float64 {
 	return r.number
 }
 
-// ofEachKind returns a scenario for each kind of trouble, or itself.
-func (sc scenario) ofEachKind() []scenario {
+// expandKinds returns a scenario for each kind, or the scenario itself.
+func (sc scenario) expandKinds() []scenario {
 	if len(sc.Kinds) == 0 {
 		return []scenario{sc}
 	}
@@ -123,7 +121,7 @@ func (sc scenario) ofEachKind() []scenario {
 	for _, k := range sc.Kinds {
 		one := sc
 		one.Name, one.Fault = sc.Name+"-"+k.Name, k.Fault+": "+sc.Fault
-		one.Kinds = []kind{k}
+		one.Kinds = []faultKind{k}
 		all = append(all, one)
 	}
 	return all
@@ -134,7 +132,7 @@ func (sc scenario) row() row {
 	r := row{
 		name: sc.Name, journal: sc.Journal, fault: sc.Fault, promise: sc.Promise,
 		env: sc.Settings, analyzers: sc.Analyzers, documented: sc.Documented, short: sc.Short, alone: true,
-		do: func(s *system) { newStage(s, sc).play() },
+		do: func(s *system) { newScenarioRunner(s, sc).play() },
 	}
 	if sc.Cgroup > 0 {
 		r.needs = noCgroups

@@ -4,7 +4,7 @@ package faults
 
 import "syscall"
 
-// The signals that stop a process and let it go on.
+// The signals that pause and resume a process.
 const (
 	sigStop = syscall.SIGSTOP
 	sigCont = syscall.SIGCONT

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// spaceRows are disks that are full or fail.
+// spaceRows are full and failing disks.
 func spaceRows() []row {
 	return onDisk([]row{
 		{
@@ -25,28 +25,28 @@ func spaceRows() []row {
 		},
 		{
 			name: "fsync-errors", fault: "every 25th synced write fails with EIO (strace), then kill -9",
-			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("io_submit,fdatasync,fsync", "EIO"),
+			promise: "no 2xx for what was not synced; it recovers by itself", needs: noStrace, alone: true, do: failing("io_submit,fdatasync,fsync", "EIO"),
 		},
 		{
 			name: "fsync-errors-blocking", fault: "every 25th sync fails with EIO where the kernel writes nothing asynchronously (strace), then kill -9",
-			promise: "no 2xx for what was not synced; it heals by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO", noAsynchronousWrites),
+			promise: "no 2xx for what was not synced; it recovers by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO", noAsynchronousWrites),
 		},
 		{
 			name: "write-errors", fault: "every 25th write to the journal fails with EIO, again where the kernel writes nothing asynchronously (strace), then kill -9",
-			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("pwrite64", "EIO", noAsynchronousWrites),
+			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("pwrite64", "EIO", noAsynchronousWrites),
 		},
 		{
 			name: "write-outcome-lost", fault: "the kernel does not tell what became of a write (strace), then kill -9",
-			promise: "no 2xx for what may not be written; it heals by itself", needs: noStrace, alone: true, do: failing("io_getevents", "EIO"),
+			promise: "no 2xx for what may not be written; it recovers by itself", needs: noStrace, alone: true, do: failing("io_getevents", "EIO"),
 		},
 		{
 			name: "no-space-errors", fault: "every 25th write to the journal fails with ENOSPC (strace), then kill -9",
-			promise: "no 2xx for what was not written; it heals by itself", needs: noStrace, alone: true, do: failing("io_submit,pwrite64", "ENOSPC"),
+			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("io_submit,pwrite64", "ENOSPC"),
 		},
 	})
 }
 
-// noMounts tells why no file system can be mounted here, or nothing.
+// noMounts returns why no file system can be mounted here, or "".
 func noMounts() string {
 	folder, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -62,9 +62,9 @@ func noMounts() string {
 	return ""
 }
 
-// smallDisk puts the distributor's data on a disk of its own, and returns where
-// a file can be made that takes space from it.
-func (s *system) smallDisk() (ballast string) {
+// mountSmallDisk mounts a small disk as the data directory, and returns the
+// path of a file that can fill it.
+func (s *system) mountSmallDisk() (fillFile string) {
 	s.t.Helper()
 	folder := s.t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder).CombinedOutput(); err != nil {
@@ -81,36 +81,36 @@ func (s *system) smallDisk() (ballast string) {
 }
 
 func diskFull(s *system) {
-	ballast := s.smallDisk()
+	fillFile := s.mountSmallDisk()
 	s.begin()
 	for range 3 {
-		s.fill(ballast)
-		s.empty(ballast)
+		s.fill(fillFile)
+		s.empty(fillFile)
 		s.emitters.awaitMore(s.t, accepted, 300)
 	}
-	s.onlyUnwritable()
-	s.note("99 %% of refusals within %v", rounded(s.emitters.records().with(refused).p99()))
+	s.assertOnlyUnwritable()
+	s.report("99 %% of refusals within %v", rounded(s.emitters.records().with(refused).p99()))
 }
 
 func killedOnFullDisk(s *system) {
-	ballast := s.smallDisk()
+	fillFile := s.mountSmallDisk()
 	s.begin()
-	s.behaveAll(Behaviour{Delay: 100 * time.Millisecond})
+	s.setAllBehaviours(Behaviour{Delay: 100 * time.Millisecond})
 	s.emitters.awaitMore(s.t, accepted, 500)
-	s.fill(ballast)
+	s.fill(fillFile)
 	s.distributor.kill()
 	ready := s.distributor.startUntil("/livez")
-	s.behaveAll(Behaviour{})
+	s.setAllBehaviours(Behaviour{})
 	s.emitters.awaitMore(s.t, refused, 50)
-	s.empty(ballast)
+	s.empty(fillFile)
 	s.emitters.awaitMore(s.t, accepted, 300)
-	s.onlyUnwritable()
-	s.note("it served in %v", ready.Round(10*time.Millisecond))
+	s.assertOnlyUnwritable()
+	s.report("it served in %v", ready.Round(10*time.Millisecond))
 }
 
-// onlyUnwritable fails the row when there were no refusals because the journal
-// could not be written, or others.
-func (s *system) onlyUnwritable() {
+// assertOnlyUnwritable fails unless all refusals, and at least one, are 503
+// journal_unwritable.
+func (s *system) assertOnlyUnwritable() {
 	s.t.Helper()
 	const unwritable = "503 journal_unwritable"
 	codes := s.emitters.records().codes()
@@ -119,17 +119,17 @@ func (s *system) onlyUnwritable() {
 	}
 }
 
-// fill takes all space with a file until emitters are refused.
+// fill grows a file until emitters are refused.
 func (s *system) fill(path string) {
-	ballast, err := os.Create(path)
+	fillFile, err := os.Create(path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer ballast.Close()
+	defer fillFile.Close()
 	goal := s.emitters.count(refused) + 50
 	block := make([]byte, 256<<10)
 	await(s.t, "the disk is full", func() bool {
-		if _, err := ballast.Write(block); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		if _, err := fillFile.Write(block); err != nil && !errors.Is(err, syscall.ENOSPC) {
 			s.t.Fatal(err)
 		}
 		return s.emitters.count(refused) >= goal
@@ -142,7 +142,7 @@ func (s *system) empty(path string) {
 	}
 }
 
-// noStrace tells why system calls cannot be made to fail here, or nothing.
+// noStrace returns why strace cannot inject errors here, or "".
 func noStrace() string {
 	if _, err := exec.LookPath("strace"); err != nil {
 		return "strace is not installed"
@@ -155,8 +155,8 @@ func noStrace() string {
 
 const noAsynchronousWrites = "io_setup:error=ENOSYS"
 
-// failing makes every 25th of some system calls fail, and others as told, until
-// the distributor is killed and started anew.
+// failing makes every 25th of some system calls fail, and others as given,
+// until the distributor is killed and restarted.
 func failing(calls, with string, others ...string) func(*system) {
 	return func(s *system) {
 		s.distributor.within = []string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"}
@@ -171,6 +171,6 @@ func failing(calls, with string, others ...string) func(*system) {
 		s.distributor.within = nil
 		s.distributor.start()
 		s.emitters.awaitMore(s.t, accepted, 200)
-		s.onlyUnwritable()
+		s.assertOnlyUnwritable()
 	}
 }

@@ -10,33 +10,32 @@ import (
 	"time"
 )
 
-// system is one distributor with its analyzers and emitters, under a row's
-// fault.
+// system is a distributor with its analyzers and emitters.
 type system struct {
-	t           *testing.T
-	distributor *distributor
-	analyzers   []*analyzer
-	emitters    *emitters
-	notes       []string
-	delays      []string // times that are not as they must be, with -judge
-	// mayLose is how many accepted packets the fault may cost, such as those
-	// in a record that was damaged.
-	mayLose int
+	t                 *testing.T
+	distributor       *distributor
+	analyzers         []*analyzer
+	emitters          *emitters
+	reports           []string
+	latencyViolations []string // violated time assertions, checked with -judge
+	// maxLost is how many accepted packets the fault may lose, such as those in
+	// a damaged record.
+	maxLost int
 	random  *rand.Rand
 }
 
-// usualAnalyzers are those of a row that does not say otherwise. The second
-// takes one packet a request, the others many.
-var usualAnalyzers = []plan{{Weight: 0.5}, {Weight: 0.3, Single: true}, {Weight: 0.2}}
+// usualAnalyzers are the default. The second takes one packet per request, the
+// others NDJSON.
+var usualAnalyzers = []analyzerSpec{{Weight: 0.5}, {Weight: 0.3, Single: true}, {Weight: 0.2}}
 
-// connections is how many emitters there are.
+// connections is the number of emitters.
 const connections = 64
 
-// steadyRate is the load, in packets a second, unless a row says otherwise.
+// steadyRate is the default load in packets per second.
 const steadyRate = 1200
 
-// quick are settings under which trouble is noticed, and over, soon.
-var quick = map[string]string{
+// quickSettings shorten the detection of failures and the recovery.
+var quickSettings = map[string]string{
 	"HEALTH_CHECK_INTERVAL_SEC": "0.5",
 	"HEALTH_CHECK_TIMEOUT_SEC":  "0.5",
 	"SENDER_TIMEOUT_MS":         "300",
@@ -44,9 +43,9 @@ var quick = map[string]string{
 	"LOG_LEVEL":                 "info",
 }
 
-// newSystem makes the parts. Analyzers run; the distributor and the emitters
+// newSystem creates the parts. Analyzers run; the distributor and the emitters
 // do not yet.
-func newSystem(t *testing.T, analyzers []plan) *system {
+func newSystem(t *testing.T, analyzers []analyzerSpec) *system {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("random choices are made with seed %d", seed)
@@ -73,8 +72,7 @@ func (s *system) set(environment map[string]string) {
 	}
 }
 
-// begin starts the distributor, with every analyzer's present address, and the
-// usual load.
+// begin starts the distributor and the default load.
 func (s *system) begin() {
 	s.t.Helper()
 	s.start()
@@ -82,7 +80,7 @@ func (s *system) begin() {
 	s.emitters.awaitMore(s.t, accepted, 100)
 }
 
-// start starts the distributor with every analyzer's present address.
+// start starts the distributor with the analyzers' current addresses.
 func (s *system) start() {
 	s.t.Helper()
 	var targets []string
@@ -94,29 +92,29 @@ func (s *system) start() {
 	s.distributor.awaitHealthy(len(s.analyzers))
 }
 
-// hurry makes all emitters send as fast as they are answered.
-func (s *system) hurry() {
+// closedLoop makes all emitters send as soon as they have a response.
+func (s *system) closedLoop() {
 	for _, l := range s.emitters.loads {
-		l.hurry()
+		l.closedLoop()
 	}
 }
 
-// calmDown makes all emitters send at their usual rate.
-func (s *system) calmDown() {
+// resetRates makes all emitters send at their default rate.
+func (s *system) resetRates() {
 	for _, l := range s.emitters.loads {
 		l.times(1)
 	}
 }
 
-// enlarge makes packets' messages so many bytes larger.
+// enlarge adds bytes to each message.
 func (s *system) enlarge(bytes int) {
 	for _, l := range s.emitters.loads {
 		l.filler.Store(int64(bytes))
 	}
 }
 
-// last lets a fault last; the load goes on.
-func (s *system) last(d time.Duration) {
+// wait waits while the load continues.
+func (s *system) wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -125,46 +123,46 @@ func (s *system) last(d time.Duration) {
 	}
 }
 
-// soon waits for a random time of up to longest: faults must not strike at
-// always the same moment.
-func (s *system) soon(longest time.Duration) {
-	s.last(time.Duration(s.random.Int64N(int64(longest))))
+// waitRandom waits for a random time of up to limit, so that faults occur at
+// varying moments.
+func (s *system) waitRandom(limit time.Duration) {
+	s.wait(time.Duration(s.random.Int64N(int64(limit))))
 }
 
-// calm fails the row when any emitter has met a refusal or got no answer.
-func (s *system) calm(when string) {
+// assertUnaffected fails the row when a packet was refused or unanswered.
+func (s *system) assertUnaffected(when string) {
 	s.t.Helper()
-	if troubles := s.emitters.records().troubles(); troubles != "" {
-		s.t.Errorf("%s: emitters were troubled: %s", when, troubles)
+	if failures := s.emitters.records().failures(); failures != "" {
+		s.t.Errorf("%s: emitters were affected: %s", when, failures)
 	}
 }
 
-// behaveAll changes what all analyzers do.
-func (s *system) behaveAll(b Behaviour) {
+// setAllBehaviours sets the behaviour of all analyzers.
+func (s *system) setAllBehaviours(b Behaviour) {
 	s.t.Helper()
 	for _, a := range s.analyzers {
 		a.behave(b)
 	}
 }
 
-// note adds to the measured result.
-func (s *system) note(format string, arguments ...any) {
-	s.notes = append(s.notes, fmt.Sprintf(format, arguments...))
+// report adds to the measured result.
+func (s *system) report(format string, arguments ...any) {
+	s.reports = append(s.reports, fmt.Sprintf(format, arguments...))
 }
 
-// settle waits until everything accepted is delivered, and checks that the
-// distributor's books balance, also against the emitters' unless it has been
+// awaitDelivery waits until everything accepted is delivered, and checks that
+// the distributor's counters balance, also against the emitters' unless it was
 // started more than once.
-func (s *system) settle() {
+func (s *system) awaitDelivery() {
 	s.t.Helper()
-	var last books
+	var last totals
 	defer func() {
 		if s.t.Failed() {
-			s.t.Logf("the books at the end: %+v", last)
+			s.t.Logf("the totals at the end: %+v", last)
 		}
 	}()
 	await(s.t, "all that was accepted is delivered", func() bool {
-		b, err := s.distributor.books()
+		b, err := s.distributor.totals()
 		if err == nil {
 			last = b
 		}
@@ -173,10 +171,10 @@ func (s *system) settle() {
 	if last.DeadLettered > 0 {
 		s.t.Errorf("%d packets became dead letters, and no analyzer refused any", last.DeadLettered)
 	}
-	least := s.emitters.count(accepted)
-	most := least + s.emitters.count(unanswered)
-	if s.distributor.starts == 1 && (last.Packets < least || last.Packets > most) {
-		s.t.Errorf("the distributor counts %d accepted packets, the emitters %d to %d", last.Packets, least, most)
+	lower := s.emitters.count(accepted)
+	upper := lower + s.emitters.count(unanswered)
+	if s.distributor.starts == 1 && (last.Packets < lower || last.Packets > upper) {
+		s.t.Errorf("the distributor counts %d accepted packets, the emitters %d to %d", last.Packets, lower, upper)
 	}
 }
 
@@ -190,5 +188,5 @@ func (s *system) journalFiles() []string {
 	return files
 }
 
-// oneLine is a program's output for a sentence.
+// oneLine joins a program's output to one line.
 func oneLine(output []byte) string { return strings.Join(strings.Fields(string(output)), " ") }

@@ -13,17 +13,17 @@ import (
 	"testing"
 )
 
-// result is a row and what was measured.
+// result is the measured result of a row.
 type result struct {
 	row
 	text    string
 	skipped string // why
 }
 
-// measured is what the tests of this package were told by rows.
+// measured collects the results of this run.
 var measured results
 
-// results are the rows that were run and did not fail. They may be added concurrently.
+// results are the rows that ran and did not fail. Safe for concurrent use.
 type results struct {
 	mu  sync.Mutex
 	all []result // guarded by mu
@@ -35,13 +35,13 @@ func (r *results) add(one result) {
 	r.all = append(r.all, one)
 }
 
-// The lines of a document between which its table stands.
+// The marks around a document's table.
 const (
 	tableBegin = "<!-- The table is generated; do not edit it by hand. -->"
 	tableEnd   = "<!-- End of the generated table. -->"
 )
 
-// write puts the table of results into a document, if one is named.
+// write replaces the table in a document, if one is named.
 func (r *results) write(path string) error {
 	if path == "" {
 		return nil
@@ -50,22 +50,22 @@ func (r *results) write(path string) error {
 	if err != nil {
 		return err
 	}
-	if missing := len(rows) - len(r.all); missing > 0 {
-		return fmt.Errorf("%s is not written: %d rows were not run or failed", path, missing)
+	if skipReason := len(rows) - len(r.all); skipReason > 0 {
+		return fmt.Errorf("%s is not written: %d rows were not run or failed", path, skipReason)
 	}
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, begins := strings.Cut(string(document), tableBegin)
-	_, after, ends := strings.Cut(rest, tableEnd)
+	before, failurePause, begins := strings.Cut(string(document), tableBegin)
+	_, after, ends := strings.Cut(failurePause, tableEnd)
 	if !begins || !ends {
 		return fmt.Errorf("%s has no place for the table: a line %q and a line %q", path, tableBegin, tableEnd)
 	}
 	return os.WriteFile(path, []byte(before+tableBegin+"\n\n"+r.table(rows)+"\n"+tableEnd+after), 0o644)
 }
 
-// table is the results as Markdown, in the order of the rows.
+// table formats the results as Markdown, in the order of the rows.
 func (r *results) table(order []row) string {
 	position := make(map[string]int)
 	for i, one := range order {
@@ -88,7 +88,7 @@ func (r *results) table(order []row) string {
 	return text.String()
 }
 
-// line is the part of a row's line that does not change from run to run.
+// line is the constant part of a row's line.
 func (r row) line() string {
 	return fmt.Sprintf("| %s | %s | %s |", cell(r.name), cell(r.fault), cell(r.promise))
 }
@@ -104,14 +104,14 @@ func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text)
 }
 
-// machine says on what the rows were run.
+// machine describes where the rows ran.
 func machine() string {
-	kernel, _ := exec.Command("uname", "-sr").Output() // is only told
+	kernel, _ := exec.Command("uname", "-sr").Output() // informational
 	return fmt.Sprintf("%d processor cores shared with other work, %s, %s/%s, %s",
 		runtime.NumCPU(), bytes.TrimSpace(kernel), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// TestDocument fails when docs/faults.md does not tell every row as it is.
+// TestDocument fails when docs/faults.md lacks a row.
 func TestDocument(t *testing.T) {
 	document, err := os.ReadFile("../../docs/faults.md")
 	if err != nil {

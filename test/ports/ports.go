@@ -1,4 +1,5 @@
-// Package ports finds ports for processes that must be told where to listen.
+// Package ports finds free ports for processes that need fixed listen
+// addresses.
 package ports
 
 import (
@@ -8,17 +9,16 @@ import (
 	"strconv"
 )
 
-// Below the range from which systems take the ports of outgoing connections:
-// one of those would be taken again before the process listens on it, or while
-// it is down.
+// The range is below the ephemeral ports: a port of those could be taken again
+// before the process listens on it, or while it is down.
 const (
 	first = 20_000
 	count = 12_000
 )
 
-// Free returns different ports that were free a moment ago, on all addresses. It
-// may be called concurrently, also by several processes; that two calls return
-// the same port is unlikely.
+// Free returns different ports that were free a moment ago on all addresses. It
+// may be called concurrently, also by several processes; it is unlikely that
+// two calls return the same port.
 func Free(wanted int) ([]int, error) {
 	var free []int
 	for tries := 0; len(free) < wanted; tries++ {

@@ -13,11 +13,11 @@ func TestFree(t *testing.T) {
 	}
 	for _, port := range free {
 		if port < first || port >= first+count {
-			t.Errorf("port %d is one that outgoing connections get", port)
+			t.Errorf("port %d is an ephemeral port", port)
 		}
 		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
-			t.Errorf("nobody can listen on port %d: %v", port, err)
+			t.Errorf("cannot listen on port %d: %v", port, err)
 			continue
 		}
 		defer listener.Close()

@@ -1,4 +1,4 @@
-// Package readme holds README.md to its word: every curl line works as pasted.
+// Package readme tests README.md: every curl line works as pasted.
 package readme
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
-// example is a line of the README with the status that it promises.
+// example is a line of the README with the status that it documents.
 type example struct{ line, status string }
 
 var promise = regexp.MustCompile(`^(.*\bcurl .*\S)\s+# (\d{3})$`)

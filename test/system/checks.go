@@ -14,8 +14,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
-// test runs the checks in order; each starts from where the one before left
-// the system.
+// test runs the checks in order; each starts from the state left by the
+// previous one.
 type test struct {
 	deployment
 	load   time.Duration
@@ -24,7 +24,7 @@ type test struct {
 	failed int
 }
 
-// check prints one line.
+// check prints the result of one check.
 func (t *test) check(ok bool, format string, args ...any) {
 	word := "ok  "
 	if ok {
@@ -47,14 +47,14 @@ func (t *test) verdict() error {
 func (t *test) all(ctx context.Context) {
 	t.healthy(ctx)
 	t.split(ctx)
-	t.analyzerGoes(ctx)
-	t.analyzerReturns(ctx)
+	t.analyzerKilled(ctx)
+	t.analyzerRestarted(ctx)
 	t.refusals(ctx)
-	t.nobodyLeft(ctx)
+	t.noAnalyzers(ctx)
 	t.stop(ctx)
 }
 
-// emit sends load and returns the emitter's books.
+// emit sends load and returns the emitter's report.
 func (t *test) emit(ctx context.Context, rate float64, size string, duration time.Duration) (emitter.Report, error) {
 	config := emitter.DefaultConfig()
 	config.Target = t.ingest() + "/ingest"
@@ -72,7 +72,8 @@ func (t *test) healthy(ctx context.Context) {
 	t.check(a.status == 200 && strings.Contains(a.body, `"healthy_analyzers":3`), "health: %d %s", a.status, a.body)
 }
 
-// split: throughput, the split by messages at every scrape, and packets whole.
+// split checks throughput, the split by messages at every scrape, and that
+// packets stay whole.
 func (t *test) split(ctx context.Context) {
 	scraping, stop := context.WithCancel(ctx)
 	worst, bound, scrapes, unaccounted := 0.0, 0.0, 0, 0.0
@@ -85,7 +86,7 @@ func (t *test) split(ctx context.Context) {
 				continue
 			}
 			scrapes++
-			worst, bound = max(worst, s.off()), max(bound, s.bound)
+			worst, bound = max(worst, s.maxDeviation()), max(bound, s.bound)
 			unaccounted = max(unaccounted, math.Abs(s.unaccounted))
 		}
 	}()
@@ -97,27 +98,27 @@ func (t *test) split(ctx context.Context) {
 	rate := float64(report.Messages.Accepted) / report.Elapsed.Seconds()
 	t.check(rate >= 10_000, "throughput: %.0f messages/s in packets of 5 and 20 (at least 10 000 are wanted), p99 %v", rate, report.Latency.P99)
 	t.check(scrapes > 0 && worst <= bound+1, "split: at each of %d scrapes every analyzer was within %.1f messages of its share (the bound is %.1f)", scrapes, worst, bound)
-	t.check(scrapes > 0 && unaccounted == 0, "books: unaccounted messages at each of %d scrapes: at most %.0f", scrapes, unaccounted)
-	got := t.delivered(ctx)
+	t.check(scrapes > 0 && unaccounted == 0, "totals: unaccounted messages at each of %d scrapes: at most %.0f", scrapes, unaccounted)
+	got := t.awaitDelivery(ctx)
 	for _, name := range names {
 		part := float64(got.MessagesBy[name]) / float64(got.Messages)
 		t.check(math.Abs(part-shares[name]) < 0.005, "split: %s got %.2f %% of %d messages, its share is %.0f %%", name, 100*part, got.Messages, 100*shares[name])
 	}
-	t.whole(ctx, got)
+	t.wholePackets(ctx, got)
 }
 
-// whole: what the analyzers counted themselves.
-func (t *test) whole(ctx context.Context, got totals) {
+// wholePackets compares the analyzers' own counters with the distributor's.
+func (t *test) wholePackets(ctx context.Context, got totals) {
 	for _, name := range names {
-		c, err := read[counted](ctx, t.analyzer(name)+"/stats")
+		c, err := read[analyzerStats](ctx, t.analyzer(name)+"/stats")
 		t.check(err == nil && c.Packets == got.PacketsBy[name] && c.Messages == got.MessagesBy[name],
 			"whole packets: %s counted %d packets with %d messages, the distributor %d with %d",
 			name, c.Packets, c.Messages, got.PacketsBy[name], got.MessagesBy[name])
 	}
 }
 
-// delivered waits until nothing is queued and returns the totals.
-func (t *test) delivered(ctx context.Context) totals {
+// awaitDelivery waits until nothing is queued and returns the totals.
+func (t *test) awaitDelivery(ctx context.Context) totals {
 	var got totals
 	err := until(ctx, 10*time.Second, "everything is delivered", func() bool {
 		var err error
@@ -128,9 +129,9 @@ func (t *test) delivered(ctx context.Context) totals {
 	return got
 }
 
-// analyzerGoes: one is killed under load.
-func (t *test) analyzerGoes(ctx context.Context) {
-	before := t.now(ctx)
+// analyzerKilled kills an analyzer under load.
+func (t *test) analyzerKilled(ctx context.Context) {
+	before := t.currentTotals(ctx)
 	type result struct {
 		report emitter.Report
 		err    error
@@ -140,22 +141,22 @@ func (t *test) analyzerGoes(ctx context.Context) {
 		report, err := t.emit(ctx, 2000, "1-100", t.load)
 		emitted <- result{report, err}
 	}()
-	moving := until(ctx, 5*time.Second, "load arrives", func() bool { return t.now(ctx).Packets > before.Packets+500 })
+	moving := until(ctx, 5*time.Second, "load arrives", func() bool { return t.currentTotals(ctx).Packets > before.Packets+500 })
 	killed := time.Now()
 	err := t.kill(ctx, "analyzer-1")
-	noticed := until(ctx, 10*time.Second, "two are healthy", func() bool { return t.now(ctx).Healthy == 2 })
+	detected := until(ctx, 10*time.Second, "two are healthy", func() bool { return t.currentTotals(ctx).Healthy == 2 })
 	took := time.Since(killed)
-	without := t.now(ctx)
+	without := t.currentTotals(ctx)
 	r := <-emitted
-	t.check(moving == nil && err == nil && noticed == nil, "analyzer-1 killed under load: healthy 3 → 2 after %v", took.Round(time.Millisecond))
+	t.check(moving == nil && err == nil && detected == nil, "analyzer-1 killed under load: healthy 3 → 2 after %v", took.Round(time.Millisecond))
 	t.check(r.err == nil && r.report.Packets.Accepted == r.report.Packets.Generated && r.report.Retries.Total() == 0,
-		"emitters saw nothing of it: %d packets emitted, %d accepted, %d retries", r.report.Packets.Generated, r.report.Packets.Accepted, r.report.Retries.Total())
-	t.delivered(ctx)
-	after := t.now(ctx)
-	t.splitOfOthers(without, after)
+		"emitters were not affected: %d packets emitted, %d accepted, %d retries", r.report.Packets.Generated, r.report.Packets.Accepted, r.report.Retries.Total())
+	t.awaitDelivery(ctx)
+	after := t.currentTotals(ctx)
+	t.splitWithoutFirst(without, after)
 }
 
-func (t *test) splitOfOthers(before, after totals) {
+func (t *test) splitWithoutFirst(before, after totals) {
 	part := make(map[string]float64)
 	var sum float64
 	for _, name := range names {
@@ -168,39 +169,39 @@ func (t *test) splitOfOthers(before, after totals) {
 		part["analyzer-1"], 100*two, 100*three, sum)
 }
 
-// analyzerReturns: it comes back under load, without a flood.
-func (t *test) analyzerReturns(ctx context.Context) {
+// analyzerRestarted restarts it under load and checks its slow start.
+func (t *test) analyzerRestarted(ctx context.Context) {
 	emitted := make(chan error, 1)
 	loading, stop := context.WithCancel(ctx)
 	go func() {
 		_, err := t.emit(loading, 2000, "1-100", 0)
 		emitted <- err
 	}()
-	before := t.now(ctx)
+	before := t.currentTotals(ctx)
 	err := t.start(ctx, "analyzer-1")
-	back := until(ctx, 15*time.Second, "three are healthy", func() bool { return t.now(ctx).Healthy == 3 })
-	t.check(err == nil && back == nil, "analyzer-1 started again: healthy 2 → 3")
+	recovered := until(ctx, 15*time.Second, "three are healthy", func() bool { return t.currentTotals(ctx).Healthy == 3 })
+	t.check(err == nil && recovered == nil, "analyzer-1 started again: healthy 2 → 3")
 	first := t.window(ctx, time.Second)
-	t.check(first <= 0.55, "no flood at its return: %.1f %% of the messages of its first second (its share is 50 %%)", 100*first)
+	t.check(first <= 0.55, "no flood at its restart: %.1f %% of the messages of its first second (its share is 50 %%)", 100*first)
 	full := until(ctx, 20*time.Second, "its share is back", func() bool { return math.Abs(t.window(ctx, time.Second)-0.5) < 0.02 })
 	again := t.window(ctx, 2*time.Second)
 	t.check(full == nil, "analyzer-1 has its share again: %.1f %%", 100*again)
 	stop()
 	<-emitted
-	after := t.delivered(ctx)
-	t.check(after.Messages > before.Messages && after.Unaccounted == 0, "books: %d messages accepted in all, %d unaccounted", after.Messages, after.Unaccounted)
+	after := t.awaitDelivery(ctx)
+	t.check(after.Messages > before.Messages && after.Unaccounted == 0, "totals: %d messages accepted in all, %d unaccounted", after.Messages, after.Unaccounted)
 }
 
-// window returns analyzer-1's part of the messages of the next while.
+// window returns analyzer-1's part of the messages of the next period.
 func (t *test) window(ctx context.Context, length time.Duration) float64 {
-	before := t.now(ctx)
+	before := t.currentTotals(ctx)
 	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	after := t.now(ctx)
+	after := t.currentTotals(ctx)
 	var sum int64
 	for _, name := range names {
 		sum += after.MessagesBy[name] - before.MessagesBy[name]
@@ -208,14 +209,14 @@ func (t *test) window(ctx context.Context, length time.Duration) float64 {
 	return float64(after.MessagesBy["analyzer-1"]-before.MessagesBy["analyzer-1"]) / float64(max(sum, 1))
 }
 
-func (t *test) now(ctx context.Context) totals {
+func (t *test) currentTotals(ctx context.Context) totals {
 	got, _ := read[totals](ctx, t.ingest()+"/metrics-json")
 	return got
 }
 
 const good = `{"emitter_id":"test","packet_id":"p","messages":[{"timestamp":1640995200000,"level":"INFO","message":"m"}]}`
 
-// refusals: each kind of bad request gets its answer.
+// refusals checks the response to each kind of bad request.
 func (t *test) refusals(ctx context.Context) {
 	for _, c := range []struct {
 		what, method, path, kind, body string
@@ -236,30 +237,30 @@ func (t *test) refusals(ctx context.Context) {
 	t.check(a.status == 207, "one good and one bad line: %d %s", a.status, a.body)
 }
 
-// nobodyLeft: all analyzers go, and come back.
-func (t *test) nobodyLeft(ctx context.Context) {
+// noAnalyzers kills all analyzers and restarts them.
+func (t *test) noAnalyzers(ctx context.Context) {
 	for _, name := range names {
 		if err := t.kill(ctx, name); err != nil {
 			t.check(false, "kill %s: %v", name, err)
 		}
 	}
-	gone := until(ctx, 15*time.Second, "none is healthy", func() bool { return t.now(ctx).Healthy == 0 })
+	unhealthy := until(ctx, 15*time.Second, "none is healthy", func() bool { return t.currentTotals(ctx).Healthy == 0 })
 	start := time.Now()
 	a := request(ctx, http.MethodPost, t.ingest()+"/ingest", "application/json", good)
 	took := time.Since(start)
-	t.check(gone == nil && a.status == 503 && a.problem.Code == "no_analyzer" && a.header.Get("Retry-After") != "",
+	t.check(unhealthy == nil && a.status == 503 && a.problem.Code == "no_analyzer" && a.header.Get("Retry-After") != "",
 		"all analyzers gone: %d %s after %v, Retry-After %s", a.status, a.problem.Code, took.Round(time.Microsecond), a.header.Get("Retry-After"))
 	for _, name := range names {
 		if err := t.start(ctx, name); err != nil {
 			t.check(false, "start %s: %v", name, err)
 		}
 	}
-	back := until(ctx, 40*time.Second, "all are healthy", func() bool { return t.now(ctx).Healthy == 3 })
+	recovered := until(ctx, 40*time.Second, "all are healthy", func() bool { return t.currentTotals(ctx).Healthy == 3 })
 	a = request(ctx, http.MethodPost, t.ingest()+"/ingest", "application/json", good)
-	t.check(back == nil && a.status == 202, "all are back by themselves: %d %s", a.status, a.body)
+	t.check(recovered == nil && a.status == 202, "all recovered: %d %s", a.status, a.body)
 }
 
-// stop: a stop under load delivers what was accepted.
+// stop checks that a stop under load delivers everything accepted.
 func (t *test) stop(ctx context.Context) {
 	loading, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -268,13 +269,13 @@ func (t *test) stop(ctx context.Context) {
 		report, _ := t.emit(loading, 2000, "5", 0)
 		emitted <- report
 	}()
-	before := t.now(ctx)
-	_ = until(ctx, 5*time.Second, "load arrives", func() bool { return t.now(ctx).Packets > before.Packets+1000 })
-	counted := t.counts(ctx)
+	before := t.currentTotals(ctx)
+	_ = until(ctx, 5*time.Second, "load arrives", func() bool { return t.currentTotals(ctx).Packets > before.Packets+1000 })
+	analyzerStats := t.counts(ctx)
 	err := t.stopDistributor(ctx)
 	cancel()
 	report := <-emitted
-	received := t.counts(ctx) - counted
+	received := t.counts(ctx) - analyzerStats
 	t.check(err == nil, "stopped under load: the distributor ended with %v, having delivered all that it had accepted", exit(err))
 	t.check(received > 0 && report.Packets.Accepted > 0, "the emitter counts %d packets accepted in all", report.Packets.Accepted)
 }
@@ -286,11 +287,11 @@ func exit(err error) string {
 	return err.Error()
 }
 
-// counts is what all analyzers counted.
+// counts sums the packets counted by all analyzers.
 func (t *test) counts(ctx context.Context) int64 {
 	var sum int64
 	for _, name := range names {
-		c, _ := read[counted](ctx, t.analyzer(name)+"/stats")
+		c, _ := read[analyzerStats](ctx, t.analyzer(name)+"/stats")
 		sum += c.Packets
 	}
 	return sum

@@ -15,7 +15,7 @@ import (
 
 var client = &http.Client{Timeout: 5 * time.Second}
 
-// answer is what a request came back with; status 0 is no answer.
+// answer is a response; status 0 means none.
 type answer struct {
 	status  int
 	header  http.Header
@@ -40,7 +40,7 @@ func request(ctx context.Context, method, url, contentType, body string) answer 
 	defer response.Body.Close() //nolint:errcheck // it was read
 	content, _ := io.ReadAll(response.Body)
 	a := answer{status: response.StatusCode, header: response.Header, body: string(content)}
-	_ = json.Unmarshal(content, &a.problem) // not every answer is one
+	_ = json.Unmarshal(content, &a.problem) // not every response is a problem
 	return a
 }
 
@@ -48,7 +48,6 @@ func status(ctx context.Context, url string) int {
 	return request(ctx, http.MethodGet, url, "", "").status
 }
 
-// read decodes a JSON answer.
 func read[T any](ctx context.Context, url string) (value T, err error) {
 	a := request(ctx, http.MethodGet, url, "", "")
 	if a.status == 0 {
@@ -68,14 +67,13 @@ type totals struct {
 	Healthy     int              `json:"healthy_analyzers"`
 }
 
-// counted is an analyzer's /stats.
-type counted struct {
+// analyzerStats is an analyzer's /stats.
+type analyzerStats struct {
 	Packets    int64 `json:"packets"`
 	Messages   int64 `json:"messages"`
 	Duplicates int64 `json:"duplicates"`
 }
 
-// scrape is one look at /metrics.
 type scrape struct {
 	messages    map[string]float64 // routed, by analyzer
 	bound       float64
@@ -105,8 +103,9 @@ func scrapeMetrics(ctx context.Context, url string) (scrape, error) {
 	return s, nil
 }
 
-// off returns by how many messages an analyzer is farthest from its share.
-func (s scrape) off() float64 {
+// maxDeviation returns the largest deviation of an analyzer from its share, in
+// messages.
+func (s scrape) maxDeviation() float64 {
 	var sum, worst float64
 	for _, messages := range s.messages {
 		sum += messages

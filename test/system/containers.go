@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// containers are the parts as docker-compose.yml starts them.
+// containers is the deployment of docker-compose.yml.
 type containers struct{}
 
 func newContainers() containers { return containers{} }
 
 func (c containers) up(ctx context.Context) error {
-	// The emitter would add its own load.
+	// Without the emitter, which would add load.
 	if err := compose(ctx, "up", "--build", "-d", "distributor", "analyzer-1", "analyzer-2", "analyzer-3"); err != nil {
 		return err
 	}

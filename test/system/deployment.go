@@ -6,10 +6,10 @@ import "context"
 type deployment interface {
 	up(ctx context.Context) error
 	down()
-	// kill ends an analyzer at once; start brings it back.
+	// kill sends SIGKILL to an analyzer; start restarts it.
 	kill(ctx context.Context, analyzer string) error
 	start(ctx context.Context, analyzer string) error
-	// stopDistributor asks it to stop and reports how it ended.
+	// stopDistributor stops it gracefully and reports how it ended.
 	stopDistributor(ctx context.Context) error
 	// ingest and metrics are the distributor's base URLs.
 	ingest() string

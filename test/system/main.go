@@ -1,7 +1,7 @@
-// Command system is the system test that test.sh runs: it starts the real
-// processes, puts load on them, takes an analyzer away and gives it back, and
-// checks what the distributor promises. It prints a line for each check, with
-// the figures, and exits with 1 when one fails.
+// Command system is the system test run by test.sh: it starts the real
+// processes, puts load on them, kills and restarts analyzers, and checks the
+// distributor's promises. It prints a line for each check and exits with 1 when
+// one fails.
 package main
 
 import (
@@ -28,17 +28,17 @@ func main() {
 }
 
 func run(ctx context.Context, compose bool, load time.Duration) (err error) {
-	var under deployment
+	var target deployment
 	if compose {
-		under = newContainers()
-	} else if under, err = newProcesses(); err != nil {
+		target = newContainers()
+	} else if target, err = newProcesses(); err != nil {
 		return err
 	}
-	defer under.down()
-	if err := under.up(ctx); err != nil {
+	defer target.down()
+	if err := target.up(ctx); err != nil {
 		return err
 	}
-	t := &test{deployment: under, load: load, out: os.Stdout}
+	t := &test{deployment: target, load: load, out: os.Stdout}
 	t.all(ctx)
 	return t.verdict()
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-// processes are the parts as processes on loopback.
+// processes is a deployment of processes on loopback.
 type processes struct {
 	folder      string
 	binary      string
@@ -63,7 +63,7 @@ func (p *processes) up(ctx context.Context) error {
 		"HEALTH_CHECK_INTERVAL_SEC=1", "SLOW_START_SEC=3")
 }
 
-// spawn starts a role and waits until it answers.
+// spawn starts a role and waits until it responds.
 func (p *processes) spawn(ctx context.Context, role string, env ...string) error {
 	command := strings.SplitN(role, "-", 2)[0]
 	log, err := os.Create(filepath.Join(p.folder, role+".log"))
@@ -90,7 +90,7 @@ func (p *processes) kill(_ context.Context, analyzer string) error {
 	if err := cmd.Process.Kill(); err != nil {
 		return err
 	}
-	_ = cmd.Wait() // says that it was killed
+	_ = cmd.Wait() // reports the kill
 	delete(p.running, analyzer)
 	return nil
 }
@@ -122,18 +122,18 @@ func (p *processes) analyzer(name string) string {
 	return fmt.Sprintf("http://127.0.0.1:%d", p.ports[name])
 }
 
-var errNotInTime = errors.New("not in time")
+var errTimeout = errors.New("timed out")
 
-// until waits for a condition.
-func until(ctx context.Context, longest time.Duration, what string, holds func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, longest)
+// until polls for a condition until timeout.
+func until(ctx context.Context, timeout time.Duration, what string, holds func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w (%v)", what, errNotInTime, longest)
+			return fmt.Errorf("%s: %w (%v)", what, errTimeout, timeout)
 		case <-ticker.C:
 		}
 	}

@@ -1,6 +1,5 @@
-// Package analyzertest is an analyzer for tests of whoever sends to analyzers:
-// it behaves as it is told, which may change at any time, and remembers each
-// packet that it saw.
+// Package analyzertest provides a scripted analyzer for tests of senders. Its
+// behaviour may change at any time, and it records every packet.
 package analyzertest
 
 import (
@@ -12,27 +11,26 @@ import (
 	"time"
 )
 
-// Analyzer is a scripted analyzer on a port of loopback. It begins healthy,
-// takes every packet and advertises NDJSON. All methods may be called
-// concurrently.
+// Analyzer is a scripted analyzer on a loopback port. It starts healthy, takes
+// every packet and advertises NDJSON. Safe for concurrent use.
 type Analyzer struct {
 	address string
 	server  *http.Server
 	serving sync.WaitGroup
 
-	mu       sync.Mutex
-	listener net.Listener // guarded by mu, as all that follows; nil while refusing connections
-	ingest   Behaviour
-	health   Behaviour
-	single   bool // NDJSON is not advertised
-	received []Packet
-	probes   int
-	requests int
-	released chan struct{} // closed and replaced by Release
-	changed  chan struct{} // closed and replaced by each arrival and answer
+	mu         sync.Mutex
+	listener   net.Listener // guarded by mu, as all below; nil while refusing connections
+	ingest     Behaviour
+	health     Behaviour
+	singleOnly bool // NDJSON is not advertised
+	received   []Packet
+	probes     int
+	requests   int
+	released   chan struct{} // closed and replaced by Release
+	changed    chan struct{} // closed and replaced by each event
 
 	closeOnce sync.Once
-	closed    chan struct{} // closed by Close: who hangs lets go
+	closed    chan struct{} // closed by Close; ends hanging requests
 }
 
 // New starts an analyzer that is closed when the test ends.
@@ -80,29 +78,28 @@ func (a *Analyzer) Close() {
 	})
 }
 
-// Behave sets what happens to packets from the next request on.
+// Behave sets the behaviour for packets from the next request on.
 func (a *Analyzer) Behave(b Behaviour) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ingest = b
 }
 
-// BehaveToProbes sets what happens to health probes from the next one on.
+// BehaveToProbes sets the behaviour for health probes from the next one on.
 func (a *Analyzer) BehaveToProbes(b Behaviour) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.health = b
 }
 
-// AdvertiseNDJSON sets whether health answers say that several packets may
-// come in one request.
+// AdvertiseNDJSON sets whether health responses advertise NDJSON.
 func (a *Analyzer) AdvertiseNDJSON(yes bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.single = !yes
+	a.singleOnly = !yes
 }
 
-// Release lets the requests that hang now go on: they are answered as by OK.
+// Release resumes the requests that hang; they are answered as by OK.
 func (a *Analyzer) Release() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,8 +107,8 @@ func (a *Analyzer) Release() {
 	a.released = make(chan struct{})
 }
 
-// RefuseConnections closes the listener and every idle connection; requests
-// that are here already go on.
+// RefuseConnections closes the listener and idle connections; requests in
+// flight continue.
 func (a *Analyzer) RefuseConnections() {
 	a.mu.Lock()
 	listener := a.listener
@@ -134,7 +131,7 @@ func (a *Analyzer) AcceptConnections() error {
 	}
 	listener, err := net.Listen("tcp", a.address)
 	if err != nil {
-		return fmt.Errorf("the scripted analyzer cannot come back: %w", err)
+		return fmt.Errorf("the scripted analyzer cannot listen again: %w", err)
 	}
 	a.server.SetKeepAlivesEnabled(true)
 	a.serveOn(listener)

@@ -70,7 +70,7 @@ func (s sender) want(status int, text string, header ...string) (*http.Response,
 	return response, content
 }
 
-func TestItRemembersWhatItTook(t *testing.T) {
+func TestReceivedAndTaken(t *testing.T) {
 	s := newSender(t)
 	s.want(200, body("p-1"), "Idempotency-Key", "e/p-1")
 	s.want(200, body("p-2")+"\n"+body("p-1"), "Content-Type", "application/x-ndjson")
@@ -95,7 +95,7 @@ func TestItRemembersWhatItTook(t *testing.T) {
 	}
 }
 
-func TestItRefusesForGood(t *testing.T) {
+func TestRefuse(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Refuse(map[string]Refused{"bad": {"invalid_packet", "no"}}))
 
@@ -109,7 +109,7 @@ func TestItRefusesForGood(t *testing.T) {
 	}
 }
 
-func TestItResets(t *testing.T) {
+func TestReset(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Reset())
 	if _, _, err := s.send(t.Context(), body("p")); !errors.Is(err, syscall.ECONNRESET) {
@@ -120,7 +120,7 @@ func TestItResets(t *testing.T) {
 	}
 }
 
-func TestItHangsUntilReleased(t *testing.T) {
+func TestHangUntilRelease(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Hang())
 	var sending sync.WaitGroup
@@ -139,7 +139,7 @@ func TestItHangsUntilReleased(t *testing.T) {
 	sending.Wait()
 }
 
-func TestItHangsUntilClosed(t *testing.T) {
+func TestHangUntilClose(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Hang())
 	s.a.BehaveToProbes(Hang())
@@ -160,7 +160,7 @@ func TestItHangsUntilClosed(t *testing.T) {
 	sending.Wait()
 }
 
-func TestASlowOneTakesWhatItsSenderGaveUp(t *testing.T) {
+func TestDelayedPacketIsTakenAfterSenderTimeout(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(OK().After(20 * time.Millisecond))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -172,7 +172,7 @@ func TestASlowOneTakesWhatItsSenderGaveUp(t *testing.T) {
 	s.await(func() bool { return s.a.Taken()["p"] == 1 })
 }
 
-func TestItGoesAwayAndComesBackOnTheSamePort(t *testing.T) {
+func TestRefuseAndAcceptConnections(t *testing.T) {
 	s := newSender(t)
 	s.want(200, body("p-1"))
 	s.a.RefuseConnections()
@@ -192,7 +192,7 @@ func TestItGoesAwayAndComesBackOnTheSamePort(t *testing.T) {
 	}
 }
 
-func TestHealthIsToldApart(t *testing.T) {
+func TestProbeBehaviour(t *testing.T) {
 	s := newSender(t)
 	probe := func() *http.Response {
 		response, err := s.client.Get(s.a.URL() + "/health")

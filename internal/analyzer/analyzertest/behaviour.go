@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Behaviour is what happens to a request. Make one with the functions below.
+// Behaviour describes how requests are handled. The functions below create one.
 type Behaviour struct {
 	delay   time.Duration
 	status  int
@@ -16,41 +16,40 @@ type Behaviour struct {
 	refused map[string]Refused
 }
 
-// Refused is how a packet is listed that is refused for good.
+// Refused is the list entry of a packet refused permanently.
 type Refused struct {
 	Code, Detail string
 }
 
-// OK answers 200 and takes every packet.
+// OK responds with 200 and takes every packet.
 func OK() Behaviour { return Behaviour{status: http.StatusOK} }
 
-// Status answers with a status; header has pairs of names and values, such as
+// Status responds with a status; header has pairs of names and values, such as
 // "Retry-After", "1". With a 2xx status the packets are taken.
 func Status(status int, header ...string) Behaviour {
 	return Behaviour{status: status, header: header}
 }
 
-// Hang answers nothing until Release, or until the sender goes away.
+// Hang does not respond until Release, or until the sender disconnects.
 func Hang() Behaviour { return Behaviour{status: http.StatusOK, hang: true} }
 
 // Reset reads the request and then resets the connection (TCP RST).
 func Reset() Behaviour { return Behaviour{reset: true} }
 
-// Refuse takes every packet but those whose id is a key: an NDJSON request is
-// answered with 207 and their lines, a single packet with 422.
+// Refuse takes every packet except those whose id is a key: an NDJSON request
+// gets 207 and the list, a single packet 422.
 func Refuse(packets map[string]Refused) Behaviour {
 	return Behaviour{status: http.StatusOK, refused: packets}
 }
 
-// After returns the same behaviour, begun that much later.
+// After returns the same behaviour after a delay.
 func (b Behaviour) After(delay time.Duration) Behaviour {
 	b.delay = delay
 	return b
 }
 
-// wait does what comes before the answer, and tells whether there is one. A
-// sender that goes away ends only a hanging request: a slow analyzer takes
-// what it was sent.
+// wait delays the response and reports whether to send one. A sender that
+// disconnects ends only a hanging request: a delayed packet is still taken.
 func (a *Analyzer) wait(b Behaviour, r *http.Request) bool {
 	if b.delay > 0 {
 		timer := time.NewTimer(b.delay)
@@ -76,8 +75,8 @@ func (a *Analyzer) wait(b Behaviour, r *http.Request) bool {
 	return false
 }
 
-// cutOff ends the connection without an answer; with a reset if asked for.
-func cutOff(w http.ResponseWriter, reset bool) {
+// closeConnection closes the connection without a response, with RST if reset.
+func closeConnection(w http.ResponseWriter, reset bool) {
 	conn, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // net/http's way to end a connection

@@ -17,14 +17,14 @@ const (
 func (a *Analyzer) serveHealth(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.probes++
-	behaviour, single := a.health, a.single
-	a.tell()
+	behaviour, singleOnly := a.health, a.singleOnly
+	a.notify()
 	a.mu.Unlock()
 	if behaviour.reset || !a.wait(behaviour, r) {
-		cutOff(w, behaviour.reset)
+		closeConnection(w, behaviour.reset)
 		return
 	}
-	if !single {
+	if !singleOnly {
 		w.Header().Set("Accept-Post", ndjson)
 	}
 	writeHeader(w, behaviour, behaviour.status)
@@ -33,19 +33,19 @@ func (a *Analyzer) serveHealth(w http.ResponseWriter, r *http.Request) {
 func (a *Analyzer) serveIngest(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err != nil {
-		cutOff(w, false)
+		closeConnection(w, false)
 		return
 	}
-	several := r.Header.Get("Content-Type") == ndjson
-	behaviour, first, packets := a.record(body, several, r.Header)
+	isNDJSON := r.Header.Get("Content-Type") == ndjson
+	behaviour, first, packets := a.record(body, isNDJSON, r.Header)
 	if behaviour.reset || !a.wait(behaviour, r) {
-		cutOff(w, behaviour.reset)
+		closeConnection(w, behaviour.reset)
 		return
 	}
-	status, refused := a.answer(behaviour, first, packets, several)
+	status, refused := a.answer(behaviour, first, packets, isNDJSON)
 	writeHeader(w, behaviour, status)
 	if status == http.StatusMultiStatus && behaviour.refused != nil {
-		_ = json.NewEncoder(w).Encode(map[string]any{ // the sender may be gone
+		_ = json.NewEncoder(w).Encode(map[string]any{ // the sender may have disconnected
 			"status": "partial", "accepted": packets - len(refused), "refused": refused,
 		})
 		return
@@ -61,15 +61,15 @@ func writeHeader(w http.ResponseWriter, b Behaviour, status int) {
 	w.WriteHeader(status)
 }
 
-// record remembers the packets of one request as not taken, and returns the
-// behaviour that holds for them and where they are remembered.
-func (a *Analyzer) record(body []byte, several bool, header http.Header) (b Behaviour, first, packets int) {
+// record stores the packets of one request as not taken, and returns the
+// behaviour and their position in received.
+func (a *Analyzer) record(body []byte, isNDJSON bool, header http.Header) (b Behaviour, first, packets int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	defer a.tell()
+	defer a.notify()
 	a.requests++
 	first = len(a.received)
-	remember := func(text []byte, line int) {
+	add := func(text []byte, line int) {
 		p := Packet{Request: a.requests, Line: line, Header: header.Clone(), Body: bytes.Clone(text)}
 		info, err := packet.Check(text, maxBodyBytes)
 		if err == nil {
@@ -79,13 +79,13 @@ func (a *Analyzer) record(body []byte, several bool, header http.Header) (b Beha
 		}
 		a.received = append(a.received, p)
 	}
-	if !several {
-		remember(body, 1)
+	if !isNDJSON {
+		add(body, 1)
 		return a.ingest, first, 1
 	}
 	lines := packet.LinesOf(body)
 	for line, number, ok := lines.Next(); ok; line, number, ok = lines.Next() {
-		remember(line, number)
+		add(line, number)
 	}
 	return a.ingest, first, len(a.received) - first
 }
@@ -97,11 +97,11 @@ type refusedLine struct {
 	Detail   string `json:"detail"`
 }
 
-// answer decides the status of a request and marks the packets that are taken.
-func (a *Analyzer) answer(b Behaviour, first, packets int, several bool) (status int, refused []refusedLine) {
+// answer returns the status of a request and marks the packets that are taken.
+func (a *Analyzer) answer(b Behaviour, first, packets int, isNDJSON bool) (status int, refused []refusedLine) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	defer a.tell()
+	defer a.notify()
 	for i := first; i < min(first+packets, len(a.received)); i++ {
 		p := &a.received[i]
 		if reason, ok := b.refused[p.PacketID]; ok {
@@ -113,7 +113,7 @@ func (a *Analyzer) answer(b Behaviour, first, packets int, several bool) (status
 	switch {
 	case len(refused) == 0:
 		return b.status, nil
-	case several:
+	case isNDJSON:
 		return http.StatusMultiStatus, refused
 	default:
 		return http.StatusUnprocessableEntity, refused

@@ -6,32 +6,31 @@ import (
 	"slices"
 )
 
-// Packet is one packet as it arrived. One that is not a packet by its rules
-// has no ids and no messages.
+// Packet is one received packet. An invalid one has no ids and no messages.
 type Packet struct {
 	EmitterID, PacketID string
 	Messages            int
-	// Body is what the sender sent for this packet alone.
+	// Body is the packet's bytes.
 	Body []byte
-	// Request is the number of the request that it came in, from 1, and Line
-	// its place there.
+	// Request is the number of its request, from 1, and Line its position
+	// there.
 	Request, Line int
-	// Header is that of the request.
+	// Header is the request's header.
 	Header http.Header
-	// Taken tells whether the analyzer answered that it took the packet,
-	// though perhaps too late for the sender.
+	// Taken reports whether the analyzer responded with 2xx, perhaps after the
+	// sender's timeout.
 	Taken bool
 }
 
-// Received returns every packet that arrived, in order and as often as it did.
-// Bodies and headers must not be changed.
+// Received returns every packet in order of arrival, repeats included. Bodies
+// and headers must not be changed.
 func (a *Analyzer) Received() []Packet {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.received)
 }
 
-// Taken returns how often each packet was taken, by its id.
+// Taken returns how often each packet was taken, by packet id.
 func (a *Analyzer) Taken() map[string]int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -44,8 +43,7 @@ func (a *Analyzer) Taken() map[string]int {
 	return taken
 }
 
-// TakenMessages returns how many messages were taken, those of repeats
-// included.
+// TakenMessages returns the number of messages taken, repeats included.
 func (a *Analyzer) TakenMessages() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -58,22 +56,22 @@ func (a *Analyzer) TakenMessages() int {
 	return messages
 }
 
-// Probes returns how many health probes arrived.
+// Probes returns the number of health probes.
 func (a *Analyzer) Probes() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.probes
 }
 
-// Requests returns how many requests with packets arrived.
+// Requests returns the number of requests with packets.
 func (a *Analyzer) Requests() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.requests
 }
 
-// Await returns when the condition holds: it is asked at once and after each
-// packet, answer and probe. It returns the context's error if that ends first.
+// Await returns when the condition holds, which is evaluated at once and after
+// each packet, response and probe, or with the context's error.
 func (a *Analyzer) Await(ctx context.Context, condition func() bool) error {
 	for {
 		a.mu.Lock()
@@ -90,8 +88,8 @@ func (a *Analyzer) Await(ctx context.Context, condition func() bool) error {
 	}
 }
 
-// tell wakes who awaits; the caller holds mu.
-func (a *Analyzer) tell() {
+// notify wakes the callers of Await; the caller holds mu.
+func (a *Analyzer) notify() {
 	close(a.changed)
 	a.changed = make(chan struct{})
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// readScenario reads a file, in which nothing unknown may stand.
+// readScenario parses a scenario file strictly.
 func readScenario(text []byte) (scenario, error) {
 	sc := scenario{Journal: memory, Analyzers: usualAnalyzers}
 	if err := yaml.UnmarshalWithOptions(text, &sc, yaml.Strict(), yaml.DisallowUnknownField()); err != nil {
 		return sc, errors.New(yaml.FormatError(err, false, true))
 	}
 	if len(sc.Loads) == 0 {
-		sc.Loads = []loadPlan{{Name: "matrix", Connections: connections, Rate: rate{number: steadyRate}}}
+		sc.Loads = []loadSpec{{Name: "matrix", Connections: connections, Rate: rate{number: steadyRate}}}
 	}
 	for i := range sc.Loads {
 		l := &sc.Loads[i]
@@ -48,10 +48,11 @@ func (sc scenario) validate() error {
 	return sc.validateSteps(sc.Steps, make(map[string]bool))
 }
 
-// validateSteps is given the names of the steps before, and adds to them.
+// validateSteps validates steps; before holds the names of earlier steps, and
+// gets theirs.
 func (sc scenario) validateSteps(steps []step, before map[string]bool) error {
 	for _, st := range steps {
-		for _, name := range []string{st.Must.P99Twice, st.Must.Spares} {
+		for _, name := range []string{st.Assert.P99Twice, st.Assert.FewerRefusals} {
 			if name != "" && !before[name] {
 				return fmt.Errorf("there is no step %q before", name)
 			}
@@ -70,8 +71,8 @@ func (sc scenario) validateSteps(steps []step, before map[string]bool) error {
 				return fmt.Errorf("there is no load %q", name)
 			}
 		}
-		if name := st.Must.Calm; name != "" && !sc.hasLoad(name) {
-			return fmt.Errorf("there is no load %q to be calm", name)
+		if name := st.Assert.Unaffected; name != "" && !sc.hasLoad(name) {
+			return fmt.Errorf("there is no load %q to be unaffected", name)
 		}
 		if err := sc.validateSteps(st.Steps, before); err != nil {
 			return err
@@ -91,15 +92,14 @@ func (sc scenario) hasLoad(name string) bool {
 			return true
 		}
 	}
-	return name == everyone
+	return name == allLoads
 }
 
 func (sc scenario) hasBurst(name string) bool {
 	return slices.ContainsFunc(sc.Steps, func(st step) bool { return st.Burst != nil && st.Name == name })
 }
 
-// capacity is how many packets all analyzers take in a second while nothing is
-// wrong with them.
+// capacity is the sum of the analyzers' capacities in packets per second.
 func (sc scenario) capacity() (all float64) {
 	for _, a := range sc.Analyzers {
 		all += a.capacity()
@@ -107,7 +107,7 @@ func (sc scenario) capacity() (all float64) {
 	return all
 }
 
-// scenarioRows reads all scenarios, in the order of their files' names.
+// scenarioRows reads all scenarios, ordered by file name.
 func scenarioRows() (rows []row, err error) {
 	files, err := filepath.Glob("scenarios/*.yaml")
 	if err != nil {
@@ -125,15 +125,14 @@ func scenarioRows() (rows []row, err error) {
 		if sc.Name+".yaml" != filepath.Base(file) {
 			return nil, fmt.Errorf("%s: its name is %q", file, sc.Name)
 		}
-		for _, one := range sc.ofEachKind() {
+		for _, one := range sc.expandKinds() {
 			rows = append(rows, one.row())
 		}
 	}
 	return rows, nil
 }
 
-// A scenario that says what cannot be understood is refused, and not run as if
-// it did not say so.
+// An invalid scenario is rejected.
 func TestScenarioRefused(t *testing.T) {
 	const good = "name: n\nfault: f\npromise: p\nsteps: [{for: 1s}]\n"
 	if _, err := readScenario([]byte(good)); err != nil {
@@ -142,15 +141,15 @@ func TestScenarioRefused(t *testing.T) {
 	for _, bad := range []string{
 		"", "name: n\nfault: f\npromise: p\n",
 		good + "surprise: 1\n", good + "journal: tape\n",
-		good + "must: {unknown: 1}\n",
+		good + "assert: {unknown: 1}\n",
 		good + "loads: [{name: a, rate: 70%}]\n", good + "loads: [{name: a}]\n", good + "loads: [{name: a, rate: many}]\n",
 		strings.Replace(good, "{for: 1s}", "{for: soon}", 1),
 		strings.Replace(good, "{for: 1s}", "{analyzers: {analyzer-4: {kill: true}}}", 1),
 		strings.Replace(good, "{for: 1s}", "{analyzers: {analyzer-1: {slow: 3}}}", 1),
 		strings.Replace(good, "{for: 1s}", "{analyzers: {all: {hang: true, only: other}}}", 1),
-		strings.Replace(good, "{for: 1s}", "{loads: {other: {hurry: true}}}", 1),
-		strings.Replace(good, "{for: 1s}", "{must: {p99-twice: other}}", 1),
-		strings.Replace(good, "{for: 1s}", "{steps: [{must: {calm: other}}]}", 1),
+		strings.Replace(good, "{for: 1s}", "{loads: {other: {closed-loop: true}}}", 1),
+		strings.Replace(good, "{for: 1s}", "{assert: {p99-twice: other}}", 1),
+		strings.Replace(good, "{for: 1s}", "{steps: [{assert: {unaffected: other}}]}", 1),
 	} {
 		if sc, err := readScenario([]byte(bad)); err == nil {
 			t.Errorf("%q is understood as %+v", bad, sc)
@@ -158,7 +157,7 @@ func TestScenarioRefused(t *testing.T) {
 	}
 }
 
-// A relative rate is that part of what the analyzers' workers take.
+// A relative rate is a part of the analyzers' capacity.
 func TestScenarioRate(t *testing.T) {
 	sc, err := readScenario([]byte(`
 name: n

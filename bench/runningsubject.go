@@ -15,18 +15,18 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-// contender is a subject that runs.
-type contender struct {
-	subject subject
-	place   place
-	process *process
-	traffic traffic
-	text    *packetText
-	load    *load
+// runningSubject is a started subject and its load.
+type runningSubject struct {
+	subject       subject
+	subjectConfig subjectConfig
+	process       *process
+	traffic       traffic
+	text          *packetText
+	load          *load
 }
 
-// enter starts a subject and connects the load to it.
-func (a *arena) enter(s subject, e experiment, analyzers []int) (*contender, error) {
+// startSubject starts a subject and connects the load to it.
+func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runningSubject, error) {
 	if s.cores > len(a.cores) {
 		return nil, unavailable{fmt.Sprintf("it needs %d cores", s.cores)}
 	}
@@ -42,10 +42,10 @@ func (a *arena) enter(s subject, e experiment, analyzers []int) (*contender, err
 	if s.traffic != nil {
 		shape = *s.traffic
 	}
-	c := &contender{subject: s, traffic: shape, text: newPacketText(shape), place: place{
+	c := &runningSubject{subject: s, traffic: shape, text: newPacketText(shape), subjectConfig: subjectConfig{
 		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
 	}}
-	command, err := s.command(c.place)
+	command, err := s.command(c.subjectConfig)
 	if err != nil {
 		return c, err
 	}
@@ -59,10 +59,10 @@ func (a *arena) enter(s subject, e experiment, analyzers []int) (*contender, err
 	return c, err
 }
 
-// awaitReady waits until the subject takes part: it answers with 2xx.
-func (a *arena) awaitReady(c *contender) error {
-	const patience = 10 * time.Second
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// awaitReady waits until the subject responds with 2xx.
+func (a *testbed) awaitReady(c *runningSubject) error {
+	const timeout = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	ready := make(chan struct{})
 	go func() {
@@ -71,7 +71,7 @@ func (a *arena) awaitReady(c *contender) error {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
-	err := a.loop.run(2*patience, func(time.Time) bool {
+	err := a.loop.run(2*timeout, func(time.Time) bool {
 		select {
 		case <-ready:
 			return true
@@ -82,21 +82,22 @@ func (a *arena) awaitReady(c *contender) error {
 	switch {
 	case err != nil:
 		return err
-	case c.process.ended() && c.subject.proof != nil:
+	case c.process.ended() && c.subject.verify != nil:
 		return unavailable{c.process.failure().Error()}
 	case c.process.ended():
 		return c.process.failure()
 	case ctx.Err() != nil:
-		return fmt.Errorf("not ready after %v: %s", patience, c.process.output)
+		return fmt.Errorf("not ready after %v: %s", timeout, c.process.output)
 	}
 	return nil
 }
 
-func (c *contender) healthy(ctx context.Context) bool {
-	address := fmt.Sprintf("http://127.0.0.1:%d", c.place.port)
+func (c *runningSubject) healthy(ctx context.Context) bool {
+	address := fmt.Sprintf("http://127.0.0.1:%d", c.subjectConfig.port)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/health", nil)
 	if c.traffic.OTLP {
-		// It has no health to ask for, but takes a request without logs.
+		// The collector has no health endpoint but accepts a request without
+		// logs.
 		request, err = http.NewRequestWithContext(ctx, http.MethodPost, address+c.traffic.path(), strings.NewReader("{}"))
 	}
 	if err != nil {
@@ -112,15 +113,15 @@ func (c *contender) healthy(ctx context.Context) bool {
 	return response.StatusCode/100 == 2
 }
 
-// clocks are a moment's accounts.
-type clocks struct {
+// usage holds the resource usage up to a moment.
+type usage struct {
 	subject, load time.Duration
-	cores         time.Duration // the time that all used cores were busy
+	cores         time.Duration // busy time of all used cores
 	resident      int64
 }
 
-func (c *contender) clocks(cores []int) (clocks, error) {
-	var now clocks
+func (c *runningSubject) usage(cores []int) (usage, error) {
+	var now usage
 	var failed [4]error
 	pid := c.process.command.Process.Pid
 	now.subject, failed[0] = processorTime(pid)
@@ -130,13 +131,13 @@ func (c *contender) clocks(cores []int) (clocks, error) {
 	return now, errors.Join(failed[:]...)
 }
 
-// leave stops the subject and removes what it wrote.
-func (c *contender) leave(l *loop) {
+// close stops the subject and removes its files.
+func (c *runningSubject) close(l *loop) {
 	if c.load != nil {
 		c.load.close()
 	}
 	if c.process != nil {
 		c.process.stop(l)
 	}
-	_ = os.RemoveAll(c.place.folder)
+	_ = os.RemoveAll(c.subjectConfig.folder)
 }

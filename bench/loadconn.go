@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// emission is one connection of the load.
-type emission struct {
+// loadConn is a connection of the load.
+type loadConn struct {
 	load    *load
 	socket  socket
 	request *request
@@ -25,7 +25,7 @@ type emission struct {
 	partial []byte
 }
 
-func (e *emission) connect(port int) error {
+func (e *loadConn) connect(port int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -41,8 +41,8 @@ func (e *emission) connect(port int) error {
 	return e.load.loop.add(fd, e)
 }
 
-// reconnect follows an answer that ends the connection.
-func (e *emission) reconnect() error {
+// reconnect opens a new connection after a response that closes the old one.
+func (e *loadConn) reconnect() error {
 	address, err := unix.Getpeername(e.socket.fd)
 	if err != nil {
 		return fmt.Errorf("connect again: %w", err)
@@ -51,10 +51,10 @@ func (e *emission) reconnect() error {
 	return e.connect(address.(*unix.SockaddrInet4).Port)
 }
 
-func (e *emission) send(due time.Time) {
+func (e *loadConn) send(due time.Time) {
 	l := e.load
-	e.first = l.ledger.number(e.request.packets)
-	e.request.number(e.first)
+	e.first = l.ledger.assignIDs(e.request.packets)
+	e.request.assignIDs(e.first)
 	e.due = due
 	l.busy++
 	if err := e.socket.write(e.request.bytes); err != nil {
@@ -62,16 +62,16 @@ func (e *emission) send(due time.Time) {
 	}
 }
 
-func (e *emission) ready(events uint32) {
+func (e *loadConn) ready(events uint32) {
 	if events&unix.EPOLLOUT != 0 {
 		if err := e.socket.flush(); err != nil {
-			e.lose(err)
+			e.fail(err)
 			return
 		}
 	}
 	got, err := e.socket.read()
 	if err != nil {
-		e.lose(err)
+		e.fail(err)
 		return
 	}
 	if e.partial != nil {
@@ -84,13 +84,13 @@ func (e *emission) ready(events uint32) {
 		e.load.fail(fmt.Errorf("answer: %w", err))
 	case ok:
 		e.partial = nil
-		e.answered(m)
+		e.handleResponse(m)
 	default:
 		e.partial = append([]byte(nil), got...)
 	}
 }
 
-func (e *emission) answered(m message) {
+func (e *loadConn) handleResponse(m message) {
 	l := e.load
 	now := time.Now()
 	_ = l.latency.RecordValue(max(1, int64(now.Sub(e.due))))
@@ -107,7 +107,7 @@ func (e *emission) answered(m message) {
 		e.pause(now)
 		return
 	case status == http.StatusMultiStatus:
-		if err := e.acceptPart(m.body); err != nil {
+		if err := e.handlePartial(m.body); err != nil {
 			l.fail(err)
 		}
 		e.pause(now)
@@ -118,12 +118,12 @@ func (e *emission) answered(m message) {
 		l.fail(fmt.Errorf("answered %s: %.200s", m.start, m.body))
 		return
 	}
-	e.goOn(now)
+	e.sendNext(now)
 }
 
-// acceptPart reads which packets of an NDJSON request were not taken, in whatever
-// order they are listed.
-func (e *emission) acceptPart(body []byte) error {
+// handlePartial handles a 207: it reads which packets of an NDJSON request were
+// refused, in any order.
+func (e *loadConn) handlePartial(body []byte) error {
 	type refusedLine struct {
 		Line int    `json:"line"`
 		Code string `json:"code"`
@@ -138,7 +138,7 @@ func (e *emission) acceptPart(body []byte) error {
 	next := 1
 	for _, refused := range part.Refused {
 		if refused.Line < next || refused.Line > e.request.packets || refused.Code != "overloaded" {
-			return fmt.Errorf("answered 207 with a refusal that makes no sense: line %d, code %q", refused.Line, refused.Code)
+			return fmt.Errorf("answered 207 with an invalid refusal: line %d, code %q", refused.Line, refused.Code)
 		}
 		e.load.ledger.accept(e.first+int64(next-1), refused.Line-next)
 		next = refused.Line + 1
@@ -148,18 +148,18 @@ func (e *emission) acceptPart(body []byte) error {
 	return nil
 }
 
-// refusedPause is how long a connection sends nothing after a refusal. An
-// emitter would wait for a second or more, as Retry-After says, but then a
-// short round would measure waiting.
+// refusedPause is how long a connection pauses after a refusal. An emitter
+// would wait for Retry-After, a second or more, and a short round would measure
+// waiting.
 const refusedPause = 10 * time.Millisecond
 
-func (e *emission) pause(now time.Time) {
+func (e *loadConn) pause(now time.Time) {
 	e.resume = now.Add(refusedPause)
 	e.load.paused = append(e.load.paused, e)
 }
 
-// goOn sends the next request, or waits until one is due.
-func (e *emission) goOn(now time.Time) {
+// sendNext sends the next request, or waits until one is due.
+func (e *loadConn) sendNext(now time.Time) {
 	l := e.load
 	if l.sending && l.interval == 0 {
 		e.send(now)
@@ -169,7 +169,7 @@ func (e *emission) goOn(now time.Time) {
 	l.sendDue(now)
 }
 
-func (e *emission) lose(err error) {
+func (e *loadConn) fail(err error) {
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the connection was closed")
 	}

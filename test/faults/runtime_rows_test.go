@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// livingRows are faults around a distributor that lives, and stops of it, that
-// no scenario can tell.
-func livingRows() []row {
+// runtimeRows are faults around a running distributor, and stops of it, that
+// need Go code.
+func runtimeRows() []row {
 	return inMemory([]row{
 		{
 			name: "partition", fault: "the network to one analyzer drops everything, then the link goes down",
@@ -18,14 +18,14 @@ func livingRows() []row {
 		},
 		{
 			name: "few-descriptors", fault: "the process may open 256 files, and 300 clients open connections, half of them in the middle of a request",
-			promise: "descriptors are left for analyzers: none is thought to be sick, and those who are connected go on", short: true, needs: noPrlimit, alone: true, do: fewDescriptors,
+			promise: "descriptors are left for analyzers: none becomes unhealthy, and open connections continue", short: true, needs: noPrlimit, alone: true, do: fewDescriptors,
 		},
 		{
 			name: "clock-jumps", fault: "the wall clock jumps by an hour, forth and back, every 300 ms (a build of the distributor with such a clock)",
-			promise: "nothing is noticed: all waiting is done by the monotonic clock", alone: true, do: clockJumps,
+			promise: "no effect: all timers use the monotonic clock", alone: true, do: clockJumps,
 		},
 		{
-			name: "clock-set-back", fault: "the wall clock is set back by an hour every 300 ms, while an analyzer asks for a pause of 1 s, and is killed and comes back",
+			name: "clock-set-back", fault: "the wall clock is set back by an hour every 300 ms, while an analyzer asks for a pause of 1 s, and is killed and restarted",
 			promise: "pause and slow start last as long as they should: it has its share again", alone: true, do: clockSetBack,
 		},
 		{
@@ -39,7 +39,7 @@ func livingRows() []row {
 	})
 }
 
-// inMemory says that rows are about the memory journal.
+// inMemory sets the memory journal.
 func inMemory(rows []row) []row {
 	for i := range rows {
 		rows[i].journal = memory
@@ -48,35 +48,34 @@ func inMemory(rows []row) []row {
 }
 
 func sigtermSlow(s *system) {
-	s.behaveAll(Behaviour{Delay: 100 * time.Millisecond})
+	s.setAllBehaviours(Behaviour{Delay: 100 * time.Millisecond})
 	s.emitters.awaitMore(s.t, accepted, 500)
 	if code := s.distributor.terminate(); code != 0 {
 		s.t.Errorf("exit code %d although everything could be delivered", code)
 	}
-	if left := s.distributor.leftBehind(); left != 0 {
+	if left := s.distributor.undeliveredLogged(); left != 0 {
 		s.t.Errorf("%d packets were left", left)
 	}
 }
 
-// sigtermHanging allows for as many lost packets as were reported, and fails
-// when it was not that many.
+// sigtermHanging expects exactly as many lost packets as were reported.
 func sigtermHanging(s *system) {
-	s.behaveAll(Behaviour{Hang: true, Probes: true})
+	s.setAllBehaviours(Behaviour{Hang: true, Probes: true})
 	s.emitters.awaitMore(s.t, refused, 20)
 	if code := s.distributor.terminate(); code != 1 {
 		s.t.Errorf("exit code %d although packets were left", code)
 	}
 	s.emitters.halt()
-	left := s.distributor.leftBehind()
-	lost := len(compare(s.emitters.outcomes, s.analyzers).Lost)
+	left := s.distributor.undeliveredLogged()
+	lost := len(checkConservation(s.emitters.outcomes, s.analyzers).Lost)
 	if lost != left || left == 0 {
 		s.t.Errorf("%d packets were reported as left and %d are lost", left, lost)
 	}
-	s.mayLose = left
-	s.note("%d reported as left", left)
+	s.maxLost = left
+	s.report("%d reported as left", left)
 }
 
-// noPrlimit tells why the limit of open files cannot be set for the distributor alone.
+// noPrlimit returns why the limit of open files cannot be set here, or "".
 func noPrlimit() string {
 	if _, err := exec.LookPath("prlimit"); err != nil {
 		return err.Error()
@@ -99,6 +98,6 @@ func fewDescriptors(s *system) {
 	}
 	s.emitters.awaitMore(s.t, accepted, 500)
 	if log := s.distributor.logged(); strings.Contains(log, "state=degraded") || strings.Contains(log, "state=panic") {
-		s.t.Errorf("an analyzer was thought to be sick:\n%s", log)
+		s.t.Errorf("an analyzer became unhealthy:\n%s", log)
 	}
 }

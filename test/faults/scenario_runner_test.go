@@ -10,89 +10,91 @@ import (
 	"time"
 )
 
-// stage plays a scenario with a system.
-type stage struct {
+// scenarioRunner runs a scenario.
+type scenarioRunner struct {
 	*system
 	scenario
-	scenes []scene
+	stepResults []stepResult
 }
 
-func newStage(s *system, sc scenario) *stage { return &stage{system: s, scenario: sc} }
+func newScenarioRunner(s *system, sc scenario) *scenarioRunner {
+	return &scenarioRunner{system: s, scenario: sc}
+}
 
-// play begins the system and the loads, does all steps, and then says what was
-// not as it must be, and what was measured.
-func (g *stage) play() {
+// play starts the system and the loads, runs all steps, and reports violations
+// and measurements.
+func (g *scenarioRunner) play() {
 	g.t.Helper()
 	if g.Cgroup > 0 {
 		g.distributor.within = newCgroup(g.t, g.Cgroup).command()
 		g.t.Cleanup(g.distributor.kill) // before the group is removed
 	}
 	g.start()
-	for _, plan := range g.Loads {
-		l := newLoad(plan.Name, plan.Emitters, plan.Connections, plan.Rate.of(g.capacity()))
-		l.filler.Store(int64(plan.Filler))
+	for _, analyzerSpec := range g.Loads {
+		l := newLoad(analyzerSpec.Name, analyzerSpec.Emitters, analyzerSpec.Connections, analyzerSpec.Rate.of(g.capacity()))
+		l.filler.Store(int64(analyzerSpec.Filler))
 		g.emitters.begin(l)
 	}
 	g.emitters.awaitMore(g.t, accepted, 20)
-	whole := g.open(step{Must: g.Must})
+	whole := g.open(step{Assert: g.Assert})
 	g.do(g.Steps, nil)
 	g.close(whole)
 	g.emitters.halt()
 	g.hold()
 }
 
-// do does steps, one after the other.
-func (g *stage) do(steps []step, it *analyzer) {
+// do runs steps in order.
+func (g *scenarioRunner) do(steps []step, it *analyzer) {
 	for _, st := range steps {
 		g.t.Helper()
 		c := g.open(st)
 		g.change(st, it)
-		lasts := st.lasts()
+		duration := st.duration()
 		switch {
 		case st.Each:
 			for _, a := range g.analyzers {
 				g.do(st.Steps, a)
 			}
 		case len(st.Steps) > 0:
-			for end := time.Now().Add(lasts); ; {
+			for end := time.Now().Add(duration); ; {
 				g.do(st.Steps, it)
 				if !time.Now().Before(end) {
 					break
 				}
 			}
 		default:
-			g.last(lasts)
+			g.wait(duration)
 		}
 		g.await(st.Until)
 		g.close(c)
 	}
 }
 
-func (st step) lasts() time.Duration {
+func (st step) duration() time.Duration {
 	if *judge && st.InFull > 0 {
 		return st.InFull
 	}
 	return st.For
 }
 
-// open begins a scene.
-func (g *stage) open(st step) scene {
-	return scene{step: st, from: time.Now(), before: g.gauges()}
+// open starts the record of a step.
+func (g *scenarioRunner) open(st step) stepResult {
+	return stepResult{step: st, from: time.Now(), before: g.gauges()}
 }
 
-// close ends a scene.
-func (g *stage) close(c scene) {
+// close completes the record of a step.
+func (g *scenarioRunner) close(c stepResult) {
 	c.to = time.Now()
 	c.took = c.to.Sub(c.from)
 	c.after = g.gauges()
 	c.memory = g.distributor.peakMemory()
 	c.healthy = int(c.after.value["distributor_healthy_analyzers"])
-	g.scenes = append(g.scenes, c)
+	g.stepResults = append(g.stepResults, c)
 	g.t.Logf("%s is over after %v", c.title(), rounded(c.took))
 }
 
-// gauges are the distributor's, empty ones while it cannot answer.
-func (g *stage) gauges() gauges {
+// gauges scrapes the distributor; the result is empty while it cannot respond.
+func (g *scenarioRunner) gauges() gauges {
 	if g.distributor.stopped {
 		return gauges{at: time.Now()}
 	}
@@ -103,23 +105,23 @@ func (g *stage) gauges() gauges {
 	return now
 }
 
-// hold says of all scenes what was not as it must be, and what was measured.
-func (g *stage) hold() {
+// hold reports the violations and measurements of all steps.
+func (g *scenarioRunner) hold() {
 	g.t.Helper()
 	sent := g.emitters.records()
-	named := make(map[string]scene)
-	for _, c := range g.scenes {
+	selectAnalyzers := make(map[string]stepResult)
+	for _, c := range g.stepResults {
 		c.sent = sent.between(c.from, c.to)
 		if c.Name != "" {
-			g.note("%s", c.measured())
-			named[c.Name] = c
+			g.report("%s", c.measured())
+			selectAnalyzers[c.Name] = c
 		}
-		for _, complaint := range c.Must.complaints(c) {
+		for _, complaint := range c.Assert.violations(c) {
 			g.t.Errorf("%s: %s", c.title(), complaint)
 		}
-		for _, delay := range c.Must.delays(c, named) {
+		for _, delay := range c.Assert.latencyViolations(c, selectAnalyzers) {
 			if *judge {
-				g.delays = append(g.delays, c.title()+": "+delay)
+				g.latencyViolations = append(g.latencyViolations, c.title()+": "+delay)
 			} else {
 				g.t.Logf("%s: with -judge this would fail: %s", c.title(), delay)
 			}
@@ -127,26 +129,26 @@ func (g *stage) hold() {
 	}
 }
 
-func (c scene) title() string {
+func (c stepResult) title() string {
 	if c.Name != "" {
 		return c.Name
 	}
 	return fmt.Sprintf("a step of %v", rounded(c.took))
 }
 
-// change does what a step says.
-func (g *stage) change(st step, it *analyzer) {
+// change applies a step's changes.
+func (g *scenarioRunner) change(st step, it *analyzer) {
 	g.t.Helper()
 	g.changeDistributor(st.Distributor)
 	for _, name := range slices.Sorted(maps.Keys(st.Analyzers)) {
-		for _, a := range g.named(name, it) {
-			a.suffer(g.trouble(st.Analyzers[name]))
+		for _, a := range g.selectAnalyzers(name, it) {
+			a.apply(g.withInjection(st.Analyzers[name]))
 		}
 	}
 	for name, change := range st.Loads {
 		for _, l := range g.emitters.loads {
-			if name == everyone || name == l.name {
-				l.suffer(change)
+			if name == allLoads || name == l.name {
+				l.apply(change)
 			}
 		}
 	}
@@ -155,16 +157,16 @@ func (g *stage) change(st step, it *analyzer) {
 	}
 }
 
-// trouble puts the kind's in its place.
-func (g *stage) trouble(c change) change {
-	if c.Trouble {
-		return g.Kinds[0].Trouble
+// withInjection replaces Inject by the kind's change.
+func (g *scenarioRunner) withInjection(c change) change {
+	if c.Inject {
+		return g.Kinds[0].Inject
 	}
 	return c
 }
 
-// named returns the analyzers meant.
-func (g *stage) named(name string, it *analyzer) []*analyzer {
+// selectAnalyzers returns the named analyzers.
+func (g *scenarioRunner) selectAnalyzers(name string, it *analyzer) []*analyzer {
 	switch name {
 	case "all":
 		return g.analyzers
@@ -175,40 +177,40 @@ func (g *stage) named(name string, it *analyzer) []*analyzer {
 	return g.analyzers[number-1 : number]
 }
 
-// suffer changes an analyzer.
-func (a *analyzer) suffer(c change) {
+// apply applies a change to an analyzer.
+func (a *analyzer) apply(c change) {
 	a.t.Helper()
 	switch {
 	case c.Kill:
 		a.kill()
 	case c.Stop:
 		a.pause()
-	case c.Heal:
-		a.heal()
+	case c.Restore:
+		a.restore()
 	default:
 		a.behave(c.Behaviour)
 	}
 }
 
-// suffer changes a load.
-func (l *load) suffer(c loadChange) {
+// apply applies a change to a load.
+func (l *load) apply(c loadChange) {
 	if c.Times > 0 {
 		l.times(c.Times)
 	}
-	if c.Hurry {
-		l.hurry()
+	if c.ClosedLoop {
+		l.closedLoop()
 	}
 	if c.Filler != nil {
 		l.filler.Store(int64(*c.Filler))
 	}
 }
 
-func (g *stage) changeDistributor(c change) {
+func (g *scenarioRunner) changeDistributor(c change) {
 	g.t.Helper()
 	switch {
 	case c.Stop:
 		g.distributor.signal(sigStop)
-	case c.Heal:
+	case c.Restore:
 		g.distributor.signal(sigCont)
 	}
 	for range c.Idle {
@@ -221,10 +223,10 @@ func (g *stage) changeDistributor(c change) {
 	}
 }
 
-// connect opens a connection to the distributor that stays until the end.
-func (g *stage) connect() net.Conn {
+// connect opens a connection to the distributor until the end of the test.
+func (g *scenarioRunner) connect() net.Conn {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(g.distributor.port))
-	connection, err := net.DialTimeout("tcp", address, patience())
+	connection, err := net.DialTimeout("tcp", address, waitTimeout())
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func randomBytes(n int) []byte {
 	return content
 }
 
-// streams are the ways in which standard input may arrive.
+// streams are the read patterns of standard input.
 var streams = map[string]func([]byte) io.Reader{
 	"at once":        func(b []byte) io.Reader { return bytes.NewReader(b) },
 	"byte by byte":   func(b []byte) io.Reader { return iotest.OneByteReader(bytes.NewReader(b)) },
@@ -88,8 +88,8 @@ var streams = map[string]func([]byte) io.Reader{
 	"with a stutter": func(b []byte) io.Reader { return iotest.HalfReader(bytes.NewReader(b)) },
 }
 
-// What can be unpacked is, from a file and from standard input.
-func TestPackedContentIsUnpacked(t *testing.T) {
+// Compressed content is decompressed, from a file and from standard input.
+func TestCompressedContentIsDecompressed(t *testing.T) {
 	lines := []string{"one", "two", "three"}
 	plain := []byte("one\ntwo\nthree\n")
 	for name, content := range map[string][]byte{
@@ -99,18 +99,19 @@ func TestPackedContentIsUnpacked(t *testing.T) {
 		if got, _, _ := drain(t, openSource(t, fileConfig(writeFile(t, content), "5"), nil)); !slices.Equal(texts(got), lines) {
 			t.Errorf("%s: %q", name, texts(got))
 		}
-		for how, stream := range streams {
-			if got, _, end := drain(t, openSource(t, fileConfig("-", "5"), stream(content))); !slices.Equal(texts(got), lines) || end != io.EOF {
+		for how, pipe := range streams {
+			if got, _, end := drain(t, openSource(t, fileConfig("-", "5"), pipe(content))); !slices.Equal(texts(got), lines) || end != io.EOF {
 				t.Errorf("%s from standard input %s: %q, %v", name, how, texts(got), end)
 			}
 		}
 	}
 }
 
-const notALog = "is binary, not a log of lines"
+const notLogError = "is binary, not a log of lines"
 
-// What is no log is refused before any of it is sent, naming the file.
-func TestWhatIsNoLogIsRefused(t *testing.T) {
+// Content that is not a log is rejected before any of it is sent, naming the
+// file.
+func TestNonLogContentIsRejected(t *testing.T) {
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		program = []byte("\x7fELF\x02\x01\x01\x00")
@@ -130,10 +131,10 @@ func TestWhatIsNoLogIsRefused(t *testing.T) {
 		"UTF-16":         {wide, "is UTF-16 text; send its text with: iconv -f UTF-16 -t UTF-8 FILE | logstreamer"},
 		"journal":        {[]byte("LPKSHHRH\x00\x00\x00\x00"), "is a systemd journal; send its text with: journalctl"},
 		"PDF":            {[]byte("%PDF-1.7\n1 0 obj\n"), "is a PDF, not a log of lines"},
-		"random bytes":   {randomBytes(8 << 10), notALog},
-		"NUL bytes":      {make([]byte, 512), notALog},
-		"short binary":   {[]byte("\x00\x01\x02\x03\x04"), notALog},
-		"UTF-16 no mark": {wide[2:], notALog},
+		"random bytes":   {randomBytes(8 << 10), notLogError},
+		"NUL bytes":      {make([]byte, 512), notLogError},
+		"short binary":   {[]byte("\x00\x01\x02\x03\x04"), notLogError},
+		"UTF-16 no mark": {wide[2:], notLogError},
 		"tar in gzip":    {gzipped(t, tarred(t, "one\n")), "not a log of lines"},
 		"binary in zstd": {zstandard(t, randomBytes(8<<10)), "not a log of lines"},
 	} {
@@ -150,11 +151,11 @@ func TestWhatIsNoLogIsRefused(t *testing.T) {
 					t.Errorf("follow %v: %v, want %q", follow, err, want)
 				}
 			}
-			for how, stream := range streams {
-				if how == "byte by byte" && (c.says == notALog || name == "tar") {
-					continue // it takes a block to tell
+			for how, pipe := range streams {
+				if how == "byte by byte" && (c.says == notLogError || name == "tar") {
+					continue // detection needs a block
 				}
-				got, counts, end := drain(t, openSource(t, fileConfig("-", "5"), stream(c.content)))
+				got, counts, end := drain(t, openSource(t, fileConfig("-", "5"), pipe(c.content)))
 				if len(got) > 0 || counts.read > 0 || end == nil || end == io.EOF || !strings.Contains(end.Error(), "standard input") ||
 					how == "at once" && !strings.Contains(end.Error(), c.says) {
 					t.Errorf("standard input %s: %d packets of %d lines, %v", how, len(got), counts.read, end)
@@ -164,14 +165,14 @@ func TestWhatIsNoLogIsRefused(t *testing.T) {
 	}
 }
 
-// A log may hold odd bytes, or be in another encoding than UTF-8.
-func TestOddLogsAreSent(t *testing.T) {
+// A log may have odd bytes or another encoding than UTF-8.
+func TestUnusualLogEncodingsAreSent(t *testing.T) {
 	russian := strings.Repeat("\xee\xf8\xe8\xe1\xea\xe0 \xe4\xe8\xf1\xea\xe0\n", 400)
 	for name, content := range map[string]string{
 		"empty": "", "one NUL": "a\x00\n", "NUL in each line": strings.Repeat("a line of usual length with one \x00 in it\n", 100),
 		"a hole":  strings.Repeat("a line of usual length\n", 300) + strings.Repeat("\x00", 4096) + "\nlast\n",
 		"colours": strings.Repeat("\x1b[31mERROR\x1b[0m no\n", 200), "Latin-1": strings.Repeat("gr\xfc\xdfe aus k\xf6ln\n", 200), "windows-1251": russian,
-		"BZh": "BZh is a word\n", "BZ": "BZ", "PK": "PK\n", "7": "7", "7z": "7z\n", "cut UTF-8": strings.Repeat("x", firstBlock-1) + "é\n",
+		"BZh": "BZh is a word\n", "BZ": "BZ", "PK": "PK\n", "7": "7", "7z": "7z\n", "cut UTF-8": strings.Repeat("x", sniffBytes-1) + "é\n",
 	} {
 		want := int64(strings.Count(content, "\n"))
 		if content != "" && !strings.HasSuffix(content, "\n") {
@@ -180,21 +181,21 @@ func TestOddLogsAreSent(t *testing.T) {
 		if _, counts, end := drain(t, openSource(t, fileConfig(writeFile(t, []byte(content)), "5"), nil)); counts.read != want || end != io.EOF {
 			t.Errorf("%s: %d lines, want %d; %v", name, counts.read, want, end)
 		}
-		for how, stream := range streams {
-			if _, counts, end := drain(t, openSource(t, fileConfig("-", "5"), stream([]byte(content)))); counts.read != want || end != io.EOF {
+		for how, pipe := range streams {
+			if _, counts, end := drain(t, openSource(t, fileConfig("-", "5"), pipe([]byte(content)))); counts.read != want || end != io.EOF {
 				t.Errorf("%s from standard input %s: %d lines, want %d; %v", name, how, counts.read, want, end)
 			}
 		}
 	}
 }
 
-// What a person is told to type works with any file's name.
+// The suggested command works for any file name.
 func TestRefusalQuotesTheFile(t *testing.T) {
 	for name, want := range map[string]string{
 		"/var/log/app.log.xz": "xz -dc /var/log/app.log.xz |", "a b.xz": "xz -dc 'a b.xz' |", "it's": `xz -dc 'it'\''s' |`, "-x": "xz -dc './-x' |",
 		standardInputName: "xz -dc FILE |",
 	} {
-		f, _ := formOf([]byte("\xfd7zXZ\x00"))
+		f, _ := detectFormat([]byte("\xfd7zXZ\x00"))
 		if err := f.refusal(name); !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The picture's sizes in pixels.
+// The chart's sizes in pixels.
 const (
 	pictureWidth = 840
 	labelWidth   = 300
@@ -21,8 +21,8 @@ const (
 	groupGap     = 14
 )
 
-// The picture follows the reader's choice of a light or a dark page.
-const pictureStyle = `<style>
+// The chart follows the reader's light or dark color scheme.
+const chartStyle = `<style>
 text{font:13px system-ui,sans-serif;fill:#1f2328}
 .title{font-weight:600}
 .note{fill:#59636e}
@@ -39,16 +39,16 @@ text{fill:#f0f6fc}
 </style>
 `
 
-// bar is one line of the picture.
+// bar is a bar of the chart.
 type bar struct {
 	label string
 	value spread
 	ours  bool
 }
 
-// writePicture draws a group of bars for each case: medians, and the spread as
-// a line.
-func writePicture(w io.Writer, r Report) error {
+// writeChart draws a group of bars for each case: medians, and the spread as a
+// line.
+func writeChart(w io.Writer, r Report) error {
 	var body strings.Builder
 	y := 0
 	for _, c := range r.Cases {
@@ -57,7 +57,7 @@ func writePicture(w io.Writer, r Report) error {
 		}
 	}
 	_, err := fmt.Fprintf(w, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n%s%s</svg>\n",
-		pictureWidth, y, pictureWidth, y, pictureStyle, body.String())
+		pictureWidth, y, pictureWidth, y, chartStyle, body.String())
 	return err
 }
 
@@ -69,8 +69,8 @@ func (c CaseReport) bars() []bar {
 				continue
 			}
 			label := s.Subject
-			if result.Rung != "" {
-				label += ", " + result.Rung
+			if result.Step != "" {
+				label += ", " + result.Step
 			}
 			bars = append(bars, bar{label, spreadOf(s.values(c.measure)), strings.HasPrefix(s.Subject, oursName)})
 		}
@@ -78,11 +78,11 @@ func (c CaseReport) bars() []bar {
 	return bars
 }
 
-// drawGroup draws from y down and returns where it ends.
+// drawGroup draws from y down and returns the y of its end.
 func drawGroup(body *strings.Builder, y int, c CaseReport, bars []bar) int {
-	most := 0.0
+	maxValue := 0.0
 	for _, b := range bars {
-		most = math.Max(most, b.value.Most)
+		maxValue = math.Max(maxValue, b.value.Max)
 	}
 	unit := c.measure.name
 	if c.measure.unit != "/s" {
@@ -92,7 +92,7 @@ func drawGroup(body *strings.Builder, y int, c CaseReport, bars []bar) int {
 	fmt.Fprintf(body, "<text class=\"title\" x=\"0\" y=\"%d\">%s <tspan class=\"note\" font-weight=\"400\">(%s)</tspan></text>\n",
 		y-10, html.EscapeString(c.Title), html.EscapeString(unit))
 	for _, b := range bars {
-		drawBar(body, y, b, float64(barsWidth)/most)
+		drawBar(body, y, b, float64(barsWidth)/maxValue)
 		y += barStep
 	}
 	return y + groupGap
@@ -107,6 +107,6 @@ func drawBar(body *strings.Builder, y int, b bar, scale float64) {
 	fmt.Fprintf(body, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", labelWidth-8, y+barHeight-3, html.EscapeString(b.label))
 	fmt.Fprintf(body, "<rect class=%q x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>\n", class, labelWidth, y, b.value.Median*scale, barHeight)
 	fmt.Fprintf(body, "<line class=\"spread\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
-		labelWidth+b.value.Least*scale, labelWidth+b.value.Most*scale, middle, middle)
-	fmt.Fprintf(body, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", labelWidth+b.value.Most*scale+8, y+barHeight-3, b.value)
+		labelWidth+b.value.Min*scale, labelWidth+b.value.Max*scale, middle, middle)
+	fmt.Fprintf(body, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", labelWidth+b.value.Max*scale+8, y+barHeight-3, b.value)
 }

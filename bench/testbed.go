@@ -9,45 +9,45 @@ import (
 	"time"
 )
 
-// arena is where subjects are measured: the load and the analyzers in this
-// thread, on a core of their own, and the subject on the other.
-type arena struct {
+// testbed measures subjects: the load and the analyzers run in this thread on
+// one core, the subject on the other.
+type testbed struct {
 	loop        *loop
 	ledger      *ledger
-	cores       []int // the first is the subject's, the second this thread's
+	cores       []int // the first for the subject, the second for this thread
 	folder      string
 	distributor string
 	rounds      int
 	round       time.Duration
-	patience    time.Duration // with the last delivery
+	timeout     time.Duration // of the last delivery
 }
 
-// run lets an experiment's subjects take turns and returns all their rounds.
-// The error means that nothing further can be measured; what only one subject
-// lacks is told in its series.
-func (a *arena) run(e experiment) (Result, error) {
-	result := Result{Rung: e.rung, Series: make([]Series, len(e.subjects))}
+// run measures an experiment's subjects round by round. An error means that
+// nothing further can be measured; a failure of one subject is recorded in its
+// series.
+func (a *testbed) run(e experiment) (Result, error) {
+	result := Result{Step: e.step, Series: make([]Series, len(e.subjects))}
 	analyzers, err := newAnalyzers(a.loop, a.ledger, e.analyzers, e.lines)
 	if err != nil {
 		return result, err
 	}
 	defer analyzers.close()
-	contenders := make([]*contender, len(e.subjects))
+	contenders := make([]*runningSubject, len(e.subjects))
 	defer func() {
 		for _, c := range contenders {
 			if c != nil {
-				c.leave(a.loop)
+				c.close(a.loop)
 			}
 		}
 	}()
 	length := time.Duration(e.share * float64(a.round))
 	for i, s := range e.subjects {
 		result.Series[i].Subject = s.Name
-		contenders[i], err = a.enter(s, e, analyzers.ports)
+		contenders[i], err = a.startSubject(s, e, analyzers.ports)
 		if err == nil {
-			err = a.prove(contenders[i], length/2)
+			err = a.warmUp(contenders[i], length/2)
 		}
-		if err := result.Series[i].note(err); err != nil {
+		if err := result.Series[i].recordError(err); err != nil {
 			return result, err
 		}
 	}
@@ -57,14 +57,14 @@ func (a *arena) run(e experiment) (Result, error) {
 		}
 	}
 	for round := range a.rounds {
-		for turn := range contenders {
-			i := (round + turn) % len(contenders)
+		for offset := range contenders {
+			i := (round + offset) % len(contenders)
 			series := &result.Series[i]
 			if series.Skipped != "" || series.Fault != "" {
 				continue
 			}
-			sample, err := a.turn(contenders[i], length, e.rate)
-			if err := series.note(err); err != nil {
+			sample, err := a.measureRound(contenders[i], length, e.rate)
+			if err := series.recordError(err); err != nil {
 				return result, err
 			}
 			series.Samples = append(series.Samples, sample)
@@ -73,8 +73,9 @@ func (a *arena) run(e experiment) (Result, error) {
 	return result, nil
 }
 
-// note writes down why a series ends, or hands on that everything does.
-func (s *Series) note(err error) error {
+// recordError records why a series ends, or returns err when the whole run
+// ends.
+func (s *Series) recordError(err error) error {
 	var missing unavailable
 	switch {
 	case err == nil:
@@ -88,20 +89,20 @@ func (s *Series) note(err error) error {
 	return nil
 }
 
-// prove warms a subject up and makes sure that it does what it is here for.
-func (a *arena) prove(c *contender, length time.Duration) error {
+// warmUp warms a subject up and verifies that it does what it is measured for.
+func (a *testbed) warmUp(c *runningSubject, length time.Duration) error {
 	if _, err := a.measure(c, length, 0); err != nil {
 		return err
 	}
-	if c.subject.proof != nil {
-		return c.subject.proof(c.place)
+	if c.subject.verify != nil {
+		return c.subject.verify(c.subjectConfig)
 	}
 	return nil
 }
 
-// halfPeak returns half of the packets a second that the slower subject reaches
-// in the best of a few tries.
-func (a *arena) halfPeak(contenders []*contender, result *Result) (float64, error) {
+// halfPeak returns half of the packet rate that the slower subject reaches in
+// the best of a few tries.
+func (a *testbed) halfPeak(contenders []*runningSubject, result *Result) (float64, error) {
 	const tries = 3
 	slower := math.Inf(1)
 	for i, c := range contenders {
@@ -111,8 +112,8 @@ func (a *arena) halfPeak(contenders []*contender, result *Result) (float64, erro
 			if series.Skipped != "" || series.Fault != "" {
 				break
 			}
-			sample, err := a.turn(c, a.round/2, 0)
-			if err := series.note(err); err != nil {
+			sample, err := a.measureRound(c, a.round/2, 0)
+			if err := series.recordError(err); err != nil {
 				return 0, err
 			}
 			if err == nil {
@@ -126,8 +127,8 @@ func (a *arena) halfPeak(contenders []*contender, result *Result) (float64, erro
 	return slower / 2, nil
 }
 
-// turn is a short warming up and a round that counts.
-func (a *arena) turn(c *contender, length time.Duration, rate float64) (Sample, error) {
+// measureRound runs a short warm-up and a measured round.
+func (a *testbed) measureRound(c *runningSubject, length time.Duration, rate float64) (Sample, error) {
 	const warming = 100 * time.Millisecond
 	if _, err := a.measure(c, warming, rate); err != nil {
 		return Sample{}, err
@@ -135,18 +136,18 @@ func (a *arena) turn(c *contender, length time.Duration, rate float64) (Sample, 
 	return a.measure(c, length, rate)
 }
 
-// measure sends for a while, waits until all that was accepted has arrived, and
-// returns what it took.
-func (a *arena) measure(c *contender, length time.Duration, rate float64) (Sample, error) {
+// measure sends for a while, waits until everything accepted has arrived, and
+// returns the cost.
+func (a *testbed) measure(c *runningSubject, length time.Duration, rate float64) (Sample, error) {
 	if c.subject.cores == len(a.cores) {
-		// The subject has all cores, so the load shares them.
+		// The subject uses all cores, so the load shares them.
 		if err := bind(a.cores); err != nil {
 			return Sample{}, err
 		}
 		defer func() { _ = bind(a.cores[1:2]) }()
 	}
 	a.ledger.open(c.text)
-	before, err := c.clocks(a.cores)
+	before, err := c.usage(a.cores)
 	if err != nil {
 		return Sample{}, c.process.failureOr(err)
 	}
@@ -154,15 +155,15 @@ func (a *arena) measure(c *contender, length time.Duration, rate float64) (Sampl
 	if err := c.load.send(length, rate); err != nil {
 		return Sample{}, c.process.failureOr(err)
 	}
-	if err := a.settle(c); err != nil {
+	if err := a.awaitDelivery(c); err != nil {
 		return Sample{}, err
 	}
 	seconds := time.Since(start).Seconds()
-	// The last answers of the analyzers are still to be read by the subject.
+	// The subject has yet to read the analyzers' last responses.
 	if err := a.loop.idle(20 * time.Millisecond); err != nil {
 		return Sample{}, err
 	}
-	after, err := c.clocks(a.cores)
+	after, err := c.usage(a.cores)
 	if err != nil {
 		return Sample{}, c.process.failureOr(err)
 	}
@@ -179,12 +180,12 @@ func (a *arena) measure(c *contender, length time.Duration, rate float64) (Sampl
 	}, nil
 }
 
-// settle waits for the last delivery and makes sure that nothing is missing.
-func (a *arena) settle(c *contender) error {
-	if !c.subject.swallows {
-		err := a.loop.run(a.patience, func(time.Time) bool { return a.ledger.settled() })
-		if errors.Is(err, errLate) {
-			return fmt.Errorf("LOST: %d of %d accepted packets did not arrive within %v", a.ledger.missing, a.ledger.packets, a.patience)
+// awaitDelivery waits for the last delivery and verifies the ledger.
+func (a *testbed) awaitDelivery(c *runningSubject) error {
+	if !c.subject.terminates {
+		err := a.loop.run(a.timeout, func(time.Time) bool { return a.ledger.complete() })
+		if errors.Is(err, errTimeout) {
+			return fmt.Errorf("LOST: %d of %d accepted packets did not arrive within %v", a.ledger.missing, a.ledger.packets, a.timeout)
 		}
 		if err != nil {
 			return err

@@ -2,23 +2,22 @@ package faults
 
 import "slices"
 
-// verdict is what the oracle says: what emitters were told against what
-// analyzers took.
-type verdict struct {
+// verification compares what emitters were answered with what analyzers took.
+type verification struct {
 	Accepted   int
-	Lost       []string // accepted, and taken by no analyzer
-	Duplicates int      // packets taken again, once for each time
+	Lost       []string // accepted and taken by no analyzer
+	Duplicates int      // repeated deliveries
 	Refused    int
 	Unanswered int
-	// Surplus packets were taken although they were refused or unanswered.
+	// Surplus counts packets taken although refused or unanswered.
 	Surplus int
-	// Invented ids were never sent.
+	// Invented are ids that were never sent.
 	Invented []string
 }
 
-// compare asks the oracle.
-func compare(outcomes map[string]outcome, analyzers []*analyzer) verdict {
-	var v verdict
+// checkConservation compares the outcomes with the analyzers' logs.
+func checkConservation(outcomes map[string]outcome, analyzers []*analyzer) verification {
+	var v verification
 	taken := make(map[string]int)
 	for _, a := range analyzers {
 		for _, id := range a.taken() {

@@ -5,26 +5,26 @@ import (
 	"encoding/json"
 )
 
-// wholePacket is a packet that stood in a file as one line.
-type wholePacket struct {
+// rawPacket is a packet read from a file as one line.
+type rawPacket struct {
 	body, id []byte
 	messages int
 }
 
-// parsePacket recognises a line that is a packet, or a dead letter that holds
-// one under "packet". The packet's bytes stay as they are.
-func parsePacket(line []byte) (*wholePacket, bool) {
+// parsePacket parses a line that is a packet, or a dead letter with a packet as
+// its member "packet". The packet's bytes are kept unchanged.
+func parsePacket(line []byte) (*rawPacket, bool) {
 	if len(line) == 0 || line[0] != '{' || !bytes.Contains(line, []byte(`"packet_id"`)) {
 		return nil, false
 	}
-	var letter struct {
+	var deadLetter struct {
 		Packet json.RawMessage `json:"packet"`
 	}
-	if json.Unmarshal(line, &letter) != nil {
+	if json.Unmarshal(line, &deadLetter) != nil {
 		return nil, false
 	}
-	if letter.Packet != nil {
-		line = letter.Packet
+	if deadLetter.Packet != nil {
+		line = deadLetter.Packet
 	}
 	var packet struct {
 		EmitterID *string            `json:"emitter_id"`
@@ -34,5 +34,5 @@ func parsePacket(line []byte) (*wholePacket, bool) {
 	if json.Unmarshal(line, &packet) != nil || packet.EmitterID == nil || packet.PacketID == nil || packet.Messages == nil {
 		return nil, false
 	}
-	return &wholePacket{body: bytes.Clone(line), id: []byte(*packet.PacketID), messages: len(*packet.Messages)}, true
+	return &rawPacket{body: bytes.Clone(line), id: []byte(*packet.PacketID), messages: len(*packet.Messages)}, true
 }

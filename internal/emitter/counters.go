@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// retryCause is why a packet is sent again.
+// retryCause is the reason for a retry.
 type retryCause int
 
 const (
@@ -34,51 +34,52 @@ func causeOfStatus(status int) retryCause {
 	return causeServerError
 }
 
-// Latencies are kept in microseconds, with three significant digits, up to an
-// hour; longer ones count as an hour.
+// Latencies are recorded in microseconds with three significant digits; longer
+// ones than maxLatency count as maxLatency.
 const (
-	longestLatency    = int64(time.Hour / time.Microsecond)
+	maxLatency        = int64(time.Hour / time.Microsecond)
 	significantDigits = 3
 )
 
 func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, longestLatency, significantDigits)
+	return hdrhistogram.New(1, maxLatency, significantDigits)
 }
 
-// tally keeps the books of a run. One lock guards them all, so that every
-// report adds up. It may be used concurrently.
-type tally struct {
+// counters counts the packets, messages and lines of a run. One lock guards all
+// of them, so that every report is consistent. Safe for concurrent use.
+type counters struct {
 	mu      sync.Mutex
-	report  Report // Left, Latency and Elapsed are filled in by snapshot
+	report  Report // Left, Latency and Elapsed are set by snapshot
 	retries [retryCauses]int64
-	// recent holds the latencies since the last call of interval, earlier
-	// those before.
+	// recent holds the latencies since the last call of interval, earlier all
+	// before.
 	recent, earlier *hdrhistogram.Histogram
 	started, ended  time.Time
 }
 
-func newTally(runID string) *tally {
-	return &tally{
+func newCounters(runID string) *counters {
+	return &counters{
 		report:  Report{RunID: runID, RefusedByStatus: make(map[int]int64)},
 		recent:  newHistogram(),
 		earlier: newHistogram(),
 	}
 }
 
-func (t *tally) start() {
+func (t *counters) start() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.started = time.Now()
 }
 
-func (t *tally) end() {
+func (t *counters) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended = time.Now()
 }
 
-// produced counts what the source handed out: a packet, or only lines.
-func (t *tally) produced(p *outgoing) {
+// produced counts a packet from the source, or only its lines when it has no
+// body.
+func (t *counters) produced(p *outgoing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(p.body) > 0 {
@@ -92,52 +93,52 @@ func (t *tally) produced(p *outgoing) {
 	lines.Repaired += p.lines.repaired
 }
 
-func (t *tally) accepted(p *outgoing, latency time.Duration) {
+func (t *counters) accepted(p *outgoing, latency time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.report.Packets.Accepted++
 	t.report.Messages.Accepted += int64(p.messages)
-	t.report.Lines.Accepted += p.lines.packed
+	t.report.Lines.Accepted += p.lines.decompress
 	t.report.Bytes += int64(len(p.body))
-	// The value is clamped into the histogram's range, so this cannot fail.
-	_ = t.recent.RecordValue(min(max(latency.Microseconds(), 1), longestLatency))
+	// RecordValue cannot fail: the value is clamped to the histogram's range.
+	_ = t.recent.RecordValue(min(max(latency.Microseconds(), 1), maxLatency))
 }
 
-// refused tells whether this was the first refusal with that status.
-func (t *tally) refused(p *outgoing, status int) (first bool) {
+// refused reports whether the packet is the first one refused with that status.
+func (t *counters) refused(p *outgoing, status int) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.report.Packets.Refused++
 	t.report.Messages.Refused += int64(p.messages)
-	t.report.Lines.Refused += p.lines.packed
+	t.report.Lines.Refused += p.lines.decompress
 	t.report.RefusedByStatus[status]++
 	return t.report.RefusedByStatus[status] == 1
 }
 
-func (t *tally) gaveUp(p *outgoing) {
+func (t *counters) gaveUp(p *outgoing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.report.Packets.GaveUp++
 	t.report.Messages.GaveUp += int64(p.messages)
-	t.report.Lines.GaveUp += p.lines.packed
+	t.report.Lines.GaveUp += p.lines.decompress
 }
 
-// left counts lines of a packet that stays behind; its packet and messages are
-// what remains of those generated.
-func (t *tally) left(p *outgoing) {
+// left counts the lines of a packet that was not sent; packets and messages
+// left are computed by reportWith.
+func (t *counters) left(p *outgoing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.report.Lines.Left += p.lines.packed
+	t.report.Lines.Left += p.lines.decompress
 }
 
-func (t *tally) retried(cause retryCause) {
+func (t *counters) retried(cause retryCause) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.retries[cause]++
 }
 
-// snapshot returns the books as they stand.
-func (t *tally) snapshot() Report {
+// snapshot returns the current report.
+func (t *counters) snapshot() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := newHistogram()
@@ -146,8 +147,8 @@ func (t *tally) snapshot() Report {
 	return t.reportWith(all)
 }
 
-// interval returns the books with the latencies since the last call.
-func (t *tally) interval() Report {
+// interval returns the current report with the latencies since the last call.
+func (t *counters) interval() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	report := t.reportWith(t.recent)
@@ -157,11 +158,11 @@ func (t *tally) interval() Report {
 }
 
 // reportWith is called with mu held.
-func (t *tally) reportWith(latencies *hdrhistogram.Histogram) Report {
+func (t *counters) reportWith(latencies *hdrhistogram.Histogram) Report {
 	r := t.report
 	r.RefusedByStatus = maps.Clone(r.RefusedByStatus)
-	r.Packets.Left = r.Packets.Generated - r.Packets.settled()
-	r.Messages.Left = r.Messages.Generated - r.Messages.settled()
+	r.Packets.Left = r.Packets.Generated - r.Packets.completed()
+	r.Messages.Left = r.Messages.Generated - r.Messages.completed()
 	r.Retries = Retries{
 		Connect:     t.retries[causeConnect],
 		Reset:       t.retries[causeReset],

@@ -1,0 +1,207 @@
+package faults
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// assertions must hold in a step. Analyzers not named are not checked.
+type assertions struct {
+	// Unaffected names a load, or all, whose packets must all be accepted.
+	Unaffected string
+	// Refused are the codes, such as "503 overloaded", that refusals must have;
+	// each must occur.
+	Refused []string
+	// Shares are the named analyzers' parts of their messages, each within
+	// Within of all messages (default 0.05).
+	Shares map[string]float64
+	Within float64
+	// Trials is the maximum number of half-open transitions.
+	Trials *int
+	// Healthy is the number of healthy analyzers at the end.
+	Healthy *int
+	// Memory is the maximum memory of the distributor in MiB.
+	Memory int
+
+	// The following times are always measured, and checked with -judge.
+
+	// P99 bounds 99 % of the response times of accepted packets, from their due
+	// times.
+	P99 time.Duration
+	// P99Twice names an earlier step, whose P99 may be doubled.
+	P99Twice string `yaml:"p99-twice"`
+	// RefusedP99 bounds 99 % of the response times of refusals.
+	RefusedP99 time.Duration `yaml:"refused-p99"`
+	// Took bounds the duration of the step.
+	Took time.Duration
+	// FewerRefusals names an earlier burst, which had more refusals and was not
+	// faster by more than a twentieth.
+	FewerRefusals string `yaml:"fewer-refusals"`
+}
+
+// stepResult is the record of an executed step.
+type stepResult struct {
+	step
+	from, to      time.Time // the asserted period
+	took          time.Duration
+	before, after gauges
+	memory        int // MiB, peak so far
+	healthy       int // analyzers, at the end
+	sent          records
+}
+
+// violations returns the violated assertions on counts.
+func (m assertions) violations(c stepResult) (all []string) {
+	violate := func(format string, arguments ...any) { all = append(all, fmt.Sprintf(format, arguments...)) }
+	if failures := c.sent.of(m.Unaffected).failures(); m.Unaffected != "" && failures != "" {
+		violate("%s was affected: %s", m.Unaffected, failures)
+	}
+	if got := slices.Sorted(maps.Keys(c.sent.codes())); len(m.Refused) > 0 && !slices.Equal(got, slices.Sorted(slices.Values(m.Refused))) {
+		violate("packets should be refused with %q: %q", m.Refused, c.sent.refusals())
+	}
+	if got := c.shares(m.Shares); maxDeviation(got, m.Shares) > m.within() {
+		violate("the shares are %s", percents(got))
+	}
+	if got := c.trials(); m.Trials != nil && got > *m.Trials {
+		violate("%d half-open transitions of breakers", got)
+	}
+	if m.Healthy != nil && c.healthy != *m.Healthy {
+		violate("%d analyzers are healthy", c.healthy)
+	}
+	if m.Memory > 0 && c.memory > m.Memory {
+		violate("it had %d MiB of memory", c.memory)
+	}
+	return all
+}
+
+// latencyViolations returns the violated assertions on times. stepResults are
+// the earlier steps.
+func (m assertions) latencyViolations(c stepResult, stepResults map[string]stepResult) (all []string) {
+	tooLong := func(what string, got, limit time.Duration) {
+		if limit > 0 && got > limit {
+			all = append(all, fmt.Sprintf("%s took %v, want at most %v", what, rounded(got), rounded(limit)))
+		}
+	}
+	p99 := c.sent.with(accepted).p99()
+	tooLong("99 % of answers", p99, m.P99)
+	tooLong("99 % of answers", p99, 2*stepResults[m.P99Twice].sent.with(accepted).p99())
+	tooLong("99 % of refusals", c.sent.with(refused).p99(), m.RefusedP99)
+	tooLong("the step", c.took, m.Took)
+	if other := stepResults[m.FewerRefusals]; m.FewerRefusals != "" {
+		tooLong("the burst", c.took, other.took+other.took/20)
+		if got, than := len(c.sent.with(refused)), len(other.sent.with(refused)); got >= than {
+			all = append(all, fmt.Sprintf("%d refusals are not fewer than %d", got, than))
+		}
+	}
+	return all
+}
+
+func (m assertions) within() float64 {
+	if m.Within == 0 {
+		return 0.05
+	}
+	return m.Within
+}
+
+// shares returns the shares of the named analyzers.
+func (c stepResult) shares(of map[string]float64) map[string]float64 {
+	return shares(slices.Sorted(maps.Keys(of)), c.before, c.after)
+}
+
+// trials sums over all analyzers.
+func (c stepResult) trials() int { return c.grown(gauges.trials) }
+
+// grown returns the increase of a gauge over all analyzers.
+func (c stepResult) grown(gauge func(gauges, string) float64) (more int) {
+	for _, name := range c.after.analyzers() {
+		more += int(gauge(c.after, name) - gauge(c.before, name))
+	}
+	return more
+}
+
+// measured describes a named step in the result.
+func (c stepResult) measured() string {
+	var parts []string
+	say := func(format string, arguments ...any) { parts = append(parts, fmt.Sprintf(format, arguments...)) }
+	answered, refusals := c.sent.with(accepted), c.sent.with(refused)
+	if c.Burst != nil {
+		say("%d refusals", len(refusals))
+	} else if len(answered) > 0 {
+		say("99 %% of answers within %v", rounded(answered.p99()))
+	}
+	if len(refusals) > 0 && c.Burst == nil {
+		say("99 %% of refusals within %v", rounded(refusals.p99()))
+	}
+	if len(c.Assert.Shares) > 0 {
+		say("shares %s", percents(c.shares(c.Assert.Shares)))
+	}
+	if c.Assert.Trials != nil {
+		say("%d trials, %d probes", c.trials(), c.grown(gauges.probes))
+	}
+	if c.Assert.Memory > 0 {
+		say("%d MiB of memory at most", c.memory)
+	}
+	if !c.Until.isEmpty() {
+		say("took %v", c.took.Round(10*time.Millisecond))
+	}
+	return c.Name + ": " + strings.Join(parts, ", ")
+}
+
+// percents formats shares, by name.
+func percents(shares map[string]float64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(shares)) {
+		parts = append(parts, fmt.Sprintf("%.1f", 100*shares[name]))
+	}
+	return strings.Join(parts, "/") + " %"
+}
+
+// Each violated assertion is reported, and no other.
+func TestAssertionsReportViolations(t *testing.T) {
+	two, none := 2, 0
+	good := stepResult{
+		healthy: 2, memory: 50, took: time.Second,
+		before: gauges{value: map[string]float64{}},
+		after: gauges{value: map[string]float64{
+			`distributor_delivered_messages_total{analyzer="a"}`:                 600,
+			`distributor_delivered_messages_total{analyzer="b"}`:                 400,
+			`distributor_breaker_transitions_total{analyzer="a",to="half_open"}`: 2,
+			`distributor_probes_total{analyzer="a",result="failed"}`:             7,
+			`distributor_analyzer_healthy{analyzer="a"}`:                         1,
+			`distributor_analyzer_healthy{analyzer="b"}`:                         1,
+		}},
+		sent: records{
+			{load: "calm", outcome: accepted, took: 30 * time.Millisecond},
+			{load: "loud", outcome: refused, code: "503 overloaded", took: 20 * time.Millisecond},
+		},
+	}
+	before := map[string]stepResult{
+		"quick": {took: time.Second / 2, sent: records{{outcome: accepted, took: 10 * time.Millisecond}, {outcome: refused}}},
+		"slow":  {took: time.Second, sent: records{{outcome: accepted, took: 15 * time.Millisecond}, {outcome: refused}, {outcome: refused}}},
+	}
+	for _, test := range []struct {
+		assertions assertions
+		want       int
+	}{
+		{assertions{}, 0},
+		{assertions{Unaffected: "calm"}, 0}, {assertions{Unaffected: allLoads}, 1}, {assertions{Unaffected: "loud"}, 1},
+		{assertions{Refused: []string{"503 overloaded"}}, 0}, {assertions{Refused: []string{"503 overloaded", "503 shed"}}, 1}, {assertions{Refused: []string{"503 shed"}}, 1},
+		{assertions{Shares: map[string]float64{"a": 0.62, "b": 0.38}}, 0}, {assertions{Shares: map[string]float64{"a": 0.5, "b": 0.5}}, 1},
+		{assertions{Shares: map[string]float64{"a": 0.62, "b": 0.38}, Within: 0.01}, 1},
+		{assertions{Trials: &two}, 0}, {assertions{Trials: &none}, 1}, {assertions{Healthy: &two}, 0}, {assertions{Healthy: &none}, 1},
+		{assertions{Memory: 50}, 0}, {assertions{Memory: 49}, 1},
+		{assertions{P99: 30 * time.Millisecond}, 0}, {assertions{P99: 29 * time.Millisecond}, 1},
+		{assertions{P99Twice: "slow"}, 0}, {assertions{P99Twice: "quick"}, 1},
+		{assertions{RefusedP99: 20 * time.Millisecond}, 0}, {assertions{RefusedP99: time.Millisecond}, 1},
+		{assertions{Took: time.Second}, 0}, {assertions{Took: time.Second / 2}, 1},
+		{assertions{FewerRefusals: "slow"}, 0}, {assertions{FewerRefusals: "quick"}, 2},
+	} {
+		if got := append(test.assertions.violations(good), test.assertions.latencyViolations(good, before)...); len(got) != test.want {
+			t.Errorf("%+v: %q, want %d", test.assertions, got, test.want)
+		}
+	}
+}
