@@ -2,7 +2,7 @@
 // the parts and joins them, Start sets them going, Stop ends them in the order
 // that loses nothing.
 //
-//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Claim─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
+//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
 //	            ◀──202───────┘               ▲               │ ▲               │ queue, breaker, senders
 //	                                         └──────Ack──────┘ └────settle─────┘ exactly once a packet
 //
@@ -115,15 +115,15 @@ func (d *Distributor) join() (err error) {
 		}
 	}
 	d.handler, err = ingest.New(d.config.Ingest, ingest.Dependencies{
-		Journal:    d.journal,
-		Pool:       &d.pool,
-		Registerer: d.registry,
-		Accepting:  func() bool { return d.Stores() || d.anyHealthy() },
-		RetryAfter: d.retryAfter,
-		Fullness:   d.journal.Fullness,
-		Duplicates: d.duplicates,
-		Limiter:    ratelimit.New(d.config.Rate),
-		Logger:     d.logger.With("component", "ingest"),
+		Journal:     d.journal,
+		Pool:        &d.pool,
+		Registerer:  d.registry,
+		Accepting:   func() bool { return d.Stores() || d.anyHealthy() },
+		RetryAfter:  d.retryAfter,
+		Utilization: d.journal.Utilization,
+		Duplicates:  d.duplicates,
+		Limiter:     ratelimit.New(d.config.Rate),
+		Logger:      d.logger.With("component", "ingest"),
 	})
 	if err != nil {
 		return err

@@ -33,12 +33,12 @@ const (
 // look takes note of what was refused since the last look.
 func (r *refusals) look(d *Distributor, now time.Time) {
 	room, disk := d.handler.WaitsGiven()
-	if r.failure = d.journal.Room(0); !errors.Is(r.failure, journal.ErrUnwritable) {
+	if r.failure = d.journal.CheckCapacity(0); !errors.Is(r.failure, journal.ErrUnwritable) {
 		r.failure = nil
 	}
 	failing := r.failure != nil || disk > 0
 	if !failing && room == 0 {
-		r.lasting = r.lasting && !r.over(now, d.journal.Fullness())
+		r.lasting = r.lasting && !r.over(now, d.journal.Utilization())
 		return
 	}
 	r.last, r.disk, r.lasting = now, failing, true

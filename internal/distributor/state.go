@@ -87,11 +87,11 @@ func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	case nobody && !d.Stores():
 		return condition{statePanic, "no analyzer is healthy: nothing is accepted until one is"}
 	case nobody && r.lasting:
-		return condition{statePanic, "no analyzer is healthy, and " + r.reason(now, d.journal.Fullness())}
+		return condition{statePanic, "no analyzer is healthy, and " + r.reason(now, d.journal.Utilization())}
 	case nobody:
 		return condition{statePanic, "no analyzer is healthy: packets are stored until one is"}
 	case r.lasting:
-		return condition{stateSaturated, r.reason(now, d.journal.Fullness())}
+		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
 	case len(out) > 0:
 		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are out, the others carry their share: %s", len(out), len(d.analyzers), list(out))}
 	default:

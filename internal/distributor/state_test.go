@@ -163,18 +163,18 @@ func (j *failingJournal) fail(cause error) {
 	j.failure.Store(&failure)
 }
 
-func (j *failingJournal) Put(packets []*packet.Packet) (int, error) {
+func (j *failingJournal) Append(packets []*packet.Packet) (int, error) {
 	if failure := j.failure.Load(); failure != nil {
 		return 0, *failure
 	}
-	return j.Journal.Put(packets)
+	return j.Journal.Append(packets)
 }
 
-func (j *failingJournal) Room(bytes int) error {
+func (j *failingJournal) CheckCapacity(bytes int) error {
 	if failure := j.failure.Load(); failure != nil {
 		return *failure
 	}
-	return j.Journal.Room(bytes)
+	return j.Journal.CheckCapacity(bytes)
 }
 
 // wantCondition looks at the pages.

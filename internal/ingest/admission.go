@@ -53,14 +53,14 @@ func (h *Handler) isDuplicate(e *candidate) bool {
 
 // shed tells why a packet is not important enough now.
 func (h *Handler) shed(p *packet.Packet) *problem.Problem {
-	mark, shed := h.config.Shed.sheds(p.Level, h.deps.Fullness)
+	mark, shed := h.config.Shed.sheds(p.Level, h.deps.Utilization)
 	if !shed {
 		return nil
 	}
 	h.metrics.shed[p.Level].Inc()
 	return about(p, problem.Problem{
 		Code:   problem.Shed,
-		Detail: fmt.Sprintf("packets of level %s and below are refused while more than %.6g %% of the room is in use", mark.Level, 100*mark.Fullness),
+		Detail: fmt.Sprintf("packets of level %s and below are refused while more than %.6g %% of the room is in use", mark.Level, 100*mark.Utilization),
 	})
 }
 

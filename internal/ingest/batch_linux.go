@@ -39,8 +39,8 @@ func (b *batch) cut(first int) *batch {
 	return rest
 }
 
-// Stored implements journal.Waiter.
-func (b *batch) Stored(err error) {
+// OnCommit implements journal.Waiter.
+func (b *batch) OnCommit(err error) {
 	b.err = err
 	b.loop.post(b)
 }
@@ -55,7 +55,7 @@ func (l *loop) flush() {
 	}
 	l.pending = l.newBatch()
 	for len(b.candidates) > 0 {
-		taken, pending, err := l.handler.deps.Journal.Submit(b.packets, b)
+		taken, pending, err := l.handler.deps.Journal.AppendAsync(b.packets, b)
 		rest := b.cut(taken)
 		if !pending {
 			l.complete(b)

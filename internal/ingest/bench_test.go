@@ -16,19 +16,19 @@ import (
 // sink takes every packet and gives it back.
 type sink struct{}
 
-func (sink) Put(packets []*packet.Packet) (int, error) {
+func (sink) Append(packets []*packet.Packet) (int, error) {
 	for _, p := range packets {
 		p.Release()
 	}
 	return len(packets), nil
 }
 
-func (s sink) Submit(packets []*packet.Packet, _ journal.Waiter) (int, bool, error) {
-	taken, err := s.Put(packets)
+func (s sink) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (int, bool, error) {
+	taken, err := s.Append(packets)
 	return taken, false, err
 }
 
-func (sink) Room(int) error { return nil }
+func (sink) CheckCapacity(int) error { return nil }
 
 func TestAllocationsOfAPacket(t *testing.T) {
 	if raceEnabled {
@@ -47,7 +47,7 @@ func TestAllocationsOfAPacket(t *testing.T) {
 		}
 	})
 	t.Logf("%v allocations a packet", allocations)
-	if allocations > 1 { // the slice of one packet that Put gets
+	if allocations > 1 { // the slice of one packet that Append gets
 		t.Errorf("%v allocations a packet", allocations)
 	}
 }

@@ -24,7 +24,7 @@ import (
 type bodyReader struct {
 	most    int   // bytes of a body, decompressed
 	memory  int64 // bytes that all bodies together may hold
-	journal interface{ Room(bytes int) error }
+	journal interface{ CheckCapacity(bytes int) error }
 	pool    *packet.Pool
 	// reading is how many bytes of memory requests hold that the journal does
 	// not know of yet.
@@ -44,7 +44,7 @@ const (
 	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
 )
 
-func newBodyReader(config Config, journal interface{ Room(bytes int) error }, pool *packet.Pool) (*bodyReader, error) {
+func newBodyReader(config Config, journal interface{ CheckCapacity(bytes int) error }, pool *packet.Pool) (*bodyReader, error) {
 	r := &bodyReader{most: config.MaxBodyBytes, memory: config.MemoryBytes, journal: journal, pool: pool, uploads: newClientQuota(config.MemoryBytes, 1)}
 	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(r.zstds) {
@@ -125,7 +125,7 @@ func (r *bodyReader) capacity(bytes int64) problem.Code {
 	if held > r.memory {
 		return problem.Overloaded
 	}
-	if err := r.journal.Room(int(held)); err != nil {
+	if err := r.journal.CheckCapacity(int(held)); err != nil {
 		return codeOf(err)
 	}
 	return ""

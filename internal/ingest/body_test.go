@@ -11,7 +11,7 @@ import (
 // roomy is a journal that always has room, as one on disk nearly has.
 type roomy struct{}
 
-func (roomy) Room(int) error { return nil }
+func (roomy) CheckCapacity(int) error { return nil }
 
 func reader(t *testing.T, memory int64) *bodyReader {
 	t.Helper()

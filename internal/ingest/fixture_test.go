@@ -26,7 +26,7 @@ import (
 )
 
 // greedyJournal takes packets and at once scribbles over them and gives them
-// back, so that whoever touches one after Put is found out.
+// back, so that whoever touches one after Append is found out.
 type greedyJournal struct {
 	mu         sync.Mutex
 	taken      []record
@@ -35,8 +35,8 @@ type greedyJournal struct {
 	roomErr    error
 	putErr     error
 	noRoomFor  string // a packet's id
-	needed     int    // the most that Room was asked for and said yes to
-	// entered, unless nil, gets a value when Put is called, which then waits
+	needed     int    // the most that CheckCapacity was asked for and said yes to
+	// entered, unless nil, gets a value when Append is called, which then waits
 	// for one from gate.
 	entered, gate chan struct{}
 }
@@ -47,7 +47,7 @@ type record struct {
 	receipt                     chan<- packet.DeliveryResult
 }
 
-func (j *greedyJournal) Put(packets []*packet.Packet) (int, error) {
+func (j *greedyJournal) Append(packets []*packet.Packet) (int, error) {
 	if j.entered != nil {
 		j.entered <- struct{}{}
 		<-j.gate
@@ -72,20 +72,20 @@ func (j *greedyJournal) Put(packets []*packet.Packet) (int, error) {
 	return len(packets), nil
 }
 
-// Submit waits in a goroutine if it has to.
-func (j *greedyJournal) Submit(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
+// AppendAsync waits in a goroutine if it has to.
+func (j *greedyJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
 	if j.entered == nil {
-		taken, err := j.Put(packets)
+		taken, err := j.Append(packets)
 		return taken, false, err
 	}
 	go func() {
-		_, err := j.Put(packets)
-		w.Stored(err)
+		_, err := j.Append(packets)
+		w.OnCommit(err)
 	}()
 	return len(packets), true, nil
 }
 
-func (j *greedyJournal) Room(bytes int) error {
+func (j *greedyJournal) CheckCapacity(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.roomErr != nil {

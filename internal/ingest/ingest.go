@@ -28,9 +28,9 @@ import (
 
 // Journal takes packets; see journal.Journal.
 type Journal interface {
-	Put(packets []*packet.Packet) (taken int, err error)
-	Submit(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
-	Room(bytes int) error
+	Append(packets []*packet.Packet) (taken int, err error)
+	AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
+	CheckCapacity(bytes int) error
 }
 
 // Config is what users set.
@@ -78,8 +78,8 @@ type Dependencies struct {
 	// RetryAfter estimates when a request that is refused with that code may
 	// be taken.
 	RetryAfter func(problem.Code) time.Duration
-	// Fullness is the part of the room that is in use, 0…1; needed for Shed.
-	Fullness func() float64
+	// Utilization is the part of the room that is in use, 0…1; needed for Shed.
+	Utilization func() float64
 	// Duplicates recognises packets that come again; nil for none.
 	Duplicates *dedupe.Window
 	// Limiter bounds each emitter's rate; nil for none.
@@ -264,7 +264,7 @@ func (h *Handler) store(e *candidate, ack Ack, to *Response) {
 	}
 	to.accept(p, endOfAccepted)
 	one := [1]*packet.Packet{p}
-	if _, err := h.deps.Journal.Put(one[:]); err != nil {
+	if _, err := h.deps.Journal.Append(one[:]); err != nil {
 		h.refuse(to, *h.rollback(e, err))
 		h.bodies.drop(p)
 		return

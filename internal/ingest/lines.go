@@ -132,7 +132,7 @@ func (h *Handler) storeLines(batch *lineBatch, r receipt) {
 		}
 	}
 	for next := 0; next < len(batch.candidates); {
-		taken, err := h.deps.Journal.Put(batch.packets[next:])
+		taken, err := h.deps.Journal.Append(batch.packets[next:])
 		batch.stored += taken
 		for i := range taken {
 			batch.candidates[next+i].accept()

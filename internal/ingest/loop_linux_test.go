@@ -30,7 +30,7 @@ import (
 // refuses each whose id says so.
 type lateJournal struct{ sink }
 
-func (lateJournal) Submit(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
+func (lateJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
 	var err error
 	taken := 0
 	for _, p := range packets {
@@ -45,13 +45,13 @@ func (lateJournal) Submit(packets []*packet.Packet, w journal.Waiter) (int, bool
 	}
 	go func() {
 		if strings.HasPrefix(string(packets[0].PacketID.Raw(packets[0].Body)), "unwritable") {
-			w.Stored(journal.ErrUnwritable)
+			w.OnCommit(journal.ErrUnwritable)
 			return
 		}
 		for _, p := range packets[:taken] {
 			p.Release()
 		}
-		w.Stored(nil)
+		w.OnCommit(nil)
 	}()
 	return taken, true, err
 }
@@ -210,12 +210,12 @@ type stuckJournal struct {
 	once          *sync.Once
 }
 
-func (j stuckJournal) Submit(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
+func (j stuckJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
 	j.once.Do(func() {
 		close(j.entered)
 		<-j.gate
 	})
-	return j.sink.Submit(packets, w)
+	return j.sink.AppendAsync(packets, w)
 }
 
 // More sockets become ready at once than the poller is told of at once.

@@ -15,12 +15,12 @@ type Shed []ShedThreshold
 
 // ShedThreshold applies while more than that part of the room is in use.
 type ShedThreshold struct {
-	Level    packet.Level
-	Fullness float64 // 0…1
+	Level       packet.Level
+	Utilization float64 // 0…1
 }
 
 // String returns the mark as ParseShed reads it.
-func (m ShedThreshold) String() string { return fmt.Sprintf("%s@%.6g%%", m.Level, 100*m.Fullness) }
+func (m ShedThreshold) String() string { return fmt.Sprintf("%s@%.6g%%", m.Level, 100*m.Utilization) }
 
 // ParseShed reads marks such as DEBUG@80%,INFO@95%.
 func ParseShed(text string) (Shed, error) {
@@ -38,7 +38,7 @@ func ParseShed(text string) (Shed, error) {
 		if level >= packet.LevelError {
 			return nil, fmt.Errorf("%q: ERROR and above are not shed", part)
 		}
-		shed = append(shed, ShedThreshold{Level: level, Fullness: percent / 100})
+		shed = append(shed, ShedThreshold{Level: level, Utilization: percent / 100})
 	}
 	slices.SortFunc(shed, func(a, b ShedThreshold) int { return int(b.Level) - int(a.Level) })
 	return shed, nil
@@ -60,7 +60,7 @@ func (s Shed) sheds(level packet.Level, fullness func() float64) (ShedThreshold,
 	}
 	full := fullness()
 	for _, m := range s {
-		if level <= m.Level && full > m.Fullness {
+		if level <= m.Level && full > m.Utilization {
 			return m, true
 		}
 	}

@@ -21,7 +21,7 @@ func shedding(t *testing.T, marks string) (o options, percent *atomic.Int64) {
 	}
 	o, percent = standard(), new(atomic.Int64)
 	o.config.Shed = shed
-	o.change = func(d *Dependencies) { d.Fullness = func() float64 { return float64(percent.Load()) / 100 } }
+	o.change = func(d *Dependencies) { d.Utilization = func() float64 { return float64(percent.Load()) / 100 } }
 	return o, percent
 }
 
@@ -131,8 +131,8 @@ func TestShedIsMonotonic(t *testing.T) {
 		var shed Shed
 		for range rapid.IntRange(1, 4).Draw(t, "marks") {
 			shed = append(shed, ShedThreshold{
-				Level:    packet.Level(rapid.IntRange(int(packet.LevelTrace), int(packet.LevelWarn)).Draw(t, "level")),
-				Fullness: float64(rapid.IntRange(1, 999).Draw(t, "permille")) / 1000,
+				Level:       packet.Level(rapid.IntRange(int(packet.LevelTrace), int(packet.LevelWarn)).Draw(t, "level")),
+				Utilization: float64(rapid.IntRange(1, 999).Draw(t, "permille")) / 1000,
 			})
 		}
 		read, err := ParseShed(shed.String())

@@ -1,13 +1,13 @@
-// Package journal is the one place where accepted, undelivered packets live.
-// Its implementations (memory, disk) differ in what they survive; what callers
-// may rely on is here, and journaltest holds every implementation to it.
+// Package journal defines the store of accepted, undelivered packets. Its
+// implementations (memory, disk) differ in what they survive; the interface says what
+// callers may rely on, and journaltest tests every implementation against it.
 //
-// A packet goes through a journal once:
+// A packet passes through a journal once:
 //
-//	Put ──▶ queued ──Claim──▶ claimed ──Ack──▶ gone
+//	Append ──▶ queued ──Fetch──▶ claimed ──Ack──▶ gone
 //
-// Put makes the journal its owner, Claim makes the caller its owner, Ack ends
-// it. A claimed packet stays on the journal's books until it is acknowledged.
+// Append makes the journal the packet's owner, Fetch the caller, and Ack ends the
+// packet. A fetched packet counts as claimed until it is acknowledged.
 package journal
 
 import (
@@ -16,48 +16,45 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Journal keeps accepted packets until they are delivered. All methods may be
-// called concurrently, except that only one goroutine may call Claim.
+// Journal stores accepted packets until they are delivered. All methods may be
+// called concurrently, except that only one goroutine may call Fetch.
 type Journal interface {
-	// Put takes packets in order, as many as there is room for, and returns
-	// how many it took: those are now the journal's, as safe as it promises.
-	// The error says why the rest was not taken (ErrFull, ErrUnwritable,
-	// ErrClosed); it is nil when all were. Put may wait for stable storage but
-	// never for room.
-	Put(packets []*packet.Packet) (taken int, err error)
-	// Submit is Put that does not wait: when pending is true, w is told later,
-	// once, whether the taken packets are stored; the slice is the journal's
-	// until then. Otherwise they are as safe as they will be.
-	Submit(packets []*packet.Packet, w Waiter) (taken int, pending bool, err error)
-	// Room returns nil when a packet of that many bytes would find room now,
-	// and otherwise the error that Put would return. It never waits.
-	Room(bytes int) error
-	// Claim appends up to limit queued packets to dst, oldest first, without
-	// waiting, and makes the caller their owner. While packets are read back
-	// from disk, they and fresh ones take turns, each oldest first.
-	Claim(dst []*packet.Packet, limit int) []*packet.Packet
-	// Arrived receives a value after queued packets became available to a
-	// Claim that could have found none.
-	Arrived() <-chan struct{}
-	// Ack ends claimed packets, in any order: they were delivered, or set
-	// aside as dead letters. It releases them.
+	// Append takes packets in order, as many as there is capacity for, and returns
+	// how many it took: the journal owns those, as safely as it promises. The error
+	// says why the others were not taken (ErrFull, ErrUnwritable, ErrClosed); it is
+	// nil if all were. Append may wait for stable storage but never for capacity.
+	Append(packets []*packet.Packet) (taken int, err error)
+	// AppendAsync is Append without waiting. If pending is true, the journal calls
+	// w.OnCommit once and owns the slice until then. Otherwise the packets are as
+	// safe as they will be.
+	AppendAsync(packets []*packet.Packet, w Waiter) (taken int, pending bool, err error)
+	// CheckCapacity returns nil if a packet of that many bytes would be taken now,
+	// and otherwise the error of Append. It never waits.
+	CheckCapacity(bytes int) error
+	// Fetch appends up to limit queued packets to dst, oldest first, without
+	// waiting, and makes the caller their owner. While packets are read back from
+	// disk, Fetch alternates between them and fresh ones.
+	Fetch(dst []*packet.Packet, limit int) []*packet.Packet
+	// Ready receives a value after packets were queued while a Fetch could have
+	// returned none.
+	Ready() <-chan struct{}
+	// Ack ends fetched packets, in any order: they were delivered, or are dead
+	// letters. It releases them.
 	Ack(packets []*packet.Packet)
-	// Fullness returns the part of the room that is in use, 0 to 1. It never
-	// waits.
-	Fullness() float64
-	// Stats returns the journal's books at one moment.
+	// Utilization returns the part of the capacity in use, 0 to 1. It never waits.
+	Utilization() float64
+	// Stats returns consistent counts.
 	Stats() Stats
-	// Close stops taking packets and returns when nothing more will be
-	// written. What is neither delivered nor on stable storage is lost then;
-	// Stats still tells how much that is.
+	// Close stops taking packets and returns after the last write. Packets that are
+	// neither delivered nor on stable storage are lost then; Stats still counts them.
 	Close() error
 }
 
-// Waiter waits for packets to be stored.
+// Waiter is notified when packets are stored.
 type Waiter interface {
-	// Stored says that the packets of one Submit are the journal's now, or why
-	// none of them is. It must neither block nor call the journal.
-	Stored(err error)
+	// OnCommit is called when the packets of one AppendAsync are stored, or with the
+	// reason why none is. It must neither block nor call the journal.
+	OnCommit(err error)
 }
 
 // Stats are a journal's books at one moment: Accepted is the sum of Queued,
@@ -67,10 +64,10 @@ type Stats struct {
 	Queued       packet.Volume // not claimed yet
 	Claimed      packet.Volume // claimed and not acknowledged yet
 	Acknowledged packet.Volume
-	// Damaged is the part of Acknowledged that ended because it could not be
-	// read back from disk: set aside, counted and logged, not delivered.
+	// Damaged is the part of Acknowledged that could not be read back from disk. It
+	// was quarantined, counted and logged, not delivered.
 	Damaged     packet.Volume
-	MemoryBytes int64 // memory that packets hold
+	MemoryBytes int64 // of packets in memory
 }
 
 // The reasons why a packet is not taken.

@@ -27,7 +27,7 @@ func TestClaimAndSettleDoNotAllocate(t *testing.T) {
 	h.addMany(t, runs+1) // AllocsPerRun runs once more
 	claimed := make([]*packet.Packet, 0, 1)
 	settle := func() {
-		if claimed = h.journal.Claim(claimed[:0], 1); len(claimed) == 1 {
+		if claimed = h.journal.Fetch(claimed[:0], 1); len(claimed) == 1 {
 			h.Delivered(0, claimed)
 		}
 	}
@@ -42,7 +42,7 @@ func TestClaimAndSettleDoNotAllocate(t *testing.T) {
 func TestRequeueDoesNotAllocate(t *testing.T) {
 	h := newHarness(t, 1, 1)
 	h.addMany(t, 100)
-	claimed := h.journal.Claim(nil, 100)
+	claimed := h.journal.Fetch(nil, 100)
 	var requeuedPackets []*packet.Packet
 	again := func() {
 		for _, p := range claimed {

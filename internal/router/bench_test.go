@@ -57,14 +57,14 @@ func newRoundRouter(t testing.TB, analyzers, packets int) *Router {
 // loopJournal is a journal in which acknowledged packets wait again.
 type loopJournal struct{ waiting []*packet.Packet }
 
-func (c *loopJournal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
+func (c *loopJournal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
 	n := min(limit, len(c.waiting))
 	dst = append(dst, c.waiting[:n]...)
 	c.waiting = c.waiting[:copy(c.waiting, c.waiting[n:])]
 	return dst
 }
 
-func (c *loopJournal) Arrived() <-chan struct{} { return nil }
+func (c *loopJournal) Ready() <-chan struct{} { return nil }
 
 func (c *loopJournal) Ack(packets []*packet.Packet) {
 	for _, p := range packets {

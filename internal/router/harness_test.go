@@ -177,7 +177,7 @@ func (h *harness) add(t testing.TB, messages int) {
 		t.Fatal(err)
 	}
 	info.Messages = messages // the body has one
-	if _, err := h.journal.Put([]*packet.Packet{h.pool.New(body, info)}); err != nil {
+	if _, err := h.journal.Append([]*packet.Packet{h.pool.New(body, info)}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,7 +1,7 @@
 // Package router fetches accepted packets from the journal, binds each to an
 // analyzer and settles it exactly once:
 //
-//	journal ──Claim──▶ pending ──Pick──▶ Offer ──▶ analyzer
+//	journal ──Fetch──▶ pending ──Pick──▶ Offer ──▶ analyzer
 //	   ▲                  ▲                           │
 //	   └──Ack── Delivered, Rejected      Nacked ──────┘
 //
@@ -29,8 +29,8 @@ import (
 
 // Journal is the source of accepted packets and acknowledges settled ones.
 type Journal interface {
-	Claim(dst []*packet.Packet, limit int) []*packet.Packet
-	Arrived() <-chan struct{}
+	Fetch(dst []*packet.Packet, limit int) []*packet.Packet
+	Ready() <-chan struct{}
 	Ack(packets []*packet.Packet)
 }
 
@@ -168,9 +168,9 @@ func (r *Router) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-r.wake:
-		case <-r.journal.Arrived():
+		case <-r.journal.Ready():
 			// Yield to goroutines that are about to append, so that one
-			// Claim returns many packets.
+			// Fetch returns many packets.
 			runtime.Gosched()
 		case now := <-ticker.C:
 			r.tick(now)
@@ -221,7 +221,7 @@ func (r *Router) fetch(now time.Time) {
 	// one pending packet is enough to wait for capacity.
 	limit := min(maxRoundPackets, max(1, r.capacity))
 	if before = len(r.pending); before < limit {
-		r.pending = r.journal.Claim(r.pending, limit-before)
+		r.pending = r.journal.Fetch(r.pending, limit-before)
 		r.ledger.claimed(packet.VolumeOf(r.pending[before:]))
 		r.retryBudget.RecordFirst(len(r.pending)-before, now)
 	}

@@ -14,7 +14,7 @@ func TestStopSyncsAcknowledgements(t *testing.T) {
 			f := newFixture()
 			j := f.open(t)
 			f.put(t, j, 0, 1)
-			j.Ack(j.Claim(nil, 1))
+			j.Ack(j.Fetch(nil, 1))
 			if err := j.Close(); err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,7 @@ func TestStragglerDoesNotPinTheDisk(t *testing.T) {
 	f.maxBytes = 1 << 20
 	j := f.open(t)
 	f.put(t, j, upTo(3)...)
-	stuck := j.Claim(nil, 3)
+	stuck := j.Fetch(nil, 3)
 	j.Ack(stuck[1:2])
 	for id := 10; id < 20_000; id += 10 {
 		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
@@ -60,7 +60,7 @@ func TestStragglerAcknowledgedLater(t *testing.T) {
 	f.maxBytes = 1 << 20
 	j := f.open(t)
 	f.put(t, j, upTo(3)...)
-	stuck := j.Claim(nil, 3)
+	stuck := j.Fetch(nil, 3)
 	for id := 10; id < 10_000; id += 10 {
 		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
 		j.Ack(claimAll(t, j))
@@ -86,7 +86,7 @@ func TestStragglerAcknowledgedWhileItIsRead(t *testing.T) {
 		f.maxBytes = 1 << 20
 		j := f.open(t)
 		f.put(t, j, upTo(3)...)
-		stuck := j.Claim(nil, 3)
+		stuck := j.Fetch(nil, 3)
 		f.disk.mu.Lock()
 		f.disk.failure = func(operation, _ string) error {
 			if operation == "read" && len(stuck) == 3 {
@@ -125,7 +125,7 @@ func TestReceiptsOutliveMemory(t *testing.T) {
 		outcomes := make(chan packet.DeliveryResult, 2)
 		packets := f.make(t, 0, 1, 2)
 		packets[1].DeliveryChan, packets[2].DeliveryChan = outcomes, outcomes
-		if _, err := j.Put(packets); err != nil {
+		if _, err := j.Append(packets); err != nil {
 			t.Fatal(err)
 		}
 		got := claimAll(t, j)
@@ -167,7 +167,7 @@ func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
 		for id := stored; id < 2*stored; id += 4 {
 			f.put(t, j, id, id+1, id+2, id+3)
 			synctest.Wait()
-			claimed := j.Claim(nil, 4)
+			claimed := j.Fetch(nil, 4)
 			for _, p := range claimed {
 				if idOf(t, p) < stored {
 					fromBacklog++
@@ -186,7 +186,7 @@ func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
 		}
 		for j.Stats().Queued.Packets > 0 {
 			synctest.Wait()
-			j.Ack(j.Claim(nil, 1000))
+			j.Ack(j.Fetch(nil, 1000))
 		}
 		if got := j.Stats(); got.Accepted != got.Acknowledged || got.Accepted.Packets != 2*stored || got.MemoryBytes != 0 {
 			t.Errorf("books: %+v", got)
@@ -232,7 +232,7 @@ func TestBigBacklogStaysOnDisk(t *testing.T) {
 		for i := range batch {
 			batch[i] = pool.New(body, info)
 		}
-		if n, err := j.Put(batch); n != len(batch) || err != nil {
+		if n, err := j.Append(batch); n != len(batch) || err != nil {
 			t.Fatalf("Put: %d, %v", n, err)
 		}
 	}
@@ -245,8 +245,8 @@ func TestBigBacklogStaysOnDisk(t *testing.T) {
 	delivered := 0
 	var claimed []*packet.Packet
 	for delivered < count {
-		if claimed = j.Claim(claimed[:0], 200); len(claimed) == 0 {
-			<-j.Arrived()
+		if claimed = j.Fetch(claimed[:0], 200); len(claimed) == 0 {
+			<-j.Ready()
 		}
 		delivered += len(claimed)
 		j.Ack(claimed)
@@ -290,8 +290,8 @@ func TestWakeUpsWhenReadBack(t *testing.T) {
 		}
 		var ids []int
 		for len(ids) < putters*each {
-			<-j.Arrived()
-			for claimed := j.Claim(nil, 7); len(claimed) > 0; claimed = j.Claim(nil, 7) {
+			<-j.Ready()
+			for claimed := j.Fetch(nil, 7); len(claimed) > 0; claimed = j.Fetch(nil, 7) {
 				for _, p := range claimed {
 					ids = append(ids, idOf(t, p))
 				}
@@ -328,17 +328,17 @@ func largeFirst(t *testing.T, size int, reopen bool) {
 		j = f.open(t)
 		synctest.Wait()
 	}
-	stuck := j.Claim(nil, 1) // with an analyzer that does not answer
+	stuck := j.Fetch(nil, 1) // with an analyzer that does not answer
 	for id := range 3 {
 		p := f.packets.Make(t, "large", fmt.Sprint(id), size)
-		if n, err := j.Put([]*packet.Packet{p}); n != 1 || err != nil {
+		if n, err := j.Append([]*packet.Packet{p}); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 	}
 	f.put(t, j, upTo(500)...)
 	for j.Stats().Queued.Packets > 0 {
 		synctest.Wait()
-		claimed := j.Claim(nil, 100)
+		claimed := j.Fetch(nil, 100)
 		if len(claimed) == 0 {
 			t.Errorf("nothing moves: %+v", j.Stats())
 			break

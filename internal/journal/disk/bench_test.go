@@ -93,7 +93,7 @@ func putAll(b *testing.B, j *Journal, pool *packet.Pool, body []byte, info packe
 				for i := range batch {
 					batch[i] = pool.New(body, info)
 				}
-				if _, err := j.Put(batch); err != nil {
+				if _, err := j.Append(batch); err != nil {
 					failed.Store(true)
 					return
 				}
@@ -110,12 +110,12 @@ func putAll(b *testing.B, j *Journal, pool *packet.Pool, body []byte, info packe
 func consume(j *Journal, stop <-chan struct{}) {
 	var claimed []*packet.Packet
 	for {
-		if claimed = j.Claim(claimed[:0], 1000); len(claimed) > 0 {
+		if claimed = j.Fetch(claimed[:0], 1000); len(claimed) > 0 {
 			j.Ack(claimed)
 			continue
 		}
 		select {
-		case <-j.Arrived():
+		case <-j.Ready():
 		case <-stop:
 			return
 		}
@@ -174,7 +174,7 @@ func benchPut(b *testing.B, batch int) {
 		for i := range packets {
 			packets[i] = pool.New(body, info)
 		}
-		if _, err := j.Put(packets); err != nil {
+		if _, err := j.Append(packets); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -195,7 +195,7 @@ func BenchmarkRecovery(b *testing.B) {
 		for i := range batch {
 			batch[i] = pool.New(body, info)
 		}
-		if _, err := j.Put(batch); err != nil {
+		if _, err := j.Append(batch); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// A group commit takes what waits, up to these bounds; a single larger Put is
+// A group commit takes what waits, up to these bounds; a single larger Append is
 // committed alone. While one commit syncs, the next gathers: nobody waits for
 // a timer.
 const (
@@ -20,17 +20,17 @@ const (
 	acksDelay = 100 * time.Millisecond
 )
 
-// request is a Submit that waits for its commit.
+// request is a AppendAsync that waits for its commit.
 type request struct {
 	packets []*packet.Packet
 	bytes   int64
 	waiter  journal.Waiter
 }
 
-// wait holds one value; it is a Put that waits.
+// wait holds one value; it is a Append that waits.
 type wait chan error
 
-func (w wait) Stored(err error) { w <- err }
+func (w wait) OnCommit(err error) { w <- err }
 
 // commit is what is written at once.
 type commit struct {

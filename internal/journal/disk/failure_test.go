@@ -26,18 +26,18 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, 0, 1, 2)
-	j.Ack(j.Claim(nil, 1)) // its record will be in the commit that fails
+	j.Ack(j.Fetch(nil, 1)) // its record will be in the commit that fails
 	f.disk.fail(operation, cause)
 	for range 3 {
-		n, err := j.Put(f.make(t, 900, 901))
+		n, err := j.Append(f.make(t, 900, 901))
 		if n != 0 || !errors.Is(err, journal.ErrUnwritable) || !errors.Is(err, cause) {
 			t.Fatalf("Put with a failing %s: %d, %v", operation, n, err)
 		}
 	}
-	if err := j.Room(1); !errors.Is(err, journal.ErrUnwritable) {
+	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("Room: %v", err)
 	}
-	j.Ack(j.Claim(nil, 1))
+	j.Ack(j.Fetch(nil, 1))
 	time.Sleep(time.Minute)
 	if j.Status().Unwritable == nil {
 		t.Error("the journal counts as writable")
@@ -74,7 +74,7 @@ func TestFailedCommitDoesNotComeBack(t *testing.T) {
 			return nil
 		}
 		f.disk.mu.Unlock()
-		if n, err := j.Put(f.make(t, 900, 901)); n != 0 || err == nil {
+		if n, err := j.Append(f.make(t, 900, 901)); n != 0 || err == nil {
 			t.Fatalf("Put: %d, %v", n, err)
 		}
 		f.disk.fail("", nil)
@@ -99,7 +99,7 @@ func TestFullDiskAtTheStart(t *testing.T) {
 		f.disk.room = 1000
 		j = f.open(t)
 		same(t, "with a full disk", idsOf(t, claimAll(t, j)), []int{0, 1})
-		if _, err := j.Put(f.make(t, 2)); !errors.Is(err, journal.ErrUnwritable) {
+		if _, err := j.Append(f.make(t, 2)); !errors.Is(err, journal.ErrUnwritable) {
 			t.Errorf("Put with a full disk: %v", err)
 		}
 		f.disk.mu.Lock()
@@ -132,7 +132,7 @@ func TestWaitingPutsAreRefused(t *testing.T) {
 		for id := range 10 {
 			batch := f.make(t, id)
 			go func() {
-				_, err := j.Put(batch)
+				_, err := j.Append(batch)
 				results <- err
 			}()
 		}

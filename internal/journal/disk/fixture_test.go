@@ -58,8 +58,8 @@ func (f *fixture) kill(j *Journal) {
 // put puts packets with these ids in one call.
 func (f *fixture) put(t journaltest.T, j *Journal, ids ...int) {
 	t.Helper()
-	if n, err := j.Put(f.make(t, ids...)); n != len(ids) || err != nil {
-		t.Fatalf("Put took %d of %d packets: %v", n, len(ids), err)
+	if n, err := j.Append(f.make(t, ids...)); n != len(ids) || err != nil {
+		t.Fatalf("Append took %d of %d packets: %v", n, len(ids), err)
 	}
 }
 
@@ -75,15 +75,15 @@ func (f *fixture) putWhenRoom(t journaltest.T, j *Journal, ids ...int) {
 	deadline := time.After(20 * time.Second)
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	for j.Room(int(bytes)) != nil {
+	for j.CheckCapacity(int(bytes)) != nil {
 		select {
 		case <-look.C:
 		case <-deadline:
-			t.Fatalf("no room was made: %v", j.Room(int(bytes)))
+			t.Fatalf("no room was made: %v", j.CheckCapacity(int(bytes)))
 		}
 	}
-	if n, err := j.Put(batch); n != len(batch) || err != nil {
-		t.Fatalf("Put took %d of %d packets: %v", n, len(batch), err)
+	if n, err := j.Append(batch); n != len(batch) || err != nil {
+		t.Fatalf("Append took %d of %d packets: %v", n, len(batch), err)
 	}
 }
 
@@ -112,14 +112,14 @@ func claimAll(t journaltest.T, j *Journal) []*packet.Packet {
 	var claimed []*packet.Packet
 	for {
 		before := len(claimed)
-		claimed = j.Claim(claimed, 100)
+		claimed = j.Fetch(claimed, 100)
 		if len(claimed) > before {
 			continue
 		}
 		if j.Stats().Queued.Packets == 0 {
 			return claimed
 		}
-		<-j.Arrived()
+		<-j.Ready()
 	}
 }
 

@@ -38,7 +38,7 @@ func storedIn(t *testing.T, packets int) (dir string) {
 	dir = t.TempDir()
 	j := openReal(t, dir)
 	for range packets {
-		if taken, err := j.Put([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
+		if taken, err := j.Append([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
 			t.Fatal(taken, err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestForeignFiles(t *testing.T) {
 			if left := j.Stats().Queued.Packets; left != packets {
 				t.Errorf("%d packets are left of %d", left, packets)
 			}
-			if taken, err := j.Put([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
+			if taken, err := j.Append([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
 				t.Errorf("another packet: %d, %v", taken, err)
 			}
 			if err := j.Close(); err != nil {

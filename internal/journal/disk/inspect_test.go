@@ -40,7 +40,7 @@ func TestInspectVerifyExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch = append(batch, new(packet.Pool).New([]byte(lines), info))
-	if _, err := j.Put(batch); err != nil {
+	if _, err := j.Append(batch); err != nil {
 		t.Fatal(err)
 	}
 
@@ -84,7 +84,7 @@ distributor_journal_write_errors_total 0
 		t.Error(err)
 	}
 
-	j.Ack(j.Claim(nil, 5))
+	j.Ack(j.Fetch(nil, 5))
 	j.Close()
 	var out bytes.Buffer
 	written, err := Export(dir, &out)

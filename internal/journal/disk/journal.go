@@ -1,9 +1,9 @@
-// Package disk is the journal that survives: a packet that Put took is on
+// Package disk is the journal that survives: a packet that Append took is on
 // stable storage, and a journal that is opened again has every packet that was
 // not acknowledged. Memory is bounded: what does not fit waits on disk alone
 // and is read back in order.
 //
-// It promises that nothing which Put took is lost by the death of the process
+// It promises that nothing which Append took is lost by the death of the process
 // or of the machine, that it always opens and tells what damage cost, and that
 // a disk that fails or is full costs refusals, not packets. It does not promise
 // that a packet is handed out only once: after a crash the last acknowledged
@@ -81,13 +81,13 @@ type Journal struct {
 	closed     bool
 }
 
-// Put takes packets as far as the budget allows and returns when they are on
+// Append takes packets as far as the budget allows and returns when they are on
 // stable storage. The packets of one call are committed together: when that
 // fails, none of them is taken.
-func (j *Journal) Put(packets []*packet.Packet) (int, error) {
+func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	w := j.waits.Get().(wait)
 	defer j.waits.Put(w)
-	taken, pending, err := j.Submit(packets, w)
+	taken, pending, err := j.AppendAsync(packets, w)
 	if !pending {
 		return taken, err
 	}
@@ -97,8 +97,8 @@ func (j *Journal) Put(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
-// Submit takes packets as Put does, and tells w when they are on stable storage.
-func (j *Journal) Submit(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
+// AppendAsync takes packets as Append does, and tells w when they are on stable storage.
+func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
 	r := j.requests.Get().(*request)
 	r.waiter = w
 	j.mu.Lock()
@@ -117,7 +117,7 @@ func (j *Journal) tell(r *request, err error) {
 	w := r.waiter
 	*r = request{}
 	j.requests.Put(r)
-	w.Stored(err)
+	w.OnCommit(err)
 }
 
 func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, err error) {
@@ -145,8 +145,8 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 	return taken, err
 }
 
-// Room tells whether a packet of that many bytes would be taken now.
-func (j *Journal) Room(bytes int) error {
+// CheckCapacity tells whether a packet of that many bytes would be taken now.
+func (j *Journal) CheckCapacity(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.roomLocked(recordHeaderBytes + int64(bytes))
@@ -164,8 +164,8 @@ func (j *Journal) roomLocked(bytes int64) error {
 	return nil
 }
 
-// Fullness is the part of the budget on disk that is used.
-func (j *Journal) Fullness() float64 {
+// Utilization is the part of the budget on disk that is used.
+func (j *Journal) Utilization() float64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return float64(j.usedLocked()+j.promised) / float64(j.config.MaxBytes)
@@ -190,10 +190,10 @@ func (j *Journal) bytesLocked() int64 {
 	return j.bytes - j.dying
 }
 
-// Claim hands over packets that are in memory. While packets are read back from
+// Fetch hands over packets that are in memory. While packets are read back from
 // disk, it takes turns between those and fresh ones, each oldest first, so that
 // a long backlog and fresh traffic both make progress.
-func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
+func (j *Journal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var volume packet.Volume
@@ -216,8 +216,8 @@ func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
 	return dst
 }
 
-// Arrived receives a value after packets came into memory.
-func (j *Journal) Arrived() <-chan struct{} { return j.arrived }
+// Ready receives a value after packets came into memory.
+func (j *Journal) Ready() <-chan struct{} { return j.arrived }
 
 // Ack ends claimed packets and releases them. It does not wait for the disk:
 // after a crash the last of them may be handed out again.

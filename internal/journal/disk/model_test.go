@@ -70,9 +70,9 @@ func (m *model) put(t *rapid.T) {
 		m.nextID++
 	}
 	batch := m.make(t, ids...)
-	taken, err := m.journal.Put(batch)
+	taken, err := m.journal.Append(batch)
 	if (err == nil) != (taken == len(ids)) || errors.Is(err, journal.ErrUnwritable) && !m.failing {
-		t.Fatalf("Put took %d of %d: %v", taken, len(ids), err)
+		t.Fatalf("Append took %d of %d: %v", taken, len(ids), err)
 	}
 	for i, id := range ids {
 		if i < taken {
@@ -85,7 +85,7 @@ func (m *model) put(t *rapid.T) {
 
 func (m *model) claim(t *rapid.T) {
 	synctest.Wait()
-	found := m.journal.Claim(nil, rapid.IntRange(1, 30).Draw(t, "limit"))
+	found := m.journal.Fetch(nil, rapid.IntRange(1, 30).Draw(t, "limit"))
 	for _, p := range found {
 		m.note(t, idOf(t, p))
 	}
@@ -177,9 +177,9 @@ func (m *model) check(t *rapid.T) {
 func (m *model) end(t *rapid.T) {
 	m.finish(t, m.claimed)
 	for m.journal.Stats().Queued.Packets > 0 {
-		found := m.journal.Claim(nil, 100)
+		found := m.journal.Fetch(nil, 100)
 		if len(found) == 0 {
-			<-m.journal.Arrived()
+			<-m.journal.Ready()
 		}
 		m.finish(t, found)
 	}

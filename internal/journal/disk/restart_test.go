@@ -15,7 +15,7 @@ func TestRestartBringsBackWhatWasNotAcknowledged(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, upTo(100)...)
-	claimed := j.Claim(nil, 60)
+	claimed := j.Fetch(nil, 60)
 	var acked []*packet.Packet
 	var left []int
 	for i, p := range claimed {
@@ -67,7 +67,7 @@ func TestRecoveredPacketIsWhole(t *testing.T) {
 	p.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	accepted := time.Unix(1_700_000_000, 123_456_789)
 	p.Accepted = accepted
-	if _, err := j.Put([]*packet.Packet{p}); err != nil {
+	if _, err := j.Append([]*packet.Packet{p}); err != nil {
 		t.Fatal(err)
 	}
 	f.kill(j)
@@ -93,7 +93,7 @@ func TestRecoveredPacketOfAnEarlierVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Put([]*packet.Packet{f.pool.New(body, info)}); err != nil {
+	if _, err := j.Append([]*packet.Packet{f.pool.New(body, info)}); err != nil {
 		t.Fatal(err)
 	}
 	f.kill(j)
@@ -109,7 +109,7 @@ func TestIdleAcksSurviveKill(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
 		f.put(t, j, upTo(10)...)
-		j.Ack(j.Claim(nil, 10))
+		j.Ack(j.Fetch(nil, 10))
 		time.Sleep(2 * acksDelay)
 		synctest.Wait()
 		f.kill(j)

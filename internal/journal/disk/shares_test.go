@@ -25,7 +25,7 @@ func (s *sharing) put(t *testing.T, emitter string) error {
 	s.made++
 	p := s.packets.Make(t, emitter, fmt.Sprint(s.made), 500)
 	p.Accepted = s.now // at one moment, so that the other emitter is there, too
-	_, err := s.journal.Put([]*packet.Packet{p})
+	_, err := s.journal.Append([]*packet.Packet{p})
 	if err != nil && !errors.Is(err, journal.ErrFull) {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestARefusedCommitGivesItsShareBack(t *testing.T) {
 	s.disk.fail("sync", errors.New("a bad disk"))
 	defer s.journal.Close()
 	p := s.packets.Make(t, "emitter", "1", 500)
-	if _, err := s.journal.Put([]*packet.Packet{p}); err == nil {
+	if _, err := s.journal.Append([]*packet.Packet{p}); err == nil {
 		t.Fatal("a packet that cannot be synced was taken")
 	}
 	if !s.journal.shares.Admits(p.Slot, 1, 1, true) {

@@ -13,7 +13,7 @@ func smallLog(t *testing.T) map[string][]byte {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, 0, 1, 2)
-	j.Ack(j.Claim(nil, 1))
+	j.Ack(j.Fetch(nil, 1))
 	f.put(t, j, 3, 4)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)

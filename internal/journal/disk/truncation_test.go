@@ -88,7 +88,7 @@ func TestASegmentThatIsNeverWritten(t *testing.T) {
 			return false
 		})
 		for _, id := range []int{900, 901} {
-			if _, err := j.Put(f.make(t, id)); err == nil {
+			if _, err := j.Append(f.make(t, id)); err == nil {
 				t.Fatal("a commit did not fail")
 			}
 			time.Sleep(time.Minute)
@@ -120,11 +120,11 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 		for id := 0; ; id++ {
 			p := f.packets.Make(t, "e", fmt.Sprint(id), 100)
 			p.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-			if n, _ := j.Put([]*packet.Packet{p}); n == 0 {
+			if n, _ := j.Append([]*packet.Packet{p}); n == 0 {
 				break
 			}
 		}
-		j.Ack(j.Claim(nil, 1))
+		j.Ack(j.Fetch(nil, 1))
 		creates := 0
 		f.disk.failWhen(nil, func(operation, _ string) bool {
 			if operation == "create" {
@@ -137,7 +137,7 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 		if creates > 2 {
 			t.Errorf("%d segments are begun while nothing comes", creates)
 		}
-		claimed := j.Claim(nil, 3000)
+		claimed := j.Fetch(nil, 3000)
 		j.Ack(claimed[2999:])
 		time.Sleep(2 * acksDelay)
 		live := j.live
@@ -149,7 +149,7 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 			t.Errorf("after a start %d bytes are left, and %d before", j.live, live)
 		}
 		for j.Stats().Queued.Packets > 0 {
-			j.Ack(j.Claim(nil, 1000))
+			j.Ack(j.Fetch(nil, 1000))
 			synctest.Wait()
 		}
 		if j.live != 0 {
@@ -166,13 +166,13 @@ func TestStragglersAreTriedAgain(t *testing.T) {
 		f.maxBytes = 1 << 20
 		j := f.open(t)
 		f.put(t, j, 0)
-		stuck := j.Claim(nil, 1)
+		stuck := j.Fetch(nil, 1)
 		var failed atomic.Bool
 		f.disk.failWhen(syscall.EMFILE, func(operation, _ string) bool {
 			return operation == "open" && failed.CompareAndSwap(false, true)
 		})
 		for id := 1; id < 20_000; id++ {
-			for j.Room(400) != nil {
+			for j.CheckCapacity(400) != nil {
 				if !failed.Load() {
 					t.Fatal("it is full before anything failed")
 				}

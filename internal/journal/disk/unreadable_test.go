@@ -64,7 +64,7 @@ func TestOneReadErrorAtTheStartCostsNothing(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, upTo(300)...)
-	j.Ack(j.Claim(nil, 10))
+	j.Ack(j.Fetch(nil, 10))
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestBlocksThatWereNotCounted(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
 		f.put(t, j, upTo(100)...)
-		j.Ack(j.Claim(nil, 10))
+		j.Ack(j.Fetch(nil, 10))
 		time.Sleep(2 * acksDelay)
 		f.kill(j)
 		reads, opened := 0, false

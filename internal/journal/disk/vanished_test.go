@@ -30,7 +30,7 @@ func TestVanishedFolder(t *testing.T) {
 			j := openReal(t, dir)
 			defer j.Close() //nolint:errcheck // what it says is logged
 			put := func() error {
-				_, err := j.Put([]*packet.Packet{aPacket(t, j.pool)})
+				_, err := j.Append([]*packet.Packet{aPacket(t, j.pool)})
 				return err
 			}
 			if err := put(); err != nil {
@@ -42,7 +42,7 @@ func TestVanishedFolder(t *testing.T) {
 			if err := put(); !errors.Is(err, journal.ErrUnwritable) || !strings.Contains(err.Error(), "is not there any more") {
 				t.Errorf("a packet in a folder that vanished: %v", err)
 			}
-			if err := j.Room(1); err != nil && !errors.Is(err, journal.ErrUnwritable) {
+			if err := j.CheckCapacity(1); err != nil && !errors.Is(err, journal.ErrUnwritable) {
 				t.Errorf("it is said to be %v", err)
 			}
 		})
@@ -64,7 +64,7 @@ func TestVanishedFolderComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	j := openReal(t, dir)
 	put := func() error {
-		_, err := j.Put([]*packet.Packet{aPacket(t, j.pool)})
+		_, err := j.Append([]*packet.Packet{aPacket(t, j.pool)})
 		return err
 	}
 	if err := errors.Join(os.Rename(dir, dir+"-moved"), os.MkdirAll(dir+"/journal", 0o750)); err != nil {
@@ -81,7 +81,7 @@ func TestVanishedFolderComesBack(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+"-moved", dir)); err != nil {
 		t.Fatal(err)
 	}
-	for j.Room(1) != nil { // it tries by itself
+	for j.CheckCapacity(1) != nil { // it tries by itself
 		runtime.Gosched()
 	}
 	if err := put(); err != nil {

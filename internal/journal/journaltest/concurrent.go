@@ -19,7 +19,7 @@ func await(t *testing.T, j journal.Journal) {
 	timeout := time.NewTimer(time.Minute)
 	defer timeout.Stop()
 	select {
-	case <-j.Arrived():
+	case <-j.Ready():
 	case <-timeout.C:
 		t.Fatalf("no wake-up came, and the books are %+v", j.Stats())
 	}
@@ -33,7 +33,7 @@ func testWakeUps(t *testing.T, j journal.Journal) {
 	var putting sync.WaitGroup
 	putting.Go(func() {
 		for i := range count {
-			if n, err := j.Put([]*packet.Packet{packets.Make(t, "emitter", fmt.Sprint(i), 300)}); n != 1 || err != nil {
+			if n, err := j.Append([]*packet.Packet{packets.Make(t, "emitter", fmt.Sprint(i), 300)}); n != 1 || err != nil {
 				t.Errorf("Put %d: %d, %v", i, n, err)
 			}
 		}
@@ -41,7 +41,7 @@ func testWakeUps(t *testing.T, j journal.Journal) {
 	for found := 0; found < count; {
 		await(t, j)
 		for {
-			claimed := j.Claim(nil, 3)
+			claimed := j.Fetch(nil, 3)
 			if len(claimed) == 0 {
 				break
 			}
@@ -98,8 +98,8 @@ func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter strin
 			batch[i] = packets.Make(t, emitter, strconv.Itoa(id), 200+37*id%900)
 			id++
 		}
-		if n, err := j.Put(batch); n != size || err != nil {
-			t.Errorf("Put of emitter %s: %d of %d, %v", emitter, n, size, err)
+		if n, err := j.Append(batch); n != size || err != nil {
+			t.Errorf("Append of emitter %s: %d of %d, %v", emitter, n, size, err)
 			return
 		}
 	}
@@ -108,7 +108,7 @@ func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter strin
 func claimAll(t *testing.T, j journal.Journal, total int, toAck chan<- []*packet.Packet) {
 	next := make(map[string]int)
 	for found := 0; found < total; {
-		claimed := j.Claim(nil, 16)
+		claimed := j.Fetch(nil, 16)
 		if len(claimed) == 0 {
 			await(t, j)
 			continue
@@ -153,6 +153,6 @@ func watchBooks(t *testing.T, j journal.Journal, stop <-chan struct{}) {
 			t.Errorf("accepted %+v, but queued, claimed and acknowledged are %+v", stats.Accepted, sum)
 			return
 		}
-		_ = j.Room(100)
+		_ = j.CheckCapacity(100)
 	}
 }

@@ -70,8 +70,8 @@ func put(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
 		batch[i] = packets.Make(t, "emitter", fmt.Sprint(first+i), 500)
 		batch[i].Traceparent = traceparent
 	}
-	if taken, err := j.Put(batch); taken != count || err != nil {
-		t.Fatalf("Put took %d of %d packets: %v", taken, count, err)
+	if taken, err := j.Append(batch); taken != count || err != nil {
+		t.Fatalf("Append took %d of %d packets: %v", taken, count, err)
 	}
 }
 
@@ -81,7 +81,7 @@ func claim(t *testing.T, j journal.Journal, count int) []*packet.Packet {
 	var claimed []*packet.Packet
 	for len(claimed) < count {
 		before := len(claimed)
-		claimed = j.Claim(claimed, count-before)
+		claimed = j.Fetch(claimed, count-before)
 		if len(claimed) == before {
 			await(t, j)
 		}
@@ -110,9 +110,9 @@ func testOrder(t *testing.T, j journal.Journal) {
 	var claimed []*packet.Packet
 	for _, limit := range []int{0, 1, 13, 50, 100} {
 		before := len(claimed)
-		claimed = j.Claim(claimed, limit)
+		claimed = j.Fetch(claimed, limit)
 		if got := len(claimed) - before; got > limit {
-			t.Fatalf("Claim with limit %d returned %d packets", limit, got)
+			t.Fatalf("Fetch with limit %d returned %d packets", limit, got)
 		}
 	}
 	if len(claimed) != 100 {
@@ -129,7 +129,7 @@ func testOrder(t *testing.T, j journal.Journal) {
 			t.Errorf("packet %d has sequence %d, which does not come after the one before it", i, p.Sequence)
 		}
 	}
-	if more := j.Claim(nil, 10); len(more) != 0 {
+	if more := j.Fetch(nil, 10); len(more) != 0 {
 		t.Errorf("an empty journal handed out %d packets", len(more))
 	}
 	j.Ack(claimed)
@@ -177,7 +177,7 @@ func testAcksInAnyOrder(t *testing.T, j journal.Journal) {
 	}
 	put(t, j, &packets, count, 1)
 	if got := ID(t, claim(t, j, 1)[0]); got != fmt.Sprint("emitter/", count) {
-		t.Errorf("after all acks Claim returned %s", got)
+		t.Errorf("after all acks Fetch returned %s", got)
 	}
 }
 
@@ -206,10 +206,10 @@ func testClose(t *testing.T, j journal.Journal) {
 		t.Fatalf("close: %v", err)
 	}
 	p := packets.Make(t, "late", "1", 500)
-	if n, err := j.Put([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrClosed) {
+	if n, err := j.Append([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("Put after Close: %d, %v", n, err)
 	}
-	if err := j.Room(1); !errors.Is(err, journal.ErrClosed) {
+	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("Room after Close: %v", err)
 	}
 	checkBooks(t, j, 1, 2, 0)

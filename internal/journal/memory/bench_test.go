@@ -21,10 +21,10 @@ func BenchmarkPutClaimAck(b *testing.B) {
 				for i := range fresh {
 					fresh[i] = pool.New(body, packet.Info{Messages: 5})
 				}
-				if _, err := j.Put(fresh); err != nil {
+				if _, err := j.Append(fresh); err != nil {
 					b.Fatal(err)
 				}
-				claimed = j.Claim(claimed[:0], batch)
+				claimed = j.Fetch(claimed[:0], batch)
 				j.Ack(claimed)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/packet")

@@ -47,8 +47,8 @@ func New(config Config) *Journal {
 	return &Journal{config: config, arrived: make(chan struct{}, 1)}
 }
 
-// Put takes as many packets as there is room for.
-func (j *Journal) Put(packets []*packet.Packet) (int, error) {
+// Append takes as many packets as there is room for.
+func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	j.mu.Lock()
 	taken, err := j.takeLocked(packets)
 	j.mu.Unlock()
@@ -61,9 +61,9 @@ func (j *Journal) Put(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
-// Submit is Put, which never waits.
-func (j *Journal) Submit(packets []*packet.Packet, _ journal.Waiter) (taken int, pending bool, err error) {
-	taken, err = j.Put(packets)
+// AppendAsync is Put, which never waits.
+func (j *Journal) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (taken int, pending bool, err error) {
+	taken, err = j.Append(packets)
 	return taken, false, err
 }
 
@@ -106,8 +106,8 @@ func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
 		j.bytes.Admits(p.Slot, footprint, j.config.LimitBytes-j.books.MemoryBytes, others)
 }
 
-// Room tells whether a packet of that many bytes would be taken now.
-func (j *Journal) Room(bytes int) error {
+// CheckCapacity tells whether a packet of that many bytes would be taken now.
+func (j *Journal) CheckCapacity(bytes int) error {
 	if j.closed.Load() {
 		return journal.ErrClosed
 	}
@@ -118,14 +118,14 @@ func (j *Journal) Room(bytes int) error {
 	return nil
 }
 
-// Fullness is that of the queue or of the memory, whichever is fuller.
-func (j *Journal) Fullness() float64 {
+// Utilization is that of the queue or of the memory, whichever is fuller.
+func (j *Journal) Utilization() float64 {
 	return max(float64(j.queuedPackets.Load())/float64(j.config.QueuePackets),
 		float64(j.heldBytes.Load())/float64(j.config.LimitBytes))
 }
 
-// Claim hands over the oldest packets.
-func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
+// Fetch hands over the oldest packets.
+func (j *Journal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var volume packet.Volume
@@ -141,8 +141,8 @@ func (j *Journal) Claim(dst []*packet.Packet, limit int) []*packet.Packet {
 	return dst
 }
 
-// Arrived receives a value after packets were put.
-func (j *Journal) Arrived() <-chan struct{} { return j.arrived }
+// Ready receives a value after packets were put.
+func (j *Journal) Ready() <-chan struct{} { return j.arrived }
 
 // Ack ends claimed packets and releases them.
 func (j *Journal) Ack(packets []*packet.Packet) {

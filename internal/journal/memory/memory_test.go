@@ -26,18 +26,18 @@ func packets(sizes ...int) []*packet.Packet {
 
 func TestQueueIsBoundedInPackets(t *testing.T) {
 	j := New(Config{QueuePackets: 3, LimitBytes: 1 << 20})
-	taken, err := j.Put(packets(1, 1, 1, 1))
+	taken, err := j.Append(packets(1, 1, 1, 1))
 	if taken != 3 || !errors.Is(err, journal.ErrFull) {
 		t.Fatalf("%d taken, %v", taken, err)
 	}
-	if err := j.Room(0); !errors.Is(err, journal.ErrFull) {
+	if err := j.CheckCapacity(0); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("room: %v", err)
 	}
-	j.Claim(nil, 1) // what is claimed does not wait any more
-	if err := j.Room(0); err != nil {
+	j.Fetch(nil, 1) // what is claimed does not wait any more
+	if err := j.CheckCapacity(0); err != nil {
 		t.Errorf("room: %v", err)
 	}
-	if taken, err := j.Put(packets(1, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
+	if taken, err := j.Append(packets(1, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
 		t.Errorf("%d taken, %v", taken, err)
 	}
 }
@@ -45,18 +45,18 @@ func TestQueueIsBoundedInPackets(t *testing.T) {
 // Memory is counted by what buffers hold, until a packet is acknowledged.
 func TestMemoryIsBoundedUntilAcknowledged(t *testing.T) {
 	j := New(Config{QueuePackets: 100, LimitBytes: 3 * packet.FootprintOf(1000)})
-	if taken, err := j.Put(packets(1000, 600, 1000, 1)); taken != 3 || !errors.Is(err, journal.ErrFull) {
+	if taken, err := j.Append(packets(1000, 600, 1000, 1)); taken != 3 || !errors.Is(err, journal.ErrFull) {
 		t.Fatalf("%d taken, %v", taken, err)
 	}
-	claimed := j.Claim(nil, 100)
-	if err := j.Room(1000); !errors.Is(err, journal.ErrFull) {
+	claimed := j.Fetch(nil, 100)
+	if err := j.CheckCapacity(1000); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("room while packets are claimed: %v", err)
 	}
 	j.Ack(claimed[1:2])
-	if err := j.Room(1000); err != nil {
+	if err := j.CheckCapacity(1000); err != nil {
 		t.Errorf("room for as much as was acknowledged: %v", err)
 	}
-	if err := j.Room(1025); !errors.Is(err, journal.ErrFull) {
+	if err := j.CheckCapacity(1025); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("room for more: %v", err)
 	}
 	j.Ack(claimed[:1])
@@ -69,24 +69,24 @@ func TestMemoryIsBoundedUntilAcknowledged(t *testing.T) {
 // A packet that finds no room keeps those behind it out, so that order holds.
 func TestPutStopsAtTheFirstWithoutRoom(t *testing.T) {
 	j := New(Config{QueuePackets: 100, LimitBytes: packet.FootprintOf(1) + packet.FootprintOf(1000)})
-	if taken, err := j.Put(packets(1, 5000, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
+	if taken, err := j.Append(packets(1, 5000, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
 		t.Errorf("%d taken, %v", taken, err)
 	}
 }
 
 func TestCloseKeepsTheBooks(t *testing.T) {
 	j := New(Config{QueuePackets: 10, LimitBytes: 1 << 20})
-	if _, err := j.Put(packets(1, 2)); err != nil {
+	if _, err := j.Append(packets(1, 2)); err != nil {
 		t.Fatal(err)
 	}
-	claimed := j.Claim(nil, 1)
+	claimed := j.Fetch(nil, 1)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if taken, err := j.Put(packets(1)); taken != 0 || !errors.Is(err, journal.ErrClosed) {
+	if taken, err := j.Append(packets(1)); taken != 0 || !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("%d taken, %v", taken, err)
 	}
-	if err := j.Room(1); !errors.Is(err, journal.ErrClosed) {
+	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("room: %v", err)
 	}
 	j.Ack(claimed)
@@ -112,9 +112,9 @@ func TestHistories(t *testing.T) {
 				batch := packets(rapid.SliceOfN(rapid.IntRange(0, 3000), 0, 5).Draw(t, "sizes")...)
 				room := error(nil)
 				if len(batch) > 0 {
-					room = j.Room(len(batch[0].Body))
+					room = j.CheckCapacity(len(batch[0].Body))
 				}
-				taken, err := j.Put(batch)
+				taken, err := j.Append(batch)
 				if (taken == len(batch)) != (err == nil) {
 					t.Fatalf("%d of %d taken, %v", taken, len(batch), err)
 				}
@@ -124,7 +124,7 @@ func TestHistories(t *testing.T) {
 			},
 			"claim": func(t *rapid.T) {
 				before := len(claimed)
-				claimed = j.Claim(claimed, rapid.IntRange(0, 10).Draw(t, "limit"))
+				claimed = j.Fetch(claimed, rapid.IntRange(0, 10).Draw(t, "limit"))
 				for _, p := range claimed[before:] {
 					if next++; p.Sequence != next {
 						t.Fatalf("sequence %d, want %d", p.Sequence, next)
@@ -165,20 +165,20 @@ func TestConcurrentUse(t *testing.T) {
 			for range each {
 				for {
 					one := packets(10)
-					if taken, _ := j.Put(one); taken == 1 {
+					if taken, _ := j.Append(one); taken == 1 {
 						break
 					}
 					one[0].Release()
-					_ = j.Room(10)
+					_ = j.CheckCapacity(10)
 				}
 			}
 		})
 	}
 	out := 0
 	for out < producers*each {
-		<-j.Arrived()
+		<-j.Ready()
 		for {
-			claimed := j.Claim(nil, 16)
+			claimed := j.Fetch(nil, 16)
 			if len(claimed) == 0 {
 				break
 			}
@@ -204,7 +204,7 @@ func TestANoisyEmitterLeavesRoomToOthers(t *testing.T) {
 		}
 		p := pool.New(body, info)
 		p.Accepted = time.Unix(1_700_000_000, 0)
-		_, err = j.Put([]*packet.Packet{p})
+		_, err = j.Append([]*packet.Packet{p})
 		return err
 	}
 	if err := put("calm"); err != nil {
@@ -222,7 +222,7 @@ func TestANoisyEmitterLeavesRoomToOthers(t *testing.T) {
 			t.Fatalf("the calm emitter's packet %d: %v", i, err)
 		}
 	}
-	claimed := j.Claim(nil, 1000)
+	claimed := j.Fetch(nil, 1000)
 	j.Ack(claimed)
 	if err := put("noisy"); err != nil {
 		t.Errorf("when all is delivered the noisy one is not taken back: %v", err)

@@ -18,8 +18,8 @@ func fill(t *testing.T, j journal.Journal, packets *Packets) int {
 			t.Fatal("the journal does not get full")
 		}
 		p := packets.Make(t, "emitter", fmt.Sprint(taken), 1000)
-		roomErr := j.Room(len(p.Body))
-		n, err := j.Put([]*packet.Packet{p})
+		roomErr := j.CheckCapacity(len(p.Body))
+		n, err := j.Append([]*packet.Packet{p})
 		if !errors.Is(err, roomErr) {
 			t.Fatalf("Room said %v and Put %v", roomErr, err)
 		}
@@ -40,18 +40,18 @@ func testRoom(t *testing.T, j journal.Journal) {
 		if count < 500 || count > 2100 {
 			t.Errorf("round %d: a journal of 2 MiB took %d packets of 1000 bytes", round, count)
 		}
-		if err := j.Room(1000); !errors.Is(err, journal.ErrFull) {
+		if err := j.CheckCapacity(1000); !errors.Is(err, journal.ErrFull) {
 			t.Errorf("round %d: Room of a full journal: %v", round, err)
 		}
 		if got := j.Stats().Accepted.Packets - before; got != int64(count) {
 			t.Errorf("round %d: %d packets were taken and %d accepted", round, count, got)
 		}
 		claimed := claim(t, j, count)
-		if err := j.Room(1 << 20); !errors.Is(err, journal.ErrFull) {
+		if err := j.CheckCapacity(1 << 20); !errors.Is(err, journal.ErrFull) {
 			t.Errorf("round %d: claimed packets make room: %v", round, err)
 		}
 		j.Ack(claimed)
-		if err := j.Room(1000); err != nil {
+		if err := j.CheckCapacity(1000); err != nil {
 			t.Errorf("round %d: no room after all acks: %v", round, err)
 		}
 	}
@@ -63,9 +63,9 @@ func testPartialTake(t *testing.T, j journal.Journal) {
 	for i := range batch {
 		batch[i] = packets.Make(t, "emitter", fmt.Sprint(i), 1000)
 	}
-	taken, err := j.Put(batch)
+	taken, err := j.Append(batch)
 	if taken == 0 || taken == len(batch) || !errors.Is(err, journal.ErrFull) {
-		t.Fatalf("Put took %d of %d packets: %v", taken, len(batch), err)
+		t.Fatalf("Append took %d of %d packets: %v", taken, len(batch), err)
 	}
 	for i, p := range batch[taken:] {
 		if got := ID(t, p); got != fmt.Sprint("emitter/", taken+i) {
@@ -78,8 +78,8 @@ func testPartialTake(t *testing.T, j journal.Journal) {
 		t.Errorf("the last of %d packets is %s", taken, got)
 	}
 	j.Ack(claimed)
-	if taken, err = j.Put(batch[taken : taken+100]); taken != 100 || err != nil {
-		t.Errorf("after all acks Put took %d of 100 packets: %v", taken, err)
+	if taken, err = j.Append(batch[taken : taken+100]); taken != 100 || err != nil {
+		t.Errorf("after all acks Append took %d of 100 packets: %v", taken, err)
 	}
 }
 
@@ -90,8 +90,8 @@ func testSpellings(t *testing.T, j journal.Journal) {
 	for i, spelling := range []string{`emitter-é`, `\u0065mitter-é`, `emitter-\u00e9`, `e\u006Ditter\u002d\u00E9`} {
 		batch = append(batch, packets.spelled(t, spelling, fmt.Sprint(i)))
 	}
-	if taken, err := j.Put(batch); taken != len(batch) || err != nil {
-		t.Fatalf("Put took %d of %d packets: %v", taken, len(batch), err)
+	if taken, err := j.Append(batch); taken != len(batch) || err != nil {
+		t.Fatalf("Append took %d of %d packets: %v", taken, len(batch), err)
 	}
 	claimed := claim(t, j, len(batch))
 	for _, p := range claimed[1:] {
@@ -106,14 +106,14 @@ func testRefusedPackets(t *testing.T, j journal.Journal) {
 	var packets Packets
 	taken := fill(t, j, &packets)
 	p := packets.Make(t, "other", "1", 1000)
-	if n, err := j.Put([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrFull) {
+	if n, err := j.Append([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrFull) {
 		t.Fatalf("Put to a full journal: %d, %v", n, err)
 	}
 	j.Ack(claim(t, j, taken))
 	if got := ID(t, p); got != "other/1" {
 		t.Errorf("a refused packet became %s", got)
 	}
-	if n, err := j.Put([]*packet.Packet{p}); n != 1 || err != nil {
+	if n, err := j.Append([]*packet.Packet{p}); n != 1 || err != nil {
 		t.Fatalf("Put again: %d, %v", n, err)
 	}
 	if got := ID(t, claim(t, j, 1)[0]); got != "other/1" {

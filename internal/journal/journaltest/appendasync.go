@@ -12,9 +12,9 @@ import (
 // told is a Waiter that has room to be told too often.
 type told chan error
 
-func (w told) Stored(err error) { w <- err }
+func (w told) OnCommit(err error) { w <- err }
 
-// Submit takes as Put does, in order, and what is pending is told once.
+// AppendAsync takes as Append does, in order, and what is pending is told once.
 func testSubmit(t *testing.T, j journal.Journal) {
 	const batches, size = 20, 7
 	var packets Packets
@@ -25,9 +25,9 @@ func testSubmit(t *testing.T, j journal.Journal) {
 		for k := range batch {
 			batch[k] = packets.Make(t, "emitter", fmt.Sprint(i*size+k), 500)
 		}
-		taken, pending, err := j.Submit(batch, w)
+		taken, pending, err := j.AppendAsync(batch, w)
 		if taken != size || err != nil {
-			t.Fatalf("Submit took %d of %d packets: %v", taken, size, err)
+			t.Fatalf("AppendAsync took %d of %d packets: %v", taken, size, err)
 		}
 		if pending {
 			waiting++
@@ -48,8 +48,8 @@ func testSubmit(t *testing.T, j journal.Journal) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if taken, pending, err := j.Submit([]*packet.Packet{packets.Make(t, "emitter", "late", 500)}, w); taken != 0 || pending || !errors.Is(err, journal.ErrClosed) {
-		t.Errorf("closed, Submit took %d, pending %v: %v", taken, pending, err)
+	if taken, pending, err := j.AppendAsync([]*packet.Packet{packets.Make(t, "emitter", "late", 500)}, w); taken != 0 || pending || !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("closed, AppendAsync took %d, pending %v: %v", taken, pending, err)
 	}
 	if len(w) > 0 {
 		t.Errorf("told %d times too often", len(w))
