@@ -116,7 +116,7 @@ func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Re
 }
 
 // Record remembers a packet that packet.Check accepted, and reports whether it
-// was known. It is for those for whom no other request waits.
+// was known. Concurrent requests for the same packet do not wait for each other then.
 func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known bool) {
 	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()

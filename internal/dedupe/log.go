@@ -173,12 +173,12 @@ func (l *log) take() []section {
 
 // giveBack takes in what could not be written. What came meanwhile begins with the
 // generation that it ends with.
-func (l *log) giveBack(unwritten []section) {
+func (l *log) giveBack(unsaved []section) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last := &unwritten[len(unwritten)-1]
+	last := &unsaved[len(unsaved)-1]
 	last.records = append(last.records, l.waiting[0].records...)
-	l.waiting = append(unwritten, l.waiting[1:]...)
+	l.waiting = append(unsaved, l.waiting[1:]...)
 }
 
 // put writes a section and leaves in it what could not be written.

@@ -117,11 +117,11 @@ func TestKeysThatComeDuringAFailedWrite(t *testing.T) {
 	l.header = aSecret.header()
 	l.waiting = []section{{born: start}}
 	l.add(written(numbered(1)))
-	unwritten := l.take()
+	unsaved := l.take()
 	l.add(written(numbered(2)))
 	l.rotate(start.Add(time.Minute))
 	l.add(written(numbered(3)))
-	l.giveBack(unwritten)
+	l.giveBack(unsaved)
 	l.putAll()
 	defer l.file.Close() //nolint:errcheck // it is a test's
 	for born, want := range map[time.Time][]record{

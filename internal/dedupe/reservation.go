@@ -84,7 +84,7 @@ func (c *Reservation) end(refusal error) (found *conflict) {
 }
 
 // Wait waits for the holder and returns what it said to End. It is for those
-// whom Begin told that the packet is InFlight.
+// which Begin returned InFlight.
 func (c *Reservation) Wait() error {
 	<-c.done
 	return c.refusal

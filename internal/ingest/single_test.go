@@ -108,7 +108,7 @@ func TestSingleRefused(t *testing.T) {
 	}
 }
 
-// Whatever is not NDJSON is one packet, as for those whom the first distributor served.
+// Any media type but NDJSON means one packet, as existing emitters expect.
 func TestAnyContentTypeIsAPacket(t *testing.T) {
 	f := serve(t, standard())
 	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ";;;", "application/json; charset=latin1", ""} {

@@ -65,7 +65,7 @@ const (
 	rejectedFailing = "keeps_failing"
 )
 
-// RefusalReasons returns all values of Refused.Reason.
+// RejectionReasons returns all values of Rejection.Reason.
 func RejectionReasons() []string {
 	return []string{rejectedMalformed, rejectedInvalid, rejectedTooLarge, rejectedMediaType, rejectedOther, rejectedFailing}
 }
