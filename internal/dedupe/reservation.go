@@ -83,8 +83,8 @@ func (c *Reservation) end(refusal error) (found *conflict) {
 	return found
 }
 
-// Wait waits for the holder and returns what it said to End. It is for those
-// which Begin returned InFlight.
+// Wait waits until the holder calls End, and returns the argument of that call. It
+// is for a Reservation that Begin returned with InFlight.
 func (c *Reservation) Wait() error {
 	<-c.done
 	return c.refusal

@@ -1,16 +1,14 @@
-// Package distributor puts the distributor together. Read it first: New makes
-// the parts and joins them, Start sets them going, Stop ends them in the order
-// that loses nothing.
+// Package distributor composes the distributor. New makes the components and connects
+// them, Start starts them, Stop stops them in the order that loses nothing.
 //
-//	emitter ─POST /ingest─▶ ingest ─Put─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
-//	            ◀──202───────┘               ▲               │ ▲               │ queue, breaker, senders
-//	                                         └──────Ack──────┘ └────settle─────┘ exactly once a packet
+//	emitter ─POST /ingest─▶ ingest ─Append─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
+//	            ◀──202───────┘                  ▲               │ ▲              │ queue, breaker, senders
+//	                                            └──────Ack──────┘ └────settle────┘ exactly once a packet
 //
-// ingest checks packets and answers emitters. The journal is the one place
-// where accepted, undelivered packets live. router decides, alone, which
-// analyzer gets each packet (fairshare says whose turn it is). An upstream is
-// one analyzer with its queue, its senders and its health. Each imports only
-// what stands to its right.
+// ingest validates packets and answers emitters. The journal is the one place of
+// accepted, undelivered packets. The router alone decides which analyzer gets each
+// packet, by the deficits of package fairshare. An upstream is one analyzer with its
+// queue, its senders and its health. Each imports only what is to its right.
 package distributor
 
 import (
