@@ -136,7 +136,7 @@ func (p *parser) line() ([]byte, error) {
 func (p *parser) requestLine(line []byte) error {
 	method, rest, found := bytes.Cut(line, []byte{' '})
 	target, version, both := bytes.Cut(rest, []byte{' '})
-	if !found || !both || !all(method, tokenByte) || len(method) == 0 {
+	if !found || !both || !all(method, tokenByte) || len(method) == 0 || !all(target, valueByte) {
 		return malformed("the request line must be a method, a target and a version, one space apart")
 	}
 	p.head.Method = method
