@@ -259,7 +259,7 @@ func waitTimeout() time.Duration {
 	if *judge {
 		return 6 * time.Minute
 	}
-	return time.Minute
+	return 3 * time.Minute
 }
 
 // await polls until the condition holds, and fails the test at waitTimeout.
