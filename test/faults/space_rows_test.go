@@ -25,7 +25,7 @@ func spaceRows() []row {
 		},
 		{
 			name: "fsync-errors", fault: "every 25th synced write fails with EIO (strace), then kill -9",
-			promise: "no 2xx for what was not synced; it recovers by itself", needs: noStrace, alone: true, do: failing("io_submit,fdatasync,fsync", "EIO"),
+			promise: "no 2xx for what was not synced; it recovers by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO"),
 		},
 		{
 			name: "fsync-errors-blocking", fault: "every 25th sync fails with EIO where the kernel writes nothing asynchronously (strace), then kill -9",
@@ -41,7 +41,7 @@ func spaceRows() []row {
 		},
 		{
 			name: "no-space-errors", fault: "every 25th write to the journal fails with ENOSPC (strace), then kill -9",
-			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("io_submit,pwrite64", "ENOSPC"),
+			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("pwrite64", "ENOSPC"),
 		},
 	})
 }
