@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/intake"
 )
 
 type intValue[T int | int64] struct{ dst *T }
@@ -149,7 +149,7 @@ func (v floatValue) Set(text string) error {
 }
 
 // ackValue is the default acknowledgement; empty means the journal's default.
-type ackValue struct{ dst *ingest.Ack }
+type ackValue struct{ dst *intake.Ack }
 
 func (v ackValue) String() string {
 	if v.dst == nil {
@@ -160,8 +160,8 @@ func (v ackValue) String() string {
 
 func (v ackValue) Set(text string) error {
 	word := string(*v.dst)
-	err := (enumValue{&word, ingest.Acks()}).Set(text)
-	*v.dst = ingest.Ack(word)
+	err := (enumValue{&word, intake.Acks()}).Set(text)
+	*v.dst = intake.Ack(word)
 	return err
 }
 
@@ -185,7 +185,7 @@ func (v windowValue) Set(text string) error {
 	return nil
 }
 
-type shedValue struct{ dst *ingest.Shed }
+type shedValue struct{ dst *intake.ShedThresholds }
 
 func (v shedValue) String() string {
 	if v.dst == nil {
@@ -195,7 +195,7 @@ func (v shedValue) String() string {
 }
 
 func (v shedValue) Set(text string) error {
-	parsed, err := ingest.ParseShed(text)
+	parsed, err := intake.ParseShed(text)
 	if err != nil {
 		return err
 	}

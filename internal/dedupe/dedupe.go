@@ -87,9 +87,10 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 }
 
 // Begin asks for a packet that packet.Check accepted. When it is New or InFlight
-// the reservation is returned.
-func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Reservation) {
-	f := w.secret.fingerprint(info, body)
+// the reservation is returned. principal is whom the emitter authenticated as, or
+// empty: equal packets of two principals are different.
+func (w *Window) Begin(principal string, info packet.Info, body []byte, now time.Time) (State, *Reservation) {
+	f := w.secret.fingerprint(principal, info, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rotateLocked(now)
@@ -118,7 +119,7 @@ func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Re
 // Record remembers a packet that packet.Check accepted, and reports whether it
 // was known. Concurrent requests for the same packet do not wait for each other then.
 func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known bool) {
-	f := w.secret.fingerprint(info, body)
+	f := w.secret.fingerprint("", info, body)
 	w.mu.Lock()
 	w.rotateLocked(now)
 	known, conflict := w.findLocked(f)
@@ -172,7 +173,7 @@ func (w *Window) rotateLocked(now time.Time) {
 // Forget makes a packet New again, so that somebody may send it once more. What
 // is known of other content under its ids stays.
 func (w *Window) Forget(info packet.Info, body []byte) {
-	f := w.secret.fingerprint(info, body)
+	f := w.secret.fingerprint("", info, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if forget(f, w.current, w.previous) && w.log != nil {

@@ -17,7 +17,7 @@ import (
 // other ids have the same hash, which is a conflict that is none, has one of
 // 2^-43, and costs a count and a line in the log.
 type fingerprint struct {
-	ids     uint64 // of (emitter_id, packet_id); the first bit is 0
+	ids     uint64 // of (principal, emitter_id, packet_id); the first bit is 0
 	content uint64 // of the body
 }
 
@@ -35,13 +35,16 @@ func newSecret() (s secret) {
 
 // fingerprint of a packet that packet.Check accepted. White space around the
 // JSON text does not count: the end of an NDJSON line is not part of the packet.
-func (s *secret) fingerprint(info packet.Info, body []byte) fingerprint {
+func (s *secret) fingerprint(principal string, info packet.Info, body []byte) fingerprint {
 	// The length of the first id keeps pairs apart that only join to the same text.
 	const lengthBytes = 4
 	var buffer [256]byte
 	text := info.EmitterID.AppendDecoded(buffer[:lengthBytes], body)
 	binary.LittleEndian.PutUint32(text, uint32(len(text)-lengthBytes))
 	text = info.PacketID.AppendDecoded(text, body)
+	if principal != "" {
+		text = append(append(text, 0xff), principal...) // a byte that no id contains
+	}
 	return fingerprint{
 		ids:     highwayhash.Sum64(text, s[:]) &^ tombstone,
 		content: highwayhash.Sum64(bytes.TrimSpace(body), s[:]),

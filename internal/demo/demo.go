@@ -108,7 +108,7 @@ func startDistributor(ctx context.Context, targets []distributor.Target, folder 
 	config.Listen, config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
 	config.Targets = targets
 	config.DataDir = folder
-	config.Ingest.DrainDelay = 0 // no load balancer in front of it
+	config.Server.DrainDelay = 0 // no load balancer in front of it
 	config.Analyzer.ProbeInterval = time.Second
 	config.Analyzer.SlowStart = 3 * time.Second
 	d, err := distributor.New(config, logger)

@@ -49,7 +49,7 @@ func TestAcks(t *testing.T) {
 			a := analyzertest.New(t)
 			config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 			config.Journal = journal
-			config.Ingest.AckTimeout = 20 * time.Second
+			config.Intake.AckTimeout = 20 * time.Second
 			s := startSystem(t, config)
 			stored := http.StatusAccepted
 			if journal == JournalMemory {
@@ -101,7 +101,7 @@ func TestAckWhileStopping(t *testing.T) {
 		defer close(stopped)
 		s.stop(t)
 	}()
-	until(t, "it stops", func() bool { return s.handler.Ready() != nil })
+	until(t, "it stops", func() bool { return s.protocol.Ready() != nil })
 	a.Release()
 	if got := <-answered; !strings.HasPrefix(got, `200{"status":"delivered"`) {
 		t.Errorf("answered %s", got)
@@ -113,7 +113,7 @@ func TestAckWhileStopping(t *testing.T) {
 func TestAckTimeoutThenDelivered(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
-	config.Ingest.AckTimeout = 50 * time.Millisecond
+	config.Intake.AckTimeout = 50 * time.Millisecond
 	s := startSystem(t, config)
 	a.Behave(analyzertest.Hang())
 	if status, body := s.ask(t, "?ack=delivered", "p"); status != http.StatusGatewayTimeout || !strings.Contains(body, "remains accepted") {

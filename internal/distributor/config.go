@@ -11,10 +11,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
-	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/server"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -26,8 +28,10 @@ type Config struct {
 	Targets               []Target
 	// Analyzer holds what is the same for all analyzers.
 	Analyzer upstream.Config
-	Ingest   ingest.Config
-	Timeouts ingest.Timeouts
+	// Server, Native and Intake are what takes packets from emitters.
+	Server server.Config
+	Native native.Config
+	Intake intake.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
 	Routing string
 	// Journal is JournalMemory or JournalDisk.
@@ -74,8 +78,9 @@ func DefaultConfig() Config {
 		Listen:          ":8080",
 		MetricsListen:   ":9100",
 		Analyzer:        upstream.DefaultConfig(),
-		Ingest:          ingest.DefaultConfig(),
-		Timeouts:        ingest.DefaultTimeouts(),
+		Server:          server.DefaultConfig(),
+		Native:          native.DefaultConfig(),
+		Intake:          intake.DefaultConfig(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
 		Journal:         JournalMemory,
@@ -133,20 +138,20 @@ func (c Config) Validate() error {
 		want  string
 	}{
 		{"INGEST_BUFFER_SIZE", c.Memory.QueuePackets, c.Memory.QueuePackets > 0, "at least 1"},
-		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Ingest.MaxBodyBytes),
-			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that the largest packet finds room while it is read", c.Ingest.MaxBodyBytes)},
-		{"MAX_BODY_BYTES", c.Ingest.MaxBodyBytes, c.Ingest.MaxBodyBytes > 0 && c.Ingest.MaxBodyBytes <= 1<<30, "1 to 1073741824"},
-		{"MAX_PACKET_MESSAGES", c.Ingest.MaxPacketMessages,
-			c.Ingest.MaxPacketMessages > 0 && c.Ingest.MaxPacketMessages <= fairshare.MaxMessages,
+		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Native.MaxBodyBytes),
+			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that the largest packet finds room while it is read", c.Native.MaxBodyBytes)},
+		{"MAX_BODY_BYTES", c.Native.MaxBodyBytes, c.Native.MaxBodyBytes > 0 && c.Native.MaxBodyBytes <= 1<<30, "1 to 1073741824"},
+		{"MAX_PACKET_MESSAGES", c.Native.MaxPacketMessages,
+			c.Native.MaxPacketMessages > 0 && c.Native.MaxPacketMessages <= fairshare.MaxMessages,
 			fmt.Sprintf("1 to %d", fairshare.MaxMessages)},
-		{"DRAIN_SEC", c.Ingest.DrainDelay, c.Ingest.DrainDelay >= 0, "0 or more"},
+		{"DRAIN_SEC", c.Server.DrainDelay, c.Server.DrainDelay >= 0, "0 or more"},
 		{"SHUTDOWN_TIMEOUT_SEC", c.ShutdownTimeout, c.ShutdownTimeout >= 0, "0 or more"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
 		{"ROUTING", c.Routing, slices.Contains(Routings(), c.Routing), "one of " + strings.Join(Routings(), ", ")},
 		{"JOURNAL", c.Journal, slices.Contains(Journals(), c.Journal), "one of " + strings.Join(Journals(), ", ")},
-		{"ACK", c.Ingest.Ack, c.Ingest.Ack == "" || slices.Contains(ingest.Acks(), string(c.Ingest.Ack)), "one of " + strings.Join(ingest.Acks(), ", ")},
-		{"ACK", c.Ingest.Ack, c.Ingest.Ack != ingest.AckStored || c.Journal == JournalDisk, "another with JOURNAL=memory, which stores nothing"},
-		{"ACK_TIMEOUT_MS", c.Ingest.AckTimeout, c.Ingest.AckTimeout > 0, "more than 0"},
+		{"ACK", c.Intake.Ack, c.Intake.Ack == "" || slices.Contains(intake.Acks(), string(c.Intake.Ack)), "one of " + strings.Join(intake.Acks(), ", ")},
+		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.Journal == JournalDisk, "another with JOURNAL=memory, which stores nothing"},
+		{"ACK_TIMEOUT_MS", c.Intake.AckTimeout, c.Intake.AckTimeout > 0, "more than 0"},
 		{"RATE_LIMIT", c.Rate.Rate, c.Rate.Rate >= 0, "0 (none) or more"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst >= 0, "0 (as much as RATE_LIMIT) or more"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT, which it goes with"},
@@ -188,13 +193,13 @@ const (
 // Settled fills in what depends on other settings.
 func (c Config) Settled() Config {
 	stores := c.Journal == JournalDisk
-	c.Ingest.Stores = stores
-	c.Ingest.MemoryBytes = c.Memory.LimitBytes
-	c.Ingest.MaxConnections = c.maxConnections(descriptorLimit())
-	if c.Ingest.Ack == "" {
-		c.Ingest.Ack = ingest.AckQueued
+	c.Intake.Stores = stores
+	c.Intake.MemoryBytes = c.Memory.LimitBytes
+	c.Server.MaxConnections = c.maxConnections(descriptorLimit())
+	if c.Intake.Ack == "" {
+		c.Intake.Ack = intake.AckQueued
 		if stores {
-			c.Ingest.Ack = ingest.AckStored
+			c.Intake.Ack = intake.AckStored
 		}
 	}
 	if c.DedupeWindow < 0 {
@@ -218,7 +223,7 @@ func (c Config) dedupe() dedupe.Config {
 }
 
 // leastJournalBytes leaves room for the largest packet while another is written.
-func leastJournalBytes(c Config) int64 { return max(1<<20, 4*int64(c.Ingest.MaxBodyBytes)) }
+func leastJournalBytes(c Config) int64 { return max(1<<20, 4*int64(c.Native.MaxBodyBytes)) }
 
 func (c Config) disk() disk.Config {
 	return disk.Config{Dir: c.DataDir, MaxBytes: c.JournalMaxBytes, MemoryLimitBytes: c.Memory.LimitBytes}

@@ -13,12 +13,12 @@ const fewConnections = 1024
 // refused or handed over.
 func (c Config) maxConnections(descriptors uint64) int {
 	if descriptors == 0 {
-		return c.Ingest.MaxConnections
+		return c.Server.MaxConnections
 	}
 	reserved := uint64(reservedDescriptors + len(c.Targets)*(c.Analyzer.Concurrency+1))
 	if descriptors <= reserved {
 		return 1
 	}
 	free := descriptors - reserved
-	return int(max(1, min(free-free/16, uint64(c.Ingest.MaxConnections))))
+	return int(max(1, min(free-free/16, uint64(c.Server.MaxConnections))))
 }

@@ -7,8 +7,8 @@ func TestMaxConnections(t *testing.T) {
 	config.Targets = make([]Target, 3)
 	config.Analyzer.Concurrency = 8
 	for descriptors, want := range map[uint64]int{
-		0:       config.Ingest.MaxConnections, // there is no limit
-		1 << 20: config.Ingest.MaxConnections,
+		0:       config.Server.MaxConnections, // there is no limit
+		1 << 20: config.Server.MaxConnections,
 		1024:    1024 - 64 - 27 - (1024-64-27)/16,
 		92:      1,
 		10:      1,

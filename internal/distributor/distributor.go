@@ -1,14 +1,16 @@
 // Package distributor composes the distributor. New makes the components and connects
 // them, Start starts them, Stop stops them in the order that loses nothing.
 //
-//	emitter ─POST /ingest─▶ ingest ─Append─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
-//	            ◀──202───────┘                  ▲               │ ▲              │ queue, breaker, senders
-//	                                            └──────Ack──────┘ └────settle────┘ exactly once a packet
+//	emitter ─▶ server ─▶ protocol ─▶ intake ─Append─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─▶ analyzer
+//	           bytes     packets     admit, screen       ▲               │ ▲              │ queue, breaker, senders
+//	                                                     └──────Ack──────┘ └────settle────┘ exactly once a packet
 //
-// ingest validates packets and answers emitters. The journal is the one place of
-// accepted, undelivered packets. The router alone decides which analyzer gets each
-// packet, by the deficits of package fairshare. An upstream is one analyzer with its
-// queue, its senders and its health. Each imports only what is to its right.
+// The server reads requests and writes responses. A protocol translates requests into
+// packets and results into responses. The intake decides which packets are accepted. The
+// journal is the one place of accepted, undelivered packets. The router alone decides
+// which analyzer gets each packet, by the deficits of package fairshare. An upstream is
+// one analyzer with its queue, its senders and its health. Imports point to the right,
+// except that a protocol also imports the server.
 package distributor
 
 import (
@@ -26,15 +28,16 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
-	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
-	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/router"
+	"github.com/logstreamer/logstreamer/internal/server"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -57,12 +60,13 @@ type Distributor struct {
 	membersMu         sync.Mutex // guards targets and changes of analyzers
 	targets           []Target   // of analyzers
 
-	handler *ingest.Handler
-	watcher *watcher
+	intake   *intake.Intake
+	protocol *native.Protocol
+	watcher  *watcher
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
-	ingestServer    *ingest.Server
+	ingestServer    *server.Server
 	metricsServer   *metricsServer
 
 	starting     sync.WaitGroup
@@ -89,7 +93,7 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := errors.Join(d.join(), d.listen()); err != nil {
 		return nil, errors.Join(err, d.undo())
 	}
-	if most := d.config.Ingest.MaxConnections; most < fewConnections {
+	if most := d.config.Server.MaxConnections; most < fewConnections {
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", most)
 	}
 	if sum, fine := weightSum(config.Targets); !fine {
@@ -118,22 +122,22 @@ func (d *Distributor) join() (err error) {
 			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
 		}
 	}
-	d.handler, err = ingest.New(d.config.Ingest, ingest.Dependencies{
-		Journal:     d.journal,
-		Pool:        &d.pool,
-		Registerer:  d.registry,
-		Accepting:   func() bool { return d.Stores() || d.anyHealthy() },
-		RetryAfter:  d.retryAfter,
-		Utilization: d.journal.Utilization,
-		Duplicates:  d.duplicates,
-		Limiter:     ratelimit.New(d.config.Rate),
-		Logger:      d.logger.With("component", "ingest"),
+	d.intake = intake.New(d.config.Intake, intake.Dependencies{
+		Journal:         d.journal,
+		Pool:            &d.pool,
+		ProtocolReasons: native.Reasons(),
+		Accepting:       func() bool { return d.Stores() || d.anyHealthy() },
+		RetryAfter:      d.retryAfter,
+		Utilization:     d.journal.Utilization,
+		Duplicates:      d.duplicates,
+		Limiter:         ratelimit.New(d.config.Rate),
+		Logger:          d.logger.With("component", "ingest"),
 	})
-	if err != nil {
+	if d.protocol, err = native.New(d.config.Native, d.intake, d.registry); err != nil {
 		return err
 	}
 	d.watcher = newWatcher(d)
-	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register())
+	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
 
 func (d *Distributor) openJournal() (journal.Journal, error) {
@@ -216,7 +220,9 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watcher.look(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
-	d.ingestServer = d.handler.Serve(d.ingestListener, d.route, d.config.Timeouts, d.logger.With("component", "ingest"))
+	d.ingestServer = server.Serve(d.ingestListener, d.config.Server, server.Dependencies{
+		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
+	})
 	d.logStart()
 }
 
@@ -246,7 +252,7 @@ func (d *Distributor) awaitAnalyzers() {
 func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) {
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
-		d.handler.Drain()
+		d.intake.Drain()
 		d.router.Drain() // at once: some requests are answered when their packets are delivered
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
@@ -305,12 +311,12 @@ func (d *Distributor) closeListeners() {
 	}
 }
 
-// retryAfter estimates when a request refused with that code may be taken.
-func (d *Distributor) retryAfter(code problem.Code) time.Duration {
-	switch code {
-	case problem.NoAnalyzer:
+// retryAfter estimates when a packet that is refused for a reason may be accepted.
+func (d *Distributor) retryAfter(reason intake.Reason) time.Duration {
+	switch reason {
+	case intake.NoAnalyzer:
 		return time.Until(d.nextTrial())
-	case problem.Overloaded, problem.Shed:
+	case intake.Overloaded, intake.Shed:
 		// When half of what waits now has left, there is room for many.
 		stats := d.journal.Stats()
 		return d.router.DrainTime((stats.Queued.Packets + stats.Claimed.Packets) / 2)

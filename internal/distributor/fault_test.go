@@ -283,7 +283,7 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Analyzer.Retries, config.Analyzer.MaxFailures = 0, 100
-	config.Ingest.AckTimeout = time.Minute
+	config.Intake.AckTimeout = time.Minute
 	s := startSystem(t, config)
 	a.Behave(analyzertest.Status(500))
 	answered := make(chan string, 1)

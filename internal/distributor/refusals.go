@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
 )
 
@@ -27,12 +27,12 @@ const (
 	// leaves it half full, about, and may need long to fill it again.
 	roomy = 0.25
 	// longestQuiet is how long it lasts after the last refusal, at most.
-	longestQuiet = ingest.LongestRetryAfter + calm
+	longestQuiet = intake.MaxRetryAfter + calm
 )
 
 // look takes note of what was refused since the last look.
 func (r *refusals) look(d *Distributor, now time.Time) {
-	room, disk := d.handler.WaitsGiven()
+	room, disk := d.intake.WaitsGiven()
 	if r.failure = d.journal.CheckCapacity(0); !errors.Is(r.failure, journal.ErrUnwritable) {
 		r.failure = nil
 	}

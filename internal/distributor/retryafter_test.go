@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
-	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/router"
+	"github.com/logstreamer/logstreamer/internal/server"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -95,11 +97,12 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	if err := d.router.Add(analyzer, 1); err != nil {
 		t.Fatal(err)
 	}
+	d.intake = intake.New(intake.DefaultConfig(), intake.Dependencies{
+		Logger: slog.New(slog.DiscardHandler), ProtocolReasons: native.Reasons(),
+		Journal: j, Pool: &d.pool, Accepting: func() bool { return true }, RetryAfter: d.retryAfter,
+	})
 	var err error
-	if d.handler, err = ingest.New(ingest.DefaultConfig(), ingest.Dependencies{
-		Logger:  slog.New(slog.DiscardHandler),
-		Journal: j, Pool: &d.pool, Registerer: d.registry, Accepting: func() bool { return true }, RetryAfter: d.retryAfter,
-	}); err != nil {
+	if d.protocol, err = native.New(native.DefaultConfig(), d.intake, d.registry); err != nil {
 		t.Fatal(err)
 	}
 	d.router.Start(t.Context())
@@ -132,7 +135,7 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 			sending.Go(func() {
 				for n := range b.each {
 					for {
-						wait, ok := post(t, d.handler, fmt.Sprint(e), fmt.Sprint(n))
+						wait, ok := post(t, d.protocol, fmt.Sprint(e), fmt.Sprint(n))
 						if ok {
 							break
 						}
@@ -156,19 +159,19 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 
 // post sends a packet without a network, and returns for how long to wait when
 // it was refused.
-func post(t *testing.T, handler *ingest.Handler, emitter, id string) (wait time.Duration, accepted bool) {
+func post(t *testing.T, protocol *native.Protocol, emitter, id string) (wait time.Duration, accepted bool) {
 	body := fmt.Sprintf(`{"emitter_id":"%s","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter, id)
 	head := http1.Head{Method: []byte("POST"), Target: []byte("/ingest"), Length: int64(len(body))}
-	var answer ingest.Response
-	handler.Handle(ingest.NewRequest(&head, strings.NewReader(body), netip.Addr{}, time.Now()), &answer)
-	if answer.Status() == http.StatusAccepted {
+	var answer http1.Response
+	protocol.Handle(server.NewRequest(&head, strings.NewReader(body), netip.Addr{}, time.Now()), &answer)
+	if answer.Status == http.StatusAccepted {
 		return 0, true
 	}
-	if answer.RetryAfter() == 0 {
-		t.Errorf("%d %s", answer.Status(), answer.Body())
+	if answer.RetryAfter == 0 {
+		t.Errorf("%d %s", answer.Status, answer.Body)
 		return time.Hour, false
 	}
-	return answer.RetryAfter(), false
+	return time.Duration(answer.RetryAfter) * time.Second, false
 }
 
 // times runs a burst so often and returns the sums: who comes first at a moment is

@@ -5,20 +5,22 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/native"
+	"github.com/logstreamer/logstreamer/internal/server"
 )
 
 // route answers all requests of the ingest port.
-func (d *Distributor) route(r *ingest.Request, to *ingest.Response) {
+func (d *Distributor) route(r *server.Request, to *http1.Response) {
 	switch r.Path {
-	case "/ingest":
-		d.handler.Handle(r, to)
+	case native.Path:
+		d.protocol.Handle(r, to)
 	case "/health":
 		d.read(r, to, d.health)
 	case "/livez":
-		d.read(r, to, func(to *ingest.Response) { answer(to, http.StatusOK, map[string]string{"status": "alive"}) })
+		d.read(r, to, func(to *http1.Response) { answer(to, http.StatusOK, map[string]string{"status": "alive"}) })
 	case "/readyz":
 		d.read(r, to, d.ready)
 	case "/metrics-json":
@@ -26,7 +28,7 @@ func (d *Distributor) route(r *ingest.Request, to *ingest.Response) {
 	case "/ledger":
 		d.read(r, to, d.balance)
 	default:
-		d.handler.Refuse(to, problem.Problem{
+		d.protocol.Refuse(to, problem.Problem{
 			Code:   problem.NotFound,
 			Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger",
 		}, "")
@@ -34,15 +36,15 @@ func (d *Distributor) route(r *ingest.Request, to *ingest.Response) {
 }
 
 // read answers GET and HEAD.
-func (d *Distributor) read(r *ingest.Request, to *ingest.Response, answer func(*ingest.Response)) {
+func (d *Distributor) read(r *server.Request, to *http1.Response, answer func(*http1.Response)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		d.handler.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this path is read with GET"}, "GET, HEAD")
+		d.protocol.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this path is read with GET"}, "GET, HEAD")
 		return
 	}
 	answer(to)
 }
 
-func (d *Distributor) health(to *ingest.Response) {
+func (d *Distributor) health(to *http1.Response) {
 	healthy := d.healthy()
 	condition := d.watcher.now.Load()
 	status, word := http.StatusOK, "healthy"
@@ -59,9 +61,9 @@ func (d *Distributor) health(to *ingest.Response) {
 	}{word, healthy, len(d.present()), condition.state.String(), condition.reason, now()})
 }
 
-func (d *Distributor) ready(to *ingest.Response) {
-	if why := d.handler.Ready(); why != nil {
-		to.Problem(*why)
+func (d *Distributor) ready(to *http1.Response) {
+	if why := d.protocol.Ready(); why != nil {
+		problem.Respond(to, *why)
 		return
 	}
 	status := map[string]string{"status": "ready"}
@@ -72,7 +74,7 @@ func (d *Distributor) ready(to *ingest.Response) {
 }
 
 // totals answers /metrics-json.
-func (d *Distributor) totals(to *ingest.Response) {
+func (d *Distributor) totals(to *http1.Response) {
 	status := d.Status()
 	packets, messages, depths := make(map[string]int64), make(map[string]int64), make(map[string]int64)
 	for _, a := range status.Analyzers {
@@ -103,17 +105,17 @@ func (d *Distributor) totals(to *ingest.Response) {
 
 // refusedEmitter is an emitter of which many packets were refused lately.
 type refusedEmitter struct {
-	EmitterID string       `json:"emitter_id"`
-	Packets   int64        `json:"packets"`
-	Code      problem.Code `json:"last_code"`
-	Last      time.Time    `json:"last"`
+	EmitterID string    `json:"emitter_id"`
+	Packets   int64     `json:"packets"`
+	Reason    string    `json:"last_code"`
+	Last      time.Time `json:"last"`
 }
 
 func (d *Distributor) refusedEmitters() []refusedEmitter {
 	const most = 10
 	list := []refusedEmitter{}
-	for _, one := range d.handler.RefusedEmitters(most) {
-		list = append(list, refusedEmitter{one.EmitterID, one.Packets, one.Code, one.Last.UTC()})
+	for _, one := range d.intake.RefusedEmitters(most) {
+		list = append(list, refusedEmitter{one.EmitterID, one.Packets, one.Reason, one.Last.UTC()})
 	}
 	return list
 }
@@ -128,7 +130,7 @@ func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
 
 // balance answers /ledger: accepted is the sum of the other terms. With a disk
 // journal accepted counts what an earlier run left undelivered, too.
-func (d *Distributor) balance(to *ingest.Response) {
+func (d *Distributor) balance(to *http1.Response) {
 	status := d.Status()
 	queued, inFlight := status.Waiting, packet.Volume{}
 	for _, a := range status.Analyzers {
@@ -149,12 +151,12 @@ func (d *Distributor) balance(to *ingest.Response) {
 	})
 }
 
-func answer(to *ingest.Response, status int, value any) {
+func answer(to *http1.Response, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil { // cannot be: the values are plain
 		status, body = http.StatusInternalServerError, []byte("{}")
 	}
-	to.JSON(status, body)
+	to.SetJSON(status, body)
 }
 
 func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }

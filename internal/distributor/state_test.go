@@ -18,7 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/ingest"
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -112,7 +112,7 @@ func (o overload) play(t *testing.T, d *Distributor, lasts time.Duration) {
 			for n := 0; due.Before(end); n++ {
 				time.Sleep(time.Until(due))
 				for ceiling := 50 * time.Millisecond; time.Now().Before(end); ceiling = min(2*ceiling, calm) {
-					wait, ok := post(t, d.handler, fmt.Sprint(e), fmt.Sprint(n))
+					wait, ok := post(t, d.protocol, fmt.Sprint(e), fmt.Sprint(n))
 					if ok {
 						break
 					}
@@ -183,13 +183,13 @@ func wantCondition(t *testing.T, d *Distributor, state state, reason string) {
 	t.Helper()
 	time.Sleep(2 * stateInterval)
 	var health struct{ State, Reason string }
-	var answer ingest.Response
+	var answer http1.Response
 	d.health(&answer)
-	if err := json.Unmarshal(answer.Body(), &health); err != nil || health.State != state.String() || health.Reason != reason {
+	if err := json.Unmarshal(answer.Body, &health); err != nil || health.State != state.String() || health.Reason != reason {
 		t.Errorf("/health says %v %+v, want %v: %s", err, health, state, reason)
 	}
 	d.ready(&answer)
-	if body := string(answer.Body()); answer.Status() == 200 && state != stateNormal && !strings.Contains(body, reason) {
+	if body := string(answer.Body); answer.Status == 200 && state != stateNormal && !strings.Contains(body, reason) {
 		t.Errorf("/readyz says %s, want %s", body, reason)
 	}
 }
@@ -202,7 +202,7 @@ func TestStateWhileTheDiskRefuses(t *testing.T) {
 		d := steadySystem(t, j, 0)
 		log := watch(t, d, true)
 		for n := range steadyQueue + 50 { // how full it is says nothing about the disk
-			post(t, d.handler, "e", fmt.Sprint(n))
+			post(t, d.protocol, "e", fmt.Sprint(n))
 			synctest.Wait()
 		}
 		const well = "all analyzers are healthy"
@@ -211,7 +211,7 @@ func TestStateWhileTheDiskRefuses(t *testing.T) {
 		j.fail(syscall.ENOSPC)
 		wantCondition(t, d, stateSaturated, failing) // before it is tried
 		time.Sleep(time.Hour)
-		wait, _ := post(t, d.handler, "e", "late")
+		wait, _ := post(t, d.protocol, "e", "late")
 		wantCondition(t, d, stateSaturated, failing)
 		j.failure.Store(nil)
 		const healed = "packets were refused %v ago, when the journal could not be written: they are to be sent again"
@@ -226,7 +226,7 @@ func TestStateWhileTheDiskRefuses(t *testing.T) {
 		}
 
 		j.fail(syscall.EIO) // for less than a look at it takes
-		post(t, d.handler, "e", "later")
+		post(t, d.protocol, "e", "later")
 		j.failure.Store(nil)
 		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, 0*time.Second))
 	})
@@ -247,7 +247,7 @@ func TestStateWithoutAnalyzers(t *testing.T) {
 		const stored, full = "no analyzer is healthy: packets are stored until one is", "100 % of the journal's is in use"
 		wantCondition(t, d, statePanic, stored)
 		for n, ok := 0, true; ok; n++ {
-			_, ok = post(t, d.handler, "e", fmt.Sprint(n))
+			_, ok = post(t, d.protocol, "e", fmt.Sprint(n))
 			synctest.Wait()
 		}
 		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets are refused for lack of room: "+full)

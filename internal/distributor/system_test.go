@@ -38,7 +38,7 @@ func quick(t testing.TB, targets ...Target) Config {
 	config.Listen, config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
 	config.Targets = targets
 	config.DataDir = t.TempDir()
-	config.Ingest.DrainDelay = 0
+	config.Server.DrainDelay = 0
 	config.Analyzer.ProbeInterval = 100 * time.Millisecond
 	config.Analyzer.ProbeTimeout = time.Second
 	config.Analyzer.Timeout = time.Second

@@ -21,7 +21,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	a.Behave(analyzertest.Status(422))
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
-	config.Ingest.AckTimeout = 50 * time.Millisecond
+	config.Intake.AckTimeout = 50 * time.Millisecond
 	folder := filepath.Join(config.DataDir, deadletter.Folder)
 	s := startSystem(t, config)
 	if err := os.WriteFile(folder, nil, 0o600); err != nil {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
 // ContentType is the media type of a problem document.
@@ -42,6 +44,11 @@ func Write(ctx *fasthttp.RequestCtx, p Problem) {
 	if p.RetryAfter > 0 {
 		ctx.Response.Header.SetBytesV(fasthttp.HeaderRetryAfter, strconv.AppendInt(scratch[:0], int64(p.RetryAfter), 10))
 	}
+}
+
+// Respond makes it a response with the problem, in the response's memory.
+func Respond(to *http1.Response, p Problem) {
+	*to = http1.Response{Status: p.HTTPStatus(), ContentType: ContentType, RetryAfter: p.RetryAfter, Body: p.AppendJSON(to.Body[:0])}
 }
 
 // AppendJSON appends the problem document to dst.

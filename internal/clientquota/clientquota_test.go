@@ -1,0 +1,69 @@
+package clientquota
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
+func TestQuota(t *testing.T) {
+	q := New(100, 1)
+	one, two, three := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")
+	for _, step := range []struct {
+		client netip.Addr
+		amount int64
+		want   bool
+	}{
+		{one, 90, true},   // a client that holds nothing gets what there is
+		{one, 1, false},   // and no more
+		{two, 11, false},  // than there is
+		{two, 10, true},   //
+		{three, 1, false}, //
+		{one, -90, true},  // gives it back
+		{one, 40, true},   // 50 are free, and 50 thereafter
+		{one, 5, true},    // 45 are free thereafter
+		{one, 1, false},   // 44 would be
+		{three, 44, true}, //
+		{two, 1, false},   // which holds 10, and 0 would be free
+	} {
+		if step.amount < 0 {
+			q.Give(step.client, -step.amount)
+		} else if got := q.Take(step.client, step.amount); got != step.want {
+			t.Fatalf("%+v: %v, held %v of %d", step, got, q.held, q.total)
+		}
+	}
+	q.Give(one, 45)
+	q.Give(two, 10)
+	q.Give(three, 44)
+	if q.total != 0 || len(q.held) > 0 {
+		t.Errorf("%d, %v are left", q.total, q.held)
+	}
+}
+
+// With a factor of 8 one client gets 8/9.
+func TestQuotaFactor(t *testing.T) {
+	q := New(900, 8)
+	one := netip.MustParseAddr("10.0.0.1")
+	for n := range int64(800) {
+		if !q.Take(one, 1) {
+			t.Fatalf("it gets %d of 900", n)
+		}
+	}
+	if q.Take(one, 1) || !q.Take(netip.MustParseAddr("10.0.0.2"), 1) {
+		t.Errorf("it holds %v", q.held)
+	}
+}
+
+func TestClientOf(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.1.2.3:5": "10.1.2.3", "[::ffff:10.1.2.3]:5": "10.1.2.3", "[2001:db8:1:2:3:4:5:6]:7": "2001:db8:1:2::", "[fe80::1%eth0]:7": "fe80::",
+	} {
+		address := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(text))
+		if got := ClientOf(address); got != netip.MustParseAddr(want) {
+			t.Errorf("%s: %v, want %s", text, got, want)
+		}
+	}
+	if got := ClientOf(&net.UnixAddr{}); got.IsValid() {
+		t.Errorf("of a socket without an address: %v", got)
+	}
+}

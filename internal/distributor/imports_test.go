@@ -1,0 +1,43 @@
+package distributor
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Imports point along the way of a packet.
+func TestImports(t *testing.T) {
+	const internal = "github.com/logstreamer/logstreamer/internal/"
+	forbidden := map[string][]string{
+		internal + "http1":            {internal + "packet", internal + "problem"},
+		internal + "server":           {internal + "packet", internal + "journal", internal + "intake", internal + "problem", internal + "protocol/native"},
+		internal + "server/eventloop": {internal + "packet", internal + "journal", internal + "intake", internal + "problem", internal + "server"},
+		internal + "intake":           {"net/http", internal + "http1", internal + "server", internal + "problem", internal + "router"},
+		internal + "protocol/body":    {internal + "protocol/native", internal + "router"},
+		internal + "protocol/native":  {internal + "router", internal + "upstream"},
+	}
+	arguments := []string{"list", "-f", `{{.ImportPath}} {{join .Deps " "}}`}
+	for of := range forbidden {
+		arguments = append(arguments, of)
+	}
+	output, err := exec.Command("go", arguments...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := 0
+	for line := range strings.Lines(string(output)) {
+		dependencies := strings.Fields(line)
+		of := dependencies[0]
+		listed++
+		for _, name := range forbidden[of] {
+			if slices.Contains(dependencies[1:], name) {
+				t.Errorf("%s depends on %s", of, name)
+			}
+		}
+	}
+	if listed != len(forbidden) {
+		t.Errorf("%d packages are listed, want %d", listed, len(forbidden))
+	}
+}

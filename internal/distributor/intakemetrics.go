@@ -1,0 +1,41 @@
+package distributor
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protocol/native"
+)
+
+// registerIntake exports the intake's counters.
+func (d *Distributor) registerIntake() error {
+	var failures []error
+	counter := func(name, help string, labels prometheus.Labels, value func() int64) {
+		failures = append(failures, d.registry.Register(prometheus.NewCounterFunc(
+			prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(value()) })))
+	}
+	for _, reason := range native.Reasons() {
+		counter("distributor_refused_packets_total",
+			"Packets that were not accepted, by reason; a request that could not be read counts as one.",
+			prometheus.Labels{"reason": reason}, func() int64 { return d.intake.Refused(reason) })
+	}
+	for level := packet.LevelTrace; level <= packet.LevelCritical; level++ {
+		counter("distributor_shed_packets_total",
+			"Packets that were refused to leave room for more important ones (SHED), by their highest level.",
+			prometheus.Labels{"level": level.String()}, func() int64 { return d.intake.ShedPackets(level) })
+	}
+	counter("distributor_duplicate_packets_total",
+		"Packets that were accepted before and came again with the same content, which were answered and not delivered again.",
+		nil, d.intake.Duplicates)
+	counter("distributor_id_conflicts_total",
+		"Packets that were accepted, and are delivered, although other content came under their ids within the duplicate window.",
+		nil, func() int64 {
+			if d.duplicates == nil {
+				return 0
+			}
+			return int64(d.duplicates.Conflicts())
+		})
+	return errors.Join(failures...)
+}

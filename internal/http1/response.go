@@ -1,0 +1,95 @@
+package http1
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Response is the response to a request. Its memory can be reused.
+type Response struct {
+	Status      int
+	ContentType string
+	Allow       string // the methods of a path, for 405; empty is none
+	RetryAfter  int    // seconds; 0 is none
+	Body        []byte
+	// Sent, unless nil, releases the memory of a long body. It is to be called when
+	// the body has been sent, or cannot be.
+	Sent func()
+}
+
+// SetJSON makes it a response with a JSON text, which the Response keeps.
+func (r *Response) SetJSON(status int, body []byte) {
+	*r = Response{Status: status, ContentType: "application/json", Body: body}
+}
+
+// Framing is what a response says of its time and of its connection.
+type Framing struct {
+	// Date is the Date field's value, see AppendDate.
+	Date []byte
+	// Close means that the connection ends with the response; KeepAlive tells
+	// HTTP/1.0 clients that it does not.
+	Close, KeepAlive bool
+}
+
+// AppendTo appends the response as HTTP/1.1.
+func (r *Response) AppendTo(dst []byte, f Framing) []byte {
+	return append(r.AppendHead(dst, f), r.Body...)
+}
+
+// AppendHead appends the response without its body.
+func (r *Response) AppendHead(dst []byte, f Framing) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(r.Status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, http.StatusText(r.Status)...)
+	dst = append(dst, "\r\nDate: "...)
+	dst = append(dst, f.Date...)
+	dst = append(dst, "\r\nContent-Type: "...)
+	dst = append(dst, r.ContentType...)
+	if r.Allow != "" {
+		dst = append(dst, "\r\nAllow: "...)
+		dst = append(dst, r.Allow...)
+	}
+	if r.RetryAfter > 0 {
+		dst = append(dst, "\r\nRetry-After: "...)
+		dst = strconv.AppendInt(dst, int64(r.RetryAfter), 10)
+	}
+	switch {
+	case f.Close:
+		dst = append(dst, "\r\nConnection: close"...)
+	case f.KeepAlive:
+		dst = append(dst, "\r\nConnection: keep-alive"...)
+	}
+	dst = append(dst, "\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
+	return append(dst, "\r\n\r\n"...)
+}
+
+// AppendDate appends a Date field's value (RFC 9110 section 5.6.7).
+func AppendDate(dst []byte, now time.Time) []byte {
+	return now.UTC().AppendFormat(dst, http.TimeFormat)
+}
+
+// ResponsePool reuses the memory of responses. The zero value is ready; it may be
+// used concurrently.
+type ResponsePool struct{ pool sync.Pool }
+
+// MaxPooledBytes bounds the memory that is kept of one response.
+const MaxPooledBytes = 16 << 10
+
+// Get returns a response to fill.
+func (p *ResponsePool) Get() *Response {
+	if r, ok := p.pool.Get().(*Response); ok {
+		return r
+	}
+	return new(Response)
+}
+
+// Put takes a response back whose body nobody uses any more.
+func (p *ResponsePool) Put(r *Response) {
+	if cap(r.Body) <= MaxPooledBytes {
+		p.pool.Put(r)
+	}
+}

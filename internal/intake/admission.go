@@ -1,0 +1,141 @@
+package intake
+
+import (
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// Candidate is a packet that Screen did not refuse and that is not known to be a
+// duplicate.
+type Candidate struct {
+	Packet    *packet.Packet
+	principal string
+	// reservation is this request's, to be ended; other is that of another request for
+	// the same packet, to be waited for.
+	reservation, other *dedupe.Reservation
+	result             int // its index in a batch's results
+}
+
+// InFlight reports whether another request is storing the same packet, so that Accept
+// waits for it. Such a candidate cannot be submitted.
+func (c *Candidate) InFlight() bool { return c.other != nil }
+
+// Outcome is what became of a packet.
+type Outcome uint8
+
+const (
+	// Undecided: the packet is a candidate.
+	Undecided Outcome = iota
+	// Accepted: the journal has the packet.
+	Accepted
+	// Duplicate: the packet was accepted before, with the same content.
+	Duplicate
+	// Refused: see Result.Refusal.
+	Refused
+)
+
+// Result is what became of a packet.
+type Result struct {
+	Outcome Outcome
+	Refusal *Refusal // nil unless Refused
+}
+
+// Screen decides what can be decided about a packet without the journal. The packet is
+// lent by Memory and checked; its Info, Accepted and Traceparent are set. principal is
+// whom the emitter authenticated as, or empty. If the outcome is Undecided, the
+// candidate is to be added to a batch; otherwise the packet is still the caller's. A
+// duplicate is never refused.
+func (i *Intake) Screen(principal string, p *packet.Packet) (Candidate, Result) {
+	c := Candidate{Packet: p, principal: principal}
+	if i.deps.Duplicates != nil {
+		state, reservation := i.deps.Duplicates.Begin(principal, p.Info, p.Body, p.Accepted)
+		switch state {
+		case dedupe.Duplicate:
+			i.counters.duplicates.Add(1)
+			return c, Result{Outcome: Duplicate}
+		case dedupe.InFlight:
+			c.other = reservation
+			return c, Result{}
+		default:
+			c.reservation = reservation
+		}
+	}
+	why := i.shed(p)
+	if why == nil && i.deps.Limiter != nil {
+		why = i.charge(&c)
+	}
+	if why == nil {
+		return c, Result{}
+	}
+	return c, i.refuse(&c, why)
+}
+
+// shed returns why a packet is not important enough now, or nil.
+func (i *Intake) shed(p *packet.Packet) *Refusal {
+	threshold, sheds := i.config.Shed.sheds(p.Level, i.deps.Utilization)
+	if !sheds {
+		return nil
+	}
+	i.counters.shed[p.Level].Add(1)
+	return &Refusal{Reason: Shed, Detail: threshold.detail()}
+}
+
+// charge returns why an emitter may not send a packet now, or nil.
+func (i *Intake) charge(c *Candidate) *Refusal {
+	var buffer [256]byte
+	wait, ok := i.deps.Limiter.Take(c.rateKey(buffer[:0]), c.Packet.Messages, c.Packet.Accepted)
+	if ok {
+		return nil
+	}
+	return &Refusal{Reason: RateLimited, Detail: RateLimited.Detail(), RetryAfter: seconds(wait)}
+}
+
+// rateKey appends what the rate of a packet is limited by: emitter and principal. No id
+// contains the byte between them, since ids are UTF-8.
+func (c *Candidate) rateKey(dst []byte) []byte {
+	if c.principal != "" {
+		dst = append(append(dst, c.principal...), 0xff)
+	}
+	return c.Packet.EmitterID.AppendDecoded(dst, c.Packet.Body)
+}
+
+// accept ends the reservation of a packet that the journal has taken.
+func (c *Candidate) accept() {
+	if c.reservation != nil {
+		c.reservation.End(nil)
+	}
+}
+
+// refuse completes and counts a refusal, and shares it with the requests that wait for
+// the same packet.
+func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
+	p := c.Packet
+	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
+	i.CountRefusal(string(why.Reason))
+	i.NoteRefused(p.EmitterID, p.Body, RefusedPacket{string(why.Reason), why.Detail, why.PacketID}, p.Accepted)
+	if c.reservation != nil {
+		c.reservation.End(why)
+	}
+	return Result{Outcome: Refused, Refusal: why}
+}
+
+// rollback refuses a packet that the journal did not take, and undoes what Screen
+// charged.
+func (i *Intake) rollback(c *Candidate, err error) Result {
+	var buffer [512]byte
+	i.deps.Limiter.Refund(c.rateKey(buffer[:0]), c.Packet.Messages)
+	reason := reasonOf(err)
+	return i.refuse(c, &Refusal{Reason: reason, Detail: reason.Detail()})
+}
+
+// resolve waits for the request that stores the same packet, and shares its result.
+func (i *Intake) resolve(c *Candidate) Result {
+	refusal := c.other.Wait()
+	if refusal == nil {
+		i.counters.duplicates.Add(1)
+		return Result{Outcome: Duplicate}
+	}
+	why := refusal.(*Refusal) // reservations end with nothing else here
+	i.CountRefusal(string(why.Reason))
+	return Result{Outcome: Refused, Refusal: why}
+}

@@ -1,0 +1,192 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// Batch is packets that go to the journal together: those of one request (Accept), or
+// of many requests that must not wait (Submit, Finish). It is used by one goroutine, for
+// one batch after another: Reset empties it.
+type Batch struct {
+	intake     *Intake
+	candidates []Candidate      // that go to the journal
+	packets    []*packet.Packet // of candidates
+	joined     []Candidate      // that another request is storing
+	results    []Result         // of all, in the order of Add
+	held       int64            // bytes of the memory of packets
+	accepted   int
+	deliveries chan packet.DeliveryResult // nil unless Accept was called with AckDelivered
+
+	// Of Submit:
+	committer Committer
+	appended  []*appended  // of which the first appends are in use
+	appends   int          //
+	waiting   atomic.Int32 // appends that are not committed, and Submit while it runs
+}
+
+// Committer is notified of a submitted Batch.
+type Committer interface {
+	// OnCommit is called when Finish may be called. It must neither block nor call
+	// the journal.
+	OnCommit()
+}
+
+// NewBatch returns an empty batch.
+func (i *Intake) NewBatch() *Batch { return &Batch{intake: i} }
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	clear(b.candidates)
+	clear(b.packets)
+	clear(b.joined)
+	clear(b.results)
+	b.candidates, b.packets, b.joined, b.results = b.candidates[:0], b.packets[:0], b.joined[:0], b.results[:0]
+	b.held, b.accepted, b.deliveries, b.committer, b.appends = 0, 0, nil, nil, 0
+}
+
+// Len returns the number of packets.
+func (b *Batch) Len() int { return len(b.results) }
+
+// Add adds a candidate. The batch owns its packet.
+func (b *Batch) Add(c Candidate) {
+	c.result = len(b.results)
+	b.results = append(b.results, Result{})
+	if c.InFlight() {
+		b.joined = append(b.joined, c)
+		return
+	}
+	b.held += c.Packet.Footprint()
+	b.candidates, b.packets = append(b.candidates, c), append(b.packets, c.Packet)
+}
+
+// Accept appends the packets to the journal, waits until they are as safe as the level
+// requires, AckDelivered aside, and returns the results in the order of Add.
+func (b *Batch) Accept(ack Ack) []Result {
+	if ack == AckDelivered && len(b.packets) > 0 {
+		b.deliveries = make(chan packet.DeliveryResult, len(b.packets))
+		for _, p := range b.packets {
+			p.DeliveryChan = b.deliveries
+		}
+	}
+	for next := 0; next < len(b.packets); {
+		taken, err := b.intake.deps.Journal.Append(b.packets[next:])
+		b.accept(next, next+taken)
+		next = b.refuse(next+taken, err)
+	}
+	b.intake.memory.Free(b.held)
+	// The reservations of this batch have ended, so that no two batches wait for
+	// each other.
+	for i := range b.joined {
+		c := &b.joined[i]
+		b.results[c.result] = b.intake.resolve(c)
+		b.intake.memory.Drop(c.Packet)
+	}
+	return b.results
+}
+
+// AwaitsDelivery reports whether the level is AckDelivered and packets of the batch
+// went to the journal.
+func (b *Batch) AwaitsDelivery() bool { return b.deliveries != nil }
+
+// AwaitDeliveries waits for the delivery of the accepted packets if AwaitsDelivery, at
+// most for AckTimeout or until the context ends. It returns the results that came in
+// time, in the order in which they came; duplicates have none.
+func (b *Batch) AwaitDeliveries(ctx context.Context) []packet.DeliveryResult {
+	if b.deliveries == nil {
+		return nil
+	}
+	return awaitDeliveries(ctx, b.deliveries, b.accepted, b.intake.config.AckTimeout)
+}
+
+// accept notes that the journal has taken packets.
+func (b *Batch) accept(from, to int) {
+	for i := from; i < to; i++ {
+		c := &b.candidates[i]
+		c.accept()
+		b.results[c.result].Outcome = Accepted
+	}
+	b.accepted += to - from
+}
+
+// refuse refuses packets that the journal did not take, and returns the next to try. A
+// packet without capacity does not stand for the others, which may be smaller or of
+// another emitter.
+func (b *Batch) refuse(from int, err error) (next int) {
+	to := len(b.candidates)
+	if errors.Is(err, journal.ErrFull) {
+		to = min(from+1, to)
+	}
+	b.reject(from, to, err)
+	return to
+}
+
+func (b *Batch) reject(from, to int, err error) {
+	for i := from; i < to; i++ {
+		c := &b.candidates[i]
+		b.results[c.result] = b.intake.rollback(c, err)
+		c.Packet.Release()
+	}
+}
+
+// appended is packets of a submitted batch that the journal took together.
+type appended struct {
+	batch    *Batch
+	from, to int
+	err      error // of the commit
+}
+
+// OnCommit implements journal.Waiter.
+func (a *appended) OnCommit(err error) {
+	a.err = err
+	if b := a.batch; b.waiting.Add(-1) == 0 {
+		b.committer.OnCommit()
+	}
+}
+
+// append returns the next element of appended.
+func (b *Batch) append() *appended {
+	if b.appends == len(b.appended) {
+		b.appended = append(b.appended, new(appended))
+	}
+	a := b.appended[b.appends]
+	b.appends++
+	*a = appended{batch: b}
+	return a
+}
+
+// Submit appends the packets to the journal without waiting. If pending is true,
+// OnCommit is called once, after which Finish may be called; otherwise Finish may be
+// called at once. No candidate may be in flight.
+func (b *Batch) Submit(w Committer) (pending bool) {
+	b.committer = w
+	b.waiting.Store(1)
+	for next := 0; next < len(b.packets); {
+		a := b.append()
+		b.waiting.Add(1)
+		taken, pending, err := b.intake.deps.Journal.AppendAsync(b.packets[next:], a)
+		a.from, a.to = next, next+taken
+		if !pending {
+			b.waiting.Add(-1)
+		}
+		next = b.refuse(next+taken, err)
+	}
+	return b.waiting.Add(-1) > 0
+}
+
+// Finish returns the results of a submitted batch in the order of Add.
+func (b *Batch) Finish() []Result {
+	b.intake.memory.Free(b.held)
+	for _, a := range b.appended[:b.appends] {
+		if a.err != nil {
+			b.reject(a.from, a.to, a.err)
+		} else {
+			b.accept(a.from, a.to)
+		}
+	}
+	return b.results
+}

@@ -1,0 +1,123 @@
+// Package intake is the door for packets, whatever protocol they come by. It decides
+// which packets are accepted: draining, capacity, duplicates, shedding, rates; it
+// appends accepted packets to the journal and reports what became of each. A protocol
+// translates requests into packets and results into its own answers.
+//
+// A packet comes in by these steps:
+//
+//	Admit ──▶ Memory.Lend ──▶ Screen ──▶ Batch.Add ──▶ Batch.Accept, or Submit and Finish
+//
+// A packet counts as accepted only if the journal has taken it.
+package intake
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ratelimit"
+)
+
+// Journal takes packets; see journal.Journal.
+type Journal interface {
+	Append(packets []*packet.Packet) (taken int, err error)
+	AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
+	CheckCapacity(bytes int) error
+}
+
+// Config holds the user settings.
+type Config struct {
+	// MemoryBytes bounds what requests hold together that are being read.
+	MemoryBytes int64
+	// Ack is the level of requests that ask for none; empty is the strongest that
+	// waits for no analyzer. AckTimeout bounds AckDelivered.
+	Ack        Ack
+	AckTimeout time.Duration
+	// Stores means that the journal is on stable storage, which AckStored needs.
+	Stores bool
+	// Shed is which packets are refused first when capacity gets scarce.
+	Shed ShedThresholds
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{MemoryBytes: 256 << 20, AckTimeout: 10 * time.Second}
+}
+
+// Dependencies are the components that an Intake uses. The functions are called
+// concurrently.
+type Dependencies struct {
+	Journal Journal
+	Pool    *packet.Pool
+	// ProtocolReasons are the reasons for which protocols refuse packets themselves.
+	ProtocolReasons []string
+	// Accepting reports whether accepted packets have somewhere to go; if not,
+	// packets are refused with NoAnalyzer.
+	Accepting func() bool
+	// RetryAfter estimates when a packet that is refused for a reason may be accepted.
+	RetryAfter func(Reason) time.Duration
+	// Utilization is the part of the capacity in use, 0 to 1; needed for Shed.
+	Utilization func() float64
+	// Duplicates recognises packets that were accepted before; nil for none.
+	Duplicates *dedupe.Window
+	// Limiter bounds the rate of each emitter; nil for none.
+	Limiter *ratelimit.Limiter
+	Logger  *slog.Logger
+}
+
+// Intake accepts packets. It may be used concurrently.
+type Intake struct {
+	config   Config
+	deps     Dependencies
+	counters *counters
+	memory   Memory
+
+	refusedEmitters *refusedEmitters
+	// the longest waits returned by RetryAfter, see WaitsGiven
+	capacityWait, diskWait maxWait
+
+	draining atomic.Bool
+}
+
+// New returns an Intake.
+func New(config Config, deps Dependencies) *Intake {
+	return &Intake{
+		config: config, deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
+		memory: Memory{limit: config.MemoryBytes, journal: deps.Journal, pool: deps.Pool},
+	}
+}
+
+// Config returns the settings.
+func (i *Intake) Config() Config { return i.config }
+
+// Memory returns the memory of packets that are being read.
+func (i *Intake) Memory() *Memory { return &i.memory }
+
+// Drain makes all further packets be refused: the service is shutting down.
+func (i *Intake) Drain() { i.draining.Store(true) }
+
+// Draining reports whether Drain was called.
+func (i *Intake) Draining() bool { return i.draining.Load() }
+
+// Closed returns why no packet is accepted now, or "".
+func (i *Intake) Closed() Reason {
+	switch {
+	case i.draining.Load():
+		return Draining
+	case !i.deps.Accepting():
+		return NoAnalyzer
+	}
+	return ""
+}
+
+// Admit returns why packets of that many bytes together are not accepted now, or "".
+// A protocol asks before it reads a request.
+func (i *Intake) Admit(bytes int) Reason {
+	if reason := i.Closed(); reason != "" {
+		return reason
+	}
+	return i.memory.check(int64(bytes))
+}

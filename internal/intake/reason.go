@@ -1,0 +1,62 @@
+package intake
+
+import (
+	"errors"
+
+	"github.com/logstreamer/logstreamer/internal/journal"
+)
+
+// Reason is why a packet is refused. The empty Reason is none.
+type Reason string
+
+// The reasons. The packet may be sent again later.
+const (
+	Draining          Reason = "draining"
+	NoAnalyzer        Reason = "no_analyzer"
+	Overloaded        Reason = "overloaded"
+	JournalUnwritable Reason = "journal_unwritable"
+	RateLimited       Reason = "rate_limited"
+	Shed              Reason = "shed"
+)
+
+// Reasons lists the reasons.
+func Reasons() []Reason {
+	return []Reason{Draining, NoAnalyzer, Overloaded, JournalUnwritable, RateLimited, Shed}
+}
+
+var details = map[Reason]string{
+	Draining:          "the distributor is shutting down; send to another one or try again",
+	NoAnalyzer:        "no analyzer is healthy, so nothing can be accepted",
+	Overloaded:        "the queues are full, so there is no room for it now",
+	JournalUnwritable: "it could not be stored, so it was not accepted",
+	RateLimited:       "this emitter_id sends more messages per second than it may",
+	Shed:              "the room that is left is kept for packets of higher levels",
+}
+
+// Detail describes the reason to people.
+func (r Reason) Detail() string { return details[r] }
+
+// Refusal is why one packet was refused.
+type Refusal struct {
+	Reason   Reason
+	Detail   string
+	PacketID string // without JSON escapes
+	// RetryAfter is the wait in seconds before the packet may be sent again; 0 if that
+	// does not depend on the packet, see Intake.RetryAfter.
+	RetryAfter int
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return string(r.Reason) + ": " + r.Detail }
+
+// reasonOf translates the journal's errors.
+func reasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, journal.ErrClosed):
+		return Draining
+	case errors.Is(err, journal.ErrUnwritable):
+		return JournalUnwritable
+	default:
+		return Overloaded
+	}
+}

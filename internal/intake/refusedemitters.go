@@ -1,0 +1,135 @@
+package intake
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+const (
+	// maxRefusedEmitters are counted; the id of each has at most packet.MaxIDBytes.
+	maxRefusedEmitters = 64
+	// refusalHalfLife is after how long a refusal counts half.
+	refusalHalfLife = time.Minute
+	// refusalLogInterval is the time between two log lines, at least.
+	refusalLogInterval = 10 * time.Second
+)
+
+// RefusedEmitter is an emitter of which packets were refused.
+type RefusedEmitter struct {
+	EmitterID string
+	// Packets is the number of packets refused lately: it halves each minute. It may be
+	// as much too large as the smallest number in a full list.
+	Packets int64
+	// Reason is why the last one was refused, at the time Last.
+	Reason string
+	Last   time.Time
+}
+
+// refusedEmitters counts refused packets by emitter, for those that are refused most
+// (A. Metwally and others, "Efficient Computation of Frequent and Top-k Elements in
+// Data Streams", 2005: Space-Saving). It may be used concurrently.
+type refusedEmitters struct {
+	logger *slog.Logger
+
+	mu     sync.Mutex // guards all below
+	counts map[string]*RefusedEmitter
+	halved time.Time
+	logged time.Time
+	silent int64 // packets refused since logged
+}
+
+func newRefusedEmitters(logger *slog.Logger) *refusedEmitters {
+	return &refusedEmitters{logger: logger, counts: make(map[string]*RefusedEmitter)}
+}
+
+// RefusedPacket is why a packet was refused.
+type RefusedPacket struct{ Reason, Detail, PacketID string }
+
+// NoteRefused counts a packet that a protocol refused for its emitter. Screen and
+// batches count what they refuse.
+func (i *Intake) NoteRefused(emitter packet.Text, body []byte, why RefusedPacket, now time.Time) {
+	i.refusedEmitters.add(emitter, body, why, now)
+}
+
+// add counts a packet, and logs it unless one was logged a moment ago.
+func (r *refusedEmitters) add(id packet.Text, body []byte, why RefusedPacket, now time.Time) {
+	var scratch [256]byte
+	emitter := id.AppendDecoded(scratch[:0], body)
+	if len(emitter) == 0 {
+		return // the body is no packet
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.halveLocked(now)
+	one := r.counts[string(emitter)]
+	if one == nil {
+		one = r.enterLocked(string(emitter))
+	}
+	one.Packets++
+	one.Reason, one.Last = why.Reason, now
+	r.silent++
+	if now.Sub(r.logged) >= refusalLogInterval {
+		r.logger.Warn("packets are refused; the emitter is that of the last one",
+			"packets", r.silent, "emitter_id", one.EmitterID, "packet_id", why.PacketID, "code", why.Reason, "detail", why.Detail)
+		r.logged, r.silent = now, 0
+	}
+}
+
+// halveLocked applies refusalHalfLife.
+func (r *refusedEmitters) halveLocked(now time.Time) {
+	if r.halved.IsZero() {
+		r.halved = now
+	}
+	for ; now.Sub(r.halved) >= refusalHalfLife; r.halved = r.halved.Add(refusalHalfLife) {
+		if len(r.counts) == 0 {
+			r.halved = now
+			return
+		}
+		for id, one := range r.counts {
+			if one.Packets /= 2; one.Packets == 0 {
+				delete(r.counts, id)
+			}
+		}
+	}
+}
+
+// enterLocked returns a count for an emitter: a new one, or the smallest of a full list.
+func (r *refusedEmitters) enterLocked(emitter string) *RefusedEmitter {
+	one := new(RefusedEmitter)
+	if len(r.counts) >= maxRefusedEmitters {
+		for _, other := range r.counts {
+			if one.EmitterID == "" || other.Packets < one.Packets {
+				one = other
+			}
+		}
+		delete(r.counts, one.EmitterID)
+	}
+	one.EmitterID = emitter
+	r.counts[emitter] = one
+	return one
+}
+
+// top returns up to n emitters with the largest counts.
+func (r *refusedEmitters) top(n int, now time.Time) []RefusedEmitter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.halveLocked(now)
+	list := make([]RefusedEmitter, 0, len(r.counts))
+	for _, one := range r.counts {
+		list = append(list, *one)
+	}
+	slices.SortFunc(list, func(a, b RefusedEmitter) int {
+		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.EmitterID, b.EmitterID))
+	})
+	return list[:min(n, len(list))]
+}
+
+// RefusedEmitters returns up to n emitters of which most packets were refused lately.
+func (i *Intake) RefusedEmitters(n int) []RefusedEmitter {
+	return i.refusedEmitters.top(n, time.Now())
+}

@@ -1,0 +1,173 @@
+// Package body reads and decodes the bodies of HTTP requests into packets' buffers, for
+// all protocols over HTTP.
+package body
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/logstreamer/logstreamer/internal/clientquota"
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// Reader reads bodies into buffers that grow as the bytes arrive: what a client only
+// announces takes no memory. It may be used concurrently.
+type Reader struct {
+	maxBytes int // of a body, decoded
+	memory   *intake.Memory
+	// uploads bounds what each client holds with bodies that have not arrived whole.
+	uploads *clientquota.Quota
+
+	gzips sync.Pool // of *gzip.Reader
+	// zstds are one for each processor, since each may hold a whole window. They are
+	// lent for bodies that have arrived, so nobody waits for a client.
+	zstds chan *zstd.Decoder
+}
+
+const (
+	firstBuffer = 64 << 10 // bytes that a decoded body gets at first
+	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
+)
+
+// NewReader returns a Reader of bodies of up to maxBytes, decoded.
+func NewReader(maxBytes int, memory *intake.Memory) (*Reader, error) {
+	r := &Reader{maxBytes: maxBytes, memory: memory, uploads: clientquota.New(memory.Limit(), 1)}
+	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
+	for range cap(r.zstds) {
+		// With a concurrency of 1 a decoder starts no goroutine.
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+		if err != nil {
+			return nil, err
+		}
+		r.zstds <- decoder
+	}
+	return r, nil
+}
+
+// Read reads and decodes the body of a request that CheckLength did not refuse. The
+// caller owns the packet, of which only Body is set.
+func (r *Reader) Read(request *server.Request) (*packet.Packet, *problem.Problem) {
+	decode, fault := r.decoder(request.Head)
+	if fault != nil {
+		return nil, fault
+	}
+	u := r.Upload(request.Client, int(request.Length()))
+	body, fault := u.receive(request.Body)
+	if fault != nil || decode == nil {
+		return body, fault
+	}
+	defer r.memory.Drop(body)
+	return decode(body.Body)
+}
+
+// CheckLength returns the refusal of a request whose announced body is too large, or
+// nil.
+func (r *Reader) CheckLength(length int64) *problem.Problem {
+	if length > int64(r.maxBytes) {
+		return r.tooLarge()
+	}
+	return nil
+}
+
+// inflate reads what a decoder makes of a body that has arrived.
+func (r *Reader) inflate(decoder io.Reader) (*packet.Packet, *problem.Problem) {
+	u := Upload{reader: r, length: -1, least: firstBuffer}
+	return u.receive(decoder)
+}
+
+// Unavailable returns the refusal of a request for a reason of the intake.
+func Unavailable(reason intake.Reason) *problem.Problem {
+	return &problem.Problem{Code: problem.Code(reason), Detail: reason.Detail()}
+}
+
+type decodeFunc func(encoded []byte) (*packet.Packet, *problem.Problem)
+
+// decoder returns what undoes the Content-Encoding, or nil if there is none. All fields
+// are one list.
+func (r *Reader) decoder(head *http1.Head) (decode decodeFunc, fault *problem.Problem) {
+	if !head.Encoded {
+		return nil, nil
+	}
+	for coding := range head.Values("content-encoding") {
+		if http1.Is(coding, "identity") {
+			continue
+		}
+		if decode != nil {
+			return nil, &problem.Problem{Code: problem.UnsupportedEncoding, Detail: "Content-Encoding lists several codings: one is understood"}
+		}
+		switch {
+		case http1.Is(coding, "gzip"), http1.Is(coding, "x-gzip"):
+			decode = r.decodeGzip
+		case http1.Is(coding, "zstd"):
+			decode = r.decodeZstd
+		default:
+			return nil, &problem.Problem{
+				Code:   problem.UnsupportedEncoding,
+				Detail: fmt.Sprintf("Content-Encoding %.40q: gzip, zstd and none are understood", coding),
+			}
+		}
+	}
+	return decode, nil
+}
+
+func (r *Reader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Problem) {
+	decoder, _ := r.gzips.Get().(*gzip.Reader)
+	if decoder == nil {
+		decoder = new(gzip.Reader)
+	}
+	defer r.gzips.Put(decoder)
+	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
+		return nil, Unreadable(err)
+	}
+	return r.inflate(decoder)
+}
+
+func (r *Reader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
+	if hasLargeWindow(encoded) {
+		return nil, &problem.Problem{
+			Code:   problem.UnsupportedEncoding,
+			Detail: fmt.Sprintf("zstd with a window of at most %d bytes is understood", zstdWindow),
+		}
+	}
+	decoder := <-r.zstds
+	defer func() { r.zstds <- decoder }()
+	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
+		return nil, Unreadable(err)
+	}
+	return r.inflate(decoder)
+}
+
+func (r *Reader) tooLarge() *problem.Problem {
+	return &problem.Problem{
+		Code:   problem.TooLarge,
+		Detail: fmt.Sprintf("the body is larger than %d bytes (decompressed)", r.maxBytes),
+	}
+}
+
+// Unreadable returns the refusal of a request whose body cannot be read.
+func Unreadable(err error) *problem.Problem {
+	var fault *http1.Fault
+	switch {
+	case errors.As(err, &fault):
+		return &problem.Problem{Code: problem.Malformed, Status: fault.Status, Detail: fault.Detail}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &problem.Problem{Code: problem.SlowRequest, Detail: "the body did not arrive in time"}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return &problem.Problem{Code: problem.Malformed, Detail: "the body ends before it is complete"}
+	default:
+		return &problem.Problem{Code: problem.Malformed, Detail: "the body cannot be read: " + err.Error()}
+	}
+}

@@ -1,0 +1,66 @@
+package body
+
+import (
+	"io"
+	"net/netip"
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// roomy is a journal that always has capacity, as one on disk nearly has.
+type roomy struct{ intake.Journal }
+
+func (roomy) CheckCapacity(int) error { return nil }
+
+func reader(t *testing.T, memory int64) *Reader {
+	t.Helper()
+	in := intake.New(intake.Config{MemoryBytes: memory}, intake.Dependencies{Journal: roomy{}, Pool: new(packet.Pool)})
+	r, err := NewReader(1<<20, in.Memory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A body takes memory as it arrives, whatever length is announced, and none more
+// than it has announced.
+func TestABodyHoldsWhatItsBytesVouchFor(t *testing.T) {
+	for _, length := range []int{200 << 10, 700 << 10, 1 << 20} {
+		r := reader(t, 16<<20)
+		stream := &trickle{t: t, bodies: r, length: length}
+		u := r.Upload(netip.Addr{}, length)
+		body, fault := u.receive(stream)
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		if len(body.Body) != length || body.Footprint() != packet.FootprintOf(length) {
+			t.Errorf("%d bytes, which hold %d, want %d", len(body.Body), body.Footprint(), length)
+		}
+		r.memory.Drop(body)
+		if held := r.memory.Held(); held != 0 || !r.uploads.Take(netip.Addr{}, r.memory.Limit()) {
+			t.Errorf("%d bytes are still held, or charged", held)
+		}
+	}
+}
+
+// trickle gives a body little by little and looks what is held for it.
+type trickle struct {
+	t             *testing.T
+	bodies        *Reader
+	given, length int
+}
+
+func (s *trickle) Read(room []byte) (int, error) {
+	held, most := s.bodies.memory.Held(), packet.FootprintOf(min(s.length, max(uploadStart, uploadFactor*s.given)))
+	if held > most {
+		s.t.Errorf("after %d of %d bytes %d are held, at most %d should be", s.given, s.length, held, most)
+	}
+	n := min(len(room), 10_000, s.length-s.given)
+	s.given += n
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}

@@ -1,0 +1,46 @@
+package native
+
+import (
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+)
+
+// Hundreds of clients announce bodies and send a byte of each: others are served, and
+// /readyz is right in saying so. With the byte comes the memory that is taken.
+func TestSlowBodiesTakeNoCapacity(t *testing.T) {
+	f := serve(t, standard())
+	f.journal.limitBytes = 8 << 20
+	const clients = 900
+	for range clients {
+		f.dial().send(post(aPacket("p", 60_000))[:200])
+	}
+	for n := range 20 {
+		f.exchange(post(aPacket("p", 60_000))).wantAccepted(t, "p")
+		if why := f.handler.Ready(); why != nil {
+			t.Errorf("after %d packets: %v", n, why)
+		}
+	}
+	if held, most := f.handler.memory.Held(), clients*packet.FootprintOf(uploadStart); held > most {
+		t.Errorf("%d bytes are held, at most %d should be", held, most)
+	}
+}
+
+// A client that sends nearly all of many bodies gets half of the memory: the others
+// find room.
+func TestOneClientLeavesMemoryToOthers(t *testing.T) {
+	o := standard()
+	o.intake.MemoryBytes = 4 << 20
+	f := serve(t, o)
+	for range 100 {
+		f.dial().send(post(aPacket("p", 100_000))[:90_000])
+	}
+	for range 10 {
+		f.exchange(post(aPacket("p", 100_000))[:90_000]).wantRefusal(t, 503, problem.Overloaded)
+	}
+	if held := f.handler.memory.Held(); held > o.intake.MemoryBytes/2+packet.FootprintOf(100_000) {
+		t.Errorf("one client holds %d of %d bytes", held, o.intake.MemoryBytes)
+	}
+	f.exchange(post(aPacket("small", 0))).wantAccepted(t, "small") // which is here as a whole
+}

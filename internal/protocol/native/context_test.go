@@ -1,0 +1,14 @@
+package native
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// contextOf is for cleanups, which run when the test's own context is over.
+func contextOf(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}

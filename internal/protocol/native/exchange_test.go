@@ -1,0 +1,222 @@
+package native
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// way is a server that serves all connections in one of the two ways.
+type way struct {
+	name     string
+	addr     string
+	journal  *greedyJournal
+	server   *server.Server
+	accepted chan *acceptedConn
+}
+
+// newWay starts a server. One that hides its sockets gives each connection a
+// goroutine; the other one has loops.
+func newWay(t testing.TB, name string, hidden bool) *way {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &way{name: name, addr: l.Addr().String(), journal: &greedyJournal{}, accepted: make(chan *acceptedConn, 1)}
+	o := standard()
+	o.native.MaxBodyBytes, o.intake.AckTimeout = 256<<10, 10*time.Millisecond
+	h := newHandler(t, o, w.journal)
+	w.server = serveOn(&watchingListener{Listener: l, hidden: hidden, accepted: w.accepted}, h, o.server)
+	t.Cleanup(func() {
+		if err := w.server.Stop(contextOf(t)); err != nil {
+			t.Error(err)
+		}
+		if left := h.memory.Held(); left != 0 {
+			t.Errorf("%s: %d bytes of requests are still counted as held", name, left)
+		}
+	})
+	return w
+}
+
+// closed reports whether the server has closed all connections that it took.
+func (w *way) closed() bool { return openOn(w.server) == 0 }
+
+// bothWays are a server of each way.
+func bothWays(t testing.TB) [2]*way {
+	t.Helper()
+	return [2]*way{newWay(t, "loop", false), newWay(t, "goroutine", true)}
+}
+
+// watchingListener hands over what is needed to see how much of a connection was
+// read.
+type watchingListener struct {
+	net.Listener
+	hidden   bool
+	accepted chan<- *acceptedConn
+	before   *acceptedConn
+}
+
+// hiddenConn has no SyscallConn, so no loop takes it.
+type hiddenConn struct{ net.Conn }
+
+// CloseWrite is that of the connection.
+func (c hiddenConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
+
+// Accept waits for a connection. Whoever calls it has taken the one before.
+func (l *watchingListener) Accept() (net.Conn, error) {
+	if l.before != nil {
+		l.accepted <- l.before
+		l.before = nil
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.before = watch(conn)
+	if l.hidden {
+		return hiddenConn{conn}, nil
+	}
+	return conn, nil
+}
+
+// outcome is what became of a stream.
+type outcome struct {
+	answers  []seen
+	interims int
+	packets  []string // their bodies
+}
+
+// seen is an answer without what may differ from one run to the next.
+type seen struct {
+	status     int
+	code       string
+	connection string
+	allow      string
+	bodiless   bool
+	faults     string // what any answer must have, or must not
+}
+
+// exchange sends pieces on a connection, each when those before it were read, and
+// then half-closes it or not. It reads what comes back to the end. It must not be
+// used concurrently.
+func (w *way) exchange(pieces []string, cut bool) (outcome, error) {
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	server := <-w.accepted
+	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // only so that a failure ends
+	received := make(chan error, 1)
+	var text []byte
+	go func() {
+		var err error
+		text, err = io.ReadAll(conn)
+		received <- err
+	}()
+	for i, piece := range pieces {
+		if i > 0 {
+			server.awaitRead(w.closed)
+		}
+		if _, err := io.WriteString(conn, piece); err != nil {
+			break // the server has closed the connection, which its answer must tell
+		}
+	}
+	if cut {
+		_ = conn.(*net.TCPConn).CloseWrite()
+	}
+	server.forget()
+	if err := <-received; err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		return outcome{}, fmt.Errorf("%w, after %q", err, text)
+	}
+	o, err := parseAnswers(string(text))
+	for _, r := range w.journal.empty() {
+		o.packets = append(o.packets, r.body)
+	}
+	return o, err
+}
+
+// empty returns the packets that were taken, and forgets them.
+func (j *greedyJournal) empty() []record {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	taken := j.taken
+	j.taken = nil
+	return taken
+}
+
+// parseAnswers reads answers to the end of the text.
+func parseAnswers(text string) (o outcome, err error) {
+	for len(text) > 0 {
+		at := strings.Index(text, headEnd)
+		if at < 0 {
+			return o, fmt.Errorf("no whole answer: %q", text)
+		}
+		behind := text[at+len(headEnd):]
+		to := &http.Request{Method: http.MethodGet}
+		if behind == "" || strings.HasPrefix(behind, "HTTP/1.1 ") {
+			to.Method = http.MethodHead
+		}
+		source := strings.NewReader(text)
+		reader := bufio.NewReader(source)
+		response, err := http.ReadResponse(reader, to)
+		if err != nil {
+			return o, fmt.Errorf("no answer: %w: %q", err, text)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			return o, fmt.Errorf("no whole answer: %w: %q", err, text)
+		}
+		text = text[len(text)-source.Len()-reader.Buffered():]
+		if response.StatusCode == http.StatusContinue {
+			o.interims++
+			continue
+		}
+		o.answers = append(o.answers, newSeen(response, body))
+	}
+	return o, nil
+}
+
+func newSeen(r *http.Response, body []byte) seen {
+	s := seen{status: r.StatusCode, connection: r.Header.Get("Connection"), allow: r.Header.Get("Allow"), bodiless: len(body) == 0}
+	if r.Close && s.connection == "" { // ReadResponse takes it away
+		s.connection = "close"
+	}
+	var document struct{ Code string }
+	if json.Unmarshal(body, &document) == nil {
+		s.code = document.Code
+	}
+	var faults []string
+	if _, err := http.ParseTime(r.Header.Get("Date")); err != nil {
+		faults = append(faults, "no Date")
+	}
+	if r.Header.Get("Content-Length") == "" {
+		faults = append(faults, "no Content-Length")
+	}
+	if _, has := r.Header["Server"]; has {
+		faults = append(faults, "a Server field")
+	}
+	if len(r.TransferEncoding) > 0 || r.Proto != "HTTP/1.1" {
+		faults = append(faults, "not HTTP/1.1 with a length")
+	}
+	s.faults = strings.Join(faults, ", ")
+	return s
+}
+
+// same reports whether two outcomes are, but for interim answers, which depend on
+// when bodies come.
+func (o outcome) same(other outcome) bool {
+	return slices.Equal(o.answers, other.answers) && slices.Equal(o.packets, other.packets)
+}

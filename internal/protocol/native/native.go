@@ -1,0 +1,255 @@
+// Package native translates the service's own protocol: POST /ingest with a packet as
+// JSON, or with packets as lines of NDJSON. It checks packets, passes them to the intake
+// and answers with what became of them, refusals as problem documents (package problem).
+// It decides nothing itself: what it refuses is malformed.
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/body"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// Path is where packets are sent.
+const Path = "/ingest"
+
+// Config holds the user settings.
+type Config struct {
+	// MaxBodyBytes bounds a request's body, decompressed.
+	MaxBodyBytes int
+	// MaxPacketMessages bounds one packet.
+	MaxPacketMessages int
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config { return Config{MaxBodyBytes: 10 << 20, MaxPacketMessages: 10_000} }
+
+// Protocol answers requests. It implements server.Protocol, and may be used
+// concurrently.
+type Protocol struct {
+	config   Config
+	intake   *intake.Intake
+	memory   *intake.Memory // of intake
+	ack      intake.Ack     // of requests that ask for none
+	bodies   *body.Reader
+	duration prometheus.Histogram
+	batches  sync.Pool // of *batch
+}
+
+// New returns a Protocol and registers its metrics.
+func New(config Config, in *intake.Intake, registerer prometheus.Registerer) (*Protocol, error) {
+	duration := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:                        "distributor_ingest_duration_seconds",
+		Help:                        "From the arrival of a request's header to its answer.",
+		Buckets:                     []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5},
+		NativeHistogramBucketFactor: 1.1,
+	})
+	if err := registerer.Register(duration); err != nil {
+		return nil, err
+	}
+	bodies, err := body.NewReader(config.MaxBodyBytes, in.Memory())
+	if err != nil {
+		return nil, err
+	}
+	return &Protocol{
+		config: config, intake: in, memory: in.Memory(), ack: in.Config().Ack, bodies: bodies, duration: duration,
+		batches: sync.Pool{New: func() any { return &batch{intake: in.NewBatch()} }},
+	}, nil
+}
+
+// readyBytes is the size of the packet that Ready asks for.
+const readyBytes = 4 << 10
+
+// Ready returns nil if a packet would be accepted now, and otherwise the reason.
+func (p *Protocol) Ready() *problem.Problem {
+	if reason := p.intake.Admit(readyBytes); reason != "" {
+		return body.Unavailable(reason)
+	}
+	return nil
+}
+
+// Handle answers a request for Path.
+func (p *Protocol) Handle(r *server.Request, to *http1.Response) {
+	if r.Method != http.MethodPost {
+		p.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"}, http.MethodPost)
+		return
+	}
+	how, fault := p.submissionOf(r)
+	var received *packet.Packet
+	if fault == nil {
+		received, fault = p.receive(r)
+	}
+	if fault != nil {
+		p.refuse(to, *fault)
+	} else {
+		p.answer(&how, received, to)
+	}
+	p.duration.Observe(time.Since(r.Started).Seconds())
+}
+
+// submission is what a head says of how to take the body.
+type submission struct {
+	kind        bodyKind
+	ack         intake.Ack
+	traceparent string
+}
+
+func (p *Protocol) submissionOf(r *server.Request) (submission, *problem.Problem) {
+	ack, fault := p.ackOf(r)
+	return submission{kind: kindOf(r.Head.ContentType), ack: ack, traceparent: traceOf(r.Head.Traceparent)}, fault
+}
+
+// ackOf returns the level that a request asks for with ?ack=, or the default.
+func (p *Protocol) ackOf(r *server.Request) (intake.Ack, *problem.Problem) {
+	asked, given := r.Parameter("ack")
+	if !given {
+		return p.ack, nil
+	}
+	if !slices.Contains(intake.Acks(), asked) {
+		return "", &problem.Problem{Code: problem.Malformed, Detail: fmt.Sprintf("?ack=%s: it must be one of %s", asked, strings.Join(intake.Acks(), ", "))}
+	}
+	if intake.Ack(asked) == intake.AckStored && !p.intake.Config().Stores {
+		return "", &problem.Problem{Code: problem.Malformed, Detail: "?ack=stored cannot be promised: the journal is in memory (JOURNAL=memory)"}
+	}
+	return intake.Ack(asked), nil
+}
+
+// receive reads the body, or returns why it does not.
+func (p *Protocol) receive(r *server.Request) (*packet.Packet, *problem.Problem) {
+	if fault := p.bodies.CheckLength(r.Length()); fault != nil {
+		return nil, fault
+	}
+	if reason := p.intake.Admit(int(r.Length())); reason != "" {
+		return nil, body.Unavailable(reason)
+	}
+	return p.bodies.Read(r)
+}
+
+// answer answers a request whose body has arrived, and owns the body. It waits for
+// whatever the response says.
+func (p *Protocol) answer(how *submission, received *packet.Packet, to *http1.Response) {
+	if how.kind == packetLines {
+		p.lines(how, received, to)
+		return
+	}
+	c, decided := p.examine(how, p.memory.Fit(received), time.Now(), to)
+	if !decided {
+		p.store(c, how.ack, to)
+	}
+}
+
+// principal is whom emitters authenticate as: nobody.
+const principal = ""
+
+// examine checks and screens a packet, which it owns. If that decides, it answers.
+func (p *Protocol) examine(how *submission, received *packet.Packet, now time.Time, to *http1.Response) (c intake.Candidate, decided bool) {
+	info, err := packet.Check(received.Body, p.config.MaxPacketMessages)
+	if err != nil {
+		p.refuse(to, p.rejection(err, info, received.Body, now))
+		p.memory.Drop(received)
+		return c, true
+	}
+	received.Info, received.Accepted, received.Traceparent = info, now, how.traceparent
+	c, result := p.intake.Screen(principal, received)
+	switch result.Outcome {
+	case intake.Undecided:
+		return c, false
+	case intake.Duplicate:
+		accept(to, received, endOfDuplicate)
+	default:
+		p.answerRefusal(to, result.Refusal)
+	}
+	p.memory.Drop(received)
+	return c, true
+}
+
+// store has one packet accepted and answers.
+func (p *Protocol) store(c intake.Candidate, ack intake.Ack, to *http1.Response) {
+	b := p.batches.Get().(*batch)
+	defer p.release(b)
+	// The journal owns the packet once it has taken it, so the response is made before.
+	accept(to, c.Packet, endOfAccepted)
+	var id string
+	if ack == intake.AckDelivered {
+		id = string(c.Packet.PacketID.AppendDecoded(nil, c.Packet.Body))
+	}
+	b.intake.Add(c)
+	switch result := b.intake.Accept(ack)[0]; result.Outcome {
+	case intake.Refused:
+		p.answerRefusal(to, result.Refusal)
+	case intake.Duplicate:
+		to.Body = append(to.Body[:len(to.Body)-len(endOfAccepted)], endOfDuplicate...)
+	default:
+		if b.intake.AwaitsDelivery() {
+			p.answerDelivery(b.intake.AwaitDeliveries(context.Background()), id, to)
+		}
+	}
+}
+
+// How a response begins and ends that accepts a packet.
+const (
+	startOfAccepted  = `{"status":"accepted","packet_id":"`
+	startOfDelivered = `{"status":"delivered","packet_id":"`
+	endOfAccepted    = `"}`
+	endOfDuplicate   = `","duplicate":true}`
+)
+
+// accept answers that a packet is accepted. The response shares no memory with it.
+func accept(to *http1.Response, received *packet.Packet, end string) {
+	text := append(to.Body[:0], startOfAccepted...)
+	text = append(text, received.PacketID.Raw(received.Body)...)
+	to.SetJSON(http.StatusAccepted, append(text, end...))
+}
+
+// answerDelivery answers with the delivery of a packet, of which to says that it is
+// accepted.
+func (p *Protocol) answerDelivery(deliveries []packet.DeliveryResult, id string, to *http1.Response) {
+	switch {
+	case len(deliveries) == 0:
+		problem.Respond(to, problem.Problem{
+			Code: problem.AckTimeout, PacketID: id,
+			Detail: fmt.Sprintf("it is not known to be delivered after %v; it remains accepted and need not be sent again", p.intake.Config().AckTimeout),
+		})
+	case deliveries[0].Rejection != "":
+		problem.Respond(to, problem.Problem{
+			Code: problem.DeadLettered, PacketID: id,
+			Detail: fmt.Sprintf("%s refused it for good: %s", deliveries[0].Analyzer, deliveries[0].Rejection),
+		})
+	default:
+		raw := to.Body[len(startOfAccepted) : len(to.Body)-len(endOfAccepted)]
+		text := append([]byte(startOfDelivered), raw...)
+		text = append(text, `","analyzer":`...)
+		text = problem.AppendQuoted(text, deliveries[0].Analyzer)
+		to.SetJSON(http.StatusOK, append(text, '}'))
+	}
+}
+
+// rejection returns the refusal of a packet that packet.Check did not accept.
+func (p *Protocol) rejection(err error, info packet.Info, text []byte, now time.Time) problem.Problem {
+	why := problem.Problem{Code: problem.Malformed, Detail: err.Error()}
+	var refusal *packet.Refusal
+	if errors.As(err, &refusal) {
+		why.Code, why.PacketID = problem.Code(refusal.Code), string(refusal.PacketID.AppendDecoded(nil, text))
+	}
+	p.noteRefused(info, text, &why, now)
+	return why
+}
+
+// noteRefused counts a refused packet for its emitter.
+func (p *Protocol) noteRefused(info packet.Info, text []byte, why *problem.Problem, now time.Time) {
+	p.intake.NoteRefused(info.EmitterID, text, intake.RefusedPacket{Reason: string(why.Code), Detail: why.Detail, PacketID: why.PacketID}, now)
+}

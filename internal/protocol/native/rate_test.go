@@ -1,0 +1,160 @@
+package native
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+func limited(rate, burst float64) options {
+	o := standard()
+	o.change = func(d *intake.Dependencies) { d.Limiter = ratelimit.New(ratelimit.Config{Rate: rate, Burst: burst}) }
+	return o
+}
+
+// sent is a packet that was sent without a network, for tests with a clock of
+// their own.
+func sent(h *Protocol, body string) (status, retryAfter int) {
+	request := server.Request{Method: http.MethodPost, Head: &http1.Head{Length: int64(len(body))}, Body: strings.NewReader(body)}
+	var response http1.Response
+	h.Handle(&request, &response)
+	return response.Status, response.RetryAfter
+}
+
+// An emitter has one rate, however its id is escaped in JSON.
+func TestRateLimitOfEachSpelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, limited(1, 2), &greedyJournal{})
+		for i, want := range []int{202, 202, 429, 429} {
+			body := by([]string{`e-1`, `\u0065-1`, `e\u002D1`, `e-1`}[i], aPacket("p", 0))
+			if status, _ := sent(h, body); status != want {
+				t.Errorf("status %d, want %d: %s", status, want, body)
+			}
+		}
+	})
+}
+
+// Who waits as long as it is told is accepted, who does not wait is not, also
+// when that is more than a minute.
+func TestRateLimitIsWorthObeying(t *testing.T) {
+	for _, rate := range []float64{1000, 10, 1, 0.02} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHandler(t, limited(rate, 3), &greedyJournal{})
+			body := aPacket("p", 0)
+			for range 3 {
+				if status, _ := sent(h, body); status != 202 {
+					t.Fatalf("status %d within the burst", status)
+				}
+			}
+			status, wait := sent(h, body)
+			if status != 429 || wait < 1 {
+				t.Fatalf("status %d, Retry-After %d beyond the burst", status, wait)
+			}
+			if status, _ := sent(h, by("other", body)); status != 202 {
+				t.Errorf("status %d for another emitter", status)
+			}
+			time.Sleep(time.Duration(wait)*time.Second - time.Duration(float64(time.Second)/rate))
+			if status, _ := sent(h, body); rate < 1 && status != 429 {
+				t.Errorf("status %d before the time that was named", status)
+			}
+			time.Sleep(time.Duration(float64(time.Second) / rate))
+			if status, _ := sent(h, body); status != 202 {
+				t.Errorf("status %d after the %d s that were named", status, wait)
+			}
+		})
+	}
+}
+
+func TestRateLimited(t *testing.T) {
+	f := serve(t, limited(1, 2))
+	f.exchange(post(aPacket("1", 0))).wantAccepted(t, "1")
+	f.exchange(post(strings.Replace(aPacket("2", 0), `"e"`, `"\u0065"`, 1))).wantAccepted(t, "2")
+	a := f.exchange(post(strings.Replace(aPacket("3", 0), `"e"`, `"\u0065"`, 1))) // another spelling is no other emitter
+	if r := a.wantRefusal(t, 429, problem.RateLimited); r.PacketID != "3" || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("%+v, Retry-After %q", r, a.Header.Get("Retry-After"))
+	}
+	// Lines of several emitters: each has its own rate.
+	a = f.exchange(post(aPacket("4", 0)+"\n"+by("other", aPacket("5", 0)), linesType))
+	if a.StatusCode != 207 || a.Header.Get("Retry-After") != "1" || !strings.Contains(a.text, `"accepted":1,"refused":[{"line":1,"packet_id":"4","code":"rate_limited"`) {
+		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.text)
+	}
+	a = f.exchange(post(aPacket("6", 0)+"\n"+aPacket("7", 0), linesType))
+	a.wantRefusal(t, 429, problem.RateLimited)
+	if a.Header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After %q", a.Header.Get("Retry-After"))
+	}
+	f.wantCounted(map[problem.Code]int{problem.RateLimited: 4})
+}
+
+// What the journal does not take is not charged.
+func TestRateIsReturned(t *testing.T) {
+	f := serve(t, limited(0.001, 2))
+	f.journal.putErr = journal.ErrFull
+	for range 5 {
+		f.exchange(post(aPacket("1", 0))).wantRefusal(t, 503, problem.Overloaded)
+		f.exchange(post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType)).wantRefusal(t, 503, problem.Overloaded)
+	}
+	f.journal.putErr = nil
+	f.exchange(post(aPacket("1", 0))).wantAccepted(t, "1")
+	f.exchange(post(aPacket("2", 0))).wantAccepted(t, "2")
+	f.exchange(post(aPacket("3", 0))).wantRefusal(t, 429, problem.RateLimited)
+}
+
+// A packet that comes again is not charged, nor refused for its emitter's rate.
+func TestDuplicatesAreNotCharged(t *testing.T) {
+	o := remembering(t)
+	o.change = limited(0.001, 2).change
+	f := serve(t, o)
+	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
+	for range 5 {
+		f.exchange(post(aPacket("p", 0))).wantDuplicate(t)
+	}
+	f.exchange(post(aPacket("q", 0))).wantAccepted(t, "q")
+	f.exchange(post(aPacket("r", 0))).wantRefusal(t, 429, problem.RateLimited)
+	f.exchange(post(aPacket("p", 0))).wantDuplicate(t)
+}
+
+// One emitter at ten times its limit among 20 well-behaved hurts itself alone.
+func TestNoisyEmitter(t *testing.T) {
+	const rate, seconds = 100, 30
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, limited(rate, rate/10), &greedyJournal{})
+		var all sync.WaitGroup
+		emit := func(emitter string, perSecond int) (answers map[int]int) {
+			answers = make(map[int]int)
+			all.Go(func() {
+				for n := range seconds * perSecond {
+					status, _ := sent(h, by(emitter, aPacket(fmt.Sprint(n), 0)))
+					answers[status]++
+					time.Sleep(time.Second / time.Duration(perSecond))
+				}
+			})
+			return answers
+		}
+		noisy := emit("noisy", 10*rate)
+		var calm []map[int]int
+		for i := range 20 {
+			calm = append(calm, emit(fmt.Sprint("calm-", i), rate))
+		}
+		all.Wait()
+		for i, answers := range calm {
+			if len(answers) != 1 || answers[202] != seconds*rate {
+				t.Errorf("emitter %d got %v", i, answers)
+			}
+		}
+		if got := noisy[202]; got < seconds*rate || got > seconds*rate+rate/10+1 || noisy[429] != 10*seconds*rate-got {
+			t.Errorf("the noisy emitter got %v", noisy)
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package native
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// streamCase is what a client sends on one connection, and what the server must do
+// with it.
+type streamCase struct {
+	name   string
+	source string // the rule, or the public suite that has a case of that kind
+	bytes  string
+	// cut tells that the client ends its side of the connection behind the bytes.
+	// Otherwise a well-formed request follows.
+	cut bool
+	// statuses are those of the answers, without interim ones.
+	statuses []int
+	// closed tells that the server ends the connection behind the last of them.
+	closed bool
+	// code is that of the last refusal, empty when there is none.
+	code string
+	// packets are the ids of the packets that are taken, in order.
+	packets []string
+	// keepAlive tells that the answers say "Connection: keep-alive".
+	keepAlive bool
+	// bodiless tells that the answers have no body.
+	bodiless bool
+	// allow is the Allow field's value.
+	allow string
+	// interims is how many requests wait for "100 Continue", when their body comes
+	// after their head was read.
+	interims int
+	// everyByte asks for a split at each byte.
+	everyByte bool
+	// brief asks for a split at one boundary only, and one at all of them: the case
+	// is of a family whose members differ in a character.
+	brief bool
+}
+
+// streamCases are all cases.
+func streamCases() []streamCase {
+	return slices.Concat(
+		requestLineCases(), targetCases(), hostCases(), fieldCases(), headSizeCases(),
+		lengthCases(), codingCases(), chunkCases(), chunkLineCases(), trailerCases(),
+		connectionCases(), expectCases(), pipeliningCases(), smugglingCases(), contentCases(), methodCases(),
+	)
+}
+
+// Names are unique, so that a failure can be found, and each case says what it is
+// derived from.
+func TestStreamCasesAreNamed(t *testing.T) {
+	seen := make(map[string]bool)
+	cases := streamCases()
+	for _, c := range cases {
+		if seen[c.name] || c.name == "" || c.source == "" {
+			t.Errorf("the case %q from %q has no name or source, or not one of its own", c.name, c.source)
+		}
+		seen[c.name] = true
+	}
+	if len(cases) < 300 {
+		t.Errorf("there are %d cases", len(cases))
+	}
+}
+
+const headEnd = "\r\n\r\n"
+
+// head makes a request's head of lines.
+func head(lines ...string) string { return strings.Join(lines, "\r\n") + headEnd }
+
+// posting makes a request with a packet of that id, whose head has these lines
+// besides.
+func posting(id string, lines ...string) string {
+	return postingAs("POST /ingest HTTP/1.1\r\nHost: t", id, lines...)
+}
+
+// postingAs makes a request of the first lines of its head.
+func postingAs(begin, id string, lines ...string) string {
+	body := aPacket(id, 0)
+	lines = append([]string{begin}, lines...)
+	return head(append(lines, fmt.Sprintf("Content-Length: %d", len(body)))...) + body
+}
+
+// chunking makes a request with a packet of that id in two chunks, whose head has
+// these lines besides.
+func chunking(id string, lines ...string) string {
+	body := aPacket(id, 0)
+	return chunkHead(lines...) + chunk(body[:10]) + chunk(body[10:]) + lastChunk
+}
+
+func chunkHead(lines ...string) string {
+	return head(append([]string{"POST /ingest HTTP/1.1", "Host: t", "Transfer-Encoding: chunked"}, lines...)...)
+}
+
+func chunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
+
+const lastChunk = "0\r\n\r\n"
+
+// taken is a case of requests that are all taken, with the connection kept.
+func taken(name, source, bytes string, packets ...string) streamCase {
+	return streamCase{name: name, source: source, bytes: bytes, statuses: accepted(len(packets)), packets: packets}
+}
+
+// accepted are the statuses of that many packets that are taken.
+func accepted(packets int) []int { return slices.Repeat([]int{202}, packets) }
+
+// malformed is a case of one request that is answered with 400, and ends the
+// connection.
+func malformed(name, source, bytes string) streamCase {
+	return streamCase{name: name, source: source, bytes: bytes, statuses: []int{400}, closed: true, code: "malformed"}
+}
+
+// cutOff is a case of a request that ends too early.
+func cutOff(name, source, bytes string) streamCase {
+	c := malformed(name, source, bytes)
+	c.cut = true
+	return c
+}
+
+// refusedAs is a case of one request that is refused.
+func refusedAs(name, source, bytes string, status int, code string, closed bool) streamCase {
+	return streamCase{name: name, source: source, bytes: bytes, statuses: []int{status}, code: code, closed: closed}
+}
+
+// splitEverywhere has a case split at each byte.
+func splitEverywhere(c streamCase) streamCase {
+	c.everyByte = true
+	return c
+}
+
+// brief has a case of a family split less.
+func brief(c streamCase) streamCase {
+	c.brief = true
+	return c
+}

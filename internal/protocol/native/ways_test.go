@@ -1,0 +1,116 @@
+package native
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/problem"
+)
+
+// plainListener accepts connections that have no descriptor to poll, so that
+// each of them is served by a goroutine.
+type plainListener struct{ net.Listener }
+
+func (l plainListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{conn}, nil
+}
+
+// servedWay is a server that serves in one of the two ways in which requests are served.
+type servedWay struct {
+	*fixture
+	name string
+	form func(body string, headers ...string) string
+	// keep is the connection that serves the next request, unless nil.
+	keep *client
+}
+
+func inChunks(body string, headers ...string) string {
+	return chunked(body, max(1, len(body)/3), headers...)
+}
+
+// serveBothWays serves the loop with bodies of a known length, and goroutines with
+// bodies in chunks.
+func serveBothWays(t *testing.T, o options) []*servedWay {
+	t.Helper()
+	plain := &fixture{T: t, journal: &greedyJournal{}}
+	plain.handler = newHandler(t, o, plain.journal)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := serveOn(plainListener{listener}, plain.handler, o.server)
+	t.Cleanup(func() {
+		if err := server.Stop(contextOf(t)); err != nil {
+			t.Error(err)
+		}
+		if left := plain.handler.memory.Held(); left != 0 {
+			t.Errorf("%d bytes of requests are still counted as held", left)
+		}
+	})
+	plain.addr = listener.Addr().String()
+	return []*servedWay{
+		{fixture: serve(t, o), name: "loop", form: post},
+		{fixture: plain, name: "goroutine", form: inChunks},
+	}
+}
+
+// send sends a body on a connection that stays open as long as the answers
+// allow, and returns the answer and the bodies of the packets that were stored.
+func (w *servedWay) send(t *testing.T, request string) (answer, []string) {
+	t.Helper()
+	w.journal.mu.Lock()
+	w.journal.taken = nil
+	w.journal.mu.Unlock()
+	if w.keep == nil {
+		w.keep = w.dial()
+	}
+	_ = w.keep.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	w.keep.send(request)
+	a := w.keep.answer()
+	if a.Close {
+		_ = w.keep.conn.Close()
+		w.keep = nil
+	}
+	var bodies []string
+	for _, r := range w.journal.records() {
+		bodies = append(bodies, r.body)
+	}
+	return a, bodies
+}
+
+// expectation is the expectation of a case: a code, or "" and the packets that are
+// stored.
+type expectation struct {
+	status int
+	code   problem.Code
+	stored []string
+}
+
+func wantStored(bodies ...string) expectation {
+	return expectation{status: http.StatusAccepted, stored: bodies}
+}
+
+func rejected(code problem.Code) expectation { return expectation{status: code.Status(), code: code} }
+
+// check sends a body and compares everything that came of it.
+func (w *servedWay) check(t *testing.T, name, body string, want expectation, headers ...string) answer {
+	t.Helper()
+	a, stored := w.send(t, w.form(body, headers...))
+	if a.StatusCode != want.status || !slices.Equal(stored, want.stored) {
+		t.Errorf("%s: %s: status %d, stored %.200q, want %d, %.200q: %.300s",
+			w.name, name, a.StatusCode, stored, want.status, want.stored, a.text)
+		return a
+	}
+	if want.code != "" && !strings.Contains(a.text, `"code":"`+string(want.code)+`"`) {
+		t.Errorf("%s: %s: %.300s, want %s", w.name, name, a.text, want.code)
+	}
+	return a
+}

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"io"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+)
+
+// Request is a request whose head was read. It is valid until it is answered.
+type Request struct {
+	Method string
+	// Path is the target's, without percent-encoding and with single slashes.
+	Path string
+
+	Head   *http1.Head
+	Body   io.Reader
+	Client netip.Addr // see clientquota.ClientOf
+	// Started is when the head arrived.
+	Started time.Time
+
+	query string
+}
+
+// NewRequest returns the request of a head. The target of a head is well-formed but
+// for its percent-encoding.
+func NewRequest(head *http1.Head, body io.Reader, client netip.Addr, started time.Time) *Request {
+	r := &Request{Method: string(head.Method), Head: head, Body: body, Client: client, Started: started}
+	target := string(head.Target)
+	if _, behind, absolute := strings.Cut(target, "://"); absolute && target[0] != '/' {
+		target = "/"
+		if at := strings.IndexAny(behind, "/?"); at >= 0 {
+			target = behind[at:]
+		}
+	}
+	r.Path, r.query, _ = strings.Cut(target, "?")
+	if decoded, err := url.PathUnescape(r.Path); err == nil {
+		r.Path = decoded
+	}
+	if r.Path == "" || strings.Contains(r.Path, "//") {
+		r.Path = path.Clean("/" + r.Path)
+	}
+	return r
+}
+
+// Parameter returns a parameter of the query.
+func (r *Request) Parameter(name string) (value string, given bool) {
+	if r.query == "" {
+		return "", false
+	}
+	values, _ := url.ParseQuery(r.query) // parameters with errors are ignored
+	return values.Get(name), values.Has(name)
+}
+
+// Length returns the length of the body in bytes, or -1 if only its end tells.
+func (r *Request) Length() int64 {
+	if r.Head.Length < 0 && !r.Head.Chunked {
+		return 0
+	}
+	return r.Head.Length
+}

@@ -1,0 +1,246 @@
+// Package server moves bytes: it accepts connections, reads requests from them with
+// package http1 and writes responses, within limits of connections and of time. What the
+// requests are for it leaves to Routes and to a Protocol.
+//
+// An event loop serves a connection as long as its requests take the fast path (see
+// package eventloop), then a goroutine of its own, which answers any request.
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/clientquota"
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/listener"
+	"github.com/logstreamer/logstreamer/internal/server/eventloop"
+)
+
+// Timeouts bound how long clients may take.
+type Timeouts struct {
+	// Read is for one request, from its first byte to its last.
+	Read time.Duration
+	// Idle is for the next request on a connection.
+	Idle time.Duration
+	// Write is for each piece of an answer.
+	Write time.Duration
+}
+
+// DefaultTimeouts suit distant clients.
+func DefaultTimeouts() Timeouts {
+	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute, Write: 10 * time.Second}
+}
+
+// Config holds the user settings.
+type Config struct {
+	// MaxConnections bounds the open connections; one more is answered with 503 and
+	// closed.
+	MaxConnections int
+	// DrainDelay is for how long a stop still accepts connections and answers them with
+	// 503, so that load balancers have time to notice.
+	DrainDelay time.Duration
+	Timeouts   Timeouts
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{MaxConnections: 1 << 15, DrainDelay: time.Second, Timeouts: DefaultTimeouts()}
+}
+
+// Protocol gives the responses that do not answer a request that was read, and takes
+// the requests of event loops. It is used concurrently.
+type Protocol interface {
+	// RefuseUnreadable answers a request whose head cannot be read, because of an
+	// *http1.Fault, the end of the stream or os.ErrDeadlineExceeded.
+	RefuseUnreadable(err error, to *http1.Response)
+	// RefuseConnection answers a connection that is closed unread. The wait before
+	// another attempt is in seconds.
+	RefuseConnection(detail string, retryAfter int, to *http1.Response)
+	// NewLoopHandler returns what takes the requests of an event loop.
+	NewLoopHandler(*eventloop.Loop) eventloop.Handler
+}
+
+// Dependencies are what a Server uses.
+type Dependencies struct {
+	// Routes answers requests; it is called concurrently.
+	Routes   func(r *Request, to *http1.Response)
+	Protocol Protocol
+	Logger   *slog.Logger
+}
+
+const (
+	// maxHead is how many bytes a request's head may have.
+	maxHead = 8 << 10
+	// maxLingering rejected connections linger, so that their clients can read the
+	// answer.
+	maxLingering = 256
+	// connectionsFactor bounds the connections of one client to that many times the
+	// free ones: a proxy has the connections of many emitters.
+	connectionsFactor = 8
+	// rejectedRetryAfter is Retry-After for rejected connections, in seconds.
+	rejectedRetryAfter = 5
+)
+
+// Server serves a listener.
+type Server struct {
+	config      Config
+	deps        Dependencies
+	listener    *listener.Retrying
+	sweeper     *deadlineSweeper
+	loops       *eventloop.Loops
+	connections *connTracker
+	clients     *clientquota.Quota // of connections
+	responses   http1.ResponsePool
+	accepting   sync.WaitGroup
+	lingering   chan struct{} // one element for each rejected connection that lingers
+	stopping    atomic.Bool
+}
+
+// Serve starts serving a listener.
+func Serve(l net.Listener, config Config, deps Dependencies) *Server {
+	s := &Server{
+		config:      config,
+		deps:        deps,
+		listener:    listener.NewRetrying(l, deps.Logger),
+		sweeper:     newDeadlineSweeper(config.Timeouts),
+		connections: newConnTracker(),
+		clients:     clientquota.New(int64(config.MaxConnections), connectionsFactor),
+		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
+	}
+	s.loops = eventloop.New(eventloop.Dependencies{
+		NewHandler: deps.Protocol.NewLoopHandler,
+		FallBack:   func(f *eventloop.Fallback) { s.serveConnection(&connection{Fallback: *f}) },
+		Closed:     func(client netip.Addr) { s.clients.Give(client, 1) },
+		Read:       config.Timeouts.Read,
+		Idle:       config.Timeouts.Idle,
+		MaxHead:    maxHead,
+		Logger:     deps.Logger,
+	})
+	s.sweeper.run(s.sweep)
+	s.accepting.Go(s.accept)
+	return s
+}
+
+// accept gives each new connection to a loop, or rejects it over the limit.
+func (s *Server) accept() {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		client := clientquota.ClientOf(conn.RemoteAddr())
+		switch {
+		case !s.clients.Take(client, 1):
+			s.reject(conn)
+		case !s.loops.Add(conn, client):
+			s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: conn, Client: client}})
+		}
+	}
+}
+
+// reject answers a connection over the limit. The limit says nothing about when there
+// is capacity, so Retry-After is a constant.
+func (s *Server) reject(conn net.Conn) {
+	var to http1.Response
+	s.deps.Protocol.RefuseConnection(
+		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.MaxConnections),
+		rejectedRetryAfter, &to)
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
+	_, _ = conn.Write(to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true}))
+	select {
+	case s.lingering <- struct{}{}:
+		go func() {
+			linger(conn)
+			_ = conn.Close()
+			<-s.lingering
+		}()
+	default:
+		_ = conn.Close()
+	}
+}
+
+// sweep enforces deadlines.
+func (s *Server) sweep(now int64) {
+	s.connections.each(func(c *connection) { c.deadlines.enforce(c.Conn, now) })
+	s.loops.Sweep(now)
+}
+
+// Connections returns how many connections are open, served by event loops and by
+// goroutines.
+func (s *Server) Connections() (loops, goroutines int) { return s.loops.Count(), s.connections.count() }
+
+func (s *Server) open() int {
+	loops, goroutines := s.Connections()
+	return loops + goroutines
+}
+
+// Stop closes connections with their next response for the DrainDelay, then closes the
+// listener and answers the requests in flight. When the context ends it closes the
+// remaining connections. The Protocol should refuse requests meanwhile. After a grace
+// period Stop fails all pending reads, since a stalled client would use up the time.
+func (s *Server) Stop(ctx context.Context) error {
+	s.loops.Drain()
+	s.stopping.Store(true)
+	s.delay(ctx)
+	failed := s.listener.Close()
+	s.accepting.Wait()
+	s.drain(ctx)
+	s.loops.FailReads()
+	late := untilNone(ctx, func() int {
+		s.connections.failReads() // an answer starts the next read
+		return s.open()
+	})
+	if late != nil {
+		s.deps.Logger.Warn("connections are cut off whose requests were not answered in time", "connections", s.open())
+	}
+	s.loops.Close()
+	s.connections.close()
+	_ = untilNone(ctx, func() int { return len(s.lingering) })
+	s.sweeper.end()
+	return failed
+}
+
+// delay waits for the DrainDelay, at most for a quarter of the remaining time.
+func (s *Server) delay(ctx context.Context) {
+	timer := time.NewTimer(atMostAQuarter(ctx, s.config.DrainDelay))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func atMostAQuarter(ctx context.Context, wait time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(wait, time.Until(deadline)/4)
+	}
+	return wait
+}
+
+// drain waits for connections to close, briefly: deliveries need the time.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, 500*time.Millisecond))
+	defer cancel()
+	_ = untilNone(ctx, s.open)
+}
+
+// untilNone polls count until it returns 0 or the context ends.
+func untilNone(ctx context.Context, count func() int) error {
+	const interval = 5 * time.Millisecond
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for count() > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
