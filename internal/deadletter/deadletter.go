@@ -65,31 +65,28 @@ func New(config Config, logger *slog.Logger, m *Metrics) *Store {
 	return &Store{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync, series: make(map[cause]*series)}
 }
 
-// Add writes entries. It returns those whose packets may be acknowledged and those
-// to retry. A durable store returns an entry as done only after it was synced. A
-// store that is not durable returns all entries as done and loses those that it
-// could not write. Each failure is counted; the first of a series is logged.
-func (s *Store) Add(entries []Entry) (done, retry []Entry) {
+// Add writes entries. It reports for each whether its packet may be acknowledged. A
+// durable store reports true only after the entry was synced. A store that is not
+// durable reports true for all, and loses the entries that it could not write. Each
+// failure is counted; the first of a series is logged.
+func (s *Store) Add(entries []Entry) (stored []bool) {
 	written := make([]*batch, len(entries))
 	failures := make([]error, len(entries))
 	for i, e := range entries {
 		written[i], failures[i] = s.write(e)
 	}
-	done = make([]Entry, 0, len(entries))
+	stored = make([]bool, len(entries))
 	now := time.Now()
 	for i, e := range entries {
 		if written[i] != nil {
 			failures[i] = s.sync(written[i])
 		}
 		s.logResult(failures[i], e, now)
-		if failures[i] != nil && s.config.Durable {
-			retry = append(retry, e)
-			continue
+		if stored[i] = failures[i] == nil || !s.config.Durable; stored[i] {
+			s.metrics.count(e)
 		}
-		s.metrics.count(e)
-		done = append(done, e)
 	}
-	return done, retry
+	return stored
 }
 
 // logResult logs transitions between success and failure of writes.

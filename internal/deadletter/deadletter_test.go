@@ -28,10 +28,12 @@ type fixture struct {
 
 func open(t *testing.T, config Config) *fixture {
 	t.Helper()
-	metrics, err := NewMetrics(prometheus.NewRegistry(), []string{"a", "b"}, []string{"malformed", "other"})
+	metrics, err := NewMetrics(prometheus.NewRegistry(), []string{"malformed", "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	metrics.Add("a")
+	metrics.Add("b")
 	f := &fixture{t, nil, metrics, new(bytes.Buffer)}
 	f.store = New(config, slog.New(slog.NewTextHandler(f.log, nil)), metrics)
 	t.Cleanup(f.store.Close)
@@ -63,11 +65,17 @@ func (f *fixture) add(bodies ...string) (retries int) {
 	for _, body := range bodies {
 		entries = append(entries, f.entry(body))
 	}
-	done, retry := f.store.Add(entries)
-	if len(done)+len(retry) != len(entries) {
-		f.Errorf("of %d entries %d are done and %d to be retried", len(entries), len(done), len(retry))
+	stored := f.store.Add(entries)
+	if len(stored) != len(entries) {
+		f.Fatalf("%d results for %d entries", len(stored), len(entries))
 	}
-	return len(retry)
+	retry := 0
+	for _, ok := range stored {
+		if !ok {
+			retry++
+		}
+	}
+	return retry
 }
 
 // write writes an entry without a sync.
@@ -140,7 +148,7 @@ func TestCounted(t *testing.T) {
 	two := aPacket(t, strings.Replace(bodyOf("2"), "]", `,{"timestamp":1,"level":"INFO","message":"m"}]`, 1))
 	f.store.Add([]Entry{{two, "b", "other", ""}})
 	for c, want := range map[cause][2]float64{{"a", "malformed"}: {1, 1}, {"b", "other"}: {1, 2}, {"a", "other"}: {0, 0}} {
-		packets, messages := testutil.ToFloat64(f.metrics.packets[c]), testutil.ToFloat64(f.metrics.messages[c])
+		packets, messages := testutil.ToFloat64(f.metrics.packets.WithLabelValues(c.analyzer, c.reason)), testutil.ToFloat64(f.metrics.messages.WithLabelValues(c.analyzer, c.reason))
 		if packets != want[0] || messages != want[1] {
 			t.Errorf("%v: %v packets, %v messages, want %v", c, packets, messages, want)
 		}
@@ -243,7 +251,7 @@ func TestFailureIsLoggedOnceAndRecovers(t *testing.T) {
 		}
 	}
 	f.wantLogged(1, 0)
-	if got := testutil.ToFloat64(f.metrics.packets[cause{"a", "malformed"}]); got != 3 {
+	if got := testutil.ToFloat64(f.metrics.packets.WithLabelValues("a", "malformed")); got != 3 {
 		t.Errorf("%v dead letters counted", got)
 	}
 	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 3 {

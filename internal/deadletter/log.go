@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"maps"
 	"strings"
 	"time"
 )
@@ -19,11 +20,12 @@ type series struct {
 // that sends invalid ones. The number of series is at most analyzers times reasons.
 func (s *Store) logFirstLocked(e Entry, now time.Time) {
 	c := cause{e.Analyzer, e.Reason}
-	if _, known := s.metrics.packets[c]; !known {
+	if !s.metrics.counts(c) {
 		c = cause{} // one series for all causes without a counter
 	}
 	current := s.series[c]
 	if current == nil {
+		maps.DeleteFunc(s.series, func(c cause, _ *series) bool { return !s.metrics.counts(c) }) // of removed analyzers
 		current = new(series)
 		s.series[c] = current
 	}

@@ -2,30 +2,35 @@ package deadletter
 
 import (
 	"errors"
+	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the collectors of dead letters.
+// Metrics are the collectors of dead letters. They may be used concurrently.
 type Metrics struct {
-	packets, messages         map[cause]prometheus.Counter
+	reasons                   []string
+	packets, messages         *prometheus.CounterVec // by analyzer and reason
 	writeErrors, filesRemoved prometheus.Counter
+
+	mu        sync.Mutex // guards analyzers
+	analyzers map[string]bool
 }
 
 type cause struct{ analyzer, reason string }
 
-// NewMetrics registers the collectors, with 0 for every analyzer and reason.
-func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (*Metrics, error) {
+// NewMetrics registers the collectors. reasons are all reasons of entries.
+func NewMetrics(registerer prometheus.Registerer, reasons []string) (*Metrics, error) {
 	labels := []string{"analyzer", "reason"}
-	packets := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "distributor_dead_lettered_packets_total", Help: "Packets that the analyzer rejected, by reason.",
-	}, labels)
-	messages := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "distributor_dead_lettered_messages_total", Help: "Messages of packets that the analyzer rejected, by reason.",
-	}, labels)
 	m := &Metrics{
-		packets:  make(map[cause]prometheus.Counter),
-		messages: make(map[cause]prometheus.Counter),
+		reasons: reasons, analyzers: make(map[string]bool),
+		packets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "distributor_dead_lettered_packets_total", Help: "Packets that the analyzer rejected, by reason.",
+		}, labels),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "distributor_dead_lettered_messages_total", Help: "Messages of packets that the analyzer rejected, by reason.",
+		}, labels),
 		writeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_dead_letter_write_errors_total", Help: "Dead letters that could not be written, and failed syncs.",
 		}),
@@ -33,21 +38,42 @@ func NewMetrics(registerer prometheus.Registerer, analyzers, reasons []string) (
 			Name: "distributor_dead_letter_files_removed_total", Help: "Files of dead letters that were removed because of the limit on files.",
 		}),
 	}
-	for _, analyzer := range analyzers {
-		for _, reason := range reasons {
-			c := cause{analyzer, reason}
-			m.packets[c] = packets.WithLabelValues(analyzer, reason)
-			m.messages[c] = messages.WithLabelValues(analyzer, reason)
-		}
-	}
-	return m, errors.Join(registerer.Register(packets), registerer.Register(messages),
+	return m, errors.Join(registerer.Register(m.packets), registerer.Register(m.messages),
 		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved))
 }
 
-func (m *Metrics) count(e Entry) {
-	c := cause{e.Analyzer, e.Reason}
-	if counter, ok := m.packets[c]; ok {
-		counter.Inc()
-		m.messages[c].Add(float64(e.Packet.Messages))
+// Add starts the counters of an analyzer at 0.
+func (m *Metrics) Add(analyzer string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.analyzers[analyzer] = true
+	for _, reason := range m.reasons {
+		m.packets.WithLabelValues(analyzer, reason)
+		m.messages.WithLabelValues(analyzer, reason)
 	}
+}
+
+// Remove removes the counters of an analyzer.
+func (m *Metrics) Remove(analyzer string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.analyzers, analyzer)
+	label := prometheus.Labels{"analyzer": analyzer}
+	m.packets.DeletePartialMatch(label)
+	m.messages.DeletePartialMatch(label)
+}
+
+// counts reports whether there are counters of a cause.
+func (m *Metrics) counts(c cause) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.analyzers[c.analyzer] && slices.Contains(m.reasons, c.reason)
+}
+
+func (m *Metrics) count(e Entry) {
+	if !m.counts(cause{e.Analyzer, e.Reason}) {
+		return
+	}
+	m.packets.WithLabelValues(e.Analyzer, e.Reason).Inc()
+	m.messages.WithLabelValues(e.Analyzer, e.Reason).Add(float64(e.Packet.Messages))
 }

@@ -161,8 +161,7 @@ func (c Config) Validate() error {
 
 func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
-	config.ID, config.URL, config.Weight = t.ID, t.URL, t.Weight
-	config.Linger = spacing(len(c.Targets))
+	config.ID, config.URL = t.ID, t.URL
 	return config
 }
 
@@ -170,13 +169,13 @@ func (c Config) analyzer(t Target) upstream.Config {
 // carried more, so that a packet costs the same however many analyzers there are;
 // but no packet waits long for that.
 const (
-	leastSpacing       = time.Millisecond
-	mostSpacing        = 20 * time.Millisecond
-	spacingPerAnalyzer = 200 * time.Microsecond
+	minLinger         = time.Millisecond
+	maxLinger         = 20 * time.Millisecond
+	lingerPerAnalyzer = 200 * time.Microsecond
 )
 
-func spacing(analyzers int) time.Duration {
-	return max(leastSpacing, min(time.Duration(analyzers)*spacingPerAnalyzer, mostSpacing))
+func linger(analyzers int) time.Duration {
+	return max(minLinger, min(time.Duration(analyzers)*lingerPerAnalyzer, maxLinger))
 }
 
 // The duplicate window: how long with a disk journal when nothing else is said,

@@ -19,6 +19,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,9 +50,15 @@ type Distributor struct {
 	duplicates  *dedupe.Window // nil: none
 	deadLetters *deadletter.Store
 	router      *router.Router
-	analyzers   []*upstream.Upstream
-	handler     *ingest.Handler
-	watcher     *watcher
+
+	upstreamMetrics   *upstream.Metrics
+	deadLetterMetrics *deadletter.Metrics
+	analyzers         atomic.Pointer[[]*upstream.Upstream]
+	membersMu         sync.Mutex // guards targets and changes of analyzers
+	targets           []Target   // of analyzers
+
+	handler *ingest.Handler
+	watcher *watcher
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
@@ -95,11 +102,10 @@ func (d *Distributor) join() (err error) {
 	if d.journal, err = d.openJournal(); err != nil {
 		return err
 	}
-	deadLetterMetrics, err := deadletter.NewMetrics(d.registry, d.ids(), upstream.RejectionReasons())
-	if err != nil {
+	if d.deadLetterMetrics, err = deadletter.NewMetrics(d.registry, upstream.RejectionReasons()); err != nil {
 		return err
 	}
-	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), deadLetterMetrics)
+	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
 		Journal: d.journal, DeadLetters: resendable{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
 		Logger: d.logger.With("component", "router"),
@@ -147,29 +153,23 @@ func (d *Distributor) openJournal() (journal.Journal, error) {
 // analyzers, and for another start.
 func (d *Distributor) Stores() bool { return d.config.Journal == JournalDisk }
 
-func (d *Distributor) joinAnalyzers() error {
-	metrics, err := upstream.NewMetrics(d.registry)
-	if err != nil {
+func (d *Distributor) joinAnalyzers() (err error) {
+	if d.upstreamMetrics, err = upstream.NewMetrics(d.registry); err != nil {
 		return err
 	}
-	var members []router.Analyzer
-	var weights []float64
-	for i, target := range d.config.Targets {
-		analyzer, err := upstream.New(d.config.analyzer(target), upstream.Dependencies{
-			Position: i,
-			Settler:  d.router,
-			Logger:   d.logger.With("component", "upstream"),
-			Metrics:  metrics,
-			Budget:   &d.retryBudget,
-		})
+	d.membersMu.Lock()
+	defer d.membersMu.Unlock()
+	d.analyzers.Store(new([]*upstream.Upstream))
+	for _, target := range d.config.Targets {
+		analyzer, err := d.newAnalyzer(target)
+		if err == nil {
+			err = d.addLocked(analyzer, target)
+		}
 		if err != nil {
 			return err
 		}
-		d.analyzers = append(d.analyzers, analyzer)
-		members = append(members, analyzer)
-		weights = append(weights, target.Weight)
 	}
-	return d.router.SetMembers(members, weights)
+	return nil
 }
 
 func (d *Distributor) listen() error {
@@ -206,7 +206,7 @@ func (d *Distributor) MetricsAddr() string { return d.metricsListener.Addr().Str
 // Start asks every analyzer for its health once, then serves. What can store
 // packets does not wait long for the answers.
 func (d *Distributor) Start(ctx context.Context) {
-	for _, a := range d.analyzers {
+	for _, a := range d.present() {
 		d.starting.Go(func() { a.Start(ctx) })
 	}
 	d.awaitAnalyzers()
@@ -259,10 +259,11 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		d.router.Stop()
 		d.starting.Wait()
 		var stops sync.WaitGroup
-		for _, a := range d.analyzers {
+		for _, a := range d.present() {
 			stops.Go(a.Stop)
 		}
 		stops.Wait()
+		d.router.Close()
 		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
 		d.closeDuplicates()
 		d.deadLetters.Close()
@@ -320,7 +321,7 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 
 func (d *Distributor) nextTrial() time.Time {
 	var next time.Time
-	for _, a := range d.analyzers {
+	for _, a := range d.present() {
 		if trial := a.NextProbe(); next.IsZero() || trial.Before(next) {
 			next = trial
 		}
@@ -330,7 +331,7 @@ func (d *Distributor) nextTrial() time.Time {
 
 func (d *Distributor) healthy() int {
 	healthy := 0
-	for _, a := range d.analyzers {
+	for _, a := range d.present() {
 		if a.Healthy() {
 			healthy++
 		}
@@ -340,13 +341,5 @@ func (d *Distributor) healthy() int {
 
 // anyHealthy is asked for each packet: it does not look at all.
 func (d *Distributor) anyHealthy() bool {
-	return slices.ContainsFunc(d.analyzers, (*upstream.Upstream).Healthy)
-}
-
-func (d *Distributor) ids() []string {
-	var ids []string
-	for _, t := range d.config.Targets {
-		ids = append(ids, t.ID)
-	}
-	return ids
+	return slices.ContainsFunc(d.present(), (*upstream.Upstream).Healthy)
 }

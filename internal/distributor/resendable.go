@@ -10,12 +10,14 @@ type resendable struct {
 }
 
 // Add stores dead letters; see deadletter.Store.
-func (r resendable) Add(entries []deadletter.Entry) (done, retry []deadletter.Entry) {
-	done, retry = r.store.Add(entries)
+func (r resendable) Add(entries []deadletter.Entry) (stored []bool) {
+	stored = r.store.Add(entries)
 	if window := r.distributor.duplicates; window != nil {
-		for _, e := range done {
-			window.Forget(e.Packet.Info, e.Packet.Body)
+		for i, e := range entries {
+			if stored[i] {
+				window.Forget(e.Packet.Info, e.Packet.Body)
+			}
 		}
 	}
-	return done, retry
+	return stored
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
-	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/router"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -28,14 +28,14 @@ type steadyAnalyzer struct {
 	perSecond int
 
 	mu    sync.Mutex // guards all below
-	bound []*packet.Packet
+	bound []upstream.Delivery
 }
 
 const steadyQueue = 100
 
-func (a *steadyAnalyzer) ID() string               { return "steady" }
-func (a *steadyAnalyzer) Weight(time.Time) float64 { return 1 }
-func (a *steadyAnalyzer) Tick()                    {}
+func (a *steadyAnalyzer) ID() string             { return "steady" }
+func (a *steadyAnalyzer) Ramp(time.Time) float64 { return 1 }
+func (a *steadyAnalyzer) Tick()                  {}
 
 func (a *steadyAnalyzer) ProbeSoon(time.Time) {}
 
@@ -50,7 +50,7 @@ func (a *steadyAnalyzer) Capacity(time.Time) (packets int, transient bool) {
 	return steadyQueue - len(a.bound), true
 }
 
-func (a *steadyAnalyzer) Offer(packets []*packet.Packet) {
+func (a *steadyAnalyzer) Offer(packets []upstream.Delivery) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.bound = append(a.bound, packets...)
@@ -68,11 +68,11 @@ func (a *steadyAnalyzer) work(done <-chan struct{}) {
 		}
 		a.mu.Lock()
 		n := min(len(a.bound), a.perSecond/100)
-		taken := append([]*packet.Packet(nil), a.bound[:n]...)
+		taken := append([]upstream.Delivery(nil), a.bound[:n]...)
 		a.bound = append(a.bound[:0], a.bound[n:]...)
 		a.mu.Unlock()
 		if n > 0 {
-			a.settler.Delivered(0, taken)
+			a.settler.Delivered(a.ID(), taken)
 			a.settler.CapacityChanged()
 		}
 	}
@@ -91,7 +91,8 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 		journal: j, router: router.New(router.Dependencies{Journal: j, RetryBudget: &retrybudget.Budget{}}), registry: prometheus.NewRegistry(),
 	}
 	analyzer := &steadyAnalyzer{settler: d.router, perSecond: capacity}
-	if err := d.router.SetMembers([]router.Analyzer{analyzer}, []float64{1}); err != nil {
+	d.analyzers.Store(new([]*upstream.Upstream))
+	if err := d.router.Add(analyzer, 1); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -56,7 +56,7 @@ func (d *Distributor) health(to *ingest.Response) {
 		State   string `json:"state"`
 		Reason  string `json:"reason"`
 		Time    string `json:"timestamp"`
-	}{word, healthy, len(d.analyzers), condition.state.String(), condition.reason, now()})
+	}{word, healthy, len(d.present()), condition.state.String(), condition.reason, now()})
 }
 
 func (d *Distributor) ready(to *ingest.Response) {
@@ -97,7 +97,7 @@ func (d *Distributor) totals(to *ingest.Response) {
 	}{
 		status.Accepted.Packets, status.Accepted.Messages, packets, messages, depths,
 		status.Delivered.Packets, status.Delivered.Messages, status.DeadLettered.Packets, status.Unaccounted,
-		d.healthy(), len(d.analyzers), d.refusedEmitters(), now(),
+		d.healthy(), len(d.present()), d.refusedEmitters(), now(),
 	})
 }
 

@@ -18,5 +18,5 @@ func (d *Distributor) logStart() {
 	}
 	d.logger.Info("distributor serves", "version", d.config.Version, "ingest", d.Addr(), "metrics", d.MetricsAddr(),
 		"journal", d.config.Journal, "data_dir", folder, slog.Group("analyzers", weights...),
-		"healthy_analyzers", d.healthy(), "total_analyzers", len(d.analyzers))
+		"healthy_analyzers", d.healthy(), "total_analyzers", len(d.present()))
 }

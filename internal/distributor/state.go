@@ -77,12 +77,12 @@ func (w *watcher) look(now time.Time) {
 // condition names the worst that holds.
 func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	var out []string
-	for _, a := range d.analyzers {
+	for _, a := range d.present() {
 		if !a.Healthy() {
 			out = append(out, a.ID())
 		}
 	}
-	nobody := len(out) == len(d.analyzers)
+	nobody := len(out) == len(d.present())
 	switch {
 	case nobody && !d.Stores():
 		return condition{statePanic, "no analyzer is healthy: nothing is accepted until one is"}
@@ -93,7 +93,7 @@ func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	case r.lasting:
 		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
 	case len(out) > 0:
-		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are out, the others carry their share: %s", len(out), len(d.analyzers), list(out))}
+		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are out, the others carry their share: %s", len(out), len(d.present()), list(out))}
 	default:
 		return condition{stateNormal, "all analyzers are healthy"}
 	}

@@ -48,7 +48,8 @@ func (e *edges) lines() []string {
 func watch(t *testing.T, d *Distributor, healthy bool) *edges {
 	t.Helper()
 	analyzer, log := newAnalyzer(t, "one"), new(edges)
-	d.analyzers, d.logger = []*upstream.Upstream{analyzer}, slog.New(slog.NewTextHandler(log, nil))
+	d.analyzers.Store(&[]*upstream.Upstream{analyzer})
+	d.logger = slog.New(slog.NewTextHandler(log, nil))
 	d.watcher = newWatcher(d)
 	watching, stop := context.WithCancel(t.Context())
 	var ended sync.WaitGroup
@@ -72,7 +73,7 @@ func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
 		t.Fatal(err)
 	}
 	config := upstream.DefaultConfig()
-	config.ID, config.URL, config.Weight = id, "http://"+id, 1
+	config.ID, config.URL = id, "http://"+id
 	analyzer, err := upstream.New(config, upstream.Dependencies{Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dialHealthy})
 	if err != nil {
 		t.Fatal(err)

@@ -60,9 +60,13 @@ func (d *Distributor) look() Status {
 		Waiting:      stats.Queued.Plus(routed.Waiting),
 	}
 	known := status.Delivered.Plus(status.DeadLettered).Plus(status.Damaged).Plus(status.Waiting)
-	for i, member := range routed.Members {
-		analyzer := d.analyzers[i]
-		one := AnalyzerStatus{MemberStats: member, Healthy: analyzer.Healthy(), Health: analyzer.Health()}
+	members := make(map[string]router.MemberStats, len(routed.Members))
+	for _, m := range routed.Members {
+		members[m.ID] = m
+	}
+	for _, analyzer := range d.present() {
+		one := AnalyzerStatus{MemberStats: members[analyzer.ID()], Healthy: analyzer.Healthy(), Health: analyzer.Health()}
+		one.ID = analyzer.ID()
 		one.Queued, one.InFlight = analyzer.Volumes()
 		known = known.Plus(one.Queued).Plus(one.InFlight)
 		status.Analyzers = append(status.Analyzers, one)

@@ -33,7 +33,7 @@ func (t *Table) Leave(i int) {
 }
 
 // SetWeight changes the weight of i, active or not. It changes shares and not
-// deficits, and ignores a weight that New would reject.
+// deficits, and ignores a weight that Add would reject.
 func (t *Table) SetWeight(i int, weight float64) {
 	if !valid(weight) || t.weights[i] == weight {
 		return

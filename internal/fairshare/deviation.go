@@ -49,8 +49,10 @@ type deviation struct {
 	shares    []int64 // scratch space of compute
 }
 
-func newDeviation(members int) deviation {
-	return deviation{snapshot: make([]int64, 0, members), shares: make([]int64, 0, members)}
+// grow makes space for a number of members.
+func (d *deviation) grow(members int) {
+	d.snapshot = slices.Grow(d.snapshot, members-len(d.snapshot))
+	d.shares = slices.Grow(d.shares, members-len(d.shares))
 }
 
 func (d *deviation) reset() {

@@ -31,12 +31,20 @@ func formula(weights []float64, maxPacket int) float64 {
 // rounding is the maximum error of the formula for shares in units of 2⁻³².
 const rounding = 1e-3
 
-func allActive(t testing.TB, weights ...float64) *Table {
+func newTable(t rapid.TB, weights ...float64) *Table {
 	t.Helper()
-	table, err := New(weights)
-	if err != nil {
-		t.Fatal(err)
+	table := new(Table)
+	for i, w := range weights {
+		if added, err := table.Add(w); added != i || err != nil {
+			t.Fatalf("member %d got the index %d: %v", i, added, err)
+		}
 	}
+	return table
+}
+
+func allActive(t rapid.TB, weights ...float64) *Table {
+	t.Helper()
+	table := newTable(t, weights...)
 	for i := range weights {
 		table.Join(i)
 	}
@@ -225,7 +233,7 @@ func TestServedStaysNearShare(t *testing.T) {
 		weights := rapid.SliceOfN(rapid.Float64Range(1e-6, 1e6), 1, 12).Draw(t, "weights")
 		largest := rapid.IntRange(1, 10_000).Draw(t, "largest packet")
 		sizes := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, largest), rapid.Just(1), rapid.Just(largest)), 1, 300).Draw(t, "sizes")
-		table, total := allActiveOf(t, weights), sum(weights)
+		table, total := allActive(t, weights...), sum(weights)
 		served, all := make([]float64, len(weights)), 0.0
 		bound := formula(weights, slices.Max(sizes)) + rounding
 		for _, m := range sizes {
@@ -272,15 +280,4 @@ func sum(values []float64) float64 {
 		total += v
 	}
 	return total
-}
-
-func allActiveOf(t *rapid.T, weights []float64) *Table {
-	table, err := New(weights)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range weights {
-		table.Join(i)
-	}
-	return table
 }

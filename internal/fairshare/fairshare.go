@@ -23,6 +23,7 @@ package fairshare
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Within these limits no sum of deficits overflows an int64: 2¹⁰ members of at
@@ -44,11 +45,12 @@ const (
 	fixedOne     = 1 << fractionBits
 )
 
-// Table holds the deficits of members. It must not be used concurrently. Indexes
-// run from 0 to the number of weights passed to New.
+// Table holds the deficits of members. The zero value has none. It must not be used
+// concurrently. A member's index stays the same until it is removed; then the next
+// member that is added may get it.
 type Table struct {
-	weights  []float64 // by member
-	position []int     // by member: the index in the slices below, or inactive
+	weights  []float64 // by index; removed is that of no member
+	position []int     // by index: the index in the slices below, or inactive
 
 	// The active members in ascending order. The shares sum to fixedOne, the
 	// deficits to 0.
@@ -59,32 +61,36 @@ type Table struct {
 	deviation deviation
 }
 
-// inactive is the position of an inactive member.
-const inactive = -1
+const (
+	inactive = -1 // the position of an inactive member
+	removed  = 0  // the weight of an unused index
+)
 
-// New returns a table of inactive members with the given weights. Weights are
-// above 0 and at most MaxWeight; only their proportions matter.
-func New(weights []float64) (*Table, error) {
-	n := len(weights)
-	if n < 1 || n > MaxMembers {
-		return nil, fmt.Errorf("%d weights: the number of members must be between 1 and %d", n, MaxMembers)
+// Add adds an inactive member and returns its index, the lowest that is unused.
+// Weights are above 0 and at most MaxWeight; only their proportions matter.
+func (t *Table) Add(weight float64) (i int, err error) {
+	if !valid(weight) {
+		return 0, fmt.Errorf("weight %v: a weight must be above 0 and at most %v", weight, float64(MaxWeight))
 	}
-	t := &Table{
-		weights:   make([]float64, n),
-		position:  make([]int, n),
-		members:   make([]int, 0, n),
-		shares:    make([]int64, 0, n),
-		deficits:  make([]int64, 0, n),
-		deviation: newDeviation(n),
-	}
-	for i, w := range weights {
-		if !valid(w) {
-			return nil, fmt.Errorf("weight %v of member %d: a weight must be above 0 and at most %v", w, i, float64(MaxWeight))
+	i = slices.Index(t.weights, removed)
+	if i < 0 {
+		i = len(t.weights)
+		if i == MaxMembers {
+			return 0, fmt.Errorf("there may be at most %d members", MaxMembers)
 		}
-		t.weights[i] = w
-		t.position[i] = inactive
+		t.weights, t.position = append(t.weights, removed), append(t.position, inactive)
+		t.shares = slices.Grow(t.shares, i+1-len(t.shares))
+		t.deficits = slices.Grow(t.deficits, i+1-len(t.deficits))
+		t.deviation.grow(i + 1)
 	}
-	return t, nil
+	t.weights[i] = weight
+	return i, nil
+}
+
+// Remove removes a member; see Leave.
+func (t *Table) Remove(i int) {
+	t.Leave(i)
+	t.weights[i] = removed
 }
 
 func valid(weight float64) bool {

@@ -9,31 +9,49 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestNewRejects(t *testing.T) {
+func TestAddRejects(t *testing.T) {
 	for _, c := range []struct {
-		weights []float64
-		text    string
+		weight float64
+		text   string
 	}{
-		{nil, "0 weights"},
-		{make([]float64, MaxMembers+1), "1025 weights"},
-		{[]float64{1, 0}, "weight 0 of member 1"},
-		{[]float64{-1}, "weight -1 of member 0"},
-		{[]float64{math.NaN()}, "weight NaN"},
-		{[]float64{math.Inf(1)}, "weight +Inf"},
+		{0, "weight 0"}, {-1, "weight -1"}, {math.NaN(), "weight NaN"}, {math.Inf(1), "weight +Inf"},
 	} {
-		if _, err := New(c.weights); err == nil || !strings.Contains(err.Error(), c.text) {
-			t.Errorf("New of %d weights: error %v, want one that contains %q", len(c.weights), err, c.text)
+		if _, err := new(Table).Add(c.weight); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("Add(%v): error %v, want one that contains %q", c.weight, err, c.text)
 		}
+	}
+	full := allActive(t, slices.Repeat([]float64{1}, MaxMembers)...)
+	if _, err := full.Add(1); err == nil || !strings.Contains(err.Error(), "1024 members") {
+		t.Errorf("one member more than the maximum: error %v", err)
 	}
 }
 
 func TestMembersStartInactive(t *testing.T) {
-	table, err := New([]float64{1, 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := newTable(t, 1, 1)
 	if _, ok := table.Pick(1, -1); ok || table.ActiveCount() != 0 || table.MaxDeviation() != 0 {
 		t.Error("a new table picks a member")
+	}
+}
+
+func TestRemovedMember(t *testing.T) {
+	table := allActive(t, 1, 2, 3)
+	table.Pick(5, -1)
+	table.Remove(1)
+	checkInvariants(t, table)
+	for range 10 {
+		if i, _ := table.Pick(7, -1); i == 1 {
+			t.Fatal("a removed member is picked")
+		}
+	}
+	if i, err := table.Add(4); i != 1 || err != nil || table.Active(1) {
+		t.Fatalf("the next member got index %d, want the unused 1; active: %v; error: %v", i, table.Active(1), err)
+	}
+	if i, err := table.Add(4); i != 3 || err != nil {
+		t.Fatalf("the next member got index %d, want 3; error: %v", i, err)
+	}
+	table.Join(1)
+	if share := table.Share(1); share != 0.5 || table.Deficit(1) != 0 {
+		t.Errorf("it joined with a share of %v and a deficit of %v, want 0.5 and 0", share, table.Deficit(1))
 	}
 }
 
@@ -160,10 +178,7 @@ func checkInvariants(t rapid.TB, table *Table) {
 func TestHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		weights := rapid.SliceOfN(rapid.Float64Range(0.01, 10), 1, 8).Draw(t, "weights")
-		table, err := New(weights)
-		if err != nil {
-			t.Fatal(err)
-		}
+		table := newTable(t, weights...)
 		h := &history{table: table, model: model{weights: slices.Clone(weights), deficits: map[int]float64{}}}
 		member := rapid.IntRange(0, len(weights)-1)
 		size := rapid.OneOf(rapid.IntRange(1, 100), rapid.Just(1), rapid.Just(1000))
@@ -179,6 +194,9 @@ func TestHistories(t *testing.T) {
 			"leave":       func(t *rapid.T) { h.leave(member.Draw(t, "member")) },
 			"weight": func(t *rapid.T) {
 				h.weight(member.Draw(t, "member"), rapid.Float64Range(0.01, 10).Draw(t, "weight"))
+			},
+			"replace": func(t *rapid.T) {
+				h.replace(t, member.Draw(t, "member"), rapid.Float64Range(0.01, 10).Draw(t, "weight"))
 			},
 			"refund": func(t *rapid.T) { h.refund(rapid.IntRange(0, 1000).Draw(t, "which")) },
 			"": func(t *rapid.T) {
@@ -226,6 +244,16 @@ func (h *history) leave(i int) {
 	h.table.Leave(i)
 	h.model.leave(i)
 	h.picked = slices.DeleteFunc(h.picked, func(c charge) bool { return c.member == i })
+}
+
+// replace removes a member and adds another, which gets its index.
+func (h *history) replace(t *rapid.T, i int, w float64) {
+	h.table.Remove(i)
+	h.leave(i)
+	if added, err := h.table.Add(w); added != i || err != nil {
+		t.Fatalf("the new member has index %d, want %d; error: %v", added, i, err)
+	}
+	h.model.weights[i] = w
 }
 
 func (h *history) weight(i int, w float64) {
@@ -357,7 +385,7 @@ func TestLeaveRestoresDeficits(t *testing.T) {
 func TestRejoinWithoutBurst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		weights := rapid.SliceOfN(rapid.Float64Range(0.1, 10), 2, 8).Draw(t, "weights")
-		table := allActiveOf(t, weights)
+		table := allActive(t, weights...)
 		sizes := mixedSizes(rapid.Uint64().Draw(t, "seed"))
 		for range rapid.IntRange(0, 500).Draw(t, "before") {
 			table.Pick(sizes(), -1)

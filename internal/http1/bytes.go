@@ -1,5 +1,7 @@
 package http1
 
+import "encoding/binary"
+
 // byteClass is a set of the kinds of text that a byte may be in.
 type byteClass uint8
 
@@ -41,7 +43,23 @@ func classify() (of [256]byteClass) {
 }
 
 // IsText reports whether text has no control character but tabs.
-func IsText(text []byte) bool { return all(text, valueByte) }
+func IsText(text []byte) bool {
+	for len(text) >= 8 && !hasControl(binary.LittleEndian.Uint64(text)) {
+		text = text[8:]
+	}
+	return all(text, valueByte)
+}
+
+// hasControl reports whether any of eight bytes is below a space or DEL, by the
+// methods of Warren, Hacker's Delight, section 6-1.
+func hasControl(word uint64) bool {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	del := word ^ 0x7f*ones
+	return ((word-' '*ones)&^word|(del-ones)&^del)&highs != 0
+}
 
 // all reports whether all bytes are of a class.
 func all(text []byte, class byteClass) bool {

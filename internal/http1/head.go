@@ -136,7 +136,7 @@ func (p *parser) line() ([]byte, error) {
 func (p *parser) requestLine(line []byte) error {
 	method, rest, found := bytes.Cut(line, []byte{' '})
 	target, version, both := bytes.Cut(rest, []byte{' '})
-	if !found || !both || !all(method, tokenByte) || len(method) == 0 || !all(target, valueByte) {
+	if !found || !both || !all(method, tokenByte) || len(method) == 0 || !IsText(target) {
 		return malformed("the request line must be a method, a target and a version, one space apart")
 	}
 	p.head.Method = method
@@ -237,7 +237,7 @@ func CutField(line []byte) (name, value []byte, err error) {
 		return nil, nil, malformed("a field line must be a name of token characters, a colon and a value: %.40q", line)
 	}
 	value = line[colon+1:]
-	if !all(value, valueByte) {
+	if !IsText(value) {
 		return nil, nil, malformed("the field %.40s has a control character", line[:colon])
 	}
 	for len(value) > 0 && (value[0] == ' ' || value[0] == '\t') {

@@ -5,12 +5,16 @@
 // A packet passes through a journal once:
 //
 //	Append ──▶ queued ──Fetch──▶ claimed ──Ack──▶ gone
+//	             ▲                  │
+//	             └───────Nak────────┘
 //
-// Append makes the journal the packet's owner, Fetch the caller, and Ack ends the
-// packet. A fetched packet counts as claimed until it is acknowledged.
+// Append makes the journal the packet's owner, Fetch the caller, Ack ends the packet and
+// Nak returns it. A fetched packet counts as claimed until then. An implementation
+// whose claims expire extends them by itself.
 package journal
 
 import (
+	"context"
 	"errors"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -31,19 +35,24 @@ type Journal interface {
 	// CheckCapacity returns nil if a packet of that many bytes would be taken now,
 	// and otherwise the error of Append. It never waits.
 	CheckCapacity(bytes int) error
-	// Fetch appends up to limit queued packets to dst, oldest first, without
-	// waiting, and makes the caller their owner. While packets are read back from
-	// disk, Fetch alternates between them and fresh ones.
-	Fetch(dst []*packet.Packet, limit int) []*packet.Packet
+	// Fetch appends up to limit queued packets to dst, oldest first, and makes the
+	// caller their owner. It does not wait for packets to be queued; ctx bounds the
+	// time of a store that must be asked for them. While packets are read back from
+	// disk, Fetch alternates between them and fresh ones. The error says why packets
+	// that may be queued could not be fetched; dst is valid nevertheless.
+	Fetch(ctx context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error)
 	// Ready receives a value after packets were queued while a Fetch could have
 	// returned none.
 	Ready() <-chan struct{}
 	// Ack ends fetched packets, in any order: they were delivered, or are dead
 	// letters. It releases them.
 	Ack(packets []*packet.Packet)
-	// Utilization returns the part of the capacity in use, 0 to 1. It never waits.
+	// Nak returns fetched packets, which are queued again, before all others.
+	Nak(packets []*packet.Packet)
+	// Utilization returns the part of the capacity in use, 0 to 1. It never waits,
+	// and may be approximate.
 	Utilization() float64
-	// Stats returns consistent counts.
+	// Stats returns the counts of this process, which are consistent.
 	Stats() Stats
 	// Close stops taking packets and returns after the last write. Packets that are
 	// neither delivered nor on stable storage are lost then; Stats still counts them.
@@ -60,7 +69,7 @@ type Waiter interface {
 // Stats are a journal's books at one moment: Accepted is the sum of Queued,
 // Claimed and Acknowledged.
 type Stats struct {
-	Accepted     packet.Volume // taken by Put, since the start (and found at the start)
+	Accepted     packet.Volume // taken by Append, since the start (and found at the start)
 	Queued       packet.Volume // not claimed yet
 	Claimed      packet.Volume // claimed and not acknowledged yet
 	Acknowledged packet.Volume

@@ -10,8 +10,8 @@ import "time"
 
 // Packet is a validated packet.
 //
-// It has one owner at a time (ingest, journal, router, upstream), and only the
-// owner accesses it. The last owner calls Release.
+// It is immutable once a journal has taken it. It has one owner at a time (ingest,
+// journal, router, upstream), who calls Release or passes it on.
 type Packet struct {
 	// Body is the JSON text that the emitter sent; it must not be modified.
 	Body []byte
@@ -20,50 +20,16 @@ type Packet struct {
 	Traceparent string
 	// Accepted is when the distributor accepted the packet.
 	Accepted time.Time
-	// Sequence is the journal's sequence number; the journal sets it.
+	// Sequence is the journal's sequence number, and Slot the emitter's slot in
+	// package emitterquota. The journal sets them when it takes the packet.
 	Sequence uint64
-	// Slot is the emitter's slot in package emitterquota; the journal sets it.
-	Slot uint16
-	// Analyzer is the position of the analyzer that the packet is or was last bound
-	// to, or NoAnalyzer; the router sets it.
-	Analyzer int
-	// Epoch is the epoch of the router's member at the binding; the router sets it.
-	Epoch uint32
-	// Attempted reports whether an analyzer may have received the packet since the
-	// router last bound it.
-	Attempted bool
-	// DeadLetterPending reports whether the packet was rejected and its dead letter
-	// could not be written; the router sets it.
-	DeadLetterPending bool
-	// Failures is nil until an attempt fails.
-	Failures *FailureHistory
+	Slot     uint16
 	// DeliveryChan, unless nil, receives one DeliveryResult. It must have capacity
 	// for it, so that the send never blocks.
 	DeliveryChan chan<- DeliveryResult
 
 	pool  *Pool
 	class int
-}
-
-// FailureHistory describes the failed delivery attempts of a packet.
-type FailureHistory struct {
-	// Since and Last are the times of the first and of the last failure, Cause is
-	// the error of the last one, and Attempts is the number of failures.
-	Since, Last time.Time
-	Cause       string
-	Attempts    int
-	// LastBatchSize is the number of packets in the last request that failed.
-	LastBatchSize int
-	// IsolatedFailures counts the failures of requests with this packet alone, at
-	// analyzers that accepted other packets since Last.
-	IsolatedFailures int
-
-	// Due is the time of the next attempt, ScheduledAttempts is the value of
-	// Attempts for which Due was set, and Quarantined reports whether the packet
-	// keeps failing. The router sets them.
-	Due               time.Time
-	ScheduledAttempts int
-	Quarantined       bool
 }
 
 // DeliveryResult is the final state of a packet.
@@ -73,9 +39,6 @@ type DeliveryResult struct {
 	// Rejection is the reason of a rejection, empty for a delivery.
 	Rejection string
 }
-
-// NoAnalyzer is the value of Packet.Analyzer before the first binding.
-const NoAnalyzer = -1
 
 // Info is the result of Check.
 type Info struct {

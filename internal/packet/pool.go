@@ -33,7 +33,7 @@ func (p *Packet) Release() {
 	if p.pool == nil || p.class < 0 {
 		return
 	}
-	*p = Packet{Body: p.Body[:0], Analyzer: NoAnalyzer, pool: p.pool, class: p.class}
+	*p = Packet{Body: p.Body[:0], pool: p.pool, class: p.class}
 	p.pool.classes[p.class].Put(p)
 }
 
@@ -42,12 +42,12 @@ func (p *Packet) Release() {
 func (p *Pool) Get(size int) *Packet {
 	class := classOf(size)
 	if class >= classes {
-		return &Packet{Body: make([]byte, 0, size), Analyzer: NoAnalyzer, pool: p, class: -1}
+		return &Packet{Body: make([]byte, 0, size), pool: p, class: -1}
 	}
 	if packet, ok := p.classes[class].Get().(*Packet); ok {
 		return packet
 	}
-	return &Packet{Body: make([]byte, 0, capacityOf(class)), Analyzer: NoAnalyzer, pool: p, class: class}
+	return &Packet{Body: make([]byte, 0, capacityOf(class)), pool: p, class: class}
 }
 
 // classOf returns the smallest class for a size, or classes or more if none is large

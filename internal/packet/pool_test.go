@@ -37,8 +37,8 @@ func TestNewCopies(t *testing.T) {
 		if size > 0 {
 			body[0] = 'y'
 		}
-		if len(p.Body) != size || bytes.ContainsRune(p.Body, 'y') || p.Info != info || p.Analyzer != NoAnalyzer {
-			t.Errorf("%d bytes: the packet holds %d, %+v, analyzer %d", size, len(p.Body), p.Info, p.Analyzer)
+		if len(p.Body) != size || bytes.ContainsRune(p.Body, 'y') || p.Info != info {
+			t.Errorf("%d bytes: the packet holds %d, %+v", size, len(p.Body), p.Info)
 		}
 		if got, want := p.Footprint(), FootprintOf(size); got != want {
 			t.Errorf("%d bytes: footprint %d, FootprintOf returned %d", size, got, want)
@@ -53,9 +53,9 @@ func TestReleaseResetsThePacket(t *testing.T) {
 	var pool Pool
 	p := pool.New([]byte(plainPacket), Info{Messages: 1})
 	buffer := cap(p.Body)
-	p.Traceparent, p.Accepted, p.Sequence, p.Analyzer = "00-1", time.Unix(1, 0), 9, 2
+	p.Traceparent, p.Accepted, p.Sequence = "00-1", time.Unix(1, 0), 9
 	p.Release()
-	if p.Traceparent != "" || !p.Accepted.IsZero() || p.Sequence != 0 || p.Analyzer != NoAnalyzer || p.Info != (Info{}) || len(p.Body) != 0 {
+	if p.Traceparent != "" || !p.Accepted.IsZero() || p.Sequence != 0 || p.Info != (Info{}) || len(p.Body) != 0 {
 		t.Errorf("not reset: %+v", p)
 	}
 	if cap(p.Body) != buffer || p.pool != &pool {

@@ -1,12 +1,14 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // BenchmarkRound measures a packet's path from the journal to the analyzers and
@@ -19,7 +21,7 @@ func BenchmarkRound(b *testing.B) {
 				now := time.Now()
 				b.ReportAllocs()
 				for b.Loop() {
-					if !r.round(now) {
+					if !r.round(b.Context(), now) {
 						b.Fatal("nothing was routed")
 					}
 				}
@@ -39,17 +41,13 @@ func newRoundRouter(t testing.TB, analyzers, packets int) *Router {
 		journal.waiting = append(journal.waiting, pool.New(make([]byte, 800), packet.Info{Messages: 1 + i*37%100}))
 	}
 	r := New(Dependencies{Journal: journal, DeadLetters: new(store), RetryBudget: new(retrybudget.Budget)})
-	var members []Analyzer
-	var weights []float64
 	for i := range analyzers {
-		members = append(members, &instant{router: r, position: i})
-		weights = append(weights, float64(1+i%3))
-	}
-	if err := r.SetMembers(members, weights); err != nil {
-		t.Fatal(err)
+		if err := r.Add(&instant{router: r, id: fmt.Sprint("a", i)}, float64(1+i%3)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for range 1000 { // until all buffers have their final size
-		r.round(time.Time{})
+		r.round(t.Context(), time.Time{})
 	}
 	return r
 }
@@ -57,32 +55,27 @@ func newRoundRouter(t testing.TB, analyzers, packets int) *Router {
 // loopJournal is a journal in which acknowledged packets wait again.
 type loopJournal struct{ waiting []*packet.Packet }
 
-func (c *loopJournal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
+func (c *loopJournal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error) {
 	n := min(limit, len(c.waiting))
 	dst = append(dst, c.waiting[:n]...)
 	c.waiting = c.waiting[:copy(c.waiting, c.waiting[n:])]
-	return dst
+	return dst, nil
 }
 
-func (c *loopJournal) Ready() <-chan struct{} { return nil }
-
-func (c *loopJournal) Ack(packets []*packet.Packet) {
-	for _, p := range packets {
-		p.Analyzer = packet.NoAnalyzer
-	}
-	c.waiting = append(c.waiting, packets...)
-}
+func (c *loopJournal) Ready() <-chan struct{}       { return nil }
+func (c *loopJournal) Ack(packets []*packet.Packet) { c.waiting = append(c.waiting, packets...) }
+func (c *loopJournal) Nak(packets []*packet.Packet) { c.waiting = append(c.waiting, packets...) }
 
 // instant is an analyzer that delivers offered packets at once.
 type instant struct {
-	router   *Router
-	position int
+	router *Router
+	id     string
 }
 
-func (p *instant) ID() string                     { return fmt.Sprint("a", p.position) }
-func (p *instant) Capacity(time.Time) (int, bool) { return unlimited, true }
-func (p *instant) BelowLowWatermark() bool        { return true }
-func (p *instant) Weight(time.Time) float64       { return float64(1 + p.position%3) }
-func (p *instant) Tick()                          {}
-func (p *instant) ProbeSoon(time.Time)            {}
-func (p *instant) Offer(packets []*packet.Packet) { p.router.Delivered(p.position, packets) }
+func (p *instant) ID() string                           { return p.id }
+func (p *instant) Capacity(time.Time) (int, bool)       { return unlimited, true }
+func (p *instant) BelowLowWatermark() bool              { return true }
+func (p *instant) Ramp(time.Time) float64               { return 1 }
+func (p *instant) Tick()                                {}
+func (p *instant) ProbeSoon(time.Time)                  {}
+func (p *instant) Offer(deliveries []upstream.Delivery) { p.router.Delivered(p.id, deliveries) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Packets whose dead letters cannot be written stay in the journal without a
@@ -22,7 +23,7 @@ func TestUnwrittenDeadLettersAreNotAcknowledged(t *testing.T) {
 		packets := h.analyzers[0].take(unlimited)
 		results := make(chan packet.DeliveryResult, 4)
 		for _, p := range packets {
-			p.DeliveryChan = results
+			p.Packet.DeliveryChan = results
 		}
 		h.store.failFor(func(p *packet.Packet) bool { return p.Sequence%2 == 0 })
 		h.reject(h.analyzers[0], packets)
@@ -85,7 +86,7 @@ func TestUnwrittenDeadLettersAreRetriedWithBackoff(t *testing.T) {
 		}
 		if taken := h.analyzers[0].take(1); len(taken) != 1 || taken[0].DeadLetterPending || taken[0].Failures == nil {
 			t.Error("another packet is retried")
-		} else if h.Delivered(0, taken); h.Stats().Quarantined != 0 {
+		} else if h.Delivered("a0", taken); h.Stats().Quarantined != 0 {
 			t.Errorf("%d packets are quarantined", h.Stats().Quarantined)
 		}
 		time.Sleep(time.Minute)
@@ -94,7 +95,7 @@ func TestUnwrittenDeadLettersAreRetriedWithBackoff(t *testing.T) {
 			if p.Failures != nil {
 				t.Errorf("a retry is recorded as a failure: %+v", p.Failures)
 			}
-			h.reject(h.analyzers[0], []*packet.Packet{p})
+			h.reject(h.analyzers[0], []upstream.Delivery{p})
 		}
 	})
 }
@@ -219,8 +220,8 @@ func TestUnwrittenDeadLettersThatAreNacked(t *testing.T) {
 		if got := h.deliverAll(); got != 1 {
 			t.Fatalf("%d packets are delivered", got)
 		}
-		if l := &h.ledger; l.retries.outstanding != 0 || l.deadLetterRetries.outstanding != 0 || h.Stats().Quarantined != 0 {
-			t.Errorf("afterwards %d and %d are outstanding, %d quarantined", l.retries.outstanding, l.deadLetterRetries.outstanding, h.Stats().Quarantined)
+		if q := &h.requeue; q.failed.outstanding != 0 || q.deadLetters.outstanding != 0 || h.Stats().Quarantined != 0 {
+			t.Errorf("afterwards %d and %d are outstanding, %d quarantined", q.failed.outstanding, q.deadLetters.outstanding, h.Stats().Quarantined)
 		}
 	})
 }

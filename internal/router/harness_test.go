@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,22 +13,22 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // analyzer is a fake Analyzer that holds packets until the test takes them.
 type analyzer struct {
-	id       string
-	position int
+	id string
 
 	mu                sync.Mutex // guards the fields below
 	capacity          int        // besides bound
 	transient         bool
 	belowLowWatermark bool
-	weight            float64
-	bound             []*packet.Packet
+	ramp              float64
+	bound             []upstream.Delivery
 	capacityCalls     int
 	probeSoonCalls    int
-	onOffer           func([]*packet.Packet)
+	onOffer           func([]upstream.Delivery)
 }
 
 func (a *analyzer) ID() string { return a.id }
@@ -45,10 +46,10 @@ func (a *analyzer) BelowLowWatermark() bool {
 	return a.belowLowWatermark
 }
 
-func (a *analyzer) Weight(time.Time) float64 {
+func (a *analyzer) Ramp(time.Time) float64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.weight
+	return a.ramp
 }
 
 func (a *analyzer) Tick() {}
@@ -59,7 +60,7 @@ func (a *analyzer) ProbeSoon(time.Time) {
 	a.probeSoonCalls++
 }
 
-func (a *analyzer) Offer(packets []*packet.Packet) {
+func (a *analyzer) Offer(packets []upstream.Delivery) {
 	a.mu.Lock()
 	a.capacity -= len(packets)
 	a.bound = append(a.bound, packets...)
@@ -77,11 +78,11 @@ func (a *analyzer) set(change func(*analyzer)) {
 }
 
 // take removes up to n bound packets, oldest first.
-func (a *analyzer) take(n int) []*packet.Packet {
+func (a *analyzer) take(n int) []upstream.Delivery {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n = min(n, len(a.bound))
-	taken := append([]*packet.Packet(nil), a.bound[:n]...)
+	taken := append([]upstream.Delivery(nil), a.bound[:n]...)
 	a.bound = append(a.bound[:0], a.bound[n:]...)
 	return taken
 }
@@ -107,22 +108,22 @@ type store struct {
 	onReturn func() // is called before Add returns
 }
 
-func (s *store) Add(entries []deadletter.Entry) (done, retry []deadletter.Entry) {
+func (s *store) Add(entries []deadletter.Entry) (stored []bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range entries {
 		if s.fails != nil && s.fails(e.Packet) {
 			s.failures++
-			retry = append(retry, e)
+			stored = append(stored, false)
 			continue
 		}
 		s.stored = append(s.stored, fmt.Sprint(string(e.Packet.PacketID.Raw(e.Packet.Body)), " ", e.Analyzer, " ", e.Reason, " ", e.Detail))
-		done = append(done, e)
+		stored = append(stored, true)
 	}
 	if s.onReturn != nil {
 		s.onReturn()
 	}
-	return done, retry
+	return stored
 }
 
 // failFor makes writes fail for some packets, or for none if fails is nil.
@@ -139,6 +140,7 @@ type harness struct {
 	*Router
 	journal   *memory.Journal
 	analyzers []*analyzer
+	removed   []*analyzer
 	store     *store
 	pool      packet.Pool
 	added     int
@@ -156,16 +158,35 @@ func newHarness(t testing.TB, weights ...float64) *harness {
 		store:   &store{},
 	}
 	h.Router = New(Dependencies{Journal: h.journal, DeadLetters: h.store, RetryBudget: new(retrybudget.Budget), Logger: slog.New(slog.NewTextHandler(&h.log, nil))})
-	var analyzers []Analyzer
-	for i, weight := range weights {
-		a := &analyzer{id: fmt.Sprint("a", i), position: i, capacity: unlimited, transient: true, belowLowWatermark: true, weight: weight}
-		h.analyzers = append(h.analyzers, a)
-		analyzers = append(analyzers, a)
-	}
-	if err := h.SetMembers(analyzers, weights); err != nil {
-		t.Fatal(err)
+	for _, weight := range weights {
+		h.addAnalyzer(t, weight)
 	}
 	return h
+}
+
+// addAnalyzer adds a healthy analyzer of unlimited capacity.
+func (h *harness) addAnalyzer(t testing.TB, weight float64) *analyzer {
+	t.Helper()
+	a := &analyzer{id: fmt.Sprint("a", len(h.analyzers)+len(h.removed)), capacity: unlimited, transient: true, belowLowWatermark: true, ramp: 1}
+	h.analyzers = append(h.analyzers, a)
+	if err := h.Add(a, weight); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// removeAnalyzer removes an analyzer, which returns the packets that it holds as
+// upstream.Upstream.Stop does.
+func (h *harness) removeAnalyzer(t testing.TB, a *analyzer) {
+	t.Helper()
+	if err := h.Remove(a.id); err != nil {
+		t.Fatal(err)
+	}
+	h.analyzers = slices.DeleteFunc(h.analyzers, func(one *analyzer) bool { return one == a })
+	h.removed = append(h.removed, a)
+	if back := a.take(unlimited); len(back) > 0 {
+		h.Nacked(a.id, back)
+	}
 }
 
 // add appends a packet with a number of messages to the journal.
@@ -193,13 +214,13 @@ func (h *harness) held() (packets int) {
 // nackAllAttempted nacks all held packets as attempted. It takes the packets of all
 // analyzers first, because nacked packets are routed again at once.
 func (h *harness) nackAllAttempted() {
-	var back []*packet.Packet
+	var back []upstream.Delivery
 	for _, a := range h.analyzers {
 		back = append(back, a.take(unlimited)...)
 	}
-	for _, p := range back {
-		p.Attempted = true
-		h.Nacked(p.Analyzer, []*packet.Packet{p})
+	for _, d := range back {
+		d.Attempted = true
+		h.Nacked(d.Analyzer, []upstream.Delivery{d})
 	}
 }
 

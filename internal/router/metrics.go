@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func describe(name, help string, labels ...string) *prometheus.Desc {
+func newDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
@@ -22,21 +22,21 @@ type collector struct {
 func (r *Router) Register(registerer prometheus.Registerer) error {
 	return registerer.Register(&collector{
 		router: r,
-		packets: describe("distributor_packets_by_analyzer_total",
+		packets: newDesc("distributor_packets_by_analyzer_total",
 			"Packets routed to the analyzer; a rerouted packet counts again.", "analyzer"),
-		messages: describe("distributor_messages_by_analyzer_total",
+		messages: newDesc("distributor_messages_by_analyzer_total",
 			"Messages of packets routed to the analyzer; those of a rerouted packet count again.", "analyzer"),
-		target: describe("distributor_share_target_ratio", "The analyzer's configured share of messages.", "analyzer"),
-		effective: describe("distributor_share_effective_ratio",
+		target: newDesc("distributor_share_target_ratio", "The analyzer's configured share of messages.", "analyzer"),
+		effective: newDesc("distributor_share_effective_ratio",
 			"The analyzer's current share of messages: 0 while it is inactive.", "analyzer"),
-		deviation: describe("distributor_share_deviation_messages",
+		deviation: newDesc("distributor_share_deviation_messages",
 			"By how many messages the analyzer is below its share (above it, if negative) since the set of active analyzers last changed.", "analyzer"),
-		deviationLimit: describe("distributor_share_deviation_limit_messages", "The maximum deviation of an analyzer from its share, in messages."),
-		reroutes:       describe("distributor_rerouted_packets_total", "Packets that were rerouted to another analyzer.", "from", "to"),
-		quarantined: describe("distributor_quarantined_packets",
+		deviationLimit: newDesc("distributor_share_deviation_limit_messages", "The maximum deviation of an analyzer from its share, in messages."),
+		reroutes:       newDesc("distributor_rerouted_packets_total", "Packets that were rerouted from the analyzer to another.", "from"),
+		quarantined: newDesc("distributor_quarantined_packets",
 			"Packets with which analyzers keep failing while they accept others; each is retried alone, with increasing delays."),
-		oldDeviationLimit: describe("distributor_share_bound_messages", "Deprecated: use distributor_share_deviation_limit_messages."),
-		oldQuarantined:    describe("distributor_set_apart_packets", "Deprecated: use distributor_quarantined_packets."),
+		oldDeviationLimit: newDesc("distributor_share_bound_messages", "Deprecated: use distributor_share_deviation_limit_messages."),
+		oldQuarantined:    newDesc("distributor_set_apart_packets", "Deprecated: use distributor_quarantined_packets."),
 	})
 }
 
@@ -55,19 +55,17 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	stats, reroutes := c.router.ledger.readAll()
+	stats := c.router.Stats()
 	for _, m := range stats.Members {
 		counter(c.packets, m.Routed.Packets, m.ID)
 		counter(c.messages, m.Routed.Messages, m.ID)
 		gauge(c.target, m.Target, m.ID)
 		gauge(c.effective, m.Effective, m.ID)
 		gauge(c.deviation, m.DeviationMessages, m.ID)
+		counter(c.reroutes, m.Rerouted, m.ID)
 	}
 	gauge(c.deviationLimit, stats.MaxDeviationMessages)
 	gauge(c.oldDeviationLimit, stats.MaxDeviationMessages)
 	gauge(c.quarantined, float64(stats.Quarantined))
 	gauge(c.oldQuarantined, float64(stats.Quarantined))
-	for move, packets := range reroutes {
-		counter(c.reroutes, packets, move.From, move.To)
-	}
 }

@@ -12,27 +12,27 @@ import (
 )
 
 // fail records a failed attempt, as an analyzer's sender does.
-func fail(p *packet.Packet, now time.Time, isolated bool) {
-	if p.Failures == nil {
-		p.Failures = &packet.FailureHistory{Since: now}
+func fail(d *upstream.Delivery, now time.Time, isolated bool) {
+	if d.Failures == nil {
+		d.Failures = &upstream.FailureHistory{Since: now}
 	}
-	p.Failures.Attempts++
-	p.Failures.Last, p.Failures.Cause, p.Failures.LastBatchSize = now, "answered 500", 1
+	d.Failures.Attempts++
+	d.Failures.Last, d.Failures.Cause, d.Failures.LastBatchSize = now, "answered 500", 1
 	if isolated {
-		p.Failures.IsolatedFailures++
+		d.Failures.IsolatedFailures++
 	}
-	p.Attempted = true
+	d.Attempted = true
 }
 
 // failAll nacks all held packets with a failed attempt.
 func (h *harness) failAll(isolated bool) (failed int) {
-	var packets []*packet.Packet
+	var packets []upstream.Delivery
 	for _, a := range h.analyzers {
 		packets = append(packets, a.take(unlimited)...)
 	}
 	for _, p := range packets {
-		fail(p, time.Now(), isolated)
-		h.Nacked(p.Analyzer, []*packet.Packet{p})
+		fail(&p, time.Now(), isolated)
+		h.Nacked(p.Analyzer, []upstream.Delivery{p})
 	}
 	return len(packets)
 }
@@ -42,19 +42,19 @@ func (h *harness) deliverAll() (delivered int) {
 	for _, a := range h.analyzers {
 		if packets := a.take(unlimited); len(packets) > 0 {
 			delivered += len(packets)
-			h.Delivered(a.position, packets)
+			h.Delivered(a.id, packets)
 		}
 	}
 	return delivered
 }
 
 // reject rejects packets.
-func (h *harness) reject(a *analyzer, packets []*packet.Packet) {
+func (h *harness) reject(a *analyzer, packets []upstream.Delivery) {
 	var rejections []upstream.Rejection
 	for _, p := range packets {
-		rejections = append(rejections, upstream.Rejection{Packet: p, Reason: "malformed", Detail: "why"})
+		rejections = append(rejections, upstream.Rejection{Delivery: p, Reason: "malformed", Detail: "why"})
 	}
-	h.Rejected(a.position, rejections)
+	h.Rejected(a.id, rejections)
 }
 
 // rejectAll rejects all held packets.
@@ -164,14 +164,14 @@ func TestDeliveriesGrowTheWindow(t *testing.T) {
 
 // Expediting may change the order of due times.
 func TestExpediteKeepsTheHeap(t *testing.T) {
-	var q retryQueue
+	var q failedRetries
 	now := time.Now()
 	for i := range 20 {
-		p := &packet.Packet{}
+		p := &upstream.Delivery{Packet: &packet.Packet{}}
 		for range 1 + i*7%len(retryDelays) {
 			fail(p, now.Add(time.Duration(i*13%20)*time.Millisecond), false)
 		}
-		q.push(p)
+		q.push(*p)
 	}
 	q.expedite()
 	later := now.Add(retryDelays[1] + time.Second)
@@ -188,17 +188,17 @@ func TestExpediteKeepsTheHeap(t *testing.T) {
 
 // A failure halves the window and ends early retries.
 func TestFailureHalvesTheWindow(t *testing.T) {
-	q := retryQueue{window: 40, outstanding: 1, early: 30}
-	p := &packet.Packet{}
+	q := failedRetries{retryQueue: retryQueue{window: 40, outstanding: 1, early: 30}}
+	p := &upstream.Delivery{Packet: &packet.Packet{}}
 	fail(p, time.Now(), false)
 	p.Failures.ScheduledAttempts = 1
 	fail(p, time.Now(), false)
-	q.push(p)
+	q.push(*p)
 	if q.window != 20 || q.early != 0 || q.outstanding != 0 {
 		t.Errorf("afterwards the window is %d, early %d, outstanding %d", q.window, q.early, q.outstanding)
 	}
 	q.take(nil, q.ready(1, time.Now().Add(time.Hour)), time.Now().Add(time.Hour))
-	q.push(p) // without another attempt
+	q.push(*p) // without another attempt
 	if q.window != 20 || q.outstanding != 0 || !p.Failures.Due.Before(time.Now().Add(2*time.Second)) {
 		t.Errorf("after a nack without an attempt the window is %d, outstanding %d, and the packet is due at %v", q.window, q.outstanding, p.Failures.Due)
 	}
@@ -206,12 +206,12 @@ func TestFailureHalvesTheWindow(t *testing.T) {
 
 // Packets are taken in the order of their due times.
 func TestFirstDuePacketIsTakenFirst(t *testing.T) {
-	var q retryQueue
+	var q failedRetries
 	now := time.Now()
 	for i := range 20 {
-		p := &packet.Packet{Sequence: uint64(i)}
+		p := &upstream.Delivery{Packet: &packet.Packet{Sequence: uint64(i)}}
 		fail(p, now.Add(-time.Duration(i*7%20)*time.Second), false)
-		q.push(p)
+		q.push(*p)
 	}
 	got := q.take(nil, q.ready(20, now), now)
 	if len(got) != 20 {
@@ -219,7 +219,7 @@ func TestFirstDuePacketIsTakenFirst(t *testing.T) {
 	}
 	for i := 1; i < len(got); i++ {
 		if got[i].Failures.Last.Before(got[i-1].Failures.Last) {
-			t.Errorf("packet %d is before %d", got[i-1].Sequence, got[i].Sequence)
+			t.Errorf("packet %d is before %d", got[i-1].Packet.Sequence, got[i].Packet.Sequence)
 		}
 	}
 }
@@ -277,9 +277,9 @@ func TestQuarantineIsLogged(t *testing.T) {
 				synctest.Wait()
 				p := h.analyzers[0].take(1)
 				if left == 1 {
-					h.Rejected(0, []upstream.Rejection{{Packet: p[0], Reason: "keeps_failing"}})
+					h.Rejected("a0", []upstream.Rejection{{Delivery: p[0], Reason: "keeps_failing"}})
 				} else {
-					h.Delivered(0, p)
+					h.Delivered("a0", p)
 				}
 				if got := h.Stats().Quarantined; got != left {
 					t.Errorf("%d packets are quarantined, want %d", got, left)

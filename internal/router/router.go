@@ -29,27 +29,17 @@ import (
 
 // Journal is the source of accepted packets and acknowledges settled ones.
 type Journal interface {
-	Fetch(dst []*packet.Packet, limit int) []*packet.Packet
+	Fetch(ctx context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error)
 	Ready() <-chan struct{}
 	Ack(packets []*packet.Packet)
-}
-
-// Analyzer is a destination of packets; see upstream.Upstream.
-type Analyzer interface {
-	ID() string
-	Capacity(now time.Time) (packets int, transient bool)
-	BelowLowWatermark() bool
-	Weight(now time.Time) float64
-	Offer(packets []*packet.Packet)
-	Tick()
-	ProbeSoon(now time.Time)
+	Nak(packets []*packet.Packet)
 }
 
 // DeadLetters stores packets that an analyzer rejected. Add must not retain the
-// packets. It returns the entries whose packets may be acknowledged, and those to
-// retry because they could not be stored as safely as the journal stores packets.
+// packets. It reports, for each entry, whether the packet may be acknowledged; if not,
+// it could not be stored as safely as the journal stores packets.
 type DeadLetters interface {
-	Add(entries []deadletter.Entry) (done, retry []deadletter.Entry)
+	Add(entries []deadletter.Entry) (stored []bool)
 }
 
 // maxRoundPackets is the maximum number of packets routed between updates of
@@ -67,20 +57,30 @@ type Router struct {
 	// awaitingCapacity makes CapacityChanged wake the routing goroutine.
 	awaitingCapacity atomic.Bool
 	draining         atomic.Bool
-	ledger           ledger
+	accounting       accounting
+	requeue          requeue
 	drainRate        drainRate
+	packets          sync.Pool // of *[]*packet.Packet, see ack
 
-	// The routing goroutine owns the fields below.
-	table        *fairshare.Table
-	members      []*member
-	pending      []*packet.Packet // owned, oldest first
-	capacity     int              // of all active members, in packets
-	blocking     *member          // the member without capacity that pending waits for
-	blockedSince time.Time        // start of the wait for blocking
-	waitBudget   time.Duration    // for all members together
+	// The routing goroutine owns the fields below; see do.
+	table        fairshare.Table
+	members      []*member           // in the order in which they were added
+	byIndex      []*member           // by index of the table
+	byID         map[string]*member  // members by the analyzer's id
+	epoch        uint32              // counts the joins of all members
+	pending      []upstream.Delivery // owned, oldest first
+	fetched      []*packet.Packet    // buffer of fetch
+	fetchFailing bool                // the last Fetch returned an error
+	capacity     int                 // of all active members, in packets
+	blocking     *member             // the member without capacity that pending waits for
+	blockedSince time.Time           // start of the wait for blocking
+	waitBudget   time.Duration       // for all members together
 
-	running sync.WaitGroup
-	cancel  context.CancelFunc
+	commands chan command
+	mu       sync.Mutex    // guards running, and is held by commands while it is false
+	running  bool          // the routing goroutine runs
+	done     chan struct{} // closed when the routing goroutine ends
+	cancel   context.CancelFunc
 }
 
 // Dependencies are the collaborators of a Router.
@@ -105,48 +105,49 @@ func New(deps Dependencies) *Router {
 		logger:      deps.Logger,
 		wake:        make(chan struct{}, 1),
 		waitBudget:  maxWaitBudget,
+		byID:        make(map[string]*member),
+		commands:    make(chan command),
 	}
-}
-
-// SetMembers sets the analyzers, by position, and their configured weights. It is
-// called once, before Start.
-func (r *Router) SetMembers(analyzers []Analyzer, weights []float64) error {
-	table, err := fairshare.New(weights)
-	if err != nil {
-		return err
-	}
-	r.table = table
-	ids := make([]string, len(analyzers))
-	for i, a := range analyzers {
-		ids[i] = a.ID()
-		r.members = append(r.members, &member{
-			Analyzer: a, waitBudget: maxWaitBudget,
-		})
-	}
-	r.ledger.open(ids, weights)
-	return nil
 }
 
 // Start starts the routing goroutine.
 func (r *Router) Start(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	r.running.Go(func() { r.run(ctx) })
+	r.running, r.done = true, make(chan struct{})
+	go func() {
+		r.run(ctx)
+		r.mu.Lock()
+		r.running = false
+		r.mu.Unlock()
+		close(r.done)
+	}()
 }
 
 // Drain announces that no new packets will arrive: it lifts the retry budget and
 // shortens retry delays.
 func (r *Router) Drain() {
 	r.draining.Store(true)
-	r.ledger.expedite()
+	r.requeue.expedite()
 	r.signal()
 }
 
-// Stop stops routing. Packets that are not bound remain unacknowledged.
+// Stop stops routing.
 func (r *Router) Stop() {
 	if r.cancel != nil {
 		r.cancel()
-		r.running.Wait()
+		<-r.done
 	}
+}
+
+// Close returns the packets that are not bound to the journal. It must follow Stop and
+// the end of all analyzers.
+func (r *Router) Close() {
+	left := append(r.pending, r.requeue.takeAll()...)
+	r.accounting.waiting(packet.Volume{}.Minus(upstream.VolumeOf(left)))
+	r.journal.Nak(upstream.AppendPackets(nil, left))
+	r.pending = nil
 }
 
 func (r *Router) run(ctx context.Context) {
@@ -154,10 +155,12 @@ func (r *Router) run(ctx context.Context) {
 	defer ticker.Stop()
 	r.tick(time.Now())
 	for ctx.Err() == nil {
-		if r.round(time.Now()) {
+		if r.round(ctx, time.Now()) {
 			select {
 			case now := <-ticker.C:
 				r.tick(now)
+			case c := <-r.commands:
+				c.execute()
 			default:
 			}
 			continue
@@ -174,29 +177,34 @@ func (r *Router) run(ctx context.Context) {
 			runtime.Gosched()
 		case now := <-ticker.C:
 			r.tick(now)
+		case c := <-r.commands:
+			c.execute()
 		}
 		r.awaitingCapacity.Store(false)
 	}
 }
 
 // round fetches and routes packets and reports whether it routed any.
-func (r *Router) round(now time.Time) bool {
+func (r *Router) round(ctx context.Context, now time.Time) bool {
 	r.refresh(now)
 	if len(r.pending) < maxRoundPackets {
-		r.fetch(now)
+		r.fetch(ctx, now)
 	}
 	routed := 0
-	for routed < len(r.pending) && r.route(r.pending[routed], now) {
+	for routed < len(r.pending) && r.route(&r.pending[routed], now) {
 		routed++
 	}
 	if routed == 0 {
 		return false
 	}
-	r.pending = r.pending[:copy(r.pending, r.pending[routed:])]
-	r.ledger.recordRound(r.members, r.table)
+	left := copy(r.pending, r.pending[routed:])
+	clear(r.pending[left:])
+	r.pending = r.pending[:left]
+	r.accounting.recordRound(r.members, &r.table, r.byID)
 	for _, m := range r.members {
 		if len(m.staged) > 0 {
 			m.Offer(m.staged)
+			clear(m.staged)
 			m.staged = m.staged[:0]
 		}
 	}
@@ -205,26 +213,45 @@ func (r *Router) round(now time.Time) bool {
 
 // fetch appends packets to pending: requeued ones first, attempted packets within
 // the retry budget, then new ones. The dead-letter retry queue has its own limit.
-func (r *Router) fetch(now time.Time) {
+func (r *Router) fetch(ctx context.Context, now time.Time) {
 	if r.table.ActiveCount() == 0 {
 		return
 	}
 	before := len(r.pending)
-	if ready := r.ledger.requeued(r.table.ActiveCount(), now); ready != (requeued{}) {
+	if ready := r.requeue.count(r.table.ActiveCount(), now); ready != (requeued{}) {
 		granted := r.takeRetries(ready.attempted+ready.failed, now)
 		ready.attempted = min(granted, ready.attempted)
 		ready.failed = granted - ready.attempted
-		r.pending = r.ledger.takeRequeued(r.pending, ready, now)
+		r.pending = r.requeue.take(r.pending, ready, now)
 		r.refund(r.pending[before:])
 	}
 	// Packets without capacity stay in the journal and count against its limit;
 	// one pending packet is enough to wait for capacity.
 	limit := min(maxRoundPackets, max(1, r.capacity))
 	if before = len(r.pending); before < limit {
-		r.pending = r.journal.Fetch(r.pending, limit-before)
-		r.ledger.claimed(packet.VolumeOf(r.pending[before:]))
+		r.fetchNew(ctx, limit-before)
 		r.retryBudget.RecordFirst(len(r.pending)-before, now)
 	}
+}
+
+// fetchNew appends packets that were not routed before.
+func (r *Router) fetchNew(ctx context.Context, limit int) {
+	var err error
+	r.fetched, err = r.journal.Fetch(ctx, r.fetched[:0], limit)
+	switch failing := err != nil; {
+	case failing && !r.fetchFailing:
+		r.logger.Error("packets cannot be fetched from the journal", "error", err)
+	case !failing && r.fetchFailing:
+		r.logger.Info("packets can be fetched from the journal again")
+	}
+	r.fetchFailing = err != nil
+	var volume packet.Volume
+	for _, p := range r.fetched {
+		volume.Add(p)
+		r.pending = append(r.pending, upstream.Delivery{Packet: p})
+	}
+	r.accounting.waiting(volume)
+	clear(r.fetched)
 }
 
 // takeRetries returns how many packets the retry budget grants. It grants all
@@ -238,31 +265,38 @@ func (r *Router) takeRetries(packets int, now time.Time) int {
 
 // refund refunds the charges for requeued packets. It skips members that left
 // since the charge, because rejoining reset their deficit.
-func (r *Router) refund(packets []*packet.Packet) {
-	for _, p := range packets {
-		if m := r.members[p.Analyzer]; m.epoch == p.Epoch && r.table.Active(p.Analyzer) {
-			r.table.Refund(p.Analyzer, p.Messages)
+func (r *Router) refund(deliveries []upstream.Delivery) {
+	for i := range deliveries {
+		d := &deliveries[i]
+		if m := r.byID[d.Analyzer]; m != nil && m.epoch == d.Epoch && r.table.Active(m.index) {
+			r.table.Refund(m.index, d.Packet.Messages)
 		}
 	}
 }
 
 // route stages a packet for the member that the table picks. It reports false if
 // the packet has to wait.
-func (r *Router) route(p *packet.Packet, now time.Time) bool {
+func (r *Router) route(d *upstream.Delivery, now time.Time) bool {
 	if r.blocking != nil {
 		r.chargeWait(now)
 	}
+	avoid := -1
+	if d.Analyzer != "" {
+		if m := r.byID[d.Analyzer]; m != nil {
+			avoid = m.index
+		}
+	}
 	for {
-		i, ok := r.table.Pick(p.Messages, p.Analyzer)
+		i, ok := r.table.Pick(d.Packet.Messages, avoid)
 		if !ok {
 			return false
 		}
-		m := r.members[i]
+		m := r.byIndex[i]
 		if m.capacity > 0 {
-			m.stage(p)
+			m.stage(d)
 			return true
 		}
-		r.table.Refund(i, p.Messages)
+		r.table.Refund(i, d.Packet.Messages)
 		if r.await(m, now) {
 			return false
 		}
@@ -274,30 +308,31 @@ func (r *Router) route(p *packet.Packet, now time.Time) bool {
 // refresh updates capacities and which members are active.
 func (r *Router) refresh(now time.Time) {
 	r.capacity = 0
-	for i, m := range r.members {
+	for _, m := range r.members {
 		var transient bool
 		m.capacity, transient = m.Capacity(now)
 		if m.ejected && (!transient || m.BelowLowWatermark()) {
 			m.ejected = false
 		}
-		if (m.capacity > 0 || transient) && !m.ejected {
-			if !r.table.Active(i) {
-				r.updateWeight(i, now) // in slow start it must not join at its full weight
-				r.table.Join(i)
-				m.epoch++
-			}
-			r.capacity += m.capacity
-		} else {
-			r.table.Leave(i)
+		if m.drained || m.ejected || m.capacity == 0 && !transient {
+			r.table.Leave(m.index)
+			continue
 		}
+		if !r.table.Active(m.index) {
+			r.updateWeight(m, now) // in slow start it must not join at its full weight
+			r.table.Join(m.index)
+			r.epoch++
+			m.epoch = r.epoch
+		}
+		r.capacity += m.capacity
 	}
 }
 
 // tick is called every upstream.TickInterval.
 func (r *Router) tick(now time.Time) {
-	for i, m := range r.members {
+	for _, m := range r.members {
 		m.Tick()
-		r.updateWeight(i, now)
+		r.updateWeight(m, now)
 	}
 	r.refillWaitBudgets()
 	r.refresh(now)
@@ -306,28 +341,10 @@ func (r *Router) tick(now time.Time) {
 			m.ProbeSoon(now)
 		}
 	}
-	r.ledger.recordRound(r.members, r.table)
-	r.drainRate.sample(r.ledger.settledPackets(), len(r.pending) > 0)
+	r.accounting.recordRound(r.members, &r.table, r.byID)
+	r.drainRate.sample(r.accounting.settled.Load(), len(r.pending) > 0)
 }
 
-func (r *Router) updateWeight(i int, now time.Time) {
-	r.table.SetWeight(i, r.members[i].Weight(now))
-}
-
-// member is an analyzer with the state that the routing goroutine keeps for it.
-type member struct {
-	Analyzer
-	capacity   int              // in packets
-	staged     []*packet.Packet // picked in this round
-	waitBudget time.Duration
-	// ejected: its wait budget was used up, and it has not reached the low
-	// watermark since.
-	ejected bool
-	epoch   uint32 // counts joins
-}
-
-func (m *member) stage(p *packet.Packet) {
-	m.capacity--
-	p.Epoch = m.epoch
-	m.staged = append(m.staged, p)
+func (r *Router) updateWeight(m *member, now time.Time) {
+	r.table.SetWeight(m.index, m.weight*m.Ramp(now))
 }

@@ -5,7 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
@@ -151,7 +150,7 @@ func TestNackedPacketsAreRoutedAtOnce(t *testing.T) {
 		synctest.Wait()
 		h.analyzers[0].setFull(false)
 		taken := h.analyzers[0].take(100)
-		h.Nacked(0, taken)
+		h.Nacked("a0", taken)
 		synctest.Wait()
 		if got := h.analyzers[1].holds(); got != 100 {
 			t.Errorf("the other analyzer holds %d packets, want 100", got)
@@ -172,7 +171,7 @@ func TestFailedAnalyzerIsAvoided(t *testing.T) {
 			synctest.Wait()
 			for _, a := range h.analyzers {
 				for _, p := range a.take(unlimited) {
-					h.Nacked(a.position, []*packet.Packet{p})
+					h.Nacked(a.id, []upstream.Delivery{p})
 					synctest.Wait()
 					if a.holds() > 0 {
 						t.Fatalf("a packet was routed to %s again", a.id)
@@ -182,8 +181,8 @@ func TestFailedAnalyzerIsAvoided(t *testing.T) {
 		}
 		h.analyzers[1].setFull(false)
 		h.add(t, 1)
-		h.Nacked(0, h.analyzers[0].take(unlimited))
-		h.Nacked(1, h.analyzers[1].take(unlimited))
+		h.Nacked("a0", h.analyzers[0].take(unlimited))
+		h.Nacked("a1", h.analyzers[1].take(unlimited))
 		synctest.Wait()
 		if h.analyzers[0].holds() != 21 {
 			t.Errorf("the only analyzer holds %d packets, want 21", h.analyzers[0].holds())
@@ -224,7 +223,7 @@ func TestUnattemptedPacketsDoNotUseTheRetryBudget(t *testing.T) {
 		synctest.Wait()
 		for range 2 {
 			for _, a := range h.analyzers {
-				h.Nacked(a.position, a.take(unlimited))
+				h.Nacked(a.id, a.take(unlimited))
 			}
 			synctest.Wait()
 			if got := h.held(); got != packets {
@@ -245,7 +244,7 @@ func TestAttemptsAreChargedOnce(t *testing.T) {
 		h.nackAllAttempted()
 		synctest.Wait() // uses up the retry budget
 		for _, a := range h.analyzers {
-			h.Nacked(a.position, a.take(unlimited))
+			h.Nacked(a.id, a.take(unlimited))
 		}
 		synctest.Wait()
 		if got := h.held(); got != retrybudget.MinRetries {
@@ -279,7 +278,7 @@ func TestNackedPacketsAreRefunded(t *testing.T) {
 			h.add(t, 1)
 		}
 		synctest.Wait()
-		h.Nacked(0, h.analyzers[0].take(unlimited)) // all are rerouted
+		h.Nacked("a0", h.analyzers[0].take(unlimited)) // all are rerouted
 		synctest.Wait()
 		for range 100 {
 			h.add(t, 1)
@@ -326,11 +325,11 @@ func TestSlowStartAppliesAtJoin(t *testing.T) {
 	h.analyzers[0].setFull(false)
 	h.tick(now)
 	h.analyzers[0].setCapacity(unlimited)
-	h.analyzers[0].set(func(a *analyzer) { a.weight = 0.1 })
+	h.analyzers[0].set(func(a *analyzer) { a.ramp = 0.1 })
 	for range 110 {
 		h.add(t, 1)
 	}
-	h.round(now)
+	h.round(t.Context(), now)
 	if got := h.analyzers[0].holds(); got != 10 {
 		t.Errorf("the analyzer got %d of 110 packets, want 10", got)
 	}
@@ -339,7 +338,7 @@ func TestSlowStartAppliesAtJoin(t *testing.T) {
 func TestSlowStartChangesTheShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := started(t, 1, 1)
-		h.analyzers[0].set(func(a *analyzer) { a.weight = 0.25 })
+		h.analyzers[0].set(func(a *analyzer) { a.ramp = 0.25 })
 		time.Sleep(2 * upstream.TickInterval)
 		got := h.Stats().Members
 		if got[0].Effective != 0.2 && (got[0].Effective < 0.1999 || got[0].Effective > 0.2001) || got[0].Target != 0.5 {

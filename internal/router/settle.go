@@ -9,54 +9,78 @@ import (
 )
 
 // Delivered settles packets that an analyzer accepted.
-func (r *Router) Delivered(analyzer int, packets []*packet.Packet) {
-	for _, p := range packets {
-		if p.DeliveryChan != nil {
-			p.DeliveryChan <- packet.DeliveryResult{Analyzer: r.members[analyzer].ID()}
+func (r *Router) Delivered(analyzer string, deliveries []upstream.Delivery) {
+	var volume packet.Volume
+	retries := false
+	for i := range deliveries {
+		d := &deliveries[i]
+		volume.Add(d.Packet)
+		retries = retries || isRetry(*d)
+		if d.Packet.DeliveryChan != nil {
+			d.Packet.DeliveryChan <- packet.DeliveryResult{Analyzer: analyzer}
 		}
 	}
-	r.reportSettled(r.ledger.delivered(packets))
-	r.journal.Ack(packets)
+	r.accounting.delivered(volume)
+	if retries {
+		r.reportSettled(r.requeue.settle(deliveries, true))
+	}
+	r.ack(deliveries)
 }
 
 // Rejected settles packets that an analyzer rejected: their dead letters are
 // stored before they are acknowledged. Packets whose dead letters could not be
 // written are retried.
-func (r *Router) Rejected(analyzer int, rejections []upstream.Rejection) {
-	id := r.members[analyzer].ID()
+func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 	entries := make([]deadletter.Entry, 0, len(rejections))
 	for _, rejection := range rejections {
 		entries = append(entries, deadletter.Entry{
-			Packet: rejection.Packet, Analyzer: id, Reason: rejection.Reason, Detail: rejection.Detail,
+			Packet: rejection.Delivery.Packet, Analyzer: analyzer, Reason: rejection.Reason, Detail: rejection.Detail,
 		})
 	}
-	done, retry := r.deadLetters.Add(entries)
-	for _, e := range done {
-		if e.Packet.DeliveryChan != nil {
-			e.Packet.DeliveryChan <- packet.DeliveryResult{Analyzer: id, Rejection: e.Detail}
+	var settled, failed []upstream.Delivery
+	for i, stored := range r.deadLetters.Add(entries) {
+		rejection := rejections[i]
+		if !stored {
+			failed = append(failed, rejection.Delivery)
+			continue
+		}
+		settled = append(settled, rejection.Delivery)
+		if waiting := rejection.Delivery.Packet.DeliveryChan; waiting != nil {
+			waiting <- packet.DeliveryResult{Analyzer: analyzer, Rejection: rejection.Detail}
 		}
 	}
-	packets := packetsOf(done)
-	r.reportSettled(r.ledger.deadLettered(packets))
-	r.journal.Ack(packets)
-	r.reportSettled(r.ledger.requeueDeadLetters(packetsOf(retry), time.Now()))
-}
-
-func packetsOf(entries []deadletter.Entry) []*packet.Packet {
-	packets := make([]*packet.Packet, 0, len(entries))
-	for _, e := range entries {
-		packets = append(packets, e.Packet)
+	if len(settled) > 0 {
+		r.accounting.deadLettered(upstream.VolumeOf(settled))
+		r.reportSettled(r.requeue.settle(settled, false))
+		r.reportSettled(false, r.requeue.deadLetterWritten())
+		r.ack(settled)
 	}
-	return packets
+	if len(failed) > 0 {
+		r.accounting.waiting(upstream.VolumeOf(failed))
+		r.reportSettled(r.requeue.pushDeadLetters(failed, time.Now()), true)
+	}
 }
 
 // Nacked requeues packets that were not delivered.
-func (r *Router) Nacked(analyzer int, packets []*packet.Packet) {
-	if first := r.ledger.nacked(packets); first != nil {
+func (r *Router) Nacked(analyzer string, deliveries []upstream.Delivery) {
+	r.accounting.waiting(upstream.VolumeOf(deliveries))
+	if first := r.requeue.push(deliveries); first != nil {
 		r.logger.Warn("analyzers keep failing with a packet and accept others: it is quarantined, which means retried alone and ever less often",
-			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", r.members[analyzer].ID(), "cause", first.cause)
+			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", analyzer, "cause", first.cause)
 	}
 	r.signal()
+}
+
+// ack acknowledges packets in a pooled slice: analyzers settle from many goroutines.
+func (r *Router) ack(deliveries []upstream.Delivery) {
+	buffer, ok := r.packets.Get().(*[]*packet.Packet)
+	if !ok {
+		buffer = new([]*packet.Packet)
+	}
+	*buffer = upstream.AppendPackets((*buffer)[:0], deliveries)
+	r.journal.Ack(*buffer)
+	clear(*buffer)
+	r.packets.Put(buffer)
 }
 
 func (r *Router) reportSettled(lastQuarantined, ready bool) {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +35,7 @@ func TestTransientlyFullMembersKeepTheOrder(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 				for _, a := range h.analyzers {
 					for range a.take(unlimited) {
-						histories[i] = append(histories[i], a.position)
+						histories[i] = append(histories[i], slices.Index(h.analyzers, a))
 					}
 				}
 			}
@@ -118,7 +119,7 @@ func TestManySlowMembersDoNotBlockOthers(t *testing.T) {
 				}
 				if taken := a.take(deliverable); len(taken) > 0 {
 					a.set(func(a *analyzer) { a.capacity += len(taken) })
-					h.Delivered(i, taken)
+					h.Delivered(a.id, taken)
 					h.CapacityChanged()
 				}
 				a.set(func(a *analyzer) { a.belowLowWatermark = i >= slow || len(a.bound) <= held/2 })

@@ -1,10 +1,6 @@
 package upstream
 
-import (
-	"time"
-
-	"github.com/logstreamer/logstreamer/internal/packet"
-)
+import "time"
 
 // A failure is attributed to the analyzer or to the packet. The first failure of a
 // packet counts against the analyzer. Failures of a packet that failed before do not,
@@ -36,7 +32,7 @@ type attempt struct {
 }
 
 // withFailure returns the state after one more failed request.
-func (v attempt) withFailure(batch []*packet.Packet, a sendResult, breakerClosed bool) attempt {
+func (v attempt) withFailure(batch []Delivery, a sendResult, breakerClosed bool) attempt {
 	if a.outcome == stale {
 		v.staleClosed = true
 	} else {
@@ -51,7 +47,7 @@ func (v attempt) mayHaveFailed() bool { return v.failures > 0 || v.staleClosed }
 
 // reportResult reports the result of a request to the breaker, unless it is attributed to
 // the packets.
-func (u *Upstream) reportResult(a sendResult, batch []*packet.Packet, v attempt, now time.Time) {
+func (u *Upstream) reportResult(a sendResult, batch []Delivery, v attempt, now time.Time) {
 	failedBefore := batch[0].Failures != nil // then all packets of the batch did
 	switch {
 	case a.outcome != failed:
@@ -61,13 +57,14 @@ func (u *Upstream) reportResult(a sendResult, batch []*packet.Packet, v attempt,
 	}
 }
 
-// recordFailure records a failed attempt in the packets.
-func (u *Upstream) recordFailure(packets []*packet.Packet, v attempt, now time.Time) {
-	for _, p := range packets {
-		if p.Failures == nil {
-			p.Failures = &packet.FailureHistory{Since: now}
+// recordFailure records a failed attempt in the failure histories.
+func (u *Upstream) recordFailure(deliveries []Delivery, v attempt, now time.Time) {
+	for i := range deliveries {
+		d := &deliveries[i]
+		if d.Failures == nil {
+			d.Failures = &FailureHistory{Since: now}
 		}
-		t := p.Failures
+		t := d.Failures
 		if v.batchSize == 1 && t.Attempts > 0 && v.breakerClosed && u.deliveredSince(t.Last) {
 			t.IsolatedFailures++
 		}
@@ -81,8 +78,8 @@ func (u *Upstream) deliveredSince(since time.Time) bool {
 	return u.lastDelivered.Load() > u.elapsed(since)
 }
 
-// keepsFailing reports whether p is to become a dead letter.
-func keepsFailing(p *packet.Packet) bool {
-	t := p.Failures
+// keepsFailing reports whether the packet is to become a dead letter.
+func keepsFailing(d Delivery) bool {
+	t := d.Failures
 	return t != nil && t.IsolatedFailures >= minIsolatedFailures && t.Last.Sub(t.Since) >= minFailureDuration
 }

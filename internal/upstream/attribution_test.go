@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
-	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // poison is a packet for which the fake analyzers of this file fail.
@@ -36,7 +35,7 @@ func startBatching(t *testing.T, config Config, ingest func(receivedRequest) rep
 func TestFailedBatchIsBisected(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b, analyzer := startBatching(t, testConfig(), failingWithPoison)
-		b.Offer(append(b.packets.some(t, 5), append([]*packet.Packet{b.packets.of(t, poison)}, b.packets.some(t, 2)...)...))
+		b.Offer(append(b.packets.some(t, 5), append([]Delivery{b.packets.of(t, poison)}, b.packets.some(t, 2)...)...))
 		b.settler.await(t, 8)
 		if b.settler.outcomeOf(6) != "returned" || b.settler.count("delivered") != 7 {
 			t.Errorf("outcomes: %v, of the poison packet %s", b.settler.summary(), b.settler.outcomeOf(6))
@@ -87,9 +86,9 @@ func TestFailureInBatchIsNotIsolated(t *testing.T) {
 		b, _ := startBatching(t, config, failingWithPoison)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
-		packets := []*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)}
-		for _, p := range packets {
-			p.Failures = &packet.FailureHistory{Attempts: 1, LastBatchSize: 4, Last: time.Now().Add(-time.Minute)}
+		packets := []Delivery{b.packets.packet(t), b.packets.of(t, poison)}
+		for i := range packets {
+			packets[i].Failures = &FailureHistory{Attempts: 1, LastBatchSize: 4, Last: time.Now().Add(-time.Minute)}
 		}
 		b.Offer(packets)
 		b.settler.await(t, 3)
@@ -121,7 +120,7 @@ func TestInterruptedAttemptIsRecorded(t *testing.T) {
 		config := testConfig()
 		config.MaxFailures = 1
 		b, _ := startBatching(t, config, failingWithPoison)
-		b.Offer([]*packet.Packet{b.packets.packet(t), b.packets.of(t, poison)})
+		b.Offer([]Delivery{b.packets.packet(t), b.packets.of(t, poison)})
 		b.settler.await(t, 2)
 		if requests, tried := b.failures(reasonStatus), b.settler.returnedTried(); requests != 1 || tried != 2 {
 			t.Errorf("%v failed requests, %d packets are Tried", requests, tried)
@@ -150,7 +149,7 @@ func TestBatchSizeAfterFailure(t *testing.T) {
 			packets := b.packets.some(t, len(test.failedSizes))
 			for i, size := range test.failedSizes {
 				if size > 0 {
-					packets[i].Failures = &packet.FailureHistory{LastBatchSize: size}
+					packets[i].Failures = &FailureHistory{LastBatchSize: size}
 				}
 			}
 			b.Offer(packets)
@@ -170,13 +169,13 @@ func TestBatchSizeAfterFailure(t *testing.T) {
 func TestAttribution(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		trouble *packet.FailureHistory
+		trouble *FailureHistory
 		refuses bool // connections
 		healthy bool
 	}{
 		{"a new packet", nil, false, false},
-		{"one that failed before", &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, false, true},
-		{"one that failed before, and cannot be sent", &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, true, false},
+		{"one that failed before", &FailureHistory{Attempts: 1, LastBatchSize: 1}, false, true},
+		{"one that failed before, and cannot be sent", &FailureHistory{Attempts: 1, LastBatchSize: 1}, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -187,7 +186,7 @@ func TestAttribution(t *testing.T) {
 				analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = test.refuses })
 				p := b.packets.of(t, poison)
 				p.Failures = test.trouble
-				b.Offer([]*packet.Packet{p})
+				b.Offer([]Delivery{p})
 				b.settler.await(t, 1)
 				if b.Healthy() != test.healthy {
 					t.Errorf("healthy: %v", b.Healthy())
@@ -208,15 +207,15 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 		name        string
 		maxFailures int
 		packets     int // in one request
-		trouble     *packet.FailureHistory
-		want        packet.FailureHistory
+		trouble     *FailureHistory
+		want        FailureHistory
 		interrupted bool // the breaker opens during the dial
 	}{
-		{"a new packet", 5, 1, nil, packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, false},
-		{"a batch", 5, 4, nil, packet.FailureHistory{Attempts: 1, LastBatchSize: 4}, false},
-		{"one that did so before", 5, 1, &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, packet.FailureHistory{Attempts: 2, LastBatchSize: 1, IsolatedFailures: 1}, false},
-		{"one whose failure alone opens the breaker", 1, 1, &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, packet.FailureHistory{Attempts: 2, LastBatchSize: 1, IsolatedFailures: 1}, false},
-		{"among others", 5, 1, nil, packet.FailureHistory{Attempts: 1, LastBatchSize: 1}, true},
+		{"a new packet", 5, 1, nil, FailureHistory{Attempts: 1, LastBatchSize: 1}, false},
+		{"a batch", 5, 4, nil, FailureHistory{Attempts: 1, LastBatchSize: 4}, false},
+		{"one that did so before", 5, 1, &FailureHistory{Attempts: 1, LastBatchSize: 1}, FailureHistory{Attempts: 2, LastBatchSize: 1, IsolatedFailures: 1}, false},
+		{"one whose failure alone opens the breaker", 1, 1, &FailureHistory{Attempts: 1, LastBatchSize: 1}, FailureHistory{Attempts: 2, LastBatchSize: 1, IsolatedFailures: 1}, false},
+		{"among others", 5, 1, nil, FailureHistory{Attempts: 1, LastBatchSize: 1}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -242,7 +241,7 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 				b.batch.packets.Store(16)
 				b.Offer(b.packets.some(t, 1))
 				b.settler.await(t, 1)
-				var packets []*packet.Packet
+				var packets []Delivery
 				for range test.packets {
 					p := b.packets.of(t, poison)
 					p.Failures = test.trouble
@@ -275,7 +274,7 @@ func startHalfOpen(t *testing.T) *fixture {
 	config := testConfig()
 	config.MaxFailures, config.Retries = 1, 0
 	b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
-	b.Offer([]*packet.Packet{b.packets.of(t, poison)})
+	b.Offer([]Delivery{b.packets.of(t, poison)})
 	b.settler.await(t, 1)
 	b.settler.until(t, "it is half-open", func() bool { return b.breaker.State() == breaker.HalfOpen })
 	return b
@@ -290,8 +289,8 @@ func TestHalfOpenIgnoresFailuresOfSuspects(t *testing.T) {
 			if format != "" {
 				p = b.packets.of(t, format)
 			}
-			p.Failures = &packet.FailureHistory{Attempts: 1, LastBatchSize: 1}
-			b.Offer([]*packet.Packet{p})
+			p.Failures = &FailureHistory{Attempts: 1, LastBatchSize: 1}
+			b.Offer([]Delivery{p})
 			b.settler.await(t, 2+i)
 		}
 		if b.breaker.State() != breaker.Closed {
@@ -306,12 +305,12 @@ func TestOnePacketDoesNotOpenBreaker(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 20, maxReportedFailures+1
 		b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
-		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
+		b.Offer([]Delivery{b.packets.of(t, poison)})
 		b.settler.await(t, 1)
 		if got := b.failures(reasonStatus); got != 21 || !b.Healthy() {
 			t.Errorf("%v failed requests, healthy: %v", got, b.Healthy())
 		}
-		b.Offer([]*packet.Packet{b.packets.of(t, poison)})
+		b.Offer([]Delivery{b.packets.of(t, poison)})
 		b.settler.await(t, 2)
 		if b.Healthy() {
 			t.Error("two packets do not open the breaker")
@@ -326,8 +325,8 @@ func TestHalfOpenFailureIsNotIsolated(t *testing.T) {
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 2)
 		p := b.packets.of(t, poison)
-		p.Failures = &packet.FailureHistory{Attempts: 1, LastBatchSize: 1, Last: time.Now().Add(-time.Minute)}
-		b.Offer([]*packet.Packet{p})
+		p.Failures = &FailureHistory{Attempts: 1, LastBatchSize: 1, Last: time.Now().Add(-time.Minute)}
+		b.Offer([]Delivery{p})
 		b.settler.await(t, 3)
 		if got := b.settler.troubleOf(3); got.IsolatedFailures != 0 || got.Attempts != 2 || b.breaker.State() != breaker.HalfOpen {
 			t.Errorf("recorded while %v: %+v", b.breaker.State(), got)
@@ -354,12 +353,12 @@ func TestFailingPacketBecomesDeadLetter(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b := start(t, testConfig(), newFakeAnalyzer(failingWithPoison).dial)
 				p := b.packets.of(t, poison)
-				p.Failures = &packet.FailureHistory{Attempts: 20, IsolatedFailures: test.isolated, LastBatchSize: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
+				p.Failures = &FailureHistory{Attempts: 20, IsolatedFailures: test.isolated, LastBatchSize: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
 				if test.others {
 					b.Offer(b.packets.some(t, 1))
 					b.settler.await(t, 1)
 				}
-				b.Offer([]*packet.Packet{p})
+				b.Offer([]Delivery{p})
 				b.settler.until(t, "it is settled", func() bool { return b.settler.outcomeOf(1) != "" })
 				if got := b.settler.outcomeOf(1); got != test.want {
 					t.Errorf("the packet was %s, want %s", got, test.want)

@@ -50,7 +50,7 @@ func (u *Upstream) Health() string {
 		return "on trial"
 	case u.pausing(now):
 		return "pausing"
-	case u.Weight(now) < u.config.Weight:
+	case u.Ramp(now) < 1:
 		return "warming up"
 	default:
 		return "healthy"
@@ -68,18 +68,18 @@ func (u *Upstream) ProbeSoon(now time.Time) {
 // NextProbe returns the earliest time of the next probe of an unhealthy analyzer.
 func (u *Upstream) NextProbe() time.Time { return u.breaker.NextProbe() }
 
-// Weight returns the configured weight, reduced while the breaker is half-open and
-// during the slow start.
-func (u *Upstream) Weight(now time.Time) float64 {
-	const minShare = 0.1
+// Ramp returns the part of its weight, from 0 to 1, that counts while the breaker is
+// half-open and during the slow start.
+func (u *Upstream) Ramp(now time.Time) float64 {
+	const minRamp = 0.1
 	if u.breaker.State() == breaker.HalfOpen {
-		return minShare * u.config.Weight
+		return minRamp
 	}
 	left := u.slowStartUntil.Load() - u.elapsed(now)
 	if left <= 0 {
-		return u.config.Weight
+		return 1
 	}
-	return max(minShare, 1-float64(left)/float64(u.config.SlowStart)) * u.config.Weight
+	return max(minRamp, 1-float64(left)/float64(u.config.SlowStart))
 }
 
 // onTransition returns a function that acts on a transition of the breaker, if any.

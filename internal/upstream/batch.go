@@ -29,24 +29,24 @@ type batchLimits struct {
 // admits reports whether p may join the batch. A packet that spans lines is sent alone,
 // and a batch has one trace. A packet of a failed request joins a batch of at most half
 // the size, and only packets with the same bound.
-func (b batchLimits) admits(batch []*packet.Packet, volume packet.Volume, p *packet.Packet) bool {
+func (b batchLimits) admits(batch []Delivery, volume packet.Volume, d Delivery) bool {
 	if len(batch) == 0 {
 		return true
 	}
-	maxPackets := maxSharing(p)
+	maxPackets, first, p := maxSharing(d), batch[0].Packet, d.Packet
 	return len(batch) < min(b.packets, maxPackets) && maxSharing(batch[0]) == maxPackets &&
 		volume.Bytes+int64(len(p.Body)) <= maxBatchBytes &&
-		batch[0].Traceparent == p.Traceparent &&
-		!p.SpansLines && (len(batch) > 1 || !batch[0].SpansLines)
+		first.Traceparent == p.Traceparent &&
+		!p.SpansLines && (len(batch) > 1 || !first.SpansLines)
 }
 
-// maxSharing returns the maximum number of packets of a request that includes p: after a
+// maxSharing returns the maximum number of packets of a request that includes the packet: after a
 // failure at most half of the failed batch, rounded down to a power of two.
-func maxSharing(p *packet.Packet) int {
-	if p.Failures == nil {
+func maxSharing(d Delivery) int {
+	if d.Failures == nil {
 		return math.MaxInt
 	}
-	return 1 << max(0, bits.Len(uint(p.Failures.LastBatchSize))-2)
+	return 1 << max(0, bits.Len(uint(d.Failures.LastBatchSize))-2)
 }
 
 func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
@@ -39,9 +38,9 @@ func queueCycle(t testing.TB, batch int) func() {
 	q := newQueue()
 	waiter := q.newWaiter()
 	packets := new(packetMaker).some(t, batch)
-	volume := packet.VolumeOf(packets)
+	volume := VolumeOf(packets)
 	limits := batchLimits{packets: batch, flushSize: batch}
-	var got []*packet.Packet
+	var got []Delivery
 	return func() {
 		q.offer(packets, limits)
 		got, _ = q.take(waiter, got[:0], func() batchLimits { return limits })
@@ -91,7 +90,7 @@ func delivery(t testing.TB, batch int) func() {
 	u.epoch.learn(u.epoch.number.Load(), true)
 	sender := u.senders[0]
 	t.Cleanup(sender.connection.close)
-	var packets []*packet.Packet
+	var packets []Delivery
 	source := new(packetMaker)
 	for range batch {
 		packets = append(packets, source.of(t, fiveMessages))
@@ -114,9 +113,9 @@ const (
 // countingSettler is a Settler that counts delivered packets.
 type countingSettler struct{ packets int }
 
-func (d *countingSettler) Delivered(_ int, packets []*packet.Packet) { d.packets += len(packets) }
-func (d *countingSettler) Rejected(int, []Rejection)                 {}
-func (d *countingSettler) Nacked(int, []*packet.Packet)              {}
+func (d *countingSettler) Delivered(_ string, packets []Delivery) { d.packets += len(packets) }
+func (d *countingSettler) Rejected(string, []Rejection)                 {}
+func (d *countingSettler) Nacked(string, []Delivery)              {}
 func (d *countingSettler) CapacityChanged()                          {}
 
 // serveImmediately serves an analyzer that responds to each request at once until the test

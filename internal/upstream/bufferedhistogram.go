@@ -38,31 +38,3 @@ func (o *bufferedHistogram) flushLocked() {
 	}
 	o.count = 0
 }
-
-// bufferedHistogramVec holds one bufferedHistogram for each analyzer. Collect includes all
-// observations made before it.
-type bufferedHistogramVec struct {
-	*prometheus.HistogramVec
-
-	mu  sync.Mutex // guards all fields below
-	all []*bufferedHistogram
-}
-
-// of returns the bufferedHistogram of an analyzer.
-func (h *bufferedHistogramVec) of(analyzer string) *bufferedHistogram {
-	o := &bufferedHistogram{histogram: h.WithLabelValues(analyzer)}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.all = append(h.all, o)
-	return o
-}
-
-// Collect implements prometheus.Collector.
-func (h *bufferedHistogramVec) Collect(metrics chan<- prometheus.Metric) {
-	h.mu.Lock()
-	for _, o := range h.all {
-		o.flush()
-	}
-	h.mu.Unlock()
-	h.HistogramVec.Collect(metrics)
-}

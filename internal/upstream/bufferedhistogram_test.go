@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,7 +14,17 @@ func TestBufferedObservationsAreCollected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, other := metrics.latency.of("one"), metrics.latency.of("other")
+	var histograms []*bufferedHistogram
+	for _, id := range []string{"one", "other"} {
+		config := DefaultConfig()
+		config.ID, config.URL = id, "http://"+id
+		u, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler), Metrics: metrics})
+		if err != nil {
+			t.Fatal(err)
+		}
+		histograms = append(histograms, u.metrics.latency)
+	}
+	one, other := histograms[0], histograms[1]
 	seen := func() (count uint64, sum float64) {
 		families, err := registry.Gather()
 		if err != nil {

@@ -106,7 +106,7 @@ func TestEpochAdvances(t *testing.T) {
 			connections = append(connections, newConnection(func(ctx context.Context) (net.Conn, error) { return a.dial(ctx, "", "") }, i))
 		}
 		r := newRequest(testURL(t), "/ingest")
-		r.preparePost(new(packetMaker).some(t, 1))
+		r.preparePost(packetsOf(new(packetMaker).some(t, 1)))
 		for step, test := range []struct {
 			connection int
 			reply      reply // if the connection is open

@@ -31,7 +31,7 @@ func TestSlowStartAfterClockChange(t *testing.T) {
 	b := prepare(t, config, nil)
 	b.onTransition(breaker.Transition{To: breaker.Closed}, true)("test")
 	half := clocktest.SetBack(t, time.Now().Add(config.SlowStart/2), 2*time.Hour)
-	if got := b.Weight(half) / config.Weight; got < 0.49 || got > 0.51 {
+	if got := b.Ramp(half); got < 0.49 || got > 0.51 {
 		t.Errorf("after half of the slow start the weight is %v of the configured one", got)
 	}
 }
@@ -54,7 +54,7 @@ func TestLatencyIsNotNegative(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := start(t, testConfig(), newFakeAnalyzer(always(ok)).dial)
 		packets := b.packets.some(t, 1)
-		packets[0].Accepted = time.Now().Add(time.Hour)
+		packets[0].Packet.Accepted = time.Now().Add(time.Hour)
 		b.Offer(packets)
 		synctest.Wait()
 		latency := b.metrics.latency

@@ -14,13 +14,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// Config is the configuration of one analyzer. All fields except ID, URL and Weight are
-// common to all analyzers.
+// Config is the configuration of one analyzer. All fields except ID and URL are common to
+// all analyzers.
 type Config struct {
 	ID string
 	// URL is the base URL; packets are sent to its path + /ingest.
-	URL    string
-	Weight float64
+	URL string
 
 	// QueuePackets is the maximum number of packets bound to the analyzer.
 	QueuePackets int

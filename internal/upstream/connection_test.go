@@ -303,7 +303,7 @@ func TestInterruptAtAnyTime(t *testing.T) {
 	var packets packetMaker
 	succeeded := 0
 	for range 1000 {
-		p := packets.packet(t)
+		p := packets.packet(t).Packet
 		r.preparePost([]*packet.Packet{p})
 		c.begin()
 		resp, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
@@ -374,7 +374,7 @@ func TestEarlyRejection(t *testing.T) {
 			config.URL = "http://" + listener.Addr().String()
 			b := start(t, config, nil)
 			large := `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"` + strings.Repeat("m", 8<<20) + `"}]}`
-			b.Offer([]*packet.Packet{b.packets.of(t, large)})
+			b.Offer([]Delivery{b.packets.of(t, large)})
 			b.settler.await(t, 1)
 			if got := b.settler.outcomeOf(1); got != "rejected too_large" {
 				t.Errorf("the packet was %s", got)
@@ -393,9 +393,9 @@ func TestUnsentRequestKeepsConnection(t *testing.T) {
 		packets := new(packetMaker).some(t, 2)
 		for _, ndjson := range []bool{true, false, true, false} {
 			want := error(nil)
-			r.preparePost(packets[:1])
+			r.preparePost(packetsOf(packets[:1]))
 			if ndjson {
-				r.preparePost(packets)
+				r.preparePost(packetsOf(packets))
 				want = errBatchUnsupported
 			}
 			c.begin()

@@ -195,7 +195,7 @@ type fixture struct {
 
 func testConfig() Config {
 	config := DefaultConfig()
-	config.ID, config.URL, config.Weight = "one", "http://one:9001/base/", 0.5
+	config.ID, config.URL = "one", "http://one:9001/base/"
 	config.Concurrency = 1
 	return config
 }

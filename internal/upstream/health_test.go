@@ -257,7 +257,7 @@ func TestHalfOpenAndSlowStart(t *testing.T) {
 		if capacity, _ := b.Capacity(time.Now()); capacity != maxHalfOpenPackets {
 			t.Errorf("the half-open capacity is %d, want %d", capacity, maxHalfOpenPackets)
 		}
-		if got := b.Weight(time.Now()); got > config.Weight/10 {
+		if got := b.Ramp(time.Now()); got > 0.1 {
 			t.Errorf("its half-open weight is %v", got)
 		}
 		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(reply{hang: true}) })
@@ -282,8 +282,8 @@ func TestHalfOpenAndSlowStart(t *testing.T) {
 		closed := time.Now()
 		for _, step := range []struct{ done, weight float64 }{{0, .1}, {.05, .1}, {.25, .25}, {.5, .5}, {.9, .9}, {1, 1}, {2, 1}} {
 			time.Sleep(time.Until(closed.Add(time.Duration(step.done * float64(config.SlowStart)))))
-			got, want := b.Weight(time.Now()), step.weight*config.Weight
-			if math.Abs(got-want) > 0.01*config.Weight {
+			got, want := b.Ramp(time.Now()), step.weight
+			if math.Abs(got-want) > 0.01 {
 				t.Errorf("after %v of the slow start its weight is %v, want %v", step.done, got, want)
 			}
 		}
@@ -306,7 +306,7 @@ func TestNoSlowStart(t *testing.T) {
 			b.Offer(b.packets.some(t, 1))
 			b.settler.await(t, i+1)
 		}
-		if got := b.Weight(time.Now()); b.breaker.State() != breaker.Closed || got != config.Weight {
+		if got := b.Ramp(time.Now()); b.breaker.State() != breaker.Closed || got != 1 {
 			t.Errorf("it is %v with the weight %v", b.breaker.State(), got)
 		}
 	})

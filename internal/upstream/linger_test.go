@@ -68,14 +68,14 @@ func TestLingerIsSkipped(t *testing.T) {
 		name   string
 		change func(*Config)
 		few    int // packets that linger
-		more   func(b *fixture) []*packet.Packet
+		more   func(b *fixture) []Delivery
 	}{
-		{"a full batch", noChange, 63, func(b *fixture) []*packet.Packet { return b.packets.some(t, 1) }},
-		{"half of the limit", func(c *Config) { c.QueuePackets = 20 }, 9, func(b *fixture) []*packet.Packet { return b.packets.some(t, 1) }},
-		{"an emitter that waits for the delivery", noChange, 5, func(b *fixture) []*packet.Packet {
+		{"a full batch", noChange, 63, func(b *fixture) []Delivery { return b.packets.some(t, 1) }},
+		{"half of the limit", func(c *Config) { c.QueuePackets = 20 }, 9, func(b *fixture) []Delivery { return b.packets.some(t, 1) }},
+		{"an emitter that waits for the delivery", noChange, 5, func(b *fixture) []Delivery {
 			p := b.packets.packet(t)
-			p.DeliveryChan = make(chan packet.DeliveryResult, 1)
-			return []*packet.Packet{p}
+			p.Packet.DeliveryChan = make(chan packet.DeliveryResult, 1)
+			return []Delivery{p}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestUnbatchablePacketsDoNotLingerAgain(t *testing.T) {
 		b, sent := startLingering(t, noChange)
 		packets := b.packets.some(t, 3)
 		for i, p := range packets {
-			p.Traceparent = fmt.Sprintf("00-%032x-%016x-01", i+1, i+1)
+			p.Packet.Traceparent = fmt.Sprintf("00-%032x-%016x-01", i+1, i+1)
 		}
 		b.Offer(packets)
 		wantBatches(t, "at first", sent, 1)
@@ -112,7 +112,7 @@ func TestTrimUpdatesNoLinger(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newQueue()
 		packets := new(packetMaker).some(t, 1)
-		packets[0].DeliveryChan = make(chan packet.DeliveryResult, 1)
+		packets[0].Packet.DeliveryChan = make(chan packet.DeliveryResult, 1)
 		q.sending = 2 // so that one packet is not enough to start
 		q.offer(packets, batchLimits{packets: 64, flushSize: 64, linger: time.Second})
 		q.trim(0)

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,34 +11,33 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Metrics holds the collectors that all analyzers share.
+// Metrics collects the metrics of all present analyzers. It may be used concurrently.
 type Metrics struct {
-	registerer  prometheus.Registerer
-	packets     *prometheus.CounterVec
-	messages    *prometheus.CounterVec
-	requests    *prometheus.CounterVec
-	failures    *prometheus.CounterVec
-	probes      *prometheus.CounterVec
-	transitions *prometheus.CounterVec
-	duration    *bufferedHistogramVec
-	latency     *bufferedHistogramVec
+	packets, messages, requests, failures, probes, transitions *prometheus.CounterVec
+	duration, latency                                          *prometheus.HistogramVec
+	queueDepth, queueLimit, inFlight, healthy, state           *prometheus.Desc
+
+	mu      sync.Mutex // guards present
+	present []*Upstream
 }
 
 // durationBuckets are in seconds, from a fast local analyzer to the longest timeouts.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// NewMetrics registers the collectors.
+// NewMetrics registers the metrics.
 func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"analyzer"}, labels...))
 	}
-	histogram := func(name, help string) *bufferedHistogramVec {
-		return &bufferedHistogramVec{HistogramVec: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	histogram := func(name, help string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: name, Help: help, Buckets: durationBuckets, NativeHistogramBucketFactor: 1.1,
-		}, []string{"analyzer"})}
+		}, []string{"analyzer"})
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, append([]string{"analyzer"}, labels...), nil)
 	}
 	m := &Metrics{
-		registerer:  registerer,
 		packets:     counter("distributor_delivered_packets_total", "Packets delivered to the analyzer."),
 		messages:    counter("distributor_delivered_messages_total", "Messages of packets delivered to the analyzer."),
 		requests:    counter("distributor_send_requests_total", "Requests with packets sent to the analyzer."),
@@ -46,15 +47,61 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		duration:    histogram("distributor_send_duration_seconds", "Duration of one request to the analyzer."),
 		latency: histogram("distributor_delivery_latency_seconds",
 			"Time from the acceptance to the delivery of the oldest packet of each request."),
+		queueDepth: gauge("distributor_queue_depth", "Packets bound to the analyzer and not yet delivered."),
+		queueLimit: gauge("distributor_queue_limit_packets", "Maximum number of packets that may be bound to the analyzer now."),
+		inFlight:   gauge("distributor_in_flight_packets", "Packets in requests that are in flight to the analyzer."),
+		healthy:    gauge("distributor_analyzer_healthy", "1 while the first probe is complete and the analyzer's breaker is not open, else 0."),
+		state:      gauge("distributor_breaker_state", "1 for the current state of the analyzer's breaker, else 0.", "state"),
 	}
-	for _, c := range []prometheus.Collector{
-		m.packets, m.messages, m.requests, m.failures, m.probes, m.transitions, m.duration, m.latency,
-	} {
-		if err := registerer.Register(c); err != nil {
-			return nil, err
+	return m, registerer.Register(m)
+}
+
+func (m *Metrics) vectors() []prometheus.Collector {
+	return []prometheus.Collector{m.packets, m.messages, m.requests, m.failures, m.probes, m.transitions, m.duration, m.latency}
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(descs chan<- *prometheus.Desc) {
+	for _, v := range m.vectors() {
+		v.Describe(descs)
+	}
+	for _, d := range []*prometheus.Desc{m.queueDepth, m.queueLimit, m.inFlight, m.healthy, m.state} {
+		descs <- d
+	}
+}
+
+// Collect implements prometheus.Collector. It includes all observations made before it.
+func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, u := range m.present {
+		u.metrics.duration.flush()
+		u.metrics.latency.flush()
+		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{u.ID()}, labels...)...)
+		}
+		_, inFlight := u.Volumes()
+		gauge(m.queueDepth, float64(u.queue.bound.Load()))
+		gauge(m.queueLimit, float64(u.limit.now()))
+		gauge(m.inFlight, float64(inFlight.Packets))
+		gauge(m.healthy, boolToFloat(u.Healthy()))
+		for _, state := range states {
+			gauge(m.state, boolToFloat(u.breaker.State() == state), state.String())
 		}
 	}
-	return m, nil
+	for _, v := range m.vectors() {
+		v.Collect(metrics)
+	}
+}
+
+// Remove removes the metrics of an analyzer that was stopped.
+func (m *Metrics) Remove(u *Upstream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.present = slices.DeleteFunc(m.present, func(one *Upstream) bool { return one == u })
+	for _, v := range m.vectors() {
+		v.(interface{ DeletePartialMatch(prometheus.Labels) int }).DeletePartialMatch(prometheus.Labels{"analyzer": u.ID()})
+	}
 }
 
 // probeResults maps the results of probes to metric labels.
@@ -73,7 +120,13 @@ type metrics struct {
 
 var states = []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}
 
-func (m *Metrics) of(analyzer string) *metrics {
+// add resolves the metrics of an analyzer.
+func (m *Metrics) add(u *Upstream) *metrics {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.present = append(m.present, u)
+	analyzer := u.ID()
+
 	resolved := &metrics{
 		packets:     m.packets.WithLabelValues(analyzer),
 		messages:    m.messages.WithLabelValues(analyzer),
@@ -81,8 +134,8 @@ func (m *Metrics) of(analyzer string) *metrics {
 		failures:    make(map[string]prometheus.Counter),
 		probes:      make(map[probeResult]prometheus.Counter),
 		transitions: make(map[breaker.State]prometheus.Counter),
-		duration:    m.duration.of(analyzer),
-		latency:     m.latency.of(analyzer),
+		duration:    &bufferedHistogram{histogram: m.duration.WithLabelValues(analyzer)},
+		latency:     &bufferedHistogram{histogram: m.latency.WithLabelValues(analyzer)},
 	}
 	for _, reason := range failureReasons {
 		resolved.failures[reason] = m.failures.WithLabelValues(analyzer, reason)
@@ -94,39 +147,6 @@ func (m *Metrics) of(analyzer string) *metrics {
 		resolved.transitions[state] = m.transitions.WithLabelValues(analyzer, state.String())
 	}
 	return resolved
-}
-
-// watch registers the gauges that are computed from the analyzer at each scrape.
-func (m *Metrics) watch(u *Upstream) error {
-	labels := prometheus.Labels{"analyzer": u.ID()}
-	gauges := []prometheus.Collector{
-		gauge("distributor_queue_depth", "Packets bound to the analyzer and not yet delivered.", labels,
-			func() float64 { return float64(u.queue.bound.Load()) }),
-		gauge("distributor_queue_limit_packets", "Maximum number of packets that may be bound to the analyzer now.", labels,
-			func() float64 { return float64(u.limit.now()) }),
-		gauge("distributor_in_flight_packets", "Packets in requests that are in flight to the analyzer.", labels,
-			func() float64 {
-				_, inFlight := u.Volumes()
-				return float64(inFlight.Packets)
-			}),
-		gauge("distributor_analyzer_healthy", "1 while the first probe is complete and the analyzer's breaker is not open, else 0.", labels,
-			func() float64 { return boolToFloat(u.Healthy()) }),
-	}
-	for _, state := range states {
-		gauges = append(gauges, gauge("distributor_breaker_state", "1 for the current state of the analyzer's breaker, else 0.",
-			prometheus.Labels{"analyzer": u.ID(), "state": state.String()},
-			func() float64 { return boolToFloat(u.breaker.State() == state) }))
-	}
-	for _, g := range gauges {
-		if err := m.registerer.Register(g); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func gauge(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
 }
 
 func boolToFloat(b bool) float64 {

@@ -17,7 +17,7 @@ type queue struct {
 
 	mu            sync.Mutex // guards all fields below
 	idle          []*waiter  // a stack of waiting senders
-	waiting       ring.Queue[*packet.Packet]
+	waiting       ring.Queue[Delivery]
 	queued        packet.Volume // of waiting
 	inFlight      packet.Volume // held by senders
 	sending       int           // senders that hold packets
@@ -77,16 +77,16 @@ func (q *queue) onTimer() {
 }
 
 // offer appends packets. It reports false, and takes none, once the queue is stopped.
-func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
+func (q *queue) offer(deliveries []Delivery, batch batchLimits) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.stopped {
 		return false
 	}
-	for _, p := range packets {
-		q.waiting.Push(p)
-		q.queued.Add(p)
-		q.noLinger += noLingerCount(p)
+	for _, d := range deliveries {
+		q.waiting.Push(d)
+		q.queued.Add(d.Packet)
+		q.noLinger += noLingerCount(d)
 	}
 	q.publishBoundLocked()
 	if q.mayStartLocked(batch) {
@@ -98,7 +98,7 @@ func (q *queue) offer(packets []*packet.Packet, batch batchLimits) bool {
 // take waits until the sender may start and appends the packets of its batch to dst. It
 // reports false once the queue is stopped. The caller must call finished with the volume
 // of the batch.
-func (q *queue) take(s *waiter, dst []*packet.Packet, limits func() batchLimits) ([]*packet.Packet, bool) {
+func (q *queue) take(s *waiter, dst []Delivery, limits func() batchLimits) ([]Delivery, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	batch := limits()
@@ -111,10 +111,10 @@ func (q *queue) take(s *waiter, dst []*packet.Packet, limits func() batchLimits)
 	}
 	var volume packet.Volume
 	for q.waiting.Len() > 0 && batch.admits(dst, volume, q.waiting.First()) {
-		p := q.waiting.Pop()
-		volume.Add(p)
-		q.noLinger -= noLingerCount(p)
-		dst = append(dst, p)
+		d := q.waiting.Pop()
+		volume.Add(d.Packet)
+		q.noLinger -= noLingerCount(d)
+		dst = append(dst, d)
 	}
 	q.queued = q.queued.Minus(volume)
 	q.inFlight = q.inFlight.Plus(volume)
@@ -188,8 +188,8 @@ func (q *queue) minWaitingLocked(batch batchLimits) int {
 }
 
 // noLingerCount returns 1 for a packet that must not linger, else 0.
-func noLingerCount(p *packet.Packet) int {
-	if p.DeliveryChan != nil {
+func noLingerCount(d Delivery) int {
+	if d.Packet.DeliveryChan != nil {
 		return 1
 	}
 	return 0
@@ -197,15 +197,15 @@ func noLingerCount(p *packet.Packet) int {
 
 // trim removes the newest waiting packets until at most keep packets are bound, and returns
 // them, newest first.
-func (q *queue) trim(keep int64) []*packet.Packet {
+func (q *queue) trim(keep int64) []Delivery {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var trimmed []*packet.Packet
+	var trimmed []Delivery
 	for q.waiting.Len() > 0 && q.queued.Packets+q.inFlight.Packets > keep {
-		p := q.waiting.PopLast()
-		q.queued.Subtract(p)
-		q.noLinger -= noLingerCount(p)
-		trimmed = append(trimmed, p)
+		d := q.waiting.PopLast()
+		q.queued.Subtract(d.Packet)
+		q.noLinger -= noLingerCount(d)
+		trimmed = append(trimmed, d)
 	}
 	q.publishBoundLocked()
 	return trimmed

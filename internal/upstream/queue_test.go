@@ -17,7 +17,7 @@ func TestSendersStartByWaitingPackets(t *testing.T) {
 		q := newQueue()
 		q.sending, q.flushDeadline = sending, time.Now().Add(time.Hour)
 		for waiting := 1; waiting <= needed; waiting++ {
-			q.waiting.Push(&packet.Packet{Body: []byte("{}")})
+			q.waiting.Push(Delivery{Packet: &packet.Packet{Body: []byte("{}")}})
 			if got := q.mayStartLocked(limits); got != (waiting == needed) {
 				t.Errorf("with %d senders and %d packets waiting: %v, want a start at %d packets", sending, waiting, got, needed)
 			}
@@ -26,7 +26,7 @@ func TestSendersStartByWaitingPackets(t *testing.T) {
 	q := newQueue()
 	q.sending, q.flushDeadline = 1000, time.Now().Add(time.Hour) // the maximum
 	for range 40 {
-		q.waiting.Push(&packet.Packet{Body: []byte("{}")})
+		q.waiting.Push(Delivery{Packet: &packet.Packet{Body: []byte("{}")}})
 	}
 	if !q.mayStartLocked(limits) {
 		t.Error("a full batch waits although a sender is idle")
@@ -52,10 +52,10 @@ func TestIdleSendersStart(t *testing.T) {
 				time.Sleep(test.pause)
 				p := b.packets.packet(t)
 				if test.noLinger {
-					p.DeliveryChan = make(chan packet.DeliveryResult, 1)
+					p.Packet.DeliveryChan = make(chan packet.DeliveryResult, 1)
 				}
 				began := time.Now()
-				b.Offer([]*packet.Packet{p})
+				b.Offer([]Delivery{p})
 				synctest.Wait()
 				if test.want > 0 {
 					time.Sleep(test.want - time.Nanosecond)
@@ -106,7 +106,7 @@ func startWithTwoSlowRequests(t *testing.T) *fixture {
 	b.batch.packets.Store(64)
 	for range 2 {
 		time.Sleep(config.Linger)
-		b.Offer([]*packet.Packet{b.packets.of(t, `{"emitter_id":"slow","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)})
+		b.Offer([]Delivery{b.packets.of(t, `{"emitter_id":"slow","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)})
 		synctest.Wait()
 	}
 	return b

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-
-	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func testURL(t testing.TB) *url.URL {
@@ -25,8 +23,8 @@ func TestSinglePacketIsUnchanged(t *testing.T) {
 		b := start(t, testConfig(), analyzer.dial)
 		body := " {\n\"unknown\": [1, 2.50,\t{}],\"packet_id\":\"a b/\\u00e4%~\",\r\n\"emitter_id\":\"e:ü\",\"messages\":[{\"timestamp\":1,\"level\":\"INFO\",\"message\":\"m\"}]}\n\n"
 		p := b.packets.of(t, body)
-		p.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-		b.Offer([]*packet.Packet{p})
+		p.Packet.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		b.Offer([]Delivery{p})
 		b.settler.await(t, 1)
 		got := analyzer.received()[0]
 		if got.body != body {
@@ -51,7 +49,7 @@ func TestIdempotencyKeyOfEscapedIDs(t *testing.T) {
 		b := start(t, testConfig(), analyzer.dial)
 		for i, ids := range [][2]string{{`e-1`, `é/1`}, {`\u0065-1`, `\u00e9\/1`}, {`e\u002D\u0031`, `\u00E9\u002f1`}} {
 			body := `{"emitter_id":"` + ids[0] + `","packet_id":"` + ids[1] + `","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`
-			b.Offer([]*packet.Packet{b.packets.of(t, body)})
+			b.Offer([]Delivery{b.packets.of(t, body)})
 			b.settler.await(t, i+1)
 			if got, want := analyzer.received()[i].key, "e-1/%C3%A9%2F1"; got != want {
 				t.Errorf("the Idempotency-Key of %s is %q, want %q", body, got, want)
@@ -87,13 +85,13 @@ func TestBatches(t *testing.T) {
 				analyzer.health = ndjsonHealth
 				b := start(t, testConfig(), analyzer.dial)
 				b.batch.packets.Store(test.limit)
-				var packets []*packet.Packet
+				var packets []Delivery
 				var sent strings.Builder
 				for _, one := range test.packets {
 					p := b.packets.of(t, one.body)
-					p.Traceparent = one.trace
+					p.Packet.Traceparent = one.trace
 					packets = append(packets, p)
-					sent.WriteString(strings.TrimRight(string(p.Body), "\r\n") + "|")
+					sent.WriteString(strings.TrimRight(string(p.Packet.Body), "\r\n") + "|")
 				}
 				b.Offer(packets)
 				b.settler.await(t, len(packets))

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -20,7 +21,8 @@ type sender struct {
 	connection *connection
 	request    *request
 	waiter     *waiter
-	batch      []*packet.Packet
+	batch      []Delivery
+	packets    []*packet.Packet // of a request
 }
 
 func newSender(u *Upstream, c *connection, r *request) *sender {
@@ -35,7 +37,7 @@ func (s *sender) run(ctx context.Context) {
 		if !ok {
 			return
 		}
-		volume := packet.VolumeOf(batch)
+		volume := VolumeOf(batch)
 		s.deliver(ctx, batch, attempt{})
 		queue.finished(volume)
 		s.upstream.settler.CapacityChanged()
@@ -45,7 +47,7 @@ func (s *sender) run(ctx context.Context) {
 }
 
 // deliver settles all packets of a batch; v is the state of their attempt at this analyzer.
-func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt) {
+func (s *sender) deliver(ctx context.Context, batch []Delivery, v attempt) {
 	for {
 		breakerClosed := s.upstream.breaker.Closed()
 		result := s.send(ctx, batch, v)
@@ -85,7 +87,7 @@ func (s *sender) deliver(ctx context.Context, batch []*packet.Packet, v attempt)
 // deliverHalves bisects a batch that was rejected or failed as a whole, to find the packet
 // that caused it in few requests. It also splits a batch that may not be sent as such; the
 // second half may.
-func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v attempt) {
+func (s *sender) deliverHalves(ctx context.Context, batch []Delivery, v attempt) {
 	half := len(batch) / 2
 	s.deliver(ctx, batch[:half], v)
 	s.deliver(ctx, batch[half:], v)
@@ -93,7 +95,7 @@ func (s *sender) deliverHalves(ctx context.Context, batch []*packet.Packet, v at
 
 // mayRetry reports whether to retry at this analyzer. A packet that failed at another one
 // gets no retries.
-func (s *sender) mayRetry(batch []*packet.Packet, a sendResult, v attempt) bool {
+func (s *sender) mayRetry(batch []Delivery, a sendResult, v attempt) bool {
 	u := s.upstream
 	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
 		(len(batch) > 1 || batch[0].Failures == nil) &&
@@ -101,15 +103,17 @@ func (s *sender) mayRetry(batch []*packet.Packet, a sendResult, v attempt) bool 
 }
 
 // send makes one request and reports its result to metrics, limits and breaker.
-func (s *sender) send(ctx context.Context, batch []*packet.Packet, v attempt) sendResult {
+func (s *sender) send(ctx context.Context, batch []Delivery, v attempt) sendResult {
 	u := s.upstream
 	start := time.Now()
 	s.connection.begin()
 	if ctx.Err() != nil || !u.accepting(start) {
 		return sendResult{outcome: canceled, unsent: true}
 	}
-	s.request.preparePost(batch)
+	s.packets = AppendPackets(s.packets[:0], batch)
+	s.request.preparePost(s.packets)
 	resp, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
+	clear(s.packets)
 	end := time.Now()
 	result := classify(resp, err, len(batch), end)
 	if result.outcome == stale || result.outcome == batchUnsupported {
@@ -130,34 +134,34 @@ func (s *sender) send(ctx context.Context, batch []*packet.Packet, v attempt) se
 		}
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
 		// Packets read back from disk have wall-clock times only, which may be in the future.
-		u.metrics.latency.observe(max(0, end.Sub(batch[0].Accepted)).Seconds())
+		u.metrics.latency.observe(max(0, end.Sub(batch[0].Packet.Accepted)).Seconds())
 	}
 	u.reportResult(result, batch, v, end)
 	return result
 }
 
 // settleDelivered settles a delivered batch and the lines that were not accepted.
-func (s *sender) settleDelivered(batch []*packet.Packet, a sendResult) {
+func (s *sender) settleDelivered(batch []Delivery, a sendResult) {
 	u := s.upstream
-	var throttled []*packet.Packet
+	var throttled []Delivery
 	var rejections []Rejection
 	for _, l := range a.lines {
-		p := batch[l.number-1]
-		batch[l.number-1] = nil
+		d := batch[l.number-1]
+		batch[l.number-1].Packet = nil
 		if l.reason == "" {
-			throttled = append(throttled, p)
+			throttled = append(throttled, d)
 		} else {
-			rejections = append(rejections, Rejection{p, l.reason, l.detail})
+			rejections = append(rejections, Rejection{d, l.reason, l.detail})
 		}
 	}
 	acked := batch
 	if len(a.lines) > 0 {
-		acked = withoutNil(batch)
+		acked = withoutSettled(batch)
 	}
 	if len(acked) > 0 {
 		u.limit.settled.Add(int64(len(acked)))
-		u.metrics.delivered(packet.VolumeOf(acked))
-		u.settler.Delivered(u.position, acked)
+		u.metrics.delivered(VolumeOf(acked))
+		u.settler.Delivered(u.config.ID, acked)
 	}
 	if len(rejections) > 0 {
 		s.reject(rejections...)
@@ -169,19 +173,19 @@ func (s *sender) settleDelivered(batch []*packet.Packet, a sendResult) {
 }
 
 // nackOrReject returns packets to be rerouted, unless a packet keeps failing.
-func (s *sender) nackOrReject(packets []*packet.Packet, a sendResult, v attempt) {
+func (s *sender) nackOrReject(deliveries []Delivery, a sendResult, v attempt) {
 	u := s.upstream
 	if v.mayHaveFailed() {
-		u.recordFailure(packets, v, time.Now())
+		u.recordFailure(deliveries, v, time.Now())
 	}
-	if p := packets[0]; keepsFailing(p) {
-		s.reject(Rejection{p, rejectedFailing, p.Failures.Cause})
+	if d := deliveries[0]; keepsFailing(d) {
+		s.reject(Rejection{d, rejectedFailing, d.Failures.Cause})
 		return
 	}
-	for _, p := range packets {
-		p.Attempted = v.mayHaveFailed() || !a.unsent
+	for i := range deliveries {
+		deliveries[i].Attempted = v.mayHaveFailed() || !a.unsent
 	}
-	u.nack(packets)
+	u.nack(deliveries)
 }
 
 // adaptToRejection adapts capabilities and batch size to the reason of a rejected batch.
@@ -196,17 +200,12 @@ func (s *sender) adaptToRejection(a sendResult, packets int) {
 
 func (s *sender) reject(rejections ...Rejection) {
 	s.upstream.limit.settled.Add(int64(len(rejections)))
-	s.upstream.settler.Rejected(s.upstream.position, rejections)
+	s.upstream.settler.Rejected(s.upstream.config.ID, rejections)
 }
 
-func withoutNil(batch []*packet.Packet) []*packet.Packet {
-	kept := batch[:0]
-	for _, p := range batch {
-		if p != nil {
-			kept = append(kept, p)
-		}
-	}
-	return kept
+// withoutSettled removes the deliveries without a packet.
+func withoutSettled(batch []Delivery) []Delivery {
+	return slices.DeleteFunc(batch, func(d Delivery) bool { return d.Packet == nil })
 }
 
 func backoff(attempt int) time.Duration {

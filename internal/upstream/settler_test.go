@@ -18,12 +18,12 @@ type packetMaker struct {
 }
 
 // packet makes a packet with the next id.
-func (m *packetMaker) packet(t testing.TB) *packet.Packet {
+func (m *packetMaker) packet(t testing.TB) Delivery {
 	t.Helper()
 	return m.of(t, `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)
 }
 
-func (m *packetMaker) of(t testing.TB, format string) *packet.Packet {
+func (m *packetMaker) of(t testing.TB, format string) Delivery {
 	t.Helper()
 	m.last++
 	body := []byte(format)
@@ -37,12 +37,12 @@ func (m *packetMaker) of(t testing.TB, format string) *packet.Packet {
 	p := m.pool.New(body, info)
 	p.Sequence = m.last
 	p.Accepted = time.Now()
-	return p
+	return Delivery{Packet: p}
 }
 
-func (m *packetMaker) some(t testing.TB, n int) []*packet.Packet {
+func (m *packetMaker) some(t testing.TB, n int) []Delivery {
 	t.Helper()
-	var packets []*packet.Packet
+	var packets []Delivery
 	for range n {
 		packets = append(packets, m.packet(t))
 	}
@@ -54,7 +54,7 @@ func (m *packetMaker) some(t testing.TB, n int) []*packet.Packet {
 type recorder struct {
 	mu       sync.Mutex
 	outcomes map[uint64][]string
-	trouble  map[uint64]*packet.FailureHistory
+	trouble  map[uint64]*FailureHistory
 	settled  int
 	tried    int // returned packets with Tried set
 	changes  int // calls of CapacityChanged
@@ -62,14 +62,14 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{outcomes: make(map[uint64][]string), trouble: make(map[uint64]*packet.FailureHistory), updated: make(chan struct{}, 1)}
+	return &recorder{outcomes: make(map[uint64][]string), trouble: make(map[uint64]*FailureHistory), updated: make(chan struct{}, 1)}
 }
 
-func (r *recorder) Delivered(_ int, packets []*packet.Packet) { r.record("delivered", packets...) }
-func (r *recorder) Nacked(_ int, packets []*packet.Packet)    { r.record("returned", packets...) }
-func (r *recorder) Rejected(_ int, rejections []Rejection) {
+func (r *recorder) Delivered(_ string, packets []Delivery) { r.record("delivered", packets...) }
+func (r *recorder) Nacked(_ string, packets []Delivery)    { r.record("returned", packets...) }
+func (r *recorder) Rejected(_ string, rejections []Rejection) {
 	for _, one := range rejections {
-		r.record("rejected "+one.Reason, one.Packet)
+		r.record("rejected "+one.Reason, one.Delivery)
 	}
 }
 
@@ -80,16 +80,17 @@ func (r *recorder) CapacityChanged() {
 	r.notify()
 }
 
-func (r *recorder) record(outcome string, packets ...*packet.Packet) {
+func (r *recorder) record(outcome string, deliveries ...Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range packets {
+	for _, d := range deliveries {
+		p := d.Packet
 		r.outcomes[p.Sequence] = append(r.outcomes[p.Sequence], outcome)
 		r.settled++
-		if outcome == "returned" && p.Attempted {
+		if outcome == "returned" && d.Attempted {
 			r.tried++
 		}
-		r.trouble[p.Sequence] = p.Failures
+		r.trouble[p.Sequence] = d.Failures
 		for i := range p.Body {
 			p.Body[i] = '!'
 		}
@@ -113,7 +114,7 @@ func (r *recorder) outcomeOf(sequence uint64) string {
 }
 
 // troubleOf returns the failure history of a packet when it was settled.
-func (r *recorder) troubleOf(sequence uint64) *packet.FailureHistory {
+func (r *recorder) troubleOf(sequence uint64) *FailureHistory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.trouble[sequence]
@@ -188,3 +189,5 @@ func (r *recorder) wantOnce(t testing.TB, n int) {
 		}
 	}
 }
+
+func packetsOf(deliveries []Delivery) []*packet.Packet { return AppendPackets(nil, deliveries) }

@@ -27,20 +27,21 @@ import (
 // Rejection is a packet that the analyzer rejected permanently. Reason is one of
 // RejectionReasons, Detail the response.
 type Rejection struct {
-	Packet         *packet.Packet
+	Delivery       Delivery
 	Reason, Detail string
 }
 
 // Settler takes over the ownership of packets. Its methods must be safe for concurrent
-// use. Only Rejected may block: it writes to disk.
+// use and do not retain the slices. analyzer is an id. Only Rejected may block: it writes
+// to disk.
 type Settler interface {
 	// Delivered is called with packets that the analyzer accepted.
-	Delivered(analyzer int, packets []*packet.Packet)
+	Delivered(analyzer string, deliveries []Delivery)
 	// Rejected is called with packets that the analyzer rejected permanently.
-	Rejected(analyzer int, rejections []Rejection)
+	Rejected(analyzer string, rejections []Rejection)
 	// Nacked is called with packets that are not known to be delivered and are to be
 	// rerouted.
-	Nacked(analyzer int, packets []*packet.Packet)
+	Nacked(analyzer string, deliveries []Delivery)
 	// CapacityChanged is called after each request and transition: the availability or the
 	// capacity of the analyzer may have changed.
 	CapacityChanged()
@@ -54,11 +55,10 @@ type Budget interface {
 // Upstream is one analyzer. It is safe for concurrent use, but only one goroutine may call
 // Offer.
 type Upstream struct {
-	config   Config
-	position int
-	settler  Settler
-	logger   *slog.Logger
-	metrics  *metrics
+	config  Config
+	settler Settler
+	logger  *slog.Logger
+	metrics *metrics
 
 	breaker *breaker.Breaker
 	budget  Budget
@@ -70,6 +70,7 @@ type Upstream struct {
 
 	epoch      capabilityEpoch
 	exhaustion exhaustion
+	linger     atomic.Int64 // nanoseconds; see SetLinger
 	// probed is set once the first probe is complete.
 	probed atomic.Bool
 	// The times below are nanoseconds since created (see elapsed), so that changes of the
@@ -87,11 +88,9 @@ type Upstream struct {
 
 // Dependencies are the dependencies of an Upstream.
 type Dependencies struct {
-	// Position is the index of the analyzer that is passed to the Settler.
-	Position int
-	Settler  Settler
-	Logger   *slog.Logger
-	// Metrics holds the collectors that all analyzers share.
+	Settler Settler
+	Logger  *slog.Logger
+	// Metrics collects the metrics of all analyzers; see Metrics.Remove.
 	Metrics *Metrics
 	// Budget is the retry budget.
 	Budget Budget
@@ -106,26 +105,26 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		return nil, err
 	}
 	u := &Upstream{
-		config:   config,
-		position: deps.Position,
-		settler:  deps.Settler,
-		logger:   deps.Logger.With("analyzer", config.ID),
-		metrics:  deps.Metrics.of(config.ID),
-		breaker:  breaker.New(config.breaker()),
-		queue:    newQueue(),
-		budget:   deps.Budget,
-		created:  time.Now(),
+		config:  config,
+		settler: deps.Settler,
+		logger:  deps.Logger.With("analyzer", config.ID),
+		breaker: breaker.New(config.breaker()),
+		queue:   newQueue(),
+		budget:  deps.Budget,
+		created: time.Now(),
 	}
 	u.exhaustion.logger = u.logger
 	dial := u.monitorExhaustion(newDialer(deps.dialer(), hostPort(base), tlsConfig(base)))
 	u.limit.init(config)
+	u.SetLinger(config.Linger)
 	u.batch.packets.Store(initialBatchPackets)
 	u.prober = newProber(u, newConnection(dial, &u.epoch), newRequest(base, "/health"))
 	u.epoch.init(u.prober.reschedule)
 	for range config.Concurrency {
 		u.senders = append(u.senders, newSender(u, newConnection(dial, &u.epoch), newRequest(base, "/ingest")))
 	}
-	return u, deps.Metrics.watch(u)
+	u.metrics = deps.Metrics.add(u)
+	return u, nil
 }
 
 func (d Dependencies) dialer() func(context.Context, string, string) (net.Conn, error) {
@@ -169,9 +168,9 @@ func (u *Upstream) Stop() {
 
 // Offer binds packets to the analyzer; the caller must have checked Capacity. If the
 // analyzer became unavailable since, the packets are returned to the Settler.
-func (u *Upstream) Offer(packets []*packet.Packet) {
-	if !u.queue.offer(packets, u.limits()) {
-		u.settler.Nacked(u.position, packets)
+func (u *Upstream) Offer(deliveries []Delivery) {
+	if !u.queue.offer(deliveries, u.limits()) {
+		u.settler.Nacked(u.config.ID, deliveries)
 		return
 	}
 	if !u.accepting(time.Now()) {
@@ -180,6 +179,9 @@ func (u *Upstream) Offer(packets []*packet.Packet) {
 		u.nack(u.queue.trim(0))
 	}
 }
+
+// SetLinger changes Config.Linger.
+func (u *Upstream) SetLinger(linger time.Duration) { u.linger.Store(int64(linger)) }
 
 // Volumes returns a consistent snapshot of the waiting and the in-flight volume.
 func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.volumes() }
@@ -199,12 +201,12 @@ func (u *Upstream) limits() batchLimits {
 		return batchLimits{packets: 1, flushSize: 1}
 	}
 	packets := int(u.batch.packets.Load())
-	return batchLimits{packets: packets, flushSize: min(packets, u.limit.now()/2), linger: u.config.Linger}
+	return batchLimits{packets: packets, flushSize: min(packets, u.limit.now()/2), linger: time.Duration(u.linger.Load())}
 }
 
-func (u *Upstream) nack(packets []*packet.Packet) {
-	if len(packets) > 0 {
-		u.settler.Nacked(u.position, packets)
+func (u *Upstream) nack(deliveries []Delivery) {
+	if len(deliveries) > 0 {
+		u.settler.Nacked(u.config.ID, deliveries)
 	}
 }
 

@@ -52,7 +52,7 @@ func (a *appender) begin(first uint64, size int64) error {
 }
 
 func (a *appender) establish(f file, header segmentHeader) error {
-	if err := f.WriteSynced(header.encode(), 0); err != nil {
+	if err := writeSynced(f, header.encode(), 0); err != nil {
 		return err
 	}
 	return a.files.SyncDir(a.dir)
@@ -69,7 +69,7 @@ func (a *appender) fits(bytes int64) bool {
 func (a *appender) write(records []byte, sync bool) (offset int64, err error) {
 	offset = a.size
 	if sync {
-		if err = a.file.WriteSynced(records, offset); err == nil {
+		if err = writeSynced(a.file, records, offset); err == nil {
 			err = a.file.Check()
 		}
 	} else {
@@ -98,7 +98,6 @@ func (a *appender) check() error {
 // close syncs what was written without a sync, and ends the segment. Nothing is
 // written after that.
 func (a *appender) close() error {
-	defer a.files.Close()
 	if a.segment == nil {
 		return nil
 	}

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
+
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
 // What was acknowledged before a clean stop stays so, even if the machine
@@ -14,7 +16,7 @@ func TestStopSyncsAcknowledgements(t *testing.T) {
 			f := newFixture()
 			j := f.open(t)
 			f.put(t, j, 0, 1)
-			j.Ack(j.Fetch(nil, 1))
+			j.Ack(journaltest.Fetch(j, nil, 1))
 			if err := j.Close(); err != nil {
 				t.Fatal(err)
 			}

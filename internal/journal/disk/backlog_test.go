@@ -20,7 +20,7 @@ func TestStragglerDoesNotPinTheDisk(t *testing.T) {
 	f.maxBytes = 1 << 20
 	j := f.open(t)
 	f.put(t, j, upTo(3)...)
-	stuck := j.Fetch(nil, 3)
+	stuck := journaltest.Fetch(j, nil, 3)
 	j.Ack(stuck[1:2])
 	for id := 10; id < 20_000; id += 10 {
 		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
@@ -60,7 +60,7 @@ func TestStragglerAcknowledgedLater(t *testing.T) {
 	f.maxBytes = 1 << 20
 	j := f.open(t)
 	f.put(t, j, upTo(3)...)
-	stuck := j.Fetch(nil, 3)
+	stuck := journaltest.Fetch(j, nil, 3)
 	for id := 10; id < 10_000; id += 10 {
 		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
 		j.Ack(claimAll(t, j))
@@ -86,7 +86,7 @@ func TestStragglerAcknowledgedWhileItIsRead(t *testing.T) {
 		f.maxBytes = 1 << 20
 		j := f.open(t)
 		f.put(t, j, upTo(3)...)
-		stuck := j.Fetch(nil, 3)
+		stuck := journaltest.Fetch(j, nil, 3)
 		f.disk.mu.Lock()
 		f.disk.failure = func(operation, _ string) error {
 			if operation == "read" && len(stuck) == 3 {
@@ -167,7 +167,7 @@ func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
 		for id := stored; id < 2*stored; id += 4 {
 			f.put(t, j, id, id+1, id+2, id+3)
 			synctest.Wait()
-			claimed := j.Fetch(nil, 4)
+			claimed := journaltest.Fetch(j, nil, 4)
 			for _, p := range claimed {
 				if idOf(t, p) < stored {
 					fromBacklog++
@@ -186,7 +186,7 @@ func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
 		}
 		for j.Stats().Queued.Packets > 0 {
 			synctest.Wait()
-			j.Ack(j.Fetch(nil, 1000))
+			j.Ack(journaltest.Fetch(j, nil, 1000))
 		}
 		if got := j.Stats(); got.Accepted != got.Acknowledged || got.Accepted.Packets != 2*stored || got.MemoryBytes != 0 {
 			t.Errorf("books: %+v", got)
@@ -245,7 +245,7 @@ func TestBigBacklogStaysOnDisk(t *testing.T) {
 	delivered := 0
 	var claimed []*packet.Packet
 	for delivered < count {
-		if claimed = j.Fetch(claimed[:0], 200); len(claimed) == 0 {
+		if claimed = journaltest.Fetch(j, claimed[:0], 200); len(claimed) == 0 {
 			<-j.Ready()
 		}
 		delivered += len(claimed)
@@ -291,7 +291,7 @@ func TestWakeUpsWhenReadBack(t *testing.T) {
 		var ids []int
 		for len(ids) < putters*each {
 			<-j.Ready()
-			for claimed := j.Fetch(nil, 7); len(claimed) > 0; claimed = j.Fetch(nil, 7) {
+			for claimed := journaltest.Fetch(j, nil, 7); len(claimed) > 0; claimed = journaltest.Fetch(j, nil, 7) {
 				for _, p := range claimed {
 					ids = append(ids, idOf(t, p))
 				}
@@ -328,7 +328,7 @@ func largeFirst(t *testing.T, size int, reopen bool) {
 		j = f.open(t)
 		synctest.Wait()
 	}
-	stuck := j.Fetch(nil, 1) // with an analyzer that does not answer
+	stuck := journaltest.Fetch(j, nil, 1) // with an analyzer that does not answer
 	for id := range 3 {
 		p := f.packets.Make(t, "large", fmt.Sprint(id), size)
 		if n, err := j.Append([]*packet.Packet{p}); n != 1 || err != nil {
@@ -338,7 +338,7 @@ func largeFirst(t *testing.T, size int, reopen bool) {
 	f.put(t, j, upTo(500)...)
 	for j.Stats().Queued.Packets > 0 {
 		synctest.Wait()
-		claimed := j.Fetch(nil, 100)
+		claimed := journaltest.Fetch(j, nil, 100)
 		if len(claimed) == 0 {
 			t.Errorf("nothing moves: %+v", j.Stats())
 			break

@@ -110,7 +110,7 @@ func putAll(b *testing.B, j *Journal, pool *packet.Pool, body []byte, info packe
 func consume(j *Journal, stop <-chan struct{}) {
 	var claimed []*packet.Packet
 	for {
-		if claimed = j.Fetch(claimed[:0], 1000); len(claimed) > 0 {
+		if claimed = journaltest.Fetch(j, claimed[:0], 1000); len(claimed) > 0 {
 			j.Ack(claimed)
 			continue
 		}

@@ -157,8 +157,6 @@ func (s crashFiles) Lock(path string) (directoryLock, error) {
 	}), nil
 }
 
-func (s crashFiles) Close() {}
-
 type unlock func()
 
 func (u unlock) Close() error { u(); return nil }
@@ -196,8 +194,6 @@ func (f crashHandle) WriteAt(b []byte, offset int64) (int, error) {
 	}
 	return copy(f.now[offset:], b), nil
 }
-
-func (f crashHandle) WriteSynced(b []byte, offset int64) error { return writeThenSync(f, b, offset) }
 
 func (f crashHandle) Sync() error {
 	f.system.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
 // Any failure of a write refuses the commit, is told once, and heals by itself;
@@ -26,7 +27,7 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, 0, 1, 2)
-	j.Ack(j.Fetch(nil, 1)) // its record will be in the commit that fails
+	j.Ack(journaltest.Fetch(j, nil, 1)) // its record will be in the commit that fails
 	f.disk.fail(operation, cause)
 	for range 3 {
 		n, err := j.Append(f.make(t, 900, 901))
@@ -37,7 +38,7 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("Room: %v", err)
 	}
-	j.Ack(j.Fetch(nil, 1))
+	j.Ack(journaltest.Fetch(j, nil, 1))
 	time.Sleep(time.Minute)
 	if j.Status().Unwritable == nil {
 		t.Error("the journal counts as writable")

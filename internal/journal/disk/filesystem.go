@@ -23,9 +23,7 @@ type fileSystem interface {
 	List(dir string) ([]string, error)
 	// Irregular returns the names of what else is in a directory.
 	Irregular(dir string) []string
-	// Create makes a file that must not exist yet. If it gets room for size bytes,
-	// it is written from its start to its end, and by one goroutine at a time like
-	// all such files.
+	// Create makes a file that must not exist yet and reserves size bytes for it.
 	Create(path string, size int64) (file, error)
 	// Open opens a file for reading.
 	Open(path string) (file, error)
@@ -37,8 +35,6 @@ type fileSystem interface {
 	Free(dir string) (int64, error)
 	// Lock takes the lock file or fails at once.
 	Lock(path string) (directoryLock, error)
-	// Close gives back what the writing of files needed. All of these are closed.
-	Close()
 }
 
 // directoryLock is held until it is closed.
@@ -53,9 +49,6 @@ type file interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	// WriteSynced writes, and returns when that and what was written before are on
-	// stable storage.
-	WriteSynced(b []byte, offset int64) error
 	// Sync returns when what was written is on stable storage.
 	Sync() error
 	Truncate(size int64) error
@@ -66,8 +59,9 @@ type file interface {
 	Check() error
 }
 
-// writeThenSync is WriteSynced where that takes two steps.
-func writeThenSync(f file, b []byte, offset int64) error {
+// writeSynced writes, and returns when that and what was written before are on stable
+// storage.
+func writeSynced(f file, b []byte, offset int64) error {
 	if _, err := f.WriteAt(b, offset); err != nil {
 		return err
 	}
@@ -75,19 +69,19 @@ func writeThenSync(f file, b []byte, offset int64) error {
 }
 
 // osFiles is the file system of the machine.
-type osFiles struct{ direct directWriting }
+type osFiles struct{}
 
-func (s *osFiles) MakeDir(path string) error {
-	if err := s.makeDir(path); err != nil {
+func (osFiles) MakeDir(path string) error {
+	if err := makeDir(path); err != nil {
 		return err
 	}
 	return datafile.CheckDir(path)
 }
 
-func (s *osFiles) makeDir(path string) error {
+func makeDir(path string) error {
 	parent := filepath.Dir(path)
 	if _, err := os.Stat(parent); isGone(err) && parent != path {
-		if err := s.makeDir(parent); err != nil {
+		if err := makeDir(parent); err != nil {
 			return err
 		}
 	}
@@ -97,7 +91,7 @@ func (s *osFiles) makeDir(path string) error {
 	return syncDir(parent)
 }
 
-func (*osFiles) List(dir string) ([]string, error) {
+func (osFiles) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var names []string
 	for _, entry := range entries {
@@ -109,7 +103,7 @@ func (*osFiles) List(dir string) ([]string, error) {
 	return names, err
 }
 
-func (*osFiles) Irregular(dir string) []string {
+func (osFiles) Irregular(dir string) []string {
 	entries, _ := os.ReadDir(dir)
 	var names []string
 	for _, entry := range entries {
@@ -120,7 +114,7 @@ func (*osFiles) Irregular(dir string) []string {
 	return names
 }
 
-func (s *osFiles) Create(path string, size int64) (file, error) {
+func (osFiles) Create(path string, size int64) (file, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
@@ -129,18 +123,18 @@ func (s *osFiles) Create(path string, size int64) (file, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if size == 0 {
-		return osFile{f, created}, nil
+	if size > 0 {
+		err = reserve(f, size)
 	}
-	if err := reserve(f, size); err != nil {
+	if err != nil {
 		f.Close()
 		os.Remove(path)
 		return nil, fmt.Errorf("reserve %d bytes for %s: %w", size, path, err)
 	}
-	return s.direct.reserved(osFile{f, created}, size), nil
+	return osFile{f, created}, nil
 }
 
-func (*osFiles) Open(path string) (file, error) {
+func (osFiles) Open(path string) (file, error) {
 	f, err := datafile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -149,13 +143,12 @@ func (*osFiles) Open(path string) (file, error) {
 	return osFile{File: f}, nil
 }
 
-func (*osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
-func (*osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
-func (*osFiles) Remove(path string) error               { return os.Remove(path) }
-func (*osFiles) SyncDir(path string) error              { return syncDir(path) }
-func (s *osFiles) Close()                               { s.direct.close() }
+func (osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
+func (osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
+func (osFiles) Remove(path string) error               { return os.Remove(path) }
+func (osFiles) SyncDir(path string) error              { return syncDir(path) }
 
-func (*osFiles) Free(dir string) (int64, error) {
+func (osFiles) Free(dir string) (int64, error) {
 	free, err := freeBytes(dir)
 	if err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
@@ -165,7 +158,7 @@ func (*osFiles) Free(dir string) (int64, error) {
 
 // Lock holds a lock that ends with the process, however it ends, and writes
 // the process's id into the file for a person to read.
-func (*osFiles) Lock(path string) (directoryLock, error) {
+func (osFiles) Lock(path string) (directoryLock, error) {
 	f, err := datafile.Open(path, os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
@@ -228,8 +221,6 @@ func (f osFile) DataEnd() (int64, error) {
 }
 
 func (f osFile) Sync() error { return syncData(f.File) }
-
-func (f osFile) WriteSynced(b []byte, offset int64) error { return writeThenSync(f, b, offset) }
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

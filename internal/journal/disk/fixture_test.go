@@ -112,7 +112,7 @@ func claimAll(t journaltest.T, j *Journal) []*packet.Packet {
 	var claimed []*packet.Packet
 	for {
 		before := len(claimed)
-		claimed = j.Fetch(claimed, 100)
+		claimed = journaltest.Fetch(j, claimed, 100)
 		if len(claimed) > before {
 			continue
 		}

@@ -129,7 +129,7 @@ func Export(dir string, w io.Writer) (int64, error) {
 // look reads a journal. What a distributor is writing at that moment looks like
 // damage, so damage counts when it is still there after a while.
 func look(dir string) (*replay, error) {
-	return lookTwice(&osFiles{}, dir, func() { time.Sleep(betweenLooks) })
+	return lookTwice(osFiles{}, dir, func() { time.Sleep(betweenLooks) })
 }
 
 const betweenLooks = 200 * time.Millisecond

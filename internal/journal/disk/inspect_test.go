@@ -84,7 +84,7 @@ distributor_journal_write_errors_total 0
 		t.Error(err)
 	}
 
-	j.Ack(j.Fetch(nil, 5))
+	j.Ack(journaltest.Fetch(j, nil, 5))
 	j.Close()
 	var out bytes.Buffer
 	written, err := Export(dir, &out)

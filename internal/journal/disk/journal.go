@@ -11,7 +11,9 @@
 package disk
 
 import (
+	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -192,8 +194,9 @@ func (j *Journal) bytesLocked() int64 {
 
 // Fetch hands over packets that are in memory. While packets are read back from
 // disk, it takes turns between those and fresh ones, each oldest first, so that
-// a long backlog and fresh traffic both make progress.
-func (j *Journal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
+// a long backlog and fresh traffic both make progress. It returns no error: what
+// cannot be read back is set aside.
+func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var volume packet.Volume
@@ -213,7 +216,20 @@ func (j *Journal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
 	if j.backlog.Len() > 0 {
 		j.keeping.wake()
 	}
-	return dst
+	return dst, nil
+}
+
+// Nak queues claimed packets again.
+func (j *Journal) Nak(packets []*packet.Packet) {
+	volume := packet.VolumeOf(packets)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, p := range slices.Backward(packets) {
+		j.waiting[laneFresh].PushFront(p)
+	}
+	j.books.Claimed = j.books.Claimed.Minus(volume)
+	j.books.Queued = j.books.Queued.Plus(volume)
+	j.announce()
 }
 
 // Ready receives a value after packets came into memory.

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -85,7 +86,7 @@ func (m *model) put(t *rapid.T) {
 
 func (m *model) claim(t *rapid.T) {
 	synctest.Wait()
-	found := m.journal.Fetch(nil, rapid.IntRange(1, 30).Draw(t, "limit"))
+	found := journaltest.Fetch(m.journal, nil, rapid.IntRange(1, 30).Draw(t, "limit"))
 	for _, p := range found {
 		m.note(t, idOf(t, p))
 	}
@@ -177,7 +178,7 @@ func (m *model) check(t *rapid.T) {
 func (m *model) end(t *rapid.T) {
 	m.finish(t, m.claimed)
 	for m.journal.Stats().Queued.Packets > 0 {
-		found := m.journal.Fetch(nil, 100)
+		found := journaltest.Fetch(m.journal, nil, 100)
 		if len(found) == 0 {
 			<-m.journal.Ready()
 		}

@@ -26,7 +26,7 @@ func Open(config Config, deps Deps) (*Journal, error) {
 		return nil, err
 	}
 	if deps.files == nil {
-		deps.files = &osFiles{}
+		deps.files = osFiles{}
 	}
 	if deps.segmentBytes == 0 {
 		deps.segmentBytes = config.segmentBytes()

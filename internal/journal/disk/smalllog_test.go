@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
 // smallLog returns the segments of a journal with 9 packets in 3 commits, of
@@ -13,7 +15,7 @@ func smallLog(t *testing.T) map[string][]byte {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, 0, 1, 2)
-	j.Ack(j.Fetch(nil, 1))
+	j.Ack(journaltest.Fetch(j, nil, 1))
 	f.put(t, j, 3, 4)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -124,7 +125,7 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 				break
 			}
 		}
-		j.Ack(j.Fetch(nil, 1))
+		j.Ack(journaltest.Fetch(j, nil, 1))
 		creates := 0
 		f.disk.failWhen(nil, func(operation, _ string) bool {
 			if operation == "create" {
@@ -137,7 +138,7 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 		if creates > 2 {
 			t.Errorf("%d segments are begun while nothing comes", creates)
 		}
-		claimed := j.Fetch(nil, 3000)
+		claimed := journaltest.Fetch(j, nil, 3000)
 		j.Ack(claimed[2999:])
 		time.Sleep(2 * acksDelay)
 		live := j.live
@@ -149,7 +150,7 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 			t.Errorf("after a start %d bytes are left, and %d before", j.live, live)
 		}
 		for j.Stats().Queued.Packets > 0 {
-			j.Ack(j.Fetch(nil, 1000))
+			j.Ack(journaltest.Fetch(j, nil, 1000))
 			synctest.Wait()
 		}
 		if j.live != 0 {
@@ -166,7 +167,7 @@ func TestStragglersAreTriedAgain(t *testing.T) {
 		f.maxBytes = 1 << 20
 		j := f.open(t)
 		f.put(t, j, 0)
-		stuck := j.Fetch(nil, 1)
+		stuck := journaltest.Fetch(j, nil, 1)
 		var failed atomic.Bool
 		f.disk.failWhen(syscall.EMFILE, func(operation, _ string) bool {
 			return operation == "open" && failed.CompareAndSwap(false, true)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
 // badPage is a disk of which one page of some files cannot be read.
@@ -64,7 +66,7 @@ func TestOneReadErrorAtTheStartCostsNothing(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, upTo(300)...)
-	j.Ack(j.Fetch(nil, 10))
+	j.Ack(journaltest.Fetch(j, nil, 10))
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +201,7 @@ func TestBlocksThatWereNotCounted(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
 		f.put(t, j, upTo(100)...)
-		j.Ack(j.Fetch(nil, 10))
+		j.Ack(journaltest.Fetch(j, nil, 10))
 		time.Sleep(2 * acksDelay)
 		f.kill(j)
 		reads, opened := 0, false

@@ -41,7 +41,7 @@ func testWakeUps(t *testing.T, j journal.Journal) {
 	for found := 0; found < count; {
 		await(t, j)
 		for {
-			claimed := j.Fetch(nil, 3)
+			claimed := Fetch(j, nil, 3)
 			if len(claimed) == 0 {
 				break
 			}
@@ -108,7 +108,7 @@ func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter strin
 func claimAll(t *testing.T, j journal.Journal, total int, toAck chan<- []*packet.Packet) {
 	next := make(map[string]int)
 	for found := 0; found < total; {
-		claimed := j.Fetch(nil, 16)
+		claimed := Fetch(j, nil, 16)
 		if len(claimed) == 0 {
 			await(t, j)
 			continue

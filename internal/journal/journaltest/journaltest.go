@@ -3,6 +3,7 @@
 package journaltest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -40,6 +41,7 @@ func Run(t *testing.T, open Open) {
 		{"books", roomy, testBooks},
 		{"submit", roomy, testSubmit},
 		{"acks in any order", roomy, testAcksInAnyOrder},
+		{"nak", roomy, testNak},
 		{"room", 2 << 20, testRoom},
 		{"partial take", 2 << 20, testPartialTake},
 		{"spellings of an emitter's id", roomy, testSpellings},
@@ -75,13 +77,22 @@ func put(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
 	}
 }
 
+// Fetch is the method of j without a deadline. It panics on an error.
+func Fetch(j journal.Journal, dst []*packet.Packet, limit int) []*packet.Packet {
+	fetched, err := j.Fetch(context.Background(), dst, limit)
+	if err != nil {
+		panic(err)
+	}
+	return fetched
+}
+
 // claim claims until it has that many packets.
 func claim(t *testing.T, j journal.Journal, count int) []*packet.Packet {
 	t.Helper()
 	var claimed []*packet.Packet
 	for len(claimed) < count {
 		before := len(claimed)
-		claimed = j.Fetch(claimed, count-before)
+		claimed = Fetch(j, claimed, count-before)
 		if len(claimed) == before {
 			await(t, j)
 		}
@@ -110,7 +121,7 @@ func testOrder(t *testing.T, j journal.Journal) {
 	var claimed []*packet.Packet
 	for _, limit := range []int{0, 1, 13, 50, 100} {
 		before := len(claimed)
-		claimed = j.Fetch(claimed, limit)
+		claimed = Fetch(j, claimed, limit)
 		if got := len(claimed) - before; got > limit {
 			t.Fatalf("Fetch with limit %d returned %d packets", limit, got)
 		}
@@ -129,7 +140,7 @@ func testOrder(t *testing.T, j journal.Journal) {
 			t.Errorf("packet %d has sequence %d, which does not come after the one before it", i, p.Sequence)
 		}
 	}
-	if more := j.Fetch(nil, 10); len(more) != 0 {
+	if more := Fetch(j, nil, 10); len(more) != 0 {
 		t.Errorf("an empty journal handed out %d packets", len(more))
 	}
 	j.Ack(claimed)
@@ -196,6 +207,27 @@ func testReleased(t *testing.T, j journal.Journal) {
 		j.Ack(claimed)
 	}
 	checkBooks(t, j, 0, 0, 1000)
+}
+
+// Returned packets are fetched again, before all others, in their order.
+func testNak(t *testing.T, j journal.Journal) {
+	var packets Packets
+	put(t, j, &packets, 0, 10)
+	claimed := claim(t, j, 6)
+	j.Ack(claimed[:2])
+	j.Nak(claimed[2:])
+	checkBooks(t, j, 8, 0, 2)
+	select {
+	case <-j.Ready():
+	default:
+		t.Error("Ready does not report returned packets")
+	}
+	for i, p := range claim(t, j, 8) {
+		if got, want := ID(t, p), fmt.Sprint("emitter/", 2+i); got != want {
+			t.Errorf("claimed %s, want %s", got, want)
+		}
+	}
+	checkBooks(t, j, 0, 8, 2)
 }
 
 func testClose(t *testing.T, j journal.Journal) {

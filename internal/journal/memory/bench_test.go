@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -24,7 +25,7 @@ func BenchmarkPutClaimAck(b *testing.B) {
 				if _, err := j.Append(fresh); err != nil {
 					b.Fatal(err)
 				}
-				claimed = j.Fetch(claimed[:0], batch)
+				claimed = journaltest.Fetch(j, claimed[:0], batch)
 				j.Ack(claimed)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/packet")

@@ -4,6 +4,8 @@
 package memory
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,7 +29,7 @@ type Journal struct {
 	config  Config
 	arrived chan struct{}
 
-	// These mirror what is below for Room, which takes no lock.
+	// These mirror what is below for CheckCapacity, which takes no lock.
 	heldBytes     atomic.Int64
 	queuedPackets atomic.Int64
 	closed        atomic.Bool
@@ -53,15 +55,20 @@ func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	taken, err := j.takeLocked(packets)
 	j.mu.Unlock()
 	if taken > 0 {
-		select {
-		case j.arrived <- struct{}{}:
-		default:
-		}
+		j.announce()
 	}
 	return taken, err
 }
 
-// AppendAsync is Put, which never waits.
+// announce makes Ready's channel report queued packets.
+func (j *Journal) announce() {
+	select {
+	case j.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// AppendAsync is Append, which never waits.
 func (j *Journal) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (taken int, pending bool, err error) {
 	taken, err = j.Append(packets)
 	return taken, false, err
@@ -124,8 +131,8 @@ func (j *Journal) Utilization() float64 {
 		float64(j.heldBytes.Load())/float64(j.config.LimitBytes))
 }
 
-// Fetch hands over the oldest packets.
-func (j *Journal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
+// Fetch hands over the oldest packets. It returns no error.
+func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var volume packet.Volume
@@ -138,10 +145,25 @@ func (j *Journal) Fetch(dst []*packet.Packet, limit int) []*packet.Packet {
 	j.books.Queued = j.books.Queued.Minus(volume)
 	j.books.Claimed = j.books.Claimed.Plus(volume)
 	j.mirrorLocked()
-	return dst
+	return dst, nil
 }
 
-// Ready receives a value after packets were put.
+// Nak queues claimed packets again.
+func (j *Journal) Nak(packets []*packet.Packet) {
+	volume := packet.VolumeOf(packets)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, p := range slices.Backward(packets) {
+		j.packets.Add(p.Slot, 1)
+		j.queue.PushFront(p)
+	}
+	j.books.Claimed = j.books.Claimed.Minus(volume)
+	j.books.Queued = j.books.Queued.Plus(volume)
+	j.mirrorLocked()
+	j.announce()
+}
+
+// Ready receives a value after packets were queued.
 func (j *Journal) Ready() <-chan struct{} { return j.arrived }
 
 // Ack ends claimed packets and releases them.
@@ -168,7 +190,7 @@ func (j *Journal) Stats() journal.Stats {
 	return j.books
 }
 
-// Close makes every further Put fail.
+// Close makes every further Append fail.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

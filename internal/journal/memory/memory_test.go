@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -33,7 +34,7 @@ func TestQueueIsBoundedInPackets(t *testing.T) {
 	if err := j.CheckCapacity(0); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("room: %v", err)
 	}
-	j.Fetch(nil, 1) // what is claimed does not wait any more
+	journaltest.Fetch(j, nil, 1) // what is claimed does not wait any more
 	if err := j.CheckCapacity(0); err != nil {
 		t.Errorf("room: %v", err)
 	}
@@ -48,7 +49,7 @@ func TestMemoryIsBoundedUntilAcknowledged(t *testing.T) {
 	if taken, err := j.Append(packets(1000, 600, 1000, 1)); taken != 3 || !errors.Is(err, journal.ErrFull) {
 		t.Fatalf("%d taken, %v", taken, err)
 	}
-	claimed := j.Fetch(nil, 100)
+	claimed := journaltest.Fetch(j, nil, 100)
 	if err := j.CheckCapacity(1000); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("room while packets are claimed: %v", err)
 	}
@@ -79,7 +80,7 @@ func TestCloseKeepsTheBooks(t *testing.T) {
 	if _, err := j.Append(packets(1, 2)); err != nil {
 		t.Fatal(err)
 	}
-	claimed := j.Fetch(nil, 1)
+	claimed := journaltest.Fetch(j, nil, 1)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestHistories(t *testing.T) {
 			},
 			"claim": func(t *rapid.T) {
 				before := len(claimed)
-				claimed = j.Fetch(claimed, rapid.IntRange(0, 10).Draw(t, "limit"))
+				claimed = journaltest.Fetch(j, claimed, rapid.IntRange(0, 10).Draw(t, "limit"))
 				for _, p := range claimed[before:] {
 					if next++; p.Sequence != next {
 						t.Fatalf("sequence %d, want %d", p.Sequence, next)
@@ -178,7 +179,7 @@ func TestConcurrentUse(t *testing.T) {
 	for out < producers*each {
 		<-j.Ready()
 		for {
-			claimed := j.Fetch(nil, 16)
+			claimed := journaltest.Fetch(j, nil, 16)
 			if len(claimed) == 0 {
 				break
 			}
@@ -222,7 +223,7 @@ func TestANoisyEmitterLeavesRoomToOthers(t *testing.T) {
 			t.Fatalf("the calm emitter's packet %d: %v", i, err)
 		}
 	}
-	claimed := j.Fetch(nil, 1000)
+	claimed := journaltest.Fetch(j, nil, 1000)
 	j.Ack(claimed)
 	if err := put("noisy"); err != nil {
 		t.Errorf("when all is delivered the noisy one is not taken back: %v", err)
