@@ -233,26 +233,3 @@ func TestAwaitDeliveries(t *testing.T) {
 		}
 	})
 }
-
-// A packet that is accepted costs no memory besides its own.
-func TestAllocations(t *testing.T) {
-	i := newIntake(t, new(fakeJournal), nil)
-	j := i.deps.Journal.(*fakeJournal)
-	b, body := i.NewBatch(), text("e", "1", "INFO")
-	info, _ := packet.Check(body, 1)
-	once := func() {
-		j.taken, j.channels = j.taken[:0], j.channels[:0]
-		b.Reset()
-		p, _ := i.Memory().Lend(len(body))
-		p.Body, p.Info, p.Accepted = append(p.Body, body...), info, time.Time{}
-		c, _ := i.Screen("", p)
-		b.Add(c)
-		if !b.Submit(nil) {
-			b.Finish()
-		}
-	}
-	once()
-	if got := testing.AllocsPerRun(1000, once); got > 1 { // the id that the fake journal keeps
-		t.Errorf("%v allocations a packet", got)
-	}
-}
