@@ -93,12 +93,13 @@ func TestInFlight(t *testing.T) {
 		go func() { first <- i.accept(t, "", body) }()
 		<-j.entered
 		p := i.packet(t, body)
-		c, result := i.Screen("", p)
+		c := Candidate{Packet: p}
+		result := i.Screen(&c)
 		if result.Outcome != Undecided || !c.InFlight() {
 			t.Fatalf("%+v is not in flight", result)
 		}
 		b := i.NewBatch()
-		b.Add(c)
+		b.Add(&c)
 		j.gate <- struct{}{}
 		want := [2]string{"accepted", "duplicate"}
 		if failure != nil {
@@ -173,8 +174,9 @@ func TestSubmit(t *testing.T) {
 			for range 2 { // with memory of the batch before
 				b.Reset()
 				for _, id := range []string{"1", "2", "3"} {
-					candidate, _ := i.Screen(t.Name(), i.packet(t, text("e", id, "INFO")))
-					b.Add(candidate)
+					candidate := Candidate{Packet: i.packet(t, text("e", id, "INFO"))}
+					i.Screen(&candidate)
+					b.Add(&candidate)
 				}
 				var done committed
 				if pending := b.Submit(&done); pending != (len(c.commit) > 0) {
@@ -204,8 +206,9 @@ func TestAwaitDeliveries(t *testing.T) {
 		deliver := func() *Batch {
 			b := i.NewBatch()
 			for _, id := range []string{"1", "2", "3"} {
-				c, _ := i.Screen("", i.packet(t, text("e", id, "INFO")))
-				b.Add(c)
+				c := Candidate{Packet: i.packet(t, text("e", id, "INFO"))}
+				i.Screen(&c)
+				b.Add(&c)
 			}
 			b.Accept(AckDelivered)
 			return b

@@ -5,11 +5,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Candidate is a packet that Screen did not refuse and that is not known to be a
-// duplicate.
+// Candidate is a packet that asks to be accepted.
 type Candidate struct {
-	Packet    *packet.Packet
-	principal string
+	// Packet is lent by Memory and checked; its Info, Accepted and Traceparent are set.
+	Packet *packet.Packet
+	// Principal is whom the emitter authenticated as, or empty.
+	Principal string
+
 	// reservation is this request's, to be ended; other is that of another request for
 	// the same packet, to be waited for.
 	reservation, other *dedupe.Reservation
@@ -24,7 +26,7 @@ func (c *Candidate) InFlight() bool { return c.other != nil }
 type Outcome uint8
 
 const (
-	// Undecided: the packet is a candidate.
+	// Undecided: the candidate is to be added to a batch.
 	Undecided Outcome = iota
 	// Accepted: the journal has the packet.
 	Accepted
@@ -40,34 +42,32 @@ type Result struct {
 	Refusal *Refusal // nil unless Refused
 }
 
-// Screen decides what can be decided about a packet without the journal. The packet is
-// lent by Memory and checked; its Info, Accepted and Traceparent are set. principal is
-// whom the emitter authenticated as, or empty. If the outcome is Undecided, the
-// candidate is to be added to a batch; otherwise the packet is still the caller's. A
-// duplicate is never refused.
-func (i *Intake) Screen(principal string, p *packet.Packet) (Candidate, Result) {
-	c := Candidate{Packet: p, principal: principal}
+// Screen decides what can be decided about a packet without the journal. The packet
+// remains the caller's until the candidate is added to a batch, which it must be if the
+// outcome is Undecided. A duplicate is never refused.
+func (i *Intake) Screen(c *Candidate) Result {
+	p := c.Packet
 	if i.deps.Duplicates != nil {
-		state, reservation := i.deps.Duplicates.Begin(principal, p.Info, p.Body, p.Accepted)
+		state, reservation := i.deps.Duplicates.Begin(c.Principal, p.Info, p.Body, p.Accepted)
 		switch state {
 		case dedupe.Duplicate:
 			i.counters.duplicates.Add(1)
-			return c, Result{Outcome: Duplicate}
+			return Result{Outcome: Duplicate}
 		case dedupe.InFlight:
 			c.other = reservation
-			return c, Result{}
+			return Result{}
 		default:
 			c.reservation = reservation
 		}
 	}
 	why := i.shed(p)
 	if why == nil && i.deps.Limiter != nil {
-		why = i.charge(&c)
+		why = i.charge(c)
 	}
 	if why == nil {
-		return c, Result{}
+		return Result{}
 	}
-	return c, i.refuse(&c, why)
+	return i.refuse(c, why)
 }
 
 // shed returns why a packet is not important enough now, or nil.
@@ -93,8 +93,8 @@ func (i *Intake) charge(c *Candidate) *Refusal {
 // rateKey appends what the rate of a packet is limited by: emitter and principal. No id
 // contains the byte between them, since ids are UTF-8.
 func (c *Candidate) rateKey(dst []byte) []byte {
-	if c.principal != "" {
-		dst = append(append(dst, c.principal...), 0xff)
+	if c.Principal != "" {
+		dst = append(append(dst, c.Principal...), 0xff)
 	}
 	return c.Packet.EmitterID.AppendDecoded(dst, c.Packet.Body)
 }

@@ -26,7 +26,7 @@ type Batch struct {
 	committer Committer
 	appended  []*appended  // of which the first appends are in use
 	appends   int          //
-	waiting   atomic.Int32 // appends that are not committed, and Submit while it runs
+	waiting   atomic.Int32 // appends that are not committed, or more while Submit runs
 }
 
 // Committer is notified of a submitted Batch.
@@ -44,7 +44,6 @@ func (b *Batch) Reset() {
 	clear(b.candidates)
 	clear(b.packets)
 	clear(b.joined)
-	clear(b.results)
 	b.candidates, b.packets, b.joined, b.results = b.candidates[:0], b.packets[:0], b.joined[:0], b.results[:0]
 	b.held, b.accepted, b.deliveries, b.committer, b.appends = 0, 0, nil, nil, 0
 }
@@ -53,15 +52,15 @@ func (b *Batch) Reset() {
 func (b *Batch) Len() int { return len(b.results) }
 
 // Add adds a candidate. The batch owns its packet.
-func (b *Batch) Add(c Candidate) {
+func (b *Batch) Add(c *Candidate) {
 	c.result = len(b.results)
 	b.results = append(b.results, Result{})
 	if c.InFlight() {
-		b.joined = append(b.joined, c)
+		b.joined = append(b.joined, *c)
 		return
 	}
 	b.held += c.Packet.Footprint()
-	b.candidates, b.packets = append(b.candidates, c), append(b.packets, c.Packet)
+	b.candidates, b.packets = append(b.candidates, *c), append(b.packets, c.Packet)
 }
 
 // Accept appends the packets to the journal, waits until they are as safe as the level
@@ -164,18 +163,19 @@ func (b *Batch) append() *appended {
 // called at once. No candidate may be in flight.
 func (b *Batch) Submit(w Committer) (pending bool) {
 	b.committer = w
-	b.waiting.Store(1)
+	most := int32(len(b.packets)) + 1 // appends, and Submit
+	b.waiting.Store(most)
+	uncommitted := int32(0)
 	for next := 0; next < len(b.packets); {
 		a := b.append()
-		b.waiting.Add(1)
 		taken, pending, err := b.intake.deps.Journal.AppendAsync(b.packets[next:], a)
 		a.from, a.to = next, next+taken
-		if !pending {
-			b.waiting.Add(-1)
+		if pending {
+			uncommitted++
 		}
 		next = b.refuse(next+taken, err)
 	}
-	return b.waiting.Add(-1) > 0
+	return uncommitted > 0 && b.waiting.Add(uncommitted-most) > 0
 }
 
 // Finish returns the results of a submitted batch in the order of Add.

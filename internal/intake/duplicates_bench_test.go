@@ -20,7 +20,8 @@ func BenchmarkDuplicateWindow(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				count(digits)
-				c, result := in.Screen("", p)
+				c := Candidate{Packet: p}
+				result := in.Screen(&c)
 				if result.Outcome != Undecided || c.reservation == nil {
 					b.Fatal("a new packet is not taken for one")
 				}

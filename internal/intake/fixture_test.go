@@ -121,10 +121,11 @@ func (i *Intake) accept(t testing.TB, principal string, bodies ...[]byte) []stri
 	var undecided []int
 	for n, body := range bodies {
 		p := i.packet(t, body)
-		c, result := i.Screen(principal, p)
+		c := Candidate{Packet: p, Principal: principal}
+		result := i.Screen(&c)
 		results = append(results, result)
 		if result.Outcome == Undecided {
-			b.Add(c)
+			b.Add(&c)
 			undecided = append(undecided, n)
 		} else {
 			i.Memory().Drop(p)

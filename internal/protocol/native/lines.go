@@ -102,9 +102,10 @@ func (p *Protocol) checkLines(text []byte, traceparent string, b *batch) {
 }
 
 func (p *Protocol) screen(received *packet.Packet, number int, b *batch) {
-	c, result := p.intake.Screen(principal, received)
+	c := intake.Candidate{Packet: received}
+	result := p.intake.Screen(&c)
 	if result.Outcome == intake.Undecided {
-		b.intake.Add(c)
+		b.intake.Add(&c)
 		b.lines = append(b.lines, number)
 		return
 	}

@@ -20,7 +20,7 @@ type loopBatch struct {
 // packetsPerBatch is small, so that the first packets of a large round are stored early.
 const packetsPerBatch = 16
 
-func (b *loopBatch) add(s *stream, c intake.Candidate) {
+func (b *loopBatch) add(s *stream, c *intake.Candidate) {
 	accept(&b.handler.scratch, c.Packet, endOfAccepted)
 	b.text = s.conn.AppendResponse(b.text, &b.handler.scratch)
 	b.ends = append(b.ends, len(b.text))

@@ -146,39 +146,36 @@ func (p *Protocol) answer(how *submission, received *packet.Packet, to *http1.Re
 		p.lines(how, received, to)
 		return
 	}
-	c, decided := p.examine(how, p.memory.Fit(received), time.Now(), to)
-	if !decided {
-		p.store(c, how.ack, to)
+	c := intake.Candidate{Packet: p.memory.Fit(received)}
+	if !p.examine(how, &c, time.Now(), to) {
+		p.store(&c, how.ack, to)
 	}
 }
 
-// principal is whom emitters authenticate as: nobody.
-const principal = ""
-
-// examine checks and screens a packet, which it owns. If that decides, it answers.
-func (p *Protocol) examine(how *submission, received *packet.Packet, now time.Time, to *http1.Response) (c intake.Candidate, decided bool) {
+// examine checks and screens a packet. If that decides, it answers and drops the packet.
+func (p *Protocol) examine(how *submission, c *intake.Candidate, now time.Time, to *http1.Response) (decided bool) {
+	received := c.Packet
 	info, err := packet.Check(received.Body, p.config.MaxPacketMessages)
 	if err != nil {
 		p.refuse(to, p.rejection(err, info, received.Body, now))
 		p.memory.Drop(received)
-		return c, true
+		return true
 	}
 	received.Info, received.Accepted, received.Traceparent = info, now, how.traceparent
-	c, result := p.intake.Screen(principal, received)
-	switch result.Outcome {
+	switch result := p.intake.Screen(c); result.Outcome {
 	case intake.Undecided:
-		return c, false
+		return false
 	case intake.Duplicate:
 		accept(to, received, endOfDuplicate)
 	default:
 		p.answerRefusal(to, result.Refusal)
 	}
 	p.memory.Drop(received)
-	return c, true
+	return true
 }
 
 // store has one packet accepted and answers.
-func (p *Protocol) store(c intake.Candidate, ack intake.Ack, to *http1.Response) {
+func (p *Protocol) store(c *intake.Candidate, ack intake.Ack, to *http1.Response) {
 	b := p.batches.Get().(*batch)
 	defer p.release(b)
 	// The journal owns the packet once it has taken it, so the response is made before.

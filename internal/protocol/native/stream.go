@@ -29,10 +29,8 @@ func (p *Protocol) NewLoopHandler(l *eventloop.Loop) eventloop.Handler {
 	return h
 }
 
-// Open implements eventloop.Handler.
 func (h *loopHandler) Open(c *eventloop.Conn) eventloop.Stream { return &stream{handler: h, conn: c} }
 
-// Flush implements eventloop.Handler.
 func (h *loopHandler) Flush() {
 	b := h.pending
 	if len(b.streams) == 0 {
@@ -75,7 +73,6 @@ func (p *Protocol) isFastPath(h *http1.Head) bool {
 	return string(h.Method) == "POST" && string(h.Target) == Path && !h.Encoded && p.bodies.CheckLength(h.Length) == nil
 }
 
-// Receive implements eventloop.Stream.
 func (s *stream) Receive(text []byte) {
 	p := s.handler.protocol
 	reason := p.intake.Closed()
@@ -91,23 +88,18 @@ func (s *stream) Receive(text []byte) {
 	s.process(received)
 }
 
-// Free implements eventloop.Stream.
 func (s *stream) Free() []byte { return s.upload.Free() }
 
-// Append implements eventloop.Stream.
 func (s *stream) Append(part []byte) {
 	if fault := s.upload.Append(part); fault != nil {
 		s.giveUp(fault)
 	}
 }
 
-// Process implements eventloop.Stream.
 func (s *stream) Process() { s.process(s.upload.Done()) }
 
-// Abort implements eventloop.Stream.
 func (s *stream) Abort(err error) { s.giveUp(body.Unreadable(err)) }
 
-// Drop implements eventloop.Stream.
 func (s *stream) Drop() { s.upload.Drop() }
 
 // process answers a request. What may take long, or wait for anything but the journal,
@@ -118,14 +110,14 @@ func (s *stream) process(received *packet.Packet) {
 		go s.answer(received)
 		return
 	}
-	c, decided := h.protocol.examine(&s.how, received, h.loop.Now(), &h.scratch)
+	c := intake.Candidate{Packet: received}
 	switch {
-	case decided:
+	case h.protocol.examine(&s.how, &c, h.loop.Now(), &h.scratch):
 		s.reply(&h.scratch)
 	case c.InFlight():
 		go s.store(c)
 	default:
-		h.pending.add(s, c)
+		h.pending.add(s, &c)
 		if len(h.pending.streams) == packetsPerBatch {
 			h.Flush()
 		}
@@ -142,7 +134,7 @@ func (s *stream) answer(received *packet.Packet) {
 // store runs in a goroutine of its own.
 func (s *stream) store(c intake.Candidate) {
 	s.response = s.handler.responses.Get()
-	s.handler.protocol.store(c, s.how.ack, s.response)
+	s.handler.protocol.store(&c, s.how.ack, s.response)
 	s.handler.loop.Post(s)
 }
 

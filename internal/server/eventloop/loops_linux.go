@@ -81,7 +81,6 @@ func (a *Loops) Sweep(now int64) { a.post(sweep(now)) }
 
 type sweep int64
 
-// Handle implements Event.
 func (now sweep) Handle(l *Loop) {
 	l.swept = int64(now)
 	l.expire(int64(now))
@@ -92,7 +91,6 @@ func (a *Loops) Drain() { a.post(drain{}) }
 
 type drain struct{}
 
-// Handle implements Event.
 func (drain) Handle(l *Loop) { l.draining = true }
 
 // FailReads fails all pending and future reads.
@@ -100,7 +98,6 @@ func (a *Loops) FailReads() { a.post(failReads{}) }
 
 type failReads struct{}
 
-// Handle implements Event.
 func (failReads) Handle(l *Loop) {
 	l.failing = true
 	l.expire(math.MaxInt64)
@@ -116,7 +113,6 @@ func (a *Loops) Close() {
 
 type stop struct{}
 
-// Handle implements Event.
 func (stop) Handle(l *Loop) { l.stopping = true }
 
 func (a *Loops) post(e Event) {

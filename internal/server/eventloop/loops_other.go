@@ -7,32 +7,21 @@ import (
 	"net/netip"
 )
 
-// Loops take no connection.
+// Loops take no connection, so that each is served by a goroutine.
 type Loops struct{}
 
-// Loop is never made.
-type Loop struct{}
-
-// Conn is never made.
-type Conn struct{}
+// Loop and Conn are never made.
+type (
+	Loop struct{}
+	Conn struct{}
+)
 
 // New returns no loops.
 func New(Dependencies) *Loops { return new(Loops) }
 
-// Add reports that no loop took the connection.
 func (*Loops) Add(net.Conn, netip.Addr) bool { return false }
-
-// Sweep does nothing.
-func (*Loops) Sweep(int64) {}
-
-// Count returns 0.
-func (*Loops) Count() int { return 0 }
-
-// Drain does nothing.
-func (*Loops) Drain() {}
-
-// FailReads does nothing.
-func (*Loops) FailReads() {}
-
-// Close does nothing.
-func (*Loops) Close() {}
+func (*Loops) Sweep(int64)                   {}
+func (*Loops) Count() int                    { return 0 }
+func (*Loops) Drain()                        {}
+func (*Loops) FailReads()                    {}
+func (*Loops) Close()                        {}
