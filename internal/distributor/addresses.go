@@ -10,26 +10,23 @@ import (
 	"syscall"
 )
 
-// validateAddresses checks the two listening addresses, each and together.
-func (c Config) validateAddresses() error {
-	for _, a := range []struct{ name, address string }{{c.listenKeys(), c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
-		if err := validateAddress(a.address); err != nil {
-			return fmt.Errorf("%s is %q: %w", a.name, a.address, err)
-		}
-	}
-	if collide(c.Listen, c.MetricsListen) {
-		return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=:9100, or be two addresses of this machine",
-			c.MetricsListen, c.listenKeys(), strings.TrimPrefix(c.Listen, ":"))
-	}
-	return nil
-}
+// listenAddress returns the address of the ingest API.
+func (c Config) listenAddress() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-// listenKeys are the settings that Listen comes from.
-func (c Config) listenKeys() string {
-	if host, _, _ := net.SplitHostPort(c.Listen); host != "" {
-		return "LISTEN_ADDR with PORT"
+// validateAddresses checks the two listening addresses.
+func (c Config) validateAddresses() error {
+	if err := validateAddress(c.MetricsListen); err != nil {
+		return fmt.Errorf("METRICS_ADDR is %q: %w", c.MetricsListen, err)
 	}
-	return "PORT"
+	if !collide(c.listenAddress(), c.MetricsListen) {
+		return nil
+	}
+	keys := "PORT"
+	if c.Host != "" {
+		keys = "LISTEN_ADDR with PORT"
+	}
+	return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=:9100, or be two addresses of this machine",
+		c.MetricsListen, keys, strings.TrimPrefix(c.listenAddress(), ":"))
 }
 
 // listenKey is the setting to change when the ingest API cannot be listened on.

@@ -2,8 +2,13 @@ package distributor
 
 import (
 	"math"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/ingest"
 )
 
 // What fairshare could not reckon with is refused before anything starts.
@@ -19,6 +24,26 @@ func TestValidateRefusesWeights(t *testing.T) {
 		config := quick(t, Target{ID: "a", URL: "http://a", Weight: weight})
 		if err := config.Validate(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// What the tags say is what the packages mean.
+func TestTagsAgreeWithConstants(t *testing.T) {
+	for path, want := range map[string]string{
+		"Routing enum":                 RoutingAdaptive + "," + RoutingStrict,
+		"Journal enum":                 JournalMemory + "," + JournalDisk,
+		"Ingest.Ack enum":              strings.Join(ingest.Acks(), ","),
+		"Ingest.MaxPacketMessages max": strconv.Itoa(fairshare.MaxMessages),
+	} {
+		name, tag, _ := strings.Cut(path, " ")
+		at, found := reflect.TypeFor[Config](), reflect.StructField{}
+		for part := range strings.SplitSeq(name, ".") {
+			found, _ = at.FieldByName(part)
+			at = found.Type
+		}
+		if got := found.Tag.Get(tag); got != want {
+			t.Errorf("%s is %q, want %q", path, got, want)
 		}
 	}
 }

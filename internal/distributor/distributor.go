@@ -92,7 +92,7 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if most := d.config.Ingest.MaxConnections; most < fewConnections {
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", most)
 	}
-	if sum, fine := weightSum(config.Targets); !fine {
+	if sum, fine := config.Targets.WeightSum(); !fine {
 		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", sum)
 	}
 	return d, nil
@@ -174,7 +174,7 @@ func (d *Distributor) joinAnalyzers() (err error) {
 
 func (d *Distributor) listen() error {
 	var err error
-	if d.ingestListener, err = net.Listen("tcp", d.config.Listen); err != nil {
+	if d.ingestListener, err = net.Listen("tcp", d.config.listenAddress()); err != nil {
 		return fmt.Errorf("%s: %w", listenKey(err), err)
 	}
 	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {

@@ -18,8 +18,7 @@ func (d *Distributor) AddAnalyzer(ctx context.Context, target Target) (id string
 	d.membersMu.Lock()
 	defer d.membersMu.Unlock()
 	config := d.config
-	config.Targets = append(slices.Clone(d.targets), target)
-	NameTargets(config.Targets)
+	config.Targets = Targets(append(slices.Clone(d.targets), target)).settled()
 	if err := config.Validate(); err != nil {
 		return "", err
 	}

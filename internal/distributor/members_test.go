@@ -52,7 +52,6 @@ func TestAnalyzersComeAndGoUnderLoad(t *testing.T) {
 func TestIDsAreFrozen(t *testing.T) {
 	one, two, three := analyzertest.New(t), analyzertest.New(t), analyzertest.New(t)
 	targets := []Target{{URL: one.URL(), Weight: 1}, {URL: two.URL(), Weight: 1}}
-	NameTargets(targets)
 	s := startSystem(t, quick(t, targets...))
 	if err := s.RemoveAnalyzer("analyzer-1"); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -208,7 +209,7 @@ func TestMetrics(t *testing.T) {
 // packets may wait, and nothing is near a limit.
 func TestQueueLimitIsThatOfTheMemoryJournal(t *testing.T) {
 	_, targets := threeScripted(t)
-	for _, kind := range Journals() {
+	for _, kind := range []string{JournalMemory, JournalDisk} {
 		config := quick(t, targets...)
 		config.Journal = kind
 		_, shown := startSystem(t, config).scrape(t)["distributor_ingest_queue_limit_packets"]
@@ -260,7 +261,7 @@ func TestAddressInUse(t *testing.T) {
 	_, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
 	for name, change := range map[string]func(*Config){
-		"PORT":         func(c *Config) { c.Listen = s.Addr() },
+		"PORT":         func(c *Config) { c.Port = s.ingestListener.Addr().(*net.TCPAddr).Port },
 		"METRICS_ADDR": func(c *Config) { c.MetricsListen = s.MetricsAddr() },
 	} {
 		config := quick(t, targets...)

@@ -35,7 +35,7 @@ type system struct {
 func quick(t testing.TB, targets ...Target) Config {
 	t.Helper()
 	config := DefaultConfig()
-	config.Listen, config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
+	config.Host, config.Port, config.MetricsListen = "127.0.0.1", 0, "127.0.0.1:0"
 	config.Targets = targets
 	config.DataDir = t.TempDir()
 	config.Ingest.DrainDelay = 0

@@ -15,13 +15,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
-// Config bounds the journal.
+// Config bounds the journal; the tags are those of package config.
 type Config struct {
 	// QueuePackets is how many packets may wait to be claimed.
-	QueuePackets int
+	QueuePackets int `env:"INGEST_BUFFER_SIZE" min:"1" reload:"live" help:"packets accepted and not yet bound to an analyzer"`
 	// LimitBytes is how much memory all packets that are not acknowledged
 	// may hold.
-	LimitBytes int64
+	LimitBytes int64 `env:"MEMORY_LIMIT_BYTES" format:"bytes" reload:"live" help:"maximum bytes of packets in memory over all queues, such as 256MiB"`
 }
 
 // Journal keeps packets in memory. It implements journal.Journal.
