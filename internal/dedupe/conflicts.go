@@ -35,7 +35,7 @@ type conflicts struct {
 }
 
 const (
-	quietTime = time.Minute
+	conflictLogInterval = time.Minute
 	// maxLoggedEmitters bounds the emitters of last. All others share one entry, of
 	// the name that no emitter has.
 	maxLoggedEmitters = 64
@@ -52,7 +52,7 @@ func (c *conflicts) add(found *conflict) {
 		return
 	}
 	c.count.Add(1)
-	if c.isFirst(found) {
+	if c.startsSeries(found) {
 		c.logger.Warn("a packet has the ids of an earlier one and other content, and is taken as a new packet: its emitter may have restarted and "+
 			"count from the beginning again, or share its emitter_id with another one; further packets of this emitter are only counted until there was none for a minute",
 			"emitter_id", found.emitterID, "packet_id", found.packetID)
@@ -60,25 +60,25 @@ func (c *conflicts) add(found *conflict) {
 }
 
 // isFirst reports whether the emitter had no conflict for a quiet time.
-func (c *conflicts) isFirst(found *conflict) bool {
+func (c *conflicts) startsSeries(found *conflict) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	emitter := found.emitterID
 	last, known := c.last[emitter]
 	if !known && len(c.last) >= maxLoggedEmitters {
-		c.forgetQuietLocked(found.at)
+		c.evictLocked(found.at)
 		if len(c.last) >= maxLoggedEmitters {
 			emitter = otherEmitters
 			last, known = c.last[emitter]
 		}
 	}
 	c.last[emitter] = found.at
-	return !known || found.at.Sub(last) >= quietTime
+	return !known || found.at.Sub(last) >= conflictLogInterval
 }
 
-func (c *conflicts) forgetQuietLocked(now time.Time) {
+func (c *conflicts) evictLocked(now time.Time) {
 	for emitter, last := range c.last {
-		if now.Sub(last) >= quietTime {
+		if now.Sub(last) >= conflictLogInterval {
 			delete(c.last, emitter)
 		}
 	}

@@ -82,7 +82,7 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	for _, g := range generations {
 		w.previous, w.current = w.current, g
 	}
-	w.log.begin(w.current.born)
+	w.log.start(w.current.born)
 	return w, nil
 }
 
@@ -98,7 +98,7 @@ func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Re
 		return Duplicate, nil
 	}
 	first := w.inFlight[f.ids]
-	if reservation := first.with(f.content); reservation != nil {
+	if reservation := first.find(f.content); reservation != nil {
 		if reservation.done == nil {
 			reservation.done = make(chan struct{})
 		}
@@ -111,7 +111,7 @@ func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Re
 	case first != nil || conflict:
 		reservation.conflict = newConflict(info, body, now)
 	}
-	w.joinLocked(first, reservation)
+	w.addReservationLocked(first, reservation)
 	return New, reservation
 }
 
@@ -151,7 +151,7 @@ func (w *Window) addLocked(f fingerprint, newIDs bool) {
 		w.current.add(f)
 	}
 	if w.log != nil {
-		w.log.add(recordOf(f))
+		w.log.append(recordOf(f))
 	}
 }
 
@@ -165,7 +165,7 @@ func (w *Window) rotateLocked(now time.Time) {
 		}
 	}
 	if now.Sub(w.previous.born) >= 2*w.config.Window {
-		w.previous.empty()
+		w.previous.clear()
 	}
 }
 
@@ -178,7 +178,7 @@ func (w *Window) Forget(info packet.Info, body []byte) {
 	if forget(f, w.current, w.previous) && w.log != nil {
 		w.log.forget(recordOf(f))
 	}
-	if reservation := w.inFlight[f.ids].with(f.content); reservation != nil {
+	if reservation := w.inFlight[f.ids].find(f.content); reservation != nil {
 		reservation.forgotten = true
 	}
 }

@@ -18,9 +18,9 @@ import (
 // a header and records; one with the forgotten bit takes the same one without it back. A
 // file that is cut ends with its last whole record.
 const (
-	extension       = ".ids"
-	asideExtension  = ".unreadable"
-	generationsKept = 2
+	extension           = ".ids"
+	unreadableExtension = ".unreadable"
+	maxGenerations      = 2
 )
 
 // read returns the youngest generations, oldest first, that were begun after that
@@ -30,17 +30,17 @@ func (l *log) read(now, after time.Time) ([]*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	for len(files) > 0 && (len(files) > generationsKept || files[0].Before(after)) {
+	for len(files) > 0 && (len(files) > maxGenerations || files[0].Before(after)) {
 		if err := os.Remove(l.path(files[0])); err != nil {
-			l.setAside(files[0], err)
+			l.quarantine(files[0], err)
 		}
 		files = files[1:]
 	}
 	var found []*generation
-	for i, born := range notInTheFuture(files, now) {
+	for i, born := range clampBirths(files, now) {
 		g := newGeneration(born)
 		if err := l.load(files[i], g, append(found, g)); err != nil {
-			l.setAside(files[i], err)
+			l.quarantine(files[i], err)
 			continue
 		}
 		found = append(found, g)
@@ -50,7 +50,7 @@ func (l *log) read(now, after time.Time) ([]*generation, error) {
 
 // notInTheFuture returns when generations count as begun: in their order, none of them
 // later than now, as when the clock was ahead.
-func notInTheFuture(files []time.Time, now time.Time) []time.Time {
+func clampBirths(files []time.Time, now time.Time) []time.Time {
 	births := make([]time.Time, len(files))
 	latest := now
 	for i, named := range slices.Backward(files) {
@@ -88,7 +88,7 @@ func (l *log) load(named time.Time, g *generation, all []*generation) error {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	content, err := io.ReadAll(io.LimitReader(file, int64(recordSize+l.room)))
+	content, err := io.ReadAll(io.LimitReader(file, int64(recordSize+l.maxSectionBytes)))
 	if err != nil {
 		return err
 	}
@@ -109,19 +109,19 @@ func (l *log) load(named time.Time, g *generation, all []*generation) error {
 }
 
 // setAside has a file not be read again.
-func (l *log) setAside(named time.Time, reason error) {
+func (l *log) quarantine(named time.Time, reason error) {
 	path := l.path(named)
-	err := os.Rename(path, path+asideExtension)
+	err := os.Rename(path, path+unreadableExtension)
 	l.logger.Warn("a file of the duplicate window cannot be used and is set aside: packets that it knows, and that are sent again, are delivered twice",
 		"file", path, "error", errors.Join(reason, err))
 }
 
 // open opens a generation's file for the writer.
 func (l *log) open(born time.Time) error {
-	if err := l.restoreFolder(); err != nil {
+	if err := l.restoreDir(); err != nil {
 		return err
 	}
-	file, err := openWhole(l.path(born), l.header)
+	file, err := openForAppend(l.path(born), l.header)
 	if err != nil {
 		return err
 	}
@@ -133,8 +133,8 @@ func (l *log) open(born time.Time) error {
 }
 
 // restoreFolder makes the folder and its key anew where somebody has removed them.
-func (l *log) restoreFolder() error {
-	if err := datafile.MakeDir(l.dir, folderMode); err != nil {
+func (l *log) restoreDir() error {
+	if err := datafile.MakeDir(l.dir, dirMode); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(filepath.Join(l.dir, keyName)); !errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +154,7 @@ func (l *log) hasVanished() bool {
 
 // openWhole opens a file to be appended to, with its header and without a record
 // that was cut off.
-func openWhole(path string, header record) (*os.File, error) {
+func openForAppend(path string, header record) (*os.File, error) {
 	file, err := datafile.Open(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func openWhole(path string, header record) (*os.File, error) {
 // removeOldest keeps the generations in use.
 func (l *log) removeOldest() error {
 	files, err := l.files()
-	for ; err == nil && len(files) > generationsKept; files = files[1:] {
+	for ; err == nil && len(files) > maxGenerations; files = files[1:] {
 		err = os.Remove(l.path(files[0]))
 	}
 	return err

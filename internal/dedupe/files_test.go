@@ -61,7 +61,7 @@ func writeFile(t *testing.T, dir string, named time.Time, records ...record) {
 
 func written(s sample) record { return recordOf(aSecret.fingerprint(s.info, s.body)) }
 
-func forgotten(s sample) record { return written(s).forgotten() }
+func forgotten(s sample) record { return written(s).tombstone() }
 
 // What was begun while the clock was ahead is as old as what is begun now: it is
 // known, in its order, and no longer than anything else, also over restarts.
@@ -115,7 +115,7 @@ func TestUnreadableFile(t *testing.T) {
 		}
 		accept(t, w, numbered(2), now)
 		w.Close()
-		if _, err := os.Stat(unreadable + asideExtension); err != nil {
+		if _, err := os.Stat(unreadable + unreadableExtension); err != nil {
 			t.Error(err)
 		}
 		w, text = logged(t, config, now)

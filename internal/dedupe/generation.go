@@ -63,4 +63,4 @@ func forget(f fingerprint, generations ...*generation) (known bool) {
 func (g *generation) len() int { return len(g.latest) + len(g.earlier) }
 
 // empty lets go of what is remembered.
-func (g *generation) empty() { g.latest, g.earlier = nil, nil }
+func (g *generation) clear() { g.latest, g.earlier = nil, nil }

@@ -28,7 +28,7 @@ func (l *log) secret() secret {
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		l.logger.Warn("the key of the duplicate window cannot be used and is set aside, and so is what was written with it: packets that were accepted before, and are sent again, are delivered twice",
-			"file", path, "error", errors.Join(err, os.Rename(path, path+asideExtension)))
+			"file", path, "error", errors.Join(err, os.Rename(path, path+unreadableExtension)))
 	}
 	key = newSecret()
 	if err := writeSecret(l.dir, key); err != nil {
@@ -73,13 +73,13 @@ func writeSecret(dir string, key secret) error {
 	if err := os.Rename(unfinished, filepath.Join(dir, keyName)); err != nil {
 		return err
 	}
-	syncFolder(dir)
+	syncDir(dir)
 	return nil
 }
 
 // syncFolder makes a new name durable, where the system can. One that a crash
 // loses costs no more than duplicates, and is logged at the next start.
-func syncFolder(dir string) {
+func syncDir(dir string) {
 	if folder, err := os.Open(dir); err == nil {
 		_ = errors.Join(folder.Sync(), folder.Close())
 	}

@@ -137,7 +137,7 @@ func TestFilesOfAnEarlierVersion(t *testing.T) {
 			if !knows(w, numbered(1)) || w.Len() != 1 || text.String() != "" {
 				t.Errorf("after another start %d packets are known; logged is %s", w.Len(), text)
 			}
-			if got, err := os.ReadFile(old + asideExtension); err != nil || !bytes.Equal(got, content) {
+			if got, err := os.ReadFile(old + unreadableExtension); err != nil || !bytes.Equal(got, content) {
 				t.Errorf("what was set aside is %d bytes: %v", len(got), err)
 			}
 		})

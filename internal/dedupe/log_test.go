@@ -115,14 +115,14 @@ func TestKeysThatComeDuringAFailedWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.header = aSecret.header()
-	l.waiting = []section{{born: start}}
-	l.add(written(numbered(1)))
-	unsaved := l.take()
-	l.add(written(numbered(2)))
+	l.pending = []section{{born: start}}
+	l.append(written(numbered(1)))
+	unsaved := l.takePending()
+	l.append(written(numbered(2)))
 	l.rotate(start.Add(time.Minute))
-	l.add(written(numbered(3)))
-	l.giveBack(unsaved)
-	l.putAll()
+	l.append(written(numbered(3)))
+	l.requeue(unsaved)
+	l.writePending()
 	defer l.file.Close() //nolint:errcheck // it is a test's
 	for born, want := range map[time.Time][]record{
 		start: {l.header, written(numbered(1)), written(numbered(2))}, start.Add(time.Minute): {l.header, written(numbered(3))},
@@ -186,7 +186,7 @@ func TestUnwrittenKeysAreBounded(t *testing.T) {
 		}
 		kept := 0
 		b.log.mu.Lock()
-		for _, s := range b.log.waiting {
+		for _, s := range b.log.pending {
 			kept += len(s.records) / recordSize
 		}
 		b.log.mu.Unlock()
@@ -223,7 +223,7 @@ func TestPartOfASection(t *testing.T) {
 	})
 	l := &log{dir: t.TempDir(), header: aSecret.header(), file: writer, born: start}
 	s := section{born: start, records: slices.Clone(records)}
-	if err := l.put(&s); err == nil {
+	if err := l.writeSection(&s); err == nil {
 		t.Fatal("a pipe took everything")
 	}
 	reading.Wait()
@@ -231,7 +231,7 @@ func TestPartOfASection(t *testing.T) {
 	if written <= 0 || written%recordSize != 0 || !bytes.Equal(s.records, records[written:]) {
 		t.Errorf("%d of %d bytes are left", len(s.records), len(records))
 	}
-	if err := l.put(&s); err != nil {
+	if err := l.writeSection(&s); err != nil {
 		t.Fatal(err)
 	}
 	defer l.file.Close() //nolint:errcheck // it is a test's

@@ -31,7 +31,7 @@ func (s *secret) header() (r record) {
 }
 
 // forgotten returns the record that takes this one back.
-func (r record) forgotten() record {
+func (r record) tombstone() record {
 	binary.BigEndian.PutUint64(r[:], binary.BigEndian.Uint64(r[:])|tombstone)
 	return r
 }

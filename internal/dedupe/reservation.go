@@ -10,29 +10,29 @@ type Reservation struct {
 	// Below is guarded by the window's mu.
 	forgotten bool
 	done      chan struct{}           // nil while nobody waits
-	others    map[uint64]*Reservation // under the same ids, by content; nil but in the one that inFlight has
+	siblings  map[uint64]*Reservation // under the same ids, by content; nil but in the one that inFlight has
 	conflict  *conflict               // unless nil, other content is known or inFlight under the same ids
 }
 
 // with returns the reservation for a content among this one and the others.
-func (c *Reservation) with(content uint64) *Reservation {
+func (c *Reservation) find(content uint64) *Reservation {
 	if c == nil || c.content == content {
 		return c
 	}
-	return c.others[content]
+	return c.siblings[content]
 }
 
 // joinLocked puts a reservation beside the first one for its ids, if there is one.
 // Whichever is accepted later is in conflict with the other.
-func (w *Window) joinLocked(first, reservation *Reservation) {
+func (w *Window) addReservationLocked(first, reservation *Reservation) {
 	if first == nil {
 		w.inFlight[reservation.ids] = reservation
 		return
 	}
-	if first.others == nil {
-		first.others = make(map[uint64]*Reservation)
+	if first.siblings == nil {
+		first.siblings = make(map[uint64]*Reservation)
 	}
-	first.others[reservation.content] = reservation
+	first.siblings[reservation.content] = reservation
 	if first.conflict == nil {
 		first.conflict = reservation.conflict
 	}
@@ -40,15 +40,15 @@ func (w *Window) joinLocked(first, reservation *Reservation) {
 
 // leaveLocked takes a reservation away. If it was the first one for its ids another
 // takes its place.
-func (w *Window) leaveLocked(reservation *Reservation) {
+func (w *Window) removeReservationLocked(reservation *Reservation) {
 	first := w.inFlight[reservation.ids]
 	if first != reservation {
-		delete(first.others, reservation.content)
+		delete(first.siblings, reservation.content)
 		return
 	}
-	for content, next := range reservation.others {
-		delete(reservation.others, content)
-		next.others, reservation.others = reservation.others, nil
+	for content, next := range reservation.siblings {
+		delete(reservation.siblings, content)
+		next.siblings, reservation.siblings = reservation.siblings, nil
 		w.inFlight[reservation.ids] = next
 		return
 	}
@@ -67,7 +67,7 @@ func (c *Reservation) end(refusal error) (found *conflict) {
 	w := c.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.leaveLocked(c)
+	w.removeReservationLocked(c)
 	if refusal == nil && c.conflict != nil {
 		if _, conflict := w.findLocked(c.fingerprint); conflict {
 			found = c.conflict

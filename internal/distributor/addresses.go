@@ -17,7 +17,7 @@ func (c Config) validateAddresses() error {
 			return fmt.Errorf("%s is %q: %w", a.name, a.address, err)
 		}
 	}
-	if collide(c.Listen, c.MetricsListen) {
+	if conflict(c.Listen, c.MetricsListen) {
 		return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=:9100, or be two addresses of this machine",
 			c.MetricsListen, c.listenKeys(), strings.TrimPrefix(c.Listen, ":"))
 	}
@@ -54,7 +54,7 @@ func validateAddress(address string) error {
 
 // collide tells whether two valid addresses cannot both be listened on. An
 // unspecified IP address stands for all addresses of the machine, IPv4 and IPv6.
-func collide(a, b string) bool {
+func conflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
 	numberA, _ := strconv.Atoi(portA)

@@ -5,7 +5,7 @@ package distributor
 const reservedDescriptors = 64
 
 // fewConnections is how few connections from emitters are told of at the start.
-const fewConnections = 1024
+const minConnectionsWarning = 1024
 
 // maxConnections returns how many connections from emitters may be open when the
 // process may open so many files, so that there are always some for analyzers and

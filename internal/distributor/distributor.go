@@ -70,7 +70,7 @@ type Distributor struct {
 	stopWatching context.CancelFunc
 
 	stopOnce sync.Once
-	left     packet.Volume
+	leftover packet.Volume
 	stopErr  error
 }
 
@@ -86,10 +86,10 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 		logger.Warn("DATA_DIR cannot be used", "error", err)
 	}
 	d := &Distributor{config: config.Settled(), logger: logger, registry: prometheus.NewRegistry()}
-	if err := errors.Join(d.join(), d.listen()); err != nil {
-		return nil, errors.Join(err, d.undo())
+	if err := errors.Join(d.wire(), d.listen()); err != nil {
+		return nil, errors.Join(err, d.release())
 	}
-	if most := d.config.Ingest.MaxConnections; most < fewConnections {
+	if most := d.config.Ingest.MaxConnections; most < minConnectionsWarning {
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", most)
 	}
 	if sum, fine := weightSum(config.Targets); !fine {
@@ -98,7 +98,7 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	return d, nil
 }
 
-func (d *Distributor) join() (err error) {
+func (d *Distributor) wire() (err error) {
 	if d.journal, err = d.openJournal(); err != nil {
 		return err
 	}
@@ -107,10 +107,10 @@ func (d *Distributor) join() (err error) {
 	}
 	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
-		Journal: d.journal, DeadLetters: resendable{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
+		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
 		Logger: d.logger.With("component", "router"),
 	})
-	if err := d.joinAnalyzers(); err != nil {
+	if err := d.wireAnalyzers(); err != nil {
 		return err
 	}
 	if d.config.DedupeWindow > 0 {
@@ -153,7 +153,7 @@ func (d *Distributor) openJournal() (journal.Journal, error) {
 // analyzers, and for another start.
 func (d *Distributor) Stores() bool { return d.config.Journal == JournalDisk }
 
-func (d *Distributor) joinAnalyzers() (err error) {
+func (d *Distributor) wireAnalyzers() (err error) {
 	if d.upstreamMetrics, err = upstream.NewMetrics(d.registry); err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (d *Distributor) listen() error {
 }
 
 // undo gives back what a New that failed had taken.
-func (d *Distributor) undo() error {
+func (d *Distributor) release() error {
 	d.closeListeners()
 	d.closeDuplicates()
 	if d.journal == nil {
@@ -213,7 +213,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.router.Start(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopWatching = stop
-	d.watcher.look(time.Now())
+	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = d.handler.Serve(d.ingestListener, d.route, d.config.Timeouts, d.logger.With("component", "ingest"))
@@ -272,10 +272,10 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		}
 		d.closeListeners()
 		stats := d.journal.Stats()
-		d.left = stats.Queued.Plus(stats.Claimed)
-		d.logger.Info("distributor has stopped", "left_packets", d.left.Packets, "left_messages", d.left.Messages)
+		d.leftover = stats.Queued.Plus(stats.Claimed)
+		d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)
 	})
-	return d.left, d.stopErr
+	return d.leftover, d.stopErr
 }
 
 // drain waits until all accepted packets are settled.
@@ -309,7 +309,7 @@ func (d *Distributor) closeListeners() {
 func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 	switch code {
 	case problem.NoAnalyzer:
-		return time.Until(d.nextTrial())
+		return time.Until(d.nextProbe())
 	case problem.Overloaded, problem.Shed:
 		// When half of what waits now has left, there is room for many.
 		stats := d.journal.Stats()
@@ -319,7 +319,7 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 	}
 }
 
-func (d *Distributor) nextTrial() time.Time {
+func (d *Distributor) nextProbe() time.Time {
 	var next time.Time
 	for _, a := range d.present() {
 		if trial := a.NextProbe(); next.IsZero() || trial.Before(next) {

@@ -44,7 +44,7 @@ func (d *Distributor) read(r *ingest.Request, to *ingest.Response, answer func(*
 
 func (d *Distributor) health(to *ingest.Response) {
 	healthy := d.healthy()
-	condition := d.watcher.now.Load()
+	condition := d.watcher.current.Load()
 	status, word := http.StatusOK, "healthy"
 	if healthy == 0 {
 		status, word = http.StatusServiceUnavailable, "unhealthy"
@@ -65,7 +65,7 @@ func (d *Distributor) ready(to *ingest.Response) {
 		return
 	}
 	status := map[string]string{"status": "ready"}
-	if condition := d.watcher.now.Load(); condition.state != stateNormal {
+	if condition := d.watcher.current.Load(); condition.state != stateNormal {
 		status["detail"] = condition.reason
 	}
 	answer(to, http.StatusOK, status)

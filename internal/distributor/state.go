@@ -36,13 +36,13 @@ const stateInterval = 100 * time.Millisecond
 // watcher follows the state. Its condition may be read concurrently.
 type watcher struct {
 	distributor *Distributor
-	now         atomic.Pointer[condition]
+	current     atomic.Pointer[condition]
 	refusals    refusals
 }
 
 func newWatcher(d *Distributor) *watcher {
 	w := &watcher{distributor: d}
-	w.now.Store(&condition{reason: "all analyzers are healthy"})
+	w.current.Store(&condition{reason: "all analyzers are healthy"})
 	return w
 }
 
@@ -51,7 +51,7 @@ func (w *watcher) run(ctx context.Context) {
 	ticker := time.NewTicker(stateInterval)
 	defer ticker.Stop()
 	for {
-		w.look(time.Now())
+		w.sample(time.Now())
 		select {
 		case <-ctx.Done():
 			return
@@ -60,10 +60,10 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-func (w *watcher) look(now time.Time) {
-	w.refusals.look(w.distributor, now)
+func (w *watcher) sample(now time.Time) {
+	w.refusals.sample(w.distributor, now)
 	next := w.distributor.condition(&w.refusals, now)
-	before := w.now.Swap(&next)
+	before := w.current.Swap(&next)
 	if before.state == next.state {
 		return
 	}
@@ -86,21 +86,21 @@ func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	switch {
 	case nobody && !d.Stores():
 		return condition{statePanic, "no analyzer is healthy: nothing is accepted until one is"}
-	case nobody && r.lasting:
+	case nobody && r.active:
 		return condition{statePanic, "no analyzer is healthy, and " + r.reason(now, d.journal.Utilization())}
 	case nobody:
 		return condition{statePanic, "no analyzer is healthy: packets are stored until one is"}
-	case r.lasting:
+	case r.active:
 		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
 	case len(out) > 0:
-		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are out, the others carry their share: %s", len(out), len(d.present()), list(out))}
+		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are out, the others carry their share: %s", len(out), len(d.present()), summarize(out))}
 	default:
 		return condition{stateNormal, "all analyzers are healthy"}
 	}
 }
 
 // list names a few, and how many more there are.
-func list(names []string) string {
+func summarize(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
@@ -115,7 +115,7 @@ func (w *watcher) register(registerer prometheus.Registerer) error {
 			Name: "distributor_state", Help: "1 for the state that the distributor is in.",
 			ConstLabels: prometheus.Labels{"state": s.String()},
 		}, func() float64 {
-			if w.now.Load().state == s {
+			if w.current.Load().state == s {
 				return 1
 			}
 			return 0

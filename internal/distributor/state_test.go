@@ -111,7 +111,7 @@ func (o overload) play(t *testing.T, d *Distributor, lasts time.Duration) {
 			due := time.Now().Add(time.Duration(random.Int64N(int64(each))))
 			for n := 0; due.Before(end); n++ {
 				time.Sleep(time.Until(due))
-				for ceiling := 50 * time.Millisecond; time.Now().Before(end); ceiling = min(2*ceiling, calm) {
+				for ceiling := 50 * time.Millisecond; time.Now().Before(end); ceiling = min(2*ceiling, cooldown) {
 					wait, ok := post(t, d.handler, fmt.Sprint(e), fmt.Sprint(n))
 					if ok {
 						break
@@ -144,7 +144,7 @@ func TestSteadyOverloadIsOneState(t *testing.T) {
 				if lines := log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "state=saturated") {
 					t.Errorf("while it lasts:\n%s", strings.Join(lines, "\n"))
 				}
-				time.Sleep(longestQuiet + stateInterval)
+				time.Sleep(maxQuiet + stateInterval)
 				if lines := log.lines(); len(lines) != 2 || !strings.Contains(lines[1], "state=normal") {
 					t.Errorf("in the end:\n%s", strings.Join(lines, "\n"))
 				}
@@ -217,8 +217,8 @@ func TestStateWhileTheDiskRefuses(t *testing.T) {
 		const healed = "packets were refused %v ago, when the journal could not be written: they are to be sent again"
 		time.Sleep(wait)
 		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait))
-		time.Sleep(calm - time.Second)
-		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait+calm-time.Second))
+		time.Sleep(cooldown - time.Second)
+		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait+cooldown-time.Second))
 		time.Sleep(time.Second)
 		wantCondition(t, d, stateNormal, well)
 		if lines := log.lines(); len(lines) != 2 {
@@ -253,7 +253,7 @@ func TestStateWithoutAnalyzers(t *testing.T) {
 		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets are refused for lack of room: "+full)
 		time.Sleep(10 * time.Second)
 		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets were refused for lack of room 10s ago, and are to be sent again: "+full)
-		time.Sleep(longestQuiet)
+		time.Sleep(maxQuiet)
 		wantCondition(t, d, statePanic, stored)
 	})
 }

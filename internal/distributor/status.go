@@ -39,10 +39,10 @@ func (d *Distributor) Status() Status {
 		longest = 250 * time.Millisecond
 		pause   = 200 * time.Microsecond
 	)
-	best := d.look()
+	best := d.sample()
 	for start := time.Now(); best.Unaccounted != 0 && time.Since(start) < longest; {
 		time.Sleep(pause)
-		if seen := d.look(); abs(seen.Unaccounted) < abs(best.Unaccounted) {
+		if seen := d.sample(); abs(seen.Unaccounted) < abs(best.Unaccounted) {
 			best = seen
 		}
 	}
@@ -50,7 +50,7 @@ func (d *Distributor) Status() Status {
 }
 
 // look asks each place once.
-func (d *Distributor) look() Status {
+func (d *Distributor) sample() Status {
 	stats, routed := d.journal.Stats(), d.router.Stats()
 	status := Status{
 		Accepted:     stats.Accepted,

@@ -41,7 +41,7 @@ func (a *appender) begin(first uint64, size int64) error {
 		return err
 	}
 	header := segmentHeader{number: a.number, first: first, created: time.Now().UnixNano()}
-	if err := a.establish(f, header); err != nil {
+	if err := a.writeHeader(f, header); err != nil {
 		f.Close()
 		_ = a.files.Remove(path)
 		return err
@@ -51,7 +51,7 @@ func (a *appender) begin(first uint64, size int64) error {
 	return nil
 }
 
-func (a *appender) establish(f file, header segmentHeader) error {
+func (a *appender) writeHeader(f file, header segmentHeader) error {
 	if err := writeSynced(f, header.encode(), 0); err != nil {
 		return err
 	}

@@ -134,8 +134,8 @@ func TestReceiptsOutliveMemory(t *testing.T) {
 				t.Errorf("packet %d has the receipt %v", idOf(t, p), p.DeliveryChan)
 			}
 		}
-		if len(j.receipts) > 0 {
-			t.Errorf("%d receipts are kept twice", len(j.receipts))
+		if len(j.deliveryChans) > 0 {
+			t.Errorf("%d receipts are kept twice", len(j.deliveryChans))
 		}
 		j.Ack(got)
 		j.Close()
@@ -143,12 +143,12 @@ func TestReceiptsOutliveMemory(t *testing.T) {
 }
 
 func TestReceiptsAreBounded(t *testing.T) {
-	r := make(receipts)
-	for sequence := range uint64(mostReceipts + 10) {
-		r.keep(&packet.Packet{Sequence: sequence, DeliveryChan: make(chan packet.DeliveryResult, 1)})
+	r := make(deliveryChans)
+	for sequence := range uint64(maxDeliveryChans + 10) {
+		r.save(&packet.Packet{Sequence: sequence, DeliveryChan: make(chan packet.DeliveryResult, 1)})
 	}
-	last := &packet.Packet{Sequence: mostReceipts + 9}
-	if r.giveBack(last); len(r) != mostReceipts || last.DeliveryChan != nil {
+	last := &packet.Packet{Sequence: maxDeliveryChans + 9}
+	if r.restore(last); len(r) != maxDeliveryChans || last.DeliveryChan != nil {
 		t.Errorf("%d receipts are kept", len(r))
 	}
 }

@@ -28,26 +28,26 @@ type request struct {
 }
 
 // wait holds one value; it is a Append that waits.
-type wait chan error
+type syncWaiter chan error
 
-func (w wait) OnCommit(err error) { w <- err }
+func (w syncWaiter) OnCommit(err error) { w <- err }
 
 // commit is what is written at once.
 type commit struct {
-	requests []*request
-	packets  int
-	bytes    int64 // promised by the requests
-	moving   *relocation
-	acked    []uint64
-	fresh    bool // begin a new segment, so that the old one can go
+	requests   []*request
+	packets    int
+	bytes      int64 // promised by the requests
+	rewrite    *rewrite
+	acked      []uint64
+	newSegment bool // begin a new segment, so that the old one can go
 }
 
 func (c *commit) isEmpty() bool {
-	return len(c.requests) == 0 && c.moving == nil && len(c.acked) == 0
+	return len(c.requests) == 0 && c.rewrite == nil && len(c.acked) == 0
 }
 
 // mustSync tells whether somebody waits for stable storage.
-func (c *commit) mustSync() bool { return len(c.requests) > 0 || c.moving != nil }
+func (c *commit) mustSync() bool { return len(c.requests) > 0 || c.rewrite != nil }
 
 // committer is the one goroutine that writes.
 type committer struct {
@@ -58,11 +58,11 @@ type committer struct {
 	ranges   []sequenceRange
 	commit   commit
 
-	acks     *time.Timer // runs while acknowledgements wait
-	acksLate bool        // they waited long enough
-	retry    *time.Timer // runs while the journal is unwritable
-	delay    time.Duration
-	checks   *time.Ticker // for whether the segment is still there, also while nothing is written
+	acks       *time.Timer // runs while acknowledgements wait
+	acksDue    bool        // they waited long enough
+	retry      *time.Timer // runs while the journal is unwritable
+	retryDelay time.Duration
+	checks     *time.Ticker // for whether the segment is still there, also while nothing is written
 }
 
 func newCommitter(j *Journal, appender appender, next uint64) *committer {
@@ -76,22 +76,22 @@ func newCommitter(j *Journal, appender appender, next uint64) *committer {
 // run commits until the journal closes, and then once more.
 func (c *committer) run() {
 	loop := c.journal.committing
-	for !loop.ending() {
-		for c.gather(c.acksLate) {
+	for !loop.stopping() {
+		for c.collect(c.acksDue) {
 			c.write()
 		}
 		select {
-		case <-loop.work:
+		case <-loop.wakeUp:
 		case <-loop.stop:
 		case <-c.acks.C:
-			c.acksLate = true
+			c.acksDue = true
 		case <-c.retry.C:
-			c.heal()
+			c.retryWrite()
 		case <-c.checks.C:
 			c.check()
 		}
 	}
-	for c.gather(true) {
+	for c.collect(true) {
 		c.write()
 	}
 	c.close()
@@ -110,7 +110,7 @@ func (c *committer) close() {
 
 // gather takes what waits into the commit and tells whether that is anything.
 // Acknowledgements alone are taken when there are many of them or acksAlone.
-func (c *committer) gather(acksAlone bool) bool {
+func (c *committer) collect(acksAlone bool) bool {
 	j := c.journal
 	c.commit = commit{requests: c.commit.requests[:0], acked: c.commit.acked[:0]}
 	j.mu.Lock()
@@ -131,14 +131,14 @@ func (c *committer) gather(acksAlone bool) bool {
 	rest := copy(j.pending, j.pending[taken:])
 	clear(j.pending[rest:])
 	j.pending = j.pending[:rest]
-	c.commit.moving, j.moving = j.moving, nil
+	c.commit.rewrite, j.rewrite = j.rewrite, nil
 	if c.commit.mustSync() || acksAlone || len(j.acked) >= acksPerRecord {
 		j.acked, c.commit.acked = c.commit.acked, j.acked
 	} else if len(j.acked) > 0 {
 		c.acks.Reset(acksDelay)
 	}
-	c.acksLate = false
-	c.commit.fresh = j.usedLocked() == 0 && j.bytesLocked()+j.promised > j.config.MaxBytes
+	c.acksDue = false
+	c.commit.newSegment = j.usedLocked() == 0 && j.bytesLocked()+j.reserved > j.config.MaxBytes
 	return !c.commit.isEmpty()
 }
 
@@ -157,10 +157,10 @@ func (c *committer) write() {
 	}
 	c.journal.committed(&c.commit, c.appender.segment, offset, c.appender.size)
 	for _, r := range c.commit.requests {
-		c.journal.tell(r, nil)
+		c.journal.complete(r, nil)
 	}
-	if c.commit.moving != nil {
-		c.commit.moving.done <- nil
+	if c.commit.rewrite != nil {
+		c.commit.rewrite.done <- nil
 	}
 }
 
@@ -169,8 +169,8 @@ func (c *committer) write() {
 // it: its acknowledgement could reach the disk without it.
 func (c *committer) encode() {
 	c.buffer = c.buffer[:0]
-	if c.commit.moving != nil {
-		c.buffer = append(c.buffer, c.commit.moving.records...)
+	if c.commit.rewrite != nil {
+		c.buffer = append(c.buffer, c.commit.rewrite.records...)
 	}
 	for _, r := range c.commit.requests {
 		for _, p := range r.packets {
@@ -188,7 +188,7 @@ func (c *committer) encode() {
 func (c *committer) append(first uint64) (offset int64, err error) {
 	a := &c.appender
 	size := int64(len(c.buffer))
-	if !a.fits(size) || c.commit.fresh && a.size > segmentHeaderBytes {
+	if !a.fits(size) || c.commit.newSegment && a.size > segmentHeaderBytes {
 		if err := c.begin(first, segmentHeaderBytes+size); err != nil {
 			return 0, err
 		}
@@ -215,13 +215,13 @@ func (c *committer) begin(first uint64, size int64) error {
 	j := c.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.writtenLocked(c.appender.segment, c.appender.size)
+	j.grownLocked(c.appender.segment, c.appender.size)
 	return nil
 }
 
 const (
-	firstRetry    = 100 * time.Millisecond
-	lastRetry     = 5 * time.Second
+	minRetryDelay = 100 * time.Millisecond
+	maxRetryDelay = 5 * time.Second
 	checkInterval = time.Second
 )
 
@@ -241,29 +241,29 @@ func (c *committer) fail(cause error) {
 	err := fmt.Errorf("%w: %w", journal.ErrUnwritable, cause)
 	j.metrics.writeErrors.Inc()
 	j.logger.Error("the journal cannot be written: new packets are refused, stored ones are still delivered", "error", cause)
-	c.delay = firstRetry
-	c.retry.Reset(c.delay)
+	c.retryDelay = minRetryDelay
+	c.retry.Reset(c.retryDelay)
 	j.mu.Lock()
 	j.unwritable = err
 	j.active = nil
 	refused := append(c.commit.requests, j.pending...)
-	moving := j.moving
-	if c.commit.moving != nil {
-		moving = c.commit.moving
+	moving := j.rewrite
+	if c.commit.rewrite != nil {
+		moving = c.commit.rewrite
 	}
-	j.moving = nil
+	j.rewrite = nil
 	clear(j.pending)
 	j.pending = j.pending[:0]
-	j.promised = 0
+	j.reserved = 0
 	j.acked = append(j.acked, c.commit.acked...)
 	for _, r := range refused {
 		for _, p := range r.packets {
-			j.unshareLocked(p)
+			j.releaseQuotaLocked(p)
 		}
 	}
 	j.mu.Unlock()
 	for _, r := range refused {
-		j.tell(r, err)
+		j.complete(r, err)
 	}
 	if moving != nil {
 		moving.done <- err
@@ -273,7 +273,7 @@ func (c *committer) fail(cause error) {
 // beginAgain begins a segment after a failure, in a folder that is made anew if it
 // was removed. Where the lock is gone as well, another process may use the
 // directory: then only a restart helps, unless the directory comes back.
-func (c *committer) beginAgain() error {
+func (c *committer) reopen() error {
 	if err := c.journal.lock.Check(); err != nil {
 		return err
 	}
@@ -284,12 +284,12 @@ func (c *committer) beginAgain() error {
 }
 
 // heal tries to write a new segment.
-func (c *committer) heal() {
+func (c *committer) retryWrite() {
 	j := c.journal
-	if err := c.beginAgain(); err != nil {
+	if err := c.reopen(); err != nil {
 		j.metrics.writeErrors.Inc()
-		c.delay = min(2*c.delay, lastRetry)
-		c.retry.Reset(c.delay)
+		c.retryDelay = min(2*c.retryDelay, maxRetryDelay)
+		c.retry.Reset(c.retryDelay)
 		return
 	}
 	j.logger.Info("the journal can be written again")

@@ -19,9 +19,9 @@ type Config struct {
 }
 
 const (
-	leastMaxBytes       = 1 << 20
-	smallestSegment     = 64 << 10
-	largestSegment      = 64 << 20
+	minMaxBytes         = 1 << 20
+	minSegmentBytes     = 64 << 10
+	maxSegmentBytes     = 64 << 20
 	segmentsPerMaxBytes = 16
 )
 
@@ -30,8 +30,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("the data directory must be named")
-	case c.MaxBytes < leastMaxBytes:
-		return fmt.Errorf("the journal's budget is %d bytes and must be at least %d", c.MaxBytes, leastMaxBytes)
+	case c.MaxBytes < minMaxBytes:
+		return fmt.Errorf("the journal's budget is %d bytes and must be at least %d", c.MaxBytes, minMaxBytes)
 	case c.MemoryLimitBytes <= 0:
 		return fmt.Errorf("the memory limit is %d bytes and must be positive", c.MemoryLimitBytes)
 	}
@@ -40,5 +40,5 @@ func (c Config) Validate() error {
 
 // segmentBytes is the size at which a segment ends.
 func (c Config) segmentBytes() int64 {
-	return min(max(c.MaxBytes/segmentsPerMaxBytes, smallestSegment), largestSegment)
+	return min(max(c.MaxBytes/segmentsPerMaxBytes, minSegmentBytes), maxSegmentBytes)
 }

@@ -138,7 +138,7 @@ func TestOpenSetsDamageAside(t *testing.T) {
 		same(t, "what is left", idsOf(t, claimAll(t, j)), []int{1, 3, 4, 5, 6, 7, 8})
 		f.put(t, j, 100+start)
 		j.Ack(claimAll(t, j))
-		if got, want := j.Status().SetAside.Packets, int64(1-start); got != want {
+		if got, want := j.Status().Quarantined.Packets, int64(1-start); got != want {
 			t.Errorf("start %d: %d packets set aside, want %d", start, got, want)
 		}
 		if err := j.Close(); err != nil {
@@ -201,7 +201,7 @@ func TestDamageFoundWhenReadBack(t *testing.T) {
 		if stats.Accepted != stats.Acknowledged || stats.Accepted.Packets != 20 {
 			t.Errorf("books: %+v", stats)
 		}
-		if got := j.Status().SetAside.Packets; got != 1 {
+		if got := j.Status().Quarantined.Packets; got != 1 {
 			t.Errorf("%d packets set aside, want 1", got)
 		}
 		synctest.Wait() // the rest is handed out before the loss is told
@@ -228,7 +228,7 @@ func TestUnreadableSegment(t *testing.T) {
 		got := claimAll(t, j)
 		same(t, "what is left", idsOf(t, got), []int{20})
 		j.Ack(got)
-		if got := j.Status().SetAside.Packets; got != 20 {
+		if got := j.Status().Quarantined.Packets; got != 20 {
 			t.Errorf("%d packets set aside, want 20", got)
 		}
 		for id := range 400 { // several segments

@@ -47,7 +47,7 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 		t.Errorf("one failure made %d lines: %s", got, f.log.String())
 	}
 	f.disk.fail("", nil)
-	time.Sleep(2 * lastRetry)
+	time.Sleep(2 * maxRetryDelay)
 	synctest.Wait()
 	if err := j.Status().Unwritable; err != nil {
 		t.Fatalf("still unwritable: %v", err)

@@ -80,7 +80,7 @@ func (osFiles) MakeDir(path string) error {
 
 func makeDir(path string) error {
 	parent := filepath.Dir(path)
-	if _, err := os.Stat(parent); isGone(err) && parent != path {
+	if _, err := os.Stat(parent); isNotExist(err) && parent != path {
 		if err := makeDir(parent); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (osFiles) Open(path string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	readInOrder(f)
+	adviseSequential(f)
 	return osFile{File: f}, nil
 }
 
@@ -231,4 +231,4 @@ func (f osFile) Size() (int64, error) {
 }
 
 // isGone tells whether a file is not there (any more).
-func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

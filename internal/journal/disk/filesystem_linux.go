@@ -25,7 +25,7 @@ func reserve(f *os.File, size int64) error {
 
 // readInOrder tells the kernel that the file will be read from its start to its
 // end, so that it reads ahead further. It is only a hint.
-func readInOrder(f *os.File) {
+func adviseSequential(f *os.File) {
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
 }
 

@@ -15,37 +15,37 @@ const blockBytes = 256 << 10
 // close together in one segment. What the journal remembers of a packet that is
 // on disk alone is its part of a block: a bit at most.
 type block struct {
-	segment *segment // nil: the records are lost
-	offset  int64    // of the first record
-	bytes   int64    // to the end of the last record
-	first   uint64
-	count   uint64
-	left    uint64   // packets not acknowledged
-	acked   []uint64 // a bit for each packet; nil while all are left
-	oldest  int64    // when its first packet was accepted, nanoseconds since 1970
+	segment      *segment // nil: the records are lost
+	offset       int64    // of the first record
+	bytes        int64    // to the end of the last record
+	first        uint64
+	count        uint64
+	unackedCount uint64   // packets not acknowledged
+	acked        []uint64 // a bit for each packet; nil while all are left
+	oldest       int64    // when its first packet was accepted, nanoseconds since 1970
 	// volume counts the packets of a block that is on disk alone and not
 	// acknowledged, and records the bytes of their records; for others they are not
 	// kept.
-	volume  packet.Volume
-	records int64
-	lane    lane
+	volume    packet.Volume
+	records   int64
+	residency residency
 }
 
 // lane says where a block's packets are.
-type lane uint8
+type residency uint8
 
 const (
-	laneDisk    lane = iota // on disk alone
-	laneFresh               // in memory since they were put
-	laneBacklog             // in memory again, read back from disk
-	lanes
+	residentOnDisk  residency = iota // on disk alone
+	residentFresh                    // in memory since they were put
+	residentBacklog                  // in memory again, read back from disk
+	residencies
 )
 
 func (b *block) end() uint64 { return b.first + b.count }
 
 func (b *block) isAcked(sequence uint64) bool {
-	if b.left == 0 || b.acked == nil {
-		return b.left == 0
+	if b.unackedCount == 0 || b.acked == nil {
+		return b.unackedCount == 0
 	}
 	at := sequence - b.first
 	return b.acked[at/64]>>(at%64)&1 == 1
@@ -61,15 +61,15 @@ func (b *block) ack(sequence uint64) bool {
 	}
 	at := sequence - b.first
 	b.acked[at/64] |= 1 << (at % 64)
-	b.left--
+	b.unackedCount--
 	if b.segment != nil {
-		b.segment.left--
+		b.segment.unacked--
 	}
 	return true
 }
 
 // unacked calls visit for each packet that is left.
-func (b *block) unacked(visit func(sequence uint64)) {
+func (b *block) eachUnacked(visit func(sequence uint64)) {
 	for sequence := b.first; sequence < b.end(); sequence++ {
 		if !b.isAcked(sequence) {
 			visit(sequence)
@@ -78,32 +78,32 @@ func (b *block) unacked(visit func(sequence uint64)) {
 }
 
 // placed is a packet's record in a segment.
-type placed struct {
-	segment  *segment
-	offset   int64
-	bytes    int64
-	sequence uint64
-	accepted int64
-	volume   packet.Volume
-	lane     lane
+type location struct {
+	segment   *segment
+	offset    int64
+	bytes     int64
+	sequence  uint64
+	accepted  int64
+	volume    packet.Volume
+	residency residency
 }
 
 // index knows where the packets are that are not acknowledged. Journal.mu
 // guards it.
 type index struct {
-	blocks []*block // by sequence, not overlapping
-	done   int      // how many of them have nothing left
+	blocks      []*block // by sequence, not overlapping
+	emptyBlocks int      // how many of them have nothing left
 	// copies holds packets whose first record is gone, found at the start.
 	copies map[uint64]*block
 }
 
 // add takes a packet with a sequence above all others and returns its block,
 // which is new when opened is true.
-func (x *index) add(p placed) (b *block, opened bool) {
+func (x *index) add(p location) (b *block, opened bool) {
 	if len(x.blocks) > 0 {
 		last := x.blocks[len(x.blocks)-1]
-		if last.segment == p.segment && last.lane == p.lane && last.end() == p.sequence &&
-			last.left > 0 && p.offset+p.bytes-last.offset <= blockBytes {
+		if last.segment == p.segment && last.residency == p.residency && last.end() == p.sequence &&
+			last.unackedCount > 0 && p.offset+p.bytes-last.offset <= blockBytes {
 			last.extend(p)
 			return last, false
 		}
@@ -113,20 +113,20 @@ func (x *index) add(p placed) (b *block, opened bool) {
 	return b, true
 }
 
-func newBlock(p placed) *block {
-	p.segment.left++
+func newBlock(p location) *block {
+	p.segment.unacked++
 	return &block{
 		segment: p.segment, offset: p.offset, bytes: p.bytes,
-		first: p.sequence, count: 1, left: 1,
-		oldest: p.accepted, volume: p.volume, records: p.bytes, lane: p.lane,
+		first: p.sequence, count: 1, unackedCount: 1,
+		oldest: p.accepted, volume: p.volume, records: p.bytes, residency: p.residency,
 	}
 }
 
-func (b *block) extend(p placed) {
+func (b *block) extend(p location) {
 	b.bytes = p.offset + p.bytes - b.offset
 	b.count++
-	b.left++
-	b.segment.left++
+	b.unackedCount++
+	b.segment.unacked++
 	b.volume = b.volume.Plus(p.volume)
 	b.records += p.bytes
 	if b.acked != nil && len(b.acked)*64 < int(b.count) {
@@ -137,14 +137,14 @@ func (b *block) extend(p placed) {
 // addLost takes packets whose records are missing, with sequences above all
 // others.
 func (x *index) addLost(r sequenceRange) *block {
-	b := &block{first: r.first, count: r.count, left: r.count}
+	b := &block{first: r.first, count: r.count, unackedCount: r.count}
 	x.blocks = append(x.blocks, b)
 	return b
 }
 
 // addCopy takes the copy of a packet unless its first record is still there or
 // it was acknowledged.
-func (x *index) addCopy(p placed) {
+func (x *index) addCopy(p location) {
 	if x.copies[p.sequence] != nil {
 		return
 	}
@@ -152,7 +152,7 @@ func (x *index) addCopy(p placed) {
 		if b.segment != nil || !b.ack(p.sequence) {
 			return
 		}
-		x.settle(b)
+		x.removeIfEmpty(b)
 	}
 	if x.copies == nil {
 		x.copies = make(map[uint64]*block)
@@ -183,7 +183,7 @@ func (x *index) ack(sequence uint64) *block {
 	if b == nil || !b.ack(sequence) {
 		return nil
 	}
-	x.settle(b)
+	x.removeIfEmpty(b)
 	return b
 }
 
@@ -192,16 +192,16 @@ func (x *index) ackRange(r sequenceRange) {
 	x.ackCopies(r)
 	for at := max(0, x.after(r.first)-1); at < len(x.blocks) && x.blocks[at].first < r.end(); at++ {
 		b := x.blocks[at]
-		left := b.left
+		left := b.unackedCount
 		for sequence := max(b.first, r.first); sequence < min(b.end(), r.end()); sequence++ {
 			b.ack(sequence)
 		}
-		if left > 0 && b.left == 0 {
+		if left > 0 && b.unackedCount == 0 {
 			b.acked = nil
-			x.done++
+			x.emptyBlocks++
 		}
 	}
-	x.tidy()
+	x.compact()
 }
 
 // ackCopies looks at the copies or at the range, whichever are fewer.
@@ -222,8 +222,8 @@ func (x *index) ackCopies(r sequenceRange) {
 }
 
 // settle forgets blocks that have nothing left, many at a time.
-func (x *index) settle(b *block) {
-	if b.left > 0 {
+func (x *index) removeIfEmpty(b *block) {
+	if b.unackedCount > 0 {
 		return
 	}
 	if x.copies[b.first] == b {
@@ -231,15 +231,15 @@ func (x *index) settle(b *block) {
 		return
 	}
 	b.acked = nil
-	x.done++
-	x.tidy()
+	x.emptyBlocks++
+	x.compact()
 }
 
 // tidy drops finished blocks when they are most of the index.
-func (x *index) tidy() {
-	if x.done > 64 && x.done > len(x.blocks)/2 {
-		x.blocks = slices.DeleteFunc(x.blocks, func(b *block) bool { return b.left == 0 })
-		x.done = 0
+func (x *index) compact() {
+	if x.emptyBlocks > 64 && x.emptyBlocks > len(x.blocks)/2 {
+		x.blocks = slices.DeleteFunc(x.blocks, func(b *block) bool { return b.unackedCount == 0 })
+		x.emptyBlocks = 0
 	}
 }
 
@@ -256,7 +256,7 @@ func (x *index) each(yield func(*block) bool) {
 		}
 	}
 	for _, b := range x.blocks {
-		if b.left > 0 && !yield(b) {
+		if b.unackedCount > 0 && !yield(b) {
 			return
 		}
 	}

@@ -58,7 +58,7 @@ func (r Report) LostPackets() int64 {
 // every record. It changes nothing, takes no lock and may be used while a
 // distributor runs: then the report is of about now.
 func Inspect(dir string) (Report, error) {
-	found, err := look(dir)
+	found, err := readStable(dir)
 	if err != nil {
 		return Report{}, err
 	}
@@ -69,7 +69,7 @@ func Inspect(dir string) (Report, error) {
 // is one. The error tells what is wrong, in one line; it is nil when nothing
 // is lost and all could be read.
 func Verify(dir string) (Report, error) {
-	found, err := look(dir)
+	found, err := readStable(dir)
 	if err != nil {
 		return Report{}, err
 	}
@@ -78,11 +78,11 @@ func Verify(dir string) (Report, error) {
 	if err != nil {
 		return report, err
 	}
-	return report, report.verdict(unusable)
+	return report, report.err(unusable)
 }
 
 // verdict is nil when nothing is lost and all could be read.
-func (r Report) verdict(unusable int64) error {
+func (r Report) err(unusable int64) error {
 	if lost := r.LostPackets(); lost > 0 || unusable > 0 {
 		return fmt.Errorf("%s: %d undelivered packets are lost to damage and %d cannot be used", r.Dir, lost, unusable)
 	}
@@ -100,7 +100,7 @@ func (r Report) verdict(unusable int64) error {
 // Packets that cannot be used are left out and make the error not nil. It may
 // be used while a distributor runs.
 func Export(dir string, w io.Writer) (int64, error) {
-	found, err := look(dir)
+	found, err := readStable(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -121,20 +121,20 @@ func Export(dir string, w io.Writer) (int64, error) {
 		return err
 	})
 	if err == nil {
-		err = found.report().verdict(unusable)
+		err = found.report().err(unusable)
 	}
 	return written, err
 }
 
 // look reads a journal. What a distributor is writing at that moment looks like
 // damage, so damage counts when it is still there after a while.
-func look(dir string) (*replay, error) {
-	return lookTwice(osFiles{}, dir, func() { time.Sleep(betweenLooks) })
+func readStable(dir string) (*replay, error) {
+	return readTwice(osFiles{}, dir, func() { time.Sleep(rereadDelay) })
 }
 
-const betweenLooks = 200 * time.Millisecond
+const rereadDelay = 200 * time.Millisecond
 
-func lookTwice(files fileSystem, dir string, pause func()) (*replay, error) {
+func readTwice(files fileSystem, dir string, pause func()) (*replay, error) {
 	first := &replay{files: files, dir: filepath.Join(dir, segmentsDir)}
 	if err := first.run(); err != nil || len(first.damages) == 0 {
 		return first, err
@@ -155,7 +155,7 @@ func (r *replay) report() Report {
 	}
 	for _, s := range r.segments {
 		report.Bytes += s.bytes
-		report.Segments = append(report.Segments, SegmentInfo{s.path, s.bytes, s.left})
+		report.Segments = append(report.Segments, SegmentInfo{s.path, s.bytes, s.unacked})
 	}
 	var volume packet.Volume
 	for b := range r.index.each {
@@ -185,7 +185,7 @@ func (r *replay) undelivered(visit func(record) error) (unusable int64, err erro
 		if err != nil {
 			return unusable, err
 		}
-		if readErr != nil && !isGone(readErr) {
+		if readErr != nil && !isNotExist(readErr) {
 			return unusable, readErr
 		}
 	}

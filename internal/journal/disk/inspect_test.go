@@ -146,7 +146,7 @@ func TestOnlyDamageThatStaysCounts(t *testing.T) {
 		underway := slices.Clone(written[:at[8]])
 		clear(underway[at[7]+10 : at[8]-10]) // one page of it has not come yet
 		f := fixtureWith(with(segments, path, underway))
-		found, err := lookTwice(f.disk.process(), "/data", func() {
+		found, err := readTwice(f.disk.process(), "/data", func() {
 			if !stays { // it is whole, and the next one underway
 				next := slices.Clone(written[:at[9]])
 				clear(next[at[8]+10 : at[9]-10])
@@ -166,10 +166,10 @@ func TestOnlyDamageThatStaysCounts(t *testing.T) {
 // to be lost with it.
 func TestVerifyTellsWhatItCannotRead(t *testing.T) {
 	report := Report{Damages: []Damage{{Segment: "s", Offset: 4096, Unread: true, Reason: "input/output error"}}}
-	if err := report.verdict(0); err == nil || !strings.Contains(err.Error(), "input/output error") {
+	if err := report.err(0); err == nil || !strings.Contains(err.Error(), "input/output error") {
 		t.Errorf("the verdict is %v", err)
 	}
-	if err := (Report{}).verdict(0); err != nil {
+	if err := (Report{}).err(0); err != nil {
 		t.Errorf("nothing is damaged, and the verdict is %v", err)
 	}
 }

@@ -49,46 +49,46 @@ type Journal struct {
 	metrics *metrics
 	lock    directoryLock
 
-	quarantine *quarantine // used by Open, then by the keeper
-	arrived    chan struct{}
-	committing *loop
-	keeping    *loop
-	requests   sync.Pool // of *request
-	waits      sync.Pool // of wait
+	quarantine  *quarantine // used by Open, then by the keeper
+	ready       chan struct{}
+	committing  *loop
+	compacting  *loop
+	requests    sync.Pool // of *request
+	syncWaiters sync.Pool // of wait
 
-	mu         sync.Mutex // guards all below
-	index      index
-	segments   []*segment // that have packets left, or come after one that has
-	active     *segment   // the last of them, when it is written to
-	dead       []*segment // to be removed by the keeper, in order
-	bytes      int64      // of segments, dead ones too
-	dying      int64      // of them, of dead ones
-	stuck      bool       // the first dead one cannot be removed
-	live       int64      // bytes of the records that are left in them
-	pending    []*request // not committed; the committer takes them from the front
-	promised   int64      // bytes of records of taken packets that are not committed
-	emitters   emitterquota.Activity
-	shares     emitterquota.Quota // bytes of records, as far as this run knows whose they are
-	firstOfRun uint64             // the first sequence that this run gives
-	moving     *relocation
-	acked      []uint64 // sequences acknowledged and not written yet
-	waiting    [lanes]ring.Queue[*packet.Packet]
-	lastLane   lane // that a packet was claimed from
-	held       [lanes]int64
-	backlog    ring.Queue[*block] // on disk alone
-	receipts   receipts
-	books      journal.Stats
-	setAside   packet.Volume
-	unwritable error // nil while it can be written
-	closed     bool
+	mu            sync.Mutex // guards all below
+	index         index
+	segments      []*segment // that have packets left, or come after one that has
+	active        *segment   // the last of them, when it is written to
+	obsolete      []*segment // to be removed by the keeper, in order
+	bytes         int64      // of segments, dead ones too
+	obsoleteBytes int64      // of them, of dead ones
+	removeFailed  bool       // the first dead one cannot be removed
+	liveBytes     int64      // bytes of the records that are left in them
+	pending       []*request // not committed; the committer takes them from the front
+	reserved      int64      // bytes of records of taken packets that are not committed
+	emitters      emitterquota.Activity
+	quota         emitterquota.Quota // bytes of records, as far as this run knows whose they are
+	firstOfRun    uint64             // the first sequence that this run gives
+	rewrite       *rewrite
+	acked         []uint64 // sequences acknowledged and not written yet
+	queues        [residencies]ring.Queue[*packet.Packet]
+	lastFetched   residency // that a packet was claimed from
+	held          [residencies]int64
+	backlog       ring.Queue[*block] // on disk alone
+	deliveryChans deliveryChans
+	stats         journal.Stats
+	quarantined   packet.Volume
+	unwritable    error // nil while it can be written
+	closed        bool
 }
 
 // Append takes packets as far as the budget allows and returns when they are on
 // stable storage. The packets of one call are committed together: when that
 // fails, none of them is taken.
 func (j *Journal) Append(packets []*packet.Packet) (int, error) {
-	w := j.waits.Get().(wait)
-	defer j.waits.Put(w)
+	w := j.syncWaiters.Get().(syncWaiter)
+	defer j.syncWaiters.Put(w)
 	taken, pending, err := j.AppendAsync(packets, w)
 	if !pending {
 		return taken, err
@@ -115,7 +115,7 @@ func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken
 }
 
 // tell ends a request.
-func (j *Journal) tell(r *request, err error) {
+func (j *Journal) complete(r *request, err error) {
 	w := r.waiter
 	*r = request{}
 	j.requests.Put(r)
@@ -129,10 +129,10 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 			p.Accepted = time.Now()
 		}
 		size := recordBytes(p)
-		if err = j.roomLocked(r.bytes + size); err != nil {
+		if err = j.capacityLocked(r.bytes + size); err != nil {
 			break
 		}
-		if !j.shareLocked(p, size, r.bytes) {
+		if !j.acquireQuotaLocked(p, size, r.bytes) {
 			err = journal.ErrFull
 			break
 		}
@@ -142,7 +142,7 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 	if taken > 0 {
 		r.packets = packets[:taken]
 		j.pending = append(j.pending, r)
-		j.promised += r.bytes
+		j.reserved += r.bytes
 	}
 	return taken, err
 }
@@ -151,16 +151,16 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 func (j *Journal) CheckCapacity(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.roomLocked(recordHeaderBytes + int64(bytes))
+	return j.capacityLocked(recordHeaderBytes + int64(bytes))
 }
 
-func (j *Journal) roomLocked(bytes int64) error {
+func (j *Journal) capacityLocked(bytes int64) error {
 	switch {
 	case j.closed:
 		return journal.ErrClosed
 	case j.unwritable != nil:
 		return j.unwritable
-	case j.usedLocked()+j.promised+bytes > j.config.MaxBytes:
+	case j.usedLocked()+j.reserved+bytes > j.config.MaxBytes:
 		return journal.ErrFull
 	}
 	return nil
@@ -170,14 +170,14 @@ func (j *Journal) roomLocked(bytes int64) error {
 func (j *Journal) Utilization() float64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return float64(j.usedLocked()+j.promised) / float64(j.config.MaxBytes)
+	return float64(j.usedLocked()+j.reserved) / float64(j.config.MaxBytes)
 }
 
 // usedLocked returns the bytes that count against the budget. A journal with
 // nothing left counts as empty: the next commit may begin a new segment.
 func (j *Journal) usedLocked() int64 {
 	used := j.bytesLocked()
-	if len(j.segments) == 1 && j.segments[0].left == 0 {
+	if len(j.segments) == 1 && j.segments[0].unacked == 0 {
 		used -= j.segments[0].bytes
 	}
 	return used
@@ -186,10 +186,10 @@ func (j *Journal) usedLocked() int64 {
 // bytesLocked returns the bytes of segments. Dead ones are as good as gone,
 // unless they cannot be removed.
 func (j *Journal) bytesLocked() int64 {
-	if j.stuck {
+	if j.removeFailed {
 		return j.bytes
 	}
-	return j.bytes - j.dying
+	return j.bytes - j.obsoleteBytes
 }
 
 // Fetch hands over packets that are in memory. While packets are read back from
@@ -201,20 +201,20 @@ func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*
 	defer j.mu.Unlock()
 	var volume packet.Volume
 	for range limit {
-		if other := laneFresh + laneBacklog - j.lastLane; j.waiting[other].Len() > 0 {
-			j.lastLane = other
+		if other := residentFresh + residentBacklog - j.lastFetched; j.queues[other].Len() > 0 {
+			j.lastFetched = other
 		}
-		if j.waiting[j.lastLane].Len() == 0 {
+		if j.queues[j.lastFetched].Len() == 0 {
 			break
 		}
-		p := j.waiting[j.lastLane].Pop()
+		p := j.queues[j.lastFetched].Pop()
 		volume.Add(p)
 		dst = append(dst, p)
 	}
-	j.books.Queued = j.books.Queued.Minus(volume)
-	j.books.Claimed = j.books.Claimed.Plus(volume)
+	j.stats.Queued = j.stats.Queued.Minus(volume)
+	j.stats.Claimed = j.stats.Claimed.Plus(volume)
 	if j.backlog.Len() > 0 {
-		j.keeping.wake()
+		j.compacting.wake()
 	}
 	return dst, nil
 }
@@ -225,15 +225,15 @@ func (j *Journal) Nak(packets []*packet.Packet) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, p := range slices.Backward(packets) {
-		j.waiting[laneFresh].PushFront(p)
+		j.queues[residentFresh].PushFront(p)
 	}
-	j.books.Claimed = j.books.Claimed.Minus(volume)
-	j.books.Queued = j.books.Queued.Plus(volume)
-	j.announce()
+	j.stats.Claimed = j.stats.Claimed.Minus(volume)
+	j.stats.Queued = j.stats.Queued.Plus(volume)
+	j.signalReady()
 }
 
 // Ready receives a value after packets came into memory.
-func (j *Journal) Ready() <-chan struct{} { return j.arrived }
+func (j *Journal) Ready() <-chan struct{} { return j.ready }
 
 // Ack ends claimed packets and releases them. It does not wait for the disk:
 // after a crash the last of them may be handed out again.
@@ -245,8 +245,8 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 	}
 	j.retireLocked()
 	urgent := first && len(j.acked) > 0 || len(j.acked) >= acksPerRecord
-	if j.backlog.Len() > 0 || len(j.dead) > 0 || j.hasStragglersLocked() {
-		j.keeping.wake()
+	if j.backlog.Len() > 0 || len(j.obsolete) > 0 || j.needsRewriteLocked() {
+		j.compacting.wake()
 	}
 	j.mu.Unlock()
 	if urgent {
@@ -262,11 +262,11 @@ func (j *Journal) ackLocked(p *packet.Packet) {
 	if b == nil {
 		return
 	}
-	j.books.Claimed.Subtract(p)
-	j.books.Acknowledged.Add(p)
-	j.held[b.lane] -= p.Footprint()
-	j.live -= recordBytes(p)
-	j.unshareLocked(p)
+	j.stats.Claimed.Subtract(p)
+	j.stats.Acknowledged.Add(p)
+	j.held[b.residency] -= p.Footprint()
+	j.liveBytes -= recordBytes(p)
+	j.releaseQuotaLocked(p)
 	j.acked = append(j.acked, p.Sequence)
 }
 
@@ -275,12 +275,12 @@ func (j *Journal) ackLocked(p *packet.Packet) {
 func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	stats := j.books
+	stats := j.stats
 	stats.MemoryBytes = j.heldLocked()
 	return stats
 }
 
-func (j *Journal) heldLocked() int64 { return j.held[laneFresh] + j.held[laneBacklog] }
+func (j *Journal) heldLocked() int64 { return j.held[residentFresh] + j.held[residentBacklog] }
 
 // Status is what a person wants to know of a journal beside its books.
 type Status struct {
@@ -293,14 +293,14 @@ type Status struct {
 	// SetAside are packets that this run found accepted and not delivered and
 	// could not read back. They count as acknowledged in Stats when they were
 	// readable at the start, and not at all when they were not.
-	SetAside packet.Volume
+	Quarantined packet.Volume
 }
 
 // Status may be called concurrently.
 func (j *Journal) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	status := Status{Bytes: j.bytesLocked(), Unwritable: j.unwritable, SetAside: j.setAside}
+	status := Status{Bytes: j.bytesLocked(), Unwritable: j.unwritable, Quarantined: j.quarantined}
 	if oldest := j.index.oldest(); oldest != 0 {
 		status.Oldest = time.Unix(0, oldest)
 	}
@@ -317,15 +317,15 @@ func (j *Journal) Close() error {
 	if closed {
 		return nil
 	}
-	j.keeping.end()
-	j.committing.end()
+	j.compacting.shutDown()
+	j.committing.shutDown()
 	return j.lock.Close()
 }
 
 // announce tells a claimer that packets came into memory.
-func (j *Journal) announce() {
+func (j *Journal) signalReady() {
 	select {
-	case j.arrived <- struct{}{}:
+	case j.ready <- struct{}{}:
 	default:
 	}
 }

@@ -4,25 +4,25 @@ import "sync"
 
 // loop is a goroutine that works when it is woken until it is told to end.
 type loop struct {
-	work    chan struct{} // holds one wake-up
+	wakeUp  chan struct{} // holds one wake-up
 	stop    chan struct{}
 	running sync.WaitGroup
 }
 
 func newLoop() *loop {
-	return &loop{work: make(chan struct{}, 1), stop: make(chan struct{})}
+	return &loop{wakeUp: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
 // wake makes the loop look for work; it never waits.
 func (l *loop) wake() {
 	select {
-	case l.work <- struct{}{}:
+	case l.wakeUp <- struct{}{}:
 	default:
 	}
 }
 
 // ending tells whether the loop is to end.
-func (l *loop) ending() bool {
+func (l *loop) stopping() bool {
 	select {
 	case <-l.stop:
 		return true
@@ -32,7 +32,7 @@ func (l *loop) ending() bool {
 }
 
 // end makes the loop end and waits for that; it may be called once.
-func (l *loop) end() {
+func (l *loop) shutDown() {
 	close(l.stop)
 	l.running.Wait()
 }

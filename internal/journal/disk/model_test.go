@@ -116,7 +116,7 @@ func (m *model) failDisk(t *rapid.T) {
 	m.failing = operation != ""
 	m.failed = m.failed || m.failing
 	if !m.failing {
-		time.Sleep(2 * lastRetry)
+		time.Sleep(2 * maxRetryDelay)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 
 // keep copies a part of a segment and tells whether this damage is new: not
 // found by an earlier start already.
-func (q *quarantine) keep(d Damage) (fresh bool, err error) {
+func (q *quarantine) add(d Damage) (fresh bool, err error) {
 	name := strings.TrimSuffix(filepath.Base(d.Segment), segmentSuffix)
 	path := filepath.Join(q.dir, fmt.Sprintf("%s-%d%s", name, d.Offset, quarantineSuffix))
 	if q.has(path) {
@@ -72,12 +72,12 @@ func (q *quarantine) copy(path string, d Damage, bytes int64) error {
 
 // keepFile moves a whole segment here, or, if that cannot be, out of the way
 // where it is.
-func (q *quarantine) keepFile(path string) error {
+func (q *quarantine) addFile(path string) error {
 	err := q.files.MakeDir(q.dir)
 	if err == nil {
 		err = q.files.Rename(path, filepath.Join(q.dir, filepath.Base(path)))
 	}
-	if err == nil || isGone(err) {
+	if err == nil || isNotExist(err) {
 		return err
 	}
 	return q.files.Rename(path, path+quarantineSuffix)

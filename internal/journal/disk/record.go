@@ -21,8 +21,8 @@ import (
 const (
 	recordHeaderBytes   = 36
 	recordVersion       = 1
-	longestTraceparent  = 255
-	largestRecordLength = 1 << 30
+	maxTraceparentBytes = 255
+	maxRecordLength     = 1 << 30
 )
 
 var recordMagic = []byte{0xFF, 'R', 'E', 'C'}
@@ -60,7 +60,7 @@ func recordBytes(p *packet.Packet) int64 {
 // storedTraceparent returns what is kept of a trace header: anything but short
 // plain ASCII is not one and is dropped.
 func storedTraceparent(traceparent string) string {
-	if len(traceparent) > longestTraceparent {
+	if len(traceparent) > maxTraceparentBytes {
 		return ""
 	}
 	for i := range len(traceparent) {
@@ -120,7 +120,7 @@ func recordLength(header []byte) int64 {
 	kind := recordKind(header[5])
 	traceparent := binary.LittleEndian.Uint16(header[6:])
 	length := binary.LittleEndian.Uint32(header[8:])
-	if kind < kindPacket || kind > kindAcks || length > largestRecordLength || uint32(traceparent) > length {
+	if kind < kindPacket || kind > kindAcks || length > maxRecordLength || uint32(traceparent) > length {
 		return 0
 	}
 	return recordHeaderBytes + int64(length)

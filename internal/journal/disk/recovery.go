@@ -51,26 +51,26 @@ func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, e
 	j := &Journal{
 		config: config, logger: deps.Logger, pool: deps.Pool, files: deps.files, dir: dir, lock: lock,
 		quarantine: &quarantine{files: deps.files, dir: filepath.Join(config.Dir, quarantineDir)},
-		arrived:    make(chan struct{}, 1),
-		committing: newLoop(), keeping: newLoop(),
-		lastLane: laneBacklog, receipts: make(receipts),
+		ready:      make(chan struct{}, 1),
+		committing: newLoop(), compacting: newLoop(),
+		lastFetched: residentBacklog, deliveryChans: make(deliveryChans),
 	}
 	j.requests.New = func() any { return new(request) }
-	j.waits.New = func() any { return make(wait, 1) }
+	j.syncWaiters.New = func() any { return make(syncWaiter, 1) }
 	started := time.Now()
 	found := &replay{files: deps.files, dir: dir}
 	if err := found.run(); err != nil {
 		return nil, err
 	}
 	j.metrics = newMetrics()
-	j.setAsideForeign(found)
+	j.quarantineForeign(found)
 	j.reportDamages(found)
 	j.trim(found)
 	j.adopt(found)
 	if err := j.register(deps.Registerer); err != nil {
 		return nil, err
 	}
-	if left := j.books.Queued; left.Packets > 0 {
+	if left := j.stats.Queued; left.Packets > 0 {
 		deps.Logger.Info("the journal holds packets that were not delivered",
 			"packets", left.Packets, "messages", left.Messages, "bytes", left.Bytes, "read_in", time.Since(started))
 	}
@@ -87,10 +87,10 @@ func (j *Journal) adopt(found *replay) {
 	}
 	for b := range j.index.each {
 		j.backlog.Push(b)
-		j.books.Queued = j.books.Queued.Plus(b.volume)
-		j.live += b.records
+		j.stats.Queued = j.stats.Queued.Plus(b.volume)
+		j.liveBytes += b.records
 	}
-	j.books.Accepted = j.books.Queued
+	j.stats.Accepted = j.stats.Queued
 }
 
 // start begins a segment and starts the goroutines. A disk that refuses the
@@ -106,10 +106,10 @@ func (j *Journal) start(found *replay, segmentBytes int64) {
 		c.fail(err)
 	}
 	j.retireLocked()
-	k := newKeeper(j)
+	k := newCompactor(j)
 	j.committing.running.Go(c.run)
-	j.keeping.running.Go(k.run)
-	j.keeping.wake()
+	j.compacting.running.Go(k.run)
+	j.compacting.wake()
 }
 
 // reportDamages sets damaged parts aside and says what is lost.
@@ -121,7 +121,7 @@ func (j *Journal) reportDamages(found *replay) {
 			found.segments[len(found.segments)-1].bytes = d.Offset
 			continue
 		}
-		fresh, err := j.quarantine.keep(d)
+		fresh, err := j.quarantine.add(d)
 		if err != nil {
 			j.logger.Warn("a damaged part of the journal cannot be kept for inspection", "segment", d.Segment, "offset", d.Offset, "error", err)
 		}
@@ -131,7 +131,7 @@ func (j *Journal) reportDamages(found *replay) {
 		case d.Packets > 0:
 			if fresh {
 				j.metrics.quarantined.Add(float64(d.Packets))
-				j.setAside = j.setAside.Plus(packet.Volume{Packets: d.Packets, Bytes: d.Bytes})
+				j.quarantined = j.quarantined.Plus(packet.Volume{Packets: d.Packets, Bytes: d.Bytes})
 			}
 			j.logger.Error("accepted packets are lost to damage in the journal",
 				append(attributes, "packets", d.Packets, "first_sequence", d.First, "last_sequence", d.Last)...)
@@ -140,9 +140,9 @@ func (j *Journal) reportDamages(found *replay) {
 }
 
 // setAsideForeign moves what has a segment's name and is none to the quarantine.
-func (j *Journal) setAsideForeign(found *replay) {
+func (j *Journal) quarantineForeign(found *replay) {
 	for _, f := range found.foreign {
-		err := j.quarantine.keepFile(f.Path)
+		err := j.quarantine.addFile(f.Path)
 		j.logger.Warn("a file in the journal's folder is not one of its segments and is set aside, unread; if packets are missing, look at it with the distributor stopped",
 			"file", f.Path, "reason", f.Reason, "error", err)
 	}

@@ -16,15 +16,15 @@ type replay struct {
 	files fileSystem
 	dir   string
 
-	index    index
-	segments []*segment
-	foreign  []Foreign
-	next     uint64 // the sequence that the next packet will get
-	started  bool   // next is known
-	damages  []Damage
-	unsolved bool  // the last damage may be why packets are missing
-	packets  int64 // records of packets that were read whole
-	scanner  scanner
+	index      index
+	segments   []*segment
+	foreign    []Foreign
+	next       uint64 // the sequence that the next packet will get
+	started    bool   // next is known
+	damages    []Damage
+	unresolved bool  // the last damage may be why packets are missing
+	packets    int64 // records of packets that were read whole
+	scanner    scanner
 }
 
 // run reads the whole journal. The error is about the directory, the version, or
@@ -47,7 +47,7 @@ func (r *replay) run() error {
 	if err := r.recountVolumes(); err != nil {
 		return err
 	}
-	r.settleDamages()
+	r.resolveDamages()
 	return nil
 }
 
@@ -94,11 +94,11 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 		return 0, nil // told when it is read
 	}
 	defer f.Close()
-	if end, err := f.DataEnd(); err == nil && end > maxSegmentBytes {
-		return 0, &foreignError{fmt.Sprintf("it has %d bytes of data, and no segment has more than %d", end, int64(maxSegmentBytes))}
+	if end, err := f.DataEnd(); err == nil && end > maxSegmentDataBytes {
+		return 0, &foreignError{fmt.Sprintf("it has %d bytes of data, and no segment has more than %d", end, int64(maxSegmentDataBytes))}
 	}
 	var b [segmentHeaderBytes]byte
-	var unread holes
+	var unread badExtents
 	n, _ := unread.read(f, b[:], 0)
 	header, err := parseSegmentHeader(b[:n])
 	if version := (*VersionError)(nil); errors.As(err, &version) {
@@ -111,7 +111,7 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 	if err == nil {
 		return header.first, nil
 	}
-	s.headless = true
+	s.badHeader = true
 	if s.number == 1 {
 		return 1, nil
 	}
@@ -135,7 +135,7 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 // behind it begin with.
 func (r *replay) readSegment(s *segment, firsts []uint64) error {
 	f, err := r.files.Open(s.path)
-	if isGone(err) {
+	if isNotExist(err) {
 		r.started = false // it was removed since the directory was read: nothing is missing
 		return nil
 	}
@@ -154,9 +154,9 @@ func (r *replay) readSegment(s *segment, firsts []uint64) error {
 	s.size, s.bytes = size, min(size, segmentHeaderBytes)
 	end = max(end, s.bytes)
 	last := len(firsts) == 1
-	if s.headless && !((last || r.started) && r.isBlank(f, end)) {
+	if s.badHeader && !((last || r.started) && r.isBlank(f, end)) {
 		r.damages = append(r.damages, Damage{Segment: s.path, Bytes: s.bytes, Reason: "the header of the segment is damaged"})
-		r.unsolved = true
+		r.unresolved = true
 	}
 	r.scanner.reset(f, s.bytes, end)
 	if firsts[0] != 0 {
@@ -198,7 +198,7 @@ func firstKnown(firsts []uint64) uint64 {
 // record takes a whole record. Packets from limit on were never accepted:
 // their commit failed.
 func (r *replay) record(s *segment, found item, limit uint64) {
-	p := placed{
+	p := location{
 		segment: s, offset: found.offset, bytes: found.bytes,
 		sequence: found.sequence, accepted: found.accepted,
 		volume: packet.Volume{Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body))},
@@ -222,14 +222,14 @@ func (r *replay) record(s *segment, found item, limit uint64) {
 // lost.
 func (r *replay) expect(s *segment, sequence uint64, offset int64) {
 	if !r.started || sequence <= r.next {
-		r.next, r.started, r.unsolved = max(r.next, sequence), true, false
+		r.next, r.started, r.unresolved = max(r.next, sequence), true, false
 		return
 	}
 	lost := r.index.addLost(sequenceRange{r.next, sequence - r.next})
 	r.next = sequence
-	if r.unsolved {
+	if r.unresolved {
 		r.damages[len(r.damages)-1].lost = lost
-		r.unsolved = false
+		r.unresolved = false
 		return
 	}
 	r.damages = append(r.damages, Damage{
@@ -242,13 +242,13 @@ func (r *replay) expect(s *segment, sequence uint64, offset int64) {
 // many sequences are passed over as may have been in them.
 func (r *replay) damaged(s *segment, found item, last bool) {
 	d := Damage{Segment: s.path, Offset: found.offset, Bytes: found.bytes, Reason: "not a whole record"}
-	if found.unread != nil {
+	if found.readErr != nil {
 		s.unread = true
-		d.Unread, d.Reason = true, found.unread.Error()
+		d.Unread, d.Reason = true, found.readErr.Error()
 	}
 	switch {
 	case !last || !found.atEnd:
-		r.unsolved = true
+		r.unresolved = true
 	case found.unfinished:
 		d.Unfinished, d.Reason = true, "writing was cut short"
 	case found.packets > 0:
@@ -260,21 +260,21 @@ func (r *replay) damaged(s *segment, found item, last bool) {
 }
 
 // settleDamages counts what is lost and was not acknowledged, and forgets it.
-func (r *replay) settleDamages() {
+func (r *replay) resolveDamages() {
 	for i := range r.damages {
 		d := &r.damages[i]
-		if d.lost == nil || d.lost.left == 0 {
+		if d.lost == nil || d.lost.unackedCount == 0 {
 			continue
 		}
-		d.Packets = int64(d.lost.left)
-		d.lost.unacked(func(sequence uint64) {
+		d.Packets = int64(d.lost.unackedCount)
+		d.lost.eachUnacked(func(sequence uint64) {
 			if d.First == 0 {
 				d.First = sequence
 			}
 			d.Last = sequence
 		})
-		d.lost.left = 0
-		r.index.settle(d.lost)
+		d.lost.unackedCount = 0
+		r.index.removeIfEmpty(d.lost)
 	}
 }
 
@@ -294,7 +294,7 @@ func (r *replay) recountVolumes() error {
 				Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body)),
 			})
 		})
-		if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isGone(err) {
+		if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isNotExist(err) {
 			return fmt.Errorf("read the journal: %w", err)
 		}
 	}

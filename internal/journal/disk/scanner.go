@@ -14,7 +14,7 @@ type scanner struct {
 	offset int64 // of what next returns
 	buffer []byte
 	start  int64 // offset of buffer[0]
-	holes  holes
+	bad    badExtents
 }
 
 // scanWindow is how much a scanner reads at once; larger records make it grow.
@@ -25,7 +25,7 @@ type item struct {
 	offset, bytes int64
 	record        // its slices are valid until the next call
 	damaged       bool
-	unread        error // why a part of the damage could not be read, if so
+	readErr       error // why a part of the damage could not be read, if so
 	// The rest describes damage that no whole record follows.
 	atEnd bool
 	// unfinished: it looks like a commit whose writing was cut short, so that
@@ -38,7 +38,7 @@ type item struct {
 func (s *scanner) reset(source io.ReaderAt, from, to int64) {
 	s.source, s.offset, s.end = source, from, to
 	s.buffer, s.start = s.buffer[:0], from
-	s.holes = holes{}
+	s.bad = badExtents{}
 }
 
 // next returns the next item, and false when nothing but zeros follows. What
@@ -55,8 +55,8 @@ func (s *scanner) next() (found item, ok bool) {
 		return s.tail(from)
 	}
 	found = item{offset: from, bytes: s.offset - from, damaged: true}
-	if unread, _ := s.holes.within(from, s.offset); unread > 0 {
-		found.unread = s.holes.cause
+	if unread, _ := s.bad.within(from, s.offset); unread > 0 {
+		found.readErr = s.bad.cause
 	}
 	return found, true
 }
@@ -114,8 +114,8 @@ func (s *scanner) tail(from int64) (found item, ok bool) {
 		tail.packets += uint64(bytes.Count(window, recordMagic))
 		offset += int64(len(window))
 	}
-	if unread, end := s.holes.within(from, s.end); unread > 0 {
-		tail.bytes, tail.unread = max(tail.bytes, end-from), s.holes.cause
+	if unread, end := s.bad.within(from, s.end); unread > 0 {
+		tail.bytes, tail.readErr = max(tail.bytes, end-from), s.bad.cause
 		tail.packets += uint64(unread)/recordHeaderBytes + 1 // more do not fit into it
 		return tail, true
 	}
@@ -145,7 +145,7 @@ func (s *scanner) fill(offset, n int64) {
 	if int64(cap(s.buffer)) < n {
 		s.buffer = make([]byte, 0, n)
 	}
-	read, err := s.holes.read(s.source, s.buffer[:n], offset)
+	read, err := s.bad.read(s.source, s.buffer[:n], offset)
 	s.buffer, s.start = s.buffer[:read], offset
 	if errors.Is(err, io.EOF) {
 		s.end = min(s.end, offset+int64(read))

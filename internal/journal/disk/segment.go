@@ -31,22 +31,22 @@ const (
 	maxSegmentNumber = 1<<62 - 1
 	// maxSegmentBytes is more than any segment has: one commit of the largest request
 	// at most, beside what fits into largestSegment.
-	maxSegmentBytes = 2 << 30
+	maxSegmentDataBytes = 2 << 30
 )
 
 var segmentMagic = []byte{0xFF, 'S', 'E', 'G'}
 
 // segment is a file of the journal. Its fields are guarded by Journal.mu.
 type segment struct {
-	number uint64
-	path   string
-	bytes  int64 // written, with the header
-	left   int64 // packets in it that are not acknowledged
+	number  uint64
+	path    string
+	bytes   int64 // written, with the header
+	unacked int64 // packets in it that are not acknowledged
 	// size is the file's as it was found at the start: more than bytes when a
 	// crash left room that was reserved for it.
 	size int64
 	// headless: its header is damaged.
-	headless bool
+	badHeader bool
 	// unread: a part of it could not be read; it is set aside, not removed.
 	unread bool
 }

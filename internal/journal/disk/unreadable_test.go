@@ -126,7 +126,7 @@ func TestAnUnreadablePage(t *testing.T) {
 			if lost < 1 || lost > pageBytes/300+2 {
 				t.Errorf("segment %d: %d packets are lost to one page", number, lost)
 			}
-			if told := j.Status().SetAside.Packets; told != int64(lost) {
+			if told := j.Status().Quarantined.Packets; told != int64(lost) {
 				t.Errorf("%d packets are lost, %d are told", lost, told)
 			}
 			f.put(t, j, count)
@@ -158,7 +158,7 @@ func TestAnUnreadableEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost := int64(50 - len(claimAll(t, j)))
-	if told := j.Status().SetAside.Packets; lost < 1 || told < lost {
+	if told := j.Status().Quarantined.Packets; lost < 1 || told < lost {
 		t.Errorf("%d packets are lost, %d are told", lost, told)
 	}
 	f.put(t, j, 50)
@@ -184,7 +184,7 @@ func TestPacketsWaitWhileTheirSegmentCannotBeOpened(t *testing.T) {
 		got := claimAll(t, j)
 		same(t, "afterwards", idsOf(t, got), upTo(20))
 		j.Ack(got)
-		if got := j.Status().SetAside.Packets; got != 0 {
+		if got := j.Status().Quarantined.Packets; got != 0 {
 			t.Errorf("%d packets set aside", got)
 		}
 		if f.log.count("cannot be read back now") != 1 {
@@ -218,13 +218,13 @@ func TestBlocksThatWereNotCounted(t *testing.T) {
 		got := claimAll(t, j)
 		for len(got) < 90 {
 			synctest.Wait()
-			time.Sleep(firstRetry)
+			time.Sleep(minRetryDelay)
 			got = append(got, claimAll(t, j)...)
 		}
 		same(t, "what is left", idsOf(t, got), upTo(100)[10:])
 		j.Ack(got)
-		if stats := j.Stats(); stats.Accepted != stats.Acknowledged || stats.Queued.Packets != 0 || j.live != 0 {
-			t.Errorf("books: %+v, %d bytes are left", stats, j.live)
+		if stats := j.Stats(); stats.Accepted != stats.Acknowledged || stats.Queued.Packets != 0 || j.liveBytes != 0 {
+			t.Errorf("books: %+v, %d bytes are left", stats, j.liveBytes)
 		}
 		j.Close()
 	})

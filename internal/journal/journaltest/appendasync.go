@@ -10,15 +10,15 @@ import (
 )
 
 // told is a Waiter that has room to be told too often.
-type told chan error
+type commitErrors chan error
 
-func (w told) OnCommit(err error) { w <- err }
+func (w commitErrors) OnCommit(err error) { w <- err }
 
 // AppendAsync takes as Append does, in order, and what is pending is told once.
-func testSubmit(t *testing.T, j journal.Journal) {
+func testAppendAsync(t *testing.T, j journal.Journal) {
 	const batches, size = 20, 7
 	var packets Packets
-	w := make(told, 2*batches)
+	w := make(commitErrors, 2*batches)
 	waiting := 0
 	for i := range batches {
 		batch := make([]*packet.Packet, size)
@@ -38,8 +38,8 @@ func testSubmit(t *testing.T, j journal.Journal) {
 			t.Error(err)
 		}
 	}
-	checkBooks(t, j, batches*size, 0, 0)
-	for i, p := range claim(t, j, batches*size) {
+	checkStats(t, j, batches*size, 0, 0)
+	for i, p := range fetch(t, j, batches*size) {
 		if want := fmt.Sprint(i); string(p.PacketID.Raw(p.Body)) != want {
 			t.Fatalf("packet %s is claimed in the place of %s", p.PacketID.Raw(p.Body), want)
 		}

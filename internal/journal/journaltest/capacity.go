@@ -32,7 +32,7 @@ func fill(t *testing.T, j journal.Journal, packets *Packets) int {
 	}
 }
 
-func testRoom(t *testing.T, j journal.Journal) {
+func testCapacity(t *testing.T, j journal.Journal) {
 	var packets Packets
 	for round := range 3 {
 		before := j.Stats().Accepted.Packets
@@ -46,7 +46,7 @@ func testRoom(t *testing.T, j journal.Journal) {
 		if got := j.Stats().Accepted.Packets - before; got != int64(count) {
 			t.Errorf("round %d: %d packets were taken and %d accepted", round, count, got)
 		}
-		claimed := claim(t, j, count)
+		claimed := fetch(t, j, count)
 		if err := j.CheckCapacity(1 << 20); !errors.Is(err, journal.ErrFull) {
 			t.Errorf("round %d: claimed packets make room: %v", round, err)
 		}
@@ -57,7 +57,7 @@ func testRoom(t *testing.T, j journal.Journal) {
 	}
 }
 
-func testPartialTake(t *testing.T, j journal.Journal) {
+func testPartialAppend(t *testing.T, j journal.Journal) {
 	var packets Packets
 	batch := make([]*packet.Packet, 3000)
 	for i := range batch {
@@ -72,8 +72,8 @@ func testPartialTake(t *testing.T, j journal.Journal) {
 			t.Fatalf("a packet that was not taken became %s", got)
 		}
 	}
-	checkBooks(t, j, taken, 0, 0)
-	claimed := claim(t, j, taken)
+	checkStats(t, j, taken, 0, 0)
+	claimed := fetch(t, j, taken)
 	if got := ID(t, claimed[taken-1]); got != fmt.Sprint("emitter/", taken-1) {
 		t.Errorf("the last of %d packets is %s", taken, got)
 	}
@@ -93,7 +93,7 @@ func testSpellings(t *testing.T, j journal.Journal) {
 	if taken, err := j.Append(batch); taken != len(batch) || err != nil {
 		t.Fatalf("Append took %d of %d packets: %v", taken, len(batch), err)
 	}
-	claimed := claim(t, j, len(batch))
+	claimed := fetch(t, j, len(batch))
 	for _, p := range claimed[1:] {
 		if p.Slot != claimed[0].Slot {
 			t.Errorf("%s has the slot %d, and %s has %d", p.EmitterID.Raw(p.Body), p.Slot, claimed[0].EmitterID.Raw(claimed[0].Body), claimed[0].Slot)
@@ -102,21 +102,21 @@ func testSpellings(t *testing.T, j journal.Journal) {
 	j.Ack(claimed)
 }
 
-func testRefusedPackets(t *testing.T, j journal.Journal) {
+func testRejectedPackets(t *testing.T, j journal.Journal) {
 	var packets Packets
 	taken := fill(t, j, &packets)
 	p := packets.Make(t, "other", "1", 1000)
 	if n, err := j.Append([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrFull) {
 		t.Fatalf("Put to a full journal: %d, %v", n, err)
 	}
-	j.Ack(claim(t, j, taken))
+	j.Ack(fetch(t, j, taken))
 	if got := ID(t, p); got != "other/1" {
 		t.Errorf("a refused packet became %s", got)
 	}
 	if n, err := j.Append([]*packet.Packet{p}); n != 1 || err != nil {
 		t.Fatalf("Put again: %d, %v", n, err)
 	}
-	if got := ID(t, claim(t, j, 1)[0]); got != "other/1" {
+	if got := ID(t, fetch(t, j, 1)[0]); got != "other/1" {
 		t.Errorf("claimed %s", got)
 	}
 }

@@ -50,13 +50,13 @@ func testWakeUps(t *testing.T, j journal.Journal) {
 		}
 	}
 	putting.Wait()
-	checkBooks(t, j, 0, 0, count)
+	checkStats(t, j, 0, 0, count)
 }
 
 const (
-	putters       = 8
-	putsPerPutter = 100
-	ackers        = 3
+	producers          = 8
+	batchesPerProducer = 100
+	ackers             = 3
 )
 
 // testConcurrentUse puts, claims, acknowledges and reads the books at the same
@@ -66,31 +66,31 @@ func testConcurrentUse(t *testing.T, j journal.Journal) {
 	var packets Packets
 	var putting, acking, watching sync.WaitGroup
 	total := 0
-	for putter := range putters {
+	for putter := range producers {
 		random := rand.New(rand.NewPCG(uint64(putter), 1))
-		sizes := make([]int, putsPerPutter)
+		sizes := make([]int, batchesPerProducer)
 		for i := range sizes {
 			sizes[i] = 1 + random.IntN(5)
 			total += sizes[i]
 		}
-		putting.Go(func() { putBatches(t, j, &packets, strconv.Itoa(putter), sizes) })
+		putting.Go(func() { appendBatches(t, j, &packets, strconv.Itoa(putter), sizes) })
 	}
 	stop := make(chan struct{})
-	watching.Go(func() { watchBooks(t, j, stop) })
+	watching.Go(func() { watchStats(t, j, stop) })
 	toAck := make(chan []*packet.Packet, 16)
 	for acker := range ackers {
 		acking.Go(func() { ackShuffled(j, toAck, uint64(acker)) })
 	}
-	claimAll(t, j, total, toAck)
+	fetchAll(t, j, total, toAck)
 	putting.Wait()
 	close(toAck)
 	acking.Wait()
 	close(stop)
 	watching.Wait()
-	checkBooks(t, j, 0, 0, total)
+	checkStats(t, j, 0, 0, total)
 }
 
-func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter string, sizes []int) {
+func appendBatches(t *testing.T, j journal.Journal, packets *Packets, emitter string, sizes []int) {
 	id := 0
 	for _, size := range sizes {
 		batch := make([]*packet.Packet, size)
@@ -105,7 +105,7 @@ func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter strin
 	}
 }
 
-func claimAll(t *testing.T, j journal.Journal, total int, toAck chan<- []*packet.Packet) {
+func fetchAll(t *testing.T, j journal.Journal, total int, toAck chan<- []*packet.Packet) {
 	next := make(map[string]int)
 	for found := 0; found < total; {
 		claimed := Fetch(j, nil, 16)
@@ -139,7 +139,7 @@ func ackShuffled(j journal.Journal, toAck <-chan []*packet.Packet, seed uint64) 
 	j.Ack(held)
 }
 
-func watchBooks(t *testing.T, j journal.Journal, stop <-chan struct{}) {
+func watchStats(t *testing.T, j journal.Journal, stop <-chan struct{}) {
 	ticks := time.NewTicker(100 * time.Microsecond)
 	defer ticks.Stop()
 	for {

@@ -26,7 +26,7 @@ type Limits struct {
 type Open func(t *testing.T, limits Limits) journal.Journal
 
 const (
-	roomy       = 64 << 20
+	ampleBytes  = 64 << 20
 	traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 )
 
@@ -37,19 +37,19 @@ func Run(t *testing.T, open Open) {
 		bytes int64
 		test  func(*testing.T, journal.Journal)
 	}{
-		{"order", roomy, testOrder},
-		{"books", roomy, testBooks},
-		{"submit", roomy, testSubmit},
-		{"acks in any order", roomy, testAcksInAnyOrder},
-		{"nak", roomy, testNak},
-		{"room", 2 << 20, testRoom},
-		{"partial take", 2 << 20, testPartialTake},
-		{"spellings of an emitter's id", roomy, testSpellings},
-		{"refused packets stay the caller's", 2 << 20, testRefusedPackets},
-		{"released packets are not touched", roomy, testReleased},
-		{"wake-ups", roomy, testWakeUps},
-		{"concurrent use", roomy, testConcurrentUse},
-		{"close", roomy, testClose},
+		{"order", ampleBytes, testOrder},
+		{"books", ampleBytes, testStats},
+		{"submit", ampleBytes, testAppendAsync},
+		{"acks in any order", ampleBytes, testAcksInAnyOrder},
+		{"nak", ampleBytes, testNak},
+		{"room", 2 << 20, testCapacity},
+		{"partial take", 2 << 20, testPartialAppend},
+		{"spellings of an emitter's id", ampleBytes, testSpellings},
+		{"refused packets stay the caller's", 2 << 20, testRejectedPackets},
+		{"released packets are not touched", ampleBytes, testReleased},
+		{"wake-ups", ampleBytes, testWakeUps},
+		{"concurrent use", ampleBytes, testConcurrentUse},
+		{"close", ampleBytes, testClose},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func Run(t *testing.T, open Open) {
 }
 
 // put puts packets with ids from first on, which must all be taken.
-func put(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
+func appendPackets(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
 	t.Helper()
 	batch := make([]*packet.Packet, count)
 	for i := range batch {
@@ -87,7 +87,7 @@ func Fetch(j journal.Journal, dst []*packet.Packet, limit int) []*packet.Packet 
 }
 
 // claim claims until it has that many packets.
-func claim(t *testing.T, j journal.Journal, count int) []*packet.Packet {
+func fetch(t *testing.T, j journal.Journal, count int) []*packet.Packet {
 	t.Helper()
 	var claimed []*packet.Packet
 	for len(claimed) < count {
@@ -101,7 +101,7 @@ func claim(t *testing.T, j journal.Journal, count int) []*packet.Packet {
 }
 
 // checkBooks fails the test unless the books add up and say that.
-func checkBooks(t *testing.T, j journal.Journal, queued, claimed, acknowledged int) {
+func checkStats(t *testing.T, j journal.Journal, queued, claimed, acknowledged int) {
 	t.Helper()
 	stats := j.Stats()
 	if sum := stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged); sum != stats.Accepted {
@@ -115,9 +115,9 @@ func checkBooks(t *testing.T, j journal.Journal, queued, claimed, acknowledged i
 
 func testOrder(t *testing.T, j journal.Journal) {
 	var packets Packets
-	put(t, j, &packets, 0, 1)
-	put(t, j, &packets, 1, 70)
-	put(t, j, &packets, 71, 29)
+	appendPackets(t, j, &packets, 0, 1)
+	appendPackets(t, j, &packets, 1, 70)
+	appendPackets(t, j, &packets, 71, 29)
 	var claimed []*packet.Packet
 	for _, limit := range []int{0, 1, 13, 50, 100} {
 		before := len(claimed)
@@ -146,14 +146,14 @@ func testOrder(t *testing.T, j journal.Journal) {
 	j.Ack(claimed)
 }
 
-func testBooks(t *testing.T, j journal.Journal) {
+func testStats(t *testing.T, j journal.Journal) {
 	var packets Packets
-	checkBooks(t, j, 0, 0, 0)
-	put(t, j, &packets, 0, 10)
-	checkBooks(t, j, 10, 0, 0)
-	claimed := claim(t, j, 4)
+	checkStats(t, j, 0, 0, 0)
+	appendPackets(t, j, &packets, 0, 10)
+	checkStats(t, j, 10, 0, 0)
+	claimed := fetch(t, j, 4)
 	volume := packet.VolumeOf(claimed)
-	checkBooks(t, j, 6, 4, 0)
+	checkStats(t, j, 6, 4, 0)
 	if got := j.Stats().Claimed; got != volume {
 		t.Errorf("claimed %+v, want %+v", got, volume)
 	}
@@ -161,13 +161,13 @@ func testBooks(t *testing.T, j journal.Journal) {
 		t.Errorf("10 packets hold %d bytes of memory", got)
 	}
 	j.Ack(claimed[:1])
-	checkBooks(t, j, 6, 3, 1)
-	put(t, j, &packets, 10, 5)
-	checkBooks(t, j, 11, 3, 1)
+	checkStats(t, j, 6, 3, 1)
+	appendPackets(t, j, &packets, 10, 5)
+	checkStats(t, j, 11, 3, 1)
 	j.Ack(nil)
 	j.Ack(claimed[1:])
-	j.Ack(claim(t, j, 11))
-	checkBooks(t, j, 0, 0, 15)
+	j.Ack(fetch(t, j, 11))
+	checkStats(t, j, 0, 0, 15)
 	if got := j.Stats().MemoryBytes; got != 0 {
 		t.Errorf("an empty journal holds %d bytes of memory", got)
 	}
@@ -176,18 +176,18 @@ func testBooks(t *testing.T, j journal.Journal) {
 func testAcksInAnyOrder(t *testing.T, j journal.Journal) {
 	var packets Packets
 	const count = 500
-	put(t, j, &packets, 0, count)
-	claimed := claim(t, j, count)
+	appendPackets(t, j, &packets, 0, count)
+	claimed := fetch(t, j, count)
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(count, func(a, b int) { claimed[a], claimed[b] = claimed[b], claimed[a] })
 	done := 0
 	for part := range slices.Chunk(claimed, 7) {
 		j.Ack(part)
 		done += len(part)
-		checkBooks(t, j, 0, count-done, done)
+		checkStats(t, j, 0, count-done, done)
 	}
-	put(t, j, &packets, count, 1)
-	if got := ID(t, claim(t, j, 1)[0]); got != fmt.Sprint("emitter/", count) {
+	appendPackets(t, j, &packets, count, 1)
+	if got := ID(t, fetch(t, j, 1)[0]); got != fmt.Sprint("emitter/", count) {
 		t.Errorf("after all acks Fetch returned %s", got)
 	}
 }
@@ -197,8 +197,8 @@ func testAcksInAnyOrder(t *testing.T, j journal.Journal) {
 func testReleased(t *testing.T, j journal.Journal) {
 	var packets Packets
 	for round := range 50 {
-		put(t, j, &packets, 20*round, 20)
-		claimed := claim(t, j, 20)
+		appendPackets(t, j, &packets, 20*round, 20)
+		claimed := fetch(t, j, 20)
 		for i, p := range claimed {
 			if got, want := ID(t, p), fmt.Sprint("emitter/", 20*round+i); got != want {
 				t.Fatalf("round %d: claimed %s, want %s", round, got, want)
@@ -206,34 +206,34 @@ func testReleased(t *testing.T, j journal.Journal) {
 		}
 		j.Ack(claimed)
 	}
-	checkBooks(t, j, 0, 0, 1000)
+	checkStats(t, j, 0, 0, 1000)
 }
 
 // Returned packets are fetched again, before all others, in their order.
 func testNak(t *testing.T, j journal.Journal) {
 	var packets Packets
-	put(t, j, &packets, 0, 10)
-	claimed := claim(t, j, 6)
+	appendPackets(t, j, &packets, 0, 10)
+	claimed := fetch(t, j, 6)
 	j.Ack(claimed[:2])
 	j.Nak(claimed[2:])
-	checkBooks(t, j, 8, 0, 2)
+	checkStats(t, j, 8, 0, 2)
 	select {
 	case <-j.Ready():
 	default:
 		t.Error("Ready does not report returned packets")
 	}
-	for i, p := range claim(t, j, 8) {
+	for i, p := range fetch(t, j, 8) {
 		if got, want := ID(t, p), fmt.Sprint("emitter/", 2+i); got != want {
 			t.Errorf("claimed %s, want %s", got, want)
 		}
 	}
-	checkBooks(t, j, 0, 8, 2)
+	checkStats(t, j, 0, 8, 2)
 }
 
 func testClose(t *testing.T, j journal.Journal) {
 	var packets Packets
-	put(t, j, &packets, 0, 3)
-	claimed := claim(t, j, 2)
+	appendPackets(t, j, &packets, 0, 3)
+	claimed := fetch(t, j, 2)
 	if err := j.Close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
@@ -244,7 +244,7 @@ func testClose(t *testing.T, j journal.Journal) {
 	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("Room after Close: %v", err)
 	}
-	checkBooks(t, j, 1, 2, 0)
+	checkStats(t, j, 1, 2, 0)
 	j.Ack(claimed)
-	checkBooks(t, j, 1, 0, 2)
+	checkStats(t, j, 1, 0, 2)
 }

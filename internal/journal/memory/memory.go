@@ -26,27 +26,27 @@ type Config struct {
 
 // Journal keeps packets in memory. It implements journal.Journal.
 type Journal struct {
-	config  Config
-	arrived chan struct{}
+	config Config
+	ready  chan struct{}
 
 	// These mirror what is below for CheckCapacity, which takes no lock.
 	heldBytes     atomic.Int64
 	queuedPackets atomic.Int64
 	closed        atomic.Bool
 
-	mu    sync.Mutex // guards all below, and changes of the mirrors
-	queue ring.Queue[*packet.Packet]
-	books journal.Stats
-	last  uint64 // the sequence given last
+	mu           sync.Mutex // guards all below, and changes of the mirrors
+	queue        ring.Queue[*packet.Packet]
+	stats        journal.Stats
+	lastSequence uint64 // the sequence given last
 	// Who is there, each emitter's packets that wait, and its bytes that are
 	// held.
-	emitters       emitterquota.Activity
-	packets, bytes emitterquota.Quota
+	emitters               emitterquota.Activity
+	packetQuota, byteQuota emitterquota.Quota
 }
 
 // New returns an empty journal.
 func New(config Config) *Journal {
-	return &Journal{config: config, arrived: make(chan struct{}, 1)}
+	return &Journal{config: config, ready: make(chan struct{}, 1)}
 }
 
 // Append takes as many packets as there is room for.
@@ -55,15 +55,15 @@ func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	taken, err := j.takeLocked(packets)
 	j.mu.Unlock()
 	if taken > 0 {
-		j.announce()
+		j.signalReady()
 	}
 	return taken, err
 }
 
 // announce makes Ready's channel report queued packets.
-func (j *Journal) announce() {
+func (j *Journal) signalReady() {
 	select {
-	case j.arrived <- struct{}{}:
+	case j.ready <- struct{}{}:
 	default:
 	}
 }
@@ -89,17 +89,17 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 			err = journal.ErrFull
 			break
 		}
-		j.packets.Add(p.Slot, 1)
-		j.bytes.Add(p.Slot, footprint)
-		j.last++
-		p.Sequence = j.last
+		j.packetQuota.Add(p.Slot, 1)
+		j.byteQuota.Add(p.Slot, footprint)
+		j.lastSequence++
+		p.Sequence = j.lastSequence
 		j.queue.Push(p)
-		j.books.MemoryBytes += footprint
+		j.stats.MemoryBytes += footprint
 		volume.Add(p)
 		taken++
 	}
-	j.books.Accepted = j.books.Accepted.Plus(volume)
-	j.books.Queued = j.books.Queued.Plus(volume)
+	j.stats.Accepted = j.stats.Accepted.Plus(volume)
+	j.stats.Queued = j.stats.Queued.Plus(volume)
 	j.mirrorLocked()
 	return taken, err
 }
@@ -109,8 +109,8 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
 	j.emitters.Record(p.Slot, p.Accepted)
 	others := j.emitters.Contended()
-	return j.packets.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), others) &&
-		j.bytes.Admits(p.Slot, footprint, j.config.LimitBytes-j.books.MemoryBytes, others)
+	return j.packetQuota.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), others) &&
+		j.byteQuota.Admits(p.Slot, footprint, j.config.LimitBytes-j.stats.MemoryBytes, others)
 }
 
 // CheckCapacity tells whether a packet of that many bytes would be taken now.
@@ -138,12 +138,12 @@ func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*
 	var volume packet.Volume
 	for range min(limit, j.queue.Len()) {
 		p := j.queue.Pop()
-		j.packets.Add(p.Slot, -1)
+		j.packetQuota.Add(p.Slot, -1)
 		volume.Add(p)
 		dst = append(dst, p)
 	}
-	j.books.Queued = j.books.Queued.Minus(volume)
-	j.books.Claimed = j.books.Claimed.Plus(volume)
+	j.stats.Queued = j.stats.Queued.Minus(volume)
+	j.stats.Claimed = j.stats.Claimed.Plus(volume)
 	j.mirrorLocked()
 	return dst, nil
 }
@@ -154,17 +154,17 @@ func (j *Journal) Nak(packets []*packet.Packet) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, p := range slices.Backward(packets) {
-		j.packets.Add(p.Slot, 1)
+		j.packetQuota.Add(p.Slot, 1)
 		j.queue.PushFront(p)
 	}
-	j.books.Claimed = j.books.Claimed.Minus(volume)
-	j.books.Queued = j.books.Queued.Plus(volume)
+	j.stats.Claimed = j.stats.Claimed.Minus(volume)
+	j.stats.Queued = j.stats.Queued.Plus(volume)
 	j.mirrorLocked()
-	j.announce()
+	j.signalReady()
 }
 
 // Ready receives a value after packets were queued.
-func (j *Journal) Ready() <-chan struct{} { return j.arrived }
+func (j *Journal) Ready() <-chan struct{} { return j.ready }
 
 // Ack ends claimed packets and releases them.
 func (j *Journal) Ack(packets []*packet.Packet) {
@@ -174,12 +174,12 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 	defer j.mu.Unlock()
 	for _, p := range packets {
 		footprint += p.Footprint()
-		j.bytes.Add(p.Slot, -p.Footprint())
+		j.byteQuota.Add(p.Slot, -p.Footprint())
 		p.Release()
 	}
-	j.books.Claimed = j.books.Claimed.Minus(volume)
-	j.books.Acknowledged = j.books.Acknowledged.Plus(volume)
-	j.books.MemoryBytes -= footprint
+	j.stats.Claimed = j.stats.Claimed.Minus(volume)
+	j.stats.Acknowledged = j.stats.Acknowledged.Plus(volume)
+	j.stats.MemoryBytes -= footprint
 	j.mirrorLocked()
 }
 
@@ -187,7 +187,7 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.books
+	return j.stats
 }
 
 // Close makes every further Append fail.
@@ -199,6 +199,6 @@ func (j *Journal) Close() error {
 }
 
 func (j *Journal) mirrorLocked() {
-	j.heldBytes.Store(j.books.MemoryBytes)
+	j.heldBytes.Store(j.stats.MemoryBytes)
 	j.queuedPackets.Store(int64(j.queue.Len()))
 }

@@ -5,14 +5,14 @@ import "slices"
 // removeDead removes segments that have nothing left, oldest first, and tells
 // whether one went. One that cannot be removed holds up those behind it, which
 // have its acknowledgements.
-func (k *keeper) removeDead() bool {
+func (k *compactor) removeObsolete() bool {
 	j := k.journal
 	j.mu.Lock()
-	if len(j.dead) == 0 {
+	if len(j.obsolete) == 0 {
 		j.mu.Unlock()
 		return false
 	}
-	s := j.dead[0]
+	s := j.obsolete[0]
 	unread := s.unread
 	j.mu.Unlock()
 	if k.reader.path == s.path {
@@ -20,32 +20,32 @@ func (k *keeper) removeDead() bool {
 	}
 	var err error
 	if unread {
-		err = j.quarantine.keepFile(s.path)
+		err = j.quarantine.addFile(s.path)
 	} else {
 		err = j.files.Remove(s.path)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.stuck = err != nil && !isGone(err); j.stuck {
+	if j.removeFailed = err != nil && !isNotExist(err); j.removeFailed {
 		k.failed(removing, "a segment that is not needed any more cannot be removed, which is tried again", s, err)
 		return false
 	}
-	j.dead = j.dead[1:]
-	j.dying -= s.bytes
+	j.obsolete = j.obsolete[1:]
+	j.obsoleteBytes -= s.bytes
 	j.bytes -= s.bytes
 	k.succeeded(removing)
 	return true
 }
 
 // relocation is stragglers on their way from the oldest segment to the newest.
-type relocation struct {
+type rewrite struct {
 	records []byte
-	moves   []move
+	blocks  []rewrittenBlock
 	done    chan error // holds one value
 }
 
 // move is the part of a relocation that belongs to one block.
-type move struct {
+type rewrittenBlock struct {
 	block         *block
 	offset, bytes int64 // in the records
 	sequences     []uint64
@@ -55,40 +55,40 @@ type move struct {
 // quarter of the budget is taken by packets that are gone, and what it still
 // holds is in memory already, waiting for somebody who is slow. What waits on
 // disk alone is not moved: it will be read in order.
-func (j *Journal) hasStragglersLocked() bool {
+func (j *Journal) needsRewriteLocked() bool {
 	if j.unwritable != nil || len(j.segments) < 2 {
 		return false
 	}
-	return j.bytesLocked()-j.live > j.config.MaxBytes/4
+	return j.bytesLocked()-j.liveBytes > j.config.MaxBytes/4
 }
 
 // moveStragglers writes what is left of the oldest segment again, behind
 // everything else, so that the segment and those after it can go. It tells
 // whether it moved anything.
-func (k *keeper) moveStragglers() bool {
+func (k *compactor) rewriteOldest() bool {
 	j := k.journal
-	s, snapshots := j.stragglers()
+	s, snapshots := j.oldestLiveRecords()
 	if s == nil {
 		return false
 	}
-	r := &relocation{records: k.records[:0], done: make(chan error, 1)}
+	r := &rewrite{records: k.records[:0], done: make(chan error, 1)}
 	for _, snapshot := range snapshots {
-		m := move{block: snapshot.origin, offset: int64(len(r.records))}
+		m := rewrittenBlock{block: snapshot.origin, offset: int64(len(r.records))}
 		err := k.reader.read(&snapshot.block, func(found item) {
 			found.kind = kindCopy
 			r.records = appendRecord(r.records, found.record)
 			m.sequences = append(m.sequences, found.sequence)
 		})
-		if err != nil || uint64(len(m.sequences)) < snapshot.block.left {
-			k.failed(moving, "a segment cannot be emptied now because its packets cannot be read again; they are in memory still", s, err)
+		if err != nil || uint64(len(m.sequences)) < snapshot.block.unackedCount {
+			k.failed(rewriting, "a segment cannot be emptied now because its packets cannot be read again; they are in memory still", s, err)
 			return false
 		}
 		m.bytes = int64(len(r.records)) - m.offset
-		r.moves = append(r.moves, m)
+		r.blocks = append(r.blocks, m)
 	}
 	k.records = r.records
-	k.succeeded(moving)
-	if !j.submit(r) {
+	k.succeeded(rewriting)
+	if !j.submitRewrite(r) {
 		return false
 	}
 	return <-r.done == nil
@@ -102,10 +102,10 @@ type blockSnapshot struct {
 
 // stragglers returns the oldest segment and what is left in it, if it should be
 // emptied.
-func (j *Journal) stragglers() (*segment, []blockSnapshot) {
+func (j *Journal) oldestLiveRecords() (*segment, []blockSnapshot) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.hasStragglersLocked() {
+	if !j.needsRewriteLocked() {
 		return nil, nil
 	}
 	s := j.segments[0]
@@ -114,7 +114,7 @@ func (j *Journal) stragglers() (*segment, []blockSnapshot) {
 		if b.segment != s {
 			continue
 		}
-		if b.lane == laneDisk {
+		if b.residency == residentOnDisk {
 			return nil, nil
 		}
 		snapshot := blockSnapshot{b, *b}
@@ -125,24 +125,24 @@ func (j *Journal) stragglers() (*segment, []blockSnapshot) {
 }
 
 // submit hands a relocation to the committer, unless nothing can be written.
-func (j *Journal) submit(r *relocation) bool {
+func (j *Journal) submitRewrite(r *rewrite) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.unwritable != nil {
 		return false
 	}
-	j.moving = r
+	j.rewrite = r
 	j.committing.wake()
 	return true
 }
 
 // movedLocked enters a relocation that is on disk at an offset of a segment
 // into the index and returns the offset behind it.
-func (j *Journal) movedLocked(r *relocation, s *segment, offset int64) int64 {
-	for _, m := range r.moves {
+func (j *Journal) rewrittenLocked(r *rewrite, s *segment, offset int64) int64 {
+	for _, m := range r.blocks {
 		b := m.block
-		b.segment.left -= int64(b.left)
-		s.left += int64(b.left)
+		b.segment.unacked -= int64(b.unackedCount)
+		s.unacked += int64(b.unackedCount)
 		b.segment, b.offset, b.bytes = s, offset+m.offset, m.bytes
 		// What was acknowledged meanwhile may be written before its copy,
 		// where it would not count.

@@ -79,7 +79,7 @@ func TestARefusedCommitGivesItsShareBack(t *testing.T) {
 	if _, err := s.journal.Append([]*packet.Packet{p}); err == nil {
 		t.Fatal("a packet that cannot be synced was taken")
 	}
-	if !s.journal.shares.Admits(p.Slot, 1, 1, true) {
+	if !s.journal.quota.Admits(p.Slot, 1, 1, true) {
 		t.Error("the emitter still has a share")
 	}
 }

@@ -14,25 +14,25 @@ func slotOf(p *packet.Packet) uint16 {
 
 // shareLocked gives a packet's emitter room for its record if that leaves some
 // to the others. So many bytes of the same call are promised already.
-func (j *Journal) shareLocked(p *packet.Packet, size, promised int64) bool {
+func (j *Journal) acquireQuotaLocked(p *packet.Packet, size, promised int64) bool {
 	p.Slot = slotOf(p)
 	j.emitters.Record(p.Slot, p.Accepted)
-	free := j.config.MaxBytes - j.usedLocked() - j.promised - promised
-	if !j.shares.Admits(p.Slot, size, free, j.emitters.Contended()) {
+	free := j.config.MaxBytes - j.usedLocked() - j.reserved - promised
+	if !j.quota.Admits(p.Slot, size, free, j.emitters.Contended()) {
 		return false
 	}
-	j.shares.Add(p.Slot, size)
+	j.quota.Add(p.Slot, size)
 	return true
 }
 
 // unshareLocked ends what shareLocked gave.
-func (j *Journal) unshareLocked(p *packet.Packet) { j.shares.Add(p.Slot, -recordBytes(p)) }
+func (j *Journal) releaseQuotaLocked(p *packet.Packet) { j.quota.Add(p.Slot, -recordBytes(p)) }
 
 // restoreShareLocked notes whose a packet is that was read back. One of an
 // earlier run counts from now on.
-func (j *Journal) restoreShareLocked(p *packet.Packet) {
+func (j *Journal) restoreQuotaLocked(p *packet.Packet) {
 	p.Slot = slotOf(p)
 	if p.Sequence < j.firstOfRun {
-		j.shares.Add(p.Slot, recordBytes(p))
+		j.quota.Add(p.Slot, recordBytes(p))
 	}
 }

@@ -4,13 +4,13 @@ import "github.com/logstreamer/logstreamer/internal/deadletter"
 
 // resendable keeps dead letters that can be sent again at once: they are no
 // duplicates of themselves.
-type resendable struct {
+type dedupForgettingDLQ struct {
 	store       *deadletter.Store
 	distributor *Distributor
 }
 
 // Add stores dead letters; see deadletter.Store.
-func (r resendable) Add(entries []deadletter.Entry) (stored []bool) {
+func (r dedupForgettingDLQ) Add(entries []deadletter.Entry) (stored []bool) {
 	stored = r.store.Add(entries)
 	if window := r.distributor.duplicates; window != nil {
 		for i, e := range entries {

@@ -21,7 +21,7 @@ func (r *blockReader) read(b *block, visit func(item)) error {
 	for {
 		found, ok := r.scanner.next()
 		if !ok {
-			return r.scanner.holes.cause
+			return r.scanner.bad.cause
 		}
 		if found.damaged || found.kind == kindAcks || found.sequence < next || found.sequence >= b.end() {
 			continue

@@ -6,7 +6,7 @@ import (
 )
 
 // holes are the parts of a file that its disk cannot read.
-type holes struct {
+type badExtents struct {
 	extents []extent // rising, not overlapping
 	cause   error    // the first
 }
@@ -18,12 +18,12 @@ const (
 	pageBytes = 4096
 	// badPagesInRow is after how many pages that cannot be read the rest of what
 	// was asked for is given up: a disk may take seconds to fail each.
-	badPagesInRow = 16
+	maxBadPages = 16
 )
 
 // read fills b as ReadAt does. After an error it asks for each page alone;
 // zeros stand for those that cannot be read, which are noted.
-func (h *holes) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
+func (h *badExtents) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
 	n, err := source.ReadAt(b, offset)
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, err
@@ -31,7 +31,7 @@ func (h *holes) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
 	bad := 0
 	for at := 0; at < len(b); {
 		size := min(len(b)-at, pageBytes-int((offset+int64(at))%pageBytes))
-		if bad < badPagesInRow {
+		if bad < maxBadPages {
 			n, err = source.ReadAt(b[at:at+size], offset+int64(at))
 		} else {
 			size = len(b) - at
@@ -53,7 +53,7 @@ func (h *holes) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
 
 // add notes a part. Parts are read again when a record that is larger than
 // what was read begins before them.
-func (h *holes) add(e extent, cause error) {
+func (h *badExtents) add(e extent, cause error) {
 	if h.cause == nil {
 		h.cause = cause
 	}
@@ -68,7 +68,7 @@ func (h *holes) add(e extent, cause error) {
 
 // within returns how many bytes between two offsets cannot be read, and where
 // the last of them ends.
-func (h *holes) within(from, to int64) (bytes, end int64) {
+func (h *badExtents) within(from, to int64) (bytes, end int64) {
 	for _, e := range h.extents {
 		if cut := (extent{max(e.from, from), min(e.to, to)}); cut.from < cut.to {
 			bytes += cut.to - cut.from

@@ -8,15 +8,15 @@ import (
 )
 
 // keeper reads packets back into memory, moves stragglers and removes segments.
-type keeper struct {
+type compactor struct {
 	journal *Journal
 	reader  blockReader
 	packets []*packet.Packet
 	records []byte
 
-	retry    *time.Timer // runs after something failed
-	cannot   task        // what is not tried until then
-	troubled task        // what failed the last time, and was told
+	retry     *time.Timer // runs after something failed
+	suspended task        // what is not tried until then
+	failing   task        // what failed the last time, and was told
 }
 
 // task is a set of what a keeper does.
@@ -25,79 +25,79 @@ type task uint8
 const (
 	removing task = 1 << iota
 	loading
-	moving
+	rewriting
 )
 
-func newKeeper(j *Journal) *keeper {
-	k := &keeper{journal: j, reader: blockReader{files: j.files}, retry: time.NewTimer(time.Hour)}
+func newCompactor(j *Journal) *compactor {
+	k := &compactor{journal: j, reader: blockReader{files: j.files}, retry: time.NewTimer(time.Hour)}
 	k.retry.Stop()
 	return k
 }
 
-func (k *keeper) run() {
-	loop := k.journal.keeping
+func (k *compactor) run() {
+	loop := k.journal.compacting
 	defer k.reader.close()
 	defer k.retry.Stop()
-	for !loop.ending() {
-		if k.may(removing) && k.removeDead() || k.may(loading) && k.load() || k.may(moving) && k.moveStragglers() {
+	for !loop.stopping() {
+		if k.due(removing) && k.removeObsolete() || k.due(loading) && k.load() || k.due(rewriting) && k.rewriteOldest() {
 			continue
 		}
 		select {
-		case <-loop.work:
+		case <-loop.wakeUp:
 		case <-loop.stop:
 		case <-k.retry.C:
-			k.cannot = 0
+			k.suspended = 0
 		}
 	}
-	k.removeDead()
+	k.removeObsolete()
 }
 
-func (k *keeper) may(t task) bool { return k.cannot&t == 0 }
+func (k *compactor) due(t task) bool { return k.suspended&t == 0 }
 
 // failed puts a task off and tells of the first of a row of failures.
-func (k *keeper) failed(t task, what string, s *segment, err error) {
-	if k.cannot == 0 {
-		k.retry.Reset(lastRetry)
+func (k *compactor) failed(t task, what string, s *segment, err error) {
+	if k.suspended == 0 {
+		k.retry.Reset(maxRetryDelay)
 	}
-	if k.troubled&t == 0 {
+	if k.failing&t == 0 {
 		k.journal.logger.Warn(what, "segment", s.path, "error", err)
 	}
-	k.cannot |= t
-	k.troubled |= t
+	k.suspended |= t
+	k.failing |= t
 }
 
 // succeeded ends a row of failures.
-func (k *keeper) succeeded(t task) { k.troubled &^= t }
+func (k *compactor) succeeded(t task) { k.failing &^= t }
 
 // load reads the next block of the backlog into memory if it fits, and tells
 // whether it did.
-func (k *keeper) load() bool {
+func (k *compactor) load() bool {
 	b, estimate := k.journal.nextBlock()
 	if b == nil {
 		return false
 	}
 	k.packets = k.packets[:0]
 	var err error
-	for delay := firstRetry; ; delay *= 2 {
-		if err = k.read(b); err == nil || delay > lastRetry || !k.pause(delay) {
+	for delay := minRetryDelay; ; delay *= 2 {
+		if err = k.read(b); err == nil || delay > maxRetryDelay || !k.pause(delay) {
 			break
 		}
 	}
-	if err != nil && k.journal.keeping.ending() {
+	if err != nil && k.journal.compacting.stopping() {
 		return true // it is still on disk, for the next start
 	}
-	if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isGone(err) {
-		k.journal.putBack(b, estimate)
+	if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isNotExist(err) {
+		k.journal.requeueBlock(b, estimate)
 		k.failed(loading, "accepted packets cannot be read back now, which is tried again", b.segment, err)
 		return false
 	}
 	k.succeeded(loading)
-	k.journal.loaded(b, k.packets, estimate, err)
+	k.journal.addLoaded(b, k.packets, estimate, err)
 	return true
 }
 
 // read reads what is not acknowledged of a block.
-func (k *keeper) read(b *block) error {
+func (k *compactor) read(b *block) error {
 	for _, p := range k.packets {
 		p.Release()
 	}
@@ -116,13 +116,13 @@ func (k *keeper) read(b *block) error {
 }
 
 // pause waits before another try; it returns false when the journal closes.
-func (k *keeper) pause(delay time.Duration) bool {
+func (k *compactor) pause(delay time.Duration) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-k.journal.keeping.stop:
+	case <-k.journal.compacting.stop:
 		return false
 	}
 }
@@ -149,45 +149,45 @@ func (j *Journal) nextBlock() (b *block, estimate int64) {
 		estimate = packet.FootprintOf(int(b.volume.Bytes))
 	}
 	limit := j.config.MemoryLimitBytes
-	fits := j.heldLocked()+estimate <= limit && (j.held[laneBacklog] == 0 || j.held[laneBacklog]+estimate <= limit/2)
+	fits := j.heldLocked()+estimate <= limit && (j.held[residentBacklog] == 0 || j.held[residentBacklog]+estimate <= limit/2)
 	if !fits && j.heldLocked() > 0 {
 		return nil, 0
 	}
 	j.backlog.Pop()
-	b.lane = laneBacklog
-	j.held[laneBacklog] += estimate
+	b.residency = residentBacklog
+	j.held[residentBacklog] += estimate
 	return b, estimate
 }
 
 // putBack returns a block that could not be read to the front of the backlog.
-func (j *Journal) putBack(b *block, estimate int64) {
+func (j *Journal) requeueBlock(b *block, estimate int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	b.lane = laneDisk
-	j.held[laneBacklog] -= estimate
+	b.residency = residentOnDisk
+	j.held[residentBacklog] -= estimate
 	j.backlog.PushFront(b)
 }
 
 // loaded puts packets that were read back behind those that wait already. What
 // is missing of the block is set aside.
-func (j *Journal) loaded(b *block, packets []*packet.Packet, estimate int64, err error) {
+func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, err error) {
 	j.mu.Lock()
-	j.held[laneBacklog] -= estimate
+	j.held[residentBacklog] -= estimate
 	for _, p := range packets {
-		j.held[laneBacklog] += p.Footprint()
-		j.receipts.giveBack(p)
-		j.restoreShareLocked(p)
-		j.waiting[laneBacklog].Push(p)
+		j.held[residentBacklog] += p.Footprint()
+		j.deliveryChans.restore(p)
+		j.restoreQuotaLocked(p)
+		j.queues[residentBacklog].Push(p)
 	}
 	missing := missingOf(b, packets)
 	lost := j.lostLocked(b, packets, missing)
 	if len(missing) > 0 {
-		j.forgetLocked(b, missing, lost)
+		j.dropMissingLocked(b, missing, lost)
 	}
 	path := b.segment.path
 	j.mu.Unlock()
 	if len(packets) > 0 {
-		j.announce()
+		j.signalReady()
 	}
 	if len(missing) == 0 {
 		return
@@ -201,11 +201,11 @@ func (j *Journal) loaded(b *block, packets []*packet.Packet, estimate int64, err
 // missingOf returns the sequences of a block that are left and not among the
 // packets, which are in order.
 func missingOf(b *block, found []*packet.Packet) []uint64 {
-	if b.left == uint64(len(found)) {
+	if b.unackedCount == uint64(len(found)) {
 		return nil
 	}
 	var missing []uint64
-	b.unacked(func(sequence uint64) {
+	b.eachUnacked(func(sequence uint64) {
 		if len(found) > 0 && found[0].Sequence == sequence {
 			found = found[1:]
 			return
@@ -225,27 +225,27 @@ func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64)
 		lost = packet.Volume{}
 	}
 	wrong := held.Plus(lost).Minus(b.volume)
-	j.books.Accepted = j.books.Accepted.Plus(wrong)
-	j.books.Queued = j.books.Queued.Plus(wrong)
+	j.stats.Accepted = j.stats.Accepted.Plus(wrong)
+	j.stats.Queued = j.stats.Queued.Plus(wrong)
 	records := int64(0)
 	for _, p := range found {
 		records += recordBytes(p)
 	}
-	j.live += records - b.records
+	j.liveBytes += records - b.records
 	return lost
 }
 
 // forgetLocked ends packets of a block. Their segment is kept for a person to
 // look at.
-func (j *Journal) forgetLocked(b *block, missing []uint64, lost packet.Volume) {
+func (j *Journal) dropMissingLocked(b *block, missing []uint64, lost packet.Volume) {
 	for _, sequence := range missing {
 		j.index.ack(sequence)
-		delete(j.receipts, sequence)
+		delete(j.deliveryChans, sequence)
 	}
 	b.segment.unread = true
-	j.books.Queued = j.books.Queued.Minus(lost)
-	j.books.Acknowledged = j.books.Acknowledged.Plus(lost)
-	j.books.Damaged = j.books.Damaged.Plus(lost)
-	j.setAside = j.setAside.Plus(lost)
+	j.stats.Queued = j.stats.Queued.Minus(lost)
+	j.stats.Acknowledged = j.stats.Acknowledged.Plus(lost)
+	j.stats.Damaged = j.stats.Damaged.Plus(lost)
+	j.quarantined = j.quarantined.Plus(lost)
 	j.retireLocked()
 }

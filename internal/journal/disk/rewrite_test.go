@@ -22,7 +22,7 @@ func TestQuarantineThatCannotBeUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.fail("mkdir", syscall.EROFS)
-	if err := (&quarantine{files: files, dir: "/data/quarantine"}).keepFile("/data/journal/1.segment"); err != nil {
+	if err := (&quarantine{files: files, dir: "/data/quarantine"}).addFile("/data/journal/1.segment"); err != nil {
 		t.Error(err)
 	}
 	if names, _ := files.List("/data/journal"); !slices.Equal(names, []string{"1.segment.damaged"}) {
@@ -63,7 +63,7 @@ func TestASegmentThatCannotBeRemoved(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		f.disk.fail("", nil)
-		time.Sleep(2 * lastRetry)
+		time.Sleep(2 * maxRetryDelay)
 		synctest.Wait()
 		names, _ := f.disk.process().List("/data/journal")
 		if got := j.Status().Bytes; len(names) != 1 || got < segmentHeaderBytes || got > f.segmentBytes {
@@ -104,7 +104,7 @@ func TestASegmentThatIsNeverWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		j = f.open(t)
-		if lost := j.Status().SetAside.Packets; lost > 0 {
+		if lost := j.Status().Quarantined.Packets; lost > 0 {
 			t.Errorf("%d packets are told as lost: %s", lost, f.log.String())
 		}
 		j.Close()
@@ -141,20 +141,20 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 		claimed := journaltest.Fetch(j, nil, 3000)
 		j.Ack(claimed[2999:])
 		time.Sleep(2 * acksDelay)
-		live := j.live
+		live := j.liveBytes
 		f.kill(j)
 		f.memory = 1  // what is left is read back only when it is claimed
 		j = f.open(t) // which counts it anew
 		synctest.Wait()
-		if j.live != live {
-			t.Errorf("after a start %d bytes are left, and %d before", j.live, live)
+		if j.liveBytes != live {
+			t.Errorf("after a start %d bytes are left, and %d before", j.liveBytes, live)
 		}
 		for j.Stats().Queued.Packets > 0 {
 			j.Ack(journaltest.Fetch(j, nil, 1000))
 			synctest.Wait()
 		}
-		if j.live != 0 {
-			t.Errorf("with nothing left %d bytes are", j.live)
+		if j.liveBytes != 0 {
+			t.Errorf("with nothing left %d bytes are", j.liveBytes)
 		}
 		j.Close()
 	})
@@ -177,7 +177,7 @@ func TestStragglersAreTriedAgain(t *testing.T) {
 				if !failed.Load() {
 					t.Fatal("it is full before anything failed")
 				}
-				time.Sleep(lastRetry)
+				time.Sleep(maxRetryDelay)
 				synctest.Wait()
 			}
 			f.put(t, j, id)
@@ -197,7 +197,7 @@ func TestRangesEndCopies(t *testing.T) {
 		x := index{copies: map[uint64]*block{}}
 		s := &segment{}
 		for sequence := uint64(1); sequence <= 10; sequence++ {
-			x.copies[sequence] = newBlock(placed{segment: s, sequence: sequence})
+			x.copies[sequence] = newBlock(location{segment: s, sequence: sequence})
 		}
 		x.ackRange(r)
 		for sequence := uint64(1); sequence <= 10; sequence++ {
