@@ -5,24 +5,24 @@ import (
 	"io"
 )
 
-// holes are the parts of a file that its disk cannot read.
+// badExtents are the parts of a file with read errors.
 type badExtents struct {
-	extents []extent // rising, not overlapping
-	cause   error    // the first
+	extents []extent // sorted, disjoint
+	cause   error    // first read error
 }
 
-// extent is a run of bytes of a file.
+// extent is a byte range of a file.
 type extent struct{ from, to int64 }
 
 const (
 	pageBytes = 4096
-	// badPagesInRow is after how many pages that cannot be read the rest of what
-	// was asked for is given up: a disk may take seconds to fail each.
+	// maxBadPages is the number of consecutive read errors after which the rest of a
+	// read counts as bad: a disk may take seconds for each.
 	maxBadPages = 16
 )
 
-// read fills b as ReadAt does. After an error it asks for each page alone;
-// zeros stand for those that cannot be read, which are noted.
+// read fills b like ReadAt. After an error it reads page by page, records the bad
+// pages and substitutes zeros for them.
 func (h *badExtents) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
 	n, err := source.ReadAt(b, offset)
 	if err == nil || errors.Is(err, io.EOF) {
@@ -51,8 +51,8 @@ func (h *badExtents) read(source io.ReaderAt, b []byte, offset int64) (int, erro
 	return len(b), nil
 }
 
-// add notes a part. Parts are read again when a record that is larger than
-// what was read begins before them.
+// add records an extent. It may overlap the last one, as the scanner rereads from the
+// start of a record that is larger than its buffer.
 func (h *badExtents) add(e extent, cause error) {
 	if h.cause == nil {
 		h.cause = cause
@@ -66,8 +66,8 @@ func (h *badExtents) add(e extent, cause error) {
 	}
 }
 
-// within returns how many bytes between two offsets cannot be read, and where
-// the last of them ends.
+// within returns the number of bad bytes between two offsets and the end of the last
+// of them.
 func (h *badExtents) within(from, to int64) (bytes, end int64) {
 	for _, e := range h.extents {
 		if cut := (extent{max(e.from, from), min(e.to, to)}); cut.from < cut.to {

@@ -4,8 +4,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// committed enters a commit that is on disk at an offset into the books. The
-// segment has bytes bytes now.
+// committed records that a commit was written to s at offset; bytes is the size of
+// s after it.
 func (j *Journal) committed(c *commit, s *segment, offset, bytes int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -13,24 +13,24 @@ func (j *Journal) committed(c *commit, s *segment, offset, bytes int64) {
 	if c.rewrite != nil {
 		offset = j.rewrittenLocked(c.rewrite, s, offset)
 	}
-	lane := j.residencyLocked(c)
+	residency := j.residencyLocked(c)
 	for _, r := range c.requests {
 		for _, p := range r.packets {
-			offset += j.acceptLocked(p, location{segment: s, offset: offset, bytes: recordBytes(p), residency: lane})
+			offset += j.acceptLocked(p, location{segment: s, offset: offset, bytes: recordBytes(p), residency: residency})
 		}
 	}
 	j.reserved -= c.bytes
 	j.retireLocked()
 	switch {
 	case len(c.requests) == 0:
-	case lane == residentFresh:
+	case residency == residentFresh:
 		j.signalReady()
 	default:
 		j.compacting.wake()
 	}
 }
 
-// writtenLocked takes note of how large the newest segment is.
+// grownLocked sets the size of the active segment.
 func (j *Journal) grownLocked(s *segment, bytes int64) {
 	if j.active != s {
 		j.active = s
@@ -40,8 +40,8 @@ func (j *Journal) grownLocked(s *segment, bytes int64) {
 	s.bytes = bytes
 }
 
-// acceptLocked makes the journal the owner of a packet and returns the size of
-// its record.
+// acceptLocked adds a packet to the index and the statistics, and returns the size
+// of its record. The journal owns the packet afterwards.
 func (j *Journal) acceptLocked(p *packet.Packet, at location) int64 {
 	at.sequence = p.Sequence
 	at.accepted = p.Accepted.UnixNano()
@@ -63,9 +63,8 @@ func (j *Journal) acceptLocked(p *packet.Packet, at location) int64 {
 	return at.bytes
 }
 
-// laneForLocked decides whether the packets of a commit stay in memory. While
-// there is a backlog, fresh packets get half of the memory at most, so that the
-// backlog can be read as well.
+// residencyLocked decides whether the packets of a commit stay in memory. While a
+// backlog exists, fresh packets get at most half of the memory.
 func (j *Journal) residencyLocked(c *commit) residency {
 	limit := j.config.MemoryLimitBytes
 	if j.backlog.Len() > 0 || j.held[residentBacklog] > 0 {
@@ -83,9 +82,8 @@ func (j *Journal) residencyLocked(c *commit) residency {
 	return residentFresh
 }
 
-// retireLocked hands the segments at the front that have nothing left to the
-// keeper. Only the front may go: a segment holds acknowledgements for those
-// before it.
+// retireLocked marks the oldest segments without unacknowledged packets obsolete.
+// Segments are removed in order: each holds acknowledgements for earlier ones.
 func (j *Journal) retireLocked() {
 	for len(j.segments) > 0 && j.segments[0].unacked == 0 && j.segments[0] != j.active {
 		s := j.segments[0]

@@ -8,31 +8,30 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// A group commit takes what waits, up to these bounds; a single larger Append is
-// committed alone. While one commit syncs, the next gathers: nobody waits for
-// a timer.
+// Bounds of a group commit; a larger Append is committed alone. Requests collect
+// while the commit before them syncs: there is no commit timer.
 const (
 	packetsPerCommit = 4096
 	bytesPerCommit   = 4 << 20
 	acksPerRecord    = 4096
-	// acksDelay is how long acknowledgements wait for a commit to ride in
-	// before they are written by themselves, without a sync.
+	// acksDelay is the time after which acknowledgements are written without a
+	// commit, and without a sync.
 	acksDelay = 100 * time.Millisecond
 )
 
-// request is a AppendAsync that waits for its commit.
+// request is a pending AppendAsync.
 type request struct {
 	packets []*packet.Packet
 	bytes   int64
 	waiter  journal.Waiter
 }
 
-// wait holds one value; it is a Append that waits.
+// syncWaiter is the Waiter of Append. It has capacity for one value.
 type syncWaiter chan error
 
 func (w syncWaiter) OnCommit(err error) { w <- err }
 
-// commit is what is written at once.
+// commit is the unit of one write.
 type commit struct {
 	requests   []*request
 	packets    int
@@ -46,10 +45,10 @@ func (c *commit) isEmpty() bool {
 	return len(c.requests) == 0 && c.rewrite == nil && len(c.acked) == 0
 }
 
-// mustSync tells whether somebody waits for stable storage.
+// mustSync reports whether the commit has waiters for stable storage.
 func (c *commit) mustSync() bool { return len(c.requests) > 0 || c.rewrite != nil }
 
-// committer is the one goroutine that writes.
+// committer is the only goroutine that writes to segments.
 type committer struct {
 	journal  *Journal
 	appender appender
@@ -73,7 +72,7 @@ func newCommitter(j *Journal, appender appender, next uint64) *committer {
 	return c
 }
 
-// run commits until the journal closes, and then once more.
+// run commits until the journal closes; it then commits what is pending.
 func (c *committer) run() {
 	loop := c.journal.committing
 	for !loop.stopping() {
@@ -97,7 +96,7 @@ func (c *committer) run() {
 	c.close()
 }
 
-// close ends the newest segment.
+// close stops the timers and ends the active segment.
 func (c *committer) close() {
 	c.acks.Stop()
 	c.retry.Stop()
@@ -108,8 +107,8 @@ func (c *committer) close() {
 	}
 }
 
-// gather takes what waits into the commit and tells whether that is anything.
-// Acknowledgements alone are taken when there are many of them or acksAlone.
+// collect moves pending work into the commit and reports whether there is any.
+// Acknowledgements without other work need acksAlone or acksPerRecord of them.
 func (c *committer) collect(acksAlone bool) bool {
 	j := c.journal
 	c.commit = commit{requests: c.commit.requests[:0], acked: c.commit.acked[:0]}
@@ -142,7 +141,7 @@ func (c *committer) collect(acksAlone bool) bool {
 	return !c.commit.isEmpty()
 }
 
-// write brings the commit to disk and tells everybody how that went.
+// write writes the commit and notifies its waiters.
 func (c *committer) write() {
 	c.encode()
 	first := c.next - uint64(c.commit.packets)
@@ -164,9 +163,9 @@ func (c *committer) write() {
 	}
 }
 
-// encode writes the commit's records into the buffer and gives the packets
-// their sequences. A relocation is not acknowledged in the commit that moves
-// it: its acknowledgement could reach the disk without it.
+// encode encodes the commit into the buffer and assigns sequences. Packets of a
+// rewrite are not acknowledged in the same commit: after a torn write the
+// acknowledgement could be on disk without the copy.
 func (c *committer) encode() {
 	c.buffer = c.buffer[:0]
 	if c.commit.rewrite != nil {
@@ -206,8 +205,8 @@ func (c *committer) append(first uint64) (offset int64, err error) {
 	return offset, nil
 }
 
-// begin makes a new segment the newest. The journal knows it from then on, also
-// when nothing is ever written to it: it has to go in its turn.
+// begin begins the next segment and adds it to the journal's segments, so that it is
+// removed in its turn even if no write to it succeeds.
 func (c *committer) begin(first uint64, size int64) error {
 	if err := c.appender.begin(first, size); err != nil {
 		return err
@@ -225,8 +224,8 @@ const (
 	checkInterval = time.Second
 )
 
-// check makes the journal unwritable when its newest segment has vanished: nothing
-// may be said to be stored that the next start does not find.
+// check makes the journal unwritable if the active segment is no longer at its path:
+// the next start would not find what is written to it.
 func (c *committer) check() {
 	if err := c.appender.check(); err != nil {
 		c.commit = commit{}
@@ -234,13 +233,13 @@ func (c *committer) check() {
 	}
 }
 
-// fail refuses the commit and all that waits, and makes the journal unwritable
-// until a new segment can be written.
+// fail refuses the commit and all pending requests, and makes the journal unwritable
+// until a segment can be begun.
 func (c *committer) fail(cause error) {
 	j := c.journal
 	err := fmt.Errorf("%w: %w", journal.ErrUnwritable, cause)
 	j.metrics.writeErrors.Inc()
-	j.logger.Error("the journal cannot be written: new packets are refused, stored ones are still delivered", "error", cause)
+	j.logger.Error("the journal cannot be written: new packets are refused, stored packets are still delivered", "error", cause)
 	c.retryDelay = minRetryDelay
 	c.retry.Reset(c.retryDelay)
 	j.mu.Lock()
@@ -270,9 +269,9 @@ func (c *committer) fail(cause error) {
 	}
 }
 
-// beginAgain begins a segment after a failure, in a folder that is made anew if it
-// was removed. Where the lock is gone as well, another process may use the
-// directory: then only a restart helps, unless the directory comes back.
+// reopen begins a segment after a failure, and recreates the segments' directory if it
+// was removed. It fails while the lock file is not at its path, as another process may
+// then lock the data directory.
 func (c *committer) reopen() error {
 	if err := c.journal.lock.Check(); err != nil {
 		return err
@@ -283,7 +282,7 @@ func (c *committer) reopen() error {
 	return c.begin(c.next, 0)
 }
 
-// heal tries to write a new segment.
+// retryWrite ends the unwritable state if a segment can be begun.
 func (c *committer) retryWrite() {
 	j := c.journal
 	if err := c.reopen(); err != nil {
@@ -292,7 +291,7 @@ func (c *committer) retryWrite() {
 		c.retry.Reset(c.retryDelay)
 		return
 	}
-	j.logger.Info("the journal can be written again")
+	j.logger.Info("the journal is writable again")
 	j.mu.Lock()
 	j.unwritable = nil
 	j.mu.Unlock()

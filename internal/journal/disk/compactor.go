@@ -7,7 +7,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// keeper reads packets back into memory, moves stragglers and removes segments.
+// compactor reads packets back into memory, rewrites live records and removes
+// segments.
 type compactor struct {
 	journal *Journal
 	reader  blockReader
@@ -19,7 +20,7 @@ type compactor struct {
 	failing   task        // what failed the last time, and was told
 }
 
-// task is a set of what a keeper does.
+// task is a set of the compactor's tasks.
 type task uint8
 
 const (
@@ -54,7 +55,8 @@ func (k *compactor) run() {
 
 func (k *compactor) due(t task) bool { return k.suspended&t == 0 }
 
-// failed puts a task off and tells of the first of a row of failures.
+// failed suspends a task until the retry timer and logs the first of consecutive
+// failures.
 func (k *compactor) failed(t task, what string, s *segment, err error) {
 	if k.suspended == 0 {
 		k.retry.Reset(maxRetryDelay)
@@ -66,11 +68,11 @@ func (k *compactor) failed(t task, what string, s *segment, err error) {
 	k.failing |= t
 }
 
-// succeeded ends a row of failures.
+// succeeded ends a series of failures.
 func (k *compactor) succeeded(t task) { k.failing &^= t }
 
-// load reads the next block of the backlog into memory if it fits, and tells
-// whether it did.
+// load reads the next block of the backlog into memory and reports whether the backlog
+// has changed.
 func (k *compactor) load() bool {
 	b, estimate := k.journal.nextBlock()
 	if b == nil {
@@ -84,11 +86,11 @@ func (k *compactor) load() bool {
 		}
 	}
 	if err != nil && k.journal.compacting.stopping() {
-		return true // it is still on disk, for the next start
+		return true // the block is still on disk, for the next start
 	}
 	if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isNotExist(err) {
 		k.journal.requeueBlock(b, estimate)
-		k.failed(loading, "accepted packets cannot be read back now, which is tried again", b.segment, err)
+		k.failed(loading, "accepted packets cannot be read back now, retrying", b.segment, err)
 		return false
 	}
 	k.succeeded(loading)
@@ -96,7 +98,7 @@ func (k *compactor) load() bool {
 	return true
 }
 
-// read reads what is not acknowledged of a block.
+// read reads the unacknowledged packets of a block into k.packets.
 func (k *compactor) read(b *block) error {
 	for _, p := range k.packets {
 		p.Release()
@@ -115,7 +117,7 @@ func (k *compactor) read(b *block) error {
 	})
 }
 
-// pause waits before another try; it returns false when the journal closes.
+// pause waits before a retry; it returns false if the journal closes.
 func (k *compactor) pause(delay time.Duration) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
@@ -127,16 +129,15 @@ func (k *compactor) pause(delay time.Duration) bool {
 	}
 }
 
-// A packet's memory is not known before it is read; these make a safe guess.
+// Upper estimates of a packet's memory before it is read.
 const (
 	footprintPerPacket = 768
 	footprintPerByte   = 2
 )
 
-// nextBlock takes the next block of the backlog if there is room for it in
-// memory, and accounts for the estimate of what it will hold there. A large
-// packet is not to hold up all behind it, so that one block may take all that
-// fresh packets leave.
+// nextBlock removes the next block from the backlog if it fits into memory, and
+// reserves the estimate of its memory. One block may exceed the backlog's half of the
+// memory, so that a large packet does not block those behind it.
 func (j *Journal) nextBlock() (b *block, estimate int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -159,7 +160,7 @@ func (j *Journal) nextBlock() (b *block, estimate int64) {
 	return b, estimate
 }
 
-// putBack returns a block that could not be read to the front of the backlog.
+// requeueBlock undoes nextBlock.
 func (j *Journal) requeueBlock(b *block, estimate int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -168,8 +169,8 @@ func (j *Journal) requeueBlock(b *block, estimate int64) {
 	j.backlog.PushFront(b)
 }
 
-// loaded puts packets that were read back behind those that wait already. What
-// is missing of the block is set aside.
+// addLoaded queues packets that were read back. Those that are missing of the block are
+// quarantined.
 func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, err error) {
 	j.mu.Lock()
 	j.held[residentBacklog] -= estimate
@@ -193,13 +194,13 @@ func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, 
 		return
 	}
 	j.metrics.quarantined.Add(float64(lost.Packets))
-	j.logger.Error("accepted packets cannot be read back and are set aside with their segment",
+	j.logger.Error("accepted packets cannot be read back and are quarantined with their segment",
 		"segment", path, "offset", b.offset, "bytes", b.bytes, "packets", lost.Packets, "messages", lost.Messages,
 		"first_sequence", missing[0], "last_sequence", missing[len(missing)-1], "error", err)
 }
 
-// missingOf returns the sequences of a block that are left and not among the
-// packets, which are in order.
+// missingOf returns the unacknowledged sequences of a block that are not among the
+// packets found, which are in order.
 func missingOf(b *block, found []*packet.Packet) []uint64 {
 	if b.unackedCount == uint64(len(found)) {
 		return nil
@@ -215,8 +216,8 @@ func missingOf(b *block, found []*packet.Packet) []uint64 {
 	return missing
 }
 
-// lostLocked returns the volume of what is missing. What the block was thought to
-// hold may be wrong, if it could not be read at the start: that is set right.
+// lostLocked returns the volume of the missing packets, and corrects the statistics of
+// a block that could not be counted at the start.
 func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64) packet.Volume {
 	held := packet.VolumeOf(found)
 	rest := b.volume.Minus(held)
@@ -224,9 +225,9 @@ func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64)
 	if len(missing) == 0 {
 		lost = packet.Volume{}
 	}
-	wrong := held.Plus(lost).Minus(b.volume)
-	j.stats.Accepted = j.stats.Accepted.Plus(wrong)
-	j.stats.Queued = j.stats.Queued.Plus(wrong)
+	correction := held.Plus(lost).Minus(b.volume)
+	j.stats.Accepted = j.stats.Accepted.Plus(correction)
+	j.stats.Queued = j.stats.Queued.Plus(correction)
 	records := int64(0)
 	for _, p := range found {
 		records += recordBytes(p)
@@ -235,8 +236,8 @@ func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64)
 	return lost
 }
 
-// forgetLocked ends packets of a block. Their segment is kept for a person to
-// look at.
+// dropMissingLocked ends the missing packets of a block. Their segment is quarantined
+// instead of removed.
 func (j *Journal) dropMissingLocked(b *block, missing []uint64, lost packet.Volume) {
 	for _, sequence := range missing {
 		j.index.ack(sequence)

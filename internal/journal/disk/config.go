@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Config is where a journal is and what bounds it.
+// Config holds the location and the limits of a journal.
 type Config struct {
-	// Dir is the data directory. The segments are in Dir/journal, what could
-	// not be read in Dir/quarantine, and Dir/lock keeps other processes off.
+	// Dir is the data directory. It contains the segments (journal), unreadable data
+	// (quarantine) and the lock file (lock).
 	Dir string
-	// MaxBytes is the budget on disk. Acknowledgements and moved stragglers
-	// may pass it by a segment, which is at most a sixteenth of it.
+	// MaxBytes is the maximum size of the segments. Acknowledgements and rewritten
+	// records may exceed it by one segment.
 	MaxBytes int64
-	// MemoryLimitBytes is how much memory packets may hold; those that do not
-	// fit wait on disk alone.
+	// MemoryLimitBytes is the maximum memory of packets; packets above it are on disk
+	// only.
 	MemoryLimitBytes int64
 }
 
@@ -25,7 +25,7 @@ const (
 	segmentsPerMaxBytes = 16
 )
 
-// Validate tells what is wrong with the configuration.
+// Validate returns an error for the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case c.Dir == "":
@@ -38,7 +38,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// segmentBytes is the size at which a segment ends.
+// segmentBytes returns the size of a segment.
 func (c Config) segmentBytes() int64 {
 	return min(max(c.MaxBytes/segmentsPerMaxBytes, minSegmentBytes), maxSegmentBytes)
 }

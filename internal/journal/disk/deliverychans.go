@@ -2,25 +2,25 @@ package disk
 
 import "github.com/logstreamer/logstreamer/internal/packet"
 
-// mostReceipts bounds the receipts that are kept: those that nobody waits for
-// any more stay until their packets are read back.
+// maxDeliveryChans bounds the stored channels: those of requests that timed out stay
+// until their packets are read back.
 const maxDeliveryChans = 1 << 14
 
-// receipts are those of packets that wait on disk alone, by sequence.
+// deliveryChans has the delivery channels of packets that are on disk only, by sequence.
 type deliveryChans map[uint64]chan<- packet.DeliveryResult
 
-// keep takes a packet's receipt before its memory is given back. Beyond the
-// bound it is forgotten, so that who waits for it is told nothing in time.
+// save stores a packet's channel before the packet is released. Above the bound the
+// channel is dropped, and its request times out.
 func (r deliveryChans) save(p *packet.Packet) {
 	if p.DeliveryChan != nil && len(r) < maxDeliveryChans {
 		r[p.Sequence] = p.DeliveryChan
 	}
 }
 
-// giveBack restores the receipt of a packet that was read back.
+// restore sets the channel of a packet that was read back.
 func (r deliveryChans) restore(p *packet.Packet) {
-	if receipt, ok := r[p.Sequence]; ok {
-		p.DeliveryChan = receipt
+	if c, ok := r[p.Sequence]; ok {
+		p.DeliveryChan = c
 		delete(r, p.Sequence)
 	}
 }

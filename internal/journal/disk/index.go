@@ -7,13 +7,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// blockBytes bounds how much of a segment one block covers, and so how much is
-// read back at once; a larger record has a block of its own.
+// blockBytes is the maximum size of a block, the unit of reading back. A larger record
+// has its own block.
 const blockBytes = 256 << 10
 
-// block is a run of packets with consecutive sequences whose records stand
-// close together in one segment. What the journal remembers of a packet that is
-// on disk alone is its part of a block: a bit at most.
+// block is a range of packets with consecutive sequences and adjacent records in one
+// segment. It is the index entry of all of them: a packet that is on disk only takes at
+// most one bit of memory.
 type block struct {
 	segment      *segment // nil: the records are lost
 	offset       int64    // of the first record
@@ -21,23 +21,22 @@ type block struct {
 	first        uint64
 	count        uint64
 	unackedCount uint64   // packets not acknowledged
-	acked        []uint64 // a bit for each packet; nil while all are left
-	oldest       int64    // when its first packet was accepted, nanoseconds since 1970
-	// volume counts the packets of a block that is on disk alone and not
-	// acknowledged, and records the bytes of their records; for others they are not
-	// kept.
+	acked        []uint64 // bitmap by packet; nil while no packet is acknowledged
+	oldest       int64    // time of acceptance of the first packet, nanoseconds since 1970
+	// volume and records are the volume and the record bytes of the unacknowledged
+	// packets. They are maintained while the block is on disk only.
 	volume    packet.Volume
 	records   int64
 	residency residency
 }
 
-// lane says where a block's packets are.
+// residency is the place of a block's packets.
 type residency uint8
 
 const (
-	residentOnDisk  residency = iota // on disk alone
-	residentFresh                    // in memory since they were put
-	residentBacklog                  // in memory again, read back from disk
+	residentOnDisk  residency = iota // on disk only
+	residentFresh                    // in memory since Append
+	residentBacklog                  // in memory, read back from disk
 	residencies
 )
 
@@ -51,7 +50,7 @@ func (b *block) isAcked(sequence uint64) bool {
 	return b.acked[at/64]>>(at%64)&1 == 1
 }
 
-// ack marks a packet and tells whether it was left until now.
+// ack marks a packet acknowledged; it returns false if it was already.
 func (b *block) ack(sequence uint64) bool {
 	if b.isAcked(sequence) {
 		return false
@@ -68,7 +67,7 @@ func (b *block) ack(sequence uint64) bool {
 	return true
 }
 
-// unacked calls visit for each packet that is left.
+// eachUnacked calls visit for each unacknowledged packet.
 func (b *block) eachUnacked(visit func(sequence uint64)) {
 	for sequence := b.first; sequence < b.end(); sequence++ {
 		if !b.isAcked(sequence) {
@@ -77,7 +76,7 @@ func (b *block) eachUnacked(visit func(sequence uint64)) {
 	}
 }
 
-// placed is a packet's record in a segment.
+// location is the position and the metadata of a packet's record.
 type location struct {
 	segment   *segment
 	offset    int64
@@ -88,17 +87,17 @@ type location struct {
 	residency residency
 }
 
-// index knows where the packets are that are not acknowledged. Journal.mu
+// index maps sequences of unacknowledged packets to their records. Journal.mu
 // guards it.
 type index struct {
-	blocks      []*block // by sequence, not overlapping
-	emptyBlocks int      // how many of them have nothing left
-	// copies holds packets whose first record is gone, found at the start.
+	blocks      []*block // sorted by sequence, disjoint
+	emptyBlocks int      // number of blocks without unacknowledged packets
+	// copies has the packets that replay found in a copy only, a block for each.
 	copies map[uint64]*block
 }
 
-// add takes a packet with a sequence above all others and returns its block,
-// which is new when opened is true.
+// add adds a packet, whose sequence must be the highest, and returns its block;
+// opened reports whether the block is new.
 func (x *index) add(p location) (b *block, opened bool) {
 	if len(x.blocks) > 0 {
 		last := x.blocks[len(x.blocks)-1]
@@ -134,16 +133,15 @@ func (b *block) extend(p location) {
 	}
 }
 
-// addLost takes packets whose records are missing, with sequences above all
-// others.
+// addLost adds packets without records, whose sequences must be the highest.
 func (x *index) addLost(r sequenceRange) *block {
 	b := &block{first: r.first, count: r.count, unackedCount: r.count}
 	x.blocks = append(x.blocks, b)
 	return b
 }
 
-// addCopy takes the copy of a packet unless its first record is still there or
-// it was acknowledged.
+// addCopy adds the copy of a packet that is neither acknowledged nor indexed with an
+// earlier record.
 func (x *index) addCopy(p location) {
 	if x.copies[p.sequence] != nil {
 		return
@@ -172,12 +170,13 @@ func (x *index) find(sequence uint64) *block {
 	return x.blocks[at]
 }
 
-// after returns the place of the first block that begins after a sequence.
+// after returns the position of the first block that begins after a sequence.
 func (x *index) after(sequence uint64) int {
 	return sort.Search(len(x.blocks), func(i int) bool { return x.blocks[i].first > sequence })
 }
 
-// ack ends a packet and returns its block, or nil when it was not left.
+// ack acknowledges a packet and returns its block, or nil if the packet is not in
+// the index.
 func (x *index) ack(sequence uint64) *block {
 	b := x.find(sequence)
 	if b == nil || !b.ack(sequence) {
@@ -187,7 +186,7 @@ func (x *index) ack(sequence uint64) *block {
 	return b
 }
 
-// ackRange ends the packets of a range, as far as they are known.
+// ackRange acknowledges the packets of a range that are in the index.
 func (x *index) ackRange(r sequenceRange) {
 	x.ackCopies(r)
 	for at := max(0, x.after(r.first)-1); at < len(x.blocks) && x.blocks[at].first < r.end(); at++ {
@@ -204,7 +203,7 @@ func (x *index) ackRange(r sequenceRange) {
 	x.compact()
 }
 
-// ackCopies looks at the copies or at the range, whichever are fewer.
+// ackCopies iterates over the copies or the range, whichever is smaller.
 func (x *index) ackCopies(r sequenceRange) {
 	if r.count < uint64(len(x.copies)) {
 		for sequence := r.first; sequence < r.end(); sequence++ {
@@ -221,7 +220,7 @@ func (x *index) ackCopies(r sequenceRange) {
 	}
 }
 
-// settle forgets blocks that have nothing left, many at a time.
+// removeIfEmpty removes a copy's block at once and others in batches.
 func (x *index) removeIfEmpty(b *block) {
 	if b.unackedCount > 0 {
 		return
@@ -235,7 +234,7 @@ func (x *index) removeIfEmpty(b *block) {
 	x.compact()
 }
 
-// tidy drops finished blocks when they are most of the index.
+// compact removes the empty blocks when they are the majority.
 func (x *index) compact() {
 	if x.emptyBlocks > 64 && x.emptyBlocks > len(x.blocks)/2 {
 		x.blocks = slices.DeleteFunc(x.blocks, func(b *block) bool { return b.unackedCount == 0 })
@@ -243,7 +242,7 @@ func (x *index) compact() {
 	}
 }
 
-// each yields the blocks that have packets left, copies first.
+// each yields the blocks with unacknowledged packets, copies first.
 func (x *index) each(yield func(*block) bool) {
 	sequences := make([]uint64, 0, len(x.copies))
 	for sequence := range x.copies {
@@ -262,8 +261,8 @@ func (x *index) each(yield func(*block) bool) {
 	}
 }
 
-// oldest returns when the oldest packet that is left was accepted, about; 0
-// when none is left.
+// oldest returns the approximate time at which the oldest packet was accepted, in
+// nanoseconds since 1970, or 0 if the index is empty.
 func (x *index) oldest() int64 {
 	for b := range x.each {
 		return b.oldest

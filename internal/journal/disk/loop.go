@@ -2,9 +2,9 @@ package disk
 
 import "sync"
 
-// loop is a goroutine that works when it is woken until it is told to end.
+// loop controls a goroutine that works on demand.
 type loop struct {
-	wakeUp  chan struct{} // holds one wake-up
+	wakeUp  chan struct{} // capacity 1
 	stop    chan struct{}
 	running sync.WaitGroup
 }
@@ -13,7 +13,7 @@ func newLoop() *loop {
 	return &loop{wakeUp: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
-// wake makes the loop look for work; it never waits.
+// wake makes the loop check for work, without waiting.
 func (l *loop) wake() {
 	select {
 	case l.wakeUp <- struct{}{}:
@@ -21,7 +21,7 @@ func (l *loop) wake() {
 	}
 }
 
-// ending tells whether the loop is to end.
+// stopping reports whether shutDown was called.
 func (l *loop) stopping() bool {
 	select {
 	case <-l.stop:
@@ -31,7 +31,7 @@ func (l *loop) stopping() bool {
 	}
 }
 
-// end makes the loop end and waits for that; it may be called once.
+// shutDown stops the loop and waits for its goroutine. It must be called once.
 func (l *loop) shutDown() {
 	close(l.stop)
 	l.running.Wait()

@@ -2,9 +2,8 @@ package disk
 
 import "slices"
 
-// removeDead removes segments that have nothing left, oldest first, and tells
-// whether one went. One that cannot be removed holds up those behind it, which
-// have its acknowledgements.
+// removeObsolete removes the oldest obsolete segment and reports whether it succeeded.
+// A segment that cannot be removed blocks later ones, which hold its acknowledgements.
 func (k *compactor) removeObsolete() bool {
 	j := k.journal
 	j.mu.Lock()
@@ -27,7 +26,7 @@ func (k *compactor) removeObsolete() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.removeFailed = err != nil && !isNotExist(err); j.removeFailed {
-		k.failed(removing, "a segment that is not needed any more cannot be removed, which is tried again", s, err)
+		k.failed(removing, "an obsolete segment cannot be removed, retrying", s, err)
 		return false
 	}
 	j.obsolete = j.obsolete[1:]
@@ -37,24 +36,22 @@ func (k *compactor) removeObsolete() bool {
 	return true
 }
 
-// relocation is stragglers on their way from the oldest segment to the newest.
+// rewrite appends copies of the live records of the oldest segment to the log.
 type rewrite struct {
 	records []byte
 	blocks  []rewrittenBlock
-	done    chan error // holds one value
+	done    chan error // capacity 1
 }
 
-// move is the part of a relocation that belongs to one block.
+// rewrittenBlock is the part of a rewrite that belongs to one block.
 type rewrittenBlock struct {
 	block         *block
-	offset, bytes int64 // in the records
+	offset, bytes int64 // within rewrite.records
 	sequences     []uint64
 }
 
-// hasStragglersLocked tells whether the oldest segment should be emptied: a
-// quarter of the budget is taken by packets that are gone, and what it still
-// holds is in memory already, waiting for somebody who is slow. What waits on
-// disk alone is not moved: it will be read in order.
+// needsRewriteLocked reports whether acknowledged records take more than a quarter of
+// Config.MaxBytes.
 func (j *Journal) needsRewriteLocked() bool {
 	if j.unwritable != nil || len(j.segments) < 2 {
 		return false
@@ -62,9 +59,9 @@ func (j *Journal) needsRewriteLocked() bool {
 	return j.bytesLocked()-j.liveBytes > j.config.MaxBytes/4
 }
 
-// moveStragglers writes what is left of the oldest segment again, behind
-// everything else, so that the segment and those after it can go. It tells
-// whether it moved anything.
+// rewriteOldest rewrites the live records of the oldest segment at the end of the log, so
+// that it and fully acknowledged segments after it become obsolete. It reports whether it
+// wrote any.
 func (k *compactor) rewriteOldest() bool {
 	j := k.journal
 	s, snapshots := j.oldestLiveRecords()
@@ -73,18 +70,18 @@ func (k *compactor) rewriteOldest() bool {
 	}
 	r := &rewrite{records: k.records[:0], done: make(chan error, 1)}
 	for _, snapshot := range snapshots {
-		m := rewrittenBlock{block: snapshot.origin, offset: int64(len(r.records))}
+		b := rewrittenBlock{block: snapshot.origin, offset: int64(len(r.records))}
 		err := k.reader.read(&snapshot.block, func(found item) {
 			found.kind = kindCopy
 			r.records = appendRecord(r.records, found.record)
-			m.sequences = append(m.sequences, found.sequence)
+			b.sequences = append(b.sequences, found.sequence)
 		})
-		if err != nil || uint64(len(m.sequences)) < snapshot.block.unackedCount {
-			k.failed(rewriting, "a segment cannot be emptied now because its packets cannot be read again; they are in memory still", s, err)
+		if err != nil || uint64(len(b.sequences)) < snapshot.block.unackedCount {
+			k.failed(rewriting, "the live records of a segment cannot be read for a rewrite, retrying; their packets are still in memory", s, err)
 			return false
 		}
-		m.bytes = int64(len(r.records)) - m.offset
-		r.blocks = append(r.blocks, m)
+		b.bytes = int64(len(r.records)) - b.offset
+		r.blocks = append(r.blocks, b)
 	}
 	k.records = r.records
 	k.succeeded(rewriting)
@@ -94,14 +91,14 @@ func (k *compactor) rewriteOldest() bool {
 	return <-r.done == nil
 }
 
-// blockSnapshot is a block as it was at one moment.
+// blockSnapshot is a copy of a block for use without Journal.mu.
 type blockSnapshot struct {
 	origin *block
 	block  block
 }
 
-// stragglers returns the oldest segment and what is left in it, if it should be
-// emptied.
+// oldestLiveRecords returns the oldest segment and its blocks if it is to be rewritten.
+// Blocks on disk only are not rewritten: they are read in order, and soon.
 func (j *Journal) oldestLiveRecords() (*segment, []blockSnapshot) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -124,7 +121,7 @@ func (j *Journal) oldestLiveRecords() (*segment, []blockSnapshot) {
 	return s, snapshots
 }
 
-// submit hands a relocation to the committer, unless nothing can be written.
+// submitRewrite passes a rewrite to the committer unless the journal is unwritable.
 func (j *Journal) submitRewrite(r *rewrite) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -136,16 +133,16 @@ func (j *Journal) submitRewrite(r *rewrite) bool {
 	return true
 }
 
-// movedLocked enters a relocation that is on disk at an offset of a segment
-// into the index and returns the offset behind it.
+// rewrittenLocked updates the index for a rewrite that was written to s at offset, and
+// returns the offset after it.
 func (j *Journal) rewrittenLocked(r *rewrite, s *segment, offset int64) int64 {
 	for _, m := range r.blocks {
 		b := m.block
 		b.segment.unacked -= int64(b.unackedCount)
 		s.unacked += int64(b.unackedCount)
 		b.segment, b.offset, b.bytes = s, offset+m.offset, m.bytes
-		// What was acknowledged meanwhile may be written before its copy,
-		// where it would not count.
+		// An acknowledgement before the copy in the log does not apply to it, so
+		// those of the meantime are written again.
 		for _, sequence := range m.sequences {
 			if b.isAcked(sequence) {
 				j.acked = append(j.acked, sequence)

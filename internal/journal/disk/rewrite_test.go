@@ -14,8 +14,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// A segment that cannot be moved to quarantine is put out of the way where it is.
-func TestQuarantineThatCannotBeUsed(t *testing.T) {
+// A segment that cannot be moved to the quarantine is renamed in its directory.
+func TestUnusableQuarantine(t *testing.T) {
 	disk := newCrashDisk()
 	files := disk.process()
 	if _, err := files.Create("/data/journal/1.segment", 10); err != nil {
@@ -30,20 +30,20 @@ func TestQuarantineThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// Until a segment can be removed those behind it stay, for they hold its
-// acknowledgements, and it counts against the budget.
-func TestASegmentThatCannotBeRemoved(t *testing.T) {
+// A segment that cannot be removed counts against MaxBytes and blocks the removal of later
+// ones, which hold its acknowledgements.
+func TestRemoveFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
 		f.disk.fail("remove", syscall.EPERM)
 		for id := range 1000 {
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		time.Sleep(time.Hour)
 		if got := f.log.count("cannot be removed"); got != 1 {
-			t.Errorf("%d lines tell of it", got)
+			t.Errorf("%d log lines about it", got)
 		}
 		if got, onDisk := j.Status().Bytes, f.disk.bytes(); got < onDisk-2*f.segmentBytes { // those reserve room
 			t.Errorf("%d bytes count against the budget, and %d are on disk", got, onDisk)
@@ -52,14 +52,14 @@ func TestASegmentThatCannotBeRemoved(t *testing.T) {
 		f.disk.kill()
 		_ = j.Close()
 		j = f.open(t)
-		if got := claimAll(t, j); len(got) > 100 { // those whose acknowledgement was not written
+		if got := fetchAll(t, j); len(got) > 100 { // those whose acknowledgement was not written
 			t.Errorf("%d packets are delivered again", len(got))
 		}
-		j.Ack(claimAll(t, j))
+		j.Ack(fetchAll(t, j))
 		f.disk.fail("remove", syscall.EPERM)
 		for id := range 1000 {
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		time.Sleep(time.Minute)
 		f.disk.fail("", nil)
@@ -73,9 +73,9 @@ func TestASegmentThatCannotBeRemoved(t *testing.T) {
 	})
 }
 
-// A new segment of which the first write fails goes in its turn. Left behind,
-// the gaps around it would be told as loss.
-func TestASegmentThatIsNeverWritten(t *testing.T) {
+// A segment whose first write failed is removed in its turn: otherwise the gaps around it
+// would be reported as loss.
+func TestSegmentWithoutRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
@@ -96,7 +96,7 @@ func TestASegmentThatIsNeverWritten(t *testing.T) {
 		}
 		for id := range 1000 {
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -105,15 +105,14 @@ func TestASegmentThatIsNeverWritten(t *testing.T) {
 		}
 		j = f.open(t)
 		if lost := j.Status().Quarantined.Packets; lost > 0 {
-			t.Errorf("%d packets are told as lost: %s", lost, f.log.String())
+			t.Errorf("%d packets are reported lost: %s", lost, f.log.String())
 		}
 		j.Close()
 	})
 }
 
-// What is left is counted to the byte, or a journal that is nearly full would
-// seem to hold what is gone, and write itself anew for ever.
-func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
+// liveBytes is exact: otherwise a nearly full journal would rewrite itself for ever.
+func TestFullJournalIsNotRewritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.maxBytes, f.memory = 2<<20, 64<<20
@@ -138,12 +137,12 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 		if creates > 2 {
 			t.Errorf("%d segments are begun while nothing comes", creates)
 		}
-		claimed := journaltest.Fetch(j, nil, 3000)
-		j.Ack(claimed[2999:])
+		fetched := journaltest.Fetch(j, nil, 3000)
+		j.Ack(fetched[2999:])
 		time.Sleep(2 * acksDelay)
 		live := j.liveBytes
 		f.kill(j)
-		f.memory = 1  // what is left is read back only when it is claimed
+		f.memory = 1  // what is left is read back only when it is fetched
 		j = f.open(t) // which counts it anew
 		synctest.Wait()
 		if j.liveBytes != live {
@@ -160,8 +159,8 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 	})
 }
 
-// A straggler that cannot be read for a copy is tried again.
-func TestStragglersAreTriedAgain(t *testing.T) {
+// A rewrite that fails with a read error is retried.
+func TestRewriteIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.maxBytes = 1 << 20
@@ -181,7 +180,7 @@ func TestStragglersAreTriedAgain(t *testing.T) {
 				synctest.Wait()
 			}
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		if !failed.Load() {
 			t.Error("nothing failed")
@@ -191,8 +190,8 @@ func TestStragglersAreTriedAgain(t *testing.T) {
 	})
 }
 
-// Either way of looking for copies ends those of the range and no other.
-func TestRangesEndCopies(t *testing.T) {
+// ackCopies acknowledges the copies of the range only, by either iteration.
+func TestAckRangeEndsCopies(t *testing.T) {
 	for _, r := range []sequenceRange{{3, 2}, {2, 100}, {0, 1}, {9, 5}} {
 		x := index{copies: map[uint64]*block{}}
 		s := &segment{}

@@ -9,12 +9,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// told is a Waiter that has room to be told too often.
+// commitErrors is a Waiter with capacity for surplus notifications.
 type commitErrors chan error
 
 func (w commitErrors) OnCommit(err error) { w <- err }
 
-// AppendAsync takes as Append does, in order, and what is pending is told once.
+// testAppendAsync checks that AppendAsync takes packets in order and notifies the waiter
+// once for each pending call.
 func testAppendAsync(t *testing.T, j journal.Journal) {
 	const batches, size = 20, 7
 	var packets Packets
@@ -41,7 +42,7 @@ func testAppendAsync(t *testing.T, j journal.Journal) {
 	checkStats(t, j, batches*size, 0, 0)
 	for i, p := range fetch(t, j, batches*size) {
 		if want := fmt.Sprint(i); string(p.PacketID.Raw(p.Body)) != want {
-			t.Fatalf("packet %s is claimed in the place of %s", p.PacketID.Raw(p.Body), want)
+			t.Fatalf("fetched packet %s, want %s", p.PacketID.Raw(p.Body), want)
 		}
 		j.Ack([]*packet.Packet{p})
 	}
@@ -52,6 +53,6 @@ func testAppendAsync(t *testing.T, j journal.Journal) {
 		t.Errorf("closed, AppendAsync took %d, pending %v: %v", taken, pending, err)
 	}
 	if len(w) > 0 {
-		t.Errorf("told %d times too often", len(w))
+		t.Errorf("%d surplus notifications", len(w))
 	}
 }

@@ -1,6 +1,5 @@
-// Package memory is the journal that survives nothing: packets wait in a
-// bounded queue in memory, and a stop that cannot deliver them reports how
-// many were left. It is bounded in packets and in bytes.
+// Package memory implements a journal in memory, bounded in packets and in bytes. Its
+// packets do not survive the process.
 package memory
 
 import (
@@ -15,33 +14,31 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
-// Config bounds the journal.
+// Config holds the limits of the journal.
 type Config struct {
-	// QueuePackets is how many packets may wait to be claimed.
+	// QueuePackets is the maximum number of queued packets.
 	QueuePackets int
-	// LimitBytes is how much memory all packets that are not acknowledged
-	// may hold.
+	// LimitBytes is the maximum memory of unacknowledged packets.
 	LimitBytes int64
 }
 
-// Journal keeps packets in memory. It implements journal.Journal.
+// Journal implements journal.Journal in memory.
 type Journal struct {
 	config Config
 	ready  chan struct{}
 
-	// These mirror what is below for CheckCapacity, which takes no lock.
+	// Copies of the state below for CheckCapacity and Utilization, which take no lock.
 	heldBytes     atomic.Int64
 	queuedPackets atomic.Int64
 	closed        atomic.Bool
 
-	mu           sync.Mutex // guards all below, and changes of the mirrors
+	mu           sync.Mutex // guards all below, and changes of the copies
 	queue        ring.Queue[*packet.Packet]
 	stats        journal.Stats
-	lastSequence uint64 // the sequence given last
-	// Who is there, each emitter's packets that wait, and its bytes that are
-	// held.
-	emitters               emitterquota.Activity
-	packetQuota, byteQuota emitterquota.Quota
+	lastSequence uint64
+	emitters     emitterquota.Activity
+	packetQuota  emitterquota.Quota // queued packets of each emitter
+	byteQuota    emitterquota.Quota // memory of each emitter's unacknowledged packets
 }
 
 // New returns an empty journal.
@@ -49,7 +46,7 @@ func New(config Config) *Journal {
 	return &Journal{config: config, ready: make(chan struct{}, 1)}
 }
 
-// Append takes as many packets as there is room for.
+// Append implements journal.Journal.
 func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	j.mu.Lock()
 	taken, err := j.takeLocked(packets)
@@ -104,16 +101,15 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
-// admitsLocked tells whether there is room for the packet, some of which is
-// left to other emitters when there are any.
+// admitsLocked reports whether the limits and the emitter's quotas admit the packet.
 func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
 	j.emitters.Record(p.Slot, p.Accepted)
-	others := j.emitters.Contended()
-	return j.packetQuota.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), others) &&
-		j.byteQuota.Admits(p.Slot, footprint, j.config.LimitBytes-j.stats.MemoryBytes, others)
+	contended := j.emitters.Contended()
+	return j.packetQuota.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), contended) &&
+		j.byteQuota.Admits(p.Slot, footprint, j.config.LimitBytes-j.stats.MemoryBytes, contended)
 }
 
-// CheckCapacity tells whether a packet of that many bytes would be taken now.
+// CheckCapacity implements journal.Journal.
 func (j *Journal) CheckCapacity(bytes int) error {
 	if j.closed.Load() {
 		return journal.ErrClosed
@@ -125,13 +121,13 @@ func (j *Journal) CheckCapacity(bytes int) error {
 	return nil
 }
 
-// Utilization is that of the queue or of the memory, whichever is fuller.
+// Utilization returns the utilization of the queue or of the memory, whichever is higher.
 func (j *Journal) Utilization() float64 {
 	return max(float64(j.queuedPackets.Load())/float64(j.config.QueuePackets),
 		float64(j.heldBytes.Load())/float64(j.config.LimitBytes))
 }
 
-// Fetch hands over the oldest packets. It returns no error.
+// Fetch returns the oldest packets. It returns no error.
 func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -148,7 +144,7 @@ func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*
 	return dst, nil
 }
 
-// Nak queues claimed packets again.
+// Nak implements journal.Journal.
 func (j *Journal) Nak(packets []*packet.Packet) {
 	volume := packet.VolumeOf(packets)
 	j.mu.Lock()
@@ -163,10 +159,10 @@ func (j *Journal) Nak(packets []*packet.Packet) {
 	j.signalReady()
 }
 
-// Ready receives a value after packets were queued.
+// Ready implements journal.Journal.
 func (j *Journal) Ready() <-chan struct{} { return j.ready }
 
-// Ack ends claimed packets and releases them.
+// Ack implements journal.Journal.
 func (j *Journal) Ack(packets []*packet.Packet) {
 	volume := packet.VolumeOf(packets)
 	var footprint int64
@@ -183,14 +179,14 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 	j.mirrorLocked()
 }
 
-// Stats returns the books at one moment.
+// Stats implements journal.Journal.
 func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.stats
 }
 
-// Close makes every further Append fail.
+// Close makes later Appends fail.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
