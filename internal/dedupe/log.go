@@ -10,36 +10,35 @@ import (
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
-// log writes packets down, a file for each generation (see files.go). They gather for
-// a moment and are written together; nobody waits for it, and it is not synced. What
-// cannot be written is kept, for the two generations that count, and tried again; what
-// has no room is forgotten at the next start, which costs no more than a duplicate.
+// log writes fingerprints to a file for each generation (see files.go), asynchronously in
+// batches and without a sync. After a write error it keeps the records of both
+// generations and retries. Records above maxSectionBytes are dropped, which causes only
+// duplicates after the next start.
 type log struct {
 	dir             string
 	key             secret // of the hashes
 	header          record // of each file
 	logger          *slog.Logger
-	maxSectionBytes int           // bytes of records: of a file what is read, of what waits for it what is kept
-	wake            chan struct{} // holds one value when something waits
+	maxSectionBytes int           // maximum of record bytes read from a file or pending for it
+	wake            chan struct{} // capacity 1; receives a value when records are pending
 	closing         chan struct{}
 	done            chan struct{}
 
-	mu      sync.Mutex // guards waiting
-	pending []section  // one at least, oldest first
+	mu      sync.Mutex // guards pending
+	pending []section  // oldest first, never empty
 
-	// Below belongs to the writer.
+	// The following fields belong to the writer goroutine.
 	file    *os.File  // nil: none is open
-	born    time.Time // whose file it is
+	born    time.Time // start of the file's generation
 	failing bool      // the last write failed
 }
 
-// section is what goes into one generation's file.
+// section has the pending records of one generation's file.
 type section struct {
 	born    time.Time
 	records []byte
 }
 
-// folderMode is that of the folder.
 const dirMode = 0o750
 
 const (
@@ -53,14 +52,14 @@ func openLog(config Config, logger *slog.Logger) (*log, error) {
 	}
 	return &log{
 		dir: config.Dir, logger: logger,
-		// Requests under way when a generation is full are still added to it,
-		// and each packet may be forgotten.
+		// Requests in flight may exceed a full generation, and each packet may have a
+		// tombstone.
 		maxSectionBytes: 4 * config.Packets * recordSize,
 		wake:            make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}, nil
 }
 
-// begin starts the writer, with a generation that may have a file.
+// start starts the writer with the current generation, which may have a file.
 func (l *log) start(born time.Time) {
 	l.pending = []section{{born: born}}
 	go l.run()
@@ -80,7 +79,7 @@ func (l *log) append(r record) {
 	}
 }
 
-// forget takes a record back that was added.
+// forget appends the tombstone of a record.
 func (l *log) forget(r record) { l.append(r.tombstone()) }
 
 func (l *log) wakeWriter() {
@@ -90,16 +89,16 @@ func (l *log) wakeWriter() {
 	}
 }
 
-// rotate begins another generation.
+// rotate begins the next generation.
 func (l *log) rotate(born time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// Files are in the order of their names, also when the clock is set back.
+	// File names are ordered even if the clock was set back.
 	if last := l.pending[len(l.pending)-1].born.Round(0); born.Round(0).Before(last) {
 		born = last.Add(time.Millisecond)
 	}
 	l.pending = append(l.pending, section{born: born})
-	// What is older would go into files that are removed.
+	// Files of older generations are removed.
 	l.pending = slices.Delete(l.pending, 0, max(0, len(l.pending)-maxGenerations))
 	l.wakeWriter()
 }
@@ -113,8 +112,8 @@ func (l *log) run() {
 	l.writePending()
 }
 
-// await returns when something waits and has gathered, or may be tried again, and
-// false when the log is to be closed.
+// await waits for pending records and writeDelay, or for a retry. It returns false when the
+// log is closing.
 func (l *log) await() bool {
 	pause := retryDelay
 	if !l.failing {
@@ -133,7 +132,7 @@ func (l *log) await() bool {
 	}
 }
 
-// putAll writes what waits, up to the first failure.
+// writePending writes the pending sections up to the first error.
 func (l *log) writePending() {
 	if l.hasVanished() {
 		_ = l.file.Close()
@@ -151,18 +150,18 @@ func (l *log) writePending() {
 	l.logTransition(nil)
 }
 
-// note logs each edge between writes that succeed and those that fail.
+// logTransition logs the first error and the first success after errors.
 func (l *log) logTransition(err error) {
 	switch failed := err != nil; {
 	case failed && !l.failing:
-		l.logger.Warn("the duplicate window cannot be written down: packets accepted since then, and sent again after a restart, may be delivered twice", "error", err)
+		l.logger.Warn("the duplicate window cannot be written: packets accepted from now on and sent again after a restart may be delivered twice", "error", err)
 	case !failed && l.failing:
-		l.logger.Info("the duplicate window can be written down again")
+		l.logger.Info("the duplicate window is writable again")
 	}
 	l.failing = err != nil
 }
 
-// take leaves an empty section, so that there always is one to add to.
+// takePending returns the pending sections and leaves an empty one.
 func (l *log) takePending() []section {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -171,8 +170,8 @@ func (l *log) takePending() []section {
 	return sections
 }
 
-// giveBack takes in what could not be written. What came meanwhile begins with the
-// generation that it ends with.
+// requeue puts unwritten sections before the pending ones; the last of them and the first
+// pending one are of the same generation.
 func (l *log) requeue(unsaved []section) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,7 +180,7 @@ func (l *log) requeue(unsaved []section) {
 	l.pending = append(unsaved, l.pending[1:]...)
 }
 
-// put writes a section and leaves in it what could not be written.
+// writeSection writes a section. After an error the section has the unwritten records.
 func (l *log) writeSection(s *section) error {
 	if l.file == nil || !s.born.Equal(l.born) {
 		if err := l.open(s.born); err != nil {
@@ -192,7 +191,7 @@ func (l *log) writeSection(s *section) error {
 	if err != nil {
 		s.records = s.records[n-n%recordSize:]
 		_ = l.file.Close()
-		l.file = nil // to be opened again, which cuts off the rest of a record
+		l.file = nil // openForAppend truncates the incomplete record
 	}
 	return err
 }
