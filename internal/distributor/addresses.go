@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// validateAddresses checks the two listening addresses, each and together.
+// validateAddresses validates the listen addresses and that they do not conflict.
 func (c Config) validateAddresses() error {
 	for _, a := range []struct{ name, address string }{{c.listenKeys(), c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
 		if err := validateAddress(a.address); err != nil {
@@ -24,7 +24,7 @@ func (c Config) validateAddresses() error {
 	return nil
 }
 
-// listenKeys are the settings that Listen comes from.
+// listenKeys returns the names of the settings that Listen is made of.
 func (c Config) listenKeys() string {
 	if host, _, _ := net.SplitHostPort(c.Listen); host != "" {
 		return "LISTEN_ADDR with PORT"
@@ -32,7 +32,7 @@ func (c Config) listenKeys() string {
 	return "PORT"
 }
 
-// listenKey is the setting to change when the ingest API cannot be listened on.
+// listenKey returns the name of the setting that causes a listen error of the ingest API.
 func listenKey(err error) string {
 	var unknown *net.DNSError
 	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.As(err, &unknown) {
@@ -52,8 +52,8 @@ func validateAddress(address string) error {
 	return nil
 }
 
-// collide tells whether two valid addresses cannot both be listened on. An
-// unspecified IP address stands for all addresses of the machine, IPv4 and IPv6.
+// conflict reports whether two valid addresses cannot both be listened on. An unspecified
+// IP address is all IPv4 and IPv6 addresses of the machine.
 func conflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
@@ -67,7 +67,7 @@ func conflict(a, b string) bool {
 	return allA || allB || addrA == addrB
 }
 
-// listenHost returns the host in one spelling, and whether it is all addresses.
+// listenHost returns the normalized host, and whether it is all addresses.
 func listenHost(host string) (text string, all bool) {
 	host = strings.ToLower(host)
 	if host == "localhost" {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAllocationsOfAWholePacket(t *testing.T) {
+func TestAllocationsPerPacket(t *testing.T) {
 	if raceEnabled {
 		t.Skip("pools drop their contents at random under the race detector")
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A folder that somebody removes while packets are stored in it stores no more.
+// Packets are refused after DATA_DIR was removed.
 func TestVanishedDataDir(t *testing.T) {
 	_, targets := threeScripted(t)
 	config := quick(t, targets...)
@@ -31,8 +31,8 @@ func TestVanishedDataDir(t *testing.T) {
 	}
 }
 
-// With a memory journal an unusable DATA_DIR is told and does not matter; with a disk
-// journal there is no start.
+// An unusable DATA_DIR is logged with a memory journal and fails the start with a disk
+// journal.
 func TestUnusableDataDir(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

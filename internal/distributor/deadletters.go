@@ -2,8 +2,8 @@ package distributor
 
 import "github.com/logstreamer/logstreamer/internal/deadletter"
 
-// resendable keeps dead letters that can be sent again at once: they are no
-// duplicates of themselves.
+// dedupForgettingDLQ stores dead letters and removes them from the duplicate window, so that
+// they can be sent again.
 type dedupForgettingDLQ struct {
 	store       *deadletter.Store
 	distributor *Distributor

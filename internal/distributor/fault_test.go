@@ -16,13 +16,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// takenBy returns how many packets an analyzer took.
+// takenBy returns the number of packets that an analyzer took.
 func takenBy(a *analyzertest.Analyzer) int { return len(a.Taken()) }
 
-// Each analyzer in turn falls ill under load: emitters notice nothing, no
-// accepted packet is lost, its traffic goes to the others, and it comes back
-// by itself and without a flood.
-func TestAnalyzersFallIllAndRecover(t *testing.T) {
+// Each analyzer fails in turn under load: emitters get no error, no accepted packet is lost,
+// its traffic goes to the others, and it recovers with a slow start.
+func TestAnalyzersFailAndRecover(t *testing.T) {
 	for number, illness := range []struct {
 		name    string
 		begin   func(*analyzertest.Analyzer)
@@ -100,8 +99,8 @@ func well(a *analyzertest.Analyzer) error {
 	return nil
 }
 
-// An analyzer that asks for a pause gets one, and is not thought ill.
-func TestAnalyzerPauses(t *testing.T) {
+// An analyzer that answers 429 with Retry-After is paused and stays healthy.
+func TestThrottlingAnalyzer(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
 	analyzers[0].Behave(analyzertest.Status(429, "Retry-After", "60"))
@@ -125,8 +124,8 @@ func TestAnalyzerPauses(t *testing.T) {
 	s.nothingLost(t, analyzers...)
 }
 
-// Without a healthy analyzer packets are refused at once, with an honest
-// Retry-After, until one comes back.
+// Without a healthy analyzer packets are refused at once, with an accurate
+// Retry-After, until one recovers.
 func TestAllAnalyzersDown(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
@@ -186,7 +185,7 @@ func TestAnalyzersStartLater(t *testing.T) {
 	s.nothingLost(t, analyzers...)
 }
 
-// What no analyzer will ever take is kept as a dead letter.
+// Packets that analyzers reject become dead letters.
 func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -226,7 +225,7 @@ func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	}
 }
 
-// A stop with an analyzer that hangs ends in its time, and tells what is left.
+// A stop with a hanging analyzer ends at its deadline and returns the undelivered volume.
 func TestStopWithAHangingAnalyzer(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -253,8 +252,8 @@ func TestStopWithAHangingAnalyzer(t *testing.T) {
 	}
 }
 
-// A client that stalls within a request takes no time from a stop, and its end
-// is no failure.
+// A client that stalls within a request does not delay a stop, and closing its connection is
+// no error.
 func TestStopWithAStalledClient(t *testing.T) {
 	a := analyzertest.New(t)
 	s := startSystem(t, quick(t, Target{ID: "one", URL: a.URL(), Weight: 1}))
@@ -276,9 +275,9 @@ func TestStopWithAStalledClient(t *testing.T) {
 	s.nothingLost(t, a)
 }
 
-// While a stop still answers requests, packets that wait are hurried: some
-// requests wait for them.
-func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
+// While a stop still answers requests, retries are expedited: requests may wait for their
+// packets.
+func TestStopExpeditesRetries(t *testing.T) {
 	t.Parallel()
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -304,8 +303,8 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 	}
 }
 
-// A stop under load delivers all that was accepted.
-func TestStopUnderLoadDeliversEverything(t *testing.T) {
+// A stop under load delivers all accepted packets.
+func TestStopUnderLoad(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
 	analyzers[1].Behave(analyzertest.OK().After(20 * time.Millisecond))

@@ -14,8 +14,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 )
 
-// With a disk journal a packet whose dead letter cannot be written is not forgotten:
-// it waits, on the books, and becomes a dead letter once that can be written.
+// With a disk journal a packet whose dead letter cannot be written waits, counts as queued,
+// and becomes a dead letter when the store is writable.
 func TestUnwrittenDeadLettersWait(t *testing.T) {
 	a := analyzertest.New(t)
 	a.Behave(analyzertest.Status(422))
@@ -79,7 +79,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	}
 }
 
-// An analyzer that takes packets by the time that they are tried again gets them.
+// They are delivered if an analyzer takes them before.
 func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	a := analyzertest.New(t)
 	a.Behave(analyzertest.Status(422))
