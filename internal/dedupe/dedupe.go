@@ -183,13 +183,6 @@ func (w *Window) Forget(info packet.Info, body []byte) {
 // content.
 func (w *Window) Conflicts() int64 { return w.conflicts.count.Load() }
 
-// Len returns the number of known packets.
-func (w *Window) Len() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.current.len() + w.previous.len()
-}
-
 // Close writes pending records. It must be called once. A failure is only logged, as it
 // causes only duplicates.
 func (w *Window) Close() {

@@ -18,7 +18,7 @@ import (
 // and becomes a dead letter when the store is writable.
 func TestUnwrittenDeadLettersWait(t *testing.T) {
 	a := analyzertest.New(t)
-	a.Behave(analyzertest.Status(422))
+	a.Behave(analyzertest.Behaviour{Status: 422})
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
 	config.Ingest.AckTimeout = 50 * time.Millisecond
@@ -45,7 +45,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 		t.Errorf("the journal has forgotten %d packets", got)
 	}
 	if status := s.Status(); status.Unaccounted != 0 || !status.Analyzers[0].Healthy || s.router.Stats().Quarantined != 0 {
-		t.Errorf("%d messages are not accounted for; the analyzer is healthy: %v; %d packets are set apart",
+		t.Errorf("%d messages are unaccounted; the analyzer is healthy: %v; %d packets are set apart",
 			status.Unaccounted, status.Analyzers[0].Healthy, s.router.Stats().Quarantined)
 	}
 	if status, body := s.ask(t, "", "waits"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
@@ -65,7 +65,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	wantTerm(t, ledger, "queued", 0, 0)
 	wantTerm(t, ledger, "in_flight", 0, 0)
 	if got := ledger["unaccounted_messages"]; got != 0.0 {
-		t.Errorf("%v messages are not accounted for", got)
+		t.Errorf("%v messages are unaccounted", got)
 	}
 	s.stop(t)
 	var letters bytes.Buffer
@@ -82,7 +82,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 // They are delivered if an analyzer takes them before.
 func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	a := analyzertest.New(t)
-	a.Behave(analyzertest.Status(422))
+	a.Behave(analyzertest.Behaviour{Status: 422})
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
 	s := startSystem(t, config)
@@ -93,7 +93,7 @@ func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 		s.send(1)
 	}
 	until(t, "each was refused", func() bool { return s.router.Stats().Waiting.Packets == 50 })
-	a.Behave(analyzertest.OK())
+	a.Behave(analyzertest.Behaviour{})
 	s.stop(t)
 	s.nothingLost(t, a)
 }

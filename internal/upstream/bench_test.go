@@ -114,9 +114,9 @@ const (
 type countingSettler struct{ packets int }
 
 func (d *countingSettler) Delivered(_ string, packets []Delivery) { d.packets += len(packets) }
-func (d *countingSettler) Rejected(string, []Rejection)                 {}
+func (d *countingSettler) Rejected(string, []Rejection)           {}
 func (d *countingSettler) Nacked(string, []Delivery)              {}
-func (d *countingSettler) CapacityChanged()                          {}
+func (d *countingSettler) CapacityChanged()                       {}
 
 // serveImmediately serves an analyzer that responds to each request at once until the test
 // ends, and returns its URL.
