@@ -70,7 +70,7 @@ func TestOtherContentInFlight(t *testing.T) {
 			}
 			reservations = append(reservations, reservation)
 		}
-		reason := errors.New("no room")
+		reason := errors.New("no capacity")
 		for i, version := range order {
 			state, other := w.begin(changed(1, version), start)
 			if state != InFlight || other != reservations[version] {

@@ -80,7 +80,7 @@ func accept(t interface{ Fatalf(string, ...any) }, w *Window, s sample, now time
 func TestRefusedPacketIsNew(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	_, reservation := w.begin(numbered(1), start)
-	reservation.End(errors.New("no room"))
+	reservation.End(errors.New("no capacity"))
 	accept(t, w, numbered(1), start)
 	if state, _ := w.begin(numbered(1), start); state != Duplicate {
 		t.Errorf("after it was accepted the packet is %v, want Duplicate", state)
@@ -216,7 +216,7 @@ func TestForget(t *testing.T) {
 		accept(t, w, numbered(n), start)
 	}
 	_, reservation := w.begin(numbered(3), start)
-	w.forget(numbered(3)) // who holds the reservation does not know yet
+	w.forget(numbered(3)) // during its reservation
 	reservation.End(nil)
 	accept(t, w, numbered(3), start)
 }
@@ -236,7 +236,7 @@ func TestRestartAppliesTombstones(t *testing.T) {
 	accept(t, w, numbered(3), start.Add(time.Second)) // the first two become old
 	w.forget(numbered(1))
 	w.forget(numbered(3))
-	w.forget(numbered(9)) // nobody knows it
+	w.forget(numbered(9)) // unknown
 	restart()
 	for n, want := range map[int]bool{1: false, 2: true, 3: false, 9: false} {
 		if got := knows(w, numbered(n)); got != want {
@@ -253,7 +253,7 @@ func TestRestartAppliesTombstones(t *testing.T) {
 	accept(t, w, numbered(5), start.Add(3*time.Second))
 	restart()
 	if knows(w, numbered(1)) || w.len() > 2*config.Packets {
-		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %d, %d", w.previous.len(), w.current.len())
+		t.Errorf("after its generation expired a forgotten packet or another one is known: %d, %d", w.previous.len(), w.current.len())
 	}
 	w.Close()
 }
@@ -266,7 +266,7 @@ func TestAcceptedAfterForget(t *testing.T) {
 	accept(t, w, numbered(1), start)
 	accept(t, w, numbered(2), start.Add(61*time.Second)) // the first becomes old
 	w.forget(numbered(1))
-	accept(t, w, numbered(3), start.Add(122*time.Second)) // the first generation goes
+	accept(t, w, numbered(3), start.Add(122*time.Second)) // the first generation expires
 	accept(t, w, numbered(1), start.Add(123*time.Second))
 	w.Close()
 	w = open(t, config, start.Add(124*time.Second))
@@ -286,7 +286,7 @@ func TestWaitReturnsTheRefusal(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	_, reservation := w.begin(numbered(1), start)
 	_, other := w.begin(numbered(1), start)
-	reason := errors.New("no room")
+	reason := errors.New("no capacity")
 	reservation.End(reason)
 	if got := other.Wait(); got != reason {
 		t.Errorf("the reason is %v", got)

@@ -46,7 +46,7 @@ func TestWindowsInMemoryHaveTheirOwnKeys(t *testing.T) {
 func TestUnusableKey(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
 	for name, spoil := range map[string]func(path string) error{
-		"gone":       os.Remove,
+		"removed":    os.Remove,
 		"short":      func(path string) error { return os.Truncate(path, 31) },
 		"empty":      func(path string) error { return os.Truncate(path, 0) },
 		"long":       func(path string) error { return os.WriteFile(path, make([]byte, 33), 0o600) },
@@ -72,7 +72,7 @@ func TestUnusableKey(t *testing.T) {
 				t.Errorf("the key is that of before, or %d packets are known", w.len())
 			}
 			wantLogged := 2 // of the key, and of the file that was written with the other one
-			if name == "gone" || name == "another" || name == "unfinished" {
+			if name == "removed" || name == "another" || name == "unfinished" {
 				wantLogged = 1
 			}
 			if got := text.String(); strings.Count(got, "level=WARN") != wantLogged || strings.Count(got, "\n") != wantLogged {

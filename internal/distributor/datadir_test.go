@@ -24,7 +24,7 @@ func TestVanishedDataDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	if status, _, body := s.send(1); status != 503 || !strings.Contains(body, `"code":"journal_unwritable"`) {
-		t.Errorf("once the folder is gone: %d %s", status, body)
+		t.Errorf("after the directory was removed: %d %s", status, body)
 	}
 	if status, document := s.get(t, "/readyz"); status != 503 || document["code"] != "journal_unwritable" {
 		t.Errorf("/readyz: %d %v", status, document)

@@ -32,7 +32,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 		s.send(2)
 	}
 	if status, body := s.ask(t, "?ack=delivered", "waits"); status != http.StatusGatewayTimeout {
-		t.Errorf("who waits for the delivery is answered %d %s", status, body)
+		t.Errorf("ack=delivered: %d %s", status, body)
 	}
 	s.only(t, http.StatusAccepted)
 	until(t, "each was refused", func() bool { return s.router.Stats().Waiting.Packets == many })

@@ -73,7 +73,7 @@ func TestRestartedEmitter(t *testing.T) {
 				t.Errorf("of the second run %d packets are called duplicates", got)
 			}
 			wantDuplicates, wantDropped := 2*packets, 0
-			if test.window == 0 { // the analyzer tells alone
+			if test.window == 0 { // only the analyzer detects duplicates
 				wantDuplicates, wantDropped = 0, 2*packets
 			}
 			if got := s.sendAll(t, append(first, second...)); got != wantDuplicates {

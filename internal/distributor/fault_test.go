@@ -45,7 +45,7 @@ func TestAnalyzersFailAndRecover(t *testing.T) {
 			victim.Behave(failure.behaviour)
 			until(t, "it is not eligible", func() bool { return s.Status().Analyzers[ill].Effective == 0 })
 			before, accepted := takenBy(victim), s.acceptedPackets()
-			until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
+			until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })
 			if got := takenBy(victim) - before; got > 0 {
 				t.Errorf("it took %d packets while it was ill", got)
 			}
@@ -90,7 +90,7 @@ func TestThrottlingAnalyzer(t *testing.T) {
 	// Another sender may have begun a request when the first answer came.
 	until(t, "no request is in flight", func() bool { return s.Status().Analyzers[0].InFlight.Packets == 0 })
 	requests, accepted := analyzers[0].Requests(), s.acceptedPackets()
-	until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
+	until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })
 	end()
 	if got := analyzers[0].Requests(); got != requests || got > s.config.Analyzer.Concurrency {
 		t.Errorf("it got %d requests, %d of them in its pause", got, got-requests)
@@ -265,7 +265,7 @@ func TestStopExpeditesRetries(t *testing.T) {
 		status, body := s.ask(t, "?ack=delivered", "p")
 		answered <- fmt.Sprint(status, body)
 	}()
-	// After so many failures it is kept for eight seconds; see the retry queue of package router.
+	// The delay after these failures is eight seconds; see the retry queue of package router.
 	until(t, "it has failed five times", func() bool { return a.Requests() == 5 })
 	a.Behave(analyzertest.Behaviour{})
 	began := time.Now()

@@ -177,7 +177,7 @@ func (j *failingJournal) CheckCapacity(bytes int) error {
 	return j.Journal.CheckCapacity(bytes)
 }
 
-// wantCondition looks at the pages.
+// wantCondition checks /health and /readyz.
 func wantCondition(t *testing.T, d *Distributor, state state, reason string) {
 	t.Helper()
 	time.Sleep(2 * stateInterval)

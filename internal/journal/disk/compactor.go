@@ -15,9 +15,9 @@ type compactor struct {
 	packets []*packet.Packet
 	records []byte
 
-	retry     *time.Timer // runs after something failed
-	suspended task        // what is not tried until then
-	failing   task        // what failed the last time, and was told
+	retry     *time.Timer // runs after a failure
+	suspended task        // until the retry timer
+	failing   task        // tasks that failed last time, logged
 }
 
 // task is a set of the compactor's tasks.

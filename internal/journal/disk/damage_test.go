@@ -187,7 +187,7 @@ func TestDamageFoundWhenReadBack(t *testing.T) {
 		j := f.open(t)
 		f.disk.fail("read", errors.New("bus reset"))
 		f.put(t, j, upTo(20)...)
-		synctest.Wait() // the keeper has failed to read it and will try again
+		synctest.Wait() // the compactor has failed to read it and will retry
 		f.disk.change(segmentPath("/data/journal", 1), func(content []byte) {
 			content[ends(t, content[:usedBytes(content)])[5]-9] ^= 1
 		})

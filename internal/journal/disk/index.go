@@ -220,7 +220,7 @@ func (x *index) ackCopies(r sequenceRange) {
 	}
 }
 
-// removeIfEmpty removes a copy's block at once and others in batches.
+// removeIfEmpty removes an empty block: a copy's at once, others in batches.
 func (x *index) removeIfEmpty(b *block) {
 	if b.unackedCount > 0 {
 		return

@@ -45,7 +45,7 @@ func TestRemoveFailure(t *testing.T) {
 		if got := f.log.count("cannot be removed"); got != 1 {
 			t.Errorf("%d log lines about it", got)
 		}
-		if got, onDisk := j.Status().Bytes, f.disk.bytes(); got < onDisk-2*f.segmentBytes { // those reserve room
+		if got, onDisk := j.Status().Bytes, f.disk.bytes(); got < onDisk-2*f.segmentBytes { // segments have unused blocks
 			t.Errorf("%d bytes count against the budget, and %d are on disk", got, onDisk)
 		}
 		f.disk.fail("", nil)

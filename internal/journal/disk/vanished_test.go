@@ -75,7 +75,7 @@ func TestVanishedFolderComesBack(t *testing.T) {
 	c := newCommitter(j.Journal, appender{files: j.files, dir: j.dir, segmentBytes: 1 << 20, number: 9}, 1)
 	defer c.checks.Stop()
 	if err := c.reopen(); err == nil || !strings.Contains(err.Error(), "lock no longer exists") {
-		t.Errorf("a segment in a directory that was made anew: %v", err)
+		t.Errorf("a segment in a recreated directory: %v", err)
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+"-moved", dir)); err != nil {
 		t.Fatal(err)
