@@ -13,12 +13,12 @@ import (
 // listenAddress returns the address of the ingest API.
 func (c Config) listenAddress() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-// validateAddresses checks the two listening addresses.
+// validateAddresses validates the listen addresses and that they do not conflict.
 func (c Config) validateAddresses() error {
 	if err := validateAddress(c.MetricsListen); err != nil {
 		return fmt.Errorf("METRICS_ADDR is %q: %w", c.MetricsListen, err)
 	}
-	if !collide(c.listenAddress(), c.MetricsListen) {
+	if !conflict(c.listenAddress(), c.MetricsListen) {
 		return nil
 	}
 	keys := "PORT"
@@ -29,7 +29,7 @@ func (c Config) validateAddresses() error {
 		c.MetricsListen, keys, strings.TrimPrefix(c.listenAddress(), ":"))
 }
 
-// listenKey is the setting to change when the ingest API cannot be listened on.
+// listenKey returns the name of the setting that causes a listen error of the ingest API.
 func listenKey(err error) string {
 	var unknown *net.DNSError
 	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.As(err, &unknown) {
@@ -49,9 +49,9 @@ func validateAddress(address string) error {
 	return nil
 }
 
-// collide tells whether two valid addresses cannot both be listened on. An
-// unspecified IP address stands for all addresses of the machine, IPv4 and IPv6.
-func collide(a, b string) bool {
+// conflict reports whether two valid addresses cannot both be listened on. An unspecified
+// IP address is all IPv4 and IPv6 addresses of the machine.
+func conflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
 	numberA, _ := strconv.Atoi(portA)
@@ -64,7 +64,7 @@ func collide(a, b string) bool {
 	return allA || allB || addrA == addrB
 }
 
-// listenHost returns the host in one spelling, and whether it is all addresses.
+// listenHost returns the normalized host, and whether it is all addresses.
 func listenHost(host string) (text string, all bool) {
 	host = strings.ToLower(host)
 	if host == "localhost" {

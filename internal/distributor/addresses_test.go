@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestValidateRefusesAddressesThatCollide(t *testing.T) {
+func TestValidateRejectsConflictingAddresses(t *testing.T) {
 	for _, c := range []struct {
 		ingest, metrics string
 		collide         bool

@@ -11,7 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ingest"
 )
 
-// What fairshare could not reckon with is refused before anything starts.
+// Weights that fairshare cannot represent are rejected.
 func TestValidateRefusesWeights(t *testing.T) {
 	for _, weight := range []float64{-1, 0, math.NaN(), 1.1e300, math.Inf(1)} {
 		config := quick(t, Target{ID: "b", URL: "http://b", Weight: 1}, Target{ID: "a", URL: "http://a", Weight: weight})
@@ -48,7 +48,7 @@ func TestTagsAgreeWithConstants(t *testing.T) {
 	}
 }
 
-// Dead letters are as safe as packets are.
+// Dead letters are as durable as packets.
 func TestDeadLettersAreDurableWithADiskJournal(t *testing.T) {
 	for journal, want := range map[string]bool{JournalMemory: false, JournalDisk: true} {
 		if got := (Config{Journal: journal}).deadLetters().Durable; got != want {

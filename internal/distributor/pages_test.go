@@ -205,8 +205,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// INGEST_BUFFER_SIZE bounds the memory journal alone: with a disk journal far more
-// packets may wait, and nothing is near a limit.
+// INGEST_BUFFER_SIZE limits the memory journal only: with a disk journal there is no such
+// metric.
 func TestQueueLimitIsThatOfTheMemoryJournal(t *testing.T) {
 	_, targets := threeScripted(t)
 	for _, kind := range []string{JournalMemory, JournalDisk} {
@@ -219,7 +219,7 @@ func TestQueueLimitIsThatOfTheMemoryJournal(t *testing.T) {
 	}
 }
 
-// The endpoint is what Prometheus scrapes; the process's own metrics are there.
+// The endpoint serves the process metrics, too.
 func TestMetricsEndpoint(t *testing.T) {
 	_, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
@@ -239,7 +239,7 @@ func TestMetricsEndpoint(t *testing.T) {
 	}
 }
 
-// Two distributors in one process know nothing of each other.
+// Two distributors in one process are independent.
 func TestTwoDistributors(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	one, two := startSystem(t, quick(t, targets[0])), startSystem(t, quick(t, targets[1]))
