@@ -12,7 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// route answers all requests of the ingest port.
+// route handles the requests of the ingest port.
 func (d *Distributor) route(r *server.Request, to *http1.Response) {
 	switch r.Path {
 	case native.Path:
@@ -35,7 +35,7 @@ func (d *Distributor) route(r *server.Request, to *http1.Response) {
 	}
 }
 
-// read answers GET and HEAD.
+// read handles GET and HEAD.
 func (d *Distributor) read(r *server.Request, to *http1.Response, answer func(*http1.Response)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		d.protocol.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this path is read with GET"}, "GET, HEAD")
@@ -46,7 +46,7 @@ func (d *Distributor) read(r *server.Request, to *http1.Response, answer func(*h
 
 func (d *Distributor) health(to *http1.Response) {
 	healthy := d.healthy()
-	condition := d.watcher.now.Load()
+	condition := d.watcher.current.Load()
 	status, word := http.StatusOK, "healthy"
 	if healthy == 0 {
 		status, word = http.StatusServiceUnavailable, "unhealthy"
@@ -67,13 +67,13 @@ func (d *Distributor) ready(to *http1.Response) {
 		return
 	}
 	status := map[string]string{"status": "ready"}
-	if condition := d.watcher.now.Load(); condition.state != stateNormal {
+	if condition := d.watcher.current.Load(); condition.state != stateNormal {
 		status["detail"] = condition.reason
 	}
 	answer(to, http.StatusOK, status)
 }
 
-// totals answers /metrics-json.
+// totals handles /metrics-json.
 func (d *Distributor) totals(to *http1.Response) {
 	status := d.Status()
 	packets, messages, depths := make(map[string]int64), make(map[string]int64), make(map[string]int64)
@@ -103,7 +103,7 @@ func (d *Distributor) totals(to *http1.Response) {
 	})
 }
 
-// refusedEmitter is an emitter of which many packets were refused lately.
+// refusedEmitter is an emitter with many recent refusals.
 type refusedEmitter struct {
 	EmitterID string    `json:"emitter_id"`
 	Packets   int64     `json:"packets"`
@@ -112,9 +112,9 @@ type refusedEmitter struct {
 }
 
 func (d *Distributor) refusedEmitters() []refusedEmitter {
-	const most = 10
+	const limit = 10
 	list := []refusedEmitter{}
-	for _, one := range d.intake.RefusedEmitters(most) {
+	for _, one := range d.intake.RefusedEmitters(limit) {
 		list = append(list, refusedEmitter{one.EmitterID, one.Packets, one.Reason, one.Last.UTC()})
 	}
 	return list
@@ -128,8 +128,8 @@ type term struct {
 
 func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
 
-// balance answers /ledger: accepted is the sum of the other terms. With a disk
-// journal accepted counts what an earlier run left undelivered, too.
+// balance handles /ledger: accepted is the sum of the other terms. With a disk journal it
+// includes undelivered packets of earlier runs.
 func (d *Distributor) balance(to *http1.Response) {
 	status := d.Status()
 	queued, inFlight := status.Waiting, packet.Volume{}
@@ -153,7 +153,7 @@ func (d *Distributor) balance(to *http1.Response) {
 
 func answer(to *http1.Response, status int, value any) {
 	body, err := json.Marshal(value)
-	if err != nil { // cannot be: the values are plain
+	if err != nil { // does not happen: the values have basic types
 		status, body = http.StatusInternalServerError, []byte("{}")
 	}
 	to.SetJSON(status, body)

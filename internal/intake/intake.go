@@ -28,18 +28,18 @@ type Journal interface {
 	CheckCapacity(bytes int) error
 }
 
-// Config holds the user settings.
+// Config holds the user settings; the tags are those of package config.
 type Config struct {
 	// MemoryBytes bounds what requests hold together that are being read.
 	MemoryBytes int64
 	// Ack is the level of requests that ask for none; empty is the strongest that
 	// waits for no analyzer. AckTimeout bounds AckDelivered.
-	Ack        Ack
-	AckTimeout time.Duration
+	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk stored)"`
+	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
 	// Stores means that the journal is on stable storage, which AckStored needs.
 	Stores bool
 	// Shed is which packets are refused first when capacity gets scarce.
-	Shed ShedThresholds
+	Shed ShedThresholds `env:"SHED" reload:"live" help:"levels that are refused first when memory runs short, such as DEBUG@80%,INFO@95%"`
 }
 
 // DefaultConfig returns the defaults.

@@ -48,6 +48,12 @@ func ParseShed(text string) (ShedThresholds, error) {
 	return shed, nil
 }
 
+// UnmarshalText sets the thresholds to those that ParseShed reads.
+func (s *ShedThresholds) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseShed(string(text))
+	return err
+}
+
 // String returns the thresholds as ParseShed reads them.
 func (s ShedThresholds) String() string {
 	var parts []string

@@ -37,14 +37,14 @@ func DefaultTimeouts() Timeouts {
 	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute, Write: 10 * time.Second}
 }
 
-// Config holds the user settings.
+// Config holds the user settings; the tags are those of package config.
 type Config struct {
 	// MaxConnections bounds the open connections; one more is answered with 503 and
 	// closed.
 	MaxConnections int
 	// DrainDelay is for how long a stop still accepts connections and answers them with
 	// 503, so that load balancers have time to notice.
-	DrainDelay time.Duration
+	DrainDelay time.Duration `env:"DRAIN_SEC" format:"seconds" min:"0" reload:"live" help:"seconds for which a stopping distributor still accepts connections and answers 503, for load balancers"`
 	Timeouts   Timeouts
 }
 

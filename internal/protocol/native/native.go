@@ -27,12 +27,12 @@ import (
 // Path is where packets are sent.
 const Path = "/ingest"
 
-// Config holds the user settings.
+// Config holds the user settings; the tags are those of package config.
 type Config struct {
 	// MaxBodyBytes bounds a request's body, decompressed.
-	MaxBodyBytes int
+	MaxBodyBytes int `env:"MAX_BODY_BYTES" format:"bytes" min:"1" max:"1073741824" reload:"live" help:"maximum decompressed size of a request in bytes, such as 10MiB"`
 	// MaxPacketMessages bounds one packet.
-	MaxPacketMessages int
+	MaxPacketMessages int `env:"MAX_PACKET_MESSAGES" min:"1" max:"262144" reload:"live" help:"maximum messages per packet"`
 }
 
 // DefaultConfig returns the defaults.
