@@ -9,7 +9,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
-	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // analyzersValue is the list of analyzers.
@@ -28,10 +28,10 @@ func (v analyzersValue) String() string {
 
 func (v analyzersValue) Set(text string) error {
 	parsed, err := distributor.ParseTargets(text)
-	if errors.Is(err, upstream.ErrUser) {
+	if errors.Is(err, sink.ErrUser) {
 		// The caller prints the value with the error, including the password.
 		// Validate reports it instead.
-		parsed, err = []distributor.Target{{URL: upstream.WithoutUser(text)}}, nil
+		parsed, err = []distributor.Target{{URL: sink.WithoutUser(text)}}, nil
 	}
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // Target is one analyzer of the configuration.
@@ -25,7 +25,7 @@ type Target struct {
 // URLs may have some of their own.
 func ParseTargets(text string) ([]Target, error) {
 	if strings.Contains(text, "@") { // before any part of it is shown
-		return nil, fmt.Errorf("%q: %w", upstream.WithoutUser(text), upstream.ErrUser)
+		return nil, fmt.Errorf("%q: %w", sink.WithoutUser(text), sink.ErrUser)
 	}
 	var targets []Target
 	for part := range strings.SplitSeq(text, ",") {

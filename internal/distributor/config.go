@@ -15,6 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -109,6 +110,9 @@ func (c Config) Validate() error {
 	}
 	ids := make(map[string]string)
 	for _, t := range c.Targets {
+		if _, err := sink.ParseURL(t.URL); err != nil {
+			return err
+		}
 		if err := c.analyzer(t).Validate(); err != nil {
 			return err
 		}
@@ -161,7 +165,7 @@ func (c Config) Validate() error {
 
 func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
-	config.ID, config.URL = t.ID, t.URL
+	config.ID = t.ID
 	return config
 }
 

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,16 +92,16 @@ func TestLargerBatchStartsEarlier(t *testing.T) {
 // one just began.
 func startWithTwoSlowRequests(t *testing.T) *fixture {
 	t.Helper()
-	analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
-		if strings.Contains(r.body, "slow") {
-			return reply{hang: true}
+	analyzer := newFakeSink(t, func(r request) reply {
+		if r.contains("slow") {
+			return hanging
 		}
 		return ok
 	})
-	analyzer.health = ndjsonHealth
+	analyzer.health = batching
 	config := testConfig()
 	config.Concurrency, config.Timeout, config.Linger = 8, 30*time.Second, 2*time.Millisecond
-	b := start(t, config, analyzer.dial)
+	b := start(t, config, analyzer)
 	b.batch.packets.Store(64)
 	for range 2 {
 		time.Sleep(config.Linger)
@@ -116,12 +115,10 @@ func startWithTwoSlowRequests(t *testing.T) *fixture {
 // can, and stays warm.
 func TestSendersAreWokenLIFO(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		slow := ok
-		slow.delay = time.Millisecond
-		analyzer := newFakeAnalyzer(always(slow))
+		analyzer := newFakeSink(t, always(after(time.Millisecond, ok)))
 		config := testConfig()
 		config.Concurrency = 8
-		b := start(t, config, analyzer.dial)
+		b := start(t, config, analyzer)
 		b.Offer(b.packets.some(t, config.Concurrency))
 		b.settler.await(t, config.Concurrency)
 		synctest.Wait()
@@ -133,7 +130,7 @@ func TestSendersAreWokenLIFO(t *testing.T) {
 		}
 		connections := make(map[int]bool)
 		for _, request := range analyzer.received()[burst:] {
-			connections[request.connection] = true
+			connections[request.conn] = true
 		}
 		if len(connections) != 1 {
 			t.Errorf("20 packets, one after the other, took %d connections", len(connections))
