@@ -32,6 +32,35 @@ func TestSendersStartByWaitingPackets(t *testing.T) {
 	}
 }
 
+// The earliest start of one more sender.
+func TestNextFlush(t *testing.T) {
+	flush, linger := time.Now().Add(2*time.Hour), time.Now().Add(time.Hour)
+	for _, test := range []struct {
+		name                       string
+		waiting, noLinger, sending int
+		want                       time.Time
+	}{
+		{"the first sender lingers", 1, 0, 0, linger},
+		{"the second one too", 63, 0, 1, linger},
+		{"a full batch does not", 64, 0, 1, time.Time{}},
+		{"an emitter waits", 1, 1, 0, time.Time{}},
+		{"too few for the third sender", 3, 0, 2, flush},
+		{"too few for it, and an emitter waits", 3, 1, 2, time.Time{}},
+		{"enough for it", 4, 0, 2, linger},
+		{"half of the limit, too few for the fifth", 32, 0, 4, flush},
+		{"a full batch for any sender", 64, 0, 7, time.Time{}},
+	} {
+		q := newQueue()
+		q.flushDeadline, q.earliestSend, q.sending, q.noLinger = flush, linger, test.sending, test.noLinger
+		for range test.waiting {
+			q.waiting.Push(Delivery{Packet: &packet.Packet{Body: []byte("{}")}})
+		}
+		if got := q.nextFlushLocked(batchLimits{packets: 64, flushSize: 64}); !got.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
 // During slow requests idle senders start within 20 ms, and at once for a packet whose
 // emitter waits for the delivery.
 func TestIdleSendersStart(t *testing.T) {
