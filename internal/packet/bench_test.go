@@ -53,6 +53,20 @@ func BenchmarkCheckVaried(b *testing.B) {
 	}
 }
 
+// BenchmarkCheckText measures packets of 500 messages with 200 bytes of text each.
+func BenchmarkCheckText(b *testing.B) {
+	for _, row := range []struct{ name, text string }{
+		{"ASCII", "request handled in 12ms "}, {"Cyrillic", "запрос обработан за 12мс "}, {"Chinese", "请求处理完成"}, {"emoji", "🙂🚀🔥 ok "},
+		{"a tenth escaped", `connectio\n lost here\"`}, {"a tenth escaped in hex", `caf\u00e9 is closed now caf\u00e9`},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			message := strings.Repeat(row.text, 200/len(row.text))
+			body := strings.ReplaceAll(string(samplePacket(500)), "handled in 12 ms", message)
+			benchmarkCheck(b, [][]byte{[]byte(body)}, 500, hasVectors)
+		})
+	}
+}
+
 // variedPackets returns packets of 5 messages of words, with or without spaces after
 // colons and commas.
 func variedPackets(words []string, space string) [][]byte {

@@ -3,7 +3,6 @@ package packet
 import (
 	"encoding/binary"
 	"math/bits"
-	"unicode/utf8"
 )
 
 const (
@@ -72,7 +71,7 @@ func (s *scanner) mark(at int) {
 	}
 	if nonASCII && !m.decided {
 		m.decided = true
-		m.strict = !utf8.Valid(s.body)
+		m.strict = !validUTF8(s.body, m.vectors)
 		if m.strict {
 			s.mark(at)
 		}

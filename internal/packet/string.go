@@ -32,6 +32,10 @@ func (s *scanner) mixedText(start, at int) (text Text, end int) {
 			return Text{start: int32(start), end: int32(at), escaped: escaped}, at + 1
 		case c == '\\':
 			escaped = true
+			if next := s.escapes(at); next > at {
+				at = next
+				continue
+			}
 			at = s.escape(at)
 		case c >= utf8.RuneSelf:
 			at = s.multibyte(at)
@@ -45,14 +49,42 @@ func (s *scanner) mixedText(start, at int) (text Text, end int) {
 	}
 }
 
-func (s *scanner) escape(at int) int {
-	switch s.at(at + 1) {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return at + 2
-	case 'u':
-		if at+escapeLen <= len(s.body) && hexRune(s.body[at:]) >= 0 {
-			return at + escapeLen
+// escapes reads valid escapes and the plain text between them, as far as the marks
+// reach. It returns the offset of the next mark; that is at if the first escape is not
+// valid.
+func (s *scanner) escapes(at int) int {
+	for ahead := s.ahead(at); ahead != 0; {
+		plain := bits.TrailingZeros64(ahead)
+		mark := at + plain
+		if mark+escapeLen > len(s.body) || s.body[mark] != '\\' {
+			return mark
 		}
+		size := 2
+		if c := s.body[mark+1]; c == 'u' && hexRune(s.body[mark:]) >= 0 {
+			size = escapeLen
+		} else if !isShortEscape(c) {
+			return mark
+		}
+		ahead = ahead >> plain >> size
+		at = mark + size
+	}
+	return s.plainEnd(at)
+}
+
+func isShortEscape(c byte) bool {
+	switch c {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return true
+	}
+	return false
+}
+
+func (s *scanner) escape(at int) int {
+	switch c := s.at(at + 1); {
+	case isShortEscape(c):
+		return at + 2
+	case c == 'u' && at+escapeLen <= len(s.body) && hexRune(s.body[at:]) >= 0:
+		return at + escapeLen
 	}
 	return s.malformed(at, "a backslash is not followed by one of \"\\/bfnrt or by u and four hexadecimal digits")
 }

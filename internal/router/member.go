@@ -104,9 +104,6 @@ func (r *Router) Remove(id string) error {
 		r.byIndex[m.index] = nil
 		delete(r.byID, id)
 		r.members = slices.DeleteFunc(r.members, func(one *member) bool { return one == m })
-		if r.blocking == m {
-			r.blocking = nil
-		}
 		return nil
 	})
 }

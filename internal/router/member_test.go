@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -198,6 +199,36 @@ func TestMemberErrors(t *testing.T) {
 	}
 	if members := h.Stats().Members; len(members) != 1 || members[0].Target != 1 {
 		t.Errorf("the members are %+v", members)
+	}
+}
+
+// Removed members leave nothing behind that limits how many may come.
+func TestManyMembersInSequence(t *testing.T) {
+	h := newHarness(t, 1)
+	for range 2 * fairshare.MaxMembers {
+		h.removeAnalyzer(t, h.addAnalyzer(t, 1))
+	}
+}
+
+// A packet that was bound before its member last joined is not refunded: the member's
+// deficit began at 0 then.
+func TestNoRefundOfAnEarlierMembership(t *testing.T) {
+	h := newHarness(t, 1, 1)
+	now := time.Now()
+	h.tick(now)
+	h.add(t, 50)
+	h.round(t.Context(), now)
+	a := h.analyzers[0]
+	back := a.take(unlimited)
+	for _, drained := range []bool{true, false} {
+		if err := h.SetDrained(a.id, drained); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Nacked(a.id, back)
+	h.round(t.Context(), now)
+	if got := h.Stats().Members; got[0].DeviationMessages != 25 || got[1].DeviationMessages != -25 {
+		t.Errorf("the deviations are %v and %v, want 25 and -25 after one packet of 50 messages", got[0].DeviationMessages, got[1].DeviationMessages)
 	}
 }
 

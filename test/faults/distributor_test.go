@@ -185,7 +185,11 @@ func (d *distributor) totals() (b totals, err error) {
 		return b, err
 	}
 	defer response.Body.Close()
-	return b, json.NewDecoder(response.Body).Decode(&b)
+	if response.StatusCode != http.StatusOK {
+		return b, fmt.Errorf("status %d", response.StatusCode)
+	}
+	err = json.NewDecoder(response.Body).Decode(&b)
+	return b, err
 }
 
 // awaitHealthy waits for a number of healthy analyzers.
