@@ -12,8 +12,8 @@ const (
 	reroute               // return the packets to the router
 )
 
-// decide returns the action after a request with a number of packets, of which failures
-// requests failed before, and retries more may fail.
+// decide returns the action after a request with a number of packets. A failed request is
+// followed by another one if fewer than retries failed before.
 func decide(r sink.Result, packets, failures, retries int) action {
 	retryable := r.Outcome == sink.Failed && !r.Unsent && failures < retries
 	switch {
