@@ -20,7 +20,6 @@ type composeService struct {
 	Healthcheck struct{ Test []string }
 	DependsOn   any `yaml:"depends_on"` // a list of names, or their conditions
 	Image       string
-	Command     []string
 	Environment map[string]string
 	Ports       []string
 	Volumes     []string

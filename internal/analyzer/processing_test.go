@@ -23,29 +23,6 @@ func renumberedPacket() (body []byte, renumber func(int)) {
 	}
 }
 
-func TestPacketDoesNotAllocate(t *testing.T) {
-	a := newAnalyzer(t, func(c *Config) { c.DuplicateWindowPackets = 100 })
-	defer a.Stop(t.Context())
-	body, renumber := renumberedPacket()
-	var ctx fasthttp.RequestCtx
-	w := newWorkspace(testBodyBytes)
-	next := 0
-	ingest := func() {
-		renumber(next)
-		next++
-		a.ingestPacket(&ctx, w, body)
-	}
-	for range 1000 {
-		ingest()
-	}
-	if got := testing.AllocsPerRun(1000, ingest); got > 0 {
-		t.Errorf("%v allocations a packet", got)
-	}
-	if got := a.Stats().Packets; got != int64(next) {
-		t.Errorf("%d of %d packets processed: %s", got, next, ctx.Response.Body())
-	}
-}
-
 // BenchmarkPacket measures one packet without HTTP.
 func BenchmarkPacket(b *testing.B) {
 	a := newAnalyzer(b, nil)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,18 +131,14 @@ func TestSlowRequestGets408(t *testing.T) {
 func TestStopWaitsForInFlightPacket(t *testing.T) {
 	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = 300 * time.Millisecond })
 	a.Start()
-	var sending sync.WaitGroup
-	sending.Go(func() {
-		if got := post(t, a, packetJSON("p", 1)); got.status != 200 {
-			t.Errorf("%d %s", got.status, got.body)
-		}
-	})
-	awaitProcessing(t, a, "p")
+	answer := sendTwice(t, a)
 
 	if err := a.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	sending.Wait()
+	if got := <-answer; got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
 	if got := a.Stats().Packets; got != 1 {
 		t.Errorf("%d packets processed, want 1", got)
 	}
@@ -155,39 +150,43 @@ func TestStopWaitsForInFlightPacket(t *testing.T) {
 func TestStopAbortsAtDeadline(t *testing.T) {
 	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = maxProcessingDelay })
 	a.Start()
-	var sending sync.WaitGroup
-	sending.Go(func() {
-		response, err := http.Post("http://"+a.Addr()+"/ingest", "", strings.NewReader(packetJSON("p", 1)))
-		if err == nil {
-			response.Body.Close()
-			t.Errorf("the sender got %d", response.StatusCode)
-		}
-	})
-	awaitProcessing(t, a, "p")
+	answer := sendTwice(t, a)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 
 	if err := a.Stop(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
-	sending.Wait()
+	if got := <-answer; got.status != 0 {
+		t.Errorf("the sender got %d", got.status)
+	}
 	if got := a.Stats().Packets; got != 0 {
 		t.Errorf("%d packets processed, want 0", got)
 	}
 }
 
-// awaitProcessing returns when the packet is being processed, and verifies that
-// it is then a duplicate.
-func awaitProcessing(t *testing.T, a *Analyzer, id string) {
+// sendTwice sends a packet in two requests and returns when one is answered,
+// which must be as a duplicate: then the other is being processed. Its answer
+// comes on the channel, with status 0 for none.
+func sendTwice(t *testing.T, a *Analyzer) <-chan answer {
 	t.Helper()
-	for range time.Tick(time.Millisecond) {
-		if a.window.Len() > 0 {
-			break
-		}
+	answers := make(chan answer, 2)
+	for range 2 {
+		go func() {
+			response, err := http.Post("http://"+a.Addr()+"/ingest", "", strings.NewReader(packetJSON("p", 1)))
+			if err != nil {
+				answers <- answer{}
+				return
+			}
+			defer response.Body.Close()
+			body, _ := io.ReadAll(response.Body)
+			answers <- answer{status: response.StatusCode, body: body}
+		}()
 	}
-	if got := post(t, a, packetJSON(id, 1)); got.json(t)["duplicate"] != true {
-		t.Errorf("the packet was processed twice: %s", got.body)
+	if first := <-answers; first.json(t)["duplicate"] != true {
+		t.Errorf("the packet was processed twice: %s", first.body)
 	}
+	return answers
 }
 
 func TestStopWithoutStartFreesTheAddress(t *testing.T) {

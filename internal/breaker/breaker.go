@@ -16,6 +16,7 @@
 package breaker
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,7 +69,8 @@ const (
 // Callers must pass times of one clock; slightly out of order is allowed.
 type Breaker struct {
 	config Config
-	state  atomic.Int32 // a State; written with mu held
+	random func() float64 // returns numbers in [0,1); called with mu held
+	state  atomic.Int32   // a State; written with mu held
 
 	mu sync.Mutex // guards all fields below
 
@@ -90,7 +92,7 @@ type Breaker struct {
 
 // New returns a closed Breaker. The configuration must be valid.
 func New(c Config) *Breaker {
-	return &Breaker{config: c, recent: newWindow(c.RatioWindow)}
+	return &Breaker{config: c, random: rand.Float64, recent: newWindow(c.RatioWindow)}
 }
 
 // State returns the current state without locking.
@@ -169,7 +171,7 @@ func (b *Breaker) ProbeFailed(now time.Time) (Transition, bool) {
 	}
 	if !now.Before(b.nextProbe) {
 		b.probeInterval = min(2*b.probeInterval, b.config.MaxProbeInterval)
-		b.nextProbe = now.Add(b.config.withJitter(b.probeInterval))
+		b.nextProbe = now.Add(b.withJitter(b.probeInterval))
 	}
 	return Transition{}, false
 }
@@ -182,7 +184,7 @@ const soonDelay = 500 * time.Millisecond
 func (b *Breaker) ProbeSoon(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	soon := now.Add(b.config.withJitter(soonDelay))
+	soon := now.Add(b.withJitter(soonDelay))
 	if b.State() != Open || !soon.Before(b.nextProbe) {
 		return false
 	}
@@ -227,7 +229,7 @@ func (b *Breaker) open(now time.Time, cause Cause) Transition {
 		b.openInterval = min(2*b.openInterval, b.config.MaxProbeInterval)
 	}
 	b.probeInterval = b.openInterval
-	b.nextProbe = now.Add(b.config.withJitter(b.probeInterval))
+	b.nextProbe = now.Add(b.withJitter(b.probeInterval))
 	return b.setState(Open, cause)
 }
 
@@ -250,4 +252,9 @@ func (b *Breaker) setState(to State, cause Cause) Transition {
 	}
 	b.state.Store(int32(to))
 	return transition
+}
+
+// withJitter returns the interval, changed by up to 20 % in either direction.
+func (b *Breaker) withJitter(interval time.Duration) time.Duration {
+	return time.Duration(float64(interval) * (0.8 + 0.4*b.random()))
 }

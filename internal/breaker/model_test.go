@@ -118,14 +118,14 @@ func (m *model) open(now time.Time) {
 
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := steady()
+		c := DefaultConfig()
 		c.MaxFailures = rapid.IntRange(1, 6).Draw(t, "max failures")
 		c.RatioMinSends = rapid.IntRange(1, 8).Draw(t, "ratio min sends")
 		c.FailureRatio = rapid.SampledFrom([]float64{0.25, 0.5, 0.75, 1}).Draw(t, "ratio")
 		c.RatioWindow = time.Millisecond
 		c.HalfOpenRequests = rapid.IntRange(1, 4).Draw(t, "half-open requests")
 		c.MaxCooldown, c.MaxProbeInterval, c.CooldownReset = 20*time.Second, 5*time.Second, time.Minute
-		b, m, now := New(c), &model{config: c}, start
+		b, m, now := steady(c), &model{config: c}, start
 		calls := map[string]func(time.Time) (Transition, bool){
 			"success": b.Success, "failure": b.Failure, "trip": b.Trip,
 			"probe succeeded": b.ProbeSucceeded, "probe failed": b.ProbeFailed,

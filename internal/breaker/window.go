@@ -4,10 +4,7 @@ import "time"
 
 // slots is the number of slots of a window. The window covers between 90 % and
 // 100 % of its length.
-const (
-	slots     = 10
-	minWindow = time.Millisecond
-)
+const slots = 10
 
 // window is a sliding-window counter of sends with constant memory.
 type window struct {

@@ -28,8 +28,8 @@ func TestOtherContentUnderKnownIDsIsNew(t *testing.T) {
 				}
 			}
 		}
-		if w.Len() != 15 {
-			t.Errorf("after %d restarts %d packets are remembered, want 15", restart, w.Len())
+		if w.len() != 15 {
+			t.Errorf("after %d restarts %d packets are remembered, want 15", restart, w.len())
 		}
 		if restart == 0 && w.Conflicts() != 10 {
 			t.Errorf("%d conflicts, want 10", w.Conflicts())
@@ -45,8 +45,8 @@ func TestManyContentsAreBounded(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	for version := range 100 {
 		accept(t, w, changed(1, version), start)
-		if w.Len() > 20 {
-			t.Fatalf("%d packets are remembered, the bound is twice 10", w.Len())
+		if w.len() > 20 {
+			t.Fatalf("%d packets are remembered, the bound is twice 10", w.len())
 		}
 	}
 	if !knows(w, changed(1, 99)) || !knows(w, changed(1, 90)) || knows(w, changed(1, 0)) {
@@ -138,8 +138,8 @@ func TestContentsAreExact(t *testing.T) {
 				reservations[c] = reservation
 			}
 		}
-		if w.Conflicts() != conflicts || w.Len() != len(accepted) {
-			t.Fatalf("%d conflicts and %d packets, want %d and %d", w.Conflicts(), w.Len(), conflicts, len(accepted))
+		if w.Conflicts() != conflicts || w.len() != len(accepted) {
+			t.Fatalf("%d conflicts and %d packets, want %d and %d", w.Conflicts(), w.len(), conflicts, len(accepted))
 		}
 	})
 }

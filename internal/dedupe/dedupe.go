@@ -187,13 +187,6 @@ func (w *Window) Forget(info packet.Info, body []byte) {
 // with other content.
 func (w *Window) Conflicts() int64 { return w.conflicts.count.Load() }
 
-// Len returns how many packets are remembered.
-func (w *Window) Len() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.current.len() + w.previous.len()
-}
-
 // Close writes down what is not yet; it is called once. A failure is only logged: it
 // costs no more than a duplicate.
 func (w *Window) Close() {

@@ -115,8 +115,8 @@ func TestWindow(t *testing.T) {
 				last[n] = now
 				order = append(order, n)
 			}
-			if w.Len() > 2*config.Packets {
-				t.Fatalf("%d packets are remembered, the bound is twice %d", w.Len(), config.Packets)
+			if w.len() > 2*config.Packets {
+				t.Fatalf("%d packets are remembered, the bound is twice %d", w.len(), config.Packets)
 			}
 		}
 	})
@@ -165,8 +165,8 @@ func TestARestartRemembers(t *testing.T) {
 		now = now.Add(time.Second)
 	}
 	w = open(t, config, now.Add(time.Hour))
-	if w.Len() != 0 {
-		t.Errorf("an hour later %d packets are remembered", w.Len())
+	if w.len() != 0 {
+		t.Errorf("an hour later %d packets are remembered", w.len())
 	}
 	w.Close()
 	files, _ := filepath.Glob(filepath.Join(config.Dir, "*"+extension))
@@ -188,8 +188,8 @@ func TestACutFileLosesOneRecord(t *testing.T) {
 	}
 	w = open(t, config, start.Add(time.Second))
 	defer w.Close()
-	if w.Len() != 2 {
-		t.Errorf("%d packets are remembered, want 2", w.Len())
+	if w.len() != 2 {
+		t.Errorf("%d packets are remembered, want 2", w.len())
 	}
 }
 
@@ -252,7 +252,7 @@ func TestARestartForgets(t *testing.T) {
 	accept(t, w, numbered(4), start.Add(2*time.Second))
 	accept(t, w, numbered(5), start.Add(3*time.Second))
 	restart()
-	if knows(w, numbered(1)) || w.Len() > 2*config.Packets {
+	if knows(w, numbered(1)) || w.len() > 2*config.Packets {
 		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %d, %d", w.previous.len(), w.current.len())
 	}
 	w.Close()
@@ -270,8 +270,8 @@ func TestForgottenAndSentAgainMuchLater(t *testing.T) {
 	accept(t, w, numbered(1), start.Add(123*time.Second))
 	w.Close()
 	w = open(t, config, start.Add(124*time.Second))
-	if !knows(w, numbered(1)) || w.Len() != 3 {
-		t.Errorf("after a restart it is known: %v; %d packets are", knows(w, numbered(1)), w.Len())
+	if !knows(w, numbered(1)) || w.len() != 3 {
+		t.Errorf("after a restart it is known: %v; %d packets are", knows(w, numbered(1)), w.len())
 	}
 	w.Close()
 }
@@ -360,4 +360,11 @@ func TestClockSetBackBeforeAStart(t *testing.T) {
 	knows(w, 1, now)
 	knows(w, 3, now)
 	w.Close()
+}
+
+// len returns how many packets are remembered.
+func (w *Window) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.current.len() + w.previous.len()
 }

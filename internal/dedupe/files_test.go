@@ -78,7 +78,7 @@ func TestFilesFromTheFuture(t *testing.T) {
 			for range 3 {
 				w, text := logged(t, config, now)
 				if knows(w, numbered(1)) || !knows(w, numbered(2)) || !knows(w, numbered(3)) || text.String() != "" {
-					t.Errorf("%d packets are known after %v: %s", w.Len(), now.Sub(start), text)
+					t.Errorf("%d packets are known after %v: %s", w.len(), now.Sub(start), text)
 				}
 				w.Close()
 				now = now.Add(30 * time.Second)
@@ -90,8 +90,8 @@ func TestFilesFromTheFuture(t *testing.T) {
 			w.Close()
 			w = open(t, config, start.Add(4*config.Window))
 			defer w.Close()
-			if w.Len() > 0 {
-				t.Errorf("much later %d packets are known", w.Len())
+			if w.len() > 0 {
+				t.Errorf("much later %d packets are known", w.len())
 			}
 		})
 	}
@@ -120,7 +120,7 @@ func TestUnreadableFile(t *testing.T) {
 		}
 		w, text = logged(t, config, now)
 		if !knows(w, numbered(1)) || !knows(w, numbered(2)) || text.String() != "" {
-			t.Errorf("afterwards %d packets are known; logged is %s", w.Len(), text)
+			t.Errorf("afterwards %d packets are known; logged is %s", w.len(), text)
 		}
 		w.Close()
 	}

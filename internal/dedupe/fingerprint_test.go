@@ -48,10 +48,3 @@ func TestWhiteSpaceAroundAPacketIsNotContent(t *testing.T) {
 		}
 	}
 }
-
-func TestFingerprintAllocatesNothing(t *testing.T) {
-	s, p := newSecret(), numbered(1)
-	if n := testing.AllocsPerRun(100, func() { s.fingerprint(p.info, p.body) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}

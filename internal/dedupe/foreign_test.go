@@ -33,8 +33,8 @@ func TestForeignFilesInTheFolder(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: dir}
 	for n := range 2 {
 		w := open(t, config, start)
-		if w.Len() != n {
-			t.Errorf("%d packets are remembered, want %d", w.Len(), n)
+		if w.len() != n {
+			t.Errorf("%d packets are remembered, want %d", w.len(), n)
 		}
 		accept(t, w, numbered(n), start)
 		w.Close()
@@ -86,8 +86,8 @@ func TestVanishedFolderIsMadeAnew(t *testing.T) {
 		w.Close()
 		w = open(t, config, time.Now())
 		defer w.Close()
-		if w.Len() != 1 {
-			t.Errorf("%d packets are remembered, want the one that was accepted afterwards", w.Len())
+		if w.len() != 1 {
+			t.Errorf("%d packets are remembered, want the one that was accepted afterwards", w.len())
 		}
 	})
 }

@@ -68,8 +68,8 @@ func TestUnusableKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			w, text := logged(t, config, start)
-			if w.secret == before || w.Len() != 0 {
-				t.Errorf("the key is that of before, or %d packets are known", w.Len())
+			if w.secret == before || w.len() != 0 {
+				t.Errorf("the key is that of before, or %d packets are known", w.len())
 			}
 			wantLogged := 2 // of the key, and of the file that was written with the other one
 			if name == "gone" || name == "another" || name == "unfinished" {
@@ -83,7 +83,7 @@ func TestUnusableKey(t *testing.T) {
 			w, text = logged(t, config, start)
 			defer w.Close()
 			if !knows(w, numbered(1)) || text.String() != "" {
-				t.Errorf("after another start %d packets are known: %s", w.Len(), text)
+				t.Errorf("after another start %d packets are known: %s", w.len(), text)
 			}
 		})
 	}
@@ -100,8 +100,8 @@ func TestKeyThatCannotBeWritten(t *testing.T) {
 	}
 	for range 2 {
 		w, text := logged(t, config, start)
-		if got := text.String(); !strings.Contains(got, "cannot be written") || w.Len() != 0 {
-			t.Errorf("%d packets are known; logged is %s", w.Len(), got)
+		if got := text.String(); !strings.Contains(got, "cannot be written") || w.len() != 0 {
+			t.Errorf("%d packets are known; logged is %s", w.len(), got)
 		}
 		accept(t, w, numbered(1), start)
 		if !knows(w, numbered(1)) {
@@ -127,15 +127,15 @@ func TestFilesOfAnEarlierVersion(t *testing.T) {
 				t.Fatal(err)
 			}
 			w, text := logged(t, config, start)
-			if got := text.String(); w.Len() != 0 || strings.Count(got, "\n") != 1 || !strings.Contains(got, old) {
-				t.Errorf("%d packets are known; logged is %s", w.Len(), got)
+			if got := text.String(); w.len() != 0 || strings.Count(got, "\n") != 1 || !strings.Contains(got, old) {
+				t.Errorf("%d packets are known; logged is %s", w.len(), got)
 			}
 			accept(t, w, numbered(1), start)
 			w.Close()
 			w, text = logged(t, config, start)
 			defer w.Close()
-			if !knows(w, numbered(1)) || w.Len() != 1 || text.String() != "" {
-				t.Errorf("after another start %d packets are known; logged is %s", w.Len(), text)
+			if !knows(w, numbered(1)) || w.len() != 1 || text.String() != "" {
+				t.Errorf("after another start %d packets are known; logged is %s", w.len(), text)
 			}
 			if got, err := os.ReadFile(old + asideExtension); err != nil || !bytes.Equal(got, content) {
 				t.Errorf("what was set aside is %d bytes: %v", len(got), err)

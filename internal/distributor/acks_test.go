@@ -69,12 +69,12 @@ func TestAcks(t *testing.T) {
 				t.Error("it was called delivered, and the analyzer does not have it")
 			}
 
-			a.Behave(analyzertest.Status(413))
+			a.Behave(analyzertest.Behaviour{Status: 413})
 			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusUnprocessableEntity || !strings.Contains(body, `"dead_lettered"`) {
 				t.Errorf("a dead letter is answered with %d %s", status, body)
 			}
 			// A dead letter is no duplicate of itself.
-			a.Behave(analyzertest.OK())
+			a.Behave(analyzertest.Behaviour{})
 			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusOK {
 				t.Errorf("sent again it is answered with %d %s", status, body)
 			}
@@ -89,7 +89,7 @@ func TestAckWhileStopping(t *testing.T) {
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Analyzer.Timeout = 20 * time.Second
 	s := startSystem(t, config)
-	a.Behave(analyzertest.Hang())
+	a.Behave(analyzertest.Behaviour{Hang: true})
 	answered := make(chan string, 1)
 	go func() {
 		status, body := s.ask(t, "?ack=delivered", "p")
@@ -102,7 +102,7 @@ func TestAckWhileStopping(t *testing.T) {
 		s.stop(t)
 	}()
 	until(t, "it stops", func() bool { return s.handler.Ready() != nil })
-	a.Release()
+	a.Behave(analyzertest.Behaviour{})
 	if got := <-answered; !strings.HasPrefix(got, `200{"status":"delivered"`) {
 		t.Errorf("answered %s", got)
 	}
@@ -115,15 +115,14 @@ func TestAckTimeoutThenDelivered(t *testing.T) {
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Ingest.AckTimeout = 50 * time.Millisecond
 	s := startSystem(t, config)
-	a.Behave(analyzertest.Hang())
+	a.Behave(analyzertest.Behaviour{Hang: true})
 	if status, body := s.ask(t, "?ack=delivered", "p"); status != http.StatusGatewayTimeout || !strings.Contains(body, "remains accepted") {
 		t.Errorf("answered %d %s", status, body)
 	}
 	if got := s.scrape(t)["distributor_total_packets_total"]; got != 1 {
 		t.Errorf("%v packets are accepted", got)
 	}
-	a.Behave(analyzertest.OK())
-	a.Release()
+	a.Behave(analyzertest.Behaviour{})
 	until(t, "it is delivered", func() bool { return s.Status().Delivered.Packets == 1 })
 	for name, value := range s.scrape(t) {
 		if strings.HasPrefix(name, "distributor_refused_packets_total") && value != 0 {
@@ -137,7 +136,7 @@ func TestAckTimeoutThenDelivered(t *testing.T) {
 // accepted is known and delivered after a restart, and the ledger balances.
 func TestDiskJournalOverRestart(t *testing.T) {
 	a := analyzertest.New(t)
-	a.RefuseConnections()
+	a.Behave(analyzertest.Behaviour{Refuse: true})
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
 	s := startAlone(t, config)
@@ -163,9 +162,7 @@ func TestDiskJournalOverRestart(t *testing.T) {
 		t.Errorf("%v are left", left)
 	}
 
-	if err := a.AcceptConnections(); err != nil {
-		t.Fatal(err)
-	}
+	a.Behave(analyzertest.Behaviour{})
 	s = startSystem(t, config)
 	if status, body := s.ask(t, "", "p"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
 		t.Errorf("after a restart it is answered with %d %s", status, body)

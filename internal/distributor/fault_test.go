@@ -24,26 +24,14 @@ func takenBy(a *analyzertest.Analyzer) int { return len(a.Taken()) }
 // by itself and without a flood.
 func TestAnalyzersFallIllAndRecover(t *testing.T) {
 	for number, illness := range []struct {
-		name    string
-		begin   func(*analyzertest.Analyzer)
-		recover func(*analyzertest.Analyzer) error
+		name      string
+		behaviour analyzertest.Behaviour
 	}{
-		{"refuses connections",
-			(*analyzertest.Analyzer).RefuseConnections,
-			(*analyzertest.Analyzer).AcceptConnections},
-		{"hangs", func(a *analyzertest.Analyzer) {
-			a.Behave(analyzertest.Hang())
-			a.BehaveToProbes(analyzertest.Hang())
-		}, well},
-		{"answers 500", func(a *analyzertest.Analyzer) {
-			a.Behave(analyzertest.Status(500))
-			a.BehaveToProbes(analyzertest.Status(500))
-		}, well},
-		{"answers 500 to packets alone", func(a *analyzertest.Analyzer) { a.Behave(analyzertest.Status(500)) }, well},
-		{"resets connections", func(a *analyzertest.Analyzer) {
-			a.Behave(analyzertest.Reset())
-			a.BehaveToProbes(analyzertest.Reset())
-		}, well},
+		{"refuses connections", analyzertest.Behaviour{Refuse: true}},
+		{"hangs", analyzertest.Behaviour{Hang: true, Probes: true}},
+		{"answers 500", analyzertest.Behaviour{Status: 500, Probes: true}},
+		{"answers 500 to packets alone", analyzertest.Behaviour{Status: 500}},
+		{"resets connections", analyzertest.Behaviour{Reset: true, Probes: true}},
 	} {
 		t.Run(illness.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +43,7 @@ func TestAnalyzersFallIllAndRecover(t *testing.T) {
 			victim := analyzers[ill]
 			until(t, "it gets packets", func() bool { return takenBy(victim) > 20 })
 
-			illness.begin(victim)
+			victim.Behave(illness.behaviour)
 			until(t, "it is out of the running", func() bool { return s.Status().Analyzers[ill].Effective == 0 })
 			before, accepted := takenBy(victim), s.acceptedPackets()
 			until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
@@ -69,9 +57,7 @@ func TestAnalyzersFallIllAndRecover(t *testing.T) {
 				accepted, status := s.acceptedPackets(), s.Status()
 				return status.Analyzers[ill].InFlight.Packets == 0 && int64(accepted)-status.Delivered.Packets < 10
 			})
-			if err := illness.recover(victim); err != nil {
-				t.Fatal(err)
-			}
+			victim.Behave(analyzertest.Behaviour{})
 			until(t, "it is back", func() bool {
 				health := s.Status().Analyzers[ill].Health
 				return health == "warming up" || health == "healthy" // which it soon is
@@ -93,18 +79,11 @@ func TestAnalyzersFallIllAndRecover(t *testing.T) {
 	}
 }
 
-func well(a *analyzertest.Analyzer) error {
-	a.Behave(analyzertest.OK())
-	a.BehaveToProbes(analyzertest.OK())
-	a.Release()
-	return nil
-}
-
 // An analyzer that asks for a pause gets one, and is not thought ill.
 func TestAnalyzerPauses(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
-	analyzers[0].Behave(analyzertest.Status(429, "Retry-After", "60"))
+	analyzers[0].Behave(analyzertest.Behaviour{Status: 429, RetryAfter: "60"})
 	end := s.load(2, false)
 	defer end()
 	until(t, "it pauses", func() bool { return s.Status().Analyzers[0].Health == "pausing" })
@@ -132,7 +111,7 @@ func TestAllAnalyzersDown(t *testing.T) {
 	s := startSystem(t, quick(t, targets...))
 	s.send(5)
 	for _, a := range analyzers {
-		a.RefuseConnections()
+		a.Behave(analyzertest.Behaviour{Refuse: true})
 	}
 	until(t, "all are thought ill", func() bool { return s.healthy() == 0 })
 	status, header, body := s.send(5)
@@ -151,9 +130,7 @@ func TestAllAnalyzersDown(t *testing.T) {
 	if status, _ := s.get(t, "/livez"); status != 200 {
 		t.Errorf("/livez answers %d", status)
 	}
-	if err := analyzers[2].AcceptConnections(); err != nil {
-		t.Fatal(err)
-	}
+	analyzers[2].Behave(analyzertest.Behaviour{})
 	until(t, "packets are taken again", func() bool { status, _, _ := s.send(5); return status == http.StatusAccepted })
 	if status, _ := s.get(t, "/readyz"); status != 200 {
 		t.Errorf("/readyz answers %d", status)
@@ -166,16 +143,14 @@ func TestAllAnalyzersDown(t *testing.T) {
 func TestAnalyzersStartLater(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	for _, a := range analyzers {
-		a.RefuseConnections()
+		a.Behave(analyzertest.Behaviour{Refuse: true})
 	}
 	s := startAlone(t, quick(t, targets...))
 	if status, _, _ := s.send(1); status != http.StatusServiceUnavailable {
 		t.Errorf("answered %d before any analyzer runs", status)
 	}
 	for _, a := range analyzers {
-		if err := a.AcceptConnections(); err != nil {
-			t.Fatal(err)
-		}
+		a.Behave(analyzertest.Behaviour{})
 	}
 	until(t, "all are healthy", func() bool { return s.healthy() == 3 })
 	status, _, body := s.send(1)
@@ -191,12 +166,12 @@ func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	s := startSystem(t, config)
-	a.Behave(analyzertest.Status(400))
+	a.Behave(analyzertest.Behaviour{Status: 400})
 	for range 10 {
 		s.send(3)
 	}
 	until(t, "they end", func() bool { return s.Status().DeadLettered.Packets == 10 })
-	a.Behave(analyzertest.Refuse(map[string]analyzertest.Refused{"13": {Code: "too_large", Detail: "see?"}}))
+	a.Behave(analyzertest.Behaviour{Rejected: map[string]string{"13": "too_large"}})
 	s.send(1, 1, 1, 1, 1)
 	until(t, "the line ends", func() bool { return s.Status().DeadLettered.Packets == 11 })
 	s.only(t, http.StatusAccepted)
@@ -233,7 +208,7 @@ func TestStopWithAHangingAnalyzer(t *testing.T) {
 	config.Analyzer.Timeout = time.Hour
 	config.Analyzer.ProbeInterval = time.Hour
 	s := startSystem(t, config)
-	a.Behave(analyzertest.Hang())
+	a.Behave(analyzertest.Behaviour{Hang: true})
 	for range 50 {
 		s.send(2)
 	}
@@ -285,7 +260,7 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 	config.Analyzer.Retries, config.Analyzer.MaxFailures = 0, 100
 	config.Ingest.AckTimeout = time.Minute
 	s := startSystem(t, config)
-	a.Behave(analyzertest.Status(500))
+	a.Behave(analyzertest.Behaviour{Status: 500})
 	answered := make(chan string, 1)
 	go func() {
 		status, body := s.ask(t, "?ack=delivered", "p")
@@ -293,7 +268,7 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 	}()
 	// After so many failures it is kept for eight seconds; see the retry queue of package router.
 	until(t, "it has failed five times", func() bool { return a.Requests() == 5 })
-	a.Behave(analyzertest.OK())
+	a.Behave(analyzertest.Behaviour{})
 	began := time.Now()
 	s.stop(t)
 	if took := time.Since(began); took > 5*time.Second {
@@ -308,7 +283,7 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 func TestStopUnderLoadDeliversEverything(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
-	analyzers[1].Behave(analyzertest.OK().After(20 * time.Millisecond))
+	analyzers[1].Behave(analyzertest.Behaviour{Delay: 20 * time.Millisecond})
 	end := s.load(4, true)
 	defer end()
 	until(t, "much is accepted", func() bool { return s.acceptedPackets() > 300 })

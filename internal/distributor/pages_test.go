@@ -53,7 +53,7 @@ func TestTotalsPage(t *testing.T) {
 	}
 
 	// The first analyzer fails: what it was given moves to the others.
-	analyzers[0].Behave(analyzertest.Status(500))
+	analyzers[0].Behave(analyzertest.Behaviour{Status: 500})
 	for range 60 {
 		s.send(5)
 	}
@@ -156,7 +156,7 @@ distributor_build_info{goversion,version}
 func TestMetrics(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
-	analyzers[0].Behave(analyzertest.Status(500)) // so that packets are routed again
+	analyzers[0].Behave(analyzertest.Behaviour{Status: 500}) // so that packets are routed again
 	until(t, "packets move", func() bool {
 		s.send(1)
 		return s.scrape(t)["distributor_rerouted_packets_total{from=analyzer-1}"] > 0

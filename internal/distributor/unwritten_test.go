@@ -18,7 +18,7 @@ import (
 // it waits, on the books, and becomes a dead letter once that can be written.
 func TestUnwrittenDeadLettersWait(t *testing.T) {
 	a := analyzertest.New(t)
-	a.Behave(analyzertest.Status(422))
+	a.Behave(analyzertest.Behaviour{Status: 422})
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
 	config.Ingest.AckTimeout = 50 * time.Millisecond
@@ -82,7 +82,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 // An analyzer that takes packets by the time that they are tried again gets them.
 func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	a := analyzertest.New(t)
-	a.Behave(analyzertest.Status(422))
+	a.Behave(analyzertest.Behaviour{Status: 422})
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
 	s := startSystem(t, config)
@@ -93,7 +93,7 @@ func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 		s.send(1)
 	}
 	until(t, "each was refused", func() bool { return s.router.Stats().Waiting.Packets == 50 })
-	a.Behave(analyzertest.OK())
+	a.Behave(analyzertest.Behaviour{})
 	s.stop(t)
 	s.nothingLost(t, a)
 }

@@ -33,9 +33,6 @@ type Deps struct {
 	// Stdin is read when Config.File is "-". A Read in progress when Run
 	// returns continues until it returns.
 	Stdin io.Reader
-	// OnAccepted, unless nil, is called after each accepted packet,
-	// concurrently.
-	OnAccepted func(packetID string, messages int)
 }
 
 // Emitter is one run. It is made by New and used once.
@@ -198,7 +195,6 @@ func (e *Emitter) work(sending context.Context) {
 		counters:   e.counters,
 		outage:     &e.outage,
 		maxRetries: e.config.MaxRetries,
-		onAccepted: e.deps.OnAccepted,
 	}
 	defer s.connection.close()
 	for p := range e.queue {

@@ -20,7 +20,6 @@ type sender struct {
 	counters   *counters
 	outage     *outage
 	maxRetries int
-	onAccepted func(packetID string, messages int)
 }
 
 // send completes a packet: accepted, refused or given up. It returns false when
@@ -35,9 +34,6 @@ func (s *sender) send(ctx context.Context, p *outgoing) bool {
 		case accepted:
 			s.counters.accepted(p, time.Since(p.due))
 			s.outage.succeed()
-			if s.onAccepted != nil {
-				s.onAccepted(string(p.id), p.messages)
-			}
 			return true
 		case refused:
 			if s.counters.refused(p, result.status) {

@@ -220,17 +220,6 @@ func TestRefusalHasThePacketID(t *testing.T) {
 	}
 }
 
-func TestCheckDoesNotAllocate(t *testing.T) {
-	for name, body := range acceptedBodies() {
-		body := []byte(body)
-		for _, vectors := range []bool{false, hasVectors} {
-			if allocations := testing.AllocsPerRun(100, func() { _, _ = check(body, 10, false, vectors) }); allocations != 0 {
-				t.Errorf("%s: %v allocations (vectors: %v)", name, allocations, vectors)
-			}
-		}
-	}
-}
-
 // compareWithReference compares the result of Check with that of the reference, and
 // checks the fields of the refusal.
 func compareWithReference(t interface {

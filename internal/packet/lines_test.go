@@ -31,17 +31,3 @@ func TestCountLines(t *testing.T) {
 		}
 	}
 }
-
-func TestLinesDoNotAllocate(t *testing.T) {
-	body := []byte("{1}\n{2}\r\n\n{3}")
-	if allocations := testing.AllocsPerRun(100, func() {
-		lines := LinesOf(body)
-		for {
-			if _, _, ok := lines.Next(); !ok {
-				return
-			}
-		}
-	}); allocations != 0 {
-		t.Errorf("%v allocations", allocations)
-	}
-}

@@ -70,14 +70,3 @@ func TestReleaseOfAPacketWithoutPool(t *testing.T) {
 		t.Error("a packet without a pool was changed")
 	}
 }
-
-func TestPoolDoesNotAllocateInSteadyState(t *testing.T) {
-	if raceEnabled {
-		t.Skip("under the race detector sync.Pool drops packets at random")
-	}
-	var pool Pool
-	body := []byte(plainPacket)
-	if allocations := testing.AllocsPerRun(1000, func() { pool.New(body, Info{}).Release() }); allocations != 0 {
-		t.Errorf("%v allocations", allocations)
-	}
-}

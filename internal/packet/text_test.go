@@ -106,19 +106,6 @@ func checkPlainString(t *testing.T, body []byte) {
 	})
 }
 
-func TestTextDoesNotAllocate(t *testing.T) {
-	body := []byte(`"a\u00e9b\n"`)
-	s := scanner{body: body}
-	text, _ := s.text(0)
-	buffer := make([]byte, 0, 64)
-	if allocations := testing.AllocsPerRun(100, func() {
-		buffer = append(buffer[:0], text.Raw(body)...)
-		buffer = text.AppendDecoded(buffer[:0], body)
-	}); allocations != 0 {
-		t.Errorf("%v allocations", allocations)
-	}
-}
-
 func TestAppendToRawDoesNotChangeTheBody(t *testing.T) {
 	body := []byte(`"id","next"`)
 	s := scanner{body: body}

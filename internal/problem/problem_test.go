@@ -124,12 +124,3 @@ func valid(text string) string {
 	}
 	return b.String()
 }
-
-func TestWriteDoesNotAllocate(t *testing.T) {
-	var ctx fasthttp.RequestCtx
-	p := Problem{Code: RateLimited, Detail: "200 messages a second", PacketID: "p-1", RetryAfter: 1}
-	Write(&ctx, p)
-	if got := testing.AllocsPerRun(100, func() { Write(&ctx, p) }); got > 0 {
-		t.Errorf("%v allocations per Write", got)
-	}
-}

@@ -124,18 +124,3 @@ func (s *shard) evictLocked(now time.Duration) {
 		delete(s.full, victim)
 	}
 }
-
-// Buckets returns the number of stored buckets.
-func (l *Limiter) Buckets() int {
-	if l == nil {
-		return 0
-	}
-	sum := 0
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.mu.Lock()
-		sum += len(s.full)
-		s.mu.Unlock()
-	}
-	return sum
-}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // analyzer controls a recording analyzer process. It keeps its address and its
@@ -76,11 +78,11 @@ func (a *analyzer) start() {
 	a.noError(a.command.Start())
 	a.control, a.answers, a.paused = control, bufio.NewReader(answers), false
 	a.address = a.readReply()
-	a.behave(Behaviour{})
+	a.behave(analyzertest.Behaviour{})
 }
 
 // behave sets the behaviour.
-func (a *analyzer) behave(b Behaviour) {
+func (a *analyzer) behave(b analyzertest.Behaviour) {
 	a.t.Helper()
 	b.Single, b.Service, b.Workers = a.Single, a.Service, a.Workers
 	order, err := json.Marshal(b)
@@ -126,7 +128,7 @@ func (a *analyzer) restore() {
 	case a.paused:
 		a.resume()
 	default:
-		a.behave(Behaviour{})
+		a.behave(analyzertest.Behaviour{})
 	}
 }
 

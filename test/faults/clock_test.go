@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // clockPatch is Go code that may change sec, the seconds of the wall clock,
@@ -74,9 +76,9 @@ func clockSetBack(s *system) {
 		byWeight.Shares[a.name] = a.Weight
 	}
 	first := s.analyzers[0]
-	first.behave(Behaviour{Status: 429, RetryAfter: "1"})
+	first.behave(analyzertest.Behaviour{Status: 429, RetryAfter: "1"})
 	s.wait(time.Second / 2)
-	first.behave(Behaviour{})
+	first.behave(analyzertest.Behaviour{})
 	g.await(byWeight)
 	first.kill()
 	s.distributor.awaitHealthy(len(s.analyzers) - 1)

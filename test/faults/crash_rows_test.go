@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 const nothingLost = "ready again at once; nothing accepted is lost"
@@ -78,18 +80,18 @@ func (s *system) killLoop(times int, path string, between func()) (slowest time.
 func noop() {}
 
 func killedUnderLoad(s *system) {
-	s.setAllBehaviours(Behaviour{Delay: 50 * time.Millisecond}) // keeps packets undelivered
+	s.setAllBehaviours(analyzertest.Behaviour{Delay: 50 * time.Millisecond}) // keeps packets undelivered
 	s.closedLoop()
 	slowest := s.killLoop(rounds(), "/readyz", noop)
-	s.setAllBehaviours(Behaviour{})
+	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.readyWithin(slowest)
 }
 
 func killedInRotation(s *system) {
-	s.analyzers[0].behave(Behaviour{Delay: 200 * time.Millisecond})
+	s.analyzers[0].behave(analyzertest.Behaviour{Delay: 200 * time.Millisecond})
 	s.closedLoop()
 	slowest := s.killLoop(rounds(), "/readyz", noop)
-	s.setAllBehaviours(Behaviour{})
+	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.readyWithin(slowest)
 }
 
@@ -170,12 +172,12 @@ func (s *system) noteShares() {
 }
 
 func sigtermLeaves(s *system) {
-	s.setAllBehaviours(Behaviour{Hang: true, Probes: true})
+	s.setAllBehaviours(analyzertest.Behaviour{Hang: true, Probes: true})
 	s.emitters.awaitMore(s.t, accepted, 500)
 	s.report("exit code %d", s.distributor.terminate())
 	ready := s.distributor.startUntil("/livez")
 	s.emitters.awaitMore(s.t, accepted, 100)
-	s.setAllBehaviours(Behaviour{})
+	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.report("it served in %v", ready.Round(10*time.Millisecond))
 }
 

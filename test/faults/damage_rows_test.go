@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // damageRows damage the journal's files.
@@ -25,11 +27,11 @@ func damageRows() []row {
 // slow analyzers keep packets in the journal. It returns the number of accepted
 // packets lost.
 func (s *system) damageLoop(damage func()) (lost int) {
-	s.setAllBehaviours(Behaviour{Delay: 100 * time.Millisecond})
+	s.setAllBehaviours(analyzertest.Behaviour{Delay: 100 * time.Millisecond})
 	s.closedLoop()
 	half := max(rounds()/2, 1)
 	s.killLoop(half, "/livez", damage)
-	s.setAllBehaviours(Behaviour{})
+	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.emitters.halt()
 	s.awaitDelivery()
 	s.report("%d rounds", half)

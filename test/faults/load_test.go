@@ -140,3 +140,10 @@ func (e *emitters) burst(name string, b burst) {
 	}
 	sending.Wait()
 }
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // runtimeRows are faults around a running distributor, and stops of it, that
@@ -48,7 +50,7 @@ func inMemory(rows []row) []row {
 }
 
 func sigtermSlow(s *system) {
-	s.setAllBehaviours(Behaviour{Delay: 100 * time.Millisecond})
+	s.setAllBehaviours(analyzertest.Behaviour{Delay: 100 * time.Millisecond})
 	s.emitters.awaitMore(s.t, accepted, 500)
 	if code := s.distributor.terminate(); code != 0 {
 		s.t.Errorf("exit code %d although everything could be delivered", code)
@@ -60,7 +62,7 @@ func sigtermSlow(s *system) {
 
 // sigtermHanging expects exactly as many lost packets as were reported.
 func sigtermHanging(s *system) {
-	s.setAllBehaviours(Behaviour{Hang: true, Probes: true})
+	s.setAllBehaviours(analyzertest.Behaviour{Hang: true, Probes: true})
 	s.emitters.awaitMore(s.t, refused, 20)
 	if code := s.distributor.terminate(); code != 1 {
 		s.t.Errorf("exit code %d although packets were left", code)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // scenario is a file of the directory scenarios: the system, the steps and the
@@ -71,7 +73,7 @@ type step struct {
 
 // change is a change of a process.
 type change struct {
-	Behaviour `yaml:",inline"`
+	analyzertest.Behaviour `yaml:",inline"`
 	// Inject injects the scenario's kind of fault.
 	Inject bool
 	Kill   bool

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // spaceRows are full and failing disks.
@@ -87,12 +89,12 @@ func diskFull(s *system) {
 func killedOnFullDisk(s *system) {
 	fillFile := s.mountSmallDisk()
 	s.begin()
-	s.setAllBehaviours(Behaviour{Delay: 100 * time.Millisecond})
+	s.setAllBehaviours(analyzertest.Behaviour{Delay: 100 * time.Millisecond})
 	s.emitters.awaitMore(s.t, accepted, 500)
 	s.fill(fillFile)
 	s.distributor.kill()
 	ready := s.distributor.startUntil("/livez")
-	s.setAllBehaviours(Behaviour{})
+	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.emitters.awaitMore(s.t, refused, 50)
 	s.empty(fillFile)
 	s.emitters.awaitMore(s.t, accepted, 300)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
 // system is a distributor with its analyzers and emitters.
@@ -138,7 +140,7 @@ func (s *system) assertUnaffected(when string) {
 }
 
 // setAllBehaviours sets the behaviour of all analyzers.
-func (s *system) setAllBehaviours(b Behaviour) {
+func (s *system) setAllBehaviours(b analyzertest.Behaviour) {
 	s.t.Helper()
 	for _, a := range s.analyzers {
 		a.behave(b)

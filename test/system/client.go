@@ -69,9 +69,8 @@ type totals struct {
 
 // analyzerStats is an analyzer's /stats.
 type analyzerStats struct {
-	Packets    int64 `json:"packets"`
-	Messages   int64 `json:"messages"`
-	Duplicates int64 `json:"duplicates"`
+	Packets  int64 `json:"packets"`
+	Messages int64 `json:"messages"`
 }
 
 type scrape struct {

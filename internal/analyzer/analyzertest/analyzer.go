@@ -1,9 +1,10 @@
-// Package analyzertest provides a scripted analyzer for tests of senders. Its
-// behaviour may change at any time, and it records every packet.
+// Package analyzertest provides an analyzer with faults, for tests of what sends
+// to it. Its behaviour may change at any time, and it records what it takes.
 package analyzertest
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -11,138 +12,153 @@ import (
 	"time"
 )
 
-// Analyzer is a scripted analyzer on a loopback port. It starts healthy, takes
-// every packet and advertises NDJSON. Safe for concurrent use.
+// Analyzer is an analyzer with faults. It starts healthy, takes every packet and
+// advertises NDJSON. Safe for concurrent use.
 type Analyzer struct {
-	address string
-	server  *http.Server
-	serving sync.WaitGroup
+	routes *http.ServeMux
+	// record records packets as taken, before the response.
+	record func(ids []string) error
+	fail   func(error)
 
-	mu         sync.Mutex
-	listener   net.Listener // guarded by mu, as all below; nil while refusing connections
-	ingest     Behaviour
-	health     Behaviour
-	singleOnly bool // NDJSON is not advertised
-	received   []Packet
-	probes     int
-	requests   int
-	released   chan struct{} // closed and replaced by Release
-	changed    chan struct{} // closed and replaced by each event
-
-	closeOnce sync.Once
-	closed    chan struct{} // closed by Close; ends hanging requests
+	mu        sync.Mutex // guards all below
+	address   string
+	server    *http.Server
+	listener  net.Listener // nil while it refuses connections
+	closed    bool
+	behaviour Behaviour
+	changed   chan struct{} // closed when behaviour changes
+	workers   workers       // replaced when behaviour changes
+	requests  int
+	taken     map[string]int
 }
 
-// New starts an analyzer that is closed when the test ends.
+// New starts an analyzer on a loopback port; it is closed when the test ends.
 func New(tb testing.TB) *Analyzer {
 	tb.Helper()
-	a, err := Start()
-	if err != nil {
+	a := &Analyzer{address: "127.0.0.1:0", fail: func(err error) { tb.Error(err) }}
+	a.record = a.count
+	if err := a.start(); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(a.Close)
 	return a
 }
 
-// Start starts an analyzer; the caller closes it.
-func Start() (*Analyzer, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("the scripted analyzer cannot listen: %w", err)
-	}
-	a := &Analyzer{
-		address:  listener.Addr().String(),
-		closed:   make(chan struct{}),
-		released: make(chan struct{}),
-		changed:  make(chan struct{}),
-		ingest:   OK(),
-		health:   OK(),
-	}
-	routes := http.NewServeMux()
-	routes.HandleFunc("POST /ingest", a.serveIngest)
-	routes.HandleFunc("GET /health", a.serveHealth)
-	a.server = &http.Server{Handler: routes, ReadHeaderTimeout: time.Minute}
-	a.serveOn(listener)
-	return a, nil
+// Start starts an analyzer that records packets elsewhere; fail is called when
+// it cannot listen again. The caller closes it.
+func Start(address string, record func(ids []string) error, fail func(error)) (*Analyzer, error) {
+	a := &Analyzer{address: address, record: record, fail: fail}
+	return a, a.start()
+}
+
+func (a *Analyzer) start() error {
+	a.taken, a.changed = make(map[string]int), make(chan struct{})
+	a.routes = http.NewServeMux()
+	a.routes.HandleFunc("POST /ingest", a.serveIngest)
+	a.routes.HandleFunc("GET /health", a.serveHealth)
+	return a.listen(true)
+}
+
+// Address returns the address on which it listens.
+func (a *Analyzer) Address() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.address
 }
 
 // URL returns the analyzer's address as http://host:port.
-func (a *Analyzer) URL() string { return "http://" + a.address }
+func (a *Analyzer) URL() string { return "http://" + a.Address() }
 
-// Close ends every request and connection; it may be called again.
-func (a *Analyzer) Close() {
-	a.closeOnce.Do(func() {
-		close(a.closed)
-		_ = a.server.Close() // closes connections in any state
-		a.serving.Wait()
-	})
-}
-
-// Behave sets the behaviour for packets from the next request on.
+// Behave sets the behaviour, also for requests that hang or are delayed.
 func (a *Analyzer) Behave(b Behaviour) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.ingest = b
-}
-
-// BehaveToProbes sets the behaviour for health probes from the next one on.
-func (a *Analyzer) BehaveToProbes(b Behaviour) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.health = b
-}
-
-// AdvertiseNDJSON sets whether health responses advertise NDJSON.
-func (a *Analyzer) AdvertiseNDJSON(yes bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.singleOnly = !yes
-}
-
-// Release resumes the requests that hang; they are answered as by OK.
-func (a *Analyzer) Release() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	close(a.released)
-	a.released = make(chan struct{})
-}
-
-// RefuseConnections closes the listener and idle connections; requests in
-// flight continue.
-func (a *Analyzer) RefuseConnections() {
-	a.mu.Lock()
-	listener := a.listener
-	a.listener = nil
+	a.behaviour, a.workers = b, newWorkers(b, time.Now())
+	close(a.changed)
+	a.changed = make(chan struct{})
 	a.mu.Unlock()
-	if listener == nil {
-		return
+	if err := a.listen(!b.Refuse); err != nil {
+		a.fail(err)
 	}
-	_ = listener.Close() // it was open
-	a.server.SetKeepAlivesEnabled(false)
 }
 
-// AcceptConnections listens again, on the same port.
-func (a *Analyzer) AcceptConnections() error {
+// listen opens or closes the port. Closing it also closes idle connections.
+func (a *Analyzer) listen(open bool) error {
 	a.mu.Lock()
-	listening := a.listener != nil
-	a.mu.Unlock()
-	if listening {
+	defer a.mu.Unlock()
+	if a.closed || open == (a.listener != nil) {
 		return nil
+	}
+	if !open {
+		a.server.SetKeepAlivesEnabled(false)
+		err := a.listener.Close()
+		a.listener = nil
+		return err
 	}
 	listener, err := net.Listen("tcp", a.address)
 	if err != nil {
-		return fmt.Errorf("the scripted analyzer cannot listen again: %w", err)
+		return fmt.Errorf("the analyzer cannot listen: %w", err)
+	}
+	a.listener, a.address = listener, listener.Addr().String()
+	if a.server == nil {
+		a.server = &http.Server{Handler: a.routes, ReadHeaderTimeout: time.Minute}
 	}
 	a.server.SetKeepAlivesEnabled(true)
-	a.serveOn(listener)
+	go a.server.Serve(listener) //nolint:errcheck // it ends with the listener
 	return nil
 }
 
-func (a *Analyzer) serveOn(listener net.Listener) {
-	a.mu.Lock()
-	a.listener = listener
-	a.mu.Unlock()
-	a.serving.Go(func() {
-		_ = a.server.Serve(listener) // ends when the listener is closed
+// die closes the port and all connections, and opens the port again after a
+// second.
+func (a *Analyzer) die() {
+	a.closeServer()
+	time.AfterFunc(time.Second, func() {
+		a.mu.Lock()
+		open := !a.behaviour.Refuse
+		a.mu.Unlock()
+		if err := a.listen(open); err != nil {
+			a.fail(err)
+		}
 	})
+}
+
+// Close ends every request and connection for good.
+func (a *Analyzer) Close() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.closeServer()
+}
+
+func (a *Analyzer) closeServer() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.server != nil {
+		_ = a.server.Close() // closes connections in any state
+	}
+	a.server, a.listener = nil, nil
+}
+
+// Requests returns the number of requests with packets.
+func (a *Analyzer) Requests() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.requests
+}
+
+// Taken returns how often each packet was taken, by packet id, perhaps after its
+// sender's timeout.
+func (a *Analyzer) Taken() map[string]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.taken)
+}
+
+// count is the record of an analyzer without another one.
+func (a *Analyzer) count(ids []string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		a.taken[id]++
+	}
+	return nil
 }

@@ -51,11 +51,26 @@ func (s sender) send(ctx context.Context, text string, header ...string) (*http.
 	return response, string(content), err
 }
 
+// await polls until the condition holds.
 func (s sender) await(condition func() bool) {
 	s.t.Helper()
-	if err := s.a.Await(s.t.Context(), condition); err != nil {
-		s.t.Fatal(err)
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-s.t.Context().Done():
+			s.t.Fatal("the test ended before the condition held")
+		}
 	}
+}
+
+func (s sender) health() (*http.Response, error) {
+	response, err := s.client.Get(s.a.URL() + "/health")
+	if err == nil {
+		response.Body.Close()
+	}
+	return response, err
 }
 
 func (s sender) want(status int, text string, header ...string) (*http.Response, string) {
@@ -70,37 +85,26 @@ func (s sender) want(status int, text string, header ...string) (*http.Response,
 	return response, content
 }
 
-func TestReceivedAndTaken(t *testing.T) {
+func TestTaken(t *testing.T) {
 	s := newSender(t)
-	s.want(200, body("p-1"), "Idempotency-Key", "e/p-1")
-	s.want(200, body("p-2")+"\n"+body("p-1"), "Content-Type", "application/x-ndjson")
-	s.a.Behave(Status(503, "Retry-After", "3"))
+	s.want(200, body("p-1"))
+	s.want(200, body("p-2")+"\n"+body("p-1")+"\n", "Content-Type", ndjson)
+	s.a.Behave(Behaviour{Status: 503, RetryAfter: "3"})
 	response, _ := s.want(503, body("p-3"))
-
 	if response.Header.Get("Retry-After") != "3" {
 		t.Error("Retry-After is missing")
 	}
-	if got := fmt.Sprint(s.a.Taken()); got != "map[p-1:2 p-2:1]" {
-		t.Errorf("taken %s", got)
+	if got := fmt.Sprint(s.a.Taken()); got != "map[p-1:2 p-2:1]" || s.a.Requests() != 3 {
+		t.Errorf("taken %s in %d requests", got, s.a.Requests())
 	}
-	received := s.a.Received()
-	if len(received) != 4 || s.a.Requests() != 3 || s.a.TakenMessages() != 3 {
-		t.Fatalf("%d packets in %d requests", len(received), s.a.Requests())
-	}
-	if p := received[0]; p.EmitterID != "e" || p.Header.Get("Idempotency-Key") != "e/p-1" || string(p.Body) != body("p-1") {
-		t.Errorf("the first is %+v", p)
-	}
-	if p := received[2]; p.PacketID != "p-1" || p.Request != 2 || p.Line != 2 {
-		t.Errorf("the third is %+v", p)
-	}
+	s.want(500, "no packet")
 }
 
-func TestRefuse(t *testing.T) {
+func TestRejected(t *testing.T) {
 	s := newSender(t)
-	s.a.Behave(Refuse(map[string]Refused{"bad": {"invalid_packet", "no"}}))
-
-	_, content := s.want(207, body("p-1")+"\n"+body("bad"), "Content-Type", "application/x-ndjson")
-	if want := `{"accepted":1,"refused":[{"line":2,"packet_id":"bad","code":"invalid_packet","detail":"no"}],"status":"partial"}`; strings.TrimSpace(content) != want {
+	s.a.Behave(Behaviour{Rejected: map[string]string{"bad": "invalid_packet"}})
+	_, content := s.want(207, body("p-1")+"\n"+body("bad"), "Content-Type", ndjson)
+	if want := `{"refused":[{"line":2,"code":"invalid_packet","detail":"not packet bad"}]}`; strings.TrimSpace(content) != want {
 		t.Errorf("%s\nwant %s", content, want)
 	}
 	s.want(422, body("bad"))
@@ -109,60 +113,78 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-func TestReset(t *testing.T) {
-	s := newSender(t)
-	s.a.Behave(Reset())
-	if _, _, err := s.send(t.Context(), body("p")); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the error is %v", err)
-	}
-	if len(s.a.Received()) != 1 || len(s.a.Taken()) != 0 {
-		t.Errorf("received %v", s.a.Received())
+func TestResetAndForget(t *testing.T) {
+	for want, b := range map[string]Behaviour{"map[]": {Reset: true}, "map[p:1]": {Forget: true}} {
+		s := newSender(t)
+		s.a.Behave(b)
+		if _, _, err := s.send(t.Context(), body("p")); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%+v: the error is %v", b, err)
+		}
+		if got := fmt.Sprint(s.a.Taken()); got != want || s.a.Requests() != 1 {
+			t.Errorf("%+v: taken %v in %d requests, want %s", b, got, s.a.Requests(), want)
+		}
 	}
 }
 
-func TestHangUntilRelease(t *testing.T) {
+// Only restricts a behaviour to requests with a packet that is meant.
+func TestOnly(t *testing.T) {
 	s := newSender(t)
-	s.a.Behave(Hang())
+	s.a.Behave(Behaviour{Status: 500, Only: "poison", Probes: true})
+	s.want(200, body("poisonous-1"))
+	s.want(500, body("web-1")+"\n"+body("poison-1"), "Content-Type", ndjson)
+	if response, err := s.health(); err != nil || response.StatusCode != 200 {
+		t.Errorf("a probe: %v, %v", response, err)
+	}
+}
+
+// A request that hangs is handled by the next behaviour.
+func TestHangUntilTheNextBehaviour(t *testing.T) {
+	s := newSender(t)
+	s.a.Behave(Behaviour{Hang: true})
 	var sending sync.WaitGroup
 	sending.Go(func() {
-		if response, _, err := s.send(t.Context(), body("p")); err != nil || response.StatusCode != 200 {
-			t.Errorf("%v", err)
+		if r, _, err := s.send(t.Context(), body("p")); err != nil || r.StatusCode != 200 {
+			t.Errorf("%v, %v", r, err)
 		}
 	})
 	s.await(func() bool { return s.a.Requests() == 1 })
-	for range time.Tick(time.Millisecond) { // it may not hang yet
-		s.a.Release()
-		if len(s.a.Taken()) == 1 {
-			break
-		}
-	}
+	s.a.Behave(Behaviour{})
 	sending.Wait()
+	if s.a.Taken()["p"] != 1 {
+		t.Error("it was not taken")
+	}
 }
 
-func TestHangUntilClose(t *testing.T) {
+// The end of the sender, and of the analyzer, end a request that hangs.
+func TestHangUntilTheEnd(t *testing.T) {
 	s := newSender(t)
-	s.a.Behave(Hang())
-	s.a.BehaveToProbes(Hang())
+	s.a.Behave(Behaviour{Hang: true, Probes: true})
+	ctx, cancel := context.WithCancel(t.Context())
 	var sending sync.WaitGroup
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		sending.Go(func() {
+			if _, _, err := s.send(ctx, body("p")); err == nil {
+				t.Error("it answered")
+			}
+		})
+	}
 	sending.Go(func() {
-		if _, _, err := s.send(t.Context(), body("p")); err == nil {
-			t.Error("it answered")
-		}
-	})
-	sending.Go(func() {
-		if response, err := s.client.Get(s.a.URL() + "/health"); err == nil {
-			response.Body.Close()
+		if _, err := s.health(); err == nil {
 			t.Error("it answered the probe")
 		}
 	})
-	s.await(func() bool { return s.a.Requests() == 1 && s.a.Probes() == 1 })
+	s.await(func() bool { return s.a.Requests() == 2 })
+	cancel()
 	s.a.Close()
 	sending.Wait()
+	if len(s.a.Taken()) > 0 {
+		t.Errorf("taken %v", s.a.Taken())
+	}
 }
 
 func TestDelayedPacketIsTakenAfterSenderTimeout(t *testing.T) {
 	s := newSender(t)
-	s.a.Behave(OK().After(20 * time.Millisecond))
+	s.a.Behave(Behaviour{Delay: 20 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	var sending sync.WaitGroup
 	sending.Go(func() { _, _, _ = s.send(ctx, body("p")) })
@@ -172,18 +194,37 @@ func TestDelayedPacketIsTakenAfterSenderTimeout(t *testing.T) {
 	s.await(func() bool { return s.a.Taken()["p"] == 1 })
 }
 
-func TestRefuseAndAcceptConnections(t *testing.T) {
+// Every n-th request is delayed; the others are answered meanwhile.
+func TestEvery(t *testing.T) {
+	s := newSender(t)
+	s.a.Behave(Behaviour{Delay: time.Hour, Every: 2})
+	s.want(200, body("p-1"))
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		if r, _, err := s.send(t.Context(), body("p-2")); err != nil || r.StatusCode != 200 {
+			t.Errorf("%v, %v", r, err)
+		}
+	})
+	s.await(func() bool { return s.a.Requests() == 2 })
+	s.want(200, body("p-3"))
+	if s.a.Taken()["p-2"] > 0 {
+		t.Error("the second request was not delayed")
+	}
+	s.a.Behave(Behaviour{})
+	sending.Wait()
+}
+
+func TestRefuse(t *testing.T) {
 	s := newSender(t)
 	s.want(200, body("p-1"))
-	s.a.RefuseConnections()
-	s.a.RefuseConnections()
+	for range 2 {
+		s.a.Behave(Behaviour{Refuse: true})
+	}
 	if _, _, err := s.send(t.Context(), body("p-2")); err == nil {
 		t.Error("it answered")
 	}
 	for range 2 {
-		if err := s.a.AcceptConnections(); err != nil {
-			t.Fatal(err)
-		}
+		s.a.Behave(Behaviour{})
 	}
 	s.want(200, body("p-3"))
 	s.want(200, body("p-4"))
@@ -192,26 +233,63 @@ func TestRefuseAndAcceptConnections(t *testing.T) {
 	}
 }
 
-func TestProbeBehaviour(t *testing.T) {
+// An analyzer that dies is back after a second.
+func TestDie(t *testing.T) {
 	s := newSender(t)
-	probe := func() *http.Response {
-		response, err := s.client.Get(s.a.URL() + "/health")
-		if err != nil {
-			t.Fatal(err)
+	s.a.Behave(Behaviour{Die: true, Only: "poison"})
+	if _, _, err := s.send(t.Context(), body("poison-1")); err == nil {
+		t.Error("it answered")
+	}
+	s.await(func() bool {
+		_, _, err := s.send(t.Context(), body("p"))
+		return err == nil
+	})
+	if got := fmt.Sprint(s.a.Taken()); got != "map[p:1]" {
+		t.Errorf("taken %s", got)
+	}
+}
+
+func TestProbes(t *testing.T) {
+	s := newSender(t)
+	for _, c := range []struct {
+		behaviour Behaviour
+		status    int
+		accepts   string
+	}{
+		{Behaviour{}, 200, ndjson},
+		{Behaviour{Status: 503}, 200, ndjson},
+		{Behaviour{Status: 503, Probes: true, Single: true}, 503, ""},
+	} {
+		s.a.Behave(c.behaviour)
+		if r, err := s.health(); err != nil || r.StatusCode != c.status || r.Header.Get("Accept-Post") != c.accepts {
+			t.Errorf("%+v: %v, %v", c.behaviour, r, err)
 		}
-		response.Body.Close()
-		return response
 	}
-	if r := probe(); r.StatusCode != 200 || r.Header.Get("Accept-Post") != "application/x-ndjson" {
-		t.Errorf("%d %v", r.StatusCode, r.Header)
+	s.a.Behave(Behaviour{Reset: true, Probes: true})
+	if _, err := s.health(); err == nil {
+		t.Error("a probe was answered")
 	}
-	s.a.BehaveToProbes(Status(503))
-	s.a.AdvertiseNDJSON(false)
-	if r := probe(); r.StatusCode != 503 || r.Header.Get("Accept-Post") != "" {
-		t.Errorf("%d %v", r.StatusCode, r.Header)
+}
+
+// An analyzer may record what it takes elsewhere, on an address of its own.
+func TestStart(t *testing.T) {
+	var recorded []string
+	a, err := Start("127.0.0.1:0", func(ids []string) error {
+		recorded = append(recorded, ids...)
+		return nil
+	}, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.want(200, body("p"))
-	if s.a.Probes() != 2 {
-		t.Errorf("%d probes, want 2", s.a.Probes())
+	defer a.Close()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	s := sender{t, a, client}
+	s.want(200, body("p-2")+"\n"+body("p-1"), "Content-Type", ndjson)
+	if got := strings.Join(recorded, " "); got != "p-2 p-1" {
+		t.Errorf("recorded %s", got)
+	}
+	if _, err := Start(a.Address(), nil, nil); err == nil {
+		t.Error("two analyzers listen on one address")
 	}
 }

@@ -1,88 +1,57 @@
 package analyzertest
 
 import (
-	"net"
-	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
-// Behaviour describes how requests are handled. The functions below create one.
+// Behaviour is how an Analyzer handles requests. The zero value takes the
+// packets and responds with 200.
 type Behaviour struct {
-	delay   time.Duration
-	status  int
-	header  []string
-	hang    bool
-	reset   bool
-	refused map[string]Refused
+	// Status is the response; packets are taken only with 2xx.
+	Status     int    `json:",omitempty"`
+	RetryAfter string `json:",omitempty" yaml:"retry-after"`
+	// Rejected has a code for each packet, by its id, that is rejected for good.
+	Rejected map[string]string `json:",omitempty" yaml:"-"`
+	// Hang does not respond while this behaviour lasts.
+	Hang bool `json:",omitempty"`
+	// Reset reads the request and resets the connection.
+	Reset bool `json:",omitempty"`
+	// Forget takes the packets and then resets the connection.
+	Forget bool `json:",omitempty"`
+	// Die closes the port and all connections for a second once the request is
+	// read, as a crash does.
+	Die bool `json:",omitempty"`
+	// Refuse closes the port and all connections.
+	Refuse bool `json:",omitempty"`
+	// Delay precedes the response to packets; with Every, only of every n-th
+	// request.
+	Delay time.Duration `json:",omitempty"`
+	Every int           `json:",omitempty"`
+	// Service is the time one of Workers takes per packet, multiplied by
+	// Slower. With Over the factor grows linearly over that time.
+	Service time.Duration `json:",omitempty"`
+	Workers int           `json:",omitempty"`
+	Slower  float64       `json:",omitempty"`
+	Over    time.Duration `json:",omitempty"`
+	// Only, if set, restricts the behaviour to requests with a packet whose id
+	// begins with it and a hyphen.
+	Only string `json:",omitempty"`
+	// Probes applies the behaviour to health probes as well.
+	Probes bool `json:",omitempty"`
+	// Single disables NDJSON.
+	Single bool `json:",omitempty"`
 }
 
-// Refused is the list entry of a packet refused permanently.
-type Refused struct {
-	Code, Detail string
-}
-
-// OK responds with 200 and takes every packet.
-func OK() Behaviour { return Behaviour{status: http.StatusOK} }
-
-// Status responds with a status; header has pairs of names and values, such as
-// "Retry-After", "1". With a 2xx status the packets are taken.
-func Status(status int, header ...string) Behaviour {
-	return Behaviour{status: status, header: header}
-}
-
-// Hang does not respond until Release, or until the sender disconnects.
-func Hang() Behaviour { return Behaviour{status: http.StatusOK, hang: true} }
-
-// Reset reads the request and then resets the connection (TCP RST).
-func Reset() Behaviour { return Behaviour{reset: true} }
-
-// Refuse takes every packet except those whose id is a key: an NDJSON request
-// gets 207 and the list, a single packet 422.
-func Refuse(packets map[string]Refused) Behaviour {
-	return Behaviour{status: http.StatusOK, refused: packets}
-}
-
-// After returns the same behaviour after a delay.
-func (b Behaviour) After(delay time.Duration) Behaviour {
-	b.delay = delay
-	return b
-}
-
-// wait delays the response and reports whether to send one. A sender that
-// disconnects ends only a hanging request: a delayed packet is still taken.
-func (a *Analyzer) wait(b Behaviour, r *http.Request) bool {
-	if b.delay > 0 {
-		timer := time.NewTimer(b.delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-a.closed:
-			return false
-		}
+// forPackets returns the behaviour for a request with these packets.
+func (b Behaviour) forPackets(ids []string) Behaviour {
+	meant := func(id string) bool { return strings.HasPrefix(id, b.Only+"-") }
+	if b.Only == "" || slices.ContainsFunc(ids, meant) {
+		return b
 	}
-	if !b.hang {
-		return true
-	}
-	a.mu.Lock()
-	released := a.released
-	a.mu.Unlock()
-	select {
-	case <-released:
-		return true
-	case <-r.Context().Done():
-	case <-a.closed:
-	}
-	return false
+	return Behaviour{Single: b.Single}
 }
 
-// closeConnection closes the connection without a response, with RST if reset.
-func closeConnection(w http.ResponseWriter, reset bool) {
-	conn, _, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // net/http's way to end a connection
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok && reset {
-		_ = tcp.SetLinger(0) // makes Close send RST
-	}
-	_ = conn.Close() // nothing was written
-}
+// takes reports whether packets are taken.
+func (b Behaviour) takes() bool { return !b.Reset && (b.Status == 0 || b.Status/100 == 2) }

@@ -2,120 +2,170 @@ package analyzertest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
-
-	"github.com/logstreamer/logstreamer/internal/packet"
+	"time"
 )
 
-const (
-	maxBodyBytes = 64 << 20
-	ndjson       = "application/x-ndjson"
-)
+const ndjson = "application/x-ndjson"
 
 func (a *Analyzer) serveHealth(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock()
-	a.probes++
-	behaviour, singleOnly := a.health, a.singleOnly
-	a.notify()
-	a.mu.Unlock()
-	if behaviour.reset || !a.wait(behaviour, r) {
-		closeConnection(w, behaviour.reset)
-		return
-	}
-	if !singleOnly {
+	b, _, _ := a.next(0, nil)
+	if !b.Single {
 		w.Header().Set("Accept-Post", ndjson)
 	}
-	writeHeader(w, behaviour, behaviour.status)
+	if !b.Probes {
+		return
+	}
+	b, ok := a.work(r.Context(), 0, nil)
+	if !ok {
+		resetConnection(w)
+		return
+	}
+	respond(w, b)
 }
 
 func (a *Analyzer) serveIngest(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		closeConnection(w, false)
+		return // the sender disconnected
+	}
+	batch := r.Header.Get("Content-Type") == ndjson
+	ids, err := idsOf(body, batch)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	isNDJSON := r.Header.Get("Content-Type") == ndjson
-	behaviour, first, packets := a.record(body, isNDJSON, r.Header)
-	if behaviour.reset || !a.wait(behaviour, r) {
-		closeConnection(w, behaviour.reset)
-		return
-	}
-	status, refused := a.answer(behaviour, first, packets, isNDJSON)
-	writeHeader(w, behaviour, status)
-	if status == http.StatusMultiStatus && behaviour.refused != nil {
-		_ = json.NewEncoder(w).Encode(map[string]any{ // the sender may have disconnected
-			"status": "partial", "accepted": packets - len(refused), "refused": refused,
-		})
-		return
-	}
-	_, _ = io.WriteString(w, `{"status":"scripted"}`)
-}
-
-func writeHeader(w http.ResponseWriter, b Behaviour, status int) {
-	for i := 0; i+1 < len(b.header); i += 2 {
-		w.Header().Set(b.header[i], b.header[i+1])
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-}
-
-// record stores the packets of one request as not taken, and returns the
-// behaviour and their position in received.
-func (a *Analyzer) record(body []byte, isNDJSON bool, header http.Header) (b Behaviour, first, packets int) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	defer a.notify()
 	a.requests++
-	first = len(a.received)
-	add := func(text []byte, line int) {
-		p := Packet{Request: a.requests, Line: line, Header: header.Clone(), Body: bytes.Clone(text)}
-		info, err := packet.Check(text, maxBodyBytes)
-		if err == nil {
-			p.EmitterID = string(info.EmitterID.AppendDecoded(nil, text))
-			p.PacketID = string(info.PacketID.AppendDecoded(nil, text))
-			p.Messages = info.Messages
+	number := a.requests
+	a.mu.Unlock()
+	b, ok := a.work(r.Context(), number, ids)
+	switch {
+	case !ok:
+		resetConnection(w)
+		return
+	case b.Die:
+		a.die() // closes the connection
+		return
+	}
+	taken, rejected := b.divide(ids)
+	if b.takes() {
+		if err := a.record(taken); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
 		}
-		a.received = append(a.received, p)
-	}
-	if !isNDJSON {
-		add(body, 1)
-		return a.ingest, first, 1
-	}
-	lines := packet.LinesOf(body)
-	for line, number, ok := lines.Next(); ok; line, number, ok = lines.Next() {
-		add(line, number)
-	}
-	return a.ingest, first, len(a.received) - first
-}
-
-type refusedLine struct {
-	Line     int    `json:"line"`
-	PacketID string `json:"packet_id"`
-	Code     string `json:"code"`
-	Detail   string `json:"detail"`
-}
-
-// answer returns the status of a request and marks the packets that are taken.
-func (a *Analyzer) answer(b Behaviour, first, packets int, isNDJSON bool) (status int, refused []refusedLine) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	defer a.notify()
-	for i := first; i < min(first+packets, len(a.received)); i++ {
-		p := &a.received[i]
-		if reason, ok := b.refused[p.PacketID]; ok {
-			refused = append(refused, refusedLine{p.Line, p.PacketID, reason.Code, reason.Detail})
-			continue
-		}
-		p.Taken = b.status/100 == 2
 	}
 	switch {
-	case len(refused) == 0:
-		return b.status, nil
-	case isNDJSON:
-		return http.StatusMultiStatus, refused
+	case len(rejected) == 0:
+		respond(w, b)
+	case batch:
+		w.WriteHeader(http.StatusMultiStatus)
+		_ = json.NewEncoder(w).Encode(map[string]any{"refused": rejected}) // the sender may have disconnected
 	default:
-		return http.StatusUnprocessableEntity, refused
+		w.WriteHeader(http.StatusUnprocessableEntity)
 	}
+}
+
+// next returns the behaviour for a request with these packets, when they are
+// done, and a channel that is closed when the behaviour changes.
+func (a *Analyzer) next(number int, ids []string) (b Behaviour, done time.Time, changed <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, done = a.behaviour.forPackets(ids), time.Now()
+	if len(ids) > 0 {
+		if b.Every == 0 || number%b.Every == 0 {
+			done = done.Add(b.Delay)
+		}
+		done = a.workers.serve(done, len(ids))
+	}
+	return b, done, a.changed
+}
+
+// work waits until packets are done. It returns false when the sender of a
+// hanging request has disconnected; a slow one is taken anyway.
+func (a *Analyzer) work(ctx context.Context, number int, ids []string) (Behaviour, bool) {
+	for {
+		b, done, changed := a.next(number, ids)
+		if b.Hang {
+			select {
+			case <-changed:
+				continue
+			case <-ctx.Done():
+				return b, false
+			}
+		}
+		timer := time.NewTimer(time.Until(done))
+		select {
+		case <-timer.C:
+			return b, true
+		case <-changed:
+			timer.Stop()
+		}
+	}
+}
+
+// rejectedLine is an entry of the list in a 207.
+type rejectedLine struct {
+	Line   int    `json:"line"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// divide divides the packets of a request into those that are taken and those
+// that are rejected for good.
+func (b Behaviour) divide(ids []string) (taken []string, rejected []rejectedLine) {
+	for i, id := range ids {
+		if code, ok := b.Rejected[id]; ok {
+			rejected = append(rejected, rejectedLine{i + 1, code, "not packet " + id})
+		} else {
+			taken = append(taken, id)
+		}
+	}
+	return taken, rejected
+}
+
+// idsOf returns the ids of the packets of a body, in order.
+func idsOf(body []byte, batch bool) (ids []string, err error) {
+	lines := [][]byte{body}
+	if batch {
+		lines = bytes.Split(bytes.TrimSpace(body), []byte{'\n'})
+	}
+	for _, line := range lines {
+		var p struct {
+			ID string `json:"packet_id"`
+		}
+		if err := json.Unmarshal(line, &p); err != nil {
+			return nil, fmt.Errorf("not a packet: %w: %s", err, line)
+		}
+		ids = append(ids, p.ID)
+	}
+	return ids, nil
+}
+
+func respond(w http.ResponseWriter, b Behaviour) {
+	if b.Reset || b.Forget || b.Refuse {
+		resetConnection(w)
+		return
+	}
+	if b.RetryAfter != "" {
+		w.Header().Set("Retry-After", b.RetryAfter)
+	}
+	w.WriteHeader(max(b.Status, http.StatusOK))
+}
+
+// resetConnection closes the connection with a TCP RST instead of a response.
+func resetConnection(w http.ResponseWriter) {
+	connection, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return // it is closed
+	}
+	if tcp, ok := connection.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = connection.Close() // nothing was written
 }

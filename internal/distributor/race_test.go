@@ -1,5 +1,0 @@
-//go:build race
-
-package distributor
-
-const raceEnabled = true
