@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/fairshare"
-	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // Target is one analyzer of the configuration.
@@ -41,7 +41,7 @@ func (t Targets) String() string {
 // rejects: so nothing that shows the text shows the password.
 func (t *Targets) UnmarshalText(text []byte) error {
 	if strings.Contains(string(text), "@") {
-		*t = Targets{{URL: upstream.WithoutUser(string(text))}}
+		*t = Targets{{URL: sink.WithoutUser(string(text))}}
 		return nil
 	}
 	var targets Targets
@@ -109,7 +109,7 @@ func (c Config) validateTargets() error {
 	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ANALYZERS: "+format, args...)) }
 	ids, places := make(map[string]string), make(map[string]int)
 	for i, t := range targets {
-		if err := c.analyzer(t).Validate(); err != nil {
+		if _, err := sink.ParseURL(t.URL); err != nil {
 			errs = append(errs, err)
 			continue // its URL is not to be shown
 		}

@@ -128,7 +128,7 @@ func (c Config) Validate() error {
 
 func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
-	config.ID, config.URL = t.ID, t.URL
+	config.ID = t.ID
 	return config
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/native"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -74,12 +76,18 @@ func (d *Distributor) SetDrained(id string, drained bool) error {
 
 // newAnalyzer returns an analyzer without starting it.
 func (d *Distributor) newAnalyzer(target Target) (*upstream.Upstream, error) {
+	base, err := sink.ParseURL(target.URL)
+	if err != nil {
+		return nil, err
+	}
+	logger := d.logger.With("component", "upstream")
 	return upstream.New(d.config.analyzer(target), upstream.Dependencies{
+		Sink:    native.New(base, nil, logger.With("analyzer", target.ID)),
 		Settler: d.router,
-		Logger:  d.logger.With("component", "upstream"),
+		Logger:  logger,
 		Metrics: d.upstreamMetrics,
 		Budget:  &d.retryBudget,
-	})
+	}), nil
 }
 
 // addLocked adds an analyzer to the router and the metrics.

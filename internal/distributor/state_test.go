@@ -21,6 +21,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/native"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -73,12 +75,13 @@ func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
 		t.Fatal(err)
 	}
 	config := upstream.DefaultConfig()
-	config.ID, config.URL = id, "http://"+id
-	analyzer, err := upstream.New(config, upstream.Dependencies{Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dialHealthy})
+	config.ID = id
+	base, err := sink.ParseURL("http://" + id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return analyzer
+	logger := slog.New(slog.DiscardHandler)
+	return upstream.New(config, upstream.Dependencies{Sink: native.New(base, dialHealthy, logger), Logger: logger, Metrics: metrics})
 }
 
 // dialHealthy connects to an analyzer that answers its probes.

@@ -2,7 +2,8 @@
 // those leave to a recipient's leniency is refused, so that no two readers of one
 // stream can disagree on where a request ends. It reads heads from memory (Parse)
 // and whole requests from a connection (Reader); it knows nothing of what they
-// are for. CutField, ParseLength and ParseChunkSize serve readers of responses too.
+// are for. CutField, ParseLength and ParseChunkSize serve readers of responses too. It
+// writes responses (Response).
 package http1
 
 import (

@@ -1,6 +1,10 @@
 package upstream
 
-import "time"
+import (
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
+)
 
 // A failure is attributed to the analyzer or to the packet. The first failure of a
 // packet counts against the analyzer. Failures of a packet that failed before do not,
@@ -22,38 +26,41 @@ const (
 // requests.
 type attempt struct {
 	failures int // failed requests
-	// staleClosed means that the analyzer closed a reused connection during a request.
-	// That is no failure if the next request is answered; if the analyzer cannot be
-	// reached then, the request may have crashed it.
-	staleClosed   bool
-	batchSize     int // packets of the last request that failed or was closed
+	// The fields below describe the last request that failed or lost its connection.
+	batchSize     int // 0: there is none
 	cause         string
-	breakerClosed bool // when the last failed request began
+	breakerClosed bool // when the request began
 }
 
-// withFailure returns the state after one more failed request.
-func (v attempt) withFailure(batch []Delivery, a sendResult, breakerClosed bool) attempt {
-	if a.outcome == stale {
-		v.staleClosed = true
-	} else {
+// after returns the state after one more request. A lost connection is no failure if the
+// analyzer responds to the packets over a new one; if it cannot be reached then, the
+// packets may have crashed it.
+func (v attempt) after(r sink.Result, packets int, breakerClosed bool) attempt {
+	switch {
+	case r.Outcome == sink.Failed && !r.Unsent:
 		v.failures++
+		v.cause = r.Detail
+	case r.Lost != "":
+		v.cause = r.Lost
+	default:
+		return v
 	}
-	v.batchSize, v.cause, v.breakerClosed = len(batch), a.detail, breakerClosed
+	v.batchSize, v.breakerClosed = packets, breakerClosed
 	return v
 }
 
 // mayHaveFailed reports whether the analyzer may have failed because of the packets.
-func (v attempt) mayHaveFailed() bool { return v.failures > 0 || v.staleClosed }
+func (v attempt) mayHaveFailed() bool { return v.batchSize > 0 }
 
 // reportResult reports the result of a request to the breaker, unless it is attributed to
 // the packets.
-func (u *Upstream) reportResult(a sendResult, batch []Delivery, v attempt, now time.Time) {
+func (u *Upstream) reportResult(r sink.Result, batch []Delivery, v attempt, now time.Time) {
 	failedBefore := batch[0].Failures != nil // then all packets of the batch did
 	switch {
-	case a.outcome != failed:
+	case r.Outcome != sink.Failed:
 		u.onTransition(u.breaker.Success(now))("packets are delivered")
-	case a.unsent || !failedBefore && v.failures < maxReportedFailures:
-		u.onTransition(u.breaker.Failure(now))(a.detail)
+	case r.Unsent || !failedBefore && v.failures < maxReportedFailures:
+		u.onTransition(u.breaker.Failure(now))(r.Detail)
 	}
 }
 

@@ -1,32 +1,30 @@
 package upstream
 
 import (
-	"context"
 	"fmt"
-	"net"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // poison is a packet for which the fake analyzers of this file fail.
 const poison = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"poison"}]}`
 
-func failingWithPoison(r receivedRequest) reply {
-	if strings.Contains(r.body, "poison") {
-		return status(500, "", "no")
+func failingWithPoison(r request) reply {
+	if r.contains("poison") {
+		return failing
 	}
 	return ok
 }
 
 // startBatching starts an Upstream with batches of up to 16 packets.
-func startBatching(t *testing.T, config Config, ingest func(receivedRequest) reply) (*fixture, *fakeAnalyzer) {
+func startBatching(t *testing.T, config Config, ingest func(request) reply) (*fixture, *fakeSink) {
 	t.Helper()
-	analyzer := newFakeAnalyzer(ingest)
-	analyzer.health = ndjsonHealth
-	b := start(t, config, analyzer.dial)
+	analyzer := newFakeSink(t, ingest)
+	analyzer.health = batching
+	b := start(t, config, analyzer)
 	b.batch.packets.Store(16)
 	return b, analyzer
 }
@@ -105,7 +103,7 @@ func TestTimeoutShrinksBatchOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 1, 100
-		b, _ := startBatching(t, config, always(reply{hang: true}))
+		b, _ := startBatching(t, config, always(hanging))
 		b.Offer(b.packets.some(t, 16))
 		b.settler.await(t, 16)
 		if got := b.batch.packets.Load(); got != 4 {
@@ -122,7 +120,7 @@ func TestInterruptedAttemptIsRecorded(t *testing.T) {
 		b, _ := startBatching(t, config, failingWithPoison)
 		b.Offer([]Delivery{b.packets.packet(t), b.packets.of(t, poison)})
 		b.settler.await(t, 2)
-		if requests, tried := b.failures(reasonStatus), b.settler.returnedTried(); requests != 1 || tried != 2 {
+		if requests, tried := b.failures(sink.Status), b.settler.returnedTried(); requests != 1 || tried != 2 {
 			t.Errorf("%v failed requests, %d packets are Tried", requests, tried)
 		}
 		for sequence := range uint64(2) {
@@ -156,7 +154,7 @@ func TestBatchSizeAfterFailure(t *testing.T) {
 			b.settler.await(t, len(packets))
 			var sizes []int
 			for _, r := range analyzer.received() {
-				sizes = append(sizes, strings.Count(r.body, "packet_id"))
+				sizes = append(sizes, len(r.bodies))
 			}
 			if fmt.Sprint(sizes) != test.want {
 				t.Errorf("packets that failed in batches of %v are sent in batches of %v, want %s", test.failedSizes, sizes, test.want)
@@ -181,9 +179,9 @@ func TestAttribution(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.MaxFailures = 1
-				analyzer := newFakeAnalyzer(failingWithPoison)
-				b := start(t, config, analyzer.dial)
-				analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = test.refuses })
+				analyzer := newFakeSink(t, failingWithPoison)
+				b := start(t, config, analyzer)
+				analyzer.set(func(s *fakeSink) { s.gone = test.refuses })
 				p := b.packets.of(t, poison)
 				p.Failures = test.trouble
 				b.Offer([]Delivery{p})
@@ -191,7 +189,7 @@ func TestAttribution(t *testing.T) {
 				if b.Healthy() != test.healthy {
 					t.Errorf("healthy: %v", b.Healthy())
 				}
-				if got := b.failures(reasonStatus) + b.failures(reasonConnect); got != 1 {
+				if got := b.failures(sink.Status) + b.failures(sink.Connect); got != 1 {
 					t.Errorf("%v failed requests", got)
 				}
 			})
@@ -221,23 +219,21 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.MaxFailures = test.maxFailures
-				analyzer := newFakeAnalyzer(nil)
-				analyzer.health = ndjsonHealth
-				analyzer.ingest = func(r receivedRequest) reply {
-					if !strings.Contains(r.body, "poison") {
+				var b *fixture
+				analyzer := newFakeSink(t, func(r request) reply {
+					if !r.contains("poison") {
 						return ok
 					}
-					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
-					return reply{cut: true}
-				}
-				var b *fixture
-				b = start(t, config, func(ctx context.Context, network, address string) (net.Conn, error) {
-					conn, err := analyzer.dial(ctx, network, address)
-					if err != nil && test.interrupted {
+					lost := sink.Result{Outcome: sink.Failed, Reason: sink.Connect, Detail: "connect: refused", Unsent: true}
+					if test.interrupted {
 						b.onTransition(b.breaker.Trip(time.Now()))("test")
+						lost = sink.Result{Outcome: sink.Aborted}
 					}
-					return conn, err
+					lost.Lost = "the reused connection was closed: EOF"
+					return reply{result: lost}
 				})
+				analyzer.health = batching
+				b = start(t, config, analyzer)
 				b.batch.packets.Store(16)
 				b.Offer(b.packets.some(t, 1))
 				b.settler.await(t, 1)
@@ -260,7 +256,7 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 					got.Cause != "the reused connection was closed: EOF" {
 					t.Errorf("recorded %+v, want %+v", got, test.want)
 				}
-				if got := b.failures(reasonConnect); got != boolToFloat(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
+				if got := b.failures(sink.Connect); got != boolToFloat(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
 					t.Errorf("%v failures to connect, healthy: %v", got, b.Healthy())
 				}
 			})
@@ -273,7 +269,7 @@ func startHalfOpen(t *testing.T) *fixture {
 	t.Helper()
 	config := testConfig()
 	config.MaxFailures, config.Retries = 1, 0
-	b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
+	b := start(t, config, newFakeSink(t, failingWithPoison))
 	b.Offer([]Delivery{b.packets.of(t, poison)})
 	b.settler.await(t, 1)
 	b.settler.until(t, "it is half-open", func() bool { return b.breaker.State() == breaker.HalfOpen })
@@ -304,10 +300,10 @@ func TestOnePacketDoesNotOpenBreaker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 20, maxReportedFailures+1
-		b := start(t, config, newFakeAnalyzer(failingWithPoison).dial)
+		b := start(t, config, newFakeSink(t, failingWithPoison))
 		b.Offer([]Delivery{b.packets.of(t, poison)})
 		b.settler.await(t, 1)
-		if got := b.failures(reasonStatus); got != 21 || !b.Healthy() {
+		if got := b.failures(sink.Status); got != 21 || !b.Healthy() {
 			t.Errorf("%v failed requests, healthy: %v", got, b.Healthy())
 		}
 		b.Offer([]Delivery{b.packets.of(t, poison)})
@@ -351,7 +347,7 @@ func TestFailingPacketBecomesDeadLetter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				b := start(t, testConfig(), newFakeAnalyzer(failingWithPoison).dial)
+				b := start(t, testConfig(), newFakeSink(t, failingWithPoison))
 				p := b.packets.of(t, poison)
 				p.Failures = &FailureHistory{Attempts: 20, IsolatedFailures: test.isolated, LastBatchSize: 1, Since: time.Now().Add(-test.since), Last: time.Now().Add(-time.Minute)}
 				if test.others {

@@ -49,8 +49,6 @@ func maxSharing(d Delivery) int {
 	return 1 << max(0, bits.Len(uint(d.Failures.LastBatchSize))-2)
 }
 
-func endsLine(p *packet.Packet) bool { return p.Body[len(p.Body)-1] == '\n' }
-
 // batchSize is the number of packets of a request to one analyzer. It doubles while full
 // batches complete well within the timeout and shrinks when they do not. It is safe for
 // concurrent use.

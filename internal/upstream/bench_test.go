@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
+	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/native"
 )
 
 // batches is the ladder of packets per request.
@@ -76,29 +77,33 @@ func delivery(t testing.TB, batch int) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := testConfig()
-	config.URL = serveImmediately(t)
-	config.Timeout = time.Minute
-	settler := new(countingSettler)
-	u, err := New(config, Dependencies{
-		Settler: settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Budget: new(retrybudget.Budget),
-	})
+	base, err := sink.ParseURL(serveImmediately(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	logger := slog.New(slog.DiscardHandler)
+	analyzer := native.New(base, nil, logger)
+	if got := analyzer.Probe(t.Context(), time.Now().Add(time.Minute)); got.Outcome != sink.Delivered {
+		t.Fatalf("the probe returned %+v", got)
+	}
+	config := testConfig()
+	config.Timeout = time.Minute
+	settler := new(countingSettler)
+	u := New(config, Dependencies{
+		Sink: analyzer, Settler: settler, Logger: logger, Metrics: metrics, Budget: new(retrybudget.Budget),
+	})
 	u.probed.Store(true)
-	u.epoch.learn(u.epoch.number.Load(), true)
+	u.sending.Store(newSendingContext(t.Context()))
 	sender := u.senders[0]
-	t.Cleanup(sender.connection.close)
+	t.Cleanup(sender.conn.Close)
 	var packets []Delivery
 	source := new(packetMaker)
 	for range batch {
 		packets = append(packets, source.of(t, fiveMessages))
 	}
-	ctx := t.Context()
 	return func() {
 		settler.packets = 0
-		if sender.deliver(ctx, packets, attempt{}); settler.packets != batch {
+		if sender.deliver(packets, attempt{}); settler.packets != batch {
 			t.Fatalf("%d of %d packets were delivered", settler.packets, batch)
 		}
 	}
@@ -145,41 +150,22 @@ func serveImmediately(t testing.TB) string {
 
 func respondToAll(conn net.Conn) {
 	defer conn.Close()
+	health := []byte("HTTP/1.1 200 OK\r\nAccept-Post: application/x-ndjson\r\nContent-Length: 2\r\n\r\n{}")
 	response := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 	reader := bufio.NewReaderSize(conn, 64<<10)
 	var header fasthttp.RequestHeader
 	for header.Read(reader) == nil {
+		if header.IsGet() {
+			if _, err := conn.Write(health); err != nil {
+				return
+			}
+			continue
+		}
 		if _, err := reader.Discard(header.ContentLength()); err != nil {
 			return
 		}
 		if _, err := conn.Write(response); err != nil {
 			return
 		}
-	}
-}
-
-// BenchmarkReadResponse measures reading a buffered response on the fast and slow paths.
-func BenchmarkReadResponse(b *testing.B) {
-	for _, response := range []struct{ name, text string }{
-		{"fast", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
-		{"fields", "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nX-Request-Id: 4711\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}"},
-		{"chunks", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
-		{"empty", "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"},
-	} {
-		b.Run("kind="+response.name, func(b *testing.B) {
-			source := strings.NewReader(response.text)
-			reader := newResponseReader()
-			b.ReportAllocs()
-			for b.Loop() {
-				source.Reset(response.text)
-				reader.Reset(source)
-				if _, err := reader.Peek(1); err != nil {
-					b.Fatal(err)
-				}
-				if r, err := reader.read(); err != nil || !isSuccess(r.status) {
-					b.Fatal(r, err)
-				}
-			}
-		})
 	}
 }

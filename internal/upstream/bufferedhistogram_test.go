@@ -17,11 +17,8 @@ func TestBufferedObservationsAreCollected(t *testing.T) {
 	var histograms []*bufferedHistogram
 	for _, id := range []string{"one", "other"} {
 		config := DefaultConfig()
-		config.ID, config.URL = id, "http://"+id
-		u, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler), Metrics: metrics})
-		if err != nil {
-			t.Fatal(err)
-		}
+		config.ID = id
+		u := New(config, Dependencies{Sink: newFakeSink(t, nil), Logger: slog.New(slog.DiscardHandler), Metrics: metrics})
 		histograms = append(histograms, u.metrics.latency)
 	}
 	one, other := histograms[0], histograms[1]

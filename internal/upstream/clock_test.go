@@ -13,7 +13,7 @@ import (
 // not wait.
 
 func TestPauseAfterClockChange(t *testing.T) {
-	b := prepare(t, testConfig(), nil)
+	b := prepare(t, testConfig(), newFakeSink(t, nil))
 	b.probed.Store(true)
 	now := time.Now()
 	b.pause(now.Add(time.Hour))
@@ -28,7 +28,7 @@ func TestPauseAfterClockChange(t *testing.T) {
 func TestSlowStartAfterClockChange(t *testing.T) {
 	config := testConfig()
 	config.SlowStart = time.Hour
-	b := prepare(t, config, nil)
+	b := prepare(t, config, newFakeSink(t, nil))
 	b.onTransition(breaker.Transition{To: breaker.Closed}, true)("test")
 	half := clocktest.SetBack(t, time.Now().Add(config.SlowStart/2), 2*time.Hour)
 	if got := b.Ramp(half); got < 0.49 || got > 0.51 {
@@ -37,7 +37,7 @@ func TestSlowStartAfterClockChange(t *testing.T) {
 }
 
 func TestDeliveredSinceAfterClockChange(t *testing.T) {
-	b := prepare(t, testConfig(), nil)
+	b := prepare(t, testConfig(), newFakeSink(t, nil))
 	failed := time.Now()
 	b.lastDelivered.Store(b.elapsed(clocktest.SetBack(t, failed.Add(time.Minute), time.Hour)))
 	if !b.deliveredSince(failed) {
@@ -52,7 +52,7 @@ func TestDeliveredSinceAfterClockChange(t *testing.T) {
 // in the future.
 func TestLatencyIsNotNegative(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		b := start(t, testConfig(), newFakeAnalyzer(always(ok)).dial)
+		b := start(t, testConfig(), newFakeSink(t, always(ok)))
 		packets := b.packets.some(t, 1)
 		packets[0].Packet.Accepted = time.Now().Add(time.Hour)
 		b.Offer(packets)

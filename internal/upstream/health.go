@@ -2,13 +2,11 @@ package upstream
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // failingProbeInterval is the minimum interval between the starts of probes while the
@@ -20,37 +18,28 @@ const failingProbeInterval = time.Second
 // MAX_FAILURES of them open the breaker soon.
 const minProbeInterval = 100 * time.Millisecond
 
-// probeResult is the result of a probe as far as the time of the next one depends on it.
-type probeResult int
-
-const (
-	probeSucceeded   probeResult = iota
-	probeFailed                  // another status than 2xx, or a timeout
-	probeUnreachable             // the connection could not be opened, or was reset
-	probeNotSent                 // this machine lacked the resources
-)
+// exhaustionPause is the minimum interval between requests and probes that need a new
+// connection while this machine lacks the resources for one.
+const exhaustionPause = 100 * time.Millisecond
 
 // prober sends the health probes of one analyzer.
 type prober struct {
 	upstream    *Upstream
-	connection  *connection
-	request     *request
 	rescheduled chan struct{} // the next probe may be due earlier
 	lastStart   time.Time
-	lastResult  probeResult
+	last        sink.Result
 }
 
-func newProber(u *Upstream, c *connection, r *request) *prober {
-	r.prepareGet()
-	return &prober{upstream: u, connection: c, request: r, rescheduled: make(chan struct{}, 1)}
+func newProber(u *Upstream) *prober {
+	return &prober{upstream: u, rescheduled: make(chan struct{}, 1)}
 }
 
 // probeFirst sends the first probe and trips the breaker if it fails: an analyzer that
 // never answered is unhealthy.
 func (p *prober) probeFirst(ctx context.Context) {
 	u := p.upstream
-	if err := p.send(ctx); err != nil {
-		u.onTransition(u.breaker.Trip(time.Now()))(err.Error())
+	if p.send(ctx); p.last.Outcome != sink.Delivered {
+		u.onTransition(u.breaker.Trip(time.Now()))(p.last.Detail)
 	}
 }
 
@@ -79,53 +68,20 @@ func (p *prober) reschedule() {
 
 func (p *prober) probe(ctx context.Context) {
 	u := p.upstream
-	err := p.send(ctx)
-	if ctx.Err() != nil {
-		return
-	}
-	if p.lastResult == probeNotSent {
-		return // says nothing about the analyzer
-	}
-	if err != nil {
-		u.onTransition(u.breaker.ProbeFailed(time.Now()))(err.Error())
-		return
-	}
-	u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe succeeded")
-}
-
-// send sends one probe over a new connection, as a new client would.
-func (p *prober) send(ctx context.Context) error {
-	u := p.upstream
-	p.connection.begin()
-	p.lastStart = time.Now()
-	epoch := u.epoch.number.Load()
-	resp, err := p.connection.exchange(ctx, p.request, p.lastStart.Add(u.config.ProbeTimeout))
-	defer p.connection.close()
-	if err == nil && !isSuccess(resp.status) {
-		err = fmt.Errorf("the probe was answered with status %d", resp.status)
-	}
-	p.lastResult = resultOf(err)
-	u.metrics.probed(p.lastResult)
-	if err == nil {
-		u.epoch.learn(epoch, acceptsNDJSON(resp))
-	}
-	return err
-}
-
-func resultOf(err error) probeResult {
-	var connect *errConnect
-	switch {
-	case err == nil:
-		return probeSucceeded
-	case errors.As(err, &connect) && isExhaustion(err):
-		return probeNotSent
-	case isTimeout(err):
-		return probeFailed
-	case errors.As(err, &connect), closedByPeer(err):
-		return probeUnreachable
+	switch p.send(ctx); p.last.Outcome {
+	case sink.Delivered:
+		u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe succeeded")
+	case sink.Aborted: // says nothing about the analyzer
 	default:
-		return probeFailed
+		u.onTransition(u.breaker.ProbeFailed(time.Now()))(p.last.Detail)
 	}
+}
+
+func (p *prober) send(ctx context.Context) {
+	u := p.upstream
+	p.lastStart = time.Now()
+	p.last = u.sink.Probe(ctx, p.lastStart.Add(u.config.ProbeTimeout))
+	u.metrics.probed(p.last)
 }
 
 // delay returns the time until the next probe, with jitter so that several distributors
@@ -134,30 +90,19 @@ func (p *prober) delay() time.Duration {
 	u := p.upstream
 	state, interval := u.breaker.State(), u.config.ProbeInterval
 	switch {
-	case p.lastResult == probeNotSent:
+	case p.last.Reason == sink.LocalResources:
 		return max(time.Until(u.breaker.NextProbe()), time.Until(p.lastStart.Add(min(failingProbeInterval, interval))), exhaustionPause)
 	case state == breaker.Open:
 		return max(time.Until(u.breaker.NextProbe()), time.Millisecond)
-	case p.lastResult == probeUnreachable:
+	case p.last.Reason == sink.Connect, p.last.Reason == sink.Reset:
 		return min(minProbeInterval+rand.N(minProbeInterval/2), interval)
-	case p.lastResult == probeFailed:
+	case p.last.Outcome != sink.Delivered:
 		return min(max(time.Until(p.lastStart.Add(failingProbeInterval)), minProbeInterval), interval)
 	case state == breaker.HalfOpen:
 		return min(failingProbeInterval, interval)
-	case u.epoch.stale():
+	case u.sink.Capabilities().Stale:
 		return max(time.Until(p.lastStart.Add(minProbeInterval)), 0)
 	default:
 		return interval - interval/10 + rand.N(interval/5+1)
 	}
-}
-
-// acceptsNDJSON reports whether the Accept-Post of a health response lists NDJSON.
-func acceptsNDJSON(r response) bool {
-	for kind := range strings.SplitSeq(r.field("Accept-Post"), ",") {
-		kind, _, _ = strings.Cut(kind, ";")
-		if strings.EqualFold(strings.TrimSpace(kind), ndjsonType) {
-			return true
-		}
-	}
-	return false
 }

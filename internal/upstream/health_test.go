@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"math"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,15 +10,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
-func down() reply { return status(500, "", "") }
+func down() reply { return failing }
 
 func TestFirstProbeDecides(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(always(ok))
+		analyzer := newFakeSink(t, always(ok))
 		analyzer.health = down
-		b := start(t, testConfig(), analyzer.dial)
+		b := start(t, testConfig(), analyzer)
 		if capacity, transient := b.Capacity(time.Now()); b.Healthy() || capacity > 0 || transient {
 			t.Fatal("an analyzer that never answered a probe is healthy")
 		}
@@ -31,7 +31,7 @@ func TestFirstProbeDecides(t *testing.T) {
 		if b.settler.count("returned") != 2 || len(analyzer.received()) > 0 {
 			t.Error("packets were sent")
 		}
-		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
+		analyzer.set(func(s *fakeSink) { s.health = batching })
 		began := time.Now()
 		b.settler.until(t, "it is half-open", b.Healthy)
 		if took := time.Since(began); took > 5*time.Second {
@@ -46,9 +46,9 @@ func TestFirstProbeDecides(t *testing.T) {
 // No packet is sent before the first probe is complete, however long it takes.
 func TestUnprobedAnalyzerIsUnhealthy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(always(ok))
-		analyzer.health = func() reply { return reply{delay: time.Second, parts: ok.parts} }
-		b := prepare(t, testConfig(), analyzer.dial)
+		analyzer := newFakeSink(t, always(ok))
+		analyzer.health = func() reply { return after(time.Second, ok) }
+		b := prepare(t, testConfig(), analyzer)
 		go b.Start(t.Context())
 		time.Sleep(time.Second / 2)
 		if capacity, transient := b.Capacity(time.Now()); b.Healthy() || capacity > 0 || transient || b.Health() != "down" {
@@ -66,14 +66,14 @@ func TestRecoveryIsDetectedBeforeProbeInterval(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval, config.MaxFailures, config.Retries = time.Hour, 2, 5
-		analyzer := newFakeAnalyzer(always(status(500, "", "")))
-		b := start(t, config, analyzer.dial)
+		analyzer := newFakeSink(t, always(failing))
+		b := start(t, config, analyzer)
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
 		if b.Healthy() {
 			t.Fatal("the breaker is not open")
 		}
-		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(ok) })
+		analyzer.set(func(s *fakeSink) { s.ingest = always(ok) })
 		time.Sleep(2 * time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
 			t.Fatalf("after two seconds it is %v", b.breaker.State())
@@ -86,11 +86,11 @@ func TestProbeSoon(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = time.Hour
-		analyzer := newFakeAnalyzer(always(ok))
-		analyzer.refuseConnections = true
-		b := start(t, config, analyzer.dial)
+		analyzer := newFakeSink(t, always(ok))
+		analyzer.gone = true
+		b := start(t, config, analyzer)
 		time.Sleep(10 * time.Minute) // the probe interval has grown
-		analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = false })
+		analyzer.set(func(s *fakeSink) { s.gone = false })
 		b.ProbeSoon(time.Now())
 		time.Sleep(time.Second)
 		if b.breaker.State() != breaker.HalfOpen {
@@ -104,9 +104,9 @@ func TestFailedProbesOpenBreaker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 5 * time.Second
-		analyzer := newFakeAnalyzer(always(ok))
-		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{hang: true} } })
+		analyzer := newFakeSink(t, always(ok))
+		b := start(t, config, analyzer)
+		analyzer.set(func(s *fakeSink) { s.health = func() reply { return hanging } })
 		time.Sleep(config.ProbeInterval*11/10 + time.Duration(config.MaxFailures)*(config.ProbeTimeout+minProbeInterval))
 		if b.Healthy() {
 			t.Error("an analyzer that does not answer probes is healthy")
@@ -122,22 +122,19 @@ func TestFailedProbesOpenBreaker(t *testing.T) {
 func TestDeadIdleAnalyzerIsDetected(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(*fakeAnalyzer)
+		change func(*fakeSink)
 		within time.Duration // of the next probe
 	}{
-		{"connections are refused", func(s *fakeAnalyzer) { s.refuseConnections = true }, time.Second},
-		{"connections are reset", func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } }, time.Second},
-		{"responses are truncated", func(s *fakeAnalyzer) {
-			s.health = func() reply { return reply{parts: []string{"HTTP/1.1 200 OK\r\n"}, cut: true} }
-		}, time.Second},
-		{"it fails", func(s *fakeAnalyzer) { s.health = down }, 4*failingProbeInterval + time.Millisecond},
+		{"connections are refused", func(s *fakeSink) { s.gone = true }, time.Second},
+		{"connections are reset", func(s *fakeSink) { s.health = func() reply { return closing } }, time.Second},
+		{"it fails", func(s *fakeSink) { s.health = down }, 4*failingProbeInterval + time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.ProbeInterval = 2 * time.Second
-				analyzer := newFakeAnalyzer(always(ok))
-				b := start(t, config, analyzer.dial)
+				analyzer := newFakeSink(t, always(ok))
+				b := start(t, config, analyzer)
 				analyzer.set(test.change)
 				time.Sleep(config.ProbeInterval*11/10 + test.within)
 				if b.Healthy() {
@@ -156,11 +153,11 @@ func TestFastProbesEndWithASuccess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 10 * time.Second
-		analyzer := newFakeAnalyzer(always(ok))
-		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } })
+		analyzer := newFakeSink(t, always(ok))
+		b := start(t, config, analyzer)
+		analyzer.set(func(s *fakeSink) { s.health = func() reply { return closing } })
 		b.settler.until(t, "it is probed", func() bool { return testutil.ToFloat64(b.metrics.probes[probeFailed]) == 2 })
-		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return ok } })
+		analyzer.set(func(s *fakeSink) { s.health = func() reply { return ok } })
 		time.Sleep(2 * minProbeInterval)
 		probes := analyzer.probeCount()
 		if !b.Healthy() || probes != 4 {
@@ -178,9 +175,9 @@ func TestFastProbesAreRateLimited(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval, config.MaxFailures = 10*time.Second, 1000
-		analyzer := newFakeAnalyzer(always(ok))
-		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *fakeAnalyzer) { s.health = func() reply { return reply{cut: true} } })
+		analyzer := newFakeSink(t, always(ok))
+		b := start(t, config, analyzer)
+		analyzer.set(func(s *fakeSink) { s.health = func() reply { return closing } })
 		time.Sleep(21 * time.Second)
 		if got := analyzer.probeCount(); got < 50 || got > 125 || !b.Healthy() {
 			t.Errorf("%d probes in at most 12 s", got)
@@ -193,9 +190,9 @@ func TestOpenBreakerReturnsAllPackets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency = 8
-		analyzer := newFakeAnalyzer(always(reply{hang: true}))
-		analyzer.health = ndjsonHealth
-		b := start(t, config, analyzer.dial)
+		analyzer := newFakeSink(t, always(hanging))
+		analyzer.health = batching
+		b := start(t, config, analyzer)
 		b.batch.packets.Store(16)
 		began := time.Now()
 		b.Offer(b.packets.some(t, 1000))
@@ -223,13 +220,13 @@ func TestOpenBreakerInterruptsRequests(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency, config.MaxFailures, config.Retries = 3, 2, 5
-		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
-			if strings.Contains(r.body, `"packet_id":"3"`) {
-				return status(500, "", "")
+		analyzer := newFakeSink(t, func(r request) reply {
+			if r.contains(`"packet_id":"3"`) {
+				return failing
 			}
-			return reply{hang: true}
+			return hanging
 		})
-		b := start(t, config, analyzer.dial)
+		b := start(t, config, analyzer)
 		began := time.Now()
 		for range 3 {
 			b.Offer(b.packets.some(t, 1))
@@ -239,8 +236,8 @@ func TestOpenBreakerInterruptsRequests(t *testing.T) {
 		if took := time.Since(began); took > 2*maxBackoff {
 			t.Errorf("it took %v", took)
 		}
-		if b.settler.count("returned") != 3 || b.failures(reasonReset) != 0 || b.failures(reasonStatus) != 2 {
-			t.Errorf("outcomes: %v, %v resets", b.settler.summary(), b.failures(reasonReset))
+		if b.settler.count("returned") != 3 || b.failures(sink.Reset) != 0 || b.failures(sink.Status) != 2 {
+			t.Errorf("outcomes: %v, %v resets", b.settler.summary(), b.failures(sink.Reset))
 		}
 	})
 }
@@ -248,10 +245,10 @@ func TestOpenBreakerInterruptsRequests(t *testing.T) {
 func TestHalfOpenAndSlowStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
-		analyzer := newFakeAnalyzer(always(ok))
+		analyzer := newFakeSink(t, always(ok))
 		analyzer.health = down
-		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
+		b := start(t, config, analyzer)
+		analyzer.set(func(s *fakeSink) { s.health = batching })
 		b.settler.until(t, "it is half-open", b.Healthy)
 
 		if capacity, _ := b.Capacity(time.Now()); capacity != maxHalfOpenPackets {
@@ -260,7 +257,7 @@ func TestHalfOpenAndSlowStart(t *testing.T) {
 		if got := b.Ramp(time.Now()); got > 0.1 {
 			t.Errorf("its half-open weight is %v", got)
 		}
-		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(reply{hang: true}) })
+		analyzer.set(func(s *fakeSink) { s.ingest = always(hanging) })
 		b.Offer(b.packets.some(t, 2))
 		synctest.Wait()
 		if capacity, _ := b.Capacity(time.Now()); capacity != 1 {
@@ -271,7 +268,7 @@ func TestHalfOpenAndSlowStart(t *testing.T) {
 			t.Error("a failure while half-open does not open the breaker")
 		}
 
-		analyzer.set(func(s *fakeAnalyzer) { s.ingest = always(ok) })
+		analyzer.set(func(s *fakeSink) { s.ingest = always(ok) })
 		b.settler.until(t, "it is half-open again", b.Healthy)
 		b.settler.until(t, "the breaker is closed", func() bool {
 			if capacity, _ := b.Capacity(time.Now()); capacity > 0 && b.breaker.State() == breaker.HalfOpen {
@@ -297,10 +294,10 @@ func TestNoSlowStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.SlowStart = 0
-		analyzer := newFakeAnalyzer(always(ok))
+		analyzer := newFakeSink(t, always(ok))
 		analyzer.health = down
-		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *fakeAnalyzer) { s.health = ndjsonHealth })
+		b := start(t, config, analyzer)
+		analyzer.set(func(s *fakeSink) { s.health = batching })
 		b.settler.until(t, "it is half-open", b.Healthy)
 		for i := range maxHalfOpenPackets {
 			b.Offer(b.packets.some(t, 1))
@@ -320,16 +317,14 @@ func TestBatchSizeFollowsSlowAnalyzer(t *testing.T) {
 				config := testConfig()
 				config.Concurrency = 8
 				var maxSeen atomic.Int64
-				analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
-					packets := max(1, strings.Count(r.body, "\n"))
+				analyzer := newFakeSink(t, func(r request) reply {
+					packets := len(r.bodies)
 					for now := maxSeen.Load(); int64(packets) > now && !maxSeen.CompareAndSwap(now, int64(packets)); now = maxSeen.Load() {
 					}
-					slow := ok
-					slow.delay = time.Duration(packets) * perPacket
-					return slow
+					return after(time.Duration(packets)*perPacket, ok)
 				})
-				analyzer.health = ndjsonHealth
-				b := start(t, config, analyzer.dial)
+				analyzer.health = batching
+				b := start(t, config, analyzer)
 				offered, until := 0, time.Now().Add(5*time.Second)
 				for time.Now().Before(until) {
 					if capacity, _ := b.Capacity(time.Now()); capacity > 0 {
@@ -340,7 +335,7 @@ func TestBatchSizeFollowsSlowAnalyzer(t *testing.T) {
 					b.Tick()
 				}
 				b.settler.await(t, offered)
-				if got := b.failures(reasonTimeout); got > 0 || !b.Healthy() {
+				if got := b.failures(sink.Timeout); got > 0 || !b.Healthy() {
 					t.Errorf("%v requests timed out", got)
 				}
 				if maxBatch := int64(config.Timeout / perPacket); maxSeen.Load() > maxBatch {
@@ -355,23 +350,18 @@ func TestBatchSizeFollowsSlowAnalyzer(t *testing.T) {
 	}
 }
 
-// Probes use connections of their own.
 func TestProbes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.ProbeInterval = 100 * time.Millisecond
-		analyzer := newFakeAnalyzer(always(ok))
-		analyzer.health = ndjsonHealth
-		b := start(t, config, analyzer.dial)
+		analyzer := newFakeSink(t, always(ok))
+		b := start(t, config, analyzer)
 		time.Sleep(time.Second)
 		if got := analyzer.probeCount(); got < 9 || got > 12 {
 			t.Errorf("%d probes in a second at intervals of 100ms", got)
 		}
-		if analyzer.dialCount() != analyzer.probeCount() {
-			t.Errorf("%d connections for %d probes", analyzer.dialCount(), analyzer.probeCount())
-		}
-		if !b.epoch.acceptsNDJSON() {
-			t.Error("NDJSON is not known to be accepted")
+		if got := testutil.ToFloat64(b.metrics.probes[probeOK]); got != float64(analyzer.probeCount()) {
+			t.Errorf("%v of %d probes are counted", got, analyzer.probeCount())
 		}
 	})
 }

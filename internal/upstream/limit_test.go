@@ -75,7 +75,7 @@ func TestTickReturnsExcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Timeout = time.Hour
-		b := start(t, config, newFakeAnalyzer(always(reply{hang: true})).dial)
+		b := start(t, config, newFakeSink(t, always(hanging)))
 		b.Offer(b.packets.some(t, 500))
 		for range graceTicks + 1 {
 			time.Sleep(TickInterval)

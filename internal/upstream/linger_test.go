@@ -3,7 +3,6 @@ package upstream
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,19 +14,19 @@ import (
 // after a first request with one packet, and a function that returns the batch sizes.
 func startLingering(t *testing.T, change func(*Config)) (b *fixture, sent func() []int) {
 	t.Helper()
-	analyzer := newFakeAnalyzer(always(ok))
-	analyzer.health = ndjsonHealth
+	analyzer := newFakeSink(t, always(ok))
+	analyzer.health = batching
 	config := testConfig()
 	config.Concurrency, config.Linger = 4, 10*time.Millisecond
 	change(&config)
-	b = start(t, config, analyzer.dial)
+	b = start(t, config, analyzer)
 	b.batch.packets.Store(64)
 	b.Offer(b.packets.some(t, 1))
 	synctest.Wait()
 	return b, func() (packets []int) {
 		synctest.Wait()
 		for _, r := range analyzer.received() {
-			packets = append(packets, strings.Count(r.body, `"packet_id"`))
+			packets = append(packets, len(r.bodies))
 		}
 		return packets
 	}
@@ -125,10 +124,10 @@ func TestTrimUpdatesNoLinger(t *testing.T) {
 // An analyzer without NDJSON gets packets without linger.
 func TestSinglePacketsDoNotLinger(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(always(ok))
+		analyzer := newFakeSink(t, always(ok))
 		config := testConfig()
 		config.Linger = time.Second
-		b := start(t, config, analyzer.dial)
+		b := start(t, config, analyzer)
 		for range 3 {
 			b.Offer(b.packets.some(t, 2))
 			synctest.Wait()

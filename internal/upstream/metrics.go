@@ -9,6 +9,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // Metrics collects the metrics of all present analyzers. It may be used concurrently.
@@ -104,19 +105,20 @@ func (m *Metrics) Remove(u *Upstream) {
 	}
 }
 
-// probeResults maps the results of probes to metric labels.
-var probeResults = map[probeResult]string{
-	probeSucceeded: "ok", probeFailed: "failed", probeUnreachable: "failed", probeNotSent: reasonResources,
-}
-
 // metrics holds the metrics of one analyzer with their labels resolved.
 type metrics struct {
 	packets, messages, requests prometheus.Counter
 	failures                    map[string]prometheus.Counter
-	probes                      map[probeResult]prometheus.Counter
+	probes                      map[string]prometheus.Counter
 	transitions                 map[breaker.State]prometheus.Counter
 	duration, latency           *bufferedHistogram // seconds
 }
+
+// The results of probes, besides sink.LocalResources.
+const (
+	probeOK     = "ok"
+	probeFailed = "failed"
+)
 
 var states = []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}
 
@@ -132,16 +134,16 @@ func (m *Metrics) add(u *Upstream) *metrics {
 		messages:    m.messages.WithLabelValues(analyzer),
 		requests:    m.requests.WithLabelValues(analyzer),
 		failures:    make(map[string]prometheus.Counter),
-		probes:      make(map[probeResult]prometheus.Counter),
+		probes:      make(map[string]prometheus.Counter),
 		transitions: make(map[breaker.State]prometheus.Counter),
 		duration:    &bufferedHistogram{histogram: m.duration.WithLabelValues(analyzer)},
 		latency:     &bufferedHistogram{histogram: m.latency.WithLabelValues(analyzer)},
 	}
-	for _, reason := range failureReasons {
+	for _, reason := range sink.Failures() {
 		resolved.failures[reason] = m.failures.WithLabelValues(analyzer, reason)
 	}
-	for result, name := range probeResults {
-		resolved.probes[result] = m.probes.WithLabelValues(analyzer, name)
+	for _, result := range []string{probeOK, probeFailed, sink.LocalResources} {
+		resolved.probes[result] = m.probes.WithLabelValues(analyzer, result)
 	}
 	for _, state := range states {
 		resolved.transitions[state] = m.transitions.WithLabelValues(analyzer, state.String())
@@ -156,11 +158,11 @@ func boolToFloat(b bool) float64 {
 	return 0
 }
 
-func (m *metrics) sent(a sendResult, took time.Duration) {
+func (m *metrics) sent(r sink.Result, took time.Duration) {
 	m.requests.Inc()
 	m.duration.observe(took.Seconds())
-	if a.reason != "" && a.outcome != rejected {
-		m.failures[a.reason].Inc()
+	if r.Reason != "" && r.Outcome != sink.Rejected {
+		m.failures[r.Reason].Inc()
 	}
 }
 
@@ -169,4 +171,13 @@ func (m *metrics) delivered(volume packet.Volume) {
 	m.messages.Add(float64(volume.Messages))
 }
 
-func (m *metrics) probed(result probeResult) { m.probes[result].Inc() }
+func (m *metrics) probed(r sink.Result) {
+	result := probeFailed
+	switch {
+	case r.Outcome == sink.Delivered:
+		result = probeOK
+	case r.Reason == sink.LocalResources:
+		result = r.Reason
+	}
+	m.probes[result].Inc()
+}

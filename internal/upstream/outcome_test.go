@@ -1,15 +1,21 @@
 package upstream
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
-// The outcome of each response to a single packet, the number of requests, and the metrics.
-func TestOutcomes(t *testing.T) {
-	huge := strings.Repeat("x", maxBodyBytes+1)
+// What becomes of a single packet by the result of its requests, their number, and the
+// metrics.
+func TestResults(t *testing.T) {
+	failed := func(reason string) reply {
+		return reply{result: sink.Result{Outcome: sink.Failed, Reason: reason, Detail: "why"}}
+	}
 	for _, test := range []struct {
 		name     string
 		reply    reply
@@ -17,58 +23,26 @@ func TestOutcomes(t *testing.T) {
 		requests int
 		failure  string // the reason of each request in the metrics
 	}{
-		{"200", ok, "delivered", 1, ""},
-		{"201", status(201, "", ""), "delivered", 1, ""},
-		{"202 with a body", status(202, "", `{"status":"accepted"}`), "delivered", 1, ""},
-		{"204", say("HTTP/1.1 204 No Content\r\n\r\n"), "delivered", 1, ""},
-		{"207 without exceptions", status(207, "", `{"refused":[]}`), "delivered", 1, ""},
-		{"207 that rejects the packet", status(207, "", `{"refused":[{"line":1,"code":"malformed"}]}`), "rejected malformed", 1, ""},
-		{"207 that throttles the packet", status(207, "", `{"refused":[{"line":1,"code":"overloaded"}]}`), "returned", 1, ""},
-		{"207 without a list", status(207, "", `{"status":"partial"}`), "returned", 3, reasonUnreadable},
-		{"207 without a body", status(207, "", ""), "returned", 3, reasonUnreadable},
-		{"207 of another line", status(207, "", `{"refused":[{"line":2,"code":"malformed"}]}`), "returned", 3, reasonUnreadable},
-		{"chunked", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", "0\r\n\r\n"), "delivered", 1, ""},
-		{"body until the end of the connection", reply{parts: []string{"HTTP/1.1 200 OK\r\n\r\n{}"}, cut: true}, "delivered", 1, ""},
-		{"HTTP/1.0", reply{parts: []string{"HTTP/1.0 200 OK\r\n\r\n{}"}, cut: true}, "delivered", 1, ""},
-		{"100 Continue first", say("HTTP/1.1 100 Continue\r\n\r\n", ok.parts[0]), "delivered", 1, ""},
-		{"103 Early Hints first", say("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", ok.parts[0]), "delivered", 1, ""},
-		{"several interim responses", say("HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n", ok.parts[0]), "delivered", 1, ""},
-		{"a huge 200", status(200, "", huge), "delivered", 1, ""},
-		{"many headers", status(200, strings.Repeat("X-Some-Header: some value\r\n", 300), ""), "delivered", 1, ""},
-
-		{"400", status(400, "", "{}"), "rejected malformed", 1, ""},
-		{"413", status(413, "", ""), "rejected too_large", 1, ""},
-		{"415", status(415, "", ""), "rejected unsupported_media_type", 1, ""},
-		{"a huge 400", status(400, "", huge), "rejected malformed", 1, ""},
-		{"422", status(422, "", ""), "rejected invalid_packet", 1, ""},
-
-		{"429", status(429, "", ""), "returned", 1, reasonThrottled},
-		{"429 with Retry-After", status(429, "Retry-After: 2\r\n", ""), "returned", 1, reasonThrottled},
-		{"503 with Retry-After", status(503, "Retry-After: 2\r\n", ""), "returned", 1, reasonThrottled},
-		{"503 with a date", status(503, "Retry-After: Sun, 06 Nov 2094 08:49:37 GMT\r\n", ""), "returned", 1, reasonThrottled},
-
-		{"503 without Retry-After", status(503, "", ""), "returned", 3, reasonStatus},
-		{"301", status(301, "Location: /elsewhere\r\n", ""), "returned", 3, reasonStatus},
-		{"304", say("HTTP/1.1 304 Not Modified\r\n\r\n"), "returned", 3, reasonStatus},
-		{"404", status(404, "", ""), "returned", 3, reasonStatus},
-		{"408", status(408, "", ""), "returned", 3, reasonStatus},
-		{"500", status(500, "", "oops"), "returned", 3, reasonStatus},
-		{"a huge 500", status(500, "", huge), "returned", 3, reasonStatus},
-		{"a huge 207 with an unreadable list", status(207, "", huge), "returned", 3, reasonUnreadable},
-		{"a truncated response", reply{parts: []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"}, cut: true}, "returned", 3, reasonReset},
-		{"a truncated header", reply{parts: []string{"HTTP/1.1 200 OK\r\nContent-Le"}, cut: true}, "returned", 3, reasonReset},
-		{"garbage", say("what do you want?\r\n\r\n"), "returned", 3, reasonUnreadable},
-		{"an endless header", say("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHeaderBytes) + "\r\n\r\n"), "returned", 3, reasonUnreadable},
-		{"a close without a response", reply{cut: true}, "returned", 3, reasonReset},
-		{"a hang", reply{hang: true}, "returned", 3, reasonTimeout},
-		{"an interim response and a hang", reply{parts: []string{"HTTP/1.1 100 Continue\r\n\r\n"}}, "returned", 3, reasonTimeout},
+		{"delivered", ok, "delivered", 1, ""},
+		{"delivered without exceptions", excepting(nil), "delivered", 1, ""},
+		{"rejected as an exception", excepting(map[int]string{0: sink.Malformed}), "rejected malformed", 1, ""},
+		{"throttled as an exception", excepting(map[int]string{0: ""}), "returned", 1, ""},
+		{"rejected", rejecting(sink.InvalidPacket), "rejected invalid_packet", 1, ""},
+		{"too large", rejecting(sink.TooLarge), "rejected too_large", 1, ""},
+		{"rejected by the sink", reply{result: sink.Result{Outcome: sink.Rejected, Reason: sink.TooLarge, Unsent: true}}, "rejected too_large", 1, ""},
+		{"throttled", throttling(time.Second), "returned", 1, sink.NotNow},
+		{"status", failing, "returned", 3, sink.Status},
+		{"unreadable", failed(sink.Unreadable), "returned", 3, sink.Unreadable},
+		{"closed", closing, "returned", 3, sink.Reset},
+		{"a hang", hanging, "returned", 3, sink.Timeout},
+		{"aborted", reply{result: sink.Result{Outcome: sink.Aborted}}, "returned", 1, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				config := testConfig()
 				config.Retries, config.MaxFailures = 2, 100
-				analyzer := newFakeAnalyzer(always(test.reply))
-				b := start(t, config, analyzer.dial)
+				analyzer := newFakeSink(t, always(test.reply))
+				b := start(t, config, analyzer)
 				b.Offer(b.packets.some(t, 1))
 				b.settler.await(t, 1)
 				if got := b.settler.outcomeOf(1); got != test.outcome {
@@ -77,7 +51,14 @@ func TestOutcomes(t *testing.T) {
 				if got := len(analyzer.received()); got != test.requests {
 					t.Errorf("%d requests, want %d", got, test.requests)
 				}
-				for _, reason := range failureReasons {
+				counted := float64(test.requests)
+				if test.reply.result.Unsent {
+					counted = 0
+				}
+				if got := testutil.ToFloat64(b.metrics.requests); got != counted {
+					t.Errorf("%v requests are counted, want %v", got, counted)
+				}
+				for _, reason := range sink.Failures() {
 					want := 0.0
 					if reason == test.failure {
 						want = float64(test.requests)
@@ -97,18 +78,64 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// A batch is delivered except the packets that are listed.
+func TestExceptions(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		reasons  map[int]string
+		outcomes []string
+	}{
+		{"none", nil, []string{"delivered", "delivered", "delivered"}},
+		{"rejected", map[int]string{1: sink.InvalidPacket}, []string{"delivered", "rejected invalid_packet", "delivered"}},
+		{"all rejected", map[int]string{2: sink.Malformed, 0: sink.Other, 1: sink.TooLarge}, []string{"rejected other", "rejected too_large", "rejected malformed"}},
+		{"throttled", map[int]string{2: "", 0: ""}, []string{"returned", "delivered", "returned"}},
+		{"both", map[int]string{2: "", 0: sink.Malformed}, []string{"rejected malformed", "delivered", "returned"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, analyzer := startBatching(t, testConfig(), always(excepting(test.reasons)))
+				b.Offer(b.packets.some(t, 3))
+				b.settler.await(t, 3)
+				for i, want := range test.outcomes {
+					if got := b.settler.outcomeOf(uint64(i + 1)); got != want {
+						t.Errorf("packet %d was %s, want %s", i+1, got, want)
+					}
+				}
+				if got := len(analyzer.received()); got != 1 {
+					t.Errorf("%d requests, want 1", got)
+				}
+				if !b.Healthy() {
+					t.Error("the result counts as a failure")
+				}
+			})
+		})
+	}
+}
+
+// A batch of which no packet was accepted is no sign that the analyzer works.
+func TestRejectionsAreNoDeliveries(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b, _ := startBatching(t, testConfig(), always(excepting(map[int]string{0: sink.Malformed, 1: sink.Malformed})))
+		b.Offer(b.packets.some(t, 2))
+		b.settler.await(t, 2)
+		if b.settler.count("rejected malformed") != 2 || b.lastDelivered.Load() != 0 {
+			t.Errorf("outcomes: %v, last delivery at %d", b.settler.summary(), b.lastDelivered.Load())
+		}
+	})
+}
+
 func TestConnectFailureIsNotRetried(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Retries, config.MaxFailures = 3, 100
-		analyzer := newFakeAnalyzer(always(ok))
-		b := start(t, config, analyzer.dial)
-		analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
+		analyzer := newFakeSink(t, always(ok))
+		b := start(t, config, analyzer)
+		analyzer.set(func(s *fakeSink) { s.gone = true })
 		b.Offer(b.packets.some(t, 1))
 		b.settler.await(t, 1)
-		if b.settler.outcomeOf(1) != "returned" || b.failures(reasonConnect) != 1 {
+		if b.settler.outcomeOf(1) != "returned" || b.failures(sink.Connect) != 1 {
 			t.Errorf("a packet that cannot be sent is %s after %v dials, want returned after 1",
-				b.settler.outcomeOf(1), b.failures(reasonConnect))
+				b.settler.outcomeOf(1), b.failures(sink.Connect))
 		}
 		if b.settler.returnedTried() > 0 {
 			t.Error("a packet that was never sent is Tried")
@@ -116,19 +143,19 @@ func TestConnectFailureIsNotRetried(t *testing.T) {
 	})
 }
 
-// Throttled lines pause the analyzer.
-func TestThrottledLinesPauseTheAnalyzer(t *testing.T) {
+// Throttled packets pause the analyzer.
+func TestThrottledPacketsPauseTheAnalyzer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(always(status(207, "", `{"refused":[{"line":1,"code":"overloaded"}]}`)))
-		analyzer.health = ndjsonHealth
-		b := start(t, testConfig(), analyzer.dial)
+		analyzer := newFakeSink(t, always(excepting(map[int]string{0: ""})))
+		analyzer.health = batching
+		b := start(t, testConfig(), analyzer)
 		b.batch.packets.Store(10)
 		b.Offer(b.packets.some(t, 2))
 		b.settler.await(t, 2)
 		if capacity, transient := b.Capacity(time.Now()); capacity > 0 || transient {
 			t.Error("there is capacity during the pause")
 		}
-		time.Sleep(defaultPause)
+		time.Sleep(time.Second)
 		if capacity, _ := b.Capacity(time.Now()); capacity == 0 {
 			t.Error("there is no capacity after the pause")
 		}
@@ -138,17 +165,17 @@ func TestThrottledLinesPauseTheAnalyzer(t *testing.T) {
 // A batch that is rejected as a whole is bisected to find the rejected packet.
 func TestRejectedBatchIsBisected(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
+		analyzer := newFakeSink(t, func(r request) reply {
 			switch {
-			case !strings.Contains(r.body, `"packet_id":"3"`):
+			case !r.contains(`"packet_id":"3"`):
 				return ok
-			case r.contentType == ndjsonType:
-				return status(400, "", "")
+			case len(r.bodies) > 1:
+				return rejecting(sink.Malformed)
 			}
-			return status(422, "", "")
+			return rejecting(sink.InvalidPacket)
 		})
-		analyzer.health = ndjsonHealth
-		b := start(t, testConfig(), analyzer.dial)
+		analyzer.health = batching
+		b := start(t, testConfig(), analyzer)
 		b.batch.packets.Store(10)
 		b.Offer(b.packets.some(t, 8))
 		b.settler.await(t, 8)
@@ -165,17 +192,63 @@ func TestRejectedBatchIsBisected(t *testing.T) {
 	})
 }
 
+// A batch that is too large as a whole makes batches smaller.
+func TestTooLargeBatchShrinksBatches(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b, _ := startBatching(t, testConfig(), func(r request) reply {
+			if len(r.bodies) > 2 {
+				return rejecting(sink.TooLarge)
+			}
+			return after(100*time.Millisecond, ok) // too slow to grow them again
+		})
+		b.Offer(b.packets.some(t, 16))
+		b.settler.await(t, 16)
+		if got := b.batch.packets.Load(); got > 2 || b.settler.count("delivered") != 16 {
+			t.Errorf("the batch size is %d; outcomes: %v", got, b.settler.summary())
+		}
+	})
+}
+
+// noBudget is a Budget that grants nothing.
+type noBudget struct{}
+
+func (noBudget) TakeAll(int, time.Time) bool { return false }
+
+// Failed packets are not sent again without a budget; a rejected batch is.
+func TestRetriesTakeBudget(t *testing.T) {
+	for name, test := range map[string]struct {
+		reply    reply
+		outcome  string
+		requests int
+	}{
+		"failed":   {failing, "returned", 1},
+		"rejected": {rejecting(sink.Malformed), "rejected malformed", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, analyzer := startBatching(t, testConfig(), always(test.reply))
+				b.budget = noBudget{}
+				b.Offer(b.packets.some(t, 2))
+				b.settler.await(t, 2)
+				if b.settler.count(test.outcome) != 2 || len(analyzer.received()) != test.requests {
+					t.Errorf("outcomes: %v after %d requests", b.settler.summary(), len(analyzer.received()))
+				}
+			})
+		})
+	}
+}
+
 // An analyzer that asks for a pause during the bisection of a batch gets no more of it.
 func TestPauseEndsBisection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
-			if strings.Contains(r.body, `"packet_id":"5"`) {
-				return status(400, "", "")
+		analyzer := newFakeSink(t, func(r request) reply {
+			if r.contains(`"packet_id":"5"`) {
+				return rejecting(sink.Malformed)
 			}
-			return status(429, "Retry-After: 5\r\n", "")
+			return throttling(5 * time.Second)
 		})
-		analyzer.health = ndjsonHealth
-		b := start(t, testConfig(), analyzer.dial)
+		analyzer.health = batching
+		b := start(t, testConfig(), analyzer)
 		b.batch.packets.Store(10)
 		b.Offer(b.packets.some(t, 5))
 		b.settler.await(t, 5)
@@ -190,8 +263,8 @@ func TestPauseEndsBisection(t *testing.T) {
 
 func TestPauseIsHonored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(always(status(503, "Retry-After: 3\r\n", "")))
-		b := start(t, testConfig(), analyzer.dial)
+		analyzer := newFakeSink(t, always(throttling(3*time.Second)))
+		b := start(t, testConfig(), analyzer)
 		b.Offer(b.packets.some(t, 5))
 		b.settler.await(t, 5)
 		if got := len(analyzer.received()); got != 1 {
@@ -223,28 +296,4 @@ func TestPauseIsHonored(t *testing.T) {
 			t.Errorf("%d requests", got)
 		}
 	})
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for _, test := range []struct {
-		value string
-		pause time.Duration
-		ok    bool
-	}{
-		{"", defaultPause, false},
-		{"3", 3 * time.Second, true},
-		{"0", minPause, true},
-		{"-7", minPause, true},
-		{"86400", maxPause, true},
-		{"99999999999999999999", maxPause, true},
-		{"soon", defaultPause, true},
-		{"Fri, 02 Jan 2026 03:04:15 GMT", 10 * time.Second, true},
-		{"Fri, 02 Jan 2026 03:04:00 GMT", minPause, true},
-		{"Sun, 06 Nov 2094 08:49:37 GMT", maxPause, true},
-	} {
-		if pause, ok := retryAfter(test.value, now); pause != test.pause || ok != test.ok {
-			t.Errorf("Retry-After %q is %v, %v; want %v, %v", test.value, pause, ok, test.pause, test.ok)
-		}
-	}
 }

@@ -24,7 +24,7 @@ type queue struct {
 	noLinger      int           // waiting packets whose emitters wait for the delivery
 	earliestSend  time.Time     // end of the linger of a small batch
 	flushDeadline time.Time     // from then on one more sender may start with any batch
-	timer         *time.Timer   // wakes a sender at timerAt
+	timer         *time.Timer   // wakes a sender at timerAt, no later than nextFlush
 	timerAt       time.Time     // zero if the timer is stopped
 	stopped       bool
 }
@@ -152,29 +152,38 @@ func (q *queue) scheduleLocked(batch batchLimits) {
 // mayStartLocked reports whether one more sender may start. If not, the timer wakes one when
 // it may.
 func (q *queue) mayStartLocked(batch batchLimits) bool {
-	waiting := q.waiting.Len()
-	if waiting == 0 || q.noLinger > 0 {
-		return waiting > 0
+	if q.waiting.Len() == 0 {
+		return false
 	}
-	at := q.earliestSend
-	switch {
-	case waiting < q.minWaitingLocked(batch):
-		if !q.timerAt.IsZero() {
-			return false // the timer fires no later than flushDeadline
-		}
-		at = q.flushDeadline
-	case waiting >= batch.flushSize:
+	at := q.nextFlushLocked(batch)
+	if at.IsZero() {
 		return true
+	}
+	if !q.timerAt.IsZero() && !at.Before(q.timerAt) {
+		return false
 	}
 	wait := time.Until(at)
 	if wait <= 0 {
 		return true
 	}
-	if q.timerAt.IsZero() || at.Before(q.timerAt) {
-		q.timerAt = at
-		q.timer.Reset(wait)
-	}
+	q.timerAt = at
+	q.timer.Reset(wait)
 	return false
+}
+
+// nextFlushLocked returns the time from which one more sender may start with the packets
+// that wait; the zero time is at once.
+func (q *queue) nextFlushLocked(batch batchLimits) time.Time {
+	switch waiting := q.waiting.Len(); {
+	case q.noLinger > 0:
+		return time.Time{}
+	case waiting < q.minWaitingLocked(batch):
+		return q.flushDeadline
+	case waiting >= batch.flushSize:
+		return time.Time{}
+	default:
+		return q.earliestSend
+	}
 }
 
 // minWaitingLocked returns the number of waiting packets that one more sender requires: 1

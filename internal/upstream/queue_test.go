@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +29,35 @@ func TestSendersStartByWaitingPackets(t *testing.T) {
 	}
 	if !q.mayStartLocked(limits) {
 		t.Error("a full batch waits although a sender is idle")
+	}
+}
+
+// The earliest start of one more sender.
+func TestNextFlush(t *testing.T) {
+	flush, linger := time.Now().Add(2*time.Hour), time.Now().Add(time.Hour)
+	for _, test := range []struct {
+		name                       string
+		waiting, noLinger, sending int
+		want                       time.Time
+	}{
+		{"the first sender lingers", 1, 0, 0, linger},
+		{"the second one too", 63, 0, 1, linger},
+		{"a full batch does not", 64, 0, 1, time.Time{}},
+		{"an emitter waits", 1, 1, 0, time.Time{}},
+		{"too few for the third sender", 3, 0, 2, flush},
+		{"too few for it, and an emitter waits", 3, 1, 2, time.Time{}},
+		{"enough for it", 4, 0, 2, linger},
+		{"half of the limit, too few for the fifth", 32, 0, 4, flush},
+		{"a full batch for any sender", 64, 0, 7, time.Time{}},
+	} {
+		q := newQueue()
+		q.flushDeadline, q.earliestSend, q.sending, q.noLinger = flush, linger, test.sending, test.noLinger
+		for range test.waiting {
+			q.waiting.Push(Delivery{Packet: &packet.Packet{Body: []byte("{}")}})
+		}
+		if got := q.nextFlushLocked(batchLimits{packets: 64, flushSize: 64}); !got.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
 	}
 }
 
@@ -93,16 +121,16 @@ func TestLargerBatchStartsEarlier(t *testing.T) {
 // one just began.
 func startWithTwoSlowRequests(t *testing.T) *fixture {
 	t.Helper()
-	analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
-		if strings.Contains(r.body, "slow") {
-			return reply{hang: true}
+	analyzer := newFakeSink(t, func(r request) reply {
+		if r.contains("slow") {
+			return hanging
 		}
 		return ok
 	})
-	analyzer.health = ndjsonHealth
+	analyzer.health = batching
 	config := testConfig()
 	config.Concurrency, config.Timeout, config.Linger = 8, 30*time.Second, 2*time.Millisecond
-	b := start(t, config, analyzer.dial)
+	b := start(t, config, analyzer)
 	b.batch.packets.Store(64)
 	for range 2 {
 		time.Sleep(config.Linger)
@@ -116,12 +144,10 @@ func startWithTwoSlowRequests(t *testing.T) *fixture {
 // can, and stays warm.
 func TestSendersAreWokenLIFO(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		slow := ok
-		slow.delay = time.Millisecond
-		analyzer := newFakeAnalyzer(always(slow))
+		analyzer := newFakeSink(t, always(after(time.Millisecond, ok)))
 		config := testConfig()
 		config.Concurrency = 8
-		b := start(t, config, analyzer.dial)
+		b := start(t, config, analyzer)
 		b.Offer(b.packets.some(t, config.Concurrency))
 		b.settler.await(t, config.Concurrency)
 		synctest.Wait()
@@ -133,7 +159,7 @@ func TestSendersAreWokenLIFO(t *testing.T) {
 		}
 		connections := make(map[int]bool)
 		for _, request := range analyzer.received()[burst:] {
-			connections[request.connection] = true
+			connections[request.conn] = true
 		}
 		if len(connections) != 1 {
 			t.Errorf("20 packets, one after the other, took %d connections", len(connections))

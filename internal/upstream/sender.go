@@ -1,12 +1,12 @@
 package upstream
 
 import (
-	"context"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // The backoff before a retry doubles from minBackoff to maxBackoff, with full jitter.
@@ -17,20 +17,19 @@ const (
 
 // sender delivers packets, one request at a time.
 type sender struct {
-	upstream   *Upstream
-	connection *connection
-	request    *request
-	waiter     *waiter
-	batch      []Delivery
-	packets    []*packet.Packet // of a request
+	upstream *Upstream
+	conn     sink.Conn
+	waiter   *waiter
+	batch    []Delivery
+	packets  []*packet.Packet // of a request
 }
 
-func newSender(u *Upstream, c *connection, r *request) *sender {
-	return &sender{upstream: u, connection: c, request: r, waiter: u.queue.newWaiter()}
+func newSender(u *Upstream) *sender {
+	return &sender{upstream: u, conn: u.sink.NewConn(), waiter: u.queue.newWaiter()}
 }
 
-func (s *sender) run(ctx context.Context) {
-	defer s.connection.close()
+func (s *sender) run() {
+	defer s.conn.Close()
 	queue := s.upstream.queue
 	for {
 		batch, ok := queue.take(s.waiter, s.batch[:0], s.upstream.limits)
@@ -38,7 +37,7 @@ func (s *sender) run(ctx context.Context) {
 			return
 		}
 		volume := VolumeOf(batch)
-		s.deliver(ctx, batch, attempt{})
+		s.deliver(batch, attempt{})
 		queue.finished(volume)
 		s.upstream.settler.CapacityChanged()
 		clear(batch) // the packets have other owners now
@@ -47,115 +46,120 @@ func (s *sender) run(ctx context.Context) {
 }
 
 // deliver settles all packets of a batch; v is the state of their attempt at this analyzer.
-func (s *sender) deliver(ctx context.Context, batch []Delivery, v attempt) {
+func (s *sender) deliver(batch []Delivery, v attempt) {
 	for {
 		breakerClosed := s.upstream.breaker.Closed()
-		result := s.send(ctx, batch, v)
-		retry := s.mayRetry(batch, result, v)
-		if (result.outcome == stale || result.outcome == failed) && !result.unsent {
-			v = v.withFailure(batch, result, breakerClosed)
-		}
-		switch {
-		case result.outcome == stale:
-			continue // at most once: the next connection is new
-		case result.outcome == delivered:
-			s.settleDelivered(batch, result)
+		result := s.send(batch, v)
+		next := s.next(batch, result, v)
+		v = v.after(result, len(batch), breakerClosed)
+		time.Sleep(waitBefore(next, result, v))
+		switch next {
+		case settle:
+			s.settle(batch, result)
 			return
-		case result.outcome == rejected && len(batch) == 1:
-			s.reject(Rejection{batch[0], result.reason, result.detail})
+		case split:
+			s.deliver(batch[:len(batch)/2], v)
+			s.deliver(batch[len(batch)/2:], v)
 			return
-		case result.outcome == rejected, result.outcome == batchUnsupported:
-			s.adaptToRejection(result, len(batch))
-			s.deliverHalves(ctx, batch, v)
-			return
-		case result.outcome == noResources:
-			time.Sleep(exhaustionPause) // limits the rate of reroutes
+		case reroute:
 			s.nackOrReject(batch, result, v)
-			return
-		case !retry:
-			s.nackOrReject(batch, result, v)
-			return
-		}
-		time.Sleep(backoff(v.failures - 1))
-		if len(batch) > 1 {
-			s.deliverHalves(ctx, batch, v)
 			return
 		}
 	}
 }
 
-// deliverHalves bisects a batch that was rejected or failed as a whole, to find the packet
-// that caused it in few requests. It also splits a batch that may not be sent as such; the
-// second half may.
-func (s *sender) deliverHalves(ctx context.Context, batch []Delivery, v attempt) {
-	half := len(batch) / 2
-	s.deliver(ctx, batch[:half], v)
-	s.deliver(ctx, batch[half:], v)
+// next returns the action after a request, within the retry budget. A packet that failed at
+// another analyzer gets no retries here.
+func (s *sender) next(batch []Delivery, r sink.Result, v attempt) action {
+	u := s.upstream
+	retries := u.config.Retries
+	if len(batch) == 1 && batch[0].Failures != nil {
+		retries = 0
+	}
+	next := decide(r, len(batch), v.failures, retries)
+	if r.Outcome == sink.Failed && next != reroute && !u.budget.TakeAll(len(batch), time.Now()) {
+		return reroute
+	}
+	return next
 }
 
-// mayRetry reports whether to retry at this analyzer. A packet that failed at another one
-// gets no retries.
-func (s *sender) mayRetry(batch []Delivery, a sendResult, v attempt) bool {
-	u := s.upstream
-	return a.outcome == failed && !a.unsent && v.failures < u.config.Retries &&
-		(len(batch) > 1 || batch[0].Failures == nil) &&
-		u.budget.TakeAll(len(batch), time.Now())
+// waitBefore returns the time to wait before the action.
+func waitBefore(next action, r sink.Result, v attempt) time.Duration {
+	switch {
+	case r.Reason == sink.LocalResources:
+		return exhaustionPause // limits the rate of reroutes
+	case r.Outcome == sink.Failed && next != reroute:
+		return backoff(v.failures - 1)
+	default:
+		return 0
+	}
 }
 
-// send makes one request and reports its result to metrics, limits and breaker.
-func (s *sender) send(ctx context.Context, batch []Delivery, v attempt) sendResult {
+// send makes one request, unless the analyzer became unavailable, and records its result.
+func (s *sender) send(batch []Delivery, v attempt) sink.Result {
 	u := s.upstream
+	ctx := u.sending.Load().Context // before the check, so that no interrupt is missed
 	start := time.Now()
-	s.connection.begin()
 	if ctx.Err() != nil || !u.accepting(start) {
-		return sendResult{outcome: canceled, unsent: true}
+		return sink.Result{Outcome: sink.Aborted, Unsent: true}
 	}
 	s.packets = AppendPackets(s.packets[:0], batch)
-	s.request.preparePost(s.packets)
-	resp, err := s.connection.exchange(ctx, s.request, start.Add(u.config.Timeout))
+	result := s.conn.Send(ctx, s.packets, start.Add(u.config.Timeout))
 	clear(s.packets)
-	end := time.Now()
-	result := classify(resp, err, len(batch), end)
-	if result.outcome == stale || result.outcome == batchUnsupported {
-		return result // says nothing about analyzer or packets
+	if result.ProbeSoon {
+		u.prober.reschedule()
 	}
-	u.metrics.sent(result, end.Sub(start))
-	switch {
-	case result.outcome == canceled, result.outcome == noResources:
-		return result // not caused by the analyzer
-	case result.outcome == throttled:
-		u.pause(end.Add(result.pause))
-		return result
-	case result.reason == reasonTimeout && v.failures == 0:
+	if result.Outcome == sink.Rejected && result.Reason == sink.TooLarge {
 		u.batch.shrink(len(batch))
-	case result.outcome == delivered:
-		if len(result.lines) < len(batch) {
+	}
+	if result.Outcome != sink.Rejected || !result.Unsent { // else it says nothing about the analyzer
+		u.record(result, batch, v, start, time.Now())
+	}
+	return result
+}
+
+// record reports the result of a request to metrics, limits and breaker.
+func (u *Upstream) record(r sink.Result, batch []Delivery, v attempt, start, end time.Time) {
+	u.metrics.sent(r, end.Sub(start))
+	switch {
+	case r.Outcome == sink.Aborted:
+		return // not caused by the analyzer
+	case r.Outcome == sink.Throttled:
+		u.pause(end.Add(r.Pause))
+		return
+	case r.Outcome == sink.Failed && r.Reason == sink.Timeout && v.failures == 0:
+		u.batch.shrink(len(batch))
+	case r.Outcome == sink.Delivered:
+		if len(r.Exceptions) < len(batch) {
 			u.lastDelivered.Store(u.elapsed(end))
 		}
 		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
 		// Packets read back from disk have wall-clock times only, which may be in the future.
 		u.metrics.latency.observe(max(0, end.Sub(batch[0].Packet.Accepted)).Seconds())
 	}
-	u.reportResult(result, batch, v, end)
-	return result
+	u.reportResult(r, batch, v, end)
 }
 
-// settleDelivered settles a delivered batch and the lines that were not accepted.
-func (s *sender) settleDelivered(batch []Delivery, a sendResult) {
+// settle settles a batch of which the result of each packet is known.
+func (s *sender) settle(batch []Delivery, r sink.Result) {
+	if r.Outcome == sink.Rejected {
+		s.reject(Rejection{batch[0], r.Reason, r.Detail})
+		return
+	}
 	u := s.upstream
 	var throttled []Delivery
 	var rejections []Rejection
-	for _, l := range a.lines {
-		d := batch[l.number-1]
-		batch[l.number-1].Packet = nil
-		if l.reason == "" {
+	for _, e := range r.Exceptions {
+		d := batch[e.Packet]
+		batch[e.Packet].Packet = nil
+		if e.Reason == "" {
 			throttled = append(throttled, d)
 		} else {
-			rejections = append(rejections, Rejection{d, l.reason, l.detail})
+			rejections = append(rejections, Rejection{d, e.Reason, e.Detail})
 		}
 	}
 	acked := batch
-	if len(a.lines) > 0 {
+	if len(r.Exceptions) > 0 {
 		acked = withoutSettled(batch)
 	}
 	if len(acked) > 0 {
@@ -167,35 +171,25 @@ func (s *sender) settleDelivered(batch []Delivery, a sendResult) {
 		s.reject(rejections...)
 	}
 	if len(throttled) > 0 {
-		u.pause(time.Now().Add(a.pause))
-		s.nackOrReject(throttled, a, attempt{})
+		u.pause(time.Now().Add(r.Pause))
+		s.nackOrReject(throttled, r, attempt{})
 	}
 }
 
 // nackOrReject returns packets to be rerouted, unless a packet keeps failing.
-func (s *sender) nackOrReject(deliveries []Delivery, a sendResult, v attempt) {
+func (s *sender) nackOrReject(deliveries []Delivery, r sink.Result, v attempt) {
 	u := s.upstream
 	if v.mayHaveFailed() {
 		u.recordFailure(deliveries, v, time.Now())
 	}
 	if d := deliveries[0]; keepsFailing(d) {
-		s.reject(Rejection{d, rejectedFailing, d.Failures.Cause})
+		s.reject(Rejection{d, reasonFailing, d.Failures.Cause})
 		return
 	}
 	for i := range deliveries {
-		deliveries[i].Attempted = v.mayHaveFailed() || !a.unsent
+		deliveries[i].Attempted = v.mayHaveFailed() || !r.Unsent
 	}
 	u.nack(deliveries)
-}
-
-// adaptToRejection adapts capabilities and batch size to the reason of a rejected batch.
-func (s *sender) adaptToRejection(a sendResult, packets int) {
-	switch a.reason {
-	case rejectedMediaType:
-		s.upstream.epoch.learn(0, false)
-	case rejectedTooLarge:
-		s.upstream.batch.shrink(packets)
-	}
 }
 
 func (s *sender) reject(rejections ...Rejection) {

@@ -189,5 +189,3 @@ func (r *recorder) wantOnce(t testing.TB, n int) {
 		}
 	}
 }
-
-func packetsOf(deliveries []Delivery) []*packet.Packet { return AppendPackets(nil, deliveries) }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // Stop returns all waiting and in-flight packets at once, without failures of the analyzer.
@@ -14,7 +16,7 @@ func TestStopReturnsEverything(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := testConfig()
 		config.Concurrency, config.MaxFailures = 4, 1
-		b := start(t, config, newFakeAnalyzer(always(reply{hang: true})).dial)
+		b := start(t, config, newFakeSink(t, always(hanging)))
 		b.Offer(b.packets.some(t, 20))
 		synctest.Wait()
 		if _, inFlight := b.Volumes(); inFlight.Packets != 4 {
@@ -29,7 +31,7 @@ func TestStopReturnsEverything(t *testing.T) {
 		if b.settler.count("returned") != 20 {
 			t.Errorf("outcomes: %v", b.settler.summary())
 		}
-		if !b.Healthy() || b.failures(reasonReset) != 0 || b.failures(reasonTimeout) != 0 {
+		if !b.Healthy() || b.failures(sink.Reset) != 0 || b.failures(sink.Timeout) != 0 {
 			t.Error("Stop counts as a failure of the analyzer")
 		}
 		b.Offer(b.packets.some(t, 1))
@@ -41,7 +43,7 @@ func TestStopReturnsEverything(t *testing.T) {
 
 func TestStopWithoutStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		b := start(t, testConfig(), newFakeAnalyzer(always(ok)).dial)
+		b := start(t, testConfig(), newFakeSink(t, always(ok)))
 		b.Stop()
 		b.Stop()
 	})
@@ -65,26 +67,23 @@ func runRandomly(t *testing.T, random *rand.Rand) {
 	config.MaxFailures = 1 + random.IntN(20)
 	config.ProbeInterval = time.Duration(1+random.IntN(2000)) * time.Millisecond
 	replies := make(chan reply, 1)
-	analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
+	analyzer := newFakeSink(t, func(r request) reply {
 		current := <-replies
 		replies <- current
-		if current.parts == nil {
-			return current
-		}
 		// Some batches are rejected in part, depending on their ids.
-		if r.contentType == ndjsonType && strings.HasSuffix(strings.SplitN(r.body, `","messages"`, 2)[0], "3") {
-			current.parts = status(207, "", `{"refused":[{"line":1,"code":"overloaded"},{"line":2,"code":"malformed"}]}`).parts
+		if current.result.Outcome == sink.Delivered && len(r.bodies) > 1 && strings.HasSuffix(strings.SplitN(r.bodies[0], `","messages"`, 2)[0], "3") {
+			return excepting(map[int]string{0: "", 1: sink.Malformed})
 		}
 		return current
 	})
-	analyzer.health = ndjsonHealth
+	analyzer.health = batching
 	choices := []reply{
-		ok, ok, ok, status(500, "", ""), status(400, "", ""), status(413, "", ""), status(415, "", ""),
-		status(429, "", ""), status(503, "Retry-After: 1\r\n", ""), {hang: true}, {cut: true},
-		{parts: ok.parts, delay: 50 * time.Millisecond}, {parts: ok.parts, delay: time.Second}, {parts: ok.parts, cut: true},
+		ok, ok, ok, failing, rejecting(sink.Malformed), rejecting(sink.TooLarge), rejecting(sink.UnsupportedMedia),
+		throttling(time.Second), throttling(minBackoff), hanging, closing, unreachable, exhausted,
+		after(50*time.Millisecond, ok), after(time.Second, ok), {result: sink.Result{Outcome: sink.Aborted, Lost: "EOF", ProbeSoon: true}},
 	}
 	replies <- ok
-	b := start(t, config, analyzer.dial)
+	b := start(t, config, analyzer)
 	offered := 0
 	for range 300 {
 		switch random.IntN(4) {

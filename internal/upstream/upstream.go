@@ -1,8 +1,8 @@
 // Package upstream manages the delivery of packets to one analyzer: its capacity
 // (Capacity), the queue of packets bound to it, the senders that deliver them, and the
-// health probes and circuit breaker.
+// health probes and circuit breaker. How to talk to the analyzer is known to its sink.
 //
-//	Offer ──▶ queue ──▶ senders ──POST /ingest──▶ analyzer
+//	Offer ──▶ queue ──▶ senders ──Send──▶ sink ──▶ analyzer
 //	                      │
 //	                      └──▶ Settler: Delivered │ Rejected │ Nacked
 //
@@ -15,13 +15,13 @@ package upstream
 import (
 	"context"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // Rejection is a packet that the analyzer rejected permanently. Reason is one of
@@ -30,6 +30,12 @@ type Rejection struct {
 	Delivery       Delivery
 	Reason, Detail string
 }
+
+// reasonFailing is the reason of a packet that keeps failing at working analyzers.
+const reasonFailing = "keeps_failing"
+
+// RejectionReasons returns all values of Rejection.Reason.
+func RejectionReasons() []string { return append(sink.Rejections(), reasonFailing) }
 
 // Settler takes over the ownership of packets. Its methods must be safe for concurrent
 // use and do not retain the slices. analyzer is an id. Only Rejected may block: it writes
@@ -56,6 +62,7 @@ type Budget interface {
 // Offer.
 type Upstream struct {
 	config  Config
+	sink    sink.Sink
 	settler Settler
 	logger  *slog.Logger
 	metrics *metrics
@@ -68,9 +75,7 @@ type Upstream struct {
 	senders []*sender
 	prober  *prober
 
-	epoch      capabilityEpoch
-	exhaustion exhaustion
-	linger     atomic.Int64 // nanoseconds; see SetLinger
+	linger atomic.Int64 // nanoseconds; see SetLinger
 	// probed is set once the first probe is complete.
 	probed atomic.Bool
 	// The times below are nanoseconds since created (see elapsed), so that changes of the
@@ -80,32 +85,43 @@ type Upstream struct {
 	slowStartUntil atomic.Int64
 	lastDelivered  atomic.Int64
 
+	// sending is the context of all requests since the last interrupt; nil before Start.
+	sending   atomic.Pointer[sendingContext]
 	running   sync.WaitGroup
 	cancel    context.CancelFunc
 	startOnce sync.Once
 	stopOnce  sync.Once
 }
 
+// sendingContext is a context of requests and the function that interrupts them.
+type sendingContext struct {
+	context.Context
+	parent context.Context
+	cancel context.CancelFunc
+}
+
+func newSendingContext(parent context.Context) *sendingContext {
+	ctx, cancel := context.WithCancel(parent)
+	return &sendingContext{Context: ctx, parent: parent, cancel: cancel}
+}
+
 // Dependencies are the dependencies of an Upstream.
 type Dependencies struct {
+	// Sink is the way to the analyzer. The Upstream is its only user.
+	Sink    sink.Sink
 	Settler Settler
 	Logger  *slog.Logger
 	// Metrics collects the metrics of all analyzers; see Metrics.Remove.
 	Metrics *Metrics
 	// Budget is the retry budget.
 	Budget Budget
-	// Dial opens connections; the default tries all addresses of a host.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // New returns an Upstream that is not started. The configuration must be valid.
-func New(config Config, deps Dependencies) (*Upstream, error) {
-	base, err := config.parseURL()
-	if err != nil {
-		return nil, err
-	}
+func New(config Config, deps Dependencies) *Upstream {
 	u := &Upstream{
 		config:  config,
+		sink:    deps.Sink,
 		settler: deps.Settler,
 		logger:  deps.Logger.With("analyzer", config.ID),
 		breaker: breaker.New(config.breaker()),
@@ -113,25 +129,15 @@ func New(config Config, deps Dependencies) (*Upstream, error) {
 		budget:  deps.Budget,
 		created: time.Now(),
 	}
-	u.exhaustion.logger = u.logger
-	dial := u.monitorExhaustion(newDialer(deps.dialer(), hostPort(base), tlsConfig(base)))
 	u.limit.init(config)
 	u.SetLinger(config.Linger)
 	u.batch.packets.Store(initialBatchPackets)
-	u.prober = newProber(u, newConnection(dial, &u.epoch), newRequest(base, "/health"))
-	u.epoch.init(u.prober.reschedule)
+	u.prober = newProber(u)
 	for range config.Concurrency {
-		u.senders = append(u.senders, newSender(u, newConnection(dial, &u.epoch), newRequest(base, "/ingest")))
+		u.senders = append(u.senders, newSender(u))
 	}
 	u.metrics = deps.Metrics.add(u)
-	return u, nil
-}
-
-func (d Dependencies) dialer() func(context.Context, string, string) (net.Conn, error) {
-	if d.Dial != nil {
-		return d.Dial
-	}
-	return (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
+	return u
 }
 
 // ID returns the analyzer's name.
@@ -142,11 +148,12 @@ func (u *Upstream) Start(ctx context.Context) {
 	u.startOnce.Do(func() {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		u.cancel = cancel
+		u.sending.Store(newSendingContext(work))
 		u.prober.probeFirst(work)
 		u.probed.Store(true)
 		u.running.Go(func() { u.prober.run(work) })
 		for _, s := range u.senders {
-			u.running.Go(func() { s.run(work) })
+			u.running.Go(s.run)
 		}
 	})
 }
@@ -159,8 +166,6 @@ func (u *Upstream) Stop() {
 		if u.cancel != nil {
 			u.cancel()
 		}
-		u.prober.connection.interrupt()
-		u.interrupt()
 		u.running.Wait()
 		u.nack(u.queue.trim(0))
 	})
@@ -197,10 +202,11 @@ func (u *Upstream) Tick() {
 // limits lets full batches, and batches of half of the limit, skip the linger: waiting
 // longer would not enlarge them.
 func (u *Upstream) limits() batchLimits {
-	if !u.epoch.acceptsNDJSON() {
+	accepted := u.sink.Capabilities().MaxPackets
+	if accepted == 1 {
 		return batchLimits{packets: 1, flushSize: 1}
 	}
-	packets := int(u.batch.packets.Load())
+	packets := min(int(u.batch.packets.Load()), accepted)
 	return batchLimits{packets: packets, flushSize: min(packets, u.limit.now()/2), linger: time.Duration(u.linger.Load())}
 }
 
@@ -210,9 +216,11 @@ func (u *Upstream) nack(deliveries []Delivery) {
 	}
 }
 
-// interrupt makes all requests in flight fail at once.
+// interrupt ends all requests in flight at once.
 func (u *Upstream) interrupt() {
-	for _, s := range u.senders {
-		s.connection.interrupt()
+	last := u.sending.Load()
+	if last == nil {
+		return // not started
 	}
+	u.sending.Swap(newSendingContext(last.parent)).cancel()
 }

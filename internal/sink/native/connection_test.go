@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import (
 	"bufio"
@@ -16,19 +16,33 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 func TestConnectionIsReused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		analyzer := newFakeAnalyzer(always(ok))
-		b := start(t, testConfig(), analyzer.dial)
+		f := startProbed(t, analyzer.dial)
 		probing := analyzer.dialCount()
-		for i := range 5 {
-			b.Offer(b.packets.some(t, 1))
-			b.settler.await(t, i+1)
+		for range 5 {
+			want(t, f.send(t, 1), sink.Delivered, "")
 		}
 		if got := analyzer.dialCount() - probing; got != 1 {
 			t.Errorf("%d connections for 5 packets", got)
+		}
+	})
+}
+
+// Each probe uses a connection of its own.
+func TestProbesUseNewConnections(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		analyzer := newFakeAnalyzer(always(ok))
+		f := start(t, testURL(t), analyzer.dial)
+		for range 5 {
+			want(t, f.probeOnce(t), sink.Delivered, "")
+		}
+		if analyzer.dialCount() != 5 || analyzer.probeCount() != 5 {
+			t.Errorf("%d connections for %d probes", analyzer.dialCount(), analyzer.probeCount())
 		}
 	})
 }
@@ -51,14 +65,11 @@ func TestConnectionIsClosed(t *testing.T) {
 					}
 					return ok
 				})
-				b := start(t, testConfig(), analyzer.dial)
-				b.Offer(b.packets.some(t, 1))
-				b.settler.await(t, 1)
-				b.Offer(b.packets.some(t, 1))
-				b.settler.await(t, 2)
-				if b.settler.count("delivered") != 2 {
-					t.Errorf("outcomes: %v", b.settler.summary())
+				f := start(t, testURL(t), analyzer.dial)
+				if got := f.send(t, 1); (got.Outcome == sink.Delivered) != (first.parts[0][9] == '2') {
+					t.Errorf("the result is %+v", got)
 				}
+				want(t, f.send(t, 1), sink.Delivered, "")
 				got := analyzer.received()
 				if got[0].connection == got[len(got)-1].connection {
 					t.Error("the connection was reused")
@@ -71,25 +82,18 @@ func TestConnectionIsClosed(t *testing.T) {
 // A response after the timeout of its request is not attributed to another request.
 func TestLateResponseIsDiscarded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		config := testConfig()
-		config.Retries = 0
 		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
 			if strings.Contains(r.body, `"packet_id":"1"`) {
 				late := ok
-				late.delay = config.Timeout + time.Millisecond
+				late.delay = requestTimeout + time.Millisecond
 				return late
 			}
 			return status(400, "", "")
 		})
-		b := start(t, config, analyzer.dial)
-		b.Offer(b.packets.some(t, 1))
-		b.settler.await(t, 1)
-		b.Offer(b.packets.some(t, 1))
-		b.settler.await(t, 2)
-		time.Sleep(config.Timeout) // the late response is written
-		if one, two := b.settler.outcomeOf(1), b.settler.outcomeOf(2); one != "returned" || two != "rejected malformed" {
-			t.Errorf("the packets were %s and %s", one, two)
-		}
+		f := start(t, testURL(t), analyzer.dial)
+		want(t, f.send(t, 1), sink.Failed, sink.Timeout)
+		want(t, f.send(t, 1), sink.Rejected, sink.Malformed)
+		time.Sleep(requestTimeout) // the late response is written
 	})
 }
 
@@ -99,17 +103,14 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 	closing := ok
 	closing.cut = true // without having said so
 	analyzer := newFakeAnalyzer(always(closing))
-	config := testConfig()
-	config.Retries, config.MaxFailures, config.Timeout = 0, 1, 10*time.Second
-	config.URL = analyzer.listen(t) + "/base"
-	b := start(t, config, nil)
+	f := start(t, parseURL(t, analyzer.listen(t)+"/base"), nil)
 	const packets = 50
-	for i := range packets {
-		b.Offer(b.packets.some(t, 1))
-		b.settler.await(t, i+1)
-	}
-	if b.settler.count("delivered") != packets || !b.Healthy() || b.failures(reasonReset) != 0 {
-		t.Errorf("outcomes: %v, healthy %v, %v resets", b.settler.summary(), b.Healthy(), b.failures(reasonReset))
+	for range packets {
+		got := f.conn.Send(t.Context(), f.packets.some(t, 1), time.Now().Add(10*time.Second))
+		want(t, got, sink.Delivered, "")
+		if got.Lost != "" {
+			t.Errorf("the result is %+v", got)
+		}
 	}
 	if got := len(analyzer.received()); got != packets {
 		t.Errorf("%d requests", got)
@@ -127,17 +128,48 @@ func TestCloseOnEveryRequestIsAFailure(t *testing.T) {
 			}
 			return reply{cut: true}
 		})
-		config := testConfig()
-		config.MaxFailures = 2
-		b := start(t, config, analyzer.dial)
-		b.Offer(b.packets.some(t, 1))
-		b.settler.await(t, 1)
-		b.Offer(b.packets.some(t, 1))
-		b.settler.await(t, 2)
-		if b.settler.outcomeOf(2) != "returned" || b.Healthy() || b.failures(reasonReset) != 2 {
-			t.Errorf("the packet was %s, healthy %v, %v resets", b.settler.outcomeOf(2), b.Healthy(), b.failures(reasonReset))
+		f := start(t, testURL(t), analyzer.dial)
+		want(t, f.send(t, 1), sink.Delivered, "")
+		for range 2 {
+			want(t, f.send(t, 1), sink.Failed, sink.Reset)
 		}
 	})
+}
+
+// If the analyzer closed a reused connection during a request and cannot be reached after
+// that, the result has both errors.
+func TestLostConnection(t *testing.T) {
+	for _, interrupted := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			analyzer := newFakeAnalyzer(always(ok))
+			f := start(t, testURL(t), func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := analyzer.dial(ctx, network, address)
+				if err != nil && interrupted {
+					cancel()
+				}
+				return conn, err
+			})
+			send := func() sink.Result { return f.conn.Send(ctx, f.packets.some(t, 1), time.Now().Add(requestTimeout)) }
+			want(t, send(), sink.Delivered, "")
+			analyzer.set(func(s *fakeAnalyzer) {
+				s.ingest = func(receivedRequest) reply {
+					analyzer.set(func(s *fakeAnalyzer) { s.refuseConnections = true })
+					return reply{cut: true}
+				}
+			})
+			got := send()
+			if interrupted {
+				want(t, got, sink.Aborted, "")
+			} else {
+				want(t, got, sink.Failed, sink.Connect)
+			}
+			if got.Lost != "the reused connection was closed: EOF" {
+				t.Errorf("the result is %+v", got)
+			}
+		})
+	}
 }
 
 // A connection that received data or was closed while idle is not reused, and the next
@@ -149,7 +181,6 @@ func TestIdleCheckFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			responded, over := make(chan struct{}), make(chan struct{})
-			analyzer := newFakeAnalyzer(always(ok))
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -159,37 +190,38 @@ func TestIdleCheckFails(t *testing.T) {
 			defer serving.Wait()
 			defer close(over)
 			dials := 0
-			b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
-				switch dials++; dials {
-				case 1:
-					return analyzer.dial(ctx, network, address) // for the probe
-				case 2:
-					serving.Go(func() {
-						conn, err := listener.Accept()
-						if err != nil {
-							return
-						}
-						defer conn.Close()
-						_, _ = http.ReadRequest(bufio.NewReader(conn))
-						_, _ = io.WriteString(conn, ok.parts[0])
-						<-responded
-						end(conn)
-						<-over
-					})
-					return net.Dial("tcp", listener.Addr().String())
+			f := start(t, testURL(t), func(context.Context, string, string) (net.Conn, error) {
+				if dials++; dials > 1 {
+					return nil, io.ErrClosedPipe
 				}
-				return nil, io.ErrClosedPipe
+				serving.Go(func() {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					defer conn.Close()
+					_, _ = http.ReadRequest(bufio.NewReader(conn))
+					_, _ = io.WriteString(conn, ok.parts[0])
+					<-responded
+					end(conn)
+					<-over
+				})
+				return net.Dial("tcp", listener.Addr().String())
 			})
-			b.Offer(b.packets.some(t, 1))
-			b.settler.await(t, 1)
+			send := func() sink.Result {
+				return f.conn.Send(t.Context(), f.packets.some(t, 1), time.Now().Add(10*time.Second))
+			}
+			want(t, send(), sink.Delivered, "")
 			close(responded)
-			c := b.senders[0].connection // of the idle sender
-			b.settler.until(t, "the connection is not idle", func() bool { return !c.idleCheck.isIdle() })
+			c := f.conn.connection
+			for c.idleCheck.isIdle() {
+				time.Sleep(time.Millisecond)
+			}
 			c.lastDeadline = time.Time{}
-			b.Offer(b.packets.some(t, 1))
-			b.settler.await(t, 2)
-			if b.settler.outcomeOf(2) != "returned" || b.settler.returnedTried() != 0 || b.settler.troubleOf(2) != nil || b.failures(reasonConnect) != 1 {
-				t.Errorf("the packet was %s, recorded: %+v", b.settler.outcomeOf(2), b.settler.troubleOf(2))
+			got := send()
+			want(t, got, sink.Failed, sink.Connect)
+			if !got.Unsent || got.Lost != "" {
+				t.Errorf("the result is %+v", got)
 			}
 		})
 	}
@@ -214,16 +246,16 @@ func TestInterruptDuringDial(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				c := newConnection(dialler, newTestEpoch())
+				c := newConnection(dialler, new(capabilityEpoch))
 				r := newRequest(testURL(t), "/health")
 				r.prepareGet()
-				c.begin()
+				ctx, interrupt := context.WithCancel(t.Context())
 				var err error
 				var exchange sync.WaitGroup
 				began := time.Now()
-				exchange.Go(func() { _, err = c.exchange(t.Context(), r, time.Now().Add(time.Minute)) })
+				exchange.Go(func() { _, err = c.exchange(ctx, r, time.Now().Add(time.Minute)) })
 				synctest.Wait()
-				c.interrupt()
+				interrupt()
 				exchange.Wait()
 				if err != errInterrupted {
 					t.Errorf("the exchange ended with %v", err)
@@ -239,16 +271,15 @@ func TestInterruptDuringDial(t *testing.T) {
 // A close by the analyzer is its failure, even if an interrupt follows.
 func TestInterruptAfterClose(t *testing.T) {
 	near, far := net.Pipe()
-	var c *connection
-	c = newConnection(func(context.Context) (net.Conn, error) { return readHook{near, func() { c.interrupt() }}, nil }, newTestEpoch())
+	ctx, interrupt := context.WithCancel(t.Context())
+	c := newConnection(func(context.Context) (net.Conn, error) { return readHook{near, interrupt}, nil }, new(capabilityEpoch))
 	go func() {
 		_, _ = http.ReadRequest(bufio.NewReader(far))
 		_ = far.Close()
 	}()
 	r := newRequest(testURL(t), "/health")
 	r.prepareGet()
-	c.begin()
-	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); !closedByPeer(err) {
+	if _, err := c.exchange(ctx, r, time.Now().Add(time.Minute)); !closedByPeer(err) {
 		t.Errorf("the exchange ended with %v", err)
 	}
 }
@@ -264,16 +295,38 @@ func (h readHook) Read(p []byte) (int, error) {
 	return h.Conn.Read(p)
 }
 
+// A connection that a dial opens after the interrupt is closed.
+func TestInterruptedDialSucceeds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		f := start(t, testURL(t), func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			time.Sleep(time.Millisecond)
+			return near, nil
+		})
+		ctx, interrupt := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, interrupt)
+		began := time.Now()
+		want(t, f.conn.Send(ctx, f.packets.some(t, 1), time.Now().Add(time.Minute)), sink.Aborted, "")
+		if took := time.Since(began); took != time.Second+time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the analyzer reads: %v", err)
+		}
+	})
+}
+
 func TestInterruptBeforeDial(t *testing.T) {
 	c := newConnection(func(context.Context) (net.Conn, error) {
 		t.Error("it dials after an interrupt")
 		return nil, io.EOF
-	}, newTestEpoch())
+	}, new(capabilityEpoch))
 	r := newRequest(testURL(t), "/health")
 	r.prepareGet()
-	c.begin()
-	c.interrupt()
-	if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Minute)); err != errInterrupted {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if _, err := c.exchange(ctx, r, time.Now().Add(time.Minute)); err != errInterrupted {
 		t.Errorf("the exchange ended with %v", err)
 	}
 }
@@ -284,41 +337,29 @@ func TestInterruptAtAnyTime(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	}))
 	defer server.Close()
-	c := newConnection(newDialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil), newTestEpoch())
-	stop := make(chan struct{})
-	var interrupts sync.WaitGroup
-	interrupts.Go(func() {
-		tick := time.NewTicker(300 * time.Microsecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				c.interrupt()
-			}
-		}
-	})
+	c := newConnection(newDialer((&net.Dialer{}).DialContext, strings.TrimPrefix(server.URL, "http://"), nil), new(capabilityEpoch))
 	r := newRequest(testURL(t), "/ingest")
 	var packets packetMaker
 	succeeded := 0
-	for range 1000 {
-		p := packets.packet(t).Packet
-		r.preparePost([]*packet.Packet{p})
-		c.begin()
-		resp, err := c.exchange(t.Context(), r, time.Now().Add(10*time.Second))
-		switch {
-		case err == nil && !bytes.Equal(resp.body, p.Body):
-			t.Fatalf("sent %s, got the response to %s", p.Body, resp.body)
-		case err == nil:
-			succeeded++
-		case err != errInterrupted:
-			t.Fatal(err)
+	for round := range 100 {
+		ctx, interrupt := context.WithCancel(t.Context())
+		timer := time.AfterFunc(time.Duration(round%20)*100*time.Microsecond, interrupt)
+		for ctx.Err() == nil {
+			p := packets.some(t, 1)[0]
+			r.preparePost([]*packet.Packet{p})
+			resp, err := c.exchange(ctx, r, time.Now().Add(10*time.Second))
+			switch {
+			case err == nil && !bytes.Equal(resp.body, p.Body):
+				t.Fatalf("sent %s, got the response to %s", p.Body, resp.body)
+			case err == nil:
+				succeeded++
+			case err != errInterrupted:
+				t.Fatal(err)
+			}
+			p.Release()
 		}
-		p.Release()
+		timer.Stop()
 	}
-	close(stop)
-	interrupts.Wait()
 	c.close()
 	if succeeded == 0 {
 		t.Error("no exchange succeeded")
@@ -368,17 +409,10 @@ func TestEarlyRejection(t *testing.T) {
 					_ = conn.Close() // with unread data: a reset
 				}
 			})
-			config := testConfig()
-			config.Timeout, config.Retries, config.MaxFailures = test.timeout, 0, 100
-			config.ProbeTimeout = 10 * time.Second
-			config.URL = "http://" + listener.Addr().String()
-			b := start(t, config, nil)
+			f := start(t, parseURL(t, "http://"+listener.Addr().String()), nil)
 			large := `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"` + strings.Repeat("m", 8<<20) + `"}]}`
-			b.Offer([]Delivery{b.packets.of(t, large)})
-			b.settler.await(t, 1)
-			if got := b.settler.outcomeOf(1); got != "rejected too_large" {
-				t.Errorf("the packet was %s", got)
-			}
+			got := f.conn.Send(t.Context(), []*packet.Packet{f.packets.of(t, large)}, time.Now().Add(test.timeout))
+			want(t, got, sink.Rejected, sink.TooLarge)
 		})
 	}
 }
@@ -387,19 +421,17 @@ func TestEarlyRejection(t *testing.T) {
 func TestUnsentRequestKeepsConnection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		analyzer := newFakeAnalyzer(always(ok))
-		c := newConnection(func(ctx context.Context) (net.Conn, error) { return analyzer.dial(ctx, "", "") }, newTestEpoch())
-		defer c.close()
+		c := start(t, testURL(t), analyzer.dial).conn.connection
 		r := newRequest(testURL(t), "/ingest")
 		packets := new(packetMaker).some(t, 2)
 		for _, ndjson := range []bool{true, false, true, false} {
-			want := error(nil)
-			r.preparePost(packetsOf(packets[:1]))
+			wantErr := error(nil)
+			r.preparePost(packets[:1])
 			if ndjson {
-				r.preparePost(packetsOf(packets))
-				want = errBatchUnsupported
+				r.preparePost(packets)
+				wantErr = errBatchUnsupported
 			}
-			c.begin()
-			if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Second)); err != want {
+			if _, err := c.exchange(t.Context(), r, time.Now().Add(time.Second)); err != wantErr {
 				t.Fatalf("NDJSON: %v, %v", ndjson, err)
 			}
 		}
@@ -433,12 +465,7 @@ func TestUnsolicitedResponse(t *testing.T) {
 			})
 		}
 	})
-	analyzer := newFakeAnalyzer(always(ok))
-	dials := 0
-	b := start(t, testConfig(), func(ctx context.Context, network, address string) (net.Conn, error) {
-		if dials++; dials == 1 {
-			return analyzer.dial(ctx, network, address) // for the probe
-		}
+	f := start(t, testURL(t), func(context.Context, string, string) (net.Conn, error) {
 		conn, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			return nil, err
@@ -449,9 +476,36 @@ func TestUnsolicitedResponse(t *testing.T) {
 		}
 		return conn, nil
 	})
-	b.Offer(b.packets.some(t, 1))
-	b.settler.await(t, 1)
-	if b.settler.outcomeOf(1) != "returned" || b.settler.returnedTried() != 0 || b.failures(reasonConnect) != 1 {
-		t.Errorf("the packet was %s, and %v failures", b.settler.outcomeOf(1), b.failures(reasonConnect))
+	got := f.conn.Send(t.Context(), f.packets.some(t, 1), time.Now().Add(10*time.Second))
+	want(t, got, sink.Failed, sink.Connect)
+	if !got.Unsent {
+		t.Errorf("the result is %+v", got)
 	}
+}
+
+// The end of its context closes an idle connection.
+func TestInterruptClosesIdleConnection(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		analyzer := newFakeAnalyzer(always(ok))
+		f := start(t, testURL(t), analyzer.dial)
+		for range 2 {
+			ctx, interrupt := context.WithCancel(t.Context())
+			want(t, f.conn.Send(ctx, f.packets.some(t, 1), time.Now().Add(time.Second)), sink.Delivered, "")
+			interrupt()
+			synctest.Wait()
+			if f.conn.connection.conn != nil {
+				t.Error("the connection is open")
+			}
+		}
+		ctx, interrupt := context.WithCancel(t.Context())
+		want(t, f.conn.Send(ctx, f.packets.some(t, 1), time.Now().Add(time.Second)), sink.Delivered, "")
+		want(t, f.send(t, 1), sink.Delivered, "")
+		interrupt()
+		synctest.Wait()
+		f.conn.connection.closeAfter(ctx) // as a watch does that ended too late
+		want(t, f.send(t, 1), sink.Delivered, "")
+		if got := analyzer.dialCount(); got != 3 {
+			t.Errorf("%d connections: a context that is no longer in use closed one", got)
+		}
+	})
 }

@@ -1,25 +1,23 @@
-package upstream
+package sink
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestValidateAcceptsURLs(t *testing.T) {
+func TestParseURL(t *testing.T) {
 	for _, url := range []string{
 		"http://analyzer-1:9001", "https://analyzer-1", "http://Logs_2.example.com./base", "http://a:1", "http://a:65535", "http://a:",
 		"http://10.0.0.7:9003", "http://[::1]:2", "http://[fe80::1%25eth0]:2", "http://b:9002/x/y=z;v=1",
 	} {
-		config := testConfig()
-		config.URL = url
-		if err := config.Validate(); err != nil {
+		if _, err := ParseURL(url); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
 // The error names key, analyzer and rule.
-func TestValidateRejectsURLs(t *testing.T) {
+func TestParseURLErrors(t *testing.T) {
 	for url, rule := range map[string]string{
 		"analyzer-1:9001":                "must look like http://host:port",
 		"ftp://a":                        "must look like http://host:port",
@@ -41,9 +39,7 @@ func TestValidateRejectsURLs(t *testing.T) {
 		"http://a:1/x=0.5;http://b:2/x":  "is more than one URL",
 		"http://a:1/x=0.5\nhttp://b:2/x": "is more than one URL",
 	} {
-		config := testConfig()
-		config.URL = url
-		err := config.Validate()
+		_, err := ParseURL(url)
 		if err == nil || !strings.HasPrefix(err.Error(), "ANALYZERS: ") || !strings.Contains(err.Error(), rule) {
 			t.Errorf("%q: %v, want %q", url, err, rule)
 		}
@@ -51,16 +47,14 @@ func TestValidateRejectsURLs(t *testing.T) {
 }
 
 // An error never contains a password.
-func TestValidateErrorsRedactSecrets(t *testing.T) {
+func TestParseURLErrorsRedactSecrets(t *testing.T) {
 	for _, url := range []string{
 		"http://user:secret@a:9001", "http://secret@a", "https://user:secret@a:9001/base", "http://user:secret@", "http://user:secret@a:99999",
 		"http://user:pa/secret@a", "http://user:12/secret@a", "http://user:pa?secret@a", "http://user:pa#secret@a", "http://user:secret@x@a",
 		"http://user:%zzsecret@a", "http://user: secret@a", "http://[secret@a", "user:secret@a", "//user:secret@a", "ftp://user:secret@a",
 		"http://user:secret://@a", "http://a?token=secret", "http://a/b?secret", "http://a#secret",
 	} {
-		config := testConfig()
-		config.URL = url
-		if err := config.Validate(); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := ParseURL(url); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", url, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import (
 	"bufio"
@@ -6,18 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"github.com/logstreamer/logstreamer/internal/retrybudget"
 )
 
 // reply is the behaviour of a fakeAnalyzer for one request: it writes the parts one by one.
@@ -184,56 +177,4 @@ func (s *fakeAnalyzer) write(conn net.Conn, r reply) bool {
 		}
 	}
 	return !r.cut
-}
-
-// fixture is an Upstream under test with its Settler.
-type fixture struct {
-	*Upstream
-	settler *recorder
-	packets *packetMaker
-}
-
-func testConfig() Config {
-	config := DefaultConfig()
-	config.ID, config.URL = "one", "http://one:9001/base/"
-	config.Concurrency = 1
-	return config
-}
-
-// start starts an Upstream that is stopped when the test ends.
-func start(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
-	t.Helper()
-	b := prepare(t, config, dial)
-	b.Start(t.Context())
-	return b
-}
-
-// prepare returns an Upstream that is not started.
-func prepare(t *testing.T, config Config, dial func(context.Context, string, string) (net.Conn, error)) *fixture {
-	t.Helper()
-	metrics, err := NewMetrics(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &fixture{settler: newRecorder(), packets: &packetMaker{}}
-	b.Upstream, err = New(config, Dependencies{
-		Budget:  new(retrybudget.Budget),
-		Settler: b.settler, Logger: slog.New(slog.DiscardHandler), Metrics: metrics, Dial: dial,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Stop)
-	return b
-}
-
-// failures returns the number of failed requests with a reason.
-func (b *fixture) failures(reason string) float64 {
-	return testutil.ToFloat64(b.metrics.failures[reason])
-}
-
-// bubble runs a test in a synctest bubble.
-func bubble(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, test)
 }

@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import (
 	"context"
@@ -11,10 +11,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// exhaustionPause is the minimum interval between dials while this machine lacks the
-// resources for a connection.
-const exhaustionPause = 100 * time.Millisecond
 
 // exhaustionErrors are the errors of a machine or process without a descriptor, port or
 // memory for a connection. They say nothing about the analyzer.
@@ -36,29 +32,39 @@ func isExhaustion(err error) bool {
 // dials may succeed in between.
 type exhaustion struct {
 	logger      *slog.Logger
+	created     time.Time
 	active      atomic.Bool
-	lastFailure atomic.Int64 // elapsed time of the last failure
+	lastFailure atomic.Int64 // nanoseconds since created
 }
 
 // exhaustionCooldown is the time without such a failure that ends the period.
 const exhaustionCooldown = 5 * time.Second
 
 // monitorExhaustion wraps dial to log exhaustion.
-func (u *Upstream) monitorExhaustion(dial dialFunc) dialFunc {
+func monitorExhaustion(dial dialFunc, logger *slog.Logger) dialFunc {
+	s := &exhaustion{logger: logger, created: time.Now()}
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx)
-		switch s := &u.exhaustion; {
+		switch {
 		case err == nil:
-			if s.active.Load() && u.elapsed(time.Now())-s.lastFailure.Load() >= int64(exhaustionCooldown) && s.active.CompareAndSwap(true, false) {
-				s.logger.Info("connections to the analyzer can be opened again")
-			}
+			s.succeeded()
 		case isExhaustion(err):
-			s.lastFailure.Store(u.elapsed(time.Now()))
-			if s.active.CompareAndSwap(false, true) {
-				s.logger.Error("connections to the analyzer cannot be opened for lack of descriptors, ports or memory of this machine: "+
-					"its packets wait, and no failure is counted", "error", err)
-			}
+			s.failed(err)
 		}
 		return conn, err
+	}
+}
+
+func (s *exhaustion) succeeded() {
+	if s.active.Load() && int64(time.Since(s.created))-s.lastFailure.Load() >= int64(exhaustionCooldown) && s.active.CompareAndSwap(true, false) {
+		s.logger.Info("connections to the analyzer can be opened again")
+	}
+}
+
+func (s *exhaustion) failed(err error) {
+	s.lastFailure.Store(int64(time.Since(s.created)))
+	if s.active.CompareAndSwap(false, true) {
+		s.logger.Error("connections to the analyzer cannot be opened for lack of descriptors, ports or memory of this machine: "+
+			"its packets wait, and no failure is counted", "error", err)
 	}
 }

@@ -1,8 +1,10 @@
-package upstream
+package native
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // The outcome of a response for the packet, and whether the connection is reused. Only a
@@ -10,8 +12,8 @@ import (
 // closes the connection.
 func TestResponseConformance(t *testing.T) {
 	const (
-		delivered = "delivered"
-		failure   = "returned"
+		delivered = sink.Delivered
+		failure   = sink.Failed
 		length2   = "Content-Length: 2\r\n"
 		chunked   = "Transfer-Encoding: chunked\r\n"
 	)
@@ -21,7 +23,7 @@ func TestResponseConformance(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		reply   reply
-		outcome string
+		outcome sink.Outcome
 		reused  bool
 	}{
 		// Status lines.
@@ -163,8 +165,8 @@ func TestResponseConformance(t *testing.T) {
 		// Others than 2xx.
 		{"a truncated 422", closing("HTTP/1.1 422 X\r\nContent-Length: 9\r\n\r\n{}"), failure, false},
 		{"422 of 2^64", say("HTTP/1.1 422 X\r\nContent-Length: 18446744073709551616\r\n\r\n"), failure, false},
-		{"422 with a body until the end", closing("HTTP/1.1 422 X\r\n\r\n{}"), "rejected invalid_packet", false},
-		{"422 in chunks", say("HTTP/1.1 422 X\r\n" + chunked + "\r\n2\r\n{}\r\n0\r\n\r\n"), "rejected invalid_packet", true},
+		{"422 with a body until the end", closing("HTTP/1.1 422 X\r\n\r\n{}"), sink.Rejected, false},
+		{"422 in chunks", say("HTTP/1.1 422 X\r\n" + chunked + "\r\n2\r\n{}\r\n0\r\n\r\n"), sink.Rejected, true},
 		{"500", status(500, "", "{}"), failure, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -175,15 +177,13 @@ func TestResponseConformance(t *testing.T) {
 					}
 					return ok
 				})
-				config := testConfig()
-				config.Retries, config.MaxFailures = 0, 2
-				b := start(t, config, analyzer.dial)
-				for i := range 2 {
-					b.Offer(b.packets.some(t, 1))
-					b.settler.await(t, i+1)
+				f := start(t, testURL(t), analyzer.dial)
+				one, two := f.send(t, 1), f.send(t, 1)
+				if one.Outcome != test.outcome || two.Outcome != delivered {
+					t.Errorf("the result is %+v, want the outcome %d; the next one is %+v", one, test.outcome, two)
 				}
-				if one, two := b.settler.outcomeOf(1), b.settler.outcomeOf(2); one != test.outcome || two != delivered {
-					t.Errorf("the packet was %s, want %s; the next one was %s", one, test.outcome, two)
+				if one.Outcome == sink.Rejected && one.Reason != sink.InvalidPacket {
+					t.Errorf("the packet is rejected for %q", one.Reason)
 				}
 				if got := analyzer.received(); got[0].connection == got[len(got)-1].connection != test.reused {
 					t.Errorf("connection reused: %v", !test.reused)
@@ -210,7 +210,7 @@ func TestProbeResponseConformance(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				analyzer := newFakeAnalyzer(always(ok))
 				analyzer.health = func() reply { return response }
-				if b := start(t, testConfig(), analyzer.dial); b.Healthy() {
+				if got := start(t, testURL(t), analyzer.dial).probeOnce(t); got.Outcome == sink.Delivered {
 					t.Error("the analyzer is healthy")
 				}
 			})

@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import (
 	"context"
@@ -17,7 +17,7 @@ type dialFunc func(ctx context.Context) (net.Conn, error)
 
 // connection is the keep-alive HTTP/1.1 connection of one sender. It is opened on demand
 // and closed whenever its framing is uncertain, so that a response is never attributed
-// to another request. It belongs to its sender; only interrupt is safe for concurrent use.
+// to another request. It belongs to its sender.
 type connection struct {
 	dial         dialFunc
 	reader       *responseReader
@@ -25,18 +25,19 @@ type connection struct {
 	lastDeadline time.Time // of the previous exchange; deadlines are as far apart as the starts
 	epoch        *capabilityEpoch
 	epochNumber  int64 // at the last successful use of the connection
+	madeStale    bool  // an exchange made the capabilities stale
 
-	mu          sync.Mutex // guards all fields below
-	conn        net.Conn
-	stopDial    context.CancelFunc // non-nil during a dial
-	interrupted bool               // since begin
+	mu      sync.Mutex // guards all fields below
+	conn    net.Conn
+	ctx     context.Context // of the last exchange; its end closes conn
+	unwatch func() bool     // ends the watch of ctx
 }
 
 func newConnection(dial dialFunc, epoch *capabilityEpoch) *connection {
 	return &connection{dial: dial, reader: newResponseReader(), epoch: epoch}
 }
 
-// errInterrupted is the error of an exchange that interrupt or the context ended.
+// errInterrupted is the error of an exchange that its context ended.
 var errInterrupted = errors.New("interrupted")
 
 // errBatchUnsupported is the error of a request with several packets that was not written
@@ -71,20 +72,13 @@ func (e *errConnect) Unwrap() error { return e.cause }
 // written completely.
 const earlyResponseTimeout = 10 * time.Millisecond
 
-// begin must precede each exchange; a later interrupt ends the exchange. Callers check in
-// between whether they may send, so that no interrupt is missed.
-func (c *connection) begin() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.interrupted = false
-}
-
 // exchange sends a request and reads the response, which is valid until the next call.
-// After errStale the next call opens a connection. A close by the analyzer takes
-// precedence over an interrupt after it.
+// After errStale the next call opens a connection. The end of ctx ends the exchange at once
+// and closes the connection, even an idle one; a close by the analyzer before that takes
+// precedence.
 func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (response, error) {
 	resp, err := c.doExchange(ctx, r, deadline)
-	if err != nil && !closedByPeer(err) && (ctx.Err() != nil || c.wasInterrupted()) {
+	if err != nil && !closedByPeer(err) && ctx.Err() != nil {
 		err = errInterrupted
 	}
 	if err != nil && err != errBatchUnsupported || resp.close || c.reader.Buffered() > 0 {
@@ -97,20 +91,23 @@ func (c *connection) exchange(ctx context.Context, r *request, deadline time.Tim
 // same process. Neither does an announced close in the first response of a connection:
 // some analyzers always do that.
 func (c *connection) doExchange(ctx context.Context, r *request, deadline time.Time) (resp response, err error) {
+	if ctx.Err() != nil {
+		return response{}, errInterrupted
+	}
 	number := c.epoch.number.Load()
-	conn := c.current()
+	conn := c.watch(ctx)
 	reused := conn != nil
 	switch {
 	case !reused:
 		c.epochNumber = number
 		if conn, err = c.open(ctx, deadline); err != nil {
 			if !isExhaustion(err) {
-				c.epoch.advance(number)
+				c.advanceEpoch(number)
 			}
 			return response{}, err
 		}
 	case deadline.Sub(c.lastDeadline) >= idleCheckAfter && !c.idleCheck.isIdle():
-		c.epoch.advance(c.epochNumber)
+		c.advanceEpoch(c.epochNumber)
 		return response{}, &errStale{errNotIdle}
 	}
 	c.lastDeadline = deadline
@@ -119,7 +116,7 @@ func (c *connection) doExchange(ctx context.Context, r *request, deadline time.T
 	}
 	resp, responded, err := c.roundTrip(conn, r, deadline)
 	if err != nil && !isTimeout(err) || reused && resp.close {
-		c.epoch.advance(c.epochNumber)
+		c.advanceEpoch(c.epochNumber)
 	}
 	c.epochNumber = number
 	if reused && !responded && closedByPeer(err) {
@@ -128,17 +125,49 @@ func (c *connection) doExchange(ctx context.Context, r *request, deadline time.T
 	return resp, err
 }
 
-func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	if !c.register(nil, cancel) {
-		return nil, errInterrupted
+func (c *connection) advanceEpoch(number int64) {
+	c.madeStale = c.epoch.advance(number) || c.madeStale
+}
+
+// watch makes the end of ctx close the connection, and returns the connection if it is open.
+// The watch remains for further exchanges with ctx.
+func (c *connection) watch(ctx context.Context) net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx != ctx {
+		c.unwatchLocked()
+		c.ctx, c.unwatch = ctx, context.AfterFunc(ctx, func() { c.closeAfter(ctx) })
 	}
-	conn, err := c.dial(ctx)
+	return c.conn
+}
+
+func (c *connection) unwatchLocked() {
+	if c.unwatch != nil {
+		c.unwatch()
+	}
+	c.ctx, c.unwatch = nil, nil
+}
+
+// closeAfter closes the connection after the end of ctx, unless it is used with another
+// context now.
+func (c *connection) closeAfter(ctx context.Context) {
+	c.mu.Lock()
+	var conn net.Conn
+	if c.ctx == ctx {
+		conn = c.detachLocked()
+	}
+	c.mu.Unlock()
+	closeConn(conn)
+}
+
+func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	dialing, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	conn, err := c.dial(dialing)
 	if err != nil {
 		return nil, &errConnect{err}
 	}
-	if !c.register(conn, nil) {
+	if !c.attach(ctx, conn) {
 		_ = conn.Close()
 		return nil, errInterrupted
 	}
@@ -150,15 +179,14 @@ func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, er
 	return conn, nil
 }
 
-// register stores what interrupt is to end. It reports false, and stores nothing, after an
-// interrupt.
-func (c *connection) register(conn net.Conn, stopDial context.CancelFunc) bool {
+// attach stores a new connection, unless ctx has ended: then its watch may not close it.
+func (c *connection) attach(ctx context.Context, conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.interrupted {
+	if ctx.Err() != nil {
 		return false
 	}
-	c.conn, c.stopDial = conn, stopDial
+	c.conn = conn
 	return true
 }
 
@@ -194,20 +222,9 @@ func closedByPeer(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// interrupt makes an exchange that has begun fail at once.
-func (c *connection) interrupt() {
-	c.mu.Lock()
-	c.interrupted = true
-	if c.stopDial != nil {
-		c.stopDial()
-	}
-	conn := c.detachLocked()
-	c.mu.Unlock()
-	closeConn(conn)
-}
-
 func (c *connection) close() {
 	c.mu.Lock()
+	c.unwatchLocked()
 	conn := c.detachLocked()
 	c.mu.Unlock()
 	closeConn(conn)
@@ -224,18 +241,6 @@ func closeConn(conn net.Conn) {
 	if conn != nil {
 		_ = conn.Close()
 	}
-}
-
-func (c *connection) current() net.Conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.conn
-}
-
-func (c *connection) wasInterrupted() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.interrupted
 }
 
 // newDialer returns the dialFunc of an analyzer at host, as "name:port". Names are resolved

@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import (
 	"net"
@@ -55,7 +55,7 @@ func (r *request) preparePost(packets []*packet.Packet) {
 	for _, p := range packets {
 		r.parts = append(r.parts, p.Body)
 		length += len(p.Body)
-		if r.ndjson && !endsLine(p) {
+		if r.ndjson && p.Body[len(p.Body)-1] != '\n' {
 			r.parts = append(r.parts, newline)
 			length++
 		}

@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import (
 	"bytes"
@@ -9,22 +9,16 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // A 207 is parsed as a whole or not at all: with one unreadable entry it is unknown which
 // packets were accepted, and the request has failed. A retry may then duplicate packets,
 // but no rejected packet counts as delivered.
 
-// rejectedLine is a packet of a request that the analyzer did not accept.
-type rejectedLine struct {
-	number int
-	// reason is the reason of a permanent rejection, empty for a throttled packet.
-	reason string
-	detail string
-}
-
 // readRejectedLines parses the list of a 207 to a request of n packets.
-func readRejectedLines(r response, n int) ([]rejectedLine, error) {
+func readRejectedLines(r response, n int) ([]sink.Exception, error) {
 	if coding := r.field("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, fmt.Errorf("the list of refused lines has the Content-Encoding %.40q, which was not requested", coding)
 	}
@@ -32,18 +26,18 @@ func readRejectedLines(r response, n int) ([]rejectedLine, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]rejectedLine, 0, min(len(entries), n))
-	known := make(map[int]string, cap(lines)) // reasons by line number
+	lines := make([]sink.Exception, 0, min(len(entries), n))
+	known := make(map[int]string, cap(lines)) // reasons by packet
 	for i, entry := range entries {
 		line, err := parseRejectedLine(entry, n)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the list of refused lines: %w", i+1, err)
 		}
-		switch reason, again := known[line.number]; {
-		case again && reason != line.reason:
-			return nil, fmt.Errorf("the list of refused lines has line %d twice, with different reasons", line.number)
+		switch reason, again := known[line.Packet]; {
+		case again && reason != line.Reason:
+			return nil, fmt.Errorf("the list of refused lines has line %d twice, with different reasons", line.Packet+1)
 		case !again:
-			known[line.number] = line.reason
+			known[line.Packet] = line.Reason
 			lines = append(lines, line)
 		}
 	}
@@ -77,9 +71,9 @@ func rejectedEntries(body []byte) ([]json.RawMessage, error) {
 }
 
 // parseRejectedLine requires only the line number. A packet with an unknown code is rejected
-// with rejectedOther; a numeric code is an HTTP status.
-func parseRejectedLine(entry json.RawMessage, packets int) (rejectedLine, error) {
-	var line rejectedLine
+// with sink.Other; a numeric code is an HTTP status.
+func parseRejectedLine(entry json.RawMessage, packets int) (sink.Exception, error) {
+	var line sink.Exception
 	var seen struct{ line, code bool }
 	var code json.RawMessage
 	err := forEachMember(entry, func(name string, value json.RawMessage) (err error) {
@@ -87,12 +81,13 @@ func parseRejectedLine(entry json.RawMessage, packets int) (rejectedLine, error)
 		switch name {
 		case "line":
 			twice, seen.line = seen.line, true
-			line.number, err = parseLineNumber(value, packets)
+			line.Packet, err = parseLineNumber(value, packets)
+			line.Packet--
 		case "code":
 			twice, seen.code = seen.code, true
 			code = value
 		case "detail":
-			line.detail = jsonText(value)
+			line.Detail = jsonText(value)
 		}
 		if twice {
 			return fmt.Errorf("it has %q twice", name)
@@ -102,7 +97,7 @@ func parseRejectedLine(entry json.RawMessage, packets int) (rejectedLine, error)
 	if err == nil && !seen.line {
 		err = errors.New(`it has no "line"`)
 	}
-	line.reason = lineReason(code)
+	line.Reason = lineReason(code)
 	return line, err
 }
 
@@ -126,7 +121,7 @@ func parseLineNumber(value json.RawMessage, packets int) (int, error) {
 func lineReason(code json.RawMessage) string {
 	text := jsonText(code)
 	switch text {
-	case rejectedMalformed, rejectedInvalid, rejectedTooLarge, rejectedMediaType:
+	case sink.Malformed, sink.InvalidPacket, sink.TooLarge, sink.UnsupportedMedia:
 		return text
 	case "overloaded", "rate_limited", "no_analyzer", "draining", "journal_unwritable", "shed":
 		return ""
@@ -138,7 +133,7 @@ func lineReason(code json.RawMessage) string {
 		if reason := rejectionReason(status); reason != "" {
 			return reason
 		}
-		return rejectedOther
+		return sink.Other
 	}
 }
 

@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import "sync/atomic"
 
@@ -6,16 +6,12 @@ import "sync/atomic"
 // capabilities that one of them advertised may not apply to the next, and a closed
 // connection may be the only sign of a replacement. It is safe for concurrent use.
 type capabilityEpoch struct {
-	number  atomic.Int64 // advances when the process may have been replaced
-	ndjson  atomic.Int64 // the last epoch known to accept NDJSON; 0 is none
-	reprobe func()       // schedules a probe that learns the capabilities
+	number atomic.Int64 // advances when the process may have been replaced
+	ndjson atomic.Int64 // the last epoch known to accept NDJSON; 0 is none
 }
 
 // init starts at epoch 1 with capabilities unknown.
-func (e *capabilityEpoch) init(reprobe func()) {
-	e.number.Store(1)
-	e.reprobe = reprobe
-}
+func (e *capabilityEpoch) init() { e.number.Store(1) }
 
 func (e *capabilityEpoch) acceptsNDJSON() bool { return e.ndjson.Load() == e.number.Load() }
 
@@ -33,11 +29,10 @@ func (e *capabilityEpoch) learn(number int64, acceptsNDJSON bool) {
 	e.ndjson.Store(number)
 }
 
-// advance ends the epoch number after the end of a connection that was last used in it. Of
-// all connections that end with one process only the first has an effect.
-func (e *capabilityEpoch) advance(number int64) {
+// advance ends the epoch number after the end of a connection that was last used in it, and
+// reports whether capabilities became stale. Of all connections that end with one process
+// only the first has an effect.
+func (e *capabilityEpoch) advance(number int64) (stale bool) {
 	known := e.acceptsNDJSON()
-	if e.number.CompareAndSwap(number, number+1) && known {
-		e.reprobe()
-	}
+	return e.number.CompareAndSwap(number, number+1) && known
 }

@@ -1,10 +1,12 @@
-package upstream
+package native
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // A batch with a 207 is delivered except the packets that are listed.
@@ -20,18 +22,18 @@ func TestPartialResponses(t *testing.T) {
 		{"each reason", `{"refused":[{"line":1,"code":"malformed"},{"line":2,"code":"too_large"},{"line":3,"code":"unsupported_media_type"}]}`,
 			[]string{"rejected malformed", "rejected too_large", "rejected unsupported_media_type"}},
 		{"unknown reason", `{"refused":[{"line":3,"code":"bad moon"}]}`, []string{"delivered", "delivered", "rejected other"}},
-		{"throttled", `{"refused":[{"line":1,"code":"overloaded"},{"line":3,"code":"draining"}]}`, []string{"returned", "delivered", "returned"}},
-		{"both", `{"refused":[{"line":3,"code":"overloaded"},{"line":1,"code":"malformed"}]}`, []string{"rejected malformed", "delivered", "returned"}},
+		{"throttled", `{"refused":[{"line":1,"code":"overloaded"},{"line":3,"code":"draining"}]}`, []string{"throttled", "delivered", "throttled"}},
+		{"both", `{"refused":[{"line":3,"code":"overloaded"},{"line":1,"code":"malformed"}]}`, []string{"rejected malformed", "delivered", "throttled"}},
 		{"the same twice", `{"refused":[{"line":2,"code":"malformed"},{"line":2,"code":"malformed","detail":"again"}]}`,
 			[]string{"delivered", "rejected malformed", "delivered"}},
 
 		{"whole numbers", `{"refused":[{"line":1.0,"code":"malformed"},{"line":20e-1,"code":"too_large"},{"line":0.3E1,"code":"draining"}]}`,
-			[]string{"rejected malformed", "rejected too_large", "returned"}},
+			[]string{"rejected malformed", "rejected too_large", "throttled"}},
 		{"no code", `{"refused":[{"line":1},{"line":2,"code":null},{"line":3,"code":""}]}`, []string{"rejected other", "rejected other", "rejected other"}},
 		{"codes that are not strings", `{"refused":[{"line":1,"code":{}},{"line":2,"code":["malformed"]},{"line":3,"code":true}]}`,
 			[]string{"rejected other", "rejected other", "rejected other"}},
 		{"codes that are a status", `{"refused":[{"line":1,"code":422},{"line":2,"code":"413"},{"line":3,"code":503}]}`,
-			[]string{"rejected invalid_packet", "rejected too_large", "returned"}},
+			[]string{"rejected invalid_packet", "rejected too_large", "throttled"}},
 		{"codes that are other numbers", `{"refused":[{"line":1,"code":0},{"line":2,"code":4.5e99},{"line":3,"code":500}]}`,
 			[]string{"rejected other", "rejected other", "rejected other"}},
 		{"details that are not strings", `{"refused":[{"line":2,"code":"malformed","detail":{}},{"line":3,"code":"malformed","detail":null}]}`,
@@ -41,34 +43,36 @@ func TestPartialResponses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				b, analyzer := startBatches(t, always(status(207, "", test.body)))
-				b.Offer(b.packets.some(t, 3))
-				b.settler.await(t, 3)
-				for i, want := range test.outcomes {
-					if got := b.settler.outcomeOf(uint64(i + 1)); got != want {
-						t.Errorf("line %d was %s, want %s", i+1, got, want)
-					}
+				f, analyzer := startBatches(t, always(status(207, "", test.body)))
+				result := f.send(t, 3)
+				want(t, result, sink.Delivered, "")
+				if got := outcomes(result, 3); !slices.Equal(got, test.outcomes) {
+					t.Errorf("the packets were %q, want %q", got, test.outcomes)
 				}
 				if got := analyzer.received(); len(got) != 1 {
 					t.Errorf("%d requests, want 1", len(got))
-				}
-				if !b.Healthy() || b.failures(reasonUnreadable) != 0 {
-					t.Error("the response counts as a failure")
 				}
 			})
 		})
 	}
 }
 
+// outcomes describes the result of each packet of a delivered request.
+func outcomes(r sink.Result, packets int) []string {
+	all := slices.Repeat([]string{"delivered"}, packets)
+	for _, e := range r.Exceptions {
+		if all[e.Packet] = "rejected " + e.Reason; e.Reason == "" {
+			all[e.Packet] = "throttled"
+		}
+	}
+	return all
+}
+
 func startBatches(t *testing.T, ingest func(receivedRequest) reply) (*fixture, *fakeAnalyzer) {
 	t.Helper()
 	analyzer := newFakeAnalyzer(ingest)
 	analyzer.health = ndjsonHealth
-	config := testConfig()
-	config.Retries = 0
-	b := start(t, config, analyzer.dial)
-	b.batch.packets.Store(10)
-	return b, analyzer
+	return startProbed(t, analyzer.dial), analyzer
 }
 
 // unreadableLists are bodies of a 207 to three packets that could reject any of them.
@@ -152,61 +156,25 @@ func chunk(text string) string {
 
 func wantUnreadable(t *testing.T, response reply) {
 	t.Helper()
-	b, _ := startBatches(t, always(response))
-	b.Offer(b.packets.some(t, 3))
-	b.settler.await(t, 3)
-	if b.settler.count("returned") != 3 {
-		t.Errorf("the packets were %v, want all of them returned", b.settler.summary())
+	f, _ := startBatches(t, always(response))
+	got := f.send(t, 3)
+	want(t, got, sink.Failed, sink.Unreadable)
+	if got.Exceptions != nil || got.Unsent {
+		t.Errorf("the result is %+v", got)
 	}
-	if b.failures(reasonUnreadable) != 1 {
-		t.Errorf("it counts as %v failures", b.failures(reasonUnreadable))
+	if !slices.ContainsFunc([]string{"the ", "there ", "entry ", "it "}, func(start string) bool { return strings.HasPrefix(got.Detail, start) }) {
+		t.Errorf("the detail is %q", got.Detail)
 	}
-	trouble := b.settler.troubleOf(1)
-	if trouble == nil || trouble.Attempts != 1 || !strings.HasPrefix(trouble.Cause, "the ") && !strings.HasPrefix(trouble.Cause, "there ") && !strings.HasPrefix(trouble.Cause, "entry ") && !strings.HasPrefix(trouble.Cause, "it ") {
-		t.Errorf("recorded: %+v", trouble)
-	}
-}
-
-// An analyzer with an unreadable list still gets the packets that it accepts: bisection
-// leaves the rejected packet as the one that fails.
-func TestUnreadablePartialResponseIsBisected(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		analyzer := newFakeAnalyzer(func(r receivedRequest) reply {
-			if strings.Contains(r.body, `"packet_id":"3"`) {
-				return status(207, "", `{"refused":[{"line":"1","code":"malformed"}]}`)
-			}
-			return ok
-		})
-		analyzer.health = ndjsonHealth
-		config := testConfig()
-		config.Retries, config.MaxFailures = 5, 100
-		b := start(t, config, analyzer.dial)
-		b.batch.packets.Store(10)
-		b.Offer(b.packets.some(t, 8))
-		b.settler.await(t, 8)
-		if b.settler.outcomeOf(3) != "returned" || b.settler.count("delivered") != 7 {
-			t.Errorf("outcomes: %v, of the third packet %s", b.settler.summary(), b.settler.outcomeOf(3))
-		}
-	})
-}
-
-// A batch of which no packet was accepted is no sign that the analyzer works.
-func TestRejectionsAreNoDeliveries(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b, _ := startBatches(t, always(status(207, "", `{"refused":[{"line":1,"code":"malformed"},{"line":2,"code":"malformed"}]}`)))
-		b.Offer(b.packets.some(t, 2))
-		b.settler.await(t, 2)
-		if b.settler.count("rejected malformed") != 2 || b.lastDelivered.Load() != 0 {
-			t.Errorf("outcomes: %v, last delivery at %d", b.settler.summary(), b.lastDelivered.Load())
-		}
-	})
 }
 
 // The detail of an entry is kept.
 func TestDetailsOfRejectedLines(t *testing.T) {
 	body := `{"refused":[{"line":1,"detail":"say \u00e9"},{"line":2,"detail":{"rule": 7}},{"line":3,"detail":null},{"line":4}]}`
 	got, err := readRejectedLines(response{status: 207, body: []byte(body)}, 4)
-	want := []rejectedLine{{1, rejectedOther, "say é"}, {2, rejectedOther, `{"rule": 7}`}, {3, rejectedOther, ""}, {4, rejectedOther, ""}}
+	want := []sink.Exception{
+		{Packet: 0, Reason: sink.Other, Detail: "say é"}, {Packet: 1, Reason: sink.Other, Detail: `{"rule": 7}`},
+		{Packet: 2, Reason: sink.Other}, {Packet: 3, Reason: sink.Other},
+	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v: %v; want %+v", got, err, want)
 	}
@@ -225,10 +193,10 @@ func FuzzRejectedLines(f *testing.F) {
 		}
 		seen := make(map[int]bool)
 		for _, l := range lines {
-			if l.number < 1 || l.number > 3 || seen[l.number] {
+			if l.Packet < 0 || l.Packet > 2 || seen[l.Packet] {
 				t.Fatalf("%q: %+v", body, lines)
 			}
-			seen[l.number] = true
+			seen[l.Packet] = true
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package upstream
+package native
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // The dead address of a host costs its part of the time once; the last good one is tried first.
@@ -63,10 +65,9 @@ func TestSystemAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, host := range []string{"localhost", "127.0.0.1"} {
-		config := testConfig()
-		config.URL = "http://" + net.JoinHostPort(host, port) + "/base"
-		if b := start(t, config, nil); !b.Healthy() {
-			t.Errorf("%s is not healthy", host)
+		f := start(t, parseURL(t, "http://"+net.JoinHostPort(host, port)+"/base"), nil)
+		if got := f.probeOnce(t); got.Outcome != sink.Delivered {
+			t.Errorf("the probe of %s returned %+v", host, got)
 		}
 	}
 }

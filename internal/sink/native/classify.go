@@ -1,0 +1,125 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
+)
+
+// The pause after a throttled request; defaultPause without a Retry-After.
+const (
+	minPause     = 100 * time.Millisecond
+	defaultPause = time.Second
+	maxPause     = time.Minute
+)
+
+// classify maps the response to a request of n packets, or its error, to a result.
+func classify(r response, err error, n int) sink.Result {
+	if err != nil {
+		return classifyError(err)
+	}
+	status := r.status
+	if isSuccess(status) && status != http.StatusMultiStatus {
+		return sink.Result{Outcome: sink.Delivered}
+	}
+	pause, ok := retryAfter(r.field("Retry-After"), time.Now())
+	switch {
+	case status == http.StatusMultiStatus:
+		lines, err := readRejectedLines(r, n)
+		if err != nil {
+			return sink.Result{Outcome: sink.Failed, Reason: sink.Unreadable, Detail: err.Error() + ": " + describe(r)}
+		}
+		return sink.Result{Outcome: sink.Delivered, Exceptions: lines, Pause: pause}
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && ok:
+		return sink.Result{Outcome: sink.Throttled, Reason: sink.NotNow, Detail: "answered " + strconv.Itoa(status), Pause: pause}
+	case rejectionReason(status) != "":
+		return sink.Result{Outcome: sink.Rejected, Reason: rejectionReason(status), Detail: describe(r)}
+	default:
+		return sink.Result{Outcome: sink.Failed, Reason: sink.Status, Detail: describe(r)}
+	}
+}
+
+func isSuccess(status int) bool { return status >= 200 && status < 300 }
+
+func classifyError(err error) sink.Result {
+	switch err {
+	case errInterrupted:
+		return sink.Result{Outcome: sink.Aborted, Detail: err.Error()}
+	case errBatchUnsupported:
+		return sink.Result{Outcome: sink.Rejected, Reason: sink.UnsupportedMedia, Detail: err.Error(), Unsent: true}
+	}
+	result := sink.Result{Outcome: sink.Failed, Reason: sink.Reset, Detail: err.Error()}
+	var connect *errConnect
+	var malformed *errMalformed
+	switch {
+	case errors.As(err, &connect) && isExhaustion(err):
+		result.Outcome, result.Reason, result.Unsent = sink.Aborted, sink.LocalResources, true
+	case errors.As(err, &connect):
+		result.Reason, result.Unsent = sink.Connect, true
+	case errors.As(err, &malformed):
+		result.Reason = sink.Unreadable
+	case isTimeout(err):
+		result.Reason = sink.Timeout
+	}
+	return result
+}
+
+// classifyProbe maps the response to a probe, or its error, to a result. A dial that timed
+// out is a timeout: only a refused or reset connection is a sign that the analyzer is gone.
+func classifyProbe(r response, err error) sink.Result {
+	switch {
+	case err == nil && isSuccess(r.status):
+		return sink.Result{Outcome: sink.Delivered}
+	case err == nil:
+		detail := fmt.Sprintf("the probe was answered with status %d", r.status)
+		return sink.Result{Outcome: sink.Failed, Reason: sink.Status, Detail: detail}
+	}
+	result := classifyError(err)
+	if result.Outcome == sink.Failed && isTimeout(err) {
+		result.Reason = sink.Timeout
+	}
+	return result
+}
+
+func rejectionReason(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return sink.Malformed
+	case http.StatusUnprocessableEntity:
+		return sink.InvalidPacket
+	case http.StatusRequestEntityTooLarge:
+		return sink.TooLarge
+	case http.StatusUnsupportedMediaType:
+		return sink.UnsupportedMedia
+	}
+	return ""
+}
+
+// retryAfter parses both forms of a Retry-After, bounded to minPause and maxPause, and
+// reports whether there is one.
+func retryAfter(value string, now time.Time) (pause time.Duration, ok bool) {
+	if value == "" {
+		return defaultPause, false
+	}
+	pause = defaultPause
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
+		pause = time.Duration(min(max(seconds, 0), maxPause.Seconds()) * float64(time.Second))
+	} else if at, err := http.ParseTime(value); err == nil {
+		pause = at.Sub(now)
+	}
+	return min(max(pause, minPause), maxPause), true
+}
+
+func describe(r response) string {
+	const maxBytes = 200
+	body := r.body
+	if len(body) > maxBytes {
+		body = body[:maxBytes]
+	}
+	return fmt.Sprintf("answered %d %q", r.status, body)
+}

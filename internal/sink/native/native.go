@@ -1,0 +1,88 @@
+// Package native is the sink of analyzers: packets as JSON, or several as NDJSON, by
+// POST /ingest over HTTP/1.1. It has a strict client of its own, in which each sender owns
+// its keep-alive connection.
+package native
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"math"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
+)
+
+// Sink is the way to one analyzer.
+type Sink struct {
+	base  *url.URL
+	dial  dialFunc
+	epoch capabilityEpoch
+	probe *conn
+}
+
+// Dial opens a connection to an address such as "host:80".
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// New returns the sink of the analyzer at a base URL of sink.ParseURL. A nil dial tries all
+// addresses of a host.
+func New(base *url.URL, dial Dial, logger *slog.Logger) *Sink {
+	if dial == nil {
+		dial = (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
+	}
+	s := &Sink{base: base, dial: monitorExhaustion(newDialer(dial, hostPort(base), tlsConfig(base)), logger)}
+	s.epoch.number.Store(1) // capabilities are unknown
+	s.probe = s.newConn("/health")
+	s.probe.request.prepareGet()
+	return s
+}
+
+func hostPort(base *url.URL) string {
+	if base.Port() != "" {
+		return base.Host
+	}
+	if base.Scheme == "https" {
+		return net.JoinHostPort(base.Hostname(), "443")
+	}
+	return net.JoinHostPort(base.Hostname(), "80")
+}
+
+func tlsConfig(base *url.URL) *tls.Config {
+	if base.Scheme != "https" {
+		return nil
+	}
+	return &tls.Config{ServerName: base.Hostname(), MinVersion: tls.VersionTLS12}
+}
+
+// Capabilities implements sink.Sink.
+func (s *Sink) Capabilities() sink.Capabilities {
+	if s.epoch.acceptsNDJSON() {
+		return sink.Capabilities{MaxPackets: math.MaxInt}
+	}
+	return sink.Capabilities{MaxPackets: 1, Stale: s.epoch.stale()}
+}
+
+// Probe implements sink.Sink. It uses a new connection, as a new client would.
+func (s *Sink) Probe(ctx context.Context, deadline time.Time) sink.Result {
+	epoch := s.epoch.number.Load()
+	resp, err := s.probe.connection.exchange(ctx, s.probe.request, deadline)
+	defer s.probe.Close()
+	if err == nil && isSuccess(resp.status) {
+		s.epoch.learn(epoch, acceptsNDJSON(resp))
+	}
+	return classifyProbe(resp, err)
+}
+
+// acceptsNDJSON reports whether the Accept-Post of a health response lists NDJSON.
+func acceptsNDJSON(r response) bool {
+	for kind := range strings.SplitSeq(r.field("Accept-Post"), ",") {
+		kind, _, _ = strings.Cut(kind, ";")
+		if strings.EqualFold(strings.TrimSpace(kind), ndjsonType) {
+			return true
+		}
+	}
+	return false
+}

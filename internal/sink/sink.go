@@ -1,0 +1,116 @@
+// Package sink defines how packets are sent to one analyzer or backend. A sink knows the
+// protocol: how packets are encoded, what a response means and how connections are kept. It
+// knows no queues, retries or health: package upstream does. sinktest tests a sink against
+// this interface.
+package sink
+
+import (
+	"context"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// Sink is the way to one backend. It is safe for concurrent use, except that only one
+// Probe may run at a time.
+type Sink interface {
+	// Capabilities returns what the backend accepts now. It does not block.
+	Capabilities() Capabilities
+	// Probe asks the backend whether it is healthy, as a new client would: Delivered means
+	// that it is. It may change the capabilities.
+	Probe(ctx context.Context, deadline time.Time) Result
+	// NewConn returns a connection for one sender, which is opened on demand.
+	NewConn() Conn
+}
+
+// Conn sends the requests of one sender, one at a time.
+type Conn interface {
+	// Send sends packets in one request and returns what became of them; it does not
+	// retain them. All have the same Traceparent, and one that spans lines comes alone. The
+	// end of ctx ends Send at once, and may close the connection later, too. Callers pass
+	// the same ctx to many calls.
+	Send(ctx context.Context, packets []*packet.Packet, deadline time.Time) Result
+	// Close releases the connection. It must not be used afterwards.
+	Close()
+}
+
+// Capabilities describe what a backend accepts.
+type Capabilities struct {
+	// MaxPackets is the maximum number of packets of a request, at least 1.
+	MaxPackets int
+	// Stale means that the backend may accept more, which the next successful Probe tells.
+	Stale bool
+}
+
+// Outcome is what became of a request.
+type Outcome int
+
+const (
+	Delivered Outcome = iota // the packets are delivered, except those listed
+	Rejected                 // the packet, or one of several, will never be accepted as sent
+	Throttled                // the backend accepted no packet and asks for a pause
+	Failed                   // the backend could not be reached, or gave no usable response
+	Aborted                  // ended for a reason that is not the backend's: ctx, or LocalResources
+)
+
+// Result is the result of one request.
+type Result struct {
+	Outcome Outcome
+	// Reason is one of Rejections if the packets were rejected, and otherwise one of
+	// Failures or empty. It is a metric label.
+	Reason string
+	// Detail is text for logs and dead letters.
+	Detail string
+	// Unsent means that the backend cannot have received the packets. A sink may reject
+	// packets unsent: one that it cannot encode, or several that need a request each.
+	Unsent bool
+	// Lost is empty unless the backend closed an earlier connection during this Send,
+	// perhaps because of the packets, and has not answered since. It says how.
+	Lost string
+	// Exceptions lists the packets that a Delivered request did not deliver, each once.
+	Exceptions []Exception
+	// Pause is the time that the backend asks not to be sent packets, if the request or
+	// an exception is throttled.
+	Pause time.Duration
+	// ProbeSoon means that the backend may have been replaced: Capabilities became Stale.
+	ProbeSoon bool
+}
+
+// Exception is a packet that was not delivered by a request that delivered others.
+type Exception struct {
+	Packet int // index
+	// Reason is one of Rejections, empty for a throttled packet.
+	Reason string
+	Detail string
+}
+
+// The reasons of requests that failed, were throttled or, with LocalResources, aborted.
+const (
+	Connect    = "connect"
+	Timeout    = "timeout"
+	Reset      = "reset"
+	Status     = "status"
+	Unreadable = "unreadable"
+	NotNow     = "not_now"
+	// LocalResources is a lack of resources of this machine; the request is Unsent.
+	LocalResources = "local_resources"
+)
+
+// Failures returns the reasons of requests that did not deliver.
+func Failures() []string {
+	return []string{Connect, Timeout, Reset, Status, Unreadable, NotNow, LocalResources}
+}
+
+// The reasons of permanent rejections.
+const (
+	Malformed        = "malformed"
+	InvalidPacket    = "invalid_packet"
+	TooLarge         = "too_large"
+	UnsupportedMedia = "unsupported_media_type"
+	Other            = "other"
+)
+
+// Rejections returns the reasons of permanent rejections.
+func Rejections() []string {
+	return []string{Malformed, InvalidPacket, TooLarge, UnsupportedMedia, Other}
+}

@@ -1,0 +1,61 @@
+package upstream
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Batches keep the order of the packets.
+func TestBatches(t *testing.T) {
+	const plain = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`
+	broken := strings.Replace(plain, ",", ",\n", 1)
+	type one struct{ body, trace string }
+	for _, test := range []struct {
+		name    string
+		limit   int64
+		packets []one
+		want    []int // packets of each request
+	}{
+		{"plain", 10, []one{{plain, ""}, {plain, ""}, {plain, ""}}, []int{3}},
+		{"limit", 2, []one{{plain, ""}, {plain, ""}, {plain, ""}}, []int{2, 1}},
+		{"line break at the end", 10, []one{{plain + "\n", ""}, {plain, ""}, {plain + "\r\n", ""}}, []int{3}},
+		{"line break within, first", 10, []one{{broken, ""}, {plain, ""}, {plain, ""}}, []int{1, 2}},
+		{"line break within, later", 10, []one{{plain, ""}, {plain, ""}, {broken, ""}, {plain, ""}}, []int{2, 1, 1}},
+		{"two line breaks at the end", 10, []one{{plain, ""}, {plain + "\n\n", ""}, {plain, ""}}, []int{1, 1, 1}},
+		{"traces", 10, []one{{plain, "a"}, {plain, "a"}, {plain, "b"}, {plain, ""}, {plain, ""}}, []int{2, 1, 2}},
+		{"bytes", 10, []one{{padded(maxBatchBytes / 2), ""}, {padded(maxBatchBytes / 3), ""}, {padded(maxBatchBytes / 3), ""}}, []int{2, 1}},
+		{"larger than a batch", 10, []one{{padded(2 * maxBatchBytes), ""}, {plain, ""}}, []int{1, 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, analyzer := startBatching(t, testConfig(), always(ok))
+				b.batch.packets.Store(test.limit)
+				var packets []Delivery
+				var sent []string
+				for _, one := range test.packets {
+					p := b.packets.of(t, one.body)
+					p.Packet.Traceparent = one.trace
+					packets = append(packets, p)
+					sent = append(sent, string(p.Packet.Body))
+				}
+				b.Offer(packets)
+				b.settler.await(t, len(packets))
+				if got, want := batchSizes(analyzer.received()), fmt.Sprint(test.want); got != want {
+					t.Errorf("requests carried %s packets, want %s", got, want)
+				}
+				var got []string
+				for _, r := range analyzer.received() {
+					got = append(got, r.bodies...)
+				}
+				if strings.Join(got, "|") != strings.Join(sent, "|") {
+					t.Error("the analyzer got other bytes or another order")
+				}
+			})
+		})
+	}
+}
+
+func padded(size int) string {
+	return fmt.Sprintf(`{"emitter_id":"e","packet_id":"%%d","messages":[{"timestamp":1,"level":"INFO","message":"%s"}]}`, strings.Repeat("m", size))
+}
