@@ -1,7 +1,7 @@
 // Package distributor composes the distributor. New creates and wires the components, Start
 // starts them, and Stop stops them in an order that loses no packet.
 //
-//	emitter ─▶ server ─▶ protocol ─▶ intake ─Append─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─▶ analyzer
+//	emitter ─▶ server ─▶ protocol ─▶ intake ─Append─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─Send─▶ sink ─▶ analyzer
 //	           bytes     packets     admit, screen       ▲               │ ▲              │ queue, breaker, senders
 //	                                                     └──────Ack──────┘ └────settle────┘ exactly once a packet
 //
