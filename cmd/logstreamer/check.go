@@ -8,37 +8,57 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
 func checkCommand(p process) *ffcli.Command {
-	s, config, log := distributorSettings("check", p)
-	return s.command(ffcli.Command{
+	loader := newDistributorLoader(p)
+	c := newCommand(p, ffcli.Command{
+		Name:       "check",
 		ShortUsage: "logstreamer check [-config FILE] [flags]",
-		ShortHelp:  "validate a distributor's configuration and print what it resolves to",
-	}, func() error { return config.Validate() }, func(context.Context) error {
-		s.warnOfTypos(log.diagnostics(p.stderr))
-		*config = config.Settled()
-		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		for _, setting := range s.list {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", setting.env, s.set.Lookup(setting.name).Value)
-		}
-		var sum float64
-		for _, t := range config.Targets {
-			sum += t.Weight
-		}
-		_, _ = fmt.Fprintln(table, "\nANALYZER\tSHARE\tURL")
-		for _, t := range config.Targets {
-			_, _ = fmt.Fprintf(table, "%s\t%.1f %%\t%s\n", t.ID, 100*t.Weight/sum, t.URL)
-		}
-		if sum < 0.9 || sum > 1.1 {
-			_, _ = fmt.Fprintf(table, "\nThe weights sum to %g, not to about 1; their proportions are used.\n", sum)
-		}
-		problem := config.CheckDataDir()
-		if problem != nil && config.Journal != distributor.JournalDisk { // of which a start only warns
-			_, _ = fmt.Fprintf(table, "\n%v\n", problem)
-			problem = nil
-		}
-		return errors.Join(table.Flush(), problem)
+		ShortHelp:  "validate a distributor's configuration and print what it resolves to, and where from",
+	}, loader, func(_ context.Context, loaded *config.Loaded[service[distributor.Config]]) error {
+		newDiagnostics(p, loader, loaded)
+		return printConfig(p, loader.Settings, loaded)
 	})
+	addConfigFlag(c, loader)
+	schema := c.FlagSet.Bool("schema", false, "print the JSON Schema of the file, for editors, and nothing else")
+	check := c.Exec
+	c.Exec = func(ctx context.Context, args []string) error {
+		if !*schema {
+			return check(ctx, args)
+		}
+		text, err := loader.JSONSchema("Log Streamer distributor")
+		if err == nil {
+			_, err = p.stdout.Write(text)
+		}
+		return err
+	}
+	return c
+}
+
+// printConfig prints each setting and its origin, and each analyzer and its share.
+func printConfig(p process, settings []config.Setting, loaded *config.Loaded[service[distributor.Config]]) error {
+	loaded.Config.Role = loaded.Config.Role.Settled()
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "SETTING\tVALUE\tFROM")
+	for _, s := range settings {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%v\n", s.Env, loaded.Text(s), loaded.Origin(s.Key))
+	}
+	resolved := loaded.Config.Role
+	sum, fine := resolved.Targets.WeightSum()
+	_, _ = fmt.Fprintln(table, "\nANALYZER\tSHARE\tURL")
+	for _, t := range resolved.Targets {
+		_, _ = fmt.Fprintf(table, "%s\t%.1f %%\t%s\n", t.ID, 100*t.Weight/sum, t.URL)
+	}
+	if !fine {
+		_, _ = fmt.Fprintf(table, "\nThe weights sum to %g, not to about 1; their proportions are used.\n", sum)
+	}
+	problem := resolved.CheckDataDir()
+	if problem != nil && resolved.Journal != distributor.JournalDisk { // of which a start only warns
+		_, _ = fmt.Fprintf(table, "\n%v\n", problem)
+		problem = nil
+	}
+	return errors.Join(table.Flush(), problem)
 }

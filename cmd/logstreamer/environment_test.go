@@ -7,23 +7,24 @@ import (
 	"testing"
 )
 
-// roles returns the settings of the roles.
-func roles() map[string]*settings {
-	p := process{usage: new(bytes.Buffer), names: make(map[string]bool), getenv: func(string) (string, bool) { return "", false }}
+// mistyped returns the warnings of a role.
+func mistyped(t *testing.T, role string, getenv func(string) (string, bool), environ ...string) []string {
+	t.Helper()
+	p := process{usage: new(bytes.Buffer), names: make(map[string]bool), getenv: getenv}
 	commands(p)
-	distributor, _, _ := distributorSettings("distributor", p)
-	emitter := newSettings("emitter", p)
-	for _, env := range []string{"TARGET_URL", "RATE", "CONCURRENCY", "DURATION", "PACKET_SIZE", "EMITTER_ID", "FILE", "FOLLOW", "MAX_RETRIES", "LOG_LEVEL"} {
-		if !p.names[env] {
-			panic(env)
-		}
-		emitter.list = append(emitter.list, setting{strings.ToLower(env), env})
+	switch role {
+	case "distributor":
+		return newDistributorLoader(p).MistypedVariables(environ, p.names)
+	case "emitter":
+		return newEmitterLoader(p).MistypedVariables(environ, p.names)
 	}
-	return map[string]*settings{"distributor": distributor, "emitter": emitter}
+	t.Fatal(role)
+	return nil
 }
 
+func unset(string) (string, bool) { return "", false }
+
 func TestMistypedVariables(t *testing.T) {
-	all := roles()
 	for _, c := range []struct{ role, variable, intended string }{
 		{"distributor", "JOURNALL=disk", "JOURNAL"},
 		{"distributor", "JORUNAL=disk", "JOURNAL"},
@@ -48,7 +49,7 @@ func TestMistypedVariables(t *testing.T) {
 		{"emitter", "PACKETSIZE=5", "PACKET_SIZE"},
 	} {
 		want := []string{strings.SplitN(c.variable, "=", 2)[0] + " is set and not known; did you mean " + c.intended + "?"}
-		if got := all[c.role].mistypedVariables([]string{c.variable}); !slices.Equal(got, want) {
+		if got := mistyped(t, c.role, unset, c.variable); !slices.Equal(got, want) {
 			t.Errorf("%s: %q: %q, want %q", c.role, c.variable, got, want)
 		}
 	}
@@ -56,9 +57,9 @@ func TestMistypedVariables(t *testing.T) {
 
 // Variables of ordinary environments are not reported.
 func TestForeignVariablesAreIgnored(t *testing.T) {
-	for role, s := range roles() {
+	for _, role := range []string{"distributor", "emitter"} {
 		for name, environ := range map[string]string{"shell": shellEnvironment, "pod": podEnvironment, "unit": unitEnvironment} {
-			if got := s.mistypedVariables(strings.Split(strings.TrimSpace(environ), "\n")); len(got) > 0 {
+			if got := mistyped(t, role, unset, strings.Split(strings.TrimSpace(environ), "\n")...); len(got) > 0 {
 				t.Errorf("%s in a %s: %q", role, name, got)
 			}
 		}
@@ -67,9 +68,8 @@ func TestForeignVariablesAreIgnored(t *testing.T) {
 
 // On a system with case-insensitive names the setting is set.
 func TestCaseInsensitiveEnvironment(t *testing.T) {
-	s := roles()["distributor"]
-	s.getenv = func(name string) (string, bool) { return "disk", strings.EqualFold(name, "JOURNAL") }
-	if got := s.mistypedVariables([]string{"Journal=disk"}); len(got) > 0 {
+	getenv := func(name string) (string, bool) { return "disk", strings.EqualFold(name, "JOURNAL") }
+	if got := mistyped(t, "distributor", getenv, "Journal=disk"); len(got) > 0 {
 		t.Error(got)
 	}
 }

@@ -1,19 +1,31 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/logstreamer/logstreamer/internal/config"
 )
 
-const exampleFile = "../../examples/logstreamer.yaml"
+const (
+	exampleFile = "../../examples/logstreamer.yaml"
+	schemaFile  = "../../examples/logstreamer.schema.json"
+)
 
 // commented matches a setting that is commented out; prose has a space after
 // its #.
 var commented = regexp.MustCompile(`(?m)^#([a-z_]+: )`)
+
+// origin matches the last column of check.
+var origin = regexp.MustCompile(`(?m) +(default|[^ ]*\.yaml:[0-9]+)$`)
 
 // The example is valid as it is; with every line uncommented it equals the
 // defaults of every setting.
@@ -35,22 +47,132 @@ func TestExampleMatchesDefaults(t *testing.T) {
 	if code != exitOK || stderr != "" {
 		t.Fatalf("uncommented: %d %s", code, stderr)
 	}
-	if shown != defaults {
-		t.Errorf("uncommented it resolves to\n%s, the defaults are\n%s", shown, defaults)
+	if a, b := origin.ReplaceAllString(shown, ""), origin.ReplaceAllString(defaults, ""); a != b {
+		t.Errorf("uncommented it resolves to\n%s, the defaults are\n%s", a, b)
 	}
-	s, _, _ := distributorSettings("check", process{usage: new(bytes.Buffer), names: make(map[string]bool)})
-	for _, key := range s.keys() {
-		if !regexp.MustCompile(`(?m)^#?` + key + `:`).Match(content) {
-			t.Errorf("%s is missing", key)
+	settings := distributorSettings()
+	for _, s := range settings {
+		if !regexp.MustCompile(`(?m)^#?` + s.Key + `:`).Match(content) {
+			t.Errorf("%s is missing", s.Key)
 		}
-	}
-	entries, err := readFile(uncommented)
-	if err != nil || len(entries) != len(s.keys()) {
-		t.Errorf("%d entries, %v, of %d settings", len(entries), err, len(s.keys()))
+		if !regexp.MustCompile(`(?m)^` + s.Env + ` .*full\.yaml:[0-9]+$`).MatchString(shown) {
+			t.Errorf("%s is not from the file", s.Key)
+		}
 	}
 	for line := range strings.Lines(string(content)) {
 		if len(line) > 91 {
 			t.Errorf("a long line: %s", line)
 		}
+	}
+}
+
+func distributorSettings() []config.Setting {
+	return newDistributorLoader(process{names: make(map[string]bool)}).Settings
+}
+
+// The committed JSON Schema is the one that check prints. It accepts the example, as it is
+// and with every line uncommented, and rejects what the command rejects.
+func TestJSONSchema(t *testing.T) {
+	code, printed, stderr := invoke(t, "check", "-schema")
+	if code != exitOK || stderr != "" {
+		t.Fatalf("%d %s", code, stderr)
+	}
+	if committed, err := os.ReadFile(schemaFile); err != nil || string(committed) != printed {
+		t.Errorf("%s, %v; make it with: go run ./cmd/logstreamer check -schema > examples/logstreamer.schema.json", schemaFile, err)
+	}
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(printed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(exampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, valid := range []string{
+		string(content), string(commented.ReplaceAll(content, []byte("$1"))), "analyzers: http://a=1", "analyzers: [http://a=1, {url: http://b, weight: 2}]",
+		"{memory_limit_bytes: 1.5 GB, max_body_bytes: 1000, shed: DEBUG@80%, rate_limit: 0.5}",
+	} {
+		if err := validateYAML(t, schema, valid); err != nil {
+			t.Errorf("%s: %v", valid, err)
+		}
+		checkFile(t, valid, exitOK)
+	}
+	for _, invalid := range []string{
+		"prot: 1", "port: 70000", "port: many", "sender_concurrency: 0", "sender_concurrency: 1025", "sender_timeout_ms: 0", "rate_limit: -1", "journal: tape",
+		"memory_limit_bytes: 256M", "max_body_bytes: 1073741825", "analyzers: [{url: http://a}]", "analyzers: [{weight: 1}]", "analyzers: [{url: http://a, weight: 0}]",
+		"analyzers: [{url: http://a, weight: 1, id: a b}]", "analyzers: [{url: http://a, weight: 1, name: a}]", "dedupe_window_sec: -1", "port: {number: 1}",
+	} {
+		if err := validateYAML(t, schema, invalid); err == nil {
+			t.Errorf("%s is accepted", invalid)
+		}
+		checkFile(t, invalid, exitUsage)
+	}
+}
+
+// validateYAML validates a YAML document as editors do.
+func validateYAML(t *testing.T, schema *jsonschema.Schema, text string) error {
+	t.Helper()
+	document := any(map[string]any{})
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+		t.Fatal(err)
+	}
+	return schema.Validate(document)
+}
+
+// checkFile runs check with a file, and analyzers in the environment unless it has some.
+func checkFile(t *testing.T, text string, want int) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environment := map[string]string{}
+	if !strings.Contains(text, "analyzers:") {
+		environment["ANALYZERS"] = "http://a=1"
+	}
+	if code, _, stderr := invokeWith(t, environment, "check", "-config", path); code != want {
+		t.Errorf("%s: %d %s", text, code, stderr)
+	}
+}
+
+// The README's table has every setting with its default.
+func TestREADMEHasEverySetting(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := regexp.MustCompile(`(?s)\n## Configuration\n(.*?)\n## `).FindSubmatch(readme)
+	if section == nil {
+		t.Fatal("it has no section Configuration")
+	}
+	defaults := make(map[string]string) // as the table has them, by environment name
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Z].*?) \\| (.*?) \\|").FindAllSubmatch(section[1], -1) {
+		names, texts := strings.Split(string(row[1]), ", "), strings.Split(string(row[2]), ", ")
+		for i, name := range names {
+			defaults[strings.Trim(name, "`")] = texts[min(i, len(texts)-1)]
+		}
+	}
+	set := flag.NewFlagSet("", flag.ContinueOnError)
+	newDistributorLoader(process{names: make(map[string]bool)}).AddFlags(set)
+	for _, s := range distributorSettings() {
+		got, ok := defaults[s.Env]
+		delete(defaults, s.Env)
+		inWords := map[string]string{
+			"ANALYZERS": "required", "LISTEN_ADDR": "all addresses", "SHED": "none", "ACK": "queued", "DEDUPE_WINDOW_SEC": "0", "RATE_LIMIT": "0 (none)", "RATE_BURST": "a second's worth",
+		}
+		if want := cmp.Or(inWords[s.Env], set.Lookup(s.Flag).DefValue); !ok || got != want {
+			t.Errorf("the default of %s is %q in the table, want %q", s.Env, got, want)
+		}
+	}
+	if len(defaults) > 0 {
+		t.Errorf("no settings: %v", defaults)
 	}
 }

@@ -8,30 +8,36 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/logstreamer/logstreamer/internal/config"
 )
 
 // healthcheckTimeout bounds one probe.
 const healthcheckTimeout = 3 * time.Second
 
+// healthcheckConfig is what is probed; the tags are those of package config.
+type healthcheckConfig struct {
+	Port int    `env:"PORT" format:"port" help:"port to probe on this machine when no URL is given"`
+	Host string `env:"LISTEN_ADDR" format:"host" help:"address to probe instead of localhost"`
+}
+
 // healthcheckCommand probes a role from within its container, which has no
 // other program.
 func healthcheckCommand(p process) *ffcli.Command {
-	listen := ":8080"
-	s := newSettings("healthcheck", p)
-	s.add(portValue{&listen}, "port", "PORT", "port to probe on this machine when no URL is given")
-	s.add(hostValue{&listen}, "listen-addr", "LISTEN_ADDR", "address to probe instead of localhost")
 	var explicit string
-	c := s.command(ffcli.Command{
+	c := newCommand(p, ffcli.Command{
+		Name:       "healthcheck",
 		ShortUsage: "logstreamer healthcheck [flags] [URL]",
 		ShortHelp:  "exit with 0 when a distributor (/readyz), an analyzer (/health) or the URL answers 2xx, else with 1",
-	}, func() error { return checkURL(explicit) }, func(ctx context.Context) error {
+	}, newLoader(p, healthcheckConfig{Port: 8080}), func(ctx context.Context, loaded *config.Loaded[healthcheckConfig]) error {
 		if explicit != "" {
 			return probe(ctx, explicit).failure()
 		}
-		base := "http://" + dialAddress(listen)
+		base := "http://" + loaded.Config.dialAddress()
 		answer := probe(ctx, base+"/readyz")
 		if answer.status == http.StatusNotFound {
 			answer = probe(ctx, base+"/health") // an analyzer has no /readyz
@@ -42,6 +48,9 @@ func healthcheckCommand(p process) *ffcli.Command {
 	c.Exec = func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
 			explicit, args = args[0], nil
+			if err := checkURL(explicit); err != nil {
+				return usageError{err}
+			}
 		}
 		return execWithoutArgs(ctx, args)
 	}
@@ -49,9 +58,6 @@ func healthcheckCommand(p process) *ffcli.Command {
 }
 
 func checkURL(text string) error {
-	if text == "" {
-		return nil
-	}
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "" {
 		return fmt.Errorf("the URL must be such as http://localhost:8080/readyz")
@@ -60,12 +66,12 @@ func checkURL(text string) error {
 }
 
 // dialAddress returns the address that reaches a listener.
-func dialAddress(listen string) string {
-	name, number, _ := net.SplitHostPort(listen)
+func (c healthcheckConfig) dialAddress() string {
+	name := c.Host
 	if addr, err := netip.ParseAddr(name); name == "" || err == nil && addr.Unmap().IsUnspecified() {
 		name = "localhost"
 	}
-	return net.JoinHostPort(name, number)
+	return net.JoinHostPort(name, strconv.Itoa(c.Port))
 }
 
 type probeResult struct {

@@ -12,10 +12,20 @@ import (
 // invoke runs a command as main does, with an empty environment.
 func invoke(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return invokeWith(t, nil, args...)
+}
+
+// invokeWith runs a command as main does, with that environment.
+func invokeWith(t *testing.T, environment map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
+	getenv := func(name string) (string, bool) {
+		text, ok := environment[name]
+		return text, ok
+	}
 	code = run(context.Background(), args, process{
 		stdin: strings.NewReader(""), stdout: &out, stderr: &errs,
-		getenv:  func(string) (string, bool) { return "", false },
+		getenv:  getenv,
 		environ: func() []string { return nil },
 	})
 	return code, out.String(), errs.String()

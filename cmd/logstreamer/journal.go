@@ -13,6 +13,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 )
@@ -36,38 +37,47 @@ func journalCommand(p process) *ffcli.Command {
 	}
 }
 
+// dataDir is the data directory that a command reads; the tags are those of package config.
+type dataDir struct {
+	Path string `env:"DATA_DIR" help:"the distributor's data directory"`
+}
+
+// Validate returns an error unless it is a directory.
+func (d dataDir) Validate() error {
+	info, err := os.Stat(d.Path)
+	if err == nil && !info.IsDir() {
+		err = errors.New("it is not a directory")
+	}
+	if err != nil {
+		return fmt.Errorf("DATA_DIR %q: %w", d.Path, err)
+	}
+	return nil
+}
+
+// reportConfig is the configuration of journal inspect and verify.
+type reportConfig struct {
+	dataDir
+	JSON bool `flag:"json" help:"print JSON"`
+}
+
 // journalReport returns a command that prints a report.
 func journalReport(p process, name, help string, inspect func(dir string) (disk.Report, error)) *ffcli.Command {
-	dir, asJSON := "./data", false
-	s := newSettings(name, p)
-	s.add(stringValue{&dir}, "data-dir", "DATA_DIR", "the distributor's data directory")
-	s.addFlag(boolValue{&asJSON}, "json", "print JSON")
-	return s.command(ffcli.Command{
+	return newCommand(p, ffcli.Command{
+		Name:       name,
 		ShortUsage: "logstreamer journal " + name + " [-data-dir DIR] [-json]",
 		ShortHelp:  help,
-	}, func() error { return checkDirectory(dir) }, func(context.Context) error {
-		report, err := inspect(dir)
+	}, newLoader(p, reportConfig{dataDir: dataDir{"./data"}}), func(_ context.Context, loaded *config.Loaded[reportConfig]) error {
+		report, err := inspect(loaded.Config.Path)
 		if report.Dir == "" {
 			return err
 		}
-		if asJSON {
+		if loaded.Config.JSON {
 			encoder := json.NewEncoder(p.stdout)
 			encoder.SetIndent("", "  ")
 			return errors.Join(encoder.Encode(report), err)
 		}
 		return errors.Join(printReport(p.stdout, report), err)
 	})
-}
-
-func checkDirectory(dir string) error {
-	info, err := os.Stat(dir)
-	if err == nil && !info.IsDir() {
-		err = errors.New("it is not a directory")
-	}
-	if err != nil {
-		return fmt.Errorf("DATA_DIR %q: %w", dir, err)
-	}
-	return nil
 }
 
 func printReport(out io.Writer, r disk.Report) error {
@@ -100,20 +110,23 @@ func printReport(out io.Writer, r disk.Report) error {
 	return table.Flush()
 }
 
+// exportConfig is the configuration of journal export.
+type exportConfig struct {
+	dataDir
+	DeadLetters bool `flag:"dead-letters" help:"write the dead letters instead, each with its reason, analyzer and time"`
+}
+
 // journalExport returns the command that writes packets.
 func journalExport(p process) *ffcli.Command {
-	dir, deadLetters := "./data", false
-	s := newSettings("export", p)
-	s.add(stringValue{&dir}, "data-dir", "DATA_DIR", "the distributor's data directory")
-	s.addFlag(boolValue{&deadLetters}, "dead-letters", "write the dead letters instead, each with its reason, analyzer and time")
-	return s.command(ffcli.Command{
+	return newCommand(p, ffcli.Command{
+		Name:       "export",
 		ShortUsage: "logstreamer journal export [-data-dir DIR] [-dead-letters]",
 		ShortHelp:  "write undelivered packets, one per line, as input of the emitter's -file",
-	}, func() error { return checkDirectory(dir) }, func(context.Context) error {
-		if deadLetters {
-			return deadletter.Export(filepath.Join(dir, deadletter.Folder), p.stdout)
+	}, newLoader(p, exportConfig{dataDir: dataDir{"./data"}}), func(_ context.Context, loaded *config.Loaded[exportConfig]) error {
+		if loaded.Config.DeadLetters {
+			return deadletter.Export(filepath.Join(loaded.Config.Path, deadletter.Folder), p.stdout)
 		}
-		_, err := disk.Export(dir, p.stdout)
+		_, err := disk.Export(loaded.Config.Path, p.stdout)
 		return err
 	})
 }

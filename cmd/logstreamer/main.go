@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/logstreamer/logstreamer/internal/config"
 )
 
 const (
@@ -133,7 +135,7 @@ func normalizeArgs(args []string) []string {
 func requireSubcommand(command string, known ...string) func(context.Context, []string) error {
 	return func(_ context.Context, args []string) error {
 		if len(args) > 0 {
-			if intended, ok := closestMatch(args[0], known); ok {
+			if intended, ok := config.ClosestMatch(args[0], known); ok {
 				return usageError{fmt.Errorf("there is no command %q; did you mean %s? See %s -h", args[0], intended, command)}
 			}
 			return usageError{fmt.Errorf("there is no command %q; see %s -h", args[0], command)}

@@ -1,49 +1,40 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/logstreamer/logstreamer/internal/config"
 )
 
 // usage returns a command's flags, environment names and defaults.
-func (s *settings) usage(c *ffcli.Command) string {
+func usage(c *ffcli.Command, settings []config.Setting) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s.\n\nUsage: %s\n", strings.ToUpper(c.ShortHelp[:1])+c.ShortHelp[1:], c.ShortUsage)
-	if len(s.list) > 0 {
+	if len(settings) > 0 {
+		env := make(map[string]string)
+		for _, s := range settings {
+			env[s.Flag] = s.Env
+		}
 		text.WriteByte('\n')
 		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-		s.table(table)
+		_, _ = fmt.Fprintln(table, "FLAG\tENVIRONMENT\tDEFAULT\tMEANING")
+		c.FlagSet.VisitAll(func(f *flag.Flag) {
+			_, _ = fmt.Fprintf(table, "-%s\t%s\t%s\t%s\n", f.Name, cmp.Or(env[f.Name], "-"), cmp.Or(f.DefValue, "-"), f.Usage)
+		})
 		_ = table.Flush()
 		text.WriteString("\nA flag overrides its environment variable")
-		if s.file != nil {
+		if c.FlagSet.Lookup("config") != nil {
 			text.WriteString(", which overrides the file")
 		}
 		text.WriteByte('.')
 	}
 	return strings.TrimRight(text.String(), "\n")
-}
-
-func (s *settings) table(w io.Writer) {
-	_, _ = fmt.Fprintln(w, "FLAG\tENVIRONMENT\tDEFAULT\tMEANING")
-	env := make(map[string]string)
-	for _, one := range s.list {
-		env[one.name] = one.env
-	}
-	s.set.VisitAll(func(f *flag.Flag) {
-		_, _ = fmt.Fprintf(w, "-%s\t%s\t%s\t%s\n", f.Name, orDash(env[f.Name]), orDash(f.DefValue), f.Usage)
-	})
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 // commandUsage returns the subcommands of a command.

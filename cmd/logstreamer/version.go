@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/logstreamer/logstreamer/internal/config"
 )
 
 // develVersion is the version of a build without one.
@@ -45,10 +47,11 @@ func moduleVersion(info *debug.BuildInfo) string {
 }
 
 func versionCommand(p process) *ffcli.Command {
-	return newSettings("version", p).command(ffcli.Command{
+	return newCommand(p, ffcli.Command{
+		Name:       "version",
 		ShortUsage: "logstreamer version",
 		ShortHelp:  "print the version",
-	}, func() error { return nil }, func(context.Context) error {
+	}, newLoader(p, struct{}{}), func(context.Context, *config.Loaded[struct{}]) error {
 		_, err := fmt.Fprintf(p.stdout, "logstreamer %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return err
 	})

@@ -132,14 +132,8 @@ func TestValidateNamesTheKey(t *testing.T) {
 		t.Errorf("the defaults: %v", err)
 	}
 	for key, change := range map[string]func(*Config){
-		"PORT":                     func(c *Config) { c.Port = 70000 },
-		"ANALYZER_ID":              func(c *Config) { c.ID = "" },
-		"PROCESSING_DELAY_MS":      func(c *Config) { c.ProcessingDelay = -1 },
-		"MAX_BODY_BYTES":           func(c *Config) { c.MaxBodyBytes = 0 },
-		"MAX_PACKET_MESSAGES":      func(c *Config) { c.MaxPacketMessages = 0 },
-		"DUPLICATE_WINDOW_PACKETS": func(c *Config) { c.DuplicateWindowPackets = 0 },
-		"DUPLICATE_WINDOW_SEC":     func(c *Config) { c.DuplicateWindow = 0 },
-		"address":                  func(c *Config) { c.Address = "nowhere" },
+		"ANALYZER_ID": func(c *Config) { c.ID = "" },
+		"address":     func(c *Config) { c.Address = "nowhere" },
 	} {
 		config := DefaultConfig()
 		change(&config)

@@ -11,32 +11,28 @@ import (
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 )
 
-// Config holds the analyzer's settings. Errors use the environment names.
+// Config holds the analyzer's settings; the tags are those of package config.
 type Config struct {
-	// Port is the port to listen on (PORT); 0 selects a free one.
-	Port int
-	// Host is the address to listen on (LISTEN_ADDR); empty means all
-	// addresses.
-	Host string
+	// Port and Host are where the analyzer listens; port 0 selects a free one.
+	Port int    `env:"PORT" format:"port" help:"port to listen on"`
+	Host string `env:"LISTEN_ADDR" format:"host" help:"address to listen on, such as 127.0.0.1, without a port (default: all addresses)"`
 	// Address, unless empty, is host:port to listen on instead of Host and
 	// Port.
 	Address string
-	// ID is the analyzer's name in its replies (ANALYZER_ID).
-	ID string
-	// ProcessingDelay is added to the processing of every packet
-	// (PROCESSING_DELAY_MS), to simulate work.
-	ProcessingDelay time.Duration
-	// MaxBodyBytes limits the decompressed size of a request (MAX_BODY_BYTES).
-	MaxBodyBytes int
-	// MaxPacketMessages limits the messages of a packet (MAX_PACKET_MESSAGES).
-	MaxPacketMessages int
+	// ID is the analyzer's name in its replies.
+	ID string `env:"ANALYZER_ID" help:"name in replies"`
+	// ProcessingDelay is added to the processing of every packet, to simulate work.
+	ProcessingDelay time.Duration `env:"PROCESSING_DELAY_MS" format:"milliseconds" min:"0" max:"1m" help:"milliseconds added to the processing of each packet"`
+	// MaxBodyBytes limits the decompressed size of a request.
+	MaxBodyBytes int `env:"MAX_BODY_BYTES" format:"bytes" min:"1" max:"1073741824" help:"maximum decompressed size of a request in bytes, such as 10MiB"`
+	// MaxPacketMessages limits the messages of a packet.
+	MaxPacketMessages int `env:"MAX_PACKET_MESSAGES" min:"1" max:"1073741824" help:"maximum messages per packet"`
 	// DuplicateWindowPackets is the minimum number of packets remembered for
-	// duplicate detection; up to twice as many are (DUPLICATE_WINDOW_PACKETS).
-	// Each takes about 40 bytes.
-	DuplicateWindowPackets int
+	// duplicate detection; up to twice as many are. Each takes about 40 bytes.
+	DuplicateWindowPackets int `env:"DUPLICATE_WINDOW_PACKETS" min:"1" max:"10000000" help:"packets remembered for duplicate detection"`
 	// DuplicateWindow is the minimum time for which packets are remembered; up
-	// to twice as long (DUPLICATE_WINDOW_SEC).
-	DuplicateWindow time.Duration
+	// to twice as long.
+	DuplicateWindow time.Duration `env:"DUPLICATE_WINDOW_SEC" format:"seconds" min:"1ms" max:"24h" help:"seconds for which packets are remembered for duplicate detection"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -51,27 +47,10 @@ func DefaultConfig() Config {
 	}
 }
 
-const (
-	maxIDBytes         = 256
-	maxProcessingDelay = time.Minute
-	largestBody        = 1 << 30
-	maxWindowPackets   = 10_000_000 // packets
-)
+const maxIDBytes = 256
 
-// Validate returns an error that names each invalid key, its value and what is
-// allowed; nil when there is none.
-func (c Config) Validate() error {
-	return errors.Join(
-		between("PORT", c.Port, 0, 65535),
-		c.validateAddress(),
-		c.validateID(),
-		durationBetween("PROCESSING_DELAY_MS", c.ProcessingDelay, 0, maxProcessingDelay),
-		between("MAX_BODY_BYTES", c.MaxBodyBytes, 1, largestBody),
-		between("MAX_PACKET_MESSAGES", c.MaxPacketMessages, 1, largestBody),
-		between("DUPLICATE_WINDOW_PACKETS", c.DuplicateWindowPackets, 1, maxWindowPackets),
-		durationBetween("DUPLICATE_WINDOW_SEC", c.DuplicateWindow, time.Millisecond, 24*time.Hour),
-	)
-}
+// Validate returns what the bounds in the tags cannot say: the ID or the Address is invalid.
+func (c Config) Validate() error { return errors.Join(c.validateAddress(), c.validateID()) }
 
 func (c Config) validateAddress() error {
 	if c.Address == "" {
@@ -86,20 +65,6 @@ func (c Config) validateAddress() error {
 func (c Config) validateID() error {
 	if c.ID == "" || len(c.ID) > maxIDBytes || !utf8.ValidString(c.ID) {
 		return fmt.Errorf("ANALYZER_ID is %q, but must be 1 to %d bytes of valid UTF-8", c.ID, maxIDBytes)
-	}
-	return nil
-}
-
-func between(key string, value, low, high int) error {
-	if value < low || value > high {
-		return fmt.Errorf("%s is %d, but must be from %d to %d", key, value, low, high)
-	}
-	return nil
-}
-
-func durationBetween(key string, value, low, high time.Duration) error {
-	if value < low || value > high {
-		return fmt.Errorf("%s is %v, but must be from %v to %v", key, value, low, high)
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ func TestStopWaitsForInFlightPacket(t *testing.T) {
 }
 
 func TestStopAbortsAtDeadline(t *testing.T) {
-	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = maxProcessingDelay })
+	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = time.Minute })
 	a.Start()
 	answer := sendTwice(t, a)
 	ended, cancel := context.WithCancel(t.Context())

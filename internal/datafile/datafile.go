@@ -1,5 +1,5 @@
-// Package datafile opens the files of a data directory, in which anybody with
-// access may have put anything: links, pipes, devices, folders in place of files.
+// Package datafile opens the files of a data directory without following links or blocking
+// on pipes that other users may have created in it.
 package datafile
 
 import (
@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// TypeError reports a path that is not what is needed there.
+// TypeError reports a file of the wrong type.
 type TypeError struct {
 	Path string
 	Want string // "a regular file" or "a folder"
@@ -38,9 +38,8 @@ func nameOf(mode fs.FileMode) string {
 	}
 }
 
-// Open opens a regular file like os.OpenFile. It follows no link in place of the
-// file and does not wait for the other end of a pipe. The error is a *TypeError when
-// there is anything else than a regular file.
+// Open opens a regular file like os.OpenFile. It returns a *TypeError for any other type of
+// file, and does not follow a link in the last element of path or block on a pipe.
 func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &TypeError{Path: path, Want: "a regular file", Is: info.Mode()}
@@ -62,15 +61,14 @@ func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// IsAt reports whether a file, by its FileInfo, is what stands at a path. A link to
-// the file is not the file.
+// IsAt reports whether path is the file with that FileInfo. A link to the file is not.
 func IsAt(file fs.FileInfo, path string) bool {
-	there, err := os.Lstat(path)
-	return err == nil && os.SameFile(file, there)
+	current, err := os.Lstat(path)
+	return err == nil && os.SameFile(file, current)
 }
 
-// MakeDir makes a folder and those above it. The folder itself must not be a link;
-// those above it may be.
+// MakeDir creates a directory and its parents. The directory itself must not be a link; its
+// parents may be.
 func MakeDir(path string, perm fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), perm); err != nil {
 		return err
@@ -81,8 +79,7 @@ func MakeDir(path string, perm fs.FileMode) error {
 	return CheckDir(path)
 }
 
-// CheckDir returns nil for a folder, a *TypeError for anything else, and the error
-// for a path that cannot be looked at.
+// CheckDir returns a *TypeError if path is not a directory.
 func CheckDir(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -94,8 +91,8 @@ func CheckDir(path string) error {
 	return nil
 }
 
-// CheckWritable returns why files cannot be made in a folder, or in the nearest one
-// above it if it does not exist. It makes nothing.
+// CheckWritable returns an error if files cannot be created in a directory or, if it does not
+// exist, in its nearest existing parent. It creates nothing.
 func CheckWritable(path string) error {
 	info, err := os.Stat(path)
 	switch parent := filepath.Dir(path); {

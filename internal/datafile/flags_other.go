@@ -2,8 +2,8 @@
 
 package datafile
 
-// safeFlags are none: Open compares what was opened with what is at the path.
+// safeFlags is 0: Open compares the opened file with the file at the path.
 const safeFlags = 0
 
-// refusesLinks tells that safeFlags do so.
+// refusesLinks reports whether safeFlags make an open of a link fail.
 const refusesLinks = false

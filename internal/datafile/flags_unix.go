@@ -4,8 +4,8 @@ package datafile
 
 import "golang.org/x/sys/unix"
 
-// safeFlags make the opening of a link or a pipe fail or return at once.
+// safeFlags make an open of a link fail and an open of a pipe not block.
 const safeFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK
 
-// refusesLinks tells that safeFlags do so.
+// refusesLinks reports whether safeFlags make an open of a link fail.
 const refusesLinks = true

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// An emitter that starts anew and counts from 1 again sends new packets, and
-// what it sends again of either run is known.
+// An emitter that restarts and counts from 1 again sends new packets; those of both runs
+// are known.
 func TestOtherContentUnderKnownIDsIsNew(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
 	w := open(t, config, start)
@@ -29,7 +29,7 @@ func TestOtherContentUnderKnownIDsIsNew(t *testing.T) {
 			}
 		}
 		if w.len() != 15 {
-			t.Errorf("after %d restarts %d packets are remembered, want 15", restart, w.len())
+			t.Errorf("after %d restarts %d packets are known, want 15", restart, w.len())
 		}
 		if restart == 0 && w.Conflicts() != 10 {
 			t.Errorf("%d conflicts, want 10", w.Conflicts())
@@ -40,13 +40,13 @@ func TestOtherContentUnderKnownIDsIsNew(t *testing.T) {
 	w.Close()
 }
 
-// Other content counts against the bound like any packet.
-func TestManyContentsAreBounded(t *testing.T) {
+// Other content under known ids counts against Config.Packets.
+func TestContentsCountAgainstTheLimit(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	for version := range 100 {
 		accept(t, w, changed(1, version), start)
 		if w.len() > 20 {
-			t.Fatalf("%d packets are remembered, the bound is twice 10", w.len())
+			t.Fatalf("%d packets are known, the bound is twice 10", w.len())
 		}
 	}
 	if !knows(w, changed(1, 99)) || !knows(w, changed(1, 90)) || knows(w, changed(1, 0)) {
@@ -57,9 +57,9 @@ func TestManyContentsAreBounded(t *testing.T) {
 	}
 }
 
-// Other content does not wait for what is inFlight under its ids, and does not
-// share its fate, in whatever order they end.
-func TestOtherContentUnderway(t *testing.T) {
+// Reservations of other content under the same ids are independent, in any order of
+// their ends.
+func TestOtherContentInFlight(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 		w := open(t, Config{Window: time.Minute, Packets: 100}, start)
 		var reservations []*Reservation
@@ -70,7 +70,7 @@ func TestOtherContentUnderway(t *testing.T) {
 			}
 			reservations = append(reservations, reservation)
 		}
-		reason := errors.New("no room")
+		reason := errors.New("no capacity")
 		for i, version := range order {
 			state, other := w.begin(changed(1, version), start)
 			if state != InFlight || other != reservations[version] {
@@ -82,7 +82,7 @@ func TestOtherContentUnderway(t *testing.T) {
 				reservations[version].End(nil)
 			}
 			if got := other.Wait(); (got == reason) != (i == 1) {
-				t.Errorf("order %v: who waits for content %d hears %v", order, version, got)
+				t.Errorf("order %v: Wait for content %d returns %v", order, version, got)
 			}
 		}
 		for i, version := range order {
@@ -96,8 +96,8 @@ func TestOtherContentUnderway(t *testing.T) {
 	}
 }
 
-// Whatever happens, exactly what was accepted is known, and each packet that was
-// accepted while another was known under its ids is a conflict.
+// In random histories the accepted packets are known, and each packet that was accepted
+// while its ids were known with other content is a conflict.
 func TestContentsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, err := Open(Config{Window: time.Minute, Packets: 1000}, discard(), start)
@@ -144,7 +144,7 @@ func TestContentsAreExact(t *testing.T) {
 	})
 }
 
-// What is forgotten is one content; others under the same ids stay known.
+// Forget applies to one content; others under the same ids stay known.
 func TestForgetOneOfSeveralContents(t *testing.T) {
 	for forgotten := range 3 {
 		config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
@@ -192,8 +192,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// The first conflict of an emitter is logged, and the next one after a quiet
-// time, as long as not too many emitters have them.
+// The first conflict of an emitter is logged, and the next one after conflictLogInterval
+// without any, for up to maxLoggedEmitters.
 func TestConflictsAreLoggedOnce(t *testing.T) {
 	w, text := logged(t, Config{Window: time.Hour, Packets: 10_000}, start)
 	now, version := start, 0
@@ -225,16 +225,16 @@ func TestConflictsAreLoggedOnce(t *testing.T) {
 	}
 	wantLines(3+maxLoggedEmitters, many...) // with one for all that are too many
 	if got := len(w.conflicts.last); got > maxLoggedEmitters+1 {
-		t.Errorf("%d emitters are kept", got)
+		t.Errorf("%d emitters are stored", got)
 	}
 	now = now.Add(time.Minute)
 	wantLines(4+maxLoggedEmitters, "fresh")
 	if got := len(w.conflicts.last); got != 1 {
-		t.Errorf("%d emitters are kept after a quiet time", got)
+		t.Errorf("%d emitters are stored after a quiet time", got)
 	}
 }
 
-// What is logged of ids cannot break a line.
+// Logged ids cannot break a line.
 func TestLoggedIDsAreQuoted(t *testing.T) {
 	w, text := logged(t, Config{Window: time.Hour, Packets: 10}, start)
 	accept(t, w, of(`a\nlevel=ERROR`, "p", "1"), start)

@@ -1,15 +1,12 @@
-// Package dedupe remembers, for a while, which packets were accepted, so that
-// one that an emitter sends again because it did not hear the answer is
-// accepted without being delivered again.
+// Package dedupe detects packets that were accepted before, so that a packet that an
+// emitter sends again after a lost response is not delivered again.
 //
-// A packet is known by its ids and its content. Other content under known ids,
-// as of an emitter that started anew and counts from 1 again, is another packet;
-// it is counted and logged. What is kept of a packet are keyed hashes.
+// A packet is identified by its ids and its content, of which the window stores keyed
+// hashes. Other content under known ids, such as from an emitter that restarted and
+// counts from 1 again, is another packet; it is counted and logged.
 //
-// What is remembered is bounded in time and in number: two generations, of which
-// the older goes when it is too old, or when the younger is full or old. With a
-// folder it is written down as it grows, so that it outlives the process; a crash
-// may forget the packets of the last hundredth of a second.
+// The window is bounded in time and in number by two generations. With a directory it
+// survives the process; a crash may lose the packets of the last writeDelay.
 package dedupe
 
 import (
@@ -20,45 +17,45 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Config bounds what is remembered.
+// Config holds the limits of a window.
 type Config struct {
-	// Window is for how long, at least, as long as Packets allows; never is it
-	// longer than twice that.
+	// Window is the minimum time for which packets are known, unless Packets is
+	// exceeded. The maximum is twice that.
 	Window time.Duration
-	// Packets is how many a generation holds; each takes about 40 bytes.
+	// Packets is the size of a generation; a packet takes about 40 bytes.
 	Packets int
-	// Dir is where it is written down; empty: nowhere.
+	// Dir is the directory of the log; empty: the window is in memory only.
 	Dir string
 }
 
-// Window is what is remembered. It may be used concurrently.
+// Window is the set of known packets. It may be used concurrently.
 type Window struct {
 	config    Config
 	secret    secret
 	conflicts *conflicts
-	log       *log // nil: nothing is written down
+	log       *log // nil: the window is in memory only
 
 	mu                sync.Mutex // guards all below
 	current, previous *generation
-	// inFlight has, for each pair of ids, one of the reservations, which knows the others.
+	// inFlight has the first reservation of each pair of ids, which has the others.
 	inFlight map[uint64]*Reservation
 }
 
-// State is what is known of a packet.
+// State is the state of a packet in a window.
 type State int
 
 const (
-	// New: the caller has the reservation, and must end it.
+	// New means that the caller has the reservation and must end it.
 	New State = iota
-	// Duplicate: the packet was accepted before, with the same content.
+	// Duplicate means that the packet was accepted before, with the same content.
 	Duplicate
-	// InFlight: another request has the reservation for the same content; it can be
-	// waited for.
+	// InFlight means that another request has the reservation for the same content; the
+	// caller may wait for it.
 	InFlight
 )
 
-// Open returns a window with what its folder remembers, as far as that can be read. It
-// fails only when the folder cannot be made, or listed.
+// Open returns a window with the readable packets of its directory. It fails only if the
+// directory cannot be created or listed.
 func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	w := &Window{
 		config: config, conflicts: newConflicts(logger),
@@ -82,12 +79,11 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	for _, g := range generations {
 		w.previous, w.current = w.current, g
 	}
-	w.log.begin(w.current.born)
+	w.log.start(w.current.born)
 	return w, nil
 }
 
-// Begin asks for a packet that packet.Check accepted. When it is New or InFlight
-// the reservation is returned.
+// Begin returns the state of a valid packet, and the reservation if it is New or InFlight.
 func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Reservation) {
 	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
@@ -98,7 +94,7 @@ func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Re
 		return Duplicate, nil
 	}
 	first := w.inFlight[f.ids]
-	if reservation := first.with(f.content); reservation != nil {
+	if reservation := first.find(f.content); reservation != nil {
 		if reservation.done == nil {
 			reservation.done = make(chan struct{})
 		}
@@ -106,17 +102,17 @@ func (w *Window) Begin(info packet.Info, body []byte, now time.Time) (State, *Re
 	}
 	reservation := &Reservation{window: w, fingerprint: f}
 	switch {
-	case first != nil && first.conflict != nil: // of the same ids
+	case first != nil && first.conflict != nil:
 		reservation.conflict = first.conflict
 	case first != nil || conflict:
 		reservation.conflict = newConflict(info, body, now)
 	}
-	w.joinLocked(first, reservation)
+	w.addReservationLocked(first, reservation)
 	return New, reservation
 }
 
-// Record remembers a packet that packet.Check accepted, and reports whether it
-// was known. Concurrent requests for the same packet do not wait for each other then.
+// Record adds a valid packet and reports whether it was known. It makes no reservation, so
+// that concurrent requests for the same packet do not wait for each other.
 func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known bool) {
 	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
@@ -132,8 +128,8 @@ func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known boo
 	return known
 }
 
-// findLocked reports whether the packet is known, and whether other content is
-// known under its ids.
+// findLocked reports whether the packet is known, and whether its ids are known with other
+// content.
 func (w *Window) findLocked(f fingerprint) (known, conflict bool) {
 	known, conflict = w.current.find(f)
 	if known {
@@ -143,20 +139,20 @@ func (w *Window) findLocked(f fingerprint) (known, conflict bool) {
 	return known, conflict || before
 }
 
-// addLocked remembers a packet. When its ids are new nothing is known under them.
+// addLocked adds a packet; newIDs tells that its ids are not known with other content.
 func (w *Window) addLocked(f fingerprint, newIDs bool) {
 	if newIDs {
-		w.current.latest[f.ids] = f.content // a look less than add
+		w.current.latest[f.ids] = f.content // saves the lookup of add
 	} else {
 		w.current.add(f)
 	}
 	if w.log != nil {
-		w.log.add(recordOf(f))
+		w.log.append(recordOf(f))
 	}
 }
 
-// rotateLocked begins another generation when it is time, and lets the older one
-// go, which after a quiet time may be both at once.
+// rotateLocked begins a generation if the current one is full or older than Window, and
+// clears a previous one that is older than twice Window.
 func (w *Window) rotateLocked(now time.Time) {
 	if now.Sub(w.current.born) >= w.config.Window || w.current.len() >= w.config.Packets {
 		w.previous, w.current = w.current, newGeneration(now)
@@ -165,12 +161,12 @@ func (w *Window) rotateLocked(now time.Time) {
 		}
 	}
 	if now.Sub(w.previous.born) >= 2*w.config.Window {
-		w.previous.empty()
+		w.previous.clear()
 	}
 }
 
-// Forget makes a packet New again, so that somebody may send it once more. What
-// is known of other content under its ids stays.
+// Forget makes a packet New again, such as a dead letter that is to be sent again. Other
+// content under its ids stays known.
 func (w *Window) Forget(info packet.Info, body []byte) {
 	f := w.secret.fingerprint(info, body)
 	w.mu.Lock()
@@ -178,17 +174,17 @@ func (w *Window) Forget(info packet.Info, body []byte) {
 	if forget(f, w.current, w.previous) && w.log != nil {
 		w.log.forget(recordOf(f))
 	}
-	if reservation := w.inFlight[f.ids].with(f.content); reservation != nil {
+	if reservation := w.inFlight[f.ids].find(f.content); reservation != nil {
 		reservation.forgotten = true
 	}
 }
 
-// Conflicts returns how many packets were accepted under the ids of another one,
-// with other content.
+// Conflicts returns the number of packets that were accepted with known ids and other
+// content.
 func (w *Window) Conflicts() int64 { return w.conflicts.count.Load() }
 
-// Close writes down what is not yet; it is called once. A failure is only logged: it
-// costs no more than a duplicate.
+// Close writes pending records. It must be called once. A failure is only logged, as it
+// causes only duplicates.
 func (w *Window) Close() {
 	if w.log != nil {
 		w.log.close()

@@ -36,7 +36,7 @@ type sample struct {
 	body []byte
 }
 
-// of returns a packet with these ids, as they are written in JSON, and this message.
+// of returns a packet with these escaped ids and this message.
 func of(emitterID, packetID, message string) sample {
 	body := fmt.Appendf(nil, `{"emitter_id":"%s","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"%s"}]}`, emitterID, packetID, message)
 	info, err := packet.Check(body, 1)
@@ -77,17 +77,17 @@ func accept(t interface{ Fatalf(string, ...any) }, w *Window, s sample, now time
 	reservation.End(nil)
 }
 
-func TestARefusedPacketMayComeAgain(t *testing.T) {
+func TestRefusedPacketIsNew(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	_, reservation := w.begin(numbered(1), start)
-	reservation.End(errors.New("no room"))
+	reservation.End(errors.New("no capacity"))
 	accept(t, w, numbered(1), start)
 	if state, _ := w.begin(numbered(1), start); state != Duplicate {
 		t.Errorf("after it was accepted the packet is %v, want Duplicate", state)
 	}
 }
 
-// Whatever was accepted within the window, and among the last Packets, is known.
+// A packet is known that is within the window and among the last Config.Packets.
 func TestWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		config := Config{Window: time.Minute, Packets: rapid.IntRange(1, 20).Draw(t, "packets")}
@@ -116,13 +116,13 @@ func TestWindow(t *testing.T) {
 				order = append(order, n)
 			}
 			if w.len() > 2*config.Packets {
-				t.Fatalf("%d packets are remembered, the bound is twice %d", w.len(), config.Packets)
+				t.Fatalf("%d packets are known, the bound is twice %d", w.len(), config.Packets)
 			}
 		}
 	})
 }
 
-func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
+func TestConcurrentRequestsGetOneReservation(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 100}, start)
 	var fresh atomic.Int32
 	var all sync.WaitGroup
@@ -134,7 +134,7 @@ func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
 				reservation.End(nil)
 			case InFlight:
 				if reservation.Wait() != nil {
-					t.Error("who waited was told that the packet was refused")
+					t.Error("Wait reports that the packet was refused")
 				}
 			}
 		})
@@ -145,7 +145,7 @@ func TestOneOfManyAtOnceGetsTheClaim(t *testing.T) {
 	}
 }
 
-func TestARestartRemembers(t *testing.T) {
+func TestRestartKeepsTheWindow(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 5, Dir: t.TempDir()}
 	now := start
 	w := open(t, config, now)
@@ -166,7 +166,7 @@ func TestARestartRemembers(t *testing.T) {
 	}
 	w = open(t, config, now.Add(time.Hour))
 	if w.len() != 0 {
-		t.Errorf("an hour later %d packets are remembered", w.len())
+		t.Errorf("an hour later %d packets are known", w.len())
 	}
 	w.Close()
 	files, _ := filepath.Glob(filepath.Join(config.Dir, "*"+extension))
@@ -175,7 +175,7 @@ func TestARestartRemembers(t *testing.T) {
 	}
 }
 
-func TestACutFileLosesOneRecord(t *testing.T) {
+func TestTruncatedFileLosesOneRecord(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
 	w := open(t, config, start)
 	for n := range 3 {
@@ -189,13 +189,13 @@ func TestACutFileLosesOneRecord(t *testing.T) {
 	w = open(t, config, start.Add(time.Second))
 	defer w.Close()
 	if w.len() != 2 {
-		t.Errorf("%d packets are remembered, want 2", w.len())
+		t.Errorf("%d packets are known, want 2", w.len())
 	}
 }
 
-// After a quiet time nothing older than twice the window is known: an emitter
-// that counts from 1 again must not lose what it sends.
-func TestAQuietTimeForgets(t *testing.T) {
+// No packet is known for longer than twice the window, even without traffic: an emitter
+// that counts from 1 again must not lose packets.
+func TestIdleWindowExpires(t *testing.T) {
 	for _, quiet := range []time.Duration{2 * time.Minute, time.Hour} {
 		w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 		accept(t, w, numbered(1), start)
@@ -216,14 +216,14 @@ func TestForget(t *testing.T) {
 		accept(t, w, numbered(n), start)
 	}
 	_, reservation := w.begin(numbered(3), start)
-	w.forget(numbered(3)) // who holds the reservation does not know yet
+	w.forget(numbered(3)) // during its reservation
 	reservation.End(nil)
 	accept(t, w, numbered(3), start)
 }
 
-// What was forgotten is not known after a restart either, in whichever of the two
-// generations it was and however often it came, and nothing else is lost.
-func TestARestartForgets(t *testing.T) {
+// A forgotten packet is not known after a restart, in either generation and however often
+// it was accepted, and no other packet is lost.
+func TestRestartAppliesTombstones(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 2, Dir: t.TempDir()}
 	w := open(t, config, start)
 	restart := func() {
@@ -236,7 +236,7 @@ func TestARestartForgets(t *testing.T) {
 	accept(t, w, numbered(3), start.Add(time.Second)) // the first two become old
 	w.forget(numbered(1))
 	w.forget(numbered(3))
-	w.forget(numbered(9)) // nobody knows it
+	w.forget(numbered(9)) // unknown
 	restart()
 	for n, want := range map[int]bool{1: false, 2: true, 3: false, 9: false} {
 		if got := knows(w, numbered(n)); got != want {
@@ -246,27 +246,27 @@ func TestARestartForgets(t *testing.T) {
 	accept(t, w, numbered(3), start.Add(time.Second))
 	restart()
 	if !knows(w, numbered(3)) {
-		t.Error("a packet that was forgotten and came again is not known after a restart")
+		t.Error("a packet that was forgotten and accepted again is not known after a restart")
 	}
-	// Its generation outlives that of the packet it forgot.
+	// The tombstone outlives the generation of its packet.
 	accept(t, w, numbered(4), start.Add(2*time.Second))
 	accept(t, w, numbered(5), start.Add(3*time.Second))
 	restart()
 	if knows(w, numbered(1)) || w.len() > 2*config.Packets {
-		t.Errorf("when its generation is gone a forgotten packet is known, or too much is: %d, %d", w.previous.len(), w.current.len())
+		t.Errorf("after its generation expired a forgotten packet or another one is known: %d, %d", w.previous.len(), w.current.len())
 	}
 	w.Close()
 }
 
-// A packet that is forgotten, and sent again when its first generation is gone, is
+// A packet that is forgotten, and accepted again after its first generation expired, is
 // known after a restart.
-func TestForgottenAndSentAgainMuchLater(t *testing.T) {
+func TestAcceptedAfterForget(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 1000, Dir: t.TempDir()}
 	w := open(t, config, start)
 	accept(t, w, numbered(1), start)
 	accept(t, w, numbered(2), start.Add(61*time.Second)) // the first becomes old
 	w.forget(numbered(1))
-	accept(t, w, numbered(3), start.Add(122*time.Second)) // the first generation goes
+	accept(t, w, numbered(3), start.Add(122*time.Second)) // the first generation expires
 	accept(t, w, numbered(1), start.Add(123*time.Second))
 	w.Close()
 	w = open(t, config, start.Add(124*time.Second))
@@ -276,25 +276,25 @@ func TestForgottenAndSentAgainMuchLater(t *testing.T) {
 	w.Close()
 }
 
-// knows looks without changing anything.
+// knows reports whether a packet is known.
 func knows(w *Window, s sample) bool {
 	known, _ := w.findLocked(w.fingerprint(s))
 	return known
 }
 
-func TestWhoWaitsHearsWhy(t *testing.T) {
+func TestWaitReturnsTheRefusal(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	_, reservation := w.begin(numbered(1), start)
 	_, other := w.begin(numbered(1), start)
-	reason := errors.New("no room")
+	reason := errors.New("no capacity")
 	reservation.End(reason)
 	if got := other.Wait(); got != reason {
 		t.Errorf("the reason is %v", got)
 	}
 }
 
-// A file that was cut goes on with whole records.
-func TestACutFileIsMended(t *testing.T) {
+// An incomplete record is truncated before others are appended.
+func TestTruncatedFileIsContinued(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
 	w := open(t, config, start)
 	accept(t, w, numbered(1), start)
@@ -334,8 +334,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// What was written before the clock was set back is remembered for no longer than
-// what is new, and its file goes before newer ones.
+// Packets from before the clock was set back do not stay known for longer than others,
+// and their file is removed before newer ones.
 func TestClockSetBackBeforeAStart(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 10, Dir: t.TempDir()}
 	knows := func(w *Window, n int, now time.Time) {

@@ -4,5 +4,5 @@ package dedupe
 
 import "os"
 
-// makeFIFO makes something else that is no regular file.
+// makeFIFO makes a directory: the system has no FIFOs.
 func makeFIFO(path string) error { return os.Mkdir(path, 0o700) }

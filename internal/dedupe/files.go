@@ -14,33 +14,33 @@ import (
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
-// A generation's file is named for when it was begun (Unix milliseconds), and is
-// a header and records; one with the forgotten bit takes the same one without it back. A
-// file that is cut ends with its last whole record.
+// A generation's file has the name of its start (Unix milliseconds), a header and records.
+// A tombstone removes the record with the same hashes. An incomplete last record is
+// ignored.
 const (
-	extension       = ".ids"
-	asideExtension  = ".unreadable"
-	generationsKept = 2
+	extension           = ".ids"
+	unreadableExtension = ".unreadable"
+	maxGenerations      = 2
 )
 
-// read returns the youngest generations, oldest first, that were begun after that
-// moment, and removes the others. What cannot be read, or removed, is set aside.
+// read returns the newest generations that were begun after a time, oldest first, and
+// removes the others. It quarantines files that cannot be read or removed.
 func (l *log) read(now, after time.Time) ([]*generation, error) {
 	files, err := l.files()
 	if err != nil {
 		return nil, err
 	}
-	for len(files) > 0 && (len(files) > generationsKept || files[0].Before(after)) {
+	for len(files) > 0 && (len(files) > maxGenerations || files[0].Before(after)) {
 		if err := os.Remove(l.path(files[0])); err != nil {
-			l.setAside(files[0], err)
+			l.quarantine(files[0], err)
 		}
 		files = files[1:]
 	}
 	var found []*generation
-	for i, born := range notInTheFuture(files, now) {
+	for i, born := range clampBirths(files, now) {
 		g := newGeneration(born)
 		if err := l.load(files[i], g, append(found, g)); err != nil {
-			l.setAside(files[i], err)
+			l.quarantine(files[i], err)
 			continue
 		}
 		found = append(found, g)
@@ -48,9 +48,9 @@ func (l *log) read(now, after time.Time) ([]*generation, error) {
 	return found, nil
 }
 
-// notInTheFuture returns when generations count as begun: in their order, none of them
-// later than now, as when the clock was ahead.
-func notInTheFuture(files []time.Time, now time.Time) []time.Time {
+// clampBirths returns the start times of the files' generations, ordered and not after now:
+// files of a clock that was ahead count as begun now.
+func clampBirths(files []time.Time, now time.Time) []time.Time {
 	births := make([]time.Time, len(files))
 	latest := now
 	for i, named := range slices.Backward(files) {
@@ -80,15 +80,15 @@ func (l *log) path(born time.Time) string {
 	return filepath.Join(l.dir, strconv.FormatInt(born.UnixMilli(), 10)+extension)
 }
 
-// load reads a file into a generation, and names it for that when the clock was ahead.
-// All are those read so far, that one included.
+// load reads a file into a generation, and renames the file if clampBirths changed its start.
+// Tombstones apply to all generations read so far, g included.
 func (l *log) load(named time.Time, g *generation, all []*generation) error {
 	file, err := datafile.Open(l.path(named), os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	content, err := io.ReadAll(io.LimitReader(file, int64(recordSize+l.room)))
+	content, err := io.ReadAll(io.LimitReader(file, int64(recordSize+l.maxSectionBytes)))
 	if err != nil {
 		return err
 	}
@@ -108,20 +108,20 @@ func (l *log) load(named time.Time, g *generation, all []*generation) error {
 	return os.Rename(l.path(named), l.path(g.born))
 }
 
-// setAside has a file not be read again.
-func (l *log) setAside(named time.Time, reason error) {
+// quarantine renames a file so that it is not read again.
+func (l *log) quarantine(named time.Time, reason error) {
 	path := l.path(named)
-	err := os.Rename(path, path+asideExtension)
-	l.logger.Warn("a file of the duplicate window cannot be used and is set aside: packets that it knows, and that are sent again, are delivered twice",
+	err := os.Rename(path, path+unreadableExtension)
+	l.logger.Warn("a file of the duplicate window cannot be used and is quarantined: packets in it that are sent again are delivered twice",
 		"file", path, "error", errors.Join(reason, err))
 }
 
 // open opens a generation's file for the writer.
 func (l *log) open(born time.Time) error {
-	if err := l.restoreFolder(); err != nil {
+	if err := l.restoreDir(); err != nil {
 		return err
 	}
-	file, err := openWhole(l.path(born), l.header)
+	file, err := openForAppend(l.path(born), l.header)
 	if err != nil {
 		return err
 	}
@@ -132,9 +132,9 @@ func (l *log) open(born time.Time) error {
 	return l.removeOldest()
 }
 
-// restoreFolder makes the folder and its key anew where somebody has removed them.
-func (l *log) restoreFolder() error {
-	if err := datafile.MakeDir(l.dir, folderMode); err != nil {
+// restoreDir recreates the directory and the key if they were removed.
+func (l *log) restoreDir() error {
+	if err := datafile.MakeDir(l.dir, dirMode); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(filepath.Join(l.dir, keyName)); !errors.Is(err, fs.ErrNotExist) {
@@ -143,7 +143,7 @@ func (l *log) restoreFolder() error {
 	return writeSecret(l.dir, l.key)
 }
 
-// hasVanished reports whether the open file was removed, or is in a folder that was.
+// hasVanished reports whether the open file is no longer at its path.
 func (l *log) hasVanished() bool {
 	if l.file == nil {
 		return false
@@ -152,9 +152,8 @@ func (l *log) hasVanished() bool {
 	return err != nil || !datafile.IsAt(opened, l.file.Name())
 }
 
-// openWhole opens a file to be appended to, with its header and without a record
-// that was cut off.
-func openWhole(path string, header record) (*os.File, error) {
+// openForAppend opens a file, truncates an incomplete record and writes a missing header.
+func openForAppend(path string, header record) (*os.File, error) {
 	file, err := datafile.Open(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, err
@@ -172,10 +171,10 @@ func openWhole(path string, header record) (*os.File, error) {
 	return file, nil
 }
 
-// removeOldest keeps the generations in use.
+// removeOldest removes the files of all but the newest generations.
 func (l *log) removeOldest() error {
 	files, err := l.files()
-	for ; err == nil && len(files) > generationsKept; files = files[1:] {
+	for ; err == nil && len(files) > maxGenerations; files = files[1:] {
 		err = os.Remove(l.path(files[0]))
 	}
 	return err

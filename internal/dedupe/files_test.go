@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// text is what was logged.
+// text is a log.
 type text struct {
 	mu    sync.Mutex // guards bytes
 	bytes []byte
@@ -29,7 +29,7 @@ func (l *text) String() string {
 	return string(l.bytes)
 }
 
-// logged opens a window and returns what it logs as well.
+// logged opens a window and returns its log.
 func logged(t *testing.T, config Config, now time.Time) (*Window, *text) {
 	t.Helper()
 	logged := new(text)
@@ -43,7 +43,7 @@ func logged(t *testing.T, config Config, now time.Time) (*Window, *text) {
 // aSecret is the key of files that tests write.
 var aSecret = secret{1, 2, 3}
 
-// writeFile makes a generation's file, of packets and of what forgotten returns.
+// writeFile writes the file of a generation.
 func writeFile(t *testing.T, dir string, named time.Time, records ...record) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, keyName), aSecret[:], 0o600); err != nil {
@@ -61,11 +61,11 @@ func writeFile(t *testing.T, dir string, named time.Time, records ...record) {
 
 func written(s sample) record { return recordOf(aSecret.fingerprint(s.info, s.body)) }
 
-func forgotten(s sample) record { return written(s).forgotten() }
+func forgotten(s sample) record { return written(s).tombstone() }
 
-// What was begun while the clock was ahead is as old as what is begun now: it is
-// known, in its order, and no longer than anything else, also over restarts.
-func TestFilesFromTheFuture(t *testing.T) {
+// Generations of a clock that was ahead count as begun now: they are known, in order, and
+// expire like others, also after restarts.
+func TestClockAhead(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, named := range map[string][2]time.Duration{
 		"both": {day, 2 * day}, "the younger one": {-time.Second, day}, "the younger one, and the other of this moment": {0, day}, "by a moment": {time.Millisecond, 2 * time.Millisecond},
@@ -97,7 +97,7 @@ func TestFilesFromTheFuture(t *testing.T) {
 	}
 }
 
-// A file that cannot be read is told of once and set aside, and the others are read.
+// An unreadable file is logged once and quarantined, and the others are read.
 func TestUnreadableFile(t *testing.T) {
 	for _, readable := range []int{0, 1} {
 		config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
@@ -115,7 +115,7 @@ func TestUnreadableFile(t *testing.T) {
 		}
 		accept(t, w, numbered(2), now)
 		w.Close()
-		if _, err := os.Stat(unreadable + asideExtension); err != nil {
+		if _, err := os.Stat(unreadable + unreadableExtension); err != nil {
 			t.Error(err)
 		}
 		w, text = logged(t, config, now)
@@ -126,8 +126,8 @@ func TestUnreadableFile(t *testing.T) {
 	}
 }
 
-// One that cannot be removed is set aside, too.
-func TestFileThatCannotBeRemoved(t *testing.T) {
+// An expired file that cannot be removed is quarantined.
+func TestUnremovableFile(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
 	old := (&log{dir: config.Dir}).path(start.Add(-time.Hour))
 	if err := os.MkdirAll(filepath.Join(old, "something"), 0o750); err != nil {
@@ -143,8 +143,8 @@ func TestFileThatCannotBeRemoved(t *testing.T) {
 	}
 }
 
-// A folder that cannot be made is an error.
-func TestUnusableFolder(t *testing.T) {
+// Open fails if the directory cannot be created.
+func TestUnusableDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)

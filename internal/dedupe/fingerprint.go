@@ -10,33 +10,32 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// fingerprint stands for a packet: keyed hashes of its ids and of its content.
+// fingerprint identifies a packet by keyed hashes of its ids and of its content.
 //
-// Nobody outside knows the key, and a packet is taken for another one only when
-// both hashes agree: among a million packets with a probability of 2^-107. That
-// other ids have the same hash, which is a conflict that is none, has one of
-// 2^-43, and costs a count and a line in the log.
+// Among a million packets, both hashes of a packet equal those of another one with a
+// probability of 2^-107. The hashes of the ids alone do so with 2^-43, which counts and
+// logs a false conflict.
 type fingerprint struct {
 	ids     uint64 // of (emitter_id, packet_id); the first bit is 0
 	content uint64 // of the body
 }
 
-// tombstone marks the record of a packet that is forgotten.
+// tombstone is the bit of ids that marks the record of a forgotten packet.
 const tombstone = 1 << 63
 
-// secret is the key of both hashes. Without one, packets could be made whose
-// hashes are equal.
+// secret is the key of both hashes: with unkeyed hashes an attacker could make packets
+// with equal ones.
 type secret [highwayhash.Size]byte
 
 func newSecret() (s secret) {
-	_, _ = rand.Read(s[:]) // never fails, and would end the process
+	_, _ = rand.Read(s[:]) // never returns an error
 	return s
 }
 
-// fingerprint of a packet that packet.Check accepted. White space around the
-// JSON text does not count: the end of an NDJSON line is not part of the packet.
+// fingerprint returns the fingerprint of a valid packet. It ignores white space around the
+// JSON text, such as the end of an NDJSON line.
 func (s *secret) fingerprint(info packet.Info, body []byte) fingerprint {
-	// The length of the first id keeps pairs apart that only join to the same text.
+	// The length of the first id distinguishes pairs with the same concatenation.
 	const lengthBytes = 4
 	var buffer [256]byte
 	text := info.EmitterID.AppendDecoded(buffer[:lengthBytes], body)

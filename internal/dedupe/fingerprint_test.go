@@ -38,7 +38,7 @@ func TestFingerprints(t *testing.T) {
 	}
 }
 
-// A packet may end its line one time, and stand alone another time.
+// A packet may be sent as an NDJSON line and alone.
 func TestWhiteSpaceAroundAPacketIsNotContent(t *testing.T) {
 	w := open(t, Config{Window: time.Minute, Packets: 10}, start)
 	accept(t, w, numbered(1), start)

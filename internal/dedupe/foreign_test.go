@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// What has a generation's name and is not a regular file is set aside; nothing is
-// opened but regular files, and other names are left alone.
-func TestForeignFilesInTheFolder(t *testing.T) {
+// Entries with the name of a generation that are no regular files are quarantined and not
+// opened; other names are ignored.
+func TestForeignFiles(t *testing.T) {
 	dir := t.TempDir()
 	outside := filepath.Join(t.TempDir(), "outside")
 	pipe, link := fmt.Sprintf("%d.ids", start.UnixMilli()-2), fmt.Sprintf("%d.ids", start.UnixMilli()-1)
@@ -34,7 +34,7 @@ func TestForeignFilesInTheFolder(t *testing.T) {
 	for n := range 2 {
 		w := open(t, config, start)
 		if w.len() != n {
-			t.Errorf("%d packets are remembered, want %d", w.len(), n)
+			t.Errorf("%d packets are known, want %d", w.len(), n)
 		}
 		accept(t, w, numbered(n), start)
 		w.Close()
@@ -49,8 +49,8 @@ func TestForeignFilesInTheFolder(t *testing.T) {
 	}
 }
 
-// The folder must be one: not a file, and not a link.
-func TestFolderThatIsNone(t *testing.T) {
+// Open fails if the directory is a file or a link.
+func TestDirIsNoDirectory(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"a regular file":  func(path string) error { return os.WriteFile(path, nil, 0o600) },
 		"a symbolic link": func(path string) error { return os.Symlink(os.TempDir(), path) },
@@ -69,9 +69,9 @@ func TestFolderThatIsNone(t *testing.T) {
 	}
 }
 
-// A folder that somebody removes is made anew, with its key, and what is accepted from
-// then on is known after a restart.
-func TestVanishedFolderIsMadeAnew(t *testing.T) {
+// A removed directory is recreated with its key; packets accepted from then on are known
+// after a restart.
+func TestRemovedDirIsRecreated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := Config{Window: time.Minute, Packets: 10, Dir: filepath.Join(t.TempDir(), "dedupe")}
 		w := open(t, config, time.Now())
@@ -87,7 +87,7 @@ func TestVanishedFolderIsMadeAnew(t *testing.T) {
 		w = open(t, config, time.Now())
 		defer w.Close()
 		if w.len() != 1 {
-			t.Errorf("%d packets are remembered, want the one that was accepted afterwards", w.len())
+			t.Errorf("%d packets are known, want the one that was accepted afterwards", w.len())
 		}
 	})
 }

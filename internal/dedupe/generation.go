@@ -2,11 +2,11 @@ package dedupe
 
 import "time"
 
-// generation is what was accepted since it was born, until the next one was.
+// generation is the set of packets accepted from its start to the next generation's.
 type generation struct {
 	born time.Time
-	// latest has the content that was accepted last under each pair of ids, and
-	// earlier what was accepted under the same ids before, which is rare.
+	// latest maps ids to the content that was accepted last. earlier has the packets of
+	// the same ids that were accepted before it, which are rare.
 	latest  map[uint64]uint64
 	earlier map[fingerprint]struct{}
 }
@@ -15,8 +15,7 @@ func newGeneration(born time.Time) *generation {
 	return &generation{born: born, latest: make(map[uint64]uint64)}
 }
 
-// find reports whether the packet is known, and whether other content is known
-// under its ids.
+// find reports whether the packet is known, and whether its ids are known with other content.
 func (g *generation) find(f fingerprint) (known, conflict bool) {
 	latest, taken := g.latest[f.ids]
 	if taken && latest == f.content {
@@ -39,7 +38,7 @@ func (g *generation) add(f fingerprint) {
 	g.latest[f.ids] = f.content
 }
 
-// forget reports whether the packet was known.
+// forget removes a packet and reports whether it was known.
 func (g *generation) forget(f fingerprint) bool {
 	if latest, taken := g.latest[f.ids]; taken && latest == f.content {
 		delete(g.latest, f.ids)
@@ -50,7 +49,7 @@ func (g *generation) forget(f fingerprint) bool {
 	return known
 }
 
-// forget reports whether any of the generations knew the packet.
+// forget removes a packet from all generations and reports whether it was known.
 func forget(f fingerprint, generations ...*generation) (known bool) {
 	for _, g := range generations {
 		if g.forget(f) {
@@ -62,5 +61,4 @@ func forget(f fingerprint, generations ...*generation) (known bool) {
 
 func (g *generation) len() int { return len(g.latest) + len(g.earlier) }
 
-// empty lets go of what is remembered.
-func (g *generation) empty() { g.latest, g.earlier = nil, nil }
+func (g *generation) clear() { g.latest, g.earlier = nil, nil }

@@ -11,15 +11,15 @@ import (
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
-// The key of the hashes is a file beside those of the generations, which are
-// worth nothing without it.
+// The key of the hashes is in the directory of the generations, whose files are useless
+// without it.
 const (
 	keyName    = "key"
-	newKeyName = "key.new" // until it is whole
+	newKeyName = "key.new" // until it is complete
 )
 
-// secret returns the folder's key. One that cannot be used is set aside and
-// replaced, so that the window is empty.
+// secret returns the directory's key. It quarantines and replaces an unusable key, after
+// which the window is empty.
 func (l *log) secret() secret {
 	path := filepath.Join(l.dir, keyName)
 	key, err := readSecret(path)
@@ -27,8 +27,8 @@ func (l *log) secret() secret {
 		return key
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		l.logger.Warn("the key of the duplicate window cannot be used and is set aside, and so is what was written with it: packets that were accepted before, and are sent again, are delivered twice",
-			"file", path, "error", errors.Join(err, os.Rename(path, path+asideExtension)))
+		l.logger.Warn("the key of the duplicate window cannot be used and is quarantined with the files that were written with it: packets that were accepted before and are sent again are delivered twice",
+			"file", path, "error", errors.Join(err, os.Rename(path, path+unreadableExtension)))
 	}
 	key = newSecret()
 	if err := writeSecret(l.dir, key); err != nil {
@@ -38,7 +38,7 @@ func (l *log) secret() secret {
 	return key
 }
 
-// readSecret reads the key's file.
+// readSecret reads a key file.
 func readSecret(path string) (key secret, err error) {
 	file, err := datafile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -55,7 +55,7 @@ func readSecret(path string) (key secret, err error) {
 	return key, nil
 }
 
-// writeSecret makes the key's file, whole or not at all.
+// writeSecret creates the key file atomically.
 func writeSecret(dir string, key secret) error {
 	unfinished := filepath.Join(dir, newKeyName)
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -73,13 +73,13 @@ func writeSecret(dir string, key secret) error {
 	if err := os.Rename(unfinished, filepath.Join(dir, keyName)); err != nil {
 		return err
 	}
-	syncFolder(dir)
+	syncDir(dir)
 	return nil
 }
 
-// syncFolder makes a new name durable, where the system can. One that a crash
-// loses costs no more than duplicates, and is logged at the next start.
-func syncFolder(dir string) {
+// syncDir syncs a directory if the system supports it. An entry that a crash loses causes
+// only duplicates, and is logged at the next start.
+func syncDir(dir string) {
 	if folder, err := os.Open(dir); err == nil {
 		_ = errors.Join(folder.Sync(), folder.Close())
 	}

@@ -30,7 +30,7 @@ func TestKeyFile(t *testing.T) {
 		t.Error("another start has another key")
 	}
 	if _, err := os.Lstat(filepath.Join(config.Dir, newKeyName)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what is unfinished stays: %v", err)
+		t.Errorf("the unfinished file stays: %v", err)
 	}
 }
 
@@ -41,12 +41,12 @@ func TestWindowsInMemoryHaveTheirOwnKeys(t *testing.T) {
 	}
 }
 
-// A key that cannot be used is told of, set aside and not touched: the window is
-// empty, and remembers from then on.
+// An unusable key is logged, quarantined and unchanged; the window is empty and works from
+// then on.
 func TestUnusableKey(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
 	for name, spoil := range map[string]func(path string) error{
-		"gone":       os.Remove,
+		"removed":    os.Remove,
 		"short":      func(path string) error { return os.Truncate(path, 31) },
 		"empty":      func(path string) error { return os.Truncate(path, 0) },
 		"long":       func(path string) error { return os.WriteFile(path, make([]byte, 33), 0o600) },
@@ -72,7 +72,7 @@ func TestUnusableKey(t *testing.T) {
 				t.Errorf("the key is that of before, or %d packets are known", w.len())
 			}
 			wantLogged := 2 // of the key, and of the file that was written with the other one
-			if name == "gone" || name == "another" || name == "unfinished" {
+			if name == "removed" || name == "another" || name == "unfinished" {
 				wantLogged = 1
 			}
 			if got := text.String(); strings.Count(got, "level=WARN") != wantLogged || strings.Count(got, "\n") != wantLogged {
@@ -92,8 +92,8 @@ func TestUnusableKey(t *testing.T) {
 	}
 }
 
-// A folder in which nothing can be written gives a window without a past.
-func TestKeyThatCannotBeWritten(t *testing.T) {
+// Without a writable directory the window starts empty.
+func TestUnwritableKey(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
 	if err := os.MkdirAll(filepath.Join(config.Dir, newKeyName, "full"), 0o700); err != nil {
 		t.Fatal(err)
@@ -105,13 +105,13 @@ func TestKeyThatCannotBeWritten(t *testing.T) {
 		}
 		accept(t, w, numbered(1), start)
 		if !knows(w, numbered(1)) {
-			t.Error("nothing is remembered")
+			t.Error("no packet is known")
 		}
 		w.Close()
 	}
 }
 
-// Files of versions that knew ids alone are set aside, and never misread.
+// Files of versions with ids only are quarantined.
 func TestFilesOfAnEarlierVersion(t *testing.T) {
 	for name, content := range map[string][]byte{
 		"one key":          bytes.Repeat([]byte{7}, 16),
@@ -137,15 +137,15 @@ func TestFilesOfAnEarlierVersion(t *testing.T) {
 			if !knows(w, numbered(1)) || w.len() != 1 || text.String() != "" {
 				t.Errorf("after another start %d packets are known; logged is %s", w.len(), text)
 			}
-			if got, err := os.ReadFile(old + asideExtension); err != nil || !bytes.Equal(got, content) {
-				t.Errorf("what was set aside is %d bytes: %v", len(got), err)
+			if got, err := os.ReadFile(old + unreadableExtension); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("the quarantined file has %d bytes: %v", len(got), err)
 			}
 		})
 	}
 }
 
-// A crash within a header costs nothing.
-func TestCutHeader(t *testing.T) {
+// An incomplete header is not an error.
+func TestIncompleteHeader(t *testing.T) {
 	for length := range recordSize {
 		config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
 		w := open(t, config, start)

@@ -10,115 +10,114 @@ import (
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
-// log writes packets down, a file for each generation (see files.go). They gather for
-// a moment and are written together; nobody waits for it, and it is not synced. What
-// cannot be written is kept, for the two generations that count, and tried again; what
-// has no room is forgotten at the next start, which costs no more than a duplicate.
+// log writes fingerprints to a file for each generation (see files.go), asynchronously in
+// batches and without a sync. After a write error it keeps the records of both
+// generations and retries. Records above maxSectionBytes are dropped, which causes only
+// duplicates after the next start.
 type log struct {
-	dir     string
-	key     secret // of the hashes
-	header  record // of each file
-	logger  *slog.Logger
-	room    int           // bytes of records: of a file what is read, of what waits for it what is kept
-	wake    chan struct{} // holds one value when something waits
-	closing chan struct{}
-	done    chan struct{}
+	dir             string
+	key             secret // of the hashes
+	header          record // of each file
+	logger          *slog.Logger
+	maxSectionBytes int           // maximum of record bytes read from a file or pending for it
+	wake            chan struct{} // capacity 1; receives a value when records are pending
+	closing         chan struct{}
+	done            chan struct{}
 
-	mu      sync.Mutex // guards waiting
-	waiting []section  // one at least, oldest first
+	mu      sync.Mutex // guards pending
+	pending []section  // oldest first, never empty
 
-	// Below belongs to the writer.
+	// The following fields belong to the writer goroutine.
 	file    *os.File  // nil: none is open
-	born    time.Time // whose file it is
+	born    time.Time // start of the file's generation
 	failing bool      // the last write failed
 }
 
-// section is what goes into one generation's file.
+// section has the pending records of one generation's file.
 type section struct {
 	born    time.Time
 	records []byte
 }
 
-// folderMode is that of the folder.
-const folderMode = 0o750
+const dirMode = 0o750
 
 const (
-	gathering  = 10 * time.Millisecond
-	retryAfter = time.Second // when a write failed
+	writeDelay = 10 * time.Millisecond
+	retryDelay = time.Second // when a write failed
 )
 
 func openLog(config Config, logger *slog.Logger) (*log, error) {
-	if err := datafile.MakeDir(config.Dir, folderMode); err != nil {
+	if err := datafile.MakeDir(config.Dir, dirMode); err != nil {
 		return nil, err
 	}
 	return &log{
 		dir: config.Dir, logger: logger,
-		// Requests under way when a generation is full are still added to it,
-		// and each packet may be forgotten.
-		room: 4 * config.Packets * recordSize,
-		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		// Requests in flight may exceed a full generation, and each packet may have a
+		// tombstone.
+		maxSectionBytes: 4 * config.Packets * recordSize,
+		wake:            make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}, nil
 }
 
-// begin starts the writer, with a generation that may have a file.
-func (l *log) begin(born time.Time) {
-	l.waiting = []section{{born: born}}
-	go l.write()
+// start starts the writer with the current generation, which may have a file.
+func (l *log) start(born time.Time) {
+	l.pending = []section{{born: born}}
+	go l.run()
 }
 
-func (l *log) add(r record) {
+func (l *log) append(r record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last := &l.waiting[len(l.waiting)-1]
-	if len(last.records) >= l.room {
+	last := &l.pending[len(l.pending)-1]
+	if len(last.records) >= l.maxSectionBytes {
 		return
 	}
 	first := len(last.records) == 0
 	last.records = append(last.records, r[:]...)
 	if first {
-		l.awaken()
+		l.wakeWriter()
 	}
 }
 
-// forget takes a record back that was added.
-func (l *log) forget(r record) { l.add(r.forgotten()) }
+// forget appends the tombstone of a record.
+func (l *log) forget(r record) { l.append(r.tombstone()) }
 
-func (l *log) awaken() {
+func (l *log) wakeWriter() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-// rotate begins another generation.
+// rotate begins the next generation.
 func (l *log) rotate(born time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// Files are in the order of their names, also when the clock is set back.
-	if last := l.waiting[len(l.waiting)-1].born.Round(0); born.Round(0).Before(last) {
+	// File names are ordered even if the clock was set back.
+	if last := l.pending[len(l.pending)-1].born.Round(0); born.Round(0).Before(last) {
 		born = last.Add(time.Millisecond)
 	}
-	l.waiting = append(l.waiting, section{born: born})
-	// What is older would go into files that are removed.
-	l.waiting = slices.Delete(l.waiting, 0, max(0, len(l.waiting)-generationsKept))
-	l.awaken()
+	l.pending = append(l.pending, section{born: born})
+	// Files of older generations are removed.
+	l.pending = slices.Delete(l.pending, 0, max(0, len(l.pending)-maxGenerations))
+	l.wakeWriter()
 }
 
-func (l *log) write() {
+func (l *log) run() {
 	defer close(l.done)
-	l.putAll() // opens the file
+	l.writePending() // opens the file
 	for l.await() {
-		l.putAll()
+		l.writePending()
 	}
-	l.putAll()
+	l.writePending()
 }
 
-// await returns when something waits and has gathered, or may be tried again, and
-// false when the log is to be closed.
+// await waits for pending records and writeDelay, or for a retry. It returns false when the
+// log is closing.
 func (l *log) await() bool {
-	pause := retryAfter
+	pause := retryDelay
 	if !l.failing {
-		pause = gathering
+		pause = writeDelay
 		select {
 		case <-l.wake:
 		case <-l.closing:
@@ -133,56 +132,56 @@ func (l *log) await() bool {
 	}
 }
 
-// putAll writes what waits, up to the first failure.
-func (l *log) putAll() {
+// writePending writes the pending sections up to the first error.
+func (l *log) writePending() {
 	if l.hasVanished() {
 		_ = l.file.Close()
 		l.file = nil
 	}
-	sections := l.take()
+	sections := l.takePending()
 	for len(sections) > 0 {
-		if err := l.put(&sections[0]); err != nil {
-			l.giveBack(sections)
-			l.note(err)
+		if err := l.writeSection(&sections[0]); err != nil {
+			l.requeue(sections)
+			l.logTransition(err)
 			return
 		}
 		sections = sections[1:]
 	}
-	l.note(nil)
+	l.logTransition(nil)
 }
 
-// note logs each edge between writes that succeed and those that fail.
-func (l *log) note(err error) {
+// logTransition logs the first error and the first success after errors.
+func (l *log) logTransition(err error) {
 	switch failed := err != nil; {
 	case failed && !l.failing:
-		l.logger.Warn("the duplicate window cannot be written down: packets accepted since then, and sent again after a restart, may be delivered twice", "error", err)
+		l.logger.Warn("the duplicate window cannot be written: packets accepted from now on and sent again after a restart may be delivered twice", "error", err)
 	case !failed && l.failing:
-		l.logger.Info("the duplicate window can be written down again")
+		l.logger.Info("the duplicate window is writable again")
 	}
 	l.failing = err != nil
 }
 
-// take leaves an empty section, so that there always is one to add to.
-func (l *log) take() []section {
+// takePending returns the pending sections and leaves an empty one.
+func (l *log) takePending() []section {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sections := l.waiting
-	l.waiting = []section{{born: sections[len(sections)-1].born}}
+	sections := l.pending
+	l.pending = []section{{born: sections[len(sections)-1].born}}
 	return sections
 }
 
-// giveBack takes in what could not be written. What came meanwhile begins with the
-// generation that it ends with.
-func (l *log) giveBack(unsaved []section) {
+// requeue puts unwritten sections before the pending ones; the last of them and the first
+// pending one are of the same generation.
+func (l *log) requeue(unsaved []section) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := &unsaved[len(unsaved)-1]
-	last.records = append(last.records, l.waiting[0].records...)
-	l.waiting = append(unsaved, l.waiting[1:]...)
+	last.records = append(last.records, l.pending[0].records...)
+	l.pending = append(unsaved, l.pending[1:]...)
 }
 
-// put writes a section and leaves in it what could not be written.
-func (l *log) put(s *section) error {
+// writeSection writes a section. After an error the section has the unwritten records.
+func (l *log) writeSection(s *section) error {
 	if l.file == nil || !s.born.Equal(l.born) {
 		if err := l.open(s.born); err != nil {
 			return err
@@ -192,7 +191,7 @@ func (l *log) put(s *section) error {
 	if err != nil {
 		s.records = s.records[n-n%recordSize:]
 		_ = l.file.Close()
-		l.file = nil // to be opened again, which cuts off the rest of a record
+		l.file = nil // openForAppend truncates the incomplete record
 	}
 	return err
 }
@@ -202,7 +201,7 @@ func (l *log) close() {
 	<-l.done
 	if l.file != nil {
 		if err := l.file.Close(); err != nil {
-			l.note(err)
+			l.logTransition(err)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// brittle is a window in a folder that can be broken, in a bubble.
+// brittle is a window in a directory with injected write errors, in a synctest bubble.
 type brittle struct {
 	*testing.T
 	*Window
@@ -40,7 +40,7 @@ func (b *brittle) accept(n int) {
 	accept(b, b.Window, numbered(n), time.Now())
 }
 
-// stop makes all writes fail, until they can go on.
+// stop makes all writes fail until goOn.
 func (b *brittle) stop() {
 	b.Helper()
 	dir := b.config.Dir
@@ -64,13 +64,13 @@ func (b *brittle) wantLogged(failures, recoveries int) {
 	if got := strings.Count(b.text.String(), "level=WARN msg=\"the duplicate window cannot be written"); got != failures {
 		b.Errorf("%d failures are logged, want %d: %s", got, failures, b.text)
 	}
-	if got := strings.Count(b.text.String(), "can be written down again"); got != recoveries {
+	if got := strings.Count(b.text.String(), "is writable again"); got != recoveries {
 		b.Errorf("%d recoveries are logged, want %d: %s", got, recoveries, b.text)
 	}
 }
 
-// wantRemembered restarts.
-func (b *brittle) wantRemembered(n int, want bool) {
+// wantKnown restarts and checks whether a packet is known.
+func (b *brittle) wantKnown(n int, want bool) {
 	b.Helper()
 	w := open(b.T, b.config, time.Now())
 	defer w.Close()
@@ -79,9 +79,9 @@ func (b *brittle) wantRemembered(n int, want bool) {
 	}
 }
 
-// What could not be written is kept and tried again, over several generations. The first
-// of a row of failures is logged, and the end of the row.
-func TestFailedWritesAreTriedAgain(t *testing.T) {
+// Failed writes are retried, over several generations. The first of a series of failures
+// and its end are logged.
+func TestFailedWritesAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openBrittle(t, Config{Window: time.Minute, Packets: 1000})
 		for round := range 2 {
@@ -100,7 +100,7 @@ func TestFailedWritesAreTriedAgain(t *testing.T) {
 			b.pass(2 * time.Second)
 			b.wantLogged(1+round, 1+round)
 			for n, want := range []bool{true, true, false, true, true} {
-				b.wantRemembered(first+n, want)
+				b.wantKnown(first+n, want)
 			}
 		}
 		b.Close()
@@ -108,21 +108,21 @@ func TestFailedWritesAreTriedAgain(t *testing.T) {
 	})
 }
 
-// What comes during a write that fails goes behind it, into its own generation.
-func TestKeysThatComeDuringAFailedWrite(t *testing.T) {
+// Records that arrive during a failed write follow it, in their own generation.
+func TestRecordsDuringAFailedWrite(t *testing.T) {
 	l, err := openLog(Config{Packets: 100, Dir: t.TempDir()}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.header = aSecret.header()
-	l.waiting = []section{{born: start}}
-	l.add(written(numbered(1)))
-	unsaved := l.take()
-	l.add(written(numbered(2)))
+	l.pending = []section{{born: start}}
+	l.append(written(numbered(1)))
+	unsaved := l.takePending()
+	l.append(written(numbered(2)))
 	l.rotate(start.Add(time.Minute))
-	l.add(written(numbered(3)))
-	l.giveBack(unsaved)
-	l.putAll()
+	l.append(written(numbered(3)))
+	l.requeue(unsaved)
+	l.writePending()
 	defer l.file.Close() //nolint:errcheck // it is a test's
 	for born, want := range map[time.Time][]record{
 		start: {l.header, written(numbered(1)), written(numbered(2))}, start.Add(time.Minute): {l.header, written(numbered(3))},
@@ -140,19 +140,19 @@ func bytesOf(records []record) (all [][]byte) {
 	return all
 }
 
-// The end does not wait until keys have gathered.
-func TestCloseWritesTheRest(t *testing.T) {
+// Close does not wait for writeDelay.
+func TestCloseWritesPendingRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openBrittle(t, Config{Window: time.Minute, Packets: 1000})
 		b.accept(1)
 		b.Close()
-		b.wantRemembered(1, true)
+		b.wantKnown(1, true)
 		b.wantLogged(0, 0)
 	})
 }
 
-// A failure at the very end is logged.
-func TestFailureAtTheEnd(t *testing.T) {
+// A failed write in Close is logged.
+func TestFailedClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openBrittle(t, Config{Window: time.Minute, Packets: 1000})
 		b.accept(1)
@@ -162,13 +162,13 @@ func TestFailureAtTheEnd(t *testing.T) {
 		b.Close()
 		b.wantLogged(1, 0)
 		b.goOn()
-		b.wantRemembered(1, true)
-		b.wantRemembered(2, false)
+		b.wantKnown(1, true)
+		b.wantKnown(2, false)
 	})
 }
 
-// What is kept to be written is bounded: in generations, and in each of them.
-func TestUnwrittenKeysAreBounded(t *testing.T) {
+// Pending records are bounded in generations and in each of them.
+func TestPendingRecordsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openBrittle(t, Config{Window: time.Minute, Packets: 10})
 		b.stop()
@@ -184,24 +184,24 @@ func TestUnwrittenKeysAreBounded(t *testing.T) {
 			b.forget(numbered(n - 1))
 			b.accept(n - 1)
 		}
-		kept := 0
+		stored := 0
 		b.log.mu.Lock()
-		for _, s := range b.log.waiting {
-			kept += len(s.records) / recordSize
+		for _, s := range b.log.pending {
+			stored += len(s.records) / recordSize
 		}
 		b.log.mu.Unlock()
-		if kept > 2*4*b.config.Packets {
-			t.Errorf("%d keys are kept, and a generation has 10 packets", kept)
+		if stored > 2*4*b.config.Packets {
+			t.Errorf("%d records are pending, and a generation has 10 packets", stored)
 		}
 		b.goOn()
 		b.pass(2 * time.Second)
 		b.Close()
-		b.wantRemembered(n-2, true)
+		b.wantKnown(n-2, true)
 	})
 }
 
-// What a write has written is not written again.
-func TestPartOfASection(t *testing.T) {
+// After a partial write the written records are not written again.
+func TestPartialWrite(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -223,15 +223,15 @@ func TestPartOfASection(t *testing.T) {
 	})
 	l := &log{dir: t.TempDir(), header: aSecret.header(), file: writer, born: start}
 	s := section{born: start, records: slices.Clone(records)}
-	if err := l.put(&s); err == nil {
-		t.Fatal("a pipe took everything")
+	if err := l.writeSection(&s); err == nil {
+		t.Fatal("a pipe took all bytes")
 	}
 	reading.Wait()
 	written := len(records) - len(s.records)
 	if written <= 0 || written%recordSize != 0 || !bytes.Equal(s.records, records[written:]) {
 		t.Errorf("%d of %d bytes are left", len(s.records), len(records))
 	}
-	if err := l.put(&s); err != nil {
+	if err := l.writeSection(&s); err != nil {
 		t.Fatal(err)
 	}
 	defer l.file.Close() //nolint:errcheck // it is a test's

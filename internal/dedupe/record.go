@@ -8,9 +8,9 @@ import (
 	"github.com/minio/highwayhash"
 )
 
-// record is a packet in a file: the hash of its ids, whose first bit tells that it
-// is forgotten, and the hash of its content. Each file begins with one that is a
-// header: the name of the format, and a hash of that which shows the key.
+// record is the encoded fingerprint of a packet: the hash of its ids, whose first bit is
+// the tombstone, and the hash of its content. The first record of a file is a header: the
+// name of the format and its keyed hash, which identifies the key.
 type record [8 + 8]byte
 
 const (
@@ -30,20 +30,20 @@ func (s *secret) header() (r record) {
 	return r
 }
 
-// forgotten returns the record that takes this one back.
-func (r record) forgotten() record {
+// tombstone returns the record that removes this one.
+func (r record) tombstone() record {
 	binary.BigEndian.PutUint64(r[:], binary.BigEndian.Uint64(r[:])|tombstone)
 	return r
 }
 
-// fingerprint reads a record.
+// fingerprint decodes the record.
 func (r record) fingerprint() (f fingerprint, forgotten bool) {
 	ids := binary.BigEndian.Uint64(r[:])
 	return fingerprint{ids &^ tombstone, binary.BigEndian.Uint64(r[8:])}, ids&tombstone != 0
 }
 
-// records returns what follows the header in a file's content. A file that was cut
-// within the header has nothing.
+// records returns the part of a file's content after the header, or nothing if the header
+// is incomplete.
 func (r record) records(content []byte) ([]byte, error) {
 	switch {
 	case len(content) < recordSize && bytes.HasPrefix(r[:], content):
@@ -53,6 +53,6 @@ func (r record) records(content []byte) ([]byte, error) {
 	case bytes.HasPrefix(content, []byte(formatName)):
 		return nil, errors.New("it was written with another key")
 	default:
-		return nil, errors.New("it is of an earlier version, which knew ids alone, or of something else")
+		return nil, errors.New("it has another format, such as that of an earlier version with ids only")
 	}
 }

@@ -17,33 +17,32 @@ import (
 	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
-// Config holds the demo's settings.
+// Config holds the demo's settings; the tags are those of package config.
 type Config struct {
-	// Emitter configures the load; its Target is set by the demo.
-	Emitter emitter.Config
+	// Duration, Rate, PacketSize and File are the emitter's.
+	Duration   time.Duration `env:"DURATION" min:"0" help:"how long packets are sent; 0 means until interrupted; a file is sent to its end unless this is set"`
+	Rate       float64       `env:"RATE" min:"0" zero:"as fast as possible" help:"packets per second; 0 means as fast as possible"`
+	PacketSize string        `env:"PACKET_SIZE" help:"messages per packet: 5, 5,20 round-robin, or 1-100 at random"`
+	File       string        `env:"FILE" help:"log file to send instead of generated messages, or - for standard input"`
 	// KillAfter, unless 0, is when the first analyzer is stopped for
 	// KillDuration.
-	KillAfter, KillDuration time.Duration
+	KillAfter    time.Duration `env:"KILL_AFTER" min:"0" zero:"never" help:"when one analyzer is stopped; 0 means never"`
+	KillDuration time.Duration `env:"KILL_DURATION" min:">0" help:"how long the analyzer stays stopped"`
 }
 
 // DefaultConfig sends packets of 1 to 100 messages.
 func DefaultConfig() Config {
-	config := Config{Emitter: emitter.DefaultConfig(), KillDuration: 5 * time.Second}
-	config.Emitter.PacketSize = "1-100"
-	config.Emitter.Rate = 500
-	config.Emitter.Duration = 20 * time.Second
-	return config
+	return Config{Duration: 20 * time.Second, Rate: 500, PacketSize: "1-100", KillDuration: 5 * time.Second}
 }
 
 // Validate returns an error that names the invalid key.
-func (c Config) Validate() error {
-	if c.KillAfter < 0 {
-		return fmt.Errorf("KILL_AFTER is %v: it must be a time such as 5s, or 0 for never", c.KillAfter)
-	}
-	if c.KillDuration <= 0 {
-		return fmt.Errorf("KILL_DURATION is %v: it must be a time such as 5s", c.KillDuration)
-	}
-	return c.Emitter.Validate()
+func (c Config) Validate() error { return c.emitter("http://localhost").Validate() }
+
+// emitter returns the emitter's settings.
+func (c Config) emitter(target string) emitter.Config {
+	config := emitter.DefaultConfig()
+	config.Target, config.Duration, config.Rate, config.PacketSize, config.File = target, c.Duration, c.Rate, c.PacketSize, c.File
+	return config
 }
 
 // Screen holds the demo's input and output.
@@ -85,8 +84,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return err
 	}
 	defer func() { _ = stop() }() // for error returns before the stop below
-	config.Emitter.Target = "http://" + d.Addr() + "/ingest"
-	e, err := emitter.New(config.Emitter, emitter.Deps{Logger: logger, Stdin: screen.Stdin})
+	e, err := emitter.New(config.emitter("http://"+d.Addr()+"/ingest"), emitter.Deps{Logger: logger, Stdin: screen.Stdin})
 	if err != nil {
 		return err
 	}
@@ -105,7 +103,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 
 func startDistributor(ctx context.Context, targets []distributor.Target, folder string, logger *slog.Logger) (*distributor.Distributor, error) {
 	config := distributor.DefaultConfig()
-	config.Listen, config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
+	config.Host, config.Port, config.MetricsListen = "127.0.0.1", 0, "127.0.0.1:0"
 	config.Targets = targets
 	config.DataDir = folder
 	config.Ingest.DrainDelay = 0 // no load balancer in front of it
@@ -120,9 +118,9 @@ func startDistributor(ctx context.Context, targets []distributor.Target, folder 
 }
 
 func printHeader(out io.Writer, d *distributor.Distributor, config Config) {
-	what := fmt.Sprintf("%s messages a packet, %g packets a second", config.Emitter.PacketSize, config.Emitter.Rate)
-	if config.Emitter.File != "" {
-		what = config.Emitter.File + ", " + what
+	what := fmt.Sprintf("%s messages a packet, %g packets a second", config.PacketSize, config.Rate)
+	if config.File != "" {
+		what = config.File + ", " + what
 	}
 	_, _ = fmt.Fprintf(out, "Sending %s.\n", what)
 	_, _ = fmt.Fprintf(out, "Ingest http://%s/ingest   health http://%s/health\n", d.Addr(), d.Addr())
@@ -147,7 +145,7 @@ func runEmitter(ctx context.Context, config Config, d *distributor.Distributor, 
 		case <-done:
 			return report, runErr
 		case <-ticker.C:
-			if endsSoon(view.start, config.Emitter.Duration) {
+			if endsSoon(view.start, config.Duration) {
 				continue // the last table is drawn after the delivery of everything
 			}
 			view.draw(d.Status(), e.Snapshot())

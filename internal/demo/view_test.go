@@ -97,8 +97,8 @@ var queueColumn = regexp.MustCompile(`(?m)^ *analyzer-\d .* (\d+) +[a-z ]+$`)
 // The last table agrees with the ledger: nothing is queued.
 func TestLastTableAgreesWithTheLedger(t *testing.T) {
 	config := DefaultConfig()
-	config.Emitter.Rate, config.Emitter.PacketSize = 0, "1"
-	config.Emitter.Duration = 300 * time.Millisecond
+	config.Rate, config.PacketSize = 0, "1"
+	config.Duration = 300 * time.Millisecond
 	var out strings.Builder
 	if err := Run(t.Context(), config, Screen{Out: &out}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)

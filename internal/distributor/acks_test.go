@@ -17,7 +17,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// ask sends a packet with that id to /ingest with a query.
+// ask posts a packet to /ingest with a query.
 func (s *system) ask(t testing.TB, query, id string) (status int, body string) {
 	t.Helper()
 	packet := fmt.Sprintf(`{"emitter_id":"e","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, id)
@@ -42,9 +42,9 @@ func wantTerm(t testing.TB, ledger map[string]any, name string, packets, message
 	}
 }
 
-// Each level is answered with either journal as the contract says.
+// Each level of ack gets its response, with either journal.
 func TestAcks(t *testing.T) {
-	for _, journal := range Journals() {
+	for _, journal := range []string{JournalMemory, JournalDisk} {
 		t.Run(journal, func(t *testing.T) {
 			a := analyzertest.New(t)
 			config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -73,7 +73,7 @@ func TestAcks(t *testing.T) {
 			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusUnprocessableEntity || !strings.Contains(body, `"dead_lettered"`) {
 				t.Errorf("a dead letter is answered with %d %s", status, body)
 			}
-			// A dead letter is no duplicate of itself.
+			// A dead letter can be sent again.
 			a.Behave(analyzertest.Behaviour{})
 			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusOK {
 				t.Errorf("sent again it is answered with %d %s", status, body)
@@ -83,7 +83,7 @@ func TestAcks(t *testing.T) {
 	}
 }
 
-// Who waits for a delivery is answered while the distributor stops.
+// Requests with ack=delivered are answered during a stop.
 func TestAckWhileStopping(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -109,7 +109,7 @@ func TestAckWhileStopping(t *testing.T) {
 	<-stopped
 }
 
-// A timeout says that the packet remains accepted, and it is delivered later.
+// After an ack timeout the packet remains accepted and is delivered.
 func TestAckTimeoutThenDelivered(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -132,8 +132,8 @@ func TestAckTimeoutThenDelivered(t *testing.T) {
 	s.stop(t)
 }
 
-// With a disk journal, packets are accepted while no analyzer is there, what was
-// accepted is known and delivered after a restart, and the ledger balances.
+// With a disk journal, packets are accepted without analyzers; accepted packets are duplicates
+// and delivered after a restart, and the ledger balances.
 func TestDiskJournalOverRestart(t *testing.T) {
 	a := analyzertest.New(t)
 	a.Behave(analyzertest.Behaviour{Refuse: true})
@@ -182,8 +182,8 @@ func TestDiskJournalOverRestart(t *testing.T) {
 	s.stop(t)
 }
 
-// A file of the duplicate window that cannot be read does not hold up the start, nor is
-// a packet lost by it; a folder that cannot be made is one error, at once.
+// An unreadable file of the duplicate window does not fail the start and loses no packet; a
+// directory that cannot be created fails it.
 func TestDedupeFolderCannotBeRead(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	config := quick(t, targets...)
@@ -203,7 +203,7 @@ func TestDedupeFolderCannotBeRead(t *testing.T) {
 	}
 }
 
-// makeUnusable puts a folder where a file of the window should be.
+// makeUnusable creates a directory in place of a file of the window.
 func makeUnusable(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.ids"))

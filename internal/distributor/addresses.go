@@ -10,29 +10,26 @@ import (
 	"syscall"
 )
 
-// validateAddresses checks the two listening addresses, each and together.
+// listenAddress returns the address of the ingest API.
+func (c Config) listenAddress() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// validateAddresses validates the listen addresses and that they do not conflict.
 func (c Config) validateAddresses() error {
-	for _, a := range []struct{ name, address string }{{c.listenKeys(), c.Listen}, {"METRICS_ADDR", c.MetricsListen}} {
-		if err := validateAddress(a.address); err != nil {
-			return fmt.Errorf("%s is %q: %w", a.name, a.address, err)
-		}
+	if err := validateAddress(c.MetricsListen); err != nil {
+		return fmt.Errorf("METRICS_ADDR is %q: %w", c.MetricsListen, err)
 	}
-	if collide(c.Listen, c.MetricsListen) {
-		return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=:9100, or be two addresses of this machine",
-			c.MetricsListen, c.listenKeys(), strings.TrimPrefix(c.Listen, ":"))
+	if !conflict(c.listenAddress(), c.MetricsListen) {
+		return nil
 	}
-	return nil
+	keys := "PORT"
+	if c.Host != "" {
+		keys = "LISTEN_ADDR with PORT"
+	}
+	return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=:9100, or be two addresses of this machine",
+		c.MetricsListen, keys, strings.TrimPrefix(c.listenAddress(), ":"))
 }
 
-// listenKeys are the settings that Listen comes from.
-func (c Config) listenKeys() string {
-	if host, _, _ := net.SplitHostPort(c.Listen); host != "" {
-		return "LISTEN_ADDR with PORT"
-	}
-	return "PORT"
-}
-
-// listenKey is the setting to change when the ingest API cannot be listened on.
+// listenKey returns the name of the setting that causes a listen error of the ingest API.
 func listenKey(err error) string {
 	var unknown *net.DNSError
 	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.As(err, &unknown) {
@@ -52,9 +49,9 @@ func validateAddress(address string) error {
 	return nil
 }
 
-// collide tells whether two valid addresses cannot both be listened on. An
-// unspecified IP address stands for all addresses of the machine, IPv4 and IPv6.
-func collide(a, b string) bool {
+// conflict reports whether two valid addresses cannot both be listened on. An unspecified
+// IP address is all IPv4 and IPv6 addresses of the machine.
+func conflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
 	numberA, _ := strconv.Atoi(portA)
@@ -67,7 +64,7 @@ func collide(a, b string) bool {
 	return allA || allB || addrA == addrB
 }
 
-// listenHost returns the host in one spelling, and whether it is all addresses.
+// listenHost returns the normalized host, and whether it is all addresses.
 func listenHost(host string) (text string, all bool) {
 	host = strings.ToLower(host)
 	if host == "localhost" {

@@ -1,11 +1,13 @@
 package distributor
 
 import (
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-func TestValidateRefusesAddressesThatCollide(t *testing.T) {
+func TestValidateRejectsConflictingAddresses(t *testing.T) {
 	for _, c := range []struct {
 		ingest, metrics string
 		collide         bool
@@ -29,7 +31,9 @@ func TestValidateRefusesAddressesThatCollide(t *testing.T) {
 		{"10.0.0.7:8080", "localhost:8080", false},
 	} {
 		config := quick(t, Target{ID: "a", URL: "http://a", Weight: 1})
-		config.Listen, config.MetricsListen = c.ingest, c.metrics
+		host, port, _ := net.SplitHostPort(c.ingest)
+		config.Host, config.MetricsListen = host, c.metrics
+		config.Port, _ = strconv.Atoi(port)
 		err := config.Validate()
 		if c.collide != (err != nil) {
 			t.Errorf("%s and %s: %v", c.ingest, c.metrics, err)

@@ -2,6 +2,7 @@ package distributor
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -11,105 +12,120 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // Target is one analyzer of the configuration.
 type Target struct {
-	ID     string
-	URL    string
-	Weight float64
+	URL    string  `key:"url" required:"the analyzer's URL is needed, such as http://analyzer-1:9001" help:"base URL, such as http://analyzer-1:9001"`
+	Weight float64 `key:"weight" min:">0" allowed:"a positive number" required:"a positive number is needed: the analyzer's share of all messages, such as 0.5" help:"share of all messages, such as 0.5"`
+	// ID names the analyzer; empty means its host's name or its position.
+	ID string `key:"id" pattern:"^[A-Za-z0-9._-]{1,64}$" allowed:"1 to 64 letters, digits, '.', '_' and '-'" help:"name in metrics and answers; by default the host of the URL"`
 }
 
-// ParseTargets reads URL=weight,URL=weight,… The last = of each splits, since
-// URLs may have some of their own.
-func ParseTargets(text string) ([]Target, error) {
-	if strings.Contains(text, "@") { // before any part of it is shown
-		return nil, fmt.Errorf("%q: %w", sink.WithoutUser(text), sink.ErrUser)
+// Targets are the analyzers of the configuration.
+type Targets []Target
+
+// String returns the URLs and weights as UnmarshalText parses them.
+func (t Targets) String() string {
+	var parts []string
+	for _, one := range t {
+		parts = append(parts, one.URL+"="+strconv.FormatFloat(one.Weight, 'g', -1, 64))
 	}
-	var targets []Target
-	for part := range strings.SplitSeq(text, ",") {
+	return strings.Join(parts, ",")
+}
+
+// UnmarshalText parses URL=weight,URL=weight,… The last = of each splits, since URLs may
+// have some of their own. A text with a password becomes a URL without it, which Validate
+// rejects: so nothing that shows the text shows the password.
+func (t *Targets) UnmarshalText(text []byte) error {
+	if strings.Contains(string(text), "@") {
+		*t = Targets{{URL: sink.WithoutUser(string(text))}}
+		return nil
+	}
+	var targets Targets
+	for part := range strings.SplitSeq(string(text), ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
 			continue
 		}
 		at := strings.LastIndexByte(part, '=')
 		if at < 0 {
-			return nil, fmt.Errorf("%q lacks a weight: write URL=weight, such as http://analyzer-1:9001=0.5", part)
+			return fmt.Errorf("%q lacks a weight: write URL=weight, such as http://analyzer-1:9001=0.5", part)
 		}
-		weight, err := ParseWeight(part[at+1:])
-		if err != nil {
-			return nil, fmt.Errorf("%q: %w", part, err)
+		weight, err := strconv.ParseFloat(strings.TrimSpace(part[at+1:]), 64)
+		if err != nil || !(weight > 0) || math.IsInf(weight, 0) {
+			return fmt.Errorf("%q: the weight %q must be a positive number", part, part[at+1:])
 		}
-		targets = append(targets, Target{URL: strings.TrimSuffix(strings.TrimSpace(part[:at]), "/"), Weight: weight})
+		targets = append(targets, Target{URL: strings.TrimSpace(part[:at]), Weight: weight})
 	}
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("at least one analyzer is needed, such as http://analyzer-1:9001=0.5")
+		return fmt.Errorf("at least one analyzer is needed, such as http://analyzer-1:9001=0.5")
 	}
-	NameTargets(targets)
-	return targets, nil
-}
-
-// ParseWeight reads an analyzer's weight.
-func ParseWeight(text string) (float64, error) {
-	weight, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil || weight <= 0 || math.IsInf(weight, 0) || math.IsNaN(weight) {
-		return 0, fmt.Errorf("the weight %q must be a positive number", text)
-	}
-	return weight, nil
-}
-
-// maxIDBytes bounds an id that is given.
-const maxIDBytes = 64
-
-// CheckID tells whether an analyzer may be given that id.
-func CheckID(id string) error {
-	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-	if id == "" || len(id) > maxIDBytes || strings.Trim(id, allowed) != "" {
-		return fmt.Errorf("the id %.100q must be 1 to %d letters, digits, '.', '_' and '-'", id, maxIDBytes)
-	}
+	*t = targets
 	return nil
 }
 
-// NameTargets gives each analyzer without an id its host's name, or its position
-// where that is no name or not the only one. An id that is given, or a name, comes
-// first: an analyzer whose position would make it the same gets another one.
-func NameTargets(targets []Target) {
+// settled returns the analyzers with ids, and URLs without the last slash. An analyzer
+// without an id gets its host's name, or its position where that is no name or not the only
+// one. An id that is given, or a name, comes first: an analyzer whose position would make
+// it the same gets another one.
+func (t Targets) settled() Targets {
+	t = slices.Clone(t)
 	uses := make(map[string]int) // of ids that are given, and of hosts' names
-	for _, t := range targets {
-		if id := cmp.Or(t.ID, hostOf(t.URL)); t.ID != "" || isName(id) {
+	for i := range t {
+		t[i].URL = strings.TrimSuffix(strings.TrimSpace(t[i].URL), "/")
+		if id := cmp.Or(t[i].ID, hostOf(t[i].URL)); t[i].ID != "" || isName(id) {
 			uses[id]++
 		}
 	}
 	given := func(id string) bool {
-		return slices.ContainsFunc(targets, func(t Target) bool { return t.ID == id })
+		return slices.ContainsFunc(t, func(one Target) bool { return one.ID == id })
 	}
-	for i := range targets {
-		if targets[i].ID != "" {
+	for i := range t {
+		if t[i].ID != "" {
 			continue
 		}
-		id := hostOf(targets[i].URL)
+		id := hostOf(t[i].URL)
 		if uses[id] != 1 {
 			for id = fmt.Sprintf("analyzer-%d", i+1); uses[id] == 1 || given(id); {
 				id += "-at-" + strconv.Itoa(i+1)
 			}
 		}
-		targets[i].ID = id
+		t[i].ID = id
 	}
+	return t
 }
 
-// validateDistinct refuses an analyzer that is listed twice: it would get its share
-// twice, and its failures would be taken for those of two.
-func validateDistinct(targets []Target) error {
-	first := make(map[string]int)
-	for i, t := range targets {
-		place := placeOf(t.URL)
-		if before, again := first[place]; again {
-			return fmt.Errorf("ANALYZERS: %q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
-		}
-		first[place] = i
+// validateTargets returns the errors of all analyzers. One that is listed twice would get
+// its share twice, and its failures would be taken for those of two.
+func (c Config) validateTargets() error {
+	targets := c.Targets.settled()
+	if len(targets) > fairshare.MaxMembers {
+		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
 	}
-	return nil
+	var errs []error
+	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ANALYZERS: "+format, args...)) }
+	ids, places := make(map[string]string), make(map[string]int)
+	for i, t := range targets {
+		if _, err := sink.ParseURL(t.URL); err != nil {
+			errs = append(errs, err)
+			continue // its URL is not to be shown
+		}
+		place := placeOf(t.URL)
+		if before, again := places[place]; again {
+			report("%q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
+		}
+		if other, taken := ids[t.ID]; taken {
+			report("%s and %s have the same id %q: ids must differ", other, t.URL, t.ID)
+		}
+		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
+			report("%s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
+		}
+		places[place], ids[t.ID] = i, t.URL
+	}
+	return errors.Join(errs...)
 }
 
 // placeOf returns what all spellings of a URL have in common.
@@ -145,10 +161,10 @@ func isName(host string) bool {
 	return host != "" && host != "localhost" && err != nil
 }
 
-// weightSum is what weights should come to, about.
-func weightSum(targets []Target) (sum float64, fine bool) {
-	for _, t := range targets {
-		sum += t.Weight
+// WeightSum returns the sum of the weights, and whether it is about 1.
+func (t Targets) WeightSum() (sum float64, fine bool) {
+	for _, one := range t {
+		sum += one.Weight
 	}
 	return sum, sum >= 0.9 && sum <= 1.1
 }

@@ -23,13 +23,13 @@ func TestIDs(t *testing.T) {
 		"http://analyzer-2-at-2:1=.5,http://localhost:1=.3,http://analyzer-2:1=.2": {
 			"analyzer-2-at-2", "analyzer-2-at-2-at-2", "analyzer-2"},
 	} {
-		targets, err := ParseTargets(text)
-		if err != nil {
+		var targets Targets
+		if err := targets.UnmarshalText([]byte(text)); err != nil {
 			t.Error(err)
 			continue
 		}
 		var got []string
-		for _, target := range targets {
+		for _, target := range targets.settled() {
 			got = append(got, target.ID)
 		}
 		if !slices.Equal(got, want) {
@@ -66,20 +66,25 @@ func TestValidateRefusesAnAnalyzerThatIsListedTwice(t *testing.T) {
 
 func validateTwo(t *testing.T, one, two string) error {
 	t.Helper()
-	targets, err := ParseTargets(one + "=0.5," + two + "=0.5")
-	if err != nil {
+	var targets Targets
+	if err := targets.UnmarshalText([]byte(one + "=0.5," + two + "=0.5")); err != nil {
 		t.Fatal(err)
 	}
 	return quick(t, targets...).Validate()
 }
 
 // A list with a password is refused without it, wherever the list is cut into analyzers.
-func TestParseTargetsShowsNoSecret(t *testing.T) {
+func TestTargetsShowNoSecret(t *testing.T) {
 	for _, text := range []string{
 		"http://user:secret@a=1", "http://user:secret@a", "http://a=1,http://user:secret@b=x", "http://user:se,secret@a=1", "http://user:se=secret@a",
 		"user:secret@a=1", "http://user:secret@a=1,http://user:secret@b=1",
 	} {
-		if _, err := ParseTargets(text); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "no user or password") {
+		var targets Targets
+		err := targets.UnmarshalText([]byte(text))
+		if err == nil {
+			err = quick(t, targets...).Validate()
+		}
+		if err == nil || strings.Contains(err.Error()+targets.String(), "secret") || !strings.Contains(err.Error(), "no user or password") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

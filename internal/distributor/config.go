@@ -1,51 +1,50 @@
 package distributor
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
-	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/ingest"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
-	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// Config is what users set for a distributor.
+// Config is what users set for a distributor; the tags are those of package config.
 type Config struct {
-	// Listen is where the ingest API listens, MetricsListen where Prometheus
-	// scrapes; "host:port", port 0 for a free one.
-	Listen, MetricsListen string
-	Targets               []Target
-	// Analyzer holds what is the same for all analyzers.
-	Analyzer upstream.Config
-	Ingest   ingest.Config
-	Timeouts ingest.Timeouts
-	// Routing is RoutingAdaptive or RoutingStrict.
-	Routing string
-	// Journal is JournalMemory or JournalDisk.
-	Journal string
+	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers; required"`
+	// Port and Host are where the ingest API listens; port 0 is a free one.
+	Port int `env:"PORT" format:"port" help:"port of the ingest API"`
+	// MetricsListen is where Prometheus scrapes, host:port.
+	MetricsListen string `env:"METRICS_ADDR" help:"address of Prometheus' /metrics"`
+	Host          string `env:"LISTEN_ADDR" format:"host" help:"address that the ingest API listens on, such as 127.0.0.1, without a port (default: all addresses)"`
 	// Memory bounds what is held in memory, with either journal.
 	Memory memory.Config
+	Ingest ingest.Config
+	// Analyzer holds what is the same for all analyzers.
+	Analyzer upstream.Config
+	Timeouts ingest.Timeouts
+	// Routing is RoutingAdaptive or RoutingStrict.
+	Routing string `env:"ROUTING" enum:"adaptive,strict" reload:"live" help:"when an analyzer cannot take its share: adaptive (the others take its share) or strict (all wait for it)"`
+	// Journal is JournalMemory or JournalDisk.
+	Journal string `env:"JOURNAL" enum:"memory,disk" help:"where accepted packets are stored: memory, or disk (survives kill -9 and power loss)"`
 	// JournalMaxBytes is the disk journal's budget.
-	JournalMaxBytes int64
+	JournalMaxBytes int64 `env:"JOURNAL_MAX_BYTES" format:"bytes" min:"1 MiB" reload:"live" help:"maximum size of the disk journal in bytes, such as 10GiB"`
 	// DedupeWindow is for how long a packet that comes again is recognised; 0
 	// is never, negative the default of the journal.
-	DedupeWindow time.Duration
+	DedupeWindow time.Duration `env:"DEDUPE_WINDOW_SEC" format:"seconds" min:"0" auto:"true" help:"seconds in which duplicate packets are detected; 0 disables detection (default: 0, with JOURNAL=disk 120)"`
 	// Rate bounds each emitter.
 	Rate ratelimit.Config
 	// DataDir is the folder of the disk journal and of dead letters.
-	DataDir string
+	DataDir string `env:"DATA_DIR" help:"directory of the disk journal and the dead letters"`
 	// ShutdownTimeout is how long a stop may take to deliver what is left.
-	ShutdownTimeout time.Duration
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"maximum seconds of a stop for the delivery of queued packets"`
 	// Version is shown in metrics.
 	Version string
 }
@@ -57,22 +56,16 @@ const (
 	RoutingStrict   = "strict"
 )
 
-// Routings are the values of Config.Routing.
-func Routings() []string { return []string{RoutingAdaptive, RoutingStrict} }
-
 // The journals.
 const (
 	JournalMemory = "memory"
 	JournalDisk   = "disk"
 )
 
-// Journals are the values of Config.Journal.
-func Journals() []string { return []string{JournalMemory, JournalDisk} }
-
 // DefaultConfig is the contract's; Targets must be set.
 func DefaultConfig() Config {
 	return Config{
-		Listen:          ":8080",
+		Port:            8080,
 		MetricsListen:   ":9100",
 		Analyzer:        upstream.DefaultConfig(),
 		Ingest:          ingest.DefaultConfig(),
@@ -100,67 +93,32 @@ func (c Config) CheckDataDir() error {
 	return nil
 }
 
-// Validate tells which setting cannot be, by its environment name.
+// Validate tells what the bounds in the tags cannot: which analyzers and combinations of
+// settings cannot be, by their environment names.
 func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
 		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	if len(c.Targets) > fairshare.MaxMembers {
-		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(c.Targets), fairshare.MaxMembers)
-	}
-	ids := make(map[string]string)
-	for _, t := range c.Targets {
-		if _, err := sink.ParseURL(t.URL); err != nil {
-			return err
-		}
-		if err := c.analyzer(t).Validate(); err != nil {
-			return err
-		}
-		if other, taken := ids[t.ID]; taken {
-			return fmt.Errorf("ANALYZERS: %s and %s have the same id %q: ids must differ", other, t.URL, t.ID)
-		}
-		ids[t.ID] = t.URL
-		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
-			return fmt.Errorf("ANALYZERS: %s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
-		}
-	}
-	if err := validateDistinct(c.Targets); err != nil {
-		return err
-	}
-	if err := c.validateAddresses(); err != nil {
-		return err
-	}
+	errs := []error{c.validateTargets(), c.validateAddresses()}
 	for _, rule := range []struct {
 		name  string
 		value any
 		ok    bool
 		want  string
 	}{
-		{"INGEST_BUFFER_SIZE", c.Memory.QueuePackets, c.Memory.QueuePackets > 0, "at least 1"},
 		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Ingest.MaxBodyBytes),
 			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that the largest packet finds room while it is read", c.Ingest.MaxBodyBytes)},
-		{"MAX_BODY_BYTES", c.Ingest.MaxBodyBytes, c.Ingest.MaxBodyBytes > 0 && c.Ingest.MaxBodyBytes <= 1<<30, "1 to 1073741824"},
-		{"MAX_PACKET_MESSAGES", c.Ingest.MaxPacketMessages,
-			c.Ingest.MaxPacketMessages > 0 && c.Ingest.MaxPacketMessages <= fairshare.MaxMessages,
-			fmt.Sprintf("1 to %d", fairshare.MaxMessages)},
-		{"DRAIN_SEC", c.Ingest.DrainDelay, c.Ingest.DrainDelay >= 0, "0 or more"},
-		{"SHUTDOWN_TIMEOUT_SEC", c.ShutdownTimeout, c.ShutdownTimeout >= 0, "0 or more"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
-		{"ROUTING", c.Routing, slices.Contains(Routings(), c.Routing), "one of " + strings.Join(Routings(), ", ")},
-		{"JOURNAL", c.Journal, slices.Contains(Journals(), c.Journal), "one of " + strings.Join(Journals(), ", ")},
-		{"ACK", c.Ingest.Ack, c.Ingest.Ack == "" || slices.Contains(ingest.Acks(), string(c.Ingest.Ack)), "one of " + strings.Join(ingest.Acks(), ", ")},
 		{"ACK", c.Ingest.Ack, c.Ingest.Ack != ingest.AckStored || c.Journal == JournalDisk, "another with JOURNAL=memory, which stores nothing"},
-		{"ACK_TIMEOUT_MS", c.Ingest.AckTimeout, c.Ingest.AckTimeout > 0, "more than 0"},
-		{"RATE_LIMIT", c.Rate.Rate, c.Rate.Rate >= 0, "0 (none) or more"},
-		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst >= 0, "0 (as much as RATE_LIMIT) or more"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT, which it goes with"},
-		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= leastJournalBytes(c), "at least 1 MiB, and four times MAX_BODY_BYTES"},
+		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= 4*int64(c.Ingest.MaxBodyBytes),
+			fmt.Sprintf("at least four times MAX_BODY_BYTES (%d), so that the largest packet finds room while another is written", c.Ingest.MaxBodyBytes)},
 	} {
 		if !rule.ok {
-			return fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want)
+			errs = append(errs, fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (c Config) analyzer(t Target) upstream.Config {
@@ -191,6 +149,7 @@ const (
 
 // Settled fills in what depends on other settings.
 func (c Config) Settled() Config {
+	c.Targets = c.Targets.settled()
 	stores := c.Journal == JournalDisk
 	c.Ingest.Stores = stores
 	c.Ingest.MemoryBytes = c.Memory.LimitBytes
@@ -220,9 +179,6 @@ func (c Config) dedupe() dedupe.Config {
 	}
 	return config
 }
-
-// leastJournalBytes leaves room for the largest packet while another is written.
-func leastJournalBytes(c Config) int64 { return max(1<<20, 4*int64(c.Ingest.MaxBodyBytes)) }
 
 func (c Config) disk() disk.Config {
 	return disk.Config{Dir: c.DataDir, MaxBytes: c.JournalMaxBytes, MemoryLimitBytes: c.Memory.LimitBytes}

@@ -2,11 +2,16 @@ package distributor
 
 import (
 	"math"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/ingest"
 )
 
-// What fairshare could not reckon with is refused before anything starts.
+// Weights that fairshare cannot represent are rejected.
 func TestValidateRefusesWeights(t *testing.T) {
 	for _, weight := range []float64{-1, 0, math.NaN(), 1.1e300, math.Inf(1)} {
 		config := quick(t, Target{ID: "b", URL: "http://b", Weight: 1}, Target{ID: "a", URL: "http://a", Weight: weight})
@@ -23,7 +28,27 @@ func TestValidateRefusesWeights(t *testing.T) {
 	}
 }
 
-// Dead letters are as safe as packets are.
+// What the tags say is what the packages mean.
+func TestTagsAgreeWithConstants(t *testing.T) {
+	for path, want := range map[string]string{
+		"Routing enum":                 RoutingAdaptive + "," + RoutingStrict,
+		"Journal enum":                 JournalMemory + "," + JournalDisk,
+		"Ingest.Ack enum":              strings.Join(ingest.Acks(), ","),
+		"Ingest.MaxPacketMessages max": strconv.Itoa(fairshare.MaxMessages),
+	} {
+		name, tag, _ := strings.Cut(path, " ")
+		at, found := reflect.TypeFor[Config](), reflect.StructField{}
+		for part := range strings.SplitSeq(name, ".") {
+			found, _ = at.FieldByName(part)
+			at = found.Type
+		}
+		if got := found.Tag.Get(tag); got != want {
+			t.Errorf("%s is %q, want %q", path, got, want)
+		}
+	}
+}
+
+// Dead letters are as durable as packets.
 func TestDeadLettersAreDurableWithADiskJournal(t *testing.T) {
 	for journal, want := range map[string]bool{JournalMemory: false, JournalDisk: true} {
 		if got := (Config{Journal: journal}).deadLetters().Durable; got != want {

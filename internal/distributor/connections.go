@@ -1,16 +1,15 @@
 package distributor
 
-// Files that the process needs beside connections from emitters: its listeners,
-// journal, duplicate window, dead letters, metrics and what the runtime opens.
+// reservedDescriptors are for listeners, journal, duplicate window, dead letters, metrics
+// and the runtime.
 const reservedDescriptors = 64
 
-// fewConnections is how few connections from emitters are told of at the start.
-const fewConnections = 1024
+// minConnectionsWarning is the connection limit below which New logs a warning.
+const minConnectionsWarning = 1024
 
-// maxConnections returns how many connections from emitters may be open when the
-// process may open so many files, so that there are always some for analyzers and
-// the journal; 0 is no limit. It leaves a sixteenth for connections that are being
-// refused or handed over.
+// maxConnections returns the limit of emitters' connections for a limit of descriptors (0:
+// none). It reserves descriptors for the journal and the analyzers, and a sixteenth of the
+// rest for connections that are being refused.
 func (c Config) maxConnections(descriptors uint64) int {
 	if descriptors == 0 {
 		return c.Ingest.MaxConnections

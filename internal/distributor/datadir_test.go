@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A folder that somebody removes while packets are stored in it stores no more.
+// Packets are refused after DATA_DIR was removed.
 func TestVanishedDataDir(t *testing.T) {
 	_, targets := threeScripted(t)
 	config := quick(t, targets...)
@@ -24,22 +24,22 @@ func TestVanishedDataDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	if status, _, body := s.send(1); status != 503 || !strings.Contains(body, `"code":"journal_unwritable"`) {
-		t.Errorf("once the folder is gone: %d %s", status, body)
+		t.Errorf("after the directory was removed: %d %s", status, body)
 	}
 	if status, document := s.get(t, "/readyz"); status != 503 || document["code"] != "journal_unwritable" {
 		t.Errorf("/readyz: %d %v", status, document)
 	}
 }
 
-// With a memory journal an unusable DATA_DIR is told and does not matter; with a disk
-// journal there is no start.
+// An unusable DATA_DIR is logged with a memory journal and fails the start with a disk
+// journal.
 func TestUnusableDataDir(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, targets := threeScripted(t)
-	for _, journal := range Journals() {
+	for _, journal := range []string{JournalMemory, JournalDisk} {
 		config := quick(t, targets...)
 		config.Journal, config.DataDir = journal, filepath.Join(file, "data")
 		var log bytes.Buffer

@@ -2,6 +2,5 @@
 
 package distributor
 
-// descriptorLimit returns how many files the process may open, 0 when that is not
-// known.
+// descriptorLimit returns 0: the limit of open files is unknown.
 func descriptorLimit() uint64 { return 0 }

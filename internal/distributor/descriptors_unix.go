@@ -4,8 +4,8 @@ package distributor
 
 import "golang.org/x/sys/unix"
 
-// descriptorLimit returns how many files the process may open, 0 when that is not
-// known. The Go runtime has raised it to the hard limit.
+// descriptorLimit returns the process's limit of open files, or 0 if unknown. The Go runtime
+// has raised it to the hard limit.
 func descriptorLimit() uint64 {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {

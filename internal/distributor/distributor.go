@@ -1,14 +1,14 @@
-// Package distributor composes the distributor. New makes the components and connects
-// them, Start starts them, Stop stops them in the order that loses nothing.
+// Package distributor composes the distributor. New creates and wires the components, Start
+// starts them, and Stop stops them in an order that loses no packet.
 //
 //	emitter ─POST /ingest─▶ ingest ─Append─▶ journal ─Fetch─▶ router ─Offer─▶ upstream ─POST /ingest─▶ analyzer
 //	            ◀──202───────┘                  ▲               │ ▲              │ queue, breaker, senders
 //	                                            └──────Ack──────┘ └────settle────┘ exactly once a packet
 //
-// ingest validates packets and answers emitters. The journal is the one place of
-// accepted, undelivered packets. The router alone decides which analyzer gets each
-// packet, by the deficits of package fairshare. An upstream is one analyzer with its
-// queue, its senders and its health. Each imports only what is to its right.
+// ingest validates packets and answers emitters. The journal owns accepted, undelivered
+// packets. The router assigns each packet to an analyzer by the deficits of package
+// fairshare. An upstream is one analyzer with its queue, senders and health. Each package
+// imports only those to its right.
 package distributor
 
 import (
@@ -38,7 +38,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// Distributor is the whole. It is used once: New, Start, Stop.
+// Distributor is a distributor. It is used once: New, Start, Stop.
 type Distributor struct {
 	config   Config
 	logger   *slog.Logger
@@ -47,7 +47,7 @@ type Distributor struct {
 	pool        packet.Pool
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
-	duplicates  *dedupe.Window // nil: none
+	duplicates  *dedupe.Window // nil: packets are not deduplicated
 	deadLetters *deadletter.Store
 	router      *router.Router
 
@@ -55,7 +55,7 @@ type Distributor struct {
 	deadLetterMetrics *deadletter.Metrics
 	analyzers         atomic.Pointer[[]*upstream.Upstream]
 	membersMu         sync.Mutex // guards targets and changes of analyzers
-	targets           []Target   // of analyzers
+	targets           []Target
 
 	handler *ingest.Handler
 	watcher *watcher
@@ -70,11 +70,11 @@ type Distributor struct {
 	stopWatching context.CancelFunc
 
 	stopOnce sync.Once
-	left     packet.Volume
+	leftover packet.Volume
 	stopErr  error
 }
 
-// New makes the parts, joins them and binds the listeners. Nothing runs yet.
+// New creates and wires the components and binds the listeners.
 func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -86,19 +86,19 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 		logger.Warn("DATA_DIR cannot be used", "error", err)
 	}
 	d := &Distributor{config: config.Settled(), logger: logger, registry: prometheus.NewRegistry()}
-	if err := errors.Join(d.join(), d.listen()); err != nil {
-		return nil, errors.Join(err, d.undo())
+	if err := errors.Join(d.wire(), d.listen()); err != nil {
+		return nil, errors.Join(err, d.release())
 	}
-	if most := d.config.Ingest.MaxConnections; most < fewConnections {
-		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", most)
+	if limit := d.config.Ingest.MaxConnections; limit < minConnectionsWarning {
+		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", limit)
 	}
-	if sum, fine := weightSum(config.Targets); !fine {
+	if sum, fine := config.Targets.WeightSum(); !fine {
 		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", sum)
 	}
 	return d, nil
 }
 
-func (d *Distributor) join() (err error) {
+func (d *Distributor) wire() (err error) {
 	if d.journal, err = d.openJournal(); err != nil {
 		return err
 	}
@@ -107,10 +107,10 @@ func (d *Distributor) join() (err error) {
 	}
 	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
-		Journal: d.journal, DeadLetters: resendable{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
+		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
 		Logger: d.logger.With("component", "router"),
 	})
-	if err := d.joinAnalyzers(); err != nil {
+	if err := d.wireAnalyzers(); err != nil {
 		return err
 	}
 	if d.config.DedupeWindow > 0 {
@@ -149,11 +149,11 @@ func (d *Distributor) openJournal() (journal.Journal, error) {
 	return opened, nil
 }
 
-// Stores tells that accepted packets are on disk, so that they can wait for
-// analyzers, and for another start.
+// Stores reports whether accepted packets are on disk, where they can wait for analyzers and
+// for the next start.
 func (d *Distributor) Stores() bool { return d.config.Journal == JournalDisk }
 
-func (d *Distributor) joinAnalyzers() (err error) {
+func (d *Distributor) wireAnalyzers() (err error) {
 	if d.upstreamMetrics, err = upstream.NewMetrics(d.registry); err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (d *Distributor) joinAnalyzers() (err error) {
 
 func (d *Distributor) listen() error {
 	var err error
-	if d.ingestListener, err = net.Listen("tcp", d.config.Listen); err != nil {
+	if d.ingestListener, err = net.Listen("tcp", d.config.listenAddress()); err != nil {
 		return fmt.Errorf("%s: %w", listenKey(err), err)
 	}
 	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
@@ -183,8 +183,8 @@ func (d *Distributor) listen() error {
 	return nil
 }
 
-// undo gives back what a New that failed had taken.
-func (d *Distributor) undo() error {
+// release releases the resources of a failed New.
+func (d *Distributor) release() error {
 	d.closeListeners()
 	d.closeDuplicates()
 	if d.journal == nil {
@@ -199,12 +199,13 @@ func (d *Distributor) closeDuplicates() {
 	}
 }
 
-// Addr is where the ingest API listens, MetricsAddr where /metrics is.
-func (d *Distributor) Addr() string        { return d.ingestListener.Addr().String() }
+// Addr returns the address of the ingest API.
+func (d *Distributor) Addr() string { return d.ingestListener.Addr().String() }
+
+// MetricsAddr returns the address of /metrics.
 func (d *Distributor) MetricsAddr() string { return d.metricsListener.Addr().String() }
 
-// Start asks every analyzer for its health once, then serves. What can store
-// packets does not wait long for the answers.
+// Start probes each analyzer once and then serves.
 func (d *Distributor) Start(ctx context.Context) {
 	for _, a := range d.present() {
 		d.starting.Go(func() { a.Start(ctx) })
@@ -213,41 +214,40 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.router.Start(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopWatching = stop
-	d.watcher.look(time.Now())
+	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = d.handler.Serve(d.ingestListener, d.route, d.config.Timeouts, d.logger.With("component", "ingest"))
 	d.logStart()
 }
 
-// awaitAnalyzers waits until each has answered its first probe, or failed to.
+// awaitAnalyzers waits for the results of the first probes; with a disk journal, which
+// accepts packets without analyzers, for at most maxWaitIfStored.
 func (d *Distributor) awaitAnalyzers() {
-	const longestIfStored = 500 * time.Millisecond
+	const maxWaitIfStored = 500 * time.Millisecond
 	if !d.Stores() {
 		d.starting.Wait()
 		return
 	}
-	answered := make(chan struct{})
+	probed := make(chan struct{})
 	go func() {
 		d.starting.Wait()
-		close(answered)
+		close(probed)
 	}()
 	select {
-	case <-answered:
-	case <-time.After(longestIfStored):
+	case <-probed:
+	case <-time.After(maxWaitIfStored):
 	}
 }
 
-// Stop takes no more packets, delivers what is left until the context ends, and
-// ends everything. It returns what could not be delivered; with a disk journal
-// the next start delivers that. The order is what
-// keeps packets safe: first nobody may add, then the queues run empty, then
-// those who empty them go.
+// Stop stops accepting packets, delivers the accepted ones until the context ends, and stops
+// the components. It returns the undelivered volume, which with a disk journal the next start
+// delivers. Components stop in the order of the packets' way, after their input has ended.
 func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) {
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
 		d.handler.Drain()
-		d.router.Drain() // at once: some requests are answered when their packets are delivered
+		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
 		}
@@ -272,16 +272,16 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		}
 		d.closeListeners()
 		stats := d.journal.Stats()
-		d.left = stats.Queued.Plus(stats.Claimed)
-		d.logger.Info("distributor has stopped", "left_packets", d.left.Packets, "left_messages", d.left.Messages)
+		d.leftover = stats.Queued.Plus(stats.Claimed)
+		d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)
 	})
-	return d.left, d.stopErr
+	return d.leftover, d.stopErr
 }
 
 // drain waits until all accepted packets are settled.
 func (d *Distributor) drain(ctx context.Context) {
-	const look = 5 * time.Millisecond
-	ticker := time.NewTicker(look)
+	const interval = 5 * time.Millisecond
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		stats := d.journal.Stats()
@@ -296,7 +296,7 @@ func (d *Distributor) drain(ctx context.Context) {
 	}
 }
 
-// closeListeners closes listeners that no server has taken over.
+// closeListeners closes the listeners if no server has.
 func (d *Distributor) closeListeners() {
 	for _, l := range []net.Listener{d.ingestListener, d.metricsListener} {
 		if l != nil {
@@ -305,13 +305,13 @@ func (d *Distributor) closeListeners() {
 	}
 }
 
-// retryAfter estimates when a request refused with that code may be taken.
+// retryAfter estimates the wait until a request that was refused with code would be accepted.
 func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 	switch code {
 	case problem.NoAnalyzer:
-		return time.Until(d.nextTrial())
+		return time.Until(d.nextProbe())
 	case problem.Overloaded, problem.Shed:
-		// When half of what waits now has left, there is room for many.
+		// After half of the queue has drained, many emitters find capacity.
 		stats := d.journal.Stats()
 		return d.router.DrainTime((stats.Queued.Packets + stats.Claimed.Packets) / 2)
 	default:
@@ -319,11 +319,11 @@ func (d *Distributor) retryAfter(code problem.Code) time.Duration {
 	}
 }
 
-func (d *Distributor) nextTrial() time.Time {
+func (d *Distributor) nextProbe() time.Time {
 	var next time.Time
 	for _, a := range d.present() {
-		if trial := a.NextProbe(); next.IsZero() || trial.Before(next) {
-			next = trial
+		if probe := a.NextProbe(); next.IsZero() || probe.Before(next) {
+			next = probe
 		}
 	}
 	return next
@@ -339,7 +339,7 @@ func (d *Distributor) healthy() int {
 	return healthy
 }
 
-// anyHealthy is asked for each packet: it does not look at all.
+// anyHealthy is called for each packet and stops at the first healthy analyzer.
 func (d *Distributor) anyHealthy() bool {
 	return slices.ContainsFunc(d.present(), (*upstream.Upstream).Healthy)
 }

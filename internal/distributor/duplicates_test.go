@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// runOfEmitter is what an emitter sends from one start on: it counts packets from
-// 1, and times and messages are those of the run.
+// runOfEmitter returns the packets of one run of an emitter: it counts from 1, and times and
+// messages are those of the run.
 func runOfEmitter(run, packets int) (bodies []string) {
 	for n := range packets {
 		bodies = append(bodies, fmt.Sprintf(`{"emitter_id":"emitter-1","packet_id":"%d","messages":[{"timestamp":%d,"level":"INFO","message":"run %d"}]}`,
@@ -19,8 +19,8 @@ func runOfEmitter(run, packets int) (bodies []string) {
 	return bodies
 }
 
-// sendAll sends packets one by one, which must be accepted, and returns how many
-// were answered as duplicates.
+// sendAll sends packets one by one, which must be accepted, and returns the number of
+// duplicates.
 func (s *system) sendAll(t *testing.T, bodies []string) (duplicates int) {
 	t.Helper()
 	for _, body := range bodies {
@@ -40,10 +40,10 @@ func (s *system) sendAll(t *testing.T, bodies []string) (duplicates int) {
 	return duplicates
 }
 
-// An emitter that is started twice and counts from 1 both times loses nothing,
-// and what it sends again of either run is a duplicate, with either journal, over
-// a restart of the distributor, and at the project's analyzer.
-func TestAnEmitterThatStartsAnew(t *testing.T) {
+// An emitter that restarts and counts from 1 again loses no packet, and packets of both runs
+// that it sends again are duplicates: with either journal, after a restart of the
+// distributor, and at the project's analyzer.
+func TestRestartedEmitter(t *testing.T) {
 	const packets = 20
 	for _, test := range []struct {
 		name, journal string
@@ -73,7 +73,7 @@ func TestAnEmitterThatStartsAnew(t *testing.T) {
 				t.Errorf("of the second run %d packets are called duplicates", got)
 			}
 			wantDuplicates, wantDropped := 2*packets, 0
-			if test.window == 0 { // the analyzer tells alone
+			if test.window == 0 { // only the analyzer detects duplicates
 				wantDuplicates, wantDropped = 0, 2*packets
 			}
 			if got := s.sendAll(t, append(first, second...)); got != wantDuplicates {

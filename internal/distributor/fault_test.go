@@ -16,14 +16,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// takenBy returns how many packets an analyzer took.
+// takenBy returns the number of packets that an analyzer took.
 func takenBy(a *analyzertest.Analyzer) int { return len(a.Taken()) }
 
-// Each analyzer in turn falls ill under load: emitters notice nothing, no
-// accepted packet is lost, its traffic goes to the others, and it comes back
-// by itself and without a flood.
-func TestAnalyzersFallIllAndRecover(t *testing.T) {
-	for number, illness := range []struct {
+// Each analyzer fails in turn under load: emitters get no error, no accepted packet is lost,
+// its traffic goes to the others, and it recovers with a slow start.
+func TestAnalyzersFailAndRecover(t *testing.T) {
+	for number, failure := range []struct {
 		name      string
 		behaviour analyzertest.Behaviour
 	}{
@@ -33,7 +32,7 @@ func TestAnalyzersFallIllAndRecover(t *testing.T) {
 		{"answers 500 to packets alone", analyzertest.Behaviour{Status: 500}},
 		{"resets connections", analyzertest.Behaviour{Reset: true, Probes: true}},
 	} {
-		t.Run(illness.name, func(t *testing.T) {
+		t.Run(failure.name, func(t *testing.T) {
 			t.Parallel()
 			analyzers, targets := threeScripted(t)
 			s := startSystem(t, quick(t, targets...))
@@ -43,10 +42,10 @@ func TestAnalyzersFallIllAndRecover(t *testing.T) {
 			victim := analyzers[ill]
 			until(t, "it gets packets", func() bool { return takenBy(victim) > 20 })
 
-			victim.Behave(illness.behaviour)
-			until(t, "it is out of the running", func() bool { return s.Status().Analyzers[ill].Effective == 0 })
+			victim.Behave(failure.behaviour)
+			until(t, "it is not eligible", func() bool { return s.Status().Analyzers[ill].Effective == 0 })
 			before, accepted := takenBy(victim), s.acceptedPackets()
-			until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
+			until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })
 			if got := takenBy(victim) - before; got > 0 {
 				t.Errorf("it took %d packets while it was ill", got)
 			}
@@ -73,25 +72,25 @@ func TestAnalyzersFallIllAndRecover(t *testing.T) {
 			s.stop(t)
 			s.nothingLost(t, analyzers...)
 			if got := s.Status().Unaccounted; got != 0 {
-				t.Errorf("%d messages are not accounted for", got)
+				t.Errorf("%d messages are unaccounted", got)
 			}
 		})
 	}
 }
 
-// An analyzer that asks for a pause gets one, and is not thought ill.
-func TestAnalyzerPauses(t *testing.T) {
+// An analyzer that answers 429 with Retry-After is paused and stays healthy.
+func TestThrottlingAnalyzer(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
 	analyzers[0].Behave(analyzertest.Behaviour{Status: 429, RetryAfter: "60"})
 	end := s.load(2, false)
 	defer end()
 	until(t, "it pauses", func() bool { return s.Status().Analyzers[0].Health == "pausing" })
-	until(t, "it is out of the running", func() bool { return s.Status().Analyzers[0].Effective == 0 })
+	until(t, "it is not eligible", func() bool { return s.Status().Analyzers[0].Effective == 0 })
 	// Another sender may have begun a request when the first answer came.
-	until(t, "nothing is on its way to it", func() bool { return s.Status().Analyzers[0].InFlight.Packets == 0 })
+	until(t, "no request is in flight", func() bool { return s.Status().Analyzers[0].InFlight.Packets == 0 })
 	requests, accepted := analyzers[0].Requests(), s.acceptedPackets()
-	until(t, "traffic goes on", func() bool { return s.acceptedPackets() > accepted+150 })
+	until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })
 	end()
 	if got := analyzers[0].Requests(); got != requests || got > s.config.Analyzer.Concurrency {
 		t.Errorf("it got %d requests, %d of them in its pause", got, got-requests)
@@ -104,8 +103,8 @@ func TestAnalyzerPauses(t *testing.T) {
 	s.nothingLost(t, analyzers...)
 }
 
-// Without a healthy analyzer packets are refused at once, with an honest
-// Retry-After, until one comes back.
+// Without a healthy analyzer packets are refused at once, with an accurate
+// Retry-After, until one recovers.
 func TestAllAnalyzersDown(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
@@ -161,7 +160,7 @@ func TestAnalyzersStartLater(t *testing.T) {
 	s.nothingLost(t, analyzers...)
 }
 
-// What no analyzer will ever take is kept as a dead letter.
+// Packets that analyzers reject become dead letters.
 func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -201,7 +200,7 @@ func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	}
 }
 
-// A stop with an analyzer that hangs ends in its time, and tells what is left.
+// A stop with a hanging analyzer ends at its deadline and returns the undelivered volume.
 func TestStopWithAHangingAnalyzer(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -224,12 +223,12 @@ func TestStopWithAHangingAnalyzer(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 	if got := s.Status().Unaccounted; got != 0 {
-		t.Errorf("%d messages are not accounted for", got)
+		t.Errorf("%d messages are unaccounted", got)
 	}
 }
 
-// A client that stalls within a request takes no time from a stop, and its end
-// is no failure.
+// A client that stalls within a request does not delay a stop, and closing its connection is
+// no error.
 func TestStopWithAStalledClient(t *testing.T) {
 	a := analyzertest.New(t)
 	s := startSystem(t, quick(t, Target{ID: "one", URL: a.URL(), Weight: 1}))
@@ -251,9 +250,9 @@ func TestStopWithAStalledClient(t *testing.T) {
 	s.nothingLost(t, a)
 }
 
-// While a stop still answers requests, packets that wait are hurried: some
-// requests wait for them.
-func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
+// While a stop still answers requests, retries are expedited: requests may wait for their
+// packets.
+func TestStopExpeditesRetries(t *testing.T) {
 	t.Parallel()
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
@@ -266,7 +265,7 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 		status, body := s.ask(t, "?ack=delivered", "p")
 		answered <- fmt.Sprint(status, body)
 	}()
-	// After so many failures it is kept for eight seconds; see the retry queue of package router.
+	// The delay after these failures is eight seconds; see the retry queue of package router.
 	until(t, "it has failed five times", func() bool { return a.Requests() == 5 })
 	a.Behave(analyzertest.Behaviour{})
 	began := time.Now()
@@ -279,8 +278,8 @@ func TestStopHurriesWhatRequestsWaitFor(t *testing.T) {
 	}
 }
 
-// A stop under load delivers all that was accepted.
-func TestStopUnderLoadDeliversEverything(t *testing.T) {
+// A stop under load delivers all accepted packets.
+func TestStopUnderLoad(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
 	analyzers[1].Behave(analyzertest.Behaviour{Delay: 20 * time.Millisecond})

@@ -10,18 +10,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// present returns the analyzers, in the order in which they were added.
+// present returns the analyzers in the order of their addition.
 func (d *Distributor) present() []*upstream.Upstream { return *d.analyzers.Load() }
 
-// AddAnalyzer adds an analyzer at run time and starts it. It gets the next free id if
-// the target has none. It returns the id. AddAnalyzer may be called concurrently, like
-// RemoveAnalyzer, SetWeight and SetDrained.
+// AddAnalyzer adds and starts an analyzer at run time, and returns its id, which is the next
+// free one if the target has none. AddAnalyzer, RemoveAnalyzer, SetWeight and SetDrained may
+// be called concurrently.
 func (d *Distributor) AddAnalyzer(ctx context.Context, target Target) (id string, err error) {
 	d.membersMu.Lock()
 	defer d.membersMu.Unlock()
 	config := d.config
-	config.Targets = append(slices.Clone(d.targets), target)
-	NameTargets(config.Targets)
+	config.Targets = Targets(append(slices.Clone(d.targets), target)).settled()
 	if err := config.Validate(); err != nil {
 		return "", err
 	}
@@ -38,8 +37,8 @@ func (d *Distributor) AddAnalyzer(ctx context.Context, target Target) (id string
 	return target.ID, nil
 }
 
-// RemoveAnalyzer removes an analyzer at run time, unless it is the last one. The packets
-// that it holds are rerouted; those of requests in flight may be delivered twice.
+// RemoveAnalyzer removes an analyzer at run time, unless it is the last one. Its packets are
+// rerouted; those of requests in flight may be delivered twice.
 func (d *Distributor) RemoveAnalyzer(id string) error {
 	d.membersMu.Lock()
 	defer d.membersMu.Unlock()
@@ -70,13 +69,12 @@ func (d *Distributor) SetWeight(id string, weight float64) error {
 	return nil
 }
 
-// SetDrained stops or resumes routing packets to an analyzer. It keeps those that it
-// holds.
+// SetDrained stops or resumes routing to an analyzer, which still delivers its queue.
 func (d *Distributor) SetDrained(id string, drained bool) error {
 	return d.router.SetDrained(id, drained)
 }
 
-// newAnalyzer returns an analyzer that is not started.
+// newAnalyzer returns an analyzer without starting it.
 func (d *Distributor) newAnalyzer(target Target) (*upstream.Upstream, error) {
 	base, err := sink.ParseURL(target.URL)
 	if err != nil {
@@ -92,7 +90,7 @@ func (d *Distributor) newAnalyzer(target Target) (*upstream.Upstream, error) {
 	}), nil
 }
 
-// addLocked makes an analyzer a member.
+// addLocked adds an analyzer to the router and the metrics.
 func (d *Distributor) addLocked(analyzer *upstream.Upstream, target Target) error {
 	targets, present := d.targets, d.present()
 	d.deadLetterMetrics.Add(target.ID)
@@ -105,7 +103,7 @@ func (d *Distributor) addLocked(analyzer *upstream.Upstream, target Target) erro
 	return err
 }
 
-// setLocked sets the analyzers. The linger of each depends on their number.
+// setLocked replaces the analyzers. The linger of each depends on their number.
 func (d *Distributor) setLocked(targets []Target, present []*upstream.Upstream) {
 	d.targets = targets
 	d.analyzers.Store(&present)

@@ -9,8 +9,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// Analyzers are added, removed, drained and get other weights while packets arrive: all
-// are delivered, none is refused, and the terms of the ledger balance.
+// Analyzers are added, removed, drained and reweighted under load: all packets
+// are delivered, none is refused, and the ledger balances.
 func TestAnalyzersComeAndGoUnderLoad(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
@@ -48,11 +48,10 @@ func TestAnalyzersComeAndGoUnderLoad(t *testing.T) {
 	}
 }
 
-// An analyzer without a name gets an id that no other has, and keeps it.
+// An analyzer without a name gets a unique id, which does not change.
 func TestIDsAreFrozen(t *testing.T) {
 	one, two, three := analyzertest.New(t), analyzertest.New(t), analyzertest.New(t)
 	targets := []Target{{URL: one.URL(), Weight: 1}, {URL: two.URL(), Weight: 1}}
-	NameTargets(targets)
 	s := startSystem(t, quick(t, targets...))
 	if err := s.RemoveAnalyzer("analyzer-1"); err != nil {
 		t.Fatal(err)
@@ -70,7 +69,7 @@ func TestIDsAreFrozen(t *testing.T) {
 	}
 }
 
-func TestAnalyzersThatCannotChange(t *testing.T) {
+func TestMemberErrors(t *testing.T) {
 	a := analyzertest.New(t)
 	s := startSystem(t, quick(t, Target{ID: "a", URL: a.URL(), Weight: 1}))
 	_, twice := s.AddAnalyzer(t.Context(), Target{ID: "b", URL: a.URL(), Weight: 1})

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// register adds what concerns the distributor as a whole.
+// register registers the metrics of the distributor as a whole.
 func (d *Distributor) register() error {
 	accepted := func() (packets, messages float64) {
 		volume := d.journal.Stats().Accepted
@@ -32,19 +32,19 @@ func (d *Distributor) register() error {
 	gauge("distributor_healthy_analyzers", "Analyzers whose breaker is not open.", func() float64 { return float64(d.healthy()) })
 	gauge("distributor_total_analyzers", "Analyzers configured.", func() float64 { return float64(len(d.present())) })
 	gauge("distributor_unaccounted_messages",
-		"Accepted messages that are neither delivered, dead-lettered, queued nor in flight: must be 0.",
+		"Accepted messages that are neither delivered, dead-lettered, queued nor in flight; must be 0.",
 		func() float64 { return float64(d.Status().Unaccounted) })
 	gauge("distributor_ingest_queue_packets", "Packets accepted and not bound to an analyzer.",
 		func() float64 { return float64(d.waiting().Packets) })
 	gauge("distributor_ingest_queue_messages", "Messages of packets accepted and not bound to an analyzer.",
 		func() float64 { return float64(d.waiting().Messages) })
 	if !d.Stores() { // a disk journal has no such limit
-		gauge("distributor_ingest_queue_limit_packets", "How many packets may be accepted and not bound (INGEST_BUFFER_SIZE, JOURNAL=memory).",
+		gauge("distributor_ingest_queue_limit_packets", "Maximum of packets accepted and not bound (INGEST_BUFFER_SIZE, JOURNAL=memory).",
 			func() float64 { return float64(d.config.Memory.QueuePackets) })
 	}
 	gauge("distributor_memory_bytes", "Memory that accepted, undelivered packets hold.",
 		func() float64 { return float64(d.journal.Stats().MemoryBytes) })
-	gauge("distributor_memory_limit_bytes", "How much memory they may hold (MEMORY_LIMIT_BYTES).",
+	gauge("distributor_memory_limit_bytes", "Maximum memory of accepted, undelivered packets (MEMORY_LIMIT_BYTES).",
 		func() float64 { return float64(d.config.Memory.LimitBytes) })
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "distributor_build_info", Help: "1, with the version of the distributor and of Go.",
@@ -58,7 +58,7 @@ func (d *Distributor) register() error {
 	return errors.Join(failures...)
 }
 
-// metricsServer serves /metrics on a listener of its own, with HTTP/1.1 only.
+// metricsServer serves /metrics on its own listener, with HTTP/1.1 only.
 type metricsServer struct {
 	http *http.Server
 	done chan struct{}

@@ -9,62 +9,62 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal"
 )
 
-// refusals are those for lack of room, or because the journal cannot be written.
-// Emitters do as they are told and come again in bursts. Between two bursts
-// nothing is refused, but it is not over.
+// refusals tracks refusals for lack of capacity or because of an unwritable journal. Emitters
+// that honour Retry-After retry in bursts, so that an overload stays active between two
+// bursts, in which nothing is refused.
 type refusals struct {
-	last    time.Time // when one was given, about
-	back    time.Time // when all who were refused may have come again
-	disk    bool      // the last were given because the journal could not be written
-	failure error     // why it cannot be written, or nil
-	lasting bool
+	lastRefusal time.Time // time of the last sample with a refusal
+	retriesDue  time.Time // end of the longest Retry-After
+	unwritable  bool      // the journal was unwritable at the last refusal
+	failure     error     // why the journal is unwritable, or nil
+	active      bool
 }
 
 const (
-	// calm is what emitters add to the wait that they are told, at most.
-	calm = 5 * time.Second
-	// roomy is how full the journal may be when it is over. An emitter that waits
-	// leaves it half full, about, and may need long to fill it again.
-	roomy = 0.25
-	// longestQuiet is how long it lasts after the last refusal, at most.
-	longestQuiet = ingest.LongestRetryAfter + calm
+	// cooldown is the maximum jitter that emitters add to Retry-After.
+	cooldown = 5 * time.Second
+	// lowWatermark is the utilization of the journal below which an overload ends. While
+	// emitters wait, about half of the journal drains, and may take long to fill again.
+	lowWatermark = 0.25
+	// maxQuiet is the maximum time from the last refusal to the end of an overload.
+	maxQuiet = ingest.LongestRetryAfter + cooldown
 )
 
-// look takes note of what was refused since the last look.
-func (r *refusals) look(d *Distributor, now time.Time) {
-	room, disk := d.handler.WaitsGiven()
+// sample updates the state with the refusals since the last sample.
+func (r *refusals) sample(d *Distributor, now time.Time) {
+	capacity, disk := d.handler.WaitsGiven()
 	if r.failure = d.journal.CheckCapacity(0); !errors.Is(r.failure, journal.ErrUnwritable) {
 		r.failure = nil
 	}
 	failing := r.failure != nil || disk > 0
-	if !failing && room == 0 {
-		r.lasting = r.lasting && !r.over(now, d.journal.Utilization())
+	if !failing && capacity == 0 {
+		r.active = r.active && !r.hasEnded(now, d.journal.Utilization())
 		return
 	}
-	r.last, r.disk, r.lasting = now, failing, true
-	if back := now.Add(max(room, disk)); back.After(r.back) {
-		r.back = back
+	r.lastRefusal, r.unwritable, r.active = now, failing, true
+	if due := now.Add(max(capacity, disk)); due.After(r.retriesDue) {
+		r.retriesDue = due
 	}
 }
 
-func (r *refusals) over(now time.Time, fullness float64) bool {
-	if now.Sub(r.back) < calm {
+func (r *refusals) hasEnded(now time.Time, utilization float64) bool {
+	if now.Sub(r.retriesDue) < cooldown {
 		return false
 	}
-	return r.disk || fullness <= roomy || now.Sub(r.last) >= longestQuiet
+	return r.unwritable || utilization <= lowWatermark || now.Sub(r.lastRefusal) >= maxQuiet
 }
 
-// reason tells people what is lacking, or was.
-func (r *refusals) reason(now time.Time, fullness float64) string {
-	quiet := now.Sub(r.last).Truncate(time.Second)
+// reason returns the reason of the refusals for operators.
+func (r *refusals) reason(now time.Time, utilization float64) string {
+	quiet := now.Sub(r.lastRefusal).Truncate(time.Second)
 	switch {
 	case r.failure != nil:
 		return "packets are refused: " + r.failure.Error()
-	case r.disk:
-		return fmt.Sprintf("packets were refused %v ago, when the journal could not be written: they are to be sent again", quiet)
-	case quiet < calm:
-		return fmt.Sprintf("packets are refused for lack of room: %.0f %% of the journal's is in use", 100*fullness)
+	case r.unwritable:
+		return fmt.Sprintf("packets were refused %v ago, when the journal was unwritable: emitters are to send them again", quiet)
+	case quiet < cooldown:
+		return fmt.Sprintf("packets are refused for lack of capacity: %.0f %% of the journal's is in use", 100*utilization)
 	default:
-		return fmt.Sprintf("packets were refused for lack of room %v ago, and are to be sent again: %.0f %% of the journal's is in use", quiet, 100*fullness)
+		return fmt.Sprintf("packets were refused for lack of capacity %v ago, and emitters are to send them again: %.0f %% of the journal's is in use", quiet, 100*utilization)
 	}
 }

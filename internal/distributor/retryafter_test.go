@@ -22,7 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// steadyAnalyzer takes a fixed number of packets each second.
+// steadyAnalyzer takes packets at a fixed rate.
 type steadyAnalyzer struct {
 	settler   *router.Router
 	perSecond int
@@ -78,14 +78,14 @@ func (a *steadyAnalyzer) work(done <-chan struct{}) {
 	}
 }
 
-// burst is many packets at once for a distributor that cannot hold them.
+// burst is a burst of packets above the capacity of a distributor.
 type burst struct {
 	emitters, each  int
 	queue, capacity int // packets, and packets a second
 }
 
 // steadySystem is a distributor without a network, in front of an analyzer that
-// takes so many packets a second. It ends with the test.
+// takes capacity packets a second. It ends with the test.
 func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	d := &Distributor{
 		journal: j, router: router.New(router.Dependencies{Journal: j, RetryBudget: &retrybudget.Budget{}}), registry: prometheus.NewRegistry(),
@@ -118,8 +118,8 @@ func inMemory(packets int) journal.Journal {
 	return memory.New(memory.Config{QueuePackets: packets, LimitBytes: 1 << 30})
 }
 
-// run returns how long it took until all were delivered, and how many were
-// refused. Emitters come back when they are told to, or after a constant.
+// run returns the time to deliver all packets and the number of refusals. Emitters retry after
+// Retry-After, or after a constant.
 func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, refusals int64) {
 	synctest.Test(t, func(t *testing.T) {
 		d := steadySystem(t, inMemory(b.queue), b.capacity)
@@ -154,8 +154,8 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 	return took, refusals
 }
 
-// post sends a packet without a network, and returns for how long to wait when
-// it was refused.
+// post sends a packet without a network, and returns Retry-After if
+// the packet was refused.
 func post(t *testing.T, handler *ingest.Handler, emitter, id string) (wait time.Duration, accepted bool) {
 	body := fmt.Sprintf(`{"emitter_id":"%s","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter, id)
 	head := http1.Head{Method: []byte("POST"), Target: []byte("/ingest"), Length: int64(len(body))}
@@ -171,8 +171,8 @@ func post(t *testing.T, handler *ingest.Handler, emitter, id string) (wait time.
 	return answer.RetryAfter(), false
 }
 
-// times runs a burst so often and returns the sums: who comes first at a moment is
-// chance, and decides how many are refused.
+// times runs a burst several times and returns the sums, as the order of simultaneous emitters is
+// random and determines the number of refusals.
 func (b burst) times(t *testing.T, runs int, constant time.Duration) (took time.Duration, refusals int64) {
 	for range runs {
 		oneTook, oneRefusals := b.run(t, constant)
@@ -182,8 +182,8 @@ func (b burst) times(t *testing.T, runs int, constant time.Duration) (took time.
 	return took, refusals
 }
 
-// Emitters that come back when they are told to are refused far less than those
-// that come back each second, and finish as soon.
+// Emitters that honour Retry-After are refused far less often than those that retry each second,
+// and finish as soon.
 func TestRetryAfterSparesRefusals(t *testing.T) {
 	for _, b := range []burst{
 		{emitters: 100, each: 100, queue: 5000, capacity: 500},
@@ -200,8 +200,8 @@ func TestRetryAfterSparesRefusals(t *testing.T) {
 	}
 }
 
-// They finish far sooner than those that wait for longer than the queue lasts,
-// also in the first burst after a quiet time.
+// Emitters that honour Retry-After finish far sooner than those that wait for longer than the
+// queue lasts, also in the first burst after an idle time.
 func TestRetryAfterSparesTime(t *testing.T) {
 	b := burst{emitters: 100, each: 100, queue: 1000, capacity: 1000}
 	took, refused := b.run(t, 0)

@@ -10,7 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// route answers all requests of the ingest port.
+// route handles the requests of the ingest port.
 func (d *Distributor) route(r *ingest.Request, to *ingest.Response) {
 	switch r.Path {
 	case "/ingest":
@@ -33,7 +33,7 @@ func (d *Distributor) route(r *ingest.Request, to *ingest.Response) {
 	}
 }
 
-// read answers GET and HEAD.
+// read handles GET and HEAD.
 func (d *Distributor) read(r *ingest.Request, to *ingest.Response, answer func(*ingest.Response)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		d.handler.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this path is read with GET"}, "GET, HEAD")
@@ -44,7 +44,7 @@ func (d *Distributor) read(r *ingest.Request, to *ingest.Response, answer func(*
 
 func (d *Distributor) health(to *ingest.Response) {
 	healthy := d.healthy()
-	condition := d.watcher.now.Load()
+	condition := d.watcher.current.Load()
 	status, word := http.StatusOK, "healthy"
 	if healthy == 0 {
 		status, word = http.StatusServiceUnavailable, "unhealthy"
@@ -65,13 +65,13 @@ func (d *Distributor) ready(to *ingest.Response) {
 		return
 	}
 	status := map[string]string{"status": "ready"}
-	if condition := d.watcher.now.Load(); condition.state != stateNormal {
+	if condition := d.watcher.current.Load(); condition.state != stateNormal {
 		status["detail"] = condition.reason
 	}
 	answer(to, http.StatusOK, status)
 }
 
-// totals answers /metrics-json.
+// totals handles /metrics-json.
 func (d *Distributor) totals(to *ingest.Response) {
 	status := d.Status()
 	packets, messages, depths := make(map[string]int64), make(map[string]int64), make(map[string]int64)
@@ -101,7 +101,7 @@ func (d *Distributor) totals(to *ingest.Response) {
 	})
 }
 
-// refusedEmitter is an emitter of which many packets were refused lately.
+// refusedEmitter is an emitter with many recent refusals.
 type refusedEmitter struct {
 	EmitterID string       `json:"emitter_id"`
 	Packets   int64        `json:"packets"`
@@ -110,9 +110,9 @@ type refusedEmitter struct {
 }
 
 func (d *Distributor) refusedEmitters() []refusedEmitter {
-	const most = 10
+	const limit = 10
 	list := []refusedEmitter{}
-	for _, one := range d.handler.RefusedEmitters(most) {
+	for _, one := range d.handler.RefusedEmitters(limit) {
 		list = append(list, refusedEmitter{one.EmitterID, one.Packets, one.Code, one.Last.UTC()})
 	}
 	return list
@@ -126,8 +126,8 @@ type term struct {
 
 func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
 
-// balance answers /ledger: accepted is the sum of the other terms. With a disk
-// journal accepted counts what an earlier run left undelivered, too.
+// balance handles /ledger: accepted is the sum of the other terms. With a disk journal it
+// includes undelivered packets of earlier runs.
 func (d *Distributor) balance(to *ingest.Response) {
 	status := d.Status()
 	queued, inFlight := status.Waiting, packet.Volume{}
@@ -151,7 +151,7 @@ func (d *Distributor) balance(to *ingest.Response) {
 
 func answer(to *ingest.Response, status int, value any) {
 	body, err := json.Marshal(value)
-	if err != nil { // cannot be: the values are plain
+	if err != nil { // does not happen: the values have basic types
 		status, body = http.StatusInternalServerError, []byte("{}")
 	}
 	to.JSON(status, body)

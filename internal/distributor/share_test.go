@@ -56,7 +56,7 @@ func TestSharesHoldAtEveryScrape(t *testing.T) {
 		<-look.C
 		seen := s.scrape(t)
 		if seen["distributor_unaccounted_messages"] != 0 {
-			t.Fatalf("%v messages are not accounted for", seen["distributor_unaccounted_messages"])
+			t.Fatalf("%v messages are unaccounted", seen["distributor_unaccounted_messages"])
 		}
 		messages := make([]float64, len(weights))
 		total := 0.0

@@ -5,11 +5,10 @@ import (
 	"path/filepath"
 )
 
-// logStart logs, in one line, what runs and where: what an operator needs to
-// know from the log alone.
+// logStart logs version, addresses, journal and analyzers in one line.
 func (d *Distributor) logStart() {
 	folder, err := filepath.Abs(d.config.DataDir)
-	if err != nil { // there is no working directory any more
+	if err != nil { // the working directory was removed
 		folder = d.config.DataDir
 	}
 	weights := make([]any, 0, len(d.config.Targets))

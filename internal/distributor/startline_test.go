@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The start line tells an operator what runs: version, journal, folder, who gets
-// what, and where it listens.
+// The start line has the version, the journal, the data directory, the analyzers and the
+// addresses.
 func TestStartLine(t *testing.T) {
 	var log strings.Builder
 	t.Chdir(t.TempDir())

@@ -10,13 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// state is a mode of the whole, from good to bad.
+// state is the distributor's overall state, in order of severity.
 type state int
 
 const (
 	stateNormal    state = iota
-	stateDegraded        // some analyzers are out
-	stateSaturated       // packets are refused for lack of room
+	stateDegraded        // some analyzers are unhealthy
+	stateSaturated       // packets are refused for lack of capacity or an unwritable journal
 	statePanic           // no analyzer is healthy
 )
 
@@ -24,34 +24,34 @@ var stateNames = [...]string{"normal", "degraded", "saturated", "panic"}
 
 func (s state) String() string { return stateNames[s] }
 
-// condition is a state with its reason for people.
+// condition is a state with its reason for operators.
 type condition struct {
 	state  state
 	reason string
 }
 
-// stateInterval is how often the state is looked at.
+// stateInterval is the sampling interval of the state.
 const stateInterval = 100 * time.Millisecond
 
-// watcher follows the state. Its condition may be read concurrently.
+// watcher samples the state. Its condition may be read concurrently.
 type watcher struct {
 	distributor *Distributor
-	now         atomic.Pointer[condition]
+	current     atomic.Pointer[condition]
 	refusals    refusals
 }
 
 func newWatcher(d *Distributor) *watcher {
 	w := &watcher{distributor: d}
-	w.now.Store(&condition{reason: "all analyzers are healthy"})
+	w.current.Store(&condition{reason: "all analyzers are healthy"})
 	return w
 }
 
-// run looks at the state until the context ends, and logs each edge once.
+// run samples the state until the context ends, and logs each transition.
 func (w *watcher) run(ctx context.Context) {
 	ticker := time.NewTicker(stateInterval)
 	defer ticker.Stop()
 	for {
-		w.look(time.Now())
+		w.sample(time.Now())
 		select {
 		case <-ctx.Done():
 			return
@@ -60,10 +60,10 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-func (w *watcher) look(now time.Time) {
-	w.refusals.look(w.distributor, now)
+func (w *watcher) sample(now time.Time) {
+	w.refusals.sample(w.distributor, now)
 	next := w.distributor.condition(&w.refusals, now)
-	before := w.now.Swap(&next)
+	before := w.current.Swap(&next)
 	if before.state == next.state {
 		return
 	}
@@ -74,48 +74,48 @@ func (w *watcher) look(now time.Time) {
 	log("the distributor's state has changed", "state", next.state.String(), "before", before.state.String(), "reason", next.reason)
 }
 
-// condition names the worst that holds.
+// condition returns the most severe state that applies.
 func (d *Distributor) condition(r *refusals, now time.Time) condition {
-	var out []string
+	var unhealthy []string
 	for _, a := range d.present() {
 		if !a.Healthy() {
-			out = append(out, a.ID())
+			unhealthy = append(unhealthy, a.ID())
 		}
 	}
-	nobody := len(out) == len(d.present())
+	noneHealthy := len(unhealthy) == len(d.present())
 	switch {
-	case nobody && !d.Stores():
+	case noneHealthy && !d.Stores():
 		return condition{statePanic, "no analyzer is healthy: nothing is accepted until one is"}
-	case nobody && r.lasting:
+	case noneHealthy && r.active:
 		return condition{statePanic, "no analyzer is healthy, and " + r.reason(now, d.journal.Utilization())}
-	case nobody:
+	case noneHealthy:
 		return condition{statePanic, "no analyzer is healthy: packets are stored until one is"}
-	case r.lasting:
+	case r.active:
 		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
-	case len(out) > 0:
-		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are out, the others carry their share: %s", len(out), len(d.present()), list(out))}
+	case len(unhealthy) > 0:
+		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(unhealthy), len(d.present()), summarize(unhealthy))}
 	default:
 		return condition{stateNormal, "all analyzers are healthy"}
 	}
 }
 
-// list names a few, and how many more there are.
-func list(names []string) string {
-	const most = 5
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+// summarize joins the first names and appends the number of the others.
+func summarize(names []string) string {
+	const limit = 5
+	if more := len(names) - limit; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), more)
 	}
 	return strings.Join(names, ", ")
 }
 
-// register shows the state as a gauge for each name, 1 for the present one.
+// register registers a gauge for each state, which is 1 for the current one.
 func (w *watcher) register(registerer prometheus.Registerer) error {
 	for s := stateNormal; s <= statePanic; s++ {
 		gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "distributor_state", Help: "1 for the state that the distributor is in.",
+			Name: "distributor_state", Help: "1 for the current state of the distributor.",
 			ConstLabels: prometheus.Labels{"state": s.String()},
 		}, func() float64 {
-			if w.now.Load().state == s {
+			if w.current.Load().state == s {
 				return 1
 			}
 			return 0

@@ -27,29 +27,29 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// edges is a log of what a watcher tells.
-type edges struct {
+// transitions is the log of a watcher.
+type transitions struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (e *edges) Write(line []byte) (int, error) {
+func (e *transitions) Write(line []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.text.Write(line)
 }
 
-func (e *edges) lines() []string {
+func (e *transitions) lines() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return strings.Split(strings.TrimSpace(e.text.String()), "\n")
 }
 
-// watch gives a distributor an analyzer of which only the health matters, and has
-// its state watched until the test ends.
-func watch(t *testing.T, d *Distributor, healthy bool) *edges {
+// watch gives a distributor an analyzer of which only the health matters, and watches its
+// state until the test ends.
+func watch(t *testing.T, d *Distributor, healthy bool) *transitions {
 	t.Helper()
-	analyzer, log := newAnalyzer(t, "one"), new(edges)
+	analyzer, log := newAnalyzer(t, "one"), new(transitions)
 	d.analyzers.Store(&[]*upstream.Upstream{analyzer})
 	d.logger = slog.New(slog.NewTextHandler(log, nil))
 	d.watcher = newWatcher(d)
@@ -67,7 +67,7 @@ func watch(t *testing.T, d *Distributor, healthy bool) *edges {
 	return log
 }
 
-// newAnalyzer returns one that is healthy once it is started.
+// newAnalyzer returns an analyzer that is healthy once it is started.
 func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
 	t.Helper()
 	metrics, err := upstream.NewMetrics(prometheus.NewRegistry())
@@ -96,14 +96,14 @@ func dialHealthy(context.Context, string, string) (net.Conn, error) {
 	return near, nil
 }
 
-// overload is emitters that send more than can be delivered.
+// overload is a group of emitters that exceed the delivery rate.
 type overload struct {
 	emitters, queue, capacity int
 	offered                   float64 // packets a second
 }
 
-// play sends for a while. Emitters return when they are told to, and a little
-// later.
+// play sends for a time. Emitters retry after Retry-After and a random
+// delay.
 func (o overload) play(t *testing.T, d *Distributor, lasts time.Duration) {
 	end := time.Now().Add(lasts)
 	var sending sync.WaitGroup
@@ -114,7 +114,7 @@ func (o overload) play(t *testing.T, d *Distributor, lasts time.Duration) {
 			due := time.Now().Add(time.Duration(random.Int64N(int64(each))))
 			for n := 0; due.Before(end); n++ {
 				time.Sleep(time.Until(due))
-				for ceiling := 50 * time.Millisecond; time.Now().Before(end); ceiling = min(2*ceiling, calm) {
+				for ceiling := 50 * time.Millisecond; time.Now().Before(end); ceiling = min(2*ceiling, cooldown) {
 					wait, ok := post(t, d.handler, fmt.Sprint(e), fmt.Sprint(n))
 					if ok {
 						break
@@ -130,8 +130,7 @@ func (o overload) play(t *testing.T, d *Distributor, lasts time.Duration) {
 	sending.Wait()
 }
 
-// While more is offered than can be delivered the state is one, whether emitters
-// come again in bursts or spread out.
+// A steady overload is one state, whether emitters retry in bursts or spread out.
 func TestSteadyOverloadIsOneState(t *testing.T) {
 	for _, o := range []overload{
 		{emitters: 30, queue: 200, capacity: 100, offered: 110},
@@ -147,7 +146,7 @@ func TestSteadyOverloadIsOneState(t *testing.T) {
 				if lines := log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "state=saturated") {
 					t.Errorf("while it lasts:\n%s", strings.Join(lines, "\n"))
 				}
-				time.Sleep(longestQuiet + stateInterval)
+				time.Sleep(maxQuiet + stateInterval)
 				if lines := log.lines(); len(lines) != 2 || !strings.Contains(lines[1], "state=normal") {
 					t.Errorf("in the end:\n%s", strings.Join(lines, "\n"))
 				}
@@ -156,7 +155,7 @@ func TestSteadyOverloadIsOneState(t *testing.T) {
 	}
 }
 
-// failingJournal is one whose disk can refuse.
+// failingJournal is a journal with an injected write error.
 type failingJournal struct {
 	journal.Journal
 	failure atomic.Pointer[error]
@@ -181,7 +180,7 @@ func (j *failingJournal) CheckCapacity(bytes int) error {
 	return j.Journal.CheckCapacity(bytes)
 }
 
-// wantCondition looks at the pages.
+// wantCondition checks /health and /readyz.
 func wantCondition(t *testing.T, d *Distributor, state state, reason string) {
 	t.Helper()
 	time.Sleep(2 * stateInterval)
@@ -197,14 +196,14 @@ func wantCondition(t *testing.T, d *Distributor, state state, reason string) {
 	}
 }
 
-// A disk that refuses is told of as what it is, with its error, as long as it
-// does, and for as long as those who were refused may stay away.
-func TestStateWhileTheDiskRefuses(t *testing.T) {
+// While the journal is unwritable, and until the refused emitters may have retried, the state is
+// saturated with the error as its reason.
+func TestStateWhileUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := &failingJournal{Journal: inMemory(100)}
 		d := steadySystem(t, j, 0)
 		log := watch(t, d, true)
-		for n := range steadyQueue + 50 { // how full it is says nothing about the disk
+		for n := range steadyQueue + 50 { // utilization is no sign of an unwritable journal
 			post(t, d.handler, "e", fmt.Sprint(n))
 			synctest.Wait()
 		}
@@ -212,31 +211,30 @@ func TestStateWhileTheDiskRefuses(t *testing.T) {
 		wantCondition(t, d, stateNormal, well)
 		const failing = "packets are refused: the journal cannot be written: no space left on device"
 		j.fail(syscall.ENOSPC)
-		wantCondition(t, d, stateSaturated, failing) // before it is tried
+		wantCondition(t, d, stateSaturated, failing) // before the next Append
 		time.Sleep(time.Hour)
 		wait, _ := post(t, d.handler, "e", "late")
 		wantCondition(t, d, stateSaturated, failing)
 		j.failure.Store(nil)
-		const healed = "packets were refused %v ago, when the journal could not be written: they are to be sent again"
+		const healed = "packets were refused %v ago, when the journal was unwritable: emitters are to send them again"
 		time.Sleep(wait)
 		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait))
-		time.Sleep(calm - time.Second)
-		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait+calm-time.Second))
+		time.Sleep(cooldown - time.Second)
+		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, wait+cooldown-time.Second))
 		time.Sleep(time.Second)
 		wantCondition(t, d, stateNormal, well)
 		if lines := log.lines(); len(lines) != 2 {
 			t.Errorf("%s", strings.Join(lines, "\n"))
 		}
 
-		j.fail(syscall.EIO) // for less than a look at it takes
+		j.fail(syscall.EIO) // for less than a sampling interval
 		post(t, d.handler, "e", "later")
 		j.failure.Store(nil)
 		wantCondition(t, d, stateSaturated, fmt.Sprintf(healed, 0*time.Second))
 	})
 }
 
-// While no analyzer is healthy packets are stored, where they can be and there is
-// room.
+// While no analyzer is healthy a disk journal stores packets up to its capacity.
 func TestStateWithoutAnalyzers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := steadySystem(t, inMemory(2), 0)
@@ -253,10 +251,10 @@ func TestStateWithoutAnalyzers(t *testing.T) {
 			_, ok = post(t, d.handler, "e", fmt.Sprint(n))
 			synctest.Wait()
 		}
-		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets are refused for lack of room: "+full)
+		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets are refused for lack of capacity: "+full)
 		time.Sleep(10 * time.Second)
-		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets were refused for lack of room 10s ago, and are to be sent again: "+full)
-		time.Sleep(longestQuiet)
+		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets were refused for lack of capacity 10s ago, and emitters are to send them again: "+full)
+		time.Sleep(maxQuiet)
 		wantCondition(t, d, statePanic, stored)
 	})
 }

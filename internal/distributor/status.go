@@ -7,7 +7,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/router"
 )
 
-// Status is what a distributor is and has done.
+// Status is the ledger of a distributor and the status of its analyzers.
 type Status struct {
 	Accepted, Delivered, DeadLettered packet.Volume
 	// Damaged was accepted by a disk journal and could not be read back.
@@ -15,42 +15,40 @@ type Status struct {
 	// Waiting is accepted and not bound to an analyzer.
 	Waiting   packet.Volume
 	Analyzers []AnalyzerStatus
-	// Unaccounted is accepted messages that are none of the above, nor bound to
-	// an analyzer: 0, unless there is a defect. Each place is asked what it
-	// holds by itself, so a packet that somebody forgot does show.
+	// Unaccounted is the number of accepted messages that no component has. It is 0
+	// unless a defect lost a packet: each component counts what it holds itself.
 	Unaccounted int64
 }
 
-// AnalyzerStatus is one analyzer's part.
+// AnalyzerStatus is the status of one analyzer.
 type AnalyzerStatus struct {
 	router.MemberStats
 	Queued, InFlight packet.Volume
 	Healthy          bool
-	// Health is a word for people.
+	// Health is a short description of the health.
 	Health string
 }
 
-// Status returns terms that balance. Packets change hands while the places are
-// asked one after the other; then they are asked again, for as long as whoever
-// has a packet in hand may be kept from the processor. Only a difference that
-// stays is one. It may be called concurrently, once the distributor has started.
+// Status returns the ledger. The components are read one after the other while packets move
+// between them, so it samples for up to maxSampling until nothing is unaccounted, and returns
+// the best sample. It may be called concurrently after Start.
 func (d *Distributor) Status() Status {
 	const (
-		longest = 250 * time.Millisecond
-		pause   = 200 * time.Microsecond
+		maxSampling = 250 * time.Millisecond
+		interval    = 200 * time.Microsecond
 	)
-	best := d.look()
-	for start := time.Now(); best.Unaccounted != 0 && time.Since(start) < longest; {
-		time.Sleep(pause)
-		if seen := d.look(); abs(seen.Unaccounted) < abs(best.Unaccounted) {
-			best = seen
+	best := d.sample()
+	for start := time.Now(); best.Unaccounted != 0 && time.Since(start) < maxSampling; {
+		time.Sleep(interval)
+		if next := d.sample(); abs(next.Unaccounted) < abs(best.Unaccounted) {
+			best = next
 		}
 	}
 	return best
 }
 
-// look asks each place once.
-func (d *Distributor) look() Status {
+// sample reads each component once.
+func (d *Distributor) sample() Status {
 	stats, routed := d.journal.Stats(), d.router.Stats()
 	status := Status{
 		Accepted:     stats.Accepted,
@@ -75,7 +73,7 @@ func (d *Distributor) look() Status {
 	return status
 }
 
-// waiting is what is accepted and not bound to an analyzer.
+// waiting returns the volume that is accepted and not bound to an analyzer.
 func (d *Distributor) waiting() packet.Volume {
 	return d.journal.Stats().Queued.Plus(d.router.Stats().Waiting)
 }

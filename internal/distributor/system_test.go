@@ -19,7 +19,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// system is a distributor in front of analyzers, and who sends to it.
+// system is a distributor with analyzers and emitters.
 type system struct {
 	*Distributor
 	client *http.Client // of the test alone: load has a connection for each sender
@@ -31,11 +31,11 @@ type system struct {
 	answers  map[int]int    // how often each status was answered
 }
 
-// quick is a configuration in which everything happens soon.
+// quick returns a configuration with short times.
 func quick(t testing.TB, targets ...Target) Config {
 	t.Helper()
 	config := DefaultConfig()
-	config.Listen, config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
+	config.Host, config.Port, config.MetricsListen = "127.0.0.1", 0, "127.0.0.1:0"
 	config.Targets = targets
 	config.DataDir = t.TempDir()
 	config.Ingest.DrainDelay = 0
@@ -90,7 +90,7 @@ func startAlone(t testing.TB, config Config) *system {
 	return s
 }
 
-// newPacket makes a packet of that many messages.
+// newPacket returns a packet with a number of messages.
 func (s *system) newPacket(messages int) (id string, body []byte) {
 	id = fmt.Sprint(s.packets.Add(1))
 	var b bytes.Buffer
@@ -198,7 +198,7 @@ func (s *system) load(connections int, lines bool) (end func()) {
 	}
 }
 
-// only fails unless every request was answered with that status.
+// only checks that every request got that status.
 func (s *system) only(t testing.TB, status int) {
 	t.Helper()
 	s.mu.Lock()
@@ -214,7 +214,7 @@ func (s *system) acceptedPackets() int {
 	return len(s.accepted)
 }
 
-// nothingLost fails unless some analyzer took each accepted packet.
+// nothingLost checks that an analyzer took each accepted packet.
 func (s *system) nothingLost(t testing.TB, analyzers ...*analyzertest.Analyzer) {
 	t.Helper()
 	taken := make(map[string]bool)
@@ -236,7 +236,7 @@ func (s *system) nothingLost(t testing.TB, analyzers ...*analyzertest.Analyzer) 
 	}
 }
 
-// stop stops the distributor and wants everything to be delivered.
+// stop stops the distributor and checks that all packets were delivered.
 func (s *system) stop(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -247,7 +247,7 @@ func (s *system) stop(t testing.TB) {
 	}
 }
 
-// sample is what one scrape shows of an analyzer.
+// sample is the result of one scrape.
 type sample map[string]float64
 
 // scrape returns all values of one scrape, by name and labels, such as
@@ -282,7 +282,7 @@ func (s *system) scrape(t testing.TB) sample {
 	return values
 }
 
-// until waits for a condition, looking now and then.
+// until polls a condition.
 func until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

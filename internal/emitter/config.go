@@ -3,7 +3,6 @@ package emitter
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"time"
 	"unicode/utf8"
@@ -11,35 +10,36 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Config holds the emitter's settings. Start from DefaultConfig.
+// Config holds the emitter's settings; the tags are those of package config. Start from
+// DefaultConfig.
 type Config struct {
 	// Target is the URL that packets are posted to, http or https.
-	Target string
+	Target string `env:"TARGET_URL" flag:"target" help:"URL that packets are posted to"`
 	// Rate is in packets per second; 0 means as fast as Concurrency allows.
-	Rate float64
+	Rate float64 `env:"RATE" min:"0" zero:"as fast as possible" help:"packets per second; 0 means as fast as possible"`
 	// Concurrency is the number of requests in flight, each on its own
-	// connection.
-	Concurrency int
+	// connection; there are more ephemeral ports than the maximum.
+	Concurrency int `env:"CONCURRENCY" min:"1" max:"10000" help:"requests in flight, each on its own connection"`
 	// Duration limits how long packets are produced; 0 means until the source
 	// ends or the emitter is stopped.
-	Duration time.Duration
+	Duration time.Duration `env:"DURATION" min:"0" zero:"endless" help:"how long packets are sent; 0 means endless"`
 	// PacketSize is the number of messages per packet: a number ("5"), a random
 	// range ("1-100"), or a list used round-robin ("5,20").
-	PacketSize string
+	PacketSize string `env:"PACKET_SIZE" help:"messages per packet: 5, 5,20 round-robin, or 1-100 at random"`
 	// EmitterID is the packets' emitter_id.
-	EmitterID string
+	EmitterID string `env:"EMITTER_ID" help:"the packets' emitter_id"`
 	// File is the log file to send, or "-" for Deps.Stdin; empty means
 	// generated messages.
-	File string
+	File string `env:"FILE" help:"log file to send instead of generated messages, or - for standard input"`
 	// Follow keeps reading at the end of File as the file grows.
-	Follow bool
+	Follow bool `env:"FOLLOW" help:"with -file: keep reading as the file grows"`
 	// MaxRetries limits the retries of a packet; negative means no limit.
-	MaxRetries int
+	MaxRetries int `env:"MAX_RETRIES" help:"retries before a packet is given up; -1 means unlimited"`
 	// RequestTimeout bounds one request.
-	RequestTimeout time.Duration
+	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" min:">0" help:"timeout of one request"`
 	// StopTimeout bounds how long packets already produced are sent after the
 	// emitter is stopped or Duration has passed.
-	StopTimeout time.Duration
+	StopTimeout time.Duration `env:"STOP_TIMEOUT" min:"0" help:"how long a stop sends pending packets"`
 	// Seed makes generated messages and random packet sizes reproducible.
 	Seed uint64
 }
@@ -59,11 +59,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// maxConcurrency is below the number of ephemeral ports of one client address.
-const maxConcurrency = 10_000
-
-// Validate returns all problems of the configuration; each error names the key,
-// its value and what is allowed.
+// Validate returns what the bounds in the tags cannot say; each error names the key, its
+// value and what is allowed.
 func (c Config) Validate() error {
 	var problems []error
 	require := func(ok bool, key string, value any, allowed string) {
@@ -74,11 +71,6 @@ func (c Config) Validate() error {
 	target, err := url.Parse(c.Target)
 	require(err == nil && (target.Scheme == "http" || target.Scheme == "https") && target.Hostname() != "",
 		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be a URL such as http://localhost:8080/ingest or https://host/ingest")
-	require(c.Rate >= 0 && !math.IsInf(c.Rate, 0) && !math.IsNaN(c.Rate),
-		"RATE", c.Rate, "it must be packets a second, or 0 for as fast as possible")
-	require(c.Concurrency >= 1 && c.Concurrency <= maxConcurrency,
-		"CONCURRENCY", c.Concurrency, fmt.Sprintf("it must be from 1 to %d", maxConcurrency))
-	require(c.Duration >= 0, "DURATION", c.Duration, "it must be a time such as 30s, or 0 for endless")
 	if _, err := parseSizes(c.PacketSize, c.Seed); err != nil {
 		problems = append(problems, err)
 	}
@@ -86,7 +78,5 @@ func (c Config) Validate() error {
 		"EMITTER_ID", fmt.Sprintf("%.200q", c.EmitterID), fmt.Sprintf("it must be text of 1 to %d bytes", packet.MaxIDBytes))
 	require(!c.Follow || (c.File != "" && c.File != standardInput),
 		"FOLLOW", c.Follow, "it needs FILE to name a file (standard input is read until it is closed anyway)")
-	require(c.RequestTimeout > 0, "REQUEST_TIMEOUT", c.RequestTimeout, "it must be positive")
-	require(c.StopTimeout >= 0, "STOP_TIMEOUT", c.StopTimeout, "it must not be negative")
 	return errors.Join(problems...)
 }

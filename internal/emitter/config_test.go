@@ -1,11 +1,9 @@
 package emitter
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestDefaultConfigIsValid(t *testing.T) {
@@ -19,27 +17,20 @@ func TestValidateNamesTheKey(t *testing.T) {
 		key    string
 		change func(*Config)
 	}{
-		"no scheme":             {"TARGET_URL", func(c *Config) { c.Target = "localhost:8080" }},
-		"no host":               {"TARGET_URL", func(c *Config) { c.Target = "http:///ingest" }},
-		"another scheme":        {"TARGET_URL", func(c *Config) { c.Target = "ftp://host/ingest" }},
-		"not a URL":             {"TARGET_URL", func(c *Config) { c.Target = "http://host:port" }},
-		"negative rate":         {"RATE", func(c *Config) { c.Rate = -1 }},
-		"no rate at all":        {"RATE", func(c *Config) { c.Rate = math.NaN() }},
-		"no workers":            {"CONCURRENCY", func(c *Config) { c.Concurrency = 0 }},
-		"too many workers":      {"CONCURRENCY", func(c *Config) { c.Concurrency = 1e6 }},
-		"negative duration":     {"DURATION", func(c *Config) { c.Duration = -time.Second }},
-		"no messages":           {"PACKET_SIZE", func(c *Config) { c.PacketSize = "0" }},
-		"size is a word":        {"PACKET_SIZE", func(c *Config) { c.PacketSize = "many" }},
-		"range backwards":       {"PACKET_SIZE", func(c *Config) { c.PacketSize = "9-3" }},
-		"list with a hole":      {"PACKET_SIZE", func(c *Config) { c.PacketSize = "5,,20" }},
-		"too large":             {"PACKET_SIZE", func(c *Config) { c.PacketSize = "1000000" }},
-		"no emitter":            {"EMITTER_ID", func(c *Config) { c.EmitterID = "" }},
-		"emitter is too long":   {"EMITTER_ID", func(c *Config) { c.EmitterID = strings.Repeat("é", 512) + "x" }},
-		"emitter is not text":   {"EMITTER_ID", func(c *Config) { c.EmitterID = "\xff" }},
-		"nothing to follow":     {"FOLLOW", func(c *Config) { c.Follow = true }},
-		"following a pipe":      {"FOLLOW", func(c *Config) { c.Follow, c.File = true, "-" }},
-		"no time for a request": {"REQUEST_TIMEOUT", func(c *Config) { c.RequestTimeout = 0 }},
-		"negative stop timeout": {"STOP_TIMEOUT", func(c *Config) { c.StopTimeout = -1 }},
+		"no scheme":           {"TARGET_URL", func(c *Config) { c.Target = "localhost:8080" }},
+		"no host":             {"TARGET_URL", func(c *Config) { c.Target = "http:///ingest" }},
+		"another scheme":      {"TARGET_URL", func(c *Config) { c.Target = "ftp://host/ingest" }},
+		"not a URL":           {"TARGET_URL", func(c *Config) { c.Target = "http://host:port" }},
+		"no messages":         {"PACKET_SIZE", func(c *Config) { c.PacketSize = "0" }},
+		"size is a word":      {"PACKET_SIZE", func(c *Config) { c.PacketSize = "many" }},
+		"range backwards":     {"PACKET_SIZE", func(c *Config) { c.PacketSize = "9-3" }},
+		"list with a hole":    {"PACKET_SIZE", func(c *Config) { c.PacketSize = "5,,20" }},
+		"too large":           {"PACKET_SIZE", func(c *Config) { c.PacketSize = "1000000" }},
+		"no emitter":          {"EMITTER_ID", func(c *Config) { c.EmitterID = "" }},
+		"emitter is too long": {"EMITTER_ID", func(c *Config) { c.EmitterID = strings.Repeat("é", 512) + "x" }},
+		"emitter is not text": {"EMITTER_ID", func(c *Config) { c.EmitterID = "\xff" }},
+		"nothing to follow":   {"FOLLOW", func(c *Config) { c.Follow = true }},
+		"following a pipe":    {"FOLLOW", func(c *Config) { c.Follow, c.File = true, "-" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := DefaultConfig()

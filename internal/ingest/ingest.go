@@ -33,12 +33,12 @@ type Journal interface {
 	CheckCapacity(bytes int) error
 }
 
-// Config is what users set.
+// Config is what users set; the tags are those of package config.
 type Config struct {
 	// MaxBodyBytes bounds a request's body, decompressed.
-	MaxBodyBytes int
+	MaxBodyBytes int `env:"MAX_BODY_BYTES" format:"bytes" min:"1" max:"1073741824" reload:"live" help:"maximum decompressed size of a request in bytes, such as 10MiB"`
 	// MaxPacketMessages bounds one packet.
-	MaxPacketMessages int
+	MaxPacketMessages int `env:"MAX_PACKET_MESSAGES" min:"1" max:"262144" reload:"live" help:"maximum messages per packet"`
 	// MemoryBytes bounds what requests that are being read hold together.
 	MemoryBytes int64
 	// MaxConnections bounds the connections that are open; one more is answered
@@ -46,16 +46,16 @@ type Config struct {
 	MaxConnections int
 	// DrainDelay is for how long a stop goes on to accept connections and to answer
 	// them with 503, so that whoever balances load has time to event.
-	DrainDelay time.Duration
+	DrainDelay time.Duration `env:"DRAIN_SEC" format:"seconds" min:"0" reload:"live" help:"seconds for which a stopping distributor still accepts connections and answers 503, for load balancers"`
 	// Ack is when emitters are answered that do not say; empty is the
 	// strongest that costs no waiting for analyzers. AckTimeout bounds
 	// AckDelivered.
-	Ack        Ack
-	AckTimeout time.Duration
+	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk stored)"`
+	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
 	// Stores tells that the journal is on stable storage, as AckStored needs.
 	Stores bool
 	// Shed is who is refused first when room gets scarce.
-	Shed Shed
+	Shed Shed `env:"SHED" reload:"live" help:"levels that are refused first when memory runs short, such as DEBUG@80%,INFO@95%"`
 }
 
 // DefaultConfig is the contract's.

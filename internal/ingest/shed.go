@@ -44,6 +44,12 @@ func ParseShed(text string) (Shed, error) {
 	return shed, nil
 }
 
+// UnmarshalText sets the marks to those that ParseShed reads.
+func (s *Shed) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseShed(string(text))
+	return err
+}
+
 // String returns the marks as ParseShed reads them.
 func (s Shed) String() string {
 	var parts []string

@@ -66,7 +66,7 @@ type Waiter interface {
 	OnCommit(err error)
 }
 
-// Stats are a journal's books at one moment: Accepted is the sum of Queued,
+// Stats is a consistent snapshot of a journal's counters: Accepted is the sum of Queued,
 // Claimed and Acknowledged.
 type Stats struct {
 	Accepted     packet.Volume // taken by Append, since the start (and found at the start)

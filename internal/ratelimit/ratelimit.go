@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Config holds the user settings.
+// Config holds the user settings; the tags are those of package config.
 type Config struct {
 	// Rate is in messages per second; 0 is no limit.
-	Rate float64
+	Rate float64 `env:"RATE_LIMIT" min:"0" zero:"none" reload:"live" help:"messages per second per emitter_id; 0 means no limit"`
 	// Burst is the bucket size in messages. A larger packet needs a full bucket
 	// and leaves a debt.
-	Burst float64
+	Burst float64 `env:"RATE_BURST" min:"0" zero:"as much as RATE_LIMIT" reload:"live" help:"burst in messages per emitter_id; 0 means one second of RATE_LIMIT"`
 }
 
 const (

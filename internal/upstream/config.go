@@ -1,36 +1,36 @@
 package upstream
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// Config is the configuration of one analyzer. All fields except ID are common to
-// all analyzers.
+// Config is the configuration of one analyzer; the tags are those of package config. All
+// fields except ID are common to all analyzers.
 type Config struct {
 	ID string
 
 	// QueuePackets is the maximum number of packets bound to the analyzer.
-	QueuePackets int
+	QueuePackets int `env:"PER_ANALYZER_QUEUE_SIZE" min:"1" reload:"live" help:"maximum packets bound to one analyzer and not yet delivered"`
 	// Concurrency is the maximum number of requests in flight.
-	Concurrency int
+	Concurrency int `env:"SENDER_CONCURRENCY" min:"1" max:"1024" reload:"live" help:"maximum requests in flight to one analyzer"`
 	// Linger is the minimum interval between the starts of requests to an analyzer that
 	// accepts batches, except for full batches and for packets whose emitters wait for
 	// the delivery.
 	Linger time.Duration
 	// Retries is the number of further requests at this analyzer before a packet is
 	// rerouted.
-	Retries int
+	Retries int `env:"SENDER_RETRIES" min:"0" reload:"live" help:"retries at the same analyzer before a packet is rerouted"`
 	// Timeout is the timeout of one request.
-	Timeout time.Duration
+	Timeout time.Duration `env:"SENDER_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of one request to an analyzer in milliseconds"`
 	// ProbeInterval and ProbeTimeout apply to health probes.
-	ProbeInterval, ProbeTimeout time.Duration
+	ProbeInterval time.Duration `env:"HEALTH_CHECK_INTERVAL_SEC" format:"seconds" min:">0" reload:"live" help:"seconds between health probes"`
+	ProbeTimeout  time.Duration `env:"HEALTH_CHECK_TIMEOUT_SEC" format:"seconds" min:">0" reload:"live" help:"timeout of one health probe in seconds"`
 	// MaxFailures is the number of consecutive failures that opens the breaker.
-	MaxFailures int
+	MaxFailures int `env:"MAX_FAILURES" min:"1" reload:"live" help:"consecutive failures until an analyzer is unhealthy"`
 	// SlowStart is the time in which the weight of a recovered analyzer grows.
-	SlowStart time.Duration
+	SlowStart time.Duration `env:"SLOW_START_SEC" format:"seconds" min:"0" reload:"live" help:"seconds in which the weight of a recovered analyzer ramps up"`
 }
 
 // maxHalfOpenPackets is the maximum number of packets bound to a half-open analyzer, and
@@ -49,30 +49,6 @@ func DefaultConfig() Config {
 		MaxFailures:   5,
 		SlowStart:     10 * time.Second,
 	}
-}
-
-// Validate returns an error for the first invalid setting, by its environment name.
-func (c Config) Validate() error {
-	for _, rule := range []struct {
-		name  string
-		value any
-		ok    bool
-		want  string
-	}{
-		{"PER_ANALYZER_QUEUE_SIZE", c.QueuePackets, c.QueuePackets > 0, "at least 1"},
-		{"SENDER_CONCURRENCY", c.Concurrency, c.Concurrency > 0 && c.Concurrency <= 1024, "1 to 1024"},
-		{"SENDER_RETRIES", c.Retries, c.Retries >= 0, "0 or more"},
-		{"SENDER_TIMEOUT_MS", c.Timeout, c.Timeout > 0, "more than 0"},
-		{"HEALTH_CHECK_INTERVAL_SEC", c.ProbeInterval, c.ProbeInterval > 0, "more than 0"},
-		{"HEALTH_CHECK_TIMEOUT_SEC", c.ProbeTimeout, c.ProbeTimeout > 0, "more than 0"},
-		{"MAX_FAILURES", c.MaxFailures, c.MaxFailures > 0, "at least 1"},
-		{"SLOW_START_SEC", c.SlowStart, c.SlowStart >= 0, "0 or more"},
-	} {
-		if !rule.ok {
-			return fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want)
-		}
-	}
-	return nil
 }
 
 func (c Config) breaker() breaker.Config {

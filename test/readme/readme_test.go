@@ -71,7 +71,7 @@ func system(t *testing.T) *distributor.Distributor {
 	}
 	a.Start()
 	config := distributor.DefaultConfig()
-	config.Listen, config.MetricsListen, config.DataDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	config.Host, config.Port, config.MetricsListen, config.DataDir = "127.0.0.1", 0, "127.0.0.1:0", t.TempDir()
 	config.Targets = []distributor.Target{{ID: "analyzer-1", URL: "http://" + a.Addr(), Weight: 1}}
 	d, err := distributor.New(config, logger)
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// sequenceRange is a run of sequences: first, first+1, … , first+count-1.
+// sequenceRange is the sequences first to first+count-1.
 type sequenceRange struct{ first, count uint64 }
 
 func (r sequenceRange) end() uint64 { return r.first + r.count }
 
-// rangesOf sorts sequences in place and appends their runs to dst.
+// rangesOf sorts sequences in place and appends their ranges to dst.
 func rangesOf(dst []sequenceRange, sequences []uint64) []sequenceRange {
 	slices.Sort(sequences)
 	for _, sequence := range sequences {
@@ -26,10 +26,9 @@ func rangesOf(dst []sequenceRange, sequences []uint64) []sequenceRange {
 	return dst
 }
 
-// appendAcks appends the record that ends the packets of sorted ranges; next is
-// the sequence that the next packet will get. The body is a list of pairs of
-// unsigned varints: how far a range begins after the end of the one before it,
-// and how many sequences it has.
+// appendAcks appends an acknowledgement record for sorted ranges; next is the
+// sequence of the next packet. The body is a list of pairs of unsigned varints: the
+// gap between a range and the previous one, and the number of its sequences.
 func appendAcks(dst []byte, ranges []sequenceRange, next uint64) []byte {
 	start := len(dst)
 	dst = appendHeader(dst, record{kind: kindAcks, sequence: next}, 0, 0)
@@ -43,7 +42,7 @@ func appendAcks(dst []byte, ranges []sequenceRange, next uint64) []byte {
 	return seal(dst, start)
 }
 
-// parseAcks calls visit for each range of the body of such a record.
+// parseAcks calls visit for each range in the body of an acknowledgement record.
 func parseAcks(body []byte, visit func(sequenceRange)) {
 	var end uint64
 	for len(body) > 0 {

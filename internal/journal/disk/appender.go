@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// appender writes the newest segment. Only the committer uses it.
+// appender writes the active segment. Only the committer uses it.
 //
-// Nothing is ever appended to a segment of an earlier run, nor to one in which
-// a write failed: what may follow unverified bytes is a new file.
+// It never appends to a segment of an earlier run or after a failed write: the
+// bytes before the end of such a file are not verified.
 type appender struct {
 	files        fileSystem
 	dir          string
 	segmentBytes int64
 
-	number  uint64   // of the newest segment
-	segment *segment // nil: the next write begins one
+	number  uint64   // of the last segment
+	segment *segment // active segment; nil: the next write begins one
 	file    file
-	size    int64 // bytes written to it
+	size    int64 // bytes written to file
 }
 
-// begin makes a new segment whose first packet will get that sequence.
+// begin creates a segment; first is the sequence of its first packet.
 func (a *appender) begin(first uint64, size int64) error {
 	if err := a.finish(); err != nil {
 		return err
@@ -41,7 +41,7 @@ func (a *appender) begin(first uint64, size int64) error {
 		return err
 	}
 	header := segmentHeader{number: a.number, first: first, created: time.Now().UnixNano()}
-	if err := a.establish(f, header); err != nil {
+	if err := a.writeHeader(f, header); err != nil {
 		f.Close()
 		_ = a.files.Remove(path)
 		return err
@@ -51,21 +51,22 @@ func (a *appender) begin(first uint64, size int64) error {
 	return nil
 }
 
-func (a *appender) establish(f file, header segmentHeader) error {
+func (a *appender) writeHeader(f file, header segmentHeader) error {
 	if err := writeSynced(f, header.encode(), 0); err != nil {
 		return err
 	}
 	return a.files.SyncDir(a.dir)
 }
 
-// fits tells whether the segment has room for so many bytes.
+// fits reports whether the segment has capacity for bytes. An empty segment
+// accepts any number.
 func (a *appender) fits(bytes int64) bool {
 	return a.segment != nil && (a.size+bytes <= a.segmentBytes || a.size == segmentHeaderBytes)
 }
 
 // write appends records to the segment and returns their offset. With sync it
-// returns when they, and all before them, are on stable storage, where the next
-// start finds them.
+// returns after they and all earlier writes are on stable storage, at the path that
+// the next start reads.
 func (a *appender) write(records []byte, sync bool) (offset int64, err error) {
 	offset = a.size
 	if sync {
@@ -82,8 +83,7 @@ func (a *appender) write(records []byte, sync bool) (offset int64, err error) {
 	return offset, nil
 }
 
-// check returns an error when the segment is not at its path any more. The segment
-// ends then.
+// check returns an error, and ends the segment, if the file is no longer at its path.
 func (a *appender) check() error {
 	if a.segment == nil {
 		return nil
@@ -95,8 +95,7 @@ func (a *appender) check() error {
 	return err
 }
 
-// close syncs what was written without a sync, and ends the segment. Nothing is
-// written after that.
+// close syncs and ends the segment.
 func (a *appender) close() error {
 	if a.segment == nil {
 		return nil
@@ -105,7 +104,7 @@ func (a *appender) close() error {
 	return errors.Join(err, a.finish())
 }
 
-// finish ends the segment and gives back the room that it did not use.
+// finish ends the segment and frees its unused blocks.
 func (a *appender) finish() error {
 	if a.segment == nil {
 		return nil
@@ -119,8 +118,8 @@ func (a *appender) finish() error {
 	return f.Close()
 }
 
-// abandon ends the segment after a failed write. What is behind size was never
-// accepted; when it cannot be cut off now, the next segment's header says so.
+// abandon ends the segment at size after a failed write. If the truncation fails as
+// well, the header of the next segment invalidates the bytes after size.
 func (a *appender) abandon(size int64) {
 	if a.segment == nil {
 		return

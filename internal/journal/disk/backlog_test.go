@@ -13,9 +13,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// A packet that nobody acknowledges must not keep the journal from making room:
-// far more than the budget passes through, and the packet is still there.
-func TestStragglerDoesNotPinTheDisk(t *testing.T) {
+// Unacknowledged packets do not block the removal of segments: much more than MaxBytes
+// passes through the journal, and they are still in it.
+func TestUnackedPacketDoesNotFillTheDisk(t *testing.T) {
 	f := newFixture()
 	f.maxBytes = 1 << 20
 	j := f.open(t)
@@ -23,51 +23,51 @@ func TestStragglerDoesNotPinTheDisk(t *testing.T) {
 	stuck := journaltest.Fetch(j, nil, 3)
 	j.Ack(stuck[1:2])
 	for id := 10; id < 20_000; id += 10 {
-		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
-		j.Ack(claimAll(t, j))
+		f.putWhenFree(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		j.Ack(fetchAll(t, j))
 	}
 	if got := j.Status().Bytes; got > f.maxBytes {
-		t.Errorf("the journal takes %d bytes, its budget is %d", got, f.maxBytes)
+		t.Errorf("the journal has %d bytes, the limit is %d", got, f.maxBytes)
 	}
 	f.kill(j)
 	j = f.open(t)
-	got := idsOf(t, claimAll(t, j))
+	got := idsOf(t, fetchAll(t, j))
 	if len(got) < 2 || got[0] != 0 || got[1] != 2 {
 		t.Fatalf("after a restart: %s", short(got))
 	}
 	f.kill(j)
 
-	// The copies are found and can be moved and acknowledged like originals.
+	// Replay finds the copies; they can be rewritten and acknowledged again.
 	j = f.open(t)
-	found := claimAll(t, j)
+	found := fetchAll(t, j)
 	j.Ack(found[1:])
 	left := idOf(t, found[0])
 	for id := 30_000; id < 40_000; id += 10 {
-		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
-		j.Ack(claimAll(t, j))
+		f.putWhenFree(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		j.Ack(fetchAll(t, j))
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	j = f.open(t)
-	same(t, "the straggler", idsOf(t, claimAll(t, j)), []int{left})
+	same(t, "the unacknowledged packet", idsOf(t, fetchAll(t, j)), []int{left})
 	j.Close()
 }
 
-// An acknowledgement that comes while its packet is moved counts.
-func TestStragglerAcknowledgedLater(t *testing.T) {
+// A rewritten packet can be acknowledged.
+func TestAckAfterRewrite(t *testing.T) {
 	f := newFixture()
 	f.maxBytes = 1 << 20
 	j := f.open(t)
 	f.put(t, j, upTo(3)...)
 	stuck := journaltest.Fetch(j, nil, 3)
 	for id := 10; id < 10_000; id += 10 {
-		f.putWhenRoom(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
-		j.Ack(claimAll(t, j))
+		f.putWhenFree(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
+		j.Ack(fetchAll(t, j))
 	}
 	for _, p := range stuck {
 		if got := idOf(t, p); got > 2 {
-			t.Errorf("a claimed packet became %d", got)
+			t.Errorf("a fetched packet became %d", got)
 		}
 	}
 	j.Ack(stuck)
@@ -75,12 +75,12 @@ func TestStragglerAcknowledgedLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	j = f.open(t)
-	same(t, "after all acks", idsOf(t, claimAll(t, j)), []int{})
+	same(t, "after all acks", idsOf(t, fetchAll(t, j)), []int{})
 	j.Close()
 }
 
-// An acknowledgement that is written before the copy of its packet counts too.
-func TestStragglerAcknowledgedWhileItIsRead(t *testing.T) {
+// An acknowledgement during a rewrite survives, although the log has it before the copy.
+func TestAckDuringRewrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.maxBytes = 1 << 20
@@ -102,22 +102,19 @@ func TestStragglerAcknowledgedWhileItIsRead(t *testing.T) {
 		f.disk.mu.Unlock()
 		for id := 10; len(stuck) == 3; id += 10 {
 			f.put(t, j, id, id+1, id+2, id+3, id+4, id+5, id+6, id+7, id+8, id+9)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 			synctest.Wait()
 		}
-		j.Ack(claimAll(t, j))
+		j.Ack(fetchAll(t, j))
 		j.Close()
 		j = f.open(t)
-		same(t, "after a restart", idsOf(t, claimAll(t, j)), []int{2})
+		same(t, "after a restart", idsOf(t, fetchAll(t, j)), []int{2})
 		j.Close()
 	})
 }
 
-// While a backlog is read back, fresh packets are handed out as well, and both
-// kinds in their own order, even when more fresh packets come than can go.
-// Who waits for what becomes of a packet is told also when it waited on disk
-// alone, and those that cannot be read back leave nothing behind.
-func TestReceiptsOutliveMemory(t *testing.T) {
+// Packets that are read back have their delivery channels again, and none stays stored.
+func TestDeliveryChansSurviveEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.memory = 1 // nothing stays in memory
@@ -128,32 +125,32 @@ func TestReceiptsOutliveMemory(t *testing.T) {
 		if _, err := j.Append(packets); err != nil {
 			t.Fatal(err)
 		}
-		got := claimAll(t, j)
+		got := fetchAll(t, j)
 		for _, p := range got {
 			if (p.DeliveryChan != nil) != (idOf(t, p) > 0) {
-				t.Errorf("packet %d has the receipt %v", idOf(t, p), p.DeliveryChan)
+				t.Errorf("packet %d has the delivery channel %v", idOf(t, p), p.DeliveryChan)
 			}
 		}
-		if len(j.receipts) > 0 {
-			t.Errorf("%d receipts are kept twice", len(j.receipts))
+		if len(j.deliveryChans) > 0 {
+			t.Errorf("%d delivery channels are still stored", len(j.deliveryChans))
 		}
 		j.Ack(got)
 		j.Close()
 	})
 }
 
-func TestReceiptsAreBounded(t *testing.T) {
-	r := make(receipts)
-	for sequence := range uint64(mostReceipts + 10) {
-		r.keep(&packet.Packet{Sequence: sequence, DeliveryChan: make(chan packet.DeliveryResult, 1)})
+func TestDeliveryChansAreBounded(t *testing.T) {
+	r := make(deliveryChans)
+	for sequence := range uint64(maxDeliveryChans + 10) {
+		r.save(&packet.Packet{Sequence: sequence, DeliveryChan: make(chan packet.DeliveryResult, 1)})
 	}
-	last := &packet.Packet{Sequence: mostReceipts + 9}
-	if r.giveBack(last); len(r) != mostReceipts || last.DeliveryChan != nil {
-		t.Errorf("%d receipts are kept", len(r))
+	last := &packet.Packet{Sequence: maxDeliveryChans + 9}
+	if r.restore(last); len(r) != maxDeliveryChans || last.DeliveryChan != nil {
+		t.Errorf("%d delivery channels are stored", len(r))
 	}
 }
 
-func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
+func TestFetchAlternates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.memory = 2 << 20
@@ -167,8 +164,8 @@ func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
 		for id := stored; id < 2*stored; id += 4 {
 			f.put(t, j, id, id+1, id+2, id+3)
 			synctest.Wait()
-			claimed := journaltest.Fetch(j, nil, 4)
-			for _, p := range claimed {
+			fetched := journaltest.Fetch(j, nil, 4)
+			for _, p := range fetched {
 				if idOf(t, p) < stored {
 					fromBacklog++
 				} else {
@@ -178,25 +175,25 @@ func TestBacklogAndFreshPacketsTakeTurns(t *testing.T) {
 			if got := j.Stats().MemoryBytes; got > f.memory {
 				t.Fatalf("%d bytes in memory, the limit is %d", got, f.memory)
 			}
-			j.Ack(claimed)
+			j.Ack(fetched)
 		}
 		// The packets that were in memory from the start count as backlog here.
 		if before < 2 || fromBacklog < stored/2 || fresh < stored/5 {
-			t.Errorf("%d blocks on disk; %d packets of the backlog and %d fresh ones were handed out", before, fromBacklog, fresh)
+			t.Errorf("%d blocks on disk; %d packets of the backlog and %d fresh ones were fetched", before, fromBacklog, fresh)
 		}
 		for j.Stats().Queued.Packets > 0 {
 			synctest.Wait()
 			j.Ack(journaltest.Fetch(j, nil, 1000))
 		}
 		if got := j.Stats(); got.Accepted != got.Acknowledged || got.Accepted.Packets != 2*stored || got.MemoryBytes != 0 {
-			t.Errorf("books: %+v", got)
+			t.Errorf("stats: %+v", got)
 		}
 		j.Close()
 	})
 }
 
-// A backlog of 64 MB with a limit of 4 MB stays small in memory, while it is
-// made, after a restart, and while it is delivered.
+// A backlog of 64 MB respects a memory limit of 4 MB while it grows, after a restart and
+// while it is delivered.
 func TestBigBacklogStaysOnDisk(t *testing.T) {
 	const count, limit, slack = 64_000, 4 << 20, 24 << 20
 	dir := t.TempDir()
@@ -233,7 +230,7 @@ func TestBigBacklogStaysOnDisk(t *testing.T) {
 			batch[i] = pool.New(body, info)
 		}
 		if n, err := j.Append(batch); n != len(batch) || err != nil {
-			t.Fatalf("Put: %d, %v", n, err)
+			t.Fatalf("Append: %d, %v", n, err)
 		}
 	}
 	small("with the backlog", j)
@@ -243,19 +240,19 @@ func TestBigBacklogStaysOnDisk(t *testing.T) {
 	j = open()
 	small("after a restart", j)
 	delivered := 0
-	var claimed []*packet.Packet
+	var fetched []*packet.Packet
 	for delivered < count {
-		if claimed = journaltest.Fetch(j, claimed[:0], 200); len(claimed) == 0 {
+		if fetched = journaltest.Fetch(j, fetched[:0], 200); len(fetched) == 0 {
 			<-j.Ready()
 		}
-		delivered += len(claimed)
-		j.Ack(claimed)
+		delivered += len(fetched)
+		j.Ack(fetched)
 		if delivered%16_000 == 0 {
 			small("during delivery", j)
 		}
 	}
 	if got := j.Stats(); got.Acknowledged.Packets != count || got.Accepted != got.Acknowledged {
-		t.Errorf("books: %+v", got)
+		t.Errorf("stats: %+v", got)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
@@ -273,7 +270,7 @@ func heapBytes() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// No wake-up is lost when every packet has to be read back first.
+// Ready reports packets that are read back.
 func TestWakeUpsWhenReadBack(t *testing.T) {
 	for _, memory := range []int64{1, 20 << 10} {
 		f := newFixture()
@@ -291,11 +288,11 @@ func TestWakeUpsWhenReadBack(t *testing.T) {
 		var ids []int
 		for len(ids) < putters*each {
 			<-j.Ready()
-			for claimed := journaltest.Fetch(j, nil, 7); len(claimed) > 0; claimed = journaltest.Fetch(j, nil, 7) {
-				for _, p := range claimed {
+			for fetched := journaltest.Fetch(j, nil, 7); len(fetched) > 0; fetched = journaltest.Fetch(j, nil, 7) {
+				for _, p := range fetched {
 					ids = append(ids, idOf(t, p))
 				}
-				j.Ack(claimed)
+				j.Ack(fetched)
 			}
 		}
 		putting.Wait()
@@ -305,9 +302,8 @@ func TestWakeUpsWhenReadBack(t *testing.T) {
 	}
 }
 
-// A large packet at the head of the backlog goes although a little is in
-// memory, and all behind it.
-func TestALargePacketDoesNotHoldUpTheBacklog(t *testing.T) {
+// A large packet at the head of the backlog is read although other packets are in memory.
+func TestLargePacketDoesNotBlockTheBacklog(t *testing.T) {
 	for _, c := range []struct {
 		size   int
 		reopen bool // what is in memory was read back, too
@@ -338,12 +334,12 @@ func largeFirst(t *testing.T, size int, reopen bool) {
 	f.put(t, j, upTo(500)...)
 	for j.Stats().Queued.Packets > 0 {
 		synctest.Wait()
-		claimed := journaltest.Fetch(j, nil, 100)
-		if len(claimed) == 0 {
-			t.Errorf("nothing moves: %+v", j.Stats())
+		fetched := journaltest.Fetch(j, nil, 100)
+		if len(fetched) == 0 {
+			t.Errorf("no packet is read back: %+v", j.Stats())
 			break
 		}
-		j.Ack(claimed)
+		j.Ack(fetched)
 	}
 	j.Ack(stuck)
 	j.Close()

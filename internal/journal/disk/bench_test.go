@@ -16,19 +16,18 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-const benchPutters = 64
+const producers = 64
 
-// BenchmarkCommitter measures how many packets of 1 KB 64 putters bring to
-// stable storage in a second, beside what plain appends and fdatasync of the
-// same batches reach: turn by turn, on the same file system. "ratio" is the
-// first divided by the second.
+// BenchmarkCommitter measures the rate of 64 producers of packets of 1 KB, interleaved
+// with plain appends and fdatasync of equal batches on the same file system. "ratio" is
+// the first rate divided by the second.
 func BenchmarkCommitter(b *testing.B) {
-	for _, perPut := range []int{1, 8} {
-		b.Run(fmt.Sprintf("packets=%d", perPut), func(b *testing.B) { benchCommitter(b, perPut) })
+	for _, batch := range []int{1, 8} {
+		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) { benchCommitter(b, batch) })
 	}
 }
 
-func benchCommitter(b *testing.B, perPut int) {
+func benchCommitter(b *testing.B, batchSize int) {
 	dir := b.TempDir()
 	var pool packet.Pool
 	j := openForBench(b, dir, &pool, 1<<30)
@@ -42,7 +41,7 @@ func benchCommitter(b *testing.B, perPut int) {
 	for b.Loop() {
 		before := commitsOf(j)
 		started := time.Now()
-		count := putAll(b, j, &pool, body, info, perPut)
+		count := appendConcurrently(b, j, &pool, body, info, batchSize)
 		ours += time.Since(started)
 		batch := count / max(1, commitsOf(j)-before)
 		raw += appendAll(b, filepath.Join(dir, "raw"), body, count, batch)
@@ -57,7 +56,7 @@ func benchCommitter(b *testing.B, perPut int) {
 	b.ReportMetric(float64(packets)/float64(commits), "packets/commit")
 }
 
-// openForBench opens a journal that may hold so many bytes in memory.
+// openForBench opens a journal with a memory limit.
 func openForBench(b *testing.B, dir string, pool *packet.Pool, memoryBytes int64) *Journal {
 	b.Helper()
 	j, err := Open(
@@ -81,15 +80,15 @@ func benchBody(b *testing.B) ([]byte, packet.Info) {
 	return body, info
 }
 
-// putAll has 64 goroutines put packets, and returns how many that were.
-func putAll(b *testing.B, j *Journal, pool *packet.Pool, body []byte, info packet.Info, perPut int) int64 {
-	const putsEach = 200
-	var putting sync.WaitGroup
+// appendConcurrently appends packets from 64 goroutines and returns their number.
+func appendConcurrently(b *testing.B, j *Journal, pool *packet.Pool, body []byte, info packet.Info, batch int) int64 {
+	const appendsEach = 200
+	var producing sync.WaitGroup
 	var failed atomic.Bool
-	for range benchPutters {
-		putting.Go(func() {
-			batch := make([]*packet.Packet, perPut)
-			for range putsEach {
+	for range producers {
+		producing.Go(func() {
+			batch := make([]*packet.Packet, batch)
+			for range appendsEach {
 				for i := range batch {
 					batch[i] = pool.New(body, info)
 				}
@@ -100,18 +99,18 @@ func putAll(b *testing.B, j *Journal, pool *packet.Pool, body []byte, info packe
 			}
 		})
 	}
-	putting.Wait()
+	producing.Wait()
 	if failed.Load() {
-		b.Fatal("a Put failed")
+		b.Fatal("an Append failed")
 	}
-	return int64(benchPutters * putsEach * perPut)
+	return int64(producers * appendsEach * batch)
 }
 
 func consume(j *Journal, stop <-chan struct{}) {
-	var claimed []*packet.Packet
+	var fetched []*packet.Packet
 	for {
-		if claimed = journaltest.Fetch(j, claimed[:0], 1000); len(claimed) > 0 {
-			j.Ack(claimed)
+		if fetched = journaltest.Fetch(j, fetched[:0], 1000); len(fetched) > 0 {
+			j.Ack(fetched)
 			continue
 		}
 		select {
@@ -150,16 +149,14 @@ func appendAll(b *testing.B, path string, body []byte, count, batch int64) time.
 	return time.Since(started)
 }
 
-// BenchmarkPut is a ladder of batches that one putter brings to stable storage,
-// one after the other: what a Put costs when it finds nobody to share a sync
-// with.
-func BenchmarkPut(b *testing.B) {
+// BenchmarkAppend measures sequential Appends of several batch sizes, without group commit.
+func BenchmarkAppend(b *testing.B) {
 	for _, batch := range []int{1, 8, 64, 512} {
-		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) { benchPut(b, batch) })
+		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) { benchAppend(b, batch) })
 	}
 }
 
-func benchPut(b *testing.B, batch int) {
+func benchAppend(b *testing.B, batch int) {
 	var pool packet.Pool
 	j := openForBench(b, b.TempDir(), &pool, 1<<30)
 	defer j.Close()

@@ -8,48 +8,47 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// A group commit takes what waits, up to these bounds; a single larger Append is
-// committed alone. While one commit syncs, the next gathers: nobody waits for
-// a timer.
+// Bounds of a group commit; a larger Append is committed alone. Requests collect
+// while the commit before them syncs: there is no commit timer.
 const (
 	packetsPerCommit = 4096
 	bytesPerCommit   = 4 << 20
 	acksPerRecord    = 4096
-	// acksDelay is how long acknowledgements wait for a commit to ride in
-	// before they are written by themselves, without a sync.
+	// acksDelay is the time after which acknowledgements are written without a
+	// commit, and without a sync.
 	acksDelay = 100 * time.Millisecond
 )
 
-// request is a AppendAsync that waits for its commit.
+// request is a pending AppendAsync.
 type request struct {
 	packets []*packet.Packet
 	bytes   int64
 	waiter  journal.Waiter
 }
 
-// wait holds one value; it is a Append that waits.
-type wait chan error
+// syncWaiter is the Waiter of Append. It has capacity for one value.
+type syncWaiter chan error
 
-func (w wait) OnCommit(err error) { w <- err }
+func (w syncWaiter) OnCommit(err error) { w <- err }
 
-// commit is what is written at once.
+// commit is the unit of one write.
 type commit struct {
-	requests []*request
-	packets  int
-	bytes    int64 // promised by the requests
-	moving   *relocation
-	acked    []uint64
-	fresh    bool // begin a new segment, so that the old one can go
+	requests   []*request
+	packets    int
+	bytes      int64 // promised by the requests
+	rewrite    *rewrite
+	acked      []uint64
+	newSegment bool // begin a new segment, so that the old one can go
 }
 
 func (c *commit) isEmpty() bool {
-	return len(c.requests) == 0 && c.moving == nil && len(c.acked) == 0
+	return len(c.requests) == 0 && c.rewrite == nil && len(c.acked) == 0
 }
 
-// mustSync tells whether somebody waits for stable storage.
-func (c *commit) mustSync() bool { return len(c.requests) > 0 || c.moving != nil }
+// mustSync reports whether the commit has waiters for stable storage.
+func (c *commit) mustSync() bool { return len(c.requests) > 0 || c.rewrite != nil }
 
-// committer is the one goroutine that writes.
+// committer is the only goroutine that writes to segments.
 type committer struct {
 	journal  *Journal
 	appender appender
@@ -58,11 +57,11 @@ type committer struct {
 	ranges   []sequenceRange
 	commit   commit
 
-	acks     *time.Timer // runs while acknowledgements wait
-	acksLate bool        // they waited long enough
-	retry    *time.Timer // runs while the journal is unwritable
-	delay    time.Duration
-	checks   *time.Ticker // for whether the segment is still there, also while nothing is written
+	acks       *time.Timer // runs while acknowledgements wait
+	acksDue    bool        // they waited long enough
+	retry      *time.Timer // runs while the journal is unwritable
+	retryDelay time.Duration
+	checks     *time.Ticker // for whether the segment is still there, also while nothing is written
 }
 
 func newCommitter(j *Journal, appender appender, next uint64) *committer {
@@ -73,31 +72,31 @@ func newCommitter(j *Journal, appender appender, next uint64) *committer {
 	return c
 }
 
-// run commits until the journal closes, and then once more.
+// run commits until the journal closes; it then commits what is pending.
 func (c *committer) run() {
 	loop := c.journal.committing
-	for !loop.ending() {
-		for c.gather(c.acksLate) {
+	for !loop.stopping() {
+		for c.collect(c.acksDue) {
 			c.write()
 		}
 		select {
-		case <-loop.work:
+		case <-loop.wakeUp:
 		case <-loop.stop:
 		case <-c.acks.C:
-			c.acksLate = true
+			c.acksDue = true
 		case <-c.retry.C:
-			c.heal()
+			c.retryWrite()
 		case <-c.checks.C:
 			c.check()
 		}
 	}
-	for c.gather(true) {
+	for c.collect(true) {
 		c.write()
 	}
 	c.close()
 }
 
-// close ends the newest segment.
+// close stops the timers and ends the active segment.
 func (c *committer) close() {
 	c.acks.Stop()
 	c.retry.Stop()
@@ -108,9 +107,9 @@ func (c *committer) close() {
 	}
 }
 
-// gather takes what waits into the commit and tells whether that is anything.
-// Acknowledgements alone are taken when there are many of them or acksAlone.
-func (c *committer) gather(acksAlone bool) bool {
+// collect moves pending work into the commit and reports whether there is any.
+// Acknowledgements without other work need acksAlone or acksPerRecord of them.
+func (c *committer) collect(acksAlone bool) bool {
 	j := c.journal
 	c.commit = commit{requests: c.commit.requests[:0], acked: c.commit.acked[:0]}
 	j.mu.Lock()
@@ -131,18 +130,18 @@ func (c *committer) gather(acksAlone bool) bool {
 	rest := copy(j.pending, j.pending[taken:])
 	clear(j.pending[rest:])
 	j.pending = j.pending[:rest]
-	c.commit.moving, j.moving = j.moving, nil
+	c.commit.rewrite, j.rewrite = j.rewrite, nil
 	if c.commit.mustSync() || acksAlone || len(j.acked) >= acksPerRecord {
 		j.acked, c.commit.acked = c.commit.acked, j.acked
 	} else if len(j.acked) > 0 {
 		c.acks.Reset(acksDelay)
 	}
-	c.acksLate = false
-	c.commit.fresh = j.usedLocked() == 0 && j.bytesLocked()+j.promised > j.config.MaxBytes
+	c.acksDue = false
+	c.commit.newSegment = j.usedLocked() == 0 && j.bytesLocked()+j.reserved > j.config.MaxBytes
 	return !c.commit.isEmpty()
 }
 
-// write brings the commit to disk and tells everybody how that went.
+// write writes the commit and notifies its waiters.
 func (c *committer) write() {
 	c.encode()
 	first := c.next - uint64(c.commit.packets)
@@ -157,20 +156,20 @@ func (c *committer) write() {
 	}
 	c.journal.committed(&c.commit, c.appender.segment, offset, c.appender.size)
 	for _, r := range c.commit.requests {
-		c.journal.tell(r, nil)
+		c.journal.complete(r, nil)
 	}
-	if c.commit.moving != nil {
-		c.commit.moving.done <- nil
+	if c.commit.rewrite != nil {
+		c.commit.rewrite.done <- nil
 	}
 }
 
-// encode writes the commit's records into the buffer and gives the packets
-// their sequences. A relocation is not acknowledged in the commit that moves
-// it: its acknowledgement could reach the disk without it.
+// encode encodes the commit into the buffer and assigns sequences. Packets of a
+// rewrite are not acknowledged in the same commit: after a torn write the
+// acknowledgement could be on disk without the copy.
 func (c *committer) encode() {
 	c.buffer = c.buffer[:0]
-	if c.commit.moving != nil {
-		c.buffer = append(c.buffer, c.commit.moving.records...)
+	if c.commit.rewrite != nil {
+		c.buffer = append(c.buffer, c.commit.rewrite.records...)
 	}
 	for _, r := range c.commit.requests {
 		for _, p := range r.packets {
@@ -188,7 +187,7 @@ func (c *committer) encode() {
 func (c *committer) append(first uint64) (offset int64, err error) {
 	a := &c.appender
 	size := int64(len(c.buffer))
-	if !a.fits(size) || c.commit.fresh && a.size > segmentHeaderBytes {
+	if !a.fits(size) || c.commit.newSegment && a.size > segmentHeaderBytes {
 		if err := c.begin(first, segmentHeaderBytes+size); err != nil {
 			return 0, err
 		}
@@ -206,8 +205,8 @@ func (c *committer) append(first uint64) (offset int64, err error) {
 	return offset, nil
 }
 
-// begin makes a new segment the newest. The journal knows it from then on, also
-// when nothing is ever written to it: it has to go in its turn.
+// begin begins the next segment and adds it to the journal's segments, so that it is
+// removed in its turn even if no write to it succeeds.
 func (c *committer) begin(first uint64, size int64) error {
 	if err := c.appender.begin(first, size); err != nil {
 		return err
@@ -215,18 +214,18 @@ func (c *committer) begin(first uint64, size int64) error {
 	j := c.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.writtenLocked(c.appender.segment, c.appender.size)
+	j.grownLocked(c.appender.segment, c.appender.size)
 	return nil
 }
 
 const (
-	firstRetry    = 100 * time.Millisecond
-	lastRetry     = 5 * time.Second
+	minRetryDelay = 100 * time.Millisecond
+	maxRetryDelay = 5 * time.Second
 	checkInterval = time.Second
 )
 
-// check makes the journal unwritable when its newest segment has vanished: nothing
-// may be said to be stored that the next start does not find.
+// check makes the journal unwritable if the active segment is no longer at its path:
+// the next start would not find what is written to it.
 func (c *committer) check() {
 	if err := c.appender.check(); err != nil {
 		c.commit = commit{}
@@ -234,46 +233,46 @@ func (c *committer) check() {
 	}
 }
 
-// fail refuses the commit and all that waits, and makes the journal unwritable
-// until a new segment can be written.
+// fail refuses the commit and all pending requests, and makes the journal unwritable
+// until a segment can be begun.
 func (c *committer) fail(cause error) {
 	j := c.journal
 	err := fmt.Errorf("%w: %w", journal.ErrUnwritable, cause)
 	j.metrics.writeErrors.Inc()
-	j.logger.Error("the journal cannot be written: new packets are refused, stored ones are still delivered", "error", cause)
-	c.delay = firstRetry
-	c.retry.Reset(c.delay)
+	j.logger.Error("the journal cannot be written: new packets are refused, stored packets are still delivered", "error", cause)
+	c.retryDelay = minRetryDelay
+	c.retry.Reset(c.retryDelay)
 	j.mu.Lock()
 	j.unwritable = err
 	j.active = nil
 	refused := append(c.commit.requests, j.pending...)
-	moving := j.moving
-	if c.commit.moving != nil {
-		moving = c.commit.moving
+	moving := j.rewrite
+	if c.commit.rewrite != nil {
+		moving = c.commit.rewrite
 	}
-	j.moving = nil
+	j.rewrite = nil
 	clear(j.pending)
 	j.pending = j.pending[:0]
-	j.promised = 0
+	j.reserved = 0
 	j.acked = append(j.acked, c.commit.acked...)
 	for _, r := range refused {
 		for _, p := range r.packets {
-			j.unshareLocked(p)
+			j.releaseQuotaLocked(p)
 		}
 	}
 	j.mu.Unlock()
 	for _, r := range refused {
-		j.tell(r, err)
+		j.complete(r, err)
 	}
 	if moving != nil {
 		moving.done <- err
 	}
 }
 
-// beginAgain begins a segment after a failure, in a folder that is made anew if it
-// was removed. Where the lock is gone as well, another process may use the
-// directory: then only a restart helps, unless the directory comes back.
-func (c *committer) beginAgain() error {
+// reopen begins a segment after a failure, and recreates the segments' directory if it
+// was removed. It fails while the lock file is not at its path, as another process may
+// then lock the data directory.
+func (c *committer) reopen() error {
 	if err := c.journal.lock.Check(); err != nil {
 		return err
 	}
@@ -283,16 +282,16 @@ func (c *committer) beginAgain() error {
 	return c.begin(c.next, 0)
 }
 
-// heal tries to write a new segment.
-func (c *committer) heal() {
+// retryWrite ends the unwritable state if a segment can be begun.
+func (c *committer) retryWrite() {
 	j := c.journal
-	if err := c.beginAgain(); err != nil {
+	if err := c.reopen(); err != nil {
 		j.metrics.writeErrors.Inc()
-		c.delay = min(2*c.delay, lastRetry)
-		c.retry.Reset(c.delay)
+		c.retryDelay = min(2*c.retryDelay, maxRetryDelay)
+		c.retry.Reset(c.retryDelay)
 		return
 	}
-	j.logger.Info("the journal can be written again")
+	j.logger.Info("the journal is writable again")
 	j.mu.Lock()
 	j.unwritable = nil
 	j.mu.Unlock()

@@ -5,40 +5,40 @@ import (
 	"fmt"
 )
 
-// Config is where a journal is and what bounds it.
+// Config holds the location and the limits of a journal.
 type Config struct {
-	// Dir is the data directory. The segments are in Dir/journal, what could
-	// not be read in Dir/quarantine, and Dir/lock keeps other processes off.
+	// Dir is the data directory. It contains the segments (journal), unreadable data
+	// (quarantine) and the lock file (lock).
 	Dir string
-	// MaxBytes is the budget on disk. Acknowledgements and moved stragglers
-	// may pass it by a segment, which is at most a sixteenth of it.
+	// MaxBytes is the maximum size of the segments. Acknowledgements and rewritten
+	// records may exceed it by one segment.
 	MaxBytes int64
-	// MemoryLimitBytes is how much memory packets may hold; those that do not
-	// fit wait on disk alone.
+	// MemoryLimitBytes is the maximum memory of packets; packets above it are on disk
+	// only.
 	MemoryLimitBytes int64
 }
 
 const (
-	leastMaxBytes       = 1 << 20
-	smallestSegment     = 64 << 10
-	largestSegment      = 64 << 20
+	minMaxBytes         = 1 << 20
+	minSegmentBytes     = 64 << 10
+	maxSegmentBytes     = 64 << 20
 	segmentsPerMaxBytes = 16
 )
 
-// Validate tells what is wrong with the configuration.
+// Validate returns an error for the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("the data directory must be named")
-	case c.MaxBytes < leastMaxBytes:
-		return fmt.Errorf("the journal's budget is %d bytes and must be at least %d", c.MaxBytes, leastMaxBytes)
+	case c.MaxBytes < minMaxBytes:
+		return fmt.Errorf("the journal's budget is %d bytes and must be at least %d", c.MaxBytes, minMaxBytes)
 	case c.MemoryLimitBytes <= 0:
 		return fmt.Errorf("the memory limit is %d bytes and must be positive", c.MemoryLimitBytes)
 	}
 	return nil
 }
 
-// segmentBytes is the size at which a segment ends.
+// segmentBytes returns the size of a segment.
 func (c Config) segmentBytes() int64 {
-	return min(max(c.MaxBytes/segmentsPerMaxBytes, smallestSegment), largestSegment)
+	return min(max(c.MaxBytes/segmentsPerMaxBytes, minSegmentBytes), maxSegmentBytes)
 }

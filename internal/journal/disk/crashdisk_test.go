@@ -6,16 +6,14 @@ import (
 	"sync"
 )
 
-// crashDisk is a file system in memory that can lose what was not synced, run
-// full, fail, and be damaged. It is harsh: a file whose directory was not
-// synced may be gone after a crash, and unsynced pages are kept or dropped one
-// by one.
+// crashDisk is a file system in memory that drops unsynced data at a crash, page by page,
+// and with it files whose directory was not synced. It can be full, fail and be damaged.
 type crashDisk struct {
 	mu      sync.Mutex
 	files   map[string]*crashFile
 	durable map[string]*crashFile // what a crash leaves of the directories
 	locked  map[string]bool
-	room    int64 // bytes that may still be created
+	free    int64 // bytes that may still be created
 	// generation counts processes; what an earlier one holds does not work.
 	generation int
 	// failure, if not nil, is asked before each operation.
@@ -26,11 +24,11 @@ const crashPage = 512
 
 func newCrashDisk() *crashDisk {
 	return &crashDisk{
-		files: map[string]*crashFile{}, durable: map[string]*crashFile{}, locked: map[string]bool{}, room: 1 << 40,
+		files: map[string]*crashFile{}, durable: map[string]*crashFile{}, locked: map[string]bool{}, free: 1 << 40,
 	}
 }
 
-// bytes returns how large all files are together.
+// bytes returns the total size of the files.
 func (s *crashDisk) bytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,15 +39,15 @@ func (s *crashDisk) bytes() int64 {
 	return total
 }
 
-// crashFile has its bytes now and those that a crash leaves at least.
+// crashFile has the current and the synced content of a file.
 type crashFile struct {
 	path   string
 	now    []byte
 	synced []byte
 }
 
-// crash ends the process and the machine: locks are gone, and of what was not
-// synced each page is kept with a chance of one half.
+// crash ends the process and the machine: it releases the locks and drops each unsynced
+// page with a probability of one half.
 func (s *crashDisk) crash(random *rand.Rand) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +85,7 @@ func (f *crashFile) tear(random *rand.Rand) {
 	f.now, f.synced = kept, slices.Clone(kept)
 }
 
-// kill ends the process alone: what was written stays.
+// kill ends the process: writes survive.
 func (s *crashDisk) kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +93,7 @@ func (s *crashDisk) kill() {
 	s.locked = map[string]bool{}
 }
 
-// fail makes one kind of operation fail from now on; "" makes none fail.
+// fail makes an operation fail from now on; "" is none.
 func (s *crashDisk) fail(operation string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,14 +105,14 @@ func (s *crashDisk) fail(operation string, err error) {
 	}
 }
 
-// change changes the bytes of a file behind the journal's back.
+// change changes the content of a file without the journal.
 func (s *crashDisk) change(path string, by func([]byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	by(s.files[path].now)
 }
 
-// failWhen makes those operations fail of which when says so.
+// failWhen makes the operations fail for which when returns true.
 func (s *crashDisk) failWhen(err error, when func(operation, path string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -66,7 +66,7 @@ func (s crashFiles) Create(path string, size int64) (file, error) {
 	if s.files[path] != nil {
 		return nil, fs.ErrExist
 	}
-	if s.room < size {
+	if s.free < size {
 		return nil, syscall.ENOSPC
 	}
 	f := &crashFile{path: path, now: make([]byte, size)}
@@ -138,7 +138,7 @@ func (s crashFiles) SyncDir(dir string) error {
 func (s crashFiles) Free(string) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.room, nil
+	return s.free, nil
 }
 
 func (s crashFiles) Lock(path string) (directoryLock, error) {

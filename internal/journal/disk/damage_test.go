@@ -26,8 +26,8 @@ func TestUndamagedLog(t *testing.T) {
 	}
 }
 
-// Every byte of the log is changed, in several ways. At most one packet may go,
-// and the damage must name it.
+// A changed byte loses at most one packet, which the damage names: each byte of the log is
+// changed in several ways.
 func TestFlippedByte(t *testing.T) {
 	segments := smallLog(t)
 	for path, content := range segments {
@@ -50,24 +50,24 @@ func checkLoss(t *testing.T, path string, at int, got []int, r *replay) {
 			lost = append(lost, sequence)
 		}
 	}
-	var told []int
+	var reported []int
 	for _, d := range r.damages {
 		if d.Packets > 0 {
 			for sequence := d.First; sequence <= d.Last; sequence++ {
-				told = append(told, int(sequence))
+				reported = append(reported, int(sequence))
 			}
 		}
 	}
-	if len(lost) > 1 || !slices.Equal(lost, told) {
-		t.Fatalf("%s, byte %d changed: lost %v, told %v: %+v", path, at, lost, told, r.damages)
+	if len(lost) > 1 || !slices.Equal(lost, reported) {
+		t.Fatalf("%s, byte %d changed: lost %v, reported %v: %+v", path, at, lost, reported, r.damages)
 	}
 	if extra := len(got) + len(lost) - len(wholeLog); extra > 0 && !slices.Contains(got, 1) {
 		t.Fatalf("%s, byte %d changed: packets from nowhere: %v", path, at, got)
 	}
 }
 
-// The last segment is cut off at every byte, and from every byte on never
-// reached the disk. All packets before that must be there.
+// Packets before the end of a truncated or incompletely written last segment survive, for
+// each position of the end.
 func TestTornTail(t *testing.T) {
 	segments := smallLog(t)
 	path := slices.Max(slices.Collect(maps.Keys(segments)))
@@ -83,19 +83,18 @@ func TestTornTail(t *testing.T) {
 		cut, r := replayed(t, with(segments, path, content[:at]))
 		same(t, "cut off", cut, want)
 		if report := r.report(); report.LostPackets() > 0 && content[at-1] != '}' {
-			t.Fatalf("cut off at %d: an unfinished end is told as loss: %+v", at, r.damages)
+			t.Fatalf("cut off at %d: an unfinished end is reported as loss: %+v", at, r.damages)
 		}
 		zeroed := append(slices.Clone(content[:at]), make([]byte, 4096)...)
 		torn, r := replayed(t, with(segments, path, zeroed))
 		same(t, "zeros from there on", torn, want)
 		if report := r.report(); report.LostPackets() > 0 && content[at-1] != '}' {
-			t.Fatalf("torn at %d: an unfinished end is told as loss: %+v", at, r.damages)
+			t.Fatalf("torn at %d: an unfinished end is reported as loss: %+v", at, r.damages)
 		}
 	}
 }
 
-// A segment in the middle is cut off at every byte. The packets behind that
-// are lost, and each must be named.
+// The damage names each packet after the end of a truncated segment in the middle.
 func TestTruncatedSegment(t *testing.T) {
 	segments := smallLog(t)
 	path := slices.Min(slices.Collect(maps.Keys(segments)))
@@ -109,12 +108,12 @@ func TestTruncatedSegment(t *testing.T) {
 				lost++
 			}
 		}
-		told := r.report().LostPackets()
-		if at < int(ends[5]) && told == lost+1 && !slices.Contains(got, 1) {
-			told-- // the acknowledgement of packet 1 was cut off as well
+		reported := r.report().LostPackets()
+		if at < int(ends[5]) && reported == lost+1 && !slices.Contains(got, 1) {
+			reported-- // the acknowledgement of packet 1 was cut off as well
 		}
-		if told != lost {
-			t.Fatalf("cut off at %d: %d packets lost, %d told: %+v", at, lost, told, r.damages)
+		if reported != lost {
+			t.Fatalf("cut off at %d: %d packets lost, %d reported: %+v", at, lost, reported, r.damages)
 		}
 	}
 }
@@ -126,8 +125,8 @@ func TestMissingSegment(t *testing.T) {
 	same(t, "without the first segment", got, []int{6, 7, 8, 9})
 }
 
-// The journal itself opens, tells, keeps the damaged bytes, and goes on.
-func TestOpenSetsDamageAside(t *testing.T) {
+// Open logs and quarantines damage once, and the journal works.
+func TestOpenQuarantinesDamage(t *testing.T) {
 	segments := smallLog(t)
 	path := slices.Min(slices.Collect(maps.Keys(segments)))
 	damaged := slices.Clone(segments[path])
@@ -135,11 +134,11 @@ func TestOpenSetsDamageAside(t *testing.T) {
 	f := fixtureWith(with(segments, path, damaged))
 	for start := range 2 {
 		j := f.open(t)
-		same(t, "what is left", idsOf(t, claimAll(t, j)), []int{1, 3, 4, 5, 6, 7, 8})
+		same(t, "what is left", idsOf(t, fetchAll(t, j)), []int{1, 3, 4, 5, 6, 7, 8})
 		f.put(t, j, 100+start)
-		j.Ack(claimAll(t, j))
-		if got, want := j.Status().SetAside.Packets, int64(1-start); got != want {
-			t.Errorf("start %d: %d packets set aside, want %d", start, got, want)
+		j.Ack(fetchAll(t, j))
+		if got, want := j.Status().Quarantined.Packets, int64(1-start); got != want {
+			t.Errorf("start %d: %d packets quarantined, want %d", start, got, want)
 		}
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
@@ -162,25 +161,25 @@ func TestOpenSetsDamageAside(t *testing.T) {
 	}
 }
 
-func TestUnfinishedEndIsCutOff(t *testing.T) {
+func TestIncompleteWriteIsTruncated(t *testing.T) {
 	segments := smallLog(t)
 	path := slices.Max(slices.Collect(maps.Keys(segments)))
 	end := ends(t, segments[path])[8]
 	torn := append(slices.Clone(segments[path][:end+100]), make([]byte, 4096)...)
 	f := fixtureWith(with(segments, path, torn))
 	j := f.open(t)
-	same(t, "what is left", idsOf(t, claimAll(t, j)), []int{1, 2, 3, 4, 5, 6, 7})
+	same(t, "what is left", idsOf(t, fetchAll(t, j)), []int{1, 2, 3, 4, 5, 6, 7})
 	j.Close()
 	if got := len(f.disk.files[path].now); got != int(end) {
 		t.Errorf("the segment has %d bytes, want %d", got, end)
 	}
 	if f.log.count("level=WARN") != 1 || f.log.count("level=ERROR") != 0 || len(f.disk.files) != 3 {
-		t.Errorf("an unfinished end is told as: %s", f.log.String())
+		t.Errorf("an unfinished end is reported as: %s", f.log.String())
 	}
 }
 
-// A record that goes bad after the start is found when it is read back: it is
-// told, the rest is delivered, and the books add up.
+// A record that is damaged after the start is reported when it is read back; the others are
+// delivered, and the statistics are consistent.
 func TestDamageFoundWhenReadBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
@@ -188,33 +187,33 @@ func TestDamageFoundWhenReadBack(t *testing.T) {
 		j := f.open(t)
 		f.disk.fail("read", errors.New("bus reset"))
 		f.put(t, j, upTo(20)...)
-		synctest.Wait() // the keeper has failed to read it and will try again
+		synctest.Wait() // the compactor has failed to read it and will retry
 		f.disk.change(segmentPath("/data/journal", 1), func(content []byte) {
 			content[ends(t, content[:usedBytes(content)])[5]-9] ^= 1
 		})
 		f.disk.fail("", nil)
-		got := claimAll(t, j)
+		got := fetchAll(t, j)
 		want := slices.Delete(upTo(20), 4, 5) // sequences begin with 1
 		same(t, "what is left", idsOf(t, got), want)
 		j.Ack(got)
 		stats := j.Stats()
 		if stats.Accepted != stats.Acknowledged || stats.Accepted.Packets != 20 {
-			t.Errorf("books: %+v", stats)
+			t.Errorf("stats: %+v", stats)
 		}
-		if got := j.Status().SetAside.Packets; got != 1 {
-			t.Errorf("%d packets set aside, want 1", got)
+		if got := j.Status().Quarantined.Packets; got != 1 {
+			t.Errorf("%d packets quarantined, want 1", got)
 		}
-		synctest.Wait() // the rest is handed out before the loss is told
+		synctest.Wait() // the others are queued before the loss is logged
 		if f.log.count("first_sequence=5 last_sequence=5") != 1 {
 			t.Errorf("the log does not name the packet: %s", f.log.String())
 		}
 		f.put(t, j, 50)
-		j.Ack(claimAll(t, j))
+		j.Ack(fetchAll(t, j))
 		j.Close()
 	})
 }
 
-// A segment that cannot be read at all costs what is in it, and is kept.
+// An unreadable segment loses its packets and is not removed.
 func TestUnreadableSegment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
@@ -225,15 +224,15 @@ func TestUnreadableSegment(t *testing.T) {
 		time.Sleep(time.Minute)
 		f.disk.fail("", nil)
 		f.put(t, j, 20)
-		got := claimAll(t, j)
+		got := fetchAll(t, j)
 		same(t, "what is left", idsOf(t, got), []int{20})
 		j.Ack(got)
-		if got := j.Status().SetAside.Packets; got != 20 {
-			t.Errorf("%d packets set aside, want 20", got)
+		if got := j.Status().Quarantined.Packets; got != 20 {
+			t.Errorf("%d packets quarantined, want 20", got)
 		}
 		for id := range 400 { // several segments
 			f.put(t, j, 100+id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		synctest.Wait()
 		j.Close()
@@ -243,17 +242,17 @@ func TestUnreadableSegment(t *testing.T) {
 	})
 }
 
-// A segment whose creation was cut short is no damage, now or later.
+// A crash during the creation of a segment is no damage.
 func TestBlankSegment(t *testing.T) {
 	segments := smallLog(t)
 	segments[segmentPath("/data/journal", 3)] = make([]byte, 4096)
 	f := fixtureWith(segments)
 	for range 2 {
 		j := f.open(t)
-		same(t, "what is left", idsOf(t, claimAll(t, j)), []int{1, 2, 3, 4, 5, 6, 7, 8})
+		same(t, "what is left", idsOf(t, fetchAll(t, j)), []int{1, 2, 3, 4, 5, 6, 7, 8})
 		j.Close()
 	}
 	if f.log.count("level=WARN") > 0 {
-		t.Errorf("a blank segment is told as damage: %s", f.log.String())
+		t.Errorf("a blank segment is reported as damage: %s", f.log.String())
 	}
 }

@@ -10,9 +10,9 @@ import (
 // maxExtents bounds the search for the end of a file's data.
 const maxExtents = 1 << 12
 
-// dataEnd returns the offset behind the last byte of a file that is not in a hole,
-// so that a hole of any size at its end takes no time to read. Where the file system
-// does not tell, or tells of too many extents, that is the file's size.
+// dataEnd returns the offset after the last byte that is not in a hole, so that a hole
+// at the end of a file is not read. It returns size if the file system does not support
+// SEEK_DATA or reports more than maxExtents extents.
 func dataEnd(f *os.File, size int64) int64 {
 	end := int64(0)
 	for range maxExtents {

@@ -4,5 +4,5 @@ package disk
 
 import "os"
 
-// dataEnd returns the offset behind the last byte of a file that may not be zero.
+// dataEnd returns size.
 func dataEnd(_ *os.File, size int64) int64 { return size }

@@ -11,8 +11,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
-// Any failure of a write refuses the commit, is told once, and heals by itself;
-// what was taken before is delivered meanwhile.
+// A failed write refuses the commit, is logged once and retried; packets taken before are
+// delivered meanwhile.
 func TestWriteFailureHeals(t *testing.T) {
 	for _, operation := range []string{"write", "sync"} {
 		for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
@@ -32,11 +32,11 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 	for range 3 {
 		n, err := j.Append(f.make(t, 900, 901))
 		if n != 0 || !errors.Is(err, journal.ErrUnwritable) || !errors.Is(err, cause) {
-			t.Fatalf("Put with a failing %s: %d, %v", operation, n, err)
+			t.Fatalf("Append with a failing %s: %d, %v", operation, n, err)
 		}
 	}
 	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrUnwritable) {
-		t.Errorf("Room: %v", err)
+		t.Errorf("CheckCapacity: %v", err)
 	}
 	j.Ack(journaltest.Fetch(j, nil, 1))
 	time.Sleep(time.Minute)
@@ -47,7 +47,7 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 		t.Errorf("one failure made %d lines: %s", got, f.log.String())
 	}
 	f.disk.fail("", nil)
-	time.Sleep(2 * lastRetry)
+	time.Sleep(2 * maxRetryDelay)
 	synctest.Wait()
 	if err := j.Status().Unwritable; err != nil {
 		t.Fatalf("still unwritable: %v", err)
@@ -56,13 +56,12 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 	time.Sleep(2 * acksDelay)
 	f.kill(j)
 	j = f.open(t)
-	same(t, "after it healed", idsOf(t, claimAll(t, j)), []int{2, 3, 4})
+	same(t, "after it healed", idsOf(t, fetchAll(t, j)), []int{2, 3, 4})
 	j.Close()
 }
 
-// A commit that failed may be on the disk all the same. The header of the next
-// segment says that its packets were never accepted.
-func TestFailedCommitDoesNotComeBack(t *testing.T) {
+// A failed commit may be on disk. The header of the next segment invalidates it.
+func TestFailedCommitStaysInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
@@ -76,16 +75,16 @@ func TestFailedCommitDoesNotComeBack(t *testing.T) {
 		}
 		f.disk.mu.Unlock()
 		if n, err := j.Append(f.make(t, 900, 901)); n != 0 || err == nil {
-			t.Fatalf("Put: %d, %v", n, err)
+			t.Fatalf("Append: %d, %v", n, err)
 		}
 		f.disk.fail("", nil)
 		time.Sleep(time.Minute)
 		f.put(t, j, 1)
 		f.kill(j)
 		j = f.open(t)
-		same(t, "after the failed commit", idsOf(t, claimAll(t, j)), []int{0, 1})
+		same(t, "after the failed commit", idsOf(t, fetchAll(t, j)), []int{0, 1})
 		if f.log.count("damage") > 0 {
-			t.Errorf("a failed commit is told as damage: %s", f.log.String())
+			t.Errorf("a failed commit is reported as damage: %s", f.log.String())
 		}
 		j.Close()
 	})
@@ -97,14 +96,14 @@ func TestFullDiskAtTheStart(t *testing.T) {
 		j := f.open(t)
 		f.put(t, j, 0, 1)
 		f.kill(j)
-		f.disk.room = 1000
+		f.disk.free = 1000
 		j = f.open(t)
-		same(t, "with a full disk", idsOf(t, claimAll(t, j)), []int{0, 1})
+		same(t, "with a full disk", idsOf(t, fetchAll(t, j)), []int{0, 1})
 		if _, err := j.Append(f.make(t, 2)); !errors.Is(err, journal.ErrUnwritable) {
-			t.Errorf("Put with a full disk: %v", err)
+			t.Errorf("Append with a full disk: %v", err)
 		}
 		f.disk.mu.Lock()
-		f.disk.room = 1 << 30
+		f.disk.free = 1 << 30
 		f.disk.mu.Unlock()
 		time.Sleep(time.Minute)
 		f.put(t, j, 2)
@@ -112,8 +111,8 @@ func TestFullDiskAtTheStart(t *testing.T) {
 	})
 }
 
-// Puts that wait while a commit fails are refused as well, and nobody hangs.
-func TestWaitingPutsAreRefused(t *testing.T) {
+// Pending Appends are refused when a commit fails.
+func TestPendingAppendsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
@@ -141,7 +140,7 @@ func TestWaitingPutsAreRefused(t *testing.T) {
 		close(hold)
 		for range 10 {
 			if err := <-results; !errors.Is(err, journal.ErrUnwritable) {
-				t.Errorf("Put: %v", err)
+				t.Errorf("Append: %v", err)
 			}
 		}
 		f.disk.fail("", nil)

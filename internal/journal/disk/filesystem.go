@@ -13,17 +13,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
-// fileSystem is what the journal needs of an operating system. Tests put one
-// in its place that fails on command or forgets what was not synced.
+// fileSystem is the journal's view of the operating system. Tests replace it with one
+// that injects faults and drops unsynced data.
 type fileSystem interface {
-	// MakeDir makes a directory and its parents, and syncs those it made one in. The
+	// MakeDir creates a directory and its parents and syncs their parents. The
 	// directory itself must not be a link.
 	MakeDir(path string) error
 	// List returns the names of the regular files in a directory, sorted.
 	List(dir string) ([]string, error)
-	// Irregular returns the names of what else is in a directory.
+	// Irregular returns the names of the other entries of a directory.
 	Irregular(dir string) []string
-	// Create makes a file that must not exist yet and reserves size bytes for it.
+	// Create creates a file that must not exist, and allocates size bytes for it.
 	Create(path string, size int64) (file, error)
 	// Open opens a file for reading.
 	Open(path string) (file, error)
@@ -31,17 +31,17 @@ type fileSystem interface {
 	Rename(from, to string) error
 	Remove(path string) error
 	SyncDir(path string) error
-	// Free returns how many bytes may still be written below a directory.
+	// Free returns the free bytes of the file system of a directory.
 	Free(dir string) (int64, error)
-	// Lock takes the lock file or fails at once.
+	// Lock locks a file without waiting.
 	Lock(path string) (directoryLock, error)
 }
 
-// directoryLock is held until it is closed.
+// directoryLock is a held lock. Close releases it.
 type directoryLock interface {
 	io.Closer
-	// Check returns an error when the lock file is not at its path any more, so that
-	// another process may hold a lock, too.
+	// Check returns an error if the lock file is no longer at its path, where another
+	// process may have created and locked one.
 	Check() error
 }
 
@@ -49,17 +49,17 @@ type file interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	// Sync returns when what was written is on stable storage.
+	// Sync returns after all writes are on stable storage.
 	Sync() error
 	Truncate(size int64) error
 	Size() (int64, error)
-	// DataEnd returns the offset behind the last byte that may not be zero.
+	// DataEnd returns the offset after the last byte that may not be zero.
 	DataEnd() (int64, error)
-	// Check returns an error when the file is not at its path any more.
+	// Check returns an error if the file is no longer at its path.
 	Check() error
 }
 
-// writeSynced writes, and returns when that and what was written before are on stable
+// writeSynced writes b, and returns after it and all earlier writes are on stable
 // storage.
 func writeSynced(f file, b []byte, offset int64) error {
 	if _, err := f.WriteAt(b, offset); err != nil {
@@ -68,7 +68,7 @@ func writeSynced(f file, b []byte, offset int64) error {
 	return f.Sync()
 }
 
-// osFiles is the file system of the machine.
+// osFiles is the operating system's file system.
 type osFiles struct{}
 
 func (osFiles) MakeDir(path string) error {
@@ -80,7 +80,7 @@ func (osFiles) MakeDir(path string) error {
 
 func makeDir(path string) error {
 	parent := filepath.Dir(path)
-	if _, err := os.Stat(parent); isGone(err) && parent != path {
+	if _, err := os.Stat(parent); isNotExist(err) && parent != path {
 		if err := makeDir(parent); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (osFiles) Open(path string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	readInOrder(f)
+	adviseSequential(f)
 	return osFile{File: f}, nil
 }
 
@@ -156,8 +156,8 @@ func (osFiles) Free(dir string) (int64, error) {
 	return free, nil
 }
 
-// Lock holds a lock that ends with the process, however it ends, and writes
-// the process's id into the file for a person to read.
+// Lock takes a lock that the operating system releases when the process ends, and
+// writes the process id into the file.
 func (osFiles) Lock(path string) (directoryLock, error) {
 	f, err := datafile.Open(path, os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
@@ -183,10 +183,10 @@ func (osFiles) Lock(path string) (directoryLock, error) {
 	return osFile{f, opened}, nil
 }
 
-// LockedError says that another process uses the directory.
+// LockedError reports that another process uses the directory.
 type LockedError struct {
 	Path  string
-	Owner string // its process id, when it is known
+	Owner string // process id, if known
 }
 
 func (e *LockedError) Error() string {
@@ -197,19 +197,17 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("%s is held by %s: two processes cannot use one data directory", e.Path, owner)
 }
 
-// osFile is an open file. Its FileInfo, as of its creation, is nil for files that are
-// only read.
+// osFile is an open file.
 type osFile struct {
 	*os.File
-	created fs.FileInfo
+	created fs.FileInfo // for Check; nil for files that are only read
 }
 
-// Check takes a system call, of which the path's folders are a part.
 func (f osFile) Check() error {
 	if datafile.IsAt(f.created, f.Name()) {
 		return nil
 	}
-	return fmt.Errorf("%s is not there any more: its folder was removed, moved or replaced", f.Name())
+	return fmt.Errorf("%s no longer exists: its directory was removed, moved or replaced", f.Name())
 }
 
 func (f osFile) DataEnd() (int64, error) {
@@ -230,5 +228,4 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-// isGone tells whether a file is not there (any more).
-func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

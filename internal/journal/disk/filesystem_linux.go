@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve allocates the file's blocks, so that a write later neither runs out
-// of space nor changes metadata that a sync would have to wait for.
+// reserve allocates the file's blocks, so that later writes neither run out of space
+// nor change metadata that a sync must write.
 func reserve(f *os.File, size int64) error {
 	for {
 		err := syscall.Fallocate(int(f.Fd()), 0, 0, size)
@@ -23,14 +23,12 @@ func reserve(f *os.File, size int64) error {
 	}
 }
 
-// readInOrder tells the kernel that the file will be read from its start to its
-// end, so that it reads ahead further. It is only a hint.
-func readInOrder(f *os.File) {
+// adviseSequential enlarges the kernel's read-ahead for the file.
+func adviseSequential(f *os.File) {
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
 }
 
-// syncData waits for the file's bytes and for what is needed to read them, but
-// not for its times.
+// syncData syncs the file's data and the metadata needed to read it.
 func syncData(f *os.File) error {
 	for {
 		if err := syscall.Fdatasync(int(f.Fd())); !errors.Is(err, syscall.EINTR) {

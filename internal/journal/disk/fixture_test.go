@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// fixture opens journals on one crashable disk, one after the other.
+// fixture opens journals on one crashDisk, one after the other.
 type fixture struct {
 	disk         *crashDisk
 	packets      journaltest.Packets
@@ -49,13 +49,13 @@ func (f *fixture) deps(files fileSystem) Deps {
 	}
 }
 
-// kill ends the process that has the journal open, and nothing else.
+// kill ends the process that has the journal open.
 func (f *fixture) kill(j *Journal) {
 	f.disk.kill()
 	_ = j.Close() // ends the goroutines, which cannot reach the disk any more
 }
 
-// put puts packets with these ids in one call.
+// put appends packets with these ids in one call.
 func (f *fixture) put(t journaltest.T, j *Journal, ids ...int) {
 	t.Helper()
 	if n, err := j.Append(f.make(t, ids...)); n != len(ids) || err != nil {
@@ -63,9 +63,8 @@ func (f *fixture) put(t journaltest.T, j *Journal, ids ...int) {
 	}
 }
 
-// putWhenRoom does what put does, once stragglers were moved and segments
-// removed as far as that needs, which the keeper does when it comes to it.
-func (f *fixture) putWhenRoom(t journaltest.T, j *Journal, ids ...int) {
+// putWhenFree is put after the compactor has freed enough capacity.
+func (f *fixture) putWhenFree(t journaltest.T, j *Journal, ids ...int) {
 	t.Helper()
 	batch := f.make(t, ids...)
 	var bytes int64
@@ -73,13 +72,13 @@ func (f *fixture) putWhenRoom(t journaltest.T, j *Journal, ids ...int) {
 		bytes += recordBytes(p)
 	}
 	deadline := time.After(20 * time.Second)
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
 	for j.CheckCapacity(int(bytes)) != nil {
 		select {
-		case <-look.C:
+		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("no room was made: %v", j.CheckCapacity(int(bytes)))
+			t.Fatalf("no capacity became free: %v", j.CheckCapacity(int(bytes)))
 		}
 	}
 	if n, err := j.Append(batch); n != len(batch) || err != nil {
@@ -106,18 +105,18 @@ func idOf(t journaltest.T, p *packet.Packet) int {
 	return id
 }
 
-// claimAll claims everything that is queued, which may have to be read first.
-func claimAll(t journaltest.T, j *Journal) []*packet.Packet {
+// fetchAll fetches all queued packets, including the backlog.
+func fetchAll(t journaltest.T, j *Journal) []*packet.Packet {
 	t.Helper()
-	var claimed []*packet.Packet
+	var fetched []*packet.Packet
 	for {
-		before := len(claimed)
-		claimed = journaltest.Fetch(j, claimed, 100)
-		if len(claimed) > before {
+		before := len(fetched)
+		fetched = journaltest.Fetch(j, fetched, 100)
+		if len(fetched) > before {
 			continue
 		}
 		if j.Stats().Queued.Packets == 0 {
-			return claimed
+			return fetched
 		}
 		<-j.Ready()
 	}

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// freeBytes returns how many bytes may still be written below a directory.
+// freeBytes returns the free bytes of the file system of a directory.
 func freeBytes(dir string) (int64, error) {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(dir, &stat); err != nil {
@@ -16,7 +16,7 @@ func freeBytes(dir string) (int64, error) {
 	return int64(stat.Bavail) * int64(stat.Bsize), nil
 }
 
-// syncDir returns when a directory's entries are on stable storage.
+// syncDir returns after the entries of a directory are on stable storage.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

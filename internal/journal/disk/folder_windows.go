@@ -2,7 +2,7 @@ package disk
 
 import "golang.org/x/sys/windows"
 
-// freeBytes returns how many bytes may still be written below a directory.
+// freeBytes returns the free bytes of the file system of a directory.
 func freeBytes(dir string) (int64, error) {
 	path, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
@@ -13,5 +13,5 @@ func freeBytes(dir string) (int64, error) {
 	return int64(min(free, 1<<62)), err
 }
 
-// syncDir does nothing: Windows cannot be told to write a directory's entries.
+// syncDir does nothing: Windows cannot sync a directory.
 func syncDir(string) error { return nil }

@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// realJournal is a journal in a folder of the machine, and what it logs.
+// realJournal is a journal in a real directory, with its log.
 type realJournal struct {
 	*Journal
 	log *bytes.Buffer
@@ -31,8 +31,7 @@ func openReal(t *testing.T, dir string) realJournal {
 	return realJournal{j, &log}
 }
 
-// storedIn makes a folder with a journal of that many packets that were not
-// delivered.
+// storedIn returns a directory with a journal of undelivered packets.
 func storedIn(t *testing.T, packets int) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -58,8 +57,8 @@ func aPacket(t *testing.T, pool *packet.Pool) *packet.Packet {
 	return pool.New(body, info)
 }
 
-// Whatever somebody has put among the segments, a start neither waits for it nor
-// follows it nor loses a stored packet for it, and names it.
+// Foreign files among the segments are logged and quarantined: Open does not block on them,
+// follow links or lose a packet.
 func TestForeignFiles(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
 	if err := os.WriteFile(outside, []byte("untouched"), 0o600); err != nil {
@@ -76,7 +75,7 @@ func TestForeignFiles(t *testing.T) {
 		"zero":     {func(j string) error { return os.WriteFile(j+"/0000000000000000.segment", nil, 0o600) }, "its name is not a number"},
 		"capitals": {func(j string) error { return os.WriteFile(j+"/000000000000000A.segment", nil, 0o600) }, "its name is not a number"},
 		"short":    {func(j string) error { return os.WriteFile(j+"/9.segment", nil, 0o600) }, "its name is not a number"},
-		"copy":     {func(j string) error { return copyFile(j+"/0000000000000001.segment", j+"/0000000000000009.segment") }, "by its header it is segment 0000000000000001"},
+		"copy":     {func(j string) error { return copyFile(j+"/0000000000000001.segment", j+"/0000000000000009.segment") }, "its header has the number 0000000000000001"},
 		"other":    {func(j string) error { return os.WriteFile(j+"/notes.txt", []byte("x"), 0o600) }, ""},
 		"sparse":   {func(j string) error { return os.Truncate(j+"/0000000000000001.segment", 1<<40) }, ""},
 		"sparse, new": {func(j string) error {
@@ -107,7 +106,7 @@ func TestForeignFiles(t *testing.T) {
 			if err := j.Close(); err != nil {
 				t.Error(err)
 			}
-			if named := strings.Contains(j.log.String(), "is set aside"); named != (c.logged != "") || !strings.Contains(j.log.String(), c.logged) {
+			if named := strings.Contains(j.log.String(), "is quarantined"); named != (c.logged != "") || !strings.Contains(j.log.String(), c.logged) {
 				t.Errorf("logged: %s", j.log)
 			}
 			if report, err := Verify(dir); err != nil || report.Undelivered.Packets != packets+1 || len(report.Foreign) > 0 {
@@ -128,7 +127,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, content, 0o600)
 }
 
-// A folder in which something is not what it must be ends the start, with the path.
+// Open fails, and names the path, if an entry of the data directory has the wrong type.
 func TestUnusableFolders(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(dir string) error

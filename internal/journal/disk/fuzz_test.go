@@ -25,7 +25,7 @@ func FuzzReplay(f *testing.F) {
 		if err := r.run(); err != nil {
 			return // a version that is not known
 		}
-		if b := r.index.find(1000); b == nil || b.left == 0 {
+		if b := r.index.find(1000); b == nil || b.unackedCount == 0 {
 			t.Errorf("the whole segment was not found: %+v", r.damages)
 		}
 	})

@@ -7,51 +7,50 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// blockBytes bounds how much of a segment one block covers, and so how much is
-// read back at once; a larger record has a block of its own.
+// blockBytes is the maximum size of a block, the unit of reading back. A larger record
+// has its own block.
 const blockBytes = 256 << 10
 
-// block is a run of packets with consecutive sequences whose records stand
-// close together in one segment. What the journal remembers of a packet that is
-// on disk alone is its part of a block: a bit at most.
+// block is a range of packets with consecutive sequences and adjacent records in one
+// segment. It is the index entry of all of them: a packet that is on disk only takes at
+// most one bit of memory.
 type block struct {
-	segment *segment // nil: the records are lost
-	offset  int64    // of the first record
-	bytes   int64    // to the end of the last record
-	first   uint64
-	count   uint64
-	left    uint64   // packets not acknowledged
-	acked   []uint64 // a bit for each packet; nil while all are left
-	oldest  int64    // when its first packet was accepted, nanoseconds since 1970
-	// volume counts the packets of a block that is on disk alone and not
-	// acknowledged, and records the bytes of their records; for others they are not
-	// kept.
-	volume  packet.Volume
-	records int64
-	lane    lane
+	segment      *segment // nil: the records are lost
+	offset       int64    // of the first record
+	bytes        int64    // to the end of the last record
+	first        uint64
+	count        uint64
+	unackedCount uint64   // packets not acknowledged
+	acked        []uint64 // bitmap by packet; nil while no packet is acknowledged
+	oldest       int64    // time of acceptance of the first packet, nanoseconds since 1970
+	// volume and records are the volume and the record bytes of the unacknowledged
+	// packets. They are maintained while the block is on disk only.
+	volume    packet.Volume
+	records   int64
+	residency residency
 }
 
-// lane says where a block's packets are.
-type lane uint8
+// residency is the place of a block's packets.
+type residency uint8
 
 const (
-	laneDisk    lane = iota // on disk alone
-	laneFresh               // in memory since they were put
-	laneBacklog             // in memory again, read back from disk
-	lanes
+	residentOnDisk  residency = iota // on disk only
+	residentFresh                    // in memory since Append
+	residentBacklog                  // in memory, read back from disk
+	residencies
 )
 
 func (b *block) end() uint64 { return b.first + b.count }
 
 func (b *block) isAcked(sequence uint64) bool {
-	if b.left == 0 || b.acked == nil {
-		return b.left == 0
+	if b.unackedCount == 0 || b.acked == nil {
+		return b.unackedCount == 0
 	}
 	at := sequence - b.first
 	return b.acked[at/64]>>(at%64)&1 == 1
 }
 
-// ack marks a packet and tells whether it was left until now.
+// ack marks a packet acknowledged; it returns false if it was already.
 func (b *block) ack(sequence uint64) bool {
 	if b.isAcked(sequence) {
 		return false
@@ -61,15 +60,15 @@ func (b *block) ack(sequence uint64) bool {
 	}
 	at := sequence - b.first
 	b.acked[at/64] |= 1 << (at % 64)
-	b.left--
+	b.unackedCount--
 	if b.segment != nil {
-		b.segment.left--
+		b.segment.unacked--
 	}
 	return true
 }
 
-// unacked calls visit for each packet that is left.
-func (b *block) unacked(visit func(sequence uint64)) {
+// eachUnacked calls visit for each unacknowledged packet.
+func (b *block) eachUnacked(visit func(sequence uint64)) {
 	for sequence := b.first; sequence < b.end(); sequence++ {
 		if !b.isAcked(sequence) {
 			visit(sequence)
@@ -77,33 +76,33 @@ func (b *block) unacked(visit func(sequence uint64)) {
 	}
 }
 
-// placed is a packet's record in a segment.
-type placed struct {
-	segment  *segment
-	offset   int64
-	bytes    int64
-	sequence uint64
-	accepted int64
-	volume   packet.Volume
-	lane     lane
+// location is the position and the metadata of a packet's record.
+type location struct {
+	segment   *segment
+	offset    int64
+	bytes     int64
+	sequence  uint64
+	accepted  int64
+	volume    packet.Volume
+	residency residency
 }
 
-// index knows where the packets are that are not acknowledged. Journal.mu
+// index maps sequences of unacknowledged packets to their records. Journal.mu
 // guards it.
 type index struct {
-	blocks []*block // by sequence, not overlapping
-	done   int      // how many of them have nothing left
-	// copies holds packets whose first record is gone, found at the start.
+	blocks      []*block // sorted by sequence, disjoint
+	emptyBlocks int      // number of blocks without unacknowledged packets
+	// copies has the packets that replay found in a copy only, a block for each.
 	copies map[uint64]*block
 }
 
-// add takes a packet with a sequence above all others and returns its block,
-// which is new when opened is true.
-func (x *index) add(p placed) (b *block, opened bool) {
+// add adds a packet, whose sequence must be the highest, and returns its block;
+// opened reports whether the block is new.
+func (x *index) add(p location) (b *block, opened bool) {
 	if len(x.blocks) > 0 {
 		last := x.blocks[len(x.blocks)-1]
-		if last.segment == p.segment && last.lane == p.lane && last.end() == p.sequence &&
-			last.left > 0 && p.offset+p.bytes-last.offset <= blockBytes {
+		if last.segment == p.segment && last.residency == p.residency && last.end() == p.sequence &&
+			last.unackedCount > 0 && p.offset+p.bytes-last.offset <= blockBytes {
 			last.extend(p)
 			return last, false
 		}
@@ -113,20 +112,20 @@ func (x *index) add(p placed) (b *block, opened bool) {
 	return b, true
 }
 
-func newBlock(p placed) *block {
-	p.segment.left++
+func newBlock(p location) *block {
+	p.segment.unacked++
 	return &block{
 		segment: p.segment, offset: p.offset, bytes: p.bytes,
-		first: p.sequence, count: 1, left: 1,
-		oldest: p.accepted, volume: p.volume, records: p.bytes, lane: p.lane,
+		first: p.sequence, count: 1, unackedCount: 1,
+		oldest: p.accepted, volume: p.volume, records: p.bytes, residency: p.residency,
 	}
 }
 
-func (b *block) extend(p placed) {
+func (b *block) extend(p location) {
 	b.bytes = p.offset + p.bytes - b.offset
 	b.count++
-	b.left++
-	b.segment.left++
+	b.unackedCount++
+	b.segment.unacked++
 	b.volume = b.volume.Plus(p.volume)
 	b.records += p.bytes
 	if b.acked != nil && len(b.acked)*64 < int(b.count) {
@@ -134,17 +133,16 @@ func (b *block) extend(p placed) {
 	}
 }
 
-// addLost takes packets whose records are missing, with sequences above all
-// others.
+// addLost adds packets without records, whose sequences must be the highest.
 func (x *index) addLost(r sequenceRange) *block {
-	b := &block{first: r.first, count: r.count, left: r.count}
+	b := &block{first: r.first, count: r.count, unackedCount: r.count}
 	x.blocks = append(x.blocks, b)
 	return b
 }
 
-// addCopy takes the copy of a packet unless its first record is still there or
-// it was acknowledged.
-func (x *index) addCopy(p placed) {
+// addCopy adds the copy of a packet that is neither acknowledged nor indexed with an
+// earlier record.
+func (x *index) addCopy(p location) {
 	if x.copies[p.sequence] != nil {
 		return
 	}
@@ -152,7 +150,7 @@ func (x *index) addCopy(p placed) {
 		if b.segment != nil || !b.ack(p.sequence) {
 			return
 		}
-		x.settle(b)
+		x.removeIfEmpty(b)
 	}
 	if x.copies == nil {
 		x.copies = make(map[uint64]*block)
@@ -172,39 +170,40 @@ func (x *index) find(sequence uint64) *block {
 	return x.blocks[at]
 }
 
-// after returns the place of the first block that begins after a sequence.
+// after returns the position of the first block that begins after a sequence.
 func (x *index) after(sequence uint64) int {
 	return sort.Search(len(x.blocks), func(i int) bool { return x.blocks[i].first > sequence })
 }
 
-// ack ends a packet and returns its block, or nil when it was not left.
+// ack acknowledges a packet and returns its block, or nil if the packet is not in
+// the index.
 func (x *index) ack(sequence uint64) *block {
 	b := x.find(sequence)
 	if b == nil || !b.ack(sequence) {
 		return nil
 	}
-	x.settle(b)
+	x.removeIfEmpty(b)
 	return b
 }
 
-// ackRange ends the packets of a range, as far as they are known.
+// ackRange acknowledges the packets of a range that are in the index.
 func (x *index) ackRange(r sequenceRange) {
 	x.ackCopies(r)
 	for at := max(0, x.after(r.first)-1); at < len(x.blocks) && x.blocks[at].first < r.end(); at++ {
 		b := x.blocks[at]
-		left := b.left
+		left := b.unackedCount
 		for sequence := max(b.first, r.first); sequence < min(b.end(), r.end()); sequence++ {
 			b.ack(sequence)
 		}
-		if left > 0 && b.left == 0 {
+		if left > 0 && b.unackedCount == 0 {
 			b.acked = nil
-			x.done++
+			x.emptyBlocks++
 		}
 	}
-	x.tidy()
+	x.compact()
 }
 
-// ackCopies looks at the copies or at the range, whichever are fewer.
+// ackCopies iterates over the copies or the range, whichever is smaller.
 func (x *index) ackCopies(r sequenceRange) {
 	if r.count < uint64(len(x.copies)) {
 		for sequence := r.first; sequence < r.end(); sequence++ {
@@ -221,9 +220,9 @@ func (x *index) ackCopies(r sequenceRange) {
 	}
 }
 
-// settle forgets blocks that have nothing left, many at a time.
-func (x *index) settle(b *block) {
-	if b.left > 0 {
+// removeIfEmpty removes an empty block: a copy's at once, others in batches.
+func (x *index) removeIfEmpty(b *block) {
+	if b.unackedCount > 0 {
 		return
 	}
 	if x.copies[b.first] == b {
@@ -231,19 +230,19 @@ func (x *index) settle(b *block) {
 		return
 	}
 	b.acked = nil
-	x.done++
-	x.tidy()
+	x.emptyBlocks++
+	x.compact()
 }
 
-// tidy drops finished blocks when they are most of the index.
-func (x *index) tidy() {
-	if x.done > 64 && x.done > len(x.blocks)/2 {
-		x.blocks = slices.DeleteFunc(x.blocks, func(b *block) bool { return b.left == 0 })
-		x.done = 0
+// compact removes the empty blocks when they are the majority.
+func (x *index) compact() {
+	if x.emptyBlocks > 64 && x.emptyBlocks > len(x.blocks)/2 {
+		x.blocks = slices.DeleteFunc(x.blocks, func(b *block) bool { return b.unackedCount == 0 })
+		x.emptyBlocks = 0
 	}
 }
 
-// each yields the blocks that have packets left, copies first.
+// each yields the blocks with unacknowledged packets, copies first.
 func (x *index) each(yield func(*block) bool) {
 	sequences := make([]uint64, 0, len(x.copies))
 	for sequence := range x.copies {
@@ -256,14 +255,14 @@ func (x *index) each(yield func(*block) bool) {
 		}
 	}
 	for _, b := range x.blocks {
-		if b.left > 0 && !yield(b) {
+		if b.unackedCount > 0 && !yield(b) {
 			return
 		}
 	}
 }
 
-// oldest returns when the oldest packet that is left was accepted, about; 0
-// when none is left.
+// oldest returns the approximate time at which the oldest packet was accepted, in
+// nanoseconds since 1970, or 0 if the index is empty.
 func (x *index) oldest() int64 {
 	for b := range x.each {
 		return b.oldest

@@ -12,40 +12,40 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Report is what is in a journal.
+// Report describes the content of a journal.
 type Report struct {
 	Dir           string        `json:"dir"`
 	FormatVersion int           `json:"format_version"`
 	Segments      []SegmentInfo `json:"segments"`
 	Bytes         int64         `json:"bytes"`
-	// Packets counts the records of packets, delivered or not.
+	// Packets is the number of packet records, delivered or not.
 	Packets int64 `json:"packets"`
-	// Undelivered are the packets that a start would deliver.
+	// Undelivered is the volume that a start would deliver.
 	Undelivered Undelivered `json:"undelivered"`
-	// NextSequence is what the next accepted packet will get.
+	// NextSequence is the sequence of the next accepted packet.
 	NextSequence uint64   `json:"next_sequence"`
 	Damages      []Damage `json:"damages"`
-	// Foreign are files that are not read, since they are no segments.
+	// Foreign has the files that are not segments and not read.
 	Foreign []Foreign `json:"foreign,omitempty"`
 }
 
-// SegmentInfo is one file of a journal.
+// SegmentInfo describes one segment.
 type SegmentInfo struct {
 	Path        string `json:"path"`
 	Bytes       int64  `json:"bytes"`
 	Undelivered int64  `json:"undelivered_packets"`
 }
 
-// Undelivered is how much waits in a journal.
+// Undelivered is the volume of the undelivered packets in a journal.
 type Undelivered struct {
 	Packets  int64 `json:"packets"`
 	Messages int64 `json:"messages"`
 	Bytes    int64 `json:"bytes"` // of the packets' bodies
-	// Oldest is when the oldest of them was accepted, nil when there is none.
+	// Oldest is the time at which the oldest packet was accepted, or nil.
 	Oldest *time.Time `json:"oldest,omitempty"`
 }
 
-// LostPackets is how many undelivered packets cannot be read any more.
+// LostPackets returns the number of undelivered packets that are lost.
 func (r Report) LostPackets() int64 {
 	var lost int64
 	for _, d := range r.Damages {
@@ -54,22 +54,21 @@ func (r Report) LostPackets() int64 {
 	return lost
 }
 
-// Inspect reads the journal of a data directory and checks the checksum of
-// every record. It changes nothing, takes no lock and may be used while a
-// distributor runs: then the report is of about now.
+// Inspect reads the journal of a data directory and verifies the checksum of each
+// record. It changes nothing and takes no lock. While a distributor runs, the report
+// is approximate.
 func Inspect(dir string) (Report, error) {
-	found, err := look(dir)
+	found, err := readStable(dir)
 	if err != nil {
 		return Report{}, err
 	}
 	return found.report(), nil
 }
 
-// Verify does what Inspect does and also checks that every undelivered packet
-// is one. The error tells what is wrong, in one line; it is nil when nothing
-// is lost and all could be read.
+// Verify does what Inspect does and also validates each undelivered packet. The error
+// has one line; it is nil if all packets are readable and valid.
 func Verify(dir string) (Report, error) {
-	found, err := look(dir)
+	found, err := readStable(dir)
 	if err != nil {
 		return Report{}, err
 	}
@@ -78,13 +77,13 @@ func Verify(dir string) (Report, error) {
 	if err != nil {
 		return report, err
 	}
-	return report, report.verdict(unusable)
+	return report, report.err(unusable)
 }
 
-// verdict is nil when nothing is lost and all could be read.
-func (r Report) verdict(unusable int64) error {
+// err returns nil if all packets are readable and valid.
+func (r Report) err(unusable int64) error {
 	if lost := r.LostPackets(); lost > 0 || unusable > 0 {
-		return fmt.Errorf("%s: %d undelivered packets are lost to damage and %d cannot be used", r.Dir, lost, unusable)
+		return fmt.Errorf("%s: %d undelivered packets are lost to damage and %d are invalid", r.Dir, lost, unusable)
 	}
 	for _, d := range r.Damages {
 		if d.Unread {
@@ -94,13 +93,12 @@ func (r Report) verdict(unusable int64) error {
 	return nil
 }
 
-// Export writes the undelivered packets of a data directory, one a line, in the
-// order of their sequences, and returns how many it wrote. A packet that was
-// sent on several lines is put on one; others are written as they are.
-// Packets that cannot be used are left out and make the error not nil. It may
-// be used while a distributor runs.
+// Export writes the undelivered packets of a data directory as NDJSON, in the order of
+// their sequences, and returns their number. It compacts packets with line breaks and
+// copies others unchanged. It skips lost and invalid packets and then returns an error.
+// It may be used while a distributor runs.
 func Export(dir string, w io.Writer) (int64, error) {
-	found, err := look(dir)
+	found, err := readStable(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -121,20 +119,20 @@ func Export(dir string, w io.Writer) (int64, error) {
 		return err
 	})
 	if err == nil {
-		err = found.report().verdict(unusable)
+		err = found.report().err(unusable)
 	}
 	return written, err
 }
 
-// look reads a journal. What a distributor is writing at that moment looks like
-// damage, so damage counts when it is still there after a while.
-func look(dir string) (*replay, error) {
-	return lookTwice(osFiles{}, dir, func() { time.Sleep(betweenLooks) })
+// readStable reads a journal. A commit that is being written looks like damage, so
+// damage counts only if it is found again after rereadDelay.
+func readStable(dir string) (*replay, error) {
+	return readTwice(osFiles{}, dir, func() { time.Sleep(rereadDelay) })
 }
 
-const betweenLooks = 200 * time.Millisecond
+const rereadDelay = 200 * time.Millisecond
 
-func lookTwice(files fileSystem, dir string, pause func()) (*replay, error) {
+func readTwice(files fileSystem, dir string, pause func()) (*replay, error) {
 	first := &replay{files: files, dir: filepath.Join(dir, segmentsDir)}
 	if err := first.run(); err != nil || len(first.damages) == 0 {
 		return first, err
@@ -155,7 +153,7 @@ func (r *replay) report() Report {
 	}
 	for _, s := range r.segments {
 		report.Bytes += s.bytes
-		report.Segments = append(report.Segments, SegmentInfo{s.path, s.bytes, s.left})
+		report.Segments = append(report.Segments, SegmentInfo{s.path, s.bytes, s.unacked})
 	}
 	var volume packet.Volume
 	for b := range r.index.each {
@@ -169,8 +167,8 @@ func (r *replay) report() Report {
 	return report
 }
 
-// undelivered calls visit for each packet that is not acknowledged and is one,
-// and returns how many are none. Segments that went meanwhile were delivered.
+// undelivered calls visit for each valid unacknowledged packet and returns the number
+// of invalid ones. It skips segments that were removed after the replay.
 func (r *replay) undelivered(visit func(record) error) (unusable int64, err error) {
 	reader := blockReader{files: r.files}
 	defer reader.close()
@@ -185,7 +183,7 @@ func (r *replay) undelivered(visit func(record) error) (unusable int64, err erro
 		if err != nil {
 			return unusable, err
 		}
-		if readErr != nil && !isGone(readErr) {
+		if readErr != nil && !isNotExist(readErr) {
 			return unusable, readErr
 		}
 	}

@@ -64,13 +64,13 @@ distributor_journal_bytes ` + fmt.Sprint(report.Bytes) + `
 # HELP distributor_journal_commits_total Group commits that reached stable storage.
 # TYPE distributor_journal_commits_total counter
 distributor_journal_commits_total 1
-# HELP distributor_journal_limit_bytes Budget of the journal on disk.
+# HELP distributor_journal_limit_bytes Maximum bytes of the journal on disk (JOURNAL_MAX_BYTES).
 # TYPE distributor_journal_limit_bytes gauge
 distributor_journal_limit_bytes 1.6777216e+07
-# HELP distributor_journal_quarantined_packets_total Accepted, undelivered packets that could not be read back and were set aside.
+# HELP distributor_journal_quarantined_packets_total Accepted, undelivered packets that could not be read back and were quarantined.
 # TYPE distributor_journal_quarantined_packets_total counter
 distributor_journal_quarantined_packets_total 0
-# HELP distributor_journal_writable 1 while the journal can be written, else 0.
+# HELP distributor_journal_writable 1 while the journal is writable, else 0.
 # TYPE distributor_journal_writable gauge
 distributor_journal_writable 1
 # HELP distributor_journal_write_errors_total Failed writes and syncs of the journal.
@@ -104,7 +104,7 @@ distributor_journal_write_errors_total 0
 	}
 }
 
-func TestVerifyTellsDamage(t *testing.T) {
+func TestVerifyReportsDamage(t *testing.T) {
 	dir := t.TempDir()
 	segments := smallLog(t)
 	if err := os.MkdirAll(filepath.Join(dir, segmentsDir), 0o700); err != nil {
@@ -135,9 +135,8 @@ func TestVerifyTellsDamage(t *testing.T) {
 	}
 }
 
-// A commit that is being written looks like damage, and is whole when looked at
-// again. What is damaged still is.
-func TestOnlyDamageThatStaysCounts(t *testing.T) {
+// A commit that is being written looks like damage once; real damage is found twice.
+func TestTransientDamageIsIgnored(t *testing.T) {
 	segments := smallLog(t)
 	path := slices.Max(slices.Collect(maps.Keys(segments)))
 	at := ends(t, segments[path])
@@ -146,7 +145,7 @@ func TestOnlyDamageThatStaysCounts(t *testing.T) {
 		underway := slices.Clone(written[:at[8]])
 		clear(underway[at[7]+10 : at[8]-10]) // one page of it has not come yet
 		f := fixtureWith(with(segments, path, underway))
-		found, err := lookTwice(f.disk.process(), "/data", func() {
+		found, err := readTwice(f.disk.process(), "/data", func() {
 			if !stays { // it is whole, and the next one underway
 				next := slices.Clone(written[:at[9]])
 				clear(next[at[8]+10 : at[9]-10])
@@ -157,19 +156,18 @@ func TestOnlyDamageThatStaysCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if lost := found.report().LostPackets(); (lost > 0) != stays || (len(found.damages) > 0) != stays {
-			t.Errorf("stays: %v, and %d packets are told as lost: %+v", stays, lost, found.damages)
+			t.Errorf("stays: %v, and %d packets are reported lost: %+v", stays, lost, found.damages)
 		}
 	}
 }
 
-// A part that cannot be read fails the check, whether or not anything is known
-// to be lost with it.
-func TestVerifyTellsWhatItCannotRead(t *testing.T) {
+// Verify fails on a read error even if no packet is known to be lost.
+func TestVerifyReportsReadErrors(t *testing.T) {
 	report := Report{Damages: []Damage{{Segment: "s", Offset: 4096, Unread: true, Reason: "input/output error"}}}
-	if err := report.verdict(0); err == nil || !strings.Contains(err.Error(), "input/output error") {
+	if err := report.err(0); err == nil || !strings.Contains(err.Error(), "input/output error") {
 		t.Errorf("the verdict is %v", err)
 	}
-	if err := (Report{}).verdict(0); err != nil {
+	if err := (Report{}).err(0); err != nil {
 		t.Errorf("nothing is damaged, and the verdict is %v", err)
 	}
 }

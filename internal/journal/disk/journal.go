@@ -1,13 +1,11 @@
-// Package disk is the journal that survives: a packet that Append took is on
-// stable storage, and a journal that is opened again has every packet that was
-// not acknowledged. Memory is bounded: what does not fit waits on disk alone
-// and is read back in order.
+// Package disk implements a journal as a segmented log on disk. Packets that Append
+// took are on stable storage; Open restores all unacknowledged packets. Packets above
+// the memory limit are on disk only and are read back in order.
 //
-// It promises that nothing which Append took is lost by the death of the process
-// or of the machine, that it always opens and tells what damage cost, and that
-// a disk that fails or is full costs refusals, not packets. It does not promise
-// that a packet is handed out only once: after a crash the last acknowledged
-// ones may come again. The format is described in docs/journal-format.md.
+// No packet is lost by a crash of the process or of the machine. Damage never fails
+// Open, which reports the lost packets. A full or failing disk refuses packets and
+// keeps the stored ones. Delivery is at least once: after a crash, packets whose
+// acknowledgements were not written are fetched again. See docs/journal-format.md.
 package disk
 
 import (
@@ -25,21 +23,20 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
-// Deps are the parts that a journal uses.
+// Deps are the dependencies of a journal.
 type Deps struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
-	// Pool lends the packets that are read back from disk.
-	Pool *packet.Pool
+	Pool       *packet.Pool          // for packets that are read back
 
-	files        fileSystem // nil: the machine's
-	segmentBytes int64      // 0: by Config.MaxBytes
+	files        fileSystem // nil: osFiles
+	segmentBytes int64      // 0: Config.segmentBytes
 }
 
-// Journal keeps packets on disk. It implements journal.Journal.
+// Journal implements journal.Journal on disk.
 //
-// Two goroutines belong to it: the committer writes everything, and the keeper
-// reads packets back and removes segments.
+// It has two goroutines: the committer writes, and the compactor reads back, rewrites
+// and removes segments.
 type Journal struct {
 	config  Config
 	logger  *slog.Logger
@@ -49,46 +46,45 @@ type Journal struct {
 	metrics *metrics
 	lock    directoryLock
 
-	quarantine *quarantine // used by Open, then by the keeper
-	arrived    chan struct{}
-	committing *loop
-	keeping    *loop
-	requests   sync.Pool // of *request
-	waits      sync.Pool // of wait
+	quarantine  *quarantine // used by Open, then by the compactor
+	ready       chan struct{}
+	committing  *loop
+	compacting  *loop
+	requests    sync.Pool // of *request
+	syncWaiters sync.Pool // of syncWaiter
 
-	mu         sync.Mutex // guards all below
-	index      index
-	segments   []*segment // that have packets left, or come after one that has
-	active     *segment   // the last of them, when it is written to
-	dead       []*segment // to be removed by the keeper, in order
-	bytes      int64      // of segments, dead ones too
-	dying      int64      // of them, of dead ones
-	stuck      bool       // the first dead one cannot be removed
-	live       int64      // bytes of the records that are left in them
-	pending    []*request // not committed; the committer takes them from the front
-	promised   int64      // bytes of records of taken packets that are not committed
-	emitters   emitterquota.Activity
-	shares     emitterquota.Quota // bytes of records, as far as this run knows whose they are
-	firstOfRun uint64             // the first sequence that this run gives
-	moving     *relocation
-	acked      []uint64 // sequences acknowledged and not written yet
-	waiting    [lanes]ring.Queue[*packet.Packet]
-	lastLane   lane // that a packet was claimed from
-	held       [lanes]int64
-	backlog    ring.Queue[*block] // on disk alone
-	receipts   receipts
-	books      journal.Stats
-	setAside   packet.Volume
-	unwritable error // nil while it can be written
-	closed     bool
+	mu            sync.Mutex // guards all below
+	index         index
+	segments      []*segment // in order, without the obsolete ones
+	active        *segment   // last of segments; nil while there is none to append to
+	obsolete      []*segment // to be removed by the compactor, in order
+	bytes         int64      // of all segments, obsolete ones included
+	obsoleteBytes int64
+	removeFailed  bool       // obsolete[0] cannot be removed
+	liveBytes     int64      // of the records of unacknowledged packets
+	pending       []*request // not yet collected by the committer
+	reserved      int64      // record bytes of packets that are not committed
+	emitters      emitterquota.Activity
+	quota         emitterquota.Quota // record bytes of each emitter, once read in this run
+	firstOfRun    uint64             // first sequence of this run
+	rewrite       *rewrite           // nil: none is pending
+	acked         []uint64           // acknowledged sequences that are not written
+	queues        [residencies]ring.Queue[*packet.Packet]
+	lastFetched   residency          // queue of the last fetched packet
+	held          [residencies]int64 // memory of packets in bytes
+	backlog       ring.Queue[*block] // blocks on disk only
+	deliveryChans deliveryChans
+	stats         journal.Stats
+	quarantined   packet.Volume
+	unwritable    error // nil while writable
+	closed        bool
 }
 
-// Append takes packets as far as the budget allows and returns when they are on
-// stable storage. The packets of one call are committed together: when that
-// fails, none of them is taken.
+// Append returns after the packets are on stable storage. The packets of one call are
+// in one commit: if it fails, none of them is taken.
 func (j *Journal) Append(packets []*packet.Packet) (int, error) {
-	w := j.waits.Get().(wait)
-	defer j.waits.Put(w)
+	w := j.syncWaiters.Get().(syncWaiter)
+	defer j.syncWaiters.Put(w)
 	taken, pending, err := j.AppendAsync(packets, w)
 	if !pending {
 		return taken, err
@@ -99,7 +95,7 @@ func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
-// AppendAsync takes packets as Append does, and tells w when they are on stable storage.
+// AppendAsync implements journal.Journal.
 func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
 	r := j.requests.Get().(*request)
 	r.waiter = w
@@ -114,8 +110,8 @@ func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken
 	return taken, true, err
 }
 
-// tell ends a request.
-func (j *Journal) tell(r *request, err error) {
+// complete recycles a request and notifies its waiter.
+func (j *Journal) complete(r *request, err error) {
 	w := r.waiter
 	*r = request{}
 	j.requests.Put(r)
@@ -129,10 +125,10 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 			p.Accepted = time.Now()
 		}
 		size := recordBytes(p)
-		if err = j.roomLocked(r.bytes + size); err != nil {
+		if err = j.capacityLocked(r.bytes + size); err != nil {
 			break
 		}
-		if !j.shareLocked(p, size, r.bytes) {
+		if !j.acquireQuotaLocked(p, size, r.bytes) {
 			err = journal.ErrFull
 			break
 		}
@@ -142,101 +138,101 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 	if taken > 0 {
 		r.packets = packets[:taken]
 		j.pending = append(j.pending, r)
-		j.promised += r.bytes
+		j.reserved += r.bytes
 	}
 	return taken, err
 }
 
-// CheckCapacity tells whether a packet of that many bytes would be taken now.
+// CheckCapacity implements journal.Journal.
 func (j *Journal) CheckCapacity(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.roomLocked(recordHeaderBytes + int64(bytes))
+	return j.capacityLocked(recordHeaderBytes + int64(bytes))
 }
 
-func (j *Journal) roomLocked(bytes int64) error {
+func (j *Journal) capacityLocked(bytes int64) error {
 	switch {
 	case j.closed:
 		return journal.ErrClosed
 	case j.unwritable != nil:
 		return j.unwritable
-	case j.usedLocked()+j.promised+bytes > j.config.MaxBytes:
+	case j.usedLocked()+j.reserved+bytes > j.config.MaxBytes:
 		return journal.ErrFull
 	}
 	return nil
 }
 
-// Utilization is the part of the budget on disk that is used.
+// Utilization returns the used part of Config.MaxBytes.
 func (j *Journal) Utilization() float64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return float64(j.usedLocked()+j.promised) / float64(j.config.MaxBytes)
+	return float64(j.usedLocked()+j.reserved) / float64(j.config.MaxBytes)
 }
 
-// usedLocked returns the bytes that count against the budget. A journal with
-// nothing left counts as empty: the next commit may begin a new segment.
+// usedLocked returns the bytes that count against Config.MaxBytes. The active segment
+// counts as empty if it is the only one and fully acknowledged, as the next commit can
+// begin a new one.
 func (j *Journal) usedLocked() int64 {
 	used := j.bytesLocked()
-	if len(j.segments) == 1 && j.segments[0].left == 0 {
+	if len(j.segments) == 1 && j.segments[0].unacked == 0 {
 		used -= j.segments[0].bytes
 	}
 	return used
 }
 
-// bytesLocked returns the bytes of segments. Dead ones are as good as gone,
-// unless they cannot be removed.
+// bytesLocked returns the bytes of the segments. Obsolete ones count only if they
+// cannot be removed.
 func (j *Journal) bytesLocked() int64 {
-	if j.stuck {
+	if j.removeFailed {
 		return j.bytes
 	}
-	return j.bytes - j.dying
+	return j.bytes - j.obsoleteBytes
 }
 
-// Fetch hands over packets that are in memory. While packets are read back from
-// disk, it takes turns between those and fresh ones, each oldest first, so that
-// a long backlog and fresh traffic both make progress. It returns no error: what
-// cannot be read back is set aside.
+// Fetch returns packets that are in memory. It alternates between fresh packets and
+// those of the backlog, so that both make progress. It returns no error: packets that
+// cannot be read back are quarantined.
 func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var volume packet.Volume
 	for range limit {
-		if other := laneFresh + laneBacklog - j.lastLane; j.waiting[other].Len() > 0 {
-			j.lastLane = other
+		if other := residentFresh + residentBacklog - j.lastFetched; j.queues[other].Len() > 0 {
+			j.lastFetched = other
 		}
-		if j.waiting[j.lastLane].Len() == 0 {
+		if j.queues[j.lastFetched].Len() == 0 {
 			break
 		}
-		p := j.waiting[j.lastLane].Pop()
+		p := j.queues[j.lastFetched].Pop()
 		volume.Add(p)
 		dst = append(dst, p)
 	}
-	j.books.Queued = j.books.Queued.Minus(volume)
-	j.books.Claimed = j.books.Claimed.Plus(volume)
+	j.stats.Queued = j.stats.Queued.Minus(volume)
+	j.stats.Claimed = j.stats.Claimed.Plus(volume)
 	if j.backlog.Len() > 0 {
-		j.keeping.wake()
+		j.compacting.wake()
 	}
 	return dst, nil
 }
 
-// Nak queues claimed packets again.
+// Nak implements journal.Journal.
 func (j *Journal) Nak(packets []*packet.Packet) {
 	volume := packet.VolumeOf(packets)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, p := range slices.Backward(packets) {
-		j.waiting[laneFresh].PushFront(p)
+		j.queues[residentFresh].PushFront(p)
 	}
-	j.books.Claimed = j.books.Claimed.Minus(volume)
-	j.books.Queued = j.books.Queued.Plus(volume)
-	j.announce()
+	j.stats.Claimed = j.stats.Claimed.Minus(volume)
+	j.stats.Queued = j.stats.Queued.Plus(volume)
+	j.signalReady()
 }
 
-// Ready receives a value after packets came into memory.
-func (j *Journal) Ready() <-chan struct{} { return j.arrived }
+// Ready implements journal.Journal.
+func (j *Journal) Ready() <-chan struct{} { return j.ready }
 
-// Ack ends claimed packets and releases them. It does not wait for the disk:
-// after a crash the last of them may be handed out again.
+// Ack does not wait for the disk: after a crash the last acknowledged packets may be
+// fetched again.
 func (j *Journal) Ack(packets []*packet.Packet) {
 	j.mu.Lock()
 	first := len(j.acked) == 0
@@ -245,8 +241,8 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 	}
 	j.retireLocked()
 	urgent := first && len(j.acked) > 0 || len(j.acked) >= acksPerRecord
-	if j.backlog.Len() > 0 || len(j.dead) > 0 || j.hasStragglersLocked() {
-		j.keeping.wake()
+	if j.backlog.Len() > 0 || len(j.obsolete) > 0 || j.needsRewriteLocked() {
+		j.compacting.wake()
 	}
 	j.mu.Unlock()
 	if urgent {
@@ -262,53 +258,53 @@ func (j *Journal) ackLocked(p *packet.Packet) {
 	if b == nil {
 		return
 	}
-	j.books.Claimed.Subtract(p)
-	j.books.Acknowledged.Add(p)
-	j.held[b.lane] -= p.Footprint()
-	j.live -= recordBytes(p)
-	j.unshareLocked(p)
+	j.stats.Claimed.Subtract(p)
+	j.stats.Acknowledged.Add(p)
+	j.held[b.residency] -= p.Footprint()
+	j.liveBytes -= recordBytes(p)
+	j.releaseQuotaLocked(p)
 	j.acked = append(j.acked, p.Sequence)
 }
 
-// Stats returns the books at one moment. Packets that were set aside because
-// they cannot be read any more count as acknowledged, see Status.
+// Stats implements journal.Journal. Quarantined packets count as acknowledged; see
+// Status.Quarantined.
 func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	stats := j.books
+	stats := j.stats
 	stats.MemoryBytes = j.heldLocked()
 	return stats
 }
 
-func (j *Journal) heldLocked() int64 { return j.held[laneFresh] + j.held[laneBacklog] }
+func (j *Journal) heldLocked() int64 { return j.held[residentFresh] + j.held[residentBacklog] }
 
-// Status is what a person wants to know of a journal beside its books.
+// Status is the state of a journal beside Stats.
 type Status struct {
 	Bytes int64 // on disk
-	// Oldest is when the oldest packet that is not acknowledged was accepted,
-	// about; zero when there is none.
+	// Oldest is the approximate time at which the oldest unacknowledged packet was
+	// accepted, or zero.
 	Oldest time.Time
-	// Unwritable is why packets are refused, nil while they are not.
+	// Unwritable is the reason for refusing packets; nil while writable.
 	Unwritable error
-	// SetAside are packets that this run found accepted and not delivered and
-	// could not read back. They count as acknowledged in Stats when they were
-	// readable at the start, and not at all when they were not.
-	SetAside packet.Volume
+	// Quarantined is the volume of undelivered packets that this run could not read.
+	// Stats counts those found after the start as acknowledged, and those found at
+	// the start not at all.
+	Quarantined packet.Volume
 }
 
-// Status may be called concurrently.
+// Status returns the current state. It may be called concurrently.
 func (j *Journal) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	status := Status{Bytes: j.bytesLocked(), Unwritable: j.unwritable, SetAside: j.setAside}
+	status := Status{Bytes: j.bytesLocked(), Unwritable: j.unwritable, Quarantined: j.quarantined}
 	if oldest := j.index.oldest(); oldest != 0 {
 		status.Oldest = time.Unix(0, oldest)
 	}
 	return status
 }
 
-// Close commits what was taken, writes the last acknowledgements and gives the
-// directory back. Acknowledgements that come later are not remembered.
+// Close commits pending packets, writes the acknowledgements and releases the lock.
+// Later acknowledgements are not written.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	closed := j.closed
@@ -317,15 +313,15 @@ func (j *Journal) Close() error {
 	if closed {
 		return nil
 	}
-	j.keeping.end()
-	j.committing.end()
+	j.compacting.shutDown()
+	j.committing.shutDown()
 	return j.lock.Close()
 }
 
-// announce tells a claimer that packets came into memory.
-func (j *Journal) announce() {
+// signalReady makes Ready's channel report packets in memory.
+func (j *Journal) signalReady() {
 	select {
-	case j.arrived <- struct{}{}:
+	case j.ready <- struct{}{}:
 	default:
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockedByte is far behind the file's end, so that others can read what is in it.
+// lockedByte is after the end of the file, so that other processes can read it.
 const lockedByte = 1 << 30
 
-// tryLock takes a lock that ends with the process, or reports that another process
+// tryLock takes a lock that ends with the process; taken is false if another process
 // holds it.
 func tryLock(f *os.File) (taken bool, err error) {
 	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY,

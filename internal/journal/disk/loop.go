@@ -2,27 +2,27 @@ package disk
 
 import "sync"
 
-// loop is a goroutine that works when it is woken until it is told to end.
+// loop controls a goroutine that works on demand.
 type loop struct {
-	work    chan struct{} // holds one wake-up
+	wakeUp  chan struct{} // capacity 1
 	stop    chan struct{}
 	running sync.WaitGroup
 }
 
 func newLoop() *loop {
-	return &loop{work: make(chan struct{}, 1), stop: make(chan struct{})}
+	return &loop{wakeUp: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
-// wake makes the loop look for work; it never waits.
+// wake makes the loop check for work, without waiting.
 func (l *loop) wake() {
 	select {
-	case l.work <- struct{}{}:
+	case l.wakeUp <- struct{}{}:
 	default:
 	}
 }
 
-// ending tells whether the loop is to end.
-func (l *loop) ending() bool {
+// stopping reports whether shutDown was called.
+func (l *loop) stopping() bool {
 	select {
 	case <-l.stop:
 		return true
@@ -31,8 +31,8 @@ func (l *loop) ending() bool {
 	}
 }
 
-// end makes the loop end and waits for that; it may be called once.
-func (l *loop) end() {
+// shutDown stops the loop and waits for its goroutine. It must be called once.
+func (l *loop) shutDown() {
 	close(l.stop)
 	l.running.Wait()
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the journal's own; gauges read the journal when they are asked.
+// metrics has the counters and the histogram; gauges read the journal at each scrape.
 type metrics struct {
 	sync        prometheus.Histogram
 	commits     prometheus.Counter
@@ -19,7 +19,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		sync: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                        "distributor_journal_fsync_seconds",
-			Help:                        "Time to bring one group commit to stable storage.",
+			Help:                        "Time to write and sync one group commit.",
 			Buckets:                     prometheus.ExponentialBuckets(0.0001, 2, 15),
 			NativeHistogramBucketFactor: 1.1,
 		}),
@@ -28,7 +28,7 @@ func newMetrics() *metrics {
 		}),
 		quarantined: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_journal_quarantined_packets_total",
-			Help: "Accepted, undelivered packets that could not be read back and were set aside.",
+			Help: "Accepted, undelivered packets that could not be read back and were quarantined.",
 		}),
 		writeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_journal_write_errors_total", Help: "Failed writes and syncs of the journal.",
@@ -36,7 +36,7 @@ func newMetrics() *metrics {
 	}
 }
 
-// register makes the journal's metrics visible; registerer may be nil.
+// register registers the metrics; registerer may be nil.
 func (j *Journal) register(registerer prometheus.Registerer) error {
 	if registerer == nil {
 		return nil
@@ -59,17 +59,17 @@ func (j *Journal) gauges() []prometheus.Collector {
 		gauge("distributor_journal_bytes", "Bytes of the journal on disk.", func() float64 {
 			return float64(j.Status().Bytes)
 		}),
-		gauge("distributor_journal_limit_bytes", "Budget of the journal on disk.", func() float64 {
+		gauge("distributor_journal_limit_bytes", "Maximum bytes of the journal on disk (JOURNAL_MAX_BYTES).", func() float64 {
 			return float64(j.config.MaxBytes)
 		}),
-		gauge("distributor_journal_oldest_age_seconds", "Age of the oldest packet that is not delivered, 0 when there is none.", func() float64 {
+		gauge("distributor_journal_oldest_age_seconds", "Age of the oldest undelivered packet, 0 if there is none.", func() float64 {
 			oldest := j.Status().Oldest
 			if oldest.IsZero() {
 				return 0
 			}
 			return max(0, time.Since(oldest).Seconds())
 		}),
-		gauge("distributor_journal_writable", "1 while the journal can be written, else 0.", func() float64 {
+		gauge("distributor_journal_writable", "1 while the journal is writable, else 0.", func() float64 {
 			if j.Status().Unwritable == nil {
 				return 1
 			}

@@ -16,9 +16,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// TestModel does random things to a journal on a disk that forgets what was not
-// synced, and to a set of ids. What was taken and not acknowledged must be
-// there, after any crash, and nothing that was never put.
+// TestModel compares a journal on a crashDisk with a set of ids in random histories: after
+// each crash the journal has the unacknowledged packets, and none that was never appended.
 func TestModel(t *testing.T) {
 	// In a bubble, retries and delays take no time.
 	synctest.Test(t, func(t *testing.T) {
@@ -48,9 +47,9 @@ type model struct {
 	t       *rapid.T
 	journal *Journal
 	nextID  int
-	owed    map[int]bool // taken, not acknowledged: must come, again after a crash
-	maybe   map[int]bool // may come: acknowledged before a crash, or refused
-	claimed []*packet.Packet
+	owed    map[int]bool // taken, not acknowledged: must be stored
+	maybe   map[int]bool // acknowledged before a crash, or refused: may be stored
+	fetched []*packet.Packet
 	failing bool // now
 	failed  bool // at any time since the journal was opened
 }
@@ -90,24 +89,24 @@ func (m *model) claim(t *rapid.T) {
 	for _, p := range found {
 		m.note(t, idOf(t, p))
 	}
-	m.claimed = append(m.claimed, found...)
+	m.fetched = append(m.fetched, found...)
 }
 
-// note checks that a packet may come.
+// note checks that a packet may be stored.
 func (m *model) note(t *rapid.T, id int) {
 	if !m.owed[id] && !m.maybe[id] {
-		t.Fatalf("packet %d came, and nobody expects it", id)
+		t.Fatalf("unexpected packet %d", id)
 	}
 }
 
 func (m *model) ack(t *rapid.T) {
-	if len(m.claimed) == 0 {
-		t.Skip("nothing is claimed")
+	if len(m.fetched) == 0 {
+		t.Skip("nothing is fetched")
 	}
-	shuffled := rapid.Permutation(m.claimed).Draw(t, "order")
+	shuffled := rapid.Permutation(m.fetched).Draw(t, "order")
 	n := rapid.IntRange(1, len(shuffled)).Draw(t, "acks")
 	m.finish(t, shuffled[:n])
-	m.claimed = slices.Clone(shuffled[n:])
+	m.fetched = slices.Clone(shuffled[n:])
 }
 
 func (m *model) failDisk(t *rapid.T) {
@@ -116,18 +115,17 @@ func (m *model) failDisk(t *rapid.T) {
 	m.failing = operation != ""
 	m.failed = m.failed || m.failing
 	if !m.failing {
-		time.Sleep(2 * lastRetry)
+		time.Sleep(2 * maxRetryDelay)
 	}
 }
 
-// restart closes the journal, which does nothing to the disk after a crash, and
-// opens it. Everything that is owed must be in it, and after a clean close
-// nothing else.
+// restart closes the journal, which has no effect on the disk after a crash, and opens it.
+// It must have the packets of owed, and after a clean close no others.
 func (m *model) restart(t *rapid.T, clean bool) {
 	_ = m.journal.Close()
 	m.disk.fail("", nil)
 	m.failing, m.failed = false, false
-	m.claimed = nil
+	m.fetched = nil
 	m.journal = m.open(t)
 	found := m.stored(t)
 	for id := range m.owed {
@@ -141,7 +139,7 @@ func (m *model) restart(t *rapid.T, clean bool) {
 	m.owed = found
 }
 
-// stored returns the packets that the disk holds and that are not acknowledged.
+// stored returns the unacknowledged packets on disk.
 func (m *model) stored(t *rapid.T) map[int]bool {
 	r := &replay{files: m.disk.process(), dir: "/data/journal"}
 	if err := r.run(); err != nil {
@@ -174,9 +172,9 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
-// end takes everything that is left.
+// end fetches and acknowledges all remaining packets.
 func (m *model) end(t *rapid.T) {
-	m.finish(t, m.claimed)
+	m.finish(t, m.fetched)
 	for m.journal.Stats().Queued.Packets > 0 {
 		found := journaltest.Fetch(m.journal, nil, 100)
 		if len(found) == 0 {

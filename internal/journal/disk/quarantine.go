@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// quarantine is where damaged parts of segments are kept for a person to look
-// at. It is bounded: beyond that, damage is only counted and told.
+// quarantine is the directory of damaged parts of segments, up to quarantineMaxBytes.
+// Damage above that is only counted and logged.
 type quarantine struct {
 	files fileSystem
 	dir   string
@@ -22,9 +22,8 @@ const (
 	quarantineCopyBytes = 1 << 20
 )
 
-// keep copies a part of a segment and tells whether this damage is new: not
-// found by an earlier start already.
-func (q *quarantine) keep(d Damage) (fresh bool, err error) {
+// add copies a damaged part of a segment; fresh is false if an earlier start did so.
+func (q *quarantine) add(d Damage) (fresh bool, err error) {
 	name := strings.TrimSuffix(filepath.Base(d.Segment), segmentSuffix)
 	path := filepath.Join(q.dir, fmt.Sprintf("%s-%d%s", name, d.Offset, quarantineSuffix))
 	if q.has(path) {
@@ -35,7 +34,7 @@ func (q *quarantine) keep(d Damage) (fresh bool, err error) {
 	}
 	bytes := d.Bytes
 	if q.size()+bytes > quarantineMaxBytes {
-		bytes, err = 0, fmt.Errorf("%s is full: %d bytes are not kept", q.dir, d.Bytes)
+		bytes, err = 0, fmt.Errorf("%s is full: %d bytes are not copied", q.dir, d.Bytes)
 	}
 	if copyErr := q.copy(path, d, bytes); copyErr != nil {
 		err = copyErr
@@ -70,14 +69,14 @@ func (q *quarantine) copy(path string, d Damage, bytes int64) error {
 	return errors.Join(err, to.Sync(), to.Close(), q.files.SyncDir(q.dir))
 }
 
-// keepFile moves a whole segment here, or, if that cannot be, out of the way
-// where it is.
-func (q *quarantine) keepFile(path string) error {
+// addFile moves a whole file into the quarantine, or, if that fails, renames it in its
+// directory so that it is not read again.
+func (q *quarantine) addFile(path string) error {
 	err := q.files.MakeDir(q.dir)
 	if err == nil {
 		err = q.files.Rename(path, filepath.Join(q.dir, filepath.Base(path)))
 	}
-	if err == nil || isGone(err) {
+	if err == nil || isNotExist(err) {
 		return err
 	}
 	return q.files.Rename(path, path+quarantineSuffix)

@@ -15,14 +15,14 @@ import (
 //	| magic  | ver | kind | trace len | length | CRC32C   | sequence | accepted | messages | traceparent, body … |
 //	+--------+-----+------+-----------+--------+----------+----------+----------+----------+---------------------+
 //
-// length counts the traceparent and the body. The checksum covers everything
-// but the magic and itself. The magic begins with a byte that valid UTF-8 never
-// holds, so no packet's body can imitate a record.
+// length is that of the traceparent and the body. The checksum covers all bytes except
+// the magic and itself. The first byte of the magic never occurs in valid UTF-8, so
+// that no packet contains a record.
 const (
 	recordHeaderBytes   = 36
 	recordVersion       = 1
-	longestTraceparent  = 255
-	largestRecordLength = 1 << 30
+	maxTraceparentBytes = 255
+	maxRecordLength     = 1 << 30
 )
 
 var recordMagic = []byte{0xFF, 'R', 'E', 'C'}
@@ -30,17 +30,16 @@ var recordMagic = []byte{0xFF, 'R', 'E', 'C'}
 type recordKind byte
 
 const (
-	// kindPacket is an accepted packet under its own, next sequence.
+	// kindPacket is an accepted packet with the next sequence.
 	kindPacket recordKind = iota + 1
-	// kindCopy is a packet again, under the sequence that it has already, so
-	// that the segment of the first record can go.
+	// kindCopy is a rewritten packet with its old sequence.
 	kindCopy
-	// kindAcks lists sequences of packets that need no delivery any more; its
-	// own sequence is the one that the next packet will get.
+	// kindAcks is a list of acknowledged sequences; its own sequence is that of the
+	// next packet.
 	kindAcks
 )
 
-// record is one record; its slices are parts of the buffer it was read from.
+// record is one record; its slices alias the buffer that it was read from.
 type record struct {
 	kind        recordKind
 	sequence    uint64
@@ -57,10 +56,9 @@ func recordBytes(p *packet.Packet) int64 {
 	return int64(recordHeaderBytes + len(storedTraceparent(p.Traceparent)) + len(p.Body))
 }
 
-// storedTraceparent returns what is kept of a trace header: anything but short
-// plain ASCII is not one and is dropped.
+// storedTraceparent returns the traceparent, or "" if it is not short printable ASCII.
 func storedTraceparent(traceparent string) string {
-	if len(traceparent) > longestTraceparent {
+	if len(traceparent) > maxTraceparentBytes {
 		return ""
 	}
 	for i := range len(traceparent) {
@@ -101,7 +99,7 @@ func appendHeader(dst []byte, r record, traceparent, length int) []byte {
 	return binary.LittleEndian.AppendUint32(dst, r.messages)
 }
 
-// seal writes the checksum of the record that starts at start and ends dst.
+// seal sets the checksum of the record dst[start:].
 func seal(dst []byte, start int) []byte {
 	binary.LittleEndian.PutUint32(dst[start+12:], checksum(dst[start:]))
 	return dst
@@ -111,8 +109,8 @@ func checksum(record []byte) uint32 {
 	return crc32.Update(crc32.Checksum(record[4:12], castagnoli), castagnoli, record[16:])
 }
 
-// recordLength returns the size of the record that a header announces, or 0
-// when these bytes are no header of a record.
+// recordLength returns the size of the record with a header, or 0 if the header is
+// invalid.
 func recordLength(header []byte) int64 {
 	if len(header) < recordHeaderBytes || !bytes.Equal(header[:4], recordMagic) || header[4] != recordVersion {
 		return 0
@@ -120,14 +118,14 @@ func recordLength(header []byte) int64 {
 	kind := recordKind(header[5])
 	traceparent := binary.LittleEndian.Uint16(header[6:])
 	length := binary.LittleEndian.Uint32(header[8:])
-	if kind < kindPacket || kind > kindAcks || length > largestRecordLength || uint32(traceparent) > length {
+	if kind < kindPacket || kind > kindAcks || length > maxRecordLength || uint32(traceparent) > length {
 		return 0
 	}
 	return recordHeaderBytes + int64(length)
 }
 
-// parseRecord reads a record from bytes that recordLength measured. It returns
-// false when the checksum does not match.
+// parseRecord parses a record of recordLength bytes. It returns false if the checksum
+// does not match.
 func parseRecord(b []byte) (record, bool) {
 	if binary.LittleEndian.Uint32(b[12:]) != checksum(b) {
 		return record{}, false

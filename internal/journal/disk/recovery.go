@@ -14,13 +14,12 @@ const (
 	lockFile      = "lock"
 )
 
-// Open locks the directory, makes it if need be, finds what an earlier run left
-// and starts the journal. It is ready to take packets when Open returns; what
-// was left is read into memory in the background.
+// Open creates and locks the directory, replays the segments and starts the journal,
+// which then accepts packets and reads the backlog in the background.
 //
-// Damage in the journal never fails Open. It fails when the directory or one of
-// its segments cannot be opened, is held by another process (*LockedError), or was
-// written by a newer program (*VersionError).
+// Damage never fails Open. It fails if the directory or a segment cannot be opened, if
+// another process holds the lock (*LockedError), or if a newer version wrote a segment
+// (*VersionError).
 func Open(config Config, deps Deps) (*Journal, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -33,7 +32,7 @@ func Open(config Config, deps Deps) (*Journal, error) {
 	}
 	dir := filepath.Join(config.Dir, segmentsDir)
 	if err := deps.files.MakeDir(dir); err != nil {
-		return nil, fmt.Errorf("make the journal's directory: %w", err)
+		return nil, fmt.Errorf("create the journal's directory: %w", err)
 	}
 	lock, err := deps.files.Lock(filepath.Join(config.Dir, lockFile))
 	if err != nil {
@@ -51,34 +50,34 @@ func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, e
 	j := &Journal{
 		config: config, logger: deps.Logger, pool: deps.Pool, files: deps.files, dir: dir, lock: lock,
 		quarantine: &quarantine{files: deps.files, dir: filepath.Join(config.Dir, quarantineDir)},
-		arrived:    make(chan struct{}, 1),
-		committing: newLoop(), keeping: newLoop(),
-		lastLane: laneBacklog, receipts: make(receipts),
+		ready:      make(chan struct{}, 1),
+		committing: newLoop(), compacting: newLoop(),
+		lastFetched: residentBacklog, deliveryChans: make(deliveryChans),
 	}
 	j.requests.New = func() any { return new(request) }
-	j.waits.New = func() any { return make(wait, 1) }
+	j.syncWaiters.New = func() any { return make(syncWaiter, 1) }
 	started := time.Now()
 	found := &replay{files: deps.files, dir: dir}
 	if err := found.run(); err != nil {
 		return nil, err
 	}
 	j.metrics = newMetrics()
-	j.setAsideForeign(found)
+	j.quarantineForeign(found)
 	j.reportDamages(found)
 	j.trim(found)
 	j.adopt(found)
 	if err := j.register(deps.Registerer); err != nil {
 		return nil, err
 	}
-	if left := j.books.Queued; left.Packets > 0 {
-		deps.Logger.Info("the journal holds packets that were not delivered",
+	if left := j.stats.Queued; left.Packets > 0 {
+		deps.Logger.Info("the journal has undelivered packets",
 			"packets", left.Packets, "messages", left.Messages, "bytes", left.Bytes, "read_in", time.Since(started))
 	}
 	j.start(found, deps.segmentBytes)
 	return j, nil
 }
 
-// adopt makes what was found the journal's.
+// adopt takes over the result of the replay.
 func (j *Journal) adopt(found *replay) {
 	j.index = found.index
 	j.segments = found.segments
@@ -87,14 +86,14 @@ func (j *Journal) adopt(found *replay) {
 	}
 	for b := range j.index.each {
 		j.backlog.Push(b)
-		j.books.Queued = j.books.Queued.Plus(b.volume)
-		j.live += b.records
+		j.stats.Queued = j.stats.Queued.Plus(b.volume)
+		j.liveBytes += b.records
 	}
-	j.books.Accepted = j.books.Queued
+	j.stats.Accepted = j.stats.Queued
 }
 
-// start begins a segment and starts the goroutines. A disk that refuses the
-// segment makes the journal unwritable, not unusable.
+// start begins a segment and starts the goroutines. If the segment cannot be begun, the
+// journal starts unwritable.
 func (j *Journal) start(found *replay, segmentBytes int64) {
 	a := appender{files: j.files, dir: j.dir, segmentBytes: segmentBytes}
 	if n := len(found.segments); n > 0 {
@@ -106,32 +105,32 @@ func (j *Journal) start(found *replay, segmentBytes int64) {
 		c.fail(err)
 	}
 	j.retireLocked()
-	k := newKeeper(j)
+	k := newCompactor(j)
 	j.committing.running.Go(c.run)
-	j.keeping.running.Go(k.run)
-	j.keeping.wake()
+	j.compacting.running.Go(k.run)
+	j.compacting.wake()
 }
 
-// reportDamages sets damaged parts aside and says what is lost.
+// reportDamages quarantines damaged parts, and logs and counts the lost packets.
 func (j *Journal) reportDamages(found *replay) {
 	for _, d := range found.damages {
 		attributes := []any{"segment", d.Segment, "offset", d.Offset, "bytes", d.Bytes, "reason", d.Reason}
 		if d.Unfinished {
-			j.logger.Warn("the end of the journal was cut off, as a crash leaves it", attributes...)
+			j.logger.Warn("an incomplete write at the end of the journal was truncated, as after a crash", attributes...)
 			found.segments[len(found.segments)-1].bytes = d.Offset
 			continue
 		}
-		fresh, err := j.quarantine.keep(d)
+		fresh, err := j.quarantine.add(d)
 		if err != nil {
-			j.logger.Warn("a damaged part of the journal cannot be kept for inspection", "segment", d.Segment, "offset", d.Offset, "error", err)
+			j.logger.Warn("a damaged part of the journal cannot be copied to the quarantine", "segment", d.Segment, "offset", d.Offset, "error", err)
 		}
 		switch {
 		case d.Packets == 0 && fresh:
-			j.logger.Warn("a part of the journal is damaged; no packet is known to be lost with it", attributes...)
+			j.logger.Warn("a part of the journal is damaged; no packet is known to be lost", attributes...)
 		case d.Packets > 0:
 			if fresh {
 				j.metrics.quarantined.Add(float64(d.Packets))
-				j.setAside = j.setAside.Plus(packet.Volume{Packets: d.Packets, Bytes: d.Bytes})
+				j.quarantined = j.quarantined.Plus(packet.Volume{Packets: d.Packets, Bytes: d.Bytes})
 			}
 			j.logger.Error("accepted packets are lost to damage in the journal",
 				append(attributes, "packets", d.Packets, "first_sequence", d.First, "last_sequence", d.Last)...)
@@ -139,24 +138,24 @@ func (j *Journal) reportDamages(found *replay) {
 	}
 }
 
-// setAsideForeign moves what has a segment's name and is none to the quarantine.
-func (j *Journal) setAsideForeign(found *replay) {
+// quarantineForeign quarantines files with a segment's suffix that are not segments.
+func (j *Journal) quarantineForeign(found *replay) {
 	for _, f := range found.foreign {
-		err := j.quarantine.keepFile(f.Path)
-		j.logger.Warn("a file in the journal's folder is not one of its segments and is set aside, unread; if packets are missing, look at it with the distributor stopped",
+		err := j.quarantine.addFile(f.Path)
+		j.logger.Warn("a file in the journal's directory is not one of its segments and is quarantined unread; if packets are missing, inspect it while the distributor is stopped",
 			"file", f.Path, "reason", f.Reason, "error", err)
 	}
 }
 
-// trim cuts segments off behind their last record: an unfinished record and
-// room that was reserved and not used.
+// trim truncates segments after their last record, which removes incomplete writes and
+// unused blocks.
 func (j *Journal) trim(found *replay) {
 	for _, s := range found.segments {
 		if s.size <= s.bytes || s.unread {
 			continue
 		}
 		if err := j.files.Truncate(s.path, s.bytes); err != nil {
-			j.logger.Warn("the unused end of a segment cannot be cut off and is ignored", "segment", s.path, "error", err)
+			j.logger.Warn("the unused end of a segment cannot be truncated and is ignored", "segment", s.path, "error", err)
 		}
 	}
 }

@@ -10,26 +10,25 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// replay reads segments in order and finds out which packets are not
-// acknowledged, and what is damaged. It only reads.
+// replay reads the segments in order and builds the index of the unacknowledged packets
+// and the list of damages. It changes nothing.
 type replay struct {
 	files fileSystem
 	dir   string
 
-	index    index
-	segments []*segment
-	foreign  []Foreign
-	next     uint64 // the sequence that the next packet will get
-	started  bool   // next is known
-	damages  []Damage
-	unsolved bool  // the last damage may be why packets are missing
-	packets  int64 // records of packets that were read whole
-	scanner  scanner
+	index      index
+	segments   []*segment
+	foreign    []Foreign
+	next       uint64 // sequence of the next packet
+	started    bool   // next is known
+	damages    []Damage
+	unresolved bool  // the last damage may have contained missing packets
+	packets    int64 // valid packet records
+	scanner    scanner
 }
 
-// run reads the whole journal. The error is about the directory, the version, or
-// a segment that cannot be opened: what is in that would be taken for never
-// accepted later. Damage, also what the disk cannot read, is no error.
+// run reads the journal. Damage and read errors do not fail it. A segment that cannot be
+// opened does: the next run would assign its sequences again.
 func (r *replay) run() error {
 	names, err := r.files.List(r.dir)
 	if err != nil {
@@ -47,12 +46,12 @@ func (r *replay) run() error {
 	if err := r.recountVolumes(); err != nil {
 		return err
 	}
-	r.settleDamages()
+	r.resolveDamages()
 	return nil
 }
 
-// findSegments finds the segments among files, and returns the sequences that they
-// begin with, 0 when that is not known.
+// findSegments finds the segments among files and returns their first sequences, 0 where
+// unknown.
 func (r *replay) findSegments(names []string) (firsts []uint64, err error) {
 	for _, name := range r.files.Irregular(r.dir) {
 		if strings.HasSuffix(name, segmentSuffix) {
@@ -86,19 +85,18 @@ func (r *replay) addForeign(path, reason string) {
 	r.foreign = append(r.foreign, Foreign{path, reason})
 }
 
-// firstSequence returns the sequence that a segment begins with; 0 when that
-// is not known.
+// firstSequence returns the first sequence of a segment, or 0 if unknown.
 func (r *replay) firstSequence(s *segment) (uint64, error) {
 	f, err := r.files.Open(s.path)
 	if err != nil {
-		return 0, nil // told when it is read
+		return 0, nil // readSegment reports it
 	}
 	defer f.Close()
-	if end, err := f.DataEnd(); err == nil && end > maxSegmentBytes {
-		return 0, &foreignError{fmt.Sprintf("it has %d bytes of data, and no segment has more than %d", end, int64(maxSegmentBytes))}
+	if end, err := f.DataEnd(); err == nil && end > maxSegmentDataBytes {
+		return 0, &foreignError{fmt.Sprintf("it has %d bytes of data, the maximum of a segment is %d", end, int64(maxSegmentDataBytes))}
 	}
 	var b [segmentHeaderBytes]byte
-	var unread holes
+	var unread badExtents
 	n, _ := unread.read(f, b[:], 0)
 	header, err := parseSegmentHeader(b[:n])
 	if version := (*VersionError)(nil); errors.As(err, &version) {
@@ -106,12 +104,12 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 		return 0, version
 	}
 	if err == nil && header.number != s.number {
-		return 0, &foreignError{fmt.Sprintf("by its header it is segment %016x: it is a copy, or was renamed", header.number)}
+		return 0, &foreignError{fmt.Sprintf("its header has the number %016x: it was copied or renamed", header.number)}
 	}
 	if err == nil {
 		return header.first, nil
 	}
-	s.headless = true
+	s.badHeader = true
 	if s.number == 1 {
 		return 1, nil
 	}
@@ -131,12 +129,12 @@ func (r *replay) firstSequence(s *segment) (uint64, error) {
 	}
 }
 
-// readSegment reads one segment; firsts are the sequences that it and those
-// behind it begin with.
+// readSegment reads one segment; firsts are the first sequences of it and of the later
+// ones.
 func (r *replay) readSegment(s *segment, firsts []uint64) error {
 	f, err := r.files.Open(s.path)
-	if isGone(err) {
-		r.started = false // it was removed since the directory was read: nothing is missing
+	if isNotExist(err) {
+		r.started = false // removed after List: a gap is no loss
 		return nil
 	}
 	if err != nil {
@@ -154,9 +152,9 @@ func (r *replay) readSegment(s *segment, firsts []uint64) error {
 	s.size, s.bytes = size, min(size, segmentHeaderBytes)
 	end = max(end, s.bytes)
 	last := len(firsts) == 1
-	if s.headless && !((last || r.started) && r.isBlank(f, end)) {
+	if s.badHeader && !((last || r.started) && r.isBlank(f, end)) {
 		r.damages = append(r.damages, Damage{Segment: s.path, Bytes: s.bytes, Reason: "the header of the segment is damaged"})
-		r.unsolved = true
+		r.unresolved = true
 	}
 	r.scanner.reset(f, s.bytes, end)
 	if firsts[0] != 0 {
@@ -177,15 +175,15 @@ func (r *replay) readSegment(s *segment, firsts []uint64) error {
 	}
 }
 
-// isBlank tells whether a file holds nothing but zeros: the creation of a
-// segment was cut short. What should be in it is found missing by sequence.
+// isBlank reports whether a file has only zeros, as after a crash during its creation.
 func (r *replay) isBlank(f file, size int64) bool {
 	r.scanner.reset(f, 0, size)
 	_, ok := r.scanner.next()
 	return !ok
 }
 
-// firstKnown returns where the packets end that earlier segments may hold.
+// firstKnown returns the first known sequence of the later segments, which bounds those
+// of the earlier ones.
 func firstKnown(firsts []uint64) uint64 {
 	for _, first := range firsts {
 		if first != 0 {
@@ -195,10 +193,10 @@ func firstKnown(firsts []uint64) uint64 {
 	return math.MaxUint64
 }
 
-// record takes a whole record. Packets from limit on were never accepted:
-// their commit failed.
+// record applies a valid record. Packets with sequences from limit on are invalid: their
+// commit failed.
 func (r *replay) record(s *segment, found item, limit uint64) {
-	p := placed{
+	p := location{
 		segment: s, offset: found.offset, bytes: found.bytes,
 		sequence: found.sequence, accepted: found.accepted,
 		volume: packet.Volume{Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body))},
@@ -218,18 +216,18 @@ func (r *replay) record(s *segment, found item, limit uint64) {
 	r.packets++
 }
 
-// expect is told the sequence that comes next; what is missing before it is
-// lost.
+// expect sets the next sequence. Packets with sequences between the old and the new one
+// are lost.
 func (r *replay) expect(s *segment, sequence uint64, offset int64) {
 	if !r.started || sequence <= r.next {
-		r.next, r.started, r.unsolved = max(r.next, sequence), true, false
+		r.next, r.started, r.unresolved = max(r.next, sequence), true, false
 		return
 	}
 	lost := r.index.addLost(sequenceRange{r.next, sequence - r.next})
 	r.next = sequence
-	if r.unsolved {
+	if r.unresolved {
 		r.damages[len(r.damages)-1].lost = lost
-		r.unsolved = false
+		r.unresolved = false
 		return
 	}
 	r.damages = append(r.damages, Damage{
@@ -237,20 +235,20 @@ func (r *replay) expect(s *segment, sequence uint64, offset int64) {
 	})
 }
 
-// damaged takes note of bytes that are no record. What they were is known by
-// the sequences around them, except at the end of the last segment: there as
-// many sequences are passed over as may have been in them.
+// damaged records damage. The sequences of the records around it identify the lost
+// packets, except at the end of the last segment: there it skips the maximum number of
+// sequences, so that none is assigned twice.
 func (r *replay) damaged(s *segment, found item, last bool) {
 	d := Damage{Segment: s.path, Offset: found.offset, Bytes: found.bytes, Reason: "not a whole record"}
-	if found.unread != nil {
+	if found.readErr != nil {
 		s.unread = true
-		d.Unread, d.Reason = true, found.unread.Error()
+		d.Unread, d.Reason = true, found.readErr.Error()
 	}
 	switch {
 	case !last || !found.atEnd:
-		r.unsolved = true
+		r.unresolved = true
 	case found.unfinished:
-		d.Unfinished, d.Reason = true, "writing was cut short"
+		d.Unfinished, d.Reason = true, "incomplete write"
 	case found.packets > 0:
 		r.started = true
 		d.lost = r.index.addLost(sequenceRange{r.next, found.packets})
@@ -259,27 +257,28 @@ func (r *replay) damaged(s *segment, found item, last bool) {
 	r.damages = append(r.damages, d)
 }
 
-// settleDamages counts what is lost and was not acknowledged, and forgets it.
-func (r *replay) settleDamages() {
+// resolveDamages counts the lost packets that are not acknowledged and removes them from
+// the index.
+func (r *replay) resolveDamages() {
 	for i := range r.damages {
 		d := &r.damages[i]
-		if d.lost == nil || d.lost.left == 0 {
+		if d.lost == nil || d.lost.unackedCount == 0 {
 			continue
 		}
-		d.Packets = int64(d.lost.left)
-		d.lost.unacked(func(sequence uint64) {
+		d.Packets = int64(d.lost.unackedCount)
+		d.lost.eachUnacked(func(sequence uint64) {
 			if d.First == 0 {
 				d.First = sequence
 			}
 			d.Last = sequence
 		})
-		d.lost.left = 0
-		r.index.settle(d.lost)
+		d.lost.unackedCount = 0
+		r.index.removeIfEmpty(d.lost)
 	}
 }
 
-// recountVolumes finds the volume of what is left of blocks of which a part is
-// acknowledged. What the disk cannot read then is told when it is read back.
+// recountVolumes computes the volumes of partly acknowledged blocks. Read errors are
+// reported when the packets are read back.
 func (r *replay) recountVolumes() error {
 	reader := blockReader{files: r.files}
 	defer reader.close()
@@ -294,7 +293,7 @@ func (r *replay) recountVolumes() error {
 				Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body)),
 			})
 		})
-		if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isGone(err) {
+		if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isNotExist(err) {
 			return fmt.Errorf("read the journal: %w", err)
 		}
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-func TestRestartBringsBackWhatWasNotAcknowledged(t *testing.T) {
+func TestRestartRestoresUnackedPackets(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, upTo(100)...)
-	claimed := journaltest.Fetch(j, nil, 60)
+	fetched := journaltest.Fetch(j, nil, 60)
 	var acked []*packet.Packet
 	var left []int
-	for i, p := range claimed {
+	for i, p := range fetched {
 		if i%3 == 0 {
 			acked = append(acked, p)
 		} else {
@@ -36,19 +36,19 @@ func TestRestartBringsBackWhatWasNotAcknowledged(t *testing.T) {
 	for range 3 { // acknowledgements must survive several restarts
 		j = f.open(t)
 		if got := j.Stats(); got.Accepted != got.Queued || got.Queued.Packets != int64(len(left)) {
-			t.Fatalf("books after a restart: %+v", got)
+			t.Fatalf("stats after a restart: %+v", got)
 		}
-		found := claimAll(t, j)
+		found := fetchAll(t, j)
 		same(t, "after a restart", idsOf(t, found), left)
 		if got, want := packet.VolumeOf(found), j.Stats().Claimed; got != want {
-			t.Fatalf("claimed %+v, want %+v", got, want)
+			t.Fatalf("fetched %+v, want %+v", got, want)
 		}
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	j = f.open(t)
-	j.Ack(claimAll(t, j))
+	j.Ack(fetchAll(t, j))
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestRestartBringsBackWhatWasNotAcknowledged(t *testing.T) {
 	}
 }
 
-func TestRecoveredPacketIsWhole(t *testing.T) {
+func TestRecoveredPacketIsComplete(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	p := f.packets.Make(t, "e", "7", 900)
@@ -77,15 +77,14 @@ func TestRecoveredPacketIsWhole(t *testing.T) {
 	if got := j.Status().Oldest; !got.Equal(accepted) {
 		t.Errorf("the oldest packet is from %v, want %v", got, accepted)
 	}
-	got := claimAll(t, j)[0]
+	got := fetchAll(t, j)[0]
 	if idOf(t, got) != 7 || got.Traceparent != "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" ||
 		!got.Accepted.Equal(accepted) || got.Level != packet.LevelInfo {
 		t.Errorf("the packet came back as %+v", got)
 	}
 }
 
-// A packet of an earlier version, which accepted ids with lone surrogates, comes
-// back like any other.
+// Packets with lone surrogates in their ids, which earlier versions accepted, are restored.
 func TestRecoveredPacketOfAnEarlierVersion(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
@@ -100,7 +99,7 @@ func TestRecoveredPacketOfAnEarlierVersion(t *testing.T) {
 	f.kill(j)
 	j = f.open(t)
 	defer j.Close()
-	if got := claimAll(t, j); len(got) != 1 || string(got[0].Body) != string(body) || j.Stats().Damaged.Packets != 0 {
+	if got := fetchAll(t, j); len(got) != 1 || string(got[0].Body) != string(body) || j.Stats().Damaged.Packets != 0 {
 		t.Errorf("%d packets came back; the log: %s", len(got), &f.log)
 	}
 }
@@ -122,7 +121,7 @@ func TestIdleAcksSurviveKill(t *testing.T) {
 	})
 }
 
-func TestPowerLossKeepsWhatWasTaken(t *testing.T) {
+func TestPowerLossKeepsAcceptedPackets(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	f := newFixture()
 	var want []int
@@ -131,7 +130,7 @@ func TestPowerLossKeepsWhatWasTaken(t *testing.T) {
 		if reserved := f.disk.bytes() - j.Status().Bytes; reserved > f.segmentBytes {
 			t.Fatalf("after %d crashes, %d bytes are reserved and not used", round, reserved)
 		}
-		same(t, "after a crash", idsOf(t, claimAll(t, j)), want)
+		same(t, "after a crash", idsOf(t, fetchAll(t, j)), want)
 		for i := range 3 {
 			id := 10*round + i
 			f.put(t, j, id)

@@ -6,43 +6,40 @@ import (
 	"io"
 )
 
-// scanner reads the records of a segment in order. What is not a record is
-// reported as damage, and the next whole record is looked for.
+// scanner reads the records of a segment in order. It reports invalid bytes as damage and
+// continues at the next valid record.
 type scanner struct {
 	source io.ReaderAt
-	end    int64 // where to stop
-	offset int64 // of what next returns
+	end    int64
+	offset int64 // of the next item
 	buffer []byte
 	start  int64 // offset of buffer[0]
-	holes  holes
+	bad    badExtents
 }
 
-// scanWindow is how much a scanner reads at once; larger records make it grow.
+// scanWindow is the minimum buffer size; larger records enlarge the buffer.
 const scanWindow = 1 << 20
 
-// item is one thing that a scanner found.
+// item is a record or damage.
 type item struct {
 	offset, bytes int64
 	record        // its slices are valid until the next call
 	damaged       bool
-	unread        error // why a part of the damage could not be read, if so
-	// The rest describes damage that no whole record follows.
-	atEnd bool
-	// unfinished: it looks like a commit whose writing was cut short, so that
-	// nothing of it was accepted.
-	unfinished bool
-	packets    uint64 // how many packets seem to have been in it
+	readErr       error // why a part of the damage could not be read, if so
+	// The following fields describe damage that no valid record follows.
+	atEnd      bool
+	unfinished bool   // probably an incomplete write, without accepted packets
+	packets    uint64 // maximum number of packets in it
 }
 
-// reset makes the scanner read from another place; the buffer is kept.
+// reset makes the scanner read another range and reuses the buffer.
 func (s *scanner) reset(source io.ReaderAt, from, to int64) {
 	s.source, s.offset, s.end = source, from, to
 	s.buffer, s.start = s.buffer[:0], from
-	s.holes = holes{}
+	s.bad = badExtents{}
 }
 
-// next returns the next item, and false when nothing but zeros follows. What
-// the disk cannot read is damage, too.
+// next returns the next item, or false if only zeros follow. Read errors are damage.
 func (s *scanner) next() (found item, ok bool) {
 	from := s.offset
 	r, size := s.recordAt(from)
@@ -55,13 +52,13 @@ func (s *scanner) next() (found item, ok bool) {
 		return s.tail(from)
 	}
 	found = item{offset: from, bytes: s.offset - from, damaged: true}
-	if unread, _ := s.holes.within(from, s.offset); unread > 0 {
-		found.unread = s.holes.cause
+	if unread, _ := s.bad.within(from, s.offset); unread > 0 {
+		found.readErr = s.bad.cause
 	}
 	return found, true
 }
 
-// recordAt returns the record at an offset and its size, 0 if there is none.
+// recordAt returns the record at an offset and its size, or 0 if there is none.
 func (s *scanner) recordAt(offset int64) (record, int64) {
 	size := recordLength(s.window(offset, recordHeaderBytes))
 	if size == 0 || offset+size > s.end {
@@ -78,8 +75,8 @@ func (s *scanner) recordAt(offset int64) (record, int64) {
 	return r, size
 }
 
-// findRecord returns the offset of the first whole record at or after offset,
-// or the end.
+// findRecord returns the offset of the first valid record at or after offset, or the
+// end.
 func (s *scanner) findRecord(offset int64) int64 {
 	for offset < s.end {
 		window := s.window(offset, recordHeaderBytes)
@@ -97,11 +94,11 @@ func (s *scanner) findRecord(offset int64) int64 {
 	return s.end
 }
 
-// tail describes what stands between the last record and the end.
+// tail describes the bytes between the last record and the end.
 func (s *scanner) tail(from int64) (found item, ok bool) {
 	header := s.window(from, recordHeaderBytes)
-	// A packet ends in a brace. A record that reaches its end, or ends like
-	// that, was written whole and has been damaged since.
+	// A packet ends with a brace. A record of its full length, or with a brace at its
+	// end, was written completely and damaged later.
 	whole := max(recordHeaderBytes, recordLength(header))
 	isAcks := len(header) >= recordHeaderBytes && recordKind(header[5]) == kindAcks
 	tail := item{offset: from, damaged: true, atEnd: true}
@@ -114,9 +111,9 @@ func (s *scanner) tail(from int64) (found item, ok bool) {
 		tail.packets += uint64(bytes.Count(window, recordMagic))
 		offset += int64(len(window))
 	}
-	if unread, end := s.holes.within(from, s.end); unread > 0 {
-		tail.bytes, tail.unread = max(tail.bytes, end-from), s.holes.cause
-		tail.packets += uint64(unread)/recordHeaderBytes + 1 // more do not fit into it
+	if unread, end := s.bad.within(from, s.end); unread > 0 {
+		tail.bytes, tail.readErr = max(tail.bytes, end-from), s.bad.cause
+		tail.packets += uint64(unread)/recordHeaderBytes + 1
 		return tail, true
 	}
 	if tail.bytes == 0 {
@@ -130,8 +127,7 @@ func (s *scanner) tail(from int64) (found item, ok bool) {
 	return tail, true
 }
 
-// window returns the bytes at an offset: at least n of them, unless the end is
-// nearer.
+// window returns at least n bytes at an offset, fewer only before the end.
 func (s *scanner) window(offset, n int64) []byte {
 	n = min(n, s.end-offset)
 	have := s.start + int64(len(s.buffer)) - offset
@@ -145,7 +141,7 @@ func (s *scanner) fill(offset, n int64) {
 	if int64(cap(s.buffer)) < n {
 		s.buffer = make([]byte, 0, n)
 	}
-	read, err := s.holes.read(s.source, s.buffer[:n], offset)
+	read, err := s.bad.read(s.source, s.buffer[:n], offset)
 	s.buffer, s.start = s.buffer[:read], offset
 	if errors.Is(err, io.EOF) {
 		s.end = min(s.end, offset+int64(read))

@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// A segment is a file of records behind this header, little endian:
+// A segment is a file of records after this header, little endian:
 //
 //	 0       4         6          8          16         24         32       36         40
 //	+-------+---------+----------+----------+----------+----------+--------+----------+
 //	| magic | version | reserved | number   | first    | created  | CRC32C | reserved |
 //	+-------+---------+----------+----------+----------+----------+--------+----------+
 //
-// first is the sequence that the next packet gets: packets of earlier segments
-// with that sequence or a later one were never accepted (their commit failed).
-// The checksum covers the bytes before it. A damaged header costs nothing.
+// first is the sequence of the next packet: packets of earlier segments with that
+// sequence or a later one are invalid, as their commit failed. The checksum covers the
+// bytes before it. A damaged header loses no packet.
 const (
 	segmentHeaderBytes = 40
 	segmentVersion     = 1
@@ -27,28 +27,23 @@ const (
 )
 
 const (
-	// maxSegmentNumber leaves room for the numbers of all segments to come.
 	maxSegmentNumber = 1<<62 - 1
-	// maxSegmentBytes is more than any segment has: one commit of the largest request
-	// at most, beside what fits into largestSegment.
-	maxSegmentBytes = 2 << 30
+	// maxSegmentDataBytes is above the size of any segment, which is maxSegmentBytes or
+	// one commit of a larger request.
+	maxSegmentDataBytes = 2 << 30
 )
 
 var segmentMagic = []byte{0xFF, 'S', 'E', 'G'}
 
 // segment is a file of the journal. Its fields are guarded by Journal.mu.
 type segment struct {
-	number uint64
-	path   string
-	bytes  int64 // written, with the header
-	left   int64 // packets in it that are not acknowledged
-	// size is the file's as it was found at the start: more than bytes when a
-	// crash left room that was reserved for it.
-	size int64
-	// headless: its header is damaged.
-	headless bool
-	// unread: a part of it could not be read; it is set aside, not removed.
-	unread bool
+	number    uint64
+	path      string
+	bytes     int64 // written, including the header
+	unacked   int64 // packets in it that are not acknowledged
+	size      int64 // file size at the start; above bytes if a crash left unused blocks
+	badHeader bool
+	unread    bool // had a read error; it is quarantined, not removed
 }
 
 func segmentPath(dir string, number uint64) string {
@@ -65,13 +60,13 @@ func segmentNumber(name string) (uint64, bool) {
 	return number, err == nil && number >= 1 && number <= maxSegmentNumber && filepath.Base(segmentPath("", number)) == name
 }
 
-// Foreign is a file with a segment's suffix that is none of the journal's.
+// Foreign is a file with a segment's suffix that is not a segment of the journal.
 type Foreign struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
 }
 
-// foreignError is why a file is no segment.
+// foreignError is the reason why a file is not a segment.
 type foreignError struct{ reason string }
 
 func (e *foreignError) Error() string { return e.reason }
@@ -95,8 +90,8 @@ func (h segmentHeader) encode() []byte {
 
 var errHeaderDamaged = errors.New("the header of the segment is damaged")
 
-// parseSegmentHeader reads a header. A whole header of another version is an
-// error of its own: a newer program wrote it, and it must not be set aside.
+// parseSegmentHeader parses a header. It returns a *VersionError for a valid header of
+// another version, whose segment must not be quarantined.
 func parseSegmentHeader(b []byte) (segmentHeader, error) {
 	if len(b) < segmentHeaderBytes || string(b[:4]) != string(segmentMagic) ||
 		binary.LittleEndian.Uint32(b[32:]) != crc32.Checksum(b[:32], castagnoli) {
@@ -112,14 +107,13 @@ func parseSegmentHeader(b []byte) (segmentHeader, error) {
 	}, nil
 }
 
-// VersionError says that a journal was written in a format that this program
-// does not know.
+// VersionError reports a journal format that this version does not support.
 type VersionError struct {
 	Path    string
 	Version int
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s has journal format version %d, and this program knows version %d: use the program that wrote it",
+	return fmt.Sprintf("%s has journal format version %d, and this program supports version %d: use the program that wrote it",
 		e.Path, e.Version, segmentVersion)
 }

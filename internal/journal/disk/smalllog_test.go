@@ -9,8 +9,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
-// smallLog returns the segments of a journal with 9 packets in 3 commits, of
-// which one is acknowledged, in two segments.
+// smallLog returns two segments with 9 packets in 3 commits, one packet acknowledged.
 func smallLog(t *testing.T) map[string][]byte {
 	f := newFixture()
 	j := f.open(t)
@@ -35,7 +34,7 @@ func smallLog(t *testing.T) map[string][]byte {
 	return segments
 }
 
-// replayed reads a log and returns the ids of the packets that are left.
+// replayed replays a log and returns the ids of the unacknowledged packets.
 func replayed(t *testing.T, segments map[string][]byte) ([]int, *replay) {
 	t.Helper()
 	f := fixtureWith(segments)
@@ -70,7 +69,7 @@ func with(segments map[string][]byte, path string, content []byte) map[string][]
 	return changed
 }
 
-// ends returns where the records of packets end in a segment, by sequence.
+// ends returns the end offsets of the packet records in a segment, by sequence.
 func ends(t *testing.T, content []byte) map[int]int64 {
 	found := map[int]int64{}
 	for offset := int64(segmentHeaderBytes); offset < int64(len(content)); {

@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
-// badPage is a disk of which one page of some files cannot be read.
+// badPage is a disk with read errors in one page of some files.
 type badPage struct {
 	crashFiles
 	path   string // of the file, or "" for all
@@ -41,9 +41,8 @@ func (f badPageFile) ReadAt(b []byte, offset int64) (int, error) {
 	return f.file.ReadAt(b, offset)
 }
 
-// A segment that cannot be opened is whole, as far as is known: a start that
-// went on without it would take what is in it for never accepted.
-func TestASegmentThatCannotBeOpenedStopsTheStart(t *testing.T) {
+// Open fails if a segment cannot be opened: without it, its sequences would be assigned again.
+func TestOpenErrorFailsOpen(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, upTo(100)...)
@@ -57,12 +56,12 @@ func TestASegmentThatCannotBeOpenedStopsTheStart(t *testing.T) {
 	}
 	f.disk.fail("", nil)
 	j = f.open(t)
-	same(t, "afterwards", idsOf(t, claimAll(t, j)), upTo(100))
+	same(t, "afterwards", idsOf(t, fetchAll(t, j)), upTo(100))
 	f.kill(j)
 }
 
-// What cannot be read once, and then can, is no damage.
-func TestOneReadErrorAtTheStartCostsNothing(t *testing.T) {
+// A read error that does not recur is no damage.
+func TestTransientReadError(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, upTo(300)...)
@@ -87,17 +86,17 @@ func TestOneReadErrorAtTheStartCostsNothing(t *testing.T) {
 			return operation == "read" && read == at+1
 		})
 		j := f.open(t)
-		same(t, fmt.Sprintf("after an error of read %d", at+1), idsOf(t, claimAll(t, j)), upTo(300)[10:])
+		same(t, fmt.Sprintf("after an error of read %d", at+1), idsOf(t, fetchAll(t, j)), upTo(300)[10:])
 		f.kill(j)
 	}
 	if f.log.count("damage") > 0 {
-		t.Errorf("it is told as damage: %s", f.log.String())
+		t.Errorf("it is reported as damage: %s", f.log.String())
 	}
 }
 
-// A page that the disk cannot read costs the packets in it, wherever it is, and
-// those are told. What it held comes back when it can be read again.
-func TestAnUnreadablePage(t *testing.T) {
+// An unreadable page loses the packets in it, which are reported. They are restored when
+// the page is readable again.
+func TestUnreadablePage(t *testing.T) {
 	const count = 3000
 	for _, number := range []uint64{1, 2, 3} {
 		synctest.Test(t, func(t *testing.T) {
@@ -121,21 +120,21 @@ func TestAnUnreadablePage(t *testing.T) {
 				return j
 			}
 			j = start(5)
-			got := idsOf(t, claimAll(t, j))
+			got := idsOf(t, fetchAll(t, j))
 			lost := count - len(got)
 			if lost < 1 || lost > pageBytes/300+2 {
 				t.Errorf("segment %d: %d packets are lost to one page", number, lost)
 			}
-			if told := j.Status().SetAside.Packets; told != int64(lost) {
-				t.Errorf("%d packets are lost, %d are told", lost, told)
+			if reported := j.Status().Quarantined.Packets; reported != int64(lost) {
+				t.Errorf("%d packets are lost, %d are reported", lost, reported)
 			}
 			f.put(t, j, count)
 			f.kill(j)
 			j = f.open(t)
-			same(t, "when it can be read again", idsOf(t, claimAll(t, j)), upTo(count+1))
+			same(t, "when it can be read again", idsOf(t, fetchAll(t, j)), upTo(count+1))
 			f.kill(j)
 			j = start(0)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 			synctest.Wait()
 			j.Close()
 			if f.disk.files["/data/quarantine/"+filepath.Base(bad)] == nil {
@@ -145,10 +144,9 @@ func TestAnUnreadablePage(t *testing.T) {
 	}
 }
 
-// At the end of the newest segment nothing follows that tells how many packets
-// were in a page. None of their sequences is given again, or they would be
-// taken for never accepted when the page can be read again.
-func TestAnUnreadableEnd(t *testing.T) {
+// At the end of the last segment the number of packets in an unreadable page is unknown.
+// Their sequences are not assigned again, so that they are valid when the page is readable.
+func TestUnreadableEnd(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, upTo(50)...) // in some 20 kB
@@ -157,19 +155,19 @@ func TestAnUnreadableEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := int64(50 - len(claimAll(t, j)))
-	if told := j.Status().SetAside.Packets; lost < 1 || told < lost {
-		t.Errorf("%d packets are lost, %d are told", lost, told)
+	lost := int64(50 - len(fetchAll(t, j)))
+	if reported := j.Status().Quarantined.Packets; lost < 1 || reported < lost {
+		t.Errorf("%d packets are lost, %d are reported", lost, reported)
 	}
 	f.put(t, j, 50)
 	f.kill(j)
 	j = f.open(t)
-	same(t, "when it can be read again", idsOf(t, claimAll(t, j)), upTo(51))
+	same(t, "when it can be read again", idsOf(t, fetchAll(t, j)), upTo(51))
 	f.kill(j)
 }
 
-// When descriptors are used up nothing is wrong with the disk: packets wait.
-func TestPacketsWaitWhileTheirSegmentCannotBeOpened(t *testing.T) {
+// Without free descriptors the backlog waits and is not damage.
+func TestBacklogWaitsForDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.memory = 1
@@ -181,11 +179,11 @@ func TestPacketsWaitWhileTheirSegmentCannotBeOpened(t *testing.T) {
 			t.Errorf("after an hour: %+v", stats)
 		}
 		f.disk.fail("", nil)
-		got := claimAll(t, j)
+		got := fetchAll(t, j)
 		same(t, "afterwards", idsOf(t, got), upTo(20))
 		j.Ack(got)
-		if got := j.Status().SetAside.Packets; got != 0 {
-			t.Errorf("%d packets set aside", got)
+		if got := j.Status().Quarantined.Packets; got != 0 {
+			t.Errorf("%d packets quarantined", got)
 		}
 		if f.log.count("cannot be read back now") != 1 {
 			t.Errorf("the log: %s", f.log.String())
@@ -194,9 +192,8 @@ func TestPacketsWaitWhileTheirSegmentCannotBeOpened(t *testing.T) {
 	})
 }
 
-// A block of which the start could not count what is left is read back, and
-// the books are right then.
-func TestBlocksThatWereNotCounted(t *testing.T) {
+// Reading back a block that the start could not count corrects the statistics.
+func TestUncountedBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
@@ -215,24 +212,23 @@ func TestBlocksThatWereNotCounted(t *testing.T) {
 		f.disk.mu.Lock()
 		opened = true
 		f.disk.mu.Unlock()
-		got := claimAll(t, j)
+		got := fetchAll(t, j)
 		for len(got) < 90 {
 			synctest.Wait()
-			time.Sleep(firstRetry)
-			got = append(got, claimAll(t, j)...)
+			time.Sleep(minRetryDelay)
+			got = append(got, fetchAll(t, j)...)
 		}
 		same(t, "what is left", idsOf(t, got), upTo(100)[10:])
 		j.Ack(got)
-		if stats := j.Stats(); stats.Accepted != stats.Acknowledged || stats.Queued.Packets != 0 || j.live != 0 {
-			t.Errorf("books: %+v, %d bytes are left", stats, j.live)
+		if stats := j.Stats(); stats.Accepted != stats.Acknowledged || stats.Queued.Packets != 0 || j.liveBytes != 0 {
+			t.Errorf("stats: %+v, %d bytes are left", stats, j.liveBytes)
 		}
 		j.Close()
 	})
 }
 
-// A piece of a segment that stands there twice, as a misdirected write leaves
-// it, costs the packet in whose place it stands.
-func TestAPieceThatStandsThereTwice(t *testing.T) {
+// Bytes that a misdirected write duplicated lose the packet that they overwrote.
+func TestDuplicatedBytes(t *testing.T) {
 	segments := smallLog(t)
 	path := slices.Min(slices.Collect(maps.Keys(segments)))
 	damaged := slices.Clone(segments[path])
@@ -245,7 +241,7 @@ func TestAPieceThatStandsThereTwice(t *testing.T) {
 	f := fixtureWith(with(segments, path, damaged))
 	for range 2 {
 		j := f.open(t)
-		got := claimAll(t, j)
+		got := fetchAll(t, j)
 		same(t, "what is left", idsOf(t, got), []int{1, 2, 4, 5, 6, 7, 8})
 		f.kill(j)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Where the next start would find nothing, nothing is said to be stored.
+// Packets are refused if the next start would not find them.
 func TestVanishedFolder(t *testing.T) {
 	for name, remove := range map[string]func(dir string) error{
 		"DATA_DIR removed": os.RemoveAll,
@@ -39,7 +39,7 @@ func TestVanishedFolder(t *testing.T) {
 			if err := remove(dir); err != nil {
 				t.Fatal(err)
 			}
-			if err := put(); !errors.Is(err, journal.ErrUnwritable) || !strings.Contains(err.Error(), "is not there any more") {
+			if err := put(); !errors.Is(err, journal.ErrUnwritable) || !strings.Contains(err.Error(), "no longer exists") {
 				t.Errorf("a packet in a folder that vanished: %v", err)
 			}
 			if err := j.CheckCapacity(1); err != nil && !errors.Is(err, journal.ErrUnwritable) {
@@ -58,8 +58,7 @@ func moveNewest(dir string) error {
 	return os.Rename(newest, newest+"-moved")
 }
 
-// A directory that comes back is used again; one that was made anew, without the lock,
-// is not.
+// A data directory that was moved back is used again; a recreated one without the lock is not.
 func TestVanishedFolderComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	j := openReal(t, dir)
@@ -75,8 +74,8 @@ func TestVanishedFolderComesBack(t *testing.T) {
 	}
 	c := newCommitter(j.Journal, appender{files: j.files, dir: j.dir, segmentBytes: 1 << 20, number: 9}, 1)
 	defer c.checks.Stop()
-	if err := c.beginAgain(); err == nil || !strings.Contains(err.Error(), "lock is not there any more") {
-		t.Errorf("a segment in a directory that was made anew: %v", err)
+	if err := c.reopen(); err == nil || !strings.Contains(err.Error(), "lock no longer exists") {
+		t.Errorf("a segment in a recreated directory: %v", err)
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+"-moved", dir)); err != nil {
 		t.Fatal(err)

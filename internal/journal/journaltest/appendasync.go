@@ -9,16 +9,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// told is a Waiter that has room to be told too often.
-type told chan error
+// commitErrors is a Waiter with capacity for surplus notifications.
+type commitErrors chan error
 
-func (w told) OnCommit(err error) { w <- err }
+func (w commitErrors) OnCommit(err error) { w <- err }
 
-// AppendAsync takes as Append does, in order, and what is pending is told once.
-func testSubmit(t *testing.T, j journal.Journal) {
+// testAppendAsync checks that AppendAsync takes packets in order and notifies the waiter
+// once for each pending call.
+func testAppendAsync(t *testing.T, j journal.Journal) {
 	const batches, size = 20, 7
 	var packets Packets
-	w := make(told, 2*batches)
+	w := make(commitErrors, 2*batches)
 	waiting := 0
 	for i := range batches {
 		batch := make([]*packet.Packet, size)
@@ -38,10 +39,10 @@ func testSubmit(t *testing.T, j journal.Journal) {
 			t.Error(err)
 		}
 	}
-	checkBooks(t, j, batches*size, 0, 0)
-	for i, p := range claim(t, j, batches*size) {
+	checkStats(t, j, batches*size, 0, 0)
+	for i, p := range fetch(t, j, batches*size) {
 		if want := fmt.Sprint(i); string(p.PacketID.Raw(p.Body)) != want {
-			t.Fatalf("packet %s is claimed in the place of %s", p.PacketID.Raw(p.Body), want)
+			t.Fatalf("fetched packet %s, want %s", p.PacketID.Raw(p.Body), want)
 		}
 		j.Ack([]*packet.Packet{p})
 	}
@@ -52,6 +53,6 @@ func testSubmit(t *testing.T, j journal.Journal) {
 		t.Errorf("closed, AppendAsync took %d, pending %v: %v", taken, pending, err)
 	}
 	if len(w) > 0 {
-		t.Errorf("told %d times too often", len(w))
+		t.Errorf("%d surplus notifications", len(w))
 	}
 }

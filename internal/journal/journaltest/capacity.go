@@ -9,30 +9,30 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// fill puts packets of 1000 bytes one by one until the journal is full and
-// returns how many it took.
+// fill appends packets of 1000 bytes one by one until the journal is full, and returns
+// how many it took.
 func fill(t *testing.T, j journal.Journal, packets *Packets) int {
 	t.Helper()
 	for taken := 0; ; taken++ {
 		if taken > 10_000 {
-			t.Fatal("the journal does not get full")
+			t.Fatal("the journal does not become full")
 		}
 		p := packets.Make(t, "emitter", fmt.Sprint(taken), 1000)
-		roomErr := j.CheckCapacity(len(p.Body))
+		capacityErr := j.CheckCapacity(len(p.Body))
 		n, err := j.Append([]*packet.Packet{p})
-		if !errors.Is(err, roomErr) {
-			t.Fatalf("Room said %v and Put %v", roomErr, err)
+		if !errors.Is(err, capacityErr) {
+			t.Fatalf("CheckCapacity returned %v and Append %v", capacityErr, err)
 		}
 		if n == 0 {
 			if !errors.Is(err, journal.ErrFull) {
-				t.Fatalf("Put to a full journal: %v", err)
+				t.Fatalf("Append to a full journal: %v", err)
 			}
 			return taken
 		}
 	}
 }
 
-func testRoom(t *testing.T, j journal.Journal) {
+func testCapacity(t *testing.T, j journal.Journal) {
 	var packets Packets
 	for round := range 3 {
 		before := j.Stats().Accepted.Packets
@@ -41,23 +41,23 @@ func testRoom(t *testing.T, j journal.Journal) {
 			t.Errorf("round %d: a journal of 2 MiB took %d packets of 1000 bytes", round, count)
 		}
 		if err := j.CheckCapacity(1000); !errors.Is(err, journal.ErrFull) {
-			t.Errorf("round %d: Room of a full journal: %v", round, err)
+			t.Errorf("round %d: CheckCapacity of a full journal: %v", round, err)
 		}
 		if got := j.Stats().Accepted.Packets - before; got != int64(count) {
 			t.Errorf("round %d: %d packets were taken and %d accepted", round, count, got)
 		}
-		claimed := claim(t, j, count)
+		fetched := fetch(t, j, count)
 		if err := j.CheckCapacity(1 << 20); !errors.Is(err, journal.ErrFull) {
-			t.Errorf("round %d: claimed packets make room: %v", round, err)
+			t.Errorf("round %d: claimed packets free capacity: %v", round, err)
 		}
-		j.Ack(claimed)
+		j.Ack(fetched)
 		if err := j.CheckCapacity(1000); err != nil {
-			t.Errorf("round %d: no room after all acks: %v", round, err)
+			t.Errorf("round %d: no capacity after all acks: %v", round, err)
 		}
 	}
 }
 
-func testPartialTake(t *testing.T, j journal.Journal) {
+func testPartialAppend(t *testing.T, j journal.Journal) {
 	var packets Packets
 	batch := make([]*packet.Packet, 3000)
 	for i := range batch {
@@ -72,34 +72,34 @@ func testPartialTake(t *testing.T, j journal.Journal) {
 			t.Fatalf("a packet that was not taken became %s", got)
 		}
 	}
-	checkBooks(t, j, taken, 0, 0)
-	claimed := claim(t, j, taken)
-	if got := ID(t, claimed[taken-1]); got != fmt.Sprint("emitter/", taken-1) {
+	checkStats(t, j, taken, 0, 0)
+	fetched := fetch(t, j, taken)
+	if got := ID(t, fetched[taken-1]); got != fmt.Sprint("emitter/", taken-1) {
 		t.Errorf("the last of %d packets is %s", taken, got)
 	}
-	j.Ack(claimed)
+	j.Ack(fetched)
 	if taken, err = j.Append(batch[taken : taken+100]); taken != 100 || err != nil {
 		t.Errorf("after all acks Append took %d of 100 packets: %v", taken, err)
 	}
 }
 
-// An emitter has one slot, however its id is escaped in JSON.
+// testSpellings checks that JSON escapes in an emitter's id do not change its slot.
 func testSpellings(t *testing.T, j journal.Journal) {
 	var packets Packets
 	var batch []*packet.Packet
 	for i, spelling := range []string{`emitter-é`, `\u0065mitter-é`, `emitter-\u00e9`, `e\u006Ditter\u002d\u00E9`} {
-		batch = append(batch, packets.spelled(t, spelling, fmt.Sprint(i)))
+		batch = append(batch, packets.makeRaw(t, spelling, fmt.Sprint(i)))
 	}
 	if taken, err := j.Append(batch); taken != len(batch) || err != nil {
 		t.Fatalf("Append took %d of %d packets: %v", taken, len(batch), err)
 	}
-	claimed := claim(t, j, len(batch))
-	for _, p := range claimed[1:] {
-		if p.Slot != claimed[0].Slot {
-			t.Errorf("%s has the slot %d, and %s has %d", p.EmitterID.Raw(p.Body), p.Slot, claimed[0].EmitterID.Raw(claimed[0].Body), claimed[0].Slot)
+	fetched := fetch(t, j, len(batch))
+	for _, p := range fetched[1:] {
+		if p.Slot != fetched[0].Slot {
+			t.Errorf("%s has the slot %d, and %s has %d", p.EmitterID.Raw(p.Body), p.Slot, fetched[0].EmitterID.Raw(fetched[0].Body), fetched[0].Slot)
 		}
 	}
-	j.Ack(claimed)
+	j.Ack(fetched)
 }
 
 func testRefusedPackets(t *testing.T, j journal.Journal) {
@@ -107,16 +107,16 @@ func testRefusedPackets(t *testing.T, j journal.Journal) {
 	taken := fill(t, j, &packets)
 	p := packets.Make(t, "other", "1", 1000)
 	if n, err := j.Append([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrFull) {
-		t.Fatalf("Put to a full journal: %d, %v", n, err)
+		t.Fatalf("Append to a full journal: %d, %v", n, err)
 	}
-	j.Ack(claim(t, j, taken))
+	j.Ack(fetch(t, j, taken))
 	if got := ID(t, p); got != "other/1" {
 		t.Errorf("a refused packet became %s", got)
 	}
 	if n, err := j.Append([]*packet.Packet{p}); n != 1 || err != nil {
-		t.Fatalf("Put again: %d, %v", n, err)
+		t.Fatalf("second Append: %d, %v", n, err)
 	}
-	if got := ID(t, claim(t, j, 1)[0]); got != "other/1" {
-		t.Errorf("claimed %s", got)
+	if got := ID(t, fetch(t, j, 1)[0]); got != "other/1" {
+		t.Errorf("fetched %s", got)
 	}
 }

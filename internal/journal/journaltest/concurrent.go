@@ -13,7 +13,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// await waits for a wake-up; that none comes is a failure.
+// await waits for Ready and fails the test after a minute.
 func await(t *testing.T, j journal.Journal) {
 	t.Helper()
 	timeout := time.NewTimer(time.Minute)
@@ -21,76 +21,76 @@ func await(t *testing.T, j journal.Journal) {
 	select {
 	case <-j.Ready():
 	case <-timeout.C:
-		t.Fatalf("no wake-up came, and the books are %+v", j.Stats())
+		t.Fatalf("Ready reports nothing, stats %+v", j.Stats())
 	}
 }
 
-// testWakeUps has a claimer that looks for packets only after a wake-up, while
-// packets arrive one by one.
+// testWakeUps fetches only after Ready reports packets, while they are appended one by
+// one.
 func testWakeUps(t *testing.T, j journal.Journal) {
 	var packets Packets
 	const count = 500
-	var putting sync.WaitGroup
-	putting.Go(func() {
+	var producing sync.WaitGroup
+	producing.Go(func() {
 		for i := range count {
 			if n, err := j.Append([]*packet.Packet{packets.Make(t, "emitter", fmt.Sprint(i), 300)}); n != 1 || err != nil {
-				t.Errorf("Put %d: %d, %v", i, n, err)
+				t.Errorf("Append %d: %d, %v", i, n, err)
 			}
 		}
 	})
 	for found := 0; found < count; {
 		await(t, j)
 		for {
-			claimed := Fetch(j, nil, 3)
-			if len(claimed) == 0 {
+			fetched := Fetch(j, nil, 3)
+			if len(fetched) == 0 {
 				break
 			}
-			found += len(claimed)
-			j.Ack(claimed)
+			found += len(fetched)
+			j.Ack(fetched)
 		}
 	}
-	putting.Wait()
-	checkBooks(t, j, 0, 0, count)
+	producing.Wait()
+	checkStats(t, j, 0, 0, count)
 }
 
 const (
-	putters       = 8
-	putsPerPutter = 100
-	ackers        = 3
+	producers          = 8
+	batchesPerProducer = 100
+	ackers             = 3
 )
 
-// testConcurrentUse puts, claims, acknowledges and reads the books at the same
-// time. Each packet must come once, those of one emitter in order, and the
-// books must add up at any moment.
+// testConcurrentUse appends, fetches, acknowledges and reads the statistics
+// concurrently. Each packet must be fetched once, those of one emitter in order, and the
+// statistics must always be consistent.
 func testConcurrentUse(t *testing.T, j journal.Journal) {
 	var packets Packets
-	var putting, acking, watching sync.WaitGroup
+	var producing, acking, watching sync.WaitGroup
 	total := 0
-	for putter := range putters {
-		random := rand.New(rand.NewPCG(uint64(putter), 1))
-		sizes := make([]int, putsPerPutter)
+	for producer := range producers {
+		random := rand.New(rand.NewPCG(uint64(producer), 1))
+		sizes := make([]int, batchesPerProducer)
 		for i := range sizes {
 			sizes[i] = 1 + random.IntN(5)
 			total += sizes[i]
 		}
-		putting.Go(func() { putBatches(t, j, &packets, strconv.Itoa(putter), sizes) })
+		producing.Go(func() { appendBatches(t, j, &packets, strconv.Itoa(producer), sizes) })
 	}
 	stop := make(chan struct{})
-	watching.Go(func() { watchBooks(t, j, stop) })
+	watching.Go(func() { watchStats(t, j, stop) })
 	toAck := make(chan []*packet.Packet, 16)
 	for acker := range ackers {
 		acking.Go(func() { ackShuffled(j, toAck, uint64(acker)) })
 	}
-	claimAll(t, j, total, toAck)
-	putting.Wait()
+	fetchAll(t, j, total, toAck)
+	producing.Wait()
 	close(toAck)
 	acking.Wait()
 	close(stop)
 	watching.Wait()
-	checkBooks(t, j, 0, 0, total)
+	checkStats(t, j, 0, 0, total)
 }
 
-func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter string, sizes []int) {
+func appendBatches(t *testing.T, j journal.Journal, packets *Packets, emitter string, sizes []int) {
 	id := 0
 	for _, size := range sizes {
 		batch := make([]*packet.Packet, size)
@@ -105,32 +105,32 @@ func putBatches(t *testing.T, j journal.Journal, packets *Packets, emitter strin
 	}
 }
 
-func claimAll(t *testing.T, j journal.Journal, total int, toAck chan<- []*packet.Packet) {
+func fetchAll(t *testing.T, j journal.Journal, total int, toAck chan<- []*packet.Packet) {
 	next := make(map[string]int)
 	for found := 0; found < total; {
-		claimed := Fetch(j, nil, 16)
-		if len(claimed) == 0 {
+		fetched := Fetch(j, nil, 16)
+		if len(fetched) == 0 {
 			await(t, j)
 			continue
 		}
-		for _, p := range claimed {
+		for _, p := range fetched {
 			emitter, id, _ := strings.Cut(ID(t, p), "/")
 			if id != strconv.Itoa(next[emitter]) {
 				t.Errorf("emitter %s: got packet %s, want %d", emitter, id, next[emitter])
 			}
 			next[emitter]++
 		}
-		found += len(claimed)
-		toAck <- claimed
+		found += len(fetched)
+		toAck <- fetched
 	}
 }
 
-// ackShuffled acknowledges packets in another order than they were claimed in.
+// ackShuffled acknowledges packets in random order.
 func ackShuffled(j journal.Journal, toAck <-chan []*packet.Packet, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 2))
 	var held []*packet.Packet
-	for claimed := range toAck {
-		held = append(held, claimed...)
+	for fetched := range toAck {
+		held = append(held, fetched...)
 		random.Shuffle(len(held), func(a, b int) { held[a], held[b] = held[b], held[a] })
 		half := len(held) / 2
 		j.Ack(held[:half])
@@ -139,7 +139,7 @@ func ackShuffled(j journal.Journal, toAck <-chan []*packet.Packet, seed uint64) 
 	j.Ack(held)
 }
 
-func watchBooks(t *testing.T, j journal.Journal, stop <-chan struct{}) {
+func watchStats(t *testing.T, j journal.Journal, stop <-chan struct{}) {
 	ticks := time.NewTicker(100 * time.Microsecond)
 	defer ticks.Stop()
 	for {

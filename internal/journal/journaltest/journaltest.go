@@ -1,5 +1,4 @@
-// Package journaltest holds every implementation of journal.Journal to what
-// the interface promises.
+// Package journaltest tests implementations of journal.Journal for conformance.
 package journaltest
 
 import (
@@ -14,19 +13,18 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Limits bound the journal that a test opens.
+// Limits are the limits of a test's journal.
 type Limits struct {
-	// Bytes is about how many bytes of packets it is to take before it is
-	// full: at most so many, and at least a quarter of it. Its memory must
-	// hold all of them.
+	// Bytes is the maximum of packet bytes that the journal takes, and four times the
+	// minimum. Its memory must hold all of them.
 	Bytes int64
 }
 
-// Open makes an empty journal for one test, which need not close it.
+// Open returns an empty journal, which the test closes.
 type Open func(t *testing.T, limits Limits) journal.Journal
 
 const (
-	roomy       = 64 << 20
+	ampleBytes  = 64 << 20
 	traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 )
 
@@ -37,19 +35,19 @@ func Run(t *testing.T, open Open) {
 		bytes int64
 		test  func(*testing.T, journal.Journal)
 	}{
-		{"order", roomy, testOrder},
-		{"books", roomy, testBooks},
-		{"submit", roomy, testSubmit},
-		{"acks in any order", roomy, testAcksInAnyOrder},
-		{"nak", roomy, testNak},
-		{"room", 2 << 20, testRoom},
-		{"partial take", 2 << 20, testPartialTake},
-		{"spellings of an emitter's id", roomy, testSpellings},
+		{"order", ampleBytes, testOrder},
+		{"stats", ampleBytes, testStats},
+		{"async append", ampleBytes, testAppendAsync},
+		{"acks in any order", ampleBytes, testAcksInAnyOrder},
+		{"nak", ampleBytes, testNak},
+		{"capacity", 2 << 20, testCapacity},
+		{"partial append", 2 << 20, testPartialAppend},
+		{"spellings of an emitter's id", ampleBytes, testSpellings},
 		{"refused packets stay the caller's", 2 << 20, testRefusedPackets},
-		{"released packets are not touched", roomy, testReleased},
-		{"wake-ups", roomy, testWakeUps},
-		{"concurrent use", roomy, testConcurrentUse},
-		{"close", roomy, testClose},
+		{"released packets are not used", ampleBytes, testReleased},
+		{"wake-ups", ampleBytes, testWakeUps},
+		{"concurrent use", ampleBytes, testConcurrentUse},
+		{"close", ampleBytes, testClose},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,8 +62,8 @@ func Run(t *testing.T, open Open) {
 	}
 }
 
-// put puts packets with ids from first on, which must all be taken.
-func put(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
+// appendPackets appends packets with ids from first on, which must all be taken.
+func appendPackets(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
 	t.Helper()
 	batch := make([]*packet.Packet, count)
 	for i := range batch {
@@ -77,7 +75,7 @@ func put(t *testing.T, j journal.Journal, packets *Packets, first, count int) {
 	}
 }
 
-// Fetch is the method of j without a deadline. It panics on an error.
+// Fetch calls j.Fetch without a deadline. It panics on an error.
 func Fetch(j journal.Journal, dst []*packet.Packet, limit int) []*packet.Packet {
 	fetched, err := j.Fetch(context.Background(), dst, limit)
 	if err != nil {
@@ -86,22 +84,22 @@ func Fetch(j journal.Journal, dst []*packet.Packet, limit int) []*packet.Packet 
 	return fetched
 }
 
-// claim claims until it has that many packets.
-func claim(t *testing.T, j journal.Journal, count int) []*packet.Packet {
+// fetch fetches count packets, and waits for them.
+func fetch(t *testing.T, j journal.Journal, count int) []*packet.Packet {
 	t.Helper()
-	var claimed []*packet.Packet
-	for len(claimed) < count {
-		before := len(claimed)
-		claimed = Fetch(j, claimed, count-before)
-		if len(claimed) == before {
+	var fetched []*packet.Packet
+	for len(fetched) < count {
+		before := len(fetched)
+		fetched = Fetch(j, fetched, count-before)
+		if len(fetched) == before {
 			await(t, j)
 		}
 	}
-	return claimed
+	return fetched
 }
 
-// checkBooks fails the test unless the books add up and say that.
-func checkBooks(t *testing.T, j journal.Journal, queued, claimed, acknowledged int) {
+// checkStats checks that the statistics are consistent and have these values.
+func checkStats(t *testing.T, j journal.Journal, queued, claimed, acknowledged int) {
 	t.Helper()
 	stats := j.Stats()
 	if sum := stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged); sum != stats.Accepted {
@@ -115,59 +113,59 @@ func checkBooks(t *testing.T, j journal.Journal, queued, claimed, acknowledged i
 
 func testOrder(t *testing.T, j journal.Journal) {
 	var packets Packets
-	put(t, j, &packets, 0, 1)
-	put(t, j, &packets, 1, 70)
-	put(t, j, &packets, 71, 29)
-	var claimed []*packet.Packet
+	appendPackets(t, j, &packets, 0, 1)
+	appendPackets(t, j, &packets, 1, 70)
+	appendPackets(t, j, &packets, 71, 29)
+	var fetched []*packet.Packet
 	for _, limit := range []int{0, 1, 13, 50, 100} {
-		before := len(claimed)
-		claimed = Fetch(j, claimed, limit)
-		if got := len(claimed) - before; got > limit {
+		before := len(fetched)
+		fetched = Fetch(j, fetched, limit)
+		if got := len(fetched) - before; got > limit {
 			t.Fatalf("Fetch with limit %d returned %d packets", limit, got)
 		}
 	}
-	if len(claimed) != 100 {
-		t.Fatalf("claimed %d packets, want 100", len(claimed))
+	if len(fetched) != 100 {
+		t.Fatalf("fetched %d packets, want 100", len(fetched))
 	}
-	for i, p := range claimed {
+	for i, p := range fetched {
 		if got, want := ID(t, p), fmt.Sprint("emitter/", i); got != want {
 			t.Fatalf("packet %d is %s, want %s", i, got, want)
 		}
 		if p.Traceparent != traceparent {
 			t.Errorf("packet %d has traceparent %q", i, p.Traceparent)
 		}
-		if p.Sequence == 0 || i > 0 && p.Sequence <= claimed[i-1].Sequence {
-			t.Errorf("packet %d has sequence %d, which does not come after the one before it", i, p.Sequence)
+		if p.Sequence == 0 || i > 0 && p.Sequence <= fetched[i-1].Sequence {
+			t.Errorf("packet %d has sequence %d, which is not above the one before it", i, p.Sequence)
 		}
 	}
 	if more := Fetch(j, nil, 10); len(more) != 0 {
-		t.Errorf("an empty journal handed out %d packets", len(more))
+		t.Errorf("an empty journal returned %d packets", len(more))
 	}
-	j.Ack(claimed)
+	j.Ack(fetched)
 }
 
-func testBooks(t *testing.T, j journal.Journal) {
+func testStats(t *testing.T, j journal.Journal) {
 	var packets Packets
-	checkBooks(t, j, 0, 0, 0)
-	put(t, j, &packets, 0, 10)
-	checkBooks(t, j, 10, 0, 0)
-	claimed := claim(t, j, 4)
-	volume := packet.VolumeOf(claimed)
-	checkBooks(t, j, 6, 4, 0)
+	checkStats(t, j, 0, 0, 0)
+	appendPackets(t, j, &packets, 0, 10)
+	checkStats(t, j, 10, 0, 0)
+	fetched := fetch(t, j, 4)
+	volume := packet.VolumeOf(fetched)
+	checkStats(t, j, 6, 4, 0)
 	if got := j.Stats().Claimed; got != volume {
-		t.Errorf("claimed %+v, want %+v", got, volume)
+		t.Errorf("fetched %+v, want %+v", got, volume)
 	}
 	if got := j.Stats().MemoryBytes; got <= 0 {
 		t.Errorf("10 packets hold %d bytes of memory", got)
 	}
-	j.Ack(claimed[:1])
-	checkBooks(t, j, 6, 3, 1)
-	put(t, j, &packets, 10, 5)
-	checkBooks(t, j, 11, 3, 1)
+	j.Ack(fetched[:1])
+	checkStats(t, j, 6, 3, 1)
+	appendPackets(t, j, &packets, 10, 5)
+	checkStats(t, j, 11, 3, 1)
 	j.Ack(nil)
-	j.Ack(claimed[1:])
-	j.Ack(claim(t, j, 11))
-	checkBooks(t, j, 0, 0, 15)
+	j.Ack(fetched[1:])
+	j.Ack(fetch(t, j, 11))
+	checkStats(t, j, 0, 0, 15)
 	if got := j.Stats().MemoryBytes; got != 0 {
 		t.Errorf("an empty journal holds %d bytes of memory", got)
 	}
@@ -176,75 +174,75 @@ func testBooks(t *testing.T, j journal.Journal) {
 func testAcksInAnyOrder(t *testing.T, j journal.Journal) {
 	var packets Packets
 	const count = 500
-	put(t, j, &packets, 0, count)
-	claimed := claim(t, j, count)
+	appendPackets(t, j, &packets, 0, count)
+	fetched := fetch(t, j, count)
 	random := rand.New(rand.NewPCG(1, 2))
-	random.Shuffle(count, func(a, b int) { claimed[a], claimed[b] = claimed[b], claimed[a] })
+	random.Shuffle(count, func(a, b int) { fetched[a], fetched[b] = fetched[b], fetched[a] })
 	done := 0
-	for part := range slices.Chunk(claimed, 7) {
+	for part := range slices.Chunk(fetched, 7) {
 		j.Ack(part)
 		done += len(part)
-		checkBooks(t, j, 0, count-done, done)
+		checkStats(t, j, 0, count-done, done)
 	}
-	put(t, j, &packets, count, 1)
-	if got := ID(t, claim(t, j, 1)[0]); got != fmt.Sprint("emitter/", count) {
+	appendPackets(t, j, &packets, count, 1)
+	if got := ID(t, fetch(t, j, 1)[0]); got != fmt.Sprint("emitter/", count) {
 		t.Errorf("after all acks Fetch returned %s", got)
 	}
 }
 
-// testReleased puts packets that live in the buffers of acknowledged ones: a
-// journal that still uses those is caught by the race detector or by the bytes.
+// testReleased appends packets in the buffers of acknowledged ones: a journal that still
+// uses those fails by a data race or by wrong bytes.
 func testReleased(t *testing.T, j journal.Journal) {
 	var packets Packets
 	for round := range 50 {
-		put(t, j, &packets, 20*round, 20)
-		claimed := claim(t, j, 20)
-		for i, p := range claimed {
+		appendPackets(t, j, &packets, 20*round, 20)
+		fetched := fetch(t, j, 20)
+		for i, p := range fetched {
 			if got, want := ID(t, p), fmt.Sprint("emitter/", 20*round+i); got != want {
-				t.Fatalf("round %d: claimed %s, want %s", round, got, want)
+				t.Fatalf("round %d: fetched %s, want %s", round, got, want)
 			}
 		}
-		j.Ack(claimed)
+		j.Ack(fetched)
 	}
-	checkBooks(t, j, 0, 0, 1000)
+	checkStats(t, j, 0, 0, 1000)
 }
 
-// Returned packets are fetched again, before all others, in their order.
+// testNak checks that returned packets are fetched again first, in their order.
 func testNak(t *testing.T, j journal.Journal) {
 	var packets Packets
-	put(t, j, &packets, 0, 10)
-	claimed := claim(t, j, 6)
-	j.Ack(claimed[:2])
-	j.Nak(claimed[2:])
-	checkBooks(t, j, 8, 0, 2)
+	appendPackets(t, j, &packets, 0, 10)
+	fetched := fetch(t, j, 6)
+	j.Ack(fetched[:2])
+	j.Nak(fetched[2:])
+	checkStats(t, j, 8, 0, 2)
 	select {
 	case <-j.Ready():
 	default:
 		t.Error("Ready does not report returned packets")
 	}
-	for i, p := range claim(t, j, 8) {
+	for i, p := range fetch(t, j, 8) {
 		if got, want := ID(t, p), fmt.Sprint("emitter/", 2+i); got != want {
-			t.Errorf("claimed %s, want %s", got, want)
+			t.Errorf("fetched %s, want %s", got, want)
 		}
 	}
-	checkBooks(t, j, 0, 8, 2)
+	checkStats(t, j, 0, 8, 2)
 }
 
 func testClose(t *testing.T, j journal.Journal) {
 	var packets Packets
-	put(t, j, &packets, 0, 3)
-	claimed := claim(t, j, 2)
+	appendPackets(t, j, &packets, 0, 3)
+	fetched := fetch(t, j, 2)
 	if err := j.Close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
 	p := packets.Make(t, "late", "1", 500)
 	if n, err := j.Append([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrClosed) {
-		t.Errorf("Put after Close: %d, %v", n, err)
+		t.Errorf("Append after Close: %d, %v", n, err)
 	}
 	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrClosed) {
-		t.Errorf("Room after Close: %v", err)
+		t.Errorf("CheckCapacity after Close: %v", err)
 	}
-	checkBooks(t, j, 1, 2, 0)
-	j.Ack(claimed)
-	checkBooks(t, j, 1, 0, 2)
+	checkStats(t, j, 1, 2, 0)
+	j.Ack(fetched)
+	checkStats(t, j, 1, 0, 2)
 }

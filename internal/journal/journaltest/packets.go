@@ -8,21 +8,19 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// T is what the helpers need of a test, so that property tests can use them.
+// T is the subset of testing.T that the helpers use; rapid.T implements it, too.
 type T interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 
-// Packets makes packets that packet.Check accepts. It may be used by several
-// goroutines.
+// Packets makes valid packets. It may be used concurrently.
 type Packets struct {
 	pool packet.Pool
 }
 
-// Body returns the JSON text of a packet with an id and so many messages,
-// filled to at least size bytes.
+// Body returns the JSON text of a packet, padded to at least size bytes.
 func Body(emitter, id string, messages, size int) []byte {
 	const message = `{"timestamp":1640995200000,"level":"INFO","message":"it works"}`
 	list := strings.Repeat(message+",", messages-1) + message
@@ -33,15 +31,15 @@ func Body(emitter, id string, messages, size int) []byte {
 	return []byte(body + "}")
 }
 
-// Make returns a packet of so many bytes. Its number of messages is between 1
-// and 3 and depends on its id.
+// Make returns a packet of at least size bytes. Its number of messages is 1 to 3 and
+// depends on the length of its id.
 func (s *Packets) Make(t T, emitter, id string, size int) *packet.Packet {
 	t.Helper()
 	return s.of(t, Body(emitter, id, 1+len(id)%3, size))
 }
 
-// spelled returns a packet whose emitter's id is written so, between its quotes.
-func (s *Packets) spelled(t T, emitter, id string) *packet.Packet {
+// makeRaw returns a packet with an emitter id that is already escaped.
+func (s *Packets) makeRaw(t T, emitter, id string) *packet.Packet {
 	t.Helper()
 	return s.of(t, []byte(strings.Replace(string(Body("emitter", id, 1, 0)), "emitter\",\"packet_id", emitter+"\",\"packet_id", 1)))
 }
@@ -57,14 +55,14 @@ func (s *Packets) of(t T, body []byte) *packet.Packet {
 	return p
 }
 
-// ID returns a packet's emitter and id, as emitter/id. It fails the test when
-// the body is not that of the packet that Make made.
+// ID returns a packet's ids as emitter/id. It fails the test if the body is not the one
+// that Make made.
 func ID(t T, p *packet.Packet) string {
 	t.Helper()
 	emitter, id := string(p.EmitterID.Raw(p.Body)), string(p.PacketID.Raw(p.Body))
 	want := Body(emitter, id, 1+len(id)%3, len(p.Body))
 	if string(p.Body) != string(want) {
-		t.Errorf("the body of %s/%s is not the one that was put: %.200q", emitter, id, p.Body)
+		t.Errorf("the body of %s/%s is not the appended one: %.200q", emitter, id, p.Body)
 	}
 	if p.Messages != 1+len(id)%3 {
 		t.Errorf("%s/%s has %d messages, want %d", emitter, id, p.Messages, 1+len(id)%3)

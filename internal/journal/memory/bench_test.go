@@ -8,15 +8,15 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// BenchmarkPutClaimAck is a ladder of batches: packets of a large one may not
-// cost more than those of a small one.
-func BenchmarkPutClaimAck(b *testing.B) {
+// BenchmarkAppendFetchAck measures batches of several sizes: a packet of a large batch must not
+// cost more than one of a small batch.
+func BenchmarkAppendFetchAck(b *testing.B) {
 	for _, batch := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("packets=%d", batch), func(b *testing.B) {
 			j := New(Config{QueuePackets: 10_000, LimitBytes: 1 << 30})
 			body := make([]byte, 800)
 			fresh := make([]*packet.Packet, batch)
-			claimed := make([]*packet.Packet, 0, batch)
+			fetched := make([]*packet.Packet, 0, batch)
 			b.ReportAllocs()
 			for b.Loop() {
 				for i := range fresh {
@@ -25,8 +25,8 @@ func BenchmarkPutClaimAck(b *testing.B) {
 				if _, err := j.Append(fresh); err != nil {
 					b.Fatal(err)
 				}
-				claimed = journaltest.Fetch(j, claimed[:0], batch)
-				j.Ack(claimed)
+				fetched = journaltest.Fetch(j, fetched[:0], batch)
+				j.Ack(fetched)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/packet")
 		})

@@ -1,6 +1,5 @@
-// Package memory is the journal that survives nothing: packets wait in a
-// bounded queue in memory, and a stop that cannot deliver them reports how
-// many were left. It is bounded in packets and in bytes.
+// Package memory implements a journal in memory, bounded in packets and in bytes. Its
+// packets do not survive the process.
 package memory
 
 import (
@@ -15,55 +14,53 @@ import (
 	"github.com/logstreamer/logstreamer/internal/ring"
 )
 
-// Config bounds the journal.
+// Config holds the limits of the journal; the tags are those of package config.
 type Config struct {
-	// QueuePackets is how many packets may wait to be claimed.
-	QueuePackets int
-	// LimitBytes is how much memory all packets that are not acknowledged
-	// may hold.
-	LimitBytes int64
+	// QueuePackets is the maximum number of queued packets.
+	QueuePackets int `env:"INGEST_BUFFER_SIZE" min:"1" reload:"live" help:"packets accepted and not yet bound to an analyzer"`
+	// LimitBytes is the maximum memory of unacknowledged packets.
+	LimitBytes int64 `env:"MEMORY_LIMIT_BYTES" format:"bytes" reload:"live" help:"maximum bytes of packets in memory over all queues, such as 256MiB"`
 }
 
-// Journal keeps packets in memory. It implements journal.Journal.
+// Journal implements journal.Journal in memory.
 type Journal struct {
-	config  Config
-	arrived chan struct{}
+	config Config
+	ready  chan struct{}
 
-	// These mirror what is below for CheckCapacity, which takes no lock.
+	// Copies of the state below for CheckCapacity and Utilization, which take no lock.
 	heldBytes     atomic.Int64
 	queuedPackets atomic.Int64
 	closed        atomic.Bool
 
-	mu    sync.Mutex // guards all below, and changes of the mirrors
-	queue ring.Queue[*packet.Packet]
-	books journal.Stats
-	last  uint64 // the sequence given last
-	// Who is there, each emitter's packets that wait, and its bytes that are
-	// held.
-	emitters       emitterquota.Activity
-	packets, bytes emitterquota.Quota
+	mu           sync.Mutex // guards all below, and changes of the copies
+	queue        ring.Queue[*packet.Packet]
+	stats        journal.Stats
+	lastSequence uint64
+	emitters     emitterquota.Activity
+	packetQuota  emitterquota.Quota // queued packets of each emitter
+	byteQuota    emitterquota.Quota // memory of each emitter's unacknowledged packets
 }
 
 // New returns an empty journal.
 func New(config Config) *Journal {
-	return &Journal{config: config, arrived: make(chan struct{}, 1)}
+	return &Journal{config: config, ready: make(chan struct{}, 1)}
 }
 
-// Append takes as many packets as there is room for.
+// Append implements journal.Journal.
 func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	j.mu.Lock()
 	taken, err := j.takeLocked(packets)
 	j.mu.Unlock()
 	if taken > 0 {
-		j.announce()
+		j.signalReady()
 	}
 	return taken, err
 }
 
 // announce makes Ready's channel report queued packets.
-func (j *Journal) announce() {
+func (j *Journal) signalReady() {
 	select {
-	case j.arrived <- struct{}{}:
+	case j.ready <- struct{}{}:
 	default:
 	}
 }
@@ -89,31 +86,30 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 			err = journal.ErrFull
 			break
 		}
-		j.packets.Add(p.Slot, 1)
-		j.bytes.Add(p.Slot, footprint)
-		j.last++
-		p.Sequence = j.last
+		j.packetQuota.Add(p.Slot, 1)
+		j.byteQuota.Add(p.Slot, footprint)
+		j.lastSequence++
+		p.Sequence = j.lastSequence
 		j.queue.Push(p)
-		j.books.MemoryBytes += footprint
+		j.stats.MemoryBytes += footprint
 		volume.Add(p)
 		taken++
 	}
-	j.books.Accepted = j.books.Accepted.Plus(volume)
-	j.books.Queued = j.books.Queued.Plus(volume)
+	j.stats.Accepted = j.stats.Accepted.Plus(volume)
+	j.stats.Queued = j.stats.Queued.Plus(volume)
 	j.mirrorLocked()
 	return taken, err
 }
 
-// admitsLocked tells whether there is room for the packet, some of which is
-// left to other emitters when there are any.
+// admitsLocked reports whether the limits and the emitter's quotas admit the packet.
 func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
 	j.emitters.Record(p.Slot, p.Accepted)
-	others := j.emitters.Contended()
-	return j.packets.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), others) &&
-		j.bytes.Admits(p.Slot, footprint, j.config.LimitBytes-j.books.MemoryBytes, others)
+	contended := j.emitters.Contended()
+	return j.packetQuota.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), contended) &&
+		j.byteQuota.Admits(p.Slot, footprint, j.config.LimitBytes-j.stats.MemoryBytes, contended)
 }
 
-// CheckCapacity tells whether a packet of that many bytes would be taken now.
+// CheckCapacity implements journal.Journal.
 func (j *Journal) CheckCapacity(bytes int) error {
 	if j.closed.Load() {
 		return journal.ErrClosed
@@ -125,48 +121,48 @@ func (j *Journal) CheckCapacity(bytes int) error {
 	return nil
 }
 
-// Utilization is that of the queue or of the memory, whichever is fuller.
+// Utilization returns the utilization of the queue or of the memory, whichever is higher.
 func (j *Journal) Utilization() float64 {
 	return max(float64(j.queuedPackets.Load())/float64(j.config.QueuePackets),
 		float64(j.heldBytes.Load())/float64(j.config.LimitBytes))
 }
 
-// Fetch hands over the oldest packets. It returns no error.
+// Fetch returns the oldest packets. It returns no error.
 func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var volume packet.Volume
 	for range min(limit, j.queue.Len()) {
 		p := j.queue.Pop()
-		j.packets.Add(p.Slot, -1)
+		j.packetQuota.Add(p.Slot, -1)
 		volume.Add(p)
 		dst = append(dst, p)
 	}
-	j.books.Queued = j.books.Queued.Minus(volume)
-	j.books.Claimed = j.books.Claimed.Plus(volume)
+	j.stats.Queued = j.stats.Queued.Minus(volume)
+	j.stats.Claimed = j.stats.Claimed.Plus(volume)
 	j.mirrorLocked()
 	return dst, nil
 }
 
-// Nak queues claimed packets again.
+// Nak implements journal.Journal.
 func (j *Journal) Nak(packets []*packet.Packet) {
 	volume := packet.VolumeOf(packets)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, p := range slices.Backward(packets) {
-		j.packets.Add(p.Slot, 1)
+		j.packetQuota.Add(p.Slot, 1)
 		j.queue.PushFront(p)
 	}
-	j.books.Claimed = j.books.Claimed.Minus(volume)
-	j.books.Queued = j.books.Queued.Plus(volume)
+	j.stats.Claimed = j.stats.Claimed.Minus(volume)
+	j.stats.Queued = j.stats.Queued.Plus(volume)
 	j.mirrorLocked()
-	j.announce()
+	j.signalReady()
 }
 
-// Ready receives a value after packets were queued.
-func (j *Journal) Ready() <-chan struct{} { return j.arrived }
+// Ready implements journal.Journal.
+func (j *Journal) Ready() <-chan struct{} { return j.ready }
 
-// Ack ends claimed packets and releases them.
+// Ack implements journal.Journal.
 func (j *Journal) Ack(packets []*packet.Packet) {
 	volume := packet.VolumeOf(packets)
 	var footprint int64
@@ -174,23 +170,23 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 	defer j.mu.Unlock()
 	for _, p := range packets {
 		footprint += p.Footprint()
-		j.bytes.Add(p.Slot, -p.Footprint())
+		j.byteQuota.Add(p.Slot, -p.Footprint())
 		p.Release()
 	}
-	j.books.Claimed = j.books.Claimed.Minus(volume)
-	j.books.Acknowledged = j.books.Acknowledged.Plus(volume)
-	j.books.MemoryBytes -= footprint
+	j.stats.Claimed = j.stats.Claimed.Minus(volume)
+	j.stats.Acknowledged = j.stats.Acknowledged.Plus(volume)
+	j.stats.MemoryBytes -= footprint
 	j.mirrorLocked()
 }
 
-// Stats returns the books at one moment.
+// Stats implements journal.Journal.
 func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.books
+	return j.stats
 }
 
-// Close makes every further Append fail.
+// Close makes later Appends fail.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -199,6 +195,6 @@ func (j *Journal) Close() error {
 }
 
 func (j *Journal) mirrorLocked() {
-	j.heldBytes.Store(j.books.MemoryBytes)
+	j.heldBytes.Store(j.stats.MemoryBytes)
 	j.queuedPackets.Store(int64(j.queue.Len()))
 }

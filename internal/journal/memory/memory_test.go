@@ -32,55 +32,55 @@ func TestQueueIsBoundedInPackets(t *testing.T) {
 		t.Fatalf("%d taken, %v", taken, err)
 	}
 	if err := j.CheckCapacity(0); !errors.Is(err, journal.ErrFull) {
-		t.Errorf("room: %v", err)
+		t.Errorf("CheckCapacity: %v", err)
 	}
-	journaltest.Fetch(j, nil, 1) // what is claimed does not wait any more
+	journaltest.Fetch(j, nil, 1) // what is fetched does not wait any more
 	if err := j.CheckCapacity(0); err != nil {
-		t.Errorf("room: %v", err)
+		t.Errorf("CheckCapacity: %v", err)
 	}
 	if taken, err := j.Append(packets(1, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
 		t.Errorf("%d taken, %v", taken, err)
 	}
 }
 
-// Memory is counted by what buffers hold, until a packet is acknowledged.
+// The capacity of a packet's buffer counts until the packet is acknowledged.
 func TestMemoryIsBoundedUntilAcknowledged(t *testing.T) {
 	j := New(Config{QueuePackets: 100, LimitBytes: 3 * packet.FootprintOf(1000)})
 	if taken, err := j.Append(packets(1000, 600, 1000, 1)); taken != 3 || !errors.Is(err, journal.ErrFull) {
 		t.Fatalf("%d taken, %v", taken, err)
 	}
-	claimed := journaltest.Fetch(j, nil, 100)
+	fetched := journaltest.Fetch(j, nil, 100)
 	if err := j.CheckCapacity(1000); !errors.Is(err, journal.ErrFull) {
-		t.Errorf("room while packets are claimed: %v", err)
+		t.Errorf("CheckCapacity while packets are fetched: %v", err)
 	}
-	j.Ack(claimed[1:2])
+	j.Ack(fetched[1:2])
 	if err := j.CheckCapacity(1000); err != nil {
-		t.Errorf("room for as much as was acknowledged: %v", err)
+		t.Errorf("CheckCapacity for as much as was acknowledged: %v", err)
 	}
 	if err := j.CheckCapacity(1025); !errors.Is(err, journal.ErrFull) {
-		t.Errorf("room for more: %v", err)
+		t.Errorf("CheckCapacity for more: %v", err)
 	}
-	j.Ack(claimed[:1])
-	j.Ack(claimed[2:])
+	j.Ack(fetched[:1])
+	j.Ack(fetched[2:])
 	if left := j.Stats().MemoryBytes; left != 0 {
 		t.Errorf("%d bytes are left", left)
 	}
 }
 
-// A packet that finds no room keeps those behind it out, so that order holds.
-func TestPutStopsAtTheFirstWithoutRoom(t *testing.T) {
+// Append stops at the first packet over the limit, which preserves the order.
+func TestAppendStopsAtTheFirstOverTheLimit(t *testing.T) {
 	j := New(Config{QueuePackets: 100, LimitBytes: packet.FootprintOf(1) + packet.FootprintOf(1000)})
 	if taken, err := j.Append(packets(1, 5000, 1)); taken != 1 || !errors.Is(err, journal.ErrFull) {
 		t.Errorf("%d taken, %v", taken, err)
 	}
 }
 
-func TestCloseKeepsTheBooks(t *testing.T) {
+func TestStatsAfterClose(t *testing.T) {
 	j := New(Config{QueuePackets: 10, LimitBytes: 1 << 20})
 	if _, err := j.Append(packets(1, 2)); err != nil {
 		t.Fatal(err)
 	}
-	claimed := journaltest.Fetch(j, nil, 1)
+	fetched := journaltest.Fetch(j, nil, 1)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -88,17 +88,17 @@ func TestCloseKeepsTheBooks(t *testing.T) {
 		t.Errorf("%d taken, %v", taken, err)
 	}
 	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrClosed) {
-		t.Errorf("room: %v", err)
+		t.Errorf("CheckCapacity: %v", err)
 	}
-	j.Ack(claimed)
+	j.Ack(fetched)
 	stats := j.Stats()
 	if stats.Accepted.Packets != 2 || stats.Queued.Packets != 1 || stats.Acknowledged.Packets != 1 {
 		t.Errorf("stats %+v", stats)
 	}
 }
 
-// Whatever is done in whatever order: the books balance, order holds, each
-// packet leaves once, and Room and Put agree.
+// TestHistories checks random histories: the statistics are consistent, each packet is
+// fetched once and in order, and CheckCapacity agrees with Append.
 func TestHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		config := Config{
@@ -106,46 +106,46 @@ func TestHistories(t *testing.T) {
 			LimitBytes:   rapid.Int64Range(1000, 20_000).Draw(t, "bytes"),
 		}
 		j := New(config)
-		var claimed []*packet.Packet
+		var fetched []*packet.Packet
 		var next uint64
 		t.Repeat(map[string]func(*rapid.T){
-			"put": func(t *rapid.T) {
+			"append": func(t *rapid.T) {
 				batch := packets(rapid.SliceOfN(rapid.IntRange(0, 3000), 0, 5).Draw(t, "sizes")...)
-				room := error(nil)
+				capacityErr := error(nil)
 				if len(batch) > 0 {
-					room = j.CheckCapacity(len(batch[0].Body))
+					capacityErr = j.CheckCapacity(len(batch[0].Body))
 				}
 				taken, err := j.Append(batch)
 				if (taken == len(batch)) != (err == nil) {
 					t.Fatalf("%d of %d taken, %v", taken, len(batch), err)
 				}
-				if len(batch) > 0 && (taken > 0) != (room == nil) {
-					t.Fatalf("room %v, then %d taken", room, taken)
+				if len(batch) > 0 && (taken > 0) != (capacityErr == nil) {
+					t.Fatalf("CheckCapacity %v, then %d taken", capacityErr, taken)
 				}
 			},
-			"claim": func(t *rapid.T) {
-				before := len(claimed)
-				claimed = journaltest.Fetch(j, claimed, rapid.IntRange(0, 10).Draw(t, "limit"))
-				for _, p := range claimed[before:] {
+			"fetch": func(t *rapid.T) {
+				before := len(fetched)
+				fetched = journaltest.Fetch(j, fetched, rapid.IntRange(0, 10).Draw(t, "limit"))
+				for _, p := range fetched[before:] {
 					if next++; p.Sequence != next {
 						t.Fatalf("sequence %d, want %d", p.Sequence, next)
 					}
 				}
 			},
 			"ack": func(t *rapid.T) {
-				if len(claimed) > 0 {
-					i := rapid.IntRange(0, len(claimed)-1).Draw(t, "which")
-					j.Ack(claimed[i : i+1])
-					claimed = slices.Delete(claimed, i, i+1)
+				if len(fetched) > 0 {
+					i := rapid.IntRange(0, len(fetched)-1).Draw(t, "which")
+					j.Ack(fetched[i : i+1])
+					fetched = slices.Delete(fetched, i, i+1)
 				}
 			},
 			"": func(t *rapid.T) {
 				stats := j.Stats()
 				if stats.Accepted != stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged) {
-					t.Fatalf("books do not balance: %+v", stats)
+					t.Fatalf("inconsistent stats: %+v", stats)
 				}
-				if stats.Claimed != packet.VolumeOf(claimed) {
-					t.Fatalf("claimed %+v, want %+v", stats.Claimed, packet.VolumeOf(claimed))
+				if stats.Claimed != packet.VolumeOf(fetched) {
+					t.Fatalf("claimed %+v, want %+v", stats.Claimed, packet.VolumeOf(fetched))
 				}
 				if stats.Queued.Packets > int64(config.QueuePackets) || stats.MemoryBytes > config.LimitBytes || stats.MemoryBytes < 0 {
 					t.Fatalf("over its bounds %+v: %+v", config, stats)
@@ -155,8 +155,7 @@ func TestHistories(t *testing.T) {
 	})
 }
 
-// Producers and one consumer at once, for the race detector; what was taken
-// comes out.
+// Concurrent producers and one consumer; all taken packets are fetched.
 func TestConcurrentUse(t *testing.T) {
 	const producers, each = 4, 500
 	j := New(Config{QueuePackets: 50, LimitBytes: 1 << 20})
@@ -179,12 +178,12 @@ func TestConcurrentUse(t *testing.T) {
 	for out < producers*each {
 		<-j.Ready()
 		for {
-			claimed := journaltest.Fetch(j, nil, 16)
-			if len(claimed) == 0 {
+			fetched := journaltest.Fetch(j, nil, 16)
+			if len(fetched) == 0 {
 				break
 			}
-			out += len(claimed)
-			j.Ack(claimed)
+			out += len(fetched)
+			j.Ack(fetched)
 		}
 	}
 	work.Wait()
@@ -193,8 +192,8 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// One emitter that sends more than fits is refused before a calm one is.
-func TestANoisyEmitterLeavesRoomToOthers(t *testing.T) {
+// An emitter that sends more than the capacity is refused before others.
+func TestQuotaLimitsANoisyEmitter(t *testing.T) {
 	j := New(Config{QueuePackets: 900, LimitBytes: 1 << 30})
 	var pool packet.Pool
 	put := func(emitter string) error {
@@ -223,9 +222,9 @@ func TestANoisyEmitterLeavesRoomToOthers(t *testing.T) {
 			t.Fatalf("the calm emitter's packet %d: %v", i, err)
 		}
 	}
-	claimed := journaltest.Fetch(j, nil, 1000)
-	j.Ack(claimed)
+	fetched := journaltest.Fetch(j, nil, 1000)
+	j.Ack(fetched)
 	if err := put("noisy"); err != nil {
-		t.Errorf("when all is delivered the noisy one is not taken back: %v", err)
+		t.Errorf("after all acks the noisy emitter is refused: %v", err)
 	}
 }

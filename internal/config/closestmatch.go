@@ -1,9 +1,13 @@
-package main
+package config
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
-// closestMatch returns the word of the list that a mistyped one probably means.
-func closestMatch(text string, list []string) (best string, ok bool) {
+// ClosestMatch returns the word of the list that a mistyped one probably means.
+func ClosestMatch(text string, list []string) (best string, ok bool) {
 	distance := maxEditDistance + 1
 	for _, word := range list {
 		if strings.EqualFold(text, word) {
@@ -36,7 +40,7 @@ func isLikelyTypo(text, word string, distance int) bool {
 		return distance <= 1 && len(text) == len(word) && sameLetters(text, word)
 	case length <= 6:
 		return distance <= 1
-	case commonPrefix(text, word) >= 8:
+	case length >= 8 && text[:8] == word[:8]:
 		return distance <= maxEditDistance
 	default:
 		return distance <= 2
@@ -44,20 +48,7 @@ func isLikelyTypo(text, word string, distance int) bool {
 }
 
 func sameLetters(a, b string) bool {
-	for _, letter := range a {
-		if strings.Count(a, string(letter)) != strings.Count(b, string(letter)) {
-			return false
-		}
-	}
-	return true
-}
-
-func commonPrefix(a, b string) int {
-	n := 0
-	for n < min(len(a), len(b)) && a[n] == b[n] {
-		n++
-	}
-	return n
+	return slices.Equal(slices.Sorted(slices.Values([]byte(a))), slices.Sorted(slices.Values([]byte(b))))
 }
 
 // unitSuffixes are suffixes of setting names and their common variants.
@@ -96,4 +87,18 @@ func editDistance(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
+}
+
+// unknownKey returns an error with the closest match and the known keys.
+func unknownKey(key string, from Origin, known []Setting) error {
+	var keys []string
+	for _, s := range known {
+		keys = append(keys, s.Key)
+	}
+	hint := "known"
+	if intended, ok := ClosestMatch(key, keys); ok {
+		hint = fmt.Sprintf("did you mean %s? Known", intended)
+	}
+	object := strings.Replace(known[0].path, ".", ": ", 1)
+	return fmt.Errorf("%v: %sunknown key %q; %s are %s", from, object, key, hint, strings.Join(keys, ", "))
 }

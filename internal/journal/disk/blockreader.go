@@ -1,6 +1,6 @@
 package disk
 
-// blockReader reads the records of blocks back. It is used by one goroutine.
+// blockReader reads the records of blocks. It must not be used concurrently.
 type blockReader struct {
 	files   fileSystem
 	scanner scanner
@@ -8,20 +8,19 @@ type blockReader struct {
 	path    string
 }
 
-// read calls visit for each packet of the block that is on disk and not
-// acknowledged. The slices are valid during the call. Damaged records are
-// skipped. An error means that not all could be read: an *unopenedError says
-// nothing of what is in the file, any other is the disk's.
+// read calls visit for each unacknowledged packet of the block, whose slices are valid
+// during the call, and skips damaged records. It returns an *unopenedError if the
+// segment could not be opened, or the first read error.
 func (r *blockReader) read(b *block, visit func(item)) error {
 	if err := r.use(b.segment.path); err != nil {
 		return err
 	}
 	r.scanner.reset(r.open, b.offset, b.offset+b.bytes)
-	next := b.first // a piece of a file that stands there twice counts once
+	next := b.first // skips a part that a misdirected write duplicated
 	for {
 		found, ok := r.scanner.next()
 		if !ok {
-			return r.scanner.holes.cause
+			return r.scanner.bad.cause
 		}
 		if found.damaged || found.kind == kindAcks || found.sequence < next || found.sequence >= b.end() {
 			continue
@@ -33,7 +32,7 @@ func (r *blockReader) read(b *block, visit func(item)) error {
 	}
 }
 
-// use opens a segment, unless it is the one that was used last.
+// use opens a segment unless it is open.
 func (r *blockReader) use(path string) error {
 	if r.path == path {
 		return nil
@@ -47,8 +46,8 @@ func (r *blockReader) use(path string) error {
 	return nil
 }
 
-// unopenedError says that a segment could not be opened, for lack of
-// descriptors or of rights. What is in it is whole, as far as is known.
+// unopenedError reports that a segment could not be opened, such as for too many open
+// files. Its content is not known to be damaged.
 type unopenedError struct{ cause error }
 
 func (e *unopenedError) Error() string { return e.cause.Error() }

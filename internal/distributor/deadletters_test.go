@@ -14,8 +14,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 )
 
-// With a disk journal a packet whose dead letter cannot be written is not forgotten:
-// it waits, on the books, and becomes a dead letter once that can be written.
+// With a disk journal a packet whose dead letter cannot be written waits, counts as queued,
+// and becomes a dead letter when the store is writable.
 func TestUnwrittenDeadLettersWait(t *testing.T) {
 	a := analyzertest.New(t)
 	a.Behave(analyzertest.Behaviour{Status: 422})
@@ -32,7 +32,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 		s.send(2)
 	}
 	if status, body := s.ask(t, "?ack=delivered", "waits"); status != http.StatusGatewayTimeout {
-		t.Errorf("who waits for the delivery is answered %d %s", status, body)
+		t.Errorf("ack=delivered: %d %s", status, body)
 	}
 	s.only(t, http.StatusAccepted)
 	until(t, "each was refused", func() bool { return s.router.Stats().Waiting.Packets == many })
@@ -45,7 +45,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 		t.Errorf("the journal has forgotten %d packets", got)
 	}
 	if status := s.Status(); status.Unaccounted != 0 || !status.Analyzers[0].Healthy || s.router.Stats().Quarantined != 0 {
-		t.Errorf("%d messages are not accounted for; the analyzer is healthy: %v; %d packets are set apart",
+		t.Errorf("%d messages are unaccounted; the analyzer is healthy: %v; %d packets are set apart",
 			status.Unaccounted, status.Analyzers[0].Healthy, s.router.Stats().Quarantined)
 	}
 	if status, body := s.ask(t, "", "waits"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
@@ -65,7 +65,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	wantTerm(t, ledger, "queued", 0, 0)
 	wantTerm(t, ledger, "in_flight", 0, 0)
 	if got := ledger["unaccounted_messages"]; got != 0.0 {
-		t.Errorf("%v messages are not accounted for", got)
+		t.Errorf("%v messages are unaccounted", got)
 	}
 	s.stop(t)
 	var letters bytes.Buffer
@@ -79,7 +79,7 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	}
 }
 
-// An analyzer that takes packets by the time that they are tried again gets them.
+// They are delivered if an analyzer takes them before.
 func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	a := analyzertest.New(t)
 	a.Behave(analyzertest.Behaviour{Status: 422})

@@ -11,7 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// sharing puts packets of emitters into a small journal.
+// sharing appends packets of several emitters to a small journal.
 type sharing struct {
 	*fixture
 	journal *Journal
@@ -32,7 +32,7 @@ func (s *sharing) put(t *testing.T, emitter string) error {
 	return err
 }
 
-// press puts packets of one emitter until one is refused.
+// press appends packets of one emitter until one is refused.
 func (s *sharing) press(t *testing.T, emitter string) (taken int) {
 	t.Helper()
 	for s.put(t, emitter) == nil {
@@ -41,36 +41,36 @@ func (s *sharing) press(t *testing.T, emitter string) (taken int) {
 	return taken
 }
 
-// One emitter that sends more than fits on disk is refused before a calm one
-// is, and what is delivered, or of an earlier run, counts right.
-func TestANoisyEmitterLeavesRoomOnDisk(t *testing.T) {
+// An emitter that sends more than the capacity is refused before others; acknowledged packets
+// and those of an earlier run are accounted.
+func TestQuotaLimitsANoisyEmitter(t *testing.T) {
 	s := sharing{fixture: newFixture(), now: time.Now()}
 	s.maxBytes = 1 << 20
 	for run := range 3 {
 		s.journal = s.open(t)
-		s.journal.Ack(claimAll(t, s.journal))
-		for range 20 { // what is delivered gives its share back
+		s.journal.Ack(fetchAll(t, s.journal))
+		for range 20 { // acknowledgements release the quota
 			if err := s.put(t, "calm"); err != nil {
 				t.Fatal(err)
 			}
 			noisy := s.press(t, "noisy")
-			if most := 1 << 20 / 500; noisy < most*6/10 || noisy > most*9/10 {
-				t.Fatalf("in run %d the noisy emitter has %d packets of about %d, 8/9 at most are wanted", run, noisy, most)
+			if limit := 1 << 20 / 500; noisy < limit*6/10 || noisy > limit*9/10 {
+				t.Fatalf("run %d: the noisy emitter has %d of %d packets, want about 8/9", run, noisy, limit)
 			}
 			for i := range 20 {
 				if err := s.put(t, "calm"); err != nil {
 					t.Fatalf("in run %d packet %d of the calm emitter: %v", run, i, err)
 				}
 			}
-			s.journal.Ack(claimAll(t, s.journal))
+			s.journal.Ack(fetchAll(t, s.journal))
 		}
 		s.press(t, "noisy") // all of which is there at the next start
 		s.kill(s.journal)
 	}
 }
 
-// What a failed commit refused has no share.
-func TestARefusedCommitGivesItsShareBack(t *testing.T) {
+// Packets of a failed commit are not charged.
+func TestFailedCommitReleasesItsQuota(t *testing.T) {
 	s := sharing{fixture: newFixture(), now: time.Now()}
 	s.journal = s.open(t)
 	s.disk.fail("sync", errors.New("a bad disk"))
@@ -79,7 +79,7 @@ func TestARefusedCommitGivesItsShareBack(t *testing.T) {
 	if _, err := s.journal.Append([]*packet.Packet{p}); err == nil {
 		t.Fatal("a packet that cannot be synced was taken")
 	}
-	if !s.journal.shares.Admits(p.Slot, 1, 1, true) {
-		t.Error("the emitter still has a share")
+	if !s.journal.quota.Admits(p.Slot, 1, 1, true) {
+		t.Error("the emitter is still charged")
 	}
 }

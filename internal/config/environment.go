@@ -1,8 +1,7 @@
-package main
+package config
 
 import (
 	"fmt"
-	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,22 +25,22 @@ var linkAddress = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 // prefixes are what users may prepend to the names of settings.
 var prefixes = []string{"LOGSTREAMER_", "DISTRIBUTOR_", "ANALYZER_", "EMITTER_"}
 
-// mistypedVariables returns a warning for each environment variable that is
-// probably a misspelled setting. Settings of other commands are known: one
+// MistypedVariables returns a warning for each environment variable that is
+// probably a misspelled setting. known has the settings of other commands, too: one
 // environment may serve several.
-func (s *settings) mistypedVariables(environ []string) []string {
-	var known []string
-	for _, one := range s.list {
-		known = append(known, one.env)
+func (l *Loader[T]) MistypedVariables(environ []string, known map[string]bool) []string {
+	var names []string
+	for _, s := range l.Settings {
+		names = append(names, s.Env)
 	}
 	var found []string
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
-		if value == "" || s.names[name] || slices.Contains(foreignVariables, name) ||
+		if value == "" || known[name] || slices.Contains(foreignVariables, name) ||
 			serviceLink.MatchString(name) || linkAddress.MatchString(value) {
 			continue
 		}
-		if intended, ok := intendedSetting(name, known); ok && !s.isCaseVariant(name, intended, value) {
+		if intended, ok := intendedSetting(name, names); ok && !l.isCaseVariant(name, intended, value) {
 			found = append(found, fmt.Sprintf("%s is set and not known; did you mean %s?", name, intended))
 		}
 	}
@@ -58,19 +57,12 @@ func intendedSetting(name string, known []string) (string, bool) {
 	if len(name) <= 4 && name != strings.ToUpper(name) {
 		return "", false
 	}
-	return closestMatch(name, known)
+	return ClosestMatch(name, known)
 }
 
 // isCaseVariant reports whether the system does not distinguish the case of the
 // two names.
-func (s *settings) isCaseVariant(name, intended, value string) bool {
-	got, ok := s.getenv(intended)
+func (l *Loader[T]) isCaseVariant(name, intended, value string) bool {
+	got, ok := l.getenv(intended)
 	return ok && got == value && strings.EqualFold(name, intended)
-}
-
-// warnOfTypos logs the warnings of mistypedVariables.
-func (s *settings) warnOfTypos(logger *slog.Logger) {
-	for _, sentence := range s.mistypedVariables(s.environ()) {
-		logger.Warn(sentence)
-	}
 }

@@ -2,15 +2,15 @@ package distributor
 
 import "github.com/logstreamer/logstreamer/internal/deadletter"
 
-// resendable keeps dead letters that can be sent again at once: they are no
-// duplicates of themselves.
-type resendable struct {
+// dedupForgettingDLQ stores dead letters and removes them from the duplicate window, so that
+// they can be sent again.
+type dedupForgettingDLQ struct {
 	store       *deadletter.Store
 	distributor *Distributor
 }
 
 // Add stores dead letters; see deadletter.Store.
-func (r resendable) Add(entries []deadletter.Entry) (stored []bool) {
+func (r dedupForgettingDLQ) Add(entries []deadletter.Entry) (stored []bool) {
 	stored = r.store.Add(entries)
 	if window := r.distributor.duplicates; window != nil {
 		for i, e := range entries {

@@ -5,25 +5,25 @@ import (
 	"io"
 )
 
-// holes are the parts of a file that its disk cannot read.
-type holes struct {
-	extents []extent // rising, not overlapping
-	cause   error    // the first
+// badExtents are the parts of a file with read errors.
+type badExtents struct {
+	extents []extent // sorted, disjoint
+	cause   error    // first read error
 }
 
-// extent is a run of bytes of a file.
+// extent is a byte range of a file.
 type extent struct{ from, to int64 }
 
 const (
 	pageBytes = 4096
-	// badPagesInRow is after how many pages that cannot be read the rest of what
-	// was asked for is given up: a disk may take seconds to fail each.
-	badPagesInRow = 16
+	// maxBadPages is the number of consecutive read errors after which the rest of a
+	// read counts as bad: a disk may take seconds for each.
+	maxBadPages = 16
 )
 
-// read fills b as ReadAt does. After an error it asks for each page alone;
-// zeros stand for those that cannot be read, which are noted.
-func (h *holes) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
+// read fills b like ReadAt. After an error it reads page by page, records the bad
+// pages and substitutes zeros for them.
+func (h *badExtents) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
 	n, err := source.ReadAt(b, offset)
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, err
@@ -31,7 +31,7 @@ func (h *holes) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
 	bad := 0
 	for at := 0; at < len(b); {
 		size := min(len(b)-at, pageBytes-int((offset+int64(at))%pageBytes))
-		if bad < badPagesInRow {
+		if bad < maxBadPages {
 			n, err = source.ReadAt(b[at:at+size], offset+int64(at))
 		} else {
 			size = len(b) - at
@@ -51,9 +51,9 @@ func (h *holes) read(source io.ReaderAt, b []byte, offset int64) (int, error) {
 	return len(b), nil
 }
 
-// add notes a part. Parts are read again when a record that is larger than
-// what was read begins before them.
-func (h *holes) add(e extent, cause error) {
+// add records an extent. It may overlap the last one, as the scanner rereads from the
+// start of a record that is larger than its buffer.
+func (h *badExtents) add(e extent, cause error) {
 	if h.cause == nil {
 		h.cause = cause
 	}
@@ -66,9 +66,9 @@ func (h *holes) add(e extent, cause error) {
 	}
 }
 
-// within returns how many bytes between two offsets cannot be read, and where
-// the last of them ends.
-func (h *holes) within(from, to int64) (bytes, end int64) {
+// within returns the number of bad bytes between two offsets and the end of the last
+// of them.
+func (h *badExtents) within(from, to int64) (bytes, end int64) {
 	for _, e := range h.extents {
 		if cut := (extent{max(e.from, from), min(e.to, to)}); cut.from < cut.to {
 			bytes += cut.to - cut.from

@@ -14,15 +14,15 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// A segment that cannot be moved to quarantine is put out of the way where it is.
-func TestQuarantineThatCannotBeUsed(t *testing.T) {
+// A segment that cannot be moved to the quarantine is renamed in its directory.
+func TestUnusableQuarantine(t *testing.T) {
 	disk := newCrashDisk()
 	files := disk.process()
 	if _, err := files.Create("/data/journal/1.segment", 10); err != nil {
 		t.Fatal(err)
 	}
 	disk.fail("mkdir", syscall.EROFS)
-	if err := (&quarantine{files: files, dir: "/data/quarantine"}).keepFile("/data/journal/1.segment"); err != nil {
+	if err := (&quarantine{files: files, dir: "/data/quarantine"}).addFile("/data/journal/1.segment"); err != nil {
 		t.Error(err)
 	}
 	if names, _ := files.List("/data/journal"); !slices.Equal(names, []string{"1.segment.damaged"}) {
@@ -30,40 +30,40 @@ func TestQuarantineThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// Until a segment can be removed those behind it stay, for they hold its
-// acknowledgements, and it counts against the budget.
-func TestASegmentThatCannotBeRemoved(t *testing.T) {
+// A segment that cannot be removed counts against MaxBytes and blocks the removal of later
+// ones, which hold its acknowledgements.
+func TestRemoveFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
 		f.disk.fail("remove", syscall.EPERM)
 		for id := range 1000 {
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		time.Sleep(time.Hour)
 		if got := f.log.count("cannot be removed"); got != 1 {
-			t.Errorf("%d lines tell of it", got)
+			t.Errorf("%d log lines about it", got)
 		}
-		if got, onDisk := j.Status().Bytes, f.disk.bytes(); got < onDisk-2*f.segmentBytes { // those reserve room
+		if got, onDisk := j.Status().Bytes, f.disk.bytes(); got < onDisk-2*f.segmentBytes { // segments have unused blocks
 			t.Errorf("%d bytes count against the budget, and %d are on disk", got, onDisk)
 		}
 		f.disk.fail("", nil)
 		f.disk.kill()
 		_ = j.Close()
 		j = f.open(t)
-		if got := claimAll(t, j); len(got) > 100 { // those whose acknowledgement was not written
+		if got := fetchAll(t, j); len(got) > 100 { // those whose acknowledgement was not written
 			t.Errorf("%d packets are delivered again", len(got))
 		}
-		j.Ack(claimAll(t, j))
+		j.Ack(fetchAll(t, j))
 		f.disk.fail("remove", syscall.EPERM)
 		for id := range 1000 {
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		time.Sleep(time.Minute)
 		f.disk.fail("", nil)
-		time.Sleep(2 * lastRetry)
+		time.Sleep(2 * maxRetryDelay)
 		synctest.Wait()
 		names, _ := f.disk.process().List("/data/journal")
 		if got := j.Status().Bytes; len(names) != 1 || got < segmentHeaderBytes || got > f.segmentBytes {
@@ -73,9 +73,9 @@ func TestASegmentThatCannotBeRemoved(t *testing.T) {
 	})
 }
 
-// A new segment of which the first write fails goes in its turn. Left behind,
-// the gaps around it would be told as loss.
-func TestASegmentThatIsNeverWritten(t *testing.T) {
+// A segment whose first write failed is removed in its turn: otherwise the gaps around it
+// would be reported as loss.
+func TestSegmentWithoutRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		j := f.open(t)
@@ -96,7 +96,7 @@ func TestASegmentThatIsNeverWritten(t *testing.T) {
 		}
 		for id := range 1000 {
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -104,16 +104,15 @@ func TestASegmentThatIsNeverWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		j = f.open(t)
-		if lost := j.Status().SetAside.Packets; lost > 0 {
-			t.Errorf("%d packets are told as lost: %s", lost, f.log.String())
+		if lost := j.Status().Quarantined.Packets; lost > 0 {
+			t.Errorf("%d packets are reported lost: %s", lost, f.log.String())
 		}
 		j.Close()
 	})
 }
 
-// What is left is counted to the byte, or a journal that is nearly full would
-// seem to hold what is gone, and write itself anew for ever.
-func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
+// liveBytes is exact: otherwise a nearly full journal would rewrite itself for ever.
+func TestFullJournalIsNotRewritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.maxBytes, f.memory = 2<<20, 64<<20
@@ -138,30 +137,30 @@ func TestAFullJournalIsNotWrittenAnew(t *testing.T) {
 		if creates > 2 {
 			t.Errorf("%d segments are begun while nothing comes", creates)
 		}
-		claimed := journaltest.Fetch(j, nil, 3000)
-		j.Ack(claimed[2999:])
+		fetched := journaltest.Fetch(j, nil, 3000)
+		j.Ack(fetched[2999:])
 		time.Sleep(2 * acksDelay)
-		live := j.live
+		live := j.liveBytes
 		f.kill(j)
-		f.memory = 1  // what is left is read back only when it is claimed
+		f.memory = 1  // what is left is read back only when it is fetched
 		j = f.open(t) // which counts it anew
 		synctest.Wait()
-		if j.live != live {
-			t.Errorf("after a start %d bytes are left, and %d before", j.live, live)
+		if j.liveBytes != live {
+			t.Errorf("after a start %d bytes are left, and %d before", j.liveBytes, live)
 		}
 		for j.Stats().Queued.Packets > 0 {
 			j.Ack(journaltest.Fetch(j, nil, 1000))
 			synctest.Wait()
 		}
-		if j.live != 0 {
-			t.Errorf("with nothing left %d bytes are", j.live)
+		if j.liveBytes != 0 {
+			t.Errorf("with nothing left %d bytes are", j.liveBytes)
 		}
 		j.Close()
 	})
 }
 
-// A straggler that cannot be read for a copy is tried again.
-func TestStragglersAreTriedAgain(t *testing.T) {
+// A rewrite that fails with a read error is retried.
+func TestRewriteIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.maxBytes = 1 << 20
@@ -177,11 +176,11 @@ func TestStragglersAreTriedAgain(t *testing.T) {
 				if !failed.Load() {
 					t.Fatal("it is full before anything failed")
 				}
-				time.Sleep(lastRetry)
+				time.Sleep(maxRetryDelay)
 				synctest.Wait()
 			}
 			f.put(t, j, id)
-			j.Ack(claimAll(t, j))
+			j.Ack(fetchAll(t, j))
 		}
 		if !failed.Load() {
 			t.Error("nothing failed")
@@ -191,13 +190,13 @@ func TestStragglersAreTriedAgain(t *testing.T) {
 	})
 }
 
-// Either way of looking for copies ends those of the range and no other.
-func TestRangesEndCopies(t *testing.T) {
+// ackCopies acknowledges the copies of the range only, by either iteration.
+func TestAckRangeEndsCopies(t *testing.T) {
 	for _, r := range []sequenceRange{{3, 2}, {2, 100}, {0, 1}, {9, 5}} {
 		x := index{copies: map[uint64]*block{}}
 		s := &segment{}
 		for sequence := uint64(1); sequence <= 10; sequence++ {
-			x.copies[sequence] = newBlock(placed{segment: s, sequence: sequence})
+			x.copies[sequence] = newBlock(location{segment: s, sequence: sequence})
 		}
 		x.ackRange(r)
 		for sequence := uint64(1); sequence <= 10; sequence++ {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+)
+
+// newLoader returns a loader of a command's configuration.
+func newLoader[T any](p process, defaults T) *config.Loader[T] {
+	loader := config.New(defaults, p.getenv)
+	for _, s := range loader.Settings {
+		p.names[s.Env] = true
+	}
+	return loader
+}
+
+// newCommand completes a command: it loads its configuration and runs.
+func newCommand[T any](p process, c ffcli.Command, loader *config.Loader[T], run func(context.Context, *config.Loaded[T]) error) *ffcli.Command {
+	if c.FlagSet == nil {
+		c.FlagSet = newFlagSet(c.Name, p)
+	}
+	loader.AddFlags(c.FlagSet)
+	c.UsageFunc = func(c *ffcli.Command) string { return usage(c, loader.Settings) }
+	c.Exec = func(ctx context.Context, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+		}
+		loaded, err := loader.Load()
+		if err != nil {
+			return usageError{err}
+		}
+		return run(ctx, loaded)
+	}
+	return &c
+}
+
+// addConfigFlag declares -config.
+func addConfigFlag[T any](c *ffcli.Command, loader *config.Loader[T]) {
+	c.FlagSet.StringVar(&loader.File, "config", "", "YAML file with these settings by their environment names in lower case")
+}
+
+// role is the configuration of a role.
+type role interface{ Validate() error }
+
+// service is the configuration of a role that runs until it is stopped, with a log.
+type service[T role] struct {
+	Role T
+	Log  logConfig
+}
+
+func (s service[T]) Validate() error { return s.Role.Validate() }
+
+// newService is newCommand for a service.
+func newService[T role](p process, c ffcli.Command, loader *config.Loader[service[T]], run func(context.Context, *config.Loaded[service[T]], *slog.Logger) error) *ffcli.Command {
+	return newCommand(p, c, loader, func(ctx context.Context, loaded *config.Loaded[service[T]]) error {
+		diagnostics := newDiagnostics(p, loader, loaded)
+		defer ignoreHangups(diagnostics)()
+		return run(ctx, loaded, loaded.Config.Log.logger(p.stderr))
+	})
+}
+
+// newDiagnostics returns the logger of the command itself, after a warning for each
+// mistyped variable. It logs warnings even where the default level is error, as in the demo.
+func newDiagnostics[T role](p process, loader *config.Loader[service[T]], loaded *config.Loaded[service[T]]) *slog.Logger {
+	log := loaded.Config.Log
+	if log.Level == "error" && loaded.Origin("log_level") == (config.Origin{}) {
+		log.Level = "warn"
+	}
+	logger := log.logger(p.stderr)
+	for _, warning := range loader.MistypedVariables(p.environ(), p.names) {
+		logger.Warn(warning)
+	}
+	return logger
+}

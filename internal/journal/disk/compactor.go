@@ -1,0 +1,252 @@
+package disk
+
+import (
+	"errors"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// compactor reads packets back into memory, rewrites live records and removes
+// segments.
+type compactor struct {
+	journal *Journal
+	reader  blockReader
+	packets []*packet.Packet
+	records []byte
+
+	retry     *time.Timer // runs after a failure
+	suspended task        // until the retry timer
+	failing   task        // tasks that failed last time, logged
+}
+
+// task is a set of the compactor's tasks.
+type task uint8
+
+const (
+	removing task = 1 << iota
+	loading
+	rewriting
+)
+
+func newCompactor(j *Journal) *compactor {
+	k := &compactor{journal: j, reader: blockReader{files: j.files}, retry: time.NewTimer(time.Hour)}
+	k.retry.Stop()
+	return k
+}
+
+func (k *compactor) run() {
+	loop := k.journal.compacting
+	defer k.reader.close()
+	defer k.retry.Stop()
+	for !loop.stopping() {
+		if k.due(removing) && k.removeObsolete() || k.due(loading) && k.load() || k.due(rewriting) && k.rewriteOldest() {
+			continue
+		}
+		select {
+		case <-loop.wakeUp:
+		case <-loop.stop:
+		case <-k.retry.C:
+			k.suspended = 0
+		}
+	}
+	k.removeObsolete()
+}
+
+func (k *compactor) due(t task) bool { return k.suspended&t == 0 }
+
+// failed suspends a task until the retry timer and logs the first of consecutive
+// failures.
+func (k *compactor) failed(t task, what string, s *segment, err error) {
+	if k.suspended == 0 {
+		k.retry.Reset(maxRetryDelay)
+	}
+	if k.failing&t == 0 {
+		k.journal.logger.Warn(what, "segment", s.path, "error", err)
+	}
+	k.suspended |= t
+	k.failing |= t
+}
+
+// succeeded ends a series of failures.
+func (k *compactor) succeeded(t task) { k.failing &^= t }
+
+// load reads the next block of the backlog into memory and reports whether the backlog
+// has changed.
+func (k *compactor) load() bool {
+	b, estimate := k.journal.nextBlock()
+	if b == nil {
+		return false
+	}
+	k.packets = k.packets[:0]
+	var err error
+	for delay := minRetryDelay; ; delay *= 2 {
+		if err = k.read(b); err == nil || delay > maxRetryDelay || !k.pause(delay) {
+			break
+		}
+	}
+	if err != nil && k.journal.compacting.stopping() {
+		return true // the block is still on disk, for the next start
+	}
+	if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isNotExist(err) {
+		k.journal.requeueBlock(b, estimate)
+		k.failed(loading, "accepted packets cannot be read back now, retrying", b.segment, err)
+		return false
+	}
+	k.succeeded(loading)
+	k.journal.addLoaded(b, k.packets, estimate, err)
+	return true
+}
+
+// read reads the unacknowledged packets of a block into k.packets.
+func (k *compactor) read(b *block) error {
+	for _, p := range k.packets {
+		p.Release()
+	}
+	k.packets = k.packets[:0]
+	return k.reader.read(b, func(found item) {
+		info, err := packet.Recheck(found.body, int(found.messages))
+		if err != nil {
+			return
+		}
+		p := k.journal.pool.New(found.body, info)
+		p.Traceparent = string(found.traceparent)
+		p.Accepted = time.Unix(0, found.accepted)
+		p.Sequence = found.sequence
+		k.packets = append(k.packets, p)
+	})
+}
+
+// pause waits before a retry; it returns false if the journal closes.
+func (k *compactor) pause(delay time.Duration) bool {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-k.journal.compacting.stop:
+		return false
+	}
+}
+
+// Upper estimates of a packet's memory before it is read.
+const (
+	footprintPerPacket = 768
+	footprintPerByte   = 2
+)
+
+// nextBlock removes the next block from the backlog if it fits into memory, and
+// reserves the estimate of its memory. One block may exceed the backlog's half of the
+// memory, so that a large packet does not block those behind it.
+func (j *Journal) nextBlock() (b *block, estimate int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.backlog.Len() == 0 {
+		return nil, 0
+	}
+	b = j.backlog.First()
+	estimate = footprintPerPacket*b.volume.Packets + footprintPerByte*b.volume.Bytes
+	if b.volume.Packets == 1 {
+		estimate = packet.FootprintOf(int(b.volume.Bytes))
+	}
+	limit := j.config.MemoryLimitBytes
+	fits := j.heldLocked()+estimate <= limit && (j.held[residentBacklog] == 0 || j.held[residentBacklog]+estimate <= limit/2)
+	if !fits && j.heldLocked() > 0 {
+		return nil, 0
+	}
+	j.backlog.Pop()
+	b.residency = residentBacklog
+	j.held[residentBacklog] += estimate
+	return b, estimate
+}
+
+// requeueBlock undoes nextBlock.
+func (j *Journal) requeueBlock(b *block, estimate int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b.residency = residentOnDisk
+	j.held[residentBacklog] -= estimate
+	j.backlog.PushFront(b)
+}
+
+// addLoaded queues packets that were read back. Those that are missing of the block are
+// quarantined.
+func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, err error) {
+	j.mu.Lock()
+	j.held[residentBacklog] -= estimate
+	for _, p := range packets {
+		j.held[residentBacklog] += p.Footprint()
+		j.deliveryChans.restore(p)
+		j.restoreQuotaLocked(p)
+		j.queues[residentBacklog].Push(p)
+	}
+	missing := missingOf(b, packets)
+	lost := j.lostLocked(b, packets, missing)
+	if len(missing) > 0 {
+		j.dropMissingLocked(b, missing, lost)
+	}
+	path := b.segment.path
+	j.mu.Unlock()
+	if len(packets) > 0 {
+		j.signalReady()
+	}
+	if len(missing) == 0 {
+		return
+	}
+	j.metrics.quarantined.Add(float64(lost.Packets))
+	j.logger.Error("accepted packets cannot be read back and are quarantined with their segment",
+		"segment", path, "offset", b.offset, "bytes", b.bytes, "packets", lost.Packets, "messages", lost.Messages,
+		"first_sequence", missing[0], "last_sequence", missing[len(missing)-1], "error", err)
+}
+
+// missingOf returns the unacknowledged sequences of a block that are not among the
+// packets found, which are in order.
+func missingOf(b *block, found []*packet.Packet) []uint64 {
+	if b.unackedCount == uint64(len(found)) {
+		return nil
+	}
+	var missing []uint64
+	b.eachUnacked(func(sequence uint64) {
+		if len(found) > 0 && found[0].Sequence == sequence {
+			found = found[1:]
+			return
+		}
+		missing = append(missing, sequence)
+	})
+	return missing
+}
+
+// lostLocked returns the volume of the missing packets, and corrects the statistics of
+// a block that could not be counted at the start.
+func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64) packet.Volume {
+	held := packet.VolumeOf(found)
+	rest := b.volume.Minus(held)
+	lost := packet.Volume{Packets: int64(len(missing)), Messages: max(rest.Messages, 0), Bytes: max(rest.Bytes, 0)}
+	if len(missing) == 0 {
+		lost = packet.Volume{}
+	}
+	correction := held.Plus(lost).Minus(b.volume)
+	j.stats.Accepted = j.stats.Accepted.Plus(correction)
+	j.stats.Queued = j.stats.Queued.Plus(correction)
+	records := int64(0)
+	for _, p := range found {
+		records += recordBytes(p)
+	}
+	j.liveBytes += records - b.records
+	return lost
+}
+
+// dropMissingLocked ends the missing packets of a block. Their segment is quarantined
+// instead of removed.
+func (j *Journal) dropMissingLocked(b *block, missing []uint64, lost packet.Volume) {
+	for _, sequence := range missing {
+		j.index.ack(sequence)
+		delete(j.deliveryChans, sequence)
+	}
+	b.segment.unread = true
+	j.stats.Queued = j.stats.Queued.Minus(lost)
+	j.stats.Acknowledged = j.stats.Acknowledged.Plus(lost)
+	j.stats.Damaged = j.stats.Damaged.Plus(lost)
+	j.quarantined = j.quarantined.Plus(lost)
+	j.retireLocked()
+}
