@@ -1,16 +1,12 @@
 package sink
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 )
-
-// ErrUser is returned for a URL that contains an @. Such a URL is never logged unredacted.
-var ErrUser = errors.New("an analyzer's URL must have no user or password (an @ in its path is written %40)")
 
 // WithoutUser returns text with everything before its last @ redacted, except an http or
 // https scheme.
@@ -31,7 +27,7 @@ func WithoutUser(text string) string {
 // ParseURL parses the base URL of an analyzer.
 func ParseURL(text string) (*url.URL, error) {
 	if strings.Contains(text, "@") {
-		return nil, fmt.Errorf("ANALYZERS: %q: %w", WithoutUser(text), ErrUser)
+		return nil, fmt.Errorf("ANALYZERS: %q: an analyzer's URL must have no user or password (an @ in its path is written %%40)", WithoutUser(text))
 	}
 	if strings.Count(text, "://") > 1 {
 		return nil, fmt.Errorf("ANALYZERS: %q is more than one URL: analyzers are separated by commas", text)
