@@ -56,7 +56,7 @@ func (r *Request) Parameter(name string) (value string, given bool) {
 	return values.Get(name), values.Has(name)
 }
 
-// Length returns the length of the body in bytes, or -1 if only its end tells.
+// Length returns the length of the body in bytes, or -1 if it is not known.
 func (r *Request) Length() int64 {
 	if r.Head.Length < 0 && !r.Head.Chunked {
 		return 0
