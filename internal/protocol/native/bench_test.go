@@ -31,28 +31,6 @@ func (s sink) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (int, bool
 
 func (sink) CheckCapacity(int) error { return nil }
 
-func TestAllocationsOfAPacket(t *testing.T) {
-	if raceEnabled {
-		t.Skip("pools drop their contents at random under the race detector")
-	}
-	h := newHandler(t, standard(), sink{})
-	body := aPacket("p", 800)
-	reader := strings.NewReader(body)
-	request, _ := requestOf(t, reader, len(body), jsonType)
-	var response http1.Response
-	allocations := testing.AllocsPerRun(1000, func() {
-		reader.Reset(body)
-		h.Handle(request, &response)
-		if response.Status != http.StatusAccepted {
-			t.Fatal(string(response.Body))
-		}
-	})
-	t.Logf("%v allocations a packet", allocations)
-	if allocations > 1 { // the slice of one packet that Append gets
-		t.Errorf("%v allocations a packet", allocations)
-	}
-}
-
 func BenchmarkSingle(b *testing.B) {
 	for _, size := range []int{100, 800, 10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {

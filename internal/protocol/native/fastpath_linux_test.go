@@ -3,39 +3,11 @@
 package native
 
 import (
-	"bytes"
-	"net"
 	"strings"
 	"testing"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 )
-
-// A request on the fast path allocates nothing.
-func TestAllocationsOfAFastPathRequest(t *testing.T) {
-	if raceEnabled {
-		t.Skip("pools drop their contents at random under the race detector")
-	}
-	addr := listenAndServe(t, newHandler(t, standard(), sink{}), standard().server)
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	request, room := []byte(post(aPacket("p", 800), jsonType)), make([]byte, 4096)
-	allocations := testing.AllocsPerRun(5000, func() {
-		if _, err := conn.Write(request); err != nil {
-			t.Fatal(err)
-		}
-		if n, err := conn.Read(room); err != nil || !bytes.HasPrefix(room[:n], []byte("HTTP/1.1 202 ")) {
-			t.Fatal(string(room[:n]), err)
-		}
-	})
-	t.Logf("%v allocations a packet", allocations)
-	if allocations > 0 {
-		t.Errorf("%v allocations a packet", allocations)
-	}
-}
 
 func TestFastPathRequests(t *testing.T) {
 	const plain = "POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n"
