@@ -84,7 +84,7 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 }
 
 // Begin returns the state of a valid packet, and the reservation if it is New or InFlight.
-// The principal is whom the emitter authenticated as, or empty: equal packets of two
+// The principal is the authenticated name of the emitter, or empty: equal packets of two
 // principals are different.
 func (w *Window) Begin(principal string, info packet.Info, body []byte, now time.Time) (State, *Reservation) {
 	f := w.secret.fingerprint(principal, info, body)

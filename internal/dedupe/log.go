@@ -170,7 +170,7 @@ func (l *log) takePending() []section {
 	return sections
 }
 
-// requeue puts unwritten sections before the pending ones; the last of them and the first
+// requeue puts sections that were not written before the pending ones; the last of them and the first
 // pending one are of the same generation.
 func (l *log) requeue(unsaved []section) {
 	l.mu.Lock()
@@ -180,7 +180,7 @@ func (l *log) requeue(unsaved []section) {
 	l.pending = append(unsaved, l.pending[1:]...)
 }
 
-// writeSection writes a section. After an error the section has the unwritten records.
+// writeSection writes a section. After an error the section has the records that were not written.
 func (l *log) writeSection(s *section) error {
 	if l.file == nil || !s.born.Equal(l.born) {
 		if err := l.open(s.born); err != nil {

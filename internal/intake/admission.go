@@ -9,7 +9,7 @@ import (
 type Candidate struct {
 	// Packet is lent by Memory and checked; its Info, Accepted and Traceparent are set.
 	Packet *packet.Packet
-	// Principal is whom the emitter authenticated as, or empty.
+	// Principal is the authenticated name of the emitter, or empty.
 	Principal string
 
 	// reservation is this request's, to be ended; other is that of another request for

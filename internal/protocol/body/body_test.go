@@ -9,14 +9,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// roomy is a journal that always has capacity, as one on disk nearly has.
-type roomy struct{ intake.Journal }
+// unlimitedJournal is a journal that always has capacity, as one on disk nearly has.
+type unlimitedJournal struct{ intake.Journal }
 
-func (roomy) CheckCapacity(int) error { return nil }
+func (unlimitedJournal) CheckCapacity(int) error { return nil }
 
 func reader(t *testing.T, memory int64) *Reader {
 	t.Helper()
-	in := intake.New(intake.Config{MemoryBytes: memory}, intake.Dependencies{Journal: roomy{}, Pool: new(packet.Pool)})
+	in := intake.New(intake.Config{MemoryBytes: memory}, intake.Dependencies{Journal: unlimitedJournal{}, Pool: new(packet.Pool)})
 	r, err := NewReader(1<<20, in.Memory())
 	if err != nil {
 		t.Fatal(err)
