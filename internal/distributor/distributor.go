@@ -57,8 +57,9 @@ type Distributor struct {
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
 	analyzers         atomic.Pointer[[]*upstream.Upstream]
-	membersMu         sync.Mutex // guards targets and changes of analyzers
+	membersMu         sync.Mutex // guards targets, stopped and changes of analyzers
 	targets           []Target
+	stopped           bool // analyzers are stopped: none may be added
 
 	intake   *intake.Intake
 	protocol *native.Protocol
@@ -264,11 +265,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		}
 		d.router.Stop()
 		d.starting.Wait()
-		var stops sync.WaitGroup
-		for _, a := range d.present() {
-			stops.Go(a.Stop)
-		}
-		stops.Wait()
+		d.stopAnalyzers()
 		d.router.Close()
 		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
 		d.closeDuplicates()

@@ -2,8 +2,10 @@ package distributor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/native"
@@ -19,6 +21,9 @@ func (d *Distributor) present() []*upstream.Upstream { return *d.analyzers.Load(
 func (d *Distributor) AddAnalyzer(ctx context.Context, target Target) (id string, err error) {
 	d.membersMu.Lock()
 	defer d.membersMu.Unlock()
+	if d.stopped {
+		return "", errors.New("the distributor stops")
+	}
 	config := d.config
 	config.Targets = Targets(append(slices.Clone(d.targets), target)).settled()
 	if err := config.Validate(); err != nil {
@@ -101,6 +106,18 @@ func (d *Distributor) addLocked(analyzer *upstream.Upstream, target Target) erro
 		d.forgetMetrics(analyzer)
 	}
 	return err
+}
+
+// stopAnalyzers stops all analyzers, for good.
+func (d *Distributor) stopAnalyzers() {
+	d.membersMu.Lock()
+	defer d.membersMu.Unlock()
+	d.stopped = true
+	var stops sync.WaitGroup
+	for _, a := range d.present() {
+		stops.Go(a.Stop)
+	}
+	stops.Wait()
 }
 
 // setLocked replaces the analyzers. The linger of each depends on their number.

@@ -91,4 +91,8 @@ func TestMemberErrors(t *testing.T) {
 	if status := s.Status(); len(status.Analyzers) != 1 || !status.Analyzers[0].Healthy {
 		t.Errorf("%+v", status.Analyzers)
 	}
+	s.stop(t)
+	if _, err := s.AddAnalyzer(t.Context(), Target{ID: "b", URL: "http://b:1", Weight: 1}); err == nil || !strings.Contains(err.Error(), "stops") {
+		t.Errorf("after a stop: error %v", err)
+	}
 }

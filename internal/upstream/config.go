@@ -15,10 +15,6 @@ type Config struct {
 	QueuePackets int `env:"PER_ANALYZER_QUEUE_SIZE" min:"1" reload:"live" help:"maximum packets bound to one analyzer and not yet delivered"`
 	// Concurrency is the maximum number of requests in flight.
 	Concurrency int `env:"SENDER_CONCURRENCY" min:"1" max:"1024" reload:"live" help:"maximum requests in flight to one analyzer"`
-	// Linger is the minimum interval between the starts of requests to an analyzer that
-	// accepts batches, except for full batches and for packets whose emitters wait for
-	// the delivery.
-	Linger time.Duration
 	// Retries is the number of further requests at this analyzer before a packet is
 	// rerouted.
 	Retries int `env:"SENDER_RETRIES" min:"0" reload:"live" help:"retries at the same analyzer before a packet is rerouted"`

@@ -17,9 +17,10 @@ func startLingering(t *testing.T, change func(*Config)) (b *fixture, sent func()
 	analyzer := newFakeSink(t, always(ok))
 	analyzer.health = batching
 	config := testConfig()
-	config.Concurrency, config.Linger = 4, 10*time.Millisecond
+	config.Concurrency = 4
 	change(&config)
 	b = start(t, config, analyzer)
+	b.SetLinger(10 * time.Millisecond)
 	b.batch.packets.Store(64)
 	b.Offer(b.packets.some(t, 1))
 	synctest.Wait()
@@ -125,9 +126,8 @@ func TestTrimUpdatesNoLinger(t *testing.T) {
 func TestSinglePacketsDoNotLinger(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		analyzer := newFakeSink(t, always(ok))
-		config := testConfig()
-		config.Linger = time.Second
-		b := start(t, config, analyzer)
+		b := start(t, testConfig(), analyzer)
+		b.SetLinger(time.Second)
 		for range 3 {
 			b.Offer(b.packets.some(t, 2))
 			synctest.Wait()

@@ -109,13 +109,16 @@ func TestLargerBatchStartsEarlier(t *testing.T) {
 		b.Offer(b.packets.some(t, 3))
 		synctest.Wait()
 		b.Offer(b.packets.some(t, 1))
-		time.Sleep(b.config.Linger)
+		time.Sleep(shortLinger)
 		synctest.Wait()
 		if got := b.settler.count("delivered"); got != 4 {
 			t.Errorf("%d of four packets are delivered after the linger", got)
 		}
 	})
 }
+
+// shortLinger is that of startWithTwoSlowRequests.
+const shortLinger = 2 * time.Millisecond
 
 // startWithTwoSlowRequests returns an analyzer with two slow requests in flight; the second
 // one just began.
@@ -129,11 +132,12 @@ func startWithTwoSlowRequests(t *testing.T) *fixture {
 	})
 	analyzer.health = batching
 	config := testConfig()
-	config.Concurrency, config.Timeout, config.Linger = 8, 30*time.Second, 2*time.Millisecond
+	config.Concurrency, config.Timeout = 8, 30*time.Second
 	b := start(t, config, analyzer)
+	b.SetLinger(shortLinger)
 	b.batch.packets.Store(64)
 	for range 2 {
-		time.Sleep(config.Linger)
+		time.Sleep(shortLinger)
 		b.Offer([]Delivery{b.packets.of(t, `{"emitter_id":"slow","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`)})
 		synctest.Wait()
 	}

@@ -130,7 +130,6 @@ func New(config Config, deps Dependencies) *Upstream {
 		created: time.Now(),
 	}
 	u.limit.init(config)
-	u.SetLinger(config.Linger)
 	u.batch.packets.Store(initialBatchPackets)
 	u.prober = newProber(u)
 	for range config.Concurrency {
@@ -185,7 +184,9 @@ func (u *Upstream) Offer(deliveries []Delivery) {
 	}
 }
 
-// SetLinger changes Config.Linger.
+// SetLinger sets the minimum interval between the starts of requests to an analyzer that
+// accepts batches, except for full batches and for packets whose emitters wait for the
+// delivery. It may be called at any time; the default is 0.
 func (u *Upstream) SetLinger(linger time.Duration) { u.linger.Store(int64(linger)) }
 
 // Volumes returns a consistent snapshot of the waiting and the in-flight volume.

@@ -34,7 +34,7 @@ func New(base *url.URL, dial Dial, logger *slog.Logger) *Sink {
 		dial = (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
 	}
 	s := &Sink{base: base, dial: monitorExhaustion(newDialer(dial, hostPort(base), tlsConfig(base)), logger)}
-	s.epoch.number.Store(1) // capabilities are unknown
+	s.epoch.init()
 	s.probe = s.newConn("/health")
 	s.probe.request.prepareGet()
 	return s
