@@ -67,11 +67,11 @@ func (t *Targets) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// settled returns the analyzers with ids, and URLs without the last slash. An analyzer
+// Settled returns the analyzers with ids, and URLs without the last slash. An analyzer
 // without an id gets its host's name, or its position where that is no name or not the only
 // one. An id that is given, or a name, comes first: an analyzer whose position would make
 // it the same gets another one.
-func (t Targets) settled() Targets {
+func (t Targets) Settled() Targets {
 	t = slices.Clone(t)
 	uses := make(map[string]int) // of ids that are given, and of hosts' names
 	for i := range t {
@@ -101,7 +101,7 @@ func (t Targets) settled() Targets {
 // validateTargets returns the errors of all analyzers. One that is listed twice would get
 // its share twice, and its failures would be taken for those of two.
 func (c Config) validateTargets() error {
-	targets := c.Targets.settled()
+	targets := c.Targets.Settled()
 	if len(targets) > fairshare.MaxMembers {
 		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
 	}
@@ -113,7 +113,7 @@ func (c Config) validateTargets() error {
 			errs = append(errs, err)
 			continue // its URL is not to be shown
 		}
-		place := placeOf(t.URL)
+		place := PlaceOf(t.URL)
 		if before, again := places[place]; again {
 			report("%q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
 		}
@@ -128,8 +128,8 @@ func (c Config) validateTargets() error {
 	return errors.Join(errs...)
 }
 
-// placeOf returns what all spellings of a URL have in common.
-func placeOf(text string) string {
+// PlaceOf returns what all spellings of a URL have in common.
+func PlaceOf(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		return text

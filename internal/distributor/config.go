@@ -154,7 +154,7 @@ const (
 
 // Settled fills in what depends on other settings.
 func (c Config) Settled() Config {
-	c.Targets = c.Targets.settled()
+	c.Targets = c.Targets.Settled()
 	stores := c.Journal == JournalDisk
 	c.Intake.Stores = stores
 	c.Intake.MemoryBytes = c.Memory.LimitBytes

@@ -25,7 +25,7 @@ func (d *Distributor) AddAnalyzer(ctx context.Context, target Target) (id string
 		return "", errors.New("the distributor stops")
 	}
 	config := d.config
-	config.Targets = Targets(append(slices.Clone(d.targets), target)).settled()
+	config.Targets = Targets(append(slices.Clone(d.targets), target)).Settled()
 	if err := config.Validate(); err != nil {
 		return "", err
 	}
