@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,11 +89,12 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	return c, nil
 }
 
-// Start attaches the running distributor and stores what Open has read.
+// Start attaches the distributor, which must not be started yet, and stores what Open has read.
 func (c *Controller) Start(d *distributor.Distributor, registerer prometheus.Registerer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.distributor = d
+	d.OnRemoved(c.drains.removed)
 	c.setReloaded(true, "")
 	if err := c.register(registerer); err != nil {
 		return err
@@ -198,7 +200,9 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	if err := c.save(after); err != nil {
 		return Result{}, refuse(Internal, "the change cannot be stored and is not made: %v", err)
 	}
+	result.Operation = c.drains.expect(request, changes)
 	if err := c.distributor.Reconfigure(context.WithoutCancel(ctx), after.Config.Distributor); err != nil {
+		c.drains.forget(result.Operation, changes)
 		if undo := c.save(before); undo != nil {
 			c.deps.Logger.Error("a change that was refused cannot be removed from the stored configuration: the next start would make it", "error", undo)
 		}
@@ -208,7 +212,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	c.publish(after)
 	c.report(request, kind, changes)
 	c.reportDropped(lost)
-	result.Operation = c.drains.follow(request, changes)
+	result.Operation = cmp.Or(result.Operation, c.drains.follow(request, changes))
 	return result, nil
 }
 

@@ -28,10 +28,11 @@ func (c *Controller) PatchSettings(ctx context.Context, request Request, values 
 func (r *revision) patchSetting(request Request, key string, value json.RawMessage) (overrides, error) {
 	s, known := r.setting(key)
 	path := settingsPrefix + key
+	if !known {
+		return nil, invalid(r, path, value, r.clone().Set(key, value))
+	}
 	refusal := &Error{Key: key, Value: value, Allowed: s.Allowed()}
 	switch {
-	case !known:
-		return nil, invalid(r, path, value, r.clone().Set(key, value))
 	case s.Secret():
 		refusal.Code, refusal.Detail = InvalidSetting, fmt.Sprintf("%s is secret: it is set in the file or the environment, and a reload applies it", key)
 	case isList(key):
