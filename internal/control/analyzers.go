@@ -48,7 +48,7 @@ type AnalyzerPatch struct {
 // which Drains reports.
 func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id string, patch AnalyzerPatch) (Result, error) {
 	request.drainDeadline = deadlineOf(patch.Deadline)
-	return c.change(ctx, request, "analyzer_changed", func(r *revision) (overrides, error) {
+	result, err := c.change(ctx, request, "analyzer_changed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
 			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
 		}
@@ -57,6 +57,10 @@ func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id stri
 		}
 		return r.patched(request, analyzersPrefix+id+"/", patch)
 	})
+	if err == nil && !request.DryRun && patch.State != nil && *patch.State != distributor.StateReady && result.Operation == "" {
+		result.Operation = c.drains.start(request, id, *patch.State) // it was out before: another deadline
+	}
+	return result, err
 }
 
 // patched returns the overrides with those of a patch.

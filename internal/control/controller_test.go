@@ -64,7 +64,7 @@ func (r *running) open() {
 	})
 	loader.File = filepath.Join(r.dir, "c.yaml")
 	logger := slog.New(slog.DiscardHandler)
-	c, err := Open(loader, Dependencies{Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig())})
+	c, err := Open(loader, Dependencies{Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()), Prepare: nothing})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func (r *running) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := c.Start(d, prometheus.NewRegistry()); err != nil {
+	if err := c.Attach(d, prometheus.NewRegistry()); err != nil {
 		r.t.Fatal(err)
 	}
 	d.Start(r.t.Context())
@@ -96,9 +96,11 @@ func (r *running) open() {
 	r.t.Cleanup(func() { r.stop() })
 }
 
+func nothing(Config) (commit, abort func(), err error) { return func() {}, func() {}, nil }
+
 func (r *running) weights() string {
 	var text []string
-	for _, target := range r.distributor.Config().Targets {
+	for _, target := range r.Distributor().Config().Targets {
 		text = append(text, fmt.Sprintf("%s=%g %s", target.ID, target.Weight, target.State))
 	}
 	return strings.Join(text, ", ")
@@ -162,7 +164,7 @@ func TestChangesSurviveRestarts(t *testing.T) {
 		if got := r.weights(); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
-		if got := r.distributor.Config().Rate.Rate; got != 1000 || r.Config().Log.Level != "debug" {
+		if got := r.Distributor().Config().Rate.Rate; got != 1000 || r.Config().Log.Level != "debug" {
 			t.Errorf("rate limit %g, log level %s", got, r.Config().Log.Level)
 		}
 		if limits := r.Limits(); len(limits) != 1 || limits[0] != (Limit{"web/1 ", 5, 10}) {
@@ -267,30 +269,30 @@ func TestReload(t *testing.T) {
 	if got := strings.Join(result.Shadowed, ", "); got != "RATE_LIMIT by environment, analyzers/a2/weight by override" {
 		t.Error(got)
 	}
-	if got := r.distributor.Config(); r.weights() != "a1=0.7 ready, a2=0.3 ready" || got.Rate.Rate != 20 || got.Analyzer.Timeout != 800*time.Millisecond || !r.LastReload().Success {
+	if got := r.Distributor().Config(); r.weights() != "a1=0.7 ready, a2=0.3 ready" || got.Rate.Rate != 20 || got.Analyzer.Timeout != 800*time.Millisecond || !r.LastReload().Success {
 		t.Errorf("%s, %g, %v, %+v", r.weights(), got.Rate.Rate, got.Analyzer.Timeout, r.LastReload())
 	}
 	for file, want := range map[string]struct {
 		code Code
 		text string
 	}{
-		r.twoAnalyzers() + "rate_limit: many\n":                    {InvalidSetting, "rate_limit"},
-		r.twoAnalyzers() + "sender_timeout_ms: 1\nport: 81\n":      {RestartRequired, "port"},
-		r.twoAnalyzers() + "sender_timeout_ms: 1\njournal: disk\n": {RestartRequired, "journal"},
-		strings.Replace(r.twoAnalyzers(), "id: a2", "id: a1", 1):   {InvalidSetting, "a1"},
-		"sender_timeout_ms: 1\n":                                   {InvalidSetting, "ANALYZERS"},
-		r.twoAnalyzers() + "sender_timeout_ms: 1\nunknown: 1\n":    {InvalidSetting, "unknown"},
+		r.twoAnalyzers() + "rate_limit: many\n":                           {InvalidSetting, "rate_limit"},
+		r.twoAnalyzers() + "sender_timeout_ms: 1\ndedupe_window_sec: 9\n": {RestartRequired, "dedupe_window_sec"},
+		r.twoAnalyzers() + "sender_timeout_ms: 1\njournal: disk\n":        {RestartRequired, "journal"},
+		strings.Replace(r.twoAnalyzers(), "id: a2", "id: a1", 1):          {InvalidSetting, "a1"},
+		"sender_timeout_ms: 1\n":                                          {InvalidSetting, "ANALYZERS"},
+		r.twoAnalyzers() + "sender_timeout_ms: 1\nunknown: 1\n":           {InvalidSetting, "unknown"},
 		"{": {InvalidSetting, "c.yaml"},
 		r.twoAnalyzers() + "sender_timeout_ms: 1\nadmin_addr: ':8081'\n": {InvalidSetting, "ADMIN_ADDR"},
 	} {
 		r.write(file)
-		before := r.distributor.Config()
+		before := r.Distributor().Config()
 		result, err := r.Reload(ctx, operator)
 		r.wantRefused(want.code, result, err)
 		if err == nil || !strings.Contains(err.Error(), want.text) || r.LastReload().Success || r.LastReload().Detail == "" {
 			t.Errorf("%s\n%v, want one that names %s; %+v", file, err, want.text, r.LastReload())
 		}
-		if after := r.distributor.Config(); fmt.Sprint(after) != fmt.Sprint(before) {
+		if after := r.Distributor().Config(); fmt.Sprint(after) != fmt.Sprint(before) {
 			t.Errorf("%s changed %+v\nto %+v", file, before, after)
 		}
 	}
@@ -379,9 +381,9 @@ func TestYAML(t *testing.T) {
 	r := start(t, "admin_token: s3cret\n")
 	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
 	r.mustSucceed(r.SetLimit(ctx, operator, Limit{Emitter: "web: '1'\n", Rate: 5}))
-	text, err := r.YAML()
-	if err != nil || strings.Contains(string(text), "s3cret") {
-		t.Fatalf("%s%v", text, err)
+	text := r.YAML()
+	if strings.Contains(string(text), "s3cret") {
+		t.Errorf("%s", text)
 	}
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(path, text, 0o600); err != nil {

@@ -111,7 +111,7 @@ func (d *drains) follow(request Request, changes []Changed) (operation string) {
 		case field == "state":
 			d.cancel(id)
 		case !request.drainDeadline.IsZero():
-			_ = d.controller.distributor.SetDrainDeadline(id, request.drainDeadline) // fails if it has left already
+			_ = d.controller.Distributor().SetDrainDeadline(id, request.drainDeadline) // fails if it has left already
 		}
 	}
 	return operation
@@ -161,7 +161,7 @@ func (d *drains) forgetLocked() {
 }
 
 func (d *drains) run(one *drain) {
-	proof, err := d.controller.distributor.Drain(one.ctx, one.Analyzer, one.Deadline)
+	proof, err := d.controller.Distributor().Drain(one.ctx, one.Analyzer, one.Deadline)
 	if err != nil {
 		proof.Result = drainCancelled
 	}

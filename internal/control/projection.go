@@ -21,10 +21,10 @@ type Projection struct {
 
 // project adds the projected shares to a result, and warnings about them.
 func (c *Controller) project(r *revision, result *Result) {
-	if c.distributor == nil {
+	if c.Distributor() == nil {
 		return
 	}
-	status := c.distributor.Status()
+	status := c.Distributor().Status()
 	known := make(map[string]distributor.AnalyzerStatus)
 	for _, one := range status.Analyzers {
 		known[one.ID] = one

@@ -108,4 +108,10 @@ func (c *Controller) Revert(ctx context.Context, request Request, path string) (
 }
 
 // YAML returns the effective configuration as a file, without secrets.
-func (c *Controller) YAML() ([]byte, error) { return c.current.Load().YAML() }
+func (c *Controller) YAML() []byte {
+	text, err := c.current.Load().YAML()
+	if err != nil {
+		c.deps.Logger.Error("the configuration cannot be written as YAML", "error", err) // does not happen: values are texts, numbers, booleans and lists of these
+	}
+	return text
+}
