@@ -52,6 +52,7 @@ type Distributor struct {
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
 	deadLetters *deadletter.Store
+	replayer    *deadletter.Replayer
 	router      *router.Router
 
 	upstreamMetrics   *upstream.Metrics
@@ -137,6 +138,7 @@ func (d *Distributor) wire() (err error) {
 	if d.protocol, err = native.New(d.config.Native, d.intake, d.registry); err != nil {
 		return err
 	}
+	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
 	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
@@ -254,6 +256,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
 		d.intake.Drain()
+		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
