@@ -28,6 +28,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/history"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
@@ -38,6 +39,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/server"
+	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -53,6 +55,7 @@ type Distributor struct {
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
 	deadLetters *deadletter.Store
 	replayer    *deadletter.Replayer
+	taps        tap.Hub
 	router      *router.Router
 
 	upstreamMetrics   *upstream.Metrics
@@ -65,6 +68,7 @@ type Distributor struct {
 	intake   *intake.Intake
 	protocol *native.Protocol
 	watcher  *watcher
+	history  *history.History
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
@@ -125,7 +129,7 @@ func (d *Distributor) wire() (err error) {
 		}
 	}
 	d.intake = intake.New(d.config.Intake, intake.Dependencies{
-		Journal:         d.journal,
+		Journal:         tappedJournal{d.journal, &d.taps},
 		Pool:            &d.pool,
 		ProtocolReasons: native.Reasons(),
 		Accepting:       func() bool { return d.Stores() || d.anyHealthy() },
@@ -133,6 +137,7 @@ func (d *Distributor) wire() (err error) {
 		Utilization:     d.journal.Utilization,
 		Duplicates:      d.duplicates,
 		Limiter:         ratelimit.New(d.config.Rate),
+		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
 	})
 	if d.protocol, err = native.New(d.config.Native, d.intake, d.registry); err != nil {
@@ -140,6 +145,7 @@ func (d *Distributor) wire() (err error) {
 	}
 	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
+	d.history = history.New(newSnapshots(d).take)
 	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
 
@@ -223,6 +229,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.stopWatching = stop
 	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
+	d.watching.Go(func() { d.history.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = server.Serve(d.ingestListener, d.config.Server, server.Dependencies{
 		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
@@ -277,6 +284,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
 		}
 		d.closeListeners()
+		d.taps.Close()
 		stats := d.journal.Stats()
 		d.leftover = stats.Queued.Plus(stats.Claimed)
 		d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)

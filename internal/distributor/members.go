@@ -88,7 +88,7 @@ func (d *Distributor) newAnalyzer(target Target) (*upstream.Upstream, error) {
 	logger := d.logger.With("component", "upstream")
 	return upstream.New(d.config.analyzer(target), upstream.Dependencies{
 		Sink:    native.New(base, nil, logger.With("analyzer", target.ID)),
-		Settler: d.router,
+		Settler: tappedSettler{d.router, &d.taps},
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,
 		Budget:  &d.retryBudget,
@@ -100,7 +100,7 @@ func (d *Distributor) addLocked(analyzer *upstream.Upstream, target Target) erro
 	targets, present := d.targets, d.present()
 	d.deadLetterMetrics.Add(target.ID)
 	d.setLocked(append(slices.Clone(targets), target), append(slices.Clone(present), analyzer))
-	err := d.router.Add(analyzer, target.Weight)
+	err := d.router.Add(tappedAnalyzer{analyzer, &d.taps}, target.Weight)
 	if err != nil {
 		d.setLocked(targets, present)
 		d.forgetMetrics(analyzer)

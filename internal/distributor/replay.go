@@ -29,5 +29,5 @@ func (r replayJournal) Append(packets []*packet.Packet) (taken int, err error) {
 	case intake.NoAnalyzer:
 		return 0, errNoAnalyzer
 	}
-	return r.distributor.journal.Append(packets)
+	return tappedJournal{r.distributor.journal, &r.distributor.taps}.Append(packets)
 }
