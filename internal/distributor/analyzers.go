@@ -84,10 +84,10 @@ func (t *Targets) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// settledAfter returns the analyzers as settled does. One without an id keeps the id that
+// SettledAfter returns the analyzers as settled does. One without an id keeps the id that
 // the current analyzer at its URL has. A new one gets none of a current analyzer, present in
 // t or not: no id ever passes to another analyzer by its position.
-func (t Targets) settledAfter(current Targets) Targets {
+func (t Targets) SettledAfter(current Targets) Targets {
 	t = slices.Clone(t)
 	named := func(id string) bool {
 		return slices.ContainsFunc(t, func(one Target) bool { return one.ID == id })

@@ -170,7 +170,7 @@ func (c Config) Settled() Config { return c.SettledAfter(Config{}) }
 // SettledAfter is Settled for a configuration that follows the current one: an analyzer
 // without an id keeps the one that the current analyzer at its URL has.
 func (c Config) SettledAfter(current Config) Config {
-	c.Targets = c.Targets.settledAfter(current.Targets)
+	c.Targets = c.Targets.SettledAfter(current.Targets)
 	stores := c.Journal == JournalDisk
 	c.Intake.Stores = stores
 	c.Intake.MemoryBytes = c.Memory.LimitBytes

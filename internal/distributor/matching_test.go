@@ -37,7 +37,7 @@ func TestMatching(t *testing.T) {
 		var current Targets
 		for range 6 {
 			given := drawTargets(t, "urls")
-			next := given.settledAfter(current)
+			next := given.SettledAfter(current)
 			seen := make(map[string]bool)
 			for i, one := range next {
 				if seen[one.ID] || one.ID == "" {
@@ -60,7 +60,7 @@ func TestMatching(t *testing.T) {
 					}
 				}
 			}
-			if again := next.settledAfter(next); !slices.Equal(again, next) {
+			if again := next.SettledAfter(next); !slices.Equal(again, next) {
 				t.Fatalf("%v became %v without a change", next, again)
 			}
 			current = next

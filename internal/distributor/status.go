@@ -26,6 +26,8 @@ type Status struct {
 	// Unaccounted is the number of accepted messages that no component has. It is 0
 	// unless a defect lost a packet: each component counts what it holds itself.
 	Unaccounted int64
+	// MaxDeviationMessages is the maximum deviation of an analyzer from its share.
+	MaxDeviationMessages float64
 	// Rates are those of the last second.
 	Rates Rates
 	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
@@ -81,6 +83,8 @@ func (d *Distributor) sample() ledger {
 		Analyzers:    make([]AnalyzerStatus, len(now.present)),
 		Leaving:      make([]AnalyzerStatus, len(now.leaving)),
 		Former:       routed.Former,
+
+		MaxDeviationMessages: routed.MaxDeviationMessages,
 	}}
 	add := func(to *AnalyzerStatus, a running) {
 		to.Queued, to.InFlight = a.Volumes()
