@@ -85,7 +85,7 @@ func TestReplayWaitsForAnalyzers(t *testing.T) {
 	s.send(1)
 	until(t, "there is a dead letter", func() bool { return s.Status().DeadLettered.Packets == 1 })
 	a.Behave(analyzertest.Behaviour{Refuse: true})
-	until(t, "no analyzer is healthy", func() bool { return s.healthy() == 0 })
+	until(t, "no analyzer is healthy", func() bool { return s.eligible() == 0 })
 	if _, err := s.Replayer().Start(t.Context(), deadletter.Selection{Filter: &deadletter.Filter{}, ExpectCount: 1}, 1); err != nil {
 		t.Fatal(err)
 	}
