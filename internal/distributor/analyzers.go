@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
@@ -22,7 +23,12 @@ type Target struct {
 	Weight float64 `key:"weight" min:">0" allowed:"a positive number" required:"a positive number is needed: the analyzer's share of all messages, such as 0.5" help:"share of all messages, such as 0.5"`
 	// ID names the analyzer; empty means its host's name or its position.
 	ID string `key:"id" pattern:"^[A-Za-z0-9._-]{1,64}$" allowed:"1 to 64 letters, digits, '.', '_' and '-'" help:"name in metrics and answers; by default the host of the URL"`
+	// TLS is that of an https URL, where it differs from Config.AnalyzerTLS.
+	TLS certificate.ClientConfig
 }
+
+// tlsPrefix is what errors about the TLS files of the analyzer begin with.
+func (t Target) tlsPrefix() string { return "ANALYZERS: " + t.URL + ": " }
 
 // Targets are the analyzers of the configuration.
 type Targets []Target
@@ -122,6 +128,12 @@ func (c Config) validateTargets() error {
 		}
 		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
 			report("%s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
+		}
+		if t.TLS != (certificate.ClientConfig{}) && !strings.HasPrefix(strings.ToLower(t.URL), "https:") {
+			report("%s: it must be an https URL to have ca, cert, key or server_name", t.URL)
+		}
+		if err := t.TLS.Validate(t.tlsPrefix()); err != nil {
+			errs = append(errs, err)
 		}
 		places[place], ids[t.ID] = i, t.URL
 	}

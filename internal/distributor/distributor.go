@@ -47,6 +47,7 @@ type Distributor struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 
+	credentials *credentials
 	pool        packet.Pool
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
@@ -94,6 +95,9 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := errors.Join(d.wire(), d.listen()); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
+	if d.config.TokensFile != "" && !d.config.TLS.Enabled() {
+		logger.Warn("tokens come unencrypted: INGEST_TOKENS_FILE is set and TLS_CERT is not")
+	}
 	if limit := d.config.Server.MaxConnections; limit < minConnectionsWarning {
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", limit)
 	}
@@ -104,6 +108,9 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 }
 
 func (d *Distributor) wire() (err error) {
+	if d.credentials, err = loadCredentials(d.config, d.logger.With("component", "credentials"), d.registry); err != nil {
+		return err
+	}
 	if d.journal, err = d.openJournal(); err != nil {
 		return err
 	}
@@ -134,7 +141,7 @@ func (d *Distributor) wire() (err error) {
 		Limiter:         ratelimit.New(d.config.Rate),
 		Logger:          d.logger.With("component", "ingest"),
 	})
-	if d.protocol, err = native.New(d.config.Native, d.intake, d.registry); err != nil {
+	if d.protocol, err = native.New(d.config.Native, d.intake, d.credentials.principals(), d.registry); err != nil {
 		return err
 	}
 	d.watcher = newWatcher(d)
@@ -221,9 +228,10 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.stopWatching = stop
 	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
+	d.watching.Go(func() { d.credentials.files.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = server.Serve(d.ingestListener, d.config.Server, server.Dependencies{
-		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
+		Routes: d.route, Protocol: d.protocol, TLS: d.credentials.ingest, Logger: d.logger.With("component", "ingest"),
 	})
 	d.logStart()
 }

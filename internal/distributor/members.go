@@ -85,9 +85,13 @@ func (d *Distributor) newAnalyzer(target Target) (*upstream.Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
+	secure, err := d.credentials.analyzer(target, d.config.AnalyzerTLS)
+	if err != nil {
+		return nil, err
+	}
 	logger := d.logger.With("component", "upstream")
 	return upstream.New(d.config.analyzer(target), upstream.Dependencies{
-		Sink:    native.New(base, nil, logger.With("analyzer", target.ID)),
+		Sink:    native.New(base, nil, secure, logger.With("analyzer", target.ID)),
 		Settler: d.router,
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,
@@ -124,6 +128,7 @@ func (d *Distributor) stopAnalyzers() {
 func (d *Distributor) setLocked(targets []Target, present []*upstream.Upstream) {
 	d.targets = targets
 	d.analyzers.Store(&present)
+	d.credentials.keep(targets, d.config.AnalyzerTLS)
 	for _, a := range present {
 		a.SetLinger(linger(len(present)))
 	}

@@ -70,10 +70,11 @@ type Dependencies struct {
 
 // Intake accepts packets. It may be used concurrently.
 type Intake struct {
-	config   Config
-	deps     Dependencies
-	counters *counters
-	memory   Memory
+	config     Config
+	deps       Dependencies
+	counters   *counters
+	memory     Memory
+	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
 	// the longest waits returned by RetryAfter, see WaitsGiven
@@ -86,7 +87,8 @@ type Intake struct {
 func New(config Config, deps Dependencies) *Intake {
 	return &Intake{
 		config: config, deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
-		memory: Memory{limit: config.MemoryBytes, journal: deps.Journal, pool: deps.Pool},
+		principals: ratelimit.New(ratelimit.Config{Rate: float64(principalTime), Burst: float64(principalTime)}),
+		memory:     Memory{limit: config.MemoryBytes, journal: deps.Journal, pool: deps.Pool},
 	}
 }
 
