@@ -22,13 +22,25 @@ type credentials struct {
 	ingest       *tls.Config                      // nil: without TLS
 	tokens       *filewatch.File[*credential.Set] // nil: no token is needed
 
+	handshakeFailures prometheus.Counter // of the ingest port
+
 	mu      sync.Mutex // guards clients
 	clients map[certificate.ClientConfig]*certificate.Client
 }
 
 // loadCredentials returns the errors of all files together.
 func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.Registerer) (*credentials, error) {
-	c := &credentials{clients: make(map[certificate.ClientConfig]*certificate.Client)}
+	c := &credentials{
+		clients: make(map[certificate.ClientConfig]*certificate.Client),
+		handshakeFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_tls_handshake_failures_total", Help: "TLS handshakes with emitters that failed.",
+		}),
+	}
+	if registerer != nil {
+		if err := registerer.Register(c.handshakeFailures); err != nil {
+			return nil, err
+		}
+	}
 	var err error
 	if c.files, err = filewatch.New(logger, registerer); err != nil {
 		return nil, err

@@ -135,6 +135,12 @@ func TestTLSOnBothSides(t *testing.T) {
 	if err := s.ReloadCredentials(); err == nil || !strings.Contains(err.Error(), "TLS_CERT is ") {
 		t.Errorf("a broken certificate: %v", err)
 	}
+	plaintext, err := http.Get("http://" + s.Addr() + "/ingest")
+	p.must(err)
+	_ = plaintext.Body.Close()
+	if failed := testutil.ToFloat64(s.credentials.handshakeFailures); plaintext.StatusCode != http.StatusBadRequest || failed != 1 {
+		t.Errorf("plain HTTP: %d, %v failed handshakes", plaintext.StatusCode, failed)
+	}
 	transport.CloseIdleConnections()
 	if status := post("a", string(body)); status != http.StatusUnauthorized {
 		t.Errorf("the old token over a new connection: %d", status)

@@ -231,7 +231,8 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watching.Go(func() { d.credentials.files.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = server.Serve(d.ingestListener, d.config.Server, server.Dependencies{
-		Routes: d.route, Protocol: d.protocol, TLS: d.credentials.ingest, Logger: d.logger.With("component", "ingest"),
+		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
+		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
 	})
 	d.logStart()
 }

@@ -74,8 +74,10 @@ type Dependencies struct {
 	Routes   func(r *Request, to *http1.Response)
 	Protocol Protocol
 	// TLS, unless nil, is what all connections speak.
-	TLS    *tls.Config
-	Logger *slog.Logger
+	TLS *tls.Config
+	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
+	HandshakeFailed func()
+	Logger          *slog.Logger
 }
 
 const (
@@ -116,7 +118,7 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		sweeper:     newDeadlineSweeper(config.Timeouts),
 		connections: newConnTracker(),
 		clients:     clientquota.New(int64(config.MaxConnections), connectionsFactor),
-		handshakes:  handshakes{logger: deps.Logger},
+		handshakes:  handshakes{logger: deps.Logger, notify: deps.HandshakeFailed},
 		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
 	}
 	s.loops = eventloop.New(eventloop.Dependencies{

@@ -81,6 +81,7 @@ func closeNow(conn net.Conn) {
 // concurrently.
 type handshakes struct {
 	logger *slog.Logger
+	notify func() // or nil
 	count  atomic.Int64
 	logged atomic.Int64 // Unix time in seconds
 }
@@ -89,11 +90,11 @@ type handshakes struct {
 const handshakeLogInterval = 10
 
 func (h *handshakes) failed(err error, client string) {
+	if h.notify != nil {
+		h.notify()
+	}
 	count, now, logged := h.count.Add(1), time.Now().Unix(), h.logged.Load()
 	if now-logged >= handshakeLogInterval && h.logged.CompareAndSwap(logged, now) {
 		h.logger.Warn("a TLS handshake failed", "error", err, "client", client, "failures", count)
 	}
 }
-
-// HandshakeFailures returns how many TLS handshakes have failed.
-func (s *Server) HandshakeFailures() int64 { return s.handshakes.count.Load() }

@@ -118,7 +118,7 @@ func TestFailedHandshakes(t *testing.T) {
 	garbage.send("\x00\x01\x02\x03\x04\x05\x06\x07")
 	_, _ = io.Copy(io.Discard, garbage.conn)
 	dialTLS(t, addr, known).wantEcho("p")
-	if failures := s.HandshakeFailures(); failures != 2 {
+	if failures := s.handshakes.count.Load(); failures != 2 {
 		t.Errorf("%d failures, want 2", failures)
 	}
 	_ = waiting.conn.Close()
@@ -178,8 +178,8 @@ func TestSlowHandshake(t *testing.T) {
 			return err
 		})
 		synctest.Wait()
-		if s.HandshakeFailures() != 1 || s.open() != 0 {
-			t.Errorf("%d failures, %d connections", s.HandshakeFailures(), s.open())
+		if s.handshakes.count.Load() != 1 || s.open() != 0 {
+			t.Errorf("%d failures, %d connections", s.handshakes.count.Load(), s.open())
 		}
 	})
 }
