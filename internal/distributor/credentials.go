@@ -110,17 +110,17 @@ func (c *credentials) client(prefix string, config certificate.ClientConfig) (*c
 }
 
 // keep ends the watch of files that no analyzer needs any more.
-func (c *credentials) keep(targets []Target, fallback certificate.ClientConfig) {
+func (c *credentials) keep(config Config) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	needed := map[certificate.ClientConfig]bool{fallback: true}
-	for _, t := range targets {
-		needed[t.TLS.Or(fallback)] = true
+	needed := map[certificate.ClientConfig]bool{config.AnalyzerTLS: true}
+	for _, t := range config.Targets {
+		needed[t.TLS.Or(config.AnalyzerTLS)] = true
 	}
-	for config, client := range c.clients {
-		if !needed[config] {
+	for of, client := range c.clients {
+		if !needed[of] {
 			client.Close()
-			delete(c.clients, config)
+			delete(c.clients, of)
 		}
 	}
 }

@@ -156,15 +156,17 @@ func TestFilesOfRemovedAnalyzer(t *testing.T) {
 	var packets atomic.Int64
 	p.issue("client", time.Now().Add(time.Hour))
 	own := certificate.ClientConfig{CA: p.at("ca.pem"), Cert: p.at("client.crt"), Key: p.at("client.key")}
-	s := startSystem(t, quick(t, Target{ID: "a", URL: analyzertest.New(t).URL(), Weight: 1}))
-	id, err := s.AddAnalyzer(t.Context(), Target{URL: p.secureAnalyzer(&packets).URL, Weight: 1, TLS: own})
-	p.must(err)
-	until(t, "it is healthy", func() bool { return s.healthy() == 2 })
+	config := quick(t, Target{ID: "a", URL: analyzertest.New(t).URL(), Weight: 1})
+	s := startSystem(t, config)
+	both := config
+	both.Targets = Targets{config.Targets[0], {ID: "b", URL: p.secureAnalyzer(&packets).URL, Weight: 1, TLS: own}}
+	p.must(s.Reconfigure(t.Context(), both))
+	until(t, "it is healthy", func() bool { return s.eligible() == 2 })
 	p.write("ca.pem", "broken")
 	if err := s.ReloadCredentials(); err == nil {
 		t.Error("its files are not watched")
 	}
-	p.must(s.RemoveAnalyzer(id))
+	p.must(s.Reconfigure(t.Context(), config))
 	p.must(s.ReloadCredentials())
 }
 

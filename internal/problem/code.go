@@ -22,6 +22,7 @@ const (
 	Draining             Code = "draining"
 	JournalUnwritable    Code = "journal_unwritable"
 	Shed                 Code = "shed"
+	Paused               Code = "paused"
 	Unauthorized         Code = "unauthorized"
 	EmitterNotAllowed    Code = "emitter_not_allowed"
 	TooManyFailures      Code = "too_many_failures"
@@ -52,6 +53,7 @@ var definitions = map[Code]definition{
 	Draining:             {http.StatusServiceUnavailable, "The service is shutting down"},
 	JournalUnwritable:    {http.StatusServiceUnavailable, "The journal cannot be written"},
 	Shed:                 {http.StatusServiceUnavailable, "Packets of this level are shed now"},
+	Paused:               {http.StatusServiceUnavailable, "The intake is paused"},
 	Unauthorized:         {http.StatusUnauthorized, "A valid token or client certificate is needed"},
 	EmitterNotAllowed:    {http.StatusForbidden, "The emitter_id is not allowed with this token"},
 	TooManyFailures:      {http.StatusTooManyRequests, "Too many tokens were wrong"},
@@ -64,7 +66,7 @@ func Refusals() []Code {
 	return []Code{
 		Malformed, InvalidPacket, NotFound, MethodNotAllowed, SlowRequest, TooLarge,
 		UnsupportedEncoding, RateLimited, NoAnalyzer, Overloaded,
-		Draining, JournalUnwritable, Shed, Unauthorized, EmitterNotAllowed, TooManyFailures,
+		Draining, JournalUnwritable, Shed, Paused, Unauthorized, EmitterNotAllowed, TooManyFailures,
 	}
 }
 

@@ -95,7 +95,7 @@ const (
 
 // Server serves a listener.
 type Server struct {
-	config      Config
+	config      atomic.Pointer[Config] // see Configure
 	deps        Dependencies
 	listener    *listener.Retrying
 	sweeper     *deadlineSweeper
@@ -112,7 +112,6 @@ type Server struct {
 // Serve starts serving a listener.
 func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	s := &Server{
-		config:      config,
 		deps:        deps,
 		listener:    listener.NewRetrying(l, deps.Logger),
 		sweeper:     newDeadlineSweeper(config.Timeouts),
@@ -121,6 +120,7 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		handshakes:  handshakes{logger: deps.Logger, notify: deps.HandshakeFailed},
 		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
 	}
+	s.config.Store(&config)
 	s.loops = eventloop.New(eventloop.Dependencies{
 		NewHandler: deps.Protocol.NewLoopHandler,
 		FallBack:   func(f *eventloop.Fallback) { s.serveConnection(&connection{Fallback: *f}) },
@@ -133,6 +133,14 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	s.sweeper.run(s.sweep)
 	s.accepting.Go(s.accept)
 	return s
+}
+
+// Configure replaces DrainDelay and MaxConnections; Timeouts stay. Connections that are
+// open stay open.
+func (s *Server) Configure(next Config) {
+	next.Timeouts = s.config.Load().Timeouts
+	s.config.Store(&next)
+	s.clients.SetCapacity(int64(next.MaxConnections))
 }
 
 // accept gives each new connection to a loop, or rejects it over the limit.
@@ -157,7 +165,7 @@ func (s *Server) accept() {
 func (s *Server) reject(conn net.Conn) {
 	var to http1.Response
 	s.deps.Protocol.RefuseConnection(
-		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.MaxConnections),
+		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.Load().MaxConnections),
 		rejectedRetryAfter, &to)
 	text := to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true})
 	if s.deps.TLS == nil {
@@ -224,7 +232,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // delay waits for the DrainDelay, at most for a quarter of the remaining time.
 func (s *Server) delay(ctx context.Context) {
-	timer := time.NewTimer(atMostAQuarter(ctx, s.config.DrainDelay))
+	timer := time.NewTimer(atMostAQuarter(ctx, s.config.Load().DrainDelay))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

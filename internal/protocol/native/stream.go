@@ -66,7 +66,7 @@ func (s *stream) Begin(head *http1.Head, whole bool) bool {
 			return false
 		}
 	}
-	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack, traceparent: traceOf(head.Traceparent), principal: principal}
+	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack(), traceparent: traceOf(head.Traceparent), principal: principal}
 	if !whole {
 		if p.intake.Admit(int(head.Length)) != "" {
 			return false
