@@ -71,6 +71,8 @@ type Dependencies struct {
 	// Routes answers requests; it is called concurrently.
 	Routes   func(r *Request, to *http1.Response)
 	Protocol Protocol
+	// Released are connections that another Server has released.
+	Released []net.Conn
 	Logger   *slog.Logger
 }
 
@@ -100,6 +102,8 @@ type Server struct {
 	accepting   sync.WaitGroup
 	lingering   chan struct{} // one element for each rejected connection that lingers
 	stopping    atomic.Bool
+	releasing   atomic.Bool
+	released    released
 }
 
 // Serve starts serving a listener.
@@ -115,7 +119,7 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	}
 	s.loops = eventloop.New(eventloop.Dependencies{
 		NewHandler: deps.Protocol.NewLoopHandler,
-		FallBack:   func(f *eventloop.Fallback) { s.serveConnection(&connection{Fallback: *f}) },
+		FallBack:   s.fallBack,
 		Closed:     func(client netip.Addr) { s.clients.Give(client, 1) },
 		Read:       config.Timeouts.Read,
 		Idle:       config.Timeouts.Idle,
@@ -123,24 +127,33 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		Logger:     deps.Logger,
 	})
 	s.sweeper.run(s.sweep)
+	for _, conn := range deps.Released {
+		s.admit(conn, config.Timeouts.Idle)
+	}
 	s.accepting.Go(s.accept)
 	return s
 }
 
-// accept gives each new connection to a loop, or rejects it over the limit.
+// accept admits new connections until the listener is closed.
 func (s *Server) accept() {
 	for {
 		conn, err := s.listener.Accept()
 		if err != nil {
 			return
 		}
-		client := clientquota.ClientOf(conn.RemoteAddr())
-		switch {
-		case !s.clients.Take(client, 1):
-			s.reject(conn)
-		case !s.loops.Add(conn, client):
-			s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: conn, Client: client}})
-		}
+		s.admit(conn, s.config.Timeouts.Read)
+	}
+}
+
+// admit gives a connection, whose first request must begin within a time, to a loop, or
+// rejects it over the limit. It must not be called concurrently.
+func (s *Server) admit(conn net.Conn, within time.Duration) {
+	client := clientquota.ClientOf(conn.RemoteAddr())
+	switch {
+	case !s.clients.Take(client, 1):
+		s.reject(conn)
+	case !s.loops.Add(conn, client, within):
+		s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: conn, Client: client}}, within)
 	}
 }
 
@@ -184,10 +197,13 @@ func (s *Server) open() int {
 // listener and answers the requests in flight. When the context ends it closes the
 // remaining connections. The Protocol should refuse requests meanwhile. After a grace
 // period Stop fails all pending reads, since a stalled client would use up the time.
+// After Release there is no DrainDelay.
 func (s *Server) Stop(ctx context.Context) error {
 	s.loops.Drain()
 	s.stopping.Store(true)
-	s.delay(ctx)
+	if !s.releasing.Load() {
+		s.delay(ctx)
+	}
 	failed := s.listener.Close()
 	s.accepting.Wait()
 	s.drain(ctx)
