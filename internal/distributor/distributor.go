@@ -67,6 +67,8 @@ type Distributor struct {
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
+	released        []net.Conn   // connections of emitters, until Start
+	serving         net.Listener // ingestListener, or a copy of it after a failed Handover
 	ingestServer    *server.Server
 	metricsServer   *metricsServer
 
@@ -81,6 +83,20 @@ type Distributor struct {
 
 // New creates and wires the components and binds the listeners.
 func New(config Config, logger *slog.Logger) (*Distributor, error) {
+	return NewOn(Sockets{}, config, logger)
+}
+
+// NewOn is New for a distributor that takes sockets over, also if it fails: then it closes
+// them.
+func NewOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, error) {
+	d, err := newOn(sockets, config, logger)
+	if err != nil {
+		sockets.Close()
+	}
+	return d, err
+}
+
+func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -91,7 +107,7 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 		logger.Warn("DATA_DIR cannot be used", "error", err)
 	}
 	d := &Distributor{config: config.Settled(), logger: logger, registry: prometheus.NewRegistry()}
-	if err := errors.Join(d.wire(), d.listen()); err != nil {
+	if err := errors.Join(d.wire(), d.inherit(sockets), d.listen()); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	if limit := d.config.Server.MaxConnections; limit < minConnectionsWarning {
@@ -179,11 +195,15 @@ func (d *Distributor) wireAnalyzers() (err error) {
 
 func (d *Distributor) listen() error {
 	var err error
-	if d.ingestListener, err = net.Listen("tcp", d.config.listenAddress()); err != nil {
-		return fmt.Errorf("%s: %w", listenKey(err), err)
+	if d.ingestListener == nil {
+		if d.ingestListener, err = net.Listen("tcp", d.config.listenAddress()); err != nil {
+			return fmt.Errorf("%s: %w", listenKey(err), err)
+		}
 	}
-	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
-		return fmt.Errorf("METRICS_ADDR: %w", err)
+	if d.metricsListener == nil {
+		if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
+			return fmt.Errorf("METRICS_ADDR: %w", err)
+		}
 	}
 	return nil
 }
@@ -222,9 +242,8 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
-	d.ingestServer = server.Serve(d.ingestListener, d.config.Server, server.Dependencies{
-		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
-	})
+	d.serveIngest(d.ingestListener, d.released)
+	d.released = nil
 	d.logStart()
 }
 
@@ -258,45 +277,54 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
 		}
-		d.drain(ctx)
-		if d.stopWatching != nil {
-			d.stopWatching()
-			d.watching.Wait()
-		}
-		d.router.Stop()
-		d.starting.Wait()
-		d.stopAnalyzers()
-		d.router.Close()
-		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
-		d.closeDuplicates()
-		d.deadLetters.Close()
-		if d.metricsServer != nil {
-			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
-		}
-		d.closeListeners()
-		stats := d.journal.Stats()
-		d.leftover = stats.Queued.Plus(stats.Claimed)
-		d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)
+		poll(ctx, d.settled)
+		d.shutDown(ctx)
 	})
 	return d.leftover, d.stopErr
 }
 
-// drain waits until all accepted packets are settled.
-func (d *Distributor) drain(ctx context.Context) {
+// shutDown stops the components behind the ingest server.
+func (d *Distributor) shutDown(ctx context.Context) {
+	if d.stopWatching != nil {
+		d.stopWatching()
+		d.watching.Wait()
+	}
+	d.router.Stop()
+	d.starting.Wait()
+	d.stopAnalyzers()
+	d.router.Close()
+	d.stopErr = errors.Join(d.stopErr, d.journal.Close())
+	d.closeDuplicates()
+	d.deadLetters.Close()
+	if d.metricsServer != nil {
+		d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
+	}
+	d.closeListeners()
+	d.leftover = d.unsettled()
+	d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)
+}
+
+// unsettled returns the volume that is accepted and neither delivered nor dead-lettered.
+func (d *Distributor) unsettled() packet.Volume {
+	stats := d.journal.Stats()
+	return stats.Queued.Plus(stats.Claimed)
+}
+
+func (d *Distributor) settled() bool { return d.unsettled().Packets == 0 }
+
+// poll waits until done and reports false if the context ends before.
+func poll(ctx context.Context, done func() bool) bool {
 	const interval = 5 * time.Millisecond
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for {
-		stats := d.journal.Stats()
-		if stats.Queued.Packets+stats.Claimed.Packets == 0 {
-			return
-		}
+	for !done() {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-ticker.C:
 		}
 	}
+	return true
 }
 
 // closeListeners closes the listeners if no server has.
