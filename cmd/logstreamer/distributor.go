@@ -11,13 +11,14 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/logging"
 	"github.com/logstreamer/logstreamer/internal/upgrade"
 )
 
 func newDistributorLoader(p process) *config.Loader[service[distributor.Config]] {
 	defaults := distributor.DefaultConfig()
 	defaults.Version = buildVersion()
-	return newLoader(p, service[distributor.Config]{defaults, logConfig{"info", "text"}})
+	return newLoader(p, service[distributor.Config]{defaults, logging.DefaultConfig()})
 }
 
 func distributorCommand(p process) *ffcli.Command {
@@ -98,12 +99,13 @@ func (r *runner) serve(ctx context.Context, d *distributor.Distributor) (sockets
 				break
 			}
 			request.Done(nil)
+			r.config = d.Config() // with the changes since the start
 			r.exec(sockets)
 			return sockets, true, nil
 		}
 	}
 	notifyServiceManager(r.logger, daemon.SdNotifyStopping)
-	return sockets, false, stopDistributor(d, r.config.ShutdownTimeout)
+	return sockets, false, stopDistributor(d, d.Config().ShutdownTimeout)
 }
 
 // stopDistributor stops within the timeout and reports the packets lost; stored

@@ -56,7 +56,7 @@ func (r *runner) handOver(ctx context.Context, d *distributor.Distributor) (dist
 		return distributor.Sockets{}, err
 	}
 	notifyServiceManager(r.logger, daemon.SdNotifyReloading)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Config().ShutdownTimeout)
 	defer cancel()
 	sockets, err := d.Handover(ctx)
 	if err != nil {

@@ -50,6 +50,7 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 		return Sockets{}, err
 	}
 	d.logger.Info("distributor hands over: answering the requests under way")
+	d.freeze()
 	d.router.Drain() // before the server: requests may wait for deliveries
 	if d.ingestServer.Release(ctx) > 0 {
 		d.intake.Drain() // refuses the requests that are not received in time
@@ -103,12 +104,25 @@ func (d *Distributor) resume(sockets Sockets) error {
 	d.intake.Resume()
 	_ = sockets.Metrics.Close() // still served by the original
 	d.serveIngest(sockets.Ingest, sockets.Connections)
+	d.unfreeze()
 	return fmt.Errorf("%w: %d packets (%d messages) are left", ErrUndelivered, left.Packets, left.Messages)
 }
 
+// unfreeze revokes freeze.
+func (d *Distributor) unfreeze() {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	d.stopped = false
+	if err := d.router.Configure(routing(d.Config(), d.present())); err != nil {
+		d.logger.Error("the configuration cannot be restored", "error", err) // does not happen: the settings are valid
+	}
+}
+
 func (d *Distributor) serveIngest(l net.Listener, released []net.Conn) {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
 	d.serving = l
-	d.ingestServer = server.Serve(l, d.config.Server, server.Dependencies{
+	d.ingestServer = server.Serve(l, d.Config().Server, server.Dependencies{
 		Routes: d.route, Protocol: d.protocol, Released: released, Logger: d.logger.With("component", "ingest"),
 	})
 }
@@ -116,7 +130,7 @@ func (d *Distributor) serveIngest(l net.Listener, released []net.Conn) {
 // flush stops routing and waits for what analyzers hold, for one request at most. Packets
 // that wait on disk alone would only delay the successor.
 func (d *Distributor) flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second+d.config.Analyzer.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Second+d.Config().Analyzer.Timeout)
 	defer cancel()
 	d.router.Stop()
 	poll(ctx, func() bool { return d.bound() == packet.Volume{} })
@@ -125,7 +139,7 @@ func (d *Distributor) flush(ctx context.Context) {
 // bound returns the volume that analyzers hold.
 func (d *Distributor) bound() packet.Volume {
 	var bound packet.Volume
-	for _, a := range d.present() {
+	for _, a := range d.roster.Load().all() {
 		queued, inFlight := a.Volumes()
 		bound = bound.Plus(queued).Plus(inFlight)
 	}
@@ -140,8 +154,8 @@ func (d *Distributor) inherit(sockets Sockets) error {
 		port     string
 		settings string
 	}{
-		{"ingest", sockets.Ingest, strconv.Itoa(d.config.Port), "PORT"},
-		{"metrics", sockets.Metrics, portOf(d.config.MetricsListen), "METRICS_ADDR"},
+		{"ingest", sockets.Ingest, strconv.Itoa(d.Config().Port), "PORT"},
+		{"metrics", sockets.Metrics, portOf(d.Config().MetricsListen), "METRICS_ADDR"},
 	} {
 		if given.listener == nil {
 			continue

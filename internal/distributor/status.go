@@ -3,8 +3,10 @@ package distributor
 import (
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/router"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Status is the ledger of a distributor and the status of its analyzers.
@@ -13,20 +15,35 @@ type Status struct {
 	// Damaged was accepted by a disk journal and could not be read back.
 	Damaged packet.Volume
 	// Waiting is accepted and not bound to an analyzer.
-	Waiting   packet.Volume
-	Analyzers []AnalyzerStatus
+	Waiting packet.Volume
+	// Queued and InFlight are bound to analyzers.
+	Queued, InFlight packet.Volume
+	// Analyzers are those of the configuration in its order, Leaving those that are
+	// no longer part of it and still hold packets.
+	Analyzers, Leaving []AnalyzerStatus
+	// Former are the counters of ids that are no longer part of the configuration.
+	Former []router.MemberStats
 	// Unaccounted is the number of accepted messages that no component has. It is 0
 	// unless a defect lost a packet: each component counts what it holds itself.
 	Unaccounted int64
+	// MaxDeviationMessages is the maximum deviation of an analyzer from its share.
+	MaxDeviationMessages float64
+	// Rates are those of the last second.
+	Rates Rates
+	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
+	// none or the journal does not know.
+	Oldest time.Time
 }
 
 // AnalyzerStatus is the status of one analyzer.
 type AnalyzerStatus struct {
 	router.MemberStats
+	upstream.Status
+	// Spec is what the configuration says of the analyzer.
+	Spec             Target
 	Queued, InFlight packet.Volume
-	Healthy          bool
-	// Health is a short description of the health.
-	Health string
+	// Out is why the analyzer is offered no packets, the zero value if it is.
+	Out Out
 }
 
 // Status returns the ledger. The components are read one after the other while packets move
@@ -44,33 +61,71 @@ func (d *Distributor) Status() Status {
 			best = next
 		}
 	}
-	return best
+	return d.describe(best)
 }
 
-// sample reads each component once.
-func (d *Distributor) sample() Status {
-	stats, routed := d.journal.Stats(), d.router.Stats()
-	status := Status{
+// ledger is a Status in which the analyzers have only their volumes.
+type ledger struct {
+	Status
+	roster  *roster
+	members []router.MemberStats
+}
+
+// sample reads each component once, as fast as possible: packets move meanwhile.
+func (d *Distributor) sample() ledger {
+	stats, routed, now := d.journal.Stats(), d.router.Stats(), d.roster.Load()
+	l := ledger{roster: now, members: routed.Members, Status: Status{
 		Accepted:     stats.Accepted,
 		Delivered:    routed.Delivered,
 		DeadLettered: routed.DeadLettered,
 		Damaged:      stats.Damaged,
 		Waiting:      stats.Queued.Plus(routed.Waiting),
+		Analyzers:    make([]AnalyzerStatus, len(now.present)),
+		Leaving:      make([]AnalyzerStatus, len(now.leaving)),
+		Former:       routed.Former,
+
+		MaxDeviationMessages: routed.MaxDeviationMessages,
+	}}
+	add := func(to *AnalyzerStatus, a running) {
+		to.Queued, to.InFlight = a.Volumes()
+		l.Queued, l.InFlight = l.Queued.Plus(to.Queued), l.InFlight.Plus(to.InFlight)
 	}
-	known := status.Delivered.Plus(status.DeadLettered).Plus(status.Damaged).Plus(status.Waiting)
-	members := make(map[string]router.MemberStats, len(routed.Members))
-	for _, m := range routed.Members {
+	for i, a := range now.present {
+		add(&l.Analyzers[i], a)
+	}
+	for i, leaver := range now.leaving {
+		add(&l.Leaving[i], leaver.running)
+	}
+	known := l.Delivered.Plus(l.DeadLettered).Plus(l.Damaged).Plus(l.Waiting).Plus(l.Queued).Plus(l.InFlight)
+	l.Unaccounted = l.Accepted.Minus(known).Messages
+	return l
+}
+
+// describe completes a sample.
+func (d *Distributor) describe(l ledger) Status {
+	now := time.Now()
+	members := make(map[string]router.MemberStats, len(l.members))
+	for _, m := range l.members {
 		members[m.ID] = m
 	}
-	for _, analyzer := range d.present() {
-		one := AnalyzerStatus{MemberStats: members[analyzer.ID()], Healthy: analyzer.Healthy(), Health: analyzer.Health()}
-		one.ID = analyzer.ID()
-		one.Queued, one.InFlight = analyzer.Volumes()
-		known = known.Plus(one.Queued).Plus(one.InFlight)
-		status.Analyzers = append(status.Analyzers, one)
+	for i, a := range l.roster.present {
+		l.Analyzers[i].MemberStats = members[a.ID()]
+		l.Analyzers[i].describe(a, now)
 	}
-	status.Unaccounted = status.Accepted.Minus(known).Messages
-	return status
+	for i, leaver := range l.roster.leaving {
+		l.Leaving[i].describe(leaver.running, now)
+	}
+	l.Rates = *d.watcher.rates.last.Load()
+	if j, ok := d.journal.(*disk.Journal); ok {
+		l.Oldest = j.Status().Oldest
+	}
+	return l.Status
+}
+
+// describe sets what the analyzer knows of itself.
+func (s *AnalyzerStatus) describe(a running, now time.Time) {
+	s.ID, s.Spec, s.Status = a.ID(), a.target, a.Status(now)
+	s.Out = outOf(*s, now)
 }
 
 // waiting returns the volume that is accepted and not bound to an analyzer.

@@ -65,7 +65,7 @@ func (s *Server) fallBack(f *eventloop.Fallback) {
 		s.release(f.Conn, f.Client)
 		return
 	}
-	s.serveConnection(&connection{Fallback: *f}, s.config.Timeouts.Read)
+	s.serveConnection(&connection{Fallback: *f}, s.config.Load().Timeouts.Read)
 }
 
 // await waits for the next request. It reports false if there is none.

@@ -91,7 +91,7 @@ const (
 
 // Server serves a listener.
 type Server struct {
-	config      Config
+	config      atomic.Pointer[Config] // see Configure
 	deps        Dependencies
 	listener    *listener.Retrying
 	sweeper     *deadlineSweeper
@@ -109,7 +109,6 @@ type Server struct {
 // Serve starts serving a listener.
 func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	s := &Server{
-		config:      config,
 		deps:        deps,
 		listener:    listener.NewRetrying(l, deps.Logger),
 		sweeper:     newDeadlineSweeper(config.Timeouts),
@@ -117,6 +116,7 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		clients:     clientquota.New(int64(config.MaxConnections), connectionsFactor),
 		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
 	}
+	s.config.Store(&config)
 	s.loops = eventloop.New(eventloop.Dependencies{
 		NewHandler: deps.Protocol.NewLoopHandler,
 		FallBack:   s.fallBack,
@@ -134,6 +134,14 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	return s
 }
 
+// Configure replaces DrainDelay and MaxConnections; Timeouts stay. Connections that are
+// open stay open.
+func (s *Server) Configure(next Config) {
+	next.Timeouts = s.config.Load().Timeouts
+	s.config.Store(&next)
+	s.clients.SetCapacity(int64(next.MaxConnections))
+}
+
 // accept admits new connections until the listener is closed.
 func (s *Server) accept() {
 	for {
@@ -141,7 +149,7 @@ func (s *Server) accept() {
 		if err != nil {
 			return
 		}
-		s.admit(conn, s.config.Timeouts.Read)
+		s.admit(conn, s.config.Load().Timeouts.Read)
 	}
 }
 
@@ -162,7 +170,7 @@ func (s *Server) admit(conn net.Conn, within time.Duration) {
 func (s *Server) reject(conn net.Conn) {
 	var to http1.Response
 	s.deps.Protocol.RefuseConnection(
-		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.MaxConnections),
+		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.Load().MaxConnections),
 		rejectedRetryAfter, &to)
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
 	_, _ = conn.Write(to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true}))
@@ -224,7 +232,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // delay waits for the DrainDelay, at most for a quarter of the remaining time.
 func (s *Server) delay(ctx context.Context) {
-	timer := time.NewTimer(atMostAQuarter(ctx, s.config.DrainDelay))
+	timer := time.NewTimer(atMostAQuarter(ctx, s.config.Load().DrainDelay))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
