@@ -76,7 +76,7 @@ func TestRestartSettings(t *testing.T) {
 			restart = append(restart, s.Env)
 		}
 	}
-	if want := []string{"PORT", "METRICS_ADDR", "LISTEN_ADDR", "JOURNAL", "DEDUPE_WINDOW_SEC", "DATA_DIR"}; !slices.Equal(restart, want) {
+	if want := []string{"PORT", "METRICS_ADDR", "LISTEN_ADDR", "EXPLAIN", "JOURNAL", "DEDUPE_WINDOW_SEC", "DATA_DIR"}; !slices.Equal(restart, want) {
 		t.Errorf("%v, want %v", restart, want)
 	}
 }

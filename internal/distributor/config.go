@@ -36,6 +36,8 @@ type Config struct {
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
 	Routing string `env:"ROUTING" enum:"adaptive,strict" reload:"live" help:"when an analyzer cannot take its share: adaptive (the others take its share) or strict (all wait for it)"`
+	// Explain is ExplainOn or ExplainOff.
+	Explain string `env:"EXPLAIN" enum:"on,off" help:"whether picks are recorded, so that they can be explained and traced: on or off"`
 	// Journal is JournalMemory or JournalDisk.
 	Journal string `env:"JOURNAL" enum:"memory,disk" help:"where accepted packets are stored: memory, or disk (survives kill -9 and power loss)"`
 	// JournalMaxBytes is the disk journal's budget.
@@ -60,6 +62,12 @@ const (
 	RoutingStrict   = "strict"
 )
 
+// Whether picks are recorded.
+const (
+	ExplainOn  = "on"
+	ExplainOff = "off"
+)
+
 // The journals.
 const (
 	JournalMemory = "memory"
@@ -77,6 +85,7 @@ func DefaultConfig() Config {
 		Intake:          intake.DefaultConfig(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
+		Explain:         ExplainOn,
 		Journal:         JournalMemory,
 		JournalMaxBytes: 10 << 30,
 		DedupeWindow:    -1,

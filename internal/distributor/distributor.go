@@ -113,6 +113,7 @@ func (d *Distributor) wire() (err error) {
 	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
 		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
+		Record: d.config.Explain == ExplainOn,
 		Logger: d.logger.With("component", "router"),
 	})
 	if err := d.wireAnalyzers(); err != nil {

@@ -14,6 +14,7 @@ type Analyzer interface {
 	ID() string
 	Capacity(now time.Time) (packets int, transient bool)
 	BelowLowWatermark() bool
+	Outage(now time.Time) (reason upstream.Outage, until time.Time)
 	Ramp(now time.Time) float64
 	Offer(deliveries []upstream.Delivery)
 	Tick()
@@ -38,7 +39,7 @@ type member struct {
 
 func (m *member) stage(d *upstream.Delivery) {
 	m.capacity--
-	d.Epoch = m.epoch
+	d.Epoch, d.Attempted = m.epoch, false
 	m.staged = append(m.staged, *d)
 }
 
@@ -91,6 +92,7 @@ func (r *Router) Add(a Analyzer, weight float64) (err error) {
 		r.byIndex[m.index] = m
 		r.byID[a.ID()] = m
 		r.members = append(r.members, m)
+		r.recordMembers()
 		r.accounting.setMembers(r.members)
 	})
 	return err
@@ -104,6 +106,7 @@ func (r *Router) Remove(id string) error {
 		r.byIndex[m.index] = nil
 		delete(r.byID, id)
 		r.members = slices.DeleteFunc(r.members, func(one *member) bool { return one == m })
+		r.recordMembers()
 		return nil
 	})
 }

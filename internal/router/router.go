@@ -61,6 +61,7 @@ type Router struct {
 	requeue          requeue
 	drainRate        drainRate
 	packets          sync.Pool // of *[]*packet.Packet, see ack
+	recorder         *recorder // nil: picks are not recorded
 
 	// The routing goroutine owns the fields below; see do.
 	table        fairshare.Table
@@ -92,12 +93,14 @@ type Dependencies struct {
 	// Strict keeps to the weights even if an analyzer has no capacity for its
 	// share: all packets then wait for it. Otherwise other analyzers take over.
 	Strict bool
+	// Record records picks, so that Explain and Trace can be called.
+	Record bool
 	Logger *slog.Logger
 }
 
 // New returns a router without members.
 func New(deps Dependencies) *Router {
-	return &Router{
+	r := &Router{
 		journal:     deps.Journal,
 		deadLetters: deps.DeadLetters,
 		retryBudget: deps.RetryBudget,
@@ -108,6 +111,10 @@ func New(deps Dependencies) *Router {
 		byID:        make(map[string]*member),
 		commands:    make(chan command),
 	}
+	if deps.Record {
+		r.recorder = newRecorder(&r.table, time.Now())
+	}
+	return r
 }
 
 // Start starts the routing goroutine.
@@ -190,10 +197,7 @@ func (r *Router) round(ctx context.Context, now time.Time) bool {
 	if len(r.pending) < maxRoundPackets {
 		r.fetch(ctx, now)
 	}
-	routed := 0
-	for routed < len(r.pending) && r.route(&r.pending[routed], now) {
-		routed++
-	}
+	routed := r.routePending(now)
 	if routed == 0 {
 		return false
 	}
@@ -223,7 +227,7 @@ func (r *Router) fetch(ctx context.Context, now time.Time) {
 		ready.attempted = min(granted, ready.attempted)
 		ready.failed = granted - ready.attempted
 		r.pending = r.requeue.take(r.pending, ready, now)
-		r.refund(r.pending[before:])
+		r.refund(r.pending[before:], now)
 	}
 	// Packets without capacity stay in the journal and count against its limit;
 	// one pending packet is enough to wait for capacity.
@@ -265,43 +269,61 @@ func (r *Router) takeRetries(packets int, now time.Time) int {
 
 // refund refunds the charges for requeued packets. It skips members that left
 // since the charge, because rejoining reset their deficit.
-func (r *Router) refund(deliveries []upstream.Delivery) {
+func (r *Router) refund(deliveries []upstream.Delivery, now time.Time) {
 	for i := range deliveries {
 		d := &deliveries[i]
 		if m := r.byID[d.Analyzer]; m != nil && m.epoch == d.Epoch && r.table.Active(m.index) {
 			r.table.Refund(m.index, d.Packet.Messages)
+			r.recordRefund(m, d, now)
 		}
 	}
 }
 
-// route stages a packet for the member that the table picks. It reports false if
-// the packet has to wait.
-func (r *Router) route(d *upstream.Delivery, now time.Time) bool {
+// routePending stages pending packets until one has to wait, and returns their number.
+func (r *Router) routePending(now time.Time) (routed int) {
+	if r.recorder != nil {
+		return r.routeRecorded(now)
+	}
+	for routed < len(r.pending) && r.route(&r.pending[routed], now) != nil {
+		routed++
+	}
+	return routed
+}
+
+// avoided returns the index of the member that returned a packet, or -1.
+func (r *Router) avoided(d *upstream.Delivery) int {
+	if d.Analyzer != "" {
+		if m := r.byID[d.Analyzer]; m != nil {
+			return m.index
+		}
+	}
+	return -1
+}
+
+// route stages a packet for the member that the table picks and returns it. It returns
+// nil if the packet has to wait.
+func (r *Router) route(d *upstream.Delivery, now time.Time) *member {
 	if r.blocking != nil {
 		r.chargeWait(now)
 	}
-	avoid := -1
-	if d.Analyzer != "" {
-		if m := r.byID[d.Analyzer]; m != nil {
-			avoid = m.index
-		}
-	}
+	avoid := r.avoided(d)
 	for {
 		i, ok := r.table.Pick(d.Packet.Messages, avoid)
 		if !ok {
-			return false
+			return nil
 		}
 		m := r.byIndex[i]
 		if m.capacity > 0 {
 			m.stage(d)
-			return true
+			return m
 		}
 		r.table.Refund(i, d.Packet.Messages)
+		r.recordFull(m, d, avoid, now)
 		if r.await(m, now) {
-			return false
+			return nil
 		}
 		m.ejected = true
-		r.table.Leave(i)
+		r.leave(m, now)
 	}
 }
 
@@ -315,7 +337,7 @@ func (r *Router) refresh(now time.Time) {
 			m.ejected = false
 		}
 		if m.drained || m.ejected || m.capacity == 0 && !transient {
-			r.table.Leave(m.index)
+			r.leave(m, now)
 			continue
 		}
 		if !r.table.Active(m.index) {
@@ -323,9 +345,18 @@ func (r *Router) refresh(now time.Time) {
 			r.table.Join(m.index)
 			r.epoch++
 			m.epoch = r.epoch
+			r.recordJoin(m, now)
 		}
 		r.capacity += m.capacity
 	}
+	r.recordCapacities(now)
+}
+
+// leave makes a member inactive.
+func (r *Router) leave(m *member, now time.Time) {
+	left := r.table.Active(m.index)
+	r.table.Leave(m.index)
+	r.recordLeave(m, left, now)
 }
 
 // tick is called every upstream.TickInterval.
@@ -341,10 +372,13 @@ func (r *Router) tick(now time.Time) {
 			m.ProbeSoon(now)
 		}
 	}
+	r.recordTick(now)
 	r.accounting.recordRound(r.members, &r.table, r.byID)
 	r.drainRate.sample(r.accounting.settled.Load(), len(r.pending) > 0)
 }
 
 func (r *Router) updateWeight(m *member, now time.Time) {
-	r.table.SetWeight(m.index, m.weight*m.Ramp(now))
+	ramp := m.Ramp(now)
+	r.table.SetWeight(m.index, m.weight*ramp)
+	r.recordWeight(m, ramp, now)
 }
