@@ -10,12 +10,17 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/simulate"
 )
 
 func newDistributorLoader(p process) *config.Loader[service[distributor.Config]] {
 	defaults := distributor.DefaultConfig()
 	defaults.Version = buildVersion()
-	return newLoader(p, service[distributor.Config]{defaults, logConfig{"info", "text"}})
+	loader := newLoader(p, service[distributor.Config]{defaults, logConfig{"info", "text"}})
+	loader.Sections = map[string]any{simulate.Section: map[string]any{
+		"type": "array", "items": map[string]any{"type": "object"}, "description": "tests of the configuration, which logstreamer simulate runs",
+	}}
+	return loader
 }
 
 func distributorCommand(p process) *ffcli.Command {

@@ -91,6 +91,7 @@ func commands(p process) *ffcli.Command {
 			analyzerCommand(p),
 			emitterCommand(p),
 			checkCommand(p),
+			simulateCommand(p),
 			journalCommand(p),
 			healthcheckCommand(p),
 			versionCommand(p),

@@ -44,7 +44,7 @@ func (rec *recorder) pick(d *upstream.Delivery, why cause, member, avoid, room i
 	p.Pick = uint32(rec.next)
 	rec.ids[rec.next%ringEntries] = rec.hash(p)
 	rec.members[member].room = room - 1
-	rec.append(encodePick(opPick, uint64(at-rec.current.start), member, p.Messages, avoid, room, why, rec.waited(d, at)), at)
+	rec.append(encodePick(opPick, uint64(max(at-rec.current.start, 0)), member, p.Messages, avoid, room, why, rec.waited(d, at)), at)
 }
 
 // waited returns the time since a packet was accepted.
