@@ -32,15 +32,15 @@ func simulateCommand(p process) *ffcli.Command {
 	})
 	addConfigFlag(c, loader)
 	c.FlagSet.StringVar(&flags.trace, "trace", "", "recorded trace (logstreamer-trace/1): compare its picks, and simulate its packets")
-	c.FlagSet.StringVar(&flags.against, "against", "", "policies to compare with: "+strings.Join(simulate.Others(), ","))
-	c.FlagSet.StringVar(&flags.pace, "pace", "", "messages per second of analyzers, such as a1=2000/s,a2=500/s (default: no limit)")
+	c.FlagSet.StringVar(&flags.against, "against", "", "policies to compare with in the trace: "+strings.Join(simulate.Others(), ","))
+	c.FlagSet.StringVar(&flags.pace, "pace", "", "messages per second of analyzers in the trace, such as a1=2000/s,a2=500/s (default: no limit)")
 	return c
 }
 
 func simulateAll(ctx context.Context, p process, file string, role distributor.Config, flags simulateFlags) error {
-	c := simulateConfig(role)
+	c, paced := simulateConfig(role), simulateConfig(role)
 	if flags.pace != "" {
-		if err := c.SetPaces(flags.pace); err != nil {
+		if err := paced.SetPaces(flags.pace); err != nil {
 			return usageError{fmt.Errorf("-pace: %w", err)}
 		}
 	}
@@ -55,12 +55,12 @@ func simulateAll(ctx context.Context, p process, file string, role distributor.C
 	switch {
 	case flags.trace == "" && len(tests) == 0:
 		return usageError{errors.New("there is nothing to simulate: give -trace FILE, or a -config FILE with tests")}
-	case flags.trace == "" && flags.against != "":
-		return usageError{errors.New("-against goes with -trace")}
+	case flags.trace == "" && flags.against+flags.pace != "":
+		return usageError{errors.New("-against and -pace go with -trace; in tests the pace is an event")}
 	}
 	failures := runTests(ctx, p, c, tests)
 	if flags.trace != "" {
-		failures = errors.Join(failures, simulateTrace(ctx, p, c, flags.trace, policies))
+		failures = errors.Join(failures, simulateTrace(ctx, p, paced, flags.trace, policies))
 	}
 	return failures
 }
