@@ -215,3 +215,24 @@ func TestExplainAnalyzer(t *testing.T) {
 		t.Errorf("an unknown analyzer: %v", err)
 	}
 }
+
+// Times are right after hours without a pick, and reasons of outages are those of the last
+// tick.
+func TestExplainAfterHours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, 1, 1)
+		out := func(until time.Time) {
+			h.analyzers[1].set(func(a *analyzer) { a.capacity, a.transient, a.outage, a.until = 0, false, upstream.BreakerOpen, until })
+			h.tick(time.Now())
+		}
+		out(time.Now().Add(time.Second))
+		time.Sleep(3 * time.Hour)
+		until := time.Now().Add(time.Minute)
+		out(until)
+		time.Sleep(1234567 * time.Microsecond)
+		id := routeOne(t, h, 1)
+		if got := explain(t, h, id); !got.Time.Equal(time.Now()) || !got.Candidates[1].Until.Equal(until) {
+			t.Errorf("at %v: %s", time.Now(), encode(t, got))
+		}
+	})
+}
