@@ -10,13 +10,14 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/logging"
 	"github.com/logstreamer/logstreamer/internal/simulate"
 )
 
 func newDistributorLoader(p process) *config.Loader[service[distributor.Config]] {
 	defaults := distributor.DefaultConfig()
 	defaults.Version = buildVersion()
-	loader := newLoader(p, service[distributor.Config]{defaults, logConfig{"info", "text"}})
+	loader := newLoader(p, service[distributor.Config]{defaults, logging.DefaultConfig()})
 	loader.Sections = map[string]any{simulate.Section: map[string]any{
 		"type": "array", "items": map[string]any{"type": "object"}, "description": "tests of the configuration, which logstreamer simulate runs",
 	}}
@@ -36,7 +37,7 @@ func distributorCommand(p process) *ffcli.Command {
 		}
 		d.Start(ctx)
 		<-ctx.Done()
-		return stopDistributor(d, loaded.Config.Role.ShutdownTimeout)
+		return stopDistributor(d, d.Config().ShutdownTimeout)
 	})
 	addConfigFlag(c, loader)
 	return c

@@ -38,6 +38,10 @@ type Config struct {
 	Routing string `env:"ROUTING" enum:"adaptive,strict" reload:"live" help:"when an analyzer cannot take its share: adaptive (the others take its share) or strict (all wait for it)"`
 	// Explain is ExplainOn or ExplainOff.
 	Explain string `env:"EXPLAIN" enum:"on,off" help:"whether picks are recorded, so that they can be explained and traced: on or off"`
+	// Dispatch is DispatchRunning or DispatchPaused.
+	Dispatch string `env:"DISPATCH" enum:"running,paused" reload:"live" help:"running, or paused: no packet is routed, analyzers deliver what they hold"`
+	// DrainTimeout is for how long an analyzer that is no longer listed may deliver what it holds.
+	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"seconds for which an analyzer that was removed, or whose URL changed, may deliver what it holds, before that is rerouted"`
 	// Journal is JournalMemory or JournalDisk.
 	Journal string `env:"JOURNAL" enum:"memory,disk" help:"where accepted packets are stored: memory, or disk (survives kill -9 and power loss)"`
 	// JournalMaxBytes is the disk journal's budget.
@@ -68,6 +72,12 @@ const (
 	ExplainOff = "off"
 )
 
+// Whether packets are routed.
+const (
+	DispatchRunning = "running"
+	DispatchPaused  = "paused"
+)
+
 // The journals.
 const (
 	JournalMemory = "memory"
@@ -86,6 +96,8 @@ func DefaultConfig() Config {
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
 		Explain:         ExplainOn,
+		Dispatch:        DispatchRunning,
+		DrainTimeout:    time.Minute,
 		Journal:         JournalMemory,
 		JournalMaxBytes: 10 << 30,
 		DedupeWindow:    -1,
@@ -113,7 +125,7 @@ func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
 		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses()}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.Rate.Limits.Validate()}
 	for _, rule := range []struct {
 		name  string
 		value any
@@ -162,8 +174,12 @@ const (
 )
 
 // Settled fills in what depends on other settings.
-func (c Config) Settled() Config {
-	c.Targets = c.Targets.settled()
+func (c Config) Settled() Config { return c.SettledAfter(Config{}) }
+
+// SettledAfter is Settled for a configuration that follows the current one: an analyzer
+// without an id keeps the one that the current analyzer at its URL has.
+func (c Config) SettledAfter(current Config) Config {
+	c.Targets = c.Targets.SettledAfter(current.Targets)
 	stores := c.Journal == JournalDisk
 	c.Intake.Stores = stores
 	c.Intake.MemoryBytes = c.Memory.LimitBytes

@@ -22,10 +22,15 @@ func TestTraceOfARunningDistributorIsReproduced(t *testing.T) {
 	var text bytes.Buffer
 	go func() { traced <- s.Trace(t.Context(), &text, router.TraceLimit{Picks: 3000}) }()
 	for i := range 10 {
-		for _, err := range []error{
-			s.SetWeight("analyzer-2", 0.1+float64(i)/10), s.SetDrained("analyzer-3", i%2 == 0), s.RemoveAnalyzer("analyzer-1"), add(t, s, targets[0]),
+		for _, change := range []func(*Config){
+			func(c *Config) { c.change("analyzer-2", func(t *Target) { t.Weight = 0.1 + float64(i)/10 }) },
+			func(c *Config) {
+				c.change("analyzer-3", func(t *Target) { t.State = []string{StateDrain, StateReady}[i%2] })
+			},
+			func(c *Config) { c.remove("analyzer-1") },
+			func(c *Config) { c.Targets = append(c.Targets, targets[0]) },
 		} {
-			if err != nil {
+			if err := s.reconfigure(t, change); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -42,13 +47,6 @@ func TestTraceOfARunningDistributorIsReproduced(t *testing.T) {
 		t.Error(r)
 	}
 	s.only(t, http.StatusAccepted)
-}
-
-func add(t *testing.T, s *system, target Target) error {
-	t.Helper()
-	target.ID = "analyzer-1"
-	_, err := s.AddAnalyzer(t.Context(), target)
-	return err
 }
 
 func TestExplainADelivery(t *testing.T) {

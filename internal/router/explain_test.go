@@ -184,7 +184,7 @@ func TestNext(t *testing.T) {
 		}
 	}
 	for _, a := range h.analyzers {
-		must(t, h.SetDrained(a.id, true))
+		must(t, h.SetOut(a.id, true))
 	}
 	if picks, err := h.Next(1, 1); err != nil || len(picks) != 0 {
 		t.Errorf("with no eligible analyzer: %v, %v", picks, err)
@@ -207,7 +207,7 @@ func TestExplainAnalyzer(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %s", id, got, err, want)
 		}
 	}
-	must(t, h.SetDrained("a1", true))
+	must(t, h.SetOut("a1", true))
 	if got, err := h.ExplainAnalyzer("a1"); err != nil || got.Out != "drain" || got.Share != 0 {
 		t.Errorf("drained: %+v, %v", got, err)
 	}

@@ -149,6 +149,8 @@ type harness struct {
 	journal   *memory.Journal
 	analyzers []*analyzer
 	removed   []*analyzer
+	mu        sync.Mutex // guards settings
+	settings  Settings
 	store     *store
 	pool      packet.Pool
 	added     int
@@ -158,8 +160,7 @@ type harness struct {
 const unlimited = 1 << 30
 
 // newHarness returns a router with a healthy analyzer of unlimited capacity for each
-// weight.
-// It records picks.
+// weight. It records picks.
 func newHarness(t testing.TB, weights ...float64) *harness {
 	t.Helper()
 	h := &harness{
@@ -171,6 +172,52 @@ func newHarness(t testing.TB, weights ...float64) *harness {
 		h.addAnalyzer(t, weight)
 	}
 	return h
+}
+
+// configure changes the settings, of which the last ones are kept if they are invalid.
+func (h *harness) configure(change func(*Settings)) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := h.settings
+	next.Members = slices.Clone(next.Members)
+	change(&next)
+	err := h.Configure(next)
+	if err == nil {
+		h.settings = next
+	}
+	return err
+}
+
+func (h *harness) Add(a Analyzer, weight float64) error {
+	return h.configure(func(s *Settings) { s.Members = append(s.Members, Member{Analyzer: a, Weight: weight}) })
+}
+
+func (h *harness) Remove(id string) error {
+	return h.configure(func(s *Settings) {
+		s.Members = slices.DeleteFunc(s.Members, func(m Member) bool { return m.Analyzer.ID() == id })
+	})
+}
+
+func (h *harness) changeMember(id string, change func(*Member)) error {
+	return h.configure(func(s *Settings) {
+		for i := range s.Members {
+			if s.Members[i].Analyzer.ID() == id {
+				change(&s.Members[i])
+			}
+		}
+	})
+}
+
+func (h *harness) SetWeight(id string, weight float64) error {
+	return h.changeMember(id, func(m *Member) { m.Weight = weight })
+}
+
+func (h *harness) SetOut(id string, out bool) error {
+	return h.changeMember(id, func(m *Member) {
+		if m.Out = 0; out {
+			m.Out = upstream.Drain
+		}
+	})
 }
 
 // addAnalyzer adds a healthy analyzer of unlimited capacity.

@@ -146,32 +146,35 @@ func (r *Router) recordTick(now time.Time) {
 	}
 }
 
-// recordMembers begins a frame with the present members.
-func (r *Router) recordMembers() {
-	rec := r.recorder
-	if rec == nil {
-		return
+// recordMembers begins a frame if members came or went.
+func (r *Router) recordMembers(members []*member, now time.Time) {
+	if r.recorder != nil && !slices.Equal(members, r.members) {
+		r.recorder.begin(members, r.byIndex, now)
 	}
-	before := rec.members
-	rec.members = slices.Repeat([]memberRecord{{}}, len(r.byIndex))
-	for i, m := range r.byIndex {
-		switch {
-		case m == nil:
-		case i < len(before) && before[i].id == m.ID():
-			rec.members[i] = before[i]
-		default:
-			rec.members[i] = memberRecord{id: m.ID(), weight: m.weight, ramp: 1}
+}
+
+// begin begins a frame with new members; byIndex is by index of the table.
+func (rec *recorder) begin(members, byIndex []*member, now time.Time) {
+	rec.members = slices.Repeat([]memberRecord{{}}, len(byIndex))
+	for _, m := range members {
+		one := memberRecord{id: m.ID(), weight: rec.table.Weight(m.index), ramp: 1}
+		if m.weight > 0 { // it is not new
+			one.ramp, one.room = one.weight/m.weight, m.capacity
+			if !rec.table.Active(m.index) {
+				one.outage, one.until = m.outageMicros(now)
+			}
 		}
+		rec.members[m.index] = one
 	}
 	rec.grow()
-	rec.beginFrame(rec.micros(time.Now()), true)
+	rec.beginFrame(rec.micros(now), true)
 }
 
 // outage returns why a member is inactive, and until when if that is known.
 func (m *member) outage(now time.Time) (reason upstream.Outage, until time.Time) {
 	switch {
-	case m.drained:
-		return upstream.Drain, time.Time{}
+	case m.out != 0:
+		return m.out, time.Time{}
 	case m.ejected:
 		return upstream.NoRoom, time.Time{}
 	default:

@@ -51,7 +51,6 @@ type Router struct {
 	journal     Journal
 	deadLetters DeadLetters
 	retryBudget *retrybudget.Budget
-	strict      bool
 	logger      *slog.Logger
 	wake        chan struct{}
 	// awaitingCapacity makes CapacityChanged wake the routing goroutine.
@@ -64,6 +63,8 @@ type Router struct {
 	recorder         *recorder // nil: picks are not recorded
 
 	// The routing goroutine owns the fields below; see do.
+	strict       bool // see Settings
+	paused       bool // see Settings
 	table        fairshare.Table
 	members      []*member           // in the order in which they were added
 	byIndex      []*member           // by index of the table
@@ -90,9 +91,6 @@ type Dependencies struct {
 	DeadLetters DeadLetters
 	// RetryBudget limits retries.
 	RetryBudget *retrybudget.Budget
-	// Strict keeps to the weights even if an analyzer has no capacity for its
-	// share: all packets then wait for it. Otherwise other analyzers take over.
-	Strict bool
 	// Record records picks, so that Explain and Trace can be called.
 	Record bool
 	Logger *slog.Logger
@@ -104,7 +102,6 @@ func New(deps Dependencies) *Router {
 		journal:     deps.Journal,
 		deadLetters: deps.DeadLetters,
 		retryBudget: deps.RetryBudget,
-		strict:      deps.Strict,
 		logger:      deps.Logger,
 		wake:        make(chan struct{}, 1),
 		waitBudget:  maxWaitBudget,
@@ -152,7 +149,7 @@ func (r *Router) Stop() {
 // the end of all analyzers.
 func (r *Router) Close() {
 	left := append(r.pending, r.requeue.takeAll()...)
-	r.accounting.waiting(packet.Volume{}.Minus(upstream.VolumeOf(left)))
+	r.accounting.fetched(packet.Volume{}.Minus(upstream.VolumeOf(left)))
 	r.journal.Nak(upstream.AppendPackets(nil, left))
 	r.pending = nil
 }
@@ -194,6 +191,9 @@ func (r *Router) run(ctx context.Context) {
 // round fetches and routes packets and reports whether it routed any.
 func (r *Router) round(ctx context.Context, now time.Time) bool {
 	r.refresh(now)
+	if r.paused {
+		return false
+	}
 	if len(r.pending) < maxRoundPackets {
 		r.fetch(ctx, now)
 	}
@@ -204,7 +204,7 @@ func (r *Router) round(ctx context.Context, now time.Time) bool {
 	left := copy(r.pending, r.pending[routed:])
 	clear(r.pending[left:])
 	r.pending = r.pending[:left]
-	r.accounting.recordRound(r.members, &r.table, r.byID)
+	r.accounting.recordRound(r.members, &r.table)
 	for _, m := range r.members {
 		if len(m.staged) > 0 {
 			m.Offer(m.staged)
@@ -254,7 +254,7 @@ func (r *Router) fetchNew(ctx context.Context, limit int) {
 		volume.Add(p)
 		r.pending = append(r.pending, upstream.Delivery{Packet: p})
 	}
-	r.accounting.waiting(volume)
+	r.accounting.fetched(volume)
 	clear(r.fetched)
 }
 
@@ -323,7 +323,7 @@ func (r *Router) route(d *upstream.Delivery, now time.Time) *member {
 			return nil
 		}
 		m.ejected = true
-		r.leave(m, now)
+		r.exclude(m, now)
 	}
 }
 
@@ -336,8 +336,8 @@ func (r *Router) refresh(now time.Time) {
 		if m.ejected && (!transient || m.BelowLowWatermark()) {
 			m.ejected = false
 		}
-		if m.drained || m.ejected || m.capacity == 0 && !transient {
-			r.leave(m, now)
+		if m.out != 0 || m.ejected || m.capacity == 0 && !transient {
+			r.exclude(m, now)
 			continue
 		}
 		if !r.table.Active(m.index) {
@@ -352,8 +352,8 @@ func (r *Router) refresh(now time.Time) {
 	r.recordCapacities(now)
 }
 
-// leave makes a member inactive.
-func (r *Router) leave(m *member, now time.Time) {
+// exclude makes a member inactive.
+func (r *Router) exclude(m *member, now time.Time) {
 	left := r.table.Active(m.index)
 	r.table.Leave(m.index)
 	r.recordLeave(m, left, now)
@@ -373,7 +373,7 @@ func (r *Router) tick(now time.Time) {
 		}
 	}
 	r.recordTick(now)
-	r.accounting.recordRound(r.members, &r.table, r.byID)
+	r.accounting.recordRound(r.members, &r.table)
 	r.drainRate.sample(r.accounting.settled.Load(), len(r.pending) > 0)
 }
 

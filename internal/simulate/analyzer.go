@@ -2,11 +2,13 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/logstreamer/logstreamer/internal/ring"
+	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -156,19 +158,31 @@ func (s *Simulation) Up(id string) error {
 
 // SetWeight changes the weight of an analyzer.
 func (s *Simulation) SetWeight(id string, weight float64) error {
-	return s.dispatcher.SetWeight(id, weight)
+	return s.configure(id, func(m *router.Member) { m.Weight = weight })
 }
 
-// SetDrained stops or resumes routing to an analyzer, which delivers its queue.
-func (s *Simulation) SetDrained(id string, drained bool) error {
-	return s.dispatcher.SetDrained(id, drained)
+// SetOut stops routing to an analyzer, which delivers its queue, for a reason, or resumes it
+// if the reason is 0.
+func (s *Simulation) SetOut(id string, reason upstream.Outage) error {
+	return s.configure(id, func(m *router.Member) { m.Out = reason })
+}
+
+// configure changes the settings of one analyzer.
+func (s *Simulation) configure(id string, change func(*router.Member)) error {
+	i := slices.IndexFunc(s.settings.Members, func(m router.Member) bool { return m.Analyzer.ID() == id })
+	if i < 0 {
+		return fmt.Errorf("there is no analyzer %q", id)
+	}
+	s.settings.Members = slices.Clone(s.settings.Members)
+	change(&s.settings.Members[i])
+	return s.dispatcher.Configure(s.settings)
 }
 
 // Maintain stops routing to an analyzer and reroutes its queue.
 func (s *Simulation) Maintain(id string) error {
 	a, err := s.find(id)
 	if err == nil {
-		err = s.SetDrained(id, true)
+		err = s.SetOut(id, upstream.Maint)
 	}
 	if err == nil {
 		a.giveBack(0)

@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -42,7 +41,7 @@ type balanced struct {
 	router.Analyzer
 	weight      float64 // configured
 	ramped      float64 // times the ramp
-	drained     bool
+	out         upstream.Outage
 	outstanding int
 	sent        float64 // packets
 	current     float64 // of WRR
@@ -53,9 +52,16 @@ func newBalancer(j *journal, policy string, seed uint64) *balancer {
 	return &balancer{journal: j, policy: policy, random: rand.New(rand.NewPCG(seed, 2))}
 }
 
-// Add implements dispatcher, as the methods below do.
-func (b *balancer) Add(a router.Analyzer, weight float64) error {
-	b.members = append(b.members, &balanced{Analyzer: a, weight: weight, ramped: weight, stats: router.MemberStats{ID: a.ID()}})
+// Configure implements dispatcher, as the methods below do.
+func (b *balancer) Configure(settings router.Settings) error {
+	for i, one := range settings.Members {
+		if i == len(b.members) {
+			b.members = append(b.members, &balanced{Analyzer: one.Analyzer, stats: router.MemberStats{ID: one.Analyzer.ID()}})
+		}
+		m := b.members[i]
+		m.weight, m.ramped, m.out = one.Weight, one.Weight*m.Ramp(time.Time{}), one.Out
+	}
+	b.eligible = nil // new shares
 	return nil
 }
 
@@ -79,7 +85,7 @@ func (b *balancer) refresh(now time.Time) (capable []*balanced) {
 	var eligible []*balanced
 	for _, m := range b.members {
 		capacity, transient := m.Capacity(now)
-		if m.drained || capacity == 0 && !transient {
+		if m.out != 0 || capacity == 0 && !transient {
 			continue
 		}
 		eligible = append(eligible, m)
@@ -206,25 +212,6 @@ func (b *balancer) Nacked(id string, deliveries []upstream.Delivery) {
 func (b *balancer) Rejected(string, []upstream.Rejection) {}
 
 func (b *balancer) CapacityChanged() {}
-
-func (b *balancer) SetWeight(id string, weight float64) error {
-	m := b.find(id)
-	if m == nil {
-		return fmt.Errorf("there is no analyzer with the id %q", id)
-	}
-	m.ramped *= weight / m.weight
-	m.weight, b.eligible = weight, nil
-	return nil
-}
-
-func (b *balancer) SetDrained(id string, drained bool) error {
-	m := b.find(id)
-	if m == nil {
-		return fmt.Errorf("there is no analyzer with the id %q", id)
-	}
-	m.drained = drained
-	return nil
-}
 
 func (b *balancer) Stats() (stats router.Stats) {
 	sum := 0.0

@@ -55,11 +55,9 @@ type Event struct {
 // dispatcher distributes packets over analyzers: the router, or a balancer.
 type dispatcher interface {
 	upstream.Settler
-	Add(a router.Analyzer, weight float64) error
+	Configure(settings router.Settings) error
 	Round(ctx context.Context, now time.Time) bool
 	Tick(now time.Time)
-	SetWeight(id string, weight float64) error
-	SetDrained(id string, drained bool) error
 	Stats() router.Stats
 }
 
@@ -74,6 +72,7 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 type Simulation struct {
 	config     Config
 	dispatcher dispatcher
+	settings   router.Settings
 	analyzers  []*analyzer
 	journal    journal
 	now        time.Time
@@ -82,16 +81,14 @@ type Simulation struct {
 
 // New returns a simulation of a policy; see Policies.
 func New(config Config, policy string, seed uint64) (*Simulation, error) {
-	s := &Simulation{config: config, now: epoch, result: Result{Policy: policy}}
+	s := &Simulation{config: config, now: epoch, result: Result{Policy: policy}, settings: router.Settings{Strict: config.Strict}}
 	s.dispatcher = s.newDispatcher(policy, seed)
 	for _, one := range config.Analyzers {
 		a := newAnalyzer(s, one)
 		s.analyzers = append(s.analyzers, a)
-		if err := s.dispatcher.Add(a, one.Weight); err != nil {
-			return nil, err
-		}
+		s.settings.Members = append(s.settings.Members, router.Member{Analyzer: a, Weight: one.Weight})
 	}
-	return s, nil
+	return s, s.dispatcher.Configure(s.settings)
 }
 
 func (s *Simulation) newDispatcher(policy string, seed uint64) dispatcher {
@@ -99,7 +96,7 @@ func (s *Simulation) newDispatcher(policy string, seed uint64) dispatcher {
 		return newBalancer(&s.journal, policy, seed)
 	}
 	return router.New(router.Dependencies{
-		Journal: &s.journal, RetryBudget: new(retrybudget.Budget), Strict: s.config.Strict, Logger: slog.New(slog.DiscardHandler),
+		Journal: &s.journal, RetryBudget: new(retrybudget.Budget), Logger: slog.New(slog.DiscardHandler),
 	})
 }
 

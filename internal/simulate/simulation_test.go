@@ -175,9 +175,7 @@ func record(t *testing.T, c Config, arrivals []Arrival, events []Event) []byte {
 	must(t, err)
 	r := router.New(router.Dependencies{Journal: &s.journal, RetryBudget: new(retrybudget.Budget), Logger: slog.New(slog.DiscardHandler), Record: true})
 	s.dispatcher = r
-	for i, a := range s.analyzers {
-		must(t, r.Add(a, c.Analyzers[i].Weight))
-	}
+	must(t, r.Configure(s.settings))
 	_, err = s.Run(t.Context(), arrivals, events)
 	must(t, err)
 	var text bytes.Buffer
@@ -190,7 +188,7 @@ func turbulent() []Event {
 	return []Event{
 		at(0.5, func(s *Simulation) error { return s.Down("a1") }), at(1, func(s *Simulation) error { return s.SetWeight("a2", 0.7) }),
 		at(1.5, func(s *Simulation) error { return s.Up("a1") }), at(2, func(s *Simulation) error { return s.Maintain("a3") }),
-		at(2.5, func(s *Simulation) error { return s.SetDrained("a3", false) }), at(3, func(s *Simulation) error { return s.SetPace("a2", 5000) }),
+		at(2.5, func(s *Simulation) error { return s.SetOut("a3", 0) }), at(3, func(s *Simulation) error { return s.SetPace("a2", 5000) }),
 	}
 }
 

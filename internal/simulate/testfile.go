@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Section is the key of the configuration file under which tests are.
@@ -193,9 +194,9 @@ func (p *testParser) event(n node) error {
 		},
 		"down":   one((*Simulation).Down),
 		"up":     one((*Simulation).Up),
-		"drain":  one(func(s *Simulation, id string) error { return s.SetDrained(id, true) }),
+		"drain":  one(func(s *Simulation, id string) error { return s.SetOut(id, upstream.Drain) }),
 		"maint":  one((*Simulation).Maintain),
-		"ready":  one(func(s *Simulation, id string) error { return s.SetDrained(id, false) }),
+		"ready":  one(func(s *Simulation, id string) error { return s.SetOut(id, 0) }),
 		"weight": each(func(n node) (float64, error) { return n.positive(fairshare.MaxWeight) }, (*Simulation).SetWeight),
 		"pace":   each(parsePace, (*Simulation).SetPace),
 	})

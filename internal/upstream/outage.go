@@ -13,7 +13,7 @@ type Outage uint8
 // An analyzer itself is the cause of the first four, the router that of the others.
 const (
 	_           Outage = iota
-	NotProbed          // the first probe is not complete
+	Probing            // the first probe is not complete
 	BreakerOpen        // requests or probes failed
 	AskedPause         // the analyzer asked for a pause
 	NoRoom             // it holds as many packets as it may
@@ -22,7 +22,7 @@ const (
 	Avoided            // it just returned the packet
 )
 
-var outageNames = [...]string{"", "not_probed", "breaker_open", "asked_pause", "no_room", "drain", "maint", "avoided"}
+var outageNames = [...]string{"", "probing", "breaker_open", "asked_pause", "no_room", "drain", "maint", "avoided"}
 
 // String returns the name in explanations and traces.
 func (o Outage) String() string { return outageNames[min(int(o), len(outageNames)-1)] }
@@ -32,7 +32,7 @@ func (o Outage) String() string { return outageNames[min(int(o), len(outageNames
 func (u *Upstream) Outage(now time.Time) (reason Outage, until time.Time) {
 	switch {
 	case !u.probed.Load():
-		return NotProbed, time.Time{}
+		return Probing, time.Time{}
 	case u.breaker.State() == breaker.Open:
 		return BreakerOpen, u.breaker.NextProbe()
 	case u.pausing(now):
