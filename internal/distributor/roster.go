@@ -58,9 +58,13 @@ func (d *Distributor) newAnalyzer(config Config, target Target) (running, error)
 	if err != nil {
 		return running{}, err
 	}
+	secure, err := d.credentials.analyzer(target, config.AnalyzerTLS)
+	if err != nil {
+		return running{}, err
+	}
 	logger := d.logger.With("component", "upstream")
 	created := upstream.New(config.analyzer(target), upstream.Dependencies{
-		Sink:    native.New(base, nil, logger.With("analyzer", target.ID)),
+		Sink:    native.New(base, nil, secure, logger.With("analyzer", target.ID)),
 		Settler: tappedSettler{d.router, &d.taps},
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,
