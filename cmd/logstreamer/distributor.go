@@ -31,7 +31,7 @@ func distributorCommand(p process) *ffcli.Command {
 		}
 		d.Start(ctx)
 		<-ctx.Done()
-		return stopDistributor(d, loaded.Config.Role.ShutdownTimeout)
+		return stopDistributor(d, d.Config().ShutdownTimeout)
 	})
 	addConfigFlag(c, loader)
 	return c

@@ -77,23 +77,32 @@ func (w *watcher) sample(now time.Time) {
 // condition returns the most severe state that applies.
 func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	var unhealthy []string
+	ready := 0
 	for _, a := range d.present() {
+		if a.target.State != StateReady {
+			continue
+		}
+		ready++
 		if !a.Healthy() {
 			unhealthy = append(unhealthy, a.ID())
 		}
 	}
-	noneHealthy := len(unhealthy) == len(d.present())
+	none := "no analyzer is healthy"
+	if ready == 0 {
+		none = "no analyzer is ready: all are in state drain or maint"
+	}
+	noneEligible := len(unhealthy) == ready
 	switch {
-	case noneHealthy && !d.Stores():
-		return condition{statePanic, "no analyzer is healthy: nothing is accepted until one is"}
-	case noneHealthy && r.active:
-		return condition{statePanic, "no analyzer is healthy, and " + r.reason(now, d.journal.Utilization())}
-	case noneHealthy:
-		return condition{statePanic, "no analyzer is healthy: packets are stored until one is"}
+	case noneEligible && !d.Stores():
+		return condition{statePanic, none + ": nothing is accepted until one is"}
+	case noneEligible && r.active:
+		return condition{statePanic, none + ", and " + r.reason(now, d.journal.Utilization())}
+	case noneEligible:
+		return condition{statePanic, none + ": packets are stored until one is"}
 	case r.active:
 		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
 	case len(unhealthy) > 0:
-		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(unhealthy), len(d.present()), summarize(unhealthy))}
+		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(unhealthy), ready, summarize(unhealthy))}
 	default:
 		return condition{stateNormal, "all analyzers are healthy"}
 	}
