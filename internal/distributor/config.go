@@ -208,5 +208,6 @@ func (c Config) disk() disk.Config {
 func (c Config) deadLetters() deadletter.Config {
 	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
 	letters.Durable = c.Journal == JournalDisk
+	letters.LineBytes = max(letters.LineBytes, c.Native.MaxBodyBytes+4<<20) // with the reason
 	return letters
 }

@@ -28,6 +28,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/history"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
@@ -38,6 +39,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/server"
+	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -55,6 +57,8 @@ type Distributor struct {
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
 	deadLetters *deadletter.Store
+	replayer    *deadletter.Replayer
+	taps        tap.Hub
 	router      *router.Router
 
 	upstreamMetrics   *upstream.Metrics
@@ -68,6 +72,7 @@ type Distributor struct {
 	intake   *intake.Intake
 	protocol *native.Protocol
 	watcher  *watcher
+	history  *history.History
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
@@ -131,7 +136,7 @@ func (d *Distributor) wire(config Config) (err error) {
 		}
 	}
 	d.intake = intake.New(config.Intake, intake.Dependencies{
-		Journal:         d.journal,
+		Journal:         tappedJournal{d.journal, &d.taps},
 		Pool:            &d.pool,
 		ProtocolReasons: native.Reasons(),
 		Accepting:       func() bool { return d.Stores() || d.anyEligible() },
@@ -139,12 +144,15 @@ func (d *Distributor) wire(config Config) (err error) {
 		Utilization:     d.journal.Utilization,
 		Duplicates:      d.duplicates,
 		Limiter:         ratelimit.New(config.Rate),
+		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
 	})
 	if d.protocol, err = native.New(config.Native, d.intake, d.registry); err != nil {
 		return err
 	}
+	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
+	d.history = history.New(newSnapshots(d).take)
 	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
 
@@ -219,6 +227,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.stopWatching = stop
 	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
+	d.watching.Go(func() { d.history.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.ingestServer = server.Serve(d.ingestListener, d.Config().Server, server.Dependencies{
 		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
@@ -247,6 +256,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		d.stopped = true
 		d.configMu.Unlock()
 		d.intake.Drain()
+		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
@@ -269,6 +279,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
 		}
 		d.closeListeners()
+		d.taps.Close()
 		stats := d.journal.Stats()
 		d.leftover = stats.Queued.Plus(stats.Claimed)
 		d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)

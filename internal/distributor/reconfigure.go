@@ -145,7 +145,7 @@ func (d *Distributor) apply(next Config, c change) {
 	}
 	d.config.Store(&next)
 	d.roster.Store(&roster{c.present, append(slices.Clone(d.roster.Load().leaving), c.leaving...)})
-	if err := d.router.Configure(routing(next, c.present)); err != nil {
+	if err := d.router.Configure(d.routing(next, c.present)); err != nil {
 		d.logger.Error("the analyzers could not be changed", "error", err) // does not happen: next is valid
 	}
 	for _, a := range c.present {
@@ -160,10 +160,10 @@ func (d *Distributor) apply(next Config, c change) {
 }
 
 // routing returns what a configuration says to the router.
-func routing(c Config, present []running) router.Settings {
+func (d *Distributor) routing(c Config, present []running) router.Settings {
 	s := router.Settings{Strict: c.Routing == RoutingStrict, Paused: c.Dispatch == DispatchPaused}
 	for _, a := range present {
-		s.Members = append(s.Members, router.Member{Analyzer: a.Upstream, Weight: a.target.Weight, Out: a.target.State != StateReady})
+		s.Members = append(s.Members, router.Member{Analyzer: d.tapped(a.Upstream), Weight: a.target.Weight, Out: a.target.State != StateReady})
 	}
 	return s
 }

@@ -60,7 +60,7 @@ func (d *Distributor) newAnalyzer(config Config, target Target) (running, error)
 	logger := d.logger.With("component", "upstream")
 	created := upstream.New(config.analyzer(target), upstream.Dependencies{
 		Sink:    native.New(base, nil, logger.With("analyzer", target.ID)),
-		Settler: d.router,
+		Settler: tappedSettler{d.router, &d.taps},
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,
 		Budget:  &d.retryBudget,

@@ -65,7 +65,10 @@ type Dependencies struct {
 	Duplicates *dedupe.Window
 	// Limiter bounds the rate of each emitter; nil for none.
 	Limiter *ratelimit.Limiter
-	Logger  *slog.Logger
+	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
+	// and must not retain it. Of a packet that is invalid only the emitter may be known.
+	OnRefusal func(info packet.Info, body []byte, why RefusedPacket)
+	Logger    *slog.Logger
 }
 
 // Intake accepts packets. It may be used concurrently.
