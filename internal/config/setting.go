@@ -108,6 +108,8 @@ func (s Setting) name(from Origin) string {
 		return cmp.Or(s.Env, "-"+s.Flag)
 	case fromEnvironment:
 		return "the environment's " + s.Env
+	case fromOverride:
+		return s.path + s.Key
 	default:
 		return fmt.Sprintf("%v: %s%s", from, s.path, s.Key)
 	}
