@@ -47,6 +47,10 @@ func (s Setting) setJSON(field reflect.Value, value json.RawMessage, from Origin
 	case string:
 		return s.set(field, decoded, from)
 	case []any:
+		if len(decoded) == 0 && s.items() != nil {
+			field.SetZero()
+			return nil
+		}
 		return s.setJSONList(field, value, from)
 	case map[string]any:
 		return fmt.Errorf("%s: an object is not a value of this setting", s.name(from))
@@ -90,7 +94,7 @@ func (s Setting) encode(field reflect.Value) any {
 	switch {
 	case text == "" && !s.isText():
 		return nil
-	case s.isText() || s.tag.Get("secret") == "true":
+	case s.isText() || s.Secret():
 		return text
 	default:
 		return scalar(text)
@@ -117,7 +121,7 @@ func (l *Loaded[T]) YAML() ([]byte, error) {
 		if l.origins[s.Key] == (Origin{}) {
 			continue
 		}
-		if s.tag.Get("secret") == "true" {
+		if s.Secret() {
 			fmt.Fprintf(&text, "# %s is secret\n", s.Key)
 			continue
 		}

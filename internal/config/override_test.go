@@ -32,6 +32,9 @@ func TestSet(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	if err := changed.Set("hosts", json.RawMessage("[]")); err != nil || len(changed.Config.Hosts) != 0 {
+		t.Errorf("%v, %v", err, changed.Config.Hosts)
+	}
 	if loaded.Config.Rate != 2 || loaded.Origin("rate").String() != "environment" || changed.Origin("rate").String() != "override" {
 		t.Errorf("%v from %v, %v from %v", loaded.Config.Rate, loaded.Origin("rate"), changed.Config.Rate, changed.Origin("rate"))
 	}

@@ -57,6 +57,9 @@ func settingsOf(t reflect.Type) []Setting {
 	return settings
 }
 
+// Secret reports whether the value is never shown.
+func (s Setting) Secret() bool { return s.tag.Get("secret") == "true" }
+
 func (s Setting) kind() reflect.Kind { return s.typ.Kind() }
 
 func (s Setting) field(config reflect.Value) reflect.Value { return config.FieldByIndex(s.index) }
@@ -117,7 +120,7 @@ func (s Setting) name(from Origin) string {
 
 // mask returns the value, or what is shown of it if it is a secret.
 func (s Setting) mask(value any) any {
-	if s.tag.Get("secret") == "true" && !reflect.ValueOf(value).IsZero() {
+	if s.Secret() && !reflect.ValueOf(value).IsZero() {
 		return "xxxxx"
 	}
 	return value
