@@ -116,7 +116,7 @@ func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
 		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses()}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.Rate.Limits.Validate()}
 	for _, rule := range []struct {
 		name  string
 		value any

@@ -69,6 +69,7 @@ type Distributor struct {
 	stopDeparting     context.CancelFunc
 	onRemoved         func(id string, proof DrainProof)
 
+	limiter  *ratelimit.Limiter
 	intake   *intake.Intake
 	protocol *native.Protocol
 	watcher  *watcher
@@ -135,6 +136,7 @@ func (d *Distributor) wire(config Config) (err error) {
 			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
 		}
 	}
+	d.limiter = ratelimit.New(config.Rate)
 	d.intake = intake.New(config.Intake, intake.Dependencies{
 		Journal:         tappedJournal{d.journal, &d.taps},
 		Pool:            &d.pool,
@@ -143,7 +145,7 @@ func (d *Distributor) wire(config Config) (err error) {
 		RetryAfter:      d.retryAfter,
 		Utilization:     d.journal.Utilization,
 		Duplicates:      d.duplicates,
-		Limiter:         ratelimit.New(config.Rate),
+		Limiter:         d.limiter,
 		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
 	})
@@ -229,9 +231,11 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.watching.Go(func() { d.history.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
+	d.configMu.Lock()
 	d.ingestServer = server.Serve(d.ingestListener, d.Config().Server, server.Dependencies{
 		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
 	})
+	d.configMu.Unlock()
 	d.logStart()
 }
 
@@ -252,9 +256,7 @@ func (d *Distributor) awaitAnalyzers(ctx context.Context) {
 func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) {
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
-		d.configMu.Lock()
-		d.stopped = true
-		d.configMu.Unlock()
+		d.freeze()
 		d.intake.Drain()
 		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
@@ -287,14 +289,45 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 	return d.leftover, d.stopErr
 }
 
+// freeze ends changes of the configuration. A journal in memory would lose what a paused
+// dispatch holds back, so that it is routed after all.
+func (d *Distributor) freeze() {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	d.stopped = true
+	last := d.Config()
+	if last.Dispatch != DispatchPaused || d.Stores() {
+		return
+	}
+	d.logger.Info("dispatch is resumed to deliver what is left")
+	last.Dispatch = DispatchRunning
+	if err := d.router.Configure(d.routing(last, d.present())); err != nil {
+		d.logger.Error("dispatch cannot be resumed", "error", err) // does not happen: the settings are valid
+	}
+}
+
+// undelivered returns how many accepted packets a stop waits for: while dispatch is paused
+// only those that analyzers hold, since the others remain on disk.
+func (d *Distributor) undelivered() int64 {
+	if d.Stores() && d.Config().Dispatch == DispatchPaused {
+		held := int64(0)
+		for _, a := range d.roster.Load().all() {
+			queued, inFlight := a.Volumes()
+			held += queued.Packets + inFlight.Packets
+		}
+		return held
+	}
+	stats := d.journal.Stats()
+	return stats.Queued.Packets + stats.Claimed.Packets
+}
+
 // drain waits until all accepted packets are settled.
 func (d *Distributor) drain(ctx context.Context) {
 	const interval = 5 * time.Millisecond
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		stats := d.journal.Stats()
-		if stats.Queued.Packets+stats.Claimed.Packets == 0 {
+		if d.undelivered() == 0 {
 			return
 		}
 		select {

@@ -38,8 +38,9 @@ func TestDrainUnderLoad(t *testing.T) {
 		checkProof(t, proof)
 		before := takenBy(analyzers[1])
 		s.send(1, 1, 1, 1, 1, 1, 1, 1)
-		if got := takenBy(analyzers[1]); got != before {
-			t.Errorf("the drained analyzer took %d packets", got-before)
+		// It may still take packets of the requests that were interrupted.
+		if got := takenBy(analyzers[1]); int64(got-before) > proof.PossibleDuplicates {
+			t.Errorf("the drained analyzer took %d packets, %d may have been under way", got-before, proof.PossibleDuplicates)
 		}
 		s.setState(t, "analyzer-2", StateReady)
 		if _, err := s.Drain(t.Context(), "analyzer-2", time.Now()); err == nil {

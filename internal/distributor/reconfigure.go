@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/router"
 )
 
@@ -134,6 +136,8 @@ func (d *Distributor) discard(joining []running, started <-chan struct{}) {
 // apply applies a configuration, which cannot fail. The roster changes before the router,
 // so that all packets are accounted for at every moment.
 func (d *Distributor) apply(next Config, c change) {
+	d.config.Store(&next)
+	d.applySettings(next)
 	for _, a := range c.present {
 		a.Configure(next.analyzer(a.target))
 		a.SetLinger(linger(len(c.present)))
@@ -143,7 +147,6 @@ func (d *Distributor) apply(next Config, c change) {
 		}
 		d.deadLetterMetrics.Add(a.ID())
 	}
-	d.config.Store(&next)
 	d.roster.Store(&roster{c.present, append(slices.Clone(d.roster.Load().leaving), c.leaving...)})
 	if err := d.router.Configure(d.routing(next, c.present)); err != nil {
 		d.logger.Error("the analyzers could not be changed", "error", err) // does not happen: next is valid
@@ -168,9 +171,34 @@ func (d *Distributor) routing(c Config, present []running) router.Settings {
 	return s
 }
 
+// applySettings applies what does not concern the analyzers.
+func (d *Distributor) applySettings(next Config) {
+	switch j := d.journal.(type) {
+	case *memory.Journal:
+		j.Configure(next.Memory)
+	case *disk.Journal:
+		j.Configure(next.disk())
+	}
+	if d.protocol == nil {
+		return // New is not complete, and has given it all settings
+	}
+	d.limiter.Configure(next.Rate)
+	d.intake.Configure(next.Intake)
+	d.protocol.Configure(next.Native)
+	if d.ingestServer != nil { // after Start
+		d.ingestServer.Configure(next.Server)
+	}
+}
+
 // checkHeld returns an error for each limit below what is held now.
 func (d *Distributor) checkHeld(next Config) error {
-	var errs []error
+	errs := []error{d.intake.CheckConfig(next.Intake)}
+	switch j := d.journal.(type) {
+	case *memory.Journal:
+		errs = append(errs, j.CheckConfig(next.Memory))
+	case *disk.Journal:
+		errs = append(errs, j.CheckConfig(next.disk()))
+	}
 	for _, a := range d.present() {
 		errs = append(errs, a.CheckConfig(next.Analyzer))
 	}

@@ -38,10 +38,12 @@ type watcher struct {
 	distributor *Distributor
 	current     atomic.Pointer[condition]
 	refusals    refusals
+	rates       rates
 }
 
 func newWatcher(d *Distributor) *watcher {
 	w := &watcher{distributor: d}
+	w.rates.last.Store(new(Rates))
 	w.current.Store(&condition{reason: "all analyzers are healthy"})
 	return w
 }
@@ -62,6 +64,7 @@ func (w *watcher) run(ctx context.Context) {
 
 func (w *watcher) sample(now time.Time) {
 	w.refusals.sample(w.distributor, now)
+	w.rates.sample(w.distributor, now)
 	next := w.distributor.condition(&w.refusals, now)
 	before := w.current.Swap(&next)
 	if before.state == next.state {

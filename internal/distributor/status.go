@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -26,6 +27,11 @@ type Status struct {
 	// Unaccounted is the number of accepted messages that no component has. It is 0
 	// unless a defect lost a packet: each component counts what it holds itself.
 	Unaccounted int64
+	// Rates are those of the last second.
+	Rates Rates
+	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
+	// none or the journal does not know.
+	Oldest time.Time
 }
 
 // AnalyzerStatus is the status of one analyzer.
@@ -35,6 +41,8 @@ type AnalyzerStatus struct {
 	// Spec is what the configuration says of the analyzer.
 	Spec             Target
 	Queued, InFlight packet.Volume
+	// Out is why the analyzer is offered no packets, the zero value if it is.
+	Out Out
 }
 
 // Status returns the ledger. The components are read one after the other while packets move
@@ -70,6 +78,10 @@ func (d *Distributor) sample() Status {
 	for _, m := range routed.Members {
 		members[m.ID] = m
 	}
+	status.Rates = *d.watcher.rates.last.Load()
+	if j, ok := d.journal.(*disk.Journal); ok {
+		status.Oldest = j.Status().Oldest
+	}
 	roster, now := d.roster.Load(), time.Now()
 	for _, a := range roster.present {
 		status.Analyzers = append(status.Analyzers, statusOf(a, members[a.ID()], now))
@@ -89,6 +101,7 @@ func statusOf(a running, stats router.MemberStats, now time.Time) AnalyzerStatus
 	s := AnalyzerStatus{MemberStats: stats, Spec: a.target, Status: a.Status(now)}
 	s.ID = a.ID()
 	s.Queued, s.InFlight = a.Volumes()
+	s.Out = outOf(s, now)
 	return s
 }
 

@@ -150,7 +150,7 @@ func (m *Metrics) add(u *Upstream) *metrics {
 		probes:      make(map[string]prometheus.Counter),
 		transitions: make(map[breaker.State]prometheus.Counter),
 		duration:    &bufferedHistogram{histogram: m.duration.WithLabelValues(analyzer)},
-		latency:     &bufferedHistogram{histogram: m.latency.WithLabelValues(analyzer)},
+		latency:     &bufferedHistogram{histogram: m.latency.WithLabelValues(analyzer), recent: new(recentLatency)},
 	}
 	for _, reason := range sink.Failures() {
 		resolved.failures[reason] = m.failures.WithLabelValues(analyzer, reason)

@@ -164,7 +164,9 @@ func (s *sender) settle(batch []Delivery, r sink.Result) {
 	}
 	if len(acked) > 0 {
 		u.limit.settled.Add(int64(len(acked)))
-		u.metrics.delivered(VolumeOf(acked))
+		volume := VolumeOf(acked)
+		u.metrics.delivered(volume)
+		u.pace.record(volume.Messages)
 		u.settler.Delivered(u.id, acked)
 	}
 	if len(rejections) > 0 {

@@ -73,6 +73,7 @@ type Upstream struct {
 	queue   *queue
 	limit   limit
 	batch   batchSize
+	pace    pace
 	senders senders
 	prober  *prober
 
@@ -198,8 +199,9 @@ func (u *Upstream) SetLinger(linger time.Duration) { u.linger.Store(int64(linger
 // Volumes returns a consistent snapshot of the waiting and the in-flight volume.
 func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.volumes() }
 
-// Tick adapts the limit to the rate of the analyzer. Callers call it every TickInterval.
+// Tick adapts the limit to the rate of the analyzer, and measures its pace. Callers call it every TickInterval.
 func (u *Upstream) Tick() {
+	u.pace.sample(time.Now())
 	keep, excess := u.limit.adapt(u.queue.bound.Load(), u.config.Load())
 	if excess {
 		u.nack(u.queue.trim(keep))
