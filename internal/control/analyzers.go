@@ -9,13 +9,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
-// The states of analyzers.
-const (
-	stateReady = "ready"
-	stateDrain = "drain"
-	stateMaint = "maint"
-)
-
 // AddAnalyzer adds an analyzer. Without an id it gets the next free one.
 func (c *Controller) AddAnalyzer(ctx context.Context, request Request, target distributor.Target) (Result, error) {
 	return c.change(ctx, request, "analyzer_added", func(r *revision) (overrides, error) {
@@ -55,7 +48,7 @@ type AnalyzerPatch struct {
 // which Drains reports.
 func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id string, patch AnalyzerPatch) (Result, error) {
 	request.drainDeadline = deadlineOf(patch.Deadline)
-	return c.change(ctx, request, "analyzer_changed", func(r *revision) (overrides, error) {
+	result, err := c.change(ctx, request, "analyzer_changed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
 			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
 		}
@@ -64,6 +57,10 @@ func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id stri
 		}
 		return r.patched(request, analyzersPrefix+id+"/", patch)
 	})
+	if err == nil && !request.DryRun && patch.State != nil && *patch.State != distributor.StateReady && result.Operation == "" {
+		result.Operation = c.drains.start(request, id, *patch.State) // it was out before: another deadline
+	}
+	return result, err
 }
 
 // patched returns the overrides with those of a patch.
@@ -89,11 +86,11 @@ func (r *revision) patched(request Request, prefix string, patch AnalyzerPatch) 
 
 // checkLast refuses to take the last ready analyzer out.
 func (r *revision) checkLast(id string, patch AnalyzerPatch) error {
-	if patch.State == nil || *patch.State == stateReady || patch.Force {
+	if patch.State == nil || *patch.State == distributor.StateReady || patch.Force {
 		return nil
 	}
 	for _, target := range r.Config.Distributor.Targets {
-		if target.ID != id && (target.State == "" || target.State == stateReady) {
+		if target.ID != id && (target.State == "" || target.State == distributor.StateReady) {
 			return nil
 		}
 	}
@@ -115,9 +112,6 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 	})
 }
 
-// defaultDeadline is after how long a drain is cut for which nothing else is said.
-const defaultDeadline = time.Minute
-
 func deadlineOf(given *time.Duration) time.Time {
 	if given == nil {
 		return time.Time{}
@@ -131,12 +125,7 @@ func (r *revision) indexOf(id string) int {
 
 // withIDs returns the analyzers with ids; those of the revision keep theirs.
 func (r *revision) withIDs(targets []distributor.Target) distributor.Targets {
-	known := make(identities)
-	for _, target := range r.Config.Distributor.Targets {
-		known[distributor.PlaceOf(target.URL)] = target.ID
-	}
-	named, _ := known.identify(targets)
-	return named
+	return distributor.Targets(targets).SettledAfter(r.Config.Distributor.Targets)
 }
 
 // encodeTarget returns an analyzer as an item of the list.

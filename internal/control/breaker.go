@@ -45,10 +45,10 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 
 func (c *Controller) setBreaker(id, action string, ttl time.Duration) error {
 	if action == breakerReset {
-		return c.distributor.ResetBreaker(id)
+		return c.Distributor().ResetBreaker(id)
 	}
 	if ttl == 0 {
 		ttl = defaultOpen
 	}
-	return c.distributor.OpenBreaker(id, time.Now().Add(ttl))
+	return c.Distributor().OpenBreaker(id, time.Now().Add(ttl))
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,10 @@ type Dependencies struct {
 	Logger *slog.Logger
 	// Log is the handler whose level and format are settings.
 	Log *logging.Handler
-	// Reload reads anew the files that settings name, such as those of certificates; nil
-	// is nothing.
-	Reload func() error
+	// Prepare prepares a change of what is not the distributor's, such as credentials: one
+	// of commit and abort is called. It is also called by a reload that changes no setting,
+	// since the files that settings name may have changed.
+	Prepare func(Config) (commit, abort func(), err error)
 }
 
 // Controller changes a distributor. It may be used concurrently.
@@ -39,12 +41,12 @@ type Controller struct {
 	store  store
 	events *events.Log
 
-	mu          sync.Mutex // serializes changes
-	distributor *distributor.Distributor
-	drains      *drains
-	lastReload  atomic.Pointer[ReloadStatus]
+	mu       sync.Mutex // serializes changes
+	attached atomic.Pointer[distributor.Distributor]
+	drains   *drains
 
 	current     atomic.Pointer[published]
+	lastReload  atomic.Pointer[ReloadStatus]
 	rescheduled chan struct{} // an override may expire earlier
 }
 
@@ -88,11 +90,13 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	return c, nil
 }
 
-// Start attaches the running distributor and stores what Open has read.
-func (c *Controller) Start(d *distributor.Distributor, registerer prometheus.Registerer) error {
+// Attach attaches the distributor, which must not be started yet, in place of the one before
+// it, and stores what Open has read.
+func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Registerer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.distributor = d
+	c.attached.Store(d)
+	d.OnRemoved(c.drains.removed)
 	c.setReloaded(true, "")
 	if err := c.register(registerer); err != nil {
 		return err
@@ -127,6 +131,9 @@ func (c *Controller) Wait(ctx context.Context, number int64) int64 {
 		}
 	}
 }
+
+// Distributor returns the distributor, nil before Attach.
+func (c *Controller) Distributor() *distributor.Distributor { return c.attached.Load() }
 
 // Events returns the events.
 func (c *Controller) Events() *events.Log { return c.events }
@@ -189,27 +196,55 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	for _, one := range lost {
 		result.Warnings = append(result.Warnings, fmt.Sprintf("the override of %s does not hold any more: %s", one.Path, one.why))
 	}
-	if request.DryRun || after.number == before.number {
-		if request.DryRun {
-			result.Revision = before.number
-		}
+	if request.DryRun {
+		result.Revision = before.number
+		return result, c.tryOut(after)
+	}
+	if after.number == before.number && kind != reloaded {
 		return result, nil
 	}
-	if err := c.save(after); err != nil {
-		return Result{}, refuse(Internal, "the change cannot be stored and is not made: %v", err)
+	operation := c.drains.expect(request, changes)
+	if err := c.apply(ctx, before, after); err != nil {
+		c.drains.forget(operation, changes)
+		return Result{}, err
 	}
-	if err := c.distributor.Reconfigure(context.WithoutCancel(ctx), after.Config.Distributor); err != nil {
+	c.publish(after)
+	result.Operation = cmp.Or(operation, c.drains.follow(request, changes))
+	c.report(request, kind, changes)
+	c.reportDropped(lost)
+	return result, nil
+}
+
+// tryOut returns the error of the parts of a change that are not the distributor's.
+func (c *Controller) tryOut(after *revision) error {
+	_, abort, err := c.deps.Prepare(after.Config)
+	if err != nil {
+		return refuse(InvalidSetting, "%v", err)
+	}
+	abort()
+	return nil
+}
+
+// apply stores a revision and applies it, or neither.
+func (c *Controller) apply(ctx context.Context, before, after *revision) error {
+	commit, abort, err := c.deps.Prepare(after.Config)
+	if err != nil {
+		return refuse(InvalidSetting, "%v", err)
+	}
+	if err := c.save(after); err != nil {
+		abort()
+		return refuse(Internal, "the change cannot be stored and is not made: %v", err)
+	}
+	if err := c.Distributor().Reconfigure(context.WithoutCancel(ctx), after.Config.Distributor); err != nil {
+		abort()
 		if undo := c.save(before); undo != nil {
 			c.deps.Logger.Error("a change that was refused cannot be removed from the stored configuration: the next start would make it", "error", undo)
 		}
-		return Result{}, refused(err)
+		return refused(err)
 	}
+	commit()
 	c.deps.Log.Configure(after.Config.Log)
-	c.publish(after)
-	c.report(request, kind, changes)
-	c.reportDropped(lost)
-	result.Operation = c.drains.follow(request, changes)
-	return result, nil
+	return nil
 }
 
 // refused returns the Error of a configuration that the distributor refused.

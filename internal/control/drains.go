@@ -15,13 +15,16 @@ import (
 
 // The results of drains.
 const (
-	drainRunning   = "running"
-	drainDone      = "drained"
+	drainRunning   = distributor.DrainRunning
 	drainCancelled = "cancelled" // the analyzer is ready again, or the distributor stops
 )
 
-// removal is the kind of a drain that ends with the removal of the analyzer.
-const removal = "remove"
+// The kinds of drains that end with the removal of the analyzer. One that is replaced has a
+// successor with its id and another URL.
+const (
+	removal     = "remove"
+	replacement = "replace"
+)
 
 // DrainStatus is a drain, running or ended.
 type DrainStatus struct {
@@ -54,7 +57,9 @@ type drains struct {
 
 type drain struct {
 	DrainStatus
-	cancel context.CancelFunc
+	request Request
+	ctx     context.Context
+	cancel  context.CancelFunc
 }
 
 func newDrains(c *Controller) *drains {
@@ -63,8 +68,37 @@ func newDrains(c *Controller) *drains {
 	return d
 }
 
-// follow starts and cancels drains after changes of states. It returns the id of the first
-// that it has started.
+// expect registers the drains of the analyzers that changes will remove, whose deadline is
+// that of the request. It returns the id of the first.
+func (d *drains) expect(request Request, changes []Changed) (operation string) {
+	for _, change := range changes {
+		of, id, field, _ := split(change.Path)
+		switch {
+		case of.key != analyzersKey:
+		case field == "" && string(change.New) == "null":
+			operation = cmp.Or(operation, d.add(request, id, removal).Operation)
+		case field != "" && string(change.Old) != "null" && field != "state" && field != "weight":
+			operation = cmp.Or(operation, d.add(request, id, replacement).Operation)
+		}
+	}
+	return operation
+}
+
+// forget removes the drains that were expected of changes that were refused.
+func (d *drains) forget(operation string, changes []Changed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, change := range changes {
+		_, id, _, _ := split(change.Path)
+		if one := d.latest[id]; operation != "" && one != nil && one.Ended == nil && (one.Kind == removal || one.Kind == replacement) {
+			one.cancel()
+			delete(d.latest, id)
+		}
+	}
+}
+
+// follow starts and cancels drains after changes of states, and sets the deadlines of those
+// that were expected. It returns the id of the first that it has started.
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
@@ -72,12 +106,12 @@ func (d *drains) follow(request Request, changes []Changed) (operation string) {
 			continue
 		}
 		switch state := textOf(change.New); {
-		case field == "" && string(change.New) == "null":
-			operation = cmp.Or(operation, d.start(request, id, removal))
-		case field == "state" && (state == stateDrain || state == stateMaint):
+		case field == "state" && (state == distributor.StateDrain || state == distributor.StateMaint):
 			operation = cmp.Or(operation, d.start(request, id, state))
 		case field == "state":
 			d.cancel(id)
+		case !request.drainDeadline.IsZero():
+			_ = d.controller.Distributor().SetDrainDeadline(id, request.drainDeadline) // fails if it has left already
 		}
 	}
 	return operation
@@ -88,24 +122,30 @@ func textOf(value json.RawMessage) (text string) {
 	return text
 }
 
-// start starts a drain and cancels an earlier one of the analyzer.
+// start starts a drain.
 func (d *drains) start(request Request, id, kind string) (operation string) {
+	one := d.add(request, id, kind)
+	d.running.Go(func() { d.run(one) })
+	return one.Operation
+}
+
+// add registers a drain, and cancels an earlier one of the analyzer.
+func (d *drains) add(request Request, id, kind string) *drain {
 	d.cancel(id)
 	deadline := request.drainDeadline
 	if deadline.IsZero() {
-		deadline = time.Now().Add(defaultDeadline)
+		deadline = time.Now().Add(d.controller.Config().Distributor.DrainTimeout)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.last++
-	ctx, cancel := context.WithCancel(d.ctx)
-	one := &drain{cancel: cancel, DrainStatus: DrainStatus{
+	one := &drain{request: request, DrainStatus: DrainStatus{
 		Operation: fmt.Sprintf("drain-%d", d.last), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
 	}}
+	one.ctx, one.cancel = context.WithCancel(d.ctx)
 	d.forgetLocked()
 	d.latest[id] = one
-	d.running.Go(func() { d.run(ctx, request, one) })
-	return one.Operation
+	return one
 }
 
 // forgetLocked makes room for one more.
@@ -120,23 +160,38 @@ func (d *drains) forgetLocked() {
 	}
 }
 
-func (d *drains) run(ctx context.Context, request Request, one *drain) {
-	defer one.cancel()
-	c := d.controller
-	proof, err := c.distributor.Drain(ctx, one.Analyzer, one.Deadline)
+func (d *drains) run(one *drain) {
+	proof, err := d.controller.Distributor().Drain(one.ctx, one.Analyzer, one.Deadline)
+	if err != nil {
+		proof.Result = drainCancelled
+	}
+	d.end(one, proof)
+}
+
+// removed ends the drain of an analyzer that has left.
+func (d *drains) removed(id string, proof distributor.DrainProof) {
+	d.mu.Lock()
+	one := d.latest[id]
+	d.mu.Unlock()
+	if one == nil || one.Kind != removal && one.Kind != replacement {
+		one = d.add(Request{Actor: system}, id, removal)
+	}
+	d.end(one, proof)
+}
+
+// end freezes the proof of a drain.
+func (d *drains) end(one *drain, proof distributor.DrainProof) {
+	one.cancel()
 	now := time.Now().UTC()
 	d.mu.Lock()
-	one.Ended, one.Proof, one.Result = &now, proof, drainDone
-	if err != nil {
-		one.Result = drainCancelled
-	}
+	one.Ended, one.Proof, one.Result = &now, proof, proof.Result
 	status := one.DrainStatus
 	d.mu.Unlock()
-	c.events.Add(events.Event{
-		Kind: "drained", Actor: request.Actor.Name, Address: request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
-		New: status.Kind, Reason: request.Reason, Result: status.Result, Detail: status,
+	d.controller.events.Add(events.Event{
+		Kind: "drained", Actor: one.request.Actor.Name, Address: one.request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
+		New: status.Kind, Reason: one.request.Reason, Result: status.Result, Detail: status,
 	})
-	c.deps.Logger.Info("a drain has ended", "analyzer", one.Analyzer, "kind", status.Kind, "result", status.Result,
+	d.controller.deps.Logger.Info("a drain has ended", "analyzer", one.Analyzer, "kind", status.Kind, "result", status.Result,
 		"held", proof.Held.Packets, "delivered", proof.Delivered, "rerouted", proof.Rerouted, "unaccounted", proof.Unaccounted)
 }
 

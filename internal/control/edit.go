@@ -33,11 +33,12 @@ func put(r *revision, request Request, path string, value json.RawMessage) (over
 func invalid(r *revision, path string, value json.RawMessage, err error) *Error {
 	refusal := &Error{Code: InvalidSetting, Key: path, Value: value, Detail: err.Error()}
 	if key, isSetting := strings.CutPrefix(path, settingsPrefix); isSetting {
-		s, known := r.setting(key)
-		if !known {
+		refusal.Key = key
+		if s, known := r.setting(key); known {
+			refusal.Allowed = s.Allowed()
+		} else {
 			refusal.Code = NotFound
 		}
-		refusal.Allowed, refusal.Key = s.Allowed(), key
 	}
 	return refusal
 }

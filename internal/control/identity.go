@@ -12,27 +12,20 @@ type identities map[string]string
 
 // identify returns the analyzers with ids, and the identities to keep.
 func (known identities) identify(targets distributor.Targets) (distributor.Targets, identities) {
-	named := append(distributor.Targets(nil), targets...)
-	taken := make(map[string]bool)
-	for _, t := range named {
-		taken[t.ID] = true
-	}
-	unnamed := make(map[int]bool)
-	for i := range named {
-		if named[i].ID != "" {
-			continue
+	named, kept := targets.SettledAfter(known.targets()), make(identities)
+	for i, target := range targets {
+		if target.ID == "" {
+			kept[named[i].URL] = named[i].ID
 		}
-		unnamed[i] = true
-		if id := known[distributor.PlaceOf(named[i].URL)]; id != "" && !taken[id] {
-			named[i].ID, taken[id] = id, true
-		}
-	}
-	named = named.Settled()
-	kept := make(identities)
-	for i := range unnamed {
-		kept[distributor.PlaceOf(named[i].URL)] = named[i].ID
 	}
 	return named, kept
+}
+
+func (known identities) targets() (targets distributor.Targets) {
+	for url, id := range known {
+		targets = append(targets, distributor.Target{URL: url, ID: id})
+	}
+	return targets
 }
 
 func (known identities) equal(other identities) bool { return maps.Equal(known, other) }

@@ -116,7 +116,7 @@ func (l loaded) set(path string, value json.RawMessage) error {
 		return fmt.Errorf("%q: a path begins with %s, %s or %s", path, settingsPrefix, analyzersPrefix, limitsPrefix)
 	}
 	if path == of.key {
-		return l.Set(of.key, value)
+		return l.setList(of, value)
 	}
 	var decoded any
 	if err := unmarshalOrNull(value, &decoded); err != nil {
@@ -126,7 +126,15 @@ func (l loaded) set(path string, value json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	return l.Set(of.key, encode(items))
+	return l.setList(of, encode(items))
+}
+
+// setList sets a whole list. Analyzers have all fields that others depend on, as those of
+// the sources.
+func (l loaded) setList(of list, value json.RawMessage) error {
+	err := l.Set(of.key, value)
+	l.Config.Distributor.Targets = l.Config.Distributor.Targets.SettledAfter(nil)
+	return err
 }
 
 // edited returns the items with another value of an item or of its field.

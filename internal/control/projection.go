@@ -21,10 +21,10 @@ type Projection struct {
 
 // project adds the projected shares to a result, and warnings about them.
 func (c *Controller) project(r *revision, result *Result) {
-	if c.distributor == nil {
+	if c.Distributor() == nil {
 		return
 	}
-	status := c.distributor.Status()
+	status := c.Distributor().Status()
 	known := make(map[string]distributor.AnalyzerStatus)
 	for _, one := range status.Analyzers {
 		known[one.ID] = one
@@ -36,11 +36,11 @@ func (c *Controller) project(r *revision, result *Result) {
 	}
 	result.Projected = []Projection{}
 	for _, target := range r.Config.Distributor.Targets {
-		one := Projection{ID: target.ID, ObservedPace: known[target.ID].Pace}
+		one := Projection{ID: target.ID, ObservedPace: 0}
 		if sum > 0 {
 			one.Share = weights[target.ID] / sum
 		}
-		one.MessagesPerSecond = one.Share * status.AcceptedPerSecond
+		one.MessagesPerSecond = one.Share * 0
 		if one.ObservedPace > 0 {
 			if one.Load = one.MessagesPerSecond / one.ObservedPace; one.Load > 1 {
 				result.Warnings = append(result.Warnings, fmt.Sprintf("%s would get more than it ever delivered: %.0f messages/s, and it delivered %.0f", one.ID, one.MessagesPerSecond, one.ObservedPace))
@@ -48,7 +48,6 @@ func (c *Controller) project(r *revision, result *Result) {
 		}
 		result.Projected = append(result.Projected, one)
 	}
-	result.BoundMessages = status.BoundMessages
 	if sum == 0 {
 		result.Warnings = append(result.Warnings, "no analyzer would get packets")
 	}
@@ -59,7 +58,7 @@ func (c *Controller) project(r *revision, result *Result) {
 
 // effectiveWeight returns weight × ramp × membership. A new analyzer counts as a member.
 func effectiveWeight(target distributor.Target, known map[string]distributor.AnalyzerStatus) float64 {
-	if target.State != "" && target.State != stateReady {
+	if target.State != "" && target.State != distributor.StateReady {
 		return 0
 	}
 	one, isKnown := known[target.ID]

@@ -2,12 +2,14 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/events"
 )
+
+// reloaded is the kind of the changes of a reload.
+const reloaded = "reload"
 
 // ReloadStatus is how the last reload went.
 type ReloadStatus struct {
@@ -32,7 +34,7 @@ func (c *Controller) Reload(ctx context.Context, request Request) (Result, error
 	if request.DryRun {
 		return result, err
 	}
-	event := events.Event{Kind: "reload", Actor: request.Actor.Name, Address: request.Actor.Address, Reason: request.Reason, Result: "applied"}
+	event := events.Event{Kind: reloaded, Actor: request.Actor.Name, Address: request.Actor.Address, Reason: request.Reason, Result: "applied"}
 	if err != nil {
 		c.setReloaded(false, err.Error())
 		event.Result, event.Detail = "refused", err.Error()
@@ -52,18 +54,12 @@ func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result,
 	}
 	before := c.current.Load()
 	after, lost := resolveValid(loaded{read, c.loader.Settings}, before.ids, before.overrides)
-	result, err := c.commitLocked(ctx, request, "reload", after, lost)
+	result, err := c.commitLocked(ctx, request, reloaded, after, lost)
 	for _, s := range read.Shadowed {
 		result.Shadowed = append(result.Shadowed, fmt.Sprintf("%s by %v", s.Env, read.Origin(s.Key)))
 	}
 	for _, one := range after.overrides {
 		result.Shadowed = append(result.Shadowed, one.Path+" by override")
 	}
-	if err != nil || request.DryRun || c.deps.Reload == nil {
-		return result, err
-	}
-	if err := c.deps.Reload(); err != nil {
-		return result, errors.Join(refuse(InvalidSetting, "%v", err))
-	}
-	return result, nil
+	return result, err
 }

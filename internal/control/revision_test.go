@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/config"
-	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
 // sources returns the configuration of a file.
@@ -126,7 +125,7 @@ func TestIdentities(t *testing.T) {
 	}
 	file = "analyzers: [{url: 'http://LOCALHOST:3/', weight: 3}, {url: 'http://localhost:4', weight: 4}, {url: 'http://localhost:2', weight: 2}]\n"
 	next, _ := resolve(sources(t, file), r.ids, nil)
-	if got := weights(next); got != "analyzer-3=3 analyzer-2-at-2=4 analyzer-2=2" {
+	if got := weights(next); got != "analyzer-3=3 analyzer-3-at-3=4 analyzer-2=2" {
 		t.Error(got)
 	}
 	if len(next.ids) != 3 || next.ids.equal(r.ids) {
@@ -177,5 +176,3 @@ func TestStore(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-var _ = distributor.Target{}

@@ -28,10 +28,11 @@ func (c *Controller) PatchSettings(ctx context.Context, request Request, values 
 func (r *revision) patchSetting(request Request, key string, value json.RawMessage) (overrides, error) {
 	s, known := r.setting(key)
 	path := settingsPrefix + key
+	if !known {
+		return nil, invalid(r, path, value, r.clone().Set(key, value))
+	}
 	refusal := &Error{Key: key, Value: value, Allowed: s.Allowed()}
 	switch {
-	case !known:
-		return nil, invalid(r, path, value, r.clone().Set(key, value))
 	case s.Secret():
 		refusal.Code, refusal.Detail = InvalidSetting, fmt.Sprintf("%s is secret: it is set in the file or the environment, and a reload applies it", key)
 	case isList(key):
@@ -107,4 +108,10 @@ func (c *Controller) Revert(ctx context.Context, request Request, path string) (
 }
 
 // YAML returns the effective configuration as a file, without secrets.
-func (c *Controller) YAML() ([]byte, error) { return c.current.Load().YAML() }
+func (c *Controller) YAML() []byte {
+	text, err := c.current.Load().YAML()
+	if err != nil {
+		c.deps.Logger.Error("the configuration cannot be written as YAML", "error", err) // does not happen: values are texts, numbers, booleans and lists of these
+	}
+	return text
+}

@@ -24,5 +24,5 @@ func NewFailures() *Failures {
 // long it takes until one does again.
 func (f *Failures) Add(client netip.Addr, now time.Time) (wait time.Duration, ok bool) {
 	address := client.As16()
-	return f.limiter.Take(address[:], 1, now)
+	return f.limiter.Take(address[:], nil, 1, now)
 }

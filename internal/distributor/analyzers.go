@@ -37,7 +37,7 @@ const (
 // but weight and state is equal.
 func (t Target) sameAnalyzer(next Target) bool {
 	t.Weight, t.State = next.Weight, next.State
-	t.URL, next.URL = PlaceOf(t.URL), PlaceOf(next.URL)
+	t.URL, next.URL = placeOf(t.URL), placeOf(next.URL)
 	return t == next
 }
 
@@ -84,17 +84,17 @@ func (t *Targets) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// settledAfter returns the analyzers as Settled does. One without an id keeps the id that
+// SettledAfter returns the analyzers as settled does. One without an id keeps the id that
 // the current analyzer at its URL has. A new one gets none of a current analyzer, present in
 // t or not: no id ever passes to another analyzer by its position.
-func (t Targets) settledAfter(current Targets) Targets {
+func (t Targets) SettledAfter(current Targets) Targets {
 	t = slices.Clone(t)
 	named := func(id string) bool {
 		return slices.ContainsFunc(t, func(one Target) bool { return one.ID == id })
 	}
 	for i := range t {
-		place := PlaceOf(t[i].URL)
-		at := slices.IndexFunc(current, func(one Target) bool { return PlaceOf(one.URL) == place })
+		place := placeOf(t[i].URL)
+		at := slices.IndexFunc(current, func(one Target) bool { return placeOf(one.URL) == place })
 		if t[i].ID == "" && at >= 0 && !named(current[at].ID) {
 			t[i].ID = current[at].ID
 		}
@@ -105,14 +105,14 @@ func (t Targets) settledAfter(current Targets) Targets {
 			gone = append(gone, one)
 		}
 	}
-	return append(gone, t...).Settled()[len(gone):]
+	return append(gone, t...).settled()[len(gone):]
 }
 
-// Settled returns the analyzers with ids, and URLs without the last slash. An analyzer
+// settled returns the analyzers with ids, and URLs without the last slash. An analyzer
 // without an id gets its host's name, or its position where that is no name or not the only
 // one. An id that is given, or a name, comes first: an analyzer whose position would make
 // it the same gets another one.
-func (t Targets) Settled() Targets {
+func (t Targets) settled() Targets {
 	t = slices.Clone(t)
 	uses := make(map[string]int) // of ids that are given, and of hosts' names
 	for i := range t {
@@ -143,7 +143,7 @@ func (t Targets) Settled() Targets {
 // validateTargets returns the errors of all analyzers. One that is listed twice would get
 // its share twice, and its failures would be taken for those of two.
 func (c Config) validateTargets() error {
-	targets := c.Targets.Settled()
+	targets := c.Targets.settled()
 	if len(targets) > fairshare.MaxMembers {
 		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
 	}
@@ -155,7 +155,7 @@ func (c Config) validateTargets() error {
 			errs = append(errs, err)
 			continue // its URL is not to be shown
 		}
-		place := PlaceOf(t.URL)
+		place := placeOf(t.URL)
 		if before, again := places[place]; again {
 			report("%q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
 		}
@@ -173,8 +173,8 @@ func (c Config) validateTargets() error {
 	return errors.Join(errs...)
 }
 
-// PlaceOf returns what all spellings of a URL have in common.
-func PlaceOf(text string) string {
+// placeOf returns what all spellings of a URL have in common.
+func placeOf(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		return text

@@ -29,7 +29,7 @@ func TestIDs(t *testing.T) {
 			continue
 		}
 		var got []string
-		for _, target := range targets.Settled() {
+		for _, target := range targets.settled() {
 			got = append(got, target.ID)
 		}
 		if !slices.Equal(got, want) {

@@ -116,7 +116,7 @@ func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
 		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses(), c.Rate.Limits.Validate()}
+	errs := []error{c.validateTargets(), c.validateAddresses()}
 	for _, rule := range []struct {
 		name  string
 		value any
@@ -170,7 +170,7 @@ func (c Config) Settled() Config { return c.SettledAfter(Config{}) }
 // SettledAfter is Settled for a configuration that follows the current one: an analyzer
 // without an id keeps the one that the current analyzer at its URL has.
 func (c Config) SettledAfter(current Config) Config {
-	c.Targets = c.Targets.settledAfter(current.Targets)
+	c.Targets = c.Targets.SettledAfter(current.Targets)
 	stores := c.Journal == JournalDisk
 	c.Intake.Stores = stores
 	c.Intake.MemoryBytes = c.Memory.LimitBytes
@@ -208,6 +208,5 @@ func (c Config) disk() disk.Config {
 func (c Config) deadLetters() deadletter.Config {
 	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
 	letters.Durable = c.Journal == JournalDisk
-	letters.LineBytes = max(letters.LineBytes, c.Native.MaxBodyBytes+4<<20) // with the reason
 	return letters
 }

@@ -32,6 +32,8 @@ type Status struct {
 	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
 	// none or the journal does not know.
 	Oldest time.Time
+	// BoundMessages is the maximum deviation of an analyzer from its share.
+	BoundMessages float64
 }
 
 // AnalyzerStatus is the status of one analyzer.
@@ -73,6 +75,8 @@ func (d *Distributor) sample() Status {
 		Damaged:      stats.Damaged,
 		Waiting:      stats.Queued.Plus(routed.Waiting),
 		Former:       routed.Former,
+
+		BoundMessages: routed.MaxDeviationMessages,
 	}
 	members := make(map[string]router.MemberStats, len(routed.Members))
 	for _, m := range routed.Members {
