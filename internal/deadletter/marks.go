@@ -202,7 +202,7 @@ func (m *marks) writeLocked(file string, added []mark) (err error) {
 	return m.sync(f)
 }
 
-// separator returns the line break that a torn last line lacks.
+// separator ends a torn last line, so that it stays one that cannot be read.
 func separator(f *os.File) ([]byte, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil || size == 0 {
@@ -212,7 +212,7 @@ func separator(f *os.File) ([]byte, error) {
 	if _, err := f.ReadAt(last[:], size-1); err != nil || last[0] == '\n' {
 		return nil, err
 	}
-	return []byte{'\n'}, nil
+	return []byte(" torn\n"), nil
 }
 
 // removeOrphans removes the marks of files that were removed.
