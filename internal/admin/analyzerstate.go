@@ -47,7 +47,7 @@ func (a *api) listAnalyzers(r *request) (*answer, error) {
 		Revision  int64           `json:"revision"`
 		Bound     float64         `json:"bound_messages"`
 		Analyzers []analyzerState `json:"analyzers"`
-	}{revision, now.BoundMessages, []analyzerState{}}
+	}{revision, now.MaxDeviationMessages, []analyzerState{}}
 	for _, one := range now.Analyzers {
 		body.Analyzers = append(body.Analyzers, a.stateOf(one))
 	}

@@ -135,8 +135,8 @@ func TestRandomChangesUnderLoad(t *testing.T) {
 		until(t, "packets are accepted after a change", func() bool { return l.packets.Load() > sent+10 || l.refused.Load() > 0 })
 		status := r.Distributor().Status()
 		for _, one := range status.Analyzers {
-			if math.Abs(one.DeviationMessages) > status.BoundMessages+1e-6 {
-				t.Errorf("%s is %g messages from its share, the bound is %g", one.ID, one.DeviationMessages, status.BoundMessages)
+			if math.Abs(one.DeviationMessages) > status.MaxDeviationMessages+1e-6 {
+				t.Errorf("%s is %g messages from its share, the bound is %g", one.ID, one.DeviationMessages, status.MaxDeviationMessages)
 			}
 		}
 		if status.Unaccounted != 0 {

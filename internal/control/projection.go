@@ -36,11 +36,11 @@ func (c *Controller) project(r *revision, result *Result) {
 	}
 	result.Projected = []Projection{}
 	for _, target := range r.Config.Distributor.Targets {
-		one := Projection{ID: target.ID, ObservedPace: 0}
+		one := Projection{ID: target.ID, ObservedPace: known[target.ID].HighestPace}
 		if sum > 0 {
 			one.Share = weights[target.ID] / sum
 		}
-		one.MessagesPerSecond = one.Share * 0
+		one.MessagesPerSecond = one.Share * status.Rates.In
 		if one.ObservedPace > 0 {
 			if one.Load = one.MessagesPerSecond / one.ObservedPace; one.Load > 1 {
 				result.Warnings = append(result.Warnings, fmt.Sprintf("%s would get more than it ever delivered: %.0f messages/s, and it delivered %.0f", one.ID, one.MessagesPerSecond, one.ObservedPace))
@@ -48,6 +48,7 @@ func (c *Controller) project(r *revision, result *Result) {
 		}
 		result.Projected = append(result.Projected, one)
 	}
+	result.BoundMessages = status.MaxDeviationMessages
 	if sum == 0 {
 		result.Warnings = append(result.Warnings, "no analyzer would get packets")
 	}

@@ -27,13 +27,13 @@ type Status struct {
 	// Unaccounted is the number of accepted messages that no component has. It is 0
 	// unless a defect lost a packet: each component counts what it holds itself.
 	Unaccounted int64
+	// MaxDeviationMessages is the maximum deviation of an analyzer from its share.
+	MaxDeviationMessages float64
 	// Rates are those of the last second.
 	Rates Rates
 	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
 	// none or the journal does not know.
 	Oldest time.Time
-	// BoundMessages is the maximum deviation of an analyzer from its share.
-	BoundMessages float64
 }
 
 // AnalyzerStatus is the status of one analyzer.
@@ -76,7 +76,7 @@ func (d *Distributor) sample() Status {
 		Waiting:      stats.Queued.Plus(routed.Waiting),
 		Former:       routed.Former,
 
-		BoundMessages: routed.MaxDeviationMessages,
+		MaxDeviationMessages: routed.MaxDeviationMessages,
 	}
 	members := make(map[string]router.MemberStats, len(routed.Members))
 	for _, m := range routed.Members {
