@@ -374,3 +374,16 @@ func TestChangesAreAudited(t *testing.T) {
 		t.Errorf("%+v", stale)
 	}
 }
+
+func TestBacklog(t *testing.T) {
+	s := startSystem(t, "")
+	s.ok("PATCH", "/v1/settings", `{"dispatch":"paused"}`)
+	s.send("web-1", 30)
+	s.send("web-2", 10)
+	got := s.ok("GET", "/v1/backlog?top=1", "")
+	if got.get("total.packets") != 40.0 || got.get("by_emitter.0.emitter") != "web-1" || got.get("by_emitter.0.messages") != 30.0 || got.get("by_emitter.1") != nil || got.get("by_place.5.analyzer") != "a2" {
+		t.Errorf("%s", got.text)
+	}
+	s.ok("PATCH", "/v1/settings", `{"dispatch":null}`)
+	s.until("all is delivered", func() bool { return s.ok("GET", "/v1/backlog", "").get("total.packets") == 0.0 })
+}

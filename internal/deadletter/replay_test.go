@@ -128,6 +128,23 @@ func TestReplayWaitsForRoom(t *testing.T) {
 	})
 }
 
+// A replay that had to wait does not catch up.
+func TestNoBurstAfterAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, j := open(t, DefaultConfig(t.TempDir())), &limitedJournal{capacity: 1, err: journal.ErrFull}
+		r := replayer(f, 5, j)
+		start(t, r, allOf(5), 1)
+		time.Sleep(time.Minute)
+		j.set(100, nil)
+		r.running.Wait()
+		for i := 3; i < len(j.times); i++ { // the second one waited
+			if gap := j.times[i].Sub(j.times[i-1]); gap < time.Second {
+				t.Errorf("packet %d came %v after the one before", i, gap)
+			}
+		}
+	})
+}
+
 func TestReplayIsCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, j := open(t, DefaultConfig(t.TempDir())), &limitedJournal{capacity: 100}

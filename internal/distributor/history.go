@@ -73,16 +73,25 @@ func (s *snapshots) whole(status Status, now time.Time) history.Group {
 			{Name: "undelivered_packets", Value: float64(queued.Packets)},
 			{Name: "undelivered_messages", Value: float64(queued.Messages)},
 			{Name: "waiting_packets", Value: float64(status.Waiting.Packets)},
+			{Name: "oldest_age_s", Value: age(d.oldest(), now)},
 			{Name: "journal_utilization", Value: d.journal.Utilization()},
 			{Name: "unaccounted_messages", Value: float64(status.Unaccounted)},
 			{Name: "healthy_analyzers", Value: float64(d.eligible())},
-			{Name: "analyzers", Value: float64(len(status.Analyzers))},
+			{Name: "total_analyzers", Value: float64(len(status.Analyzers))},
 		},
 	}
 	for _, reason := range native.Reasons() {
 		group.Numbers = append(group.Numbers, s.rate("refused_"+reason, now, d.intake.Refused(reason)))
 	}
 	return group
+}
+
+// age returns the seconds since a time, or 0 for the zero time.
+func age(since, now time.Time) float64 {
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(since).Seconds())
 }
 
 // analyzer returns the numbers of an analyzer.

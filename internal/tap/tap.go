@@ -189,7 +189,7 @@ type Tap struct {
 	options  Options
 	prefix   string // of Options.Emitter
 	isPrefix bool
-	timer    *time.Timer
+	timer    *time.Timer   // guarded by Hub.mu
 	ready    chan struct{} // has a value after an event was queued
 	ended    chan struct{}
 	endOnce  sync.Once
@@ -243,8 +243,8 @@ func (t *Tap) Dropped() int64 {
 // Close ends the tap. Queued events can still be read.
 func (t *Tap) Close() {
 	t.endOnce.Do(func() {
-		t.timer.Stop()
 		t.hub.mu.Lock()
+		t.timer.Stop()
 		t.hub.setLocked(slices.DeleteFunc(slices.Clone(t.hub.open()), func(o *Tap) bool { return o == t }))
 		t.hub.mu.Unlock()
 		close(t.ended)
