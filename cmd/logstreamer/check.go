@@ -60,5 +60,5 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[ser
 		_, _ = fmt.Fprintf(table, "\n%v\n", problem)
 		problem = nil
 	}
-	return errors.Join(table.Flush(), problem)
+	return errors.Join(table.Flush(), problem, resolved.CheckCredentials())
 }

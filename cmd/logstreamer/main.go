@@ -92,6 +92,7 @@ func commands(p process) *ffcli.Command {
 			emitterCommand(p),
 			checkCommand(p),
 			journalCommand(p),
+			tokenCommand(p),
 			healthcheckCommand(p),
 			versionCommand(p),
 		},

@@ -52,6 +52,7 @@ type Distributor struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 
+	credentials *credentials
 	pool        packet.Pool
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
@@ -107,6 +108,9 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := errors.Join(d.wire(config), d.listen(config)); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
+	if config.TokensFile != "" && !config.TLS.Enabled() {
+		logger.Warn("tokens come unencrypted: INGEST_TOKENS_FILE is set and TLS_CERT is not")
+	}
 	if limit := config.Server.MaxConnections; limit < minConnectionsWarning {
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", limit)
 	}
@@ -117,6 +121,9 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 }
 
 func (d *Distributor) wire(config Config) (err error) {
+	if d.credentials, err = loadCredentials(config, d.logger.With("component", "credentials"), d.registry); err != nil {
+		return err
+	}
 	if d.journal, err = d.openJournal(config); err != nil {
 		return err
 	}
@@ -149,7 +156,7 @@ func (d *Distributor) wire(config Config) (err error) {
 		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
 	})
-	if d.protocol, err = native.New(config.Native, d.intake, d.registry); err != nil {
+	if d.protocol, err = native.New(config.Native, d.intake, d.credentials.principals(), d.registry); err != nil {
 		return err
 	}
 	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
@@ -230,10 +237,12 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.watching.Go(func() { d.history.Run(watching) })
+	d.watching.Go(func() { d.credentials.files.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.configMu.Lock()
 	d.ingestServer = server.Serve(d.ingestListener, d.Config().Server, server.Dependencies{
 		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
+		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
 	})
 	d.configMu.Unlock()
 	d.logStart()
@@ -301,7 +310,7 @@ func (d *Distributor) freeze() {
 	}
 	d.logger.Info("dispatch is resumed to deliver what is left")
 	last.Dispatch = DispatchRunning
-	if err := d.router.Configure(d.routing(last, d.present())); err != nil {
+	if err := d.router.Configure(routing(last, d.present())); err != nil {
 		d.logger.Error("dispatch cannot be resumed", "error", err) // does not happen: the settings are valid
 	}
 }

@@ -82,10 +82,11 @@ type Dependencies struct {
 
 // Intake accepts packets. It may be used concurrently.
 type Intake struct {
-	config   atomic.Pointer[Config] // see Configure
-	deps     Dependencies
-	counters *counters
-	memory   Memory
+	config     atomic.Pointer[Config] // see Configure
+	deps       Dependencies
+	counters   *counters
+	memory     Memory
+	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
 	// the longest waits returned by RetryAfter, see WaitsGiven
@@ -98,7 +99,8 @@ type Intake struct {
 func New(config Config, deps Dependencies) *Intake {
 	i := &Intake{
 		deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
-		memory: Memory{journal: deps.Journal, pool: deps.Pool},
+		memory:     Memory{journal: deps.Journal, pool: deps.Pool},
+		principals: ratelimit.New(ratelimit.Config{Rate: float64(principalTime), Burst: float64(principalTime)}),
 	}
 	i.Configure(config)
 	return i

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
 )
@@ -37,6 +40,9 @@ type connection struct {
 	deadlines          deadlines
 	reader             *http1.Reader
 	text               []byte // buffer of a response's head and short body
+
+	certificate *x509.Certificate // of the client, verified; nil if there is none
+	session     credential.Session
 }
 
 // serveConnection serves a connection in a new goroutine.
@@ -50,7 +56,7 @@ func (s *Server) serveConnection(c *connection) {
 // serve answers requests until the connection ends.
 func (c *connection) serve() {
 	defer c.close()
-	if !c.sendRest() {
+	if !c.sendRest() || !c.handshake() {
 		return
 	}
 	c.reader = http1.NewReader(c, maxHead, c.Unread)
@@ -94,6 +100,7 @@ func (c *connection) next() bool {
 	}
 	body := c.reader.Body()
 	r := NewRequest(&head, c.bodyOf(&head, body), c.Client, time.Now())
+	r.Certificate, r.Session = c.certificate, &c.session
 	c.server.deps.Routes(r, to)
 	last := head.Close || c.server.stopping.Load() || !c.mayDiscard(&head, body)
 	if c.answer(&head, to, last) != nil || last {
@@ -192,6 +199,10 @@ func (c *connection) close() {
 
 // linger closes the write side and discards input, see lingerTime.
 func linger(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		_ = secure.CloseWrite() // the alert; fails before the end of the handshake
+		conn = secure.NetConn()
+	}
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

@@ -3,11 +3,13 @@
 // requests are for it leaves to Routes and to a Protocol.
 //
 // An event loop serves a connection as long as its requests take the fast path (see
-// package eventloop), then a goroutine of its own, which answers any request.
+// package eventloop), then a goroutine of its own, which answers any request. With TLS all
+// connections have goroutines.
 package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -71,7 +73,11 @@ type Dependencies struct {
 	// Routes answers requests; it is called concurrently.
 	Routes   func(r *Request, to *http1.Response)
 	Protocol Protocol
-	Logger   *slog.Logger
+	// TLS, unless nil, is what all connections speak.
+	TLS *tls.Config
+	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
+	HandshakeFailed func()
+	Logger          *slog.Logger
 }
 
 const (
@@ -97,6 +103,7 @@ type Server struct {
 	connections *connTracker
 	clients     *clientquota.Quota // of connections
 	responses   http1.ResponsePool
+	handshakes  handshakes
 	accepting   sync.WaitGroup
 	lingering   chan struct{} // one element for each rejected connection that lingers
 	stopping    atomic.Bool
@@ -110,6 +117,7 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		sweeper:     newDeadlineSweeper(config.Timeouts),
 		connections: newConnTracker(),
 		clients:     clientquota.New(int64(config.MaxConnections), connectionsFactor),
+		handshakes:  handshakes{logger: deps.Logger, notify: deps.HandshakeFailed},
 		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
 	}
 	s.config.Store(&config)
@@ -146,8 +154,8 @@ func (s *Server) accept() {
 		switch {
 		case !s.clients.Take(client, 1):
 			s.reject(conn)
-		case !s.loops.Add(conn, client):
-			s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: conn, Client: client}})
+		case s.deps.TLS != nil || !s.loops.Add(conn, client):
+			s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: s.secured(conn), Client: client}})
 		}
 	}
 }
@@ -159,11 +167,19 @@ func (s *Server) reject(conn net.Conn) {
 	s.deps.Protocol.RefuseConnection(
 		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.Load().MaxConnections),
 		rejectedRetryAfter, &to)
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
-	_, _ = conn.Write(to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true}))
+	text := to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true})
+	if s.deps.TLS == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
+		_, _ = conn.Write(text)
+	}
 	select {
 	case s.lingering <- struct{}{}:
 		go func() {
+			if s.deps.TLS != nil { // a handshake may block, and costs time
+				conn = s.secured(conn)
+				_ = conn.SetDeadline(time.Now().Add(lingerTime))
+				_, _ = conn.Write(text)
+			}
 			linger(conn)
 			_ = conn.Close()
 			<-s.lingering
