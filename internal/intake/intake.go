@@ -129,7 +129,10 @@ func (i *Intake) Memory() *Memory { return &i.memory }
 // Drain makes all further packets be refused: the service is shutting down.
 func (i *Intake) Drain() { i.draining.Store(true) }
 
-// Draining reports whether Drain was called.
+// Resume revokes Drain.
+func (i *Intake) Resume() { i.draining.Store(false) }
+
+// Draining reports whether packets are refused because of Drain.
 func (i *Intake) Draining() bool { return i.draining.Load() }
 
 // Closed returns why no packet is accepted now, or "".
