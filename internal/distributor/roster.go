@@ -8,6 +8,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/native"
+	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -64,10 +65,11 @@ func (d *Distributor) newAnalyzer(config Config, target Target) (running, error)
 	logger := d.logger.With("component", "upstream")
 	created := upstream.New(config.analyzer(target), upstream.Dependencies{
 		Sink:    native.New(base, nil, secure, logger.With("analyzer", target.ID)),
-		Settler: d.router,
+		Settler: tappedSettler{d.router, &d.taps},
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,
 		Budget:  &d.retryBudget,
+		OnOffer: func(deliveries []upstream.Delivery) { emit(&d.taps, tap.Routed, target.ID, deliveries) },
 	})
 	created.SetProbing(target.State != StateMaint)
 	return running{created, target}, nil

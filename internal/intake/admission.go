@@ -143,7 +143,7 @@ func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
 	p := c.Packet
 	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
 	i.CountRefusal(string(why.Reason))
-	i.NoteRefused(p.EmitterID, p.Body, RefusedPacket{string(why.Reason), why.Detail, why.PacketID}, p.Accepted)
+	i.noteRefused(p.Info, p.Body, RefusedPacket{string(why.Reason), why.Detail, why.PacketID}, p.Accepted)
 	if c.reservation != nil {
 		c.reservation.End(why)
 	}

@@ -74,7 +74,10 @@ type Dependencies struct {
 	Duplicates *dedupe.Window
 	// Limiter bounds the rate of each emitter; nil for none.
 	Limiter *ratelimit.Limiter
-	Logger  *slog.Logger
+	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
+	// and must not retain it. Of a packet that is invalid only the emitter may be known.
+	OnRefusal func(info packet.Info, body []byte, why RefusedPacket)
+	Logger    *slog.Logger
 }
 
 // Intake accepts packets. It may be used concurrently.
@@ -126,7 +129,10 @@ func (i *Intake) Memory() *Memory { return &i.memory }
 // Drain makes all further packets be refused: the service is shutting down.
 func (i *Intake) Drain() { i.draining.Store(true) }
 
-// Draining reports whether Drain was called.
+// Resume revokes Drain.
+func (i *Intake) Resume() { i.draining.Store(false) }
+
+// Draining reports whether packets are refused because of Drain.
 func (i *Intake) Draining() bool { return i.draining.Load() }
 
 // Closed returns why no packet is accepted now, or "".

@@ -77,7 +77,9 @@ type Dependencies struct {
 	TLS *tls.Config
 	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
 	HandshakeFailed func()
-	Logger          *slog.Logger
+	// Released are connections that another Server has released.
+	Released []net.Conn
+	Logger   *slog.Logger
 }
 
 const (
@@ -107,6 +109,8 @@ type Server struct {
 	accepting   sync.WaitGroup
 	lingering   chan struct{} // one element for each rejected connection that lingers
 	stopping    atomic.Bool
+	releasing   atomic.Bool
+	released    released
 }
 
 // Serve starts serving a listener.
@@ -123,7 +127,7 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	s.config.Store(&config)
 	s.loops = eventloop.New(eventloop.Dependencies{
 		NewHandler: deps.Protocol.NewLoopHandler,
-		FallBack:   func(f *eventloop.Fallback) { s.serveConnection(&connection{Fallback: *f}) },
+		FallBack:   s.fallBack,
 		Closed:     func(client netip.Addr) { s.clients.Give(client, 1) },
 		Read:       config.Timeouts.Read,
 		Idle:       config.Timeouts.Idle,
@@ -131,6 +135,9 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		Logger:     deps.Logger,
 	})
 	s.sweeper.run(s.sweep)
+	for _, conn := range deps.Released {
+		s.admit(conn, config.Timeouts.Idle)
+	}
 	s.accepting.Go(s.accept)
 	return s
 }
@@ -143,20 +150,26 @@ func (s *Server) Configure(next Config) {
 	s.clients.SetCapacity(int64(next.MaxConnections))
 }
 
-// accept gives each new connection to a loop, or rejects it over the limit.
+// accept admits new connections until the listener is closed.
 func (s *Server) accept() {
 	for {
 		conn, err := s.listener.Accept()
 		if err != nil {
 			return
 		}
-		client := clientquota.ClientOf(conn.RemoteAddr())
-		switch {
-		case !s.clients.Take(client, 1):
-			s.reject(conn)
-		case s.deps.TLS != nil || !s.loops.Add(conn, client):
-			s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: s.secured(conn), Client: client}})
-		}
+		s.admit(conn, s.config.Load().Timeouts.Read)
+	}
+}
+
+// admit gives a connection, whose first request must begin within a time, to a loop, or
+// rejects it over the limit. It must not be called concurrently.
+func (s *Server) admit(conn net.Conn, within time.Duration) {
+	client := clientquota.ClientOf(conn.RemoteAddr())
+	switch {
+	case !s.clients.Take(client, 1):
+		s.reject(conn)
+	case s.deps.TLS != nil || !s.loops.Add(conn, client, within):
+		s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: s.secured(conn), Client: client}}, within)
 	}
 }
 
@@ -208,10 +221,13 @@ func (s *Server) open() int {
 // listener and answers the requests in flight. When the context ends it closes the
 // remaining connections. The Protocol should refuse requests meanwhile. After a grace
 // period Stop fails all pending reads, since a stalled client would use up the time.
+// After Release there is no DrainDelay.
 func (s *Server) Stop(ctx context.Context) error {
 	s.loops.Drain()
 	s.stopping.Store(true)
-	s.delay(ctx)
+	if !s.releasing.Load() {
+		s.delay(ctx)
+	}
 	failed := s.listener.Close()
 	s.accepting.Wait()
 	s.drain(ctx)
