@@ -231,10 +231,10 @@ func TestHistory(t *testing.T) {
 	}
 	e, err := viewer.Next(t.Context())
 	var read struct {
-		State     string
-		Analyzers []struct{ ID string }
+		Texts     struct{ State string }
+		Analyzers map[string]any
 	}
-	if err != nil || json.Unmarshal(e.Data, &read) != nil || read.State != "normal" || read.Analyzers[0].ID != "one" {
+	if err != nil || json.Unmarshal(e.Data, &read) != nil || read.Texts.State != "normal" || read.Analyzers["one"] == nil {
 		t.Errorf("%s %v", e.Data, err)
 	}
 	s.stop(t)

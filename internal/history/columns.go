@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // columns are the numbers of the whole or of one analyzer in the last snapshots. The value
@@ -77,7 +76,7 @@ func (h *History) longestAbsentLocked() string {
 
 // Columns returns the kept snapshots as JSON, oldest first:
 //
-//	{"boot":"…","seq":17,"times":[1640995200000,…],"columns":{"name":[1.5,null,…]},"analyzers":{"id":{"name":[…]}}}
+//	{"boot":"…","seq":17,"interval":"1s","times":[1640995200000,…],"columns":{"name":[1.5,null,…]},"analyzers":{"id":{"name":[…]}}}
 //
 // times are in milliseconds since 1970, null is unknown. To go on from there, subscribe
 // with the last event's id boot-seq. The caller must not modify the slice, which is the
@@ -96,7 +95,9 @@ func (h *History) encodeLocked() []byte {
 	b := append([]byte(`{"boot":"`), h.boot...)
 	b = append(b, `","seq":`...)
 	b = strconv.AppendInt(b, h.seq, 10)
-	b = append(b, `,"times":[`...)
+	b = append(b, `,"interval":"`...)
+	b = append(b, Interval.String()...)
+	b = append(b, `","times":[`...)
 	for seq := first; seq <= h.seq; seq++ {
 		b = strconv.AppendInt(comma(b), h.times[seq%Length], 10)
 	}
@@ -123,32 +124,44 @@ func (c *columns) append(b []byte, first, last int64) []byte {
 	return append(b, '}')
 }
 
-// encode returns a snapshot as JSON.
-func (s Snapshot) encode(seq int64) []byte {
-	b := strconv.AppendInt([]byte(`{"seq":`), seq, 10)
-	b = append(b, `,"time":"`...)
-	b = s.Time.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, '"')
-	b = s.Group.append(b)
-	b = append(b, `,"analyzers":[`...)
+// encode returns a snapshot as JSON, with the names and the precision of the columns:
+//
+//	{"boot":"…","seq":17,"time":1640995200000,"values":{"name":1.5},"texts":{…},"analyzers":{"id":{"name":1.5}},"analyzer_texts":{"id":{…}}}
+func (s Snapshot) encode(boot string, seq int64) []byte {
+	b := append([]byte(`{"boot":"`), boot...)
+	b = append(b, `","seq":`...)
+	b = strconv.AppendInt(b, seq, 10)
+	b = append(b, `,"time":`...)
+	b = strconv.AppendInt(b, s.Time.UnixMilli(), 10)
+	b = append(b, `,"values":`...)
+	b = s.appendNumbers(b)
+	b = append(b, `,"texts":`...)
+	b = s.appendTexts(b)
+	b = append(b, `,"analyzers":{`...)
 	for _, a := range s.Analyzers {
-		b = appendString(append(comma(b), `{"id":`...), a.ID)
-		b = append(a.Group.append(b), '}')
+		b = a.appendNumbers(append(appendString(comma(b), a.ID), ':'))
 	}
-	return append(b, "]}"...)
+	b = append(b, `},"analyzer_texts":{`...)
+	for _, a := range s.Analyzers {
+		b = a.appendTexts(append(appendString(comma(b), a.ID), ':'))
+	}
+	return append(b, "}}"...)
 }
 
-// append appends the members of a JSON object.
-func (g Group) append(b []byte) []byte {
-	for _, t := range g.Texts {
-		b = append(appendString(comma(b), t.Name), ':')
-		b = appendString(b, t.Value)
-	}
+func (g Group) appendNumbers(b []byte) []byte {
+	b = append(b, '{')
 	for _, n := range g.Numbers {
-		b = append(appendString(comma(b), n.Name), ':')
-		b = appendFloat(b, n.Value)
+		b = appendFloat(append(appendString(comma(b), n.Name), ':'), n.Value)
 	}
-	return b
+	return append(b, '}')
+}
+
+func (g Group) appendTexts(b []byte) []byte {
+	b = append(b, '{')
+	for _, t := range g.Texts {
+		b = appendString(append(appendString(comma(b), t.Name), ':'), t.Value)
+	}
+	return append(b, '}')
 }
 
 // comma appends a comma unless a list or an object has just begun.

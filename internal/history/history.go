@@ -89,6 +89,9 @@ func New(sample func(now time.Time) Snapshot) *History {
 	}
 }
 
+// Boot returns what differs after each start of the process.
+func (h *History) Boot() string { return h.boot }
+
 // Run adds a snapshot each Interval until the context ends, and then ends all
 // subscriptions.
 func (h *History) Run(ctx context.Context) {
@@ -121,7 +124,7 @@ func (h *History) add(s Snapshot) {
 	defer h.mu.Unlock()
 	h.seq++
 	h.storeLocked(s)
-	e := Event{seq: h.seq, boot: h.boot, Data: s.encode(h.seq)}
+	e := Event{seq: h.seq, boot: h.boot, Data: s.encode(h.boot, h.seq)}
 	h.encoded.Push(e)
 	h.bytes += len(e.Data)
 	for h.encoded.Len() > Length || h.bytes > maxEncodedBytes && h.encoded.Len() > 1 {

@@ -113,8 +113,8 @@ func TestColumnsAreBounded(t *testing.T) {
 }
 
 func TestEncodedSnapshot(t *testing.T) {
-	got := string(snapshot(1000, "a").encode(7))
-	want := `{"seq":7,"time":"1970-01-01T00:00:01Z","state":"\"normal\"\n","n":1000,"nan":null,"analyzers":[{"id":"a","share":250}]}`
+	got := string(snapshot(1000, "a").encode("b1", 7))
+	want := `{"boot":"b1","seq":7,"time":1000,"values":{"n":1000,"nan":null},"texts":{"state":"\"normal\"\n"},"analyzers":{"a":{"share":250}},"analyzer_texts":{"a":{}}}`
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -21,6 +21,9 @@ type Event struct {
 // ID returns the id of the event, boot-seq.
 func (e Event) ID() string { return e.boot + "-" + strconv.FormatInt(e.seq, 10) }
 
+// Boot returns what differs after each start of the process.
+func (e Event) Boot() string { return e.boot }
+
 // IsReset reports whether the viewer is to get Columns before it goes on.
 func (e Event) IsReset() bool { return e.Data == nil }
 
