@@ -15,8 +15,8 @@ import (
 
 // The results of drains.
 const (
-	drainRunning   = distributor.DrainRunning
-	drainCancelled = "cancelled" // the analyzer is ready again, or the distributor stops
+	drainRunning  = distributor.DrainRunning
+	drainCanceled = "canceled" // the analyzer is ready again, or the distributor stops
 )
 
 // The kinds of drains that end with the removal of the analyzer. One that is replaced has a
@@ -163,7 +163,7 @@ func (d *drains) forgetLocked() {
 func (d *drains) run(one *drain) {
 	proof, err := d.controller.Distributor().Drain(one.ctx, one.Analyzer, one.Deadline)
 	if err != nil {
-		proof.Result = drainCancelled
+		proof.Result = drainCanceled
 	}
 	d.end(one, proof)
 }

@@ -149,7 +149,7 @@ func TestRandomChangesUnderLoad(t *testing.T) {
 	}
 	r.checkDelivered(l)
 	for _, e := range r.Events().After(0, maxEvents) {
-		if drain, ok := e.Detail.(DrainStatus); ok && drain.Result != drainCancelled {
+		if drain, ok := e.Detail.(DrainStatus); ok && drain.Result != drainCanceled {
 			p := drain.Proof
 			if p.Unaccounted != 0 || p.Held.Packets+p.RoutedSince != p.Delivered+p.Rerouted+p.DeadLettered+p.Remaining {
 				t.Errorf("%+v", drain)

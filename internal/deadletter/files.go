@@ -1,10 +1,11 @@
 package deadletter
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,7 +35,8 @@ func (s *Store) openLocked(need int64) (*file, error) {
 	if err := s.removeOldestLocked(files); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("dead-letter-%s.ndjson", time.Now().UTC().Format("20060102T150405.000000000"))
+	s.marks.removeOrphans()
+	name := fmt.Sprintf(filePrefix+"%s"+fileSuffix, time.Now().UTC().Format("20060102T150405.000000000"))
 	created, err := os.OpenFile(filepath.Join(s.config.Dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, err
@@ -81,16 +83,16 @@ func Files(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir) // sorted by name, which contains the time of creation
 	var files []string
 	for _, entry := range entries {
-		if matched, _ := filepath.Match("dead-letter-*.ndjson", entry.Name()); matched && entry.Type().IsRegular() {
+		if matched, _ := filepath.Match(filePrefix+"*"+fileSuffix, entry.Name()); matched && entry.Type().IsRegular() {
 			files = append(files, filepath.Join(dir, entry.Name()))
 		}
 	}
 	return files, err
 }
 
-// Export writes the dead letters of a directory as lines, oldest first. It may be
-// called while a store is in use, and omits a partial last line of a file. A
-// directory that does not exist is empty.
+// Export writes the dead letters of a directory that are neither replayed nor deleted as
+// lines, oldest first. It may be called while a store is in use, and omits a partial last
+// line of a file. A directory that does not exist is empty.
 func Export(dir string, out io.Writer) error {
 	files, err := Files(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -99,15 +101,20 @@ func Export(dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	all := marks{dir: dir}
 	for _, name := range files {
-		if err := exportFile(name, out); err != nil && !errors.Is(err, os.ErrNotExist) { // removed meanwhile
+		known, err := all.of(filepath.Base(name))
+		if err == nil {
+			err = exportFile(name, known, out)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // removed meanwhile
 			return err
 		}
 	}
 	return nil
 }
 
-func exportFile(name string, out io.Writer) error {
+func exportFile(name string, marks []mark, out io.Writer) error {
 	file, err := datafile.Open(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
@@ -116,17 +123,15 @@ func exportFile(name string, out io.Writer) error {
 	if info, err := file.Stat(); err != nil || info.Size() > maxFileBytes {
 		return errors.Join(fmt.Errorf("%s is no file of dead letters: they have at most %d bytes", name, int64(maxFileBytes)), err)
 	}
-	lines := bufio.NewReaderSize(file, 64<<10)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return nil
+	_, _, err = scanLines(context.Background(), file, position{}, marks, math.MaxInt, func(l *line) (bool, error) {
+		if l.mark != unmarked {
+			return true, nil
 		}
-		if err != nil {
-			return err
+		if _, err := out.Write(l.text); err != nil {
+			return false, err
 		}
-		if _, err := out.Write(line); err != nil {
-			return err
-		}
-	}
+		_, err := io.WriteString(out, "\n")
+		return true, err
+	})
+	return err
 }

@@ -116,6 +116,7 @@ func (d *Distributor) plan(next Config) (change, error) {
 // discard ends analyzers that do not join after all, once they are started unless that
 // is nil.
 func (d *Distributor) discard(joining []running, started <-chan struct{}) {
+	d.credentials.keep(d.Config())
 	stats := d.router.Stats()
 	known := slices.Concat(stats.Members, stats.Former)
 	for _, a := range joining {
@@ -148,6 +149,7 @@ func (d *Distributor) apply(next Config, c change) {
 		}
 		d.deadLetterMetrics.Add(a.ID())
 	}
+	d.credentials.keep(next)
 	d.roster.Store(&roster{c.present, append(slices.Clone(d.roster.Load().leaving), c.leaving...)})
 	if err := d.router.Configure(routing(next, c.present)); err != nil {
 		d.logger.Error("the analyzers could not be changed", "error", err) // does not happen: next is valid

@@ -109,6 +109,9 @@ var liveSettings = map[string]func(l *live){
 			l.send(1)
 		}
 		until(l.t, "packets wait for the full analyzer", func() bool { return takenBy(l.analyzer) > 0 && l.Status().Waiting.Packets > 15 })
+		if !routing(l.Config(), nil).Strict { // the wait may also be that of a wait budget
+			l.t.Error("the router is not strict")
+		}
 		l.set(func(c *Config) { c.Routing = RoutingAdaptive })
 		until(l.t, "the other one takes over", func() bool { return l.Status().Delivered.Packets == 19 })
 		l.set(func(c *Config) { c.remove("full"); c.DrainTimeout = 0 })

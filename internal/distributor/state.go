@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // state is the distributor's overall state, in order of severity.
@@ -138,3 +140,13 @@ func (w *watcher) register(registerer prometheus.Registerer) error {
 	}
 	return nil
 }
+
+// State returns the overall state, normal, degraded, saturated or panic, and its reason. It
+// may be called concurrently after Start, as Ready may.
+func (d *Distributor) State() (state, reason string) {
+	now := d.watcher.current.Load()
+	return now.state.String(), now.reason
+}
+
+// Ready returns why no packet is accepted now, or nil.
+func (d *Distributor) Ready() *problem.Problem { return d.protocol.Ready() }

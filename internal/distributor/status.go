@@ -3,7 +3,6 @@ package distributor
 import (
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -31,7 +30,7 @@ type Status struct {
 	// Rates are those of the last second.
 	Rates Rates
 	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
-	// none or the journal does not know.
+	// none. With a memory journal packets of requests in flight do not count.
 	Oldest time.Time
 }
 
@@ -116,9 +115,7 @@ func (d *Distributor) describe(l ledger) Status {
 		l.Leaving[i].describe(leaver.running, now)
 	}
 	l.Rates = *d.watcher.rates.last.Load()
-	if j, ok := d.journal.(*disk.Journal); ok {
-		l.Oldest = j.Status().Oldest
-	}
+	l.Oldest = d.oldest()
 	return l.Status
 }
 

@@ -74,15 +74,19 @@ type Dependencies struct {
 	Duplicates *dedupe.Window
 	// Limiter bounds the rate of each emitter; nil for none.
 	Limiter *ratelimit.Limiter
-	Logger  *slog.Logger
+	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
+	// and must not retain it. Of a packet that is invalid only the emitter may be known.
+	OnRefusal func(info packet.Info, body []byte, why RefusedPacket)
+	Logger    *slog.Logger
 }
 
 // Intake accepts packets. It may be used concurrently.
 type Intake struct {
-	config   atomic.Pointer[Config] // see Configure
-	deps     Dependencies
-	counters *counters
-	memory   Memory
+	config     atomic.Pointer[Config] // see Configure
+	deps       Dependencies
+	counters   *counters
+	memory     Memory
+	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
 	// the longest waits returned by RetryAfter, see WaitsGiven
@@ -95,7 +99,8 @@ type Intake struct {
 func New(config Config, deps Dependencies) *Intake {
 	i := &Intake{
 		deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
-		memory: Memory{journal: deps.Journal, pool: deps.Pool},
+		memory:     Memory{journal: deps.Journal, pool: deps.Pool},
+		principals: ratelimit.New(ratelimit.Config{Rate: float64(principalTime), Burst: float64(principalTime)}),
 	}
 	i.Configure(config)
 	return i
@@ -124,7 +129,10 @@ func (i *Intake) Memory() *Memory { return &i.memory }
 // Drain makes all further packets be refused: the service is shutting down.
 func (i *Intake) Drain() { i.draining.Store(true) }
 
-// Draining reports whether Drain was called.
+// Resume revokes Drain.
+func (i *Intake) Resume() { i.draining.Store(false) }
+
+// Draining reports whether packets are refused because of Drain.
 func (i *Intake) Draining() bool { return i.draining.Load() }
 
 // Closed returns why no packet is accepted now, or "".
