@@ -99,6 +99,7 @@ func commands(p process) *ffcli.Command {
 			analyzerCommand(p),
 			emitterCommand(p),
 			checkCommand(p),
+			simulateCommand(p),
 			journalCommand(p),
 			tokenCommand(p),
 			healthcheckCommand(p),
