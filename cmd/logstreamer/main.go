@@ -64,6 +64,7 @@ func run(ctx context.Context, args []string, p process) int {
 	}
 	err := root.Run(ctx)
 	var usage usageError
+	var exit exitError
 	switch {
 	case err == nil:
 		return exitOK
@@ -72,8 +73,11 @@ func run(ctx context.Context, args []string, p process) int {
 		return exitUsage
 	}
 	_, _ = fmt.Fprintln(p.stderr, "logstreamer:", err)
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &exit):
+		return exit.code
 	}
 	return exitFailed
 }
@@ -92,7 +96,9 @@ func commands(p process) *ffcli.Command {
 			emitterCommand(p),
 			checkCommand(p),
 			journalCommand(p),
+			ctlCommand(p),
 			healthcheckCommand(p),
+			completionCommand(p),
 			versionCommand(p),
 		},
 	}

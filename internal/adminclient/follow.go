@@ -1,6 +1,7 @@
 package adminclient
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,8 @@ type Follower interface {
 	// Receive gets an event. An error ends Follow, which returns it.
 	Receive(Event) error
 	// Disconnected reports the end of a connection, or that there was none, and when the
-	// next one is tried.
-	Disconnected(err error, retry time.Duration)
+	// next one is tried. An error ends Follow, which returns it.
+	Disconnected(err error, retry time.Duration) error
 }
 
 // Stream is a stream of events.
@@ -44,7 +45,7 @@ type Stream struct {
 // or, after a restart, an event of type reset.
 func (c *Client) Follow(ctx context.Context, s Stream, f Follower) error {
 	for delay := firstRetry; ; {
-		received, retry, err := c.Receive(ctx, &s, f)
+		received, retry, err := c.receive(ctx, &s, f)
 		var ended followerError
 		switch {
 		case ctx.Err() != nil:
@@ -55,7 +56,9 @@ func (c *Client) Follow(ctx context.Context, s Stream, f Follower) error {
 			delay = firstRetry
 		}
 		wait := nextDelay(delay, retry, err)
-		f.Disconnected(err, wait)
+		if err := f.Disconnected(err, wait); err != nil {
+			return err
+		}
 		if !sleep(ctx, wait) {
 			return context.Cause(ctx)
 		}
@@ -66,18 +69,16 @@ func (c *Client) Follow(ctx context.Context, s Stream, f Follower) error {
 // followerError is an error of a follower.
 type followerError struct{ error }
 
-// Receive receives the events of one connection, until it ends, and updates s.LastID. It
+// receive receives the events of one connection, until it ends, and updates s.LastID. It
 // reports whether there were any, and the delay that the server asked for.
-func (c *Client) Receive(ctx context.Context, s *Stream, f Follower) (received bool, retry time.Duration, err error) {
+func (c *Client) receive(ctx context.Context, s *Stream, f Follower) (received bool, retry time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	header := http.Header{"Cache-Control": {"no-cache"}}
 	if s.LastID != "" {
 		header.Set("Last-Event-ID", s.LastID)
 	}
-	connect := time.AfterFunc(c.timeout, func() { cancel(fmt.Errorf("timeout after %v", c.timeout)) })
-	response, err := c.open(ctx, Request{Method: http.MethodGet, Path: s.Path, Query: s.Query, Accept: "text/event-stream"}, header)
-	connect.Stop()
+	response, err := c.connect(ctx, cancel, Request{Method: http.MethodGet, Path: s.Path, Query: s.Query, Accept: "text/event-stream"}, header)
 	if err != nil {
 		return false, 0, err
 	}
@@ -100,6 +101,36 @@ func (c *Client) Receive(ctx context.Context, s *Stream, f Follower) (received b
 			return received, events.retry, followerError{err}
 		}
 	}
+}
+
+// connect opens a stream: the timeout bounds the time until the answer begins.
+func (c *Client) connect(ctx context.Context, cancel context.CancelCauseFunc, r Request, header http.Header) (*http.Response, error) {
+	timer := time.AfterFunc(c.timeout, func() { cancel(fmt.Errorf("timeout after %v", c.timeout)) })
+	defer timer.Stop()
+	return c.open(ctx, r, header)
+}
+
+// Lines reads an answer that comes line by line, each of at most 8 MiB, until it ends or
+// receive returns an error.
+func (c *Client) Lines(ctx context.Context, path string, query url.Values, receive func(line []byte) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	response, err := c.connect(ctx, cancel, Request{Method: http.MethodGet, Path: path, Query: query, Accept: "application/x-ndjson"}, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read, or is dropped
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, maxEventBytes)
+	for lines.Scan() {
+		if err := receive(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return c.unreachable(ctx, err)
+	}
+	return nil
 }
 
 // watched restarts a timer for each read that returns data.

@@ -96,11 +96,12 @@ func (j *journal) Receive(e Event) error {
 	return nil
 }
 
-func (j *journal) Disconnected(err error, retry time.Duration) {
+func (j *journal) Disconnected(err error, retry time.Duration) error {
 	j.lines = append(j.lines, fmt.Sprintf("disconnected: %v", err))
 	if retry < firstRetry || retry > refusedRetry*3/2 {
 		j.lines = append(j.lines, "retry in "+retry.String())
 	}
+	return nil
 }
 
 // follow follows a script in synthetic time and returns the record and the time it took.
