@@ -97,6 +97,7 @@ func commands(p process) *ffcli.Command {
 			checkCommand(p),
 			journalCommand(p),
 			ctlCommand(p),
+			topCommand(p),
 			healthcheckCommand(p),
 			completionCommand(p),
 			versionCommand(p),
