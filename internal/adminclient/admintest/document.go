@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -14,9 +15,11 @@ import (
 
 // document is the OpenAPI document of the admin API.
 type document struct {
-	t        testing.TB
-	root     map[string]any
-	compiler *jsonschema.Compiler
+	t    testing.TB
+	root map[string]any
+
+	mu       sync.Mutex
+	compiler *jsonschema.Compiler // guarded by mu
 }
 
 const documentURL = "openapi.json"
@@ -150,7 +153,9 @@ func (d *document) checkEvent(o operation, kind string, data []byte) error {
 }
 
 func (d *document) check(pointer string, body []byte) error {
+	d.mu.Lock()
 	schema, err := d.compiler.Compile(documentURL + "#" + pointer)
+	d.mu.Unlock()
 	if err != nil {
 		return err
 	}
