@@ -17,13 +17,15 @@ import (
 // the cursor, and offer the lines that it prints.
 var completionScripts = map[string]string{
 	"bash": `_logstreamer() {
-	local IFS=$'\n' line="${COMP_LINE:0:COMP_POINT}" words=()
-	read -r -a words -d '' <<<"$(xargs -n1 <<<"$line" 2>/dev/null)"
-	[[ "$line" == *[[:space:]] ]] && words+=("")
-	COMPREPLY=($(logstreamer completion words -- "${words[@]:1}" 2>/dev/null))
-	# Bash replaces only what is behind the last colon or equals sign.
-	local whole="${words[-1]}" prefix
-	prefix="${whole%"${COMP_WORDS[COMP_CWORD]#[=:]}"}"
+	local line="${COMP_LINE:0:COMP_POINT}" words word current prefix
+	read -ra words <<<"$line"
+	[[ $line == *[[:space:]] ]] && words+=("")
+	# Bash replaces only what follows the last colon or equals sign of the word.
+	word="${words[${#words[@]}-1]}" current="${COMP_WORDS[COMP_CWORD]}"
+	[[ $current == [:=] ]] && current=""
+	prefix="${word%"$current"}"
+	local IFS=$'\n'
+	COMPREPLY=($("$1" completion words -- "${words[@]:1}" 2>/dev/null))
 	COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
 }
 complete -o default -F _logstreamer logstreamer
@@ -31,12 +33,16 @@ complete -o default -F _logstreamer logstreamer
 	"zsh": `#compdef logstreamer
 _logstreamer() {
 	local -a candidates
-	candidates=("${(@f)$(logstreamer completion words -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-	[[ -n "$candidates" ]] && compadd -a candidates || _files
+	candidates=("${(@f)$("${words[1]}" completion words -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+	if [[ -n "${candidates[1]}" ]]; then compadd -a candidates; else _files; fi
 }
 compdef _logstreamer logstreamer
 `,
-	"fish": `complete -c logstreamer -a '(logstreamer completion words -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+	"fish": `function __logstreamer_words
+	set -l words (commandline -opc)
+	$words[1] completion words -- $words[2..] (commandline -ct) 2>/dev/null
+end
+complete -c logstreamer -a '(__logstreamer_words)'
 `,
 }
 
@@ -74,6 +80,9 @@ func completionCommand(p process) *ffcli.Command {
 	return c
 }
 
+// shellCharacters are those of which a candidate has none, as shells would interpret them.
+const shellCharacters = " '\"\\$`*?[]{}()<>|&;!#~"
+
 // complete returns what the last word may be, given those before.
 func complete(ctx context.Context, p process, words []string) []string {
 	if len(words) == 0 {
@@ -86,13 +95,14 @@ func complete(ctx context.Context, p process, words []string) []string {
 	switch {
 	case strings.HasPrefix(last, "-"):
 		command.FlagSet.VisitAll(func(f *flag.Flag) { candidates = append(candidates, "-"+f.Name) })
+	case len(command.Subcommands) > 0 && len(args) > 0: // no such subcommand
 	case len(command.Subcommands) > 0:
 		candidates = namesOf(command.Subcommands)[1:]
 	case len(path) > 0 && path[0] == "ctl":
 		candidates = completeArgument(ctx, p, path[1:], before, args)
 	}
 	return slices.DeleteFunc(candidates, func(candidate string) bool {
-		return !strings.HasPrefix(candidate, last) || printable.String(candidate) != candidate || strings.ContainsAny(candidate, " \t'\"\\$`")
+		return !strings.HasPrefix(candidate, last) || printable.String(candidate) != candidate || strings.ContainsAny(candidate, shellCharacters)
 	})
 }
 

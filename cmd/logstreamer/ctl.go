@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -100,7 +101,7 @@ func newCtlCommand(p process, loader *config.Loader[adminclient.Config], parent 
 			return err
 		}
 		if err != nil {
-			return exitError{err, ctl.ExitUsage}
+			return usageError{fmt.Errorf("%w; -h shows all flags", err)}
 		}
 		if err = one.Run(ctx, args); err == nil {
 			return nil

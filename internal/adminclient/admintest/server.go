@@ -28,7 +28,7 @@ type Server struct {
 
 // Request is a request that the server got.
 type Request struct {
-	Line, Body, IfMatch, LastEventID string
+	Line, Body, IfMatch, LastEventID, Authorization string
 }
 
 type answer struct {
@@ -148,6 +148,7 @@ func (s *Server) next(r *http.Request, body string) (next answer, known bool) {
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, Request{
 		Line: r.Method + " " + r.RequestURI, Body: body, IfMatch: r.Header.Get("If-Match"), LastEventID: r.Header.Get("Last-Event-ID"),
+		Authorization: r.Header.Get("Authorization"),
 	})
 	name := r.Method + " " + r.URL.Path
 	list := s.answers[name]
