@@ -105,7 +105,7 @@ func (j *journal) Disconnected(err error, retry time.Duration) error {
 }
 
 // follow follows a script in synthetic time and returns the record and the time it took.
-func follow(t *testing.T, s *script, j *journal, idle time.Duration) (error, time.Duration) {
+func follow(t *testing.T, s *script, j *journal, idle time.Duration) (took time.Duration, err error) {
 	t.Helper()
 	c := newClient(t, DefaultConfig())
 	c.http.Transport = s
@@ -116,7 +116,8 @@ func follow(t *testing.T, s *script, j *journal, idle time.Duration) (error, tim
 		return nil, errors.New("the end")
 	})
 	start := time.Now()
-	return c.Follow(ctx, Stream{Path: "/v1/stream", Idle: idle}, j), time.Since(start)
+	err = c.Follow(ctx, Stream{Path: "/v1/stream", Idle: idle}, j)
+	return time.Since(start), err
 }
 
 // A stream goes on where it ended; after a restart the server sends a reset.
@@ -129,7 +130,7 @@ func TestFollowReconnects(t *testing.T) {
 			stream(200, "id: b2-1\nevent: reset\ndata: {}\n\n"),
 		}}
 		j := &journal{}
-		err, _ := follow(t, s, j, 0)
+		_, err := follow(t, s, j, 0)
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
@@ -152,7 +153,7 @@ func TestFollowIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){silent(": alive\n\ndata: 1\n\n")}}
 		j := &journal{}
-		_, took := follow(t, s, j, 10*time.Second)
+		took, _ := follow(t, s, j, 10*time.Second)
 		if len(j.lines) != 3 || !strings.Contains(j.lines[2], "nothing was received for 10s") || took < 10*time.Second {
 			t.Errorf("%q, %v", j.lines, took)
 		}
@@ -163,7 +164,7 @@ func TestFollowIdle(t *testing.T) {
 func TestFollowUnauthorized(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){stream(401, `{"code":"unauthorized"}`)}}
-		if _, took := follow(t, s, &journal{}, 0); took < refusedRetry {
+		if took, _ := follow(t, s, &journal{}, 0); took < refusedRetry {
 			t.Error(took)
 		}
 	})
@@ -176,15 +177,15 @@ func TestFollowDelays(t *testing.T) {
 		for range 10 {
 			fails = append(fails, stream(500, ""))
 		}
-		_, took := follow(t, &script{t: t, answers: fails}, &journal{}, 0)
+		took, _ := follow(t, &script{t: t, answers: fails}, &journal{}, 0)
 		if least := firstRetry + 2*firstRetry + 4*firstRetry + 8*firstRetry + 6*maxRetry; took < least || took > least*3/2+time.Second {
 			t.Error(took, least)
 		}
-		_, took = follow(t, &script{t: t, answers: fails[:0]}, &journal{}, 0)
+		took, _ = follow(t, &script{t: t, answers: fails[:0]}, &journal{}, 0)
 		if took != 0 {
 			t.Error(took)
 		}
-		_, took = follow(t, &script{t: t, answers: []func(*http.Request) (*http.Response, error){stream(200, "retry: 7000\ndata: 1\n\n")}}, &journal{}, 0)
+		took, _ = follow(t, &script{t: t, answers: []func(*http.Request) (*http.Response, error){stream(200, "retry: 7000\ndata: 1\n\n")}}, &journal{}, 0)
 		if took < 7*time.Second {
 			t.Error(took)
 		}
@@ -196,7 +197,7 @@ func TestFollowEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enough := errors.New("enough")
 		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){silent("data: 1\n\n")}}
-		if err, _ := follow(t, s, &journal{end: func(Event) error { return enough }}, 0); !errors.Is(err, enough) {
+		if _, err := follow(t, s, &journal{end: func(Event) error { return enough }}, 0); !errors.Is(err, enough) {
 			t.Error(err)
 		}
 	})

@@ -92,6 +92,16 @@ Outcome: delivered, 1 attempts, 4.1 ms.
 	}
 }
 
+// JSON of a server that does not escape as Go does is safe to show, too.
+func TestJSONIsEscaped(t *testing.T) {
+	server := admintest.New(t)
+	server.Answer("GET /v1/explain", 200, "{\"analyzer\":\"a\",\"share\":0.5,\"weight\":0.5,\"ramp\":1,\"member\":true,\"sentence\":\"\u009b2J\u202e\"}")
+	out, _, err := invoke(t, server, "", "explain", "analyzer", "a", "-json")
+	if err != nil || !strings.Contains(out, `"sentence": "\u009b2J\u202e"`) {
+		t.Errorf("%v %q", err, out)
+	}
+}
+
 func TestDocuments(t *testing.T) {
 	server := admintest.New(t)
 	server.AnswerText("GET /v1/config", "application/yaml", "# \x1b[2J\nrate_limit: 100\n")

@@ -34,7 +34,7 @@ func analyzerSpecs() []spec {
 	return []spec{
 		{name: "add", help: "add an analyzer, which starts slowly", args: []argument{{"ID", nil}, {"URL", nil}, {"WEIGHT", nil}}, flags: withChangeFlags(), run: addAnalyzer},
 		{name: "remove", help: "drain an analyzer, then remove it", args: []argument{analyzerID}, flags: withChangeFlags("deadline", "wait"), run: removeAnalyzer},
-		{name: "replace", help: "replace the list of analyzers by that of a JSON file, or - for standard input", args: []argument{{"FILE", nil}}, flags: withChangeFlags(), run: replaceAnalyzers},
+		{name: "replace", help: "replace the list of analyzers by that of a JSON file, or - for standard input", args: []argument{{"FILE", nil}}, flags: withChangeFlags("wait"), run: replaceAnalyzers},
 		{name: "weight", help: "change the weight of an analyzer", args: []argument{analyzerID, {"WEIGHT", nil}}, flags: withChangeFlags(), run: setWeight},
 		{name: "drain", help: "give an analyzer no new packets and let it finish those it has", args: []argument{analyzerID}, flags: withChangeFlags("deadline", "force", "wait"), run: setState("drain")},
 		{name: "maint", help: "take an analyzer out at once: its queue goes to the others, and probes end", args: []argument{analyzerID}, flags: withChangeFlags("force", "wait"), run: setState("maint")},
@@ -59,7 +59,7 @@ func configurationSpecs() []spec {
 			{name: "clear", help: "give an emitter the default limit again", args: []argument{emitterID}, flags: withChangeFlags(), run: clearLimit},
 		}},
 		{name: "overrides", help: "show what differs from file, environment and flags", flags: []string{"json"}, run: showOverrides},
-		{name: "revert", help: "revert an override, or -all", args: []argument{{"[PATH]", completeOverrides}}, flags: withChangeFlags("all"), run: revert},
+		{name: "revert", help: "revert an override, or -all", args: []argument{{"[PATH]", completeOverrides}}, flags: withChangeFlags("all", "wait"), run: revert},
 		{name: "config", help: "print the effective configuration as a file, secrets masked", run: showDocument("config")},
 		{name: "reload", help: "read file, certificates and tokens again, all or nothing", flags: []string{"json", "dry-run", "reason", "if-match"}, run: reload},
 		{name: "upgrade", help: "replace the process by the new binary without refusing a connection", flags: []string{"json", "dry-run", "reason"}, run: upgrade},
