@@ -9,6 +9,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/analyzer"
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/logging"
 )
 
 // analyzerStopTimeout bounds how long a stop waits for requests in flight.
@@ -19,7 +20,7 @@ func analyzerCommand(p process) *ffcli.Command {
 		Name:       "analyzer",
 		ShortUsage: "logstreamer analyzer [flags]",
 		ShortHelp:  "take packets and count their messages",
-	}, newLoader(p, service[analyzer.Config]{analyzer.DefaultConfig(), logConfig{"info", "text"}}), func(ctx context.Context, loaded *config.Loaded[service[analyzer.Config]], logger *slog.Logger) error {
+	}, newLoader(p, service[analyzer.Config]{analyzer.DefaultConfig(), logging.DefaultConfig()}), func(ctx context.Context, loaded *config.Loaded[service[analyzer.Config]], logger *slog.Logger) error {
 		a, err := analyzer.New(loaded.Config.Role, analyzer.Deps{Logger: logger})
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/logging"
 )
 
 // newLoader returns a loader of a command's configuration.
@@ -50,7 +51,7 @@ type role interface{ Validate() error }
 // service is the configuration of a role that runs until it is stopped, with a log.
 type service[T role] struct {
 	Role T
-	Log  logConfig
+	Log  logging.Config
 }
 
 func (s service[T]) Validate() error { return s.Role.Validate() }
@@ -60,7 +61,7 @@ func newService[T role](p process, c ffcli.Command, loader *config.Loader[servic
 	return newCommand(p, c, loader, func(ctx context.Context, loaded *config.Loaded[service[T]]) error {
 		diagnostics := newDiagnostics(p, loader, loaded)
 		defer ignoreHangups(diagnostics)()
-		return run(ctx, loaded, loaded.Config.Log.logger(p.stderr))
+		return run(ctx, loaded, slog.New(logging.New(p.stderr, loaded.Config.Log)))
 	})
 }
 
@@ -71,7 +72,7 @@ func newDiagnostics[T role](p process, loader *config.Loader[service[T]], loaded
 	if log.Level == "error" && loaded.Origin("log_level") == (config.Origin{}) {
 		log.Level = "warn"
 	}
-	logger := log.logger(p.stderr)
+	logger := slog.New(logging.New(p.stderr, log))
 	for _, warning := range loader.MistypedVariables(p.environ(), p.names) {
 		logger.Warn(warning)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/demo"
+	"github.com/logstreamer/logstreamer/internal/logging"
 )
 
 func demoCommand(p process) *ffcli.Command {
@@ -17,7 +18,7 @@ func demoCommand(p process) *ffcli.Command {
 		Name:       "demo",
 		ShortUsage: "logstreamer demo [flags]",
 		ShortHelp:  "run a distributor, three analyzers and an emitter in one process and watch the split",
-	}, newLoader(p, service[demo.Config]{demo.DefaultConfig(), logConfig{"error", "text"}}), func(ctx context.Context, loaded *config.Loaded[service[demo.Config]], logger *slog.Logger) error {
+	}, newLoader(p, service[demo.Config]{demo.DefaultConfig(), logging.Config{Level: "error", Format: "text"}}), func(ctx context.Context, loaded *config.Loaded[service[demo.Config]], logger *slog.Logger) error {
 		settings := loaded.Config.Role
 		if settings.File != "" && loaded.Origin("duration") == (config.Origin{}) {
 			settings.Duration = 0

@@ -10,12 +10,13 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/logging"
 )
 
 func newDistributorLoader(p process) *config.Loader[service[distributor.Config]] {
 	defaults := distributor.DefaultConfig()
 	defaults.Version = buildVersion()
-	return newLoader(p, service[distributor.Config]{defaults, logConfig{"info", "text"}})
+	return newLoader(p, service[distributor.Config]{defaults, logging.DefaultConfig()})
 }
 
 func distributorCommand(p process) *ffcli.Command {
@@ -31,7 +32,7 @@ func distributorCommand(p process) *ffcli.Command {
 		}
 		d.Start(ctx)
 		<-ctx.Done()
-		return stopDistributor(d, loaded.Config.Role.ShutdownTimeout)
+		return stopDistributor(d, d.Config().ShutdownTimeout)
 	})
 	addConfigFlag(c, loader)
 	return c

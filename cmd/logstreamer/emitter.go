@@ -9,10 +9,11 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/logging"
 )
 
 func newEmitterLoader(p process) *config.Loader[service[emitter.Config]] {
-	return newLoader(p, service[emitter.Config]{emitter.DefaultConfig(), logConfig{"info", "text"}})
+	return newLoader(p, service[emitter.Config]{emitter.DefaultConfig(), logging.DefaultConfig()})
 }
 
 func emitterCommand(p process) *ffcli.Command {

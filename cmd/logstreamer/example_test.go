@@ -166,7 +166,7 @@ func TestREADMEHasEverySetting(t *testing.T) {
 		got, ok := defaults[s.Env]
 		delete(defaults, s.Env)
 		inWords := map[string]string{
-			"ANALYZERS": "required", "LISTEN_ADDR": "all addresses", "SHED": "none", "ACK": "queued", "DEDUPE_WINDOW_SEC": "0", "RATE_LIMIT": "0 (none)", "RATE_BURST": "a second's worth",
+			"ANALYZERS": "required", "LISTEN_ADDR": "all addresses", "SHED": "none", "LIMITS": "none", "ACK": "queued", "DEDUPE_WINDOW_SEC": "0", "RATE_LIMIT": "0 (none)", "RATE_BURST": "a second's worth",
 		}
 		if want := cmp.Or(inWords[s.Env], set.Lookup(s.Flag).DefValue); !ok || got != want {
 			t.Errorf("the default of %s is %q in the table, want %q", s.Env, got, want)

@@ -63,16 +63,20 @@ const (
 	Tripped             Cause = "the first probe failed"
 	ProbeAnswered       Cause = "a probe succeeded"
 	HalfOpenSuccess     Cause = "the half-open requests succeeded"
+	Forced              Cause = "an operator opened the breaker"
+	Reset               Cause = "an operator reset the breaker"
 )
 
 // Breaker is the circuit breaker of one analyzer. It is safe for concurrent use.
 // Callers must pass times of one clock; slightly out of order is allowed.
 type Breaker struct {
-	config Config
 	random func() float64 // returns numbers in [0,1); called with mu held
 	state  atomic.Int32   // a State; written with mu held
 
-	mu sync.Mutex // guards all fields below
+	mu     sync.Mutex // guards all fields below
+	config Config
+	// forcedUntil is the end of a ForceOpen. The breaker is open until then, unless Reset.
+	forcedUntil time.Time
 
 	// Consecutive failures. A successful send resets both counters, a successful
 	// probe only failedProbes: an analyzer may answer probes and accept no packet.
@@ -123,7 +127,7 @@ func (b *Breaker) Success(now time.Time) (Transition, bool) {
 		b.recent.add(now, false)
 	case HalfOpen:
 		if b.halfOpenSuccesses++; b.halfOpenSuccesses >= b.config.HalfOpenRequests {
-			return b.closeCircuit(now), true
+			return b.closeCircuit(now, HalfOpenSuccess), true
 		}
 	}
 	return Transition{}, false
@@ -185,7 +189,7 @@ func (b *Breaker) ProbeSoon(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	soon := now.Add(b.withJitter(soonDelay))
-	if b.State() != Open || !soon.Before(b.nextProbe) {
+	if b.State() != Open || !soon.Before(b.nextProbe) || soon.Before(b.forcedUntil) {
 		return false
 	}
 	b.nextProbe = soon
@@ -238,11 +242,12 @@ func (b *Breaker) halfOpen() Transition {
 	return b.setState(HalfOpen, ProbeAnswered)
 }
 
-func (b *Breaker) closeCircuit(now time.Time) Transition {
+func (b *Breaker) closeCircuit(now time.Time, cause Cause) Transition {
 	b.closedAt = now
+	b.forcedUntil = time.Time{}
 	b.failedSends, b.failedProbes = 0, 0
 	b.recent.clear()
-	return b.setState(Closed, HalfOpenSuccess)
+	return b.setState(Closed, cause)
 }
 
 func (b *Breaker) setState(to State, cause Cause) Transition {

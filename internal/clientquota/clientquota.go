@@ -12,16 +12,24 @@ import (
 // holds nothing gets what it asks for as long as the capacity lasts. It may be used
 // concurrently.
 type Quota struct {
-	capacity, factor int64
+	factor int64
 
-	mu    sync.Mutex // guards total and held
-	total int64
-	held  map[netip.Addr]int64
+	mu       sync.Mutex // guards the fields below
+	capacity int64
+	total    int64
+	held     map[netip.Addr]int64
 }
 
 // New returns a Quota of which nothing is held.
 func New(capacity, factor int64) *Quota {
 	return &Quota{capacity: capacity, factor: factor, held: make(map[netip.Addr]int64)}
+}
+
+// SetCapacity changes the capacity. What is held stays.
+func (q *Quota) SetCapacity(capacity int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.capacity = capacity
 }
 
 // Take charges a client, or reports false if the client may not have the amount.

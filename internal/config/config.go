@@ -49,6 +49,8 @@ func (l *Loader[T]) AddFlags(set *flag.FlagSet) {
 // Loaded is a valid configuration.
 type Loaded[T any] struct {
 	Config T
+	// Shadowed lists the settings of the file that another source overrides.
+	Shadowed []Setting
 
 	origins map[string]Origin // by key; without those of defaults
 }
@@ -64,6 +66,9 @@ func (l *Loader[T]) Load() (*Loaded[T], error) {
 	}
 	for _, s := range l.Settings {
 		if text, from := l.override(s); from.source != "" {
+			if _, inFile := loaded.origins[s.Key]; inFile {
+				loaded.Shadowed = append(loaded.Shadowed, s)
+			}
 			loaded.origins[s.Key] = from
 			errs = append(errs, s.set(s.field(config), text, from))
 		}
@@ -93,16 +98,17 @@ func (l *Loader[T]) override(s Setting) (string, Origin) {
 
 // Origin is where the value of a setting comes from. The zero value is the default.
 type Origin struct {
-	source string // fromFlag, fromEnvironment or the path of the file
+	source string // fromFlag, fromEnvironment, fromOverride or the path of the file
 	line   int    // in the file
 }
 
 const (
 	fromFlag        = "flag"
+	fromOverride    = "override"
 	fromEnvironment = "environment"
 )
 
-// String returns default, FILE:LINE, environment or flag.
+// String returns default, FILE:LINE, environment, flag or override.
 func (o Origin) String() string {
 	if o.line > 0 {
 		return fmt.Sprintf("%s:%d", o.source, o.line)

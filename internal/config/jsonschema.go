@@ -24,7 +24,7 @@ func objectSchema(settings []Setting, defaults reflect.Value) map[string]any {
 			text = s.text(s.field(defaults))
 		}
 		switch {
-		case s.tag.Get("secret") == "true":
+		case s.Secret():
 			property["writeOnly"] = true
 		case text == "": // no default, or one that depends on other settings
 		case s.isText():

@@ -57,6 +57,9 @@ func settingsOf(t reflect.Type) []Setting {
 	return settings
 }
 
+// Secret reports whether the value is never shown.
+func (s Setting) Secret() bool { return s.tag.Get("secret") == "true" }
+
 func (s Setting) kind() reflect.Kind { return s.typ.Kind() }
 
 func (s Setting) field(config reflect.Value) reflect.Value { return config.FieldByIndex(s.index) }
@@ -108,6 +111,8 @@ func (s Setting) name(from Origin) string {
 		return cmp.Or(s.Env, "-"+s.Flag)
 	case fromEnvironment:
 		return "the environment's " + s.Env
+	case fromOverride:
+		return s.path + s.Key
 	default:
 		return fmt.Sprintf("%v: %s%s", from, s.path, s.Key)
 	}
@@ -115,7 +120,7 @@ func (s Setting) name(from Origin) string {
 
 // mask returns the value, or what is shown of it if it is a secret.
 func (s Setting) mask(value any) any {
-	if s.tag.Get("secret") == "true" && !reflect.ValueOf(value).IsZero() {
+	if s.Secret() && !reflect.ValueOf(value).IsZero() {
 		return "xxxxx"
 	}
 	return value

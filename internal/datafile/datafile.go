@@ -5,6 +5,7 @@ package datafile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,6 +60,31 @@ func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// ReadFollowing reads a regular file of at most limit bytes. Unlike Open it follows links,
+// for files that an operator names and that other users cannot create: Kubernetes mounts
+// secrets as links. It does not block on a pipe.
+func ReadFollowing(path string, limit int64) (content []byte, err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &TypeError{Path: path, Want: "a regular file", Is: info.Mode()}
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	opened, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !opened.Mode().IsRegular():
+		return nil, &TypeError{Path: path, Want: "a regular file", Is: opened.Mode()}
+	}
+	if content, err = io.ReadAll(io.LimitReader(f, limit+1)); int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, limit)
+	}
+	return content, err
 }
 
 // IsAt reports whether path is the file with that FileInfo. A link to the file is not.

@@ -89,3 +89,35 @@ func TestFolders(t *testing.T) {
 		}
 	}
 }
+
+func TestReadFollowing(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wanted := map[string]string{"file": "content"}
+	if runtime.GOOS != "windows" {
+		if err := errors.Join(os.Symlink(at("file"), at("link")), makePipe(at("pipe"))); err != nil {
+			t.Fatal(err)
+		}
+		wanted["link"] = "content"
+		if _, err := ReadFollowing(at("pipe"), 7); err == nil || !strings.Contains(err.Error(), "a named pipe") {
+			t.Errorf("a pipe: %v", err)
+		}
+	}
+	for name, want := range wanted {
+		if content, err := ReadFollowing(at(name), 7); string(content) != want || err != nil {
+			t.Errorf("%s: %q, %v", name, content, err)
+		}
+		if content, err := ReadFollowing(at(name), 6); content != nil || err == nil {
+			t.Errorf("%s is larger than allowed: %q, %v", name, content, err)
+		}
+	}
+	if _, err := ReadFollowing(dir, 7); err == nil || !strings.Contains(err.Error(), "a folder") {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := ReadFollowing(at("absent"), 7); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an absent file: %v", err)
+	}
+}

@@ -3,6 +3,9 @@
 //
 //	{"time":"…","analyzer":"…","reason":"…","detail":"…","packet":{…}}
 //
+// A second file next to each holds what was done with its entries: replayed (Replayer)
+// or deleted (Store.Delete).
+//
 // Size and number of the files are limited; the oldest file is removed first, and
 // counted. A packet that is added again because a sync failed is stored twice.
 package deadletter
@@ -26,6 +29,8 @@ type Config struct {
 	// maximum number of files.
 	FileBytes int64
 	Files     int
+	// LineBytes is the maximum size of an entry that can be listed and replayed.
+	LineBytes int
 	// Durable makes entries survive a crash of the machine.
 	Durable bool
 }
@@ -35,7 +40,7 @@ const Folder = "dead-letter"
 
 // DefaultConfig returns limits of 1 GiB in total.
 func DefaultConfig(dir string) Config {
-	return Config{Dir: dir, FileBytes: 64 << 20, Files: 16}
+	return Config{Dir: dir, FileBytes: 64 << 20, Files: 16, LineBytes: 64 << 20}
 }
 
 // Entry is a packet with the analyzer that rejected it and its reason.
@@ -50,6 +55,8 @@ type Store struct {
 	logger  *slog.Logger
 	metrics *Metrics
 	fsync   func(*os.File) error
+	marks   marks
+	scans   chan struct{} // a value for each scan
 
 	syncMu sync.Mutex // held during a sync, so that concurrent callers share it
 
@@ -62,7 +69,15 @@ type Store struct {
 
 // New returns a store whose directory need not exist.
 func New(config Config, logger *slog.Logger, m *Metrics) *Store {
-	return &Store{config: config, logger: logger, metrics: m, fsync: (*os.File).Sync, series: make(map[cause]*series)}
+	s := &Store{
+		config: config, logger: logger, metrics: m, fsync: (*os.File).Sync, series: make(map[cause]*series),
+		scans: make(chan struct{}, maxScans),
+	}
+	s.marks.dir = config.Dir
+	if config.Durable {
+		s.marks.sync = s.syncMarks
+	}
+	return s
 }
 
 // Add writes entries. It reports for each whether its packet may be acknowledged. A

@@ -134,6 +134,11 @@ func (s *Store) syncFile(f *file) error {
 	return f.failed
 }
 
+// syncMarks syncs a file of marks and its directory entry.
+func (s *Store) syncMarks(f *os.File) error {
+	return errors.Join(s.fsync(f), s.syncDir(s.config.Dir))
+}
+
 func (s *Store) syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

@@ -34,7 +34,8 @@ func (s *Store) openLocked(need int64) (*file, error) {
 	if err := s.removeOldestLocked(files); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("dead-letter-%s.ndjson", time.Now().UTC().Format("20060102T150405.000000000"))
+	s.marks.removeOrphans()
+	name := fmt.Sprintf(filePrefix+"%s"+fileSuffix, time.Now().UTC().Format("20060102T150405.000000000"))
 	created, err := os.OpenFile(filepath.Join(s.config.Dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func Files(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir) // sorted by name, which contains the time of creation
 	var files []string
 	for _, entry := range entries {
-		if matched, _ := filepath.Match("dead-letter-*.ndjson", entry.Name()); matched && entry.Type().IsRegular() {
+		if matched, _ := filepath.Match(filePrefix+"*"+fileSuffix, entry.Name()); matched && entry.Type().IsRegular() {
 			files = append(files, filepath.Join(dir, entry.Name()))
 		}
 	}

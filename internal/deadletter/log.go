@@ -48,8 +48,10 @@ func attributes(e Entry) []any {
 	}
 }
 
-func truncate(text string) string {
-	const maxBytes = 200
+func truncate(text string) string { return shorten(text, 200) }
+
+// shorten cuts a text to a number of bytes and appends an ellipsis if it was longer.
+func shorten(text string, maxBytes int) string {
 	if len(text) > maxBytes {
 		return strings.ToValidUTF8(text[:maxBytes], "") + "…"
 	}

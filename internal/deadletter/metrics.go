@@ -13,6 +13,7 @@ type Metrics struct {
 	reasons                   []string
 	packets, messages         *prometheus.CounterVec // by analyzer and reason
 	writeErrors, filesRemoved prometheus.Counter
+	replayed, deleted         prometheus.Counter
 
 	mu        sync.Mutex // guards analyzers
 	analyzers map[string]bool
@@ -37,9 +38,16 @@ func NewMetrics(registerer prometheus.Registerer, reasons []string) (*Metrics, e
 		filesRemoved: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_dead_letter_files_removed_total", Help: "Files of dead letters that were removed because of the limit on files.",
 		}),
+		replayed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_dead_letters_replayed_total", Help: "Dead letters that were accepted again; they count as accepted packets too.",
+		}),
+		deleted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_dead_letters_deleted_total", Help: "Dead letters that were deleted by operators.",
+		}),
 	}
 	return m, errors.Join(registerer.Register(m.packets), registerer.Register(m.messages),
-		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved))
+		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved),
+		registerer.Register(m.replayed), registerer.Register(m.deleted))
 }
 
 // Add starts the counters of an analyzer at 0.

@@ -13,10 +13,7 @@ import (
 
 // The key of the hashes is in the directory of the generations, whose files are useless
 // without it.
-const (
-	keyName    = "key"
-	newKeyName = "key.new" // until it is complete
-)
+const keyName = "key"
 
 // secret returns the directory's key. It quarantines and replaces an unusable key, after
 // which the window is empty.
@@ -57,30 +54,5 @@ func readSecret(path string) (key secret, err error) {
 
 // writeSecret creates the key file atomically.
 func writeSecret(dir string, key secret) error {
-	unfinished := filepath.Join(dir, newKeyName)
-	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// O_EXCL follows no link.
-	file, err := os.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(key[:])
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(unfinished, filepath.Join(dir, keyName)); err != nil {
-		return err
-	}
-	syncDir(dir)
-	return nil
-}
-
-// syncDir syncs a directory if the system supports it. An entry that a crash loses causes
-// only duplicates, and is logged at the next start.
-func syncDir(dir string) {
-	if folder, err := os.Open(dir); err == nil {
-		_ = errors.Join(folder.Sync(), folder.Close())
-	}
+	return datafile.Replace(filepath.Join(dir, keyName), key[:], 0o600)
 }

@@ -29,7 +29,7 @@ func TestKeyFile(t *testing.T) {
 	if again.secret != w.secret {
 		t.Error("another start has another key")
 	}
-	if _, err := os.Lstat(filepath.Join(config.Dir, newKeyName)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(config.Dir, keyName+".new")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the unfinished file stays: %v", err)
 	}
 }
@@ -55,7 +55,7 @@ func TestUnusableKey(t *testing.T) {
 		"FIFO":       func(path string) error { return errors.Join(os.Remove(path), makeFIFO(path)) },
 		"link":       func(path string) error { return errors.Join(os.Rename(path, outside), os.Symlink(outside, path)) },
 		"dead link":  func(path string) error { return errors.Join(os.Remove(path), os.Symlink(outside+"2", path)) },
-		"unfinished": func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), newKeyName)) },
+		"unfinished": func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), keyName+".new")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
@@ -95,7 +95,7 @@ func TestUnusableKey(t *testing.T) {
 // Without a writable directory the window starts empty.
 func TestUnwritableKey(t *testing.T) {
 	config := Config{Window: time.Minute, Packets: 100, Dir: t.TempDir()}
-	if err := os.MkdirAll(filepath.Join(config.Dir, newKeyName, "full"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(config.Dir, keyName+".new", "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -10,6 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/emitter"
 	"github.com/logstreamer/logstreamer/internal/router"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 func TestRunBalances(t *testing.T) {
@@ -85,7 +86,7 @@ func TestValidate(t *testing.T) {
 func TestViewOnTerminal(t *testing.T) {
 	var out strings.Builder
 	v := newView(Screen{Out: &out, Terminal: true})
-	status := distributor.Status{Analyzers: []distributor.AnalyzerStatus{{MemberStats: router.MemberStats{ID: "analyzer-1", Target: 1}, Health: "healthy"}}}
+	status := distributor.Status{Analyzers: []distributor.AnalyzerStatus{{MemberStats: router.MemberStats{ID: "analyzer-1", Target: 1}, Status: upstream.Status{Health: "healthy"}}}}
 	v.draw(status, emitter.Report{})
 	v.draw(status, emitter.Report{})
 	v.logLine("hello %d", 1)

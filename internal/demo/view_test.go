@@ -12,13 +12,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/emitter"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/router"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // busyStatus returns a status with long ids and large numbers.
 func busyStatus() (distributor.Status, emitter.Report) {
 	var status distributor.Status
 	for _, health := range []string{"warming up", "on trial", "healthy"} {
-		one := distributor.AnalyzerStatus{MemberStats: router.MemberStats{ID: "analyzer-with-a-long-name.eu-central-1.example.com", Target: 1. / 3}, Health: health}
+		one := distributor.AnalyzerStatus{MemberStats: router.MemberStats{ID: "analyzer-with-a-long-name.eu-central-1.example.com", Target: 1. / 3}, Status: upstream.Status{Health: health}}
 		one.Routed = packet.Volume{Packets: 987654, Messages: 98765432}
 		one.DeviationMessages = -987654.3
 		one.Queued = packet.Volume{Packets: 987654}

@@ -22,6 +22,23 @@ type Target struct {
 	Weight float64 `key:"weight" min:">0" allowed:"a positive number" required:"a positive number is needed: the analyzer's share of all messages, such as 0.5" help:"share of all messages, such as 0.5"`
 	// ID names the analyzer; empty means its host's name or its position.
 	ID string `key:"id" pattern:"^[A-Za-z0-9._-]{1,64}$" allowed:"1 to 64 letters, digits, '.', '_' and '-'" help:"name in metrics and answers; by default the host of the URL"`
+	// State is StateReady, StateDrain or StateMaint; empty means ready.
+	State string `key:"state" enum:"ready,drain,maint" help:"ready (default), drain (no new packets: it delivers what it holds) or maint (what it holds is rerouted at once, no probes)"`
+}
+
+// The states of an analyzer.
+const (
+	StateReady = "ready"
+	StateDrain = "drain"
+	StateMaint = "maint"
+)
+
+// sameAnalyzer reports whether a target of the next configuration is the same analyzer: all
+// but weight and state is equal.
+func (t Target) sameAnalyzer(next Target) bool {
+	t.Weight, t.State = next.Weight, next.State
+	t.URL, next.URL = placeOf(t.URL), placeOf(next.URL)
+	return t == next
 }
 
 // Targets are the analyzers of the configuration.
@@ -67,6 +84,30 @@ func (t *Targets) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// SettledAfter returns the analyzers as settled does. One without an id keeps the id that
+// the current analyzer at its URL has. A new one gets none of a current analyzer, present in
+// t or not: no id ever passes to another analyzer by its position.
+func (t Targets) SettledAfter(current Targets) Targets {
+	t = slices.Clone(t)
+	named := func(id string) bool {
+		return slices.ContainsFunc(t, func(one Target) bool { return one.ID == id })
+	}
+	for i := range t {
+		place := placeOf(t[i].URL)
+		at := slices.IndexFunc(current, func(one Target) bool { return placeOf(one.URL) == place })
+		if t[i].ID == "" && at >= 0 && !named(current[at].ID) {
+			t[i].ID = current[at].ID
+		}
+	}
+	var gone Targets
+	for _, one := range current {
+		if !named(one.ID) {
+			gone = append(gone, one)
+		}
+	}
+	return append(gone, t...).settled()[len(gone):]
+}
+
 // settled returns the analyzers with ids, and URLs without the last slash. An analyzer
 // without an id gets its host's name, or its position where that is no name or not the only
 // one. An id that is given, or a name, comes first: an analyzer whose position would make
@@ -76,6 +117,7 @@ func (t Targets) settled() Targets {
 	uses := make(map[string]int) // of ids that are given, and of hosts' names
 	for i := range t {
 		t[i].URL = strings.TrimSuffix(strings.TrimSpace(t[i].URL), "/")
+		t[i].State = cmp.Or(t[i].State, StateReady)
 		if id := cmp.Or(t[i].ID, hostOf(t[i].URL)); t[i].ID != "" || isName(id) {
 			uses[id]++
 		}
@@ -122,6 +164,9 @@ func (c Config) validateTargets() error {
 		}
 		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
 			report("%s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
+		}
+		if t.State != StateReady && t.State != StateDrain && t.State != StateMaint {
+			report("%s has the state %q: it must be one of ready, drain, maint", t.URL, t.State)
 		}
 		places[place], ids[t.ID] = i, t.URL
 	}

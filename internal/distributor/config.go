@@ -36,6 +36,10 @@ type Config struct {
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
 	Routing string `env:"ROUTING" enum:"adaptive,strict" reload:"live" help:"when an analyzer cannot take its share: adaptive (the others take its share) or strict (all wait for it)"`
+	// Dispatch is DispatchRunning or DispatchPaused.
+	Dispatch string `env:"DISPATCH" enum:"running,paused" reload:"live" help:"running, or paused: no packet is routed, analyzers deliver what they hold"`
+	// DrainTimeout is for how long an analyzer that is no longer listed may deliver what it holds.
+	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"seconds for which an analyzer that was removed, or whose URL changed, may deliver what it holds, before that is rerouted"`
 	// Journal is JournalMemory or JournalDisk.
 	Journal string `env:"JOURNAL" enum:"memory,disk" help:"where accepted packets are stored: memory, or disk (survives kill -9 and power loss)"`
 	// JournalMaxBytes is the disk journal's budget.
@@ -60,6 +64,12 @@ const (
 	RoutingStrict   = "strict"
 )
 
+// Whether packets are routed.
+const (
+	DispatchRunning = "running"
+	DispatchPaused  = "paused"
+)
+
 // The journals.
 const (
 	JournalMemory = "memory"
@@ -77,6 +87,8 @@ func DefaultConfig() Config {
 		Intake:          intake.DefaultConfig(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
+		Dispatch:        DispatchRunning,
+		DrainTimeout:    time.Minute,
 		Journal:         JournalMemory,
 		JournalMaxBytes: 10 << 30,
 		DedupeWindow:    -1,
@@ -153,8 +165,12 @@ const (
 )
 
 // Settled fills in what depends on other settings.
-func (c Config) Settled() Config {
-	c.Targets = c.Targets.settled()
+func (c Config) Settled() Config { return c.SettledAfter(Config{}) }
+
+// SettledAfter is Settled for a configuration that follows the current one: an analyzer
+// without an id keeps the one that the current analyzer at its URL has.
+func (c Config) SettledAfter(current Config) Config {
+	c.Targets = c.Targets.SettledAfter(current.Targets)
 	stores := c.Journal == JournalDisk
 	c.Intake.Stores = stores
 	c.Intake.MemoryBytes = c.Memory.LimitBytes

@@ -2,8 +2,8 @@ package distributor
 
 import "github.com/logstreamer/logstreamer/internal/deadletter"
 
-// dedupForgettingDLQ stores dead letters and removes them from the duplicate window, so that
-// they can be sent again.
+// dedupForgettingDLQ stores dead letters, shows them to taps and removes them from the
+// duplicate window, so that they can be sent again.
 type dedupForgettingDLQ struct {
 	store       *deadletter.Store
 	distributor *Distributor
@@ -12,6 +12,7 @@ type dedupForgettingDLQ struct {
 // Add stores dead letters; see deadletter.Store.
 func (r dedupForgettingDLQ) Add(entries []deadletter.Entry) (stored []bool) {
 	stored = r.store.Add(entries)
+	r.distributor.tapDeadLetters(entries, stored)
 	if window := r.distributor.duplicates; window != nil {
 		for i, e := range entries {
 			if stored[i] {

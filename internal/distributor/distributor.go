@@ -28,6 +28,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/history"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
@@ -38,12 +39,16 @@ import (
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/server"
+	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // Distributor is a distributor. It is used once: New, Start, Stop.
 type Distributor struct {
-	config   Config
+	config   atomic.Pointer[Config]
+	configMu sync.Mutex // guards stopped, and changes of config and roster
+	stopped  bool       // nothing may be reconfigured
+	stores   bool       // see Stores
 	logger   *slog.Logger
 	registry *prometheus.Registry
 
@@ -52,18 +57,23 @@ type Distributor struct {
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
 	deadLetters *deadletter.Store
+	replayer    *deadletter.Replayer
+	taps        tap.Hub
 	router      *router.Router
 
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
-	analyzers         atomic.Pointer[[]*upstream.Upstream]
-	membersMu         sync.Mutex // guards targets, stopped and changes of analyzers
-	targets           []Target
-	stopped           bool // analyzers are stopped: none may be added
+	roster            atomic.Pointer[roster]
+	departing         sync.WaitGroup  // of leavers
+	departCtx         context.Context // ends when the distributor stops
+	stopDeparting     context.CancelFunc
+	onRemoved         func(id string, proof DrainProof)
 
+	limiter  *ratelimit.Limiter
 	intake   *intake.Intake
 	protocol *native.Protocol
 	watcher  *watcher
+	history  *history.History
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
@@ -90,11 +100,14 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 		}
 		logger.Warn("DATA_DIR cannot be used", "error", err)
 	}
-	d := &Distributor{config: config.Settled(), logger: logger, registry: prometheus.NewRegistry()}
-	if err := errors.Join(d.wire(), d.listen()); err != nil {
+	config = config.Settled()
+	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.Journal == JournalDisk}
+	d.config.Store(&config)
+	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
+	if err := errors.Join(d.wire(config), d.listen(config)); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
-	if limit := d.config.Server.MaxConnections; limit < minConnectionsWarning {
+	if limit := config.Server.MaxConnections; limit < minConnectionsWarning {
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", limit)
 	}
 	if sum, fine := config.Targets.WeightSum(); !fine {
@@ -103,49 +116,53 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	return d, nil
 }
 
-func (d *Distributor) wire() (err error) {
-	if d.journal, err = d.openJournal(); err != nil {
+func (d *Distributor) wire(config Config) (err error) {
+	if d.journal, err = d.openJournal(config); err != nil {
 		return err
 	}
 	if d.deadLetterMetrics, err = deadletter.NewMetrics(d.registry, upstream.RejectionReasons()); err != nil {
 		return err
 	}
-	d.deadLetters = deadletter.New(d.config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
+	d.deadLetters = deadletter.New(config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
-		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget, Strict: d.config.Routing == RoutingStrict,
+		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget,
 		Logger: d.logger.With("component", "router"),
 	})
-	if err := d.wireAnalyzers(); err != nil {
+	if err := d.wireAnalyzers(config); err != nil {
 		return err
 	}
-	if d.config.DedupeWindow > 0 {
-		if d.duplicates, err = dedupe.Open(d.config.dedupe(), d.logger.With("component", "dedupe"), time.Now()); err != nil {
+	if config.DedupeWindow > 0 {
+		if d.duplicates, err = dedupe.Open(config.dedupe(), d.logger.With("component", "dedupe"), time.Now()); err != nil {
 			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
 		}
 	}
-	d.intake = intake.New(d.config.Intake, intake.Dependencies{
-		Journal:         d.journal,
+	d.limiter = ratelimit.New(config.Rate)
+	d.intake = intake.New(config.Intake, intake.Dependencies{
+		Journal:         tappedJournal{d.journal, &d.taps},
 		Pool:            &d.pool,
 		ProtocolReasons: native.Reasons(),
-		Accepting:       func() bool { return d.Stores() || d.anyHealthy() },
+		Accepting:       func() bool { return d.Stores() || d.anyEligible() },
 		RetryAfter:      d.retryAfter,
 		Utilization:     d.journal.Utilization,
 		Duplicates:      d.duplicates,
-		Limiter:         ratelimit.New(d.config.Rate),
+		Limiter:         d.limiter,
+		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
 	})
-	if d.protocol, err = native.New(d.config.Native, d.intake, d.registry); err != nil {
+	if d.protocol, err = native.New(config.Native, d.intake, d.registry); err != nil {
 		return err
 	}
+	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
+	d.history = history.New(newSnapshots(d).take)
 	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
 
-func (d *Distributor) openJournal() (journal.Journal, error) {
+func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 	if !d.Stores() {
-		return memory.New(d.config.Memory), nil
+		return memory.New(config.Memory), nil
 	}
-	opened, err := disk.Open(d.config.disk(), disk.Deps{
+	opened, err := disk.Open(config.disk(), disk.Deps{
 		Logger: d.logger.With("component", "journal"), Registerer: d.registry, Pool: &d.pool,
 	})
 	if err != nil {
@@ -156,33 +173,27 @@ func (d *Distributor) openJournal() (journal.Journal, error) {
 
 // Stores reports whether accepted packets are on disk, where they can wait for analyzers and
 // for the next start.
-func (d *Distributor) Stores() bool { return d.config.Journal == JournalDisk }
+func (d *Distributor) Stores() bool { return d.stores }
 
-func (d *Distributor) wireAnalyzers() (err error) {
+func (d *Distributor) wireAnalyzers(config Config) (err error) {
 	if d.upstreamMetrics, err = upstream.NewMetrics(d.registry); err != nil {
 		return err
 	}
-	d.membersMu.Lock()
-	defer d.membersMu.Unlock()
-	d.analyzers.Store(new([]*upstream.Upstream))
-	for _, target := range d.config.Targets {
-		analyzer, err := d.newAnalyzer(target)
-		if err == nil {
-			err = d.addLocked(analyzer, target)
-		}
-		if err != nil {
-			return err
-		}
+	d.roster.Store(new(roster))
+	c, err := d.plan(config)
+	if err != nil {
+		return err
 	}
+	d.apply(config, c)
 	return nil
 }
 
-func (d *Distributor) listen() error {
+func (d *Distributor) listen(config Config) error {
 	var err error
-	if d.ingestListener, err = net.Listen("tcp", d.config.listenAddress()); err != nil {
+	if d.ingestListener, err = net.Listen("tcp", config.listenAddress()); err != nil {
 		return fmt.Errorf("%s: %w", listenKey(err), err)
 	}
-	if d.metricsListener, err = net.Listen("tcp", d.config.MetricsListen); err != nil {
+	if d.metricsListener, err = net.Listen("tcp", config.MetricsListen); err != nil {
 		return fmt.Errorf("METRICS_ADDR: %w", err)
 	}
 	return nil
@@ -212,39 +223,31 @@ func (d *Distributor) MetricsAddr() string { return d.metricsListener.Addr().Str
 
 // Start probes each analyzer once and then serves.
 func (d *Distributor) Start(ctx context.Context) {
-	for _, a := range d.present() {
-		d.starting.Go(func() { a.Start(ctx) })
-	}
-	d.awaitAnalyzers()
+	d.awaitAnalyzers(ctx)
 	d.router.Start(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopWatching = stop
 	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
+	d.watching.Go(func() { d.history.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
-	d.ingestServer = server.Serve(d.ingestListener, d.config.Server, server.Dependencies{
+	d.configMu.Lock()
+	d.ingestServer = server.Serve(d.ingestListener, d.Config().Server, server.Dependencies{
 		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
 	})
+	d.configMu.Unlock()
 	d.logStart()
 }
 
-// awaitAnalyzers waits for the results of the first probes; with a disk journal, which
-// accepts packets without analyzers, for at most maxWaitIfStored.
-func (d *Distributor) awaitAnalyzers() {
+// awaitAnalyzers starts the analyzers and waits for the results of the first probes; with a
+// disk journal, which accepts packets without analyzers, for at most maxWaitIfStored.
+func (d *Distributor) awaitAnalyzers(ctx context.Context) {
 	const maxWaitIfStored = 500 * time.Millisecond
-	if !d.Stores() {
-		d.starting.Wait()
-		return
+	limit := d.Config().Analyzer.ProbeTimeout + time.Second // longer than any probe
+	if d.Stores() {
+		limit = maxWaitIfStored
 	}
-	probed := make(chan struct{})
-	go func() {
-		d.starting.Wait()
-		close(probed)
-	}()
-	select {
-	case <-probed:
-	case <-time.After(maxWaitIfStored):
-	}
+	d.startAnalyzers(ctx, d.present(), limit)
 }
 
 // Stop stops accepting packets, delivers the accepted ones until the context ends, and stops
@@ -253,7 +256,9 @@ func (d *Distributor) awaitAnalyzers() {
 func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) {
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
+		d.freeze()
 		d.intake.Drain()
+		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
@@ -265,6 +270,8 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		}
 		d.router.Stop()
 		d.starting.Wait()
+		d.stopDeparting()
+		d.departing.Wait()
 		d.stopAnalyzers()
 		d.router.Close()
 		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
@@ -274,11 +281,44 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
 		}
 		d.closeListeners()
+		d.taps.Close()
 		stats := d.journal.Stats()
 		d.leftover = stats.Queued.Plus(stats.Claimed)
 		d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)
 	})
 	return d.leftover, d.stopErr
+}
+
+// freeze ends changes of the configuration. A journal in memory would lose what a paused
+// dispatch holds back, so that it is routed after all.
+func (d *Distributor) freeze() {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	d.stopped = true
+	last := d.Config()
+	if last.Dispatch != DispatchPaused || d.Stores() {
+		return
+	}
+	d.logger.Info("dispatch is resumed to deliver what is left")
+	last.Dispatch = DispatchRunning
+	if err := d.router.Configure(d.routing(last, d.present())); err != nil {
+		d.logger.Error("dispatch cannot be resumed", "error", err) // does not happen: the settings are valid
+	}
+}
+
+// undelivered returns how many accepted packets a stop waits for: while dispatch is paused
+// only those that analyzers hold, since the others remain on disk.
+func (d *Distributor) undelivered() int64 {
+	if d.Stores() && d.Config().Dispatch == DispatchPaused {
+		held := int64(0)
+		for _, a := range d.roster.Load().all() {
+			queued, inFlight := a.Volumes()
+			held += queued.Packets + inFlight.Packets
+		}
+		return held
+	}
+	stats := d.journal.Stats()
+	return stats.Queued.Packets + stats.Claimed.Packets
 }
 
 // drain waits until all accepted packets are settled.
@@ -287,8 +327,7 @@ func (d *Distributor) drain(ctx context.Context) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		stats := d.journal.Stats()
-		if stats.Queued.Packets+stats.Claimed.Packets == 0 {
+		if d.undelivered() == 0 {
 			return
 		}
 		select {
@@ -325,6 +364,9 @@ func (d *Distributor) retryAfter(reason intake.Reason) time.Duration {
 func (d *Distributor) nextProbe() time.Time {
 	var next time.Time
 	for _, a := range d.present() {
+		if a.target.State != StateReady {
+			continue
+		}
 		if probe := a.NextProbe(); next.IsZero() || probe.Before(next) {
 			next = probe
 		}
@@ -332,17 +374,16 @@ func (d *Distributor) nextProbe() time.Time {
 	return next
 }
 
-func (d *Distributor) healthy() int {
-	healthy := 0
+// eligible returns how many analyzers may be offered packets.
+func (d *Distributor) eligible() int {
+	eligible := 0
 	for _, a := range d.present() {
-		if a.Healthy() {
-			healthy++
+		if a.eligible() {
+			eligible++
 		}
 	}
-	return healthy
+	return eligible
 }
 
-// anyHealthy is called for each packet and stops at the first healthy analyzer.
-func (d *Distributor) anyHealthy() bool {
-	return slices.ContainsFunc(d.present(), (*upstream.Upstream).Healthy)
-}
+// anyEligible is called for each packet and stops at the first eligible analyzer.
+func (d *Distributor) anyEligible() bool { return slices.ContainsFunc(d.present(), running.eligible) }

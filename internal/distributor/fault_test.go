@@ -92,7 +92,7 @@ func TestThrottlingAnalyzer(t *testing.T) {
 	requests, accepted := analyzers[0].Requests(), s.acceptedPackets()
 	until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })
 	end()
-	if got := analyzers[0].Requests(); got != requests || got > s.config.Analyzer.Concurrency {
+	if got := analyzers[0].Requests(); got != requests || got > s.Config().Analyzer.Concurrency {
 		t.Errorf("it got %d requests, %d of them in its pause", got, got-requests)
 	}
 	if _, health := s.get(t, "/health"); health["healthy_analyzers"] != 3.0 {
@@ -112,7 +112,7 @@ func TestAllAnalyzersDown(t *testing.T) {
 	for _, a := range analyzers {
 		a.Behave(analyzertest.Behaviour{Refuse: true})
 	}
-	until(t, "all are thought ill", func() bool { return s.healthy() == 0 })
+	until(t, "all are thought ill", func() bool { return s.eligible() == 0 })
 	status, header, body := s.send(5)
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"no_analyzer"`) {
 		t.Errorf("answered %d %s", status, body)
@@ -151,7 +151,7 @@ func TestAnalyzersStartLater(t *testing.T) {
 	for _, a := range analyzers {
 		a.Behave(analyzertest.Behaviour{})
 	}
-	until(t, "all are healthy", func() bool { return s.healthy() == 3 })
+	until(t, "all are healthy", func() bool { return s.eligible() == 3 })
 	status, _, body := s.send(1)
 	if status != http.StatusAccepted {
 		t.Errorf("answered %d %s", status, body)

@@ -9,6 +9,28 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
+// reconfigure changes the current configuration.
+func (s *system) reconfigure(t testing.TB, change func(*Config)) error {
+	t.Helper()
+	next := s.Config()
+	next.Targets = slices.Clone(next.Targets)
+	change(&next)
+	return s.Reconfigure(t.Context(), next)
+}
+
+// change changes one analyzer of a configuration.
+func (c *Config) change(id string, change func(*Target)) {
+	for i := range c.Targets {
+		if c.Targets[i].ID == id {
+			change(&c.Targets[i])
+		}
+	}
+}
+
+func (c *Config) remove(id string) {
+	c.Targets = slices.DeleteFunc(c.Targets, func(t Target) bool { return t.ID == id })
+}
+
 // Analyzers are added, removed, drained and reweighted under load: all packets
 // are delivered, none is refused, and the ledger balances.
 func TestAnalyzersComeAndGoUnderLoad(t *testing.T) {
@@ -18,81 +40,91 @@ func TestAnalyzersComeAndGoUnderLoad(t *testing.T) {
 	for range 10 {
 		added := analyzertest.New(t)
 		analyzers = append(analyzers, added)
-		id, err := s.AddAnalyzer(t.Context(), Target{URL: added.URL(), Weight: 0.4})
-		if err != nil {
-			t.Fatal(err)
-		}
-		until(t, "the new analyzer gets packets", func() bool { return takenBy(added) > 0 })
-		for _, err := range []error{
-			s.SetWeight(id, 0.2), s.SetWeight("analyzer-2", 0.5), s.SetDrained("analyzer-3", true), s.RemoveAnalyzer(id), s.SetDrained("analyzer-3", false),
-		} {
-			if err != nil {
+		step := func(change func(*Config)) {
+			if err := s.reconfigure(t, change); err != nil {
 				t.Fatal(err)
 			}
 		}
+		step(func(c *Config) { c.Targets = append(c.Targets, Target{ID: "added", URL: added.URL(), Weight: 0.4}) })
+		until(t, "the new analyzer gets packets", func() bool { return takenBy(added) > 0 })
+		step(func(c *Config) {
+			c.change("added", func(t *Target) { t.Weight = 0.2 })
+			c.change("analyzer-2", func(t *Target) { t.Weight = 0.5 })
+			c.change("analyzer-3", func(t *Target) { t.State = StateDrain })
+		})
+		step(func(c *Config) {
+			c.remove("added")
+			c.change("analyzer-3", func(t *Target) { t.State = StateReady })
+		})
 	}
 	end()
-	until(t, "all is delivered", func() bool {
+	until(t, "all is delivered, and all have left", func() bool {
 		status := s.Status()
-		return status.Delivered == status.Accepted
+		return status.Delivered == status.Accepted && len(status.Leaving) == 0
 	})
-	if status := s.Status(); status.Unaccounted != 0 || len(status.Analyzers) != 3 {
-		t.Errorf("%d messages are unaccounted, %d analyzers", status.Unaccounted, len(status.Analyzers))
+	if status := s.Status(); status.Unaccounted != 0 || len(status.Analyzers) != 3 || len(status.Former) != 1 {
+		t.Errorf("%d messages are unaccounted, %d analyzers, former: %v", status.Unaccounted, len(status.Analyzers), status.Former)
 	}
 	s.only(t, http.StatusAccepted)
 	s.nothingLost(t, analyzers...)
-	for name := range s.scrape(t) {
-		if strings.Contains(name, "=analyzer-4") {
-			t.Errorf("%s is still there", name)
-		}
+	seen := s.scrape(t)
+	delivered := 0
+	for _, a := range analyzers[3:] {
+		delivered += takenBy(a)
+	}
+	if got := seen["distributor_delivered_packets_total{analyzer=added}"]; int(got) < delivered {
+		t.Errorf("the counter of the analyzers that left says %v, they took %d", got, delivered)
+	}
+	if _, ok := seen["distributor_queue_depth{analyzer=added}"]; ok {
+		t.Error("an analyzer that left has a queue")
 	}
 }
 
 // An analyzer without a name gets a unique id, which does not change.
 func TestIDsAreFrozen(t *testing.T) {
 	one, two, three := analyzertest.New(t), analyzertest.New(t), analyzertest.New(t)
-	targets := []Target{{URL: one.URL(), Weight: 1}, {URL: two.URL(), Weight: 1}}
-	s := startSystem(t, quick(t, targets...))
-	if err := s.RemoveAnalyzer("analyzer-1"); err != nil {
-		t.Fatal(err)
-	}
-	id, err := s.AddAnalyzer(t.Context(), Target{URL: three.URL(), Weight: 1})
-	if err != nil {
+	s := startSystem(t, quick(t, Target{URL: one.URL(), Weight: 1}, Target{URL: two.URL(), Weight: 1}))
+	next := s.Config()
+	next.Targets = Targets{{URL: two.URL(), Weight: 1}, {URL: three.URL(), Weight: 1}}
+	if err := s.Reconfigure(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
 	var ids []string
 	for _, a := range s.Status().Analyzers {
 		ids = append(ids, a.ID)
 	}
-	if !slices.Equal(ids, []string{"analyzer-2", id}) || id == "analyzer-2" {
+	if len(ids) != 2 || ids[0] != "analyzer-2" || ids[1] == "analyzer-1" || ids[1] == "analyzer-2" {
 		t.Errorf("the ids are %v", ids)
 	}
 }
 
+// A configuration with invalid analyzers changes nothing.
 func TestMemberErrors(t *testing.T) {
 	a := analyzertest.New(t)
 	s := startSystem(t, quick(t, Target{ID: "a", URL: a.URL(), Weight: 1}))
-	_, twice := s.AddAnalyzer(t.Context(), Target{ID: "b", URL: a.URL(), Weight: 1})
-	_, taken := s.AddAnalyzer(t.Context(), Target{ID: "a", URL: "http://b:1", Weight: 1})
-	_, noURL := s.AddAnalyzer(t.Context(), Target{ID: "b", URL: "b:1", Weight: 1})
-	_, noWeight := s.AddAnalyzer(t.Context(), Target{ID: "b", URL: "http://b:1"})
 	for _, test := range []struct {
-		err  error
-		text string
+		added Target
+		text  string
 	}{
-		{twice, "listed twice"}, {taken, `the same id "a"`}, {noURL, "must look like"}, {noWeight, "the weight must be above 0"},
-		{s.RemoveAnalyzer("a"), "the last analyzer"}, {s.RemoveAnalyzer("b"), "no analyzer"}, {s.SetWeight("a", -1), "the weight of a is -1"},
-		{s.SetWeight("b", 1), "no analyzer"}, {s.SetDrained("b", true), "no analyzer"},
+		{Target{ID: "b", URL: a.URL(), Weight: 1}, "listed twice"},
+		{Target{ID: "a", URL: "http://b:1", Weight: 1}, `the same id "a"`},
+		{Target{ID: "b", URL: "b:1", Weight: 1}, "must look like"},
+		{Target{ID: "b", URL: "http://b:1"}, "the weight must be above 0"},
+		{Target{ID: "b", URL: "http://b:1", Weight: 1, State: "off"}, `has the state "off"`},
 	} {
-		if test.err == nil || !strings.Contains(test.err.Error(), test.text) {
-			t.Errorf("error %v, want one with %q", test.err, test.text)
+		err := s.reconfigure(t, func(c *Config) { c.Targets = append(c.Targets, test.added) })
+		if err == nil || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("error %v, want one with %q", err, test.text)
 		}
+	}
+	if err := s.reconfigure(t, func(c *Config) { c.Targets = nil }); err == nil || !strings.Contains(err.Error(), "ANALYZERS is required") {
+		t.Errorf("without analyzers: %v", err)
 	}
 	if status := s.Status(); len(status.Analyzers) != 1 || !status.Analyzers[0].Healthy {
 		t.Errorf("%+v", status.Analyzers)
 	}
 	s.stop(t)
-	if _, err := s.AddAnalyzer(t.Context(), Target{ID: "b", URL: "http://b:1", Weight: 1}); err == nil || !strings.Contains(err.Error(), "stops") {
+	if err := s.reconfigure(t, func(*Config) {}); err == nil || !strings.Contains(err.Error(), "stops") {
 		t.Errorf("after a stop: error %v", err)
 	}
 }

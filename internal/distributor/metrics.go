@@ -29,7 +29,7 @@ func (d *Distributor) register() error {
 	}
 	counter("distributor_total_packets_total", "Packets accepted.", func() float64 { packets, _ := accepted(); return packets })
 	counter("distributor_total_messages_total", "Messages of packets accepted.", func() float64 { _, messages := accepted(); return messages })
-	gauge("distributor_healthy_analyzers", "Analyzers whose breaker is not open.", func() float64 { return float64(d.healthy()) })
+	gauge("distributor_healthy_analyzers", "Analyzers in state ready whose breaker is not open.", func() float64 { return float64(d.eligible()) })
 	gauge("distributor_total_analyzers", "Analyzers configured.", func() float64 { return float64(len(d.present())) })
 	gauge("distributor_unaccounted_messages",
 		"Accepted messages that are neither delivered, dead-lettered, queued nor in flight; must be 0.",
@@ -40,15 +40,15 @@ func (d *Distributor) register() error {
 		func() float64 { return float64(d.waiting().Messages) })
 	if !d.Stores() { // a disk journal has no such limit
 		gauge("distributor_ingest_queue_limit_packets", "Maximum of packets accepted and not bound (INGEST_BUFFER_SIZE, JOURNAL=memory).",
-			func() float64 { return float64(d.config.Memory.QueuePackets) })
+			func() float64 { return float64(d.Config().Memory.QueuePackets) })
 	}
 	gauge("distributor_memory_bytes", "Memory that accepted, undelivered packets hold.",
 		func() float64 { return float64(d.journal.Stats().MemoryBytes) })
 	gauge("distributor_memory_limit_bytes", "Maximum memory of accepted, undelivered packets (MEMORY_LIMIT_BYTES).",
-		func() float64 { return float64(d.config.Memory.LimitBytes) })
+		func() float64 { return float64(d.Config().Memory.LimitBytes) })
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "distributor_build_info", Help: "1, with the version of the distributor and of Go.",
-		ConstLabels: prometheus.Labels{"version": d.config.Version, "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": d.Config().Version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	failures = append(failures,

@@ -93,8 +93,8 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 		journal: j, router: router.New(router.Dependencies{Journal: j, RetryBudget: &retrybudget.Budget{}}), registry: prometheus.NewRegistry(),
 	}
 	analyzer := &steadyAnalyzer{settler: d.router, perSecond: capacity}
-	d.analyzers.Store(new([]*upstream.Upstream))
-	if err := d.router.Add(analyzer, 1); err != nil {
+	d.roster.Store(new(roster))
+	if err := d.router.Configure(router.Settings{Members: []router.Member{{Analyzer: analyzer, Weight: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	d.intake = intake.New(intake.DefaultConfig(), intake.Dependencies{

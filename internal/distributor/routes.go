@@ -45,7 +45,7 @@ func (d *Distributor) read(r *server.Request, to *http1.Response, answer func(*h
 }
 
 func (d *Distributor) health(to *http1.Response) {
-	healthy := d.healthy()
+	healthy := d.eligible()
 	condition := d.watcher.current.Load()
 	status, word := http.StatusOK, "healthy"
 	if healthy == 0 {
@@ -82,6 +82,13 @@ func (d *Distributor) totals(to *http1.Response) {
 		packets[a.ID], messages[a.ID] = held.Packets, held.Messages
 		depths[a.ID] = a.Queued.Packets + a.InFlight.Packets
 	}
+	for _, former := range status.Former { // so that the sums are those of all packets
+		held := former.Held()
+		packets[former.ID], messages[former.ID] = held.Packets, held.Messages
+	}
+	for _, a := range status.Leaving {
+		depths[a.ID] += a.Queued.Packets + a.InFlight.Packets
+	}
 	answer(to, http.StatusOK, struct {
 		Packets           int64            `json:"total_packets"`
 		Messages          int64            `json:"total_messages"`
@@ -99,7 +106,7 @@ func (d *Distributor) totals(to *http1.Response) {
 	}{
 		status.Accepted.Packets, status.Accepted.Messages, packets, messages, depths,
 		status.Delivered.Packets, status.Delivered.Messages, status.DeadLettered.Packets, status.Unaccounted,
-		d.healthy(), len(d.present()), d.refusedEmitters(), now(),
+		d.eligible(), len(d.present()), d.refusedEmitters(), now(),
 	})
 }
 
@@ -132,10 +139,6 @@ func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
 // includes undelivered packets of earlier runs.
 func (d *Distributor) balance(to *http1.Response) {
 	status := d.Status()
-	queued, inFlight := status.Waiting, packet.Volume{}
-	for _, a := range status.Analyzers {
-		queued, inFlight = queued.Plus(a.Queued), inFlight.Plus(a.InFlight)
-	}
 	answer(to, http.StatusOK, struct {
 		Accepted     term   `json:"accepted"`
 		Delivered    term   `json:"delivered"`
@@ -146,7 +149,7 @@ func (d *Distributor) balance(to *http1.Response) {
 		Unaccounted  int64  `json:"unaccounted_messages"`
 		Time         string `json:"timestamp"`
 	}{
-		termOf(status.Accepted), termOf(status.Delivered), termOf(queued), termOf(inFlight),
+		termOf(status.Accepted), termOf(status.Delivered), termOf(status.Waiting.Plus(status.Queued)), termOf(status.InFlight),
 		termOf(status.DeadLettered), termOf(status.Damaged), status.Unaccounted, now(),
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // state is the distributor's overall state, in order of severity.
@@ -38,10 +40,12 @@ type watcher struct {
 	distributor *Distributor
 	current     atomic.Pointer[condition]
 	refusals    refusals
+	rates       rates
 }
 
 func newWatcher(d *Distributor) *watcher {
 	w := &watcher{distributor: d}
+	w.rates.last.Store(new(Rates))
 	w.current.Store(&condition{reason: "all analyzers are healthy"})
 	return w
 }
@@ -62,6 +66,7 @@ func (w *watcher) run(ctx context.Context) {
 
 func (w *watcher) sample(now time.Time) {
 	w.refusals.sample(w.distributor, now)
+	w.rates.sample(w.distributor, now)
 	next := w.distributor.condition(&w.refusals, now)
 	before := w.current.Swap(&next)
 	if before.state == next.state {
@@ -77,23 +82,32 @@ func (w *watcher) sample(now time.Time) {
 // condition returns the most severe state that applies.
 func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	var unhealthy []string
+	ready := 0
 	for _, a := range d.present() {
+		if a.target.State != StateReady {
+			continue
+		}
+		ready++
 		if !a.Healthy() {
 			unhealthy = append(unhealthy, a.ID())
 		}
 	}
-	noneHealthy := len(unhealthy) == len(d.present())
+	none := "no analyzer is healthy"
+	if ready == 0 {
+		none = "no analyzer is ready: all are in state drain or maint"
+	}
+	noneEligible := len(unhealthy) == ready
 	switch {
-	case noneHealthy && !d.Stores():
-		return condition{statePanic, "no analyzer is healthy: nothing is accepted until one is"}
-	case noneHealthy && r.active:
-		return condition{statePanic, "no analyzer is healthy, and " + r.reason(now, d.journal.Utilization())}
-	case noneHealthy:
-		return condition{statePanic, "no analyzer is healthy: packets are stored until one is"}
+	case noneEligible && !d.Stores():
+		return condition{statePanic, none + ": nothing is accepted until one is"}
+	case noneEligible && r.active:
+		return condition{statePanic, none + ", and " + r.reason(now, d.journal.Utilization())}
+	case noneEligible:
+		return condition{statePanic, none + ": packets are stored until one is"}
 	case r.active:
 		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
 	case len(unhealthy) > 0:
-		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(unhealthy), len(d.present()), summarize(unhealthy))}
+		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(unhealthy), ready, summarize(unhealthy))}
 	default:
 		return condition{stateNormal, "all analyzers are healthy"}
 	}
@@ -126,3 +140,13 @@ func (w *watcher) register(registerer prometheus.Registerer) error {
 	}
 	return nil
 }
+
+// State returns the overall state, normal, degraded, saturated or panic, and its reason. It
+// may be called concurrently after Start, as Ready may.
+func (d *Distributor) State() (state, reason string) {
+	now := d.watcher.current.Load()
+	return now.state.String(), now.reason
+}
+
+// Ready returns why no packet is accepted now, or nil.
+func (d *Distributor) Ready() *problem.Problem { return d.protocol.Ready() }

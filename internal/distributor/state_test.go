@@ -49,8 +49,8 @@ func (e *transitions) lines() []string {
 // state until the test ends.
 func watch(t *testing.T, d *Distributor, healthy bool) *transitions {
 	t.Helper()
-	analyzer, log := newAnalyzer(t, "one"), new(transitions)
-	d.analyzers.Store(&[]*upstream.Upstream{analyzer})
+	one, log := newAnalyzer(t, "one"), new(transitions)
+	d.roster.Store(&roster{present: []running{{one, Target{ID: "one", State: StateReady}}}})
 	d.logger = slog.New(slog.NewTextHandler(log, nil))
 	d.watcher = newWatcher(d)
 	watching, stop := context.WithCancel(t.Context())
@@ -58,10 +58,10 @@ func watch(t *testing.T, d *Distributor, healthy bool) *transitions {
 	t.Cleanup(func() {
 		stop()
 		ended.Wait()
-		analyzer.Stop()
+		one.Stop()
 	})
 	if healthy {
-		analyzer.Start(t.Context())
+		one.Start(t.Context())
 	}
 	ended.Go(func() { d.watcher.run(watching) })
 	return log
@@ -243,7 +243,7 @@ func TestStateWithoutAnalyzers(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		d := steadySystem(t, inMemory(2), 0)
-		d.config.Journal = JournalDisk
+		d.stores = true
 		watch(t, d, false)
 		const stored, full = "no analyzer is healthy: packets are stored until one is", "100 % of the journal's is in use"
 		wantCondition(t, d, statePanic, stored)

@@ -63,7 +63,7 @@ func threeScripted(t testing.TB) ([]*analyzertest.Analyzer, []Target) {
 func startSystem(t testing.TB, config Config) *system {
 	t.Helper()
 	s := startAlone(t, config)
-	until(t, "all analyzers are healthy", func() bool { return s.healthy() == len(config.Targets) })
+	until(t, "all analyzers are healthy", func() bool { return s.eligible() == len(config.Targets) })
 	return s
 }
 

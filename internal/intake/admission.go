@@ -61,7 +61,7 @@ func (i *Intake) Screen(c *Candidate) Result {
 		}
 	}
 	why := i.shed(p)
-	if why == nil && i.deps.Limiter != nil {
+	if why == nil && i.deps.Limiter.Limits() {
 		why = i.charge(c)
 	}
 	if why == nil {
@@ -72,7 +72,7 @@ func (i *Intake) Screen(c *Candidate) Result {
 
 // shed returns why a packet is not important enough now, or nil.
 func (i *Intake) shed(p *packet.Packet) *Refusal {
-	threshold, sheds := i.config.Shed.sheds(p.Level, i.deps.Utilization)
+	threshold, sheds := i.config.Load().Shed.sheds(p.Level, i.deps.Utilization)
 	if !sheds {
 		return nil
 	}
@@ -83,7 +83,8 @@ func (i *Intake) shed(p *packet.Packet) *Refusal {
 // charge returns why an emitter may not send a packet now, or nil.
 func (i *Intake) charge(c *Candidate) *Refusal {
 	var buffer [256]byte
-	wait, ok := i.deps.Limiter.Take(c.rateKey(buffer[:0]), c.Packet.Messages, c.Packet.Accepted)
+	key, emitter := c.rateKey(buffer[:0])
+	wait, ok := i.deps.Limiter.Take(key, emitter, c.Packet.Messages, c.Packet.Accepted)
 	if ok {
 		return nil
 	}
@@ -92,11 +93,13 @@ func (i *Intake) charge(c *Candidate) *Refusal {
 
 // rateKey appends what the rate of a packet is limited by: emitter and principal. No id
 // contains the byte between them, since ids are UTF-8.
-func (c *Candidate) rateKey(dst []byte) []byte {
+func (c *Candidate) rateKey(dst []byte) (key, emitter []byte) {
 	if c.Principal != "" {
 		dst = append(append(dst, c.Principal...), 0xff)
 	}
-	return c.Packet.EmitterID.AppendDecoded(dst, c.Packet.Body)
+	before := len(dst)
+	key = c.Packet.EmitterID.AppendDecoded(dst, c.Packet.Body)
+	return key, key[before:]
 }
 
 // accept ends the reservation of a packet that the journal has taken.
@@ -112,7 +115,7 @@ func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
 	p := c.Packet
 	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
 	i.CountRefusal(string(why.Reason))
-	i.NoteRefused(p.EmitterID, p.Body, RefusedPacket{string(why.Reason), why.Detail, why.PacketID}, p.Accepted)
+	i.noteRefused(p.Info, p.Body, RefusedPacket{string(why.Reason), why.Detail, why.PacketID}, p.Accepted)
 	if c.reservation != nil {
 		c.reservation.End(why)
 	}
@@ -122,8 +125,11 @@ func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
 // rollback refuses a packet that the journal did not take, and undoes what Screen
 // charged.
 func (i *Intake) rollback(c *Candidate, err error) Result {
-	var buffer [512]byte
-	i.deps.Limiter.Refund(c.rateKey(buffer[:0]), c.Packet.Messages)
+	if i.deps.Limiter.Limits() {
+		var buffer [512]byte
+		key, _ := c.rateKey(buffer[:0])
+		i.deps.Limiter.Refund(key, c.Packet.Messages)
+	}
 	reason := reasonOf(err)
 	return i.refuse(c, &Refusal{Reason: reason, Detail: reason.Detail()})
 }

@@ -99,7 +99,7 @@ func (b *Batch) AwaitDeliveries(ctx context.Context) []packet.DeliveryResult {
 	if b.deliveries == nil {
 		return nil
 	}
-	return awaitDeliveries(ctx, b.deliveries, b.accepted, b.intake.config.AckTimeout)
+	return awaitDeliveries(ctx, b.deliveries, b.accepted, b.intake.config.Load().AckTimeout)
 }
 
 // accept notes that the journal has taken packets.

@@ -11,6 +11,7 @@
 package intake
 
 import (
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -36,15 +37,23 @@ type Config struct {
 	// waits for no analyzer. AckTimeout bounds AckDelivered.
 	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk stored)"`
 	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
+	// Mode is ModeOpen or ModePaused.
+	Mode string `env:"INTAKE" enum:"open,paused" reload:"live" help:"open, or paused: packets are refused with 503 paused"`
 	// Stores means that the journal is on stable storage, which AckStored needs.
 	Stores bool
 	// Shed is which packets are refused first when capacity gets scarce.
 	Shed ShedThresholds `env:"SHED" reload:"live" help:"levels that are refused first when memory runs short, such as DEBUG@80%,INFO@95%"`
 }
 
+// Whether packets are accepted.
+const (
+	ModeOpen   = "open"
+	ModePaused = "paused"
+)
+
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{MemoryBytes: 256 << 20, AckTimeout: 10 * time.Second}
+	return Config{Mode: ModeOpen, MemoryBytes: 256 << 20, AckTimeout: 10 * time.Second}
 }
 
 // Dependencies are the components that an Intake uses. The functions are called
@@ -65,12 +74,15 @@ type Dependencies struct {
 	Duplicates *dedupe.Window
 	// Limiter bounds the rate of each emitter; nil for none.
 	Limiter *ratelimit.Limiter
-	Logger  *slog.Logger
+	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
+	// and must not retain it. Of a packet that is invalid only the emitter may be known.
+	OnRefusal func(info packet.Info, body []byte, why RefusedPacket)
+	Logger    *slog.Logger
 }
 
 // Intake accepts packets. It may be used concurrently.
 type Intake struct {
-	config   Config
+	config   atomic.Pointer[Config] // see Configure
 	deps     Dependencies
 	counters *counters
 	memory   Memory
@@ -84,14 +96,30 @@ type Intake struct {
 
 // New returns an Intake.
 func New(config Config, deps Dependencies) *Intake {
-	return &Intake{
-		config: config, deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
-		memory: Memory{limit: config.MemoryBytes, journal: deps.Journal, pool: deps.Pool},
+	i := &Intake{
+		deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
+		memory: Memory{journal: deps.Journal, pool: deps.Pool},
 	}
+	i.Configure(config)
+	return i
 }
 
-// Config returns the settings.
-func (i *Intake) Config() Config { return i.config }
+// Config returns the settings, which the caller must not change.
+func (i *Intake) Config() *Config { return i.config.Load() }
+
+// CheckConfig returns an error if requests hold more than the configuration allows.
+func (i *Intake) CheckConfig(next Config) error {
+	if held := i.memory.Held(); held > next.MemoryBytes {
+		return fmt.Errorf("MEMORY_LIMIT_BYTES is %d: requests take %d bytes now, it must be at least as many", next.MemoryBytes, held)
+	}
+	return nil
+}
+
+// Configure replaces the settings, for packets that come later.
+func (i *Intake) Configure(next Config) {
+	i.memory.limit.Store(next.MemoryBytes)
+	i.config.Store(&next)
+}
 
 // Memory returns the memory of packets that are being read.
 func (i *Intake) Memory() *Memory { return &i.memory }
@@ -107,6 +135,8 @@ func (i *Intake) Closed() Reason {
 	switch {
 	case i.draining.Load():
 		return Draining
+	case i.config.Load().Mode == ModePaused:
+		return Paused
 	case !i.deps.Accepting():
 		return NoAnalyzer
 	}

@@ -10,14 +10,14 @@ import (
 // more than a limit, and no more than the journal has capacity for. It may be used
 // concurrently.
 type Memory struct {
-	limit   int64 // bytes
+	limit   atomic.Int64 // bytes
 	journal Journal
 	pool    *packet.Pool
 	held    atomic.Int64 // bytes
 }
 
 // Limit returns how many bytes may be held.
-func (m *Memory) Limit() int64 { return m.limit }
+func (m *Memory) Limit() int64 { return m.limit.Load() }
 
 // Held returns how many bytes are held.
 func (m *Memory) Held() int64 { return m.held.Load() }
@@ -66,7 +66,7 @@ func (m *Memory) Free(bytes int64) { m.held.Add(-bytes) }
 // check returns why there is no memory for that many bytes more, or "".
 func (m *Memory) check(bytes int64) Reason {
 	held := m.held.Load() + bytes
-	if held > m.limit {
+	if held > m.limit.Load() {
 		return Overloaded
 	}
 	if err := m.journal.CheckCapacity(int(held)); err != nil {

@@ -17,11 +17,12 @@ const (
 	JournalUnwritable Reason = "journal_unwritable"
 	RateLimited       Reason = "rate_limited"
 	Shed              Reason = "shed"
+	Paused            Reason = "paused"
 )
 
 // Reasons lists the reasons.
 func Reasons() []Reason {
-	return []Reason{Draining, NoAnalyzer, Overloaded, JournalUnwritable, RateLimited, Shed}
+	return []Reason{Draining, NoAnalyzer, Overloaded, JournalUnwritable, RateLimited, Shed, Paused}
 }
 
 var details = map[Reason]string{
@@ -30,6 +31,7 @@ var details = map[Reason]string{
 	Overloaded:        "the queues are full, so there is no room for it now",
 	JournalUnwritable: "it could not be stored, so it was not accepted",
 	RateLimited:       "this emitter_id sends more messages per second than it may",
+	Paused:            "an operator has paused the intake (INTAKE)",
 	Shed:              "the room that is left is kept for packets of higher levels",
 }
 

@@ -53,7 +53,14 @@ type RefusedPacket struct{ Reason, Detail, PacketID string }
 // NoteRefused counts a packet that a protocol refused for its emitter. Screen and
 // batches count what they refuse.
 func (i *Intake) NoteRefused(emitter packet.Text, body []byte, why RefusedPacket, now time.Time) {
-	i.refusedEmitters.add(emitter, body, why, now)
+	i.noteRefused(packet.Info{EmitterID: emitter}, body, why, now)
+}
+
+func (i *Intake) noteRefused(info packet.Info, body []byte, why RefusedPacket, now time.Time) {
+	i.refusedEmitters.add(info.EmitterID, body, why, now)
+	if i.deps.OnRefusal != nil && !info.EmitterID.IsEmpty() {
+		i.deps.OnRefusal(info, body, why)
+	}
 }
 
 // add counts a packet, and logs it unless one was logged a moment ago.

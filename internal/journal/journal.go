@@ -16,7 +16,9 @@ package journal
 import (
 	"context"
 	"errors"
+	"time"
 
+	"github.com/logstreamer/logstreamer/internal/backlog"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -54,6 +56,12 @@ type Journal interface {
 	Utilization() float64
 	// Stats returns the counts of this process, which are consistent.
 	Stats() Stats
+	// Sample calls visit for up to limit queued packets, drawn at random, and for some of
+	// those that are not in memory. visit must neither block nor call the journal.
+	Sample(limit int, visit backlog.Visit)
+	// Oldest returns about when the oldest queued packet was accepted, the zero time if
+	// there is none. Claimed packets may count too.
+	Oldest() time.Time
 	// Close stops taking packets and returns after the last write. Packets that are
 	// neither delivered nor on stable storage are lost then; Stats still counts them.
 	Close() error

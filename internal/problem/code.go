@@ -22,6 +22,7 @@ const (
 	Draining             Code = "draining"
 	JournalUnwritable    Code = "journal_unwritable"
 	Shed                 Code = "shed"
+	Paused               Code = "paused"
 	// AckTimeout is not a refusal: the packet is accepted and not delivered yet.
 	AckTimeout Code = "ack_timeout"
 	// DeadLettered is not a refusal: the packet is accepted, and was stored as a
@@ -49,6 +50,7 @@ var definitions = map[Code]definition{
 	Draining:             {http.StatusServiceUnavailable, "The service is shutting down"},
 	JournalUnwritable:    {http.StatusServiceUnavailable, "The journal cannot be written"},
 	Shed:                 {http.StatusServiceUnavailable, "Packets of this level are shed now"},
+	Paused:               {http.StatusServiceUnavailable, "The intake is paused"},
 	AckTimeout:           {http.StatusGatewayTimeout, "The packet is accepted but not delivered yet"},
 	DeadLettered:         {http.StatusUnprocessableEntity, "The packet is accepted but was rejected by an analyzer"},
 }
@@ -58,7 +60,7 @@ func Refusals() []Code {
 	return []Code{
 		Malformed, InvalidPacket, NotFound, MethodNotAllowed, SlowRequest, TooLarge,
 		UnsupportedEncoding, RateLimited, NoAnalyzer, Overloaded,
-		Draining, JournalUnwritable, Shed,
+		Draining, JournalUnwritable, Shed, Paused,
 	}
 }
 

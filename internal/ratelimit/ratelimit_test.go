@@ -2,7 +2,10 @@ package ratelimit
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -11,7 +14,7 @@ import (
 var start = time.Unix(1_700_000_000, 0)
 
 func TestNoLimitAcceptsAll(t *testing.T) {
-	if _, ok := New(Config{}).Take([]byte("e"), 1_000_000, start); !ok {
+	if _, ok := New(Config{}).Take([]byte("e"), []byte("e"), 1_000_000, start); !ok {
 		t.Error("without a limit messages were refused")
 	}
 }
@@ -34,13 +37,13 @@ func TestRate(t *testing.T) {
 		for range rapid.IntRange(1, 60).Draw(t, "packets") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 500).Draw(t, "ms")) * time.Millisecond)
 			messages := rapid.IntRange(1, 100).Draw(t, "messages")
-			wait, ok := l.Take([]byte("e"), messages, now)
+			wait, ok := l.Take([]byte("e"), []byte("e"), messages, now)
 			if !ok {
-				if _, early := l.Take([]byte("e"), messages, now.Add(wait-time.Microsecond)); early {
+				if _, early := l.Take([]byte("e"), []byte("e"), messages, now.Add(wait-time.Microsecond)); early {
 					t.Fatalf("accepted before the returned wait of %v", wait)
 				}
 				now = now.Add(wait)
-				if again, ok := l.Take([]byte("e"), messages, now); !ok {
+				if again, ok := l.Take([]byte("e"), []byte("e"), messages, now); !ok {
 					t.Fatalf("refused after the returned wait of %v, which is now %v", wait, again)
 				}
 			}
@@ -61,11 +64,11 @@ func TestRate(t *testing.T) {
 func TestEmittersDoNotShare(t *testing.T) {
 	l := New(Config{Rate: 10, Burst: 10})
 	for {
-		if _, ok := l.Take([]byte("limited"), 1, start); !ok {
+		if _, ok := l.Take([]byte("limited"), []byte("limited"), 1, start); !ok {
 			break
 		}
 	}
-	if _, ok := l.Take([]byte("other"), 10, start); !ok {
+	if _, ok := l.Take([]byte("other"), []byte("other"), 10, start); !ok {
 		t.Error("one emitter's messages were charged to another")
 	}
 }
@@ -73,7 +76,7 @@ func TestEmittersDoNotShare(t *testing.T) {
 func TestRefund(t *testing.T) {
 	l := New(Config{Rate: 10, Burst: 10})
 	for range 100 {
-		if wait, ok := l.Take([]byte("e"), 10, start); !ok {
+		if wait, ok := l.Take([]byte("e"), []byte("e"), 10, start); !ok {
 			t.Fatalf("a refund is not credited: wait %v", wait)
 		}
 		l.Refund([]byte("e"), 10)
@@ -83,11 +86,11 @@ func TestRefund(t *testing.T) {
 func TestBucketsAreBounded(t *testing.T) {
 	l := New(Config{Rate: 1, Burst: 5})
 	for i := range 3 * maxBuckets {
-		l.Take(fmt.Append(nil, i), 1, start.Add(time.Duration(i)*time.Microsecond))
+		l.Take(fmt.Append(nil, i), fmt.Append(nil, i), 1, start.Add(time.Duration(i)*time.Microsecond))
 	}
 	buckets := 0
 	for i := range l.shards {
-		buckets += len(l.shards[i].full)
+		buckets += len(l.shards[i].buckets)
 	}
 	if buckets > maxBuckets {
 		t.Errorf("%d buckets, the maximum is %d", buckets, maxBuckets)
@@ -98,7 +101,7 @@ func BenchmarkTake(b *testing.B) {
 	l, id := New(Config{Rate: 1e9, Burst: 1e9}), []byte("emitter-1")
 	now := time.Now()
 	for b.Loop() {
-		l.Take(id, 5, now)
+		l.Take(id, id, 5, now)
 	}
 }
 
@@ -107,12 +110,12 @@ func BenchmarkTake(b *testing.B) {
 func TestTimesAreRelativeToTheStart(t *testing.T) {
 	l := New(Config{Rate: 10, Burst: 10})
 	now := time.Now()
-	if _, ok := l.Take([]byte("e"), 10, now); !ok {
+	if _, ok := l.Take([]byte("e"), []byte("e"), 10, now); !ok {
 		t.Fatal("a first burst is refused")
 	}
 	for i := range l.shards {
-		for _, full := range l.shards[i].full {
-			if full > time.Minute {
+		for _, b := range l.shards[i].buckets {
+			if full := b.full; full > time.Minute {
 				t.Errorf("the bucket is full %v after the start", full)
 			}
 		}
@@ -121,19 +124,100 @@ func TestTimesAreRelativeToTheStart(t *testing.T) {
 
 // Extreme settings and packet sizes do not overflow.
 func TestExtremes(t *testing.T) {
-	for _, config := range []Config{{1e-9, 1}, {1e-9, 1e18}, {1e12, 1e18}, {3e8, 1}, {0.001, 1e9}} {
+	for _, config := range []Config{{Rate: 1e-9, Burst: 1}, {Rate: 1e-9, Burst: 1e18}, {Rate: 1e12, Burst: 1e18}, {Rate: 3e8, Burst: 1}, {Rate: 0.001, Burst: 1e9}} {
 		l := New(config)
 		id := []byte("e")
-		if _, ok := l.Take(id, 10_000, start); !ok {
+		if _, ok := l.Take(id, id, 10_000, start); !ok {
 			t.Errorf("%+v refuses the first packet", config)
 		}
-		if wait, ok := l.Take(id, 1_000_000_000, start); ok && config.Burst < 1e9 || wait < 0 {
+		if wait, ok := l.Take(id, id, 1_000_000_000, start); ok && config.Burst < 1e9 || wait < 0 {
 			t.Errorf("%+v: accepted %v, wait %v", config, ok, wait)
 		}
 	}
 	l := New(Config{Rate: 3e9, Burst: 1}) // less than a nanosecond each
-	l.Take([]byte("e"), 3_000_000_000, start)
-	if wait, ok := l.Take([]byte("e"), 1, start); ok || wait < 990*time.Millisecond {
+	l.Take([]byte("e"), []byte("e"), 3_000_000_000, start)
+	if wait, ok := l.Take([]byte("e"), []byte("e"), 1, start); ok || wait < 990*time.Millisecond {
 		t.Errorf("the debt of a second is %v", wait)
+	}
+}
+
+// A change of the rate keeps what an emitter has used of its burst, in messages.
+func TestConfigureKeepsBuckets(t *testing.T) {
+	for _, change := range [][2]Config{
+		{{Rate: 10, Burst: 100}, {Rate: 1000, Burst: 100}},
+		{{Rate: 1000, Burst: 100}, {Rate: 10, Burst: 100}},
+		{{Rate: 10, Burst: 100}, {Limits: Limits{{Emitter: "e", Rate: 1000, Burst: 100}}}},
+		{{Limits: Limits{{Emitter: "e", Rate: 1000, Burst: 100}}}, {Rate: 10, Burst: 100}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, id := New(change[0]), []byte("e")
+			if _, ok := l.Take(id, id, 99, time.Now()); !ok {
+				t.Fatal("a first burst is refused")
+			}
+			l.Configure(change[1])
+			if _, ok := l.Take(id, id, 3, time.Now()); ok {
+				t.Errorf("%v: a used burst is forgotten", change)
+			}
+			if _, ok := l.Take(id, id, 1, time.Now()); !ok {
+				t.Errorf("%v: what is left of the burst is refused", change)
+			}
+		})
+	}
+}
+
+// Single limits override the common one, and only for their emitter.
+func TestSingleLimits(t *testing.T) {
+	odd := "\x00\u2028\"é"
+	l := New(Config{Rate: 10, Burst: 10, Limits: Limits{{Emitter: "free"}, {Emitter: odd, Rate: 1, Burst: 20}}})
+	for id, want := range map[string]int{"free": 50, odd: 20, "other": 10} {
+		got := 0
+		for range 50 {
+			if _, ok := l.Take([]byte("principal\xff"+id), []byte(id), 1, l.start); ok {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%q sent %d messages, want %d", id, got, want)
+		}
+	}
+	if l.Configure(Config{}); l.Limits() {
+		t.Error("no limit is one")
+	}
+	if _, ok := l.Take([]byte("other"), []byte("other"), 50, l.start); !ok {
+		t.Error("an emitter is limited without a limit")
+	}
+}
+
+// An emitter that was idle before a change of the rate has the burst that it had earned.
+func TestConfigureSettlesIdleBuckets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, id := New(Config{Rate: 1000, Burst: 1000}), []byte("e")
+		l.Take(id, id, 1000, time.Now())
+		time.Sleep(time.Second)
+		l.Configure(Config{Rate: 1, Burst: 1000})
+		time.Sleep(time.Second)
+		if wait, ok := l.Take(id, id, 1000, time.Now()); !ok {
+			t.Errorf("the emitter must wait %v", wait)
+		}
+	})
+}
+
+func TestLimitsAsText(t *testing.T) {
+	limits := Limits{{Emitter: "a\x00\"é", Rate: 1.5, Burst: 3}, {Emitter: "b"}}
+	var parsed Limits
+	if err := parsed.UnmarshalText([]byte(limits.String())); err != nil || !slices.Equal(parsed, limits) {
+		t.Errorf("%v, %v", parsed, err)
+	}
+	for text, want := range map[string]string{
+		"x":                                     "a list of objects is needed",
+		`[{"emitter":"a","rate":-1}]`:           "0 (none) or more",
+		`[{"rate":1}]`:                          "must be an emitter_id",
+		`[{"emitter":"a"},{"emitter":"a"}]`:     "listed twice",
+		`[{"emitter":"a","burst":5}]`:           "must be 0 without a rate",
+		`[{"emitter":"a","rate":1,"burst":-1}]`: "0 (as much as the rate) or more",
+	} {
+		if err := new(Limits).UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }

@@ -35,6 +35,9 @@ func (q *Queue[T]) PushFront(value T) {
 // First returns the value at the head; the queue must not be empty.
 func (q *Queue[T]) First() T { return q.slots[q.head] }
 
+// At returns the value at an offset from the head, which must be below Len.
+func (q *Queue[T]) At(offset int) T { return q.slots[q.index(offset)] }
+
 // Pop removes and returns the value at the head; the queue must not be empty.
 func (q *Queue[T]) Pop() T {
 	var zero T

@@ -43,6 +43,11 @@ func TestQueueBehavesLikeASlice(t *testing.T) {
 				if queue.Len() != len(model) {
 					t.Fatalf("Len: got %d, want %d", queue.Len(), len(model))
 				}
+				for i, want := range model {
+					if got := queue.At(i); got != want {
+						t.Fatalf("At(%d): got %d, want %d", i, got, want)
+					}
+				}
 			},
 		})
 		var remaining []int

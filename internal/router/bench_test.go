@@ -41,10 +41,12 @@ func newRoundRouter(t testing.TB, analyzers, packets int) *Router {
 		journal.waiting = append(journal.waiting, pool.New(make([]byte, 800), packet.Info{Messages: 1 + i*37%100}))
 	}
 	r := New(Dependencies{Journal: journal, DeadLetters: new(store), RetryBudget: new(retrybudget.Budget)})
+	var settings Settings
 	for i := range analyzers {
-		if err := r.Add(&instant{router: r, id: fmt.Sprint("a", i)}, float64(1+i%3)); err != nil {
-			t.Fatal(err)
-		}
+		settings.Members = append(settings.Members, Member{Analyzer: &instant{router: r, id: fmt.Sprint("a", i)}, Weight: float64(1 + i%3)})
+	}
+	if err := r.Configure(settings); err != nil {
+		t.Fatal(err)
 	}
 	for range 1000 { // until all buffers have their final size
 		r.round(t.Context(), time.Time{})

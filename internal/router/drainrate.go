@@ -41,6 +41,10 @@ func (e *drainRate) sample(settled int64, backlog bool) {
 	e.perSecond.Store(math.Float64bits(max(rate, minRate)))
 }
 
+// DrainRate returns the estimated number of packets that are settled per second under
+// load; 0 is unknown. It may be called concurrently.
+func (r *Router) DrainRate() float64 { return math.Float64frombits(r.drainRate.perSecond.Load()) }
+
 // DrainTime estimates the time to settle a number of packets, at most a minute.
 func (r *Router) DrainTime(packets int64) time.Duration {
 	const (
@@ -50,7 +54,7 @@ func (r *Router) DrainTime(packets int64) time.Duration {
 	if packets <= 0 {
 		return 0
 	}
-	perSecond := math.Float64frombits(r.drainRate.perSecond.Load())
+	perSecond := r.DrainRate()
 	if perSecond == 0 {
 		return defaultTime
 	}

@@ -141,6 +141,8 @@ type harness struct {
 	journal   *memory.Journal
 	analyzers []*analyzer
 	removed   []*analyzer
+	mu        sync.Mutex // guards settings
+	settings  Settings
 	store     *store
 	pool      packet.Pool
 	added     int
@@ -162,6 +164,48 @@ func newHarness(t testing.TB, weights ...float64) *harness {
 		h.addAnalyzer(t, weight)
 	}
 	return h
+}
+
+// configure changes the settings, of which the last ones are kept if they are invalid.
+func (h *harness) configure(change func(*Settings)) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := h.settings
+	next.Members = slices.Clone(next.Members)
+	change(&next)
+	err := h.Configure(next)
+	if err == nil {
+		h.settings = next
+	}
+	return err
+}
+
+func (h *harness) Add(a Analyzer, weight float64) error {
+	return h.configure(func(s *Settings) { s.Members = append(s.Members, Member{Analyzer: a, Weight: weight}) })
+}
+
+func (h *harness) Remove(id string) error {
+	return h.configure(func(s *Settings) {
+		s.Members = slices.DeleteFunc(s.Members, func(m Member) bool { return m.Analyzer.ID() == id })
+	})
+}
+
+func (h *harness) changeMember(id string, change func(*Member)) error {
+	return h.configure(func(s *Settings) {
+		for i := range s.Members {
+			if s.Members[i].Analyzer.ID() == id {
+				change(&s.Members[i])
+			}
+		}
+	})
+}
+
+func (h *harness) SetWeight(id string, weight float64) error {
+	return h.changeMember(id, func(m *Member) { m.Weight = weight })
+}
+
+func (h *harness) SetOut(id string, out bool) error {
+	return h.changeMember(id, func(m *Member) { m.Out = out })
 }
 
 // addAnalyzer adds a healthy analyzer of unlimited capacity.

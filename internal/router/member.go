@@ -2,7 +2,6 @@ package router
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/fairshare"
@@ -25,15 +24,15 @@ type member struct {
 	Analyzer
 	index      int                 // of the table
 	weight     float64             // configured
-	drained    bool                // it gets no packets
+	out        bool                // it gets no packets
 	capacity   int                 // in packets
 	staged     []upstream.Delivery // picked in this round
 	waitBudget time.Duration
 	// ejected: its wait budget was used up, and it has not reached the low
 	// watermark since.
 	ejected bool
-	epoch   uint32      // of the last join
-	stats   MemberStats // guarded by accounting.mu
+	epoch   uint32 // of the last join
+	books   books
 }
 
 func (m *member) stage(d *upstream.Delivery) {
@@ -72,74 +71,112 @@ func (r *Router) do(f func()) {
 	}
 }
 
-// Add adds an analyzer, whose id must not be in use. It joins with a deficit of 0 as
-// soon as it has capacity. Add may be called concurrently, like Remove, SetWeight and
-// SetDrained, before Start and while packets are routed.
-func (r *Router) Add(a Analyzer, weight float64) (err error) {
-	r.do(func() {
-		if r.byID[a.ID()] != nil {
-			err = fmt.Errorf("there is an analyzer with the id %q already", a.ID())
-			return
+// Settings are what the configuration says of routing.
+type Settings struct {
+	// Strict keeps to the weights even if an analyzer has no capacity for its
+	// share: all packets then wait for it. Otherwise other analyzers take over.
+	Strict bool
+	// Paused means that no packets are routed. Analyzers deliver what they hold.
+	Paused bool
+	// Members are the analyzers that packets are routed to. Their ids must differ.
+	Members []Member
+}
+
+// Member is an analyzer with what the configuration says of it.
+type Member struct {
+	Analyzer Analyzer
+	Weight   float64
+	// Out means that the analyzer is offered no packets. It keeps what it holds.
+	Out bool
+}
+
+func (s Settings) validate() error {
+	if len(s.Members) > fairshare.MaxMembers {
+		return fmt.Errorf("there are %d analyzers: there may be %d", len(s.Members), fairshare.MaxMembers)
+	}
+	ids := make(map[string]bool)
+	for _, m := range s.Members {
+		id := m.Analyzer.ID()
+		if ids[id] {
+			return fmt.Errorf("two analyzers have the id %q", id)
 		}
-		m := &member{Analyzer: a, weight: weight, waitBudget: maxWaitBudget}
-		if m.index, err = r.table.Add(weight); err != nil {
-			return
+		ids[id] = true
+		if !(m.Weight > 0 && m.Weight <= fairshare.MaxWeight) {
+			return fmt.Errorf("the weight of %s is %v: it must be above 0 and at most %v", id, m.Weight, float64(fairshare.MaxWeight))
 		}
-		if m.index == len(r.byIndex) {
-			r.byIndex = append(r.byIndex, nil)
-		}
-		r.byIndex[m.index] = m
-		r.byID[a.ID()] = m
-		r.members = append(r.members, m)
-		r.accounting.setMembers(r.members)
-	})
+	}
+	return nil
+}
+
+// Configure applies the settings as a whole, between two rounds, or none of them if one
+// is invalid. An analyzer that was a member before, which is recognised by its value and
+// not by its id, keeps its deficit; a new one joins with a deficit of 0 as soon as it has
+// capacity. An analyzer that is no longer listed is offered no packets after Configure
+// returns, and still settles those that it holds: see Forget. Configure may be called
+// concurrently, before Start and while packets are routed.
+func (r *Router) Configure(s Settings) error {
+	if err := s.validate(); err != nil {
+		return err
+	}
+	var err error
+	r.do(func() { err = r.configure(s) })
 	return err
 }
 
-// Remove removes an analyzer. After Remove returns it is offered no packets; those that
-// it holds it still settles.
-func (r *Router) Remove(id string) error {
-	return r.change(id, func(m *member) error {
-		r.table.Remove(m.index)
-		r.byIndex[m.index] = nil
-		delete(r.byID, id)
-		r.members = slices.DeleteFunc(r.members, func(one *member) bool { return one == m })
-		return nil
-	})
+func (r *Router) configure(s Settings) error {
+	r.strict, r.paused = s.Strict, s.Paused
+	present := make(map[Analyzer]*member, len(r.members))
+	for _, m := range r.members {
+		present[m.Analyzer] = m
+	}
+	members := make([]*member, len(s.Members))
+	for i, one := range s.Members {
+		members[i] = present[one.Analyzer]
+		delete(present, one.Analyzer)
+	}
+	var leaving []*member
+	for _, m := range r.members { // present has those that are not listed any more
+		if present[m.Analyzer] != nil {
+			r.leave(m)
+			leaving = append(leaving, m)
+		}
+	}
+	now := time.Now()
+	for i, one := range s.Members {
+		if members[i] == nil {
+			m, err := r.join(one)
+			if err != nil {
+				return err // does not happen: the settings are valid
+			}
+			members[i] = m
+		}
+		members[i].weight, members[i].out = one.Weight, one.Out
+		r.updateWeight(members[i], now)
+	}
+	r.members = members
+	r.accounting.setMembers(members, leaving)
+	r.refresh(now)
+	r.accounting.recordRound(members, &r.table)
+	return nil
 }
 
-// SetWeight changes the weight of an analyzer, and no deficit.
-func (r *Router) SetWeight(id string, weight float64) error {
-	return r.change(id, func(m *member) error {
-		if !(weight > 0 && weight <= fairshare.MaxWeight) {
-			return fmt.Errorf("the weight of %s is %v: it must be above 0 and at most %v", id, weight, float64(fairshare.MaxWeight))
-		}
-		m.weight = weight
-		r.updateWeight(m, time.Now())
-		return nil
-	})
+func (r *Router) leave(m *member) {
+	m.out = true
+	r.table.Remove(m.index)
+	r.byIndex[m.index] = nil
+	delete(r.byID, m.ID())
 }
 
-// SetDrained stops or resumes offering packets to an analyzer. It keeps what it holds.
-func (r *Router) SetDrained(id string, drained bool) error {
-	return r.change(id, func(m *member) error {
-		m.drained = drained
-		return nil
-	})
-}
-
-// change applies a change to the member with an id.
-func (r *Router) change(id string, apply func(*member) error) (err error) {
-	r.do(func() {
-		m := r.byID[id]
-		if m == nil {
-			err = fmt.Errorf("there is no analyzer with the id %q", id)
-			return
-		}
-		if err = apply(m); err == nil {
-			r.accounting.setMembers(r.members)
-			r.refresh(time.Now())
-		}
-	})
-	return err
+// join returns a new member.
+func (r *Router) join(one Member) (m *member, err error) {
+	m = &member{Analyzer: one.Analyzer, waitBudget: maxWaitBudget, books: books{born: r.epoch + 1}}
+	if m.index, err = r.table.Add(one.Weight); err != nil {
+		return nil, err
+	}
+	if m.index == len(r.byIndex) {
+		r.byIndex = append(r.byIndex, nil)
+	}
+	r.byIndex[m.index] = m
+	r.byID[one.Analyzer.ID()] = m
+	return m, nil
 }

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -57,11 +59,13 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	stats := c.router.Stats()
 	for _, m := range stats.Members {
-		counter(c.packets, m.Routed.Packets, m.ID)
-		counter(c.messages, m.Routed.Messages, m.ID)
 		gauge(c.target, m.Target, m.ID)
 		gauge(c.effective, m.Effective, m.ID)
 		gauge(c.deviation, m.DeviationMessages, m.ID)
+	}
+	for _, m := range slices.Concat(stats.Members, stats.Former) {
+		counter(c.packets, m.Routed.Packets, m.ID)
+		counter(c.messages, m.Routed.Messages, m.ID)
 		counter(c.reroutes, m.Rerouted, m.ID)
 	}
 	gauge(c.deviationLimit, stats.MaxDeviationMessages)

@@ -106,7 +106,10 @@ func check(r *rapid.T, h *harness, settled int) {
 	for _, p := range h.pending {
 		count(p)
 	}
-	for _, a := range h.analyzers {
+	for i, a := range h.analyzers {
+		if got := stats.Members[i].Bound(); got != upstream.VolumeOf(a.bound) {
+			r.Fatalf("%s holds %v, its statistics say %v", a.id, upstream.VolumeOf(a.bound), got)
+		}
 		if a.capacity < 0 {
 			r.Fatalf("%s was offered %d packets more than its capacity", a.id, -a.capacity)
 		}

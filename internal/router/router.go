@@ -51,7 +51,6 @@ type Router struct {
 	journal     Journal
 	deadLetters DeadLetters
 	retryBudget *retrybudget.Budget
-	strict      bool
 	logger      *slog.Logger
 	wake        chan struct{}
 	// awaitingCapacity makes CapacityChanged wake the routing goroutine.
@@ -63,6 +62,8 @@ type Router struct {
 	packets          sync.Pool // of *[]*packet.Packet, see ack
 
 	// The routing goroutine owns the fields below; see do.
+	strict       bool // see Settings
+	paused       bool // see Settings
 	table        fairshare.Table
 	members      []*member           // in the order in which they were added
 	byIndex      []*member           // by index of the table
@@ -89,10 +90,7 @@ type Dependencies struct {
 	DeadLetters DeadLetters
 	// RetryBudget limits retries.
 	RetryBudget *retrybudget.Budget
-	// Strict keeps to the weights even if an analyzer has no capacity for its
-	// share: all packets then wait for it. Otherwise other analyzers take over.
-	Strict bool
-	Logger *slog.Logger
+	Logger      *slog.Logger
 }
 
 // New returns a router without members.
@@ -101,7 +99,6 @@ func New(deps Dependencies) *Router {
 		journal:     deps.Journal,
 		deadLetters: deps.DeadLetters,
 		retryBudget: deps.RetryBudget,
-		strict:      deps.Strict,
 		logger:      deps.Logger,
 		wake:        make(chan struct{}, 1),
 		waitBudget:  maxWaitBudget,
@@ -145,7 +142,7 @@ func (r *Router) Stop() {
 // the end of all analyzers.
 func (r *Router) Close() {
 	left := append(r.pending, r.requeue.takeAll()...)
-	r.accounting.waiting(packet.Volume{}.Minus(upstream.VolumeOf(left)))
+	r.accounting.fetched(packet.Volume{}.Minus(upstream.VolumeOf(left)))
 	r.journal.Nak(upstream.AppendPackets(nil, left))
 	r.pending = nil
 }
@@ -187,6 +184,9 @@ func (r *Router) run(ctx context.Context) {
 // round fetches and routes packets and reports whether it routed any.
 func (r *Router) round(ctx context.Context, now time.Time) bool {
 	r.refresh(now)
+	if r.paused {
+		return false
+	}
 	if len(r.pending) < maxRoundPackets {
 		r.fetch(ctx, now)
 	}
@@ -200,7 +200,7 @@ func (r *Router) round(ctx context.Context, now time.Time) bool {
 	left := copy(r.pending, r.pending[routed:])
 	clear(r.pending[left:])
 	r.pending = r.pending[:left]
-	r.accounting.recordRound(r.members, &r.table, r.byID)
+	r.accounting.recordRound(r.members, &r.table)
 	for _, m := range r.members {
 		if len(m.staged) > 0 {
 			m.Offer(m.staged)
@@ -250,7 +250,7 @@ func (r *Router) fetchNew(ctx context.Context, limit int) {
 		volume.Add(p)
 		r.pending = append(r.pending, upstream.Delivery{Packet: p})
 	}
-	r.accounting.waiting(volume)
+	r.accounting.fetched(volume)
 	clear(r.fetched)
 }
 
@@ -314,7 +314,7 @@ func (r *Router) refresh(now time.Time) {
 		if m.ejected && (!transient || m.BelowLowWatermark()) {
 			m.ejected = false
 		}
-		if m.drained || m.ejected || m.capacity == 0 && !transient {
+		if m.out || m.ejected || m.capacity == 0 && !transient {
 			r.table.Leave(m.index)
 			continue
 		}
@@ -341,7 +341,7 @@ func (r *Router) tick(now time.Time) {
 			m.ProbeSoon(now)
 		}
 	}
-	r.accounting.recordRound(r.members, &r.table, r.byID)
+	r.accounting.recordRound(r.members, &r.table)
 	r.drainRate.sample(r.accounting.settled.Load(), len(r.pending) > 0)
 }
 

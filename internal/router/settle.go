@@ -20,7 +20,7 @@ func (r *Router) Delivered(analyzer string, deliveries []upstream.Delivery) {
 			d.Packet.DeliveryChan <- packet.DeliveryResult{Analyzer: analyzer}
 		}
 	}
-	r.accounting.delivered(volume)
+	r.accounting.delivered(analyzer, deliveries, volume)
 	if retries {
 		r.reportSettled(r.requeue.settle(deliveries, true))
 	}
@@ -50,25 +50,35 @@ func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 		}
 	}
 	if len(settled) > 0 {
-		r.accounting.deadLettered(upstream.VolumeOf(settled))
+		r.accounting.deadLettered(analyzer, settled)
 		r.reportSettled(r.requeue.settle(settled, false))
 		r.reportSettled(false, r.requeue.deadLetterWritten())
 		r.ack(settled)
 	}
 	if len(failed) > 0 {
-		r.accounting.waiting(upstream.VolumeOf(failed))
+		r.accounting.nacked(analyzer, failed, int64(len(failed)))
 		r.reportSettled(r.requeue.pushDeadLetters(failed, time.Now()), true)
 	}
 }
 
 // Nacked requeues packets that were not delivered.
 func (r *Router) Nacked(analyzer string, deliveries []upstream.Delivery) {
-	r.accounting.waiting(upstream.VolumeOf(deliveries))
+	r.accounting.nacked(analyzer, deliveries, attempted(deliveries))
 	if first := r.requeue.push(deliveries); first != nil {
 		r.logger.Warn("analyzers keep failing with a packet and accept others: it is quarantined, which means retried alone and ever less often",
 			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", analyzer, "cause", first.cause)
 	}
 	r.signal()
+}
+
+// attempted returns the number of packets that an analyzer may have received.
+func attempted(deliveries []upstream.Delivery) (packets int64) {
+	for i := range deliveries {
+		if deliveries[i].Attempted {
+			packets++
+		}
+	}
+	return packets
 }
 
 // ack acknowledges packets in a pooled slice: analyzers settle from many goroutines.

@@ -11,8 +11,10 @@ import (
 
 // Stats is a consistent snapshot of the router.
 type Stats struct {
-	// Members are the present analyzers, in the order in which they were added.
+	// Members are the present analyzers, in the order of the configuration.
 	Members []MemberStats
+	// Former are the analyzers that are leaving or have left, by id.
+	Former []MemberStats
 	// Waiting counts packets that were claimed or requeued and are not bound.
 	Waiting packet.Volume
 	// Quarantined counts packets, waiting or being retried, with which analyzers
@@ -24,7 +26,8 @@ type Stats struct {
 	MaxDeviationMessages float64
 }
 
-// MemberStats are the statistics of one analyzer since it was added.
+// MemberStats are the statistics of one id. Its counters never decrease; analyzers that
+// had the id before are included.
 type MemberStats struct {
 	ID string
 	// Target is the configured share, Effective the current one.
@@ -36,6 +39,16 @@ type MemberStats struct {
 	Routed, Moved packet.Volume
 	// Rerouted counts the packets whose next binding was to another member.
 	Rerouted int64
+	// Delivered, Nacked and DeadLettered count the packets that left the analyzer. A
+	// packet whose dead letter could not be written counts as nacked.
+	Delivered, Nacked, DeadLettered packet.Volume
+	// Attempted counts nacked packets that the analyzer may have received.
+	Attempted int64
+}
+
+// Bound counts the packets that the analyzer holds.
+func (m MemberStats) Bound() packet.Volume {
+	return m.Routed.Minus(m.Delivered).Minus(m.Nacked).Minus(m.DeadLettered)
 }
 
 // Held counts packets by their last binding: each packet counts for one member.
@@ -46,75 +59,53 @@ func (m MemberStats) Held() packet.Volume { return m.Routed.Minus(m.Moved) }
 type accounting struct {
 	settled atomic.Int64 // packets, for drainRate
 
-	mu      sync.Mutex // guards the fields below, and the stats of members
-	stats   Stats      // without Members and Quarantined
-	members []*member
-}
-
-// setMembers replaces the list of members, of which it takes a copy.
-func (a *accounting) setMembers(members []*member) {
-	var sum float64
-	for _, m := range members {
-		sum += m.weight
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.members = append([]*member(nil), members...)
-	for _, m := range members {
-		m.stats.ID, m.stats.Target = m.ID(), m.weight/sum
-	}
+	mu         sync.Mutex // guards the fields below, and the books of members
+	stats      Stats      // without Members, Former and Quarantined
+	members    []*member
+	leaving    []*member               // no longer members, not yet forgotten
+	byID       map[string]*member      // the latest of each id
+	departed   map[string]*MemberStats // sums of forgotten analyzers
+	departures []string                // keys of departed, the latest departure last
 }
 
 // recordRound binds the staged packets and updates the shares.
-func (a *accounting) recordRound(members []*member, table *fairshare.Table, byID map[string]*member) {
+func (a *accounting) recordRound(members []*member, table *fairshare.Table) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, m := range members {
+		stats := &m.books.stats
 		for i := range m.staged {
-			a.bindLocked(&m.staged[i], m, byID)
+			a.bindLocked(&m.staged[i], stats)
 		}
-		m.stats.Effective = table.Share(m.index)
-		m.stats.DeviationMessages = table.Deficit(m.index)
+		stats.Effective = table.Share(m.index)
+		stats.DeviationMessages = table.Deficit(m.index)
 	}
 	a.stats.MaxDeviationMessages = table.MaxDeviation()
 }
 
-func (a *accounting) bindLocked(d *upstream.Delivery, to *member, byID map[string]*member) {
-	to.stats.Routed.Add(d.Packet)
+// bindLocked records a binding.
+func (a *accounting) bindLocked(d *upstream.Delivery, to *MemberStats) {
+	to.Routed.Add(d.Packet)
 	if d.Analyzer != "" {
-		if from := byID[d.Analyzer]; from != nil {
-			from.stats.Moved.Add(d.Packet)
+		if from := a.latestLocked(d.Analyzer); from != nil {
+			from.Moved.Add(d.Packet)
 			if from != to {
-				from.stats.Rerouted++
+				from.Rerouted++
 			}
 		}
 	}
-	d.Analyzer = to.stats.ID
+	d.Analyzer = to.ID
 	a.stats.Waiting.Subtract(d.Packet)
 }
 
-// waiting counts packets that are claimed or returned.
-func (a *accounting) waiting(volume packet.Volume) {
+// fetched counts packets that wait for a binding.
+func (a *accounting) fetched(volume packet.Volume) {
 	if volume.Packets == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stats.Waiting = a.stats.Waiting.Plus(volume)
-}
-
-func (a *accounting) delivered(volume packet.Volume) {
-	a.settled.Add(volume.Packets)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.stats.Delivered = a.stats.Delivered.Plus(volume)
-}
-
-func (a *accounting) deadLettered(volume packet.Volume) {
-	a.settled.Add(volume.Packets)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.stats.DeadLettered = a.stats.DeadLettered.Plus(volume)
 }
 
 // Stats returns the statistics after the last whole round. It may be called
@@ -126,9 +117,6 @@ func (r *Router) Stats() Stats {
 	defer a.mu.Unlock()
 	stats := a.stats
 	stats.Quarantined = quarantined
-	stats.Members = make([]MemberStats, 0, len(a.members))
-	for _, m := range a.members {
-		stats.Members = append(stats.Members, m.stats)
-	}
+	stats.Members, stats.Former = a.allLocked()
 	return stats
 }

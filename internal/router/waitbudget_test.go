@@ -216,7 +216,9 @@ func TestStrictRoutingWaits(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHarness(t, 1, 1)
-			h.strict = strict
+			if err := h.configure(func(s *Settings) { s.Strict = strict }); err != nil {
+				t.Fatal(err)
+			}
 			h.analyzers[0].set(func(a *analyzer) { a.capacity, a.belowLowWatermark = 0, false })
 			h.Start(t.Context())
 			defer h.Stop()

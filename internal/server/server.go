@@ -89,7 +89,7 @@ const (
 
 // Server serves a listener.
 type Server struct {
-	config      Config
+	config      atomic.Pointer[Config] // see Configure
 	deps        Dependencies
 	listener    *listener.Retrying
 	sweeper     *deadlineSweeper
@@ -105,7 +105,6 @@ type Server struct {
 // Serve starts serving a listener.
 func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	s := &Server{
-		config:      config,
 		deps:        deps,
 		listener:    listener.NewRetrying(l, deps.Logger),
 		sweeper:     newDeadlineSweeper(config.Timeouts),
@@ -113,6 +112,7 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		clients:     clientquota.New(int64(config.MaxConnections), connectionsFactor),
 		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
 	}
+	s.config.Store(&config)
 	s.loops = eventloop.New(eventloop.Dependencies{
 		NewHandler: deps.Protocol.NewLoopHandler,
 		FallBack:   func(f *eventloop.Fallback) { s.serveConnection(&connection{Fallback: *f}) },
@@ -125,6 +125,14 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 	s.sweeper.run(s.sweep)
 	s.accepting.Go(s.accept)
 	return s
+}
+
+// Configure replaces DrainDelay and MaxConnections; Timeouts stay. Connections that are
+// open stay open.
+func (s *Server) Configure(next Config) {
+	next.Timeouts = s.config.Load().Timeouts
+	s.config.Store(&next)
+	s.clients.SetCapacity(int64(next.MaxConnections))
 }
 
 // accept gives each new connection to a loop, or rejects it over the limit.
@@ -149,7 +157,7 @@ func (s *Server) accept() {
 func (s *Server) reject(conn net.Conn) {
 	var to http1.Response
 	s.deps.Protocol.RefuseConnection(
-		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.MaxConnections),
+		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.Load().MaxConnections),
 		rejectedRetryAfter, &to)
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
 	_, _ = conn.Write(to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true}))
@@ -208,7 +216,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // delay waits for the DrainDelay, at most for a quarter of the remaining time.
 func (s *Server) delay(ctx context.Context) {
-	timer := time.NewTimer(atMostAQuarter(ctx, s.config.DrainDelay))
+	timer := time.NewTimer(atMostAQuarter(ctx, s.config.Load().DrainDelay))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -139,6 +139,7 @@ func TestTooManyConnections(t *testing.T) {
 // Few of many connections over the limit linger.
 func TestFarTooManyConnections(t *testing.T) {
 	s := &Server{deps: Dependencies{Protocol: new(echo)}} // lets none linger
+	s.config.Store(new(Config))
 	_, served := rejected(t, s, "")
 	if _, err := served.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("it is not closed at once: %v", err)

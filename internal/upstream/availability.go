@@ -28,11 +28,14 @@ func (u *Upstream) BelowLowWatermark() bool {
 	return int(u.queue.bound.Load()) <= u.limit.now()/2
 }
 
-// Healthy reports whether the first probe is complete and the breaker is not open.
+// Healthy reports whether the first probe, or the first one after maintenance, is complete
+// and the breaker is not open.
 func (u *Upstream) Healthy() bool { return u.probed.Load() && u.breaker.State() != breaker.Open }
 
 // accepting reports whether packets may be sent now.
-func (u *Upstream) accepting(now time.Time) bool { return u.Healthy() && !u.pausing(now) }
+func (u *Upstream) accepting(now time.Time) bool {
+	return u.Healthy() && !u.pausing(now) && !u.evicted.Load()
+}
 
 func (u *Upstream) pausing(now time.Time) bool { return u.elapsed(now) < u.pausedUntil.Load() }
 
@@ -75,11 +78,12 @@ func (u *Upstream) Ramp(now time.Time) float64 {
 	if u.breaker.State() == breaker.HalfOpen {
 		return minRamp
 	}
-	left := u.slowStartUntil.Load() - u.elapsed(now)
-	if left <= 0 {
+	from := u.slowStartFrom.Load()
+	passed, slowStart := u.elapsed(now)-from, int64(u.config.Load().SlowStart)
+	if from == 0 || passed >= slowStart {
 		return 1
 	}
-	return max(minRamp, 1-float64(left)/float64(u.config.SlowStart))
+	return max(minRamp, float64(passed)/float64(slowStart))
 }
 
 // onTransition returns a function that acts on a transition of the breaker, if any.
@@ -97,8 +101,8 @@ func (u *Upstream) onTransition(transition breaker.Transition, changed bool) fun
 		case breaker.HalfOpen:
 			u.logger.Info("analyzer is half-open: a few packets are sent")
 		case breaker.Closed:
-			u.slowStartUntil.Store(u.elapsed(time.Now().Add(u.config.SlowStart)))
-			u.logger.Info("analyzer is healthy: slow start", "duration", u.config.SlowStart)
+			u.slowStartFrom.Store(u.elapsed(time.Now()))
+			u.logger.Info("analyzer is healthy: slow start", "duration", u.config.Load().SlowStart)
 		}
 		u.prober.reschedule()
 		u.settler.CapacityChanged()

@@ -94,7 +94,7 @@ func delivery(t testing.TB, batch int) func() {
 	})
 	u.probed.Store(true)
 	u.sending.Store(newSendingContext(t.Context()))
-	sender := u.senders[0]
+	sender := u.senders.all[0]
 	t.Cleanup(sender.conn.Close)
 	var packets []Delivery
 	source := new(packetMaker)

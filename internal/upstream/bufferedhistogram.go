@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -11,6 +12,7 @@ import (
 // much as a dozen at once. It is safe for concurrent use.
 type bufferedHistogram struct {
 	histogram prometheus.Observer
+	recent    *recentLatency // nil: not needed
 
 	mu     sync.Mutex // guards all fields below
 	buffer [64]float64
@@ -32,9 +34,23 @@ func (o *bufferedHistogram) flush() {
 	o.flushLocked()
 }
 
+// quantile returns a recent quantile; see recentLatency.
+func (o *bufferedHistogram) quantile(q float64) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.flushLocked()
+	return o.recent.quantile(q)
+}
+
 func (o *bufferedHistogram) flushLocked() {
+	if o.recent != nil {
+		o.recent.turn(time.Now())
+	}
 	for _, value := range o.buffer[:o.count] {
 		o.histogram.Observe(value)
+		if o.recent != nil {
+			o.recent.add(value)
+		}
 	}
 	o.count = 0
 }

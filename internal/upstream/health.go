@@ -51,11 +51,26 @@ func (p *prober) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-p.rescheduled:
+			p.resume(ctx)
 		case <-timer.C:
-			p.probe(ctx)
+			if !p.upstream.unprobed.Load() {
+				p.probe(ctx)
+			}
 		}
 		timer.Reset(p.delay())
 	}
+}
+
+// resume sends the first probe after maintenance.
+func (p *prober) resume(ctx context.Context) {
+	u := p.upstream
+	if u.unprobed.Load() || u.probed.Load() {
+		return
+	}
+	p.probeFirst(ctx)
+	u.slowStartFrom.Store(u.elapsed(time.Now()))
+	u.probed.Store(true)
+	u.settler.CapacityChanged()
 }
 
 // reschedule makes run compute the time of the next probe again.
@@ -80,7 +95,7 @@ func (p *prober) probe(ctx context.Context) {
 func (p *prober) send(ctx context.Context) {
 	u := p.upstream
 	p.lastStart = time.Now()
-	p.last = u.sink.Probe(ctx, p.lastStart.Add(u.config.ProbeTimeout))
+	p.last = u.sink.Probe(ctx, p.lastStart.Add(u.config.Load().ProbeTimeout))
 	u.metrics.probed(p.last)
 }
 
@@ -88,8 +103,10 @@ func (p *prober) send(ctx context.Context) {
 // do not synchronize.
 func (p *prober) delay() time.Duration {
 	u := p.upstream
-	state, interval := u.breaker.State(), u.config.ProbeInterval
+	state, interval := u.breaker.State(), u.config.Load().ProbeInterval
 	switch {
+	case u.unprobed.Load():
+		return time.Hour // SetProbing reschedules
 	case p.last.Reason == sink.LocalResources:
 		return max(time.Until(u.breaker.NextProbe()), time.Until(p.lastStart.Add(min(failingProbeInterval, interval))), exhaustionPause)
 	case state == breaker.Open:

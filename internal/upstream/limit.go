@@ -14,7 +14,6 @@ type limit struct {
 	packets atomic.Int64
 	settled atomic.Int64 // packets delivered or rejected since the last adapt
 
-	min, max int64
 	// The fields below belong to adapt. rate is the number of packets settled per tick:
 	// its rises are immediate, its falls smoothed (EWMA).
 	rate float64
@@ -30,26 +29,32 @@ const (
 )
 
 func (l *limit) init(config Config) {
-	l.max = int64(config.QueuePackets)
-	l.min = min(l.max, int64(2*config.Concurrency))
-	l.packets.Store(min(l.max, 1024))
+	l.packets.Store(min(int64(config.QueuePackets), 1024))
 }
 
 func (l *limit) now() int { return int(l.packets.Load()) }
 
+// lower lowers the limit to a new maximum.
+func (l *limit) lower(highest int64) {
+	for now := l.packets.Load(); now > highest && !l.packets.CompareAndSwap(now, highest); now = l.packets.Load() {
+	}
+}
+
 // adapt is called every TickInterval with the number of bound packets. It reports an
 // excess, and the number of packets to keep then.
-func (l *limit) adapt(bound int64) (keep int64, excess bool) {
+func (l *limit) adapt(bound int64, config *Config) (keep int64, excess bool) {
+	highest := int64(config.QueuePackets)
+	lowest := min(highest, int64(2*config.Concurrency))
 	settled := float64(l.settled.Swap(0))
 	l.rate = max(settled, 0.8*l.rate+0.2*settled)
-	second := max(l.min, min(l.max, int64(l.rate*float64(ticksPerSecond))))
+	second := max(lowest, min(highest, int64(l.rate*float64(ticksPerSecond))))
 	if bound <= second {
 		l.ticksOver = 0
 		limit := l.packets.Load()
 		if bound <= second/4 { // the queue is short: the maximum rate is unknown
 			limit *= 2
 		}
-		l.packets.Store(min(l.max, max(second, limit)))
+		l.packets.Store(min(highest, max(second, limit)))
 		return 0, false
 	}
 	if l.ticksOver++; l.ticksOver <= graceTicks {

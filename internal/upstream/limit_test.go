@@ -40,7 +40,7 @@ func TestLimitFollowsRate(t *testing.T) {
 			l.init(config)
 			for _, tick := range test.ticks {
 				l.settled.Add(tick.settled)
-				l.adapt(tick.bound)
+				l.adapt(tick.bound, &config)
 				if now := l.now(); now < 2*config.Concurrency || now > config.QueuePackets {
 					t.Fatalf("the limit is %d", now)
 				}
@@ -54,19 +54,20 @@ func TestLimitFollowsRate(t *testing.T) {
 
 func TestLimitReportsExcess(t *testing.T) {
 	var l limit
-	l.init(DefaultConfig())
+	config := DefaultConfig()
+	l.init(config)
 	for range graceTicks {
 		l.settled.Add(10)
-		if _, excess := l.adapt(1000); excess {
+		if _, excess := l.adapt(1000, &config); excess {
 			t.Error("excess is reported within the grace")
 		}
 	}
 	l.settled.Add(10)
-	if _, excess := l.adapt(199); excess {
+	if _, excess := l.adapt(199, &config); excess {
 		t.Error("the packets of two seconds are reported as excess")
 	}
 	l.settled.Add(10)
-	if keep, excess := l.adapt(201); !excess || keep != 100 {
+	if keep, excess := l.adapt(201, &config); !excess || keep != 100 {
 		t.Errorf("of the packets of more than two seconds %d are kept (%v), want 100", keep, excess)
 	}
 }

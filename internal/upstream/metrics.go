@@ -75,16 +75,23 @@ func (m *Metrics) Describe(descs chan<- *prometheus.Desc) {
 func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	latest := make(map[string]*Upstream) // of each id
+	bound, inFlight := make(map[string]int64), make(map[string]int64)
 	for _, u := range m.present {
 		u.metrics.duration.flush()
 		u.metrics.latency.flush()
+		_, held := u.Volumes()
+		latest[u.ID()] = u
+		bound[u.ID()] += u.queue.bound.Load()
+		inFlight[u.ID()] += held.Packets
+	}
+	for id, u := range latest {
 		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
-			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{u.ID()}, labels...)...)
+			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{id}, labels...)...)
 		}
-		_, inFlight := u.Volumes()
-		gauge(m.queueDepth, float64(u.queue.bound.Load()))
+		gauge(m.queueDepth, float64(bound[id]))
 		gauge(m.queueLimit, float64(u.limit.now()))
-		gauge(m.inFlight, float64(inFlight.Packets))
+		gauge(m.inFlight, float64(inFlight[id]))
 		gauge(m.healthy, boolToFloat(u.Healthy()))
 		for _, state := range states {
 			gauge(m.state, boolToFloat(u.breaker.State() == state), state.String())
@@ -95,13 +102,19 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// Remove removes the metrics of an analyzer that was stopped.
+// Remove removes the gauges of an analyzer that was stopped. Its counters stay; see Drop.
 func (m *Metrics) Remove(u *Upstream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	u.metrics.duration.flush()
+	u.metrics.latency.flush()
 	m.present = slices.DeleteFunc(m.present, func(one *Upstream) bool { return one == u })
+}
+
+// Drop removes the counters of an id.
+func (m *Metrics) Drop(id string) {
 	for _, v := range m.vectors() {
-		v.(interface{ DeletePartialMatch(prometheus.Labels) int }).DeletePartialMatch(prometheus.Labels{"analyzer": u.ID()})
+		v.(interface{ DeletePartialMatch(prometheus.Labels) int }).DeletePartialMatch(prometheus.Labels{"analyzer": id})
 	}
 }
 
@@ -137,7 +150,7 @@ func (m *Metrics) add(u *Upstream) *metrics {
 		probes:      make(map[string]prometheus.Counter),
 		transitions: make(map[breaker.State]prometheus.Counter),
 		duration:    &bufferedHistogram{histogram: m.duration.WithLabelValues(analyzer)},
-		latency:     &bufferedHistogram{histogram: m.latency.WithLabelValues(analyzer)},
+		latency:     &bufferedHistogram{histogram: m.latency.WithLabelValues(analyzer), recent: new(recentLatency)},
 	}
 	for _, reason := range sink.Failures() {
 		resolved.failures[reason] = m.failures.WithLabelValues(analyzer, reason)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,8 @@ const flushTimeout = 20 * time.Millisecond
 // woken first (LIFO): its connection and memory are warm, and low traffic uses few
 // connections.
 type waiter struct {
-	wake sync.Cond // the condition of take may hold
+	wake    sync.Cond // the condition of take may hold
+	retired bool      // the sender is to end; guarded by the queue's mutex
 }
 
 func newQueue() *queue {
@@ -96,17 +98,20 @@ func (q *queue) offer(deliveries []Delivery, batch batchLimits) bool {
 }
 
 // take waits until the sender may start and appends the packets of its batch to dst. It
-// reports false once the queue is stopped. The caller must call finished with the volume
+// reports false once the queue is stopped or the sender retired. The caller must call finished with the volume
 // of the batch.
 func (q *queue) take(s *waiter, dst []Delivery, limits func() batchLimits) ([]Delivery, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	batch := limits()
-	for !q.stopped && !q.mayStartLocked(batch) {
+	for !q.stopped && !s.retired && !q.mayStartLocked(batch) {
 		q.waitLocked(s)
 		batch = limits()
 	}
-	if q.stopped {
+	if s.retired && q.mayStartLocked(batch) {
+		q.wakeLocked() // it may have been woken for these packets
+	}
+	if q.stopped || s.retired {
 		return nil, false
 	}
 	var volume packet.Volume
@@ -218,6 +223,15 @@ func (q *queue) trim(keep int64) []Delivery {
 	}
 	q.publishBoundLocked()
 	return trimmed
+}
+
+// retire makes take return false for one sender.
+func (q *queue) retire(s *waiter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s.retired = true
+	q.idle = slices.DeleteFunc(q.idle, func(one *waiter) bool { return one == s })
+	s.wake.Signal()
 }
 
 // stop makes take return false for all senders.

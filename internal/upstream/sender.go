@@ -72,7 +72,7 @@ func (s *sender) deliver(batch []Delivery, v attempt) {
 // another analyzer gets no retries here.
 func (s *sender) next(batch []Delivery, r sink.Result, v attempt) action {
 	u := s.upstream
-	retries := u.config.Retries
+	retries := u.config.Load().Retries
 	if len(batch) == 1 && batch[0].Failures != nil {
 		retries = 0
 	}
@@ -104,7 +104,7 @@ func (s *sender) send(batch []Delivery, v attempt) sink.Result {
 		return sink.Result{Outcome: sink.Aborted, Unsent: true}
 	}
 	s.packets = AppendPackets(s.packets[:0], batch)
-	result := s.conn.Send(ctx, s.packets, start.Add(u.config.Timeout))
+	result := s.conn.Send(ctx, s.packets, start.Add(u.config.Load().Timeout))
 	clear(s.packets)
 	if result.ProbeSoon {
 		u.prober.reschedule()
@@ -133,7 +133,7 @@ func (u *Upstream) record(r sink.Result, batch []Delivery, v attempt, start, end
 		if len(r.Exceptions) < len(batch) {
 			u.lastDelivered.Store(u.elapsed(end))
 		}
-		u.batch.adapt(len(batch), end.Sub(start), u.config.Timeout)
+		u.batch.adapt(len(batch), end.Sub(start), u.config.Load().Timeout)
 		// Packets read back from disk have wall-clock times only, which may be in the future.
 		u.metrics.latency.observe(max(0, end.Sub(batch[0].Packet.Accepted)).Seconds())
 	}
@@ -164,8 +164,10 @@ func (s *sender) settle(batch []Delivery, r sink.Result) {
 	}
 	if len(acked) > 0 {
 		u.limit.settled.Add(int64(len(acked)))
-		u.metrics.delivered(VolumeOf(acked))
-		u.settler.Delivered(u.config.ID, acked)
+		volume := VolumeOf(acked)
+		u.metrics.delivered(volume)
+		u.pace.record(volume.Messages)
+		u.settler.Delivered(u.id, acked)
 	}
 	if len(rejections) > 0 {
 		s.reject(rejections...)
@@ -194,7 +196,7 @@ func (s *sender) nackOrReject(deliveries []Delivery, r sink.Result, v attempt) {
 
 func (s *sender) reject(rejections ...Rejection) {
 	s.upstream.limit.settled.Add(int64(len(rejections)))
-	s.upstream.settler.Rejected(s.upstream.config.ID, rejections)
+	s.upstream.settler.Rejected(s.upstream.id, rejections)
 }
 
 // withoutSettled removes the deliveries without a packet.

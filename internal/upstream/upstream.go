@@ -61,7 +61,8 @@ type Budget interface {
 // Upstream is one analyzer. It is safe for concurrent use, but only one goroutine may call
 // Offer.
 type Upstream struct {
-	config  Config
+	id      string
+	config  atomic.Pointer[Config] // see Configure
 	sink    sink.Sink
 	settler Settler
 	logger  *slog.Logger
@@ -72,18 +73,23 @@ type Upstream struct {
 	queue   *queue
 	limit   limit
 	batch   batchSize
-	senders []*sender
+	pace    pace
+	senders senders
 	prober  *prober
 
 	linger atomic.Int64 // nanoseconds; see SetLinger
-	// probed is set once the first probe is complete.
-	probed atomic.Bool
+	// probed is set once the first probe is complete, since the start or the last
+	// maintenance.
+	probed  atomic.Bool
+	evicted atomic.Bool // see Evict
+	// unprobed means that no probes are sent; see SetProbing.
+	unprobed atomic.Bool
 	// The times below are nanoseconds since created (see elapsed), so that changes of the
 	// wall clock have no effect; 0 means never.
-	created        time.Time
-	pausedUntil    atomic.Int64
-	slowStartUntil atomic.Int64
-	lastDelivered  atomic.Int64
+	created       time.Time
+	pausedUntil   atomic.Int64
+	slowStartFrom atomic.Int64
+	lastDelivered atomic.Int64
 
 	// sending is the context of all requests since the last interrupt; nil before Start.
 	sending   atomic.Pointer[sendingContext]
@@ -120,7 +126,7 @@ type Dependencies struct {
 // New returns an Upstream that is not started. The configuration must be valid.
 func New(config Config, deps Dependencies) *Upstream {
 	u := &Upstream{
-		config:  config,
+		id:      config.ID,
 		sink:    deps.Sink,
 		settler: deps.Settler,
 		logger:  deps.Logger.With("analyzer", config.ID),
@@ -129,18 +135,18 @@ func New(config Config, deps Dependencies) *Upstream {
 		budget:  deps.Budget,
 		created: time.Now(),
 	}
+	u.config.Store(&config)
 	u.limit.init(config)
 	u.batch.packets.Store(initialBatchPackets)
 	u.prober = newProber(u)
-	for range config.Concurrency {
-		u.senders = append(u.senders, newSender(u))
-	}
+	u.senders.upstream = u
+	u.senders.set(config.Concurrency)
 	u.metrics = deps.Metrics.add(u)
 	return u
 }
 
 // ID returns the analyzer's name.
-func (u *Upstream) ID() string { return u.config.ID }
+func (u *Upstream) ID() string { return u.id }
 
 // Start completes the first probe and then starts senders and probes.
 func (u *Upstream) Start(ctx context.Context) {
@@ -148,12 +154,12 @@ func (u *Upstream) Start(ctx context.Context) {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		u.cancel = cancel
 		u.sending.Store(newSendingContext(work))
-		u.prober.probeFirst(work)
-		u.probed.Store(true)
-		u.running.Go(func() { u.prober.run(work) })
-		for _, s := range u.senders {
-			u.running.Go(s.run)
+		if !u.unprobed.Load() {
+			u.prober.probeFirst(work)
+			u.probed.Store(true)
 		}
+		u.running.Go(func() { u.prober.run(work) })
+		u.senders.start()
 	})
 }
 
@@ -161,6 +167,7 @@ func (u *Upstream) Start(ctx context.Context) {
 // returned to the Settler.
 func (u *Upstream) Stop() {
 	u.stopOnce.Do(func() {
+		u.senders.stop()
 		u.queue.stop()
 		if u.cancel != nil {
 			u.cancel()
@@ -174,7 +181,7 @@ func (u *Upstream) Stop() {
 // analyzer became unavailable since, the packets are returned to the Settler.
 func (u *Upstream) Offer(deliveries []Delivery) {
 	if !u.queue.offer(deliveries, u.limits()) {
-		u.settler.Nacked(u.config.ID, deliveries)
+		u.settler.Nacked(u.id, deliveries)
 		return
 	}
 	if !u.accepting(time.Now()) {
@@ -192,9 +199,10 @@ func (u *Upstream) SetLinger(linger time.Duration) { u.linger.Store(int64(linger
 // Volumes returns a consistent snapshot of the waiting and the in-flight volume.
 func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.volumes() }
 
-// Tick adapts the limit to the rate of the analyzer. Callers call it every TickInterval.
+// Tick adapts the limit to the rate of the analyzer, and measures its pace. Callers call it every TickInterval.
 func (u *Upstream) Tick() {
-	keep, excess := u.limit.adapt(u.queue.bound.Load())
+	u.pace.sample(time.Now())
+	keep, excess := u.limit.adapt(u.queue.bound.Load(), u.config.Load())
 	if excess {
 		u.nack(u.queue.trim(keep))
 	}
@@ -213,7 +221,7 @@ func (u *Upstream) limits() batchLimits {
 
 func (u *Upstream) nack(deliveries []Delivery) {
 	if len(deliveries) > 0 {
-		u.settler.Nacked(u.config.ID, deliveries)
+		u.settler.Nacked(u.id, deliveries)
 	}
 }
 

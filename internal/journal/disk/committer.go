@@ -137,6 +137,7 @@ func (c *committer) collect(acksAlone bool) bool {
 		c.acks.Reset(acksDelay)
 	}
 	c.acksDue = false
+	c.appender.segmentBytes = j.segmentBytesLocked()
 	c.commit.newSegment = j.usedLocked() == 0 && j.bytesLocked()+j.reserved > j.config.MaxBytes
 	return !c.commit.isEmpty()
 }

@@ -42,3 +42,39 @@ func (c Config) Validate() error {
 func (c Config) segmentBytes() int64 {
 	return min(max(c.MaxBytes/segmentsPerMaxBytes, minSegmentBytes), maxSegmentBytes)
 }
+
+// segmentBytesLocked returns the size of the next segment.
+func (j *Journal) segmentBytesLocked() int64 {
+	if j.segmentBytes > 0 {
+		return j.segmentBytes
+	}
+	return j.config.segmentBytes()
+}
+
+func (j *Journal) currentConfig() Config {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.config
+}
+
+// CheckConfig returns an error if the journal holds more than the configuration allows.
+func (j *Journal) CheckConfig(next Config) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var errs []error
+	if used := j.usedLocked() + j.reserved; used > next.MaxBytes {
+		errs = append(errs, fmt.Errorf("JOURNAL_MAX_BYTES is %d: the journal takes %d bytes now, it must be at least as many", next.MaxBytes, used))
+	}
+	if held := j.heldLocked(); held > next.MemoryLimitBytes {
+		errs = append(errs, fmt.Errorf("MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.MemoryLimitBytes, held))
+	}
+	return errors.Join(errs...)
+}
+
+// Configure replaces the limits; the directory stays. What exceeds the limits stays, too.
+func (j *Journal) Configure(next Config) {
+	j.mu.Lock()
+	j.config.MaxBytes, j.config.MemoryLimitBytes = next.MaxBytes, next.MemoryLimitBytes
+	j.mu.Unlock()
+	j.compacting.wake() // there may be memory for packets on disk
+}

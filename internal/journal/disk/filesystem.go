@@ -88,7 +88,7 @@ func makeDir(path string) error {
 	if err := os.Mkdir(path, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(parent)
+	return datafile.SyncDir(parent)
 }
 
 func (osFiles) List(dir string) ([]string, error) {
@@ -146,7 +146,7 @@ func (osFiles) Open(path string) (file, error) {
 func (osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
 func (osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
 func (osFiles) Remove(path string) error               { return os.Remove(path) }
-func (osFiles) SyncDir(path string) error              { return syncDir(path) }
+func (osFiles) SyncDir(path string) error              { return datafile.SyncDir(path) }
 
 func (osFiles) Free(dir string) (int64, error) {
 	free, err := freeBytes(dir)

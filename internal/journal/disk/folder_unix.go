@@ -2,10 +2,7 @@
 
 package disk
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
 // freeBytes returns the free bytes of the file system of a directory.
 func freeBytes(dir string) (int64, error) {
@@ -14,14 +11,4 @@ func freeBytes(dir string) (int64, error) {
 		return 0, err
 	}
 	return int64(stat.Bavail) * int64(stat.Bsize), nil
-}
-
-// syncDir returns after the entries of a directory are on stable storage.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

@@ -12,6 +12,3 @@ func freeBytes(dir string) (int64, error) {
 	err = windows.GetDiskFreeSpaceEx(path, &free, nil, nil)
 	return int64(min(free, 1<<62)), err
 }
-
-// syncDir does nothing: Windows cannot sync a directory.
-func syncDir(string) error { return nil }

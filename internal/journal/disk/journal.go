@@ -38,7 +38,6 @@ type Deps struct {
 // It has two goroutines: the committer writes, and the compactor reads back, rewrites
 // and removes segments.
 type Journal struct {
-	config  Config
 	logger  *slog.Logger
 	pool    *packet.Pool
 	files   fileSystem
@@ -54,6 +53,8 @@ type Journal struct {
 	syncWaiters sync.Pool // of syncWaiter
 
 	mu            sync.Mutex // guards all below
+	config        Config
+	segmentBytes  int64 // 0: config.segmentBytes
 	index         index
 	segments      []*segment // in order, without the obsolete ones
 	active        *segment   // last of segments; nil while there is none to append to

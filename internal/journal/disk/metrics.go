@@ -60,7 +60,7 @@ func (j *Journal) gauges() []prometheus.Collector {
 			return float64(j.Status().Bytes)
 		}),
 		gauge("distributor_journal_limit_bytes", "Maximum bytes of the journal on disk (JOURNAL_MAX_BYTES).", func() float64 {
-			return float64(j.config.MaxBytes)
+			return float64(j.currentConfig().MaxBytes)
 		}),
 		gauge("distributor_journal_oldest_age_seconds", "Age of the oldest undelivered packet, 0 if there is none.", func() float64 {
 			oldest := j.Status().Oldest

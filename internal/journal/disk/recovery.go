@@ -27,9 +27,6 @@ func Open(config Config, deps Deps) (*Journal, error) {
 	if deps.files == nil {
 		deps.files = osFiles{}
 	}
-	if deps.segmentBytes == 0 {
-		deps.segmentBytes = config.segmentBytes()
-	}
 	dir := filepath.Join(config.Dir, segmentsDir)
 	if err := deps.files.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("create the journal's directory: %w", err)
@@ -48,7 +45,7 @@ func Open(config Config, deps Deps) (*Journal, error) {
 
 func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, error) {
 	j := &Journal{
-		config: config, logger: deps.Logger, pool: deps.Pool, files: deps.files, dir: dir, lock: lock,
+		config: config, segmentBytes: deps.segmentBytes, logger: deps.Logger, pool: deps.Pool, files: deps.files, dir: dir, lock: lock,
 		quarantine: &quarantine{files: deps.files, dir: filepath.Join(config.Dir, quarantineDir)},
 		ready:      make(chan struct{}, 1),
 		committing: newLoop(), compacting: newLoop(),
@@ -73,7 +70,7 @@ func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, e
 		deps.Logger.Info("the journal has undelivered packets",
 			"packets", left.Packets, "messages", left.Messages, "bytes", left.Bytes, "read_in", time.Since(started))
 	}
-	j.start(found, deps.segmentBytes)
+	j.start(found)
 	return j, nil
 }
 
@@ -94,8 +91,8 @@ func (j *Journal) adopt(found *replay) {
 
 // start begins a segment and starts the goroutines. If the segment cannot be begun, the
 // journal starts unwritable.
-func (j *Journal) start(found *replay, segmentBytes int64) {
-	a := appender{files: j.files, dir: j.dir, segmentBytes: segmentBytes}
+func (j *Journal) start(found *replay) {
+	a := appender{files: j.files, dir: j.dir, segmentBytes: j.segmentBytesLocked()}
 	if n := len(found.segments); n > 0 {
 		a.number = found.segments[n-1].number
 	}

@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open) {
 		{"refused packets stay the caller's", 2 << 20, testRefusedPackets},
 		{"released packets are not used", ampleBytes, testReleased},
 		{"wake-ups", ampleBytes, testWakeUps},
+		{"samples", ampleBytes, testSample},
 		{"concurrent use", ampleBytes, testConcurrentUse},
 		{"close", ampleBytes, testClose},
 	}

@@ -4,6 +4,8 @@ package memory
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,7 +26,7 @@ type Config struct {
 
 // Journal implements journal.Journal in memory.
 type Journal struct {
-	config Config
+	config atomic.Pointer[Config]
 	ready  chan struct{}
 
 	// Copies of the state below for CheckCapacity and Utilization, which take no lock.
@@ -43,8 +45,25 @@ type Journal struct {
 
 // New returns an empty journal.
 func New(config Config) *Journal {
-	return &Journal{config: config, ready: make(chan struct{}, 1)}
+	j := &Journal{ready: make(chan struct{}, 1)}
+	j.config.Store(&config)
+	return j
 }
+
+// CheckConfig returns an error if the journal holds more than the configuration allows.
+func (j *Journal) CheckConfig(next Config) error {
+	var errs []error
+	if queued := j.queuedPackets.Load(); queued > int64(next.QueuePackets) {
+		errs = append(errs, fmt.Errorf("INGEST_BUFFER_SIZE is %d: %d packets are queued now, it must be at least as many", next.QueuePackets, queued))
+	}
+	if held := j.heldBytes.Load(); held > next.LimitBytes {
+		errs = append(errs, fmt.Errorf("MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.LimitBytes, held))
+	}
+	return errors.Join(errs...)
+}
+
+// Configure replaces the limits. What exceeds them stays.
+func (j *Journal) Configure(next Config) { j.config.Store(&next) }
 
 // Append implements journal.Journal.
 func (j *Journal) Append(packets []*packet.Packet) (int, error) {
@@ -104,9 +123,9 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 // admitsLocked reports whether the limits and the emitter's quotas admit the packet.
 func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
 	j.emitters.Record(p.Slot, p.Accepted)
-	contended := j.emitters.Contended()
-	return j.packetQuota.Admits(p.Slot, 1, int64(j.config.QueuePackets-j.queue.Len()), contended) &&
-		j.byteQuota.Admits(p.Slot, footprint, j.config.LimitBytes-j.stats.MemoryBytes, contended)
+	contended, config := j.emitters.Contended(), j.config.Load()
+	return j.packetQuota.Admits(p.Slot, 1, int64(config.QueuePackets-j.queue.Len()), contended) &&
+		j.byteQuota.Admits(p.Slot, footprint, config.LimitBytes-j.stats.MemoryBytes, contended)
 }
 
 // CheckCapacity implements journal.Journal.
@@ -114,8 +133,9 @@ func (j *Journal) CheckCapacity(bytes int) error {
 	if j.closed.Load() {
 		return journal.ErrClosed
 	}
-	if j.queuedPackets.Load() >= int64(j.config.QueuePackets) ||
-		j.heldBytes.Load()+packet.FootprintOf(bytes) > j.config.LimitBytes {
+	config := j.config.Load()
+	if j.queuedPackets.Load() >= int64(config.QueuePackets) ||
+		j.heldBytes.Load()+packet.FootprintOf(bytes) > config.LimitBytes {
 		return journal.ErrFull
 	}
 	return nil
@@ -123,8 +143,9 @@ func (j *Journal) CheckCapacity(bytes int) error {
 
 // Utilization returns the utilization of the queue or of the memory, whichever is higher.
 func (j *Journal) Utilization() float64 {
-	return max(float64(j.queuedPackets.Load())/float64(j.config.QueuePackets),
-		float64(j.heldBytes.Load())/float64(j.config.LimitBytes))
+	config := j.config.Load()
+	return max(float64(j.queuedPackets.Load())/float64(config.QueuePackets),
+		float64(j.heldBytes.Load())/float64(config.LimitBytes))
 }
 
 // Fetch returns the oldest packets. It returns no error.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -25,7 +26,7 @@ import (
 // Reader reads bodies into buffers that grow as the bytes arrive: what a client only
 // announces takes no memory. It may be used concurrently.
 type Reader struct {
-	maxBytes int // of a body, decoded
+	maxBytes atomic.Int64 // of a body, decoded
 	memory   *intake.Memory
 	// uploads bounds what each client holds with bodies that have not arrived whole.
 	uploads *clientquota.Quota
@@ -43,7 +44,8 @@ const (
 
 // NewReader returns a Reader of bodies of up to maxBytes, decoded.
 func NewReader(maxBytes int, memory *intake.Memory) (*Reader, error) {
-	r := &Reader{maxBytes: maxBytes, memory: memory, uploads: clientquota.New(memory.Limit(), 1)}
+	r := &Reader{memory: memory, uploads: clientquota.New(memory.Limit(), 1)}
+	r.Configure(maxBytes)
 	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(r.zstds) {
 		// With a concurrency of 1 a decoder starts no goroutine.
@@ -55,6 +57,12 @@ func NewReader(maxBytes int, memory *intake.Memory) (*Reader, error) {
 		r.zstds <- decoder
 	}
 	return r, nil
+}
+
+// Configure changes the maximum size of later bodies, and follows the limit of the memory.
+func (r *Reader) Configure(maxBytes int) {
+	r.maxBytes.Store(int64(maxBytes))
+	r.uploads.SetCapacity(r.memory.Limit())
 }
 
 // Read reads and decodes the body of a request that CheckLength did not refuse. The
@@ -76,7 +84,7 @@ func (r *Reader) Read(request *server.Request) (*packet.Packet, *problem.Problem
 // CheckLength returns the refusal of a request whose announced body is too large, or
 // nil.
 func (r *Reader) CheckLength(length int64) *problem.Problem {
-	if length > int64(r.maxBytes) {
+	if length > r.maxBytes.Load() {
 		return r.tooLarge()
 	}
 	return nil
@@ -153,7 +161,7 @@ func (r *Reader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
 func (r *Reader) tooLarge() *problem.Problem {
 	return &problem.Problem{
 		Code:   problem.TooLarge,
-		Detail: fmt.Sprintf("the body is larger than %d bytes (decompressed)", r.maxBytes),
+		Detail: fmt.Sprintf("the body is larger than %d bytes (decompressed)", r.maxBytes.Load()),
 	}
 }
 

@@ -56,7 +56,7 @@ func (u *Upload) read(stream io.Reader) *problem.Problem {
 		n, err := stream.Read(u.Free())
 		u.extend(n)
 		switch {
-		case u.arrived() > u.reader.maxBytes:
+		case int64(u.arrived()) > u.reader.maxBytes.Load():
 			return u.reader.tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil

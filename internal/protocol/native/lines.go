@@ -79,7 +79,7 @@ func (p *Protocol) checkLines(text []byte, traceparent string, b *batch) {
 		if !ok {
 			return
 		}
-		info, err := packet.Check(line, p.config.MaxPacketMessages)
+		info, err := packet.Check(line, p.config.Load().MaxPacketMessages)
 		if err != nil {
 			why := p.rejection(err, info, line, now)
 			p.count(why.Code)

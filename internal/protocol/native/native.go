@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,10 +42,9 @@ func DefaultConfig() Config { return Config{MaxBodyBytes: 10 << 20, MaxPacketMes
 // Protocol answers requests. It implements server.Protocol, and may be used
 // concurrently.
 type Protocol struct {
-	config   Config
+	config   atomic.Pointer[Config] // see Configure
 	intake   *intake.Intake
 	memory   *intake.Memory // of intake
-	ack      intake.Ack     // of requests that ask for none
 	bodies   *body.Reader
 	duration prometheus.Histogram
 	batches  sync.Pool // of *batch
@@ -65,11 +65,22 @@ func New(config Config, in *intake.Intake, registerer prometheus.Registerer) (*P
 	if err != nil {
 		return nil, err
 	}
-	return &Protocol{
-		config: config, intake: in, memory: in.Memory(), ack: in.Config().Ack, bodies: bodies, duration: duration,
+	p := &Protocol{
+		intake: in, memory: in.Memory(), bodies: bodies, duration: duration,
 		batches: sync.Pool{New: func() any { return &batch{intake: in.NewBatch()} }},
-	}, nil
+	}
+	p.config.Store(&config)
+	return p, nil
 }
+
+// Configure replaces the settings, for requests that come later, after those of the intake.
+func (p *Protocol) Configure(next Config) {
+	p.config.Store(&next)
+	p.bodies.Configure(next.MaxBodyBytes)
+}
+
+// ack returns the level of requests that ask for none.
+func (p *Protocol) ack() intake.Ack { return p.intake.Config().Ack }
 
 // readyBytes is the size of the packet that Ready asks for.
 const readyBytes = 4 << 10
@@ -117,7 +128,7 @@ func (p *Protocol) submissionOf(r *server.Request) (submission, *problem.Problem
 func (p *Protocol) ackOf(r *server.Request) (intake.Ack, *problem.Problem) {
 	asked, given := r.Parameter("ack")
 	if !given {
-		return p.ack, nil
+		return p.ack(), nil
 	}
 	if !slices.Contains(intake.Acks(), asked) {
 		return "", &problem.Problem{Code: problem.Malformed, Detail: fmt.Sprintf("?ack=%s: it must be one of %s", asked, strings.Join(intake.Acks(), ", "))}
@@ -155,7 +166,7 @@ func (p *Protocol) answer(how *submission, received *packet.Packet, to *http1.Re
 // examine checks and screens a packet. If that decides, it answers and drops the packet.
 func (p *Protocol) examine(how *submission, c *intake.Candidate, now time.Time, to *http1.Response) (decided bool) {
 	received := c.Packet
-	info, err := packet.Check(received.Body, p.config.MaxPacketMessages)
+	info, err := packet.Check(received.Body, p.config.Load().MaxPacketMessages)
 	if err != nil {
 		p.refuse(to, p.rejection(err, info, received.Body, now))
 		p.memory.Drop(received)

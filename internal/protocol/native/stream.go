@@ -58,7 +58,7 @@ func (s *stream) Begin(head *http1.Head, whole bool) bool {
 	if !p.isFastPath(head) {
 		return false
 	}
-	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack, traceparent: traceOf(head.Traceparent)}
+	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack(), traceparent: traceOf(head.Traceparent)}
 	if !whole {
 		if p.intake.Admit(int(head.Length)) != "" {
 			return false

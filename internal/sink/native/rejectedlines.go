@@ -123,7 +123,7 @@ func lineReason(code json.RawMessage) string {
 	switch text {
 	case sink.Malformed, sink.InvalidPacket, sink.TooLarge, sink.UnsupportedMedia:
 		return text
-	case "overloaded", "rate_limited", "no_analyzer", "draining", "journal_unwritable", "shed":
+	case "overloaded", "rate_limited", "no_analyzer", "draining", "journal_unwritable", "shed", "paused":
 		return ""
 	}
 	switch status, _ := strconv.Atoi(text); status {

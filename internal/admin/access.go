@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"math"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/credential"
+	"github.com/logstreamer/logstreamer/internal/filewatch"
+)
+
+// Access knows who may use the admin API. It may be used concurrently.
+type Access struct {
+	watcher  *filewatch.Watcher
+	rules    atomic.Pointer[rules]
+	sessions *sessions
+	failures *credential.Failures
+}
+
+// rules are what the settings say about access. They are immutable.
+type rules struct {
+	token        [sha256.Size]byte // of ADMIN_TOKEN
+	hasToken     bool
+	path         string                           // ADMIN_TOKENS_FILE
+	file         *filewatch.File[*credential.Set] // nil: there is none
+	certificates bool                             // client certificates are asked for
+	hosts        []string
+}
+
+// NewAccess returns the access that the settings describe. It reads ADMIN_TOKENS_FILE, which
+// the watcher reads anew when it changes.
+func NewAccess(config control.AdminConfig, watcher *filewatch.Watcher) (*Access, error) {
+	a := &Access{watcher: watcher, sessions: newSessions(), failures: credential.NewFailures()}
+	commit, _, err := a.Prepare(config)
+	if err != nil {
+		return nil, err
+	}
+	commit()
+	return a, nil
+}
+
+// Prepare reads what changed settings name, and reads it anew if nothing changed. Either commit
+// or abort must be called: the first puts the settings in force, the second forgets them. There
+// must be one at a time.
+func (a *Access) Prepare(config control.AdminConfig) (commit, abort func(), err error) {
+	old := a.rules.Load()
+	next := &rules{
+		token: sha256.Sum256([]byte(config.Token)), hasToken: config.Token != "", path: config.TokensFile,
+		certificates: config.ClientCA != "", hosts: config.Hosts,
+	}
+	switch {
+	case next.path == "":
+	case old != nil && old.path == next.path:
+		next.file = old.file
+	default:
+		source := filewatch.Source{Key: "ADMIN_TOKENS_FILE", Path: next.path}
+		if next.file, err = credential.Load(a.watcher, "admin_tokens", source, credential.Admins); err != nil {
+			return nil, nil, err
+		}
+	}
+	commit = func() {
+		a.rules.Store(next)
+		if old != nil && old.file != nil && old.file != next.file {
+			old.file.Close()
+		}
+	}
+	abort = func() {
+		if next.file != nil && (old == nil || next.file != old.file) {
+			next.file.Close()
+		}
+	}
+	return commit, abort, nil
+}
+
+// by is how a caller was authenticated.
+type by string
+
+const (
+	byNothing     by = "loopback" // no credential is configured
+	byToken       by = "token"
+	bySession     by = "session"
+	byCertificate by = "certificate"
+)
+
+// caller is an authenticated sender of requests.
+type caller struct {
+	credential.Principal
+	by      by
+	expires time.Time // of a session
+}
+
+func (r *rules) hasTokens() bool { return r.hasToken || r.file != nil }
+
+func (a *Access) hasTokens() bool { return a.rules.Load().hasTokens() }
+
+// required reports whether a credential is needed. Without any, local callers have all rights;
+// the listener is not reachable by others.
+func (a *Access) required() bool {
+	r := a.rules.Load()
+	return r.hasTokens() || r.certificates
+}
+
+// token returns the principal of a token, or nil. All tokens are compared, in constant time.
+func (a *Access) token(presented []byte) *credential.Principal {
+	r := a.rules.Load()
+	digest := sha256.Sum256(presented)
+	isToken := subtle.ConstantTimeCompare(digest[:], r.token[:]) == 1
+	var listed *credential.Principal
+	if r.file != nil {
+		listed = r.file.Value().Token(presented)
+	}
+	if isToken && r.hasToken {
+		return &credential.Principal{Name: "ADMIN_TOKEN", Role: credential.Operate}
+	}
+	return listed
+}
+
+// certificate returns the principal of the client certificate of a connection, or nil. Without
+// a file that gives names their roles, the authority alone decides.
+func (a *Access) certificate(r *http.Request) *credential.Principal {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	cert := r.TLS.VerifiedChains[0][0]
+	if file := a.rules.Load().file; file != nil {
+		return file.Value().Certificate(cert)
+	}
+	return &credential.Principal{Name: cert.Subject.CommonName, Role: credential.Operate}
+}
+
+// authenticate returns the caller, or nil without a valid credential. wrong reports that a
+// wrong token was presented. A token decides alone; otherwise a session does, or a certificate.
+func (a *Access) authenticate(r *http.Request, now time.Time) (c *caller, wrong bool) {
+	if fields := r.Header.Values("Authorization"); len(fields) > 0 && a.required() {
+		if token, isBearer := credential.Bearer([]byte(fields[0])); isBearer && len(fields) == 1 {
+			if principal := a.token(token); principal != nil {
+				return &caller{Principal: *principal, by: byToken}, false
+			}
+		}
+		return nil, true
+	}
+	if cookie, err := r.Cookie(sessionCookie); err == nil {
+		if token, expires, ok := a.sessions.token(cookie.Value, now); ok {
+			if principal := a.token(token); principal != nil {
+				return &caller{Principal: *principal, by: bySession, expires: expires}, false
+			}
+			a.sessions.end(cookie.Value) // its token was withdrawn
+		}
+	}
+	if principal := a.certificate(r); principal != nil {
+		return &caller{Principal: *principal, by: byCertificate}, false
+	}
+	if !a.required() {
+		return &caller{Principal: credential.Principal{Name: "local", Role: credential.Operate}, by: byNothing}, false
+	}
+	return nil, false
+}
+
+// failed counts a wrong credential of the client's address, and returns the refusal.
+func (a *Access) failed(r *http.Request, detail string) *refusal {
+	wait, ok := a.failures.Add(addressOf(r), time.Now())
+	if ok {
+		return refuse(unauthorized, "%s", detail)
+	}
+	refused := refuse(tooManyFailures, "this address presented too many wrong credentials; valid ones are accepted")
+	refused.retryAfter = max(1, int(math.Ceil(wait.Seconds())))
+	return refused
+}
+
+// addressOf returns the client's address. All clients of a Unix socket have the same one.
+func addressOf(r *http.Request) netip.Addr {
+	if client, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return client.Addr().Unmap().WithZone("")
+	}
+	return netip.IPv6Unspecified()
+}
+
+// clientName returns the client's address for logs.
+func clientName(r *http.Request) string {
+	if client := addressOf(r); client != netip.IPv6Unspecified() {
+		return fmt.Sprint(client)
+	}
+	return "unix"
+}

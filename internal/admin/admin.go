@@ -1,0 +1,142 @@
+// Package admin is the admin API of a distributor: HTTP over package control, which changes
+// the distributor, and the distributor itself, which tells its state.
+//
+//	client ─▶ guard ─▶ route ─▶ handler ─▶ control.Controller ─▶ distributor
+//	          host, origin,      decode,
+//	          credential, role   encode
+//
+// The guard keeps out who may not use the API, and records in the audit log what changes
+// something. openapi.json describes all paths; tests hold each answer to it.
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/listener"
+)
+
+const (
+	// maxConnections bounds the connections; further ones wait to be accepted.
+	maxConnections = 256
+	maxHeaderBytes = 16 << 10
+	// maxEventStreams and maxTraceStreams bound streams; the data plane bounds the others.
+	maxEventStreams = 32
+	maxTraceStreams = 2
+)
+
+// Dependencies are what an admin API needs.
+type Dependencies struct {
+	Controller *control.Controller
+	Access     *Access
+	// TLS is nil for plain HTTP.
+	TLS *tls.Config
+	// DataDir is where the audit log is.
+	DataDir string
+	// Upgrader replaces the program; nil: it cannot be replaced.
+	Upgrader Upgrader
+	// Version is that of the program.
+	Version    string
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+// Upgrader replaces the program of the running process.
+type Upgrader interface {
+	// Preflight checks whether the new program can take over.
+	Preflight(ctx context.Context) error
+	// Request replaces the program. It returns when the new one is about to take over; then
+	// the caller of Serve calls Stop, which lets the answer go out.
+	Request(ctx context.Context) error
+}
+
+// api serves requests. It may be used concurrently.
+type api struct {
+	control     *control.Controller
+	access      *Access
+	audit       *audit
+	metrics     *metrics
+	logger      *slog.Logger
+	routes      routes
+	crossOrigin *http.CrossOriginProtection
+	upgrader    Upgrader
+	version     string
+	started     time.Time
+	local       bool // only processes of this machine can connect
+
+	eventStreams, traceStreams slots
+}
+
+// Server serves an admin API. It is used once.
+type Server struct {
+	api       *api
+	http      *http.Server
+	endStream context.CancelFunc
+	done      chan struct{}
+}
+
+// Serve serves an admin API on a listener until Stop.
+func Serve(l net.Listener, deps Dependencies) (*Server, error) {
+	m, err := newMetrics(deps.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	streams, endStreams := context.WithCancel(context.Background())
+	s := &Server{api: newAPI(deps, m), endStream: endStreams, done: make(chan struct{})}
+	s.api.local = isLocal(l.Addr())
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler:                      s.api,
+		Protocols:                    &protocols,
+		ReadHeaderTimeout:            5 * time.Second,
+		ReadTimeout:                  15 * time.Second,
+		WriteTimeout:                 maxWait + writeTimeout,
+		IdleTimeout:                  30 * time.Second,
+		MaxHeaderBytes:               maxHeaderBytes,
+		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return streams },
+		ErrorLog:                     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
+	}
+	serving := net.Listener(newBounded(listener.NewRetrying(l, deps.Logger), maxConnections))
+	if deps.TLS != nil {
+		serving = tls.NewListener(serving, deps.TLS)
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(serving); !errors.Is(err, http.ErrServerClosed) {
+			deps.Logger.Error("the admin API is no longer served", "error", err)
+		}
+	}()
+	return s, nil
+}
+
+func newAPI(deps Dependencies, m *metrics) *api {
+	return &api{
+		control: deps.Controller, access: deps.Access, metrics: m, logger: deps.Logger, routes: allRoutes(),
+		audit:       newAudit(deps.DataDir, deps.Logger, m.auditFailures),
+		crossOrigin: http.NewCrossOriginProtection(), upgrader: deps.Upgrader, version: deps.Version, started: time.Now(),
+		eventStreams: make(slots, maxEventStreams), traceStreams: make(slots, maxTraceStreams),
+	}
+}
+
+// Stop ends streams and waiting requests, answers the others until the context ends, and closes
+// the listener.
+func (s *Server) Stop(ctx context.Context) error {
+	s.endStream()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	<-s.done
+	s.api.audit.close()
+	return err
+}

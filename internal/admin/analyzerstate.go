@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"slices"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+)
+
+// analyzerState is the answer about an analyzer.
+type analyzerState struct {
+	ID   string `json:"id"`
+	Spec struct {
+		URL    string  `json:"url"`
+		Weight float64 `json:"weight"`
+		State  string  `json:"state"`
+	} `json:"spec"`
+	Status analyzerStatus `json:"status"`
+	Drain  *drainState    `json:"drain,omitempty"`
+}
+
+type analyzerStatus struct {
+	Share       float64    `json:"share"`
+	TargetShare float64    `json:"target_share"`
+	Deviation   float64    `json:"deviation_messages"`
+	Ramp        float64    `json:"ramp"`
+	Healthy     bool       `json:"healthy"`
+	Health      string     `json:"health"`
+	Breaker     string     `json:"breaker"`
+	Queue       volume     `json:"queue"`
+	QueueLimit  int        `json:"queue_limit_packets"`
+	InFlight    volume     `json:"in_flight"`
+	Routed      volume     `json:"routed"`
+	Pace        float64    `json:"pace"`
+	P99         duration   `json:"p99"`
+	Out         string     `json:"out,omitempty"`
+	Until       *time.Time `json:"until,omitempty"`
+}
+
+func (a *api) listAnalyzers(r *request) (*answer, error) {
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	revision, now := a.control.Revision(), a.control.Distributor().Status()
+	body := struct {
+		Revision  int64           `json:"revision"`
+		Bound     float64         `json:"bound_messages"`
+		Analyzers []analyzerState `json:"analyzers"`
+	}{revision, now.MaxDeviationMessages, []analyzerState{}}
+	for _, one := range now.Analyzers {
+		body.Analyzers = append(body.Analyzers, a.stateOf(one))
+	}
+	return &answer{revision: revision, body: body}, nil
+}
+
+func (a *api) getAnalyzer(r *request) (*answer, error) {
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	revision, all := a.control.Revision(), a.control.Distributor().Status().Analyzers
+	at := slices.IndexFunc(all, func(one distributor.AnalyzerStatus) bool { return one.ID == r.name })
+	if at < 0 {
+		return nil, refuse(notFound, "there is no analyzer with the id %s", shown(r.name))
+	}
+	return &answer{revision: revision, body: a.stateOf(all[at])}, nil
+}
+
+func (a *api) stateOf(s distributor.AnalyzerStatus) analyzerState {
+	state := analyzerState{ID: s.ID}
+	state.Spec.URL, state.Spec.Weight, state.Spec.State = s.Spec.URL, s.Spec.Weight, s.Spec.State
+	state.Status = analyzerStatus{
+		Share: s.Effective, TargetShare: s.Target, Deviation: s.DeviationMessages, Ramp: s.Ramp, Healthy: s.Healthy, Health: s.Health,
+		Breaker: breakerNames[s.Breaker.State], Queue: volumeOf(s.Queued), QueueLimit: s.Limit, InFlight: volumeOf(s.InFlight),
+		Routed: volumeOf(s.Held()), Pace: s.Pace, P99: duration(s.LatencyP99),
+	}
+	var until time.Time
+	if state.Status.Out, until = outOf(s); !until.IsZero() {
+		until = until.UTC()
+		state.Status.Until = &until
+	}
+	if drain, ok := a.control.Drain(s.ID); ok {
+		shown := drainStateOf(drain, []distributor.AnalyzerStatus{s})
+		state.Drain = &shown
+	}
+	return state
+}
+
+var breakerNames = map[breaker.State]string{breaker.Closed: "closed", breaker.Open: "open", breaker.HalfOpen: "half_open"}
+
+// outOf returns why an analyzer gets no packets, empty if it does, and until when at least.
+func outOf(s distributor.AnalyzerStatus) (reason string, until time.Time) {
+	switch {
+	case s.Spec.State != distributor.StateReady:
+		return s.Spec.State, time.Time{}
+	case s.Breaker.State == breaker.Open && !s.Breaker.ForcedUntil.IsZero():
+		return "breaker_open", s.Breaker.ForcedUntil
+	case s.Breaker.State == breaker.Open:
+		return "breaker_open", s.Breaker.NextProbe
+	case s.Probing:
+		return "starting", time.Time{}
+	case !s.PausedUntil.IsZero():
+		return "asked_pause", s.PausedUntil
+	case s.Queued.Packets+s.InFlight.Packets >= int64(s.Limit):
+		return "no_room", time.Time{}
+	}
+	return "", time.Time{}
+}

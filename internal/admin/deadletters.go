@@ -1,0 +1,271 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/deadletter"
+)
+
+// deadLetter is the answer about a dead letter.
+type deadLetter struct {
+	ID        string          `json:"id"`
+	Time      time.Time       `json:"time"`
+	Analyzer  string          `json:"analyzer"`
+	Reason    string          `json:"reason"`
+	Detail    string          `json:"detail,omitempty"`
+	EmitterID string          `json:"emitter_id"`
+	PacketID  string          `json:"packet_id"`
+	Messages  int             `json:"messages"`
+	Bytes     int             `json:"bytes"`
+	Replayed  bool            `json:"replayed"`
+	Packet    json.RawMessage `json:"packet,omitempty"`
+}
+
+func deadLetterOf(r deadletter.Record, packet []byte) deadLetter {
+	return deadLetter{
+		ID: r.ID, Time: r.Time, Analyzer: r.Analyzer, Reason: r.Reason, Detail: r.Detail, EmitterID: r.EmitterID, PacketID: r.PacketID,
+		Messages: r.Messages, Bytes: r.Bytes, Replayed: r.State == deadletter.Replayed, Packet: packet,
+	}
+}
+
+// refuseDeadLetters returns the refusal of an error of package deadletter.
+func refuseDeadLetters(err error) error {
+	var (
+		badID    *deadletter.IDError
+		none     *deadletter.NotFoundError
+		noReplay *deadletter.ReplayNotFoundError
+		count    *deadletter.CountError
+		busy     *deadletter.BusyError
+		rate     *deadletter.RateError
+		choice   *deadletter.SelectionError
+	)
+	switch {
+	case errors.As(err, &none), errors.As(err, &noReplay):
+		return refuse(notFound, "%v", err)
+	case errors.As(err, &count), errors.As(err, &busy):
+		return refuse(conflict, "%v", err)
+	case errors.As(err, &badID), errors.As(err, &rate), errors.As(err, &choice):
+		return refuse(malformed, "%v", err)
+	}
+	return err
+}
+
+func (a *api) listDeadLetters(r *request) (*answer, error) {
+	limit := r.number("limit", 100, 1, deadletter.MaxPage)
+	if r.query.err != nil {
+		return nil, r.query.err
+	}
+	filter := deadletter.Filter{Reason: r.text("reason"), Analyzer: r.text("analyzer"), Emitter: r.text("emitter")}
+	page, err := a.deadLetters().List(r.Context(), filter, r.text("after"), int(limit))
+	if err != nil {
+		return nil, refuseDeadLetters(err)
+	}
+	body := struct {
+		DeadLetters []deadLetter `json:"dead_letters"`
+		Next        string       `json:"next,omitempty"`
+		Unreadable  int64        `json:"unreadable"`
+	}{DeadLetters: []deadLetter{}, Unreadable: page.Unreadable}
+	for _, one := range page.Records {
+		body.DeadLetters = append(body.DeadLetters, deadLetterOf(one, nil))
+	}
+	if page.More {
+		body.Next = page.Records[len(page.Records)-1].ID
+	}
+	return &answer{body: body}, nil
+}
+
+func (a *api) getDeadLetter(r *request) (*answer, error) {
+	one, packet, err := a.deadLetters().Get(r.Context(), r.name)
+	if err != nil {
+		return nil, refuseDeadLetters(err)
+	}
+	return &answer{body: deadLetterOf(one, packet)}, nil
+}
+
+// selection are the members of a body that select dead letters.
+type selection struct {
+	IDs    []string `json:"ids"`
+	Filter *struct {
+		Reason   string `json:"reason"`
+		Analyzer string `json:"analyzer"`
+		Emitter  string `json:"emitter"`
+	} `json:"filter"`
+	ExpectCount *int64 `json:"expect_count"`
+}
+
+// chosen returns the selection of package deadletter. A filter needs the number of dead letters
+// that it is to select, so that nobody replays or deletes what came after the look at the list.
+func (s selection) chosen() (deadletter.Selection, error) {
+	chosen := deadletter.Selection{IDs: s.IDs}
+	byID, byFilter := len(s.IDs) > 0, s.Filter != nil
+	if byID == byFilter || byFilter != (s.ExpectCount != nil) {
+		return chosen, refuse(malformed, "the body must have ids, or filter and expect_count")
+	}
+	if byID {
+		return chosen, nil
+	}
+	chosen.Filter = &deadletter.Filter{Reason: s.Filter.Reason, Analyzer: s.Filter.Analyzer, Emitter: s.Filter.Emitter}
+	chosen.ExpectCount = *s.ExpectCount
+	return chosen, nil
+}
+
+// matched is the answer about how many dead letters are selected.
+type matched struct {
+	Matched int64 `json:"matched"`
+	DryRun  bool  `json:"dry_run,omitempty"`
+}
+
+// replayState is the answer about a replay.
+type replayState struct {
+	ID       string     `json:"id"`
+	State    string     `json:"state"`
+	Matched  int64      `json:"matched"`
+	Replayed int64      `json:"replayed"`
+	Failed   int64      `json:"failed"`
+	Rate     float64    `json:"rate"`
+	Started  time.Time  `json:"started"`
+	Ended    *time.Time `json:"ended,omitempty"`
+	Detail   string     `json:"detail,omitempty"`
+}
+
+func replayStateOf(r deadletter.Replay) replayState {
+	return replayState{
+		ID: strconv.Itoa(r.ID), State: string(r.State), Matched: r.Total, Replayed: r.Done, Failed: r.Failed, Rate: r.Rate,
+		Started: r.Started, Ended: r.Ended, Detail: r.Reason,
+	}
+}
+
+func (a *api) replayDeadLetters(r *request) (*answer, error) {
+	var body struct {
+		selection
+		Rate   float64 `json:"rate"`
+		Reason reason  `json:"reason"`
+	}
+	chosen, dryRun, err := r.selected(&body, &body.selection, &body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	if dryRun {
+		return a.countSelected(r.Context(), chosen, deadletter.Stored)
+	}
+	started, err := a.replayer().Start(r.Context(), chosen, body.Rate)
+	if err != nil {
+		return nil, refuseDeadLetters(err)
+	}
+	state := replayStateOf(started)
+	return &answer{status: http.StatusAccepted, location: "/v1/dead-letters/replays/" + state.ID, body: state}, nil
+}
+
+func (a *api) deleteDeadLetters(r *request) (*answer, error) {
+	var body struct {
+		selection
+		Reason reason `json:"reason"`
+	}
+	chosen, dryRun, err := r.selected(&body, &body.selection, &body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	if dryRun {
+		return a.countSelected(r.Context(), chosen, "")
+	}
+	deleted, err := a.deadLetters().Delete(r.Context(), chosen)
+	if err != nil {
+		return nil, refuseDeadLetters(err)
+	}
+	return &answer{body: matched{Matched: deleted}}, nil
+}
+
+// selected decodes a body with a selection and a reason, which are parts of it.
+func (r *request) selected(body any, parts *selection, why *reason) (chosen deadletter.Selection, dryRun bool, err error) {
+	if err := r.decode(body); err != nil {
+		return chosen, false, err
+	}
+	change, err := r.change(options{Reason: *why})
+	if err != nil {
+		return chosen, false, err
+	}
+	chosen, err = parts.chosen()
+	return chosen, change.DryRun, err
+}
+
+// countSelected answers a dry run.
+func (a *api) countSelected(ctx context.Context, chosen deadletter.Selection, state deadletter.State) (*answer, error) {
+	if chosen.Filter == nil {
+		for _, id := range chosen.IDs {
+			if _, _, err := a.deadLetters().Get(ctx, id); err != nil {
+				return nil, refuseDeadLetters(err)
+			}
+		}
+		return &answer{body: matched{int64(len(chosen.IDs)), true}}, nil
+	}
+	filter := *chosen.Filter
+	filter.State = state
+	count, err := a.deadLetters().Count(ctx, filter)
+	if err == nil && count.Records != chosen.ExpectCount {
+		err = &deadletter.CountError{Expected: chosen.ExpectCount, Actual: count.Records}
+	}
+	if err != nil {
+		return nil, refuseDeadLetters(err)
+	}
+	return &answer{body: matched{count.Records, true}}, nil
+}
+
+func (a *api) listReplays(*request) (*answer, error) {
+	list := []replayState{}
+	for _, one := range a.replayer().Replays() {
+		list = append(list, replayStateOf(one))
+	}
+	return &answer{body: map[string][]replayState{"replays": list}}, nil
+}
+
+// replay returns the replay of the path.
+func (a *api) replay(r *request) (deadletter.Replay, error) {
+	all := a.replayer().Replays()
+	at := slices.IndexFunc(all, func(one deadletter.Replay) bool { return strconv.Itoa(one.ID) == r.name })
+	if at < 0 {
+		return deadletter.Replay{}, refuse(notFound, "there is no replay %s", shown(r.name))
+	}
+	return all[at], nil
+}
+
+func (a *api) getReplay(r *request) (*answer, error) {
+	state, err := pollUntil(r, func() (deadletter.Replay, bool, error) {
+		one, err := a.replay(r)
+		return one, one.Ended != nil, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: replayStateOf(state)}, nil
+}
+
+func (a *api) cancelReplay(r *request) (*answer, error) {
+	var body why
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	if _, err := r.change(options{Reason: body.Reason}); err != nil {
+		return nil, err
+	}
+	one, err := a.replay(r)
+	if err == nil {
+		err = a.replayer().Cancel(one.ID)
+	}
+	if err != nil {
+		return nil, refuseDeadLetters(err)
+	}
+	if one, err = a.replay(r); err != nil {
+		return nil, err
+	}
+	return &answer{body: replayStateOf(one)}, nil
+}
+
+func (a *api) deadLetters() *deadletter.Store { return a.control.Distributor().DeadLetters() }
+
+func (a *api) replayer() *deadletter.Replayer { return a.control.Distributor().Replayer() }

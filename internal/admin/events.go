@@ -1,0 +1,81 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/events"
+)
+
+const (
+	defaultEvents = 1000
+	maxEvents     = 10_000
+)
+
+func (a *api) listEvents(r *request) (*answer, error) {
+	after, limit, wait := r.number("after", 0, 0, 1<<62), r.number("limit", defaultEvents, 1, maxEvents), r.duration("wait", 0, 0, maxWait)
+	if r.query.err != nil {
+		return nil, r.query.err
+	}
+	log := a.control.Events()
+	if acceptsEventStream(r.Request) {
+		if last, err := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64); err == nil && last > after {
+			after = last
+		}
+		return a.streamEvents(log, after)
+	}
+	if wait > 0 {
+		ctx, cancel := context.WithTimeout(r.Context(), wait)
+		defer cancel()
+		log.Wait(ctx, after)
+	}
+	list := log.After(after, int(limit))
+	if len(list) > 0 {
+		after = list[len(list)-1].ID
+	}
+	return &answer{body: struct {
+		Events []events.Event `json:"events"`
+		Last   int64          `json:"last"`
+	}{orEmpty(list), after}}, nil
+}
+
+// acceptsEventStream reports whether a client asks for server-sent events.
+func acceptsEventStream(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+}
+
+func (a *api) streamEvents(log *events.Log, after int64) (*answer, error) {
+	release, err := a.eventStreams.take()
+	if err != nil {
+		return nil, err
+	}
+	return &answer{contentType: eventStream, stream: func(s *stream) {
+		defer release()
+		for s.goesOn() {
+			for _, e := range log.After(after, defaultEvents) {
+				if !s.send("event", strconv.FormatInt(e.ID, 10), e) {
+					return
+				}
+				after = e.ID
+			}
+			if !waitOrBeat(s, func(ctx context.Context) bool { return log.Wait(ctx, after) }) {
+				return
+			}
+		}
+	}}, nil
+}
+
+// waitOrBeat waits until there is something to send, and sends a comment if that takes long.
+// It reports whether the stream goes on.
+func waitOrBeat(s *stream, wait func(context.Context) bool) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, heartbeat)
+	defer cancel()
+	if wait(ctx) {
+		return true
+	}
+	return s.goesOn() && s.beat()
+}
+
+const eventStream = "text/event-stream"

@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/credential"
+)
+
+// contentSecurityPolicy is that of answers, which no browser is to render.
+const contentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+// ServeHTTP serves a request: it finds the route, keeps out who may not use it, and records in
+// the audit log, before the answer is written, what changes something or would.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", contentSecurityPolicy)
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	defer a.recover(w, r)
+
+	guarded := &request{Request: r, query: &query{}}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		guarded.record = &record{}
+	}
+	result, err := a.serve(w, guarded)
+	refused := (*refusal)(nil)
+	if err != nil {
+		refused = refusalOf(err)
+	}
+	a.finish(guarded, result, refused)
+	if refused != nil {
+		refused.writeTo(w, r)
+		return
+	}
+	result.writeTo(w, r)
+}
+
+// recover turns a panic into an answer.
+func (a *api) recover(w http.ResponseWriter, r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	a.metrics.panics.Inc()
+	a.metrics.count(http.StatusInternalServerError, internal)
+	a.logger.Error("a request to the admin API ended in a panic", "method", r.Method, "path", r.URL.EscapedPath(), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	refuse(internal, "this is a defect; the log of the distributor has the details").writeTo(w, r)
+}
+
+// serve checks and handles a request.
+func (a *api) serve(w http.ResponseWriter, r *request) (*answer, error) {
+	found, name, allow := a.routes.find(r.Method, r.URL.EscapedPath())
+	needed := read
+	if found != nil {
+		needed = found.rights
+	}
+	if err := a.admit(r, needed); err != nil {
+		return nil, err
+	}
+	if found == nil {
+		return nil, refuseRoute(r.Request, allow)
+	}
+	r.name = name
+	if err := a.receive(w, r, found); err != nil {
+		return nil, err
+	}
+	return found.handle(a, r)
+}
+
+// admit finds out who the caller is and refuses whoever may not do what is needed.
+func (a *api) admit(r *request, needed rights) error {
+	caller, wrong := a.access.authenticate(r.Request, time.Now())
+	r.caller = caller
+	byBearer := caller != nil && caller.by == byToken
+	if !byBearer && !hostAllowed(r.Host, a.access.rules.Load().hosts) {
+		return refuse(hostNotAllowed, "the host %s is not allowed: it must be localhost, an address or one of ADMIN_HOSTS", shown(r.Host))
+	}
+	if !byBearer && (needed != public || r.record != nil) && a.isCrossOrigin(r.Request) {
+		return refuse(crossOrigin, "a browser sent this request for a page of another site")
+	}
+	switch {
+	case needed == public:
+		return nil
+	case wrong:
+		return a.access.failed(r.Request, "the token is not valid")
+	case caller == nil, caller.by == byNothing && !a.local:
+		return refuse(unauthorized, "a token, a session or a client certificate is needed")
+	case caller.Role != credential.Operate && (needed == operate || r.record != nil):
+		return refuse(forbidden, "%s has the role %s: this needs the role %s", caller.Name, caller.Role, credential.Operate)
+	}
+	return nil
+}
+
+// isCrossOrigin reports whether a browser sent a request for a page of another origin. Reads
+// count, too: such a page could use up the streams.
+func (a *api) isCrossOrigin(r *http.Request) bool {
+	unsafe := *r
+	unsafe.Method = http.MethodPost
+	return a.crossOrigin.Check(&unsafe) != nil
+}
+
+func refuseRoute(r *http.Request, allow string) *refusal {
+	if allow == "" {
+		return refuse(notFound, "there is no %s; /v1/openapi.json lists what there is", shown(r.URL.EscapedPath()))
+	}
+	refused := refuse(methodNotAllowed, "the path allows %s", allow)
+	refused.allow = allow
+	return refused
+}
+
+// receive reads the parameters and the body. The content type makes browsers ask first
+// whether a page of another site may send the request; they get no permission.
+func (a *api) receive(w http.ResponseWriter, r *request, found *route) (err error) {
+	if r.query, err = newQuery(r.URL.RawQuery, strings.Fields(found.query)); err != nil {
+		r.query = &query{}
+		return err
+	}
+	if r.record == nil {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || !slices.Contains(mediaTypes, media) || len(r.Header.Values("Content-Type")) > 1 {
+		refused := refuse(unsupportedMediaType, "Content-Type is %s: it must be %s, without a body too", shown(r.Header.Get("Content-Type")), strings.Join(mediaTypes, " or "))
+		refused.Key, refused.Allowed = "Content-Type", strings.Join(mediaTypes, ", ")
+		return refused
+	}
+	r.body, err = readBody(w, r.Request)
+	return err
+}
+
+var mediaTypes = []string{"application/json", "application/merge-patch+json"}
+
+// finish records and counts a request.
+func (a *api) finish(r *request, result *answer, refused *refusal) {
+	status, reason := http.StatusOK, code("")
+	if refused != nil {
+		status, reason = refused.Status, refused.Code
+	} else if result.status != 0 {
+		status = result.status
+	}
+	a.metrics.count(status, reason)
+	if r.record == nil {
+		return
+	}
+	r.record.Time, r.record.Status, r.record.Code = time.Now().UTC(), status, string(reason)
+	r.record.Address, r.record.Method, r.record.Path = clientName(r.Request), r.Method, r.URL.EscapedPath()
+	r.record.Query, r.record.IfMatch = url.Values(r.values).Encode(), r.Header.Get("If-Match")
+	if r.caller != nil {
+		r.record.Actor, r.record.Role, r.record.By = r.caller.Name, string(r.caller.Role), string(r.caller.by)
+	}
+	a.audit.add(*r.record)
+}

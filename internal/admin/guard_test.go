@@ -1,0 +1,513 @@
+package admin
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/filewatch"
+)
+
+// guarded is a guard before routes that do nothing.
+type guarded struct {
+	*testing.T
+	*api
+	dir      string
+	registry *prometheus.Registry
+	log      bytes.Buffer
+	served   []string // methods and paths
+}
+
+const operateToken, readToken = "operate-token", "read-token"
+
+func newGuarded(t *testing.T, config control.AdminConfig) *guarded {
+	t.Helper()
+	g := &guarded{T: t, dir: t.TempDir(), registry: prometheus.NewRegistry()}
+	logger := slog.New(slog.NewTextHandler(&g.log, nil))
+	m, err := newMetrics(g.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.api = newAPI(Dependencies{Access: newAccess(t, config), DataDir: g.dir, Logger: logger}, m)
+	g.local = true
+	serve := func(_ *api, r *request) (*answer, error) {
+		g.served = append(g.served, r.Method+" "+r.URL.Path)
+		var body options
+		if err := r.decode(&body); err != nil {
+			return nil, err
+		}
+		if r.record != nil {
+			if _, err := r.change(body); err != nil {
+				return nil, err
+			}
+		}
+		return &answer{body: map[string]string{"caller": r.caller.Name}}, nil
+	}
+	g.routes = routes{
+		{"GET", "/v1/thing", read, "wait", false, serve},
+		{"PATCH", "/v1/thing", operate, "dry_run", false, serve},
+		{"GET", "/v1/secret", operate, "", false, serve},
+		{"GET", "/-/ready", public, "", false, func(*api, *request) (*answer, error) { return &answer{body: 1}, nil }},
+		{"POST", "/v1/session", public, "", false, (*api).login},
+		{"DELETE", "/v1/session", public, "", false, (*api).logout},
+		{"POST", "/v1/panic", operate, "", false, func(*api, *request) (*answer, error) { panic("a defect") }},
+	}
+	t.Cleanup(g.audit.close)
+	return g
+}
+
+func newAccess(t *testing.T, config control.AdminConfig) *Access {
+	t.Helper()
+	watcher, err := filewatch.New(slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := NewAccess(config, watcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return access
+}
+
+// withTokens is a configuration with a token of each role.
+func withTokens(t *testing.T) control.AdminConfig {
+	t.Helper()
+	sum := sha256.Sum256([]byte(readToken))
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(path, []byte("viewer read sha256:"+hex.EncodeToString(sum[:])+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return control.AdminConfig{Token: operateToken, TokensFile: path}
+}
+
+// asks is a request; its header overwrites that of an ordinary one.
+type asks struct {
+	method, path, body string
+	header             map[string]string
+	remote             string
+}
+
+func (g *guarded) do(a asks) *httptest.ResponseRecorder {
+	g.Helper()
+	r := httptest.NewRequest(a.method, a.path, strings.NewReader(a.body))
+	r.Host = "localhost:8081"
+	r.RemoteAddr = "127.0.0.1:5"
+	if a.remote != "" {
+		r.RemoteAddr = a.remote
+	}
+	if a.method != http.MethodGet {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for key, value := range a.header {
+		if key == "Host" {
+			r.Host = value
+		} else {
+			r.Header.Set(key, value)
+		}
+	}
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, r)
+	return w
+}
+
+// want checks the status and the code of an answer.
+func (g *guarded) want(a asks, status int, reason code) *httptest.ResponseRecorder {
+	g.Helper()
+	w := g.do(a)
+	var problem struct{ Code code }
+	_ = json.Unmarshal(w.Body.Bytes(), &problem) // another body has no code
+	if w.Code != status || problem.Code != reason {
+		g.Fatalf("%+v: %d %s, want %d %q", a, w.Code, w.Body, status, reason)
+	}
+	return w
+}
+
+func (g *guarded) records() []record {
+	g.Helper()
+	return readRecords(g.T, g.dir)
+}
+
+func readRecords(t *testing.T, dir string) (all []record) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, auditFile))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(text) {
+		var r record
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func bearer(token string) map[string]string {
+	return map[string]string{"Authorization": "Bearer " + token}
+}
+
+func and(a, b map[string]string) map[string]string {
+	all := make(map[string]string)
+	for _, m := range []map[string]string{a, b} {
+		for key, value := range m {
+			all[key] = value
+		}
+	}
+	return all
+}
+
+// Whoever may not change anything is refused, recorded and counted.
+func TestDenied(t *testing.T) {
+	open, closed := control.AdminConfig{}, withTokens(t)
+	for name, c := range map[string]struct {
+		config control.AdminConfig
+		asks   asks
+		status int
+		code   code
+	}{
+		"a page of another site": {open, asks{header: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403, crossOrigin},
+		"a page of another port": {open, asks{header: map[string]string{"Sec-Fetch-Site": "same-site"}}, 403, crossOrigin},
+		"an old browser":         {open, asks{header: map[string]string{"Origin": "http://evil.example"}}, 403, crossOrigin},
+		"an opaque origin":       {open, asks{header: map[string]string{"Origin": "null"}}, 403, crossOrigin},
+		"a rebound name":         {open, asks{header: map[string]string{"Host": "evil.example:8081", "Origin": "http://evil.example:8081"}}, 403, hostNotAllowed},
+		"no host":                {open, asks{header: map[string]string{"Host": ""}}, 403, hostNotAllowed},
+		"a form":                 {open, asks{header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415, unsupportedMediaType},
+		"a form with text":       {open, asks{header: map[string]string{"Content-Type": "text/plain"}}, 415, unsupportedMediaType},
+		"no content type":        {open, asks{header: map[string]string{"Content-Type": ""}}, 415, unsupportedMediaType},
+		"no token":               {closed, asks{}, 401, unauthorized},
+		"a wrong token":          {closed, asks{header: bearer("guess")}, 401, unauthorized},
+		"an empty token":         {closed, asks{header: bearer("")}, 401, unauthorized},
+		"another scheme":         {closed, asks{header: map[string]string{"Authorization": "Basic " + operateToken}}, 401, unauthorized},
+		"a wrong session":        {closed, asks{header: map[string]string{"Cookie": sessionCookie + "=guess"}}, 401, unauthorized},
+		"the role read":          {closed, asks{header: bearer(readToken)}, 403, forbidden},
+		"a wrong token, rebound": {closed, asks{header: and(bearer("guess"), map[string]string{"Host": "evil.example"})}, 403, hostNotAllowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuarded(t, c.config)
+			c.asks.method, c.asks.path = "PATCH", "/v1/thing?dry_run=true"
+			g.want(c.asks, c.status, c.code)
+			if len(g.served) > 0 {
+				t.Error("the request was served")
+			}
+			records := g.records()
+			if len(records) != 1 || records[0].Status != c.status || records[0].Code != string(c.code) || records[0].Method != "PATCH" ||
+				records[0].Path != "/v1/thing" || records[0].Address != "127.0.0.1" || records[0].Time.IsZero() {
+				t.Errorf("the audit log has %+v", records)
+			}
+			if counted := testutil.ToFloat64(g.metrics.denied[c.code]); counted != 1 {
+				t.Errorf("counted %v times", counted)
+			}
+		})
+	}
+}
+
+// A page of another site cannot read either, or use up streams.
+func TestReadsFromOtherSites(t *testing.T) {
+	g := newGuarded(t, control.AdminConfig{})
+	for _, c := range []struct {
+		header map[string]string
+		status int
+		code   code
+	}{
+		{nil, 200, ""},
+		{map[string]string{"Sec-Fetch-Site": "same-origin"}, 200, ""},
+		{map[string]string{"Sec-Fetch-Site": "none"}, 200, ""},
+		{map[string]string{"Origin": "http://localhost:8081"}, 200, ""},
+		{map[string]string{"Sec-Fetch-Site": "cross-site"}, 403, crossOrigin},
+		{map[string]string{"Origin": "http://localhost:3000"}, 403, crossOrigin},
+	} {
+		w := g.want(asks{method: "GET", path: "/v1/thing", header: c.header}, c.status, c.code)
+		for name := range w.Header() {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%v is answered with %s", c.header, name)
+			}
+		}
+	}
+	if len(g.records()) > 0 {
+		t.Error("reads are recorded")
+	}
+}
+
+// Credentials and what each may do.
+func TestAdmitted(t *testing.T) {
+	g := newGuarded(t, withTokens(t))
+	for _, c := range []struct {
+		asks   asks
+		status int
+		code   code
+	}{
+		{asks{method: "GET", path: "/v1/thing", header: bearer(readToken)}, 200, ""},
+		{asks{method: "HEAD", path: "/v1/thing", header: bearer(readToken)}, 200, ""},
+		{asks{method: "GET", path: "/v1/secret", header: bearer(readToken)}, 403, forbidden},
+		{asks{method: "GET", path: "/v1/secret", header: bearer(operateToken)}, 200, ""},
+		{asks{method: "PATCH", path: "/v1/thing", header: bearer(operateToken)}, 200, ""},
+		{asks{method: "PATCH", path: "/v1/thing", body: "{}", header: and(bearer(operateToken), map[string]string{"Content-Type": "application/merge-patch+json; charset=utf-8"})}, 200, ""},
+		{asks{method: "PATCH", path: "/v1/thing", header: and(bearer(operateToken), map[string]string{"Host": "logs.example.com"})}, 200, ""},
+		{asks{method: "GET", path: "/v1/thing"}, 401, unauthorized},
+		{asks{method: "GET", path: "/v1/none"}, 401, unauthorized},
+		{asks{method: "GET", path: "/v1/none", header: bearer(readToken)}, 404, notFound},
+		{asks{method: "POST", path: "/v1/none", header: bearer(readToken)}, 403, forbidden},
+		{asks{method: "GET", path: "/-/ready"}, 200, ""},
+	} {
+		w := g.want(c.asks, c.status, c.code)
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Content-Security-Policy": contentSecurityPolicy} {
+			if got := w.Header().Get(name); got != want {
+				t.Errorf("%+v: %s is %q, want %q", c.asks, name, got, want)
+			}
+		}
+		if c.status == 401 && w.Header().Get("WWW-Authenticate") == "" {
+			t.Error("401 without WWW-Authenticate")
+		}
+	}
+}
+
+// A GET changes nothing: what changes something has no GET.
+func TestMethods(t *testing.T) {
+	g := newGuarded(t, control.AdminConfig{})
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "BREW"} {
+		if allow := g.want(asks{method: method, path: "/v1/thing"}, 405, methodNotAllowed).Header().Get("Allow"); allow != "GET, HEAD, PATCH" {
+			t.Errorf("%s: Allow is %q", method, allow)
+		}
+	}
+	g.want(asks{method: "GET", path: "/v1/session"}, 405, methodNotAllowed)
+	if len(g.served) > 0 {
+		t.Error("served:", g.served)
+	}
+	for _, one := range allRoutes() {
+		if one.method == "GET" && (one.query == "dry_run" || strings.HasSuffix(one.path, "reload") || strings.HasSuffix(one.path, "upgrade")) {
+			t.Errorf("%s %s", one.method, one.path)
+		}
+		if one.method != "GET" && one.rights != operate && one.path != "/v1/session" {
+			t.Errorf("%s %s does not need the role operate", one.method, one.path)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	g := newGuarded(t, control.AdminConfig{Hosts: control.Hosts{"logs.example.com"}})
+	for host, status := range map[string]int{
+		"localhost": 200, "LOCALHOST:8081": 200, "localhost.": 200, "a.localhost": 200, "127.0.0.1:8081": 200, "10.1.2.3": 200, "[::1]:8081": 200, "[::1]": 200,
+		"logs.example.com": 200, "LOGS.example.com.:8081": 200,
+		"example.com": 403, "xlogs.example.com": 403, "logs.example.com.evil": 403, "localhost.evil": 403, "evillocalhost": 403, "127.0.0.1.evil": 403,
+		"": 403, ".": 403, ":8081": 403, "[::1%25eth0]": 403, "logs.example.com:1:2": 403,
+	} {
+		if w := g.do(asks{method: "GET", path: "/v1/thing", header: map[string]string{"Host": host}}); w.Code != status {
+			t.Errorf("%q: %d, want %d", host, w.Code, status)
+		}
+	}
+}
+
+// Wrong tokens are limited for each address; valid ones are not.
+func TestTooManyFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(t, withTokens(t))
+		guess := asks{method: "GET", path: "/v1/thing", header: bearer("guess")}
+		for range 5 {
+			g.want(guess, 401, unauthorized)
+		}
+		if after := g.want(guess, 429, tooManyFailures).Header().Get("Retry-After"); after != "12" {
+			t.Errorf("Retry-After is %q", after)
+		}
+		login := asks{method: "POST", path: "/v1/session", body: `{"token":"guess"}`}
+		g.want(login, 429, tooManyFailures)
+		g.want(asks{method: "GET", path: "/v1/thing", header: bearer(readToken)}, 200, "")
+		g.want(asks{method: "GET", path: "/v1/thing"}, 401, unauthorized) // presents nothing
+		guess.remote = "[2001:db8::1]:7"
+		g.want(guess, 401, unauthorized)
+		guess.remote = ""
+		time.Sleep(12 * time.Second)
+		g.want(guess, 401, unauthorized)
+		g.want(guess, 429, tooManyFailures)
+	})
+}
+
+func TestSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := withTokens(t)
+		g := newGuarded(t, config)
+		g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"guess"}`}, 401, unauthorized)
+		g.want(asks{method: "POST", path: "/v1/session", body: `{"token":7}`}, 400, malformed)
+		g.want(asks{method: "POST", path: "/v1/session", body: `{}`}, 400, malformed)
+		begin := func(token string) map[string]string {
+			w := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + token + `"}`}, 201, "")
+			cookies := w.Result().Cookies()
+			if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode || cookies[0].Secure || cookies[0].Path != "/" {
+				t.Fatalf("%v", cookies)
+			}
+			return map[string]string{"Cookie": cookies[0].Name + "=" + cookies[0].Value}
+		}
+		cookie := begin(operateToken)
+		change := asks{method: "PATCH", path: "/v1/thing", header: cookie}
+		g.want(change, 200, "")
+		g.want(asks{method: "PATCH", path: "/v1/thing", header: and(cookie, map[string]string{"Sec-Fetch-Site": "cross-site"})}, 403, crossOrigin)
+		g.want(asks{method: "PATCH", path: "/v1/thing", header: and(cookie, map[string]string{"Host": "evil.example"})}, 403, hostNotAllowed)
+		g.want(asks{method: "PATCH", path: "/v1/thing", header: begin(readToken)}, 403, forbidden)
+
+		other := begin(operateToken)
+		g.want(asks{method: "DELETE", path: "/v1/session", header: cookie}, 204, "")
+		g.want(change, 401, unauthorized)
+		change.header = other
+		g.want(change, 200, "")
+		for range 11 { // used, it lives for 12 hours
+			time.Sleep(sessionIdle - time.Second)
+			g.want(change, 200, "")
+		}
+		time.Sleep(sessionIdle)
+		g.want(change, 401, unauthorized)
+		change.header = begin(operateToken)
+		time.Sleep(sessionIdle)
+		g.want(change, 401, unauthorized)
+
+		change.header = begin(operateToken)
+		commit, _, err := g.access.Prepare(control.AdminConfig{Token: "another", TokensFile: config.TokensFile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit()
+		g.want(change, 401, unauthorized)
+	})
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	s, now := newSessions(), time.Unix(1, 0)
+	var secrets []string
+	for i := range maxSessions + 2 {
+		secret, _ := s.begin([]byte("token"), now.Add(time.Duration(i)))
+		secrets = append(secrets, secret)
+		s.token(secrets[0], now.Add(time.Duration(i))) // the first stays in use
+	}
+	for i, secret := range secrets {
+		if _, _, ok := s.token(secret, now.Add(time.Minute)); ok != (i != 1 && i != 2) {
+			t.Errorf("session %d is open: %v", i, ok)
+		}
+	}
+	if len(s.open) != maxSessions {
+		t.Errorf("%d sessions are open", len(s.open))
+	}
+}
+
+func TestPanic(t *testing.T) {
+	g := newGuarded(t, control.AdminConfig{})
+	g.want(asks{method: "POST", path: "/v1/panic"}, 500, internal)
+	if testutil.ToFloat64(g.metrics.panics) != 1 || testutil.ToFloat64(g.metrics.requests[5]) != 1 || !strings.Contains(g.log.String(), "a defect") {
+		t.Errorf("it is not counted and logged: %s", &g.log)
+	}
+}
+
+func TestBody(t *testing.T) {
+	g := newGuarded(t, control.AdminConfig{})
+	for body, want := range map[string]struct {
+		status int
+		detail string
+	}{
+		``:                               {200, ""},
+		` {"ttl":"15m","reason":"why"} `: {200, ""},
+		`{"ttl":null}`:                   {200, ""},
+		`[]`:                             {400, "the body must be a JSON object"},
+		`7`:                              {400, "the body must be a JSON object"},
+		`{`:                              {400, "the body is no valid JSON"},
+		`{} {}`:                          {400, "something follows the object"},
+		`{"ttl":"15m","ttl":"1m"}`:       {400, `"ttl" occurs twice`},
+		`{"TTL":"15m"}`:                  {400, `"TTL" is unknown; known are reason, ttl`},
+		`{"ttl":"soon"}`:                 {400, `ttl is "soon": it must be a duration such as "60s"`},
+		`{"ttl":900}`:                    {400, `ttl is 900: it must be a duration such as "60s"`},
+		`{"ttl":"-1m"}`:                  {400, `ttl is "-1m": it must be a duration such as "60s"`},
+		`{"reason":{}}`:                  {400, `reason is {}: it must be a text`},
+		`{"reason":"` + strings.Repeat("x", maxReasonBytes+1) + `"}`: {400, "at most 1000 bytes"},
+		`{"reason":"` + strings.Repeat("x", maxBodyBytes) + `"}`:     {413, "the body is larger than 1048576 bytes"},
+	} {
+		w := g.do(asks{method: "PATCH", path: "/v1/thing", body: body})
+		var problem struct{ Detail string }
+		_ = json.Unmarshal(w.Body.Bytes(), &problem)
+		if w.Code != want.status || !strings.Contains(problem.Detail, want.detail) {
+			t.Errorf("%.80s: %d %s, want %d %s", body, w.Code, w.Body, want.status, want.detail)
+		}
+	}
+}
+
+func TestQuery(t *testing.T) {
+	g := newGuarded(t, control.AdminConfig{})
+	for query, want := range map[string]string{
+		"dry_run=true": "", "dry_run=false": "",
+		"dry_run=1":                 `dry_run is "1": it must be true or false`,
+		"dry_run=":                  `dry_run is "": it must be true or false`,
+		"dryrun=true":               `"dryrun" is unknown; known are dry_run`,
+		"dry_run=true&dry_run=true": "the parameter dry_run occurs 2 times",
+		"dry_run=%zz":               "the query cannot be read",
+		"token=secret":              `"token" is unknown`,
+	} {
+		w := g.do(asks{method: "PATCH", path: "/v1/thing?" + query})
+		if (w.Code == 200) != (want == "") || !strings.Contains(strings.ReplaceAll(w.Body.String(), `\"`, `"`), want) {
+			t.Errorf("%s: %d %s, want %s", query, w.Code, w.Body, want)
+		}
+	}
+	for _, r := range g.records() {
+		if strings.Contains(r.Query, "secret") {
+			t.Errorf("%+v has a token", r)
+		}
+	}
+}
+
+func TestIfMatch(t *testing.T) {
+	for field, want := range map[string]int64{"": 0, "*": 0, `"12"`: 12, "12": 12, `"0"`: -1, `"x"`: -1, `W/"12"`: -1, `"12", "13"`: -1, "-1": -1} {
+		r := httptest.NewRequest("PATCH", "/", nil)
+		r.Header.Set("If-Match", field)
+		revision, err := (&request{Request: r}).ifMatch()
+		if (err != nil) != (want < 0) || err == nil && revision != want {
+			t.Errorf("%q: %d, %v, want %d", field, revision, err, want)
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		pattern, path, text string
+		ok                  bool
+	}{
+		{"/v1/a", "/v1/a", "", true},
+		{"/v1/a", "/v1/a/", "", false},
+		{"/v1/{id}", "/v1/x", "x", true},
+		{"/v1/{id}", "/v1/", "", false},
+		{"/v1/{id}", "/v1/x/y", "", false},
+		{"/v1/{id}", "/v1/x%2Fy%20", "x/y ", true},
+		{"/v1/{id}/b", "/v1/x/b", "x", true},
+		{"/v1/{id}/b", "/v1//b", "", false},
+		{"/v1/{id}/b", "/v1/b", "", false},
+		{"/v1/{key...}", "/v1/x/y%2f//z", "x/y///z", true},
+		{"/v1/{key...}", "/v1/%zz", "", false},
+	} {
+		if text, ok := match(c.pattern, c.path); ok != c.ok || ok && text != c.text {
+			t.Errorf("%s, %s: %q, %v", c.pattern, c.path, text, ok)
+		}
+	}
+}
+
+// More specific paths come first: each route is found by its own path.
+func TestEachRouteIsFound(t *testing.T) {
+	all := allRoutes()
+	for i, one := range all {
+		found, _, _ := all.find(one.method, strings.NewReplacer("{", "", "...", "", "}", "").Replace(one.path))
+		if found != &all[i] {
+			t.Errorf("%s %s is not found: %+v", one.method, one.path, found)
+		}
+	}
+	if slices.IndexFunc(all, func(r route) bool { return r.method == "HEAD" }) >= 0 {
+		t.Error("HEAD is GET without the body")
+	}
+}

@@ -1,0 +1,50 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/logstreamer/logstreamer/internal/history"
+)
+
+func (a *api) getHistory(*request) (*answer, error) {
+	return &answer{contentType: "application/json", text: a.control.Distributor().History().Columns()}, nil
+}
+
+func (a *api) streamHistory(r *request) (*answer, error) {
+	snapshots, err := a.control.Distributor().History().Subscribe(r.Header.Get("Last-Event-ID"))
+	if errors.Is(err, history.ErrTooManyViewers) {
+		refused := refuse(tooManyStreams, "%v", err)
+		refused.retryAfter = 5
+		return nil, refused
+	}
+	if err != nil {
+		return nil, refuse(unavailable, "the distributor stops")
+	}
+	return &answer{contentType: eventStream, stream: func(s *stream) {
+		defer snapshots.Close()
+		for {
+			var e history.Event
+			var err error
+			goesOn := waitOrBeat(s, func(ctx context.Context) bool {
+				e, err = snapshots.Next(ctx)
+				return err == nil || errors.Is(err, io.EOF) || errors.Is(err, history.ErrSlow)
+			})
+			switch {
+			case !goesOn:
+				return
+			case errors.Is(err, io.EOF):
+				s.end("the distributor stops")
+				return
+			case errors.Is(err, history.ErrSlow):
+				s.end(err.Error())
+				return
+			case err == nil && e.IsReset():
+				s.send("reset", e.ID(), map[string]string{"boot": e.Boot()})
+			case err == nil:
+				s.sendText("snapshot", e.ID(), e.Data)
+			}
+		}
+	}}, nil
+}

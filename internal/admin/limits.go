@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+)
+
+// emitter returns the parameter emitter, which a change needs.
+func (r *request) emitter() (string, error) {
+	if r.text("emitter") == "" {
+		return "", missing("emitter")
+	}
+	return r.text("emitter"), nil
+}
+
+func (a *api) setLimit(r *request) (*answer, error) {
+	var body struct {
+		Rate  float64 `json:"rate" required:"true"`
+		Burst float64 `json:"burst"`
+		options
+	}
+	emitter, err := r.emitter()
+	if err == nil {
+		err = r.decode(&body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	change, err := r.change(body.options)
+	if err != nil {
+		return nil, err
+	}
+	return r.changed(a.control.SetLimit(r.Context(), change, control.Limit{Emitter: emitter, Rate: body.Rate, Burst: body.Burst}))
+}
+
+func (a *api) clearLimit(r *request) (*answer, error) {
+	var body options
+	emitter, err := r.emitter()
+	if err == nil {
+		err = r.decode(&body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	change, err := r.change(body)
+	if err != nil {
+		return nil, err
+	}
+	return r.changed(a.control.ClearLimit(r.Context(), change, emitter))
+}
+
+// limitState is the answer about the limit of one emitter.
+type limitState struct {
+	Emitter    string     `json:"emitter"`
+	Rate       float64    `json:"rate"`
+	Burst      float64    `json:"burst"`
+	Overridden bool       `json:"overridden"`
+	Expires    *time.Time `json:"expires,omitempty"`
+}
+
+func (a *api) getLimits(r *request) (*answer, error) {
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	type rateLimit struct {
+		Rate  float64 `json:"rate"`
+		Burst float64 `json:"burst"`
+	}
+	revision, general := a.control.Revision(), a.control.Config().Distributor.Rate
+	body := struct {
+		Revision int64        `json:"revision"`
+		Default  rateLimit    `json:"default"`
+		Limits   []limitState `json:"limits"`
+	}{revision, rateLimit{general.Rate, general.Burst}, []limitState{}}
+	overrides := make(map[string]control.Override)
+	for _, one := range a.control.Overrides() {
+		overrides[one.Path] = one
+	}
+	for _, limit := range a.control.Limits() {
+		override, overridden := overrides["limits/"+limit.Emitter]
+		if !r.has("emitter") || limit.Emitter == r.text("emitter") {
+			body.Limits = append(body.Limits, limitState{limit.Emitter, limit.Rate, limit.Burst, overridden, override.Expires})
+		}
+	}
+	if r.has("emitter") && len(body.Limits) == 0 {
+		body.Limits = append(body.Limits, limitState{Emitter: r.text("emitter"), Rate: general.Rate, Burst: general.Burst})
+	}
+	return &answer{revision: revision, body: body}, nil
+}

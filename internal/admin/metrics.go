@@ -1,0 +1,53 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the metrics of the admin API, with their labels resolved.
+type metrics struct {
+	requests      map[int]prometheus.Counter // by the first digit of the status
+	denied        map[code]prometheus.Counter
+	auditFailures prometheus.Counter
+	panics        prometheus.Counter
+}
+
+// newMetrics registers the metrics.
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "distributor_admin_requests_total", Help: "Requests to the admin API, by class of the status.",
+	}, []string{"code"})
+	denied := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "distributor_admin_denied_requests_total", Help: "Requests to the admin API that were denied, by reason.",
+	}, []string{"reason"})
+	m := &metrics{
+		requests: make(map[int]prometheus.Counter), denied: make(map[code]prometheus.Counter),
+		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_admin_audit_failures_total", Help: "Records that could not be written to the audit log.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_admin_panics_total", Help: "Requests to the admin API that ended in a panic, which is a defect.",
+		}),
+	}
+	for class := 2; class <= 5; class++ {
+		m.requests[class] = requests.WithLabelValues(fmt.Sprintf("%dxx", class))
+	}
+	for _, reason := range []code{unauthorized, forbidden, hostNotAllowed, crossOrigin, unsupportedMediaType, tooManyFailures} {
+		m.denied[reason] = denied.WithLabelValues(string(reason))
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{requests, denied, m.auditFailures, m.panics} {
+		errs = append(errs, registerer.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) count(status int, c code) {
+	m.requests[status/100].Inc()
+	if counter, ok := m.denied[c]; ok {
+		counter.Inc()
+	}
+}

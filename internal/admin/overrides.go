@@ -1,0 +1,51 @@
+package admin
+
+import (
+	"slices"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+)
+
+func (a *api) listOverrides(r *request) (*answer, error) {
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	revision := a.control.Revision()
+	return &answer{revision: revision, body: struct {
+		Revision  int64              `json:"revision"`
+		Overrides []control.Override `json:"overrides"`
+	}{revision, orEmpty(a.control.Overrides())}}, nil
+}
+
+func (a *api) getOverride(r *request) (*answer, error) {
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	revision, all := a.control.Revision(), a.control.Overrides()
+	at := slices.IndexFunc(all, func(one control.Override) bool { return one.Path == r.name })
+	if at < 0 {
+		return nil, refuse(notFound, "there is no override %s", shown(r.name))
+	}
+	return &answer{revision: revision, body: all[at]}, nil
+}
+
+// revert reverts the override of the path, or all of them.
+func (a *api) revert(r *request) (*answer, error) {
+	var body options
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	change, err := r.change(body)
+	if err != nil {
+		return nil, err
+	}
+	return r.changed(a.control.Revert(r.Context(), change, r.name))
+}
+
+// orEmpty returns a list that JSON encodes as [] if there is none.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

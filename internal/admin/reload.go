@@ -1,0 +1,32 @@
+package admin
+
+// why is the body of a request that has nothing but a reason.
+type why struct {
+	Reason reason `json:"reason"`
+}
+
+func (a *api) reload(r *request) (*answer, error) {
+	var body why
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	change, err := r.change(options{Reason: body.Reason})
+	if err != nil {
+		return nil, err
+	}
+	result, err := a.control.Reload(r.Context(), change)
+	answered, err := r.changed(result, err)
+	if err == nil {
+		answered.status, answered.location = 0, "" // a reload is done; drains go on by themselves
+	}
+	return answered, err
+}
+
+func (a *api) getConfig(r *request) (*answer, error) {
+	r.word("format", "yaml", "yaml")
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	revision := a.control.Revision()
+	return &answer{revision: revision, contentType: "application/yaml", text: a.control.YAML()}, nil
+}

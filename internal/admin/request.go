@@ -1,0 +1,82 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+)
+
+// maxWait bounds how long a request may wait for a newer revision.
+const maxWait = 5 * time.Minute
+
+// request is a request that its caller may make.
+type request struct {
+	*http.Request
+	*query
+	caller *caller
+	// name is the text for the braces of the path.
+	name string
+	body []byte
+	// record is what the audit log gets; nil: nothing.
+	record *record
+}
+
+// decode decodes the body.
+func (r *request) decode(into any) error { return decode(r.body, into) }
+
+// actor returns the caller for events and overrides.
+func (r *request) actor() control.Actor {
+	return control.Actor{Name: r.caller.Name, Role: string(r.caller.Role), Address: clientName(r.Request)}
+}
+
+// change returns what all changes have in common, and notes it for the audit log.
+func (r *request) change(o options) (control.Request, error) {
+	revision, err := r.ifMatch()
+	change := control.Request{
+		Actor: r.actor(), IfMatch: revision, DryRun: r.flag("dry_run"), TTL: time.Duration(o.TTL), Reason: string(o.Reason),
+	}
+	r.record.DryRun, r.record.Reason = change.DryRun, change.Reason
+	if change.TTL > 0 {
+		r.record.TTL = change.TTL.String()
+	}
+	if err == nil {
+		err = r.query.err
+	}
+	return change, err
+}
+
+// ifMatch returns the revision of If-Match, or 0 for any.
+func (r *request) ifMatch() (int64, error) {
+	field := strings.TrimSpace(r.Header.Get("If-Match"))
+	if field == "" || field == "*" {
+		return 0, nil
+	}
+	revision, err := strconv.ParseInt(strings.Trim(field, `"`), 10, 64)
+	if err != nil || revision < 1 || len(r.Header.Values("If-Match")) > 1 {
+		return 0, refuseValue(malformed, "If-Match", field, `a revision such as "1234", or *`)
+	}
+	return revision, nil
+}
+
+// newer are the parameters of requests that wait for a newer revision.
+const newer = "wait revision"
+
+// awaitNewer blocks until the revision is newer than the parameter revision, at most for the
+// time of the parameter wait.
+func (a *api) awaitNewer(r *request) error {
+	wait, revision := r.duration("wait", 0, 0, maxWait), r.number("revision", -1, 0, 1<<62)
+	if r.query.err == nil && r.has("wait") != r.has("revision") {
+		return refuse(malformed, "wait and revision go together")
+	}
+	if r.query.err != nil || wait == 0 {
+		return r.query.err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	a.control.Wait(ctx, revision)
+	return nil
+}

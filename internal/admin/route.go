@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// rights are what a route needs.
+type rights int
+
+const (
+	public  rights = iota // no credential
+	read                  // any role
+	operate               // the role operate
+)
+
+// route is a method of a path.
+type route struct {
+	method, path string
+	rights       rights
+	query        string // the names of its parameters, separated by spaces
+	stream       bool   // the answer is written as it comes
+	handle       func(*api, *request) (*answer, error)
+}
+
+// routes are matched in their order. A path has {name} for one segment, or {name...} at its
+// end for all that follow.
+type routes []route
+
+// find returns the route of a request and the text for the braces of its path, without
+// escapes. Without a route, allow has the methods of the path; it is empty if there is no such
+// path.
+func (all routes) find(method, escapedPath string) (found *route, text, allow string) {
+	first := slices.IndexFunc(all, func(r route) bool {
+		_, ok := match(r.path, escapedPath)
+		return ok
+	})
+	if first < 0 {
+		return nil, "", ""
+	}
+	path := all[first].path
+	text, _ = match(path, escapedPath)
+	var methods []string
+	for i := range all {
+		if all[i].path != path {
+			continue
+		}
+		methods = append(methods, all[i].method)
+		if all[i].method == http.MethodGet && !all[i].stream {
+			methods = append(methods, http.MethodHead)
+		}
+		if slices.Contains(methods, method) {
+			return &all[i], text, ""
+		}
+	}
+	return nil, "", strings.Join(methods, ", ")
+}
+
+// match matches a path, segment by segment.
+func match(pattern, path string) (text string, ok bool) {
+	before, rest, wildcard := strings.Cut(pattern, "{")
+	if !wildcard {
+		return "", path == pattern
+	}
+	path, ok = strings.CutPrefix(path, before)
+	if !ok {
+		return "", false
+	}
+	name, after, _ := strings.Cut(rest, "}")
+	if path, ok = strings.CutSuffix(path, after); !ok || path == "" {
+		return "", false
+	}
+	if !strings.HasSuffix(name, "...") && strings.Contains(path, "/") {
+		return "", false
+	}
+	text, err := url.PathUnescape(path)
+	return text, err == nil
+}

@@ -1,0 +1,160 @@
+package admin
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	sessionCookie = "logstreamer_session"
+	// maxSessions bounds the sessions; a further one ends the one that was used least recently.
+	maxSessions = 256
+	// sessionLifetime and sessionIdle are after how long a session ends, since the login and
+	// since the last request.
+	sessionLifetime = 12 * time.Hour
+	sessionIdle     = time.Hour
+)
+
+// session is a login. The token is looked up for each request, so that the session ends, or
+// changes its role, with the token.
+type session struct {
+	token         []byte
+	started, used time.Time
+}
+
+func (s session) expires() time.Time {
+	if idle := s.used.Add(sessionIdle); idle.Before(s.started.Add(sessionLifetime)) {
+		return idle
+	}
+	return s.started.Add(sessionLifetime)
+}
+
+// sessions are the logins of browsers, by the hash of their secrets. It may be used
+// concurrently.
+type sessions struct {
+	mu   sync.Mutex // guards open
+	open map[[sha256.Size]byte]session
+}
+
+func newSessions() *sessions {
+	return &sessions{open: make(map[[sha256.Size]byte]session)}
+}
+
+// begin begins a session and returns its secret.
+func (s *sessions) begin(token []byte, now time.Time) (secret string, expires time.Time) {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
+	secret = base64.RawURLEncoding.EncodeToString(random[:])
+	begun := session{token: token, started: now, used: now}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.makeRoomLocked(now)
+	s.open[sha256.Sum256([]byte(secret))] = begun
+	return secret, begun.expires()
+}
+
+// makeRoomLocked removes expired sessions, and the least recently used one if there are too
+// many.
+func (s *sessions) makeRoomLocked(now time.Time) {
+	var oldest [sha256.Size]byte
+	var used time.Time
+	for key, one := range s.open {
+		if !one.expires().After(now) {
+			delete(s.open, key)
+		} else if used.IsZero() || one.used.Before(used) {
+			oldest, used = key, one.used
+		}
+	}
+	if len(s.open) >= maxSessions {
+		delete(s.open, oldest)
+	}
+}
+
+// token returns the token with which a session began, and when the session ends.
+func (s *sessions) token(secret string, now time.Time) (token []byte, expires time.Time, ok bool) {
+	key := sha256.Sum256([]byte(secret))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, found := s.open[key]
+	if !found || !one.expires().After(now) {
+		delete(s.open, key)
+		return nil, time.Time{}, false
+	}
+	one.used = now
+	s.open[key] = one
+	return one.token, one.expires(), true
+}
+
+// end ends a session.
+func (s *sessions) end(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, sha256.Sum256([]byte(secret)))
+}
+
+// newCookie returns the cookie of a session. EventSource cannot send an Authorization field,
+// and no script can read the cookie.
+func newCookie(secret string, secure bool, expires time.Time) *http.Cookie {
+	cookie := &http.Cookie{
+		Name: sessionCookie, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure, Expires: expires,
+	}
+	if secret == "" {
+		cookie.MaxAge = -1 // delete it
+	}
+	return cookie
+}
+
+// sessionState is the answer about the caller.
+type sessionState struct {
+	Name    string     `json:"name"`
+	Role    string     `json:"role"`
+	By      string     `json:"by"`
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+func (c *caller) state() sessionState {
+	state := sessionState{Name: c.Name, Role: string(c.Role), By: string(c.by)}
+	if !c.expires.IsZero() {
+		utc := c.expires.UTC().Truncate(time.Second)
+		state.Expires = &utc
+	}
+	return state
+}
+
+func (a *api) getSession(r *request) (*answer, error) {
+	return &answer{body: r.caller.state()}, nil
+}
+
+func (a *api) login(r *request) (*answer, error) {
+	var body struct {
+		Token string `json:"token" required:"true"`
+	}
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	if !a.access.hasTokens() {
+		return nil, refuse(conflict, "there are no tokens: set ADMIN_TOKEN or ADMIN_TOKENS_FILE to need one")
+	}
+	principal := a.access.token([]byte(body.Token))
+	if principal == nil {
+		return nil, a.access.failed(r.Request, "the token is not valid")
+	}
+	now := time.Now()
+	secret, expires := a.access.sessions.begin([]byte(body.Token), now)
+	r.caller = &caller{Principal: *principal, by: bySession, expires: expires}
+	return &answer{
+		status: http.StatusCreated, body: r.caller.state(),
+		cookie: newCookie(secret, r.TLS != nil, now.Add(sessionLifetime)),
+	}, nil
+}
+
+func (a *api) logout(r *request) (*answer, error) {
+	if cookie, err := r.Cookie(sessionCookie); err == nil {
+		a.access.sessions.end(cookie.Value)
+	}
+	return &answer{status: http.StatusNoContent, cookie: newCookie("", r.TLS != nil, time.Unix(1, 0))}, nil
+}

@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+)
+
+// settingState is the answer about a setting.
+type settingState struct {
+	Value      any        `json:"value"`
+	Origin     string     `json:"origin"`
+	Overridden bool       `json:"overridden"`
+	Secret     bool       `json:"secret,omitempty"`
+	Expires    *time.Time `json:"expires,omitempty"`
+}
+
+func (a *api) getSettings(r *request) (*answer, error) {
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	revision := a.control.Revision()
+	settings := make(map[string]settingState)
+	for _, s := range a.control.Settings() {
+		if s.Live {
+			settings[s.Key] = settingState{s.Value, s.Origin, s.Overridden, s.Secret, s.Expires}
+		}
+	}
+	return &answer{revision: revision, body: struct {
+		Revision int64                   `json:"revision"`
+		Settings map[string]settingState `json:"settings"`
+	}{revision, settings}}, nil
+}
+
+func (a *api) patchSettings(r *request) (*answer, error) {
+	members, err := membersOf(r.body, "")
+	if err != nil {
+		return nil, err
+	}
+	var body options
+	common := make(map[string]json.RawMessage)
+	for _, name := range []string{"ttl", "reason"} {
+		if value, there := members[name]; there {
+			common[name] = value
+			delete(members, name)
+		}
+	}
+	text, err := json.Marshal(common)
+	if err == nil {
+		err = decode(text, &body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(members) == 0 {
+		return nil, refuse(malformed, "the body must have at least one setting: GET /v1/settings lists them")
+	}
+	change, err := r.change(body)
+	if err != nil {
+		return nil, err
+	}
+	result, err := a.control.PatchSettings(r.Context(), change, members)
+	return r.changed(result, refuseUnknown(err))
+}
+
+// refuseUnknown returns the error of an unknown setting as that of an invalid one: the path
+// exists.
+func refuseUnknown(err error) error {
+	var refused *control.Error
+	if errors.As(err, &refused) && refused.Code == control.NotFound {
+		unknown := *refused
+		unknown.Code = control.InvalidSetting
+		return &unknown
+	}
+	return err
+}

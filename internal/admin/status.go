@@ -1,0 +1,104 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// status is the answer about the distributor as a whole.
+type status struct {
+	State     string         `json:"state"`
+	Reason    string         `json:"reason"`
+	Ready     bool           `json:"ready"`
+	Intake    string         `json:"intake"`
+	Dispatch  string         `json:"dispatch"`
+	Version   string         `json:"version"`
+	Boot      string         `json:"boot"`
+	Started   time.Time      `json:"started"`
+	Uptime    duration       `json:"uptime"`
+	Revision  int64          `json:"revision"`
+	Overrides int            `json:"overrides"`
+	Analyzers analyzerCounts `json:"analyzers"`
+	Ledger    ledger         `json:"ledger"`
+	Rates     rates          `json:"rates"`
+	Reload    *reloadState   `json:"last_reload"`
+}
+
+type analyzerCounts struct {
+	Total   int `json:"total"`
+	Healthy int `json:"healthy"`
+}
+
+type ledger struct {
+	Accepted     volume `json:"accepted"`
+	Delivered    volume `json:"delivered"`
+	Queued       volume `json:"queued"`
+	InFlight     volume `json:"in_flight"`
+	DeadLettered volume `json:"dead_lettered"`
+	Damaged      volume `json:"damaged"`
+	Unaccounted  int64  `json:"unaccounted_messages"`
+}
+
+type rates struct {
+	Accepted  float64 `json:"accepted_messages_per_s"`
+	Delivered float64 `json:"delivered_messages_per_s"`
+	Refused   float64 `json:"refused_packets_per_s"`
+}
+
+type reloadState struct {
+	Time       time.Time `json:"time"`
+	Successful bool      `json:"successful"`
+	Detail     string    `json:"detail"`
+}
+
+func (a *api) getStatus(r *request) (*answer, error) {
+	if err := a.awaitNewer(r); err != nil {
+		return nil, err
+	}
+	d, config := a.control.Distributor(), a.control.Config()
+	now, s, reload := d.Status(), status{}, a.control.LastReload()
+	s.State, s.Reason = d.State()
+	s.Ready = d.Ready() == nil
+	s.Intake, s.Dispatch = config.Distributor.Intake.Mode, config.Distributor.Dispatch
+	s.Version, s.Boot, s.Started = a.version, d.History().Boot(), a.started.UTC()
+	s.Uptime = duration(time.Since(a.started).Truncate(time.Second))
+	s.Revision, s.Overrides = a.control.Revision(), len(a.control.Overrides())
+	for _, one := range now.Analyzers {
+		s.Analyzers.Total++
+		if one.Healthy {
+			s.Analyzers.Healthy++
+		}
+	}
+	s.Ledger = ledger{
+		Accepted: volumeOf(now.Accepted), Delivered: volumeOf(now.Delivered), Queued: volumeOf(now.Waiting.Plus(now.Queued)),
+		InFlight: volumeOf(now.InFlight), DeadLettered: volumeOf(now.DeadLettered), Damaged: volumeOf(now.Damaged), Unaccounted: now.Unaccounted,
+	}
+	s.Rates = rates{now.Rates.In, now.Rates.Out, now.Rates.Refused}
+	s.Reload = &reloadState{reload.Time, reload.Success, reload.Detail}
+	return &answer{revision: s.Revision, body: s}, nil
+}
+
+// probe is the answer to a load balancer.
+type probe struct {
+	Status string `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+func (a *api) getReady(*request) (*answer, error) {
+	d := a.control.Distributor()
+	if refusal := d.Ready(); refusal != nil {
+		refused := refuse(unavailable, "%s", refusal.Detail)
+		refused.Code, refused.Title, refused.Status = code(refusal.Code), refusal.Code.Title(), http.StatusServiceUnavailable
+		refused.Type = problemType + string(refused.Code)
+		return nil, refused
+	}
+	ready := probe{Status: "ready"}
+	if state, reason := d.State(); state != "normal" {
+		ready.Detail = reason
+	}
+	return &answer{body: ready}, nil
+}
+
+func (a *api) getHealthy(*request) (*answer, error) {
+	return &answer{body: probe{Status: "alive"}}, nil
+}

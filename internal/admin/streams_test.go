@@ -1,0 +1,188 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// follower reads a stream of server-sent events.
+type follower struct {
+	*testing.T
+	response *http.Response
+	scanner  *bufio.Scanner
+	cancel   context.CancelFunc
+}
+
+func (s *system) follow(path string, header ...string) *follower {
+	s.Helper()
+	ctx, cancel := context.WithCancel(s.Context())
+	response := s.open(ctx, "GET", path, "", header...)
+	if response.StatusCode != 200 || response.Header.Get("Content-Type") != eventStream {
+		s.Fatalf("%s: %s", path, response.Status)
+	}
+	return &follower{s.T, response, bufio.NewScanner(response.Body), cancel}
+}
+
+// next returns the next event.
+func (f *follower) next() (event, id string, data map[string]any) {
+	f.Helper()
+	for f.scanner.Scan() {
+		name, value, _ := strings.Cut(f.scanner.Text(), ": ")
+		switch {
+		case name == "event":
+			event = value
+		case name == "id":
+			id = value
+		case name == "data":
+			if err := json.Unmarshal([]byte(value), &data); err != nil {
+				f.Fatalf("%s: %v", value, err)
+			}
+		case name == "" && event != "":
+			return event, id, data
+		}
+	}
+	return "", "", nil
+}
+
+func (f *follower) close() {
+	f.cancel()
+	_ = f.response.Body.Close()
+}
+
+func TestEvents(t *testing.T) {
+	s := startSystem(t, "")
+	first := s.ok("GET", "/v1/events", "").get("last").(float64)
+	waited := make(chan reply)
+	go func() { waited <- s.ok("GET", "/v1/events?wait=60s&limit=1&after="+jsonText(first), "") }()
+	stream := s.follow("/v1/events?after="+jsonText(first), "Accept", "text/event-stream")
+	defer stream.close()
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":5,"reason":"why"}`)
+	event, id, data := stream.next()
+	if event != "event" || id != jsonText(first+1) || data["path"] != "settings/rate_limit" || data["reason"] != "why" || data["actor"] != "local" {
+		t.Errorf("%s %s %v", event, id, data)
+	}
+	if got := <-waited; got.get("events.0.path") != "settings/rate_limit" || got.get("last") != first+1 {
+		t.Errorf("%s", got.text)
+	}
+	again := s.follow("/v1/events", "Accept", "text/event-stream", "Last-Event-ID", jsonText(first))
+	defer again.close()
+	if _, id, _ := again.next(); id != jsonText(first+1) {
+		t.Errorf("it goes on with %s", id)
+	}
+	s.want(400, malformed, "GET", "/v1/events?after=x", "")
+}
+
+func jsonText(value any) string {
+	text, _ := json.Marshal(value)
+	return string(text)
+}
+
+func TestStream(t *testing.T) {
+	s := startSystem(t, "")
+	stream := s.follow("/v1/stream")
+	defer stream.close()
+	event, id, data := stream.next()
+	if event != "snapshot" || id != data["boot"].(string)+"-"+jsonText(data["seq"]) || data["texts"].(map[string]any)["state"] != "normal" {
+		t.Errorf("%s %s %v", event, id, data)
+	}
+	reset := s.follow("/v1/stream", "Last-Event-ID", "another-7")
+	defer reset.close()
+	if event, _, got := reset.next(); event != "reset" || got["boot"] != data["boot"] {
+		t.Errorf("%s %v", event, got)
+	}
+	if history := s.ok("GET", "/v1/history", ""); history.get("times.0") == nil || history.get("columns.accepted_messages_per_s") == nil {
+		t.Errorf("%s", history.text)
+	}
+}
+
+func TestTap(t *testing.T) {
+	s := startSystem(t, "admin_token: secret\n")
+	s.header["Authorization"] = "Bearer secret"
+	tap := s.follow("/v1/tap?stage=delivered&emitter=web-*&bodies=true&level=INFO&sample=1")
+	defer tap.close()
+	s.send("db-1", 1)
+	s.send("web-1", 1)
+	if event, _, data := tap.next(); event != "packet" || data["emitter_id"] != "web-1" || data["stage"] != "delivered" || data["packet"].(map[string]any)["packet_id"] != "0" {
+		t.Errorf("%s %v", event, data)
+	}
+	plain := s.follow("/v1/tap?stage=accepted")
+	defer plain.close()
+	s.send("web-2", 1)
+	if _, _, data := plain.next(); data["packet"] != nil || data["text"] != nil {
+		t.Errorf("a body is shown: %v", data)
+	}
+	if records := readRecords(t, s.Config().Distributor.DataDir); len(records) != 1 || records[0].Path != "/v1/tap" || records[0].Query != "bodies=true&emitter=web-%2A&level=INFO&sample=1&stage=delivered" {
+		t.Errorf("%+v", records)
+	}
+	for _, query := range []string{"stage=x", "level=x", "sample=0", "bodies=yes", "emitter=" + strings.Repeat("x", 2000)} {
+		s.want(400, malformed, "GET", "/v1/tap?"+query, "")
+	}
+	for range 2 {
+		more := s.follow("/v1/tap")
+		defer more.close()
+	}
+	if got := s.want(429, tooManyStreams, "GET", "/v1/tap", ""); got.Header.Get("Retry-After") == "" {
+		t.Error("there is no Retry-After")
+	}
+	tap.close()
+	s.until("there may be another tap", func() bool {
+		response := s.open(t.Context(), "GET", "/v1/tap?stage=refused", "")
+		if response.StatusCode == 200 {
+			_ = response.Body.Close()
+			return true
+		}
+		_, _ = io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		return false
+	})
+}
+
+// Bodies need the role operate, and it is recorded that they were refused.
+func TestTapOfReaders(t *testing.T) {
+	s := startSystem(t, "admin_tokens_file: "+withTokens(t).TokensFile+"\n")
+	s.header["Authorization"] = "Bearer " + readToken
+	s.want(403, forbidden, "GET", "/v1/tap?bodies=true", "")
+	if records := readRecords(t, s.Config().Distributor.DataDir); len(records) != 1 || records[0].Actor != "viewer" || records[0].Status != 403 {
+		t.Errorf("%+v", records)
+	}
+	tap := s.follow("/v1/tap")
+	tap.close()
+}
+
+// Streams are bounded, and end when the server stops.
+func TestStreamsEndWithTheServer(t *testing.T) {
+	s := startSystem(t, "")
+	var streams []*follower
+	for range maxEventStreams {
+		streams = append(streams, s.follow("/v1/events?after=1000000", "Accept", "text/event-stream"))
+	}
+	s.want(429, tooManyStreams, "GET", "/v1/events", "", "Accept", "text/event-stream")
+	for range 2 {
+		streams = append(streams, s.follow("/v1/tap"), s.follow("/v1/stream"))
+	}
+	waiting := make(chan reply)
+	go func() { waiting <- s.ok("GET", "/v1/status?wait=5m&revision=1000000", "") }()
+	s.until("the request waits", func() bool {
+		stacks := make([]byte, 1<<20)
+		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*api).awaitNewer")
+	})
+	started := time.Now()
+	s.stop()
+	<-waiting
+	for _, one := range streams {
+		for event := "first"; event != ""; {
+			event, _, _ = one.next()
+		}
+		one.close()
+	}
+	if took := time.Since(started); took > time.Minute {
+		t.Errorf("it took %v", took)
+	}
+}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Clone returns a copy that Set can change independently.
+func (l *Loaded[T]) Clone() *Loaded[T] {
+	return &Loaded[T]{Config: l.Config, Shadowed: l.Shadowed, origins: maps.Clone(l.origins)}
+}
+
+// Set sets the setting with that key to a JSON value. The syntax is that of the file, where
+// a text may stand for any value. It does not call T's Validate method.
+func (l *Loaded[T]) Set(key string, value json.RawMessage) error {
+	settings := settingsOf(reflect.TypeFor[T]())
+	from := Origin{source: fromOverride}
+	i := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key })
+	if i < 0 {
+		return unknownKey(key, from, settings)
+	}
+	s := settings[i]
+	if err := s.setJSON(s.field(reflect.ValueOf(&l.Config).Elem()), value, from); err != nil {
+		return err
+	}
+	l.origins[key] = from
+	return nil
+}
+
+func (s Setting) setJSON(field reflect.Value, value json.RawMessage, from Origin) error {
+	var decoded any
+	if err := json.Unmarshal(value, &decoded); err != nil {
+		return fmt.Errorf("%s: %w", s.name(from), err)
+	}
+	switch decoded := decoded.(type) {
+	case nil:
+		return fmt.Errorf("%s: the value is missing", s.name(from))
+	case string:
+		return s.set(field, decoded, from)
+	case []any:
+		if len(decoded) == 0 && s.items() != nil {
+			field.SetZero()
+			return nil
+		}
+		return s.setJSONList(field, value, from)
+	case map[string]any:
+		return fmt.Errorf("%s: an object is not a value of this setting", s.name(from))
+	default: // a number or a boolean
+		return s.set(field, string(value), from)
+	}
+}
+
+// setJSONList sets the field to a list, which YAML has in the same syntax.
+func (s Setting) setJSONList(field reflect.Value, value json.RawMessage, from Origin) error {
+	file, err := parser.ParseBytes(value, 0)
+	if err != nil || len(file.Docs) != 1 {
+		return fmt.Errorf("%s: the list cannot be read: %v", s.name(from), err)
+	}
+	for _, err := range s.setNode(field, file.Docs[0].Body, from) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Value returns the value of a setting as JSON and YAML have it; that of a secret is
+// masked, and that of a setting which depends on others is nil.
+func (l *Loaded[T]) Value(s Setting) any { return s.encode(s.field(reflect.ValueOf(l.Config))) }
+
+func (s Setting) encode(field reflect.Value) any {
+	if fields := s.items(); fields != nil {
+		items := make([]map[string]any, field.Len())
+		for i := range items {
+			items[i] = make(map[string]any)
+			for _, one := range fields {
+				if value := one.field(field.Index(i)); !value.IsZero() {
+					items[i][one.Key] = one.encode(value)
+				}
+			}
+		}
+		return items
+	}
+	text := s.text(field)
+	switch {
+	case text == "" && !s.isText():
+		return nil
+	case s.isText() || s.Secret():
+		return text
+	default:
+		return scalar(text)
+	}
+}
+
+// scalar returns the integer, boolean or number of a text.
+func scalar(text string) any {
+	if integer, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return integer
+	}
+	if truth, err := strconv.ParseBool(text); err == nil {
+		return truth
+	}
+	number, _ := strconv.ParseFloat(text, 64)
+	return number
+}
+
+// YAML returns a file with the values of all settings that are not the defaults. Secrets are
+// left out, each with a comment.
+func (l *Loaded[T]) YAML() ([]byte, error) {
+	var text strings.Builder
+	for _, s := range settingsOf(reflect.TypeFor[T]()) {
+		if l.origins[s.Key] == (Origin{}) {
+			continue
+		}
+		if s.Secret() {
+			fmt.Fprintf(&text, "# %s is secret\n", s.Key)
+			continue
+		}
+		line, err := yaml.Marshal(map[string]any{s.Key: l.Value(s)})
+		if err != nil {
+			return nil, err
+		}
+		text.Write(line)
+	}
+	return []byte(text.String()), nil
+}
+
+// Allowed describes the values that the setting may have; it is empty if that is not
+// known, or any text may be.
+func (s Setting) Allowed() string {
+	if _, parses := reflect.New(s.typ).Interface().(encoding.TextUnmarshaler); parses || s.tag.Get("allowed") != "" {
+		return s.tag.Get("allowed")
+	}
+	_, needed, _ := s.value("")
+	switch _, bounded := s.tag.Lookup("min"); {
+	case bounded && needed != "":
+		return needed + ", " + s.bounds()
+	case bounded:
+		return s.bounds()
+	default:
+		return needed
+	}
+}

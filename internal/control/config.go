@@ -1,0 +1,104 @@
+// Package control changes a running distributor. It owns the revision: the configuration of
+// file, environment and flags with the overrides that operators made over it, which it
+// stores. Each change is validated, stored and applied as a whole, or not at all.
+//
+//	admin API, SIGHUP ─▶ Controller ─▶ overrides ─▶ resolve ─▶ store ─▶ Distributor.Reconfigure
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/logging"
+)
+
+// Config is the configuration of a distributor and of its administration.
+type Config struct {
+	Distributor distributor.Config
+	Log         logging.Config
+	Admin       AdminConfig
+	// Watch reloads the file when its content changes.
+	Watch bool `flag:"watch" help:"reload the file of -config when its content changes"`
+}
+
+// AdminConfig holds the settings of the admin API; the tags are those of package config.
+type AdminConfig struct {
+	Addr       string `env:"ADMIN_ADDR" help:"address of the admin API: host:port, unix:/path or off; without credentials a loopback address"`
+	Token      string `env:"ADMIN_TOKEN" secret:"true" reload:"live" help:"bearer token of the admin API with all rights"`
+	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read and operate"`
+	Hosts      Hosts  `env:"ADMIN_HOSTS" reload:"live" help:"host names under which browsers may use the admin API, besides localhost and addresses"`
+	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API over restarts, in DATA_DIR/overrides.json"`
+	TLSCert    string `env:"ADMIN_TLS_CERT" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`
+	TLSKey     string `env:"ADMIN_TLS_KEY" help:"key file of ADMIN_TLS_CERT, PEM"`
+	ClientCA   string `env:"ADMIN_TLS_CLIENT_CA" help:"file of the authorities whose client certificates the admin API accepts, PEM; a certificate's name has its role in ADMIN_TOKENS_FILE"`
+}
+
+// Hosts are host names.
+type Hosts []string
+
+// String returns the names as UnmarshalText parses them.
+func (h Hosts) String() string { return strings.Join(h, ",") }
+
+// UnmarshalText parses names that are separated by commas.
+func (h *Hosts) UnmarshalText(text []byte) error {
+	*h = nil
+	for name := range strings.SplitSeq(string(text), ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if strings.ContainsAny(name, "/:* ") {
+			return fmt.Errorf("%q is not a host name, such as logs.example.com", name)
+		}
+		if name != "" {
+			*h = append(*h, name)
+		}
+	}
+	return nil
+}
+
+// Off is the admin address that turns the admin API off.
+const Off = "off"
+
+// DefaultConfig returns the defaults; the analyzers must be set.
+func DefaultConfig() Config {
+	return Config{
+		Distributor: distributor.DefaultConfig(),
+		Log:         logging.DefaultConfig(),
+		Admin:       AdminConfig{Addr: "127.0.0.1:8081", Persist: true},
+	}
+}
+
+// Validate returns the combinations of settings that are not possible.
+func (c Config) Validate() error {
+	return errors.Join(c.Distributor.Validate(), c.Admin.validate())
+}
+
+func (c AdminConfig) validate() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fmt.Errorf("ADMIN_TLS_CERT is %q and ADMIN_TLS_KEY is %q: both are needed, or none", c.TLSCert, c.TLSKey)
+	}
+	if c.ClientCA != "" && c.TLSCert == "" {
+		return fmt.Errorf("ADMIN_TLS_CLIENT_CA is %q: it goes with ADMIN_TLS_CERT and ADMIN_TLS_KEY", c.ClientCA)
+	}
+	if path, isPath := c.UnixPath(); c.Addr == Off || isPath && path != "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return fmt.Errorf("ADMIN_ADDR is %q: it must be host:port such as 127.0.0.1:8081, unix:/path or off", c.Addr)
+	}
+	if !isLoopback(host) && c.Token == "" && c.TokensFile == "" && c.ClientCA == "" {
+		return fmt.Errorf("ADMIN_ADDR is %q, which others can reach: set ADMIN_TOKEN, ADMIN_TOKENS_FILE or ADMIN_TLS_CLIENT_CA, or use 127.0.0.1", c.Addr)
+	}
+	return nil
+}
+
+// UnixPath returns the path of an address that is a Unix socket.
+func (c AdminConfig) UnixPath() (path string, ok bool) { return strings.CutPrefix(c.Addr, "unix:") }
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}

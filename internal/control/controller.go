@@ -1,0 +1,294 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/events"
+	"github.com/logstreamer/logstreamer/internal/logging"
+)
+
+// maxEvents is the number of events that are kept.
+const maxEvents = 10_000
+
+// Dependencies are what a Controller uses.
+type Dependencies struct {
+	Logger *slog.Logger
+	// Log is the handler whose level and format are settings.
+	Log *logging.Handler
+	// Prepare prepares a change of what is not the distributor's, such as credentials: one
+	// of commit and abort is called. It is also called by a reload that changes no setting,
+	// since the files that settings name may have changed.
+	Prepare func(Config) (commit, abort func(), err error)
+}
+
+// Controller changes a distributor. It may be used concurrently.
+type Controller struct {
+	loader *config.Loader[Config]
+	deps   Dependencies
+	store  store
+	events *events.Log
+
+	mu       sync.Mutex // serializes changes
+	attached atomic.Pointer[distributor.Distributor]
+	drains   *drains
+
+	current     atomic.Pointer[published]
+	lastReload  atomic.Pointer[ReloadStatus]
+	rescheduled chan struct{} // an override may expire earlier
+}
+
+// published is a revision and what is closed when there is a newer one.
+type published struct {
+	*revision
+	replaced chan struct{}
+}
+
+// Open reads the sources and the overrides. It changes no file.
+func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error) {
+	read, err := loader.Load()
+	if err != nil {
+		return nil, err
+	}
+	c := &Controller{loader: loader, deps: deps, events: events.New(maxEvents), rescheduled: make(chan struct{}, 1)}
+	c.drains = newDrains(c)
+	if read.Config.Admin.Persist {
+		c.store.dir = read.Config.Distributor.DataDir
+	}
+	content, err := c.store.load()
+	if err != nil {
+		return nil, err
+	}
+	valid, expired := content.Overrides.expire(time.Now())
+	r, lost := resolveValid(loaded{read, loader.Settings}, content.IDs, valid)
+	if err := r.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if r.number = max(content.Revision, 1); content.Hash != "" && content.Hash != r.hash() {
+		r.number++
+	}
+	if c.store.dir == "" {
+		r.number = time.Now().Unix() // rises over restarts
+	}
+	c.publish(r)
+	for _, path := range expired {
+		c.events.Add(events.Event{Kind: "expired", Actor: system.Name, Path: path})
+	}
+	c.reportDropped(lost)
+	return c, nil
+}
+
+// Attach attaches the distributor, which must not be started yet, in place of the one before
+// it, and stores what Open has read.
+func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Registerer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.attached.Store(d)
+	d.OnRemoved(c.drains.removed)
+	c.setReloaded(true, "")
+	if err := c.register(registerer); err != nil {
+		return err
+	}
+	if err := c.save(c.current.Load().revision); err != nil {
+		return fmt.Errorf("the configuration cannot be stored, so that no change of it would survive a restart (ADMIN_PERSIST=false keeps none): %w", err)
+	}
+	return nil
+}
+
+// Config returns the effective configuration.
+func (c *Controller) Config() Config { return c.current.Load().Config }
+
+// Loaded returns the effective configuration with its origins.
+func (c *Controller) Loaded() *config.Loaded[Config] { return c.current.Load().Loaded }
+
+// Revision returns the number of the current revision.
+func (c *Controller) Revision() int64 { return c.current.Load().number }
+
+// Wait returns the current revision once it is newer than that number, or when the context
+// ends.
+func (c *Controller) Wait(ctx context.Context, number int64) int64 {
+	for {
+		current := c.current.Load()
+		if current.number > number {
+			return current.number
+		}
+		select {
+		case <-current.replaced:
+		case <-ctx.Done():
+			return current.number
+		}
+	}
+}
+
+// Distributor returns the distributor, nil before Attach.
+func (c *Controller) Distributor() *distributor.Distributor { return c.attached.Load() }
+
+// Events returns the events.
+func (c *Controller) Events() *events.Log { return c.events }
+
+func (c *Controller) publish(r *revision) {
+	before := c.current.Swap(&published{r, make(chan struct{})})
+	if before != nil {
+		close(before.replaced)
+	}
+	select {
+	case c.rescheduled <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Controller) save(r *revision) error {
+	return c.store.save(stored{Revision: r.number, Hash: r.hash(), IDs: r.ids, Overrides: r.overrides})
+}
+
+// edit returns the overrides after a change to those of a revision.
+type edit func(*revision) (overrides, error)
+
+// change makes a change: all of it, or nothing.
+func (c *Controller) change(ctx context.Context, request Request, kind string, apply edit) (Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changeLocked(ctx, request, kind, apply)
+}
+
+func (c *Controller) changeLocked(ctx context.Context, request Request, kind string, apply edit) (Result, error) {
+	if err := request.check(); err != nil {
+		return Result{}, err
+	}
+	before := c.current.Load().revision
+	if request.IfMatch != 0 && request.IfMatch != before.number {
+		return Result{}, stale(before.number, request.IfMatch)
+	}
+	wanted, err := apply(before)
+	if err != nil {
+		return Result{}, err
+	}
+	after, lost := resolve(before.sources, before.ids, wanted)
+	return c.commitLocked(ctx, request, kind, after, lost)
+}
+
+// commitLocked makes a revision the current one, unless it is not valid or asks for a
+// restart. The order is: store, apply, publish.
+func (c *Controller) commitLocked(ctx context.Context, request Request, kind string, after *revision, lost []dropped) (Result, error) {
+	before := c.current.Load().revision
+	changes := diff(before.loaded, after.loaded)
+	if err := validate(after, changes); err != nil {
+		return Result{}, err
+	}
+	after.number = before.number
+	if len(changes) > 0 || string(encode(before.overrides)) != string(encode(after.overrides)) || !before.ids.equal(after.ids) {
+		after.number++
+	}
+	result := Result{Revision: after.number, DryRun: request.DryRun, Changed: changes, Warnings: []string{}}
+	c.project(after, &result)
+	for _, one := range lost {
+		result.Warnings = append(result.Warnings, fmt.Sprintf("the override of %s does not hold any more: %s", one.Path, one.why))
+	}
+	if request.DryRun {
+		result.Revision = before.number
+		return result, c.tryOut(after)
+	}
+	if after.number == before.number && kind != reloaded {
+		return result, nil
+	}
+	operation := c.drains.expect(request, changes)
+	if err := c.apply(ctx, before, after); err != nil {
+		c.drains.forget(operation, changes)
+		return Result{}, err
+	}
+	c.publish(after)
+	result.Operation = cmp.Or(operation, c.drains.follow(request, changes))
+	c.report(request, kind, changes)
+	c.reportDropped(lost)
+	return result, nil
+}
+
+// tryOut returns the error of the parts of a change that are not the distributor's.
+func (c *Controller) tryOut(after *revision) error {
+	_, abort, err := c.deps.Prepare(after.Config)
+	if err != nil {
+		return refuse(InvalidSetting, "%v", err)
+	}
+	abort()
+	return nil
+}
+
+// apply stores a revision and applies it, or neither.
+func (c *Controller) apply(ctx context.Context, before, after *revision) error {
+	commit, abort, err := c.deps.Prepare(after.Config)
+	if err != nil {
+		return refuse(InvalidSetting, "%v", err)
+	}
+	if err := c.save(after); err != nil {
+		abort()
+		return refuse(Internal, "the change cannot be stored and is not made: %v", err)
+	}
+	if err := c.Distributor().Reconfigure(context.WithoutCancel(ctx), after.Config.Distributor); err != nil {
+		abort()
+		if undo := c.save(before); undo != nil {
+			c.deps.Logger.Error("a change that was refused cannot be removed from the stored configuration: the next start would make it", "error", undo)
+		}
+		return refused(err)
+	}
+	commit()
+	c.deps.Log.Configure(after.Config.Log)
+	return nil
+}
+
+// refused returns the Error of a configuration that the distributor refused.
+func refused(err error) error {
+	var restart *distributor.RestartRequiredError
+	if errors.As(err, &restart) {
+		return refuse(RestartRequired, "%v", err)
+	}
+	return refuse(InvalidSetting, "%v", err)
+}
+
+// validate returns the Error of a revision that cannot be.
+func validate(r *revision, changes []Changed) error {
+	if err := r.Config.Validate(); err != nil {
+		return refuse(InvalidSetting, "%v", err)
+	}
+	var fixed []string
+	for _, change := range changes {
+		if !change.live {
+			fixed = append(fixed, fmt.Sprintf("%s (%s, would be %s)", change.key, change.Old, change.New))
+		}
+	}
+	if len(fixed) > 0 {
+		slices.Sort(fixed)
+		return refuse(RestartRequired, "these settings change only with a restart, and nothing was changed: %s", strings.Join(fixed, ", "))
+	}
+	return nil
+}
+
+// report adds an event for each change, and logs them.
+func (c *Controller) report(request Request, kind string, changes []Changed) {
+	for _, change := range changes {
+		c.events.Add(events.Event{
+			Kind: kind, Actor: request.Actor.Name, Address: request.Actor.Address, Path: change.Path,
+			Old: change.Old, New: change.New, Reason: request.Reason, Result: "applied",
+		})
+		c.deps.Logger.Info("configuration changed", "kind", kind, "path", change.Path, "old", string(change.Old), "new", string(change.New),
+			"actor", request.Actor.Name, "reason", request.Reason)
+	}
+}
+
+func (c *Controller) reportDropped(lost []dropped) {
+	for _, one := range lost {
+		c.events.Add(events.Event{Kind: "override_dropped", Actor: system.Name, Path: one.Path, Old: one.Value, Reason: one.why, Result: "applied"})
+		c.deps.Logger.Warn("an override does not hold any more: the value of file, environment and flags counts", "path", one.Path, "value", string(one.Value), "cause", one.why)
+	}
+}

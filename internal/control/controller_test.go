@@ -1,0 +1,415 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/logging"
+)
+
+// running is a controller with its distributor and two analyzers, a1 and a2.
+type running struct {
+	*Controller
+	t         *testing.T
+	dir       string
+	env       map[string]string
+	analyzers []*analyzertest.Analyzer
+	stop      func()
+}
+
+// start starts a controller. The file has the analyzers and these lines.
+func start(t *testing.T, lines string) *running {
+	t.Helper()
+	r := &running{t: t, dir: t.TempDir(), env: make(map[string]string)}
+	for range 3 {
+		r.analyzers = append(r.analyzers, analyzertest.New(t))
+	}
+	r.write(r.twoAnalyzers() + lines)
+	r.open()
+	return r
+}
+
+func (r *running) twoAnalyzers() string {
+	return fmt.Sprintf("analyzers: [{id: a1, url: '%s', weight: 0.6}, {id: a2, url: '%s', weight: 0.4}]\n", r.analyzers[0].URL(), r.analyzers[1].URL())
+}
+
+func (r *running) write(file string) {
+	r.t.Helper()
+	text := fmt.Sprintf("port: 0\nlisten_addr: 127.0.0.1\nmetrics_addr: 127.0.0.1:0\ndrain_sec: 0\ndata_dir: %s\n%s", filepath.Join(r.dir, "data"), file)
+	if err := os.WriteFile(filepath.Join(r.dir, "c.yaml"), []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// open opens a controller, as a start of the process does.
+func (r *running) open() {
+	r.t.Helper()
+	loader := config.New(DefaultConfig(), func(name string) (string, bool) {
+		text, ok := r.env[name]
+		return text, ok
+	})
+	loader.File = filepath.Join(r.dir, "c.yaml")
+	logger := slog.New(slog.DiscardHandler)
+	c, err := Open(loader, Dependencies{Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()), Prepare: nothing})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	d, err := distributor.New(c.Config().Distributor, logger)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := c.Attach(d, prometheus.NewRegistry()); err != nil {
+		r.t.Fatal(err)
+	}
+	d.Start(r.t.Context())
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan struct{})
+	go func() {
+		c.Run(ctx)
+		close(done)
+	}()
+	r.Controller = c
+	var stopped bool
+	r.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		<-done
+		_, _ = d.Stop(context.Background())
+	}
+	r.t.Cleanup(func() { r.stop() })
+}
+
+func nothing(Config) (commit, abort func(), err error) { return func() {}, func() {}, nil }
+
+func (r *running) weights() string {
+	var text []string
+	for _, target := range r.Distributor().Config().Targets {
+		text = append(text, fmt.Sprintf("%s=%g %s", target.ID, target.Weight, target.State))
+	}
+	return strings.Join(text, ", ")
+}
+
+func pointer[T any](value T) *T { return &value }
+
+func (r *running) mustSucceed(result Result, err error) Result {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return result
+}
+
+func (r *running) wantRefused(code Code, _ Result, err error) {
+	r.t.Helper()
+	before := r.Revision()
+	var refusal *Error
+	if !errors.As(err, &refusal) || refusal.Code != code {
+		r.t.Errorf("%v, want %s", err, code)
+	}
+	if r.Revision() != before {
+		r.t.Error("a refused change made a revision")
+	}
+}
+
+var operator = Request{Actor: Actor{Name: "ann", Role: "operate", Address: "127.0.0.1"}, Reason: "a test"}
+
+// until waits for a condition that something brings about.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain until %s", what)
+		case <-ticker.C:
+		}
+	}
+}
+
+// Each change is a revision, applied to the distributor, and there again after a restart.
+func TestChangesSurviveRestarts(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	first := r.Revision()
+	result := r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
+	if len(result.Changed) != 1 || result.Changed[0].Path != "analyzers/a2/weight" || result.Revision != first+1 {
+		t.Errorf("%+v", result)
+	}
+	r.mustSucceed(r.AddAnalyzer(ctx, operator, distributor.Target{URL: r.analyzers[2].URL(), Weight: 0.1}))
+	r.mustSucceed(r.PatchSettings(ctx, operator, map[string]json.RawMessage{"rate_limit": json.RawMessage("1000"), "log_level": json.RawMessage(`"debug"`)}))
+	r.mustSucceed(r.SetLimit(ctx, operator, Limit{Emitter: "web/1 ", Rate: 5, Burst: 10}))
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{State: pointer("drain")}))
+	const want = "a1=0.6 drain, a2=0.3 ready, analyzer-3=0.1 ready"
+	for range 2 {
+		if got := r.weights(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if got := r.Distributor().Config().Rate.Rate; got != 1000 || r.Config().Log.Level != "debug" {
+			t.Errorf("rate limit %g, log level %s", got, r.Config().Log.Level)
+		}
+		if limits := r.Limits(); len(limits) != 1 || limits[0] != (Limit{"web/1 ", 5, 10}) {
+			t.Errorf("%+v", limits)
+		}
+		if r.Revision() != first+5 || len(r.Overrides()) != 6 {
+			t.Errorf("revision %d, overrides %+v", r.Revision(), r.Overrides())
+		}
+		r.stop()
+		r.open()
+	}
+}
+
+// A dry run tells the same and changes nothing.
+func TestDryRun(t *testing.T) {
+	r := start(t, "")
+	request := operator
+	request.DryRun = true
+	result := r.mustSucceed(r.PatchAnalyzer(t.Context(), request, "a2", AnalyzerPatch{Weight: pointer(0.6)}))
+	if !result.DryRun || len(result.Projected) != 2 || result.Projected[1].Share != 0.5 || result.Revision != r.Revision() {
+		t.Errorf("%+v", result)
+	}
+	if got := r.weights(); got != "a1=0.6 ready, a2=0.4 ready" || len(r.Overrides()) != 0 {
+		t.Error(got)
+	}
+}
+
+// What cannot be is refused with a code, and changes nothing.
+func TestRefusals(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	request := operator
+	request.IfMatch = r.Revision() + 7
+	try := func(code Code, result Result, err error) { t.Helper(); r.wantRefused(code, result, err) }
+	result, err := r.PatchAnalyzer(ctx, request, "a1", AnalyzerPatch{Weight: pointer(1.0)})
+	try(StaleRevision, result, err)
+	result, err = r.PatchAnalyzer(ctx, operator, "a9", AnalyzerPatch{Weight: pointer(1.0)})
+	try(NotFound, result, err)
+	result, err = r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{Weight: pointer(-1.0)})
+	try(InvalidSetting, result, err)
+	result, err = r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{State: pointer("off")})
+	try(InvalidSetting, result, err)
+	result, err = r.AddAnalyzer(ctx, operator, distributor.Target{ID: "a1", URL: "http://x:1", Weight: 1})
+	try(Conflict, result, err)
+	result, err = r.AddAnalyzer(ctx, operator, distributor.Target{URL: r.analyzers[0].URL(), Weight: 1})
+	try(InvalidSetting, result, err)
+	result, err = r.ReplaceAnalyzers(ctx, operator, nil)
+	try(InvalidSetting, result, err)
+	for key, want := range map[string]Code{"port": RestartRequired, "nonsense": NotFound, "admin_token": InvalidSetting, "analyzers": InvalidSetting, "max_failures": InvalidSetting} {
+		result, err = r.PatchSettings(ctx, operator, map[string]json.RawMessage{"rate_limit": json.RawMessage("7"), key: json.RawMessage("-5")})
+		try(want, result, err)
+	}
+	result, err = r.PatchSettings(ctx, operator, map[string]json.RawMessage{"rate_burst": json.RawMessage("7")})
+	try(InvalidSetting, result, err)
+	result, err = r.Revert(ctx, operator, "settings/rate_limit")
+	try(NotFound, result, err)
+	result, err = r.ClearLimit(ctx, operator, "nobody")
+	try(NotFound, result, err)
+	result, err = r.Breaker(ctx, operator, "a1", "explode")
+	try(InvalidSetting, result, err)
+	request = operator
+	request.TTL = -time.Second
+	result, err = r.PatchAnalyzer(ctx, request, "a1", AnalyzerPatch{Weight: pointer(1.0)})
+	try(InvalidSetting, result, err)
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{State: pointer("maint")}))
+	result, err = r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{State: pointer("drain")})
+	try(LastAnalyzer, result, err)
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{State: pointer("drain"), Force: true}))
+	r.mustSucceed(r.RemoveAnalyzer(ctx, operator, "a2", nil))
+	result, err = r.RemoveAnalyzer(ctx, operator, "a1", nil)
+	try(LastAnalyzer, result, err)
+}
+
+// A change with a TTL reverts itself, to what was set before.
+func TestTTL(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
+	briefly := operator
+	briefly.TTL = time.Millisecond
+	r.mustSucceed(r.PatchAnalyzer(ctx, briefly, "a2", AnalyzerPatch{Weight: pointer(0.9)}))
+	until(t, "the weight reverts", func() bool { return r.weights() == "a1=0.6 ready, a2=0.3 ready" })
+	briefly.TTL = time.Hour
+	r.mustSucceed(r.PatchAnalyzer(ctx, briefly, "a2", AnalyzerPatch{Weight: pointer(0.4)}))
+	if r.Overrides()[0].Expires == nil || r.Overrides()[0].Beneath == nil {
+		t.Errorf("%+v", r.Overrides())
+	}
+	r.mustSucceed(r.Revert(ctx, operator, "analyzers/a2/weight"))
+	if len(r.Overrides()) != 0 || r.weights() != "a1=0.6 ready, a2=0.4 ready" {
+		t.Errorf("%+v, %s", r.Overrides(), r.weights())
+	}
+}
+
+// A reload applies all of a file or nothing of it, and tells what has no effect.
+func TestReload(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "rate_limit: 10\n")
+	r.env["RATE_LIMIT"] = "20"
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
+	r.write(strings.Replace(r.twoAnalyzers(), "0.6", "0.7", 1) + "rate_limit: 30\nsender_timeout_ms: 800\n")
+	result := r.mustSucceed(r.Reload(ctx, operator))
+	if got := strings.Join(result.Shadowed, ", "); got != "RATE_LIMIT by environment, analyzers/a2/weight by override" {
+		t.Error(got)
+	}
+	if got := r.Distributor().Config(); r.weights() != "a1=0.7 ready, a2=0.3 ready" || got.Rate.Rate != 20 || got.Analyzer.Timeout != 800*time.Millisecond || !r.LastReload().Success {
+		t.Errorf("%s, %g, %v, %+v", r.weights(), got.Rate.Rate, got.Analyzer.Timeout, r.LastReload())
+	}
+	for file, want := range map[string]struct {
+		code Code
+		text string
+	}{
+		r.twoAnalyzers() + "rate_limit: many\n":                           {InvalidSetting, "rate_limit"},
+		r.twoAnalyzers() + "sender_timeout_ms: 1\ndedupe_window_sec: 9\n": {RestartRequired, "dedupe_window_sec"},
+		r.twoAnalyzers() + "sender_timeout_ms: 1\njournal: disk\n":        {RestartRequired, "journal"},
+		strings.Replace(r.twoAnalyzers(), "id: a2", "id: a1", 1):          {InvalidSetting, "a1"},
+		"sender_timeout_ms: 1\n":                                          {InvalidSetting, "ANALYZERS"},
+		r.twoAnalyzers() + "sender_timeout_ms: 1\nunknown: 1\n":           {InvalidSetting, "unknown"},
+		"{": {InvalidSetting, "c.yaml"},
+		r.twoAnalyzers() + "sender_timeout_ms: 1\nadmin_addr: ':8081'\n": {InvalidSetting, "ADMIN_ADDR"},
+	} {
+		r.write(file)
+		before := r.Distributor().Config()
+		result, err := r.Reload(ctx, operator)
+		r.wantRefused(want.code, result, err)
+		if err == nil || !strings.Contains(err.Error(), want.text) || r.LastReload().Success || r.LastReload().Detail == "" {
+			t.Errorf("%s\n%v, want one that names %s; %+v", file, err, want.text, r.LastReload())
+		}
+		if after := r.Distributor().Config(); fmt.Sprint(after) != fmt.Sprint(before) {
+			t.Errorf("%s changed %+v\nto %+v", file, before, after)
+		}
+	}
+	r.write(strings.Replace(r.twoAnalyzers(), "0.4", "0.5", 1))
+	r.mustSucceed(r.Reload(ctx, operator))
+	if r.weights() != "a1=0.6 ready, a2=0.5 ready" || len(r.Overrides()) != 0 {
+		t.Errorf("the file does not win over an override whose base changed: %s, %+v", r.weights(), r.Overrides())
+	}
+}
+
+// A drain and a removal end with a proof, in the status and in an event.
+func TestProofs(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	result := r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{State: pointer("drain"), Deadline: pointer(time.Minute)}))
+	ended := func(operation string) func() bool {
+		return func() bool {
+			drain, ok := r.Drain("a2")
+			return ok && drain.Operation == operation && drain.Ended != nil
+		}
+	}
+	until(t, "the drain ends", ended(result.Operation))
+	if drain, _ := r.Drain("a2"); drain.Kind != "drain" || drain.Result != distributor.Drained || drain.Proof.Unaccounted != 0 {
+		t.Errorf("%+v", drain)
+	}
+	result = r.mustSucceed(r.RemoveAnalyzer(ctx, operator, "a2", pointer(time.Second)))
+	if result.Operation == "" {
+		t.Errorf("%+v", result)
+	}
+	until(t, "the removal ends", ended(result.Operation))
+	if drain, _ := r.Drain("a2"); drain.Kind != removal {
+		t.Errorf("%+v", drain)
+	}
+	kinds := make(map[string]int)
+	for _, e := range r.Events().After(0, 100) {
+		kinds[e.Kind]++
+		if e.Actor != "ann" {
+			t.Errorf("%+v", e)
+		}
+	}
+	if kinds["drained"] != 2 || kinds["analyzer_changed"] != 1 || kinds["analyzer_removed"] != 1 {
+		t.Errorf("%v", kinds)
+	}
+}
+
+// A change that cannot be stored is not made.
+func TestUnstoredChange(t *testing.T) {
+	r := start(t, "")
+	data := filepath.Join(r.dir, "data")
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(data, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	result, err := r.PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{Weight: pointer(0.3)})
+	r.wantRefused(Internal, result, err)
+	if r.weights() != "a1=0.6 ready, a2=0.4 ready" {
+		t.Error(r.weights())
+	}
+}
+
+// The list can be replaced as a whole, and reverted.
+func TestReplaceAnalyzers(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	r.mustSucceed(r.ReplaceAnalyzers(ctx, operator, []distributor.Target{{URL: r.analyzers[1].URL(), Weight: 1}, {ID: "new", URL: r.analyzers[2].URL(), Weight: 2}}))
+	if r.weights() != "a2=1 ready, new=2 ready" {
+		t.Error(r.weights())
+	}
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "new", AnalyzerPatch{Weight: pointer(3.0)}))
+	r.stop()
+	r.open()
+	if r.weights() != "a2=1 ready, new=3 ready" {
+		t.Error(r.weights())
+	}
+	r.mustSucceed(r.Revert(ctx, operator, ""))
+	if r.weights() != "a1=0.6 ready, a2=0.4 ready" {
+		t.Error(r.weights())
+	}
+}
+
+// The effective configuration is a file that means the same.
+func TestYAML(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "admin_token: s3cret\n")
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
+	r.mustSucceed(r.SetLimit(ctx, operator, Limit{Emitter: "web: '1'\n", Rate: 5}))
+	text := r.YAML()
+	if strings.Contains(string(text), "s3cret") {
+		t.Errorf("%s", text)
+	}
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loader := config.New(DefaultConfig(), func(string) (string, bool) { return "", false })
+	loader.File = path
+	read, err := loader.Load()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	read.Config.Admin.Token = r.Config().Admin.Token
+	read.Config.Distributor.Targets = read.Config.Distributor.Targets.SettledAfter(nil)
+	if changes := config.Diff(r.Config(), read.Config); len(changes) > 0 {
+		t.Errorf("%+v\n%s", changes, text)
+	}
+}
+
+// Wait returns with the next revision.
+func TestWait(t *testing.T) {
+	r := start(t, "")
+	before := r.Revision()
+	next := make(chan int64)
+	go func() { next <- r.Wait(t.Context(), before) }()
+	r.mustSucceed(r.PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
+	if got := <-next; got != before+1 {
+		t.Errorf("%d, want %d", got, before+1)
+	}
+}

@@ -1,0 +1,233 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/events"
+)
+
+// The results of drains.
+const (
+	drainRunning  = distributor.DrainRunning
+	drainCanceled = "canceled" // the analyzer is ready again, or the distributor stops
+)
+
+// The kinds of drains that end with the removal of the analyzer. One that is replaced has a
+// successor with its id and another URL.
+const (
+	removal     = "remove"
+	replacement = "replace"
+)
+
+// DrainStatus is a drain, running or ended.
+type DrainStatus struct {
+	Operation string    `json:"operation"`
+	Analyzer  string    `json:"analyzer"`
+	Kind      string    `json:"kind"` // drain, maint or remove
+	Started   time.Time `json:"started"`
+	Deadline  time.Time `json:"deadline"`
+	// Ended is nil while the drain runs.
+	Ended  *time.Time `json:"ended,omitempty"`
+	Result string     `json:"result"`
+	// Proof accounts for the packets that the analyzer held. It is frozen at the end.
+	Proof distributor.DrainProof `json:"proof"`
+}
+
+// maxDrains bounds the drains that are kept: the latest of each analyzer.
+const maxDrains = 1 << 11
+
+// drains are the drains of a Controller.
+type drains struct {
+	controller *Controller
+	ctx        context.Context // of all
+	stopAll    context.CancelFunc
+	running    sync.WaitGroup
+
+	mu     sync.Mutex // guards the fields below
+	latest map[string]*drain
+	last   int64 // number of the latest operation
+}
+
+type drain struct {
+	DrainStatus
+	request Request
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+func newDrains(c *Controller) *drains {
+	d := &drains{controller: c, latest: make(map[string]*drain)}
+	d.ctx, d.stopAll = context.WithCancel(context.Background())
+	return d
+}
+
+// expect registers the drains of the analyzers that changes will remove, whose deadline is
+// that of the request. It returns the id of the first.
+func (d *drains) expect(request Request, changes []Changed) (operation string) {
+	for _, change := range changes {
+		of, id, field, _ := split(change.Path)
+		switch {
+		case of.key != analyzersKey:
+		case field == "" && string(change.New) == "null":
+			operation = cmp.Or(operation, d.add(request, id, removal).Operation)
+		case field != "" && string(change.Old) != "null" && field != "state" && field != "weight":
+			operation = cmp.Or(operation, d.add(request, id, replacement).Operation)
+		}
+	}
+	return operation
+}
+
+// forget removes the drains that were expected of changes that were refused.
+func (d *drains) forget(operation string, changes []Changed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, change := range changes {
+		_, id, _, _ := split(change.Path)
+		if one := d.latest[id]; operation != "" && one != nil && one.Ended == nil && (one.Kind == removal || one.Kind == replacement) {
+			one.cancel()
+			delete(d.latest, id)
+		}
+	}
+}
+
+// follow starts and cancels drains after changes of states, and sets the deadlines of those
+// that were expected. It returns the id of the first that it has started.
+func (d *drains) follow(request Request, changes []Changed) (operation string) {
+	for _, change := range changes {
+		of, id, field, _ := split(change.Path)
+		if of.key != analyzersKey {
+			continue
+		}
+		switch state := textOf(change.New); {
+		case field == "state" && (state == distributor.StateDrain || state == distributor.StateMaint):
+			operation = cmp.Or(operation, d.start(request, id, state))
+		case field == "state":
+			d.cancel(id)
+		case !request.drainDeadline.IsZero():
+			_ = d.controller.Distributor().SetDrainDeadline(id, request.drainDeadline) // fails if it has left already
+		}
+	}
+	return operation
+}
+
+func textOf(value json.RawMessage) (text string) {
+	_ = json.Unmarshal(value, &text) // another type is no state
+	return text
+}
+
+// start starts a drain.
+func (d *drains) start(request Request, id, kind string) (operation string) {
+	one := d.add(request, id, kind)
+	d.running.Go(func() { d.run(one) })
+	return one.Operation
+}
+
+// add registers a drain, and cancels an earlier one of the analyzer.
+func (d *drains) add(request Request, id, kind string) *drain {
+	d.cancel(id)
+	deadline := request.drainDeadline
+	if deadline.IsZero() {
+		deadline = time.Now().Add(d.controller.Config().Distributor.DrainTimeout)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last++
+	one := &drain{request: request, DrainStatus: DrainStatus{
+		Operation: fmt.Sprintf("drain-%d", d.last), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
+	}}
+	one.ctx, one.cancel = context.WithCancel(d.ctx)
+	d.forgetLocked()
+	d.latest[id] = one
+	return one
+}
+
+// forgetLocked makes room for one more.
+func (d *drains) forgetLocked() {
+	for id, one := range d.latest {
+		if len(d.latest) < maxDrains {
+			return
+		}
+		if one.Ended != nil {
+			delete(d.latest, id)
+		}
+	}
+}
+
+func (d *drains) run(one *drain) {
+	proof, err := d.controller.Distributor().Drain(one.ctx, one.Analyzer, one.Deadline)
+	if err != nil {
+		proof.Result = drainCanceled
+	}
+	d.end(one, proof)
+}
+
+// removed ends the drain of an analyzer that has left.
+func (d *drains) removed(id string, proof distributor.DrainProof) {
+	d.mu.Lock()
+	one := d.latest[id]
+	d.mu.Unlock()
+	if one == nil || one.Kind != removal && one.Kind != replacement {
+		one = d.add(Request{Actor: system}, id, removal)
+	}
+	d.end(one, proof)
+}
+
+// end freezes the proof of a drain.
+func (d *drains) end(one *drain, proof distributor.DrainProof) {
+	one.cancel()
+	now := time.Now().UTC()
+	d.mu.Lock()
+	one.Ended, one.Proof, one.Result = &now, proof, proof.Result
+	status := one.DrainStatus
+	d.mu.Unlock()
+	d.controller.events.Add(events.Event{
+		Kind: "drained", Actor: one.request.Actor.Name, Address: one.request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
+		New: status.Kind, Reason: one.request.Reason, Result: status.Result, Detail: status,
+	})
+	d.controller.deps.Logger.Info("a drain has ended", "analyzer", one.Analyzer, "kind", status.Kind, "result", status.Result,
+		"held", proof.Held.Packets, "delivered", proof.Delivered, "rerouted", proof.Rerouted, "unaccounted", proof.Unaccounted)
+}
+
+// cancel ends the drain of an analyzer, if one is running.
+func (d *drains) cancel(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if one := d.latest[id]; one != nil {
+		one.cancel()
+	}
+}
+
+func (d *drains) stop() {
+	d.stopAll()
+	d.running.Wait()
+}
+
+// Drains returns the latest drain of each analyzer, the latest first.
+func (c *Controller) Drains() []DrainStatus {
+	d := c.drains
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := []DrainStatus{}
+	for _, one := range d.latest {
+		list = append(list, one.DrainStatus)
+	}
+	slices.SortFunc(list, func(a, b DrainStatus) int { return b.Started.Compare(a.Started) })
+	return list
+}
+
+// Drain returns the latest drain of an analyzer.
+func (c *Controller) Drain(id string) (status DrainStatus, ok bool) {
+	c.drains.mu.Lock()
+	defer c.drains.mu.Unlock()
+	if one := c.drains.latest[id]; one != nil {
+		return one.DrainStatus, true
+	}
+	return DrainStatus{}, false
+}

@@ -1,0 +1,31 @@
+package control
+
+import (
+	"maps"
+
+	"github.com/logstreamer/logstreamer/internal/distributor"
+)
+
+// identities are the ids of the analyzers whose sources give none, by URL. They are kept
+// over changes and restarts, so that no analyzer's id depends on the presence of another.
+type identities map[string]string
+
+// identify returns the analyzers with ids, and the identities to keep.
+func (known identities) identify(targets distributor.Targets) (distributor.Targets, identities) {
+	named, kept := targets.SettledAfter(known.targets()), make(identities)
+	for i, target := range targets {
+		if target.ID == "" {
+			kept[named[i].URL] = named[i].ID
+		}
+	}
+	return named, kept
+}
+
+func (known identities) targets() (targets distributor.Targets) {
+	for url, id := range known {
+		targets = append(targets, distributor.Target{URL: url, ID: id})
+	}
+	return targets
+}
+
+func (known identities) equal(other identities) bool { return maps.Equal(known, other) }

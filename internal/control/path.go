@@ -1,0 +1,239 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+)
+
+// Paths name parts of a configuration, for overrides and for what changed.
+const (
+	settingsPrefix  = "settings/"
+	analyzersPrefix = "analyzers/"
+	limitsPrefix    = "limits/"
+
+	analyzersKey = "analyzers"
+)
+
+// list is a setting that is a list of objects, each with a key that names it. Its key is
+// the path of the whole list.
+type list struct {
+	prefix string // of the paths of items
+	key    string // of the setting
+	name   string // of the field that names an item
+	fields bool   // a path may name a field of an item
+}
+
+var lists = []list{
+	{prefix: analyzersPrefix, key: analyzersKey, name: "id", fields: true},
+	{prefix: limitsPrefix, key: "limits", name: "emitter"},
+}
+
+// item is an object of a list.
+type item = map[string]any
+
+// loaded is a configuration whose parts have paths.
+type loaded struct {
+	*config.Loaded[Config]
+	settings []config.Setting
+}
+
+func (l loaded) clone() loaded { return loaded{l.Clone(), l.settings} }
+
+// setting returns the setting with a key.
+func (l loaded) setting(key string) (s config.Setting, ok bool) {
+	i := slices.IndexFunc(l.settings, func(s config.Setting) bool { return s.Key == key })
+	if i < 0 {
+		return config.Setting{}, false
+	}
+	return l.settings[i], true
+}
+
+// items returns the objects of a list.
+func (l loaded) items(of list) []item {
+	s, ok := l.setting(of.key)
+	if !ok {
+		return nil
+	}
+	items, _ := l.Value(s).([]item)
+	return items
+}
+
+// split returns the list of a path, the name of the item and that of its field, if any.
+func split(path string) (of list, name, field string, ok bool) {
+	for _, one := range lists {
+		rest, found := strings.CutPrefix(path, one.prefix)
+		if path == one.key {
+			return one, "", "", true
+		}
+		if !found {
+			continue
+		}
+		if one.fields {
+			rest, field, _ = strings.Cut(rest, "/")
+		}
+		return one, rest, field, true
+	}
+	return list{}, "", "", false
+}
+
+// indexOf returns the index of the item with a name, or -1.
+func (of list) indexOf(items []item, name string) int {
+	return slices.IndexFunc(items, func(one item) bool { return one[of.name] == name })
+}
+
+// get returns the value at a path, or null.
+func (l loaded) get(path string) json.RawMessage {
+	var value any
+	if key, isSetting := strings.CutPrefix(path, settingsPrefix); isSetting {
+		if s, ok := l.setting(key); ok {
+			value = l.Value(s)
+		}
+	} else if of, name, field, ok := split(path); ok {
+		items := l.items(of)
+		if path == of.key {
+			value = items
+		} else if at := of.indexOf(items, name); at >= 0 && field != "" {
+			value = items[at][field]
+		} else if at >= 0 {
+			value = items[at]
+		}
+	}
+	return encode(value)
+}
+
+// set sets the value at a path. The value of an item, or of its field, may be null.
+func (l loaded) set(path string, value json.RawMessage) error {
+	if key, isSetting := strings.CutPrefix(path, settingsPrefix); isSetting {
+		return l.Set(key, value)
+	}
+	of, name, field, ok := split(path)
+	if !ok {
+		return fmt.Errorf("%q: a path begins with %s, %s or %s", path, settingsPrefix, analyzersPrefix, limitsPrefix)
+	}
+	if path == of.key {
+		return l.setList(of, value)
+	}
+	var decoded any
+	if err := unmarshalOrNull(value, &decoded); err != nil {
+		return err
+	}
+	items, err := of.edited(l.items(of), name, field, decoded)
+	if err != nil {
+		return err
+	}
+	return l.setList(of, encode(items))
+}
+
+// setList sets a whole list. Analyzers have all fields that others depend on, as those of
+// the sources.
+func (l loaded) setList(of list, value json.RawMessage) error {
+	err := l.Set(of.key, value)
+	l.Config.Distributor.Targets = l.Config.Distributor.Targets.SettledAfter(nil)
+	return err
+}
+
+// edited returns the items with another value of an item or of its field.
+func (of list) edited(items []item, name, field string, value any) ([]item, error) {
+	at := of.indexOf(items, name)
+	object, isObject := value.(item)
+	switch {
+	case field != "" && at < 0:
+		return nil, fmt.Errorf("%s%s/%s: there is no %q", of.prefix, name, field, name)
+	case field != "" && value == nil:
+		delete(items[at], field)
+	case field != "":
+		items[at][field] = value
+	case value == nil && at >= 0:
+		return slices.Delete(items, at, at+1), nil
+	case value == nil:
+	case !isObject:
+		return nil, fmt.Errorf("%s%s: an object is needed", of.prefix, name)
+	case at < 0:
+		object[of.name] = name
+		return append(items, object), nil
+	default:
+		object[of.name] = name
+		items[at] = object
+	}
+	if items == nil {
+		items = []item{}
+	}
+	return items, nil
+}
+
+func encode(value any) json.RawMessage {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return json.RawMessage("null") // does not happen: values of settings are texts, numbers, booleans and lists of these
+	}
+	return text
+}
+
+// Changed is a part of the configuration with another value. Values of secrets are masked.
+type Changed struct {
+	Path string          `json:"path"`
+	Old  json.RawMessage `json:"old"`
+	New  json.RawMessage `json:"new"`
+
+	key  string // of the setting
+	live bool
+}
+
+// diff returns what differs between two configurations.
+func diff(old, updated loaded) []Changed {
+	changes := []Changed{}
+	for _, change := range config.Diff(old.Config, updated.Config) {
+		if i := slices.IndexFunc(lists, func(of list) bool { return of.key == change.Key }); i >= 0 {
+			changes = append(changes, diffItems(lists[i], old.items(lists[i]), updated.items(lists[i]))...)
+			continue
+		}
+		path := settingsPrefix + change.Key
+		changes = append(changes, Changed{path, old.get(path), updated.get(path), change.Key, change.Live})
+	}
+	return changes
+}
+
+func diffItems(of list, old, updated []item) (changes []Changed) {
+	add := func(path string, before, after any) {
+		changes = append(changes, Changed{of.prefix + path, encode(before), encode(after), of.key, true})
+	}
+	for _, before := range old {
+		name, _ := before[of.name].(string)
+		at := of.indexOf(updated, name)
+		switch {
+		case at < 0:
+			add(name, before, nil)
+		case !of.fields && !reflect.DeepEqual(before, updated[at]):
+			add(name, before, updated[at])
+		case of.fields:
+			for _, field := range fieldsOf(before, updated[at]) {
+				if !reflect.DeepEqual(before[field], updated[at][field]) {
+					add(name+"/"+field, before[field], updated[at][field])
+				}
+			}
+		}
+	}
+	for _, after := range updated {
+		if name, _ := after[of.name].(string); of.indexOf(old, name) < 0 {
+			add(name, nil, after)
+		}
+	}
+	return changes
+}
+
+// fieldsOf returns the names of the fields that two items have, sorted.
+func fieldsOf(a, b item) []string {
+	var fields []string
+	for _, one := range []item{a, b} {
+		for field := range one {
+			fields = append(fields, field)
+		}
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}

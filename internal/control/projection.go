@@ -1,0 +1,74 @@
+package control
+
+import (
+	"fmt"
+
+	"github.com/logstreamer/logstreamer/internal/distributor"
+)
+
+// Projection is what an analyzer would get under a configuration, if its health and the
+// traffic stayed as they are.
+type Projection struct {
+	ID string `json:"id"`
+	// Share is the part of all messages, from 0 to 1.
+	Share             float64 `json:"share"`
+	MessagesPerSecond float64 `json:"messages_per_s"`
+	// ObservedPace is the highest rate lately at which the analyzer accepted messages; 0 is
+	// unknown. Load is the projected rate as a part of it.
+	ObservedPace float64 `json:"observed_pace"`
+	Load         float64 `json:"load"`
+}
+
+// project adds the projected shares to a result, and warnings about them.
+func (c *Controller) project(r *revision, result *Result) {
+	if c.Distributor() == nil {
+		return
+	}
+	status := c.Distributor().Status()
+	known := make(map[string]distributor.AnalyzerStatus)
+	for _, one := range status.Analyzers {
+		known[one.ID] = one
+	}
+	weights, sum := make(map[string]float64), 0.0
+	for _, target := range r.Config.Distributor.Targets {
+		weights[target.ID] = effectiveWeight(target, known)
+		sum += weights[target.ID]
+	}
+	result.Projected = []Projection{}
+	for _, target := range r.Config.Distributor.Targets {
+		one := Projection{ID: target.ID, ObservedPace: known[target.ID].HighestPace}
+		if sum > 0 {
+			one.Share = weights[target.ID] / sum
+		}
+		one.MessagesPerSecond = one.Share * status.Rates.In
+		if one.ObservedPace > 0 {
+			if one.Load = one.MessagesPerSecond / one.ObservedPace; one.Load > 1 {
+				result.Warnings = append(result.Warnings, fmt.Sprintf("%s would get more than it ever delivered: %.0f messages/s, and it delivered %.0f", one.ID, one.MessagesPerSecond, one.ObservedPace))
+			}
+		}
+		result.Projected = append(result.Projected, one)
+	}
+	result.BoundMessages = status.MaxDeviationMessages
+	if sum == 0 {
+		result.Warnings = append(result.Warnings, "no analyzer would get packets")
+	}
+	if sum, fine := r.Config.Distributor.Targets.WeightSum(); !fine {
+		result.Warnings = append(result.Warnings, fmt.Sprintf("the weights sum to %g, not to about 1; their proportions are used", sum))
+	}
+}
+
+// effectiveWeight returns weight × ramp × membership. A new analyzer counts as a member.
+func effectiveWeight(target distributor.Target, known map[string]distributor.AnalyzerStatus) float64 {
+	if target.State != "" && target.State != distributor.StateReady {
+		return 0
+	}
+	one, isKnown := known[target.ID]
+	switch {
+	case !isKnown:
+		return target.Weight
+	case !one.Healthy:
+		return 0
+	default:
+		return target.Weight * one.Ramp
+	}
+}

@@ -1,0 +1,65 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/events"
+)
+
+// reloaded is the kind of the changes of a reload.
+const reloaded = "reload"
+
+// ReloadStatus is how the last reload went.
+type ReloadStatus struct {
+	Time    time.Time `json:"time"`
+	Success bool      `json:"success"`
+	Detail  string    `json:"detail,omitempty"`
+}
+
+// LastReload returns how the last reload went; the start counts as one.
+func (c *Controller) LastReload() ReloadStatus { return *c.lastReload.Load() }
+
+func (c *Controller) setReloaded(success bool, detail string) {
+	c.lastReload.Store(&ReloadStatus{time.Now().UTC(), success, detail})
+}
+
+// Reload reads file and environment anew and applies what has changed, all of it or nothing.
+// Overrides hold unless what they replaced has changed.
+func (c *Controller) Reload(ctx context.Context, request Request) (Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	result, err := c.reloadLocked(ctx, request)
+	if request.DryRun {
+		return result, err
+	}
+	event := events.Event{Kind: reloaded, Actor: request.Actor.Name, Address: request.Actor.Address, Reason: request.Reason, Result: "applied"}
+	if err != nil {
+		c.setReloaded(false, err.Error())
+		event.Result, event.Detail = "refused", err.Error()
+		c.deps.Logger.Error("the configuration was not reloaded, and nothing was changed", "error", err, "actor", request.Actor.Name)
+	} else {
+		c.setReloaded(true, "")
+		c.deps.Logger.Info("configuration reloaded", "revision", result.Revision, "changes", len(result.Changed), "actor", request.Actor.Name)
+	}
+	c.events.Add(event)
+	return result, err
+}
+
+func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result, error) {
+	read, err := c.loader.Load()
+	if err != nil {
+		return Result{}, refuse(InvalidSetting, "%v", err)
+	}
+	before := c.current.Load()
+	after, lost := resolveValid(loaded{read, c.loader.Settings}, before.ids, before.overrides)
+	result, err := c.commitLocked(ctx, request, reloaded, after, lost)
+	for _, s := range read.Shadowed {
+		result.Shadowed = append(result.Shadowed, fmt.Sprintf("%s by %v", s.Env, read.Origin(s.Key)))
+	}
+	for _, one := range after.overrides {
+		result.Shadowed = append(result.Shadowed, one.Path+" by override")
+	}
+	return result, err
+}

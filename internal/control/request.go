@@ -1,0 +1,81 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Actor is who asks for a change.
+type Actor struct{ Name, Role, Address string }
+
+// System is the actor of changes that no person asks for, such as an expiry.
+var system = Actor{Name: "distributor"}
+
+// Request is what all changes have in common.
+type Request struct {
+	Actor Actor
+	// IfMatch is the revision that the change is meant for; 0 is any.
+	IfMatch int64
+	// DryRun asks for the answer without the change.
+	DryRun bool
+	// TTL is after how long the change reverts itself; 0 is never.
+	TTL    time.Duration
+	Reason string
+
+	drainDeadline time.Time // of drains that the change starts; zero is the default
+}
+
+// Result is the answer to a change.
+type Result struct {
+	Revision  int64        `json:"revision"`
+	DryRun    bool         `json:"dry_run,omitempty"`
+	Changed   []Changed    `json:"changed"`
+	Projected []Projection `json:"projected"`
+	// BoundMessages is the maximum deviation of an analyzer from its share.
+	BoundMessages float64  `json:"bound_messages"`
+	Warnings      []string `json:"warnings"`
+	// Shadowed lists the settings of the file that have no effect.
+	Shadowed []string `json:"shadowed,omitempty"`
+	// Operation is the id of the drain that was started.
+	Operation string `json:"operation,omitempty"`
+}
+
+// Code is the kind of an Error.
+type Code string
+
+// The codes of errors.
+const (
+	Malformed       Code = "malformed"
+	InvalidSetting  Code = "invalid_setting"
+	NotFound        Code = "not_found"
+	Conflict        Code = "conflict"
+	LastAnalyzer    Code = "last_analyzer"
+	RestartRequired Code = "restart_required"
+	StaleRevision   Code = "stale_revision"
+	Stopping        Code = "draining"
+	Internal        Code = "internal"
+)
+
+// Error is why a change was refused; nothing has changed then.
+type Error struct {
+	Code Code
+	// Key, Value and Allowed are what was refused and what is allowed, where that is one
+	// setting.
+	Key     string
+	Value   json.RawMessage
+	Allowed string
+	Detail  string
+	// Revision is the current one.
+	Revision int64
+}
+
+func (e *Error) Error() string { return e.Detail }
+
+func refuse(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+func stale(current, wanted int64) *Error {
+	return &Error{Code: StaleRevision, Revision: current, Detail: fmt.Sprintf("the revision is %d, and the change is meant for %d", current, wanted)}
+}

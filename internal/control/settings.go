@@ -1,0 +1,117 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+)
+
+// PatchSettings sets settings by their keys; null reverts one.
+func (c *Controller) PatchSettings(ctx context.Context, request Request, values map[string]json.RawMessage) (Result, error) {
+	return c.change(ctx, request, "setting_changed", func(r *revision) (overrides, error) {
+		next := *r
+		for _, key := range sortedKeys(values) {
+			wanted, err := next.patchSetting(request, key, values[key])
+			if err != nil {
+				return nil, err
+			}
+			next.overrides = wanted
+		}
+		return next.overrides, nil
+	})
+}
+
+func (r *revision) patchSetting(request Request, key string, value json.RawMessage) (overrides, error) {
+	s, known := r.setting(key)
+	path := settingsPrefix + key
+	if !known {
+		return nil, invalid(r, path, value, r.clone().Set(key, value))
+	}
+	refusal := &Error{Key: key, Value: value, Allowed: s.Allowed()}
+	switch {
+	case s.Secret():
+		refusal.Code, refusal.Detail = InvalidSetting, fmt.Sprintf("%s is secret: it is set in the file or the environment, and a reload applies it", key)
+	case isList(key):
+		refusal.Code, refusal.Detail = InvalidSetting, fmt.Sprintf("%s is a list with paths of its own: /v1/%s", key, key)
+	case !s.Live:
+		refusal.Code, refusal.Detail = RestartRequired, fmt.Sprintf("%s changes only with a restart", key)
+	case string(value) == "null":
+		return r.overrides.without(path), nil
+	default:
+		return put(r, request, path, value)
+	}
+	return nil, refusal
+}
+
+func isList(key string) bool {
+	return slices.ContainsFunc(lists, func(of list) bool { return of.key == key })
+}
+
+func sortedKeys(values map[string]json.RawMessage) []string {
+	var keys []string
+	for key := range values {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// SettingStatus is a setting for people.
+type SettingStatus struct {
+	Key     string `json:"key"`
+	Value   any    `json:"value"` // masked if Secret
+	Origin  string `json:"origin"`
+	Help    string `json:"help"`
+	Allowed string `json:"allowed,omitempty"`
+	// Live reports whether a change applies without a restart.
+	Live       bool       `json:"live"`
+	Secret     bool       `json:"secret,omitempty"`
+	Overridden bool       `json:"overridden"`
+	Expires    *time.Time `json:"expires,omitempty"`
+}
+
+// Settings returns the settings that a running distributor can change.
+func (c *Controller) Settings() []SettingStatus {
+	r := c.current.Load()
+	list := []SettingStatus{}
+	for _, s := range r.settings {
+		if s.Live && !isList(s.Key) {
+			list = append(list, r.status(s))
+		}
+	}
+	return list
+}
+
+func (r *revision) status(s config.Setting) SettingStatus {
+	status := SettingStatus{
+		Key: s.Key, Value: r.Value(s), Origin: r.Origin(s.Key).String(), Help: s.Help, Allowed: s.Allowed(),
+		Live: s.Live, Secret: s.Secret(),
+	}
+	if i, found := r.overrides.find(settingsPrefix + s.Key); found {
+		status.Overridden, status.Expires = true, r.overrides[i].Expires
+	}
+	return status
+}
+
+// Overrides returns what differs from file, environment and flags.
+func (c *Controller) Overrides() []Override {
+	return append([]Override{}, c.current.Load().overrides...)
+}
+
+// Revert removes the override with a path, or all if the path is empty.
+func (c *Controller) Revert(ctx context.Context, request Request, path string) (Result, error) {
+	return c.change(ctx, request, "reverted", func(r *revision) (overrides, error) { return revert(r, path) })
+}
+
+// YAML returns the effective configuration as a file, without secrets.
+func (c *Controller) YAML() []byte {
+	text, err := c.current.Load().YAML()
+	if err != nil {
+		c.deps.Logger.Error("the configuration cannot be written as YAML", "error", err) // does not happen: values are texts, numbers, booleans and lists of these
+	}
+	return text
+}

@@ -1,0 +1,79 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
+)
+
+// storeFile is the name of the file in DATA_DIR.
+const storeFile = "overrides.json"
+
+// maxStoreBytes bounds the file.
+const maxStoreBytes = 16 << 20
+
+// stored is the content of the file.
+type stored struct {
+	Version   int        `json:"version"`
+	Revision  int64      `json:"revision"`
+	Hash      string     `json:"configuration"` // of the effective configuration
+	IDs       identities `json:"ids"`
+	Overrides overrides  `json:"overrides"`
+}
+
+const storeVersion = 1
+
+// store keeps the overrides over restarts; one without a directory keeps nothing.
+type store struct{ dir string }
+
+// load returns the content, which is empty if there is no file.
+func (s store) load() (content stored, err error) {
+	if s.dir == "" {
+		return content, nil
+	}
+	path := filepath.Join(s.dir, storeFile)
+	file, err := datafile.Open(path, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return content, nil
+	}
+	if err != nil {
+		return content, err
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxStoreBytes))
+	if err == nil {
+		err = json.Unmarshal(text, &content)
+	}
+	if err == nil && content.Version != storeVersion {
+		err = fmt.Errorf("its version is %d: this program reads version %d", content.Version, storeVersion)
+	}
+	if err != nil {
+		return content, fmt.Errorf("%s: %w; move the file away to start without the changes that it keeps", path, err)
+	}
+	return content, nil
+}
+
+// save replaces the file. It returns once the new one would survive a loss of power.
+func (s store) save(content stored) error {
+	if s.dir == "" {
+		return nil
+	}
+	content.Version = storeVersion
+	text, err := json.MarshalIndent(content, "", "  ")
+	if err != nil {
+		return err
+	}
+	if len(text) > maxStoreBytes {
+		return fmt.Errorf("the overrides have %d bytes: there may be %d; revert some", len(text), maxStoreBytes)
+	}
+	if err := datafile.MakeDir(s.dir, 0o750); err != nil {
+		return err
+	}
+	return datafile.Replace(filepath.Join(s.dir, storeFile), append(text, '\n'), 0o640)
+}

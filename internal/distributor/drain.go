@@ -1,0 +1,172 @@
+package distributor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
+)
+
+// The results of a drain.
+const (
+	DrainRunning = "draining" // the analyzer holds packets
+	Drained      = "drained"  // the analyzer settled what it held by itself
+	DrainCut     = "cut"      // the rest was rerouted, at the deadline or because of maintenance
+)
+
+// DrainProof accounts for the packets that an analyzer held when the routing goroutine took
+// it out. Held and RoutedSince are the sum of Delivered, Rerouted, DeadLettered, Remaining
+// and Unaccounted, of which the last is 0 unless there is a defect: Remaining is what the
+// analyzer's own queue counts, the others are the router's.
+type DrainProof struct {
+	Result string `json:"result"` // DrainRunning, Drained or DrainCut
+	Held   Held   `json:"held"`
+	// The numbers below are packets.
+	Delivered    int64 `json:"delivered"`
+	Rerouted     int64 `json:"rerouted"`
+	DeadLettered int64 `json:"dead_lettered"`
+	Remaining    int64 `json:"remaining"`
+	// RoutedSince counts packets that were bound to the analyzer after it was taken out.
+	RoutedSince int64 `json:"routed_since"`
+	// PossibleDuplicates counts rerouted packets that the analyzer may have received.
+	PossibleDuplicates int64 `json:"possible_duplicates"`
+	Unaccounted        int64 `json:"unaccounted"`
+}
+
+// Held is a volume of packets, without their bytes.
+type Held struct {
+	Packets  int64 `json:"packets"`
+	Messages int64 `json:"messages"`
+}
+
+func heldOf(v packet.Volume) Held { return Held{v.Packets, v.Messages} }
+
+// Drain returns when an analyzer in state drain or maint holds no packet: every request
+// has ended then. At the deadline what it still holds is rerouted. If ctx ends before,
+// Drain returns its error and the proof so far. It may be called concurrently.
+func (d *Distributor) Drain(ctx context.Context, id string, deadline time.Time) (DrainProof, error) {
+	a, ok := d.find(id)
+	if !ok {
+		return DrainProof{}, noAnalyzer(id)
+	}
+	return d.awaitEmpty(ctx, a.Upstream, func() time.Time { return deadline })
+}
+
+// awaitEmpty waits until an analyzer that is out or leaving holds no packet.
+func (d *Distributor) awaitEmpty(ctx context.Context, a *upstream.Upstream, deadline func() time.Time) (DrainProof, error) {
+	const (
+		interval = 10 * time.Millisecond
+		// maxUnaccounted is for how many intervals packets may be on their way from the
+		// analyzer to the router.
+		maxUnaccounted = 100
+	)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for unaccounted := 0; ; {
+		proof, err := d.proveDrain(a)
+		if err != nil {
+			return proof, err
+		}
+		if proof.Remaining == 0 {
+			if unaccounted++; proof.Unaccounted == 0 || unaccounted > maxUnaccounted {
+				return proof.ended(), nil
+			}
+		} else if !time.Now().Before(deadline()) {
+			a.Evict()
+		}
+		select {
+		case <-ctx.Done():
+			return proof, ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// ended returns the proof of a drain after which nothing remains.
+func (p DrainProof) ended() DrainProof {
+	p.Result = Drained
+	if p.Rerouted > 0 {
+		p.Result = DrainCut
+	}
+	return p
+}
+
+// proveDrain returns the proof so far.
+func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
+	queued, inFlight := a.Volumes()
+	began, now, ok := d.router.DrainStats(d.tapped(a))
+	if !ok {
+		return DrainProof{}, fmt.Errorf("analyzer %s is not drained: its state is ready", a.ID())
+	}
+	proof := DrainProof{
+		Result:       DrainRunning,
+		Held:         heldOf(began.Bound()),
+		Delivered:    now.Delivered.Minus(began.Delivered).Packets,
+		Rerouted:     now.Nacked.Minus(began.Nacked).Packets,
+		DeadLettered: now.DeadLettered.Minus(began.DeadLettered).Packets,
+		Remaining:    queued.Plus(inFlight).Packets,
+		RoutedSince:  now.Routed.Minus(began.Routed).Packets,
+
+		PossibleDuplicates: now.Attempted - began.Attempted,
+	}
+	proof.Unaccounted = proof.Held.Packets + proof.RoutedSince - proof.Delivered - proof.Rerouted - proof.DeadLettered - proof.Remaining
+	return proof, nil
+}
+
+// leaver is an analyzer that is no longer part of the configuration and delivers what it
+// holds.
+type leaver struct {
+	running
+	deadline atomic.Pointer[time.Time]
+}
+
+func newLeaver(a running, deadline time.Time) *leaver {
+	l := &leaver{running: a}
+	l.deadline.Store(&deadline)
+	return l
+}
+
+// SetDrainDeadline changes the deadline of the analyzers with an id that are leaving. It
+// may be called concurrently.
+func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
+	found := false
+	for _, l := range d.roster.Load().leaving {
+		if l.ID() == id {
+			l.deadline.Store(&deadline)
+			found = true
+		}
+	}
+	if !found {
+		return fmt.Errorf("no analyzer with the id %q is leaving", id)
+	}
+	return nil
+}
+
+// OnRemoved sets the function that is called once for each analyzer that has left, with the
+// proof of its drain. It must be called before Start. The function is called from many
+// goroutines and may call the Distributor, but for Stop.
+func (d *Distributor) OnRemoved(f func(id string, proof DrainProof)) { d.onRemoved = f }
+
+// depart waits until a leaver holds no packet, stops it and forgets it. When the
+// distributor stops, what it holds is rerouted.
+func (d *Distributor) depart(l *leaver) {
+	_, _ = d.awaitEmpty(d.departCtx, l.Upstream, func() time.Time { return *l.deadline.Load() })
+	l.Stop()
+	proof, _ := d.proveDrain(l.Upstream)
+	d.configMu.Lock()
+	now := d.roster.Load()
+	d.roster.Store(&roster{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *leaver) bool { return one == l })})
+	d.configMu.Unlock()
+	d.upstreamMetrics.Remove(l.Upstream)
+	d.forgetMetrics(d.router.Forget(d.tapped(l.Upstream))...)
+	proof = proof.ended()
+	d.logger.Info("analyzer has left", "analyzer", l.ID(), "url", l.target.URL, "held_packets", proof.Held.Packets,
+		"delivered", proof.Delivered, "rerouted", proof.Rerouted, "dead_lettered", proof.DeadLettered, "unaccounted", proof.Unaccounted)
+	if d.onRemoved != nil {
+		d.onRemoved(l.ID(), proof)
+	}
+}

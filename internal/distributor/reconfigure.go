@@ -1,0 +1,230 @@
+package distributor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/router"
+)
+
+// RestartRequiredError is the refusal of a configuration that differs from the current one
+// in settings that cannot be changed while the distributor runs.
+type RestartRequiredError struct{ Changes []config.Change }
+
+// Error names the settings with their old and new values.
+func (e *RestartRequiredError) Error() string {
+	var parts []string
+	for _, c := range e.Changes {
+		parts = append(parts, fmt.Sprintf("%s (%s, now %s)", c.Env, c.New, c.Old))
+	}
+	return "a restart is required to change " + strings.Join(parts, ", ")
+}
+
+// errStopping is the refusal of a change while the distributor stops.
+var errStopping = errors.New("the distributor stops")
+
+// Config returns the current configuration, settled: see Config.Settled. It may be called
+// concurrently.
+func (d *Distributor) Config() Config { return *d.config.Load() }
+
+// Reconfigure applies a configuration as a whole, or returns an error and applies nothing:
+// a *RestartRequiredError if a setting differs that is not live, or the errors of Validate
+// and of limits below what is held now. Only what differs changes. Analyzers are matched
+// by Config.SettledAfter: a changed weight changes only the share, a changed URL lets the
+// old analyzer leave and a new one join. An analyzer that leaves delivers what it holds,
+// for at most DrainTimeout (see SetDrainDeadline and OnRemoved). New analyzers are probed
+// first, briefly. Reconfigure may be called concurrently; a ctx that ends refuses the
+// change.
+func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return errStopping
+	}
+	current := d.Config()
+	next = next.SettledAfter(current)
+	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
+		return err
+	}
+	if err := d.checkHeld(next); err != nil {
+		return err
+	}
+	change, err := d.plan(next)
+	if err != nil {
+		return err
+	}
+	if len(change.joining) > 0 {
+		const maxProbeWait = time.Second
+		started := d.startAnalyzers(ctx, change.joining, maxProbeWait)
+		if err := ctx.Err(); err != nil {
+			d.discard(change.joining, started)
+			return err
+		}
+	}
+	d.apply(next, change)
+	return nil
+}
+
+// requireRestart returns a *RestartRequiredError if a setting that is not live differs.
+func requireRestart(current, next Config) error {
+	changes := slices.DeleteFunc(config.Diff(current, next), func(c config.Change) bool { return c.Live })
+	if len(changes) == 0 {
+		return nil
+	}
+	return &RestartRequiredError{changes}
+}
+
+// change is what a configuration changes in the analyzers.
+type change struct {
+	present []running // with those that join
+	joining []running
+	leaving []*leaver // that are no longer present
+}
+
+// plan returns the change to a configuration. It creates the analyzers that join.
+func (d *Distributor) plan(next Config) (change, error) {
+	var c change
+	left := slices.Clone(d.present())
+	for _, target := range next.Targets {
+		at := slices.IndexFunc(left, func(a running) bool { return a.target.sameAnalyzer(target) })
+		if at >= 0 {
+			c.present = append(c.present, running{left[at].Upstream, target})
+			left = slices.Delete(left, at, at+1)
+			continue
+		}
+		created, err := d.newAnalyzer(next, target)
+		if err != nil {
+			d.discard(c.joining, nil)
+			return change{}, err
+		}
+		c.present, c.joining = append(c.present, created), append(c.joining, created)
+	}
+	for _, a := range left {
+		c.leaving = append(c.leaving, newLeaver(a, time.Now().Add(next.DrainTimeout)))
+	}
+	return c, nil
+}
+
+// discard ends analyzers that do not join after all, once they are started unless that
+// is nil.
+func (d *Distributor) discard(joining []running, started <-chan struct{}) {
+	stats := d.router.Stats()
+	known := slices.Concat(stats.Members, stats.Former)
+	for _, a := range joining {
+		d.upstreamMetrics.Remove(a.Upstream)
+		if !slices.ContainsFunc(known, func(m router.MemberStats) bool { return m.ID == a.ID() }) {
+			d.forgetMetrics(a.ID())
+		}
+	}
+	d.starting.Go(func() {
+		if started != nil {
+			<-started
+		}
+		for _, a := range joining {
+			a.Stop()
+		}
+	})
+}
+
+// apply applies a configuration, which cannot fail. The roster changes before the router,
+// so that all packets are accounted for at every moment.
+func (d *Distributor) apply(next Config, c change) {
+	d.config.Store(&next)
+	d.applySettings(next)
+	for _, a := range c.present {
+		a.Configure(next.analyzer(a.target))
+		a.SetLinger(linger(len(c.present)))
+		if a.target.State != StateMaint {
+			a.SetProbing(true)
+			a.Admit()
+		}
+		d.deadLetterMetrics.Add(a.ID())
+	}
+	d.roster.Store(&roster{c.present, append(slices.Clone(d.roster.Load().leaving), c.leaving...)})
+	if err := d.router.Configure(d.routing(next, c.present)); err != nil {
+		d.logger.Error("the analyzers could not be changed", "error", err) // does not happen: next is valid
+	}
+	for _, a := range c.present {
+		if a.target.State == StateMaint {
+			a.SetProbing(false)
+			a.Evict()
+		}
+	}
+	for _, l := range c.leaving {
+		d.departing.Go(func() { d.depart(l) })
+	}
+}
+
+// routing returns what a configuration says to the router.
+func (d *Distributor) routing(c Config, present []running) router.Settings {
+	s := router.Settings{Strict: c.Routing == RoutingStrict, Paused: c.Dispatch == DispatchPaused}
+	for _, a := range present {
+		s.Members = append(s.Members, router.Member{Analyzer: d.tapped(a.Upstream), Weight: a.target.Weight, Out: a.target.State != StateReady})
+	}
+	return s
+}
+
+// applySettings applies what does not concern the analyzers.
+func (d *Distributor) applySettings(next Config) {
+	switch j := d.journal.(type) {
+	case *memory.Journal:
+		j.Configure(next.Memory)
+	case *disk.Journal:
+		j.Configure(next.disk())
+	}
+	if d.protocol == nil {
+		return // New is not complete, and has given it all settings
+	}
+	d.limiter.Configure(next.Rate)
+	d.intake.Configure(next.Intake)
+	d.protocol.Configure(next.Native)
+	if d.ingestServer != nil { // after Start
+		d.ingestServer.Configure(next.Server)
+	}
+}
+
+// checkHeld returns an error for each limit below what is held now.
+func (d *Distributor) checkHeld(next Config) error {
+	errs := []error{d.intake.CheckConfig(next.Intake)}
+	switch j := d.journal.(type) {
+	case *memory.Journal:
+		errs = append(errs, j.CheckConfig(next.Memory))
+	case *disk.Journal:
+		errs = append(errs, j.CheckConfig(next.disk()))
+	}
+	for _, a := range d.present() {
+		errs = append(errs, a.CheckConfig(next.Analyzer))
+	}
+	return errors.Join(errs...)
+}
+
+// ResetBreaker closes the breaker of an analyzer at once; slow start follows. It may be
+// called concurrently.
+func (d *Distributor) ResetBreaker(id string) error {
+	a, ok := d.find(id)
+	if !ok {
+		return noAnalyzer(id)
+	}
+	a.ResetBreaker()
+	return nil
+}
+
+// OpenBreaker opens the breaker of an analyzer: no probe closes it before a time, from
+// which on it is probed as after any other failure. It may be called concurrently.
+func (d *Distributor) OpenBreaker(id string, until time.Time) error {
+	a, ok := d.find(id)
+	if !ok {
+		return noAnalyzer(id)
+	}
+	a.OpenBreaker(until)
+	return nil
+}
+
+func noAnalyzer(id string) error { return fmt.Errorf("there is no analyzer with the id %q", id) }

@@ -1,0 +1,90 @@
+// Package events keeps the latest events of a distributor for operators: what was changed,
+// by whom, and with which result.
+package events
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Event is one event. Old and New are values that JSON can encode; they must not change.
+type Event struct {
+	ID      int64     `json:"id"`
+	Time    time.Time `json:"time"`
+	Kind    string    `json:"kind"`
+	Actor   string    `json:"actor,omitempty"`
+	Address string    `json:"address,omitempty"`
+	Path    string    `json:"path,omitempty"`
+	Old     any       `json:"old,omitempty"`
+	New     any       `json:"new,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Result  string    `json:"result,omitempty"`
+	// Detail is what only events of one kind have, such as the proof of a drain.
+	Detail any `json:"detail,omitempty"`
+}
+
+// Log is a ring of the latest events. It may be used concurrently.
+type Log struct {
+	mu     sync.Mutex // guards the fields below
+	ring   []Event    // the event with an id is at id modulo the length
+	lastID int64
+	added  chan struct{} // closed by the next Add
+}
+
+// New returns an empty log of that many events.
+func New(size int) *Log {
+	return &Log{ring: make([]Event, size), added: make(chan struct{})}
+}
+
+// Add adds an event, with the next id and the time if it has none, and returns the id. The
+// first id is 1.
+func (l *Log) Add(e Event) (id int64) {
+	if e.Time.IsZero() {
+		e.Time = time.Now().UTC()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lastID++
+	e.ID = l.lastID
+	l.ring[e.ID%int64(len(l.ring))] = e
+	close(l.added)
+	l.added = make(chan struct{})
+	return e.ID
+}
+
+// After returns the events with higher ids, the oldest first, at most limit.
+func (l *Log) After(id int64, limit int) []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := max(id, 0, l.lastID-int64(len(l.ring))) + 1
+	events := []Event{}
+	for ; first <= l.lastID && len(events) < limit; first++ {
+		events = append(events, l.ring[first%int64(len(l.ring))])
+	}
+	return events
+}
+
+// Last returns the id of the latest event, 0 before the first.
+func (l *Log) Last() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lastID
+}
+
+// Wait returns true once there is an event with a higher id, or false when the context ends.
+func (l *Log) Wait(ctx context.Context, id int64) bool {
+	for {
+		l.mu.Lock()
+		newer, added := l.lastID > id, l.added
+		l.mu.Unlock()
+		if newer {
+			return true
+		}
+		select {
+		case <-added:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

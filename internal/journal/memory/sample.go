@@ -1,0 +1,28 @@
+package memory
+
+import (
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/backlog"
+)
+
+// Sample implements journal.Journal.
+func (j *Journal) Sample(limit int, visit backlog.Visit) {
+	var buffer [128]byte
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for at, weight := range backlog.Draw(j.queue.Len(), limit) {
+		p := j.queue.At(at)
+		visit(p.EmitterID.Decoded(buffer[:0], p.Body), p.Messages, weight)
+	}
+}
+
+// Oldest implements journal.Journal.
+func (j *Journal) Oldest() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.queue.Len() == 0 {
+		return time.Time{}
+	}
+	return j.queue.First().Accepted
+}

@@ -1,0 +1,57 @@
+package router
+
+import (
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/backlog"
+	"github.com/logstreamer/logstreamer/internal/ring"
+	"github.com/logstreamer/logstreamer/internal/upstream"
+)
+
+// Sample calls visit for up to limit packets of each queue of packets that are not bound,
+// drawn at random. It may be called concurrently; visit must not call the router.
+func (r *Router) Sample(limit int, visit backlog.Visit) {
+	r.do(func() {
+		for at, weight := range backlog.Draw(len(r.pending), limit) {
+			r.pending[at].Visit(visit, weight)
+		}
+	})
+	q := &r.requeue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, queue := range []*ring.Queue[upstream.Delivery]{&q.attempted, &q.unattempted} {
+		for at, weight := range backlog.Draw(queue.Len(), limit) {
+			d := queue.At(at)
+			d.Visit(visit, weight)
+		}
+	}
+	for _, waiting := range []byDue{q.failed.waiting, q.deadLetters.waiting} {
+		for at, weight := range backlog.Draw(len(waiting), limit) {
+			waiting[at].Visit(visit, weight)
+		}
+	}
+}
+
+// Oldest returns about when the oldest packet that analyzers returned was accepted, the
+// zero time if there is none. It may be called concurrently.
+func (r *Router) Oldest() (oldest time.Time) {
+	q := &r.requeue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	consider := func(d upstream.Delivery) {
+		if oldest.IsZero() || d.Packet.Accepted.Before(oldest) {
+			oldest = d.Packet.Accepted
+		}
+	}
+	for _, queue := range []*ring.Queue[upstream.Delivery]{&q.attempted, &q.unattempted} {
+		if queue.Len() > 0 {
+			consider(queue.First())
+		}
+	}
+	for _, waiting := range []byDue{q.failed.waiting, q.deadLetters.waiting} {
+		for _, one := range waiting {
+			consider(one.Delivery)
+		}
+	}
+	return oldest
+}

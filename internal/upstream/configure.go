@@ -1,0 +1,67 @@
+package upstream
+
+import (
+	"fmt"
+	"time"
+)
+
+// CheckConfig returns an error if the analyzer holds more packets than the configuration
+// allows.
+func (u *Upstream) CheckConfig(next Config) error {
+	if bound := u.queue.bound.Load(); bound > int64(next.QueuePackets) {
+		return fmt.Errorf("PER_ANALYZER_QUEUE_SIZE is %d: %s holds %d packets now, it must be at least as many", next.QueuePackets, u.id, bound)
+	}
+	return nil
+}
+
+// Configure replaces the configuration, except for the ID. Requests in flight keep the
+// timeout that they began with. The configuration must be valid.
+func (u *Upstream) Configure(next Config) {
+	next.ID = u.id
+	before := u.config.Swap(&next)
+	if *before == next {
+		return
+	}
+	u.limit.lower(int64(next.QueuePackets))
+	u.breaker.Configure(next.breaker())
+	u.senders.set(next.Concurrency)
+	u.prober.reschedule()
+	u.settler.CapacityChanged()
+}
+
+// Evict returns all packets that are bound to the analyzer to the Settler: those that wait
+// before it returns, those of requests in flight after their interruption. Until Admit, the
+// analyzer is sent no packets. The caller must have stopped offering packets.
+func (u *Upstream) Evict() {
+	u.evicted.Store(true)
+	u.nack(u.queue.trim(0))
+	u.interrupt()
+}
+
+// Admit ends an eviction.
+func (u *Upstream) Admit() {
+	if u.evicted.Swap(false) {
+		u.settler.CapacityChanged()
+	}
+}
+
+// SetProbing stops or resumes health probes. After a stop the analyzer counts as unhealthy
+// until the first probe succeeds, and slow start follows.
+func (u *Upstream) SetProbing(on bool) {
+	if u.unprobed.Swap(!on) == !on {
+		return
+	}
+	u.probed.Store(false)
+	u.prober.reschedule()
+}
+
+// ResetBreaker closes the breaker at once; slow start follows.
+func (u *Upstream) ResetBreaker() {
+	u.onTransition(u.breaker.Reset(time.Now()))("an operator asked for it")
+}
+
+// OpenBreaker opens the breaker until a time, before which no probe closes it.
+func (u *Upstream) OpenBreaker(until time.Time) {
+	u.onTransition(u.breaker.ForceOpen(time.Now(), until))("an operator asked for it")
+	u.prober.reschedule()
+}
