@@ -48,15 +48,16 @@ type Analyzer struct {
 
 // Drain is a drain of an analyzer.
 type Drain struct {
-	Operation string      `json:"operation"`
-	Analyzer  string      `json:"analyzer"`
-	Removes   bool        `json:"removes"`
-	Running   bool        `json:"running"`
-	Started   time.Time   `json:"started"`
-	Deadline  time.Time   `json:"deadline"`
-	Ended     time.Time   `json:"ended"`
-	Left      Volume      `json:"left"`
-	Proof     *DrainProof `json:"proof"`
+	Operation string `json:"operation"`
+	Analyzer  string `json:"analyzer"`
+	// Kind is what began the drain: drain, maint, remove or replace.
+	Kind     string      `json:"kind"`
+	Running  bool        `json:"running"`
+	Started  time.Time   `json:"started"`
+	Deadline time.Time   `json:"deadline"`
+	Ended    time.Time   `json:"ended"`
+	Left     Volume      `json:"left"`
+	Proof    *DrainProof `json:"proof"`
 }
 
 // DrainProof tells what became of the packets that an analyzer held when its drain began:

@@ -125,7 +125,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		t.Errorf("%s %s with %q", r.Method, r.URL, r.Header.Get("Authorization"))
 	}))
 	t.Cleanup(other.Close)
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) }, func(c *Config) { c.Token = "secret" })
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	}, func(c *Config) { c.Token = "secret" })
 	var refused *Error
 	if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Path: "/v1/x"}); !errors.As(err, &refused) || refused.Status != http.StatusTemporaryRedirect {
 		t.Error(err)

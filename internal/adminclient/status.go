@@ -71,7 +71,8 @@ type Backlog struct {
 	// DrainEstimate is nil while nothing is delivered.
 	DrainEstimate *Duration `json:"drain_estimate"`
 	ByPlace       []struct {
-		Place string `json:"place"`
+		Place    string `json:"place"`
+		Analyzer string `json:"analyzer"`
 		Volume
 		Bytes int64 `json:"bytes"`
 	} `json:"by_place"`

@@ -48,14 +48,14 @@ a2: drained at 2026-11-29T11:00:20Z.
 Of 41 packets (2070 messages) that it held: 38 delivered, 3 rerouted, 0 dead-lettered, 0 remaining; 0 unaccounted.
 0 routed to it since, 3 possible duplicates.
 `},
-		{"drains", "GET /v1/drains", `{"drains":[` + draining + `]}`, "a2: draining since 2026-11-29T11:00:00Z, 5 packets (200 messages) left, deadline 2026-11-29T11:01:00Z.\n"},
+		{"drains", "GET /v1/drains", `{"drains":[` + draining + `]}`, "a2: drain since 2026-11-29T11:00:00Z, 5 packets (200 messages) left, deadline 2026-11-29T11:01:00Z.\n"},
 		{"drains", "GET /v1/drains", `{"drains":[]}`, "There was no drain.\n"},
-		{"backlog -limit 5", "GET /v1/backlog?top=5", `{"total":{"packets":9,"messages":450},"oldest_age":"1.5s","drain_estimate":null,"by_place":[{"place":"journal","packets":9,"messages":450,"bytes":4096}],"by_emitter":[{"emitter":"web\u0007","packets":9,"messages":450,"error_messages":0}]}`,
+		{"backlog -limit 5", "GET /v1/backlog?top=5", `{"total":{"packets":9,"messages":450},"oldest_age":"1.5s","drain_estimate":null,"by_place":[{"place":"queue","analyzer":"a2","packets":9,"messages":450,"bytes":4096}],"by_emitter":[{"emitter":"web\u0007","packets":9,"messages":450,"error_messages":0}]}`,
 			`9 packets (450 messages), the oldest for 1.5s; time to deliver them: unknown, as nothing is delivered.
-PLACE    PACKETS  MESSAGES  BYTES
-journal        9       450   4096
-EMITTER  PACKETS  MESSAGES  TOO HIGH BY AT MOST
-web\a          9       450                    0
+PLACE  ANALYZER  PACKETS  MESSAGES  BYTES
+queue  a2              9       450   4096
+EMITTER  PACKETS  MESSAGES  WRONG BY AT MOST
+web\a          9       450                 0
 `},
 		{"events -limit 1", "GET /v1/events?limit=1", `{"events":[{"id":5,"time":"2026-11-29T11:00:00Z","kind":"denied","address":"127.0.0.1","path":"reload","result":"forbidden","reason":"r"}],"last":5}`,
 			"5 2026-11-29T11:00:00Z denied reload from 127.0.0.1; forbidden; r\n"},

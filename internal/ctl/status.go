@@ -145,12 +145,12 @@ func showBacklog(ctx context.Context, c *call) error {
 		estimate = b.DrainEstimate.String()
 	}
 	c.out.line("%d packets (%d messages), the oldest for %v; time to deliver them: %s.", b.Total.Packets, b.Total.Messages, b.OldestAge, estimate)
-	places := table{header: []string{"PLACE", ">PACKETS", ">MESSAGES", ">BYTES"}}
+	places := table{header: []string{"PLACE", "ANALYZER", ">PACKETS", ">MESSAGES", ">BYTES"}}
 	for _, one := range b.ByPlace {
-		places.add(one.Place, strconv.FormatInt(one.Packets, 10), strconv.FormatInt(one.Messages, 10), strconv.FormatInt(one.Bytes, 10))
+		places.add(one.Place, dash(one.Analyzer), strconv.FormatInt(one.Packets, 10), strconv.FormatInt(one.Messages, 10), strconv.FormatInt(one.Bytes, 10))
 	}
 	c.out.table(places)
-	emitters := table{header: []string{"EMITTER", ">PACKETS", ">MESSAGES", ">TOO HIGH BY AT MOST"}}
+	emitters := table{header: []string{"EMITTER", ">PACKETS", ">MESSAGES", ">WRONG BY AT MOST"}}
 	for _, one := range b.ByEmitter {
 		emitters.add(one.Emitter, strconv.FormatInt(one.Packets, 10), strconv.FormatInt(one.Messages, 10), strconv.FormatInt(one.ErrorMessages, 10))
 	}

@@ -88,8 +88,8 @@ func checkProof(drain adminclient.Drain) error {
 	switch {
 	case p.Unaccounted != 0 || missing != 0:
 		return fmt.Errorf("drain %s: %d packets are unaccounted for, and the proof lacks %d", drain.Operation, p.Unaccounted, missing)
-	case p.Result != "drained" && p.Result != "cut":
-		return fmt.Errorf("drain %s ended as %q", drain.Operation, p.Result)
+	case p.Result == "canceled":
+		return fmt.Errorf("drain %s was canceled: the analyzer was made ready before its end", drain.Operation)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func checkProof(drain adminclient.Drain) error {
 // drain writes a drain with its proof.
 func (p *printer) drain(drain adminclient.Drain) {
 	if drain.Proof == nil {
-		p.line("%s: draining since %s, %d packets (%d messages) left, deadline %s.", drain.Analyzer, clock(drain.Started), drain.Left.Packets, drain.Left.Messages, clock(drain.Deadline))
+		p.line("%s: %s since %s, %d packets (%d messages) left, deadline %s.", drain.Analyzer, drain.Kind, clock(drain.Started), drain.Left.Packets, drain.Left.Messages, clock(drain.Deadline))
 		return
 	}
 	proof := drain.Proof

@@ -23,8 +23,8 @@ const (
 		{"id":"a1","spec":{"url":"http://h:9001","weight":0.5,"state":"ready"},"status":{"share":0.5,"target_share":0.5,"deviation_messages":-3.4,"ramp":1,"healthy":true,"health":"healthy","breaker":"closed","queue":{"packets":7,"messages":350},"queue_limit_packets":10000,"in_flight":{"packets":2,"messages":90},"routed":{"packets":100,"messages":5000},"pace":12500,"p99":"4.12ms"}},
 		{"id":"a2","spec":{"url":"http://h:9002","weight":0.3,"state":"ready"},"status":{"share":0,"target_share":0.3,"deviation_messages":0,"ramp":0.25,"healthy":false,"health":"down","breaker":"open","queue":{"packets":0,"messages":0},"queue_limit_packets":10000,"in_flight":{"packets":0,"messages":0},"routed":{"packets":0,"messages":0},"pace":0,"p99":"0s","out":"breaker_open"}},
 		{"id":"a3","spec":{"url":"http://h:9003","weight":0.2,"state":"drain"},"status":{"share":0.2,"target_share":0.2,"deviation_messages":12.6,"ramp":1,"healthy":true,"health":"healthy","breaker":"closed","queue":{"packets":5,"messages":99},"queue_limit_packets":10000,"in_flight":{"packets":1,"messages":9},"routed":{"packets":100,"messages":5000},"pace":5000,"p99":"2ms","out":"drain"},
-			"drain":{"operation":"d7","analyzer":"a3","running":true,"started":"2026-11-29T11:00:00Z","left":{"packets":6,"messages":108}}}]}`
-	backlogJSON = `{"total":{"packets":14,"messages":558},"oldest_age":"1.52s","drain_estimate":"30ms","by_place":[{"place":"queues","packets":12,"messages":449},{"place":"in flight","packets":2,"messages":109}],"by_emitter":[{"emitter":"web-1","packets":14,"messages":558,"error_messages":0}]}`
+			"drain":{"operation":"d7","analyzer":"a3","kind":"drain","running":true,"started":"2026-11-29T11:00:00Z","deadline":"2026-11-29T11:01:00Z","left":{"packets":6,"messages":108}}}]}`
+	backlogJSON = `{"total":{"packets":14,"messages":558},"oldest_age":"1.52s","drain_estimate":"30ms","by_place":[{"place":"queue","analyzer":"a1","packets":7,"messages":350,"bytes":1},{"place":"queue","analyzer":"a3","packets":5,"messages":99,"bytes":1},{"place":"in_flight","analyzer":"a1","packets":2,"messages":109,"bytes":1}],"by_emitter":[{"emitter":"web-1","packets":14,"messages":558,"error_messages":0}]}`
 	eventsJSON  = `{"events":[{"id":4,"time":"2026-11-29T11:59:00Z","kind":"breaker","path":"analyzers/a2","new":"open"},{"id":5,"time":"2026-11-29T11:59:30Z","kind":"change","path":"analyzers/a3/state","old":"ready","new":"drain","actor":"ops","reason":"kernel"}],"last":5}`
 	historyJSON = `{"boot":"b1","seq":3,"interval":"1s","times":[1,2,3],"columns":{"accepted_messages_per_s":[0,50,100],"delivered_messages_per_s":[null,100,50]},"analyzers":{}}`
 	changeJSON  = `{"revision":1234,"dry_run":true,"changed":[{"path":"analyzers/a1/weight","old":0.5,"new":0.1}],"projected":[{"id":"a1","share":0.25,"messages_per_s":6250,"observed_pace":12500,"load":0.5}],"bound_messages":66.7,"warnings":["a3 would get more than it ever delivered"]}`
@@ -70,11 +70,11 @@ func screenOf(t *testing.T, server *admintest.Server) *screen {
 	return s
 }
 
-// tell updates the model and runs what it commands, except waiting for the clock.
+// tell updates the model and runs what it commands.
 func (s *screen) tell(msg tea.Msg) {
 	s.t.Helper()
 	_, command := s.Update(msg)
-	if _, isClock := msg.(clockMsg); isClock || command == nil {
+	if command == nil {
 		return
 	}
 	switch next := command().(type) {

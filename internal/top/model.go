@@ -85,9 +85,7 @@ func newModel(client *adminclient.Client, now time.Time, command func(func(conte
 }
 
 // Init implements tea.Model.
-func (m *Model) Init() tea.Cmd { return tick() }
-
-func tick() tea.Cmd { return tea.Every(time.Second, func(t time.Time) tea.Msg { return clockMsg(t) }) }
+func (m *Model) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
@@ -96,7 +94,6 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.width, m.height = msg.Width, msg.Height
 	case clockMsg:
 		m.now = time.Time(msg)
-		return m, tick()
 	case tea.KeyPressMsg:
 		return m, m.press(msg.Key())
 	case connectedMsg:

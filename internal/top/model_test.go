@@ -20,7 +20,7 @@ in 25000 msg/s   out 24000 msg/s   refused 3/s  undelivered 14  oldest 1.5s
 > a1                   0.5   51.0%      -3   12750      8 healthy
   a2                   0.3    0.0%       0       0      0 down, breaker_open, …
   a3                   0.2   20.0%      13       0      5 drain, 6 left
-BACKLOG 14 packets (558 messages), to deliver in 30ms: queues 12, in flight 2
+BACKLOG 14 packets (558 messages), to deliver in 30ms: queue 12, in_flight 2
 REFUSED shed 3/s; dead-lettered 1 packets
   558 messages of web-1
 EVENTS
@@ -78,7 +78,7 @@ func TestSizes(t *testing.T) {
 func TestControlCharacters(t *testing.T) {
 	evil := strings.NewReplacer(
 		"degraded", `\u001b[2Jdegraded`, "a2 is down", `\u001b]0;title\u0007\u009b31m`, `"health":"down"`, `"health":"\u001b[Hdown"`,
-		`"a1"`, `"a\u001b[31m1\u0000"`, "web-1", `web\u001b]52;c;cm0=\u0007\u202e`, "kernel", `x\r\n\u001bc`, "queues", `q\u001b[6n`, "ops", `o\u0090ps`,
+		`"a1"`, `"a\u001b[31m1\u0000"`, "web-1", `web\u001b]52;c;cm0=\u0007\u202e`, "kernel", `x\r\n\u001bc`, "ops", `o\u0090ps`,
 	)
 	server := admintest.New(t)
 	server.Answer("GET /v1/session", 200, `{"name":"\u001b[2J","role":"read","by":"token"}`)

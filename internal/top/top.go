@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -50,14 +51,16 @@ func interactive(ctx context.Context, client *adminclient.Client, o Options) err
 	command := func(f func(context.Context) tea.Msg) tea.Cmd { return func() tea.Msg { return f(ctx) } }
 	model := newModel(client, time.Now(), command, func(msg tea.Msg) { program.Send(msg) })
 	program = tea.NewProgram(model, tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Environ), tea.WithoutSignalHandler())
-	followed := make(chan error, 1)
-	go func() {
-		followed <- follow(ctx, client, func(msg any) { program.Send(msg) })
+	var background sync.WaitGroup
+	var ended error
+	background.Go(func() {
+		ended = follow(ctx, client, func(msg any) { program.Send(msg) })
 		program.Quit()
-	}()
+	})
+	background.Go(func() { tick(ctx, func(now time.Time) { program.Send(clockMsg(now)) }) })
 	_, err := program.Run()
 	cancel()
-	ended := <-followed
+	background.Wait()
 	switch {
 	case errors.Is(err, tea.ErrProgramKilled) && errors.Is(ended, context.Canceled):
 		return nil // a signal
@@ -67,5 +70,19 @@ func interactive(ctx context.Context, client *adminclient.Client, o Options) err
 		return nil
 	default:
 		return ended
+	}
+}
+
+// tick tells the time each second until the context ends.
+func tick(ctx context.Context, tell func(time.Time)) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			tell(now)
+		}
 	}
 }

@@ -218,8 +218,16 @@ func (m *Model) backlogLines() []string {
 		estimate = short(*b.DrainEstimate)
 	}
 	places := []string{}
-	for _, p := range b.ByPlace {
-		places = append(places, fmt.Sprintf("%s %d", p.Place, p.Packets))
+	for _, place := range []string{"journal", "router", "queue", "in_flight"} {
+		packets := int64(0)
+		for _, p := range b.ByPlace {
+			if p.Place == place {
+				packets += p.Packets
+			}
+		}
+		if packets > 0 {
+			places = append(places, fmt.Sprintf("%s %d", place, packets))
+		}
 	}
 	lines := []string{
 		span(bold, "BACKLOG") + m.present(plainStyle, fmt.Sprintf(" %d packets (%d messages), to deliver in %s: %s", b.Total.Packets, b.Total.Messages, estimate, strings.Join(places, ", "))),
