@@ -329,13 +329,14 @@ func TestDeadLetters(t *testing.T) {
 func TestSessionOfABrowser(t *testing.T) {
 	s := startSystem(t, "admin_token: secret\n")
 	s.want(401, unauthorized, "GET", "/v1/session", "")
+	s.want(401, unauthorized, "POST", "/v1/session", `{"token":"guess"}`)
 	login := s.want(201, "", "POST", "/v1/session", `{"token":"secret"}`)
 	cookie := login.Cookies()[0]
 	got := s.ok("GET", "/v1/session", "", "Cookie", cookie.Name+"="+cookie.Value)
 	if got.get("by") != "session" || got.get("role") != "operate" || got.get("expires") == nil {
 		t.Errorf("%s", got.text)
 	}
-	if records := readRecords(t, s.Config().Distributor.DataDir); len(records) != 1 || strings.Contains(fmt.Sprint(records), "secret") || records[0].Actor != "ADMIN_TOKEN" {
+	if records := readRecords(t, s.Config().Distributor.DataDir); len(records) != 2 || strings.Contains(fmt.Sprint(records), "secret") || records[1].Actor != "ADMIN_TOKEN" {
 		t.Errorf("%+v", records)
 	}
 	s.want(204, "", "DELETE", "/v1/session", "", "Cookie", cookie.Name+"="+cookie.Value)

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -83,24 +85,64 @@ func TestStaleRevisions(t *testing.T) {
 
 // What cannot be stored is not changed.
 func TestUnwritableDirectory(t *testing.T) {
-	s := startSystem(t, "rate_limit: 5\n")
+	s := startSystem(t, "")
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":3}`)
+	s.ok("PUT", "/v1/limits?emitter=web-1", `{"rate":3}`)
 	s.must(blockFile(s.Config().Distributor.DataDir + "/overrides.json.new"))
-	before := s.Revision()
+	s.configure(fmt.Sprintf("sender_retries: 9\nanalyzers: [{id: a1, url: '%s', weight: 0.6}, {id: a2, url: '%s', weight: 0.4}]\n", s.analyzers[0].URL(), s.analyzers[1].URL()))
+	before := s.ok("GET", "/v1/settings", "")
 	for operation, body := range map[string]string{
-		"POST /v1/analyzers":           `{"id":"a3","url":"http://127.0.0.1:9","weight":1}`,
-		"PATCH /v1/analyzers/a1":       `{"weight":7}`,
-		"DELETE /v1/analyzers/a1":      ``,
-		"PATCH /v1/settings":           `{"rate_limit":1}`,
-		"PUT /v1/limits?emitter=web-1": `{"rate":1}`,
+		"POST /v1/analyzers":                       `{"id":"a3","url":"http://127.0.0.1:9","weight":1}`,
+		"PUT /v1/analyzers":                        `{"analyzers":[{"id":"a3","url":"http://127.0.0.1:9","weight":1}]}`,
+		"PATCH /v1/analyzers/a1":                   `{"weight":7}`,
+		"DELETE /v1/analyzers/a1":                  ``,
+		"PATCH /v1/settings":                       `{"rate_limit":1}`,
+		"PUT /v1/limits?emitter=web-1":             `{"rate":1}`,
+		"DELETE /v1/limits?emitter=web-1":          ``,
+		"DELETE /v1/overrides":                     ``,
+		"DELETE /v1/overrides/settings/rate_limit": ``,
+		"POST /v1/reload":                          ``,
+		"POST /-/reload":                           ``,
 	} {
 		method, path, _ := strings.Cut(operation, " ")
-		s.want(503, unavailable, method, path, body)
+		s.want(503, unavailable, method, path, body, "If-Match", before.Header.Get("ETag"))
 	}
-	if s.Revision() != before {
-		t.Error("something has changed")
+	if after := s.ok("GET", "/v1/settings", ""); string(after.text) != string(before.text) {
+		t.Errorf("%s", after.text)
 	}
 	if got := s.ok("GET", "/v1/analyzers/a1", ""); got.get("spec.weight") != 0.6 {
 		t.Errorf("%s", got.text)
+	}
+}
+
+// Dead letters that cannot be read are told, not left out.
+func TestUnreadableDeadLetters(t *testing.T) {
+	s := startSystem(t, "")
+	s.must(os.MkdirAll(s.Config().Distributor.DataDir, 0o700))
+	s.must(os.WriteFile(s.Config().Distributor.DataDir+"/dead-letter", nil, 0o600))
+	s.want(503, unavailable, "GET", "/v1/dead-letters", "")
+	s.want(503, unavailable, "GET", "/v1/dead-letters/20260101T000000.000000000-0", "")
+	s.want(503, unavailable, "POST", "/v1/dead-letters/replay", `{"filter":{},"expect_count":0}`)
+	s.want(503, unavailable, "POST", "/v1/dead-letters/delete", `{"filter":{},"expect_count":0}`)
+}
+
+// A ttl is bounded.
+func TestTTL(t *testing.T) {
+	s := startSystem(t, "")
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":3}`)
+	for operation, body := range map[string]string{
+		"POST /v1/analyzers":                       `{"id":"a3","url":"http://127.0.0.1:9","weight":1,"ttl":"1000h"}`,
+		"PATCH /v1/analyzers/a1":                   `{"weight":7,"ttl":"1000h"}`,
+		"DELETE /v1/analyzers/a1":                  `{"ttl":"1000h"}`,
+		"PATCH /v1/settings":                       `{"rate_limit":1,"ttl":"1000h"}`,
+		"PUT /v1/limits?emitter=web-1":             `{"rate":1,"ttl":"1000h"}`,
+		"DELETE /v1/overrides":                     `{"ttl":"1000h"}`,
+		"DELETE /v1/overrides/settings/rate_limit": `{"ttl":"1000h"}`,
+	} {
+		method, path, _ := strings.Cut(operation, " ")
+		if refused := s.want(422, invalidSetting, method, path, body); refused.get("key") != "ttl" || refused.get("value") != "1000h0m0s" || refused.get("allowed") == nil {
+			t.Errorf("%s", refused.text)
+		}
 	}
 }
 

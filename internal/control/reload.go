@@ -48,6 +48,9 @@ func (c *Controller) Reload(ctx context.Context, request Request) (Result, error
 }
 
 func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result, error) {
+	if current := c.Revision(); request.IfMatch != 0 && request.IfMatch != current {
+		return Result{}, stale(current, request.IfMatch)
+	}
 	read, err := c.loader.Load()
 	if err != nil {
 		return Result{}, refuse(InvalidSetting, "%v", err)
