@@ -21,13 +21,19 @@ func (c *call) filter() map[string]any {
 	return selected
 }
 
-// listDeadLetters prints all dead letters that match; as JSON part by part, as the server
-// answers.
-func listDeadLetters(ctx context.Context, c *call) error {
+// query returns the query that selects dead letters.
+func (c *call) query() url.Values {
 	query := url.Values{}
 	for key, text := range c.filter() {
 		query.Set(key, text.(string))
 	}
+	return query
+}
+
+// listDeadLetters prints all dead letters that match; as JSON part by part, as the server
+// answers.
+func listDeadLetters(ctx context.Context, c *call) error {
+	query := c.query()
 	if c.limit > 0 {
 		query.Set("limit", strconv.FormatInt(min(c.limit, 1000), 10))
 	}
@@ -83,7 +89,7 @@ func showDeadLetter(ctx context.Context, c *call) error {
 }
 
 // selection returns the body that selects the dead letters of a replay or deletion.
-func (c *call) selection() (map[string]any, error) {
+func (c *call) selection(ctx context.Context, action string) (map[string]any, error) {
 	filter := c.filter()
 	if len(c.args) > 0 {
 		if len(filter) > 0 || c.expect >= 0 {
@@ -91,15 +97,45 @@ func (c *call) selection() (map[string]any, error) {
 		}
 		return map[string]any{"ids": c.args}, nil
 	}
-	if c.expect < 0 && !c.dryRun {
+	count := c.expect
+	switch {
+	case count >= 0:
+	case !c.dryRun:
 		return nil, UsageError{errors.New("ids are needed, or -expect with the number of dead letters that the filter selects; -dry-run tells it")}
+	default:
+		var err error
+		if count, err = c.countDeadLetters(ctx, action); err != nil {
+			return nil, err
+		}
 	}
-	return map[string]any{"filter": filter, "expect_count": max(c.expect, 0)}, nil
+	return map[string]any{"filter": filter, "expect_count": count}, nil
+}
+
+// countDeadLetters returns how many dead letters the filter selects; those that were replayed
+// are only deleted.
+func (c *call) countDeadLetters(ctx context.Context, action string) (count int64, err error) {
+	query := c.query()
+	query.Set("limit", "1000")
+	for {
+		var part adminclient.DeadLetters
+		if err := c.client.Get(ctx, adminclient.Path("dead-letters"), query, &part); err != nil {
+			return 0, c.report(err)
+		}
+		for _, l := range part.DeadLetters {
+			if action != "replay" || !l.Replayed {
+				count++
+			}
+		}
+		if part.Next == "" {
+			return count, nil
+		}
+		query.Set("after", part.Next)
+	}
 }
 
 // selectDeadLetters posts the selection and prints how many it matched.
 func (c *call) selectDeadLetters(ctx context.Context, action, would, did string) (adminclient.Answer, error) {
-	body, err := c.selection()
+	body, err := c.selection(ctx, action)
 	if err != nil {
 		return adminclient.Answer{}, err
 	}
