@@ -65,6 +65,11 @@ func cases() []benchCase {
 		},
 		againstCollector("collector", "Requests of one packet of 500 messages, against the OpenTelemetry Collector", large, large),
 		againstCollector("collector-lines", "Requests of NDJSON, 100 packets of 5 messages, against the OpenTelemetry Collector", many, large),
+		{
+			name: "tls", title: "Packets of 5 messages over TLS 1.3 from emitters, analyzers take NDJSON", measure: perPacket, base: haproxyTLSName,
+			experiments: []experiment{defaultLoad(single, true, withTLS(oursTLSName, ours()), withTLS(haproxyTLSName, haproxy()), ours())},
+			checks:      []check{ratioOf(perPacket, oursTLSName, haproxyTLSName, maxBound(1.0)), ratioOf(perPacket, oursTLSName, oursName, maxBound(3.0))},
+		},
 		latency(single), residentMemory(single), twoCores(single),
 		analyzerSweep(single), connectionSweep(single), packetSweep(),
 	}

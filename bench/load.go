@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -16,6 +17,7 @@ import (
 type load struct {
 	loop        *loop
 	ledger      *ledger
+	tls         *tls.Config // nil without TLS
 	connections []*loadConn
 	free        []*loadConn
 
@@ -30,9 +32,9 @@ type load struct {
 	latency *hdrhistogram.Histogram
 }
 
-// newLoad connects.
-func newLoad(l *loop, ledger *ledger, port, connections int, build func() *request) (*load, error) {
-	load := &load{loop: l, ledger: ledger, latency: hdrhistogram.New(1, int64(time.Minute), 3)}
+// newLoad connects, with TLS unless secure is nil.
+func newLoad(l *loop, ledger *ledger, port, connections int, secure *tls.Config, build func() *request) (*load, error) {
+	load := &load{loop: l, ledger: ledger, tls: secure, latency: hdrhistogram.New(1, int64(time.Minute), 3)}
 	for range connections {
 		e := &loadConn{load: load, request: build()}
 		if err := e.connect(port); err != nil {

@@ -18,6 +18,7 @@ import (
 type loadConn struct {
 	load    *load
 	socket  socket
+	secure  *tlsStream // nil without TLS
 	request *request
 	first   int64 // the id of the request's first packet
 	due     time.Time
@@ -30,11 +31,14 @@ func (e *loadConn) connect(port int) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(
+	err = errors.Join(
 		unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
-		unix.SetNonblock(fd, true),
-	); err != nil {
+	)
+	if err == nil && e.load.tls != nil {
+		e.secure, err = newTLSStream(fd, e.load.tls)
+	}
+	if err = errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
 		return errors.Join(err, unix.Close(fd))
 	}
 	e.socket = socket{loop: e.load.loop, fd: fd}
@@ -57,9 +61,27 @@ func (e *loadConn) send(due time.Time) {
 	e.request.assignIDs(e.first)
 	e.due = due
 	l.busy++
-	if err := e.socket.write(e.request.bytes); err != nil {
+	if err := e.write(e.request.bytes); err != nil {
 		l.fail(fmt.Errorf("send: %w", err))
 	}
+}
+
+func (e *loadConn) write(text []byte) (err error) {
+	if e.secure != nil {
+		if text, err = e.secure.seal(text); err != nil {
+			return err
+		}
+	}
+	return e.socket.write(text)
+}
+
+// read returns what was received, which is valid until the next event.
+func (e *loadConn) read() ([]byte, error) {
+	got, err := e.socket.read()
+	if err == nil && e.secure != nil {
+		return e.secure.open(got)
+	}
+	return got, err
 }
 
 func (e *loadConn) ready(events uint32) {
@@ -69,7 +91,7 @@ func (e *loadConn) ready(events uint32) {
 			return
 		}
 	}
-	got, err := e.socket.read()
+	got, err := e.read()
 	if err != nil {
 		e.fail(err)
 		return

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,6 +46,11 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	c := &runningSubject{subject: s, traffic: shape, text: newPacketText(shape), subjectConfig: subjectConfig{
 		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
 	}}
+	if s.secure {
+		if c.subjectConfig.files, err = writeCertificate(folder); err != nil {
+			return c, err
+		}
+	}
 	command, err := s.command(c.subjectConfig)
 	if err != nil {
 		return c, err
@@ -55,7 +61,7 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if err := a.awaitReady(c); err != nil {
 		return c, err
 	}
-	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, func() *request { return newRequest(shape, c.text) })
+	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
 	return c, err
 }
 
@@ -94,6 +100,9 @@ func (a *testbed) awaitReady(c *runningSubject) error {
 
 func (c *runningSubject) healthy(ctx context.Context) bool {
 	address := fmt.Sprintf("http://127.0.0.1:%d", c.subjectConfig.port)
+	if c.subject.secure {
+		address = strings.Replace(address, "http", "https", 1)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/health", nil)
 	if c.traffic.OTLP {
 		// The collector has no health endpoint but accepts a request without
@@ -105,12 +114,21 @@ func (c *runningSubject) healthy(ctx context.Context) bool {
 	}
 	request.Close = true
 	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Transport{TLSClientConfig: c.tls()}).RoundTrip(request)
 	if err != nil {
 		return false
 	}
 	_ = response.Body.Close()
 	return response.StatusCode/100 == 2
+}
+
+// tls returns how the load speaks TLS: it verifies nothing, since both ends are here; nil
+// without TLS.
+func (c *runningSubject) tls() *tls.Config {
+	if !c.subject.secure {
+		return nil
+	}
+	return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 }
 
 // usage holds the resource usage up to a moment.

@@ -12,9 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 )
 
 // subject is a program that can run between the load and the analyzers.
@@ -25,6 +29,8 @@ type subject struct {
 	cores int
 	// ours is set for the distributor.
 	ours bool
+	// secure is set for a subject that the load speaks TLS with.
+	secure bool
 	// terminates is set for a subject that responds itself and forwards
 	// nothing.
 	terminates bool
@@ -45,6 +51,29 @@ type subjectConfig struct {
 	connections int   // of the load
 	folder      string
 	distributor string // the program's path
+	files       certificateFiles
+}
+
+// certificateFiles are the paths of a certificate, of its key, and of a file with both, in
+// PEM; empty without TLS.
+type certificateFiles struct{ cert, key, both string }
+
+// writeCertificate writes a certificate of this machine.
+func writeCertificate(folder string) (f certificateFiles, err error) {
+	until := time.Now().Add(24 * time.Hour)
+	ca, err := certificatetest.NewAuthority("bench", until)
+	if err != nil {
+		return f, err
+	}
+	pair, err := ca.Issue("subject", until)
+	if err != nil {
+		return f, err
+	}
+	f.both = filepath.Join(folder, "both.pem")
+	if f.cert, f.key, err = pair.Write(folder, "subject"); err != nil {
+		return f, err
+	}
+	return f, os.WriteFile(f.both, slices.Concat(pair.Cert, pair.Key), 0o600)
 }
 
 // shares are the analyzers' weights, repeated after the third.
@@ -52,13 +81,15 @@ var shares = [...]int{5, 3, 2}
 
 // Names of subjects.
 const (
-	oursName      = "Log Streamer"
-	diskName      = "Log Streamer, JOURNAL=disk"
-	twoCoresName  = "Log Streamer, two cores"
-	haproxyName   = "HAProxy"
-	nginxName     = "nginx"
-	floorName     = "nginx, answers only"
-	collectorName = "OpenTelemetry Collector"
+	oursName       = "Log Streamer"
+	diskName       = "Log Streamer, JOURNAL=disk"
+	oursTLSName    = "Log Streamer, TLS"
+	haproxyTLSName = "HAProxy, TLS"
+	twoCoresName   = "Log Streamer, two cores"
+	haproxyName    = "HAProxy"
+	nginxName      = "nginx"
+	floorName      = "nginx, answers only"
+	collectorName  = "OpenTelemetry Collector"
 )
 
 // unavailable is why a subject cannot run here.
@@ -67,6 +98,12 @@ type unavailable struct{ reason string }
 func (u unavailable) Error() string { return u.reason }
 
 func ours() subject { return distributor(oursName, 1, "memory") }
+
+// withTLS returns the subject with TLS between the load and it.
+func withTLS(name string, s subject) subject {
+	s.Name, s.secure = name, true
+	return s
+}
 
 func oursOnTwoCores() subject { return distributor(twoCoresName, 2, "memory") }
 
@@ -92,6 +129,8 @@ func distributor(name string, cores int, journal string) subject {
 			"JOURNAL="+journal,
 			"DATA_DIR="+filepath.Join(p.folder, "data"),
 			"LOG_LEVEL=warn",
+			"TLS_CERT="+p.files.cert,
+			"TLS_KEY="+p.files.key,
 		)
 		return command, nil
 	}}
@@ -201,9 +240,10 @@ func configuration(p subjectConfig, file string, forwards bool) ([]byte, error) 
 	}
 	values := struct {
 		Port, MaxConnections int
+		Certificate          string // empty without TLS
 		Forwards             bool
 		Analyzers            []backend
-	}{Port: p.port, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards}
+	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards}
 	for i, port := range p.analyzers {
 		values.Analyzers = append(values.Analyzers, backend{i + 1, port, shares[i%len(shares)], int(percent(i))})
 	}

@@ -2,11 +2,15 @@ package monitoring_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 )
 
 // liveSystem is the compose file's system without Grafana, as processes on
@@ -43,6 +47,7 @@ func startLiveSystem(t *testing.T, journal string) liveSystem {
 		"METRICS_ADDR=" + metrics,
 		"HEALTH_CHECK_INTERVAL_SEC=1",
 		"JOURNAL=" + journal,
+		"ANALYZER_CA=" + writeAuthority(t),
 		"DATA_DIR=" + t.TempDir(),
 	}, binary, "distributor")
 	waitUntilReady(t, "http://"+ingest+"/readyz")
@@ -60,6 +65,20 @@ func startLiveSystem(t *testing.T, journal string) liveSystem {
 		"--web.listen-address="+console)
 	waitUntilReady(t, "http://"+console+"/-/ready")
 	return system
+}
+
+// writeAuthority writes a CA, for the metric of when one expires.
+func writeAuthority(t *testing.T) string {
+	t.Helper()
+	ca, err := certificatetest.NewAuthority("ca", time.Now().Add(30*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, ca.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func buildBinary(t *testing.T) string {

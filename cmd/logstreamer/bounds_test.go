@@ -76,7 +76,8 @@ func TestRestartSettings(t *testing.T) {
 			restart = append(restart, s.Env)
 		}
 	}
-	if want := []string{"PORT", "METRICS_ADDR", "LISTEN_ADDR", "JOURNAL", "DEDUPE_WINDOW_SEC", "DATA_DIR"}; !slices.Equal(restart, want) {
+	if want := []string{"PORT", "METRICS_ADDR", "LISTEN_ADDR", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "INGEST_TOKENS_FILE",
+		"ANALYZER_CA", "ANALYZER_CERT", "ANALYZER_KEY", "ANALYZER_SERVER_NAME", "JOURNAL", "DEDUPE_WINDOW_SEC", "DATA_DIR"}; !slices.Equal(restart, want) {
 		t.Errorf("%v, want %v", restart, want)
 	}
 }

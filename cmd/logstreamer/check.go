@@ -10,19 +10,25 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/journal/disk"
 )
 
 func checkCommand(p process) *ffcli.Command {
 	loader := newDistributorLoader(p)
+	var preflight *bool
 	c := newCommand(p, ffcli.Command{
 		Name:       "check",
 		ShortUsage: "logstreamer check [-config FILE] [flags]",
 		ShortHelp:  "validate a distributor's configuration and print what it resolves to, and where from",
 	}, loader, func(_ context.Context, loaded *config.Loaded[service[distributor.Config]]) error {
 		newDiagnostics(p, loader, loaded)
+		if *preflight {
+			return checkStart(p, loaded.Config.Role.Settled())
+		}
 		return printConfig(p, loader.Settings, loaded)
 	})
 	addConfigFlag(c, loader)
+	preflight = c.FlagSet.Bool("preflight", false, "check what a start would need, as a distributor does before it upgrades to this binary")
 	schema := c.FlagSet.Bool("schema", false, "print the JSON Schema of the file, for editors, and nothing else")
 	check := c.Exec
 	c.Exec = func(ctx context.Context, args []string) error {
@@ -36,6 +42,16 @@ func checkCommand(p process) *ffcli.Command {
 		return err
 	}
 	return c
+}
+
+// checkStart checks whether a distributor could start, beside one that runs.
+func checkStart(p process, config distributor.Config) error {
+	if config.Journal == distributor.JournalDisk {
+		if err := errors.Join(config.CheckDataDir(), disk.CheckVersion(config.DataDir)); err != nil {
+			return err
+		}
+	}
+	return reportPassed(p)
 }
 
 // printConfig prints each setting and its origin, and each analyzer and its share.
@@ -60,5 +76,5 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[ser
 		_, _ = fmt.Fprintf(table, "\n%v\n", problem)
 		problem = nil
 	}
-	return errors.Join(table.Flush(), problem)
+	return errors.Join(table.Flush(), problem, resolved.CheckCredentials())
 }

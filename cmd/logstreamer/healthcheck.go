@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,27 @@ const healthcheckTimeout = 3 * time.Second
 type healthcheckConfig struct {
 	Port int    `env:"PORT" format:"port" help:"port to probe on this machine when no URL is given"`
 	Host string `env:"LISTEN_ADDR" format:"host" help:"address to probe instead of localhost"`
+	// TLS is the distributor's own.
+	Cert string `env:"TLS_CERT" help:"the distributor's certificate; probes with https, and presents it (default: http)"`
+	Key  string `env:"TLS_KEY" help:"PEM file of the certificate's key"`
+}
+
+// client returns what probes a listener of this machine: with its own certificate, if it
+// has one. The name in that is not the address that is probed, so it is not verified.
+func (c healthcheckConfig) client() (base string, transport *http.Transport, err error) {
+	transport = new(http.Transport) // no proxy: the probe is about this address
+	if c.Cert == "" {
+		return "http://" + c.dialAddress(), transport, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return "", nil, fmt.Errorf("TLS_CERT is %q and TLS_KEY is %q: they must be a certificate and its key in PEM: %w", c.Cert, c.Key, err)
+	}
+	transport.TLSClientConfig = &tls.Config{
+		MinVersion: tls.VersionTLS12, InsecureSkipVerify: true,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil },
+	}
+	return "https://" + c.dialAddress(), transport, nil
 }
 
 // healthcheckCommand probes a role from within its container, which has no
@@ -35,12 +57,15 @@ func healthcheckCommand(p process) *ffcli.Command {
 		ShortHelp:  "exit with 0 when a distributor (/readyz), an analyzer (/health) or the URL answers 2xx, else with 1",
 	}, newLoader(p, healthcheckConfig{Port: 8080}), func(ctx context.Context, loaded *config.Loaded[healthcheckConfig]) error {
 		if explicit != "" {
-			return probe(ctx, explicit).failure()
+			return probe(ctx, new(http.Transport), explicit).failure()
 		}
-		base := "http://" + loaded.Config.dialAddress()
-		answer := probe(ctx, base+"/readyz")
+		base, transport, err := loaded.Config.client()
+		if err != nil {
+			return err
+		}
+		answer := probe(ctx, transport, base+"/readyz")
 		if answer.status == http.StatusNotFound {
-			answer = probe(ctx, base+"/health") // an analyzer has no /readyz
+			answer = probe(ctx, transport, base+"/health") // an analyzer has no /readyz
 		}
 		return answer.failure()
 	})
@@ -80,14 +105,14 @@ type probeResult struct {
 	err    error
 }
 
-func probe(ctx context.Context, at string) probeResult {
+func probe(ctx context.Context, transport *http.Transport, at string) probeResult {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return probeResult{url: at, err: err}
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the probe is about this address
+	request.Close = true
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return probeResult{url: at, err: err}

@@ -17,6 +17,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/upgrade"
 )
 
 const (
@@ -30,7 +31,9 @@ func main() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go stopOnSignal(signals, stop, func() { signal.Stop(signals) })
-	os.Exit(run(ctx, os.Args[1:], process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv, environ: os.Environ}))
+	p := process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv, environ: os.Environ, args: os.Args}
+	p.inherited, p.notInherited = upgrade.Inherit(listenerNames()...)
+	os.Exit(run(ctx, os.Args[1:], p))
 }
 
 // process holds the process state that commands may use.
@@ -41,6 +44,9 @@ type process struct {
 	environ        func() []string
 	names          map[string]bool // environment names of all commands' settings
 	usage          *bytes.Buffer   // output of package flag
+	args           []string        // all of them, with the program
+	inherited      *upgrade.Inheritance
+	notInherited   error // why something cannot be inherited
 }
 
 // usageError is an invalid command line or configuration.
@@ -60,6 +66,7 @@ func run(ctx context.Context, args []string, p process) int {
 			err = flagError
 		}
 		_, _ = fmt.Fprintf(p.stderr, "logstreamer: %v; -h shows all flags\n", err)
+		p.fallBack(err)
 		return exitUsage
 	}
 	err := root.Run(ctx)
@@ -73,6 +80,7 @@ func run(ctx context.Context, args []string, p process) int {
 		return exitUsage
 	}
 	_, _ = fmt.Fprintln(p.stderr, "logstreamer:", err)
+	p.fallBack(err)
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
@@ -98,6 +106,7 @@ func commands(p process) *ffcli.Command {
 			journalCommand(p),
 			ctlCommand(p),
 			topCommand(p),
+			tokenCommand(p),
 			healthcheckCommand(p),
 			completionCommand(p),
 			versionCommand(p),

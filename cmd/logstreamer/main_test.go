@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 //	gone ADDRESS    wait until nothing listens there
 //	settled URL N   wait until the ledger has nothing queued or in flight, and N packets delivered
 //	moved URL       wait until the ledger has a packet delivered
+//	certificates    write ca.pem, server.crt, server.key and, expired, old.crt, old.key
 //	hangup          send SIGHUP to the command in the background that started last
 //	terminate       send SIGTERM to the command in the background that started last
 //	insist          send it SIGTERM until it ends
@@ -38,16 +40,30 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Deadline:            time.Now().Add(8 * time.Minute),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"freeport":  freePort,
-			"ready":     ready,
-			"gone":      awaitClosed,
-			"settled":   awaitSettled,
-			"moved":     awaitDelivery,
-			"hangup":    hangup,
-			"terminate": terminate,
-			"insist":    terminateUntilExit,
+			"freeport":     freePort,
+			"ready":        ready,
+			"gone":         awaitClosed,
+			"certificates": writeCertificates,
+			"settled":      awaitSettled,
+			"moved":        awaitDelivery,
+			"hangup":       hangup,
+			"terminate":    terminate,
+			"insist":       terminateUntilExit,
 		},
 	})
+}
+
+func writeCertificates(ts *testscript.TestScript, _ bool, _ []string) {
+	until := time.Now().Add(time.Hour)
+	ca, err := certificatetest.NewAuthority("ca", until)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), ca.PEM, 0o600))
+	for name, until := range map[string]time.Time{"server": until, "old": time.Now().Add(-time.Hour)} {
+		pair, err := ca.Issue(name, until)
+		ts.Check(err)
+		_, _, err = pair.Write(ts.MkAbs("."), name)
+		ts.Check(err)
+	}
 }
 
 func freePort(ts *testscript.TestScript, _ bool, args []string) {

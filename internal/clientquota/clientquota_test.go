@@ -67,3 +67,20 @@ func TestClientOf(t *testing.T) {
 		t.Errorf("of a socket without an address: %v", got)
 	}
 }
+
+// A lower capacity admits nothing more until there is less; what is held stays.
+func TestSetCapacity(t *testing.T) {
+	q := New(10, 8)
+	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	if !q.Take(a, 5) {
+		t.Fatal("the capacity is not free")
+	}
+	q.SetCapacity(5)
+	if q.Take(b, 1) {
+		t.Error("more than the lower capacity is held")
+	}
+	q.SetCapacity(6)
+	if !q.Take(b, 1) {
+		t.Error("the higher capacity is not free")
+	}
+}

@@ -20,6 +20,9 @@ import (
 //	reload   live: a running process can apply a change; otherwise it needs a restart
 //	secret   true: the value is never shown
 //
+// A field of a struct type may have a prefix, which the environment variables of its
+// settings get, and so their keys and flags: a struct can be there several times.
+//
 // A list may have objects as items, whose fields have key instead of env and flag, and also
 // pattern (a regular expression), allowed (what is allowed, in words) and required (the
 // error without the field).
@@ -36,10 +39,15 @@ type Setting struct {
 }
 
 // settingsOf returns the settings of a struct.
-func settingsOf(t reflect.Type) []Setting {
+func settingsOf(t reflect.Type) []Setting { return prefixedSettings(t, "") }
+
+func prefixedSettings(t reflect.Type, prefix string) []Setting {
 	var settings []Setting
 	for field := range t.Fields() {
 		env, name, key := field.Tag.Get("env"), field.Tag.Get("flag"), field.Tag.Get("key")
+		if env != "" {
+			env = prefix + env
+		}
 		switch {
 		case env+name+key != "":
 			name = cmp.Or(name, strings.ReplaceAll(strings.ToLower(env), "_", "-"))
@@ -48,7 +56,7 @@ func settingsOf(t reflect.Type) []Setting {
 				Live: field.Tag.Get("reload") == "live", typ: field.Type, index: field.Index, tag: field.Tag, auto: field.Tag.Get("auto") == "true",
 			})
 		case field.Type.Kind() == reflect.Struct:
-			for _, s := range settingsOf(field.Type) {
+			for _, s := range prefixedSettings(field.Type, prefix+field.Tag.Get("prefix")) {
 				s.index = append(field.Index[:1:1], s.index...)
 				settings = append(settings, s)
 			}

@@ -33,7 +33,10 @@ func (f Form) syntax() string {
 // maxPrincipals bounds a file.
 const maxPrincipals = 10_000
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	errName  = errors.New("the name must be 1 to 64 letters, digits, '.', '_' and '-'")
+)
 
 // parser reads the lines of a file.
 type parser struct {
@@ -73,7 +76,7 @@ func (p *parser) line(words []string) error {
 	principal, rest := &Principal{Name: words[0]}, words[1:]
 	switch {
 	case !nameForm.MatchString(words[0]):
-		return fmt.Errorf("the name must be 1 to 64 letters, digits, '.', '_' and '-'; a line is %s", p.form.syntax())
+		return fmt.Errorf("%w; a line is %s", errName, p.form.syntax())
 	case p.names[words[0]]:
 		return fmt.Errorf("%q must be on one line only, which may have several credentials", words[0])
 	}

@@ -20,6 +20,9 @@ func Generate() (token, word string) {
 // Line returns a line of a file, for a role or, without one, of emitters. It is one that
 // Parse accepts.
 func Line(name string, role Role, word string) (line string, err error) {
+	if !nameForm.MatchString(name) {
+		return "", errName
+	}
 	form := Emitters
 	line = name + " " + word
 	if role != "" {

@@ -1,10 +1,11 @@
 package deadletter
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -89,9 +90,9 @@ func Files(dir string) ([]string, error) {
 	return files, err
 }
 
-// Export writes the dead letters of a directory as lines, oldest first. It may be
-// called while a store is in use, and omits a partial last line of a file. A
-// directory that does not exist is empty.
+// Export writes the dead letters of a directory that are neither replayed nor deleted as
+// lines, oldest first. It may be called while a store is in use, and omits a partial last
+// line of a file. A directory that does not exist is empty.
 func Export(dir string, out io.Writer) error {
 	files, err := Files(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -100,15 +101,20 @@ func Export(dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	all := marks{dir: dir}
 	for _, name := range files {
-		if err := exportFile(name, out); err != nil && !errors.Is(err, os.ErrNotExist) { // removed meanwhile
+		known, err := all.of(filepath.Base(name))
+		if err == nil {
+			err = exportFile(name, known, out)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // removed meanwhile
 			return err
 		}
 	}
 	return nil
 }
 
-func exportFile(name string, out io.Writer) error {
+func exportFile(name string, marks []mark, out io.Writer) error {
 	file, err := datafile.Open(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
@@ -117,17 +123,15 @@ func exportFile(name string, out io.Writer) error {
 	if info, err := file.Stat(); err != nil || info.Size() > maxFileBytes {
 		return errors.Join(fmt.Errorf("%s is no file of dead letters: they have at most %d bytes", name, int64(maxFileBytes)), err)
 	}
-	lines := bufio.NewReaderSize(file, 64<<10)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return nil
+	_, _, err = scanLines(context.Background(), file, position{}, marks, math.MaxInt, func(l *line) (bool, error) {
+		if l.mark != unmarked {
+			return true, nil
 		}
-		if err != nil {
-			return err
+		if _, err := out.Write(l.text); err != nil {
+			return false, err
 		}
-		if _, err := out.Write(line); err != nil {
-			return err
-		}
-	}
+		_, err := io.WriteString(out, "\n")
+		return true, err
+	})
+	return err
 }

@@ -187,6 +187,20 @@ func TestMarksAreRemovedWithTheirFile(t *testing.T) {
 	}
 }
 
+// What was replayed or deleted is not exported, and so not sent again.
+func TestMarkedDeadLettersAreNotExported(t *testing.T) {
+	f := open(t, DefaultConfig(t.TempDir()))
+	f.add(bodyOf("1"), bodyOf("2"), bodyOf("3"))
+	f.delete(f.ids()[0])
+	r := NewReplayer(f.store, &limitedJournal{capacity: 1}, &pool, f.store.logger)
+	start(t, r, Selection{IDs: f.ids()[:1]}, 1000)
+	r.running.Wait()
+	var out bytes.Buffer
+	if err := Export(f.store.config.Dir, &out); err != nil || strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), bodyOf("3")+"}\n") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
 // A mark holds for its dead letter only, not for what stands in its place in a file that
 // was edited; a torn mark does not spoil the next.
 func TestMarksKnowTheirDeadLetter(t *testing.T) {

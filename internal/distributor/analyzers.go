@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
@@ -24,6 +25,8 @@ type Target struct {
 	ID string `key:"id" pattern:"^[A-Za-z0-9._-]{1,64}$" allowed:"1 to 64 letters, digits, '.', '_' and '-'" help:"name in metrics and answers; by default the host of the URL"`
 	// State is StateReady, StateDrain or StateMaint; empty means ready.
 	State string `key:"state" enum:"ready,drain,maint" help:"ready (default), drain (no new packets: it delivers what it holds) or maint (what it holds is rerouted at once, no probes)"`
+	// TLS is that of an https URL, where it differs from Config.AnalyzerTLS.
+	TLS certificate.ClientConfig
 }
 
 // The states of an analyzer.
@@ -40,6 +43,9 @@ func (t Target) sameAnalyzer(next Target) bool {
 	t.URL, next.URL = placeOf(t.URL), placeOf(next.URL)
 	return t == next
 }
+
+// tlsPrefix is what errors about the TLS files of the analyzer begin with.
+func (t Target) tlsPrefix() string { return "ANALYZERS: " + t.URL + ": " }
 
 // Targets are the analyzers of the configuration.
 type Targets []Target
@@ -167,6 +173,12 @@ func (c Config) validateTargets() error {
 		}
 		if t.State != StateReady && t.State != StateDrain && t.State != StateMaint {
 			report("%s has the state %q: it must be one of ready, drain, maint", t.URL, t.State)
+		}
+		if t.TLS != (certificate.ClientConfig{}) && !strings.HasPrefix(strings.ToLower(t.URL), "https:") {
+			report("%s: it must be an https URL to have ca, cert, key or server_name", t.URL)
+		}
+		if err := t.TLS.Validate(t.tlsPrefix()); err != nil {
+			errs = append(errs, err)
 		}
 		places[place], ids[t.ID] = i, t.URL
 	}

@@ -29,7 +29,7 @@ func TestIDs(t *testing.T) {
 			continue
 		}
 		var got []string
-		for _, target := range targets.settled() {
+		for _, target := range targets.SettledAfter(nil) {
 			got = append(got, target.ID)
 		}
 		if !slices.Equal(got, want) {

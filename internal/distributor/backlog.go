@@ -45,7 +45,7 @@ func (d *Distributor) Backlog(top int) Backlog {
 	var emitters backlog.Emitters
 	d.journal.Sample(backlog.SamplePackets, emitters.Add)
 	d.router.Sample(backlog.SamplePackets, emitters.Add)
-	analyzers := d.roster.Load().all() // those that are leaving, too
+	analyzers := d.roster.Load().all()
 	for _, a := range analyzers {
 		queued, inFlight := a.Volumes()
 		b.Analyzers = append(b.Analyzers, AnalyzerBacklog{a.ID(), queued, inFlight})

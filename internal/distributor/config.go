@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
@@ -26,6 +27,12 @@ type Config struct {
 	// MetricsListen is where Prometheus scrapes, host:port.
 	MetricsListen string `env:"METRICS_ADDR" help:"address of Prometheus' /metrics"`
 	Host          string `env:"LISTEN_ADDR" format:"host" help:"address that the ingest API listens on, such as 127.0.0.1, without a port (default: all addresses)"`
+	// TLS is that of the ingest port.
+	TLS certificate.Config
+	// TokensFile has the principals that may send packets; empty lets everybody.
+	TokensFile string `env:"INGEST_TOKENS_FILE" help:"file of the tokens that may send packets, with lines such as: web sha256:HEX emitters=web-* rate=1000 (default: no token is needed)"`
+	// AnalyzerTLS is that of analyzers with https, where they have none of their own.
+	AnalyzerTLS certificate.ClientConfig `prefix:"ANALYZER_"`
 	// Memory bounds what is held in memory, with either journal.
 	Memory memory.Config
 	// Native, Server and Intake are what takes packets from emitters.
@@ -116,7 +123,7 @@ func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
 		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses()}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
 	for _, rule := range []struct {
 		name  string
 		value any
@@ -208,5 +215,6 @@ func (c Config) disk() disk.Config {
 func (c Config) deadLetters() deadletter.Config {
 	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
 	letters.Durable = c.Journal == JournalDisk
+	letters.LineBytes = max(letters.LineBytes, c.Native.MaxBodyBytes+4<<20) // with the reason
 	return letters
 }

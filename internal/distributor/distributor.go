@@ -52,6 +52,7 @@ type Distributor struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 
+	credentials *credentials
 	pool        packet.Pool
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
@@ -77,6 +78,8 @@ type Distributor struct {
 
 	ingestListener  net.Listener
 	metricsListener net.Listener
+	released        []net.Conn   // connections of emitters, until Start
+	serving         net.Listener // ingestListener, or a copy of it after a failed Handover
 	ingestServer    *server.Server
 	metricsServer   *metricsServer
 
@@ -91,6 +94,20 @@ type Distributor struct {
 
 // New creates and wires the components and binds the listeners.
 func New(config Config, logger *slog.Logger) (*Distributor, error) {
+	return NewOn(Sockets{}, config, logger)
+}
+
+// NewOn is New for a distributor that takes sockets over, also if it fails: then it closes
+// them.
+func NewOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, error) {
+	d, err := newOn(sockets, config, logger)
+	if err != nil {
+		sockets.Close()
+	}
+	return d, err
+}
+
+func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -104,8 +121,11 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.Journal == JournalDisk}
 	d.config.Store(&config)
 	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
-	if err := errors.Join(d.wire(config), d.listen(config)); err != nil {
+	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config)); err != nil {
 		return nil, errors.Join(err, d.release())
+	}
+	if config.TokensFile != "" && !config.TLS.Enabled() {
+		logger.Warn("tokens come unencrypted: INGEST_TOKENS_FILE is set and TLS_CERT is not")
 	}
 	if limit := config.Server.MaxConnections; limit < minConnectionsWarning {
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", limit)
@@ -117,6 +137,9 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 }
 
 func (d *Distributor) wire(config Config) (err error) {
+	if d.credentials, err = loadCredentials(config, d.logger.With("component", "credentials"), d.registry); err != nil {
+		return err
+	}
 	if d.journal, err = d.openJournal(config); err != nil {
 		return err
 	}
@@ -149,7 +172,7 @@ func (d *Distributor) wire(config Config) (err error) {
 		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
 	})
-	if d.protocol, err = native.New(config.Native, d.intake, d.registry); err != nil {
+	if d.protocol, err = native.New(config.Native, d.intake, d.credentials.principals(), d.registry); err != nil {
 		return err
 	}
 	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
@@ -190,11 +213,15 @@ func (d *Distributor) wireAnalyzers(config Config) (err error) {
 
 func (d *Distributor) listen(config Config) error {
 	var err error
-	if d.ingestListener, err = net.Listen("tcp", config.listenAddress()); err != nil {
-		return fmt.Errorf("%s: %w", listenKey(err), err)
+	if d.ingestListener == nil {
+		if d.ingestListener, err = net.Listen("tcp", config.listenAddress()); err != nil {
+			return fmt.Errorf("%s: %w", listenKey(err), err)
+		}
 	}
-	if d.metricsListener, err = net.Listen("tcp", config.MetricsListen); err != nil {
-		return fmt.Errorf("METRICS_ADDR: %w", err)
+	if d.metricsListener == nil {
+		if d.metricsListener, err = net.Listen("tcp", config.MetricsListen); err != nil {
+			return fmt.Errorf("METRICS_ADDR: %w", err)
+		}
 	}
 	return nil
 }
@@ -230,12 +257,10 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watcher.sample(time.Now())
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.watching.Go(func() { d.history.Run(watching) })
+	d.watching.Go(func() { d.credentials.files.Run(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
-	d.configMu.Lock()
-	d.ingestServer = server.Serve(d.ingestListener, d.Config().Server, server.Dependencies{
-		Routes: d.route, Protocol: d.protocol, Logger: d.logger.With("component", "ingest"),
-	})
-	d.configMu.Unlock()
+	d.serveIngest(d.ingestListener, d.released)
+	d.released = nil
 	d.logStart()
 }
 
@@ -263,31 +288,43 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		if d.ingestServer != nil {
 			d.stopErr = d.ingestServer.Stop(ctx)
 		}
-		d.drain(ctx)
-		if d.stopWatching != nil {
-			d.stopWatching()
-			d.watching.Wait()
-		}
-		d.router.Stop()
-		d.starting.Wait()
-		d.stopDeparting()
-		d.departing.Wait()
-		d.stopAnalyzers()
-		d.router.Close()
-		d.stopErr = errors.Join(d.stopErr, d.journal.Close())
-		d.closeDuplicates()
-		d.deadLetters.Close()
-		if d.metricsServer != nil {
-			d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
-		}
-		d.closeListeners()
-		d.taps.Close()
-		stats := d.journal.Stats()
-		d.leftover = stats.Queued.Plus(stats.Claimed)
-		d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)
+		poll(ctx, d.settled)
+		d.shutDown(ctx)
 	})
 	return d.leftover, d.stopErr
 }
+
+// shutDown stops the components behind the ingest server.
+func (d *Distributor) shutDown(ctx context.Context) {
+	if d.stopWatching != nil {
+		d.stopWatching()
+		d.watching.Wait()
+	}
+	d.router.Stop()
+	d.starting.Wait()
+	d.stopDeparting()
+	d.departing.Wait()
+	d.stopAnalyzers()
+	d.router.Close()
+	d.stopErr = errors.Join(d.stopErr, d.journal.Close())
+	d.closeDuplicates()
+	d.deadLetters.Close()
+	if d.metricsServer != nil {
+		d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
+	}
+	d.closeListeners()
+	d.taps.Close()
+	d.leftover = d.unsettled()
+	d.logger.Info("distributor has stopped", "left_packets", d.leftover.Packets, "left_messages", d.leftover.Messages)
+}
+
+// unsettled returns the volume that is accepted and neither delivered nor dead-lettered.
+func (d *Distributor) unsettled() packet.Volume {
+	stats := d.journal.Stats()
+	return stats.Queued.Plus(stats.Claimed)
+}
+
+func (d *Distributor) settled() bool { return d.undelivered() == 0 }
 
 // freeze ends changes of the configuration. A journal in memory would lose what a paused
 // dispatch holds back, so that it is routed after all.
@@ -301,7 +338,7 @@ func (d *Distributor) freeze() {
 	}
 	d.logger.Info("dispatch is resumed to deliver what is left")
 	last.Dispatch = DispatchRunning
-	if err := d.router.Configure(d.routing(last, d.present())); err != nil {
+	if err := d.router.Configure(routing(last, d.present())); err != nil {
 		d.logger.Error("dispatch cannot be resumed", "error", err) // does not happen: the settings are valid
 	}
 }
@@ -310,32 +347,24 @@ func (d *Distributor) freeze() {
 // only those that analyzers hold, since the others remain on disk.
 func (d *Distributor) undelivered() int64 {
 	if d.Stores() && d.Config().Dispatch == DispatchPaused {
-		held := int64(0)
-		for _, a := range d.roster.Load().all() {
-			queued, inFlight := a.Volumes()
-			held += queued.Packets + inFlight.Packets
-		}
-		return held
+		return d.bound().Packets
 	}
-	stats := d.journal.Stats()
-	return stats.Queued.Packets + stats.Claimed.Packets
+	return d.unsettled().Packets
 }
 
-// drain waits until all accepted packets are settled.
-func (d *Distributor) drain(ctx context.Context) {
+// poll waits until done and reports false if the context ends before.
+func poll(ctx context.Context, done func() bool) bool {
 	const interval = 5 * time.Millisecond
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for {
-		if d.undelivered() == 0 {
-			return
-		}
+	for !done() {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-ticker.C:
 		}
 	}
+	return true
 }
 
 // closeListeners closes the listeners if no server has.

@@ -98,7 +98,7 @@ func (p DrainProof) ended() DrainProof {
 // proveDrain returns the proof so far.
 func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
 	queued, inFlight := a.Volumes()
-	began, now, ok := d.router.DrainStats(d.tapped(a))
+	began, now, ok := d.router.DrainStats(a)
 	if !ok {
 		return DrainProof{}, fmt.Errorf("analyzer %s is not drained: its state is ready", a.ID())
 	}
@@ -162,7 +162,7 @@ func (d *Distributor) depart(l *leaver) {
 	d.roster.Store(&roster{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *leaver) bool { return one == l })})
 	d.configMu.Unlock()
 	d.upstreamMetrics.Remove(l.Upstream)
-	d.forgetMetrics(d.router.Forget(d.tapped(l.Upstream))...)
+	d.forgetMetrics(d.router.Forget(l.Upstream)...)
 	proof = proof.ended()
 	d.logger.Info("analyzer has left", "analyzer", l.ID(), "url", l.target.URL, "held_packets", proof.Held.Packets,
 		"delivered", proof.Delivered, "rerouted", proof.Rerouted, "dead_lettered", proof.DeadLettered, "unaccounted", proof.Unaccounted)

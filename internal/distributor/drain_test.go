@@ -63,9 +63,9 @@ func TestDrainDeadline(t *testing.T) {
 	config := quick(t, targets...)
 	config.Analyzer.Timeout = time.Hour
 	s := startSystem(t, config)
-	analyzers[0].Behave(analyzertest.Behaviour{Hang: true, Probes: true})
+	analyzers[0].Behave(analyzertest.Behaviour{Hang: true})
 	s.send(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
-	until(t, "the analyzer holds packets", func() bool { return s.router.Stats().Members[0].Bound().Packets > 0 })
+	until(t, "the analyzer has got packets", func() bool { return analyzers[0].Requests() > 0 })
 	s.setState(t, "analyzer-1", StateDrain)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -92,9 +92,9 @@ func TestRemovalEndsWithAProof(t *testing.T) {
 	proofs := make(chan DrainProof, 2)
 	s.onRemoved = func(id string, p DrainProof) { proofs <- p }
 	until(t, "all analyzers are healthy", func() bool { return s.eligible() == 3 })
-	analyzers[0].Behave(analyzertest.Behaviour{Hang: true, Probes: true})
+	analyzers[0].Behave(analyzertest.Behaviour{Hang: true})
 	s.send(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
-	until(t, "the analyzer holds packets", func() bool { return s.router.Stats().Members[0].Bound().Packets > 0 })
+	until(t, "the analyzer has got packets", func() bool { return analyzers[0].Requests() > 0 })
 	moved := analyzertest.New(t) // the same id at another URL
 	if err := s.reconfigure(t, func(c *Config) { c.change("analyzer-1", func(t *Target) { t.URL = moved.URL() }) }); err != nil {
 		t.Fatal(err)

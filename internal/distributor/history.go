@@ -58,10 +58,7 @@ func compareBool(a, b bool) int {
 func (s *snapshots) whole(status Status, now time.Time) history.Group {
 	d := s.distributor
 	condition := d.watcher.current.Load()
-	queued := status.Waiting
-	for _, a := range status.Analyzers {
-		queued = queued.Plus(a.Queued).Plus(a.InFlight)
-	}
+	undelivered := status.Waiting.Plus(status.Queued).Plus(status.InFlight)
 	group := history.Group{
 		Texts: []history.Text{{Name: "state", Value: condition.state.String()}, {Name: "reason", Value: condition.reason}},
 		Numbers: []history.Number{
@@ -70,11 +67,12 @@ func (s *snapshots) whole(status Status, now time.Time) history.Group {
 			s.rate("delivered_packets", now, status.Delivered.Packets),
 			s.rate("delivered_messages", now, status.Delivered.Messages),
 			s.rate("dead_lettered_packets", now, status.DeadLettered.Packets),
-			{Name: "undelivered_packets", Value: float64(queued.Packets)},
-			{Name: "undelivered_messages", Value: float64(queued.Messages)},
+			{Name: "undelivered_packets", Value: float64(undelivered.Packets)},
+			{Name: "undelivered_messages", Value: float64(undelivered.Messages)},
 			{Name: "waiting_packets", Value: float64(status.Waiting.Packets)},
-			{Name: "oldest_age_s", Value: age(d.oldest(), now)},
+			{Name: "oldest_age_s", Value: age(status.Oldest, now)},
 			{Name: "journal_utilization", Value: d.journal.Utilization()},
+			{Name: "max_deviation_messages", Value: status.MaxDeviationMessages},
 			{Name: "unaccounted_messages", Value: float64(status.Unaccounted)},
 			{Name: "healthy_analyzers", Value: float64(d.eligible())},
 			{Name: "total_analyzers", Value: float64(len(status.Analyzers))},
@@ -98,7 +96,7 @@ func age(since, now time.Time) float64 {
 func (s *snapshots) analyzer(a AnalyzerStatus, now time.Time) history.Group {
 	routed := s.rate("analyzers/"+a.ID, now, a.Routed.Messages)
 	return history.Group{
-		Texts: []history.Text{{Name: "health", Value: a.Health}},
+		Texts: []history.Text{{Name: "health", Value: a.Health}, {Name: "out", Value: a.Out.Reason}},
 		Numbers: []history.Number{
 			{Name: "routed_messages_per_s", Value: routed.Value},
 			{Name: "share", Value: a.Effective},
@@ -106,6 +104,8 @@ func (s *snapshots) analyzer(a AnalyzerStatus, now time.Time) history.Group {
 			{Name: "deviation_messages", Value: a.DeviationMessages},
 			{Name: "queued_packets", Value: float64(a.Queued.Packets)},
 			{Name: "in_flight_packets", Value: float64(a.InFlight.Packets)},
+			{Name: "pace_messages_per_s", Value: a.Pace},
+			{Name: "latency_p99_s", Value: a.LatencyP99.Seconds()},
 		},
 	}
 }

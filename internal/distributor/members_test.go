@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
@@ -35,7 +36,9 @@ func (c *Config) remove(id string) {
 // are delivered, none is refused, and the ledger balances.
 func TestAnalyzersComeAndGoUnderLoad(t *testing.T) {
 	analyzers, targets := threeScripted(t)
-	s := startSystem(t, quick(t, targets...))
+	settings := quick(t, targets...)
+	settings.Analyzer.Timeout = 30 * time.Second // a busy machine is no sick analyzer
+	s := startSystem(t, settings)
 	end := s.load(8, true)
 	for range 10 {
 		added := analyzertest.New(t)

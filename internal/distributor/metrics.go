@@ -14,6 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Registerer adds to the metrics served. It may be used concurrently.
+func (d *Distributor) Registerer() prometheus.Registerer { return d.registry }
+
 // register registers the metrics of the distributor as a whole.
 func (d *Distributor) register() error {
 	accepted := func() (packets, messages float64) {
@@ -38,6 +41,8 @@ func (d *Distributor) register() error {
 		func() float64 { return float64(d.waiting().Packets) })
 	gauge("distributor_ingest_queue_messages", "Messages of packets accepted and not bound to an analyzer.",
 		func() float64 { return float64(d.waiting().Messages) })
+	started := float64(time.Now().UnixMilli()) / 1000
+	gauge("distributor_start_time_seconds", "When this distributor started, or took over from the previous one, since 1970.", func() float64 { return started })
 	if !d.Stores() { // a disk journal has no such limit
 		gauge("distributor_ingest_queue_limit_packets", "Maximum of packets accepted and not bound (INGEST_BUFFER_SIZE, JOURNAL=memory).",
 			func() float64 { return float64(d.Config().Memory.QueuePackets) })

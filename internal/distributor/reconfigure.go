@@ -115,6 +115,7 @@ func (d *Distributor) plan(next Config) (change, error) {
 // discard ends analyzers that do not join after all, once they are started unless that
 // is nil.
 func (d *Distributor) discard(joining []running, started <-chan struct{}) {
+	d.credentials.keep(d.Config())
 	stats := d.router.Stats()
 	known := slices.Concat(stats.Members, stats.Former)
 	for _, a := range joining {
@@ -147,8 +148,9 @@ func (d *Distributor) apply(next Config, c change) {
 		}
 		d.deadLetterMetrics.Add(a.ID())
 	}
+	d.credentials.keep(next)
 	d.roster.Store(&roster{c.present, append(slices.Clone(d.roster.Load().leaving), c.leaving...)})
-	if err := d.router.Configure(d.routing(next, c.present)); err != nil {
+	if err := d.router.Configure(routing(next, c.present)); err != nil {
 		d.logger.Error("the analyzers could not be changed", "error", err) // does not happen: next is valid
 	}
 	for _, a := range c.present {
@@ -163,10 +165,10 @@ func (d *Distributor) apply(next Config, c change) {
 }
 
 // routing returns what a configuration says to the router.
-func (d *Distributor) routing(c Config, present []running) router.Settings {
+func routing(c Config, present []running) router.Settings {
 	s := router.Settings{Strict: c.Routing == RoutingStrict, Paused: c.Dispatch == DispatchPaused}
 	for _, a := range present {
-		s.Members = append(s.Members, router.Member{Analyzer: d.tapped(a.Upstream), Weight: a.target.Weight, Out: a.target.State != StateReady})
+		s.Members = append(s.Members, router.Member{Analyzer: a.Upstream, Weight: a.target.Weight, Out: a.target.State != StateReady})
 	}
 	return s
 }

@@ -102,7 +102,7 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 		Journal: j, Pool: &d.pool, Accepting: func() bool { return true }, RetryAfter: d.retryAfter,
 	})
 	var err error
-	if d.protocol, err = native.New(native.DefaultConfig(), d.intake, d.registry); err != nil {
+	if d.protocol, err = native.New(native.DefaultConfig(), d.intake, nil, d.registry); err != nil {
 		t.Fatal(err)
 	}
 	d.router.Start(t.Context())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/native"
+	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -57,13 +58,18 @@ func (d *Distributor) newAnalyzer(config Config, target Target) (running, error)
 	if err != nil {
 		return running{}, err
 	}
+	secure, err := d.credentials.analyzer(target, config.AnalyzerTLS)
+	if err != nil {
+		return running{}, err
+	}
 	logger := d.logger.With("component", "upstream")
 	created := upstream.New(config.analyzer(target), upstream.Dependencies{
-		Sink:    native.New(base, nil, logger.With("analyzer", target.ID)),
+		Sink:    native.New(base, nil, secure, logger.With("analyzer", target.ID)),
 		Settler: tappedSettler{d.router, &d.taps},
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,
 		Budget:  &d.retryBudget,
+		OnOffer: func(deliveries []upstream.Delivery) { emit(&d.taps, tap.Routed, target.ID, deliveries) },
 	})
 	created.SetProbing(target.State != StateMaint)
 	return running{created, target}, nil

@@ -81,7 +81,7 @@ func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	return upstream.New(config, upstream.Dependencies{Sink: native.New(base, dialHealthy, logger), Logger: logger, Metrics: metrics})
+	return upstream.New(config, upstream.Dependencies{Sink: native.New(base, dialHealthy, nil, logger), Logger: logger, Metrics: metrics})
 }
 
 // dialHealthy connects to an analyzer that answers its probes.

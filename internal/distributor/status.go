@@ -1,10 +1,8 @@
 package distributor
 
 import (
-	"slices"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -32,7 +30,7 @@ type Status struct {
 	// Rates are those of the last second.
 	Rates Rates
 	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
-	// none or the journal does not know.
+	// none. With a memory journal packets of requests in flight do not count.
 	Oldest time.Time
 }
 
@@ -62,51 +60,69 @@ func (d *Distributor) Status() Status {
 			best = next
 		}
 	}
-	return best
+	return d.describe(best)
 }
 
-// sample reads each component once.
-func (d *Distributor) sample() Status {
-	stats, routed := d.journal.Stats(), d.router.Stats()
-	status := Status{
+// ledger is a Status in which the analyzers have only their volumes.
+type ledger struct {
+	Status
+	roster  *roster
+	members []router.MemberStats
+}
+
+// sample reads each component once, as fast as possible: packets move meanwhile.
+func (d *Distributor) sample() ledger {
+	stats, routed, now := d.journal.Stats(), d.router.Stats(), d.roster.Load()
+	l := ledger{roster: now, members: routed.Members, Status: Status{
 		Accepted:     stats.Accepted,
 		Delivered:    routed.Delivered,
 		DeadLettered: routed.DeadLettered,
 		Damaged:      stats.Damaged,
 		Waiting:      stats.Queued.Plus(routed.Waiting),
+		Analyzers:    make([]AnalyzerStatus, len(now.present)),
+		Leaving:      make([]AnalyzerStatus, len(now.leaving)),
 		Former:       routed.Former,
 
 		MaxDeviationMessages: routed.MaxDeviationMessages,
+	}}
+	add := func(to *AnalyzerStatus, a running) {
+		to.Queued, to.InFlight = a.Volumes()
+		l.Queued, l.InFlight = l.Queued.Plus(to.Queued), l.InFlight.Plus(to.InFlight)
 	}
-	members := make(map[string]router.MemberStats, len(routed.Members))
-	for _, m := range routed.Members {
-		members[m.ID] = m
+	for i, a := range now.present {
+		add(&l.Analyzers[i], a)
 	}
-	status.Rates = *d.watcher.rates.last.Load()
-	if j, ok := d.journal.(*disk.Journal); ok {
-		status.Oldest = j.Status().Oldest
+	for i, leaver := range now.leaving {
+		add(&l.Leaving[i], leaver.running)
 	}
-	roster, now := d.roster.Load(), time.Now()
-	for _, a := range roster.present {
-		status.Analyzers = append(status.Analyzers, statusOf(a, members[a.ID()], now))
-	}
-	for _, l := range roster.leaving {
-		status.Leaving = append(status.Leaving, statusOf(l.running, router.MemberStats{}, now))
-	}
-	for _, a := range slices.Concat(status.Analyzers, status.Leaving) {
-		status.Queued, status.InFlight = status.Queued.Plus(a.Queued), status.InFlight.Plus(a.InFlight)
-	}
-	known := status.Delivered.Plus(status.DeadLettered).Plus(status.Damaged).Plus(status.Waiting).Plus(status.Queued).Plus(status.InFlight)
-	status.Unaccounted = status.Accepted.Minus(known).Messages
-	return status
+	known := l.Delivered.Plus(l.DeadLettered).Plus(l.Damaged).Plus(l.Waiting).Plus(l.Queued).Plus(l.InFlight)
+	l.Unaccounted = l.Accepted.Minus(known).Messages
+	return l
 }
 
-func statusOf(a running, stats router.MemberStats, now time.Time) AnalyzerStatus {
-	s := AnalyzerStatus{MemberStats: stats, Spec: a.target, Status: a.Status(now)}
-	s.ID = a.ID()
-	s.Queued, s.InFlight = a.Volumes()
-	s.Out = outOf(s, now)
-	return s
+// describe completes a sample.
+func (d *Distributor) describe(l ledger) Status {
+	now := time.Now()
+	members := make(map[string]router.MemberStats, len(l.members))
+	for _, m := range l.members {
+		members[m.ID] = m
+	}
+	for i, a := range l.roster.present {
+		l.Analyzers[i].MemberStats = members[a.ID()]
+		l.Analyzers[i].describe(a, now)
+	}
+	for i, leaver := range l.roster.leaving {
+		l.Leaving[i].describe(leaver.running, now)
+	}
+	l.Rates = *d.watcher.rates.last.Load()
+	l.Oldest = d.oldest()
+	return l.Status
+}
+
+// describe sets what the analyzer knows of itself.
+func (s *AnalyzerStatus) describe(a running, now time.Time) {
+	s.ID, s.Spec, s.Status = a.ID(), a.target, a.Status(now)
+	s.Out = outOf(*s, now)
 }
 
 // waiting returns the volume that is accepted and not bound to an analyzer.

@@ -7,7 +7,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
-	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
@@ -85,21 +84,6 @@ func (w *tappedWaiter) complete() {
 	}
 }
 
-// tappedAnalyzer shows packets that the router binds to an analyzer.
-type tappedAnalyzer struct {
-	*upstream.Upstream
-	taps *tap.Hub
-}
-
-// tapped returns the analyzer that the router knows.
-func (d *Distributor) tapped(u *upstream.Upstream) router.Analyzer { return tappedAnalyzer{u, &d.taps} }
-
-// Offer implements router.Analyzer.
-func (a tappedAnalyzer) Offer(deliveries []upstream.Delivery) {
-	emit(a.taps, tap.Routed, a.ID(), deliveries)
-	a.Upstream.Offer(deliveries)
-}
-
 // tappedSettler shows packets that an analyzer accepts.
 type tappedSettler struct {
 	upstream.Settler
@@ -112,6 +96,7 @@ func (s tappedSettler) Delivered(analyzer string, deliveries []upstream.Delivery
 	s.Settler.Delivered(analyzer, deliveries)
 }
 
+// emit shows packets of an analyzer.
 func emit(taps *tap.Hub, stage tap.Stage, analyzer string, deliveries []upstream.Delivery) {
 	if !taps.Active() {
 		return

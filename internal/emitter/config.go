@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -15,6 +16,10 @@ import (
 type Config struct {
 	// Target is the URL that packets are posted to, http or https.
 	Target string `env:"TARGET_URL" flag:"target" help:"URL that packets are posted to"`
+	// TLS is that of an https Target.
+	TLS certificate.ClientConfig `prefix:"TARGET_"`
+	// Token authorizes the packets; empty is none.
+	Token string `env:"TARGET_TOKEN" secret:"true" help:"token that the target requires; set it in the environment, since flags are visible to other users"`
 	// Rate is in packets per second; 0 means as fast as Concurrency allows.
 	Rate float64 `env:"RATE" min:"0" zero:"as fast as possible" help:"packets per second; 0 means as fast as possible"`
 	// Concurrency is the number of requests in flight, each on its own
@@ -71,6 +76,11 @@ func (c Config) Validate() error {
 	target, err := url.Parse(c.Target)
 	require(err == nil && (target.Scheme == "http" || target.Scheme == "https") && target.Hostname() != "",
 		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be a URL such as http://localhost:8080/ingest or https://host/ingest")
+	require(c.TLS == (certificate.ClientConfig{}) || err == nil && target.Scheme == "https",
+		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be an https URL for TARGET_CA, TARGET_CERT, TARGET_KEY and TARGET_SERVER_NAME")
+	if err := c.TLS.Validate("TARGET_"); err != nil {
+		problems = append(problems, err)
+	}
 	if _, err := parseSizes(c.PacketSize, c.Seed); err != nil {
 		problems = append(problems, err)
 	}

@@ -7,29 +7,45 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
 type target struct {
 	url     string
 	address string
-	// tls is nil for http.
-	tls *tls.Config
+	host    string
+	token   string
+	// tls is nil for http, whose files the watcher reads anew.
+	tls   *certificate.Client
+	files *filewatch.Watcher
 }
 
-func newTarget(rawURL string) (target, error) {
-	u, err := url.Parse(rawURL)
+func newTarget(config Config, logger *slog.Logger) (target, error) {
+	u, err := url.Parse(config.Target)
 	if err != nil {
 		return target{}, err
 	}
-	t := target{url: rawURL}
+	t := target{url: config.Target, host: u.Hostname(), token: config.Token}
+	if t.files, err = filewatch.New(logger, nil); err != nil {
+		return target{}, err
+	}
 	port := u.Port()
 	if u.Scheme == "https" {
-		t.tls = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+		store, err := certificate.NewStore(t.files, nil)
+		if err != nil {
+			return target{}, err
+		}
+		if t.tls, err = store.Client("target", "TARGET_", config.TLS); err != nil {
+			return target{}, err
+		}
 		if port == "" {
 			port = "443"
 		}
@@ -67,6 +83,9 @@ func newConnection(t target, timeout time.Duration) *connection {
 	c.request.Header.SetMethod(fasthttp.MethodPost)
 	c.request.Header.SetContentType("application/json")
 	c.request.Header.SetUserAgent("logstreamer-emitter")
+	if t.token != "" {
+		c.request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+t.token)
+	}
 	return c
 }
 
@@ -126,7 +145,7 @@ func (c *connection) dial(ctx context.Context) error {
 		return err
 	}
 	if c.target.tls != nil {
-		secure := tls.Client(conn, c.target.tls)
+		secure := tls.Client(conn, c.target.tls.TLS(c.target.host))
 		if err := secure.HandshakeContext(bounded); err != nil {
 			return errors.Join(err, conn.Close())
 		}

@@ -60,7 +60,7 @@ func New(config Config, deps Deps) (*Emitter, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	to, err := newTarget(config.Target)
+	to, err := newTarget(config, deps.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +112,7 @@ func (e *Emitter) Run(ctx context.Context) (Report, error) {
 	if e.deps.Out != nil {
 		others.Go(func() { progress(sending, e.counters, e.deps.Out, e.deps.Terminal) })
 	}
+	others.Go(func() { e.target.files.Run(sending) })
 	for range e.config.Concurrency {
 		workers.Go(func() { e.work(sending) })
 	}

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -329,18 +332,26 @@ func TestSnapshotAddsUpAtAnyTime(t *testing.T) {
 
 func TestHTTPS(t *testing.T) {
 	var taken int
-	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		taken++
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer target.Close()
 	config := testConfig(t, target.URL)
 	config.Concurrency = 1
+	config.Token, config.TLS.CA = "secret", filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: target.Certificate().Raw})
+	if err := os.WriteFile(config.TLS.CA, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	e, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.target.tls.RootCAs = target.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	if report, err := e.Run(t.Context()); err != nil || report.Packets.Accepted != 10 || taken != 10 {
 		t.Errorf("%v, %d taken, %+v", err, taken, report)
 	}

@@ -85,7 +85,7 @@ func TestIdlePipeSuspendsSchedule(t *testing.T) {
 // Latency is measured from the due time of a packet.
 func TestLatencyIsMeasuredFromDueTime(t *testing.T) {
 	target := serve(t, func(http.ResponseWriter, int) int { return http.StatusAccepted })
-	to, err := newTarget(target.URL)
+	to, err := newTarget(Config{Target: target.URL}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

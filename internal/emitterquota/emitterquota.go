@@ -26,8 +26,15 @@ const activeWindow = 5 * time.Second
 
 var seed = maphash.MakeSeed()
 
-// SlotOf returns the slot of an emitter id without JSON escapes.
-func SlotOf(emitterID []byte) uint16 { return uint16(maphash.Bytes(seed, emitterID) % slots) }
+// SlotOf returns the slot of an emitter id without JSON escapes, of a principal or, if that
+// is empty, of none.
+func SlotOf(principal string, emitterID []byte) uint16 {
+	hash := maphash.Bytes(seed, emitterID)
+	if principal != "" {
+		hash ^= maphash.String(seed, principal)<<1 | 1
+	}
+	return uint16(hash % slots)
+}
 
 // Activity tracks which slots sent lately. The zero value is ready. It must not
 // be used concurrently.

@@ -53,7 +53,7 @@ func TestOverloadingEmittersShareEqually(t *testing.T) {
 		seen := make(map[uint16]bool)
 		var overloading []uint16
 		for i := range rapid.IntRange(2, 50).Draw(t, "emitters") {
-			if s := SlotOf(fmt.Append(nil, i)); !seen[s] {
+			if s := SlotOf("", fmt.Append(nil, i)); !seen[s] {
 				seen[s] = true
 				overloading = append(overloading, s)
 			}

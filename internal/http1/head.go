@@ -35,8 +35,8 @@ type Head struct {
 	ExpectsContinue bool
 	// Encoded tells that there is a Content-Encoding, see Values.
 	Encoded bool
-	// ContentType and Traceparent are the fields' values, nil when absent.
-	ContentType, Traceparent []byte
+	// ContentType, Traceparent and Authorization are the fields' values, nil when absent.
+	ContentType, Traceparent, Authorization []byte
 
 	fields []byte // the field lines
 }
@@ -217,6 +217,10 @@ func (p *parser) field(line []byte) error {
 		if Is(name, "content-type") {
 			return p.contentType(value)
 		}
+	case len("Authorization"):
+		if Is(name, "authorization") {
+			return p.authorization(value)
+		}
 	case len("Content-Length"):
 		if Is(name, "content-length") {
 			return p.length(value)
@@ -272,6 +276,14 @@ func (p *parser) contentType(value []byte) error {
 		return malformed("Content-Type comes more than once, with different values")
 	}
 	p.head.ContentType = value
+	return nil
+}
+
+func (p *parser) authorization(value []byte) error {
+	if p.head.Authorization != nil && !bytes.Equal(p.head.Authorization, value) {
+		return malformed("Authorization comes more than once, with different values")
+	}
+	p.head.Authorization = value
 	return nil
 }
 

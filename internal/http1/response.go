@@ -12,8 +12,10 @@ type Response struct {
 	Status      int
 	ContentType string
 	Allow       string // the methods of a path, for 405; empty is none
-	RetryAfter  int    // seconds; 0 is none
-	Body        []byte
+	// Authenticate is the scheme of WWW-Authenticate, for 401; empty is none.
+	Authenticate string
+	RetryAfter   int // seconds; 0 is none
+	Body         []byte
 	// Sent, unless nil, releases the memory of a long body. It is to be called when
 	// the body has been sent, or cannot be.
 	Sent func()
@@ -51,6 +53,10 @@ func (r *Response) AppendHead(dst []byte, f Framing) []byte {
 	if r.Allow != "" {
 		dst = append(dst, "\r\nAllow: "...)
 		dst = append(dst, r.Allow...)
+	}
+	if r.Authenticate != "" {
+		dst = append(dst, "\r\nWWW-Authenticate: "...)
+		dst = append(dst, r.Authenticate...)
 	}
 	if r.RetryAfter > 0 {
 		dst = append(dst, "\r\nRetry-After: "...)

@@ -1,6 +1,9 @@
 package intake
 
 import (
+	"math"
+	"time"
+
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
@@ -11,6 +14,8 @@ type Candidate struct {
 	Packet *packet.Packet
 	// Principal is the authenticated name of the emitter, or empty.
 	Principal string
+	// Rate bounds the messages per second of all emitters of the principal; 0 is no limit.
+	Rate float64
 
 	// reservation is this request's, to be ended; other is that of another request for
 	// the same packet, to be waited for.
@@ -61,7 +66,7 @@ func (i *Intake) Screen(c *Candidate) Result {
 		}
 	}
 	why := i.shed(p)
-	if why == nil && i.deps.Limiter.Limits() {
+	if why == nil && (c.Rate > 0 || i.deps.Limiter.Limits()) {
 		why = i.charge(c)
 	}
 	if why == nil {
@@ -80,15 +85,38 @@ func (i *Intake) shed(p *packet.Packet) *Refusal {
 	return &Refusal{Reason: Shed, Detail: threshold.detail()}
 }
 
-// charge returns why an emitter may not send a packet now, or nil.
+// charge returns why an emitter or its principal may not send a packet now, or nil.
 func (i *Intake) charge(c *Candidate) *Refusal {
 	var buffer [256]byte
+	if c.Rate > 0 {
+		if wait, ok := i.principals.Take(append(buffer[:0], c.Principal...), nil, c.principalCost(), c.Packet.Accepted); !ok {
+			return &Refusal{Reason: RateLimited, Detail: "the token of " + c.Principal + " allows fewer messages per second, of all its emitters together", RetryAfter: seconds(wait)}
+		}
+	}
 	key, emitter := c.rateKey(buffer[:0])
 	wait, ok := i.deps.Limiter.Take(key, emitter, c.Packet.Messages, c.Packet.Accepted)
 	if ok {
 		return nil
 	}
+	i.refundPrincipal(c)
 	return &Refusal{Reason: RateLimited, Detail: RateLimited.Detail(), RetryAfter: seconds(wait)}
+}
+
+// principalTime is the rate and the burst of each principal: nanoseconds, of which a message
+// costs 1/Rate seconds. So one limiter has principals of different rates, and keeps their
+// buckets when the file that says them changes.
+const principalTime = int(time.Second)
+
+// principalCost returns what the packet costs its principal.
+func (c *Candidate) principalCost() int {
+	return int(min(float64(c.Packet.Messages)/c.Rate*float64(principalTime), math.MaxInt32*float64(principalTime)))
+}
+
+func (i *Intake) refundPrincipal(c *Candidate) {
+	if c.Rate > 0 {
+		var buffer [256]byte
+		i.principals.Refund(append(buffer[:0], c.Principal...), c.principalCost())
+	}
 }
 
 // rateKey appends what the rate of a packet is limited by: emitter and principal. No id
@@ -125,6 +153,7 @@ func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
 // rollback refuses a packet that the journal did not take, and undoes what Screen
 // charged.
 func (i *Intake) rollback(c *Candidate, err error) Result {
+	i.refundPrincipal(c)
 	if i.deps.Limiter.Limits() {
 		var buffer [512]byte
 		key, _ := c.rateKey(buffer[:0])

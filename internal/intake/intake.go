@@ -82,10 +82,11 @@ type Dependencies struct {
 
 // Intake accepts packets. It may be used concurrently.
 type Intake struct {
-	config   atomic.Pointer[Config] // see Configure
-	deps     Dependencies
-	counters *counters
-	memory   Memory
+	config     atomic.Pointer[Config] // see Configure
+	deps       Dependencies
+	counters   *counters
+	memory     Memory
+	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
 	// the longest waits returned by RetryAfter, see WaitsGiven
@@ -98,7 +99,8 @@ type Intake struct {
 func New(config Config, deps Dependencies) *Intake {
 	i := &Intake{
 		deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
-		memory: Memory{journal: deps.Journal, pool: deps.Pool},
+		memory:     Memory{journal: deps.Journal, pool: deps.Pool},
+		principals: ratelimit.New(ratelimit.Config{Rate: float64(principalTime), Burst: float64(principalTime)}),
 	}
 	i.Configure(config)
 	return i
@@ -127,7 +129,10 @@ func (i *Intake) Memory() *Memory { return &i.memory }
 // Drain makes all further packets be refused: the service is shutting down.
 func (i *Intake) Drain() { i.draining.Store(true) }
 
-// Draining reports whether Drain was called.
+// Resume revokes Drain.
+func (i *Intake) Resume() { i.draining.Store(false) }
+
+// Draining reports whether packets are refused because of Drain.
 func (i *Intake) Draining() bool { return i.draining.Load() }
 
 // Closed returns why no packet is accepted now, or "".

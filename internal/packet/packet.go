@@ -16,6 +16,9 @@ type Packet struct {
 	// Body is the JSON text that the emitter sent; it must not be modified.
 	Body []byte
 	Info
+	// Principal is the authenticated name of the emitter, or empty. A disk journal does not
+	// keep it.
+	Principal string
 	// Traceparent is the emitter's W3C trace header, or empty.
 	Traceparent string
 	// Accepted is when the distributor accepted the packet.

@@ -23,6 +23,9 @@ const (
 	JournalUnwritable    Code = "journal_unwritable"
 	Shed                 Code = "shed"
 	Paused               Code = "paused"
+	Unauthorized         Code = "unauthorized"
+	EmitterNotAllowed    Code = "emitter_not_allowed"
+	TooManyFailures      Code = "too_many_failures"
 	// AckTimeout is not a refusal: the packet is accepted and not delivered yet.
 	AckTimeout Code = "ack_timeout"
 	// DeadLettered is not a refusal: the packet is accepted, and was stored as a
@@ -51,6 +54,9 @@ var definitions = map[Code]definition{
 	JournalUnwritable:    {http.StatusServiceUnavailable, "The journal cannot be written"},
 	Shed:                 {http.StatusServiceUnavailable, "Packets of this level are shed now"},
 	Paused:               {http.StatusServiceUnavailable, "The intake is paused"},
+	Unauthorized:         {http.StatusUnauthorized, "A valid token or client certificate is needed"},
+	EmitterNotAllowed:    {http.StatusForbidden, "The emitter_id is not allowed with this token"},
+	TooManyFailures:      {http.StatusTooManyRequests, "Too many tokens were wrong"},
 	AckTimeout:           {http.StatusGatewayTimeout, "The packet is accepted but not delivered yet"},
 	DeadLettered:         {http.StatusUnprocessableEntity, "The packet is accepted but was rejected by an analyzer"},
 }
@@ -60,7 +66,7 @@ func Refusals() []Code {
 	return []Code{
 		Malformed, InvalidPacket, NotFound, MethodNotAllowed, SlowRequest, TooLarge,
 		UnsupportedEncoding, RateLimited, NoAnalyzer, Overloaded,
-		Draining, JournalUnwritable, Shed, Paused,
+		Draining, JournalUnwritable, Shed, Paused, Unauthorized, EmitterNotAllowed, TooManyFailures,
 	}
 }
 

@@ -56,7 +56,8 @@ func TestRefusalsHaveStatusAndTitle(t *testing.T) {
 		"malformed": 400, "invalid_packet": 400, "not_found": 404, "method_not_allowed": 405,
 		"slow_request": 408, "too_large": 413, "unsupported_encoding": 415,
 		"rate_limited": 429, "no_analyzer": 503, "overloaded": 503, "draining": 503,
-		"journal_unwritable": 503, "shed": 503,
+		"journal_unwritable": 503, "shed": 503, "paused": 503,
+		"unauthorized": 401, "emitter_not_allowed": 403, "too_many_failures": 429,
 	}
 	refusals := Refusals()
 	if len(refusals) != len(want) {

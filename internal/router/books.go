@@ -144,7 +144,10 @@ func (r *Router) DrainStats(analyzer Analyzer) (began, now MemberStats, ok bool)
 // allLocked returns the statistics of the present analyzers in the order of the
 // configuration, and those of the ids that are leaving or departed.
 func (a *accounting) allLocked() (members, former []MemberStats) {
-	byID := make(map[string]MemberStats, len(a.departed))
+	var byID map[string]MemberStats
+	if len(a.departed)+len(a.leaving) > 0 {
+		byID = make(map[string]MemberStats, len(a.departed)+len(a.leaving))
+	}
 	for id, gone := range a.departed {
 		byID[id] = *gone
 	}

@@ -130,6 +130,9 @@ func (r *Router) Drain() {
 	r.signal()
 }
 
+// Resume revokes Drain.
+func (r *Router) Resume() { r.draining.Store(false) }
+
 // Stop stops routing.
 func (r *Router) Stop() {
 	if r.cancel != nil {

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
 )
@@ -36,13 +39,19 @@ type connection struct {
 	server             *Server
 	deadlines          deadlines
 	reader             *http1.Reader
+	awaiting           bool   // the next request; guarded by deadlines.setting
+	released           bool   // another Server goes on with the connection
 	text               []byte // buffer of a response's head and short body
+
+	certificate *x509.Certificate // of the client, verified; nil if there is none
+	session     credential.Session
 }
 
-// serveConnection serves a connection in a new goroutine.
-func (s *Server) serveConnection(c *connection) {
+// serveConnection serves a connection, whose next request must arrive within a time, in a
+// new goroutine.
+func (s *Server) serveConnection(c *connection, within time.Duration) {
 	c.server, c.deadlines.sweeper = s, s.sweeper
-	c.deadlines.startRead(c.Conn, s.sweeper.timeouts.Read)
+	c.deadlines.startRead(c.Conn, within)
 	s.connections.add(c)
 	go c.serve()
 }
@@ -50,7 +59,7 @@ func (s *Server) serveConnection(c *connection) {
 // serve answers requests until the connection ends.
 func (c *connection) serve() {
 	defer c.close()
-	if !c.sendRest() {
+	if !c.sendRest() || !c.handshake() {
 		return
 	}
 	c.reader = http1.NewReader(c, maxHead, c.Unread)
@@ -76,8 +85,8 @@ func (c *connection) sendRest() bool {
 
 // next answers one request and reports whether the connection stays open.
 func (c *connection) next() bool {
-	if c.reader.Await() != nil {
-		return false // idle timeout, or closed by the client
+	if !c.await() {
+		return false // idle timeout, closed by the client, or released
 	}
 	c.deadlines.startRead(c.Conn, c.deadlines.sweeper.timeouts.Read)
 	to := c.server.responses.Get()
@@ -94,8 +103,9 @@ func (c *connection) next() bool {
 	}
 	body := c.reader.Body()
 	r := NewRequest(&head, c.bodyOf(&head, body), c.Client, time.Now())
+	r.Certificate, r.Session = c.certificate, &c.session
 	c.server.deps.Routes(r, to)
-	last := head.Close || c.server.stopping.Load() || !c.mayDiscard(&head, body)
+	last := head.Close || c.server.stopping.Load() || c.server.releasing.Load() && !c.releasable() || !c.mayDiscard(&head, body)
 	if c.answer(&head, to, last) != nil || last {
 		return false
 	}
@@ -177,8 +187,13 @@ func (b *expectedBody) Read(dst []byte) (int, error) {
 	return b.body.Read(dst)
 }
 
-// close closes the connection and releases its client's quota.
+// close closes the connection, unless it is released, and returns its client's quota.
 func (c *connection) close() {
+	if c.released {
+		c.server.release(c.Conn, c.Client) // first, for Release counts
+		c.server.connections.remove(c)
+		return
+	}
 	c.server.connections.remove(c)
 	if c.Sent != nil {
 		c.Sent()
@@ -192,6 +207,10 @@ func (c *connection) close() {
 
 // linger closes the write side and discards input, see lingerTime.
 func linger(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		_ = secure.CloseWrite() // the alert; fails before the end of the handshake
+		conn = secure.NetConn()
+	}
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

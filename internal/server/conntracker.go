@@ -48,4 +48,4 @@ func (t *connTracker) failReads() {
 }
 
 // close closes all open connections.
-func (t *connTracker) close() { t.each(func(c *connection) { _ = c.Conn.Close() }) }
+func (t *connTracker) close() { t.each(func(c *connection) { closeNow(c.Conn) }) }

@@ -28,7 +28,7 @@ func servedByGoroutine(t *testing.T, work time.Duration) *client {
 	s.sweeper.run(s.sweep)
 	served, near := net.Pipe()
 	s.clients.Take(clientquota.ClientOf(served.RemoteAddr()), 1)
-	s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: served}})
+	s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: served}}, timeouts.Read)
 	t.Cleanup(func() {
 		_ = near.Close()
 		s.connections.close()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/x509"
 	"io"
 	"net/netip"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
@@ -20,6 +22,9 @@ type Request struct {
 	Head   *http1.Head
 	Body   io.Reader
 	Client netip.Addr // see clientquota.ClientOf
+	// Certificate is the client's, verified, or nil. Session is the connection's, or nil.
+	Certificate *x509.Certificate
+	Session     *credential.Session
 	// Started is when the head arrived.
 	Started time.Time
 

@@ -3,11 +3,13 @@
 // requests are for it leaves to Routes and to a Protocol.
 //
 // An event loop serves a connection as long as its requests take the fast path (see
-// package eventloop), then a goroutine of its own, which answers any request.
+// package eventloop), then a goroutine of its own, which answers any request. With TLS all
+// connections have goroutines.
 package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -71,6 +73,12 @@ type Dependencies struct {
 	// Routes answers requests; it is called concurrently.
 	Routes   func(r *Request, to *http1.Response)
 	Protocol Protocol
+	// TLS, unless nil, is what all connections speak.
+	TLS *tls.Config
+	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
+	HandshakeFailed func()
+	// Released are connections that another Server has released.
+	Released []net.Conn
 	Logger   *slog.Logger
 }
 
@@ -97,9 +105,12 @@ type Server struct {
 	connections *connTracker
 	clients     *clientquota.Quota // of connections
 	responses   http1.ResponsePool
+	handshakes  handshakes
 	accepting   sync.WaitGroup
 	lingering   chan struct{} // one element for each rejected connection that lingers
 	stopping    atomic.Bool
+	releasing   atomic.Bool
+	released    released
 }
 
 // Serve starts serving a listener.
@@ -110,12 +121,13 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		sweeper:     newDeadlineSweeper(config.Timeouts),
 		connections: newConnTracker(),
 		clients:     clientquota.New(int64(config.MaxConnections), connectionsFactor),
+		handshakes:  handshakes{logger: deps.Logger, notify: deps.HandshakeFailed},
 		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
 	}
 	s.config.Store(&config)
 	s.loops = eventloop.New(eventloop.Dependencies{
 		NewHandler: deps.Protocol.NewLoopHandler,
-		FallBack:   func(f *eventloop.Fallback) { s.serveConnection(&connection{Fallback: *f}) },
+		FallBack:   s.fallBack,
 		Closed:     func(client netip.Addr) { s.clients.Give(client, 1) },
 		Read:       config.Timeouts.Read,
 		Idle:       config.Timeouts.Idle,
@@ -123,6 +135,9 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		Logger:     deps.Logger,
 	})
 	s.sweeper.run(s.sweep)
+	for _, conn := range deps.Released {
+		s.admit(conn, config.Timeouts.Idle)
+	}
 	s.accepting.Go(s.accept)
 	return s
 }
@@ -135,20 +150,26 @@ func (s *Server) Configure(next Config) {
 	s.clients.SetCapacity(int64(next.MaxConnections))
 }
 
-// accept gives each new connection to a loop, or rejects it over the limit.
+// accept admits new connections until the listener is closed.
 func (s *Server) accept() {
 	for {
 		conn, err := s.listener.Accept()
 		if err != nil {
 			return
 		}
-		client := clientquota.ClientOf(conn.RemoteAddr())
-		switch {
-		case !s.clients.Take(client, 1):
-			s.reject(conn)
-		case !s.loops.Add(conn, client):
-			s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: conn, Client: client}})
-		}
+		s.admit(conn, s.config.Load().Timeouts.Read)
+	}
+}
+
+// admit gives a connection, whose first request must begin within a time, to a loop, or
+// rejects it over the limit. It must not be called concurrently.
+func (s *Server) admit(conn net.Conn, within time.Duration) {
+	client := clientquota.ClientOf(conn.RemoteAddr())
+	switch {
+	case !s.clients.Take(client, 1):
+		s.reject(conn)
+	case s.deps.TLS != nil || !s.loops.Add(conn, client, within):
+		s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: s.secured(conn), Client: client}}, within)
 	}
 }
 
@@ -159,11 +180,19 @@ func (s *Server) reject(conn net.Conn) {
 	s.deps.Protocol.RefuseConnection(
 		fmt.Sprintf("too many connections are open: there may be %d, and a client may have eight times as many as are free", s.config.Load().MaxConnections),
 		rejectedRetryAfter, &to)
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
-	_, _ = conn.Write(to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true}))
+	text := to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true})
+	if s.deps.TLS == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // accept must not block
+		_, _ = conn.Write(text)
+	}
 	select {
 	case s.lingering <- struct{}{}:
 		go func() {
+			if s.deps.TLS != nil { // a handshake may block, and costs time
+				conn = s.secured(conn)
+				_ = conn.SetDeadline(time.Now().Add(lingerTime))
+				_, _ = conn.Write(text)
+			}
 			linger(conn)
 			_ = conn.Close()
 			<-s.lingering
@@ -192,10 +221,13 @@ func (s *Server) open() int {
 // listener and answers the requests in flight. When the context ends it closes the
 // remaining connections. The Protocol should refuse requests meanwhile. After a grace
 // period Stop fails all pending reads, since a stalled client would use up the time.
+// After Release there is no DrainDelay.
 func (s *Server) Stop(ctx context.Context) error {
 	s.loops.Drain()
 	s.stopping.Store(true)
-	s.delay(ctx)
+	if !s.releasing.Load() {
+		s.delay(ctx)
+	}
 	failed := s.listener.Close()
 	s.accepting.Wait()
 	s.drain(ctx)

@@ -82,7 +82,7 @@ func delivery(t testing.TB, batch int) func() {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	analyzer := native.New(base, nil, logger)
+	analyzer := native.New(base, nil, nil, logger)
 	if got := analyzer.Probe(t.Context(), time.Now().Add(time.Minute)); got.Outcome != sink.Delivered {
 		t.Fatalf("the probe returned %+v", got)
 	}

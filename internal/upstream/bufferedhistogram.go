@@ -38,6 +38,7 @@ func (o *bufferedHistogram) flush() {
 func (o *bufferedHistogram) quantile(q float64) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.recent.turn(time.Now())
 	o.flushLocked()
 	return o.recent.quantile(q)
 }

@@ -65,6 +65,7 @@ type Upstream struct {
 	config  atomic.Pointer[Config] // see Configure
 	sink    sink.Sink
 	settler Settler
+	onOffer func([]Delivery)
 	logger  *slog.Logger
 	metrics *metrics
 
@@ -121,6 +122,8 @@ type Dependencies struct {
 	Metrics *Metrics
 	// Budget is the retry budget.
 	Budget Budget
+	// OnOffer, unless nil, is called by Offer with the packets, which it must not retain.
+	OnOffer func(deliveries []Delivery)
 }
 
 // New returns an Upstream that is not started. The configuration must be valid.
@@ -129,6 +132,7 @@ func New(config Config, deps Dependencies) *Upstream {
 		id:      config.ID,
 		sink:    deps.Sink,
 		settler: deps.Settler,
+		onOffer: deps.OnOffer,
 		logger:  deps.Logger.With("analyzer", config.ID),
 		breaker: breaker.New(config.breaker()),
 		queue:   newQueue(),
@@ -180,6 +184,9 @@ func (u *Upstream) Stop() {
 // Offer binds packets to the analyzer; the caller must have checked Capacity. If the
 // analyzer became unavailable since, the packets are returned to the Settler.
 func (u *Upstream) Offer(deliveries []Delivery) {
+	if u.onOffer != nil {
+		u.onOffer(deliveries)
+	}
 	if !u.queue.offer(deliveries, u.limits()) {
 		u.settler.Nacked(u.id, deliveries)
 		return

@@ -65,6 +65,21 @@ func Inspect(dir string) (Report, error) {
 	return found.report(), nil
 }
 
+// CheckVersion returns a *VersionError if this version cannot read the journal of a data
+// directory. It reads headers only, changes nothing and takes no lock.
+func CheckVersion(dir string) error {
+	found := &replay{files: osFiles{}, dir: filepath.Join(dir, segmentsDir)}
+	names, err := found.files.List(found.dir)
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	_, err = found.findSegments(names)
+	return err
+}
+
 // Verify does what Inspect does and also validates each undelivered packet. The error
 // has one line; it is nil if all packets are readable and valid.
 func Verify(dir string) (Report, error) {

@@ -100,7 +100,7 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 	for _, p := range packets {
 		footprint := p.Footprint()
 		var buffer [128]byte
-		p.Slot = emitterquota.SlotOf(p.EmitterID.Decoded(buffer[:0], p.Body))
+		p.Slot = emitterquota.SlotOf(p.Principal, p.EmitterID.Decoded(buffer[:0], p.Body))
 		if !j.admitsLocked(p, footprint) {
 			err = journal.ErrFull
 			break

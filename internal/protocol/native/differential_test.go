@@ -16,7 +16,7 @@ func TestStreams(t *testing.T) {
 	for group := range groups {
 		t.Run(fmt.Sprint(group), func(t *testing.T) {
 			t.Parallel()
-			ways := bothWays(t)
+			ways := bothWays(t, standard())
 			for i := group; i < len(cases); i += groups {
 				for _, w := range ways {
 					c := &caseRun{streamCase: cases[i], T: t, way: w}
@@ -46,12 +46,12 @@ func (c *caseRun) run() {
 		c.want(fmt.Sprintf("split at %d", at), cutAt(c.bytes, at), 0)
 	}
 	before := *c
-	before.bytes, before.statuses = posting("before")+c.bytes, append([]int{202}, c.statuses...)
+	before.bytes, before.statuses = c.surrounding("before")+c.bytes, append([]int{202}, c.statuses...)
 	before.packets = append([]string{"before"}, c.packets...)
 	if !c.brief {
 		before.want("behind another request", []string{before.bytes}, 0)
 	}
-	before.want("behind another request that was read", []string{posting("before"), c.bytes}, 0)
+	before.want("behind another request that was read", []string{c.surrounding("before"), c.bytes}, 0)
 }
 
 // boundaries are where to split: within and behind each line end of a head and of
@@ -78,8 +78,13 @@ func cutAt(text string, places ...int) []string {
 	return append(pieces, text[from:])
 }
 
-// probe is the request behind a stream that is not cut.
-var probe = posting("probe", "Connection: close")
+// surrounding is a request before or behind the bytes.
+func (c *caseRun) surrounding(id string, lines ...string) string {
+	if c.authorization != "" {
+		lines = append(lines, c.authorization)
+	}
+	return posting(id, lines...)
+}
 
 // want sends the case in pieces and checks what became of it. At least so many
 // interim answers must come.
@@ -89,7 +94,7 @@ func (c *caseRun) want(how string, pieces []string, interims int) {
 		return
 	}
 	if !c.cut {
-		pieces = append(slices.Clip(pieces), probe)
+		pieces = append(slices.Clip(pieces), c.surrounding("probe", "Connection: close"))
 	}
 	o, err := c.way.exchange(pieces, c.cut)
 	if err == nil {

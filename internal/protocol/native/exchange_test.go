@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
@@ -28,16 +29,18 @@ type way struct {
 
 // newWay starts a server. One that hides its sockets gives each connection a
 // goroutine; the other one has loops.
-func newWay(t testing.TB, name string, hidden bool) *way {
+func newWay(t testing.TB, name string, hidden bool, o options) *way {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &way{name: name, addr: l.Addr().String(), journal: &greedyJournal{}, accepted: make(chan *acceptedConn, 1)}
-	o := standard()
 	o.native.MaxBodyBytes, o.intake.AckTimeout = 256<<10, 10*time.Millisecond
 	h := newHandler(t, o, w.journal)
+	if h.auth != nil {
+		h.auth.failures = new(credential.Failures) // without a limit
+	}
 	w.server = serveOn(&watchingListener{Listener: l, hidden: hidden, accepted: w.accepted}, h, o.server)
 	t.Cleanup(func() {
 		if err := w.server.Stop(contextOf(t)); err != nil {
@@ -54,9 +57,9 @@ func newWay(t testing.TB, name string, hidden bool) *way {
 func (w *way) closed() bool { return openOn(w.server) == 0 }
 
 // bothWays are a server of each way.
-func bothWays(t testing.TB) [2]*way {
+func bothWays(t testing.TB, o options) [2]*way {
 	t.Helper()
-	return [2]*way{newWay(t, "loop", false), newWay(t, "goroutine", true)}
+	return [2]*way{newWay(t, "loop", false, o), newWay(t, "goroutine", true, o)}
 }
 
 // watchingListener hands over what is needed to see how much of a connection was

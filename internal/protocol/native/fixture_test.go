@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
@@ -121,6 +122,7 @@ type options struct {
 	server    server.Config
 	refuseAll bool           // no analyzer
 	window    *dedupe.Window // of duplicates
+	tokens    func() *credential.Set
 	change    func(*intake.Dependencies)
 }
 
@@ -142,7 +144,7 @@ func newHandler(t testing.TB, o options, j intake.Journal) *Protocol {
 	if o.change != nil {
 		o.change(&deps)
 	}
-	handler, err := New(o.native, intake.New(o.intake, deps), prometheus.NewRegistry())
+	handler, err := New(o.native, intake.New(o.intake, deps), o.tokens, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ func FuzzDifferential(f *testing.F) {
 			f.Add([]byte(c.bytes), len(c.bytes)/2)
 		}
 	}
-	ways := bothWays(f)
+	ways := bothWays(f, standard())
 	f.Fuzz(func(t *testing.T, stream []byte, at int) {
 		if len(stream) > 32<<10 {
 			return

@@ -26,7 +26,7 @@ func (p *Protocol) lines(how *submission, received *packet.Packet, to *http1.Res
 	}
 	b := p.batches.Get().(*batch)
 	defer p.release(b)
-	p.checkLines(received.Body, how.traceparent, b)
+	p.checkLines(how, received.Body, b)
 	p.memory.Drop(received)
 	for i, result := range b.intake.Accept(how.ack) {
 		b.add(b.lines[i], result)
@@ -72,7 +72,7 @@ func (b *batch) accepted() int { return b.stored + b.duplicates }
 
 // checkLines checks and screens lines. It adds candidates to the batch, and notes the
 // result of all others.
-func (p *Protocol) checkLines(text []byte, traceparent string, b *batch) {
+func (p *Protocol) checkLines(how *submission, text []byte, b *batch) {
 	lines, now := packet.LinesOf(text), time.Now()
 	for {
 		line, number, ok := lines.Next()
@@ -86,6 +86,11 @@ func (p *Protocol) checkLines(text []byte, traceparent string, b *batch) {
 			b.refuse(number, why)
 			continue
 		}
+		if why := p.notAllowed(how.principal, info, line, now); why != nil {
+			p.count(why.Code)
+			b.refuse(number, *why)
+			continue
+		}
 		received, reason := p.memory.Lend(len(line))
 		if reason != "" {
 			why := body.Unavailable(reason)
@@ -96,13 +101,12 @@ func (p *Protocol) checkLines(text []byte, traceparent string, b *batch) {
 			continue
 		}
 		received.Body, received.Info = append(received.Body, line...), info
-		received.Accepted, received.Traceparent = now, traceparent
-		p.screen(received, number, b)
+		received.Accepted, received.Traceparent = now, how.traceparent
+		p.screen(candidateOf(how.principal, received), number, b)
 	}
 }
 
-func (p *Protocol) screen(received *packet.Packet, number int, b *batch) {
-	c := intake.Candidate{Packet: received}
+func (p *Protocol) screen(c intake.Candidate, number int, b *batch) {
 	result := p.intake.Screen(&c)
 	if result.Outcome == intake.Undecided {
 		b.intake.Add(&c)
@@ -110,7 +114,7 @@ func (p *Protocol) screen(received *packet.Packet, number int, b *batch) {
 		return
 	}
 	b.add(number, result)
-	p.memory.Drop(received)
+	p.memory.Drop(c.Packet)
 }
 
 // add notes the result of a line.
@@ -210,7 +214,7 @@ func (p *Protocol) refuseAllLines(b *batch, to *http1.Response) {
 		p.count(why.Code)
 	case b.retryable != "":
 		why = *body.Unavailable(b.retryable)
-	case b.oneCode && b.first.Status() == http.StatusBadRequest:
+	case b.oneCode && isClientError(b.first):
 		why.Code = b.first
 	}
 	why.RetryAfter = p.waitOf(b)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -45,13 +46,15 @@ type Protocol struct {
 	config   atomic.Pointer[Config] // see Configure
 	intake   *intake.Intake
 	memory   *intake.Memory // of intake
+	auth     *authenticator // nil: everybody may send packets
 	bodies   *body.Reader
 	duration prometheus.Histogram
 	batches  sync.Pool // of *batch
 }
 
-// New returns a Protocol and registers its metrics.
-func New(config Config, in *intake.Intake, registerer prometheus.Registerer) (*Protocol, error) {
+// New returns a Protocol and registers its metrics. Tokens, unless nil, returns the
+// principals that may send packets; it is called concurrently.
+func New(config Config, in *intake.Intake, tokens func() *credential.Set, registerer prometheus.Registerer) (*Protocol, error) {
 	duration := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:                        "distributor_ingest_duration_seconds",
 		Help:                        "From the arrival of a request's header to its answer.",
@@ -66,7 +69,7 @@ func New(config Config, in *intake.Intake, registerer prometheus.Registerer) (*P
 		return nil, err
 	}
 	p := &Protocol{
-		intake: in, memory: in.Memory(), bodies: bodies, duration: duration,
+		intake: in, memory: in.Memory(), auth: newAuthenticator(tokens), bodies: bodies, duration: duration,
 		batches: sync.Pool{New: func() any { return &batch{intake: in.NewBatch()} }},
 	}
 	p.config.Store(&config)
@@ -99,7 +102,12 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) {
 		p.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "packets are sent with POST"}, http.MethodPost)
 		return
 	}
+	principal, ok := p.authenticate(r, to)
+	if !ok {
+		return
+	}
 	how, fault := p.submissionOf(r)
+	how.principal = principal
 	var received *packet.Packet
 	if fault == nil {
 		received, fault = p.receive(r)
@@ -117,6 +125,7 @@ type submission struct {
 	kind        bodyKind
 	ack         intake.Ack
 	traceparent string
+	principal   *credential.Principal // nil without authentication
 }
 
 func (p *Protocol) submissionOf(r *server.Request) (submission, *problem.Problem) {
@@ -157,10 +166,19 @@ func (p *Protocol) answer(how *submission, received *packet.Packet, to *http1.Re
 		p.lines(how, received, to)
 		return
 	}
-	c := intake.Candidate{Packet: p.memory.Fit(received)}
+	c := candidateOf(how.principal, p.memory.Fit(received))
 	if !p.examine(how, &c, time.Now(), to) {
 		p.store(&c, how.ack, to)
 	}
+}
+
+// candidateOf returns the candidate of a packet that a principal sends.
+func candidateOf(principal *credential.Principal, received *packet.Packet) intake.Candidate {
+	if principal == nil {
+		return intake.Candidate{Packet: received}
+	}
+	received.Principal = principal.Name
+	return intake.Candidate{Packet: received, Principal: principal.Name, Rate: principal.Rate}
 }
 
 // examine checks and screens a packet. If that decides, it answers and drops the packet.
@@ -169,6 +187,11 @@ func (p *Protocol) examine(how *submission, c *intake.Candidate, now time.Time, 
 	info, err := packet.Check(received.Body, p.config.Load().MaxPacketMessages)
 	if err != nil {
 		p.refuse(to, p.rejection(err, info, received.Body, now))
+		p.memory.Drop(received)
+		return true
+	}
+	if why := p.notAllowed(how.principal, info, received.Body, now); why != nil {
+		p.refuse(to, *why)
 		p.memory.Drop(received)
 		return true
 	}

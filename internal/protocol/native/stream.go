@@ -3,6 +3,7 @@
 package native
 
 import (
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -47,6 +48,7 @@ type stream struct {
 	handler  *loopHandler
 	conn     *eventloop.Conn
 	how      submission
+	session  credential.Session
 	upload   body.Upload
 	response *http1.Response // that a goroutine has made
 }
@@ -58,7 +60,13 @@ func (s *stream) Begin(head *http1.Head, whole bool) bool {
 	if !p.isFastPath(head) {
 		return false
 	}
-	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack(), traceparent: traceOf(head.Traceparent)}
+	var principal *credential.Principal
+	if p.auth != nil {
+		if principal = p.auth.principal(&s.session, head.Authorization, nil); principal == nil {
+			return false
+		}
+	}
+	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack(), traceparent: traceOf(head.Traceparent), principal: principal}
 	if !whole {
 		if p.intake.Admit(int(head.Length)) != "" {
 			return false
@@ -110,7 +118,7 @@ func (s *stream) process(received *packet.Packet) {
 		go s.answer(received)
 		return
 	}
-	c := intake.Candidate{Packet: received}
+	c := candidateOf(s.how.principal, received)
 	switch {
 	case h.protocol.examine(&s.how, &c, h.loop.Now(), &h.scratch):
 		s.reply(&h.scratch)

@@ -38,6 +38,8 @@ type streamCase struct {
 	// brief asks for a split at one boundary only, and one at all of them: the case
 	// is of a family whose members differ in a character.
 	brief bool
+	// authorization is a field line of the requests around the bytes, or empty.
+	authorization string
 }
 
 // streamCases are all cases.

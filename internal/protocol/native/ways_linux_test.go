@@ -10,7 +10,7 @@ import (
 
 // The ways of TestStreams are two, as long as a connection has usual requests.
 func TestWaysDiffer(t *testing.T) {
-	for i, w := range bothWays(t) {
+	for i, w := range bothWays(t, standard()) {
 		conn, err := net.Dial("tcp", w.addr)
 		if err != nil {
 			t.Fatal(err)

@@ -21,9 +21,10 @@ type Conn struct {
 	// readable means that a read may find bytes or the end. Epoll reports each edge
 	// once.
 	readable  bool
-	ended     bool  // the client has closed its side, or the connection failed
-	last      bool  // the connection closes after the response in flight
-	deadline  int64 // of reads, in the time of sweeps; 0 is none
+	ended     bool          // the client has closed its side, or the connection failed
+	last      bool          // the connection closes after the response in flight
+	deadline  int64         // of reads, in the time of sweeps; 0 is none
+	within    time.Duration // of the first request
 	started   time.Time
 	client    netip.Addr
 	missing   int    // bytes of the body that have not arrived
@@ -51,7 +52,7 @@ const (
 // Handle registers a new connection.
 func (c *Conn) Handle(l *Loop) {
 	c.stream = l.handler.Open(c)
-	c.deadline = l.deadline(l.deps.Read)
+	c.deadline = l.deadline(c.within)
 	for len(l.conns) <= c.descriptor {
 		l.conns = append(l.conns, nil)
 	}
@@ -203,9 +204,9 @@ func (c *Conn) Write(text []byte) {
 		l.close(c)
 	case n < len(text):
 		l.fallBack(c, Fallback{Unsent: append([]byte(nil), text[n:]...), Unread: c.pipelined, Last: c.last})
-	case c.last || l.failing:
+	case c.last || l.failing && !l.releasing:
 		l.close(c)
-	case len(c.pipelined) > 0:
+	case len(c.pipelined) > 0 || l.releasing:
 		l.fallBack(c, Fallback{Unread: c.pipelined})
 	default:
 		c.state, c.deadline = idle, l.deadline(l.deps.Idle)

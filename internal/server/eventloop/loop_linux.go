@@ -29,11 +29,12 @@ type Loop struct {
 	second  int64  // Unix time
 	swept   int64  // the time of the last sweep
 
-	ready    []*Conn // connections with unread input that epoll has reported already
-	previous []*Conn // ready of the round before
-	draining bool    // responses close their connections
-	failing  bool    // reads fail at once
-	stopping bool
+	ready     []*Conn // connections with unread input that epoll has reported already
+	previous  []*Conn // ready of the round before
+	draining  bool    // responses close their connections
+	releasing bool    // connections fall back once no request is under way
+	failing   bool    // reads fail at once
+	stopping  bool
 
 	open    atomic.Int64 // connections; shared
 	stopped chan struct{}

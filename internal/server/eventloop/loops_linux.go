@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,9 +39,9 @@ func New(deps Dependencies) *Loops {
 	return all
 }
 
-// Add moves a connection to a loop, or reports that it is impossible. It must not be
-// called concurrently.
-func (a *Loops) Add(conn net.Conn, client netip.Addr) bool {
+// Add moves a connection, whose first request must begin within a time, to a loop, or
+// reports that it is impossible. It must not be called concurrently.
+func (a *Loops) Add(conn net.Conn, client netip.Addr, within time.Duration) bool {
 	if len(a.each) == 0 {
 		return false
 	}
@@ -63,7 +64,7 @@ func (a *Loops) Add(conn net.Conn, client netip.Addr) bool {
 	l := a.each[a.next%len(a.each)]
 	a.next++
 	l.open.Add(1)
-	l.Post(&Conn{loop: l, descriptor: copied, client: client})
+	l.Post(&Conn{loop: l, descriptor: copied, client: client, within: within})
 	return true
 }
 
@@ -92,6 +93,20 @@ func (a *Loops) Drain() { a.post(drain{}) }
 type drain struct{}
 
 func (drain) Handle(l *Loop) { l.draining = true }
+
+// Release makes each connection fall back once no request is under way on it.
+func (a *Loops) Release() { a.post(release{}) }
+
+type release struct{}
+
+func (release) Handle(l *Loop) {
+	l.releasing = true
+	for _, c := range l.conns {
+		if c != nil && c.state == idle {
+			l.fallBack(c, Fallback{})
+		}
+	}
+}
 
 // FailReads fails all pending and future reads.
 func (a *Loops) FailReads() { a.post(failReads{}) }

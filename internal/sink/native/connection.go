@@ -245,13 +245,13 @@ func closeConn(conn net.Conn) {
 
 // newDialer returns the dialFunc of an analyzer at host, as "name:port". Names are resolved
 // for each connection, because their addresses may change.
-func newDialer(dial func(ctx context.Context, network, address string) (net.Conn, error), host string, config *tls.Config) dialFunc {
+func newDialer(dial func(ctx context.Context, network, address string) (net.Conn, error), host string, config func() *tls.Config) dialFunc {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx, "tcp", host)
 		if err != nil || config == nil {
 			return conn, err
 		}
-		encrypted := tls.Client(conn, config)
+		encrypted := tls.Client(conn, config())
 		if err := encrypted.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
 			return nil, err

@@ -43,7 +43,7 @@ func TestExhaustionIsNoFailure(t *testing.T) {
 						return nil, lack
 					}
 					return analyzer.dial(ctx, network, address)
-				}, slog.New(slog.NewTextHandler(log, nil)))
+				}, nil, slog.New(slog.NewTextHandler(log, nil)))
 				f := &fixture{Sink: s, conn: s.newConn("/ingest")}
 				defer f.conn.Close()
 				want(t, f.probeOnce(t), sink.Delivered, "")

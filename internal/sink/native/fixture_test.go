@@ -28,7 +28,7 @@ type fixture struct {
 // start returns a fixture that is closed when the test ends.
 func start(t testing.TB, base *url.URL, dial Dial) *fixture {
 	t.Helper()
-	s := New(base, dial, slog.New(slog.DiscardHandler))
+	s := New(base, dial, nil, slog.New(slog.DiscardHandler))
 	f := &fixture{Sink: s, conn: s.newConn("/ingest")}
 	t.Cleanup(f.conn.Close)
 	return f

@@ -27,13 +27,16 @@ type Sink struct {
 // Dial opens a connection to an address such as "host:80".
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+// TLS returns the configuration of one handshake with a host. It is called concurrently.
+type TLS func(host string) *tls.Config
+
 // New returns the sink of the analyzer at a base URL of sink.ParseURL. A nil dial tries all
-// addresses of a host.
-func New(base *url.URL, dial Dial, logger *slog.Logger) *Sink {
+// addresses of a host; a nil secure trusts the CAs of the system. It is for https only.
+func New(base *url.URL, dial Dial, secure TLS, logger *slog.Logger) *Sink {
 	if dial == nil {
 		dial = (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
 	}
-	s := &Sink{base: base, dial: monitorExhaustion(newDialer(dial, hostPort(base), tlsConfig(base)), logger)}
+	s := &Sink{base: base, dial: monitorExhaustion(newDialer(dial, hostPort(base), tlsConfig(base, secure)), logger)}
 	s.epoch.init()
 	s.probe = s.newConn("/health")
 	s.probe.request.prepareGet()
@@ -50,11 +53,16 @@ func hostPort(base *url.URL) string {
 	return net.JoinHostPort(base.Hostname(), "80")
 }
 
-func tlsConfig(base *url.URL) *tls.Config {
-	if base.Scheme != "https" {
+// tlsConfig returns what returns the configuration of a handshake, or nil without TLS.
+func tlsConfig(base *url.URL, secure TLS) func() *tls.Config {
+	switch host := base.Hostname(); {
+	case base.Scheme != "https":
 		return nil
+	case secure == nil:
+		return func() *tls.Config { return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12} }
+	default:
+		return func() *tls.Config { return secure(host) }
 	}
-	return &tls.Config{ServerName: base.Hostname(), MinVersion: tls.VersionTLS12}
 }
 
 // Capabilities implements sink.Sink.

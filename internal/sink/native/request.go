@@ -1,6 +1,9 @@
 package native
 
 import (
+	"bufio"
+	"crypto/tls"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -27,7 +30,8 @@ type request struct {
 	head      []byte
 	parts     [][]byte
 	buffers   net.Buffers
-	remaining net.Buffers // of buffers, not yet written
+	remaining net.Buffers   // of buffers, not yet written
+	joined    *bufio.Writer // joins parts for TLS; nil until it is needed
 	id        []byte
 }
 
@@ -78,12 +82,32 @@ func (r *request) preparePost(packets []*packet.Packet) {
 	r.parts[0] = r.head
 }
 
+// joinedBytes bounds what is joined for one write with TLS: four records.
+const joinedBytes = 64 << 10
+
 // writeTo writes the request with as few system calls as possible.
 func (r *request) writeTo(conn net.Conn) error {
+	if _, encrypted := conn.(*tls.Conn); encrypted {
+		return r.writeJoined(conn)
+	}
 	r.buffers = append(r.buffers[:0], r.parts...)
 	r.remaining = r.buffers // WriteTo consumes its receiver
 	_, err := r.remaining.WriteTo(conn)
 	return err
+}
+
+// writeJoined copies parts together, since each write to a TLS connection is a record.
+func (r *request) writeJoined(conn io.Writer) error {
+	if r.joined == nil {
+		r.joined = bufio.NewWriterSize(nil, joinedBytes)
+	}
+	r.joined.Reset(conn)
+	for _, part := range r.parts {
+		if _, err := r.joined.Write(part); err != nil {
+			return err
+		}
+	}
+	return r.joined.Flush()
 }
 
 func (r *request) appendCommon() {

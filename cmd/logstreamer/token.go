@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/credential"
+)
+
+// tokenConfig is whose token is made; the tags are those of package config.
+type tokenConfig struct {
+	Name string `flag:"name" help:"name of the emitters or the person that get the token"`
+	Role string `flag:"role" enum:"read,operate" help:"role in the admin API: read or operate (default: the token is for emitters)"`
+}
+
+// tokenCommand makes a token. It is shown once: files have its hash.
+func tokenCommand(p process) *ffcli.Command {
+	return newCommand(p, ffcli.Command{
+		Name:       "token",
+		ShortUsage: "logstreamer token [-name NAME] [-role read|operate]",
+		ShortHelp:  "make a token for emitters or the admin API, and its line for the tokens file",
+	}, newLoader(p, tokenConfig{Name: "emitter-1"}), func(_ context.Context, loaded *config.Loaded[tokenConfig]) error {
+		token, word := credential.Generate()
+		line, err := credential.Line(loaded.Config.Name, credential.Role(loaded.Config.Role), word)
+		if err != nil {
+			return usageError{fmt.Errorf("-name is %q: %w", loaded.Config.Name, err)}
+		}
+		file := "INGEST_TOKENS_FILE"
+		if loaded.Config.Role != "" {
+			file = "ADMIN_TOKENS_FILE"
+		}
+		_, err = fmt.Fprintf(p.stdout, "The token, which is shown only here:\n%s\n\nIts line for %s:\n%s\n", token, file, line)
+		return err
+	})
+}

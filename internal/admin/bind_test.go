@@ -1,0 +1,278 @@
+package admin
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
+	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/filewatch"
+)
+
+// An address that others can reach needs a credential.
+func TestListenNeedsCredentials(t *testing.T) {
+	for _, c := range []struct {
+		config control.AdminConfig
+		ok     bool
+	}{
+		{control.AdminConfig{Addr: "127.0.0.1:0"}, true},
+		{control.AdminConfig{Addr: "localhost:0"}, true},
+		{control.AdminConfig{Addr: ":0"}, false},
+		{control.AdminConfig{Addr: "0.0.0.0:0"}, false},
+		{control.AdminConfig{Addr: "0.0.0.0:0", Token: "secret"}, true},
+		{control.AdminConfig{Addr: ":0", TokensFile: "tokens"}, true},
+		{control.AdminConfig{Addr: ":0", ClientCA: "ca.pem"}, true},
+	} {
+		l, err := Listen(c.config, nil)
+		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "ADMIN_TOKEN") {
+			t.Errorf("%+v: %v", c.config, err)
+		}
+		if err == nil {
+			_ = l.Close()
+		}
+	}
+	if l, err := Listen(control.AdminConfig{Addr: control.Off}, nil); l != nil || err != nil {
+		t.Errorf("off: %v, %v", l, err)
+	}
+}
+
+// An inherited listener is used, and guarded by its own address.
+func TestListenInherits(t *testing.T) {
+	inherited, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Listen(control.AdminConfig{Addr: "127.0.0.1:1"}, inherited); l != inherited || err != nil {
+		t.Errorf("%v, %v", l, err)
+	}
+	_ = inherited.Close()
+	open, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(control.AdminConfig{Addr: "127.0.0.1:1"}, open); err == nil {
+		t.Error("a listener that others can reach is used without a credential")
+	}
+	if _, err := open.Accept(); err == nil {
+		t.Error("it was not closed")
+	}
+}
+
+// Without a credential only local callers are served, whatever a reload removes.
+func TestOpenAccessIsLocal(t *testing.T) {
+	g := newGuarded(t, control.AdminConfig{})
+	g.local = false
+	g.want(asks{method: "GET", path: "/v1/thing"}, 401, unauthorized)
+}
+
+func TestUnixSocket(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no modes of files")
+	}
+	path := filepath.Join(shortDir(t), "s")
+	config := control.AdminConfig{Addr: "unix:" + path}
+	l, err := Listen(config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != socketMode {
+		t.Errorf("%v, %v", info, err)
+	}
+	if _, err := Listen(config, nil); err == nil || !strings.Contains(err.Error(), "another process listens") {
+		t.Errorf("the socket of a running process was replaced: %v", err)
+	}
+	_ = l.Close() // as after a crash: the file stays
+	if l, err = Listen(config, nil); err != nil {
+		t.Fatal(err)
+	}
+	if answer := overUnix(t, l, path); answer != http.StatusOK {
+		t.Errorf("%d", answer)
+	}
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(config, nil); err == nil || !strings.Contains(err.Error(), "move it away") {
+		t.Errorf("a file was replaced: %v", err)
+	}
+}
+
+// shortDir returns a folder whose name leaves room in the address of a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// overUnix serves a listener and returns the status of a request.
+func overUnix(t *testing.T, l net.Listener, path string) int {
+	t.Helper()
+	server := serveProbes(t, l, control.AdminConfig{}, nil)
+	defer stop(t, server)
+	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}
+	defer transport.CloseIdleConnections()
+	return statusOf(t, transport, "http://localhost/-/healthy", "")
+}
+
+func serveProbes(t *testing.T, l net.Listener, config control.AdminConfig, secure *tls.Config) *Server {
+	t.Helper()
+	server, err := Serve(l, Dependencies{
+		Access: newAccess(t, config), TLS: secure, DataDir: t.TempDir(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+func stop(t *testing.T, s *Server) {
+	t.Helper()
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func statusOf(t *testing.T, transport *http.Transport, url, token string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// Over TLS a client certificate is a credential; its name has a role in the file.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	ca, err := certificatetest.NewAuthority("ca", time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(filepath.Join(dir, "ca.pem"), ca.PEM, 0o600))
+	config := control.AdminConfig{
+		Addr: "127.0.0.1:0", TLSCert: filepath.Join(dir, "server.crt"), TLSKey: filepath.Join(dir, "server.key"), ClientCA: filepath.Join(dir, "ca.pem"),
+	}
+	certs := make(map[string]tls.Certificate)
+	for _, name := range []string{"server", "viewer", "stranger"} {
+		pair, err := ca.Issue(name, time.Now().Add(time.Hour))
+		must(err)
+		_, _, err = pair.Write(dir, name)
+		must(err)
+		certs[name], err = tls.X509KeyPair(pair.Cert, pair.Key)
+		must(err)
+	}
+	watcher, err := filewatch.New(slog.New(slog.DiscardHandler), nil)
+	must(err)
+	store, err := certificate.NewStore(watcher, prometheus.NewRegistry())
+	must(err)
+	serve := func(config control.AdminConfig) (string, *Server) {
+		secure, err := TLS(config, store)
+		must(err)
+		l, err := Listen(config, nil)
+		must(err)
+		return "https://" + l.Addr().String() + "/v1/openapi.json", serveProbes(t, l, config, secure)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.PEM)
+	as := func(name string) *http.Transport {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "localhost"}, DisableKeepAlives: true}
+		if name != "" {
+			transport.TLSClientConfig.Certificates = []tls.Certificate{certs[name]}
+		}
+		return transport
+	}
+	url, server := serve(config)
+	for name, status := range map[string]int{"": 401, "viewer": 200, "stranger": 200} { // the authority alone decides
+		if got := statusOf(t, as(name), url, ""); got != status {
+			t.Errorf("%q: %d, want %d", name, got, status)
+		}
+	}
+	stop(t, server)
+	config.TokensFile = filepath.Join(dir, "tokens")
+	must(os.WriteFile(config.TokensFile, []byte("viewer read cert:viewer\n"), 0o600))
+	config.Token = "secret"
+	url, server = serve(config)
+	for name, status := range map[string]int{"": 401, "viewer": 200, "stranger": 401} {
+		if got := statusOf(t, as(name), url, ""); got != status {
+			t.Errorf("with a file, %q: %d, want %d", name, got, status)
+		}
+	}
+	if got := statusOf(t, as(""), url, "secret"); got != 200 {
+		t.Errorf("a token over TLS: %d", got)
+	}
+	stop(t, server)
+}
+
+// The connections are bounded; a closed one lets the next one in.
+func TestConnectionsAreBounded(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBounded(l, 1)
+	accepted := make(chan net.Conn, 2)
+	go func() {
+		defer close(accepted)
+		for {
+			conn, err := b.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	for range 2 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // of a test
+	}
+	first := <-accepted
+	if len(b.free) != 1 || len(accepted) != 0 {
+		t.Error("two connections are open")
+	}
+	_ = first.Close()
+	_ = first.Close() // does not count twice
+	second := <-accepted
+	_ = second.Close()
+	_ = b.Close()
+	if _, more := <-accepted; more {
+		t.Error("a connection is accepted by a closed listener")
+	}
+}

@@ -1,0 +1,138 @@
+package distributor
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/credential"
+	"github.com/logstreamer/logstreamer/internal/filewatch"
+	"github.com/logstreamer/logstreamer/internal/sink/native"
+)
+
+// credentials are the certificates and tokens that the distributor reads from files.
+type credentials struct {
+	files        *filewatch.Watcher
+	certificates *certificate.Store
+	ingest       *tls.Config                      // nil: without TLS
+	tokens       *filewatch.File[*credential.Set] // nil: no token is needed
+
+	handshakeFailures prometheus.Counter // of the ingest port
+
+	mu      sync.Mutex // guards clients
+	clients map[certificate.ClientConfig]*certificate.Client
+}
+
+// loadCredentials returns the errors of all files together.
+func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.Registerer) (*credentials, error) {
+	c := &credentials{
+		clients: make(map[certificate.ClientConfig]*certificate.Client),
+		handshakeFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_tls_handshake_failures_total", Help: "TLS handshakes with emitters that failed.",
+		}),
+	}
+	if registerer != nil {
+		if err := registerer.Register(c.handshakeFailures); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if c.files, err = filewatch.New(logger, registerer); err != nil {
+		return nil, err
+	}
+	if c.certificates, err = certificate.NewStore(c.files, registerer); err != nil {
+		return nil, err
+	}
+	var errs []error
+	if config.TLS.Enabled() {
+		c.ingest, err = c.certificates.Listener(certificate.Ingest, "", config.TLS, tls.RequireAndVerifyClientCert)
+		errs = append(errs, err)
+	}
+	if config.TokensFile != "" {
+		source := filewatch.Source{Key: "INGEST_TOKENS_FILE", Path: config.TokensFile}
+		c.tokens, err = credential.Load(c.files, "ingest_tokens", source, credential.Emitters)
+		errs = append(errs, err)
+	}
+	_, err = c.client("ANALYZER_", config.AnalyzerTLS) // also if no analyzer needs it yet
+	errs = append(errs, err)
+	for _, t := range config.Targets {
+		if t.TLS != (certificate.ClientConfig{}) {
+			_, err := c.client(t.tlsPrefix(), t.TLS.Or(config.AnalyzerTLS))
+			errs = append(errs, err)
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+// CheckCredentials returns the errors of the files of certificates and tokens.
+func (c Config) CheckCredentials() error {
+	_, err := loadCredentials(c, slog.New(slog.DiscardHandler), nil)
+	return err
+}
+
+// principals returns what returns the principals that may send packets; nil is everybody.
+func (c *credentials) principals() func() *credential.Set {
+	if c.tokens == nil {
+		return nil
+	}
+	return c.tokens.Value
+}
+
+// analyzer returns the TLS of an analyzer, or nil if it has none.
+func (c *credentials) analyzer(t Target, fallback certificate.ClientConfig) (native.TLS, error) {
+	if !strings.HasPrefix(strings.ToLower(t.URL), "https:") {
+		return nil, nil
+	}
+	client, err := c.client(t.tlsPrefix(), t.TLS.Or(fallback))
+	if err != nil {
+		return nil, err
+	}
+	return client.TLS, nil
+}
+
+// client returns the TLS of a configuration. Its files are watched once, until keep.
+func (c *credentials) client(prefix string, config certificate.ClientConfig) (*certificate.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if client := c.clients[config]; client != nil {
+		return client, nil
+	}
+	client, err := c.certificates.Client(certificate.Analyzer, prefix, config)
+	if err == nil {
+		c.clients[config] = client
+	}
+	return client, err
+}
+
+// keep ends the watch of files that no analyzer needs any more.
+func (c *credentials) keep(config Config) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	needed := map[certificate.ClientConfig]bool{config.AnalyzerTLS: true}
+	for _, t := range config.Targets {
+		needed[t.TLS.Or(config.AnalyzerTLS)] = true
+	}
+	for of, client := range c.clients {
+		if !needed[of] {
+			client.Close()
+			delete(c.clients, of)
+		}
+	}
+}
+
+// ReloadCredentials looks at the files of certificates and tokens now, and returns the
+// errors of those that cannot be used; what was read before remains in use. It may be called
+// concurrently.
+func (d *Distributor) ReloadCredentials() error { return d.credentials.files.Reload() }
+
+// CredentialFiles returns the watcher of the files, and Certificates the store on it, for
+// other listeners of the process. They are watched from Start to Stop.
+func (d *Distributor) CredentialFiles() *filewatch.Watcher { return d.credentials.files }
+
+// Certificates returns the store of certificates, see CredentialFiles.
+func (d *Distributor) Certificates() *certificate.Store { return d.credentials.certificates }

@@ -1,0 +1,216 @@
+package distributor
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
+)
+
+// pki is a folder with a CA, ca.pem, and what it issued.
+type pki struct {
+	*testing.T
+	folder string
+	ca     *certificatetest.Authority
+}
+
+func newPKI(t *testing.T) *pki {
+	t.Helper()
+	ca, err := certificatetest.NewAuthority("ca", time.Now().Add(time.Hour))
+	p := &pki{t, t.TempDir(), ca}
+	p.must(err)
+	p.write("ca.pem", string(ca.PEM))
+	return p
+}
+
+func (p *pki) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *pki) at(name string) string { return filepath.Join(p.folder, name) }
+
+func (p *pki) write(name, text string) {
+	p.Helper()
+	p.must(os.WriteFile(p.at(name), []byte(text), 0o600))
+}
+
+// issue writes NAME.crt and NAME.key.
+func (p *pki) issue(name string, until time.Time) tls.Certificate {
+	p.Helper()
+	pair, err := p.ca.Issue(name, until)
+	p.must(err)
+	_, _, err = pair.Write(p.folder, name)
+	p.must(err)
+	both, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	p.must(err)
+	return both
+}
+
+func (p *pki) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(p.ca.PEM)
+	return pool
+}
+
+// secureAnalyzer is an analyzer that speaks TLS and requires a client certificate. It counts
+// probes and packets.
+func (p *pki) secureAnalyzer(packets *atomic.Int64) *httptest.Server {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ingest" {
+			packets.Add(1)
+		}
+	}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{p.issue("analyzer", time.Now().Add(time.Hour))}, ClientCAs: p.pool(), ClientAuth: tls.RequireAndVerifyClientCert}
+	server.StartTLS()
+	p.Cleanup(server.Close)
+	return server
+}
+
+const tokenOfA = "web sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+
+// Packets come over TLS, from a client with a token, and go to analyzers with http and with
+// https. Certificates and tokens change meanwhile.
+func TestTLSOnBothSides(t *testing.T) {
+	p := newPKI(t)
+	p.issue("server", time.Now().Add(time.Hour))
+	p.issue("client", time.Now().Add(time.Hour))
+	p.write("tokens", tokenOfA)
+	var secure atomic.Int64
+	plain, encrypted := analyzertest.New(t), p.secureAnalyzer(&secure)
+	config := quick(t, Target{ID: "a", URL: plain.URL(), Weight: 0.5}, Target{ID: "b", URL: encrypted.URL, Weight: 0.5, TLS: certificate.ClientConfig{
+		Cert: p.at("client.crt"), Key: p.at("client.key"), ServerName: "localhost",
+	}})
+	config.AnalyzerTLS.CA = p.at("ca.pem")
+	config.TLS = certificate.Config{Cert: p.at("server.crt"), Key: p.at("server.key")}
+	config.TokensFile = p.at("tokens")
+	s := startSystem(t, config) // when all analyzers answer probes
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.pool(), ServerName: "localhost"}}
+	defer transport.CloseIdleConnections()
+	post := func(token, body string) int {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.Addr()+"/ingest", strings.NewReader(body))
+		p.must(err)
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := transport.RoundTrip(request)
+		p.must(err)
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	for i := range 20 {
+		_, body := s.newPacket(1)
+		if status := post("a", string(body)); status != http.StatusAccepted {
+			t.Fatalf("packet %d: %d", i, status)
+		}
+	}
+	until(t, "both analyzers have packets", func() bool { return secure.Load() > 0 && len(plain.Taken()) > 0 })
+	_, body := s.newPacket(1)
+	if status := post("b", string(body)); status != http.StatusUnauthorized {
+		t.Errorf("a wrong token: %d", status)
+	}
+	p.write("tokens", strings.Replace(tokenOfA, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d", 1))
+	p.must(s.ReloadCredentials())
+	if status := post("b", string(body)); status != http.StatusAccepted {
+		t.Errorf("the new token: %d", status)
+	}
+	p.write("server.crt", "not a certificate")
+	if err := s.ReloadCredentials(); err == nil || !strings.Contains(err.Error(), "TLS_CERT is ") {
+		t.Errorf("a broken certificate: %v", err)
+	}
+	plaintext, err := http.Get("http://" + s.Addr() + "/ingest")
+	p.must(err)
+	_ = plaintext.Body.Close()
+	if failed := testutil.ToFloat64(s.credentials.handshakeFailures); plaintext.StatusCode != http.StatusBadRequest || failed != 1 {
+		t.Errorf("plain HTTP: %d, %v failed handshakes", plaintext.StatusCode, failed)
+	}
+	transport.CloseIdleConnections()
+	if status := post("a", string(body)); status != http.StatusUnauthorized {
+		t.Errorf("the old token over a new connection: %d", status)
+	}
+	if n, err := testutil.GatherAndCount(s.registry, "distributor_tls_certificate_expiry_timestamp_seconds"); n != 3 || err != nil {
+		t.Errorf("%d series of expiry, %v, want those of ingest, analyzer and analyzer_ca", n, err)
+	}
+}
+
+// The files of an analyzer are watched as long as it is there.
+func TestFilesOfRemovedAnalyzer(t *testing.T) {
+	p := newPKI(t)
+	var packets atomic.Int64
+	p.issue("client", time.Now().Add(time.Hour))
+	own := certificate.ClientConfig{CA: p.at("ca.pem"), Cert: p.at("client.crt"), Key: p.at("client.key")}
+	config := quick(t, Target{ID: "a", URL: analyzertest.New(t).URL(), Weight: 1})
+	s := startSystem(t, config)
+	both := config
+	both.Targets = Targets{config.Targets[0], {ID: "b", URL: p.secureAnalyzer(&packets).URL, Weight: 1, TLS: own}}
+	p.must(s.Reconfigure(t.Context(), both))
+	until(t, "it is healthy", func() bool { return s.eligible() == 2 })
+	p.write("ca.pem", "broken")
+	if err := s.ReloadCredentials(); err == nil {
+		t.Error("its files are not watched")
+	}
+	p.must(s.Reconfigure(t.Context(), config))
+	p.must(s.ReloadCredentials())
+}
+
+func TestBrokenCredentials(t *testing.T) {
+	p := newPKI(t)
+	p.issue("server", time.Now().Add(time.Hour))
+	p.issue("old", time.Now().Add(-time.Hour))
+	p.write("text", "web secret")
+	pair := func(name string) certificate.Config {
+		return certificate.Config{Cert: p.at(name + ".crt"), Key: p.at(name + ".key")}
+	}
+	https := Target{URL: "https://a", Weight: 1}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   []string
+	}{
+		"expired certificate": {func(c *Config) { c.TLS = pair("old") }, []string{`TLS_CERT is "` + p.at("old.crt") + `": it must be valid now`}},
+		"no key":              {func(c *Config) { c.TLS.Cert = p.at("server.crt") }, []string{"TLS_KEY must be set, too"}},
+		"token line":          {func(c *Config) { c.TokensFile = p.at("text") }, []string{`INGEST_TOKENS_FILE is "` + p.at("text") + `": line 1: web, word 2`}},
+		"CA of analyzers":     {func(c *Config) { c.AnalyzerTLS.CA = p.at("text") }, []string{`ANALYZER_CA is "` + p.at("text") + `": it must have at least one certificate`}},
+		"CA of one analyzer": {func(c *Config) {
+			c.Targets = Targets{{URL: "https://a", Weight: 1, TLS: certificate.ClientConfig{CA: p.at("x")}}}
+		},
+			[]string{`ANALYZERS: https://a: CA is "` + p.at("x") + `": it cannot be read`}},
+		"TLS of http": {func(c *Config) {
+			c.Targets = Targets{{URL: "http://a", Weight: 1, TLS: certificate.ClientConfig{CA: p.at("ca.pem")}}}
+		},
+			[]string{"ANALYZERS: http://a: it must be an https URL"}},
+		"all": {func(c *Config) { c.TLS, c.TokensFile, c.AnalyzerTLS.CA = pair("x"), p.at("x"), p.at("x") }, []string{"TLS_CERT is", "INGEST_TOKENS_FILE is", "ANALYZER_CA is"}},
+	} {
+		config := quick(t, https)
+		c.change(&config)
+		_, err := New(config, slog.New(slog.DiscardHandler))
+		checked := errors.Join(config.Validate(), config.CheckCredentials())
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", name, err, want)
+			}
+			if checked == nil || !strings.Contains(checked.Error(), want) {
+				t.Errorf("%s: checked: %v, want %s", name, checked, want)
+			}
+		}
+		if strings.Contains(fmt.Sprint(err), "secret") {
+			t.Errorf("%s: what may be a token is shown: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package distributor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// Sockets are what a distributor takes over instead of binding it: from systemd, from the
+// process's previous binary, or from the distributor before it. Its zero value is nothing.
+type Sockets struct {
+	// Ingest and Metrics listen; nil ones are bound by the settings.
+	Ingest, Metrics net.Listener
+	// Connections are emitters' connections on which no request is under way.
+	Connections []net.Conn
+}
+
+// Close closes all sockets.
+func (s Sockets) Close() {
+	for _, l := range []net.Listener{s.Ingest, s.Metrics} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	for _, c := range s.Connections {
+		_ = c.Close()
+	}
+}
+
+// ErrUndelivered is the reason for which a distributor with a memory journal is not handed
+// over: its packets would be lost.
+var ErrUndelivered = errors.New("the packets of the memory journal cannot be delivered in time")
+
+// Handover stops the distributor as Stop does, but neither refuses requests nor closes
+// connections: it returns the sockets, on which clients wait for a successor. With a disk
+// journal what analyzers have not answered shortly stays for the successor. With a memory
+// journal everything is delivered first. After an error, such as ErrUndelivered when the
+// context ends before, the distributor goes on serving. Handover must not be called
+// concurrently with Start or Stop.
+func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
+	sockets, err := d.copyListeners()
+	if err != nil {
+		return Sockets{}, err
+	}
+	d.logger.Info("distributor hands over: answering the requests under way")
+	d.freeze()
+	d.router.Drain() // before the server: requests may wait for deliveries
+	if d.ingestServer.Release(ctx) > 0 {
+		d.intake.Drain() // refuses the requests that are not received in time
+	}
+	_ = d.ingestServer.Stop(ctx) // the listener is closed
+	sockets.Connections = d.ingestServer.Released()
+	if d.Stores() {
+		d.flush(ctx)
+	} else if !poll(ctx, d.settled) {
+		return Sockets{}, d.resume(sockets)
+	}
+	d.stopOnce.Do(func() { d.shutDown(ctx) })
+	if d.stopErr != nil {
+		d.logger.Warn("a component could not be stopped in order", "error", d.stopErr)
+	}
+	return sockets, nil
+}
+
+// copyListeners returns copies of the listeners. The kernel queues connections as long as
+// one of them is open.
+func (d *Distributor) copyListeners() (Sockets, error) {
+	var sockets Sockets
+	var err error
+	if sockets.Ingest, err = copyListener(d.serving); err != nil {
+		return Sockets{}, err
+	}
+	if sockets.Metrics, err = copyListener(d.metricsListener); err != nil {
+		sockets.Close()
+		return Sockets{}, err
+	}
+	return sockets, nil
+}
+
+func copyListener(l net.Listener) (net.Listener, error) {
+	filer, ok := l.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, fmt.Errorf("the listener %v cannot be handed over", l.Addr())
+	}
+	file, err := filer.File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // FileListener has a copy of its own
+	return net.FileListener(file)
+}
+
+// resume serves the sockets again, after a drain that took too long.
+func (d *Distributor) resume(sockets Sockets) error {
+	left := d.unsettled()
+	d.router.Resume()
+	d.intake.Resume()
+	_ = sockets.Metrics.Close() // still served by the original
+	d.serveIngest(sockets.Ingest, sockets.Connections)
+	d.unfreeze()
+	return fmt.Errorf("%w: %d packets (%d messages) are left", ErrUndelivered, left.Packets, left.Messages)
+}
+
+// unfreeze revokes freeze.
+func (d *Distributor) unfreeze() {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	d.stopped = false
+	if err := d.router.Configure(routing(d.Config(), d.present())); err != nil {
+		d.logger.Error("the configuration cannot be restored", "error", err) // does not happen: the settings are valid
+	}
+}
+
+func (d *Distributor) serveIngest(l net.Listener, released []net.Conn) {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	d.serving = l
+	d.ingestServer = server.Serve(l, d.Config().Server, server.Dependencies{
+		Routes: d.route, Protocol: d.protocol, Released: released, Logger: d.logger.With("component", "ingest"),
+		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+	})
+}
+
+// flush stops routing and waits for what analyzers hold, for one request at most. Packets
+// that wait on disk alone would only delay the successor.
+func (d *Distributor) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second+d.Config().Analyzer.Timeout)
+	defer cancel()
+	d.router.Stop()
+	poll(ctx, func() bool { return d.bound() == packet.Volume{} })
+}
+
+// bound returns the volume that analyzers hold.
+func (d *Distributor) bound() packet.Volume {
+	var bound packet.Volume
+	for _, a := range d.roster.Load().all() {
+		queued, inFlight := a.Volumes()
+		bound = bound.Plus(queued).Plus(inFlight)
+	}
+	return bound
+}
+
+// inherit takes the sockets over and warns where they differ from the settings.
+func (d *Distributor) inherit(sockets Sockets) error {
+	for _, given := range []struct {
+		name     string
+		listener net.Listener
+		port     string
+		settings string
+	}{
+		{"ingest", sockets.Ingest, strconv.Itoa(d.Config().Port), "PORT"},
+		{"metrics", sockets.Metrics, portOf(d.Config().MetricsListen), "METRICS_ADDR"},
+	} {
+		if given.listener == nil {
+			continue
+		}
+		addr, ok := given.listener.Addr().(*net.TCPAddr)
+		if !ok {
+			return fmt.Errorf("the inherited listener %q is %v (%s): it must be a TCP socket", given.name, given.listener.Addr(), given.listener.Addr().Network())
+		}
+		if port := strconv.Itoa(addr.Port); given.port != "0" && given.port != port {
+			d.logger.Warn("an inherited listener is used although a setting names another port; a restart changes the port",
+				"listener", given.name, "address", addr.String(), "setting", given.settings, "port", given.port)
+		}
+	}
+	d.ingestListener, d.metricsListener, d.released = sockets.Ingest, sockets.Metrics, sockets.Connections
+	return nil
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/server/eventloop"
+)
+
+// releaseGrace is how long Release waits for requests that have begun.
+const releaseGrace = 2 * time.Second
+
+// released are connections that no request is read from, for another Server to go on with.
+// It may be used concurrently.
+type released struct {
+	mu    sync.Mutex // guards conns
+	conns []net.Conn
+}
+
+// Release ends serving so that another Server can go on without any client noticing: it
+// closes the listener, of which the caller keeps a copy, answers the requests that have
+// begun, and sets aside each connection once no request is under way on it. It refuses
+// nothing. It returns how many connections are not set aside, because a request is not
+// received or answered within two seconds (a quarter of the remaining time), or because
+// they are encrypted. Stop must follow, without its DrainDelay, and then Released.
+func (s *Server) Release(ctx context.Context) (open int) {
+	s.releasing.Store(true)
+	_ = s.listener.Close()
+	s.accepting.Wait()
+	s.loops.Release()
+	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, releaseGrace))
+	defer cancel()
+	_ = untilNone(ctx, func() int {
+		s.connections.each((*connection).interrupt)
+		return s.open()
+	})
+	return s.open()
+}
+
+// Released returns the connections set aside since Release, after Stop.
+func (s *Server) Released() []net.Conn {
+	s.released.mu.Lock()
+	defer s.released.mu.Unlock()
+	return s.released.conns
+}
+
+// release sets a connection aside.
+func (s *Server) release(conn net.Conn, client netip.Addr) {
+	_ = conn.SetDeadline(time.Time{})
+	s.clients.Give(client, 1)
+	s.released.mu.Lock()
+	defer s.released.mu.Unlock()
+	s.released.conns = append(s.released.conns, conn)
+}
+
+// fallBack takes a connection from an event loop.
+func (s *Server) fallBack(f *eventloop.Fallback) {
+	if s.releasing.Load() && len(f.Unread)+len(f.Unsent) == 0 {
+		s.release(f.Conn, f.Client)
+		return
+	}
+	s.serveConnection(&connection{Fallback: *f}, s.config.Load().Timeouts.Read)
+}
+
+// await waits for the next request. It reports false if there is none.
+func (c *connection) await() bool {
+	c.setAwaiting(true)
+	err := c.reader.Await()
+	c.setAwaiting(false)
+	c.released = errors.Is(err, os.ErrDeadlineExceeded) && c.server.releasing.Load() && c.releasable()
+	return err == nil
+}
+
+func (c *connection) setAwaiting(awaiting bool) {
+	c.deadlines.setting.Lock()
+	defer c.deadlines.setting.Unlock()
+	c.awaiting = awaiting
+}
+
+// interrupt ends the wait for the next request, if the connection can be released.
+func (c *connection) interrupt() {
+	c.deadlines.setting.Lock()
+	defer c.deadlines.setting.Unlock()
+	if c.awaiting && c.releasable() {
+		c.deadlines.read.Store(expired) // the next startRead revokes it
+		_ = c.Conn.SetReadDeadline(longAgo)
+	}
+}
+
+// releasable reports whether the connection is a socket without further state, such as
+// that of encryption.
+func (c *connection) releasable() bool {
+	_, ok := c.Conn.(syscall.Conn)
+	return ok
+}

@@ -1,0 +1,119 @@
+package upgrade
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const supported = true
+
+// firstDescriptor is where inherited descriptors begin: SD_LISTEN_FDS_START.
+const firstDescriptor = 3
+
+// replace executes a program in this process, with sockets and files as its descriptors from
+// firstDescriptor on. It returns only if that fails, and has no effect then: a thread with
+// a table of descriptors of its own does it, since those numbers are used by others in this
+// process.
+func replace(path string, args, environ, names []string, files []syscall.Conn) error {
+	failure := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this goroutine
+		failure <- replaceFromThread(path, args, append(environ, listenVariables(names)...), files)
+	}()
+	return <-failure
+}
+
+func replaceFromThread(path string, args, environ []string, files []syscall.Conn) error {
+	descriptors, err := descriptorsOf(files)
+	if err != nil {
+		return err
+	}
+	if err := unshareDescriptors(); err != nil {
+		return fmt.Errorf("unshare the table of descriptors: %w", err)
+	}
+	// The main thread does not end, so its table would keep sockets open.
+	defer unix.CloseRange(0, math.MaxUint32, 0) //nolint:errcheck // nothing can be done
+	if err := place(descriptors); err != nil {
+		return fmt.Errorf("place descriptors: %w", err)
+	}
+	if err := blockSignals(unix.SIGUSR2, unix.SIGHUP); err != nil {
+		return fmt.Errorf("block signals: %w", err)
+	}
+	var limit unix.Rlimit
+	limited := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	err = syscall.Exec(path, args, environ)
+	if limited == nil { // Exec has lowered it to what the process was started with
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	}
+	return fmt.Errorf("execute %s: %w", path, err)
+}
+
+// descriptorsOf returns the descriptors, without making them block, as File and Fd do.
+func descriptorsOf(files []syscall.Conn) ([]int, error) {
+	descriptors := make([]int, len(files))
+	for i, f := range files {
+		raw, err := f.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(descriptor uintptr) { descriptors[i] = int(descriptor) })
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return descriptors, nil
+}
+
+// unshareDescriptors gives this thread a copy of the process's table of descriptors. Seccomp
+// profiles of containers allow only the second way.
+func unshareDescriptors() error {
+	if unix.Unshare(unix.CLONE_FILES) == nil {
+		return nil
+	}
+	return unix.CloseRange(math.MaxUint32, math.MaxUint32, unix.CLOSE_RANGE_UNSHARE)
+}
+
+// place moves descriptors to the numbers from firstDescriptor on, where they stay open in
+// the next program. It needs one more than there are.
+func place(descriptors []int) error {
+	index := make(map[int]int, len(descriptors)) // of descriptors that are not placed
+	for i, d := range descriptors {
+		index[d] = i
+	}
+	for i := range descriptors {
+		from, target := descriptors[i], firstDescriptor+i
+		delete(index, from)
+		if from == target {
+			if _, err := unix.FcntlInt(uintptr(from), unix.F_SETFD, 0); err != nil {
+				return err
+			}
+			continue
+		}
+		if displaced, ok := index[target]; ok {
+			moved, err := unix.FcntlInt(uintptr(target), unix.F_DUPFD_CLOEXEC, firstDescriptor+len(descriptors))
+			if err != nil {
+				return err
+			}
+			delete(index, target)
+			descriptors[displaced], index[moved] = moved, displaced
+		}
+		if err := unix.Dup3(from, target, 0); err != nil {
+			return err
+		}
+		_ = unix.Close(from)
+	}
+	return nil
+}
+
+// blockSignals blocks signals that would end a program before it handles them. Go unblocks
+// them when they are handled, and they are delivered then.
+func blockSignals(signals ...unix.Signal) error {
+	var set unix.Sigset_t
+	for _, s := range signals {
+		set.Val[0] |= 1 << (s - 1) // signals 1 to 32 are in the first word
+	}
+	return unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
+}

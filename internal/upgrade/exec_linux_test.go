@@ -1,0 +1,75 @@
+package upgrade
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Descriptors end at consecutive numbers from 3 on, whatever numbers they have before and
+// whatever has those numbers, and nothing changes for other threads.
+func TestPlace(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 2, 3, 0}, {2, 0, 3, 1}} {
+		var files []*os.File
+		for range order {
+			f, err := os.CreateTemp(t.TempDir(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			files = append(files, f)
+		}
+		var want []uint64 // inodes
+		var descriptors []int
+		for _, i := range order {
+			descriptors = append(descriptors, int(files[i].Fd()))
+			want = append(want, inode(t, descriptors[len(descriptors)-1]))
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread()
+			if err := unshareDescriptors(); err != nil {
+				t.Error(err)
+				return
+			}
+			defer unix.CloseRange(0, ^uint(0)>>32, 0) //nolint:errcheck // as replace does
+			// Two of them are where others are to be placed.
+			for i, target := range []int{4, 3} {
+				if err := unix.Dup3(descriptors[i], target, unix.O_CLOEXEC); err != nil {
+					t.Error(err)
+				}
+				descriptors[i] = target
+			}
+			if err := place(descriptors); err != nil {
+				t.Error(err)
+			}
+			for i, inodeWanted := range want {
+				flags, err := unix.FcntlInt(uintptr(firstDescriptor+i), unix.F_GETFD, 0)
+				if err != nil || flags&unix.FD_CLOEXEC != 0 {
+					t.Errorf("%v: descriptor %d: flags %x %v", order, firstDescriptor+i, flags, err)
+				}
+				if got := inode(t, firstDescriptor+i); got != inodeWanted {
+					t.Errorf("%v: descriptor %d is another file", order, firstDescriptor+i)
+				}
+			}
+		}()
+		<-done
+		for i, f := range files {
+			if _, err := f.WriteString("still open"); err != nil {
+				t.Errorf("file %d: %v", i, err)
+			}
+		}
+	}
+}
+
+func inode(t *testing.T, descriptor int) uint64 {
+	t.Helper()
+	var stat unix.Stat_t
+	if err := unix.Fstat(descriptor, &stat); err != nil {
+		t.Error(err)
+	}
+	return stat.Ino
+}

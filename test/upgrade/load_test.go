@@ -1,0 +1,136 @@
+//go:build linux
+
+package upgrade
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+)
+
+// load sends packets over kept connections, none of which may ever end, and over a new
+// connection each, none of which may be refused.
+type load struct {
+	*testing.T
+	ingest   string
+	stopping atomic.Bool
+	sending  sync.WaitGroup
+	sent     atomic.Int64
+
+	mu       sync.Mutex // guards accepted
+	accepted []string
+}
+
+// startLoad starts a load, and waits until each connection has been used.
+func startLoad(t *testing.T, ingest string, connections int) *load {
+	l := &load{T: t, ingest: ingest}
+	for i := range connections {
+		l.sending.Go(func() { l.keep(fmt.Sprintf("kept-%d", i)) })
+	}
+	l.sending.Go(l.dialAnew)
+	t.Cleanup(func() {
+		l.stopping.Store(true)
+		l.sending.Wait()
+	})
+	l.awaitMore(int64(2 * connections))
+	return l
+}
+
+// awaitMore waits until more packets were accepted.
+func (l *load) awaitMore(packets int64) {
+	l.Helper()
+	want := l.sent.Load() + packets
+	await(l.T, "more packets are accepted", func() bool { return l.sent.Load() >= want })
+}
+
+// end stops the load and wants the analyzer to have taken everything that was accepted.
+func (l *load) end(a *analyzertest.Analyzer) {
+	l.Helper()
+	l.stopping.Store(true)
+	l.sending.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lost := 0
+	await(l.T, "everything is delivered", func() bool {
+		taken := a.Taken()
+		lost = 0
+		for _, id := range l.accepted {
+			if taken[id] == 0 {
+				lost++
+			}
+		}
+		return lost == 0
+	})
+	again := 0
+	for _, times := range a.Taken() {
+		again += times - 1
+	}
+	l.Logf("%d packets accepted, %d lost, %d delivered again", len(l.accepted), lost, again)
+}
+
+// keep sends over one connection.
+func (l *load) keep(emitter string) {
+	conn, err := net.Dial("tcp", l.ingest)
+	if err != nil {
+		l.Error(err)
+		return
+	}
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	for n := 0; !l.stopping.Load(); n++ {
+		if !l.send(conn, reader, emitter, fmt.Sprintf("%s-%d", emitter, n)) {
+			return
+		}
+		time.Sleep(2 * time.Millisecond) // the rate of the load
+	}
+}
+
+// dialAnew sends each packet over a new connection.
+func (l *load) dialAnew() {
+	for n := 0; !l.stopping.Load(); n++ {
+		conn, err := net.Dial("tcp", l.ingest)
+		if err != nil {
+			l.Errorf("a connection is refused: %v", err)
+			return
+		}
+		ok := l.send(conn, bufio.NewReader(conn), "anew", fmt.Sprintf("anew-%d", n))
+		_ = conn.Close()
+		if !ok {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// send sends a packet and wants it to be accepted.
+func (l *load) send(conn net.Conn, reader *bufio.Reader, emitter, id string) bool {
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	body := fmt.Sprintf(`{"emitter_id":%q,"packet_id":%q,"messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter, id)
+	_, err := fmt.Fprintf(conn, "POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	var response *http.Response
+	if err == nil {
+		response, err = http.ReadResponse(reader, nil)
+	}
+	if err != nil {
+		l.Errorf("%s: no response: %v", id, err)
+		return false
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusAccepted || response.Close {
+		l.Errorf("%s: %s, closes: %v, %s %v", id, response.Status, response.Close, text, err)
+		return false
+	}
+	l.mu.Lock()
+	l.accepted = append(l.accepted, id)
+	l.mu.Unlock()
+	l.sent.Add(1)
+	return true
+}

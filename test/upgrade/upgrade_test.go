@@ -1,0 +1,167 @@
+//go:build linux
+
+package upgrade
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+)
+
+const (
+	connections = 64
+	complete    = "the upgrade is complete"
+)
+
+// Ten upgrades in a row under load: no connection is refused or closed, no packet is lost,
+// and the process is the same.
+func TestUpgradesUnderLoad(t *testing.T) {
+	for _, journal := range []string{"disk", "memory"} {
+		t.Run(journal, func(t *testing.T) {
+			a := analyzertest.New(t)
+			d := start(t, a.URL()+"=1", "-journal", journal)
+			l := startLoad(t, d.ingest, connections)
+			d.replaceBinary("")
+			for range 10 {
+				d.upgrade(complete)
+				l.awaitMore(2 * connections)
+			}
+			d.wantMetric(`distributor_upgrades_total{result="completed"} 1`)
+			l.end(a)
+			d.stop()
+		})
+	}
+}
+
+// What is no working binary of the distributor changes nothing, or the old binary takes over
+// again: it serves on, in the same process, over the same connections.
+func TestBrokenBinaries(t *testing.T) {
+	a := analyzertest.New(t)
+	d := start(t, a.URL()+"=1", "-journal", "disk")
+	l := startLoad(t, d.ingest, 8)
+	good := d.binary + ".good"
+	if err := os.Link(program, good); err != nil {
+		t.Fatal(err)
+	}
+	refused, results := "the upgrade failed, the distributor goes on", make(map[string]int)
+	for _, c := range []struct{ script, outcome, log, result string }{
+		{"echo out of order; exit 1", refused, "out of order", "preflight_failed"},
+		{"exit 0", refused, "is no logstreamer that can take over", "preflight_failed"},
+		{`test $1 = check && exec ` + good + ` "$@"; exit 1`, refused, "exit status 1", "preflight_failed"},
+		{`test $1 = distributor && rm $0; exec ` + good + ` "$@"`, "this one goes on", "no such file", "exec_failed"},
+		{`test $1 = check || test "$LOGSTREAMER_UPGRADE" = trial || set -- "$@" -data-dir /dev/null; exec ` + good + ` "$@"`, "has taken over again", "DATA_DIR", "start_failed"},
+	} {
+		d.replaceBinary(c.script)
+		d.upgrade(c.outcome)
+		l.awaitMore(16)
+		if !strings.Contains(d.logged(), c.log) {
+			t.Errorf("%s: the log lacks %q", c.script, c.log)
+		}
+		results[c.result]++
+		if c.result == "start_failed" {
+			clear(results) // another process image
+			results[c.result] = 1
+		}
+		d.wantMetric(fmt.Sprintf(`distributor_upgrades_total{result=%q} %d`, c.result, results[c.result]))
+	}
+	d.replaceBinary("")
+	d.upgrade(complete)
+	l.end(a)
+	d.stop()
+}
+
+// A memory journal that cannot be delivered is not given up: the distributor goes on, and
+// upgrades once the analyzer is back.
+func TestUndeliverableMemoryJournal(t *testing.T) {
+	a := analyzertest.New(t)
+	d := start(t, a.URL()+"=1", "-journal", "memory", "-shutdown-timeout-sec", "1", "-sender-timeout-ms", "60000")
+	a.Behave(analyzertest.Behaviour{Hang: true})
+	l := startLoad(t, d.ingest, 8)
+	d.upgrade("cannot be delivered in time")
+	l.awaitMore(16)
+	d.wantMetric(`distributor_upgrades_total{result="undelivered"} 1`)
+	a.Behave(analyzertest.Behaviour{})
+	d.upgrade(complete)
+	l.end(a)
+	d.stop()
+}
+
+// A parent process passes listeners by name, as systemd does for a socket unit.
+func TestSocketActivation(t *testing.T) {
+	a := analyzertest.New(t)
+	ingest, metrics := listen(t), listen(t)
+	d := activated(t, a.URL(), "ingest:metrics", ingest, metrics)
+	l := startLoad(t, d.ingest, 8) // some wait in the kernel's queue until the start
+	d.upgrade(complete)
+	l.awaitMore(16)
+	d.wantMetric(`distributor_upgrades_total{result="completed"} 1`)
+	l.end(a)
+	d.stop()
+}
+
+func listen(t *testing.T) *net.TCPListener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.(*net.TCPListener)
+}
+
+// activated starts a distributor with these descriptors. A shell sets LISTEN_PID, which
+// must be the process that exec makes of it.
+func activated(t *testing.T, analyzer, names string, sockets ...*net.TCPListener) *distributor {
+	t.Helper()
+	d := prepareActivated(t, analyzer, names, sockets...)
+	d.run()
+	return d
+}
+
+func prepareActivated(t *testing.T, analyzer, names string, sockets ...*net.TCPListener) *distributor {
+	t.Helper()
+	d := prepare(t)
+	d.ingest, d.metrics = sockets[0].Addr().String(), sockets[len(sockets)-1].Addr().String()
+	d.command = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, d.binary,
+		"distributor", "-analyzers", analyzer+"=1", "-port", "0", "-metrics-addr", ":0", "-journal", "disk", "-data-dir", filepath.Join(filepath.Dir(d.log), "data"))
+	d.command.Env = append(os.Environ(), fmt.Sprintf("LISTEN_FDS=%d", len(sockets)), "LISTEN_FDNAMES="+names)
+	for _, s := range sockets {
+		file, err := s.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = file.Close() })
+		d.command.ExtraFiles = append(d.command.ExtraFiles, file)
+	}
+	return d
+}
+
+// A descriptor that the distributor does not know is an error that says what is allowed.
+func TestUnknownSockets(t *testing.T) {
+	l := listen(t)
+	for names, want := range map[string]string{
+		"console":       `LISTEN_FDNAMES has "console": it must be one of ingest, metrics`,
+		"":              `LISTEN_FDNAMES has "LISTEN_FD_3": it must be one of ingest, metrics`,
+		"ingest:ingest": `LISTEN_FDNAMES has "ingest" more than once`,
+	} {
+		d := prepareActivated(t, "http://127.0.0.1:1", names, []*net.TCPListener{l, l}[:1+strings.Count(names, ":")]...)
+		out, err := d.command.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, %s", names, err, out)
+		}
+	}
+}
+
+// The environment of an inherited socket does not reach the programs that a distributor
+// starts.
+func TestSocketsAreNotPassedOn(t *testing.T) {
+	d := activated(t, "http://127.0.0.1:1", "ingest:metrics", listen(t), listen(t))
+	d.replaceBinary(`env | grep LISTEN_; exit 1`)
+	d.upgrade(`output: \"\"`)
+}
