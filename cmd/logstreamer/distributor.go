@@ -12,13 +12,18 @@ import (
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/logging"
+	"github.com/logstreamer/logstreamer/internal/simulate"
 	"github.com/logstreamer/logstreamer/internal/upgrade"
 )
 
 func newDistributorLoader(p process) *config.Loader[service[distributor.Config]] {
 	defaults := distributor.DefaultConfig()
 	defaults.Version = buildVersion()
-	return newLoader(p, service[distributor.Config]{defaults, logging.DefaultConfig()})
+	loader := newLoader(p, service[distributor.Config]{defaults, logging.DefaultConfig()})
+	loader.Sections = map[string]any{simulate.Section: map[string]any{
+		"type": "array", "items": map[string]any{"type": "object"}, "description": "tests of the configuration, which logstreamer simulate runs",
+	}}
+	return loader
 }
 
 func distributorCommand(p process) *ffcli.Command {

@@ -80,18 +80,7 @@ func TestJSONSchema(t *testing.T) {
 	if committed, err := os.ReadFile(schemaFile); err != nil || string(committed) != printed {
 		t.Errorf("%s, %v; make it with: go run ./cmd/logstreamer check -schema > examples/logstreamer.schema.json", schemaFile, err)
 	}
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(printed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("schema.json", document); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := compileSchema(t)
 	content, err := os.ReadFile(exampleFile)
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +104,16 @@ func TestJSONSchema(t *testing.T) {
 		}
 		checkFile(t, invalid, exitUsage)
 	}
+}
+
+// compileSchema returns the committed JSON Schema.
+func compileSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	schema, err := jsonschema.NewCompiler().Compile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
 }
 
 // validateYAML validates a YAML document as editors do.
@@ -176,5 +175,21 @@ func TestREADMEHasEverySetting(t *testing.T) {
 	}
 	if len(defaults) > 0 {
 		t.Errorf("no settings: %v", defaults)
+	}
+}
+
+// The example's tests pass, and editors accept the file.
+func TestExampleTests(t *testing.T) {
+	const file = "../../examples/tests.yaml"
+	code, stdout, stderr := invoke(t, "simulate", "-config", file)
+	if code != exitOK || strings.Count(stdout, "ok    ") != 5 {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validateYAML(t, compileSchema(t), string(content)); err != nil {
+		t.Error(err)
 	}
 }

@@ -103,6 +103,7 @@ func commands(p process) *ffcli.Command {
 			analyzerCommand(p),
 			emitterCommand(p),
 			checkCommand(p),
+			simulateCommand(p),
 			journalCommand(p),
 			ctlCommand(p),
 			topCommand(p),

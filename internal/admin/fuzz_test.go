@@ -208,13 +208,15 @@ func FuzzAPI(f *testing.F) {
 	f.Add(uint64(1), "PATCH", "/v1/analyzers/a1", `{"weight":1}`)
 	f.Add(uint64(2), "PUT", "/v1/limits?emitter=%00", `{"rate":1}`)
 	f.Add(uint64(3), "DELETE", "/v1/overrides/analyzers/%2e%2e/x", ``)
+	shared := startSystem(f, "admin_token: "+operateToken+"\n")
 	f.Fuzz(func(t *testing.T, seed uint64, method, path, body string) {
-		s := startSystem(t, "admin_token: "+operateToken+"\n")
+		s := *shared
+		s.TB = t
 		g := generator{rand.New(rand.NewPCG(seed, 1))}
 		if path != "" {
 			s.fuzz(g.request(method, path, body))
 		}
-		for range 50 {
+		for range 20 {
 			of := pick(g, allRoutes()...)
 			target := g.path(of) + "?" + g.query(of)
 			s.fuzz(g.request(often(g, of.method, pick(g, "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", g.word())), target, g.body(of)))

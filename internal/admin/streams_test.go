@@ -14,7 +14,7 @@ import (
 
 // follower reads a stream of server-sent events.
 type follower struct {
-	*testing.T
+	testing.TB
 	response *http.Response
 	scanner  *bufio.Scanner
 	cancel   context.CancelFunc
@@ -27,7 +27,7 @@ func (s *system) follow(path string, header ...string) *follower {
 	if response.StatusCode != 200 || response.Header.Get("Content-Type") != eventStream {
 		s.Fatalf("%s: %s", path, response.Status)
 	}
-	return &follower{s.T, response, bufio.NewScanner(response.Body), cancel}
+	return &follower{s.TB, response, bufio.NewScanner(response.Body), cancel}
 }
 
 // next returns the next event.

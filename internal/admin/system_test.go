@@ -26,7 +26,7 @@ import (
 
 // system is a distributor with the analyzers a1 and a2, its controller and its admin API.
 type system struct {
-	*testing.T
+	testing.TB
 	*control.Controller
 	distributor *distributor.Distributor
 	server      *Server
@@ -54,9 +54,9 @@ func (u *fakeUpgrader) Request(context.Context) error {
 }
 
 // startSystem starts a system. The lines are some of its configuration file.
-func startSystem(t *testing.T, lines string) *system {
+func startSystem(t testing.TB, lines string) *system {
 	t.Helper()
-	s := &system{T: t, dir: t.TempDir(), registry: prometheus.NewRegistry(), upgrader: &fakeUpgrader{}, header: make(map[string]string)}
+	s := &system{TB: t, dir: t.TempDir(), registry: prometheus.NewRegistry(), upgrader: &fakeUpgrader{}, header: make(map[string]string)}
 	for range 3 {
 		s.analyzers = append(s.analyzers, analyzertest.New(t))
 	}

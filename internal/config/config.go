@@ -17,6 +17,9 @@ type Loader[T any] struct {
 	Settings []Setting
 	// File is the path of the YAML file; empty means none.
 	File string
+	// Sections are further keys of the file, whose values are not settings, with their JSON
+	// Schemas.
+	Sections map[string]any
 
 	defaults T
 	getenv   func(string) (string, bool)
@@ -62,7 +65,7 @@ func (l *Loader[T]) Load() (*Loaded[T], error) {
 	config := reflect.ValueOf(&loaded.Config).Elem()
 	var errs []error
 	if l.File != "" {
-		errs = readFile(config, l.Settings, l.File, loaded.origins)
+		errs = readFile(config, l.Settings, l.File, l.Sections, loaded.origins)
 	}
 	for _, s := range l.Settings {
 		if text, from := l.override(s); from.source != "" {

@@ -18,7 +18,7 @@ import (
 const byteOrderMark = "\xef\xbb\xbf"
 
 // readFile applies the file to the configuration.
-func readFile(config reflect.Value, settings []Setting, path string, origins map[string]Origin) []error {
+func readFile(config reflect.Value, settings []Setting, path string, sections map[string]any, origins map[string]Origin) []error {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return []error{fmt.Errorf("-config: %w", err)}
@@ -27,6 +27,10 @@ func readFile(config reflect.Value, settings []Setting, path string, origins map
 	if err != nil {
 		return []error{fmt.Errorf("%s: %w", path, err)}
 	}
+	pairs = slices.DeleteFunc(pairs, func(pair *ast.MappingValueNode) bool {
+		_, isSection := sections[pair.Key.GetToken().Value]
+		return isSection
+	})
 	return setFields(config, settings, pairs, path, origins)
 }
 

@@ -3,12 +3,14 @@ package config
 import (
 	"encoding"
 	"encoding/json"
+	"maps"
 	"reflect"
 )
 
 // JSONSchema returns the JSON Schema of the configuration file.
 func (l *Loader[T]) JSONSchema(title string) ([]byte, error) {
 	schema := objectSchema(l.Settings, reflect.ValueOf(l.defaults))
+	maps.Copy(schema["properties"].(map[string]any), l.Sections)
 	schema["$schema"], schema["title"] = "https://json-schema.org/draft/2020-12/schema", title
 	text, err := json.MarshalIndent(schema, "", "  ")
 	return append(text, '\n'), err

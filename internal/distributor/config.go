@@ -43,6 +43,8 @@ type Config struct {
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
 	Routing string `env:"ROUTING" enum:"adaptive,strict" reload:"live" help:"when an analyzer cannot take its share: adaptive (the others take its share) or strict (all wait for it)"`
+	// Explain is ExplainOn or ExplainOff.
+	Explain string `env:"EXPLAIN" enum:"on,off" help:"whether picks are recorded, so that they can be explained and traced: on or off"`
 	// Dispatch is DispatchRunning or DispatchPaused.
 	Dispatch string `env:"DISPATCH" enum:"running,paused" reload:"live" help:"running, or paused: no packet is routed, analyzers deliver what they hold"`
 	// DrainTimeout is for how long an analyzer that is no longer listed may deliver what it holds.
@@ -71,6 +73,12 @@ const (
 	RoutingStrict   = "strict"
 )
 
+// Whether picks are recorded.
+const (
+	ExplainOn  = "on"
+	ExplainOff = "off"
+)
+
 // Whether packets are routed.
 const (
 	DispatchRunning = "running"
@@ -94,6 +102,7 @@ func DefaultConfig() Config {
 		Intake:          intake.DefaultConfig(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
+		Explain:         ExplainOn,
 		Dispatch:        DispatchRunning,
 		DrainTimeout:    time.Minute,
 		Journal:         JournalMemory,

@@ -16,6 +16,7 @@ func TestImports(t *testing.T) {
 		internal + "server/eventloop": {internal + "packet", internal + "journal", internal + "intake", internal + "problem", internal + "server"},
 		internal + "intake":           {"net/http", internal + "http1", internal + "server", internal + "problem", internal + "router"},
 		internal + "protocol/body":    {internal + "protocol/native", internal + "router"},
+		internal + "simulate":         {internal + "distributor", internal + "server", internal + "intake"},
 		internal + "protocol/native":  {internal + "router", internal + "upstream"},
 	}
 	arguments := []string{"list", "-f", `{{.ImportPath}} {{join .Deps " "}}`}

@@ -12,6 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/router"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // RestartRequiredError is the refusal of a configuration that differs from the current one
@@ -168,9 +169,21 @@ func (d *Distributor) apply(next Config, c change) {
 func routing(c Config, present []running) router.Settings {
 	s := router.Settings{Strict: c.Routing == RoutingStrict, Paused: c.Dispatch == DispatchPaused}
 	for _, a := range present {
-		s.Members = append(s.Members, router.Member{Analyzer: a.Upstream, Weight: a.target.Weight, Out: a.target.State != StateReady})
+		s.Members = append(s.Members, router.Member{Analyzer: a.Upstream, Weight: a.target.Weight, Out: outage(a.target.State)})
 	}
 	return s
+}
+
+// outage returns why no packets are routed to an analyzer in a state, or 0 if they are.
+func outage(state string) upstream.Outage {
+	switch state {
+	case StateDrain:
+		return upstream.Drain
+	case StateMaint:
+		return upstream.Maint
+	default:
+		return 0
+	}
 }
 
 // applySettings applies what does not concern the analyzers.

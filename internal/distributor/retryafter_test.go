@@ -39,6 +39,10 @@ func (a *steadyAnalyzer) ID() string             { return "steady" }
 func (a *steadyAnalyzer) Ramp(time.Time) float64 { return 1 }
 func (a *steadyAnalyzer) Tick()                  {}
 
+func (a *steadyAnalyzer) Outage(time.Time) (upstream.Outage, time.Time) {
+	return upstream.NoRoom, time.Time{}
+}
+
 func (a *steadyAnalyzer) ProbeSoon(time.Time) {}
 
 func (a *steadyAnalyzer) BelowLowWatermark() bool {

@@ -191,3 +191,6 @@ func (t *Table) Deficit(i int) float64 {
 	}
 	return float64(t.deficits[t.position[i]]) / fixedOne
 }
+
+// Weight returns the weight of i, active or not.
+func (t *Table) Weight(i int) float64 { return t.weights[i] }

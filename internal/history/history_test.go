@@ -63,7 +63,7 @@ func TestColumns(t *testing.T) {
 	if *a[0] != 0.25 || a[1] != nil || *a[2] != 0.75 || b[0] != nil || *b[1] != 0.5 || b[2] != nil {
 		t.Errorf("%v %v", a, b)
 	}
-	if &h.Columns()[0] != &h.Columns()[0] {
+	if first, second := h.Columns(), h.Columns(); &first[0] != &second[0] {
 		t.Error("the page is encoded for each viewer")
 	}
 }

@@ -27,6 +27,9 @@ type Packet struct {
 	// package emitterquota. The journal sets them when it takes the packet.
 	Sequence uint64
 	Slot     uint16
+	// Pick is the number of the last recorded pick of the packet, modulo 2³², or 0. The
+	// router sets it.
+	Pick uint32
 	// DeliveryChan, unless nil, receives one DeliveryResult. It must have capacity
 	// for it, so that the send never blocks.
 	DeliveryChan chan<- DeliveryResult

@@ -44,7 +44,7 @@ func (a *accounting) setMembers(members, leaving []*member) {
 	}
 	for _, m := range slices.Concat(a.members, a.leaving) {
 		switch {
-		case !m.out:
+		case m.out == 0:
 			m.books.drain = nil
 		case m.books.drain == nil:
 			began := m.books.stats

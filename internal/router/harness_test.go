@@ -28,6 +28,8 @@ type analyzer struct {
 	bound             []upstream.Delivery
 	capacityCalls     int
 	probeSoonCalls    int
+	outage            upstream.Outage
+	until             time.Time
 	onOffer           func([]upstream.Delivery)
 }
 
@@ -38,6 +40,12 @@ func (a *analyzer) Capacity(time.Time) (int, bool) {
 	defer a.mu.Unlock()
 	a.capacityCalls++
 	return a.capacity, a.transient
+}
+
+func (a *analyzer) Outage(time.Time) (upstream.Outage, time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.outage, a.until
 }
 
 func (a *analyzer) BelowLowWatermark() bool {
@@ -152,14 +160,14 @@ type harness struct {
 const unlimited = 1 << 30
 
 // newHarness returns a router with a healthy analyzer of unlimited capacity for each
-// weight.
+// weight. It records picks.
 func newHarness(t testing.TB, weights ...float64) *harness {
 	t.Helper()
 	h := &harness{
 		journal: memory.New(memory.Config{QueuePackets: 1 << 20, LimitBytes: 1 << 30}),
 		store:   &store{},
 	}
-	h.Router = New(Dependencies{Journal: h.journal, DeadLetters: h.store, RetryBudget: new(retrybudget.Budget), Logger: slog.New(slog.NewTextHandler(&h.log, nil))})
+	h.Router = New(Dependencies{Journal: h.journal, DeadLetters: h.store, RetryBudget: new(retrybudget.Budget), Record: true, Logger: slog.New(slog.NewTextHandler(&h.log, nil))})
 	for _, weight := range weights {
 		h.addAnalyzer(t, weight)
 	}
@@ -205,13 +213,17 @@ func (h *harness) SetWeight(id string, weight float64) error {
 }
 
 func (h *harness) SetOut(id string, out bool) error {
-	return h.changeMember(id, func(m *Member) { m.Out = out })
+	return h.changeMember(id, func(m *Member) {
+		if m.Out = 0; out {
+			m.Out = upstream.Drain
+		}
+	})
 }
 
 // addAnalyzer adds a healthy analyzer of unlimited capacity.
 func (h *harness) addAnalyzer(t testing.TB, weight float64) *analyzer {
 	t.Helper()
-	a := &analyzer{id: fmt.Sprint("a", len(h.analyzers)+len(h.removed)), capacity: unlimited, transient: true, belowLowWatermark: true, ramp: 1}
+	a := &analyzer{id: fmt.Sprint("a", len(h.analyzers)+len(h.removed)), capacity: unlimited, transient: true, belowLowWatermark: true, ramp: 1, outage: upstream.NoRoom}
 	h.analyzers = append(h.analyzers, a)
 	if err := h.Add(a, weight); err != nil {
 		t.Fatal(err)
@@ -236,13 +248,18 @@ func (h *harness) removeAnalyzer(t testing.TB, a *analyzer) {
 // add appends a packet with a number of messages to the journal.
 func (h *harness) add(t testing.TB, messages int) {
 	h.added++
-	body := fmt.Appendf(nil, `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, h.added)
-	info, err := packet.Check(body, 10)
+	body := fmt.Sprintf(`{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, h.added)
+	h.addBody(t, body, messages)
+}
+
+// addBody appends a packet with a body and a number of messages.
+func (h *harness) addBody(t testing.TB, body string, messages int) {
+	info, err := packet.Check([]byte(body), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	info.Messages = messages // the body has one
-	if _, err := h.journal.Append([]*packet.Packet{h.pool.New(body, info)}); err != nil {
+	if _, err := h.journal.Append([]*packet.Packet{h.pool.New([]byte(body), info)}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,6 +13,7 @@ type Analyzer interface {
 	ID() string
 	Capacity(now time.Time) (packets int, transient bool)
 	BelowLowWatermark() bool
+	Outage(now time.Time) (reason upstream.Outage, until time.Time)
 	Ramp(now time.Time) float64
 	Offer(deliveries []upstream.Delivery)
 	Tick()
@@ -24,7 +25,7 @@ type member struct {
 	Analyzer
 	index      int                 // of the table
 	weight     float64             // configured
-	out        bool                // it gets no packets
+	out        upstream.Outage     // why it gets no packets; 0: it does
 	capacity   int                 // in packets
 	staged     []upstream.Delivery // picked in this round
 	waitBudget time.Duration
@@ -37,7 +38,7 @@ type member struct {
 
 func (m *member) stage(d *upstream.Delivery) {
 	m.capacity--
-	d.Epoch = m.epoch
+	d.Epoch, d.Attempted = m.epoch, false
 	m.staged = append(m.staged, *d)
 }
 
@@ -86,8 +87,9 @@ type Settings struct {
 type Member struct {
 	Analyzer Analyzer
 	Weight   float64
-	// Out means that the analyzer is offered no packets. It keeps what it holds.
-	Out bool
+	// Out is why the analyzer is offered no packets, such as upstream.Drain, or 0. It keeps
+	// what it holds.
+	Out upstream.Outage
 }
 
 func (s Settings) validate() error {
@@ -143,13 +145,17 @@ func (r *Router) configure(s Settings) error {
 	}
 	now := time.Now()
 	for i, one := range s.Members {
-		if members[i] == nil {
-			m, err := r.join(one)
-			if err != nil {
-				return err // does not happen: the settings are valid
-			}
-			members[i] = m
+		if members[i] != nil {
+			continue
 		}
+		m, err := r.join(one)
+		if err != nil {
+			return err // does not happen: the settings are valid
+		}
+		members[i] = m
+	}
+	r.recordMembers(members, now)
+	for i, one := range s.Members {
 		members[i].weight, members[i].out = one.Weight, one.Out
 		r.updateWeight(members[i], now)
 	}
@@ -161,7 +167,7 @@ func (r *Router) configure(s Settings) error {
 }
 
 func (r *Router) leave(m *member) {
-	m.out = true
+	m.out = upstream.Drain
 	r.table.Remove(m.index)
 	r.byIndex[m.index] = nil
 	delete(r.byID, m.ID())

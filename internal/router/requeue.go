@@ -123,9 +123,7 @@ func (q *requeue) take(dst []upstream.Delivery, limit requeued, now time.Time) [
 		dst = append(dst, q.unattempted.Pop())
 	}
 	for range min(limit.attempted, q.attempted.Len()) {
-		d := q.attempted.Pop()
-		d.Attempted = false
-		dst = append(dst, d)
+		dst = append(dst, q.attempted.Pop())
 	}
 	dst = q.deadLetters.take(dst, limit.deadLetters, now)
 	return q.failed.take(dst, limit.failed, now)

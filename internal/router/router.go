@@ -60,6 +60,7 @@ type Router struct {
 	requeue          requeue
 	drainRate        drainRate
 	packets          sync.Pool // of *[]*packet.Packet, see ack
+	recorder         *recorder // nil: picks are not recorded
 
 	// The routing goroutine owns the fields below; see do.
 	strict       bool // see Settings
@@ -90,12 +91,14 @@ type Dependencies struct {
 	DeadLetters DeadLetters
 	// RetryBudget limits retries.
 	RetryBudget *retrybudget.Budget
-	Logger      *slog.Logger
+	// Record records picks, so that Explain and Trace can be called.
+	Record bool
+	Logger *slog.Logger
 }
 
 // New returns a router without members.
 func New(deps Dependencies) *Router {
-	return &Router{
+	r := &Router{
 		journal:     deps.Journal,
 		deadLetters: deps.DeadLetters,
 		retryBudget: deps.RetryBudget,
@@ -105,6 +108,10 @@ func New(deps Dependencies) *Router {
 		byID:        make(map[string]*member),
 		commands:    make(chan command),
 	}
+	if deps.Record {
+		r.recorder = newRecorder(&r.table, time.Now())
+	}
+	return r
 }
 
 // Start starts the routing goroutine.
@@ -193,10 +200,7 @@ func (r *Router) round(ctx context.Context, now time.Time) bool {
 	if len(r.pending) < maxRoundPackets {
 		r.fetch(ctx, now)
 	}
-	routed := 0
-	for routed < len(r.pending) && r.route(&r.pending[routed], now) {
-		routed++
-	}
+	routed := r.routePending(now)
 	if routed == 0 {
 		return false
 	}
@@ -226,7 +230,7 @@ func (r *Router) fetch(ctx context.Context, now time.Time) {
 		ready.attempted = min(granted, ready.attempted)
 		ready.failed = granted - ready.attempted
 		r.pending = r.requeue.take(r.pending, ready, now)
-		r.refund(r.pending[before:])
+		r.refund(r.pending[before:], now)
 	}
 	// Packets without capacity stay in the journal and count against its limit;
 	// one pending packet is enough to wait for capacity.
@@ -268,43 +272,61 @@ func (r *Router) takeRetries(packets int, now time.Time) int {
 
 // refund refunds the charges for requeued packets. It skips members that left
 // since the charge, because rejoining reset their deficit.
-func (r *Router) refund(deliveries []upstream.Delivery) {
+func (r *Router) refund(deliveries []upstream.Delivery, now time.Time) {
 	for i := range deliveries {
 		d := &deliveries[i]
 		if m := r.byID[d.Analyzer]; m != nil && m.epoch == d.Epoch && r.table.Active(m.index) {
 			r.table.Refund(m.index, d.Packet.Messages)
+			r.recordRefund(m, d, now)
 		}
 	}
 }
 
-// route stages a packet for the member that the table picks. It reports false if
-// the packet has to wait.
-func (r *Router) route(d *upstream.Delivery, now time.Time) bool {
+// routePending stages pending packets until one has to wait, and returns their number.
+func (r *Router) routePending(now time.Time) (routed int) {
+	if r.recorder != nil {
+		return r.routeRecorded(now)
+	}
+	for routed < len(r.pending) && r.route(&r.pending[routed], now) != nil {
+		routed++
+	}
+	return routed
+}
+
+// avoided returns the index of the member that returned a packet, or -1.
+func (r *Router) avoided(d *upstream.Delivery) int {
+	if d.Analyzer != "" {
+		if m := r.byID[d.Analyzer]; m != nil {
+			return m.index
+		}
+	}
+	return -1
+}
+
+// route stages a packet for the member that the table picks and returns it. It returns
+// nil if the packet has to wait.
+func (r *Router) route(d *upstream.Delivery, now time.Time) *member {
 	if r.blocking != nil {
 		r.chargeWait(now)
 	}
-	avoid := -1
-	if d.Analyzer != "" {
-		if m := r.byID[d.Analyzer]; m != nil {
-			avoid = m.index
-		}
-	}
+	avoid := r.avoided(d)
 	for {
 		i, ok := r.table.Pick(d.Packet.Messages, avoid)
 		if !ok {
-			return false
+			return nil
 		}
 		m := r.byIndex[i]
 		if m.capacity > 0 {
 			m.stage(d)
-			return true
+			return m
 		}
 		r.table.Refund(i, d.Packet.Messages)
+		r.recordFull(m, d, avoid, now)
 		if r.await(m, now) {
-			return false
+			return nil
 		}
 		m.ejected = true
-		r.table.Leave(i)
+		r.exclude(m, now)
 	}
 }
 
@@ -317,8 +339,8 @@ func (r *Router) refresh(now time.Time) {
 		if m.ejected && (!transient || m.BelowLowWatermark()) {
 			m.ejected = false
 		}
-		if m.out || m.ejected || m.capacity == 0 && !transient {
-			r.table.Leave(m.index)
+		if m.out != 0 || m.ejected || m.capacity == 0 && !transient {
+			r.exclude(m, now)
 			continue
 		}
 		if !r.table.Active(m.index) {
@@ -326,9 +348,18 @@ func (r *Router) refresh(now time.Time) {
 			r.table.Join(m.index)
 			r.epoch++
 			m.epoch = r.epoch
+			r.recordJoin(m, now)
 		}
 		r.capacity += m.capacity
 	}
+	r.recordCapacities(now)
+}
+
+// exclude makes a member inactive.
+func (r *Router) exclude(m *member, now time.Time) {
+	left := r.table.Active(m.index)
+	r.table.Leave(m.index)
+	r.recordLeave(m, left, now)
 }
 
 // tick is called every upstream.TickInterval.
@@ -344,10 +375,13 @@ func (r *Router) tick(now time.Time) {
 			m.ProbeSoon(now)
 		}
 	}
+	r.recordTick(now)
 	r.accounting.recordRound(r.members, &r.table)
 	r.drainRate.sample(r.accounting.settled.Load(), len(r.pending) > 0)
 }
 
 func (r *Router) updateWeight(m *member, now time.Time) {
-	r.table.SetWeight(m.index, m.weight*m.Ramp(now))
+	ramp := m.Ramp(now)
+	r.table.SetWeight(m.index, m.weight*ramp)
+	r.recordWeight(m, ramp, now)
 }

@@ -10,6 +10,7 @@ import (
 
 // Delivered settles packets that an analyzer accepted.
 func (r *Router) Delivered(analyzer string, deliveries []upstream.Delivery) {
+	r.recordOutcomes(deliveries, outcomeDelivered)
 	var volume packet.Volume
 	retries := false
 	for i := range deliveries {
@@ -45,6 +46,7 @@ func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 			continue
 		}
 		settled = append(settled, rejection.Delivery)
+		r.recordOutcomes(settled[len(settled)-1:], outcomeDeadLettered)
 		if waiting := rejection.Delivery.Packet.DeliveryChan; waiting != nil {
 			waiting <- packet.DeliveryResult{Analyzer: analyzer, Rejection: rejection.Detail}
 		}
@@ -56,6 +58,7 @@ func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 		r.ack(settled)
 	}
 	if len(failed) > 0 {
+		r.recordOutcomes(failed, outcomeRerouted)
 		r.accounting.nacked(analyzer, failed, int64(len(failed)))
 		r.reportSettled(r.requeue.pushDeadLetters(failed, time.Now()), true)
 	}
@@ -63,6 +66,7 @@ func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 
 // Nacked requeues packets that were not delivered.
 func (r *Router) Nacked(analyzer string, deliveries []upstream.Delivery) {
+	r.recordOutcomes(deliveries, outcomeRerouted)
 	r.accounting.nacked(analyzer, deliveries, attempted(deliveries))
 	if first := r.requeue.push(deliveries); first != nil {
 		r.logger.Warn("analyzers keep failing with a packet and accept others: it is quarantined, which means retried alone and ever less often",

@@ -169,7 +169,7 @@ func TestSlowHandshake(t *testing.T) {
 		defer s.sweeper.end()
 		served, near := net.Pipe()
 		s.clients.Take(clientquota.ClientOf(served.RemoteAddr()), 1)
-		s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: s.secured(served)}}, time.Second)
+		s.serveConnection(&connection{Fallback: eventloop.Fallback{Conn: s.secured(served)}}, 10*time.Second)
 		within(t, "a handshake", 10*time.Second, func() error {
 			if _, err := near.Write([]byte{22, 3, 1}); err != nil { // the beginning of a record
 				t.Fatal(err)

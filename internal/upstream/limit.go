@@ -63,3 +63,30 @@ func (l *limit) adapt(bound int64, config *Config) (keep int64, excess bool) {
 	l.packets.Store(second)
 	return second, bound > 2*second
 }
+
+// Limit is the limit of the packets bound to an analyzer, for simulations. It must not be
+// used concurrently.
+type Limit struct {
+	limit  limit
+	config Config
+}
+
+// NewLimit returns the limit of an analyzer.
+func NewLimit(config Config) *Limit {
+	l := &Limit{config: config}
+	l.limit.init(config)
+	return l
+}
+
+// Packets returns the limit.
+func (l *Limit) Packets() int { return l.limit.now() }
+
+// Settled records packets that were delivered or rejected.
+func (l *Limit) Settled(packets int) { l.limit.settled.Add(int64(packets)) }
+
+// Adapt adapts the limit every TickInterval, with the number of bound packets. It reports
+// an excess, and the number of packets to keep then.
+func (l *Limit) Adapt(bound int) (keep int, excess bool) {
+	n, excess := l.limit.adapt(int64(bound), &l.config)
+	return int(n), excess
+}

@@ -1,0 +1,157 @@
+package router
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/upstream"
+)
+
+// The ring of the recorder has 32 bytes an entry, 2 MiB in all: 16 for the operation, 8 for
+// the hash of a packet's ids and 8 for its outcome. It consists of frames, each of which
+// begins with the state of the table, which takes 72 bytes a member.
+const (
+	ringEntries  = 1 << 16
+	frameEntries = 1 << 8
+	ringFrames   = ringEntries / frameEntries
+	// maxFrame is the maximum time between the first and the last entry of a frame, less
+	// than maxAt.
+	maxFrame = time.Hour
+)
+
+// recorder records the operations on a fair-share table in a ring. Picks are
+// deterministic: from the state at the start of a frame its operations give the state
+// before each pick, which explains it. Only the routing goroutine uses a recorder, except
+// for the outcomes, which the analyzers' senders record.
+//
+// Each operation is recorded after it was applied and before the next one is, so that the
+// state after the last entry is always that of the table.
+type recorder struct {
+	table   *fairshare.Table
+	started time.Time
+	seed    maphash.Seed
+
+	entries  []entry
+	ids      []uint64 // of the packets of picks
+	outcomes []atomic.Uint64
+	frames   []frame
+	current  *frame
+	next     uint64         // sequence number of the next entry; its index is modulo ringEntries
+	members  []memberRecord // by index, after the last entry
+	decoded  []byte         // buffer of hash
+}
+
+// frame is up to frameEntries consecutive entries and the state before the first.
+type frame struct {
+	first   uint64 // sequence number of the first entry; 0: the frame was never used
+	count   int    // entries
+	start   int64  // microseconds since the recorder started
+	table   fairshare.State
+	members []memberRecord
+	// changed: the members changed before the frame, so that its state does not follow
+	// from that of the last one.
+	changed bool
+}
+
+// memberRecord is what is known about a member besides the state of the table.
+type memberRecord struct {
+	id     string  // empty: the index is unused
+	weight float64 // in the table
+	ramp   float64 // the part of the configured weight that it is
+	room   int
+	outage upstream.Outage // the last one, unless it is active
+	until  int64           // microseconds since 1970, 0 if it is not known
+}
+
+func newRecorder(table *fairshare.Table, now time.Time) *recorder {
+	rec := &recorder{
+		table: table, started: now, seed: maphash.MakeSeed(),
+		entries: make([]entry, ringEntries), ids: make([]uint64, ringEntries), outcomes: make([]atomic.Uint64, ringEntries),
+		frames: make([]frame, ringFrames),
+		next:   ringEntries, // so that no pick has the number 0
+	}
+	rec.beginFrame(0, false)
+	return rec
+}
+
+// micros returns the microseconds from the start of the recorder to a time.
+func (rec *recorder) micros(t time.Time) int64 { return t.Sub(rec.started).Microseconds() }
+
+// beginFrame begins a frame, which replaces the current one if that has no entries, else
+// the oldest.
+func (rec *recorder) beginFrame(at int64, changed bool) {
+	rec.next = (rec.next + frameEntries - 1) &^ (frameEntries - 1)
+	f := &rec.frames[rec.next/frameEntries%ringFrames]
+	f.first, f.count, f.start, f.changed = rec.next, 0, at, changed || f == rec.current && f.changed
+	rec.table.Save(&f.table)
+	f.members = append(f.members[:0], rec.members...)
+	rec.current = f
+}
+
+// write appends an entry. A full frame ends at once, while the table has the state after
+// the entry.
+func (rec *recorder) write(e event) { rec.append(e.encode(rec.current.start), e.at) }
+
+func (rec *recorder) append(e entry, at int64) {
+	f := rec.current
+	rec.entries[rec.next%ringEntries] = e
+	rec.next++
+	if f.count++; f.count == frameEntries {
+		rec.beginFrame(at, false)
+	}
+}
+
+// hash returns the hash of the ids of a packet, those of the emitter in the upper half.
+func (rec *recorder) hash(p *packet.Packet) uint64 {
+	rec.decoded = slices.Grow(rec.decoded[:0], max(p.EmitterID.Len(), p.PacketID.Len()))
+	emitter := maphash.Bytes(rec.seed, p.EmitterID.Decoded(rec.decoded, p.Body))
+	return joinHashes(emitter, maphash.Bytes(rec.seed, p.PacketID.Decoded(rec.decoded, p.Body)))
+}
+
+func joinHashes(emitter, packet uint64) uint64 { return emitter>>32<<32 | packet>>32 }
+
+// grow makes space for the members of the table in all frames, so that no later frame
+// allocates.
+func (rec *recorder) grow() {
+	n := len(rec.members)
+	if n <= cap(rec.frames[0].members) {
+		return
+	}
+	n *= 2
+	for i := range rec.frames {
+		f := &rec.frames[i]
+		f.members = slices.Grow(f.members, n-len(f.members))
+		f.table.Weights = slices.Grow(f.table.Weights, n-len(f.table.Weights))
+		f.table.Active = slices.Grow(f.table.Active, n-len(f.table.Active))
+		f.table.Deficits = slices.Grow(f.table.Deficits, n-len(f.table.Deficits))
+		f.table.Reference = slices.Grow(f.table.Reference, n-len(f.table.Reference))
+	}
+}
+
+// oldest returns the first sequence number that is still recorded.
+func (rec *recorder) oldest() uint64 {
+	// The frame after the current one is the oldest, or was never used.
+	at := rec.current.first / frameEntries
+	for age := uint64(ringFrames - 1); age > 0; age-- {
+		if f := &rec.frames[(at-age)%ringFrames]; f.first != 0 && f.count > 0 {
+			return f.first
+		}
+	}
+	return rec.current.first
+}
+
+// frameAt returns the frame that has or will have the entry with a sequence number, which
+// is recorded or the next.
+func (rec *recorder) frameAt(sequence uint64) *frame {
+	return &rec.frames[sequence/frameEntries%ringFrames]
+}
+
+// entriesOf returns the entries of a frame.
+func (rec *recorder) entriesOf(f *frame) []entry {
+	at := f.first % ringEntries
+	return rec.entries[at : at+uint64(f.count)]
+}
