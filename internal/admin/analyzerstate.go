@@ -6,6 +6,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // analyzerState is the answer about an analyzer.
@@ -74,8 +75,9 @@ func (a *api) stateOf(s distributor.AnalyzerStatus) analyzerState {
 		Breaker: breakerNames[s.Breaker.State], Queue: volumeOf(s.Queued), QueueLimit: s.Limit, InFlight: volumeOf(s.InFlight),
 		Routed: volumeOf(s.Held()), Pace: s.Pace, P99: duration(s.LatencyP99),
 	}
-	var until time.Time
-	if state.Status.Out, until = outOf(s); !until.IsZero() {
+	out, until := outOf(s)
+	state.Status.Out = out.String()
+	if !until.IsZero() {
 		until = until.UTC()
 		state.Status.Until = &until
 	}
@@ -88,21 +90,21 @@ func (a *api) stateOf(s distributor.AnalyzerStatus) analyzerState {
 
 var breakerNames = map[breaker.State]string{breaker.Closed: "closed", breaker.Open: "open", breaker.HalfOpen: "half_open"}
 
-// outOf returns why an analyzer gets no packets, empty if it does, and until when at least.
-func outOf(s distributor.AnalyzerStatus) (reason string, until time.Time) {
+// outOf returns why an analyzer gets no packets, 0 if it does, and until when.
+func outOf(s distributor.AnalyzerStatus) (reason upstream.Outage, until time.Time) {
 	switch {
 	case s.Spec.State != distributor.StateReady:
-		return s.Spec.State, time.Time{}
+		return upstream.OutageNamed(s.Spec.State), time.Time{}
 	case s.Breaker.State == breaker.Open && !s.Breaker.ForcedUntil.IsZero():
-		return "breaker_open", s.Breaker.ForcedUntil
+		return upstream.BreakerOpen, s.Breaker.ForcedUntil
 	case s.Breaker.State == breaker.Open:
-		return "breaker_open", s.Breaker.NextProbe
+		return upstream.BreakerOpen, s.Breaker.NextProbe
 	case s.Probing:
-		return "starting", time.Time{}
+		return upstream.Probing, time.Time{}
 	case !s.PausedUntil.IsZero():
-		return "asked_pause", s.PausedUntil
+		return upstream.AskedPause, s.PausedUntil
 	case s.Queued.Packets+s.InFlight.Packets >= int64(s.Limit):
-		return "no_room", time.Time{}
+		return upstream.NoRoom, time.Time{}
 	}
-	return "", time.Time{}
+	return 0, time.Time{}
 }
