@@ -1,5 +1,5 @@
-// Package admintest has an admin API that answers as a test says. It holds requests and
-// answers to the OpenAPI document.
+// Package admintest has admin APIs for tests: one that answers as a test says, and holds
+// requests and answers to the OpenAPI document (Server), and that of a distributor (System).
 package admintest
 
 import (
