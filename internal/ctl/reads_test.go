@@ -29,7 +29,7 @@ The last reload failed at 2026-11-29T11:30:00Z: x.yaml:3: RATE_LIMIT
 `},
 		{"analyzers", "GET /v1/analyzers", analyzersJSON, `ANALYZER  WEIGHT  TARGET   SHARE  OFF BY  QUEUE  IN FLIGHT   PACE    P99  STATE                HEALTH
 a1           0.5  50.0 %  50.0 %      -3      7          2  12500  4.1ms  ready                healthy
-a2           0.3  30.0 %   0.0 %       0      0          0      0     0s  drain, breaker_open  down
+a2           0.3  30.0 %   0.0 %       0      0          0      0      -  drain, breaker_open  down
 Revision 1234. No analyzer should be off by more than 66.7 messages.
 `},
 		{"analyzers a2", "GET /v1/analyzers/a2", analyzersJSON[strings.Index(analyzersJSON, `{"id":"a2"`) : len(analyzersJSON)-2], `ANALYZER   a2
@@ -43,7 +43,7 @@ share      0.0 % of 30.0 % by weight, ramp 25.0 %
 off by     0 messages
 queue      0 of 10000 packets
 in flight  0 packets
-pace       0 messages/s, p99 0s
+pace       0 messages/s, p99 -
 a2: drained at 2026-11-29T11:00:20Z.
 Of 41 packets (2070 messages) that it held: 38 delivered, 3 rerouted, 0 dead-lettered, 0 remaining; 0 unaccounted.
 0 routed to it since, 3 possible duplicates.

@@ -78,13 +78,21 @@ func analyzerRow(a adminclient.Analyzer) []string {
 	return []string{
 		a.ID, strconv.FormatFloat(a.Spec.Weight, 'g', -1, 64), percent(a.Status.TargetShare), percent(a.Status.Share), number(a.Status.DeviationMessages),
 		strconv.FormatInt(a.Status.Queue.Packets, 10), strconv.FormatInt(a.Status.InFlight.Packets, 10), number(a.Status.Pace),
-		a.Status.P99.String(), StateOf(a), a.Status.Health,
+		latency(a), stateOf(a), a.Status.Health,
 	}
 }
 
-// StateOf returns the state of an analyzer and, if it gets no packets for another reason,
+// latency returns the p99 of an analyzer without digits that mean nothing.
+func latency(a adminclient.Analyzer) string {
+	if a.Status.P99 == 0 {
+		return "-"
+	}
+	return time.Duration(a.Status.P99).Round(10 * time.Microsecond).String()
+}
+
+// stateOf returns the state of an analyzer and, if it gets no packets for another reason,
 // that reason.
-func StateOf(a adminclient.Analyzer) string {
+func stateOf(a adminclient.Analyzer) string {
 	if out := a.Status.Out; out != "" && out != a.Spec.State {
 		return a.Spec.State + ", " + out
 	}
@@ -99,7 +107,7 @@ func showAnalyzer(ctx context.Context, c *call) error {
 	t := table{header: []string{"ANALYZER", a.ID}}
 	t.add("url", a.Spec.URL)
 	t.add("weight", strconv.FormatFloat(a.Spec.Weight, 'g', -1, 64))
-	t.add("state", StateOf(a))
+	t.add("state", stateOf(a))
 	t.add("health", a.Status.Health)
 	t.add("breaker", a.Status.Breaker)
 	if !a.Status.Until.IsZero() {
@@ -109,7 +117,7 @@ func showAnalyzer(ctx context.Context, c *call) error {
 	t.add("off by", number(a.Status.DeviationMessages)+" messages")
 	t.add("queue", strconv.FormatInt(a.Status.Queue.Packets, 10)+" of "+strconv.FormatInt(a.Status.QueueLimit, 10)+" packets")
 	t.add("in flight", strconv.FormatInt(a.Status.InFlight.Packets, 10)+" packets")
-	t.add("pace", number(a.Status.Pace)+" messages/s, p99 "+a.Status.P99.String())
+	t.add("pace", number(a.Status.Pace)+" messages/s, p99 "+latency(a))
 	c.out.table(t)
 	if a.Drain != nil {
 		c.out.drain(*a.Drain)

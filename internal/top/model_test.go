@@ -20,7 +20,7 @@ in 25000 msg/s   out 24000 msg/s   refused 3/s  undelivered 14  oldest 1.5s
 > a1                   0.5   51.0%      -3   12750      8 healthy
   a2                   0.3    0.0%       0       0      0 down, breaker_open, …
   a3                   0.2   20.0%      13       0      5 drain, 6 left
-BACKLOG 14 packets (558 messages), to deliver in 30ms: queue 12, in_flight 2
+BACKLOG 14 packets (558 messages), time to deliver 30ms: queue 12, in_flight 2
 REFUSED shed 3/s; dead-lettered 1 packets
   558 messages of web-1
 EVENTS

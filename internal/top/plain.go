@@ -49,11 +49,11 @@ func plain(d Detail, at time.Time) string {
 	if s.Reason != "" {
 		reason = " (" + s.Reason + ")"
 	}
-	line("%s%s: in %.0f messages/s, out %.0f messages/s, refused %.0f packets/s, undelivered %d packets, oldest %v, dead-lettered %d packets, unaccounted %d messages, revision %d",
-		s.State, reason, s.Rates.Accepted, s.Rates.Delivered, s.Rates.Refused, d.Backlog.Total.Packets, d.Backlog.OldestAge, s.Ledger.DeadLettered.Packets, s.Ledger.UnaccountedMessages, s.Revision)
+	line("%s%s: in %.0f messages/s, out %.0f messages/s, refused %.0f packets/s, undelivered %d packets, oldest %s, dead-lettered %d packets, unaccounted %d messages, revision %d",
+		s.State, reason, s.Rates.Accepted, s.Rates.Delivered, s.Rates.Refused, d.Backlog.Total.Packets, short(d.Backlog.OldestAge), s.Ledger.DeadLettered.Packets, s.Ledger.UnaccountedMessages, s.Revision)
 	for _, a := range d.Analyzers.Analyzers {
-		line("%s: share %s of %s, off by %.0f messages, queue %d packets, in flight %d, p99 %v: %s",
-			a.ID, percent(a.Status.Share), percent(a.Status.TargetShare), a.Status.DeviationMessages, a.Status.Queue.Packets, a.Status.InFlight.Packets, a.Status.P99, stateOf(a))
+		line("%s: share %s of %s, off by %.0f messages, queue %d packets, in flight %d, p99 %s: %s",
+			a.ID, percent(a.Status.Share), percent(a.Status.TargetShare), a.Status.DeviationMessages, a.Status.Queue.Packets, a.Status.InFlight.Packets, latency(a.Status.P99), stateOf(a))
 	}
 	for _, e := range d.Events {
 		line("event %s: %s", e.Time.UTC().Format(time.RFC3339), ctl.Describe(e))

@@ -13,9 +13,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/adminclient/admintest"
 )
 
-const plainState = ` degraded (a2 is down): in 25000 messages/s, out 24000 messages/s, refused 0 packets/s, undelivered 14 packets, oldest 1.52s, dead-lettered 1 packets, unaccounted 0 messages, revision 1234
- a1: share 50.0% of 50.0%, off by -3 messages, queue 7 packets, in flight 2, p99 4.12ms: healthy
- a2: share 0.0% of 30.0%, off by 0 messages, queue 0 packets, in flight 0, p99 0s: down, breaker_open, ramp 25.0%
+const plainState = ` degraded (a2 is down): in 25000 messages/s, out 24000 messages/s, refused 0 packets/s, undelivered 14 packets, oldest 1.5s, dead-lettered 1 packets, unaccounted 0 messages, revision 1234
+ a1: share 50.0% of 50.0%, off by -3 messages, queue 7 packets, in flight 2, p99 4.1ms: healthy
+ a2: share 0.0% of 30.0%, off by 0 messages, queue 0 packets, in flight 0, p99 -: down, breaker_open, ramp 25.0%
  a3: share 20.0% of 20.0%, off by 13 messages, queue 5 packets, in flight 1, p99 2ms: drain, 6 left
  event 2026-11-29T11:59:00Z: breaker analyzers/a2: - → open
  event 2026-11-29T11:59:30Z: change analyzers/a3/state: ready → drain by ops; kernel

@@ -229,9 +229,11 @@ func (m *Model) backlogLines() []string {
 			places = append(places, fmt.Sprintf("%s %d", place, packets))
 		}
 	}
-	lines := []string{
-		span(bold, "BACKLOG") + m.present(plainStyle, fmt.Sprintf(" %d packets (%d messages), to deliver in %s: %s", b.Total.Packets, b.Total.Messages, estimate, strings.Join(places, ", "))),
+	words := fmt.Sprintf(" %d packets (%d messages)", b.Total.Packets, b.Total.Messages)
+	if b.Total.Packets > 0 {
+		words += ", time to deliver " + estimate + ": " + strings.Join(places, ", ")
 	}
+	lines := []string{span(bold, "BACKLOG") + m.present(plainStyle, words)}
 	refusals := []string{}
 	for _, r := range m.refusals() {
 		refusals = append(refusals, fmt.Sprintf("%s %.0f/s", r.reason, r.rate))
@@ -304,9 +306,14 @@ func (m *Model) proposalLines() []string {
 		lines = append(lines, span(plainStyle, "  "+pad(one.ID, 20, false)+pad(m.shareNow(one.ID), 11, true)+pad(percent(one.Share), 9, true)+pad(whole(one.MessagesPerSecond), 9, true)+pad(load, 9, true)))
 	}
 	for _, warning := range p.result.Warnings {
-		lines = append(lines, span(warn, "  Warning: "+warning))
+		lines = append(lines, m.wrap(span(warn, "  Warning: "+warning))...)
 	}
 	return lines
+}
+
+// wrap returns a line as lines of the width of the screen.
+func (m *Model) wrap(line string) []string {
+	return strings.Split(ansi.Wrap(line, max(1, m.width), ""), "\n")
 }
 
 func (m *Model) shareNow(id string) string {
@@ -330,7 +337,7 @@ func (m *Model) pageLines(room int) []string {
 	}
 	var wrapped []string
 	for _, line := range lines[first:min(len(lines), first+room)] {
-		wrapped = append(wrapped, strings.Split(ansi.Hardwrap(span(plainStyle, line), max(1, m.width), true), "\n")...)
+		wrapped = append(wrapped, m.wrap(span(plainStyle, line))...)
 	}
 	if m.page.following {
 		wrapped = wrapped[max(0, len(wrapped)-max(0, room-1)):]
