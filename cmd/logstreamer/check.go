@@ -1,16 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"text/tabwriter"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
+	"github.com/logstreamer/logstreamer/internal/admin"
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/logging"
 )
 
 func checkCommand(p process) *ffcli.Command {
@@ -20,12 +25,16 @@ func checkCommand(p process) *ffcli.Command {
 		Name:       "check",
 		ShortUsage: "logstreamer check [-config FILE] [flags]",
 		ShortHelp:  "validate a distributor's configuration and print what it resolves to, and where from",
-	}, loader, func(_ context.Context, loaded *config.Loaded[service[distributor.Config]]) error {
-		newDiagnostics(p, loader, loaded)
-		if *preflight {
-			return checkStart(p, loaded.Config.Role.Settled())
+	}, loader, func(_ context.Context, loaded *config.Loaded[control.Config]) error {
+		newDiagnostics(p, loader, loaded, loaded.Config.Log)
+		controller, err := control.Open(loader, control.Dependencies{Logger: slog.New(logging.New(p.stderr, loaded.Config.Log))})
+		if err != nil {
+			return usageError{err}
 		}
-		return printConfig(p, loader.Settings, loaded)
+		if *preflight {
+			return checkStart(p, controller.Config().Distributor.Settled())
+		}
+		return printConfig(p, loader.Settings, controller.Loaded())
 	})
 	addConfigFlag(c, loader)
 	preflight = c.FlagSet.Bool("preflight", false, "check what a start would need, as a distributor does before it upgrades to this binary")
@@ -55,14 +64,15 @@ func checkStart(p process, config distributor.Config) error {
 }
 
 // printConfig prints each setting and its origin, and each analyzer and its share.
-func printConfig(p process, settings []config.Setting, loaded *config.Loaded[service[distributor.Config]]) error {
-	loaded.Config.Role = loaded.Config.Role.Settled()
+func printConfig(p process, settings []config.Setting, loaded *config.Loaded[control.Config]) error {
+	loaded = loaded.Clone()
+	loaded.Config.Distributor = loaded.Config.Distributor.Settled()
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "SETTING\tVALUE\tFROM")
 	for _, s := range settings {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%v\n", s.Env, loaded.Text(s), loaded.Origin(s.Key))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%v\n", cmp.Or(s.Env, "-"+s.Flag), loaded.Text(s), loaded.Origin(s.Key))
 	}
-	resolved := loaded.Config.Role
+	resolved := loaded.Config.Distributor
 	sum, fine := resolved.Targets.WeightSum()
 	_, _ = fmt.Fprintln(table, "\nANALYZER\tSHARE\tURL")
 	for _, t := range resolved.Targets {
@@ -76,5 +86,5 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[ser
 		_, _ = fmt.Fprintf(table, "\n%v\n", problem)
 		problem = nil
 	}
-	return errors.Join(table.Flush(), problem, resolved.CheckCredentials())
+	return errors.Join(table.Flush(), problem, resolved.CheckCredentials(), admin.CheckCredentials(loaded.Config.Admin))
 }

@@ -59,7 +59,7 @@ func (s service[T]) Validate() error { return s.Role.Validate() }
 // newService is newCommand for a service.
 func newService[T role](p process, c ffcli.Command, loader *config.Loader[service[T]], run func(context.Context, *config.Loaded[service[T]], *slog.Logger) error) *ffcli.Command {
 	return newCommand(p, c, loader, func(ctx context.Context, loaded *config.Loaded[service[T]]) error {
-		diagnostics := newDiagnostics(p, loader, loaded)
+		diagnostics := newDiagnostics(p, loader, loaded, loaded.Config.Log)
 		defer ignoreHangups(diagnostics)()
 		return run(ctx, loaded, slog.New(logging.New(p.stderr, loaded.Config.Log)))
 	})
@@ -67,8 +67,7 @@ func newService[T role](p process, c ffcli.Command, loader *config.Loader[servic
 
 // newDiagnostics returns the logger of the command itself, after a warning for each
 // mistyped variable. It logs warnings even where the default level is error, as in the demo.
-func newDiagnostics[T role](p process, loader *config.Loader[service[T]], loaded *config.Loaded[service[T]]) *slog.Logger {
-	log := loaded.Config.Log
+func newDiagnostics[T any](p process, loader *config.Loader[T], loaded *config.Loaded[T], log logging.Config) *slog.Logger {
 	if log.Level == "error" && loaded.Origin("log_level") == (config.Origin{}) {
 		log.Level = "warn"
 	}

@@ -39,6 +39,10 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Deadline:            time.Now().Add(8 * time.Minute),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ADMIN_ADDR", "127.0.0.1:0")
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport":     freePort,
 			"ready":        ready,

@@ -11,6 +11,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/simulate"
 )
@@ -26,9 +27,9 @@ func simulateCommand(p process) *ffcli.Command {
 		Name:       "simulate",
 		ShortUsage: "logstreamer simulate -config FILE [-trace FILE] [-against random,wrr,least] [-pace ID=N/s,…] [flags]",
 		ShortHelp:  "run a configuration's tests, or a recorded trace, in virtual time; exits with 1 when a test fails or a pick differs",
-	}, loader, func(ctx context.Context, loaded *config.Loaded[service[distributor.Config]]) error {
-		newDiagnostics(p, loader, loaded)
-		return simulateAll(ctx, p, loader.File, loaded.Config.Role.Settled(), flags)
+	}, loader, func(ctx context.Context, loaded *config.Loaded[control.Config]) error {
+		newDiagnostics(p, loader, loaded, loaded.Config.Log)
+		return simulateAll(ctx, p, loader.File, loaded.Config.Distributor.Settled(), flags)
 	})
 	addConfigFlag(c, loader)
 	c.FlagSet.StringVar(&flags.trace, "trace", "", "recorded trace (logstreamer-trace/1): compare its picks, and simulate its packets")

@@ -10,6 +10,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/upgrade"
 )
 
@@ -17,21 +18,43 @@ import (
 const (
 	ingestListener  = "ingest"
 	metricsListener = "metrics"
+	adminListener   = "admin"
 )
 
-func listenerNames() []string { return []string{ingestListener, metricsListener} }
+func listenerNames() []string { return []string{ingestListener, metricsListener, adminListener} }
+
+// sockets are what one instance hands over to another.
+type sockets struct {
+	distributor.Sockets
+	admin net.Listener // nil if there is none
+}
+
+func (s sockets) Close() {
+	s.Sockets.Close()
+	_ = closeListener(s.admin)
+}
+
+// upgrades is what the admin API asks for.
+type upgrades struct{ *upgrade.Upgrader }
+
+// Preflight implements admin.Upgrader.
+func (u upgrades) Preflight(ctx context.Context) error {
+	return u.Upgrader.Preflight(ctx, "distributor")
+}
 
 // inheritedSockets returns the sockets with which this process was started.
-func inheritedSockets(inherited *upgrade.Inheritance) (sockets distributor.Sockets, err error) {
-	var failed error
-	sockets.Ingest, err = inherited.Listener(ingestListener)
-	sockets.Metrics, failed = inherited.Listener(metricsListener)
-	if err = errors.Join(err, failed); err != nil {
-		sockets.Close()
-		return distributor.Sockets{}, err
+func inheritedSockets(inherited *upgrade.Inheritance) (taken sockets, err error) {
+	var errs []error
+	for name, l := range map[string]*net.Listener{ingestListener: &taken.Ingest, metricsListener: &taken.Metrics, adminListener: &taken.admin} {
+		*l, err = inherited.Listener(name)
+		errs = append(errs, err)
 	}
-	sockets.Connections = inherited.Connections()
-	return sockets, nil
+	if err := errors.Join(errs...); err != nil {
+		taken.Close()
+		return sockets{}, err
+	}
+	taken.Connections = inherited.Connections()
+	return taken, nil
 }
 
 // takenOver ends an upgrade whose outcome is this process, once it serves.
@@ -49,29 +72,35 @@ func (r *runner) takenOver() {
 
 // handOver checks the new binary and stops the distributor for it. After an error the
 // distributor serves.
-func (r *runner) handOver(ctx context.Context, d *distributor.Distributor) (distributor.Sockets, error) {
+func (r *runner) handOver(ctx context.Context, i *instance) (taken sockets, err error) {
 	r.logger.Info("an upgrade begins with the preflight of the new binary", "program", r.upgrader.Program())
 	if err := r.upgrader.Preflight(ctx, "distributor"); err != nil {
 		r.upgrader.Count(upgrade.PreflightFailed)
-		return distributor.Sockets{}, err
+		return sockets{}, err
 	}
 	notifyServiceManager(r.logger, daemon.SdNotifyReloading)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Config().ShutdownTimeout)
-	defer cancel()
-	sockets, err := d.Handover(ctx)
-	if err != nil {
-		r.upgrader.Count(upgrade.Undelivered)
+	if i.listener != nil {
+		if taken.admin, err = listener.Copy(i.listener); err != nil {
+			return sockets{}, err
+		}
 	}
-	return sockets, err
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.Config().ShutdownTimeout)
+	defer cancel()
+	if taken.Sockets, err = i.Handover(ctx); err != nil {
+		r.upgrader.Count(upgrade.Undelivered)
+		return sockets{}, errors.Join(err, closeListener(taken.admin))
+	}
+	return taken, nil
 }
 
 // exec executes the new binary. It returns if that fails.
-func (r *runner) exec(sockets distributor.Sockets) {
-	r.logger.Info("the new binary is executed", "program", r.upgrader.Program(), "connections", len(sockets.Connections))
-	err := r.upgrader.Exec("distributor", upgrade.Sockets{
-		Listeners:   map[string]net.Listener{ingestListener: sockets.Ingest, metricsListener: sockets.Metrics},
-		Connections: sockets.Connections,
-	})
+func (r *runner) exec(taken sockets) {
+	r.logger.Info("the new binary is executed", "program", r.upgrader.Program(), "connections", len(taken.Connections))
+	listeners := map[string]net.Listener{ingestListener: taken.Ingest, metricsListener: taken.Metrics}
+	if taken.admin != nil {
+		listeners[adminListener] = taken.admin
+	}
+	err := r.upgrader.Exec("distributor", upgrade.Sockets{Listeners: listeners, Connections: taken.Connections})
 	r.logger.Error("the new binary cannot be executed: this one goes on", "error", err)
 	r.upgrader.Count(upgrade.ExecFailed)
 }

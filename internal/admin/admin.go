@@ -67,6 +67,7 @@ type api struct {
 	logger      *slog.Logger
 	routes      routes
 	crossOrigin *http.CrossOriginProtection
+	stopping    context.Context // ends with Stop
 	upgrader    Upgrader
 	version     string
 	started     time.Time
@@ -77,10 +78,10 @@ type api struct {
 
 // Server serves an admin API. It is used once.
 type Server struct {
-	api       *api
-	http      *http.Server
-	endStream context.CancelFunc
-	done      chan struct{}
+	api      *api
+	http     *http.Server
+	endReads context.CancelFunc // streams, and requests that wait
+	done     chan struct{}
 }
 
 // Serve serves an admin API on a listener until Stop.
@@ -89,8 +90,8 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	streams, endStreams := context.WithCancel(context.Background())
-	s := &Server{api: newAPI(deps, m), endStream: endStreams, done: make(chan struct{})}
+	s := &Server{api: newAPI(deps, m), done: make(chan struct{})}
+	s.api.stopping, s.endReads = context.WithCancel(context.Background())
 	s.api.local = isLocal(l.Addr())
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -103,7 +104,6 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 		IdleTimeout:                  30 * time.Second,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
-		BaseContext:                  func(net.Listener) context.Context { return streams },
 		ErrorLog:                     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
 	}
 	serving := net.Listener(newBounded(listener.NewRetrying(l, deps.Logger), maxConnections))
@@ -131,7 +131,7 @@ func newAPI(deps Dependencies, m *metrics) *api {
 // Stop ends streams and waiting requests, answers the others until the context ends, and closes
 // the listener.
 func (s *Server) Stop(ctx context.Context) error {
-	s.endStream()
+	s.endReads()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, s.http.Close())

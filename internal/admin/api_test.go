@@ -337,7 +337,7 @@ func TestSessionOfABrowser(t *testing.T) {
 	if got.get("by") != "session" || got.get("role") != "operate" || got.get("expires") == nil {
 		t.Errorf("%s", got.text)
 	}
-	if records := readRecords(t, s.Config().Distributor.DataDir); len(records) != 2 || strings.Contains(fmt.Sprint(records), "secret") || records[1].Actor != "ADMIN_TOKEN" {
+	if records := readRecords(t, s.Config().Distributor.DataDir); len(records) != 3 || strings.Contains(fmt.Sprint(records), "secret") || records[2].Actor != "ADMIN_TOKEN" {
 		t.Errorf("%+v", records)
 	}
 	s.want(204, "", "DELETE", "/v1/session", "", "Cookie", cookie.Name+"="+cookie.Value)

@@ -23,13 +23,15 @@ const (
 	// auditBytes is the size at which the file is rotated, auditFiles how many are kept.
 	auditBytes = 16 << 20
 	auditFiles = 5
-	// refusedRate and refusedBurst bound the records of refused requests, so that they
-	// cannot displace the others. Those beyond are counted in the next record.
-	refusedRate  = 10 // a second
+	// refusedRate and refusedBurst bound the records of refused requests, so that a flood
+	// of them does not displace the others: 2 MB a day. Those beyond are counted in the
+	// next record.
+	refusedRate  = 0.1 // a second
 	refusedBurst = 1000
 )
 
-// record is one line of the audit log: a request that changes something, or would.
+// record is one line of the audit log: a request that changes something, or would, or that was
+// denied.
 type record struct {
 	Time    time.Time `json:"time"`
 	Actor   string    `json:"actor,omitempty"` // empty: unknown

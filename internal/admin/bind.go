@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
 // socketMode lets the owner and the group of the process connect.
@@ -86,4 +88,19 @@ func TLS(config control.AdminConfig, store *certificate.Store) (*tls.Config, err
 		return nil, nil
 	}
 	return store.Listener(certificate.Admin, "ADMIN_", files, tls.VerifyClientCertIfGiven)
+}
+
+// CheckCredentials returns the errors of the files of certificates and tokens.
+func CheckCredentials(config control.AdminConfig) error {
+	files, err := filewatch.New(slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return err
+	}
+	store, err := certificate.NewStore(files, nil)
+	if err != nil {
+		return err
+	}
+	_, tokens := NewAccess(config, files)
+	_, certificates := TLS(config, store)
+	return errors.Join(tokens, certificates)
 }

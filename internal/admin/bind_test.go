@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -129,7 +130,9 @@ func overUnix(t *testing.T, l net.Listener, path string) int {
 	t.Helper()
 	server := serveProbes(t, l, control.AdminConfig{}, nil)
 	defer stop(t, server)
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
 	defer transport.CloseIdleConnections()
 	return statusOf(t, transport, "http://localhost/-/healthy", "")
 }

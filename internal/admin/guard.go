@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"mime"
 	"net/http"
@@ -17,7 +18,8 @@ import (
 const contentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 // ServeHTTP serves a request: it finds the route, keeps out who may not use it, and records in
-// the audit log, before the answer is written, what changes something or would.
+// the audit log, before the answer is written, what changes something or would, and what was
+// denied. Reads end when the server stops; changes are waited for.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -30,6 +32,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	guarded := &request{Request: r, query: &query{}}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		guarded.record = &record{}
+	} else {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(a.stopping, cancel)()
+		r = r.WithContext(ctx)
+		guarded.Request = r
 	}
 	result, err := a.serve(w, guarded)
 	refused := (*refusal)(nil)
@@ -147,7 +155,9 @@ func (a *api) finish(r *request, result *answer, refused *refusal) {
 	} else if result.status != 0 {
 		status = result.status
 	}
-	a.metrics.count(status, reason)
+	if denied := a.metrics.count(status, reason); denied && r.record == nil {
+		r.record = &record{}
+	}
 	if r.record == nil {
 		return
 	}

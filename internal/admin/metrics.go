@@ -35,7 +35,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for class := 2; class <= 5; class++ {
 		m.requests[class] = requests.WithLabelValues(fmt.Sprintf("%dxx", class))
 	}
-	for _, reason := range []code{unauthorized, forbidden, hostNotAllowed, crossOrigin, unsupportedMediaType, tooManyFailures} {
+	for _, reason := range []code{unauthorized, forbidden, hostNotAllowed, crossOrigin, methodNotAllowed, unsupportedMediaType, tooManyFailures} {
 		m.denied[reason] = denied.WithLabelValues(string(reason))
 	}
 	var errs []error
@@ -45,9 +45,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-func (m *metrics) count(status int, c code) {
+// count counts a request, and reports whether it was denied.
+func (m *metrics) count(status int, c code) (denied bool) {
 	m.requests[status/100].Inc()
-	if counter, ok := m.denied[c]; ok {
+	counter, denied := m.denied[c]
+	if denied {
 		counter.Inc()
 	}
+	return denied
 }

@@ -222,8 +222,9 @@ func TestRotationUnderLoad(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	f.must(err)
 	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	secure := tls.NewListener(l, f.listener(f.serverConfig("server"))) // before the first rotation
 	serving := make(chan error)
-	go func() { serving <- server.Serve(tls.NewListener(l, f.listener(f.serverConfig("server")))) }()
+	go func() { serving <- server.Serve(secure) }()
 	trusting := f.client(ClientConfig{CA: f.at("ca.pem")})
 	var rotations atomic.Int64
 	var clients sync.WaitGroup

@@ -43,8 +43,7 @@ func listenerMaterial(use Use, sources []filewatch.Source, contents [][]byte, au
 		return m, nil
 	}
 	pool, expiry, err := parsePool(sources[2], contents[2])
-	// A resumed session would outlive the removal of the client's CA.
-	m.config.ClientCAs, m.config.ClientAuth, m.config.SessionTicketsDisabled = pool, auth, true
+	m.config.ClientCAs, m.config.ClientAuth = pool, auth
 	m.expiries[string(use)+"_client_ca"] = expiry
 	return m, err
 }

@@ -102,7 +102,7 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 		return err
 	}
 	if err := c.save(c.current.Load().revision); err != nil {
-		return fmt.Errorf("the configuration cannot be stored, so that no change of it would survive a restart (ADMIN_PERSIST=false keeps none): %w", err)
+		c.deps.Logger.Warn("the configuration cannot be stored: changes at run time are refused (ADMIN_PERSIST=false makes them without storing them)", "error", err)
 	}
 	return nil
 }

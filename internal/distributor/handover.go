@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/server"
 )
@@ -74,27 +74,14 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 func (d *Distributor) copyListeners() (Sockets, error) {
 	var sockets Sockets
 	var err error
-	if sockets.Ingest, err = copyListener(d.serving); err != nil {
+	if sockets.Ingest, err = listener.Copy(d.serving); err != nil {
 		return Sockets{}, err
 	}
-	if sockets.Metrics, err = copyListener(d.metricsListener); err != nil {
+	if sockets.Metrics, err = listener.Copy(d.metricsListener); err != nil {
 		sockets.Close()
 		return Sockets{}, err
 	}
 	return sockets, nil
-}
-
-func copyListener(l net.Listener) (net.Listener, error) {
-	filer, ok := l.(interface{ File() (*os.File, error) })
-	if !ok {
-		return nil, fmt.Errorf("the listener %v cannot be handed over", l.Addr())
-	}
-	file, err := filer.File()
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close() //nolint:errcheck // FileListener has a copy of its own
-	return net.FileListener(file)
 }
 
 // resume serves the sockets again, after a drain that took too long.

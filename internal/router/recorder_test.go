@@ -12,13 +12,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// checkRecord fails unless, for each frame, replaying its operations from its state gives
+// checkRecord fails unless, for the last frames up to a number, replaying its operations from its state gives
 // the picks that were recorded, and the state of the next frame or of the table bit for
 // bit.
-func checkRecord(t rapid.TB, h *harness) {
+func checkRecord(t rapid.TB, h *harness, frames uint64) {
 	t.Helper()
 	rec := h.recorder
-	for first := rec.oldest(); ; first += frameEntries {
+	for first := max(rec.oldest(), rec.current.first-(frames-1)*frameEntries); ; first += frameEntries {
 		f := rec.frameAt(first)
 		p, err := newReplay(f.table, f.members)
 		if err != nil {
@@ -98,7 +98,7 @@ func TestRandomHistoriesAreReplayed(t *testing.T) {
 					h.removeAnalyzer(t, some())
 				}
 			},
-			"": func(r *rapid.T) { checkRecord(r, h) },
+			"": func(r *rapid.T) { checkRecord(r, h, 4) },
 		})
 	})
 }
@@ -127,7 +127,7 @@ func TestRingWrapsAround(t *testing.T) {
 	if recorded := h.recorder.next - h.recorder.oldest(); recorded < ringEntries-frameEntries || recorded > ringEntries {
 		t.Errorf("%d operations are recorded, want %d to %d", recorded, ringEntries-frameEntries, ringEntries)
 	}
-	checkRecord(t, h)
+	checkRecord(t, h, ringFrames)
 }
 
 func TestEntriesAreExact(t *testing.T) {
@@ -174,8 +174,17 @@ func TestRecordingDoesNotAllocate(t *testing.T) {
 	now := time.Now()
 	r.recorder = newRecorder(&r.table, now) // no frame was used yet
 	r.recorder.begin(r.members, r.byIndex, now)
-	if allocations := testing.AllocsPerRun(200, func() { r.round(t.Context(), now) }); allocations != 0 {
-		t.Errorf("%v allocations a round of 64 packets", allocations)
+	journal := r.journal.(*loopJournal)
+	allocations := testing.AllocsPerRun(200, func() {
+		for _, p := range journal.waiting {
+			i, _ := r.table.Pick(p.Messages, -1)
+			r.recorder.pick(&upstream.Delivery{Packet: p}, causeFirst, i, -1, 1, 0)
+			r.table.Refund(i, p.Messages)
+			r.recordRefund(r.byIndex[i], &upstream.Delivery{Packet: p}, now)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations for 64 picks", allocations)
 	}
 }
 

@@ -48,7 +48,7 @@ func at(seconds float64, apply func(*Simulation) error) Event {
 
 // The router keeps to the shares within the bound; the others do not.
 func TestPolicies(t *testing.T) {
-	arrivals := mixed(5000, 10*time.Second)
+	arrivals := mixed(5000, 2*time.Second)
 	fair := run(t, three(), Fair, arrivals)
 	for _, a := range fair.Analyzers {
 		if a.FurthestOff > fair.Bound || math.Abs(a.Share-a.Target) > 1e-3 {

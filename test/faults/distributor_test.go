@@ -82,7 +82,7 @@ func (d *distributor) launch() {
 	arguments = append(arguments, d.flags...)
 	command := exec.Command(arguments[0], arguments[1:]...)
 	command.Env = append(append(os.Environ(), d.env...), "DATA_DIR="+d.dataDir,
-		"PORT="+strconv.Itoa(d.port), "METRICS_ADDR=127.0.0.1:"+strconv.Itoa(d.metricsPort))
+		"PORT="+strconv.Itoa(d.port), "METRICS_ADDR=127.0.0.1:"+strconv.Itoa(d.metricsPort), "ADMIN_ADDR=127.0.0.1:0")
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		d.t.Fatal(err)

@@ -59,6 +59,7 @@ func (p *processes) up(ctx context.Context) error {
 		"ANALYZERS="+strings.Join(analyzers, ","),
 		fmt.Sprintf("PORT=%d", p.ports["ingest"]),
 		fmt.Sprintf("METRICS_ADDR=127.0.0.1:%d", p.ports["metrics"]),
+		"ADMIN_ADDR=127.0.0.1:0",
 		"DATA_DIR="+filepath.Join(p.folder, "data"),
 		"HEALTH_CHECK_INTERVAL_SEC=1", "SLOW_START_SEC=3")
 }

@@ -38,7 +38,7 @@ func start(t *testing.T, analyzers string, flags ...string) *distributor {
 	d.ingest, d.metrics = fmt.Sprintf("127.0.0.1:%d", free[0]), fmt.Sprintf("127.0.0.1:%d", free[1])
 	d.command = exec.Command(d.binary, append([]string{
 		"distributor", "-analyzers", analyzers, "-listen-addr", "127.0.0.1", "-data-dir", filepath.Join(filepath.Dir(d.log), "data"),
-		"-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics,
+		"-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", "127.0.0.1:0",
 	}, flags...)...)
 	d.run()
 	return d

@@ -129,7 +129,7 @@ func prepareActivated(t *testing.T, analyzer, names string, sockets ...*net.TCPL
 	d := prepare(t)
 	d.ingest, d.metrics = sockets[0].Addr().String(), sockets[len(sockets)-1].Addr().String()
 	d.command = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, d.binary,
-		"distributor", "-analyzers", analyzer+"=1", "-port", "0", "-metrics-addr", ":0", "-journal", "disk", "-data-dir", filepath.Join(filepath.Dir(d.log), "data"))
+		"distributor", "-analyzers", analyzer+"=1", "-port", "0", "-metrics-addr", ":0", "-admin-addr", "127.0.0.1:0", "-journal", "disk", "-data-dir", filepath.Join(filepath.Dir(d.log), "data"))
 	d.command.Env = append(os.Environ(), fmt.Sprintf("LISTEN_FDS=%d", len(sockets)), "LISTEN_FDNAMES="+names)
 	for _, s := range sockets {
 		file, err := s.File()
