@@ -71,6 +71,7 @@ func run(ctx context.Context, args []string, p process) int {
 	}
 	err := root.Run(ctx)
 	var usage usageError
+	var exit exitError
 	switch {
 	case err == nil:
 		return exitOK
@@ -80,8 +81,11 @@ func run(ctx context.Context, args []string, p process) int {
 	}
 	_, _ = fmt.Fprintln(p.stderr, "logstreamer:", err)
 	p.fallBack(err)
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &exit):
+		return exit.code
 	}
 	return exitFailed
 }
@@ -101,8 +105,11 @@ func commands(p process) *ffcli.Command {
 			checkCommand(p),
 			simulateCommand(p),
 			journalCommand(p),
+			ctlCommand(p),
+			topCommand(p),
 			tokenCommand(p),
 			healthcheckCommand(p),
+			completionCommand(p),
 			versionCommand(p),
 		},
 	}

@@ -15,7 +15,7 @@ import (
 // usage returns a command's flags, environment names and defaults.
 func usage(c *ffcli.Command, settings []config.Setting) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s.\n\nUsage: %s\n", strings.ToUpper(c.ShortHelp[:1])+c.ShortHelp[1:], c.ShortUsage)
+	fmt.Fprintf(&text, "%s\n\nUsage: %s\n", sentence(c.ShortHelp), c.ShortUsage)
 	if len(settings) > 0 {
 		env := make(map[string]string)
 		for _, s := range settings {
@@ -36,6 +36,9 @@ func usage(c *ffcli.Command, settings []config.Setting) string {
 	}
 	return strings.TrimRight(text.String(), "\n")
 }
+
+// sentence returns the help of a command with a capital letter and a full stop.
+func sentence(help string) string { return strings.ToUpper(help[:1]) + help[1:] + "." }
 
 // commandUsage returns the subcommands of a command.
 func commandUsage(c *ffcli.Command, command string) string {

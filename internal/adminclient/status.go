@@ -1,0 +1,113 @@
+package adminclient
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Duration is a duration that JSON has as a text such as "1m30s".
+type Duration time.Duration
+
+// UnmarshalJSON reads a text; null is 0.
+func (d *Duration) UnmarshalJSON(text []byte) error {
+	var s *string
+	if err := json.Unmarshal(text, &s); err != nil || s == nil {
+		return err
+	}
+	parsed, err := time.ParseDuration(*s)
+	*d = Duration(parsed)
+	return err
+}
+
+// String returns the text.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// Status is the answer of GET /v1/status.
+type Status struct {
+	State     string    `json:"state"`
+	Reason    string    `json:"reason"`
+	Ready     bool      `json:"ready"`
+	Intake    string    `json:"intake"`
+	Dispatch  string    `json:"dispatch"`
+	Version   string    `json:"version"`
+	Boot      string    `json:"boot"`
+	Started   time.Time `json:"started"`
+	Uptime    Duration  `json:"uptime"`
+	Revision  int64     `json:"revision"`
+	Overrides int       `json:"overrides"`
+	Analyzers struct {
+		Total   int `json:"total"`
+		Healthy int `json:"healthy"`
+	} `json:"analyzers"`
+	Ledger Ledger `json:"ledger"`
+	Rates  struct {
+		Accepted  float64 `json:"accepted_messages_per_s"`
+		Delivered float64 `json:"delivered_messages_per_s"`
+		Refused   float64 `json:"refused_packets_per_s"`
+	} `json:"rates"`
+	LastReload *struct {
+		Time       time.Time `json:"time"`
+		Successful bool      `json:"successful"`
+		Detail     string    `json:"detail"`
+	} `json:"last_reload"`
+}
+
+// Ledger is where accepted packets are: Accepted is the sum of the other volumes and
+// UnaccountedMessages.
+type Ledger struct {
+	Accepted            Volume `json:"accepted"`
+	Delivered           Volume `json:"delivered"`
+	Queued              Volume `json:"queued"`
+	InFlight            Volume `json:"in_flight"`
+	DeadLettered        Volume `json:"dead_lettered"`
+	Damaged             Volume `json:"damaged"`
+	UnaccountedMessages int64  `json:"unaccounted_messages"`
+}
+
+// Backlog is the answer of GET /v1/backlog.
+type Backlog struct {
+	Total     Volume   `json:"total"`
+	OldestAge Duration `json:"oldest_age"`
+	// DrainEstimate is nil while nothing is delivered.
+	DrainEstimate *Duration `json:"drain_estimate"`
+	ByPlace       []struct {
+		Place    string `json:"place"`
+		Analyzer string `json:"analyzer"`
+		Volume
+		Bytes int64 `json:"bytes"`
+	} `json:"by_place"`
+	ByEmitter []struct {
+		Emitter string `json:"emitter"`
+		Volume
+		ErrorMessages int64 `json:"error_messages"`
+	} `json:"by_emitter"`
+}
+
+// Events is the answer of GET /v1/events.
+type Events struct {
+	Events []Occurrence `json:"events"`
+	Last   int64        `json:"last"`
+}
+
+// Occurrence is something that happened to the configuration or to an analyzer, or an attempt
+// to change something.
+type Occurrence struct {
+	ID      int64           `json:"id"`
+	Time    time.Time       `json:"time"`
+	Kind    string          `json:"kind"`
+	Actor   string          `json:"actor"`
+	Address string          `json:"address"`
+	Path    string          `json:"path"`
+	Old     any             `json:"old"`
+	New     any             `json:"new"`
+	Reason  string          `json:"reason"`
+	Result  string          `json:"result"`
+	Detail  json.RawMessage `json:"detail"`
+}
+
+// Session is the answer of GET /v1/session: who the caller is.
+type Session struct {
+	Name string `json:"name"`
+	Role string `json:"role"`
+	By   string `json:"by"`
+}

@@ -1,0 +1,66 @@
+package ctl
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/adminclient"
+)
+
+func explainAnalyzer(ctx context.Context, c *call) error {
+	var e adminclient.ShareExplanation
+	if printed, err := c.read(ctx, adminclient.Path("explain"), url.Values{"analyzer": {c.args[0]}}, &e); printed || err != nil {
+		return err
+	}
+	c.out.line("%s", e.Sentence)
+	return nil
+}
+
+func explainPacket(ctx context.Context, c *call) error {
+	var all struct{ Decisions []adminclient.Decision }
+	query := url.Values{"emitter": {c.args[0]}, "packet": {c.args[1]}}
+	if printed, err := c.read(ctx, adminclient.Path("explain"), query, &all); printed || err != nil {
+		return err
+	}
+	for _, d := range all.Decisions {
+		c.out.decision(d)
+	}
+	return nil
+}
+
+// explainNext prints who would get the next packets.
+func explainNext(ctx context.Context, c *call) error {
+	query := url.Values{"messages": {strconv.FormatInt(c.messages, 10)}}
+	if c.packets > 0 {
+		query.Set("n", strconv.FormatInt(c.packets, 10))
+	}
+	var all struct{ Next []adminclient.Decision }
+	if printed, err := c.read(ctx, adminclient.Path("explain"), query, &all); printed || err != nil {
+		return err
+	}
+	t := table{header: []string{">PACKET", ">MESSAGES", "ANALYZER", "RUNNER-UP", ">MARGIN"}}
+	for i, d := range all.Next {
+		t.add(strconv.Itoa(i+1), strconv.FormatInt(d.Messages, 10), d.Chosen, dash(d.RunnerUp), strconv.FormatFloat(d.Margin, 'f', 1, 64))
+	}
+	c.out.table(t)
+	return nil
+}
+
+func (p *printer) decision(d adminclient.Decision) {
+	p.line("%s: %d messages to %s (%s) by a margin of %.1f messages over %s, after %v.",
+		clock(d.Time), d.Messages, d.Chosen, dash(d.Cause), d.Margin, dash(d.RunnerUp), time.Duration(d.WaitedUS)*time.Microsecond)
+	t := table{header: []string{"CANDIDATE", ">DEFICIT", ">SHARE", ">RAMP", ">ROOM", "OUT"}}
+	for _, one := range d.Candidates {
+		if one.Out != "" {
+			t.add(one.ID, "-", "-", "-", "-", one.Out+" until "+clock(one.Until))
+			continue
+		}
+		t.add(one.ID, strconv.FormatFloat(one.Deficit, 'f', 1, 64), percent(one.Share), percent(one.Ramp), strconv.FormatInt(one.Room, 10), "-")
+	}
+	p.table(t)
+	if d.Outcome != nil {
+		p.line("Outcome: %s, %d attempts, %.1f ms.", d.Outcome.State, d.Outcome.Attempts, d.Outcome.LatencyMS)
+	}
+}

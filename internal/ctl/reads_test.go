@@ -1,0 +1,111 @@
+package ctl
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/adminclient/admintest"
+)
+
+const statusJSON = `{"state":"degraded","reason":"a2 is \u001b[31mdown","ready":true,"intake":"open","dispatch":"running","version":"dev","boot":"b1","started":"2026-11-29T11:00:00Z","uptime":"1h0m0.5s","revision":1234,"overrides":2,"analyzers":{"total":3,"healthy":2},
+	"ledger":{"accepted":{"packets":100,"messages":5000},"delivered":{"packets":90,"messages":4500},"queued":{"packets":7,"messages":350},"in_flight":{"packets":2,"messages":100},"dead_lettered":{"packets":1,"messages":50},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},
+	"rates":{"accepted_messages_per_s":25000,"delivered_messages_per_s":24000.4,"refused_packets_per_s":0},"last_reload":{"time":"2026-11-29T11:30:00Z","successful":false,"detail":"x.yaml:3: RATE_LIMIT"}}`
+
+func TestReads(t *testing.T) {
+	for _, c := range []struct{ line, request, answer, want string }{
+		{"status", "GET /v1/status", statusJSON, `degraded, ready: a2 is \x1b[31mdown
+               PACKETS  MESSAGES
+accepted           100      5000
+delivered           90      4500
+queued               7       350
+in flight            2       100
+dead-lettered        1        50
+damaged              0         0
+unaccounted                    0
+Messages/s: 25000 accepted, 24000 delivered. Packets/s: 0 refused.
+Analyzers: 2 of 3 healthy. Intake open, dispatch running.
+Revision 1234, 2 overrides. Version dev, up 1h0m1s since 2026-11-29T11:00:00Z.
+The last reload failed at 2026-11-29T11:30:00Z: x.yaml:3: RATE_LIMIT
+`},
+		{"analyzers", "GET /v1/analyzers", analyzersJSON, `ANALYZER  WEIGHT  TARGET   SHARE  OFF BY  QUEUE  IN FLIGHT   PACE    P99  STATE                HEALTH
+a1           0.5  50.0 %  50.0 %      -3      7          2  12500  4.1ms  ready                healthy
+a2           0.3  30.0 %   0.0 %       0      0          0      0      -  drain, breaker_open  down
+Revision 1234. No analyzer should be off by more than 66.7 messages.
+`},
+		{"analyzers a2", "GET /v1/analyzers/a2", analyzersJSON[strings.Index(analyzersJSON, `{"id":"a2"`) : len(analyzersJSON)-2], `ANALYZER   a2
+url        http://h:9002
+weight     0.3
+state      drain, breaker_open
+health     down
+breaker    open
+out until  2026-11-29T12:00:00Z
+share      0.0 % of 30.0 % by weight, ramp 25.0 %
+off by     0 messages
+queue      0 of 10000 packets
+in flight  0 packets
+pace       0 messages/s, p99 -
+a2: drained at 2026-11-29T11:00:20Z.
+Of 41 packets (2070 messages) that it held: 38 delivered, 3 rerouted, 0 dead-lettered, 0 remaining; 0 unaccounted.
+0 routed to it since, 3 possible duplicates.
+`},
+		{"drains", "GET /v1/drains", `{"drains":[` + draining + `]}`, "a2: drain since 2026-11-29T11:00:00Z, 5 packets (200 messages) left, deadline 2026-11-29T11:01:00Z.\n"},
+		{"drains", "GET /v1/drains", `{"drains":[]}`, "There was no drain.\n"},
+		{"backlog -limit 5", "GET /v1/backlog?top=5", `{"total":{"packets":9,"messages":450},"oldest_age":"1.5s","drain_estimate":null,"by_place":[{"place":"queue","analyzer":"a2","packets":9,"messages":450,"bytes":4096}],"by_emitter":[{"emitter":"web\u0007","packets":9,"messages":450,"error_messages":0}]}`,
+			`9 packets (450 messages), the oldest for 1.5s; time to deliver them: unknown, as nothing is delivered.
+PLACE  ANALYZER  PACKETS  MESSAGES  BYTES
+queue  a2              9       450   4096
+EMITTER  PACKETS  MESSAGES  WRONG BY AT MOST
+web\a          9       450                 0
+`},
+		{"events -limit 1", "GET /v1/events?limit=1", `{"events":[{"id":5,"time":"2026-11-29T11:00:00Z","kind":"denied","address":"127.0.0.1","path":"reload","result":"forbidden","reason":"r"}],"last":5}`,
+			"5 2026-11-29T11:00:00Z denied reload from 127.0.0.1; forbidden; r\n"},
+		{"settings get", "GET /v1/settings", `{"revision":1,"settings":{"shed":{"value":"","origin":"default","overridden":false},"rate_limit":{"value":100,"origin":"override","overridden":true,"expires":"2026-11-29T12:00:00Z"}}}`,
+			"SETTING     VALUE  FROM      EXPIRES\nrate_limit  100    override  2026-11-29T12:00:00Z\nshed               default   -\n"},
+		{"limits get web-1", "GET /v1/limits?emitter=web-1", `{"revision":1,"default":{"rate":0,"burst":0},"limits":[{"emitter":"web-1","rate":100.5,"burst":200,"overridden":true}]}`,
+			"EMITTER   MESSAGES/S  BURST  EXPIRES\nweb-1          100.5    200  -\n(others)    no limit      0  -\n"},
+		{"overrides", "GET /v1/overrides", `{"revision":1,"overrides":[{"path":"analyzers/a2/weight","value":0.1,"base":0.3,"actor":"ops","time":"2026-11-29T11:00:00Z"}]}`,
+			"OVERRIDE             VALUE  INSTEAD OF  BY   SINCE                 EXPIRES  REASON\nanalyzers/a2/weight  0.1    0.3         ops  2026-11-29T11:00:00Z  -        -\n"},
+		{"overrides", "GET /v1/overrides", `{"revision":1,"overrides":[]}`, "Nothing differs from file, environment and flags.\n"},
+		{"explain analyzer a2", "GET /v1/explain?analyzer=a2", `{"analyzer":"a2","share":0.075,"weight":0.3,"ramp":0.25,"member":true,"sentence":"a2 gets 7.5 %."}`, "a2 gets 7.5 %.\n"},
+		{"explain packet web-1 42", "GET /v1/explain?emitter=web-1&packet=42", `{"decisions":[{"seq":1,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","runner_up":"a1","margin":3.2,"bound":66.7,"waited_us":180,"candidates":[{"id":"a1","deficit":12.1,"share":0.5,"ramp":1,"room":118},{"id":"a3","out":"breaker_open","until":"2026-11-29T11:01:00Z"}],"outcome":{"state":"delivered","attempts":1,"latency_ms":4.1}}]}`,
+			`2026-11-29T11:00:00Z: 40 messages to a2 (first) by a margin of 3.2 messages over a1, after 180µs.
+CANDIDATE  DEFICIT   SHARE     RAMP  ROOM  OUT
+a1            12.1  50.0 %  100.0 %   118  -
+a3               -       -        -     -  breaker_open until 2026-11-29T11:01:00Z
+Outcome: delivered, 1 attempts, 4.1 ms.
+`},
+		{"explain next -messages 50 -n 2", "GET /v1/explain?messages=50&n=2", `{"next":[{"messages":50,"chosen":"a1","runner_up":"a2","margin":3,"candidates":[]},{"messages":50,"chosen":"a2","candidates":[]}]}`,
+			"PACKET  MESSAGES  ANALYZER  RUNNER-UP  MARGIN\n     1        50  a1        a2            3.0\n     2        50  a2        -             0.0\n"},
+		{"dead-letters replays", "GET /v1/dead-letters/replays", `{"replays":[]}`, "There was no replay.\n"},
+	} {
+		server := admintest.New(t)
+		path, _, _ := strings.Cut(c.request, "?")
+		server.Answer(path, 200, c.answer)
+		out, errs, err := invoke(t, server, "", strings.Fields(c.line)...)
+		if got := server.Requests(true); err != nil || out != c.want || errs != "" || len(got) != 1 || got[0].Line != c.request {
+			t.Errorf("%s: %v, %+v\n%s%s", c.line, err, got, out, errs)
+		}
+		out, _, err = invoke(t, server, "", append(strings.Fields(c.line), "-json")...)
+		if err != nil || !strings.HasPrefix(out, "{\n  \"") || strings.ContainsAny(out, "\x1b\a") {
+			t.Errorf("%s -json: %v\n%s", c.line, err, out)
+		}
+	}
+}
+
+// JSON of a server that does not escape as Go does is safe to show, too.
+func TestJSONIsEscaped(t *testing.T) {
+	server := admintest.New(t)
+	server.Answer("GET /v1/explain", 200, "{\"analyzer\":\"a\",\"share\":0.5,\"weight\":0.5,\"ramp\":1,\"member\":true,\"sentence\":\"\u009b2J\u202e\"}")
+	out, _, err := invoke(t, server, "", "explain", "analyzer", "a", "-json")
+	if err != nil || !strings.Contains(out, `"sentence": "\u009b2J\u202e"`) {
+		t.Errorf("%v %q", err, out)
+	}
+}
+
+func TestDocuments(t *testing.T) {
+	server := admintest.New(t)
+	server.AnswerText("GET /v1/config", "application/yaml", "# \x1b[2J\nrate_limit: 100\n")
+	if out, _, err := invoke(t, server, "", "config"); err != nil || out != "# \\x1b[2J\nrate_limit: 100\n" {
+		t.Errorf("%v %q", err, out)
+	}
+}

@@ -1,0 +1,141 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/adminclient"
+	"github.com/logstreamer/logstreamer/internal/printable"
+)
+
+const (
+	// pollWait is how long one request waits for the end of an operation.
+	pollWait = 20 * time.Second
+	// unreachableLimit is how long an operation is waited for without an answer: a
+	// distributor that restarts continues its drains.
+	unreachableLimit = time.Minute
+	retryInterval    = time.Second
+)
+
+// await reads an operation until it has ended: ended decodes an answer and says so.
+func (c *call) await(ctx context.Context, path string, ended func(adminclient.Answer) (bool, error)) error {
+	r := adminclient.Request{Method: http.MethodGet, Path: path, Query: url.Values{"wait": {pollWait.String()}}, Wait: pollWait}
+	lastAnswer := time.Now()
+	for {
+		answer, err := c.client.Do(ctx, r)
+		var unreachable *adminclient.UnreachableError
+		switch {
+		case err == nil:
+			lastAnswer = time.Now()
+			if done, err := ended(answer); done || err != nil {
+				return err
+			}
+			continue
+		case !errors.As(err, &unreachable) || ctx.Err() != nil || time.Since(lastAnswer) > unreachableLimit:
+			return c.report(err)
+		}
+		c.progress("%v; trying again", err)
+		timer := time.NewTimer(retryInterval)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// progress tells on standard error what is waited for.
+func (c *call) progress(format string, args ...any) {
+	_, _ = fmt.Fprintln(c.stderr, printable.String(fmt.Sprintf(format, args...)))
+}
+
+// awaitDrain waits for a drain and prints its proof.
+func (c *call) awaitDrain(ctx context.Context, operation string) error {
+	var drain adminclient.Drain
+	var body []byte
+	c.progress("waiting for drain %s", operation)
+	err := c.await(ctx, adminclient.Path("drains", operation), func(answer adminclient.Answer) (bool, error) {
+		drain, body = adminclient.Drain{}, answer.Body
+		err := answer.Decode(&drain)
+		if err == nil && drain.Running {
+			c.progress("%s still holds %d packets (%d messages); deadline %s", drain.Analyzer, drain.Left.Packets, drain.Left.Messages, clock(drain.Deadline))
+		}
+		return !drain.Running, err
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for drain %s: %w", operation, err)
+	}
+	if c.json {
+		c.out.json(body)
+	} else {
+		c.out.drain(drain)
+	}
+	return checkProof(drain)
+}
+
+// checkProof returns an error unless a drain ended with all packets accounted for.
+func checkProof(drain adminclient.Drain) error {
+	p := drain.Proof
+	if p == nil {
+		return fmt.Errorf("drain %s ended without a proof", drain.Operation)
+	}
+	missing := p.Held.Packets - p.Delivered - p.Rerouted - p.DeadLettered - p.Remaining
+	switch {
+	case p.Unaccounted != 0 || missing != 0:
+		return fmt.Errorf("drain %s: %d packets are unaccounted for, and the proof lacks %d", drain.Operation, p.Unaccounted, missing)
+	case p.Result == "canceled":
+		return fmt.Errorf("drain %s was canceled: the analyzer was made ready before its end", drain.Operation)
+	}
+	return nil
+}
+
+// drain writes a drain with its proof.
+func (p *printer) drain(drain adminclient.Drain) {
+	if drain.Proof == nil {
+		p.line("%s: %s since %s, %d packets (%d messages) left, deadline %s.", drain.Analyzer, drain.Kind, clock(drain.Started), drain.Left.Packets, drain.Left.Messages, clock(drain.Deadline))
+		return
+	}
+	proof := drain.Proof
+	p.line("%s: %s at %s.", drain.Analyzer, proof.Result, clock(drain.Ended))
+	p.line("Of %d packets (%d messages) that it held: %d delivered, %d rerouted, %d dead-lettered, %d remaining; %d unaccounted.",
+		proof.Held.Packets, proof.Held.Messages, proof.Delivered, proof.Rerouted, proof.DeadLettered, proof.Remaining, proof.Unaccounted)
+	p.line("%d routed to it since, %d possible duplicates.", proof.RoutedSince, proof.PossibleDuplicates)
+}
+
+// awaitReplay waits for a replay of dead letters.
+func (c *call) awaitReplay(ctx context.Context, id string) error {
+	var replay adminclient.Replay
+	var body []byte
+	c.progress("waiting for replay %s", id)
+	err := c.await(ctx, adminclient.Path("dead-letters", "replays", id), func(answer adminclient.Answer) (bool, error) {
+		replay, body = adminclient.Replay{}, answer.Body
+		err := answer.Decode(&replay)
+		if under := replay.State == "running" || replay.State == "waiting"; !under || err != nil {
+			return true, err
+		}
+		c.progress("%s: %d of %d sent; %s", replay.State, replay.Replayed, replay.Matched, replay.Detail)
+		return false, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for replay %s: %w", id, err)
+	}
+	if c.json {
+		c.out.json(body)
+	} else {
+		c.out.replay(replay)
+	}
+	unaccounted := replay.Matched - replay.Replayed - replay.Failed
+	if replay.State != "done" || replay.Failed != 0 || unaccounted != 0 {
+		return fmt.Errorf("replay %s is %s: %d failed, %d not sent", id, replay.State, replay.Failed, unaccounted)
+	}
+	return nil
+}
+
+func (p *printer) replay(replay adminclient.Replay) {
+	p.line("Replay %s is %s: of %d dead letters %d were sent again, %d failed. %s", replay.ID, replay.State, replay.Matched, replay.Replayed, replay.Failed, replay.Detail)
+}
