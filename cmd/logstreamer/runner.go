@@ -64,13 +64,16 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	var background sync.WaitGroup
 	defer background.Wait()
-	for begun := false; ; begun = true {
+	started := make(chan struct{})
+	defer reloadOnHangup(ctx, started, r.controller)()
+	for first := true; ; first = false {
 		i, err := r.start(ctx, taken)
 		if err != nil {
+			cancel()
 			return err
 		}
-		if !begun {
-			defer reloadOnHangup(ctx, r.controller)()
+		if first {
+			close(started)
 			background.Go(func() { r.controller.Run(ctx) })
 		}
 		r.takenOver()

@@ -437,3 +437,17 @@ func TestTrace(t *testing.T) {
 	off.want(404, notFound, "GET", "/v1/trace", "")
 	off.want(404, notFound, "GET", "/v1/explain?emitter=x&packet=y", "")
 }
+
+// While the distributor stops its state is shown, and nothing is changed.
+func TestDistributorStops(t *testing.T) {
+	s := startSystem(t, "")
+	_, _ = s.distributor.Stop(t.Context())
+	s.want(503, unavailable, "PATCH", "/v1/analyzers/a1", `{"weight":7}`)
+	s.want(503, "draining", "GET", "/-/ready", "")
+	if got := s.ok("GET", "/v1/status", ""); got.get("ready") != false {
+		t.Errorf("%s", got.text)
+	}
+	for _, path := range []string{"/v1/tap", "/v1/stream"} {
+		s.want(503, unavailable, "GET", path, "")
+	}
+}

@@ -234,7 +234,7 @@ func (s *system) fuzz(r *http.Request) {
 		return
 	}
 	ctx := s.Context()
-	if strings.HasSuffix(r.URL.Path, "/tap") || strings.HasSuffix(r.URL.Path, "/stream") || strings.HasSuffix(r.URL.Path, "/events") {
+	if strings.HasSuffix(r.URL.Path, "/tap") || strings.HasSuffix(r.URL.Path, "/stream") || strings.HasSuffix(r.URL.Path, "/events") || strings.HasSuffix(r.URL.Path, "/trace") {
 		short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
 		defer cancel()
 		ctx = short

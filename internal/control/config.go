@@ -22,7 +22,7 @@ type Config struct {
 	Log         logging.Config
 	Admin       AdminConfig
 	// Watch reloads the file when its content changes.
-	Watch bool `flag:"watch" help:"reload the file of -config when its content changes"`
+	Watch bool `env:"CONFIG_WATCH" flag:"watch" help:"reload the file of -config when its content changes"`
 }
 
 // AdminConfig holds the settings of the admin API; the tags are those of package config.

@@ -250,8 +250,11 @@ func (c *Controller) apply(ctx context.Context, before, after *revision) error {
 // refused returns the Error of a configuration that the distributor refused.
 func refused(err error) error {
 	var restart *distributor.RestartRequiredError
-	if errors.As(err, &restart) {
+	switch {
+	case errors.As(err, &restart):
 		return refuse(RestartRequired, "%v", err)
+	case errors.Is(err, distributor.ErrStopping):
+		return refuse(Stopping, "%v", err)
 	}
 	return refuse(InvalidSetting, "%v", err)
 }

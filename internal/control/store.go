@@ -34,7 +34,7 @@ type store struct{ dir string }
 
 // load returns the content, which is empty if there is no file.
 func (s store) load() (content stored, err error) {
-	if s.dir == "" {
+	if s.dir == "" || datafile.CheckDir(s.dir) != nil { // whether DATA_DIR can be used is not for this check
 		return content, nil
 	}
 	path := filepath.Join(s.dir, storeFile)

@@ -28,8 +28,8 @@ func (e *RestartRequiredError) Error() string {
 	return "a restart is required to change " + strings.Join(parts, ", ")
 }
 
-// errStopping is the refusal of a change while the distributor stops.
-var errStopping = errors.New("the distributor stops")
+// ErrStopping is the refusal of a change while the distributor stops.
+var ErrStopping = errors.New("the distributor stops")
 
 // Config returns the current configuration, settled: see Config.Settled. It may be called
 // concurrently.
@@ -47,7 +47,7 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
 	if d.stopped {
-		return errStopping
+		return ErrStopping
 	}
 	current := d.Config()
 	next = next.SettledAfter(current)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package upgrade
+package operate
 
 import (
 	"bufio"

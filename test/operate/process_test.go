@@ -1,6 +1,6 @@
 //go:build linux
 
-package upgrade
+package operate
 
 import (
 	"errors"
@@ -23,6 +23,7 @@ type distributor struct {
 	*testing.T
 	binary, log     string // paths
 	ingest, metrics string // addresses
+	admin           string // address, known once it serves
 	command         *exec.Cmd
 	ended           chan struct{}
 }
@@ -72,7 +73,9 @@ func (d *distributor) run() {
 		close(d.ended)
 	}()
 	d.Cleanup(d.kill)
-	d.awaitLog("distributor serves", 1)
+	d.awaitLog("the admin API is served", 1)
+	_, address, _ := strings.Cut(d.logged(), `"the admin API is served" address=`)
+	d.admin, _, _ = strings.Cut(address, " ")
 }
 
 func (d *distributor) kill() {

@@ -1,8 +1,9 @@
 //go:build linux
 
-// Package upgrade tests upgrades of a running distributor with real processes: emitters keep
-// their connections, and no packet is lost or refused.
-package upgrade
+// Package operate tests changes of a running distributor with real processes: upgrades,
+// during which emitters keep their connections and no packet is lost or refused, and changes
+// through the admin API, which survive a kill.
+package operate
 
 import (
 	"fmt"
@@ -18,7 +19,7 @@ var program string
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "logstreamer-upgrade-")
+	folder, err := os.MkdirTemp("", "logstreamer-operate-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

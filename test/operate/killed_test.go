@@ -1,0 +1,119 @@
+//go:build linux
+
+package operate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+)
+
+// request sends a request to the admin API and decodes the answer.
+func (d *distributor) request(method, path, body string, answer any) (status int, err error) {
+	r, err := http.NewRequest(method, "http://"+d.admin+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Close = true
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode < 300 {
+		err = json.Unmarshal(text, answer)
+	}
+	return response.StatusCode, err
+}
+
+// changes makes revisions one after the other until the process is killed: revision n gives
+// the analyzer a1 the weight n. It returns the last one that was answered.
+func (d *distributor) changes(from int64) (answered int64) {
+	answered = from
+	for {
+		var result struct{ Revision int64 }
+		status, err := d.request(http.MethodPatch, "/v1/analyzers/analyzer-1", fmt.Sprintf(`{"weight":%d}`, answered+1), &result)
+		if err != nil {
+			return answered // killed
+		}
+		if status != http.StatusOK || result.Revision != answered+1 {
+			d.Errorf("status %d, revision %d after %d", status, result.Revision, answered)
+			return answered
+		}
+		answered = result.Revision
+	}
+}
+
+// After kill -9 between and during changes the last revision that was answered holds, or
+// the one that was under way, whole.
+func TestKillBetweenChanges(t *testing.T) {
+	a := analyzertest.New(t)
+	d := start(t, a.URL()+"=1", "-journal", "disk")
+	arguments := d.command.Args
+	var current struct{ Revision int64 }
+	if _, err := d.request(http.MethodGet, "/v1/status", "", &current); err != nil {
+		t.Fatal(err)
+	}
+	revision := current.Revision
+	for range 10 {
+		killed := time.AfterFunc(time.Duration(20+rand.IntN(150))*time.Millisecond, func() { _ = d.command.Process.Kill() })
+		answered := d.changes(revision)
+		killed.Stop()
+		<-d.ended
+		d.command = exec.Command(arguments[0], arguments[1:]...)
+		d.run()
+		var after struct {
+			Revision  int64
+			Analyzers []struct{ Spec struct{ Weight float64 } }
+		}
+		if status, err := d.request(http.MethodGet, "/v1/analyzers", "", &after); err != nil || status != http.StatusOK || len(after.Analyzers) != 1 {
+			t.Fatalf("%d, %v, %+v", status, err, after)
+		}
+		if after.Revision != answered && after.Revision != answered+1 {
+			t.Errorf("revision %d after %d was answered", after.Revision, answered)
+		}
+		if got := after.Analyzers[0].Spec.Weight; after.Revision > 1 && got != float64(after.Revision) {
+			t.Errorf("revision %d has the weight %g", after.Revision, got)
+		}
+		revision = after.Revision
+	}
+	if revision == current.Revision {
+		t.Error("no change was made")
+	}
+	t.Logf("%d revisions", revision)
+}
+
+// An upgrade through the admin API answers before the new binary takes over, on the same
+// admin address, with the changes made before.
+func TestUpgradeThroughTheAPI(t *testing.T) {
+	a := analyzertest.New(t)
+	d := start(t, a.URL()+"=1", "-journal", "disk")
+	var result struct{ Revision int64 }
+	if status, err := d.request(http.MethodPatch, "/v1/analyzers/analyzer-1", `{"weight":7}`, &result); err != nil || status != http.StatusOK {
+		t.Fatal(status, err)
+	}
+	l := startLoad(t, d.ingest, 8)
+	if status, err := d.request(http.MethodPost, "/v1/upgrade", "", new(any)); err != nil || status != http.StatusAccepted {
+		t.Fatal(status, err)
+	}
+	d.awaitLog("the upgrade is complete", 1)
+	var after struct {
+		Revision  int64
+		Analyzers []struct{ Spec struct{ Weight float64 } }
+	}
+	if _, err := d.request(http.MethodGet, "/v1/analyzers", "", &after); err != nil || after.Revision != result.Revision || after.Analyzers[0].Spec.Weight != 7 {
+		t.Errorf("%v, %+v after revision %d", err, after, result.Revision)
+	}
+	l.end(a)
+	d.stop()
+}
