@@ -81,6 +81,8 @@ func TestSystem(t *testing.T) {
 	s.do("backlog", "0 packets (0 messages)")
 	s.do("events -limit 1000", "analyzers/a2/weight", "test")
 	s.do("config", "analyzers:")
+	s.do("history", `"columns": {`)
+	s.do("session", `"role": "operate"`)
 	s.do("explain analyzer a2", "a2")
 	s.do("explain next -messages 50 -n 3", "ANALYZER")
 	s.do("trace -for 1s", "logstreamer-trace/1")
