@@ -139,6 +139,9 @@ func (p *printer) projection(change adminclient.Change, before map[string]float6
 		t.add(one.ID, now, percent(one.Share), number(one.MessagesPerSecond), known(one.ObservedPace), load)
 	}
 	p.table(t)
+	if change.BoundMessages == 0 { // before the first packet
+		return
+	}
 	p.line("No analyzer is further from its share than %.1f messages.", change.BoundMessages)
 }
 

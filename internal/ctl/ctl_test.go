@@ -277,8 +277,11 @@ func TestStreams(t *testing.T) {
 		t.Error(err)
 	}
 	server.AnswerText("GET /v1/trace", "application/x-ndjson", "{\"trace\": 1}\n{\"t\":1.25}\n")
-	if out, _, err = invoke(t, server, "", "trace", "-for", "5s"); err != nil || out != "{\"trace\":1}\n{\"t\":1.25}\n" {
+	if out, _, err = invoke(t, server, "", "trace", "-for", "5s", "-past", "7"); err != nil || out != "{\"trace\":1}\n{\"t\":1.25}\n" {
 		t.Error(out, err)
+	}
+	if got := server.Requests(true); got[len(got)-1].Line != "GET /v1/trace?duration=5s&past=7" {
+		t.Error(got)
 	}
 }
 

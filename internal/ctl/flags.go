@@ -13,7 +13,7 @@ type flags struct {
 
 	reason, emitter, analyzer, cause, level, stage string
 
-	ifMatch, after, expect, limit, messages, packets, sample int64
+	ifMatch, after, expect, limit, messages, packets, past, sample int64
 
 	rate float64
 }
@@ -45,6 +45,7 @@ var flagCatalog = map[string]struct {
 	"limit":    {func(f *flags) any { return &f.limit }, "how many to show; 0: the server's default"},
 	"messages": {func(f *flags) any { return &f.messages }, "messages of each packet"},
 	"n":        {func(f *flags) any { return &f.packets }, "how many packets; 0: the server's default"},
+	"past":     {func(f *flags) any { return &f.past }, "how many recorded decisions to begin with"},
 	"sample":   {func(f *flags) any { return &f.sample }, "one of so many packets; 0: the server's default"},
 	"rate":     {func(f *flags) any { return &f.rate }, "packets a second; 0: the server's default"},
 }

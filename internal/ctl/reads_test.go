@@ -30,7 +30,7 @@ The last reload failed at 2026-11-29T11:30:00Z: x.yaml:3: RATE_LIMIT
 		{"analyzers", "GET /v1/analyzers", analyzersJSON, `ANALYZER  WEIGHT  TARGET   SHARE  OFF BY  QUEUE  IN FLIGHT   PACE    P99  STATE                HEALTH
 a1           0.5  50.0 %  50.0 %      -3      7          2  12500  4.1ms  ready                healthy
 a2           0.3  30.0 %   0.0 %       0      0          0      0      -  drain, breaker_open  down
-Revision 1234. No analyzer should be off by more than 66.7 messages.
+Revision 1234. The limit of OFF BY is 66.7 messages.
 `},
 		{"analyzers a2", "GET /v1/analyzers/a2", analyzersJSON[strings.Index(analyzersJSON, `{"id":"a2"`) : len(analyzersJSON)-2], `ANALYZER   a2
 url        http://h:9002

@@ -26,6 +26,8 @@ func readSpecs() []spec {
 		{name: "analyzers", help: "show all analyzers, or one with its last drain", args: []argument{{"[ID]", completeAnalyzers}}, flags: []string{"json"}, run: showAnalyzers},
 		{name: "drains", help: "show the drains under way and the proof of the last one of each analyzer", flags: []string{"json"}, run: showDrains},
 		{name: "backlog", help: "show what is not yet delivered: since when, where, whose", flags: []string{"json", "limit"}, run: showBacklog},
+		{name: "history", help: "print the last 900 snapshots, one a second, as JSON columns", run: showDocument("history")},
+		{name: "session", help: "print who the server takes the caller for, and the role", run: showDocument("session")},
 		{name: "events", help: "show what changed, and who did it", flags: []string{"json", "after", "limit", "follow"}, run: showEvents},
 	}
 }
@@ -84,7 +86,7 @@ func packetSpecs() []spec {
 			{name: "next", help: "show which analyzers would get the next packets", flags: []string{"json", "messages", "n"}, run: explainNext},
 		}},
 		{name: "tap", help: "show packets as they pass", flags: []string{"json", "sample", "emitter", "analyzer", "level", "stage", "bodies"}, run: tap},
-		{name: "trace", help: "record routing for logstreamer simulate", flags: []string{"for"}, run: trace},
+		{name: "trace", help: "record routing for logstreamer simulate", flags: []string{"for", "past"}, run: trace},
 	}
 }
 

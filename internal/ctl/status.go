@@ -70,7 +70,7 @@ func showAnalyzers(ctx context.Context, c *call) error {
 		t.add(analyzerRow(a)...)
 	}
 	c.out.table(t)
-	c.out.line("Revision %d. No analyzer should be off by more than %.1f messages.", all.Revision, all.BoundMessages)
+	c.out.line("Revision %d. The limit of OFF BY is %.1f messages.", all.Revision, all.BoundMessages)
 	return nil
 }
 

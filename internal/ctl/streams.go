@@ -178,6 +178,9 @@ func trace(ctx context.Context, c *call) error {
 	if c.duration > 0 {
 		query.Set("duration", c.duration.String())
 	}
+	if c.past > 0 {
+		query.Set("past", strconv.FormatInt(c.past, 10))
+	}
 	return c.client.Lines(ctx, adminclient.Path("trace"), query, func(line []byte) error {
 		c.out.jsonLine(line)
 		return c.out.err

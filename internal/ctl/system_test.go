@@ -57,7 +57,7 @@ func (s *system) post(id string) int {
 func TestSystem(t *testing.T) {
 	s := startSystem(t)
 	s.do("status", "unaccounted", "2 of 2 healthy", "Version 1.2.3")
-	s.do("analyzers", "a1", "50.0 %", "No analyzer should be off by more than")
+	s.do("analyzers", "a1", "50.0 %", "The limit of OFF BY is")
 	s.do("weight a2 0.25 -dry-run", "this is a dry run", "analyzers/a2/weight", "66.7 %")
 	s.do("weight a2 0.25 -ttl 15m -reason test", "Revision", "33.3 %")
 	s.do("overrides", "analyzers/a2/weight", "test")
@@ -81,6 +81,8 @@ func TestSystem(t *testing.T) {
 	s.do("backlog", "0 packets (0 messages)")
 	s.do("events -limit 1000", "analyzers/a2/weight", "test")
 	s.do("config", "analyzers:")
+	s.do("history", `"columns": {`)
+	s.do("session", `"role": "operate"`)
 	s.do("explain analyzer a2", "a2")
 	s.do("explain next -messages 50 -n 3", "ANALYZER")
 	s.do("trace -for 1s", "logstreamer-trace/1")

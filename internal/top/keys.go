@@ -46,18 +46,6 @@ func (m *Model) press(key tea.Key) tea.Cmd {
 		return tea.Quit
 	case "?":
 		m.open("Keys", keyHelp)
-	case "up", "k":
-		m.move(-1)
-	case "down", "j":
-		m.move(1)
-	case "pgup":
-		m.move(-10)
-	case "pgdown":
-		m.move(10)
-	case "home":
-		m.move(-len(m.detail.Analyzers.Analyzers))
-	case "end":
-		m.move(len(m.detail.Analyzers.Analyzers))
 	case "s":
 		m.sorted = (m.sorted + 1) % len(columns)
 	case "S":
@@ -76,8 +64,28 @@ func (m *Model) press(key tea.Key) tea.Cmd {
 		m.askWeight()
 	case "r":
 		return m.reload()
+	default:
+		m.navigate(key)
 	}
 	return nil
+}
+
+// navigate moves the selection by a key.
+func (m *Model) navigate(key tea.Key) {
+	switch key.String() {
+	case "up", "k":
+		m.move(-1)
+	case "down", "j":
+		m.move(1)
+	case "pgup":
+		m.move(-10)
+	case "pgdown":
+		m.move(10)
+	case "home":
+		m.move(-len(m.detail.Analyzers.Analyzers))
+	case "end":
+		m.move(len(m.detail.Analyzers.Analyzers))
+	}
 }
 
 // move moves the selection by rows.
