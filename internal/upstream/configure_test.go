@@ -229,7 +229,7 @@ func TestPaceAndLatency(t *testing.T) {
 		}
 		run(2, 30)
 		status := b.Status(time.Now())
-		if status.Pace < 18 || status.Pace > 22 || status.HighestPace != status.Pace {
+		if status.Pace < 18 || status.Pace > 22 || status.HighestPace < status.Pace || status.HighestPace > 22 { // deliveries at the end of a second count for one of two
 			t.Errorf("pace %v, highest %v, want 20", status.Pace, status.HighestPace)
 		}
 		if status.LatencyP99 < 90*time.Millisecond || status.LatencyP99 > 220*time.Millisecond {

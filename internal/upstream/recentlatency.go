@@ -5,9 +5,13 @@ import (
 	"time"
 )
 
+// A bucket is a range of floating-point numbers with the same exponent and the same first
+// bits of the mantissa, so that no logarithm is needed.
 const (
-	minLatency         = 10e-6 // seconds, the upper bound of the first bucket
-	bucketsPerDoubling = 8     // errors of less than 10 %
+	minLatency         = 10e-6 // seconds, in the first bucket
+	mantissaBits       = 3     // errors of at most 12.5 %
+	bucketShift        = 52 - mantissaBits
+	bucketsPerDoubling = 1 << mantissaBits
 	latencyBuckets     = 24 * bucketsPerDoubling
 	// latencyTurn is how long a generation of recentLatency lasts.
 	latencyTurn = 30 * time.Second
@@ -34,8 +38,16 @@ func (l *recentLatency) turn(now time.Time) {
 }
 
 func (l *recentLatency) add(seconds float64) {
-	at := math.Ceil(bucketsPerDoubling * math.Log2(seconds/minLatency))
-	l.current[int(min(max(at, 0), latencyBuckets-1))]++
+	at := int64(math.Float64bits(max(seconds, minLatency))>>bucketShift) - firstBucket
+	l.current[min(at, latencyBuckets-1)]++
+}
+
+// firstBucket is the number of the first bucket among all floating-point numbers.
+var firstBucket = int64(math.Float64bits(minLatency) >> bucketShift)
+
+// upperBound returns the upper bound of a bucket in seconds.
+func upperBound(bucket int) float64 {
+	return math.Float64frombits(uint64(firstBucket+int64(bucket)+1) << bucketShift)
 }
 
 // quantile returns the upper bound of the bucket of a quantile, 0 without observations.
@@ -50,7 +62,7 @@ func (l *recentLatency) quantile(q float64) time.Duration {
 	sum := 0.0
 	for i := range l.current {
 		if sum += float64(l.current[i]) + float64(l.previous[i]); sum >= q*total {
-			return time.Duration(minLatency * math.Exp2(float64(i)/bucketsPerDoubling) * float64(time.Second))
+			return time.Duration(upperBound(i) * float64(time.Second))
 		}
 	}
 	return 0 // does not happen: q is at most 1
