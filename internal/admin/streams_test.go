@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -58,6 +59,7 @@ func (f *follower) close() {
 
 func TestEvents(t *testing.T) {
 	s := startSystem(t, "")
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":4}`)
 	first := s.ok("GET", "/v1/events", "").get("last").(float64)
 	waited := make(chan reply)
 	go func() { waited <- s.ok("GET", "/v1/events?wait=60s&limit=1&after="+jsonText(first), "") }()
@@ -77,6 +79,29 @@ func TestEvents(t *testing.T) {
 		t.Errorf("it goes on with %s", id)
 	}
 	s.want(400, malformed, "GET", "/v1/events?after=x", "")
+}
+
+// A request that waits is answered once the revision is newer.
+func TestWaitForARevision(t *testing.T) {
+	s := startSystem(t, "")
+	before := s.Revision()
+	waited := make(chan reply)
+	go func() { waited <- s.ok("GET", fmt.Sprintf("/v1/settings?wait=5m&revision=%d", before), "") }()
+	s.until("the request waits", func() bool { return waits("(*api).awaitNewer") })
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":5}`)
+	if got := <-waited; got.get("revision") != float64(before+1) || got.get("settings.rate_limit.value") != 5.0 {
+		t.Errorf("%s", got.text)
+	}
+	s.ok("GET", "/v1/settings?wait=5m&revision=0", "")
+	s.ok("GET", fmt.Sprintf("/v1/settings?wait=1ms&revision=%d", before+1), "")
+	s.want(400, malformed, "GET", "/v1/settings?wait=1s", "")
+	s.want(400, malformed, "GET", "/v1/settings?wait=1h&revision=1", "")
+}
+
+// waits reports whether a goroutine is in a function.
+func waits(function string) bool {
+	stacks := make([]byte, 1<<20)
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), function)
 }
 
 func jsonText(value any) string {
@@ -169,10 +194,7 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	}
 	waiting := make(chan reply)
 	go func() { waiting <- s.ok("GET", "/v1/status?wait=5m&revision=1000000", "") }()
-	s.until("the request waits", func() bool {
-		stacks := make([]byte, 1<<20)
-		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*api).awaitNewer")
-	})
+	s.until("the request waits", func() bool { return waits("(*api).awaitNewer") })
 	started := time.Now()
 	s.stop()
 	<-waiting

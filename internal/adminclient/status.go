@@ -52,6 +52,17 @@ type Status struct {
 	} `json:"last_reload"`
 }
 
+// Pauses returns what an operator has paused, such as "intake paused".
+func (s Status) Pauses() (pauses []string) {
+	if s.Intake == "paused" {
+		pauses = append(pauses, "intake paused")
+	}
+	if s.Dispatch == "paused" {
+		pauses = append(pauses, "dispatch paused")
+	}
+	return pauses
+}
+
 // Ledger is where accepted packets are: Accepted is the sum of the other volumes and
 // UnaccountedMessages.
 type Ledger struct {

@@ -86,15 +86,21 @@ func (r *revision) patched(request Request, prefix string, patch AnalyzerPatch) 
 
 // checkLast refuses to take the last ready analyzer out.
 func (r *revision) checkLast(id string, patch AnalyzerPatch) error {
-	if patch.State == nil || *patch.State == distributor.StateReady || patch.Force {
+	if patch.State == nil || *patch.State == distributor.StateReady || patch.Force || !r.isLastReady(id) {
 		return nil
 	}
+	return refuse(LastAnalyzer, "%s is the last analyzer that is ready: packets would have nowhere to go; with force it is done all the same", id)
+}
+
+// isLastReady reports whether an analyzer is the only one that is ready.
+func (r *revision) isLastReady(id string) bool {
+	var ready []string
 	for _, target := range r.Config.Distributor.Targets {
-		if target.ID != id && (target.State == "" || target.State == distributor.StateReady) {
-			return nil
+		if target.State == "" || target.State == distributor.StateReady {
+			ready = append(ready, target.ID)
 		}
 	}
-	return refuse(LastAnalyzer, "%s is the last analyzer that is ready: packets would have nowhere to go; with force it is done all the same", id)
+	return slices.Equal(ready, []string{id})
 }
 
 // RemoveAnalyzer removes an analyzer: it gets no more packets, and what it holds it delivers
@@ -107,6 +113,9 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 		}
 		if len(r.Config.Distributor.Targets) == 1 {
 			return nil, refuse(LastAnalyzer, "%s is the last analyzer: add another one first", id)
+		}
+		if r.isLastReady(id) {
+			return nil, refuse(LastAnalyzer, "%s is the last analyzer that is ready: make another one ready first, or drain it with force", id)
 		}
 		return put(r, request, analyzersPrefix+id, json.RawMessage("null"))
 	})

@@ -20,6 +20,9 @@ const defaultOpen = 10 * time.Minute
 // Breaker closes the breaker of an analyzer (reset), or keeps it open for the TTL of the
 // request. It is not part of the configuration: a restart forgets it.
 func (c *Controller) Breaker(_ context.Context, request Request, id, action string) (Result, error) {
+	if err := request.check(); err != nil {
+		return Result{}, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.current.Load()

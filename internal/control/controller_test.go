@@ -226,11 +226,16 @@ func TestRefusals(t *testing.T) {
 	result, err = r.Breaker(ctx, operator, "a1", "explode")
 	try(InvalidSetting, result, err)
 	request = operator
+	request.TTL = maxTTL + time.Second
+	result, err = r.Breaker(ctx, request, "a1", "open")
+	try(InvalidSetting, result, err)
 	request.TTL = -time.Second
 	result, err = r.PatchAnalyzer(ctx, request, "a1", AnalyzerPatch{Weight: pointer(1.0)})
 	try(InvalidSetting, result, err)
 	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{State: pointer("maint")}))
 	result, err = r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{State: pointer("drain")})
+	try(LastAnalyzer, result, err)
+	result, err = r.RemoveAnalyzer(ctx, operator, "a2", nil)
 	try(LastAnalyzer, result, err)
 	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{State: pointer("drain"), Force: true}))
 	r.mustSucceed(r.RemoveAnalyzer(ctx, operator, "a2", nil))
@@ -255,6 +260,31 @@ func TestTTL(t *testing.T) {
 	r.mustSucceed(r.Revert(ctx, operator, "analyzers/a2/weight"))
 	if len(r.Overrides()) != 0 || r.weights() != "a1=0.6 ready, a2=0.4 ready" {
 		t.Errorf("%+v, %s", r.Overrides(), r.weights())
+	}
+}
+
+// A change of a whole list or of an item that expires brings the changes of its parts back.
+func TestTTLOverParts(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
+	want := r.weights()
+	briefly := operator
+	briefly.TTL = time.Millisecond
+	for name, change := range map[string]func() (Result, error){
+		"list": func() (Result, error) {
+			return r.ReplaceAnalyzers(ctx, briefly, []distributor.Target{{URL: r.analyzers[0].URL(), Weight: 1}, {URL: r.analyzers[1].URL(), Weight: 1}})
+		},
+		"item": func() (Result, error) { return r.RemoveAnalyzer(ctx, briefly, "a2", nil) },
+	} {
+		r.mustSucceed(change())
+		until(t, "the "+name+" reverts", func() bool {
+			now := r.Overrides()
+			return len(now) > 0 && now[0].Expires == nil || len(now) == 0
+		})
+		if got := r.weights(); got != want {
+			t.Errorf("after the %s: %s, want %s", name, got, want)
+		}
 	}
 }
 

@@ -24,7 +24,9 @@ type Override struct {
 	Time   time.Time       `json:"time"`
 	// Expires is when the override reverts itself, to Beneath or to the base.
 	Expires *time.Time `json:"expires,omitempty"`
-	Beneath *Override  `json:"beneath,omitempty"`
+	// Beneath are the overrides of the same path and of its parts, none of which expires,
+	// that hold again when this one has expired.
+	Beneath []Override `json:"beneath,omitempty"`
 }
 
 // overrides is a list of overrides in the order of their paths, so that an item comes before
@@ -35,14 +37,11 @@ func (o overrides) find(path string) (i int, ok bool) {
 	return slices.BinarySearchFunc(o, path, func(one Override, path string) int { return strings.Compare(one.Path, path) })
 }
 
-// with returns the list with one override more. One that expires covers the one with the
-// same path; any other replaces it. The overrides of its parts go.
+// with returns the list with one override more. One that expires covers those of the same
+// path and of its parts until then; any other replaces them.
 func (o overrides) with(one Override) overrides {
-	if i, found := o.find(one.Path); found && one.Expires != nil {
-		covered := o[i]
-		if one.Beneath = &covered; covered.Expires != nil {
-			one.Beneath = covered.Beneath
-		}
+	if one.Expires != nil {
+		one.Beneath = o.under(one.Path).permanent()
 	}
 	next := o.without(one.Path)
 	i, _ := next.find(one.Path)
@@ -51,10 +50,33 @@ func (o overrides) with(one Override) overrides {
 
 // without returns the list without the override with a path and those of its parts.
 func (o overrides) without(path string) overrides {
-	return slices.DeleteFunc(slices.Clone(o), func(one Override) bool {
-		rest, below := strings.CutPrefix(one.Path, path)
-		return below && (rest == "" || rest[0] == '/' && hasParts(path))
-	})
+	return slices.DeleteFunc(slices.Clone(o), func(one Override) bool { return isUnder(one.Path, path) })
+}
+
+// under returns the override with a path and those of its parts.
+func (o overrides) under(path string) overrides {
+	return slices.DeleteFunc(slices.Clone(o), func(one Override) bool { return !isUnder(one.Path, path) })
+}
+
+// isUnder reports whether a path is another one or that of a part of it.
+func isUnder(path, other string) bool {
+	rest, below := strings.CutPrefix(path, other)
+	return below && (rest == "" || rest[0] == '/' && hasParts(other))
+}
+
+// permanent returns what is left of the list when all that expires has expired.
+func (o overrides) permanent() overrides {
+	left, _ := o.revert(func(Override) bool { return true })
+	return left
+}
+
+// add returns the list with an override, unless the list has one with its path.
+func (o overrides) add(one Override) overrides {
+	i, found := o.find(one.Path)
+	if found {
+		return o
+	}
+	return slices.Insert(o, i, one)
 }
 
 // hasParts reports whether paths below that path name parts of the same value. An emitter's
@@ -66,15 +88,23 @@ func hasParts(path string) bool {
 
 // expire returns the list in which those that have expired have reverted, and their paths.
 func (o overrides) expire(now time.Time) (left overrides, expired []string) {
+	return o.revert(func(one Override) bool { return !one.Expires.After(now) })
+}
+
+// revert returns the list in which those of the ones that expire have reverted for which
+// due holds, and their paths.
+func (o overrides) revert(due func(Override) bool) (left overrides, expired []string) {
+	var covered overrides
 	for _, one := range o {
-		if one.Expires == nil || one.Expires.After(now) {
+		if one.Expires == nil || !due(one) {
 			left = append(left, one)
 			continue
 		}
 		expired = append(expired, one.Path)
-		if one.Beneath != nil {
-			left = append(left, *one.Beneath)
-		}
+		covered = append(covered, one.Beneath...)
+	}
+	for _, one := range covered {
+		left = left.add(one) // one that was set meanwhile wins
 	}
 	return left, expired
 }

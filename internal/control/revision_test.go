@@ -153,7 +153,7 @@ func TestStore(t *testing.T) {
 	base, _ := resolve(sources(t, three), nil, nil)
 	at := time.Unix(99, 0).UTC()
 	one := override(base.loaded, "limits/web/1\n", `{"rate":1}`)
-	one.Expires, one.Beneath = &at, &Override{Path: one.Path, Time: at}
+	one.Expires, one.Beneath = &at, []Override{{Path: one.Path, Time: at}}
 	want := stored{Revision: 7, Hash: "h", IDs: identities{"u": "i"}, Overrides: overrides{one}}
 	if err := s.save(want); err != nil {
 		t.Fatal(err)

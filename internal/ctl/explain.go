@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -49,12 +50,20 @@ func explainNext(ctx context.Context, c *call) error {
 }
 
 func (p *printer) decision(d adminclient.Decision) {
-	p.line("%s: %d messages to %s (%s) by a margin of %.1f messages over %s, after %v.",
-		clock(d.Time), d.Messages, d.Chosen, dash(d.Cause), d.Margin, dash(d.RunnerUp), time.Duration(d.WaitedUS)*time.Microsecond)
+	margin := "as the only eligible analyzer"
+	if d.RunnerUp != "" {
+		margin = fmt.Sprintf("by a margin of %.1f messages over %s", d.Margin, d.RunnerUp)
+	}
+	p.line("%s: %d messages to %s (%s) %s, after %v.",
+		clock(d.Time), d.Messages, d.Chosen, dash(d.Cause), margin, time.Duration(d.WaitedUS)*time.Microsecond)
 	t := table{header: []string{"CANDIDATE", ">DEFICIT", ">SHARE", ">RAMP", ">ROOM", "OUT"}}
 	for _, one := range d.Candidates {
 		if one.Out != "" {
-			t.add(one.ID, "-", "-", "-", "-", one.Out+" until "+clock(one.Until))
+			out := one.Out
+			if !one.Until.IsZero() {
+				out += " until " + clock(one.Until)
+			}
+			t.add(one.ID, "-", "-", "-", "-", out)
 			continue
 		}
 		t.add(one.ID, strconv.FormatFloat(one.Deficit, 'f', 1, 64), percent(one.Share), percent(one.Ramp), strconv.FormatInt(one.Room, 10), "-")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ func (p *printer) table(t table) {
 func percent(ratio float64) string { return fmt.Sprintf("%.1f %%", 100*ratio) }
 
 // number writes a number without a fraction that means nothing.
-func number(v float64) string { return fmt.Sprintf("%.0f", v) }
+func number(v float64) string { return fmt.Sprintf("%.0f", math.Round(v)+0) } // not -0
 
 // known is number for what is 0 when it is not known.
 func known(v float64) string {

@@ -11,6 +11,18 @@ const statusJSON = `{"state":"degraded","reason":"a2 is \u001b[31mdown","ready":
 	"ledger":{"accepted":{"packets":100,"messages":5000},"delivered":{"packets":90,"messages":4500},"queued":{"packets":7,"messages":350},"in_flight":{"packets":2,"messages":100},"dead_lettered":{"packets":1,"messages":50},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},
 	"rates":{"accepted_messages_per_s":25000,"delivered_messages_per_s":24000.4,"refused_packets_per_s":0},"last_reload":{"time":"2026-11-29T11:30:00Z","successful":false,"detail":"x.yaml:3: RATE_LIMIT"}}`
 
+// The first line of a state says what an operator has paused.
+func TestPaused(t *testing.T) {
+	paused := strings.NewReplacer(`"ready":true`, `"ready":false`, `"intake":"open"`, `"intake":"paused"`, `"dispatch":"running"`, `"dispatch":"paused"`)
+	server := admintest.New(t)
+	server.Answer("GET /v1/status", 200, paused.Replace(statusJSON))
+	out, _, err := invoke(t, server, "", "status")
+	line, _, _ := strings.Cut(out, "\n")
+	if want := `degraded, not ready, intake paused, dispatch paused: a2 is \x1b[31mdown`; err != nil || line != want {
+		t.Errorf("%v: %s\nwant %s", err, line, want)
+	}
+}
+
 func TestReads(t *testing.T) {
 	for _, c := range []struct{ line, request, answer, want string }{
 		{"status", "GET /v1/status", statusJSON, `degraded, ready: a2 is \x1b[31mdown
@@ -73,6 +85,11 @@ CANDIDATE  DEFICIT   SHARE     RAMP  ROOM  OUT
 a1            12.1  50.0 %  100.0 %   118  -
 a3               -       -        -     -  breaker_open until 2026-11-29T11:01:00Z
 Outcome: delivered, 1 attempts, 4.1 ms.
+`},
+		{"explain packet web-1 43", "GET /v1/explain?emitter=web-1&packet=43", `{"decisions":[{"seq":2,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","bound":66.7,"waited_us":180,"candidates":[{"id":"a3","out":"drain"}]}]}`,
+			`2026-11-29T11:00:00Z: 40 messages to a2 (first) as the only eligible analyzer, after 180µs.
+CANDIDATE  DEFICIT  SHARE  RAMP  ROOM  OUT
+a3               -      -     -     -  drain
 `},
 		{"explain next -messages 50 -n 2", "GET /v1/explain?messages=50&n=2", `{"next":[{"messages":50,"chosen":"a1","runner_up":"a2","margin":3,"candidates":[]},{"messages":50,"chosen":"a2","candidates":[]}]}`,
 			"PACKET  MESSAGES  ANALYZER  RUNNER-UP  MARGIN\n     1        50  a1        a2            3.0\n     2        50  a2        -             0.0\n"},

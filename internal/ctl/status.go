@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminclient"
@@ -31,7 +32,7 @@ func showStatus(ctx context.Context, c *call) error {
 	if !s.Ready {
 		ready = "not ready"
 	}
-	c.out.line("%s, %s: %s", s.State, ready, dash(s.Reason))
+	c.out.line("%s: %s", strings.Join(append([]string{s.State, ready}, s.Pauses()...), ", "), dash(s.Reason))
 	t := table{header: []string{"", ">PACKETS", ">MESSAGES"}}
 	for _, row := range []struct {
 		name string

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 	"github.com/logstreamer/logstreamer/internal/adminclient/admintest"
@@ -20,6 +21,14 @@ const plainState = ` degraded (a2 is down): in 25000 messages/s, out 24000 messa
  event 2026-11-29T11:59:00Z: breaker analyzers/a2: - → open
  event 2026-11-29T11:59:30Z: change analyzers/a3/state: ready → drain by ops; kernel
 `
+
+// The line of the whole says what an operator has paused.
+func TestPlainPaused(t *testing.T) {
+	text := plain(Detail{Status: adminclient.Status{State: "normal", Reason: "all is well", Intake: "paused", Dispatch: "paused"}}, time.Time{})
+	if want := " normal, intake paused, dispatch paused (all is well): in 0 messages/s"; !strings.HasPrefix(timeless(text), want) {
+		t.Errorf("%s\nwant %s", text, want)
+	}
+}
 
 // show runs a view of a server without a terminal.
 func show(t *testing.T, server *admintest.Server, o Options) (stdout, stderr string, err error) {

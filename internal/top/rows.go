@@ -2,6 +2,7 @@ package top
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,7 +123,7 @@ func (m *Model) merge(a adminclient.Analyzer) row {
 
 func percent(ratio float64) string { return strconv.FormatFloat(100*ratio, 'f', 1, 64) + "%" }
 
-func whole(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
+func whole(v float64) string { return strconv.FormatFloat(math.Round(v)+0, 'f', 0, 64) } // not -0
 
 // short returns a duration without digits that mean nothing.
 func short(d adminclient.Duration) string {

@@ -28,7 +28,7 @@ type distributor struct {
 	ended           chan struct{}
 }
 
-// start starts a distributor and waits until it serves.
+// start starts a distributor and waits until it serves. Without analyzers a file has them.
 func start(t *testing.T, analyzers string, flags ...string) *distributor {
 	t.Helper()
 	free, err := ports.Free(2)
@@ -37,8 +37,11 @@ func start(t *testing.T, analyzers string, flags ...string) *distributor {
 	}
 	d := prepare(t)
 	d.ingest, d.metrics = fmt.Sprintf("127.0.0.1:%d", free[0]), fmt.Sprintf("127.0.0.1:%d", free[1])
+	if analyzers != "" {
+		flags = append([]string{"-analyzers", analyzers}, flags...)
+	}
 	d.command = exec.Command(d.binary, append([]string{
-		"distributor", "-analyzers", analyzers, "-listen-addr", "127.0.0.1", "-data-dir", filepath.Join(filepath.Dir(d.log), "data"),
+		"distributor", "-listen-addr", "127.0.0.1", "-data-dir", filepath.Join(filepath.Dir(d.log), "data"),
 		"-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", "127.0.0.1:0",
 	}, flags...)...)
 	d.run()
