@@ -122,12 +122,16 @@ func (a *Access) token(presented []byte) *credential.Principal {
 }
 
 // certificate returns the principal of the client certificate of a connection, or nil. Without
-// a file that gives names their roles, the authority alone decides.
-func (a *Access) certificate(r *http.Request) *credential.Principal {
+// a file that gives names their roles, the authority alone decides. The handshake verified the
+// certificate; it may have expired since.
+func (a *Access) certificate(r *http.Request, now time.Time) *credential.Principal {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return nil
 	}
 	cert := r.TLS.VerifiedChains[0][0]
+	if now.After(cert.NotAfter) {
+		return nil
+	}
 	if file := a.rules.Load().file; file != nil {
 		return file.Value().Certificate(cert)
 	}
@@ -153,7 +157,7 @@ func (a *Access) authenticate(r *http.Request, now time.Time) (c *caller, wrong 
 			a.sessions.end(cookie.Value) // its token was withdrawn
 		}
 	}
-	if principal := a.certificate(r); principal != nil {
+	if principal := a.certificate(r, now); principal != nil {
 		return &caller{Principal: *principal, by: byCertificate}, false
 	}
 	if !a.required() {

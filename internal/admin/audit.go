@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,11 +24,13 @@ const (
 	// auditBytes is the size at which the file is rotated, auditFiles how many are kept.
 	auditBytes = 16 << 20
 	auditFiles = 5
-	// refusedRate and refusedBurst bound the records of refused requests, so that a flood
-	// of them does not displace the others: 2 MB a day. Those beyond are counted in the
-	// next record.
+	// refusedRate and refusedBurst bound the records of refused requests of one actor, and of
+	// all unknown ones together, so that a flood of them does not displace the others: at most
+	// 3 kB each, 26 MB a day. Those beyond are counted in the next record.
 	refusedRate  = 0.1 // a second
 	refusedBurst = 1000
+	// maxRefusedBytes bounds each text of the client in the record of a refused request.
+	maxRefusedBytes = 100
 )
 
 // record is one line of the audit log: a request that changes something, or would, or that was
@@ -84,9 +87,12 @@ func newAudit(dir string, logger *slog.Logger, failures prometheus.Counter) *aud
 func (a *audit) add(r record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.refused.Take(nil, nil, 1, r.Time); r.Code != "" && !ok {
-		a.unrecorded++
-		return
+	if r.Code != "" {
+		if _, ok := a.refused.Take([]byte(r.Actor), nil, 1, r.Time); !ok {
+			a.unrecorded++
+			return
+		}
+		r.Method, r.Path, r.Query, r.IfMatch = cut(r.Method), cut(r.Path), cut(r.Query), cut(r.IfMatch)
 	}
 	r.Unrecorded, a.unrecorded = a.unrecorded, 0
 	line, err := json.Marshal(r)
@@ -103,6 +109,14 @@ func (a *audit) add(r record) {
 		a.logger.Info("the audit log can be written again")
 	}
 	a.failing = err != nil
+}
+
+// cut returns a text of the client with at most maxRefusedBytes, and a mark if there was more.
+func cut(text string) string {
+	if len(text) <= maxRefusedBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxRefusedBytes], "") + "…"
 }
 
 func (a *audit) writeLocked(line []byte) error {

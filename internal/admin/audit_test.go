@@ -149,3 +149,37 @@ func TestRefusedRequestsAreSummedUp(t *testing.T) {
 		}
 	})
 }
+
+// A flood of refused requests with long texts displaces no record: those of all refused
+// requests that are recorded at once fit into a part of one file.
+func TestRecordsOfRefusedRequestsAreShort(t *testing.T) {
+	a := newTestAudit(t, new(bytes.Buffer))
+	long := strings.Repeat("\xff", maxHeaderBytes)
+	a.add(record{Time: time.Now(), Method: long, Path: long, Query: long, IfMatch: long, Code: string(unauthorized), Status: 401})
+	a.add(record{Time: time.Now(), Query: "emitter=" + strings.Repeat("e", 1000), Status: 200})
+	all := readRecords(t, a.dir)
+	if len(all) != 2 || len(all[1].Query) != 1008 {
+		t.Fatalf("%+v", all)
+	}
+	if one := a.size - int64(len(all[1].Query)); one*refusedBurst > auditBytes/2 {
+		t.Errorf("a refused request takes %d bytes", one)
+	}
+}
+
+// Neither served requests nor refused ones of others keep a refused one out.
+func TestRefusedRequestsOfOneActor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newTestAudit(t, new(bytes.Buffer))
+		a.sync = func(*os.File) error { return nil }
+		for range refusedBurst {
+			a.add(record{Time: time.Now(), Actor: "viewer", Status: 200})
+			a.add(record{Time: time.Now(), Code: string(unauthorized), Status: 401})
+		}
+		a.add(record{Time: time.Now(), Code: string(unauthorized), Status: 401})
+		a.add(record{Time: time.Now(), Actor: "viewer", Code: string(forbidden), Status: 403})
+		all := readRecords(t, a.dir)
+		if last := all[len(all)-1]; len(all) != 2*refusedBurst+1 || last.Actor != "viewer" || last.Status != 403 || last.Unrecorded != 1 {
+			t.Errorf("%d records, the last one %+v", len(all), last)
+		}
+	})
+}

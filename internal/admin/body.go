@@ -16,6 +16,8 @@ import (
 const (
 	// maxBodyBytes bounds the body of a request.
 	maxBodyBytes = 1 << 20
+	// maxPublicBytes bounds it where no credential is needed; it has a token at most.
+	maxPublicBytes = 16 << 10
 	// maxReasonBytes bounds the reason of a change.
 	maxReasonBytes = 1000
 )
@@ -59,13 +61,13 @@ type allowedError string
 
 func (e allowedError) Error() string { return "it must be " + string(e) }
 
-// readBody reads the whole body of a request.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+// readBody reads the whole body of a request, which may have so many bytes.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return nil, refuse(tooLarge, "the body is larger than %d bytes", maxBodyBytes)
+		return nil, refuse(tooLarge, "the body is larger than %d bytes", limit)
 	case err != nil:
 		return nil, refuse(malformed, "the body cannot be read: %v", err)
 	}

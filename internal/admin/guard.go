@@ -27,14 +27,14 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
-	defer a.recover(w, r)
 
 	guarded := &request{Request: r, query: &query{}}
+	defer a.recover(w, guarded)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		guarded.record = &record{}
 	} else {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
 		defer context.AfterFunc(a.stopping, cancel)()
 		r = r.WithContext(ctx)
 		guarded.Request = r
@@ -49,19 +49,41 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refused.writeTo(w, r)
 		return
 	}
+	if result.stream != nil {
+		go a.endWithCredential(r, guarded.caller, cancel)
+	}
 	result.writeTo(w, r)
 }
 
-// recover turns a panic into an answer.
-func (a *api) recover(w http.ResponseWriter, r *http.Request) {
+// endWithCredential ends a stream when the credential of its caller expires, is withdrawn or
+// has another role. An open stream counts as use of a session. It returns when the context of
+// the request ends.
+func (a *api) endWithCredential(r *http.Request, started *caller, end context.CancelFunc) {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case now := <-ticker.C:
+			if caller, _ := a.access.authenticate(r, now); caller == nil || caller.Name != started.Name || caller.Role != started.Role {
+				end()
+			}
+		}
+	}
+}
+
+// recover turns a panic into an answer, and records the request if it changes something.
+func (a *api) recover(w http.ResponseWriter, r *request) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
 	a.metrics.panics.Inc()
-	a.metrics.count(http.StatusInternalServerError, internal)
 	a.logger.Error("a request to the admin API ended in a panic", "method", r.Method, "path", r.URL.EscapedPath(), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
-	refuse(internal, "this is a defect; the log of the distributor has the details").writeTo(w, r)
+	refused := refuse(internal, "this is a defect; the log of the distributor has the details")
+	a.finish(r, nil, refused)
+	refused.writeTo(w, r.Request)
 }
 
 // serve checks and handles a request.
@@ -141,7 +163,11 @@ func (a *api) receive(w http.ResponseWriter, r *request, found *route) (err erro
 		refused.Key, refused.Allowed = "Content-Type", strings.Join(mediaTypes, ", ")
 		return refused
 	}
-	r.body, err = readBody(w, r.Request)
+	limit := int64(maxBodyBytes)
+	if found.rights == public {
+		limit = maxPublicBytes
+	}
+	r.body, err = readBody(w, r.Request, limit)
 	return err
 }
 

@@ -3,6 +3,9 @@ package admin
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
@@ -12,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -388,6 +392,73 @@ func TestSession(t *testing.T) {
 	})
 }
 
+// A stream ends with the credential of its caller.
+func TestStreamEndsWithItsCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := withTokens(t)
+		g := newGuarded(t, config)
+		wait := func(s *stream) { <-s.ctx.Done() }
+		g.routes = append(g.routes, route{"GET", "/v1/stream", read, "", true, func(*api, *request) (*answer, error) {
+			return &answer{contentType: eventStream, stream: wait}, nil
+		}})
+		follow := func(header map[string]string) *atomic.Bool {
+			ended := new(atomic.Bool)
+			go func() {
+				g.do(asks{method: "GET", path: "/v1/stream", header: header})
+				ended.Store(true)
+			}()
+			return ended
+		}
+		login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + readToken + `"}`}, 201, "")
+		session := follow(map[string]string{"Cookie": login.Result().Cookies()[0].String()})
+		operator, viewer := follow(bearer(operateToken)), follow(bearer(readToken))
+		time.Sleep(sessionLifetime - time.Second)
+		if operator.Load() || viewer.Load() || session.Load() {
+			t.Fatal("a stream ended before its credential")
+		}
+		time.Sleep(time.Second + heartbeat)
+		if operator.Load() || viewer.Load() || !session.Load() {
+			t.Errorf("the session ended: its stream ended %v, those of tokens %v, %v", session.Load(), operator.Load(), viewer.Load())
+		}
+		config.Token = "another"
+		commit, _, err := g.access.Prepare(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit()
+		time.Sleep(heartbeat)
+		synctest.Wait()
+		if !operator.Load() || viewer.Load() {
+			t.Errorf("a token was withdrawn: its stream ended %v, that of another %v", operator.Load(), viewer.Load())
+		}
+		config = withTokens(t)
+		commit, _, err = g.access.Prepare(control.AdminConfig{Token: readToken, TokensFile: config.TokensFile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit() // the token has another name and role
+		time.Sleep(heartbeat)
+		synctest.Wait()
+		if !viewer.Load() {
+			t.Error("a token got another role: its stream goes on")
+		}
+	})
+}
+
+// A certificate that expires after the handshake is no credential any more.
+func TestExpiredCertificate(t *testing.T) {
+	access, now := newAccess(t, control.AdminConfig{ClientCA: "ca.pem"}), time.Now()
+	r := httptest.NewRequest("GET", "/v1/thing", nil)
+	leaf := &x509.Certificate{Subject: pkix.Name{CommonName: "viewer"}, NotAfter: now}
+	r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf}}}
+	if c, _ := access.authenticate(r, now); c == nil || c.Name != "viewer" {
+		t.Errorf("valid: %+v", c)
+	}
+	if c, _ := access.authenticate(r, now.Add(time.Second)); c != nil {
+		t.Errorf("expired: %+v", c)
+	}
+}
+
 func TestSessionsAreBounded(t *testing.T) {
 	s, now := newSessions(), time.Unix(1, 0)
 	var secrets []string
@@ -411,6 +482,9 @@ func TestPanic(t *testing.T) {
 	g.want(asks{method: "POST", path: "/v1/panic"}, 500, internal)
 	if testutil.ToFloat64(g.metrics.panics) != 1 || testutil.ToFloat64(g.metrics.requests[5]) != 1 || !strings.Contains(g.log.String(), "a defect") {
 		t.Errorf("it is not counted and logged: %s", &g.log)
+	}
+	if all := g.records(); len(all) != 1 || all[0].Path != "/v1/panic" || all[0].Actor != "local" || all[0].Status != 500 {
+		t.Errorf("%+v", all)
 	}
 }
 
@@ -445,6 +519,13 @@ func TestBody(t *testing.T) {
 	}
 }
 
+// Where no credential is needed, a body is short.
+func TestPublicBody(t *testing.T) {
+	g := newGuarded(t, withTokens(t))
+	g.want(asks{method: "POST", path: "/v1/session", body: strings.Repeat(" ", maxPublicBytes+1)}, 413, tooLarge)
+	g.want(asks{method: "POST", path: "/v1/session", body: strings.Repeat(" ", maxPublicBytes)}, 400, malformed)
+}
+
 func TestQuery(t *testing.T) {
 	g := newGuarded(t, control.AdminConfig{})
 	for query, want := range map[string]string{
@@ -475,6 +556,17 @@ func TestIfMatch(t *testing.T) {
 		revision, err := (&request{Request: r}).ifMatch()
 		if (err != nil) != (want < 0) || err == nil && revision != want {
 			t.Errorf("%q: %d, %v, want %d", field, revision, err, want)
+		}
+	}
+}
+
+// Several fields are one list.
+func TestSeveralIfMatch(t *testing.T) {
+	for _, fields := range [][]string{{"*", `"12"`}, {"", `"12"`}, {`"12"`, `"12"`}, {`"12"`, "*"}} {
+		r := httptest.NewRequest("PATCH", "/", nil)
+		r.Header["If-Match"] = fields
+		if revision, err := (&request{Request: r}).ifMatch(); err == nil {
+			t.Errorf("%q: %d", fields, revision)
 		}
 	}
 }

@@ -51,12 +51,12 @@ func (r *request) change(o options) (control.Request, error) {
 
 // ifMatch returns the revision of If-Match, or 0 for any.
 func (r *request) ifMatch() (int64, error) {
-	field := strings.TrimSpace(r.Header.Get("If-Match"))
+	field := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ", "))
 	if field == "" || field == "*" {
 		return 0, nil
 	}
 	revision, err := strconv.ParseInt(strings.Trim(field, `"`), 10, 64)
-	if err != nil || revision < 1 || len(r.Header.Values("If-Match")) > 1 {
+	if err != nil || revision < 1 {
 		return 0, refuseValue(malformed, "If-Match", field, `a revision such as "1234", or *`)
 	}
 	return revision, nil

@@ -46,7 +46,8 @@ type parser struct {
 	seen  map[digest]bool
 }
 
-// Parse parses a file. Its errors name lines, and show no word that could be a token.
+// Parse parses a file. Its errors name lines, and show no word that could be a token: not the
+// first one either, since a line may by mistake be a token alone.
 func Parse(text []byte, form Form) (*Set, error) {
 	p := parser{form, &Set{certificates: make(map[string]*Principal)}, make(map[string]bool), make(map[digest]bool)}
 	var errs []error
@@ -78,23 +79,23 @@ func (p *parser) line(words []string) error {
 	case !nameForm.MatchString(words[0]):
 		return fmt.Errorf("%w; a line is %s", errName, p.form.syntax())
 	case p.names[words[0]]:
-		return fmt.Errorf("%q must be on one line only, which may have several credentials", words[0])
+		return errors.New("the name must be on one line only, which may have several credentials")
 	}
 	p.names[words[0]] = true
 	if p.form == Admins {
 		if len(rest) == 0 || rest[0] != string(Read) && rest[0] != string(Operate) {
-			return fmt.Errorf("the role of %s must be %s or %s; a line is %s", principal.Name, Read, Operate, p.form.syntax())
+			return fmt.Errorf("word 2: the role must be %s or %s; a line is %s", Read, Operate, p.form.syntax())
 		}
 		principal.Role, rest = Role(rest[0]), rest[1:]
 	}
 	credentials := len(p.set.digests) + len(p.set.certificates)
 	for i, word := range rest {
 		if err := p.word(principal, word); err != nil {
-			return fmt.Errorf("%s, word %d: %w", principal.Name, len(words)-len(rest)+i+1, err)
+			return fmt.Errorf("word %d: %w", len(words)-len(rest)+i+1, err)
 		}
 	}
 	if len(p.set.digests)+len(p.set.certificates) == credentials {
-		return fmt.Errorf("%s must have a sha256:HEX, such as 'logstreamer token' prints, or a cert:NAME", principal.Name)
+		return errors.New("it must have a sha256:HEX, such as 'logstreamer token' prints, or a cert:NAME")
 	}
 	return nil
 }
