@@ -186,7 +186,7 @@ func TestBrokenCredentials(t *testing.T) {
 	}{
 		"expired certificate": {func(c *Config) { c.TLS = pair("old") }, []string{`TLS_CERT is "` + p.at("old.crt") + `": it must be valid now`}},
 		"no key":              {func(c *Config) { c.TLS.Cert = p.at("server.crt") }, []string{"TLS_KEY must be set, too"}},
-		"token line":          {func(c *Config) { c.TokensFile = p.at("text") }, []string{`INGEST_TOKENS_FILE is "` + p.at("text") + `": line 1: web, word 2`}},
+		"token line":          {func(c *Config) { c.TokensFile = p.at("text") }, []string{`INGEST_TOKENS_FILE is "` + p.at("text") + `": line 1: word 2`}},
 		"CA of analyzers":     {func(c *Config) { c.AnalyzerTLS.CA = p.at("text") }, []string{`ANALYZER_CA is "` + p.at("text") + `": it must have at least one certificate`}},
 		"CA of one analyzer": {func(c *Config) {
 			c.Targets = Targets{{URL: "https://a", Weight: 1, TLS: certificate.ClientConfig{CA: p.at("x")}}}
