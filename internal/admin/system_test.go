@@ -223,12 +223,15 @@ func (s *system) send(emitter string, packets int) {
 // until waits until something is so.
 func (s *system) until(what string, is func() bool) {
 	s.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.After(30 * time.Second)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
 	for !is() {
-		if time.Now().After(deadline) {
+		select {
+		case <-deadline:
 			s.Fatalf("it did not happen that %s", what)
+		case <-ticker.C:
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -157,7 +157,7 @@ func next(t *testing.T, events *tap.Tap, stages ...tap.Stage) map[tap.Stage]tap.
 	return got
 }
 
-// The backlog says where packets are, of whom, and for how long.
+// The backlog says where packets are, of which emitters, and for how long.
 func TestBacklog(t *testing.T) {
 	for _, kind := range []string{JournalMemory, JournalDisk} {
 		t.Run(kind, func(t *testing.T) {

@@ -1,5 +1,5 @@
 // Package events keeps the latest events of a distributor for operators: what was changed,
-// by whom, and with which result.
+// by which actor, and with which result.
 package events
 
 import (
