@@ -6,7 +6,7 @@
 // A packet comes in by these steps:
 //
 //	Admit ──▶ Memory.Lend ──▶ Screen ──▶ Batch.Add ──▶ Batch.Accept, or Submit and Finish
-//	AwaitRoom ──▶ Memory.Lend ──▶ AcceptAll
+//	AwaitRoom ──▶ LendWithRoom ──▶ AcceptAll
 //
 // The second line is for protocols whose clients cannot be told which packets are refused.
 // A packet counts as accepted only if the journal has taken it.

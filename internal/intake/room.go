@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // RoomTimeout is how long requests of protocols wait for capacity that have no refusal which
@@ -38,6 +39,17 @@ func (i *Intake) AwaitRoom(ctx context.Context, bytes int) Reason {
 		return nil
 	})
 	return reason
+}
+
+// LendWithRoom is Memory.Lend for requests that may wait for capacity until ctx ends.
+func (i *Intake) LendWithRoom(ctx context.Context, size int) (lent *packet.Packet, reason Reason) {
+	_ = i.awaitRoom(ctx, 0, func() error {
+		if lent, reason = i.memory.Lend(size); reason == Overloaded {
+			return journal.ErrFull
+		}
+		return nil
+	})
+	return lent, reason
 }
 
 // awaitRoom calls try until it does not fail for a lack of capacity or of analyzers, and

@@ -123,9 +123,10 @@ func (r *Receiver) Read(ctx context.Context, request *server.Request) (*packet.P
 // Release gives back what Read returned.
 func (r *Receiver) Release(body *packet.Packet) { r.service.deps.Intake.Memory().Drop(body) }
 
-// NewPackets returns an empty collection of packets.
-func (r *Receiver) NewPackets() *record.Packets {
-	return record.NewPackets(r.service.deps.Intake.Memory(), r.service.deps.Limits())
+// NewPackets returns an empty collection of packets, of a request that waits for memory until
+// ctx ends.
+func (r *Receiver) NewPackets(ctx context.Context) *record.Packets {
+	return record.NewPackets(ctx, r.service.deps.Intake, r.service.deps.Limits())
 }
 
 // Accept has packets accepted, all or none, with the default level of acknowledgement; the

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"iter"
 	"strconv"
@@ -43,20 +44,28 @@ func (e UnavailableError) Error() string { return intake.Reason(e).Detail() }
 // Limits bound packets further than this package does.
 type Limits struct{ Bytes, Messages int }
 
+// Lender lends memory, and waits for it until ctx ends; see intake.Intake. It may be used
+// concurrently.
+type Lender interface {
+	LendWithRoom(ctx context.Context, size int) (*packet.Packet, intake.Reason)
+	Memory() *intake.Memory
+}
+
 // Packets collects the messages of one request in packets: by group, which usually is the
 // emitter, in order, cut at 500 messages or 512 KiB, so that the same request makes the same
 // packets. It must not be used concurrently. Seal or Drop ends it.
 type Packets struct {
-	memory *intake.Memory
+	ctx    context.Context // of the request
+	lender Lender
 	limits Limits
 	groups map[string]*Group
 	drafts []*draft
 }
 
-// NewPackets returns an empty collection.
-func NewPackets(memory *intake.Memory, limits Limits) *Packets {
+// NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
+func NewPackets(ctx context.Context, lender Lender, limits Limits) *Packets {
 	limits.Messages = min(limits.Messages, maxMessages)
-	return &Packets{memory: memory, limits: limits, groups: make(map[string]*Group)}
+	return &Packets{ctx: ctx, lender: lender, limits: limits, groups: make(map[string]*Group)}
 }
 
 // Group is the packets of one emitter.
@@ -132,7 +141,7 @@ func (g *Group) Add(m *Message) error {
 
 // begin begins a packet with a message of that many bytes.
 func (g *Group) begin(bytes int) (*draft, error) {
-	p, reason := g.packets.memory.Lend(max(firstBytes, len(g.head)+bytes+tailBytes))
+	p, reason := g.packets.lend(max(firstBytes, len(g.head)+bytes+tailBytes))
 	if reason != "" {
 		return nil, UnavailableError(reason)
 	}
@@ -148,14 +157,18 @@ func (p *Packets) grow(d *draft, bytes int) error {
 	if needed <= cap(d.packet.Body) {
 		return nil
 	}
-	larger, reason := p.memory.Lend(max(needed, 2*cap(d.packet.Body)))
+	larger, reason := p.lend(max(needed, 2*cap(d.packet.Body)))
 	if reason != "" {
 		return UnavailableError(reason)
 	}
 	larger.Body = append(larger.Body, d.packet.Body...)
-	p.memory.Drop(d.packet)
+	p.lender.Memory().Drop(d.packet)
 	d.packet = larger
 	return nil
+}
+
+func (p *Packets) lend(size int) (*packet.Packet, intake.Reason) {
+	return p.lender.LendWithRoom(p.ctx, size)
 }
 
 // Len returns the number of packets.
@@ -191,7 +204,7 @@ func (p *Packets) Seal(id string) []*packet.Packet {
 // fit is Memory.Fit, which keeps the body only.
 func (p *Packets) fit(of *packet.Packet) *packet.Packet {
 	info := of.Info
-	of = p.memory.Fit(of)
+	of = p.lender.Memory().Fit(of)
 	of.Info = info
 	return of
 }
@@ -199,7 +212,7 @@ func (p *Packets) fit(of *packet.Packet) *packet.Packet {
 // Drop releases the memory of packets that are not sealed.
 func (p *Packets) Drop() {
 	for _, d := range p.drafts {
-		p.memory.Drop(d.packet)
+		p.lender.Memory().Drop(d.packet)
 	}
 	p.drafts, p.groups = nil, nil
 }
