@@ -58,6 +58,7 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	_ = d.ingestServer.Stop(ctx) // the listener is closed
 	sockets.Connections = d.ingestServer.Released()
 	if d.Stores() {
+		d.releaseShared()
 		d.flush(ctx)
 	} else if !poll(ctx, d.settled) {
 		return Sockets{}, d.resume(sockets)
