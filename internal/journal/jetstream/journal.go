@@ -50,18 +50,19 @@ type Journal struct {
 	name       string // of this process, in ids
 	link       *link
 	// pubAckSubject is where streams answer, followed by the number of the publication.
-	pubAckSubject string
-	linked        chan struct{} // closed once link is set
-	oldFound      bool          // see findOldPartitions; of Open, then of the watcher
-	ready         chan struct{}
-	sending       *loop
-	keeping       *loop
-	watching      *loop
-	waiters       sync.Pool // of syncWaiter
-	durability    durability
-	stickAfter    time.Duration
-	spareAcks     []ack  // of the keeper
-	setupErr      string // logged by the watcher
+	pubAckSubject  string
+	linked         chan struct{} // closed once link is set
+	oldFound       bool          // see findOldPartitions; of Open, then of the watcher
+	ready          chan struct{}
+	sending        *loop
+	keeping        *loop
+	watching       *loop
+	waiters        sync.Pool // of syncWaiter
+	durability     durability
+	stickAfter     time.Duration // see the constant, as of publishTimeout
+	publishTimeout time.Duration
+	spareAcks      []ack  // of the keeper
+	setupErr       string // logged by the watcher
 
 	mu         sync.Mutex // guards all below
 	config     Config

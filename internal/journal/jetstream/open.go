@@ -57,7 +57,7 @@ func newJournal(config Config, deps Deps) *Journal {
 		logger: deps.Logger, pool: deps.Pool, config: config, metrics: newMetrics(), name: processName(),
 		quarantine: quarantine{deps.QuarantineDir}, ready: make(chan struct{}, 1), linked: make(chan struct{}), pubAckSubject: nats.NewInbox() + ".",
 		sending: newLoop(), keeping: newLoop(), watching: newLoop(),
-		published: make(map[uint64]*publication), claims: make(map[uint64]*claim), byID: make(map[string]*claim), lastFetch: time.Now(), stickAfter: stickAfter,
+		published: make(map[uint64]*publication), claims: make(map[uint64]*claim), byID: make(map[string]*claim), lastFetch: time.Now(), stickAfter: stickAfter, publishTimeout: publishTimeout,
 	}
 	j.unwritable = fmt.Errorf("%w: %w", journal.ErrUnwritable, errNotReady)
 	j.waiters.New = func() any { return make(syncWaiter, 1) }

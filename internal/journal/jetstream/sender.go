@@ -242,10 +242,10 @@ func (s *sender) resend(now time.Time) time.Duration {
 	connected := j.link.isConnected()
 	for _, o := range j.published {
 		p := o.partition
-		again, silent, end := o.sent.Add(min(resendAfter<<min(max(o.sends-1, 0), 8), maxResendAfter)), later(p.answered, o.begun).Add(silentAfter), o.begun.Add(publishTimeout)
+		again, silent, end := o.sent.Add(min(resendAfter<<min(max(o.sends-1, 0), 8), maxResendAfter)), later(p.answered, o.begun).Add(silentAfter), o.begun.Add(j.publishTimeout)
 		switch {
 		case !end.After(now):
-			done = append(done, j.resolveLocked(o, fmt.Errorf("%w: the stream %s did not answer within %v", journal.ErrUnwritable, p.stream, publishTimeout))...)
+			done = append(done, j.resolveLocked(o, fmt.Errorf("%w: the stream %s did not answer within %v", journal.ErrUnwritable, p.stream, j.publishTimeout))...)
 			continue
 		case connected && !again.After(now):
 			due = append(due, o)
