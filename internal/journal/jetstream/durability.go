@@ -18,6 +18,7 @@ type durability struct {
 
 type syncKind int
 
+// The kinds, from the one of which least is known to the worst.
 const (
 	syncUnknown syncKind = iota
 	syncAlways
@@ -31,17 +32,7 @@ const (
 
 // checkDurability reads /jsz of the servers that can be reached there.
 func (j *Journal) checkDurability(ctx context.Context) {
-	found := syncUnknown
-	for _, base := range j.config.monitors() {
-		switch readSync(ctx, base) {
-		case syncInterval:
-			found = syncInterval
-		case syncAlways:
-			if found == syncUnknown {
-				found = syncAlways
-			}
-		}
-	}
+	found := j.config.readSync(ctx)
 	j.durability.mu.Lock()
 	before, known := j.durability.sync, j.durability.known
 	j.durability.sync, j.durability.known = found, true
@@ -51,8 +42,16 @@ func (j *Journal) checkDurability(ctx context.Context) {
 	}
 }
 
-// readSync reads how a server syncs.
-func readSync(ctx context.Context, base string) syncKind {
+// readSync reads how the servers sync that can be asked: the worst counts.
+func (c Config) readSync(ctx context.Context) (found syncKind) {
+	for _, base := range c.monitors() {
+		found = max(found, readServerSync(ctx, base))
+	}
+	return found
+}
+
+// readServerSync reads how a server syncs.
+func readServerSync(ctx context.Context, base string) syncKind {
 	ctx, cancel := context.WithTimeout(ctx, monitorTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/jsz?config=true", nil)
