@@ -7,13 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics has the counters and the histogram; gauges read the journal at each scrape. What a
-// disk journal has, too, has its name.
+// metrics has the counters and the histogram; gauges read the journal at each scrape.
 type metrics struct {
 	publish      prometheus.Histogram
-	commits      prometheus.Counter
-	quarantined  prometheus.Counter
-	writeErrors  prometheus.Counter
+	stored       prometheus.Counter
+	damaged      prometheus.Counter
 	resends      prometheus.Counter
 	redeliveries prometheus.Counter
 	returned     prometheus.Counter
@@ -32,9 +30,8 @@ func newMetrics() *metrics {
 			Buckets:                     prometheus.ExponentialBuckets(0.0001, 2, 17),
 			NativeHistogramBucketFactor: 1.1,
 		}),
-		commits:      counter("distributor_journal_commits_total", "Group commits that reached stable storage."),
-		quarantined:  counter("distributor_journal_quarantined_packets_total", "Accepted, undelivered packets that could not be read back and were quarantined."),
-		writeErrors:  counter("distributor_journal_write_errors_total", "Failed writes and syncs of the journal."),
+		stored:       counter("distributor_jetstream_published_envelopes_total", "Envelopes that a stream has acknowledged."),
+		damaged:      counter("distributor_jetstream_damaged_packets_total", "Accepted, undelivered packets that could not be read and were quarantined."),
 		resends:      counter("distributor_jetstream_resends_total", "Envelopes that were published again because no stream acknowledged them."),
 		redeliveries: counter("distributor_jetstream_redeliveries_total", "Envelopes that a stream delivered again: their packets may be duplicates."),
 		returned:     counter("distributor_jetstream_returned_packets_total", "Packets that were received and given back to the streams undelivered."),
@@ -45,7 +42,7 @@ func newMetrics() *metrics {
 
 // published counts a stored envelope.
 func (m *metrics) published(o *publication, now time.Time) {
-	m.commits.Inc()
+	m.stored.Inc()
 	m.publish.Observe(now.Sub(o.begun).Seconds())
 }
 
@@ -55,7 +52,7 @@ func (j *Journal) register(registerer prometheus.Registerer) error {
 		return nil
 	}
 	m := j.metrics
-	collectors := []prometheus.Collector{m.publish, m.commits, m.quarantined, m.writeErrors, m.resends, m.redeliveries, m.returned, m.expired, m.separated}
+	collectors := []prometheus.Collector{m.publish, m.stored, m.damaged, m.resends, m.redeliveries, m.returned, m.expired, m.separated}
 	for _, collector := range append(collectors, j.gauges()...) {
 		if err := registerer.Register(collector); err != nil {
 			return fmt.Errorf("register the journal's metrics: %w", err)
@@ -73,20 +70,14 @@ func (j *Journal) gauges() []prometheus.Collector {
 		})
 	}
 	return []prometheus.Collector{
-		gauge("distributor_journal_bytes", "Bytes of the journal on disk.", func() float64 { bytes, _ := j.streamBytesLocked(); return float64(bytes) }),
-		gauge("distributor_journal_limit_bytes", "Maximum bytes of the journal on disk.", func() float64 { _, limit := j.streamBytesLocked(); return float64(limit) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "distributor_journal_oldest_age_seconds", Help: "Age of the oldest undelivered packet, 0 if there is none."}, func() float64 {
+		gauge("distributor_jetstream_bytes", "Bytes of the streams, without replicas.", func() float64 { bytes, _ := j.streamBytesLocked(); return float64(bytes) }),
+		gauge("distributor_jetstream_limit_bytes", "Maximum bytes of the streams, without replicas (JETSTREAM_MAX_BYTES).", func() float64 { _, limit := j.streamBytesLocked(); return float64(limit) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "distributor_jetstream_oldest_age_seconds", Help: "Age of the oldest envelope in the streams, 0 if there is none."}, func() float64 {
 			oldest := j.Oldest()
 			if oldest.IsZero() {
 				return 0
 			}
 			return max(0, time.Since(oldest).Seconds())
-		}),
-		gauge("distributor_journal_writable", "1 while the journal is writable, else 0.", func() float64 {
-			if j.unwritable == nil {
-				return 1
-			}
-			return 0
 		}),
 		gauge("distributor_jetstream_streams", "Streams that packets are published to (JETSTREAM_PARTITIONS).", func() float64 { _, all := j.writableLocked(); return float64(all) }),
 		gauge("distributor_jetstream_writable_streams", "Streams that acknowledge what is published.", func() float64 { writable, _ := j.writableLocked(); return float64(writable) }),

@@ -96,7 +96,6 @@ func (j *Journal) updateWritableLocked() (refused []*request) {
 	}
 	if j.unwritable == nil {
 		j.logger.Error("no stream can be written: new packets are refused, until one answers", "error", j.causeLocked())
-		j.metrics.writeErrors.Inc()
 	}
 	j.unwritable = fmt.Errorf("%w: %w", journal.ErrUnwritable, j.causeLocked())
 	return j.refusePendingLocked(j.unwritable)

@@ -349,7 +349,7 @@ func (j *Journal) receiveUnreadable(p *partition, m *nats.Msg, meta *nats.MsgMet
 func (j *Journal) damaged(p *partition, sequence uint64, data []byte, packets int) {
 	path, err := j.quarantine.add(p.stream, sequence, data)
 	j.logger.Error("accepted packets are lost to damage in a stream", "stream", p.stream, "sequence", sequence, "packets", packets, "quarantined", path, "error", err)
-	j.metrics.quarantined.Add(float64(packets))
+	j.metrics.damaged.Add(float64(packets))
 	volume := packet.Volume{Packets: int64(packets)}
 	j.mu.Lock()
 	j.stats.Received, j.stats.Acknowledged = j.stats.Received.Plus(volume), j.stats.Acknowledged.Plus(volume)

@@ -226,9 +226,7 @@ func (s *sender) send(o *publication) {
 	if o.held != nil {
 		message.Header.Set(holderHeader, j.name)
 	}
-	if err := j.link.conn.PublishMsg(message); err != nil {
-		j.metrics.writeErrors.Inc()
-	}
+	_ = j.link.conn.PublishMsg(message) // without a connection: it is sent again
 }
 
 // resend publishes again what has no PubAck, gives up what has none for too long, and takes
