@@ -76,7 +76,7 @@ func TestRestartSettings(t *testing.T) {
 			restart = append(restart, s.Env)
 		}
 	}
-	if want := []string{"PORT", "METRICS_ADDR", "LISTEN_ADDR", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "INGEST_TOKENS_FILE",
+	if want := []string{"DISCOVERY_DNS", "PORT", "METRICS_ADDR", "LISTEN_ADDR", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "INGEST_TOKENS_FILE",
 		"ANALYZER_CA", "ANALYZER_CERT", "ANALYZER_KEY", "ANALYZER_SERVER_NAME", "INPUTS", "EXPLAIN", "JOURNAL", "DEDUPE_WINDOW_SEC", "DATA_DIR",
 		"ADMIN_ADDR", "ADMIN_PERSIST", "ADMIN_TLS_CERT", "ADMIN_TLS_KEY", "ADMIN_TLS_CLIENT_CA", "CONFIG_WATCH"}; !slices.Equal(restart, want) {
 		t.Errorf("%v, want %v", restart, want)

@@ -141,6 +141,12 @@ func (d *Distributor) reportDiscovery(c discovery.Change, config Config) {
 	}
 }
 
+// GroupOf returns the id of the group that an analyzer is a member of, or "".
+func (d *Distributor) GroupOf(id string) string {
+	a, _ := d.find(id)
+	return a.group
+}
+
 // ofGroup returns the analyzers with an id, or of the group with it.
 func (d *Distributor) ofGroup(id string) (found []running) {
 	for _, a := range d.present() {
