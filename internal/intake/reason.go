@@ -58,6 +58,10 @@ func reasonOf(err error) Reason {
 		return Draining
 	case errors.Is(err, journal.ErrUnwritable):
 		return JournalUnwritable
+	case errors.Is(err, errNoAnalyzer):
+		return NoAnalyzer
+	case errors.Is(err, errPaused):
+		return Paused
 	default:
 		return Overloaded
 	}

@@ -30,6 +30,8 @@ type Journal interface {
 	// says why the others were not taken (ErrFull, ErrUnwritable, ErrClosed); it is
 	// nil if all were. Append may wait for stable storage but never for capacity.
 	Append(packets []*packet.Packet) (taken int, err error)
+	// AppendAll takes all packets, as Append does, or none.
+	AppendAll(packets []*packet.Packet) error
 	// AppendAsync is Append without waiting. If pending is true, the journal calls
 	// w.OnCommit once and owns the slice until then. Otherwise the packets are as
 	// safe as they will be.

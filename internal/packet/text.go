@@ -12,6 +12,11 @@ type Text struct {
 	escaped    bool
 }
 
+// NewText returns the text at a range of a body; escaped means that it has JSON escapes.
+func NewText(start, end int, escaped bool) Text {
+	return Text{start: int32(start), end: int32(end), escaped: escaped}
+}
+
 // Len returns the length in bytes with escapes.
 func (t Text) Len() int { return int(t.end - t.start) }
 
