@@ -66,6 +66,37 @@ func TestBackendTargetErrors(t *testing.T) {
 	}
 }
 
+// The configurations of the documentation are valid.
+func TestDocumentedBackends(t *testing.T) {
+	text, err := os.ReadFile("../../docs/backends.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := make(map[string]bool)
+	for _, found := range regexp.MustCompile(`ANALYZERS='([^']*)'|url: "([^"]*)"`).FindAllStringSubmatch(string(text), -1) {
+		list := found[1]
+		if list == "" {
+			list = found[2] + "=1"
+		}
+		var targets Targets
+		if err := targets.UnmarshalText([]byte(list)); err != nil {
+			t.Errorf("%s: %v", list, err)
+		}
+		if err := quick(t, targets...).Validate(); err != nil {
+			t.Errorf("%s: %v", list, err)
+		}
+		for _, one := range targets {
+			kind, _, _ := strings.Cut(one.URL, "+")
+			kinds[kind] = true
+		}
+	}
+	for _, kind := range sink.Kinds() {
+		if !kinds[kind] {
+			t.Errorf("there is no configuration of %s", kind)
+		}
+	}
+}
+
 // fakeBackend takes what backends of one kind are sent. It closes the connection after the
 // first request, whose packets it stores all the same.
 type fakeBackend struct {
