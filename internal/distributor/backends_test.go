@@ -206,6 +206,61 @@ func TestBackendsMixed(t *testing.T) {
 	}
 }
 
+// Of a bulk request only the packets come again that Elasticsearch did not take, and a dead
+// letter lists the documents that it refused.
+func TestBulkItems(t *testing.T) {
+	var mu sync.Mutex
+	requests := make(map[string]int) // by packet_id
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != http.MethodPost {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		var items []string
+		for _, found := range idOfPacket.FindAllSubmatch(body, -1) {
+			id, status := string(found[1]), 201
+			requests[id]++
+			switch {
+			case id == "3":
+				status = 400
+			case id == "5" && requests[id] == 1:
+				status = 429
+			case id == "7" && requests[id] <= 2:
+				status = 503
+			}
+			items = append(items, fmt.Sprintf(`{"create":{"status":%d,"error":{"type":"mapping","reason":"no"}}}`, status))
+		}
+		_, _ = fmt.Fprintf(w, `{"errors":true,"items":[%s]}`, strings.Join(items, ","))
+	}))
+	defer server.Close()
+	config := quick(t, Target{ID: "one", URL: "es+" + server.URL, Weight: 1})
+	s := startSystem(t, config)
+	for range 10 {
+		s.send(1, 1, 1)
+	}
+	until(t, "all packets end", func() bool {
+		status := s.Status()
+		return status.Delivered.Packets == 29 && status.DeadLettered.Packets == 1
+	})
+	s.stop(t)
+	mu.Lock()
+	defer mu.Unlock()
+	for id, n := range requests {
+		if want := map[string]int{"5": 2, "7": 3}[id]; n != max(want, 1) {
+			t.Errorf("packet %s came %d times", id, n)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(config.DataDir, "dead-letter", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files: %v, %v", files, err)
+	}
+	if text, err := os.ReadFile(files[0]); err != nil || !strings.Contains(string(text), `message 0: 400 mapping`) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 // A backend that refuses the credentials is unhealthy, and no packet is a dead letter.
 func TestMisconfiguredBackend(t *testing.T) {
 	for _, status := range []int{401, 403, 404} {
