@@ -10,6 +10,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -193,6 +194,8 @@ func (d *Distributor) applySettings(next Config) {
 		j.Configure(next.Memory)
 	case *disk.Journal:
 		j.Configure(next.disk())
+	case *jetstream.Journal:
+		j.Configure(next.jetStream())
 	}
 	if d.protocol == nil {
 		return // New is not complete, and has given it all settings
@@ -216,6 +219,8 @@ func (d *Distributor) checkHeld(next Config) error {
 		errs = append(errs, j.CheckConfig(next.Memory))
 	case *disk.Journal:
 		errs = append(errs, j.CheckConfig(next.disk()))
+	case *jetstream.Journal:
+		errs = append(errs, j.CheckConfig(next.jetStream()))
 	}
 	for _, a := range d.present() {
 		errs = append(errs, a.CheckConfig(next.Analyzer))
