@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,15 +18,25 @@ const base = "clickhouse+http://one:8123"
 
 // otelRow has the columns of otel_logs, with the types that JSONEachRow reads.
 type otelRow struct {
-	Timestamp                         time.Time
-	TraceId, SpanId                   string //nolint:revive // names of columns
-	TraceFlags, SeverityNumber        uint8
-	SeverityText, ServiceName, Body   string
-	ResourceSchemaUrl, ScopeSchemaUrl string
-	ScopeName, ScopeVersion           string
-	ResourceAttributes                map[string]string
-	ScopeAttributes, LogAttributes    map[string]string
+	Timestamp          time.Time
+	TraceID            string `json:"TraceId"`
+	SpanID             string `json:"SpanId"`
+	TraceFlags         uint8
+	SeverityNumber     uint8
+	SeverityText       string
+	ServiceName        string
+	Body               string
+	ResourceSchemaURL  string `json:"ResourceSchemaUrl"`
+	ScopeSchemaURL     string `json:"ScopeSchemaUrl"`
+	ScopeName          string
+	ScopeVersion       string
+	ResourceAttributes map[string]string
+	ScopeAttributes    map[string]string
+	LogAttributes      map[string]string
 }
+
+var otelColumns = strings.Fields(`Timestamp TraceId SpanId TraceFlags SeverityText SeverityNumber ServiceName Body
+	ResourceSchemaUrl ResourceAttributes ScopeSchemaUrl ScopeName ScopeVersion ScopeAttributes LogAttributes`)
 
 // rows returns the rows of an insert.
 func rows(t testing.TB, r httpsinktest.Request) (all []otelRow) {
@@ -37,6 +48,15 @@ func rows(t testing.TB, r httpsinktest.Request) (all []otelRow) {
 		t.Errorf("%s?%s, %v", r.Path, r.Query, err)
 	}
 	for line := range strings.Lines(r.Body) {
+		var columns map[string]json.RawMessage // names are exact there
+		if err := json.Unmarshal([]byte(line), &columns); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		for name := range columns {
+			if !slices.Contains(otelColumns, name) {
+				t.Errorf("there is no column %s", name)
+			}
+		}
 		decoder := json.NewDecoder(strings.NewReader(line))
 		decoder.DisallowUnknownFields()
 		var one otelRow
@@ -68,14 +88,14 @@ func TestTranslation(t *testing.T) {
 	resource := map[string]string{"service.name": "shop", "host.name": "web-1", "a": "9"}
 	want := []otelRow{
 		{
-			Timestamp: time.Unix(0, 1640995200123456789).UTC(), TraceId: "0102", SpanId: "07", TraceFlags: 1, SeverityNumber: 9, SeverityText: "INFO",
-			ServiceName: "shop", Body: "first \"line\"\n", ResourceSchemaUrl: "https://r", ResourceAttributes: resource,
-			ScopeSchemaUrl: "https://s", ScopeName: "s", ScopeVersion: "1", ScopeAttributes: map[string]string{"x": "true"},
+			Timestamp: time.Unix(0, 1640995200123456789).UTC(), TraceID: "0102", SpanID: "07", TraceFlags: 1, SeverityNumber: 9, SeverityText: "INFO",
+			ServiceName: "shop", Body: "first \"line\"\n", ResourceSchemaURL: "https://r", ResourceAttributes: resource,
+			ScopeSchemaURL: "https://s", ScopeName: "s", ScopeVersion: "1", ScopeAttributes: map[string]string{"x": "true"},
 			LogAttributes: map[string]string{"emitter_id": "shop/web-1", "packet_id": "p", "a": "2", "level": "x", "n": "7"},
 		},
 		{
 			Timestamp: time.UnixMilli(1640995200123).UTC(), SeverityText: "odd", ServiceName: "shop", Body: "second \ufffd",
-			ResourceSchemaUrl: "https://r", ResourceAttributes: resource,
+			ResourceSchemaURL: "https://r", ResourceAttributes: resource,
 			LogAttributes: map[string]string{"emitter_id": "shop/web-1", "packet_id": "p", "time_unix_nano": "0"},
 		},
 	}

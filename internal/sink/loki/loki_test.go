@@ -162,6 +162,18 @@ func TestTranslation(t *testing.T) {
 	}
 }
 
+// Lengths are right, whatever number of bytes they take, and with escapes.
+func TestLengths(t *testing.T) {
+	for _, length := range []int{1, 60, 100, 126, 127, 128, 129, 16_200, 16_383, 16_384, 300_000} {
+		text, escaped := strings.Repeat("x", length-1)+"\n", strings.Repeat("x", length-1)+`\n`
+		body := fmt.Sprintf(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"l","message":"%s","metadata":{"%s":"%s"}}]}`, escaped, escaped, escaped)
+		got := sent(t, "", body)[0]
+		if got.text != text || got.meta(text) != text || len(got.metadata) != 4 {
+			t.Errorf("%d: %d, %d", length, len(got.text), len(got.metadata))
+		}
+	}
+}
+
 func TestLabels(t *testing.T) {
 	const body = `{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"warn","message":"m","metadata":{"k8s.pod":"a\"b","9x":"y","empty":"","long":"LONG"}}]}`
 	got := sent(t, "?label=k8s.pod&label=9x&label=empty&label=long&label=none", strings.Replace(body, "LONG", strings.Repeat("x", 3000), 1))[0]
