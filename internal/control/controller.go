@@ -177,6 +177,9 @@ func (c *Controller) changeLocked(ctx context.Context, request Request, kind str
 		return Result{}, err
 	}
 	after, lost := resolve(before.sources, before.ids, wanted)
+	if err := after.checkTokens(before); err != nil {
+		return Result{}, err
+	}
 	return c.commitLocked(ctx, request, kind, after, lost)
 }
 
