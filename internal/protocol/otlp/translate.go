@@ -86,7 +86,7 @@ func newTranslator() *translator {
 // a record.UnavailableError; the packets are not complete then.
 func (t *translator) translate(request []byte, into *record.Packets, client netip.Addr, now time.Time) (summary, error) {
 	t.into, t.client, t.now, t.summary = into, client, now, summary{}
-	defer func() { t.into, t.group = nil, nil }()
+	defer func() { t.into, t.group, t.scopes = nil, nil, t.scopes[:0] }() // an error may leave some
 	f := otlp.Fields{Rest: request}
 	for f.Next() {
 		if f.Tag == otlp.RequestResourceLogs {

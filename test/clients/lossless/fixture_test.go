@@ -39,7 +39,7 @@ const maxPacketBytes = 64 << 20
 func newWayThrough(t testing.TB) *wayThrough {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 1}, logger, time.Now())
+	window, err := dedupe.Open(dedupe.Config{Window: time.Nanosecond, Packets: 1}, logger, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
