@@ -15,6 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 	"github.com/logstreamer/logstreamer/internal/sink/loki"
 	"github.com/logstreamer/logstreamer/internal/sink/native"
+	"github.com/logstreamer/logstreamer/internal/sink/otlp"
 	"github.com/logstreamer/logstreamer/internal/sink/vlogs"
 )
 
@@ -46,6 +47,7 @@ func (t Target) backend() (b backend, err error) {
 
 // httpBackends are what describes the backends of each kind.
 var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
+	sink.OTLP:          otlp.Backend,
 	sink.Loki:          loki.Backend,
 	sink.Elasticsearch: elasticsearch.Backend,
 	sink.VictoriaLogs:  vlogs.Backend,
