@@ -18,13 +18,9 @@ var (
 	structuredBodies = []string{"message", "msg", "short_message"}
 )
 
-const (
-	// plainLevels is how many of the names of levels are for nothing else: their text is the
-	// level, even if it is not known.
-	plainLevels = 3
-	// maxLevelBytes bounds a level that is not known.
-	maxLevelBytes = 64
-)
+// plainLevels is how many of the names of levels are for nothing else: their text is the level,
+// even if it is not known.
+const plainLevels = 3
 
 // DocumentFields are the members of documents that a protocol uses, beside those that tell the
 // level and the message. They may be used concurrently.
@@ -139,9 +135,12 @@ func (d *Document) Unused() iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// setLevel sets the level by the first member with a known one, or else by the first that is
+// there for it.
 func (d *Document) setLevel(m *Message) {
 	for _, value := range d.values[:len(levelNames)] {
-		if value != nil && m.SetLevelOf(d.text(value)) {
+		if value != nil && LevelOf(d.text(value)) != "" {
+			m.SetLevelOf(d.text(value))
 			d.Use(value)
 			return
 		}
