@@ -13,7 +13,7 @@ import (
 // order in which they are looked for. structuredBodies are names of messages that need be no
 // texts.
 var (
-	levelNames       = []string{"level", "log.level", "severity", "detected_level", "status", "PRIORITY"}
+	levelNames       = []string{"level", "log.level", "severity", "detected_level", "status", "PRIORITY", "priority"}
 	bodyNames        = []string{"message", "log", "msg", "MESSAGE", "short_message", "event.original", "full_message"}
 	structuredBodies = []string{"message", "msg", "short_message"}
 )

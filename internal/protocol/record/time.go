@@ -47,6 +47,9 @@ func ParseTime(text []byte) (nano int64, ok bool) {
 	if nano, ok = ParseEpoch(text); ok {
 		return nano, true
 	}
+	if len(text) < len(time.DateOnly) {
+		return 0, false
+	}
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, string(text)); err == nil {
 			return t.UnixNano(), inRange(t)
