@@ -118,19 +118,12 @@ func (t *translator) add(index, id, source []byte) error {
 
 // beginMessage starts the message of the document with the first time that it has.
 func (t *translator) beginMessage() {
-	for _, n := range timeFields {
-		nano, ok := record.ParseTime(t.document.Text(n))
-		if !ok {
-			continue
-		}
-		if t.message.BeginAt(nano, t.arrival) {
-			t.skewed++
-		}
-		t.document.Use(t.document.Value(n))
-		return
+	nano, from := t.document.Time(timeFields...)
+	t.document.Use(from)
+	t.untimed = t.untimed || nano == 0
+	if t.message.BeginAt(nano, t.arrival) {
+		t.skewed++
 	}
-	t.untimed = true
-	t.message.BeginAt(0, t.arrival)
 }
 
 func (t *translator) emitterOf(index []byte) []byte {

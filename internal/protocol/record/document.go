@@ -77,6 +77,17 @@ func (d *Document) text(value []byte) []byte {
 	return d.scratch
 }
 
+// Time returns the time, as ParseTime has it, of the first value of some names that has one, and
+// the value; or 0 and nil.
+func (d *Document) Time(indices ...int) (nano int64, from []byte) {
+	for _, n := range indices {
+		if nano, ok := ParseTime(d.text(d.Value(n))); ok {
+			return nano, d.Value(n)
+		}
+	}
+	return 0, nil
+}
+
 // Use keeps a value of the document out of the metadata.
 func (d *Document) Use(value []byte) {
 	if value != nil {
@@ -118,7 +129,7 @@ func (d *Document) AddTo(m *Message) {
 // to be metadata: a document without a message is the message itself.
 func (d *Document) SetTo(m *Message) (members bool) {
 	if !m.HasLevel() {
-		d.setLevel(m)
+		d.SetLevel(m)
 	}
 	return !m.empty || d.setBody(m)
 }
@@ -135,9 +146,9 @@ func (d *Document) Unused() iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// setLevel sets the level by the first member with a known one, or else by the first that is
+// SetLevel sets the level by the first member with a known one, or else by the first that is
 // there for it.
-func (d *Document) setLevel(m *Message) {
+func (d *Document) SetLevel(m *Message) {
 	for _, value := range d.values[:len(levelNames)] {
 		if value != nil && LevelOf(d.text(value)) != "" {
 			m.SetLevelOf(d.text(value))
