@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/loki"
 	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
@@ -29,6 +30,7 @@ type Inputs []Input
 var inputKinds = []inputKind{
 	{name: InputHTTP},
 	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
+	{name: "loki", address: ":3100", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return loki.New(r) }},
 }
 
 // inputKind is an input that can be configured.
