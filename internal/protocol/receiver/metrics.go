@@ -28,7 +28,7 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		duplicates: counter("distributor_input_duplicate_packets_total", "Packets that came again and were answered, by the protocol of INPUTS."),
 		skewed:     counter("distributor_input_skewed_records_total", "Log records whose timestamp is more than a day in the future or a week in the past, by the protocol of INPUTS."),
 		refused:    counter("distributor_input_refused_requests_total", "Requests and datagrams that were refused, by the protocol of INPUTS and by reason.", "reason"),
-		rejected:   counter("distributor_input_rejected_records_total", "Log records that were refused for good while others of their request were accepted, by the protocol of INPUTS and by reason.", "reason"),
+		rejected:   counter("distributor_input_rejected_records_total", "Log records that were refused for good, because of what they are or because their sender cannot be told to send them again, by the protocol of INPUTS and by reason.", "reason"),
 	}
 	return m, errors.Join(errs...)
 }
@@ -47,8 +47,6 @@ func (m *Metrics) of(input string) counters {
 	}
 	for _, code := range append(problem.Refusals(), problem.AckTimeout) {
 		c.refused[code] = m.refused.WithLabelValues(input, string(code))
-	}
-	for _, code := range []problem.Code{problem.Malformed, problem.TooLarge} {
 		c.rejected[code] = m.rejected.WithLabelValues(input, string(code))
 	}
 	return c

@@ -53,7 +53,8 @@ type Service struct {
 	deps     Dependencies
 	bodies   *body.Reader
 	failures *credential.Failures
-	boot     string // identifies the process
+	boot     string          // identifies the process
+	noWait   context.Context // has ended
 	sequence atomic.Uint64
 }
 
@@ -65,7 +66,11 @@ func NewService(config Config, deps Dependencies) (*Service, error) {
 	}
 	var boot [8]byte
 	_, _ = rand.Read(boot[:]) // never fails
-	return &Service{deps: deps, bodies: bodies, failures: credential.NewFailures(), boot: hex.EncodeToString(boot[:])}, nil
+	noWait, cancel := context.WithCancel(context.Background())
+	cancel()
+	return &Service{
+		deps: deps, bodies: bodies, failures: credential.NewFailures(), boot: hex.EncodeToString(boot[:]), noWait: noWait,
+	}, nil
 }
 
 // Configure replaces the settings, for requests that come later, after those of the intake.

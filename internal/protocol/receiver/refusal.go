@@ -39,14 +39,24 @@ func (r *Receiver) refusedBy(why *intake.Refusal) *problem.Problem {
 // counts the request: the error is that of Group.Add.
 func (r *Receiver) RefuseUntranslated(packets *record.Packets, err error) *problem.Problem {
 	packets.Drop()
-	var unavailable record.UnavailableError
-	if errors.As(err, &unavailable) {
-		return r.Refuse(*body.Unavailable(intake.Reason(unavailable)))
-	}
-	return r.Refuse(problem.Problem{Code: problem.TooLarge, Detail: err.Error()})
+	return r.Refuse(*untranslated(err))
 }
 
-// Reject counts records that are refused for good while others of their request are accepted.
+// untranslated returns the refusal for an error of Group.Add, or one that is a refusal.
+func untranslated(err error) *problem.Problem {
+	var fault *problem.Problem
+	if errors.As(err, &fault) {
+		return fault
+	}
+	var unavailable record.UnavailableError
+	if errors.As(err, &unavailable) {
+		return body.Unavailable(intake.Reason(unavailable))
+	}
+	return &problem.Problem{Code: problem.TooLarge, Detail: err.Error()}
+}
+
+// Reject counts records that are refused for good: while others of their request are accepted,
+// or because their protocol has no refusal.
 func (r *Receiver) Reject(code problem.Code, records int) { r.counters.reject(code, records) }
 
 // CountSkewed counts a record whose timestamp is far in the future or in the past.
