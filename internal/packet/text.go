@@ -23,6 +23,9 @@ func (t Text) Len() int { return int(t.end - t.start) }
 // IsEmpty reports whether the text is empty.
 func (t Text) IsEmpty() bool { return t.start == t.end }
 
+// Plain reports whether the text has no escapes, so that Raw is the decoded text.
+func (t Text) Plain() bool { return !t.escaped }
+
 // Raw returns the text with its JSON escapes, as a subslice of body.
 func (t Text) Raw(body []byte) []byte { return body[t.start:t.end:t.end] }
 
@@ -41,8 +44,8 @@ func (t Text) AppendDecoded(dst, body []byte) []byte {
 	return dst
 }
 
-// decodedLen returns the length in bytes without escapes.
-func (t Text) decodedLen(body []byte) int {
+// DecodedLen returns the length in bytes without escapes.
+func (t Text) DecodedLen(body []byte) int {
 	if !t.escaped {
 		return t.Len()
 	}

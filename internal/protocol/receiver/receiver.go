@@ -60,7 +60,7 @@ type Service struct {
 
 // NewService returns a Service.
 func NewService(config Config, deps Dependencies) (*Service, error) {
-	bodies, err := body.NewReader(config.MaxBodyBytes, deps.Intake.Memory())
+	bodies, err := body.NewReader(body.AllCodings, config.MaxBodyBytes, deps.Intake.Memory())
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +123,16 @@ func (r *Receiver) Read(ctx context.Context, request *server.Request) (*packet.P
 		return nil, r.Refuse(*fault)
 	}
 	return received, nil
+}
+
+// DecodeBlock decodes a snappy block that came without a Content-Encoding. The caller owns the
+// packet as that of Read.
+func (r *Receiver) DecodeBlock(encoded []byte) (*packet.Packet, *problem.Problem) {
+	decoded, fault := r.service.bodies.DecodeBlock(encoded)
+	if fault != nil {
+		return nil, r.Refuse(*fault)
+	}
+	return decoded, nil
 }
 
 // Release gives back what Read returned.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -184,6 +185,18 @@ func TestRead(t *testing.T) {
 	}
 	if from, why := f.Authenticate(f.request("")); why != nil || from.Principal != nil || from.Client.String() != "192.0.2.1" {
 		t.Errorf("without tokens: %+v, %+v", from, why)
+	}
+}
+
+func TestDecodeBlock(t *testing.T) {
+	f := newFixture(t, false)
+	body, why := f.DecodeBlock(snappy.Encode(nil, []byte("body")))
+	if why != nil || string(body.Body) != "body" {
+		t.Fatalf("%+v", why)
+	}
+	f.Release(body)
+	if _, why := f.DecodeBlock([]byte("\x04broken")); codeOf(why) != problem.Malformed {
+		t.Errorf("a broken block: %+v", why)
 	}
 }
 
