@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
@@ -72,4 +73,34 @@ func isFatal(name []byte) bool {
 	default:
 		return false
 	}
+}
+
+// NumberedLevel returns the level of a number, or "" for an unknown one: 0 to 7 are severities
+// of RFC 5424, such as journald's PRIORITY, and 10 to 60 are those of pino and bunyan.
+func NumberedLevel(text []byte) string {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || len(text) > 2 {
+		return ""
+	}
+	if n < 8 {
+		return SyslogLevel(n)
+	}
+	return PinoLevel(n)
+}
+
+// SetLevelOf sets the level of a text, which is a name or a number, and keeps a text that is
+// not the level's usual name as severity_text. It reports whether the level is known; one that
+// is not remains unset.
+func (m *Message) SetLevelOf(text []byte) (known bool) {
+	level := NumberedLevel(text)
+	if level == "" {
+		level = NamedLevel(text)
+	}
+	if level == "" {
+		return false
+	}
+	if m.level = level; string(text) != level {
+		m.Set("severity_text", text)
+	}
+	return true
 }
