@@ -94,19 +94,6 @@ func (r *Reader) CheckLength(length int64) *problem.Problem {
 // MaxBytes returns the current maximum size of a body, decoded.
 func (r *Reader) MaxBytes() int { return int(r.maxBytes.Load()) }
 
-// Decode undoes the coding gzip or zstd of bytes that have arrived. The caller owns the packet,
-// of which only Body is set.
-func (r *Reader) Decode(coding string, encoded []byte) (*packet.Packet, *problem.Problem) {
-	switch coding {
-	case "gzip":
-		return r.decodeGzip(encoded)
-	case "zstd":
-		return r.decodeZstd(encoded)
-	default:
-		return nil, &problem.Problem{Code: problem.UnsupportedEncoding, Detail: fmt.Sprintf("the coding %.40q: gzip and zstd are understood", coding)}
-	}
-}
-
 // inflate reads what a decoder makes of a body that has arrived.
 func (r *Reader) inflate(decoder io.Reader) (*packet.Packet, *problem.Problem) {
 	u := Upload{reader: r, length: -1, least: firstBuffer}

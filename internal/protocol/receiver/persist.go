@@ -100,7 +100,7 @@ func (r *Receiver) Lend(ctx context.Context, size int) *packet.Packet {
 	}
 }
 
-// Decode undoes the coding gzip or zstd of bytes that have arrived. The caller owns the packet,
+// Decode undoes a coding, such as gzip, of bytes that have arrived. The caller owns the packet,
 // of which only Body is set, and gives it back with Release. The problem is not counted.
 func (r *Receiver) Decode(coding string, encoded []byte) (*packet.Packet, *problem.Problem) {
 	return r.service.bodies.Decode(coding, encoded)

@@ -17,7 +17,7 @@ import (
 func (f *fixture) add(emitter, text string) Translation {
 	return func(packets *record.Packets) (string, error) {
 		var m record.Message
-		f.Begin(&m, 1, time.Now())
+		m.Begin(1)
 		m.SetBody([]byte(text))
 		return f.SequenceID(), packets.Group([]byte(emitter)).Add(&m)
 	}
@@ -97,44 +97,4 @@ func TestLend(t *testing.T) {
 			f.Release(p)
 		}
 	})
-}
-
-// What milliseconds do not express is kept, and clocks that are off are counted.
-func TestTimestamps(t *testing.T) {
-	f := newFixture(t, false)
-	arrival := time.UnixMilli(2_000_000_000_000)
-	day := int64(24 * time.Hour)
-	now := arrival.UnixNano()
-	for _, c := range []struct {
-		nanoseconds int64
-		want        string
-		skewed      float64
-	}{
-		{now, `{"timestamp":2000000000000,`, 0},
-		{now + 1, `{"timestamp":2000000000000,"level":"INFO","message":"x","metadata":{"time_unix_nano":"2000000000000000001"}`, 0},
-		{0, `{"timestamp":2000000000000,"level":"INFO","message":"x","metadata":{"time_unix_nano":"0"}`, 0},
-		{-1, `{"timestamp":2000000000000,"level":"INFO","message":"x","metadata":{"time_unix_nano":"-1"}`, 0},
-		{999_999, `{"timestamp":2000000000000,"level":"INFO","message":"x","metadata":{"time_unix_nano":"999999"}`, 0},
-		{now + day, `{"timestamp":2000086400000,`, 0},
-		{now + day + 1e6, `{"timestamp":2000086400001,`, 1},
-		{now - 7*day, `{"timestamp":1999395200000,`, 0},
-		{now - 7*day - 1e6, `{"timestamp":1999395199999,`, 1},
-	} {
-		before := testutil.ToFloat64(f.counters.skewed)
-		var m record.Message
-		f.Begin(&m, c.nanoseconds, arrival)
-		m.SetBody([]byte("x"))
-		packets := f.NewPackets(t.Context())
-		if err := packets.Group([]byte("e")).Add(&m); err != nil {
-			t.Fatal(err)
-		}
-		p := packets.Seal("id")[0]
-		if got := string(p.Body[len(`{"emitter_id":"e","messages":[`):]); len(got) < len(c.want) || got[:len(c.want)] != c.want {
-			t.Errorf("%d: %s, want %s", c.nanoseconds, got, c.want)
-		}
-		if got := testutil.ToFloat64(f.counters.skewed) - before; got != c.skewed {
-			t.Errorf("%d: %v are counted as skewed", c.nanoseconds, got)
-		}
-		f.Release(p)
-	}
 }

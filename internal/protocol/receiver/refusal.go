@@ -61,3 +61,6 @@ func (r *Receiver) Reject(code problem.Code, records int) { r.counters.reject(co
 
 // CountSkewed counts a record whose timestamp is far in the future or in the past.
 func (r *Receiver) CountSkewed() { r.counters.skewed.Inc() }
+
+// CountKernelDrops counts datagrams that the kernel has dropped.
+func (r *Receiver) CountKernelDrops(datagrams int) { r.counters.kernelDrops.Add(float64(datagrams)) }

@@ -101,7 +101,9 @@ func isCompressed(content []byte) bool {
 // begin starts the message of a line.
 func (t *translator) begin(l *line, arrival time.Time) {
 	m := &t.message
-	t.receiver.Begin(m, l.nanoseconds, arrival)
+	if m.BeginAt(l.nanoseconds, arrival) {
+		t.receiver.CountSkewed()
+	}
 	m.SetString("input", "syslog")
 	if l.priority >= 0 {
 		severity := l.priority & 7
