@@ -62,7 +62,7 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 	from := receiver.Sender{Client: c.Client}
 	if p.receiver.NeedsToken() {
 		if from.Principal = p.receiver.Principals().Certificate(c.Certificate); from.Principal == nil {
-			p.receiver.Refuse(problem.Problem{Code: problem.Unauthorized})
+			p.receiver.Unauthorized(from, time.Now())
 			return
 		}
 	}
