@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/loki"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
@@ -30,6 +31,7 @@ var inputKinds = []inputKind{
 	{name: "syslog-udp", address: ":5514", udp: true, plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tls", address: ":6514", tls: true, anonymous: true, serve: serveSyslog},
+	{name: "loki", address: ":3100", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return loki.New(r) }},
 }
 
 // inputKind is an input that can be configured.

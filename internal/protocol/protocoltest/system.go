@@ -33,9 +33,16 @@ type Journal struct {
 	Discard bool
 
 	t    testing.TB
-	mu   sync.Mutex // guards all below
+	mu   sync.Mutex // guards Full, text and ids
 	text []string
 	ids  []string
+}
+
+// SetFull sets Full.
+func (j *Journal) SetFull(full bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.Full = full
 }
 
 // Append implements intake.Journal.
@@ -45,14 +52,14 @@ func (j *Journal) Append(packets []*packet.Packet) (taken int, err error) {
 
 // AppendAll implements intake.Journal.
 func (j *Journal) AppendAll(packets []*packet.Packet) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	switch {
 	case j.Full:
 		return journal.ErrFull
 	case j.Unwritable:
 		return journal.ErrUnwritable
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	for _, p := range packets {
 		if !j.Discard {
 			j.text = append(j.text, check(j.t, p)...)

@@ -35,24 +35,28 @@ func (r *Receiver) refusedBy(why *intake.Refusal) *problem.Problem {
 	return r.counted(problem.Problem{Code: problem.Code(why.Reason), Detail: why.Detail, PacketID: why.PacketID, RetryAfter: why.RetryAfter})
 }
 
-// RefuseUntranslated drops the packets of a request of which a record cannot be added, and
-// counts the request: the error is that of Group.Add.
+// RefuseUntranslated drops the packets of a request of which a record cannot be translated, and
+// counts the request. The error is that of Group.Add, or what is malformed.
 func (r *Receiver) RefuseUntranslated(packets *record.Packets, err error) *problem.Problem {
 	packets.Drop()
 	return r.Refuse(*untranslated(err))
 }
 
-// untranslated returns the refusal for an error of Group.Add, or one that is a refusal.
+// untranslated returns the refusal for an error of Group.Add, one that is a refusal, or one of
+// a translation.
 func untranslated(err error) *problem.Problem {
 	var fault *problem.Problem
-	if errors.As(err, &fault) {
-		return fault
-	}
 	var unavailable record.UnavailableError
-	if errors.As(err, &unavailable) {
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.As(err, &unavailable):
 		return body.Unavailable(intake.Reason(unavailable))
+	case errors.Is(err, record.ErrTooLarge):
+		return &problem.Problem{Code: problem.TooLarge, Detail: err.Error()}
+	default:
+		return &problem.Problem{Code: problem.Malformed, Detail: err.Error()}
 	}
-	return &problem.Problem{Code: problem.TooLarge, Detail: err.Error()}
 }
 
 // Reject counts records that are refused for good: while others of their request are accepted,

@@ -13,18 +13,14 @@ import (
 // order in which they are looked for. structuredBodies are names of messages that need be no
 // texts.
 var (
-	levelNames       = []string{"level", "log.level", "severity", "detected_level", "status", "PRIORITY"}
+	levelNames       = []string{"level", "log.level", "severity", "detected_level", "status", "PRIORITY", "priority"}
 	bodyNames        = []string{"message", "log", "msg", "MESSAGE", "short_message", "event.original", "full_message"}
 	structuredBodies = []string{"message", "msg", "short_message"}
 )
 
-const (
-	// plainLevels is how many of the names of levels are for nothing else: their text is the
-	// level, even if it is not known.
-	plainLevels = 3
-	// maxLevelBytes bounds a level that is not known.
-	maxLevelBytes = 64
-)
+// plainLevels is how many of the names of levels are for nothing else: their text is the level,
+// even if it is not known.
+const plainLevels = 3
 
 // DocumentFields are the members of documents that a protocol uses, beside those that tell the
 // level and the message. They may be used concurrently.
@@ -81,6 +77,17 @@ func (d *Document) text(value []byte) []byte {
 	return d.scratch
 }
 
+// Time returns the time, as ParseTime has it, of the first value of some names that has one, and
+// the value; or 0 and nil.
+func (d *Document) Time(indices ...int) (nano int64, from []byte) {
+	for _, n := range indices {
+		if nano, ok := ParseTime(d.text(d.Value(n))); ok {
+			return nano, d.Value(n)
+		}
+	}
+	return 0, nil
+}
+
 // Use keeps a value of the document out of the metadata.
 func (d *Document) Use(value []byte) {
 	if value != nil {
@@ -122,7 +129,7 @@ func (d *Document) AddTo(m *Message) {
 // to be metadata: a document without a message is the message itself.
 func (d *Document) SetTo(m *Message) (members bool) {
 	if !m.HasLevel() {
-		d.setLevel(m)
+		d.SetLevel(m)
 	}
 	return !m.empty || d.setBody(m)
 }
@@ -139,9 +146,12 @@ func (d *Document) Unused() iter.Seq2[[]byte, []byte] {
 	}
 }
 
-func (d *Document) setLevel(m *Message) {
+// SetLevel sets the level by the first member with a known one, or else by the first that is
+// there for it.
+func (d *Document) SetLevel(m *Message) {
 	for _, value := range d.values[:len(levelNames)] {
-		if value != nil && m.SetLevelOf(d.text(value)) {
+		if value != nil && LevelOf(d.text(value)) != "" {
+			m.SetLevelOf(d.text(value))
 			d.Use(value)
 			return
 		}

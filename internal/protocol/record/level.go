@@ -2,7 +2,6 @@ package record
 
 import (
 	"bytes"
-	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
@@ -78,9 +77,12 @@ func isFatal(name []byte) bool {
 // NumberedLevel returns the level of a number, or "" for an unknown one: 0 to 7 are severities
 // of RFC 5424, such as journald's PRIORITY, and 10 to 60 are those of pino and bunyan.
 func NumberedLevel(text []byte) string {
-	n, err := strconv.Atoi(string(text))
-	if err != nil || len(text) > 2 {
+	if len(text) == 0 || len(text) > 2 || !isDigits(text) {
 		return ""
+	}
+	n := 0
+	for _, digit := range text {
+		n = 10*n + int(digit-'0')
 	}
 	if n < 8 {
 		return SyslogLevel(n)
@@ -88,19 +90,25 @@ func NumberedLevel(text []byte) string {
 	return PinoLevel(n)
 }
 
-// SetLevelOf sets the level of a text, which is a name or a number, and keeps a text that is
-// not the level's usual name as severity_text. It reports whether the level is known; one that
-// is not remains unset.
-func (m *Message) SetLevelOf(text []byte) (known bool) {
-	level := NumberedLevel(text)
-	if level == "" {
-		level = NamedLevel(text)
+// LevelOf returns the level of a text, which is a name or a number, or "" for an unknown one.
+func LevelOf(text []byte) string {
+	if level := NumberedLevel(text); level != "" {
+		return level
 	}
-	if level == "" {
-		return false
-	}
-	if m.level = level; string(text) != level {
-		m.Set("severity_text", text)
-	}
-	return true
+	return NamedLevel(text)
 }
+
+// SetLevelOf sets the level to that of a text; see LevelOf. Of a known level, a text that is not
+// its usual name is kept as severity_text. An unknown text is the level itself, if it is not
+// longer than 64 bytes.
+func (m *Message) SetLevelOf(text []byte) {
+	switch m.level = LevelOf(text); {
+	case m.level != "" && string(text) != m.level:
+		m.Set("severity_text", text)
+	case m.level == "" && len(text) <= maxLevelBytes:
+		m.SetLevelText(text)
+	}
+}
+
+// maxLevelBytes bounds a level that is not known.
+const maxLevelBytes = 64

@@ -125,6 +125,14 @@ func (m *Message) AddTyped(key, value []byte, kind byte) {
 	m.types = append(append(append(m.types, `":"`...), kind), '"')
 }
 
+// AddFrom adds the metadata of another message.
+func (m *Message) AddFrom(other *Message) {
+	m.metadata = append(m.metadata, other.metadata...)
+	m.types = append(m.types, other.types...)
+	m.invalid = m.invalid || other.invalid
+	m.tooLarge = m.tooLarge || other.tooLarge
+}
+
 func (m *Message) appendKey(dst, key []byte) []byte {
 	dst = append(dst, ',', '"')
 	if isReserved(key) {

@@ -47,6 +47,9 @@ func ParseTime(text []byte) (nano int64, ok bool) {
 	if nano, ok = ParseEpoch(text); ok {
 		return nano, true
 	}
+	if len(text) < len(time.DateOnly) {
+		return 0, false
+	}
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, string(text)); err == nil {
 			return t.UnixNano(), inRange(t)
@@ -75,9 +78,13 @@ func inRange(t time.Time) bool {
 // nanoseconds from 1e17 on.
 func ParseEpoch(text []byte) (nano int64, ok bool) {
 	whole, fraction, _ := bytes.Cut(text, []byte{'.'})
-	n, err := strconv.ParseUint(string(whole), 10, 63)
-	if err != nil || !isDigits(fraction) {
+	const maxDigits = 19 // of an int64
+	if len(whole) == 0 || len(whole) > maxDigits || !isDigits(whole) || !isDigits(fraction) {
 		return parseExponent(text)
+	}
+	var n uint64
+	for _, digit := range whole {
+		n = 10*n + uint64(digit-'0')
 	}
 	unit := int64(1)
 	switch {
@@ -88,7 +95,7 @@ func ParseEpoch(text []byte) (nano int64, ok bool) {
 	case n < 1e17:
 		unit = int64(time.Microsecond)
 	}
-	if int64(n) > (1<<63-1)/unit-1 {
+	if n > (1<<63-1)/uint64(unit)-1 {
 		return 0, false
 	}
 	nano = int64(n) * unit
