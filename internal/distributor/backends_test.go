@@ -54,7 +54,7 @@ func TestBackendTargetErrors(t *testing.T) {
 	for pair, want := range map[[2]string]string{
 		{"loki+http://a", "loki+http://a:80"}:                                "listed twice, as analyzer 1 and 2",
 		{"es+https://a?gzip=on&index=b", "es+https://a:443?index=b&gzip=on"}: "listed twice",
-		{"http://b", "loki+ftp://a"}:                                         "must look like http://host:port; other schemes are loki, es,",
+		{"http://b", "loki+ftp://a"}:                                         "must look like http://host:port; other schemes are otlp, loki, es,",
 		{"http://b", "redis+http://a"}:                                       "must look like http://host:port; other schemes are",
 		{"http://b", "loki+http://user:secret@a"}:                            "no user or password",
 		{"http://b", "es+http://a?pass=secret"}:                              `ANALYZERS: es+http://a: there is no option "pass": there are gzip, index, token_file`,
@@ -171,6 +171,9 @@ func TestBackendsMixed(t *testing.T) {
 	targets := []Target{{ID: "native", URL: analyzer.URL(), Weight: 1}}
 	var backends []*fakeBackend
 	for _, kind := range sink.Kinds() {
+		if kind == sink.OTLP { // which has no place for a packet_id
+			continue
+		}
 		b := newFakeBackend(t, kind)
 		backends = append(backends, b)
 		targets = append(targets, Target{ID: kind, URL: kind + "+" + b.URL, Weight: 1})
