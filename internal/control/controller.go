@@ -48,6 +48,7 @@ type Controller struct {
 	current     atomic.Pointer[published]
 	lastReload  atomic.Pointer[ReloadStatus]
 	rescheduled chan struct{} // an override may expire earlier
+	stuck       string        // why overrides that have expired cannot be reverted; of Run
 }
 
 // published is a revision and what is closed when there is a newer one.
@@ -80,11 +81,11 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 		r.number++
 	}
 	if c.store.dir == "" {
-		r.number = time.Now().Unix() // rises over restarts
+		r.number = time.Now().Unix() // nothing is kept, and the number must rise over restarts: there is less than one change a second
 	}
 	c.publish(r)
-	for _, path := range expired {
-		c.events.Add(events.Event{Kind: "expired", Actor: system.Name, Path: path})
+	for _, one := range expired {
+		c.events.Add(events.Event{Kind: "expired", Actor: system.Name, Path: one.Path, Old: one.Value, New: r.get(one.Path), Reason: "ttl", Result: "applied"})
 	}
 	c.reportDropped(lost)
 	return c, nil
@@ -176,6 +177,9 @@ func (c *Controller) changeLocked(ctx context.Context, request Request, kind str
 		return Result{}, err
 	}
 	after, lost := resolve(before.sources, before.ids, wanted)
+	if err := checkReady(before, after); err != nil && !request.Force && len(after.Config.Distributor.Targets) > 0 {
+		return Result{}, err
+	}
 	return c.commitLocked(ctx, request, kind, after, lost)
 }
 
@@ -198,14 +202,17 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	}
 	if request.DryRun {
 		result.Revision = before.number
-		return result, c.tryOut(after)
+		if err := c.tryOut(after); err != nil {
+			return Result{}, err
+		}
+		return result, nil
 	}
 	if after.number == before.number && kind != reloaded {
 		return result, nil
 	}
 	operation := c.drains.expect(request, changes)
 	if err := c.apply(ctx, before, after); err != nil {
-		c.drains.forget(operation, changes)
+		c.drains.forget()
 		return Result{}, err
 	}
 	c.publish(after)
@@ -215,13 +222,16 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	return result, nil
 }
 
-// tryOut returns the error of the parts of a change that are not the distributor's.
+// tryOut returns the error that apply would return before it changes anything.
 func (c *Controller) tryOut(after *revision) error {
 	_, abort, err := c.deps.Prepare(after.Config)
 	if err != nil {
-		return refuse(InvalidSetting, "%v", err)
+		return refuseInvalid(err)
 	}
 	abort()
+	if err := c.Distributor().CheckConfig(after.Config.Distributor); err != nil {
+		return refused(err)
+	}
 	return nil
 }
 
@@ -229,7 +239,7 @@ func (c *Controller) tryOut(after *revision) error {
 func (c *Controller) apply(ctx context.Context, before, after *revision) error {
 	commit, abort, err := c.deps.Prepare(after.Config)
 	if err != nil {
-		return refuse(InvalidSetting, "%v", err)
+		return refuseInvalid(err)
 	}
 	if err := c.save(after); err != nil {
 		abort()
@@ -256,13 +266,13 @@ func refused(err error) error {
 	case errors.Is(err, distributor.ErrStopping):
 		return refuse(Stopping, "%v", err)
 	}
-	return refuse(InvalidSetting, "%v", err)
+	return refuseInvalid(err)
 }
 
 // validate returns the Error of a revision that cannot be.
 func validate(r *revision, changes []Changed) error {
 	if err := r.Config.Validate(); err != nil {
-		return refuse(InvalidSetting, "%v", err)
+		return refuseInvalid(err)
 	}
 	var fixed []string
 	for _, change := range changes {

@@ -237,7 +237,9 @@ func TestRefusals(t *testing.T) {
 	try(LastAnalyzer, result, err)
 	result, err = r.RemoveAnalyzer(ctx, operator, "a2", nil)
 	try(LastAnalyzer, result, err)
-	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{State: pointer("drain"), Force: true}))
+	request = operator
+	request.Force = true
+	r.mustSucceed(r.PatchAnalyzer(ctx, request, "a2", AnalyzerPatch{State: pointer("drain")}))
 	r.mustSucceed(r.RemoveAnalyzer(ctx, operator, "a2", nil))
 	result, err = r.RemoveAnalyzer(ctx, operator, "a1", nil)
 	try(LastAnalyzer, result, err)

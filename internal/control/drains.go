@@ -50,9 +50,10 @@ type drains struct {
 	stopAll    context.CancelFunc
 	running    sync.WaitGroup
 
-	mu     sync.Mutex // guards the fields below
-	latest map[string]*drain
-	last   int64 // number of the latest operation
+	mu       sync.Mutex // guards the fields below
+	latest   map[string]*drain
+	expected map[string]*drain // of analyzers that a change, which is being applied, removes
+	last     int64             // number of the latest operation
 }
 
 type drain struct {
@@ -63,43 +64,52 @@ type drain struct {
 }
 
 func newDrains(c *Controller) *drains {
-	d := &drains{controller: c, latest: make(map[string]*drain)}
+	d := &drains{controller: c, latest: make(map[string]*drain), expected: make(map[string]*drain)}
 	d.ctx, d.stopAll = context.WithCancel(context.Background())
 	return d
 }
 
-// expect registers the drains of the analyzers that changes will remove, whose deadline is
-// that of the request. It returns the id of the first.
+// expect prepares the drains of the analyzers that changes will remove, whose deadline is
+// that of the request: they may end before follow is called. It returns the id of the first.
 func (d *drains) expect(request Request, changes []Changed) (operation string) {
+	expect := func(id, kind string) {
+		one := d.create(request, id, kind)
+		operation = cmp.Or(operation, one.Operation)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.expected[id] = one
+	}
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
 		switch {
 		case of.key != analyzersKey:
 		case field == "" && string(change.New) == "null":
-			operation = cmp.Or(operation, d.add(request, id, removal).Operation)
+			expect(id, removal)
 		case field != "" && string(change.Old) != "null" && field != "state" && field != "weight":
-			operation = cmp.Or(operation, d.add(request, id, replacement).Operation)
+			expect(id, replacement)
 		}
 	}
 	return operation
 }
 
-// forget removes the drains that were expected of changes that were refused.
-func (d *drains) forget(operation string, changes []Changed) {
+// forget removes the drains that were expected of a change that was refused.
+func (d *drains) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, change := range changes {
-		_, id, _, _ := split(change.Path)
-		if one := d.latest[id]; operation != "" && one != nil && one.Ended == nil && (one.Kind == removal || one.Kind == replacement) {
-			one.cancel()
-			delete(d.latest, id)
-		}
+	for _, one := range d.expected {
+		one.cancel()
 	}
+	clear(d.expected)
 }
 
-// follow starts and cancels drains after changes of states, and sets the deadlines of those
-// that were expected. It returns the id of the first that it has started.
+// follow begins the drains that were expected, starts and cancels those of changes of states,
+// and sets the deadlines of removals. It returns the id of the first that it has started.
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
+	d.mu.Lock()
+	for _, one := range d.expected {
+		d.beginLocked(one)
+	}
+	d.mu.Unlock()
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
 		if of.key != analyzersKey {
@@ -124,14 +134,16 @@ func textOf(value json.RawMessage) (text string) {
 
 // start starts a drain.
 func (d *drains) start(request Request, id, kind string) (operation string) {
-	one := d.add(request, id, kind)
+	one := d.create(request, id, kind)
+	d.mu.Lock()
+	d.beginLocked(one)
+	d.mu.Unlock()
 	d.running.Go(func() { d.run(one) })
 	return one.Operation
 }
 
-// add registers a drain, and cancels an earlier one of the analyzer.
-func (d *drains) add(request Request, id, kind string) *drain {
-	d.cancel(id)
+// create returns a drain with the next number.
+func (d *drains) create(request Request, id, kind string) *drain {
 	deadline := request.drainDeadline
 	if deadline.IsZero() {
 		deadline = time.Now().Add(d.controller.Config().Distributor.DrainTimeout)
@@ -143,13 +155,21 @@ func (d *drains) add(request Request, id, kind string) *drain {
 		Operation: fmt.Sprintf("drain-%d", d.last), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
 	}}
 	one.ctx, one.cancel = context.WithCancel(d.ctx)
-	d.forgetLocked()
-	d.latest[id] = one
 	return one
 }
 
-// forgetLocked makes room for one more.
-func (d *drains) forgetLocked() {
+// beginLocked makes a drain the latest of its analyzer, in place of an earlier one, which ends.
+func (d *drains) beginLocked(one *drain) {
+	delete(d.expected, one.Analyzer)
+	if before := d.latest[one.Analyzer]; before != nil {
+		before.cancel()
+	}
+	d.makeRoomLocked()
+	d.latest[one.Analyzer] = one
+}
+
+// makeRoomLocked makes room for one more.
+func (d *drains) makeRoomLocked() {
 	for id, one := range d.latest {
 		if len(d.latest) < maxDrains {
 			return
@@ -171,11 +191,17 @@ func (d *drains) run(one *drain) {
 // removed ends the drain of an analyzer that has left.
 func (d *drains) removed(id string, proof distributor.DrainProof) {
 	d.mu.Lock()
-	one := d.latest[id]
-	d.mu.Unlock()
-	if one == nil || one.Kind != removal && one.Kind != replacement {
-		one = d.add(Request{Actor: system}, id, removal)
+	one := d.expected[id]
+	if one == nil {
+		one = d.latest[id]
 	}
+	d.mu.Unlock()
+	if one == nil || one.Kind != removal && one.Kind != replacement || one.ctx.Err() != nil {
+		one = d.create(Request{Actor: system}, id, removal)
+	}
+	d.mu.Lock()
+	d.beginLocked(one)
+	d.mu.Unlock()
 	d.end(one, proof)
 }
 

@@ -96,7 +96,11 @@ func (r *running) operation(random *rand.Rand) {
 	case 3:
 		_, err = r.Reload(ctx, request)
 	case 4:
-		_, err = r.PatchAnalyzer(ctx, request, name, AnalyzerPatch{State: &states[random.IntN(3)], Deadline: &deadline})
+		patch := AnalyzerPatch{State: &states[random.IntN(3)]}
+		if *patch.State != distributor.StateReady {
+			patch.Deadline = &deadline
+		}
+		_, err = r.PatchAnalyzer(ctx, request, name, patch)
 	case 5:
 		_, err = r.PatchSettings(ctx, request, map[string]json.RawMessage{"sender_concurrency": json.RawMessage(fmt.Sprint(1 + random.IntN(16)))})
 	default:

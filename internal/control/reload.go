@@ -56,7 +56,7 @@ func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result,
 		err = c.Distributor().ReloadCredentials()
 	}
 	if err != nil {
-		return Result{}, refuse(InvalidSetting, "%v", err)
+		return Result{}, refuseInvalid(err)
 	}
 	before := c.current.Load()
 	after, lost := resolveValid(loaded{read, c.loader.Settings}, before.ids, before.overrides)

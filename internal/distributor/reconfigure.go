@@ -49,15 +49,7 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 	if d.stopped {
 		return ErrStopping
 	}
-	current := d.Config()
-	next = next.SettledAfter(current)
-	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
-		return err
-	}
-	if err := d.checkHeld(next); err != nil {
-		return err
-	}
-	change, err := d.plan(next)
+	next, change, err := d.prepare(next)
 	if err != nil {
 		return err
 	}
@@ -71,6 +63,36 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 	}
 	d.apply(next, change)
 	return nil
+}
+
+// CheckConfig returns the error with which Reconfigure would refuse a configuration now. It
+// may be called concurrently.
+func (d *Distributor) CheckConfig(next Config) error {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return ErrStopping
+	}
+	_, change, err := d.prepare(next)
+	if err == nil {
+		d.discard(change.joining, nil)
+	}
+	return err
+}
+
+// prepare checks a configuration, and returns it settled, with what it changes in the
+// analyzers. Those that join must be started or discarded.
+func (d *Distributor) prepare(next Config) (Config, change, error) {
+	current := d.Config()
+	next = next.SettledAfter(current)
+	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
+		return next, change{}, err
+	}
+	if err := d.checkHeld(next); err != nil {
+		return next, change{}, err
+	}
+	planned, err := d.plan(next)
+	return next, planned, err
 }
 
 // requireRestart returns a *RestartRequiredError if a setting that is not live differs.
