@@ -53,6 +53,8 @@ type record struct {
 	// Revision and Changed are those of the answer. Values of secrets are masked.
 	Revision int64             `json:"revision,omitempty"`
 	Changed  []control.Changed `json:"changed,omitempty"`
+	// DeadLetters are those that were read, replayed or deleted.
+	DeadLetters *deadLettersRecord `json:"dead_letters,omitempty"`
 	// Unrecorded counts refused requests since the last record.
 	Unrecorded int64 `json:"unrecorded,omitempty"`
 }
@@ -92,7 +94,8 @@ func (a *audit) add(r record) {
 			a.unrecorded++
 			return
 		}
-		r.Method, r.Path, r.Query, r.IfMatch = cut(r.Method), cut(r.Path), cut(r.Query), cut(r.IfMatch)
+		r.Method, r.Path, r.Query, r.IfMatch = cut(r.Method, maxRefusedBytes), cut(r.Path, maxRefusedBytes), cut(r.Query, maxRefusedBytes), cut(r.IfMatch, maxRefusedBytes)
+		r.DeadLetters = nil // texts of the client
 	}
 	r.Unrecorded, a.unrecorded = a.unrecorded, 0
 	line, err := json.Marshal(r)
@@ -111,12 +114,12 @@ func (a *audit) add(r record) {
 	a.failing = err != nil
 }
 
-// cut returns a text of the client with at most maxRefusedBytes, and a mark if there was more.
-func cut(text string) string {
-	if len(text) <= maxRefusedBytes {
+// cut returns a text of the client with at most so many bytes, and a mark if there was more.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxRefusedBytes], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
 func (a *audit) writeLocked(line []byte) error {

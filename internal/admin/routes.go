@@ -34,7 +34,7 @@ func allRoutes() routes {
 		{"GET", "/v1/dead-letters/replays", read, "", false, (*api).listReplays},
 		{"GET", "/v1/dead-letters/replays/{id}", read, "wait", false, (*api).getReplay},
 		{"DELETE", "/v1/dead-letters/replays/{id}", operate, "", false, (*api).cancelReplay},
-		{"GET", "/v1/dead-letters/{id}", read, "", false, (*api).getDeadLetter},
+		{"GET", "/v1/dead-letters/{id}", operate, "", false, (*api).getDeadLetter},
 		{"GET", "/v1/explain", read, "emitter packet messages n analyzer", false, (*api).explain},
 		{"GET", "/v1/trace", read, "duration past", true, (*api).trace},
 		{"GET", "/v1/tap", read, "sample emitter analyzer level stage bodies", true, (*api).tap},

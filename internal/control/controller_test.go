@@ -410,7 +410,7 @@ func TestReplaceAnalyzers(t *testing.T) {
 // The effective configuration is a file that means the same.
 func TestYAML(t *testing.T) {
 	ctx := t.Context()
-	r := start(t, "admin_token: s3cret\n")
+	r := start(t, "admin_token: s3cret-of-operators\n")
 	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
 	r.mustSucceed(r.SetLimit(ctx, operator, Limit{Emitter: "web: '1'\n", Rate: 5}))
 	text := r.YAML()

@@ -72,7 +72,7 @@ func TestBases(t *testing.T) {
 // What changed is named by paths, with the values before and after.
 func TestDiff(t *testing.T) {
 	old := sources(t, three)
-	updated := sources(t, strings.Replace(strings.Replace(three, "0.3", "0.25", 1), "{id: a3, url: 'http://three:1', weight: 0.2}", "{id: a4, url: 'http://four:1', weight: 1}", 1)+"sender_timeout_ms: 700\nport: 1\nadmin_token: s3cret\n")
+	updated := sources(t, strings.Replace(strings.Replace(three, "0.3", "0.25", 1), "{id: a3, url: 'http://three:1', weight: 0.2}", "{id: a4, url: 'http://four:1', weight: 1}", 1)+"sender_timeout_ms: 700\nport: 1\nadmin_token: s3cret-of-operators\n")
 	var got []string
 	for _, c := range diff(old, updated) {
 		got = append(got, fmt.Sprintf("%s: %s -> %s %v", c.Path, c.Old, c.New, c.live))
