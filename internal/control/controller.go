@@ -202,7 +202,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	}
 	if request.DryRun {
 		result.Revision = before.number
-		if err := c.tryOut(after); err != nil {
+		if err := c.tryOut(kind, after); err != nil {
 			return Result{}, err
 		}
 		return result, nil
@@ -211,7 +211,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 		return result, nil
 	}
 	operation := c.drains.expect(request, changes)
-	if err := c.apply(ctx, before, after); err != nil {
+	if err := c.apply(ctx, kind, before, after); err != nil {
 		c.drains.forget()
 		return Result{}, err
 	}
@@ -223,8 +223,8 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 }
 
 // tryOut returns the error that apply would return before it changes anything.
-func (c *Controller) tryOut(after *revision) error {
-	_, abort, err := c.deps.Prepare(after.Config)
+func (c *Controller) tryOut(kind string, after *revision) error {
+	_, abort, err := c.prepare(kind, after)
 	if err != nil {
 		return refuseInvalid(err)
 	}
@@ -235,9 +235,25 @@ func (c *Controller) tryOut(after *revision) error {
 	return nil
 }
 
+// prepare prepares what is not the distributor's, and reads the files of certificates and
+// tokens at a reload. One of commit and abort must be called.
+func (c *Controller) prepare(kind string, after *revision) (commit, abort func(), err error) {
+	use := func() {}
+	if kind == reloaded {
+		if use, err = c.Distributor().StageCredentials(); err != nil {
+			return nil, nil, err
+		}
+	}
+	others, abort, err := c.deps.Prepare(after.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() { others(); use() }, abort, nil
+}
+
 // apply stores a revision and applies it, or neither.
-func (c *Controller) apply(ctx context.Context, before, after *revision) error {
-	commit, abort, err := c.deps.Prepare(after.Config)
+func (c *Controller) apply(ctx context.Context, kind string, before, after *revision) error {
+	commit, abort, err := c.prepare(kind, after)
 	if err != nil {
 		return refuseInvalid(err)
 	}
