@@ -150,7 +150,7 @@ func (g *guarded) records() []record {
 
 func readRecords(t *testing.T, dir string) (all []record) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, auditFile))
+	text, err := os.ReadFile(filepath.Join(dir, "audit.ndjson"))
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}

@@ -72,6 +72,12 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	if err != nil {
 		return nil, err
 	}
+	if c.store.dir != "" {
+		if err := c.events.Load(c.store.dir); err != nil {
+			deps.Logger.Warn("events of the time before the start cannot be read", "error", err)
+		}
+		c.drains.restore(c.events.After(0, maxEvents))
+	}
 	valid, expired := content.Overrides.expire(time.Now())
 	r, lost := resolveValid(loaded{read, loader.Settings}, content.IDs, valid)
 	if err := r.Config.Validate(); err != nil {
@@ -99,6 +105,9 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	c.attached.Store(d)
 	d.OnRemoved(c.drains.removed)
 	c.setReloaded(true, "")
+	if c.store.dir != "" {
+		c.events.Keep(c.store.dir, c.deps.Logger)
+	}
 	if err := c.register(registerer); err != nil {
 		return err
 	}

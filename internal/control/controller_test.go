@@ -29,6 +29,7 @@ type running struct {
 	env       map[string]string
 	analyzers []*analyzertest.Analyzer
 	stop      func()
+	halted    func() // is called by stop between the end of the controller and that of the distributor
 }
 
 // start starts a controller. The file has the analyzers and these lines.
@@ -91,6 +92,9 @@ func (r *running) open() {
 		stopped = true
 		cancel()
 		<-done
+		if r.halted != nil {
+			r.halted()
+		}
 		_, _ = d.Stop(context.Background())
 	}
 	r.t.Cleanup(func() { r.stop() })

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,8 +16,18 @@ import (
 // The results of drains.
 const (
 	drainRunning  = distributor.DrainRunning
-	drainCanceled = "canceled" // the analyzer is ready again, or the distributor stops
+	drainCanceled = "canceled" // the analyzer is ready again, or the process ended first
 )
+
+// The kinds of events, which are also what is known of drains after a restart.
+const (
+	drainStarted     = "drain_started"
+	drainInterrupted = "drain_interrupted" // the distributor stops
+	drainEnded       = "drained"
+)
+
+// operationPrefix is that of the ids of drains; a number follows.
+const operationPrefix = "drain-"
 
 // The kinds of drains that end with the removal of the analyzer. One that is replaced has a
 // successor with its id and another URL.
@@ -38,6 +48,11 @@ type DrainStatus struct {
 	Result string     `json:"result"`
 	// Proof accounts for the packets that the analyzer held. It is frozen at the end.
 	Proof distributor.DrainProof `json:"proof"`
+	// Restarts counts how often the process ended before the drain did. Proof covers the time
+	// since; BeforeRestart is the one at the last stop that was in order: what remained then
+	// was delivered during the stop, or routed anew from a disk journal.
+	Restarts      int                     `json:"restarts,omitempty"`
+	BeforeRestart *distributor.DrainProof `json:"before_restart,omitempty"`
 }
 
 // maxDrains bounds the drains that are kept: the latest of each analyzer.
@@ -54,6 +69,7 @@ type drains struct {
 	latest   map[string]*drain
 	expected map[string]*drain // of analyzers that a change, which is being applied, removes
 	last     int64             // number of the latest operation
+	resuming []*drain          // that ran when the process before this one ended
 }
 
 type drain struct {
@@ -106,10 +122,15 @@ func (d *drains) forget() {
 // and sets the deadlines of removals. It returns the id of the first that it has started.
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	d.mu.Lock()
+	var begun []*drain
 	for _, one := range d.expected {
 		d.beginLocked(one)
+		begun = append(begun, one)
 	}
 	d.mu.Unlock()
+	for _, one := range begun {
+		d.tell(drainStarted, one, one.DrainStatus)
+	}
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
 		if of.key != analyzersKey {
@@ -138,6 +159,7 @@ func (d *drains) start(request Request, id, kind string) (operation string) {
 	d.mu.Lock()
 	d.beginLocked(one)
 	d.mu.Unlock()
+	d.tell(drainStarted, one, one.DrainStatus)
 	d.running.Go(func() { d.run(one) })
 	return one.Operation
 }
@@ -152,7 +174,7 @@ func (d *drains) create(request Request, id, kind string) *drain {
 	defer d.mu.Unlock()
 	d.last++
 	one := &drain{request: request, DrainStatus: DrainStatus{
-		Operation: fmt.Sprintf("drain-%d", d.last), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
+		Operation: operationPrefix + strconv.FormatInt(d.last, 10), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
 	}}
 	one.ctx, one.cancel = context.WithCancel(d.ctx)
 	return one
@@ -182,7 +204,11 @@ func (d *drains) makeRoomLocked() {
 
 func (d *drains) run(one *drain) {
 	proof, err := d.controller.Distributor().Drain(one.ctx, one.Analyzer, one.Deadline)
-	if err != nil {
+	switch {
+	case err != nil && d.ctx.Err() != nil:
+		d.interrupt(one, proof)
+		return
+	case err != nil:
 		proof.Result = drainCanceled
 	}
 	d.end(one, proof)
@@ -196,7 +222,7 @@ func (d *drains) removed(id string, proof distributor.DrainProof) {
 		one = d.latest[id]
 	}
 	d.mu.Unlock()
-	if one == nil || one.Kind != removal && one.Kind != replacement || one.ctx.Err() != nil {
+	if one == nil || one.Kind != removal && one.Kind != replacement || one.Ended != nil {
 		one = d.create(Request{Actor: system}, id, removal)
 	}
 	d.mu.Lock()
@@ -210,15 +236,23 @@ func (d *drains) end(one *drain, proof distributor.DrainProof) {
 	one.cancel()
 	now := time.Now().UTC()
 	d.mu.Lock()
-	one.Ended, one.Proof, one.Result = &now, proof, proof.Result
 	status := one.DrainStatus
 	d.mu.Unlock()
-	d.controller.events.Add(events.Event{
-		Kind: "drained", Actor: one.request.Actor.Name, Address: one.request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
-		New: status.Kind, Reason: one.request.Reason, Result: status.Result, Detail: status,
-	})
+	status.Ended, status.Proof, status.Result = &now, proof, proof.Result
+	d.tell(drainEnded, one, status)
+	d.mu.Lock()
+	one.DrainStatus = status // whoever sees the end finds the event
+	d.mu.Unlock()
 	d.controller.deps.Logger.Info("a drain has ended", "analyzer", one.Analyzer, "kind", status.Kind, "result", status.Result,
 		"held", proof.Held.Packets, "delivered", proof.Delivered, "rerouted", proof.Rerouted, "unaccounted", proof.Unaccounted)
+}
+
+// tell adds an event about a drain.
+func (d *drains) tell(kind string, one *drain, status DrainStatus) {
+	d.controller.events.Add(events.Event{
+		Kind: kind, Actor: one.request.Actor.Name, Address: one.request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
+		New: status.Kind, Reason: one.request.Reason, Result: status.Result, Detail: status,
+	})
 }
 
 // cancel ends the drain of an analyzer, if one is running.

@@ -14,9 +14,11 @@ const watchInterval = 2 * time.Second
 const expiryRetry = 10 * time.Second
 
 // Run reverts overrides that expire, and reloads the file when its content changes if the
-// configuration asks for it. It returns when the context ends, and has ended all drains.
+// configuration asks for it. It returns when the context ends, and has ended all drains, which the next
+// process resumes.
 func (c *Controller) Run(ctx context.Context) {
 	defer c.drains.stop()
+	c.drains.resume()
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	if !c.Config().Watch {
