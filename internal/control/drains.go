@@ -221,8 +221,9 @@ func (d *drains) removed(id string, proof distributor.DrainProof) {
 	if one == nil {
 		one = d.latest[id]
 	}
+	known := one != nil && (one.Kind == removal || one.Kind == replacement) && one.Ended == nil
 	d.mu.Unlock()
-	if one == nil || one.Kind != removal && one.Kind != replacement || one.Ended != nil {
+	if !known {
 		one = d.create(Request{Actor: system}, id, removal)
 	}
 	d.mu.Lock()
