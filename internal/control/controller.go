@@ -104,6 +104,7 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	defer c.mu.Unlock()
 	c.attached.Store(d)
 	d.OnRemoved(c.drains.removed)
+	d.OnDiscovery(c.discovered)
 	c.setReloaded(true, "")
 	if c.store.dir != "" {
 		c.events.Keep(c.store.dir, c.deps.Logger)

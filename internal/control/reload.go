@@ -55,6 +55,9 @@ func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result,
 	if err != nil {
 		return Result{}, refuseInvalid(err)
 	}
+	if !request.DryRun {
+		c.Distributor().RefreshGroups()
+	}
 	before := c.current.Load()
 	after, lost := resolveValid(loaded{read, c.loader.Settings}, before.ids, before.overrides)
 	result, err := c.commitLocked(ctx, request, reloaded, after, lost)

@@ -6,7 +6,9 @@
 // A packet comes in by these steps:
 //
 //	Admit ──▶ Memory.Lend ──▶ Screen ──▶ Batch.Add ──▶ Batch.Accept, or Submit and Finish
+//	AwaitRoom ──▶ LendWithRoom ──▶ AcceptAll
 //
+// The second line is for protocols whose clients cannot be told which packets are refused.
 // A packet counts as accepted only if the journal has taken it.
 package intake
 
@@ -26,6 +28,7 @@ import (
 // Journal takes packets; see journal.Journal.
 type Journal interface {
 	Append(packets []*packet.Packet) (taken int, err error)
+	AppendAll(packets []*packet.Packet) error
 	AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
 	CheckCapacity(bytes int) error
 }
@@ -36,7 +39,7 @@ type Config struct {
 	MemoryBytes int64
 	// Ack is the level of requests that ask for none; empty is the strongest that
 	// waits for no analyzer. AckTimeout bounds AckDelivered.
-	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk stored)"`
+	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk and jetstream stored)"`
 	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
 	// Mode is ModeOpen or ModePaused.
 	Mode string `env:"INTAKE" enum:"open,paused" reload:"live" help:"open, or paused: packets are refused with 503 paused"`
@@ -73,6 +76,8 @@ type Dependencies struct {
 	Utilization func() float64
 	// Duplicates recognises packets that were accepted before; nil for none.
 	Duplicates *dedupe.Window
+	// InputDuplicates does so for AcceptAll; nil for none.
+	InputDuplicates *dedupe.Window
 	// Limiter bounds the rate of each emitter; nil for none.
 	Limiter *ratelimit.Limiter
 	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
@@ -87,6 +92,7 @@ type Intake struct {
 	deps       Dependencies
 	counters   *counters
 	memory     Memory
+	room       room
 	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
