@@ -73,10 +73,10 @@ type drains struct {
 }
 
 type drain struct {
-	DrainStatus
-	request Request
-	ctx     context.Context
-	cancel  context.CancelFunc
+	DrainStatus // Ended, Result and the proof are guarded by drains.mu
+	request     Request
+	ctx         context.Context
+	cancel      context.CancelFunc
 }
 
 func newDrains(c *Controller) *drains {
@@ -122,14 +122,14 @@ func (d *drains) forget() {
 // and sets the deadlines of removals. It returns the id of the first that it has started.
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	d.mu.Lock()
-	var begun []*drain
+	begun := make(map[*drain]DrainStatus)
 	for _, one := range d.expected {
 		d.beginLocked(one)
-		begun = append(begun, one)
+		begun[one] = one.DrainStatus
 	}
 	d.mu.Unlock()
-	for _, one := range begun {
-		d.tell(drainStarted, one, one.DrainStatus)
+	for one, status := range begun {
+		d.tell(drainStarted, one, status)
 	}
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
@@ -158,8 +158,9 @@ func (d *drains) start(request Request, id, kind string) (operation string) {
 	one := d.create(request, id, kind)
 	d.mu.Lock()
 	d.beginLocked(one)
+	status := one.DrainStatus
 	d.mu.Unlock()
-	d.tell(drainStarted, one, one.DrainStatus)
+	d.tell(drainStarted, one, status)
 	d.running.Go(func() { d.run(one) })
 	return one.Operation
 }
@@ -242,7 +243,7 @@ func (d *drains) end(one *drain, proof distributor.DrainProof) {
 	status.Ended, status.Proof, status.Result = &now, proof, proof.Result
 	d.tell(drainEnded, one, status)
 	d.mu.Lock()
-	one.DrainStatus = status // whoever sees the end finds the event
+	one.Ended, one.Proof, one.Result = status.Ended, status.Proof, status.Result // whoever sees the end finds the event
 	d.mu.Unlock()
 	d.controller.deps.Logger.Info("a drain has ended", "analyzer", one.Analyzer, "kind", status.Kind, "result", status.Result,
 		"held", proof.Held.Packets, "delivered", proof.Delivered, "rerouted", proof.Rerouted, "unaccounted", proof.Unaccounted)

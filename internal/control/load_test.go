@@ -143,9 +143,8 @@ func TestRandomChangesUnderLoad(t *testing.T) {
 				t.Errorf("%s is %g messages from its share, the bound is %g", one.ID, one.DeviationMessages, status.MaxDeviationMessages)
 			}
 		}
-		if status.Unaccounted != 0 {
-			t.Errorf("%d messages are not accounted for", status.Unaccounted)
-		}
+		// A status of a busy machine may be one of several moments.
+		until(t, "all messages are accounted for", func() bool { return r.Distributor().Status().Unaccounted == 0 })
 	}
 	l.end()
 	if l.refused.Load() > 0 {
