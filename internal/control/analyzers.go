@@ -169,3 +169,16 @@ func (r *revision) encodeTarget(target distributor.Target) json.RawMessage {
 	scratch.Config.Distributor.Targets = distributor.Targets{target}
 	return encode(scratch.items(lists[0])[0])
 }
+
+// checkTokens refuses a file of credentials that is neither configured nor in use for the
+// same place: otherwise an operator could have any file of this machine sent anywhere.
+func (r *revision) checkTokens(before *revision) error {
+	for _, target := range r.Config.Distributor.Targets {
+		token := target.Token()
+		known := func(other distributor.Target) bool { return other.Token() == token }
+		if !slices.ContainsFunc(before.Config.Distributor.Targets, known) && !slices.ContainsFunc(r.sources.Config.Distributor.Targets, known) && token != (distributor.Token{}) {
+			return refuse(InvalidSetting, "ANALYZERS: token_file=%s is not configured for %s: a change may only use the files of the configuration", token.File, token.Place)
+		}
+	}
+	return nil
+}

@@ -190,6 +190,9 @@ func (c *Controller) changeLocked(ctx context.Context, request Request, kind str
 	if err := checkReady(before, after); err != nil && !request.Force && len(after.Config.Distributor.Targets) > 0 {
 		return Result{}, err
 	}
+	if err := after.checkTokens(before); err != nil {
+		return Result{}, err
+	}
 	return c.commitLocked(ctx, request, kind, after, lost)
 }
 
