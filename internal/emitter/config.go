@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -14,8 +15,9 @@ import (
 // Config holds the emitter's settings; the tags are those of package config. Start from
 // DefaultConfig.
 type Config struct {
-	// Target is the URL that packets are posted to, http or https.
-	Target string `env:"TARGET_URL" flag:"target" help:"URL that packets are posted to"`
+	// Target is where packets are posted to: http or https URLs of distributors, separated
+	// by commas, or one of dns+http or dns+https, every address of which is a distributor.
+	Target string `env:"TARGET_URL" flag:"target" help:"URL that packets are posted to; several with commas, or dns+http://host:8080/ingest, are sharded by emitter_id"`
 	// TLS is that of an https Target.
 	TLS certificate.ClientConfig `prefix:"TARGET_"`
 	// Token authorizes the packets; empty is none.
@@ -73,10 +75,11 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("%s: %v is not allowed: %s", key, value, allowed))
 		}
 	}
-	target, err := url.Parse(c.Target)
-	require(err == nil && (target.Scheme == "http" || target.Scheme == "https") && target.Hostname() != "",
-		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be a URL such as http://localhost:8080/ingest or https://host/ingest")
-	require(c.TLS == (certificate.ClientConfig{}) || err == nil && target.Scheme == "https",
+	urls, _, err := parseTargets(c.Target)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("TARGET_URL: %w", err))
+	}
+	require(c.TLS == (certificate.ClientConfig{}) || slices.ContainsFunc(urls, func(u *url.URL) bool { return u.Scheme == "https" }),
 		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be an https URL for TARGET_CA, TARGET_CERT, TARGET_KEY and TARGET_SERVER_NAME")
 	if err := c.TLS.Validate("TARGET_"); err != nil {
 		problems = append(problems, err)

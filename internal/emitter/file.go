@@ -112,6 +112,7 @@ func (s *fileSource) takeReady(p *outgoing) bool {
 	}
 	p.body = append(p.body, s.pending.body...)
 	p.id = append(p.id, s.pending.id...)
+	p.emitterID = s.pending.emitterID
 	p.messages = s.pending.messages
 	p.lines.read++
 	p.lines.decompress++

@@ -3,6 +3,7 @@ package emitter
 import (
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -125,7 +126,7 @@ func TestFollowStops(t *testing.T) {
 func TestGzipCannotBeFollowed(t *testing.T) {
 	config := fileConfig(writeFile(t, gzipped(t, []byte("a\n"))), "5")
 	config.Follow = true
-	if _, err := New(config, Deps{}); err == nil || !strings.Contains(err.Error(), "gzip") {
+	if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "gzip") {
 		t.Errorf("New = %v", err)
 	}
 }

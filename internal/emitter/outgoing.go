@@ -12,6 +12,8 @@ type outgoing struct {
 	body     []byte
 	id       []byte
 	messages int
+	// emitterID is set for a packet that was read as one line.
+	emitterID string
 	// due is the packet's time in the schedule. It is zero without a schedule:
 	// the packet is then due when a worker takes it.
 	due time.Time
