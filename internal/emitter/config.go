@@ -38,8 +38,14 @@ type Config struct {
 	// File is the log file to send, or "-" for Deps.Stdin; empty means
 	// generated messages.
 	File string `env:"FILE" help:"log file to send instead of generated messages, or - for standard input"`
-	// Follow keeps reading at the end of File as the file grows.
-	Follow bool `env:"FOLLOW" help:"with -file: keep reading as the file grows"`
+	// Follow keeps reading at the end of File as the file grows. File may then be several
+	// files and patterns, separated by commas.
+	Follow bool `env:"FOLLOW" help:"with -file: keep reading as the file grows, and as it is rotated; several files and patterns with commas, such as '/var/log/app/*.log'"`
+	// Checkpoint is the file that holds what was sent of followed files; empty is none.
+	Checkpoint string `env:"CHECKPOINT_FILE" flag:"checkpoint" help:"with -follow: file with what was sent, so that a restart continues there; one for each emitter"`
+	// Multiline matches the first line of a record; the lines that follow belong to it, up
+	// to the next match. Empty: each line is a record.
+	Multiline string `env:"MULTILINE" help:"regular expression (RE2) that matches the first line of a record, such as '^\\d{4}-'; lines up to the next match belong to it, as those of a stack trace"`
 	// MaxRetries limits the retries of a packet; negative means no limit.
 	MaxRetries int `env:"MAX_RETRIES" help:"retries before a packet is given up; -1 means unlimited"`
 	// RequestTimeout bounds one request.
@@ -91,5 +97,9 @@ func (c Config) Validate() error {
 		"EMITTER_ID", fmt.Sprintf("%.200q", c.EmitterID), fmt.Sprintf("it must be text of 1 to %d bytes", packet.MaxIDBytes))
 	require(!c.Follow || (c.File != "" && c.File != standardInput),
 		"FOLLOW", c.Follow, "it needs FILE to name a file (standard input is read until it is closed anyway)")
+	require(c.Checkpoint == "" || c.Follow, "CHECKPOINT_FILE", fmt.Sprintf("%q", c.Checkpoint), "it needs FOLLOW")
+	if _, err := compileFirstLine(c.Multiline); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
 }

@@ -70,7 +70,7 @@ func New(config Config, deps Deps) (*Emitter, error) {
 		return nil, err
 	}
 	runID := newRunID()
-	from, err := newSource(config, deps.Stdin, runID)
+	from, err := newSource(config, deps.Stdin, runID, deps.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -204,8 +204,11 @@ func (e *Emitter) work(sending context.Context) {
 	}
 	defer s.connection.close()
 	for p := range e.queue {
-		if sending.Err() != nil || !s.send(sending, p) {
+		switch {
+		case sending.Err() != nil || !s.send(sending, p):
 			e.counters.left(p)
+		case p.span != nil:
+			p.span.done.Store(true)
 		}
 		e.byteBudget.release(len(p.body))
 		e.releasePacket(p)

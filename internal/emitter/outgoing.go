@@ -19,6 +19,8 @@ type outgoing struct {
 	due time.Time
 	// waited is how long the source had no data for this packet.
 	waited time.Duration
+	// span is where the packet lies in a followed file, nil for others.
+	span *span
 	// lines counts the lines read since the previous packet.
 	lines lineCounts
 }
