@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -38,7 +39,7 @@ type Config struct {
 	MemoryBytes int64
 	// Ack is the level of requests that ask for none; empty is the strongest that
 	// waits for no analyzer. AckTimeout bounds AckDelivered.
-	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk stored)"`
+	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk and jetstream stored)"`
 	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
 	// Mode is ModeOpen or ModePaused.
 	Mode string `env:"INTAKE" enum:"open,paused" reload:"live" help:"open, or paused: packets are refused with 503 paused"`
@@ -118,7 +119,7 @@ func (i *Intake) Config() *Config { return i.config.Load() }
 // CheckConfig returns an error if requests hold more than the configuration allows.
 func (i *Intake) CheckConfig(next Config) error {
 	if held := i.memory.Held(); held > next.MemoryBytes {
-		return fmt.Errorf("MEMORY_LIMIT_BYTES is %d: requests take %d bytes now, it must be at least as many", next.MemoryBytes, held)
+		return config.Refuse("MEMORY_LIMIT_BYTES", next.MemoryBytes, fmt.Sprintf("at least the %d bytes that requests take now", held), "MEMORY_LIMIT_BYTES is %d: requests take %d bytes now, it must be at least as many", next.MemoryBytes, held)
 	}
 	return nil
 }
