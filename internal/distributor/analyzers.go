@@ -19,7 +19,7 @@ import (
 
 // Target is one analyzer of the configuration.
 type Target struct {
-	URL    string  `key:"url" required:"the analyzer's URL is needed, such as http://analyzer-1:9001" help:"base URL, such as http://analyzer-1:9001"`
+	URL    string  `key:"url" required:"the analyzer's URL is needed, such as http://analyzer-1:9001" help:"base URL, such as http://analyzer-1:9001; docs/backends.md lists the schemes of other backends and their options"`
 	Weight float64 `key:"weight" min:">0" allowed:"a positive number" required:"a positive number is needed: the analyzer's share of all messages, such as 0.5" help:"share of all messages, such as 0.5"`
 	// ID names the analyzer; empty means its host's name or its position.
 	ID string `key:"id" pattern:"^[A-Za-z0-9._-]{1,64}$" allowed:"1 to 64 letters, digits, '.', '_' and '-'" help:"name in metrics and answers; by default the host of the URL"`
@@ -157,7 +157,7 @@ func (c Config) validateTargets() error {
 	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ANALYZERS: "+format, args...)) }
 	ids, places := make(map[string]string), make(map[string]int)
 	for i, t := range targets {
-		if _, err := sink.ParseURL(t.URL); err != nil {
+		if _, err := t.backend(); err != nil {
 			errs = append(errs, err)
 			continue // its URL is not to be shown
 		}
@@ -174,7 +174,7 @@ func (c Config) validateTargets() error {
 		if t.State != StateReady && t.State != StateDrain && t.State != StateMaint {
 			report("%s has the state %q: it must be one of ready, drain, maint", t.URL, t.State)
 		}
-		if t.TLS != (certificate.ClientConfig{}) && !strings.HasPrefix(strings.ToLower(t.URL), "https:") {
+		if t.TLS != (certificate.ClientConfig{}) && !sink.HasTLS(t.URL) {
 			report("%s: it must be an https URL to have ca, cert, key or server_name", t.URL)
 		}
 		if err := t.TLS.Validate(t.tlsPrefix()); err != nil {
@@ -196,13 +196,21 @@ func placeOf(text string) string {
 		host = address.Unmap().String()
 	}
 	scheme := strings.ToLower(parsed.Scheme)
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	switch {
+	case port != "":
+	case sink.HasTLS(text):
+		port = "443"
+	default:
+		port = "80"
 	}
 	if number, err := strconv.Atoi(port); err == nil {
 		port = strconv.Itoa(number) // 080 is 80
 	}
-	return scheme + "://" + net.JoinHostPort(host, port) + strings.TrimRight(parsed.EscapedPath(), "/")
+	place := scheme + "://" + net.JoinHostPort(host, port) + strings.TrimRight(parsed.EscapedPath(), "/")
+	if options := parsed.Query(); len(options) > 0 {
+		place += "?" + options.Encode() // such as two indices of one backend
+	}
+	return place
 }
 
 func hostOf(text string) string {

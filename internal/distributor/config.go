@@ -15,6 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
 	"github.com/logstreamer/logstreamer/internal/server"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -40,6 +41,9 @@ type Config struct {
 	Native native.Config
 	Server server.Config
 	Intake intake.Config
+	// Inputs are the protocols of other systems, and Receiver what they share.
+	Inputs   Inputs `env:"INPUTS" help:"protocols that are taken beside POST /ingest, each with an address of its own unless it is on PORT, such as http,forward=:24224"`
+	Receiver receiver.Config
 	// Analyzer holds what is the same for all analyzers.
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
@@ -104,6 +108,8 @@ func DefaultConfig() Config {
 		Server:          server.DefaultConfig(),
 		Native:          native.DefaultConfig(),
 		Intake:          intake.DefaultConfig(),
+		Inputs:          Inputs{{Name: InputHTTP}},
+		Receiver:        receiver.DefaultConfig(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
 		Explain:         ExplainOn,
@@ -140,7 +146,7 @@ func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
 		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
 	if c.Journal == JournalJetStream {
 		errs = append(errs, c.JetStream.Validate())
 	}
@@ -224,6 +230,16 @@ func (c Config) dedupe() dedupe.Config {
 	config := dedupe.Config{Window: c.DedupeWindow, Packets: dedupePackets}
 	if c.stores() {
 		config.Dir = filepath.Join(c.DataDir, "dedupe")
+	}
+	return config
+}
+
+// inputDedupe is the window of packets that inputs make, whose clients send a request again
+// minutes later.
+func (c Config) inputDedupe() dedupe.Config {
+	config := dedupe.Config{Window: 10 * time.Minute, Packets: dedupePackets}
+	if c.stores() {
+		config.Dir = filepath.Join(c.DataDir, "dedupe-inputs")
 	}
 	return config
 }

@@ -55,10 +55,12 @@ type Distributor struct {
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
-	deadLetters *deadletter.Store
-	replayer    *deadletter.Replayer
-	taps        tap.Hub
-	router      *router.Router
+	// inputDuplicates is that of packets that inputs make; nil without inputs.
+	inputDuplicates *dedupe.Window
+	deadLetters     *deadletter.Store
+	replayer        *deadletter.Replayer
+	taps            tap.Hub
+	router          *router.Router
 
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
@@ -71,6 +73,7 @@ type Distributor struct {
 	limiter  *ratelimit.Limiter
 	intake   *intake.Intake
 	protocol *native.Protocol
+	inputs   servedInputs
 	watcher  *watcher
 	history  *history.History
 
@@ -119,7 +122,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.stores()}
 	d.config.Store(&config)
 	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
-	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config)); err != nil {
+	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets.Inputs)); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	if config.TokensFile != "" && !config.TLS.Enabled() {
@@ -158,6 +161,11 @@ func (d *Distributor) wire(config Config) (err error) {
 			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
 		}
 	}
+	if len(config.Inputs) > 0 {
+		if d.inputDuplicates, err = dedupe.Open(config.inputDedupe(), d.logger.With("component", "dedupe"), time.Now()); err != nil {
+			return fmt.Errorf("INPUTS: the duplicate window: %w", err)
+		}
+	}
 	d.limiter = ratelimit.New(config.Rate)
 	d.intake = intake.New(config.Intake, intake.Dependencies{
 		Journal:         tappedJournal{d.journal, &d.taps},
@@ -167,6 +175,7 @@ func (d *Distributor) wire(config Config) (err error) {
 		RetryAfter:      d.retryAfter,
 		Utilization:     d.journal.Utilization,
 		Duplicates:      d.duplicates,
+		InputDuplicates: d.inputDuplicates,
 		Limiter:         d.limiter,
 		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
@@ -177,7 +186,7 @@ func (d *Distributor) wire(config Config) (err error) {
 	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
 	d.history = history.New(newSnapshots(d).take)
-	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
+	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
 
 func (d *Distributor) wireAnalyzers(config Config) (err error) {
@@ -219,9 +228,14 @@ func (d *Distributor) release() error {
 }
 
 func (d *Distributor) closeDuplicates() {
-	if d.duplicates != nil {
-		d.duplicates.Close()
+	for _, w := range d.windows() {
+		w.Close()
 	}
+}
+
+// windows returns the windows of duplicates that there are.
+func (d *Distributor) windows() []*dedupe.Window {
+	return slices.DeleteFunc([]*dedupe.Window{d.duplicates, d.inputDuplicates}, func(w *dedupe.Window) bool { return w == nil })
 }
 
 // Addr returns the address of the ingest API.
@@ -243,6 +257,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.serveIngest(d.ingestListener, d.released)
 	d.released = nil
+	d.serveInputs()
 	d.logStart()
 }
 
@@ -269,7 +284,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
-			d.stopErr = d.ingestServer.Stop(ctx)
+			d.stopErr = errors.Join(d.ingestServer.Stop(ctx), d.stopInputs(ctx))
 		}
 		poll(ctx, d.settled)
 		d.shutDown(ctx)
@@ -357,6 +372,7 @@ func (d *Distributor) closeListeners() {
 			_ = l.Close()
 		}
 	}
+	d.closeInputs()
 }
 
 // retryAfter estimates the wait until a request that is refused for a reason would be accepted.

@@ -203,6 +203,9 @@ func (d *Distributor) applySettings(next Config) {
 	d.limiter.Configure(next.Rate)
 	d.intake.Configure(next.Intake)
 	d.protocol.Configure(next.Native)
+	if d.inputs.receivers != nil {
+		d.inputs.receivers.Configure(next.Receiver)
+	}
 	if d.ingestServer != nil { // after Start
 		d.ingestServer.Configure(next.Server)
 	}

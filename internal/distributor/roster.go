@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/sink"
-	"github.com/logstreamer/logstreamer/internal/sink/native"
 	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
@@ -54,17 +52,13 @@ func (d *Distributor) find(id string) (running, bool) {
 
 // newAnalyzer returns an analyzer without starting it.
 func (d *Distributor) newAnalyzer(config Config, target Target) (running, error) {
-	base, err := sink.ParseURL(target.URL)
-	if err != nil {
-		return running{}, err
-	}
-	secure, err := d.credentials.analyzer(target, config.AnalyzerTLS)
-	if err != nil {
-		return running{}, err
-	}
 	logger := d.logger.With("component", "upstream")
+	way, err := d.credentials.sink(target, config.AnalyzerTLS, logger.With("analyzer", target.ID))
+	if err != nil {
+		return running{}, err
+	}
 	created := upstream.New(config.analyzer(target), upstream.Dependencies{
-		Sink:    native.New(base, nil, secure, logger.With("analyzer", target.ID)),
+		Sink:    way,
 		Settler: tappedSettler{d.router, &d.taps},
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,

@@ -28,11 +28,21 @@ func (d *Distributor) route(r *server.Request, to *http1.Response) {
 	case "/ledger":
 		d.read(r, to, d.balance)
 	default:
-		d.protocol.Refuse(to, problem.Problem{
-			Code:   problem.NotFound,
-			Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger",
-		}, "")
+		d.routeInput(r, to)
 	}
+}
+
+// routeInput handles the requests of inputs on the ingest port.
+func (d *Distributor) routeInput(r *server.Request, to *http1.Response) {
+	for _, input := range d.inputs.onIngest {
+		if input.Handle(r, to) {
+			return
+		}
+	}
+	d.protocol.Refuse(to, problem.Problem{
+		Code:   problem.NotFound,
+		Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger, and the paths of INPUTS",
+	}, "")
 }
 
 // read handles GET and HEAD.

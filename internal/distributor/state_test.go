@@ -76,12 +76,12 @@ func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
 	}
 	config := upstream.DefaultConfig()
 	config.ID = id
-	base, err := sink.ParseURL("http://" + id)
+	endpoint, err := sink.ParseURL("http://" + id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	return upstream.New(config, upstream.Dependencies{Sink: native.New(base, dialHealthy, nil, logger), Logger: logger, Metrics: metrics})
+	return upstream.New(config, upstream.Dependencies{Sink: native.New(endpoint.Base, dialHealthy, nil, logger), Logger: logger, Metrics: metrics})
 }
 
 // dialHealthy connects to an analyzer that answers its probes.

@@ -6,7 +6,9 @@
 // A packet comes in by these steps:
 //
 //	Admit ──▶ Memory.Lend ──▶ Screen ──▶ Batch.Add ──▶ Batch.Accept, or Submit and Finish
+//	AwaitRoom ──▶ LendWithRoom ──▶ AcceptAll
 //
+// The second line is for protocols whose clients cannot be told which packets are refused.
 // A packet counts as accepted only if the journal has taken it.
 package intake
 
@@ -25,6 +27,7 @@ import (
 // Journal takes packets; see journal.Journal.
 type Journal interface {
 	Append(packets []*packet.Packet) (taken int, err error)
+	AppendAll(packets []*packet.Packet) error
 	AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
 	CheckCapacity(bytes int) error
 }
@@ -72,6 +75,8 @@ type Dependencies struct {
 	Utilization func() float64
 	// Duplicates recognises packets that were accepted before; nil for none.
 	Duplicates *dedupe.Window
+	// InputDuplicates does so for AcceptAll; nil for none.
+	InputDuplicates *dedupe.Window
 	// Limiter bounds the rate of each emitter; nil for none.
 	Limiter *ratelimit.Limiter
 	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
@@ -86,6 +91,7 @@ type Intake struct {
 	deps       Dependencies
 	counters   *counters
 	memory     Memory
+	room       room
 	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters

@@ -62,6 +62,10 @@ func reasonOf(err error) Reason {
 		return JournalUnwritable
 	case errors.Is(err, journal.ErrTooLarge):
 		return TooLarge
+	case errors.Is(err, errNoAnalyzer):
+		return NoAnalyzer
+	case errors.Is(err, errPaused):
+		return Paused
 	default:
 		return Overloaded
 	}

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 	run(t, open, append(sharedTests, []conformanceTest{
 		{"capacity", 2 << 20, testCapacity},
 		{"partial append", 2 << 20, testPartialAppend},
+		{"append all or none", 2 << 20, testAppendAll},
 		{"spellings of an emitter's id", ampleBytes, testSpellings},
 		{"refused packets stay the caller's", 2 << 20, testRefusedPackets},
 		{"close", ampleBytes, testClose},

@@ -1,0 +1,75 @@
+package record
+
+import (
+	"bytes"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// The names of levels in packets.
+const (
+	Trace    = "TRACE"
+	Debug    = "DEBUG"
+	Info     = "INFO"
+	Notice   = "NOTICE"
+	Warn     = "WARN"
+	Error    = "ERROR"
+	Critical = "CRITICAL"
+	Fatal    = "FATAL"
+)
+
+// SyslogLevel returns the level of a severity of RFC 5424, 0 to 7, or "" for other numbers.
+func SyslogLevel(severity int) string {
+	levels := [...]string{Fatal, Critical, Critical, Error, Warn, Notice, Info, Debug}
+	if severity < 0 || severity >= len(levels) {
+		return ""
+	}
+	return levels[severity]
+}
+
+// PinoLevel returns the level of a number of pino or bunyan, 10 to 60, or "" for other numbers.
+func PinoLevel(number int) string {
+	switch number {
+	case 10:
+		return Trace
+	case 20:
+		return Debug
+	case 30:
+		return Info
+	case 40:
+		return Warn
+	case 50:
+		return Error
+	case 60:
+		return Fatal
+	default:
+		return ""
+	}
+}
+
+// NamedLevel returns the level of a common name, ignoring case and surrounding white space, or
+// "" for an unknown one.
+func NamedLevel(name []byte) string {
+	name = bytes.TrimSpace(name)
+	level, known := packet.ParseLevel(name)
+	switch {
+	case !known:
+		return ""
+	case level == packet.LevelCritical && isFatal(name):
+		return Fatal
+	default:
+		return level.String()
+	}
+}
+
+// isFatal reports whether a name of LevelCritical means that a program, or a system, ends.
+func isFatal(name []byte) bool {
+	switch name[0] | 0x20 {
+	case 'f', 'p', 'd': // fatal, panic, dpanic
+		return true
+	case 'e': // emerg, emergency
+		return true
+	default:
+		return false
+	}
+}
