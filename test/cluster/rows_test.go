@@ -184,3 +184,12 @@ func TestOutage(t *testing.T) {
 		t.Errorf("99 %% of refusals took up to %v, and it recovered within %v", e.refusalP99(), recovered)
 	}
 }
+
+// A distributor that reaches no analyzer gives its packets to one that does.
+func TestAnalyzersAwayFromOne(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 2, apart: true})
+	y.analyzers[0].Behave(analyzertest.Behaviour{Hang: true, Probes: true})
+	y.emitters.awaitMore(t, 500)
+	y.finish()
+}
