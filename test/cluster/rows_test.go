@@ -94,9 +94,9 @@ func TestServersStopped(t *testing.T) {
 	y := newSystem(t, setup{servers: 3, distributors: 2})
 	for range rounds(3) {
 		for _, server := range y.servers[:rounds(3)] {
-			server.Signal(syscall.SIGSTOP)
+			server.Pause()
 			y.emitters.awaitMore(t, 300)
-			server.Signal(syscall.SIGCONT)
+			server.Resume()
 			y.emitters.awaitMore(t, 300)
 		}
 	}
