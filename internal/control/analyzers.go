@@ -50,7 +50,7 @@ func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id stri
 	request.drainDeadline = deadlineOf(patch.Deadline)
 	result, err := c.change(ctx, request, "analyzer_changed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
-			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
+			return nil, c.unknownAnalyzer(id)
 		}
 		if err := r.checkLast(id, patch); err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 	request.drainDeadline = deadlineOf(deadline)
 	return c.change(ctx, request, "analyzer_removed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
-			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
+			return nil, c.unknownAnalyzer(id)
 		}
 		if len(r.Config.Distributor.Targets) == 1 {
 			return nil, refuse(LastAnalyzer, "%s is the last analyzer: add another one first", id)
@@ -119,6 +119,15 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 		}
 		return put(r, request, analyzersPrefix+id, json.RawMessage("null"))
 	})
+}
+
+// unknownAnalyzer returns the refusal of a change of an analyzer that the configuration does
+// not list.
+func (c *Controller) unknownAnalyzer(id string) error {
+	if group := c.Distributor().GroupOf(id); group != "" {
+		return refuse(Conflict, "%s is a member of the group %s, which was discovered: change the group instead", id, group)
+	}
+	return refuse(NotFound, "there is no analyzer with the id %q", id)
 }
 
 func deadlineOf(given *time.Duration) time.Time {
@@ -142,4 +151,17 @@ func (r *revision) encodeTarget(target distributor.Target) json.RawMessage {
 	scratch := r.clone()
 	scratch.Config.Distributor.Targets = distributor.Targets{target}
 	return encode(scratch.items(lists[0])[0])
+}
+
+// checkTokens refuses a file of credentials that is neither configured nor in use for the
+// same place: otherwise an operator could have any file of this machine sent anywhere.
+func (r *revision) checkTokens(before *revision) error {
+	for _, target := range r.Config.Distributor.Targets {
+		token := target.Token()
+		known := func(other distributor.Target) bool { return other.Token() == token }
+		if !slices.ContainsFunc(before.Config.Distributor.Targets, known) && !slices.ContainsFunc(r.sources.Config.Distributor.Targets, known) && token != (distributor.Token{}) {
+			return refuse(InvalidSetting, "ANALYZERS: token_file=%s is not configured for %s: a change may only use the files of the configuration", token.File, token.Place)
+		}
+	}
+	return nil
 }

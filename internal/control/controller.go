@@ -97,6 +97,7 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	defer c.mu.Unlock()
 	c.attached.Store(d)
 	d.OnRemoved(c.drains.removed)
+	d.OnDiscovery(c.discovered)
 	c.setReloaded(true, "")
 	if err := c.register(registerer); err != nil {
 		return err
@@ -176,6 +177,9 @@ func (c *Controller) changeLocked(ctx context.Context, request Request, kind str
 		return Result{}, err
 	}
 	after, lost := resolve(before.sources, before.ids, wanted)
+	if err := after.checkTokens(before); err != nil {
+		return Result{}, err
+	}
 	return c.commitLocked(ctx, request, kind, after, lost)
 }
 

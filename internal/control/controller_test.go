@@ -405,6 +405,30 @@ func TestReplaceAnalyzers(t *testing.T) {
 	}
 }
 
+// A change may use the token file of an analyzer for this analyzer alone.
+func TestTokenFiles(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	r.stop()
+	token := filepath.Join(r.dir, "token")
+	if err := os.WriteFile(token, []byte("t"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.write(fmt.Sprintf("analyzers: [{id: a1, url: '%s', weight: 1}, {id: logs, url: 'vlogs+%s?token_file=%s', weight: 1}]\n", r.analyzers[0].URL(), r.analyzers[1].URL(), token))
+	r.open()
+	for _, url := range []string{
+		"vlogs+" + r.analyzers[2].URL() + "?token_file=" + token, "loki+" + r.analyzers[1].URL() + "?token_file=" + token,
+		"vlogs+" + r.analyzers[1].URL() + "?gzip=on&token_file=/etc/hostname",
+	} {
+		result, err := r.AddAnalyzer(ctx, operator, distributor.Target{ID: "new", URL: url, Weight: 1})
+		r.wantRefused(InvalidSetting, result, err)
+		result, err = r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{URL: pointer(url)})
+		r.wantRefused(InvalidSetting, result, err)
+	}
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "logs", AnalyzerPatch{URL: pointer("vlogs+" + r.analyzers[1].URL() + "?gzip=on&token_file=" + token)}))
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{URL: pointer("vlogs+" + r.analyzers[2].URL())}))
+}
+
 // The effective configuration is a file that means the same.
 func TestYAML(t *testing.T) {
 	ctx := t.Context()

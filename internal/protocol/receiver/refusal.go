@@ -35,19 +35,31 @@ func (r *Receiver) refusedBy(why *intake.Refusal) *problem.Problem {
 	return r.counted(problem.Problem{Code: problem.Code(why.Reason), Detail: why.Detail, PacketID: why.PacketID, RetryAfter: why.RetryAfter})
 }
 
-// RefuseUntranslated drops the packets of a request of which a record cannot be added, and
-// counts the request: the error is that of Group.Add.
+// RefuseUntranslated drops the packets of a request of which a record cannot be translated, and
+// counts the request. The error is that of Group.Add, or what is malformed.
 func (r *Receiver) RefuseUntranslated(packets *record.Packets, err error) *problem.Problem {
 	packets.Drop()
+	return r.Refuse(*untranslated(err))
+}
+
+func untranslated(err error) *problem.Problem {
+	var fault *problem.Problem
 	var unavailable record.UnavailableError
-	if errors.As(err, &unavailable) {
-		return r.Refuse(*body.Unavailable(intake.Reason(unavailable)))
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.As(err, &unavailable):
+		return body.Unavailable(intake.Reason(unavailable))
+	case errors.Is(err, record.ErrTooLarge):
+		return &problem.Problem{Code: problem.TooLarge, Detail: err.Error()}
+	default:
+		return &problem.Problem{Code: problem.Malformed, Detail: err.Error()}
 	}
-	return r.Refuse(problem.Problem{Code: problem.TooLarge, Detail: err.Error()})
 }
 
 // Reject counts records that are refused for good while others of their request are accepted.
 func (r *Receiver) Reject(code problem.Code, records int) { r.counters.reject(code, records) }
 
-// CountSkewed counts a record whose timestamp is far in the future or in the past.
-func (r *Receiver) CountSkewed() { r.counters.skewed.Inc() }
+// CountSkewed counts records whose timestamp is far in the future or in the past: see
+// record.IsSkewed.
+func (r *Receiver) CountSkewed(records int) { r.counters.skewed.Add(float64(records)) }

@@ -47,6 +47,42 @@ func PinoLevel(number int) string {
 	}
 }
 
+// OTLPLevel returns the level of a SeverityNumber of OTLP, 1 to 24, or "" for other numbers.
+func OTLPLevel(number int32) string {
+	switch {
+	case number < 1 || number > 24:
+		return ""
+	case number == 9:
+		return Info
+	case number == 17:
+		return Error
+	default:
+		return [...]string{Trace, Debug, Notice, Warn, Critical, Fatal}[(number-1)/4]
+	}
+}
+
+// OTLPSeverity returns the SeverityNumber of the name of a level, that of INFO for an unknown one.
+func OTLPSeverity(name []byte) uint64 {
+	switch NamedLevel(name) {
+	case Trace:
+		return 1
+	case Debug:
+		return 5
+	case Notice:
+		return 10
+	case Warn:
+		return 13
+	case Error:
+		return 17
+	case Critical:
+		return 18
+	case Fatal:
+		return 21
+	default:
+		return 9
+	}
+}
+
 // NamedLevel returns the level of a common name, ignoring case and surrounding white space, or
 // "" for an unknown one.
 func NamedLevel(name []byte) string {
@@ -73,3 +109,42 @@ func isFatal(name []byte) bool {
 		return false
 	}
 }
+
+// NumberedLevel returns the level of a number, or "" for an unknown one: 0 to 7 are severities
+// of RFC 5424, such as journald's PRIORITY, and 10 to 60 are those of pino and bunyan.
+func NumberedLevel(text []byte) string {
+	if len(text) == 0 || len(text) > 2 || !isDigits(text) {
+		return ""
+	}
+	n := 0
+	for _, digit := range text {
+		n = 10*n + int(digit-'0')
+	}
+	if n < 8 {
+		return SyslogLevel(n)
+	}
+	return PinoLevel(n)
+}
+
+// LevelOf returns the level of a text, which is a name or a number, or "" for an unknown one.
+func LevelOf(text []byte) string {
+	if level := NumberedLevel(text); level != "" {
+		return level
+	}
+	return NamedLevel(text)
+}
+
+// SetLevelOf sets the level to that of a text; see LevelOf. Of a known level, a text that is not
+// its usual name is kept as severity_text. An unknown text is the level itself, if it is not
+// longer than 64 bytes.
+func (m *Message) SetLevelOf(text []byte) {
+	switch m.level = LevelOf(text); {
+	case m.level != "" && string(text) != m.level:
+		m.Set("severity_text", text)
+	case m.level == "" && len(text) <= maxLevelBytes:
+		m.SetLevelText(text)
+	}
+}
+
+// maxLevelBytes bounds a level that is not known.
+const maxLevelBytes = 64

@@ -114,6 +114,9 @@ func cut(text []byte, limit int) []byte {
 
 // Add adds a message. The error is ErrTooLarge or an UnavailableError.
 func (g *Group) Add(m *Message) error {
+	if m.tooLarge {
+		return ErrTooLarge
+	}
 	text, level := m.encode()
 	if len(g.head)+len(text)+tailBytes > g.packets.limits.Bytes {
 		return ErrTooLarge
