@@ -54,7 +54,7 @@ func TestBackendTargetErrors(t *testing.T) {
 	for pair, want := range map[[2]string]string{
 		{"loki+http://a", "loki+http://a:80"}:                                "listed twice, as analyzer 1 and 2",
 		{"es+https://a?gzip=on&index=b", "es+https://a:443?index=b&gzip=on"}: "listed twice",
-		{"http://b", "loki+ftp://a"}:                                         "must look like http://host:port; other schemes are loki, es,",
+		{"http://b", "loki+ftp://a"}:                                         "must look like http://host:port; other schemes are otlp, loki, es,",
 		{"http://b", "redis+http://a"}:                                       "must look like http://host:port; other schemes are",
 		{"http://b", "loki+http://user:secret@a"}:                            "no user or password",
 		{"http://b", "es+http://a?pass=secret"}:                              `ANALYZERS: es+http://a: there is no option "pass": there are gzip, index, token_file`,
@@ -171,6 +171,9 @@ func TestBackendsMixed(t *testing.T) {
 	targets := []Target{{ID: "native", URL: analyzer.URL(), Weight: 1}}
 	var backends []*fakeBackend
 	for _, kind := range sink.Kinds() {
+		if kind == sink.OTLP { // which has no place for a packet_id
+			continue
+		}
 		b := newFakeBackend(t, kind)
 		backends = append(backends, b)
 		targets = append(targets, Target{ID: kind, URL: kind + "+" + b.URL, Weight: 1})
@@ -315,7 +318,7 @@ func TestTokenFile(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	write("user:secret")
-	if err := s.ReloadCredentials(); err != nil {
+	if err := s.CredentialFiles().Reload(); err != nil {
 		t.Fatal(err)
 	}
 	s.send(1)
@@ -324,7 +327,7 @@ func TestTokenFile(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	write("secret\nsecret")
-	for _, err := range []error{s.ReloadCredentials(), config.CheckCredentials()} {
+	for _, err := range []error{s.CredentialFiles().Reload(), config.CheckCredentials()} {
 		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "token_file") || !strings.Contains(err.Error(), "one line") {
 			t.Errorf("a broken file: %v", err)
 		}
@@ -334,7 +337,7 @@ func TestTokenFile(t *testing.T) {
 	if err := s.Reconfigure(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ReloadCredentials(); err != nil {
+	if err := s.CredentialFiles().Reload(); err != nil {
 		t.Errorf("the file is still watched: %v", err)
 	}
 	missing := quick(t, Target{ID: "one", URL: "hec+" + b.URL + "?token_file=/missing", Weight: 1})

@@ -112,6 +112,12 @@ func (m *Message) SetString(key, value string) {
 	m.metadata = append(m.appendText(m.metadata, []byte(value)), '"')
 }
 
+// SetNamed adds metadata with a key of this service that contains a name of the record.
+func (m *Message) SetNamed(key, value []byte) {
+	m.metadata = m.appendText(append(m.metadata, ',', '"'), key)
+	m.value(value)
+}
+
 func (m *Message) value(value []byte) {
 	m.metadata = append(m.metadata, `":"`...)
 	m.metadata = append(m.appendText(m.metadata, value), '"')
