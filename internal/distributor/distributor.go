@@ -154,8 +154,9 @@ func (d *Distributor) wire(config Config) (err error) {
 	d.deadLetters = deadletter.New(config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
 		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget,
-		Record: config.Explain == ExplainOn,
-		Logger: d.logger.With("component", "router"),
+		HandBack: d.JournalStatus().Shared,
+		Record:   config.Explain == ExplainOn,
+		Logger:   d.logger.With("component", "router"),
 	})
 	if err := d.wireAnalyzers(config); err != nil {
 		return err

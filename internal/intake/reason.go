@@ -60,12 +60,12 @@ func reasonOf(err error) Reason {
 		return Draining
 	case errors.Is(err, journal.ErrUnwritable):
 		return JournalUnwritable
+	case errors.Is(err, journal.ErrTooLarge):
+		return TooLarge
 	case errors.Is(err, errNoAnalyzer):
 		return NoAnalyzer
 	case errors.Is(err, errPaused):
 		return Paused
-	case errors.Is(err, journal.ErrTooLarge):
-		return TooLarge
 	default:
 		return Overloaded
 	}

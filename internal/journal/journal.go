@@ -100,7 +100,8 @@ type Stats struct {
 //     gets them, after a Fetch that could have returned more. Order is kept within parts of
 //     the store only.
 //   - The capacity is that of the store and not known beforehand: Append may fail although
-//     CheckCapacity did not, and refuses all packets of one call then.
+//     CheckCapacity did not, and refuses all packets of one call then. If these were too
+//     many for one message of the store, a part of them may be delivered nevertheless.
 //   - Claims that were lost, because the process or its connection stood still for too long,
 //     are given to others: packets may be fetched twice.
 //   - Stats: Accepted is what Append took, Received what came back. The sum of Queued,

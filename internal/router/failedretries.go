@@ -67,6 +67,21 @@ func (q *failedRetries) settle(d upstream.Delivery, delivered bool) (lastQuarant
 	return q.quarantined == 0
 }
 
+// takeWaiting removes the waiting packets, appends them to dst, and reports whether the
+// quarantine became empty. They are not retried here again.
+func (q *failedRetries) takeWaiting(dst []upstream.Delivery) (all []upstream.Delivery, lastQuarantined bool) {
+	before := q.quarantined
+	for _, one := range q.waiting {
+		if one.Failures.Quarantined {
+			q.quarantined--
+		}
+		dst = append(dst, one.Delivery)
+	}
+	clear(q.waiting)
+	q.waiting = q.waiting[:0]
+	return dst, before > 0 && q.quarantined == 0
+}
+
 // expedite shortens the delays of waiting packets and limits later ones.
 func (q *failedRetries) expedite() {
 	q.expedited = true

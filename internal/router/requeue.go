@@ -129,16 +129,29 @@ func (q *requeue) take(dst []upstream.Delivery, limit requeued, now time.Time) [
 	return q.failed.take(dst, limit.failed, now)
 }
 
-// takeAll removes and returns all packets.
-func (q *requeue) takeAll() []upstream.Delivery {
+// takeForOthers removes and returns the packets that another process may deliver: all but
+// those that wait for their dead letters to be written. It reports whether the quarantine
+// became empty.
+func (q *requeue) takeForOthers() (all []upstream.Delivery, lastQuarantined bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var all []upstream.Delivery
+	return q.failed.takeWaiting(q.takeUnfailedLocked())
+}
+
+func (q *requeue) takeUnfailedLocked() (all []upstream.Delivery) {
 	for _, queue := range []*ring.Queue[upstream.Delivery]{&q.unattempted, &q.attempted} {
 		for queue.Len() > 0 {
 			all = append(all, queue.Pop())
 		}
 	}
+	return all
+}
+
+// takeAll removes and returns all packets.
+func (q *requeue) takeAll() []upstream.Delivery {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.takeUnfailedLocked()
 	all = q.deadLetters.take(all, len(q.deadLetters.waiting), time.Time{})
 	return q.failed.take(all, len(q.failed.waiting), time.Time{})
 }

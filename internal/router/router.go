@@ -77,6 +77,8 @@ type Router struct {
 	blocking     *member             // the member without capacity that pending waits for
 	blockedSince time.Time           // start of the wait for blocking
 	waitBudget   time.Duration       // for all members together
+	handBack     bool                // see Dependencies.HandBack
+	idleSince    time.Time           // from when on nothing could be routed; zero while it can
 
 	commands chan command
 	mu       sync.Mutex    // guards running, and is held by commands while it is false
@@ -91,6 +93,9 @@ type Dependencies struct {
 	DeadLetters DeadLetters
 	// RetryBudget limits retries.
 	RetryBudget *retrybudget.Budget
+	// HandBack returns packets to the journal when no member is active for long, or routing
+	// is paused, so that others who share the journal can deliver them.
+	HandBack bool
 	// Record records picks, so that Explain and Trace can be called.
 	Record bool
 	Logger *slog.Logger
@@ -105,6 +110,7 @@ func New(deps Dependencies) *Router {
 		logger:      deps.Logger,
 		wake:        make(chan struct{}, 1),
 		waitBudget:  maxWaitBudget,
+		handBack:    deps.HandBack,
 		byID:        make(map[string]*member),
 		commands:    make(chan command),
 	}
@@ -152,9 +158,37 @@ func (r *Router) Stop() {
 // the end of all analyzers.
 func (r *Router) Close() {
 	left := append(r.pending, r.requeue.takeAll()...)
-	r.accounting.fetched(packet.Volume{}.Minus(upstream.VolumeOf(left)))
-	r.journal.Nak(upstream.AppendPackets(nil, left))
+	r.returnToJournal(left)
 	r.pending = nil
+}
+
+func (r *Router) returnToJournal(left []upstream.Delivery) {
+	r.accounting.returned(left)
+	r.journal.Nak(upstream.AppendPackets(nil, left))
+}
+
+// handBackAfter is for how long nothing may be routed before packets are handed back.
+const handBackAfter = 10 * time.Second
+
+// returnIdle hands packets back that no member can take.
+func (r *Router) returnIdle(now time.Time) {
+	if r.table.ActiveCount() > 0 && !r.paused {
+		r.idleSince = time.Time{}
+		return
+	}
+	if r.idleSince.IsZero() {
+		r.idleSince = now
+	}
+	if !r.handBack || now.Sub(r.idleSince) < handBackAfter {
+		return
+	}
+	requeued, lastQuarantined := r.requeue.takeForOthers()
+	r.reportSettled(lastQuarantined, false)
+	if left := append(r.pending, requeued...); len(left) > 0 {
+		r.returnToJournal(left)
+		clear(left)
+		r.pending, r.blocking = r.pending[:0], nil
+	}
 }
 
 func (r *Router) run(ctx context.Context) {
@@ -370,6 +404,7 @@ func (r *Router) tick(now time.Time) {
 	}
 	r.refillWaitBudgets()
 	r.refresh(now)
+	r.returnIdle(now)
 	if r.table.ActiveCount() == 0 {
 		for _, m := range r.members {
 			m.ProbeSoon(now)

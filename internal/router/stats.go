@@ -110,6 +110,23 @@ func (a *accounting) fetched(volume packet.Volume) {
 	a.stats.Waiting = a.stats.Waiting.Plus(volume)
 }
 
+// returned counts packets that go back to the journal. They no longer count for the analyzers
+// that they were bound to.
+func (a *accounting) returned(deliveries []upstream.Delivery) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range deliveries {
+		d := &deliveries[i]
+		a.stats.Waiting.Subtract(d.Packet)
+		if d.Analyzer == "" {
+			continue
+		}
+		if from := a.latestLocked(d.Analyzer); from != nil {
+			from.Moved.Add(d.Packet)
+		}
+	}
+}
+
 // Stats returns the statistics after the last whole round. It may be called
 // concurrently.
 func (r *Router) Stats() Stats {

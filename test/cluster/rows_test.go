@@ -94,9 +94,9 @@ func TestServersStopped(t *testing.T) {
 	y := newSystem(t, setup{servers: 3, distributors: 2})
 	for range rounds(3) {
 		for _, server := range y.servers[:rounds(3)] {
-			server.Signal(syscall.SIGSTOP)
+			server.Pause()
 			y.emitters.awaitMore(t, 300)
-			server.Signal(syscall.SIGCONT)
+			server.Resume()
 			y.emitters.awaitMore(t, 300)
 		}
 	}
@@ -183,4 +183,13 @@ func TestOutage(t *testing.T) {
 	if *judge && (e.refusalP99() > 50*time.Millisecond || recovered > 5*time.Second) {
 		t.Errorf("99 %% of refusals took up to %v, and it recovered within %v", e.refusalP99(), recovered)
 	}
+}
+
+// A distributor that reaches no analyzer gives its packets to one that does.
+func TestAnalyzersAwayFromOne(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 2, apart: true})
+	y.analyzers[0].Behave(analyzertest.Behaviour{Hang: true, Probes: true})
+	y.emitters.awaitMore(t, 500)
+	y.finish()
 }

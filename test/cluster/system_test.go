@@ -5,6 +5,7 @@ package cluster
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ type system struct {
 type setup struct {
 	servers, distributors int
 	environment           []string
+	// apart gives each distributor an analyzer of its own.
+	apart bool
 }
 
 func newSystem(t *testing.T, s setup) *system {
@@ -42,7 +45,11 @@ func newSystem(t *testing.T, s setup) *system {
 		"JETSTREAM_MAX_BYTES=256MiB",
 	}, s.environment...)
 	for i := range s.distributors {
-		d := newDistributor(t, i+1, environment)
+		own := environment
+		if s.apart {
+			own = append(slices.Clone(environment), "ANALYZERS="+y.analyzers[i].URL()+"=1")
+		}
+		d := newDistributor(t, i+1, own)
 		d.start()
 		y.distributors = append(y.distributors, d)
 	}

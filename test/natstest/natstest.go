@@ -198,14 +198,3 @@ func (s *Server) Stop() {
 	_ = s.command.Process.Signal(syscall.SIGTERM) // it may have ended
 	<-s.ended
 }
-
-// Signal sends a signal, such as SIGSTOP.
-func (s *Server) Signal(signal os.Signal) {
-	s.t.Helper()
-	if err := s.command.Process.Signal(signal); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// Name returns the name by which the servers know each other.
-func (s *Server) Name() string { return s.name }

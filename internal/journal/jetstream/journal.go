@@ -110,7 +110,7 @@ const memoryShare = 2
 func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	w := j.waiters.Get().(syncWaiter)
 	defer j.waiters.Put(w)
-	taken, pending, err := j.AppendAsync(packets, w)
+	taken, pending, err := j.submit(packets, 1, w)
 	if !pending {
 		return taken, err
 	}
@@ -120,8 +120,8 @@ func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
-// AppendAll implements journal.Journal. It returns after the streams have acknowledged the
-// packets.
+// AppendAll implements journal.Journal: the packets are in one envelope, unless that is larger
+// than NATS takes. Then a part of them may be delivered although the others were refused.
 func (j *Journal) AppendAll(packets []*packet.Packet) error {
 	w := j.waiters.Get().(syncWaiter)
 	defer j.waiters.Put(w)
@@ -144,7 +144,7 @@ func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken
 
 // submit is AppendAsync for at least that many of the packets, or none.
 func (j *Journal) submit(packets []*packet.Packet, least int, w journal.Waiter) (taken int, pending bool, err error) {
-	r := &request{waiter: w}
+	r := &request{waiter: w, whole: least > 1}
 	j.mu.Lock()
 	taken, err = j.admitLocked(packets, least, r)
 	j.mu.Unlock()
@@ -174,17 +174,17 @@ func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (
 			break
 		}
 		j.sendingBytes += footprint
-		j.pendingBytes += recordBytes(p)
+		r.bytes += recordBytes(p)
 		taken++
 	}
 	if taken < least {
 		for _, p := range packets[:taken] {
 			j.sendingBytes -= sendingFootprint(p)
-			j.pendingBytes -= recordBytes(p)
 			j.quota.Add(p.Slot, -sendingFootprint(p))
 		}
 		return 0, err
 	}
+	j.pendingBytes += r.bytes
 	if taken > 0 {
 		r.packets = packets[:taken]
 		j.pending = append(j.pending, r)

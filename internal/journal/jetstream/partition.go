@@ -28,7 +28,6 @@ type partition struct {
 // streamState is what the stream said of itself last.
 type streamState struct {
 	bytes, limit, messages int64
-	ackPending             int
 	first                  time.Time // when the oldest message was stored
 	replicas, current      int       // servers that keep it, and that are up to date
 }

@@ -33,8 +33,10 @@ const (
 // request is a pending AppendAsync.
 type request struct {
 	packets []*packet.Packet
-	next    int // the first packet that is in no envelope
-	parts   int // envelopes without a PubAck
+	bytes   int  // of the records
+	whole   bool // it has one envelope, unless NATS takes no message as large
+	next    int  // the first packet that is in no envelope
+	parts   int  // envelopes without a PubAck
 	err     error
 	ended   bool
 	waiter  journal.Waiter
@@ -150,6 +152,12 @@ func (j *Journal) collectLocked(to *partition) *publication {
 		if r.ended {
 			done++
 			continue
+		}
+		if fits := r.bytes <= limit || r.whole; fits && bytes > 0 && (bytes+r.bytes > limit || slots+len(r.packets) > maxSlots) {
+			break
+		}
+		if r.whole && bytes == 0 {
+			limit = min(max(limit, r.bytes), j.maxRecordLocked())
 		}
 		one := part{request: r, from: r.next, to: r.next}
 		for ; one.to < len(r.packets) && slots < maxSlots; one.to++ {

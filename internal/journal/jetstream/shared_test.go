@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -487,7 +486,7 @@ func TestHangingServer(t *testing.T) {
 	j.mu.Lock()
 	j.publishTimeout = 2 * time.Second
 	j.mu.Unlock()
-	server.Signal(syscall.SIGSTOP)
+	server.Pause()
 	var packets journaltest.Packets
 	failed := make(chan error, 1)
 	go func() {
@@ -498,7 +497,7 @@ func TestHangingServer(t *testing.T) {
 	if err := <-failed; !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("the request that waited: %v", err)
 	}
-	server.Signal(syscall.SIGCONT)
+	server.Resume()
 	until(t, "packets are taken again", func() bool { return j.CheckCapacity(100) == nil })
 	put(t, j, 2, 1)
 }
