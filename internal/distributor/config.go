@@ -23,7 +23,9 @@ import (
 
 // Config is what users set for a distributor; the tags are those of package config.
 type Config struct {
-	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers; required"`
+	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers, dns+http://name:port or srv+http://service for a group; required"`
+	// NameServer resolves groups of analyzers; empty means those of the system.
+	NameServer string `env:"DISCOVERY_DNS" help:"name server, host:port, that resolves the groups of ANALYZERS such as dns+http://analyzers:9001 (default: those of /etc/resolv.conf)"`
 	// Port and Host are where the ingest API listens; port 0 is a free one.
 	Port int `env:"PORT" format:"port" help:"port of the ingest API"`
 	// MetricsListen is where Prometheus scrapes, host:port.
@@ -158,6 +160,7 @@ func (c Config) Validate() error {
 	}{
 		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Native.MaxBodyBytes),
 			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that the largest packet finds room while it is read", c.Native.MaxBodyBytes)},
+		{"DISCOVERY_DNS", c.NameServer, c.NameServer == "" || validateAddress(c.NameServer) == nil, "host:port, such as 10.0.0.2:53"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
 		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "another with JOURNAL=memory, which stores nothing"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT, which it goes with"},

@@ -28,6 +28,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/history"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
@@ -69,6 +70,9 @@ type Distributor struct {
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
 	onRemoved         func(id string, proof DrainProof)
+	groupProofs       map[string]DrainProof // of groups that leave; guarded by configMu
+	discovery         *discovery.Watcher
+	onDiscovery       func(Discovery)
 
 	limiter  *ratelimit.Limiter
 	intake   *intake.Intake
@@ -194,6 +198,8 @@ func (d *Distributor) wireAnalyzers(config Config) (err error) {
 		return err
 	}
 	d.roster.Store(new(roster))
+	d.discovery = discovery.NewWatcher(discovery.NewResolver(config.NameServer), d.rediscover)
+	d.resolve(d.departCtx, config, 2*time.Second)
 	c, err := d.plan(config)
 	if err != nil {
 		return err
@@ -258,6 +264,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.serveIngest(d.ingestListener, d.released)
 	d.released = nil
 	d.serveInputs()
+	d.discovery.Watch(d.departCtx, d.Config().Targets.groups())
 	d.logStart()
 }
 
@@ -301,6 +308,7 @@ func (d *Distributor) shutDown(ctx context.Context) {
 	d.router.Stop()
 	d.starting.Wait()
 	d.stopDeparting()
+	d.discovery.Wait()
 	d.departing.Wait()
 	d.stopAnalyzers()
 	d.router.Close()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
@@ -27,6 +28,7 @@ type Inputs []Input
 // inputKinds are the inputs there are.
 var inputKinds = []inputKind{
 	{name: InputHTTP},
+	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
 }
 
 // inputKind is an input that can be configured.

@@ -1,10 +1,12 @@
 package distributor
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/clickhouse"
@@ -13,6 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 	"github.com/logstreamer/logstreamer/internal/sink/loki"
 	"github.com/logstreamer/logstreamer/internal/sink/native"
+	"github.com/logstreamer/logstreamer/internal/sink/otlp"
 	"github.com/logstreamer/logstreamer/internal/sink/vlogs"
 )
 
@@ -23,8 +26,17 @@ type backend struct {
 }
 
 // backend parses the URL of the analyzer, with its options.
+// Of a group it is that of each member.
 func (t Target) backend() (b backend, err error) {
-	if b.endpoint, err = sink.ParseURL(t.URL); err != nil {
+	_, isGroup, err := t.group()
+	if err != nil {
+		return backend{}, fmt.Errorf("ANALYZERS: %w", err)
+	}
+	text := t.URL
+	if isGroup {
+		_, text, _ = discovery.Cut(t.URL)
+	}
+	if b.endpoint, err = sink.ParseURL(text); err != nil {
 		return backend{}, err
 	}
 	if b.endpoint.Kind != sink.Native {
@@ -35,6 +47,7 @@ func (t Target) backend() (b backend, err error) {
 
 // httpBackends are what describes the backends of each kind.
 var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
+	sink.OTLP:          otlp.Backend,
 	sink.Loki:          loki.Backend,
 	sink.Elasticsearch: elasticsearch.Backend,
 	sink.VictoriaLogs:  vlogs.Backend,

@@ -42,7 +42,9 @@ type AnalyzerStatus struct {
 	router.MemberStats
 	upstream.Status
 	// Spec is what the configuration says of the analyzer.
-	Spec             Target
+	Spec Target
+	// Group is the id of the group that the analyzer is a member of, or empty.
+	Group            string
 	Queued, InFlight packet.Volume
 	// Out is why the analyzer is offered no packets, the zero value if it is.
 	Out Out
@@ -126,7 +128,7 @@ func (d *Distributor) describe(l ledger) Status {
 
 // describe sets what the analyzer knows of itself.
 func (s *AnalyzerStatus) describe(a running, now time.Time) {
-	s.ID, s.Spec, s.Status = a.ID(), a.target, a.Status(now)
+	s.ID, s.Spec, s.Group, s.Status = a.ID(), a.target, a.group, a.Status(now)
 	s.Out = outOf(*s, now)
 }
 

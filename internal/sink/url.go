@@ -14,6 +14,7 @@ import (
 // The kinds of backends, which are schemes of URLs before +http and +https.
 const (
 	Native        = "" // an analyzer: plain http and https
+	OTLP          = "otlp"
 	Loki          = "loki"
 	Elasticsearch = "es"
 	VictoriaLogs  = "vlogs"
@@ -23,7 +24,7 @@ const (
 
 // Kinds returns the kinds of backends, without Native.
 func Kinds() []string {
-	return []string{Loki, Elasticsearch, VictoriaLogs, ClickHouse, SplunkHEC}
+	return []string{OTLP, Loki, Elasticsearch, VictoriaLogs, ClickHouse, SplunkHEC}
 }
 
 // Endpoint is the parsed URL of an analyzer.

@@ -130,7 +130,17 @@ func (r *Receiver) DecodeBlock(encoded []byte) (*packet.Packet, *problem.Problem
 	return decoded, nil
 }
 
-// Release gives back what Read returned.
+// Lend lends memory of that many bytes, once there is some or ctx ends. The caller gives it back
+// with Release. The error is a record.UnavailableError.
+func (r *Receiver) Lend(ctx context.Context, size int) (*packet.Packet, error) {
+	lent, reason := r.service.deps.Intake.LendWithRoom(ctx, size)
+	if reason != "" {
+		return nil, record.UnavailableError(reason)
+	}
+	return lent, nil
+}
+
+// Release gives back what Read, Lend or DecodeBlock returned.
 func (r *Receiver) Release(body *packet.Packet) { r.service.deps.Intake.Memory().Drop(body) }
 
 // NewPackets returns an empty collection of packets, of a request that waits for memory until

@@ -49,5 +49,6 @@ func (r *Receiver) RefuseUntranslated(packets *record.Packets, err error) *probl
 // Reject counts records that are refused for good while others of their request are accepted.
 func (r *Receiver) Reject(code problem.Code, records int) { r.counters.reject(code, records) }
 
-// CountSkewed counts a record whose timestamp is far in the future or in the past.
-func (r *Receiver) CountSkewed() { r.counters.skewed.Inc() }
+// CountSkewed counts records whose timestamp is far in the future or in the past: see
+// record.IsSkewed.
+func (r *Receiver) CountSkewed(records int) { r.counters.skewed.Add(float64(records)) }
