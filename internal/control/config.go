@@ -28,7 +28,7 @@ type Config struct {
 // AdminConfig holds the settings of the admin API; the tags are those of package config.
 type AdminConfig struct {
 	Addr       string `env:"ADMIN_ADDR" help:"address of the admin API: host:port, unix:/path or off; without credentials a loopback address"`
-	Token      string `env:"ADMIN_TOKEN" secret:"true" reload:"live" pattern:"^(\\S{16,})?$" allowed:"at least 16 characters without spaces; logstreamer token makes one" help:"bearer token of the admin API with all rights, of at least 16 characters"`
+	Token      string `env:"ADMIN_TOKEN" secret:"true" reload:"live" pattern:"^\\S*$" allowed:"characters without spaces, 16 or more; logstreamer token makes one" help:"bearer token of the admin API with all rights, of 16 characters or more"`
 	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read and operate"`
 	Hosts      Hosts  `env:"ADMIN_HOSTS" reload:"live" help:"host names under which browsers may use the admin API, besides localhost and addresses"`
 	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API, and events, over restarts, in DATA_DIR/overrides.json and events.ndjson"`
