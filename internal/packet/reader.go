@@ -75,10 +75,31 @@ func (r *Reader) Reset(body []byte) {
 	r.marks.vectors = hasVectors
 	r.Body = body
 	r.EmitterID, r.PacketID = Text{}, Text{}
+	r.release()
 	r.Resource.reset()
 	r.Scopes = r.Scopes[:0]
 	r.packet(r.space(0))
 	r.upcoming = r.messages
+}
+
+// maxKeptPairs bounds the pairs that a Reader keeps memory for between packets.
+const maxKeptPairs = 1 << 14
+
+// release lets go of memory that an unusual packet has grown.
+func (r *Reader) release() {
+	pairs := cap(r.Scopes)
+	for i := range r.Scopes[:cap(r.Scopes)] {
+		pairs += cap(r.Scopes[:cap(r.Scopes)][i].Pairs)
+	}
+	if pairs > maxKeptPairs {
+		r.Scopes = nil
+	}
+	if cap(r.Resource.Pairs) > maxKeptPairs {
+		r.Resource.Pairs = nil
+	}
+	if cap(r.Message.Metadata)+cap(r.types) > maxKeptPairs {
+		r.Message.Metadata, r.types = nil, nil
+	}
 }
 
 // packet reads all members but messages, of which it finds the first. What follows the

@@ -292,6 +292,21 @@ func TestReaderAllocations(t *testing.T) {
 	}
 }
 
+// A large packet does not keep memory for the next ones.
+func TestReaderReleasesMemory(t *testing.T) {
+	many := strings.Repeat(`"a":"b",`, maxKeptPairs) + `"a":"b"`
+	large := fmt.Sprintf(`{"emitter_id":"e","packet_id":"p","resource":{"attributes":{%s}},"scopes":[{"attributes":{%s}}],"messages":[{"timestamp":1,"level":"l","message":"m","metadata":{%s}}]}`, many, many, many)
+	var r Reader
+	readAll(&r, []byte(large))
+	if len(r.Message.Metadata) <= maxKeptPairs || len(r.Resource.Pairs) <= maxKeptPairs {
+		t.Fatal("it is not read")
+	}
+	readAll(&r, []byte(extrasPacket))
+	if kept := max(cap(r.Message.Metadata), cap(r.Resource.Pairs), cap(r.Scopes[0].Pairs)); kept > 100 {
+		t.Errorf("%d pairs are kept", kept)
+	}
+}
+
 // BenchmarkReader measures a packet of 500 messages, plain or with extras at the end.
 func BenchmarkReader(b *testing.B) {
 	plain := samplePacket(500)

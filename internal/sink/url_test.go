@@ -41,7 +41,7 @@ func TestParseURLErrors(t *testing.T) {
 	for url, rule := range map[string]string{
 		"analyzer-1:9001":                "must look like http://host:port",
 		"ftp://a":                        "must look like http://host:port",
-		"loki+ftp://a":                   "other schemes are loki, es, vlogs, clickhouse, hec, each +http or +https",
+		"loki+ftp://a":                   "other schemes are " + strings.Join(Kinds(), ", ") + ", each +http or +https",
 		"redis+http://a":                 "must look like http://host:port",
 		"+http://a":                      "is no URL",
 		"es+http://a?x;y":                `"es+http://a" has options that are no query`,

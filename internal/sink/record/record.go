@@ -69,9 +69,16 @@ func NewMetadataReader(reserved func(name []byte) bool) *Reader {
 	return r
 }
 
+// maxKeptEntries bounds the table, which is larger than the fields, and the bytes of names
+// that a Reader keeps between packets.
+const maxKeptEntries = 1 << 16
+
 // Reset begins with another packet; see packet.Reader.
 func (r *Reader) Reset(body []byte) {
 	r.Reader.Reset(body)
+	if cap(r.table) > maxKeptEntries || cap(r.arena) > maxKeptEntries {
+		r.Fields, r.table, r.arena = nil, nil, nil
+	}
 	r.emitter = r.EmitterID.AppendDecoded(r.emitter[:0], body)
 	r.service, r.host = r.emitter, nil
 	if slash := bytes.IndexByte(r.emitter, '/'); slash > 0 {

@@ -66,6 +66,23 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// A large packet does not keep memory for the next ones.
+func TestMemoryIsReleased(t *testing.T) {
+	var many strings.Builder
+	for i := range maxKeptEntries {
+		fmt.Fprintf(&many, `,"\\u0061%d":""`, i)
+	}
+	r := NewReader(nil)
+	r.Reset([]byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"l","message":"m","metadata":{` + many.String()[1:] + `}}]}`))
+	if r.Next(); len(r.Fields) != maxKeptEntries {
+		t.Fatal("it is not read")
+	}
+	read(r, httpsinktest.Rich)
+	if kept := max(cap(r.Fields), cap(r.table), cap(r.arena)); kept > 1000 {
+		t.Errorf("%d entries are kept", kept)
+	}
+}
+
 // FuzzReader checks that all fields of any packet have names of their own and make valid
 // JSON, and that one Reader reads a packet as another does.
 func FuzzReader(f *testing.F) {
