@@ -50,7 +50,7 @@ func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id stri
 	request.drainDeadline = deadlineOf(patch.Deadline)
 	result, err := c.change(ctx, request, "analyzer_changed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
-			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
+			return nil, c.unknownAnalyzer(id)
 		}
 		if err := r.checkLast(id, patch); err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 	request.drainDeadline = deadlineOf(deadline)
 	return c.change(ctx, request, "analyzer_removed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
-			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
+			return nil, c.unknownAnalyzer(id)
 		}
 		if len(r.Config.Distributor.Targets) == 1 {
 			return nil, refuse(LastAnalyzer, "%s is the last analyzer: add another one first", id)
@@ -119,6 +119,15 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 		}
 		return put(r, request, analyzersPrefix+id, json.RawMessage("null"))
 	})
+}
+
+// unknownAnalyzer returns the refusal of a change of an analyzer that the configuration does
+// not list.
+func (c *Controller) unknownAnalyzer(id string) error {
+	if group := c.Distributor().GroupOf(id); group != "" {
+		return refuse(Conflict, "%s is a member of the group %s, which was discovered: change the group instead", id, group)
+	}
+	return refuse(NotFound, "there is no analyzer with the id %q", id)
 }
 
 func deadlineOf(given *time.Duration) time.Time {

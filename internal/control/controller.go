@@ -97,6 +97,7 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	defer c.mu.Unlock()
 	c.attached.Store(d)
 	d.OnRemoved(c.drains.removed)
+	d.OnDiscovery(c.discovered)
 	c.setReloaded(true, "")
 	if err := c.register(registerer); err != nil {
 		return err

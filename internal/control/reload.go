@@ -58,6 +58,9 @@ func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result,
 	if err != nil {
 		return Result{}, refuse(InvalidSetting, "%v", err)
 	}
+	if !request.DryRun {
+		c.Distributor().RefreshGroups()
+	}
 	before := c.current.Load()
 	after, lost := resolveValid(loaded{read, c.loader.Settings}, before.ids, before.overrides)
 	result, err := c.commitLocked(ctx, request, reloaded, after, lost)

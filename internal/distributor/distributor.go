@@ -28,11 +28,10 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/history"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
-	"github.com/logstreamer/logstreamer/internal/journal/disk"
-	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
@@ -71,6 +70,9 @@ type Distributor struct {
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
 	onRemoved         func(id string, proof DrainProof)
+	groupProofs       map[string]DrainProof // of groups that leave; guarded by configMu
+	discovery         *discovery.Watcher
+	onDiscovery       func(Discovery)
 
 	limiter  *ratelimit.Limiter
 	intake   *intake.Intake
@@ -115,13 +117,13 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 		return nil, err
 	}
 	if err := config.CheckDataDir(); err != nil {
-		if config.Journal == JournalDisk {
+		if config.stores() {
 			return nil, err
 		}
 		logger.Warn("DATA_DIR cannot be used", "error", err)
 	}
 	config = config.Settled()
-	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.Journal == JournalDisk}
+	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.stores()}
 	d.config.Store(&config)
 	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
 	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets.Inputs)); err != nil {
@@ -191,28 +193,13 @@ func (d *Distributor) wire(config Config) (err error) {
 	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
 
-func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
-	if !d.Stores() {
-		return memory.New(config.Memory), nil
-	}
-	opened, err := disk.Open(config.disk(), disk.Deps{
-		Logger: d.logger.With("component", "journal"), Registerer: d.registry, Pool: &d.pool,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("JOURNAL=disk: %w", err)
-	}
-	return opened, nil
-}
-
-// Stores reports whether accepted packets are on disk, where they can wait for analyzers and
-// for the next start.
-func (d *Distributor) Stores() bool { return d.stores }
-
 func (d *Distributor) wireAnalyzers(config Config) (err error) {
 	if d.upstreamMetrics, err = upstream.NewMetrics(d.registry); err != nil {
 		return err
 	}
 	d.roster.Store(new(roster))
+	d.discovery = discovery.NewWatcher(discovery.NewResolver(config.NameServer), d.rediscover)
+	d.resolve(d.departCtx, config, 2*time.Second)
 	c, err := d.plan(config)
 	if err != nil {
 		return err
@@ -277,6 +264,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.serveIngest(d.ingestListener, d.released)
 	d.released = nil
 	d.serveInputs()
+	d.discovery.Watch(d.departCtx, d.Config().Targets.groups())
 	d.logStart()
 }
 
@@ -299,6 +287,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		d.logger.Info("distributor stops: delivering what is left")
 		d.freeze()
 		d.intake.Drain()
+		d.releaseShared()
 		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
@@ -319,6 +308,7 @@ func (d *Distributor) shutDown(ctx context.Context) {
 	d.router.Stop()
 	d.starting.Wait()
 	d.stopDeparting()
+	d.discovery.Wait()
 	d.departing.Wait()
 	d.stopAnalyzers()
 	d.router.Close()

@@ -66,6 +66,7 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	_ = d.stopInputs(ctx)        // their clients connect again
 	sockets.Connections = d.ingestServer.Released()
 	if d.Stores() {
+		d.releaseShared()
 		d.flush(ctx)
 	} else if !poll(ctx, d.settled) {
 		return Sockets{}, d.resume(sockets)

@@ -28,6 +28,7 @@ type Inputs []Input
 // inputKinds are the inputs there are.
 var inputKinds = []inputKind{
 	{name: InputHTTP},
+	{name: "otlp-grpc", address: ":4317", serve: serveOTLP},
 	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
 }
 

@@ -14,6 +14,7 @@ import (
 type running struct {
 	*upstream.Upstream
 	target Target
+	group  string // the id of its group, or empty
 }
 
 // eligible reports whether the analyzer may be offered packets.
@@ -51,7 +52,8 @@ func (d *Distributor) find(id string) (running, bool) {
 }
 
 // newAnalyzer returns an analyzer without starting it.
-func (d *Distributor) newAnalyzer(config Config, target Target) (running, error) {
+func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
+	target := m.Target
 	logger := d.logger.With("component", "upstream")
 	way, err := d.credentials.sink(target, config.AnalyzerTLS, logger.With("analyzer", target.ID))
 	if err != nil {
@@ -66,7 +68,7 @@ func (d *Distributor) newAnalyzer(config Config, target Target) (running, error)
 		OnOffer: func(deliveries []upstream.Delivery) { emit(&d.taps, tap.Routed, target.ID, deliveries) },
 	})
 	created.SetProbing(target.State != StateMaint)
-	return running{created, target}, nil
+	return running{created, target, m.group}, nil
 }
 
 // startAnalyzers starts analyzers and waits for the results of the first probes, at most

@@ -1,9 +1,11 @@
 package distributor
 
 import (
+	"fmt"
 	"log/slog"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/clickhouse"
@@ -23,8 +25,17 @@ type backend struct {
 }
 
 // backend parses the URL of the analyzer, with its options.
+// Of a group it is that of each member.
 func (t Target) backend() (b backend, err error) {
-	if b.endpoint, err = sink.ParseURL(t.URL); err != nil {
+	_, isGroup, err := t.group()
+	if err != nil {
+		return backend{}, fmt.Errorf("ANALYZERS: %w", err)
+	}
+	text := t.URL
+	if isGroup {
+		_, text, _ = discovery.Cut(t.URL)
+	}
+	if b.endpoint, err = sink.ParseURL(text); err != nil {
 		return backend{}, err
 	}
 	if b.endpoint.Kind != sink.Native {

@@ -123,11 +123,11 @@ func (b *Batch) accept(from, to int) {
 }
 
 // refuse refuses packets that the journal did not take, and returns the next to try. A
-// packet without capacity does not stand for the others, which may be smaller or of
-// another emitter.
+// packet without capacity, or that is too large, does not stand for the others, which may be
+// smaller or of another emitter.
 func (b *Batch) refuse(from int, err error) (next int) {
 	to := len(b.candidates)
-	if errors.Is(err, journal.ErrFull) {
+	if errors.Is(err, journal.ErrFull) || errors.Is(err, journal.ErrTooLarge) {
 		to = min(from+1, to)
 	}
 	b.reject(from, to, err)

@@ -38,7 +38,7 @@ type Config struct {
 	MemoryBytes int64
 	// Ack is the level of requests that ask for none; empty is the strongest that
 	// waits for no analyzer. AckTimeout bounds AckDelivered.
-	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk stored)"`
+	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk and jetstream stored)"`
 	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
 	// Mode is ModeOpen or ModePaused.
 	Mode string `env:"INTAKE" enum:"open,paused" reload:"live" help:"open, or paused: packets are refused with 503 paused"`

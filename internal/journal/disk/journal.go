@@ -296,7 +296,7 @@ func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	stats := j.stats
-	stats.MemoryBytes = j.heldLocked()
+	stats.MemoryBytes, stats.Received = j.heldLocked(), stats.Accepted
 	return stats
 }
 

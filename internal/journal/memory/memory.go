@@ -229,7 +229,9 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.stats
+	stats := j.stats
+	stats.Received = stats.Accepted
+	return stats
 }
 
 // Close makes later Appends fail.
