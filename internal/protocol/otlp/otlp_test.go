@@ -61,7 +61,7 @@ func newFixture(t testing.TB, tokens bool) *fixture {
 	}
 	deps := receiver.Dependencies{Intake: f.in, Metrics: metrics, Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1000} }}
 	if tokens {
-		set, err := credential.Parse(fmt.Appendf(nil, "web sha256:%x emitters=web*\n", sha256.Sum256([]byte(token))), credential.Emitters)
+		set, err := credential.Parse(fmt.Appendf(nil, "web sha256:%x emitters=web*,value-*\n", sha256.Sum256([]byte(token))), credential.Emitters)
 		if err != nil {
 			t.Fatal(err)
 		}
