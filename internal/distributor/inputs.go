@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/loki"
 	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
@@ -30,6 +31,10 @@ var inputKinds = []inputKind{
 	{name: InputHTTP},
 	{name: "otlp-grpc", address: ":4317", serve: serveOTLP},
 	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
+	{name: "syslog-udp", address: ":5514", udp: true, plain: true, anonymous: true, serve: serveSyslog},
+	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},
+	{name: "syslog-tls", address: ":6514", tls: true, anonymous: true, serve: serveSyslog},
+	{name: "loki", address: ":3100", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return loki.New(r) }},
 }
 
 // inputKind is an input that can be configured.
@@ -41,6 +46,9 @@ type inputKind struct {
 	udp bool
 	// tls tells that it needs TLS_CERT; plain that it never has TLS.
 	tls, plain bool
+	// anonymous tells that the protocol has no place for a token: with tokens it needs client
+	// certificates.
+	anonymous bool
 	// http, unless nil, returns a protocol over HTTP, which InputHTTP has, too.
 	http func(*Distributor, *receiver.Receiver) receiver.HTTP
 	// serve, unless nil, serves the socket of another protocol.
@@ -52,10 +60,11 @@ type stopper interface {
 	Stop(ctx context.Context) error
 }
 
-// inputSocket is where an input listens: one of them is not nil.
+// inputSocket is where an input listens: at a listener, or at a socket of packets.
 type inputSocket struct {
 	listener net.Listener
 	packets  net.PacketConn
+	plain    bool // without TLS
 }
 
 func (i Input) kind() inputKind {
@@ -140,6 +149,9 @@ func (c Config) validateInputs() error {
 		}
 		if kind.tls && !c.TLS.Enabled() {
 			errs = append(errs, fmt.Errorf("INPUTS has %s: it needs TLS_CERT and TLS_KEY", one.Name))
+		}
+		if kind.anonymous && c.TokensFile != "" && (kind.plain || c.TLS.ClientCA == "") {
+			errs = append(errs, fmt.Errorf("INPUTS has %s: its senders have no token, so that with INGEST_TOKENS_FILE it must be an input over TLS, with TLS_CLIENT_CA", one.Name))
 		}
 		others := &taken
 		if kind.udp {

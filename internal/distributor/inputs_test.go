@@ -10,7 +10,7 @@ func TestInputsText(t *testing.T) {
 		"":           "",
 		"http":       "http",
 		" http , ":   "http",
-		"nothing":    `"nothing" is no input: there are http`,
+		"nothing":    `"nothing" is no input: there are http,`,
 		"http=:8080": `"http=:8080" must have no address`,
 	} {
 		var inputs Inputs

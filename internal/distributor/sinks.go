@@ -3,6 +3,7 @@ package distributor
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/discovery"
@@ -109,4 +110,17 @@ func (c *credentials) authorization(t Target, from authorization) (func() string
 	}
 	c.authorizations[from] = file
 	return file.Value, nil
+}
+
+// Token is a file with credentials, and the place that they are sent to.
+type Token struct{ File, Place string }
+
+// Token returns the zero value if the analyzer has none.
+func (t Target) Token() Token {
+	b, err := t.backend()
+	if err != nil || b.http.TokenFile() == "" {
+		return Token{}
+	}
+	place, _, _ := strings.Cut(placeOf(t.URL), "?")
+	return Token{b.http.TokenFile(), place}
 }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -93,7 +94,12 @@ func ParseURL(text string) (Endpoint, error) {
 	}
 	base, err := url.Parse(text)
 	if err != nil {
-		return Endpoint{}, fmt.Errorf("ANALYZERS: %q is no URL: %w", text, err)
+		var failed *url.Error // whose text has all of the URL
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		place, _, _ := strings.Cut(text, "?")
+		return Endpoint{}, fmt.Errorf("ANALYZERS: %q is no URL: %w", place, err)
 	}
 	kind, known := cutKind(base.Scheme)
 	if !known || base.Hostname() == "" {

@@ -109,7 +109,7 @@ func (l *logs) accept(ctx context.Context, from receiver.Sender, body *packet.Pa
 func (l *logs) translate(ctx context.Context, body []byte, encoding encoding, into *record.Packets, from receiver.Sender) (summary, error) {
 	if encoding == encodingJSON {
 		// The protobuf is not longer than the JSON.
-		lent, err := l.receiver.Lend(ctx, len(body))
+		lent, err := l.receiver.LendWithRoom(ctx, len(body))
 		if err != nil {
 			return summary{}, err
 		}

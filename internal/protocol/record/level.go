@@ -109,3 +109,42 @@ func isFatal(name []byte) bool {
 		return false
 	}
 }
+
+// NumberedLevel returns the level of a number, or "" for an unknown one: 0 to 7 are severities
+// of RFC 5424, such as journald's PRIORITY, and 10 to 60 are those of pino and bunyan.
+func NumberedLevel(text []byte) string {
+	if len(text) == 0 || len(text) > 2 || !isDigits(text) {
+		return ""
+	}
+	n := 0
+	for _, digit := range text {
+		n = 10*n + int(digit-'0')
+	}
+	if n < 8 {
+		return SyslogLevel(n)
+	}
+	return PinoLevel(n)
+}
+
+// LevelOf returns the level of a text, which is a name or a number, or "" for an unknown one.
+func LevelOf(text []byte) string {
+	if level := NumberedLevel(text); level != "" {
+		return level
+	}
+	return NamedLevel(text)
+}
+
+// SetLevelOf sets the level to that of a text; see LevelOf. Of a known level, a text that is not
+// its usual name is kept as severity_text. An unknown text is the level itself, if it is not
+// longer than 64 bytes.
+func (m *Message) SetLevelOf(text []byte) {
+	switch m.level = LevelOf(text); {
+	case m.level != "" && string(text) != m.level:
+		m.Set("severity_text", text)
+	case m.level == "" && len(text) <= maxLevelBytes:
+		m.SetLevelText(text)
+	}
+}
+
+// maxLevelBytes bounds a level that is not known.
+const maxLevelBytes = 64

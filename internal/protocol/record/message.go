@@ -39,14 +39,24 @@ type Message struct {
 	extras    []byte // members of the message
 	invalid   bool   // a text was no UTF-8
 	empty     bool
+	tooLarge  bool   // for any packet
 	text      []byte // the encoded message
 	scratch   []byte
+	path      []byte // of the member of an object that is added
 }
 
 // Begin starts a message. The timestamp is in milliseconds since 1970, above 0.
 func (m *Message) Begin(timestamp int64) {
-	m.timestamp, m.level, m.invalid, m.empty = timestamp, "", false, true
+	m.timestamp, m.level, m.invalid, m.empty, m.tooLarge = timestamp, "", false, true, false
 	m.levelText, m.body, m.metadata, m.types, m.extras = m.levelText[:0], m.body[:0], m.metadata[:0], m.types[:0], m.extras[:0]
+}
+
+// Trim releases memory that a large message needed, before the Message is kept for long.
+func (m *Message) Trim() {
+	const keptBytes = 1 << 20
+	if cap(m.body)+cap(m.metadata)+cap(m.types)+cap(m.text)+cap(m.scratch)+cap(m.path) > keptBytes {
+		*m = Message{}
+	}
 }
 
 // SetTimestamp replaces the timestamp, in milliseconds since 1970, above 0.
@@ -102,6 +112,12 @@ func (m *Message) SetString(key, value string) {
 	m.metadata = append(m.appendText(m.metadata, []byte(value)), '"')
 }
 
+// SetNamed adds metadata with a key of this service that contains a name of the record.
+func (m *Message) SetNamed(key, value []byte) {
+	m.metadata = m.appendText(append(m.metadata, ',', '"'), key)
+	m.value(value)
+}
+
 func (m *Message) value(value []byte) {
 	m.metadata = append(m.metadata, `":"`...)
 	m.metadata = append(m.appendText(m.metadata, value), '"')
@@ -123,6 +139,14 @@ func (m *Message) AddTyped(key, value []byte, kind byte) {
 	m.Add(key, value)
 	m.types = m.appendKey(m.types, key)
 	m.types = append(append(append(m.types, `":"`...), kind), '"')
+}
+
+// AddFrom adds the metadata of another message.
+func (m *Message) AddFrom(other *Message) {
+	m.metadata = append(m.metadata, other.metadata...)
+	m.types = append(m.types, other.types...)
+	m.invalid = m.invalid || other.invalid
+	m.tooLarge = m.tooLarge || other.tooLarge
 }
 
 func (m *Message) appendKey(dst, key []byte) []byte {

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/valyala/fastjson"
 	"pgregory.net/rapid"
 
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 )
 
 // lender lends up to a limit of bytes.
@@ -251,27 +251,26 @@ func TestAppendText(t *testing.T) {
 	})
 }
 
-func TestAddObject(t *testing.T) {
+func TestAddMembers(t *testing.T) {
 	l := newLender(t, 1<<20)
 	p := NewPackets(t.Context(), l, ample)
 	deep := strings.Repeat(`{"d":`, 17) + "1" + strings.Repeat("}", 17)
-	value := fastjson.MustParse(`{"s":"text","i":5,"f":1.5,"t":true,"no":false,"z":null,"a":[1,{"b":2}],"o":{"p":{"q":"r"},"e":{}},"skipped":1,"x":` + deep + `}`)
-	object, err := value.Object()
+	object, err := jsontext.Valid([]byte(`{"s":"text","i":5,"f":1.5,"t":true,"no":false,"z":null,"a":[1,{"b":2}],"o":{"p":{"q":"r"},"e":{}},"skipped":7,"x":` + deep + ` , "big": 12345678901234567890, "trace_id":"t", "\u0069nput": "\u00e9"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var m Message
 	m.Begin(1)
-	m.AddObject(object, func(key []byte) bool { return string(key) == "skipped" })
+	m.AddMembers(object, func(value []byte) bool { return string(value) == "7" })
 	add(t, p.Group([]byte("e")), &m)
 	got := seal(t, p, l)[0].Messages[0]
 	delete(got.Metadata, "body_empty")
 	bottom := "x" + strings.Repeat(".d", 15)
 	want := map[string]string{
 		"s": "text", "i": "5", "f": "1.5", "t": "true", "no": "false", "z": "", "a": `[1,{"b":2}]`, "o.p.q": "r", "o.e": "{}",
-		bottom: `{"d":{"d":1}}`,
+		bottom: `{"d":{"d":1}}`, "big": "12345678901234567890", "attributes.trace_id": "t", "attributes.input": "é",
 	}
-	types := map[string]string{"i": "i", "f": "d", "t": "b", "no": "b", "z": "n", "a": "j", "o.e": "j", bottom: "j"}
+	types := map[string]string{"i": "i", "f": "d", "t": "b", "no": "b", "z": "n", "a": "j", "o.e": "j", bottom: "j", "big": "j"}
 	if fmt.Sprint(got.Metadata) != fmt.Sprint(want) || fmt.Sprint(got.Types) != fmt.Sprint(types) {
 		t.Errorf("metadata %v\nwant     %v\ntypes %v\nwant  %v", got.Metadata, want, got.Types, types)
 	}
