@@ -29,6 +29,7 @@ type Inputs []Input
 // inputKinds are the inputs there are.
 var inputKinds = []inputKind{
 	{name: InputHTTP},
+	{name: "otlp-grpc", address: ":4317", serve: serveOTLP},
 	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
 	{name: "syslog-udp", address: ":5514", udp: true, plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},

@@ -10,6 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 	"github.com/logstreamer/logstreamer/internal/server"
@@ -127,6 +128,14 @@ func (d *Distributor) serveHTTP(input string, l net.Listener, protocol receiver.
 	return server.Serve(l, config, server.Dependencies{
 		Routes: routes, Protocol: d.protocol, NoLoops: true, Logger: d.logger.With("component", "input", "input", input),
 		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+	})
+}
+
+// serveOTLP serves a listener of OTLP over gRPC.
+func serveOTLP(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper {
+	return otlp.ServeGRPC(socket.listener, otlp.GRPCDependencies{
+		Receiver: r, TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+		MaxConnections: d.Config().Server.MaxConnections, Logger: d.logger.With("component", "input", "input", "otlp-grpc"),
 	})
 }
 

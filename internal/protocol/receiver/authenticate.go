@@ -2,8 +2,10 @@ package receiver
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/base64"
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/credential"
@@ -32,6 +34,24 @@ func (r *Receiver) AuthenticateToken(request *server.Request, token []byte) (Sen
 		return from, nil
 	}
 	return from, r.Unauthorized(from, request.Started)
+}
+
+// AuthenticateClient is Authenticate for a client of a protocol without requests of package
+// server: by a token or, if that is nil, by a certificate, which may be nil, too.
+func (r *Receiver) AuthenticateClient(client netip.Addr, certificate *x509.Certificate, token []byte) (Sender, *problem.Problem) {
+	from := Sender{Client: client}
+	if r.service.deps.Tokens == nil {
+		return from, nil
+	}
+	if token == nil {
+		from.Principal = r.service.deps.Tokens().Certificate(certificate)
+	} else {
+		from.Principal = r.service.deps.Tokens().Token(token)
+	}
+	if from.Principal != nil {
+		return from, nil
+	}
+	return from, r.unauthorized(from, time.Now())
 }
 
 // NeedsToken reports whether senders need a token or a client certificate.
