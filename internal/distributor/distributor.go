@@ -286,12 +286,13 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
 		d.freeze()
+		d.stopErr = d.stopStreams(ctx)
 		d.intake.Drain()
 		d.releaseShared()
 		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
-			d.stopErr = errors.Join(d.ingestServer.Stop(ctx), d.stopInputs(ctx))
+			d.stopErr = errors.Join(d.stopErr, d.ingestServer.Stop(ctx), d.stopInputs(ctx))
 		}
 		poll(ctx, d.settled)
 		d.shutDown(ctx)

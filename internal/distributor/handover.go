@@ -58,7 +58,8 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	}
 	d.logger.Info("distributor hands over: answering the requests under way")
 	d.freeze()
-	d.router.Drain() // before the server: requests may wait for deliveries
+	_ = d.stopStreams(ctx) // their clients connect again
+	d.router.Drain()       // before the server: requests may wait for deliveries
 	if d.ingestServer.Release(ctx) > 0 {
 		d.intake.Drain() // refuses the requests that are not received in time
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/gelf"
 	"github.com/logstreamer/logstreamer/internal/protocol/hec"
 	"github.com/logstreamer/logstreamer/internal/protocol/loki"
+	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
@@ -32,6 +33,10 @@ type Inputs []Input
 // inputKinds are the inputs there are.
 var inputKinds = []inputKind{
 	{name: InputHTTP},
+	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
+	{name: "syslog-udp", address: ":5514", udp: true, plain: true, anonymous: true, serve: serveSyslog},
+	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},
+	{name: "syslog-tls", address: ":6514", tls: true, anonymous: true, serve: serveSyslog},
 	{name: "loki", address: ":3100", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return loki.New(r) }},
 	{name: "hec", address: ":8088", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return hec.New(r) }},
 	{name: "datadog", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return datadog.New(r) }},
@@ -48,6 +53,9 @@ type inputKind struct {
 	udp bool
 	// tls tells that it needs TLS_CERT; plain that it never has TLS.
 	tls, plain bool
+	// anonymous tells that the protocol has no place for a token: with tokens it needs client
+	// certificates.
+	anonymous bool
 	// http, unless nil, returns a protocol over HTTP, which InputHTTP has, too. One without
 	// an address has no listener of its own, and cannot be configured.
 	http func(*Distributor, *receiver.Receiver) receiver.HTTP
@@ -62,10 +70,11 @@ type stopper interface {
 	Stop(ctx context.Context) error
 }
 
-// inputSocket is where an input listens: one of them is not nil.
+// inputSocket is where an input listens: at a listener, or at a socket of packets.
 type inputSocket struct {
 	listener net.Listener
 	packets  net.PacketConn
+	plain    bool // without TLS
 }
 
 func (i Input) kind() inputKind {
@@ -163,6 +172,9 @@ func (c Config) validateInputs() error {
 		}
 		if kind.tls && !c.TLS.Enabled() {
 			errs = append(errs, fmt.Errorf("INPUTS has %s: it needs TLS_CERT and TLS_KEY", one.Name))
+		}
+		if kind.anonymous && c.TokensFile != "" && (kind.plain || c.TLS.ClientCA == "") {
+			errs = append(errs, fmt.Errorf("INPUTS has %s: its senders have no token, so that with INGEST_TOKENS_FILE it must be an input over TLS, with TLS_CLIENT_CA", one.Name))
 		}
 		others := &taken
 		if kind.udp {

@@ -20,7 +20,8 @@ type servedInputs struct {
 	receivers *receiver.Service // nil without inputs
 	onIngest  []receiver.HTTP   // protocols on the ingest port
 	sockets   map[string]inputSocket
-	servers   []stopper
+	servers   []stopper // of protocols over HTTP
+	streams   []stopper // of protocols that refuse nothing, but stop reading
 }
 
 // wireInputs makes the receivers, and the protocols of the ingest port.
@@ -70,7 +71,7 @@ func (d *Distributor) listenInputs(config Config, inherited map[string]net.Liste
 		if one.Address == "" {
 			continue
 		}
-		var socket inputSocket
+		socket := inputSocket{plain: one.kind().plain}
 		var err error
 		switch {
 		case inherited[one.Name] != nil:
@@ -108,13 +109,11 @@ func (d *Distributor) serveInputs() {
 			continue
 		}
 		kind, from := one.kind(), d.receiverOf(one.Name)
-		var served stopper
 		if kind.http != nil {
-			served = d.serveHTTP(one.Name, socket.listener, kind.http(d, from))
+			d.inputs.servers = append(d.inputs.servers, d.serveHTTP(one.Name, socket.listener, kind.http(d, from)))
 		} else {
-			served = kind.serve(d, from, socket)
+			d.inputs.streams = append(d.inputs.streams, kind.serve(d, from, socket))
 		}
-		d.inputs.servers = append(d.inputs.servers, served)
 		d.logger.Info("input is served", "input", one.Name, "address", d.InputAddr(one.Name).String())
 	}
 }
@@ -150,13 +149,23 @@ func (d *Distributor) copyInputs(sockets *Sockets) error {
 	return nil
 }
 
-// stopInputs stops all inputs.
+// stopInputs stops the inputs over HTTP.
 func (d *Distributor) stopInputs(ctx context.Context) error {
+	return stopAll(ctx, &d.inputs.servers)
+}
+
+// stopStreams stops the other inputs. It is called while the intake accepts packets, since
+// these protocols cannot refuse what they have read.
+func (d *Distributor) stopStreams(ctx context.Context) error {
+	return stopAll(ctx, &d.inputs.streams)
+}
+
+func stopAll(ctx context.Context, servers *[]stopper) error {
 	var errs []error
-	for _, one := range d.inputs.servers {
+	for _, one := range *servers {
 		errs = append(errs, one.Stop(ctx))
 	}
-	d.inputs.servers = nil
+	*servers = nil
 	return errors.Join(errs...)
 }
 

@@ -91,6 +91,9 @@ func (r *Reader) CheckLength(length int64) *problem.Problem {
 	return nil
 }
 
+// MaxBytes returns the current maximum size of a body, decoded.
+func (r *Reader) MaxBytes() int { return int(r.maxBytes.Load()) }
+
 // inflate reads what a decoder makes of a body that has arrived.
 func (r *Reader) inflate(decoder io.Reader) (*packet.Packet, *problem.Problem) {
 	u := Upload{reader: r, length: -1, least: firstBuffer}

@@ -73,6 +73,16 @@ func (r *Reader) decoderOf(coding []byte) decodeFunc {
 	}
 }
 
+// Decode undoes a coding of bytes that have arrived. The caller owns the packet, of which only
+// Body is set.
+func (r *Reader) Decode(coding string, encoded []byte) (*packet.Packet, *problem.Problem) {
+	decode := r.decoderOf([]byte(coding))
+	if decode == nil {
+		return nil, r.unsupported([]byte(coding))
+	}
+	return decode(encoded)
+}
+
 func (r *Reader) unsupported(coding []byte) *problem.Problem {
 	return &problem.Problem{
 		Code:   problem.UnsupportedEncoding,

@@ -31,7 +31,7 @@ func (r *Receiver) AuthenticateToken(request *server.Request, token []byte) (Sen
 	if from.Principal != nil {
 		return from, nil
 	}
-	return from, r.unauthorized(from, request.Started)
+	return from, r.Unauthorized(from, request.Started)
 }
 
 // NeedsToken reports whether senders need a token or a client certificate.
@@ -41,8 +41,8 @@ func (r *Receiver) NeedsToken() bool { return r.service.deps.Tokens != nil }
 // not be called unless NeedsToken.
 func (r *Receiver) Principals() *credential.Set { return r.service.deps.Tokens() }
 
-// unauthorized counts a failed attempt.
-func (r *Receiver) unauthorized(from Sender, now time.Time) *problem.Problem {
+// Unauthorized counts a failed attempt to authenticate, and returns the refusal.
+func (r *Receiver) Unauthorized(from Sender, now time.Time) *problem.Problem {
 	if wait, ok := r.service.failures.Add(from.Client, now); !ok {
 		return r.Refuse(problem.Problem{
 			Code: problem.TooManyFailures, RetryAfter: int(math.Ceil(wait.Seconds())),

@@ -12,6 +12,7 @@ import (
 type Metrics struct {
 	packets, records, duplicates, skewed *prometheus.CounterVec
 	refused, rejected                    *prometheus.CounterVec
+	kernelDrops                          *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics.
@@ -23,12 +24,13 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		return c
 	}
 	m := &Metrics{
-		packets:    counter("distributor_input_packets_total", "Packets that were accepted, by the protocol of INPUTS by which their records came."),
-		records:    counter("distributor_input_records_total", "Log records that were accepted, by the protocol of INPUTS."),
-		duplicates: counter("distributor_input_duplicate_packets_total", "Packets that came again and were answered, by the protocol of INPUTS."),
-		skewed:     counter("distributor_input_skewed_records_total", "Log records whose timestamp is more than a day in the future or a week in the past, by the protocol of INPUTS."),
-		refused:    counter("distributor_input_refused_requests_total", "Requests and datagrams that were refused, by the protocol of INPUTS and by reason.", "reason"),
-		rejected:   counter("distributor_input_rejected_records_total", "Log records that were refused for good while others of their request were accepted, by the protocol of INPUTS and by reason.", "reason"),
+		packets:     counter("distributor_input_packets_total", "Packets that were accepted, by the protocol of INPUTS by which their records came."),
+		records:     counter("distributor_input_records_total", "Log records that were accepted, by the protocol of INPUTS."),
+		duplicates:  counter("distributor_input_duplicate_packets_total", "Packets that came again and were answered, by the protocol of INPUTS."),
+		skewed:      counter("distributor_input_skewed_records_total", "Log records whose timestamp is more than a day in the future or a week in the past, by the protocol of INPUTS."),
+		refused:     counter("distributor_input_refused_requests_total", "Requests and datagrams that were refused, by the protocol of INPUTS and by reason.", "reason"),
+		rejected:    counter("distributor_input_rejected_records_total", "Log records that were refused for good, because of what they are or because their sender cannot be told to send them again, by the protocol of INPUTS and by reason.", "reason"),
+		kernelDrops: counter("distributor_input_kernel_drops_total", "Datagrams that the kernel dropped because the socket's buffer was full, by the protocol of INPUTS; known with the next datagram, on Linux."),
 	}
 	return m, errors.Join(errs...)
 }
@@ -36,6 +38,7 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 // counters are those of one input.
 type counters struct {
 	packets, records, duplicates, skewed prometheus.Counter
+	kernelDrops                          prometheus.Counter
 	refused, rejected                    map[problem.Code]prometheus.Counter // never change
 }
 
@@ -43,12 +46,11 @@ func (m *Metrics) of(input string) counters {
 	c := counters{
 		packets: m.packets.WithLabelValues(input), records: m.records.WithLabelValues(input),
 		duplicates: m.duplicates.WithLabelValues(input), skewed: m.skewed.WithLabelValues(input),
-		refused: make(map[problem.Code]prometheus.Counter), rejected: make(map[problem.Code]prometheus.Counter),
+		kernelDrops: m.kernelDrops.WithLabelValues(input),
+		refused:     make(map[problem.Code]prometheus.Counter), rejected: make(map[problem.Code]prometheus.Counter),
 	}
 	for _, code := range append(problem.Refusals(), problem.AckTimeout) {
 		c.refused[code] = m.refused.WithLabelValues(input, string(code))
-	}
-	for _, code := range []problem.Code{problem.Malformed, problem.TooLarge} {
 		c.rejected[code] = m.rejected.WithLabelValues(input, string(code))
 	}
 	return c

@@ -42,6 +42,8 @@ func (r *Receiver) RefuseUntranslated(packets *record.Packets, err error) *probl
 	return r.Refuse(*untranslated(err))
 }
 
+// untranslated returns the refusal for an error of Group.Add, one that is a refusal, or one of
+// a translation.
 func untranslated(err error) *problem.Problem {
 	var fault *problem.Problem
 	var unavailable record.UnavailableError
@@ -57,8 +59,13 @@ func untranslated(err error) *problem.Problem {
 	}
 }
 
-// Reject counts records that are refused for good while others of their request are accepted.
+// Reject counts records that are refused for good: while others of their request are accepted,
+// or because their protocol has no refusal.
 func (r *Receiver) Reject(code problem.Code, records int) { r.counters.reject(code, records) }
 
-// CountSkewed counts a record whose timestamp is far in the future or in the past.
-func (r *Receiver) CountSkewed() { r.counters.skewed.Inc() }
+// CountSkewed counts records whose timestamp is far in the future or in the past: see
+// record.IsSkewed.
+func (r *Receiver) CountSkewed(records int) { r.counters.skewed.Add(float64(records)) }
+
+// CountKernelDrops counts datagrams that the kernel has dropped.
+func (r *Receiver) CountKernelDrops(datagrams int) { r.counters.kernelDrops.Add(float64(datagrams)) }

@@ -85,7 +85,12 @@ type draft struct {
 }
 
 // Group returns the group of an emitter, whose id must not be empty; it is cut at 256 bytes.
-func (p *Packets) Group(emitter []byte) *Group { return p.GroupWith(string(emitter), emitter, nil) }
+func (p *Packets) Group(emitter []byte) *Group {
+	if g := p.groups[string(emitter)]; g != nil { // without a copy of the key
+		return g
+	}
+	return p.GroupWith(string(emitter), emitter, nil)
+}
 
 // GroupWith returns the group with a key, which may differ by more than the emitter. Members
 // are JSON members of its packets, each with a comma behind it, without line breaks.

@@ -77,3 +77,20 @@ func AppendQuoted(dst, text []byte) []byte {
 	dst, _ = AppendText(append(dst, '"'), text)
 	return append(dst, '"')
 }
+
+// AppendEscaped appends text as the content of a JSON string, in which bytes of invalid UTF-8
+// stay as they are.
+func AppendEscaped(dst, text []byte) []byte {
+	plain := 0 // where the text begins that is not yet appended
+	for i := 0; i < len(text); {
+		if i += plainPrefix(text[i:]); i == len(text) {
+			break
+		}
+		if c := text[i]; c < utf8.RuneSelf {
+			dst = appendEscape(append(dst, text[plain:i]...), c)
+			plain = i + 1
+		}
+		i++
+	}
+	return append(dst, text[plain:]...)
+}
