@@ -15,6 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/protocol/elasticsearch"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
@@ -47,6 +48,8 @@ type Config struct {
 	// Inputs are the protocols of other systems, and Receiver what they share.
 	Inputs   Inputs `env:"INPUTS" help:"protocols that are taken beside POST /ingest, each with an address of its own unless it is on PORT, such as http,forward=:24224"`
 	Receiver receiver.Config
+	// Elasticsearch is what clients of that input are told.
+	Elasticsearch elasticsearch.Config
 	// Analyzer holds what is the same for all analyzers.
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
@@ -113,6 +116,7 @@ func DefaultConfig() Config {
 		Intake:          intake.DefaultConfig(),
 		Inputs:          Inputs{{Name: InputHTTP}},
 		Receiver:        receiver.DefaultConfig(),
+		Elasticsearch:   elasticsearch.DefaultConfig(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
 		Explain:         ExplainOn,
@@ -150,7 +154,7 @@ func (c Config) Validate() error {
 		return config.Refuse("ANALYZERS", nil, "at least one analyzer",
 			"ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Elasticsearch.Validate(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
 	if c.Journal == JournalJetStream {
 		errs = append(errs, c.JetStream.Validate())
 	}

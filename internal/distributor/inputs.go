@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/datadog"
+	"github.com/logstreamer/logstreamer/internal/protocol/elasticsearch"
+	"github.com/logstreamer/logstreamer/internal/protocol/gelf"
+	"github.com/logstreamer/logstreamer/internal/protocol/hec"
 	"github.com/logstreamer/logstreamer/internal/protocol/loki"
 	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
@@ -35,6 +39,10 @@ var inputKinds = []inputKind{
 	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tls", address: ":6514", tls: true, anonymous: true, serve: serveSyslog},
 	{name: "loki", address: ":3100", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return loki.New(r) }},
+	{name: "hec", address: ":8088", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return hec.New(r) }},
+	{name: "datadog", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return datadog.New(r) }},
+	{name: "gelf-http", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return gelf.New(r) }},
+	{name: "elasticsearch", address: ":9200", http: elasticsearchInput, onPort: elasticsearchOnPort},
 }
 
 // inputKind is an input that can be configured.
@@ -49,8 +57,11 @@ type inputKind struct {
 	// anonymous tells that the protocol has no place for a token: with tokens it needs client
 	// certificates.
 	anonymous bool
-	// http, unless nil, returns a protocol over HTTP, which InputHTTP has, too.
+	// http, unless nil, returns a protocol over HTTP, which InputHTTP has, too. One without
+	// an address has no listener of its own, and cannot be configured.
 	http func(*Distributor, *receiver.Receiver) receiver.HTTP
+	// onPort, unless nil, returns the protocol as InputHTTP has it.
+	onPort func(*Distributor, *receiver.Receiver) receiver.HTTP
 	// serve, unless nil, serves the socket of another protocol.
 	serve func(*Distributor, *receiver.Receiver, inputSocket) stopper
 }
@@ -73,7 +84,7 @@ func (i Input) kind() inputKind {
 }
 
 func kindOf(name string) (inputKind, bool) {
-	at := slices.IndexFunc(inputKinds, func(k inputKind) bool { return k.name == name })
+	at := slices.IndexFunc(inputKinds, func(k inputKind) bool { return k.name == name && k.isConfigured() })
 	if at < 0 {
 		return inputKind{}, false
 	}
@@ -83,9 +94,22 @@ func kindOf(name string) (inputKind, bool) {
 // InputNames returns the names of all inputs.
 func InputNames() (names []string) {
 	for _, k := range inputKinds {
-		names = append(names, k.name)
+		if k.isConfigured() {
+			names = append(names, k.name)
+		}
 	}
 	return names
+}
+
+// isConfigured reports whether INPUTS may have the name.
+func (k inputKind) isConfigured() bool { return k.http == nil || k.address != "" }
+
+func elasticsearchInput(d *Distributor, r *receiver.Receiver) receiver.HTTP {
+	return elasticsearch.New(d.Config().Elasticsearch, r)
+}
+
+func elasticsearchOnPort(d *Distributor, r *receiver.Receiver) receiver.HTTP {
+	return elasticsearch.Shared{Protocol: elasticsearch.New(d.Config().Elasticsearch, r)}
 }
 
 // String returns the inputs as UnmarshalText parses them.

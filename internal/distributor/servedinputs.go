@@ -41,7 +41,10 @@ func (d *Distributor) wireInputs(config Config) error {
 		return err
 	}
 	for _, kind := range inputKinds {
-		if kind.http != nil {
+		switch {
+		case kind.onPort != nil:
+			d.inputs.onIngest = append(d.inputs.onIngest, kind.onPort(d, d.receiverOf(kind.name)))
+		case kind.http != nil:
 			d.inputs.onIngest = append(d.inputs.onIngest, kind.http(d, d.receiverOf(kind.name)))
 		}
 	}

@@ -4,7 +4,9 @@ package elasticsearch
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,11 +26,21 @@ const maxRetryAfter = 5
 // Config holds the user settings; the tags are those of package config.
 type Config struct {
 	// Version is what clients are told, which refuse old ones or choose their requests by it.
-	Version string `env:"ELASTICSEARCH_VERSION" pattern:"^[0-9]+[.][0-9]+[.][0-9]+$" allowed:"a version such as 8.17.0" help:"version of Elasticsearch that clients of the input are told"`
+	Version string `env:"ELASTICSEARCH_VERSION" help:"version of Elasticsearch that clients of the input are told"`
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config { return Config{Version: "8.17.0"} }
+
+// Validate returns an error unless the settings are possible.
+func (c Config) Validate() error {
+	if !versionForm.MatchString(c.Version) {
+		return fmt.Errorf("ELASTICSEARCH_VERSION is %q: it must be a version such as 8.17.0", c.Version)
+	}
+	return nil
+}
+
+var versionForm = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$`)
 
 // Protocol answers requests. It may be used concurrently.
 type Protocol struct {
