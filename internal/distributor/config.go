@@ -14,6 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/protocol/forward"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
@@ -46,6 +47,7 @@ type Config struct {
 	// Inputs are the protocols of other systems, and Receiver what they share.
 	Inputs   Inputs `env:"INPUTS" help:"protocols that are taken beside POST /ingest, each with an address of its own unless it is on PORT, such as http,forward=:24224"`
 	Receiver receiver.Config
+	Forward  forward.Config
 	// Analyzer holds what is the same for all analyzers.
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.

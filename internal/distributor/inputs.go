@@ -28,9 +28,12 @@ type Inputs []Input
 // inputKinds are the inputs there are.
 var inputKinds = []inputKind{
 	{name: InputHTTP},
+	{name: "forward", address: ":24224", serve: serveForward},
 	{name: "syslog-udp", address: ":5514", udp: true, plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tls", address: ":6514", tls: true, anonymous: true, serve: serveSyslog},
+	{name: "gelf-udp", address: ":12201", udp: true, plain: true, anonymous: true, serve: serveGELF},
+	{name: "gelf-tcp", address: ":12201", anonymous: true, serve: serveGELF},
 	{name: "loki", address: ":3100", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return loki.New(r) }},
 }
 

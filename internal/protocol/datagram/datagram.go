@@ -43,7 +43,9 @@ type Dependencies struct {
 	// KernelDropped with one that the kernel has dropped, where it can be known. They are called
 	// by one goroutine.
 	Dropped, KernelDropped func(datagrams int)
-	Logger                 *slog.Logger
+	// Stopped, unless nil, is called after the last batch.
+	Stopped func()
+	Logger  *slog.Logger
 }
 
 // Server reads a socket.
@@ -179,5 +181,8 @@ func (s *Server) handle() {
 			s.deps.Handler(s.ctx, b.datagrams)
 		}
 		s.free <- b
+	}
+	if s.deps.Stopped != nil {
+		s.deps.Stopped()
 	}
 }
