@@ -135,7 +135,7 @@ type batch struct {
 
 // add adds a payload, unless it is empty.
 func (b *batch) add(content []byte, peer netip.Addr) {
-	if content = bytes.TrimSpace(content); len(content) > 0 {
+	if len(content) > 0 && (codingOf(content) != "" || len(bytes.TrimSpace(content)) > 0) {
 		b.payloads = append(b.payloads, payload{content, peer})
 	}
 }

@@ -90,6 +90,21 @@ func TestDatagrams(t *testing.T) {
 	}
 }
 
+// Compressed records may end with any byte.
+func TestCompressedEnd(t *testing.T) {
+	f := receivertest.New(t, receivertest.Options{})
+	sockets := NewSockets(f.Receiver, slog.New(slog.DiscardHandler))
+	const records = 500
+	for n := range records {
+		var b bytes.Buffer
+		payload := compressed(zlib.NewWriter(&b), &b, text(n))
+		sockets.HandleDatagrams(t.Context(), []datagram.Datagram{{From: netip.MustParseAddrPort("192.0.2.1:1"), Payload: payload}})
+	}
+	if got := len(f.Messages()); got != records {
+		t.Errorf("%d of %d were accepted", got, records)
+	}
+}
+
 // Records of which chunks are missing are bounded in time, number and bytes.
 func TestBoundsOfChunks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
