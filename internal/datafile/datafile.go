@@ -62,10 +62,9 @@ func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// ReadFollowing reads a regular file of at most limit bytes. Unlike Open it follows links,
-// for files that an operator names and that other users cannot create: Kubernetes mounts
-// secrets as links. It does not block on a pipe.
-func ReadFollowing(path string, limit int64) (content []byte, err error) {
+// OpenFollowing opens a regular file for reading. Unlike Open it follows links, for files
+// that an operator names. It does not block on a pipe.
+func OpenFollowing(path string) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &TypeError{Path: path, Want: "a regular file", Is: info.Mode()}
 	}
@@ -73,14 +72,25 @@ func ReadFollowing(path string, limit int64) (content []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	opened, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !opened.Mode().IsRegular():
-		return nil, &TypeError{Path: path, Want: "a regular file", Is: opened.Mode()}
+	if err == nil && !opened.Mode().IsRegular() {
+		err = &TypeError{Path: path, Want: "a regular file", Is: opened.Mode()}
 	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// ReadFollowing reads a regular file of at most limit bytes. Unlike Open it follows links,
+// for files that an operator names and that other users cannot create: Kubernetes mounts
+// secrets as links. It does not block on a pipe.
+func ReadFollowing(path string, limit int64) (content []byte, err error) {
+	f, err := OpenFollowing(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	if content, err = io.ReadAll(io.LimitReader(f, limit+1)); int64(len(content)) > limit {
 		return nil, fmt.Errorf("%s has more than %d bytes", path, limit)
 	}

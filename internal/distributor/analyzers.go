@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
@@ -151,31 +152,34 @@ func (t Targets) settled() Targets {
 func (c Config) validateTargets() error {
 	targets := c.Targets.settled()
 	if len(targets) > fairshare.MaxMembers {
-		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
+		return config.Refuse("analyzers", len(targets), fmt.Sprintf("at most %d analyzers", fairshare.MaxMembers),
+			"ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
 	}
 	var errs []error
-	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ANALYZERS: "+format, args...)) }
+	report := func(key string, value any, allowed, format string, args ...any) {
+		errs = append(errs, config.Refuse(key, value, allowed, "ANALYZERS: "+format, args...))
+	}
 	ids, places := make(map[string]string), make(map[string]int)
 	for i, t := range targets {
 		if _, err := t.backend(); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, &config.ValueError{Key: "url", Allowed: "a URL such as http://host:port, without user and password", Err: err})
 			continue // its URL is not to be shown
 		}
 		place := placeOf(t.URL)
 		if before, again := places[place]; again {
-			report("%q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
+			report("url", t.URL, "a URL that no other analyzer has", "%q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
 		}
 		if other, taken := ids[t.ID]; taken {
-			report("%s and %s have the same id %q: ids must differ", other, t.URL, t.ID)
+			report("id", t.ID, "an id that no other analyzer has", "%s and %s have the same id %q: ids must differ", other, t.URL, t.ID)
 		}
 		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
-			report("%s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
+			report("weight", t.Weight, fmt.Sprintf("a number above 0 and at most %g", float64(fairshare.MaxWeight)), "%s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
 		}
 		if t.State != StateReady && t.State != StateDrain && t.State != StateMaint {
-			report("%s has the state %q: it must be one of ready, drain, maint", t.URL, t.State)
+			report("state", t.State, "one of ready, drain, maint", "%s has the state %q: it must be one of ready, drain, maint", t.URL, t.State)
 		}
 		if t.TLS != (certificate.ClientConfig{}) && !sink.HasTLS(t.URL) {
-			report("%s: it must be an https URL to have ca, cert, key or server_name", t.URL)
+			report("url", t.URL, "an https URL with ca, cert, key or server_name", "%s: it must be an https URL to have ca, cert, key or server_name", t.URL)
 		}
 		if err := t.TLS.Validate(t.tlsPrefix()); err != nil {
 			errs = append(errs, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
@@ -148,7 +149,8 @@ func (c Config) CheckDataDir() error {
 // settings cannot be, by their environment names.
 func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
-		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
+		return config.Refuse("ANALYZERS", nil, "at least one analyzer",
+			"ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
 	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
 	if c.Journal == JournalJetStream {
@@ -170,7 +172,7 @@ func (c Config) Validate() error {
 			fmt.Sprintf("at least four times MAX_BODY_BYTES (%d), so that the largest packet finds room while another is written", c.Native.MaxBodyBytes)},
 	} {
 		if !rule.ok {
-			errs = append(errs, fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want))
+			errs = append(errs, config.Refuse(rule.name, rule.value, rule.want, "%s is %v: it must be %s", rule.name, rule.value, rule.want))
 		}
 	}
 	return errors.Join(errs...)

@@ -141,10 +141,12 @@ func (c *credentials) keep(config Config) {
 	}
 }
 
-// ReloadCredentials looks at the files of certificates and tokens now, and returns the
-// errors of those that cannot be used; what was read before remains in use. It may be called
-// concurrently.
-func (d *Distributor) ReloadCredentials() error { return d.credentials.files.Reload() }
+// StageCredentials looks at the files of certificates and tokens now, and returns the errors
+// of those that cannot be used. What has changed is in use after commit, and not before. It
+// may be called concurrently.
+func (d *Distributor) StageCredentials() (commit func(), err error) {
+	return d.credentials.files.Stage()
+}
 
 // CredentialFiles returns the watcher of the files, and Certificates the store on it, for
 // other listeners of the process. They are watched from Start to Stop.

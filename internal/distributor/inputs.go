@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/loki"
+	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
@@ -29,6 +30,7 @@ type Inputs []Input
 var inputKinds = []inputKind{
 	{name: InputHTTP},
 	{name: "forward", address: ":24224", serve: serveForward},
+	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
 	{name: "syslog-udp", address: ":5514", udp: true, plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tls", address: ":6514", tls: true, anonymous: true, serve: serveSyslog},

@@ -50,12 +50,8 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 	if d.stopped {
 		return ErrStopping
 	}
-	current := d.Config()
-	next = next.SettledAfter(current)
-	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
-		return err
-	}
-	if err := d.checkHeld(next); err != nil {
+	next, err := d.check(next)
+	if err != nil {
 		return err
 	}
 	d.resolve(ctx, next, joinTimeout)
@@ -78,6 +74,35 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 // joinTimeout bounds the wait for the first probes of analyzers that join, and for the members
 // of new groups.
 const joinTimeout = time.Second
+
+// CheckConfig returns the error with which Reconfigure would refuse a configuration now. It
+// may be called concurrently.
+func (d *Distributor) CheckConfig(next Config) error {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return ErrStopping
+	}
+	next, err := d.check(next)
+	if err != nil {
+		return err
+	}
+	change, err := d.plan(next)
+	if err == nil {
+		d.discard(change.joining, nil)
+	}
+	return err
+}
+
+// check returns a configuration settled, or why it cannot follow the current one.
+func (d *Distributor) check(next Config) (Config, error) {
+	current := d.Config()
+	next = next.SettledAfter(current)
+	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
+		return next, err
+	}
+	return next, d.checkHeld(next)
+}
 
 // requireRestart returns a *RestartRequiredError if a setting that is not live differs.
 func requireRestart(current, next Config) error {

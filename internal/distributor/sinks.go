@@ -3,6 +3,7 @@ package distributor
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/discovery"
@@ -14,6 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 	"github.com/logstreamer/logstreamer/internal/sink/loki"
 	"github.com/logstreamer/logstreamer/internal/sink/native"
+	"github.com/logstreamer/logstreamer/internal/sink/otlp"
 	"github.com/logstreamer/logstreamer/internal/sink/vlogs"
 )
 
@@ -45,6 +47,7 @@ func (t Target) backend() (b backend, err error) {
 
 // httpBackends are what describes the backends of each kind.
 var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
+	sink.OTLP:          otlp.Backend,
 	sink.Loki:          loki.Backend,
 	sink.Elasticsearch: elasticsearch.Backend,
 	sink.VictoriaLogs:  vlogs.Backend,
@@ -107,4 +110,17 @@ func (c *credentials) authorization(t Target, from authorization) (func() string
 	}
 	c.authorizations[from] = file
 	return file.Value, nil
+}
+
+// Token is a file with credentials, and the place that they are sent to.
+type Token struct{ File, Place string }
+
+// Token returns the zero value if the analyzer has none.
+func (t Target) Token() Token {
+	b, err := t.backend()
+	if err != nil || b.http.TokenFile() == "" {
+		return Token{}
+	}
+	place, _, _ := strings.Cut(placeOf(t.URL), "?")
+	return Token{b.http.TokenFile(), place}
 }

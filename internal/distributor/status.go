@@ -30,6 +30,9 @@ type Status struct {
 	Unaccounted int64
 	// MaxDeviationMessages is the maximum deviation of an analyzer from its share.
 	MaxDeviationMessages float64
+	// LargestPacketMessages is the size of the largest packet since the set of analyzers that
+	// get packets changed.
+	LargestPacketMessages int
 	// Rates are those of the last second.
 	Rates Rates
 	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
@@ -90,7 +93,7 @@ func (d *Distributor) sample() ledger {
 		Leaving:      make([]AnalyzerStatus, len(now.leaving)),
 		Former:       routed.Former,
 
-		MaxDeviationMessages: routed.MaxDeviationMessages,
+		MaxDeviationMessages: routed.MaxDeviationMessages, LargestPacketMessages: routed.LargestPacketMessages,
 	}}
 	add := func(to *AnalyzerStatus, a running) {
 		to.Queued, to.InFlight = a.Volumes()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -14,8 +15,9 @@ import (
 // Config holds the emitter's settings; the tags are those of package config. Start from
 // DefaultConfig.
 type Config struct {
-	// Target is the URL that packets are posted to, http or https.
-	Target string `env:"TARGET_URL" flag:"target" help:"URL that packets are posted to"`
+	// Target is where packets are posted to: http or https URLs of distributors, separated
+	// by commas, or one of dns+http or dns+https, every address of which is a distributor.
+	Target string `env:"TARGET_URL" flag:"target" help:"URL that packets are posted to; several with commas, or dns+http://host:8080/ingest, are sharded by emitter_id"`
 	// TLS is that of an https Target.
 	TLS certificate.ClientConfig `prefix:"TARGET_"`
 	// Token authorizes the packets; empty is none.
@@ -36,8 +38,14 @@ type Config struct {
 	// File is the log file to send, or "-" for Deps.Stdin; empty means
 	// generated messages.
 	File string `env:"FILE" help:"log file to send instead of generated messages, or - for standard input"`
-	// Follow keeps reading at the end of File as the file grows.
-	Follow bool `env:"FOLLOW" help:"with -file: keep reading as the file grows"`
+	// Follow keeps reading at the end of File as the file grows. File may then be several
+	// files and patterns, separated by commas.
+	Follow bool `env:"FOLLOW" help:"with -file: keep reading as the file grows, and as it is rotated; several files and patterns with commas, such as '/var/log/app/*.log'"`
+	// Checkpoint is the file that holds what was sent of followed files; empty is none.
+	Checkpoint string `env:"CHECKPOINT_FILE" flag:"checkpoint" help:"with -follow: file with what was sent, so that a restart continues there; one for each emitter"`
+	// Multiline matches the first line of a record; the lines that follow belong to it, up
+	// to the next match. Empty: each line is a record.
+	Multiline string `env:"MULTILINE" help:"regular expression (RE2) that matches the first line of a record, such as '^\\d{4}-'; lines up to the next match belong to it, as those of a stack trace"`
 	// MaxRetries limits the retries of a packet; negative means no limit.
 	MaxRetries int `env:"MAX_RETRIES" help:"retries before a packet is given up; -1 means unlimited"`
 	// RequestTimeout bounds one request.
@@ -73,10 +81,11 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("%s: %v is not allowed: %s", key, value, allowed))
 		}
 	}
-	target, err := url.Parse(c.Target)
-	require(err == nil && (target.Scheme == "http" || target.Scheme == "https") && target.Hostname() != "",
-		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be a URL such as http://localhost:8080/ingest or https://host/ingest")
-	require(c.TLS == (certificate.ClientConfig{}) || err == nil && target.Scheme == "https",
+	urls, _, err := parseTargets(c.Target)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("TARGET_URL: %w", err))
+	}
+	require(c.TLS == (certificate.ClientConfig{}) || slices.ContainsFunc(urls, func(u *url.URL) bool { return u.Scheme == "https" }),
 		"TARGET_URL", fmt.Sprintf("%q", c.Target), "it must be an https URL for TARGET_CA, TARGET_CERT, TARGET_KEY and TARGET_SERVER_NAME")
 	if err := c.TLS.Validate("TARGET_"); err != nil {
 		problems = append(problems, err)
@@ -88,5 +97,9 @@ func (c Config) Validate() error {
 		"EMITTER_ID", fmt.Sprintf("%.200q", c.EmitterID), fmt.Sprintf("it must be text of 1 to %d bytes", packet.MaxIDBytes))
 	require(!c.Follow || (c.File != "" && c.File != standardInput),
 		"FOLLOW", c.Follow, "it needs FILE to name a file (standard input is read until it is closed anyway)")
+	require(c.Checkpoint == "" || c.Follow, "CHECKPOINT_FILE", fmt.Sprintf("%q", c.Checkpoint), "it needs FOLLOW")
+	if _, err := compileFirstLine(c.Multiline); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
 }

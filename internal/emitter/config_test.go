@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 			if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), c.key+":") {
 				t.Errorf("Validate() = %v, want a problem with %s", err, c.key)
 			}
-			if _, err := New(config, Deps{}); err == nil {
+			if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil {
 				t.Error("New takes it")
 			}
 		})
@@ -59,7 +60,7 @@ func TestNewNamesTheFile(t *testing.T) {
 	config := DefaultConfig()
 	for _, file := range []string{t.TempDir() + "/missing.log", t.TempDir()} {
 		config.File = file
-		if _, err := New(config, Deps{}); err == nil || !strings.HasPrefix(err.Error(), "file: ") || !strings.Contains(err.Error(), file) {
+		if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.HasPrefix(err.Error(), "file: ") || !strings.Contains(err.Error(), file) {
 			t.Errorf("New with file %s = %v", file, err)
 		}
 	}

@@ -7,55 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"net/url"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/logstreamer/logstreamer/internal/certificate"
-	"github.com/logstreamer/logstreamer/internal/filewatch"
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
-
-type target struct {
-	url     string
-	address string
-	host    string
-	token   string
-	// tls is nil for http, whose files the watcher reads anew.
-	tls   *certificate.Client
-	files *filewatch.Watcher
-}
-
-func newTarget(config Config, logger *slog.Logger) (target, error) {
-	u, err := url.Parse(config.Target)
-	if err != nil {
-		return target{}, err
-	}
-	t := target{url: config.Target, host: u.Hostname(), token: config.Token}
-	if t.files, err = filewatch.New(logger, nil); err != nil {
-		return target{}, err
-	}
-	port := u.Port()
-	if u.Scheme == "https" {
-		store, err := certificate.NewStore(t.files, nil)
-		if err != nil {
-			return target{}, err
-		}
-		if t.tls, err = store.Client("target", "TARGET_", config.TLS); err != nil {
-			return target{}, err
-		}
-		if port == "" {
-			port = "443"
-		}
-	}
-	if port == "" {
-		port = "80"
-	}
-	t.address = net.JoinHostPort(u.Hostname(), port)
-	return t, nil
-}
 
 const (
 	dialTimeout = 3 * time.Second
@@ -63,12 +22,14 @@ const (
 	maxResponseBytes = 1 << 20
 )
 
-// connection is one worker's connection to the target. It is dialled on demand
-// and reused while the target keeps it open. Not for concurrent use.
+// connection is one worker's connection to a target. It is dialled on demand and reused
+// while the target keeps it open and packets go to it. Not for concurrent use.
 type connection struct {
-	target  target
+	target  *target
 	timeout time.Duration
-	conn    net.Conn
+	// emitterID is that of the request's header.
+	emitterID string
+	conn      net.Conn
 	// stopCloseOnDone cancels the closing of conn at the end of the context.
 	stopCloseOnDone func() bool
 	reader          *bufio.Reader
@@ -77,14 +38,13 @@ type connection struct {
 	response        fasthttp.Response
 }
 
-func newConnection(t target, timeout time.Duration) *connection {
-	c := &connection{target: t, timeout: timeout, reader: bufio.NewReaderSize(nil, 16<<10), writer: bufio.NewWriterSize(nil, 16<<10)}
-	c.request.SetRequestURI(t.url)
+func newConnection(token string, timeout time.Duration) *connection {
+	c := &connection{timeout: timeout, reader: bufio.NewReaderSize(nil, 16<<10), writer: bufio.NewWriterSize(nil, 16<<10)}
 	c.request.Header.SetMethod(fasthttp.MethodPost)
 	c.request.Header.SetContentType("application/json")
 	c.request.Header.SetUserAgent("logstreamer-emitter")
-	if t.token != "" {
-		c.request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+t.token)
+	if token != "" {
+		c.request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+token)
 	}
 	return c
 }
@@ -92,6 +52,29 @@ func newConnection(t target, timeout time.Duration) *connection {
 // errConnect means that the connection failed, so the target has not seen the
 // packet.
 var errConnect = errors.New("connecting failed")
+
+// use makes the next packet go to a target, and name its emitter.
+func (c *connection) use(t *target, emitterID string) {
+	if t != c.target {
+		c.close()
+		c.target = t
+		c.request.SetRequestURI(t.url)
+	}
+	if emitterID != c.emitterID {
+		c.emitterID = emitterID
+		c.request.Header.Del(emitterIDHeader)
+		if isHeaderValue(emitterID) {
+			c.request.Header.Set(emitterIDHeader, emitterID)
+		}
+	}
+}
+
+const emitterIDHeader = "Emitter-Id"
+
+// isHeaderValue reports whether a header's value arrives as it is.
+func isHeaderValue(text string) bool {
+	return text != "" && http1.IsText([]byte(text)) && strings.Trim(text, " \t") == text
+}
 
 // post sends a packet and reads the response into c.response. It fails as soon
 // as ctx is done.

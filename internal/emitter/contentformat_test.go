@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -143,7 +144,7 @@ func TestNonLogContentIsRejected(t *testing.T) {
 			for _, follow := range []bool{false, true} {
 				config := fileConfig(file, "5")
 				config.Follow = follow
-				s, err := newSource(config, nil, "run")
+				s, err := newSource(config, nil, "run", slog.New(slog.DiscardHandler))
 				if err == nil {
 					_ = s.close()
 				}

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 )
@@ -33,6 +34,8 @@ type Deps struct {
 	// Stdin is read when Config.File is "-". A Read in progress when Run
 	// returns continues until it returns.
 	Stdin io.Reader
+	// Resolver looks up the addresses of a dns+http target; nil is net.DefaultResolver.
+	Resolver Resolver
 }
 
 // Emitter is one run. It is made by New and used once.
@@ -41,11 +44,10 @@ type Deps struct {
 type Emitter struct {
 	config   Config
 	deps     Deps
-	target   target
+	targets  *targets
 	source   source
 	pacer    Pacer
 	counters *counters
-	outage   outage
 
 	// queue is short: a packet that waits for the queue keeps its due time, so
 	// a longer queue would only use memory.
@@ -60,23 +62,25 @@ func New(config Config, deps Deps) (*Emitter, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	to, err := newTarget(config, deps.Logger)
+	if deps.Resolver == nil {
+		deps.Resolver = net.DefaultResolver
+	}
+	to, err := newTargets(config, deps.Resolver, deps.Logger)
 	if err != nil {
 		return nil, err
 	}
 	runID := newRunID()
-	from, err := newSource(config, deps.Stdin, runID)
+	from, err := newSource(config, deps.Stdin, runID, deps.Logger)
 	if err != nil {
 		return nil, err
 	}
 	return &Emitter{
 		config:     config,
 		deps:       deps,
-		target:     to,
+		targets:    to,
 		source:     from,
 		pacer:      Pacer{Rate: config.Rate},
 		counters:   newCounters(runID),
-		outage:     outage{logger: deps.Logger},
 		queue:      make(chan *outgoing, config.Concurrency),
 		byteBudget: newByteBudget(maxPendingBytes),
 	}, nil
@@ -112,7 +116,7 @@ func (e *Emitter) Run(ctx context.Context) (Report, error) {
 	if e.deps.Out != nil {
 		others.Go(func() { progress(sending, e.counters, e.deps.Out, e.deps.Terminal) })
 	}
-	others.Go(func() { e.target.files.Run(sending) })
+	others.Go(func() { e.targets.run(sending) })
 	for range e.config.Concurrency {
 		workers.Go(func() { e.work(sending) })
 	}
@@ -192,15 +196,19 @@ func (e *Emitter) enqueue(sending context.Context, p *outgoing) {
 // the end of sending are counted as left.
 func (e *Emitter) work(sending context.Context) {
 	s := &sender{
-		connection: newConnection(e.target, e.config.RequestTimeout),
+		targets:    e.targets,
+		connection: newConnection(e.targets.token, e.config.RequestTimeout),
 		counters:   e.counters,
-		outage:     &e.outage,
 		maxRetries: e.config.MaxRetries,
+		emitterID:  e.config.EmitterID,
 	}
 	defer s.connection.close()
 	for p := range e.queue {
-		if sending.Err() != nil || !s.send(sending, p) {
+		switch {
+		case sending.Err() != nil || !s.send(sending, p):
 			e.counters.left(p)
+		case p.span != nil:
+			p.span.done.Store(true)
 		}
 		e.byteBudget.release(len(p.body))
 		e.releasePacket(p)

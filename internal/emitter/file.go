@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"regexp"
 	"time"
 	"unicode/utf8"
 )
 
 const (
-	// pollInterval is the poll interval of a followed file.
-	pollInterval = 200 * time.Millisecond
 	// flushAfter is how long a partly filled packet waits for more lines.
 	flushAfter = 200 * time.Millisecond
 	// flushBytes is the packet size in bytes at which a packet is sent although
@@ -23,7 +23,7 @@ const (
 // except empty lines and lines that are packets themselves.
 type fileSource struct {
 	in       input
-	lines    lineReader
+	records  recordReader
 	parser   parser
 	envelope *envelope
 	sizes    *sizes
@@ -33,8 +33,8 @@ type fileSource struct {
 	fillStarted time.Time
 }
 
-func newFileSource(in input, p parser, envelope *envelope, sizes *sizes) *fileSource {
-	return &fileSource{in: in, lines: lineReader{in: in}, parser: p, envelope: envelope, sizes: sizes}
+func newFileSource(in input, p parser, firstLine *regexp.Regexp, envelope *envelope, sizes *sizes) *fileSource {
+	return &fileSource{in: in, records: newRecordReader(in, firstLine), parser: p, envelope: envelope, sizes: sizes}
 }
 
 func (s *fileSource) close() error { return s.in.Close() }
@@ -48,10 +48,10 @@ func (s *fileSource) next(ctx context.Context, p *outgoing) error {
 	}
 	s.fillStarted = time.Time{}
 	for size := s.sizes.next(); p.messages < size && len(p.body) < flushBytes && s.pending == nil; {
-		line, cut, err := s.lines.next()
+		record, err := s.records.next()
 		switch {
 		case err == nil:
-			s.add(p, line, cut)
+			s.add(p, record)
 		case errors.Is(err, errNoData):
 			if done, err := s.await(ctx, p); done {
 				return s.finish(p, err)
@@ -67,21 +67,29 @@ func (s *fileSource) next(ctx context.Context, p *outgoing) error {
 // waited for flushAfter or, with an error, when ctx is done.
 func (s *fileSource) await(ctx context.Context, p *outgoing) (done bool, err error) {
 	started, wait := time.Now(), pollInterval
-	if p.messages > 0 {
+	if p.messages > 0 || s.records.pending() {
 		if s.fillStarted.IsZero() {
 			s.fillStarted = started
 		}
-		wait = min(wait, flushAfter-started.Sub(s.fillStarted))
+		limit := flushAfter
+		if s.records.pending() {
+			limit = recordWait
+		}
+		wait = min(wait, limit-started.Sub(s.fillStarted))
 	}
 	if wait <= 0 {
+		if record, ok := s.records.take(); ok {
+			s.add(p, record)
+		}
 		return true, nil
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		if rest, ok := s.lines.takeRest(); ok {
-			s.add(p, rest, false)
+		s.records.endInput()
+		for record, ok := s.records.take(); ok; record, ok = s.records.take() {
+			s.add(p, record)
 		}
 		return true, ctx.Err()
 	case <-s.in.ready():
@@ -112,6 +120,7 @@ func (s *fileSource) takeReady(p *outgoing) bool {
 	}
 	p.body = append(p.body, s.pending.body...)
 	p.id = append(p.id, s.pending.id...)
+	p.emitterID = s.pending.emitterID
 	p.messages = s.pending.messages
 	p.lines.read++
 	p.lines.decompress++
@@ -119,15 +128,16 @@ func (s *fileSource) takeReady(p *outgoing) bool {
 	return true
 }
 
-// add appends a line to p, or makes it the pending packet.
-func (s *fileSource) add(p *outgoing, line []byte, cut bool) {
-	if !cut {
+// add appends a record to p, or makes it the pending packet.
+func (s *fileSource) add(p *outgoing, r logRecord) {
+	line, cut := r.text, r.cut
+	if !cut && r.lines == 1 {
 		if whole, ok := parsePacket(line); ok {
 			s.pending = whole
 			return
 		}
 	}
-	p.lines.read++
+	p.lines.read += r.lines
 	if len(line) > maxLineBytes {
 		line, cut = wholeRunes(line[:maxLineBytes]), true
 	}
@@ -139,7 +149,7 @@ func (s *fileSource) add(p *outgoing, line []byte, cut bool) {
 		p.lines.repaired++
 	}
 	if len(bytes.TrimSpace(line)) == 0 {
-		p.lines.empty++
+		p.lines.empty += r.lines
 		return
 	}
 	if p.messages == 0 {
@@ -147,10 +157,10 @@ func (s *fileSource) add(p *outgoing, line []byte, cut bool) {
 	}
 	s.envelope.next(p)
 	p.body = s.parser.parse(string(line)).append(p.body)
-	p.lines.decompress++
+	p.lines.decompress += r.lines
 }
 
-func newSource(config Config, stdin io.Reader, runID string) (source, error) {
+func newSource(config Config, stdin io.Reader, runID string, logger *slog.Logger) (source, error) {
 	sizes, err := parseSizes(config.PacketSize, config.Seed)
 	if err != nil {
 		return nil, err
@@ -159,9 +169,16 @@ func newSource(config Config, stdin io.Reader, runID string) (source, error) {
 	if config.File == "" {
 		return newGenerator(envelope, sizes, config.Seed), nil
 	}
+	firstLine, err := compileFirstLine(config.Multiline)
+	if err != nil {
+		return nil, err
+	}
+	if config.Follow {
+		return newFollowSource(config, firstLine, envelope, sizes, logger)
+	}
 	in, written, err := openInput(config, stdin)
 	if err != nil {
 		return nil, err
 	}
-	return newFileSource(in, newParser(config.File, written), envelope, sizes), nil
+	return newFileSource(in, newParser(config.File, written), firstLine, envelope, sizes), nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +27,7 @@ func fileConfig(file, packetSize string) Config {
 
 func openSource(t testing.TB, config Config, stdin io.Reader) source {
 	t.Helper()
-	s, err := newSource(config, stdin, "run")
+	s, err := newSource(config, stdin, "run", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"bytes"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestDamagedGzip(t *testing.T) {
 				}
 			}
 			config := fileConfig(writeFile(t, c.content), "5")
-			if s, err := newSource(config, nil, "run"); err != nil {
+			if s, err := newSource(config, nil, "run", slog.New(slog.DiscardHandler)); err != nil {
 				check(config.File, 0, err)
 			} else {
 				_, counts, end := drain(t, s)

@@ -27,14 +27,14 @@ func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("file: %w", err)
 	}
-	in, written, err := inputOf(file, config.Follow)
+	in, written, err := inputOf(file)
 	if err != nil {
 		return nil, time.Time{}, errors.Join(err, file.Close())
 	}
 	return in, written, nil
 }
 
-func inputOf(file *os.File, follow bool) (input, time.Time, error) {
+func inputOf(file *os.File) (input, time.Time, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("file: %w", err)
@@ -45,26 +45,8 @@ func inputOf(file *os.File, follow bool) (input, time.Time, error) {
 	if !info.Mode().IsRegular() {
 		return newPipe(file.Name(), file, file), time.Time{}, nil
 	}
-	if follow {
-		return follower(file)
-	}
 	content, err := text(file.Name(), file)
 	return staticFile{content, file}, info.ModTime(), err
-}
-
-// follower returns an input that follows a text file.
-func follower(file *os.File) (input, time.Time, error) {
-	start := make([]byte, sniffBytes)
-	n, _ := file.ReadAt(start, 0) // a read error is returned when the file is followed
-	f, ok := detectFormat(start[:n])
-	switch {
-	case !ok:
-		return &followedFile{path: file.Name(), file: file}, time.Time{}, nil
-	case f.decompress != nil:
-		return nil, time.Time{}, fmt.Errorf("file: %s is %s, which cannot be followed", file.Name(), f.name)
-	default:
-		return nil, time.Time{}, f.refusal(file.Name())
-	}
 }
 
 // staticFile is a file that is read once, to its end.
@@ -74,75 +56,6 @@ type staticFile struct {
 }
 
 func (staticFile) ready() <-chan struct{} { return nil }
-
-// followedFile is a file that is read as it grows. It detects truncation and
-// replacement. A file that is truncated and grows beyond its former size
-// between two reads is not detected as truncated.
-type followedFile struct {
-	path string
-	file *os.File
-	// offset is the number of bytes read from file.
-	offset int64
-	// replaced is set once path names another file. The old file is read once
-	// more after that, for writers that still have it open.
-	replaced bool
-}
-
-func (f *followedFile) Read(p []byte) (int, error) {
-	n, err := f.file.Read(p)
-	if n > 0 {
-		f.offset += int64(n)
-		f.replaced = false
-		return n, nil
-	}
-	if !errors.Is(err, io.EOF) {
-		return 0, err
-	}
-	return 0, f.atEnd()
-}
-
-// atEnd returns what the end of the file means.
-func (f *followedFile) atEnd() error {
-	named, err := os.Stat(f.path)
-	if err != nil {
-		return errNoData // moved away, not yet replaced
-	}
-	current, err := f.file.Stat()
-	if err != nil {
-		return err
-	}
-	switch {
-	case !os.SameFile(named, current) && !f.replaced:
-		f.replaced = true
-		return errNoData
-	case f.replaced:
-		return f.reopen()
-	case current.Size() < f.offset:
-		f.offset = 0
-		if _, err := f.file.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		return errFileReplaced
-	default:
-		return errNoData
-	}
-}
-
-func (f *followedFile) reopen() error {
-	file, err := os.Open(f.path)
-	if err != nil {
-		return errNoData
-	}
-	old := f.file
-	f.file, f.offset, f.replaced = file, 0, false
-	if err := old.Close(); err != nil {
-		return err
-	}
-	return errFileReplaced
-}
-
-func (f *followedFile) Close() error           { return f.file.Close() }
-func (f *followedFile) ready() <-chan struct{} { return nil }
 
 // pipe reads a pipe, whose reads may block, on its own goroutine. The goroutine
 // ends with the pipe, or at the first read after Close.

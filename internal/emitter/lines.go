@@ -15,16 +15,11 @@ const (
 	readSize           = 64 << 10
 )
 
-var (
-	// errNoData means that the input has no data now and may have later.
-	errNoData = errors.New("nothing to read yet")
-	// errFileReplaced means that the next bytes belong to another file, so the
-	// current line ends.
-	errFileReplaced = errors.New("the file was replaced")
-)
+// errNoData means that the input has no data now and may have later.
+var errNoData = errors.New("nothing to read yet")
 
-// input is the source of a log's bytes. Read returns errNoData and
-// errFileReplaced as errors after which reading continues.
+// input is the source of a log's bytes. Read returns errNoData as an error after which
+// reading continues.
 type input interface {
 	io.ReadCloser
 	// ready receives a value when there may be data to read; nil when the input
@@ -39,6 +34,8 @@ type lineReader struct {
 	// no line end.
 	buffer        []byte
 	from, scanned int
+	// position is the number of bytes of the input that were returned or skipped.
+	position int64
 	// discarding is set while the rest of a truncated line is skipped.
 	discarding bool
 	// deferredErr is an error that was returned with bytes; terminalErr is the
@@ -62,9 +59,7 @@ func (r *lineReader) next() (line []byte, cut bool, err error) {
 		case errors.Is(err, errNoData):
 			return nil, false, err
 		default:
-			if !errors.Is(err, errFileReplaced) {
-				r.terminalErr = err
-			}
+			r.terminalErr = err
 			if line, ok := r.takeRest(); ok {
 				return line, false, nil
 			}
@@ -117,6 +112,7 @@ func (r *lineReader) takeRest() (line []byte, ok bool) {
 
 func (r *lineReader) discard(n int) {
 	r.from += n
+	r.position += int64(n)
 	r.scanned = 0
 }
 

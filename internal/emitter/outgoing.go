@@ -12,11 +12,15 @@ type outgoing struct {
 	body     []byte
 	id       []byte
 	messages int
+	// emitterID is set for a packet that was read as one line.
+	emitterID string
 	// due is the packet's time in the schedule. It is zero without a schedule:
 	// the packet is then due when a worker takes it.
 	due time.Time
 	// waited is how long the source had no data for this packet.
 	waited time.Duration
+	// span is where the packet lies in a followed file, nil for others.
+	span *span
 	// lines counts the lines read since the previous packet.
 	lines lineCounts
 }

@@ -159,10 +159,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newFileSource(nil, newTestParser("app.log"), newEnvelope("e", "run"), sizes)
+		s := newFileSource(nil, newTestParser("app.log"), nil, newEnvelope("e", "run"), sizes)
 		var p outgoing
 		for range 2 {
-			s.add(&p, []byte(line), false)
+			s.add(&p, logRecord{text: []byte(line), lines: 1})
 		}
 		if s.pending != nil {
 			return // a packet already, sent as it is

@@ -7,8 +7,9 @@ import (
 
 // rawPacket is a packet read from a file as one line.
 type rawPacket struct {
-	body, id []byte
-	messages int
+	body, id  []byte
+	emitterID string
+	messages  int
 }
 
 // parsePacket parses a line that is a packet, or a dead letter with a packet as
@@ -34,5 +35,5 @@ func parsePacket(line []byte) (*rawPacket, bool) {
 	if json.Unmarshal(line, &packet) != nil || packet.EmitterID == nil || packet.PacketID == nil || packet.Messages == nil {
 		return nil, false
 	}
-	return &rawPacket{body: bytes.Clone(line), id: []byte(*packet.PacketID), messages: len(*packet.Messages)}, true
+	return &rawPacket{body: bytes.Clone(line), id: []byte(*packet.PacketID), emitterID: *packet.EmitterID, messages: len(*packet.Messages)}, true
 }

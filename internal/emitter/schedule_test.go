@@ -85,13 +85,13 @@ func TestIdlePipeSuspendsSchedule(t *testing.T) {
 // Latency is measured from the due time of a packet.
 func TestLatencyIsMeasuredFromDueTime(t *testing.T) {
 	target := serve(t, func(http.ResponseWriter, int) int { return http.StatusAccepted })
-	to, err := newTarget(Config{Target: target.URL}, slog.New(slog.DiscardHandler))
+	to, err := newTargets(Config{Target: target.URL}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s := sender{connection: newConnection(to, time.Minute), counters: newCounters("run"), outage: &outage{}}
+	s := sender{targets: to, connection: newConnection("", time.Minute), counters: newCounters("run")}
 	defer s.connection.close()
 	p := &outgoing{due: time.Now().Add(-30 * time.Minute)}
 	if err := newTestGenerator(t, "5").next(ctx, p); err != nil {

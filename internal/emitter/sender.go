@@ -16,10 +16,11 @@ import (
 // sender sends packets one after another until each is completed. Each worker
 // has its own.
 type sender struct {
+	targets    *targets
 	connection *connection
 	counters   *counters
-	outage     *outage
 	maxRetries int
+	emitterID  string // of packets that are not raw
 }
 
 // send completes a packet: accepted, refused or given up. It returns false when
@@ -29,28 +30,30 @@ func (s *sender) send(ctx context.Context, p *outgoing) bool {
 		p.due = time.Now()
 	}
 	for failures := 1; ; failures++ {
-		result := s.attempt(ctx, p)
+		to := s.targets.pick(s.emitterOf(p))
+		result := s.attempt(ctx, to, p)
 		switch result.verdict {
 		case accepted:
 			s.counters.accepted(p, time.Since(p.due))
-			s.outage.succeed()
+			s.targets.succeed(to)
 			return true
 		case refused:
 			if s.counters.refused(p, result.status) {
-				s.outage.refused(result.status, p.id, s.connection.response.Body())
+				to.outage.refused(result.status, p.id, s.connection.response.Body())
 			}
+			s.targets.succeed(to)
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		s.outage.fail(result.reason)
+		elsewhere := s.targets.fail(to, result)
 		if s.maxRetries >= 0 && failures > s.maxRetries {
 			s.counters.gaveUp(p)
 			return true
 		}
 		s.counters.retried(result.cause)
-		if !sleep(ctx, backoff(failures, result.retryAfter, rand.Float64())) {
+		if !elsewhere && !sleep(ctx, backoff(failures, result.retryAfter, rand.Float64())) {
 			return false
 		}
 	}
@@ -87,7 +90,19 @@ const (
 	retry
 )
 
-func (s *sender) attempt(ctx context.Context, p *outgoing) attemptResult {
+// emitterOf returns the emitter_id of a packet.
+func (s *sender) emitterOf(p *outgoing) string {
+	if p.emitterID != "" {
+		return p.emitterID
+	}
+	return s.emitterID
+}
+
+func (s *sender) attempt(ctx context.Context, to *target, p *outgoing) attemptResult {
+	if to == nil {
+		return attemptResult{verdict: retry, cause: causeConnect, reason: errUnresolved}
+	}
+	s.connection.use(to, s.emitterOf(p))
 	if err := s.connection.post(ctx, p.body); err != nil {
 		return attemptResult{verdict: retry, cause: retryCauseOf(err), reason: err}
 	}

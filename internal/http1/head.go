@@ -35,8 +35,9 @@ type Head struct {
 	ExpectsContinue bool
 	// Encoded tells that there is a Content-Encoding, see Values.
 	Encoded bool
-	// ContentType, Traceparent and Authorization are the fields' values, nil when absent.
-	ContentType, Traceparent, Authorization []byte
+	// ContentType, Traceparent, Authorization and EmitterID are the fields' values, nil when
+	// absent.
+	ContentType, Traceparent, Authorization, EmitterID []byte
 
 	fields []byte // the field lines
 }
@@ -205,9 +206,11 @@ func (p *parser) field(line []byte) error {
 		}
 	case len("Expect"):
 		h.ExpectsContinue = h.ExpectsContinue || Is(name, "expect") && Is(value, "100-continue")
-	case len("Connection"):
+	case len("Connection"): // and of Emitter-Id
 		if Is(name, "connection") {
 			p.connection(value)
+		} else if Is(name, "emitter-id") {
+			return p.emitterID(value)
 		}
 	case len("Traceparent"):
 		if Is(name, "traceparent") && h.Traceparent == nil {
@@ -284,6 +287,14 @@ func (p *parser) authorization(value []byte) error {
 		return malformed("Authorization comes more than once, with different values")
 	}
 	p.head.Authorization = value
+	return nil
+}
+
+func (p *parser) emitterID(value []byte) error {
+	if p.head.EmitterID != nil && !bytes.Equal(p.head.EmitterID, value) {
+		return malformed("Emitter-Id comes more than once, with different values")
+	}
+	p.head.EmitterID = value
 	return nil
 }
 

@@ -116,11 +116,29 @@ func (r *Reader) packet(at int) {
 
 var quotedResource, quotedScopes, escapedASCII = []byte(`resource"`), []byte(`scopes"`), []byte(`\u00`)
 
-// mattersFrom reports whether the rest of the packet may have a member that packet reads.
+// mattersFrom reports whether members that packet reads may follow the messages, which
+// begin at the offset. It looks for few bytes, the most unusual ones first.
 func (r *Reader) mattersFrom(at int) bool {
+	if r.EmitterID.IsEmpty() || r.PacketID.IsEmpty() {
+		return true
+	}
 	rest := r.Body[at:]
-	return r.EmitterID.IsEmpty() || r.PacketID.IsEmpty() || bytes.Contains(rest, escapedASCII) ||
-		!r.Resource.Present && bytes.Contains(rest, quotedResource) || len(r.Scopes) == 0 && bytes.Contains(rest, quotedScopes)
+	return r.continuesAfterArray(at) && (bytes.Contains(rest, escapedASCII) ||
+		!r.Resource.Present && bytes.Contains(rest, quotedResource) || len(r.Scopes) == 0 && bytes.Contains(rest, quotedScopes))
+}
+
+// continuesAfterArray reports whether a ] is followed by a comma, which may be in a string.
+func (r *Reader) continuesAfterArray(at int) bool {
+	for {
+		next := bytes.IndexByte(r.Body[at:], ']')
+		if next < 0 {
+			return false
+		}
+		at += next + 1
+		if r.at(r.space(at)) == ',' {
+			return true
+		}
+	}
 }
 
 // Next reads the next message and reports whether there is one.

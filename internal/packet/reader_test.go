@@ -202,6 +202,7 @@ func readerBodies() []string {
 		strings.Replace(extrasPacket, `"resource":`, `"\u0072esource":`, 1), strings.Replace(extrasPacket, `"scopes":`, `"scope":1,"scopes":5,"scopes":`, 1),
 		`{"messages":[` + plainMessage + `],"resource":{"attributes":{"a":"b"}},"packet_id":"p","emitter_id":"e"}`,
 		`{"emitter_id":"e","packet_id":"p","messages":[` + plainMessage + `],"scopes":[{"name":"x"}],"\u0072esource":{"dropped":1}}`,
+		`{"emitter_id":"e","packet_id":"p","messages":[` + plainMessage + "] \n ,\t" + `"scopes":[{"name":"x"}] }`,
 		`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"l","message":"resource\"","scope":1.0,"body_type":["j"],"types":[]}]}`,
 	}
 	for _, body := range acceptedBodies() {

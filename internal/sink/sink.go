@@ -70,6 +70,9 @@ type Result struct {
 	Lost string
 	// Exceptions lists the packets that a Delivered request did not deliver, each once.
 	Exceptions []Exception
+	// Dropped is how many messages of the delivered packets the backend says it has dropped,
+	// without saying which. Detail says why.
+	Dropped int64
 	// Pause is the time that the backend asks not to be sent packets, if the request or
 	// an exception is throttled.
 	Pause time.Duration

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 // The kinds of backends, which are schemes of URLs before +http and +https.
 const (
 	Native        = "" // an analyzer: plain http and https
+	OTLP          = "otlp"
 	Loki          = "loki"
 	Elasticsearch = "es"
 	VictoriaLogs  = "vlogs"
@@ -22,7 +24,7 @@ const (
 
 // Kinds returns the kinds of backends, without Native.
 func Kinds() []string {
-	return []string{Loki, Elasticsearch, VictoriaLogs, ClickHouse, SplunkHEC}
+	return []string{OTLP, Loki, Elasticsearch, VictoriaLogs, ClickHouse, SplunkHEC}
 }
 
 // Endpoint is the parsed URL of an analyzer.
@@ -92,7 +94,12 @@ func ParseURL(text string) (Endpoint, error) {
 	}
 	base, err := url.Parse(text)
 	if err != nil {
-		return Endpoint{}, fmt.Errorf("ANALYZERS: %q is no URL: %w", text, err)
+		var failed *url.Error // whose text has all of the URL
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		place, _, _ := strings.Cut(text, "?")
+		return Endpoint{}, fmt.Errorf("ANALYZERS: %q is no URL: %w", place, err)
 	}
 	kind, known := cutKind(base.Scheme)
 	if !known || base.Hostname() == "" {

@@ -51,7 +51,9 @@ func newDistributor(t *testing.T, number int, environment []string) *distributor
 
 func (d *distributor) log() string { return filepath.Join(d.folder, "log") }
 
-func (d *distributor) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", d.port, path) }
+func (d *distributor) url(path string) string {
+	return fmt.Sprintf("http://127.0.0.1:%d%s", d.port, path)
+}
 
 // launch starts the process without waiting.
 func (d *distributor) launch() {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -54,10 +55,10 @@ func New(config Config) *Journal {
 func (j *Journal) CheckConfig(next Config) error {
 	var errs []error
 	if queued := j.queuedPackets.Load(); queued > int64(next.QueuePackets) {
-		errs = append(errs, fmt.Errorf("INGEST_BUFFER_SIZE is %d: %d packets are queued now, it must be at least as many", next.QueuePackets, queued))
+		errs = append(errs, config.Refuse("INGEST_BUFFER_SIZE", next.QueuePackets, fmt.Sprintf("at least the %d packets that are queued now", queued), "INGEST_BUFFER_SIZE is %d: %d packets are queued now, it must be at least as many", next.QueuePackets, queued))
 	}
 	if held := j.heldBytes.Load(); held > next.LimitBytes {
-		errs = append(errs, fmt.Errorf("MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.LimitBytes, held))
+		errs = append(errs, config.Refuse("MEMORY_LIMIT_BYTES", next.LimitBytes, fmt.Sprintf("at least the %d bytes that packets take now", held), "MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.LimitBytes, held))
 	}
 	return errors.Join(errs...)
 }

@@ -108,7 +108,7 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Prob
 		id = p.receiver.ContentID(from, logsPath, body.Body)
 	}
 	for range t.skewed {
-		p.receiver.CountSkewed()
+		p.receiver.CountSkewed(1)
 	}
 	t.packets = nil
 	t.message.Trim()

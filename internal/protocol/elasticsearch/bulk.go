@@ -93,7 +93,7 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	}
 	p.receiver.Reject(problem.Malformed, answered.refused)
 	for range skewed {
-		p.receiver.CountSkewed()
+		p.receiver.CountSkewed(1)
 	}
 	return answered, nil
 }

@@ -46,7 +46,7 @@ func (p *Protocol) acceptSingle(ctx context.Context, r *server.Request, from rec
 	err := t.do(one)
 	id = p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())
 	if t.skewed > 0 {
-		p.receiver.CountSkewed()
+		p.receiver.CountSkewed(1)
 	}
 	t.trim()
 	p.translators.Put(t)

@@ -100,7 +100,7 @@ func (t *translator) event(packets *record.Packets, tag, data []byte, at int, ar
 	t.document.Read(t.json, fields)
 	m := &t.message
 	if m.BeginAt(timestamp(data, at), arrival) {
-		t.receiver.CountSkewed()
+		t.receiver.CountSkewed(1)
 	}
 	m.SetString("input", "forward")
 	m.Set("fluent.tag", tag)

@@ -69,7 +69,7 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Prob
 		id = p.receiver.ContentID(from, path, body.Body)
 	}
 	if translated.Skewed {
-		p.receiver.CountSkewed()
+		p.receiver.CountSkewed(1)
 	}
 	t.Trim()
 	p.translators.Put(t)

@@ -198,7 +198,7 @@ func (b *batch) one(packets *record.Packets, from receiver.Sender, p payload, ar
 		return nil
 	}
 	if translated.Skewed {
-		b.receiver.CountSkewed()
+		b.receiver.CountSkewed(1)
 	}
 	return err
 }

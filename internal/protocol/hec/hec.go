@@ -115,7 +115,7 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate tra
 		id = p.receiver.ContentID(from, t.target(r), body.Body)
 	}
 	for range t.skewed {
-		p.receiver.CountSkewed()
+		p.receiver.CountSkewed(1)
 	}
 	t.trim()
 	p.translators.Put(t)

@@ -99,7 +99,7 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Prob
 		id = p.id(from, r, t, body.Body)
 	}
 	for range t.skewed {
-		p.receiver.CountSkewed()
+		p.receiver.CountSkewed(1)
 	}
 	t.trim()
 	p.translators.Put(t)

@@ -79,14 +79,8 @@ func (p *Protocol) checkLines(how *submission, text []byte, b *batch) {
 		if !ok {
 			return
 		}
-		info, err := packet.Check(line, p.config.Load().MaxPacketMessages)
-		if err != nil {
-			why := p.rejection(err, info, line, now)
-			p.count(why.Code)
-			b.refuse(number, why)
-			continue
-		}
-		if why := p.notAllowed(how.principal, info, line, now); why != nil {
+		info, why := p.check(how, line, now)
+		if why != nil {
 			p.count(why.Code)
 			b.refuse(number, *why)
 			continue

@@ -126,11 +126,16 @@ type submission struct {
 	ack         intake.Ack
 	traceparent string
 	principal   *credential.Principal // nil without authentication
+	emitterID   string                // of the header Emitter-Id; empty: none
 }
 
 func (p *Protocol) submissionOf(r *server.Request) (submission, *problem.Problem) {
 	ack, fault := p.ackOf(r)
-	return submission{kind: kindOf(r.Head.ContentType), ack: ack, traceparent: traceOf(r.Head.Traceparent)}, fault
+	how := submission{kind: kindOf(r.Head.ContentType), ack: ack, traceparent: traceOf(r.Head.Traceparent), emitterID: string(r.Head.EmitterID)}
+	if fault == nil && isEmptyEmitterID(r.Head) {
+		fault = &problem.Problem{Code: problem.Malformed, Detail: "the header Emitter-Id is empty: it must be the emitter_id of the request's packets"}
+	}
+	return how, fault
 }
 
 // ackOf returns the level that a request asks for with ?ack=, or the default.
@@ -184,13 +189,8 @@ func candidateOf(principal *credential.Principal, received *packet.Packet) intak
 // examine checks and screens a packet. If that decides, it answers and drops the packet.
 func (p *Protocol) examine(how *submission, c *intake.Candidate, now time.Time, to *http1.Response) (decided bool) {
 	received := c.Packet
-	info, err := packet.Check(received.Body, p.config.Load().MaxPacketMessages)
-	if err != nil {
-		p.refuse(to, p.rejection(err, info, received.Body, now))
-		p.memory.Drop(received)
-		return true
-	}
-	if why := p.notAllowed(how.principal, info, received.Body, now); why != nil {
+	info, why := p.check(how, received.Body, now)
+	if why != nil {
 		p.refuse(to, *why)
 		p.memory.Drop(received)
 		return true

@@ -66,7 +66,11 @@ func (s *stream) Begin(head *http1.Head, whole bool) bool {
 			return false
 		}
 	}
-	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack(), traceparent: traceOf(head.Traceparent), principal: principal}
+	emitterID := s.how.emitterID
+	if string(head.EmitterID) != emitterID { // most connections are one emitter's
+		emitterID = string(head.EmitterID)
+	}
+	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack(), traceparent: traceOf(head.Traceparent), principal: principal, emitterID: emitterID}
 	if !whole {
 		if p.intake.Admit(int(head.Length)) != "" {
 			return false
@@ -78,7 +82,7 @@ func (s *stream) Begin(head *http1.Head, whole bool) bool {
 
 // isFastPath reports whether a request is one of packets as nearly all emitters send it.
 func (p *Protocol) isFastPath(h *http1.Head) bool {
-	return string(h.Method) == "POST" && string(h.Target) == Path && !h.Encoded && p.bodies.CheckLength(h.Length) == nil
+	return string(h.Method) == "POST" && string(h.Target) == Path && !h.Encoded && !isEmptyEmitterID(h) && p.bodies.CheckLength(h.Length) == nil
 }
 
 func (s *stream) Receive(text []byte) {

@@ -135,6 +135,16 @@ func (r *Receiver) DecodeBlock(encoded []byte) (*packet.Packet, *problem.Problem
 	return decoded, nil
 }
 
+// LendWithRoom lends memory of that many bytes, once there is some or ctx ends. The caller gives it back
+// with Release. The error is a record.UnavailableError.
+func (r *Receiver) LendWithRoom(ctx context.Context, size int) (*packet.Packet, error) {
+	lent, reason := r.service.deps.Intake.LendWithRoom(ctx, size)
+	if reason != "" {
+		return nil, record.UnavailableError(reason)
+	}
+	return lent, nil
+}
+
 // Enlarge returns a packet whose buffer has room for that many bytes behind the body of p, which
 // may be nil: p itself, or one with more than twice the room, and then p is given back. It waits
 // for memory until ctx ends; the error is a record.UnavailableError, and p is unchanged.
@@ -156,7 +166,7 @@ func (r *Receiver) Enlarge(ctx context.Context, p *packet.Packet, bytes int) (*p
 	return larger, nil
 }
 
-// Release gives back what Read returned.
+// Release gives back what Read, Lend, LendWithRoom, Enlarge or DecodeBlock returned.
 func (r *Receiver) Release(body *packet.Packet) { r.service.deps.Intake.Memory().Drop(body) }
 
 // NewPackets returns an empty collection of packets, of a request that waits for memory until

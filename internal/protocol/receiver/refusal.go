@@ -63,8 +63,9 @@ func untranslated(err error) *problem.Problem {
 // or because their protocol has no refusal.
 func (r *Receiver) Reject(code problem.Code, records int) { r.counters.reject(code, records) }
 
-// CountSkewed counts a record whose timestamp is far in the future or in the past.
-func (r *Receiver) CountSkewed() { r.counters.skewed.Inc() }
+// CountSkewed counts records whose timestamp is far in the future or in the past: see
+// record.IsSkewed.
+func (r *Receiver) CountSkewed(records int) { r.counters.skewed.Add(float64(records)) }
 
 // CountKernelDrops counts datagrams that the kernel has dropped.
 func (r *Receiver) CountKernelDrops(datagrams int) { r.counters.kernelDrops.Add(float64(datagrams)) }

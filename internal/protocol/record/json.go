@@ -90,8 +90,8 @@ func (m *Message) addContent(name, content []byte) {
 // appendName is appendKey for the content of a JSON string.
 func (m *Message) appendName(dst, name []byte) []byte {
 	dst = append(dst, ',', '"')
-	if isReserved(jsontext.Decoded(name, nil)) {
-		dst = append(dst, "attributes."...)
+	if IsReserved(jsontext.Decoded(name, nil), m.Copies) {
+		dst = append(dst, AttributesPrefix...)
 	}
 	return m.appendContent(dst, name)
 }

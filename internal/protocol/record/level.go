@@ -47,6 +47,42 @@ func PinoLevel(number int) string {
 	}
 }
 
+// OTLPLevel returns the level of a SeverityNumber of OTLP, 1 to 24, or "" for other numbers.
+func OTLPLevel(number int32) string {
+	switch {
+	case number < 1 || number > 24:
+		return ""
+	case number == 9:
+		return Info
+	case number == 17:
+		return Error
+	default:
+		return [...]string{Trace, Debug, Notice, Warn, Critical, Fatal}[(number-1)/4]
+	}
+}
+
+// OTLPSeverity returns the SeverityNumber of the name of a level, that of INFO for an unknown one.
+func OTLPSeverity(name []byte) uint64 {
+	switch NamedLevel(name) {
+	case Trace:
+		return 1
+	case Debug:
+		return 5
+	case Notice:
+		return 10
+	case Warn:
+		return 13
+	case Error:
+		return 17
+	case Critical:
+		return 18
+	case Fatal:
+		return 21
+	default:
+		return 9
+	}
+}
+
 // NamedLevel returns the level of a common name, ignoring case and surrounding white space, or
 // "" for an unknown one.
 func NamedLevel(name []byte) string {

@@ -3,6 +3,7 @@
 package record
 
 import (
+	"bytes"
 	"cmp"
 	"strconv"
 
@@ -26,6 +27,9 @@ const emptyBody = "(empty)"
 // Message encodes one message of a packet. Begin starts a message, the setters add to it in
 // any order, and Packets.Add takes it. It is reused, and must not be used concurrently.
 type Message struct {
+	// Copies is set if keys of IsCopied are the resource's in this protocol.
+	Copies bool
+
 	timestamp int64
 	level     string
 	levelText []byte // of a level that is not known
@@ -71,6 +75,14 @@ func (m *Message) SetLevelText(name []byte) {
 // HasLevel reports whether a level was set.
 func (m *Message) HasLevel() bool { return m.level != "" || len(m.levelText) > 0 }
 
+// LevelIs reports whether the level has a name.
+func (m *Message) LevelIs(name []byte) bool {
+	if m.level == "" && len(m.levelText) > 0 {
+		return string(m.levelText) == string(name)
+	}
+	return cmp.Or(m.level, Info) == string(name)
+}
+
 // SetBody sets the text of the message. An empty one is written as (empty), with
 // body_empty=true.
 func (m *Message) SetBody(text []byte) {
@@ -111,6 +123,10 @@ func (m *Message) value(value []byte) {
 	m.metadata = append(m.appendText(m.metadata, value), '"')
 }
 
+// SetMembers adds metadata of this service that is encoded: members of a JSON object, each
+// with a comma before it.
+func (m *Message) SetMembers(members []byte) { m.metadata = append(m.metadata, members...) }
+
 // Add adds an attribute of the record as metadata. One with a key of this service is
 // attributes.KEY.
 func (m *Message) Add(key, value []byte) {
@@ -135,8 +151,8 @@ func (m *Message) AddFrom(other *Message) {
 
 func (m *Message) appendKey(dst, key []byte) []byte {
 	dst = append(dst, ',', '"')
-	if isReserved(key) {
-		dst = append(dst, "attributes."...)
+	if IsReserved(key, m.Copies) {
+		dst = append(dst, AttributesPrefix...)
 	}
 	return m.appendText(dst, key)
 }
@@ -180,8 +196,36 @@ func appendObject(dst []byte, name string, members []byte) []byte {
 	return append(append(append(dst, name...), members[1:]...), '}')
 }
 
-// isReserved reports whether metadata of a key is written by this service.
-func isReserved(key []byte) bool {
+// AttributesPrefix begins the key of an attribute whose own key is reserved.
+const AttributesPrefix = "attributes."
+
+// IsReserved reports whether an attribute of a key has AttributesPrefix before it, since this
+// service writes metadata of the key, or of what is behind prefixes in it. With copies that
+// includes the keys of IsCopied. It may be called concurrently.
+func IsReserved(key []byte, copies bool) bool {
+	key = withoutPrefix(key)
+	return isWritten(key) || copies && IsCopied(key)
+}
+
+// IsCopied reports whether a key is that of an attribute which messages have from their
+// resource. It may be called concurrently.
+func IsCopied(key []byte) bool {
+	switch string(key) {
+	case "service.name", "service.instance.id", "host.name", "k8s.namespace.name", "k8s.pod.name", "deployment.environment.name":
+		return true
+	}
+	return false
+}
+
+// withoutPrefix returns the key behind all AttributesPrefix.
+func withoutPrefix(key []byte) []byte {
+	for bytes.HasPrefix(key, []byte(AttributesPrefix)) {
+		key = key[len(AttributesPrefix):]
+	}
+	return key
+}
+
+func isWritten(key []byte) bool {
 	switch string(key) {
 	case "trace_id", "span_id", "trace_flags", "severity_number", "severity_text",
 		"time_unix_nano", "observed_time_unix_nano", "event_name",

@@ -6,13 +6,6 @@ import (
 	"time"
 )
 
-// Records with timestamps beyond these are counted: their senders' clocks, or their time
-// zones, are probably wrong.
-const (
-	maxFuture = 24 * time.Hour
-	maxPast   = 7 * 24 * time.Hour
-)
-
 // BeginAt starts a message with a timestamp in nanoseconds since 1970, or 0 if the record has
 // none, which then has that of its arrival. It reports whether the timestamp is more than a day
 // in the future or a week in the past.
@@ -27,8 +20,7 @@ func (m *Message) BeginAt(nano int64, arrival time.Time) (skewed bool) {
 	if nano%perMilli != 0 {
 		m.setInt("time_unix_nano", nano)
 	}
-	ahead := nano - arrival.UnixNano()
-	return ahead > int64(maxFuture) || ahead < -int64(maxPast)
+	return IsSkewed(nano/perMilli, arrival)
 }
 
 // setInt is Set for a number.

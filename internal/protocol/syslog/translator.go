@@ -102,7 +102,7 @@ func isCompressed(content []byte) bool {
 func (t *translator) begin(l *line, arrival time.Time) {
 	m := &t.message
 	if m.BeginAt(l.nanoseconds, arrival) {
-		t.receiver.CountSkewed()
+		t.receiver.CountSkewed(1)
 	}
 	m.SetString("input", "syslog")
 	if l.priority >= 0 {

@@ -138,7 +138,7 @@ func (c *conn) exchange(ctx context.Context, req *http.Request, text []byte, dea
 	}
 	within, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if text != nil {
+	if len(text) > 0 {
 		sent := &sentBody{text: text}
 		defer sent.end()
 		req.ContentLength, req.Body = int64(len(text)), sent.reader()

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/sink"
@@ -106,7 +106,7 @@ func (c *codec) Encode(r *httpsink.Request, packets []*packet.Packet) {
 		}
 	}
 	c.push = c.streams.append(c.push[:0])
-	r.Body = snappy.Encode(r.Body[:cap(r.Body)], c.push)
+	r.Body = s2.EncodeSnappy(r.Body[:cap(r.Body)], c.push)
 	if cap(c.push) > maxKeptBytes || c.streams.capacity() > maxKeptBytes {
 		c.push, c.streams = nil, streams{}
 	}

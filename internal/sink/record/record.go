@@ -32,7 +32,8 @@ type Field struct {
 type Reader struct {
 	packet.Reader
 	// Fields are the metadata of the current message, then what its scope and resource add.
-	// Of a name that occurs twice the metadata counts, and in there the last value.
+	// Of a name that occurs twice in the metadata the last value counts. An attribute of the
+	// resource that the metadata have with another value becomes resource.<name>.
 	Fields []Field
 	// Nanoseconds is the time of the current message. Exact means that the sender gave it
 	// in nanoseconds; then Fields do not contain it.
@@ -94,7 +95,7 @@ func (r *Reader) Next() bool {
 	if m.Scope >= 0 {
 		scope = r.Scopes[m.Scope]
 	}
-	r.begin(len(m.Metadata) + len(scope.Pairs) + len(r.Resource.Pairs) + 2)
+	r.begin(len(m.Metadata) + len(scope.Pairs) + 2*len(r.Resource.Pairs) + 2)
 	r.Nanoseconds, r.Exact = nanoseconds(m.Timestamp), false
 	r.Service, r.Host = r.service, r.host
 	for i := range m.Metadata {
@@ -113,7 +114,9 @@ func (r *Reader) Next() bool {
 		r.add(r.decode(scopePrefix, scope.Pairs[i].Name), scope.Pairs[i], false)
 	}
 	for i := range r.Resource.Pairs {
-		r.add(r.decode("", r.Resource.Pairs[i].Name), r.Resource.Pairs[i], false)
+		if p := &r.Resource.Pairs[i]; !r.add(r.decode("", p.Name), *p, false) {
+			r.add(r.decode("resource.", p.Name), *p, false)
+		}
 	}
 	return true
 }
@@ -179,8 +182,9 @@ func (r *Reader) decode(prefix string, name packet.Text) []byte {
 	return r.arena[start:len(r.arena):len(r.arena)]
 }
 
-// add adds a field, or replaces the value of one with the same name.
-func (r *Reader) add(name []byte, pair packet.Pair, replace bool) {
+// add adds a field, or replaces the value of one with the same name. It reports false if
+// there is one with another value that is not to be replaced.
+func (r *Reader) add(name []byte, pair packet.Pair, replace bool) bool {
 	if r.reserved(name) {
 		start := len(r.arena)
 		r.arena = append(append(r.arena, "attributes."...), name...)
@@ -188,16 +192,17 @@ func (r *Reader) add(name []byte, pair packet.Pair, replace bool) {
 	}
 	mask := uint64(len(r.table) - 1)
 	for at := maphash.Bytes(r.seed, name) & mask; ; at = (at + 1) & mask {
-		switch known := r.table[at]; {
-		case known == 0:
+		known := r.table[at]
+		if known == 0 {
 			r.Fields = append(r.Fields, Field{name, pair})
 			r.table[at] = uint32(len(r.Fields))
-			return
-		case bytes.Equal(r.Fields[known-1].Name, name):
+			return true
+		}
+		if field := &r.Fields[known-1]; bytes.Equal(field.Name, name) {
 			if replace {
-				r.Fields[known-1].Pair = pair
+				field.Pair = pair
 			}
-			return
+			return bytes.Equal(field.Value.Raw(r.Body), pair.Value.Raw(r.Body))
 		}
 	}
 }

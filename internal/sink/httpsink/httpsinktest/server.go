@@ -179,7 +179,7 @@ func Send(t testing.TB, s sink.Sink, packets ...*packet.Packet) sink.Result {
 // Packet returns a checked packet.
 func Packet(t testing.TB, body string) *packet.Packet {
 	t.Helper()
-	info, err := packet.Check([]byte(body), 1000)
+	info, err := packet.Check([]byte(body), 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,362 @@
+package emitter
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// agent is an emitter's source that is killed and started again. It counts a packet that
+// comes twice with the same id and bytes once, as the distributor's duplicate window does.
+type agent struct {
+	t       testing.TB
+	dir     string
+	config  Config
+	s       source
+	runs    int
+	packets map[string]string // bodies by id
+	texts   []string
+}
+
+func newAgent(t testing.TB, file string) *agent {
+	dir := t.TempDir()
+	a := &agent{t: t, dir: dir, packets: map[string]string{}}
+	a.config = fileConfig(filepath.Join(dir, file), "1-3")
+	a.config.Follow, a.config.Checkpoint = true, filepath.Join(t.TempDir(), "checkpoint")
+	return a
+}
+
+func (a *agent) path(name string) string { return filepath.Join(a.dir, name) }
+
+func (a *agent) start() {
+	a.t.Helper()
+	a.runs++
+	s, err := newSource(a.config, nil, fmt.Sprintf("run%d", a.runs), slog.New(slog.DiscardHandler))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.s = s
+}
+
+// kill ends the source without its last checkpoint, as kill -9 does.
+func (a *agent) kill() {
+	for _, t := range a.s.(*followSource).tails {
+		_ = t.file.Close()
+	}
+}
+
+// poll makes the source look at its files, without handing out what they have.
+func (a *agent) poll() {
+	time.Sleep(pollInterval)
+	s := a.s.(*followSource)
+	s.collect(time.Now())
+	s.save()
+}
+
+// read reads packets until there are none for a while. Of each, completed decides whether
+// it is completed.
+func (a *agent) read(limit int, completed func() bool) {
+	a.t.Helper()
+	for range limit {
+		ctx, cancel := context.WithTimeout(a.t.Context(), 4*recordWait)
+		var p outgoing
+		err := a.s.next(ctx, &p)
+		cancel()
+		if err != nil {
+			return
+		}
+		if len(p.body) == 0 {
+			continue
+		}
+		got := readBack(a.t, &p)
+		before, known := a.packets[got.PacketID]
+		if known && before != string(p.body) {
+			a.t.Fatalf("packet %s comes again as %s, was %s", got.PacketID, p.body, before)
+		}
+		if !known {
+			a.packets[got.PacketID] = string(p.body)
+			a.texts = append(a.texts, texts([]sent{got})...)
+		}
+		if completed() {
+			p.span.done.Store(true)
+		}
+	}
+}
+
+func (a *agent) append(name, text string) {
+	a.t.Helper()
+	(&followedLog{t: a.t.(*testing.T)}).write(a.path(name), text)
+}
+
+func (a *agent) rename(from, to string) {
+	a.t.Helper()
+	if err := os.Rename(a.path(from), a.path(to)); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// copyTruncate rotates as logrotate's copytruncate does.
+func (a *agent) copyTruncate(from, to string) {
+	a.t.Helper()
+	content, err := os.ReadFile(a.path(from))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if err := os.WriteFile(a.path(to), content, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	if err := os.Truncate(a.path(from), 0); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// Numbered lines arrive exactly once, whatever the order of writing, rotation by rename and
+// by copying, and kill -9 of the emitter with packets that are completed or not.
+func TestEachLineOnceAcrossRotationAndKill(t *testing.T) {
+	for _, pattern := range []string{"app.log", "app.log*"} {
+		for seed := range uint64(4) {
+			t.Run(fmt.Sprintf("%s %d", strings.TrimPrefix(pattern, "app."), seed), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { numberedLines(t, pattern, rand.New(rand.NewPCG(seed, 1))) })
+			})
+		}
+	}
+}
+
+func numberedLines(t *testing.T, pattern string, random *rand.Rand) {
+	a := newAgent(t, pattern)
+	var want []string
+	write := func() {
+		var text strings.Builder
+		for range 1 + random.IntN(20) {
+			line := fmt.Sprintf("line %d of a log", len(want)+1)
+			want = append(want, line)
+			text.WriteString(line + "\n")
+		}
+		a.append("app.log", text.String())
+	}
+	maybe := func() bool { return random.IntN(2) == 0 }
+	write()
+	a.start()
+	a.poll()
+	for i := range 25 {
+		switch random.IntN(6) {
+		case 0, 1:
+			write()
+		case 2:
+			a.read(random.IntN(8), maybe)
+		case 3:
+			a.kill()
+			if maybe() {
+				write()
+			}
+			a.start()
+			a.poll()
+		case 4, 5:
+			rotate, to := a.rename, fmt.Sprintf("app.log.%d", i)
+			if maybe() {
+				rotate = a.copyTruncate
+			}
+			killed := maybe()
+			if killed {
+				a.kill()
+			}
+			rotate("app.log", to)
+			write()
+			if killed {
+				a.start()
+			}
+			a.poll() // a file that is rotated away before it is seen once cannot be known
+		}
+	}
+	a.read(10_000, func() bool { return true })
+	if err := a.s.close(); err != nil {
+		t.Error(err)
+	}
+	slices.Sort(a.texts)
+	slices.Sort(want)
+	if !slices.Equal(a.texts, want) {
+		t.Errorf("%d lines arrived, %d were written: %s", len(a.texts), len(want), difference(a.texts, want))
+	}
+	before := len(a.texts)
+	a.start()
+	a.read(100, maybe)
+	if err := a.s.close(); err != nil || len(a.texts) != before {
+		t.Errorf("after a clean stop %d lines came again, %v", len(a.texts)-before, err)
+	}
+}
+
+func difference(got, want []string) string {
+	count := map[string]int{}
+	for _, line := range got {
+		count[line]++
+	}
+	for _, line := range want {
+		count[line]--
+	}
+	var text []string
+	for line, n := range count {
+		if n != 0 {
+			text = append(text, fmt.Sprintf("%+d × %s", n, line))
+		}
+	}
+	return fmt.Sprintf("%.600q", text)
+}
+
+// Records of several lines stay together, and are made again with the same bounds.
+func TestRecordsOfSeveralLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAgent(t, "*.log")
+		a.config.Multiline = `^\S`
+		a.append("a.log", "one\n  at x\n  at y\ntwo\n")
+		a.append("b.log", "three\n  at z\n")
+		a.start()
+		a.read(10, func() bool { return false })
+		a.append("b.log", "  late\nfour\n")
+		a.kill()
+		a.start()
+		a.read(20, func() bool { return true })
+		slices.Sort(a.texts)
+		want := []string{"  late", "four", "one\n  at x\n  at y", "three\n  at z", "two"}
+		if !slices.Equal(a.texts, want) {
+			t.Errorf("%q, want %q", a.texts, want)
+		}
+		if err := a.s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Records are conserved for any lines, and the text of each is its lines.
+func TestRecordReader(t *testing.T) {
+	firstLine, err := compileFirstLine("^[a-z]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		lines := rapid.SliceOf(rapid.SampledFrom([]string{"a", "b c", " x", "\ty", "", " " + strings.Repeat("z", maxLineBytes/2)})).Draw(t, "lines")
+		var want []string
+		for _, line := range lines {
+			if len(want) == 0 || firstLine.MatchString(line) {
+				want = append(want, line)
+				continue
+			}
+			last := &want[len(want)-1]
+			if len(*last) < maxLineBytes {
+				*last += "\n" + line
+				*last = (*last)[:min(len(*last), maxLineBytes)]
+			}
+		}
+		content := strings.Join(lines, "\n")
+		if content != "" {
+			content += "\n"
+		} else if len(lines) == 1 {
+			content = "\n"
+		}
+		r := newRecordReader(staticFile{strings.NewReader(content), io.NopCloser(nil)}, firstLine)
+		var got []string
+		var read int64
+		for {
+			record, err := r.next()
+			if err == io.EOF {
+				break
+			}
+			got, read = append(got, string(record.text)), read+record.lines
+		}
+		if !slices.Equal(got, want) || read != int64(len(lines)) || r.end != int64(len(content)) {
+			t.Fatalf("%.300q, want %.300q; %d lines of %d", got, want, read, len(lines))
+		}
+	})
+}
+
+// A checkpoint that is not one is refused; one that cannot be written is reported once, and
+// files are sent all the same.
+func TestCheckpointFaults(t *testing.T) {
+	for _, content := range []string{"{", `{"version":2}`, ""} {
+		a := newAgent(t, "app.log")
+		if err := os.WriteFile(a.config.Checkpoint, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newSource(a.config, nil, "run", slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), "checkpoint: ") {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a := newAgent(t, "app.log")
+		a.config.Checkpoint = filepath.Join(a.dir, "absent", "checkpoint")
+		var log strings.Builder
+		s, err := newSource(a.config, nil, "run", slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.s = s
+		a.append("app.log", "a\n")
+		a.read(5, func() bool { return true })
+		a.append("app.log", "b\n")
+		a.read(5, func() bool { return true })
+		if !slices.Equal(a.texts, []string{"a", "b"}) || strings.Count(log.String(), "cannot be written") != 1 {
+			t.Errorf("%q, %s", a.texts, log.String())
+		}
+		if err := s.close(); err == nil {
+			t.Error("close does not report it")
+		}
+	})
+}
+
+// What cannot be followed is logged once, and followed when it can be.
+func TestProblemsAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAgent(t, "app.log")
+		a.config.File += "," + a.path("*.txt")
+		if err := os.Mkdir(a.path("folder.txt"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(a.path("old.txt"), gzipped(t, []byte("x\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		s, err := newSource(a.config, nil, "run", slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.s = s
+		a.read(1, func() bool { return true })
+		a.append("app.log", "a\n")
+		a.read(2, func() bool { return true })
+		for _, want := range []string{"app.log: no such file", "not a regular file", "is gzip, which cannot be followed"} {
+			if strings.Count(log.String(), want) != 1 {
+				t.Errorf("%q is not logged once: %s", want, log.String())
+			}
+		}
+		if !slices.Equal(a.texts, []string{"a"}) {
+			t.Errorf("%q", a.texts)
+		}
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A run with a checkpoint completes the spans of its packets.
+func TestRunCompletesSpans(t *testing.T) {
+	target := serve(t, func(http.ResponseWriter, int) int { return http.StatusAccepted })
+	config := testConfig(t, target.URL)
+	config.Follow, config.Checkpoint, config.Duration = true, filepath.Join(t.TempDir(), "checkpoint"), time.Second
+	for i, want := range []int64{30, 0} {
+		report := run(t.Context(), t, config, Deps{})
+		if report.Lines.Accepted != want {
+			t.Errorf("run %d sent %d lines", i+1, report.Lines.Accepted)
+		}
+	}
+}

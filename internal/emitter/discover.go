@@ -1,0 +1,178 @@
+package emitter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// maxTails bounds the followed files, each of which is open.
+const maxTails = 1000
+
+// hasMeta reports whether a path is a pattern.
+func hasMeta(path string) bool { return strings.ContainsAny(path, "*?[") }
+
+// parsePatterns splits the setting and checks each pattern.
+func parsePatterns(setting string) ([]string, error) {
+	if exists(setting) { // a path with a comma
+		return []string{setting}, nil
+	}
+	var patterns []string
+	for pattern := range strings.SplitSeq(setting, ",") {
+		pattern = strings.TrimSpace(pattern)
+		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
+			return nil, fmt.Errorf("FILE: %q is not allowed: it must be paths or patterns such as /var/log/*.log, with commas", setting)
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns, nil
+}
+
+// discover opens files that the patterns now name, and notes where the others are.
+func (s *followSource) discover(now time.Time) {
+	named := make(map[*tail]bool)
+	problems := make(map[string]string)
+	for _, path := range s.paths() {
+		t, err := s.visit(path, now)
+		switch {
+		case t != nil:
+			named[t] = true
+			t.state.Path = path
+		case err != nil && !(errors.Is(err, fs.ErrNotExist) && !s.isLiteral(path)):
+			problems[path] = err.Error()
+		}
+	}
+	s.report(problems)
+	for _, t := range s.tails {
+		switch {
+		case named[t]:
+			t.gone = time.Time{}
+		case t.gone.IsZero():
+			t.gone, t.lookAt = now, laterOf(now, t.grown.Add(recordWait))
+		}
+	}
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// paths returns what the patterns name, each path once.
+func (s *followSource) paths() (paths []string) {
+	seen := make(map[string]bool)
+	for _, pattern := range s.patterns {
+		found := []string{pattern}
+		if hasMeta(pattern) && !exists(pattern) {
+			found, _ = filepath.Glob(pattern) // the pattern is valid
+		}
+		for _, path := range found {
+			if !seen[path] {
+				seen[path] = true
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (s *followSource) isLiteral(path string) bool {
+	for _, pattern := range s.patterns {
+		if pattern == path {
+			return true
+		}
+	}
+	return false
+}
+
+// visit returns the tail of the file at a path, a new one if need be, or why there is none;
+// neither for a file that is a copy of a followed one.
+func (s *followSource) visit(path string, now time.Time) (*tail, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range s.tails {
+		if os.SameFile(info, t.info) {
+			return t, nil
+		}
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("file: %s is not a regular file, and cannot be followed", path)
+	}
+	file, info, id, err := openLog(path)
+	if err != nil {
+		return nil, err
+	}
+	err = refusalOf(path, file)
+	if err == nil && len(s.tails) >= maxTails {
+		err = fmt.Errorf("%s: %d files are followed already, which is the limit", path, maxTails)
+	}
+	if err != nil || s.isCopy(path, file, info) {
+		return nil, errors.Join(err, file.Close())
+	}
+	t := s.newTail(path, file, info, id, now)
+	return t, nil
+}
+
+// refusalOf returns why a file cannot be followed.
+func refusalOf(path string, file *os.File) error {
+	start := make([]byte, sniffBytes)
+	n, _ := file.ReadAt(start, 0) // an error is found when the file is followed
+	f, refused := detectFormat(start[:n])
+	switch {
+	case !refused:
+		return nil
+	case f.decompress != nil:
+		return fmt.Errorf("file: %s is %s, which cannot be followed", path, f.name)
+	default:
+		return f.refusal(path)
+	}
+}
+
+// isCopy reports whether a file is a copy of a followed one, as rotation by copying makes it
+// before the original is truncated: restart reads it.
+func (s *followSource) isCopy(path string, file *os.File, info os.FileInfo) bool {
+	for _, t := range s.tails {
+		if t.state.Fingerprint.Bytes == 0 || !strings.HasPrefix(filepath.Base(path), stemOf(t.state.Path)) || !t.state.Fingerprint.matches(file) {
+			continue
+		}
+		original, err := t.file.Stat()
+		if err == nil && (info.Size() <= original.Size() || t.isTruncated(original.Size())) {
+			return true
+		}
+	}
+	return false
+}
+
+// stemOf returns the part of a file's name that rotation keeps.
+func stemOf(path string) string {
+	stem, _, _ := strings.Cut(filepath.Base(path), ".")
+	return stem
+}
+
+// report logs what cannot be followed, once until it changes.
+func (s *followSource) report(problems map[string]string) {
+	for path, reason := range problems {
+		if s.problems[path] != reason {
+			s.logger.Warn("a file cannot be followed; it is tried again", "file", path, "reason", reason)
+		}
+	}
+	for path := range s.problems {
+		if _, remains := problems[path]; !remains {
+			s.logger.Info("a file that could not be followed is followed, or gone", "file", path)
+		}
+	}
+	s.problems = problems
+}

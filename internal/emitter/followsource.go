@@ -1,0 +1,391 @@
+package emitter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	// pollInterval is the poll interval of followed files.
+	pollInterval = 200 * time.Millisecond
+	// retireAfter is how long a file that no path names is read on, for writers that still
+	// have it open.
+	retireAfter = time.Minute
+	// maxReadyPackets and maxReadyBytes bound the packets that are made before the
+	// checkpoint is written, and maxPacketsPerFile those of one file among them.
+	maxReadyPackets   = 64
+	maxReadyBytes     = 8 << 20
+	maxPacketsPerFile = 16
+)
+
+// followSource makes packets of files as they grow. Where packets lie is in the checkpoint
+// before they are sent, so that after a restart those that were not completed are made again
+// with the same ids and bytes, by which the distributor recognises them. Between two polls
+// it holds of each file the position only.
+type followSource struct {
+	logger     *slog.Logger
+	patterns   []string
+	checkpoint string // path; empty: none
+	runID      string
+	cutter     cutter
+	sizes      *sizes
+
+	tails    []*tail
+	made     int               // tails, for their ids
+	problems map[string]string // why paths are not followed
+	// discovered is when the paths were looked at last.
+	discovered time.Time
+	// replay holds the packets that the run before did not complete.
+	replay []replayed
+	// ready holds packets of which the checkpoint knows.
+	ready []*outgoing
+	// unsaved is set when positions changed since the checkpoint was written, and
+	// unwritable while that fails.
+	unsaved, unwritable bool
+}
+
+type replayed struct {
+	tail *tail
+	span *span
+}
+
+func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope, sizes *sizes, logger *slog.Logger) (*followSource, error) {
+	patterns, err := parsePatterns(config.File)
+	if err != nil {
+		return nil, err
+	}
+	s := &followSource{
+		logger: logger, patterns: patterns, checkpoint: config.Checkpoint, runID: envelope.runID, sizes: sizes,
+		cutter: cutter{newFileSource(nil, parser{}, firstLine, envelope, sizes)},
+	}
+	if s.checkpoint != "" {
+		saved, err := readCheckpoint(s.checkpoint)
+		if err != nil {
+			return nil, err
+		}
+		for _, state := range saved.Files {
+			s.restore(state)
+		}
+	}
+	for _, path := range s.paths() {
+		if _, err := s.visit(path, time.Now()); err != nil && s.isLiteral(path) && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+// restore follows a file of the checkpoint on.
+func (s *followSource) restore(state *fileState) {
+	file, info, id, found := s.relocate(state)
+	if !found {
+		s.logger.Warn("a file of the checkpoint is gone or was truncated; what was not sent of it is missing",
+			"file", state.Path, "sent_bytes", state.Offset, "uncompleted_packets", len(state.Open))
+		s.unsaved = true
+		return
+	}
+	state.identity = id
+	t := s.follow(state, file, info, time.Now())
+	for _, o := range state.Open {
+		s.replay = append(s.replay, replayed{t, o})
+	}
+}
+
+// newTail follows a file from its beginning.
+func (s *followSource) newTail(path string, file *os.File, info os.FileInfo, id identity, now time.Time) *tail {
+	return s.follow(&fileState{Path: path, identity: id, ID: s.nextID()}, file, info, now)
+}
+
+func (s *followSource) follow(state *fileState, file *os.File, info os.FileInfo, now time.Time) *tail {
+	t := &tail{state: state, file: file, info: info, parser: newParser(state.Path, time.Time{}), grown: now}
+	s.tails = append(s.tails, t)
+	s.unsaved = true
+	return t
+}
+
+// nextID returns the id of a file: packet ids of different files and runs differ.
+func (s *followSource) nextID() string {
+	s.made++
+	return s.runID + "-" + strconv.Itoa(s.made)
+}
+
+func (s *followSource) next(ctx context.Context, p *outgoing) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			s.readRest(p)
+			return err
+		}
+		if s.takeReady(p) {
+			return nil
+		}
+		now := time.Now()
+		s.collect(now)
+		s.save()
+		if len(s.ready) > 0 {
+			continue
+		}
+		wait := s.untilNextLook(now)
+		if !sleep(ctx, wait) {
+			continue
+		}
+		p.waited += wait
+	}
+}
+
+func (s *followSource) takeReady(p *outgoing) bool {
+	if len(s.ready) == 0 {
+		return false
+	}
+	waited := p.waited
+	*p = *s.ready[0]
+	p.waited = waited
+	s.ready[0] = nil
+	s.ready = s.ready[1:]
+	return true
+}
+
+// readRest fills p with what is left of the first file that has something left, unless the
+// next run reads it.
+func (s *followSource) readRest(p *outgoing) {
+	if s.checkpoint != "" || s.takeReady(p) || len(s.tails) == 0 {
+		return
+	}
+	for _, t := range s.tails {
+		if made := s.cut(t, time.Now(), everything); made != nil {
+			s.ready = append(s.ready, made)
+			s.takeReady(p)
+			return
+		}
+	}
+}
+
+// untilNextLook returns how long no file needs to be looked at.
+func (s *followSource) untilNextLook(now time.Time) time.Duration {
+	wait := pollInterval
+	for _, t := range s.tails {
+		if !t.lookAt.IsZero() {
+			wait = min(wait, max(t.lookAt.Sub(now), time.Millisecond))
+		}
+	}
+	return wait
+}
+
+// collect makes packets of what the files have, as many as ready may hold.
+func (s *followSource) collect(now time.Time) {
+	bytes := 0
+	add := func(p *outgoing) (more bool) {
+		s.ready = append(s.ready, p)
+		bytes += len(p.body)
+		return len(s.ready) < maxReadyPackets && bytes < maxReadyBytes
+	}
+	changed := s.look(now)
+	for len(s.replay) > 0 {
+		r := s.replay[0]
+		s.replay = s.replay[1:]
+		if p := s.again(r); p != nil && !add(p) {
+			return
+		}
+	}
+	for _, t := range changed {
+		for range maxPacketsPerFile {
+			p := s.cut(t, now, s.howFar(t, now))
+			if p == nil {
+				break
+			}
+			if !add(p) {
+				s.rotateTails()
+				return
+			}
+		}
+	}
+	s.retire(now)
+}
+
+// look notes what became of the files, and returns those that may have lines to send.
+func (s *followSource) look(now time.Time) (changed []*tail) {
+	for _, t := range s.tails {
+		s.detectTruncation(t, now)
+	}
+	if now.Sub(s.discovered) >= pollInterval {
+		s.discovered = now
+		s.discover(now)
+	}
+	for _, t := range s.tails {
+		if s.refresh(t, now) {
+			changed = append(changed, t)
+			t.lookAt = now // until it is read
+		}
+	}
+	return changed
+}
+
+// rotateTails makes another file the first, so that none is starved.
+func (s *followSource) rotateTails() {
+	s.tails = append(s.tails[1:], s.tails[0])
+}
+
+// again makes a packet of the run before.
+func (s *followSource) again(r replayed) *outgoing {
+	p := &outgoing{span: r.span}
+	s.cutter.cut(r.tail, r.span, r.span.End, maxPacketMessages, everything, p)
+	if len(p.body) == 0 {
+		r.span.done.Store(true)
+		return nil
+	}
+	return p
+}
+
+// detectTruncation follows a file from its beginning if it was truncated.
+func (s *followSource) detectTruncation(t *tail, now time.Time) {
+	info, err := t.file.Stat()
+	if err == nil && t.hasChanged(info) && t.isTruncated(info.Size()) {
+		s.restart(t, now)
+	}
+}
+
+// refresh notes how a file has grown, and reports whether it may have lines to send.
+func (s *followSource) refresh(t *tail, now time.Time) bool {
+	if info, err := t.file.Stat(); err == nil && t.hasChanged(info) {
+		t.seen, t.modified, t.grown = info.Size(), info.ModTime(), now
+		if t.state.Fingerprint.Bytes < fingerprintBytes {
+			if f, err := fingerprintOf(t.file, fingerprintBytes); err == nil {
+				t.state.Fingerprint, s.unsaved = f, true
+			}
+		}
+		return true
+	}
+	return !t.lookAt.IsZero() && !t.lookAt.After(now)
+}
+
+// restart follows a truncated file from its beginning. What was not read before is read
+// from the copy that rotation has made, if there is one.
+func (s *followSource) restart(t *tail, now time.Time) {
+	old := t.state
+	t.state = &fileState{Path: old.Path, identity: old.identity, ID: s.nextID()}
+	t.size, t.seen, t.lookAt, t.waiting, t.grown = 0, 0, now, time.Time{}, now
+	s.unsaved = true
+	file, info, id, found := s.relocate(old)
+	if !found {
+		s.logger.Warn("a file was truncated, and no copy of it was found; what was not read of it is missing", "file", old.Path, "read_bytes", old.Offset)
+		return
+	}
+	s.logger.Info("a file was truncated; the rest is read from a copy", "file", old.Path, "copy", file.Name())
+	old.Path, old.identity = file.Name(), id
+	s.follow(old, file, info, now)
+}
+
+// howFar returns how much of the end of a file is taken.
+func (s *followSource) howFar(t *tail, now time.Time) flush {
+	switch {
+	case now.Sub(t.grown) < recordWait:
+		return completeRecords
+	case t.gone.IsZero():
+		return completeLines
+	default:
+		return everything
+	}
+}
+
+// cut makes the next packet of a file, or returns nil.
+func (s *followSource) cut(t *tail, now time.Time, how flush) *outgoing {
+	t.lookAt = time.Time{}
+	if t.size == 0 {
+		t.size = s.sizes.next()
+	}
+	p := &outgoing{}
+	made := &span{position: t.state.position, Now: now.UnixMilli()}
+	next, full := s.cutter.cut(t, made, t.limit(), t.size, how, p)
+	if next.Offset == t.state.Offset && next.MidLine == t.state.MidLine || !full && !s.isDue(t, now, how, p) {
+		if t.lookAt.IsZero() && how == completeRecords {
+			t.lookAt = t.grown.Add(recordWait)
+		}
+		return nil
+	}
+	t.state.position, t.size, t.waiting, t.lookAt = next, 0, time.Time{}, now // there may be more
+	s.unsaved = true
+	if len(p.body) > 0 {
+		p.span = made
+		t.state.Open = append(t.state.Open, made)
+	}
+	return p
+}
+
+// limit returns how far a file is read.
+func (t *tail) limit() int64 { return max(t.seen, t.state.Offset) }
+
+// isDue reports whether a packet that is not full is sent, and otherwise when it is.
+func (s *followSource) isDue(t *tail, now time.Time, how flush, p *outgoing) bool {
+	if how == everything || p.messages == 0 && p.lines.read == 0 {
+		return true
+	}
+	if t.waiting.IsZero() {
+		t.waiting = now
+	}
+	due := t.waiting.Add(flushAfter)
+	if due.After(now) {
+		t.lookAt = due
+		return false
+	}
+	return true
+}
+
+// retire closes files that no path names, once they are sent and have not grown for long.
+func (s *followSource) retire(now time.Time) {
+	s.tails = slices.DeleteFunc(s.tails, func(t *tail) bool {
+		if t.gone.IsZero() || now.Sub(laterOf(t.gone, t.grown)) < retireAfter || t.state.hasOpen() {
+			return false
+		}
+		_ = t.file.Close() // it was only read
+		s.unsaved = true
+		return true
+	})
+}
+
+// hasOpen drops completed spans and reports whether others are left.
+func (f *fileState) hasOpen() bool {
+	f.Open = slices.DeleteFunc(f.Open, func(o *span) bool { return o.done.Load() })
+	return len(f.Open) > 0
+}
+
+// save writes the checkpoint if something changed. While that is impossible files are sent
+// all the same, and a restart may send something twice.
+func (s *followSource) save() {
+	var files []*fileState
+	for _, t := range s.tails {
+		before := len(t.state.Open)
+		t.state.hasOpen()
+		s.unsaved = s.unsaved || len(t.state.Open) != before
+		files = append(files, t.state)
+	}
+	if s.checkpoint == "" || !s.unsaved {
+		return
+	}
+	err := writeCheckpoint(s.checkpoint, files)
+	s.unsaved = err != nil
+	switch {
+	case err != nil && !s.unwritable:
+		s.logger.Warn("the checkpoint cannot be written; a restart may send again what is sent meanwhile", "file", s.checkpoint, "reason", err)
+	case err == nil && s.unwritable:
+		s.logger.Info("the checkpoint is written again", "file", s.checkpoint)
+	}
+	s.unwritable = err != nil
+}
+
+// close writes the checkpoint for the last time.
+func (s *followSource) close() error {
+	s.save()
+	var err error
+	for _, t := range s.tails {
+		err = errors.Join(err, t.file.Close())
+	}
+	if s.unwritable {
+		err = errors.Join(err, errors.New("checkpoint: "+s.checkpoint+" could not be written; the next run may send something twice"))
+	}
+	return err
+}

@@ -1,0 +1,62 @@
+package emitter
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxCandidates bounds the files of a directory that are looked at for a rotated one.
+const maxCandidates = 10_000
+
+// relocate opens the file of a state: at its path or, if it was rotated, beside it under
+// another name, where the copy that rotation by copying has made is as good. Any but the
+// same file must not be one of the followed.
+func (s *followSource) relocate(state *fileState) (*os.File, os.FileInfo, identity, bool) {
+	var copied string
+	for _, path := range candidates(state.Path) {
+		file, info, id, err := openLog(path)
+		if err != nil {
+			continue
+		}
+		fits := info.Size() >= state.Offset && state.Fingerprint.matches(file)
+		if fits && id == state.identity {
+			return file, info, id, true
+		}
+		if fits && state.Fingerprint.Bytes > 0 && copied == "" && !s.isFollowed(info) {
+			copied = path
+		}
+		_ = file.Close()
+	}
+	if copied == "" {
+		return nil, nil, identity{}, false
+	}
+	file, info, id, err := openLog(copied)
+	return file, info, id, err == nil
+}
+
+func (s *followSource) isFollowed(info os.FileInfo) bool {
+	for _, t := range s.tails {
+		if os.SameFile(info, t.info) {
+			return true
+		}
+	}
+	return false
+}
+
+// candidates returns the path and the files beside it whose names begin like its own.
+func candidates(path string) []string {
+	all := []string{path}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return all
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(maxCandidates)
+	for _, name := range names {
+		if name != filepath.Base(path) && strings.HasPrefix(name, stemOf(path)) {
+			all = append(all, filepath.Join(filepath.Dir(path), name))
+		}
+	}
+	return all
+}

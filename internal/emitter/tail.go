@@ -1,0 +1,139 @@
+package emitter
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// span is where a packet lies in a file, with all that its bytes depend on: the packet is
+// made again with the same bytes after a restart.
+type span struct {
+	position
+	End int64 `json:"end"`
+	// Now is the time of reading in milliseconds, for lines that have none.
+	Now int64 `json:"now"`
+	// done is set when the packet is completed; any goroutine may set it.
+	done atomic.Bool
+}
+
+// tail is a followed file. The producing goroutine uses it.
+type tail struct {
+	state  *fileState
+	file   *os.File
+	info   os.FileInfo // of file, for os.SameFile
+	parser parser
+	// size is the number of messages of the next packet, 0 until it is drawn.
+	size int
+	// seen is the file's size when it was read last, and lookAt when it is read again
+	// without having grown: zero is never.
+	seen     int64
+	modified time.Time // the file's, when it was read last
+	lookAt   time.Time
+	// waiting is since when complete lines have waited for more, grown is when the file grew
+	// last, and gone since when no path names the file; zero otherwise.
+	waiting, grown, gone time.Time
+}
+
+// hasChanged reports whether a file was written since it was read last.
+func (t *tail) hasChanged(info os.FileInfo) bool {
+	return info.Size() != t.seen || !info.ModTime().Equal(t.modified)
+}
+
+// isTruncated reports whether a file of that size does not begin with what was read of it.
+func (t *tail) isTruncated(size int64) bool {
+	return size < t.state.Offset || !t.state.Fingerprint.matches(t.file)
+}
+
+// section is the part of a file that is read. Its end is errNoData for a file that may grow.
+type section struct {
+	*io.SectionReader
+	end error
+}
+
+func (s section) Read(p []byte) (int, error) {
+	n, err := s.SectionReader.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = s.end
+	}
+	return n, err
+}
+
+func (section) Close() error           { return nil }
+func (section) ready() <-chan struct{} { return nil }
+
+// flush is how much of the end of what is there becomes part of a packet.
+type flush int
+
+const (
+	completeRecords flush = iota
+	completeLines         // also a record that may go on
+	everything            // also an unfinished line
+)
+
+// maxSpan bounds the bytes of a file that are read for one packet.
+const maxSpan = 32 << 20
+
+// cutter makes packets of spans. Not for concurrent use.
+type cutter struct {
+	lines *fileSource // its input is set for each packet
+}
+
+// cut fills p with a packet of at most size messages that begins at s, of the bytes up to
+// limit, and sets s.End. It returns the position behind it, which is that of s if there is
+// no packet, and whether the packet is full.
+func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgoing) (next position, full bool) {
+	l := c.lines
+	in := section{io.NewSectionReader(t.file, s.Offset, limit-s.Offset), errNoData}
+	if how == everything {
+		in.end = io.EOF
+	}
+	buffer := l.records.lines.buffer[:0]
+	if cap(buffer) > maxPooledBytes {
+		buffer = nil
+	}
+	l.records = newRecordReader(in, l.records.firstLine)
+	l.records.lines.buffer, l.records.lines.discarding = buffer, s.MidLine
+	l.parser = t.parser
+	l.parser.last = s.Last
+	l.parser.now = func() time.Time { return time.UnixMilli(s.Now) }
+	l.envelope.runID, l.envelope.sequence = t.state.ID, s.Offset-1
+	full = c.fill(s, size, how, p)
+	s.End = s.Offset + l.records.end
+	next = position{Offset: s.End, Last: l.parser.last}
+	if r := &l.records.lines; l.records.end == r.position || p.messages == 0 && r.discarding && !l.records.pending() {
+		next.Offset, next.MidLine = s.Offset+r.position, r.discarding
+	}
+	if p.messages > 0 && p.emitterID == "" {
+		l.envelope.close(p)
+	}
+	return next, full
+}
+
+// fill adds records to p until it is full or there are no more.
+func (c cutter) fill(s *span, size int, how flush, p *outgoing) (full bool) {
+	l := c.lines
+	for p.messages < size && len(p.body) < flushBytes && l.records.end < maxSpan {
+		before := l.records.end
+		record, err := l.records.next()
+		if err != nil {
+			if how == completeRecords || !l.records.pending() {
+				return false
+			}
+			record, _ = l.records.take()
+		}
+		l.add(p, record)
+		switch {
+		case l.pending == nil:
+		case p.messages == 0:
+			l.takeReady(p)
+			return true
+		default: // a packet that is a line is not part of another
+			l.pending, l.records.end = nil, before
+			return true
+		}
+	}
+	return true
+}
