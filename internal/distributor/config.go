@@ -16,6 +16,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/protocol/elasticsearch"
+	"github.com/logstreamer/logstreamer/internal/protocol/forward"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
@@ -50,6 +51,7 @@ type Config struct {
 	Receiver receiver.Config
 	// Elasticsearch is what clients of that input are told.
 	Elasticsearch elasticsearch.Config
+	Forward       forward.Config
 	// Analyzer holds what is the same for all analyzers.
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.

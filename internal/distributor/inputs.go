@@ -34,10 +34,13 @@ type Inputs []Input
 var inputKinds = []inputKind{
 	{name: InputHTTP},
 	{name: "otlp-grpc", address: ":4317", serve: serveOTLP},
+	{name: "forward", address: ":24224", serve: serveForward},
 	{name: "otlp-http", address: ":4318", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return otlp.NewHTTP(r) }},
 	{name: "syslog-udp", address: ":5514", udp: true, plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tcp", address: ":5514", plain: true, anonymous: true, serve: serveSyslog},
 	{name: "syslog-tls", address: ":6514", tls: true, anonymous: true, serve: serveSyslog},
+	{name: "gelf-udp", address: ":12201", udp: true, plain: true, anonymous: true, serve: serveGELF},
+	{name: "gelf-tcp", address: ":12201", anonymous: true, serve: serveGELF},
 	{name: "loki", address: ":3100", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return loki.New(r) }},
 	{name: "hec", address: ":8088", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return hec.New(r) }},
 	{name: "datadog", http: func(_ *Distributor, r *receiver.Receiver) receiver.HTTP { return datadog.New(r) }},

@@ -18,7 +18,7 @@ const (
 	// A batch has that many bytes and datagrams at most; there are that many batches.
 	batchBytes     = 2 * maxDatagram
 	batchDatagrams = 500
-	batches        = 8
+	batches        = 16
 	// delay is how long a batch waits for more datagrams.
 	delay = 20 * time.Millisecond
 	// receiveBuffer is the size of the kernel's buffer that is asked for, in bytes. The kernel
@@ -43,7 +43,9 @@ type Dependencies struct {
 	// KernelDropped with one that the kernel has dropped, where it can be known. They are called
 	// by one goroutine.
 	Dropped, KernelDropped func(datagrams int)
-	Logger                 *slog.Logger
+	// Stopped, unless nil, is called after the last batch.
+	Stopped func()
+	Logger  *slog.Logger
 }
 
 // Server reads a socket.
@@ -91,41 +93,58 @@ func (s *Server) Stop(context.Context) error {
 	return s.conn.Close()
 }
 
-// read fills batches until the socket ends.
+// read fills batches until the socket ends. A batch that is not full is handled when the handler
+// has no other.
 func (s *Server) read() {
 	defer close(s.full)
 	scratch := &batch{data: make([]byte, 0, maxDatagram)}
+	var b *batch
 	for s.ctx.Err() == nil {
-		select {
-		case b := <-s.free:
-			s.fill(b)
-			s.notDropping()
+		if b == nil {
+			select {
+			case b = <-s.free:
+				b.clear()
+				s.notDropping()
+			default:
+				s.drop(scratch)
+				continue
+			}
+		}
+		s.fill(b)
+		if b.isFull() || len(s.free) == batches-1 && len(b.datagrams) > 0 {
 			s.full <- b
-		default:
-			s.drop(scratch)
+			b = nil
 		}
+	}
+	if b != nil {
+		s.full <- b
 	}
 }
 
-// fill reads a batch: it waits for the first datagram and then a while for others.
+func (b *batch) clear() { b.data, b.datagrams = b.data[:0], b.datagrams[:0] }
+
+func (b *batch) isFull() bool {
+	return len(b.datagrams) >= batchDatagrams || cap(b.data)-len(b.data) < maxDatagram
+}
+
+// fill reads into a batch: it waits for the first datagram, and then a while for others.
 func (s *Server) fill(b *batch) {
-	b.data, b.datagrams = b.data[:0], b.datagrams[:0]
-	deadline := time.Time{}
-	for len(b.datagrams) < batchDatagrams && cap(b.data)-len(b.data) >= maxDatagram {
-		if !s.readOne(b, deadline) {
-			return
-		}
-		if len(b.datagrams) == 1 {
-			deadline = time.Now().Add(delay)
-		}
+	if len(b.datagrams) == 0 && !s.readOne(b, time.Time{}) {
+		return
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(delay))
+	for !b.isFull() && s.receive(b) {
 	}
 }
 
-// readOne reports false if the deadline has passed or the server stops.
+// readOne is receive with a deadline.
 func (s *Server) readOne(b *batch, deadline time.Time) bool {
-	if len(b.datagrams) < 2 { // later ones have the deadline of the second
-		_ = s.conn.SetReadDeadline(deadline)
-	}
+	_ = s.conn.SetReadDeadline(deadline)
+	return s.receive(b)
+}
+
+// receive reads a datagram. It reports false if the deadline has passed or the server stops.
+func (s *Server) receive(b *batch) bool {
 	for s.ctx.Err() == nil {
 		start := len(b.data)
 		n, control, _, from, err := s.conn.ReadMsgUDPAddrPort(b.data[start:start+maxDatagram], s.control)
@@ -145,7 +164,7 @@ func (s *Server) readOne(b *batch, deadline time.Time) bool {
 
 // drop reads a datagram for which no batch is free.
 func (s *Server) drop(scratch *batch) {
-	scratch.data, scratch.datagrams = scratch.data[:0], scratch.datagrams[:0]
+	scratch.clear()
 	if !s.readOne(scratch, time.Now().Add(delay)) {
 		return
 	}
@@ -179,5 +198,8 @@ func (s *Server) handle() {
 			s.deps.Handler(s.ctx, b.datagrams)
 		}
 		s.free <- b
+	}
+	if s.deps.Stopped != nil {
+		s.deps.Stopped()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 type testbed struct {
@@ -91,5 +92,27 @@ func TestDropped(t *testing.T) {
 	}
 	if total := handled + b.dropped.Load(); total > sent || handled < batches {
 		t.Errorf("%d were sent, %d handled, %d dropped", sent, handled, b.dropped.Load())
+	}
+}
+
+// While the handler is busy, batches are filled: as many datagrams wait as there is room for.
+func TestBusyHandler(t *testing.T) {
+	b := start(t, true)
+	const sent = batches + 2
+	for n := range sent {
+		b.send(t, fmt.Sprint(n))
+		time.Sleep(delay * 2) // longer than a batch waits
+	}
+	close(b.block)
+	for n := range sent {
+		if got := <-b.got; got != fmt.Sprint(n) {
+			t.Errorf("%q, want %d", got, n)
+		}
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := b.dropped.Load(); n > 0 {
+		t.Errorf("%d were dropped", n)
 	}
 }

@@ -1,0 +1,223 @@
+package gelf
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
+	"github.com/logstreamer/logstreamer/internal/protocol/framed"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+	"github.com/logstreamer/logstreamer/internal/protocol/stream"
+)
+
+const (
+	maxFrame = 2 << 20 // bytes of a record on a connection
+	// frameTimeout bounds the arrival of a record that has begun.
+	frameTimeout = 30 * time.Second
+	// frameDelay is how long records of a connection wait to be a packet with others.
+	frameDelay = 50 * time.Millisecond
+)
+
+// Sockets takes records from connections and datagrams. It may be used concurrently, except
+// HandleDatagrams and DropChunks.
+type Sockets struct {
+	receiver  *receiver.Receiver
+	logger    *slog.Logger
+	chunks    assembler
+	datagrams batch
+}
+
+// NewSockets returns a Sockets.
+func NewSockets(r *receiver.Receiver, logger *slog.Logger) *Sockets {
+	return &Sockets{receiver: r, logger: logger, datagrams: batch{receiver: r}}
+}
+
+// HandleConnection implements stream.Handler: records end with NUL.
+func (s *Sockets) HandleConnection(ctx context.Context, c stream.Conn) {
+	from := receiver.Sender{Client: c.Client}
+	if s.receiver.NeedsToken() {
+		if from.Principal = s.receiver.Principals().Certificate(c.Certificate); from.Principal == nil {
+			s.receiver.Unauthorized(from, time.Now())
+			return
+		}
+	}
+	peer, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+	one := &connection{from: from, peer: unmapped(peer), batch: batch{receiver: s.receiver}}
+	config := framed.Config{MaxFrame: maxFrame, Timeout: frameTimeout, Delay: frameDelay}
+	err := framed.Read(ctx, c.Conn, config, s.receiver, one)
+	if fault := framed.Refusal(err); fault != nil {
+		s.receiver.Refuse(*fault)
+		s.logger.Warn("a connection is closed", "client", c.RemoteAddr().String(), "reason", string(fault.Code), "detail", fault.Detail)
+	}
+}
+
+func unmapped(peer netip.AddrPort) netip.Addr { return peer.Addr().Unmap().WithZone("") }
+
+// connection is a framed.Consumer.
+type connection struct {
+	from    receiver.Sender
+	peer    netip.Addr
+	scanned int // bytes of the record that begins the data, without an end
+	batch
+}
+
+// Consume implements framed.Consumer.
+func (c *connection) Consume(ctx context.Context, data []byte, ended bool) (used int, err error) {
+	c.payloads = c.payloads[:0]
+	for used < len(data) {
+		n := bytes.IndexByte(data[used+c.scanned:], 0)
+		if n < 0 && !ended {
+			c.scanned = len(data) - used
+			break
+		}
+		end := used + c.scanned + n
+		if c.scanned = 0; n < 0 {
+			end = len(data)
+		}
+		c.add(data[used:end], c.peer)
+		used = min(end+1, len(data))
+	}
+	c.persist(ctx, c.from, used)
+	return used, nil
+}
+
+// HandleDatagrams implements datagram.Handler.
+func (s *Sockets) HandleDatagrams(ctx context.Context, datagrams []datagram.Datagram) {
+	now := time.Now()
+	s.chunks.expire(now.Add(-chunkTimeout))
+	b := &s.datagrams
+	b.payloads = b.payloads[:0]
+	size := 0
+	for _, d := range datagrams {
+		payload := d.Payload
+		if bytes.HasPrefix(payload, []byte(chunkMagic)) {
+			payload = s.chunks.add(d.From, payload, now)
+		}
+		b.add(payload, unmapped(d.From))
+		size += len(payload)
+	}
+	s.countLost()
+	b.persist(ctx, receiver.Sender{Client: unmapped(datagrams[0].From)}, size)
+}
+
+// DropChunks counts the records of which chunks are missing, which will not come.
+func (s *Sockets) DropChunks() {
+	s.chunks.expire(time.Now().Add(time.Hour))
+	s.countLost()
+}
+
+func (s *Sockets) countLost() {
+	s.receiver.Reject(problem.Malformed, s.chunks.lost.malformed)
+	s.receiver.Reject(problem.SlowRequest, s.chunks.lost.expired)
+	s.receiver.Reject(problem.Overloaded, s.chunks.lost.overflowed)
+	s.chunks.lost = lost{}
+}
+
+// payload is a record as it came.
+type payload struct {
+	content []byte
+	peer    netip.Addr
+}
+
+// batch has the records of some payloads accepted together. It must not be used concurrently.
+type batch struct {
+	receiver   *receiver.Receiver
+	payloads   []payload
+	translator Translator
+	rejected   map[problem.Code]int // records of the current attempt
+}
+
+// add adds a payload, unless it is empty.
+func (b *batch) add(content []byte, peer netip.Addr) {
+	if len(content) > 0 && (codingOf(content) != "" || len(bytes.TrimSpace(content)) > 0) {
+		b.payloads = append(b.payloads, payload{content, peer})
+	}
+}
+
+// persist has the records accepted, and counts those that are not.
+func (b *batch) persist(ctx context.Context, from receiver.Sender, size int) {
+	if len(b.payloads) == 0 {
+		return
+	}
+	fault := b.receiver.Persist(ctx, from, size, func(packets *record.Packets) (id string, err error) {
+		return b.receiver.SequenceID(), b.translate(packets, from)
+	})
+	b.translator.Trim()
+	if fault != nil && fault.Code != problem.AckTimeout { // then they are accepted
+		b.receiver.Reject(fault.Code, len(b.payloads))
+		return
+	}
+	for code, records := range b.rejected {
+		b.receiver.Reject(code, records)
+	}
+}
+
+func (b *batch) translate(packets *record.Packets, from receiver.Sender) error {
+	b.rejected = nil
+	arrival := time.Now()
+	for _, p := range b.payloads {
+		if err := b.one(packets, from, p, arrival); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one adds a record. The error is one because of which all are tried again.
+func (b *batch) one(packets *record.Packets, from receiver.Sender, p payload, arrival time.Time) error {
+	content := p.content
+	if coding := codingOf(content); coding != "" {
+		decoded, fault := b.receiver.Decode(coding, content)
+		switch {
+		case fault != nil && fault.Code == problem.Overloaded:
+			return fault
+		case fault != nil:
+			b.reject(fault.Code)
+			return nil
+		}
+		defer b.receiver.Release(decoded)
+		content = decoded.Body
+	}
+	translated, err := b.translator.Translate(content, p.peer, arrival)
+	if err != nil {
+		b.reject(problem.Malformed)
+		return nil
+	}
+	if from.Principal != nil && !from.Principal.AllowsEmitter(translated.Emitter) {
+		b.reject(problem.EmitterNotAllowed)
+		return nil
+	}
+	if err = packets.Group(translated.Emitter).Add(translated.Message); errors.Is(err, record.ErrTooLarge) {
+		b.reject(problem.TooLarge)
+		return nil
+	}
+	if translated.Skewed {
+		b.receiver.CountSkewed(1)
+	}
+	return err
+}
+
+func (b *batch) reject(code problem.Code) {
+	if b.rejected == nil {
+		b.rejected = make(map[problem.Code]int)
+	}
+	b.rejected[code]++
+}
+
+// codingOf returns how a payload is compressed, or "".
+func codingOf(content []byte) string {
+	switch {
+	case bytes.HasPrefix(content, []byte("\x1f\x8b")):
+		return "gzip"
+	case content[0] == 0x78:
+		return "deflate"
+	default:
+		return ""
+	}
+}

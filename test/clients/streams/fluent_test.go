@@ -1,0 +1,75 @@
+package streams
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/fluent/fluent-logger-golang/fluent"
+
+	"github.com/logstreamer/logstreamer/test/clients/harness"
+)
+
+const messages = 2000
+
+// texts are numbered messages.
+func texts() (all []string) {
+	for n := range messages {
+		all = append(all, fmt.Sprint("m-", n))
+	}
+	return all
+}
+
+func newFluent(d *harness.Distributor) *fluent.Fluent {
+	d.Helper()
+	host, port, err := net.SplitHostPort(d.Addresses["forward"])
+	if err != nil {
+		d.Fatal(err)
+	}
+	number, _ := strconv.Atoi(port)
+	logger, err := fluent.New(fluent.Config{
+		FluentHost: host, FluentPort: number, RequestAck: true, SubSecondPrecision: true, MaxRetry: 1000, RetryWait: 10, MaxRetryWait: 100,
+		Timeout: 5 * time.Second, WriteTimeout: 5 * time.Second, ReadTimeout: 40 * time.Second,
+	})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return logger
+}
+
+// fluent-logger-golang waits for acknowledgements: nothing is lost while the analyzer hangs, nor
+// when the distributor is killed, and nothing comes twice.
+func TestFluentLogger(t *testing.T) {
+	for name, disturb := range map[string]func(*harness.Distributor){
+		"usual":  func(*harness.Distributor) {},
+		"hangs":  func(d *harness.Distributor) { d.Analyzer.Hang(); time.AfterFunc(time.Second, d.Analyzer.Resume) },
+		"killed": func(d *harness.Distributor) { d.Restart() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := harness.Start(t, []string{"forward"}, "JOURNAL=disk")
+			logger := newFluent(d)
+			defer logger.Close()
+			start := time.Now()
+			all := texts()
+			for n, text := range all {
+				if n == messages/2 {
+					disturb(d)
+				}
+				if err := logger.PostWithTime("app.web", start, map[string]any{"message": text, "level": "error", "host": "web-1"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "killed" { // what the analyzer got before, it may get again
+				d.Analyzer.AwaitAll(t, "m-", all)
+			} else {
+				d.Analyzer.AwaitOnce(t, "m-", all)
+			}
+			m := d.Analyzer.Messages()[0]
+			if m.EmitterID != "app.web/web-1" || m.Level != "ERROR" || m.Timestamp != start.UnixMilli() || m.Metadata["time_unix_nano"] != fmt.Sprint(start.UnixNano()) {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
+}
