@@ -66,9 +66,6 @@ func (r *Reader) Configure(maxBytes int) {
 	r.uploads.SetCapacity(r.memory.Limit())
 }
 
-// MaxBytes returns the maximum size of a body, decoded.
-func (r *Reader) MaxBytes() int { return int(r.maxBytes.Load()) }
-
 // Read reads and decodes the body of a request that CheckLength did not refuse. The
 // caller owns the packet, of which only Body is set.
 func (r *Reader) Read(request *server.Request) (*packet.Packet, *problem.Problem) {

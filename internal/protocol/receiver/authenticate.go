@@ -51,7 +51,7 @@ func (r *Receiver) AuthenticateClient(client netip.Addr, certificate *x509.Certi
 	if from.Principal != nil {
 		return from, nil
 	}
-	return from, r.unauthorized(from, time.Now())
+	return from, r.Unauthorized(from, time.Now())
 }
 
 // NeedsToken reports whether senders need a token or a client certificate.
