@@ -196,7 +196,7 @@ func (g *GRPC) receive(stream grpc.ServerStream, from receiver.Sender) (*packet.
 	}
 	ctx, cancel := receiver.WithRoom()
 	defer cancel()
-	body, err := g.receiver.Lend(ctx, m.data.Len())
+	body, err := g.receiver.LendWithRoom(ctx, m.data.Len())
 	if err != nil {
 		return nil, statusOf(g.untranslated(g.receiver.NewPackets(ctx), err))
 	}

@@ -76,9 +76,6 @@ func NewService(config Config, deps Dependencies) (*Service, error) {
 // Configure replaces the settings, for requests that come later, after those of the intake.
 func (s *Service) Configure(next Config) { s.bodies.Configure(next.MaxBodyBytes) }
 
-// MaxBodyBytes returns the maximum size of a body, decoded.
-func (r *Receiver) MaxBodyBytes() int { return r.service.bodies.MaxBytes() }
-
 // MemoryLimit returns how many bytes all requests may hold.
 func (r *Receiver) MemoryLimit() int64 { return r.service.deps.Intake.Memory().Limit() }
 
