@@ -23,9 +23,13 @@ import (
 func (p *Protocol) bulk(r *server.Request, from receiver.Sender, d destination, to *http1.Response) {
 	ctx, cancel := receiver.WithRoom()
 	defer cancel()
+	var arrived head
+	if isBulkHelper(r.Head) {
+		r.Body = io.TeeReader(r.Body, &arrived)
+	}
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil {
-		p.refuseBulk(r, why, unreadOperations(r, d), to)
+		p.refuseBulk(r, why, unreadOperations(r, d, &arrived), to)
 		return
 	}
 	var operations []operation
@@ -159,11 +163,12 @@ const maxActionBytes = 64 << 10
 // unreadOperations returns the operations of a request of the bulk helper, for the body of which
 // there is no memory: the body is read, and only counted. There are none for other clients and
 // if the body cannot be read.
-func unreadOperations(r *server.Request, d destination) (operations []operation) {
-	if !isBulkHelper(r.Head) {
+func unreadOperations(r *server.Request, d destination, arrived *head) (operations []operation) {
+	if !isBulkHelper(r.Head) || arrived.tooLong {
 		return nil
 	}
-	var body io.Reader = r.Body
+	arrived.ended = true
+	var body io.Reader = io.MultiReader(bytes.NewReader(arrived.text), r.Body)
 	for coding := range r.Head.Values("content-encoding") {
 		decoder, err := gzip.NewReader(body)
 		if err != nil || !http1.Is(coding, "gzip") {
@@ -191,6 +196,28 @@ func unreadOperations(r *server.Request, d destination) (operations []operation)
 		}
 	}
 	return operations
+}
+
+// maxHead bounds what is kept of a body that arrives, so that it can be counted when there is no
+// memory for the rest.
+const maxHead = 1 << 20
+
+// head keeps the beginning of a body that is read.
+type head struct {
+	text           []byte
+	tooLong, ended bool
+}
+
+// Write implements io.Writer.
+func (h *head) Write(part []byte) (int, error) {
+	switch {
+	case h.ended || h.tooLong:
+	case len(h.text)+len(part) > maxHead:
+		h.text, h.tooLong = nil, true
+	default:
+		h.text = append(h.text, part...)
+	}
+	return len(part), nil
 }
 
 // skipLine reports whether there was a line.

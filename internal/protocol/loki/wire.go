@@ -16,8 +16,8 @@ const (
 	entryLine     = 2<<3 | lengthType
 	entryMetadata = 3<<3 | lengthType
 
-	timeSeconds = 1<<3 | varintType
-	timeNanos   = 2<<3 | varintType
+	timeSeconds = 1 << 3 // varints
+	timeNanos   = 2 << 3
 
 	pairName  = 1<<3 | lengthType
 	pairValue = 2<<3 | lengthType
