@@ -7,7 +7,7 @@ import {count, rate, percent, plural, value} from './format.js';
 
 let current = null;
 
-// act opens the dialog of an action: {title, verb, method, path, fields, body(values),
+// act opens the dialog of an action: {title, verb, submit, method, path, fields, body(values),
 // query(values), typed, unrevised}.
 export const act = action => {
   current = action;
@@ -32,10 +32,10 @@ const deadline = {name: 'deadline', label: 'Reroute the rest after', value: '60s
 export const analyzerActions = a => {
   const patch = {method: 'PATCH', path: analyzer(a.id)};
   const breaker = {method: 'POST', path: analyzer(a.id) + '/breaker'};
-  const actions = [{...patch, title: `Change the weight of ${a.id}`, verb: 'Weight…', fields: [{name: 'weight', label: 'Weight', type: 'number', value: a.weight}, ...common], body: v => ({weight: number(v.weight), ...optional(v)})}];
-  if (a.state !== 'ready') actions.push({...patch, title: `Put ${a.id} back`, verb: 'Ready…', fields: common, body: v => ({state: 'ready', ...optional(v)})});
+  const actions = [{...patch, title: `Change the weight of ${a.id}`, verb: 'Weight…', submit: 'Change the weight', fields: [{name: 'weight', label: 'Weight', type: 'number', value: a.weight}, ...common], body: v => ({weight: number(v.weight), ...optional(v)})}];
+  if (a.state !== 'ready') actions.push({...patch, title: `Put ${a.id} back`, verb: 'Ready…', submit: 'Put it back', fields: common, body: v => ({state: 'ready', ...optional(v)})});
   if (a.state !== 'drain') actions.push({...patch, title: `Drain ${a.id}`, verb: 'Drain…', note: 'It gets no new packets; what it holds is delivered there.', fields: [deadline, ...common], body: v => ({state: 'drain', deadline: v.deadline, ...optional(v), ...(v.force && {force: true})})});
-  if (a.state !== 'maint') actions.push({...patch, title: `Put ${a.id} in maintenance`, verb: 'Maintenance…', note: 'What it holds is routed elsewhere at once; it is not probed.', fields: common, body: v => ({state: 'maint', ...optional(v), ...(v.force && {force: true})})});
+  if (a.state !== 'maint') actions.push({...patch, title: `Put ${a.id} in maintenance`, verb: 'Maintenance…', submit: 'Put it in maintenance', note: 'What it holds is routed elsewhere at once; it is not probed.', fields: common, body: v => ({state: 'maint', ...optional(v), ...(v.force && {force: true})})});
   if (a.breaker !== 'closed') actions.push({...breaker, title: `Close the breaker of ${a.id}`, verb: 'Close breaker…', fields: [common[1]], body: v => ({action: 'reset', ...optional(v)})});
   actions.push({...breaker, title: `Hold the breaker of ${a.id} open`, verb: 'Open breaker…', fields: [{...common[0], label: 'For', value: '10m', hint: 'such as 10m'}, common[1]], body: v => ({action: 'open', ...optional(v)})});
   actions.push({method: 'DELETE', path: analyzer(a.id), title: `Remove ${a.id}`, verb: 'Remove…', note: 'It is drained first; its counters stay.', typed: a.id, fields: [deadline, ...common], query: v => ({deadline: v.deadline}), body: optional});
@@ -187,7 +187,7 @@ export class Dialog extends Component {
         ${!result && !problem && !(action.unrevised && !action.dry) && html`<p class="quiet">Asking what it would do…</p>`}
       </div>
       ${action.typed && html`<label>Type <code>${action.typed}</code> to confirm<input name="typed" value=${typed} autocomplete="off" onInput=${e => this.setState({typed: e.target.value})} /></label>`}
-      <div class="buttons"><button type="button" onClick=${() => this.base.close()}>Cancel</button><button class="primary" type="submit" disabled=${!this.ready()}>${busy ? 'Sending…' : action.verb.replace('…', '')}${result?.revision ? html`<span class="sr"> for revision ${result.revision}</span>` : ''}</button></div>
+      <div class="buttons"><button type="button" onClick=${() => this.base.close()}>Cancel</button><button class="primary" type="submit" disabled=${!this.ready()}>${busy ? 'Sending…' : action.submit ?? action.verb.replace('…', '')}${result?.revision ? html`<span class="sr"> for revision ${result.revision}</span>` : ''}</button></div>
     </form></dialog>`;
   }
 }

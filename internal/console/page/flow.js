@@ -26,9 +26,8 @@ const cut = (text, width) => {
   return text.length > fits ? text.slice(0, fits - 1) + '…' : text;
 };
 
-const box = ({x, y, w, h, href, name, main, sub, kind = 'good', label}) => html`
-  <a href=${href} class=${'node ' + kind} aria-label=${label ?? `${name}: ${main}, ${sub}`}>
-    <title>${name}</title>
+const box = ({x, y, w, h, href, name, main, sub, kind = 'good'}) => html`
+  <a href=${href} class=${'node ' + kind}>
     <rect x=${x + 1} y=${y + 1} width=${w - 2} height=${h - 2} rx="8" />
     <rect class="edge" x=${x + 1} y=${y + 8} width="4" height=${h - 16} rx="2" />
     <text class="name" x=${x + 16} y=${y + 20}>${cut(name, w - 24)}</text>
@@ -53,7 +52,6 @@ const targets = () => {
   const shown = all.slice(0, all.length > MAX_ANALYZERS ? MAX_ANALYZERS - 1 : MAX_ANALYZERS).map(a => ({
     name: a.id, href: '#/analyzer/' + encodeURIComponent(a.id), kind: level(a), share: shares[a.id] || 0, out: isOut(a),
     sub: `${stateWords(a)} · ${rate(a.rate)}/s · ${count(a.queued + a.sending)} held`,
-    label: `${a.id}: ${stateWords(a)}, ${rate(a.rate)} messages a second, ${count(a.queued + a.sending)} packets held`,
   }));
   const rest = all.slice(shown.length);
   if (rest.length) shown.push({name: `${rest.length} more`, href: '#/', kind: rest.some(a => level(a) === 'bad') ? 'bad' : 'good', share: 0, sub: `${rest.filter(isOut).length} of them out`});

@@ -39,8 +39,9 @@ export const Header = () => html`<header>
 const Recipe = ({name}) => name && html` <a href=${'#/runbook/' + name}>What to do<span class="sr"> about ${name}</span></a>`;
 
 export const Banner = () => {
-  const found = warnings(), v = verdict(found), rest = found.filter(w => w.text !== v.text);
-  const recipe = found.find(w => w.text === v.text)?.recipe;
+  const found = warnings(), now = verdict(found), rest = found.filter(w => w.text !== now.text);
+  const recipe = found.find(w => w.text === now.text)?.recipe;
+  const v = state.link === 'live' || !state.snapshot ? now : {level: 'none', mark: '?', text: `Not known now. At ${clock(state.lastSeen)} it was: ${now.text}`};
   return html`<section class=${'banner ' + v.level} aria-label="State">
     <p class="verdict" role="status" aria-live="polite"><span class="mark" aria-hidden="true">${v.mark}</span><span>${v.text}<${Recipe} name=${recipe} /></span></p>
     <dl class="answers">${answers().map(a => html`<div key=${a.question} class=${a.level}><dt>${a.question}</dt>
@@ -66,7 +67,7 @@ export const Numbers = () => {
   return html`<section class="numbers" aria-label="Four numbers">
     <${Number} title="In" value=${rate(v.accepted_messages_per_s)} unit="messages/s" values=${column('accepted_messages_per_s')} more=${`${rate(v.accepted_packets_per_s)} packets/s accepted`} />
     <${Number} title="Out" value=${rate(v.delivered_messages_per_s)} unit="messages/s" values=${column('delivered_messages_per_s')} more=${growth > 0.05 * v.accepted_messages_per_s && v.oldest_age_s > 1 ? `${rate(growth)} messages/s less than in` : `${rate(v.delivered_packets_per_s)} packets/s delivered`} />
-    <${Number} title="Oldest packet waits" value=${age} unit=${unit} values=${column('oldest_age_s')} more=${`${plural(v.undelivered_packets, 'packet')} (${plural(v.undelivered_messages, 'message')}) not yet delivered`} />
+    <${Number} title="Oldest packet waits" value=${age} unit=${unit} values=${column('oldest_age_s')} more=${`${plural(v.undelivered_packets, 'packet')} (${plural(v.undelivered_messages, 'message')})`} />
     <${Number} title="Refused" value=${rate(state.snapshot ? sum : NaN)} unit="packets/s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') : 'none now'} />
   </section>`;
 };
@@ -141,7 +142,7 @@ export const Backlog = () => {
     <table><thead><tr><th scope="col">Place</th><th scope="col" class="n">Packets</th><th scope="col" class="n">Messages</th></tr></thead>
       <tbody>${Object.keys(places).map(p => html`<tr key=${p}><th scope="row">${places[p]}</th><td class="n">${count(sums[p]?.packets ?? (b ? 0 : NaN))}</td><td class="n">${count(sums[p]?.messages ?? (b ? 0 : NaN))}</td></tr>`)}</tbody></table>
     <table><thead><tr><th scope="col">Emitter</th><th scope="col">Part of what waits</th><th scope="col" class="n">Messages</th></tr></thead>
-      <tbody>${(b?.by_emitter ?? []).slice(0, 8).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th>
+      <tbody>${(b?.by_emitter ?? []).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th>
         <td class="share"><span class="bar" aria-hidden="true"><i style=${{width: 100 * Math.min(1, e.messages / (b.total.messages || 1)) + '%'}}></i></span></td>
         <td class="n">${count(e.messages)}${e.error_messages ? html`<span class="quiet"> ±${count(e.error_messages)}</span>` : ''}</td></tr>`)}</tbody></table>
     ${b && !b.by_emitter.length && html`<p class="quiet">No emitter has messages that wait.</p>`}
@@ -192,7 +193,7 @@ const curl = () => {
 
 const NoTraffic = () => quiet() && html`<section class="card"><h2>No traffic</h2><p>Nothing came in the last minute. To send a packet, with PORT in place of 8080 if it is another one:</p><pre tabindex="0">${curl()}</pre></section>`;
 
-export const Overview = () => html`
+export const Overview = () => html`<h1 class="sr">Overview of ${location.host}</h1>
   <${Numbers} /><${NoTraffic} /><${Flow} /><${Analyzers} />
   <div class="two"><${Throughput} /><${Shares} /></div>
   <div class="two"><${Backlog} /><div class="stack"><${Refusals} /><${Events} /></div></div>

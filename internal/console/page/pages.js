@@ -213,6 +213,7 @@ export class Login extends Component {
   render(_, {problem}) {
     return html`<main class="login"><form class="card" onSubmit=${e => this.submit(e)}><h1>Log Streamer</h1>
       <p>${state.lastSeen ? `The session has ended. What was last seen is from ${clock(state.lastSeen)}.` : 'This distributor needs a token.'}</p>
+      <input name="username" autocomplete="username" value="token" hidden />
       <label>Token<input name="token" type="password" autocomplete="current-password" required autofocus /></label>
       ${problem && html`<p class="tinted bad" role="alert">${problem.message}${problem.retryAfter ? ` Try again in ${span(problem.retryAfter)}.` : ''}</p>`}
       <div class="buttons"><button class="primary" type="submit">Log in</button></div>
