@@ -18,7 +18,7 @@ func TestLiveSystem(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts the whole system, which takes about half a minute")
 	}
-	for _, journal := range []string{"memory", "disk"} {
+	for _, journal := range []string{"memory", "disk", "jetstream"} {
 		t.Run(journal, func(t *testing.T) { checkLiveSystem(t, journal) })
 	}
 }
@@ -164,8 +164,14 @@ func checkNames(t *testing.T, system liveSystem, journal string) {
 // exists reports whether an expression can have data: some metrics belong to
 // one journal.
 func exists(expression, journal string) bool {
-	others := map[string]string{"memory": "distributor_journal_", "disk": "distributor_ingest_queue_limit_packets"}
-	return !strings.Contains(expression, others[journal])
+	for prefix, owner := range map[string]string{
+		"distributor_journal_": "disk", "distributor_ingest_queue_limit_packets": "memory", "distributor_jetstream_": "jetstream",
+	} {
+		if owner != journal && strings.Contains(expression, prefix) {
+			return false
+		}
+	}
+	return true
 }
 
 var promqlBlock = regexp.MustCompile("(?s)```promql\n(.*?)```")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
+	"github.com/logstreamer/logstreamer/test/natstest"
 )
 
 // liveSystem is the compose file's system without Grafana, as processes on
@@ -41,15 +42,14 @@ func startLiveSystem(t *testing.T, journal string) liveSystem {
 		addresses[fmt.Sprintf("%s:900%d", id, i+1)] = address
 		routes = append(routes, "http://"+address+"="+weight)
 	}
-	startProcess(t, "distributor", []string{
-		"ANALYZERS=" + strings.Join(routes, ","),
-		"PORT=" + portOf(ingest),
-		"METRICS_ADDR=" + metrics,
+	startProcess(t, "distributor", append(journalEnvironment(t, journal),
+		"ANALYZERS="+strings.Join(routes, ","),
+		"PORT="+portOf(ingest),
+		"METRICS_ADDR="+metrics,
 		"HEALTH_CHECK_INTERVAL_SEC=1",
-		"JOURNAL=" + journal,
-		"ANALYZER_CA=" + writeAuthority(t),
-		"DATA_DIR=" + t.TempDir(),
-	}, binary, "distributor")
+		"ANALYZER_CA="+writeAuthority(t),
+		"DATA_DIR="+t.TempDir(),
+	), binary, "distributor")
 	waitUntilReady(t, "http://"+ingest+"/readyz")
 	startProcess(t, "emitter", []string{
 		"TARGET_URL=http://" + ingest + "/ingest",
@@ -65,6 +65,17 @@ func startLiveSystem(t *testing.T, journal string) liveSystem {
 		"--web.listen-address="+console)
 	waitUntilReady(t, "http://"+console+"/-/ready")
 	return system
+}
+
+// journalEnvironment returns the settings of a journal, and starts what it needs.
+func journalEnvironment(t *testing.T, journal string) []string {
+	t.Helper()
+	environment := []string{"JOURNAL=" + journal}
+	if journal == "jetstream" {
+		server := natstest.Start(t, natstest.Options{})
+		environment = append(environment, "NATS_URL="+server.URL(), "NATS_MONITOR_URL="+server.Monitor(), "JETSTREAM_REPLICAS=1")
+	}
+	return environment
 }
 
 // writeAuthority writes a CA, for the metric of when one expires.

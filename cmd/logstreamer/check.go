@@ -15,6 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/logging"
 )
 
@@ -25,16 +26,16 @@ func checkCommand(p process) *ffcli.Command {
 		Name:       "check",
 		ShortUsage: "logstreamer check [-config FILE] [flags]",
 		ShortHelp:  "validate a distributor's configuration and print what it resolves to, and where from",
-	}, loader, func(_ context.Context, loaded *config.Loaded[control.Config]) error {
+	}, loader, func(ctx context.Context, loaded *config.Loaded[control.Config]) error {
 		newDiagnostics(p, loader, loaded, loaded.Config.Log)
 		controller, err := control.Open(loader, control.Dependencies{Logger: slog.New(logging.New(p.stderr, loaded.Config.Log))})
 		if err != nil {
 			return usageError{err}
 		}
 		if *preflight {
-			return checkStart(p, controller.Config().Distributor.Settled())
+			return checkStart(ctx, p, controller.Config().Distributor.Settled())
 		}
-		return printConfig(p, loader.Settings, controller.Loaded())
+		return errors.Join(printConfig(p, loader.Settings, controller.Loaded()), checkStreams(ctx, p, controller.Config().Distributor))
 	})
 	addConfigFlag(c, loader)
 	preflight = c.FlagSet.Bool("preflight", false, "check what a start would need, as a distributor does before it upgrades to this binary")
@@ -54,13 +55,34 @@ func checkCommand(p process) *ffcli.Command {
 }
 
 // checkStart checks whether a distributor could start, beside one that runs.
-func checkStart(p process, config distributor.Config) error {
-	if config.Journal == distributor.JournalDisk {
-		if err := errors.Join(config.CheckDataDir(), disk.CheckVersion(config.DataDir)); err != nil {
-			return err
-		}
+func checkStart(ctx context.Context, p process, config distributor.Config) error {
+	var err error
+	switch config.Journal {
+	case distributor.JournalDisk:
+		err = errors.Join(config.CheckDataDir(), disk.CheckVersion(config.DataDir))
+	case distributor.JournalJetStream:
+		_, streams := jetstream.Check(ctx, config.JetStream)
+		err = errors.Join(config.CheckDataDir(), streams)
+	}
+	if err != nil {
+		return err
 	}
 	return reportPassed(p)
+}
+
+// checkStreams connects to NATS, as a start would, and prints what is there.
+func checkStreams(ctx context.Context, p process, config distributor.Config) error {
+	if config.Journal != distributor.JournalJetStream {
+		return nil
+	}
+	report, err := jetstream.Check(ctx, config.JetStream)
+	if err != nil {
+		return fmt.Errorf("JOURNAL=jetstream: %w", err)
+	}
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(table, "\nConnected to %s. Accepted packets survive %s.\n", report.Servers, report.Survives)
+	printStreamTable(table, report)
+	return table.Flush()
 }
 
 // printConfig prints each setting and its origin, and each analyzer and its share.
@@ -82,7 +104,7 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[con
 		_, _ = fmt.Fprintf(table, "\nThe weights sum to %g, not to about 1; their proportions are used.\n", sum)
 	}
 	problem := resolved.CheckDataDir()
-	if problem != nil && resolved.Journal != distributor.JournalDisk { // of which a start only warns
+	if problem != nil && resolved.Journal == distributor.JournalMemory { // of which a start only warns
 		_, _ = fmt.Fprintf(table, "\n%v\n", problem)
 		problem = nil
 	}

@@ -118,23 +118,23 @@ func (r *runner) serveAdmin(i *instance, c control.Config) error {
 	if i.listener == nil {
 		return nil
 	}
-	access, err := admin.NewAccess(c.Admin, i.CredentialFiles())
+	secure, err := admin.TLS(c.Admin, i.Certificates())
+	if err != nil {
+		return err
+	}
+	access, err := admin.NewAccess(c.Admin, i.CredentialFiles(), secure)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	r.access = access
 	r.mu.Unlock()
-	secure, err := admin.TLS(c.Admin, i.Certificates())
-	if err != nil {
-		return err
-	}
 	i.admin, err = admin.Serve(i.listener, admin.Dependencies{
 		Controller: r.controller, Access: access, TLS: secure, DataDir: c.Distributor.DataDir, Upgrader: upgrades{r.upgrader},
 		Version: c.Distributor.Version, Registerer: i.Registerer(), Logger: r.logger.With("component", "admin"),
 	})
 	if err == nil {
-		r.logger.Info("the admin API is served", "address", i.listener.Addr().String(), "tls", secure != nil)
+		r.logger.Info("the admin API is served", "address", admin.AddressOf(c.Admin, i.listener), "tls", secure != nil)
 	}
 	return err
 }

@@ -70,7 +70,7 @@ func simulateAll(ctx context.Context, p process, file string, role distributor.C
 func simulateConfig(role distributor.Config) simulate.Config {
 	c := simulate.Config{
 		Upstream: role.Analyzer, Strict: role.Routing == distributor.RoutingStrict,
-		Stores: role.Journal == distributor.JournalDisk, QueuePackets: role.Memory.QueuePackets,
+		Stores: role.Journal != distributor.JournalMemory, QueuePackets: role.Memory.QueuePackets,
 	}
 	for _, t := range role.Targets {
 		c.Analyzers = append(c.Analyzers, simulate.Analyzer{ID: t.ID, Weight: t.Weight})

@@ -3,6 +3,8 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"math"
 	"net/http"
@@ -21,6 +23,8 @@ type Access struct {
 	rules    atomic.Pointer[rules]
 	sessions *sessions
 	failures *credential.Failures
+	// authorities returns those of client certificates that are in force; nil: there are none.
+	authorities func() *x509.CertPool
 }
 
 // rules are what the settings say about access. They are immutable.
@@ -33,10 +37,10 @@ type rules struct {
 	hosts        []string
 }
 
-// NewAccess returns the access that the settings describe. It reads ADMIN_TOKENS_FILE, which
-// the watcher reads anew when it changes.
-func NewAccess(config control.AdminConfig, watcher *filewatch.Watcher) (*Access, error) {
-	a := &Access{watcher: watcher, sessions: newSessions(), failures: credential.NewFailures()}
+// NewAccess returns the access that the settings describe; secure is the TLS of the listener,
+// or nil. It reads ADMIN_TOKENS_FILE, which the watcher reads anew when it changes.
+func NewAccess(config control.AdminConfig, watcher *filewatch.Watcher, secure *tls.Config) (*Access, error) {
+	a := &Access{watcher: watcher, sessions: newSessions(), failures: credential.NewFailures(), authorities: authoritiesOf(secure)}
 	commit, _, err := a.Prepare(config)
 	if err != nil {
 		return nil, err
@@ -76,6 +80,21 @@ func (a *Access) Prepare(config control.AdminConfig) (commit, abort func(), err 
 		}
 	}
 	return commit, abort, nil
+}
+
+// authoritiesOf returns what returns the authorities of client certificates that a listener
+// has now.
+func authoritiesOf(secure *tls.Config) func() *x509.CertPool {
+	if secure == nil {
+		return nil
+	}
+	return func() *x509.CertPool {
+		now, err := secure.GetConfigForClient(nil)
+		if err != nil || now.ClientCAs == nil {
+			return x509.NewCertPool() // trusts nobody, unlike none
+		}
+		return now.ClientCAs
+	}
 }
 
 // by is how a caller was authenticated.
@@ -123,13 +142,18 @@ func (a *Access) token(presented []byte) *credential.Principal {
 
 // certificate returns the principal of the client certificate of a connection, or nil. Without
 // a file that gives names their roles, the authority alone decides. The handshake verified the
-// certificate; it may have expired since.
+// certificate; since then it may have expired, or the authorities may be others.
 func (a *Access) certificate(r *http.Request, now time.Time) *credential.Principal {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || a.authorities == nil {
 		return nil
 	}
-	cert := r.TLS.VerifiedChains[0][0]
-	if now.After(cert.NotAfter) {
+	cert, intermediates := r.TLS.PeerCertificates[0], x509.NewCertPool()
+	for _, one := range r.TLS.PeerCertificates[1:] {
+		intermediates.AddCert(one)
+	}
+	if _, err := cert.Verify(x509.VerifyOptions{
+		Roots: a.authorities(), Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
 		return nil
 	}
 	if file := a.rules.Load().file; file != nil {
@@ -149,7 +173,7 @@ func (a *Access) authenticate(r *http.Request, now time.Time) (c *caller, wrong 
 		}
 		return nil, true
 	}
-	if cookie, err := r.Cookie(sessionCookie); err == nil {
+	for _, cookie := range r.CookiesNamed(sessionCookie) { // another path or port of the host may have set one, too
 		if token, expires, ok := a.sessions.token(cookie.Value, now); ok {
 			if principal := a.token(token); principal != nil {
 				return &caller{Principal: *principal, by: bySession, expires: expires}, false
@@ -178,8 +202,10 @@ func (a *Access) failed(r *http.Request, detail string) *refusal {
 }
 
 // addressOf returns the client's address. All clients of a Unix socket have the same one.
-func addressOf(r *http.Request) netip.Addr {
-	if client, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+func addressOf(r *http.Request) netip.Addr { return clientAddress(r.RemoteAddr) }
+
+func clientAddress(text string) netip.Addr {
+	if client, err := netip.ParseAddrPort(text); err == nil {
 		return client.Addr().Unmap().WithZone("")
 	}
 	return netip.IPv6Unspecified()

@@ -26,9 +26,11 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections; further ones wait to be accepted.
-	maxConnections = 256
-	maxHeaderBytes = 16 << 10
+	// maxConnections bounds the connections, and maxAddressConnections those of one client
+	// address: that of a proxy has all streams.
+	maxConnections        = 256
+	maxAddressConnections = maxConnections / 2
+	maxHeaderBytes        = 16 << 10
 	// maxEventStreams and maxTraceStreams bound streams; the data plane bounds the others.
 	maxEventStreams = 32
 	maxTraceStreams = 2
@@ -112,6 +114,7 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 	s.api.console = page
 	s.api.stopping, s.endReads = context.WithCancel(context.Background())
 	s.api.local = isLocal(l.Addr())
+	bounded := newConnections(listener.NewRetrying(l, deps.Logger), maxConnections, maxAddressConnections, m.displaced)
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
@@ -123,9 +126,10 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 		IdleTimeout:                  30 * time.Second,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
+		ConnState:                    bounded.changed,
 		ErrorLog:                     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
 	}
-	serving := net.Listener(newBounded(listener.NewRetrying(l, deps.Logger), maxConnections))
+	serving := net.Listener(bounded)
 	if deps.TLS != nil {
 		serving = tls.NewListener(serving, deps.TLS)
 	}

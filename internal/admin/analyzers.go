@@ -11,6 +11,19 @@ import (
 // maxDeadline bounds the deadline of a removal.
 const maxDeadline = 24 * time.Hour
 
+// removal are the members that the body of a change may have that may leave no analyzer ready.
+type removal struct {
+	options
+	Force bool `json:"force"`
+}
+
+// removal returns what a removal has in common with all changes.
+func (r *request) removal(body removal) (control.Request, error) {
+	change, err := r.change(body.options)
+	change.Force = body.Force
+	return change, err
+}
+
 // analyzerSpec are the members of an analyzer that clients set.
 type analyzerSpec struct {
 	ID     string  `json:"id"`
@@ -46,12 +59,12 @@ func (a *api) addAnalyzer(r *request) (*answer, error) {
 func (a *api) replaceAnalyzers(r *request) (*answer, error) {
 	var body struct {
 		Analyzers []analyzerSpec `json:"analyzers" required:"true"`
-		options
+		removal
 	}
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
-	change, err := r.change(body.options)
+	change, err := r.removal(body.removal)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +84,7 @@ func (a *api) patchAnalyzer(r *request) (*answer, error) {
 		State    *string   `json:"state"`
 		URL      *string   `json:"url"`
 		Deadline *duration `json:"deadline"`
-		Force    bool      `json:"force"`
-		options
+		removal
 	}
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -80,25 +92,25 @@ func (a *api) patchAnalyzer(r *request) (*answer, error) {
 	if body.Weight == nil && body.State == nil && body.URL == nil {
 		return nil, refuse(malformed, "the body must have weight, state or url")
 	}
-	change, err := r.change(body.options)
+	change, err := r.removal(body.removal)
 	if err != nil {
 		return nil, err
 	}
 	return r.changed(a.control.PatchAnalyzer(r.Context(), change, r.name, control.AnalyzerPatch{
-		Weight: body.Weight, State: body.State, URL: body.URL, Deadline: (*time.Duration)(body.Deadline), Force: body.Force,
+		Weight: body.Weight, State: body.State, URL: body.URL, Deadline: (*time.Duration)(body.Deadline),
 	}))
 }
 
 func (a *api) removeAnalyzer(r *request) (*answer, error) {
-	var body options
-	if err := r.decode(&body); err != nil {
+	var body removal
+	if err := r.decodeDelete(&body); err != nil {
 		return nil, err
 	}
 	var deadline *time.Duration // nil: DRAIN_TIMEOUT_SEC
 	if r.has("deadline") {
 		deadline = new(r.duration("deadline", 0, 0, maxDeadline))
 	}
-	change, err := r.change(body)
+	change, err := r.removal(body)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type analyzerState struct {
 		Weight float64 `json:"weight"`
 		State  string  `json:"state"`
 	} `json:"spec"`
+	Group  string         `json:"group,omitempty"`
 	Status analyzerStatus `json:"status"`
 	Drain  *drainState    `json:"drain,omitempty"`
 }
@@ -68,7 +69,7 @@ func (a *api) getAnalyzer(r *request) (*answer, error) {
 }
 
 func (a *api) stateOf(s distributor.AnalyzerStatus) analyzerState {
-	state := analyzerState{ID: s.ID}
+	state := analyzerState{ID: s.ID, Group: s.Group}
 	state.Spec.URL, state.Spec.Weight, state.Spec.State = s.Spec.URL, s.Spec.Weight, s.Spec.State
 	state.Status = analyzerStatus{
 		Share: s.Effective, TargetShare: s.Target, Deviation: s.DeviationMessages, Ramp: s.Ramp, Healthy: s.Healthy, Health: s.Health,

@@ -218,8 +218,8 @@ func TestOverrides(t *testing.T) {
 }
 
 func TestConfigAndReload(t *testing.T) {
-	s := startSystem(t, "admin_token: hidden\n")
-	s.header["Authorization"] = "Bearer hidden"
+	s := startSystem(t, "admin_token: hidden-from-people\n")
+	s.header["Authorization"] = "Bearer hidden-from-people"
 	s.ok("PATCH", "/v1/settings", `{"rate_limit":7}`)
 	text := string(s.ok("GET", "/v1/config?format=yaml", "").text)
 	if !strings.Contains(text, "rate_limit: 7") || strings.Contains(text, "hidden") || !strings.Contains(text, "id: a2") {
@@ -227,7 +227,7 @@ func TestConfigAndReload(t *testing.T) {
 	}
 	s.want(400, malformed, "GET", "/v1/config?format=xml", "")
 
-	analyzers := fmt.Sprintf("admin_token: hidden\nanalyzers: [{id: a1, url: '%s', weight: 0.6}, {id: a2, url: '%s', weight: 0.4}]\n", s.analyzers[0].URL(), s.analyzers[1].URL())
+	analyzers := fmt.Sprintf("admin_token: hidden-from-people\nanalyzers: [{id: a1, url: '%s', weight: 0.6}, {id: a2, url: '%s', weight: 0.4}]\n", s.analyzers[0].URL(), s.analyzers[1].URL())
 	s.configure(analyzers + "sender_retries: 9\n")
 	s.ok("POST", "/v1/reload?dry_run=true", "")
 	done := s.ok("POST", "/-/reload", `{"reason":"as planned"}`)
@@ -244,10 +244,10 @@ func TestConfigAndReload(t *testing.T) {
 	s.want(409, restartRequired, "POST", "/v1/reload", "")
 	s.want(409, restartRequired, "POST", "/-/reload", "")
 
-	s.configure(strings.Replace(analyzers, "hidden", "another", 1))
+	s.configure(strings.Replace(analyzers, "hidden-from-people", "another-of-operators", 1))
 	s.ok("POST", "/v1/reload", "")
 	s.want(401, unauthorized, "GET", "/v1/status", "")
-	s.header["Authorization"] = "Bearer another"
+	s.header["Authorization"] = "Bearer another-of-operators"
 	s.ok("GET", "/v1/status", "")
 }
 
@@ -328,10 +328,10 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestSessionOfABrowser(t *testing.T) {
-	s := startSystem(t, "admin_token: secret\n")
+	s := startSystem(t, "admin_token: secret-of-operators\n")
 	s.want(401, unauthorized, "GET", "/v1/session", "")
 	s.want(401, unauthorized, "POST", "/v1/session", `{"token":"guess"}`)
-	login := s.want(201, "", "POST", "/v1/session", `{"token":"secret"}`)
+	login := s.want(201, "", "POST", "/v1/session", `{"token":"secret-of-operators"}`)
 	cookie := login.Cookies()[0]
 	got := s.ok("GET", "/v1/session", "", "Cookie", cookie.Name+"="+cookie.Value)
 	if got.get("by") != "session" || got.get("role") != "operate" || got.get("expires") == nil {
@@ -344,7 +344,7 @@ func TestSessionOfABrowser(t *testing.T) {
 	s.want(401, unauthorized, "GET", "/v1/session", "", "Cookie", cookie.Name+"="+cookie.Value)
 
 	open := startSystem(t, "")
-	open.want(409, conflict, "POST", "/v1/session", `{"token":"secret"}`)
+	open.want(409, conflict, "POST", "/v1/session", `{"token":"secret-of-operators"}`)
 	if got := open.ok("GET", "/v1/session", ""); got.get("by") != "loopback" || got.get("role") != "operate" {
 		t.Errorf("%s", got.text)
 	}

@@ -27,7 +27,7 @@ func newTestAudit(t *testing.T, log *bytes.Buffer) *audit {
 func TestAuditIsSynced(t *testing.T) {
 	a := newTestAudit(t, new(bytes.Buffer))
 	synced := 0
-	a.sync = func(f *os.File) error {
+	a.lines.Sync = func(f *os.File) error {
 		synced++
 		text, err := os.ReadFile(f.Name())
 		if err != nil || strings.Count(string(text), "\n") != synced {
@@ -38,7 +38,7 @@ func TestAuditIsSynced(t *testing.T) {
 	for range 3 {
 		a.add(record{Time: time.Now(), Method: "PATCH", Status: 200})
 	}
-	if synced != 3 || len(readRecords(t, a.dir)) != 3 {
+	if synced != 3 || len(readRecords(t, a.lines.Dir)) != 3 {
 		t.Errorf("%d syncs", synced)
 	}
 }
@@ -46,16 +46,16 @@ func TestAuditIsSynced(t *testing.T) {
 // The files are bounded, and all records but the oldest are in them.
 func TestAuditIsRotated(t *testing.T) {
 	a := newTestAudit(t, new(bytes.Buffer))
-	a.maxBytes = 1000
+	a.lines.MaxBytes = 1000
 	const records = 200
 	for i := range records {
 		a.add(record{Time: time.Now(), Path: fmt.Sprintf("/%03d", i), Status: 200})
 	}
 	seen := ""
 	for i := auditFiles - 1; i >= 0; i-- {
-		text, err := os.ReadFile(a.path(i))
+		text, err := os.ReadFile(a.lines.Path(i))
 		if err != nil || len(text) > 1000 {
-			t.Errorf("%s has %d bytes, %v", a.path(i), len(text), err)
+			t.Errorf("%s has %d bytes, %v", a.lines.Path(i), len(text), err)
 		}
 		seen += string(text)
 	}
@@ -65,7 +65,7 @@ func TestAuditIsRotated(t *testing.T) {
 			t.Errorf("record %d is missing", i)
 		}
 	}
-	if entries, err := os.ReadDir(a.dir); err != nil || len(entries) != auditFiles || first < 0 {
+	if entries, err := os.ReadDir(a.lines.Dir); err != nil || len(entries) != auditFiles || first < 0 {
 		t.Errorf("%v, %v", entries, err)
 	}
 }
@@ -75,11 +75,11 @@ func TestAuditFailure(t *testing.T) {
 	log := new(bytes.Buffer)
 	a := newTestAudit(t, log)
 	a.add(record{Time: time.Now(), Path: "/before", Status: 200})
-	a.sync = func(*os.File) error { return errors.New("no space left on device") }
+	a.lines.Sync = func(*os.File) error { return errors.New("no space left on device") }
 	for range 3 {
 		a.add(record{Time: time.Now(), Path: "/lost", Status: 200})
 	}
-	a.sync = (*os.File).Sync
+	a.lines.Sync = (*os.File).Sync
 	a.add(record{Time: time.Now(), Path: "/after", Status: 200})
 	if failures := testutil.ToFloat64(a.failures); failures != 3 {
 		t.Errorf("%v failures are counted", failures)
@@ -89,7 +89,7 @@ func TestAuditFailure(t *testing.T) {
 			t.Errorf("%q is logged %d times, want %d:\n%s", text, got, times, log)
 		}
 	}
-	if all := readRecords(t, a.dir); len(all) != 2 || all[1].Path != "/after" {
+	if all := readRecords(t, a.lines.Dir); len(all) != 2 || all[1].Path != "/after" {
 		t.Errorf("%+v", all)
 	}
 }
@@ -98,26 +98,26 @@ func TestAuditFailure(t *testing.T) {
 // followed.
 func TestAuditFile(t *testing.T) {
 	a := newTestAudit(t, new(bytes.Buffer))
-	if err := os.WriteFile(a.path(0), []byte(`{"time":`), 0o600); err != nil {
+	if err := os.WriteFile(a.lines.Path(0), []byte(`{"time":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a.add(record{Time: time.Now(), Path: "/next", Status: 200})
-	text, err := os.ReadFile(a.path(0))
+	text, err := os.ReadFile(a.lines.Path(0))
 	if err != nil || !strings.HasPrefix(string(text), "{\"time\":\n{\"time\":\"") {
 		t.Errorf("%s, %v", text, err)
 	}
 
-	moved := filepath.Join(a.dir, "moved")
-	if err := os.Rename(a.path(0), moved); err != nil {
+	moved := filepath.Join(a.lines.Dir, "moved")
+	if err := os.Rename(a.lines.Path(0), moved); err != nil {
 		t.Fatal(err)
 	}
 	a.add(record{Time: time.Now(), Path: "/new-file", Status: 200})
-	if all := readRecords(t, a.dir); len(all) != 1 || all[0].Path != "/new-file" {
+	if all := readRecords(t, a.lines.Dir); len(all) != 1 || all[0].Path != "/new-file" {
 		t.Errorf("after the file was moved away: %+v", all)
 	}
 
 	a = newTestAudit(t, new(bytes.Buffer))
-	if err := os.Symlink(moved, a.path(0)); err != nil {
+	if err := os.Symlink(moved, a.lines.Path(0)); err != nil {
 		t.Skip("there are no links: ", err)
 	}
 	before, _ := os.ReadFile(moved)
@@ -131,12 +131,12 @@ func TestAuditFile(t *testing.T) {
 func TestRefusedRequestsAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAudit(t, new(bytes.Buffer))
-		a.sync = func(*os.File) error { return nil }
+		a.lines.Sync = func(*os.File) error { return nil }
 		for range refusedBurst + 500 {
 			a.add(record{Time: time.Now(), Code: string(unauthorized), Status: 401})
 		}
 		a.add(record{Time: time.Now(), Path: "/served", Status: 200})
-		all := readRecords(t, a.dir)
+		all := readRecords(t, a.lines.Dir)
 		if len(all) != refusedBurst+1 || all[refusedBurst].Path != "/served" || all[refusedBurst].Unrecorded != 500 {
 			t.Errorf("%d records, the last one %+v", len(all), all[len(all)-1])
 		}
@@ -144,7 +144,7 @@ func TestRefusedRequestsAreSummedUp(t *testing.T) {
 		for range 10 {
 			a.add(record{Time: time.Now(), Code: string(unauthorized), Status: 401})
 		}
-		if got := len(readRecords(t, a.dir)) - len(all); got != 6 {
+		if got := len(readRecords(t, a.lines.Dir)) - len(all); got != 6 {
 			t.Errorf("%d records a minute later", got)
 		}
 	})
@@ -157,11 +157,15 @@ func TestRecordsOfRefusedRequestsAreShort(t *testing.T) {
 	long := strings.Repeat("\xff", maxHeaderBytes)
 	a.add(record{Time: time.Now(), Method: long, Path: long, Query: long, IfMatch: long, Code: string(unauthorized), Status: 401})
 	a.add(record{Time: time.Now(), Query: "emitter=" + strings.Repeat("e", 1000), Status: 200})
-	all := readRecords(t, a.dir)
+	all := readRecords(t, a.lines.Dir)
 	if len(all) != 2 || len(all[1].Query) != 1008 {
 		t.Fatalf("%+v", all)
 	}
-	if one := a.size - int64(len(all[1].Query)); one*refusedBurst > auditBytes/2 {
+	text, err := os.ReadFile(a.lines.Path(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one := int64(len(text) - len(all[1].Query)); one*refusedBurst > auditBytes/2 {
 		t.Errorf("a refused request takes %d bytes", one)
 	}
 }
@@ -170,14 +174,14 @@ func TestRecordsOfRefusedRequestsAreShort(t *testing.T) {
 func TestRefusedRequestsOfOneActor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAudit(t, new(bytes.Buffer))
-		a.sync = func(*os.File) error { return nil }
+		a.lines.Sync = func(*os.File) error { return nil }
 		for range refusedBurst {
 			a.add(record{Time: time.Now(), Actor: "viewer", Status: 200})
 			a.add(record{Time: time.Now(), Code: string(unauthorized), Status: 401})
 		}
 		a.add(record{Time: time.Now(), Code: string(unauthorized), Status: 401})
 		a.add(record{Time: time.Now(), Actor: "viewer", Code: string(forbidden), Status: 403})
-		all := readRecords(t, a.dir)
+		all := readRecords(t, a.lines.Dir)
 		if last := all[len(all)-1]; len(all) != 2*refusedBurst+1 || last.Actor != "viewer" || last.Status != 403 || last.Unrecorded != 1 {
 			t.Errorf("%d records, the last one %+v", len(all), last)
 		}

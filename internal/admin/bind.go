@@ -41,6 +41,15 @@ func Listen(config control.AdminConfig, inherited net.Listener) (net.Listener, e
 	return l, nil
 }
 
+// AddressOf returns the address of a listener for logs: the name of a Unix socket is that of
+// the setting, since the kernel knows the one that the socket had first.
+func AddressOf(config control.AdminConfig, l net.Listener) string {
+	if _, isPath := config.UnixPath(); isPath {
+		return config.Addr
+	}
+	return l.Addr().String()
+}
+
 // isLocal reports whether only processes of this machine can connect.
 func isLocal(address net.Addr) bool {
 	if address.Network() == "unix" {
@@ -100,7 +109,7 @@ func CheckCredentials(config control.AdminConfig) error {
 	if err != nil {
 		return err
 	}
-	_, tokens := NewAccess(config, files)
-	_, certificates := TLS(config, store)
+	secure, certificates := TLS(config, store)
+	_, tokens := NewAccess(config, files, secure)
 	return errors.Join(tokens, certificates)
 }

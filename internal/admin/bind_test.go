@@ -23,6 +23,30 @@ import (
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
+// Logs have the name that clients use, not the first one of the socket.
+func TestAddressOfUnixSocket(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no modes of files")
+	}
+	config := control.AdminConfig{Addr: "unix:" + filepath.Join(shortDir(t), "s")}
+	l, err := Listen(config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // of a test
+	if got := AddressOf(config, l); got != config.Addr {
+		t.Error(got)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close() //nolint:errcheck // of a test
+	if got := AddressOf(control.AdminConfig{Addr: "localhost:0"}, tcp); got != tcp.Addr().String() {
+		t.Error(got)
+	}
+}
+
 // An address that others can reach needs a credential.
 func TestListenNeedsCredentials(t *testing.T) {
 	for _, c := range []struct {
@@ -140,7 +164,7 @@ func overUnix(t *testing.T, l net.Listener, path string) int {
 func serveProbes(t *testing.T, l net.Listener, config control.AdminConfig, secure *tls.Config) *Server {
 	t.Helper()
 	server, err := Serve(l, Dependencies{
-		Access: newAccess(t, config), TLS: secure, DataDir: t.TempDir(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Access: newAccess(t, config, secure), TLS: secure, DataDir: t.TempDir(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -225,6 +249,21 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%q: %d, want %d", name, got, status)
 		}
 	}
+	kept := as("viewer")
+	kept.DisableKeepAlives = false
+	defer kept.CloseIdleConnections()
+	if got := statusOf(t, kept, url, ""); got != 200 {
+		t.Errorf("before the authority is replaced: %d", got)
+	}
+	other, err := certificatetest.NewAuthority("other", time.Now().Add(time.Hour))
+	must(err)
+	must(os.WriteFile(config.ClientCA, other.PEM, 0o600))
+	must(watcher.Reload())
+	if got := statusOf(t, kept, url, ""); got != 401 {
+		t.Errorf("on a connection from before the authority was replaced: %d", got)
+	}
+	must(os.WriteFile(config.ClientCA, ca.PEM, 0o600))
+	must(watcher.Reload())
 	stop(t, server)
 	config.TokensFile = filepath.Join(dir, "tokens")
 	must(os.WriteFile(config.TokensFile, []byte("viewer read cert:viewer\n"), 0o600))
@@ -239,43 +278,4 @@ func TestTLS(t *testing.T) {
 		t.Errorf("a token over TLS: %d", got)
 	}
 	stop(t, server)
-}
-
-// The connections are bounded; a closed one lets the next one in.
-func TestConnectionsAreBounded(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := newBounded(l, 1)
-	accepted := make(chan net.Conn, 2)
-	go func() {
-		defer close(accepted)
-		for {
-			conn, err := b.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- conn
-		}
-	}()
-	for range 2 {
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close() //nolint:errcheck // of a test
-	}
-	first := <-accepted
-	if len(b.free) != 1 || len(accepted) != 0 {
-		t.Error("two connections are open")
-	}
-	_ = first.Close()
-	_ = first.Close() // does not count twice
-	second := <-accepted
-	_ = second.Close()
-	_ = b.Close()
-	if _, more := <-accepted; more {
-		t.Error("a connection is accepted by a closed listener")
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
+	"github.com/logstreamer/logstreamer/internal/events"
 )
 
 // deadLetter is the answer about a dead letter.
@@ -81,10 +82,12 @@ func (a *api) listDeadLetters(r *request) (*answer, error) {
 }
 
 func (a *api) getDeadLetter(r *request) (*answer, error) {
+	r.record = &record{} // it is recorded who reads the content of packets
 	one, packet, err := a.deadLetters().Get(r.Context(), r.name)
 	if err != nil {
 		return nil, refuseDeadLetters(err)
 	}
+	r.record.DeadLetters = &deadLettersRecord{IDs: []string{one.ID}, Matched: 1}
 	return &answer{body: deadLetterOf(one, packet)}, nil
 }
 
@@ -113,6 +116,46 @@ func (s selection) chosen() (deadletter.Selection, error) {
 	chosen.Filter = &deadletter.Filter{Reason: s.Filter.Reason, Analyzer: s.Filter.Analyzer, Emitter: s.Filter.Emitter}
 	chosen.ExpectCount = *s.ExpectCount
 	return chosen, nil
+}
+
+const (
+	// maxRecordedIDs bounds the ids of dead letters in a record or an event, and
+	// maxRecordedBytes each text of a filter.
+	maxRecordedIDs   = 100
+	maxRecordedBytes = 200
+)
+
+// deadLettersRecord tells in records and events which dead letters were read, replayed or
+// deleted.
+type deadLettersRecord struct {
+	IDs      []string      `json:"ids,omitempty"` // the first ones
+	Filter   *filterRecord `json:"filter,omitempty"`
+	Expected int64         `json:"expect_count,omitempty"`
+	Matched  int64         `json:"matched"` // 0 in a dry run
+}
+
+// filterRecord is a filter of dead letters.
+type filterRecord struct {
+	Reason   string `json:"reason,omitempty"`
+	Analyzer string `json:"analyzer,omitempty"`
+	Emitter  string `json:"emitter,omitempty"`
+}
+
+func recordOf(chosen deadletter.Selection) *deadLettersRecord {
+	r := &deadLettersRecord{IDs: chosen.IDs[:min(len(chosen.IDs), maxRecordedIDs)], Expected: chosen.ExpectCount}
+	if f := chosen.Filter; f != nil {
+		r.Filter = &filterRecord{cut(f.Reason, maxRecordedBytes), cut(f.Analyzer, maxRecordedBytes), cut(f.Emitter, maxRecordedBytes)}
+	}
+	return r
+}
+
+// recordDeadLetters notes how many dead letters were replayed or deleted, and adds an event.
+func (a *api) recordDeadLetters(r *request, kind, path string, matched int64) {
+	r.record.DeadLetters.Matched = matched
+	actor := r.actor()
+	a.control.Events().Add(events.Event{
+		Kind: kind, Actor: actor.Name, Address: actor.Address, Path: path, Reason: r.record.Reason, Result: "applied", Detail: r.record.DeadLetters,
+	})
 }
 
 // matched is the answer about how many dead letters are selected.
@@ -159,7 +202,9 @@ func (a *api) replayDeadLetters(r *request) (*answer, error) {
 		return nil, refuseDeadLetters(err)
 	}
 	state := replayStateOf(started)
-	return &answer{status: http.StatusAccepted, location: "/v1/dead-letters/replays/" + state.ID, body: state}, nil
+	path := "dead-letters/replays/" + state.ID
+	a.recordDeadLetters(r, "dead_letters_replayed", path, started.Total)
+	return &answer{status: http.StatusAccepted, location: "/v1/" + path, body: state}, nil
 }
 
 func (a *api) deleteDeadLetters(r *request) (*answer, error) {
@@ -178,6 +223,7 @@ func (a *api) deleteDeadLetters(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuseDeadLetters(err)
 	}
+	a.recordDeadLetters(r, "dead_letters_deleted", "dead-letters", deleted)
 	return &answer{body: matched{Matched: deleted}}, nil
 }
 
@@ -191,6 +237,7 @@ func (r *request) selected(body any, parts *selection, why *reason) (chosen dead
 		return chosen, false, err
 	}
 	chosen, err = parts.chosen()
+	r.record.DeadLetters = recordOf(chosen)
 	return chosen, change.DryRun, err
 }
 

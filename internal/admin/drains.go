@@ -28,13 +28,15 @@ type drainState struct {
 	Ended     *time.Time              `json:"ended,omitempty"`
 	Left      *volume                 `json:"left,omitempty"`
 	Proof     *distributor.DrainProof `json:"proof,omitempty"`
+	Restarts  int                     `json:"restarts,omitempty"`
+	Before    *distributor.DrainProof `json:"before_restart,omitempty"`
 }
 
 // drainStateOf returns the state of a drain; now are the analyzers, which tell what is left.
 func drainStateOf(d control.DrainStatus, now []distributor.AnalyzerStatus) drainState {
 	state := drainState{
 		Operation: d.Operation, Analyzer: d.Analyzer, Kind: d.Kind, Running: d.Ended == nil,
-		Started: d.Started, Deadline: d.Deadline, Ended: d.Ended,
+		Started: d.Started, Deadline: d.Deadline, Ended: d.Ended, Restarts: d.Restarts, Before: d.BeforeRestart,
 	}
 	if d.Ended != nil {
 		state.Proof = &d.Proof

@@ -5,9 +5,10 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
@@ -37,7 +39,7 @@ type guarded struct {
 	served   []string // methods and paths
 }
 
-const operateToken, readToken = "operate-token", "read-token"
+const operateToken, readToken = "operate-token-of-a-test", "read-token"
 
 func newGuarded(t *testing.T, config control.AdminConfig) *guarded {
 	t.Helper()
@@ -47,7 +49,7 @@ func newGuarded(t *testing.T, config control.AdminConfig) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.api = newAPI(Dependencies{Access: newAccess(t, config), DataDir: g.dir, Logger: logger}, m)
+	g.api = newAPI(Dependencies{Access: newAccess(t, config, nil), DataDir: g.dir, Logger: logger}, m)
 	g.local, g.stopping = true, t.Context()
 	serve := func(_ *api, r *request) (*answer, error) {
 		g.served = append(g.served, r.Method+" "+r.URL.Path)
@@ -75,13 +77,13 @@ func newGuarded(t *testing.T, config control.AdminConfig) *guarded {
 	return g
 }
 
-func newAccess(t *testing.T, config control.AdminConfig) *Access {
+func newAccess(t *testing.T, config control.AdminConfig, secure *tls.Config) *Access {
 	t.Helper()
 	watcher, err := filewatch.New(slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	access, err := NewAccess(config, watcher)
+	access, err := NewAccess(config, watcher, secure)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +150,7 @@ func (g *guarded) records() []record {
 
 func readRecords(t *testing.T, dir string) (all []record) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, auditFile))
+	text, err := os.ReadFile(filepath.Join(dir, "audit.ndjson"))
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
@@ -447,34 +449,67 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 
 // A certificate that expires after the handshake is no credential any more.
 func TestExpiredCertificate(t *testing.T) {
-	access, now := newAccess(t, control.AdminConfig{ClientCA: "ca.pem"}), time.Now()
+	now := time.Now()
+	ca, err := certificatetest.NewAuthority("ca", now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := ca.Issue("viewer", now.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(pair.Cert)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorities := x509.NewCertPool()
+	authorities.AppendCertsFromPEM(ca.PEM)
+	access := newAccess(t, control.AdminConfig{ClientCA: "ca.pem"}, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{ClientCAs: authorities}, nil
+	}})
 	r := httptest.NewRequest("GET", "/v1/thing", nil)
-	leaf := &x509.Certificate{Subject: pkix.Name{CommonName: "viewer"}, NotAfter: now}
-	r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf}}}
+	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
 	if c, _ := access.authenticate(r, now); c == nil || c.Name != "viewer" {
 		t.Errorf("valid: %+v", c)
 	}
-	if c, _ := access.authenticate(r, now.Add(time.Second)); c != nil {
+	if c, _ := access.authenticate(r, now.Add(2*time.Minute)); c != nil {
 		t.Errorf("expired: %+v", c)
 	}
 }
 
+// One token's sessions end each other, and not those of others.
 func TestSessionsAreBounded(t *testing.T) {
 	s, now := newSessions(), time.Unix(1, 0)
+	other, _ := s.begin([]byte("other"), now)
 	var secrets []string
-	for i := range maxSessions + 2 {
+	for i := range maxTokenSessions + 2 {
 		secret, _ := s.begin([]byte("token"), now.Add(time.Duration(i)))
 		secrets = append(secrets, secret)
 		s.token(secrets[0], now.Add(time.Duration(i))) // the first stays in use
 	}
-	for i, secret := range secrets {
+	for i, secret := range append(secrets, other) {
 		if _, _, ok := s.token(secret, now.Add(time.Minute)); ok != (i != 1 && i != 2) {
 			t.Errorf("session %d is open: %v", i, ok)
 		}
 	}
+	for i := range 2 * maxSessions {
+		s.begin(fmt.Append(nil, "token ", i), now.Add(time.Minute))
+	}
 	if len(s.open) != maxSessions {
 		t.Errorf("%d sessions are open", len(s.open))
 	}
+}
+
+// A browser sends all cookies with the name; any of them may be that of the session.
+func TestSeveralCookies(t *testing.T) {
+	g := newGuarded(t, withTokens(t))
+	login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + operateToken + `"}`}, 201, "")
+	cookie := login.Result().Cookies()[0]
+	both := map[string]string{"Cookie": sessionCookie + "=stale; " + cookie.Name + "=" + cookie.Value}
+	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 200, "")
+	g.want(asks{method: "DELETE", path: "/v1/session", header: both}, 204, "")
+	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 401, unauthorized)
 }
 
 func TestPanic(t *testing.T) {

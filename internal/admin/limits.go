@@ -38,7 +38,7 @@ func (a *api) clearLimit(r *request) (*answer, error) {
 	var body options
 	emitter, err := r.emitter()
 	if err == nil {
-		err = r.decode(&body)
+		err = r.decodeDelete(&body)
 	}
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ type metrics struct {
 	denied        map[code]prometheus.Counter
 	auditFailures prometheus.Counter
 	panics        prometheus.Counter
+	displaced     prometheus.Counter
 }
 
 // newMetrics registers the metrics.
@@ -31,6 +32,9 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_admin_panics_total", Help: "Requests to the admin API that ended in a panic, which is a defect.",
 		}),
+		displaced: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "distributor_admin_displaced_connections_total", Help: "Connections to the admin API that were closed because there were too many.",
+		}),
 	}
 	for class := 2; class <= 5; class++ {
 		m.requests[class] = requests.WithLabelValues(fmt.Sprintf("%dxx", class))
@@ -39,7 +43,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		m.denied[reason] = denied.WithLabelValues(string(reason))
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{requests, denied, m.auditFailures, m.panics} {
+	for _, c := range []prometheus.Collector{requests, denied, m.auditFailures, m.panics, m.displaced} {
 		errs = append(errs, registerer.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -31,11 +31,11 @@ func (a *api) getOverride(r *request) (*answer, error) {
 
 // revert reverts the override of the path, or all of them.
 func (a *api) revert(r *request) (*answer, error) {
-	var body options
-	if err := r.decode(&body); err != nil {
+	var body removal
+	if err := r.decodeDelete(&body); err != nil {
 		return nil, err
 	}
-	change, err := r.change(body)
+	change, err := r.removal(body)
 	if err != nil {
 		return nil, err
 	}

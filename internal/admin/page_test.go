@@ -76,7 +76,7 @@ func TestDemo(t *testing.T) {
 	g.want(asks{method: "POST", path: "/v1/demo/a1", body: `{"action":"burn"}`, header: operator}, 400, malformed)
 	g.want(asks{method: "POST", path: "/v1/demo/a1", body: `{}`, header: operator}, 400, malformed)
 
-	product := newAPI(Dependencies{Access: newAccess(t, control.AdminConfig{}), DataDir: t.TempDir(), Logger: g.logger}, g.metrics)
+	product := newAPI(Dependencies{Access: newAccess(t, control.AdminConfig{}, nil), DataDir: t.TempDir(), Logger: g.logger}, g.metrics)
 	t.Cleanup(product.audit.close)
 	for _, path := range []string{"/v1/demo", "/v1/demo/a1"} {
 		if found, _, _ := product.routes.find("POST", path); found != nil {

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,6 +29,38 @@ type request struct {
 
 // decode decodes the body.
 func (r *request) decode(into any) error { return decode(r.body, into) }
+
+// deleteOptions are the members of the body of a DELETE that may be parameters instead: some
+// clients send no body with that method.
+const deleteOptions = "ttl reason force"
+
+// decodeDelete decodes the body of a DELETE, or the parameters that stand for it.
+func (r *request) decodeDelete(into any) error {
+	members := make(map[string]any)
+	for name := range strings.FieldsSeq(deleteOptions) {
+		switch {
+		case r.has(name) && len(bytes.TrimSpace(r.body)) > 0:
+			refused := refuse(malformed, "%s is a parameter, and there is a body: it must be a member of that", name)
+			refused.Key = name
+			return refused
+		case r.has(name) && name == "force":
+			members[name] = r.flag(name)
+		case r.has(name):
+			members[name] = r.text(name)
+		}
+	}
+	if len(members) == 0 {
+		return r.decode(into)
+	}
+	if r.query.err != nil {
+		return r.query.err
+	}
+	text, err := json.Marshal(members)
+	if err == nil {
+		err = decode(text, into)
+	}
+	return err
+}
 
 // actor returns the caller for events and overrides.
 func (r *request) actor() control.Actor {

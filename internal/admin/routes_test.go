@@ -15,9 +15,9 @@ func (r route) example() string {
 
 // Each route is guarded in the same way.
 func TestEveryRouteIsGuarded(t *testing.T) {
-	s := startSystem(t, "admin_token: secret\nadmin_tokens_file: "+withTokens(t).TokensFile+"\n")
+	s := startSystem(t, "admin_token: secret-of-operators\nadmin_tokens_file: "+withTokens(t).TokensFile+"\n")
 	for _, one := range allRoutes() {
-		path, token := one.example(), []string{"Authorization", "Bearer secret"}
+		path, token := one.example(), []string{"Authorization", "Bearer secret-of-operators"}
 		s.want(403, hostNotAllowed, one.method, path, "", "Host", "evil.example")
 		if one.rights != public {
 			s.want(401, unauthorized, one.method, path, "")
@@ -43,7 +43,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 
 // Whoever presents wrong credentials is refused everywhere.
 func TestEveryRouteLimitsFailures(t *testing.T) {
-	s := startSystem(t, "admin_token: secret\n")
+	s := startSystem(t, "admin_token: secret-of-operators\n")
 	for range 5 {
 		s.want(401, unauthorized, "GET", "/v1/status", "", "Authorization", "Bearer guess")
 	}
@@ -53,7 +53,7 @@ func TestEveryRouteLimitsFailures(t *testing.T) {
 		}
 	}
 	s.want(429, tooManyFailures, "POST", "/v1/session", `{"token":"guess"}`)
-	s.want(201, "", "POST", "/v1/session", `{"token":"secret"}`)
+	s.want(201, "", "POST", "/v1/session", `{"token":"secret-of-operators"}`)
 }
 
 // A change that is meant for another revision changes nothing.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -13,6 +14,8 @@ const (
 	sessionCookie = "logstreamer_session"
 	// maxSessions bounds the sessions; a further one ends the one that was used least recently.
 	maxSessions = 256
+	// maxTokenSessions bounds those of one token, so that they do not end the others'.
+	maxTokenSessions = maxSessions / 8
 	// sessionLifetime and sessionIdle are after how long a session ends, since the login and
 	// since the last request.
 	sessionLifetime = 12 * time.Hour
@@ -52,25 +55,43 @@ func (s *sessions) begin(token []byte, now time.Time) (secret string, expires ti
 	begun := session{token: token, started: now, used: now}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.makeRoomLocked(now)
+	s.makeRoomLocked(token, now)
 	s.open[sha256.Sum256([]byte(secret))] = begun
 	return secret, begun.expires()
 }
 
 // makeRoomLocked removes expired sessions, and the least recently used one if there are too
-// many.
-func (s *sessions) makeRoomLocked(now time.Time) {
-	var oldest [sha256.Size]byte
-	var used time.Time
+// many: that of the token, if those are.
+func (s *sessions) makeRoomLocked(token []byte, now time.Time) {
+	var all, ofToken lru
 	for key, one := range s.open {
 		if !one.expires().After(now) {
 			delete(s.open, key)
-		} else if used.IsZero() || one.used.Before(used) {
-			oldest, used = key, one.used
+			continue
+		}
+		all.add(key, one.used)
+		if bytes.Equal(one.token, token) {
+			ofToken.add(key, one.used)
 		}
 	}
-	if len(s.open) >= maxSessions {
-		delete(s.open, oldest)
+	switch {
+	case ofToken.count >= maxTokenSessions:
+		delete(s.open, ofToken.key)
+	case all.count >= maxSessions:
+		delete(s.open, all.key)
+	}
+}
+
+// lru finds the least recently used session.
+type lru struct {
+	count int
+	key   [sha256.Size]byte
+	used  time.Time
+}
+
+func (l *lru) add(key [sha256.Size]byte, used time.Time) {
+	if l.count++; l.count == 1 || used.Before(l.used) {
+		l.key, l.used = key, used
 	}
 }
 
@@ -153,7 +174,7 @@ func (a *api) login(r *request) (*answer, error) {
 }
 
 func (a *api) logout(r *request) (*answer, error) {
-	if cookie, err := r.Cookie(sessionCookie); err == nil {
+	for _, cookie := range r.CookiesNamed(sessionCookie) {
 		a.access.sessions.end(cookie.Value)
 	}
 	return &answer{status: http.StatusNoContent, cookie: newCookie("", r.TLS != nil, time.Unix(1, 0))}, nil

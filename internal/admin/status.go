@@ -3,25 +3,28 @@ package admin
 import (
 	"net/http"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
 // status is the answer about the distributor as a whole.
 type status struct {
-	State     string         `json:"state"`
-	Reason    string         `json:"reason"`
-	Ready     bool           `json:"ready"`
-	Intake    string         `json:"intake"`
-	Dispatch  string         `json:"dispatch"`
-	Version   string         `json:"version"`
-	Boot      string         `json:"boot"`
-	Started   time.Time      `json:"started"`
-	Uptime    duration       `json:"uptime"`
-	Revision  int64          `json:"revision"`
-	Overrides int            `json:"overrides"`
-	Analyzers analyzerCounts `json:"analyzers"`
-	Ledger    ledger         `json:"ledger"`
-	Rates     rates          `json:"rates"`
-	Reload    *reloadState   `json:"last_reload"`
+	State     string                    `json:"state"`
+	Reason    string                    `json:"reason"`
+	Ready     bool                      `json:"ready"`
+	Intake    string                    `json:"intake"`
+	Dispatch  string                    `json:"dispatch"`
+	Version   string                    `json:"version"`
+	Boot      string                    `json:"boot"`
+	Started   time.Time                 `json:"started"`
+	Uptime    duration                  `json:"uptime"`
+	Revision  int64                     `json:"revision"`
+	Overrides int                       `json:"overrides"`
+	Analyzers analyzerCounts            `json:"analyzers"`
+	Journal   distributor.JournalStatus `json:"journal"`
+	Ledger    ledger                    `json:"ledger"`
+	Rates     rates                     `json:"rates"`
+	Reload    *reloadState              `json:"last_reload"`
 }
 
 type analyzerCounts struct {
@@ -36,7 +39,10 @@ type ledger struct {
 	InFlight     volume `json:"in_flight"`
 	DeadLettered volume `json:"dead_lettered"`
 	Damaged      volume `json:"damaged"`
-	Unaccounted  int64  `json:"unaccounted_messages"`
+	// Received and Returned are those of a shared journal.
+	Received    *volume `json:"received,omitempty"`
+	Returned    *volume `json:"returned,omitempty"`
+	Unaccounted int64   `json:"unaccounted_messages"`
 }
 
 type rates struct {
@@ -72,6 +78,9 @@ func (a *api) getStatus(r *request) (*answer, error) {
 	s.Ledger = ledger{
 		Accepted: volumeOf(now.Accepted), Delivered: volumeOf(now.Delivered), Queued: volumeOf(now.Waiting.Plus(now.Queued)),
 		InFlight: volumeOf(now.InFlight), DeadLettered: volumeOf(now.DeadLettered), Damaged: volumeOf(now.Damaged), Unaccounted: now.Unaccounted,
+	}
+	if s.Journal = d.JournalStatus(); s.Journal.Shared {
+		s.Ledger.Received, s.Ledger.Returned = new(volumeOf(now.Received)), new(volumeOf(now.Returned))
 	}
 	s.Rates = rates{now.Rates.In, now.Rates.Out, now.Rates.Refused}
 	s.Reload = &reloadState{reload.Time, reload.Success, reload.Detail}

@@ -128,8 +128,8 @@ func TestStream(t *testing.T) {
 }
 
 func TestTap(t *testing.T) {
-	s := startSystem(t, "admin_token: secret\n")
-	s.header["Authorization"] = "Bearer secret"
+	s := startSystem(t, "admin_token: secret-of-operators\n")
+	s.header["Authorization"] = "Bearer secret-of-operators"
 	tap := s.follow("/v1/tap?stage=delivered&emitter=web-*&bodies=true&level=INFO&sample=1")
 	defer tap.close()
 	s.send("db-1", 1)

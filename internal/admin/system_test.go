@@ -73,7 +73,7 @@ func startSystem(t testing.TB, lines string) *system {
 		Prepare: func(c control.Config) (commit, abort func(), err error) { return access.Prepare(c.Admin) },
 	})
 	s.must(err)
-	access, err = NewAccess(s.Config().Admin, watcher)
+	access, err = NewAccess(s.Config().Admin, watcher, nil)
 	s.must(err)
 	s.distributor, err = distributor.New(s.Config().Distributor, logger)
 	s.must(err)

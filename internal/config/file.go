@@ -104,7 +104,7 @@ func (s Setting) setObject(item reflect.Value, pairs []*ast.MappingValueNode, fr
 	}
 	for _, f := range fields {
 		if needed := f.tag.Get("required"); needed != "" && given[f.Key] == (Origin{}) {
-			errs = append(errs, fmt.Errorf("%s: %s", f.name(from), needed))
+			errs = append(errs, Refuse(f.Key, nil, needed, "%s: %s", f.name(from), needed))
 		}
 	}
 	return errs

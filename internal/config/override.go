@@ -43,7 +43,7 @@ func (s Setting) setJSON(field reflect.Value, value json.RawMessage, from Origin
 	}
 	switch decoded := decoded.(type) {
 	case nil:
-		return fmt.Errorf("%s: the value is missing", s.name(from))
+		return Refuse(s.Key, nil, s.Allowed(), "%s: the value is missing", s.name(from))
 	case string:
 		return s.set(field, decoded, from)
 	case []any:

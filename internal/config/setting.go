@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -88,14 +89,24 @@ func (s Setting) set(field reflect.Value, text string, from Origin) error {
 	case err == nil && allowed == "":
 		return nil
 	case inWords != "":
-		return fmt.Errorf("%s: the %s %.100q must be %s", s.name(from), s.Key, s.mask(text), inWords)
+		err = fmt.Errorf("%s: the %s %.100q must be %s", s.name(from), s.Key, s.mask(text), inWords)
 	case err != nil:
-		return fmt.Errorf("%s: %w", s.quote(text, from), err)
+		err = fmt.Errorf("%s: %w", s.quote(text, from), err)
 	case s.auto:
-		return fmt.Errorf("%s: %s is needed", s.quote(text, from), needed)
+		err = fmt.Errorf("%s: %s is needed", s.quote(text, from), needed)
 	default:
-		return fmt.Errorf("%s is %v: it must be %s", s.name(from), s.mask(field.Interface()), allowed)
+		err = fmt.Errorf("%s is %v: it must be %s", s.name(from), s.mask(field.Interface()), allowed)
 	}
+	return &ValueError{Key: s.Key, Value: s.refused(text), Allowed: cmp.Or(s.Allowed(), allowed), Err: err}
+}
+
+// refused returns a text that is no value of the setting: as a number or a truth value, if it
+// is one where such a value is needed.
+func (s Setting) refused(text string) any {
+	if !s.isText() && !s.Secret() && json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	return s.mask(text)
 }
 
 // quote describes a text in its source.

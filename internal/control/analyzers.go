@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
@@ -14,10 +15,14 @@ func (c *Controller) AddAnalyzer(ctx context.Context, request Request, target di
 	return c.change(ctx, request, "analyzer_added", func(r *revision) (overrides, error) {
 		targets := r.withIDs(append(slices.Clone(r.Config.Distributor.Targets), target))
 		added := targets[len(targets)-1]
+		item := r.encodeTarget(added)
+		if err := r.clone().Set(analyzersKey, encode([]json.RawMessage{item})); err != nil {
+			return nil, refuseInvalid(err) // before its id is a part of a path
+		}
 		if at := r.indexOf(added.ID); at >= 0 {
 			return nil, refuse(Conflict, "there is an analyzer with the id %q already", added.ID)
 		}
-		return put(r, request, analyzersPrefix+added.ID, r.encodeTarget(added))
+		return put(r, request, analyzersPrefix+added.ID, item)
 	})
 }
 
@@ -38,22 +43,37 @@ type AnalyzerPatch struct {
 	Weight *float64
 	State  *string
 	URL    *string
-	// Deadline is after how long a drain cuts what the analyzer still has.
+	// Deadline is after how long a drain, or the analyzer with the old URL, cuts what it
+	// still has.
 	Deadline *time.Duration
-	// Force drains the last ready analyzer, too.
-	Force bool
+}
+
+// maxDeadline bounds deadlines of drains.
+const maxDeadline = 24 * time.Hour
+
+func (p AnalyzerPatch) checkDeadline() error {
+	isOut := p.State != nil && (*p.State == distributor.StateDrain || *p.State == distributor.StateMaint)
+	switch {
+	case p.Deadline == nil:
+		return nil
+	case !isOut && p.URL == nil:
+		return refuseValue("deadline", p.Deadline.String(), "only with the state drain or maint, or with a new URL")
+	case *p.Deadline < 0 || *p.Deadline > maxDeadline:
+		return refuseValue("deadline", p.Deadline.String(), "0s to 24h")
+	}
+	return nil
 }
 
 // PatchAnalyzer changes an analyzer. With the states drain and maint it starts a drain,
 // which Drains reports.
 func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id string, patch AnalyzerPatch) (Result, error) {
+	if err := patch.checkDeadline(); err != nil {
+		return Result{}, err
+	}
 	request.drainDeadline = deadlineOf(patch.Deadline)
 	result, err := c.change(ctx, request, "analyzer_changed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
-			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
-		}
-		if err := r.checkLast(id, patch); err != nil {
-			return nil, err
+			return nil, c.unknownAnalyzer(id)
 		}
 		return r.patched(request, analyzersPrefix+id+"/", patch)
 	})
@@ -84,23 +104,23 @@ func (r *revision) patched(request Request, prefix string, patch AnalyzerPatch) 
 	return next.overrides, nil
 }
 
-// checkLast refuses to take the last ready analyzer out.
-func (r *revision) checkLast(id string, patch AnalyzerPatch) error {
-	if patch.State == nil || *patch.State == distributor.StateReady || patch.Force || !r.isLastReady(id) {
+// checkReady refuses to take the last ready analyzers out.
+func checkReady(before, after *revision) error {
+	ready := before.ready()
+	if len(ready) == 0 || len(after.ready()) > 0 {
 		return nil
 	}
-	return refuse(LastAnalyzer, "%s is the last analyzer that is ready: packets would have nowhere to go; with force it is done all the same", id)
+	return refuse(LastAnalyzer, "no analyzer would be ready without %s: packets would have nowhere to go; with force it is done all the same", strings.Join(ready, ", "))
 }
 
-// isLastReady reports whether an analyzer is the only one that is ready.
-func (r *revision) isLastReady(id string) bool {
-	var ready []string
+// ready returns the ids of the analyzers that are ready.
+func (r *revision) ready() (ids []string) {
 	for _, target := range r.Config.Distributor.Targets {
 		if target.State == "" || target.State == distributor.StateReady {
-			ready = append(ready, target.ID)
+			ids = append(ids, target.ID)
 		}
 	}
-	return slices.Equal(ready, []string{id})
+	return ids
 }
 
 // RemoveAnalyzer removes an analyzer: it gets no more packets, and what it holds it delivers
@@ -109,16 +129,22 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 	request.drainDeadline = deadlineOf(deadline)
 	return c.change(ctx, request, "analyzer_removed", func(r *revision) (overrides, error) {
 		if r.indexOf(id) < 0 {
-			return nil, refuse(NotFound, "there is no analyzer with the id %q", id)
+			return nil, c.unknownAnalyzer(id)
 		}
 		if len(r.Config.Distributor.Targets) == 1 {
 			return nil, refuse(LastAnalyzer, "%s is the last analyzer: add another one first", id)
 		}
-		if r.isLastReady(id) {
-			return nil, refuse(LastAnalyzer, "%s is the last analyzer that is ready: make another one ready first, or drain it with force", id)
-		}
 		return put(r, request, analyzersPrefix+id, json.RawMessage("null"))
 	})
+}
+
+// unknownAnalyzer returns the refusal of a change of an analyzer that the configuration does
+// not list.
+func (c *Controller) unknownAnalyzer(id string) error {
+	if group := c.Distributor().GroupOf(id); group != "" {
+		return refuse(Conflict, "%s is a member of the group %s, which was discovered: change the group instead", id, group)
+	}
+	return refuse(NotFound, "there is no analyzer with the id %q", id)
 }
 
 func deadlineOf(given *time.Duration) time.Time {
@@ -142,4 +168,17 @@ func (r *revision) encodeTarget(target distributor.Target) json.RawMessage {
 	scratch := r.clone()
 	scratch.Config.Distributor.Targets = distributor.Targets{target}
 	return encode(scratch.items(lists[0])[0])
+}
+
+// checkTokens refuses a file of credentials that is neither configured nor in use for the
+// same place: otherwise an operator could have any file of this machine sent anywhere.
+func (r *revision) checkTokens(before *revision) error {
+	for _, target := range r.Config.Distributor.Targets {
+		token := target.Token()
+		known := func(other distributor.Target) bool { return other.Token() == token }
+		if !slices.ContainsFunc(before.Config.Distributor.Targets, known) && !slices.ContainsFunc(r.sources.Config.Distributor.Targets, known) && token != (distributor.Token{}) {
+			return refuse(InvalidSetting, "ANALYZERS: token_file=%s is not configured for %s: a change may only use the files of the configuration", token.File, token.Place)
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/events"
@@ -34,7 +33,7 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 		return Result{}, refuse(NotFound, "there is no analyzer with the id %q", id)
 	}
 	if action != breakerReset && action != breakerOpen {
-		return Result{}, &Error{Code: InvalidSetting, Key: "action", Value: encode(action), Allowed: "reset or open", Detail: fmt.Sprintf("action is %q: it must be reset or open", action)}
+		return Result{}, refuseValue("action", action, "reset or open")
 	}
 	if !request.DryRun {
 		if err := c.setBreaker(id, action, request.TTL); err != nil {

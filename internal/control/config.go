@@ -28,10 +28,10 @@ type Config struct {
 // AdminConfig holds the settings of the admin API; the tags are those of package config.
 type AdminConfig struct {
 	Addr       string `env:"ADMIN_ADDR" help:"address of the admin API: host:port, unix:/path or off; without credentials a loopback address"`
-	Token      string `env:"ADMIN_TOKEN" secret:"true" reload:"live" help:"bearer token of the admin API with all rights"`
+	Token      string `env:"ADMIN_TOKEN" secret:"true" reload:"live" pattern:"^(\\S{16,})?$" allowed:"at least 16 characters without spaces; logstreamer token makes one" help:"bearer token of the admin API with all rights, of at least 16 characters"`
 	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read and operate"`
 	Hosts      Hosts  `env:"ADMIN_HOSTS" reload:"live" help:"host names under which browsers may use the admin API, besides localhost and addresses"`
-	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API over restarts, in DATA_DIR/overrides.json"`
+	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API, and events, over restarts, in DATA_DIR/overrides.json and events.ndjson"`
 	TLSCert    string `env:"ADMIN_TLS_CERT" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`
 	TLSKey     string `env:"ADMIN_TLS_KEY" help:"key file of ADMIN_TLS_CERT, PEM"`
 	ClientCA   string `env:"ADMIN_TLS_CLIENT_CA" help:"file of the authorities whose client certificates the admin API accepts, PEM; a certificate's name has its role in ADMIN_TOKENS_FILE"`

@@ -48,6 +48,7 @@ type Controller struct {
 	current     atomic.Pointer[published]
 	lastReload  atomic.Pointer[ReloadStatus]
 	rescheduled chan struct{} // an override may expire earlier
+	stuck       string        // why overrides that have expired cannot be reverted; of Run
 }
 
 // published is a revision and what is closed when there is a newer one.
@@ -71,6 +72,12 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	if err != nil {
 		return nil, err
 	}
+	if c.store.dir != "" {
+		if err := c.events.Load(c.store.dir); err != nil {
+			deps.Logger.Warn("events of the time before the start cannot be read", "error", err)
+		}
+		c.drains.restore(c.events.After(0, maxEvents))
+	}
 	valid, expired := content.Overrides.expire(time.Now())
 	r, lost := resolveValid(loaded{read, loader.Settings}, content.IDs, valid)
 	if err := r.Config.Validate(); err != nil {
@@ -80,11 +87,11 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 		r.number++
 	}
 	if c.store.dir == "" {
-		r.number = time.Now().Unix() // rises over restarts
+		r.number = time.Now().Unix() // nothing is kept, and the number must rise over restarts: there is less than one change a second
 	}
 	c.publish(r)
-	for _, path := range expired {
-		c.events.Add(events.Event{Kind: "expired", Actor: system.Name, Path: path})
+	for _, one := range expired {
+		c.events.Add(events.Event{Kind: "expired", Actor: system.Name, Path: one.Path, Old: one.Value, New: r.get(one.Path), Reason: "ttl", Result: "applied"})
 	}
 	c.reportDropped(lost)
 	return c, nil
@@ -97,7 +104,11 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	defer c.mu.Unlock()
 	c.attached.Store(d)
 	d.OnRemoved(c.drains.removed)
+	d.OnDiscovery(c.discovered)
 	c.setReloaded(true, "")
+	if c.store.dir != "" {
+		c.events.Keep(c.store.dir, c.deps.Logger)
+	}
 	if err := c.register(registerer); err != nil {
 		return err
 	}
@@ -176,6 +187,12 @@ func (c *Controller) changeLocked(ctx context.Context, request Request, kind str
 		return Result{}, err
 	}
 	after, lost := resolve(before.sources, before.ids, wanted)
+	if err := checkReady(before, after); err != nil && !request.Force && len(after.Config.Distributor.Targets) > 0 {
+		return Result{}, err
+	}
+	if err := after.checkTokens(before); err != nil {
+		return Result{}, err
+	}
 	return c.commitLocked(ctx, request, kind, after, lost)
 }
 
@@ -198,14 +215,17 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	}
 	if request.DryRun {
 		result.Revision = before.number
-		return result, c.tryOut(after)
+		if err := c.tryOut(kind, after); err != nil {
+			return Result{}, err
+		}
+		return result, nil
 	}
 	if after.number == before.number && kind != reloaded {
 		return result, nil
 	}
 	operation := c.drains.expect(request, changes)
-	if err := c.apply(ctx, before, after); err != nil {
-		c.drains.forget(operation, changes)
+	if err := c.apply(ctx, kind, before, after); err != nil {
+		c.drains.forget()
 		return Result{}, err
 	}
 	c.publish(after)
@@ -215,21 +235,40 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	return result, nil
 }
 
-// tryOut returns the error of the parts of a change that are not the distributor's.
-func (c *Controller) tryOut(after *revision) error {
-	_, abort, err := c.deps.Prepare(after.Config)
+// tryOut returns the error that apply would return before it changes anything.
+func (c *Controller) tryOut(kind string, after *revision) error {
+	_, abort, err := c.prepare(kind, after)
 	if err != nil {
-		return refuse(InvalidSetting, "%v", err)
+		return refuseInvalid(err)
 	}
 	abort()
+	if err := c.Distributor().CheckConfig(after.Config.Distributor); err != nil {
+		return refused(err)
+	}
 	return nil
 }
 
-// apply stores a revision and applies it, or neither.
-func (c *Controller) apply(ctx context.Context, before, after *revision) error {
-	commit, abort, err := c.deps.Prepare(after.Config)
+// prepare prepares what is not the distributor's, and reads the files of certificates and
+// tokens at a reload. One of commit and abort must be called.
+func (c *Controller) prepare(kind string, after *revision) (commit, abort func(), err error) {
+	use := func() {}
+	if kind == reloaded {
+		if use, err = c.Distributor().StageCredentials(); err != nil {
+			return nil, nil, err
+		}
+	}
+	others, abort, err := c.deps.Prepare(after.Config)
 	if err != nil {
-		return refuse(InvalidSetting, "%v", err)
+		return nil, nil, err
+	}
+	return func() { others(); use() }, abort, nil
+}
+
+// apply stores a revision and applies it, or neither.
+func (c *Controller) apply(ctx context.Context, kind string, before, after *revision) error {
+	commit, abort, err := c.prepare(kind, after)
+	if err != nil {
+		return refuseInvalid(err)
 	}
 	if err := c.save(after); err != nil {
 		abort()
@@ -256,13 +295,13 @@ func refused(err error) error {
 	case errors.Is(err, distributor.ErrStopping):
 		return refuse(Stopping, "%v", err)
 	}
-	return refuse(InvalidSetting, "%v", err)
+	return refuseInvalid(err)
 }
 
 // validate returns the Error of a revision that cannot be.
 func validate(r *revision, changes []Changed) error {
 	if err := r.Config.Validate(); err != nil {
-		return refuse(InvalidSetting, "%v", err)
+		return refuseInvalid(err)
 	}
 	var fixed []string
 	for _, change := range changes {

@@ -29,6 +29,7 @@ type running struct {
 	env       map[string]string
 	analyzers []*analyzertest.Analyzer
 	stop      func()
+	halted    func() // is called by stop between the end of the controller and that of the distributor
 }
 
 // start starts a controller. The file has the analyzers and these lines.
@@ -91,6 +92,9 @@ func (r *running) open() {
 		stopped = true
 		cancel()
 		<-done
+		if r.halted != nil {
+			r.halted()
+		}
 		_, _ = d.Stop(context.Background())
 	}
 	r.t.Cleanup(func() { r.stop() })
@@ -237,7 +241,9 @@ func TestRefusals(t *testing.T) {
 	try(LastAnalyzer, result, err)
 	result, err = r.RemoveAnalyzer(ctx, operator, "a2", nil)
 	try(LastAnalyzer, result, err)
-	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{State: pointer("drain"), Force: true}))
+	request = operator
+	request.Force = true
+	r.mustSucceed(r.PatchAnalyzer(ctx, request, "a2", AnalyzerPatch{State: pointer("drain")}))
 	r.mustSucceed(r.RemoveAnalyzer(ctx, operator, "a2", nil))
 	result, err = r.RemoveAnalyzer(ctx, operator, "a1", nil)
 	try(LastAnalyzer, result, err)
@@ -405,10 +411,34 @@ func TestReplaceAnalyzers(t *testing.T) {
 	}
 }
 
+// A change may use the token file of an analyzer for this analyzer alone.
+func TestTokenFiles(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	r.stop()
+	token := filepath.Join(r.dir, "token")
+	if err := os.WriteFile(token, []byte("t"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.write(fmt.Sprintf("analyzers: [{id: a1, url: '%s', weight: 1}, {id: logs, url: 'vlogs+%s?token_file=%s', weight: 1}]\n", r.analyzers[0].URL(), r.analyzers[1].URL(), token))
+	r.open()
+	for _, url := range []string{
+		"vlogs+" + r.analyzers[2].URL() + "?token_file=" + token, "loki+" + r.analyzers[1].URL() + "?token_file=" + token,
+		"vlogs+" + r.analyzers[1].URL() + "?gzip=on&token_file=/etc/hostname",
+	} {
+		result, err := r.AddAnalyzer(ctx, operator, distributor.Target{ID: "new", URL: url, Weight: 1})
+		r.wantRefused(InvalidSetting, result, err)
+		result, err = r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{URL: pointer(url)})
+		r.wantRefused(InvalidSetting, result, err)
+	}
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "logs", AnalyzerPatch{URL: pointer("vlogs+" + r.analyzers[1].URL() + "?gzip=on&token_file=" + token)}))
+	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{URL: pointer("vlogs+" + r.analyzers[2].URL())}))
+}
+
 // The effective configuration is a file that means the same.
 func TestYAML(t *testing.T) {
 	ctx := t.Context()
-	r := start(t, "admin_token: s3cret\n")
+	r := start(t, "admin_token: s3cret-of-operators\n")
 	r.mustSucceed(r.PatchAnalyzer(ctx, operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
 	r.mustSucceed(r.SetLimit(ctx, operator, Limit{Emitter: "web: '1'\n", Rate: 5}))
 	text := r.YAML()

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,8 +16,18 @@ import (
 // The results of drains.
 const (
 	drainRunning  = distributor.DrainRunning
-	drainCanceled = "canceled" // the analyzer is ready again, or the distributor stops
+	drainCanceled = "canceled" // the analyzer is ready again, or the process ended first
 )
+
+// The kinds of events, which are also what is known of drains after a restart.
+const (
+	drainStarted     = "drain_started"
+	drainInterrupted = "drain_interrupted" // the distributor stops
+	drainEnded       = "drained"
+)
+
+// operationPrefix is that of the ids of drains; a number follows.
+const operationPrefix = "drain-"
 
 // The kinds of drains that end with the removal of the analyzer. One that is replaced has a
 // successor with its id and another URL.
@@ -38,6 +48,11 @@ type DrainStatus struct {
 	Result string     `json:"result"`
 	// Proof accounts for the packets that the analyzer held. It is frozen at the end.
 	Proof distributor.DrainProof `json:"proof"`
+	// Restarts counts how often the process ended before the drain did. Proof covers the time
+	// since; BeforeRestart is the one at the last stop that was in order: what remained then
+	// was delivered during the stop, or routed anew from a disk journal.
+	Restarts      int                     `json:"restarts,omitempty"`
+	BeforeRestart *distributor.DrainProof `json:"before_restart,omitempty"`
 }
 
 // maxDrains bounds the drains that are kept: the latest of each analyzer.
@@ -50,56 +65,72 @@ type drains struct {
 	stopAll    context.CancelFunc
 	running    sync.WaitGroup
 
-	mu     sync.Mutex // guards the fields below
-	latest map[string]*drain
-	last   int64 // number of the latest operation
+	mu       sync.Mutex // guards the fields below
+	latest   map[string]*drain
+	expected map[string]*drain // of analyzers that a change, which is being applied, removes
+	last     int64             // number of the latest operation
+	resuming []*drain          // that ran when the process before this one ended
 }
 
 type drain struct {
-	DrainStatus
-	request Request
-	ctx     context.Context
-	cancel  context.CancelFunc
+	DrainStatus // Ended, Result and the proof are guarded by drains.mu
+	request     Request
+	ctx         context.Context
+	cancel      context.CancelFunc
 }
 
 func newDrains(c *Controller) *drains {
-	d := &drains{controller: c, latest: make(map[string]*drain)}
+	d := &drains{controller: c, latest: make(map[string]*drain), expected: make(map[string]*drain)}
 	d.ctx, d.stopAll = context.WithCancel(context.Background())
 	return d
 }
 
-// expect registers the drains of the analyzers that changes will remove, whose deadline is
-// that of the request. It returns the id of the first.
+// expect prepares the drains of the analyzers that changes will remove, whose deadline is
+// that of the request: they may end before follow is called. It returns the id of the first.
 func (d *drains) expect(request Request, changes []Changed) (operation string) {
+	expect := func(id, kind string) {
+		one := d.create(request, id, kind)
+		operation = cmp.Or(operation, one.Operation)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.expected[id] = one
+	}
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
 		switch {
 		case of.key != analyzersKey:
 		case field == "" && string(change.New) == "null":
-			operation = cmp.Or(operation, d.add(request, id, removal).Operation)
+			expect(id, removal)
 		case field != "" && string(change.Old) != "null" && field != "state" && field != "weight":
-			operation = cmp.Or(operation, d.add(request, id, replacement).Operation)
+			expect(id, replacement)
 		}
 	}
 	return operation
 }
 
-// forget removes the drains that were expected of changes that were refused.
-func (d *drains) forget(operation string, changes []Changed) {
+// forget removes the drains that were expected of a change that was refused.
+func (d *drains) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, change := range changes {
-		_, id, _, _ := split(change.Path)
-		if one := d.latest[id]; operation != "" && one != nil && one.Ended == nil && (one.Kind == removal || one.Kind == replacement) {
-			one.cancel()
-			delete(d.latest, id)
-		}
+	for _, one := range d.expected {
+		one.cancel()
 	}
+	clear(d.expected)
 }
 
-// follow starts and cancels drains after changes of states, and sets the deadlines of those
-// that were expected. It returns the id of the first that it has started.
+// follow begins the drains that were expected, starts and cancels those of changes of states,
+// and sets the deadlines of removals. It returns the id of the first that it has started.
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
+	d.mu.Lock()
+	begun := make(map[*drain]DrainStatus)
+	for _, one := range d.expected {
+		d.beginLocked(one)
+		begun[one] = one.DrainStatus
+	}
+	d.mu.Unlock()
+	for one, status := range begun {
+		d.tell(drainStarted, one, status)
+	}
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
 		if of.key != analyzersKey {
@@ -124,14 +155,18 @@ func textOf(value json.RawMessage) (text string) {
 
 // start starts a drain.
 func (d *drains) start(request Request, id, kind string) (operation string) {
-	one := d.add(request, id, kind)
+	one := d.create(request, id, kind)
+	d.mu.Lock()
+	d.beginLocked(one)
+	status := one.DrainStatus
+	d.mu.Unlock()
+	d.tell(drainStarted, one, status)
 	d.running.Go(func() { d.run(one) })
 	return one.Operation
 }
 
-// add registers a drain, and cancels an earlier one of the analyzer.
-func (d *drains) add(request Request, id, kind string) *drain {
-	d.cancel(id)
+// create returns a drain with the next number.
+func (d *drains) create(request Request, id, kind string) *drain {
 	deadline := request.drainDeadline
 	if deadline.IsZero() {
 		deadline = time.Now().Add(d.controller.Config().Distributor.DrainTimeout)
@@ -140,16 +175,24 @@ func (d *drains) add(request Request, id, kind string) *drain {
 	defer d.mu.Unlock()
 	d.last++
 	one := &drain{request: request, DrainStatus: DrainStatus{
-		Operation: fmt.Sprintf("drain-%d", d.last), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
+		Operation: operationPrefix + strconv.FormatInt(d.last, 10), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
 	}}
 	one.ctx, one.cancel = context.WithCancel(d.ctx)
-	d.forgetLocked()
-	d.latest[id] = one
 	return one
 }
 
-// forgetLocked makes room for one more.
-func (d *drains) forgetLocked() {
+// beginLocked makes a drain the latest of its analyzer, in place of an earlier one, which ends.
+func (d *drains) beginLocked(one *drain) {
+	delete(d.expected, one.Analyzer)
+	if before := d.latest[one.Analyzer]; before != nil {
+		before.cancel()
+	}
+	d.makeRoomLocked()
+	d.latest[one.Analyzer] = one
+}
+
+// makeRoomLocked makes room for one more.
+func (d *drains) makeRoomLocked() {
 	for id, one := range d.latest {
 		if len(d.latest) < maxDrains {
 			return
@@ -162,7 +205,11 @@ func (d *drains) forgetLocked() {
 
 func (d *drains) run(one *drain) {
 	proof, err := d.controller.Distributor().Drain(one.ctx, one.Analyzer, one.Deadline)
-	if err != nil {
+	switch {
+	case err != nil && d.ctx.Err() != nil:
+		d.interrupt(one, proof)
+		return
+	case err != nil:
 		proof.Result = drainCanceled
 	}
 	d.end(one, proof)
@@ -171,11 +218,18 @@ func (d *drains) run(one *drain) {
 // removed ends the drain of an analyzer that has left.
 func (d *drains) removed(id string, proof distributor.DrainProof) {
 	d.mu.Lock()
-	one := d.latest[id]
-	d.mu.Unlock()
-	if one == nil || one.Kind != removal && one.Kind != replacement {
-		one = d.add(Request{Actor: system}, id, removal)
+	one := d.expected[id]
+	if one == nil {
+		one = d.latest[id]
 	}
+	known := one != nil && (one.Kind == removal || one.Kind == replacement) && one.Ended == nil
+	d.mu.Unlock()
+	if !known {
+		one = d.create(Request{Actor: system}, id, removal)
+	}
+	d.mu.Lock()
+	d.beginLocked(one)
+	d.mu.Unlock()
 	d.end(one, proof)
 }
 
@@ -184,15 +238,23 @@ func (d *drains) end(one *drain, proof distributor.DrainProof) {
 	one.cancel()
 	now := time.Now().UTC()
 	d.mu.Lock()
-	one.Ended, one.Proof, one.Result = &now, proof, proof.Result
 	status := one.DrainStatus
 	d.mu.Unlock()
-	d.controller.events.Add(events.Event{
-		Kind: "drained", Actor: one.request.Actor.Name, Address: one.request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
-		New: status.Kind, Reason: one.request.Reason, Result: status.Result, Detail: status,
-	})
+	status.Ended, status.Proof, status.Result = &now, proof, proof.Result
+	d.tell(drainEnded, one, status)
+	d.mu.Lock()
+	one.Ended, one.Proof, one.Result = status.Ended, status.Proof, status.Result // whoever sees the end finds the event
+	d.mu.Unlock()
 	d.controller.deps.Logger.Info("a drain has ended", "analyzer", one.Analyzer, "kind", status.Kind, "result", status.Result,
 		"held", proof.Held.Packets, "delivered", proof.Delivered, "rerouted", proof.Rerouted, "unaccounted", proof.Unaccounted)
+}
+
+// tell adds an event about a drain.
+func (d *drains) tell(kind string, one *drain, status DrainStatus) {
+	d.controller.events.Add(events.Event{
+		Kind: kind, Actor: one.request.Actor.Name, Address: one.request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
+		New: status.Kind, Reason: one.request.Reason, Result: status.Result, Detail: status,
+	})
 }
 
 // cancel ends the drain of an analyzer, if one is running.

@@ -2,7 +2,6 @@ package control
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -31,9 +30,9 @@ func put(r *revision, request Request, path string, value json.RawMessage) (over
 
 // invalid returns the Error of a value that cannot be set.
 func invalid(r *revision, path string, value json.RawMessage, err error) *Error {
-	refusal := &Error{Code: InvalidSetting, Key: path, Value: value, Detail: err.Error()}
+	refusal := refuseInvalid(err)
 	if key, isSetting := strings.CutPrefix(path, settingsPrefix); isSetting {
-		refusal.Key = key
+		refusal.Key, refusal.Value = key, value
 		if s, known := r.setting(key); known {
 			refusal.Allowed = s.Allowed()
 		} else {
@@ -44,22 +43,39 @@ func invalid(r *revision, path string, value json.RawMessage, err error) *Error 
 }
 
 // revert returns the overrides of a revision without the one with a path, or none if the
-// path is empty.
-func revert(r *revision, path string) (overrides, error) {
-	if path == "" {
-		return nil, nil
-	}
-	if _, found := r.overrides.find(path); !found {
+// path is empty. If the request expires, they have the values of the sources until then.
+func revert(r *revision, request Request, path string) (overrides, error) {
+	if _, found := r.overrides.find(path); !found && path != "" {
 		return nil, refuse(NotFound, "there is no override of %q", path)
 	}
-	return r.overrides.without(path), nil
+	next := *r
+	for _, one := range r.overrides {
+		if _, left := next.overrides.find(one.Path); !left || path != "" && one.Path != path {
+			continue // it went with the item that it is a part of
+		}
+		wanted, err := revertOne(&next, request, one.Path)
+		if err != nil {
+			return nil, err
+		}
+		next.overrides = wanted
+	}
+	return next.overrides, nil
+}
+
+func revertOne(r *revision, request Request, path string) (overrides, error) {
+	bare := r.overrides.without(path)
+	if request.TTL == 0 {
+		return bare, nil
+	}
+	base, _ := resolve(r.sources, r.ids, bare)
+	return put(r, request, path, base.get(path))
 }
 
 const maxTTL = 30 * 24 * time.Hour
 
 func (request Request) check() error {
 	if request.TTL < 0 || request.TTL > maxTTL {
-		return &Error{Code: InvalidSetting, Key: "ttl", Value: encode(request.TTL.String()), Allowed: "0s to 720h", Detail: fmt.Sprintf("ttl is %v: it must be 0s to 720h", request.TTL)}
+		return refuseValue("ttl", request.TTL.String(), "0s to 720h")
 	}
 	return nil
 }

@@ -96,7 +96,11 @@ func (r *running) operation(random *rand.Rand) {
 	case 3:
 		_, err = r.Reload(ctx, request)
 	case 4:
-		_, err = r.PatchAnalyzer(ctx, request, name, AnalyzerPatch{State: &states[random.IntN(3)], Deadline: &deadline})
+		patch := AnalyzerPatch{State: &states[random.IntN(3)]}
+		if *patch.State != distributor.StateReady {
+			patch.Deadline = &deadline
+		}
+		_, err = r.PatchAnalyzer(ctx, request, name, patch)
 	case 5:
 		_, err = r.PatchSettings(ctx, request, map[string]json.RawMessage{"sender_concurrency": json.RawMessage(fmt.Sprint(1 + random.IntN(16)))})
 	default:
@@ -139,9 +143,8 @@ func TestRandomChangesUnderLoad(t *testing.T) {
 				t.Errorf("%s is %g messages from its share, the bound is %g", one.ID, one.DeviationMessages, status.MaxDeviationMessages)
 			}
 		}
-		if status.Unaccounted != 0 {
-			t.Errorf("%d messages are not accounted for", status.Unaccounted)
-		}
+		// A status of a busy machine may be one of several moments.
+		until(t, "all messages are accounted for", func() bool { return r.Distributor().Status().Unaccounted == 0 })
 	}
 	l.end()
 	if l.refused.Load() > 0 {

@@ -86,21 +86,21 @@ func hasParts(path string) bool {
 	return isList && field == "" && (name == "" || of.fields)
 }
 
-// expire returns the list in which those that have expired have reverted, and their paths.
-func (o overrides) expire(now time.Time) (left overrides, expired []string) {
+// expire returns the list in which those that have expired have reverted, and those.
+func (o overrides) expire(now time.Time) (left, expired overrides) {
 	return o.revert(func(one Override) bool { return !one.Expires.After(now) })
 }
 
 // revert returns the list in which those of the ones that expire have reverted for which
-// due holds, and their paths.
-func (o overrides) revert(due func(Override) bool) (left overrides, expired []string) {
+// due holds, and those.
+func (o overrides) revert(due func(Override) bool) (left, expired overrides) {
 	var covered overrides
 	for _, one := range o {
 		if one.Expires == nil || !due(one) {
 			left = append(left, one)
 			continue
 		}
-		expired = append(expired, one.Path)
+		expired = append(expired, one)
 		covered = append(covered, one.Beneath...)
 	}
 	for _, one := range covered {
@@ -109,10 +109,10 @@ func (o overrides) revert(due func(Override) bool) (left overrides, expired []st
 	return left, expired
 }
 
-// nextExpiry returns when the first override expires.
-func (o overrides) nextExpiry() (at time.Time, ok bool) {
+// nextExpiry returns when the first override expires after that time.
+func (o overrides) nextExpiry(after time.Time) (at time.Time, ok bool) {
 	for _, one := range o {
-		if one.Expires != nil && (!ok || one.Expires.Before(at)) {
+		if one.Expires != nil && one.Expires.After(after) && (!ok || one.Expires.Before(at)) {
 			at, ok = *one.Expires, true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/fairshare"
 )
 
 // Projection is what an analyzer would get under a configuration, if its health and the
@@ -35,10 +36,14 @@ func (c *Controller) project(r *revision, result *Result) {
 		sum += weights[target.ID]
 	}
 	result.Projected = []Projection{}
+	var shares []float64 // of those that get packets
 	for _, target := range r.Config.Distributor.Targets {
 		one := Projection{ID: target.ID, ObservedPace: known[target.ID].HighestPace}
 		if sum > 0 {
 			one.Share = weights[target.ID] / sum
+		}
+		if one.Share > 0 {
+			shares = append(shares, one.Share)
 		}
 		one.MessagesPerSecond = one.Share * status.Rates.In
 		if one.ObservedPace > 0 {
@@ -48,7 +53,7 @@ func (c *Controller) project(r *revision, result *Result) {
 		}
 		result.Projected = append(result.Projected, one)
 	}
-	result.BoundMessages = status.MaxDeviationMessages
+	result.BoundMessages = fairshare.MaxDeviationOf(shares, status.LargestPacketMessages)
 	if sum == 0 {
 		result.Warnings = append(result.Warnings, "no analyzer would get packets")
 	}

@@ -52,11 +52,11 @@ func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result,
 		return Result{}, stale(current, request.IfMatch)
 	}
 	read, err := c.loader.Load()
-	if err == nil && !request.DryRun {
-		err = c.Distributor().ReloadCredentials()
-	}
 	if err != nil {
-		return Result{}, refuse(InvalidSetting, "%v", err)
+		return Result{}, refuseInvalid(err)
+	}
+	if !request.DryRun {
+		c.Distributor().RefreshGroups()
 	}
 	before := c.current.Load()
 	after, lost := resolveValid(loaded{read, c.loader.Settings}, before.ids, before.overrides)

@@ -2,8 +2,12 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/config"
 )
 
 // Actor is who asks for a change.
@@ -22,6 +26,8 @@ type Request struct {
 	// TTL is after how long the change reverts itself; 0 is never.
 	TTL    time.Duration
 	Reason string
+	// Force makes a change after which no analyzer is ready, too.
+	Force bool
 
 	drainDeadline time.Time // of drains that the change starts; zero is the default
 }
@@ -32,7 +38,8 @@ type Result struct {
 	DryRun    bool         `json:"dry_run,omitempty"`
 	Changed   []Changed    `json:"changed"`
 	Projected []Projection `json:"projected"`
-	// BoundMessages is the maximum deviation of an analyzer from its share.
+	// BoundMessages is the maximum deviation of an analyzer from its share after the change,
+	// with packets as large as now.
 	BoundMessages float64  `json:"bound_messages"`
 	Warnings      []string `json:"warnings"`
 	// Shadowed lists the settings of the file that have no effect.
@@ -71,6 +78,24 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Detail }
+
+// refuseInvalid returns the Error of an invalid configuration, with the first of the values
+// that are not allowed.
+func refuseInvalid(err error) *Error {
+	refusal := refuse(InvalidSetting, "%v", err)
+	var value *config.ValueError
+	if errors.As(err, &value) {
+		refusal.Key, refusal.Allowed = strings.ToLower(value.Key), value.Allowed
+		if value.Value != nil {
+			refusal.Value = encode(value.Value)
+		}
+	}
+	return refusal
+}
+
+func refuseValue(key, value, allowed string) *Error {
+	return &Error{Code: InvalidSetting, Key: key, Value: encode(value), Allowed: allowed, Detail: fmt.Sprintf("%s is %s: it must be %s", key, value, allowed)}
+}
 
 func refuse(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}

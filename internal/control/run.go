@@ -14,9 +14,11 @@ const watchInterval = 2 * time.Second
 const expiryRetry = 10 * time.Second
 
 // Run reverts overrides that expire, and reloads the file when its content changes if the
-// configuration asks for it. It returns when the context ends, and has ended all drains.
+// configuration asks for it. It returns when the context ends, and has ended all drains, which the next
+// process resumes.
 func (c *Controller) Run(ctx context.Context) {
 	defer c.drains.stop()
+	c.drains.resume()
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	if !c.Config().Watch {
@@ -43,23 +45,45 @@ func (c *Controller) Run(ctx context.Context) {
 }
 
 func (c *Controller) untilExpiry() time.Duration {
-	if at, ok := c.current.Load().overrides.nextExpiry(); ok {
+	if at, ok := c.current.Load().overrides.nextExpiry(time.Time{}); ok {
 		return max(0, time.Until(at))
 	}
 	return maxTTL
 }
 
-// expire reverts the overrides that have expired, and returns when to look again.
+// expire reverts the overrides that have expired, and returns when to look again. They are
+// reverted together, as they may depend on each other; if that is refused, each alone, so
+// that one that cannot be reverted holds up no other.
 func (c *Controller) expire(ctx context.Context) time.Duration {
-	_, err := c.change(ctx, Request{Actor: system, Reason: "ttl"}, "expired", func(r *revision) (overrides, error) {
-		left, _ := r.overrides.expire(time.Now())
+	now := time.Now()
+	err := c.revertExpired(ctx, now, "")
+	if err == nil {
+		c.stuck = ""
+		return c.untilExpiry()
+	}
+	_, expired := c.current.Load().overrides.expire(now)
+	for _, one := range expired {
+		_ = c.revertExpired(ctx, now, one.Path) // the error is that of all
+	}
+	if c.stuck != err.Error() {
+		c.stuck = err.Error()
+		c.deps.Logger.Error("an override that has expired cannot be reverted yet", "error", err, "retry", expiryRetry)
+	}
+	wait := expiryRetry
+	if at, ok := c.current.Load().overrides.nextExpiry(now); ok {
+		wait = min(wait, max(0, time.Until(at)))
+	}
+	return wait
+}
+
+// revertExpired reverts the overrides that have expired: the one with a path, or all if the
+// path is empty.
+func (c *Controller) revertExpired(ctx context.Context, now time.Time, path string) error {
+	_, err := c.change(ctx, Request{Actor: system, Reason: "ttl", Force: true}, "expired", func(r *revision) (overrides, error) {
+		left, _ := r.overrides.revert(func(one Override) bool { return !one.Expires.After(now) && (path == "" || one.Path == path) })
 		return left, nil
 	})
-	if err != nil {
-		c.deps.Logger.Error("an override that has expired cannot be reverted yet", "error", err)
-		return expiryRetry
-	}
-	return c.untilExpiry()
+	return err
 }
 
 // fileHash returns the hash of the file's content; one that cannot be read has the zero hash.

@@ -40,7 +40,7 @@ func (r *revision) patchSetting(request Request, key string, value json.RawMessa
 	case !s.Live:
 		refusal.Code, refusal.Detail = RestartRequired, fmt.Sprintf("%s changes only with a restart", key)
 	case string(value) == "null":
-		return r.overrides.without(path), nil
+		return revertOne(r, request, path)
 	default:
 		return put(r, request, path, value)
 	}
@@ -104,7 +104,7 @@ func (c *Controller) Overrides() []Override {
 
 // Revert removes the override with a path, or all if the path is empty.
 func (c *Controller) Revert(ctx context.Context, request Request, path string) (Result, error) {
-	return c.change(ctx, request, "reverted", func(r *revision) (overrides, error) { return revert(r, path) })
+	return c.change(ctx, request, "reverted", func(r *revision) (overrides, error) { return revert(r, request, path) })
 }
 
 // YAML returns the effective configuration as a file, without secrets.

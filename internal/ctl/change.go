@@ -51,7 +51,7 @@ func (c *call) mutate(ctx context.Context, method, path string, query url.Values
 	if c.dryRun {
 		query.Set("dry_run", "true")
 	}
-	if body == nil && (c.ttl > 0 || c.reason != "") {
+	if body == nil && (c.ttl > 0 || c.reason != "" || c.force) {
 		body = map[string]any{}
 	}
 	if c.ttl > 0 {
@@ -59,6 +59,9 @@ func (c *call) mutate(ctx context.Context, method, path string, query url.Values
 	}
 	if c.reason != "" {
 		body["reason"] = c.reason
+	}
+	if c.force {
+		body["force"] = true
 	}
 	r := adminclient.Request{Method: method, Path: path, Query: query, IfMatch: c.ifMatch}
 	if body != nil {
@@ -155,9 +158,6 @@ func setState(state string) func(context.Context, *call) error {
 		body := map[string]any{"state": state}
 		if c.deadline > 0 {
 			body["deadline"] = c.deadline.String()
-		}
-		if c.force {
-			body["force"] = true
 		}
 		return c.patchAnalyzer(ctx, body)
 	}

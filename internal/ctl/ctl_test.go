@@ -67,6 +67,8 @@ func TestChanges(t *testing.T) {
 		{"add a4 http://h:9004 0.2", "POST /v1/analyzers", `{"id":"a4","url":"http://h:9004","weight":0.2}`},
 		{"remove a2 -deadline 5s", "DELETE /v1/analyzers/a2?deadline=5s", ``},
 		{"remove a2 -reason gone", "DELETE /v1/analyzers/a2", `{"reason":"gone"}`},
+		{"remove a2 -force", "DELETE /v1/analyzers/a2", `{"force":true}`},
+		{"revert -all -force", "DELETE /v1/overrides", `{"force":true}`},
 		{"breaker reset a2", "POST /v1/analyzers/a2/breaker", `{"action":"reset"}`},
 		{"breaker open a2 -ttl 10m", "POST /v1/analyzers/a2/breaker", `{"action":"open","ttl":"10m0s"}`},
 		{"replace -if-match 1234 -", "PUT /v1/analyzers", `{"analyzers":[{"url":"http://h:1","weight":1}]}`},
@@ -182,7 +184,7 @@ func TestDeadLetters(t *testing.T) {
 	server := admintest.New(t)
 	server.Answer("GET /v1/dead-letters", 200, `{"dead_letters":[`+letter+`],"next":"3-17","unreadable":1}`)
 	server.Answer("GET /v1/dead-letters", 200, `{"dead_letters":[`+letter+`],"unreadable":0}`)
-	out, _, err := invoke(t, server, "", "dead-letters", "list", "-cause", "invalid_packet")
+	out, _, err := invoke(t, server, "", "dead-letters", "list", "-filter-reason", "invalid_packet")
 	const want = `ID    TIME                  ANALYZER  REASON          EMITTER     PACKET  MESSAGES  BYTES  REPLAYED
 3-17  2026-11-29T11:00:00Z  a2        invalid_packet  web\x1b[2J  42             5    512  false
 3-17  2026-11-29T11:00:00Z  a2        invalid_packet  web\x1b[2J  42             5    512  false

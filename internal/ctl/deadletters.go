@@ -13,7 +13,7 @@ import (
 // filter returns the members that select dead letters.
 func (c *call) filter() map[string]any {
 	selected := make(map[string]any)
-	for key, text := range map[string]string{"reason": c.cause, "analyzer": c.analyzer, "emitter": c.emitter} {
+	for key, text := range map[string]string{"reason": c.filterReason, "analyzer": c.analyzer, "emitter": c.emitter} {
 		if text != "" {
 			selected[key] = text
 		}

@@ -35,8 +35,8 @@ func readSpecs() []spec {
 func analyzerSpecs() []spec {
 	return []spec{
 		{name: "add", help: "add an analyzer, which starts slowly", args: []argument{{"ID", nil}, {"URL", nil}, {"WEIGHT", nil}}, flags: withChangeFlags(), run: addAnalyzer},
-		{name: "remove", help: "drain an analyzer, then remove it", args: []argument{analyzerID}, flags: withChangeFlags("deadline", "wait"), run: removeAnalyzer},
-		{name: "replace", help: "replace the list of analyzers by that of a JSON file, or - for standard input", args: []argument{{"FILE", nil}}, flags: withChangeFlags("wait"), run: replaceAnalyzers},
+		{name: "remove", help: "drain an analyzer, then remove it", args: []argument{analyzerID}, flags: withChangeFlags("deadline", "force", "wait"), run: removeAnalyzer},
+		{name: "replace", help: "replace the list of analyzers by that of a JSON file, or - for standard input", args: []argument{{"FILE", nil}}, flags: withChangeFlags("force", "wait"), run: replaceAnalyzers},
 		{name: "weight", help: "change the weight of an analyzer", args: []argument{analyzerID, {"WEIGHT", nil}}, flags: withChangeFlags(), run: setWeight},
 		{name: "drain", help: "give an analyzer no new packets and let it finish those it has", args: []argument{analyzerID}, flags: withChangeFlags("deadline", "force", "wait"), run: setState("drain")},
 		{name: "maint", help: "take an analyzer out at once: its queue goes to the others, and probes end", args: []argument{analyzerID}, flags: withChangeFlags("force", "wait"), run: setState("maint")},
@@ -61,7 +61,7 @@ func configurationSpecs() []spec {
 			{name: "clear", help: "give an emitter the default limit again", args: []argument{emitterID}, flags: withChangeFlags(), run: clearLimit},
 		}},
 		{name: "overrides", help: "show what differs from file, environment and flags", flags: []string{"json"}, run: showOverrides},
-		{name: "revert", help: "revert an override, or -all", args: []argument{{"[PATH]", completeOverrides}}, flags: withChangeFlags("all", "wait"), run: revert},
+		{name: "revert", help: "revert an override, or -all", args: []argument{{"[PATH]", completeOverrides}}, flags: withChangeFlags("all", "force", "wait"), run: revert},
 		{name: "config", help: "print the effective configuration as a file, secrets masked", run: showDocument("config")},
 		{name: "reload", help: "read file, certificates and tokens again, all or nothing", flags: []string{"json", "dry-run", "reason", "if-match"}, run: reload},
 		{name: "upgrade", help: "replace the process by the new binary without refusing a connection", flags: []string{"json", "dry-run", "reason"}, run: upgrade},
@@ -70,10 +70,10 @@ func configurationSpecs() []spec {
 }
 
 func packetSpecs() []spec {
-	selected := []string{"json", "dry-run", "reason", "cause", "analyzer", "emitter", "expect"}
+	selected := []string{"json", "dry-run", "reason", "filter-reason", "analyzer", "emitter", "expect"}
 	return []spec{
 		{name: "dead-letters", help: "list, show, replay or delete dead letters", sub: []spec{
-			{name: "list", help: "list dead letters", flags: []string{"json", "cause", "analyzer", "emitter", "limit"}, run: listDeadLetters},
+			{name: "list", help: "list dead letters", flags: []string{"json", "filter-reason", "analyzer", "emitter", "limit"}, run: listDeadLetters},
 			{name: "show", help: "show one with its packet", args: []argument{deadLetter}, flags: []string{"json"}, run: showDeadLetter},
 			{name: "replay", help: "send dead letters again: the named ones, or those that a filter selects", args: []argument{{"[ID…]", nil}}, flags: append([]string{"rate", "wait"}, selected...), run: replayDeadLetters},
 			{name: "replays", help: "show replays", flags: []string{"json"}, run: listReplays},

@@ -113,18 +113,18 @@ func TestSystemDeadLetters(t *testing.T) {
 	for _, a := range s.Analyzers {
 		a.Behave(analyzertest.Behaviour{})
 	}
-	list := s.do("dead-letters list -cause invalid_packet", "web-1")
+	list := s.do("dead-letters list -filter-reason invalid_packet", "web-1")
 	if strings.Count(list, "invalid_packet") != 3 {
 		t.Error(list)
 	}
 	id := strings.Fields(strings.Split(list, "\n")[1])[0]
 	s.do("dead-letters show "+id, `"emitter_id": "web-1"`)
 	s.do("dead-letters delete "+id, "1 dead letters were deleted")
-	s.do("dead-letters replay -cause invalid_packet -dry-run", "2 dead letters would be sent again")
-	if _, _, err := invoke(t, &admintest.Server{URL: s.URL}, "", "dead-letters", "replay", "-cause", "invalid_packet", "-expect", "1"); ExitCode(err) != ExitFailed {
+	s.do("dead-letters replay -filter-reason invalid_packet -dry-run", "2 dead letters would be sent again")
+	if _, _, err := invoke(t, &admintest.Server{URL: s.URL}, "", "dead-letters", "replay", "-filter-reason", "invalid_packet", "-expect", "1"); ExitCode(err) != ExitFailed {
 		t.Error(err)
 	}
-	s.do("dead-letters replay -cause invalid_packet -expect 2 -wait", "is done: of 2 dead letters 2 were sent again, 0 failed")
+	s.do("dead-letters replay -filter-reason invalid_packet -expect 2 -wait", "is done: of 2 dead letters 2 were sent again, 0 failed")
 	s.do("dead-letters replays", "is done")
 	s.do("dead-letters delete -dry-run", "2 dead letters would be deleted")
 	s.do("dead-letters replay -dry-run", "0 dead letters would be sent again")

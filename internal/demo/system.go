@@ -61,7 +61,7 @@ func startSystem(ctx context.Context, analyzers *analyzers, folder string, logge
 		return nil, errors.Join(err, s.stop(ctx))
 	}
 	s.Start(ctx)
-	access, err := admin.NewAccess(c.Admin, s.CredentialFiles())
+	access, err := admin.NewAccess(c.Admin, s.CredentialFiles(), nil)
 	if err != nil {
 		return nil, errors.Join(err, s.stop(ctx))
 	}

@@ -13,13 +13,14 @@ import (
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // Target is one analyzer of the configuration.
 type Target struct {
-	URL    string  `key:"url" required:"the analyzer's URL is needed, such as http://analyzer-1:9001" help:"base URL, such as http://analyzer-1:9001"`
+	URL    string  `key:"url" required:"the analyzer's URL is needed, such as http://analyzer-1:9001" help:"base URL, such as http://analyzer-1:9001; docs/backends.md lists the schemes of other backends and their options"`
 	Weight float64 `key:"weight" min:">0" allowed:"a positive number" required:"a positive number is needed: the analyzer's share of all messages, such as 0.5" help:"share of all messages, such as 0.5"`
 	// ID names the analyzer; empty means its host's name or its position.
 	ID string `key:"id" pattern:"^[A-Za-z0-9._-]{1,64}$" allowed:"1 to 64 letters, digits, '.', '_' and '-'" help:"name in metrics and answers; by default the host of the URL"`
@@ -151,31 +152,34 @@ func (t Targets) settled() Targets {
 func (c Config) validateTargets() error {
 	targets := c.Targets.settled()
 	if len(targets) > fairshare.MaxMembers {
-		return fmt.Errorf("ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
+		return config.Refuse("analyzers", len(targets), fmt.Sprintf("at most %d analyzers", fairshare.MaxMembers),
+			"ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
 	}
 	var errs []error
-	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ANALYZERS: "+format, args...)) }
+	report := func(key string, value any, allowed, format string, args ...any) {
+		errs = append(errs, config.Refuse(key, value, allowed, "ANALYZERS: "+format, args...))
+	}
 	ids, places := make(map[string]string), make(map[string]int)
 	for i, t := range targets {
-		if _, err := sink.ParseURL(t.URL); err != nil {
-			errs = append(errs, err)
+		if _, err := t.backend(); err != nil {
+			errs = append(errs, &config.ValueError{Key: "url", Allowed: "a URL such as http://host:port, without user and password", Err: err})
 			continue // its URL is not to be shown
 		}
 		place := placeOf(t.URL)
 		if before, again := places[place]; again {
-			report("%q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
+			report("url", t.URL, "a URL that no other analyzer has", "%q is listed twice, as analyzer %d and %d: it may be once, with the sum of the weights", t.URL, before+1, i+1)
 		}
 		if other, taken := ids[t.ID]; taken {
-			report("%s and %s have the same id %q: ids must differ", other, t.URL, t.ID)
+			report("id", t.ID, "an id that no other analyzer has", "%s and %s have the same id %q: ids must differ", other, t.URL, t.ID)
 		}
 		if !(t.Weight > 0 && t.Weight <= fairshare.MaxWeight) {
-			report("%s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
+			report("weight", t.Weight, fmt.Sprintf("a number above 0 and at most %g", float64(fairshare.MaxWeight)), "%s=%g: the weight must be above 0 and at most %g", t.URL, t.Weight, float64(fairshare.MaxWeight))
 		}
 		if t.State != StateReady && t.State != StateDrain && t.State != StateMaint {
-			report("%s has the state %q: it must be one of ready, drain, maint", t.URL, t.State)
+			report("state", t.State, "one of ready, drain, maint", "%s has the state %q: it must be one of ready, drain, maint", t.URL, t.State)
 		}
-		if t.TLS != (certificate.ClientConfig{}) && !strings.HasPrefix(strings.ToLower(t.URL), "https:") {
-			report("%s: it must be an https URL to have ca, cert, key or server_name", t.URL)
+		if t.TLS != (certificate.ClientConfig{}) && !sink.HasTLS(t.URL) {
+			report("url", t.URL, "an https URL with ca, cert, key or server_name", "%s: it must be an https URL to have ca, cert, key or server_name", t.URL)
 		}
 		if err := t.TLS.Validate(t.tlsPrefix()); err != nil {
 			errs = append(errs, err)
@@ -196,13 +200,21 @@ func placeOf(text string) string {
 		host = address.Unmap().String()
 	}
 	scheme := strings.ToLower(parsed.Scheme)
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	switch {
+	case port != "":
+	case sink.HasTLS(text):
+		port = "443"
+	default:
+		port = "80"
 	}
 	if number, err := strconv.Atoi(port); err == nil {
 		port = strconv.Itoa(number) // 080 is 80
 	}
-	return scheme + "://" + net.JoinHostPort(host, port) + strings.TrimRight(parsed.EscapedPath(), "/")
+	place := scheme + "://" + net.JoinHostPort(host, port) + strings.TrimRight(parsed.EscapedPath(), "/")
+	if options := parsed.Query(); len(options) > 0 {
+		place += "?" + options.Encode() // such as two indices of one backend
+	}
+	return place
 }
 
 func hostOf(text string) string {

@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
 	"github.com/logstreamer/logstreamer/internal/server"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -21,7 +24,9 @@ import (
 
 // Config is what users set for a distributor; the tags are those of package config.
 type Config struct {
-	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers; required"`
+	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers, dns+http://name:port or srv+http://service for a group; required"`
+	// NameServer resolves groups of analyzers; empty means those of the system.
+	NameServer string `env:"DISCOVERY_DNS" help:"name server, host:port, that resolves the groups of ANALYZERS such as dns+http://analyzers:9001 (default: those of /etc/resolv.conf)"`
 	// Port and Host are where the ingest API listens; port 0 is a free one.
 	Port int `env:"PORT" format:"port" help:"port of the ingest API"`
 	// MetricsListen is where Prometheus scrapes, host:port.
@@ -39,6 +44,9 @@ type Config struct {
 	Native native.Config
 	Server server.Config
 	Intake intake.Config
+	// Inputs are the protocols of other systems, and Receiver what they share.
+	Inputs   Inputs `env:"INPUTS" help:"protocols that are taken beside POST /ingest, each with an address of its own unless it is on PORT, such as http,forward=:24224"`
+	Receiver receiver.Config
 	// Analyzer holds what is the same for all analyzers.
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
@@ -49,13 +57,15 @@ type Config struct {
 	Dispatch string `env:"DISPATCH" enum:"running,paused" reload:"live" help:"running, or paused: no packet is routed, analyzers deliver what they hold"`
 	// DrainTimeout is for how long an analyzer that is no longer listed may deliver what it holds.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"seconds for which an analyzer that was removed, or whose URL changed, may deliver what it holds, before that is rerouted"`
-	// Journal is JournalMemory or JournalDisk.
-	Journal string `env:"JOURNAL" enum:"memory,disk" help:"where accepted packets are stored: memory, or disk (survives kill -9 and power loss)"`
+	// Journal is JournalMemory, JournalDisk or JournalJetStream.
+	Journal string `env:"JOURNAL" enum:"memory,disk,jetstream" help:"where accepted packets are stored: memory, disk (survives kill -9 and power loss), or jetstream (streams of NATS servers, which distributors share)"`
+	// JetStream is where the streams are, with JournalJetStream.
+	JetStream jetstream.Config
 	// JournalMaxBytes is the disk journal's budget.
 	JournalMaxBytes int64 `env:"JOURNAL_MAX_BYTES" format:"bytes" min:"1 MiB" reload:"live" help:"maximum size of the disk journal in bytes, such as 10GiB"`
 	// DedupeWindow is for how long a packet that comes again is recognised; 0
 	// is never, negative the default of the journal.
-	DedupeWindow time.Duration `env:"DEDUPE_WINDOW_SEC" format:"seconds" min:"0" auto:"true" help:"seconds in which duplicate packets are detected; 0 disables detection (default: 0, with JOURNAL=disk 120)"`
+	DedupeWindow time.Duration `env:"DEDUPE_WINDOW_SEC" format:"seconds" min:"0" auto:"true" help:"seconds in which duplicate packets are detected; 0 disables detection (default: 0, with JOURNAL=disk and jetstream 120)"`
 	// Rate bounds each emitter.
 	Rate ratelimit.Config
 	// DataDir is the folder of the disk journal and of dead letters.
@@ -87,8 +97,9 @@ const (
 
 // The journals.
 const (
-	JournalMemory = "memory"
-	JournalDisk   = "disk"
+	JournalMemory    = "memory"
+	JournalDisk      = "disk"
+	JournalJetStream = "jetstream"
 )
 
 // DefaultConfig is the contract's; Targets must be set.
@@ -100,12 +111,15 @@ func DefaultConfig() Config {
 		Server:          server.DefaultConfig(),
 		Native:          native.DefaultConfig(),
 		Intake:          intake.DefaultConfig(),
+		Inputs:          Inputs{{Name: InputHTTP}},
+		Receiver:        receiver.DefaultConfig(),
 		Memory:          memory.Config{QueuePackets: 10_000, LimitBytes: 256 << 20},
 		Routing:         RoutingAdaptive,
 		Explain:         ExplainOn,
 		Dispatch:        DispatchRunning,
 		DrainTimeout:    time.Minute,
 		Journal:         JournalMemory,
+		JetStream:       jetstream.DefaultConfig(),
 		JournalMaxBytes: 10 << 30,
 		DedupeWindow:    -1,
 		DataDir:         "./data",
@@ -118,7 +132,10 @@ func DefaultConfig() Config {
 func (c Config) CheckDataDir() error {
 	if err := datafile.CheckWritable(c.DataDir); err != nil {
 		lost := "dead letters cannot be kept"
-		if c.Journal == JournalDisk {
+		switch c.Journal {
+		case JournalJetStream:
+			lost = "dead letters and the duplicate window cannot be kept"
+		case JournalDisk:
 			lost = "packets, dead letters and the duplicate window cannot be kept"
 		}
 		return fmt.Errorf("DATA_DIR %q: %s: %w", c.DataDir, lost, err)
@@ -130,9 +147,13 @@ func (c Config) CheckDataDir() error {
 // settings cannot be, by their environment names.
 func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
-		return fmt.Errorf("ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
+		return config.Refuse("ANALYZERS", nil, "at least one analyzer",
+			"ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
+	if c.Journal == JournalJetStream {
+		errs = append(errs, c.JetStream.Validate())
+	}
 	for _, rule := range []struct {
 		name  string
 		value any
@@ -141,14 +162,15 @@ func (c Config) Validate() error {
 	}{
 		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Native.MaxBodyBytes),
 			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that the largest packet finds room while it is read", c.Native.MaxBodyBytes)},
+		{"DISCOVERY_DNS", c.NameServer, c.NameServer == "" || validateAddress(c.NameServer) == nil, "host:port, such as 10.0.0.2:53"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
-		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.Journal == JournalDisk, "another with JOURNAL=memory, which stores nothing"},
+		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "another with JOURNAL=memory, which stores nothing"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT, which it goes with"},
 		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= 4*int64(c.Native.MaxBodyBytes),
 			fmt.Sprintf("at least four times MAX_BODY_BYTES (%d), so that the largest packet finds room while another is written", c.Native.MaxBodyBytes)},
 	} {
 		if !rule.ok {
-			errs = append(errs, fmt.Errorf("%s is %v: it must be %s", rule.name, rule.value, rule.want))
+			errs = append(errs, config.Refuse(rule.name, rule.value, rule.want, "%s is %v: it must be %s", rule.name, rule.value, rule.want))
 		}
 	}
 	return errors.Join(errs...)
@@ -187,7 +209,7 @@ func (c Config) Settled() Config { return c.SettledAfter(Config{}) }
 // without an id keeps the one that the current analyzer at its URL has.
 func (c Config) SettledAfter(current Config) Config {
 	c.Targets = c.Targets.SettledAfter(current.Targets)
-	stores := c.Journal == JournalDisk
+	stores := c.stores()
 	c.Intake.Stores = stores
 	c.Intake.MemoryBytes = c.Memory.LimitBytes
 	c.Server.MaxConnections = c.maxConnections(descriptorLimit())
@@ -211,9 +233,28 @@ func (c Config) SettledAfter(current Config) Config {
 
 func (c Config) dedupe() dedupe.Config {
 	config := dedupe.Config{Window: c.DedupeWindow, Packets: dedupePackets}
-	if c.Journal == JournalDisk {
+	if c.stores() {
 		config.Dir = filepath.Join(c.DataDir, "dedupe")
 	}
+	return config
+}
+
+// inputDedupe is the window of packets that inputs make, whose clients send a request again
+// minutes later.
+func (c Config) inputDedupe() dedupe.Config {
+	config := dedupe.Config{Window: 10 * time.Minute, Packets: dedupePackets}
+	if c.stores() {
+		config.Dir = filepath.Join(c.DataDir, "dedupe-inputs")
+	}
+	return config
+}
+
+// stores reports whether accepted packets survive the process.
+func (c Config) stores() bool { return c.Journal != JournalMemory }
+
+func (c Config) jetStream() jetstream.Config {
+	config := c.JetStream
+	config.MemoryLimitBytes = c.Memory.LimitBytes
 	return config
 }
 
@@ -223,7 +264,7 @@ func (c Config) disk() disk.Config {
 
 func (c Config) deadLetters() deadletter.Config {
 	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
-	letters.Durable = c.Journal == JournalDisk
+	letters.Durable = c.stores()
 	letters.LineBytes = max(letters.LineBytes, c.Native.MaxBodyBytes+4<<20) // with the reason
 	return letters
 }

@@ -32,7 +32,7 @@ func TestValidateRefusesWeights(t *testing.T) {
 func TestTagsAgreeWithConstants(t *testing.T) {
 	for path, want := range map[string]string{
 		"Routing enum":                 RoutingAdaptive + "," + RoutingStrict,
-		"Journal enum":                 JournalMemory + "," + JournalDisk,
+		"Journal enum":                 JournalMemory + "," + JournalDisk + "," + JournalJetStream,
 		"Intake.Ack enum":              strings.Join(intake.Acks(), ","),
 		"Native.MaxPacketMessages max": strconv.Itoa(fairshare.MaxMessages),
 	} {
@@ -49,8 +49,8 @@ func TestTagsAgreeWithConstants(t *testing.T) {
 }
 
 // Dead letters are as durable as packets.
-func TestDeadLettersAreDurableWithADiskJournal(t *testing.T) {
-	for journal, want := range map[string]bool{JournalMemory: false, JournalDisk: true} {
+func TestDeadLettersAreDurableWithAStoringJournal(t *testing.T) {
+	for journal, want := range map[string]bool{JournalMemory: false, JournalDisk: true, JournalJetStream: true} {
 		if got := (Config{Journal: journal}).deadLetters().Durable; got != want {
 			t.Errorf("JOURNAL=%s: %v", journal, got)
 		}

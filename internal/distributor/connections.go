@@ -4,6 +4,9 @@ package distributor
 // and the runtime.
 const reservedDescriptors = 64
 
+// reservedMembers is how many members of a group descriptors are reserved for.
+const reservedMembers = 16
+
 // minConnectionsWarning is the connection limit below which New logs a warning.
 const minConnectionsWarning = 1024
 
@@ -14,7 +17,8 @@ func (c Config) maxConnections(descriptors uint64) int {
 	if descriptors == 0 {
 		return c.Server.MaxConnections
 	}
-	reserved := uint64(reservedDescriptors + len(c.Targets)*(c.Analyzer.Concurrency+1))
+	analyzers := len(c.Targets) + (reservedMembers-1)*len(c.Targets.groups())
+	reserved := uint64(reservedDescriptors + analyzers*(c.Analyzer.Concurrency+1))
 	if descriptors <= reserved {
 		return 1
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
-	"github.com/logstreamer/logstreamer/internal/sink/native"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // credentials are the certificates and tokens that the distributor reads from files.
@@ -24,14 +23,16 @@ type credentials struct {
 
 	handshakeFailures prometheus.Counter // of the ingest port
 
-	mu      sync.Mutex // guards clients
-	clients map[certificate.ClientConfig]*certificate.Client
+	mu             sync.Mutex // guards the fields below
+	clients        map[certificate.ClientConfig]*certificate.Client
+	authorizations map[authorization]*filewatch.File[string]
 }
 
 // loadCredentials returns the errors of all files together.
 func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.Registerer) (*credentials, error) {
 	c := &credentials{
-		clients: make(map[certificate.ClientConfig]*certificate.Client),
+		clients:        make(map[certificate.ClientConfig]*certificate.Client),
+		authorizations: make(map[authorization]*filewatch.File[string]),
 		handshakeFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "distributor_tls_handshake_failures_total", Help: "TLS handshakes with emitters that failed.",
 		}),
@@ -65,6 +66,11 @@ func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.R
 			_, err := c.client(t.tlsPrefix(), t.TLS.Or(config.AnalyzerTLS))
 			errs = append(errs, err)
 		}
+		b, err := t.backend()
+		if err == nil {
+			_, err = c.authorization(t, b.authorization())
+		}
+		errs = append(errs, err)
 	}
 	return c, errors.Join(errs...)
 }
@@ -84,8 +90,8 @@ func (c *credentials) principals() func() *credential.Set {
 }
 
 // analyzer returns the TLS of an analyzer, or nil if it has none.
-func (c *credentials) analyzer(t Target, fallback certificate.ClientConfig) (native.TLS, error) {
-	if !strings.HasPrefix(strings.ToLower(t.URL), "https:") {
+func (c *credentials) analyzer(t Target, fallback certificate.ClientConfig) (func(host string) *tls.Config, error) {
+	if !sink.HasTLS(t.URL) {
 		return nil, nil
 	}
 	client, err := c.client(t.tlsPrefix(), t.TLS.Or(fallback))
@@ -114,8 +120,12 @@ func (c *credentials) keep(config Config) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	needed := map[certificate.ClientConfig]bool{config.AnalyzerTLS: true}
+	authorizations := make(map[authorization]bool)
 	for _, t := range config.Targets {
 		needed[t.TLS.Or(config.AnalyzerTLS)] = true
+		if b, err := t.backend(); err == nil {
+			authorizations[b.authorization()] = true
+		}
 	}
 	for of, client := range c.clients {
 		if !needed[of] {
@@ -123,12 +133,20 @@ func (c *credentials) keep(config Config) {
 			delete(c.clients, of)
 		}
 	}
+	for of, file := range c.authorizations {
+		if !authorizations[of] {
+			file.Close()
+			delete(c.authorizations, of)
+		}
+	}
 }
 
-// ReloadCredentials looks at the files of certificates and tokens now, and returns the
-// errors of those that cannot be used; what was read before remains in use. It may be called
-// concurrently.
-func (d *Distributor) ReloadCredentials() error { return d.credentials.files.Reload() }
+// StageCredentials looks at the files of certificates and tokens now, and returns the errors
+// of those that cannot be used. What has changed is in use after commit, and not before. It
+// may be called concurrently.
+func (d *Distributor) StageCredentials() (commit func(), err error) {
+	return d.credentials.files.Stage()
+}
 
 // CredentialFiles returns the watcher of the files, and Certificates the store on it, for
 // other listeners of the process. They are watched from Start to Stop.

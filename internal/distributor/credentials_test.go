@@ -127,12 +127,12 @@ func TestTLSOnBothSides(t *testing.T) {
 		t.Errorf("a wrong token: %d", status)
 	}
 	p.write("tokens", strings.Replace(tokenOfA, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d", 1))
-	p.must(s.ReloadCredentials())
+	p.must(s.CredentialFiles().Reload())
 	if status := post("b", string(body)); status != http.StatusAccepted {
 		t.Errorf("the new token: %d", status)
 	}
 	p.write("server.crt", "not a certificate")
-	if err := s.ReloadCredentials(); err == nil || !strings.Contains(err.Error(), "TLS_CERT is ") {
+	if err := s.CredentialFiles().Reload(); err == nil || !strings.Contains(err.Error(), "TLS_CERT is ") {
 		t.Errorf("a broken certificate: %v", err)
 	}
 	plaintext, err := http.Get("http://" + s.Addr() + "/ingest")
@@ -164,11 +164,11 @@ func TestFilesOfRemovedAnalyzer(t *testing.T) {
 	p.must(s.Reconfigure(t.Context(), both))
 	until(t, "it is healthy", func() bool { return s.eligible() == 2 })
 	p.write("ca.pem", "broken")
-	if err := s.ReloadCredentials(); err == nil {
+	if err := s.CredentialFiles().Reload(); err == nil {
 		t.Error("its files are not watched")
 	}
 	p.must(s.Reconfigure(t.Context(), config))
-	p.must(s.ReloadCredentials())
+	p.must(s.CredentialFiles().Reload())
 }
 
 func TestBrokenCredentials(t *testing.T) {

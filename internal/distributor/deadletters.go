@@ -3,7 +3,7 @@ package distributor
 import "github.com/logstreamer/logstreamer/internal/deadletter"
 
 // dedupForgettingDLQ stores dead letters, shows them to taps and removes them from the
-// duplicate window, so that they can be sent again.
+// duplicate windows, so that they can be sent again.
 type dedupForgettingDLQ struct {
 	store       *deadletter.Store
 	distributor *Distributor
@@ -13,7 +13,7 @@ type dedupForgettingDLQ struct {
 func (r dedupForgettingDLQ) Add(entries []deadletter.Entry) (stored []bool) {
 	stored = r.store.Add(entries)
 	r.distributor.tapDeadLetters(entries, stored)
-	if window := r.distributor.duplicates; window != nil {
+	for _, window := range r.distributor.windows() {
 		for i, e := range entries {
 			if stored[i] {
 				window.Forget(e.Packet.Info, e.Packet.Body)

@@ -28,11 +28,10 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/history"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
-	"github.com/logstreamer/logstreamer/internal/journal/disk"
-	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
@@ -57,10 +56,12 @@ type Distributor struct {
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
-	deadLetters *deadletter.Store
-	replayer    *deadletter.Replayer
-	taps        tap.Hub
-	router      *router.Router
+	// inputDuplicates is that of packets that inputs make; nil without inputs.
+	inputDuplicates *dedupe.Window
+	deadLetters     *deadletter.Store
+	replayer        *deadletter.Replayer
+	taps            tap.Hub
+	router          *router.Router
 
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
@@ -69,10 +70,14 @@ type Distributor struct {
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
 	onRemoved         func(id string, proof DrainProof)
+	groupProofs       map[string]DrainProof // of groups that leave; guarded by configMu
+	discovery         *discovery.Watcher
+	onDiscovery       func(Discovery)
 
 	limiter  *ratelimit.Limiter
 	intake   *intake.Intake
 	protocol *native.Protocol
+	inputs   servedInputs
 	watcher  *watcher
 	history  *history.History
 
@@ -112,16 +117,16 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 		return nil, err
 	}
 	if err := config.CheckDataDir(); err != nil {
-		if config.Journal == JournalDisk {
+		if config.stores() {
 			return nil, err
 		}
 		logger.Warn("DATA_DIR cannot be used", "error", err)
 	}
 	config = config.Settled()
-	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.Journal == JournalDisk}
+	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.stores()}
 	d.config.Store(&config)
 	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
-	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config)); err != nil {
+	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets.Inputs)); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	if config.TokensFile != "" && !config.TLS.Enabled() {
@@ -160,6 +165,11 @@ func (d *Distributor) wire(config Config) (err error) {
 			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
 		}
 	}
+	if len(config.Inputs) > 0 {
+		if d.inputDuplicates, err = dedupe.Open(config.inputDedupe(), d.logger.With("component", "dedupe"), time.Now()); err != nil {
+			return fmt.Errorf("INPUTS: the duplicate window: %w", err)
+		}
+	}
 	d.limiter = ratelimit.New(config.Rate)
 	d.intake = intake.New(config.Intake, intake.Dependencies{
 		Journal:         tappedJournal{d.journal, &d.taps},
@@ -169,6 +179,7 @@ func (d *Distributor) wire(config Config) (err error) {
 		RetryAfter:      d.retryAfter,
 		Utilization:     d.journal.Utilization,
 		Duplicates:      d.duplicates,
+		InputDuplicates: d.inputDuplicates,
 		Limiter:         d.limiter,
 		OnRefusal:       d.tapRefusal,
 		Logger:          d.logger.With("component", "ingest"),
@@ -179,31 +190,16 @@ func (d *Distributor) wire(config Config) (err error) {
 	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
 	d.history = history.New(newSnapshots(d).take)
-	return errors.Join(d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
+	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
 }
-
-func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
-	if !d.Stores() {
-		return memory.New(config.Memory), nil
-	}
-	opened, err := disk.Open(config.disk(), disk.Deps{
-		Logger: d.logger.With("component", "journal"), Registerer: d.registry, Pool: &d.pool,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("JOURNAL=disk: %w", err)
-	}
-	return opened, nil
-}
-
-// Stores reports whether accepted packets are on disk, where they can wait for analyzers and
-// for the next start.
-func (d *Distributor) Stores() bool { return d.stores }
 
 func (d *Distributor) wireAnalyzers(config Config) (err error) {
 	if d.upstreamMetrics, err = upstream.NewMetrics(d.registry); err != nil {
 		return err
 	}
 	d.roster.Store(new(roster))
+	d.discovery = discovery.NewWatcher(discovery.NewResolver(config.NameServer), d.rediscover)
+	d.resolve(d.departCtx, config, 2*time.Second)
 	c, err := d.plan(config)
 	if err != nil {
 		return err
@@ -238,9 +234,14 @@ func (d *Distributor) release() error {
 }
 
 func (d *Distributor) closeDuplicates() {
-	if d.duplicates != nil {
-		d.duplicates.Close()
+	for _, w := range d.windows() {
+		w.Close()
 	}
+}
+
+// windows returns the windows of duplicates that there are.
+func (d *Distributor) windows() []*dedupe.Window {
+	return slices.DeleteFunc([]*dedupe.Window{d.duplicates, d.inputDuplicates}, func(w *dedupe.Window) bool { return w == nil })
 }
 
 // Addr returns the address of the ingest API.
@@ -262,6 +263,8 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.serveIngest(d.ingestListener, d.released)
 	d.released = nil
+	d.serveInputs()
+	d.discovery.Watch(d.departCtx, d.Config().Targets.groups())
 	d.logStart()
 }
 
@@ -283,11 +286,13 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
 		d.freeze()
+		d.stopErr = d.stopStreams(ctx)
 		d.intake.Drain()
+		d.releaseShared()
 		d.replayer.Stop()
 		d.router.Drain() // before the server: requests may wait for deliveries
 		if d.ingestServer != nil {
-			d.stopErr = d.ingestServer.Stop(ctx)
+			d.stopErr = errors.Join(d.stopErr, d.ingestServer.Stop(ctx), d.stopInputs(ctx))
 		}
 		poll(ctx, d.settled)
 		d.shutDown(ctx)
@@ -304,6 +309,7 @@ func (d *Distributor) shutDown(ctx context.Context) {
 	d.router.Stop()
 	d.starting.Wait()
 	d.stopDeparting()
+	d.discovery.Wait()
 	d.departing.Wait()
 	d.stopAnalyzers()
 	d.router.Close()
@@ -375,6 +381,7 @@ func (d *Distributor) closeListeners() {
 			_ = l.Close()
 		}
 	}
+	d.closeInputs()
 }
 
 // retryAfter estimates the wait until a request that is refused for a reason would be accepted.

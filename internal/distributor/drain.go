@@ -2,6 +2,7 @@ package distributor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -48,12 +49,38 @@ func heldOf(v packet.Volume) Held { return Held{v.Packets, v.Messages} }
 // Drain returns when an analyzer in state drain or maint holds no packet: every request
 // has ended then. At the deadline what it still holds is rerouted. If ctx ends before,
 // Drain returns its error and the proof so far. It may be called concurrently.
+//
+// The id may be that of a group, whose members are drained together.
 func (d *Distributor) Drain(ctx context.Context, id string, deadline time.Time) (DrainProof, error) {
-	a, ok := d.find(id)
-	if !ok {
+	drained := d.ofGroup(id)
+	if len(drained) == 0 {
 		return DrainProof{}, noAnalyzer(id)
 	}
-	return d.awaitEmpty(ctx, a.Upstream, func() time.Time { return deadline })
+	var sum DrainProof
+	var errs []error
+	for _, a := range drained {
+		proof, err := d.awaitEmpty(ctx, a.Upstream, func() time.Time { return deadline })
+		errs = append(errs, err)
+		sum = sum.plus(proof)
+	}
+	return sum, errors.Join(errs...)
+}
+
+// plus returns the proof of two drains together.
+func (p DrainProof) plus(other DrainProof) DrainProof {
+	if p.Result == "" || other.Result == DrainRunning || p.Result != DrainRunning && other.Result == DrainCut {
+		p.Result = other.Result
+	}
+	p.Held.Packets += other.Held.Packets
+	p.Held.Messages += other.Held.Messages
+	p.Delivered += other.Delivered
+	p.Rerouted += other.Rerouted
+	p.DeadLettered += other.DeadLettered
+	p.Remaining += other.Remaining
+	p.RoutedSince += other.RoutedSince
+	p.PossibleDuplicates += other.PossibleDuplicates
+	p.Unaccounted += other.Unaccounted
+	return p
 }
 
 // awaitEmpty waits until an analyzer that is out or leaving holds no packet.
@@ -135,7 +162,7 @@ func newLeaver(a running, deadline time.Time) *leaver {
 func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
 	found := false
 	for _, l := range d.roster.Load().leaving {
-		if l.ID() == id {
+		if l.ID() == id || l.group == id {
 			l.deadline.Store(&deadline)
 			found = true
 		}
@@ -166,7 +193,35 @@ func (d *Distributor) depart(l *leaver) {
 	proof = proof.ended()
 	d.logger.Info("analyzer has left", "analyzer", l.ID(), "url", l.target.URL, "held_packets", proof.Held.Packets,
 		"delivered", proof.Delivered, "rerouted", proof.Rerouted, "dead_lettered", proof.DeadLettered, "unaccounted", proof.Unaccounted)
-	if d.onRemoved != nil {
-		d.onRemoved(l.ID(), proof)
+	if d.onRemoved == nil {
+		return
 	}
+	d.onRemoved(l.ID(), proof)
+	if whole, ended := d.groupLeft(l.group, proof); ended {
+		d.onRemoved(l.group, whole)
+	}
+}
+
+// groupLeft adds the proof of a member that has left to that of its group, and returns it once
+// the group is no longer configured and no member is left.
+func (d *Distributor) groupLeft(group string, proof DrainProof) (whole DrainProof, ended bool) {
+	if group == "" {
+		return DrainProof{}, false
+	}
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if slices.ContainsFunc(d.Config().Targets, func(t Target) bool { return t.ID == group }) {
+		delete(d.groupProofs, group)
+		return DrainProof{}, false
+	}
+	if d.groupProofs == nil {
+		d.groupProofs = make(map[string]DrainProof)
+	}
+	whole = d.groupProofs[group].plus(proof)
+	d.groupProofs[group] = whole
+	ended = !slices.ContainsFunc(d.roster.Load().leaving, func(l *leaver) bool { return l.group == group })
+	if ended {
+		delete(d.groupProofs, group)
+	}
+	return whole, ended
 }

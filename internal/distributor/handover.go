@@ -18,6 +18,8 @@ import (
 type Sockets struct {
 	// Ingest and Metrics listen; nil ones are bound by the settings.
 	Ingest, Metrics net.Listener
+	// Inputs are listeners by the names of inputs.
+	Inputs map[string]net.Listener
 	// Connections are emitters' connections on which no request is under way.
 	Connections []net.Conn
 }
@@ -25,6 +27,11 @@ type Sockets struct {
 // Close closes all sockets.
 func (s Sockets) Close() {
 	for _, l := range []net.Listener{s.Ingest, s.Metrics} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	for _, l := range s.Inputs {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -51,13 +58,16 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	}
 	d.logger.Info("distributor hands over: answering the requests under way")
 	d.freeze()
-	d.router.Drain() // before the server: requests may wait for deliveries
+	_ = d.stopStreams(ctx) // their clients connect again
+	d.router.Drain()       // before the server: requests may wait for deliveries
 	if d.ingestServer.Release(ctx) > 0 {
 		d.intake.Drain() // refuses the requests that are not received in time
 	}
 	_ = d.ingestServer.Stop(ctx) // the listener is closed
+	_ = d.stopInputs(ctx)        // their clients connect again
 	sockets.Connections = d.ingestServer.Released()
 	if d.Stores() {
+		d.releaseShared()
 		d.flush(ctx)
 	} else if !poll(ctx, d.settled) {
 		return Sockets{}, d.resume(sockets)
@@ -77,7 +87,10 @@ func (d *Distributor) copyListeners() (Sockets, error) {
 	if sockets.Ingest, err = listener.Copy(d.serving); err != nil {
 		return Sockets{}, err
 	}
-	if sockets.Metrics, err = listener.Copy(d.metricsListener); err != nil {
+	if sockets.Metrics, err = listener.Copy(d.metricsListener); err == nil {
+		err = d.copyInputs(&sockets)
+	}
+	if err != nil {
 		sockets.Close()
 		return Sockets{}, err
 	}
@@ -91,6 +104,10 @@ func (d *Distributor) resume(sockets Sockets) error {
 	d.intake.Resume()
 	_ = sockets.Metrics.Close() // still served by the original
 	d.serveIngest(sockets.Ingest, sockets.Connections)
+	if err := d.listenInputs(d.Config(), sockets.Inputs); err != nil {
+		d.logger.Error("an input is not served any more", "error", err)
+	}
+	d.serveInputs()
 	d.unfreeze()
 	return fmt.Errorf("%w: %d packets (%d messages) are left", ErrUndelivered, left.Packets, left.Messages)
 }

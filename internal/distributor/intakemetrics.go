@@ -31,11 +31,11 @@ func (d *Distributor) registerIntake() error {
 		nil, d.intake.Duplicates)
 	counter("distributor_id_conflicts_total",
 		"Packets that were accepted, and are delivered, although other content came under their ids within the duplicate window.",
-		nil, func() int64 {
-			if d.duplicates == nil {
-				return 0
+		nil, func() (conflicts int64) {
+			for _, w := range d.windows() {
+				conflicts += w.Conflicts()
 			}
-			return int64(d.duplicates.Conflicts())
+			return conflicts
 		})
 	return errors.Join(failures...)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
+	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/memory"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -49,28 +50,58 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 	if d.stopped {
 		return ErrStopping
 	}
-	current := d.Config()
-	next = next.SettledAfter(current)
-	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
+	next, err := d.check(next)
+	if err != nil {
 		return err
 	}
-	if err := d.checkHeld(next); err != nil {
-		return err
-	}
+	d.resolve(ctx, next, joinTimeout)
 	change, err := d.plan(next)
 	if err != nil {
 		return err
 	}
 	if len(change.joining) > 0 {
-		const maxProbeWait = time.Second
-		started := d.startAnalyzers(ctx, change.joining, maxProbeWait)
+		started := d.startAnalyzers(ctx, change.joining, joinTimeout)
 		if err := ctx.Err(); err != nil {
 			d.discard(change.joining, started)
 			return err
 		}
 	}
 	d.apply(next, change)
+	d.discovery.Watch(d.departCtx, next.Targets.groups())
 	return nil
+}
+
+// joinTimeout bounds the wait for the first probes of analyzers that join, and for the members
+// of new groups.
+const joinTimeout = time.Second
+
+// CheckConfig returns the error with which Reconfigure would refuse a configuration now. It
+// may be called concurrently.
+func (d *Distributor) CheckConfig(next Config) error {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return ErrStopping
+	}
+	next, err := d.check(next)
+	if err != nil {
+		return err
+	}
+	change, err := d.plan(next)
+	if err == nil {
+		d.discard(change.joining, nil)
+	}
+	return err
+}
+
+// check returns a configuration settled, or why it cannot follow the current one.
+func (d *Distributor) check(next Config) (Config, error) {
+	current := d.Config()
+	next = next.SettledAfter(current)
+	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
+		return next, err
+	}
+	return next, d.checkHeld(next)
 }
 
 // requireRestart returns a *RestartRequiredError if a setting that is not live differs.
@@ -93,14 +124,14 @@ type change struct {
 func (d *Distributor) plan(next Config) (change, error) {
 	var c change
 	left := slices.Clone(d.present())
-	for _, target := range next.Targets {
-		at := slices.IndexFunc(left, func(a running) bool { return a.target.sameAnalyzer(target) })
+	for _, one := range d.members(next) {
+		at := slices.IndexFunc(left, func(a running) bool { return a.target.sameAnalyzer(one.Target) })
 		if at >= 0 {
-			c.present = append(c.present, running{left[at].Upstream, target})
+			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group})
 			left = slices.Delete(left, at, at+1)
 			continue
 		}
-		created, err := d.newAnalyzer(next, target)
+		created, err := d.newAnalyzer(next, one)
 		if err != nil {
 			d.discard(c.joining, nil)
 			return change{}, err
@@ -193,6 +224,8 @@ func (d *Distributor) applySettings(next Config) {
 		j.Configure(next.Memory)
 	case *disk.Journal:
 		j.Configure(next.disk())
+	case *jetstream.Journal:
+		j.Configure(next.jetStream())
 	}
 	if d.protocol == nil {
 		return // New is not complete, and has given it all settings
@@ -200,6 +233,9 @@ func (d *Distributor) applySettings(next Config) {
 	d.limiter.Configure(next.Rate)
 	d.intake.Configure(next.Intake)
 	d.protocol.Configure(next.Native)
+	if d.inputs.receivers != nil {
+		d.inputs.receivers.Configure(next.Receiver)
+	}
 	if d.ingestServer != nil { // after Start
 		d.ingestServer.Configure(next.Server)
 	}
@@ -213,6 +249,8 @@ func (d *Distributor) checkHeld(next Config) error {
 		errs = append(errs, j.CheckConfig(next.Memory))
 	case *disk.Journal:
 		errs = append(errs, j.CheckConfig(next.disk()))
+	case *jetstream.Journal:
+		errs = append(errs, j.CheckConfig(next.jetStream()))
 	}
 	for _, a := range d.present() {
 		errs = append(errs, a.CheckConfig(next.Analyzer))

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/sink"
-	"github.com/logstreamer/logstreamer/internal/sink/native"
 	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
@@ -16,6 +14,7 @@ import (
 type running struct {
 	*upstream.Upstream
 	target Target
+	group  string // the id of its group, or empty
 }
 
 // eligible reports whether the analyzer may be offered packets.
@@ -53,18 +52,15 @@ func (d *Distributor) find(id string) (running, bool) {
 }
 
 // newAnalyzer returns an analyzer without starting it.
-func (d *Distributor) newAnalyzer(config Config, target Target) (running, error) {
-	base, err := sink.ParseURL(target.URL)
-	if err != nil {
-		return running{}, err
-	}
-	secure, err := d.credentials.analyzer(target, config.AnalyzerTLS)
-	if err != nil {
-		return running{}, err
-	}
+func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
+	target := m.Target
 	logger := d.logger.With("component", "upstream")
+	way, err := d.credentials.sink(target, config.AnalyzerTLS, logger.With("analyzer", target.ID))
+	if err != nil {
+		return running{}, err
+	}
 	created := upstream.New(config.analyzer(target), upstream.Dependencies{
-		Sink:    native.New(base, nil, secure, logger.With("analyzer", target.ID)),
+		Sink:    way,
 		Settler: tappedSettler{d.router, &d.taps},
 		Logger:  logger,
 		Metrics: d.upstreamMetrics,
@@ -72,7 +68,7 @@ func (d *Distributor) newAnalyzer(config Config, target Target) (running, error)
 		OnOffer: func(deliveries []upstream.Delivery) { emit(&d.taps, tap.Routed, target.ID, deliveries) },
 	})
 	created.SetProbing(target.State != StateMaint)
-	return running{created, target}, nil
+	return running{created, target, m.group}, nil
 }
 
 // startAnalyzers starts analyzers and waits for the results of the first probes, at most

@@ -28,11 +28,21 @@ func (d *Distributor) route(r *server.Request, to *http1.Response) {
 	case "/ledger":
 		d.read(r, to, d.balance)
 	default:
-		d.protocol.Refuse(to, problem.Problem{
-			Code:   problem.NotFound,
-			Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger",
-		}, "")
+		d.routeInput(r, to)
 	}
+}
+
+// routeInput handles the requests of inputs on the ingest port.
+func (d *Distributor) routeInput(r *server.Request, to *http1.Response) {
+	for _, input := range d.inputs.onIngest {
+		if input.Handle(r, to) {
+			return
+		}
+	}
+	d.protocol.Refuse(to, problem.Problem{
+		Code:   problem.NotFound,
+		Detail: "there are /ingest, /health, /livez, /readyz, /metrics-json and /ledger, and the paths of INPUTS",
+	}, "")
 }
 
 // read handles GET and HEAD.
@@ -136,9 +146,13 @@ type term struct {
 func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
 
 // balance handles /ledger: accepted is the sum of the other terms. With a disk journal it
-// includes undelivered packets of earlier runs.
+// includes undelivered packets of earlier runs. With a shared journal received is the sum.
 func (d *Distributor) balance(to *http1.Response) {
 	status := d.Status()
+	var received, returned *term
+	if d.JournalStatus().Shared {
+		received, returned = new(termOf(status.Received)), new(termOf(status.Returned))
+	}
 	answer(to, http.StatusOK, struct {
 		Accepted     term   `json:"accepted"`
 		Delivered    term   `json:"delivered"`
@@ -146,11 +160,13 @@ func (d *Distributor) balance(to *http1.Response) {
 		InFlight     term   `json:"in_flight"`
 		DeadLettered term   `json:"dead_lettered"`
 		Damaged      term   `json:"damaged"`
+		Received     *term  `json:"received,omitempty"`
+		Returned     *term  `json:"returned,omitempty"`
 		Unaccounted  int64  `json:"unaccounted_messages"`
 		Time         string `json:"timestamp"`
 	}{
 		termOf(status.Accepted), termOf(status.Delivered), termOf(status.Waiting.Plus(status.Queued)), termOf(status.InFlight),
-		termOf(status.DeadLettered), termOf(status.Damaged), status.Unaccounted, now(),
+		termOf(status.DeadLettered), termOf(status.Damaged), received, returned, status.Unaccounted, now(),
 	})
 }
 

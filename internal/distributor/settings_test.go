@@ -9,8 +9,12 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
+	"github.com/logstreamer/logstreamer/internal/server"
+	"net/netip"
 )
 
 // live is a distributor with one analyzer, whose settings change.
@@ -205,6 +209,23 @@ var liveSettings = map[string]func(l *live){
 		l.answers(429, `"rate_limited"`, 1)
 		l.set(func(c *Config) { c.Rate.Limits[0].Emitter = "other" })
 		l.answers(202, "", 1)
+	},
+	"INPUT_MAX_BODY_BYTES": func(l *live) {
+		receive := func() *problem.Problem {
+			request := server.NewRequest(&http1.Head{Length: 5}, strings.NewReader("12345"), netip.Addr{}, time.Now())
+			received, fault := l.receiverOf("any").Read(l.t.Context(), request)
+			if fault == nil {
+				l.intake.Memory().Drop(received)
+			}
+			return fault
+		}
+		if fault := receive(); fault != nil {
+			l.t.Errorf("%+v", fault)
+		}
+		l.set(func(c *Config) { c.Receiver.MaxBodyBytes = 4 })
+		if fault := receive(); fault == nil || fault.Code != problem.TooLarge {
+			l.t.Errorf("5 bytes: %+v", fault)
+		}
 	},
 	"DRAIN_TIMEOUT_SEC": func(l *live) {
 		l.hang(8)

@@ -16,7 +16,10 @@ func (d *Distributor) logStart() {
 	for _, t := range config.Targets {
 		weights = append(weights, slog.Float64(t.ID, t.Weight))
 	}
-	d.logger.Info("distributor serves", "version", config.Version, "ingest", d.Addr(), "metrics", d.MetricsAddr(),
-		"journal", config.Journal, "data_dir", folder, slog.Group("analyzers", weights...),
-		"healthy_analyzers", d.eligible(), "total_analyzers", len(d.present()))
+	stored := []any{"journal", config.Journal}
+	if status := d.JournalStatus(); status.Shared {
+		stored = append(stored, "survives", status.Survives)
+	}
+	d.logger.Info("distributor serves", append(append([]any{"version", config.Version, "ingest", d.Addr(), "metrics", d.MetricsAddr()}, stored...), "data_dir", folder, slog.Group("analyzers", weights...),
+		"healthy_analyzers", d.eligible(), "total_analyzers", len(d.present()))...)
 }

@@ -50,7 +50,7 @@ func (e *transitions) lines() []string {
 func watch(t *testing.T, d *Distributor, healthy bool) *transitions {
 	t.Helper()
 	one, log := newAnalyzer(t, "one"), new(transitions)
-	d.roster.Store(&roster{present: []running{{one, Target{ID: "one", State: StateReady}}}})
+	d.roster.Store(&roster{present: []running{{Upstream: one, target: Target{ID: "one", State: StateReady}}}})
 	d.logger = slog.New(slog.NewTextHandler(log, nil))
 	d.watcher = newWatcher(d)
 	watching, stop := context.WithCancel(t.Context())
@@ -76,12 +76,12 @@ func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
 	}
 	config := upstream.DefaultConfig()
 	config.ID = id
-	base, err := sink.ParseURL("http://" + id)
+	endpoint, err := sink.ParseURL("http://" + id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	return upstream.New(config, upstream.Dependencies{Sink: native.New(base, dialHealthy, nil, logger), Logger: logger, Metrics: metrics})
+	return upstream.New(config, upstream.Dependencies{Sink: native.New(endpoint.Base, dialHealthy, nil, logger), Logger: logger, Metrics: metrics})
 }
 
 // dialHealthy connects to an analyzer that answers its probes.

@@ -11,8 +11,11 @@ import (
 // Status is the ledger of a distributor and the status of its analyzers.
 type Status struct {
 	Accepted, Delivered, DeadLettered packet.Volume
-	// Damaged was accepted by a disk journal and could not be read back.
+	// Damaged was accepted and stored, and could not be read back.
 	Damaged packet.Volume
+	// Received is what this distributor has to deliver, and Returned the part of it that it
+	// gave back to a shared journal. Without one they are Accepted and nothing.
+	Received, Returned packet.Volume
 	// Waiting is accepted and not bound to an analyzer.
 	Waiting packet.Volume
 	// Queued and InFlight are bound to analyzers.
@@ -22,11 +25,14 @@ type Status struct {
 	Analyzers, Leaving []AnalyzerStatus
 	// Former are the counters of ids that are no longer part of the configuration.
 	Former []router.MemberStats
-	// Unaccounted is the number of accepted messages that no component has. It is 0
+	// Unaccounted is the number of received messages that no component has. It is 0
 	// unless a defect lost a packet: each component counts what it holds itself.
 	Unaccounted int64
 	// MaxDeviationMessages is the maximum deviation of an analyzer from its share.
 	MaxDeviationMessages float64
+	// LargestPacketMessages is the size of the largest packet since the set of analyzers that
+	// get packets changed.
+	LargestPacketMessages int
 	// Rates are those of the last second.
 	Rates Rates
 	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
@@ -39,7 +45,9 @@ type AnalyzerStatus struct {
 	router.MemberStats
 	upstream.Status
 	// Spec is what the configuration says of the analyzer.
-	Spec             Target
+	Spec Target
+	// Group is the id of the group that the analyzer is a member of, or empty.
+	Group            string
 	Queued, InFlight packet.Volume
 	// Out is why the analyzer is offered no packets, the zero value if it is.
 	Out Out
@@ -78,12 +86,14 @@ func (d *Distributor) sample() ledger {
 		Delivered:    routed.Delivered,
 		DeadLettered: routed.DeadLettered,
 		Damaged:      stats.Damaged,
+		Received:     stats.Received,
+		Returned:     stats.Returned,
 		Waiting:      stats.Queued.Plus(routed.Waiting),
 		Analyzers:    make([]AnalyzerStatus, len(now.present)),
 		Leaving:      make([]AnalyzerStatus, len(now.leaving)),
 		Former:       routed.Former,
 
-		MaxDeviationMessages: routed.MaxDeviationMessages,
+		MaxDeviationMessages: routed.MaxDeviationMessages, LargestPacketMessages: routed.LargestPacketMessages,
 	}}
 	add := func(to *AnalyzerStatus, a running) {
 		to.Queued, to.InFlight = a.Volumes()
@@ -96,7 +106,7 @@ func (d *Distributor) sample() ledger {
 		add(&l.Leaving[i], leaver.running)
 	}
 	known := l.Delivered.Plus(l.DeadLettered).Plus(l.Damaged).Plus(l.Waiting).Plus(l.Queued).Plus(l.InFlight)
-	l.Unaccounted = l.Accepted.Minus(known).Messages
+	l.Unaccounted = l.Received.Minus(l.Returned).Minus(known).Messages
 	return l
 }
 
@@ -121,7 +131,7 @@ func (d *Distributor) describe(l ledger) Status {
 
 // describe sets what the analyzer knows of itself.
 func (s *AnalyzerStatus) describe(a running, now time.Time) {
-	s.ID, s.Spec, s.Status = a.ID(), a.target, a.Status(now)
+	s.ID, s.Spec, s.Group, s.Status = a.ID(), a.target, a.group, a.Status(now)
 	s.Out = outOf(*s, now)
 }
 

@@ -45,6 +45,19 @@ func (j tappedJournal) Append(packets []*packet.Packet) (taken int, err error) {
 	return taken, err
 }
 
+// AppendAll implements journal.Journal.
+func (j tappedJournal) AppendAll(packets []*packet.Packet) error {
+	if !j.taps.Active() {
+		return j.Journal.AppendAll(packets)
+	}
+	captured := j.capture(packets)
+	err := j.Journal.AppendAll(packets)
+	if err == nil {
+		captured.Emit(len(packets))
+	}
+	return err
+}
+
 // AppendAsync implements journal.Journal.
 func (j tappedJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
 	if !j.taps.Active() {

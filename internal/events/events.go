@@ -29,6 +29,8 @@ type Log struct {
 	mu     sync.Mutex // guards the fields below
 	ring   []Event    // the event with an id is at id modulo the length
 	lastID int64
+	loaded int64         // id of the latest event of an earlier process
+	file   *file         // nil: events are not kept
 	added  chan struct{} // closed by the next Add
 }
 
@@ -48,19 +50,26 @@ func (l *Log) Add(e Event) (id int64) {
 	l.lastID++
 	e.ID = l.lastID
 	l.ring[e.ID%int64(len(l.ring))] = e
+	l.keepLocked()
 	close(l.added)
 	l.added = make(chan struct{})
 	return e.ID
 }
 
-// After returns the events with higher ids, the oldest first, at most limit.
+// After returns the events with higher ids, the oldest first, at most limit. An id that is
+// higher than all is one of an earlier process, whose events were not kept: all are newer.
 func (l *Log) After(id int64, limit int) []Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if id > l.lastID {
+		id = 0
+	}
 	first := max(id, 0, l.lastID-int64(len(l.ring))) + 1
 	events := []Event{}
 	for ; first <= l.lastID && len(events) < limit; first++ {
-		events = append(events, l.ring[first%int64(len(l.ring))])
+		if e := l.ring[first%int64(len(l.ring))]; e.ID == first { // a file may lack some
+			events = append(events, e)
+		}
 	}
 	return events
 }
@@ -72,11 +81,11 @@ func (l *Log) Last() int64 {
 	return l.lastID
 }
 
-// Wait returns true once there is an event with a higher id, or false when the context ends.
+// Wait returns true once After returns events, or false when the context ends.
 func (l *Log) Wait(ctx context.Context, id int64) bool {
 	for {
 		l.mu.Lock()
-		newer, added := l.lastID > id, l.added
+		newer, added := l.lastID > id || l.lastID > 0 && id > l.lastID, l.added
 		l.mu.Unlock()
 		if newer {
 			return true

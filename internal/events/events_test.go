@@ -20,7 +20,7 @@ func TestRing(t *testing.T) {
 		after int64
 		limit int
 		want  string
-	}{{0, 10, "cde"}, {-7, 10, "cde"}, {3, 10, "de"}, {3, 1, "d"}, {5, 10, ""}, {99, 10, ""}} {
+	}{{0, 10, "cde"}, {-7, 10, "cde"}, {3, 10, "de"}, {3, 1, "d"}, {5, 10, ""}, {99, 10, "cde"}} {
 		got := ""
 		for _, e := range log.After(c.after, c.limit) {
 			got += e.Kind

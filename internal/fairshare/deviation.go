@@ -121,6 +121,25 @@ func descending(dst, values []int64) []int64 {
 	return dst
 }
 
+// LargestPacket returns the messages of the largest packet since the active set changed.
+func (t *Table) LargestPacket() int { return int(t.deviation.maxPacket) }
+
+// MaxDeviationOf returns, in messages, the maximum deviation of members with these shares,
+// which sum to 1, from deficits of 0 on, with packets of at most that many messages.
+func MaxDeviationOf(shares []float64, messages int) (limit float64) {
+	shares = slices.Clone(shares)
+	slices.Sort(shares)
+	slices.Reverse(shares)
+	weight := 0.0
+	for k, share := range shares {
+		weight += share
+		if k > 0 {
+			limit += float64(messages) * weight / float64(k+1)
+		}
+	}
+	return limit
+}
+
 // MaxDeviation returns, in messages, the maximum of the absolute values of all
 // deficits now and after further packets no larger than before. A larger packet,
 // a Refund, a Pick that avoids a member and a change of members or weights may

@@ -36,7 +36,9 @@ type Watcher struct {
 }
 
 // looker is a *File.
-type looker interface{ look() error }
+type looker interface {
+	stage() (use func(), err error)
+}
 
 // New returns a Watcher without files. A nil registerer gets no metrics.
 func New(logger *slog.Logger, registerer prometheus.Registerer) (*Watcher, error) {
@@ -71,9 +73,32 @@ func (w *Watcher) Reload() error {
 	defer w.mu.Unlock()
 	var errs []error
 	for _, f := range w.files {
-		errs = append(errs, f.look())
+		use, err := f.stage()
+		use()
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// Stage looks at all files now, and returns the errors of those that cannot be used. What has
+// changed is in use after commit, and not before: either all of it is, or nothing.
+func (w *Watcher) Stage() (commit func(), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var uses []func()
+	var errs []error
+	for _, f := range w.files {
+		use, err := f.stage()
+		uses, errs = append(uses, use), append(errs, err)
+	}
+	commit = func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, use := range uses {
+			use()
+		}
+	}
+	return commit, errors.Join(errs...)
 }
 
 // Source is a file, and the setting that names it.
@@ -87,7 +112,7 @@ func (s Source) Errorf(format string, args ...any) error {
 // File is the value of one or several files together, such as a certificate and its key.
 type File[T any] struct {
 	watcher *Watcher
-	use     string
+	label   string // use
 	sources []Source
 	parse   func(contents [][]byte) (T, error)
 	value   atomic.Pointer[T]
@@ -101,13 +126,15 @@ type File[T any] struct {
 // if they cannot be read or parsed. Use is a label of metrics and one of a small set. The
 // errors of parse name a Source; parse is not called concurrently.
 func Watch[T any](w *Watcher, use string, sources []Source, parse func(contents [][]byte) (T, error)) (*File[T], error) {
-	f := &File[T]{watcher: w, use: use, sources: sources, parse: parse}
+	f := &File[T]{watcher: w, label: use, sources: sources, parse: parse}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.failures.WithLabelValues(use)
-	if _, err := f.load(); err != nil {
+	first, err := f.load()
+	if err != nil {
 		return nil, err
 	}
+	f.use(first)
 	w.files = append(w.files, f)
 	return f, nil
 }
@@ -122,39 +149,56 @@ func (f *File[T]) Close() {
 	f.watcher.files = slices.DeleteFunc(f.watcher.files, func(other looker) bool { return other == looker(f) })
 }
 
-// look loads changed files. It counts and logs the first of several failures.
-func (f *File[T]) look() error {
-	changed, err := f.load()
-	switch {
-	case err != nil && !f.failed:
-		f.watcher.failures.WithLabelValues(f.use).Inc()
-		f.watcher.logger.Error("a file that changed cannot be used; what was read before remains in use", "use", f.use, "error", err)
-	case changed || err == nil && f.failed:
-		f.watcher.logger.Info("a file that changed is in use", "use", f.use, "file", f.sources[0].Path)
+// stage reads changed files, and returns what puts them in use. It counts and logs the first
+// of several failures.
+func (f *File[T]) stage() (use func(), err error) {
+	next, err := f.load()
+	if err != nil && !f.failed {
+		f.watcher.failures.WithLabelValues(f.label).Inc()
+		f.watcher.logger.Error("a file that changed cannot be used; what was read before remains in use", "use", f.label, "error", err)
 	}
+	recovered := err == nil && f.failed
 	f.failed = err != nil
-	return err
+	return func() {
+		if next == nil && !recovered {
+			return
+		}
+		if next != nil {
+			f.use(next)
+		}
+		f.watcher.logger.Info("a file that changed is in use", "use", f.label, "file", f.sources[0].Path)
+	}, err
 }
 
-// load reads and, if the content is not the one in use, parses.
-func (f *File[T]) load() (changed bool, err error) {
+// content is what files had when they were read.
+type content[T any] struct {
+	digest [sha256.Size]byte
+	value  T
+}
+
+// load reads and, if the content is not the one in use, parses; otherwise it returns nil.
+func (f *File[T]) load() (*content[T], error) {
 	contents := make([][]byte, len(f.sources))
+	var err error
 	for i, s := range f.sources {
 		if contents[i], err = datafile.ReadFollowing(s.Path, MaxBytes); err != nil {
-			return false, s.Errorf("it cannot be read: %w", err)
+			return nil, s.Errorf("it cannot be read: %w", err)
 		}
 	}
 	digest := digestOf(contents)
 	if f.value.Load() != nil && digest == f.digest {
-		return false, nil
+		return nil, nil
 	}
 	value, err := f.parse(contents)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	f.digest = digest
-	f.value.Store(&value)
-	return true, nil
+	return &content[T]{digest, value}, nil
+}
+
+func (f *File[T]) use(c *content[T]) {
+	f.digest = c.digest
+	f.value.Store(&c.value)
 }
 
 func digestOf(contents [][]byte) (digest [sha256.Size]byte) {

@@ -318,6 +318,17 @@ func (p *parser) coding(value []byte) error {
 	return nil
 }
 
+// Field returns the value of the first field of that name, given in lower case, or nil.
+func (h *Head) Field(name string) []byte {
+	for line := range bytes.Lines(h.fields) {
+		field, value, err := CutField(bytes.TrimSuffix(line, []byte("\r\n")))
+		if err == nil && Is(field, name) {
+			return value
+		}
+	}
+	return nil
+}
+
 // Values yields the elements of all fields of that name, given in lower case, as
 // one list (RFC 9110 section 5.6.1), without the empty ones.
 func (h *Head) Values(name string) iter.Seq[[]byte] {

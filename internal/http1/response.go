@@ -15,7 +15,12 @@ type Response struct {
 	// Authenticate is the scheme of WWW-Authenticate, for 401; empty is none.
 	Authenticate string
 	RetryAfter   int // seconds; 0 is none
-	Body         []byte
+	// Fields are further fields, see AddField.
+	Fields []byte
+	Body   []byte
+	// Unanswered closes the connection without a response, for clients that send a request
+	// again after that alone.
+	Unanswered bool
 	// Sent, unless nil, releases the memory of a long body. It is to be called when
 	// the body has been sent, or cannot be.
 	Sent func()
@@ -24,6 +29,12 @@ type Response struct {
 // SetJSON makes it a response with a JSON text, which the Response keeps.
 func (r *Response) SetJSON(status int, body []byte) {
 	*r = Response{Status: status, ContentType: "application/json", Body: body}
+}
+
+// AddField adds a field. Name and value must be valid.
+func (r *Response) AddField(name, value string) {
+	r.Fields = append(append(r.Fields, "\r\n"...), name...)
+	r.Fields = append(append(r.Fields, ": "...), value...)
 }
 
 // Framing is what a response says of its time and of its connection.
@@ -48,8 +59,11 @@ func (r *Response) AppendHead(dst []byte, f Framing) []byte {
 	dst = append(dst, http.StatusText(r.Status)...)
 	dst = append(dst, "\r\nDate: "...)
 	dst = append(dst, f.Date...)
-	dst = append(dst, "\r\nContent-Type: "...)
-	dst = append(dst, r.ContentType...)
+	if r.ContentType != "" {
+		dst = append(dst, "\r\nContent-Type: "...)
+		dst = append(dst, r.ContentType...)
+	}
+	dst = append(dst, r.Fields...)
 	if r.Allow != "" {
 		dst = append(dst, "\r\nAllow: "...)
 		dst = append(dst, r.Allow...)
@@ -67,6 +81,9 @@ func (r *Response) AppendHead(dst []byte, f Framing) []byte {
 		dst = append(dst, "\r\nConnection: close"...)
 	case f.KeepAlive:
 		dst = append(dst, "\r\nConnection: keep-alive"...)
+	}
+	if r.Status == http.StatusNoContent { // which has no body (RFC 9110 section 8.6)
+		return append(dst, "\r\n\r\n"...)
 	}
 	dst = append(dst, "\r\nContent-Length: "...)
 	dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
@@ -96,6 +113,7 @@ func (p *ResponsePool) Get() *Response {
 // Put takes a response back whose body nobody uses any more.
 func (p *ResponsePool) Put(r *Response) {
 	if cap(r.Body) <= MaxPooledBytes {
+		*r = Response{Body: r.Body[:0]}
 		p.pool.Put(r)
 	}
 }

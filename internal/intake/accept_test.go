@@ -28,6 +28,7 @@ func TestAccept(t *testing.T) {
 		"all":        {fakeJournal{}, []string{"accepted", "accepted", "accepted"}},
 		"one full":   {fakeJournal{full: map[string]bool{"2": true}}, []string{"accepted", "2 overloaded", "accepted"}},
 		"unwritable": {fakeJournal{err: journal.ErrUnwritable}, []string{"1 journal_unwritable", "2 journal_unwritable", "3 journal_unwritable"}},
+		"too large":  {fakeJournal{err: journal.ErrTooLarge}, []string{"1 too_large", "2 too_large", "3 too_large"}},
 		"closed":     {fakeJournal{err: journal.ErrClosed}, []string{"1 draining", "2 draining", "3 draining"}},
 	} {
 		t.Run(name, func(t *testing.T) {

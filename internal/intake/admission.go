@@ -50,10 +50,13 @@ type Result struct {
 // Screen decides what can be decided about a packet without the journal. The packet
 // remains the caller's until the candidate is added to a batch, which it must be if the
 // outcome is Undecided. A duplicate is never refused.
-func (i *Intake) Screen(c *Candidate) Result {
+func (i *Intake) Screen(c *Candidate) Result { return i.screen(c, i.deps.Duplicates) }
+
+// screen is Screen with a window of duplicates, or nil.
+func (i *Intake) screen(c *Candidate, duplicates *dedupe.Window) Result {
 	p := c.Packet
-	if i.deps.Duplicates != nil {
-		state, reservation := i.deps.Duplicates.Begin(c.Principal, p.Info, p.Body, p.Accepted)
+	if duplicates != nil {
+		state, reservation := duplicates.Begin(c.Principal, p.Info, p.Body, p.Accepted)
 		switch state {
 		case dedupe.Duplicate:
 			i.counters.duplicates.Add(1)
@@ -153,14 +156,19 @@ func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
 // rollback refuses a packet that the journal did not take, and undoes what Screen
 // charged.
 func (i *Intake) rollback(c *Candidate, err error) Result {
+	i.refund(c)
+	reason := reasonOf(err)
+	return i.refuse(c, &Refusal{Reason: reason, Detail: reason.Detail()})
+}
+
+// refund undoes what Screen charged.
+func (i *Intake) refund(c *Candidate) {
 	i.refundPrincipal(c)
 	if i.deps.Limiter.Limits() {
 		var buffer [512]byte
 		key, _ := c.rateKey(buffer[:0])
 		i.deps.Limiter.Refund(key, c.Packet.Messages)
 	}
-	reason := reasonOf(err)
-	return i.refuse(c, &Refusal{Reason: reason, Detail: reason.Detail()})
 }
 
 // resolve waits for the request that stores the same packet, and shares its result.

@@ -66,26 +66,36 @@ func (b *Batch) Add(c *Candidate) {
 // Accept appends the packets to the journal, waits until they are as safe as the level
 // requires, AckDelivered aside, and returns the results in the order of Add.
 func (b *Batch) Accept(ack Ack) []Result {
-	if ack == AckDelivered && len(b.packets) > 0 {
-		b.deliveries = make(chan packet.DeliveryResult, len(b.packets))
-		for _, p := range b.packets {
-			p.DeliveryChan = b.deliveries
-		}
-	}
+	b.notify(ack)
 	for next := 0; next < len(b.packets); {
 		taken, err := b.intake.deps.Journal.Append(b.packets[next:])
 		b.accept(next, next+taken)
 		next = b.refuse(next+taken, err)
 	}
 	b.intake.memory.Free(b.held)
-	// The reservations of this batch have ended, so that no two batches wait for
-	// each other.
+	b.resolveJoined()
+	return b.results
+}
+
+// notify has the results of deliveries sent to the batch if the level needs them.
+func (b *Batch) notify(ack Ack) {
+	if ack != AckDelivered || len(b.packets) == 0 {
+		return
+	}
+	b.deliveries = make(chan packet.DeliveryResult, len(b.packets))
+	for _, p := range b.packets {
+		p.DeliveryChan = b.deliveries
+	}
+}
+
+// resolveJoined waits for the packets that other requests are storing. The reservations of
+// this batch have ended, so that no two batches wait for each other.
+func (b *Batch) resolveJoined() {
 	for i := range b.joined {
 		c := &b.joined[i]
 		b.results[c.result] = b.intake.resolve(c)
 		b.intake.memory.Drop(c.Packet)
 	}
-	return b.results
 }
 
 // AwaitsDelivery reports whether the level is AckDelivered and packets of the batch
@@ -113,11 +123,11 @@ func (b *Batch) accept(from, to int) {
 }
 
 // refuse refuses packets that the journal did not take, and returns the next to try. A
-// packet without capacity does not stand for the others, which may be smaller or of
-// another emitter.
+// packet without capacity, or that is too large, does not stand for the others, which may be
+// smaller or of another emitter.
 func (b *Batch) refuse(from int, err error) (next int) {
 	to := len(b.candidates)
-	if errors.Is(err, journal.ErrFull) {
+	if errors.Is(err, journal.ErrFull) || errors.Is(err, journal.ErrTooLarge) {
 		to = min(from+1, to)
 	}
 	b.reject(from, to, err)

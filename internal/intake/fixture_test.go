@@ -46,6 +46,19 @@ func (j *fakeJournal) Append(packets []*packet.Packet) (int, error) {
 	return len(packets), nil
 }
 
+func (j *fakeJournal) AppendAll(packets []*packet.Packet) error {
+	if j.err != nil {
+		return j.err
+	}
+	for _, p := range packets {
+		if j.full[string(p.PacketID.Raw(p.Body))] {
+			return journal.ErrFull
+		}
+	}
+	_, err := j.Append(packets)
+	return err
+}
+
 func (j *fakeJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
 	if !j.async {
 		taken, err = j.Append(packets)

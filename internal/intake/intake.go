@@ -6,7 +6,9 @@
 // A packet comes in by these steps:
 //
 //	Admit ──▶ Memory.Lend ──▶ Screen ──▶ Batch.Add ──▶ Batch.Accept, or Submit and Finish
+//	AwaitRoom ──▶ LendWithRoom ──▶ AcceptAll
 //
+// The second line is for protocols whose clients cannot be told which packets are refused.
 // A packet counts as accepted only if the journal has taken it.
 package intake
 
@@ -16,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -25,6 +28,7 @@ import (
 // Journal takes packets; see journal.Journal.
 type Journal interface {
 	Append(packets []*packet.Packet) (taken int, err error)
+	AppendAll(packets []*packet.Packet) error
 	AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
 	CheckCapacity(bytes int) error
 }
@@ -35,7 +39,7 @@ type Config struct {
 	MemoryBytes int64
 	// Ack is the level of requests that ask for none; empty is the strongest that
 	// waits for no analyzer. AckTimeout bounds AckDelivered.
-	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk stored)"`
+	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk and jetstream stored)"`
 	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
 	// Mode is ModeOpen or ModePaused.
 	Mode string `env:"INTAKE" enum:"open,paused" reload:"live" help:"open, or paused: packets are refused with 503 paused"`
@@ -72,6 +76,8 @@ type Dependencies struct {
 	Utilization func() float64
 	// Duplicates recognises packets that were accepted before; nil for none.
 	Duplicates *dedupe.Window
+	// InputDuplicates does so for AcceptAll; nil for none.
+	InputDuplicates *dedupe.Window
 	// Limiter bounds the rate of each emitter; nil for none.
 	Limiter *ratelimit.Limiter
 	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
@@ -86,6 +92,7 @@ type Intake struct {
 	deps       Dependencies
 	counters   *counters
 	memory     Memory
+	room       room
 	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
@@ -112,7 +119,7 @@ func (i *Intake) Config() *Config { return i.config.Load() }
 // CheckConfig returns an error if requests hold more than the configuration allows.
 func (i *Intake) CheckConfig(next Config) error {
 	if held := i.memory.Held(); held > next.MemoryBytes {
-		return fmt.Errorf("MEMORY_LIMIT_BYTES is %d: requests take %d bytes now, it must be at least as many", next.MemoryBytes, held)
+		return config.Refuse("MEMORY_LIMIT_BYTES", next.MemoryBytes, fmt.Sprintf("at least the %d bytes that requests take now", held), "MEMORY_LIMIT_BYTES is %d: requests take %d bytes now, it must be at least as many", next.MemoryBytes, held)
 	}
 	return nil
 }

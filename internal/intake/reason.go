@@ -9,7 +9,7 @@ import (
 // Reason is why a packet is refused. The empty Reason is none.
 type Reason string
 
-// The reasons. The packet may be sent again later.
+// The reasons. The packet may be sent again later, unless it is TooLarge.
 const (
 	Draining          Reason = "draining"
 	NoAnalyzer        Reason = "no_analyzer"
@@ -18,11 +18,12 @@ const (
 	RateLimited       Reason = "rate_limited"
 	Shed              Reason = "shed"
 	Paused            Reason = "paused"
+	TooLarge          Reason = "too_large"
 )
 
 // Reasons lists the reasons.
 func Reasons() []Reason {
-	return []Reason{Draining, NoAnalyzer, Overloaded, JournalUnwritable, RateLimited, Shed, Paused}
+	return []Reason{Draining, NoAnalyzer, Overloaded, JournalUnwritable, RateLimited, Shed, Paused, TooLarge}
 }
 
 var details = map[Reason]string{
@@ -32,6 +33,7 @@ var details = map[Reason]string{
 	JournalUnwritable: "it could not be stored, so it was not accepted",
 	RateLimited:       "this emitter_id sends more messages per second than it may",
 	Paused:            "an operator has paused the intake (INTAKE)",
+	TooLarge:          "it is larger than the journal takes",
 	Shed:              "the room that is left is kept for packets of higher levels",
 }
 
@@ -58,6 +60,12 @@ func reasonOf(err error) Reason {
 		return Draining
 	case errors.Is(err, journal.ErrUnwritable):
 		return JournalUnwritable
+	case errors.Is(err, errNoAnalyzer):
+		return NoAnalyzer
+	case errors.Is(err, errPaused):
+		return Paused
+	case errors.Is(err, journal.ErrTooLarge):
+		return TooLarge
 	default:
 		return Overloaded
 	}

@@ -27,9 +27,11 @@ import (
 type Journal interface {
 	// Append takes packets in order, as many as there is capacity for, and returns
 	// how many it took: the journal owns those, as safely as it promises. The error
-	// says why the others were not taken (ErrFull, ErrUnwritable, ErrClosed); it is
+	// says why the others were not taken (ErrFull, ErrTooLarge, ErrUnwritable, ErrClosed); it is
 	// nil if all were. Append may wait for stable storage but never for capacity.
 	Append(packets []*packet.Packet) (taken int, err error)
+	// AppendAll takes all packets, as Append does, or none.
+	AppendAll(packets []*packet.Packet) error
 	// AppendAsync is Append without waiting. If pending is true, the journal calls
 	// w.OnCommit once and owns the slice until then. Otherwise the packets are as
 	// safe as they will be.
@@ -85,6 +87,32 @@ type Stats struct {
 	// was quarantined, counted and logged, not delivered.
 	Damaged     packet.Volume
 	MemoryBytes int64 // of packets in memory
+	// Received is what this process has to deliver: of a journal of one process the same as
+	// Accepted, of a shared one what it got from there, whoever accepted it. Returned is the
+	// part of it that it gave back.
+	Received, Returned packet.Volume
+}
+
+// Shared is a journal that several processes use: any of them may fetch what one of them
+// took. The interface promises less of it than of a journal of one process:
+//
+//   - Packets that Append took are queued when they come back from the store, if this process
+//     gets them, after a Fetch that could have returned more. Order is kept within parts of
+//     the store only.
+//   - The capacity is that of the store and not known beforehand: Append may fail although
+//     CheckCapacity did not, and refuses all packets of one call then.
+//   - Claims that were lost, because the process or its connection stood still for too long,
+//     are given to others: packets may be fetched twice.
+//   - Stats: Accepted is what Append took, Received what came back. The sum of Queued,
+//     Claimed, Acknowledged and Returned is Received.
+//   - Close gives back what is queued or claimed; Ack has no effect on it then.
+type Shared interface {
+	Journal
+	// Release gives back what is queued, at once, and receives nothing more. What was
+	// fetched is still to be acknowledged or returned.
+	Release()
+	// Survives says what accepted packets survive.
+	Survives() string
 }
 
 // The reasons why a packet is not taken.
@@ -92,4 +120,5 @@ var (
 	ErrFull       = errors.New("the queue is full")
 	ErrUnwritable = errors.New("the journal cannot be written")
 	ErrClosed     = errors.New("the journal is closed")
+	ErrTooLarge   = errors.New("the packet is too large for the journal")
 )

@@ -120,7 +120,7 @@ func (c *checker) id(at int) (id Text, end int) {
 	if end == refused {
 		return Text{}, refused
 	}
-	if id.Len() > MaxIDBytes && id.decodedLen(c.body) > MaxIDBytes {
+	if id.Len() > MaxIDBytes && id.DecodedLen(c.body) > MaxIDBytes {
 		return Text{}, c.invalid(at, fmt.Sprintf("must not be longer than %d bytes", MaxIDBytes))
 	}
 	// Every lone surrogate decodes to U+FFFD, so that different ids would be equal.

@@ -54,7 +54,7 @@ func compareTextWithStandard(t *testing.T, s *scanner, content string) {
 	if got := string(text.AppendDecoded([]byte("x"), s.body)); got != "x"+want {
 		t.Fatalf("%q decoded to %q, want %q after x", s.body, got, want)
 	}
-	if got := text.decodedLen(s.body); got != len(want) {
+	if got := text.DecodedLen(s.body); got != len(want) {
 		t.Fatalf("%q has decoded length %d, want %d", s.body, got, len(want))
 	}
 	if got := string(text.Raw(s.body)); got != content {

@@ -12,11 +12,19 @@ type Text struct {
 	escaped    bool
 }
 
+// NewText returns the text at a range of a body; escaped means that it has JSON escapes.
+func NewText(start, end int, escaped bool) Text {
+	return Text{start: int32(start), end: int32(end), escaped: escaped}
+}
+
 // Len returns the length in bytes with escapes.
 func (t Text) Len() int { return int(t.end - t.start) }
 
 // IsEmpty reports whether the text is empty.
 func (t Text) IsEmpty() bool { return t.start == t.end }
+
+// Plain reports whether the text has no escapes, so that Raw is the decoded text.
+func (t Text) Plain() bool { return !t.escaped }
 
 // Raw returns the text with its JSON escapes, as a subslice of body.
 func (t Text) Raw(body []byte) []byte { return body[t.start:t.end:t.end] }
@@ -36,8 +44,8 @@ func (t Text) AppendDecoded(dst, body []byte) []byte {
 	return dst
 }
 
-// decodedLen returns the length in bytes without escapes.
-func (t Text) decodedLen(body []byte) int {
+// DecodedLen returns the length in bytes without escapes.
+func (t Text) DecodedLen(body []byte) int {
 	if !t.escaped {
 		return t.Len()
 	}

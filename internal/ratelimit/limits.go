@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"unicode/utf8"
+
+	"github.com/logstreamer/logstreamer/internal/config"
 )
 
 // Limit is the limit of one emitter.
@@ -57,21 +59,21 @@ func (l Limits) String() string {
 // Validate returns an error if a limit is invalid or an emitter has two.
 func (l Limits) Validate() error {
 	if len(l) > MaxLimits {
-		return fmt.Errorf("LIMITS has %d limits: there may be %d", len(l), MaxLimits)
+		return config.Refuse("limits", len(l), fmt.Sprintf("at most %d limits", MaxLimits), "LIMITS has %d limits: there may be %d", len(l), MaxLimits)
 	}
 	seen := make(map[string]bool, len(l))
 	for _, one := range l {
 		switch {
 		case one.Emitter == "" || !utf8.ValidString(one.Emitter):
-			return fmt.Errorf("LIMITS: the emitter %q must be an emitter_id", one.Emitter)
+			return config.Refuse("emitter", one.Emitter, "an emitter_id", "LIMITS: the emitter %q must be an emitter_id", one.Emitter)
 		case seen[one.Emitter]:
-			return fmt.Errorf("LIMITS: the emitter %q is listed twice: it may be once", one.Emitter)
+			return config.Refuse("emitter", one.Emitter, "an emitter that no other limit has", "LIMITS: the emitter %q is listed twice: it may be once", one.Emitter)
 		case !(one.Rate >= 0) || math.IsInf(one.Rate, 0):
-			return fmt.Errorf("LIMITS: the rate of %q is %v: it must be 0 (none) or more", one.Emitter, one.Rate)
+			return config.Refuse("rate", one.Rate, "0 (none) or more", "LIMITS: the rate of %q is %v: it must be 0 (none) or more", one.Emitter, one.Rate)
 		case !(one.Burst >= 0) || math.IsInf(one.Burst, 0):
-			return fmt.Errorf("LIMITS: the burst of %q is %v: it must be 0 (as much as the rate) or more", one.Emitter, one.Burst)
+			return config.Refuse("burst", one.Burst, "0 (as much as the rate) or more", "LIMITS: the burst of %q is %v: it must be 0 (as much as the rate) or more", one.Emitter, one.Burst)
 		case one.Burst > 0 && one.Rate == 0:
-			return fmt.Errorf("LIMITS: the burst of %q is %v: it must be 0 without a rate", one.Emitter, one.Burst)
+			return config.Refuse("burst", one.Burst, "0 without a rate", "LIMITS: the burst of %q is %v: it must be 0 without a rate", one.Emitter, one.Burst)
 		}
 		seen[one.Emitter] = true
 	}

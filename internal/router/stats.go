@@ -24,6 +24,8 @@ type Stats struct {
 	Delivered, DeadLettered packet.Volume
 	// MaxDeviationMessages is the maximum deviation of a member from its share.
 	MaxDeviationMessages float64
+	// LargestPacketMessages is the size of the largest packet since the active set changed.
+	LargestPacketMessages int
 }
 
 // MemberStats are the statistics of one id. Its counters never decrease; analyzers that
@@ -80,7 +82,7 @@ func (a *accounting) recordRound(members []*member, table *fairshare.Table) {
 		stats.Effective = table.Share(m.index)
 		stats.DeviationMessages = table.Deficit(m.index)
 	}
-	a.stats.MaxDeviationMessages = table.MaxDeviation()
+	a.stats.MaxDeviationMessages, a.stats.LargestPacketMessages = table.MaxDeviation(), table.LargestPacket()
 }
 
 // bindLocked records a binding.

@@ -105,6 +105,9 @@ func (c *connection) next() bool {
 	r := NewRequest(&head, c.bodyOf(&head, body), c.Client, time.Now())
 	r.Certificate, r.Session = c.certificate, &c.session
 	c.server.deps.Routes(r, to)
+	if to.Unanswered {
+		return false
+	}
 	last := head.Close || c.server.stopping.Load() || c.server.releasing.Load() && !c.releasable() || !c.mayDiscard(&head, body)
 	if c.answer(&head, to, last) != nil || last {
 		return false

@@ -77,6 +77,8 @@ type Dependencies struct {
 	TLS *tls.Config
 	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
 	HandshakeFailed func()
+	// NoLoops means that no request takes the fast path.
+	NoLoops bool
 	// Released are connections that another Server has released.
 	Released []net.Conn
 	Logger   *slog.Logger
@@ -125,21 +127,28 @@ func Serve(l net.Listener, config Config, deps Dependencies) *Server {
 		lingering:   make(chan struct{}, min(maxLingering, max(1, config.MaxConnections/8))),
 	}
 	s.config.Store(&config)
-	s.loops = eventloop.New(eventloop.Dependencies{
-		NewHandler: deps.Protocol.NewLoopHandler,
-		FallBack:   s.fallBack,
-		Closed:     func(client netip.Addr) { s.clients.Give(client, 1) },
-		Read:       config.Timeouts.Read,
-		Idle:       config.Timeouts.Idle,
-		MaxHead:    maxHead,
-		Logger:     deps.Logger,
-	})
+	s.loops = s.newLoops(config)
 	s.sweeper.run(s.sweep)
 	for _, conn := range deps.Released {
 		s.admit(conn, config.Timeouts.Idle)
 	}
 	s.accepting.Go(s.accept)
 	return s
+}
+
+func (s *Server) newLoops(config Config) *eventloop.Loops {
+	if s.deps.NoLoops {
+		return new(eventloop.Loops)
+	}
+	return eventloop.New(eventloop.Dependencies{
+		NewHandler: s.deps.Protocol.NewLoopHandler,
+		FallBack:   s.fallBack,
+		Closed:     func(client netip.Addr) { s.clients.Give(client, 1) },
+		Read:       config.Timeouts.Read,
+		Idle:       config.Timeouts.Idle,
+		MaxHead:    maxHead,
+		Logger:     s.deps.Logger,
+	})
 }
 
 // Configure replaces DrainDelay and MaxConnections; Timeouts stay. Connections that are

@@ -61,17 +61,24 @@ type Result struct {
 	Reason string
 	// Detail is text for logs and dead letters.
 	Detail string
-	// Unsent means that the backend cannot have received the packets. A sink may reject
-	// packets unsent: one that it cannot encode, or several that need a request each.
+	// Unsent means that the backend cannot have received the packets, or refused the client
+	// whatever it sends. A sink may reject packets unsent: one that it cannot encode, or
+	// several that need a request each.
 	Unsent bool
 	// Lost is empty unless the backend closed an earlier connection during this Send,
 	// perhaps because of the packets, and has not answered since. It says how.
 	Lost string
 	// Exceptions lists the packets that a Delivered request did not deliver, each once.
 	Exceptions []Exception
+	// Dropped is how many messages of the delivered packets the backend says it has dropped,
+	// without saying which. Detail says why.
+	Dropped int64
 	// Pause is the time that the backend asks not to be sent packets, if the request or
 	// an exception is throttled.
 	Pause time.Duration
+	// Repeat means that a retry of the failed request must have the same packets: the
+	// backend recognises a repetition, and would store others twice.
+	Repeat bool
 	// ProbeSoon means that the backend may have been replaced: Capabilities became Stale.
 	ProbeSoon bool
 }
@@ -79,8 +86,10 @@ type Result struct {
 // Exception is a packet that was not delivered by a request that delivered others.
 type Exception struct {
 	Packet int // index
-	// Reason is one of Rejections, empty for a throttled packet.
+	// Reason is one of Rejections, empty for a packet that is throttled or failed.
 	Reason string
+	// Failed means that the backend failed with the packet and may take it later.
+	Failed bool
 	Detail string
 }
 
@@ -92,13 +101,16 @@ const (
 	Status     = "status"
 	Unreadable = "unreadable"
 	NotNow     = "not_now"
+	// Misconfigured is a refusal of the client: its credentials or its URL; the request is
+	// Unsent.
+	Misconfigured = "misconfigured"
 	// LocalResources is a lack of resources of this machine; the request is Unsent.
 	LocalResources = "local_resources"
 )
 
 // Failures returns the reasons of requests that did not deliver.
 func Failures() []string {
-	return []string{Connect, Timeout, Reset, Status, Unreadable, NotNow, LocalResources}
+	return []string{Connect, Timeout, Reset, Status, Unreadable, NotNow, Misconfigured, LocalResources}
 }
 
 // The reasons of permanent rejections.

@@ -77,12 +77,12 @@ func delivery(t testing.TB, batch int) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := sink.ParseURL(serveImmediately(t))
+	endpoint, err := sink.ParseURL(serveImmediately(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	analyzer := native.New(base, nil, nil, logger)
+	analyzer := native.New(endpoint.Base, nil, nil, logger)
 	if got := analyzer.Probe(t.Context(), time.Now().Add(time.Minute)); got.Outcome != sink.Delivered {
 		t.Fatalf("the probe returned %+v", got)
 	}

@@ -8,7 +8,7 @@ type action int
 const (
 	settle  action = iota // the result of each packet is known
 	split                 // send the halves, to find the packet that is the cause in few requests
-	retry                 // send the packet again
+	retry                 // send the same packets again
 	reroute               // return the packets to the router
 )
 
@@ -19,7 +19,7 @@ func decide(r sink.Result, packets, failures, retries int) action {
 	switch {
 	case r.Outcome == sink.Delivered, r.Outcome == sink.Rejected && packets == 1:
 		return settle
-	case r.Outcome == sink.Rejected, retryable && packets > 1:
+	case r.Outcome == sink.Rejected, retryable && packets > 1 && !r.Repeat:
 		return split
 	case retryable:
 		return retry

@@ -27,6 +27,8 @@ func TestDecide(t *testing.T) {
 		{"failed", sent(sink.Failed), 0, retry, split},
 		{"failed, with one retry left", sent(sink.Failed), retries - 1, retry, split},
 		{"failed, without retries", sent(sink.Failed), retries, reroute, reroute},
+		{"failed, to be repeated", sink.Result{Outcome: sink.Failed, Repeat: true}, retries - 1, retry, retry},
+		{"failed, to be repeated, without retries", sink.Result{Outcome: sink.Failed, Repeat: true}, retries, reroute, reroute},
 		{"unsent", unsent(sink.Failed), 0, reroute, reroute},
 		{"lost and unreachable", sink.Result{Outcome: sink.Failed, Unsent: true, Lost: "EOF"}, 0, reroute, reroute},
 		{"aborted", sent(sink.Aborted), 0, reroute, reroute},

@@ -14,9 +14,9 @@ import (
 
 // Metrics collects the metrics of all present analyzers. It may be used concurrently.
 type Metrics struct {
-	packets, messages, requests, failures, probes, transitions *prometheus.CounterVec
-	duration, latency                                          *prometheus.HistogramVec
-	queueDepth, queueLimit, inFlight, healthy, state           *prometheus.Desc
+	packets, messages, requests, failures, dropped, probes, transitions *prometheus.CounterVec
+	duration, latency                                                   *prometheus.HistogramVec
+	queueDepth, queueLimit, inFlight, healthy, state                    *prometheus.Desc
 
 	mu      sync.Mutex // guards present
 	present []*Upstream
@@ -43,6 +43,7 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		messages:    counter("distributor_delivered_messages_total", "Messages of packets delivered to the analyzer."),
 		requests:    counter("distributor_send_requests_total", "Requests with packets sent to the analyzer."),
 		failures:    counter("distributor_send_failures_total", "Requests to the analyzer that did not deliver, by reason; local_resources is a lack of resources of this machine.", "reason"),
+		dropped:     counter("distributor_dropped_messages_total", "Messages of delivered packets that the analyzer says it has dropped, without saying which."),
 		probes:      counter("distributor_probes_total", "Health probes of the analyzer, by result; local_resources is a lack of resources of this machine.", "result"),
 		transitions: counter("distributor_breaker_transitions_total", "Transitions of the analyzer's breaker, by the new state.", "to"),
 		duration:    histogram("distributor_send_duration_seconds", "Duration of one request to the analyzer."),
@@ -58,7 +59,7 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.packets, m.messages, m.requests, m.failures, m.probes, m.transitions, m.duration, m.latency}
+	return []prometheus.Collector{m.packets, m.messages, m.requests, m.failures, m.dropped, m.probes, m.transitions, m.duration, m.latency}
 }
 
 // Describe implements prometheus.Collector.
@@ -121,6 +122,7 @@ func (m *Metrics) Drop(id string) {
 // metrics holds the metrics of one analyzer with their labels resolved.
 type metrics struct {
 	packets, messages, requests prometheus.Counter
+	dropped                     prometheus.Counter
 	failures                    map[string]prometheus.Counter
 	probes                      map[string]prometheus.Counter
 	transitions                 map[breaker.State]prometheus.Counter
@@ -146,6 +148,7 @@ func (m *Metrics) add(u *Upstream) *metrics {
 		packets:     m.packets.WithLabelValues(analyzer),
 		messages:    m.messages.WithLabelValues(analyzer),
 		requests:    m.requests.WithLabelValues(analyzer),
+		dropped:     m.dropped.WithLabelValues(analyzer),
 		failures:    make(map[string]prometheus.Counter),
 		probes:      make(map[string]prometheus.Counter),
 		transitions: make(map[breaker.State]prometheus.Counter),
@@ -176,6 +179,9 @@ func (m *metrics) sent(r sink.Result, took time.Duration) {
 	m.duration.observe(took.Seconds())
 	if r.Reason != "" && r.Outcome != sink.Rejected {
 		m.failures[r.Reason].Inc()
+	}
+	if r.Dropped > 0 {
+		m.dropped.Add(float64(r.Dropped))
 	}
 }
 

@@ -147,14 +147,17 @@ func (s *sender) settle(batch []Delivery, r sink.Result) {
 		return
 	}
 	u := s.upstream
-	var throttled []Delivery
+	var throttled, failed []Delivery
 	var rejections []Rejection
 	for _, e := range r.Exceptions {
 		d := batch[e.Packet]
 		batch[e.Packet].Packet = nil
-		if e.Reason == "" {
+		switch {
+		case e.Failed:
+			failed = append(failed, d)
+		case e.Reason == "":
 			throttled = append(throttled, d)
-		} else {
+		default:
 			rejections = append(rejections, Rejection{d, e.Reason, e.Detail})
 		}
 	}
@@ -176,6 +179,16 @@ func (s *sender) settle(batch []Delivery, r sink.Result) {
 		u.pause(time.Now().Add(r.Pause))
 		s.nackOrReject(throttled, r, attempt{})
 	}
+	if len(failed) > 0 {
+		s.nackFailed(failed, r, len(batch))
+	}
+}
+
+// nackFailed returns packets that the analyzer failed with while it took others. All have
+// the detail of the first as the cause.
+func (s *sender) nackFailed(deliveries []Delivery, r sink.Result, batchSize int) {
+	at := slices.IndexFunc(r.Exceptions, func(e sink.Exception) bool { return e.Failed })
+	s.nackOrReject(deliveries, r, attempt{failures: 1, batchSize: batchSize, cause: r.Exceptions[at].Detail, breakerClosed: s.upstream.breaker.Closed()})
 }
 
 // nackOrReject returns packets to be rerouted, unless a packet keeps failing.

@@ -88,7 +88,7 @@ func (w *world) start() {
 	})
 	w.must(err)
 	c := controller.Config()
-	access, err = admin.NewAccess(c.Admin, watcher)
+	access, err = admin.NewAccess(c.Admin, watcher, nil)
 	w.must(err)
 	listener, err := net.Listen("tcp", w.addr)
 	w.must(err)

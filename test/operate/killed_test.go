@@ -94,7 +94,7 @@ func TestKillBetweenChanges(t *testing.T) {
 }
 
 // An upgrade through the admin API answers before the new binary takes over, on the same
-// admin address, with the changes made before.
+// admin address, with the changes made before and their events.
 func TestUpgradeThroughTheAPI(t *testing.T) {
 	a := analyzertest.New(t)
 	d := start(t, a.URL()+"=1", "-journal", "disk")
@@ -113,6 +113,10 @@ func TestUpgradeThroughTheAPI(t *testing.T) {
 	}
 	if _, err := d.request(http.MethodGet, "/v1/analyzers", "", &after); err != nil || after.Revision != result.Revision || after.Analyzers[0].Spec.Weight != 7 {
 		t.Errorf("%v, %+v after revision %d", err, after, result.Revision)
+	}
+	var told struct{ Events []struct{ Path string } }
+	if _, err := d.request(http.MethodGet, "/v1/events", "", &told); err != nil || len(told.Events) != 1 || told.Events[0].Path != "analyzers/analyzer-1/weight" {
+		t.Errorf("%v, %+v", err, told)
 	}
 	l.end(a)
 	d.stop()

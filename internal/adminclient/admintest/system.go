@@ -61,7 +61,7 @@ func StartSystem(t testing.TB, dir, lines string, weights ...float64) *System {
 		},
 	})
 	check(t, err)
-	access, err = admin.NewAccess(controller.Config().Admin, watcher)
+	access, err = admin.NewAccess(controller.Config().Admin, watcher, nil)
 	check(t, err)
 	s.Distributor, err = distributor.New(controller.Config().Distributor, logger)
 	check(t, err, controller.Attach(s.Distributor, prometheus.NewRegistry()))

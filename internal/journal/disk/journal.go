@@ -96,12 +96,28 @@ func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
+// AppendAll returns after the packets are on stable storage.
+func (j *Journal) AppendAll(packets []*packet.Packet) error {
+	w := j.syncWaiters.Get().(syncWaiter)
+	defer j.syncWaiters.Put(w)
+	_, pending, err := j.submit(packets, len(packets), w)
+	if !pending {
+		return err
+	}
+	return <-w
+}
+
 // AppendAsync implements journal.Journal.
 func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
+	return j.submit(packets, 1, w)
+}
+
+// submit is AppendAsync for at least that many of the packets, or none.
+func (j *Journal) submit(packets []*packet.Packet, least int, w journal.Waiter) (taken int, pending bool, err error) {
 	r := j.requests.Get().(*request)
 	r.waiter = w
 	j.mu.Lock()
-	taken, err = j.admitLocked(packets, r)
+	taken, err = j.admitLocked(packets, least, r)
 	j.mu.Unlock()
 	if taken == 0 {
 		j.requests.Put(r)
@@ -119,7 +135,8 @@ func (j *Journal) complete(r *request, err error) {
 	w.OnCommit(err)
 }
 
-func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, err error) {
+// admitLocked reserves capacity for the first packets, if that many have it.
+func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (taken int, err error) {
 	r.bytes = 0
 	for _, p := range packets {
 		if p.Accepted.IsZero() {
@@ -135,6 +152,12 @@ func (j *Journal) admitLocked(packets []*packet.Packet, r *request) (taken int, 
 		}
 		r.bytes += size
 		taken++
+	}
+	if taken < least {
+		for _, p := range packets[:taken] {
+			j.releaseQuotaLocked(p)
+		}
+		return 0, err
 	}
 	if taken > 0 {
 		r.packets = packets[:taken]
@@ -273,7 +296,7 @@ func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	stats := j.stats
-	stats.MemoryBytes = j.heldLocked()
+	stats.MemoryBytes, stats.Received = j.heldLocked(), stats.Accepted
 	return stats
 }
 

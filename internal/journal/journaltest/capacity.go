@@ -83,6 +83,33 @@ func testPartialAppend(t *testing.T, j journal.Journal) {
 	}
 }
 
+// testAppendAll checks that packets without capacity for all of them leave no trace.
+func testAppendAll(t *testing.T, j journal.Journal) {
+	var packets Packets
+	batch := make([]*packet.Packet, 3000)
+	for i := range batch {
+		batch[i] = packets.Make(t, "emitter", fmt.Sprint(i), 1000)
+	}
+	for range 3 {
+		if err := j.AppendAll(batch); !errors.Is(err, journal.ErrFull) {
+			t.Fatalf("AppendAll of more than the capacity: %v", err)
+		}
+	}
+	checkStats(t, j, 0, 0, 0)
+	for n, first := range []int{0, 400} {
+		if err := j.AppendAll(batch[first : first+400]); err != nil {
+			t.Fatalf("AppendAll of 400 packets: %v", err)
+		}
+		checkStats(t, j, 400, 400*n, 0)
+		if got := ID(t, fetch(t, j, 400)[0]); got != fmt.Sprint("emitter/", first) {
+			t.Errorf("the first packet is %s", got)
+		}
+	}
+	if err := j.AppendAll(nil); err != nil {
+		t.Errorf("AppendAll of nothing: %v", err)
+	}
+}
+
 // testSpellings checks that JSON escapes in an emitter's id do not change its slot.
 func testSpellings(t *testing.T, j journal.Journal) {
 	var packets Packets

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -30,27 +31,43 @@ const (
 
 // Run runs the conformance tests as subtests of t.
 func Run(t *testing.T, open Open) {
-	tests := []struct {
-		name  string
-		bytes int64
-		test  func(*testing.T, journal.Journal)
-	}{
-		{"order", ampleBytes, testOrder},
-		{"stats", ampleBytes, testStats},
-		{"async append", ampleBytes, testAppendAsync},
-		{"acks in any order", ampleBytes, testAcksInAnyOrder},
-		{"nak", ampleBytes, testNak},
+	run(t, open, append(sharedTests, []conformanceTest{
 		{"capacity", 2 << 20, testCapacity},
 		{"partial append", 2 << 20, testPartialAppend},
+		{"append all or none", 2 << 20, testAppendAll},
 		{"spellings of an emitter's id", ampleBytes, testSpellings},
 		{"refused packets stay the caller's", 2 << 20, testRefusedPackets},
-		{"released packets are not used", ampleBytes, testReleased},
-		{"wake-ups", ampleBytes, testWakeUps},
-		{"samples", ampleBytes, testSample},
-		{"concurrent use", ampleBytes, testConcurrentUse},
 		{"close", ampleBytes, testClose},
-	}
-	for _, test := range tests {
+	}...))
+}
+
+// RunShared runs the tests of what the interface promises of a shared journal, whose store
+// nobody else uses and has one part.
+func RunShared(t *testing.T, open Open) {
+	run(t, open, append(sharedTests, conformanceTest{"close", ampleBytes, testCloseShared}))
+}
+
+type conformanceTest struct {
+	name  string
+	bytes int64
+	test  func(*testing.T, journal.Journal)
+}
+
+// sharedTests are those of shared journals, too.
+var sharedTests = []conformanceTest{
+	{"order", ampleBytes, testOrder},
+	{"stats", ampleBytes, testStats},
+	{"async append", ampleBytes, testAppendAsync},
+	{"acks in any order", ampleBytes, testAcksInAnyOrder},
+	{"nak", ampleBytes, testNak},
+	{"released packets are not used", ampleBytes, testReleased},
+	{"wake-ups", ampleBytes, testWakeUps},
+	{"samples", ampleBytes, testSample},
+	{"concurrent use", ampleBytes, testConcurrentUse},
+}
+
+func run(t *testing.T, open Open, tests []conformanceTest) {
+	for _, test := range slices.Clip(tests) {
 		t.Run(test.name, func(t *testing.T) {
 			j := open(t, Limits{Bytes: test.bytes})
 			t.Cleanup(func() {
@@ -99,16 +116,39 @@ func fetch(t *testing.T, j journal.Journal, count int) []*packet.Packet {
 	return fetched
 }
 
-// checkStats checks that the statistics are consistent and have these values.
+// checkStats checks that the statistics are consistent and have these values; those of a
+// shared journal after a while.
 func checkStats(t *testing.T, j journal.Journal, queued, claimed, acknowledged int) {
 	t.Helper()
-	stats := j.Stats()
-	if sum := stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged); sum != stats.Accepted {
-		t.Errorf("accepted %+v, but queued, claimed and acknowledged are %+v", stats.Accepted, sum)
+	want := [3]int64{int64(queued), int64(claimed), int64(acknowledged)}
+	if _, shared := j.(journal.Shared); shared {
+		awaitStats(j, want)
 	}
-	got := [3]int64{stats.Queued.Packets, stats.Claimed.Packets, stats.Acknowledged.Packets}
-	if want := [3]int64{int64(queued), int64(claimed), int64(acknowledged)}; got != want {
+	stats := j.Stats()
+	checkSum(t, stats)
+	if got := counts(stats); got != want {
 		t.Errorf("queued, claimed, acknowledged: %v, want %v", got, want)
+	}
+}
+
+func counts(s journal.Stats) [3]int64 {
+	return [3]int64{s.Queued.Packets, s.Claimed.Packets, s.Acknowledged.Packets}
+}
+
+// awaitStats waits for up to a minute.
+func awaitStats(j journal.Journal, want [3]int64) {
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && counts(j.Stats()) != want; <-ticker.C {
+		Fetch(j, nil, 0) // says that more is wanted
+	}
+}
+
+// checkSum checks that no packet is missing.
+func checkSum(t *testing.T, s journal.Stats) {
+	t.Helper()
+	if sum := s.Queued.Plus(s.Claimed).Plus(s.Acknowledged).Plus(s.Returned); sum != s.Received {
+		t.Errorf("received %+v, but queued, claimed, acknowledged and returned are %+v", s.Received, sum)
 	}
 }
 
@@ -117,6 +157,7 @@ func testOrder(t *testing.T, j journal.Journal) {
 	appendPackets(t, j, &packets, 0, 1)
 	appendPackets(t, j, &packets, 1, 70)
 	appendPackets(t, j, &packets, 71, 29)
+	checkStats(t, j, 100, 0, 0)
 	var fetched []*packet.Packet
 	for _, limit := range []int{0, 1, 13, 50, 100} {
 		before := len(fetched)
@@ -212,6 +253,7 @@ func testReleased(t *testing.T, j journal.Journal) {
 func testNak(t *testing.T, j journal.Journal) {
 	var packets Packets
 	appendPackets(t, j, &packets, 0, 10)
+	checkStats(t, j, 10, 0, 0)
 	fetched := fetch(t, j, 6)
 	j.Ack(fetched[:2])
 	j.Nak(fetched[2:])
@@ -246,4 +288,28 @@ func testClose(t *testing.T, j journal.Journal) {
 	checkStats(t, j, 1, 2, 0)
 	j.Ack(fetched)
 	checkStats(t, j, 1, 0, 2)
+}
+
+// testCloseShared checks that what is left is given back.
+func testCloseShared(t *testing.T, j journal.Journal) {
+	var packets Packets
+	appendPackets(t, j, &packets, 0, 3)
+	checkStats(t, j, 3, 0, 0)
+	fetched := fetch(t, j, 2)
+	if err := j.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	p := packets.Make(t, "late", "1", 500)
+	if n, err := j.Append([]*packet.Packet{p}); n != 0 || !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("Append after Close: %d, %v", n, err)
+	}
+	if err := j.CheckCapacity(1); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("CheckCapacity after Close: %v", err)
+	}
+	j.Ack(fetched)
+	stats := j.Stats()
+	checkSum(t, stats)
+	if stats.Returned.Packets != 3 || stats.Acknowledged.Packets != 0 {
+		t.Errorf("after Close the statistics are %+v, want 3 returned packets", stats)
+	}
 }

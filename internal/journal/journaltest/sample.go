@@ -19,6 +19,7 @@ func testSample(t *testing.T, j journal.Journal) {
 	if _, err := j.Append([]*packet.Packet{packets.makeRaw(t, `\u0065`, "1"), packets.Make(t, "f", "22", 0)}); err != nil {
 		t.Fatal(err)
 	}
+	checkStats(t, j, 2, 0, 0)
 	if oldest := j.Oldest(); oldest.Before(before.Add(-time.Millisecond)) || oldest.After(time.Now()) {
 		t.Errorf("the oldest packet is of %v", oldest)
 	}
@@ -29,6 +30,7 @@ func testSample(t *testing.T, j journal.Journal) {
 	}
 	claimed := fetch(t, j, 2)
 	appendPackets(t, j, &packets, 100, 50)
+	checkStats(t, j, 50, 2, 0)
 	var some backlog.Emitters
 	j.Sample(7, some.Add)
 	if got := some.Top(2); some.Sampled() != 7 || len(got) != 1 || got[0].ID != "emitter" || got[0].Packets != 50 || got[0].MarginMessages == 0 {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -54,10 +55,10 @@ func New(config Config) *Journal {
 func (j *Journal) CheckConfig(next Config) error {
 	var errs []error
 	if queued := j.queuedPackets.Load(); queued > int64(next.QueuePackets) {
-		errs = append(errs, fmt.Errorf("INGEST_BUFFER_SIZE is %d: %d packets are queued now, it must be at least as many", next.QueuePackets, queued))
+		errs = append(errs, config.Refuse("INGEST_BUFFER_SIZE", next.QueuePackets, fmt.Sprintf("at least the %d packets that are queued now", queued), "INGEST_BUFFER_SIZE is %d: %d packets are queued now, it must be at least as many", next.QueuePackets, queued))
 	}
 	if held := j.heldBytes.Load(); held > next.LimitBytes {
-		errs = append(errs, fmt.Errorf("MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.LimitBytes, held))
+		errs = append(errs, config.Refuse("MEMORY_LIMIT_BYTES", next.LimitBytes, fmt.Sprintf("at least the %d bytes that packets take now", held), "MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.LimitBytes, held))
 	}
 	return errors.Join(errs...)
 }
@@ -91,41 +92,66 @@ func (j *Journal) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (taken
 }
 
 func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
+	taken, err := j.admitLocked(packets)
+	j.pushLocked(packets[:taken])
+	return taken, err
+}
+
+// AppendAll implements journal.Journal.
+func (j *Journal) AppendAll(packets []*packet.Packet) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	admitted, err := j.admitLocked(packets)
+	if err != nil {
+		for _, p := range packets[:admitted] {
+			j.packetQuota.Add(p.Slot, -1)
+			j.byteQuota.Add(p.Slot, -p.Footprint())
+		}
+		return err
+	}
+	j.pushLocked(packets)
+	j.signalReady()
+	return nil
+}
+
+// admitLocked charges the quotas of the first packets that the limits admit, and returns how
+// many.
+func (j *Journal) admitLocked(packets []*packet.Packet) (admitted int, err error) {
 	if j.closed.Load() {
 		return 0, journal.ErrClosed
 	}
-	var volume packet.Volume
-	var taken int
-	var err error
-	for _, p := range packets {
+	config := j.config.Load()
+	freePackets, freeBytes := int64(config.QueuePackets-j.queue.Len()), config.LimitBytes-j.stats.MemoryBytes
+	for i, p := range packets {
 		footprint := p.Footprint()
 		var buffer [128]byte
 		p.Slot = emitterquota.SlotOf(p.Principal, p.EmitterID.Decoded(buffer[:0], p.Body))
-		if !j.admitsLocked(p, footprint) {
-			err = journal.ErrFull
-			break
+		j.emitters.Record(p.Slot, p.Accepted)
+		contended := j.emitters.Contended()
+		if !j.packetQuota.Admits(p.Slot, 1, freePackets, contended) || !j.byteQuota.Admits(p.Slot, footprint, freeBytes, contended) {
+			return i, journal.ErrFull
 		}
 		j.packetQuota.Add(p.Slot, 1)
 		j.byteQuota.Add(p.Slot, footprint)
+		freePackets--
+		freeBytes -= footprint
+	}
+	return len(packets), nil
+}
+
+// pushLocked queues packets that are admitted.
+func (j *Journal) pushLocked(packets []*packet.Packet) {
+	var volume packet.Volume
+	for _, p := range packets {
 		j.lastSequence++
 		p.Sequence = j.lastSequence
 		j.queue.Push(p)
-		j.stats.MemoryBytes += footprint
+		j.stats.MemoryBytes += p.Footprint()
 		volume.Add(p)
-		taken++
 	}
 	j.stats.Accepted = j.stats.Accepted.Plus(volume)
 	j.stats.Queued = j.stats.Queued.Plus(volume)
 	j.mirrorLocked()
-	return taken, err
-}
-
-// admitsLocked reports whether the limits and the emitter's quotas admit the packet.
-func (j *Journal) admitsLocked(p *packet.Packet, footprint int64) bool {
-	j.emitters.Record(p.Slot, p.Accepted)
-	contended, config := j.emitters.Contended(), j.config.Load()
-	return j.packetQuota.Admits(p.Slot, 1, int64(config.QueuePackets-j.queue.Len()), contended) &&
-		j.byteQuota.Admits(p.Slot, footprint, config.LimitBytes-j.stats.MemoryBytes, contended)
 }
 
 // CheckCapacity implements journal.Journal.
@@ -204,7 +230,9 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 func (j *Journal) Stats() journal.Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.stats
+	stats := j.stats
+	stats.Received = stats.Accepted
+	return stats
 }
 
 // Close makes later Appends fail.

@@ -3,7 +3,6 @@
 package body
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/logstreamer/logstreamer/internal/clientquota"
@@ -26,12 +24,15 @@ import (
 // Reader reads bodies into buffers that grow as the bytes arrive: what a client only
 // announces takes no memory. It may be used concurrently.
 type Reader struct {
+	codings  Codings
 	maxBytes atomic.Int64 // of a body, decoded
 	memory   *intake.Memory
 	// uploads bounds what each client holds with bodies that have not arrived whole.
 	uploads *clientquota.Quota
 
-	gzips sync.Pool // of *gzip.Reader
+	gzips    sync.Pool // of *gzip.Reader
+	deflates sync.Pool // of zlib readers
+	snappies sync.Pool // of *snappy.Reader
 	// zstds are one for each processor, since each may hold a whole window. They are
 	// lent for bodies that have arrived, so nobody waits for a client.
 	zstds chan *zstd.Decoder
@@ -42,9 +43,9 @@ const (
 	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
 )
 
-// NewReader returns a Reader of bodies of up to maxBytes, decoded.
-func NewReader(maxBytes int, memory *intake.Memory) (*Reader, error) {
-	r := &Reader{memory: memory, uploads: clientquota.New(memory.Limit(), 1)}
+// NewReader returns a Reader of bodies with these codings, of up to maxBytes, decoded.
+func NewReader(codings Codings, maxBytes int, memory *intake.Memory) (*Reader, error) {
+	r := &Reader{codings: codings, memory: memory, uploads: clientquota.New(memory.Limit(), 1)}
 	r.Configure(maxBytes)
 	r.zstds = make(chan *zstd.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(r.zstds) {
@@ -90,6 +91,9 @@ func (r *Reader) CheckLength(length int64) *problem.Problem {
 	return nil
 }
 
+// MaxBytes returns the current maximum size of a body, decoded.
+func (r *Reader) MaxBytes() int { return int(r.maxBytes.Load()) }
+
 // inflate reads what a decoder makes of a body that has arrived.
 func (r *Reader) inflate(decoder io.Reader) (*packet.Packet, *problem.Problem) {
 	u := Upload{reader: r, length: -1, least: firstBuffer}
@@ -99,63 +103,6 @@ func (r *Reader) inflate(decoder io.Reader) (*packet.Packet, *problem.Problem) {
 // Unavailable returns the refusal of a request for a reason of the intake.
 func Unavailable(reason intake.Reason) *problem.Problem {
 	return &problem.Problem{Code: problem.Code(reason), Detail: reason.Detail()}
-}
-
-type decodeFunc func(encoded []byte) (*packet.Packet, *problem.Problem)
-
-// decoder returns what undoes the Content-Encoding, or nil if there is none. All fields
-// are one list.
-func (r *Reader) decoder(head *http1.Head) (decode decodeFunc, fault *problem.Problem) {
-	if !head.Encoded {
-		return nil, nil
-	}
-	for coding := range head.Values("content-encoding") {
-		if http1.Is(coding, "identity") {
-			continue
-		}
-		if decode != nil {
-			return nil, &problem.Problem{Code: problem.UnsupportedEncoding, Detail: "Content-Encoding lists several codings: one is understood"}
-		}
-		switch {
-		case http1.Is(coding, "gzip"), http1.Is(coding, "x-gzip"):
-			decode = r.decodeGzip
-		case http1.Is(coding, "zstd"):
-			decode = r.decodeZstd
-		default:
-			return nil, &problem.Problem{
-				Code:   problem.UnsupportedEncoding,
-				Detail: fmt.Sprintf("Content-Encoding %.40q: gzip, zstd and none are understood", coding),
-			}
-		}
-	}
-	return decode, nil
-}
-
-func (r *Reader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Problem) {
-	decoder, _ := r.gzips.Get().(*gzip.Reader)
-	if decoder == nil {
-		decoder = new(gzip.Reader)
-	}
-	defer r.gzips.Put(decoder)
-	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
-		return nil, Unreadable(err)
-	}
-	return r.inflate(decoder)
-}
-
-func (r *Reader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
-	if hasLargeWindow(encoded) {
-		return nil, &problem.Problem{
-			Code:   problem.UnsupportedEncoding,
-			Detail: fmt.Sprintf("zstd with a window of at most %d bytes is understood", zstdWindow),
-		}
-	}
-	decoder := <-r.zstds
-	defer func() { r.zstds <- decoder }()
-	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
-		return nil, Unreadable(err)
-	}
-	return r.inflate(decoder)
 }
 
 func (r *Reader) tooLarge() *problem.Problem {

@@ -17,7 +17,7 @@ func (unlimitedJournal) CheckCapacity(int) error { return nil }
 func reader(t *testing.T, memory int64) *Reader {
 	t.Helper()
 	in := intake.New(intake.Config{MemoryBytes: memory}, intake.Dependencies{Journal: unlimitedJournal{}, Pool: new(packet.Pool)})
-	r, err := NewReader(1<<20, in.Memory())
+	r, err := NewReader(AllCodings, 1<<20, in.Memory())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,11 @@ func (sink) Append(packets []*packet.Packet) (int, error) {
 	return len(packets), nil
 }
 
+func (s sink) AppendAll(packets []*packet.Packet) error {
+	_, err := s.Append(packets)
+	return err
+}
+
 func (s sink) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (int, bool, error) {
 	taken, err := s.Append(packets)
 	return taken, false, err

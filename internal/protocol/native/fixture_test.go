@@ -75,6 +75,9 @@ func (j *greedyJournal) Append(packets []*packet.Packet) (int, error) {
 	return len(packets), nil
 }
 
+// AppendAll is not used by this protocol.
+func (*greedyJournal) AppendAll([]*packet.Packet) error { return journal.ErrUnwritable }
+
 // AppendAsync waits in a goroutine if it has to.
 func (j *greedyJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
 	if j.entered == nil {

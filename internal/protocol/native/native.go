@@ -64,7 +64,7 @@ func New(config Config, in *intake.Intake, tokens func() *credential.Set, regist
 	if err := registerer.Register(duration); err != nil {
 		return nil, err
 	}
-	bodies, err := body.NewReader(config.MaxBodyBytes, in.Memory())
+	bodies, err := body.NewReader(body.NativeCodings, config.MaxBodyBytes, in.Memory())
 	if err != nil {
 		return nil, err
 	}

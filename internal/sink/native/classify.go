@@ -3,19 +3,12 @@ package native
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
-)
-
-// The pause after a throttled request; defaultPause without a Retry-After.
-const (
-	minPause     = 100 * time.Millisecond
-	defaultPause = time.Second
-	maxPause     = time.Minute
+	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
 )
 
 // classify maps the response to a request of n packets, or its error, to a result.
@@ -27,7 +20,7 @@ func classify(r response, err error, n int) sink.Result {
 	if isSuccess(status) && status != http.StatusMultiStatus {
 		return sink.Result{Outcome: sink.Delivered}
 	}
-	pause, ok := retryAfter(r.field("Retry-After"), time.Now())
+	pause, ok := sink.RetryAfter(r.field("Retry-After"), time.Now())
 	switch {
 	case status == http.StatusMultiStatus:
 		lines, err := readRejectedLines(r, n)
@@ -57,7 +50,7 @@ func classifyError(err error) sink.Result {
 	var connect *errConnect
 	var malformed *errMalformed
 	switch {
-	case errors.As(err, &connect) && isExhaustion(err):
+	case errors.As(err, &connect) && exhaustion.Is(err):
 		result.Outcome, result.Reason, result.Unsent = sink.Aborted, sink.LocalResources, true
 	case errors.As(err, &connect):
 		result.Reason, result.Unsent = sink.Connect, true
@@ -98,21 +91,6 @@ func rejectionReason(status int) string {
 		return sink.UnsupportedMedia
 	}
 	return ""
-}
-
-// retryAfter parses both forms of a Retry-After, bounded to minPause and maxPause, and
-// reports whether there is one.
-func retryAfter(value string, now time.Time) (pause time.Duration, ok bool) {
-	if value == "" {
-		return defaultPause, false
-	}
-	pause = defaultPause
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
-		pause = time.Duration(min(max(seconds, 0), maxPause.Seconds()) * float64(time.Second))
-	} else if at, err := http.ParseTime(value); err == nil {
-		pause = at.Sub(now)
-	}
-	return min(max(pause, minPause), maxPause), true
 }
 
 func describe(r response) string {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
 )
 
 // dialFunc opens a connection to the analyzer.
@@ -101,7 +103,7 @@ func (c *connection) doExchange(ctx context.Context, r *request, deadline time.T
 	case !reused:
 		c.epochNumber = number
 		if conn, err = c.open(ctx, deadline); err != nil {
-			if !isExhaustion(err) {
+			if !exhaustion.Is(err) {
 				c.advanceEpoch(number)
 			}
 			return response{}, err

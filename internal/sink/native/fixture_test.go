@@ -102,11 +102,11 @@ func testURL(t testing.TB) *url.URL { return parseURL(t, "http://one:9001/base/"
 
 func parseURL(t testing.TB, text string) *url.URL {
 	t.Helper()
-	base, err := sink.ParseURL(text)
+	endpoint, err := sink.ParseURL(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return base
+	return endpoint.Base
 }
 
 // bubble runs a test in a synctest bubble.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
 )
 
 // Sink is the way to one analyzer.
@@ -36,21 +37,11 @@ func New(base *url.URL, dial Dial, secure TLS, logger *slog.Logger) *Sink {
 	if dial == nil {
 		dial = (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
 	}
-	s := &Sink{base: base, dial: monitorExhaustion(newDialer(dial, hostPort(base), tlsConfig(base, secure)), logger)}
+	s := &Sink{base: base, dial: dialFunc(exhaustion.Monitor(exhaustion.Dial(newDialer(dial, sink.HostPort(base), tlsConfig(base, secure))), logger))}
 	s.epoch.init()
 	s.probe = s.newConn("/health")
 	s.probe.request.prepareGet()
 	return s
-}
-
-func hostPort(base *url.URL) string {
-	if base.Port() != "" {
-		return base.Host
-	}
-	if base.Scheme == "https" {
-		return net.JoinHostPort(base.Hostname(), "443")
-	}
-	return net.JoinHostPort(base.Hostname(), "80")
 }
 
 // tlsConfig returns what returns the configuration of a handshake, or nil without TLS.

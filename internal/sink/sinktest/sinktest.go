@@ -54,7 +54,7 @@ func send(ctx context.Context, t *testing.T, c sink.Conn, numbers ...int) (sink.
 	t.Helper()
 	var packets []*packet.Packet
 	for _, number := range numbers {
-		text := body(number)
+		text := Body(number)
 		info, err := packet.Check([]byte(text), 1)
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +64,8 @@ func send(ctx context.Context, t *testing.T, c sink.Conn, numbers ...int) (sink.
 	return c.Send(ctx, packets, time.Now().Add(timeout)), packets
 }
 
-func body(number int) string {
+// Body returns the body of the packet with a number.
+func Body(number int) string {
 	return fmt.Sprintf(`{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, number)
 }
 
@@ -72,7 +73,7 @@ func (b Backend) want(t *testing.T, got sink.Result, outcome sink.Outcome, recei
 	t.Helper()
 	var bodies []string
 	for _, number := range received {
-		bodies = append(bodies, body(number))
+		bodies = append(bodies, Body(number))
 	}
 	if got.Outcome != outcome || !slices.Equal(b.Received(), bodies) {
 		t.Errorf("the result is %+v, want the outcome %d; the backend received %q", got, outcome, b.Received())

@@ -1,0 +1,88 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/events"
+)
+
+// interrupt notes the proof so far of a drain that the stop of the distributor ends. The next
+// process resumes it.
+func (d *drains) interrupt(one *drain, proof distributor.DrainProof) {
+	d.mu.Lock()
+	one.Proof = proof
+	status := one.DrainStatus
+	d.mu.Unlock()
+	d.tell(drainInterrupted, one, status)
+}
+
+// restore brings back the drains that events of earlier processes tell of.
+func (d *drains) restore(told []events.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range told {
+		status, ok := drainOf(e)
+		if !ok {
+			continue
+		}
+		number := numberOf(status.Operation)
+		d.last = max(d.last, number)
+		before := d.latest[status.Analyzer]
+		if before != nil && number < numberOf(before.Operation) {
+			continue // it was canceled by the one that is known
+		}
+		one := &drain{DrainStatus: status, request: Request{Actor: Actor{Name: e.Actor, Address: e.Address}, Reason: e.Reason}}
+		one.ctx, one.cancel = context.WithCancel(d.ctx)
+		d.beginLocked(one)
+	}
+	for _, one := range d.latest {
+		if one.Ended != nil {
+			one.cancel()
+			continue
+		}
+		if one.Restarts++; one.Proof.Result != "" {
+			proof := one.Proof
+			one.Proof, one.BeforeRestart = distributor.DrainProof{}, &proof
+		}
+		d.resuming = append(d.resuming, one)
+	}
+}
+
+// resume goes on with the drains that ran when the process before this one ended. What their
+// analyzers held then they do not hold any more.
+func (d *drains) resume() {
+	d.mu.Lock()
+	resuming := d.resuming
+	d.resuming = nil
+	d.mu.Unlock()
+	for _, one := range resuming {
+		targets := d.controller.Config().Distributor.Targets
+		at := slices.IndexFunc(targets, func(t distributor.Target) bool { return t.ID == one.Analyzer })
+		if at >= 0 && targets[at].State != distributor.StateReady && (one.Kind == distributor.StateDrain || one.Kind == distributor.StateMaint) {
+			d.running.Go(func() { d.run(one) })
+		} else {
+			d.end(one, distributor.DrainProof{Result: drainCanceled})
+		}
+	}
+}
+
+// drainOf returns the drain that an event of an earlier process tells of.
+func drainOf(e events.Event) (status DrainStatus, ok bool) {
+	text, isText := e.Detail.(json.RawMessage)
+	ours := e.Kind == drainStarted || e.Kind == drainInterrupted || e.Kind == drainEnded
+	if !ours || !isText || json.Unmarshal(text, &status) != nil {
+		return DrainStatus{}, false
+	}
+	return status, status.Analyzer != "" && numberOf(status.Operation) > 0
+}
+
+// numberOf returns the number of an operation; 0 if it has none.
+func numberOf(operation string) int64 {
+	number, _ := strconv.ParseInt(strings.TrimPrefix(operation, operationPrefix), 10, 64)
+	return number
+}

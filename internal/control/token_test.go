@@ -1,0 +1,23 @@
+package control
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+)
+
+// A token that could be guessed is refused, and not shown.
+func TestShortToken(t *testing.T) {
+	for token, ok := range map[string]bool{
+		"": true, "s3cret": false, "s3cret-s3cret-1": false, "s3cret-s3cret-12": true, "s3cret s3cret s3cret": false, "s3cret-s3cret-12\n": false,
+	} {
+		loader := config.New(DefaultConfig(), func(name string) (string, bool) {
+			return map[string]string{"ADMIN_TOKEN": token, "ANALYZERS": "http://one:1=1"}[name], name == "ADMIN_TOKEN" && token != "" || name == "ANALYZERS"
+		})
+		_, err := loader.Load()
+		if (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), "at least 16 characters") || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+// Package dnstest provides a DNS server whose answers change, for tests of what resolves names.
+package dnstest
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// Server answers by UDP and TCP on one address. It may be used concurrently.
+type Server struct {
+	// Address is host:port.
+	Address string
+
+	mu      sync.Mutex // guards all below
+	records map[string][]dns.RR
+	code    int
+	silent  chan struct{} // unless nil, queries wait for its end
+	queries int
+}
+
+// New starts a server, which the test ends. It knows no name.
+func New(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{records: make(map[string][]dns.RR)}
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Address = packets.LocalAddr().String()
+	l, err := net.Listen("tcp", s.Address)
+	if err != nil {
+		_ = packets.Close()
+		t.Skipf("the port of UDP is not free for TCP: %v", err)
+	}
+	for _, server := range []*dns.Server{{PacketConn: packets, Handler: s}, {Listener: l, Handler: s}} {
+		started := make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = server.ActivateAndServe() // ends with Shutdown
+		}()
+		<-started
+		t.Cleanup(func() {
+			s.Speak()
+			_ = server.Shutdown()
+			<-ended
+		})
+	}
+	return s
+}
+
+// Set replaces the records of a name, each as in a zone file without the name, such as
+// "5 IN A 127.0.0.2". Without records the name exists and has none.
+func (s *Server) Set(name string, records ...string) {
+	parsed := []dns.RR{}
+	for _, text := range records {
+		record, err := dns.NewRR(dns.Fqdn(name) + " " + text)
+		if err != nil {
+			panic(fmt.Sprintf("%q: %v", text, err)) // a mistake of the test
+		}
+		parsed = append(parsed, record)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records[dns.Fqdn(name)] = parsed
+}
+
+// Fail answers all queries with a code, such as dns.RcodeServerFailure; dns.RcodeSuccess ends
+// that.
+func (s *Server) Fail(code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.code = code
+}
+
+// Hush lets queries wait until Speak.
+func (s *Server) Hush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = make(chan struct{})
+}
+
+// Speak ends Hush.
+func (s *Server) Speak() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.silent != nil {
+		close(s.silent)
+		s.silent = nil
+	}
+}
+
+// Queries returns how many queries were answered.
+func (s *Server) Queries() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queries
+}
+
+// ServeDNS implements dns.Handler.
+func (s *Server) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
+	s.mu.Lock()
+	silent := s.silent
+	s.mu.Unlock()
+	if silent != nil {
+		<-silent
+	}
+	_, byTCP := w.LocalAddr().(*net.TCPAddr)
+	_ = w.WriteMsg(s.answer(query, byTCP)) // the client may be gone
+}
+
+func (s *Server) answer(query *dns.Msg, byTCP bool) *dns.Msg {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queries++
+	answer := new(dns.Msg).SetReply(query)
+	records, known := s.records[query.Question[0].Name]
+	switch {
+	case s.code != dns.RcodeSuccess:
+		answer.Rcode = s.code
+	case !known:
+		answer.Rcode = dns.RcodeNameError
+	default:
+		for _, record := range records {
+			if record.Header().Rrtype == query.Question[0].Qtype {
+				answer.Answer = append(answer.Answer, record)
+			}
+		}
+	}
+	if !byTCP {
+		size := dns.MinMsgSize
+		if options := query.IsEdns0(); options != nil {
+			size = int(options.UDPSize())
+		}
+		answer.Truncate(size)
+	}
+	return answer
+}

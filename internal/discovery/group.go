@@ -1,0 +1,97 @@
+// Package discovery finds the members of groups of analyzers that a name in DNS stands for:
+// the addresses of a host, or the servers of a service. A Resolver asks, a Watcher asks again
+// whenever an answer has expired and keeps the last good one.
+package discovery
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Kind is how a group is found.
+type Kind string
+
+// The kinds, which are schemes of URLs before another scheme: dns+http://analyzers:9001.
+const (
+	// Host is a group whose members are the addresses (A, AAAA) of a host.
+	Host Kind = "dns"
+	// Service is a group whose members are the servers (SRV) of a service.
+	Service Kind = "srv"
+)
+
+// Group is a name whose members are to be found. It is comparable.
+type Group struct {
+	Kind Kind
+	// Name is the host, such as analyzers, or the service, such as _ingest._tcp.analyzers.
+	Name string
+}
+
+// Member is a member of a group.
+type Member struct {
+	// Host is an IP address or, in a Service, a name; Port is empty in a Host.
+	Host, Port string
+	// Part is its part of the group's weight, above 0; the parts sum to 1.
+	Part float64
+}
+
+// Cut returns the kind of a group's URL and the URL of a member without that, or reports
+// that the URL is not one of a group.
+func Cut(text string) (kind Kind, rest string, found bool) {
+	scheme, rest, found := strings.Cut(text, "+")
+	kind = Kind(strings.ToLower(scheme))
+	if !found || kind != Host && kind != Service {
+		return "", text, false
+	}
+	return kind, rest, true
+}
+
+// Parse returns the group of a URL of which Cut says that it is one.
+func Parse(text string) (Group, error) {
+	kind, rest, _ := Cut(text)
+	base, err := url.Parse(rest)
+	if err != nil || base.Hostname() == "" {
+		return Group{}, fmt.Errorf("%q: it must look like %s+http://name", text, kind)
+	}
+	if kind == Service && base.Port() != "" {
+		return Group{}, fmt.Errorf("%q: it must have no port: the service's records have it", text)
+	}
+	return Group{kind, strings.ToLower(strings.TrimSuffix(base.Hostname(), "."))}, nil
+}
+
+// URL returns the URL of a member of a group with a URL.
+func (m Member) URL(group string) string {
+	_, rest, _ := Cut(group)
+	base, err := url.Parse(rest)
+	if err != nil {
+		return rest // does not happen: Parse has accepted it
+	}
+	host := m.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	port := m.Port
+	if port == "" {
+		port = base.Port()
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	base.Host = host
+	return base.String()
+}
+
+// Name returns what tells the member apart in its group: letters, digits, '.' and '-'.
+func (m Member) Name() string {
+	name := m.Host
+	if m.Port != "" {
+		name += "-" + m.Port
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '.':
+			return r
+		}
+		return '-'
+	}, name)
+}

@@ -1,0 +1,158 @@
+package distributor
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/discovery"
+	"github.com/logstreamer/logstreamer/internal/fairshare"
+)
+
+// maxIDLen is the maximum length of an analyzer's id.
+const maxIDLen = 64
+
+// member is an analyzer that the configuration means: one that it lists, or a member of a
+// group that it lists.
+type member struct {
+	Target
+	group string // the id of the group, or empty
+}
+
+// group returns the group that the target is, or reports that it is none.
+func (t Target) group() (g discovery.Group, isGroup bool, err error) {
+	if _, _, isGroup = discovery.Cut(t.URL); isGroup {
+		g, err = discovery.Parse(t.URL)
+	}
+	return g, isGroup, err
+}
+
+// groups returns the groups among the targets.
+func (t Targets) groups() (groups []discovery.Group) {
+	for _, one := range t {
+		if g, isGroup, err := one.group(); isGroup && err == nil && !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
+// members returns the analyzers that a configuration means now. Groups divide their weight
+// among their members.
+func (d *Distributor) members(config Config) (members []member) {
+	for _, t := range config.Targets {
+		g, isGroup, err := t.group()
+		if !isGroup || err != nil {
+			members = append(members, member{Target: t})
+			continue
+		}
+		for _, found := range d.discovery.Members(g) {
+			one := t
+			one.ID, one.URL, one.Weight = memberID(t.ID, found.Name()), found.URL(t.URL), t.Weight*found.Part
+			members = append(members, member{one, t.ID})
+		}
+	}
+	if len(members) > fairshare.MaxMembers {
+		d.logger.Error("groups have more members than there may be analyzers: the last ones get nothing", "members", len(members), "most", fairshare.MaxMembers)
+		members = members[:fairshare.MaxMembers]
+	}
+	return members
+}
+
+// memberID returns the id of a member, with a hash in place of what is too long.
+func memberID(group, name string) string {
+	id := group + "-" + name
+	if len(id) <= maxIDLen {
+		return id
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(id))
+	suffix := fmt.Sprintf("-%08x", sum.Sum32())
+	return id[:maxIDLen-len(suffix)] + suffix
+}
+
+// Discovery is a change of a group of analyzers.
+type Discovery struct {
+	// Group is the id of the group.
+	Group string
+	// Members are the ids of the members after the change.
+	Members []string
+	// Err is why the group cannot be resolved now; the members stay meanwhile.
+	Err error
+}
+
+// OnDiscovery sets the function that is called with each change of a group. It must be called
+// before Start. The function is called from many goroutines, and must not call Stop.
+func (d *Distributor) OnDiscovery(f func(Discovery)) { d.onDiscovery = f }
+
+// resolve waits shortly for the members of new groups.
+func (d *Distributor) resolve(ctx context.Context, config Config, limit time.Duration) {
+	groups := config.Targets.groups()
+	if len(groups) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	d.discovery.Resolve(ctx, groups)
+}
+
+// RefreshGroups asks for the members of groups at once, instead of when the last answer expires.
+// It may be called concurrently after Start.
+func (d *Distributor) RefreshGroups() { d.discovery.Refresh() }
+
+// rediscover applies a change of the members of a group.
+func (d *Distributor) rediscover(c discovery.Change) {
+	logger := d.logger.With("component", "discovery", "group", c.Group.Name)
+	if c.Err != nil {
+		logger.Error("a group of analyzers cannot be resolved: its members stay", "error", c.Err)
+	}
+	d.configMu.Lock()
+	config := d.Config()
+	if c.Members != nil && !d.stopped {
+		change, err := d.plan(config)
+		if err != nil {
+			logger.Error("the members of a group cannot be changed", "error", err) // such as a certificate that is gone
+		} else {
+			d.startAnalyzers(d.departCtx, change.joining, joinTimeout)
+			d.apply(config, change)
+			logger.Info("the members of a group have changed", "members", len(c.Members), "joining", len(change.joining), "leaving", len(change.leaving))
+		}
+	}
+	d.configMu.Unlock()
+	d.reportDiscovery(c, config)
+}
+
+// reportDiscovery calls onDiscovery for each analyzer of the configuration that is the group.
+func (d *Distributor) reportDiscovery(c discovery.Change, config Config) {
+	if d.onDiscovery == nil {
+		return
+	}
+	for _, t := range config.Targets {
+		if g, isGroup, _ := t.group(); !isGroup || g != c.Group {
+			continue
+		}
+		report := Discovery{Group: t.ID, Err: c.Err}
+		for _, one := range d.discovery.Members(c.Group) {
+			report.Members = append(report.Members, memberID(t.ID, one.Name()))
+		}
+		d.onDiscovery(report)
+	}
+}
+
+// GroupOf returns the id of the group that an analyzer is a member of, or "".
+func (d *Distributor) GroupOf(id string) string {
+	a, _ := d.find(id)
+	return a.group
+}
+
+// ofGroup returns the analyzers with an id, or of the group with it.
+func (d *Distributor) ofGroup(id string) (found []running) {
+	for _, a := range d.present() {
+		if a.ID() == id || a.group == id {
+			found = append(found, a)
+		}
+	}
+	return found
+}

@@ -1,0 +1,179 @@
+package distributor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/listener"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// servedInputs are the inputs of a distributor.
+type servedInputs struct {
+	receivers *receiver.Service // nil without inputs
+	onIngest  []receiver.HTTP   // protocols on the ingest port
+	sockets   map[string]inputSocket
+	servers   []stopper // of protocols over HTTP
+	streams   []stopper // of protocols that refuse nothing, but stop reading
+}
+
+// wireInputs makes the receivers, and the protocols of the ingest port.
+func (d *Distributor) wireInputs(config Config) error {
+	if len(config.Inputs) == 0 {
+		return nil
+	}
+	metrics, err := receiver.NewMetrics(d.registry)
+	if err != nil {
+		return err
+	}
+	d.inputs.receivers, err = receiver.NewService(config.Receiver, receiver.Dependencies{
+		Intake: d.intake, Tokens: d.credentials.principals(), Metrics: metrics, Limits: d.inputLimits,
+	})
+	if err != nil || !config.Inputs.has(InputHTTP) {
+		return err
+	}
+	for _, kind := range inputKinds {
+		if kind.http != nil {
+			d.inputs.onIngest = append(d.inputs.onIngest, kind.http(d, d.receiverOf(kind.name)))
+		}
+	}
+	return nil
+}
+
+// receiverOf returns the receiver of an input. Its protocol is the name without the transport.
+func (d *Distributor) receiverOf(input string) *receiver.Receiver {
+	protocol, _, _ := strings.Cut(input, "-")
+	return d.inputs.receivers.Receiver(input, protocol)
+}
+
+// inputLimits returns the limits of packets that inputs make, so that they have room wherever
+// those of the native protocol do.
+func (d *Distributor) inputLimits() record.Limits {
+	config := &d.config.Load().Native
+	return record.Limits{Bytes: config.MaxBodyBytes, Messages: config.MaxPacketMessages}
+}
+
+// listenInputs binds the sockets that are not inherited.
+func (d *Distributor) listenInputs(config Config, inherited map[string]net.Listener) error {
+	d.inputs.sockets = make(map[string]inputSocket)
+	var errs []error
+	for _, one := range config.Inputs {
+		if one.Address == "" {
+			continue
+		}
+		socket := inputSocket{plain: one.kind().plain}
+		var err error
+		switch {
+		case inherited[one.Name] != nil:
+			socket.listener = inherited[one.Name]
+		case one.kind().udp:
+			socket.packets, err = net.ListenPacket("udp", one.Address)
+		default:
+			socket.listener, err = net.Listen("tcp", one.Address)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("INPUTS: %s: %w", one.Name, err))
+			continue
+		}
+		d.inputs.sockets[one.Name] = socket
+	}
+	return errors.Join(errs...)
+}
+
+// InputAddr returns the address of an input's socket, or nil if it has none.
+func (d *Distributor) InputAddr(name string) net.Addr {
+	switch socket := d.inputs.sockets[name]; {
+	case socket.listener != nil:
+		return socket.listener.Addr()
+	case socket.packets != nil:
+		return socket.packets.LocalAddr()
+	}
+	return nil
+}
+
+// serveInputs starts serving the sockets.
+func (d *Distributor) serveInputs() {
+	for _, one := range d.Config().Inputs {
+		socket, bound := d.inputs.sockets[one.Name]
+		if !bound {
+			continue
+		}
+		kind, from := one.kind(), d.receiverOf(one.Name)
+		if kind.http != nil {
+			d.inputs.servers = append(d.inputs.servers, d.serveHTTP(one.Name, socket.listener, kind.http(d, from)))
+		} else {
+			d.inputs.streams = append(d.inputs.streams, kind.serve(d, from, socket))
+		}
+		d.logger.Info("input is served", "input", one.Name, "address", d.InputAddr(one.Name).String())
+	}
+}
+
+// serveHTTP serves the listener of one protocol over HTTP.
+func (d *Distributor) serveHTTP(input string, l net.Listener, protocol receiver.HTTP) stopper {
+	routes := func(r *server.Request, to *http1.Response) {
+		if !protocol.Handle(r, to) {
+			d.protocol.Refuse(to, problem.Problem{Code: problem.NotFound, Detail: "the input " + input + " has no such path"}, "")
+		}
+	}
+	config := d.Config().Server
+	config.DrainDelay = 0 // that of the ingest port has passed
+	return server.Serve(l, config, server.Dependencies{
+		Routes: routes, Protocol: d.protocol, NoLoops: true, Logger: d.logger.With("component", "input", "input", input),
+		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+	})
+}
+
+// copyInputs adds copies of the inputs' listeners to sockets. Datagrams have no successor to
+// wait for: their sockets are bound anew.
+func (d *Distributor) copyInputs(sockets *Sockets) error {
+	sockets.Inputs = make(map[string]net.Listener)
+	for name, socket := range d.inputs.sockets {
+		if socket.listener == nil {
+			continue
+		}
+		var err error
+		if sockets.Inputs[name], err = listener.Copy(socket.listener); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopInputs stops the inputs over HTTP.
+func (d *Distributor) stopInputs(ctx context.Context) error {
+	return stopAll(ctx, &d.inputs.servers)
+}
+
+// stopStreams stops the other inputs. It is called while the intake accepts packets, since
+// these protocols cannot refuse what they have read.
+func (d *Distributor) stopStreams(ctx context.Context) error {
+	return stopAll(ctx, &d.inputs.streams)
+}
+
+func stopAll(ctx context.Context, servers *[]stopper) error {
+	var errs []error
+	for _, one := range *servers {
+		errs = append(errs, one.Stop(ctx))
+	}
+	*servers = nil
+	return errors.Join(errs...)
+}
+
+// closeInputs closes the sockets that no server has.
+func (d *Distributor) closeInputs() {
+	for _, socket := range d.inputs.sockets {
+		if socket.listener != nil {
+			_ = socket.listener.Close()
+		}
+		if socket.packets != nil {
+			_ = socket.packets.Close()
+		}
+	}
+}

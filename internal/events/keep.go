@@ -1,0 +1,130 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
+)
+
+const (
+	// keptBytes is the size of each of the files, and keptFiles their number.
+	keptBytes = 8 << 20
+	keptFiles = 2
+	// maxKeptBytes bounds an event in the file; a larger one is kept without its values.
+	maxKeptBytes = 64 << 10
+)
+
+// file keeps events over restarts, in events.ndjson and events.1.ndjson of a directory. It is
+// not synced: an event survives the process, and what an operator changed is stored elsewhere.
+type file struct {
+	lines   datafile.Lines
+	logger  *slog.Logger
+	kept    int64 // id of the latest event in the file
+	failing bool
+}
+
+func linesIn(dir string) datafile.Lines {
+	return datafile.Lines{Dir: dir, Name: "events", Extension: ".ndjson", MaxBytes: keptBytes, Files: keptFiles}
+}
+
+// Load reads the events that Keep of an earlier process has left in a directory. It must be
+// called before Add. Values are json.RawMessage.
+func (l *Log) Load(dir string) error {
+	lines := linesIn(dir)
+	var errs []error
+	for i := keptFiles - 1; i >= 0; i-- {
+		text, err := read(lines.Path(i))
+		errs = append(errs, err)
+		for line := range bytes.Lines(text) {
+			if e, ok := parse(line); ok {
+				l.restore(e)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func read(path string) ([]byte, error) {
+	opened, err := datafile.Open(path, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(opened, keptBytes))
+	return text, errors.Join(err, opened.Close())
+}
+
+// parse returns the event of a line; a part of a line, which a crash may leave, is none.
+func parse(line []byte) (e Event, ok bool) {
+	var values struct{ Old, New, Detail json.RawMessage }
+	if json.Unmarshal(line, &e) != nil || json.Unmarshal(line, &values) != nil || e.ID < 1 || e.Kind == "" {
+		return Event{}, false
+	}
+	for into, value := range map[*any]json.RawMessage{&e.Old: values.Old, &e.New: values.New, &e.Detail: values.Detail} {
+		*into = nil
+		if len(value) > 0 {
+			*into = value
+		}
+	}
+	return e, true
+}
+
+func (l *Log) restore(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.ID <= l.lastID {
+		return // of a file that was copied
+	}
+	l.lastID = e.ID
+	l.ring[e.ID%int64(len(l.ring))] = e
+	l.loaded = e.ID
+}
+
+// Keep writes the events to a file of the directory from now on, beginning with those that
+// were added since Load. An error is logged, and the events are written with the next one.
+func (l *Log) Keep(dir string, logger *slog.Logger) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		l.file = &file{lines: linesIn(dir), logger: logger, kept: l.loaded}
+	}
+	l.keepLocked()
+}
+
+// keepLocked writes the events that the file does not have yet.
+func (l *Log) keepLocked() {
+	f := l.file
+	if f == nil {
+		return
+	}
+	defer f.lines.Close() // events are rare
+	var err error
+	for id := max(f.kept, l.lastID-int64(len(l.ring))) + 1; id <= l.lastID && err == nil; id++ {
+		if err = f.lines.Write(lineOf(l.ring[id%int64(len(l.ring))])); err == nil {
+			f.kept = id
+		}
+	}
+	if err != nil && !f.failing {
+		f.logger.Error("events cannot be written: a restart forgets them", "error", err)
+	} else if err == nil && f.failing {
+		f.logger.Info("events can be written again")
+	}
+	f.failing = err != nil
+}
+
+func lineOf(e Event) []byte {
+	line, err := json.Marshal(e)
+	if err != nil || len(line) > maxKeptBytes {
+		e.Old, e.New, e.Detail = nil, nil, nil
+		line, _ = json.Marshal(e) // of texts and numbers
+	}
+	return append(line, '\n')
+}

@@ -1,0 +1,413 @@
+// Package jetstream implements a journal in the streams of a NATS server or cluster, which
+// several distributors share: what one of them accepts, any of them delivers.
+//
+//	Append ─▶ pending ─▶ envelope ─publish─▶ stream ─pull─▶ queue ─Fetch─▶ claimed ─Ack─▶ ended
+//	                        ▲  resent until the PubAck        │                              │
+//	                        └──────────── returned ◀──────────┘       all of an envelope ended: ack
+//
+// A packet is accepted once the stream has acknowledged its envelope. An envelope that was
+// received is claimed for ackWait, which is extended while its packets are on their way; a
+// distributor that dies gives it back by that. Delivery is at least once: after a crash, or a
+// loss of the connection to NATS, packets may be delivered again.
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/backlog"
+	"github.com/logstreamer/logstreamer/internal/emitterquota"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/ring"
+)
+
+// Deps are the dependencies of a journal.
+type Deps struct {
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	Pool       *packet.Pool          // for packets that are received
+	// QuarantineDir is where envelopes go that cannot be read; empty is nowhere.
+	QuarantineDir string
+}
+
+// Journal implements journal.Journal and journal.Shared. All methods may be called
+// concurrently, except that only one goroutine may call Fetch.
+//
+// Its goroutines: the sender publishes envelopes, a receiver for each stream pulls them, the
+// keeper extends claims and sends acks, and the watcher makes and watches the streams.
+type Journal struct {
+	logger     *slog.Logger
+	pool       *packet.Pool
+	quarantine quarantine
+	metrics    *metrics
+	name       string // of this process, in ids
+	link       *link
+	// pubAckSubject is where streams answer, followed by the number of the publication.
+	pubAckSubject  string
+	linked         chan struct{} // closed once link is set
+	oldFound       bool          // see findOldPartitions; of Open, then of the watcher
+	ready          chan struct{}
+	sending        *loop
+	keeping        *loop
+	watching       *loop
+	waiters        sync.Pool // of syncWaiter
+	durability     durability
+	stickAfter     time.Duration // see the constant, as of publishTimeout
+	publishTimeout time.Duration
+	spareAcks      []ack  // of the keeper
+	setupErr       string // logged by the watcher
+
+	mu         sync.Mutex // guards all below
+	config     Config
+	partitions []*partition
+	opened     bool
+	closed     bool
+	releasing  bool  // nothing more is claimed
+	unwritable error // nil while writable
+	lost       error // why NATS cannot be reached
+
+	// What is on the way to the streams.
+	pending      []*request
+	pendingBytes int   // records of pending that are not published
+	sendingBytes int64 // memory of pending and published requests
+	quota        emitterquota.Quota
+	emitters     emitterquota.Activity
+	published    map[uint64]*publication // without a PubAck, by number
+	buffers      [][]byte                // of publications that have ended
+	lastNumber   uint64
+	awaited      awaited
+
+	// What was received.
+	claims       map[uint64]*claim // by number
+	byID         map[string]*claim // the same, and those that ended lately
+	ended        ring.Queue[endedClaim]
+	lastClaim    uint64
+	queue        ring.Queue[*packet.Packet]
+	queuedBytes  int64 // memory of packets in queue
+	claimedBytes int64 // memory of fetched packets
+	pulledBytes  int64 // that pulls may still bring
+	wanted       bool  // Fetch could return more
+	starved      bool  // no memory was left for a pull
+	lastFetch    time.Time
+	acks         []ack // to be sent by the keeper
+	stats        journal.Stats
+}
+
+// memoryShare is the part of the memory limit for packets on the way to the streams, and
+// that for packets from there.
+const memoryShare = 2
+
+// Append implements journal.Journal. It returns after the streams have acknowledged the
+// packets. If only a part of them was acknowledged, all count as refused, and a part may be
+// delivered nevertheless.
+func (j *Journal) Append(packets []*packet.Packet) (int, error) {
+	w := j.waiters.Get().(syncWaiter)
+	defer j.waiters.Put(w)
+	taken, pending, err := j.AppendAsync(packets, w)
+	if !pending {
+		return taken, err
+	}
+	if failure := <-w; failure != nil {
+		return 0, failure
+	}
+	return taken, err
+}
+
+// AppendAll implements journal.Journal. It returns after the streams have acknowledged the
+// packets.
+func (j *Journal) AppendAll(packets []*packet.Packet) error {
+	w := j.waiters.Get().(syncWaiter)
+	defer j.waiters.Put(w)
+	_, pending, err := j.submit(packets, len(packets), w)
+	if !pending {
+		return err
+	}
+	return <-w
+}
+
+// syncWaiter is the Waiter of Append. It has capacity for one value.
+type syncWaiter chan error
+
+func (w syncWaiter) OnCommit(err error) { w <- err }
+
+// AppendAsync implements journal.Journal.
+func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
+	return j.submit(packets, 1, w)
+}
+
+// submit is AppendAsync for at least that many of the packets, or none.
+func (j *Journal) submit(packets []*packet.Packet, least int, w journal.Waiter) (taken int, pending bool, err error) {
+	r := &request{waiter: w}
+	j.mu.Lock()
+	taken, err = j.admitLocked(packets, least, r)
+	j.mu.Unlock()
+	if taken == 0 {
+		return 0, false, err
+	}
+	j.sending.wake()
+	return taken, true, err
+}
+
+// admitLocked reserves memory for the first packets, if that many have it.
+func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (taken int, err error) {
+	for _, p := range packets {
+		if p.Accepted.IsZero() {
+			p.Accepted = time.Now()
+		}
+		if recordBytes(p) > j.maxRecordLocked() {
+			err = fmt.Errorf("%w: NATS takes messages of at most %d bytes (max_payload)", journal.ErrTooLarge, j.link.maxPayload.Load())
+			break
+		}
+		footprint := sendingFootprint(p)
+		if err = j.capacityLocked(footprint); err != nil {
+			break
+		}
+		if !j.acquireQuotaLocked(p, footprint) {
+			err = journal.ErrFull
+			break
+		}
+		j.sendingBytes += footprint
+		j.pendingBytes += recordBytes(p)
+		taken++
+	}
+	if taken < least {
+		for _, p := range packets[:taken] {
+			j.sendingBytes -= sendingFootprint(p)
+			j.pendingBytes -= recordBytes(p)
+			j.quota.Add(p.Slot, -sendingFootprint(p))
+		}
+		return 0, err
+	}
+	if taken > 0 {
+		r.packets = packets[:taken]
+		j.pending = append(j.pending, r)
+	}
+	return taken, err
+}
+
+// acquireQuotaLocked reports whether the packet's emitter may hold that much more of the
+// memory of packets on the way to the streams.
+func (j *Journal) acquireQuotaLocked(p *packet.Packet, footprint int64) bool {
+	var buffer [128]byte
+	p.Slot = emitterquota.SlotOf(p.Principal, p.EmitterID.Decoded(buffer[:0], p.Body))
+	j.emitters.Record(p.Slot, p.Accepted)
+	free := j.config.MemoryLimitBytes/memoryShare - j.sendingBytes
+	if !j.quota.Admits(p.Slot, footprint, free, j.emitters.Contended()) {
+		return false
+	}
+	j.quota.Add(p.Slot, footprint)
+	return true
+}
+
+// CheckCapacity implements journal.Journal.
+func (j *Journal) CheckCapacity(bytes int) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.capacityLocked(packet.FootprintOf(bytes) + int64(bytes))
+}
+
+func (j *Journal) capacityLocked(footprint int64) error {
+	switch {
+	case j.closed:
+		return journal.ErrClosed
+	case j.unwritable != nil:
+		return j.unwritable
+	case j.fullLocked(), j.sendingBytes+footprint > j.config.MemoryLimitBytes/memoryShare:
+		return journal.ErrFull
+	}
+	return nil
+}
+
+// Utilization returns the used part of the streams or of the memory, whichever is higher.
+func (j *Journal) Utilization() float64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	used := float64(j.sendingBytes) / float64(j.config.MemoryLimitBytes/memoryShare)
+	if bytes, limit := j.streamBytesLocked(); limit > 0 {
+		used = max(used, float64(bytes)/float64(limit))
+	}
+	return min(used, 1)
+}
+
+// Fetch implements journal.Journal: it returns packets that were received. It returns no
+// error.
+func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error) {
+	now := time.Now()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lastFetch = now
+	var volume packet.Volume
+	for range min(limit, j.queue.Len()) {
+		p := j.queue.Pop()
+		claim := j.claims[numberOf(p.Sequence)]
+		claim.slots[slotOf(p.Sequence)] = slotClaimed
+		claim.queued--
+		claim.claimed++
+		j.queuedBytes -= p.Footprint()
+		j.claimedBytes += p.Footprint()
+		volume.Add(p)
+		dst = append(dst, p)
+	}
+	j.stats.Queued = j.stats.Queued.Minus(volume)
+	j.stats.Claimed = j.stats.Claimed.Plus(volume)
+	if j.queuedBytes < j.prefetchLocked()/2 {
+		j.wantLocked()
+	}
+	return dst, nil
+}
+
+// wantLocked makes the receivers pull.
+func (j *Journal) wantLocked() {
+	if j.wanted {
+		return
+	}
+	j.wanted = true
+	j.wakeReceiversLocked()
+}
+
+func (j *Journal) wakeReceiversLocked() {
+	for _, p := range j.partitions {
+		p.receiving.wake()
+	}
+}
+
+// Nak implements journal.Journal.
+func (j *Journal) Nak(packets []*packet.Packet) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var volume packet.Volume
+	for _, p := range slices.Backward(packets) {
+		claim := j.claims[numberOf(p.Sequence)]
+		if claim == nil {
+			j.lostLocked(p)
+			p.Release()
+			continue
+		}
+		claim.slots[slotOf(p.Sequence)] = slotQueued
+		claim.claimed--
+		claim.queued++
+		j.claimedBytes -= p.Footprint()
+		j.queuedBytes += p.Footprint()
+		volume.Add(p)
+		j.queue.PushFront(p)
+	}
+	j.stats.Claimed = j.stats.Claimed.Minus(volume)
+	j.stats.Queued = j.stats.Queued.Plus(volume)
+	j.signalReady()
+	if j.releasing {
+		j.keeping.wake()
+	}
+}
+
+// lostLocked counts a fetched packet whose envelope Close has given back.
+func (j *Journal) lostLocked(p *packet.Packet) {
+	j.claimedBytes -= p.Footprint()
+	j.stats.Claimed.Subtract(p)
+	j.stats.Returned.Add(p)
+}
+
+// Ready implements journal.Journal.
+func (j *Journal) Ready() <-chan struct{} { return j.ready }
+
+// signalReady makes Ready's channel report queued packets.
+func (j *Journal) signalReady() {
+	select {
+	case j.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Ack implements journal.Journal. An envelope is acknowledged when all its packets are.
+func (j *Journal) Ack(packets []*packet.Packet) {
+	wake := false
+	j.mu.Lock()
+	for _, p := range packets {
+		claim := j.claims[numberOf(p.Sequence)]
+		if claim == nil {
+			j.lostLocked(p)
+			continue
+		}
+		slot := slotOf(p.Sequence)
+		claim.slots[slot] = slotEnded
+		claim.claimed--
+		j.claimedBytes -= p.Footprint()
+		j.stats.Claimed.Subtract(p)
+		j.stats.Acknowledged.Add(p)
+		if r, ok := claim.takeResult(slot); ok {
+			j.acks = append(j.acks, r)
+			wake = true
+		}
+		if claim.isEmpty() {
+			wake = j.endLocked(claim) || wake
+		}
+	}
+	if j.starved {
+		j.starved = false
+		j.wakeReceiversLocked()
+	}
+	j.mu.Unlock()
+	if wake {
+		j.keeping.wake()
+	}
+	for _, p := range packets {
+		p.Release()
+	}
+}
+
+// Stats implements journal.Journal.
+func (j *Journal) Stats() journal.Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	stats := j.stats
+	stats.MemoryBytes = j.sendingBytes + j.queuedBytes + j.claimedBytes
+	return stats
+}
+
+// Sample implements journal.Journal, for the packets that were received.
+func (j *Journal) Sample(limit int, visit backlog.Visit) {
+	var buffer [128]byte
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for at, weight := range backlog.Draw(j.queue.Len(), limit) {
+		p := j.queue.At(at)
+		visit(p.EmitterID.Decoded(buffer[:0], p.Body), p.Messages, weight)
+	}
+}
+
+// Oldest implements journal.Journal, for all packets of the streams.
+func (j *Journal) Oldest() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var oldest time.Time
+	if j.queue.Len() > 0 {
+		oldest = j.queue.First().Accepted
+	}
+	for _, p := range j.partitions {
+		if first := p.state.first; !first.IsZero() && (oldest.IsZero() || first.Before(oldest)) {
+			oldest = first
+		}
+	}
+	return oldest
+}
+
+// CheckConfig returns an error if the journal holds more than the configuration allows.
+func (j *Journal) CheckConfig(next Config) error {
+	if held := j.Stats().MemoryBytes; held > next.MemoryLimitBytes {
+		return fmt.Errorf("MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.MemoryLimitBytes, held)
+	}
+	return nil
+}
+
+// Configure replaces the memory limit; the rest stays.
+func (j *Journal) Configure(next Config) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.config.MemoryLimitBytes = next.MemoryLimitBytes
+}

@@ -1,0 +1,358 @@
+package jetstream
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+const (
+	// maxPullBytes bounds what one pull brings: more could overrun the server's limit for a
+	// slow connection, which then breaks.
+	maxPullBytes = 16 << 20
+	// maxPullMessages bounds the envelopes of one pull; small ones are shared with others.
+	maxPullMessages = 128
+	pullExpires     = 30 * time.Second
+	// A pull without a sign of life for twice heartbeat is over.
+	heartbeat = time.Second
+	// pullDelay is the wait after a pull that was refused.
+	pullDelay = 250 * time.Millisecond
+	// messageOverhead is what counts of a message besides its data: subjects and headers.
+	messageOverhead = 2 << 10
+)
+
+// receiver pulls envelopes from one stream, one pull at a time.
+type receiver struct {
+	journal   *Journal
+	partition *partition
+	messages  chan *nats.Msg
+	inbox     string
+	pulls     uint64
+	pull      pull
+	timer     *time.Timer
+}
+
+// pull is a request for messages that is not over.
+type pull struct {
+	active   bool
+	inbox    string // where its messages go
+	messages int    // that may still come
+	bytes    int    // the same
+	until    time.Time
+	alive    time.Time // the last message
+}
+
+func (r *receiver) run() {
+	j, loop := r.journal, r.partition.receiving
+	r.inbox, r.messages = nats.NewInbox(), make(chan *nats.Msg, 8*maxPullMessages)
+	subscription, err := j.link.conn.ChanSubscribe(r.inbox+".*", r.messages)
+	if err != nil { // the connection is closed
+		return
+	}
+	defer func() { _ = subscription.Unsubscribe() }()
+	defer r.end()
+	r.timer = time.NewTimer(time.Hour)
+	defer r.timer.Stop()
+	for delay := time.Duration(0); ; {
+		if !r.pull.active && delay == 0 {
+			r.begin()
+		}
+		r.timer.Reset(r.wait(delay))
+		select {
+		case m := <-r.messages:
+			delay = max(delay, r.handle(m))
+		case <-r.timer.C:
+			delay = 0
+			r.expire(time.Now())
+		case <-loop.wakeUp:
+			r.expire(time.Now())
+		case <-loop.stop:
+			return
+		}
+	}
+}
+
+// wait returns until when a message is awaited.
+func (r *receiver) wait(delay time.Duration) time.Duration {
+	switch {
+	case delay > 0:
+		return delay
+	case r.pull.active:
+		return heartbeat
+	default:
+		return time.Minute
+	}
+}
+
+// begin begins a pull if more is wanted and there is memory for it.
+func (r *receiver) begin() {
+	j := r.journal
+	j.mu.Lock()
+	bytes := j.pullBytesLocked(r.partition)
+	if bytes > 0 {
+		j.pulledBytes += int64(bytes)
+	}
+	j.mu.Unlock()
+	if bytes == 0 {
+		return
+	}
+	r.pulls++
+	now := time.Now()
+	r.pull = pull{
+		active: true, inbox: r.inbox + "." + strconv.FormatUint(r.pulls, 10), messages: maxPullMessages, bytes: bytes,
+		until: now.Add(pullExpires + 2*heartbeat), alive: now,
+	}
+	request, _ := json.Marshal(struct {
+		Batch     int           `json:"batch"`
+		MaxBytes  int           `json:"max_bytes"`
+		Expires   time.Duration `json:"expires"`
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+	}{maxPullMessages, bytes, pullExpires, heartbeat})
+	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", r.partition.stream, durable)
+	if err := j.link.conn.PublishRequest(subject, r.pull.inbox, request); err != nil {
+		r.end()
+	}
+}
+
+// prefetchLocked is how many bytes are kept for Fetch.
+func (j *Journal) prefetchLocked() int64 {
+	return min(j.config.MemoryLimitBytes/(2*memoryShare), maxPullBytes)
+}
+
+// pullBytesLocked returns how many bytes a pull may bring, 0 if none is wanted.
+func (j *Journal) pullBytesLocked(p *partition) int {
+	least := j.link.maxPayload.Load() + messageOverhead
+	free := j.config.MemoryLimitBytes/memoryShare - j.queuedBytes - j.claimedBytes - j.pulledBytes
+	if j.queuedBytes >= j.prefetchLocked() {
+		j.wanted = false
+	}
+	switch {
+	case !j.wanted || !p.ready || j.releasing || !j.link.isConnected():
+		return 0
+	case free < least && j.claimedBytes+j.queuedBytes+j.pulledBytes > 0:
+		j.starved = true
+		return 0
+	}
+	return int(max(min(free/int64(len(j.partitions)), maxPullBytes), least))
+}
+
+// end ends the pull.
+func (r *receiver) end() {
+	if !r.pull.active {
+		return
+	}
+	r.pull.active = false
+	j := r.journal
+	j.mu.Lock()
+	j.pulledBytes -= int64(r.pull.bytes)
+	j.mu.Unlock()
+}
+
+// expire ends a pull that is over, or of which the server knows nothing any more.
+func (r *receiver) expire(now time.Time) {
+	if now.After(r.pull.until) || now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.isConnected() {
+		r.end()
+	}
+}
+
+// Statuses of a pull, of which others end it.
+const (
+	statusHeartbeat = "100"
+	statusNone      = "404" // there are no messages
+	statusExpired   = "408"
+)
+
+// handle handles a message, and returns for how long to pause.
+func (r *receiver) handle(m *nats.Msg) time.Duration {
+	current := r.pull.active && m.Subject == r.pull.inbox
+	if current {
+		r.pull.alive = time.Now()
+	}
+	if m.Reply == "" || len(m.Data) == 0 {
+		if status := m.Header.Get("Status"); current && status != "" && status != statusHeartbeat {
+			r.end()
+			if status != statusExpired && status != statusNone && m.Header.Get("Description") != "Message Size Exceeds MaxBytes" {
+				return pullDelay
+			}
+		}
+		return 0
+	}
+	if current {
+		r.count(m.Size())
+	}
+	r.journal.receive(r.partition, m)
+	return 0
+}
+
+// count counts a message of the pull.
+func (r *receiver) count(bytes int) {
+	bytes = min(bytes, r.pull.bytes)
+	r.pull.messages--
+	r.pull.bytes -= bytes
+	j := r.journal
+	j.mu.Lock()
+	j.pulledBytes -= int64(bytes)
+	j.mu.Unlock()
+	if r.pull.messages == 0 || r.pull.bytes == 0 {
+		r.end()
+	}
+}
+
+// receive claims an envelope.
+func (j *Journal) receive(p *partition, m *nats.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		j.logger.Error("NATS delivers a message that cannot be acknowledged", "stream", p.stream, "error", err)
+		return
+	}
+	e, err := parseEnvelope(m.Data)
+	if err != nil {
+		j.receiveUnreadable(p, m, meta, err)
+		return
+	}
+	if holder := m.Header.Get(holderHeader); holder != "" && holder != j.name && j.offer(holder, offer{e.id, p.stream, meta.Sequence.Stream, m.Reply}) {
+		return
+	}
+	packets, damaged := j.packetsOf(&e)
+	j.mu.Lock()
+	if meta.NumDelivered > 1 {
+		j.metrics.redeliveries.Inc()
+	}
+	known := j.recognizeLocked(p, e.id, meta.Sequence.Stream, m.Reply)
+	if !known {
+		j.claimLocked(p, &e, packets, meta.Sequence.Stream, m.Reply)
+	}
+	j.mu.Unlock()
+	if known {
+		releaseAll(packets)
+	} else if damaged > 0 {
+		j.damaged(p, meta.Sequence.Stream, m.Data, damaged)
+	}
+	j.keeping.wake()
+}
+
+// releaseAll releases packets; those that could not be read are nil.
+func releaseAll(packets []*packet.Packet) {
+	for _, one := range packets {
+		if one != nil {
+			one.Release()
+		}
+	}
+}
+
+// packetsOf copies the packets of an envelope; damaged ones are nil.
+func (j *Journal) packetsOf(e *envelope) (packets []*packet.Packet, damaged int) {
+	packets = make([]*packet.Packet, len(e.records))
+	for i := range e.records {
+		if e.records[i].damaged {
+			damaged++
+			continue
+		}
+		packets[i] = e.records[i].packetOf(j.pool)
+	}
+	return packets, damaged
+}
+
+// recognizeLocked reports whether an envelope is here, or has ended here.
+func (j *Journal) recognizeLocked(p *partition, id string, sequence uint64, reply string) bool {
+	c, known := j.byID[id]
+	switch {
+	case !known:
+		return false
+	case c == nil: // the acknowledgement was lost
+		j.acks = append(j.acks, ack{reply, ackDone})
+	case c.reply == "" || c.partition == p && c.sequence == sequence: // it came again, or was moved
+		c.partition, c.sequence, c.reply, c.extended = p, sequence, reply, time.Now()
+	default:
+		c.copies = append(c.copies, reply)
+	}
+	return true
+}
+
+// claimLocked queues the packets of an envelope.
+func (j *Journal) claimLocked(p *partition, e *envelope, packets []*packet.Packet, sequence uint64, reply string) {
+	if j.releasing {
+		j.acks = append(j.acks, ack{reply, ackReturn})
+		releaseAll(packets)
+		return
+	}
+	j.lastClaim++
+	now := time.Now()
+	c := &claim{
+		number: j.lastClaim, id: e.id, partition: p, sequence: sequence, reply: reply,
+		slots: make([]slotState, len(packets)), received: now, extended: now,
+	}
+	j.claims[c.number], j.byID[c.id] = c, c
+	for i, one := range packets {
+		if one == nil {
+			c.slots[i] = slotEnded
+			continue
+		}
+		one.Sequence = sequenceOf(c.number, i)
+		j.awaitResultLocked(c, i, one, e.records[i].token)
+		c.queued++
+		j.queuedBytes += one.Footprint()
+		j.stats.Received.Add(one)
+		j.stats.Queued.Add(one)
+		j.queue.Push(one)
+	}
+	if c.isEmpty() {
+		j.endLocked(c)
+	}
+	if c.queued > 0 {
+		j.signalReady()
+	}
+}
+
+// awaitResultLocked sets the channel of a packet whose emitter waits for the delivery, here
+// or at another distributor.
+func (j *Journal) awaitResultLocked(c *claim, slot int, p *packet.Packet, token uint64) {
+	if token == 0 {
+		return
+	}
+	publisher := publisherOf(c.id)
+	if publisher == j.name {
+		p.DeliveryChan = j.awaited.take(token)
+		c.results = append(c.results, awaitedResult{slot: slot, token: token, here: p.DeliveryChan})
+		return
+	}
+	result := make(chan packet.DeliveryResult, 1)
+	p.DeliveryChan = result
+	c.results = append(c.results, awaitedResult{slot: slot, token: token, subject: j.notesSubject(publisher), result: result})
+}
+
+// receiveUnreadable handles a message of which nothing can be read. One of another version is
+// left to those who can read it.
+func (j *Journal) receiveUnreadable(p *partition, m *nats.Msg, meta *nats.MsgMetadata, cause error) {
+	reply := ack{m.Reply, ackDone}
+	if version := versionError(0); errors.As(cause, &version) {
+		reply.data = delayedReturn(ackWait)
+		if meta.NumDelivered == 1 {
+			j.logger.Error("an envelope has a format of another version: it is left to other distributors", "stream", p.stream, "sequence", meta.Sequence.Stream, "error", cause)
+		}
+	} else {
+		j.damaged(p, meta.Sequence.Stream, m.Data, 1)
+	}
+	j.mu.Lock()
+	j.acks = append(j.acks, reply)
+	j.mu.Unlock()
+	j.keeping.wake()
+}
+
+// damaged counts packets that cannot be read, and keeps their envelope.
+func (j *Journal) damaged(p *partition, sequence uint64, data []byte, packets int) {
+	path, err := j.quarantine.add(p.stream, sequence, data)
+	j.logger.Error("accepted packets are lost to damage in a stream", "stream", p.stream, "sequence", sequence, "packets", packets, "quarantined", path, "error", err)
+	j.metrics.damaged.Add(float64(packets))
+	volume := packet.Volume{Packets: int64(packets)}
+	j.mu.Lock()
+	j.stats.Received, j.stats.Acknowledged = j.stats.Received.Plus(volume), j.stats.Acknowledged.Plus(volume)
+	j.stats.Damaged = j.stats.Damaged.Plus(volume)
+	j.mu.Unlock()
+}

@@ -1,0 +1,526 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/test/natstest"
+)
+
+// until waits for a minute at most.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(time.Minute); !holds(); <-ticker.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
+}
+
+// put appends packets with ids from first on.
+func put(t *testing.T, j *Journal, first, count int) {
+	t.Helper()
+	var packets journaltest.Packets
+	var batch []*packet.Packet
+	for i := range count {
+		batch = append(batch, packets.Make(t, "emitter", strconv.Itoa(first+i), 300))
+	}
+	if taken, err := j.Append(batch); taken != count || err != nil {
+		t.Fatalf("Append took %d of %d packets: %v", taken, count, err)
+	}
+}
+
+// get fetches count packets.
+func get(t *testing.T, j *Journal, count int) (fetched []*packet.Packet) {
+	t.Helper()
+	until(t, fmt.Sprintf("%d packets are there", count), func() bool {
+		fetched = journaltest.Fetch(j, fetched, count-len(fetched))
+		return len(fetched) == count
+	})
+	return fetched
+}
+
+// ids returns the packet ids in order.
+func ids(packets []*packet.Packet) (all []int) {
+	for _, p := range packets {
+		id, _ := strconv.Atoi(string(p.PacketID.Raw(p.Body)))
+		all = append(all, id)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func upTo(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+// stored returns how many envelopes the streams have.
+func stored(t *testing.T, j *Journal) (messages uint64) {
+	t.Helper()
+	for _, p := range j.partitions {
+		s, err := j.link.js.Stream(t.Context(), p.stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages += s.CachedInfo().State.Msgs
+	}
+	return messages
+}
+
+func TestSharing(t *testing.T) {
+	server := natstest.Start(t, natstest.Options{})
+	for name, test := range map[string]func(*testing.T, Config){
+		"a clean stop gives back at once":               testCleanStop,
+		"what has ended is not delivered again":         testPartialReturn,
+		"an envelope that comes again is only acked":    testAckedAgain,
+		"damage is counted and kept":                    testDamage,
+		"other versions are left":                       testOtherVersion,
+		"packets that stick are separated":              testSeparation,
+		"a result reaches the accepting distributor":    testResults,
+		"streams of more partitions are emptied":        testOldPartitions,
+		"streams with other settings are refused":       testRefusedStreams,
+		"packets that NATS does not take are too large": testTooLarge,
+		"a full stream refuses until there is room":     testFull,
+		"nothing is pulled while nothing is fetched":    testIdle,
+		"memory is bounded":                             testMemory,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, testConfig(server.URL(), server.Monitor()))
+		})
+	}
+}
+
+// After a clean stop of one distributor, another one has its packets, and each journal's
+// statistics balance.
+func testCleanStop(t *testing.T, c Config) {
+	a, b := open(t, c), open(t, c)
+	put(t, a, 0, 50)
+	get(t, a, 0)
+	until(t, "all is received", func() bool { journaltest.Fetch(a, nil, 0); return a.Stats().Queued.Packets == 50 })
+	fetched := get(t, a, 20)
+	a.Release()
+	a.Nak(fetched)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := a.Stats(); s.Returned.Packets != 50 || s.Queued.Packets+s.Claimed.Packets != 0 {
+		t.Errorf("%+v", s)
+	}
+	started := time.Now()
+	taken := get(t, b, 50)
+	if got := ids(taken); !slices.Equal(got, upTo(50)) {
+		t.Errorf("the other one got %v", got)
+	}
+	if waited := time.Since(started); waited > ackWait/2 {
+		t.Errorf("it waited for %v, as if the claims had to expire", waited)
+	}
+	b.Ack(taken)
+	until(t, "the stream is empty", func() bool { return stored(t, b) == 0 })
+}
+
+// Of an envelope that is delivered in part, a stop gives back the rest alone.
+func testPartialReturn(t *testing.T, c Config) {
+	a, b := open(t, c), open(t, c)
+	put(t, a, 0, 30)
+	fetched := get(t, a, 30)
+	a.Ack(fetched[:11])
+	a.Nak(fetched[11:])
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	taken := get(t, b, 19)
+	if got := ids(taken); !slices.Equal(got, upTo(30)[11:]) {
+		t.Errorf("the other one got %v", got)
+	}
+	b.Ack(taken)
+	until(t, "the stream is empty", func() bool { return stored(t, b) == 0 })
+	if more := journaltest.Fetch(b, nil, 1); len(more) > 0 {
+		t.Errorf("and then %v", ids(more))
+	}
+}
+
+// publishRaw publishes a message.
+func publishRaw(t *testing.T, j *Journal, data []byte) {
+	t.Helper()
+	if _, err := j.link.js.Publish(t.Context(), j.partitions[0].subject, data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testAckedAgain(t *testing.T, c Config) {
+	j := open(t, c)
+	data := envelopeOf(t, "other-0-1", 3)
+	publishRaw(t, j, data)
+	first := get(t, j, 3)
+	publishRaw(t, j, data) // stored a second time while the first is claimed
+	until(t, "the copy is received", func() bool { journaltest.Fetch(j, nil, 0); return countOf(j, "distributor_jetstream_copies") == 1 })
+	j.Ack(first)
+	until(t, "both are acknowledged", func() bool { return stored(t, j) == 0 })
+	publishRaw(t, j, data) // and a third time after it has ended
+	until(t, "it is acknowledged", func() bool { journaltest.Fetch(j, nil, 0); return stored(t, j) == 0 })
+	if s := j.Stats(); s.Received.Packets != 3 || s.Acknowledged.Packets != 3 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// countOf returns how many replies of copies are known.
+func countOf(j *Journal, _ string) (copies int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, c := range j.claims {
+		copies += len(c.copies)
+	}
+	return copies
+}
+
+func testDamage(t *testing.T, c Config) {
+	folder := filepath.Join(t.TempDir(), "quarantine")
+	j, err := Open(t.Context(), c, Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, QuarantineDir: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	data := envelopeOf(t, "other-0-1", 3)
+	data[len(data)-3] ^= 1 // in the last record
+	publishRaw(t, j, data)
+	publishRaw(t, j, []byte("no envelope"))
+	taken := get(t, j, 2)
+	if got := ids(taken); !slices.Equal(got, upTo(2)) {
+		t.Errorf("got %v", got)
+	}
+	j.Ack(taken)
+	until(t, "the stream is empty", func() bool { journaltest.Fetch(j, nil, 0); return stored(t, j) == 0 })
+	if s := j.Stats(); s.Damaged.Packets != 2 || s.Received != s.Acknowledged {
+		t.Errorf("%+v", s)
+	}
+	files, err := os.ReadDir(folder)
+	if err != nil || len(files) != 2 {
+		t.Errorf("the quarantine has %d files: %v", len(files), err)
+	}
+}
+
+func testOtherVersion(t *testing.T, c Config) {
+	j := open(t, c)
+	data := envelopeOf(t, "other-0-1", 3)
+	data[4] = envelopeVersion + 1
+	publishRaw(t, j, data)
+	put(t, j, 0, 1)
+	j.Ack(get(t, j, 1))
+	until(t, "one is left", func() bool { return stored(t, j) == 1 })
+	if s := j.Stats(); s.Received.Packets != 1 || s.Damaged.Packets != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Packets that stick get an envelope of their own, which no other distributor delivers while
+// this one lives.
+func testSeparation(t *testing.T, c Config) {
+	a, b := open(t, c), open(t, c)
+	put(t, a, 0, 20)
+	fetched := get(t, a, 20)
+	a.mu.Lock()
+	a.stickAfter = 0
+	a.mu.Unlock()
+	journaltest.Fetch(b, nil, 0) // so that b may receive it, too
+	a.Ack(fetched[:15])
+	until(t, "the rest has a new envelope, which is held", func() bool {
+		a.watching.wake()
+		journaltest.Fetch(a, nil, 0)
+		return isSeparated(a)
+	})
+	if more := journaltest.Fetch(b, nil, 10); len(more) > 0 {
+		t.Errorf("the other one has %v, too", ids(more))
+	}
+	a.mu.Lock()
+	a.stickAfter = time.Hour
+	a.mu.Unlock()
+	a.Ack(fetched[15:18])
+	a.Nak(fetched[18:])
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	taken := get(t, b, 2)
+	if got := ids(taken); !slices.Equal(got, []int{18, 19}) {
+		t.Errorf("the other one got %v", got)
+	}
+	b.Ack(taken)
+	until(t, "the stream is empty", func() bool { return stored(t, b) == 0 })
+}
+
+func isSeparated(j *Journal) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, c := range j.claims {
+		if strings.Contains(c.id, "/") && c.reply != "" && !c.moving {
+			return true
+		}
+	}
+	return false
+}
+
+// An emitter that waits for a delivery hears of it, whoever delivers.
+func testResults(t *testing.T, c Config) {
+	a, b := open(t, c), open(t, c)
+	var packets journaltest.Packets
+	results := make(chan packet.DeliveryResult, 2)
+	for i := range 2 {
+		p := packets.Make(t, "emitter", strconv.Itoa(i), 300)
+		p.DeliveryChan = results
+		if _, err := a.Append([]*packet.Packet{p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fetched := get(t, b, 2)
+	fetched[0].DeliveryChan <- packet.DeliveryResult{Analyzer: "x"}
+	b.Ack(fetched[:1])
+	if got := <-results; got.Analyzer != "x" {
+		t.Errorf("%+v", got)
+	}
+	b.Nak(fetched[1:])
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	own := get(t, a, 1)
+	own[0].DeliveryChan <- packet.DeliveryResult{Analyzer: "y"}
+	a.Ack(own)
+	if got := <-results; got.Analyzer != "y" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func testOldPartitions(t *testing.T, c Config) {
+	c.Partitions = 3
+	a := open(t, c)
+	for i := range 9 {
+		put(t, a, i, 1)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.Partitions = 1
+	b := open(t, c)
+	taken := get(t, b, 9)
+	if got := ids(taken); !slices.Equal(got, upTo(9)) {
+		t.Errorf("got %v", got)
+	}
+	b.Ack(taken)
+	put(t, b, 9, 1)
+	if streams := len(b.partitions); streams != 3 {
+		t.Errorf("it knows %d streams", streams)
+	}
+	b.Ack(get(t, b, 1))
+}
+
+func testRefusedStreams(t *testing.T, c Config) {
+	j := open(t, c)
+	for i, change := range []func(*jetstream.StreamConfig){
+		func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage },
+		func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardOld },
+		func(s *jetstream.StreamConfig) { s.Retention = jetstream.LimitsPolicy },
+		func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour },
+		func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.AsyncPersistMode },
+	} {
+		other := c
+		other.Stream, other.MaxBytes = fmt.Sprintf("%s-bad-%d", c.Stream, i), 1<<20
+		settings := other.streamConfig(0)
+		change(&settings)
+		if _, err := j.link.js.CreateStream(t.Context(), settings); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(t.Context(), other, Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})
+		if err == nil || !strings.Contains(err.Error(), "would lose packets") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	c.Replicas, c.Stream = 3, c.Stream+"-three"
+	if _, err := Open(t.Context(), c, Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}}); err == nil || !strings.Contains(err.Error(), "JETSTREAM_REPLICAS must be 1") {
+		t.Errorf("three replicas with one server: %v", err)
+	}
+}
+
+func testTooLarge(t *testing.T, c Config) {
+	j := open(t, c)
+	var packets journaltest.Packets
+	large := packets.Make(t, "emitter", "1", 1<<20)
+	if n, err := j.Append([]*packet.Packet{large}); n != 0 || !errors.Is(err, journal.ErrTooLarge) {
+		t.Errorf("%d, %v", n, err)
+	}
+	put(t, j, 0, 1)
+	j.Ack(get(t, j, 1))
+}
+
+func testFull(t *testing.T, c Config) {
+	c.MaxBytes = 1 << 20
+	j := open(t, c)
+	var packets journaltest.Packets
+	taken, refused := 0, error(nil)
+	for refused == nil {
+		batch := []*packet.Packet{packets.Make(t, "emitter", strconv.Itoa(taken), 50_000)}
+		var n int
+		n, refused = j.Append(batch)
+		taken += n
+	}
+	if !errors.Is(refused, journal.ErrFull) || taken < 15 || taken > 21 {
+		t.Fatalf("after %d packets of 50 kB: %v", taken, refused)
+	}
+	if err := j.CheckCapacity(100); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("CheckCapacity: %v", err)
+	}
+	if used := j.Utilization(); used < 0.5 {
+		until(t, "the utilization is known", func() bool { return j.Utilization() > 0.5 })
+	}
+	all := get(t, j, taken)
+	j.Ack(all)
+	until(t, "there is room", func() bool { return j.CheckCapacity(100) == nil })
+	put(t, j, 0, 1)
+	j.Ack(get(t, j, 1))
+}
+
+// A distributor that fetches nothing holds nothing that another one could deliver.
+func testIdle(t *testing.T, c Config) {
+	a, b := open(t, c), open(t, c)
+	put(t, a, 0, 10)
+	get(t, b, 0)
+	taken := get(t, b, 10)
+	if s := a.Stats(); s.Received.Packets != 0 {
+		t.Errorf("%+v", s)
+	}
+	b.Nak(taken[5:])
+	b.mu.Lock()
+	b.lastFetch = time.Now().Add(-time.Hour)
+	for _, claim := range b.claims {
+		claim.received = b.lastFetch
+	}
+	b.mu.Unlock()
+	b.Ack(taken[:5])
+	rest := get(t, a, 5)
+	if got := ids(rest); !slices.Equal(got, upTo(10)[5:]) {
+		t.Errorf("got %v", got)
+	}
+	a.Ack(rest)
+}
+
+// Packets in memory stay below the limit, while more is in the stream.
+func testMemory(t *testing.T, c Config) {
+	writer := open(t, c)
+	for i := range 40 {
+		var packets journaltest.Packets
+		var batch []*packet.Packet
+		for k := range 10 {
+			batch = append(batch, packets.Make(t, "emitter", strconv.Itoa(10*i+k), 20_000))
+		}
+		if _, err := writer.Append(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.MemoryLimitBytes = 6 << 20
+	j := open(t, c)
+	var fetched []*packet.Packet
+	for len(fetched) < 400 {
+		fetched = journaltest.Fetch(j, fetched, 400-len(fetched))
+		if held := j.Stats().MemoryBytes; held > c.MemoryLimitBytes {
+			t.Fatalf("%d bytes are held, of %d", held, c.MemoryLimitBytes)
+		}
+		if s := j.Stats(); s.Queued.Packets == 0 && s.MemoryBytes > c.MemoryLimitBytes/4 {
+			j.Ack(fetched[s.Acknowledged.Packets:])
+		}
+	}
+	j.Ack(fetched[j.Stats().Acknowledged.Packets:])
+	until(t, "the stream is empty", func() bool { return stored(t, j) == 0 })
+}
+
+// Without NATS packets are refused at once; all comes back with it, and nothing is lost.
+func TestOutage(t *testing.T) {
+	server := natstest.New(t, natstest.Options{})
+	j := open(t, testConfig(server.URL(), server.Monitor())) // which starts without it
+	if err := j.CheckCapacity(100); !errors.Is(err, journal.ErrUnwritable) {
+		t.Fatalf("without NATS: %v", err)
+	}
+	server.Restart()
+	until(t, "packets are taken", func() bool { return j.CheckCapacity(100) == nil })
+	put(t, j, 0, 10)
+	fetched := get(t, j, 10)
+	server.Kill()
+	until(t, "the loss is noticed", func() bool { return errors.Is(j.CheckCapacity(100), journal.ErrUnwritable) })
+	var packets journaltest.Packets
+	if n, err := j.Append([]*packet.Packet{packets.Make(t, "emitter", "x", 300)}); n != 0 || !errors.Is(err, journal.ErrUnwritable) {
+		t.Errorf("%d, %v", n, err)
+	}
+	j.Ack(fetched[:10]) // of which NATS hears later
+	server.Restart()
+	until(t, "packets are taken again", func() bool { return j.CheckCapacity(100) == nil })
+	put(t, j, 10, 10)
+	more := get(t, j, 10)
+	if got := ids(more); !slices.Equal(got, upTo(20)[10:]) {
+		t.Errorf("got %v", got)
+	}
+	j.Ack(more)
+	until(t, "the stream is empty", func() bool { return stored(t, j) == 0 })
+}
+
+// A server that hangs is noticed, and waiting requests end.
+func TestHangingServer(t *testing.T) {
+	server := natstest.Start(t, natstest.Options{})
+	j := open(t, testConfig(server.URL(), server.Monitor()))
+	put(t, j, 0, 1)
+	j.mu.Lock()
+	j.publishTimeout = 2 * time.Second
+	j.mu.Unlock()
+	server.Signal(syscall.SIGSTOP)
+	var packets journaltest.Packets
+	failed := make(chan error, 1)
+	go func() {
+		_, err := j.Append([]*packet.Packet{packets.Make(t, "emitter", "1", 300)})
+		failed <- err
+	}()
+	until(t, "the stream is taken out", func() bool { return errors.Is(j.CheckCapacity(100), journal.ErrUnwritable) })
+	if err := <-failed; !errors.Is(err, journal.ErrUnwritable) {
+		t.Errorf("the request that waited: %v", err)
+	}
+	server.Signal(syscall.SIGCONT)
+	until(t, "packets are taken again", func() bool { return j.CheckCapacity(100) == nil })
+	put(t, j, 2, 1)
+}
+
+// What is promised depends on the servers' sync_interval.
+func TestSurvives(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for interval, want := range map[string]string{"always": "and a power failure of it", "2m": "not a power failure of it"} {
+		server := natstest.Start(t, natstest.Options{SyncInterval: interval})
+		j, err := Open(ctx, testConfig(server.URL(), server.Monitor()), Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := j.Survives(); !strings.Contains(got, want) {
+			t.Errorf("sync_interval %s: %q lacks %q", interval, got, want)
+		}
+		j.Close()
+	}
+	j := &Journal{config: Config{Replicas: 3}}
+	j.durability.sync = syncInterval
+	if got := j.Survives(); got != "loss of a minority, not a power failure of all" {
+		t.Errorf("three replicas: %q", got)
+	}
+}

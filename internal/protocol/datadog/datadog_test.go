@@ -1,0 +1,102 @@
+package datadog
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+)
+
+const logs = "POST /api/v2/logs"
+
+func TestRecords(t *testing.T) {
+	s := new(protocoltest.System).Start(t, "datadog")
+	p := New(s.Receiver)
+	const body = `[{"ddsource":"nginx","ddtags":"env:prod","hostname":"h","service":"s","status":"warn","timestamp":1700000000123,"message":"one"},
+{"ddsource":"go","timestamp":"2023-11-14T22:13:20Z","message":{"a": 1}}]`
+	for range 2 { // the second time they are duplicates
+		if response, handled := s.Do(p, logs, body, "DD-API-KEY: any"); !handled || response.Status != 202 || string(response.Body) != "{}" {
+			t.Fatalf("%d %s", response.Status, response.Body)
+		}
+	}
+	const want = `s/h: 1700000000123 WARN one {body_key=message ddsource=nginx ddtags=env:prod hostname=h input=datadog service=s severity_text=warn}
+go: 1700000000000 INFO {"a":1} j {body_key=message ddsource=go input=datadog}`
+	if got := s.Messages(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestUntimed(t *testing.T) {
+	s := new(protocoltest.System).Start(t, "datadog")
+	p := New(s.Receiver)
+	for range 2 {
+		s.Do(p, logs, `{"message":"m"}`)
+	}
+	if ids := s.PacketIDs(); len(ids) != 2 || ids[0] == ids[1] {
+		t.Errorf("%q", ids)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	// The token is "secret".
+	const tokens = "team sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\n"
+	locked := func() *protocoltest.System { return &protocoltest.System{Tokens: tokens} }
+	for name, c := range map[string]struct {
+		system        *protocoltest.System
+		request, body string
+		fields        []string
+		status        int
+	}{
+		"empty":       {new(protocoltest.System), logs, `[]`, nil, 202},
+		"malformed":   {new(protocoltest.System), logs, `[{]`, nil, 400},
+		"no object":   {new(protocoltest.System), logs, `[5]`, nil, 400},
+		"method":      {new(protocoltest.System), "GET /api/v2/logs", ``, nil, 405},
+		"validate":    {new(protocoltest.System), "GET /api/v1/validate", ``, nil, 200},
+		"full":        {&protocoltest.System{Journal: protocoltest.Journal{Full: true}}, logs, `{}`, nil, 503},
+		"too large":   {&protocoltest.System{MaxBodyBytes: 1}, logs, `{}`, nil, 413},
+		"no key":      {locked(), logs, `{}`, nil, 403},
+		"other key":   {locked(), "GET /api/v1/validate", ``, []string{"DD-API-KEY: other"}, 403},
+		"key":         {locked(), logs, `{}`, []string{"DD-API-KEY: secret"}, 202},
+		"a parameter": {locked(), "POST /v1/input?dd-api-key=secret", `{}`, nil, 202},
+		"bearer":      {locked(), logs, `{}`, []string{"Authorization: Bearer secret"}, 202},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := c.system.Start(t, "datadog")
+				response, handled := s.Do(New(s.Receiver), c.request, c.body, c.fields...)
+				if !handled || response.Status != c.status || !json.Valid(response.Body) || (c.status >= 300) != strings.Contains(string(response.Body), `"errors"`) {
+					t.Errorf("%v %d %s", handled, response.Status, response.Body)
+				}
+				if (response.RetryAfter > 0) != (c.status == 503) {
+					t.Errorf("Retry-After %d", response.RetryAfter)
+				}
+			})
+		})
+	}
+	s := new(protocoltest.System).Start(t, "datadog")
+	if _, handled := s.Do(New(s.Receiver), "POST /api/v2/series", ""); handled {
+		t.Error("an unknown path is handled")
+	}
+}
+
+// FuzzRecords accepts what encoding/json reads as an object, or as an array of objects.
+func FuzzRecords(f *testing.F) {
+	f.Add([]byte(`[{"message":"m","status":"warn","timestamp":1700000000123,"a":{"b":[1,{}]}},{}]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s := new(protocoltest.System).Start(t, "datadog")
+		response, _ := s.Do(New(s.Receiver), logs, string(body))
+		valid := protocoltest.IsObject(body)
+		var list []map[string]json.RawMessage
+		if err := json.Unmarshal(body, &list); err == nil && list != nil {
+			valid = true
+			for _, one := range list {
+				valid = valid && one != nil
+			}
+		}
+		if valid != (response.Status == 202) || !valid && response.Status != 400 {
+			t.Fatalf("%q: %d %s", body, response.Status, response.Body)
+		}
+	})
+}

@@ -1,0 +1,207 @@
+package elasticsearch
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// bulk answers a bulk request.
+func (p *Protocol) bulk(r *server.Request, from receiver.Sender, d destination, to *http1.Response) {
+	ctx, cancel := receiver.WithRoom()
+	defer cancel()
+	body, why := p.receiver.Read(ctx, r)
+	if why != nil {
+		p.refuseBulk(r, why, unreadOperations(r, d), to)
+		return
+	}
+	var operations []operation
+	if isBulkHelper(r.Head) {
+		operations = operationsOf(body.Body)
+	}
+	answered, why := p.accept(ctx, r, from, d, body)
+	if why != nil {
+		p.refuseBulk(r, why, operations, to)
+		return
+	}
+	answer(to, http.StatusOK, "")
+	to.Body = answered.finish()
+	to.Sent = func() { p.receiver.Release(answered.items) }
+}
+
+// refuseBulk refuses a whole request as its client can bear it. None of the documents is
+// accepted.
+func (p *Protocol) refuseBulk(r *server.Request, why *problem.Problem, operations []operation, to *http1.Response) {
+	switch {
+	case !isTemporary(why.HTTPStatus()):
+		refuse(to, why)
+	case len(operations) > 0:
+		answer(to, http.StatusOK, busyReply(operations, why.Detail))
+	case isBulkHelper(r.Head):
+		refuse(to, why)
+		to.Status = http.StatusServiceUnavailable // the client sends again a few times
+	default:
+		refuseForNow(r, why, to)
+	}
+}
+
+// refuseForNow refuses a request that may be accepted later. Without User-Agent it comes from
+// rsyslog, which drops what is refused by any status, and sends again what is not answered.
+func refuseForNow(r *server.Request, why *problem.Problem, to *http1.Response) {
+	refuse(to, why)
+	to.Unanswered = isTemporary(why.HTTPStatus()) && r.Head.Field("user-agent") == nil
+}
+
+// accept has the documents of a request accepted, or returns why they are not. It releases the
+// body; the caller releases the items of the reply.
+func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.Sender, d destination, body *packet.Packet) (*reply, *problem.Problem) {
+	path, _ := r.Parameter("filter_path")
+	answered := &reply{filter: filterOf(path), ids: p.receiver.SequenceID()}
+	packets := p.receiver.NewPackets(ctx)
+	t := p.translators.Get().(*translator)
+	t.begin(packets, from.Client, time.Now())
+	err := p.translate(ctx, t, d, body.Body, answered)
+	id := p.id(from, d, t, body.Body, answered.ids)
+	skewed := t.skewed
+	t.trim()
+	p.translators.Put(t)
+	p.receiver.Release(body)
+	var why *problem.Problem
+	if err != nil {
+		why = p.receiver.RefuseUntranslated(packets, err)
+	} else {
+		why = p.receiver.Accept(ctx, from, packets, id)
+	}
+	if why != nil {
+		if answered.items != nil {
+			p.receiver.Release(answered.items)
+		}
+		return nil, why
+	}
+	p.receiver.Reject(problem.Malformed, answered.refused)
+	for range skewed {
+		p.receiver.CountSkewed(1)
+	}
+	return answered, nil
+}
+
+var errItems = fmt.Errorf("%w: a request has at most %d documents", record.ErrTooLarge, maxItems)
+
+// translate makes packets and the items of the reply.
+func (p *Protocol) translate(ctx context.Context, t *translator, d destination, body []byte, answered *reply) error {
+	list := actions{rest: body, index: []byte(d.index)}
+	for {
+		one, ok, err := list.next()
+		switch {
+		case err != nil:
+			return err
+		case !ok && answered.count == 0:
+			return errors.New("request body is required: it has no actions")
+		case !ok:
+			return nil
+		case answered.count == maxItems:
+			return errItems
+		}
+		refusal := t.do(&one)
+		var unavailable record.UnavailableError
+		if errors.As(refusal, &unavailable) {
+			return refusal
+		}
+		if answered.items, err = p.receiver.Enlarge(ctx, answered.items, answered.room(&one)); err != nil {
+			return err
+		}
+		answered.add(&one, refusal)
+	}
+}
+
+// id returns the id of a request's packets: a hash of the ids of its documents, or of its body,
+// or a new one.
+func (p *Protocol) id(from receiver.Sender, d destination, t *translator, body []byte, otherwise string) string {
+	switch ids := t.identity(); {
+	case ids != nil:
+		return p.receiver.ContentID(from, "ids", ids)
+	case t.untimed:
+		return otherwise
+	default:
+		return p.receiver.ContentID(from, "_bulk "+d.index, body)
+	}
+}
+
+// operationsOf returns the operations of a bulk request, up to one that is malformed.
+func operationsOf(body []byte) (operations []operation) {
+	list := actions{rest: body}
+	for len(operations) < maxItems {
+		one, ok, err := list.next()
+		if !ok || err != nil {
+			break
+		}
+		operations = append(operations, one.operation)
+	}
+	return operations
+}
+
+// maxActionBytes bounds the line of an action in a body that is only counted.
+const maxActionBytes = 64 << 10
+
+// unreadOperations returns the operations of a request of the bulk helper, for the body of which
+// there is no memory: the body is read, and only counted. There are none for other clients and
+// if the body cannot be read.
+func unreadOperations(r *server.Request, d destination) (operations []operation) {
+	if !isBulkHelper(r.Head) {
+		return nil
+	}
+	var body io.Reader = r.Body
+	for coding := range r.Head.Values("content-encoding") {
+		decoder, err := gzip.NewReader(body)
+		if err != nil || !http1.Is(coding, "gzip") {
+			return nil
+		}
+		body = decoder
+	}
+	lines := bufio.NewReaderSize(body, maxActionBytes)
+	for len(operations) < maxItems {
+		line, err := lines.ReadSlice('\n')
+		if len(bytes.TrimSpace(line)) == 0 && err == nil {
+			continue
+		}
+		if len(line) == 0 && errors.Is(err, io.EOF) {
+			return operations
+		}
+		list := actions{index: []byte(d.index)}
+		one, malformed := list.parse(bytes.TrimSpace(line))
+		if malformed != nil || err != nil && !errors.Is(err, io.EOF) {
+			return nil
+		}
+		operations = append(operations, one.operation)
+		if one.operation != remove && !skipLine(lines) {
+			return nil
+		}
+	}
+	return operations
+}
+
+// skipLine reports whether there was a line.
+func skipLine(lines *bufio.Reader) bool {
+	for {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case err == nil, errors.Is(err, io.EOF) && len(line) > 0:
+			return true
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return false
+		}
+	}
+}

@@ -1,0 +1,262 @@
+// Package elasticsearch takes logs as Elasticsearch does: the bulk API, single documents, and
+// what its clients ask before they send.
+package elasticsearch
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// prefix is a path under which the protocol is served, too.
+const prefix = "/elasticsearch"
+
+// maxRetryAfter bounds the wait that a refusal asks for, in seconds.
+const maxRetryAfter = 5
+
+// Config holds the user settings; the tags are those of package config.
+type Config struct {
+	// Version is what clients are told, which refuse old ones or choose their requests by it.
+	Version string `env:"ELASTICSEARCH_VERSION" pattern:"^[0-9]+[.][0-9]+[.][0-9]+$" allowed:"a version such as 8.17.0" help:"version of Elasticsearch that clients of the input are told"`
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config { return Config{Version: "8.17.0"} }
+
+// Protocol answers requests. It may be used concurrently.
+type Protocol struct {
+	receiver    *receiver.Receiver
+	version     string
+	translators sync.Pool // of *translator
+}
+
+// New returns the protocol on the way of a receiver.
+func New(config Config, r *receiver.Receiver) *Protocol {
+	return &Protocol{
+		receiver: r, version: config.Version,
+		translators: sync.Pool{New: func() any { return newTranslator() }},
+	}
+}
+
+// Shared is the protocol on a port with others, with the paths only that are plainly its own:
+// those under /elasticsearch, those with a part that begins with an underscore, and HEAD and
+// PUT of an index. It may be used concurrently.
+type Shared struct{ Protocol *Protocol }
+
+// Handle implements receiver.HTTP.
+func (s Shared) Handle(r *server.Request, to *http1.Response) (handled bool) {
+	path, prefixed := strings.CutPrefix(r.Path, prefix)
+	switch {
+	case prefixed && (path == "" || path[0] == '/'):
+	case r.Path == "/", strings.Contains(r.Path, "/_"):
+	case isIndex(r.Path) && (r.Method == http.MethodHead || r.Method == http.MethodPut):
+	default:
+		return false
+	}
+	return s.Protocol.Handle(r, to)
+}
+
+// isIndex reports whether a path is that of an index: one part, which is no file's name.
+func isIndex(path string) bool {
+	return len(path) > 1 && strings.IndexByte(path[1:], '/') < 0
+}
+
+// Handle implements receiver.HTTP.
+func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) {
+	path, prefixed := strings.CutPrefix(r.Path, prefix)
+	if !prefixed || path != "" && path[0] != '/' {
+		path = r.Path
+	}
+	from, why := p.receiver.Authenticate(r)
+	if why != nil {
+		refuse(to, why)
+		return true
+	}
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch d, kind := destinationOf(parts); kind {
+	case bulkRequest:
+		if p.allows(r, to, http.MethodPost, http.MethodPut) {
+			p.bulk(r, from, d, to)
+		}
+	case documentRequest:
+		if p.allows(r, to, http.MethodPost, http.MethodPut) {
+			p.single(r, from, d, to)
+		}
+	default:
+		p.handshake(r, parts, to)
+	}
+	return true
+}
+
+// allows refuses a request with another method.
+func (p *Protocol) allows(r *server.Request, to *http1.Response, methods ...string) bool {
+	for _, method := range methods {
+		if r.Method == method {
+			return true
+		}
+	}
+	p.refuseMethod(to, strings.Join(methods, ", "))
+	return false
+}
+
+func (p *Protocol) refuseMethod(to *http1.Response, allow string) {
+	refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.MethodNotAllowed, Detail: "the path allows " + allow}))
+	to.Allow = allow
+}
+
+// destination is where the path of a request says that documents belong.
+type destination struct {
+	index, id string
+	create    bool // the documents must be new
+}
+
+// requestKind is what a path is for.
+type requestKind int
+
+const (
+	otherRequest requestKind = iota
+	bulkRequest
+	documentRequest
+)
+
+// destinationOf reads a path: /_bulk, /INDEX/_bulk, /INDEX/_doc, /INDEX/_doc/ID,
+// /INDEX/_create/ID, and those of old clients with a type.
+func destinationOf(parts []string) (d destination, kind requestKind) {
+	last := parts[len(parts)-1]
+	switch {
+	case last == "_bulk" && len(parts) <= 3:
+		if len(parts) > 1 {
+			d.index = parts[0]
+		}
+		return d, bulkRequest
+	case len(parts) < 2 || len(parts) > 4:
+		return d, otherRequest
+	}
+	d.index = parts[0]
+	switch parts[1] {
+	case "_doc":
+		if len(parts) == 3 {
+			d.id = parts[2]
+		}
+	case "_create":
+		if len(parts) == 2 {
+			return d, otherRequest
+		}
+		d.id, d.create = parts[2], true
+	default:
+		return d, otherRequest
+	}
+	return d, documentRequest
+}
+
+// handshake answers what clients ask before they send documents, or set up.
+func (p *Protocol) handshake(r *server.Request, parts []string, to *http1.Response) {
+	text := p.description(r.Method, parts)
+	switch {
+	case text == "":
+		refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.NotFound, Detail: "the input takes documents, and has no such path"}))
+	case r.Method == http.MethodPut || r.Method == http.MethodPost:
+		answer(to, http.StatusOK, `{"acknowledged":true}`)
+	case r.Method == http.MethodDelete:
+		p.refuseMethod(to, "GET, HEAD, PUT")
+	default:
+		answer(to, http.StatusOK, text)
+	}
+}
+
+// description returns what GET of a path is answered with, or "" for an unknown one.
+func (p *Protocol) description(method string, parts []string) string {
+	switch parts[0] {
+	case "":
+		return `{"name":"logstreamer","cluster_name":"logstreamer","cluster_uuid":"bG9nc3RyZWFtZXItaW5wdXQ","version":{"number":"` + p.version +
+			`","build_flavor":"default","build_type":"docker","build_hash":"0000000000000000000000000000000000000000","build_date":"2024-01-01T00:00:00.000Z","build_snapshot":false,` +
+			`"lucene_version":"9.12.0","minimum_wire_compatibility_version":"7.17.0","minimum_index_compatibility_version":"7.0.0"},"tagline":"You Know, for Search"}`
+	case "_cat":
+		return `[{"cluster":"logstreamer","status":"green"}]`
+	case "_cluster":
+		return `{"cluster_name":"logstreamer","status":"green","timed_out":false,"number_of_nodes":1,"number_of_data_nodes":1,"active_primary_shards":1,"active_shards":1,` +
+			`"relocating_shards":0,"initializing_shards":0,"unassigned_shards":0,"active_shards_percent_as_number":100.0}`
+	case "_license":
+		return `{"license":{"status":"active","uid":"00000000-0000-0000-0000-000000000000","type":"basic","mode":"basic"}}`
+	case "_xpack":
+		return `{"license":{"status":"active","type":"basic","mode":"basic"},"features":{"ilm":{"available":true,"enabled":true}},"tagline":"You know, for X"}`
+	case "_nodes":
+		return `{"_nodes":{"total":1,"successful":1,"failed":0},"cluster_name":"logstreamer","nodes":{}}`
+	case "_index_template":
+		return `{"index_templates":[]}`
+	case "_component_template":
+		return `{"component_templates":[]}`
+	case "_data_stream":
+		return `{"data_streams":[]}`
+	case "_template", "_ilm", "_ingest", "_alias", "_aliases":
+		return `{}`
+	}
+	if strings.HasPrefix(parts[0], "_") || len(parts) > 1 && !strings.HasPrefix(parts[1], "_") {
+		return ""
+	}
+	return `{}` // an index, and its aliases, mappings and settings
+}
+
+// answer answers with JSON, and says that it is Elasticsearch: its clients accept no other
+// answer.
+func answer[T string | []byte](to *http1.Response, status int, text T) {
+	to.SetJSON(status, append(to.Body[:0], text...))
+	to.AddField("X-Elastic-Product", "Elasticsearch")
+}
+
+// refuse answers a request that is refused as a whole. Clients send again after 429.
+func refuse(to *http1.Response, why *problem.Problem) {
+	status, kind := why.HTTPStatus(), "illegal_argument_exception"
+	switch {
+	case isTemporary(status):
+		status, kind = http.StatusTooManyRequests, "es_rejected_execution_exception"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		kind = "security_exception"
+	case why.Code == problem.UnsupportedEncoding:
+		status = http.StatusBadRequest
+	case why.Code == problem.NotFound:
+		kind = "resource_not_found_exception"
+	}
+	cause := appendCause(nil, kind, why.Detail)
+	text := append(append([]byte(`{"error":{"root_cause":[`), cause...), `],`...)
+	text = append(append(text, cause[1:]...), `,"status":`...)
+	answer(to, status, append(strconv.AppendInt(text, int64(status), 10), '}'))
+	to.RetryAfter = min(why.RetryAfter, maxRetryAfter)
+	if why.Code == problem.Unauthorized {
+		to.Authenticate = `Basic realm="security"`
+	}
+}
+
+// isTemporary reports whether the status of a problem means that the request may be accepted
+// later: overload, and a delivery that is not known yet.
+func isTemporary(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return true
+	}
+	return false
+}
+
+// appendCause appends an error's kind and reason.
+func appendCause(dst []byte, kind, reason string) []byte {
+	dst = append(append(dst, `{"type":"`...), kind...)
+	return append(problem.AppendQuoted(append(dst, `","reason":`...), reason), '}')
+}
+
+// isBulkHelper reports whether the client describes itself as the bulk helper of the JavaScript
+// client, which gives a whole request up at 429 and waits for items with 429.
+func isBulkHelper(head *http1.Head) bool {
+	var js, helper bool
+	for part := range bytes.SplitSeq(head.Field("x-elastic-client-meta"), []byte{','}) {
+		js = js || bytes.HasPrefix(part, []byte("js="))
+		helper = helper || bytes.Equal(part, []byte("h=bp"))
+	}
+	return js && helper
+}

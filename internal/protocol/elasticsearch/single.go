@@ -1,0 +1,58 @@
+package elasticsearch
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// single answers a request with one document.
+func (p *Protocol) single(r *server.Request, from receiver.Sender, d destination, to *http1.Response) {
+	ctx, cancel := receiver.WithRoom()
+	defer cancel()
+	one := action{operation: index, index: []byte(d.index), id: []byte(d.id)}
+	if d.create {
+		one.operation = create
+	}
+	id, why := p.acceptSingle(ctx, r, from, &one)
+	if why != nil {
+		refuseForNow(r, why, to)
+		return
+	}
+	if len(one.id) == 0 {
+		one.id = []byte(id)
+	}
+	text := append([]byte(`{"_index":`), record.AppendQuoted(nil, one.index)...)
+	text = append(append(text, `,"_id":`...), record.AppendQuoted(nil, one.id)...)
+	answer(to, http.StatusCreated, append(text, `,"_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1}`...))
+}
+
+// acceptSingle has a document accepted, and returns the id of its packet or why it is not.
+func (p *Protocol) acceptSingle(ctx context.Context, r *server.Request, from receiver.Sender, one *action) (id string, why *problem.Problem) {
+	body, why := p.receiver.Read(ctx, r)
+	if why != nil {
+		return "", why
+	}
+	packets := p.receiver.NewPackets(ctx)
+	t := p.translators.Get().(*translator)
+	t.begin(packets, from.Client, time.Now())
+	one.source = body.Body
+	err := t.do(one)
+	id = p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())
+	if t.skewed > 0 {
+		p.receiver.CountSkewed(1)
+	}
+	t.trim()
+	p.translators.Put(t)
+	p.receiver.Release(body)
+	if err != nil {
+		return "", p.receiver.RefuseUntranslated(packets, err)
+	}
+	return id, p.receiver.Accept(ctx, from, packets, id)
+}

@@ -1,0 +1,159 @@
+package elasticsearch
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"net/netip"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+)
+
+const (
+	// maxItems bounds the documents of a request, whose answer lists them.
+	maxItems = 200_000
+	// maxIndexBytes and maxIDBytes are Elasticsearch's own bounds.
+	maxIndexBytes = 255
+	maxIDBytes    = 512
+)
+
+// documentFields are the members of documents with a meaning of their own. The times and hosts
+// behind the first ones are those of pino and of rsyslog.
+var documentFields = record.NewDocumentFields("@timestamp", "timestamp", "time", "timereported",
+	"service.name", "host.name", "host", "agent.name", "HOST", "host.hostname", "hostname", "fromhost")
+
+var (
+	timeFields     = []int{0, 1, 2, 3}
+	serviceFields  = []int{4}
+	instanceFields = []int{5, 6, 7, 8, 9, 10, 11}
+)
+
+var (
+	errNoObject = errors.New("a document must be a JSON object")
+	errNoIndex  = errors.New("_index is missing, in the action and in the path")
+	errName     = fmt.Errorf("_index must have at most %d bytes, and _id %d", maxIndexBytes, maxIDBytes)
+)
+
+// translator makes packets of documents. It is reused, and must not be used concurrently.
+type translator struct {
+	packets *record.Packets
+	sender  netip.Addr
+	arrival time.Time
+
+	document record.Document
+	message  record.Message
+	emitter  []byte
+
+	ids     hash.Hash // of all documents
+	noID    bool      // a document has none
+	untimed bool      // a record has no timestamp
+	skewed  int       // records
+}
+
+func newTranslator() *translator { return &translator{ids: sha256.New()} }
+
+func (t *translator) begin(packets *record.Packets, sender netip.Addr, arrival time.Time) {
+	t.packets, t.sender, t.arrival = packets, sender, arrival
+	t.noID, t.untimed, t.skewed = false, false, 0
+	t.ids.Reset()
+}
+
+// trim releases memory that a large request needed.
+func (t *translator) trim() {
+	t.packets = nil
+	t.message.Trim()
+}
+
+// do does what an action asks for; see add.
+func (t *translator) do(one *action) error {
+	if err := t.check(one); err != nil {
+		return err
+	}
+	return t.add(one.index, one.id, one.source)
+}
+
+// check returns why an action is not possible, and shortens names that are too long.
+func (*translator) check(one *action) error {
+	switch {
+	case len(one.index) > maxIndexBytes || len(one.id) > maxIDBytes:
+		one.index, one.id = one.index[:min(len(one.index), maxIndexBytes)], one.id[:min(len(one.id), maxIDBytes)]
+		return errName
+	case one.operation == update || one.operation == remove:
+		return errUnsupported
+	case len(one.index) == 0:
+		return errNoIndex
+	default:
+		return nil
+	}
+}
+
+// add translates a document for an index. The error says what is bad about the document, or is
+// a record.UnavailableError.
+func (t *translator) add(index, id, source []byte) error {
+	object, err := jsontext.Valid(source)
+	switch {
+	case err != nil:
+		return err
+	case jsontext.KindOf(object) != jsontext.Object:
+		return errNoObject
+	}
+	d, m := &t.document, &t.message
+	d.Read(object, documentFields)
+	t.beginMessage()
+	m.SetString("input", "elasticsearch")
+	m.Set("es.index", index)
+	if len(id) > 0 {
+		m.Set("es.id", id)
+	}
+	d.AddTo(m)
+	if err := t.packets.Group(t.emitterOf(index)).Add(m); err != nil {
+		return err
+	}
+	t.note(index, id)
+	return nil
+}
+
+// beginMessage starts the message of the document with the first time that it has.
+func (t *translator) beginMessage() {
+	nano, from := t.document.Time(timeFields...)
+	t.document.Use(from)
+	t.untimed = t.untimed || nano == 0
+	if t.message.BeginAt(nano, t.arrival) {
+		t.skewed++
+	}
+}
+
+func (t *translator) emitterOf(index []byte) []byte {
+	t.emitter = append(t.emitter[:0], t.document.Text(serviceFields...)...)
+	if len(t.emitter) == 0 {
+		t.emitter = append(t.emitter, index...)
+	}
+	if instance := t.document.Text(instanceFields...); len(instance) > 0 {
+		t.emitter = append(append(t.emitter, '/'), instance...)
+	}
+	return t.emitter
+}
+
+// note adds the identity of a document to that of the request.
+func (t *translator) note(index, id []byte) {
+	t.noID = t.noID || len(id) == 0
+	if t.noID {
+		return
+	}
+	separator := [1]byte{}
+	for _, part := range [...][]byte{index, id} {
+		_, _ = t.ids.Write(part) // never fails
+		_, _ = t.ids.Write(separator[:])
+	}
+}
+
+// identity returns a hash of the ids of all documents, or nil if one has none.
+func (t *translator) identity() []byte {
+	if t.noID {
+		return nil
+	}
+	return t.ids.Sum(nil)
+}

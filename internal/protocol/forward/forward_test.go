@@ -1,0 +1,308 @@
+package forward
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
+	"github.com/logstreamer/logstreamer/internal/protocol/stream"
+)
+
+const (
+	rejectedRecords = "distributor_input_rejected_records_total"
+	refusedRequests = "distributor_input_refused_requests_total"
+)
+
+// client is a connection to a server of the fixture.
+type client struct {
+	*testing.T
+	net.Conn
+	server *stream.Server
+}
+
+func dial(t *testing.T, f *receivertest.Fixture, config Config) *client {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.DiscardHandler)
+	s := stream.Serve(l, 10, stream.Dependencies{Handler: New(config, f.Receiver, logger).HandleConnection, Logger: logger})
+	t.Cleanup(func() { _ = s.Stop(t.Context()) })
+	c := &client{T: t, server: s}
+	if c.Conn, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func (c *client) send(data ...[]byte) {
+	c.Helper()
+	if _, err := c.Write(bytes.Join(data, nil)); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// read reads a value.
+func (c *client) read() any {
+	c.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+	var data []byte
+	for {
+		if value, rest, err := decode(data, 0); err == nil && len(rest) == 0 {
+			return value
+		}
+		var one [1]byte
+		if _, err := io.ReadFull(c, one[:]); err != nil {
+			c.Fatalf("%v after %x", err, data)
+		}
+		data = append(data, one[0])
+	}
+}
+
+// closed expects the end of the connection.
+func (c *client) closed() {
+	c.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+	if rest, err := io.ReadAll(c); err != nil && strings.Contains(err.Error(), "timeout") || len(rest) > 0 {
+		c.Errorf("%q, %v", rest, err)
+	}
+}
+
+func ack(chunk string) any { return pairs{{"ack", chunk}} }
+
+func log(text string) pairs { return pairs{{"log", text}} }
+
+func gzipped(data []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write(data)
+	_ = w.Close()
+	return b.Bytes()
+}
+
+func TestModes(t *testing.T) {
+	at := time.Date(2026, 11, 29, 15, 0, 0, 5, time.UTC)
+	entry := func(text string) []byte { return pack([]any{packTime(at), log(text)}) }
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer encoder.Close()
+	two := append(entry("a"), entry("b")...)
+	for name, frame := range map[string]any{
+		"message":       []any{"tag", packTime(at), log("a")},
+		"forward":       []any{"tag", []any{[]any{packTime(at), log("a")}, []any{packTime(at), log("b")}}},
+		"metadata":      []any{"tag", []any{[]any{[]any{packTime(at), pairs{}}, log("a")}, []any{[]any{packTime(at), pairs{{"k", "v"}}}, log("b")}}},
+		"packed bin":    []any{"tag", two},
+		"packed str":    []any{"tag", string(two)},
+		"gzip":          []any{"tag", append(gzipped(entry("a")), gzipped(entry("b"))...), pairs{{"compressed", "gzip"}}},
+		"zstd":          []any{"tag", encoder.EncodeAll(two, nil), pairs{{"compressed", "zstd"}}},
+		"text":          []any{"tag", two, pairs{{"compressed", "text"}, {"size", 2}}},
+		"no option map": []any{"tag", two, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := receivertest.New(t, receivertest.Options{})
+			c := dial(t, f, Config{})
+			c.send(pack(nil, frame)) // nil is a heartbeat
+			texts := []string{"a", "b"}
+			if name == "message" {
+				texts = texts[:1]
+			}
+			for n, m := range f.Await(len(texts)) {
+				if m.Text != texts[n] || m.Timestamp != at.UnixMilli() || m.Metadata["time_unix_nano"] != fmt.Sprint(at.UnixNano()) ||
+					m.Metadata["fluent.tag"] != "tag" || m.Metadata["body_key"] != "log" || m.Metadata["input"] != "forward" {
+					t.Errorf("%+v", m)
+				}
+				if name == "metadata" && n == 1 && m.Metadata["fluent.metadata.k"] != "v" {
+					t.Errorf("%+v", m)
+				}
+			}
+		})
+	}
+}
+
+func TestRecord(t *testing.T) {
+	f := receivertest.New(t, receivertest.Options{})
+	c := dial(t, f, Config{})
+	c.send(pack(
+		[]any{"app.web", 1795964400, pairs{
+			{"message", "text"}, {"level", "warn"}, {"kubernetes", pairs{{"pod_name", "web-1"}, {"labels", []any{"a"}}}},
+			{"n", 7}, {"x", 1.5}, {"ok", true}, {"none", nil}, {"trace_id", "t"}, {"blob", []byte("\xff")}, {5, "five"},
+		}, pairs{{"chunk", "c1"}}},
+		[]any{"app", 0, pairs{{"a", 1}}, pairs{{"chunk", "c2"}}},
+	))
+	if got := c.read(); !reflect.DeepEqual(got, ack("c1")) {
+		t.Errorf("%v", got)
+	}
+	if got := c.read(); !reflect.DeepEqual(got, ack("c2")) {
+		t.Errorf("%v", got)
+	}
+	packets := f.Packets()
+	if packets[0].EmitterID != "app.web/web-1" || packets[0].PacketID != "forward-c1-0" || packets[1].EmitterID != "app" {
+		t.Errorf("%+v", packets)
+	}
+	got := packets[0].Messages[0]
+	want := map[string]string{
+		"input": "forward", "fluent.tag": "app.web", "body_key": "message", "severity_text": "warn", "kubernetes.pod_name": "web-1",
+		"kubernetes.labels": `["a"]`, "n": "7", "x": "1.5", "ok": "true", "none": "", "attributes.trace_id": "t", "blob": "/w==", "5": "five",
+	}
+	if got.Text != "text" || got.Level != "WARN" || got.Timestamp != 1795964400000 || !reflect.DeepEqual(got.Metadata, want) {
+		t.Errorf("%+v", got)
+	}
+	if types := map[string]string{"n": "i", "x": "d", "ok": "b", "none": "n", "kubernetes.labels": "j"}; !reflect.DeepEqual(got.Types, types) {
+		t.Errorf("%+v", got.Types)
+	}
+	got = packets[1].Messages[0]
+	if got.Text != `{"a":1}` || got.BodyType != "j" || got.Metadata["time_unix_nano"] != "0" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A chunk that comes again is acknowledged and not accepted again.
+func TestChunkAgain(t *testing.T) {
+	f := receivertest.New(t, receivertest.Options{})
+	c := dial(t, f, Config{})
+	frame := pack([]any{"t", []any{[]any{1, log("a")}}, pairs{{"chunk", "c\"1"}}})
+	for range 2 {
+		c.send(frame)
+		if got := c.read(); !reflect.DeepEqual(got, ack("c\"1")) {
+			t.Errorf("%v", got)
+		}
+	}
+	if len(f.Messages()) != 1 {
+		t.Errorf("%+v", f.Packets())
+	}
+}
+
+// An acknowledgement waits for capacity; signals that are no logs are acknowledged.
+func TestHeldAcknowledgement(t *testing.T) {
+	f := receivertest.New(t, receivertest.Options{})
+	c := dial(t, f, Config{})
+	c.send(pack([]any{"t", []byte("metrics"), pairs{{"chunk", "m"}, {"fluent_signal", 1}}}))
+	if got := c.read(); !reflect.DeepEqual(got, ack("m")) {
+		t.Errorf("%v", got)
+	}
+	f.AwaitCount(rejectedRecords, string(problem.InvalidPacket), 1)
+	f.Fill(true)
+	c.send(pack([]any{"t", 1, log("a")}, []any{"t", 1, log("b"), pairs{{"chunk", "c"}}}))
+	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Error("an answer before there is capacity")
+	}
+	f.Fill(false)
+	if got := c.read(); !reflect.DeepEqual(got, ack("c")) || len(f.Messages()) != 2 {
+		t.Errorf("%v, %+v", got, f.Messages())
+	}
+}
+
+// A stop while there is no capacity closes the connection without an answer, and counts events
+// that will not come again.
+func TestStop(t *testing.T) {
+	for _, chunk := range []string{"", "c"} {
+		f := receivertest.New(t, receivertest.Options{})
+		c := dial(t, f, Config{})
+		c.send(pack([]any{"t", 1, log("first"), pairs{{"chunk", "first"}}}))
+		c.read()
+		f.Fill(true)
+		c.send(pack([]any{"t", []byte{}, pairs{{"chunk", chunk}, {"size", 7}}}))
+		if err := c.server.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		c.closed()
+		lost := f.Count(rejectedRecords, string(problem.Overloaded))
+		if len(f.Messages()) != 1 || lost != 0 && (chunk != "" || lost != 7) {
+			t.Errorf("%+v are accepted, %v are counted as lost", f.Messages(), lost)
+		}
+	}
+}
+
+func TestHostile(t *testing.T) {
+	bomb := gzipped(make([]byte, receivertest.MaxBodyBytes+1))
+	nested := append(pack("t", 1), bytes.Repeat([]byte{0x91}, 100)...)
+	for name, c := range map[string]struct {
+		data         []byte
+		name, reason string
+	}{
+		"no MessagePack":   {[]byte{0xc1}, refusedRequests, "malformed"},
+		"HTTP":             {[]byte("GET / HTTP/1.1\r\n\r\n"), refusedRequests, "malformed"},
+		"no array":         {pack("text"), refusedRequests, "malformed"},
+		"short array":      {pack([]any{"t"}), refusedRequests, "malformed"},
+		"no tag":           {pack([]any{1, 1, log("a")}), refusedRequests, "malformed"},
+		"no record":        {pack([]any{"t", 1}), refusedRequests, "malformed"},
+		"half a frame":     {pack([]any{"t", 1, log("a")})[:20], refusedRequests, "malformed"},
+		"nested":           {append([]byte{0x93}, nested...), refusedRequests, "malformed"},
+		"huge":             {[]byte{0x92, 0xa1, 't', 0xc6, 0xff, 0xff, 0xff, 0xff}, refusedRequests, "too_large"},
+		"bomb":             {pack([]any{"t", bomb, pairs{{"compressed", "gzip"}, {"chunk", "c"}}}), refusedRequests, "too_large"},
+		"no gzip":          {pack([]any{"t", []byte("x"), pairs{{"compressed", "gzip"}, {"chunk", "c"}}}), refusedRequests, "malformed"},
+		"unknown coding":   {pack([]any{"t", []byte("x"), pairs{{"compressed", "br"}}}), refusedRequests, "unsupported_encoding"},
+		"large record":     {pack([]any{"t", 1, log(strings.Repeat("x", receivertest.MaxPacketBytes))}), rejectedRecords, "too_large"},
+		"record is text":   {pack([]any{"t", 1, "text"}), rejectedRecords, "malformed"},
+		"entry is text":    {pack([]any{"t", []any{"text"}}), rejectedRecords, "malformed"},
+		"packed is broken": {pack([]any{"t", "\x92\x01"}), rejectedRecords, "malformed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := receivertest.New(t, receivertest.Options{})
+			conn := dial(t, f, Config{})
+			_, _ = conn.Write(c.data) // the server may close before its end
+			_ = conn.Conn.(*net.TCPConn).CloseWrite()
+			f.AwaitCount(c.name, c.reason, 1)
+			conn.closed()
+			if m := f.Messages(); len(m) > 0 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
+}
+
+// Events beside those that are refused for good are accepted.
+func TestPartly(t *testing.T) {
+	f := receivertest.New(t, receivertest.Options{})
+	c := dial(t, f, Config{})
+	entries := pack([]any{1, log("a")}, []any{1}, []any{1, log("b")}, 5, []any{1, log("c")})
+	c.send(pack([]any{"t", append(entries, 0xc1), pairs{{"chunk", "c"}}}))
+	if got := c.read(); !reflect.DeepEqual(got, ack("c")) {
+		t.Errorf("%v", got)
+	}
+	if len(f.Messages()) != 3 || f.Count(rejectedRecords, "malformed") != 3 {
+		t.Errorf("%+v", f.Messages())
+	}
+}
+
+func TestHeartbeats(t *testing.T) {
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := ServeHeartbeats(socket)
+	conn, err := net.Dial("udp", socket.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, beat := range []string{"\x00", "long beat"} {
+		if _, err := conn.Write([]byte(beat)); err != nil {
+			t.Fatal(err)
+		}
+		var answer [2]byte
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := conn.Read(answer[:]); err != nil || n != 1 || answer[0] != 0 {
+			t.Errorf("%x, %v", answer[:n], err)
+		}
+	}
+	if err := h.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

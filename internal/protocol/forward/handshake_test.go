@@ -1,0 +1,107 @@
+package forward
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
+)
+
+func hash(parts ...string) string {
+	text := ""
+	for _, part := range parts {
+		text += part
+	}
+	return fmt.Sprintf("%x", sha512.Sum512([]byte(text)))
+}
+
+// helo reads HELO and returns the nonce and the salt of passwords.
+func (c *client) helo() (nonce, auth string) {
+	c.Helper()
+	value, _ := c.read().([]any)
+	if len(value) != 2 || value[0] != "HELO" {
+		c.Fatalf("%v", value)
+	}
+	options := make(map[any]any)
+	for _, pair := range value[1].(pairs) {
+		options[pair[0]] = pair[1]
+	}
+	if options["keepalive"] != true {
+		c.Errorf("%v", options)
+	}
+	return options["nonce"].(string), options["auth"].(string)
+}
+
+func TestHandshake(t *testing.T) {
+	const token = "0123456789abcdef"
+	tokens := fmt.Sprintf("web sha256:%x emitters=app*\n", sha256.Sum256([]byte(token)))
+	for name, c := range map[string]struct {
+		key, tokens string
+		clientKey   string
+		user        string
+		ok          bool
+	}{
+		"shared key":       {key: "secret", clientKey: "secret", ok: true},
+		"wrong key":        {key: "secret", clientKey: "other"},
+		"token":            {tokens: tokens, user: token, ok: true},
+		"wrong token":      {tokens: tokens, user: "web"},
+		"key and token":    {key: "secret", tokens: tokens, clientKey: "secret", user: token, ok: true},
+		"key but no token": {key: "secret", tokens: tokens, clientKey: "secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := receivertest.New(t, receivertest.Options{Tokens: c.tokens})
+			conn := dial(t, f, Config{SharedKey: c.key})
+			nonce, auth := conn.helo()
+			if (auth != "") != (c.tokens != "") {
+				t.Errorf("the salt of passwords is %q", auth)
+			}
+			ping := []any{"PING", "client", "salt", hash("salt", "client", nonce, c.clientKey), c.user, hash(auth, c.user, "any")}
+			frame := []any{"app", 1, log("text"), pairs{{"chunk", "c"}}}
+			conn.send(pack(ping, frame))
+			pong, _ := conn.read().([]any)
+			if len(pong) != 5 || pong[0] != "PONG" || pong[1] != c.ok {
+				t.Fatalf("%v", pong)
+			}
+			if !c.ok {
+				conn.closed()
+				f.AwaitCount(refusedRequests, string(problem.Unauthorized), 1)
+				if len(f.Messages()) > 0 {
+					t.Error("the event was accepted")
+				}
+				return
+			}
+			host := pong[3].(string)
+			if host == "client" || pong[4] != hash("salt", host, nonce, c.key) {
+				t.Errorf("%v", pong)
+			}
+			if got := conn.read(); !reflect.DeepEqual(got, ack("c")) {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}
+
+// Without PING nothing is taken, and a token limits the tags.
+func TestUnauthorized(t *testing.T) {
+	f := receivertest.New(t, receivertest.Options{})
+	c := dial(t, f, Config{SharedKey: "secret"})
+	c.helo()
+	c.send(pack([]any{"app", 1, log("text")}))
+	if pong, _ := c.read().([]any); len(pong) != 5 || pong[1] != false {
+		t.Errorf("%v", pong)
+	}
+	c.closed()
+	if len(f.Messages()) > 0 {
+		t.Error("the event was accepted")
+	}
+}
+
+func TestServerHost(t *testing.T) {
+	if own := serverHost(""); serverHost(own) == own {
+		t.Errorf("the host is the client's: %s", own)
+	}
+}

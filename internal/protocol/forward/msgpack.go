@@ -1,0 +1,223 @@
+package forward
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+)
+
+// kind is a kind of MessagePack values.
+type kind byte
+
+const (
+	kindInvalid kind = iota
+	kindNil
+	kindBool
+	kindInt  // head.number is signed
+	kindUint // from 2⁶³ on
+	kindFloat
+	kindStr
+	kindBin
+	kindArray
+	kindMap
+	kindExt
+)
+
+// head is the beginning of a value.
+type head struct {
+	kind kind
+	// number is the value of a number or a boolean (0 or 1), as bits.
+	number uint64
+	// size is the bytes of a text or of an extension, the elements of an array, or the pairs
+	// of a map.
+	size int
+	ext  int8 // the type of an extension
+	next int  // the offset of what follows the head
+}
+
+// children returns the number of values in a container.
+func (h *head) children() int {
+	switch h.kind {
+	case kindArray:
+		return h.size
+	case kindMap:
+		return 2 * h.size
+	default:
+		return 0
+	}
+}
+
+// end returns the offset behind the value, unless it is a container.
+func (h *head) end() int {
+	switch h.kind {
+	case kindStr, kindBin, kindExt:
+		return h.next + h.size
+	default:
+		return h.next
+	}
+}
+
+// parseHead parses the head at an offset. It reports false if the data ends before the head.
+func parseHead(data []byte, at int) (h head, ok bool) {
+	if at >= len(data) {
+		return h, false
+	}
+	c := data[at]
+	h.next = at + 1
+	switch {
+	case c < 0x80:
+		h.kind, h.number = kindInt, uint64(c)
+	case c < 0x90:
+		h.kind, h.size = kindMap, int(c&0xf)
+	case c < 0xa0:
+		h.kind, h.size = kindArray, int(c&0xf)
+	case c < 0xc0:
+		h.kind, h.size = kindStr, int(c&0x1f)
+	case c >= 0xe0:
+		h.kind, h.number = kindInt, uint64(int8(c))
+	default:
+		return parseLongHead(data, at)
+	}
+	return h, true
+}
+
+// form is how the head of a value is written that begins with a byte from 0xc0 on: with so
+// many bytes of a number or a size.
+type form struct {
+	kind  kind
+	bytes int
+}
+
+var forms = [...]form{
+	{kindNil, 0}, {kindInvalid, 0}, {kindBool, 0}, {kindBool, 0}, // c0 to c3
+	{kindBin, 1}, {kindBin, 2}, {kindBin, 4}, {kindExt, 1}, {kindExt, 2}, {kindExt, 4}, // to c9
+	{kindFloat, 4}, {kindFloat, 8}, // to cb
+	{kindUint, 1}, {kindUint, 2}, {kindUint, 4}, {kindUint, 8}, // to cf
+	{kindInt, 1}, {kindInt, 2}, {kindInt, 4}, {kindInt, 8}, // to d3
+	{kindExt, 0}, {kindExt, 0}, {kindExt, 0}, {kindExt, 0}, {kindExt, 0}, // fixext, to d8
+	{kindStr, 1}, {kindStr, 2}, {kindStr, 4}, {kindArray, 2}, {kindArray, 4}, {kindMap, 2}, {kindMap, 4}, // to df
+}
+
+func parseLongHead(data []byte, at int) (h head, ok bool) {
+	f := forms[data[at]-0xc0]
+	h.kind, h.next = f.kind, at+1+f.bytes
+	if h.next > len(data) {
+		return h, false
+	}
+	number := bigEndian(data[at+1 : h.next])
+	switch f.kind {
+	case kindBool:
+		h.number = uint64(data[at] - 0xc2)
+	case kindUint:
+		if h.number = number; number <= math.MaxInt64 {
+			h.kind = kindInt
+		}
+	case kindInt:
+		shift := 64 - 8*f.bytes
+		h.number = uint64(int64(number<<shift) >> shift)
+	case kindFloat:
+		if h.number = number; f.bytes == 4 {
+			h.number = math.Float64bits(float64(math.Float32frombits(uint32(number))))
+		}
+	case kindExt:
+		if h.size = int(number); f.bytes == 0 {
+			h.size = 1 << (data[at] - 0xd4)
+		}
+		if h.next++; h.next > len(data) {
+			return h, false
+		}
+		h.ext = int8(data[h.next-1])
+	default:
+		h.size = int(number)
+	}
+	return h, true
+}
+
+func bigEndian(text []byte) uint64 {
+	switch len(text) {
+	case 1:
+		return uint64(text[0])
+	case 2:
+		return uint64(binary.BigEndian.Uint16(text))
+	case 4:
+		return uint64(binary.BigEndian.Uint32(text))
+	case 8:
+		return binary.BigEndian.Uint64(text)
+	default:
+		return 0
+	}
+}
+
+// maxNesting bounds containers in containers.
+const maxNesting = 64
+
+var (
+	errInvalid = errors.New("the data is no MessagePack")
+	errNesting = errors.New("the data has more than 64 levels of arrays and maps")
+	errSize    = errors.New("a value is larger than a request may be (INPUT_MAX_BODY_BYTES)")
+)
+
+// scanner finds the end of a value that arrives in parts, and checks that it is well-formed.
+// The zero value begins at offset 0.
+type scanner struct {
+	at   int // the data before is scanned; when the value is complete, its length
+	open [maxNesting]int
+	// depth is how many containers are open; open has how many values each lacks.
+	depth int
+}
+
+// scan goes on where it was. Data begins with the value and is longer than before.
+func (s *scanner) scan(data []byte, maxSize int) (complete bool, err error) {
+	for {
+		h, ok := parseHead(data, s.at)
+		if !ok {
+			return false, nil
+		}
+		end := h.end()
+		switch {
+		case h.kind == kindInvalid:
+			return false, errInvalid
+		case end > maxSize || h.size > maxSize: // each element has a byte at least
+			return false, errSize
+		case end > len(data):
+			return false, nil
+		}
+		s.at = end
+		if n := h.children(); n > 0 {
+			if s.depth == maxNesting {
+				return false, errNesting
+			}
+			s.open[s.depth] = n
+			s.depth++
+			continue
+		}
+		for s.depth > 0 {
+			if s.open[s.depth-1]--; s.open[s.depth-1] > 0 {
+				break
+			}
+			s.depth--
+		}
+		if s.depth == 0 {
+			return true, nil
+		}
+	}
+}
+
+// skip returns the offset behind the complete value at an offset.
+func skip(data []byte, at int) int {
+	for missing := 1; missing > 0; missing-- {
+		h, _ := parseHead(data, at)
+		at = h.end()
+		missing += h.children()
+	}
+	return at
+}
+
+// text returns the bytes of a text at an offset, or nil if the value there is none.
+func text(data []byte, at int) []byte {
+	h, _ := parseHead(data, at)
+	if h.kind != kindStr && h.kind != kindBin {
+		return nil
+	}
+	return data[h.next:h.end()]
+}

@@ -1,0 +1,244 @@
+// Package framed reads connections on which clients send one frame after the other, in
+// batches: what has arrived goes to a Consumer together, and nothing more is read before the
+// Consumer has taken it, so that a Consumer that waits stops the client. The buffer grows with
+// what arrives, in the memory of the intake.
+package framed
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+)
+
+const (
+	// minBuffer is what an idle connection holds, and maxBatch the largest buffer that a
+	// connection with frames smaller than it has; in bytes.
+	minBuffer = 512
+	maxBatch  = 64 << 10
+)
+
+// Why a connection ends that should not.
+var (
+	// ErrSlow is that a frame did not arrive in time.
+	ErrSlow = errors.New("a frame did not arrive in time")
+	// ErrTooLarge is that a frame is larger than Config.MaxFrame.
+	ErrTooLarge = errors.New("a frame is too large")
+	// ErrCut is that the connection ended within a frame.
+	ErrCut = errors.New("the connection ended within a frame")
+	// ErrNoMemory is that there was no memory for a frame in time.
+	ErrNoMemory = errors.New("there is no memory for a frame")
+)
+
+// Consumer takes the frames of one connection.
+type Consumer interface {
+	// Consume takes the complete frames that data begins with and returns their length. It is
+	// called again with what remains and more. If the data has ended, a frame may be complete
+	// that has no end. An error ends the connection. Data is not used afterwards.
+	Consume(ctx context.Context, data []byte, ended bool) (used int, err error)
+}
+
+// Memory lends the buffers.
+type Memory interface {
+	// Lend returns a packet with a buffer of at least that many bytes, once there is memory,
+	// or nil when ctx ends.
+	Lend(ctx context.Context, size int) *packet.Packet
+	// Release takes it back.
+	Release(*packet.Packet)
+}
+
+// Config bounds a connection.
+type Config struct {
+	MaxFrame int // bytes
+	// Timeout bounds the time in which a frame arrives that has begun.
+	Timeout time.Duration
+	// Delay is how long a small batch waits for more.
+	Delay time.Duration
+}
+
+// Read reads a connection until it ends, ctx ends or the consumer fails. The error is nil when
+// the connection ended between two frames. When ctx ends, the deadline for reads of the
+// connection must have been set to a time in the past, and all that was read is consumed.
+func Read(ctx context.Context, conn net.Conn, config Config, memory Memory, consumer Consumer) error {
+	r := &reader{ctx: ctx, conn: conn, config: config, memory: memory, consumer: consumer, size: minBuffer}
+	defer r.release()
+	for {
+		ended, err := r.fill()
+		if err != nil {
+			return err
+		}
+		if r.buffer == nil {
+			return nil
+		}
+		used, err := consumer.Consume(ctx, r.buffer.Body, ended && ctx.Err() == nil)
+		if err != nil {
+			return err
+		}
+		r.discard(used)
+		if ended {
+			return r.end()
+		}
+	}
+}
+
+// reader is one connection. A frame that has begun and is not complete begins the buffer.
+type reader struct {
+	ctx      context.Context
+	conn     net.Conn
+	config   Config
+	memory   Memory
+	consumer Consumer
+	buffer   *packet.Packet // nil: empty
+	size     int            // bytes, of the next empty buffer
+	begun    time.Time      // when the first byte of the buffer arrived
+	fault    error          // why the connection ended
+}
+
+// fill reads what has arrived, at least one byte unless the connection has ended.
+func (r *reader) fill() (ended bool, err error) {
+	if err := r.grow(); err != nil {
+		return false, err
+	}
+	if r.buffer == nil { // the connection is to be closed
+		return true, nil
+	}
+	var deadline time.Time // none between frames
+	if len(r.buffer.Body) > 0 {
+		deadline = r.begun.Add(r.config.Timeout)
+	}
+	if ended = r.read(deadline); ended || r.config.Delay == 0 {
+		return ended, r.slow()
+	}
+	deadline = time.Now().Add(r.config.Delay)
+	for !ended && len(r.buffer.Body) < cap(r.buffer.Body) {
+		ended = r.read(deadline)
+	}
+	if errors.Is(r.fault, os.ErrDeadlineExceeded) && r.ctx.Err() == nil {
+		r.fault, ended = nil, false // the batch is complete
+	}
+	return ended, nil
+}
+
+// slow returns ErrSlow if the read has timed out.
+func (r *reader) slow() error {
+	if errors.Is(r.fault, os.ErrDeadlineExceeded) && r.ctx.Err() == nil {
+		return ErrSlow
+	}
+	return nil
+}
+
+// read reads once, and reports whether the connection has ended.
+func (r *reader) read(deadline time.Time) (ended bool) {
+	_ = r.conn.SetReadDeadline(deadline)
+	if r.ctx.Err() != nil { // it may have replaced the deadline of the end
+		_ = r.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	body := r.buffer.Body
+	n, err := r.conn.Read(body[len(body):cap(body)])
+	if len(body) == 0 && n > 0 {
+		r.begun = time.Now()
+	}
+	r.buffer.Body = body[:len(body)+n]
+	r.fault = err
+	return err != nil
+}
+
+// grow makes room for at least one byte. A frame that fills the buffer gets a larger one.
+func (r *reader) grow() error {
+	if r.buffer == nil {
+		r.buffer = r.memory.Lend(r.ctx, r.size)
+		return nil
+	}
+	held := len(r.buffer.Body)
+	if held < cap(r.buffer.Body) {
+		return nil
+	}
+	if held > r.config.MaxFrame {
+		return ErrTooLarge
+	}
+	ctx, cancel := context.WithDeadline(r.ctx, r.begun.Add(r.config.Timeout))
+	defer cancel()
+	larger := r.memory.Lend(ctx, min(2*held, r.config.MaxFrame+1))
+	if larger == nil {
+		return ErrNoMemory
+	}
+	r.replace(larger)
+	return nil
+}
+
+// discard removes what is consumed. The next buffer has the size that the batches need.
+func (r *reader) discard(used int) {
+	held, room := len(r.buffer.Body), cap(r.buffer.Body)
+	switch {
+	case held == room && used > 0:
+		r.size = min(2*r.size, maxBatch)
+	case held < r.size/4:
+		r.size = max(r.size/2, minBuffer)
+	}
+	rest := copy(r.buffer.Body, r.buffer.Body[used:])
+	r.buffer.Body = r.buffer.Body[:rest]
+	switch {
+	case rest == 0:
+		r.release()
+	case used == 0:
+		// the frame goes on
+	case room < r.size || room > 4*max(r.size, rest):
+		r.begun = time.Now()
+		ctx, cancel := context.WithDeadline(r.ctx, r.begun) // now or not
+		defer cancel()
+		if fitting := r.memory.Lend(ctx, max(r.size, rest)); fitting != nil {
+			r.replace(fitting)
+		}
+	default:
+		r.begun = time.Now()
+	}
+}
+
+// replace copies the content to another buffer.
+func (r *reader) replace(next *packet.Packet) {
+	next.Body = append(next.Body, r.buffer.Body...)
+	r.release()
+	r.buffer = next
+}
+
+func (r *reader) release() {
+	if r.buffer != nil {
+		r.memory.Release(r.buffer)
+		r.buffer = nil
+	}
+}
+
+// end returns why the connection has ended.
+func (r *reader) end() error {
+	if r.buffer != nil && len(r.buffer.Body) > 0 {
+		return ErrCut
+	}
+	if r.fault != nil && !errors.Is(r.fault, io.EOF) && r.ctx.Err() == nil {
+		return r.fault
+	}
+	return nil
+}
+
+// Refusal returns the refusal of a frame because of which Read has ended, or nil if there is
+// none.
+func Refusal(err error) *problem.Problem {
+	var code problem.Code
+	switch {
+	case errors.Is(err, ErrSlow):
+		code = problem.SlowRequest
+	case errors.Is(err, ErrTooLarge):
+		code = problem.TooLarge
+	case errors.Is(err, ErrCut):
+		code = problem.Malformed
+	case errors.Is(err, ErrNoMemory):
+		code = problem.Overloaded
+	default:
+		return nil
+	}
+	return &problem.Problem{Code: code, Detail: err.Error()}
+}

@@ -1,0 +1,228 @@
+package framed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// lines is a consumer of lines.
+type lines struct {
+	batches [][]string
+	largest int // data, in bytes
+	fail    error
+	block   chan struct{} // unless nil, Consume waits for its end
+}
+
+func (l *lines) Consume(_ context.Context, data []byte, ended bool) (used int, err error) {
+	l.largest = max(l.largest, len(data))
+	var batch []string
+	for {
+		n := bytes.IndexByte(data[used:], '\n')
+		if n < 0 {
+			break
+		}
+		batch = append(batch, string(data[used:used+n]))
+		used += n + 1
+	}
+	if ended && used < len(data) && data[len(data)-1] == '!' {
+		batch = append(batch, string(data[used:]))
+		used = len(data)
+	}
+	if len(batch) > 0 {
+		l.batches = append(l.batches, batch)
+	}
+	if l.block != nil {
+		<-l.block
+	}
+	return used, l.fail
+}
+
+// pool lends while open.
+type pool struct {
+	packet.Pool
+	held   int64
+	closed bool
+}
+
+func (p *pool) Lend(ctx context.Context, size int) *packet.Packet {
+	if p.closed {
+		<-ctx.Done()
+		return nil
+	}
+	lent := p.Get(size)
+	p.held += lent.Footprint()
+	return lent
+}
+
+func (p *pool) Release(lent *packet.Packet) {
+	p.held -= lent.Footprint()
+	lent.Release()
+}
+
+type testbed struct {
+	lines
+	pool
+	client net.Conn
+	cancel context.CancelFunc
+	server net.Conn
+	result chan error
+}
+
+// start reads a connection in the bubble of a test.
+func start(t *testing.T, config Config) *testbed {
+	b := &testbed{result: make(chan error, 1)}
+	var ctx context.Context
+	ctx, b.cancel = context.WithCancel(t.Context())
+	b.client, b.server = net.Pipe()
+	go func() { b.result <- Read(ctx, b.server, config, &b.pool, &b.lines) }()
+	return b
+}
+
+func (b *testbed) end(t *testing.T, want error) {
+	t.Helper()
+	_ = b.client.Close()
+	if err := <-b.result; !errors.Is(err, want) {
+		t.Errorf("%v, want %v", err, want)
+	}
+	if b.held != 0 {
+		t.Errorf("%d bytes are held", b.held)
+	}
+	_ = b.server.Close()
+}
+
+func (b *testbed) send(t *testing.T, text string) {
+	t.Helper()
+	if _, err := io.WriteString(b.client, text); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+var usual = Config{MaxFrame: 100_000, Timeout: 10 * time.Second, Delay: 50 * time.Millisecond}
+
+// Lines that come within the delay are one batch.
+func TestBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, usual)
+		b.send(t, "a\nb")
+		b.send(t, "c\n")
+		if len(b.batches) != 0 {
+			t.Errorf("%q before the delay", b.batches)
+		}
+		time.Sleep(60 * time.Millisecond)
+		b.send(t, "d\n")
+		time.Sleep(time.Hour) // between frames nothing ends a connection
+		b.send(t, "e!")
+		b.end(t, nil)
+		if len(b.batches) != 3 || strings.Join(b.batches[0], ",") != "a,bc" || b.batches[1][0] != "d" || b.batches[2][0] != "e!" {
+			t.Errorf("%q", b.batches)
+		}
+	})
+}
+
+// A full buffer does not wait, without a delay nothing does. The buffer follows the batches.
+func TestBufferSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, usual)
+		text := strings.Repeat("0123456\n", 1000)
+		for range 100 {
+			b.send(t, text)
+		}
+		if b.largest < maxBatch || b.largest > 2*maxBatch {
+			t.Errorf("the largest batch is of %d bytes", b.largest)
+		}
+		for range 20 {
+			time.Sleep(time.Second)
+			b.send(t, "x\n")
+		}
+		time.Sleep(time.Second)
+		if b.held > 2*minBuffer {
+			t.Errorf("an idle connection holds %d bytes", b.held)
+		}
+		b.send(t, strings.Repeat("x", 90_000)+"\n")
+		b.end(t, nil)
+
+		b = start(t, Config{MaxFrame: 100})
+		b.send(t, "a\n")
+		if len(b.batches) != 1 {
+			t.Errorf("%q without a delay", b.batches)
+		}
+		b.end(t, nil)
+	})
+}
+
+func TestEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		act  func(*testing.T, *testbed)
+		want error
+	}{
+		"slow": {func(t *testing.T, b *testbed) {
+			for range 9 {
+				b.send(t, "x")
+				time.Sleep(1100 * time.Millisecond)
+			}
+		}, ErrSlow},
+		"too large":    {func(_ *testing.T, b *testbed) { _, _ = io.WriteString(b.client, strings.Repeat("x", 300_000)) }, ErrTooLarge},
+		"cut":          {func(t *testing.T, b *testbed) { b.send(t, "a\nb"); _ = b.client.Close() }, ErrCut},
+		"the consumer": {func(t *testing.T, b *testbed) { b.fail = io.ErrNoProgress; b.send(t, "a\n") }, io.ErrNoProgress},
+		"no memory": {func(t *testing.T, b *testbed) {
+			b.send(t, "x")
+			b.closed = true
+			_, _ = io.WriteString(b.client, strings.Repeat("x", 2*minBuffer))
+		}, ErrNoMemory},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := start(t, usual)
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					c.act(t, b)
+				}()
+				time.Sleep(15 * time.Second)
+				b.end(t, c.want)
+				<-done
+			})
+		})
+	}
+}
+
+// When the context ends, what was read is consumed; half a frame counts as cut.
+func TestStop(t *testing.T) {
+	for rest, want := range map[string]error{"": nil, "b!": ErrCut} {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t, usual)
+			b.send(t, "a\n"+rest)
+			b.cancel()
+			_ = b.server.SetReadDeadline(time.Unix(1, 0))
+			b.end(t, want)
+			if len(b.batches) != 1 || len(b.batches[0]) != 1 {
+				t.Errorf("%q", b.batches)
+			}
+		})
+	}
+}
+
+// While the consumer waits nothing is read.
+func TestWaitingConsumer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, Config{MaxFrame: 100})
+		b.block = make(chan struct{})
+		b.send(t, "a\n")
+		_ = b.client.SetWriteDeadline(time.Now().Add(time.Hour))
+		if _, err := io.WriteString(b.client, "b\n"); err == nil {
+			t.Error("the connection was read")
+		}
+		close(b.block)
+		b.end(t, nil)
+	})
+}

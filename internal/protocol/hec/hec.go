@@ -1,0 +1,165 @@
+// Package hec takes logs as Splunk's HTTP event collector does.
+package hec
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// prefix begins all paths of the protocol.
+const prefix = "/services/collector"
+
+// maxRetryAfter bounds the wait that a refusal asks for, in seconds.
+const maxRetryAfter = 5
+
+// The codes of answers.
+const (
+	codeSuccess      = 0
+	codeNoToken      = 2
+	codeInvalidToken = 4
+	codeNoData       = 5
+	codeInvalidData  = 6
+	codeBusy         = 9
+	codeNoEvent      = 12
+	codeBlankEvent   = 13
+	codeHealthy      = 17
+)
+
+// Protocol answers requests. It may be used concurrently.
+type Protocol struct {
+	receiver    *receiver.Receiver
+	translators sync.Pool // of *translator
+}
+
+// New returns the protocol on the way of a receiver.
+func New(r *receiver.Receiver) *Protocol {
+	return &Protocol{receiver: r, translators: sync.Pool{New: func() any { return new(translator) }}}
+}
+
+// Handle implements receiver.HTTP.
+func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) {
+	path, ours := strings.CutPrefix(r.Path, prefix)
+	if !ours {
+		return false
+	}
+	switch path {
+	case "", "/", "/event", "/event/1.0":
+		p.receive(r, (*translator).events, to)
+	case "/raw", "/raw/1.0":
+		p.receive(r, (*translator).lines, to)
+	case "/health", "/health/1.0":
+		answer(to, http.StatusOK, codeHealthy, "HEC is healthy")
+	default:
+		return false
+	}
+	return true
+}
+
+// receive answers a request with records, which translate adds to packets.
+func (p *Protocol) receive(r *server.Request, translate translation, to *http1.Response) {
+	why := p.allowed(r)
+	var from receiver.Sender
+	if why == nil {
+		from, why = p.receiver.AuthenticateToken(r, token(r))
+	}
+	if why == nil {
+		why = p.accept(r, from, translate)
+	}
+	if why != nil {
+		refuse(to, why, r.Head.Authorization != nil)
+		return
+	}
+	answer(to, http.StatusOK, codeSuccess, "Success")
+}
+
+func (p *Protocol) allowed(r *server.Request) *problem.Problem {
+	if r.Method == http.MethodPost || r.Method == http.MethodPut {
+		return nil
+	}
+	return p.receiver.Refuse(problem.Problem{Code: problem.MethodNotAllowed, Detail: "The requested method is not allowed on this path: POST is"})
+}
+
+// token returns the token of a request, which may be a parameter, too.
+func token(r *server.Request) []byte {
+	if text := receiver.Token(r.Head.Authorization); text != nil {
+		return text
+	}
+	if text, given := r.Parameter("token"); given {
+		return []byte(text)
+	}
+	return nil
+}
+
+// accept has the records of a request accepted, or returns why they are not.
+func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate translation) *problem.Problem {
+	ctx, cancel := receiver.WithRoom()
+	defer cancel()
+	body, why := p.receiver.Read(ctx, r)
+	if why != nil {
+		return why
+	}
+	packets := p.receiver.NewPackets(ctx)
+	t := p.translators.Get().(*translator)
+	t.begin(r, packets, from.Client, time.Now())
+	err := translate(t, body.Body)
+	id := p.receiver.SequenceID()
+	if !t.untimed {
+		id = p.receiver.ContentID(from, t.target(r), body.Body)
+	}
+	for range t.skewed {
+		p.receiver.CountSkewed(1)
+	}
+	t.trim()
+	p.translators.Put(t)
+	p.receiver.Release(body)
+	if err != nil {
+		return p.receiver.RefuseUntranslated(packets, err)
+	}
+	return p.receiver.Accept(ctx, from, packets, id)
+}
+
+// refuse answers as Splunk does: its clients send again after 503 with code 9, and after 429.
+func refuse(to *http1.Response, why *problem.Problem, authorized bool) {
+	status, code, text := why.HTTPStatus(), codeInvalidData, "Invalid data format: "+why.Detail
+	switch {
+	case status == http.StatusTooManyRequests:
+		code, text = codeBusy, "Server is busy: "+why.Detail
+	case status == http.StatusGatewayTimeout || status == http.StatusServiceUnavailable || status == http.StatusRequestTimeout:
+		status, code, text = http.StatusServiceUnavailable, codeBusy, "Server is busy: "+why.Detail
+	case status == http.StatusUnauthorized && !authorized:
+		code, text = codeNoToken, "Token is required"
+	case status == http.StatusUnauthorized:
+		status, code, text = http.StatusForbidden, codeInvalidToken, "Invalid token"
+	case status == http.StatusForbidden:
+		code, text = codeInvalidToken, why.Detail
+	case why.Code == problem.UnsupportedEncoding:
+		status = http.StatusBadRequest
+	case why.Code == problem.MethodNotAllowed:
+		text = why.Detail
+	}
+	if known, is := refusals[why.Detail]; is && status == http.StatusBadRequest {
+		code, text = known, why.Detail
+	}
+	answer(to, status, code, text)
+	to.RetryAfter = min(why.RetryAfter, maxRetryAfter)
+	if status == http.StatusUnauthorized {
+		to.Authenticate = "Basic"
+	}
+	if status == http.StatusMethodNotAllowed {
+		to.Allow = "POST, PUT"
+	}
+}
+
+func answer(to *http1.Response, status, code int, text string) {
+	body := problem.AppendQuoted(append(to.Body[:0], `{"text":`...), text)
+	body = strconv.AppendInt(append(body, `,"code":`...), int64(code), 10)
+	to.SetJSON(status, append(body, '}'))
+}

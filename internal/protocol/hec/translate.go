@@ -1,0 +1,219 @@
+package hec
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+// Errors that have codes of their own.
+var (
+	errNoData     = errors.New("No data")
+	errNoEvent    = errors.New("Event field is required")
+	errBlankEvent = errors.New("Event field cannot be blank")
+	errNoObject   = errors.New("an event must be a JSON object")
+)
+
+// refusals are the codes of errors by their texts.
+var refusals = map[string]int{
+	errNoData.Error(): codeNoData, errNoEvent.Error(): codeNoEvent, errBlankEvent.Error(): codeBlankEvent,
+}
+
+// envelopeFields are the members around an event.
+var envelopeFields = record.NewFields("event", "time", "host", "source", "sourcetype", "index", "fields")
+
+const (
+	fieldEvent = iota
+	fieldTime
+	fieldHost
+	fieldSource
+	fieldSourcetype
+	fieldIndex
+	fieldFields
+	fieldCount
+)
+
+// eventFields find level and message in an event, and in its fields.
+var eventFields = record.NewDocumentFields()
+
+// translation adds the records of a body to packets.
+type translation func(t *translator, body []byte) error
+
+// translator makes packets of events. It is reused, and must not be used concurrently.
+type translator struct {
+	packets  *record.Packets
+	sender   netip.Addr
+	arrival  time.Time
+	defaults [fieldCount]string // of the request's query
+
+	values          [fieldCount][]byte
+	document, extra record.Document
+	message         record.Message
+	emitter         []byte
+	scratch         []byte
+	untimed         bool // a record has no timestamp
+	skewed          int  // records
+}
+
+// parameters are the names of defaults.
+var parameters = map[string]int{"time": fieldTime, "host": fieldHost, "source": fieldSource, "sourcetype": fieldSourcetype, "index": fieldIndex}
+
+func (t *translator) begin(r *server.Request, packets *record.Packets, sender netip.Addr, arrival time.Time) {
+	t.packets, t.sender, t.arrival, t.untimed, t.skewed = packets, sender, arrival, false, 0
+	for name, n := range parameters {
+		t.defaults[n], _ = r.Parameter(name)
+	}
+}
+
+// trim releases memory that a large request needed.
+func (t *translator) trim() {
+	t.packets = nil
+	t.message.Trim()
+}
+
+// target returns what decides, beside the body, what the records are.
+func (t *translator) target(r *server.Request) string {
+	target := r.Path
+	for _, value := range t.defaults {
+		target += "\x00" + value
+	}
+	return target
+}
+
+// events translates events that follow each other, with or without white space between them, or
+// in an array.
+func (t *translator) events(body []byte) error {
+	at, count := jsontext.Space(body, 0), 0
+	for at < len(body) {
+		end, err := jsontext.Scan(body, at)
+		if err != nil {
+			return err
+		}
+		value := body[at:end]
+		if jsontext.KindOf(value) == jsontext.Array {
+			for event := range jsontext.Elements(value) {
+				if err := t.event(event); err != nil {
+					return err
+				}
+				count++
+			}
+		} else if err := t.event(value); err != nil {
+			return err
+		} else {
+			count++
+		}
+		at = jsontext.Space(body, end)
+	}
+	if count == 0 {
+		return errNoData
+	}
+	return nil
+}
+
+func (t *translator) event(envelope []byte) error {
+	if jsontext.KindOf(envelope) != jsontext.Object {
+		return errNoObject
+	}
+	envelopeFields.Find(envelope, t.values[:])
+	event := t.values[fieldEvent]
+	switch {
+	case event == nil:
+		return errNoEvent
+	case len(event) == len(`""`) && event[0] == '"':
+		return errBlankEvent
+	}
+	t.beginMessage(t.text(fieldTime))
+	m := &t.message
+	t.addFields()
+	if jsontext.KindOf(event) == jsontext.Object {
+		t.document.Read(event, eventFields)
+		t.document.AddTo(m)
+	} else {
+		m.SetBodyJSON(event)
+	}
+	return t.add()
+}
+
+// beginMessage starts a message with the time of an event, or the default.
+func (t *translator) beginMessage(text []byte) {
+	nano, _ := record.ParseTime(text)
+	t.untimed = t.untimed || nano == 0
+	if t.message.BeginAt(nano, t.arrival) {
+		t.skewed++
+	}
+	t.message.SetString("input", "hec")
+}
+
+// addFields adds the envelope's members as metadata, and the level that its fields may tell.
+func (t *translator) addFields() {
+	m := &t.message
+	for _, one := range [...]struct {
+		field int
+		name  string
+	}{{fieldHost, "host"}, {fieldSource, "source"}, {fieldSourcetype, "sourcetype"}, {fieldIndex, "index"}} {
+		if text := t.text(one.field); len(text) > 0 {
+			m.Set(one.name, text)
+		}
+	}
+	if fields := t.values[fieldFields]; fields != nil && jsontext.KindOf(fields) == jsontext.Object {
+		t.extra.Read(fields, eventFields)
+		t.extra.SetLevel(m)
+		for name, value := range t.extra.Unused() {
+			m.AddJSON(name, value)
+		}
+	}
+}
+
+// text returns the text of a member of the envelope, or its default, until the next call.
+func (t *translator) text(field int) []byte {
+	t.scratch = append(t.scratch[:0], t.defaults[field]...)
+	if value := t.values[field]; value != nil {
+		if text := record.Text(value, nil); len(text) > 0 {
+			t.scratch = append(t.scratch[:0], text...)
+		}
+	}
+	return t.scratch
+}
+
+// add adds the message to the packet of its emitter.
+func (t *translator) add() error {
+	t.emitter = append(t.emitter[:0], t.text(fieldSourcetype)...)
+	if len(t.emitter) == 0 {
+		t.emitter = append(t.emitter, t.text(fieldSource)...)
+	}
+	host := t.text(fieldHost)
+	switch {
+	case len(t.emitter) == 0:
+		t.emitter = record.AppendEmitter(t.emitter, nil, host, t.sender)
+	case len(host) > 0:
+		t.emitter = append(append(t.emitter, '/'), host...)
+	}
+	return t.packets.Group(t.emitter).Add(&t.message)
+}
+
+// lines translates lines of text, each a record.
+func (t *translator) lines(body []byte) error {
+	t.values = [fieldCount][]byte{}
+	count := 0
+	for line := range bytes.Lines(body) {
+		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
+			continue
+		}
+		t.beginMessage(t.text(fieldTime))
+		t.addFields()
+		t.message.SetBody(line)
+		if err := t.add(); err != nil {
+			return err
+		}
+		count++
+	}
+	if count == 0 {
+		return errNoData
+	}
+	return nil
+}

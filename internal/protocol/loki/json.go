@@ -1,0 +1,152 @@
+package loki
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+
+	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+)
+
+var (
+	errStreams   = errors.New(`the body must be {"streams":[{"stream":{…},"values":[["NANOSECONDS","LINE"],…]},…]}`)
+	errTimestamp = errors.New("a timestamp must be a number of nanoseconds since 1970, as a string")
+)
+
+// pushJSON translates a push in JSON.
+func (t *translator) pushJSON(text []byte) error {
+	push, err := jsontext.Valid(text)
+	if err != nil {
+		return err
+	}
+	streams, err := member(push, "streams", jsontext.Array)
+	if err != nil || streams == nil {
+		return errors.Join(errStreams, err)
+	}
+	for stream := range jsontext.Elements(streams) {
+		if err := t.streamJSON(stream); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// member returns a member of an object, which must have a kind; nil if there is none.
+func member(object []byte, name string, kind jsontext.Kind) (found []byte, err error) {
+	if jsontext.KindOf(object) != jsontext.Object {
+		return nil, errStreams
+	}
+	for key, value := range jsontext.Members(object) {
+		if string(key) == name && jsontext.KindOf(value) != jsontext.Null {
+			found = value
+		}
+	}
+	if found != nil && jsontext.KindOf(found) != kind {
+		return nil, errStreams
+	}
+	return found, nil
+}
+
+func (t *translator) streamJSON(stream []byte) error {
+	labels, err := member(stream, "stream", jsontext.Object)
+	if err != nil {
+		return err
+	}
+	values, err := member(stream, "values", jsontext.Array)
+	if err != nil {
+		return err
+	}
+	t.beginStream()
+	if labels != nil {
+		for name, value := range jsontext.Members(labels) {
+			t.addLabelJSON(name, value)
+		}
+	}
+	t.endLabels()
+	if values == nil {
+		return nil
+	}
+	for value := range jsontext.Elements(values) {
+		if err := t.valueJSON(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addLabelJSON adds a label of the stream. One that is no string keeps its type.
+func (t *translator) addLabelJSON(name, value []byte) {
+	if jsontext.KindOf(value) != jsontext.String {
+		text := record.Text(value, nil)
+		t.service.offer(name, text, serviceLabels)
+		t.instance.offer(name, text, instanceLabels)
+		if n := rankOf(name, levelLabels); n >= 0 {
+			t.levels[n] = append(t.levels[n][:0], text...)
+		}
+		t.labels.AddJSON(name, value)
+		return
+	}
+	var buffer [64]byte
+	t.scratch = jsontext.AppendDecoded(t.scratch[:0], jsontext.Content(value))
+	t.addLabel(jsontext.Decoded(name, buffer[:0]), t.scratch)
+}
+
+// valueJSON translates [time, line] or [time, line, {metadata}].
+func (t *translator) valueJSON(value []byte) error {
+	if jsontext.KindOf(value) != jsontext.Array {
+		return errStreams
+	}
+	var parts [3][]byte
+	n := 0
+	for element := range jsontext.Elements(value) {
+		if n == len(parts) {
+			return errStreams
+		}
+		parts[n] = element
+		n++
+	}
+	if n < 2 || n == len(parts) && jsontext.KindOf(parts[2]) != jsontext.Object {
+		return errStreams
+	}
+	nano, err := parseNanoseconds(parts[0])
+	if err != nil {
+		return err
+	}
+	t.beginRecord(nano)
+	if n == len(parts) {
+		t.addMetadataJSON(parts[2])
+	}
+	return t.lineJSON(parts[1])
+}
+
+func (t *translator) addMetadataJSON(object []byte) {
+	for name, value := range jsontext.Members(object) {
+		t.offerLevel(name, record.Text(value, nil))
+		t.message.AddJSON(name, value)
+	}
+}
+
+// lineJSON ends a record with a line, a string; other values are tolerated.
+func (t *translator) lineJSON(line []byte) error {
+	t.message.SetBodyJSON(line)
+	var text []byte
+	if jsontext.KindOf(line) == jsontext.String && line[1] == '{' {
+		t.scratch = jsontext.AppendDecoded(t.scratch[:0], jsontext.Content(line))
+		text = t.scratch
+	}
+	t.setLevel(text)
+	return t.group.Add(&t.message)
+}
+
+func parseNanoseconds(value []byte) (int64, error) {
+	text := bytes.TrimSpace(record.Text(value, nil))
+	nano, err := strconv.ParseInt(string(text), 10, 64)
+	switch {
+	case err != nil:
+		return 0, errTimestamp
+	case nano < 0:
+		return 0, errNegative
+	}
+	return nano, nil
+}

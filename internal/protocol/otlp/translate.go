@@ -1,0 +1,440 @@
+package otlp
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/otlp"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+)
+
+const (
+	// maxHeadBytes bounds what packets have beside their messages, so that many small records
+	// of one large resource do not become far larger than their request.
+	maxHeadBytes = 256 << 10
+	// maxScopes and maxScopesBytes bound the scopes of one packet for the same reason.
+	maxScopes      = 32
+	maxScopesBytes = 32 << 10
+	// maxCopyBytes bounds the values that are copied into each message.
+	maxCopyBytes = 1 << 10
+	millisecond  = uint64(time.Millisecond)
+)
+
+// errHead is why records of a resource or a scope are rejected.
+var errHead = errors.New("the attributes of the resource or of the scope are larger than 262144 bytes")
+
+// summary is what became of the records of a request.
+type summary struct {
+	records int
+	// rejected records are left out for good; why is the reason of the first.
+	rejected int
+	why      error
+	// untimed is set if a record has no timestamp of its own.
+	untimed bool
+	// skewed records have a timestamp far in the future or in the past.
+	skewed int
+}
+
+func (s *summary) reject(records int, why error) {
+	s.rejected += records
+	if s.why == nil {
+		s.why = why
+	}
+}
+
+// translator translates one request after another. It must not be used concurrently.
+type translator struct {
+	into    *record.Packets
+	client  netip.Addr
+	now     time.Time
+	summary summary
+
+	resource   resource
+	scopes     []scope // of the current packets
+	group      *record.Group
+	head       []byte
+	message    record.Message
+	attributes []attribute
+	text       []byte
+}
+
+// attribute is a KeyValue.
+type attribute struct {
+	key   []byte
+	value otlp.Value
+}
+
+// scope is a ScopeLogs.
+type scope struct {
+	logs    []byte // all of it
+	head    []byte // as JSON, without the index of the scope
+	members []byte // metadata of each message
+	empty   bool
+}
+
+func newTranslator() *translator {
+	t := new(translator)
+	t.message.Copies = true
+	return t
+}
+
+// translate adds the records of an ExportLogsServiceRequest. The error is otlp.ErrMalformed or
+// a record.UnavailableError; the packets are not complete then.
+func (t *translator) translate(request []byte, into *record.Packets, client netip.Addr, now time.Time) (summary, error) {
+	t.into, t.client, t.now, t.summary = into, client, now, summary{}
+	defer func() { t.into, t.group, t.scopes = nil, nil, t.scopes[:0] }() // an error may leave some
+	f := otlp.Fields{Rest: request}
+	for f.Next() {
+		if f.Tag == otlp.RequestResourceLogs {
+			if err := t.resourceLogs(f.Text); err != nil {
+				return t.summary, err
+			}
+		}
+	}
+	return t.summary, malformed(&f)
+}
+
+func malformed(f *otlp.Fields) error {
+	if f.Malformed {
+		return otlp.ErrMalformed
+	}
+	return nil
+}
+
+// resourceLogs reads the resource, which may be behind the records, and then the records in
+// chunks of few scopes.
+func (t *translator) resourceLogs(message []byte) error {
+	t.resource.reset()
+	f := otlp.Fields{Rest: message}
+	for f.Next() {
+		switch f.Tag {
+		case otlp.ResourceLogsResource:
+			t.resource.text = f.Text
+		case otlp.ResourceLogsSchemaURL:
+			t.resource.schemaURL = f.Text
+		}
+	}
+	if f.Malformed {
+		return otlp.ErrMalformed
+	}
+	why := t.resource.encode()
+	if why != nil && !isPermanent(why) {
+		return why
+	}
+	bytes := 0
+	f = otlp.Fields{Rest: message}
+	for f.Next() {
+		if f.Tag != otlp.ResourceLogsScopeLogs {
+			continue
+		}
+		if len(t.scopes) == maxScopes || bytes > maxScopesBytes {
+			if err := t.chunk(); err != nil {
+				return err
+			}
+			bytes = 0
+		}
+		size, err := t.scopeLogs(f.Text, why)
+		if err != nil {
+			return err
+		}
+		bytes += size
+	}
+	return t.chunk()
+}
+
+// isPermanent reports whether an error is about records, which are then rejected.
+func isPermanent(err error) bool {
+	return errors.Is(err, errHead) || errors.Is(err, otlp.ErrTooDeep) || errors.Is(err, record.ErrTooLarge)
+}
+
+// scopeLogs adds a scope to the chunk, and returns the size of what it adds to packets.
+func (t *translator) scopeLogs(message []byte, why error) (size int, err error) {
+	if len(t.scopes) < cap(t.scopes) {
+		t.scopes = t.scopes[:len(t.scopes)+1] // keeps its memory
+	} else {
+		t.scopes = append(t.scopes, scope{})
+	}
+	s := &t.scopes[len(t.scopes)-1]
+	records, err := s.read(message, &t.resource)
+	if err != nil && !isPermanent(err) {
+		return 0, err
+	}
+	if why == nil {
+		why = err
+	}
+	if why != nil {
+		t.summary.reject(records, why)
+		t.summary.records += records
+	}
+	if why != nil || records == 0 {
+		t.scopes = t.scopes[:len(t.scopes)-1]
+		return 0, nil
+	}
+	return len(s.head), nil
+}
+
+// chunk adds the records of the scopes.
+func (t *translator) chunk() error {
+	if len(t.scopes) == 0 {
+		return nil
+	}
+	defer func() { t.scopes = t.scopes[:0] }()
+	alone := len(t.scopes) == 1 && t.scopes[0].empty
+	t.head = append(t.head[:0], t.resource.head...)
+	if !alone {
+		t.head = append(t.head, `"scopes":[`...)
+		for i := range t.scopes {
+			if i > 0 {
+				t.head = append(t.head, ',')
+			}
+			t.head = append(t.head, t.scopes[i].head...)
+		}
+		t.head = append(t.head, "],"...)
+	}
+	emitter := t.resource.emitter
+	if len(emitter) == 0 {
+		emitter = t.client.AppendTo(nil)
+	}
+	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
+	for i := range t.scopes {
+		index := i
+		if alone {
+			index = -1
+		}
+		if err := t.records(&t.scopes[i], index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *translator) records(s *scope, index int) error {
+	f := otlp.Fields{Rest: s.logs}
+	for f.Next() {
+		if f.Tag != otlp.ScopeLogsLogRecords {
+			continue
+		}
+		t.summary.records++
+		err := t.record(f.Text, s, index)
+		if err == nil {
+			err = t.group.Add(&t.message)
+		}
+		if err != nil && !isPermanent(err) {
+			return err
+		}
+		if err != nil {
+			t.summary.reject(1, err)
+		}
+	}
+	return nil
+}
+
+// logRecord are the fields of a LogRecord beside its attributes.
+type logRecord struct {
+	time, observed         uint64
+	severity               int32
+	flags, dropped         uint32
+	severityText, body     []byte
+	traceID, spanID, event []byte
+}
+
+// record begins and fills the message of a LogRecord.
+func (t *translator) record(message []byte, s *scope, index int) error {
+	var r logRecord
+	t.attributes = t.attributes[:0]
+	f := otlp.Fields{Rest: message}
+	for f.Next() {
+		switch f.Tag {
+		case otlp.RecordTime:
+			r.time = f.Number
+		case otlp.RecordObservedTime:
+			r.observed = f.Number
+		case otlp.RecordSeverityNumber:
+			r.severity = int32(f.Number)
+		case otlp.RecordSeverityText:
+			r.severityText = f.Text
+		case otlp.RecordBody:
+			r.body = f.Text
+		case otlp.RecordAttributes:
+			key, value, ok := otlp.ParsePair(f.Text)
+			if !ok {
+				return otlp.ErrMalformed
+			}
+			t.attributes = append(t.attributes, attribute{key, value})
+		case otlp.RecordDropped:
+			r.dropped = uint32(f.Number)
+		case otlp.RecordFlags:
+			r.flags = uint32(f.Number)
+		case otlp.RecordTraceID:
+			r.traceID = f.Text
+		case otlp.RecordSpanID:
+			r.spanID = f.Text
+		case otlp.RecordEventName:
+			r.event = f.Text
+		}
+	}
+	if f.Malformed {
+		return otlp.ErrMalformed
+	}
+	t.begin(&r)
+	t.message.SetMembers(s.members)
+	t.own(&r)
+	if index >= 0 {
+		t.message.SetScope(index)
+	}
+	if err := t.body(r.body); err != nil {
+		return err
+	}
+	return t.addAttributes()
+}
+
+// begin begins the message with its timestamp.
+func (t *translator) begin(r *logRecord) {
+	milliseconds := r.time / millisecond
+	if milliseconds == 0 {
+		milliseconds = r.observed / millisecond
+	}
+	if milliseconds == 0 {
+		milliseconds = uint64(t.now.UnixMilli())
+		t.summary.untimed = true
+	} else if record.IsSkewed(int64(milliseconds), t.now) {
+		t.summary.skewed++
+	}
+	t.message.Begin(int64(milliseconds))
+	if r.time%millisecond != 0 || r.time == 0 {
+		t.text = strconv.AppendUint(t.text[:0], r.time, 10)
+		t.message.Set("time_unix_nano", t.text)
+	}
+}
+
+// own sets the level and the metadata of this service.
+func (t *translator) own(r *logRecord) {
+	m := &t.message
+	level := record.OTLPLevel(r.severity)
+	if level != "" {
+		m.SetLevel(level)
+	} else {
+		m.SetLevelText(r.severityText)
+	}
+	if !m.LevelIs(r.severityText) {
+		m.Set("severity_text", r.severityText)
+	}
+	if r.severity != 0 {
+		t.number("severity_number", int64(r.severity))
+	}
+	if r.observed != 0 {
+		t.text = strconv.AppendUint(t.text[:0], r.observed, 10)
+		m.Set("observed_time_unix_nano", t.text)
+	}
+	if len(r.traceID) > 0 {
+		t.text = hex.AppendEncode(t.text[:0], r.traceID)
+		m.Set("trace_id", t.text)
+	}
+	if len(r.spanID) > 0 {
+		t.text = hex.AppendEncode(t.text[:0], r.spanID)
+		m.Set("span_id", t.text)
+	}
+	if r.flags != 0 {
+		t.number("trace_flags", int64(r.flags))
+	}
+	if len(r.event) > 0 {
+		m.Set("event_name", r.event)
+	}
+	if r.dropped != 0 {
+		t.number("otel.dropped_attributes_count", int64(r.dropped))
+	}
+}
+
+func (t *translator) number(key string, value int64) {
+	t.text = strconv.AppendInt(t.text[:0], value, 10)
+	t.message.Set(key, t.text)
+}
+
+// body sets the text of the message.
+func (t *translator) body(message []byte) error {
+	value, ok := otlp.ParseValue(message)
+	if !ok {
+		return otlp.ErrMalformed
+	}
+	if value.Tag == otlp.ValueString {
+		t.message.SetBody(value.Text)
+		return nil
+	}
+	text, kind, err := value.AppendPlain(t.text[:0])
+	t.text = text
+	if err != nil {
+		return err
+	}
+	t.message.SetBody(text)
+	t.message.SetBodyType(kind)
+	return nil
+}
+
+func (t *translator) addAttributes() error {
+	repeated := hasRepeated(t.attributes)
+	for i := range t.attributes {
+		a := &t.attributes[i]
+		if a.value.Tag == otlp.ValueString && !repeated {
+			t.message.Add(a.key, a.value.Text)
+			continue
+		}
+		text, kind, err := appendTyped(t.text[:0], a.value, repeated)
+		t.text = text
+		if err != nil {
+			return err
+		}
+		t.message.AddTyped(a.key, text, kind)
+	}
+	return nil
+}
+
+// appendTyped appends a value and returns its type. A string has one if types are needed to
+// tell attributes of the same key apart.
+func appendTyped(dst []byte, value otlp.Value, repeated bool) (_ []byte, kind byte, err error) {
+	if value.Tag == otlp.ValueString && repeated {
+		dst, err = value.AppendOTLP(dst)
+		return dst, packet.TypeOTLP, err
+	}
+	return value.AppendPlain(dst)
+}
+
+// hasRepeated reports whether two attributes have the same key.
+func hasRepeated(attributes []attribute) bool {
+	var seen uint64 // hashes of keys
+	for i := range attributes {
+		key := attributes[i].key
+		bit := uint(len(key))
+		if len(key) > 0 {
+			bit += uint(key[len(key)-1])*7 + uint(key[0])*31
+		}
+		if seen>>(bit&63)&1 != 0 {
+			return repeats(attributes)
+		}
+		seen |= 1 << (bit & 63)
+	}
+	return false
+}
+
+// repeats compares the keys of few attributes with each other.
+func repeats(attributes []attribute) bool {
+	const few = 32
+	if len(attributes) > few {
+		seen := make(map[string]struct{}, len(attributes))
+		for i := range attributes {
+			seen[string(attributes[i].key)] = struct{}{}
+		}
+		return len(seen) < len(attributes)
+	}
+	for i := range attributes {
+		for j := range i {
+			if string(attributes[i].key) == string(attributes[j].key) {
+				return true
+			}
+		}
+	}
+	return false
+}

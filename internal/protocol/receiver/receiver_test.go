@@ -1,0 +1,221 @@
+package receiver
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/snappy"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/logstreamer/logstreamer/internal/credential"
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+	"github.com/logstreamer/logstreamer/internal/server"
+)
+
+const token = "0123456789abcdef"
+
+type fixture struct {
+	*testing.T
+	*Receiver
+	journal *memory.Journal
+	metrics *Metrics
+}
+
+// newFixture returns a receiver of tokens that may send as web-*.
+func newFixture(t *testing.T, tokens bool) *fixture {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 1000}, logger, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{T: t, journal: memory.New(memory.Config{QueuePackets: 3, LimitBytes: 1 << 20})}
+	in := intake.New(intake.Config{MemoryBytes: 1 << 20, Ack: intake.AckQueued, Mode: intake.ModeOpen}, intake.Dependencies{
+		Journal: f.journal, Pool: new(packet.Pool), Accepting: func() bool { return true }, InputDuplicates: window,
+		RetryAfter: func(intake.Reason) time.Duration { return time.Second }, Logger: logger,
+		ProtocolReasons: func() (reasons []string) {
+			for _, code := range problem.Refusals() {
+				reasons = append(reasons, string(code))
+			}
+			return reasons
+		}(),
+	})
+	t.Cleanup(func() {
+		if held := in.Memory().Held(); held != 0 {
+			t.Errorf("%d bytes are still held", held)
+		}
+	})
+	if f.metrics, err = NewMetrics(prometheus.NewRegistry()); err != nil {
+		t.Fatal(err)
+	}
+	deps := Dependencies{Intake: in, Metrics: f.metrics, Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1} }}
+	if tokens {
+		sum := sha256.Sum256([]byte(token))
+		set, err := credential.Parse(fmt.Appendf(nil, "web sha256:%x emitters=web-*\n", sum), credential.Emitters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		deps.Tokens = func() *credential.Set { return set }
+	}
+	s, err := NewService(Config{MaxBodyBytes: 100}, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Receiver = s.Receiver("test-http", "test")
+	return f
+}
+
+func (f *fixture) request(body string, fields ...string) *server.Request {
+	f.Helper()
+	text := fmt.Sprintf("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n", len(body))
+	for _, field := range fields {
+		text += field + "\r\n"
+	}
+	head, err := http1.Parse([]byte(text+"\r\n"), 8<<10)
+	if err != nil {
+		f.Fatalf("%v: %q", err, text)
+	}
+	return server.NewRequest(&head, strings.NewReader(body), netip.MustParseAddr("192.0.2.1"), time.Now())
+}
+
+func codeOf(p *problem.Problem) problem.Code {
+	if p == nil {
+		return ""
+	}
+	return p.Code
+}
+
+func TestTokens(t *testing.T) {
+	f := newFixture(t, true)
+	encoded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	for authorization, valid := range map[string]bool{
+		"Bearer " + token: true, "Splunk " + token: true, "ApiKey " + token: true,
+		"ApiKey " + encoded("id:"+token): true, "basic " + encoded("any:"+token): true,
+		"Basic " + encoded(token+":"): false, "Other " + token: false, "Bearer wrong": false, "Bearer": false, "": false,
+	} {
+		r := f.request("", "Authorization: "+authorization)
+		from, why := f.Authenticate(r)
+		if (why == nil) != valid || valid && from.Principal.Name != "web" {
+			t.Errorf("%q: %+v, %+v", authorization, from, why)
+		}
+	}
+	for range 10 {
+		_, why := f.Authenticate(f.request(""))
+		if codeOf(why) == problem.TooManyFailures {
+			return
+		}
+	}
+	t.Error("failures are not limited")
+}
+
+func (f *fixture) packets(emitters ...string) *record.Packets {
+	f.Helper()
+	p := f.NewPackets(f.Context())
+	var m record.Message
+	for _, emitter := range emitters {
+		m.Begin(1)
+		m.SetBody([]byte("text"))
+		if err := p.Group([]byte(emitter)).Add(&m); err != nil {
+			f.Fatal(err)
+		}
+	}
+	return p
+}
+
+func TestAccept(t *testing.T) {
+	f := newFixture(t, true)
+	principal := f.Principals().Token([]byte(token))
+	from := Sender{Principal: principal}
+	if why := f.Accept(t.Context(), from, f.packets("web-1", "other"), "id"); codeOf(why) != problem.EmitterNotAllowed {
+		t.Errorf("an emitter that is not allowed: %+v", why)
+	}
+	if why := f.Accept(t.Context(), from, f.packets("web-1", "web-2"), "id"); why != nil {
+		t.Errorf("%+v", why)
+	}
+	if why := f.Accept(t.Context(), from, f.packets("web-1", "web-2"), "id"); why != nil {
+		t.Errorf("a request that comes again: %+v", why)
+	}
+	ctx, cancel := WithRoom()
+	cancel() // it does not wait
+	if why := f.Accept(ctx, from, f.packets("web-1", "web-2"), "other"); codeOf(why) != problem.Overloaded || why.RetryAfter < 1 {
+		t.Errorf("without capacity: %+v", why)
+	}
+	if why := f.Accept(t.Context(), from, f.packets(), "none"); why != nil {
+		t.Errorf("nothing: %+v", why)
+	}
+	fetched, err := f.journal.Fetch(t.Context(), nil, 10)
+	if err != nil || len(fetched) != 2 || fetched[0].Principal != "web" {
+		t.Errorf("the journal has %d packets, %v", len(fetched), err)
+	}
+	for name, want := range map[*prometheus.CounterVec]float64{f.metrics.packets: 2, f.metrics.records: 2, f.metrics.duplicates: 2} {
+		if got := testutil.ToFloat64(name.WithLabelValues("test-http")); got != want {
+			t.Errorf("a counter is %v, want %v", got, want)
+		}
+	}
+	for code, want := range map[problem.Code]float64{problem.Overloaded: 1, problem.EmitterNotAllowed: 1} {
+		if got := testutil.ToFloat64(f.metrics.refused.WithLabelValues("test-http", string(code))); got != want {
+			t.Errorf("%v requests are refused as %s, want %v", got, code, want)
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	f := newFixture(t, false)
+	body, why := f.Read(t.Context(), f.request("body"))
+	if why != nil || string(body.Body) != "body" {
+		t.Fatalf("%+v", why)
+	}
+	f.Release(body)
+	if _, why := f.Read(t.Context(), f.request(strings.Repeat("x", 101))); codeOf(why) != problem.TooLarge || why.Code.Status() != http.StatusRequestEntityTooLarge {
+		t.Errorf("a large body: %+v", why)
+	}
+	if from, why := f.Authenticate(f.request("")); why != nil || from.Principal != nil || from.Client.String() != "192.0.2.1" {
+		t.Errorf("without tokens: %+v, %+v", from, why)
+	}
+}
+
+func TestDecodeBlock(t *testing.T) {
+	f := newFixture(t, false)
+	body, why := f.DecodeBlock(snappy.Encode(nil, []byte("body")))
+	if why != nil || string(body.Body) != "body" {
+		t.Fatalf("%+v", why)
+	}
+	f.Release(body)
+	if _, why := f.DecodeBlock([]byte("\x04broken")); codeOf(why) != problem.Malformed {
+		t.Errorf("a broken block: %+v", why)
+	}
+}
+
+func TestIDs(t *testing.T) {
+	f := newFixture(t, true)
+	from := Sender{Principal: f.Principals().Token([]byte(token))}
+	id := f.ContentID(from, "/x", []byte("body"))
+	if !strings.HasPrefix(id, "test-") || len(id) != len("test-")+2*hashBytes || f.ContentID(from, "/x", []byte("body")) != id {
+		t.Errorf("the id is %q", id)
+	}
+	for _, other := range []string{
+		f.ContentID(Sender{}, "/x", []byte("body")), f.ContentID(from, "/y", []byte("body")), f.ContentID(from, "/x", []byte("else")),
+		f.ContentID(from, "/xb", []byte("ody")), f.SequenceID(), f.SequenceID(),
+	} {
+		if other == id {
+			t.Errorf("%q comes twice", id)
+		}
+	}
+	if f.SequenceID() == f.SequenceID() {
+		t.Error("a sequence id comes twice")
+	}
+}

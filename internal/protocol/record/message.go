@@ -1,0 +1,238 @@
+// Package record makes packets of the log records of other protocols: messages as JSON
+// (Message), by emitter and cut to size (Packets).
+package record
+
+import (
+	"bytes"
+	"cmp"
+	"strconv"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+)
+
+// The types of values that a message keeps beside its texts, in its member "types".
+const (
+	Int    = 'i'
+	Double = 'd'
+	Bool   = 'b'
+	Bytes  = 'x' // base64
+	JSON   = 'j'
+	OTLP   = 'o' // AnyValue as OTLP/JSON
+	Empty  = 'n'
+)
+
+// emptyBody is the message of a record without a body.
+const emptyBody = "(empty)"
+
+// Message encodes one message of a packet. Begin starts a message, the setters add to it in
+// any order, and Packets.Add takes it. It is reused, and must not be used concurrently.
+type Message struct {
+	// Copies is set if keys of IsCopied are the resource's in this protocol.
+	Copies bool
+
+	timestamp int64
+	level     string
+	levelText []byte // of a level that is not known
+	body      []byte // JSON string content
+	metadata  []byte // members
+	types     []byte // members
+	extras    []byte // members of the message
+	invalid   bool   // a text was no UTF-8
+	empty     bool
+	tooLarge  bool   // for any packet
+	text      []byte // the encoded message
+	scratch   []byte
+	path      []byte // of the member of an object that is added
+}
+
+// Begin starts a message. The timestamp is in milliseconds since 1970, above 0.
+func (m *Message) Begin(timestamp int64) {
+	m.timestamp, m.level, m.invalid, m.empty, m.tooLarge = timestamp, "", false, true, false
+	m.levelText, m.body, m.metadata, m.types, m.extras = m.levelText[:0], m.body[:0], m.metadata[:0], m.types[:0], m.extras[:0]
+}
+
+// Trim releases memory that a large message needed, before the Message is kept for long.
+func (m *Message) Trim() {
+	const keptBytes = 1 << 20
+	if cap(m.body)+cap(m.metadata)+cap(m.types)+cap(m.text)+cap(m.scratch)+cap(m.path) > keptBytes {
+		*m = Message{}
+	}
+}
+
+// SetTimestamp replaces the timestamp, in milliseconds since 1970, above 0.
+func (m *Message) SetTimestamp(timestamp int64) { m.timestamp = timestamp }
+
+// SetLevel sets the level to one of the names of this package. Without a level it is INFO.
+func (m *Message) SetLevel(level string) { m.level = level }
+
+// SetLevelText sets the level of a name: a known one's usual name, otherwise the text itself.
+func (m *Message) SetLevelText(name []byte) {
+	if m.level = NamedLevel(name); m.level == "" && len(name) > 0 {
+		m.levelText = m.appendText(m.levelText[:0], name)
+	}
+}
+
+// HasLevel reports whether a level was set.
+func (m *Message) HasLevel() bool { return m.level != "" || len(m.levelText) > 0 }
+
+// LevelIs reports whether the level has a name.
+func (m *Message) LevelIs(name []byte) bool {
+	if m.level == "" && len(m.levelText) > 0 {
+		return string(m.levelText) == string(name)
+	}
+	return cmp.Or(m.level, Info) == string(name)
+}
+
+// SetBody sets the text of the message. An empty one is written as (empty), with
+// body_empty=true.
+func (m *Message) SetBody(text []byte) {
+	m.body, m.empty = m.appendText(m.body[:0], text), len(text) == 0
+}
+
+// SetBodyType notes the type of the body, if it is no text.
+func (m *Message) SetBodyType(kind byte) {
+	m.extras = append(append(append(m.extras, `,"body_type":"`...), kind), '"')
+}
+
+// SetScope notes the index of the record's scope among those of the packet.
+func (m *Message) SetScope(index int) {
+	m.extras = strconv.AppendInt(append(m.extras, `,"scope":`...), int64(index), 10)
+}
+
+// Set adds metadata with a key of this service.
+func (m *Message) Set(key string, value []byte) {
+	m.metadata = append(append(m.metadata, ',', '"'), key...)
+	m.value(value)
+}
+
+// SetString is Set.
+func (m *Message) SetString(key, value string) {
+	m.metadata = append(append(m.metadata, ',', '"'), key...)
+	m.metadata = append(m.metadata, `":"`...)
+	m.metadata = append(m.appendText(m.metadata, []byte(value)), '"')
+}
+
+// SetNamed adds metadata with a key of this service that contains a name of the record.
+func (m *Message) SetNamed(key, value []byte) {
+	m.metadata = m.appendText(append(m.metadata, ',', '"'), key)
+	m.value(value)
+}
+
+func (m *Message) value(value []byte) {
+	m.metadata = append(m.metadata, `":"`...)
+	m.metadata = append(m.appendText(m.metadata, value), '"')
+}
+
+// SetMembers adds metadata of this service that is encoded: members of a JSON object, each
+// with a comma before it.
+func (m *Message) SetMembers(members []byte) { m.metadata = append(m.metadata, members...) }
+
+// Add adds an attribute of the record as metadata. One with a key of this service is
+// attributes.KEY.
+func (m *Message) Add(key, value []byte) {
+	m.metadata = m.appendKey(m.metadata, key)
+	m.value(value)
+}
+
+// AddTyped is Add for a value that is no text, whose type is kept.
+func (m *Message) AddTyped(key, value []byte, kind byte) {
+	m.Add(key, value)
+	m.types = m.appendKey(m.types, key)
+	m.types = append(append(append(m.types, `":"`...), kind), '"')
+}
+
+// AddFrom adds the metadata of another message.
+func (m *Message) AddFrom(other *Message) {
+	m.metadata = append(m.metadata, other.metadata...)
+	m.types = append(m.types, other.types...)
+	m.invalid = m.invalid || other.invalid
+	m.tooLarge = m.tooLarge || other.tooLarge
+}
+
+func (m *Message) appendKey(dst, key []byte) []byte {
+	dst = append(dst, ',', '"')
+	if IsReserved(key, m.Copies) {
+		dst = append(dst, AttributesPrefix...)
+	}
+	return m.appendText(dst, key)
+}
+
+func (m *Message) appendText(dst, text []byte) []byte {
+	dst, valid := AppendText(dst, text)
+	m.invalid = m.invalid || !valid
+	return dst
+}
+
+// encode returns the message as JSON, until the next call, and its level.
+func (m *Message) encode() (text []byte, level packet.Level) {
+	if m.empty {
+		m.body = append(m.body[:0], emptyBody...)
+		m.SetString("body_empty", "true")
+	}
+	if m.invalid {
+		m.SetString("invalid_utf8", "true")
+	}
+	text = strconv.AppendInt(append(m.text[:0], `{"timestamp":`...), m.timestamp, 10)
+	text = append(text, `,"level":"`...)
+	if m.level == "" && len(m.levelText) > 0 {
+		text, level = append(text, m.levelText...), packet.LevelInfo
+	} else {
+		name := cmp.Or(m.level, Info)
+		text = append(text, name...)
+		level, _ = packet.ParseLevel(name)
+	}
+	text = append(append(text, `","message":"`...), m.body...)
+	text = appendObject(append(text, '"'), `,"metadata":{`, m.metadata)
+	text = appendObject(text, `,"types":{`, m.types)
+	m.text = append(append(text, m.extras...), '}')
+	return m.text, level
+}
+
+// appendObject appends an object of members, each with a comma before it, unless there are none.
+func appendObject(dst []byte, name string, members []byte) []byte {
+	if len(members) == 0 {
+		return dst
+	}
+	return append(append(append(dst, name...), members[1:]...), '}')
+}
+
+// AttributesPrefix begins the key of an attribute whose own key is reserved.
+const AttributesPrefix = "attributes."
+
+// IsReserved reports whether an attribute of a key has AttributesPrefix before it, since this
+// service writes metadata of the key, or of what is behind prefixes in it. With copies that
+// includes the keys of IsCopied. It may be called concurrently.
+func IsReserved(key []byte, copies bool) bool {
+	key = withoutPrefix(key)
+	return isWritten(key) || copies && IsCopied(key)
+}
+
+// IsCopied reports whether a key is that of an attribute which messages have from their
+// resource. It may be called concurrently.
+func IsCopied(key []byte) bool {
+	switch string(key) {
+	case "service.name", "service.instance.id", "host.name", "k8s.namespace.name", "k8s.pod.name", "deployment.environment.name":
+		return true
+	}
+	return false
+}
+
+// withoutPrefix returns the key behind all AttributesPrefix.
+func withoutPrefix(key []byte) []byte {
+	for bytes.HasPrefix(key, []byte(AttributesPrefix)) {
+		key = key[len(AttributesPrefix):]
+	}
+	return key
+}
+
+func isWritten(key []byte) bool {
+	switch string(key) {
+	case "trace_id", "span_id", "trace_flags", "severity_number", "severity_text",
+		"time_unix_nano", "observed_time_unix_nano", "event_name",
+		"otel.scope.name", "otel.scope.version", "otel.dropped_attributes_count",
+		"appname", "procid", "msgid", "facility", "es.index", "es.id", "fluent.tag", "input",
+		"body_key", "body_empty", "invalid_utf8":
+		return true
+	}
+	return len(key) > len("sd.") && string(key[:3]) == "sd."
+}

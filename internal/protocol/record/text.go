@@ -1,0 +1,96 @@
+package record
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+const hexDigits = "0123456789abcdef"
+
+// AppendText appends text as the content of a JSON string, without quotes. Each byte of
+// invalid UTF-8 becomes U+FFFD, and valid is false.
+func AppendText(dst, text []byte) (result []byte, valid bool) {
+	valid = true
+	plain := 0 // where the text begins that is not yet appended
+	for i := 0; i < len(text); {
+		if i += plainPrefix(text[i:]); i == len(text) {
+			break
+		}
+		if c := text[i]; c < utf8.RuneSelf {
+			dst = appendEscape(append(dst, text[plain:i]...), c)
+			i++
+			plain = i
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 {
+			dst = append(append(dst, text[plain:i]...), "\uFFFD"...)
+			plain, valid = i+1, false
+		}
+		i += size
+	}
+	return append(dst, text[plain:]...), valid
+}
+
+// plainPrefix returns how many bytes of text are ASCII that needs no escape, in words of
+// eight bytes and then one by one.
+func plainPrefix(text []byte) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	i := 0
+	for ; i+8 <= len(text); i += 8 {
+		word := binary.LittleEndian.Uint64(text[i:])
+		quote, backslash := word^ones*'"', word^ones*'\\'
+		// A byte below n makes its high bit in x-n (S. Anderson, "Bit Twiddling Hacks").
+		special := word | (word-ones*' ')&^word | (quote-ones)&^quote | (backslash-ones)&^backslash
+		if special&highs != 0 {
+			break
+		}
+	}
+	for i < len(text) && isPlain(text[i]) {
+		i++
+	}
+	return i
+}
+
+func isPlain(c byte) bool { return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' }
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	default:
+		return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+	}
+}
+
+// AppendQuoted appends text as a JSON string; see AppendText.
+func AppendQuoted(dst, text []byte) []byte {
+	dst, _ = AppendText(append(dst, '"'), text)
+	return append(dst, '"')
+}
+
+// AppendEscaped appends text as the content of a JSON string, in which bytes of invalid UTF-8
+// stay as they are.
+func AppendEscaped(dst, text []byte) []byte {
+	plain := 0 // where the text begins that is not yet appended
+	for i := 0; i < len(text); {
+		if i += plainPrefix(text[i:]); i == len(text) {
+			break
+		}
+		if c := text[i]; c < utf8.RuneSelf {
+			dst = appendEscape(append(dst, text[plain:i]...), c)
+			plain = i + 1
+		}
+		i++
+	}
+	return append(dst, text[plain:]...)
+}

@@ -1,0 +1,120 @@
+package record
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+)
+
+// BeginAt starts a message with a timestamp in nanoseconds since 1970, or 0 if the record has
+// none, which then has that of its arrival. It reports whether the timestamp is more than a day
+// in the future or a week in the past.
+func (m *Message) BeginAt(nano int64, arrival time.Time) (skewed bool) {
+	const perMilli = int64(time.Millisecond)
+	if nano < perMilli {
+		m.Begin(arrival.UnixMilli())
+		m.SetString("time_unix_nano", strconv.FormatInt(max(nano, 0), 10))
+		return nano > 0
+	}
+	m.Begin(nano / perMilli)
+	if nano%perMilli != 0 {
+		m.setInt("time_unix_nano", nano)
+	}
+	return IsSkewed(nano/perMilli, arrival)
+}
+
+// setInt is Set for a number.
+func (m *Message) setInt(key string, value int64) {
+	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
+	m.metadata = append(strconv.AppendInt(m.metadata, value, 10), '"')
+}
+
+// ParseTime returns the time of a text in nanoseconds since 1970, above 0: a number as
+// ParseEpoch has it, or a date and time as in RFC 3339 or ISO 8601, with UTC if it has no zone.
+func ParseTime(text []byte) (nano int64, ok bool) {
+	text = bytes.TrimSpace(text)
+	if len(text) > maxTimeBytes {
+		return 0, false
+	}
+	if nano, ok = ParseEpoch(text); ok {
+		return nano, true
+	}
+	if len(text) < len(time.DateOnly) {
+		return 0, false
+	}
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, string(text)); err == nil {
+			return t.UnixNano(), inRange(t)
+		}
+	}
+	return 0, false
+}
+
+// maxTimeBytes bounds the text of a time.
+const maxTimeBytes = 64
+
+// timeLayouts are those of dates. Fractions of seconds, behind a point or a comma, fit each.
+var timeLayouts = [...]string{
+	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z0700",
+	"2006-01-02T15:04:05Z07", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02",
+}
+
+// inRange reports whether a time is after 1970 and has a number of nanoseconds.
+func inRange(t time.Time) bool {
+	const lastYear = 2261
+	return t.Year() >= 1970 && t.Year() <= lastYear && t.UnixNano() > 0
+}
+
+// ParseEpoch returns the time of a decimal number in nanoseconds since 1970, above 0. The
+// number is one of seconds below 1e11, then of milliseconds, microseconds from 1e14 and
+// nanoseconds from 1e17 on.
+func ParseEpoch(text []byte) (nano int64, ok bool) {
+	whole, fraction, _ := bytes.Cut(text, []byte{'.'})
+	const maxDigits = 19 // of an int64
+	if len(whole) == 0 || len(whole) > maxDigits || !isDigits(whole) || !isDigits(fraction) {
+		return parseExponent(text)
+	}
+	var n uint64
+	for _, digit := range whole {
+		n = 10*n + uint64(digit-'0')
+	}
+	unit := int64(1)
+	switch {
+	case n < 1e11:
+		unit = int64(time.Second)
+	case n < 1e14:
+		unit = int64(time.Millisecond)
+	case n < 1e17:
+		unit = int64(time.Microsecond)
+	}
+	if n > (1<<63-1)/uint64(unit)-1 {
+		return 0, false
+	}
+	nano = int64(n) * unit
+	for _, digit := range fraction {
+		unit /= 10
+		nano += int64(digit-'0') * unit
+	}
+	return nano, nano > 0
+}
+
+func isDigits(text []byte) bool {
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// parseExponent is ParseEpoch for a number with an exponent, such as 1.7e9.
+func parseExponent(text []byte) (nano int64, ok bool) {
+	if bytes.IndexByte(text, 'e') < 0 && bytes.IndexByte(text, 'E') < 0 {
+		return 0, false
+	}
+	value, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || value <= 0 || value >= 1<<63 || value != value {
+		return 0, false
+	}
+	return ParseEpoch(strconv.AppendFloat(nil, value, 'f', -1, 64))
+}

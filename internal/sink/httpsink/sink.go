@@ -1,0 +1,148 @@
+package httpsink
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
+)
+
+// Sink is the way to one backend.
+type Sink struct {
+	base    *url.URL
+	backend Backend
+	deps    Dependencies
+	open    exhaustion.Dial
+}
+
+// Dependencies are the dependencies of a Sink. All functions are called concurrently.
+type Dependencies struct {
+	// Dial opens a connection to an address such as "host:80"; nil is that of package net.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS returns the configuration of one handshake with a host; nil trusts the CAs of
+	// the system. It is for https only.
+	TLS func(host string) *tls.Config
+	// Authorization returns the Authorization field; nil is none.
+	Authorization func() string
+	Logger        *slog.Logger
+}
+
+// New returns the sink of the backend at a base URL, which is http or https.
+func New(base *url.URL, backend Backend, deps Dependencies) *Sink {
+	if deps.Dial == nil {
+		deps.Dial = new(net.Dialer).DialContext
+	}
+	if deps.TLS == nil {
+		deps.TLS = func(host string) *tls.Config { return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12} }
+	}
+	s := &Sink{base: base, backend: backend, deps: deps}
+	s.open = exhaustion.Monitor(func(ctx context.Context) (net.Conn, error) {
+		return deps.Dial(ctx, "tcp", sink.HostPort(base))
+	}, deps.Logger)
+	return s
+}
+
+// Capabilities implements sink.Sink.
+func (s *Sink) Capabilities() sink.Capabilities { return sink.Capabilities{MaxPackets: math.MaxInt} }
+
+// Probe implements sink.Sink. It uses a new connection, as a new client would.
+func (s *Sink) Probe(ctx context.Context, deadline time.Time) sink.Result {
+	c := s.newConn()
+	defer c.Close()
+	probe := s.backend.Probe
+	req := c.newRequest(probe.Method, probe.Path)
+	if probe.Body != nil {
+		req.Header.Set("Content-Type", s.backend.ContentType)
+	}
+	resp, err := c.exchange(ctx, req, probe.Body, deadline)
+	switch {
+	case err == nil && resp.Success():
+		return sink.Result{Outcome: sink.Delivered}
+	case err == nil:
+		return sink.Result{Outcome: sink.Failed, Reason: sink.Status, Detail: "the probe was " + resp.Describe()}
+	}
+	result := classify(err)
+	if result.Outcome == sink.Failed && isTimeout(err) {
+		result.Reason = sink.Timeout // only a refused or reset connection is a sign that the backend is gone
+	}
+	return result
+}
+
+// NewConn implements sink.Sink.
+func (s *Sink) NewConn() sink.Conn { return s.newConn() }
+
+func (s *Sink) newConn() *conn {
+	c := &conn{sink: s, codec: s.backend.NewCodec()}
+	c.transport = &http.Transport{
+		DialContext:            s.dial,
+		DialTLSContext:         s.dialTLS,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    1,
+		MaxResponseHeaderBytes: 64 << 10,
+		WriteBufferSize:        64 << 10,
+	}
+	return c
+}
+
+// errConnect wraps an error before anything was sent.
+type errConnect struct{ cause error }
+
+func (e *errConnect) Error() string { return "connect: " + e.cause.Error() }
+func (e *errConnect) Unwrap() error { return e.cause }
+
+// dial opens a connection; net/http gives it the address of the base URL.
+func (s *Sink) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := s.open(ctx)
+	if err != nil {
+		return nil, &errConnect{err}
+	}
+	return conn, nil
+}
+
+func (s *Sink) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := s.dial(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(conn, s.deps.TLS(s.base.Hostname()))
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, &errConnect{err}
+	}
+	return secure, nil
+}
+
+// classify maps the error of an exchange to a result. The end of ctx is errInterrupted.
+func classify(err error) sink.Result {
+	result := sink.Result{Outcome: sink.Failed, Reason: sink.Reset, Detail: err.Error()}
+	var connect *errConnect
+	var protocol textproto.ProtocolError
+	switch isConnect := errors.As(err, &connect); {
+	case errors.Is(err, errInterrupted):
+		result.Outcome, result.Reason = sink.Aborted, ""
+	case isConnect && exhaustion.Is(err):
+		result.Outcome, result.Reason, result.Unsent = sink.Aborted, sink.LocalResources, true
+	case isConnect:
+		result.Reason, result.Unsent = sink.Connect, true
+	case errors.Is(err, errTooLong), errors.As(err, &protocol), strings.Contains(err.Error(), "malformed HTTP"):
+		result.Reason = sink.Unreadable
+	case isTimeout(err):
+		result.Reason = sink.Timeout
+	}
+	return result
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}

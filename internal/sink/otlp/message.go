@@ -1,0 +1,145 @@
+package otlp
+
+import (
+	"bytes"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/logstreamer/logstreamer/internal/otlp"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+)
+
+const (
+	traceIDBytes = 16
+	spanIDBytes  = 8
+	millisecond  = 1_000_000 // nanoseconds
+)
+
+// own is what a message says of a record beside its attributes.
+type own struct {
+	time                    uint64
+	timed, leveled, severed bool
+	emptyBody               bool
+}
+
+// record appends the fields of the current message as a LogRecord.
+func (e *encoder) record() {
+	m := &e.packet.Message
+	var o own
+	for i := range m.Metadata {
+		pair := &m.Metadata[i]
+		name := e.decodedName(pair.Name)
+		if pair.Type == 0 && !pair.Null && e.own(name, pair.Value, &o) {
+			continue
+		}
+		if bytes.HasPrefix(name, []byte(record.AttributesPrefix)) && record.IsReserved(name, e.packet.Resource.Present) {
+			name = name[len(record.AttributesPrefix):]
+		}
+		e.dst = e.attribute(e.dst, otlp.RecordAttributes, name, pair)
+	}
+	if !o.timed && m.Timestamp <= int64(^uint64(0)/millisecond) {
+		o.time = uint64(m.Timestamp) * millisecond
+	}
+	if o.time != 0 {
+		e.dst = otlp.AppendFixed64(e.dst, otlp.RecordTime, o.time)
+	}
+	if !o.leveled {
+		e.dst = e.appendText(e.dst, otlp.RecordSeverityText, m.Level)
+	}
+	if !o.severed && !e.packet.Resource.Present {
+		e.dst = otlp.AppendVarint(e.dst, otlp.RecordSeverityNumber, record.OTLPSeverity(e.decoded(m.Level)))
+	}
+	e.body(m, o.emptyBody)
+}
+
+func (e *encoder) body(m *packet.Message, empty bool) {
+	text := m.Text
+	if empty {
+		text = packet.Text{}
+	}
+	if m.BodyType == packet.TypeEmpty {
+		return
+	}
+	var begin int
+	e.dst, begin = otlp.Open(e.dst, otlp.RecordBody)
+	e.dst = otlp.Close(e.value(e.dst, text, m.BodyType), begin)
+}
+
+// own appends the field of metadata that this service wrote, or left to the resource, and
+// reports whether it is one.
+func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
+	switch string(name) {
+	case "time_unix_nano":
+		o.time, o.timed = e.number(value, 64)
+		return o.timed
+	case "observed_time_unix_nano":
+		number, ok := e.number(value, 64)
+		if ok {
+			e.dst = otlp.AppendFixed64(e.dst, otlp.RecordObservedTime, number)
+		}
+		return ok
+	case "trace_id":
+		return e.id(otlp.RecordTraceID, value, traceIDBytes)
+	case "span_id":
+		return e.id(otlp.RecordSpanID, value, spanIDBytes)
+	case "trace_flags":
+		number, ok := e.number(value, 32)
+		if ok {
+			e.dst = otlp.AppendFixed32(e.dst, otlp.RecordFlags, uint32(number))
+		}
+		return ok
+	case "severity_number":
+		number, err := strconv.ParseInt(string(e.decoded(value)), 10, 32)
+		if err != nil {
+			return false
+		}
+		e.dst = otlp.AppendVarint(e.dst, otlp.RecordSeverityNumber, uint64(number))
+		o.severed = true
+	case "severity_text":
+		e.dst = e.appendText(e.dst, otlp.RecordSeverityText, value)
+		o.leveled = true
+	case "event_name":
+		e.dst = e.appendText(e.dst, otlp.RecordEventName, value)
+	case "otel.dropped_attributes_count":
+		number, ok := e.number(value, 32)
+		if ok {
+			e.dst = otlp.AppendVarint(e.dst, otlp.RecordDropped, number)
+		}
+		return ok
+	case "body_empty":
+		o.emptyBody = true
+	default:
+		return e.packet.Resource.Present && isOfHead(name)
+	}
+	return true
+}
+
+// isOfHead reports whether metadata of messages that came by OTLP says nothing that their
+// packet does not.
+func isOfHead(name []byte) bool {
+	switch string(name) {
+	case "input", "otel.scope.name", "otel.scope.version":
+		return true
+	}
+	return record.IsCopied(name)
+}
+
+func (e *encoder) number(value packet.Text, bits int) (number uint64, ok bool) {
+	number, err := strconv.ParseUint(string(e.decoded(value)), 10, bits)
+	return number, err == nil
+}
+
+// id appends an id of that many bytes.
+func (e *encoder) id(tag byte, value packet.Text, size int) bool {
+	digits := e.decoded(value)
+	if len(digits) != hex.EncodedLen(size) {
+		return false
+	}
+	var id [traceIDBytes]byte
+	if _, err := hex.Decode(id[:size], digits); err != nil {
+		return false
+	}
+	e.dst = otlp.AppendText(e.dst, tag, id[:size])
+	return true
+}

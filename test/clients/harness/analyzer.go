@@ -1,0 +1,182 @@
+package harness
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Message is a message that the analyzer got.
+type Message struct {
+	EmitterID string            `json:"-"`
+	PacketID  string            `json:"-"`
+	Timestamp int64             `json:"timestamp"`
+	Level     string            `json:"level"`
+	Text      string            `json:"message"`
+	Metadata  map[string]string `json:"metadata"`
+	Types     map[string]string `json:"types"`
+}
+
+// Analyzer records the messages of all packets that it accepts. It may be used concurrently.
+type Analyzer struct {
+	URL string
+
+	server   *httptest.Server
+	mu       sync.Mutex // guards all below
+	messages []Message
+	hanging  chan struct{} // unless nil, requests wait for its end
+}
+
+// NewAnalyzer starts an analyzer, which the test ends.
+func NewAnalyzer(t *testing.T) *Analyzer {
+	a := new(Analyzer)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Accept-Post", "application/x-ndjson")
+	})
+	mux.HandleFunc("POST /ingest", a.ingest)
+	a.server = httptest.NewServer(mux)
+	a.URL = a.server.URL
+	t.Cleanup(func() {
+		a.Resume()
+		a.server.Close()
+	})
+	return a
+}
+
+// Hang lets requests wait until Resume; none of them counts as accepted.
+func (a *Analyzer) Hang() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.hanging == nil {
+		a.hanging = make(chan struct{})
+	}
+}
+
+// Resume ends Hang.
+func (a *Analyzer) Resume() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.hanging != nil {
+		close(a.hanging)
+		a.hanging = nil
+	}
+}
+
+func (a *Analyzer) ingest(w http.ResponseWriter, r *http.Request) {
+	messages, err := decode(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	a.mu.Lock()
+	hanging := a.hanging
+	a.mu.Unlock()
+	if hanging != nil {
+		select {
+		case <-hanging:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.messages = append(a.messages, messages...)
+}
+
+// decode returns the messages of packets, one a line or one alone.
+func decode(body io.Reader) (messages []Message, err error) {
+	decoder := json.NewDecoder(bufio.NewReader(body))
+	for {
+		var p struct {
+			EmitterID string    `json:"emitter_id"`
+			PacketID  string    `json:"packet_id"`
+			Messages  []Message `json:"messages"`
+		}
+		if err := decoder.Decode(&p); err == io.EOF {
+			return messages, nil
+		} else if err != nil {
+			return nil, err
+		}
+		for _, m := range p.Messages {
+			m.EmitterID, m.PacketID = p.EmitterID, p.PacketID
+			messages = append(messages, m)
+		}
+	}
+}
+
+// Messages returns what was accepted, in the order of arrival.
+func (a *Analyzer) Messages() []Message {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]Message(nil), a.messages...)
+}
+
+// Counts returns how often each of the texts with a prefix came.
+func (a *Analyzer) Counts(prefix string) map[string]int {
+	counts := make(map[string]int)
+	for _, m := range a.Messages() {
+		if strings.HasPrefix(m.Text, prefix) {
+			counts[m.Text]++
+		}
+	}
+	return counts
+}
+
+// AwaitOnce waits until all texts have come, and fails the test unless each came once and
+// nothing else with the prefix did.
+func (a *Analyzer) AwaitOnce(t *testing.T, prefix string, texts []string) {
+	t.Helper()
+	a.AwaitAll(t, prefix, texts)
+	want := make(map[string]int)
+	for _, text := range texts {
+		want[text] = 1
+	}
+	got := a.Counts(prefix)
+	if maps.Equal(got, want) {
+		return
+	}
+	for text, n := range got {
+		if n != want[text] {
+			t.Errorf("%q came %d times, want %d", text, n, want[text])
+			return
+		}
+	}
+}
+
+// AwaitAll waits until all texts have come, once or more often.
+func (a *Analyzer) AwaitAll(t *testing.T, prefix string, texts []string) {
+	t.Helper()
+	a.await(t, "all messages arrive", func() bool {
+		counts := a.Counts(prefix)
+		for _, text := range texts {
+			if counts[text] == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// await polls a condition.
+func (a *Analyzer) await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(time.Minute)
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			t.Fatalf("not after a minute: %s (%d messages have arrived)", what, len(a.Messages()))
+		}
+	}
+}

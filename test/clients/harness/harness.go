@@ -1,0 +1,157 @@
+// Package harness runs a real distributor process with inputs and a recording analyzer, for
+// tests with the real clients of other systems.
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/test/ports"
+)
+
+// program is the binary under test, which Main builds.
+var program string
+
+// Main builds the binary, runs the tests of a package and returns the exit code.
+func Main(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "clients")
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	program = filepath.Join(folder, "logstreamer")
+	build := exec.Command("go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer")
+	if output, err := build.CombinedOutput(); err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "%v\n%s", err, output)
+		return 1
+	}
+	return m.Run()
+}
+
+// Distributor is a distributor process with one Analyzer.
+type Distributor struct {
+	*testing.T
+	Analyzer *Analyzer
+	// URL is that of PORT, such as http://127.0.0.1:4000.
+	URL string
+	// Addresses are host:port of the inputs with sockets of their own, by name.
+	Addresses map[string]string
+
+	metrics string
+	args    []string
+	env     []string
+	log     *bytes.Buffer
+	command *exec.Cmd
+	ended   chan struct{}
+}
+
+// Start starts a distributor and waits until it serves. Inputs are names of INPUTS beside
+// http; env are further settings, such as JOURNAL=disk. The test ends it.
+func Start(t *testing.T, inputs []string, env ...string) *Distributor {
+	t.Helper()
+	free, err := ports.Free(2 + len(inputs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", free[n]) }
+	d := &Distributor{
+		T: t, Analyzer: NewAnalyzer(t), URL: "http://" + address(0), metrics: address(1),
+		Addresses: make(map[string]string), log: new(bytes.Buffer),
+	}
+	listed := []string{"http"}
+	for n, name := range inputs {
+		d.Addresses[name] = address(2 + n)
+		listed = append(listed, name+"="+address(2+n))
+	}
+	d.args = []string{
+		"distributor", "-listen-addr", "127.0.0.1", "-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", "off",
+		"-data-dir", filepath.Join(t.TempDir(), "data"), "-analyzers", d.Analyzer.URL + "=1", "-inputs", strings.Join(listed, ","),
+		"-health-check-interval-sec", "0.2",
+	}
+	d.env = env
+	d.run()
+	t.Cleanup(func() {
+		d.Kill()
+		if t.Failed() {
+			t.Logf("the distributor's log:\n%s", d.log)
+		}
+	})
+	return d
+}
+
+func (d *Distributor) run() {
+	d.Helper()
+	d.command = exec.Command(program, d.args...)
+	d.command.Env = append(os.Environ(), d.env...)
+	d.command.Stderr = d.log
+	if err := d.command.Start(); err != nil {
+		d.Fatal(err)
+	}
+	d.ended = make(chan struct{})
+	go func() {
+		_ = d.command.Wait() // its result is in ProcessState
+		close(d.ended)
+	}()
+	d.Await("the distributor is ready", func() bool {
+		response, err := http.Get(d.URL + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	for name, address := range d.Addresses {
+		if strings.HasSuffix(name, "-udp") {
+			continue
+		}
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			d.Fatalf("%s: %v", name, err)
+		}
+		_ = conn.Close()
+	}
+}
+
+// Kill ends the process with SIGKILL and waits for its end.
+func (d *Distributor) Kill() {
+	_ = d.command.Process.Kill() // it may have ended
+	<-d.ended
+}
+
+// Restart is Kill and a new start with the same data.
+func (d *Distributor) Restart() {
+	d.Helper()
+	d.Kill()
+	d.run()
+}
+
+// Stop ends the process with SIGTERM, after which everything is delivered that was accepted,
+// and checks its exit code.
+func (d *Distributor) Stop() {
+	d.Helper()
+	_ = d.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.ended:
+	case <-time.After(30 * time.Second):
+		d.Fatal("the distributor does not stop")
+	}
+	if code := d.command.ProcessState.ExitCode(); code != 0 {
+		d.Errorf("the distributor ended with the code %d", code)
+	}
+}
+
+// Await waits until a condition holds, and fails the test after a minute.
+func (d *Distributor) Await(what string, holds func() bool) {
+	d.Helper()
+	d.Analyzer.await(d.T, what, holds)
+}

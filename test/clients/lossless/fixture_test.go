@@ -1,0 +1,120 @@
+package lossless
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/journal/memory"
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
+	"github.com/logstreamer/logstreamer/internal/server"
+	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
+	sinkotlp "github.com/logstreamer/logstreamer/internal/sink/otlp"
+)
+
+// wayThrough takes requests of OTLP into packets and back.
+type wayThrough struct {
+	testing.TB
+	protocol *otlp.HTTP
+	journal  *memory.Journal
+	codec    httpsink.Codec
+}
+
+const maxPacketBytes = 64 << 20
+
+func newWayThrough(t testing.TB) *wayThrough {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	window, err := dedupe.Open(dedupe.Config{Window: time.Nanosecond, Packets: 1}, logger, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wayThrough{TB: t, journal: memory.New(memory.Config{QueuePackets: 100_000, LimitBytes: 1 << 30})}
+	in := intake.New(intake.Config{MemoryBytes: 1 << 30, Ack: intake.AckQueued, Mode: intake.ModeOpen}, intake.Dependencies{
+		Journal: w.journal, Pool: new(packet.Pool), Accepting: func() bool { return true }, InputDuplicates: window,
+		RetryAfter: func(intake.Reason) time.Duration { return time.Second }, Logger: logger, ProtocolReasons: reasons(),
+	})
+	metrics, err := receiver.NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := receiver.NewService(receiver.DefaultConfig(), receiver.Dependencies{
+		Intake: in, Metrics: metrics,
+		Limits: func() record.Limits { return record.Limits{Bytes: maxPacketBytes, Messages: 10_000} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.protocol = otlp.NewHTTP(s.Receiver("otlp-http", "otlp"))
+	w.codec = sinkotlp.Backend(nil).NewCodec()
+	return w
+}
+
+func reasons() (reasons []string) {
+	for _, code := range problem.Refusals() {
+		reasons = append(reasons, string(code))
+	}
+	return reasons
+}
+
+// post sends a request and returns the answer.
+func (w *wayThrough) post(contentType string, body []byte) http1.Response {
+	w.Helper()
+	text := fmt.Sprintf("POST /v1/logs HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", contentType, len(body))
+	head, err := http1.Parse([]byte(text), 8<<10)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var answer http1.Response
+	r := server.NewRequest(&head, bytes.NewReader(body), netip.MustParseAddr("192.0.2.1"), time.Now())
+	if !w.protocol.Handle(r, &answer) {
+		w.Fatal("the path is not handled")
+	}
+	return answer
+}
+
+// packets takes what was accepted, and checks that each packet is what its Info says.
+func (w *wayThrough) packets() (accepted []*packet.Packet) {
+	w.Helper()
+	accepted, err := w.journal.Fetch(context.Background(), nil, 100_000)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, p := range accepted {
+		info, err := packet.Check(p.Body, 10_000)
+		if err != nil || info != p.Info {
+			w.Fatalf("%v: the packet has %+v, and Check says %+v: %.400s", err, p.Info, info, p.Body)
+		}
+		if bytes.IndexByte(p.Body, '\n') >= 0 {
+			w.Fatalf("the packet spans lines: %.400s", p.Body)
+		}
+	}
+	return accepted
+}
+
+// through sends a request, and returns what a receiver of OTLP gets.
+func (w *wayThrough) through(contentType string, body []byte) []byte {
+	w.Helper()
+	if answer := w.post(contentType, body); answer.Status != http.StatusOK || len(answer.Body) > len("{}") {
+		w.Fatalf("the answer is %d %q", answer.Status, answer.Body)
+	}
+	var request httpsink.Request
+	accepted := w.packets()
+	w.codec.Encode(&request, accepted)
+	w.journal.Ack(accepted)
+	return request.Body
+}

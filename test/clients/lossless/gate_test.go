@@ -1,0 +1,225 @@
+package lossless
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"pgregory.net/rapid"
+)
+
+// ids decide the emitter of a resource.
+var ids = []string{"service.name", "service.namespace", "service.instance.id", "host.name", "k8s.pod.name"}
+
+// keys include those that this service writes, and equal ones.
+var keys = append([]string{
+	"a", "b", "", "trace_id", "attributes.trace_id", "severity_text", "input", "body_empty", "attributes.service.name", "attributes.a", "sd.x.y",
+	"otel.scope.name", "ключ", "with \"quotes\"", "line\nbreak",
+}, ids...)
+
+func drawText(t *rapid.T, label string) string {
+	return rapid.OneOf(
+		rapid.StringN(0, 12, -1), rapid.SampledFrom([]string{"", "(empty)", "INFO", "info", "WARN", "null", "1", "NaN", "\x00\u2028", "é\\u00e9"}),
+	).Draw(t, label)
+}
+
+func drawValue(t *rapid.T, v pcommon.Value, depth int) {
+	last := 7
+	if depth > 3 {
+		last = 5
+	}
+	switch rapid.IntRange(0, last).Draw(t, "kind") {
+	case 0:
+	case 1:
+		v.SetStr(drawText(t, "text"))
+	case 2:
+		v.SetInt(rapid.Int64().Draw(t, "int"))
+	case 3:
+		v.SetDouble(rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, 1, -2, 1e21, 1e-7, math.Inf(1), math.Inf(-1), math.NaN(), math.Copysign(0, -1)})).Draw(t, "double"))
+	case 4:
+		v.SetBool(rapid.Bool().Draw(t, "bool"))
+	case 5:
+		v.SetEmptyBytes().FromRaw(rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "bytes"))
+	case 6:
+		s := v.SetEmptySlice()
+		for range rapid.IntRange(0, 3).Draw(t, "items") {
+			drawValue(t, s.AppendEmpty(), depth+1)
+		}
+	default:
+		drawAttributes(t, v.SetEmptyMap(), depth+1)
+	}
+}
+
+// drawAttributes draws values of some keys, which may be equal ones.
+func drawAttributes(t *rapid.T, m pcommon.Map, depth int) {
+	for range rapid.IntRange(0, 4).Draw(t, "attributes") {
+		key := rapid.SampledFrom(keys).Draw(t, "key")
+		drawValue(t, m.PutEmpty(key), depth)
+	}
+}
+
+func drawRecord(t *rapid.T, r plog.LogRecord) {
+	times := rapid.OneOf(rapid.Uint64(), rapid.SampledFrom([]uint64{0, 1, 999_999, 1_000_000, 1_700_000_000_000_000_000, 1_700_000_000_000_000_001}))
+	r.SetTimestamp(pcommon.Timestamp(times.Draw(t, "time")))
+	r.SetObservedTimestamp(pcommon.Timestamp(times.Draw(t, "observed")))
+	r.SetSeverityNumber(plog.SeverityNumber(rapid.Int32Range(-1, 26).Draw(t, "severity")))
+	r.SetSeverityText(drawText(t, "severity text"))
+	drawValue(t, r.Body(), 0)
+	drawAttributes(t, r.Attributes(), 0)
+	r.SetDroppedAttributesCount(rapid.OneOf(rapid.Just(uint32(0)), rapid.Uint32()).Draw(t, "dropped"))
+	r.SetFlags(plog.LogRecordFlags(rapid.OneOf(rapid.Just(uint32(1)), rapid.Uint32()).Draw(t, "flags")))
+	if rapid.Bool().Draw(t, "traced") {
+		r.SetTraceID(pcommon.TraceID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "trace id")))
+		r.SetSpanID(pcommon.SpanID(rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "span id")))
+	}
+	r.SetEventName(drawText(t, "event"))
+}
+
+// drawLogs draws logs whose resources, and whose scopes of a resource, differ.
+func drawLogs(t *rapid.T) plog.Logs {
+	logs := plog.NewLogs()
+	for n := range rapid.IntRange(1, 2).Draw(t, "resources") {
+		rl := logs.ResourceLogs().AppendEmpty()
+		drawAttributes(t, rl.Resource().Attributes(), 0)
+		rl.Resource().Attributes().PutInt("n", int64(n))
+		rl.Resource().SetDroppedAttributesCount(rapid.Uint32Range(0, 2).Draw(t, "dropped"))
+		rl.SetSchemaUrl(drawText(t, "schema url"))
+		for n := range rapid.IntRange(1, 2).Draw(t, "scopes") {
+			sl := rl.ScopeLogs().AppendEmpty()
+			if n > 0 {
+				sl.Scope().SetName(fmt.Sprint(n))
+				sl.Scope().SetVersion(drawText(t, "version"))
+				drawAttributes(t, sl.Scope().Attributes(), 0)
+				sl.Scope().SetDroppedAttributesCount(rapid.Uint32Range(0, 2).Draw(t, "dropped"))
+				sl.SetSchemaUrl(drawText(t, "schema url"))
+			}
+			for range rapid.IntRange(1, 3).Draw(t, "records") {
+				drawRecord(t, sl.LogRecords().AppendEmpty())
+			}
+		}
+	}
+	return logs
+}
+
+func text(t interface{ Fatal(...any) }, logs plog.Logs) string {
+	json, err := new(plog.JSONMarshaler).MarshalLogs(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(json)
+}
+
+func parse(t interface{ Fatal(...any) }, request []byte) plog.Logs {
+	logs, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logs
+}
+
+// What comes by OTLP leaves by OTLP as it came, whatever its encoding and its order.
+func TestLossless(t *testing.T) {
+	w := newWayThrough(t)
+	rapid.Check(t, func(t *rapid.T) {
+		logs := drawLogs(t)
+		request, err := new(plog.ProtoMarshaler).MarshalLogs(logs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := text(t, logs)
+		if got := text(t, parse(t, w.through("application/x-protobuf", request))); got != want {
+			t.Fatalf("protobuf:\n%s\nbecame\n%s", want, got)
+		}
+		if got := text(t, parse(t, w.through("application/json; charset=utf-8", []byte(want)))); got != want {
+			t.Fatalf("JSON:\n%s\nbecame\n%s", want, got)
+		}
+	})
+}
+
+// Hundreds of records are cut into packets, and leave as one ResourceLogs.
+func TestLosslessAcrossPackets(t *testing.T) {
+	w := newWayThrough(t)
+	logs := plog.NewLogs()
+	rl := logs.ResourceLogs().AppendEmpty()
+	rl.Resource().Attributes().PutStr("service.name", "s")
+	for n := range 40 { // more than a packet has
+		sl := rl.ScopeLogs().AppendEmpty()
+		sl.Scope().SetName(fmt.Sprint(n))
+		for range 40 {
+			r := sl.LogRecords().AppendEmpty()
+			r.SetTimestamp(1)
+			r.Body().SetStr("text")
+		}
+	}
+	request, _ := new(plog.ProtoMarshaler).MarshalLogs(logs)
+	if got := text(t, parse(t, w.through("application/x-protobuf", request))); got != text(t, logs) {
+		t.Errorf("became %.1000s", got)
+	}
+}
+
+// FuzzLossless compares the records of any request that pdata understands, each with its
+// resource and scope, in their order by resource.
+func FuzzLossless(f *testing.F) {
+	for n := range 20 {
+		request, err := new(plog.ProtoMarshaler).MarshalLogs(rapid.Custom(drawLogs).Example(n))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(request)
+	}
+	w := newWayThrough(f)
+	f.Fuzz(func(t *testing.T, request []byte) {
+		w.TB = t
+		want, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(request)
+		if err != nil || hasInvalid(want) {
+			_ = w.post("application/x-protobuf", request)
+			w.journal.Ack(w.packets())
+			return
+		}
+		got := parse(t, w.through("application/x-protobuf", request))
+		if got, want := records(t, got), records(t, want); !slices.Equal(got, want) {
+			t.Fatalf("%s\nbecame\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+		}
+	})
+}
+
+// hasInvalid reports whether a text is no UTF-8, which packets cannot keep, or an id has not
+// the usual length.
+func hasInvalid(logs plog.Logs) bool {
+	request, _ := new(plog.ProtoMarshaler).MarshalLogs(logs)
+	json, err := new(plog.JSONMarshaler).MarshalLogs(logs)
+	return err != nil || !utf8.Valid(json) || strings.Contains(string(json), "\ufffd") || len(request) == 0
+}
+
+// records returns each record with its resource and scope, sorted stably by resource.
+func records(t *testing.T, logs plog.Logs) (all []string) {
+	type one struct{ resource, text string }
+	var list []one
+	for _, rl := range logs.ResourceLogs().All() {
+		alone := plog.NewLogs()
+		to := alone.ResourceLogs().AppendEmpty()
+		rl.Resource().CopyTo(to.Resource())
+		to.SetSchemaUrl(rl.SchemaUrl())
+		resource := text(t, alone)
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, r := range sl.LogRecords().All() {
+				alone := plog.NewLogs()
+				into := alone.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+				sl.Scope().CopyTo(into.Scope())
+				into.SetSchemaUrl(sl.SchemaUrl())
+				r.CopyTo(into.LogRecords().AppendEmpty())
+				list = append(list, one{resource, resource + text(t, alone)})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b one) int { return strings.Compare(a.resource, b.resource) })
+	for _, one := range list {
+		all = append(all, one.text)
+	}
+	return all
+}

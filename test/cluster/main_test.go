@@ -1,0 +1,50 @@
+//go:build linux
+
+// Package cluster tests several distributors that share the streams of real NATS servers
+// (JOURNAL=jetstream), under faults: processes are killed, stopped and restarted under load,
+// and what emitters were answered is compared with what analyzers took. The quick run takes
+// less than a minute; -judge repeats the faults for longer and judges times.
+//
+//	go test ./test/cluster -judge -count 1 -v -timeout 40m
+package cluster
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+var judge = flag.Bool("judge", false, "repeat the faults, take outages' full length, and judge times")
+
+// program is the logstreamer binary.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	flag.Parse()
+	folder, err := os.MkdirTemp("", "logstreamer-cluster-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	program = filepath.Join(folder, "logstreamer")
+	out, err := exec.Command("go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer").CombinedOutput()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err, string(out))
+		return 1
+	}
+	// Rows mostly wait, so they run in parallel, but when times are judged.
+	parallel := "6"
+	if *judge {
+		parallel = "1"
+	}
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return m.Run()
+}

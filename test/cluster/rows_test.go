@@ -1,0 +1,186 @@
+//go:build linux
+
+package cluster
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+)
+
+// The fault rows: each is a fault under load, after which nothing accepted may be lost.
+
+// What a killed distributor had is delivered by the others, once its claims have expired.
+func TestDistributorKilledForGood(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 3})
+	y.behave(analyzertest.Behaviour{Delay: 50 * time.Millisecond}) // so that it holds packets
+	y.emitters.awaitMore(t, 1000)
+	y.distributors[0].kill()
+	killed := time.Now()
+	y.emitters.awaitMore(t, 500)
+	y.behave(analyzertest.Behaviour{})
+	y.finish()
+	const ackWait = 30 * time.Second
+	if took := time.Since(killed); *judge && took > ackWait+5*time.Second {
+		t.Errorf("the others took %v", took)
+	}
+}
+
+// Distributors are killed and start again, one after the other.
+func TestDistributorsKilled(t *testing.T) {
+	t.Parallel()
+	if !*judge {
+		t.Skip("takes minutes: with -judge")
+	}
+	y := newSystem(t, setup{servers: 1, distributors: 3})
+	for range 20 {
+		y.emitters.awaitMore(t, 300)
+		d := y.distributors[rand.IntN(3)]
+		d.kill()
+		d.start()
+	}
+	y.finish()
+}
+
+// Distributors that stop in order give their packets to the others at once, and no emitter
+// that goes on to the next one is refused for long.
+func TestDistributorsRestartOneByOne(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 2})
+	for range rounds(5) {
+		for _, d := range y.distributors {
+			y.emitters.awaitMore(t, 200)
+			d.stop()
+			d.start()
+		}
+	}
+	y.finish()
+	for code := range y.emitters.refused {
+		if code != "503 draining" {
+			t.Errorf("packets were refused: %v", y.emitters.refused)
+		}
+	}
+}
+
+// A cluster of three servers loses one after the other by kill -9, then all.
+func TestServersKilled(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 3, distributors: 2})
+	for range rounds(5) {
+		for _, server := range y.servers[:rounds(3)] {
+			server.Kill()
+			y.emitters.awaitMore(t, 300)
+			server.Restart()
+		}
+		for _, server := range y.servers {
+			server.Kill()
+		}
+		y.emitters.awaitRefusals(t, 50)
+		for _, server := range y.servers {
+			server.Launch()
+		}
+		y.emitters.awaitMore(t, 300)
+	}
+	y.finish()
+}
+
+// Servers stand still for a while, as by a stalled disk or machine.
+func TestServersStopped(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 3, distributors: 2})
+	for range rounds(3) {
+		for _, server := range y.servers[:rounds(3)] {
+			server.Signal(syscall.SIGSTOP)
+			y.emitters.awaitMore(t, 300)
+			server.Signal(syscall.SIGCONT)
+			y.emitters.awaitMore(t, 300)
+		}
+	}
+	y.finish()
+}
+
+// Servers restart in order, one by one.
+func TestServersRestartOneByOne(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 3, distributors: 2})
+	for range rounds(3) {
+		for _, server := range y.servers {
+			y.emitters.awaitMore(t, 200)
+			server.Stop()
+			y.emitters.awaitMore(t, 200)
+			server.Restart()
+		}
+	}
+	y.finish()
+}
+
+// A distributor stands still for longer than its claims last: others deliver what it had, and
+// it does not deliver what it had not begun.
+func TestDistributorStopped(t *testing.T) {
+	t.Parallel()
+	if !*judge {
+		t.Skip("takes a minute: with -judge")
+	}
+	y := newSystem(t, setup{servers: 1, distributors: 2})
+	y.distributors[0].signal(syscall.SIGSTOP)
+	y.wait(40 * time.Second)
+	y.distributors[0].signal(syscall.SIGCONT)
+	y.emitters.awaitMore(t, 300)
+	y.finish()
+}
+
+// While the streams are full packets are refused as overloaded; with room they are taken.
+func TestStreamsFull(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 2, environment: []string{"JETSTREAM_MAX_BYTES=3MiB"}})
+	y.behave(analyzertest.Behaviour{Status: 503})
+	y.emitters.pace.Store(0)
+	y.emitters.awaitRefusals(t, 500)
+	y.behave(analyzertest.Behaviour{})
+	y.emitters.awaitMore(t, 1000)
+	y.finish()
+	for code := range y.emitters.refused {
+		if code != "503 overloaded" {
+			t.Errorf("packets were refused: %v", y.emitters.refused)
+		}
+	}
+}
+
+// Without NATS packets are refused at once, in bounded memory, and it is back soon after NATS.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 1})
+	away := 3 * time.Second
+	if *judge {
+		away = time.Minute
+	}
+	y.servers[0].Kill()
+	y.emitters.awaitRefusals(t, 100)
+	y.wait(away)
+	y.servers[0].Launch()
+	back := time.Now()
+	y.emitters.awaitMore(t, 500)
+	recovered := time.Since(back)
+	y.finish()
+	e := y.emitters
+	for code := range e.refused {
+		if code != "503 journal_unwritable" {
+			t.Errorf("packets were refused: %v", e.refused)
+		}
+	}
+	if int(e.refusals.Load()) != e.hints {
+		t.Errorf("%d of %d refusals have no Retry-After", int(e.refusals.Load())-e.hints, e.refusals.Load())
+	}
+	memory := y.distributors[0].peakMemory()
+	t.Logf("refusals within %v, 500 packets within %v of the start of NATS, %d MiB", e.refusalP99(), recovered.Round(time.Millisecond), memory)
+	if memory > 300 {
+		t.Errorf("it had %d MiB of memory", memory)
+	}
+	if *judge && (e.refusalP99() > 50*time.Millisecond || recovered > 5*time.Second) {
+		t.Errorf("99 %% of refusals took up to %v, and it recovered within %v", e.refusalP99(), recovered)
+	}
+}

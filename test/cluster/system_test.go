@@ -1,0 +1,158 @@
+//go:build linux
+
+package cluster
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/test/natstest"
+)
+
+// system is NATS servers, distributors, three analyzers and emitters.
+type system struct {
+	t            *testing.T
+	servers      natstest.Cluster
+	distributors []*distributor
+	analyzers    []*analyzertest.Analyzer
+	emitters     *emitters
+}
+
+// setup is what a system has.
+type setup struct {
+	servers, distributors int
+	environment           []string
+}
+
+func newSystem(t *testing.T, s setup) *system {
+	t.Helper()
+	y := &system{t: t, servers: natstest.StartCluster(t, s.servers, natstest.Options{})}
+	var targets []string
+	for i := range 3 {
+		a := analyzertest.New(t)
+		y.analyzers = append(y.analyzers, a)
+		targets = append(targets, fmt.Sprintf("%s=%v", a.URL(), []float64{0.5, 0.3, 0.2}[i]))
+	}
+	environment := append([]string{
+		"ANALYZERS=" + strings.Join(targets, ","), "NATS_URL=" + y.servers.URL(), "NATS_MONITOR_URL=" + y.servers.Monitor(), fmt.Sprintf("JETSTREAM_REPLICAS=%d", s.servers),
+		"JETSTREAM_MAX_BYTES=256MiB",
+	}, s.environment...)
+	for i := range s.distributors {
+		d := newDistributor(t, i+1, environment)
+		d.start()
+		y.distributors = append(y.distributors, d)
+	}
+	y.emitters = newEmitters(t, y.distributors)
+	y.emitters.awaitMore(t, 300)
+	return y
+}
+
+// finish stops the load, waits until everything is delivered, and compares.
+func (y *system) finish() {
+	y.t.Helper()
+	y.emitters.halt()
+	e := y.emitters
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	missing := func() (lost []string) {
+		taken := y.taken()
+		for id := range e.accepted {
+			if taken[id] == 0 {
+				lost = append(lost, id)
+			}
+		}
+		return lost
+	}
+	deadline := time.Now().Add(waitTimeout)
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	lost := missing()
+	for ; len(lost) > 0 && time.Now().Before(deadline); lost = missing() {
+		<-ticker.C
+	}
+	duplicates, surplus := 0, 0
+	for id, times := range y.taken() {
+		duplicates += times - 1
+		switch {
+		case e.accepted[id]:
+		case e.unknown[id]:
+			surplus++
+		default:
+			y.t.Errorf("%s was delivered and never sent", id)
+		}
+	}
+	y.t.Logf("%d accepted, %d lost, %d duplicates, refused %v (99 %% within %v), %d without an answer, %d of those and of the refused delivered",
+		len(e.accepted), len(lost), duplicates, e.refused, y.p99Locked(), len(e.unknown)-int(e.refusals.Load()), surplus)
+	if len(lost) > 0 {
+		y.t.Errorf("%d accepted packets are lost: %.200q", len(lost), lost)
+	}
+	for _, d := range y.distributors {
+		select {
+		case <-d.ended:
+		default:
+			d.checkLedger()
+		}
+	}
+}
+
+func (y *system) p99Locked() time.Duration {
+	y.emitters.mu.Unlock()
+	defer y.emitters.mu.Lock()
+	return y.emitters.refusalP99().Round(time.Millisecond)
+}
+
+// taken returns how often each packet was taken.
+func (y *system) taken() map[string]int {
+	all := make(map[string]int)
+	for _, a := range y.analyzers {
+		for id, times := range a.Taken() {
+			all[id] += times
+		}
+	}
+	return all
+}
+
+func (y *system) behave(b analyzertest.Behaviour) {
+	for _, a := range y.analyzers {
+		a.Behave(b)
+	}
+}
+
+// wait lets the load go on.
+func (y *system) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-y.t.Context().Done():
+	}
+}
+
+// waitTimeout bounds every wait.
+const waitTimeout = 2 * time.Minute
+
+// await polls until the condition holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(waitTimeout); !holds(); <-ticker.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
+}
+
+func linesOf(text []byte) iter.Seq[string] { return strings.Lines(string(text)) }
+
+// rounds is how often a fault is repeated.
+func rounds(long int) int {
+	if *judge {
+		return long
+	}
+	return 1
+}

@@ -1,0 +1,211 @@
+// Package natstest runs real NATS servers for tests, as processes. The server's binary is
+// built from the module test/nats, so that no other module requires it:
+//
+//	go build -o bin/nats-server github.com/nats-io/nats-server/v2
+package natstest
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/test/ports"
+)
+
+// Server is a server with JetStream. It keeps its ports and its data over restarts.
+type Server struct {
+	t         testing.TB
+	name      string
+	folder    string
+	port      int
+	monitor   int
+	arguments []string
+	command   *exec.Cmd
+	ended     chan struct{}
+}
+
+// Options change a server.
+type Options struct {
+	// SyncInterval is that of JetStream; empty is always.
+	SyncInterval string
+	// More is appended to the configuration.
+	More string
+}
+
+// Cluster is servers that form one cluster.
+type Cluster []*Server
+
+// binary returns the path of the server's binary, and skips the test without it.
+func binary(t testing.TB) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(file), "..", "..", "bin", "nats-server")
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("bin/nats-server is not built: go build -o bin/nats-server github.com/nats-io/nats-server/v2")
+	}
+	return path
+}
+
+// Start starts a single server.
+func Start(t testing.TB, options Options) *Server {
+	t.Helper()
+	return StartCluster(t, 1, options)[0]
+}
+
+// New returns a single server that does not run yet.
+func New(t testing.TB, options Options) *Server {
+	t.Helper()
+	return newCluster(t, 1, options)[0]
+}
+
+// StartCluster starts that many servers and waits until they serve.
+func StartCluster(t testing.TB, size int, options Options) Cluster {
+	t.Helper()
+	c := newCluster(t, size, options)
+	for _, s := range c {
+		s.Launch()
+	}
+	for _, s := range c {
+		s.Await()
+	}
+	return c
+}
+
+func newCluster(t testing.TB, size int, options Options) Cluster {
+	t.Helper()
+	path := binary(t)
+	free, err := ports.Free(3 * size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	for i := range size {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", free[3*i+2]))
+	}
+	var c Cluster
+	for i := range size {
+		s := &Server{t: t, name: fmt.Sprintf("nats-%d", i+1), folder: t.TempDir(), port: free[3*i], monitor: free[3*i+1]}
+		sync := options.SyncInterval
+		if sync == "" {
+			sync = "always"
+		}
+		text := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\njetstream {store_dir: %q, sync_interval: %q, max_file_store: 8GB}\n%s\n",
+			s.name, s.port, s.monitor, filepath.Join(s.folder, "data"), sync, options.More)
+		if size > 1 {
+			text += fmt.Sprintf("cluster {name: test, listen: 127.0.0.1:%d, routes: [%s]}\n", free[3*i+2], strings.Join(routes, ", "))
+		}
+		config := filepath.Join(s.folder, "nats.conf")
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.arguments = []string{path, "-c", config}
+		t.Cleanup(s.Kill)
+		c = append(c, s)
+	}
+	return c
+}
+
+// URL returns the URL of the server; that of a Cluster has all.
+func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
+
+// URL returns the URLs of all servers.
+func (c Cluster) URL() string {
+	var all []string
+	for _, s := range c {
+		all = append(all, s.URL())
+	}
+	return strings.Join(all, ",")
+}
+
+// Monitor returns the URL of the monitoring port.
+func (s *Server) Monitor() string { return "http://127.0.0.1:" + strconv.Itoa(s.monitor) }
+
+// Monitor returns the URLs of all monitoring ports.
+func (c Cluster) Monitor() string {
+	var all []string
+	for _, s := range c {
+		all = append(all, s.Monitor())
+	}
+	return strings.Join(all, ",")
+}
+
+// Launch starts the process without waiting.
+func (s *Server) Launch() {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	command := exec.Command(s.arguments[0], s.arguments[1:]...)
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	s.command, s.ended = command, ended
+	go func() {
+		_ = command.Wait() // its result is in command.ProcessState
+		close(ended)
+	}()
+}
+
+// Await waits until JetStream of the server is ready.
+func (s *Server) Await() {
+	s.t.Helper()
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-ticker.C {
+		response, err := client.Get(s.Monitor() + "/healthz")
+		if err != nil {
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	text, _ := os.ReadFile(filepath.Join(s.folder, "log"))
+	s.t.Fatalf("%s is not ready within a minute:\n%s", s.name, text[max(0, len(text)-4000):])
+}
+
+// Restart starts a server that was killed or stopped, and waits until it serves.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Launch()
+	s.Await()
+}
+
+// Kill sends SIGKILL and waits for the end.
+func (s *Server) Kill() {
+	if s.command != nil {
+		_ = s.command.Process.Kill() // it may have ended
+		<-s.ended
+	}
+}
+
+// Stop sends SIGTERM and waits for the end.
+func (s *Server) Stop() {
+	_ = s.command.Process.Signal(syscall.SIGTERM) // it may have ended
+	<-s.ended
+}
+
+// Signal sends a signal, such as SIGSTOP.
+func (s *Server) Signal(signal os.Signal) {
+	s.t.Helper()
+	if err := s.command.Process.Signal(signal); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Name returns the name by which the servers know each other.
+func (s *Server) Name() string { return s.name }
