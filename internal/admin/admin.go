@@ -20,6 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/console"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/listener"
 )
@@ -45,6 +46,9 @@ type Dependencies struct {
 	DataDir string
 	// Upgrader replaces the program; nil: it cannot be replaced.
 	Upgrader Upgrader
+	// Demo makes analyzers fail and recover, for the page of a demo; nil: this is none, and
+	// the API has no such path.
+	Demo Demo
 	// Version is that of the program.
 	Version    string
 	Registerer prometheus.Registerer
@@ -60,6 +64,14 @@ type Upgrader interface {
 	Request(ctx context.Context) error
 }
 
+// Demo makes analyzers fail. It may be used concurrently.
+type Demo interface {
+	// StopAnalyzer stops an analyzer in the midst of its requests.
+	StopAnalyzer(id string) error
+	// StartAnalyzer starts an analyzer that was stopped.
+	StartAnalyzer(id string) error
+}
+
 // api serves requests. It may be used concurrently.
 type api struct {
 	control     *control.Controller
@@ -71,6 +83,8 @@ type api struct {
 	crossOrigin *http.CrossOriginProtection
 	stopping    context.Context // ends with Stop
 	upgrader    Upgrader
+	console     http.Handler
+	demo        Demo
 	version     string
 	started     time.Time
 	local       bool // only processes of this machine can connect
@@ -92,7 +106,12 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	page, err := console.New(deps.Demo != nil)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{api: newAPI(deps, m), done: make(chan struct{})}
+	s.api.console = page
 	s.api.stopping, s.endReads = context.WithCancel(context.Background())
 	s.api.local = isLocal(l.Addr())
 	bounded := newConnections(listener.NewRetrying(l, deps.Logger), maxConnections, maxAddressConnections, m.displaced)
@@ -124,10 +143,14 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 }
 
 func newAPI(deps Dependencies, m *metrics) *api {
+	served := append(allRoutes(), pageRoutes()...)
+	if deps.Demo != nil {
+		served = append(served, demoRoutes()...)
+	}
 	return &api{
-		control: deps.Controller, access: deps.Access, metrics: m, logger: deps.Logger, routes: allRoutes(),
+		control: deps.Controller, access: deps.Access, metrics: m, logger: deps.Logger, routes: served,
 		audit:       newAudit(deps.DataDir, deps.Logger, m.auditFailures),
-		crossOrigin: http.NewCrossOriginProtection(), upgrader: deps.Upgrader, version: deps.Version, started: time.Now(),
+		crossOrigin: http.NewCrossOriginProtection(), upgrader: deps.Upgrader, demo: deps.Demo, version: deps.Version, started: time.Now(),
 		eventStreams: make(slots, maxEventStreams), traceStreams: make(slots, maxTraceStreams),
 	}
 }

@@ -23,13 +23,15 @@ type answer struct {
 	revision int64 // 0: there is none
 	location string
 	cookie   *http.Cookie
-	// Of body, text and stream there is at most one. A body is encoded as JSON; text and
+	// Of body, text, stream and page there is at most one. A body is encoded as JSON; text and
 	// stream have a content type.
 	body        any
 	contentType string
 	text        []byte
 	// stream writes the answer as it comes, until the request's context ends.
 	stream func(*stream)
+	// page answers with a file of the console.
+	page http.Handler
 }
 
 // writeTo writes the answer to a request.
@@ -52,6 +54,9 @@ func (a *answer) writeTo(w http.ResponseWriter, r *http.Request) {
 	case a.stream != nil:
 		header.Set("Content-Type", a.contentType)
 		a.stream(newStream(w, r))
+	case a.page != nil:
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+		a.page.ServeHTTP(w, r)
 	case a.text != nil:
 		write(w, r, status, a.contentType, a.text)
 	case a.body != nil:

@@ -159,7 +159,7 @@ func TestAllow(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/v1", "/v1/", "/v1/none", "/v1//status", "/v1/status/", "/v1/../v1/status", "/V1/status", "/v1/analyzers/a1/breaker/x", "/%2e%2e/v1/status"} {
+	for _, path := range []string{"/console", "/v1", "/v1/", "/v1/none", "/v1//status", "/v1/status/", "/v1/../v1/status", "/V1/status", "/v1/analyzers/a1/breaker/x", "/%2e%2e/v1/status"} {
 		s.want(404, notFound, "GET", path, "")
 	}
 }

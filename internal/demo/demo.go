@@ -1,5 +1,5 @@
 // Package demo runs the whole system in one process on loopback: three
-// analyzers of different weight, a distributor and an emitter. It shows the
+// analyzers of different weight, a distributor with its console and an emitter. It shows the
 // split of messages while it runs, and at the end the ledger, which must
 // balance.
 package demo
@@ -28,6 +28,8 @@ type Config struct {
 	// KillDuration.
 	KillAfter    time.Duration `env:"KILL_AFTER" min:"0" zero:"never" help:"when one analyzer is stopped; 0 means never"`
 	KillDuration time.Duration `env:"KILL_DURATION" min:">0" help:"how long the analyzer stays stopped"`
+	// Console overrides Duration.
+	Console bool `env:"CONSOLE" help:"go on until interrupted, for a look at the console in a browser"`
 }
 
 // DefaultConfig sends packets of 1 to 100 messages.
@@ -41,6 +43,9 @@ func (c Config) Validate() error { return c.emitter("http://localhost").Validate
 // emitter returns the emitter's settings.
 func (c Config) emitter(target string) emitter.Config {
 	config := emitter.DefaultConfig()
+	if c.Console {
+		c.Duration = 0
+	}
 	config.Target, config.Duration, config.Rate, config.PacketSize, config.File = target, c.Duration, c.Rate, c.PacketSize, c.File
 	return config
 }
@@ -73,15 +78,14 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	d, err := startDistributor(ctx, analyzers.targets(), folder, logger)
+	d, err := startSystem(ctx, analyzers, folder, logger)
 	if err != nil {
 		return err
 	}
 	stop := func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 		defer cancel()
-		_, err := d.Stop(ctx)
-		return err
+		return d.stop(ctx)
 	}
 	defer func() { _ = stop() }() // for error returns before the stop below
 	e, err := emitter.New(config.emitter("http://"+d.Addr()+"/ingest"), emitter.Deps{Logger: logger, Stdin: screen.Stdin})
@@ -90,7 +94,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 	}
 	printHeader(screen.Out, d, config)
 	view := newView(screen)
-	report, err := runEmitter(ctx, config, d, e, analyzers, view)
+	report, err := runEmitter(ctx, config, d.Distributor, e, analyzers, view)
 	if err != nil {
 		return err
 	}
@@ -101,30 +105,14 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 	return printLedger(screen.Out, ledger{report, d.Status(), analyzers.processed()})
 }
 
-func startDistributor(ctx context.Context, targets []distributor.Target, folder string, logger *slog.Logger) (*distributor.Distributor, error) {
-	config := distributor.DefaultConfig()
-	config.Host, config.Port, config.MetricsListen = "127.0.0.1", 0, "127.0.0.1:0"
-	config.Targets = targets
-	config.DataDir = folder
-	config.Server.DrainDelay = 0 // no load balancer in front of it
-	config.Analyzer.ProbeInterval = time.Second
-	config.Analyzer.SlowStart = 3 * time.Second
-	d, err := distributor.New(config, logger)
-	if err != nil {
-		return nil, err
-	}
-	d.Start(ctx)
-	return d, nil
-}
-
-func printHeader(out io.Writer, d *distributor.Distributor, config Config) {
+func printHeader(out io.Writer, d *system, config Config) {
 	what := fmt.Sprintf("%s messages a packet, %g packets a second", config.PacketSize, config.Rate)
 	if config.File != "" {
 		what = config.File + ", " + what
 	}
 	_, _ = fmt.Fprintf(out, "Sending %s.\n", what)
 	_, _ = fmt.Fprintf(out, "Ingest http://%s/ingest   health http://%s/health\n", d.Addr(), d.Addr())
-	_, _ = fmt.Fprintf(out, "Prometheus' metrics http://%s/metrics\n\n", d.MetricsAddr())
+	_, _ = fmt.Fprintf(out, "Prometheus' metrics http://%s/metrics   console http://%s/\n\n", d.MetricsAddr(), d.consoleAddr())
 }
 
 // runEmitter draws tables while the emitter runs, and stops and restarts an
@@ -140,12 +128,18 @@ func runEmitter(ctx context.Context, config Config, d *distributor.Distributor, 
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
 	kill, restart := after(config.KillAfter), (<-chan time.Time)(nil)
+	var stopped <-chan struct{}
 	for {
 		select {
 		case <-done:
-			return report, runErr
+			if runErr != nil || !config.Console || ctx.Err() != nil {
+				return report, runErr
+			}
+			done, stopped = nil, ctx.Done() // a file was sent to its end
+		case <-stopped:
+			return report, nil
 		case <-ticker.C:
-			if endsSoon(view.start, config.Duration) {
+			if !config.Console && endsSoon(view.start, config.Duration) {
 				continue // the last table is drawn after the delivery of everything
 			}
 			view.draw(d.Status(), e.Snapshot())

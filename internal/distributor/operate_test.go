@@ -216,7 +216,7 @@ func TestHistory(t *testing.T) {
 	for name, want := range map[string]float64{
 		"accepted_packets_per_s": 5, "accepted_messages_per_s": 15, "delivered_messages_per_s": 15, "dead_lettered_packets_per_s": 0,
 		"refused_malformed_per_s": 0, "undelivered_packets": 0, "oldest_age_s": 0, "unaccounted_messages": 0, "healthy_analyzers": 1,
-		"one/routed_messages_per_s": 15, "one/share": 1, "one/target": 1,
+		"one/routed_messages_per_s": 15, "one/share": 1, "one/target": 1, "one/healthy": 1,
 	} {
 		if value, known := got[name]; !known || value != want {
 			t.Errorf("%s is %v, want %v", name, value, want)

@@ -108,3 +108,6 @@ func (r *Receiver) Decode(coding string, encoded []byte) (*packet.Packet, *probl
 
 // MaxPacketBytes returns the current maximum size of a packet, which no record may exceed.
 func (r *Receiver) MaxPacketBytes() int { return r.service.deps.Limits().Bytes }
+
+// MaxBodyBytes returns the current maximum size of a request, decoded.
+func (r *Receiver) MaxBodyBytes() int { return r.service.bodies.MaxBytes() }

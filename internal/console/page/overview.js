@@ -1,0 +1,200 @@
+// The first page, in the order of urgency.
+import {html, Component} from './html.js';
+import {state, changed, merged, recentShares, mayChange, retry, logOut} from './store.js';
+import {count, rate, percent, signed, plural, seconds, span, clock, value, words} from './format.js';
+import {warnings, verdict, answers, refusals, quiet, level, why, isOut, stateWords} from './verdict.js';
+import {act, analyzerActions, addAnalyzer, changeSetting, revertSetting, reload, replayLetters} from './actions.js';
+import {Flow} from './flow.js';
+import {Spark, Throughput, Shares} from './charts.js';
+
+const ago = time => span(Math.max(0, Math.round((Date.now() - time) / 1000)));
+
+const links = {
+  connecting: () => 'Connecting…',
+  lost: () => `Disconnected${state.lastSeen ? `, last seen ${ago(state.lastSeen)} ago` : ''}. ${state.problem?.status ? state.problem.message + '. ' : ''}Trying again${state.retryAt > Date.now() ? ` in ${span(Math.ceil((state.retryAt - Date.now()) / 1000))}` : ''}.`,
+  hidden: () => 'Paused while the tab was hidden.',
+};
+
+// Link says whether what is shown is the present.
+export const Link = () => {
+  const fresh = state.restartedAt && Date.now() - state.restartedAt < 60000;
+  return html`<div class=${'link ' + state.link}>
+    ${state.link === 'live'
+    ? html`<span class="dot"></span><span class="wide">Live, each second.</span>${fresh ? html` <b>The distributor was restarted ${ago(state.restartedAt)} ago.</b>` : ''}`
+    : html`<span class="dot"></span><b>${links[state.link]?.() ?? ''}</b> ${state.link === 'lost' && html`<button type="button" onClick=${retry}>Try now</button>`}`}
+  </div>`;
+};
+
+export const Header = () => html`<header>
+  <a class="brand" href="#/">Log Streamer</a>
+  <span class="where" title="The distributor that serves this page">${location.host}<span class="wide">${state.status ? ` · ${state.status.version} · up ${span(seconds(state.status.uptime))} · revision ${state.revision}` : ''}</span></span>
+  <${Link} />
+  <span class="who">${state.session && (state.session.role === 'operate'
+    ? html`<span title=${`by ${state.session.by}`}>${state.session.name}: may change</span>`
+    : html`<span class="tag info" title="Changes need a token with the role operate.">${state.session.name}: read only</span>`)}
+    ${state.session?.by === 'session' && html` <button type="button" onClick=${logOut}>Log out</button>`}</span>
+  <nav aria-label="Pages"><a href="#/packet">Packet</a><a href="#/tap">Tap</a><a href="#/dead-letters">Dead letters</a><a href="#/keys">Keys</a></nav>
+</header>`;
+
+const Recipe = ({name}) => name && html` <a href=${'#/runbook/' + name}>What to do<span class="sr"> about ${name}</span></a>`;
+
+export const Banner = () => {
+  const found = warnings(), now = verdict(found), rest = found.filter(w => w.text !== now.text);
+  const recipe = found.find(w => w.text === now.text)?.recipe;
+  const v = state.link === 'live' || !state.snapshot ? now : {level: 'none', mark: '?', text: `Not known now. At ${clock(state.lastSeen)} it was: ${now.text}`};
+  return html`<section class=${'banner ' + v.level} aria-label="State">
+    <p class="verdict" role="status" aria-live="polite"><span class="mark" aria-hidden="true">${v.mark}</span><span>${v.text}<${Recipe} name=${recipe} /></span></p>
+    <dl class="answers">${answers().map(a => html`<div key=${a.question} class=${a.level}><dt>${a.question}</dt>
+      <dd><b>${a.emitter ? html`<a href=${'#/emitter/' + encodeURIComponent(a.emitter)}>${a.text}</a>` : a.text}</b><span>${a.more}</span></dd></div>`)}</dl>
+    ${rest.length > 0 && html`<ul class="warnings">${rest.map(w => html`<li key=${w.recipe + w.text.slice(0, 9)} class=${w.level}><span class="tag ${w.level}">${{bad: 'bad', warn: 'warning', info: 'note'}[w.level]}</span> ${w.text}<${Recipe} name=${w.recipe} /></li>`)}</ul>`}
+  </section>`;
+};
+
+const column = name => state.columns[name] ?? [];
+
+const Number = ({title, value: text, unit, more, values}) => html`<div class="card number"><h2>${title}</h2>
+  <p><b>${text}</b> <span class="unit">${unit}</span></p><${Spark} values=${values} label=${`${title}, the last two minutes`} /><p class="quiet">${more}</p></div>`;
+
+const refusedColumn = () => {
+  const columns = Object.keys(state.columns).filter(name => name.startsWith('refused_')).map(name => state.columns[name]);
+  return state.times.slice(-120).map((_, i, all) => columns.reduce((sum, c) => sum + (c[c.length - all.length + i] ?? 0), 0));
+};
+
+export const Numbers = () => {
+  const v = state.snapshot?.values ?? {}, refused = refusals(), sum = refused.reduce((all, r) => all + r.rate, 0);
+  const [age, unit] = (v.oldest_age_s > 0 ? span(v.oldest_age_s) : state.snapshot ? '0 ms' : '–').split(/ (.*)/);
+  const growth = v.accepted_messages_per_s - v.delivered_messages_per_s - (v.dead_lettered_packets_per_s > 0 ? NaN : 0);
+  return html`<section class="numbers" aria-label="Four numbers">
+    <${Number} title="In" value=${rate(v.accepted_messages_per_s)} unit="messages/s" values=${column('accepted_messages_per_s')} more=${`${rate(v.accepted_packets_per_s)} packets/s accepted`} />
+    <${Number} title="Out" value=${rate(v.delivered_messages_per_s)} unit="messages/s" values=${column('delivered_messages_per_s')} more=${growth > 0.05 * v.accepted_messages_per_s && v.oldest_age_s > 1 ? `${rate(growth)} messages/s less than in` : `${rate(v.delivered_packets_per_s)} packets/s delivered`} />
+    <${Number} title="Oldest packet waits" value=${age} unit=${unit} values=${column('oldest_age_s')} more=${`${plural(v.undelivered_packets, 'packet')} (${plural(v.undelivered_messages, 'message')})`} />
+    <${Number} title="Refused" value=${rate(state.snapshot ? sum : NaN)} unit="packets/s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') : 'none now'} />
+  </section>`;
+};
+
+// Menu is a button that opens a list of actions.
+class Menu extends Component {
+  render({label, items}) {
+    const close = e => {
+      const menu = e.currentTarget.closest('details');
+      if (e.type === 'focusout' && menu.contains(e.relatedTarget)) return;
+      if (e.type === 'keydown' && e.key !== 'Escape') return;
+      if (e.type === 'keydown') {
+        e.stopPropagation();
+        menu.querySelector('summary').focus();
+      }
+      menu.open = false;
+    };
+    return html`<details class="menu" onFocusOut=${close} onKeyDown=${close}><summary aria-label=${label}>Change…</summary>
+      <div>${items.map(item => html`<button type="button" key=${item.title} onClick=${e => {
+      close(e);
+      act(item);
+    }}>${item.verb}</button>`)}</div></details>`;
+  }
+}
+
+export const ShareBar = ({share, due, target, kind}) => html`<span class=${'bar ' + kind} aria-hidden="true">
+  <i style=${{width: 100 * Math.min(1, share || 0) + '%'}}></i><b style=${{left: 100 * target + '%'}}></b></span>
+  <span class="n fixed">${percent(share)}</span><span class="quiet due"> due ${percent(due)}</span>`;
+
+const Row = ({a, share}) => {
+  const kind = level(a), reason = why(a);
+  return html`<tr class=${kind}>
+    <th scope="row"><a class="row" href=${'#/analyzer/' + encodeURIComponent(a.id)}>${a.id}</a></th>
+    <td class="state"><span class=${'tag ' + kind}>${stateWords(a)}</span>${reason && html`<span class="quiet reason">${reason}${a.ramp < 1 && a.ramp > 0 && !isOut(a) ? `, ${percent(a.ramp, 0)} of it` : ''}</span>`}</td>
+    <td class="share"><${ShareBar} share=${share} due=${a.due} target=${a.target_share} kind=${kind} /></td>
+    <td class="n">${isOut(a) ? '–' : signed(a.deviation)}</td>
+    <td class="n">${count(a.queued)}<span class="quiet"> + ${count(a.sending)}</span></td>
+    <td class="n opt">${rate(a.rate)}</td>
+    <td class="n opt">${a.p99s ? span(a.p99s) : '–'}</td>
+    <td class="menus">${mayChange() && html`<${Menu} label=${`Change ${a.id}`} items=${analyzerActions(a)} />`}</td>
+  </tr>`;
+};
+
+export class Analyzers extends Component {
+  render(_, {filter = ''}) {
+    const all = merged(), shown = all.filter(a => (a.id + ' ' + stateWords(a)).toLowerCase().includes(filter.toLowerCase()));
+    const shares = recentShares();
+    return html`<section class="card" aria-labelledby="analyzers-title">
+      <div class="title"><h2 id="analyzers-title">Analyzers</h2>
+        <input id="filter" type="search" placeholder="Filter ( / )" aria-label="Filter analyzers by id or state" value=${filter} onInput=${e => this.setState({filter: e.target.value})} />
+        ${mayChange() && html`<button type="button" onClick=${() => act(addAnalyzer())}>Add…</button>`}</div>
+      <table class="analyzers"><thead><tr><th scope="col">Analyzer</th><th scope="col">State</th><th scope="col">Share of messages <span class="unit">bar: last 10 s, tick: weight</span></th>
+        <th scope="col" class="n">Off by <span class="unit">messages, limit ±${count(state.bound)}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
+        <th scope="col" class="n opt">Rate <span class="unit">messages/s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
+      <tbody>${shown.map(a => html`<${Row} key=${a.id} a=${a} share=${shares[a.id]} />`)}</tbody></table>
+      ${!shown.length && html`<p class="quiet">${all.length ? `No analyzer matches “${filter}”.` : 'No data yet.'}</p>`}
+      ${state.session?.role === 'read' && html`<p class="quiet">There are no controls: ${state.session.name} has the role read. Changes need a token with the role operate.</p>`}
+    </section>`;
+  }
+}
+
+const places = {journal: 'in the journal', router: 'at the router', queue: 'in queues of analyzers', in_flight: 'sent, not yet answered'};
+
+export const Backlog = () => {
+  const b = state.backlog, sums = {};
+  for (const p of b?.by_place ?? []) {
+    const sum = sums[p.place] ??= {packets: 0, messages: 0};
+    sum.packets += p.packets;
+    sum.messages += p.messages;
+  }
+  return html`<section class="card" id="backlog" tabindex="-1" aria-labelledby="backlog-title"><h2 id="backlog-title">Backlog</h2>
+    <table><thead><tr><th scope="col">Place</th><th scope="col" class="n">Packets</th><th scope="col" class="n">Messages</th></tr></thead>
+      <tbody>${Object.keys(places).map(p => html`<tr key=${p}><th scope="row">${places[p]}</th><td class="n">${count(sums[p]?.packets ?? (b ? 0 : NaN))}</td><td class="n">${count(sums[p]?.messages ?? (b ? 0 : NaN))}</td></tr>`)}</tbody></table>
+    <table><thead><tr><th scope="col">Emitter</th><th scope="col">Part of what waits</th><th scope="col" class="n">Messages</th></tr></thead>
+      <tbody>${(b?.by_emitter ?? []).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th>
+        <td class="share"><span class="bar" aria-hidden="true"><i style=${{width: 100 * Math.min(1, e.messages / (b.total.messages || 1)) + '%'}}></i></span></td>
+        <td class="n">${count(e.messages)}${e.error_messages ? html`<span class="quiet"> ±${count(e.error_messages)}</span>` : ''}</td></tr>`)}</tbody></table>
+    ${b && !b.by_emitter.length && html`<p class="quiet">No emitter has messages that wait.</p>`}
+  </section>`;
+};
+
+const Refusals = () => {
+  const list = refusals(), letters = state.status?.ledger.dead_lettered.packets;
+  return html`<section class="card" id="refusals" tabindex="-1" aria-labelledby="refusals-title"><h2 id="refusals-title">Refusals and dead letters</h2>
+    ${list.length ? html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="n">Packets/s</th></tr></thead>
+      <tbody>${list.map(r => html`<tr key=${r.reason}><th scope="row">${words(r.reason)}</th><td class="n">${rate(r.rate)}</td></tr>`)}</tbody></table>` : html`<p class="quiet">Nothing is refused now.</p>`}
+    <p>${letters ? html`<a href="#/dead-letters">${plural(letters, 'dead letter')}</a> since the start of the process.` : 'No dead letters.'}
+      ${letters && mayChange() ? html` <button type="button" onClick=${() => act(replayLetters({}, NaN))}>Replay…</button>` : ''}</p>
+  </section>`;
+};
+
+export const eventText = e => html`<b>${words(e.kind)}</b> ${e.path ?? ''}${e.old !== undefined || e.new !== undefined ? `: ${value(e.old)} → ${value(e.new)}` : ''}${e.actor ? ` by ${e.actor}` : ''}${e.result && e.result !== 'applied' ? `, ${words(e.result)}` : ''}${e.reason ? `: “${e.reason}”` : ''}`;
+
+const Events = () => html`<section class="card" aria-labelledby="events-title"><h2 id="events-title">Events</h2>
+  ${state.events.length ? html`<ol class="events">${state.events.slice(-12).reverse().map(e => html`<li key=${e.id}><time datetime=${e.time}>${clock(e.time)}</time> <span>${eventText(e)}</span></li>`)}</ol>` : html`<p class="quiet">Nothing was changed since the start of the process.</p>`}
+</section>`;
+
+const expiry = expires => expires ? `, until ${clock(expires)}` : '';
+
+class Settings extends Component {
+  render(_, {all, filter = ''}) {
+    const keys = Object.keys(state.settings).sort(), changedKeys = keys.filter(k => state.settings[k].overridden);
+    const shown = (all ? keys : changedKeys).filter(k => k.includes(filter.toLowerCase()));
+    const others = state.overrides.filter(o => !o.path.startsWith('settings/'));
+    return html`<section class="card" aria-labelledby="settings-title"><div class="title"><h2 id="settings-title">Settings and overrides</h2>
+      ${all && html`<input type="search" placeholder="Filter" aria-label="Filter settings" value=${filter} onInput=${e => this.setState({filter: e.target.value})} />`}
+      <button type="button" aria-pressed=${!!all} onClick=${() => this.setState({all: !all})}>${all ? 'Only overrides' : `All ${keys.length}`}</button>
+      ${mayChange() && html`<button type="button" onClick=${() => act(reload())}>Reload the file…</button>`}</div>
+      ${shown.length + (all ? 0 : others.length) ? html`<table class="settings"><thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th><th scope="col"><span class="sr">Actions</span></th></tr></thead><tbody>
+        ${shown.map(k => html`<tr key=${k}><th scope="row">${k}</th><td>${value(state.settings[k].value)}</td><td>${state.settings[k].overridden ? html`<span class="tag info">override${expiry(state.settings[k].expires)}</span>` : state.settings[k].origin}</td>
+          <td class="menus">${mayChange() && html`<button type="button" aria-label=${`Change ${k}`} onClick=${() => act(changeSetting(k))}>Change…</button>${state.settings[k].overridden && html` <button type="button" aria-label=${`Revert ${k}`} onClick=${() => act(revertSetting('settings/' + k))}>Revert…</button>`}`}</td></tr>`)}
+        ${!all && others.map(o => html`<tr key=${o.path}><th scope="row">${o.path}</th><td>${value(o.value)}</td><td><span class="tag info">override${expiry(o.expires)}</span><span class="quiet"> in place of ${value(o.base)}, by ${o.actor}</span></td>
+          <td class="menus">${mayChange() && html`<button type="button" aria-label=${`Revert ${o.path}`} onClick=${() => act(revertSetting(o.path))}>Revert…</button>`}</td></tr>`)}
+      </tbody></table>` : html`<p class="quiet">${all ? 'No setting matches.' : 'All is as in the configuration file.'}</p>`}
+    </section>`;
+  }
+}
+
+const curl = () => {
+  const host = location.hostname.includes(':') ? location.host : location.hostname;
+  return `curl http://${host}:8080/ingest -H 'Content-Type: application/json' -d '{"emitter_id":"web-1","packet_id":"1","messages":[{"timestamp":${Date.now() - Date.now() % 60000},"level":"INFO","message":"hello"}]}'`;
+};
+
+const NoTraffic = () => quiet() && html`<section class="card"><h2>No traffic</h2><p>Nothing came in the last minute. To send a packet, with PORT in place of 8080 if it is another one:</p><pre tabindex="0">${curl()}</pre></section>`;
+
+export const Overview = () => html`<h1 class="sr">Overview of ${location.host}</h1>
+  <${Numbers} /><${NoTraffic} /><${Flow} /><${Analyzers} />
+  <div class="two"><${Throughput} /><${Shares} /></div>
+  <div class="two"><${Backlog} /><div class="stack"><${Refusals} /><${Events} /></div></div>
+  <${Settings} />`;

@@ -1,0 +1,232 @@
+// What the page knows of the distributor, and how it learns it: the history once, then the
+// stream, and what the stream does not have each few seconds.
+import {get, request, events} from './api.js';
+
+const LENGTH = 900; // snapshots that are kept, as by the distributor
+const MAX_EVENTS = 200;
+const IDLE = 10000; // of a stream that has an event a second, in ms
+const DETAIL_EVERY = 5; // snapshots
+
+export const state = {
+  link: 'connecting', // connecting, live, lost, expired, hidden
+  lastSeen: 0, retryAt: 0, problem: null,
+  session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, events: [], lastEvent: 0,
+  settings: {}, overrides: [], limits: null,
+  snapshot: null, boot: '', lastID: '', restartedAt: 0,
+  times: [], columns: {}, parts: {}, // parts: columns by analyzer
+};
+
+let render = () => {};
+let scheduled = false;
+
+// changed draws the page in the next frame.
+export const changed = () => {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    render();
+  });
+};
+
+export const mayChange = () => state.link === 'live' && state.session?.role === 'operate';
+
+const push = (columns, values, length) => {
+  for (const name in values) columns[name] ??= Array(length).fill(null);
+  for (const name in columns) {
+    columns[name].push(values[name] ?? null);
+    if (columns[name].length > LENGTH) columns[name].shift();
+  }
+};
+
+// receive adds a snapshot.
+export const receive = snapshot => {
+  const length = state.times.length;
+  state.times.push(snapshot.time / 1000);
+  if (length === LENGTH) state.times.shift();
+  push(state.columns, snapshot.values, length);
+  for (const id in snapshot.analyzers) state.parts[id] ??= {};
+  for (const id in state.parts) {
+    push(state.parts[id], snapshot.analyzers[id] ?? {}, length);
+    if (!(id in snapshot.analyzers) && Object.values(state.parts[id]).every(c => c.every(v => v === null))) delete state.parts[id];
+  }
+  state.snapshot = snapshot;
+  state.lastSeen = Date.now();
+  changed();
+};
+
+const loadHistory = async () => {
+  const history = await get('/v1/history');
+  state.times = history.times.map(t => t / 1000);
+  state.columns = history.columns;
+  state.parts = history.analyzers;
+  state.lastID = history.seq ? `${history.boot}-${history.seq}` : '';
+  meet(history.boot);
+};
+
+// meet notes which start of the process is seen.
+const meet = boot => {
+  if (state.boot && boot !== state.boot) {
+    state.restartedAt = Date.now();
+    state.events = [];
+    state.lastEvent = 0;
+    state.revision = 0;
+  }
+  state.boot = boot;
+};
+
+let detailed = Promise.resolve();
+let asking = false;
+
+// refresh reads what the stream does not have. Calls while one is under way are one more.
+export const refresh = () => {
+  if (asking) return detailed;
+  asking = true;
+  detailed = detailed.then(() => {
+    asking = false;
+    return detail();
+  }).catch(fail);
+  return detailed;
+};
+
+const detail = async () => {
+  const [status, analyzers, backlog, list] = await Promise.all([
+    get('/v1/status'), get('/v1/analyzers'), get('/v1/backlog?top=10'), get(`/v1/events?after=${state.lastEvent}&limit=10000`)]);
+  const stale = status.revision !== state.revision;
+  Object.assign(state, {status, analyzers: analyzers.analyzers, bound: analyzers.bound_messages, revision: status.revision, backlog, lastEvent: list.last});
+  state.events = state.events.concat(list.events).slice(-MAX_EVENTS);
+  if (stale) {
+    const [settings, overrides, limits] = await Promise.all([get('/v1/settings'), get('/v1/overrides'), get('/v1/limits')]);
+    Object.assign(state, {settings: settings.settings, overrides: overrides.overrides, limits});
+  }
+  changed();
+};
+
+// fail notes a refused read: a session that has ended ends the stream as well.
+const fail = problem => {
+  if (problem.status !== 401) return;
+  state.session = null;
+  state.link = 'expired';
+  stop?.abort();
+  changed();
+};
+
+let stop = null; // of the open stream
+let wake = null; // ends a pause
+
+const pause = ms => new Promise(resolve => {
+  wake = resolve;
+  if (ms) setTimeout(resolve, ms);
+});
+
+// once reads the stream until it ends.
+const once = async () => {
+  stop = new AbortController();
+  let idle, reset = false, seen = '', due = 0;
+  const beat = () => {
+    clearTimeout(idle);
+    idle = setTimeout(() => stop.abort(), IDLE);
+  };
+  try {
+    beat();
+    state.session = await get('/v1/session');
+    if (!state.lastID) await loadHistory();
+    await refresh();
+    stop.signal.throwIfAborted();
+    await events('/v1/stream', {
+      signal: stop.signal, lastID: state.lastID, onBytes: beat,
+      onOpen: () => {
+        Object.assign(state, {link: 'live', problem: null, lastSeen: Date.now()});
+        changed();
+      },
+      onEvent: ({type, id, data}) => {
+        if (type === 'reset') {
+          reset = true;
+          state.lastID = '';
+          stop.abort();
+        }
+        if (type !== 'snapshot') return;
+        state.lastID = id;
+        meet(data.boot);
+        receive(data);
+        const texts = JSON.stringify([data.texts, data.analyzer_texts]);
+        if (texts === seen && --due > 0) return;
+        seen = texts;
+        due = DETAIL_EVERY;
+        refresh();
+      },
+    });
+  } catch (problem) {
+    if (!reset) throw problem;
+  } finally {
+    clearTimeout(idle);
+  }
+};
+
+// follow keeps the page up to date for as long as it is open.
+const follow = async () => {
+  for (let failures = 0; ; changed()) {
+    const problem = await once().catch(error => error);
+    if (document.hidden) {
+      state.link = 'hidden';
+      await pause();
+      continue;
+    }
+    if (state.link === 'expired' || problem?.status === 401) {
+      fail({status: 401});
+      await pause();
+      continue;
+    }
+    if (!problem && !state.lastID) continue; // a reset: the history is read again
+    failures = state.link === 'live' ? 0 : Math.min(failures + 1, 4);
+    const wait = Math.max(problem?.retryAfter || 0, 2 ** failures / 2);
+    if (problem?.name !== 'AbortError') state.problem = problem ?? null;
+    Object.assign(state, {link: 'lost', retryAt: Date.now() + 1000 * wait});
+    changed();
+    await pause(1000 * wait);
+  }
+};
+
+export const retry = () => wake?.();
+
+export const logIn = async token => {
+  state.session = await request('POST', '/v1/session', {token});
+  retry();
+};
+
+export const logOut = async () => {
+  await request('DELETE', '/v1/session');
+  fail({status: 401});
+};
+
+export const start = draw => {
+  render = draw;
+  document.addEventListener('visibilitychange', () => document.hidden ? stop?.abort() : retry());
+  setInterval(() => state.link !== 'live' && changed(), 1000);
+  changed();
+  follow();
+};
+
+// merged returns the analyzers with the values of the last snapshot.
+export const merged = () => state.analyzers.map(a => {
+  const now = state.snapshot?.analyzers[a.id] ?? {}, texts = state.snapshot?.analyzer_texts?.[a.id] ?? {};
+  const s = a.status;
+  return {
+    id: a.id, ...a.spec, ...s, drain: a.drain, deviation: -(now.deviation_messages ?? s.deviation_messages), due: now.share ?? s.share,
+    queued: now.queued_packets ?? s.queue.packets, sending: now.in_flight_packets ?? s.in_flight.packets, limit: s.queue_limit_packets,
+    pace: now.pace_messages_per_s ?? s.pace, p99s: now.latency_p99_s, rate: now.routed_messages_per_s,
+    health: texts.health ?? s.health, out: texts.out ?? s.out ?? '',
+  };
+});
+
+// recentShares returns the part of the messages that each analyzer got in the last seconds.
+export const recentShares = (seconds = 10) => {
+  const sums = {};
+  let all = 0;
+  for (const id in state.parts) {
+    sums[id] = (state.parts[id].routed_messages_per_s ?? []).slice(-seconds).reduce((a, b) => a + (b ?? 0), 0);
+    all += sums[id];
+  }
+  for (const id in sums) sums[id] = all ? sums[id] / all : NaN;
+  return sums;
+};

@@ -1,0 +1,95 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/admin"
+	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/logging"
+)
+
+// system is the demo's distributor with its admin API, which serves the console.
+type system struct {
+	*distributor.Distributor
+	admin    *admin.Server
+	listener net.Listener
+	end      context.CancelFunc // of the controller
+	running  sync.WaitGroup
+}
+
+// settings are those of the demo's distributor. Nothing is kept.
+func settings(targets []distributor.Target, folder string) control.Config {
+	c := control.DefaultConfig()
+	d := &c.Distributor
+	d.Host, d.Port, d.MetricsListen = "127.0.0.1", 0, "127.0.0.1:0"
+	d.Targets = targets
+	d.DataDir = folder
+	d.Version = "demo"
+	d.Server.DrainDelay = 0 // no load balancer in front of it
+	d.Analyzer.ProbeInterval = time.Second
+	d.Analyzer.SlowStart = 3 * time.Second
+	c.Admin.Addr, c.Admin.Persist = "127.0.0.1:0", false
+	return c
+}
+
+func startSystem(ctx context.Context, analyzers *analyzers, folder string, logger *slog.Logger) (s *system, err error) {
+	loader := config.New(settings(analyzers.targets(), folder), func(string) (string, bool) { return "", false })
+	controller, err := control.Open(loader, control.Dependencies{
+		Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()),
+		Prepare: func(control.Config) (commit, abort func(), err error) { return func() {}, func() {}, nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := controller.Config()
+	s = &system{}
+	if s.listener, err = admin.Listen(c.Admin, nil); err != nil {
+		return nil, err
+	}
+	if s.Distributor, err = distributor.New(c.Distributor, logger); err != nil {
+		return nil, errors.Join(err, s.listener.Close())
+	}
+	if err := controller.Attach(s.Distributor, s.Registerer()); err != nil {
+		return nil, errors.Join(err, s.stop(ctx))
+	}
+	s.Start(ctx)
+	access, err := admin.NewAccess(c.Admin, s.CredentialFiles(), nil)
+	if err != nil {
+		return nil, errors.Join(err, s.stop(ctx))
+	}
+	s.admin, err = admin.Serve(s.listener, admin.Dependencies{
+		Controller: controller, Access: access, DataDir: folder, Version: c.Distributor.Version, Registerer: s.Registerer(), Logger: logger, Demo: analyzers,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.stop(ctx))
+	}
+	ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	s.running.Go(func() { controller.Run(ctx) })
+	return s, nil
+}
+
+// consoleAddr returns the address of the console.
+func (s *system) consoleAddr() string { return s.listener.Addr().String() }
+
+// stop delivers what is queued, and then ends the admin API, which shows that. It may be called
+// again.
+func (s *system) stop(ctx context.Context) error {
+	_, err := s.Stop(ctx)
+	if s.admin == nil {
+		return errors.Join(err, s.listener.Close())
+	}
+	s.end()
+	ended, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err = errors.Join(err, s.admin.Stop(ended))
+	s.running.Wait()
+	return err
+}

@@ -1,0 +1,363 @@
+package browser
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	closeBrowser()
+	os.Exit(code)
+}
+
+// The states of a distributor, one after the other, each with what a person needs to know.
+func TestStates(t *testing.T) {
+	w := newWorld(t, "ingest_buffer_size: 400\nper_analyzer_queue_size: 100\n")
+	b := open(t, w, 1920, "light", "")
+	b.shows("Ready, and no traffic: 3 of 3 analyzers would take packets.")
+	b.shows("curl http://127.0.0.1:8080/ingest")
+	b.shows("Live, each second.")
+	b.picture("idle")
+
+	w.emit("web-1", 40, "1-100")
+	stopPress := w.emit("batch-7", 160, "1-100")
+	b.shows("All is well: nothing is lost, 3 of 3 analyzers take packets.")
+	b.shows("unaccounted 0 messages")
+	b.lacks("No traffic")
+	if *update {
+		b.snapshots(45) // for charts with something to see
+	}
+	b.picture("busy")
+	focusIsKept(b)
+	b.accessible("busy, light, 1920 px")
+	b.look(1280, "dark")
+	b.picture("busy-dark")
+	b.look(360, "dark")
+	b.accessible("busy, dark, 360 px")
+	b.picture("busy-narrow")
+	b.look(1280, "light")
+
+	w.analyzers[1].Behave(analyzertest.Behaviour{Refuse: true})
+	b.shows("a2 is out: its breaker is open.")
+	b.shows("The others take the share; nothing is lost by that.")
+	if *update {
+		b.snapshots(12)
+	}
+	b.picture("analyzer-out")
+	b.visit("#/analyzer/a2")
+	b.shows("out since then")
+	b.look(360, "light")
+	b.accessible("analyzer, light, 360 px")
+	b.look(1280, "light")
+	b.visit("#/runbook/AnalyzerDown")
+	b.shows("consecutive probes or packets failed")
+	b.visit("#/")
+	w.analyzers[1].Behave(analyzertest.Behaviour{})
+	b.shows("All is well")
+
+	for _, a := range w.analyzers {
+		a.Behave(analyzertest.Behaviour{Service: 30 * time.Millisecond, Workers: 1})
+	}
+	b.shows("packets/s are refused: overloaded")
+	b.until("document.querySelector('.answers a')?.textContent === 'batch-7'") // who presses
+	b.until("/In about|Within/.test(document.querySelector('.answers > :nth-child(4)').textContent)")
+	b.look(1280, "dark")
+	b.picture("overloaded")
+	b.accessible("overloaded, dark, 1280 px")
+	stopPress()
+
+	w.api("PATCH", "/v1/analyzers/a1", `{"state":"drain","deadline":"1m"}`)
+	b.shows("By an operator: a1")
+	b.until("/a1 +(draining|drained)/.test(document.querySelector('.analyzers tbody tr:nth-child(1)').innerText.replace(/\\s+/g, ' '))")
+	b.look(1280, "light")
+	b.picture("draining")
+}
+
+// focusIsKept checks that neither focus nor selection is lost by updates.
+func focusIsKept(b *tab) {
+	b.Helper()
+	b.run("document.querySelector('a.row[href$=a2]').focus(); globalThis.focused = document.activeElement")
+	b.snapshots(2)
+	if !value[bool](b, "document.activeElement === globalThis.focused && focused.isConnected") {
+		b.Error("an update took the focus")
+	}
+}
+
+// An action shows its dry run, and is sent for the revision that was seen: a change from
+// elsewhere in between is shown, and nothing is applied until the new dry run was seen.
+func TestActions(t *testing.T) {
+	w := newWorld(t, "")
+	w.emit("web-1", 100, "1-100")
+	b := open(t, w, 1280, "light", "")
+	b.click(".analyzers tbody tr:nth-child(1)", "Change…")
+	b.click(".menu[open]", "Weight…")
+	b.fill("weight", "0.1")
+	b.shows("analyzers/a1/weight: 0.5 → 0.1")
+	b.shows("Nobody will be further off the share than")
+	b.until("document.querySelector('dialog td b').textContent === '16.7 %'")
+	b.accessible("dialog")
+	w.api("PATCH", "/v1/analyzers/a3", `{"weight":0.4}`)
+	b.click("dialog", "Change the weight")
+	b.shows("The configuration was changed meanwhile, and nothing was applied.")
+	b.shows("analyzers/a3/weight: 0.2 → 0.4")
+	b.until("document.querySelector('dialog td b').textContent === '12.5 %'")
+	b.picture("changed-meanwhile")
+	if !strings.Contains(w.api("GET", "/v1/analyzers/a1", ""), `"weight":0.5`) {
+		t.Error("the stale change was applied")
+	}
+	b.click("dialog", "Change the weight")
+	b.until("!document.querySelector('dialog')")
+	if !strings.Contains(w.api("GET", "/v1/analyzers/a1", ""), `"weight":0.1`) {
+		t.Error("the change was not applied")
+	}
+	b.shows("analyzer changed analyzers/a1/weight: 0.5 → 0.1 by local")
+
+	b.click(".analyzers tbody tr:nth-child(2)", "Change…")
+	b.click(".menu[open]", "Drain…")
+	b.fill("reason", "<b>kernel</b>")
+	b.click("dialog", "Drain")
+	b.until("!document.querySelector('dialog')")
+	b.shows("drained")
+	b.shows("“<b>kernel</b>”")
+
+	b.click(".analyzers tbody tr:nth-child(3)", "Change…")
+	b.click(".menu[open]", "Remove…")
+	b.shows("to confirm")
+	b.fill("typed", "a")
+	b.until("document.querySelector('dialog .primary').disabled && document.querySelector('dialog table')")
+	b.fill("typed", "a3")
+	b.click("dialog", "Remove")
+	b.until("!document.querySelector('dialog') && !document.querySelector('a.row[href$=a3]')")
+
+	setting(b, w)
+}
+
+// setting changes a setting, which is marked with its expiry, and reverts it.
+func setting(b *tab, w *world) {
+	b.Helper()
+	b.run("[...document.querySelectorAll('button')].find(e => /^All \\d+/.test(e.textContent)).click()")
+	b.click("tr:has([aria-label='Change rate_limit'])", "Change…")
+	b.fill("value", "-1")
+	b.until("document.querySelector('dialog .tinted.bad')")
+	b.fill("value", "5000")
+	b.fill("ttl", "1h")
+	b.click("dialog", "Change")
+	b.until("!document.querySelector('dialog')")
+	b.until("/override, until \\d\\d:\\d\\d/.test(document.querySelector('.settings').innerText)")
+	if !strings.Contains(w.api("GET", "/v1/overrides", ""), `"settings/rate_limit"`) {
+		b.Error("the setting was not changed")
+	}
+	b.click("tr:has([aria-label='Revert rate_limit'])", "Revert…")
+	b.click("dialog", "Revert")
+	b.until("!document.querySelector('dialog')")
+	if strings.Contains(w.api("GET", "/v1/overrides", ""), `"settings/rate_limit"`) {
+		b.Error("the setting was not reverted")
+	}
+}
+
+// The page says that it lost its distributor, offers nothing meanwhile, and goes on by itself.
+func TestRestart(t *testing.T) {
+	w := newWorld(t, "")
+	w.emit("web-1", 50, "1-100")
+	b := open(t, w, 1280, "light", "")
+	b.shows("All is well")
+	b.shows("Change…")
+	w.stop()
+	b.shows("Disconnected, last seen ")
+	b.until("!document.querySelector('.menu')")
+	b.shows("Not known now. At ")
+	b.until("getComputedStyle(document.querySelector('main > *')).filter === 'grayscale(1)'")
+	b.picture("disconnected")
+	w.start()
+	b.shows("The distributor was restarted")
+	b.shows("Live, each second.")
+	b.shows("Change…")
+}
+
+// withTokens returns settings with the tokens "viewer" (read) and "operator" (operate).
+func withTokens(t *testing.T) string {
+	t.Helper()
+	text := ""
+	for token, role := range map[string]string{"viewer": "read", "operator": "operate"} {
+		sum := sha256.Sum256([]byte(token))
+		text += fmt.Sprintf("%s-name %s sha256:%s\n", token, role, hex.EncodeToString(sum[:]))
+	}
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "admin_tokens_file: " + path + "\n"
+}
+
+func logIn(b *tab, token string) {
+	b.Helper()
+	b.until("document.querySelector('[name=token]')")
+	b.fill("token", token)
+	b.click(".login", "Log in")
+}
+
+// The page asks for a token. Who may only read is told so, and has no controls. A session that
+// ended elsewhere ends here.
+func TestSession(t *testing.T) {
+	w := newWorld(t, withTokens(t))
+	w.emit("web-1", 50, "1-100")
+	b := open(t, w, 1280, "light", "")
+	b.shows("This distributor needs a token.")
+	b.accessible("login")
+	logIn(b, "wrong")
+	b.shows("the token is not valid")
+	logIn(b, "viewer")
+	b.shows("There are no controls: viewer-name has the role read.")
+	b.shows("All is well")
+	if value[bool](b, "!!document.querySelector('.menu, .settings .menus button') || document.body.innerText.includes('Add…')") {
+		t.Error("there are controls")
+	}
+	b.run("fetch('/v1/session', {method: 'DELETE', headers: {'Content-Type': 'application/json'}})")
+	b.shows("The session has ended.")
+	b.picture("session-ended")
+	logIn(b, "operator")
+	b.shows("operator-name: may change")
+	b.shows("Change…")
+	b.click("header", "Log out")
+	b.shows("The session has ended.")
+}
+
+// All can be done with the keyboard alone.
+func TestKeyboard(t *testing.T) {
+	w := newWorld(t, "")
+	b := open(t, w, 1280, "dark", "")
+	b.until("document.querySelectorAll('a.row').length === 3")
+	press := func(keys string) { b.do(chromedp.KeyEvent(keys)) }
+	press("j")
+	press("j")
+	b.until("document.activeElement.textContent === 'a2'")
+	press("k")
+	b.until("document.activeElement.textContent === 'a1'")
+	press(kb.Enter)
+	b.until("document.activeElement.id === 'page-title' && document.activeElement.textContent === 'a1'")
+	press(kb.Tab)
+	press(kb.Enter) // the first action: its weight
+	b.until("document.querySelector('dialog[open]')?.contains(document.activeElement)")
+	b.until("document.activeElement.name === 'weight'")
+	press(kb.Escape)
+	b.until("!document.querySelector('dialog')")
+	press(kb.Escape)
+	b.until("document.querySelector('#filter')")
+	press("/")
+	b.until("document.activeElement.id === 'filter'")
+	b.run("const f = document.activeElement; f.value = ''; f.dispatchEvent(new Event('input', {bubbles: true}))") // the protocol types the key, too
+	press("a3")
+	b.until("document.querySelectorAll('a.row').length === 1")
+	press(kb.Escape)
+	press("?")
+	b.shows("filter the analyzers")
+	b.accessible("keys")
+}
+
+// hostile are texts that a page must show as texts.
+var hostile = []string{
+	`<img src=x onerror="xss=1">`, `"><script>xss=1</script>`, `'--><svg/onload=xss=1>`, `javascript:xss=1`, `{{constructor.constructor("xss=1")()}}`,
+	`<iframe srcdoc="<script>parent.xss=1</script>">`, "\u202e\u0000<b>\u2028", `</title><style>*{display:none}</style>`, `%3Cscript%3E/..//#`,
+}
+
+// What emitters choose is shown as text, wherever it is shown.
+func TestHostileTexts(t *testing.T) {
+	w := newWorld(t, "dispatch: paused\n")
+	for _, text := range hostile {
+		w.send(text, text, text)
+	}
+	b := open(t, w, 1280, "light", "")
+	none := func(where string) {
+		b.Helper()
+		if value[bool](b, "'xss' in globalThis || !!document.querySelector('#console :is(img, script, iframe, style, [onerror], [onload])') || !!document.querySelector('a[href^=javascript]')") {
+			t.Errorf("%s: a text is more than a text", where)
+		}
+	}
+	for _, text := range hostile {
+		b.until("[...document.querySelectorAll('#backlog a.id')].some(a => a.textContent === " + quoted(text) + ")")
+	}
+	none("backlog")
+	for _, text := range hostile {
+		b.run("[...document.querySelectorAll('#backlog a.id')].find(a => a.textContent === " + quoted(text) + ").click()")
+		b.until("document.querySelector('h1 .id')?.textContent === " + quoted(text))
+		b.until("document.body.innerText.includes('No limit') && document.body.innerText.includes('1 message in 1 packet wait')")
+		none("emitter")
+		b.visit("#/")
+		b.until("document.querySelector('#backlog a.id')")
+	}
+	b.visit("#/tap/accepted")
+	b.until("document.querySelector('[name=bodies]')")
+	b.run("document.querySelector('[name=bodies]').checked = true")
+	b.click(".page form", "Begin")
+	b.until("performance.getEntriesByType('resource').length && document.body.innerText.includes('Waiting for packets')")
+	w.send(hostile[0], hostile[1]+" 2", hostile[2])
+	b.shows(hostile[0])
+	b.shows("onload=xss=1")
+	none("tap")
+	b.visit("#/packet")
+	b.until("document.querySelector('[name=packet]')")
+	b.fill("emitter", hostile[0])
+	b.fill("packet", hostile[1])
+	b.click(".page form", "Explain")
+	b.until("document.querySelector('.tinted.info')")
+	none("packet")
+}
+
+// A tab that is open for an hour needs no more memory than one that is open for some minutes.
+func TestHeapIsFlat(t *testing.T) {
+	w := newWorld(t, "")
+	w.emit("web-1", 50, "1-100")
+	b := open(t, w, 1280, "light", "")
+	b.shows("All is well")
+	feed := func(seconds int) float64 {
+		b.Helper()
+		value[bool](b, fmt.Sprintf(`(async () => {
+			const {receive, state} = await import('/console/store.js');
+			for (let i = 0; i < %d; i++) {
+				const s = structuredClone(state.snapshot);
+				s.time += 1000;
+				s.seq++;
+				for (const name in s.values) s.values[name] = Math.random() * 1000 * (name !== 'unaccounted_messages');
+				receive(s);
+				if (i %% 150 === 0) await new Promise(requestAnimationFrame);
+			}
+			return true;
+		})()`, seconds))
+		_, err := chromedp.Call(b.ctx, heapprofiler.CollectGarbage, cdp.Empty{})
+		b.must(err)
+		usage, err := chromedp.Call(b.ctx, runtime.GetHeapUsage, cdp.Empty{})
+		b.must(err)
+		return usage.UsedSize
+	}
+	before := feed(1000)
+	if after := feed(3600); after > before+1<<20 {
+		t.Errorf("the heap grew from %.0f to %.0f bytes", before, after)
+	}
+}
+
+// The stream ends while a tab is hidden, since a browser opens few connections to a host.
+func TestHiddenTabHasNoStream(t *testing.T) {
+	w := newWorld(t, "")
+	b := open(t, w, 1280, "light", "")
+	b.shows("Live, each second.")
+	b.run("Object.defineProperty(document, 'hidden', {configurable: true, get: () => globalThis.away}); globalThis.away = true; document.dispatchEvent(new Event('visibilitychange'))")
+	b.shows("Paused while the tab was hidden.")
+	b.run("globalThis.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+	b.shows("Live, each second.")
+	b.snapshots(1)
+}

@@ -1,0 +1,72 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/demo"
+)
+
+// output is what the demo prints. It may be used concurrently.
+type output struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// console returns the address that the demo printed, once it did.
+func (o *output) console() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if found := regexp.MustCompile(`console http://([^/\s]+)/`).FindSubmatch(o.text.Bytes()); found != nil {
+		return string(found[1])
+	}
+	return ""
+}
+
+// A newcomer kills an analyzer of the demo in its console, sees the split follow, and starts it
+// again. With -update this makes the README's picture.
+func TestDemo(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	c, out, done := demo.DefaultConfig(), &output{}, make(chan error)
+	c.Console, c.Rate = true, 200
+	go func() { done <- demo.Run(ctx, c, demo.Screen{Out: out}, slog.New(slog.DiscardHandler)) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for out.console() == "" {
+		<-ticker.C
+	}
+	b := open(t, &world{TB: t, addr: out.console()}, 1280, "light", "")
+	b.shows("All is well")
+	b.click(".analyzers tbody tr:nth-child(1)", "Change…")
+	b.click(".menu[open]", "Kill (demo)")
+	b.click("dialog", "Kill (demo)")
+	b.until("!document.querySelector('dialog')")
+	b.shows("analyzer-1 is out: its breaker is open.")
+	b.until("parseFloat(document.querySelector('.analyzers tbody tr:nth-child(2) .fixed').textContent) > 45") // of 30 before
+	if *update {
+		b.snapshots(20)
+		b.picture("demo")
+	}
+	b.click(".analyzers tbody tr:nth-child(1)", "Change…")
+	b.click(".menu[open]", "Start (demo)")
+	b.click("dialog", "Start (demo)")
+	b.shows("All is well")
+}

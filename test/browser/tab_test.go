@@ -1,0 +1,236 @@
+package browser
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browser is the browser of all tests. closeBrowser ends it.
+var (
+	closeBrowser = func() {}
+	browser      = sync.OnceValues(func() (context.Context, error) {
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.Flag("hide-scrollbars", true))
+		alloc, _ := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, _ := chromedp.NewContext(alloc)
+		closeBrowser = func() { _ = chromedp.Cancel(ctx) } // the tests are over
+		return ctx, chromedp.Do(ctx, chromedp.Navigate("about:blank"))
+	})
+)
+
+// tab is a tab with a page of the console. At the end of the test there must have been no
+// request to another host, no error, and no violation of the policy.
+type tab struct {
+	testing.TB
+	ctx context.Context
+	url string
+
+	mu     sync.Mutex // guards faults
+	faults []string
+}
+
+// open opens a page. It has been drawn when open returns.
+func open(t testing.TB, w *world, width int64, scheme, hash string) *tab {
+	t.Helper()
+	parent, err := browser()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skipf("the console is not tested without a browser (Debian's package chromium): %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	ctx, cancelTimeout := context.WithTimeout(ctx, 4*time.Minute)
+	t.Cleanup(cancelTimeout)
+	b := &tab{TB: t, ctx: ctx, url: "http://" + w.addr}
+	b.do(chromedp.Navigate("about:blank"))
+	if err := chromedp.Listen(ctx, b.watch); err != nil {
+		t.Fatal(err)
+	}
+	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	b.must(err)
+	b.look(width, scheme)
+	b.do(chromedp.Navigate(b.url + "/" + hash))
+	t.Cleanup(b.check)
+	return b
+}
+
+func (b *tab) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	b.must(chromedp.Do(b.ctx, steps...))
+}
+
+// watch notes what must not happen.
+func (b *tab) watch(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.faults = append(b.faults, "exception: "+e.ExceptionDetails.Text+" "+e.ExceptionDetails.Exception.Description)
+	case *runtime.EventConsoleAPICalled:
+		b.faults = append(b.faults, fmt.Sprintf("console: %s", e.Args[0].Value))
+	case *log.EventEntryAdded:
+		// The browser logs each refused and failed request; those are part of the tests.
+		if e.Entry.Source != "network" {
+			b.faults = append(b.faults, "log: "+e.Entry.Text)
+		}
+	case *network.EventRequestWillBeSent:
+		if to := e.Request.URL; !strings.HasPrefix(to, b.url+"/") && !strings.HasPrefix(to, "data:") && to != "about:blank" {
+			b.faults = append(b.faults, "a request to another host: "+to)
+		}
+	}
+}
+
+func (b *tab) check() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, fault := range b.faults {
+		b.Error(fault)
+	}
+}
+
+// look sets the width of the window and the colour scheme.
+func (b *tab) look(width int64, scheme string) {
+	b.Helper()
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	b.must(err)
+	b.do(chromedp.EmulateViewport(width, 1080))
+}
+
+// value returns the value of an expression, awaited.
+func value[T any](b *tab, expression string) T {
+	b.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+func (b *tab) run(script string) {
+	b.Helper()
+	value[bool](b, "(() => {"+script+"; return true})()")
+}
+
+// until waits until an expression is true.
+func (b *tab) until(expression string) {
+	b.Helper()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		holds, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if holds {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-b.ctx.Done():
+			text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+			b.Fatalf("never: %s (%v)\n%s", expression, err, text)
+		}
+	}
+}
+
+// shows waits for a text on the page, and lacks for its absence.
+func (b *tab) shows(text string) {
+	b.Helper()
+	b.until("document.body.innerText.includes(" + quoted(text) + ")")
+}
+
+func (b *tab) lacks(text string) {
+	b.Helper()
+	b.until("!document.body.innerText.includes(" + quoted(text) + ")")
+}
+
+func quoted(text string) string {
+	q, _ := json.Marshal(text) // never fails
+	return string(q)
+}
+
+// click clicks the button or link in a part of the page that has a text, once it is there.
+func (b *tab) click(in, text string) {
+	b.Helper()
+	found := fmt.Sprintf("[...document.querySelectorAll(%s)].find(e => e.textContent.trim().startsWith(%s) && !e.disabled)", quoted(in+" :is(button, a, summary)"), quoted(text))
+	b.until(found)
+	b.run(found + ".click()")
+}
+
+// fill types into a field of a dialog or form.
+func (b *tab) fill(name, text string) {
+	b.Helper()
+	b.until(fmt.Sprintf("document.querySelector('[name=%s]')", name))
+	b.run(fmt.Sprintf("const f = document.querySelector('[name=%s]'); f.value = %s; f.dispatchEvent(new Event('input', {bubbles: true}))", name, quoted(text)))
+}
+
+// snapshots waits for that many further seconds of the stream.
+func (b *tab) snapshots(n int) {
+	b.Helper()
+	seq := "await import('/console/store.js').then(m => m.state.snapshot.seq)"
+	target := value[int](b, "(async () => "+seq+")()") + n
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for value[int](b, "(async () => "+seq+")()") < target {
+		<-ticker.C
+	}
+}
+
+// visit leads to another page of the console.
+func (b *tab) visit(hash string) {
+	b.Helper()
+	b.run("location.hash = " + quoted(hash))
+}
+
+// axe is the accessibility checker.
+var axe = sync.OnceValues(func() (string, error) {
+	file, err := os.Open("testdata/axe.min.js.gz")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	reader, err := gzip.NewReader(file)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(reader)
+	return string(text), err
+})
+
+// accessible checks the page by the rules of WCAG 2.2 AA and best practices.
+func (b *tab) accessible(what string) {
+	b.Helper()
+	script, err := axe()
+	b.must(err)
+	if !value[bool](b, "!!globalThis.axe") {
+		_, err = chromedp.Run(b.ctx, chromedp.Evaluate[any](script+"; 0"))
+		b.must(err)
+	}
+	for _, violation := range value[[]string](b, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + n.any.map(c => c.message).join(' ').slice(0, 200)).join(' | ')))`) {
+		b.Errorf("%s: %s", what, violation)
+	}
+	if over := value[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+		b.Errorf("%s: %d pixels are beyond the right edge", what, over)
+	}
+}
