@@ -168,7 +168,7 @@ func unreadOperations(r *server.Request, d destination, arrived *head) (operatio
 		return nil
 	}
 	arrived.ended = true
-	var body io.Reader = io.MultiReader(bytes.NewReader(arrived.text), r.Body)
+	body := io.MultiReader(bytes.NewReader(arrived.text), r.Body)
 	for coding := range r.Head.Values("content-encoding") {
 		decoder, err := gzip.NewReader(body)
 		if err != nil || !http1.Is(coding, "gzip") {

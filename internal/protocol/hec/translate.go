@@ -11,17 +11,23 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// Errors that have codes of their own.
-var (
-	errNoData     = errors.New("No data")
-	errNoEvent    = errors.New("Event field is required")
-	errBlankEvent = errors.New("Event field cannot be blank")
-	errNoObject   = errors.New("an event must be a JSON object")
+// splunkError is an error in Splunk's words, which has a code of its own.
+type splunkError string
+
+// Error implements error.
+func (e splunkError) Error() string { return string(e) }
+
+const (
+	errNoData     splunkError = "No data"
+	errNoEvent    splunkError = "Event field is required"
+	errBlankEvent splunkError = "Event field cannot be blank"
 )
+
+var errNoObject = errors.New("an event must be a JSON object")
 
 // refusals are the codes of errors by their texts.
 var refusals = map[string]int{
-	errNoData.Error(): codeNoData, errNoEvent.Error(): codeNoEvent, errBlankEvent.Error(): codeBlankEvent,
+	string(errNoData): codeNoData, string(errNoEvent): codeNoEvent, string(errBlankEvent): codeBlankEvent,
 }
 
 // envelopeFields are the members around an event.

@@ -215,7 +215,7 @@ func TestIDs(t *testing.T) {
 			t.Errorf("%q comes twice", id)
 		}
 	}
-	if f.SequenceID() == f.SequenceID() {
+	if first := f.SequenceID(); first == f.SequenceID() {
 		t.Error("a sequence id comes twice")
 	}
 }
