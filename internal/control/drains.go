@@ -218,18 +218,22 @@ func (d *drains) run(one *drain) {
 // removed ends the drain of an analyzer that has left.
 func (d *drains) removed(id string, proof distributor.DrainProof) {
 	d.mu.Lock()
-	one := d.expected[id]
+	one, begun := d.expected[id], false
 	if one == nil {
-		one = d.latest[id]
+		one, begun = d.latest[id], true
 	}
 	known := one != nil && (one.Kind == removal || one.Kind == replacement) && one.Ended == nil
 	d.mu.Unlock()
 	if !known {
-		one = d.create(Request{Actor: system}, id, removal)
+		one, begun = d.create(Request{Actor: system}, id, removal), false
 	}
 	d.mu.Lock()
 	d.beginLocked(one)
+	status := one.DrainStatus
 	d.mu.Unlock()
+	if !begun { // it has ended before anybody told that it began
+		d.tell(drainStarted, one, status)
+	}
 	d.end(one, proof)
 }
 
