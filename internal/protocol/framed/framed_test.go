@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +19,7 @@ import (
 
 // lines is a consumer of lines.
 type lines struct {
+	mu      sync.Mutex // guards batches and largest
 	batches [][]string
 	largest int // data, in bytes
 	fail    error
@@ -23,7 +27,6 @@ type lines struct {
 }
 
 func (l *lines) Consume(_ context.Context, data []byte, ended bool) (used int, err error) {
-	l.largest = max(l.largest, len(data))
 	var batch []string
 	for {
 		n := bytes.IndexByte(data[used:], '\n')
@@ -37,19 +40,38 @@ func (l *lines) Consume(_ context.Context, data []byte, ended bool) (used int, e
 		batch = append(batch, string(data[used:]))
 		used = len(data)
 	}
-	if len(batch) > 0 {
-		l.batches = append(l.batches, batch)
-	}
+	l.note(len(data), batch)
 	if l.block != nil {
 		<-l.block
 	}
 	return used, l.fail
 }
 
+func (l *lines) note(bytes int, batch []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.largest = max(l.largest, bytes)
+	if len(batch) > 0 {
+		l.batches = append(l.batches, batch)
+	}
+}
+
+func (l *lines) got() [][]string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.batches)
+}
+
+func (l *lines) most() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.largest
+}
+
 // pool lends while open.
 type pool struct {
 	packet.Pool
-	held   int64
+	held   atomic.Int64
 	closed bool
 }
 
@@ -59,12 +81,12 @@ func (p *pool) Lend(ctx context.Context, size int) *packet.Packet {
 		return nil
 	}
 	lent := p.Get(size)
-	p.held += lent.Footprint()
+	p.held.Add(lent.Footprint())
 	return lent
 }
 
 func (p *pool) Release(lent *packet.Packet) {
-	p.held -= lent.Footprint()
+	p.held.Add(-lent.Footprint())
 	lent.Release()
 }
 
@@ -93,8 +115,8 @@ func (b *testbed) end(t *testing.T, want error) {
 	if err := <-b.result; !errors.Is(err, want) {
 		t.Errorf("%v, want %v", err, want)
 	}
-	if b.held != 0 {
-		t.Errorf("%d bytes are held", b.held)
+	if b.held.Load() != 0 {
+		t.Errorf("%d bytes are held", b.held.Load())
 	}
 	_ = b.server.Close()
 }
@@ -115,16 +137,16 @@ func TestBatches(t *testing.T) {
 		b := start(t, usual)
 		b.send(t, "a\nb")
 		b.send(t, "c\n")
-		if len(b.batches) != 0 {
-			t.Errorf("%q before the delay", b.batches)
+		if len(b.got()) != 0 {
+			t.Errorf("%q before the delay", b.got())
 		}
 		time.Sleep(60 * time.Millisecond)
 		b.send(t, "d\n")
 		time.Sleep(time.Hour) // between frames nothing ends a connection
 		b.send(t, "e!")
 		b.end(t, nil)
-		if len(b.batches) != 3 || strings.Join(b.batches[0], ",") != "a,bc" || b.batches[1][0] != "d" || b.batches[2][0] != "e!" {
-			t.Errorf("%q", b.batches)
+		if len(b.got()) != 3 || strings.Join(b.got()[0], ",") != "a,bc" || b.got()[1][0] != "d" || b.got()[2][0] != "e!" {
+			t.Errorf("%q", b.got())
 		}
 	})
 }
@@ -137,24 +159,24 @@ func TestBufferSize(t *testing.T) {
 		for range 100 {
 			b.send(t, text)
 		}
-		if b.largest < maxBatch || b.largest > 2*maxBatch {
-			t.Errorf("the largest batch is of %d bytes", b.largest)
+		if b.most() < maxBatch || b.most() > 2*maxBatch {
+			t.Errorf("the largest batch is of %d bytes", b.most())
 		}
 		for range 20 {
 			time.Sleep(time.Second)
 			b.send(t, "x\n")
 		}
 		time.Sleep(time.Second)
-		if b.held > 2*minBuffer {
-			t.Errorf("an idle connection holds %d bytes", b.held)
+		if b.held.Load() > 2*minBuffer {
+			t.Errorf("an idle connection holds %d bytes", b.held.Load())
 		}
 		b.send(t, strings.Repeat("x", 90_000)+"\n")
 		b.end(t, nil)
 
 		b = start(t, Config{MaxFrame: 100})
 		b.send(t, "a\n")
-		if len(b.batches) != 1 {
-			t.Errorf("%q without a delay", b.batches)
+		if len(b.got()) != 1 {
+			t.Errorf("%q without a delay", b.got())
 		}
 		b.end(t, nil)
 	})
@@ -205,8 +227,8 @@ func TestStop(t *testing.T) {
 			b.cancel()
 			_ = b.server.SetReadDeadline(time.Unix(1, 0))
 			b.end(t, want)
-			if len(b.batches) != 1 || len(b.batches[0]) != 1 {
-				t.Errorf("%q", b.batches)
+			if len(b.got()) != 1 || len(b.got()[0]) != 1 {
+				t.Errorf("%q", b.got())
 			}
 		})
 	}
