@@ -76,7 +76,7 @@ func Start(t *testing.T, inputs []string, env ...string) *Distributor {
 	d.args = []string{
 		"distributor", "-listen-addr", "127.0.0.1", "-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", "off",
 		"-data-dir", filepath.Join(t.TempDir(), "data"), "-analyzers", d.Analyzer.URL + "=1", "-inputs", strings.Join(listed, ","),
-		"-health-check-interval-sec", "0.2",
+		"-health-check-interval-sec", "0.2", "-sender-timeout-ms", "30000", // what hangs counts as sent once
 	}
 	d.env = env
 	d.run()
