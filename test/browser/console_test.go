@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -338,11 +339,16 @@ func TestHeapIsFlat(t *testing.T) {
 			}
 			return true;
 		})()`, seconds))
-		_, err := chromedp.Call(b.ctx, heapprofiler.CollectGarbage, cdp.Empty{})
-		b.must(err)
-		usage, err := chromedp.Call(b.ctx, runtime.GetHeapUsage, cdp.Empty{})
-		b.must(err)
-		return usage.UsedSize
+		least := math.Inf(1) // what is under way at one moment, such as a read, is no leak
+		for range 5 {
+			value[bool](b, `new Promise((done) => setTimeout(() => requestAnimationFrame(() => done(true)), 100))`)
+			_, err := chromedp.Call(b.ctx, heapprofiler.CollectGarbage, cdp.Empty{})
+			b.must(err)
+			usage, err := chromedp.Call(b.ctx, runtime.GetHeapUsage, cdp.Empty{})
+			b.must(err)
+			least = min(least, usage.UsedSize)
+		}
+		return least
 	}
 	before := feed(1000)
 	if after := feed(3600); after > before+1<<20 {
