@@ -99,9 +99,11 @@ func TestDropped(t *testing.T) {
 func TestBusyHandler(t *testing.T) {
 	b := start(t, true)
 	const sent = batches + 2
+	pace := time.NewTicker(2 * delay) // of a sender that is slower than a batch waits
+	defer pace.Stop()
 	for n := range sent {
 		b.send(t, fmt.Sprint(n))
-		time.Sleep(delay * 2) // longer than a batch waits
+		<-pace.C
 	}
 	close(b.block)
 	for n := range sent {
