@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
 // tendInterval is the time between two looks at all claims.
@@ -35,7 +37,7 @@ func (j *Journal) sendAcks() {
 	j.acks = j.spareAcks[:0]
 	j.mu.Unlock()
 	for i, a := range due {
-		if err := j.link.conn.Publish(a.subject, a.data); err != nil {
+		if err := j.link.Conn.Publish(a.subject, a.data); err != nil {
 			j.mu.Lock()
 			j.acks = append(j.acks, due[i:]...)
 			j.mu.Unlock()
@@ -90,7 +92,7 @@ func (j *Journal) watch() {
 
 // refresh asks every stream for its state, and reports whether all are well.
 func (j *Journal) refresh(ctx context.Context) (well bool) {
-	if !j.link.isConnected() {
+	if !j.link.IsConnected() {
 		return false
 	}
 	well = true
@@ -144,9 +146,9 @@ func (j *Journal) refreshPartition(ctx context.Context, p *partition) (well bool
 	if !ready {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, natslink.APITimeout)
 	defer cancel()
-	stream, err := j.link.js.Stream(ctx, p.stream)
+	stream, err := j.link.JetStream.Stream(ctx, p.stream)
 	if err != nil {
 		return false
 	}

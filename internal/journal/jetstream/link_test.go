@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
+	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
@@ -75,7 +76,7 @@ func TestPasswords(t *testing.T) {
 	j := open(t, c)
 	put(t, j, 0, 1)
 	j.Ack(get(t, j, 1))
-	c.Servers = Servers(strings.Replace(s.URL(), "//", "//me:secret2@", 1))
+	c.Servers = natslink.Servers(strings.Replace(s.URL(), "//", "//me:secret2@", 1))
 	failsToOpen(t, c, "Authorization Violation")
 }
 
