@@ -13,7 +13,7 @@ const watchInterval = 2 * time.Second
 // expiryRetry is after how long an expiry is tried again that could not be applied.
 const expiryRetry = 10 * time.Second
 
-// Run reverts overrides that expire, and reloads the file when its content changes if the
+// Run reverts overrides that expire, applies what other distributors change, and reloads the file when its content changes if the
 // configuration asks for it. It returns when the context ends, and has ended all drains, which the next
 // process resumes.
 func (c *Controller) Run(ctx context.Context) {
@@ -24,6 +24,11 @@ func (c *Controller) Run(ctx context.Context) {
 	if !c.Config().Watch {
 		ticker.Stop()
 	}
+	retry := time.NewTimer(maxTTL)
+	if c.store.status().Shared {
+		retry.Reset(0)
+	}
+	defer retry.Stop()
 	expiry := time.NewTimer(c.untilExpiry())
 	defer expiry.Stop()
 	seen := c.fileHash()
@@ -33,6 +38,10 @@ func (c *Controller) Run(ctx context.Context) {
 			return
 		case <-c.rescheduled:
 			expiry.Reset(c.untilExpiry())
+		case <-c.store.changed():
+			retry.Reset(c.synchronize(ctx))
+		case <-retry.C:
+			retry.Reset(c.synchronize(ctx))
 		case <-expiry.C:
 			expiry.Reset(c.expire(ctx))
 		case <-ticker.C:
