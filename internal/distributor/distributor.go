@@ -48,6 +48,8 @@ type Distributor struct {
 	configMu sync.Mutex // guards stopped, and changes of config and roster
 	stopped  bool       // nothing may be reconfigured
 	stores   bool       // see Stores
+	// clusterSize is the number of distributors, 0 before it is known; written with configMu.
+	clusterSize atomic.Int64
 	logger   *slog.Logger
 	registry *prometheus.Registry
 
@@ -171,7 +173,7 @@ func (d *Distributor) wire(config Config) (err error) {
 			return fmt.Errorf("INPUTS: the duplicate window: %w", err)
 		}
 	}
-	d.limiter = ratelimit.New(config.Rate)
+	d.limiter = ratelimit.New(config.Rate.Part(d.ClusterSize()))
 	d.intake = intake.New(config.Intake, intake.Dependencies{
 		Journal:         tappedJournal{d.journal, &d.taps},
 		Pool:            &d.pool,
