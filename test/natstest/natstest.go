@@ -193,6 +193,14 @@ func (s *Server) Kill() {
 	}
 }
 
+// LoseData removes what a server that does not run has stored.
+func (s *Server) LoseData() {
+	s.t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.folder, "data")); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // Stop sends SIGTERM and waits for the end.
 func (s *Server) Stop() {
 	_ = s.command.Process.Signal(syscall.SIGTERM) // it may have ended
