@@ -50,8 +50,8 @@ type Distributor struct {
 	stores   bool       // see Stores
 	// clusterSize is the number of distributors, 0 before it is known; written with configMu.
 	clusterSize atomic.Int64
-	logger   *slog.Logger
-	registry *prometheus.Registry
+	logger      *slog.Logger
+	registry    *prometheus.Registry
 
 	credentials *credentials
 	pool        packet.Pool
