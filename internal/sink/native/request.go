@@ -57,9 +57,15 @@ func (r *request) preparePost(packets []*packet.Packet) {
 	r.parts = append(r.parts[:0], nil) // placeholder of the head
 	length := 0
 	for _, p := range packets {
-		r.parts = append(r.parts, p.Body)
-		length += len(p.Body)
-		if r.ndjson && p.Body[len(p.Body)-1] != '\n' {
+		if !r.ndjson {
+			r.parts = append(r.parts, p.Body)
+			length += len(p.Body)
+			continue
+		}
+		line, ended := p.Line()
+		r.parts = append(r.parts, line)
+		length += len(line)
+		if !ended {
 			r.parts = append(r.parts, newline)
 			length++
 		}
