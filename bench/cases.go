@@ -70,6 +70,11 @@ func cases() []benchCase {
 			experiments: []experiment{defaultLoad(single, true, withTLS(oursTLSName, ours()), withTLS(haproxyTLSName, haproxy()), ours())},
 			checks:      []check{ratioOf(perPacket, oursTLSName, haproxyTLSName, maxBound(1.0)), ratioOf(perPacket, oursTLSName, oursName, maxBound(3.0))},
 		},
+		{
+			name: "traceparent", title: "Packets of 5 messages with a traceparent each, against those without", measure: perPacket, base: oursName,
+			experiments: []experiment{defaultLoad(single, true, traced(single), ours())},
+			checks:      []check{ratioOf(perPacket, tracedName, oursName, maxBound(1.1))},
+		},
 		latency(single), residentMemory(single), twoCores(single),
 		analyzerSweep(single), connectionSweep(single), packetSweep(),
 	}
