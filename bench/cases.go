@@ -130,7 +130,7 @@ func sweep(name, title, unit string, steps []int, at func(step int) experiment) 
 }
 
 func analyzerSweep(t traffic) benchCase {
-	return sweep("analyzers", "More analyzers, packets of 5 messages", "analyzers", []int{3, 30, 300}, func(step int) experiment {
+	return sweep("analyzers", "More analyzers, packets of 5 messages", "analyzers", []int{3, 30, 300, 1000}, func(step int) experiment {
 		e := defaultLoad(t, true, ours(), haproxy())
 		e.analyzers = step
 		return e
