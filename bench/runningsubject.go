@@ -24,6 +24,8 @@ type runningSubject struct {
 	traffic       traffic
 	text          *packetText
 	load          *load
+	start         time.Duration // until it was ready
+	idle          int64         // bytes of memory that it had then
 }
 
 // startSubject starts a subject and connects the load to it.
@@ -55,10 +57,15 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if err != nil {
 		return c, err
 	}
+	began := time.Now()
 	if c.process, err = startProcess(command, a.cores[:s.cores]); err != nil {
 		return c, fmt.Errorf("start: %w", err)
 	}
 	if err := a.awaitReady(c); err != nil {
+		return c, err
+	}
+	c.start = time.Since(began)
+	if c.idle, err = anonymousMemory(c.process.command.Process.Pid); err != nil {
 		return c, err
 	}
 	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
@@ -74,7 +81,7 @@ func (a *testbed) awaitReady(c *runningSubject) error {
 	go func() {
 		defer close(ready)
 		for ctx.Err() == nil && !c.process.ended() && !c.healthy(ctx) {
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(time.Millisecond)
 		}
 	}()
 	err := a.loop.run(2*timeout, func(time.Time) bool {

@@ -83,6 +83,7 @@ var shares = [...]int{5, 3, 2}
 const (
 	oursName       = "Log Streamer"
 	diskName       = "Log Streamer, JOURNAL=disk"
+	tracedName     = "Log Streamer, traced"
 	oursTLSName    = "Log Streamer, TLS"
 	haproxyTLSName = "HAProxy, TLS"
 	twoCoresName   = "Log Streamer, two cores"
@@ -98,6 +99,14 @@ type unavailable struct{ reason string }
 func (u unavailable) Error() string { return u.reason }
 
 func ours() subject { return distributor(oursName, 1, "memory") }
+
+// traced returns the distributor with a traceparent of its own in each request of the load.
+func traced(t traffic) subject {
+	t.Traced = true
+	s := ours()
+	s.Name, s.traffic = tracedName, &t
+	return s
+}
 
 // withTLS returns the subject with TLS between the load and it.
 func withTLS(name string, s subject) subject {

@@ -21,6 +21,8 @@ type traffic struct {
 	RequestPackets int
 	// OTLP selects OTLP/JSON: one resource, and one log record per message.
 	OTLP bool
+	// Traced gives each request a traceparent of its own.
+	Traced bool
 }
 
 func (t traffic) path() string {
@@ -100,6 +102,7 @@ func (t *packetText) id(body []byte) (int64, bool) {
 type request struct {
 	bytes   []byte
 	ids     []int // offsets of the ids
+	trace   int   // offset of the part of the traceparent that is the first id; 0 for none
 	packets int
 }
 
@@ -110,7 +113,13 @@ func newRequest(t traffic, text *packetText) *request {
 	}
 	r := &request{packets: t.RequestPackets}
 	r.bytes = append(r.bytes, "POST "+t.path()+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "+kind+
-		"\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n"...)
+		"\r\nContent-Length: "+strconv.Itoa(length)...)
+	if t.Traced {
+		r.bytes = append(r.bytes, "\r\nTraceparent: 00-0af7651916cd43dd8448"...)
+		r.trace = len(r.bytes)
+		r.bytes = append(r.bytes, "000000000000-b7ad6b7169203331-01"...)
+	}
+	r.bytes = append(r.bytes, "\r\n\r\n"...)
 	for range t.RequestPackets {
 		r.bytes = append(r.bytes, text.before...)
 		r.ids = append(r.ids, len(r.bytes))
@@ -126,10 +135,16 @@ func newRequest(t traffic, text *packetText) *request {
 // assignIDs gives the packets the ids from first on.
 func (r *request) assignIDs(first int64) {
 	for i, at := range r.ids {
-		id := first + int64(i)
-		for digit := at + idDigits - 1; digit >= at; digit-- {
-			r.bytes[digit] = byte('0' + id%10)
-			id /= 10
-		}
+		r.writeID(at, first+int64(i))
+	}
+	if r.trace > 0 {
+		r.writeID(r.trace, first)
+	}
+}
+
+func (r *request) writeID(at int, id int64) {
+	for digit := at + idDigits - 1; digit >= at; digit-- {
+		r.bytes[digit] = byte('0' + id%10)
+		id /= 10
 	}
 }
