@@ -41,7 +41,7 @@ type (
 
 // readAll reads a packet with a Reader.
 func readAll(r *Reader, body []byte) (p readPacket) {
-	r.Reset(body)
+	r.Reset(&Packet{Body: body})
 	text := func(t Text) string { return string(t.AppendDecoded(nil, body)) }
 	kind := func(code byte) string { return strings.Trim(string(rune(code)), "\x00") }
 	pairs := func(from []Pair) (to []readPair) {
@@ -247,7 +247,7 @@ func FuzzReader(f *testing.F) {
 // compareJSONText compares AppendJSON, AppendQuoted and IsJSON with the standard library.
 func compareJSONText(t *testing.T, r *Reader, body []byte) {
 	t.Helper()
-	r.Reset(body)
+	r.Reset(&Packet{Body: body})
 	for r.Next() {
 		decoded := r.Message.Text.AppendDecoded(nil, body)
 		for _, quoted := range [][]byte{r.Message.Text.AppendJSON(nil, body), AppendQuoted(nil, decoded)} {
@@ -281,7 +281,7 @@ func TestReaderAllocations(t *testing.T) {
 	body := []byte(extrasPacket)
 	var r Reader
 	if n := testing.AllocsPerRun(10, func() {
-		for r.Reset(body); r.Next(); {
+		for r.Reset(&Packet{Body: body}); r.Next(); {
 			r.Find(r.Message.Metadata, "a")
 		}
 	}); n > 0 {
@@ -321,7 +321,7 @@ func BenchmarkReader(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				r.Reset(body)
+				r.Reset(&Packet{Body: body})
 				for r.Next() {
 				}
 			}

@@ -33,7 +33,7 @@ func newEncoder() *encoder { return &encoder{resourceAt: -1, scopeAt: -1} }
 func (e *encoder) append(dst []byte, packets []*packet.Packet) []byte {
 	e.dst = dst
 	for _, p := range packets {
-		e.packet.Reset(p.Body)
+		e.packet.Reset(p)
 		e.encodeHead()
 		if e.resourceAt < 0 || !bytes.Equal(e.resource, e.openResource) {
 			e.closeResource()
