@@ -39,6 +39,16 @@ type Fields struct {
 
 // Next reads the next field and reports whether there is one.
 func (f *Fields) Next() bool {
+	// Most fields are texts of less than 128 bytes.
+	if b := f.Rest; len(b) >= 2 && b[0]&(0x80|7) == Bytes && b[0] > 7 && b[1] < 0x80 && int(b[1]) <= len(b)-2 {
+		end := 2 + int(b[1])
+		f.Tag, f.Text, f.Rest = uint64(b[0]), b[2:end:end], b[end:]
+		return true
+	}
+	return f.next()
+}
+
+func (f *Fields) next() bool {
 	if len(f.Rest) == 0 {
 		return false
 	}
