@@ -133,6 +133,21 @@ func AppendFixed32(dst []byte, tag byte, value uint32) []byte {
 	return binary.LittleEndian.AppendUint32(append(dst, tag), value)
 }
 
+// AppendStringPair appends a field that is a KeyValue of a string.
+func AppendStringPair(dst []byte, tag byte, key, text []byte) []byte {
+	const short = 0x80 // lengths below take one byte
+	if size := len(key) + len(text) + 8; size < short {
+		dst = append(dst, tag, byte(size-2), KeyValueKey, byte(len(key)))
+		dst = append(append(dst, key...), KeyValueValue, byte(len(text)+2), ValueString, byte(len(text)))
+		return append(dst, text...)
+	}
+	dst, begin := Open(dst, tag)
+	dst = AppendText(dst, KeyValueKey, key)
+	dst, value := Open(dst, KeyValueValue)
+	dst = AppendText(dst, ValueString, text)
+	return Close(Close(dst, value), begin)
+}
+
 // Open appends the beginning of a field of Bytes whose text is appended next, until Close.
 func Open(dst []byte, tag byte) (_ []byte, begin int) {
 	dst = append(dst, tag, 0)
