@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -61,8 +62,10 @@ func isPlainText(text []byte) bool {
 // eight bytes and then one by one.
 func plainPrefix(text []byte) int {
 	i := 0
-	for i+8 <= len(text) && specials(binary.LittleEndian.Uint64(text[i:])) == 0 {
-		i += 8
+	for ; i+8 <= len(text); i += 8 {
+		if special := specials(binary.LittleEndian.Uint64(text[i:])); special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
 	}
 	for i < len(text) && isPlain(text[i]) {
 		i++
@@ -70,7 +73,7 @@ func plainPrefix(text []byte) int {
 	return i
 }
 
-// specials is not 0 if one of eight bytes is not plain.
+// specials is not 0 if one of eight bytes is not plain, and its lowest bit is in the first one.
 func specials(word uint64) uint64 {
 	const (
 		ones  = 0x0101010101010101
