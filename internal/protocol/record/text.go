@@ -110,6 +110,9 @@ func AppendQuoted(dst, text []byte) []byte {
 // AppendEscaped appends text as the content of a JSON string, in which bytes of invalid UTF-8
 // stay as they are.
 func AppendEscaped(dst, text []byte) []byte {
+	if isPlainText(text) {
+		return append(dst, text...)
+	}
 	plain := 0 // where the text begins that is not yet appended
 	for i := 0; i < len(text); {
 		if i += plainPrefix(text[i:]); i == len(text) {
