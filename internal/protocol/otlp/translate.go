@@ -200,9 +200,11 @@ func (t *translator) chunk() error {
 		emitter = t.client.AppendTo(nil)
 	}
 	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
+	bytes := 0
 	for i := range t.scopes {
-		t.group.Expect(jsonBytes * len(t.scopes[i].logs))
+		bytes += jsonBytes * len(t.scopes[i].logs)
 	}
+	t.into.Expect(bytes)
 	for i := range t.scopes {
 		index := i
 		if alone {

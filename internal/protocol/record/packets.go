@@ -62,6 +62,8 @@ type Packets struct {
 	limits Limits
 	groups map[string]*Group
 	drafts []*draft
+	// expected is about how many bytes follow, until a group has taken them over.
+	expected int
 }
 
 // NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
@@ -80,9 +82,9 @@ type Group struct {
 	expected int
 }
 
-// Expect tells that messages of about so many bytes more will be added, so that their packets
-// need not grow. It is a hint, which takes memory only when a message is added.
-func (g *Group) Expect(bytes int) { g.expected += bytes }
+// Expect tells that messages of about so many bytes follow, most of them for the next group
+// that begins a packet, so that its packets need not grow. It is a hint.
+func (p *Packets) Expect(bytes int) { p.expected = bytes }
 
 // draft is a packet that is not complete.
 type draft struct {
@@ -159,6 +161,7 @@ func (g *Group) Add(m *Message) error {
 
 // begin begins a packet with a message of that many bytes.
 func (g *Group) begin(bytes int) (*draft, error) {
+	g.expected, g.packets.expected = max(g.expected, g.packets.expected), 0
 	size := max(firstBytes, len(g.head)+bytes+tailBytes, min(len(g.head)+g.expected+tailBytes, maxBytes))
 	p, reason := g.packets.lend(size)
 	if reason != "" {
