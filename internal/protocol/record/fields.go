@@ -11,8 +11,8 @@ import (
 type Fields struct {
 	indices map[string]int
 	parents map[string]bool // of names with dots
-	// lengths has a bit for each length of an index or a parent that begins and ends with
-	// letters of a sum, so that most other names need no look-up.
+	// lengths has bits for the lengths of names, by the sum of their first and last byte: most
+	// other names are not in it, and need no look-up.
 	lengths [256]uint64
 }
 
@@ -32,7 +32,7 @@ func NewFields(names ...string) *Fields {
 	return f
 }
 
-// note adds a name to lengths.
+// note adds a name, which is not empty, to lengths.
 func (f *Fields) note(name string) { f.lengths[name[0]+name[len(name)-1]] |= 1 << (len(name) & 63) }
 
 // mayHave reports whether a name may be an index or a parent.
