@@ -37,7 +37,7 @@ func cases() []benchCase {
 	single := traffic{PacketMessages: 5, RequestPackets: 1}
 	large := traffic{PacketMessages: 500, RequestPackets: 1}
 	many := traffic{PacketMessages: 5, RequestPackets: 100}
-	return []benchCase{
+	return append([]benchCase{
 		{
 			name: "single-lines", title: "Packets of 5 messages, analyzers take NDJSON", measure: perPacket, base: haproxyName,
 			experiments: []experiment{defaultLoad(single, true, ours(), haproxy(), nginx(), floor())},
@@ -78,7 +78,7 @@ func cases() []benchCase {
 		},
 		latency(single), residentMemory(single), start(single), twoCores(single),
 		analyzerSweep(single), connectionSweep(single), packetSweep(),
-	}
+	}, inputCases()...)
 }
 
 // againstCollector compares with the collector at the same number of messages

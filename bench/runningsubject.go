@@ -37,7 +37,7 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if err != nil {
 		return nil, err
 	}
-	free, err := ports.Free(1)
+	free, err := ports.Free(2)
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +46,16 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 		shape = *s.traffic
 	}
 	c := &runningSubject{subject: s, traffic: shape, text: newPacketText(shape), subjectConfig: subjectConfig{
-		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
+		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor, inputs: "http",
 	}}
+	loadPort := free[0]
+	if f := shape.Records; f != nil {
+		c.subjectConfig.scheme = f.scheme
+		if f.input != "" {
+			loadPort = free[1]
+			c.subjectConfig.inputs += fmt.Sprintf(",%s=127.0.0.1:%d", f.input, loadPort)
+		}
+	}
 	if s.secure {
 		if c.subjectConfig.files, err = writeCertificate(folder); err != nil {
 			return c, err
@@ -68,7 +76,7 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if c.idle, err = anonymousMemory(c.process.command.Process.Pid); err != nil {
 		return c, err
 	}
-	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
+	c.load, err = newLoad(a.loop, a.ledger, loadPort, e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
 	return c, err
 }
 

@@ -51,6 +51,8 @@ type subjectConfig struct {
 	connections int   // of the load
 	folder      string
 	distributor string // the program's path
+	inputs      string // INPUTS
+	scheme      string // before the URLs of analyzers
 	files       certificateFiles
 }
 
@@ -126,7 +128,7 @@ func distributor(name string, cores int, journal string) subject {
 	return subject{Name: name, cores: cores, ours: true, command: func(p subjectConfig) (*exec.Cmd, error) {
 		var analyzers []string
 		for i, port := range p.analyzers {
-			analyzers = append(analyzers, fmt.Sprintf("http://127.0.0.1:%d=%g", port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
+			analyzers = append(analyzers, fmt.Sprintf("%shttp://127.0.0.1:%d=%g", p.scheme, port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
 		}
 		command := exec.Command(p.distributor, "distributor")
 		command.Env = append(os.Environ(),
@@ -135,6 +137,7 @@ func distributor(name string, cores int, journal string) subject {
 			"PORT="+strconv.Itoa(p.port),
 			"METRICS_ADDR=127.0.0.1:0",
 			"ADMIN_ADDR=127.0.0.1:0",
+			"INPUTS="+p.inputs,
 			"JOURNAL="+journal,
 			"DATA_DIR="+filepath.Join(p.folder, "data"),
 			"LOG_LEVEL=warn",
@@ -251,8 +254,9 @@ func configuration(p subjectConfig, file string, forwards bool) ([]byte, error) 
 		Port, MaxConnections int
 		Certificate          string // empty without TLS
 		Forwards             bool
+		Protobuf             bool
 		Analyzers            []backend
-	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards}
+	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards, Protobuf: p.scheme != ""}
 	for i, port := range p.analyzers {
 		values.Analyzers = append(values.Analyzers, backend{i + 1, port, shares[i%len(shares)], int(percent(i))})
 	}
