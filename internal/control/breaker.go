@@ -29,7 +29,7 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 	if err := c.matchLocked(request); err != nil {
 		return Result{}, err
 	}
-	if r.indexOf(id) < 0 {
+	if _, registered := c.lease(id); r.indexOf(id) < 0 && !registered {
 		return Result{}, refuse(NotFound, "there is no analyzer with the id %q", id)
 	}
 	if action != breakerReset && action != breakerOpen {

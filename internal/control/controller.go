@@ -43,6 +43,7 @@ type Controller struct {
 	loader *config.Loader[Config]
 	deps   Dependencies
 	store  store
+	leases leaseStore
 	events *events.Log
 
 	mu       sync.Mutex // serializes changes
@@ -72,6 +73,9 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	}
 	c := &Controller{loader: loader, deps: deps, events: events.New(maxEvents), rescheduled: make(chan struct{}, 1)}
 	c.drains = newDrains(c)
+	if read.Config.Admin.Persist {
+		c.leases.dir = read.Config.Distributor.DataDir
+	}
 	if err := c.openStore(read.Config); err != nil {
 		return nil, err
 	}
@@ -161,6 +165,8 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	c.attached.Store(d)
 	d.OnRemoved(c.drains.removed)
 	d.OnDiscovery(c.discovered)
+	d.OnLease(c.leaseExpired)
+	c.restoreLeases(d)
 	c.setReloaded(true, "")
 	if dir := c.dir(); dir != "" {
 		c.events.Keep(dir, c.deps.Logger)
