@@ -5,7 +5,6 @@ package npm
 import (
 	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,17 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-var judge = flag.Bool("judge", false, "let the analyzer hang for ten seconds")
-
 const messages = 2000
-
-// hangs is how long the analyzer hangs.
-func hangs() time.Duration {
-	if *judge {
-		return 10 * time.Second
-	}
-	return time.Second
-}
 
 // disturbance is what happens while a client sends.
 type disturbance struct {
@@ -49,7 +38,7 @@ var (
 
 func hang(d *harness.Distributor) {
 	d.Analyzer.Hang()
-	time.AfterFunc(hangs(), d.Analyzer.Resume)
+	time.AfterFunc(harness.Hanging(), d.Analyzer.Resume)
 }
 
 // client is a client of Node.js.
@@ -66,7 +55,7 @@ type client struct {
 var clients = []client{
 	{name: "otel-http"},
 	{name: "otel-proto"},
-	{name: "otel-grpc", input: "otlp-grpc"},
+	{name: "otel-grpc", input: "otlp-grpc", lossy: "killed"},
 	{name: "pino-loki", lossy: "full killed"},
 	{name: "winston-loki"},
 	{name: "winston-loki-json"},
@@ -110,6 +99,10 @@ func (c client) run(t *testing.T, happens disturbance) {
 	}
 	start := time.Now().Add(-time.Hour).UnixMilli()
 	told := c.send(t, d, address, start, happens.happen)
+	defer func() {
+		counts := d.Analyzer.Counts("m-")
+		t.Logf("%d of %d arrived, %d twice; the client told %s", len(counts), messages, len(d.Analyzer.Messages())-len(counts), told)
+	}()
 	texts := make([]string, messages)
 	for n := range texts {
 		texts[n] = fmt.Sprint("m-", n)
@@ -122,8 +115,6 @@ func (c client) run(t *testing.T, happens disturbance) {
 	default:
 		d.Analyzer.AwaitOnce(t, "m-", texts)
 	}
-	counts := d.Analyzer.Counts("m-")
-	t.Logf("%d of %d arrived, %d twice; the client told %s", len(counts), messages, len(d.Analyzer.Messages())-len(counts), told)
 	c.check(t, d, start)
 }
 
