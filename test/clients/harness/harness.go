@@ -32,6 +32,7 @@ func Main(m *testing.M) int {
 	defer os.RemoveAll(folder)
 	program = filepath.Join(folder, "logstreamer")
 	build := exec.Command("go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer")
+	build.Env = append(os.Environ(), "GOWORK=") // also for modules that are not in the workspace
 	if output, err := build.CombinedOutput(); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "%v\n%s", err, output)
 		return 1

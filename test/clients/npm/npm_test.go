@@ -19,28 +19,6 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 const messages = 2000
 
-// disturbance is what happens while a client sends.
-type disturbance struct {
-	name   string
-	env    []string
-	happen func(*harness.Distributor)
-}
-
-var (
-	full         = []string{"INGEST_BUFFER_SIZE=3", "PER_ANALYZER_QUEUE_SIZE=3"}
-	disturbances = []disturbance{
-		{"usual", nil, func(*harness.Distributor) {}},
-		{"hangs", nil, hang},
-		{"full", full, hang},
-		{"killed", []string{"JOURNAL=disk"}, (*harness.Distributor).Restart},
-	}
-)
-
-func hang(d *harness.Distributor) {
-	d.Analyzer.Hang()
-	time.AfterFunc(harness.Hanging(), d.Analyzer.Resume)
-}
-
 // client is a client of Node.js.
 type client struct {
 	name    string
@@ -55,7 +33,7 @@ type client struct {
 var clients = []client{
 	{name: "otel-http"},
 	{name: "otel-proto"},
-	{name: "otel-grpc", input: "otlp-grpc", lossy: "killed"},
+	{name: "otel-grpc", input: "otlp-grpc", lossy: "full killed"},
 	{name: "pino-loki", lossy: "full killed"},
 	{name: "winston-loki"},
 	{name: "winston-loki-json"},
@@ -78,8 +56,8 @@ func TestClients(t *testing.T) {
 		t.Skip("the packages are not installed: npm ci")
 	}
 	for _, c := range clients {
-		for _, happens := range disturbances {
-			t.Run(c.name+"/"+happens.name, func(t *testing.T) {
+		for _, happens := range harness.Disturbances() {
+			t.Run(c.name+"/"+happens.Name, func(t *testing.T) {
 				t.Parallel()
 				c.run(t, happens)
 			})
@@ -87,18 +65,18 @@ func TestClients(t *testing.T) {
 	}
 }
 
-func (c client) run(t *testing.T, happens disturbance) {
+func (c client) run(t *testing.T, happens harness.Disturbance) {
 	var inputs []string
 	if c.input != "" {
 		inputs = []string{c.input}
 	}
-	d := harness.Start(t, inputs, append(c.env, happens.env...)...)
+	d := harness.Start(t, inputs, append(c.env, happens.Env...)...)
 	address := d.Addresses[c.input]
 	if address == "" {
 		address = strings.TrimPrefix(d.URL, "http://")
 	}
 	start := time.Now().Add(-time.Hour).UnixMilli()
-	told := c.send(t, d, address, start, happens.happen)
+	told := c.send(t, d, address, start, happens.Happen)
 	defer func() {
 		counts := d.Analyzer.Counts("m-")
 		t.Logf("%d of %d arrived, %d twice; the client told %s", len(counts), messages, len(d.Analyzer.Messages())-len(counts), told)
@@ -108,7 +86,7 @@ func (c client) run(t *testing.T, happens disturbance) {
 		texts[n] = fmt.Sprint("m-", n)
 	}
 	switch {
-	case strings.Contains(c.lossy, happens.name):
+	case strings.Contains(c.lossy, happens.Name):
 		d.Stop()
 	default:
 		d.Analyzer.AwaitOnce(t, "m-", texts)

@@ -103,21 +103,21 @@ func appendLines(t *testing.T, file string, lines []string) {
 }
 
 // run sends half of the messages, has something happen, and sends the others.
-func (s sender) run(t *testing.T, happens disturbance) {
+func (s sender) run(t *testing.T, happens harness.Disturbance) {
 	folder := t.TempDir()
-	d := s.distributor(t, folder, happens.env)
+	d := s.distributor(t, folder, happens.Env)
 	start := time.Now().Add(-2 * time.Second).UnixMilli()
 	file := s.start(t, folder, d.Addresses[s.input])
 	all := texts()
 	appendLines(t, file, all[:messages/2])
 	d.Analyzer.AwaitAll(t, "m-", all[:1])
-	happens.happen(d)
+	happens.Happen(d)
 	appendLines(t, file, all[messages/2:])
 	switch {
-	case happens.name == "killed" && s.input != "elasticsearch": // nothing is acknowledged
+	case happens.Name == "killed" && s.input != "elasticsearch": // nothing is acknowledged
 		d.Analyzer.AwaitAll(t, "m-", all[messages-1:])
 		d.Stop()
-	case happens.name == "killed":
+	case happens.Name == "killed":
 		d.Analyzer.AwaitAll(t, "m-", all)
 	default:
 		d.Analyzer.AwaitOnce(t, "m-", all)
@@ -134,24 +134,6 @@ func (s sender) run(t *testing.T, happens disturbance) {
 			}
 		}
 	}
-}
-
-// disturbance is what happens while a client sends.
-type disturbance struct {
-	name   string
-	env    []string
-	happen func(*harness.Distributor)
-}
-
-var disturbances = []disturbance{
-	{"hangs", nil, hang},
-	{"full", []string{"INGEST_BUFFER_SIZE=3", "PER_ANALYZER_QUEUE_SIZE=3"}, hang},
-	{"killed", []string{"JOURNAL=disk"}, (*harness.Distributor).Restart},
-}
-
-func hang(d *harness.Distributor) {
-	d.Analyzer.Hang()
-	time.AfterFunc(harness.Hanging(), d.Analyzer.Resume)
 }
 
 func hostname() string {
@@ -226,14 +208,14 @@ var modules = map[string]string{"TLS": "lmnsd_gtls.so", "omelasticsearch": "omel
 
 func runAll(t *testing.T, name string, s sender) {
 	t.Helper()
-	for _, happens := range disturbances {
-		t.Run(name+"/"+happens.name, func(t *testing.T) {
+	for _, happens := range harness.Disturbances()[1:] {
+		t.Run(name+"/"+happens.Name, func(t *testing.T) {
 			if module := modules[name]; module != "" && strings.HasPrefix(t.Name(), "TestRsyslog/") {
 				if found, _ := filepath.Glob("/usr/lib/*/rsyslog/" + module); len(found) == 0 {
 					t.Skip("rsyslog's module " + module + " is not installed")
 				}
 			}
-			if s.input == "syslog-udp" && happens.name != "hangs" {
+			if s.input == "syslog-udp" && happens.Name != "hangs" {
 				t.Skip("datagrams are dropped without room")
 			}
 			s.run(t, happens)
