@@ -28,6 +28,9 @@ func (a *Analyzer) process(w *workspace, body []byte) (result, error) {
 	}
 	w.messages = appendMessages(w.messages[:0], body)
 	a.observe(w.messages)
+	if a.processed != nil {
+		a.processed(info, body)
+	}
 	a.metrics.processing.Observe(time.Since(begin).Seconds())
 	return result{info.PacketID, false}, nil
 }

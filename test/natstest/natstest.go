@@ -43,8 +43,8 @@ type Options struct {
 // Cluster is servers that form one cluster.
 type Cluster []*Server
 
-// binary returns the path of the server's binary, and skips the test without it.
-func binary(t testing.TB) string {
+// Binary returns the path of the server's binary, and skips the test without it.
+func Binary(t testing.TB) string {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	path := filepath.Join(filepath.Dir(file), "..", "..", "bin", "nats-server")
@@ -81,7 +81,7 @@ func StartCluster(t testing.TB, size int, options Options) Cluster {
 
 func newCluster(t testing.TB, size int, options Options) Cluster {
 	t.Helper()
-	path := binary(t)
+	path := Binary(t)
 	free, err := ports.Free(3 * size)
 	if err != nil {
 		t.Fatal(err)
