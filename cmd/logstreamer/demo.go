@@ -27,10 +27,16 @@ func demoCommand(p process) *ffcli.Command {
 		if settings.Cluster > 0 {
 			settings = withClusterDefaults(settings, loaded)
 		}
+		if settings.Protocols && loaded.Origin("rate") == (config.Origin{}) {
+			settings.Rate = protocolsRate
+		}
 		screen := demo.Screen{Out: p.stdout, Terminal: p.isRewritable(), Stdin: p.stdin}
 		return demo.Run(ctx, settings, screen, logger)
 	})
 }
+
+// protocolsRate is the usual rate of requests by other protocols: 20 a second by each.
+const protocolsRate = 120
 
 // withClusterDefaults kills a distributor for ten seconds, and goes on until others have delivered
 // what it held, unless something else is set.

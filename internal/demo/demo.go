@@ -1,7 +1,8 @@
 // Package demo runs the whole system in one process on loopback: three
 // analyzers of different weight, a distributor with its console and an emitter. It shows the
 // split of messages while it runs, and at the end the ledger, which must
-// balance. A cluster has several distributors, which are processes of their own.
+// balance. Two others are a cluster, whose distributors are processes of their own, and senders
+// of several protocols.
 package demo
 
 import (
@@ -33,6 +34,9 @@ type Config struct {
 	Cluster int `env:"CLUSTER" min:"0" max:"9" zero:"one, in this process" help:"distributors that share the streams of a NATS server, each a process of its own, one of which is killed for a while; 0 means one in this process"`
 	// NATSServer is the program of that server.
 	NATSServer string `env:"NATS_SERVER" help:"with -cluster: the nats-server program (default: that in PATH or in Go's folder of programs)"`
+	// Protocols has senders of other protocols instead of an emitter. Rate and PacketSize are
+	// then of their requests.
+	Protocols bool `env:"PROTOCOLS" help:"senders of OTLP, Loki, Elasticsearch, HEC, Forward and syslog instead of an emitter, and an Elasticsearch and a Loki beside the analyzers"`
 	// Console overrides Duration.
 	Console bool `env:"CONSOLE" help:"go on until interrupted, for a look at the console in a browser"`
 }
@@ -44,8 +48,11 @@ func DefaultConfig() Config {
 
 // Validate returns an error that names the invalid key.
 func (c Config) Validate() error {
-	if c.Cluster > 0 && c.File != "" {
-		return fmt.Errorf("FILE: %q is not allowed with CLUSTER: its emitters send generated messages", c.File)
+	if c.File != "" && (c.Cluster > 0 || c.Protocols) {
+		return fmt.Errorf("FILE: %q is not allowed with CLUSTER or PROTOCOLS: they send generated messages", c.File)
+	}
+	if c.Cluster > 0 && c.Protocols {
+		return errors.New("CLUSTER and PROTOCOLS are two demos: choose one")
 	}
 	if c.Cluster == 1 {
 		return errors.New("CLUSTER: 1 is not allowed: it must be 2 to 9, since one distributor is killed")
@@ -81,8 +88,11 @@ const refresh = time.Second
 // Run runs the demo until the emitter has sent everything or ctx is done. It
 // returns an error when the ledger does not balance.
 func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
-	if config.Cluster > 0 {
+	switch {
+	case config.Cluster > 0:
 		return runCluster(ctx, config, screen, logger)
+	case config.Protocols:
+		return runProtocols(ctx, config, screen, logger)
 	}
 	return runSingle(ctx, config, screen, logger)
 }
@@ -99,7 +109,7 @@ func runSingle(ctx context.Context, config Config, screen Screen, logger *slog.L
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	d, err := startSystem(ctx, analyzers, folder, logger)
+	d, err := startSystem(ctx, settings(analyzers.targets(), folder), analyzers, logger)
 	if err != nil {
 		return err
 	}
