@@ -34,6 +34,7 @@ type emitters struct {
 	refused  map[string]int  // by code
 	waits    []time.Duration // of refusals
 	hints    int             // refusals with Retry-After
+	row      int             // the most attempts of an emitter in a row that failed
 	count    atomic.Int64    // of accepted
 	refusals atomic.Int64
 }
@@ -66,14 +67,19 @@ func (e *emitters) halt() {
 
 func (e *emitters) run(emitter int) {
 	const failurePause = 20 * time.Millisecond
-	at := emitter
+	at, failed := emitter, 0
 	for number := 0; !e.stop.Load(); number++ {
 		id := fmt.Sprintf("%d-%d", emitter, number)
 		if e.send(e.targets[at%len(e.targets)], strconv.Itoa(emitter), id) {
 			time.Sleep(time.Duration(e.pace.Load()))
+			failed = 0
 			continue
 		}
 		at++
+		failed++
+		e.mu.Lock()
+		e.row = max(e.row, failed)
+		e.mu.Unlock()
 		time.Sleep(failurePause)
 	}
 }
