@@ -27,6 +27,7 @@ type emitters struct {
 	ended   sync.WaitGroup
 	stop    atomic.Bool
 	pace    atomic.Int64 // nanoseconds between two packets of an emitter
+	size    atomic.Int64 // bytes of each packet's last message
 
 	mu       sync.Mutex // guards all below
 	accepted map[string]bool
@@ -46,6 +47,7 @@ func newEmitters(t *testing.T, distributors []*distributor) *emitters {
 		accepted: make(map[string]bool), unknown: make(map[string]bool), refused: make(map[string]int),
 	}
 	e.pace.Store(int64(20 * time.Millisecond))
+	e.size.Store(300)
 	for _, d := range distributors {
 		e.targets = append(e.targets, d.url("/ingest"))
 	}
@@ -87,7 +89,7 @@ func (e *emitters) run(emitter int) {
 // send sends a packet and reports whether it was accepted.
 func (e *emitters) send(url, emitter, id string) bool {
 	body := fmt.Sprintf(`{"emitter_id":%q,"packet_id":%q,"messages":[%s{"timestamp":1640995200000,"level":"INFO","message":"%s"}]}`,
-		emitter, id, strings.Repeat(`{"timestamp":1640995200000,"level":"INFO","message":"one of several"},`, len(id)%4), strings.Repeat("x", 300))
+		emitter, id, strings.Repeat(`{"timestamp":1640995200000,"level":"INFO","message":"one of several"},`, len(id)%4), strings.Repeat("x", int(e.size.Load())))
 	started := time.Now()
 	response, err := e.client.Post(url, "application/json", strings.NewReader(body))
 	took := time.Since(started)

@@ -235,10 +235,12 @@ func TestSlowConsumer(t *testing.T) {
 	}
 	y := newSystem(t, setup{servers: 1, distributors: 2, nats: natstest.Options{More: "write_deadline: \"500ms\""}})
 	y.emitters.pace.Store(0)
+	y.emitters.size.Store(20_000) // more than sockets hold
 	y.distributors[0].signal(syscall.SIGSTOP)
 	await(t, "the server closes the connection", func() bool { return y.servers[0].SlowConsumers() > 0 })
 	y.distributors[0].signal(syscall.SIGCONT)
 	y.emitters.pace.Store(int64(20 * time.Millisecond))
+	y.emitters.size.Store(300)
 	y.emitters.awaitMore(t, 1000)
 	y.finish()
 }
