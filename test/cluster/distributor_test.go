@@ -27,6 +27,7 @@ type distributor struct {
 	metrics     string // address of /metrics
 	admin       string // URL of the admin API
 	environment []string
+	group       uint32 // of its process, 0 for that of the test
 	command     *exec.Cmd
 	ended       chan struct{}
 }
@@ -68,6 +69,9 @@ func (d *distributor) launch() {
 	defer log.Close()
 	command := exec.Command(program, "distributor")
 	command.Env, command.Stdout, command.Stderr = d.environment, log, log
+	if d.group != 0 {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Gid: d.group}}
+	}
 	if err := command.Start(); err != nil {
 		d.t.Fatal(err)
 	}
