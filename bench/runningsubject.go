@@ -21,9 +21,12 @@ type runningSubject struct {
 	subject       subject
 	subjectConfig subjectConfig
 	process       *process
+	companions    []*process
 	traffic       traffic
 	text          *packetText
 	load          *load
+	start         time.Duration // until it was ready
+	idle          int64         // bytes of memory that it had then
 }
 
 // startSubject starts a subject and connects the load to it.
@@ -35,7 +38,7 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if err != nil {
 		return nil, err
 	}
-	free, err := ports.Free(1)
+	free, err := ports.Free(2)
 	if err != nil {
 		return nil, err
 	}
@@ -44,37 +47,69 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 		shape = *s.traffic
 	}
 	c := &runningSubject{subject: s, traffic: shape, text: newPacketText(shape), subjectConfig: subjectConfig{
-		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
+		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor, inputs: "http",
 	}}
+	loadPort := free[0]
+	if f := shape.Records; f != nil {
+		c.subjectConfig.scheme = f.scheme
+		if f.input != "" {
+			loadPort = free[1]
+			c.subjectConfig.inputs += fmt.Sprintf(",%s=127.0.0.1:%d", f.input, loadPort)
+		}
+	}
 	if s.secure {
 		if c.subjectConfig.files, err = writeCertificate(folder); err != nil {
 			return c, err
 		}
 	}
+	if err := c.startCompanions(a.cores); err != nil {
+		return c, err
+	}
 	command, err := s.command(c.subjectConfig)
 	if err != nil {
 		return c, err
 	}
+	began := time.Now()
 	if c.process, err = startProcess(command, a.cores[:s.cores]); err != nil {
 		return c, fmt.Errorf("start: %w", err)
 	}
 	if err := a.awaitReady(c); err != nil {
 		return c, err
 	}
-	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
+	c.start = time.Since(began)
+	if c.idle, err = anonymousMemory(c.process.command.Process.Pid); err != nil {
+		return c, err
+	}
+	c.load, err = newLoad(a.loop, a.ledger, loadPort, e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
 	return c, err
+}
+
+// startCompanions starts the programs that the subject needs. It waits for them itself.
+func (c *runningSubject) startCompanions(cores []int) error {
+	if c.subject.companions == nil {
+		return nil
+	}
+	commands, err := c.subject.companions(&c.subjectConfig)
+	for _, command := range commands {
+		started, err := startProcess(command, cores)
+		if err != nil {
+			return fmt.Errorf("start: %w", err)
+		}
+		c.companions = append(c.companions, started)
+	}
+	return err
 }
 
 // awaitReady waits until the subject responds with 2xx.
 func (a *testbed) awaitReady(c *runningSubject) error {
-	const timeout = 10 * time.Second
+	const timeout = 30 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	ready := make(chan struct{})
 	go func() {
 		defer close(ready)
 		for ctx.Err() == nil && !c.process.ended() && !c.healthy(ctx) {
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(time.Millisecond)
 		}
 	}()
 	err := a.loop.run(2*timeout, func(time.Time) bool {
@@ -103,7 +138,11 @@ func (c *runningSubject) healthy(ctx context.Context) bool {
 	if c.subject.secure {
 		address = strings.Replace(address, "http", "https", 1)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/health", nil)
+	path := "/health"
+	if c.subject.ours {
+		path = "/readyz" // with streams it is healthy before it can accept packets
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+path, nil)
 	if c.traffic.OTLP {
 		// The collector has no health endpoint but accepts a request without
 		// logs.
@@ -156,6 +195,9 @@ func (c *runningSubject) close(l *loop) {
 	}
 	if c.process != nil {
 		c.process.stop(l)
+	}
+	for _, one := range c.companions {
+		one.stop(l)
 	}
 	_ = os.RemoveAll(c.subjectConfig.folder)
 }

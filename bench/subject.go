@@ -39,6 +39,9 @@ type subject struct {
 	traffic *traffic
 	// command returns the command that starts the subject.
 	command func(subjectConfig) (*exec.Cmd, error)
+	// companions, unless nil, returns the commands of programs that it needs, which start
+	// before it.
+	companions func(*subjectConfig) ([]*exec.Cmd, error)
 	// verify, unless nil, checks after the first packets that the subject does
 	// what it is measured for.
 	verify func(subjectConfig) error
@@ -51,7 +54,10 @@ type subjectConfig struct {
 	connections int   // of the load
 	folder      string
 	distributor string // the program's path
+	inputs      string // INPUTS
+	scheme      string // before the URLs of analyzers
 	files       certificateFiles
+	nats        []string // URLs
 }
 
 // certificateFiles are the paths of a certificate, of its key, and of a file with both, in
@@ -83,6 +89,9 @@ var shares = [...]int{5, 3, 2}
 const (
 	oursName       = "Log Streamer"
 	diskName       = "Log Streamer, JOURNAL=disk"
+	tracedName     = "Log Streamer, traced"
+	streamsName    = "Log Streamer, JOURNAL=jetstream"
+	threeName      = "Log Streamer, JOURNAL=jetstream, three servers"
 	oursTLSName    = "Log Streamer, TLS"
 	haproxyTLSName = "HAProxy, TLS"
 	twoCoresName   = "Log Streamer, two cores"
@@ -98,6 +107,14 @@ type unavailable struct{ reason string }
 func (u unavailable) Error() string { return u.reason }
 
 func ours() subject { return distributor(oursName, 1, "memory") }
+
+// traced returns the distributor with a traceparent of its own in each request of the load.
+func traced(t traffic) subject {
+	t.Traced = true
+	s := ours()
+	s.Name, s.traffic = tracedName, &t
+	return s
+}
 
 // withTLS returns the subject with TLS between the load and it.
 func withTLS(name string, s subject) subject {
@@ -117,7 +134,7 @@ func distributor(name string, cores int, journal string) subject {
 	return subject{Name: name, cores: cores, ours: true, command: func(p subjectConfig) (*exec.Cmd, error) {
 		var analyzers []string
 		for i, port := range p.analyzers {
-			analyzers = append(analyzers, fmt.Sprintf("http://127.0.0.1:%d=%g", port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
+			analyzers = append(analyzers, fmt.Sprintf("%shttp://127.0.0.1:%d=%g", p.scheme, port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
 		}
 		command := exec.Command(p.distributor, "distributor")
 		command.Env = append(os.Environ(),
@@ -126,6 +143,7 @@ func distributor(name string, cores int, journal string) subject {
 			"PORT="+strconv.Itoa(p.port),
 			"METRICS_ADDR=127.0.0.1:0",
 			"ADMIN_ADDR=127.0.0.1:0",
+			"INPUTS="+p.inputs,
 			"JOURNAL="+journal,
 			"DATA_DIR="+filepath.Join(p.folder, "data"),
 			"LOG_LEVEL=warn",
@@ -215,14 +233,15 @@ func peer(p subjectConfig, program, file string, forwards bool, arguments func(f
 
 // installHints says how to install a peer.
 var installHints = map[string]string{
-	"haproxy": "Debian: apt-get install haproxy",
-	"nginx":   "Debian: apt-get install nginx-light",
-	"otelcol": "in the repository: go -C bench/otelcol install",
+	"haproxy":     "Debian: apt-get install haproxy",
+	"nginx":       "Debian: apt-get install nginx-light",
+	"nats-server": "in the repository: go build -o bin/nats-server github.com/nats-io/nats-server/v2",
+	"otelcol":     "in the repository: go -C bench/otelcol install",
 }
 
-// lookPath also looks where Debian and Go install programs.
+// lookPath also looks where Debian and Go install programs, and where the repository has its own.
 func lookPath(program string) (string, error) {
-	for _, folder := range []string{"", "/usr/sbin", filepath.Join(build.Default.GOPATH, "bin")} {
+	for _, folder := range []string{"", "/usr/sbin", "bin", filepath.Join(build.Default.GOPATH, "bin")} {
 		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil {
 			return path, nil
 		}
@@ -242,8 +261,9 @@ func configuration(p subjectConfig, file string, forwards bool) ([]byte, error) 
 		Port, MaxConnections int
 		Certificate          string // empty without TLS
 		Forwards             bool
+		Protobuf             bool
 		Analyzers            []backend
-	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards}
+	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards, Protobuf: p.scheme != ""}
 	for i, port := range p.analyzers {
 		values.Analyzers = append(values.Analyzers, backend{i + 1, port, shares[i%len(shares)], int(percent(i))})
 	}
