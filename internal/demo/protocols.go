@@ -92,10 +92,10 @@ func (d *protocolDemo) prepareSenders() error {
 }
 
 // processed reads the messages of a packet that an analyzer has processed.
-func (d *protocolDemo) processed(_ packet.Info, body []byte) {
+func (d *protocolDemo) processed(info packet.Info, body []byte) {
 	var reader packet.Reader
 	var text []byte
-	for reader.Reset(body); reader.Next(); {
+	for reader.Reset(&packet.Packet{Info: info, Body: body}); reader.Next(); {
 		text = reader.Message.Text.AppendDecoded(text[:0], body)
 		d.taken(string(text))
 	}

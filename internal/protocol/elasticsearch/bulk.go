@@ -77,6 +77,7 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	packets := p.receiver.NewPackets(ctx)
 	t := p.translators.Get().(*translator)
 	t.begin(packets, from.Client, time.Now())
+	packets.Expect(len(body.Body) * 3 / 2)
 	err := p.translate(ctx, t, d, body.Body, answered)
 	id := p.id(from, d, t, body.Body, answered.ids)
 	skewed := t.skewed
