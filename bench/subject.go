@@ -89,9 +89,9 @@ var shares = [...]int{5, 3, 2}
 const (
 	oursName       = "Log Streamer"
 	diskName       = "Log Streamer, JOURNAL=disk"
+	tracedName     = "Log Streamer, traced"
 	streamsName    = "Log Streamer, JOURNAL=jetstream"
 	threeName      = "Log Streamer, JOURNAL=jetstream, three servers"
-	tracedName     = "Log Streamer, traced"
 	oursTLSName    = "Log Streamer, TLS"
 	haproxyTLSName = "HAProxy, TLS"
 	twoCoresName   = "Log Streamer, two cores"

@@ -128,7 +128,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.stores()}
 	d.config.Store(&config)
 	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
-	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets.Inputs)); err != nil {
+	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets)); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	if config.TokensFile != "" && !config.TLS.Enabled() {
