@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 	"golang.org/x/term"
@@ -23,9 +24,36 @@ func demoCommand(p process) *ffcli.Command {
 		if settings.File != "" && loaded.Origin("duration") == (config.Origin{}) {
 			settings.Duration = 0
 		}
+		if settings.Cluster > 0 {
+			settings = withClusterDefaults(settings, loaded)
+		}
+		if settings.Protocols && loaded.Origin("rate") == (config.Origin{}) {
+			settings.Rate = protocolsRate
+		}
 		screen := demo.Screen{Out: p.stdout, Terminal: p.isRewritable(), Stdin: p.stdin}
 		return demo.Run(ctx, settings, screen, logger)
 	})
+}
+
+// protocolsRate is the usual rate of requests by other protocols: 20 a second by each.
+const protocolsRate = 120
+
+// withClusterDefaults kills a distributor for ten seconds, and goes on until others have delivered
+// what it held, unless something else is set.
+func withClusterDefaults(settings demo.Config, loaded *config.Loaded[service[demo.Config]]) demo.Config {
+	for key, setting := range map[string]struct {
+		value *time.Duration
+		usual time.Duration
+	}{
+		"duration":      {&settings.Duration, 40 * time.Second},
+		"kill_after":    {&settings.KillAfter, 5 * time.Second},
+		"kill_duration": {&settings.KillDuration, 10 * time.Second},
+	} {
+		if loaded.Origin(key) == (config.Origin{}) {
+			*setting.value = setting.usual
+		}
+	}
+	return settings
 }
 
 // isRewritable reports whether standard output is a terminal on which lines can

@@ -1,7 +1,8 @@
 // Package demo runs the whole system in one process on loopback: three
 // analyzers of different weight, a distributor with its console and an emitter. It shows the
 // split of messages while it runs, and at the end the ledger, which must
-// balance.
+// balance. Two others are a cluster, whose distributors are processes of their own, and senders
+// of several protocols.
 package demo
 
 import (
@@ -28,6 +29,14 @@ type Config struct {
 	// KillDuration.
 	KillAfter    time.Duration `env:"KILL_AFTER" min:"0" zero:"never" help:"when one analyzer is stopped; 0 means never"`
 	KillDuration time.Duration `env:"KILL_DURATION" min:">0" help:"how long the analyzer stays stopped"`
+	// Cluster, unless 0, is the number of distributors: processes of this program, which
+	// share the streams of a NATS server. KillAfter is then when one of them is killed.
+	Cluster int `env:"CLUSTER" min:"0" max:"9" zero:"one, in this process" help:"distributors that share the streams of a NATS server, each a process of its own, one of which is killed for a while; 0 means one in this process"`
+	// NATSServer is the program of that server.
+	NATSServer string `env:"NATS_SERVER" help:"with -cluster: the nats-server program (default: that in PATH or in Go's folder of programs)"`
+	// Protocols has senders of other protocols instead of an emitter. Rate and PacketSize are
+	// then of their requests.
+	Protocols bool `env:"PROTOCOLS" help:"senders of OTLP, Loki, Elasticsearch, HEC, Forward and syslog instead of an emitter, and an Elasticsearch and a Loki beside the analyzers"`
 	// Console overrides Duration.
 	Console bool `env:"CONSOLE" help:"go on until interrupted, for a look at the console in a browser"`
 }
@@ -38,7 +47,18 @@ func DefaultConfig() Config {
 }
 
 // Validate returns an error that names the invalid key.
-func (c Config) Validate() error { return c.emitter("http://localhost").Validate() }
+func (c Config) Validate() error {
+	if c.File != "" && (c.Cluster > 0 || c.Protocols) {
+		return fmt.Errorf("FILE: %q is not allowed with CLUSTER or PROTOCOLS: they send generated messages", c.File)
+	}
+	if c.Cluster > 0 && c.Protocols {
+		return errors.New("CLUSTER and PROTOCOLS are two demos: choose one")
+	}
+	if c.Cluster == 1 {
+		return errors.New("CLUSTER: 1 is not allowed: it must be 2 to 9, since one distributor is killed")
+	}
+	return c.emitter("http://localhost").Validate()
+}
 
 // emitter returns the emitter's settings.
 func (c Config) emitter(target string) emitter.Config {
@@ -68,7 +88,18 @@ const refresh = time.Second
 // Run runs the demo until the emitter has sent everything or ctx is done. It
 // returns an error when the ledger does not balance.
 func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
-	analyzers, err := startAnalyzers(logger)
+	switch {
+	case config.Cluster > 0:
+		return runCluster(ctx, config, screen, logger)
+	case config.Protocols:
+		return runProtocols(ctx, config, screen, logger)
+	}
+	return runSingle(ctx, config, screen, logger)
+}
+
+// runSingle runs the demo of one distributor.
+func runSingle(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
+	analyzers, err := startAnalyzers(logger, nil)
 	if err != nil {
 		return err
 	}
@@ -78,7 +109,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	d, err := startSystem(ctx, analyzers, folder, logger)
+	d, err := startSystem(ctx, settings(analyzers.targets(), folder), analyzers, logger)
 	if err != nil {
 		return err
 	}
@@ -102,7 +133,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return err
 	}
 	view.drawLast(d.Status(), report)
-	return printLedger(screen.Out, ledger{report, d.Status(), analyzers.processed()})
+	return printLedger(screen.Out, ledger{report, d.Status(), analyzers.total()})
 }
 
 func printHeader(out io.Writer, d *system, config Config) {

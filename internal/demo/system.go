@@ -40,8 +40,8 @@ func settings(targets []distributor.Target, folder string) control.Config {
 	return c
 }
 
-func startSystem(ctx context.Context, analyzers *analyzers, folder string, logger *slog.Logger) (s *system, err error) {
-	loader := config.New(settings(analyzers.targets(), folder), func(string) (string, bool) { return "", false })
+func startSystem(ctx context.Context, settings control.Config, analyzers *analyzers, logger *slog.Logger) (s *system, err error) {
+	loader := config.New(settings, func(string) (string, bool) { return "", false })
 	controller, err := control.Open(loader, control.Dependencies{
 		Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()),
 		Prepare: func(control.Config) (commit, abort func(), err error) { return func() {}, func() {}, nil },
@@ -66,7 +66,7 @@ func startSystem(ctx context.Context, analyzers *analyzers, folder string, logge
 		return nil, errors.Join(err, s.stop(ctx))
 	}
 	s.admin, err = admin.Serve(s.listener, admin.Dependencies{
-		Controller: controller, Access: access, DataDir: folder, Version: c.Distributor.Version, Registerer: s.Registerer(), Logger: logger, Demo: analyzers,
+		Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: s.Registerer(), Logger: logger, Demo: analyzers,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.stop(ctx))

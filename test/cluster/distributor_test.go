@@ -24,6 +24,7 @@ type distributor struct {
 	folder      string
 	port        int
 	environment []string
+	group       uint32 // of its process, 0 for that of the test
 	command     *exec.Cmd
 	ended       chan struct{}
 }
@@ -65,6 +66,9 @@ func (d *distributor) launch() {
 	defer log.Close()
 	command := exec.Command(program, "distributor")
 	command.Env, command.Stdout, command.Stderr = d.environment, log, log
+	if d.group != 0 {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Gid: d.group}}
+	}
 	if err := command.Start(); err != nil {
 		d.t.Fatal(err)
 	}

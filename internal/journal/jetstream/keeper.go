@@ -3,6 +3,8 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -99,9 +101,7 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 		j.reportSetup(err)
 		well = err == nil
 	}
-	for _, p := range j.partitions {
-		well = j.refreshPartition(ctx, p) && well
-	}
+	well = j.refreshPartitions(ctx) && well
 	j.mu.Lock()
 	found := j.findStuckLocked(time.Now())
 	j.mu.Unlock()
@@ -137,14 +137,34 @@ func (j *Journal) reportSetup(err error) {
 	j.logger.Info("the streams are ready")
 }
 
+// refreshPartitions asks all streams at once: one that does not answer must not delay the
+// others' return.
+func (j *Journal) refreshPartitions(ctx context.Context) (well bool) {
+	var asking sync.WaitGroup
+	var sick atomic.Int64
+	for _, p := range j.partitions {
+		asking.Go(func() {
+			if !j.refreshPartition(ctx, p) {
+				sick.Add(1)
+			}
+		})
+	}
+	asking.Wait()
+	return sick.Load() == 0
+}
+
 func (j *Journal) refreshPartition(ctx context.Context, p *partition) (well bool) {
+	timeout := apiTimeout
 	j.mu.Lock()
 	ready := p.ready
+	if p.silent {
+		timeout = silentAfter
+	}
 	j.mu.Unlock()
 	if !ready {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	stream, err := j.link.js.Stream(ctx, p.stream)
 	if err != nil {

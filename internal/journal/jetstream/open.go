@@ -111,6 +111,11 @@ func (j *Journal) connectionChanged(up bool, cause error) {
 	var done []*request
 	switch {
 	case up:
+		// A server that has just started takes publications before its streams do: until they
+		// answer, packets are refused at once instead of after a wait.
+		for _, p := range j.partitions {
+			p.silent = p.silent || j.opened && j.lost != nil
+		}
 		j.lost = nil
 		j.link.maxPayload.Store(j.link.conn.MaxPayload())
 		for _, o := range j.published { // what was sent may be lost
