@@ -12,13 +12,14 @@ const (
 	paceMinutes = 10
 )
 
-// pace measures how many messages a second are delivered. record, now and highest may be
-// called concurrently, sample by one goroutine.
+// pace measures how many messages a second are delivered. record, now, highest and full may
+// be called concurrently, sample by one goroutine.
 type pace struct {
-	messages      atomic.Int64  // since the last interval
-	current, best atomic.Uint64 // math.Float64bits, per second
+	messages            atomic.Int64  // since the last interval
+	current, best, able atomic.Uint64 // math.Float64bits, per second
 
 	began   time.Time            // of the interval
+	idle    bool                 // in the interval, packets did not wait for the analyzer
 	turned  time.Time            // when minutes[at] began
 	minutes [paceMinutes]float64 // the highest pace of each
 	at      int
@@ -26,15 +27,17 @@ type pace struct {
 
 func (p *pace) record(messages int64) { p.messages.Add(messages) }
 
-// sample ends the interval if it is over. It is called every TickInterval.
-func (p *pace) sample(now time.Time) {
+// sample ends the interval if it is over. It is called every TickInterval, with whether packets
+// wait for the analyzer.
+func (p *pace) sample(now time.Time, waiting bool) {
+	p.idle = p.idle || !waiting
 	passed := now.Sub(p.began)
 	if passed < paceInterval {
 		return
 	}
 	messages := float64(p.messages.Swap(0))
-	first := p.began.IsZero()
-	p.began = now
+	first, idle := p.began.IsZero(), p.idle
+	p.began, p.idle = now, !waiting
 	if first {
 		p.turned = now
 		return
@@ -51,7 +54,30 @@ func (p *pace) sample(now time.Time) {
 	}
 	p.current.Store(math.Float64bits(perSecond))
 	p.best.Store(math.Float64bits(best))
+	p.measure(perSecond, idle)
 }
+
+// smoothing is the part of an interval in the full pace.
+const smoothing = 0.3
+
+// measure takes an interval for the full pace: only while packets wait does an analyzer deliver
+// as much as it can. It can do more than that if it ever does. An interval without a delivery
+// says nothing: the analyzer fails, or its requests take longer.
+func (p *pace) measure(perSecond float64, idle bool) {
+	able := p.full()
+	switch {
+	case perSecond == 0 || idle && (able == 0 || perSecond <= able):
+		return
+	case able == 0:
+		able = perSecond
+	default:
+		able += smoothing * (perSecond - able)
+	}
+	p.able.Store(math.Float64bits(able))
+}
+
+// full returns what is delivered a second while packets wait, 0 before that is known.
+func (p *pace) full() float64 { return math.Float64frombits(p.able.Load()) }
 
 // now returns the pace of the last interval.
 func (p *pace) now() float64 { return math.Float64frombits(p.current.Load()) }
