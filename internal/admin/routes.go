@@ -14,6 +14,7 @@ func allRoutes() routes {
 		{"POST", "/v1/analyzers/{id}/breaker", operate, "dry_run", false, (*api).setBreaker},
 		{"GET", "/v1/drains", read, "", false, (*api).listDrains},
 		{"GET", "/v1/drains/{operation}", read, "wait", false, (*api).getDrain},
+		{"GET", "/v1/scale", read, "group", false, (*api).getScale},
 		{"GET", "/v1/settings", read, newer, false, (*api).getSettings},
 		{"PATCH", "/v1/settings", operate, "dry_run", false, (*api).patchSettings},
 		{"GET", "/v1/limits", read, newer + " emitter", false, (*api).getLimits},

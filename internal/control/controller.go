@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/events"
@@ -32,6 +33,9 @@ type Dependencies struct {
 	// of commit and abort is called. It is also called by a reload that changes no setting,
 	// since the files that settings name may have changed.
 	Prepare func(Config) (commit, abort func(), err error)
+	// Actuator changes the number of analyzers, in place of AUTOSCALE_COMMAND; nil: the command
+	// does, with AUTOSCALE=command.
+	Actuator autoscale.Actuator
 }
 
 // Controller changes a distributor. It may be used concurrently.
@@ -44,6 +48,7 @@ type Controller struct {
 	mu       sync.Mutex // serializes changes
 	attached atomic.Pointer[distributor.Distributor]
 	drains   *drains
+	scaling  *autoscaling
 
 	current     atomic.Pointer[published]
 	lastReload  atomic.Pointer[ReloadStatus]
@@ -65,6 +70,7 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	}
 	c := &Controller{loader: loader, deps: deps, events: events.New(maxEvents), rescheduled: make(chan struct{}, 1)}
 	c.drains = newDrains(c)
+	c.scaling = newAutoscaling(c)
 	if read.Config.Admin.Persist {
 		c.store.dir = read.Config.Distributor.DataDir
 	}

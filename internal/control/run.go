@@ -14,11 +14,13 @@ const watchInterval = 2 * time.Second
 const expiryRetry = 10 * time.Second
 
 // Run reverts overrides that expire, and reloads the file when its content changes if the
-// configuration asks for it. It returns when the context ends, and has ended all drains, which the next
-// process resumes.
+// configuration asks for it, and has the number of analyzers changed. It returns when the context
+// ends, and has ended all drains, which the next process resumes.
 func (c *Controller) Run(ctx context.Context) {
 	defer c.drains.stop()
 	c.drains.resume()
+	defer c.scaling.stop()
+	c.scaling.configure()
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	if !c.Config().Watch {
@@ -33,6 +35,9 @@ func (c *Controller) Run(ctx context.Context) {
 			return
 		case <-c.rescheduled:
 			expiry.Reset(c.untilExpiry())
+			c.scaling.configure()
+		case <-c.scaling.ticker.C:
+			c.scaling.drive(ctx)
 		case <-expiry.C:
 			expiry.Reset(c.expire(ctx))
 		case <-ticker.C:

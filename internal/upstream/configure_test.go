@@ -246,7 +246,7 @@ func TestPaceAndLatency(t *testing.T) {
 	})
 }
 
-// The full pace is what the analyzer delivers while packets wait for it, however little it
+// The full pace is what the analyzer delivers while more comes than it can deliver, however little it
 // gets otherwise.
 func TestFullPace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestFullPace(t *testing.T) {
 			return b.Status(time.Now()).FullPace
 		}
 		if got := run(3, 100); got != 0 { // it could deliver 4
-			t.Errorf("%v is its full pace, though no packet waited", got)
+			t.Errorf("%v is its full pace, though it could deliver more", got)
 		}
 		if got := run(6, 100); got < 38 || got > 42 {
 			t.Errorf("the full pace is %v, want 40", got)

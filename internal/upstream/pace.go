@@ -19,7 +19,8 @@ type pace struct {
 	current, best, able atomic.Uint64 // math.Float64bits, per second
 
 	began   time.Time            // of the interval
-	idle    bool                 // in the interval, packets did not wait for the analyzer
+	held    int64                // sum of the packets that it held in the interval
+	allowed int64                // sum of those that it could have held
 	turned  time.Time            // when minutes[at] began
 	minutes [paceMinutes]float64 // the highest pace of each
 	at      int
@@ -27,17 +28,17 @@ type pace struct {
 
 func (p *pace) record(messages int64) { p.messages.Add(messages) }
 
-// sample ends the interval if it is over. It is called every TickInterval, with whether packets
-// wait for the analyzer.
-func (p *pace) sample(now time.Time, waiting bool) {
-	p.idle = p.idle || !waiting
+// sample ends the interval if it is over. It is called every TickInterval, with the packets that
+// the analyzer holds, and with the limit of these.
+func (p *pace) sample(now time.Time, holds, limit int64) {
+	p.held, p.allowed = p.held+holds, p.allowed+limit
 	passed := now.Sub(p.began)
 	if passed < paceInterval {
 		return
 	}
 	messages := float64(p.messages.Swap(0))
-	first, idle := p.began.IsZero(), p.idle
-	p.began, p.idle = now, !waiting
+	first, full := p.began.IsZero(), float64(p.held) > fullPart*float64(p.allowed)
+	p.began, p.held, p.allowed = now, 0, 0
 	if first {
 		p.turned = now
 		return
@@ -54,19 +55,25 @@ func (p *pace) sample(now time.Time, waiting bool) {
 	}
 	p.current.Store(math.Float64bits(perSecond))
 	p.best.Store(math.Float64bits(best))
-	p.measure(perSecond, idle)
+	p.measure(perSecond, full)
 }
 
-// smoothing is the part of an interval in the full pace.
-const smoothing = 0.3
+const (
+	// fullPart is the part of the limit that an analyzer holds while more comes than it can
+	// deliver: it gets packets again when it holds half. Others hold what comes within the time
+	// of a request, and the limit is about what comes within a second.
+	fullPart = 0.4
+	// smoothing is the part of an interval in the full pace.
+	smoothing = 0.3
+)
 
-// measure takes an interval for the full pace: only while packets wait does an analyzer deliver
+// measure takes an interval for the full pace: only while more comes does an analyzer deliver
 // as much as it can. It can do more than that if it ever does. An interval without a delivery
 // says nothing: the analyzer fails, or its requests take longer.
-func (p *pace) measure(perSecond float64, idle bool) {
+func (p *pace) measure(perSecond float64, isFull bool) {
 	able := p.full()
 	switch {
-	case perSecond == 0 || idle && (able == 0 || perSecond <= able):
+	case perSecond == 0 || !isFull && (able == 0 || perSecond <= able):
 		return
 	case able == 0:
 		able = perSecond
@@ -76,7 +83,7 @@ func (p *pace) measure(perSecond float64, idle bool) {
 	p.able.Store(math.Float64bits(able))
 }
 
-// full returns what is delivered a second while packets wait, 0 before that is known.
+// full returns what is delivered a second while more comes, 0 before that is known.
 func (p *pace) full() float64 { return math.Float64frombits(p.able.Load()) }
 
 // now returns the pace of the last interval.

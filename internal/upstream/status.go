@@ -26,8 +26,8 @@ type Status struct {
 	// Pace is how many messages a second it delivered lately, HighestPace the maximum of
 	// the last ten minutes.
 	Pace, HighestPace float64
-	// FullPace is how many messages a second it delivers while packets wait for it, which is
-	// what it can do; 0 is unknown: packets have not waited for a whole second yet.
+	// FullPace is how many messages a second it delivers while more comes than it can deliver,
+	// which is what it can do; 0 is unknown: not that much has come for a second yet.
 	FullPace float64
 	// LatencyP99 is the 99th percentile of the times from the acceptance to the delivery
 	// of the last 30 to 60 seconds, 0 if there were none.
@@ -47,3 +47,6 @@ func (u *Upstream) Status(now time.Time) Status {
 	}
 	return s
 }
+
+// FullPace returns that of Status. It may be called concurrently.
+func (u *Upstream) FullPace() float64 { return u.pace.full() }
