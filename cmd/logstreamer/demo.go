@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 	"golang.org/x/term"
@@ -23,10 +24,16 @@ func demoCommand(p process) *ffcli.Command {
 		if settings.File != "" && loaded.Origin("duration") == (config.Origin{}) {
 			settings.Duration = 0
 		}
+		if settings.Autoscale && loaded.Origin("duration") == (config.Origin{}) {
+			settings.Duration = autoscaleDuration
+		}
 		screen := demo.Screen{Out: p.stdout, Terminal: p.isRewritable(), Stdin: p.stdin}
 		return demo.Run(ctx, settings, screen, logger)
 	})
 }
+
+// autoscaleDuration is long enough for a load to grow, and for analyzers to come and go.
+const autoscaleDuration = 45 * time.Second
 
 // isRewritable reports whether standard output is a terminal on which lines can
 // be overwritten.

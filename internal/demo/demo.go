@@ -28,6 +28,9 @@ type Config struct {
 	// KillDuration.
 	KillAfter    time.Duration `env:"KILL_AFTER" min:"0" zero:"never" help:"when one analyzer is stopped; 0 means never"`
 	KillDuration time.Duration `env:"KILL_DURATION" min:">0" help:"how long the analyzer stays stopped"`
+	// Autoscale has the number of analyzers follow a load that grows tenfold, to Rate, and
+	// falls again.
+	Autoscale bool `env:"AUTOSCALE_DEMO" flag:"autoscale" help:"analyzers come and go with a load that grows tenfold, to the rate, and falls again"`
 	// Console overrides Duration.
 	Console bool `env:"CONSOLE" help:"go on until interrupted, for a look at the console in a browser"`
 }
@@ -38,7 +41,12 @@ func DefaultConfig() Config {
 }
 
 // Validate returns an error that names the invalid key.
-func (c Config) Validate() error { return c.emitter("http://localhost").Validate() }
+func (c Config) Validate() error {
+	if c.Autoscale && (c.File != "" || c.KillAfter != 0 || c.Rate == 0) {
+		return errors.New("AUTOSCALE_DEMO: it sends generated messages at a RATE above 0, without FILE and KILL_AFTER")
+	}
+	return c.emitter("http://localhost").Validate()
+}
 
 // emitter returns the emitter's settings.
 func (c Config) emitter(target string) emitter.Config {
@@ -68,6 +76,9 @@ const refresh = time.Second
 // Run runs the demo until the emitter has sent everything or ctx is done. It
 // returns an error when the ledger does not balance.
 func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
+	if config.Autoscale {
+		return runAutoscale(ctx, config, surges, screen, logger)
+	}
 	analyzers, err := startAnalyzers(logger)
 	if err != nil {
 		return err
@@ -78,7 +89,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	d, err := startSystem(ctx, analyzers, folder, logger)
+	d, err := startSystem(ctx, settings(analyzers.targets(), folder), analyzers, nil, logger)
 	if err != nil {
 		return err
 	}
