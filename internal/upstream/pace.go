@@ -21,6 +21,8 @@ type pace struct {
 	began   time.Time            // of the interval
 	held    int64                // sum of the packets that it held in the interval
 	allowed int64                // sum of those that it could have held
+	filled  bool                 // it was full in the interval before
+	taken   float64              // intervals taken for the full pace
 	turned  time.Time            // when minutes[at] began
 	minutes [paceMinutes]float64 // the highest pace of each
 	at      int
@@ -55,7 +57,8 @@ func (p *pace) sample(now time.Time, holds, limit int64) {
 	}
 	p.current.Store(math.Float64bits(perSecond))
 	p.best.Store(math.Float64bits(best))
-	p.measure(perSecond, full)
+	p.measure(perSecond, full && p.filled) // not while it fills
+	p.filled = full
 }
 
 const (
@@ -72,14 +75,11 @@ const (
 // says nothing: the analyzer fails, or its requests take longer.
 func (p *pace) measure(perSecond float64, isFull bool) {
 	able := p.full()
-	switch {
-	case perSecond == 0 || !isFull && (able == 0 || perSecond <= able):
+	if perSecond == 0 || !isFull && (able == 0 || perSecond <= able) {
 		return
-	case able == 0:
-		able = perSecond
-	default:
-		able += smoothing * (perSecond - able)
 	}
+	p.taken++
+	able += max(smoothing, 1/p.taken) * (perSecond - able) // at first their mean
 	p.able.Store(math.Float64bits(able))
 }
 
