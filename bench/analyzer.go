@@ -149,10 +149,14 @@ func (v *analyzerConn) buffer(rest []byte) {
 }
 
 func (v *analyzerConn) answer(m message) error {
-	if bytes.HasPrefix(m.start, []byte("GET ")) {
+	if bytes.HasPrefix(m.start, []byte("GET ")) || len(m.body) == 0 {
 		return v.socket.write(v.analyzers.health)
 	}
 	ledger := v.analyzers.ledger
+	if records := ledger.text.records; records != nil {
+		records.arrived(m.body, ledger)
+		return v.socket.write(records.taken)
+	}
 	if string(m.kind) != "application/x-ndjson" {
 		ledger.arrive(m.body)
 		return v.socket.write(taken)

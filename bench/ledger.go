@@ -43,7 +43,12 @@ func (l *ledger) accept(first int64, n int) {
 
 // arrive records a packet taken by an analyzer.
 func (l *ledger) arrive(body []byte) {
-	id, ok := l.text.id(body)
+	l.record(l.text.id(body))
+}
+
+// record records a packet, or a record of another protocol; ok is false when it differs from
+// what was sent.
+func (l *ledger) record(id int64, ok bool) {
 	switch {
 	case !ok || id >= l.next:
 		l.damaged++

@@ -61,9 +61,22 @@ func (e *loadConn) send(due time.Time) {
 	e.request.assignIDs(e.first)
 	e.due = due
 	l.busy++
-	if err := e.write(e.request.bytes); err != nil {
+	err := e.write(e.request.bytes)
+	if err == nil && e.isOneWay() {
+		err = e.socket.watch(unix.EPOLLIN | unix.EPOLLOUT)
+	}
+	if err != nil {
 		l.fail(fmt.Errorf("send: %w", err))
 	}
+}
+
+func (e *loadConn) isOneWay() bool { return e.request.format != nil && e.request.format.oneWay }
+
+// written handles that a request without an answer is written.
+func (e *loadConn) written() {
+	e.load.busy--
+	e.load.ledger.accept(e.first, e.request.packets)
+	e.sendNext(time.Now())
 }
 
 func (e *loadConn) write(text []byte) (err error) {
@@ -90,6 +103,10 @@ func (e *loadConn) ready(events uint32) {
 			e.fail(err)
 			return
 		}
+		if e.isOneWay() && len(e.socket.pending) == 0 {
+			e.written()
+			return
+		}
 	}
 	got, err := e.read()
 	if err != nil {
@@ -100,7 +117,7 @@ func (e *loadConn) ready(events uint32) {
 		e.partial = append(e.partial, got...)
 		got = e.partial
 	}
-	m, ok, err := parseMessage(got)
+	m, ok, err := e.request.parse(got)
 	switch {
 	case err != nil:
 		e.load.fail(fmt.Errorf("answer: %w", err))
@@ -135,6 +152,10 @@ func (e *loadConn) handleResponse(m message) {
 		e.pause(now)
 		return
 	case status >= 200 && status < 300:
+		if err := e.request.confirm(m); err != nil {
+			l.fail(err)
+			return
+		}
 		l.ledger.accept(e.first, e.request.packets)
 	default:
 		l.fail(fmt.Errorf("answered %s: %.200s", m.start, m.body))

@@ -88,23 +88,31 @@ func processorTime(pid int) (time.Duration, error) {
 
 // residentPeak returns the peak resident memory of a process.
 func residentPeak(pid int) (int64, error) {
+	return memoryOf(pid, "VmHWM")
+}
+
+// anonymousMemory returns the resident memory of a process without that of files.
+func anonymousMemory(pid int) (int64, error) { return memoryOf(pid, "RssAnon") }
+
+func memoryOf(pid int, name string) (int64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	return parseResidentPeak(string(content))
+	return parseMemory(string(content), name)
 }
 
-func parseResidentPeak(status string) (int64, error) {
+// parseMemory returns a number of kB in /proc/PID/status in bytes.
+func parseMemory(status, name string) (int64, error) {
 	for line := range strings.Lines(status) {
-		value, ok := strings.CutPrefix(line, "VmHWM:")
+		value, ok := strings.CutPrefix(line, name+":")
 		if !ok {
 			continue
 		}
 		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 		return kib << 10, err
 	}
-	return 0, errors.New("/proc has no VmHWM")
+	return 0, errors.New("/proc has no " + name)
 }
 
 // tail keeps the end of a process's output. Safe for concurrent use.

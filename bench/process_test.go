@@ -40,11 +40,11 @@ func TestProcessorTimeOfEndedProcess(t *testing.T) {
 }
 
 func TestResidentPeakIsRead(t *testing.T) {
-	peak, err := parseResidentPeak("Name:\tx\nVmPeak:\t  99 kB\nVmHWM:\t   2048 kB\nVmRSS:\t 5 kB\n")
+	peak, err := parseMemory("Name:\tx\nVmPeak:\t  99 kB\nVmHWM:\t   2048 kB\nVmRSS:\t 5 kB\n", "VmHWM")
 	if err != nil || peak != 2<<20 {
-		t.Errorf("parseResidentPeak gave %d, %v", peak, err)
+		t.Errorf("parseMemory gave %d, %v", peak, err)
 	}
-	if _, err := parseResidentPeak("Name:\tx\n"); err == nil {
+	if _, err := parseMemory("Name:\tx\n", "VmHWM"); err == nil {
 		t.Error("a status without VmHWM gave no error")
 	}
 	if peak, err := residentPeak(os.Getpid()); err != nil || peak < 1<<20 {

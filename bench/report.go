@@ -64,11 +64,16 @@ type Sample struct {
 	OtherSeconds float64 `json:"other_seconds"`
 	// Offered is the rate in requests per second, 0 in a closed loop.
 	Offered float64 `json:"offered,omitempty"`
-	// P50 and P99 are response times in microseconds.
-	P50 float64 `json:"p50_microseconds"`
-	P99 float64 `json:"p99_microseconds"`
+	// P50, P99 and P999 are response times in microseconds.
+	P50  float64 `json:"p50_microseconds"`
+	P99  float64 `json:"p99_microseconds"`
+	P999 float64 `json:"p999_microseconds"`
 	// ResidentBytes is the peak so far.
 	ResidentBytes int64 `json:"resident_bytes"`
+	// StartSeconds is the time from the start of the subject's process until it was ready, and
+	// IdleBytes the memory that it had then, without the pages of its program file.
+	StartSeconds float64 `json:"start_seconds"`
+	IdleBytes    int64   `json:"idle_bytes"`
 }
 
 // measure is a figure derived from a sample.
@@ -96,7 +101,12 @@ var (
 	}}
 	medianResponse = measure{"median response time", "µs", func(s Sample) float64 { return s.P50 }}
 	p99Response    = measure{"p99 response time", "µs", func(s Sample) float64 { return s.P99 }}
-	peakMemory     = measure{"resident memory, peak", "MB", func(s Sample) float64 {
+	p999Response   = measure{"p99.9 response time", "µs", func(s Sample) float64 { return s.P999 }}
+	startTime      = measure{"time until ready", "ms", func(s Sample) float64 { return 1e3 * s.StartSeconds }}
+	idleMemory     = measure{"idle memory, without the program file", "MB", func(s Sample) float64 {
+		return float64(s.IdleBytes) / (1 << 20)
+	}}
+	peakMemory = measure{"resident memory, peak", "MB", func(s Sample) float64 {
 		return float64(s.ResidentBytes) / (1 << 20)
 	}}
 )

@@ -24,6 +24,8 @@ type runningSubject struct {
 	traffic       traffic
 	text          *packetText
 	load          *load
+	start         time.Duration // until it was ready
+	idle          int64         // bytes of memory that it had then
 }
 
 // startSubject starts a subject and connects the load to it.
@@ -35,7 +37,7 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if err != nil {
 		return nil, err
 	}
-	free, err := ports.Free(1)
+	free, err := ports.Free(2)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +46,16 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 		shape = *s.traffic
 	}
 	c := &runningSubject{subject: s, traffic: shape, text: newPacketText(shape), subjectConfig: subjectConfig{
-		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor,
+		port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor, inputs: "http",
 	}}
+	loadPort := free[0]
+	if f := shape.Records; f != nil {
+		c.subjectConfig.scheme = f.scheme
+		if f.input != "" {
+			loadPort = free[1]
+			c.subjectConfig.inputs += fmt.Sprintf(",%s=127.0.0.1:%d", f.input, loadPort)
+		}
+	}
 	if s.secure {
 		if c.subjectConfig.files, err = writeCertificate(folder); err != nil {
 			return c, err
@@ -55,13 +65,18 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if err != nil {
 		return c, err
 	}
+	began := time.Now()
 	if c.process, err = startProcess(command, a.cores[:s.cores]); err != nil {
 		return c, fmt.Errorf("start: %w", err)
 	}
 	if err := a.awaitReady(c); err != nil {
 		return c, err
 	}
-	c.load, err = newLoad(a.loop, a.ledger, free[0], e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
+	c.start = time.Since(began)
+	if c.idle, err = anonymousMemory(c.process.command.Process.Pid); err != nil {
+		return c, err
+	}
+	c.load, err = newLoad(a.loop, a.ledger, loadPort, e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
 	return c, err
 }
 
@@ -74,7 +89,7 @@ func (a *testbed) awaitReady(c *runningSubject) error {
 	go func() {
 		defer close(ready)
 		for ctx.Err() == nil && !c.process.ended() && !c.healthy(ctx) {
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(time.Millisecond)
 		}
 	}()
 	err := a.loop.run(2*timeout, func(time.Time) bool {

@@ -51,6 +51,8 @@ type subjectConfig struct {
 	connections int   // of the load
 	folder      string
 	distributor string // the program's path
+	inputs      string // INPUTS
+	scheme      string // before the URLs of analyzers
 	files       certificateFiles
 }
 
@@ -83,6 +85,7 @@ var shares = [...]int{5, 3, 2}
 const (
 	oursName       = "Log Streamer"
 	diskName       = "Log Streamer, JOURNAL=disk"
+	tracedName     = "Log Streamer, traced"
 	oursTLSName    = "Log Streamer, TLS"
 	haproxyTLSName = "HAProxy, TLS"
 	twoCoresName   = "Log Streamer, two cores"
@@ -98,6 +101,14 @@ type unavailable struct{ reason string }
 func (u unavailable) Error() string { return u.reason }
 
 func ours() subject { return distributor(oursName, 1, "memory") }
+
+// traced returns the distributor with a traceparent of its own in each request of the load.
+func traced(t traffic) subject {
+	t.Traced = true
+	s := ours()
+	s.Name, s.traffic = tracedName, &t
+	return s
+}
 
 // withTLS returns the subject with TLS between the load and it.
 func withTLS(name string, s subject) subject {
@@ -117,7 +128,7 @@ func distributor(name string, cores int, journal string) subject {
 	return subject{Name: name, cores: cores, ours: true, command: func(p subjectConfig) (*exec.Cmd, error) {
 		var analyzers []string
 		for i, port := range p.analyzers {
-			analyzers = append(analyzers, fmt.Sprintf("http://127.0.0.1:%d=%g", port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
+			analyzers = append(analyzers, fmt.Sprintf("%shttp://127.0.0.1:%d=%g", p.scheme, port, percent(i)*float64(len(shares))/float64(len(p.analyzers))/100))
 		}
 		command := exec.Command(p.distributor, "distributor")
 		command.Env = append(os.Environ(),
@@ -126,6 +137,7 @@ func distributor(name string, cores int, journal string) subject {
 			"PORT="+strconv.Itoa(p.port),
 			"METRICS_ADDR=127.0.0.1:0",
 			"ADMIN_ADDR=127.0.0.1:0",
+			"INPUTS="+p.inputs,
 			"JOURNAL="+journal,
 			"DATA_DIR="+filepath.Join(p.folder, "data"),
 			"LOG_LEVEL=warn",
@@ -242,8 +254,9 @@ func configuration(p subjectConfig, file string, forwards bool) ([]byte, error) 
 		Port, MaxConnections int
 		Certificate          string // empty without TLS
 		Forwards             bool
+		Protobuf             bool
 		Analyzers            []backend
-	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards}
+	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards, Protobuf: p.scheme != ""}
 	for i, port := range p.analyzers {
 		values.Analyzers = append(values.Analyzers, backend{i + 1, port, shares[i%len(shares)], int(percent(i))})
 	}

@@ -176,7 +176,9 @@ func (a *testbed) measure(c *runningSubject, length time.Duration, rate float64)
 		OtherSeconds:  max(0, (after.cores - before.cores - subject - load).Seconds()),
 		P50:           float64(c.load.latency.ValueAtQuantile(50)) / 1e3,
 		P99:           float64(c.load.latency.ValueAtQuantile(99)) / 1e3,
+		P999:          float64(c.load.latency.ValueAtQuantile(99.9)) / 1e3,
 		ResidentBytes: after.resident,
+		StartSeconds:  c.start.Seconds(), IdleBytes: c.idle,
 	}, nil
 }
 

@@ -21,6 +21,10 @@ type traffic struct {
 	RequestPackets int
 	// OTLP selects OTLP/JSON: one resource, and one log record per message.
 	OTLP bool
+	// Traced gives each request a traceparent of its own.
+	Traced bool
+	// Records, unless nil, replaces packets by records of another protocol.
+	Records *recordFormat
 }
 
 func (t traffic) path() string {
@@ -34,6 +38,7 @@ func (t traffic) path() string {
 type packetText struct {
 	before, after []byte
 	messages      int
+	records       *recordFormat // nil for packets
 }
 
 // packetTemplate is how a format encodes a packet. The arguments of message are
@@ -60,6 +65,9 @@ var otlpFormat = packetTemplate{
 // newPacketText returns packets with messages of about 154 bytes each in the
 // contract's format.
 func newPacketText(t traffic) *packetText {
+	if t.Records != nil {
+		return &packetText{messages: 1, records: t.Records}
+	}
 	format := packetFormat
 	if t.OTLP {
 		format = otlpFormat
@@ -85,32 +93,40 @@ func (t *packetText) id(body []byte) (int64, bool) {
 	if len(body) != t.size() || !bytes.HasPrefix(body, t.before) || !bytes.HasSuffix(body, t.after) {
 		return 0, false
 	}
-	var id int64
-	for _, c := range body[len(t.before):][:idDigits] {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		id = id*10 + int64(c-'0')
-	}
-	return id, true
+	return parseID(body[len(t.before):])
 }
 
 // request is an encoded request that is reused with new ids. Each connection
 // has its own.
 type request struct {
 	bytes   []byte
-	ids     []int // offsets of the ids
+	body    []byte // which has the ids; that of packets begins with the head
+	ids     []int  // offsets of the ids in the body
+	trace   int    // offset of the part of the traceparent that is the first id; 0 for none
 	packets int
+
+	format     *recordFormat // nil for packets
+	chunk      int           // offset of another place of the first id, or 0
+	compressed []byte
 }
 
 func newRequest(t traffic, text *packetText) *request {
+	if t.Records != nil {
+		return newRecordRequest(t.Records)
+	}
 	kind, length := "application/json", text.size()
 	if t.RequestPackets > 1 {
 		kind, length = "application/x-ndjson", t.RequestPackets*(text.size()+1)
 	}
 	r := &request{packets: t.RequestPackets}
 	r.bytes = append(r.bytes, "POST "+t.path()+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "+kind+
-		"\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n"...)
+		"\r\nContent-Length: "+strconv.Itoa(length)...)
+	if t.Traced {
+		r.bytes = append(r.bytes, "\r\nTraceparent: 00-0af7651916cd43dd8448"...)
+		r.trace = len(r.bytes)
+		r.bytes = append(r.bytes, "000000000000-b7ad6b7169203331-01"...)
+	}
+	r.bytes = append(r.bytes, "\r\n\r\n"...)
 	for range t.RequestPackets {
 		r.bytes = append(r.bytes, text.before...)
 		r.ids = append(r.ids, len(r.bytes))
@@ -120,16 +136,27 @@ func newRequest(t traffic, text *packetText) *request {
 			r.bytes = append(r.bytes, '\n')
 		}
 	}
+	r.body = r.bytes
 	return r
 }
 
 // assignIDs gives the packets the ids from first on.
 func (r *request) assignIDs(first int64) {
 	for i, at := range r.ids {
-		id := first + int64(i)
-		for digit := at + idDigits - 1; digit >= at; digit-- {
-			r.bytes[digit] = byte('0' + id%10)
-			id /= 10
-		}
+		r.writeID(at, first+int64(i))
+	}
+	if r.trace > 0 {
+		r.writeID(r.trace, first)
+	}
+	if r.chunk > 0 {
+		r.writeID(r.chunk, first)
+	}
+	r.seal()
+}
+
+func (r *request) writeID(at int, id int64) {
+	for digit := at + idDigits - 1; digit >= at; digit-- {
+		r.body[digit] = byte('0' + id%10)
+		id /= 10
 	}
 }

@@ -13,14 +13,14 @@ import (
 // tokenConfig is whose token is made; the tags are those of package config.
 type tokenConfig struct {
 	Name string `flag:"name" help:"name of the emitters or the person that get the token"`
-	Role string `flag:"role" enum:"read,operate" help:"role in the admin API: read or operate (default: the token is for emitters)"`
+	Role string `flag:"role" enum:"read,operate,register" help:"role in the admin API: read, operate or register (of analyzers) (default: the token is for emitters)"`
 }
 
 // tokenCommand makes a token. It is shown once: files have its hash.
 func tokenCommand(p process) *ffcli.Command {
 	return newCommand(p, ffcli.Command{
 		Name:       "token",
-		ShortUsage: "logstreamer token [-name NAME] [-role read|operate]",
+		ShortUsage: "logstreamer token [-name NAME] [-role read|operate|register]",
 		ShortHelp:  "make a token for emitters or the admin API, and its line for the tokens file",
 	}, newLoader(p, tokenConfig{Name: "emitter-1"}), func(_ context.Context, loaded *config.Loaded[tokenConfig]) error {
 		token, word := credential.Generate()

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -14,14 +16,18 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upgrade"
 )
 
-// The names of listeners in LISTEN_FDNAMES. They are an interface between versions.
+// The names of listeners in LISTEN_FDNAMES, beside those of inputs. They are an interface between
+// versions.
 const (
 	ingestListener  = "ingest"
 	metricsListener = "metrics"
 	adminListener   = "admin"
 )
 
-func listenerNames() []string { return []string{ingestListener, metricsListener, adminListener} }
+func listenerNames() []string {
+	listeners, datagrams := distributor.ListeningInputs()
+	return slices.Concat([]string{ingestListener, metricsListener, adminListener}, listeners, datagrams)
+}
 
 // sockets are what one instance hands over to another.
 type sockets struct {
@@ -47,6 +53,16 @@ func inheritedSockets(inherited *upgrade.Inheritance) (taken sockets, err error)
 	var errs []error
 	for name, l := range map[string]*net.Listener{ingestListener: &taken.Ingest, metricsListener: &taken.Metrics, adminListener: &taken.admin} {
 		*l, err = inherited.Listener(name)
+		errs = append(errs, err)
+	}
+	taken.Inputs, taken.Datagrams = make(map[string]net.Listener), make(map[string]net.PacketConn)
+	listeners, datagrams := distributor.ListeningInputs()
+	for _, name := range listeners {
+		taken.Inputs[name], err = inherited.Listener(name)
+		errs = append(errs, err)
+	}
+	for _, name := range datagrams {
+		taken.Datagrams[name], err = inherited.Datagrams(name)
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -100,7 +116,8 @@ func (r *runner) exec(taken sockets) {
 	if taken.admin != nil {
 		listeners[adminListener] = taken.admin
 	}
-	err := r.upgrader.Exec("distributor", upgrade.Sockets{Listeners: listeners, Connections: taken.Connections})
+	maps.Copy(listeners, taken.Inputs)
+	err := r.upgrader.Exec("distributor", upgrade.Sockets{Listeners: listeners, Datagrams: taken.Datagrams, Connections: taken.Connections})
 	r.logger.Error("the new binary cannot be executed: this one goes on", "error", err)
 	r.upgrader.Count(upgrade.ExecFailed)
 }

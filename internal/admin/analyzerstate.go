@@ -17,9 +17,11 @@ type analyzerState struct {
 		Weight float64 `json:"weight"`
 		State  string  `json:"state"`
 	} `json:"spec"`
-	Group  string         `json:"group,omitempty"`
-	Status analyzerStatus `json:"status"`
-	Drain  *drainState    `json:"drain,omitempty"`
+	Group        string         `json:"group,omitempty"`
+	Registered   bool           `json:"registered,omitempty"`
+	LeaseExpires *time.Time     `json:"lease_expires,omitempty"`
+	Status       analyzerStatus `json:"status"`
+	Drain        *drainState    `json:"drain,omitempty"`
 }
 
 type analyzerStatus struct {
@@ -71,6 +73,9 @@ func (a *api) getAnalyzer(r *request) (*answer, error) {
 func (a *api) stateOf(s distributor.AnalyzerStatus) analyzerState {
 	state := analyzerState{ID: s.ID, Group: s.Group}
 	state.Spec.URL, state.Spec.Weight, state.Spec.State = s.Spec.URL, s.Spec.Weight, s.Spec.State
+	if s.Lease != nil {
+		state.Registered, state.LeaseExpires = true, new(s.Lease.Expires.UTC())
+	}
 	state.Status = analyzerStatus{
 		Share: s.Effective, TargetShare: s.Target, Deviation: s.DeviationMessages, Ramp: s.Ramp, Healthy: s.Healthy, Health: s.Health,
 		Breaker: breakerNames[s.Breaker.State], Queue: volumeOf(s.Queued), QueueLimit: s.Limit, InFlight: volumeOf(s.InFlight),

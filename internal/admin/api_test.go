@@ -184,6 +184,14 @@ func TestLimits(t *testing.T) {
 	}
 	s.ok("DELETE", path, "")
 	s.want(404, notFound, "DELETE", path, "")
+
+	if got := s.ok("PUT", path, `{"rate":0}`); got.get("warnings.0") != nil { // without a limit, whatever that of all emitters is
+		t.Errorf("%s", got.text)
+	}
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":5}`)
+	if got := s.ok("GET", path, ""); got.get("limits.0.rate") != 0.0 || got.get("limits.0.overridden") != true {
+		t.Errorf("%s", got.text)
+	}
 }
 
 func TestOverrides(t *testing.T) {

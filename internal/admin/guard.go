@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/logstreamer/logstreamer/internal/credential"
 )
 
 // contentSecurityPolicy is that of answers, which no browser is to render.
@@ -124,8 +122,12 @@ func (a *api) admit(r *request, needed rights) error {
 		return a.access.failed(r.Request, "the token is not valid")
 	case caller == nil, caller.by == byNothing && !a.local:
 		return refuse(unauthorized, "a token, a session or a client certificate is needed")
-	case caller.Role != credential.Operate && (needed == operate || r.record != nil):
-		return refuse(forbidden, "%s has the role %s: this needs the role %s", caller.Name, caller.Role, credential.Operate)
+	}
+	if needed == read && r.record != nil { // a method that no path has
+		needed = operate
+	}
+	if roles := needed.roles(); !slices.Contains(roles, caller.Role) {
+		return refuse(forbidden, "%s has the role %s: this needs the role %s", caller.Name, caller.Role, roles[len(roles)-1])
 	}
 	return nil
 }

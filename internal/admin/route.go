@@ -5,16 +5,31 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/logstreamer/logstreamer/internal/credential"
 )
 
 // rights are what a route needs.
 type rights int
 
 const (
-	public  rights = iota // no credential
-	read                  // any role
-	operate               // the role operate
+	public   rights = iota // no credential
+	read                   // the roles read and operate
+	operate                // the role operate
+	register               // the roles register and operate
 )
+
+// roles returns the roles that have the rights.
+func (needed rights) roles() []credential.Role {
+	switch needed {
+	case read:
+		return []credential.Role{credential.Read, credential.Operate}
+	case register:
+		return []credential.Role{credential.Register, credential.Operate}
+	default:
+		return []credential.Role{credential.Operate}
+	}
+}
 
 // route is a method of a path.
 type route struct {

@@ -29,6 +29,7 @@ type counters struct {
 	packets    atomic.Int64
 	messages   atomic.Int64
 	duplicates atomic.Int64 // packets
+	traced     atomic.Int64 // packets
 	byLevel    [levels]atomic.Int64
 	refused    map[problem.Code]*atomic.Int64 // packets; the map never changes
 

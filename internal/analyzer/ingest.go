@@ -62,7 +62,7 @@ func mediaType(contentType []byte) string {
 }
 
 func (a *Analyzer) ingestPacket(ctx *fasthttp.RequestCtx, w *workspace, body []byte) {
-	result, err := a.process(w, body)
+	result, err := a.process(w, body, ctx.Request.Header.Peek("Traceparent"))
 	if err != nil {
 		a.refuse(ctx, problemOf(err, body))
 		return
@@ -88,9 +88,11 @@ func (a *Analyzer) ingestLines(ctx *fasthttp.RequestCtx, w *workspace, body []by
 	}
 	var processed, duplicates int64
 	refused := w.refused[:0]
+	traceOf, stop := traces(&ctx.Request)
+	defer stop()
 	lines := packet.LinesOf(body)
 	for line, number, ok := lines.Next(); ok; line, number, ok = lines.Next() {
-		result, err := a.process(w, line)
+		result, err := a.process(w, line, traceOf(number))
 		switch {
 		case errors.Is(err, errAborted):
 			a.refuse(ctx, problemOf(err, line))

@@ -29,6 +29,7 @@ func newMetrics(registerer prometheus.Registerer, t *counters, window *dedupe.Wi
 		processing, requests, counterCollector{t},
 		counterOf("analyzer_packets_total", "Packets processed; duplicates are not among them.", t.packets.Load),
 		counterOf("analyzer_messages_total", "Messages of the packets processed.", t.messages.Load),
+		counterOf("analyzer_traced_packets_total", "Packets processed that came with a traceparent.", t.traced.Load),
 		counterOf("analyzer_duplicate_packets_total", "Packets dropped as duplicates: same ids and content.", t.duplicates.Load),
 		counterOf("analyzer_id_conflicts_total", "Packets processed whose ids were used by other content within the duplicate window.", window.Conflicts),
 	)

@@ -12,8 +12,9 @@ type result struct {
 	duplicate bool
 }
 
-// process processes one packet. The error is a *packet.Refusal or errAborted.
-func (a *Analyzer) process(w *workspace, body []byte) (result, error) {
+// process processes one packet, which came with a traceparent or none. The error is a
+// *packet.Refusal or errAborted.
+func (a *Analyzer) process(w *workspace, body, traceparent []byte) (result, error) {
 	info, err := packet.Check(body, a.config.MaxPacketMessages)
 	if err != nil {
 		return result{}, err
@@ -27,15 +28,19 @@ func (a *Analyzer) process(w *workspace, body []byte) (result, error) {
 		return result{}, err
 	}
 	w.messages = appendMessages(w.messages[:0], body)
-	a.observe(w.messages)
+	a.observe(w.messages, traceparent)
 	a.metrics.processing.Observe(time.Since(begin).Seconds())
 	return result{info.PacketID, false}, nil
 }
 
 // observe is the extension point for message processing: it is called once with
-// each packet's messages, in order, and must not retain them or their texts.
-func (a *Analyzer) observe(messages []message) {
+// each packet's messages, in order, and must not retain them or their texts. traceparent is
+// what the emitter sent with the packet, or empty.
+func (a *Analyzer) observe(messages []message, traceparent []byte) {
 	a.counters.observe(messages)
+	if len(traceparent) > 0 {
+		a.counters.traced.Add(1)
+	}
 }
 
 func (a *Analyzer) delay() error {

@@ -33,7 +33,7 @@ func BenchmarkPacket(b *testing.B) {
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		renumber(n)
-		if _, err := a.process(w, body); err != nil {
+		if _, err := a.process(w, body, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

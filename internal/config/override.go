@@ -73,6 +73,56 @@ func (s Setting) setJSONList(field reflect.Value, value json.RawMessage, from Or
 	return nil
 }
 
+// IndexItem returns the index of the item of a list of objects whose field with a key has that
+// text, or -1.
+func (l *Loaded[T]) IndexItem(s Setting, key, text string) int {
+	fields := s.items()
+	i := slices.IndexFunc(fields, func(f Setting) bool { return f.Key == key })
+	if i < 0 {
+		return -1
+	}
+	list := s.field(reflect.ValueOf(l.Config))
+	for at := range list.Len() {
+		if fields[i].text(fields[i].field(list.Index(at))) == text {
+			return at
+		}
+	}
+	return -1
+}
+
+// Item returns the item at an index of a list of objects, as Value does.
+func (l *Loaded[T]) Item(s Setting, at int) map[string]any {
+	return encodeItem(s.items(), s.field(reflect.ValueOf(l.Config)).Index(at))
+}
+
+// SetItem sets the item at an index of a list of objects to a JSON object, or adds one if the
+// index is negative. Like Set, it does not call T's Validate method.
+func (l *Loaded[T]) SetItem(s Setting, at int, value json.RawMessage) error {
+	one := reflect.New(s.typ).Elem()
+	if err := s.setJSONList(one, slices.Concat([]byte("["), value, []byte("]")), Origin{source: fromOverride}); err != nil {
+		return err
+	}
+	l.splice(s, at, one)
+	return nil
+}
+
+// RemoveItem removes the item at an index of a list of objects.
+func (l *Loaded[T]) RemoveItem(s Setting, at int) {
+	l.splice(s, at, reflect.New(s.typ).Elem())
+}
+
+// splice replaces an item by others, in a copy of the list, as Clone shares it.
+func (l *Loaded[T]) splice(s Setting, at int, by reflect.Value) {
+	field := s.field(reflect.ValueOf(&l.Config).Elem())
+	before, after := field, field.Slice(0, 0)
+	if at >= 0 {
+		before, after = field.Slice(0, at), field.Slice(at+1, field.Len())
+	}
+	list := reflect.AppendSlice(reflect.AppendSlice(reflect.AppendSlice(reflect.Zero(s.typ), before), by), after)
+	field.Set(list) // an empty one is nil, as that of a file
+	l.origins[s.Key] = Origin{source: fromOverride}
+}
+
 // Value returns the value of a setting as JSON and YAML have it; that of a secret is
 // masked, and that of a setting which depends on others is nil.
 func (l *Loaded[T]) Value(s Setting) any { return s.encode(s.field(reflect.ValueOf(l.Config))) }
@@ -81,12 +131,7 @@ func (s Setting) encode(field reflect.Value) any {
 	if fields := s.items(); fields != nil {
 		items := make([]map[string]any, field.Len())
 		for i := range items {
-			items[i] = make(map[string]any)
-			for _, one := range fields {
-				if value := one.field(field.Index(i)); !value.IsZero() {
-					items[i][one.Key] = one.encode(value)
-				}
-			}
+			items[i] = encodeItem(fields, field.Index(i))
 		}
 		return items
 	}
@@ -99,6 +144,16 @@ func (s Setting) encode(field reflect.Value) any {
 	default:
 		return scalar(text)
 	}
+}
+
+func encodeItem(fields []Setting, item reflect.Value) map[string]any {
+	encoded := make(map[string]any)
+	for _, one := range fields {
+		if value := one.field(item); !value.IsZero() || one.tag.Get("required") != "" {
+			encoded[one.Key] = one.encode(value)
+		}
+	}
+	return encoded
 }
 
 // scalar returns the integer, boolean or number of a text.

@@ -9,12 +9,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/logstreamer/logstreamer/docs"
 )
@@ -41,17 +41,16 @@ type Handler struct {
 
 // file is a file in the forms in which it is sent.
 type file struct {
-	contentType    string
-	tag            string // weak: it is the same for both forms
-	plain, gzipped []byte
+	contentType string
+	tag         string // weak: it is the same for both forms
+	plain       []byte
+	gzipped     func() []byte // compresses at the first call; it may be called concurrently
 }
 
 // New returns a handler. The page of a demo can also stop and start analyzers.
 func New(demo bool) (*Handler, error) {
 	h := &Handler{files: make(map[string]*file)}
-	if err := h.add(Folder+"runbook.md", []byte(docs.Runbook)); err != nil {
-		return nil, err
-	}
+	h.add(Folder+"runbook.md", []byte(docs.Runbook))
 	err := fs.WalkDir(files, "page", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || contentTypes[path.Ext(name)] == "" {
 			return err
@@ -64,26 +63,17 @@ func New(demo bool) (*Handler, error) {
 			if demo {
 				text = bytes.Replace(text, []byte("<html "), []byte("<html data-demo "), 1)
 			}
-			return h.add("/", text)
+			h.add("/", text)
+			return nil
 		}
-		return h.add(Folder+strings.TrimPrefix(name, "page/"), text)
+		h.add(Folder+strings.TrimPrefix(name, "page/"), text)
+		return nil
 	})
 	return h, err
 }
 
-// add adds a file, compressed once for all requests.
-func (h *Handler) add(name string, text []byte) error {
-	var gzipped bytes.Buffer
-	compressor, err := gzip.NewWriterLevel(&gzipped, gzip.BestCompression)
-	if err == nil {
-		_, err = compressor.Write(text)
-	}
-	if err == nil {
-		err = compressor.Close()
-	}
-	if err != nil {
-		return fmt.Errorf("compress %s: %w", name, err)
-	}
+// add adds a file.
+func (h *Handler) add(name string, text []byte) {
 	contentType := contentTypes[path.Ext(name)]
 	if name == "/" {
 		contentType = contentTypes[".html"]
@@ -92,9 +82,19 @@ func (h *Handler) add(name string, text []byte) error {
 	h.files[name] = &file{
 		contentType: contentType,
 		tag:         `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
-		plain:       text, gzipped: gzipped.Bytes(),
+		plain:       text,
+		gzipped:     sync.OnceValue(func() []byte { return compress(text) }),
 	}
-	return nil
+}
+
+// compress returns the text compressed. A distributor whose page nobody opens spends neither
+// the time at its start nor the memory.
+func compress(text []byte) []byte {
+	var gzipped bytes.Buffer
+	compressor, _ := gzip.NewWriterLevel(&gzipped, gzip.BestCompression) // the level is valid
+	_, _ = compressor.Write(text)                                        // a buffer takes all
+	_ = compressor.Close()
+	return gzipped.Bytes()
 }
 
 // ServeHTTP serves a file by the path of the request. Browsers keep files and ask each time
@@ -119,8 +119,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text := f.plain
-	if acceptsGzip(r.Header.Values("Accept-Encoding")) && len(f.gzipped) < len(f.plain) {
-		text = f.gzipped
+	if acceptsGzip(r.Header.Values("Accept-Encoding")) && len(f.gzipped()) < len(f.plain) {
+		text = f.gzipped()
 		header.Set("Content-Encoding", "gzip")
 	}
 	header.Set("Content-Type", f.contentType)

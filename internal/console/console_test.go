@@ -64,7 +64,7 @@ func TestFilesAreServed(t *testing.T) {
 			if text, err := io.ReadAll(reader); err != nil || !bytes.Equal(text, f.plain) {
 				t.Errorf("%s: the compressed form differs: %v", path, err)
 			}
-		} else if len(f.gzipped) < len(f.plain) {
+		} else if len(f.gzipped()) < len(f.plain) {
 			t.Errorf("%s is not compressed", path)
 		}
 		if again := get(h, path, "If-None-Match", `"x", `+header.Get("ETag")); again.Code != 304 || again.Body.Len() > 0 || again.Header().Get("ETag") == "" {
@@ -127,7 +127,7 @@ func TestScriptsAreSmall(t *testing.T) {
 	sum := 0
 	for path, f := range newHandler(t, false).files {
 		if strings.HasSuffix(path, ".js") {
-			sum += len(f.gzipped)
+			sum += len(f.gzipped())
 		}
 	}
 	if sum > maxScriptBytes {

@@ -141,6 +141,9 @@ func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id str
 // unknownAnalyzer returns the refusal of a change of an analyzer that the configuration does
 // not list.
 func (c *Controller) unknownAnalyzer(id string) error {
+	if _, registered := c.lease(id); registered {
+		return refuse(Conflict, "%s has registered itself: stop it, or DELETE /v1/leases/%s; a weight or a state of its own needs a group in ANALYZERS, such as lease+http://analyzers=0.5", id, id)
+	}
 	if group := c.Distributor().GroupOf(id); group != "" {
 		return refuse(Conflict, "%s is a member of the group %s, which was discovered: change the group instead", id, group)
 	}

@@ -29,7 +29,7 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 	if request.IfMatch != 0 && request.IfMatch != r.number {
 		return Result{}, stale(r.number, request.IfMatch)
 	}
-	if r.indexOf(id) < 0 {
+	if _, registered := c.lease(id); r.indexOf(id) < 0 && !registered {
 		return Result{}, refuse(NotFound, "there is no analyzer with the id %q", id)
 	}
 	if action != breakerReset && action != breakerOpen {

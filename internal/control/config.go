@@ -29,7 +29,7 @@ type Config struct {
 type AdminConfig struct {
 	Addr       string `env:"ADMIN_ADDR" help:"address of the admin API: host:port, unix:/path or off; without credentials a loopback address"`
 	Token      string `env:"ADMIN_TOKEN" secret:"true" reload:"live" pattern:"^\\S*$" allowed:"characters without spaces, 16 or more; logstreamer token makes one" help:"bearer token of the admin API with all rights, of 16 characters or more"`
-	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read and operate"`
+	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read, operate and register (of analyzers)"`
 	Hosts      Hosts  `env:"ADMIN_HOSTS" reload:"live" help:"host names under which browsers may use the admin API, besides localhost and addresses"`
 	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API, and events, over restarts, in DATA_DIR/overrides.json and events.ndjson"`
 	TLSCert    string `env:"ADMIN_TLS_CERT" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`

@@ -43,6 +43,7 @@ type Controller struct {
 	loader *config.Loader[Config]
 	deps   Dependencies
 	store  store
+	leases leaseStore
 	events *events.Log
 
 	mu       sync.Mutex // serializes changes
@@ -72,7 +73,7 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	c.drains = newDrains(c)
 	c.scaling = newAutoscaling(c)
 	if read.Config.Admin.Persist {
-		c.store.dir = read.Config.Distributor.DataDir
+		c.store.dir, c.leases.dir = read.Config.Distributor.DataDir, read.Config.Distributor.DataDir
 	}
 	content, err := c.store.load()
 	if err != nil {
@@ -111,6 +112,8 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	c.attached.Store(d)
 	d.OnRemoved(c.drains.removed)
 	d.OnDiscovery(c.discovered)
+	d.OnLease(c.leaseExpired)
+	c.restoreLeases(d)
 	c.setReloaded(true, "")
 	if c.store.dir != "" {
 		c.events.Keep(c.store.dir, c.deps.Logger)

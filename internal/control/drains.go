@@ -88,13 +88,7 @@ func newDrains(c *Controller) *drains {
 // expect prepares the drains of the analyzers that changes will remove, whose deadline is
 // that of the request: they may end before follow is called. It returns the id of the first.
 func (d *drains) expect(request Request, changes []Changed) (operation string) {
-	expect := func(id, kind string) {
-		one := d.create(request, id, kind)
-		operation = cmp.Or(operation, one.Operation)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.expected[id] = one
-	}
+	expect := func(id, kind string) { operation = cmp.Or(operation, d.expectOne(request, id, kind)) }
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
 		switch {
@@ -106,6 +100,19 @@ func (d *drains) expect(request Request, changes []Changed) (operation string) {
 		}
 	}
 	return operation
+}
+
+// expectRemoval is expect for the removal of one analyzer.
+func (d *drains) expectRemoval(request Request, id string) (operation string) {
+	return d.expectOne(request, id, removal)
+}
+
+func (d *drains) expectOne(request Request, id, kind string) (operation string) {
+	one := d.create(request, id, kind)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.expected[id] = one
+	return one.Operation
 }
 
 // forget removes the drains that were expected of a change that was refused.

@@ -94,13 +94,9 @@ func (l loaded) get(path string) json.RawMessage {
 			value = l.Value(s)
 		}
 	} else if of, name, field, ok := split(path); ok {
-		items := l.items(of)
+		value = l.getItem(of, name, field)
 		if path == of.key {
-			value = items
-		} else if at := of.indexOf(items, name); at >= 0 && field != "" {
-			value = items[at][field]
-		} else if at >= 0 {
-			value = items[at]
+			value = l.items(of)
 		}
 	}
 	return encode(value)
@@ -118,52 +114,67 @@ func (l loaded) set(path string, value json.RawMessage) error {
 	if path == of.key {
 		return l.setList(of, value)
 	}
+	err := l.setItem(of, name, field, value)
+	l.settleAnalyzers()
+	return err
+}
+
+// getItem returns the item of a list with a name, or a field of it; nil if there is none.
+func (l loaded) getItem(of list, name, field string) any {
+	s, _ := l.setting(of.key)
+	at := l.IndexItem(s, of.name, name)
+	switch {
+	case at < 0:
+		return nil
+	case field != "":
+		return l.Item(s, at)[field]
+	default:
+		return l.Item(s, at)
+	}
+}
+
+// setItem sets an item of a list or a field of that item; null removes it. It reads and
+// writes that item alone: a configuration may have hundreds, each with an override.
+func (l loaded) setItem(of list, name, field string, value json.RawMessage) error {
 	var decoded any
 	if err := unmarshalOrNull(value, &decoded); err != nil {
 		return err
 	}
-	items, err := of.edited(l.items(of), name, field, decoded)
-	if err != nil {
-		return err
+	s, _ := l.setting(of.key)
+	at := l.IndexItem(s, of.name, name)
+	object, isObject := decoded.(item)
+	switch {
+	case field != "" && at < 0:
+		return fmt.Errorf("%s%s/%s: there is no %q", of.prefix, name, field, name)
+	case field != "":
+		object = l.Item(s, at)
+		if object[field] = decoded; decoded == nil {
+			delete(object, field)
+		}
+	case decoded == nil && at >= 0:
+		l.RemoveItem(s, at)
+		return nil
+	case decoded == nil:
+		return nil
+	case !isObject:
+		return fmt.Errorf("%s%s: an object is needed", of.prefix, name)
+	default:
+		object[of.name] = name
 	}
-	return l.setList(of, encode(items))
+	return l.SetItem(s, at, encode(object))
 }
 
-// setList sets a whole list. Analyzers have all fields that others depend on, as those of
-// the sources.
+// setList sets a whole list.
 func (l loaded) setList(of list, value json.RawMessage) error {
 	err := l.Set(of.key, value)
-	l.Config.Distributor.Targets = l.Config.Distributor.Targets.SettledAfter(nil)
+	l.settleAnalyzers()
 	return err
 }
 
-// edited returns the items with another value of an item or of its field.
-func (of list) edited(items []item, name, field string, value any) ([]item, error) {
-	at := of.indexOf(items, name)
-	object, isObject := value.(item)
-	switch {
-	case field != "" && at < 0:
-		return nil, fmt.Errorf("%s%s/%s: there is no %q", of.prefix, name, field, name)
-	case field != "" && value == nil:
-		delete(items[at], field)
-	case field != "":
-		items[at][field] = value
-	case value == nil && at >= 0:
-		return slices.Delete(items, at, at+1), nil
-	case value == nil:
-	case !isObject:
-		return nil, fmt.Errorf("%s%s: an object is needed", of.prefix, name)
-	case at < 0:
-		object[of.name] = name
-		return append(items, object), nil
-	default:
-		object[of.name] = name
-		items[at] = object
-	}
-	if items == nil {
-		items = []item{}
-	}
-	return items, nil
+// settleAnalyzers gives analyzers all fields that others depend on, as those of the sources
+// have them.
+func (l loaded) settleAnalyzers() {
+	l.Config.Distributor.Targets = l.Config.Distributor.Targets.SettledAfter(nil)
 }
 
 func encode(value any) json.RawMessage {

@@ -31,13 +31,14 @@ func (c *Controller) project(r *revision, result *Result) {
 		known[one.ID] = one
 	}
 	weights, sum := make(map[string]float64), 0.0
-	for _, target := range r.Config.Distributor.Targets {
+	targets := c.Distributor().WithRegistered(r.Config.Distributor.Targets)
+	for _, target := range targets {
 		weights[target.ID] = effectiveWeight(target, known)
 		sum += weights[target.ID]
 	}
 	result.Projected = []Projection{}
 	var shares []float64 // of those that get packets
-	for _, target := range r.Config.Distributor.Targets {
+	for _, target := range targets {
 		one := Projection{ID: target.ID, ObservedPace: known[target.ID].HighestPace}
 		if sum > 0 {
 			one.Share = weights[target.ID] / sum

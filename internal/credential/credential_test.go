@@ -121,7 +121,7 @@ func TestParseErrors(t *testing.T) {
 		"patterns":           {Emitters, "web " + sumOfA + " emitters=a,,b", `emitters="a,,b" must be patterns`},
 		"a bare token":       {Emitters, "web secret", "line 1: word 2: it must be one of those in NAME sha256:HEX|cert:NAME…"},
 		"role in emitters":   {Emitters, "web read " + sumOfA, "word 2: it must be one of"},
-		"no role":            {Admins, "bob secret " + sumOfA, "line 1: word 2: the role must be read or operate"},
+		"no role":            {Admins, "bob secret " + sumOfA, "line 1: word 2: the role must be read, operate or register"},
 		"a role and no more": {Admins, "bob read", "line 1: it must have a sha256:HEX"},
 		"a token alone":      {Admins, "secret", "line 1: word 2: the role must be"},
 		"tokens alone":       {Emitters, "secret\nsecret", "line 2: the name must be on one line only"},

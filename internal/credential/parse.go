@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,7 +26,7 @@ const (
 // syntax returns what a line looks like, for errors.
 func (f Form) syntax() string {
 	if f == Admins {
-		return "NAME read|operate sha256:HEX|cert:NAME…"
+		return "NAME read|operate|register sha256:HEX|cert:NAME…"
 	}
 	return "NAME sha256:HEX|cert:NAME… [emitters=PATTERN,…] [rate=MESSAGES]"
 }
@@ -83,8 +84,8 @@ func (p *parser) line(words []string) error {
 	}
 	p.names[words[0]] = true
 	if p.form == Admins {
-		if len(rest) == 0 || rest[0] != string(Read) && rest[0] != string(Operate) {
-			return fmt.Errorf("word 2: the role must be %s or %s; a line is %s", Read, Operate, p.form.syntax())
+		if len(rest) == 0 || !slices.Contains([]Role{Read, Operate, Register}, Role(rest[0])) {
+			return fmt.Errorf("word 2: the role must be %s, %s or %s; a line is %s", Read, Operate, Register, p.form.syntax())
 		}
 		principal.Role, rest = Role(rest[0]), rest[1:]
 	}

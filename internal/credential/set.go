@@ -16,10 +16,12 @@ import (
 // Role is what a principal may do with the admin API.
 type Role string
 
-// The roles. Operate includes Read.
+// The roles. Operate includes the others.
 const (
 	Read    Role = "read"
 	Operate Role = "operate"
+	// Register may register analyzers, and end their registration, alone.
+	Register Role = "register"
 )
 
 // Principal is an authenticated sender of requests. It is immutable.

@@ -87,7 +87,16 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 // The principal is the authenticated name of the emitter, or empty: equal packets of two
 // principals are different.
 func (w *Window) Begin(principal string, info packet.Info, body []byte, now time.Time) (State, *Reservation) {
+	return w.BeginContent(principal, info, body, nil, now)
+}
+
+// BeginContent is Begin for a packet whose body differs when it comes again: equal packets have
+// the same content, unless that is nil.
+func (w *Window) BeginContent(principal string, info packet.Info, body, content []byte, now time.Time) (State, *Reservation) {
 	f := w.secret.fingerprint(principal, info, body)
+	if content != nil {
+		f.content = w.secret.content(content)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rotateLocked(now)

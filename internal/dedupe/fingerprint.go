@@ -17,7 +17,7 @@ import (
 // logs a false conflict.
 type fingerprint struct {
 	ids     uint64 // of (principal, emitter_id, packet_id); the first bit is 0
-	content uint64 // of the body
+	content uint64 // of the body; see BeginContent
 }
 
 // tombstone is the bit of ids that marks the record of a forgotten packet.
@@ -46,6 +46,8 @@ func (s *secret) fingerprint(principal string, info packet.Info, body []byte) fi
 	}
 	return fingerprint{
 		ids:     highwayhash.Sum64(text, s[:]) &^ tombstone,
-		content: highwayhash.Sum64(bytes.TrimSpace(body), s[:]),
+		content: s.content(body),
 	}
 }
+
+func (s *secret) content(text []byte) uint64 { return highwayhash.Sum64(bytes.TrimSpace(text), s[:]) }

@@ -1,6 +1,7 @@
-// Package discovery finds the members of groups of analyzers that a name in DNS stands for:
-// the addresses of a host, or the servers of a service. A Resolver asks, a Watcher asks again
-// whenever an answer has expired and keeps the last good one.
+// Package discovery finds the members of groups of analyzers. Of a group that a name in DNS
+// stands for they are the addresses of a host, or the servers of a service: a Resolver asks,
+// a Watcher asks again whenever an answer has expired and keeps the last good one. Of a group
+// that analyzers join themselves they are those that have Leases.
 package discovery
 
 import (
@@ -18,17 +19,22 @@ const (
 	Host Kind = "dns"
 	// Service is a group whose members are the servers (SRV) of a service.
 	Service Kind = "srv"
+	// Leased is a group whose members register themselves.
+	Leased Kind = "lease"
 )
 
 // Group is a name whose members are to be found. It is comparable.
 type Group struct {
 	Kind Kind
-	// Name is the host, such as analyzers, or the service, such as _ingest._tcp.analyzers.
+	// Name is the host, such as analyzers, the service, such as _ingest._tcp.analyzers, or
+	// the group that members name.
 	Name string
 }
 
 // Member is a member of a group.
 type Member struct {
+	// ID and Base are those of the Lease, and empty in other groups, which have Host and Port.
+	ID, Base string
 	// Host is an IP address or, in a Service, a name; Port is empty in a Host.
 	Host, Port string
 	// Part is its part of the group's weight, above 0; the parts sum to 1.
@@ -40,7 +46,7 @@ type Member struct {
 func Cut(text string) (kind Kind, rest string, found bool) {
 	scheme, rest, found := strings.Cut(text, "+")
 	kind = Kind(strings.ToLower(scheme))
-	if !found || kind != Host && kind != Service {
+	if !found || kind != Host && kind != Service && kind != Leased {
 		return "", text, false
 	}
 	return kind, rest, true
@@ -53,6 +59,9 @@ func Parse(text string) (Group, error) {
 	if err != nil || base.Hostname() == "" {
 		return Group{}, fmt.Errorf("%q: it must look like %s+http://name", text, kind)
 	}
+	if kind == Leased && (base.Port() != "" || strings.Trim(base.Path, "/") != "") {
+		return Group{}, fmt.Errorf("%q: it must have a name alone, such as %s+http://analyzers: members register the rest", text, kind)
+	}
 	if kind == Service && base.Port() != "" {
 		return Group{}, fmt.Errorf("%q: it must have no port: the service's records have it", text)
 	}
@@ -62,6 +71,13 @@ func Parse(text string) (Group, error) {
 // URL returns the URL of a member of a group with a URL.
 func (m Member) URL(group string) string {
 	_, rest, _ := Cut(group)
+	if m.Base != "" {
+		_, options, found := strings.Cut(rest, "?")
+		if found {
+			return m.Base + "?" + options
+		}
+		return m.Base
+	}
 	base, err := url.Parse(rest)
 	if err != nil {
 		return rest // does not happen: Parse has accepted it

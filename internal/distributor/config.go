@@ -27,7 +27,7 @@ import (
 
 // Config is what users set for a distributor; the tags are those of package config.
 type Config struct {
-	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers, dns+http://name:port or srv+http://service for a group; required"`
+	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers, dns+http://name:port, srv+http://service or lease+http://name for a group; required"`
 	// NameServer resolves groups of analyzers; empty means those of the system.
 	NameServer string `env:"DISCOVERY_DNS" help:"name server, host:port, that resolves the groups of ANALYZERS such as dns+http://analyzers:9001 (default: those of /etc/resolv.conf)"`
 	// Port and Host are where the ingest API listens; port 0 is a free one.
@@ -63,6 +63,8 @@ type Config struct {
 	Dispatch string `env:"DISPATCH" enum:"running,paused" reload:"live" help:"running, or paused: no packet is routed, analyzers deliver what they hold"`
 	// DrainTimeout is for how long an analyzer that is no longer listed may deliver what it holds.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"seconds for which an analyzer that was removed, or whose URL changed, may deliver what it holds, before that is rerouted"`
+	// LeaseTTL is for how long an analyzer that registers itself stays without renewing that.
+	LeaseTTL time.Duration `env:"LEASE_TTL_SEC" format:"seconds" min:"1s" max:"1h" reload:"live" help:"seconds after which the lease of an analyzer that registered itself lapses; analyzers renew it three times as often"`
 	// Journal is JournalMemory, JournalDisk or JournalJetStream.
 	Journal string `env:"JOURNAL" enum:"memory,disk,jetstream" help:"where accepted packets are stored: memory, disk (survives kill -9 and power loss), or jetstream (streams of NATS servers, which distributors share)"`
 	// JetStream is where the streams are, with JournalJetStream.
@@ -127,6 +129,7 @@ func DefaultConfig() Config {
 		Explain:         ExplainOn,
 		Dispatch:        DispatchRunning,
 		DrainTimeout:    time.Minute,
+		LeaseTTL:        30 * time.Second,
 		Journal:         JournalMemory,
 		JetStream:       jetstream.DefaultConfig(),
 		JournalMaxBytes: 10 << 30,
@@ -160,7 +163,7 @@ func (c Config) Validate() error {
 		return config.Refuse("ANALYZERS", nil, "at least one analyzer",
 			"ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Elasticsearch.Validate(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_"), c.Autoscale.Validate(len(c.Targets.groups()))}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Elasticsearch.Validate(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_"), c.Autoscale.Validate(c.Targets.groupCount())}
 	if c.Journal == JournalJetStream {
 		errs = append(errs, c.JetStream.Validate())
 	}

@@ -18,7 +18,8 @@ const maxIDLen = 64
 // group that it lists.
 type member struct {
 	Target
-	group string // the id of the group, or empty
+	group      string // the id of the group, or empty
+	registered bool   // it has a lease
 }
 
 // group returns the group that the target is, or reports that it is none.
@@ -29,36 +30,62 @@ func (t Target) group() (g discovery.Group, isGroup bool, err error) {
 	return g, isGroup, err
 }
 
-// groups returns the groups among the targets.
+// groups returns the groups among the targets whose members DNS knows.
 func (t Targets) groups() (groups []discovery.Group) {
 	for _, one := range t {
-		if g, isGroup, err := one.group(); isGroup && err == nil && !slices.Contains(groups, g) {
+		if g, isGroup, err := one.group(); isGroup && err == nil && g.Kind != discovery.Leased && !slices.Contains(groups, g) {
 			groups = append(groups, g)
 		}
 	}
 	return groups
 }
 
-// members returns the analyzers that a configuration means now. Groups divide their weight
-// among their members.
+// members returns the analyzers that a configuration means now, with those that registered
+// themselves. Groups divide their weight among their members.
 func (d *Distributor) members(config Config) (members []member) {
-	for _, t := range config.Targets {
+	for i, t := range d.WithRegistered(config.Targets) {
 		g, isGroup, err := t.group()
 		if !isGroup || err != nil {
-			members = append(members, member{Target: t})
+			members = append(members, member{Target: t, registered: i >= len(config.Targets)})
 			continue
 		}
-		for _, found := range d.discovery.Members(g) {
+		for _, found := range d.membersOf(g) {
 			one := t
-			one.ID, one.URL, one.Weight = memberID(t.ID, found.Name()), found.URL(t.URL), t.Weight*found.Part
-			members = append(members, member{one, t.ID})
+			one.ID, one.URL, one.Weight = found.ID, found.URL(t.URL), t.Weight*found.Part
+			if one.ID == "" {
+				one.ID = memberID(t.ID, found.Name())
+			}
+			members = append(members, member{one, t.ID, g.Kind == discovery.Leased})
 		}
 	}
+	members = withoutCollisions(members)
 	if len(members) > fairshare.MaxMembers {
 		d.logger.Error("groups have more members than there may be analyzers: the last ones get nothing", "members", len(members), "most", fairshare.MaxMembers)
 		members = members[:fairshare.MaxMembers]
 	}
 	return members
+}
+
+// membersOf returns the members of a group, as DNS or the members themselves say.
+func (d *Distributor) membersOf(g discovery.Group) []discovery.Member {
+	if g.Kind == discovery.Leased {
+		return d.leases.Members(g.Name)
+	}
+	return d.discovery.Members(g)
+}
+
+// withoutCollisions leaves out those that registered themselves with the id or the URL of
+// another analyzer, which was configured or discovered later.
+func withoutCollisions(members []member) (kept []member) {
+	ids, places := make(map[string]bool), make(map[string]bool)
+	for _, one := range members {
+		if !one.registered {
+			ids[one.ID], places[placeOf(one.URL)] = true, true
+		}
+	}
+	return slices.DeleteFunc(members, func(one member) bool {
+		return one.registered && (ids[one.ID] || places[placeOf(one.URL)])
+	})
 }
 
 // memberID returns the id of a member, with a hash in place of what is too long.
@@ -111,17 +138,27 @@ func (d *Distributor) rediscover(c discovery.Change) {
 	d.configMu.Lock()
 	config := d.Config()
 	if c.Members != nil && !d.stopped {
-		change, err := d.plan(config)
+		change, err := d.replan(joinTimeout)
 		if err != nil {
 			logger.Error("the members of a group cannot be changed", "error", err) // such as a certificate that is gone
 		} else {
-			d.startAnalyzers(d.departCtx, change.joining, joinTimeout)
-			d.apply(config, change)
 			logger.Info("the members of a group have changed", "members", len(c.Members), "joining", len(change.joining), "leaving", len(change.leaving))
 		}
 	}
 	d.configMu.Unlock()
 	d.reportDiscovery(c, config)
+}
+
+// replan applies the members of groups that there are now, and waits for the first probes of
+// those that join, at most for a time. The caller holds configMu.
+func (d *Distributor) replan(limit time.Duration) (change, error) {
+	c, err := d.plan(d.Config())
+	if err != nil {
+		return c, err
+	}
+	d.startAnalyzers(d.departCtx, c.joining, limit)
+	d.apply(d.Config(), c)
+	return c, nil
 }
 
 // reportDiscovery calls onDiscovery for each analyzer of the configuration that is the group.

@@ -73,6 +73,8 @@ type Distributor struct {
 	groupProofs       map[string]DrainProof // of groups that leave; guarded by configMu
 	discovery         *discovery.Watcher
 	onDiscovery       func(Discovery)
+	leases            *discovery.Leases
+	onLease           func(discovery.LeaseChange, discovery.Lease)
 
 	limiter  *ratelimit.Limiter
 	intake   *intake.Intake
@@ -126,7 +128,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.stores()}
 	d.config.Store(&config)
 	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
-	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets.Inputs)); err != nil {
+	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets)); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	if config.TokensFile != "" && !config.TLS.Enabled() {
@@ -191,7 +193,7 @@ func (d *Distributor) wire(config Config) (err error) {
 	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
 	d.history = history.New(newSnapshots(d).take)
-	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerIntake())
+	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerLeases(), d.registerIntake())
 }
 
 func (d *Distributor) wireAnalyzers(config Config) (err error) {
@@ -199,6 +201,7 @@ func (d *Distributor) wireAnalyzers(config Config) (err error) {
 		return err
 	}
 	d.roster.Store(new(roster))
+	d.leases = discovery.NewLeases()
 	d.discovery = discovery.NewWatcher(discovery.NewResolver(config.NameServer), d.rediscover)
 	d.resolve(d.departCtx, config, 2*time.Second)
 	c, err := d.plan(config)
@@ -261,6 +264,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.watching.Go(func() { d.watcher.run(watching) })
 	d.watching.Go(func() { d.history.Run(watching) })
 	d.watching.Go(func() { d.credentials.files.Run(watching) })
+	d.watching.Go(func() { d.runLeases(watching) })
 	d.metricsServer = serveMetrics(d.metricsListener, d.registry, d.logger)
 	d.serveIngest(d.ingestListener, d.released)
 	d.released = nil

@@ -203,14 +203,14 @@ func (d *Distributor) depart(l *leaver) {
 }
 
 // groupLeft adds the proof of a member that has left to that of its group, and returns it once
-// the group is no longer configured and no member is left.
+// the group is neither configured nor registered and no member is left.
 func (d *Distributor) groupLeft(group string, proof DrainProof) (whole DrainProof, ended bool) {
 	if group == "" {
 		return DrainProof{}, false
 	}
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
-	if slices.ContainsFunc(d.Config().Targets, func(t Target) bool { return t.ID == group }) {
+	if slices.ContainsFunc(d.WithRegistered(d.Config().Targets), func(t Target) bool { return t.ID == group }) {
 		delete(d.groupProofs, group)
 		return DrainProof{}, false
 	}

@@ -18,8 +18,10 @@ import (
 type Sockets struct {
 	// Ingest and Metrics listen; nil ones are bound by the settings.
 	Ingest, Metrics net.Listener
-	// Inputs are listeners by the names of inputs.
-	Inputs map[string]net.Listener
+	// Inputs are listeners by the names of inputs, and Datagrams sockets; what is missing is
+	// bound by the settings.
+	Inputs    map[string]net.Listener
+	Datagrams map[string]net.PacketConn
 	// Connections are emitters' connections on which no request is under way.
 	Connections []net.Conn
 }
@@ -34,6 +36,11 @@ func (s Sockets) Close() {
 	for _, l := range s.Inputs {
 		if l != nil {
 			_ = l.Close()
+		}
+	}
+	for _, c := range s.Datagrams {
+		if c != nil {
+			_ = c.Close()
 		}
 	}
 	for _, c := range s.Connections {
@@ -104,7 +111,7 @@ func (d *Distributor) resume(sockets Sockets) error {
 	d.intake.Resume()
 	_ = sockets.Metrics.Close() // still served by the original
 	d.serveIngest(sockets.Ingest, sockets.Connections)
-	if err := d.listenInputs(d.Config(), sockets.Inputs); err != nil {
+	if err := d.listenInputs(d.Config(), sockets); err != nil {
 		d.logger.Error("an input is not served any more", "error", err)
 	}
 	d.serveInputs()
@@ -169,13 +176,18 @@ func (d *Distributor) inherit(sockets Sockets) error {
 		if !ok {
 			return fmt.Errorf("the inherited listener %q is %v (%s): it must be a TCP socket", given.name, given.listener.Addr(), given.listener.Addr().Network())
 		}
-		if port := strconv.Itoa(addr.Port); given.port != "0" && given.port != port {
-			d.logger.Warn("an inherited listener is used although a setting names another port; a restart changes the port",
-				"listener", given.name, "address", addr.String(), "setting", given.settings, "port", given.port)
-		}
+		d.warnOfPort(given.name, addr, given.port, given.settings)
 	}
 	d.ingestListener, d.metricsListener, d.released = sockets.Ingest, sockets.Metrics, sockets.Connections
 	return nil
+}
+
+// warnOfPort warns if an inherited socket has another port than a setting.
+func (d *Distributor) warnOfPort(name string, addr net.Addr, port, setting string) {
+	if port != "0" && port != portOf(addr.String()) {
+		d.logger.Warn("an inherited listener is used although a setting names another port; a restart changes the port",
+			"listener", name, "address", addr.String(), "setting", setting, "port", port)
+	}
 }
 
 func portOf(address string) string {

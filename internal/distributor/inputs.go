@@ -104,6 +104,20 @@ func InputNames() (names []string) {
 	return names
 }
 
+// ListeningInputs returns the names of inputs with a listener of their own, and of those with a
+// socket of datagrams.
+func ListeningInputs() (listeners, datagrams []string) {
+	for _, k := range inputKinds {
+		switch {
+		case k.udp:
+			datagrams = append(datagrams, k.name)
+		case k.address != "":
+			listeners = append(listeners, k.name)
+		}
+	}
+	return listeners, datagrams
+}
+
 // isConfigured reports whether INPUTS may have the name.
 func (k inputKind) isConfigured() bool { return k.http == nil || k.address != "" }
 

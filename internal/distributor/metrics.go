@@ -47,8 +47,8 @@ func (d *Distributor) register() error {
 		gauge("distributor_ingest_queue_limit_packets", "Maximum of packets accepted and not bound (INGEST_BUFFER_SIZE, JOURNAL=memory).",
 			func() float64 { return float64(d.Config().Memory.QueuePackets) })
 	}
-	gauge("distributor_memory_bytes", "Memory that accepted, undelivered packets hold.",
-		func() float64 { return float64(d.journal.Stats().MemoryBytes) })
+	gauge("distributor_memory_bytes", "Memory that accepted, undelivered packets hold, with the bodies of requests that they are parts of.",
+		func() float64 { return float64(d.journal.Stats().MemoryBytes + d.intake.Memory().Shared()) })
 	gauge("distributor_memory_limit_bytes", "Maximum memory of accepted, undelivered packets (MEMORY_LIMIT_BYTES).",
 		func() float64 { return float64(d.Config().Memory.LimitBytes) })
 	gauge("distributor_desired_analyzers_limit", "Maximum of the analyzers that are desired in a group (AUTOSCALE_MAX).", func() float64 { return float64(d.Config().Autoscale.Max) })

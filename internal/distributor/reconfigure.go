@@ -127,7 +127,7 @@ func (d *Distributor) plan(next Config) (change, error) {
 	for _, one := range d.members(next) {
 		at := slices.IndexFunc(left, func(a running) bool { return a.target.sameAnalyzer(one.Target) })
 		if at >= 0 {
-			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group})
+			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group, one.registered})
 			left = slices.Delete(left, at, at+1)
 			continue
 		}

@@ -13,8 +13,9 @@ import (
 // running is an analyzer with what the configuration says of it.
 type running struct {
 	*upstream.Upstream
-	target Target
-	group  string // the id of its group, or empty
+	target     Target
+	group      string // the id of its group, or empty
+	registered bool   // it has a lease
 }
 
 // eligible reports whether the analyzer may be offered packets.
@@ -68,7 +69,7 @@ func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
 		OnOffer: func(deliveries []upstream.Delivery) { emit(&d.taps, tap.Routed, target.ID, deliveries) },
 	})
 	created.SetProbing(target.State != StateMaint)
-	return running{created, target, m.group}, nil
+	return running{created, target, m.group, m.registered}, nil
 }
 
 // startAnalyzers starts analyzers and waits for the results of the first probes, at most

@@ -173,3 +173,13 @@ func (c scaleCollector) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(currentAnalyzers, prometheus.GaugeValue, float64(d.Current), d.Group)
 	}
 }
+
+// groupCount returns how many of the targets are groups.
+func (t Targets) groupCount() (n int) {
+	for _, one := range t {
+		if _, isGroup, _ := one.group(); isGroup {
+			n++
+		}
+	}
+	return n
+}

@@ -64,31 +64,50 @@ func (d *Distributor) inputLimits() record.Limits {
 	return record.Limits{Bytes: config.MaxBodyBytes, Messages: config.MaxPacketMessages}
 }
 
-// listenInputs binds the sockets that are not inherited.
-func (d *Distributor) listenInputs(config Config, inherited map[string]net.Listener) error {
+// listenInputs binds the sockets that are not inherited, and closes those of inputs that are not
+// configured any more.
+func (d *Distributor) listenInputs(config Config, inherited Sockets) error {
 	d.inputs.sockets = make(map[string]inputSocket)
 	var errs []error
 	for _, one := range config.Inputs {
 		if one.Address == "" {
 			continue
 		}
-		socket := inputSocket{plain: one.kind().plain}
-		var err error
-		switch {
-		case inherited[one.Name] != nil:
-			socket.listener = inherited[one.Name]
-		case one.kind().udp:
-			socket.packets, err = net.ListenPacket("udp", one.Address)
-		default:
-			socket.listener, err = net.Listen("tcp", one.Address)
-		}
+		socket, err := d.listenInput(one, inherited)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("INPUTS: %s: %w", one.Name, err))
 			continue
 		}
 		d.inputs.sockets[one.Name] = socket
 	}
+	for name, l := range inherited.Inputs {
+		if l != nil && d.inputs.sockets[name].listener != l {
+			_ = l.Close()
+		}
+	}
+	for name, c := range inherited.Datagrams {
+		if c != nil && d.inputs.sockets[name].packets != c {
+			_ = c.Close()
+		}
+	}
 	return errors.Join(errs...)
+}
+
+func (d *Distributor) listenInput(one Input, inherited Sockets) (socket inputSocket, err error) {
+	socket.plain = one.kind().plain
+	switch l, c := inherited.Inputs[one.Name], inherited.Datagrams[one.Name]; {
+	case l != nil:
+		socket.listener = l
+		d.warnOfPort(one.Name, l.Addr(), portOf(one.Address), "INPUTS")
+	case c != nil:
+		socket.packets = c
+		d.warnOfPort(one.Name, c.LocalAddr(), portOf(one.Address), "INPUTS")
+	case one.kind().udp:
+		socket.packets, err = net.ListenPacket("udp", one.Address)
+	default:
+		socket.listener, err = net.Listen("tcp", one.Address)
+	}
+	return socket, err
 }
 
 // InputAddr returns the address of an input's socket, or nil if it has none.
@@ -142,16 +161,17 @@ func serveOTLP(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper
 	})
 }
 
-// copyInputs adds copies of the inputs' listeners to sockets. Datagrams have no successor to
-// wait for: their sockets are bound anew.
-func (d *Distributor) copyInputs(sockets *Sockets) error {
-	sockets.Inputs = make(map[string]net.Listener)
+// copyInputs adds copies of the inputs' sockets to sockets: the kernel queues connections and
+// datagrams until the successor takes them.
+func (d *Distributor) copyInputs(sockets *Sockets) (err error) {
+	sockets.Inputs, sockets.Datagrams = make(map[string]net.Listener), make(map[string]net.PacketConn)
 	for name, socket := range d.inputs.sockets {
-		if socket.listener == nil {
-			continue
+		if socket.packets != nil {
+			sockets.Datagrams[name], err = listener.CopyPackets(socket.packets)
+		} else {
+			sockets.Inputs[name], err = listener.Copy(socket.listener)
 		}
-		var err error
-		if sockets.Inputs[name], err = listener.Copy(socket.listener); err != nil {
+		if err != nil {
 			return err
 		}
 	}

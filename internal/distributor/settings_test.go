@@ -10,6 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -244,6 +245,13 @@ var liveSettings = map[string]func(l *live){
 		other := analyzertest.New(l.t)
 		l.set(func(c *Config) { c.Targets, c.DrainTimeout = Targets{{ID: "b", URL: other.URL(), Weight: 1}}, 0 })
 		until(l.t, "what the removed one held is delivered", func() bool { return takenBy(other) == 10 })
+	},
+	"LEASE_TTL_SEC": func(l *live) {
+		l.set(func(c *Config) { c.LeaseTTL = time.Hour })
+		lease, _, err := l.Register(l.t.Context(), discovery.Lease{ID: "x", URL: analyzertest.New(l.t).URL(), Weight: 1})
+		if err != nil || time.Until(lease.Expires) < 59*time.Minute {
+			l.t.Errorf("%v, %v", lease, err)
+		}
 	},
 	"DRAIN_SEC": func(l *live) {
 		l.set(func(c *Config) { c.Server.DrainDelay = time.Hour })

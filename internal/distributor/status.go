@@ -3,6 +3,7 @@ package distributor
 import (
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/router"
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -47,7 +48,9 @@ type AnalyzerStatus struct {
 	// Spec is what the configuration says of the analyzer.
 	Spec Target
 	// Group is the id of the group that the analyzer is a member of, or empty.
-	Group            string
+	Group string
+	// Lease is that of an analyzer that registered itself, and nil for others.
+	Lease            *discovery.Lease
 	Queued, InFlight packet.Volume
 	// Out is why the analyzer is offered no packets, the zero value if it is.
 	Out Out
@@ -120,6 +123,9 @@ func (d *Distributor) describe(l ledger) Status {
 	for i, a := range l.roster.present {
 		l.Analyzers[i].MemberStats = members[a.ID()]
 		l.Analyzers[i].describe(a, now)
+		if lease, known := d.leases.Get(a.ID()); known && a.registered {
+			l.Analyzers[i].Lease = &lease
+		}
 	}
 	for i, leaver := range l.roster.leaving {
 		l.Leaving[i].describe(leaver.running, now)

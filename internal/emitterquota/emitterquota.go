@@ -12,6 +12,8 @@ package emitterquota
 import (
 	"hash/maphash"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Factor is the ratio of what an emitter may hold to the free capacity.
@@ -26,10 +28,9 @@ const activeWindow = 5 * time.Second
 
 var seed = maphash.MakeSeed()
 
-// SlotOf returns the slot of an emitter id without JSON escapes, of a principal or, if that
-// is empty, of none.
-func SlotOf(principal string, emitterID []byte) uint16 {
-	hash := maphash.Bytes(seed, emitterID)
+// SlotOf returns the slot of a packet's emitter, of a principal or, if that is empty, of none.
+func SlotOf(principal string, p *packet.Packet) uint16 {
+	hash := p.IDs() >> 32
 	if principal != "" {
 		hash ^= maphash.String(seed, principal)<<1 | 1
 	}

@@ -7,6 +7,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/logstreamer/logstreamer/internal/packet"
+
 	"github.com/logstreamer/logstreamer/internal/clocktest"
 )
 
@@ -53,7 +55,7 @@ func TestOverloadingEmittersShareEqually(t *testing.T) {
 		seen := make(map[uint16]bool)
 		var overloading []uint16
 		for i := range rapid.IntRange(2, 50).Draw(t, "emitters") {
-			if s := SlotOf("", fmt.Append(nil, i)); !seen[s] {
+			if s := SlotOf("", packetOf(t, fmt.Sprint("emitter-", i))); !seen[s] {
 				seen[s] = true
 				overloading = append(overloading, s)
 			}
@@ -110,4 +112,13 @@ func TestClockSetBack(t *testing.T) {
 	if a.Contended() {
 		t.Error("an emitter that stopped sending still counts as active")
 	}
+}
+
+func packetOf(t *rapid.T, emitter string) *packet.Packet {
+	body := fmt.Appendf(nil, `{"emitter_id":%q,"packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter)
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &packet.Packet{Body: body, Info: info}
 }

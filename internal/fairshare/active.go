@@ -10,6 +10,7 @@ func (t *Table) Join(i int) {
 	if t.Active(i) {
 		return
 	}
+	t.settle()
 	k, _ := slices.BinarySearch(t.members, i)
 	t.members = slices.Insert(t.members, k, i)
 	t.deficits = slices.Insert(t.deficits, k, 0)
@@ -23,6 +24,7 @@ func (t *Table) Leave(i int) {
 	if !t.Active(i) {
 		return
 	}
+	t.settle()
 	k := t.position[i]
 	deficit := t.deficits[k]
 	t.members = slices.Delete(t.members, k, k+1)
@@ -40,6 +42,7 @@ func (t *Table) SetWeight(i int, weight float64) {
 	}
 	t.weights[i] = weight
 	if t.Active(i) {
+		t.settle()
 		t.apportion()
 		t.deviation.invalidate()
 	}

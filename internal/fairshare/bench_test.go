@@ -8,7 +8,7 @@ import (
 
 // BenchmarkPick picks for packets of 1 to 100 messages.
 func BenchmarkPick(b *testing.B) {
-	for _, n := range []int{3, 30, 300} {
+	for _, n := range []int{3, 30, 300, 1000} {
 		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
 			table := allActive(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
 			b.ReportAllocs()
@@ -24,7 +24,7 @@ func BenchmarkPick(b *testing.B) {
 // BenchmarkLeaveAndJoin is a member that goes and comes back, with a packet after
 // that; it pays for the bound.
 func BenchmarkLeaveAndJoin(b *testing.B) {
-	for _, n := range []int{3, 30, 300} {
+	for _, n := range []int{3, 30, 300, 1000} {
 		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
 			table := allActive(b, slices.Repeat([]float64{1, 2, 3}, n/3)...)
 			b.ReportAllocs()

@@ -146,6 +146,7 @@ func MaxDeviationOf(shares []float64, messages int) (limit float64) {
 // raise it.
 func (t *Table) MaxDeviation() float64 {
 	if t.deviation.invalid {
+		t.settle()
 		t.deviation.takeSnapshot(t.deficits)
 	}
 	return float64(t.deviation.max(t.shares)) / fixedOne

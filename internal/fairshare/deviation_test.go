@@ -53,6 +53,7 @@ func allActive(t rapid.TB, weights ...float64) *Table {
 
 // extremes returns the largest and the lowest deficit in messages.
 func extremes(table *Table) (below, above float64) {
+	table.settle()
 	return float64(slices.Max(table.deficits)) / fixedOne, float64(slices.Min(table.deficits)) / fixedOne
 }
 

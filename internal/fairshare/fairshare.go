@@ -57,6 +57,9 @@ type Table struct {
 	members  []int
 	shares   []int64
 	deficits []int64
+	// credited are messages whose shares are not yet in deficits; see credit.
+	credited int64
+	blocks   []block
 
 	deviation deviation
 }
@@ -105,30 +108,17 @@ func (t *Table) Pick(messages, avoid int) (i int, ok bool) {
 		return 0, false
 	}
 	m := clampMessages(messages)
+	if t.deviation.invalid {
+		t.settle()
+	}
 	t.deviation.observe(m, t.deficits)
 	first := t.credit(m)
 	chosen := t.avoiding(first, avoid)
 	if chosen != first {
 		t.deviation.invalidate()
 	}
-	t.deficits[chosen] -= m << fractionBits
+	t.charge(chosen, m)
 	return t.members[chosen], true
-}
-
-// credit adds the shares of m messages to all deficits and returns the position
-// of the largest deficit.
-func (t *Table) credit(m int64) int {
-	deficits := t.deficits
-	shares := t.shares[:len(deficits)]
-	best, highest := 0, int64(math.MinInt64)
-	for k, share := range shares {
-		deficit := deficits[k] + share*m
-		deficits[k] = deficit
-		if deficit > highest {
-			best, highest = k, deficit
-		}
-	}
-	return best
 }
 
 // avoiding returns first, or the position of the next largest deficit if first is
@@ -137,6 +127,7 @@ func (t *Table) avoiding(first, avoid int) int {
 	if t.members[first] != avoid || len(t.members) == 1 {
 		return first
 	}
+	t.settle()
 	best, highest := inactive, int64(math.MinInt64)
 	for k, deficit := range t.deficits {
 		if k != first && deficit > highest {
@@ -156,6 +147,7 @@ func (t *Table) Refund(i, messages int) {
 	if chosen == inactive {
 		return
 	}
+	t.settle()
 	m := clampMessages(messages)
 	for k, share := range t.shares {
 		t.deficits[k] -= share * m
@@ -189,7 +181,8 @@ func (t *Table) Deficit(i int) float64 {
 	if t.position[i] == inactive {
 		return 0
 	}
-	return float64(t.deficits[t.position[i]]) / fixedOne
+	k := t.position[i]
+	return float64(t.deficits[k]+t.shares[k]*t.credited) / fixedOne
 }
 
 // Weight returns the weight of i, active or not.

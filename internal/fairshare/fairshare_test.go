@@ -148,6 +148,7 @@ func TestExtremeWeights(t *testing.T) {
 // checkInvariants checks the guarantees that hold at all times.
 func checkInvariants(t rapid.TB, table *Table) {
 	t.Helper()
+	table.settle()
 	shares, deficits := int64(0), int64(0)
 	for k, share := range table.shares {
 		shares += share

@@ -22,6 +22,7 @@ type State struct {
 
 // Save copies the state of the table to s and reuses the memory of s.
 func (t *Table) Save(s *State) {
+	t.settle()
 	if t.deviation.invalid {
 		t.deviation.takeSnapshot(t.deficits)
 	}

@@ -14,6 +14,9 @@ type Candidate struct {
 	Packet *packet.Packet
 	// Principal is the authenticated name of the emitter, or empty.
 	Principal string
+	// Content, unless nil, is what equal packets have in common instead of their bodies, parts of
+	// which differ when a packet comes again.
+	Content []byte
 	// Rate bounds the messages per second of all emitters of the principal; 0 is no limit.
 	Rate float64
 
@@ -56,7 +59,7 @@ func (i *Intake) Screen(c *Candidate) Result { return i.screen(c, i.deps.Duplica
 func (i *Intake) screen(c *Candidate, duplicates *dedupe.Window) Result {
 	p := c.Packet
 	if duplicates != nil {
-		state, reservation := duplicates.Begin(c.Principal, p.Info, p.Body, p.Accepted)
+		state, reservation := duplicates.BeginContent(c.Principal, p.Info, p.Body, c.Content, p.Accepted)
 		switch state {
 		case dedupe.Duplicate:
 			i.counters.duplicates.Add(1)

@@ -14,6 +14,46 @@ type Memory struct {
 	journal Journal
 	pool    *packet.Pool
 	held    atomic.Int64 // bytes
+	shared  atomic.Int64 // bytes, of held, that are shared; see Share
+}
+
+// Bodies are shared up to maxSharedBytes each, and up to a sharedPart of the limit together,
+// while no more than half of the capacity is in use: when memory gets scarce, each packet
+// holds its own alone.
+const (
+	maxSharedBytes = 1 << 20
+	sharedPart     = 8
+)
+
+// Share returns what makes packets of parts of a lent body without copies, or nil if they are
+// to be copied. It takes the body back, unless it returns nil. The body is held until the
+// last of the packets is released, besides what is held for them.
+func (m *Memory) Share(body *packet.Packet) *packet.Shared {
+	bytes, limit := body.Footprint(), m.limit.Load()
+	if bytes > maxSharedBytes || m.check(limit/2) != "" {
+		return nil
+	}
+	if m.shared.Add(bytes) > limit/sharedPart {
+		m.shared.Add(-bytes)
+		return nil
+	}
+	return m.pool.Share(body, m.unshare)
+}
+
+func (m *Memory) unshare(body *packet.Packet) {
+	m.shared.Add(-body.Footprint())
+	m.Drop(body)
+}
+
+// LendPart is Lend for a body that is part of a shared one, or a copy if shared is nil.
+func (m *Memory) LendPart(shared *packet.Shared, body []byte) (*packet.Packet, Reason) {
+	if reason := m.Reserve(packet.FootprintOf(len(body))); reason != "" {
+		return nil, reason
+	}
+	if shared != nil {
+		return shared.Part(body), ""
+	}
+	return m.pool.New(body, packet.Info{}), ""
 }
 
 // Limit returns how many bytes may be held.
@@ -21,6 +61,9 @@ func (m *Memory) Limit() int64 { return m.limit.Load() }
 
 // Held returns how many bytes are held.
 func (m *Memory) Held() int64 { return m.held.Load() }
+
+// Shared returns how many of the held bytes are those of shared bodies; see Share.
+func (m *Memory) Shared() int64 { return m.shared.Load() }
 
 // Lend returns an empty packet with a buffer of at least that many bytes, or why
 // there is none.

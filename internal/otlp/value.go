@@ -34,6 +34,9 @@ func ParseValue(message []byte) (v Value, ok bool) {
 
 // ParsePair parses a KeyValue.
 func ParsePair(message []byte) (key []byte, v Value, ok bool) {
+	if key, text, ok := parseShortPair(message); ok {
+		return key, Value{Tag: ValueString, Text: text}, true
+	}
 	f := Fields{Rest: message}
 	ok = true
 	for f.Next() {
@@ -47,6 +50,23 @@ func ParsePair(message []byte) (key []byte, v Value, ok bool) {
 		}
 	}
 	return key, v, ok && !f.Malformed
+}
+
+// parseShortPair parses a KeyValue of a key and a string, each of less than 128 bytes, which
+// most are.
+func parseShortPair(m []byte) (key, text []byte, ok bool) {
+	if len(m) < 2 || m[0] != KeyValueKey || m[1] >= 0x80 {
+		return nil, nil, false
+	}
+	at := 2 + int(m[1]) // of the value
+	if len(m) < at+4 || m[at] != KeyValueValue || m[at+2] != ValueString {
+		return nil, nil, false
+	}
+	size := int(m[at+3])
+	if size >= 0x80 || len(m) != at+4+size || int(m[at+1]) != size+2 {
+		return nil, nil, false
+	}
+	return m[2:at:at], m[at+4 : len(m) : len(m)], true
 }
 
 // AppendPlain appends the text of the value, as messages and metadata have it, and returns its

@@ -39,6 +39,16 @@ type Fields struct {
 
 // Next reads the next field and reports whether there is one.
 func (f *Fields) Next() bool {
+	// Most fields are texts of less than 128 bytes.
+	if b := f.Rest; len(b) >= 2 && b[0]&(0x80|7) == Bytes && b[0] > 7 && b[1] < 0x80 && int(b[1]) <= len(b)-2 {
+		end := 2 + int(b[1])
+		f.Tag, f.Text, f.Rest = uint64(b[0]), b[2:end:end], b[end:]
+		return true
+	}
+	return f.next()
+}
+
+func (f *Fields) next() bool {
 	if len(f.Rest) == 0 {
 		return false
 	}
@@ -121,6 +131,21 @@ func AppendFixed64(dst []byte, tag byte, value uint64) []byte {
 // AppendFixed32 appends a field of Fixed32.
 func AppendFixed32(dst []byte, tag byte, value uint32) []byte {
 	return binary.LittleEndian.AppendUint32(append(dst, tag), value)
+}
+
+// AppendStringPair appends a field that is a KeyValue of a string.
+func AppendStringPair(dst []byte, tag byte, key, text []byte) []byte {
+	const short = 0x80 // lengths below take one byte
+	if size := len(key) + len(text) + 8; size < short {
+		dst = append(dst, tag, byte(size-2), KeyValueKey, byte(len(key)))
+		dst = append(append(dst, key...), KeyValueValue, byte(len(text)+2), ValueString, byte(len(text)))
+		return append(dst, text...)
+	}
+	dst, begin := Open(dst, tag)
+	dst = AppendText(dst, KeyValueKey, key)
+	dst, value := Open(dst, KeyValueValue)
+	dst = AppendText(dst, ValueString, text)
+	return Close(Close(dst, value), begin)
 }
 
 // Open appends the beginning of a field of Bytes whose text is appended next, until Close.

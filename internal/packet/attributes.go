@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 )
 
@@ -100,6 +101,10 @@ func (r *Reader) pairs(at int, pairs []Pair) (_ []Pair, end int) {
 		return pairs, at + 1
 	}
 	for {
+		var complete bool
+		if pairs, at, complete = r.plainPairs(at, pairs); complete {
+			return pairs, at
+		}
 		name, value := r.name(at)
 		switch r.at(value) {
 		case '"':
@@ -118,6 +123,43 @@ func (r *Reader) pairs(at int, pairs []Pair) (_ []Pair, end int) {
 		}
 		at = next
 	}
+}
+
+// plainPairs appends members without escapes and spaces. It returns the offset of the first
+// other member, or the offset after a complete object.
+func (r *Reader) plainPairs(at int, pairs []Pair) (_ []Pair, next int, complete bool) {
+	body := r.body
+	for at < len(body) && body[at] == '"' {
+		start := at + 1
+		ahead := r.ahead(start)
+		end := start + bits.TrailingZeros64(ahead)
+		if ahead == 0 {
+			end = r.plainEnd(start)
+		}
+		value := end + len(`":"`)
+		if value > len(body) || string(body[end:value]) != `":"` {
+			return pairs, at, false
+		}
+		// Two marks are consumed; the next one may be the end of the value.
+		ahead &= ahead - 1
+		ahead &= ahead - 1
+		valueEnd := start + bits.TrailingZeros64(ahead)
+		if ahead == 0 {
+			valueEnd = r.plainEnd(value)
+		}
+		next = valueEnd + len(`",`)
+		if next > len(body) || body[valueEnd] != '"' || body[valueEnd+1] != ',' && body[valueEnd+1] != '}' {
+			return pairs, at, false
+		}
+		pairs = append(pairs, Pair{
+			Name: Text{start: int32(start), end: int32(end)}, Value: Text{start: int32(value), end: int32(valueEnd)},
+		})
+		if body[valueEnd+1] == '}' {
+			return pairs, next, true
+		}
+		at = r.space(next)
+	}
+	return pairs, at, false
 }
 
 // typedNames appends the members of a "types" object to r.types, unless it has some.

@@ -34,8 +34,27 @@ type Packet struct {
 	// for it, so that the send never blocks.
 	DeliveryChan chan<- DeliveryResult
 
-	pool  *Pool
-	class int
+	ids    uint64  // see IDs
+	pool   *Pool   // of the buffer; nil for none
+	class  int     // of the buffer
+	shared *Shared // what Body is a part of, or nil
+}
+
+// Line returns the body with a line break at its end. It reports false, and returns the body
+// alone, if the buffer has no capacity for one. Only the owner may call it.
+func (p *Packet) Line() (line []byte, ended bool) {
+	length := len(p.Body)
+	switch {
+	case p.shared == nil && p.Body[length-1] == '\n':
+		return p.Body, true
+	case cap(p.Body) == length:
+		return p.Body, false
+	}
+	line = p.Body[:length+1]
+	if p.shared == nil {
+		line[length] = '\n'
+	}
+	return line, true
 }
 
 // DeliveryResult is the final state of a packet.

@@ -17,6 +17,7 @@ const (
 // used concurrently and must not be copied.
 type Pool struct {
 	classes [classes]sync.Pool
+	shared  sync.Pool // of *Shared
 }
 
 // New returns a packet with a copy of body, owned by the caller.
@@ -30,6 +31,11 @@ func (p *Pool) New(body []byte, info Info) *Packet {
 // Release returns the packet and its buffer to the pool. The caller must not use
 // either afterwards.
 func (p *Packet) Release() {
+	if s := p.shared; s != nil {
+		p.Body, p.shared = nil, nil
+		s.unreference(1)
+		return
+	}
 	if p.pool == nil || p.class < 0 {
 		return
 	}
@@ -77,8 +83,12 @@ func capacityOf(class int) int {
 // its slots in queues.
 const overheadBytes = 256
 
-// Footprint returns the memory of the packet in bytes.
+// Footprint returns the memory of the packet in bytes. For a part of a shared buffer it is
+// that of a copy, so that it does not change with Own.
 func (p *Packet) Footprint() int64 {
+	if p.shared != nil {
+		return FootprintOf(len(p.Body))
+	}
 	return int64(cap(p.Body)) + overheadBytes
 }
 

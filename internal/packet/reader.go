@@ -68,13 +68,14 @@ type Attributes struct {
 	Pairs   []Pair
 }
 
-// Reset begins with another packet, whose body Check or Recheck has accepted. The body must
-// not change while the Reader is used.
-func (r *Reader) Reset(body []byte) {
-	r.scanner = scanner{body: body}
+// Reset begins with another packet, whose body Check or Recheck has accepted, and which
+// must not change while the Reader is used. With the Info of the packet, which may be zero,
+// the Reader need not look for the ids.
+func (r *Reader) Reset(p *Packet) {
+	r.scanner = scanner{body: p.Body}
 	r.marks.vectors = hasVectors
-	r.Body = body
-	r.EmitterID, r.PacketID = Text{}, Text{}
+	r.Body = p.Body
+	r.EmitterID, r.PacketID = p.EmitterID, p.PacketID
 	r.release()
 	r.Resource.reset()
 	r.Scopes = r.Scopes[:0]
@@ -142,6 +143,9 @@ var quotedResource, quotedScopes, escapedASCII = []byte(`resource"`), []byte(`sc
 func (r *Reader) mattersFrom(at int) bool {
 	if r.EmitterID.IsEmpty() || r.PacketID.IsEmpty() {
 		return true
+	}
+	if r.Resource.Present && len(r.Scopes) > 0 {
+		return false
 	}
 	rest := r.Body[at:]
 	return r.continuesAfterArray(at) && (bytes.Contains(rest, escapedASCII) ||

@@ -40,8 +40,10 @@ type (
 )
 
 // readAll reads a packet with a Reader.
-func readAll(r *Reader, body []byte) (p readPacket) {
-	r.Reset(body)
+func readAll(r *Reader, body []byte) readPacket { return readWith(r, body, Info{}) }
+
+func readWith(r *Reader, body []byte, info Info) (p readPacket) {
+	r.Reset(&Packet{Body: body, Info: info})
 	text := func(t Text) string { return string(t.AppendDecoded(nil, body)) }
 	kind := func(code byte) string { return strings.Trim(string(rune(code)), "\x00") }
 	pairs := func(from []Pair) (to []readPair) {
@@ -213,8 +215,14 @@ func readerBodies() []string {
 
 func compareRead(t *testing.T, r *Reader, body []byte) {
 	t.Helper()
-	if got, want := readAll(r, body), referenceRead(t, body); !reflect.DeepEqual(got, want) {
-		t.Fatalf("%s\nread as %+v\nwant    %+v", body, got, want)
+	info, err := Check(body, 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, known := range []Info{{}, info} {
+		if got, want := readWith(r, body, known), referenceRead(t, body); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s\nread as %+v\nwant    %+v", body, got, want)
+		}
 	}
 }
 
@@ -247,7 +255,7 @@ func FuzzReader(f *testing.F) {
 // compareJSONText compares AppendJSON, AppendQuoted and IsJSON with the standard library.
 func compareJSONText(t *testing.T, r *Reader, body []byte) {
 	t.Helper()
-	r.Reset(body)
+	r.Reset(&Packet{Body: body})
 	for r.Next() {
 		decoded := r.Message.Text.AppendDecoded(nil, body)
 		for _, quoted := range [][]byte{r.Message.Text.AppendJSON(nil, body), AppendQuoted(nil, decoded)} {
@@ -281,7 +289,7 @@ func TestReaderAllocations(t *testing.T) {
 	body := []byte(extrasPacket)
 	var r Reader
 	if n := testing.AllocsPerRun(10, func() {
-		for r.Reset(body); r.Next(); {
+		for r.Reset(&Packet{Body: body}); r.Next(); {
 			r.Find(r.Message.Metadata, "a")
 		}
 	}); n > 0 {
@@ -321,7 +329,7 @@ func BenchmarkReader(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				r.Reset(body)
+				r.Reset(&Packet{Body: body})
 				for r.Next() {
 				}
 			}

@@ -3,12 +3,12 @@ package router
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Explanation is why a packet was routed to an analyzer.
@@ -97,7 +97,7 @@ func (r *Router) Explain(emitterID, packetID []byte) (Explanation, error) {
 	if rec == nil {
 		return Explanation{}, ErrNotRecorded
 	}
-	hash := joinHashes(maphash.Bytes(rec.seed, emitterID), maphash.Bytes(rec.seed, packetID))
+	hash := packet.HashIDs(emitterID, packetID)
 	unknown := &UnknownPickError{Emitter: string(emitterID), Packet: string(packetID)}
 	var picks []recordedPick
 	r.do(func() {

@@ -1,13 +1,11 @@
 package router
 
 import (
-	"hash/maphash"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/fairshare"
-	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -33,7 +31,6 @@ const (
 type recorder struct {
 	table   *fairshare.Table
 	started time.Time
-	seed    maphash.Seed
 
 	entries  []entry
 	ids      []uint64 // of the packets of picks
@@ -42,7 +39,6 @@ type recorder struct {
 	current  *frame
 	next     uint64         // sequence number of the next entry; its index is modulo ringEntries
 	members  []memberRecord // by index, after the last entry
-	decoded  []byte         // buffer of hash
 }
 
 // frame is up to frameEntries consecutive entries and the state before the first.
@@ -69,7 +65,7 @@ type memberRecord struct {
 
 func newRecorder(table *fairshare.Table, now time.Time) *recorder {
 	rec := &recorder{
-		table: table, started: now, seed: maphash.MakeSeed(),
+		table: table, started: now,
 		entries: make([]entry, ringEntries), ids: make([]uint64, ringEntries), outcomes: make([]atomic.Uint64, ringEntries),
 		frames: make([]frame, ringFrames),
 		next:   ringEntries, // so that no pick has the number 0
@@ -104,15 +100,6 @@ func (rec *recorder) append(e entry, at int64) {
 		rec.beginFrame(at, false)
 	}
 }
-
-// hash returns the hash of the ids of a packet, those of the emitter in the upper half.
-func (rec *recorder) hash(p *packet.Packet) uint64 {
-	rec.decoded = slices.Grow(rec.decoded[:0], max(p.EmitterID.Len(), p.PacketID.Len()))
-	emitter := maphash.Bytes(rec.seed, p.EmitterID.Decoded(rec.decoded, p.Body))
-	return joinHashes(emitter, maphash.Bytes(rec.seed, p.PacketID.Decoded(rec.decoded, p.Body)))
-}
-
-func joinHashes(emitter, packet uint64) uint64 { return emitter>>32<<32 | packet>>32 }
 
 // grow makes space for the members of the table in all frames, so that no later frame
 // allocates.

@@ -42,7 +42,7 @@ func causeOf(d *upstream.Delivery) cause {
 func (rec *recorder) pick(d *upstream.Delivery, why cause, member, avoid, room int, at int64) {
 	p := d.Packet
 	p.Pick = uint32(rec.next)
-	rec.ids[rec.next%ringEntries] = rec.hash(p)
+	rec.ids[rec.next%ringEntries] = p.IDs()
 	rec.members[member].room = room - 1
 	rec.append(encodePick(opPick, uint64(max(at-rec.current.start, 0)), member, p.Messages, avoid, room, why, rec.waited(d, at)), at)
 }

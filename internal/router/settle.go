@@ -60,6 +60,7 @@ func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 	if len(failed) > 0 {
 		r.recordOutcomes(failed, outcomeRerouted)
 		r.accounting.nacked(analyzer, failed, int64(len(failed)))
+		own(failed)
 		r.reportSettled(r.requeue.pushDeadLetters(failed, time.Now()), true)
 	}
 }
@@ -68,11 +69,20 @@ func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 func (r *Router) Nacked(analyzer string, deliveries []upstream.Delivery) {
 	r.recordOutcomes(deliveries, outcomeRerouted)
 	r.accounting.nacked(analyzer, deliveries, attempted(deliveries))
+	own(deliveries)
 	if first := r.requeue.push(deliveries); first != nil {
 		r.logger.Warn("analyzers keep failing with a packet and accept others: it is quarantined, which means retried alone and ever less often",
 			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", analyzer, "cause", first.cause)
 	}
 	r.signal()
+}
+
+// own copies packets out of shared buffers, which packets that may wait for long must not
+// hold.
+func own(deliveries []upstream.Delivery) {
+	for i := range deliveries {
+		deliveries[i].Packet = deliveries[i].Packet.Own()
+	}
 }
 
 // attempted returns the number of packets that an analyzer may have received.

@@ -26,8 +26,8 @@ type Sink interface {
 // Conn sends the requests of one sender, one at a time.
 type Conn interface {
 	// Send sends packets in one request and returns what became of them; it does not
-	// retain them. All have the same Traceparent, and one that spans lines comes alone. The
-	// end of ctx ends Send at once, and may close the connection later, too. Callers pass
+	// retain them. They have at most Capabilities.MaxTraces Traceparents in sequence, and one
+	// that spans lines comes alone. The end of ctx ends Send at once, and may close the connection later, too. Callers pass
 	// the same ctx to many calls.
 	Send(ctx context.Context, packets []*packet.Packet, deadline time.Time) Result
 	// Close releases the connection. It must not be used afterwards.
@@ -38,6 +38,9 @@ type Conn interface {
 type Capabilities struct {
 	// MaxPackets is the maximum number of packets of a request, at least 1.
 	MaxPackets int
+	// MaxTraces is the maximum number of runs of packets with the same Traceparent, or none, in
+	// a request; 0 is 1.
+	MaxTraces int
 	// Stale means that the backend may accept more, which the next successful Probe tells.
 	Stale bool
 }

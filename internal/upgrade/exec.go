@@ -11,9 +11,11 @@ import (
 	"syscall"
 )
 
-// Sockets are the sockets that a new binary inherits: listeners by name, and connections.
+// Sockets are the sockets that a new binary inherits: listeners and sockets of datagrams by name,
+// and connections.
 type Sockets struct {
 	Listeners   map[string]net.Listener
+	Datagrams   map[string]net.PacketConn
 	Connections []net.Conn
 }
 
@@ -48,6 +50,9 @@ func (s Sockets) files() (names []string, files []syscall.Conn, err error) {
 	}
 	for name, l := range s.Listeners {
 		add(name, l)
+	}
+	for name, c := range s.Datagrams {
+		add(name, c)
 	}
 	for _, c := range s.Connections {
 		add(connectionName, c)

@@ -99,6 +99,19 @@ func (i *Inheritance) Listener(name string) (net.Listener, error) {
 	return l, nil
 }
 
+// Datagrams returns the socket of datagrams of a name, or nil.
+func (i *Inheritance) Datagrams(name string) (net.PacketConn, error) {
+	at := slices.Index(i.names, name)
+	if at < 0 {
+		return nil, nil
+	}
+	c, err := net.FilePacketConn(i.listeners[at])
+	if err != nil {
+		return nil, fmt.Errorf("the inherited descriptor %d (LISTEN_FDNAMES: %q) is no socket of datagrams: %w", i.listeners[at].Fd(), name, err)
+	}
+	return c, nil
+}
+
 // Connections returns the connections, without those that ended.
 func (i *Inheritance) Connections() []net.Conn {
 	var conns []net.Conn

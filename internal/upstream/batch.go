@@ -20,23 +20,44 @@ const (
 // batchLimits bounds the packets of one request and the time at which it may be sent.
 type batchLimits struct {
 	packets int
+	traces  int // runs of packets with the same trace
 	// A request of flushSize packets is sent at once; a smaller one is sent no earlier
 	// than linger after the previous request.
 	flushSize int
 	linger    time.Duration
 }
 
-// admits reports whether p may join the batch. A packet that spans lines is sent alone,
-// and a batch has one trace. A packet of a failed request joins a batch of at most half
-// the size, and only packets with the same bound.
-func (b batchLimits) admits(batch []Delivery, volume packet.Volume, d Delivery) bool {
+// batchContent is what a batch has so far.
+type batchContent struct {
+	volume packet.Volume
+	traces int
+}
+
+// add notes the next packet; batch are those before it.
+func (c *batchContent) add(batch []Delivery, d Delivery) {
+	c.volume.Add(d.Packet)
+	c.traces += newTrace(batch, d)
+}
+
+// newTrace returns 1 if the packet has another trace than the one before it, else 0.
+func newTrace(batch []Delivery, d Delivery) int {
+	if last := len(batch) - 1; last >= 0 && batch[last].Packet.Traceparent == d.Packet.Traceparent {
+		return 0
+	}
+	return 1
+}
+
+// admits reports whether p may join the batch. A packet that spans lines is sent alone. A
+// packet of a failed request joins a batch of at most half the size, and only packets with
+// the same bound.
+func (b batchLimits) admits(batch []Delivery, content batchContent, d Delivery) bool {
 	if len(batch) == 0 {
 		return true
 	}
 	maxPackets, first, p := maxSharing(d), batch[0].Packet, d.Packet
 	return len(batch) < min(b.packets, maxPackets) && maxSharing(batch[0]) == maxPackets &&
-		volume.Bytes+int64(len(p.Body)) <= maxBatchBytes &&
-		first.Traceparent == p.Traceparent &&
+		content.volume.Bytes+int64(len(p.Body)) <= maxBatchBytes &&
+		content.traces+newTrace(batch, d) <= b.traces &&
 		!p.SpansLines && (len(batch) > 1 || !first.SpansLines)
 }
 

@@ -14,23 +14,27 @@ func TestBatches(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		limit   int64
+		traces  int // that the analyzer accepts
 		packets []one
 		want    []int // packets of each request
 	}{
-		{"plain", 10, []one{{plain, ""}, {plain, ""}, {plain, ""}}, []int{3}},
-		{"limit", 2, []one{{plain, ""}, {plain, ""}, {plain, ""}}, []int{2, 1}},
-		{"line break at the end", 10, []one{{plain + "\n", ""}, {plain, ""}, {plain + "\r\n", ""}}, []int{3}},
-		{"line break within, first", 10, []one{{broken, ""}, {plain, ""}, {plain, ""}}, []int{1, 2}},
-		{"line break within, later", 10, []one{{plain, ""}, {plain, ""}, {broken, ""}, {plain, ""}}, []int{2, 1, 1}},
-		{"two line breaks at the end", 10, []one{{plain, ""}, {plain + "\n\n", ""}, {plain, ""}}, []int{1, 1, 1}},
-		{"traces", 10, []one{{plain, "a"}, {plain, "a"}, {plain, "b"}, {plain, ""}, {plain, ""}}, []int{2, 1, 2}},
-		{"bytes", 10, []one{{padded(maxBatchBytes / 2), ""}, {padded(maxBatchBytes / 3), ""}, {padded(maxBatchBytes / 3), ""}}, []int{2, 1}},
-		{"larger than a batch", 10, []one{{padded(2 * maxBatchBytes), ""}, {plain, ""}}, []int{1, 1}},
+		{"plain", 10, 1, []one{{plain, ""}, {plain, ""}, {plain, ""}}, []int{3}},
+		{"limit", 2, 1, []one{{plain, ""}, {plain, ""}, {plain, ""}}, []int{2, 1}},
+		{"line break at the end", 10, 1, []one{{plain + "\n", ""}, {plain, ""}, {plain + "\r\n", ""}}, []int{3}},
+		{"line break within, first", 10, 1, []one{{broken, ""}, {plain, ""}, {plain, ""}}, []int{1, 2}},
+		{"line break within, later", 10, 1, []one{{plain, ""}, {plain, ""}, {broken, ""}, {plain, ""}}, []int{2, 1, 1}},
+		{"two line breaks at the end", 10, 1, []one{{plain, ""}, {plain + "\n\n", ""}, {plain, ""}}, []int{1, 1, 1}},
+		{"traces", 10, 1, []one{{plain, "a"}, {plain, "a"}, {plain, "b"}, {plain, ""}, {plain, ""}}, []int{2, 1, 2}},
+		{"traces, three a request", 10, 3, []one{{plain, "a"}, {plain, "a"}, {plain, "b"}, {plain, ""}, {plain, ""}, {plain, "a"}, {plain, "b"}}, []int{5, 2}},
+		{"traces and line breaks", 10, 3, []one{{plain, "a"}, {broken, "b"}, {plain, "c"}}, []int{1, 1, 1}},
+		{"bytes", 10, 1, []one{{padded(maxBatchBytes / 2), ""}, {padded(maxBatchBytes / 3), ""}, {padded(maxBatchBytes / 3), ""}}, []int{2, 1}},
+		{"larger than a batch", 10, 1, []one{{padded(2 * maxBatchBytes), ""}, {plain, ""}}, []int{1, 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, analyzer := startBatching(t, testConfig(), always(ok))
 				b.batch.packets.Store(test.limit)
+				analyzer.set(func(s *fakeSink) { s.capabilities.MaxTraces = test.traces })
 				var packets []Delivery
 				var sent []string
 				for _, one := range test.packets {

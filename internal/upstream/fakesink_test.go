@@ -210,10 +210,13 @@ func (c *fakeConn) Send(ctx context.Context, packets []*packet.Packet, deadline 
 	if ctx.Err() != nil {
 		return sink.Result{Outcome: sink.Aborted}
 	}
-	one := request{conn: c.number}
-	for _, p := range packets {
+	one, traces := request{conn: c.number}, 0
+	for i, p := range packets {
 		one.bodies = append(one.bodies, string(p.Body))
-		if len(packets) > 1 && (p.SpansLines || p.Traceparent != packets[0].Traceparent) {
+		if i == 0 || p.Traceparent != packets[i-1].Traceparent {
+			traces++
+		}
+		if len(packets) > 1 && (p.SpansLines || traces > max(1, c.sink.Capabilities().MaxTraces)) {
 			c.sink.t.Error("packets that may not share a request do")
 		}
 	}

@@ -114,15 +114,15 @@ func (q *queue) take(s *waiter, dst []Delivery, limits func() batchLimits) ([]De
 	if q.stopped || s.retired {
 		return nil, false
 	}
-	var volume packet.Volume
-	for q.waiting.Len() > 0 && batch.admits(dst, volume, q.waiting.First()) {
+	var content batchContent
+	for q.waiting.Len() > 0 && batch.admits(dst, content, q.waiting.First()) {
 		d := q.waiting.Pop()
-		volume.Add(d.Packet)
+		content.add(dst, d)
 		q.noLinger -= noLingerCount(d)
 		dst = append(dst, d)
 	}
-	q.queued = q.queued.Minus(volume)
-	q.inFlight = q.inFlight.Plus(volume)
+	q.queued = q.queued.Minus(content.volume)
+	q.inFlight = q.inFlight.Plus(content.volume)
 	q.sending++
 	q.scheduleLocked(batch)
 	if q.mayStartLocked(batch) {

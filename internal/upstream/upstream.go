@@ -218,12 +218,12 @@ func (u *Upstream) Tick() {
 // limits lets full batches, and batches of half of the limit, skip the linger: waiting
 // longer would not enlarge them.
 func (u *Upstream) limits() batchLimits {
-	accepted := u.sink.Capabilities().MaxPackets
-	if accepted == 1 {
+	accepts := u.sink.Capabilities()
+	if accepts.MaxPackets == 1 {
 		return batchLimits{packets: 1, flushSize: 1}
 	}
-	packets := min(int(u.batch.packets.Load()), accepted)
-	return batchLimits{packets: packets, flushSize: min(packets, u.limit.now()/2), linger: time.Duration(u.linger.Load())}
+	packets := min(int(u.batch.packets.Load()), accepts.MaxPackets)
+	return batchLimits{packets: packets, traces: max(1, accepts.MaxTraces), flushSize: min(packets, u.limit.now()/2), linger: time.Duration(u.linger.Load())}
 }
 
 func (u *Upstream) nack(deliveries []Delivery) {

@@ -66,7 +66,7 @@ export const Analyzer = ({id}) => {
     <div class="two"><section class="card"><h2>Why this share</h2>
       <p class="share"><${ShareBar} share=${recentShares()[id]} due=${a.due} target=${a.target_share} kind=${level(a)} /></p>
       <${Asked} live path=${'/v1/explain?analyzer=' + encodeURIComponent(id)} show=${x => html`<p>${x.sentence}</p>`} />
-      <dl class="facts"><${Fact} name="URL">${a.url}</${Fact}><${Fact} name="Weight">${value(a.weight)}, ${percent(a.target_share)} of all weights</${Fact}>
+      <dl class="facts"><${Fact} name="URL">${a.url}</${Fact}>${a.group && html`<${Fact} name="Group">${a.group}${a.registered ? ', which it joined itself' : ''}</${Fact}>`}<${Fact} name="Weight">${value(a.weight)}, ${percent(a.target_share)} of all weights</${Fact}>
         <${Fact} name="Ramp after a return">${percent(a.ramp, 0)} of the weight counts</${Fact}><${Fact} name="Off its share">${isOut(a) ? '–' : `${signed(a.deviation)} messages, limit ±${count(state.bound)}`}</${Fact}>
         <${Fact} name="Queue">${count(a.queued)} of ${plural(a.limit, 'packet')}</${Fact}><${Fact} name="Sent, not yet answered">${plural(a.sending, 'packet')}</${Fact}>
         <${Fact} name="Pace">${rate(a.pace)} messages/s delivered</${Fact}><${Fact} name="p99 to delivery">${a.p99s ? span(a.p99s) : '–'}</${Fact}>

@@ -212,7 +212,7 @@ export const merged = () => state.analyzers.map(a => {
   const now = state.snapshot?.analyzers[a.id] ?? {}, texts = state.snapshot?.analyzer_texts?.[a.id] ?? {};
   const s = a.status;
   return {
-    id: a.id, ...a.spec, ...s, drain: a.drain, deviation: -(now.deviation_messages ?? s.deviation_messages), due: now.share ?? s.share,
+    id: a.id, group: a.group, registered: a.registered, ...a.spec, ...s, drain: a.drain, deviation: -(now.deviation_messages ?? s.deviation_messages), due: now.share ?? s.share,
     queued: now.queued_packets ?? s.queue.packets, sending: now.in_flight_packets ?? s.in_flight.packets, limit: s.queue_limit_packets,
     pace: now.pace_messages_per_s ?? s.pace, p99s: now.latency_p99_s, rate: now.routed_messages_per_s,
     health: texts.health ?? s.health, out: texts.out ?? s.out ?? '',

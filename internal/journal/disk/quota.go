@@ -8,8 +8,7 @@ import (
 // slotOf returns the slot of a packet's emitter; JSON escapes in the id do not matter. The
 // principal is not in it, since records do not have it.
 func slotOf(p *packet.Packet) uint16 {
-	var buffer [128]byte
-	return emitterquota.SlotOf("", p.EmitterID.Decoded(buffer[:0], p.Body))
+	return emitterquota.SlotOf("", p)
 }
 
 // acquireQuotaLocked charges the packet's emitter for its record, or returns false if the

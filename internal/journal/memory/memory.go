@@ -124,8 +124,7 @@ func (j *Journal) admitLocked(packets []*packet.Packet) (admitted int, err error
 	freePackets, freeBytes := int64(config.QueuePackets-j.queue.Len()), config.LimitBytes-j.stats.MemoryBytes
 	for i, p := range packets {
 		footprint := p.Footprint()
-		var buffer [128]byte
-		p.Slot = emitterquota.SlotOf(p.Principal, p.EmitterID.Decoded(buffer[:0], p.Body))
+		p.Slot = emitterquota.SlotOf(p.Principal, p)
 		j.emitters.Record(p.Slot, p.Accepted)
 		contended := j.emitters.Contended()
 		if !j.packetQuota.Admits(p.Slot, 1, freePackets, contended) || !j.byteQuota.Admits(p.Slot, footprint, freeBytes, contended) {

@@ -14,7 +14,7 @@ type unlimitedJournal struct{ intake.Journal }
 
 func (unlimitedJournal) CheckCapacity(int) error { return nil }
 
-func reader(t *testing.T, memory int64) *Reader {
+func reader(t testing.TB, memory int64) *Reader {
 	t.Helper()
 	in := intake.New(intake.Config{MemoryBytes: memory}, intake.Dependencies{Journal: unlimitedJournal{}, Pool: new(packet.Pool)})
 	r, err := NewReader(AllCodings, 1<<20, in.Memory())

@@ -22,7 +22,7 @@ import (
 )
 
 // encoded returns a text as each coding and format has it.
-func encoded(t *testing.T, text string) map[string]map[string]string {
+func encoded(t testing.TB, text string) map[string]map[string]string {
 	t.Helper()
 	write := func(open func(io.Writer) io.WriteCloser) string {
 		var b bytes.Buffer

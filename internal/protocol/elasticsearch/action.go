@@ -37,6 +37,9 @@ type actions struct {
 	line    int
 	index   []byte // of the path
 	scratch []byte // of the names of an action
+	// latest is the line of the latest action, and parsed what it says. Most lines are alike.
+	latest []byte
+	parsed action
 }
 
 // next returns the next action; ok is false at the end. The error is that of the whole request,
@@ -49,9 +52,13 @@ func (a *actions) next() (one action, ok bool, err error) {
 	if !more {
 		return action{}, false, nil
 	}
-	if one, err = a.parse(line); err != nil {
-		return action{}, false, fmt.Errorf("the action in line %d: %w", a.line, err)
+	if !bytes.Equal(line, a.latest) {
+		if a.parsed, err = a.parse(line); err != nil {
+			return action{}, false, fmt.Errorf("the action in line %d: %w", a.line, err)
+		}
+		a.latest = line
 	}
+	one = a.parsed
 	if one.operation == remove {
 		return one, true, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -77,8 +78,9 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	packets := p.receiver.NewPackets(ctx)
 	t := p.translators.Get().(*translator)
 	t.begin(packets, from.Client, time.Now())
+	packets.Expect(len(body.Body) * 3 / 2)
 	err := p.translate(ctx, t, d, body.Body, answered)
-	id := p.id(from, d, t, body.Body, answered.ids)
+	id, content := p.id(from, d, t, body.Body, answered.ids)
 	skewed := t.skewed
 	t.trim()
 	p.translators.Put(t)
@@ -87,7 +89,7 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	if err != nil {
 		why = p.receiver.RefuseUntranslated(packets, err)
 	} else {
-		why = p.receiver.Accept(ctx, from, packets, id)
+		why = p.receiver.AcceptContent(ctx, from, packets, id, content)
 	}
 	if why != nil {
 		if answered.items != nil {
@@ -132,15 +134,19 @@ func (p *Protocol) translate(ctx context.Context, t *translator, d destination, 
 }
 
 // id returns the id of a request's packets: a hash of the ids of its documents, or of its body,
-// or a new one.
-func (p *Protocol) id(from receiver.Sender, d destination, t *translator, body []byte, otherwise string) string {
+// or a new one. The content, unless nil, is what packets with times of arrival have in common
+// when the request comes again.
+func (p *Protocol) id(from receiver.Sender, d destination, t *translator, body []byte, otherwise string) (id string, content []byte) {
 	switch ids := t.identity(); {
+	case ids != nil && t.untimed:
+		sum := sha256.Sum256(body)
+		return p.receiver.ContentID(from, "ids", ids), sum[:]
 	case ids != nil:
-		return p.receiver.ContentID(from, "ids", ids)
+		return p.receiver.ContentID(from, "ids", ids), nil
 	case t.untimed:
-		return otherwise
+		return otherwise, nil
 	default:
-		return p.receiver.ContentID(from, "_bulk "+d.index, body)
+		return p.receiver.ContentID(from, "_bulk "+d.index, body), nil
 	}
 }
 

@@ -150,6 +150,8 @@ func TestRepeatedRequest(t *testing.T) {
 {"@timestamp":1700000000000,"message":"%s"}`, `{"index":{}}
 {"@timestamp":1700000000000,"message":"%s%s"}`, `{"index":{}}
 {"message":"%s%s"}`
+	const untimed = `{"index":{"_id":"%s"}}
+{"message":"%s"}`
 	for name, c := range map[string]struct {
 		form  string
 		parts [2][2]string
@@ -158,22 +160,27 @@ func TestRepeatedRequest(t *testing.T) {
 		"ids":              {withID, [2][2]string{{"1", "m"}, {"1", "m"}}, 1},
 		"other content":    {withID, [2][2]string{{"1", "m"}, {"1", "n"}}, 2},
 		"other ids":        {withID, [2][2]string{{"1", "m"}, {"2", "m"}}, 2},
+		"ids alone":        {untimed, [2][2]string{{"1", "m"}, {"1", "m"}}, 1},
+		"ids, other text":  {untimed, [2][2]string{{"1", "m"}, {"1", "n"}}, 2},
 		"time":             {timed, [2][2]string{{"m", ""}, {"m", ""}}, 1},
 		"another message":  {timed, [2][2]string{{"m", ""}, {"n", ""}}, 2},
 		"neither of these": {neither, [2][2]string{{"m", ""}, {"m", ""}}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := new(protocoltest.System)
-			p := start(t, s)
-			for _, parts := range c.parts {
-				response, _ := s.Do(p, "POST /i/_bulk", fmt.Sprintf(c.form, parts[0], parts[1]), agent)
-				if response.Status != 200 || !bytes.Contains(response.Body, []byte(`"status":201`)) {
-					t.Fatalf("%d %s", response.Status, response.Body)
+			synctest.Test(t, func(t *testing.T) {
+				s := new(protocoltest.System)
+				p := start(t, s)
+				for _, parts := range c.parts {
+					response, _ := s.Do(p, "POST /i/_bulk", fmt.Sprintf(c.form, parts[0], parts[1]), agent)
+					if response.Status != 200 || !bytes.Contains(response.Body, []byte(`"status":201`)) {
+						t.Fatalf("%d %s", response.Status, response.Body)
+					}
+					time.Sleep(time.Second) // what has no time has another one then
 				}
-			}
-			if got := s.PacketIDs(); len(got) != c.want {
-				t.Errorf("the packets are %q", got)
-			}
+				if got := s.PacketIDs(); len(got) != c.want {
+					t.Errorf("the packets are %q", got)
+				}
+			})
 		})
 	}
 }

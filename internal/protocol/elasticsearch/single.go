@@ -44,7 +44,7 @@ func (p *Protocol) acceptSingle(ctx context.Context, r *server.Request, from rec
 	t.begin(packets, from.Client, time.Now())
 	one.source = body.Body
 	err := t.do(one)
-	id = p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())
+	id, content := p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())
 	if t.skewed > 0 {
 		p.receiver.CountSkewed(1)
 	}
@@ -54,5 +54,5 @@ func (p *Protocol) acceptSingle(ctx context.Context, r *server.Request, from rec
 	if err != nil {
 		return "", p.receiver.RefuseUntranslated(packets, err)
 	}
-	return id, p.receiver.Accept(ctx, from, packets, id)
+	return id, p.receiver.AcceptContent(ctx, from, packets, id, content)
 }

@@ -14,6 +14,10 @@ import (
 // no UTF-8 stays as it is, for package record to note. Binary data that is text becomes a
 // string, other one base64.
 func appendJSON(dst, data []byte, at int) (result []byte, end int) {
+	if c := data[at]; c >= 0xa0 && c < 0xc0 { // a short text
+		end = at + 1 + int(c&0x1f)
+		return append(record.AppendEscaped(append(dst, '"'), data[at+1:end]), '"'), end
+	}
 	h, _ := parseHead(data, at)
 	end = h.end()
 	switch h.kind {

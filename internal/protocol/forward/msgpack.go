@@ -169,27 +169,12 @@ type scanner struct {
 // scan goes on where it was. Data begins with the value and is longer than before.
 func (s *scanner) scan(data []byte, maxSize int) (complete bool, err error) {
 	for {
-		h, ok := parseHead(data, s.at)
-		if !ok {
-			return false, nil
-		}
-		end := h.end()
-		switch {
-		case h.kind == kindInvalid:
-			return false, errInvalid
-		case end > maxSize || h.size > maxSize: // each element has a byte at least
-			return false, errSize
-		case end > len(data):
-			return false, nil
-		}
-		s.at = end
-		if n := h.children(); n > 0 {
-			if s.depth == maxNesting {
-				return false, errNesting
-			}
-			s.open[s.depth] = n
-			s.depth++
+		if end := shortEnd(data, s.at); end > 0 && end <= maxSize {
+			s.at = end
+		} else if opened, complete, err := s.scanHead(data, maxSize); opened {
 			continue
+		} else if err != nil || !complete {
+			return false, err
 		}
 		for s.depth > 0 {
 			if s.open[s.depth-1]--; s.open[s.depth-1] > 0 {
@@ -203,9 +188,59 @@ func (s *scanner) scan(data []byte, maxSize int) (complete bool, err error) {
 	}
 }
 
+// scanHead scans a value that is no container, or opens one.
+func (s *scanner) scanHead(data []byte, maxSize int) (opened, complete bool, err error) {
+	h, ok := parseHead(data, s.at)
+	if !ok {
+		return false, false, nil
+	}
+	end := h.end()
+	switch {
+	case h.kind == kindInvalid:
+		return false, false, errInvalid
+	case end > maxSize || h.size > maxSize: // each element has a byte at least
+		return false, false, errSize
+	case end > len(data):
+		return false, false, nil
+	}
+	n := h.children()
+	if n == 0 {
+		s.at = end
+		return false, true, nil
+	}
+	if s.depth == maxNesting {
+		return false, false, errNesting
+	}
+	s.at, s.open[s.depth] = end, n
+	s.depth++
+	return true, false, nil
+}
+
+// shortEnd returns the offset behind the text of less than 256 bytes at an offset, which most
+// values are, or 0 for another value and for a text that is not complete.
+func shortEnd(data []byte, at int) int {
+	if at+1 >= len(data) {
+		return 0
+	}
+	end := 0
+	if c := data[at]; c >= 0xa0 && c < 0xc0 {
+		end = at + 1 + int(c&0x1f)
+	} else if c == 0xd9 {
+		end = at + 2 + int(data[at+1])
+	}
+	if end > len(data) {
+		return 0
+	}
+	return end
+}
+
 // skip returns the offset behind the complete value at an offset.
 func skip(data []byte, at int) int {
 	for missing := 1; missing > 0; missing-- {
+		if end := shortEnd(data, at); end > 0 {
+			at = end
+			continue
+		}
 		h, _ := parseHead(data, at)
 		at = h.end()
 		missing += h.children()

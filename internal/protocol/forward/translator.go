@@ -61,6 +61,7 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 	if f.single {
 		return t.event(packets, f.tag, entries, 0, arrival)
 	}
+	packets.Expect(len(entries) * 5 / 2)
 	for len(entries) > 0 {
 		var s scanner
 		if complete, err := s.scan(entries, len(entries)); err != nil || !complete {

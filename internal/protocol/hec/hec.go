@@ -2,6 +2,7 @@
 package hec
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
@@ -75,6 +76,7 @@ func (p *Protocol) receive(r *server.Request, translate translation, to *http1.R
 	}
 	if why != nil {
 		refuse(to, why, r.Head.Authorization != nil)
+		to.Unanswered = to.Status == http.StatusServiceUnavailable && isSplunkLogging(r.Head)
 		return
 	}
 	answer(to, http.StatusOK, codeSuccess, "Success")
@@ -124,6 +126,16 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate tra
 		return p.receiver.RefuseUntranslated(packets, err)
 	}
 	return p.receiver.Accept(ctx, from, packets, id)
+}
+
+// isSplunkLogging reports whether the client is the package splunk-logging of Node.js, below
+// winston-splunk-httplogger, too. It takes an answer with any status for the end of a request, and
+// sends again only what is not answered. It names its HTTP client, Needle, or in old versions
+// nothing.
+func isSplunkLogging(head *http1.Head) bool {
+	agent := head.Field("user-agent")
+	return http1.Is(head.Field("content-type"), "application/x-www-form-urlencoded") &&
+		(agent == nil || bytes.HasPrefix(agent, []byte("Needle/")))
 }
 
 // refuse answers as Splunk does: its clients send again after 503 with code 9, and after 429.

@@ -113,6 +113,31 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// splunk-logging takes every answer for the end of a request: it gets none while there is no room.
+func TestUnanswered(t *testing.T) {
+	const form, needle = "Content-Type: application/x-www-form-urlencoded", "User-Agent: Needle/2.9.1 (Node.js v20.20.2; linux x64)"
+	for name, c := range map[string]struct {
+		body   string
+		fields []string
+		want   bool
+	}{
+		"needle":        {`{"event":"m"}`, []string{form, needle}, true},
+		"old":           {`{"event":"m"}`, []string{form}, true},
+		"malformed":     {`{"event":`, []string{form, needle}, false},
+		"curl":          {`{"event":"m"}`, []string{form, "User-Agent: curl/7.88.1"}, false},
+		"another agent": {`{"event":"m"}`, []string{needle}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := (&protocoltest.System{Journal: protocoltest.Journal{Full: true}}).Start(t, "hec")
+				if response, _ := s.Do(New(s.Receiver), event, c.body, c.fields...); response.Unanswered != c.want {
+					t.Errorf("%d, unanswered %v", response.Status, response.Unanswered)
+				}
+			})
+		})
+	}
+}
+
 // FuzzEvents compares the events of a body with those that encoding/json sees.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(`{"time":1700000000.5,"event":{"message":"m","level":30},"fields":{"a":{"b":null}}}{"event":"n"}[{"event":1}]`))

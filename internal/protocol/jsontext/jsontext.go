@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // MaxDepth is how deep values may be nested.
@@ -242,9 +243,10 @@ func plain(text []byte, at int) int {
 		word := binary.LittleEndian.Uint64(text[at:])
 		quote, backslash := word^ones*'"', word^ones*'\\'
 		// A byte below n makes its high bit in x-n (S. Anderson, "Bit Twiddling Hacks").
+		// Only bytes above the first such one may have a high bit by mistake.
 		special := (word-ones*' ')&^word | (quote-ones)&^quote | (backslash-ones)&^backslash
-		if special&highs != 0 {
-			break
+		if special &= highs; special != 0 {
+			return at + bits.TrailingZeros64(special)/8
 		}
 	}
 	for at < len(text) && text[at] >= ' ' && text[at] != '"' && text[at] != '\\' {

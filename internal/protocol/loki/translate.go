@@ -204,6 +204,7 @@ func (t *translator) stream(message []byte) error {
 		return err
 	}
 	t.endLabels()
+	t.packets.Expect(len(message) * 5 / 2)
 	f = fields{rest: message}
 	for f.next() {
 		if f.tag != streamEntries {

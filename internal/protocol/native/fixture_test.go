@@ -38,7 +38,9 @@ type greedyJournal struct {
 	roomErr    error
 	putErr     error
 	noRoomFor  string // a packet's id
-	needed     int    // the most that CheckCapacity was asked for and said yes to
+	keeps      bool   // leaves packets as they are and does not release them
+	kept       []*packet.Packet
+	needed     int // the most that CheckCapacity was asked for and said yes to
 	// entered, unless nil, gets a value when Append is called, which then waits
 	// for one from gate.
 	entered, gate chan struct{}
@@ -67,6 +69,10 @@ func (j *greedyJournal) Append(packets []*packet.Packet) (int, error) {
 		j.taken = append(j.taken, record{
 			string(p.Body), string(p.PacketID.AppendDecoded(nil, p.Body)), p.Traceparent, p.Messages, p.DeliveryChan,
 		})
+		if j.keeps {
+			j.kept = append(j.kept, p)
+			continue
+		}
 		for b := range p.Body {
 			p.Body[b] = '#'
 		}

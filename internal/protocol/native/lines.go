@@ -26,8 +26,7 @@ func (p *Protocol) lines(how *submission, received *packet.Packet, to *http1.Res
 	}
 	b := p.batches.Get().(*batch)
 	defer p.release(b)
-	p.checkLines(how, received.Body, b)
-	p.memory.Drop(received)
+	p.takeLines(how, received, b)
 	for i, result := range b.intake.Accept(how.ack) {
 		b.add(b.lines[i], result)
 	}
@@ -70,9 +69,20 @@ func (p *Protocol) release(b *batch) {
 
 func (b *batch) accepted() int { return b.stored + b.duplicates }
 
+// takeLines makes packets of the lines of a body, of which it gives up the ownership.
+func (p *Protocol) takeLines(how *submission, received *packet.Packet, b *batch) {
+	shared := p.memory.Share(received)
+	p.checkLines(how, received.Body, shared, b)
+	if shared != nil {
+		shared.Close()
+	} else {
+		p.memory.Drop(received)
+	}
+}
+
 // checkLines checks and screens lines. It adds candidates to the batch, and notes the
-// result of all others.
-func (p *Protocol) checkLines(how *submission, text []byte, b *batch) {
+// result of all others. The packets are parts of shared unless that is nil.
+func (p *Protocol) checkLines(how *submission, text []byte, shared *packet.Shared, b *batch) {
 	lines, now := packet.LinesOf(text), time.Now()
 	for {
 		line, number, ok := lines.Next()
@@ -85,7 +95,7 @@ func (p *Protocol) checkLines(how *submission, text []byte, b *batch) {
 			b.refuse(number, *why)
 			continue
 		}
-		received, reason := p.memory.Lend(len(line))
+		received, reason := p.memory.LendPart(shared, line)
 		if reason != "" {
 			why := body.Unavailable(reason)
 			why.PacketID = string(info.PacketID.AppendDecoded(nil, line))
@@ -94,8 +104,7 @@ func (p *Protocol) checkLines(how *submission, text []byte, b *batch) {
 			b.refuse(number, *why)
 			continue
 		}
-		received.Body, received.Info = append(received.Body, line...), info
-		received.Accepted, received.Traceparent = now, how.traceparent
+		received.Info, received.Accepted, received.Traceparent = info, now, how.traceparent
 		p.screen(candidateOf(how.principal, received), number, b)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
@@ -324,5 +325,31 @@ func TestLinesBehindOneWithoutRoom(t *testing.T) {
 	}
 	if ids := f.ids(); !reflect.DeepEqual(ids, []string{"1", "3"}) {
 		t.Errorf("taken %v", ids)
+	}
+}
+
+// The packets of a request are parts of its body, which is held until the last is released.
+func TestLinesAreParts(t *testing.T) {
+	f := serve(t, standard())
+	f.journal.keeps = true
+	first, second := aPacket("1", 700), aPacket("2", 600)
+	if a := f.exchange(post(first+"\n"+second+"\n", linesType)); a.StatusCode != 202 || len(f.journal.kept) != 2 {
+		t.Fatalf("%d %s, %d packets", a.StatusCode, a.text, len(f.journal.kept))
+	}
+	for i, p := range f.journal.kept {
+		line, ended := p.Line()
+		if want := []string{first, second}[i] + "\n"; !ended || string(line) != want {
+			t.Errorf("packet %d is %q", i, line)
+		}
+	}
+	body := packet.FootprintOf(len(first) + len(second) + 2)
+	for _, p := range f.journal.kept {
+		if held := f.handler.memory.Held(); held != body {
+			t.Errorf("%d bytes are held with parts, want %d", held, body)
+		}
+		p.Release()
+	}
+	if held := f.handler.memory.Held(); held != 0 {
+		t.Errorf("%d bytes are held in the end", held)
 	}
 }

@@ -1,10 +1,8 @@
 package otlp
 
 import (
-	"encoding/hex"
 	"errors"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
@@ -21,7 +19,9 @@ const (
 	maxScopesBytes = 32 << 10
 	// maxCopyBytes bounds the values that are copied into each message.
 	maxCopyBytes = 1 << 10
-	millisecond  = uint64(time.Millisecond)
+	// jsonBytes is about how many bytes of JSON one of protobuf makes, with what is copied.
+	jsonBytes   = 3
+	millisecond = uint64(time.Millisecond)
 )
 
 // errHead is why records of a resource or a scope are rejected.
@@ -200,6 +200,11 @@ func (t *translator) chunk() error {
 		emitter = t.client.AppendTo(nil)
 	}
 	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
+	bytes := 0
+	for i := range t.scopes {
+		bytes += jsonBytes * len(t.scopes[i].logs)
+	}
+	t.into.Expect(bytes)
 	for i := range t.scopes {
 		index := i
 		if alone {
@@ -306,8 +311,7 @@ func (t *translator) begin(r *logRecord) {
 	}
 	t.message.Begin(int64(milliseconds))
 	if r.time%millisecond != 0 || r.time == 0 {
-		t.text = strconv.AppendUint(t.text[:0], r.time, 10)
-		t.message.Set("time_unix_nano", t.text)
+		t.message.SetUint("time_unix_nano", r.time)
 	}
 }
 
@@ -324,34 +328,26 @@ func (t *translator) own(r *logRecord) {
 		m.Set("severity_text", r.severityText)
 	}
 	if r.severity != 0 {
-		t.number("severity_number", int64(r.severity))
+		m.SetInt("severity_number", int64(r.severity))
 	}
 	if r.observed != 0 {
-		t.text = strconv.AppendUint(t.text[:0], r.observed, 10)
-		m.Set("observed_time_unix_nano", t.text)
+		m.SetUint("observed_time_unix_nano", r.observed)
 	}
 	if len(r.traceID) > 0 {
-		t.text = hex.AppendEncode(t.text[:0], r.traceID)
-		m.Set("trace_id", t.text)
+		m.SetHex("trace_id", r.traceID)
 	}
 	if len(r.spanID) > 0 {
-		t.text = hex.AppendEncode(t.text[:0], r.spanID)
-		m.Set("span_id", t.text)
+		m.SetHex("span_id", r.spanID)
 	}
 	if r.flags != 0 {
-		t.number("trace_flags", int64(r.flags))
+		m.SetUint("trace_flags", uint64(r.flags))
 	}
 	if len(r.event) > 0 {
 		m.Set("event_name", r.event)
 	}
 	if r.dropped != 0 {
-		t.number("otel.dropped_attributes_count", int64(r.dropped))
+		m.SetUint("otel.dropped_attributes_count", uint64(r.dropped))
 	}
-}
-
-func (t *translator) number(key string, value int64) {
-	t.text = strconv.AppendInt(t.text[:0], value, 10)
-	t.message.Set(key, t.text)
 }
 
 // body sets the text of the message.

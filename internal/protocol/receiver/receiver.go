@@ -182,13 +182,19 @@ func (r *Receiver) NewPackets(ctx context.Context) *record.Packets {
 // intake owns them. It returns why they are not accepted, or nil. It waits for capacity until
 // ctx ends.
 func (r *Receiver) Accept(ctx context.Context, from Sender, packets *record.Packets, id string) *problem.Problem {
+	return r.AcceptContent(ctx, from, packets, id, nil)
+}
+
+// AcceptContent is Accept for records that have their times of arrival, of a request that is
+// recognised nevertheless when it comes again: by the id and the content, unless that is nil.
+func (r *Receiver) AcceptContent(ctx context.Context, from Sender, packets *record.Packets, id string, content []byte) *problem.Problem {
 	if why := r.notAllowed(from, packets); why != nil {
 		packets.Drop()
 		return r.Refuse(*why)
 	}
 	records := packets.Messages()
 	in := r.service.deps.Intake
-	receipt := in.AcceptAll(ctx, r.candidates(from, packets.Seal(id)), in.Config().Ack)
+	receipt := in.AcceptAll(ctx, r.candidates(from, packets.Seal(id), content), in.Config().Ack)
 	switch {
 	case receipt.Refusal != nil:
 		return r.refusedBy(receipt.Refusal)
@@ -206,12 +212,12 @@ func (r *Receiver) Accept(ctx context.Context, from Sender, packets *record.Pack
 	return nil
 }
 
-func (r *Receiver) candidates(from Sender, packets []*packet.Packet) []intake.Candidate {
+func (r *Receiver) candidates(from Sender, packets []*packet.Packet, content []byte) []intake.Candidate {
 	now := time.Now()
 	candidates := make([]intake.Candidate, len(packets))
 	for n, p := range packets {
 		p.Accepted = now
-		candidates[n] = intake.Candidate{Packet: p}
+		candidates[n] = intake.Candidate{Packet: p, Content: content}
 		if from.Principal != nil {
 			p.Principal = from.Principal.Name
 			candidates[n].Principal, candidates[n].Rate = from.Principal.Name, from.Principal.Rate

@@ -11,6 +11,9 @@ import (
 type Fields struct {
 	indices map[string]int
 	parents map[string]bool // of names with dots
+	// lengths has bits for the lengths of names, by the sum of their first and last byte: most
+	// other names are not in it, and need no look-up.
+	lengths [256]uint64
 }
 
 // NewFields returns the Fields of names.
@@ -18,13 +21,23 @@ func NewFields(names ...string) *Fields {
 	f := &Fields{indices: make(map[string]int), parents: make(map[string]bool)}
 	for n, name := range names {
 		f.indices[name] = n
+		f.note(name)
 		for at, c := range name {
 			if c == '.' {
 				f.parents[name[:at]] = true
+				f.note(name[:at])
 			}
 		}
 	}
 	return f
+}
+
+// note adds a name, which is not empty, to lengths.
+func (f *Fields) note(name string) { f.lengths[name[0]+name[len(name)-1]] |= 1 << (len(name) & 63) }
+
+// mayHave reports whether a name may be an index or a parent.
+func (f *Fields) mayHave(name []byte) bool {
+	return len(name) > 0 && f.lengths[name[0]+name[len(name)-1]]>>(len(name)&63)&1 != 0
 }
 
 // Find sets the values of the members of a valid object by the index of their name: nil for
@@ -41,6 +54,9 @@ func (f *Fields) find(object, path []byte, values [][]byte) {
 			continue // no name is that long
 		}
 		full := append(path, name...)
+		if !f.mayHave(full) {
+			continue
+		}
 		if n, known := f.indices[string(full)]; known && values[n] == nil && value[0] != 'n' {
 			values[n] = value
 		}

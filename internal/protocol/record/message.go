@@ -5,6 +5,7 @@ package record
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -40,7 +41,7 @@ type Message struct {
 	invalid   bool   // a text was no UTF-8
 	empty     bool
 	tooLarge  bool   // for any packet
-	text      []byte // the encoded message
+	digits    []byte // of the timestamp
 	scratch   []byte
 	path      []byte // of the member of an object that is added
 }
@@ -54,7 +55,7 @@ func (m *Message) Begin(timestamp int64) {
 // Trim releases memory that a large message needed, before the Message is kept for long.
 func (m *Message) Trim() {
 	const keptBytes = 1 << 20
-	if cap(m.body)+cap(m.metadata)+cap(m.types)+cap(m.text)+cap(m.scratch)+cap(m.path) > keptBytes {
+	if cap(m.body)+cap(m.metadata)+cap(m.types)+cap(m.scratch)+cap(m.path) > keptBytes {
 		*m = Message{}
 	}
 }
@@ -77,7 +78,7 @@ func (m *Message) HasLevel() bool { return m.level != "" || len(m.levelText) > 0
 
 // LevelIs reports whether the level has a name.
 func (m *Message) LevelIs(name []byte) bool {
-	if m.level == "" && len(m.levelText) > 0 {
+	if m.hasLevelText() {
 		return string(m.levelText) == string(name)
 	}
 	return cmp.Or(m.level, Info) == string(name)
@@ -110,6 +111,24 @@ func (m *Message) SetString(key, value string) {
 	m.metadata = append(append(m.metadata, ',', '"'), key...)
 	m.metadata = append(m.metadata, `":"`...)
 	m.metadata = append(m.appendText(m.metadata, []byte(value)), '"')
+}
+
+// SetInt is Set for a number.
+func (m *Message) SetInt(key string, number int64) {
+	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
+	m.metadata = append(strconv.AppendInt(m.metadata, number, 10), '"')
+}
+
+// SetUint is Set for a number.
+func (m *Message) SetUint(key string, number uint64) {
+	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
+	m.metadata = append(strconv.AppendUint(m.metadata, number, 10), '"')
+}
+
+// SetHex is Set for an id, in hexadecimal digits.
+func (m *Message) SetHex(key string, id []byte) {
+	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
+	m.metadata = append(hex.AppendEncode(m.metadata, id), '"')
 }
 
 // SetNamed adds metadata with a key of this service that contains a name of the record.
@@ -163,30 +182,52 @@ func (m *Message) appendText(dst, text []byte) []byte {
 	return dst
 }
 
-// encode returns the message as JSON, until the next call, and its level.
-func (m *Message) encode() (text []byte, level packet.Level) {
+// The parts of an encoded message.
+const (
+	startOfTimestamp = `{"timestamp":`
+	startOfLevel     = `,"level":"`
+	startOfText      = `","message":"`
+	startOfMetadata  = `,"metadata":{`
+	startOfTypes     = `,"types":{`
+	fixedBytes       = len(startOfTimestamp) + len(startOfLevel) + len(startOfText) + len(`"}`)
+)
+
+// complete adds what is said of the whole message, once, and returns how many bytes it has.
+func (m *Message) complete() (bytes int) {
 	if m.empty {
-		m.body = append(m.body[:0], emptyBody...)
+		m.body, m.empty = append(m.body[:0], emptyBody...), false
 		m.SetString("body_empty", "true")
 	}
 	if m.invalid {
+		m.invalid = false
 		m.SetString("invalid_utf8", "true")
 	}
-	text = strconv.AppendInt(append(m.text[:0], `{"timestamp":`...), m.timestamp, 10)
-	text = append(text, `,"level":"`...)
-	if m.level == "" && len(m.levelText) > 0 {
-		text, level = append(text, m.levelText...), packet.LevelInfo
+	m.digits = strconv.AppendInt(m.digits[:0], m.timestamp, 10)
+	bytes = fixedBytes + len(m.digits) + len(m.body) + len(m.extras) + sizeOfObject(startOfMetadata, m.metadata) + sizeOfObject(startOfTypes, m.types)
+	if m.hasLevelText() {
+		return bytes + len(m.levelText)
+	}
+	return bytes + len(cmp.Or(m.level, Info))
+}
+
+// append appends a complete message as JSON, and returns its level.
+func (m *Message) append(dst []byte) (_ []byte, level packet.Level) {
+	dst = append(append(append(dst, startOfTimestamp...), m.digits...), startOfLevel...)
+	if m.hasLevelText() {
+		dst, level = append(dst, m.levelText...), packet.LevelInfo
 	} else {
 		name := cmp.Or(m.level, Info)
-		text = append(text, name...)
+		dst = append(dst, name...)
 		level, _ = packet.ParseLevel(name)
 	}
-	text = append(append(text, `","message":"`...), m.body...)
-	text = appendObject(append(text, '"'), `,"metadata":{`, m.metadata)
-	text = appendObject(text, `,"types":{`, m.types)
-	m.text = append(append(text, m.extras...), '}')
-	return m.text, level
+	dst = append(append(dst, startOfText...), m.body...)
+	dst = appendObject(append(dst, '"'), startOfMetadata, m.metadata)
+	dst = appendObject(dst, startOfTypes, m.types)
+	return append(append(dst, m.extras...), '}'), level
 }
+
+// hasLevelText reports whether the level is none that is known.
+func (m *Message) hasLevelText() bool { return m.level == "" && len(m.levelText) > 0 }
 
 // appendObject appends an object of members, each with a comma before it, unless there are none.
 func appendObject(dst []byte, name string, members []byte) []byte {
@@ -194,6 +235,14 @@ func appendObject(dst []byte, name string, members []byte) []byte {
 		return dst
 	}
 	return append(append(append(dst, name...), members[1:]...), '}')
+}
+
+// sizeOfObject returns how many bytes appendObject appends.
+func sizeOfObject(name string, members []byte) int {
+	if len(members) == 0 {
+		return 0
+	}
+	return len(name) + len(members) // its first comma is replaced by the bracket
 }
 
 // AttributesPrefix begins the key of an attribute whose own key is reserved.

@@ -20,6 +20,8 @@ const (
 	maxEmitterBytes = 256
 	// firstBytes is the size of a packet's first buffer.
 	firstBytes = 4 << 10
+	// maxWaste is how much more memory a packet may hold than it needs.
+	maxWaste = 1.5
 	// tailBytes is what the end of a packet takes at most, with its packet_id.
 	tailBytes = 256
 )
@@ -60,6 +62,8 @@ type Packets struct {
 	limits Limits
 	groups map[string]*Group
 	drafts []*draft
+	// expected is about how many bytes follow, until a group has taken them over.
+	expected int
 }
 
 // NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
@@ -74,7 +78,13 @@ type Group struct {
 	head    []byte // of each packet
 	emitter packet.Text
 	open    *draft // nil: the next message begins a packet
+	// expected is about how many bytes will be added.
+	expected int
 }
+
+// Expect tells that messages of about so many bytes follow, most of them for the next group
+// that begins a packet, so that its packets need not grow. It is a hint.
+func (p *Packets) Expect(bytes int) { p.expected = bytes }
 
 // draft is a packet that is not complete.
 type draft struct {
@@ -122,26 +132,28 @@ func (g *Group) Add(m *Message) error {
 	if m.tooLarge {
 		return ErrTooLarge
 	}
-	text, level := m.encode()
-	if len(g.head)+len(text)+tailBytes > g.packets.limits.Bytes {
+	size := m.complete()
+	if len(g.head)+size+tailBytes > g.packets.limits.Bytes {
 		return ErrTooLarge
 	}
 	d := g.open
-	if d != nil && (d.messages >= g.packets.limits.Messages || len(d.packet.Body)+1+len(text)+tailBytes > maxBytes) {
+	if d != nil && (d.messages >= g.packets.limits.Messages || len(d.packet.Body)+1+size+tailBytes > maxBytes) {
 		d = nil
 	}
 	if d == nil {
 		var err error
-		if d, err = g.begin(len(text)); err != nil {
+		if d, err = g.begin(size); err != nil {
 			return err
 		}
-	} else if err := g.packets.grow(d, 1+len(text)); err != nil {
+	} else if err := g.packets.grow(d, 1+size); err != nil {
 		return err
 	}
 	if d.messages > 0 {
 		d.packet.Body = append(d.packet.Body, ',')
 	}
-	d.packet.Body = append(d.packet.Body, text...)
+	var level packet.Level
+	d.packet.Body, level = m.append(d.packet.Body)
+	g.expected = max(0, g.expected-size)
 	d.messages++
 	d.level = max(d.level, level)
 	return nil
@@ -149,7 +161,9 @@ func (g *Group) Add(m *Message) error {
 
 // begin begins a packet with a message of that many bytes.
 func (g *Group) begin(bytes int) (*draft, error) {
-	p, reason := g.packets.lend(max(firstBytes, len(g.head)+bytes+tailBytes))
+	g.expected, g.packets.expected = max(g.expected, g.packets.expected), 0
+	size := max(firstBytes, len(g.head)+bytes+tailBytes, min(len(g.head)+g.expected+tailBytes, maxBytes))
+	p, reason := g.packets.lend(size)
 	if reason != "" {
 		return nil, UnavailableError(reason)
 	}
@@ -209,9 +223,12 @@ func (p *Packets) Seal(id string) []*packet.Packet {
 	return packets
 }
 
-// fit is Memory.Fit, which keeps the body only.
+// fit is Memory.Fit, which keeps the body only, for packets with memory that a copy is worth.
 func (p *Packets) fit(of *packet.Packet) *packet.Packet {
 	info := of.Info
+	if float64(of.Footprint()) <= maxWaste*float64(packet.FootprintOf(len(of.Body))) {
+		return of
+	}
 	of = p.lender.Memory().Fit(of)
 	of.Info = info
 	return of

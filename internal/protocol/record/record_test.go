@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -273,6 +274,51 @@ func TestAddMembers(t *testing.T) {
 	types := map[string]string{"i": "i", "f": "d", "t": "b", "no": "b", "z": "n", "a": "j", "o.e": "j", bottom: "j", "big": "j"}
 	if fmt.Sprint(got.Metadata) != fmt.Sprint(want) || fmt.Sprint(got.Types) != fmt.Sprint(types) {
 		t.Errorf("metadata %v\nwant     %v\ntypes %v\nwant  %v", got.Metadata, want, got.Types, types)
+	}
+}
+
+// counted is a lender that counts.
+type counted struct {
+	lender
+	lent *[]int // sizes
+}
+
+func (c counted) LendWithRoom(ctx context.Context, size int) (*packet.Packet, intake.Reason) {
+	*c.lent = append(*c.lent, size)
+	return c.lender.LendWithRoom(ctx, size)
+}
+
+// Packets of about the expected size take their memory once, and others no more than they need.
+func TestExpect(t *testing.T) {
+	const messages, bytes = 100, 1000
+	for name, c := range map[string]struct{ expected, lent int }{
+		"nothing": {0, 6}, "enough": {messages * (bytes + 100), 1}, "too much": {10 * messages * bytes, 1}, "too little": {messages * bytes / 2, 2},
+	} {
+		l := counted{newLender(t, 64<<20), new([]int)}
+		p := NewPackets(t.Context(), l, ample)
+		p.Expect(c.expected)
+		var m Message
+		for n := range messages + 1 {
+			m.Begin(1)
+			m.SetBody([]byte(strings.Repeat("x", bytes)))
+			group := "many"
+			if n == messages {
+				group = "one" // is not expected
+			}
+			add(t, p.Group([]byte(group)), &m)
+		}
+		if len(*l.lent) != c.lent+1 || slices.Max(*l.lent) > maxBytes {
+			t.Errorf("%s: the sizes %v are lent", name, *l.lent)
+		}
+		if last := (*l.lent)[len(*l.lent)-1]; last > 2*firstBytes {
+			t.Errorf("%s: %d bytes are lent to one message", name, last)
+		}
+		for _, sealed := range p.Seal("test") {
+			if most := maxWaste * float64(packet.FootprintOf(len(sealed.Body))); float64(sealed.Footprint()) > most {
+				t.Errorf("%s: a packet of %d bytes holds %d", name, len(sealed.Body), sealed.Footprint())
+			}
+			l.Memory().Drop(sealed)
+		}
 	}
 }
 

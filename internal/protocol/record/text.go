@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -10,6 +11,13 @@ const hexDigits = "0123456789abcdef"
 // AppendText appends text as the content of a JSON string, without quotes. Each byte of
 // invalid UTF-8 becomes U+FFFD, and valid is false.
 func AppendText(dst, text []byte) (result []byte, valid bool) {
+	if isPlainText(text) {
+		return append(dst, text...), true
+	}
+	return appendMixedText(dst, text)
+}
+
+func appendMixedText(dst, text []byte) (result []byte, valid bool) {
 	valid = true
 	plain := 0 // where the text begins that is not yet appended
 	for i := 0; i < len(text); {
@@ -32,27 +40,48 @@ func AppendText(dst, text []byte) (result []byte, valid bool) {
 	return append(dst, text[plain:]...), valid
 }
 
+// isPlainText reports whether all of a text is ASCII that needs no escape. The last word of
+// eight bytes overlaps the one before.
+func isPlainText(text []byte) bool {
+	if len(text) < 8 {
+		for _, c := range text {
+			if !isPlain(c) {
+				return false
+			}
+		}
+		return true
+	}
+	special := uint64(0)
+	for i := 0; i+8 <= len(text); i += 8 {
+		special |= specials(binary.LittleEndian.Uint64(text[i:]))
+	}
+	return special|specials(binary.LittleEndian.Uint64(text[len(text)-8:])) == 0
+}
+
 // plainPrefix returns how many bytes of text are ASCII that needs no escape, in words of
 // eight bytes and then one by one.
 func plainPrefix(text []byte) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
 	i := 0
 	for ; i+8 <= len(text); i += 8 {
-		word := binary.LittleEndian.Uint64(text[i:])
-		quote, backslash := word^ones*'"', word^ones*'\\'
-		// A byte below n makes its high bit in x-n (S. Anderson, "Bit Twiddling Hacks").
-		special := word | (word-ones*' ')&^word | (quote-ones)&^quote | (backslash-ones)&^backslash
-		if special&highs != 0 {
-			break
+		if special := specials(binary.LittleEndian.Uint64(text[i:])); special != 0 {
+			return i + bits.TrailingZeros64(special)/8
 		}
 	}
 	for i < len(text) && isPlain(text[i]) {
 		i++
 	}
 	return i
+}
+
+// specials is not 0 if one of eight bytes is not plain, and its lowest bit is in the first one.
+func specials(word uint64) uint64 {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	quote, backslash := word^ones*'"', word^ones*'\\'
+	// A byte below n makes its high bit in x-n (S. Anderson, "Bit Twiddling Hacks").
+	return (word | (word-ones*' ')&^word | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs
 }
 
 func isPlain(c byte) bool { return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' }
@@ -81,6 +110,9 @@ func AppendQuoted(dst, text []byte) []byte {
 // AppendEscaped appends text as the content of a JSON string, in which bytes of invalid UTF-8
 // stay as they are.
 func AppendEscaped(dst, text []byte) []byte {
+	if isPlainText(text) {
+		return append(dst, text...)
+	}
 	plain := 0 // where the text begins that is not yet appended
 	for i := 0; i < len(text); {
 		if i += plainPrefix(text[i:]); i == len(text) {

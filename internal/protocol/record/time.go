@@ -18,15 +18,9 @@ func (m *Message) BeginAt(nano int64, arrival time.Time) (skewed bool) {
 	}
 	m.Begin(nano / perMilli)
 	if nano%perMilli != 0 {
-		m.setInt("time_unix_nano", nano)
+		m.SetInt("time_unix_nano", nano)
 	}
 	return IsSkewed(nano/perMilli, arrival)
-}
-
-// setInt is Set for a number.
-func (m *Message) setInt(key string, value int64) {
-	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
-	m.metadata = append(strconv.AppendInt(m.metadata, value, 10), '"')
 }
 
 // ParseTime returns the time of a text in nanoseconds since 1970, above 0: a number as

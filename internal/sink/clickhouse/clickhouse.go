@@ -44,7 +44,7 @@ type codec struct {
 func (c *codec) Encode(r *httpsink.Request, packets []*packet.Packet) {
 	c.hash.Reset()
 	for _, p := range packets {
-		c.row.record.Reset(p.Body)
+		c.row.record.Reset(p)
 		for c.row.record.Next() {
 			r.Body = c.row.append(r.Body)
 		}

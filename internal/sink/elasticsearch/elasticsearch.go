@@ -57,7 +57,7 @@ type codec struct {
 // Encode implements httpsink.Codec.
 func (c *codec) Encode(r *httpsink.Request, packets []*packet.Packet) {
 	for _, p := range packets {
-		c.record.Reset(p.Body)
+		c.record.Reset(p)
 		c.setID(p.Body)
 		for i := 0; c.record.Next(); i++ {
 			r.Body = c.appendAction(r.Body, i)

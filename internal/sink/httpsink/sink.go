@@ -106,7 +106,7 @@ func (s *Sink) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, &errConnect{err}
 	}
-	return conn, nil
+	return bodyConn{conn}, nil
 }
 
 func (s *Sink) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {

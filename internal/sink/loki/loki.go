@@ -91,7 +91,7 @@ func (c *codec) Encode(r *httpsink.Request, packets []*packet.Packet) {
 	c.streams.reset()
 	now := time.Now()
 	for _, p := range packets {
-		c.record.Reset(p.Body)
+		c.record.Reset(p)
 		for i := int64(0); c.record.Next(); i++ {
 			one := entry{record: c.record, nanoseconds: c.record.Nanoseconds}
 			if !c.record.Exact {

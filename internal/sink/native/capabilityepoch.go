@@ -8,6 +8,7 @@ import "sync/atomic"
 type capabilityEpoch struct {
 	number atomic.Int64 // advances when the process may have been replaced
 	ndjson atomic.Int64 // the last epoch known to accept NDJSON; 0 is none
+	traces atomic.Int64 // that are accepted in a request of NDJSON
 }
 
 // init starts at epoch 1 with capabilities unknown.
@@ -21,11 +22,13 @@ func (e *capabilityEpoch) stale() bool {
 	return known != 0 && known != e.number.Load()
 }
 
-// learn records what the analyzer advertised in the epoch number.
-func (e *capabilityEpoch) learn(number int64, acceptsNDJSON bool) {
-	if !acceptsNDJSON {
+// learn records what the analyzer advertised in the epoch number: how many traces a request
+// of NDJSON may have, 0 if it accepts none.
+func (e *capabilityEpoch) learn(number int64, traces int) {
+	if traces == 0 {
 		number = 0
 	}
+	e.traces.Store(int64(traces))
 	e.ndjson.Store(number)
 }
 

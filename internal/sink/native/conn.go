@@ -46,7 +46,7 @@ func (c *conn) Send(ctx context.Context, packets []*packet.Packet, deadline time
 		result.Lost = lost
 	}
 	if result.Outcome == sink.Rejected && result.Reason == sink.UnsupportedMedia && len(packets) > 1 && !result.Unsent {
-		c.connection.epoch.learn(0, false)
+		c.connection.epoch.learn(0, 0)
 	}
 	result.ProbeSoon = c.connection.madeStale
 	return result

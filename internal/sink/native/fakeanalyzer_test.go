@@ -32,8 +32,8 @@ var ok = status(200, "", "{}")
 
 // receivedRequest is a request as a fakeAnalyzer received it.
 type receivedRequest struct {
-	contentType, key, trace, body string
-	connection                    int
+	contentType, key, trace, traces, body string
+	connection                            int
 }
 
 // fakeAnalyzer is an analyzer with programmable replies, over in-memory pipes or TCP.
@@ -155,7 +155,7 @@ func (s *fakeAnalyzer) respond(r *http.Request, body string, number int) reply {
 	}
 	one := receivedRequest{
 		contentType: r.Header.Get("Content-Type"), key: r.Header.Get("Idempotency-Key"),
-		trace: r.Header.Get("Traceparent"), body: body, connection: number,
+		trace: r.Header.Get("Traceparent"), traces: r.Header.Get("Traceparents"), body: body, connection: number,
 	}
 	s.requests = append(s.requests, one)
 	ingest := s.ingest

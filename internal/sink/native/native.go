@@ -10,11 +10,13 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
+	"github.com/logstreamer/logstreamer/internal/tracelist"
 )
 
 // Sink is the way to one analyzer.
@@ -59,7 +61,7 @@ func tlsConfig(base *url.URL, secure TLS) func() *tls.Config {
 // Capabilities implements sink.Sink.
 func (s *Sink) Capabilities() sink.Capabilities {
 	if s.epoch.acceptsNDJSON() {
-		return sink.Capabilities{MaxPackets: math.MaxInt}
+		return sink.Capabilities{MaxPackets: math.MaxInt, MaxTraces: int(s.epoch.traces.Load())}
 	}
 	return sink.Capabilities{MaxPackets: 1, Stale: s.epoch.stale()}
 }
@@ -70,18 +72,27 @@ func (s *Sink) Probe(ctx context.Context, deadline time.Time) sink.Result {
 	resp, err := s.probe.connection.exchange(ctx, s.probe.request, deadline)
 	defer s.probe.Close()
 	if err == nil && isSuccess(resp.status) {
-		s.epoch.learn(epoch, acceptsNDJSON(resp))
+		s.epoch.learn(epoch, acceptedTraces(resp))
 	}
 	return classifyProbe(resp, err)
 }
 
-// acceptsNDJSON reports whether the Accept-Post of a health response lists NDJSON.
-func acceptsNDJSON(r response) bool {
+// acceptedTraces returns how many traces a request of NDJSON may have by the Accept-Post of a
+// health response, 0 if that does not list NDJSON. An analyzer that does not read the
+// header Traceparents says so by the parameter traces=1.
+func acceptedTraces(r response) int {
 	for kind := range strings.SplitSeq(r.field("Accept-Post"), ",") {
-		kind, _, _ = strings.Cut(kind, ";")
-		if strings.EqualFold(strings.TrimSpace(kind), ndjsonType) {
-			return true
+		kind, parameters, _ := strings.Cut(kind, ";")
+		if !strings.EqualFold(strings.TrimSpace(kind), ndjsonType) {
+			continue
 		}
+		for parameter := range strings.SplitSeq(parameters, ";") {
+			name, value, _ := strings.Cut(parameter, "=")
+			if n, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && n > 0 && strings.EqualFold(strings.TrimSpace(name), "traces") {
+				return min(n, tracelist.MaxEntries)
+			}
+		}
+		return tracelist.MaxEntries
 	}
-	return false
+	return 0
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/tracelist"
 )
 
 const (
@@ -33,6 +34,7 @@ type request struct {
 	remaining net.Buffers   // of buffers, not yet written
 	joined    *bufio.Writer // joins parts for TLS; nil until it is needed
 	id        []byte
+	traces    []byte
 }
 
 func newRequest(base *url.URL, path string) *request {
@@ -57,9 +59,15 @@ func (r *request) preparePost(packets []*packet.Packet) {
 	r.parts = append(r.parts[:0], nil) // placeholder of the head
 	length := 0
 	for _, p := range packets {
-		r.parts = append(r.parts, p.Body)
-		length += len(p.Body)
-		if r.ndjson && p.Body[len(p.Body)-1] != '\n' {
+		if !r.ndjson {
+			r.parts = append(r.parts, p.Body)
+			length += len(p.Body)
+			continue
+		}
+		line, ended := p.Line()
+		r.parts = append(r.parts, line)
+		length += len(line)
+		if !ended {
 			r.parts = append(r.parts, newline)
 			length++
 		}
@@ -74,12 +82,33 @@ func (r *request) preparePost(packets []*packet.Packet) {
 		r.head = append(r.head, "\r\nIdempotency-Key: "...)
 		r.appendKey(packets[0])
 	}
-	if trace := packets[0].Traceparent; trace != "" {
-		r.head = append(r.head, "\r\nTraceparent: "...)
-		r.head = append(r.head, trace...)
-	}
+	r.appendTraces(packets)
 	r.head = append(r.head, "\r\n\r\n"...)
 	r.parts[0] = r.head
+}
+
+// appendTraces appends the header Traceparent if all packets have the same, and Traceparents
+// if they differ.
+func (r *request) appendTraces(packets []*packet.Packet) {
+	r.traces = r.traces[:0]
+	for first, last := 0, 0; first < len(packets); first = last {
+		trace := packets[first].Traceparent
+		for last < len(packets) && packets[last].Traceparent == trace {
+			last++
+		}
+		switch {
+		case trace == "":
+		case last-first == len(packets):
+			r.head = append(r.head, "\r\nTraceparent: "...)
+			r.head = append(r.head, trace...)
+		default:
+			r.traces = tracelist.Append(r.traces, first+1, last, trace)
+		}
+	}
+	if len(r.traces) > 0 {
+		r.head = append(r.head, "\r\n"+tracelist.Header+": "...)
+		r.head = append(r.head, r.traces...)
+	}
 }
 
 // joinedBytes bounds what is joined for one write with TLS: four records.

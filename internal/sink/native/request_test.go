@@ -7,6 +7,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/tracelist"
 )
 
 func TestSinglePacketIsUnchanged(t *testing.T) {
@@ -83,6 +84,51 @@ func TestNDJSON(t *testing.T) {
 					t.Errorf("Content-Type %q, Idempotency-Key %q, Traceparent %q", r.contentType, r.key, r.trace)
 				}
 			})
+		})
+	}
+}
+
+// A request has the trace of each of its packets, whatever the packets have.
+func TestTraces(t *testing.T) {
+	for _, test := range []struct{ packets, trace, traces string }{
+		{"-", "", ""}, {"a", "a", ""}, {"--", "", ""}, {"aa", "a", ""},
+		{"ab", "", "1=a, 2=b"}, {"a-", "", "1=a"}, {"-aaab-a", "", "2-4=a, 5=b, 7=a"},
+	} {
+		t.Run(test.packets, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f, analyzer := startBatches(t, always(ok))
+				packets := f.packets.some(t, len(test.packets))
+				for i, p := range packets {
+					p.Traceparent = strings.Trim(test.packets[i:i+1], "-")
+				}
+				want(t, f.sendAll(t, packets), sink.Delivered, "")
+				if got := analyzer.received()[0]; got.trace != test.trace || got.traces != test.traces {
+					t.Errorf("Traceparent is %q and Traceparents is %q, want %q and %q", got.trace, got.traces, test.trace, test.traces)
+				}
+			})
+		})
+	}
+}
+
+// An analyzer says how many traces a request may have.
+func TestAcceptedTraces(t *testing.T) {
+	for accepts, want := range map[string]int{
+		"application/x-ndjson":                                          tracelist.MaxEntries,
+		"application/json;traces=1, application/x-ndjson":               tracelist.MaxEntries,
+		"application/x-ndjson; traces=1":                                1,
+		"Application/X-NDJSON;charset=utf-8 ; Traces = 7, */*;traces=1": 7,
+		"application/x-ndjson;traces=100000":                            tracelist.MaxEntries,
+		"application/x-ndjson;traces=0":                                 tracelist.MaxEntries,
+		"application/x-ndjson;traces=many;traces":                       tracelist.MaxEntries,
+		"application/json":                                              0,
+	} {
+		bubble(t, func(t *testing.T) {
+			analyzer := newFakeAnalyzer(always(ok))
+			analyzer.health = func() reply { return status(200, "Accept-Post: "+accepts+"\r\n", "") }
+			f := startProbed(t, analyzer.dial)
+			if got := f.Capabilities(); got.MaxTraces != want || got.MaxPackets > 1 != (want > 0) {
+				t.Errorf("with %q the capabilities are %+v, want %d traces", accepts, got, want)
+			}
 		})
 	}
 }

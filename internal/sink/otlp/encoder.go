@@ -33,7 +33,7 @@ func newEncoder() *encoder { return &encoder{resourceAt: -1, scopeAt: -1} }
 func (e *encoder) append(dst []byte, packets []*packet.Packet) []byte {
 	e.dst = dst
 	for _, p := range packets {
-		e.packet.Reset(p.Body)
+		e.packet.Reset(p)
 		e.encodeHead()
 		if e.resourceAt < 0 || !bytes.Equal(e.resource, e.openResource) {
 			e.closeResource()
@@ -87,7 +87,7 @@ func (e *encoder) resourceOfEmitter(dst []byte) []byte {
 		value []byte
 	}{{"service.name", service}, {"service.instance.id", instance}} {
 		if len(one.value) > 0 {
-			dst = appendStringAttribute(dst, otlp.ResourceAttributes, []byte(one.key), one.value)
+			dst = otlp.AppendStringPair(dst, otlp.ResourceAttributes, []byte(one.key), one.value)
 		}
 	}
 	return otlp.Close(dst, begin)
@@ -145,20 +145,15 @@ func (e *encoder) attributes(dst []byte, tag byte, pairs []packet.Pair) []byte {
 }
 
 func (e *encoder) attribute(dst []byte, tag byte, key []byte, pair *packet.Pair) []byte {
+	if pair.Type == 0 && !pair.Null {
+		return otlp.AppendStringPair(dst, tag, key, e.decoded(pair.Value))
+	}
 	dst, begin := otlp.Open(dst, tag)
 	dst = otlp.AppendText(dst, otlp.KeyValueKey, key)
 	dst, value := otlp.Open(dst, otlp.KeyValueValue)
 	if !pair.Null {
 		dst = e.value(dst, pair.Value, pair.Type)
 	}
-	return otlp.Close(otlp.Close(dst, value), begin)
-}
-
-func appendStringAttribute(dst []byte, tag byte, key, text []byte) []byte {
-	dst, begin := otlp.Open(dst, tag)
-	dst = otlp.AppendText(dst, otlp.KeyValueKey, key)
-	dst, value := otlp.Open(dst, otlp.KeyValueValue)
-	dst = otlp.AppendText(dst, otlp.ValueString, text)
 	return otlp.Close(otlp.Close(dst, value), begin)
 }
 

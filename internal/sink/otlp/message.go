@@ -3,6 +3,7 @@ package otlp
 import (
 	"bytes"
 	"encoding/hex"
+	"math"
 	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
@@ -71,10 +72,10 @@ func (e *encoder) body(m *packet.Message, empty bool) {
 func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	switch string(name) {
 	case "time_unix_nano":
-		o.time, o.timed = e.number(value, 64)
+		o.time, o.timed = e.number(value)
 		return o.timed
 	case "observed_time_unix_nano":
-		number, ok := e.number(value, 64)
+		number, ok := e.number(value)
 		if ok {
 			e.dst = otlp.AppendFixed64(e.dst, otlp.RecordObservedTime, number)
 		}
@@ -84,8 +85,8 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	case "span_id":
 		return e.id(otlp.RecordSpanID, value, spanIDBytes)
 	case "trace_flags":
-		number, ok := e.number(value, 32)
-		if ok {
+		number, ok := e.number(value)
+		if ok = ok && number <= math.MaxUint32; ok {
 			e.dst = otlp.AppendFixed32(e.dst, otlp.RecordFlags, uint32(number))
 		}
 		return ok
@@ -102,8 +103,8 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	case "event_name":
 		e.dst = e.appendText(e.dst, otlp.RecordEventName, value)
 	case "otel.dropped_attributes_count":
-		number, ok := e.number(value, 32)
-		if ok {
+		number, ok := e.number(value)
+		if ok = ok && number <= math.MaxUint32; ok {
 			e.dst = otlp.AppendVarint(e.dst, otlp.RecordDropped, number)
 		}
 		return ok
@@ -125,9 +126,21 @@ func isOfHead(name []byte) bool {
 	return record.IsCopied(name)
 }
 
-func (e *encoder) number(value packet.Text, bits int) (number uint64, ok bool) {
-	number, err := strconv.ParseUint(string(e.decoded(value)), 10, bits)
-	return number, err == nil
+// number returns the value of decimal digits.
+func (e *encoder) number(value packet.Text) (number uint64, ok bool) {
+	const safeDigits = 19 // always fit into 64 bits
+	digits := e.decoded(value)
+	if len(digits) > safeDigits {
+		number, err := strconv.ParseUint(string(digits), 10, 64)
+		return number, err == nil
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		number = 10*number + uint64(c-'0')
+	}
+	return number, len(digits) > 0
 }
 
 // id appends an id of that many bytes.

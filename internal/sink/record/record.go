@@ -74,8 +74,9 @@ func NewMetadataReader(reserved func(name []byte) bool) *Reader {
 const maxKeptEntries = 1 << 16
 
 // Reset begins with another packet; see packet.Reader.
-func (r *Reader) Reset(body []byte) {
-	r.Reader.Reset(body)
+func (r *Reader) Reset(p *packet.Packet) {
+	r.Reader.Reset(p)
+	body := p.Body
 	if cap(r.table) > maxKeptEntries || cap(r.arena) > maxKeptEntries {
 		r.Fields, r.table, r.arena = nil, nil, nil
 	}

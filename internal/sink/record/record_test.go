@@ -13,7 +13,7 @@ import (
 
 // read returns the records of a packet as text.
 func read(r *Reader, body string) (all []string) {
-	for r.Reset([]byte(body)); r.Next(); {
+	for r.Reset(&packet.Packet{Body: []byte(body)}); r.Next(); {
 		text := fmt.Sprintf("%d %v %s %s:", r.Nanoseconds, r.Exact, r.Service, r.Host)
 		for _, f := range r.Fields {
 			text += fmt.Sprintf(" %s=%s", f.Name, f.Value.Raw(r.Body))
@@ -58,7 +58,7 @@ func TestReader(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	r, body, dst := NewReader(reserveX), []byte(httpsinktest.Rich), make([]byte, 0, 1<<12)
 	if n := testing.AllocsPerRun(10, func() {
-		for r.Reset(body); r.Next(); {
+		for r.Reset(&packet.Packet{Body: body}); r.Next(); {
 			dst = r.AppendTyped(AppendTime(dst[:0], r.Nanoseconds))
 		}
 	}); n > 0 {
@@ -73,7 +73,7 @@ func TestMemoryIsReleased(t *testing.T) {
 		fmt.Fprintf(&many, `,"\\u0061%d":""`, i)
 	}
 	r := NewReader(nil)
-	r.Reset([]byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"l","message":"m","metadata":{` + many.String()[1:] + `}}]}`))
+	r.Reset(&packet.Packet{Body: []byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"l","message":"m","metadata":{` + many.String()[1:] + `}}]}`)})
 	if r.Next(); len(r.Fields) != maxKeptEntries {
 		t.Fatal("it is not read")
 	}
@@ -96,7 +96,7 @@ func FuzzReader(f *testing.F) {
 		if got, want := read(used, string(body)), read(NewReader(reserveX), string(body)); !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q, want %q", got, want)
 		}
-		for used.Reset(body); used.Next(); {
+		for used.Reset(&packet.Packet{Body: body}); used.Next(); {
 			names := make(map[string]bool)
 			for _, field := range used.Fields {
 				if names[string(field.Name)] || reserveX(field.Name) {

@@ -35,7 +35,7 @@ type codec struct{ record *record.Reader }
 // Encode implements httpsink.Codec.
 func (c *codec) Encode(r *httpsink.Request, packets []*packet.Packet) {
 	for _, p := range packets {
-		c.record.Reset(p.Body)
+		c.record.Reset(p)
 		for c.record.Next() {
 			r.Body = c.appendLine(r.Body)
 		}

@@ -24,19 +24,21 @@ type Message struct {
 	Types     map[string]string `json:"types"`
 }
 
-// Analyzer records the messages of all packets that it accepts. It may be used concurrently.
+// Analyzer records the messages of all packets that it accepts. As analyzers do, it drops packets
+// that come again, which are no fault of a client's or an input's. It may be used concurrently.
 type Analyzer struct {
 	URL string
 
 	server   *httptest.Server
 	mu       sync.Mutex // guards all below
 	messages []Message
-	hanging  chan struct{} // unless nil, requests wait for its end
+	packets  map[[2]string]bool // emitter_id and packet_id of those accepted
+	hanging  chan struct{}      // unless nil, requests wait for its end
 }
 
 // NewAnalyzer starts an analyzer, which the test ends.
 func NewAnalyzer(t *testing.T) *Analyzer {
-	a := new(Analyzer)
+	a := &Analyzer{packets: make(map[[2]string]bool)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Accept-Post", "application/x-ndjson")
@@ -89,7 +91,17 @@ func (a *Analyzer) ingest(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.messages = append(a.messages, messages...)
+	known := make(map[[2]string]bool)
+	for _, m := range messages {
+		id := [2]string{m.EmitterID, m.PacketID}
+		if _, begun := known[id]; !begun {
+			known[id] = a.packets[id]
+			a.packets[id] = true
+		}
+		if !known[id] {
+			a.messages = append(a.messages, m)
+		}
+	}
 }
 
 // decode returns the messages of packets, one a line or one alone.
@@ -146,10 +158,20 @@ func (a *Analyzer) AwaitOnce(t *testing.T, prefix string, texts []string) {
 	}
 	for text, n := range got {
 		if n != want[text] {
-			t.Errorf("%q came %d times, want %d", text, n, want[text])
+			t.Errorf("%q came %d times, want %d, in %q", text, n, want[text], a.packetsOf(text))
 			return
 		}
 	}
+}
+
+// packetsOf returns the ids of the packets that had a text.
+func (a *Analyzer) packetsOf(text string) (ids []string) {
+	for _, m := range a.Messages() {
+		if m.Text == text {
+			ids = append(ids, m.PacketID)
+		}
+	}
+	return ids
 }
 
 // AwaitAll waits until all texts have come, once or more often.

@@ -4,6 +4,7 @@ package harness
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -31,6 +32,7 @@ func Main(m *testing.M) int {
 	defer os.RemoveAll(folder)
 	program = filepath.Join(folder, "logstreamer")
 	build := exec.Command("go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer")
+	build.Env = append(os.Environ(), "GOWORK=") // also for modules that are not in the workspace
 	if output, err := build.CombinedOutput(); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "%v\n%s", err, output)
 		return 1
@@ -38,11 +40,14 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
+// probe asks whether a distributor is ready, whatever its certificate.
+var probe = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+
 // Distributor is a distributor process with one Analyzer.
 type Distributor struct {
 	*testing.T
 	Analyzer *Analyzer
-	// URL is that of PORT, such as http://127.0.0.1:4000.
+	// URL is that of PORT, such as http://127.0.0.1:4000, or https with TLS_CERT in the settings.
 	URL string
 	// Addresses are host:port of the inputs with sockets of their own, by name.
 	Addresses map[string]string
@@ -67,6 +72,11 @@ func Start(t *testing.T, inputs []string, env ...string) *Distributor {
 	d := &Distributor{
 		T: t, Analyzer: NewAnalyzer(t), URL: "http://" + address(0), metrics: address(1),
 		Addresses: make(map[string]string), log: new(bytes.Buffer),
+	}
+	for _, setting := range env {
+		if strings.HasPrefix(setting, "TLS_CERT=") {
+			d.URL = "https://" + address(0)
+		}
 	}
 	listed := []string{"http"}
 	for n, name := range inputs {
@@ -103,7 +113,7 @@ func (d *Distributor) run() {
 		close(d.ended)
 	}()
 	d.Await("the distributor is ready", func() bool {
-		response, err := http.Get(d.URL + "/readyz")
+		response, err := probe.Get(d.URL + "/readyz")
 		if err != nil {
 			return false
 		}

@@ -1,0 +1,133 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/discovery"
+)
+
+// leaseState is the answer about a lease.
+type leaseState struct {
+	ID      string    `json:"id"`
+	Group   string    `json:"group,omitempty"`
+	URL     string    `json:"url"`
+	Weight  float64   `json:"weight"` // of the group
+	TTL     duration  `json:"ttl"`
+	Expires time.Time `json:"expires"`
+	State   string    `json:"state"`
+	Owner   string    `json:"owner"`
+}
+
+// The states of a lease.
+const (
+	leaseActive = "active"
+	leaseLapsed = "lapsed"
+)
+
+func (a *api) leaseStateOf(lease discovery.Lease) leaseState {
+	state := leaseActive
+	if lease.Lapsed {
+		state = leaseLapsed
+	}
+	return leaseState{
+		ID: lease.ID, Group: lease.Group, URL: lease.URL, Weight: lease.GroupWeight, Expires: lease.Expires.UTC(), State: state, Owner: lease.Owner,
+		TTL: duration(a.control.Distributor().Config().LeaseTTL),
+	}
+}
+
+func (a *api) listLeases(*request) (*answer, error) {
+	list := []leaseState{}
+	for _, one := range a.control.Leases() {
+		list = append(list, a.leaseStateOf(one))
+	}
+	return &answer{body: map[string][]leaseState{"leases": list}}, nil
+}
+
+// putLease grants or renews a lease. A renewal in time changes nothing, and is not recorded.
+func (a *api) putLease(r *request) (*answer, error) {
+	var body struct {
+		URL    string  `json:"url" required:"true"`
+		Weight float64 `json:"weight" required:"true"`
+		Group  string  `json:"group"`
+	}
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	lease, change, err := a.control.Register(r.Context(), r.actor(), discovery.Lease{ID: r.name, Group: body.Group, URL: body.URL, Weight: body.Weight})
+	if err != nil {
+		return nil, err
+	}
+	if change == "" {
+		r.record = nil
+	}
+	answered := &answer{body: a.leaseStateOf(lease)}
+	if change == discovery.Granted {
+		answered.status, answered.location = http.StatusCreated, "/v1/analyzers/"+r.name
+	}
+	return answered, nil
+}
+
+// endLease lets an analyzer leave, and waits for the end of its drain as long as the client says.
+func (a *api) endLease(r *request) (*answer, error) {
+	var body struct {
+		Reason reason `json:"reason"`
+	}
+	if err := r.decodeDelete(&body); err != nil {
+		return nil, err
+	}
+	r.record.Reason = string(body.Reason)
+	var deadline *time.Duration // nil: DRAIN_TIMEOUT_SEC
+	if r.has("deadline") {
+		deadline = new(r.duration("deadline", 0, 0, maxDeadline))
+	}
+	r.duration("wait", 0, 0, maxWait)
+	if r.query.err != nil {
+		return nil, r.query.err
+	}
+	operation, err := a.control.EndLease(control.Request{Actor: r.actor(), Reason: string(body.Reason)}, r.name, deadline)
+	if err != nil {
+		return nil, err
+	}
+	if operation == "" {
+		return &answer{body: endedLease{}}, nil
+	}
+	return a.awaitDrain(r, operation)
+}
+
+// endedLease is the answer about a lease that has ended. Without a drain the analyzer was none
+// of those that get packets.
+type endedLease struct {
+	Operation string      `json:"operation,omitempty"`
+	Drain     *drainState `json:"drain,omitempty"`
+}
+
+// awaitDrain answers 200 with the proof of a drain, or 202 if it does not end in the time that
+// the client waits. A stop of the server ends the wait.
+func (a *api) awaitDrain(r *request, operation string) (*answer, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(a.stopping, cancel)()
+	r.Request = r.WithContext(ctx)
+	answered := &answer{status: http.StatusAccepted, location: "/v1/drains/" + operation}
+	state, err := pollUntil(r, func() (endedLease, bool, error) {
+		drains := a.control.Drains()
+		at := slices.IndexFunc(drains, func(one control.DrainStatus) bool { return one.Operation == operation })
+		if at < 0 {
+			return endedLease{Operation: operation}, false, nil // another one of the analyzer has begun
+		}
+		drain := drainStateOf(drains[at], nil)
+		return endedLease{operation, &drain}, !drain.Running, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if state.Drain != nil && !state.Drain.Running {
+		answered.status = 0
+	}
+	answered.body = state
+	return answered, nil
+}

@@ -1,0 +1,372 @@
+package distributor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/discovery"
+	"github.com/logstreamer/logstreamer/internal/sink"
+)
+
+const (
+	// maxLeases bounds the analyzers that register themselves.
+	maxLeases = 256
+	// maxLeaseWeight bounds the weight that an analyzer may give itself, and maxLeaseURL the
+	// length of its URL.
+	maxLeaseWeight = 1000
+	maxLeaseURL    = 1024
+	// leaseGrace is for how many times LEASE_TTL_SEC a healthy analyzer stays whose lease has
+	// lapsed, and leaseCheck how often its health is looked at.
+	leaseGrace = 10
+	leaseCheck = 500 * time.Millisecond
+	// registerTimeout bounds the wait for the first probe of an analyzer that registers: its
+	// group would miss the share of a member that is not known to be healthy.
+	registerTimeout = 250 * time.Millisecond
+	// lookupTimeout bounds the look-up of a host name that may be this machine.
+	lookupTimeout = time.Second
+)
+
+var (
+	leaseIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	groupForm   = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+)
+
+// LeaseConflictError is the refusal of a lease because of another analyzer.
+type LeaseConflictError struct{ Key, Value, Detail string }
+
+// Error says which analyzer that is.
+func (e *LeaseConflictError) Error() string { return e.Detail }
+
+// Register grants or renews the lease of an analyzer for LEASE_TTL_SEC, and returns it with
+// what that changes; empty for a renewal in time. The error is a *config.ValueError or a
+// *LeaseConflictError, or ErrStopping. It may be called concurrently.
+func (d *Distributor) Register(ctx context.Context, lease discovery.Lease) (discovery.Lease, discovery.LeaseChange, error) {
+	lease.Expires = time.Now().Add(d.Config().LeaseTTL)
+	if a, present := d.find(lease.ID); present && a.registered {
+		if renewed, ok := d.leases.Renew(lease); ok {
+			return renewed, "", nil
+		}
+	}
+	if err := d.validateLease(ctx, lease); err != nil {
+		return lease, "", err
+	}
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return lease, "", ErrStopping
+	}
+	if err := d.checkLease(lease); err != nil {
+		return lease, "", err
+	}
+	before, known := d.leases.Get(lease.ID)
+	replaced := d.leases.All() // those that give way
+	replaced = slices.DeleteFunc(replaced, func(one discovery.Lease) bool { return one.ID == lease.ID || placeOf(one.URL) != placeOf(lease.URL) })
+	for _, one := range replaced {
+		d.leases.Remove(one.ID)
+	}
+	change := d.leases.Put(lease)
+	lease, _ = d.leases.Get(lease.ID)
+	if change == "" || change == discovery.Recovered {
+		return lease, change, nil
+	}
+	if _, err := d.replan(registerTimeout); err != nil { // such as a certificate that is gone
+		if d.leases.Remove(lease.ID); known {
+			d.leases.Put(before)
+		}
+		return lease, "", err
+	}
+	for _, one := range replaced {
+		d.reportLease(discovery.Lost, one)
+	}
+	return lease, change, nil
+}
+
+// EndLease ends the lease of an analyzer, which delivers what it holds until the deadline, if
+// there is one, or for DRAIN_TIMEOUT_SEC. It reports whether the analyzer has begun to leave.
+// It may be called concurrently.
+func (d *Distributor) EndLease(id string, deadline time.Time) (leaving bool, err error) {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return false, ErrStopping
+	}
+	_, present := d.find(id)
+	d.leases.Remove(id)
+	if _, err := d.replan(0); err != nil {
+		return false, err
+	}
+	if _, stays := d.find(id); !present || stays {
+		return false, nil
+	}
+	if !deadline.IsZero() {
+		_ = d.SetDrainDeadline(id, deadline) // fails if it has left already
+	}
+	return true, nil
+}
+
+// Leases returns the leases in the order of their ids. It may be called concurrently.
+func (d *Distributor) Leases() []discovery.Lease { return d.leases.All() }
+
+// RestoreLeases grants leases that an earlier process granted. It must be called before Start.
+func (d *Distributor) RestoreLeases(leases []discovery.Lease) {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	for _, one := range leases[:min(len(leases), maxLeases)] {
+		if err := d.checkLease(one); err != nil {
+			d.logger.Warn("an analyzer that had registered is not brought back", "analyzer", one.ID, "error", err)
+			continue
+		}
+		one.Expires, one.Lapsed = time.Now().Add(d.Config().LeaseTTL), false
+		d.leases.Restore(one)
+	}
+	change, err := d.plan(d.Config())
+	if err != nil {
+		d.logger.Error("the analyzers that had registered cannot be brought back", "error", err)
+		return
+	}
+	d.apply(d.Config(), change)
+}
+
+// OnLease sets the function that is called with each lease that lapses or is lost. It must be
+// called before Start. The function must not call Stop.
+func (d *Distributor) OnLease(f func(discovery.LeaseChange, discovery.Lease)) { d.onLease = f }
+
+func (d *Distributor) reportLease(change discovery.LeaseChange, lease discovery.Lease) {
+	if d.onLease != nil {
+		d.onLease(change, lease)
+	}
+}
+
+// runLeases ends the leases that are lost, until ctx ends.
+func (d *Distributor) runLeases(ctx context.Context) {
+	d.leases.Run(ctx, leaseCheck, d.keepsLease, func(change discovery.LeaseChange, lease discovery.Lease) {
+		if change == discovery.Lost {
+			d.removeLost(lease)
+		}
+		d.logger.Warn("the lease of an analyzer was not renewed", "analyzer", lease.ID, "url", lease.URL, "change", change)
+		d.reportLease(change, lease)
+	})
+}
+
+// removeLost lets the analyzer of a lease that is lost leave.
+func (d *Distributor) removeLost(lease discovery.Lease) {
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return
+	}
+	if _, err := d.replan(0); err != nil {
+		d.logger.Error("an analyzer whose lease is lost stays", "analyzer", lease.ID, "error", err)
+	}
+}
+
+// keepsLease reports whether an analyzer whose lease has lapsed stays: one that is healthy, for
+// leaseGrace, and as long as it is the only one that packets can be routed to.
+func (d *Distributor) keepsLease(lease discovery.Lease) bool {
+	a, present := d.find(lease.ID)
+	if !present || !a.Healthy() {
+		return false
+	}
+	others := slices.ContainsFunc(d.present(), func(other running) bool { return other.ID() != lease.ID && other.eligible() })
+	return !others || time.Since(lease.Expires) < leaseGrace*d.Config().LeaseTTL
+}
+
+// WithRegistered returns analyzers and groups of a configuration with those that registered
+// themselves: each without a group is an analyzer, and so is each group that is not configured.
+// It may be called concurrently.
+func (d *Distributor) WithRegistered(targets Targets) Targets {
+	all := slices.Clone(targets)
+	configured := func(group string) bool {
+		return slices.ContainsFunc(targets, func(t Target) bool { return t.leasedGroup() == group })
+	}
+	seen := make(map[string]bool)
+	for _, one := range d.leases.All() {
+		switch {
+		case one.Group == "":
+			all = append(all, Target{ID: one.ID, URL: one.URL, Weight: one.GroupWeight, State: StateReady})
+		case !configured(one.Group) && !seen[one.Group]:
+			seen[one.Group] = true
+			all = append(all, Target{ID: one.Group, URL: string(discovery.Leased) + "+http://" + one.Group, Weight: one.GroupWeight, State: StateReady})
+		}
+	}
+	return all
+}
+
+// leasedGroup returns the name of the group that the target is if its members register
+// themselves, or "".
+func (t Target) leasedGroup() string {
+	if g, isGroup, err := t.group(); isGroup && err == nil && g.Kind == discovery.Leased {
+		return g.Name
+	}
+	return ""
+}
+
+// registerLeases registers the metrics of leases.
+func (d *Distributor) registerLeases() error {
+	var errs []error
+	for state, lapsed := range map[string]bool{"active": false, "lapsed": true} {
+		errs = append(errs, d.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "distributor_leases", Help: "Analyzers that registered themselves, by whether they renew that.", ConstLabels: prometheus.Labels{"state": state},
+		}, func() (count float64) {
+			for _, one := range d.leases.All() {
+				if one.Lapsed == lapsed {
+					count++
+				}
+			}
+			return count
+		})))
+	}
+	return errors.Join(errs...)
+}
+
+// validateLease refuses what no analyzer may register.
+func (d *Distributor) validateLease(ctx context.Context, lease discovery.Lease) error {
+	switch {
+	case !leaseIDForm.MatchString(lease.ID):
+		return config.Refuse("id", lease.ID, "1 to 64 letters, digits, '.', '_' and '-'", "the id %q is not allowed", lease.ID)
+	case lease.Group == lease.ID:
+		return config.Refuse("group", lease.Group, "another name than the id", "the group is %q, as the id: it must have another name", lease.Group)
+	case lease.Group != "" && !groupForm.MatchString(lease.Group):
+		return config.Refuse("group", lease.Group, "1 to 64 lower-case letters, digits, '.', '_' and '-'", "the group %q is not allowed", lease.Group)
+	case !(lease.Weight > 0 && lease.Weight <= maxLeaseWeight):
+		allowed := fmt.Sprintf("a number above 0 and at most %d", maxLeaseWeight)
+		return config.Refuse("weight", lease.Weight, allowed, "weight is %g: it must be %s", lease.Weight, allowed)
+	}
+	return d.validateLeaseURL(ctx, lease)
+}
+
+// validateLeaseURL refuses a URL that is none of an analyzer, or that of this distributor,
+// which would send to itself. A password is not repeated.
+func (d *Distributor) validateLeaseURL(ctx context.Context, lease discovery.Lease) error {
+	schemes, shown := d.leaseSchemes(lease.Group), sink.WithoutUser(lease.URL)
+	allowed := fmt.Sprintf("a URL such as %s://host:port, without user, password, query and fragment", schemes[0])
+	endpoint, err := sink.ParseURL(lease.URL)
+	if err != nil || len(lease.URL) > maxLeaseURL {
+		return config.Refuse("url", shown, allowed, "the URL must be %s", allowed)
+	}
+	scheme, _, _ := strings.Cut(strings.ToLower(lease.URL), "://")
+	base := endpoint.Base
+	switch {
+	case !slices.Contains(schemes, scheme):
+		return config.Refuse("url", shown, allowed, "the scheme of the URL is %q: it must be %s", scheme, strings.Join(schemes, " or "))
+	case strings.ContainsAny(lease.URL, "?#") || base.Hostname() == "":
+		return config.Refuse("url", shown, allowed, "the URL must be %s", allowed)
+	case d.isOwn(ctx, base):
+		return config.Refuse("url", shown, "the URL of an analyzer", "%s is this distributor: an analyzer is needed", shown)
+	}
+	return nil
+}
+
+// leaseSchemes returns the schemes that members of a group may have: that of the group if it
+// is configured, since its options are those of one kind of backend.
+func (d *Distributor) leaseSchemes(group string) []string {
+	for _, t := range d.Config().Targets {
+		if group != "" && t.leasedGroup() == group {
+			_, rest, _ := discovery.Cut(t.URL)
+			scheme, _, _ := strings.Cut(strings.ToLower(rest), "://")
+			return []string{scheme}
+		}
+	}
+	return []string{"http", "https"}
+}
+
+// isOwn reports whether a URL is that of a port of this distributor.
+func (d *Distributor) isOwn(ctx context.Context, base *url.URL) bool {
+	host, port, err := net.SplitHostPort(sink.HostPort(base))
+	if err != nil || !slices.Contains(d.ownPorts(), port) {
+		return false
+	}
+	if name, err := os.Hostname(); err == nil && strings.EqualFold(name, host) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return false // its probes fail, too
+	}
+	return slices.ContainsFunc(found, isLocal)
+}
+
+// ownPorts returns the ports that the distributor listens on.
+func (d *Distributor) ownPorts() (ports []string) {
+	addresses := []net.Addr{d.ingestListener.Addr(), d.metricsListener.Addr()}
+	for name := range d.inputs.sockets {
+		addresses = append(addresses, d.InputAddr(name))
+	}
+	for _, one := range addresses {
+		if _, port, err := net.SplitHostPort(one.String()); err == nil {
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}
+
+// isLocal reports whether an address is one of this machine.
+func isLocal(address netip.Addr) bool {
+	address = address.Unmap().WithZone("")
+	if address.IsLoopback() || address.IsUnspecified() {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(own, func(one net.Addr) bool {
+		prefix, err := netip.ParsePrefix(one.String())
+		return err == nil && prefix.Addr().Unmap() == address
+	})
+}
+
+// checkLease refuses a lease that conflicts with other analyzers. A lease that has lapsed, or
+// whose analyzer is not healthy, gives way. The caller holds configMu.
+func (d *Distributor) checkLease(lease discovery.Lease) error {
+	conflict := func(key, value, format string, args ...any) error {
+		return &LeaseConflictError{key, value, fmt.Sprintf(format, args...)}
+	}
+	for _, t := range d.Config().Targets {
+		if t.ID == lease.ID || lease.Group != "" && t.ID == lease.Group && t.leasedGroup() == "" {
+			return conflict("id", t.ID, "%s is an analyzer of the configuration", t.ID)
+		}
+		if placeOf(t.URL) == placeOf(lease.URL) {
+			return conflict("url", lease.URL, "%s is the URL of %s, an analyzer of the configuration", lease.URL, t.ID)
+		}
+	}
+	for _, a := range d.present() {
+		holder, leased := d.leases.Get(a.ID())
+		holds := !leased || !holder.Lapsed && a.Healthy()
+		samePlace := placeOf(a.target.URL) == placeOf(lease.URL)
+		switch {
+		case a.ID() == lease.ID && !samePlace && holds:
+			return conflict("id", lease.ID, "%s has the URL %s", lease.ID, a.target.URL)
+		case a.ID() != lease.ID && samePlace && holds:
+			return conflict("url", lease.URL, "%s is the URL of %s", lease.URL, a.ID())
+		}
+	}
+	return d.checkLeases(lease, conflict)
+}
+
+// checkLeases is checkLease for what concerns other leases alone.
+func (d *Distributor) checkLeases(lease discovery.Lease, conflict func(key, value, format string, args ...any) error) error {
+	all := d.leases.All()
+	known := false
+	for _, one := range all {
+		known = known || one.ID == lease.ID
+		if one.Group != "" && one.Group == lease.ID || one.Group == "" && one.ID == lease.Group && one.ID != lease.ID {
+			return conflict("id", lease.ID, "%s is a group of analyzers, or an analyzer, that registered", one.ID)
+		}
+	}
+	if !known && len(all) >= maxLeases {
+		return conflict("id", lease.ID, "%d analyzers have registered: there may be no more", maxLeases)
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+import * as loki from './winston-loki.mjs'
+
+export const open = (settings) => loki.open(settings, true)
