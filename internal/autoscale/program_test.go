@@ -68,8 +68,11 @@ func TestProgramIsKilled(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		if _, err := started.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
 		cancel()
-		if text, err := io.ReadAll(started); err != nil || string(text) != "\n" { // until no process has the other end
+		if text, err := io.ReadAll(started); err != nil || len(text) > 0 { // until no process has the other end
 			t.Errorf("%q, %v", text, err)
 		}
 		_ = started.Close()
