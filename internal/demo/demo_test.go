@@ -83,7 +83,7 @@ func TestValidate(t *testing.T) {
 	for says, change := range map[string]func(*Config){
 		"CLUSTER: 1 is not allowed":                                  func(c *Config) { c.Cluster = 1 },
 		"FILE: \"app.log\" is not allowed with CLUSTER or PROTOCOLS": func(c *Config) { c.Cluster, c.File = 3, "app.log" },
-		"CLUSTER and PROTOCOLS are two demos":                        func(c *Config) { c.Cluster, c.Protocols = 3, true },
+		"CLUSTER, PROTOCOLS and AUTOSCALE_DEMO are demos of their own":                        func(c *Config) { c.Cluster, c.Protocols = 3, true },
 	} {
 		config := DefaultConfig()
 		change(&config)
