@@ -30,6 +30,9 @@ func demoCommand(p process) *ffcli.Command {
 		if settings.Protocols && loaded.Origin("rate") == (config.Origin{}) {
 			settings.Rate = protocolsRate
 		}
+		if settings.Autoscale && loaded.Origin("duration") == (config.Origin{}) {
+			settings.Duration = autoscaleDuration
+		}
 		screen := demo.Screen{Out: p.stdout, Terminal: p.isRewritable(), Stdin: p.stdin}
 		return demo.Run(ctx, settings, screen, logger)
 	})
@@ -55,6 +58,9 @@ func withClusterDefaults(settings demo.Config, loaded *config.Loaded[service[dem
 	}
 	return settings
 }
+
+// autoscaleDuration is long enough for a load to grow, and for analyzers to come and go.
+const autoscaleDuration = 45 * time.Second
 
 // isRewritable reports whether standard output is a terminal on which lines can
 // be overwritten.

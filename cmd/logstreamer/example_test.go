@@ -166,7 +166,8 @@ func TestREADMEHasEverySetting(t *testing.T) {
 		delete(defaults, s.Env)
 		inWords := map[string]string{
 			"ANALYZERS": "required", "LISTEN_ADDR": "all addresses", "SHED": "none", "LIMITS": "none", "ACK": "queued", "DEDUPE_WINDOW_SEC": "0", "RATE_LIMIT": "0 (none)", "RATE_BURST": "a second's worth",
-			"TLS_CERT": "none", "TLS_KEY": "none", "TLS_CLIENT_CA": "none", "INGEST_TOKENS_FILE": "none", "FORWARD_SHARED_KEY": "none",
+			"AUTOSCALE_COMMAND": "none",
+			"TLS_CERT":          "none", "TLS_KEY": "none", "TLS_CLIENT_CA": "none", "INGEST_TOKENS_FILE": "none", "FORWARD_SHARED_KEY": "none",
 			"ANALYZER_CA": "the system's", "DISCOVERY_DNS": "the system's", "ANALYZER_CERT": "none", "ANALYZER_KEY": "none", "ANALYZER_SERVER_NAME": "the URL's host",
 			"NATS_URL": "none", "NATS_CREDS": "none", "NATS_CA": "the system's", "NATS_CERT": "none", "NATS_KEY": "none", "NATS_MONITOR_URL": "port 8222 of `NATS_URL`",
 			"ADMIN_TOKEN": "none", "ADMIN_TOKENS_FILE": "none", "ADMIN_HOSTS": "none", "ADMIN_TLS_CERT": "none", "ADMIN_TLS_KEY": "none", "ADMIN_TLS_CLIENT_CA": "none",

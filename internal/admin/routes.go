@@ -18,6 +18,7 @@ func allRoutes() routes {
 		{"DELETE", "/v1/leases/{id}", register, "deadline wait reason", false, (*api).endLease},
 		{"GET", "/v1/drains", read, "", false, (*api).listDrains},
 		{"GET", "/v1/drains/{operation}", read, "wait", false, (*api).getDrain},
+		{"GET", "/v1/scale", read, "group", false, (*api).getScale},
 		{"GET", "/v1/settings", read, newer, false, (*api).getSettings},
 		{"PATCH", "/v1/settings", operate, "dry_run", false, (*api).patchSettings},
 		{"GET", "/v1/limits", read, newer + " emitter", false, (*api).getLimits},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/events"
@@ -36,6 +37,9 @@ type Dependencies struct {
 	// change; nil, or nil returned: this distributor is alone. It is called by Open, and Close
 	// closes the document.
 	Share func(Config) (Document, error)
+	// Actuator changes the number of analyzers, in place of AUTOSCALE_COMMAND; nil: the command
+	// does, with AUTOSCALE=command.
+	Actuator autoscale.Actuator
 }
 
 // Controller changes a distributor. It may be used concurrently.
@@ -49,6 +53,7 @@ type Controller struct {
 	mu       sync.Mutex // serializes changes
 	attached atomic.Pointer[distributor.Distributor]
 	drains   *drains
+	scaling  *autoscaling
 
 	current     atomic.Pointer[published]
 	lastReload  atomic.Pointer[ReloadStatus]
@@ -73,6 +78,7 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	}
 	c := &Controller{loader: loader, deps: deps, events: events.New(maxEvents), rescheduled: make(chan struct{}, 1)}
 	c.drains = newDrains(c)
+	c.scaling = newAutoscaling(c)
 	if read.Config.Admin.Persist {
 		c.leases.dir = read.Config.Distributor.DataDir
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -33,6 +34,11 @@ func (c *Controller) register(registerer prometheus.Registerer) error {
 		{"distributor_config_oldest_override_timestamp_seconds", "When the oldest override was set that does not revert itself; 0 without one.", c.oldestOverride},
 	} {
 		errs = append(errs, registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: metric.name, Help: metric.help}, metric.value)))
+	}
+	for result, count := range map[string]*atomic.Int64{"succeeded": &c.scaling.succeeded, "failed": &c.scaling.failed} {
+		errs = append(errs, registerer.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "distributor_autoscale_commands_total", Help: "Runs of AUTOSCALE_COMMAND.", ConstLabels: prometheus.Labels{"result": result},
+		}, func() float64 { return float64(count.Load()) })))
 	}
 	return errors.Join(errs...)
 }

@@ -13,12 +13,14 @@ const watchInterval = 2 * time.Second
 // expiryRetry is after how long an expiry is tried again that could not be applied.
 const expiryRetry = 10 * time.Second
 
-// Run reverts overrides that expire, applies what other distributors change, and reloads the file when its content changes if the
-// configuration asks for it. It returns when the context ends, and has ended all drains, which the next
-// process resumes.
+// Run reverts overrides that expire, applies what other distributors change, has the number of
+// analyzers changed, and reloads the file when its content changes if the configuration asks for
+// it. It returns when the context ends, and has ended all drains, which the next process resumes.
 func (c *Controller) Run(ctx context.Context) {
 	defer c.drains.stop()
 	c.drains.resume()
+	defer c.scaling.stop()
+	c.scaling.configure()
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	if !c.Config().Watch {
@@ -38,6 +40,9 @@ func (c *Controller) Run(ctx context.Context) {
 			return
 		case <-c.rescheduled:
 			expiry.Reset(c.untilExpiry())
+			c.scaling.configure()
+		case <-c.scaling.ticker.C:
+			c.scaling.drive(ctx)
 		case <-c.store.changed():
 			retry.Reset(c.synchronize(ctx))
 		case <-retry.C:

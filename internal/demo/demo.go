@@ -37,6 +37,9 @@ type Config struct {
 	// Protocols has senders of other protocols instead of an emitter. Rate and PacketSize are
 	// then of their requests.
 	Protocols bool `env:"PROTOCOLS" help:"senders of OTLP, Loki, Elasticsearch, HEC, Forward and syslog instead of an emitter, and an Elasticsearch and a Loki beside the analyzers"`
+	// Autoscale has the number of analyzers follow a load that grows tenfold, to Rate, and
+	// falls again.
+	Autoscale bool `env:"AUTOSCALE_DEMO" flag:"autoscale" help:"analyzers come and go with a load that grows tenfold, to the rate, and falls again"`
 	// Console overrides Duration.
 	Console bool `env:"CONSOLE" help:"go on until interrupted, for a look at the console in a browser"`
 }
@@ -51,11 +54,14 @@ func (c Config) Validate() error {
 	if c.File != "" && (c.Cluster > 0 || c.Protocols) {
 		return fmt.Errorf("FILE: %q is not allowed with CLUSTER or PROTOCOLS: they send generated messages", c.File)
 	}
-	if c.Cluster > 0 && c.Protocols {
-		return errors.New("CLUSTER and PROTOCOLS are two demos: choose one")
+	if c.Cluster > 0 && c.Protocols || c.Autoscale && (c.Cluster > 0 || c.Protocols) {
+		return errors.New("CLUSTER, PROTOCOLS and AUTOSCALE_DEMO are demos of their own: choose one")
 	}
 	if c.Cluster == 1 {
 		return errors.New("CLUSTER: 1 is not allowed: it must be 2 to 9, since one distributor is killed")
+	}
+	if c.Autoscale && (c.File != "" || c.KillAfter != 0 || c.Rate == 0) {
+		return errors.New("AUTOSCALE_DEMO: it sends generated messages at a RATE above 0, without FILE and KILL_AFTER")
 	}
 	return c.emitter("http://localhost").Validate()
 }
@@ -93,6 +99,8 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return runCluster(ctx, config, screen, logger)
 	case config.Protocols:
 		return runProtocols(ctx, config, screen, logger)
+	case config.Autoscale:
+		return runAutoscale(ctx, config, surges, screen, logger)
 	}
 	return runSingle(ctx, config, screen, logger)
 }
@@ -109,7 +117,7 @@ func runSingle(ctx context.Context, config Config, screen Screen, logger *slog.L
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	d, err := startSystem(ctx, settings(analyzers.targets(), folder), analyzers, logger)
+	d, err := startSystem(ctx, settings(analyzers.targets(), folder), analyzers, nil, logger)
 	if err != nil {
 		return err
 	}

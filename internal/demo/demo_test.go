@@ -115,6 +115,9 @@ func TestShareOfNothing(t *testing.T) {
 	if got := percent(0, 0); got != "–" {
 		t.Errorf("%q", got)
 	}
+	if got := percent(-1, 3); got != "–" {
+		t.Errorf("%q", got)
+	}
 	if got := percent(1, 3); got != "33.3 %" {
 		t.Errorf("%q", got)
 	}

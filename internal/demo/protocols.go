@@ -57,7 +57,7 @@ func runProtocols(ctx context.Context, config Config, screen Screen, logger *slo
 		settings.Distributor.Inputs = append(settings.Distributor.Inputs, distributor.Input{Name: input, Address: "127.0.0.1:0"})
 	}
 	settings.Distributor.Analyzer.Timeout = 5 * time.Second // backends store larger batches
-	if d.distributor, err = startSystem(ctx, settings, d.analyzers, logger); err != nil {
+	if d.distributor, err = startSystem(ctx, settings, d.analyzers, nil, logger); err != nil {
 		return err
 	}
 	stop := func() error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/admin"
+	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/distributor"
@@ -19,10 +20,11 @@ import (
 // system is the demo's distributor with its admin API, which serves the console.
 type system struct {
 	*distributor.Distributor
-	admin    *admin.Server
-	listener net.Listener
-	end      context.CancelFunc // of the controller
-	running  sync.WaitGroup
+	controller *control.Controller
+	admin      *admin.Server
+	listener   net.Listener
+	end        context.CancelFunc // of the controller
+	running    sync.WaitGroup
 }
 
 // settings are those of the demo's distributor. Nothing is kept.
@@ -40,17 +42,19 @@ func settings(targets []distributor.Target, folder string) control.Config {
 	return c
 }
 
-func startSystem(ctx context.Context, settings control.Config, analyzers *analyzers, logger *slog.Logger) (s *system, err error) {
+// startSystem starts a distributor; demo and actuator may be nil.
+func startSystem(ctx context.Context, settings control.Config, demo admin.Demo, actuator autoscale.Actuator, logger *slog.Logger) (s *system, err error) {
 	loader := config.New(settings, func(string) (string, bool) { return "", false })
 	controller, err := control.Open(loader, control.Dependencies{
 		Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()),
-		Prepare: func(control.Config) (commit, abort func(), err error) { return func() {}, func() {}, nil },
+		Prepare:  func(control.Config) (commit, abort func(), err error) { return func() {}, func() {}, nil },
+		Actuator: actuator,
 	})
 	if err != nil {
 		return nil, err
 	}
 	c := controller.Config()
-	s = &system{}
+	s = &system{controller: controller}
 	if s.listener, err = admin.Listen(c.Admin, nil); err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func startSystem(ctx context.Context, settings control.Config, analyzers *analyz
 		return nil, errors.Join(err, s.stop(ctx))
 	}
 	s.admin, err = admin.Serve(s.listener, admin.Dependencies{
-		Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: s.Registerer(), Logger: logger, Demo: analyzers,
+		Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: s.Registerer(), Logger: logger, Demo: demo,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.stop(ctx))

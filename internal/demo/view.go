@@ -96,7 +96,7 @@ func (v *view) writeAnalyzers(out *bytes.Buffer, status distributor.Status) {
 	for _, a := range status.Analyzers {
 		now[a.ID] = a.Held().Messages
 		all += now[a.ID]
-		recent += now[a.ID] - v.lastMessages[a.ID]
+		recent += max(0, now[a.ID]-v.lastMessages[a.ID]) // it may have given packets back
 	}
 	for _, a := range status.Analyzers {
 		_, _ = fmt.Fprintf(table, "%s\t%.1f %%\t%s\t%s\t%d\t%+.0f\t%d\t%s\t\n", truncatedID(a.ID), 100*a.Target,
@@ -117,7 +117,7 @@ func truncatedID(id string) string {
 }
 
 func percent(part, whole int64) string {
-	if whole <= 0 {
+	if whole <= 0 || part < 0 {
 		return "–"
 	}
 	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/datafile"
@@ -79,6 +80,8 @@ type Config struct {
 	DataDir string `env:"DATA_DIR" help:"directory of the disk journal and the dead letters"`
 	// ShutdownTimeout is how long a stop may take to deliver what is left.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"maximum seconds of a stop for the delivery of queued packets"`
+	// Autoscale is how many analyzers are desired, and what is done about it.
+	Autoscale autoscale.Config
 	// Version is shown in metrics.
 	Version string
 }
@@ -134,6 +137,7 @@ func DefaultConfig() Config {
 		DedupeWindow:    -1,
 		DataDir:         "./data",
 		ShutdownTimeout: 15 * time.Second,
+		Autoscale:       autoscale.DefaultConfig(),
 		Version:         "dev",
 	}
 }
@@ -160,7 +164,7 @@ func (c Config) Validate() error {
 		return config.Refuse("ANALYZERS", nil, "at least one analyzer",
 			"ANALYZERS is required: URL=weight,URL=weight,…, such as http://analyzer-1:9001=0.5,http://analyzer-2:9002=0.5")
 	}
-	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Elasticsearch.Validate(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_")}
+	errs := []error{c.validateTargets(), c.validateAddresses(), c.validateInputs(), c.Elasticsearch.Validate(), c.Rate.Limits.Validate(), c.TLS.Validate(""), c.AnalyzerTLS.Validate("ANALYZER_"), c.Autoscale.Validate(c.Targets.groupCount())}
 	if c.Journal == JournalJetStream {
 		errs = append(errs, c.JetStream.Validate())
 	}

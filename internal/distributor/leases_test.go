@@ -180,7 +180,7 @@ func TestLeaseConflicts(t *testing.T) {
 		t.Errorf("%q, %v", change, err)
 	}
 	for i := range maxLeases {
-		s.leases.Put(discovery.Lease{ID: fmt.Sprint("many-", i), URL: fmt.Sprint("http://127.0.0.1:1/", i), Weight: 1})
+		s.leases.Put(discovery.Lease{ID: fmt.Sprint("many-", i), URL: fmt.Sprint("http://127.0.0.1:1/", i), Weight: 1, Expires: time.Now().Add(time.Hour)})
 	}
 	if _, err := s.enlist(t, "z", "", "http://127.0.0.1:1/z", 1); !errors.As(err, &conflict) {
 		t.Errorf("one more than %d: %v", maxLeases, err)

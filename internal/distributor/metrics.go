@@ -52,6 +52,7 @@ func (d *Distributor) register() error {
 		func() float64 { return float64(d.journal.Stats().MemoryBytes + d.intake.Memory().Shared()) })
 	gauge("distributor_memory_limit_bytes", "Maximum memory of accepted, undelivered packets (MEMORY_LIMIT_BYTES).",
 		func() float64 { return float64(d.Config().Memory.LimitBytes) })
+	gauge("distributor_desired_analyzers_limit", "Maximum of the analyzers that are desired in a group (AUTOSCALE_MAX).", func() float64 { return float64(d.Config().Autoscale.Max) })
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "distributor_build_info", Help: "1, with the version of the distributor and of Go.",
 		ConstLabels: prometheus.Labels{"version": d.Config().Version, "goversion": runtime.Version()},
@@ -59,6 +60,7 @@ func (d *Distributor) register() error {
 	build.Set(1)
 	failures = append(failures,
 		d.registry.Register(build),
+		d.registry.Register(scaleCollector{&d.watcher.scaling}),
 		d.registry.Register(collectors.NewGoCollector()),
 		d.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
 	return errors.Join(failures...)

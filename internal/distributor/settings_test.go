@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/http1"
@@ -70,6 +71,17 @@ func (l *live) hang(requests int64) {
 }
 
 func paused(c *Config) { c.Dispatch = DispatchPaused }
+
+// scales shows that the next decision is made with a setting.
+func scales(change func(*autoscale.Config)) func(l *live) {
+	return func(l *live) {
+		l.set(func(c *Config) { change(&c.Autoscale) })
+		until(l.t, "a decision has the setting", func() bool {
+			decisions := l.Scale()
+			return len(decisions) == 1 && decisions[0].Config == l.Config().Autoscale && decisions[0].Desired == l.Config().Autoscale.Min
+		})
+	}
+}
 
 // liveSettings shows that each setting which is live takes effect. Those of one analyzer are
 // tested by package upstream, too.
@@ -255,6 +267,13 @@ var liveSettings = map[string]func(l *live){
 		cancel()
 		<-stopped
 	},
+	"AUTOSCALE":              nil, // package control
+	"AUTOSCALE_DRAIN_SEC":    scales(func(c *autoscale.Config) { c.DrainTime = time.Second }),
+	"AUTOSCALE_UTILIZATION":  scales(func(c *autoscale.Config) { c.Utilization = 0.5 }),
+	"AUTOSCALE_MIN":          scales(func(c *autoscale.Config) { c.Min = 7 }),
+	"AUTOSCALE_MAX":          scales(func(c *autoscale.Config) { c.Min, c.Max = 20, 20 }),
+	"AUTOSCALE_QUIET_SEC":    scales(func(c *autoscale.Config) { c.QuietTime = time.Second }),
+	"AUTOSCALE_COOLDOWN_SEC": scales(func(c *autoscale.Config) { c.Cooldown = time.Second }),
 	"SHUTDOWN_TIMEOUT_SEC": func(l *live) {
 		l.set(func(c *Config) { c.ShutdownTimeout = time.Minute })
 		if got := l.Config().ShutdownTimeout; got != time.Minute { // which the command uses

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
@@ -41,11 +42,13 @@ type watcher struct {
 	current     atomic.Pointer[condition]
 	refusals    refusals
 	rates       rates
+	scaling     scaling
 }
 
 func newWatcher(d *Distributor) *watcher {
 	w := &watcher{distributor: d}
 	w.rates.last.Store(new(Rates))
+	w.scaling.last.Store(new([]autoscale.Decision))
 	w.current.Store(&condition{reason: "all analyzers are healthy"})
 	return w
 }
@@ -67,6 +70,7 @@ func (w *watcher) run(ctx context.Context) {
 func (w *watcher) sample(now time.Time) {
 	w.refusals.sample(w.distributor, now)
 	w.rates.sample(w.distributor, now)
+	w.scaling.sample(w.distributor, now)
 	next := w.distributor.condition(&w.refusals, now)
 	before := w.current.Swap(&next)
 	if before.state == next.state {

@@ -245,3 +245,35 @@ func TestPaceAndLatency(t *testing.T) {
 		}
 	})
 }
+
+// The full pace is what the analyzer delivers while more comes than it can deliver, however little it
+// gets otherwise.
+func TestFullPace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		config.Concurrency, config.QueuePackets = 4, 1000
+		b := start(t, config, newFakeSink(t, always(after(100*time.Millisecond, ok))))
+		run := func(perTick int, ticks int) float64 {
+			for range ticks {
+				b.Offer(b.packets.some(t, perTick))
+				time.Sleep(TickInterval)
+				b.Tick()
+			}
+			return b.Status(time.Now()).FullPace
+		}
+		if got := run(3, 100); got != 0 { // it could deliver 4
+			t.Errorf("%v is its full pace, though it could deliver more", got)
+		}
+		if got := run(6, 100); got < 38 || got > 42 {
+			t.Errorf("the full pace is %v, want 40", got)
+		}
+		if got := run(0, 300); got < 38 || got > 42 { // what waited is delivered
+			t.Errorf("the full pace is %v when nothing comes, want 40", got)
+		}
+		config.Concurrency = 8
+		b.Configure(config)
+		if got := run(6, 200); got < 55 || got > 65 {
+			t.Errorf("the full pace is %v of an analyzer that delivered 60", got)
+		}
+	})
+}

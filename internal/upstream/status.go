@@ -26,6 +26,9 @@ type Status struct {
 	// Pace is how many messages a second it delivered lately, HighestPace the maximum of
 	// the last ten minutes.
 	Pace, HighestPace float64
+	// FullPace is how many messages a second it delivers while more comes than it can deliver,
+	// which is what it can do; 0 is unknown: not that much has come for a second yet.
+	FullPace float64
 	// LatencyP99 is the 99th percentile of the times from the acceptance to the delivery
 	// of the last 30 to 60 seconds, 0 if there were none.
 	LatencyP99 time.Duration
@@ -36,7 +39,7 @@ func (u *Upstream) Status(now time.Time) Status {
 	s := Status{
 		Healthy: u.Healthy(), Health: u.Health(), Ramp: u.Ramp(now), Breaker: u.breaker.Status(now),
 		Probing: !u.probed.Load() && !u.unprobed.Load(), Evicted: u.evicted.Load(),
-		Pace: u.pace.now(), HighestPace: u.pace.highest(), LatencyP99: u.metrics.latency.quantile(0.99),
+		Pace: u.pace.now(), HighestPace: u.pace.highest(), FullPace: u.pace.full(), LatencyP99: u.metrics.latency.quantile(0.99),
 		Limit: u.limit.now(),
 	}
 	if left := u.pausedUntil.Load() - u.elapsed(now); left > 0 {
@@ -44,3 +47,6 @@ func (u *Upstream) Status(now time.Time) Status {
 	}
 	return s
 }
+
+// FullPace returns that of Status. It may be called concurrently.
+func (u *Upstream) FullPace() float64 { return u.pace.full() }

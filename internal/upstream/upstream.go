@@ -208,7 +208,7 @@ func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.v
 
 // Tick adapts the limit to the rate of the analyzer, and measures its pace. Callers call it every TickInterval.
 func (u *Upstream) Tick() {
-	u.pace.sample(time.Now())
+	u.pace.sample(time.Now(), u.queue.bound.Load(), int64(u.limit.now()))
 	keep, excess := u.limit.adapt(u.queue.bound.Load(), u.config.Load())
 	if excess {
 		u.nack(u.queue.trim(keep))

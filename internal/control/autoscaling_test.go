@@ -1,0 +1,78 @@
+//go:build unix
+
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/events"
+)
+
+// scaledEvents returns the events of changes of the number of analyzers.
+func (r *running) scaledEvents() (found []events.Event) {
+	for _, e := range r.Events().After(0, 1000) {
+		if strings.HasPrefix(e.Kind, "autoscale") {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// The command runs when another number is desired, while AUTOSCALE is command; what it wrote is
+// in the events, once for each number and result.
+func TestAutoscale(t *testing.T) {
+	r := start(t, "")
+	r.stop()
+	script, calls := filepath.Join(r.dir, "scale"), filepath.Join(r.dir, "calls")
+	text := fmt.Sprintf("#!/bin/sh\necho \"$*\" >> %s\necho \"token ${ADMIN_TOKEN-hidden}\"\ntest ! -e %s/broken\n", calls, r.dir)
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ADMIN_TOKEN", "secret-of-operators")
+	r.write(r.twoAnalyzers() + "autoscale_min: 5\nautoscale_cooldown_sec: 1\nautoscale_command: " + script + " {group} {current} {desired}\n")
+	r.open()
+	called := func() int {
+		text, _ := os.ReadFile(calls)
+		return strings.Count(string(text), "\n")
+	}
+	until(t, "a number is desired", func() bool { return len(r.Distributor().Scale()) == 1 })
+	if called() != 0 {
+		t.Error("the command ran while AUTOSCALE was off")
+	}
+	r.mustSucceed(r.PatchSettings(t.Context(), operator, map[string]json.RawMessage{"autoscale": json.RawMessage(`"command"`)}))
+	until(t, "the command has run twice", func() bool { return r.scaling.succeeded.Load() >= 2 })
+	if text, _ := os.ReadFile(calls); !strings.HasPrefix(string(text), "default 2 5\n") {
+		t.Errorf("%s", text)
+	}
+	until(t, "its end is told", func() bool { return len(r.scaledEvents()) == 1 })
+	e := r.scaledEvents()[0]
+	if e.Kind != "autoscaled" || e.Path != "analyzers/default" || e.Old != 2 || e.New != 5 || e.Result != "applied" || !strings.Contains(e.Reason, "AUTOSCALE_MIN is 5") {
+		t.Errorf("%+v", e)
+	}
+	if detail := e.Detail.(scaled); detail.Output != "token hidden" || detail.Error != "" {
+		t.Errorf("%+v", detail)
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "broken"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "its failures are counted", func() bool { return r.scaling.failed.Load() > 1 })
+	if all := r.scaledEvents(); len(all) != 2 || all[1].Kind != "autoscale_failed" || all[1].Detail.(scaled).Error != "exit status 1" {
+		t.Errorf("%+v", all)
+	}
+	refused, err := r.PatchSettings(t.Context(), operator, map[string]json.RawMessage{"autoscale_command": json.RawMessage(`"rm {desired}"`)})
+	r.wantRefused(RestartRequired, refused, err) // who may change settings may not choose programs
+}
+
+func TestWithoutSecrets(t *testing.T) {
+	settings := config.New(DefaultConfig(), func(string) (string, bool) { return "", false }).Settings
+	got := withoutSecrets([]string{"PATH=/bin", "ADMIN_TOKEN=x", "FORWARD_SHARED_KEY=y", "PORT=1"}, settings)
+	if text := strings.Join(got, " "); text != "PATH=/bin PORT=1" {
+		t.Error(text)
+	}
+}
