@@ -64,6 +64,11 @@ func cases() []benchCase {
 			checks:      []check{ratioOf(packetRate, diskName, oursName, minBound(0.7)), ratioOf(perPacket, diskName, oursName, maxBound(1.25))},
 		},
 		manyOnDisk(single),
+		{
+			name: "jetstream", title: "Packets of 5 messages, JOURNAL=jetstream against memory", measure: perPacket, base: oursName,
+			experiments: []experiment{defaultLoad(single, true, ours(), oursOnDisk(), oursOnStreams(streamsName, 1), oursOnStreams(threeName, 3))},
+			checks:      []check{ratioOf(perPacket, streamsName, oursName, maxBound(2.5)), ratioOf(packetRate, streamsName, diskName, minBound(0.35))},
+		},
 		againstCollector("collector", "Requests of one packet of 500 messages, against the OpenTelemetry Collector", large, large),
 		againstCollector("collector-lines", "Requests of NDJSON, 100 packets of 5 messages, against the OpenTelemetry Collector", many, large),
 		{

@@ -21,6 +21,7 @@ type runningSubject struct {
 	subject       subject
 	subjectConfig subjectConfig
 	process       *process
+	companions    []*process
 	traffic       traffic
 	text          *packetText
 	load          *load
@@ -61,6 +62,9 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 			return c, err
 		}
 	}
+	if err := c.startCompanions(a.cores); err != nil {
+		return c, err
+	}
 	command, err := s.command(c.subjectConfig)
 	if err != nil {
 		return c, err
@@ -80,9 +84,25 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	return c, err
 }
 
+// startCompanions starts the programs that the subject needs. It waits for them itself.
+func (c *runningSubject) startCompanions(cores []int) error {
+	if c.subject.companions == nil {
+		return nil
+	}
+	commands, err := c.subject.companions(&c.subjectConfig)
+	for _, command := range commands {
+		started, err := startProcess(command, cores)
+		if err != nil {
+			return fmt.Errorf("start: %w", err)
+		}
+		c.companions = append(c.companions, started)
+	}
+	return err
+}
+
 // awaitReady waits until the subject responds with 2xx.
 func (a *testbed) awaitReady(c *runningSubject) error {
-	const timeout = 10 * time.Second
+	const timeout = 30 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	ready := make(chan struct{})
@@ -118,7 +138,11 @@ func (c *runningSubject) healthy(ctx context.Context) bool {
 	if c.subject.secure {
 		address = strings.Replace(address, "http", "https", 1)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/health", nil)
+	path := "/health"
+	if c.subject.ours {
+		path = "/readyz" // with streams it is healthy before it can accept packets
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+path, nil)
 	if c.traffic.OTLP {
 		// The collector has no health endpoint but accepts a request without
 		// logs.
@@ -171,6 +195,9 @@ func (c *runningSubject) close(l *loop) {
 	}
 	if c.process != nil {
 		c.process.stop(l)
+	}
+	for _, one := range c.companions {
+		one.stop(l)
 	}
 	_ = os.RemoveAll(c.subjectConfig.folder)
 }

@@ -39,6 +39,9 @@ type subject struct {
 	traffic *traffic
 	// command returns the command that starts the subject.
 	command func(subjectConfig) (*exec.Cmd, error)
+	// companions, unless nil, returns the commands of programs that it needs, which start
+	// before it.
+	companions func(*subjectConfig) ([]*exec.Cmd, error)
 	// verify, unless nil, checks after the first packets that the subject does
 	// what it is measured for.
 	verify func(subjectConfig) error
@@ -54,6 +57,7 @@ type subjectConfig struct {
 	inputs      string // INPUTS
 	scheme      string // before the URLs of analyzers
 	files       certificateFiles
+	nats        []string // URLs
 }
 
 // certificateFiles are the paths of a certificate, of its key, and of a file with both, in
@@ -86,6 +90,8 @@ const (
 	oursName       = "Log Streamer"
 	diskName       = "Log Streamer, JOURNAL=disk"
 	tracedName     = "Log Streamer, traced"
+	streamsName    = "Log Streamer, JOURNAL=jetstream"
+	threeName      = "Log Streamer, JOURNAL=jetstream, three servers"
 	oursTLSName    = "Log Streamer, TLS"
 	haproxyTLSName = "HAProxy, TLS"
 	twoCoresName   = "Log Streamer, two cores"
@@ -227,14 +233,15 @@ func peer(p subjectConfig, program, file string, forwards bool, arguments func(f
 
 // installHints says how to install a peer.
 var installHints = map[string]string{
-	"haproxy": "Debian: apt-get install haproxy",
-	"nginx":   "Debian: apt-get install nginx-light",
-	"otelcol": "in the repository: go -C bench/otelcol install",
+	"haproxy":     "Debian: apt-get install haproxy",
+	"nginx":       "Debian: apt-get install nginx-light",
+	"nats-server": "in the repository: go build -o bin/nats-server github.com/nats-io/nats-server/v2",
+	"otelcol":     "in the repository: go -C bench/otelcol install",
 }
 
-// lookPath also looks where Debian and Go install programs.
+// lookPath also looks where Debian and Go install programs, and where the repository has its own.
 func lookPath(program string) (string, error) {
-	for _, folder := range []string{"", "/usr/sbin", filepath.Join(build.Default.GOPATH, "bin")} {
+	for _, folder := range []string{"", "/usr/sbin", "bin", filepath.Join(build.Default.GOPATH, "bin")} {
 		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil {
 			return path, nil
 		}

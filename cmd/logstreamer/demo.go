@@ -27,6 +27,12 @@ func demoCommand(p process) *ffcli.Command {
 		if settings.Autoscale && loaded.Origin("duration") == (config.Origin{}) {
 			settings.Duration = autoscaleDuration
 		}
+		if settings.Cluster > 0 {
+			settings = withClusterDefaults(settings, loaded)
+		}
+		if settings.Protocols && loaded.Origin("rate") == (config.Origin{}) {
+			settings.Rate = protocolsRate
+		}
 		screen := demo.Screen{Out: p.stdout, Terminal: p.isRewritable(), Stdin: p.stdin}
 		return demo.Run(ctx, settings, screen, logger)
 	})
@@ -34,6 +40,27 @@ func demoCommand(p process) *ffcli.Command {
 
 // autoscaleDuration is long enough for a load to grow, and for analyzers to come and go.
 const autoscaleDuration = 45 * time.Second
+
+// protocolsRate is the usual rate of requests by other protocols: 20 a second by each.
+const protocolsRate = 120
+
+// withClusterDefaults kills a distributor for ten seconds, and goes on until others have delivered
+// what it held, unless something else is set.
+func withClusterDefaults(settings demo.Config, loaded *config.Loaded[service[demo.Config]]) demo.Config {
+	for key, setting := range map[string]struct {
+		value *time.Duration
+		usual time.Duration
+	}{
+		"duration":      {&settings.Duration, 40 * time.Second},
+		"kill_after":    {&settings.KillAfter, 5 * time.Second},
+		"kill_duration": {&settings.KillDuration, 10 * time.Second},
+	} {
+		if loaded.Origin(key) == (config.Origin{}) {
+			*setting.value = setting.usual
+		}
+	}
+	return settings
+}
 
 // isRewritable reports whether standard output is a terminal on which lines can
 // be overwritten.

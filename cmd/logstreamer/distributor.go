@@ -38,6 +38,7 @@ func distributorCommand(p process) *ffcli.Command {
 		if err != nil {
 			return err
 		}
+		defer r.controller.Close()
 		if p.inherited.Trial() {
 			return reportPassed(p)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/logstreamer/logstreamer/internal/admin"
+	"github.com/logstreamer/logstreamer/internal/cluster"
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/distributor"
@@ -25,6 +26,9 @@ type runner struct {
 	logger     *slog.Logger
 	inherited  *upgrade.Inheritance
 	upgrader   *upgrade.Upgrader
+	cluster    *cluster.Cluster // nil without other distributors
+	notShared  error            // why there is no connection to them
+	identity   admin.Identity   // set by the first start
 
 	mu     sync.Mutex // guards access
 	access *admin.Access
@@ -34,7 +38,10 @@ type runner struct {
 func newRunner(p process, loader *config.Loader[control.Config], log logging.Config) (r *runner, err error) {
 	handler := logging.New(p.stderr, log)
 	r = &runner{logger: slog.New(handler), inherited: p.inherited, upgrader: upgrade.New(p.args)}
-	r.controller, err = control.Open(loader, control.Dependencies{Logger: r.logger.With("component", "control"), Log: handler, Prepare: r.prepare})
+	r.controller, err = control.Open(loader, control.Dependencies{Logger: r.logger.With("component", "control"), Log: handler, Prepare: r.prepare, Share: r.share})
+	if r.notShared != nil {
+		return nil, r.notShared
+	}
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -75,6 +82,9 @@ func (r *runner) run(ctx context.Context) error {
 		if first {
 			close(started)
 			background.Go(func() { r.controller.Run(ctx) })
+			if r.cluster != nil {
+				background.Go(func() { r.announce(ctx) })
+			}
 		}
 		r.takenOver()
 		notifyServiceManager(r.logger, daemon.SdNotifyReady)
@@ -107,6 +117,9 @@ func (r *runner) start(ctx context.Context, taken sockets) (i *instance, err err
 	if err := errors.Join(i.Registerer().Register(r.upgrader.Collector()), r.controller.Attach(i.Distributor, i.Registerer())); err != nil {
 		return nil, errors.Join(err, i.stop(0))
 	}
+	if r.cluster != nil {
+		i.SetClusterSize(r.cluster.Presence().Size())
+	}
 	i.Start(ctx)
 	if err := r.serveAdmin(i, c); err != nil {
 		return nil, errors.Join(err, i.stop(0))
@@ -115,6 +128,7 @@ func (r *runner) start(ctx context.Context, taken sockets) (i *instance, err err
 }
 
 func (r *runner) serveAdmin(i *instance, c control.Config) error {
+	r.identify(i, c)
 	if i.listener == nil {
 		return nil
 	}
@@ -131,7 +145,7 @@ func (r *runner) serveAdmin(i *instance, c control.Config) error {
 	r.mu.Unlock()
 	i.admin, err = admin.Serve(i.listener, admin.Dependencies{
 		Controller: r.controller, Access: access, TLS: secure, DataDir: c.Distributor.DataDir, Upgrader: upgrades{r.upgrader},
-		Version: c.Distributor.Version, Registerer: i.Registerer(), Logger: r.logger.With("component", "admin"),
+		Identity: r.identity, Cluster: r.others(), Version: c.Distributor.Version, Registerer: i.Registerer(), Logger: r.logger.With("component", "admin"),
 	})
 	if err == nil {
 		r.logger.Info("the admin API is served", "address", admin.AddressOf(c.Admin, i.listener), "tls", secure != nil)

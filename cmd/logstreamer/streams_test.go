@@ -12,6 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
@@ -20,7 +21,7 @@ import (
 func storePackets(t *testing.T, url string) {
 	t.Helper()
 	c := jetstream.DefaultConfig()
-	c.Servers, c.Replicas, c.MemoryLimitBytes = jetstream.Servers(url), 1, 64<<20
+	c.Servers, c.Replicas, c.MemoryLimitBytes = natslink.Servers(url), 1, 64<<20
 	j, err := jetstream.Open(t.Context(), c, jetstream.Deps{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,10 @@ type Dependencies struct {
 	// Demo makes analyzers fail and recover, for the page of a demo; nil: this is none, and
 	// the API has no such path.
 	Demo Demo
+	// Identity is what others know the distributor by; without a name it is that of the addresses.
+	Identity Identity
+	// Cluster is nil without other distributors.
+	Cluster Cluster
 	// Version is that of the program.
 	Version    string
 	Registerer prometheus.Registerer
@@ -85,8 +89,10 @@ type api struct {
 	upgrader    Upgrader
 	console     http.Handler
 	demo        Demo
+	identify    func() Identity
 	version     string
 	started     time.Time
+	cluster     Cluster
 	local       bool // only processes of this machine can connect
 
 	eventStreams, traceStreams slots
@@ -112,6 +118,7 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 	}
 	s := &Server{api: newAPI(deps, m), done: make(chan struct{})}
 	s.api.console = page
+	s.api.identify = func() Identity { return deps.identity(l.Addr().String(), s.api.started) }
 	s.api.stopping, s.endReads = context.WithCancel(context.Background())
 	s.api.local = isLocal(l.Addr())
 	bounded := newConnections(listener.NewRetrying(l, deps.Logger), maxConnections, maxAddressConnections, m.displaced)
@@ -150,7 +157,7 @@ func newAPI(deps Dependencies, m *metrics) *api {
 	return &api{
 		control: deps.Controller, access: deps.Access, metrics: m, logger: deps.Logger, routes: served,
 		audit:       newAudit(deps.DataDir, deps.Logger, m.auditFailures),
-		crossOrigin: http.NewCrossOriginProtection(), upgrader: deps.Upgrader, demo: deps.Demo, version: deps.Version, started: time.Now(),
+		crossOrigin: http.NewCrossOriginProtection(), upgrader: deps.Upgrader, demo: deps.Demo, cluster: deps.Cluster, version: deps.Version, started: time.Now(),
 		eventStreams: make(slots, maxEventStreams), traceStreams: make(slots, maxTraceStreams),
 	}
 }

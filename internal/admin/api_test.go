@@ -449,7 +449,11 @@ func TestTrace(t *testing.T) {
 // While the distributor stops its state is shown, and nothing is changed.
 func TestDistributorStops(t *testing.T) {
 	s := startSystem(t, "")
+	lease := fmt.Sprintf(`{"url":%q,"weight":1}`, s.analyzers[2].URL())
+	s.want(201, "", "PUT", "/v1/leases/a3", lease)
 	_, _ = s.distributor.Stop(t.Context())
+	s.want(503, unavailable, "PUT", "/v1/leases/a4", lease)
+	s.want(503, unavailable, "DELETE", "/v1/leases/a3", "")
 	s.want(503, unavailable, "PATCH", "/v1/analyzers/a1", `{"weight":7}`)
 	s.want(503, "draining", "GET", "/-/ready", "")
 	if got := s.ok("GET", "/v1/status", ""); got.get("ready") != false {

@@ -155,3 +155,15 @@ func TestLongDrainOfLease(t *testing.T) {
 	a.Behave(analyzertest.Behaviour{})
 	s.until("it is drained", func() bool { return s.ok("GET", drain, "", operator...).get("running") == false })
 }
+
+// While the distributor stops, nobody registers or leaves.
+func TestLeasesAtAStop(t *testing.T) {
+	s, fleet, _ := startFleet(t, "")
+	body := fmt.Sprintf(`{"url":%q,"weight":1}`, s.analyzers[2].URL())
+	s.want(201, "", "PUT", "/v1/leases/a3", body, fleet...)
+	if _, err := s.distributor.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.want(503, unavailable, "PUT", "/v1/leases/a4", `{"url":"http://127.0.0.1:1","weight":1}`, fleet...)
+	s.want(503, unavailable, "DELETE", "/v1/leases/a3", "", fleet...)
+}

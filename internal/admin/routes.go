@@ -5,6 +5,7 @@ package admin
 func allRoutes() routes {
 	return routes{
 		{"GET", "/v1/status", read, newer, false, (*api).getStatus},
+		{"GET", "/v1/cluster", read, "", false, (*api).getCluster},
 		{"GET", "/v1/analyzers", read, newer, false, (*api).listAnalyzers},
 		{"POST", "/v1/analyzers", operate, "dry_run", false, (*api).addAnalyzer},
 		{"PUT", "/v1/analyzers", operate, "dry_run", false, (*api).replaceAnalyzers},

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
@@ -22,6 +23,7 @@ type status struct {
 	Overrides int                       `json:"overrides"`
 	Analyzers analyzerCounts            `json:"analyzers"`
 	Journal   distributor.JournalStatus `json:"journal"`
+	Settings  control.StoreStatus       `json:"settings"`
 	Ledger    ledger                    `json:"ledger"`
 	Rates     rates                     `json:"rates"`
 	Reload    *reloadState              `json:"last_reload"`
@@ -69,22 +71,32 @@ func (a *api) getStatus(r *request) (*answer, error) {
 	s.Version, s.Boot, s.Started = a.version, d.History().Boot(), a.started.UTC()
 	s.Uptime = duration(time.Since(a.started).Truncate(time.Second))
 	s.Revision, s.Overrides = a.control.Revision(), len(a.control.Overrides())
-	for _, one := range now.Analyzers {
-		s.Analyzers.Total++
-		if one.Healthy {
-			s.Analyzers.Healthy++
-		}
-	}
-	s.Ledger = ledger{
-		Accepted: volumeOf(now.Accepted), Delivered: volumeOf(now.Delivered), Queued: volumeOf(now.Waiting.Plus(now.Queued)),
-		InFlight: volumeOf(now.InFlight), DeadLettered: volumeOf(now.DeadLettered), Damaged: volumeOf(now.Damaged), Unaccounted: now.Unaccounted,
-	}
-	if s.Journal = d.JournalStatus(); s.Journal.Shared {
-		s.Ledger.Received, s.Ledger.Returned = new(volumeOf(now.Received)), new(volumeOf(now.Returned))
-	}
+	s.Analyzers, s.Ledger = countAnalyzers(now), ledgerOf(d, now)
+	s.Journal, s.Settings = d.JournalStatus(), a.control.Store()
 	s.Rates = rates{now.Rates.In, now.Rates.Out, now.Rates.Refused}
 	s.Reload = &reloadState{reload.Time, reload.Success, reload.Detail}
 	return &answer{revision: s.Revision, body: s}, nil
+}
+
+func countAnalyzers(now distributor.Status) (counts analyzerCounts) {
+	for _, one := range now.Analyzers {
+		counts.Total++
+		if one.Healthy {
+			counts.Healthy++
+		}
+	}
+	return counts
+}
+
+func ledgerOf(d *distributor.Distributor, now distributor.Status) ledger {
+	l := ledger{
+		Accepted: volumeOf(now.Accepted), Delivered: volumeOf(now.Delivered), Queued: volumeOf(now.Waiting.Plus(now.Queued)),
+		InFlight: volumeOf(now.InFlight), DeadLettered: volumeOf(now.DeadLettered), Damaged: volumeOf(now.Damaged), Unaccounted: now.Unaccounted,
+	}
+	if d.JournalStatus().Shared {
+		l.Received, l.Returned = new(volumeOf(now.Received)), new(volumeOf(now.Returned))
+	}
+	return l
 }
 
 // probe is the answer to a load balancer.

@@ -32,6 +32,7 @@ type system struct {
 	server      *Server
 	registry    *prometheus.Registry
 	upgrader    *fakeUpgrader
+	others      others
 	client      *http.Client
 	url         string
 	dir         string
@@ -82,7 +83,7 @@ func startSystem(t testing.TB, lines string) *system {
 	listener, err := Listen(s.Config().Admin, nil)
 	s.must(err)
 	s.server, err = Serve(listener, Dependencies{
-		Controller: s.Controller, Access: access, Upgrader: s.upgrader, DataDir: s.Config().Distributor.DataDir,
+		Controller: s.Controller, Access: access, Upgrader: s.upgrader, Cluster: &s.others, DataDir: s.Config().Distributor.DataDir,
 		Version: "1.2.3", Registerer: s.registry, Logger: logger,
 	})
 	s.must(err)

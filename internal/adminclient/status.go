@@ -40,16 +40,58 @@ type Status struct {
 		Healthy int `json:"healthy"`
 	} `json:"analyzers"`
 	Ledger Ledger `json:"ledger"`
-	Rates  struct {
-		Accepted  float64 `json:"accepted_messages_per_s"`
-		Delivered float64 `json:"delivered_messages_per_s"`
-		Refused   float64 `json:"refused_packets_per_s"`
-	} `json:"rates"`
+	Rates  Rates  `json:"rates"`
+	// Settings says whether changes hold at all distributors of a cluster, and whether this one
+	// has the latest.
+	Settings struct {
+		Shared       bool   `json:"shared"`
+		Synchronized bool   `json:"synchronized"`
+		Detail       string `json:"detail"`
+	} `json:"settings"`
 	LastReload *struct {
 		Time       time.Time `json:"time"`
 		Successful bool      `json:"successful"`
 		Detail     string    `json:"detail"`
 	} `json:"last_reload"`
+}
+
+// Rates are those of the last second or so.
+type Rates struct {
+	Accepted  float64 `json:"accepted_messages_per_s"`
+	Delivered float64 `json:"delivered_messages_per_s"`
+	Refused   float64 `json:"refused_packets_per_s"`
+}
+
+// Cluster is the answer of GET /v1/cluster.
+type Cluster struct {
+	AnsweredBy   string `json:"answered_by"`
+	Connected    bool   `json:"connected"`
+	Detail       string `json:"detail"`
+	Distributors []struct {
+		Name         string   `json:"name"`
+		Address      string   `json:"address"`
+		Answers      bool     `json:"answers"`
+		Age          Duration `json:"age"`
+		Version      string   `json:"version"`
+		State        string   `json:"state"`
+		Ready        bool     `json:"ready"`
+		Revision     int64    `json:"revision"`
+		Synchronized bool     `json:"synchronized"`
+		Ledger       Ledger   `json:"ledger"`
+		Rates        Rates    `json:"rates"`
+	} `json:"distributors"`
+	Sum struct {
+		Distributors int    `json:"distributors"`
+		Ready        int    `json:"ready"`
+		Ledger       Ledger `json:"ledger"`
+		Rates        Rates  `json:"rates"`
+	} `json:"sum"`
+	// Stored is what the streams hold; nil without.
+	Stored *struct {
+		Envelopes int64 `json:"envelopes"`
+		Bytes     int64 `json:"bytes"`
+		Limit     int64 `json:"limit_bytes"`
+	} `json:"stored"`
 }
 
 // Pauses returns what an operator has paused, such as "intake paused".

@@ -24,16 +24,18 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/listener"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Analyzer is an analyzer with its own listener and metrics. It is single-use:
 // New, Start, Stop. Safe for concurrent use.
 type Analyzer struct {
-	config   Config
-	logger   *slog.Logger
-	started  time.Time
-	registry *prometheus.Registry
-	metrics  *metrics
+	config    Config
+	logger    *slog.Logger
+	processed func(packet.Info, []byte) // may be nil
+	started   time.Time
+	registry  *prometheus.Registry
+	metrics   *metrics
 
 	window   *dedupe.Window
 	counters *counters
@@ -56,6 +58,9 @@ type Analyzer struct {
 // Deps holds the analyzer's dependencies.
 type Deps struct {
 	Logger *slog.Logger
+	// Processed, unless nil, is called with each packet that is processed, and not with
+	// duplicates. It may be called concurrently, and must not retain the body.
+	Processed func(info packet.Info, body []byte)
 }
 
 // New creates an analyzer and binds its listener. The error names the setting
@@ -77,6 +82,7 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 	a := &Analyzer{
 		config:      config,
 		logger:      logger,
+		processed:   deps.Processed,
 		started:     now,
 		window:      window,
 		counters:    newCounters(),

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestAPacketIsProcessed(t *testing.T) {
@@ -27,6 +29,22 @@ func TestAPacketIsProcessed(t *testing.T) {
 	}
 	if len(stats.ByService) != 3 || stats.ByService[0] != (ServiceCount{"service-0", 2}) {
 		t.Errorf("services %+v", stats.ByService)
+	}
+}
+
+// What is processed is reported once, and neither duplicates nor refused packets are.
+func TestProcessedIsCalled(t *testing.T) {
+	var got []string
+	a := started(t, nil)
+	a.processed = func(info packet.Info, body []byte) {
+		got = append(got, fmt.Sprint(string(info.PacketID.Raw(body)), info.Messages))
+	}
+	post(t, a, packetJSON("p", 5))
+	post(t, a, packetJSON("p", 5))
+	post(t, a, "{}")
+	post(t, a, packetJSON("q", 2)+"\n"+packetJSON("p", 5), "Content-Type", "application/x-ndjson")
+	if fmt.Sprint(got) != "[p5 q2]" {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -29,6 +29,9 @@ func (a *Analyzer) process(w *workspace, body, traceparent []byte) (result, erro
 	}
 	w.messages = appendMessages(w.messages[:0], body)
 	a.observe(w.messages, traceparent)
+	if a.processed != nil {
+		a.processed(info, body)
+	}
 	a.metrics.processing.Observe(time.Since(begin).Seconds())
 	return result{info.PacketID, false}, nil
 }

@@ -26,8 +26,8 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 	defer c.mu.Unlock()
 	r := c.current.Load()
 	result := Result{Revision: r.number, DryRun: request.DryRun, Changed: []Changed{}, Warnings: []string{}}
-	if request.IfMatch != 0 && request.IfMatch != r.number {
-		return Result{}, stale(r.number, request.IfMatch)
+	if err := c.matchLocked(request); err != nil {
+		return Result{}, err
 	}
 	if _, registered := c.lease(id); r.indexOf(id) < 0 && !registered {
 		return Result{}, refuse(NotFound, "there is no analyzer with the id %q", id)

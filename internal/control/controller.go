@@ -36,6 +36,10 @@ type Dependencies struct {
 	// Actuator changes the number of analyzers, in place of AUTOSCALE_COMMAND; nil: the command
 	// does, with AUTOSCALE=command.
 	Actuator autoscale.Actuator
+	// Share opens the document in which the distributors of a cluster keep what operators
+	// change; nil, or nil returned: this distributor is alone. It is called by Open, and Close
+	// closes the document.
+	Share func(Config) (Document, error)
 }
 
 // Controller changes a distributor. It may be used concurrently.
@@ -53,8 +57,10 @@ type Controller struct {
 
 	current     atomic.Pointer[published]
 	lastReload  atomic.Pointer[ReloadStatus]
-	rescheduled chan struct{} // an override may expire earlier
-	stuck       string        // why overrides that have expired cannot be reverted; of Run
+	rescheduled chan struct{}          // an override may expire earlier
+	stuck       string                 // why overrides that have expired cannot be reverted; of Run
+	behind      atomic.Pointer[string] // why the latest shared settings are not applied; nil: they are
+	unreachable string                 // why the shared settings cannot be reached; guarded by mu
 }
 
 // published is a revision and what is closed when there is a newer one.
@@ -63,7 +69,8 @@ type published struct {
 	replaced chan struct{}
 }
 
-// Open reads the sources and the overrides. It changes no file.
+// Open reads the sources and the overrides. It changes no file, and nothing that is shared. Close
+// ends what it opens.
 func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error) {
 	read, err := loader.Load()
 	if err != nil {
@@ -73,35 +80,87 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	c.drains = newDrains(c)
 	c.scaling = newAutoscaling(c)
 	if read.Config.Admin.Persist {
-		c.store.dir, c.leases.dir = read.Config.Distributor.DataDir, read.Config.Distributor.DataDir
+		c.leases.dir = read.Config.Distributor.DataDir
 	}
-	content, err := c.store.load()
-	if err != nil {
+	if err := c.openStore(read.Config); err != nil {
 		return nil, err
 	}
-	if c.store.dir != "" {
-		if err := c.events.Load(c.store.dir); err != nil {
-			deps.Logger.Warn("events of the time before the start cannot be read", "error", err)
+	if err := c.open(loaded{read, loader.Settings}); err != nil {
+		c.store.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// openStore opens the store that a configuration asks for.
+func (c *Controller) openStore(config Config) error {
+	file := fileStore{}
+	if config.Admin.Persist {
+		file.dir = config.Distributor.DataDir
+	}
+	c.store = file
+	if c.deps.Share == nil {
+		return nil
+	}
+	document, err := c.deps.Share(config)
+	if document != nil && err == nil {
+		c.store = &sharedStore{document: document, copy: file, logger: c.deps.Logger}
+	}
+	return err
+}
+
+// open reads what is stored, and makes the first revision.
+func (c *Controller) open(sources loaded) error {
+	content, err := c.store.load()
+	if err != nil {
+		return err
+	}
+	if dir := c.dir(); dir != "" {
+		if err := c.events.Load(dir); err != nil {
+			c.deps.Logger.Warn("events of the time before the start cannot be read", "error", err)
 		}
 		c.drains.restore(c.events.After(0, maxEvents))
 	}
-	valid, expired := content.Overrides.expire(time.Now())
-	r, lost := resolveValid(loaded{read, loader.Settings}, content.IDs, valid)
-	if err := r.Config.Validate(); err != nil {
-		return nil, err
+	shared := c.store.status().Shared
+	valid, expired := content.Overrides, overrides(nil)
+	if !shared { // shared ones expire for all
+		valid, expired = content.Overrides.expire(time.Now())
 	}
-	if r.number = max(content.Revision, 1); content.Hash != "" && content.Hash != r.hash() {
+	kept := &revision{ids: content.IDs, origin: origin{shared: shared, cluster: content.Cluster}}
+	r, lost := kept.resolveValid(sources, valid)
+	changed := content.Hash != "" && content.Hash != r.hash()
+	r.number = max(content.Revision, 1)
+	switch {
+	case shared:
+		r.ahead = changed && content.Cluster != ""
+		if latest, err := c.store.latest(); err == nil && !r.outranks(latest) && latest.version != 0 {
+			r, lost = r.follow(latest)
+		}
+	case c.dir() == "":
+		r.number = time.Now().Unix() // nothing is kept, and the number must rise over restarts: there is less than one change a second
+	case changed:
 		r.number++
 	}
-	if c.store.dir == "" {
-		r.number = time.Now().Unix() // nothing is kept, and the number must rise over restarts: there is less than one change a second
+	if err := r.Config.Validate(); err != nil {
+		return err
 	}
 	c.publish(r)
 	for _, one := range expired {
 		c.events.Add(events.Event{Kind: "expired", Actor: system.Name, Path: one.Path, Old: one.Value, New: r.get(one.Path), Reason: "ttl", Result: "applied"})
 	}
 	c.reportDropped(lost)
-	return c, nil
+	return nil
+}
+
+// dir returns the directory in which changes and events are kept; empty: they are not.
+func (c *Controller) dir() string {
+	switch s := c.store.(type) {
+	case *sharedStore:
+		return s.copy.dir
+	case fileStore:
+		return s.dir
+	}
+	return ""
 }
 
 // Attach attaches the distributor, which must not be started yet, in place of the one before
@@ -115,13 +174,17 @@ func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Re
 	d.OnLease(c.leaseExpired)
 	c.restoreLeases(d)
 	c.setReloaded(true, "")
-	if c.store.dir != "" {
-		c.events.Keep(c.store.dir, c.deps.Logger)
+	if dir := c.dir(); dir != "" {
+		c.events.Keep(dir, c.deps.Logger)
 	}
 	if err := c.register(registerer); err != nil {
 		return err
 	}
-	if err := c.save(c.current.Load().revision); err != nil {
+	if c.store.status().Shared {
+		c.startSharingLocked()
+		return nil
+	}
+	if _, err := c.save(context.Background(), c.current.Load().revision); err != nil {
 		c.deps.Logger.Warn("the configuration cannot be stored: changes at run time are refused (ADMIN_PERSIST=false makes them without storing them)", "error", err)
 	}
 	return nil
@@ -169,8 +232,22 @@ func (c *Controller) publish(r *revision) {
 	}
 }
 
-func (c *Controller) save(r *revision) error {
-	return c.store.save(stored{Revision: r.number, Hash: r.hash(), IDs: r.ids, Overrides: r.overrides})
+// Close ends what Open has opened, after Run.
+func (c *Controller) Close() { c.store.close() }
+
+// save stores a revision, and returns it as it is stored.
+func (c *Controller) save(ctx context.Context, r *revision) (*revision, error) {
+	content := stored{Revision: r.number, Cluster: r.cluster, Hash: r.hash(), IDs: r.ids, Overrides: slices.Clone(r.overrides), Last: r.last, version: r.version}
+	for i := range content.Overrides {
+		content.Overrides[i].Idle = "" // known here only
+	}
+	content, err := c.store.save(ctx, content)
+	if err != nil {
+		return nil, err
+	}
+	saved := *r
+	saved.version, saved.ahead = content.version, false
+	return &saved, nil
 }
 
 // edit returns the overrides after a change to those of a revision.
@@ -180,22 +257,19 @@ type edit func(*revision) (overrides, error)
 func (c *Controller) change(ctx context.Context, request Request, kind string, apply edit) (Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.changeLocked(ctx, request, kind, apply)
+	return c.retryLocked(ctx, request, func() (Result, error) { return c.changeLocked(ctx, request, kind, apply) })
 }
 
 func (c *Controller) changeLocked(ctx context.Context, request Request, kind string, apply edit) (Result, error) {
-	if err := request.check(); err != nil {
+	if err := errors.Join(request.check(), c.matchLocked(request)); err != nil {
 		return Result{}, err
 	}
 	before := c.current.Load().revision
-	if request.IfMatch != 0 && request.IfMatch != before.number {
-		return Result{}, stale(before.number, request.IfMatch)
-	}
 	wanted, err := apply(before)
 	if err != nil {
 		return Result{}, err
 	}
-	after, lost := resolve(before.sources, before.ids, wanted)
+	after, lost := before.resolve(before.sources, wanted)
 	if err := checkReady(before, after); err != nil && !request.Force && len(after.Config.Distributor.Targets) > 0 {
 		return Result{}, err
 	}
@@ -216,6 +290,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	after.number = before.number
 	if len(changes) > 0 || string(encode(before.overrides)) != string(encode(after.overrides)) || !before.ids.equal(after.ids) {
 		after.number++
+		after.last = &lastChange{kind, request.Actor.Name, request.Actor.Address, request.Reason, request.drainDeadline}
 	}
 	result := Result{Revision: after.number, DryRun: request.DryRun, Changed: changes, Warnings: []string{}}
 	c.project(after, &result)
@@ -237,7 +312,6 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 		c.drains.forget()
 		return Result{}, err
 	}
-	c.publish(after)
 	result.Operation = cmp.Or(operation, c.drains.follow(request, changes))
 	c.report(request, kind, changes)
 	c.reportDropped(lost)
@@ -273,26 +347,55 @@ func (c *Controller) prepare(kind string, after *revision) (commit, abort func()
 	return func() { others(); use() }, abort, nil
 }
 
-// apply stores a revision and applies it, or neither.
+// apply stores a revision, applies it and makes it the current one, or none of these.
 func (c *Controller) apply(ctx context.Context, kind string, before, after *revision) error {
 	commit, abort, err := c.prepare(kind, after)
 	if err != nil {
 		return refuseInvalid(err)
 	}
-	if err := c.save(after); err != nil {
+	if after.shared {
+		if err := c.Distributor().CheckConfig(after.Config.Distributor); err != nil { // before others apply it
+			abort()
+			return refused(err)
+		}
+	}
+	saved := after
+	if !after.shared || after.number != before.number { // what others need not know is no change for them
+		saved, err = c.save(ctx, after)
+	}
+	if err != nil {
 		abort()
+		if errors.Is(err, errReplaced) {
+			return err
+		}
 		return refuse(Internal, "the change cannot be stored and is not made: %v", err)
 	}
 	if err := c.Distributor().Reconfigure(context.WithoutCancel(ctx), after.Config.Distributor); err != nil {
 		abort()
-		if undo := c.save(before); undo != nil {
-			c.deps.Logger.Error("a change that was refused cannot be removed from the stored configuration: the next start would make it", "error", undo)
-		}
+		c.undo(ctx, before, saved)
 		return refused(err)
 	}
 	commit()
 	c.deps.Log.Configure(after.Config.Log)
+	c.publish(saved)
 	return nil
+}
+
+// undo stores the revision before one that was stored and could not be applied. Where others may
+// have applied that, it is another change.
+func (c *Controller) undo(ctx context.Context, before, stored *revision) {
+	again := *before
+	if again.shared {
+		again.number, again.version, again.last = stored.number+1, stored.version, nil
+	}
+	saved, err := c.save(ctx, &again)
+	if err != nil {
+		c.deps.Logger.Error("a change that was refused cannot be removed from the stored configuration: the next start would make it", "error", err)
+		return
+	}
+	if saved.shared {
+		c.publish(saved)
+	}
 }
 
 // refused returns the Error of a configuration that the distributor refused.

@@ -28,6 +28,7 @@ type running struct {
 	dir       string
 	env       map[string]string
 	analyzers []*analyzertest.Analyzer
+	share     func(Config) (Document, error)
 	stop      func()
 	halted    func() // is called by stop between the end of the controller and that of the distributor
 }
@@ -35,12 +36,19 @@ type running struct {
 // start starts a controller. The file has the analyzers and these lines.
 func start(t *testing.T, lines string) *running {
 	t.Helper()
+	r := prepare(t)
+	r.write(r.twoAnalyzers() + lines)
+	r.open()
+	return r
+}
+
+// prepare returns one that is not started, with three analyzers.
+func prepare(t *testing.T) *running {
+	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), env: make(map[string]string)}
 	for range 3 {
 		r.analyzers = append(r.analyzers, analyzertest.New(t))
 	}
-	r.write(r.twoAnalyzers() + lines)
-	r.open()
 	return r
 }
 
@@ -65,7 +73,7 @@ func (r *running) open() {
 	})
 	loader.File = filepath.Join(r.dir, "c.yaml")
 	logger := slog.New(slog.DiscardHandler)
-	c, err := Open(loader, Dependencies{Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()), Prepare: nothing})
+	c, err := Open(loader, Dependencies{Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()), Prepare: nothing, Share: r.share})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -96,6 +104,7 @@ func (r *running) open() {
 			r.halted()
 		}
 		_, _ = d.Stop(context.Background())
+		c.Close()
 	}
 	r.t.Cleanup(func() { r.stop() })
 }

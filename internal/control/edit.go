@@ -10,7 +10,7 @@ import (
 // sources needs none, unless it expires.
 func put(r *revision, request Request, path string, value json.RawMessage) (overrides, error) {
 	bare := r.overrides.without(path)
-	base, _ := resolve(r.sources, r.ids, bare)
+	base, _ := r.resolve(r.sources, bare)
 	changed := base.clone()
 	if err := changed.set(path, value); err != nil {
 		return nil, invalid(r, path, value, err)
@@ -67,7 +67,7 @@ func revertOne(r *revision, request Request, path string) (overrides, error) {
 	if request.TTL == 0 {
 		return bare, nil
 	}
-	base, _ := resolve(r.sources, r.ids, bare)
+	base, _ := r.resolve(r.sources, bare)
 	return put(r, request, path, base.get(path))
 }
 

@@ -10,9 +10,16 @@ import (
 // over changes and restarts, so that no analyzer's id depends on the presence of another.
 type identities map[string]string
 
-// identify returns the analyzers with ids, and the identities to keep.
-func (known identities) identify(targets distributor.Targets) (distributor.Targets, identities) {
+// maxIdentities bounds the identities that distributors share.
+const maxIdentities = 10_000
+
+// identify returns the analyzers with ids, and the identities to keep. Distributors that share
+// them keep those of each other.
+func (known identities) identify(targets distributor.Targets, shared bool) (distributor.Targets, identities) {
 	named, kept := targets.SettledAfter(known.targets()), make(identities)
+	if shared && len(known) < maxIdentities {
+		maps.Copy(kept, known)
+	}
 	for i, target := range targets {
 		if target.ID == "" {
 			kept[named[i].URL] = named[i].ID

@@ -17,6 +17,12 @@ func (c *Controller) register(registerer prometheus.Registerer) error {
 		{"distributor_config_revision", "Revision of the configuration.", func() float64 { return float64(c.Revision()) }},
 		{"distributor_config_overrides", "Values of the configuration that operators set over those of file, environment and flags.",
 			func() float64 { return float64(len(c.current.Load().overrides)) }},
+		{"distributor_config_synchronized", "1 if what operators change is that of all distributors of the cluster, or of this one alone; 0 while the shared settings cannot be reached or applied.", func() float64 {
+			if c.Store().Synchronized {
+				return 1
+			}
+			return 0
+		}},
 		{"distributor_config_last_reload_successful", "1 if the last reload of the configuration succeeded, 0 if it was refused.", func() float64 {
 			if c.LastReload().Success {
 				return 1

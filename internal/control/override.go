@@ -27,6 +27,24 @@ type Override struct {
 	// Beneath are the overrides of the same path and of its parts, none of which expires,
 	// that hold again when this one has expired.
 	Beneath []Override `json:"beneath,omitempty"`
+	// Idle is why an override that distributors share has no effect at this one.
+	Idle string `json:"idle,omitempty"`
+
+	// unseen means that another distributor made the override, and that its bases are those
+	// there.
+	unseen bool
+}
+
+// rebased returns an override with the values that it replaces here.
+func (o Override) rebased(here loaded) Override {
+	o.Base, o.unseen = here.get(o.Path), false
+	beneath := here.clone()
+	o.Beneath = slices.Clone(o.Beneath)
+	for i, one := range o.Beneath {
+		o.Beneath[i].Base = beneath.get(one.Path)
+		_ = beneath.set(one.Path, one.Value) // one that is not allowed here is idle when it is uncovered
+	}
+	return o
 }
 
 // overrides is a list of overrides in the order of their paths, so that an item comes before
@@ -77,6 +95,41 @@ func (o overrides) add(one Override) overrides {
 		return o
 	}
 	return slices.Insert(o, i, one)
+}
+
+// lastEffective returns the path of the last one that has an effect.
+func (o overrides) lastEffective() (path string) {
+	for _, one := range o {
+		if one.Idle == "" {
+			path = one.Path
+		}
+	}
+	return path
+}
+
+// idle returns why overrides have no effect, by path.
+func (o overrides) idle() map[string]string {
+	reasons := make(map[string]string)
+	for _, one := range o {
+		if one.Idle != "" {
+			reasons[one.Path] = one.Idle
+		}
+	}
+	return reasons
+}
+
+// seenBy returns the list that another distributor has made with the bases of a revision,
+// where that knows the override.
+func (o overrides) seenBy(r *revision) overrides {
+	seen := slices.Clone(o)
+	for i, one := range seen {
+		at, known := r.seen.find(one.Path)
+		if known = known && r.seen[at].Time.Equal(one.Time) && sameJSON(r.seen[at].Value, one.Value); known {
+			seen[i].Base, seen[i].Beneath = r.seen[at].Base, r.seen[at].Beneath
+		}
+		seen[i].unseen = !known
+	}
+	return seen
 }
 
 // hasParts reports whether paths below that path name parts of the same value. An emitter's

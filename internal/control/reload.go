@@ -30,7 +30,7 @@ func (c *Controller) setReloaded(success bool, detail string) {
 func (c *Controller) Reload(ctx context.Context, request Request) (Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	result, err := c.reloadLocked(ctx, request)
+	result, err := c.retryLocked(ctx, request, func() (Result, error) { return c.reloadLocked(ctx, request) })
 	if request.DryRun {
 		return result, err
 	}
@@ -48,8 +48,8 @@ func (c *Controller) Reload(ctx context.Context, request Request) (Result, error
 }
 
 func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result, error) {
-	if current := c.Revision(); request.IfMatch != 0 && request.IfMatch != current {
-		return Result{}, stale(current, request.IfMatch)
+	if err := c.matchLocked(request); err != nil {
+		return Result{}, err
 	}
 	read, err := c.loader.Load()
 	if err != nil {
@@ -59,12 +59,15 @@ func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result,
 		c.Distributor().RefreshGroups()
 	}
 	before := c.current.Load()
-	after, lost := resolveValid(loaded{read, c.loader.Settings}, before.ids, before.overrides)
+	after, lost := before.resolveValid(loaded{read, c.loader.Settings}, before.overrides)
 	result, err := c.commitLocked(ctx, request, reloaded, after, lost)
 	for _, s := range read.Shadowed {
 		result.Shadowed = append(result.Shadowed, fmt.Sprintf("%s by %v", s.Env, read.Origin(s.Key)))
 	}
 	for _, one := range after.overrides {
+		if one.Idle != "" {
+			continue
+		}
 		result.Shadowed = append(result.Shadowed, one.Path+" by override")
 	}
 	return result, err

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 )
 
 // revision is a configuration with the overrides that it contains. It is immutable.
@@ -14,6 +13,20 @@ type revision struct {
 	sources   loaded // without overrides
 	overrides overrides
 	ids       identities
+	origin
+	// seen are all overrides that were known, with the values that they replace here.
+	seen overrides
+	last *lastChange
+}
+
+// origin is what a revision has of the shared settings that it was made from.
+type origin struct {
+	shared  bool
+	cluster string // see stored.Cluster
+	version uint64 // see stored.version
+	// ahead means that the configuration has changed here since the shared settings had the
+	// number.
+	ahead bool
 }
 
 // dropped is an override that does not hold any more.
@@ -24,20 +37,44 @@ type dropped struct {
 
 // resolve applies overrides to the configuration of the sources. Those whose base has changed
 // are dropped, and those that the new configuration does not allow.
-func resolve(sources loaded, known identities, wanted overrides) (*revision, []dropped) {
+//
+// Shared overrides that are not allowed here stay in the list without effect, as they may be
+// elsewhere; and so do those whose value the sources have got, as those of other distributors
+// may not have it yet.
+func (before *revision) resolve(sources loaded, wanted overrides) (*revision, []dropped) {
+	r, lost := before.resolveWithout(sources, wanted, nil)
+	if r.shared && r.Config.Validate() != nil {
+		return before.resolveWithout(sources, wanted, before.overrides.idle()) // what is wrong may be idle already
+	}
+	return r, lost
+}
+
+// resolveWithout is resolve without the effect of the overrides with some paths, each of which
+// has the reason.
+func (before *revision) resolveWithout(sources loaded, wanted overrides, idle map[string]string) (*revision, []dropped) {
 	sources = sources.clone()
-	r := &revision{}
-	sources.Config.Distributor.Targets, r.ids = known.identify(sources.Config.Distributor.Targets)
+	r := &revision{origin: before.origin}
+	sources.Config.Distributor.Targets, r.ids = before.ids.identify(sources.Config.Distributor.Targets, before.shared)
 	r.sources, r.loaded = sources, sources.clone()
 	var lost []dropped
 	for _, one := range wanted {
 		base := r.get(one.Path)
-		if !sameJSON(base, one.Base) {
+		if one.unseen {
+			one = one.rebased(r.loaded)
+		}
+		r.seen = append(r.seen, one)
+		if caughtUp := r.shared && sameJSON(base, one.Value); !sameJSON(base, one.Base) && !caughtUp {
 			lost = append(lost, dropped{one, fmt.Sprintf("the value that it replaced was %s and is %s now", orNull(one.Base), orNull(base))})
 			continue
 		}
-		if err := r.set(one.Path, one.Value); err != nil {
-			lost = append(lost, dropped{one, err.Error()})
+		one.Base, one.Idle = base, idle[one.Path]
+		if one.Idle == "" {
+			if err := r.set(one.Path, one.Value); err != nil {
+				one.Idle = err.Error()
+			}
+		}
+		if one.Idle != "" && !r.shared {
+			lost = append(lost, dropped{one, one.Idle})
 			continue
 		}
 		r.overrides = append(r.overrides, one)
@@ -45,18 +82,20 @@ func resolve(sources loaded, known identities, wanted overrides) (*revision, []d
 	return r, lost
 }
 
-// resolveValid is resolve for a start or a reload: if the overrides together make the
-// configuration invalid, it drops the last ones until it is valid.
-func resolveValid(sources loaded, known identities, wanted overrides) (*revision, []dropped) {
-	r, lost := resolve(sources, known, wanted)
-	for r.Config.Validate() != nil && len(r.overrides) > 0 {
-		last := r.overrides[len(r.overrides)-1]
-		why := r.Config.Validate().Error()
-		kept := slices.Clone(r.overrides[:len(r.overrides)-1])
-		r, _ = resolve(sources, known, kept)
-		lost = append(lost, dropped{last, why})
+// resolveValid is resolve for a start, a reload or a change by another distributor: if the
+// overrides together make the configuration invalid, the last ones have no effect until it is
+// valid.
+func (before *revision) resolveValid(sources loaded, wanted overrides) (*revision, []dropped) {
+	idle := make(map[string]string)
+	for {
+		r, lost := before.resolveWithout(sources, wanted, idle)
+		err := r.Config.Validate()
+		last := r.overrides.lastEffective()
+		if err == nil || last == "" {
+			return r, lost
+		}
+		idle[last] = err.Error()
 	}
-	return r, lost
 }
 
 func orNull(text []byte) string {

@@ -141,21 +141,26 @@ func TestInvalidOverridesAreDropped(t *testing.T) {
 		with(override(base.loaded, "analyzers/a5", `{"url":"http://one:1/","weight":1}`)).
 		with(override(base.loaded, "analyzers/a9/weight", "1")).
 		with(override(base.loaded, "settings/rate_burst", "20"))
-	r, lost := resolveValid(sources(t, three+"rate_limit: 10\n"), nil, wanted)
+	r, lost := (&revision{}).resolveValid(sources(t, three+"rate_limit: 10\n"), wanted)
 	if got := weights(r); got != "a1=0.5 a2=0.1 a3=0.2" || len(lost) != 3 {
 		t.Errorf("%s, lost %+v", got, lost)
 	}
 }
 
+// resolve resolves overrides that are not shared.
+func resolve(sources loaded, ids identities, wanted overrides) (*revision, []dropped) {
+	return (&revision{ids: ids}).resolve(sources, wanted)
+}
+
 // The file holds what was stored last; a damaged one is refused with its path.
 func TestStore(t *testing.T) {
-	s := store{filepath.Join(t.TempDir(), "data")}
+	s := fileStore{filepath.Join(t.TempDir(), "data")}
 	base, _ := resolve(sources(t, three), nil, nil)
 	at := time.Unix(99, 0).UTC()
 	one := override(base.loaded, "limits/web/1\n", `{"rate":1}`)
 	one.Expires, one.Beneath = &at, []Override{{Path: one.Path, Time: at}}
 	want := stored{Revision: 7, Hash: "h", IDs: identities{"u": "i"}, Overrides: overrides{one}}
-	if err := s.save(want); err != nil {
+	if _, err := s.save(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.load()
@@ -172,7 +177,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if err := (store{}).save(want); err != nil {
+	if _, err := (fileStore{}).save(t.Context(), want); err != nil {
 		t.Error(err)
 	}
 }

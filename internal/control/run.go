@@ -13,9 +13,9 @@ const watchInterval = 2 * time.Second
 // expiryRetry is after how long an expiry is tried again that could not be applied.
 const expiryRetry = 10 * time.Second
 
-// Run reverts overrides that expire, and reloads the file when its content changes if the
-// configuration asks for it, and has the number of analyzers changed. It returns when the context
-// ends, and has ended all drains, which the next process resumes.
+// Run reverts overrides that expire, applies what other distributors change, reloads the file when
+// its content changes if the configuration asks for it, and has the number of analyzers changed. It
+// returns when the context ends, and has ended all drains, which the next process resumes.
 func (c *Controller) Run(ctx context.Context) {
 	defer c.drains.stop()
 	c.drains.resume()
@@ -26,6 +26,11 @@ func (c *Controller) Run(ctx context.Context) {
 	if !c.Config().Watch {
 		ticker.Stop()
 	}
+	retry := time.NewTimer(maxTTL)
+	if c.store.status().Shared {
+		retry.Reset(0)
+	}
+	defer retry.Stop()
 	expiry := time.NewTimer(c.untilExpiry())
 	defer expiry.Stop()
 	seen := c.fileHash()
@@ -38,6 +43,10 @@ func (c *Controller) Run(ctx context.Context) {
 			c.scaling.configure()
 		case <-c.scaling.ticker.C:
 			c.scaling.drive(ctx)
+		case <-c.store.changed():
+			retry.Reset(c.synchronize(ctx))
+		case <-retry.C:
+			retry.Reset(c.synchronize(ctx))
 		case <-expiry.C:
 			expiry.Reset(c.expire(ctx))
 		case <-ticker.C:

@@ -1,79 +1,68 @@
 package control
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-
-	"github.com/logstreamer/logstreamer/internal/datafile"
+	"time"
 )
 
-// storeFile is the name of the file in DATA_DIR.
-const storeFile = "overrides.json"
+// store keeps what operators changed: a fileStore for one distributor, a sharedStore for several,
+// each of which makes changes. A content is replaced only by one that was made from it.
+type store interface {
+	// load returns what this distributor has kept, which is empty if there is nothing.
+	load() (stored, error)
+	// latest returns the newest content that the distributors share, with its version, 0 if there
+	// is none yet; and the reason if that is not known. It does not wait.
+	latest() (stored, error)
+	// refresh makes latest return what is stored now.
+	refresh(ctx context.Context) error
+	// save replaces the content of the version that this one has, and returns it with its new
+	// version; errReplaced if another distributor has replaced that content meanwhile, which
+	// latest returns then. It returns once the content is as safe as the store promises.
+	save(ctx context.Context, content stored) (stored, error)
+	// changed receives a value after another distributor has replaced the content, and after
+	// status has changed.
+	changed() <-chan struct{}
+	status() StoreStatus
+	close()
+}
 
-// maxStoreBytes bounds the file.
-const maxStoreBytes = 16 << 20
+// errReplaced means that another distributor has replaced the content.
+var errReplaced = errors.New("another distributor has changed the settings meanwhile")
 
-// stored is the content of the file.
+// StoreStatus says where the changes of operators are kept.
+type StoreStatus struct {
+	// Shared means that they hold at all distributors of the cluster.
+	Shared bool `json:"shared"`
+	// Synchronized is false while the shared settings cannot be reached, or cannot be applied
+	// here: the last ones that could hold on. Detail says why.
+	Synchronized bool   `json:"synchronized"`
+	Detail       string `json:"detail,omitempty"`
+}
+
+// stored is the content of a store.
 type stored struct {
-	Version   int        `json:"version"`
-	Revision  int64      `json:"revision"`
-	Hash      string     `json:"configuration"` // of the effective configuration
-	IDs       identities `json:"ids"`
-	Overrides overrides  `json:"overrides"`
+	Version  int   `json:"version"` // of the format
+	Revision int64 `json:"revision"`
+	// Cluster identifies shared settings; empty: they are those of one distributor.
+	Cluster string `json:"cluster,omitempty"`
+	// Hash is that of the effective configuration, which a shared store does not share.
+	Hash      string      `json:"configuration,omitempty"`
+	IDs       identities  `json:"ids"`
+	Overrides overrides   `json:"overrides"`
+	Last      *lastChange `json:"last_change,omitempty"` // that led to the revision
+
+	version uint64 // of a shared content; 0: it was never shared
 }
 
 const storeVersion = 1
 
-// store keeps the overrides over restarts; one without a directory keeps nothing.
-type store struct{ dir string }
-
-// load returns the content, which is empty if there is no file.
-func (s store) load() (content stored, err error) {
-	if s.dir == "" || datafile.CheckDir(s.dir) != nil { // whether DATA_DIR can be used is not for this check
-		return content, nil
-	}
-	path := filepath.Join(s.dir, storeFile)
-	file, err := datafile.Open(path, os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return content, nil
-	}
-	if err != nil {
-		return content, err
-	}
-	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, maxStoreBytes))
-	if err == nil {
-		err = json.Unmarshal(text, &content)
-	}
-	if err == nil && content.Version != storeVersion {
-		err = fmt.Errorf("its version is %d: this program reads version %d", content.Version, storeVersion)
-	}
-	if err != nil {
-		return content, fmt.Errorf("%s: %w; move the file away to start without the changes that it keeps", path, err)
-	}
-	return content, nil
-}
-
-// save replaces the file. It returns once the new one would survive a loss of power.
-func (s store) save(content stored) error {
-	if s.dir == "" {
-		return nil
-	}
-	content.Version = storeVersion
-	text, err := json.MarshalIndent(content, "", "  ")
-	if err != nil {
-		return err
-	}
-	if len(text) > maxStoreBytes {
-		return fmt.Errorf("the overrides have %d bytes: there may be %d; revert some", len(text), maxStoreBytes)
-	}
-	if err := datafile.MakeDir(s.dir, 0o750); err != nil {
-		return err
-	}
-	return datafile.Replace(filepath.Join(s.dir, storeFile), append(text, '\n'), 0o640)
+// lastChange tells the other distributors of a change.
+type lastChange struct {
+	Kind    string `json:"kind"`
+	Actor   string `json:"actor"`
+	Address string `json:"address,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	// Deadline is that of the drains that the change starts; zero is the default.
+	Deadline time.Time `json:"drain_deadline,omitzero"`
 }

@@ -11,6 +11,13 @@ const statusJSON = `{"state":"degraded","reason":"a2 is \u001b[31mdown","ready":
 	"ledger":{"accepted":{"packets":100,"messages":5000},"delivered":{"packets":90,"messages":4500},"queued":{"packets":7,"messages":350},"in_flight":{"packets":2,"messages":100},"dead_lettered":{"packets":1,"messages":50},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},
 	"rates":{"accepted_messages_per_s":25000,"delivered_messages_per_s":24000.4,"refused_packets_per_s":0},"last_reload":{"time":"2026-11-29T11:30:00Z","successful":false,"detail":"x.yaml:3: RATE_LIMIT"}}`
 
+const clusterJSON = `{"answered_by":"a:8080","connected":false,"detail":"no NATS","stored":{"envelopes":3,"bytes":400,"limit_bytes":5000},"distributors":[
+	{"name":"a:8080","address":"http://a:8080","answers":true,"age":"0s","version":"1.1","started":"2026-11-29T11:00:00Z","state":"normal","reason":"all is well","ready":true,"intake":"open","dispatch":"running","revision":12,"synchronized":true,"analyzers":{"total":1,"healthy":1},
+	"ledger":{"accepted":{"packets":100,"messages":5000},"delivered":{"packets":90,"messages":4500},"queued":{"packets":7,"messages":350},"in_flight":{"packets":2,"messages":100},"dead_lettered":{"packets":1,"messages":50},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},"rates":{"accepted_messages_per_s":25000,"delivered_messages_per_s":24000,"refused_packets_per_s":0}},
+	{"name":"b:8080","address":"http://b:8080","answers":false,"age":"1s","version":"1.0","started":"2026-11-29T11:00:00Z","state":"panic","reason":"none","ready":false,"intake":"open","dispatch":"running","revision":11,"synchronized":false,"analyzers":{"total":1,"healthy":0},
+	"ledger":{"accepted":{"packets":7,"messages":7},"delivered":{"packets":8,"messages":8},"queued":{"packets":0,"messages":0},"in_flight":{"packets":0,"messages":0},"dead_lettered":{"packets":0,"messages":0},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},"rates":{"accepted_messages_per_s":5,"delivered_messages_per_s":6,"refused_packets_per_s":0}}],
+	"sum":{"distributors":2,"ready":1,"ledger":{"accepted":{"packets":107,"messages":5007},"delivered":{"packets":98,"messages":4508},"queued":{"packets":7,"messages":350},"in_flight":{"packets":2,"messages":100},"dead_lettered":{"packets":1,"messages":50},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},"rates":{"accepted_messages_per_s":25005,"delivered_messages_per_s":24006,"refused_packets_per_s":0}}}`
+
 // The first line of a state says what an operator has paused.
 func TestPaused(t *testing.T) {
 	paused := strings.NewReplacer(`"ready":true`, `"ready":false`, `"intake":"open"`, `"intake":"paused"`, `"dispatch":"running"`, `"dispatch":"paused"`)
@@ -38,6 +45,14 @@ Messages/s: 25000 accepted, 24000 delivered. Packets/s: 0 refused.
 Analyzers: 2 of 3 healthy. Intake open, dispatch running.
 Revision 1234, 2 overrides. Version dev, up 1h0m1s since 2026-11-29T11:00:00Z.
 The last reload failed at 2026-11-29T11:30:00Z: x.yaml:3: RATE_LIMIT
+`},
+		{"cluster", "GET /v1/cluster", clusterJSON, `DISTRIBUTOR  ADDRESS        VERSION  STATE                                        REVISION   IN/S  OUT/S  ACCEPTED  DELIVERED  HELD
+a:8080 *     http://a:8080  1.1      normal                                             12  25000  24000       100         90     9
+b:8080       http://b:8080  1.0      panic, not ready, settings not synchronized        11      5      6         7          8     0
+sum                                  1 of 2 ready                                           25005  24006       107         98     9
+Packets since each start; rates in messages. Unaccounted messages: 0.
+The streams hold 3 envelopes, 400 of 5000 bytes.
+Others may have come or gone unnoticed: no NATS
 `},
 		{"analyzers", "GET /v1/analyzers", analyzersJSON, `ANALYZER  WEIGHT  TARGET   SHARE  OFF BY  QUEUE  IN FLIGHT   PACE    P99  STATE                HEALTH
 a1           0.5  50.0 %  50.0 %      -3      7          2  12500  4.1ms  ready                healthy

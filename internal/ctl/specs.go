@@ -23,6 +23,7 @@ func specs() []spec {
 func readSpecs() []spec {
 	return []spec{
 		{name: "status", help: "show state, ledger, rates, revision and the last reload", flags: []string{"json"}, run: showStatus},
+		{name: "cluster", help: "show the distributors that share the journal, their sum and what the streams hold", flags: []string{"json"}, run: showCluster},
 		{name: "analyzers", help: "show all analyzers, or one with its last drain", args: []argument{{"[ID]", completeAnalyzers}}, flags: []string{"json"}, run: showAnalyzers},
 		{name: "drains", help: "show the drains under way and the proof of the last one of each analyzer", flags: []string{"json"}, run: showDrains},
 		{name: "backlog", help: "show what is not yet delivered: since when, where, whose", flags: []string{"json", "limit"}, run: showBacklog},

@@ -48,6 +48,12 @@ func showStatus(ctx context.Context, c *call) error {
 	c.out.line("Messages/s: %.0f accepted, %.0f delivered. Packets/s: %.0f refused.", s.Rates.Accepted, s.Rates.Delivered, s.Rates.Refused)
 	c.out.line("Analyzers: %d of %d healthy. Intake %s, dispatch %s.", s.Analyzers.Healthy, s.Analyzers.Total, s.Intake, s.Dispatch)
 	c.out.line("Revision %d, %d overrides. Version %s, up %v since %s.", s.Revision, s.Overrides, s.Version, time.Duration(s.Uptime).Round(time.Second), clock(s.Started))
+	switch {
+	case s.Settings.Shared && s.Settings.Synchronized:
+		c.out.line("The settings are those of the cluster.")
+	case s.Settings.Shared:
+		c.out.line("The settings of the cluster are not synchronized: %s", s.Settings.Detail)
+	}
 	if r := s.LastReload; r != nil {
 		outcome := "succeeded"
 		if !r.Successful {

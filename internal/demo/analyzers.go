@@ -8,24 +8,28 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/analyzer"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // analyzers are the demo's three analyzers. They may be used concurrently.
 type analyzers struct {
-	logger *slog.Logger
+	logger    *slog.Logger
+	processed func(packet.Info, []byte) // may be nil
 
 	mu      sync.Mutex // guards the fields below
 	running [len(weights)]*analyzer.Analyzer
 	address [len(weights)]string
-	// stopped sums the counters of stopped analyzers.
-	stopped analyzerTotals
+	// stopped are the counters of analyzers that were stopped.
+	stopped [len(weights)]analyzerTotals
 }
 
 // analyzerTotals are counters of analyzers.
 type analyzerTotals struct{ packets, messages, duplicates int64 }
 
-func startAnalyzers(logger *slog.Logger) (*analyzers, error) {
-	a := &analyzers{logger: logger}
+// startAnalyzers starts them. processed, unless nil, is called with each packet that one has
+// processed.
+func startAnalyzers(logger *slog.Logger, processed func(info packet.Info, body []byte)) (*analyzers, error) {
+	a := &analyzers{logger: logger, processed: processed}
 	for i := range weights {
 		a.address[i] = "127.0.0.1:0"
 		if err := a.restart(i); err != nil {
@@ -76,7 +80,7 @@ func (a *analyzers) restart(i int) error {
 	config := analyzer.DefaultConfig()
 	config.Address = a.address[i]
 	config.ID = analyzerID(i)
-	one, err := analyzer.New(config, analyzer.Deps{Logger: a.logger})
+	one, err := analyzer.New(config, analyzer.Deps{Logger: a.logger, Processed: a.processed})
 	if err != nil {
 		return err
 	}
@@ -95,10 +99,7 @@ func (a *analyzers) kill(i int) {
 	at, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = a.running[i].Stop(at) // reports the abort, as intended
-	stats := a.running[i].Stats()
-	a.stopped.packets += stats.Packets
-	a.stopped.messages += stats.Messages
-	a.stopped.duplicates += stats.Duplicates
+	a.stopped[i].add(a.running[i].Stats())
 	a.running[i] = nil
 }
 
@@ -108,20 +109,32 @@ func (a *analyzers) stop() {
 	}
 }
 
-// processed sums the counters of all analyzers, stopped ones included.
-func (a *analyzers) processed() analyzerTotals {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	sum := a.stopped
-	for _, one := range a.running {
-		if one != nil {
-			stats := one.Stats()
-			sum.packets += stats.Packets
-			sum.messages += stats.Messages
-			sum.duplicates += stats.Duplicates
-		}
+// total sums the counters of all analyzers, stopped ones included.
+func (a *analyzers) total() (sum analyzerTotals) {
+	for i := range weights {
+		one := a.of(i)
+		sum.packets += one.packets
+		sum.messages += one.messages
+		sum.duplicates += one.duplicates
 	}
 	return sum
+}
+
+// of returns the counters of an analyzer, also from before it was stopped.
+func (a *analyzers) of(i int) analyzerTotals {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sum := a.stopped[i]
+	if a.running[i] != nil {
+		sum.add(a.running[i].Stats())
+	}
+	return sum
+}
+
+func (t *analyzerTotals) add(s analyzer.Stats) {
+	t.packets += s.Packets
+	t.messages += s.Messages
+	t.duplicates += s.Duplicates
 }
 
 func (a *analyzers) targets() []distributor.Target {

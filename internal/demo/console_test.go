@@ -98,7 +98,7 @@ func TestConsole(t *testing.T) {
 }
 
 func TestDemoAnalyzers(t *testing.T) {
-	a, err := startAnalyzers(slog.New(slog.DiscardHandler))
+	a, err := startAnalyzers(slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,8 @@
 // Package demo runs the whole system in one process on loopback: three
 // analyzers of different weight, a distributor with its console and an emitter. It shows the
 // split of messages while it runs, and at the end the ledger, which must
-// balance.
+// balance. Two others are a cluster, whose distributors are processes of their own, and senders
+// of several protocols.
 package demo
 
 import (
@@ -31,6 +32,14 @@ type Config struct {
 	// Autoscale has the number of analyzers follow a load that grows tenfold, to Rate, and
 	// falls again.
 	Autoscale bool `env:"AUTOSCALE_DEMO" flag:"autoscale" help:"analyzers come and go with a load that grows tenfold, to the rate, and falls again"`
+	// Cluster, unless 0, is the number of distributors: processes of this program, which
+	// share the streams of a NATS server. KillAfter is then when one of them is killed.
+	Cluster int `env:"CLUSTER" min:"0" max:"9" zero:"one, in this process" help:"distributors that share the streams of a NATS server, each a process of its own, one of which is killed for a while; 0 means one in this process"`
+	// NATSServer is the program of that server.
+	NATSServer string `env:"NATS_SERVER" help:"with -cluster: the nats-server program (default: that in PATH or in Go's folder of programs)"`
+	// Protocols has senders of other protocols instead of an emitter. Rate and PacketSize are
+	// then of their requests.
+	Protocols bool `env:"PROTOCOLS" help:"senders of OTLP, Loki, Elasticsearch, HEC, Forward and syslog instead of an emitter, and an Elasticsearch and a Loki beside the analyzers"`
 	// Console overrides Duration.
 	Console bool `env:"CONSOLE" help:"go on until interrupted, for a look at the console in a browser"`
 }
@@ -42,8 +51,17 @@ func DefaultConfig() Config {
 
 // Validate returns an error that names the invalid key.
 func (c Config) Validate() error {
-	if c.Autoscale && (c.File != "" || c.KillAfter != 0 || c.Rate == 0) {
-		return errors.New("AUTOSCALE_DEMO: it sends generated messages at a RATE above 0, without FILE and KILL_AFTER")
+	if c.Autoscale && (c.File != "" || c.KillAfter != 0 || c.Rate == 0 || c.Cluster > 0 || c.Protocols) {
+		return errors.New("AUTOSCALE_DEMO: it sends generated messages at a RATE above 0, without FILE, KILL_AFTER, CLUSTER and PROTOCOLS")
+	}
+	if c.File != "" && (c.Cluster > 0 || c.Protocols) {
+		return fmt.Errorf("FILE: %q is not allowed with CLUSTER or PROTOCOLS: they send generated messages", c.File)
+	}
+	if c.Cluster > 0 && c.Protocols {
+		return errors.New("CLUSTER and PROTOCOLS are two demos: choose one")
+	}
+	if c.Cluster == 1 {
+		return errors.New("CLUSTER: 1 is not allowed: it must be 2 to 9, since one distributor is killed")
 	}
 	return c.emitter("http://localhost").Validate()
 }
@@ -76,10 +94,20 @@ const refresh = time.Second
 // Run runs the demo until the emitter has sent everything or ctx is done. It
 // returns an error when the ledger does not balance.
 func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
-	if config.Autoscale {
+	switch {
+	case config.Autoscale:
 		return runAutoscale(ctx, config, surges, screen, logger)
+	case config.Cluster > 0:
+		return runCluster(ctx, config, screen, logger)
+	case config.Protocols:
+		return runProtocols(ctx, config, screen, logger)
 	}
-	analyzers, err := startAnalyzers(logger)
+	return runSingle(ctx, config, screen, logger)
+}
+
+// runSingle runs the demo of one distributor.
+func runSingle(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
+	analyzers, err := startAnalyzers(logger, nil)
 	if err != nil {
 		return err
 	}
@@ -113,7 +141,7 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 		return err
 	}
 	view.drawLast(d.Status(), report)
-	return printLedger(screen.Out, ledger{report, d.Status(), analyzers.processed()})
+	return printLedger(screen.Out, ledger{report, d.Status(), analyzers.total()})
 }
 
 func printHeader(out io.Writer, d *system, config Config) {

@@ -80,6 +80,17 @@ func TestValidate(t *testing.T) {
 	if err := config.Validate(); err == nil || !strings.Contains(err.Error(), "PACKET_SIZE: \"none\"") {
 		t.Errorf("error %v", err)
 	}
+	for says, change := range map[string]func(*Config){
+		"CLUSTER: 1 is not allowed":                                  func(c *Config) { c.Cluster = 1 },
+		"FILE: \"app.log\" is not allowed with CLUSTER or PROTOCOLS": func(c *Config) { c.Cluster, c.File = 3, "app.log" },
+		"CLUSTER and PROTOCOLS are two demos":                        func(c *Config) { c.Cluster, c.Protocols = 3, true },
+	} {
+		config := DefaultConfig()
+		change(&config)
+		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %s", err, says)
+		}
+	}
 }
 
 // On a terminal each table overwrites the previous one; logged lines stay.

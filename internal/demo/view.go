@@ -83,7 +83,13 @@ func (v *view) table(status distributor.Status, report emitter.Report) string {
 	fmt.Fprintf(&out, "%5.1f s  sent %d packets (%d messages)\n", v.elapsed(), report.Packets.Generated, report.Messages.Generated)
 	fmt.Fprintf(&out, "         accepted %d, refused %d, answered in %v (p50), %v (p99)\n",
 		report.Packets.Accepted, report.Packets.Refused, round(report.Latency.P50), round(report.Latency.P99))
-	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	v.writeAnalyzers(&out, status)
+	out.WriteByte('\n')
+	return out.String()
+}
+
+func (v *view) writeAnalyzers(out *bytes.Buffer, status distributor.Status) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "ANALYZER\tWEIGHT\tNOW\tSHARE\tMESSAGES\tOFF BY\tQUEUE\tHEALTH\t")
 	now, all := make(map[string]int64), int64(0)
 	var recent int64
@@ -97,10 +103,8 @@ func (v *view) table(status distributor.Status, report emitter.Report) string {
 			percent(now[a.ID]-v.lastMessages[a.ID], recent), percent(now[a.ID], all), now[a.ID], math.Round(-a.DeviationMessages)+0, // +0: no -0
 			waiting(a), a.Health)
 	}
-	_ = table.Flush()
-	out.WriteByte('\n')
+	_ = table.Flush() // a buffer has no errors
 	v.lastMessages = now
-	return out.String()
 }
 
 // truncatedID shortens an id to the width of its column.

@@ -35,6 +35,8 @@ func watchLeases(t *testing.T) *watchedLeases {
 	go func() {
 		defer close(done)
 		w.Run(ctx, time.Second, keep, func(change LeaseChange, one Lease) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.changes = append(w.changes, fmt.Sprintf("%s %s %v", one.ID, change, time.Since(start)))
 		})
 	}()
@@ -60,6 +62,8 @@ func (w *watchedLeases) renew(lease Lease) LeaseChange {
 func (w *watchedLeases) wantChanges(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if !slices.Equal(w.changes, want) {
 		t.Errorf("changes %q, want %q", w.changes, want)
 	}

@@ -132,6 +132,7 @@ func DefaultConfig() Config {
 		LeaseTTL:        30 * time.Second,
 		Journal:         JournalMemory,
 		JetStream:       jetstream.DefaultConfig(),
+		Rate:            ratelimit.Config{Scope: ratelimit.ScopeDistributor},
 		JournalMaxBytes: 10 << 30,
 		DedupeWindow:    -1,
 		DataDir:         "./data",
@@ -179,6 +180,8 @@ func (c Config) Validate() error {
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
 		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "another with JOURNAL=memory, which stores nothing"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT, which it goes with"},
+		{"RATE_LIMIT_SCOPE", c.Rate.Scope, c.Rate.Scope != ratelimit.ScopeCluster || c.Journal == JournalJetStream,
+			"distributor without JOURNAL=jetstream, which tells how many distributors there are"},
 		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= 4*int64(c.Native.MaxBodyBytes),
 			fmt.Sprintf("at least four times MAX_BODY_BYTES (%d), so that the largest packet finds room while another is written", c.Native.MaxBodyBytes)},
 	} {

@@ -48,8 +48,10 @@ type Distributor struct {
 	configMu sync.Mutex // guards stopped, and changes of config and roster
 	stopped  bool       // nothing may be reconfigured
 	stores   bool       // see Stores
-	logger   *slog.Logger
-	registry *prometheus.Registry
+	// clusterSize is the number of distributors, 0 before it is known; written with configMu.
+	clusterSize atomic.Int64
+	logger      *slog.Logger
+	registry    *prometheus.Registry
 
 	credentials *credentials
 	pool        packet.Pool
@@ -173,7 +175,7 @@ func (d *Distributor) wire(config Config) (err error) {
 			return fmt.Errorf("INPUTS: the duplicate window: %w", err)
 		}
 	}
-	d.limiter = ratelimit.New(config.Rate)
+	d.limiter = ratelimit.New(config.Rate.Part(d.ClusterSize()))
 	d.intake = intake.New(config.Intake, intake.Dependencies{
 		Journal:         tappedJournal{d.journal, &d.taps},
 		Pool:            &d.pool,

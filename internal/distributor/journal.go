@@ -57,6 +57,16 @@ func (d *Distributor) JournalStatus() JournalStatus {
 	return s
 }
 
+// Stored returns what a shared journal holds, of all distributors; ok is false for any other. It
+// may be called concurrently.
+func (d *Distributor) Stored() (stored journal.Stored, ok bool) {
+	shared, ok := d.journal.(journal.Shared)
+	if !ok {
+		return journal.Stored{}, false
+	}
+	return shared.Stored(), true
+}
+
 // releaseShared gives back what a shared journal holds for the router: the other distributors
 // deliver it.
 func (d *Distributor) releaseShared() {

@@ -34,6 +34,7 @@ func (d *Distributor) register() error {
 	counter("distributor_total_messages_total", "Messages of packets accepted.", func() float64 { _, messages := accepted(); return messages })
 	gauge("distributor_healthy_analyzers", "Analyzers in state ready whose breaker is not open.", func() float64 { return float64(d.eligible()) })
 	gauge("distributor_total_analyzers", "Analyzers configured.", func() float64 { return float64(len(d.present())) })
+	gauge("distributor_cluster_distributors", "Distributors that share the journal and are there; 1 without others.", func() float64 { return float64(d.ClusterSize()) })
 	gauge("distributor_unaccounted_messages",
 		"Accepted messages that are neither delivered, dead-lettered, queued nor in flight; must be 0.",
 		func() float64 { return float64(d.Status().Unaccounted) })

@@ -230,7 +230,7 @@ func (d *Distributor) applySettings(next Config) {
 	if d.protocol == nil {
 		return // New is not complete, and has given it all settings
 	}
-	d.limiter.Configure(next.Rate)
+	d.limiter.Configure(next.Rate.Part(d.ClusterSize()))
 	d.intake.Configure(next.Intake)
 	d.protocol.Configure(next.Native)
 	if d.inputs.receivers != nil {

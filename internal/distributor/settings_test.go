@@ -209,6 +209,7 @@ var liveSettings = map[string]func(l *live){
 		l.set(func(c *Config) { c.Rate.Rate, c.Rate.Burst = 0, 0 })
 		l.answers(202, "", 1)
 	},
+	"RATE_LIMIT_SCOPE": nil, // TestRateLimitOfACluster
 	"RATE_BURST": func(l *live) {
 		l.set(func(c *Config) { c.Rate.Rate, c.Rate.Burst = 0.001, 5 })
 		l.answers(202, "", 5)

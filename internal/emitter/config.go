@@ -90,7 +90,7 @@ func (c Config) Validate() error {
 	if err := c.TLS.Validate("TARGET_"); err != nil {
 		problems = append(problems, err)
 	}
-	if _, err := parseSizes(c.PacketSize, c.Seed); err != nil {
+	if _, err := ParseSizes(c.PacketSize, c.Seed); err != nil {
 		problems = append(problems, err)
 	}
 	require(c.EmitterID != "" && len(c.EmitterID) <= packet.MaxIDBytes && utf8.ValidString(c.EmitterID),

@@ -68,12 +68,12 @@ func TestNewNamesTheFile(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	draw := func(text string, seed uint64) (drawn []int) {
-		s, err := parseSizes(text, seed)
+		s, err := ParseSizes(text, seed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 1000 {
-			drawn = append(drawn, s.next())
+			drawn = append(drawn, s.Next())
 		}
 		return drawn
 	}

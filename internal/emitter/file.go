@@ -26,14 +26,14 @@ type fileSource struct {
 	records  recordReader
 	parser   parser
 	envelope *envelope
-	sizes    *sizes
+	sizes    *Sizes
 	// pending is a packet read as one line, which is returned next.
 	pending *rawPacket
 	// fillStarted is when the current packet started to wait for lines.
 	fillStarted time.Time
 }
 
-func newFileSource(in input, p parser, firstLine *regexp.Regexp, envelope *envelope, sizes *sizes) *fileSource {
+func newFileSource(in input, p parser, firstLine *regexp.Regexp, envelope *envelope, sizes *Sizes) *fileSource {
 	return &fileSource{in: in, records: newRecordReader(in, firstLine), parser: p, envelope: envelope, sizes: sizes}
 }
 
@@ -47,7 +47,7 @@ func (s *fileSource) next(ctx context.Context, p *outgoing) error {
 		return err
 	}
 	s.fillStarted = time.Time{}
-	for size := s.sizes.next(); p.messages < size && len(p.body) < flushBytes && s.pending == nil; {
+	for size := s.sizes.Next(); p.messages < size && len(p.body) < flushBytes && s.pending == nil; {
 		record, err := s.records.next()
 		switch {
 		case err == nil:
@@ -161,7 +161,7 @@ func (s *fileSource) add(p *outgoing, r logRecord) {
 }
 
 func newSource(config Config, stdin io.Reader, runID string, logger *slog.Logger) (source, error) {
-	sizes, err := parseSizes(config.PacketSize, config.Seed)
+	sizes, err := ParseSizes(config.PacketSize, config.Seed)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ type followSource struct {
 	checkpoint string // path; empty: none
 	runID      string
 	cutter     cutter
-	sizes      *sizes
+	sizes      *Sizes
 
 	tails    []*tail
 	made     int               // tails, for their ids
@@ -55,7 +55,7 @@ type replayed struct {
 	span *span
 }
 
-func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope, sizes *sizes, logger *slog.Logger) (*followSource, error) {
+func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope, sizes *Sizes, logger *slog.Logger) (*followSource, error) {
 	patterns, err := parsePatterns(config.File)
 	if err != nil {
 		return nil, err
@@ -296,7 +296,7 @@ func (s *followSource) howFar(t *tail, now time.Time) flush {
 func (s *followSource) cut(t *tail, now time.Time, how flush) *outgoing {
 	t.lookAt = time.Time{}
 	if t.size == 0 {
-		t.size = s.sizes.next()
+		t.size = s.sizes.Next()
 	}
 	p := &outgoing{}
 	made := &span{position: t.state.position, Now: now.UnixMilli()}

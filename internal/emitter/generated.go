@@ -38,7 +38,7 @@ func templates() []template {
 // generator is a source of synthetic messages that resemble a shop's logs.
 type generator struct {
 	envelope *envelope
-	sizes    *sizes
+	sizes    *Sizes
 	random   *rand.Rand
 	// draw holds each index of kinds as often as its template's share.
 	draw  []uint8
@@ -52,7 +52,7 @@ type kind struct {
 	limit uint32
 }
 
-func newGenerator(envelope *envelope, sizes *sizes, seed uint64) *generator {
+func newGenerator(envelope *envelope, sizes *Sizes, seed uint64) *generator {
 	g := &generator{envelope: envelope, sizes: sizes, random: rand.New(rand.NewPCG(seed, 1))}
 	for i, t := range templates() {
 		g.kinds = append(g.kinds, t.kind())
@@ -79,7 +79,7 @@ func (g *generator) next(ctx context.Context, p *outgoing) error {
 	}
 	now := time.Now().UnixMilli()
 	g.envelope.open(p)
-	for range g.sizes.next() {
+	for range g.sizes.Next() {
 		g.envelope.next(p)
 		p.body = append(p.body, `{"timestamp":`...)
 		p.body = strconv.AppendInt(p.body, now, 10)

@@ -8,7 +8,7 @@ import (
 
 func newTestGenerator(t testing.TB, packetSize string) *generator {
 	t.Helper()
-	sizes, err := parseSizes(packetSize, 1)
+	sizes, err := ParseSizes(packetSize, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,7 +155,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		sizes, err := parseSizes("2", 1)
+		sizes, err := ParseSizes("2", 1)
 		if err != nil {
 			t.Fatal(err)
 		}

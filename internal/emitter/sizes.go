@@ -11,8 +11,8 @@ import (
 // memory.
 const maxPacketMessages = 100_000
 
-// sizes yields the number of messages of each packet.
-type sizes struct {
+// Sizes yields the number of messages of each packet.
+type Sizes struct {
 	ranges []sizeRange
 	index  int
 	random *rand.Rand
@@ -21,8 +21,9 @@ type sizes struct {
 // sizeRange is an inclusive range of sizes.
 type sizeRange struct{ min, max int }
 
-func parseSizes(text string, seed uint64) (*sizes, error) {
-	s := &sizes{random: rand.New(rand.NewPCG(seed, 0))}
+// ParseSizes parses Config.PacketSize.
+func ParseSizes(text string, seed uint64) (*Sizes, error) {
+	s := &Sizes{random: rand.New(rand.NewPCG(seed, 0))}
 	for item := range strings.SplitSeq(text, ",") {
 		low, high, isRange := strings.Cut(strings.TrimSpace(item), "-")
 		if !isRange {
@@ -39,7 +40,8 @@ func parseSizes(text string, seed uint64) (*sizes, error) {
 	return s, nil
 }
 
-func (s *sizes) next() int {
+// Next returns the size of the next packet.
+func (s *Sizes) Next() int {
 	one := s.ranges[s.index]
 	s.index = (s.index + 1) % len(s.ranges)
 	return one.min + s.random.IntN(one.max-one.min+1)

@@ -114,7 +114,13 @@ type Shared interface {
 	Release()
 	// Survives says what accepted packets survive.
 	Survives() string
+	// Stored returns what the store held when it was last asked, of all processes.
+	Stored() Stored
 }
+
+// Stored is what a shared store holds: envelopes, each of which has one packet or more. Limit is 0
+// if there is none.
+type Stored struct{ Envelopes, Bytes, Limit int64 }
 
 // The reasons why a packet is not taken.
 var (

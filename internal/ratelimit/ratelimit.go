@@ -5,6 +5,7 @@ package ratelimit
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,30 @@ type Config struct {
 	// Burst is the bucket size in messages. A larger packet needs a full bucket
 	// and leaves a debt.
 	Burst float64 `env:"RATE_BURST" min:"0" zero:"as much as RATE_LIMIT" reload:"live" help:"burst in messages per emitter_id; 0 means one second of RATE_LIMIT"`
+	// Scope is ScopeDistributor or ScopeCluster.
+	Scope string `env:"RATE_LIMIT_SCOPE" enum:"distributor,cluster" reload:"live" help:"whether RATE_LIMIT, RATE_BURST and LIMITS are those of each distributor, or of all that share the streams of JOURNAL=jetstream: each of n that are there allows 1/n"`
 	// Limits override Rate and Burst for single emitters.
 	Limits Limits `env:"LIMITS" reload:"live" help:"limits of single emitters that override RATE_LIMIT and RATE_BURST, such as [{\"emitter\":\"web-1\",\"rate\":100,\"burst\":500}]"`
+}
+
+// What the limits are for.
+const (
+	ScopeDistributor = "distributor"
+	ScopeCluster     = "cluster"
+)
+
+// Part returns the part of the limits that one of several distributors allows.
+func (c Config) Part(distributors int) Config {
+	if c.Scope != ScopeCluster || distributors <= 1 {
+		return c
+	}
+	n := float64(distributors)
+	c.Rate, c.Burst = c.Rate/n, c.Burst/n
+	c.Limits = slices.Clone(c.Limits)
+	for i := range c.Limits {
+		c.Limits[i].Rate, c.Limits[i].Burst = c.Limits[i].Rate/n, c.Limits[i].Burst/n
+	}
+	return c
 }
 
 const (

@@ -221,3 +221,19 @@ func TestLimitsAsText(t *testing.T) {
 		}
 	}
 }
+
+// One of three distributors allows a third of the limits of a cluster.
+func TestPart(t *testing.T) {
+	whole := Config{Rate: 30, Burst: 90, Scope: ScopeCluster, Limits: Limits{{Emitter: "one", Rate: 3, Burst: 6}, {Emitter: "free"}}}
+	part := whole.Part(3)
+	if part.Rate != 10 || part.Burst != 30 || part.Limits[0] != (Limit{"one", 1, 2}) || part.Limits[1] != (Limit{Emitter: "free"}) {
+		t.Errorf("%+v", part)
+	}
+	if whole.Limits[0].Rate != 3 || whole.Part(1).Rate != 30 {
+		t.Errorf("%+v", whole)
+	}
+	whole.Scope = ScopeDistributor
+	if got := whole.Part(3); got.Rate != 30 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -33,7 +33,7 @@ func (r *Router) Register(registerer prometheus.Registerer) error {
 			"The analyzer's current share of messages: 0 while it is inactive.", "analyzer"),
 		deviation: newDesc("distributor_share_deviation_messages",
 			"By how many messages the analyzer is below its share (above it, if negative) since the set of active analyzers last changed.", "analyzer"),
-		deviationLimit: newDesc("distributor_share_deviation_limit_messages", "The maximum deviation of an analyzer from its share, in messages."),
+		deviationLimit: newDesc("distributor_share_deviation_limit_messages", "The maximum deviation of an analyzer from its share, in messages: of all distributors of a cluster together, that is once for each."),
 		reroutes:       newDesc("distributor_rerouted_packets_total", "Packets that were rerouted from the analyzer to another.", "from"),
 		quarantined: newDesc("distributor_quarantined_packets",
 			"Packets with which analyzers keep failing while they accept others; each is retried alone, with increasing delays."),
@@ -41,6 +41,10 @@ func (r *Router) Register(registerer prometheus.Registerer) error {
 		oldQuarantined:    newDesc("distributor_set_apart_packets", "Deprecated: use distributor_quarantined_packets."),
 	})
 }
+
+// SetDistributors tells how many distributors route packets by the same shares, each with its own
+// deviation: the limit in the metrics is that of all together. It may be called concurrently.
+func (r *Router) SetDistributors(n int) { r.distributors.Store(int64(n)) }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(descs chan<- *prometheus.Desc) {
@@ -68,8 +72,9 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 		counter(c.messages, m.Routed.Messages, m.ID)
 		counter(c.reroutes, m.Rerouted, m.ID)
 	}
-	gauge(c.deviationLimit, stats.MaxDeviationMessages)
-	gauge(c.oldDeviationLimit, stats.MaxDeviationMessages)
+	limit := stats.MaxDeviationMessages * float64(max(1, c.router.distributors.Load()))
+	gauge(c.deviationLimit, limit)
+	gauge(c.oldDeviationLimit, limit)
 	gauge(c.quarantined, float64(stats.Quarantined))
 	gauge(c.oldQuarantined, float64(stats.Quarantined))
 }

@@ -56,6 +56,7 @@ type Router struct {
 	// awaitingCapacity makes CapacityChanged wake the routing goroutine.
 	awaitingCapacity atomic.Bool
 	draining         atomic.Bool
+	distributors     atomic.Int64 // see SetDistributors
 	accounting       accounting
 	requeue          requeue
 	drainRate        drainRate

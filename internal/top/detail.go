@@ -17,6 +17,7 @@ const maxEvents = 100
 // Detail is what the stream does not have. Its JSON is that of the server.
 type Detail struct {
 	Status    adminclient.Status
+	Cluster   adminclient.Cluster // empty unless the distributor shares its settings with others
 	Analyzers adminclient.Analyzers
 	Backlog   adminclient.Backlog
 	Events    []adminclient.Occurrence // new ones, at most maxEvents
@@ -29,6 +30,14 @@ type Detail struct {
 func readDetail(ctx context.Context, client *adminclient.Client, lastEvent int64) (Detail, error) {
 	d := Detail{raw: make(map[string]json.RawMessage)}
 	var events adminclient.Events
+	read := func(name string, query url.Values, into any) error {
+		answer, err := client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: adminclient.Path(name), Query: query})
+		if err != nil {
+			return err
+		}
+		d.raw[name] = answer.Body
+		return answer.Decode(into)
+	}
 	for _, one := range []struct {
 		name  string
 		query url.Values
@@ -39,14 +48,14 @@ func readDetail(ctx context.Context, client *adminclient.Client, lastEvent int64
 		{"backlog", nil, &d.Backlog},
 		{"events", url.Values{"after": {strconv.FormatInt(lastEvent, 10)}, "limit": {"10000"}}, &events},
 	} {
-		answer, err := client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: adminclient.Path(one.name), Query: one.query})
-		if err != nil {
+		if err := read(one.name, one.query, one.into); err != nil {
 			return Detail{}, err
 		}
-		if err := answer.Decode(one.into); err != nil {
+	}
+	if d.Status.Settings.Shared {
+		if err := read("cluster", nil, &d.Cluster); err != nil {
 			return Detail{}, err
 		}
-		d.raw[one.name] = answer.Body
 	}
 	d.Events, d.LastEvent = events.Events[max(0, len(events.Events)-maxEvents):], events.Last
 	return d, nil

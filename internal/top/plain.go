@@ -51,6 +51,9 @@ func plain(d Detail, at time.Time) string {
 	}
 	line("%s%s: in %.0f messages/s, out %.0f messages/s, refused %.0f packets/s, undelivered %d packets, oldest %s, dead-lettered %d packets, unaccounted %d messages, revision %d",
 		strings.Join(append([]string{s.State}, s.Pauses()...), ", "), reason, s.Rates.Accepted, s.Rates.Delivered, s.Rates.Refused, d.Backlog.Total.Packets, short(d.Backlog.OldestAge), s.Ledger.DeadLettered.Packets, s.Ledger.UnaccountedMessages, s.Revision)
+	if text := d.cluster(); text != "" {
+		line("%s", text)
+	}
 	for _, a := range d.Analyzers.Analyzers {
 		line("%s: share %s of %s, off by %.0f messages, queue %d packets, in flight %d, p99 %s: %s",
 			a.ID, percent(a.Status.Share), percent(a.Status.TargetShare), a.Status.DeviationMessages, a.Status.Queue.Packets, a.Status.InFlight.Packets, latency(a.Status.P99), stateOf(a))

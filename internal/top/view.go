@@ -81,7 +81,11 @@ func (m *Model) banner() []string {
 	case state != "normal":
 		style = warn
 	}
-	return []string{span(style, words), m.numbers()}
+	lines := []string{span(style, words), m.numbers()}
+	if line := m.detail.cluster(); line != "" {
+		lines = append(lines, m.present(plainStyle, line))
+	}
+	return lines
 }
 
 func (m *Model) disconnection() string {

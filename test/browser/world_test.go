@@ -38,17 +38,24 @@ type world struct {
 	analyzers [len(weights)]*analyzertest.Analyzer
 
 	*distributor.Distributor
-	admin   *admin.Server
-	running sync.WaitGroup
-	end     context.CancelFunc
-	load    sync.WaitGroup
-	endLoad []context.CancelFunc
+	controller *control.Controller
+	admin      *admin.Server
+	others     *others // nil without a cluster
+	running    sync.WaitGroup
+	end        context.CancelFunc
+	load       sync.WaitGroup
+	endLoad    []context.CancelFunc
 }
 
 // newWorld starts a world. The lines are some of its configuration file.
 func newWorld(t testing.TB, lines string) *world {
 	t.Helper()
-	w := &world{TB: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	return startWorld(t, lines, nil)
+}
+
+func startWorld(t testing.TB, lines string, o *others) *world {
+	t.Helper()
+	w := &world{TB: t, dir: t.TempDir(), addr: "127.0.0.1:0", others: o}
 	list := ""
 	for i, weight := range weights {
 		w.analyzers[i] = analyzertest.New(t)
@@ -85,8 +92,10 @@ func (w *world) start() {
 	controller, err := control.Open(loader, control.Dependencies{
 		Logger: logger, Log: logging.New(io.Discard, logging.DefaultConfig()),
 		Prepare: func(c control.Config) (commit, abort func(), err error) { return access.Prepare(c.Admin) },
+		Share:   func(control.Config) (control.Document, error) { return w.others.document(), nil },
 	})
 	w.must(err)
+	w.controller = controller
 	c := controller.Config()
 	access, err = admin.NewAccess(c.Admin, watcher, nil)
 	w.must(err)
@@ -100,7 +109,7 @@ func (w *world) start() {
 	w.end = cancel
 	w.Start(ctx)
 	w.admin, err = admin.Serve(listener, admin.Dependencies{
-		Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: prometheus.NewRegistry(), Logger: logger,
+		Cluster: w.others, Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: prometheus.NewRegistry(), Logger: logger,
 	})
 	w.must(err)
 	w.running.Go(func() { controller.Run(ctx) })

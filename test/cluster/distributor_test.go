@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +24,10 @@ type distributor struct {
 	name        string
 	folder      string
 	port        int
+	metrics     string // address of /metrics
+	admin       string // URL of the admin API
 	environment []string
+	group       uint32 // of its process, 0 for that of the test
 	command     *exec.Cmd
 	ended       chan struct{}
 }
@@ -32,13 +36,13 @@ var client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{D
 
 func newDistributor(t *testing.T, number int, environment []string) *distributor {
 	t.Helper()
-	free, err := ports.Free(2)
+	free, err := ports.Free(3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &distributor{t: t, name: fmt.Sprintf("distributor-%d", number), folder: t.TempDir(), port: free[0]}
+	d := &distributor{t: t, name: fmt.Sprintf("distributor-%d", number), folder: t.TempDir(), port: free[0], metrics: "127.0.0.1:" + strconv.Itoa(free[1]), admin: "http://127.0.0.1:" + strconv.Itoa(free[2])}
 	d.environment = append(append(os.Environ(),
-		"JOURNAL=jetstream", "LISTEN_ADDR=127.0.0.1", "PORT="+strconv.Itoa(free[0]), "METRICS_ADDR=127.0.0.1:"+strconv.Itoa(free[1]), "ADMIN_ADDR=127.0.0.1:0",
+		"JOURNAL=jetstream", "LISTEN_ADDR=127.0.0.1", "PORT="+strconv.Itoa(free[0]), "METRICS_ADDR="+d.metrics, "ADMIN_ADDR="+strings.TrimPrefix(d.admin, "http://"),
 		"DATA_DIR="+filepath.Join(d.folder, "data"), "HEALTH_CHECK_INTERVAL_SEC=0.5", "HEALTH_CHECK_TIMEOUT_SEC=0.5", "SLOW_START_SEC=1"), environment...)
 	t.Cleanup(func() {
 		d.kill()
@@ -65,6 +69,9 @@ func (d *distributor) launch() {
 	defer log.Close()
 	command := exec.Command(program, "distributor")
 	command.Env, command.Stdout, command.Stderr = d.environment, log, log
+	if d.group != 0 {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Gid: d.group}}
+	}
 	if err := command.Start(); err != nil {
 		d.t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ type emitters struct {
 	ended   sync.WaitGroup
 	stop    atomic.Bool
 	pace    atomic.Int64 // nanoseconds between two packets of an emitter
+	size    atomic.Int64 // bytes of each packet's last message
 
 	mu       sync.Mutex // guards all below
 	accepted map[string]bool
@@ -34,6 +35,7 @@ type emitters struct {
 	refused  map[string]int  // by code
 	waits    []time.Duration // of refusals
 	hints    int             // refusals with Retry-After
+	row      int             // the most attempts of an emitter in a row that failed
 	count    atomic.Int64    // of accepted
 	refusals atomic.Int64
 }
@@ -45,6 +47,7 @@ func newEmitters(t *testing.T, distributors []*distributor) *emitters {
 		accepted: make(map[string]bool), unknown: make(map[string]bool), refused: make(map[string]int),
 	}
 	e.pace.Store(int64(20 * time.Millisecond))
+	e.size.Store(300)
 	for _, d := range distributors {
 		e.targets = append(e.targets, d.url("/ingest"))
 	}
@@ -66,14 +69,19 @@ func (e *emitters) halt() {
 
 func (e *emitters) run(emitter int) {
 	const failurePause = 20 * time.Millisecond
-	at := emitter
+	at, failed := emitter, 0
 	for number := 0; !e.stop.Load(); number++ {
 		id := fmt.Sprintf("%d-%d", emitter, number)
 		if e.send(e.targets[at%len(e.targets)], strconv.Itoa(emitter), id) {
 			time.Sleep(time.Duration(e.pace.Load()))
+			failed = 0
 			continue
 		}
 		at++
+		failed++
+		e.mu.Lock()
+		e.row = max(e.row, failed)
+		e.mu.Unlock()
 		time.Sleep(failurePause)
 	}
 }
@@ -81,7 +89,7 @@ func (e *emitters) run(emitter int) {
 // send sends a packet and reports whether it was accepted.
 func (e *emitters) send(url, emitter, id string) bool {
 	body := fmt.Sprintf(`{"emitter_id":%q,"packet_id":%q,"messages":[%s{"timestamp":1640995200000,"level":"INFO","message":"%s"}]}`,
-		emitter, id, strings.Repeat(`{"timestamp":1640995200000,"level":"INFO","message":"one of several"},`, len(id)%4), strings.Repeat("x", 300))
+		emitter, id, strings.Repeat(`{"timestamp":1640995200000,"level":"INFO","message":"one of several"},`, len(id)%4), strings.Repeat("x", int(e.size.Load())))
 	started := time.Now()
 	response, err := e.client.Post(url, "application/json", strings.NewReader(body))
 	took := time.Since(started)

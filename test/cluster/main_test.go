@@ -19,6 +19,9 @@ import (
 
 var judge = flag.Bool("judge", false, "repeat the faults, take outages' full length, and judge times")
 
+// programVariable names the binary, for tests that run themselves in a network of their own.
+const programVariable = "LOGSTREAMER_CLUSTER_TEST_PROGRAM"
+
 // program is the logstreamer binary.
 var program string
 
@@ -26,6 +29,9 @@ func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
 	flag.Parse()
+	if program = os.Getenv(programVariable); program != "" { // in a network of its own
+		return m.Run()
+	}
 	folder, err := os.MkdirTemp("", "logstreamer-cluster-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -4,11 +4,13 @@ package cluster
 
 import (
 	"math/rand/v2"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/test/natstest"
 )
 
 // The fault rows: each is a fault under load, after which nothing accepted may be lost.
@@ -64,14 +66,43 @@ func TestDistributorsRestartOneByOne(t *testing.T) {
 			t.Errorf("packets were refused: %v", y.emitters.refused)
 		}
 	}
+	if y.emitters.row > 1 {
+		t.Errorf("the next distributor refused, too: %d attempts in a row", y.emitters.row)
+	}
 }
 
-// A cluster of three servers loses one after the other by kill -9, then all.
+// Of three distributors two stop at the same time, in the middle of envelopes, in order and by
+// kill -9.
+func TestTwoDistributorsStopped(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 3})
+	stopped := y.distributors[:2]
+	for range rounds(5) {
+		for _, end := range []func(*distributor){(*distributor).stop, (*distributor).kill} {
+			y.behave(analyzertest.Behaviour{Delay: 50 * time.Millisecond}) // so that they hold packets
+			y.emitters.awaitMore(t, 500)
+			var stopping sync.WaitGroup
+			for _, d := range stopped {
+				stopping.Go(func() { end(d) })
+			}
+			stopping.Wait()
+			y.emitters.awaitMore(t, 200)
+			y.behave(analyzertest.Behaviour{})
+			for _, d := range stopped {
+				d.start()
+			}
+		}
+	}
+	y.finish()
+}
+
+// A cluster of three servers loses a stream's leader and a follower by kill -9, then all.
 func TestServersKilled(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{servers: 3, distributors: 2})
 	for range rounds(5) {
-		for _, server := range y.servers[:rounds(3)] {
+		leader, follower := y.servers.Leader("LOGSTREAMER-0")
+		for _, server := range []*natstest.Server{leader, follower} {
 			server.Kill()
 			y.emitters.awaitMore(t, 300)
 			server.Restart()
@@ -88,12 +119,13 @@ func TestServersKilled(t *testing.T) {
 	y.finish()
 }
 
-// Servers stand still for a while, as by a stalled disk or machine.
+// The leader of a stream and a follower stand still for a while, as by a stalled disk or machine.
 func TestServersStopped(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{servers: 3, distributors: 2})
 	for range rounds(3) {
-		for _, server := range y.servers[:rounds(3)] {
+		leader, follower := y.servers.Leader("LOGSTREAMER-0")
+		for _, server := range []*natstest.Server{leader, follower} {
 			server.Pause()
 			y.emitters.awaitMore(t, 300)
 			server.Resume()
@@ -191,5 +223,24 @@ func TestAnalyzersAwayFromOne(t *testing.T) {
 	y := newSystem(t, setup{servers: 1, distributors: 2, apart: true})
 	y.analyzers[0].Behave(analyzertest.Behaviour{Hang: true, Probes: true})
 	y.emitters.awaitMore(t, 500)
+	y.finish()
+}
+
+// A distributor that does not read loses its connection as a slow consumer; what it had is
+// delivered by the other one, and it goes on with a new connection.
+func TestSlowConsumer(t *testing.T) {
+	t.Parallel()
+	if !*judge {
+		t.Skip("takes a minute: with -judge")
+	}
+	y := newSystem(t, setup{servers: 1, distributors: 2, nats: natstest.Options{More: "write_deadline: \"500ms\""}})
+	y.emitters.pace.Store(0)
+	y.emitters.size.Store(20_000) // more than sockets hold
+	y.distributors[0].signal(syscall.SIGSTOP)
+	await(t, "the server closes the connection", func() bool { return y.servers[0].SlowConsumers() > 0 })
+	y.distributors[0].signal(syscall.SIGCONT)
+	y.emitters.pace.Store(int64(20 * time.Millisecond))
+	y.emitters.size.Store(300)
+	y.emitters.awaitMore(t, 1000)
 	y.finish()
 }

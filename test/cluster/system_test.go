@@ -29,11 +29,14 @@ type setup struct {
 	environment           []string
 	// apart gives each distributor an analyzer of its own.
 	apart bool
+	nats  natstest.Options
+	// group is that of the first distributor's process.
+	group uint32
 }
 
 func newSystem(t *testing.T, s setup) *system {
 	t.Helper()
-	y := &system{t: t, servers: natstest.StartCluster(t, s.servers, natstest.Options{})}
+	y := &system{t: t, servers: natstest.StartCluster(t, s.servers, s.nats)}
 	var targets []string
 	for i := range 3 {
 		a := analyzertest.New(t)
@@ -50,6 +53,9 @@ func newSystem(t *testing.T, s setup) *system {
 			own = append(slices.Clone(environment), "ANALYZERS="+y.analyzers[i].URL()+"=1")
 		}
 		d := newDistributor(t, i+1, own)
+		if i == 0 {
+			d.group = s.group
+		}
 		d.start()
 		y.distributors = append(y.distributors, d)
 	}

@@ -5,6 +5,7 @@
 package natstest
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -26,6 +27,7 @@ type Server struct {
 	name      string
 	folder    string
 	port      int
+	route     int
 	monitor   int
 	arguments []string
 	command   *exec.Cmd
@@ -38,13 +40,16 @@ type Options struct {
 	SyncInterval string
 	// More is appended to the configuration.
 	More string
+	// Runner, unless nil, returns the command that runs the server with a number from 0, whose
+	// own command follows. It must become the server, as those that end with exec do.
+	Runner func(number int) []string
 }
 
 // Cluster is servers that form one cluster.
 type Cluster []*Server
 
-// binary returns the path of the server's binary, and skips the test without it.
-func binary(t testing.TB) string {
+// Binary returns the path of the server's binary, and skips the test without it.
+func Binary(t testing.TB) string {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	path := filepath.Join(filepath.Dir(file), "..", "..", "bin", "nats-server")
@@ -81,7 +86,7 @@ func StartCluster(t testing.TB, size int, options Options) Cluster {
 
 func newCluster(t testing.TB, size int, options Options) Cluster {
 	t.Helper()
-	path := binary(t)
+	path := Binary(t)
 	free, err := ports.Free(3 * size)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +97,7 @@ func newCluster(t testing.TB, size int, options Options) Cluster {
 	}
 	var c Cluster
 	for i := range size {
-		s := &Server{t: t, name: fmt.Sprintf("nats-%d", i+1), folder: t.TempDir(), port: free[3*i], monitor: free[3*i+1]}
+		s := &Server{t: t, name: fmt.Sprintf("nats-%d", i+1), folder: t.TempDir(), port: free[3*i], monitor: free[3*i+1], route: free[3*i+2]}
 		sync := options.SyncInterval
 		if sync == "" {
 			sync = "always"
@@ -106,7 +111,10 @@ func newCluster(t testing.TB, size int, options Options) Cluster {
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.arguments = []string{path, "-c", config}
+		if options.Runner != nil {
+			s.arguments = options.Runner(i)
+		}
+		s.arguments = append(s.arguments, path, "-c", config)
 		t.Cleanup(s.Kill)
 		c = append(c, s)
 	}
@@ -135,6 +143,74 @@ func (c Cluster) Monitor() string {
 		all = append(all, s.Monitor())
 	}
 	return strings.Join(all, ",")
+}
+
+// Port and RoutePort return where the server listens for clients and for the other servers.
+func (s *Server) Port() int      { return s.port }
+func (s *Server) RoutePort() int { return s.route }
+
+// Leader returns the server that leads a stream, and another one.
+func (c Cluster) Leader(stream string) (leader, follower *Server) {
+	t := c[0].t
+	t.Helper()
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-ticker.C {
+		for i, asked := range c {
+			name := asked.leaderOf(&client, stream)
+			for at, s := range c {
+				if s.name == name {
+					return s, c[(at+1+i%2)%len(c)]
+				}
+			}
+		}
+	}
+	t.Fatalf("the stream %s has no leader within a minute", stream)
+	return nil, nil
+}
+
+// leaderOf returns the name of the server that leads a stream, or "" if this one does not know.
+func (s *Server) leaderOf(client *http.Client, stream string) string {
+	response, err := client.Get(s.Monitor() + "/jsz?streams=true")
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	var state struct {
+		Accounts []struct {
+			Streams []struct {
+				Name    string
+				Cluster struct{ Leader string }
+			} `json:"stream_detail"`
+		} `json:"account_details"`
+	}
+	if json.NewDecoder(response.Body).Decode(&state) != nil {
+		return ""
+	}
+	for _, account := range state.Accounts {
+		for _, one := range account.Streams {
+			if one.Name == stream && one.Cluster.Leader != "" {
+				return one.Cluster.Leader
+			}
+		}
+	}
+	return ""
+}
+
+// SlowConsumers returns how many connections the server closed because they did not read.
+func (s *Server) SlowConsumers() (closed int) {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(s.Monitor() + "/varz")
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	var state struct {
+		SlowConsumers int `json:"slow_consumers"`
+	}
+	_ = json.NewDecoder(response.Body).Decode(&state) // then it is 0
+	return state.SlowConsumers
 }
 
 // Launch starts the process without waiting.
@@ -190,6 +266,14 @@ func (s *Server) Kill() {
 	if s.command != nil {
 		_ = s.command.Process.Kill() // it may have ended
 		<-s.ended
+	}
+}
+
+// LoseData removes what a server that does not run has stored.
+func (s *Server) LoseData() {
+	s.t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.folder, "data")); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

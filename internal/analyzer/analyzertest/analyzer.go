@@ -35,7 +35,13 @@ type Analyzer struct {
 // New starts an analyzer on a loopback port; it is closed when the test ends.
 func New(tb testing.TB) *Analyzer {
 	tb.Helper()
-	a := &Analyzer{address: "127.0.0.1:0", fail: func(err error) { tb.Error(err) }}
+	return NewAt(tb, "127.0.0.1:0")
+}
+
+// NewAt is New with an address, host:port.
+func NewAt(tb testing.TB, address string) *Analyzer {
+	tb.Helper()
+	a := &Analyzer{address: address, fail: func(err error) { tb.Error(err) }}
 	a.record = a.count
 	if err := a.start(); err != nil {
 		tb.Fatal(err)

@@ -193,8 +193,25 @@ const curl = () => {
 
 const NoTraffic = () => quiet() && html`<section class="card"><h2>No traffic</h2><p>Nothing came in the last minute. To send a packet, with PORT in place of 8080 if it is another one:</p><pre tabindex="0">${curl()}</pre></section>`;
 
+// Cluster shows the distributors that share the journal, the one that serves this page, and the sum.
+const Cluster = () => {
+  const c = state.cluster;
+  if (!c) return '';
+  const cells = (rates, ledger) => html`<td class="n">${rate(rates.accepted_messages_per_s)}</td><td class="n">${rate(rates.delivered_messages_per_s)}</td>
+    <td class="n opt">${count(ledger.accepted.packets)}</td><td class="n opt">${count(ledger.delivered.packets)}</td><td class="n">${count(ledger.queued.packets + ledger.in_flight.packets)}</td>`;
+  return html`<section class="card" aria-labelledby="cluster-title"><h2 id="cluster-title">Cluster</h2>
+    <table><thead><tr><th scope="col">Distributor</th><th scope="col">State</th><th scope="col" class="n">In <span class="unit">messages/s</span></th><th scope="col" class="n">Out <span class="unit">messages/s</span></th>
+      <th scope="col" class="n opt">Accepted <span class="unit">packets</span></th><th scope="col" class="n opt">Delivered <span class="unit">packets</span></th><th scope="col" class="n">Held <span class="unit">packets</span></th></tr></thead>
+    <tbody>${c.distributors.map(d => html`<tr key=${d.name}><th scope="row">${d.admin && !d.answers ? html`<a href=${d.admin}>${d.name}</a>` : d.name}${d.answers && html` <span class="tag info">serves this page</span>`}</th>
+      <td class="state"><span class=${'tag ' + (d.state === 'normal' && d.ready ? 'good' : d.ready ? 'warn' : 'bad')}>${d.state}${d.ready ? '' : ', not ready'}</span><span class="quiet reason">${d.version}, revision ${d.revision}${d.synchronized ? '' : ', settings not synchronized'}</span></td>
+      ${cells(d.rates, d.ledger)}</tr>`)}
+    <tr><th scope="row">Sum</th><td>${c.sum.ready} of ${c.sum.distributors} ready</td>${cells(c.sum.rates, c.sum.ledger)}</tr></tbody></table>
+    <p class="quiet">${c.stored ? `The streams hold ${plural(c.stored.envelopes, 'envelope')}, ${percent(c.stored.bytes / (c.stored.limit_bytes || Infinity), 0)} of their limit. ` : ''}All else on this page is of the distributor that serves it.${c.connected ? '' : ` Others may have come or gone unnoticed: ${c.detail}.`}</p>
+  </section>`;
+};
+
 export const Overview = () => html`<h1 class="sr">Overview of ${location.host}</h1>
-  <${Numbers} /><${NoTraffic} /><${Flow} /><${Analyzers} />
+  <${Numbers} /><${NoTraffic} /><${Cluster} /><${Flow} /><${Analyzers} />
   <div class="two"><${Throughput} /><${Shares} /></div>
   <div class="two"><${Backlog} /><div class="stack"><${Refusals} /><${Events} /></div></div>
   <${Settings} />`;

@@ -11,7 +11,7 @@ export const state = {
   link: 'connecting', // connecting, live, lost, expired, hidden
   lastSeen: 0, retryAt: 0, problem: null,
   session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, events: [], lastEvent: 0,
-  settings: {}, overrides: [], limits: null,
+  settings: {}, overrides: [], limits: null, cluster: null,
   snapshot: null, boot: '', lastID: '', restartedAt: 0,
   times: [], columns: {}, parts: {}, // parts: columns by analyzer
 };
@@ -92,8 +92,9 @@ export const refresh = () => {
 const detail = async () => {
   const [status, analyzers, backlog, list] = await Promise.all([
     get('/v1/status'), get('/v1/analyzers'), get('/v1/backlog?top=10'), get(`/v1/events?after=${state.lastEvent}&limit=10000`)]);
+  const cluster = status.settings?.shared ? await get('/v1/cluster') : null;
   const stale = status.revision !== state.revision;
-  Object.assign(state, {status, analyzers: analyzers.analyzers, bound: analyzers.bound_messages, revision: status.revision, backlog, lastEvent: list.last});
+  Object.assign(state, {status, cluster, analyzers: analyzers.analyzers, bound: analyzers.bound_messages, revision: status.revision, backlog, lastEvent: list.last});
   state.events = state.events.concat(list.events).slice(-MAX_EVENTS);
   if (stale) {
     const [settings, overrides, limits] = await Promise.all([get('/v1/settings'), get('/v1/overrides'), get('/v1/limits')]);

@@ -63,6 +63,7 @@ export const warnings = () => {
   warn(s?.intake === 'paused', 'warn', 'The intake is paused: all packets are refused until it is open again.');
   warn(s?.dispatch === 'paused', 'warn', 'The dispatch is paused: packets wait until it runs again.');
   warn(s?.last_reload && !s.last_reload.successful, 'warn', `The last reload failed, and the configuration before it is in force: ${s?.last_reload?.detail}`, 'ReloadFailed');
+  warn(s?.settings?.shared && !s.settings.synchronized, 'warn', `The settings of the cluster are not synchronized; the last known ones hold on: ${s?.settings?.detail}`, 'SettingsNotSynchronized');
   const throttled = refused.filter(r => limited.includes(r.reason)), faulty = refused.filter(r => faultsOfEmitters.includes(r.reason));
   warn(throttled.length, 'info', `${rate(sum(throttled))} packets/s are over the limit of their emitter.`, 'PacketsRefused');
   warn(faulty.length, 'info', `${rate(sum(faulty))} packets/s of emitters are not valid: ${faulty.map(r => words(r.reason)).join(', ')}.`, 'BadPacketsRefused');

@@ -181,7 +181,7 @@ func (j *Journal) tendClaimsLocked(now time.Time) {
 }
 
 func (j *Journal) extendLocked(c *claim, now time.Time) {
-	if now.Sub(c.extended) >= ackWait/3 && j.link.isConnected() {
+	if now.Sub(c.extended) >= ackWait/3 && j.link.IsConnected() {
 		c.extended = now
 		j.replyLocked(c, ackExtend)
 	}

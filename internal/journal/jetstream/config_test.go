@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
 func TestValidate(t *testing.T) {
@@ -30,7 +32,7 @@ func TestValidate(t *testing.T) {
 
 // Passwords in URLs are never shown.
 func TestServersHidePasswords(t *testing.T) {
-	s := Servers("nats://me:secret@a:4222,nats://b:4222")
+	s := natslink.Servers("nats://me:secret@a:4222,nats://b:4222")
 	if got := fmt.Sprint(s); got != "xxxxx@a:4222,nats://b:4222" {
 		t.Error(got)
 	}
@@ -39,7 +41,7 @@ func TestServersHidePasswords(t *testing.T) {
 	if err := c.Validate(); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Error(err)
 	}
-	if got := (Config{Servers: s}).monitors(); len(got) != 2 || got[0] != "http://a:8222" {
+	if got := (Config{Config: natslink.Config{Servers: s}}).monitors(); len(got) != 2 || got[0] != "http://a:8222" {
 		t.Errorf("%q", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -67,11 +68,11 @@ func newReader(c Config) (*reader, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	conn, err := nats.Connect(string(c.Servers), append(credentials(c), nats.Name("logstreamer reader"), nats.Timeout(connectTimeout))...)
+	conn, err := nats.Connect(string(c.Servers), append(c.Options(), nats.Name("logstreamer reader"), nats.Timeout(natslink.ConnectTimeout))...)
 	if err != nil {
 		return nil, fmt.Errorf("NATS_URL %s: %w", c.Servers, err)
 	}
-	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(natslink.APITimeout))
 	if err != nil {
 		conn.Close()
 		return nil, err

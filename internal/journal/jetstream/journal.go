@@ -24,6 +24,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/backlog"
 	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/ring"
 )
@@ -48,7 +49,7 @@ type Journal struct {
 	quarantine quarantine
 	metrics    *metrics
 	name       string // of this process, in ids
-	link       *link
+	link       *natslink.Link
 	// pubAckSubject is where streams answer, followed by the number of the publication.
 	pubAckSubject  string
 	linked         chan struct{} // closed once link is set
@@ -162,7 +163,7 @@ func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (
 			p.Accepted = time.Now()
 		}
 		if recordBytes(p) > j.maxRecordLocked() {
-			err = fmt.Errorf("%w: NATS takes messages of at most %d bytes (max_payload)", journal.ErrTooLarge, j.link.maxPayload.Load())
+			err = fmt.Errorf("%w: NATS takes messages of at most %d bytes (max_payload)", journal.ErrTooLarge, j.link.MaxPayload())
 			break
 		}
 		footprint := sendingFootprint(p)

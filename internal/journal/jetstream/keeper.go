@@ -3,7 +3,11 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
 // tendInterval is the time between two looks at all claims.
@@ -35,7 +39,7 @@ func (j *Journal) sendAcks() {
 	j.acks = j.spareAcks[:0]
 	j.mu.Unlock()
 	for i, a := range due {
-		if err := j.link.conn.Publish(a.subject, a.data); err != nil {
+		if err := j.link.Conn.Publish(a.subject, a.data); err != nil {
 			j.mu.Lock()
 			j.acks = append(j.acks, due[i:]...)
 			j.mu.Unlock()
@@ -90,7 +94,7 @@ func (j *Journal) watch() {
 
 // refresh asks every stream for its state, and reports whether all are well.
 func (j *Journal) refresh(ctx context.Context) (well bool) {
-	if !j.link.isConnected() {
+	if !j.link.IsConnected() {
 		return false
 	}
 	well = true
@@ -99,9 +103,7 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 		j.reportSetup(err)
 		well = err == nil
 	}
-	for _, p := range j.partitions {
-		well = j.refreshPartition(ctx, p) && well
-	}
+	well = j.refreshPartitions(ctx) && well
 	j.mu.Lock()
 	found := j.findStuckLocked(time.Now())
 	j.mu.Unlock()
@@ -137,16 +139,36 @@ func (j *Journal) reportSetup(err error) {
 	j.logger.Info("the streams are ready")
 }
 
+// refreshPartitions asks all streams at once: one that does not answer must not delay the
+// others' return.
+func (j *Journal) refreshPartitions(ctx context.Context) (well bool) {
+	var asking sync.WaitGroup
+	var sick atomic.Int64
+	for _, p := range j.partitions {
+		asking.Go(func() {
+			if !j.refreshPartition(ctx, p) {
+				sick.Add(1)
+			}
+		})
+	}
+	asking.Wait()
+	return sick.Load() == 0
+}
+
 func (j *Journal) refreshPartition(ctx context.Context, p *partition) (well bool) {
+	timeout := natslink.APITimeout
 	j.mu.Lock()
 	ready := p.ready
+	if p.silent {
+		timeout = silentAfter
+	}
 	j.mu.Unlock()
 	if !ready {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	stream, err := j.link.js.Stream(ctx, p.stream)
+	stream, err := j.link.JetStream.Stream(ctx, p.stream)
 	if err != nil {
 		return false
 	}

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
@@ -75,7 +79,7 @@ func TestPasswords(t *testing.T) {
 	j := open(t, c)
 	put(t, j, 0, 1)
 	j.Ack(get(t, j, 1))
-	c.Servers = Servers(strings.Replace(s.URL(), "//", "//me:secret2@", 1))
+	c.Servers = natslink.Servers(strings.Replace(s.URL(), "//", "//me:secret2@", 1))
 	failsToOpen(t, c, "Authorization Violation")
 }
 
@@ -87,4 +91,25 @@ func TestServerWithoutJetStream(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	failsToOpen(t, c, "not enabled")
+}
+
+// After all servers were away, packets are refused at once until the streams answer, although
+// a server takes connections before.
+func TestStreamsReturnAfterTheServer(t *testing.T) {
+	s := natstest.Start(t, natstest.Options{})
+	j := open(t, testConfig(s.URL(), s.Monitor()))
+	put(t, j, 0, 1)
+	s.Pause()
+	j.connectionChanged(false, errors.New("no server"))
+	j.connectionChanged(true, nil)
+	var packets journaltest.Packets
+	taken, _, err := j.AppendAsync([]*packet.Packet{packets.Make(t, "emitter", "1", 300)}, make(syncWaiter, 1))
+	s.Resume()
+	if taken != 0 || !errors.Is(err, journal.ErrUnwritable) {
+		t.Errorf("%d packets wait for streams that do not answer: %v", taken, err)
+	}
+	until(t, "the streams take packets again", func() bool {
+		taken, _ := j.Append([]*packet.Packet{packets.Make(t, "emitter", "2", 300)})
+		return taken == 1
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
@@ -21,7 +22,7 @@ var streams atomic.Int64
 // testConfig returns the configuration of a new stream.
 func testConfig(url, monitor string) Config {
 	c := DefaultConfig()
-	c.Servers, c.Monitor, c.MemoryLimitBytes = Servers(url), Servers(monitor), 256<<20
+	c.Servers, c.Monitor, c.MemoryLimitBytes = natslink.Servers(url), natslink.Servers(monitor), 256<<20
 	c.Replicas, c.Partitions, c.MaxBytes = 1, 1, 256<<20
 	c.Stream = fmt.Sprintf("TEST-%d", streams.Add(1))
 	return c

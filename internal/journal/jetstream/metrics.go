@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/journal"
 )
 
 // metrics has the counters and the histogram; gauges read the journal at each scrape.
@@ -92,6 +94,14 @@ func (j *Journal) missingReplicasLocked() (missing int) {
 		missing += max(p.state.replicas-p.state.current, 0)
 	}
 	return missing
+}
+
+// Stored implements journal.Shared.
+func (j *Journal) Stored() journal.Stored {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	bytes, limit := j.streamBytesLocked()
+	return journal.Stored{Envelopes: j.storedLocked(), Bytes: bytes, Limit: limit}
 }
 
 func (j *Journal) storedLocked() (envelopes int64) {

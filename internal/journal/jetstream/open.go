@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
 // openTimeout is for how long Open waits for NATS. Without it the journal is opened
@@ -30,7 +31,7 @@ func Open(ctx context.Context, config Config, deps Deps) (*Journal, error) {
 		return nil, err
 	}
 	var err error
-	if j.link, err = connect(config, j.name, j.logger, j.connectionChanged); err != nil {
+	if j.link, err = natslink.Connect(config.Config, j.name, j.logger, j.connectionChanged); err != nil {
 		return nil, err
 	}
 	close(j.linked)
@@ -41,7 +42,7 @@ func Open(ctx context.Context, config Config, deps Deps) (*Journal, error) {
 	}
 	var refused *streamError
 	if errors.As(err, &refused) {
-		j.link.close()
+		j.link.Close()
 		return nil, err
 	}
 	if err != nil {
@@ -97,9 +98,9 @@ func (j *Journal) start() {
 
 // subscribe subscribes to the answers of the streams, and to what other distributors say.
 func (j *Journal) subscribe() error {
-	_, acks := j.link.conn.Subscribe(j.pubAckSubject+"*", j.onPubAck)
-	_, notes := j.link.conn.Subscribe(j.notesSubject(j.name), func(m *nats.Msg) { j.noted(m.Data) })
-	_, offers := j.link.conn.Subscribe(j.offersSubject(j.name), j.onOffer)
+	_, acks := j.link.Conn.Subscribe(j.pubAckSubject+"*", j.onPubAck)
+	_, notes := j.link.Conn.Subscribe(j.notesSubject(j.name), func(m *nats.Msg) { j.noted(m.Data) })
+	_, offers := j.link.Conn.Subscribe(j.offersSubject(j.name), j.onOffer)
 	return errors.Join(acks, notes, offers)
 }
 
@@ -111,8 +112,12 @@ func (j *Journal) connectionChanged(up bool, cause error) {
 	var done []*request
 	switch {
 	case up:
+		// A server that has just started takes publications before its streams do: until they
+		// answer, packets are refused at once instead of after a wait.
+		for _, p := range j.partitions {
+			p.silent = p.silent || j.opened && j.lost != nil
+		}
 		j.lost = nil
-		j.link.maxPayload.Store(j.link.conn.MaxPayload())
 		for _, o := range j.published { // what was sent may be lost
 			o.sent, o.sends = time.Time{}, 0
 		}
@@ -173,10 +178,10 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	j.complete(done)
 	j.keeping.shutDown()
-	if j.link.isConnected() {
-		_ = j.link.conn.FlushTimeout(closeTimeout) // an ack that is lost costs a duplicate
+	if j.link.IsConnected() {
+		_ = j.link.Conn.FlushTimeout(closeTimeout) // an ack that is lost costs a duplicate
 	}
-	j.link.close()
+	j.link.Close()
 	return nil
 }
 
@@ -204,7 +209,7 @@ func (j *Journal) abandonLocked(c *claim) {
 func (j *Journal) awaitPublished() {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(closeTimeout); time.Now().Before(deadline) && j.link.isConnected(); <-ticker.C {
+	for deadline := time.Now().Add(closeTimeout); time.Now().Before(deadline) && j.link.IsConnected(); <-ticker.C {
 		j.mu.Lock()
 		left := len(j.published) + len(j.pending)
 		j.mu.Unlock()

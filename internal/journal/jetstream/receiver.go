@@ -51,7 +51,7 @@ type pull struct {
 func (r *receiver) run() {
 	j, loop := r.journal, r.partition.receiving
 	r.inbox, r.messages = nats.NewInbox(), make(chan *nats.Msg, 8*maxPullMessages)
-	subscription, err := j.link.conn.ChanSubscribe(r.inbox+".*", r.messages)
+	subscription, err := j.link.Conn.ChanSubscribe(r.inbox+".*", r.messages)
 	if err != nil { // the connection is closed
 		return
 	}
@@ -115,7 +115,7 @@ func (r *receiver) begin() {
 		Heartbeat time.Duration `json:"idle_heartbeat"`
 	}{maxPullMessages, bytes, pullExpires, heartbeat})
 	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", r.partition.stream, durable)
-	if err := j.link.conn.PublishRequest(subject, r.pull.inbox, request); err != nil {
+	if err := j.link.Conn.PublishRequest(subject, r.pull.inbox, request); err != nil {
 		r.end()
 	}
 }
@@ -127,13 +127,13 @@ func (j *Journal) prefetchLocked() int64 {
 
 // pullBytesLocked returns how many bytes a pull may bring, 0 if none is wanted.
 func (j *Journal) pullBytesLocked(p *partition) int {
-	least := j.link.maxPayload.Load() + messageOverhead
+	least := j.link.MaxPayload() + messageOverhead
 	free := j.config.MemoryLimitBytes/memoryShare - j.queuedBytes - j.claimedBytes - j.pulledBytes
 	if j.queuedBytes >= j.prefetchLocked() {
 		j.wanted = false
 	}
 	switch {
-	case !j.wanted || !p.ready || j.releasing || !j.link.isConnected():
+	case !j.wanted || !p.ready || j.releasing || !j.link.IsConnected():
 		return 0
 	case free < least && j.claimedBytes+j.queuedBytes+j.pulledBytes > 0:
 		j.starved = true
@@ -156,7 +156,7 @@ func (r *receiver) end() {
 
 // expire ends a pull that is over, or of which the server knows nothing any more.
 func (r *receiver) expire(now time.Time) {
-	if now.After(r.pull.until) || now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.isConnected() {
+	if now.After(r.pull.until) || now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.IsConnected() {
 		r.end()
 	}
 }

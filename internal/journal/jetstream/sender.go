@@ -128,7 +128,7 @@ func (s *sender) publishNext() bool {
 // choosePartitionLocked returns the stream with the fewest envelopes on their way, nil if
 // none may get another now.
 func (j *Journal) choosePartitionLocked() *partition {
-	if len(j.pending) == 0 || j.unwritable != nil || !j.link.isConnected() {
+	if len(j.pending) == 0 || j.unwritable != nil || !j.link.IsConnected() {
 		return nil
 	}
 	var best *partition
@@ -234,7 +234,7 @@ func (s *sender) send(o *publication) {
 	if o.held != nil {
 		message.Header.Set(holderHeader, j.name)
 	}
-	_ = j.link.conn.PublishMsg(message) // without a connection: it is sent again
+	_ = j.link.Conn.PublishMsg(message) // without a connection: it is sent again
 }
 
 // resend publishes again what has no PubAck, gives up what has none for too long, and takes
@@ -245,7 +245,7 @@ func (s *sender) resend(now time.Time) time.Duration {
 	var due []*publication
 	var done []*request
 	j.mu.Lock()
-	connected := j.link.isConnected()
+	connected := j.link.IsConnected()
 	for _, o := range j.published {
 		p := o.partition
 		again, silent, end := o.sent.Add(min(resendAfter<<min(max(o.sends-1, 0), 8), maxResendAfter)), later(p.answered, o.begun).Add(silentAfter), o.begun.Add(j.publishTimeout)
@@ -439,6 +439,6 @@ func (j *Journal) complete(done []*request) {
 }
 
 // maxRecordLocked is the maximum size of a record.
-func (j *Journal) maxRecordLocked() int { return int(j.link.maxPayload.Load()) - envelopeOverhead }
+func (j *Journal) maxRecordLocked() int { return int(j.link.MaxPayload()) - envelopeOverhead }
 
 var errNotReady = errors.New("the streams are not known to be there yet")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -54,7 +55,7 @@ func (j *Journal) offersSubject(name string) string {
 // republishLocked publishes the packets that are left of an envelope. It returns false if it
 // cannot now.
 func (j *Journal) republishLocked(c *claim, packets []*packet.Packet) bool {
-	if !c.partition.usable() || !j.link.isConnected() {
+	if !c.partition.usable() || !j.link.IsConnected() {
 		return false
 	}
 	slots := make([]int, len(packets))
@@ -142,7 +143,7 @@ func (c *claim) slotsStored() []int {
 // take no more room. The bytes are read from the stream: the packets themselves are in use.
 func (j *Journal) separate(ctx context.Context, all []stuck) {
 	for _, one := range all {
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+		ctx, cancel := context.WithTimeout(ctx, natslink.APITimeout)
 		data, err := j.readMessage(ctx, one.stream, one.sequence)
 		cancel()
 		if err != nil {
@@ -157,7 +158,7 @@ func (j *Journal) separate(ctx context.Context, all []stuck) {
 }
 
 func (j *Journal) readMessage(ctx context.Context, stream string, sequence uint64) ([]byte, error) {
-	s, err := j.link.js.Stream(ctx, stream)
+	s, err := j.link.JetStream.Stream(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ func (j *Journal) offer(holder string, o offer) bool {
 	if err != nil {
 		return false
 	}
-	answer, err := j.link.conn.Request(j.offersSubject(holder), data, offerTimeout)
+	answer, err := j.link.Conn.Request(j.offersSubject(holder), data, offerTimeout)
 	return err == nil && string(answer.Data) == string(offerTaken)
 }
 

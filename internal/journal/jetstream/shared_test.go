@@ -77,7 +77,7 @@ func upTo(n int) (all []int) {
 func stored(t *testing.T, j *Journal) (messages uint64) {
 	t.Helper()
 	for _, p := range j.partitions {
-		s, err := j.link.js.Stream(t.Context(), p.stream)
+		s, err := j.link.JetStream.Stream(t.Context(), p.stream)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func testPartialReturn(t *testing.T, c Config) {
 // publishRaw publishes a message.
 func publishRaw(t *testing.T, j *Journal, data []byte) {
 	t.Helper()
-	if _, err := j.link.js.Publish(t.Context(), j.partitions[0].subject, data); err != nil {
+	if _, err := j.link.JetStream.Publish(t.Context(), j.partitions[0].subject, data); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -344,7 +344,7 @@ func testRefusedStreams(t *testing.T, c Config) {
 		other.Stream, other.MaxBytes = fmt.Sprintf("%s-bad-%d", c.Stream, i), 1<<20
 		settings := other.streamConfig(0)
 		change(&settings)
-		if _, err := j.link.js.CreateStream(t.Context(), settings); err != nil {
+		if _, err := j.link.JetStream.CreateStream(t.Context(), settings); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Open(t.Context(), other, Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})

@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	// apiTimeout bounds one request to the API of JetStream.
-	apiTimeout = 2 * time.Second
 	// durable is the name of the consumer of each stream, which all distributors share.
 	durable = "distributors"
 	// maxAckPending is the maximum of envelopes of a stream that all distributors together
@@ -76,7 +74,7 @@ func checkStream(have, want jetstream.StreamConfig) error {
 
 // prepare makes or checks the streams and consumers that are not ready.
 func (j *Journal) prepare(ctx context.Context) error {
-	for !j.link.isConnected() {
+	for !j.link.IsConnected() {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return j.cause(err)
 		}
@@ -152,7 +150,7 @@ func (j *Journal) findOldPartitions(ctx context.Context) error {
 		return nil
 	}
 	for i := j.config.Partitions; i < j.config.Partitions+maxOldPartitions; i++ {
-		_, err := j.link.js.Stream(ctx, j.config.streamOf(i))
+		_, err := j.link.JetStream.Stream(ctx, j.config.streamOf(i))
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			break
 		}
@@ -172,9 +170,9 @@ func (j *Journal) findOldPartitions(ctx context.Context) error {
 // prepareStream makes or checks a stream and its consumer.
 func (j *Journal) prepareStream(ctx context.Context, p *partition) (*jetstream.StreamInfo, error) {
 	want := j.config.streamConfig(p.index)
-	stream, err := j.link.js.Stream(ctx, p.stream)
+	stream, err := j.link.JetStream.Stream(ctx, p.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if stream, err = j.link.js.CreateStream(ctx, want); err == nil {
+		if stream, err = j.link.JetStream.CreateStream(ctx, want); err == nil {
 			j.logger.Info("stream made", "stream", p.stream, "replicas", want.Replicas, "max_bytes", want.MaxBytes)
 		}
 	}
@@ -191,7 +189,7 @@ func (j *Journal) prepareStream(ctx context.Context, p *partition) (*jetstream.S
 	if p.publishes && info.Config.MaxBytes > 0 && info.Config.MaxBytes < want.MaxBytes {
 		larger := info.Config
 		larger.MaxBytes = want.MaxBytes
-		if _, err := j.link.js.UpdateStream(ctx, larger); err != nil {
+		if _, err := j.link.JetStream.UpdateStream(ctx, larger); err != nil {
 			j.logger.Warn("a stream cannot be enlarged to its part of JETSTREAM_MAX_BYTES", "stream", p.stream, "max_bytes", info.Config.MaxBytes, "wanted", want.MaxBytes, "error", err)
 		}
 	}

@@ -210,6 +210,7 @@ func runAll(t *testing.T, name string, s sender) {
 	t.Helper()
 	for _, happens := range harness.Disturbances()[1:] {
 		t.Run(name+"/"+happens.Name, func(t *testing.T) {
+			t.Parallel()
 			if module := modules[name]; module != "" && strings.HasPrefix(t.Name(), "TestRsyslog/") {
 				if found, _ := filepath.Glob("/usr/lib/*/rsyslog/" + module); len(found) == 0 {
 					t.Skip("rsyslog's module " + module + " is not installed")

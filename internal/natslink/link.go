@@ -1,4 +1,6 @@
-package jetstream
+// Package natslink connects to NATS servers: with TLS and a user as the settings say, and again
+// whenever the connection breaks.
+package natslink
 
 import (
 	"crypto/tls"
@@ -16,7 +18,8 @@ import (
 )
 
 const (
-	connectTimeout = 2 * time.Second
+	// ConnectTimeout bounds the attempt to connect to one server.
+	ConnectTimeout = 2 * time.Second
 	// The connection to a server that answers no pings is given up after two of them.
 	pingInterval = 2 * time.Second
 	maxPings     = 2
@@ -24,10 +27,12 @@ const (
 	writeTimeout = 2 * time.Second
 )
 
-// link is the connection to NATS, which it opens again whenever it breaks.
-type link struct {
-	conn       *nats.Conn
-	js         jetstream.JetStream
+// Link is the connection to NATS, which it opens again whenever it breaks. It may be used
+// concurrently.
+type Link struct {
+	// Conn is the connection, and JetStream its API.
+	Conn       *nats.Conn
+	JetStream  jetstream.JetStream
 	closed     chan struct{} // by the connection, once its goroutines have ended
 	maxPayload atomic.Int64
 
@@ -36,27 +41,30 @@ type link struct {
 	lastErr  string     // logged
 }
 
-// usualMaxPayload is that of a NATS server, until it says its own.
+// usualMaxPayload is the largest message of a NATS server, until it says its own.
 const usualMaxPayload = 1 << 20
 
-// connect connects to NATS. If no server can be reached now, the link goes on trying. changed
-// is called from another goroutine when the connection is there, is lost, or could not be
-// opened at any server.
-func connect(c Config, name string, logger *slog.Logger, changed func(up bool, cause error)) (*link, error) {
-	l := &link{closed: make(chan struct{})}
+// APITimeout bounds one request to the API of JetStream.
+const APITimeout = 2 * time.Second
+
+// Connect connects to NATS. If no server can be reached now, the link goes on trying. changed
+// is called from another goroutine when the connection is there, is lost, or, with the cause,
+// could not be opened at any server.
+func Connect(c Config, name string, logger *slog.Logger, changed func(up bool, cause error)) (*Link, error) {
+	l := &Link{closed: make(chan struct{})}
 	l.maxPayload.Store(usualMaxPayload)
 	options := []nats.Option{
-		nats.Name("logstreamer " + name), nats.Timeout(connectTimeout), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings),
+		nats.Name("logstreamer " + name), nats.Timeout(ConnectTimeout), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings),
 		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.CustomReconnectDelay(reconnectDelay), nats.FlusherTimeout(writeTimeout),
 		nats.IgnoreAuthErrorAbort(),
-		nats.ConnectHandler(func(*nats.Conn) { l.up(changed) }),
-		nats.ReconnectHandler(func(*nats.Conn) { l.up(changed) }),
+		nats.ConnectHandler(func(conn *nats.Conn) { l.up(conn, changed) }),
+		nats.ReconnectHandler(func(conn *nats.Conn) { l.up(conn, changed) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.down(logger, err, changed) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.failed(err, changed) }),
+		nats.ReconnectErrHandler(func(conn *nats.Conn, err error) { l.failed(conn, err, changed) }),
 		nats.ClosedHandler(func(*nats.Conn) { close(l.closed) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.report(logger, err) }),
 	}
-	options = append(options, credentials(c)...)
+	options = append(options, c.Options()...)
 	conn, err := nats.Connect(string(c.Servers), options...)
 	if err != nil && mayPass(err) {
 		conn, err = nats.Connect(string(c.Servers), append(options, nats.RetryOnFailedConnect(true))...)
@@ -64,8 +72,8 @@ func connect(c Config, name string, logger *slog.Logger, changed func(up bool, c
 	if err != nil {
 		return nil, fmt.Errorf("NATS_URL %s: %w", c.Servers, err)
 	}
-	l.conn = conn
-	l.js, err = jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
+	l.Conn = conn
+	l.JetStream, err = jetstream.New(conn, jetstream.WithDefaultTimeout(APITimeout))
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("NATS_URL %s: %w", c.Servers, err)
@@ -87,9 +95,9 @@ func reconnectDelay(attempts int) time.Duration {
 	return min(first<<min(attempts-1, 10), longest)
 }
 
-// credentials returns the options of TLS and of the user. The files are read at each
-// connection, so that new ones need no restart.
-func credentials(c Config) (options []nats.Option) {
+// Options returns the options of TLS and of the user. The files are read at each connection,
+// so that new ones need no restart.
+func (c Config) Options() (options []nats.Option) {
 	if c.Creds != "" {
 		options = append(options, nats.UserCredentials(c.Creds))
 	}
@@ -119,14 +127,15 @@ func readPool(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func (l *link) up(changed func(bool, error)) {
+func (l *Link) up(conn *nats.Conn, changed func(bool, error)) {
+	l.maxPayload.Store(conn.MaxPayload())
 	l.mu.Lock()
 	l.failures = 0
 	l.mu.Unlock()
 	changed(true, nil)
 }
 
-func (l *link) down(logger *slog.Logger, err error, changed func(bool, error)) {
+func (l *Link) down(logger *slog.Logger, err error, changed func(bool, error)) {
 	if err == nil { // the connection was closed on purpose
 		return
 	}
@@ -135,10 +144,10 @@ func (l *link) down(logger *slog.Logger, err error, changed func(bool, error)) {
 }
 
 // failed counts a failed attempt to connect.
-func (l *link) failed(err error, changed func(bool, error)) {
+func (l *Link) failed(conn *nats.Conn, err error, changed func(bool, error)) {
 	l.mu.Lock()
 	l.failures++
-	all := l.failures >= len(l.conn.Servers())
+	all := l.failures >= len(conn.Servers())
 	l.mu.Unlock()
 	if all {
 		changed(false, fmt.Errorf("no NATS server can be reached: %w", err))
@@ -146,7 +155,7 @@ func (l *link) failed(err error, changed func(bool, error)) {
 }
 
 // report logs an error of the connection, unless it is the one before.
-func (l *link) report(logger *slog.Logger, err error) {
+func (l *Link) report(logger *slog.Logger, err error) {
 	l.mu.Lock()
 	known := l.lastErr == err.Error()
 	l.lastErr = err.Error()
@@ -156,10 +165,14 @@ func (l *link) report(logger *slog.Logger, err error) {
 	}
 }
 
-func (l *link) isConnected() bool { return l.conn.IsConnected() }
+// MaxPayload returns the size of the largest message that the server takes.
+func (l *Link) MaxPayload() int64 { return l.maxPayload.Load() }
 
-// close closes the connection and waits for its goroutines.
-func (l *link) close() {
-	l.conn.Close()
+// IsConnected reports whether the connection is there.
+func (l *Link) IsConnected() bool { return l.Conn.IsConnected() }
+
+// Close closes the connection and waits for its goroutines.
+func (l *Link) Close() {
+	l.Conn.Close()
 	<-l.closed
 }

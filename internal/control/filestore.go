@@ -1,0 +1,81 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
+)
+
+// storeFile is the name of the file in DATA_DIR.
+const storeFile = "overrides.json"
+
+// maxStoreBytes bounds the file.
+const maxStoreBytes = 16 << 20
+
+// fileStore keeps the content in DATA_DIR, for one distributor over restarts; one without a
+// directory keeps nothing.
+type fileStore struct{ dir string }
+
+// load returns the content, which is empty if there is no file.
+func (s fileStore) load() (content stored, err error) {
+	if s.dir == "" || datafile.CheckDir(s.dir) != nil { // whether DATA_DIR can be used is not for this check
+		return content, nil
+	}
+	path := filepath.Join(s.dir, storeFile)
+	file, err := datafile.Open(path, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return content, nil
+	}
+	if err != nil {
+		return content, err
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxStoreBytes))
+	if err == nil {
+		err = json.Unmarshal(text, &content)
+	}
+	if err == nil && content.Version != storeVersion {
+		err = fmt.Errorf("its version is %d: this program reads version %d", content.Version, storeVersion)
+	}
+	if err != nil {
+		return content, fmt.Errorf("%s: %w; move the file away to start without the changes that it keeps", path, err)
+	}
+	return content, nil
+}
+
+// save replaces the file. It returns once the new one would survive a loss of power.
+func (s fileStore) save(_ context.Context, content stored) (stored, error) {
+	if s.dir == "" {
+		return content, nil
+	}
+	content.Version = storeVersion
+	text, err := json.MarshalIndent(content, "", "  ")
+	if err != nil {
+		return content, err
+	}
+	if len(text) > maxStoreBytes {
+		return content, fmt.Errorf("the overrides have %d bytes: there may be %d; revert some", len(text), maxStoreBytes)
+	}
+	if err := datafile.MakeDir(s.dir, 0o750); err != nil {
+		return content, err
+	}
+	return content, datafile.Replace(filepath.Join(s.dir, storeFile), append(text, '\n'), 0o640)
+}
+
+// latest returns nothing: there are no others.
+func (fileStore) latest() (stored, error) { return stored{}, nil }
+
+func (fileStore) refresh(context.Context) error { return nil }
+
+func (fileStore) changed() <-chan struct{} { return nil }
+
+func (fileStore) status() StoreStatus { return StoreStatus{Synchronized: true} }
+
+func (fileStore) close() {}

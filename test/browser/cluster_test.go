@@ -1,0 +1,94 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/admin"
+	"github.com/logstreamer/logstreamer/internal/control"
+)
+
+// others are the other distributors of a cluster, and the settings that they share; nil is none.
+type others struct {
+	mu   sync.Mutex // guards all below
+	all  []admin.Announcement
+	text []byte
+	err  error // why the settings cannot be reached
+}
+
+// Others implements admin.Cluster.
+func (o *others) Others() ([]admin.Announcement, error) {
+	if o == nil {
+		return nil, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all, o.err
+}
+
+// document returns the shared settings.
+func (o *others) document() control.Document {
+	if o == nil {
+		return nil
+	}
+	return document{o}
+}
+
+// document is a control.Document that nobody else changes.
+type document struct{ *others }
+
+func (d document) Latest() (text []byte, version uint64, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text, uint64(len(d.text)), d.err
+}
+
+func (d document) Refresh(context.Context) error { return nil }
+
+func (d document) Replace(_ context.Context, text []byte, _ uint64) (uint64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.text = text
+	return uint64(len(text)), nil
+}
+
+func (document) Changed() <-chan struct{} { return nil }
+
+func (document) Close() {}
+
+// announce makes two more distributors known, which do the same as this one.
+func (o *others) announce(w *world) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all = nil
+	for _, name := range []string{"logs-2", "logs-3"} {
+		i := admin.Identity{Name: name + ":8080", Ingest: "http://" + name + ":8080", Admin: "http://" + name + ":8081", Version: "1.0", Started: time.Now()}
+		o.all = append(o.all, admin.Announcement{Text: i.Announce(w.controller)})
+	}
+}
+
+// In a cluster the page has each distributor, the one that serves it, and the sum.
+func TestCluster(t *testing.T) {
+	o := &others{}
+	w := startWorld(t, "", o)
+	w.emit("web-1", 40, "1-100")
+	o.announce(w)
+	b := open(t, w, 1280, "light", "")
+	b.shows("serves this page")
+	b.shows("3 of 3 ready")
+	b.shows("logs-3:8080")
+	if *update {
+		b.snapshots(45) // for charts with something to see
+		o.announce(w)
+		b.snapshots(10)
+	}
+	b.picture("cluster")
+	b.accessible("cluster, light, 1280 px")
+	o.mu.Lock()
+	o.err = errors.New("no NATS server can be reached")
+	o.mu.Unlock()
+	b.shows("The settings of the cluster are not synchronized")
+}

@@ -1,0 +1,355 @@
+//go:build linux
+
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// The rows of the settings that distributors share.
+
+// answer is one of the admin API.
+type answer struct {
+	status int
+	etag   string
+	text   string
+	body   map[string]any
+}
+
+// get returns a value of the body; keys are separated by dots, and may be indexes.
+func (a answer) get(path string) any {
+	value := any(a.body)
+	for key := range strings.SplitSeq(path, ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[key]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(key, &i); err != nil || i >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	return value
+}
+
+// ask makes a request of the admin API; without an answer the status is 0.
+func (d *distributor) ask(method, path, body, ifMatch string) (a answer) {
+	d.t.Helper()
+	request, err := http.NewRequestWithContext(d.t.Context(), method, d.admin+path, strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if ifMatch != "" {
+		request.Header.Set("If-Match", ifMatch)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{text: err.Error()}
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body) // a part is no JSON
+	a = answer{status: response.StatusCode, etag: response.Header.Get("ETag"), text: string(text)}
+	_ = json.Unmarshal(text, &a.body)
+	return a
+}
+
+// must makes a request of the admin API that is answered so.
+func (d *distributor) must(status int, method, path, body string) answer {
+	d.t.Helper()
+	got := d.ask(method, path, body, "")
+	if got.status != status {
+		d.t.Fatalf("%s %s %s: %s: %d %s, want %d", d.name, method, path, body, got.status, got.text, status)
+	}
+	return got
+}
+
+// weight returns the weight and the state of the second analyzer, and the revision.
+func (d *distributor) weight() string {
+	got := d.ask("GET", "/v1/analyzers", "", "")
+	return fmt.Sprintf("%v %v %v", got.get("analyzers.1.spec.weight"), got.get("analyzers.1.spec.state"), got.get("revision"))
+}
+
+// agree waits until all have the same of what weight returns, and it has changed.
+func (y *system) agree(before string) (now string) {
+	y.t.Helper()
+	await(y.t, "all distributors have the change", func() bool {
+		now = y.distributors[0].weight()
+		for _, d := range y.distributors[1:] {
+			if d.weight() != now {
+				return false
+			}
+		}
+		return now != before && !strings.Contains(now, "nil")
+	})
+	return now
+}
+
+// Settings are changed at two distributors at once: one change is made, and holds at all; the other
+// is answered 412 with the revision of the first.
+func TestSettingsChangedAtOnce(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 3, distributors: 3})
+	now := y.agree("")
+	longest := time.Duration(0)
+	for round := range 10 {
+		etag := y.distributors[2].must(200, "GET", "/v1/status", "").etag
+		answers := make([]answer, 2)
+		var changing sync.WaitGroup
+		began := time.Now()
+		for i, d := range y.distributors[:2] {
+			changing.Go(func() {
+				answers[i] = d.ask("PATCH", "/v1/analyzers/analyzer-2", fmt.Sprintf(`{"weight":%d}`, 2*round+i+1), etag)
+			})
+		}
+		changing.Wait()
+		first, second := answers[0], answers[1]
+		if first.status != 200 {
+			first, second = second, first
+		}
+		if first.status != 200 || second.status != 412 || second.get("code") != "stale_revision" || second.get("revision") != first.get("revision") {
+			t.Fatalf("%+v\n%+v", first, second)
+		}
+		now = y.agree(now)
+		longest = max(longest, time.Since(began))
+	}
+	t.Logf("a change held at all distributors within %v", longest.Round(time.Millisecond))
+	y.finish()
+}
+
+// A distributor that starts without NATS has the settings of before, says so, and refuses changes;
+// when NATS is back it has what was changed meanwhile.
+func TestStartWithoutNATS(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 2})
+	one, other := y.distributors[0], y.distributors[1]
+	before := y.agree("")
+	one.must(202, "PATCH", "/v1/analyzers/analyzer-2", `{"state":"drain"}`)
+	before = y.agree(before)
+	other.kill()
+	one.must(200, "PATCH", "/v1/analyzers/analyzer-2", `{"weight":7}`)
+	y.servers[0].Kill()
+	refused := answer{}
+	await(t, "a change is refused", func() bool {
+		refused = one.ask("PATCH", "/v1/analyzers/analyzer-2", `{"weight":8}`, "")
+		return refused.status == 503
+	})
+	if refused.get("code") != "unavailable" || !strings.Contains(refused.text, "NATS") {
+		t.Errorf("%+v", refused)
+	}
+	other.launch()
+	await(t, "it starts", func() bool { return other.ask("GET", "/v1/status", "", "").status == 200 })
+	if got := other.weight(); got != before {
+		t.Errorf("it has %s, not %s", got, before)
+	}
+	status := other.ask("GET", "/v1/status", "", "")
+	if status.get("settings.shared") != true || status.get("settings.synchronized") != false || !strings.Contains(fmt.Sprint(status.get("settings.detail")), "NATS") {
+		t.Errorf("%s", status.text)
+	}
+	if got := other.ask("PATCH", "/v1/analyzers/analyzer-2", `{"weight":9}`, ""); got.status != 503 {
+		t.Errorf("%+v", got)
+	}
+	log, err := os.ReadFile(other.log())
+	if told := strings.Count(string(log), "shared settings cannot be reached"); err != nil || told != 1 || !strings.Contains(other.ask("GET", "/v1/events", "", "").text, "settings_unreachable") {
+		t.Errorf("it is told %d times, %v", told, err)
+	}
+	y.servers[0].Restart()
+	if now := y.agree(before); !strings.HasPrefix(now, "7 drain ") {
+		t.Error(now)
+	}
+	one.must(200, "PATCH", "/v1/analyzers/analyzer-2", `{"state":"ready"}`)
+	y.finish()
+}
+
+// Distributors are killed while settings are changed at all of them: what was answered with a
+// revision holds, at all, in one revision.
+func TestKilledBetweenChanges(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 3})
+	for round := range rounds(20) + 2 {
+		victim := y.distributors[rand.IntN(3)]
+		var mu sync.Mutex // guards last
+		last, lastBody := 0.0, ""
+		var changing sync.WaitGroup
+		stop := make(chan struct{})
+		for i, d := range y.distributors {
+			changing.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					weight := float64(1 + 1000*round + 3*n + i)
+					got := d.ask("PATCH", "/v1/analyzers/analyzer-2", fmt.Sprintf(`{"weight":%v}`, weight), "")
+					if got.status == 0 {
+						return // it was killed
+					}
+					revision, _ := got.get("revision").(float64)
+					mu.Lock()
+					if got.status == 200 && revision > last {
+						last, lastBody = revision, fmt.Sprint(weight)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		y.emitters.awaitMore(t, 100)
+		victim.kill()
+		y.emitters.awaitMore(t, 100)
+		close(stop)
+		changing.Wait()
+		victim.start()
+		now := y.agree("")
+		revision := 0.0
+		_, _ = fmt.Sscan(now[strings.LastIndex(now, " ")+1:], &revision)
+		if revision < last || revision == last && !strings.HasPrefix(now, lastBody+" ") || revision > last+1 { // one more may have been stored and not answered
+			t.Errorf("all have %s; revision %v was answered last, with the weight %s", now, last, lastBody)
+		}
+	}
+	y.finish()
+}
+
+// The cluster's page has each distributor once, and their sum is what emitters were answered.
+func TestClusterPage(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 3, environment: []string{"RATE_LIMIT_SCOPE=cluster", "RATE_LIMIT=9000000"}})
+	await(t, "each knows all", func() bool {
+		for _, d := range y.distributors {
+			if d.ask("GET", "/v1/cluster", "", "").get("sum.distributors") != 3.0 {
+				return false
+			}
+		}
+		return true
+	})
+	y.emitters.halt()
+	accepted := y.emitters.count.Load()
+	var got answer
+	await(t, "all is delivered", func() bool {
+		got = y.distributors[1].ask("GET", "/v1/cluster", "", "")
+		return got.get("sum.ledger.accepted.packets") == float64(accepted) && got.get("sum.ledger.delivered.packets") == float64(accepted) && got.get("stored.envelopes") == 0.0
+	})
+	answers := 0
+	for i := range 3 {
+		at := fmt.Sprintf("distributors.%d.", i)
+		if got.get(at+"answers") == true {
+			answers++
+			if got.get(at+"admin") != y.distributors[1].admin || got.get(at+"name") != got.get("answered_by") {
+				t.Errorf("%s", got.text)
+			}
+		}
+	}
+	if answers != 1 || got.get("sum.ledger.unaccounted_messages") != 0.0 {
+		t.Errorf("%s", got.text)
+	}
+	y.distributors[0].stop()
+	await(t, "one that stops is gone", func() bool {
+		return y.distributors[1].ask("GET", "/v1/cluster", "", "").get("sum.distributors") == 2.0
+	})
+	y.distributors[2].kill()
+	await(t, "one that is killed is gone", func() bool {
+		return y.distributors[1].ask("GET", "/v1/cluster", "", "").get("sum.distributors") == 1.0
+	})
+	y.finish()
+}
+
+// scrape returns the metrics that this test needs.
+func (d *distributor) scrape() (messages map[string]float64, limit float64) {
+	d.t.Helper()
+	response, err := client.Get("http://" + d.metrics + "/metrics")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	messages = make(map[string]float64)
+	for _, m := range families["distributor_messages_by_analyzer_total"].GetMetric() {
+		messages[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+	}
+	return messages, families["distributor_share_deviation_limit_messages"].GetMetric()[0].GetGauge().GetValue()
+}
+
+// Three distributors route packets of mixed sizes: at every scrape each analyzer's messages are
+// within the limit of its share of those of all.
+func TestSharesOfAClusterHoldAtEveryScrape(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 3, environment: []string{"SENDER_TIMEOUT_MS=10000"}})
+	await(t, "each knows all", func() bool {
+		for _, d := range y.distributors {
+			if d.ask("GET", "/v1/cluster", "", "").get("sum.distributors") != 3.0 {
+				return false
+			}
+		}
+		return true
+	})
+	weights := map[string]float64{"analyzer-1": 0.5, "analyzer-2": 0.3, "analyzer-3": 0.2}
+	worst, bound, scrapes := 0.0, 0.0, 0
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for until := y.emitters.count.Load() + 3000; y.emitters.count.Load() < until; scrapes++ {
+		<-look.C
+		sums, total := make(map[string]float64), 0.0
+		for _, d := range y.distributors {
+			messages, limit := d.scrape()
+			bound = max(bound, limit) // n × the bound with the largest packet of any
+			for id, n := range messages {
+				sums[id] += n
+				total += n
+			}
+		}
+		for id, weight := range weights {
+			off := math.Abs(sums[id] - weight*total)
+			worst = max(worst, off)
+			if off > bound+1 {
+				t.Fatalf("%s has %v of %v messages: %v off its share, and the bound is %v", id, sums[id], total, off, bound)
+			}
+		}
+	}
+	if bound < 3 || bound > 60 {
+		t.Errorf("the bound is %v for three distributors and packets of at most 4 messages", bound)
+	}
+	t.Logf("%d scrapes, at most %.1f messages off, the bound is %v", scrapes, worst, bound)
+	y.finish()
+}
+
+// What operators changed survives the servers' loss of all data.
+func TestServersLoseTheSettings(t *testing.T) {
+	t.Parallel()
+	y := newSystem(t, setup{servers: 1, distributors: 2})
+	before := y.agree("")
+	y.distributors[0].must(200, "PATCH", "/v1/analyzers/analyzer-2", `{"weight":7}`)
+	before = y.agree(before)
+	y.finish()
+	y.servers[0].Kill()
+	y.servers[0].LoseData()
+	y.servers[0].Restart()
+	y.distributors[1].kill()
+	y.distributors[1].start()
+	await(t, "both have the settings", func() bool {
+		return y.distributors[0].weight() == before && y.distributors[1].weight() == before &&
+			y.distributors[0].ask("GET", "/v1/status", "", "").get("settings.synchronized") == true
+	})
+	y.distributors[1].must(200, "PATCH", "/v1/analyzers/analyzer-2", `{"weight":8}`)
+	y.agree(before)
+}
