@@ -16,11 +16,11 @@ import (
 // Analyzers come when the load grows, and the ledger balances. No line exceeds the terminal.
 func TestAutoscale(t *testing.T) {
 	config := DefaultConfig()
-	config.Autoscale, config.Duration = true, 6*time.Second
+	config.Autoscale, config.Duration = true, 10*time.Second
 	var out strings.Builder
 	load := wave{low: 500 * time.Millisecond, high: time.Minute, period: time.Hour}
 	if err := runAutoscale(t.Context(), config, load, Screen{Out: &out}, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if !regexp.MustCompile(`analyzers: ([2-9]|10) desired, 1 running`).MatchString(out.String()) || !strings.Contains(out.String(), " analyzer-2 ") || !strings.Contains(out.String(), "It balances.") {
 		t.Errorf("%s", out.String())

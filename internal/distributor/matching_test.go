@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
@@ -102,7 +103,7 @@ func bareDistributor(t *rapid.T) *Distributor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Distributor{logger: slog.New(slog.DiscardHandler), upstreamMetrics: metrics}
+	d := &Distributor{logger: slog.New(slog.DiscardHandler), upstreamMetrics: metrics, leases: discovery.NewLeases()}
 	d.roster.Store(new(roster))
 	return d
 }

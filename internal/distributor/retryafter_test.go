@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/journal"
@@ -97,6 +98,9 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 		journal: j, router: router.New(router.Dependencies{Journal: j, RetryBudget: &retrybudget.Budget{}}), registry: prometheus.NewRegistry(),
 	}
 	analyzer := &steadyAnalyzer{settler: d.router, perSecond: capacity}
+	config := DefaultConfig()
+	d.config.Store(&config)
+	d.leases = discovery.NewLeases()
 	d.roster.Store(new(roster))
 	if err := d.router.Configure(router.Settings{Members: []router.Member{{Analyzer: analyzer, Weight: 1}}}); err != nil {
 		t.Fatal(err)

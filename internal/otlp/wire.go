@@ -95,13 +95,17 @@ func (f *Fields) text() bool {
 	return true
 }
 
+// varint reads at most ten bytes. Bits beyond 64 are dropped, as the collector's decoder does.
 func (f *Fields) varint(to *uint64) bool {
-	value, size := binary.Uvarint(f.Rest)
-	if size <= 0 {
-		return f.fail()
+	var value uint64
+	for i, b := range f.Rest[:min(len(f.Rest), binary.MaxVarintLen64)] {
+		value |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			*to, f.Rest = value, f.Rest[i+1:]
+			return true
+		}
 	}
-	*to, f.Rest = value, f.Rest[size:]
-	return true
+	return f.fail()
 }
 
 func (f *Fields) fail() bool {

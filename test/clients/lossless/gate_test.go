@@ -172,6 +172,7 @@ func FuzzLossless(f *testing.F) {
 		}
 		f.Add(request)
 	}
+	f.Add([]byte("\x0a\x15\x12\x13\x12\x11\x10\x89\x80\x80\x80\x80\x80\x80\x80\x80\x7e\x2a\x04\x0a\x02hi")) // a severity_number of more than 64 bits
 	w := newWayThrough(f)
 	f.Fuzz(func(t *testing.T, request []byte) {
 		w.TB = t
