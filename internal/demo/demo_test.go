@@ -81,9 +81,9 @@ func TestValidate(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	for says, change := range map[string]func(*Config){
-		"CLUSTER: 1 is not allowed":                                  func(c *Config) { c.Cluster = 1 },
-		"FILE: \"app.log\" is not allowed with CLUSTER or PROTOCOLS": func(c *Config) { c.Cluster, c.File = 3, "app.log" },
-		"CLUSTER, PROTOCOLS and AUTOSCALE_DEMO are demos of their own":                        func(c *Config) { c.Cluster, c.Protocols = 3, true },
+		"CLUSTER: 1 is not allowed":                                    func(c *Config) { c.Cluster = 1 },
+		"FILE: \"app.log\" is not allowed with CLUSTER or PROTOCOLS":   func(c *Config) { c.Cluster, c.File = 3, "app.log" },
+		"CLUSTER, PROTOCOLS and AUTOSCALE_DEMO are demos of their own": func(c *Config) { c.Cluster, c.Protocols = 3, true },
 	} {
 		config := DefaultConfig()
 		change(&config)
