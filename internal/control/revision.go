@@ -41,58 +41,58 @@ type dropped struct {
 // Shared overrides that are not allowed here stay in the list without effect, as they may be
 // elsewhere; and so do those whose value the sources have got, as those of other distributors
 // may not have it yet.
-func (before *revision) resolve(sources loaded, wanted overrides) (*revision, []dropped) {
-	r, lost := before.resolveWithout(sources, wanted, nil)
-	if r.shared && r.Config.Validate() != nil {
-		return before.resolveWithout(sources, wanted, before.overrides.idle()) // what is wrong may be idle already
+func (r *revision) resolve(sources loaded, wanted overrides) (*revision, []dropped) {
+	next, lost := r.resolveWithout(sources, wanted, nil)
+	if next.shared && next.Config.Validate() != nil {
+		return r.resolveWithout(sources, wanted, r.overrides.idle()) // what is wrong may be idle already
 	}
-	return r, lost
+	return next, lost
 }
 
 // resolveWithout is resolve without the effect of the overrides with some paths, each of which
 // has the reason.
-func (before *revision) resolveWithout(sources loaded, wanted overrides, idle map[string]string) (*revision, []dropped) {
+func (r *revision) resolveWithout(sources loaded, wanted overrides, idle map[string]string) (*revision, []dropped) {
 	sources = sources.clone()
-	r := &revision{origin: before.origin}
-	sources.Config.Distributor.Targets, r.ids = before.ids.identify(sources.Config.Distributor.Targets, before.shared)
-	r.sources, r.loaded = sources, sources.clone()
+	next := &revision{origin: r.origin}
+	sources.Config.Distributor.Targets, next.ids = r.ids.identify(sources.Config.Distributor.Targets, r.shared)
+	next.sources, next.loaded = sources, sources.clone()
 	var lost []dropped
 	for _, one := range wanted {
-		base := r.get(one.Path)
+		base := next.get(one.Path)
 		if one.unseen {
-			one = one.rebased(r.loaded)
+			one = one.rebased(next.loaded)
 		}
-		r.seen = append(r.seen, one)
-		if caughtUp := r.shared && sameJSON(base, one.Value); !sameJSON(base, one.Base) && !caughtUp {
+		next.seen = append(next.seen, one)
+		if caughtUp := next.shared && sameJSON(base, one.Value); !sameJSON(base, one.Base) && !caughtUp {
 			lost = append(lost, dropped{one, fmt.Sprintf("the value that it replaced was %s and is %s now", orNull(one.Base), orNull(base))})
 			continue
 		}
 		one.Base, one.Idle = base, idle[one.Path]
 		if one.Idle == "" {
-			if err := r.set(one.Path, one.Value); err != nil {
+			if err := next.set(one.Path, one.Value); err != nil {
 				one.Idle = err.Error()
 			}
 		}
-		if one.Idle != "" && !r.shared {
+		if one.Idle != "" && !next.shared {
 			lost = append(lost, dropped{one, one.Idle})
 			continue
 		}
-		r.overrides = append(r.overrides, one)
+		next.overrides = append(next.overrides, one)
 	}
-	return r, lost
+	return next, lost
 }
 
 // resolveValid is resolve for a start, a reload or a change by another distributor: if the
 // overrides together make the configuration invalid, the last ones have no effect until it is
 // valid.
-func (before *revision) resolveValid(sources loaded, wanted overrides) (*revision, []dropped) {
+func (r *revision) resolveValid(sources loaded, wanted overrides) (*revision, []dropped) {
 	idle := make(map[string]string)
 	for {
-		r, lost := before.resolveWithout(sources, wanted, idle)
-		err := r.Config.Validate()
-		last := r.overrides.lastEffective()
+		next, lost := r.resolveWithout(sources, wanted, idle)
+		err := next.Config.Validate()
+		last := next.overrides.lastEffective()
 		if err == nil || last == "" {
-			return r, lost
+			return next, lost
 		}
 		idle[last] = err.Error()
 	}

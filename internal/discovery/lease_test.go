@@ -92,9 +92,9 @@ func TestLeaseExpiry(t *testing.T) {
 			}
 		}
 		w.wantChanges(t)
-		time.Sleep(ttl - 1)
+		time.Sleep(ttl - time.Nanosecond)
 		w.wantChanges(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.wantChanges(t, "a lapsed 2m10s", "a lost 2m10s", "b lapsed 2m10s", "c lapsed 2m10s")
 		time.Sleep(20 * time.Second)
 		if change := w.renew(c); change != Recovered {

@@ -10,10 +10,11 @@ func TestHashOfIDs(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := Packet{Body: body, Info: info}
-		if p.IDs() != p.IDs() || p.IDs() == 0 {
+		first := p.IDs()
+		if again := p.IDs(); again != first || first == 0 {
 			t.Error("two hashes of one packet differ, or are 0")
 		}
-		return p.IDs()
+		return first
 	}
 	one := hash("e-1", "p-1")
 	if got := hash(`\u0065-1`, `p\u002d1`); got != one {
