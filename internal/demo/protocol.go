@@ -179,9 +179,17 @@ func (r *syslogRequest) send(ctx context.Context, messages []numbered) error {
 		frames = fmt.Appendf(frames, "%d %s", len(message), message)
 	}
 	if _, err = conn.Write(frames); err != nil {
-		r.close()
+		r.stream.close()
 	}
 	return err
+}
+
+// close waits until the distributor has read everything, as it acknowledges nothing.
+func (r *syslogRequest) close() {
+	if conn, isOpen := r.conn.(*net.TCPConn); isOpen && conn.SetDeadline(time.Now().Add(requestTimeout)) == nil && conn.CloseWrite() == nil {
+		_, _ = conn.Read(make([]byte, 1)) // ends when the distributor has closed the connection
+	}
+	r.stream.close()
 }
 
 // forwardRequest sends chunks, each of which is acknowledged.
