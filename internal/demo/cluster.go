@@ -44,6 +44,8 @@ func runCluster(ctx context.Context, config Config, screen Screen, logger *slog.
 	if err != nil {
 		return err
 	}
+	insistent, end := insistence(ctx)
+	defer end() // after the rest: further interrupts keep nothing from being removed
 	folder, err := os.MkdirTemp("", "logstreamer-demo-")
 	if err != nil {
 		return err
@@ -55,8 +57,6 @@ func runCluster(ctx context.Context, config Config, screen Screen, logger *slog.
 		return err
 	}
 	c.printHeader(ctx)
-	insistent, end := insistence(ctx)
-	defer end()
 	reports, err := c.send(ctx, insistent)
 	if err != nil {
 		return err
