@@ -184,6 +184,9 @@ func (c *Controller) applyAdopted(ctx context.Context, after *revision) error {
 	}
 	commit()
 	c.deps.Log.Configure(after.Config.Log)
+	if !after.ahead {
+		_, _ = c.save(ctx, after) // the copy, before the revision is seen; what has replaced it meanwhile is adopted next
+	}
 	c.publish(after)
 	return nil
 }

@@ -232,10 +232,12 @@ func (c *cluster) send(ctx, insistent context.Context) ([]emitter.Report, error)
 	defer ticker.Stop()
 	kill, restart := after(c.config.KillAfter), (<-chan time.Time)(nil)
 	victim := c.distributors[0]
-	for {
+	for running := true; running || restart != nil; {
 		select {
 		case <-sent:
-			return reports, errors.Join(errs...)
+			if running, sent = false, nil; ctx.Err() != nil {
+				restart = nil
+			}
 		case <-ticker.C:
 			if !c.config.Console && endsSoon(c.view.start, c.config.Duration) {
 				continue // the last table is drawn after the delivery of everything
@@ -248,13 +250,17 @@ func (c *cluster) send(ctx, insistent context.Context) ([]emitter.Report, error)
 			c.view.logLine("go to the others, which deliver what it held within 30 s")
 			restart = after(c.config.KillDuration)
 		case <-restart:
+			restart = nil
 			if err := victim.launch(); err != nil {
-				<-sent
+				if running {
+					<-sent
+				}
 				return reports, err
 			}
 			c.view.logLine("%s is started again (process %d)", victim.name, victim.process.pid())
 		}
 	}
+	return reports, errors.Join(errs...)
 }
 
 func (c *cluster) snapshots() (reports []emitter.Report) {
