@@ -44,7 +44,7 @@ func (r *runner) others() admin.Cluster {
 	return others{r.cluster.Presence()}
 }
 
-// announce tells the other distributors of this one, until the context ends.
+// announce publishes the presence of this distributor to the others, until the context ends.
 func (r *runner) announce(ctx context.Context) {
 	r.cluster.Presence().Run(ctx, func() []byte { return r.identity.Announce(r.controller) }, func(size int) {
 		r.logger.Info("the number of distributors has changed", "distributors", size)

@@ -11,7 +11,7 @@ import (
 // Config is what users set; the tags are those of package config.
 type Config struct {
 	// Mode is Off or Command.
-	Mode string `env:"AUTOSCALE" enum:"off,command" reload:"live" help:"off: the number of analyzers that are needed is only told (/metrics, GET /v1/scale); command: AUTOSCALE_COMMAND makes it so"`
+	Mode string `env:"AUTOSCALE" enum:"off,command" reload:"live" help:"off: the number of analyzers that are needed is only reported (/metrics, GET /v1/scale); command: AUTOSCALE_COMMAND makes it so"`
 	// Command is not live: who may change settings at run time may not choose programs.
 	Command string `env:"AUTOSCALE_COMMAND" help:"program and arguments, separated by spaces, with {desired}, {current} and {group}, such as docker compose up -d --no-recreate --scale analyzer={desired}"`
 	// DrainTime is within which a backlog is to be delivered.

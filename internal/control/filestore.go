@@ -25,29 +25,35 @@ type fileStore struct{ dir string }
 
 // load returns the content, which is empty if there is no file.
 func (s fileStore) load() (content stored, err error) {
-	if s.dir == "" || datafile.CheckDir(s.dir) != nil { // whether DATA_DIR can be used is not for this check
-		return content, nil
-	}
-	path := filepath.Join(s.dir, storeFile)
-	file, err := datafile.Open(path, os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return content, nil
-	}
-	if err != nil {
+	text, err := readStored(s.dir, storeFile, maxStoreBytes)
+	if text == nil || err != nil {
 		return content, err
 	}
-	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, maxStoreBytes))
-	if err == nil {
-		err = json.Unmarshal(text, &content)
-	}
+	err = json.Unmarshal(text, &content)
 	if err == nil && content.Version != storeVersion {
 		err = fmt.Errorf("its version is %d: this program reads version %d", content.Version, storeVersion)
 	}
 	if err != nil {
-		return content, fmt.Errorf("%s: %w; move the file away to start without the changes that it keeps", path, err)
+		return content, fmt.Errorf("%s: %w; move the file away to start without the changes that it keeps", filepath.Join(s.dir, storeFile), err)
 	}
 	return content, nil
+}
+
+// readStored reads a file of DATA_DIR, up to a limit in bytes. It returns nil if there is none, or
+// no directory.
+func readStored(dir, name string, limit int64) ([]byte, error) {
+	if dir == "" || datafile.CheckDir(dir) != nil { // whether DATA_DIR can be used is not for this check
+		return nil, nil
+	}
+	file, err := datafile.Open(filepath.Join(dir, name), os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, limit))
 }
 
 // save replaces the file. It returns once the new one would survive a loss of power.

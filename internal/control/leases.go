@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -43,19 +40,8 @@ type storedLease struct {
 
 // load returns the leases of the file, none if there is no file.
 func (s *leaseStore) load() (leases []discovery.Lease, err error) {
-	if s.dir == "" || datafile.CheckDir(s.dir) != nil {
-		return nil, nil
-	}
-	file, err := datafile.Open(filepath.Join(s.dir, leasesFile), os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, maxLeasesBytes))
-	if err != nil {
+	text, err := readStored(s.dir, leasesFile, maxLeasesBytes)
+	if text == nil || err != nil {
 		return nil, err
 	}
 	var stored []storedLease
