@@ -3,7 +3,6 @@ package demo
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"text/tabwriter"
 
 	"github.com/logstreamer/logstreamer/internal/emitter"
@@ -41,11 +40,11 @@ func (c *cluster) table(reports func() []emitter.Report) string {
 	c.view.lastCounts = c.counts(sum)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%5.1f s  sent %d packets (%d messages), accepted %d\n", c.view.elapsed(), sum.Packets.Generated, sum.Messages.Generated, sum.Packets.Accepted)
-	stored := "an unknown number of"
+	stored := "unknown"
 	if c.stored >= 0 {
-		stored = strconv.FormatInt(c.stored, 10)
+		stored = fmt.Sprint(c.stored, " envelopes")
 	}
-	fmt.Fprintf(&out, "         delivered %d, %d duplicates; %s envelopes in the streams\n", arrived.numbers, c.duplicates(arrived), stored)
+	fmt.Fprintf(&out, "         delivered %d, %d duplicates; in the streams: %s\n", arrived.numbers, c.duplicates(arrived), stored)
 	fmt.Fprintf(&out, "         sent again %d, answered within %v (p99 of the slowest emitter)\n", sum.Retries.Total(), round(sum.Latency.P99))
 	c.writeDistributors(&out)
 	c.writeAnalyzers(&out)

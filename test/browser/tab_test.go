@@ -188,11 +188,17 @@ func (b *tab) fill(name, text string) {
 // snapshots waits for that many further seconds of the stream.
 func (b *tab) snapshots(n int) {
 	b.Helper()
-	seq := "await import('/console/store.js').then(m => m.state.snapshot.seq)"
-	target := value[int](b, "(async () => "+seq+")()") + n
+	// A page that has just opened its stream has no snapshot yet: 0.
+	seq := func() int {
+		return value[int](b, "(async () => await import('/console/store.js').then(m => m.state.snapshot?.seq ?? 0))()")
+	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	for value[int](b, "(async () => "+seq+")()") < target {
+	first := seq()
+	for ; first == 0; first = seq() {
+		<-ticker.C
+	}
+	for seq() < first+n {
 		<-ticker.C
 	}
 }
