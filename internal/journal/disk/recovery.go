@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -31,7 +32,7 @@ func Open(config Config, deps Deps) (*Journal, error) {
 	if err := deps.files.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("create the journal's directory: %w", err)
 	}
-	lock, err := deps.files.Lock(filepath.Join(config.Dir, lockFile))
+	lock, err := takeLock(filepath.Join(config.Dir, lockFile), deps)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +42,20 @@ func Open(config Config, deps Deps) (*Journal, error) {
 		return nil, err
 	}
 	return j, nil
+}
+
+// takeLock locks the data directory. What is at path and is no regular file is quarantined.
+func takeLock(path string, deps Deps) (directoryLock, error) {
+	lock, err := deps.files.Lock(path)
+	if err == nil {
+		return lock, nil
+	}
+	renamed, failure := datafile.SetAside(err)
+	if failure != nil {
+		return nil, failure
+	}
+	deps.Logger.Warn("what is in the place of the data directory's lock is quarantined unread", "file", renamed, "error", err)
+	return deps.files.Lock(path)
 }
 
 func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, error) {
