@@ -71,7 +71,8 @@ type Journal struct {
 	opened     bool
 	closed     bool
 	releasing  bool  // nothing more is claimed
-	unwritable error // nil while writable
+	unwritable error // nil while writable, and while stall lasts
+	stall      stall
 	lost       error // why NATS cannot be reached
 
 	// What is on the way to the streams.

@@ -97,6 +97,7 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	if !j.link.IsConnected() {
 		return false
 	}
+	j.noteLife()
 	well = true
 	if !j.isReady() {
 		err := j.prepareStreams(ctx)
@@ -109,6 +110,19 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	j.mu.Unlock()
 	j.separate(ctx, found)
 	return well
+}
+
+// noteLife asks the server for a sign of life while no stream can be published to.
+func (j *Journal) noteLife() {
+	j.mu.Lock()
+	stalled := !j.stall.since.IsZero() && j.unwritable == nil
+	j.mu.Unlock()
+	if !stalled || j.link.Conn.FlushTimeout(deadAfter/6) != nil {
+		return
+	}
+	j.mu.Lock()
+	j.stall.alive = time.Now()
+	j.mu.Unlock()
 }
 
 func (j *Journal) isReady() bool {

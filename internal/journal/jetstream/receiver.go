@@ -55,11 +55,10 @@ func (r *receiver) run() {
 	if err != nil { // the connection is closed
 		return
 	}
-	defer func() { _ = subscription.Unsubscribe() }()
 	defer r.end()
 	r.timer = time.NewTimer(time.Hour)
 	defer r.timer.Stop()
-	for delay := time.Duration(0); ; {
+	for delay := time.Duration(0); !r.releasing(); {
 		if !r.pull.active && delay == 0 {
 			r.begin()
 		}
@@ -72,7 +71,30 @@ func (r *receiver) run() {
 			r.expire(time.Now())
 		case <-loop.wakeUp:
 			r.expire(time.Now())
-		case <-loop.stop:
+		}
+	}
+	r.leave(subscription)
+}
+
+// releasing reports whether nothing more may be received. Release wakes the receiver then.
+func (r *receiver) releasing() bool {
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.releasing
+}
+
+// leave ends the subscription, and gives back the envelopes that were on the way: otherwise
+// others would get them only when their claims expire.
+func (r *receiver) leave(subscription *nats.Subscription) {
+	if subscription.Drain() != nil || r.journal.link.Conn.FlushTimeout(closeTimeout) != nil {
+		return // without a connection they cannot be given back
+	}
+	for {
+		select {
+		case m := <-r.messages:
+			r.handle(m)
+		default:
 			return
 		}
 	}

@@ -265,6 +265,9 @@ func (s *sender) resend(now time.Time) time.Duration {
 		next = earlier(earlier(next, end), earlier(again, silent))
 	}
 	done = append(done, j.updateWritableLocked()...)
+	if until, waits := j.stall.waits(now); waits {
+		next = earlier(next, until)
+	}
 	j.mu.Unlock()
 	j.complete(done)
 	for _, o := range due {
