@@ -85,8 +85,9 @@ func (y *system) targets(distributor int) string {
 	return strings.Join(all, ",")
 }
 
-// finish stops the load, waits until everything is delivered, and compares.
-func (y *system) finish() {
+// finish stops the load, waits until everything is delivered, and compares. It returns how many
+// packets were delivered again.
+func (y *system) finish() (duplicates int) {
 	y.t.Helper()
 	y.emitters.halt()
 	e := y.emitters
@@ -108,7 +109,7 @@ func (y *system) finish() {
 	for ; len(lost) > 0 && time.Now().Before(deadline); lost = missing() {
 		<-ticker.C
 	}
-	duplicates, surplus := 0, 0
+	surplus := 0
 	for id, times := range y.taken() {
 		duplicates += times - 1
 		switch {
@@ -131,6 +132,7 @@ func (y *system) finish() {
 			d.checkLedger()
 		}
 	}
+	return duplicates
 }
 
 func (y *system) p99Locked() time.Duration {
