@@ -142,7 +142,7 @@ func TestServersStopped(t *testing.T) {
 // Servers restart in order, one by one. Packets wait while the streams' leaders are elected.
 func TestServersRestartOneByOne(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 3, distributors: 2})
+	y := newSystem(t, setup{servers: 3, distributors: 2, environment: patient})
 	for range rounds(3) {
 		for _, server := range y.servers {
 			y.emitters.awaitMore(t, 200)

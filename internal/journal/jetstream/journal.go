@@ -99,6 +99,7 @@ type Journal struct {
 	starved      bool  // no memory was left for a pull
 	lastFetch    time.Time
 	acks         []ack // to be sent by the keeper
+	sentAcks     ring.Queue[sentAck]
 	stats        journal.Stats
 }
 

@@ -36,16 +36,20 @@ func (j *Journal) keep() {
 func (j *Journal) sendAcks() {
 	j.mu.Lock()
 	due := j.acks
+	if len(due) == 0 {
+		j.mu.Unlock()
+		return
+	}
 	j.acks = j.spareAcks[:0]
 	j.mu.Unlock()
-	for i, a := range due {
-		if err := j.link.Conn.Publish(a.subject, a.data); err != nil {
-			j.mu.Lock()
-			j.acks = append(j.acks, due[i:]...)
-			j.mu.Unlock()
-			break
-		}
+	sent := 0
+	for sent < len(due) && j.link.Conn.Publish(due[sent].subject, due[sent].data) == nil {
+		sent++
 	}
+	j.mu.Lock()
+	j.acks = append(j.acks, due[sent:]...)
+	j.rememberAcksLocked(due[:sent], time.Now())
+	j.mu.Unlock()
 	clear(due)
 	j.spareAcks = due
 }

@@ -35,6 +35,7 @@ type receiver struct {
 	inbox     string
 	pulls     uint64
 	pull      pull
+	broken    bool // the last pull was not answered, or ended by the server
 	timer     *time.Timer
 }
 
@@ -178,7 +179,9 @@ func (r *receiver) end() {
 
 // expire ends a pull that is over, or of which the server knows nothing any more.
 func (r *receiver) expire(now time.Time) {
-	if now.After(r.pull.until) || now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.IsConnected() {
+	silent := now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.IsConnected()
+	if silent || now.After(r.pull.until) {
+		r.broken = r.broken || silent && r.pull.active
 		r.end()
 	}
 }
@@ -200,16 +203,27 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 		if status := m.Header.Get("Status"); current && status != "" && status != statusHeartbeat {
 			r.end()
 			if status != statusExpired && status != statusNone && m.Header.Get("Description") != "Message Size Exceeds MaxBytes" {
+				r.broken = true
 				return pullDelay
 			}
 		}
+		r.mend(current)
 		return 0
 	}
+	r.mend(current)
 	if current {
 		r.count(m.Size())
 	}
 	r.journal.receive(r.partition, m)
 	return 0
+}
+
+// mend notes that the consumer answers, again if the pull before was broken.
+func (r *receiver) mend(current bool) {
+	if current && r.broken {
+		r.broken = false
+		r.journal.repeatAcks()
+	}
 }
 
 // count counts a message of the pull.
