@@ -84,6 +84,7 @@ type Journal struct {
 	published    map[uint64]*publication // without a PubAck, by number
 	buffers      [][]byte                // of publications that have ended
 	lastNumber   uint64
+	lastBegun    time.Time // when the last envelope of new packets was made
 	awaited      awaited
 
 	// What was received.
