@@ -164,3 +164,19 @@ type Session struct {
 	Role string `json:"role"`
 	By   string `json:"by"`
 }
+
+// Scale is the answer of GET /v1/scale: of a group, or of all together.
+type Scale struct {
+	Group    string   `json:"group"`
+	Desired  int      `json:"desired"`
+	Current  int      `json:"current"`
+	Healthy  int      `json:"healthy"`
+	Needed   int      `json:"needed"`
+	Reason   string   `json:"reason"`
+	Arriving float64  `json:"arriving_messages_per_s"`
+	Backlog  float64  `json:"backlog_messages"`
+	Pace     *float64 `json:"pace"` // nil: it is not known
+	Min      int      `json:"min"`
+	Max      int      `json:"max"`
+	Groups   []Scale  `json:"groups"`
+}

@@ -26,6 +26,7 @@ func readSpecs() []spec {
 		{name: "cluster", help: "show the distributors that share the journal, their sum and what the streams hold", flags: []string{"json"}, run: showCluster},
 		{name: "analyzers", help: "show all analyzers, or one with its last drain", args: []argument{{"[ID]", completeAnalyzers}}, flags: []string{"json"}, run: showAnalyzers},
 		{name: "drains", help: "show the drains under way and the proof of the last one of each analyzer", flags: []string{"json"}, run: showDrains},
+		{name: "scale", help: "show how many analyzers each group, or one group, needs, and why", args: []argument{{"[GROUP]", completeGroups}}, flags: []string{"json"}, run: showScale},
 		{name: "backlog", help: "show what is not yet delivered: since when, where, whose", flags: []string{"json", "limit"}, run: showBacklog},
 		{name: "history", help: "print the last 900 snapshots, one a second, as JSON columns", run: showDocument("history")},
 		{name: "session", help: "print who the server takes the caller for, and the role", run: showDocument("session")},
