@@ -18,7 +18,8 @@ import (
 //	zero     what 0 means, for messages
 //	enum     the allowed values, separated by commas
 //	auto     true: a default out of bounds means that it depends on other settings
-//	reload   live: a running process can apply a change; otherwise it needs a restart
+//	reload   live: a running process can apply a change; replace: it can unless the setting was
+//	         empty, or becomes so; otherwise a change needs a restart
 //	secret   true: the value is never shown
 //
 // A field of a struct type may have a prefix, which the environment variables of its
@@ -29,7 +30,7 @@ import (
 // error without the field).
 type Setting struct {
 	Env, Flag, Key, Help string
-	// Live reports whether a running process can apply a change.
+	// Live reports whether a running process can apply a change; see Change.Live.
 	Live bool
 
 	typ   reflect.Type
@@ -54,7 +55,7 @@ func prefixedSettings(t reflect.Type, prefix string) []Setting {
 			name = cmp.Or(name, strings.ReplaceAll(strings.ToLower(env), "_", "-"))
 			settings = append(settings, Setting{
 				Env: env, Flag: name, Key: cmp.Or(key, strings.ToLower(env), name), Help: field.Tag.Get("help"),
-				Live: field.Tag.Get("reload") == "live", typ: field.Type, index: field.Index, tag: field.Tag, auto: field.Tag.Get("auto") == "true",
+				Live: field.Tag.Get("reload") != "", typ: field.Type, index: field.Index, tag: field.Tag, auto: field.Tag.Get("auto") == "true",
 			})
 		case field.Type.Kind() == reflect.Struct:
 			for _, s := range prefixedSettings(field.Type, prefix+field.Tag.Get("prefix")) {

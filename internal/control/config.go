@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
@@ -32,9 +33,9 @@ type AdminConfig struct {
 	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read, operate and register (of analyzers)"`
 	Hosts      Hosts  `env:"ADMIN_HOSTS" reload:"live" help:"host names under which browsers may use the admin API, besides localhost and addresses"`
 	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API, and events, over restarts, in DATA_DIR/overrides.json and events.ndjson"`
-	TLSCert    string `env:"ADMIN_TLS_CERT" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`
-	TLSKey     string `env:"ADMIN_TLS_KEY" help:"key file of ADMIN_TLS_CERT, PEM"`
-	ClientCA   string `env:"ADMIN_TLS_CLIENT_CA" help:"file of the authorities whose client certificates the admin API accepts, PEM; a certificate's name has its role in ADMIN_TOKENS_FILE"`
+	TLSCert    string `env:"ADMIN_TLS_CERT" reload:"replace" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`
+	TLSKey     string `env:"ADMIN_TLS_KEY" reload:"replace" help:"key file of ADMIN_TLS_CERT, PEM"`
+	ClientCA   string `env:"ADMIN_TLS_CLIENT_CA" reload:"live" help:"file of the authorities whose client certificates the admin API accepts, PEM; a certificate's name has its role in ADMIN_TOKENS_FILE"`
 }
 
 // Hosts are host names.
@@ -93,6 +94,12 @@ func (c AdminConfig) validate() error {
 		return fmt.Errorf("ADMIN_ADDR is %q, which others can reach: set ADMIN_TOKEN, ADMIN_TOKENS_FILE or ADMIN_TLS_CLIENT_CA, or use 127.0.0.1", c.Addr)
 	}
 	return nil
+}
+
+// credentialPaths returns the paths of the files of certificates and tokens.
+func (c AdminConfig) credentialPaths() []string {
+	paths := []string{c.TokensFile, c.TLSCert, c.TLSKey, c.ClientCA}
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
 // UnixPath returns the path of an address that is a Unix socket.

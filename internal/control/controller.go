@@ -336,7 +336,8 @@ func (c *Controller) tryOut(kind string, after *revision) error {
 func (c *Controller) prepare(kind string, after *revision) (commit, abort func(), err error) {
 	use := func() {}
 	if kind == reloaded {
-		if use, err = c.Distributor().StageCredentials(); err != nil {
+		paths := append(after.Config.Distributor.CredentialPaths(), after.Config.Admin.credentialPaths()...)
+		if use, err = c.Distributor().StageCredentials(paths); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -38,6 +38,7 @@ type Watcher struct {
 // looker is a *File.
 type looker interface {
 	stage() (use func(), err error)
+	isAmong(paths []string) bool
 }
 
 // New returns a Watcher without files. A nil registerer gets no metrics.
@@ -80,14 +81,18 @@ func (w *Watcher) Reload() error {
 	return errors.Join(errs...)
 }
 
-// Stage looks at all files now, and returns the errors of those that cannot be used. What has
-// changed is in use after commit, and not before: either all of it is, or nothing.
-func (w *Watcher) Stage() (commit func(), err error) {
+// Stage looks now at the files with the given paths, which are those that will be needed, and
+// returns the errors of those that cannot be used. What has changed is in use after commit, and
+// not before: either all of it is, or nothing.
+func (w *Watcher) Stage(paths []string) (commit func(), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var uses []func()
 	var errs []error
 	for _, f := range w.files {
+		if !f.isAmong(paths) {
+			continue
+		}
 		use, err := f.stage()
 		uses, errs = append(uses, use), append(errs, err)
 	}
@@ -147,6 +152,11 @@ func (f *File[T]) Close() {
 	f.watcher.mu.Lock()
 	defer f.watcher.mu.Unlock()
 	f.watcher.files = slices.DeleteFunc(f.watcher.files, func(other looker) bool { return other == looker(f) })
+}
+
+// isAmong reports whether all files have one of the paths.
+func (f *File[T]) isAmong(paths []string) bool {
+	return !slices.ContainsFunc(f.sources, func(s Source) bool { return !slices.Contains(paths, s.Path) })
 }
 
 // stage reads changed files, and returns what puts them in use. It counts and logs the first
