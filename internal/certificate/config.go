@@ -5,8 +5,7 @@
 package certificate
 
 import (
-	"fmt"
-
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
@@ -27,7 +26,7 @@ func (c Config) Validate(prefix string) error {
 		return err
 	}
 	if c.ClientCA != "" && !c.Enabled() {
-		return fmt.Errorf("%sTLS_CLIENT_CA is %q: it must be empty without %sTLS_CERT and %sTLS_KEY, which it goes with", prefix, c.ClientCA, prefix, prefix)
+		return config.Refuse(prefix+"TLS_CLIENT_CA", c.ClientCA, "empty without "+prefix+"TLS_CERT and "+prefix+"TLS_KEY", "%sTLS_CLIENT_CA is %q: it must be empty without %sTLS_CERT and %sTLS_KEY, which it goes with", prefix, c.ClientCA, prefix, prefix)
 	}
 	return nil
 }

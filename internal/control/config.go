@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/logging"
 )
@@ -78,20 +79,24 @@ func (c Config) Validate() error {
 
 func (c AdminConfig) validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return fmt.Errorf("ADMIN_TLS_CERT is %q and ADMIN_TLS_KEY is %q: both are needed, or none", c.TLSCert, c.TLSKey)
+		return config.Refuse("ADMIN_TLS_CERT", c.TLSCert, "a file together with ADMIN_TLS_KEY, or both empty",
+			"ADMIN_TLS_CERT is %q and ADMIN_TLS_KEY is %q: both are needed, or none", c.TLSCert, c.TLSKey)
 	}
 	if c.ClientCA != "" && c.TLSCert == "" {
-		return fmt.Errorf("ADMIN_TLS_CLIENT_CA is %q: it goes with ADMIN_TLS_CERT and ADMIN_TLS_KEY", c.ClientCA)
+		return config.Refuse("ADMIN_TLS_CLIENT_CA", c.ClientCA, "empty without ADMIN_TLS_CERT and ADMIN_TLS_KEY",
+			"ADMIN_TLS_CLIENT_CA is %q: it goes with ADMIN_TLS_CERT and ADMIN_TLS_KEY", c.ClientCA)
 	}
 	if path, isPath := c.UnixPath(); c.Addr == Off || isPath && path != "" {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
-		return fmt.Errorf("ADMIN_ADDR is %q: it must be host:port such as 127.0.0.1:8081, unix:/path or off", c.Addr)
+		const allowed = "host:port such as 127.0.0.1:8081, unix:/path or off"
+		return config.Refuse("ADMIN_ADDR", c.Addr, allowed, "ADMIN_ADDR is %q: it must be %s", c.Addr, allowed)
 	}
 	if !isLoopback(host) && c.Token == "" && c.TokensFile == "" && c.ClientCA == "" {
-		return fmt.Errorf("ADMIN_ADDR is %q, which others can reach: set ADMIN_TOKEN, ADMIN_TOKENS_FILE or ADMIN_TLS_CLIENT_CA, or use 127.0.0.1", c.Addr)
+		return config.Refuse("ADMIN_ADDR", c.Addr, "without a credential a loopback address",
+			"ADMIN_ADDR is %q, which others can reach: set ADMIN_TOKEN, ADMIN_TOKENS_FILE or ADMIN_TLS_CLIENT_CA, or use 127.0.0.1", c.Addr)
 	}
 	return nil
 }

@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
@@ -109,9 +111,11 @@ func (w *Watcher) Stage(paths []string) (commit func(), err error) {
 // Source is a file, and the setting that names it.
 type Source struct{ Key, Path string }
 
-// Errorf returns an error that names the setting and the file.
+// Errorf returns an error that names the setting and the file. The key may have a prefix, such
+// as the analyzer that it is a setting of.
 func (s Source) Errorf(format string, args ...any) error {
-	return fmt.Errorf("%s is %q: %w", s.Key, s.Path, fmt.Errorf(format, args...))
+	key := s.Key[strings.LastIndexByte(s.Key, ' ')+1:]
+	return config.Refuse(key, s.Path, "a file that can be read and used", "%s is %q: %w", s.Key, s.Path, fmt.Errorf(format, args...))
 }
 
 // File is the value of one or several files together, such as a certificate and its key.
