@@ -138,7 +138,7 @@ func Diff[T any](old, updated T) []Change {
 	for _, s := range settingsOf(reflect.TypeFor[T]()) {
 		before, after := s.field(reflect.ValueOf(old)), s.field(reflect.ValueOf(updated))
 		if !reflect.DeepEqual(before.Interface(), after.Interface()) {
-			if s.tag.Get("reload") == "replace" && (before.IsZero() || after.IsZero()) {
+			if s.tag.Get("reload") == replace && (before.IsZero() || after.IsZero()) {
 				s.Live = false
 			}
 			changes = append(changes, Change{s, s.detail(before), s.detail(after)})

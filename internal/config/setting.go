@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,9 @@ type Setting struct {
 	auto  bool
 }
 
+// replace is a value of the tag reload.
+const replace = "replace"
+
 // settingsOf returns the settings of a struct.
 func settingsOf(t reflect.Type) []Setting { return prefixedSettings(t, "") }
 
@@ -55,7 +59,7 @@ func prefixedSettings(t reflect.Type, prefix string) []Setting {
 			name = cmp.Or(name, strings.ReplaceAll(strings.ToLower(env), "_", "-"))
 			settings = append(settings, Setting{
 				Env: env, Flag: name, Key: cmp.Or(key, strings.ToLower(env), name), Help: field.Tag.Get("help"),
-				Live: field.Tag.Get("reload") != "", typ: field.Type, index: field.Index, tag: field.Tag, auto: field.Tag.Get("auto") == "true",
+				Live: slices.Contains([]string{"live", replace}, field.Tag.Get("reload")), typ: field.Type, index: field.Index, tag: field.Tag, auto: field.Tag.Get("auto") == "true",
 			})
 		case field.Type.Kind() == reflect.Struct:
 			for _, s := range prefixedSettings(field.Type, prefix+field.Tag.Get("prefix")) {
@@ -86,6 +90,10 @@ func (s Setting) items() []Setting {
 func (s Setting) set(field reflect.Value, text string, from Origin) error {
 	needed, err := s.parse(field, text)
 	allowed := s.outOfBounds(field)
+	reason := ""
+	if err != nil {
+		reason = err.Error()
+	}
 	switch inWords := s.tag.Get("allowed"); {
 	case err == nil && allowed == "":
 		return nil
@@ -98,7 +106,7 @@ func (s Setting) set(field reflect.Value, text string, from Origin) error {
 	default:
 		err = fmt.Errorf("%s is %v: it must be %s", s.name(from), s.mask(field.Interface()), allowed)
 	}
-	return &ValueError{Key: s.Key, Value: s.refused(text), Allowed: cmp.Or(s.Allowed(), allowed), Err: err}
+	return &ValueError{Key: s.Key, Value: s.refused(text), Allowed: cmp.Or(s.Allowed(), allowed, reason), Err: err}
 }
 
 // refused returns a text that is no value of the setting: as a number or a truth value, if it

@@ -16,24 +16,38 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// request sends a request to the admin API and decodes the answer.
+// request sends a request to the admin API and decodes the answer, unless it is a refusal.
 func (d *distributor) request(method, path, body string, answer any) (status int, err error) {
+	status, text, err := d.exchange(method, path, body)
+	if err == nil && status < 300 {
+		err = json.Unmarshal(text, answer)
+	}
+	return status, err
+}
+
+// refusal sends a request without a body and decodes the problem that it is answered with.
+func (d *distributor) refusal(method, path string, problem any) (status int, err error) {
+	status, text, err := d.exchange(method, path, "")
+	if err == nil {
+		err = json.Unmarshal(text, problem)
+	}
+	return status, err
+}
+
+func (d *distributor) exchange(method, path, body string) (status int, text []byte, err error) {
 	r, err := http.NewRequest(method, "http://"+d.admin+path, bytes.NewReader([]byte(body)))
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Close = true
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode < 300 {
-		err = json.Unmarshal(text, answer)
-	}
-	return response.StatusCode, err
+	text, err = io.ReadAll(response.Body)
+	return response.StatusCode, text, err
 }
 
 // changes makes revisions one after the other until the process is killed: revision n gives
