@@ -51,7 +51,7 @@ func (d Dependencies) identity(address string, started time.Time) Identity {
 	if d.Identity.Name != "" {
 		return d.Identity
 	}
-	i := NewIdentity(d.Controller.Distributor(), address, d.TLS != nil, d.Version)
+	i := NewIdentity(d.Controller.Distributor(), address, d.Access.secure != nil, d.Version)
 	i.Started = started.UTC()
 	return i
 }

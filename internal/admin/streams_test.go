@@ -79,6 +79,12 @@ func TestEvents(t *testing.T) {
 		t.Errorf("it goes on with %s", id)
 	}
 	s.want(400, malformed, "GET", "/v1/events?after=x", "")
+	if got := s.ok("GET", "/v1/events?limit=1", ""); got.get("events.0.id") != first+1 || got.get("last") != first+1 {
+		t.Errorf("not the latest event: %s", got.text)
+	}
+	if got := s.ok("GET", "/v1/events?limit=1&after=0", ""); got.get("events.0.id") != 1.0 {
+		t.Errorf("not the first event: %s", got.text)
+	}
 }
 
 // A request that waits is answered once the revision is newer.

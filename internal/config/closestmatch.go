@@ -100,5 +100,6 @@ func unknownKey(key string, from Origin, known []Setting) error {
 		hint = fmt.Sprintf("did you mean %s? Known", intended)
 	}
 	object := strings.Replace(known[0].path, ".", ": ", 1)
-	return fmt.Errorf("%v: %sunknown key %q; %s are %s", from, object, key, hint, strings.Join(keys, ", "))
+	list := strings.Join(keys, ", ")
+	return Refuse(key, nil, list, "%v: %sunknown key %q; %s are %s", from, object, key, hint, list)
 }

@@ -59,7 +59,11 @@ func showStatus(ctx context.Context, c *call) error {
 		if !r.Successful {
 			outcome = "failed"
 		}
-		c.out.line("The last reload %s at %s: %s", outcome, clock(r.Time), dash(r.Detail))
+		detail := "."
+		if r.Detail != "" {
+			detail = ": " + r.Detail
+		}
+		c.out.line("The last reload %s at %s%s", outcome, clock(r.Time), detail)
 	}
 	return nil
 }

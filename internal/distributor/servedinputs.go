@@ -149,14 +149,14 @@ func (d *Distributor) serveHTTP(input string, l net.Listener, protocol receiver.
 	config.DrainDelay = 0 // that of the ingest port has passed
 	return server.Serve(l, config, server.Dependencies{
 		Routes: routes, Protocol: d.protocol, NoLoops: true, Logger: d.logger.With("component", "input", "input", input),
-		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+		TLS: d.credentials.listenerTLS(), HandshakeFailed: d.credentials.handshakeFailures.Inc,
 	})
 }
 
 // serveOTLP serves a listener of OTLP over gRPC.
 func serveOTLP(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper {
 	return otlp.ServeGRPC(socket.listener, otlp.GRPCDependencies{
-		Receiver: r, TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+		Receiver: r, TLS: d.credentials.listenerTLS(), HandshakeFailed: d.credentials.handshakeFailures.Inc,
 		MaxConnections: d.Config().Server.MaxConnections, Logger: d.logger.With("component", "input", "input", "otlp-grpc"),
 	})
 }
