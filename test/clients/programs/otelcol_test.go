@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -85,15 +86,16 @@ func post(d *harness.Distributor, url string, logs plog.Logs) {
 func collector(d *harness.Distributor, exporter string) string {
 	d.Helper()
 	path, receives := program(d.T, "OTELCOL"), addresses(d.T, 1)[0]
+	name, _, _ := strings.Cut(exporter, ":")
 	config := filepath.Join(d.TempDir(), "config.yaml")
 	text := fmt.Sprintf(`receivers:
   otlp: {protocols: {http: {endpoint: %q}}}
 exporters:
   %s
 service:
-  pipelines: {logs: {receivers: [otlp], exporters: [out]}}
+  pipelines: {logs: {receivers: [otlp], exporters: [%s]}}
   telemetry: {metrics: {level: none}, logs: {level: warn}}
-`, receives, exporter)
+`, receives, exporter, name)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		d.Fatal(err)
 	}
@@ -107,9 +109,9 @@ func TestCollectorAsClient(t *testing.T) {
 	program(t, "OTELCOL")
 	const again = `retry_on_failure: {initial_interval: 200ms, max_interval: 1s, max_elapsed_time: 0}`
 	for name, exporter := range map[string]string{
-		"http": `otlp_http/out: {logs_endpoint: "%s/v1/logs", ` + again + `}`,
-		"json": `otlp_http/out: {logs_endpoint: "%s/v1/logs", encoding: json, compression: zstd, ` + again + `}`,
-		"grpc": `otlp_grpc/out: {endpoint: "%s", tls: {insecure: true}, ` + again + `}`,
+		"http": `otlp_http: {logs_endpoint: "%s/v1/logs", ` + again + `}`,
+		"json": `otlp_http: {logs_endpoint: "%s/v1/logs", encoding: json, compression: zstd, ` + again + `}`,
+		"grpc": `otlp_grpc: {endpoint: "%s", tls: {insecure: true}, ` + again + `}`,
 	} {
 		for _, happens := range harness.Disturbances() {
 			t.Run(name+"/"+happens.Name, func(t *testing.T) {
@@ -228,7 +230,7 @@ func TestCollectorAsAnalyzer(t *testing.T) {
 			t.Parallel()
 			behind := newRecorder(t)
 			waiting := &harness.Distributor{T: t}
-			url := collector(waiting, fmt.Sprintf(`otlp_http/out: {logs_endpoint: "%s/v1/logs", compression: none}`, behind.url))
+			url := collector(waiting, fmt.Sprintf(`otlp_http: {logs_endpoint: "%s/v1/logs", compression: none}`, behind.url))
 			d := harness.StartFor(t, "otlp+"+url+"=1", nil, "JOURNAL="+journal)
 			begin := time.Now()
 			var want []string
