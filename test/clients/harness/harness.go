@@ -178,3 +178,16 @@ func (d *Distributor) Await(what string, holds func() bool) {
 	d.Helper()
 	await(d.T, what, holds)
 }
+
+// PeakMemory returns how many bytes of memory the process has had at most (VmHWM), or 0 where
+// that cannot be read.
+func (d *Distributor) PeakMemory() int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, text, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes int64
+	_, _ = fmt.Sscan(text, &kilobytes) // 0 if it is not there
+	return kilobytes << 10
+}
