@@ -1,4 +1,5 @@
-// Package hostile sends what no client should to all inputs of a distributor process.
+// Package hostile sends what no client should to all inputs of a distributor process: with -judge
+// at length.
 package hostile
 
 import (
@@ -191,6 +192,9 @@ func TestBombs(t *testing.T) {
 	d := start(t)
 	bombs := codings(t, bombBytes)
 	for name, to := range targets {
+		if !harness.Judge() && name != "OTLP protobuf" && name != "bulk" {
+			continue
+		}
 		for coding, bomb := range bombs {
 			if status, text := send(t, d, request{path: to.path, contentType: to.contentType, coding: coding, body: bomb}); status != to.tooLarge && status != 503 && status != 429 {
 				t.Errorf("%s, %s: %d %s", name, coding, status, text)
@@ -213,16 +217,20 @@ func TestBombs(t *testing.T) {
 // Values that are nested deep, or of other types, are accepted or refused.
 func TestShapes(t *testing.T) {
 	d := start(t)
-	for _, depth := range []int{10, 65, 1000, 50_000} {
+	many := 1000
+	if harness.Judge() {
+		many = 100_000
+	}
+	for _, depth := range []int{10, 65, 1000, 5000} {
 		if status, text := send(t, d, request{path: "/v1/logs", contentType: "application/x-protobuf", body: otlpRequest(nested(depth))}); status >= 300 && !refused(status) {
 			t.Errorf("OTLP nested %d deep: %d %s", depth, status, text)
 		}
 	}
 	shapes := map[string]string{
-		"an array": "[]", "a number": "1", "null": "null", "a text": `"x"`, "nothing": "", "a long number": "1" + strings.Repeat("0", 1<<20), "NUL": "\x00",
-		"objects in objects": strings.Repeat(`{"a":`, 100_000), "arrays in arrays": strings.Repeat("[", 1<<20), "keys": `{` + strings.Repeat(`"a":1,`, 200_000) + `"b":2}`,
-		"a closed nest": strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), "no UTF-8": "{\"message\":\"\xff\xfe\"}", "a lone surrogate": `{"message":"\ud800"}`,
-		"two lines": "\n\n", "events": `{"event":` + strings.Repeat(`{"event":`, 100_000), "a time": `{"event":"x","time":1e308,"@timestamp":-1e308,"timestamp":{}}`,
+		"an array": "[]", "a number": "1", "null": "null", "a text": `"x"`, "nothing": "", "a long number": "1" + strings.Repeat("0", 10*many), "NUL": "\x00",
+		"objects in objects": strings.Repeat(`{"a":`, many), "arrays in arrays": strings.Repeat("[", 10*many), "keys": `{` + strings.Repeat(`"a":1,`, 2*many) + `"b":2}`,
+		"a closed nest": strings.Repeat("[", many) + strings.Repeat("]", many), "no UTF-8": "{\"message\":\"\xff\xfe\"}", "a lone surrogate": `{"message":"\ud800"}`,
+		"two lines": "\n\n", "events": `{"event":` + strings.Repeat(`{"event":`, many), "a time": `{"event":"x","time":1e308,"@timestamp":-1e308,"timestamp":{}}`,
 		"streams": `{"streams":[{"stream":[],"values":[[1,2,3]]}]}`, "numbers": `{"streams":1,"resourceLogs":2,"event":3,"short_message":4,"message":5}`,
 		"an action": `{"create":{"_index":1}}` + "\n" + `[]` + "\n", "an update": `{"update":{}}` + "\n" + `{}` + "\n", "a lone action": `{"create":{}}` + "\n",
 	}
@@ -326,7 +334,7 @@ func TestFrames(t *testing.T) {
 	for input, all := range frames(t) {
 		for _, frame := range all {
 			parts := [][]byte{frame}
-			for n := 0; n < min(len(frame), 16); n++ {
+			for n := 0; n < min(len(frame), 16) && harness.Judge(); n++ {
 				parts = append(parts, frame[:n])
 			}
 			for _, part := range parts {
@@ -353,7 +361,7 @@ func TestHeldCalls(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	const calls, sent = 200, 8 << 20
+	const calls, sent = 40, 24 << 20
 	answers, offered := make(chan struct{}, calls), make(chan struct{}, calls)
 	for range calls {
 		body, to := io.Pipe()
