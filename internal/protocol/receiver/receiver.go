@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -127,6 +128,25 @@ func (r *Receiver) Read(ctx context.Context, request *server.Request) (*packet.P
 	}
 	return received, nil
 }
+
+// ReadMessage is Read for a message of known length that stream begins with, in a coding unless
+// that is empty.
+func (r *Receiver) ReadMessage(ctx context.Context, from Sender, stream io.Reader, length int, coding string) (*packet.Packet, *problem.Problem) {
+	if fault := r.service.bodies.CheckLength(int64(length)); fault != nil {
+		return nil, r.Refuse(*fault)
+	}
+	if reason := r.service.deps.Intake.AwaitRoom(ctx, length); reason != "" {
+		return nil, r.Refuse(*body.Unavailable(reason))
+	}
+	received, fault := r.service.bodies.ReadMessage(from.Client, stream, length, coding)
+	if fault != nil {
+		return nil, r.Refuse(*fault)
+	}
+	return received, nil
+}
+
+// Unreadable refuses a request that cannot be read.
+func (r *Receiver) Unreadable(err error) *problem.Problem { return r.Refuse(*body.Unreadable(err)) }
 
 // DecodeBlock decodes a snappy block that came without a Content-Encoding. The caller owns the
 // packet as that of Read.
