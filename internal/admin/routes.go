@@ -45,7 +45,7 @@ func allRoutes() routes {
 		{"GET", "/v1/tap", read, "sample emitter analyzer level stage bodies", true, (*api).tap},
 		{"GET", "/v1/events", read, "after limit wait", true, (*api).listEvents},
 		{"GET", "/v1/history", read, "", false, (*api).getHistory},
-		{"GET", "/v1/stream", read, "", true, (*api).streamHistory},
+		{"GET", "/v1/stream", read, "overview", true, (*api).streamHistory},
 		{"GET", "/v1/session", read, "", false, (*api).getSession},
 		{"POST", "/v1/session", public, "", false, (*api).login},
 		{"DELETE", "/v1/session", public, "", false, (*api).logout},

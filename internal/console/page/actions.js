@@ -128,7 +128,7 @@ export class Dialog extends Component {
   }
   send(dry, revision) {
     const {action} = this.props, {values} = this.state, query = new URLSearchParams({...action.query?.(values), ...(dry && {dry_run: true})});
-    return request(action.method, action.path + (query.size ? '?' + query : ''), action.body(values, this.seen), revision);
+    return request(action.method, action.path + (query.size ? '?' + query : ''), {body: action.body(values, this.seen), revision});
   }
   // preview asks for the dry run; of several answers the last one counts.
   async preview() {
