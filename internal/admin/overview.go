@@ -12,17 +12,18 @@ const (
 	// overviewInterval is the time between two overviews, unless the configuration or the
 	// events change: two snapshots, which come a little early or late.
 	overviewInterval = 2*history.Interval - history.Interval/2
-	// overviewEmitters are those of its backlog.
+	// overviewEmitters are those of its backlog, and of its refusals.
 	overviewEmitters = 10
 )
 
 // overview is what viewers show besides the snapshots.
 type overview struct {
-	Status    status        `json:"status"`
-	Analyzers analyzerList  `json:"analyzers"`
-	Backlog   backlog       `json:"backlog"`
-	Cluster   *clusterState `json:"cluster,omitempty"`
-	LastEvent int64         `json:"last_event"`
+	Status    status           `json:"status"`
+	Analyzers analyzerList     `json:"analyzers"`
+	Backlog   backlog          `json:"backlog"`
+	Refused   []refusedEmitter `json:"refused_emitters"`
+	Cluster   *clusterState    `json:"cluster,omitempty"`
+	LastEvent int64            `json:"last_event"`
 }
 
 // overviews has the last overview, encoded once for all viewers. It may be used concurrently.
@@ -56,7 +57,7 @@ func (a *api) latestOverview() (text []byte, number int64) {
 
 func (a *api) overviewNow(revision, event int64) overview {
 	now := a.control.Distributor().Status()
-	body := overview{Status: a.statusNow(now), Analyzers: a.analyzersNow(revision, now), Backlog: a.backlogNow(overviewEmitters), LastEvent: event}
+	body := overview{Status: a.statusNow(now), Analyzers: a.analyzersNow(revision, now), Backlog: a.backlogNow(overviewEmitters), Refused: a.refusalsNow(overviewEmitters), LastEvent: event}
 	if body.Status.Settings.Shared {
 		cluster, _ := a.clusterNow()
 		body.Cluster = &cluster

@@ -33,6 +33,7 @@ func allRoutes() routes {
 		{"POST", "/-/reload", operate, "dry_run", false, (*api).reload},
 		{"POST", "/v1/upgrade", operate, "dry_run", false, (*api).upgrade},
 		{"GET", "/v1/backlog", read, "top", false, (*api).getBacklog},
+		{"GET", "/v1/refusals", read, "top emitter", false, (*api).getRefusals},
 		{"GET", "/v1/dead-letters", read, "after limit reason analyzer emitter", false, (*api).listDeadLetters},
 		{"POST", "/v1/dead-letters/replay", operate, "dry_run", false, (*api).replayDeadLetters},
 		{"POST", "/v1/dead-letters/delete", operate, "dry_run", false, (*api).deleteDeadLetters},

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 
 // The states of a distributor, one after the other, each with what a person needs to know.
 func TestStates(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "ingest_buffer_size: 400\nper_analyzer_queue_size: 100\n")
 	b := open(t, w, 1920, "light", "")
 	b.shows("Ready, and no traffic: 3 of 3 analyzers would take packets.")
@@ -80,6 +81,13 @@ func TestStates(t *testing.T) {
 	b.look(1280, "dark")
 	b.picture("overloaded")
 	b.accessible("overloaded, dark, 1280 px")
+	b.shows("Emitter, refused lately")
+	b.visit("#/emitter/batch-7")
+	b.until("/overloaded/.test(document.querySelector('.page table')?.innerText)")
+	b.look(1280, "light")
+	b.accessible("emitter, light, 1280 px")
+	b.picture("emitter")
+	b.visit("#/")
 	stopPress()
 
 	w.api("PATCH", "/v1/analyzers/a1", `{"state":"drain","deadline":"1m"}`)
@@ -102,6 +110,7 @@ func focusIsKept(b *tab) {
 // An action shows its dry run, and is sent for the revision that was seen: a change from
 // elsewhere in between is shown, and nothing is applied until the new dry run was seen.
 func TestActions(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	w.emit("web-1", 100, "1-100")
 	b := open(t, w, 1280, "light", "")
@@ -173,6 +182,7 @@ func setting(b *tab, w *world) {
 
 // The page says that it lost its distributor, offers nothing meanwhile, and goes on by itself.
 func TestRestart(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
@@ -215,6 +225,7 @@ func logIn(b *tab, token string) {
 // The page asks for a token. Who may only read is told so, and has no controls. A session that
 // ended elsewhere ends here.
 func TestSession(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, withTokens(t))
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
@@ -240,6 +251,7 @@ func TestSession(t *testing.T) {
 
 // All can be done with the keyboard alone.
 func TestKeyboard(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	b := open(t, w, 1280, "dark", "")
 	b.until("document.querySelectorAll('a.row').length === 3")
@@ -278,6 +290,7 @@ var hostile = []string{
 
 // What emitters choose is shown as text, wherever it is shown.
 func TestHostileTexts(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "dispatch: paused\n")
 	for _, text := range hostile {
 		w.send(text, text, text)
@@ -321,6 +334,7 @@ func TestHostileTexts(t *testing.T) {
 
 // A tab that is open for an hour needs no more memory than one that is open for some minutes.
 func TestHeapIsFlat(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
@@ -358,6 +372,7 @@ func TestHeapIsFlat(t *testing.T) {
 
 // The stream ends while a tab is hidden, since a browser opens few connections to a host.
 func TestHiddenTabHasNoStream(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	b := open(t, w, 1280, "light", "")
 	b.shows("Live, each second.")

@@ -34,6 +34,14 @@ var (
 	})
 )
 
+// parallel runs a test beside others: each has its own distributor and its own profile of the
+// browser, and they wait for seconds to pass more than they work. Pictures are made one by one.
+func parallel(t *testing.T) {
+	if !*update {
+		t.Parallel()
+	}
+}
+
 // tab is a tab with a page of the console. At the end of the test there must have been no
 // request to another host, no error, and no violation of the policy.
 type tab struct {

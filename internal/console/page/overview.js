@@ -154,6 +154,8 @@ const Refusals = () => {
   return html`<section class="card" id="refusals" tabindex="-1" aria-labelledby="refusals-title"><h2 id="refusals-title">Refusals and dead letters</h2>
     ${list.length ? html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="n">Packets/s</th></tr></thead>
       <tbody>${list.map(r => html`<tr key=${r.reason}><th scope="row">${words(r.reason)}</th><td class="n">${rate(r.rate)}</td></tr>`)}</tbody></table>` : html`<p class="quiet">Nothing is refused now.</p>`}
+    ${state.refused.length > 0 && html`<table><thead><tr><th scope="col">Emitter, refused lately</th><th scope="col">Reasons</th><th scope="col" class="n">Packets</th></tr></thead>
+      <tbody>${state.refused.slice(0, 5).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th><td>${e.by_reason.map(r => words(r.reason)).join(', ')}</td><td class="n">${count(e.packets)}</td></tr>`)}</tbody></table>`}
     <p>${letters ? html`<a href="#/dead-letters">${plural(letters, 'dead letter')}</a> since the start of the process.` : 'No dead letters.'}
       ${letters && mayChange() ? html` <button type="button" onClick=${() => act(replayLetters({}, NaN))}>Replay…</button>` : ''}</p>
   </section>`;

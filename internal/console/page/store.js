@@ -9,7 +9,7 @@ const IDLE = 10000; // of a stream that has an event a second, in ms
 export const state = {
   link: 'connecting', // connecting, live, lost, expired, hidden
   lastSeen: 0, retryAt: 0, problem: null,
-  session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, events: [], lastEvent: 0,
+  session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, refused: [], events: [], lastEvent: 0,
   settings: {}, overrides: [], limits: null, cluster: null,
   snapshot: null, boot: '', lastID: '', restartedAt: 0,
   times: [], columns: {}, parts: {}, // parts: columns by analyzer
@@ -87,8 +87,8 @@ const meet = boot => {
 const adopt = async overview => {
   meet(overview.status.boot);
   if (overview.status.boot === state.status?.boot && overview.status.revision < state.status.revision) return;
-  const {status, analyzers, backlog, cluster = null} = overview;
-  Object.assign(state, {status, cluster, backlog, analyzers: analyzers.analyzers, bound: analyzers.bound_messages});
+  const {status, analyzers, backlog, refused_emitters: refused, cluster = null} = overview;
+  Object.assign(state, {status, cluster, backlog, refused, analyzers: analyzers.analyzers, bound: analyzers.bound_messages});
   changed();
   await readRest(overview.last_event).catch(fail);
 };
@@ -104,8 +104,12 @@ const readRest = async last => {
   }
   const {revision} = state.status;
   if (revision !== state.revision) {
-    const [settings, overrides, limits] = await Promise.all([get('/v1/settings'), get('/v1/overrides'), get('/v1/limits')]);
-    Object.assign(state, {settings: settings.settings, overrides: overrides.overrides, limits, revision});
+    state.revision = revision; // so that the next overview does not read them as well
+    const [settings, overrides, limits] = await Promise.all([get('/v1/settings'), get('/v1/overrides'), get('/v1/limits')]).catch(problem => {
+      state.revision = 0;
+      throw problem;
+    });
+    Object.assign(state, {settings: settings.settings, overrides: overrides.overrides, limits});
   }
   changed();
 };
@@ -113,7 +117,7 @@ const readRest = async last => {
 // refresh reads what an overview has, for a change to be seen at once.
 export const refresh = async () => {
   const [status, analyzers, backlog] = await Promise.all([get('/v1/status'), get('/v1/analyzers'), get('/v1/backlog?top=10')]);
-  await adopt({status, analyzers, backlog, cluster: state.cluster, last_event: NaN});
+  await adopt({status, analyzers, backlog, refused_emitters: state.refused, cluster: state.cluster, last_event: NaN});
 };
 
 // fail notes a refused read: a session that has ended ends the stream as well.
