@@ -429,7 +429,7 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 		if operator.Load() || viewer.Load() || session.Load() {
 			t.Fatal("a stream ended before its credential")
 		}
-		time.Sleep(time.Second + heartbeat)
+		time.Sleep(time.Second + credentialInterval)
 		if operator.Load() || viewer.Load() || !session.Load() {
 			t.Errorf("the session ended: its stream ended %v, those of tokens %v, %v", session.Load(), operator.Load(), viewer.Load())
 		}
@@ -439,7 +439,7 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 			t.Fatal(err)
 		}
 		commit()
-		time.Sleep(heartbeat)
+		time.Sleep(credentialInterval)
 		synctest.Wait()
 		if !operator.Load() || viewer.Load() {
 			t.Errorf("a token was withdrawn: its stream ended %v, that of another %v", operator.Load(), viewer.Load())
@@ -450,7 +450,7 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 			t.Fatal(err)
 		}
 		commit() // the token has another name and role
-		time.Sleep(heartbeat)
+		time.Sleep(credentialInterval)
 		synctest.Wait()
 		if !viewer.Load() {
 			t.Error("a token got another role: its stream goes on")

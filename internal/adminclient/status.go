@@ -136,6 +136,20 @@ type Backlog struct {
 	} `json:"by_emitter"`
 }
 
+// Refusals is the answer of GET /v1/refusals.
+type Refusals struct {
+	Emitters []struct {
+		Emitter      string `json:"emitter"`
+		Packets      int64  `json:"packets"`
+		ErrorPackets int64  `json:"error_packets"`
+		ByReason     []struct {
+			Reason  string `json:"reason"`
+			Packets int64  `json:"packets"`
+		} `json:"by_reason"`
+		Last time.Time `json:"last"`
+	} `json:"emitters"`
+}
+
 // Events is the answer of GET /v1/events.
 type Events struct {
 	Events []Occurrence `json:"events"`

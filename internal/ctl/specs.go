@@ -28,6 +28,7 @@ func readSpecs() []spec {
 		{name: "drains", help: "show the drains under way and the proof of the last one of each analyzer", flags: []string{"json"}, run: showDrains},
 		{name: "scale", help: "show how many analyzers each group, or one group, needs, and why", args: []argument{{"[GROUP]", completeGroups}}, flags: []string{"json"}, run: showScale},
 		{name: "backlog", help: "show what is not yet delivered: since when, where, whose", flags: []string{"json", "limit"}, run: showBacklog},
+		{name: "refusals", help: "show the emitters that are refused most lately, and why", flags: []string{"json", "limit"}, run: showRefusals},
 		{name: "history", help: "print the last 900 snapshots, one a second, as JSON columns", run: showDocument("history")},
 		{name: "session", help: "print who the server takes the caller for, and the role", run: showDocument("session")},
 		{name: "events", help: "show what changed, and who did it", flags: []string{"json", "after", "limit", "follow"}, run: showEvents},
