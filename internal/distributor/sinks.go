@@ -3,6 +3,7 @@ package distributor
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
@@ -53,6 +54,11 @@ var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
 	sink.VictoriaLogs:  vlogs.Backend,
 	sink.ClickHouse:    clickhouse.Backend,
 	sink.SplunkHEC:     hec.Backend,
+}
+
+// sendsOTLP reports whether an analyzer takes OTLP, for which packets keep their origins.
+func (d *Distributor) sendsOTLP() bool {
+	return slices.ContainsFunc(d.present(), func(a running) bool { return strings.HasPrefix(a.target.URL, sink.OTLP+"+") })
 }
 
 // authorization is where the Authorization field of an analyzer comes from.

@@ -60,6 +60,9 @@ func (m *Message) Trim() {
 	}
 }
 
+// IsInvalid reports whether a text was no UTF-8.
+func (m *Message) IsInvalid() bool { return m.invalid }
+
 // SetTimestamp replaces the timestamp, in milliseconds since 1970, above 0.
 func (m *Message) SetTimestamp(timestamp int64) { m.timestamp = timestamp }
 
