@@ -45,6 +45,8 @@ type Dependencies struct {
 	Tokens func() *credential.Set
 	// Limits returns the limits of packets.
 	Limits func() record.Limits
+	// KeepsOrigins, unless nil, reports whether packets keep their origins; see packet.Packet.
+	KeepsOrigins func() bool
 	// Metrics counts by input.
 	Metrics *Metrics
 }
@@ -191,6 +193,19 @@ func (r *Receiver) Enlarge(ctx context.Context, p *packet.Packet, bytes int) (*p
 
 // Release gives back what Read, Lend, LendWithRoom, Enlarge or DecodeBlock returned.
 func (r *Receiver) Release(body *packet.Packet) { r.service.deps.Intake.Memory().Drop(body) }
+
+// Share releases a body, at the latest when the packets that have origins in it do not need it
+// any more, and the returned function was called, which is after Accept.
+func (r *Receiver) Share(body *packet.Packet, packets *record.Packets) (accepted func()) {
+	if keeps := r.service.deps.KeepsOrigins; keeps != nil && packets.HasOrigin() && keeps() {
+		if shared := r.service.deps.Intake.Memory().Share(body); shared != nil {
+			packets.Origins(shared)
+			return shared.Close
+		}
+	}
+	r.Release(body)
+	return func() {}
+}
 
 // NewPackets returns an empty collection of packets, of a request that waits for memory until
 // ctx ends.
