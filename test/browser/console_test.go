@@ -212,6 +212,9 @@ func TestRestart(t *testing.T) {
 	w.start()
 	b.shows("The distributor was restarted")
 	b.shows("Live, each second.")
+	if *update {
+		b.snapshots(3)
+	}
 	b.picture("restarted")
 	b.shows("Change…")
 }
