@@ -404,6 +404,7 @@ func TestNoData(t *testing.T) {
 	b.navigate("")
 	b.shows("No data yet.")
 	b.shows("Disconnected")
+	b.until("[...document.querySelectorAll('.answers b')].every(e => e.textContent === 'Not known')")
 	b.accessible("no data, light, 1280 px")
 	b.picture("no-data")
 	block()
