@@ -116,8 +116,8 @@ export const answers = () => {
       more: out.length ? list([...new Set(out.map(why))]) + (out[0].until ? `, ${out[0].out === 'breaker_open' ? 'next try at' : 'until'} ${clock(out[0].until)}` : '') : `${count(v.healthy_analyzers)} of ${count(v.total_analyzers)} analyzers take packets`},
     {question: questions[2], level: 'good', text: first && waits ? first.emitter : 'Nobody', emitter: first && waits ? first.emitter : '',
       more: first && waits ? `${percent(Math.min(1, first.messages / (b.total.messages || 1)), 0)} of the messages that wait` : 'no messages wait'},
-    {question: questions[3], level: isNaN(estimate) && waits && v.oldest_age_s > 5 ? 'warn' : 'good',
-      text: !waits ? 'There is none' : v.oldest_age_s < 1 || estimate < 1 ? 'Within 1 s' : isNaN(estimate) ? 'Not known' : `In about ${span(estimate)}`,
+    {question: questions[3], level: !isFinite(estimate) && waits && v.oldest_age_s > 5 ? 'warn' : 'good',
+      text: !waits ? 'There is none' : v.oldest_age_s < 1 || estimate < 1 ? 'Within 1 s' : !isFinite(estimate) ? 'Not known' : `In about ${span(estimate)}`,
       more: waits ? `${plural(waits, 'message')}, the oldest ${span(v.oldest_age_s)} old` : 'all that was accepted is delivered'},
   ];
 };
