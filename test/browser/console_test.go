@@ -212,6 +212,9 @@ func TestRestart(t *testing.T) {
 	w.start()
 	b.shows("The distributor was restarted")
 	b.shows("Live, each second.")
+	if *update {
+		b.snapshots(3)
+	}
 	b.picture("restarted")
 	b.shows("Change…")
 }
@@ -401,6 +404,7 @@ func TestNoData(t *testing.T) {
 	b.navigate("")
 	b.shows("No data yet.")
 	b.shows("Disconnected")
+	b.until("[...document.querySelectorAll('.answers b')].every(e => e.textContent === 'Not known')")
 	b.accessible("no data, light, 1280 px")
 	b.picture("no-data")
 	block()

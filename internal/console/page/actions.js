@@ -54,7 +54,7 @@ export const addAnalyzer = () => ({method: 'POST', path: '/v1/analyzers', title:
 export const changeSetting = key => {
   const old = state.settings[key].value, parse = text => typeof old === 'number' ? number(text) : typeof old === 'boolean' ? text === 'true' : text;
   return {method: 'PATCH', path: '/v1/settings', title: `Change ${key}`, verb: 'Change', fields: [
-    {name: 'value', label: 'Value', value: state.settings[key].secret ? '' : value(old), hint: state.settings[key].secret ? 'the present one is secret' : ''}, ...common,
+    {name: 'value', label: 'Value', value: state.settings[key].secret ? '' : typeof old === 'object' ? JSON.stringify(old) : value(old), hint: state.settings[key].secret ? 'the present one is secret' : ''}, ...common,
   ], body: v => ({[key]: parse(v.value), ...optional(v)})};
 };
 

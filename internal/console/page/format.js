@@ -52,7 +52,11 @@ export const clock = time => {
   return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
 };
 
-export const value = v => v === undefined || v === null ? 'none' : typeof v === 'object' ? JSON.stringify(v) : String(v);
+export const value = v => {
+  if (v === undefined || v === null) return 'none';
+  if (Array.isArray(v)) return v.map(value).join(', ') || 'none';
+  return typeof v === 'object' ? Object.entries(v).map(([name, x]) => `${name} ${value(x)}`).join(', ') : String(v);
+};
 
 // words makes words of a name of the API, such as breaker_open.
 export const words = name => String(name).replaceAll('_', ' ');

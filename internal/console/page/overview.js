@@ -15,19 +15,18 @@ const links = {
   hidden: () => 'Paused while the tab was hidden.',
 };
 
+const isRestarted = () => state.restartedAt && Date.now() - state.restartedAt < 60000;
+
 // Link says whether what is shown is the present.
-export const Link = () => {
-  const fresh = state.restartedAt && Date.now() - state.restartedAt < 60000;
-  return html`<div class=${'link ' + state.link}>
+export const Link = () => html`<div class=${'link ' + state.link}>
     ${state.link === 'live'
-    ? html`<span class="dot"></span><span>Live<span class="wide">, each second.</span></span>${fresh ? html` <b>The distributor was restarted ${ago(state.restartedAt)} ago.</b>` : ''}`
+    ? html`<span class="dot"></span><span>Live<span class="wide">, each second.</span></span>${isRestarted() ? html` <b>The distributor was restarted ${ago(state.restartedAt)} ago.</b>` : ''}`
     : html`<span class="dot"></span><b>${links[state.link]?.() ?? ''}</b> ${state.link === 'lost' && html`<button type="button" onClick=${retry}>Try now</button>`}`}
   </div>`;
-};
 
 export const Header = () => html`<header>
   <a class="brand" href="#/">Log Streamer</a>
-  <span class="where" title="The distributor that serves this page">${location.host}<span class="wide">${state.status && state.link !== 'lost' ? ` · ${state.status.version} · up ${age(seconds(state.status.uptime))} · revision ${state.revision}` : ''}</span></span>
+  <span class="where" title="The distributor that serves this page">${location.host}<span class="wide">${state.status && state.link === 'live' && !isRestarted() ? ` · ${state.status.version} · up ${age(seconds(state.status.uptime))} · revision ${state.revision}` : ''}</span></span>
   <${Link} />
   <span class="who">${state.session && (state.session.role === 'operate'
     ? html`<span title="This role may make changes.">${state.session.name}: role ${state.session.role}</span>`
@@ -68,7 +67,7 @@ export const Numbers = () => {
     <${Number} title="In" value=${rate(v.accepted_messages_per_s)} unit="messages/s" values=${column('accepted_messages_per_s')} more=${`${rate(v.accepted_packets_per_s)} packets/s accepted`} />
     <${Number} title="Out" value=${rate(v.delivered_messages_per_s)} unit="messages/s" values=${column('delivered_messages_per_s')} more=${growth > 0.05 * v.accepted_messages_per_s && v.oldest_age_s > 1 ? `${rate(growth)} messages/s less than in` : `${rate(v.delivered_packets_per_s)} packets/s delivered`} />
     <${Number} title="Oldest packet waits" value=${oldest} unit=${unit} values=${column('oldest_age_s')} more=${`${plural(v.undelivered_packets, 'packet')} (${plural(v.undelivered_messages, 'message')})`} />
-    <${Number} title="Refused" value=${rate(state.snapshot ? sum : NaN)} unit="packets/s, last 10 s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') : 'none'} />
+    <${Number} title="Refused" value=${rate(state.snapshot ? sum : NaN)} unit="packets/s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') + ', last 10 s' : state.snapshot ? 'none in the last 10 s' : ''} />
   </section>`;
 };
 
@@ -153,10 +152,10 @@ const Refusals = () => {
   const list = refusals(), letters = state.status?.ledger.dead_lettered.packets;
   return html`<section class="card" id="refusals" tabindex="-1" aria-labelledby="refusals-title"><h2 id="refusals-title">Refusals and dead letters</h2>
     ${list.length ? html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="n">Packets/s <span class="unit">last 10 s</span></th></tr></thead>
-      <tbody>${list.map(r => html`<tr key=${r.reason}><th scope="row">${words(r.reason)}</th><td class="n">${rate(r.rate)}</td></tr>`)}</tbody></table>` : html`<p class="quiet">Nothing is refused now.</p>`}
+      <tbody>${list.map(r => html`<tr key=${r.reason}><th scope="row">${words(r.reason)}</th><td class="n">${rate(r.rate)}</td></tr>`)}</tbody></table>` : html`<p class="quiet">${state.snapshot ? 'Nothing is refused now.' : 'No data yet.'}</p>`}
     ${state.refused.length > 0 && html`<table><thead><tr><th scope="col">Emitter, refused lately</th><th scope="col">Reasons</th><th scope="col" class="n">Packets</th></tr></thead>
       <tbody>${state.refused.slice(0, 5).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th><td>${e.by_reason.map(r => words(r.reason)).join(', ')}</td><td class="n">${count(e.packets)}</td></tr>`)}</tbody></table>`}
-    <p>${letters ? html`<a href="#/dead-letters">${plural(letters, 'dead letter')}</a> since the start of the process.` : 'No dead letters.'}
+    <p>${letters ? html`<a href="#/dead-letters">${plural(letters, 'dead letter')}</a> since the start of the process.` : state.status ? 'No dead letters.' : ''}
       ${letters && mayChange() ? html` <button type="button" onClick=${() => act(replayLetters({}, NaN))}>Replay…</button>` : ''}</p>
   </section>`;
 };

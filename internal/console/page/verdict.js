@@ -97,6 +97,8 @@ export const verdict = found => {
   return {level: 'good', mark: '✓', text: `All is well: nothing is lost, ${count(eligible)} of ${plural(total, 'analyzer')} take${total === 1 ? 's' : ''} packets.`};
 };
 
+const questions = ['Is anything lost?', 'Who is out, and why?', 'Who presses hardest?', 'When is the backlog gone?'];
+
 // answers are what a person asks first: {question, level, text, more}.
 export const answers = () => {
   const v = state.snapshot?.values ?? {}, ledger = state.status?.ledger, b = state.backlog;
@@ -104,16 +106,18 @@ export const answers = () => {
   const letters = ledger?.dead_lettered.packets || 0;
   const out = merged().filter(isOut);
   const first = b?.by_emitter[0], waits = v.undelivered_messages ?? b?.total.messages;
-  const estimate = b?.drain_estimate ? seconds(b.drain_estimate) : NaN;
+  // The estimate is of the last overview, before which the backlog may have begun to grow.
+  const estimate = Math.max(b?.drain_estimate ? seconds(b.drain_estimate) : NaN, v.oldest_age_s < 1 ? 0 : waits / v.delivered_messages_per_s);
+  if (!state.snapshot || !ledger) return questions.map(question => ({question, level: 'none', text: 'Not known', more: 'no data yet'}));
   return [
-    {question: 'Is anything lost?', level: lost ? 'bad' : 'good', text: lost ? `${plural(lost, 'message')}` : 'Nothing',
+    {question: questions[0], level: lost ? 'bad' : 'good', text: lost ? `${plural(lost, 'message')}` : 'Nothing',
       more: `unaccounted ${count(v.unaccounted_messages)} messages, ${plural(letters, 'dead letter')}`},
-    {question: 'Who is out, and why?', level: out.length ? level(out[0]) : 'good', text: out.length ? list(out.map(a => a.id)) : 'Nobody',
+    {question: questions[1], level: out.length ? level(out[0]) : 'good', text: out.length ? list(out.map(a => a.id)) : 'Nobody',
       more: out.length ? list([...new Set(out.map(why))]) + (out[0].until ? `, ${out[0].out === 'breaker_open' ? 'next try at' : 'until'} ${clock(out[0].until)}` : '') : `${count(v.healthy_analyzers)} of ${count(v.total_analyzers)} analyzers take packets`},
-    {question: 'Who presses hardest?', level: 'good', text: first && waits ? first.emitter : 'Nobody', emitter: first && waits ? first.emitter : '',
+    {question: questions[2], level: 'good', text: first && waits ? first.emitter : 'Nobody', emitter: first && waits ? first.emitter : '',
       more: first && waits ? `${percent(Math.min(1, first.messages / (b.total.messages || 1)), 0)} of the messages that wait` : 'no messages wait'},
-    {question: 'When is the backlog gone?', level: isNaN(estimate) && waits && v.oldest_age_s > 5 ? 'warn' : 'good',
-      text: !waits ? 'There is none' : v.oldest_age_s < 1 || estimate < 1 ? 'Within 1 s' : isNaN(estimate) ? 'Not known' : `In about ${span(estimate)}`,
+    {question: questions[3], level: !isFinite(estimate) && waits && v.oldest_age_s > 5 ? 'warn' : 'good',
+      text: !waits ? 'There is none' : v.oldest_age_s < 1 || estimate < 1 ? 'Within 1 s' : !isFinite(estimate) ? 'Not known' : `In about ${span(estimate)}`,
       more: waits ? `${plural(waits, 'message')}, the oldest ${span(v.oldest_age_s)} old` : 'all that was accepted is delivered'},
   ];
 };
