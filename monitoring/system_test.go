@@ -24,11 +24,12 @@ type liveSystem struct {
 	targets int
 }
 
-func startLiveSystem(t *testing.T, journal string) liveSystem {
+// systemAddresses is the number of addresses of a liveSystem.
+const systemAddresses = 6
+
+func startLiveSystem(t *testing.T, journal, binary string, free []string) liveSystem {
 	t.Helper()
 	prometheus := tool(t, "prometheus")
-	binary := buildBinary(t)
-	free := freeAddresses(t, 6)
 	analyzers, ingest, metrics, console := free[:3], free[3], free[4], free[5]
 	addresses := map[string]string{"distributor:9100": metrics, "localhost:9090": console}
 	system := liveSystem{prometheus: newPrometheusAPI(console), metrics: append([]string{metrics}, analyzers...)}

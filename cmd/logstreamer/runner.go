@@ -144,7 +144,7 @@ func (r *runner) serveAdmin(i *instance, c control.Config) error {
 	r.access = access
 	r.mu.Unlock()
 	i.admin, err = admin.Serve(i.listener, admin.Dependencies{
-		Controller: r.controller, Access: access, TLS: secure, DataDir: c.Distributor.DataDir, Upgrader: upgrades{r.upgrader},
+		Controller: r.controller, Access: access, DataDir: c.Distributor.DataDir, Upgrader: upgrades{r.upgrader},
 		Identity: r.identity, Cluster: r.others(), Version: c.Distributor.Version, Registerer: i.Registerer(), Logger: r.logger.With("component", "admin"),
 	})
 	if err == nil {

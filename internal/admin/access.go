@@ -3,7 +3,6 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"math"
@@ -12,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
@@ -23,8 +23,7 @@ type Access struct {
 	rules    atomic.Pointer[rules]
 	sessions *sessions
 	failures *credential.Failures
-	// authorities returns those of client certificates that are in force; nil: there are none.
-	authorities func() *x509.CertPool
+	secure   *certificate.Listener // nil: without TLS
 }
 
 // rules are what the settings say about access. They are immutable.
@@ -39,8 +38,8 @@ type rules struct {
 
 // NewAccess returns the access that the settings describe; secure is the TLS of the listener,
 // or nil. It reads ADMIN_TOKENS_FILE, which the watcher reads anew when it changes.
-func NewAccess(config control.AdminConfig, watcher *filewatch.Watcher, secure *tls.Config) (*Access, error) {
-	a := &Access{watcher: watcher, sessions: newSessions(), failures: credential.NewFailures(), authorities: authoritiesOf(secure)}
+func NewAccess(config control.AdminConfig, watcher *filewatch.Watcher, secure *certificate.Listener) (*Access, error) {
+	a := &Access{watcher: watcher, sessions: newSessions(), failures: credential.NewFailures(), secure: secure}
 	commit, _, err := a.Prepare(config)
 	if err != nil {
 		return nil, err
@@ -68,33 +67,40 @@ func (a *Access) Prepare(config control.AdminConfig) (commit, abort func(), err 
 			return nil, nil, err
 		}
 	}
+	secured, forget := func() {}, func() {}
+	if a.secure != nil {
+		if secured, forget, err = a.secure.Prepare(listenerConfig(config)); err != nil {
+			next.closeUnless(old)
+			return nil, nil, err
+		}
+	}
 	commit = func() {
+		secured()
 		a.rules.Store(next)
 		if old != nil && old.file != nil && old.file != next.file {
 			old.file.Close()
 		}
 	}
 	abort = func() {
-		if next.file != nil && (old == nil || next.file != old.file) {
-			next.file.Close()
-		}
+		forget()
+		next.closeUnless(old)
 	}
 	return commit, abort, nil
 }
 
-// authoritiesOf returns what returns the authorities of client certificates that a listener
-// has now.
-func authoritiesOf(secure *tls.Config) func() *x509.CertPool {
-	if secure == nil {
-		return nil
+// closeUnless ends the watch of the tokens file unless the old rules have it, too.
+func (r *rules) closeUnless(old *rules) {
+	if r.file != nil && (old == nil || r.file != old.file) {
+		r.file.Close()
 	}
-	return func() *x509.CertPool {
-		now, err := secure.GetConfigForClient(nil)
-		if err != nil || now.ClientCAs == nil {
-			return x509.NewCertPool() // trusts nobody, unlike none
-		}
-		return now.ClientCAs
+}
+
+// authorities returns those of client certificates that are in force now.
+func (a *Access) authorities() *x509.CertPool {
+	if now := a.secure.ClientCAs(); now != nil {
+		return now
 	}
+	return x509.NewCertPool() // trusts nobody, unlike nil
 }
 
 // by is how a caller was authenticated.
@@ -144,7 +150,7 @@ func (a *Access) token(presented []byte) *credential.Principal {
 // a file that gives names their roles, the authority alone decides. The handshake verified the
 // certificate; since then it may have expired, or the authorities may be others.
 func (a *Access) certificate(r *http.Request, now time.Time) *credential.Principal {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || a.authorities == nil {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || a.secure == nil {
 		return nil
 	}
 	cert, intermediates := r.TLS.PeerCertificates[0], x509.NewCertPool()

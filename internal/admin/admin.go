@@ -39,9 +39,8 @@ const (
 // Dependencies are what an admin API needs.
 type Dependencies struct {
 	Controller *control.Controller
-	Access     *Access
-	// TLS is nil for plain HTTP.
-	TLS *tls.Config
+	// Access has the TLS of the listener, too.
+	Access *Access
 	// DataDir is where the audit log is.
 	DataDir string
 	// Upgrader replaces the program; nil: it cannot be replaced.
@@ -94,6 +93,7 @@ type api struct {
 	started     time.Time
 	cluster     Cluster
 	local       bool // only processes of this machine can connect
+	overviews   overviews
 
 	eventStreams, traceStreams slots
 }
@@ -137,8 +137,8 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 		ErrorLog:                     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
 	}
 	serving := net.Listener(bounded)
-	if deps.TLS != nil {
-		serving = tls.NewListener(serving, deps.TLS)
+	if secure := deps.Access.secure; secure != nil {
+		serving = tls.NewListener(serving, secure.TLS())
 	}
 	go func() {
 		defer close(s.done)

@@ -91,12 +91,16 @@ func listenUnix(path string) (net.Listener, error) {
 
 // TLS returns the TLS of the admin API, or nil for plain HTTP. Clients may present a
 // certificate; a browser has a session instead.
-func TLS(config control.AdminConfig, store *certificate.Store) (*tls.Config, error) {
-	files := certificate.Config{Cert: config.TLSCert, Key: config.TLSKey, ClientCA: config.ClientCA}
+func TLS(config control.AdminConfig, store *certificate.Store) (*certificate.Listener, error) {
+	files := listenerConfig(config)
 	if !files.Enabled() {
 		return nil, nil
 	}
 	return store.Listener(certificate.Admin, "ADMIN_", files, tls.VerifyClientCertIfGiven)
+}
+
+func listenerConfig(config control.AdminConfig) certificate.Config {
+	return certificate.Config{Cert: config.TLSCert, Key: config.TLSKey, ClientCA: config.ClientCA}
 }
 
 // CheckCredentials returns the errors of the files of certificates and tokens.

@@ -20,7 +20,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 	"github.com/logstreamer/logstreamer/internal/control"
-	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
 // Logs have the name that clients use, not the first one of the socket.
@@ -161,10 +160,10 @@ func overUnix(t *testing.T, l net.Listener, path string) int {
 	return statusOf(t, transport, "http://localhost/-/healthy", "")
 }
 
-func serveProbes(t *testing.T, l net.Listener, config control.AdminConfig, secure *tls.Config) *Server {
+func serveProbes(t *testing.T, l net.Listener, config control.AdminConfig, secure *certificate.Listener) *Server {
 	t.Helper()
 	server, err := Serve(l, Dependencies{
-		Access: newAccess(t, config, secure), TLS: secure, DataDir: t.TempDir(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Access: newAccess(t, config, secure), DataDir: t.TempDir(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -223,10 +222,7 @@ func TestTLS(t *testing.T) {
 		certs[name], err = tls.X509KeyPair(pair.Cert, pair.Key)
 		must(err)
 	}
-	watcher, err := filewatch.New(slog.New(slog.DiscardHandler), nil)
-	must(err)
-	store, err := certificate.NewStore(watcher, prometheus.NewRegistry())
-	must(err)
+	watcher, store := newStore(t)
 	serve := func(config control.AdminConfig) (string, *Server) {
 		secure, err := TLS(config, store)
 		must(err)

@@ -26,6 +26,9 @@ func (a *api) listEvents(r *request) (*answer, error) {
 		}
 		return a.streamEvents(log, after)
 	}
+	if !r.has("after") {
+		after = max(0, log.Last()-limit)
+	}
 	if wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), wait)
 		defer cancel()

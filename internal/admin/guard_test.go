@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
@@ -77,12 +78,22 @@ func newGuarded(t *testing.T, config control.AdminConfig) *guarded {
 	return g
 }
 
-func newAccess(t *testing.T, config control.AdminConfig, secure *tls.Config) *Access {
+func newStore(t *testing.T) (*filewatch.Watcher, *certificate.Store) {
 	t.Helper()
 	watcher, err := filewatch.New(slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	store, err := certificate.NewStore(watcher, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return watcher, store
+}
+
+func newAccess(t *testing.T, config control.AdminConfig, secure *certificate.Listener) *Access {
+	t.Helper()
+	watcher, _ := newStore(t)
 	access, err := NewAccess(config, watcher, secure)
 	if err != nil {
 		t.Fatal(err)
@@ -418,7 +429,7 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 		if operator.Load() || viewer.Load() || session.Load() {
 			t.Fatal("a stream ended before its credential")
 		}
-		time.Sleep(time.Second + heartbeat)
+		time.Sleep(time.Second + credentialInterval)
 		if operator.Load() || viewer.Load() || !session.Load() {
 			t.Errorf("the session ended: its stream ended %v, those of tokens %v, %v", session.Load(), operator.Load(), viewer.Load())
 		}
@@ -428,7 +439,7 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 			t.Fatal(err)
 		}
 		commit()
-		time.Sleep(heartbeat)
+		time.Sleep(credentialInterval)
 		synctest.Wait()
 		if !operator.Load() || viewer.Load() {
 			t.Errorf("a token was withdrawn: its stream ended %v, that of another %v", operator.Load(), viewer.Load())
@@ -439,7 +450,7 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 			t.Fatal(err)
 		}
 		commit() // the token has another name and role
-		time.Sleep(heartbeat)
+		time.Sleep(credentialInterval)
 		synctest.Wait()
 		if !viewer.Load() {
 			t.Error("a token got another role: its stream goes on")
@@ -463,11 +474,19 @@ func TestExpiredCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authorities := x509.NewCertPool()
-	authorities.AppendCertsFromPEM(ca.PEM)
-	access := newAccess(t, control.AdminConfig{ClientCA: "ca.pem"}, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		return &tls.Config{ClientCAs: authorities}, nil
-	}})
+	config := control.AdminConfig{ClientCA: filepath.Join(t.TempDir(), "ca.pem")}
+	if err := os.WriteFile(config.ClientCA, ca.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if config.TLSCert, config.TLSKey, err = pair.Write(t.TempDir(), "server"); err != nil {
+		t.Fatal(err)
+	}
+	_, store := newStore(t)
+	secure, err := TLS(config, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access := newAccess(t, config, secure)
 	r := httptest.NewRequest("GET", "/v1/thing", nil)
 	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
 	if c, _ := access.authenticate(r, now); c == nil || c.Name != "viewer" {

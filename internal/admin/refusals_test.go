@@ -54,6 +54,9 @@ func TestRefusalsNameTheValue(t *testing.T) {
 		{"PUT", "/v1/limits?emitter=web-1", `{"rate":-1}`, "rate", `-1`},
 		{"PUT", "/v1/limits?emitter=web-1", `{"rate":0,"burst":5}`, "burst", `5`},
 		{"PATCH", "/v1/settings", `{"rate_burst":5}`, "rate_burst", `5`},
+		{"PATCH", "/v1/settings", `{"analyzer_ca":"/none"}`, "analyzer_ca", `"/none"`},
+		{"PATCH", "/v1/settings", `{"admin_tls_client_ca":"/none"}`, "admin_tls_client_ca", `"/none"`},
+		{"PATCH", "/v1/settings", `{"admin_tokens_file":"/none"}`, "admin_tokens_file", `"/none"`},
 		{"PATCH", "/v1/settings", `{"memory_limit_bytes":2000000}`, "memory_limit_bytes", `2000000`},
 	} {
 		refused := s.want(422, invalidSetting, c.method, c.path, c.body, "If-Match", s.ok("GET", "/v1/analyzers", "").Header.Get("ETag"))

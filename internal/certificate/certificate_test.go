@@ -89,9 +89,9 @@ func (f *fixture) serverConfig(name string) Config {
 
 func (f *fixture) listener(c Config) *tls.Config {
 	f.Helper()
-	config, err := f.store.Listener(Ingest, "", c, tls.RequireAndVerifyClientCert)
+	l, err := f.store.Listener(Ingest, "", c, tls.RequireAndVerifyClientCert)
 	f.must(err)
-	return config
+	return l.TLS()
 }
 
 func (f *fixture) client(c ClientConfig) *Client {

@@ -5,17 +5,16 @@
 package certificate
 
 import (
-	"fmt"
-
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
 // Config is the TLS of a listener; the tags are those of package config, and its owner
 // prefixes them. Without a certificate the listener has no TLS.
 type Config struct {
-	Cert     string `env:"TLS_CERT" help:"PEM file of the certificate, with its chain; enables TLS (default: none)"`
-	Key      string `env:"TLS_KEY" help:"PEM file of the certificate's key"`
-	ClientCA string `env:"TLS_CLIENT_CA" help:"PEM file of the CAs whose client certificates are required (default: none is required)"`
+	Cert     string `env:"TLS_CERT" reload:"replace" help:"PEM file of the certificate, with its chain; enables TLS (default: none)"`
+	Key      string `env:"TLS_KEY" reload:"replace" help:"PEM file of the certificate's key"`
+	ClientCA string `env:"TLS_CLIENT_CA" reload:"live" help:"PEM file of the CAs whose client certificates are required (default: none is required)"`
 }
 
 // Enabled reports whether the listener has TLS.
@@ -27,7 +26,7 @@ func (c Config) Validate(prefix string) error {
 		return err
 	}
 	if c.ClientCA != "" && !c.Enabled() {
-		return fmt.Errorf("%sTLS_CLIENT_CA is %q: it must be empty without %sTLS_CERT and %sTLS_KEY, which it goes with", prefix, c.ClientCA, prefix, prefix)
+		return config.Refuse(prefix+"TLS_CLIENT_CA", c.ClientCA, "empty without "+prefix+"TLS_CERT and "+prefix+"TLS_KEY", "%sTLS_CLIENT_CA is %q: it must be empty without %sTLS_CERT and %sTLS_KEY, which it goes with", prefix, c.ClientCA, prefix, prefix)
 	}
 	return nil
 }
@@ -35,10 +34,10 @@ func (c Config) Validate(prefix string) error {
 // ClientConfig is the TLS of connections to a server; the tags are those of package config,
 // and its owner prefixes them. It is comparable.
 type ClientConfig struct {
-	CA         string `env:"CA" help:"PEM file of the CAs that sign the server's certificate (default: those of the system)"`
-	Cert       string `env:"CERT" help:"PEM file of the client certificate, with its chain (default: none)"`
-	Key        string `env:"KEY" help:"PEM file of the client certificate's key"`
-	ServerName string `env:"SERVER_NAME" help:"name that the server's certificate must have (default: the host of the URL)"`
+	CA         string `env:"CA" reload:"live" help:"PEM file of the CAs that sign the server's certificate (default: those of the system)"`
+	Cert       string `env:"CERT" reload:"live" help:"PEM file of the client certificate, with its chain (default: none)"`
+	Key        string `env:"KEY" reload:"live" help:"PEM file of the client certificate's key"`
+	ServerName string `env:"SERVER_NAME" reload:"live" help:"name that the server's certificate must have (default: the host of the URL)"`
 }
 
 // Validate returns an error if settings are missing. The prefix is that of the settings.

@@ -125,7 +125,8 @@ func (l *Loaded[T]) Text(s Setting) string { return s.text(s.field(reflect.Value
 // Origin returns where the value of the setting with that key comes from.
 func (l *Loaded[T]) Origin(key string) Origin { return l.origins[key] }
 
-// Change is a setting whose values differ, as text; those of a secret are masked.
+// Change is a setting whose values differ, as text; those of a secret are masked. Live reports
+// whether a running process can apply this change.
 type Change struct {
 	Setting
 	Old, New string
@@ -137,6 +138,9 @@ func Diff[T any](old, updated T) []Change {
 	for _, s := range settingsOf(reflect.TypeFor[T]()) {
 		before, after := s.field(reflect.ValueOf(old)), s.field(reflect.ValueOf(updated))
 		if !reflect.DeepEqual(before.Interface(), after.Interface()) {
+			if s.tag.Get("reload") == replace && (before.IsZero() || after.IsZero()) {
+				s.Live = false
+			}
 			changes = append(changes, Change{s, s.detail(before), s.detail(after)})
 		}
 	}

@@ -143,6 +143,17 @@ func TestLoadAgain(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	for _, c := range []struct {
+		old, updated string
+		live         bool
+	}{{"a", "b", true}, {"", "b", false}, {"a", "", false}} {
+		type replaced struct {
+			File string `env:"FILE" reload:"replace"`
+		}
+		if changes := Diff(replaced{c.old}, replaced{c.updated}); len(changes) != 1 || changes[0].Live != c.live {
+			t.Errorf("from %q to %q: %+v", c.old, c.updated, changes)
+		}
+	}
 	write(t, loader.File, "port: many\n")
 	if _, err := loader.Load(); err == nil {
 		t.Error("a bad file is loaded")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,8 @@ import (
 //	zero     what 0 means, for messages
 //	enum     the allowed values, separated by commas
 //	auto     true: a default out of bounds means that it depends on other settings
-//	reload   live: a running process can apply a change; otherwise it needs a restart
+//	reload   live: a running process can apply a change; replace: it can unless the setting was
+//	         empty, or becomes so; otherwise a change needs a restart
 //	secret   true: the value is never shown
 //
 // A field of a struct type may have a prefix, which the environment variables of its
@@ -29,7 +31,7 @@ import (
 // error without the field).
 type Setting struct {
 	Env, Flag, Key, Help string
-	// Live reports whether a running process can apply a change.
+	// Live reports whether a running process can apply a change; see Change.Live.
 	Live bool
 
 	typ   reflect.Type
@@ -38,6 +40,9 @@ type Setting struct {
 	tag   reflect.StructTag
 	auto  bool
 }
+
+// replace is a value of the tag reload.
+const replace = "replace"
 
 // settingsOf returns the settings of a struct.
 func settingsOf(t reflect.Type) []Setting { return prefixedSettings(t, "") }
@@ -54,7 +59,7 @@ func prefixedSettings(t reflect.Type, prefix string) []Setting {
 			name = cmp.Or(name, strings.ReplaceAll(strings.ToLower(env), "_", "-"))
 			settings = append(settings, Setting{
 				Env: env, Flag: name, Key: cmp.Or(key, strings.ToLower(env), name), Help: field.Tag.Get("help"),
-				Live: field.Tag.Get("reload") == "live", typ: field.Type, index: field.Index, tag: field.Tag, auto: field.Tag.Get("auto") == "true",
+				Live: slices.Contains([]string{"live", replace}, field.Tag.Get("reload")), typ: field.Type, index: field.Index, tag: field.Tag, auto: field.Tag.Get("auto") == "true",
 			})
 		case field.Type.Kind() == reflect.Struct:
 			for _, s := range prefixedSettings(field.Type, prefix+field.Tag.Get("prefix")) {
@@ -85,6 +90,10 @@ func (s Setting) items() []Setting {
 func (s Setting) set(field reflect.Value, text string, from Origin) error {
 	needed, err := s.parse(field, text)
 	allowed := s.outOfBounds(field)
+	reason := ""
+	if err != nil {
+		reason = err.Error()
+	}
 	switch inWords := s.tag.Get("allowed"); {
 	case err == nil && allowed == "":
 		return nil
@@ -97,7 +106,7 @@ func (s Setting) set(field reflect.Value, text string, from Origin) error {
 	default:
 		err = fmt.Errorf("%s is %v: it must be %s", s.name(from), s.mask(field.Interface()), allowed)
 	}
-	return &ValueError{Key: s.Key, Value: s.refused(text), Allowed: cmp.Or(s.Allowed(), allowed), Err: err}
+	return &ValueError{Key: s.Key, Value: s.refused(text), Allowed: cmp.Or(s.Allowed(), allowed, reason), Err: err}
 }
 
 // refused returns a text that is no value of the setting: as a number or a truth value, if it

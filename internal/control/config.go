@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/logging"
 )
@@ -32,9 +34,9 @@ type AdminConfig struct {
 	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read, operate and register (of analyzers)"`
 	Hosts      Hosts  `env:"ADMIN_HOSTS" reload:"live" help:"host names under which browsers may use the admin API, besides localhost and addresses"`
 	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API, and events, over restarts, in DATA_DIR/overrides.json and events.ndjson"`
-	TLSCert    string `env:"ADMIN_TLS_CERT" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`
-	TLSKey     string `env:"ADMIN_TLS_KEY" help:"key file of ADMIN_TLS_CERT, PEM"`
-	ClientCA   string `env:"ADMIN_TLS_CLIENT_CA" help:"file of the authorities whose client certificates the admin API accepts, PEM; a certificate's name has its role in ADMIN_TOKENS_FILE"`
+	TLSCert    string `env:"ADMIN_TLS_CERT" reload:"replace" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`
+	TLSKey     string `env:"ADMIN_TLS_KEY" reload:"replace" help:"key file of ADMIN_TLS_CERT, PEM"`
+	ClientCA   string `env:"ADMIN_TLS_CLIENT_CA" reload:"live" help:"file of the authorities whose client certificates the admin API accepts, PEM; a certificate's name has its role in ADMIN_TOKENS_FILE"`
 }
 
 // Hosts are host names.
@@ -77,22 +79,32 @@ func (c Config) Validate() error {
 
 func (c AdminConfig) validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return fmt.Errorf("ADMIN_TLS_CERT is %q and ADMIN_TLS_KEY is %q: both are needed, or none", c.TLSCert, c.TLSKey)
+		return config.Refuse("ADMIN_TLS_CERT", c.TLSCert, "a file together with ADMIN_TLS_KEY, or both empty",
+			"ADMIN_TLS_CERT is %q and ADMIN_TLS_KEY is %q: both are needed, or none", c.TLSCert, c.TLSKey)
 	}
 	if c.ClientCA != "" && c.TLSCert == "" {
-		return fmt.Errorf("ADMIN_TLS_CLIENT_CA is %q: it goes with ADMIN_TLS_CERT and ADMIN_TLS_KEY", c.ClientCA)
+		return config.Refuse("ADMIN_TLS_CLIENT_CA", c.ClientCA, "empty without ADMIN_TLS_CERT and ADMIN_TLS_KEY",
+			"ADMIN_TLS_CLIENT_CA is %q: it goes with ADMIN_TLS_CERT and ADMIN_TLS_KEY", c.ClientCA)
 	}
 	if path, isPath := c.UnixPath(); c.Addr == Off || isPath && path != "" {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
-		return fmt.Errorf("ADMIN_ADDR is %q: it must be host:port such as 127.0.0.1:8081, unix:/path or off", c.Addr)
+		const allowed = "host:port such as 127.0.0.1:8081, unix:/path or off"
+		return config.Refuse("ADMIN_ADDR", c.Addr, allowed, "ADMIN_ADDR is %q: it must be %s", c.Addr, allowed)
 	}
 	if !isLoopback(host) && c.Token == "" && c.TokensFile == "" && c.ClientCA == "" {
-		return fmt.Errorf("ADMIN_ADDR is %q, which others can reach: set ADMIN_TOKEN, ADMIN_TOKENS_FILE or ADMIN_TLS_CLIENT_CA, or use 127.0.0.1", c.Addr)
+		return config.Refuse("ADMIN_ADDR", c.Addr, "without a credential a loopback address",
+			"ADMIN_ADDR is %q, which others can reach: set ADMIN_TOKEN, ADMIN_TOKENS_FILE or ADMIN_TLS_CLIENT_CA, or use 127.0.0.1", c.Addr)
 	}
 	return nil
+}
+
+// credentialPaths returns the paths of the files of certificates and tokens.
+func (c AdminConfig) credentialPaths() []string {
+	paths := []string{c.TokensFile, c.TLSCert, c.TLSKey, c.ClientCA}
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
 // UnixPath returns the path of an address that is a Unix socket.

@@ -336,7 +336,8 @@ func (c *Controller) tryOut(kind string, after *revision) error {
 func (c *Controller) prepare(kind string, after *revision) (commit, abort func(), err error) {
 	use := func() {}
 	if kind == reloaded {
-		if use, err = c.Distributor().StageCredentials(); err != nil {
+		paths := append(after.Config.Distributor.CredentialPaths(), after.Config.Admin.credentialPaths()...)
+		if use, err = c.Distributor().StageCredentials(paths); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -415,17 +416,23 @@ func validate(r *revision, changes []Changed) error {
 	if err := r.Config.Validate(); err != nil {
 		return refuseInvalid(err)
 	}
-	var fixed []string
+	return requireRestart(slices.DeleteFunc(slices.Clone(changes), func(change Changed) bool { return change.live }))
+}
+
+// requireRestart returns the Error of changes that need a restart, with the first one, or nil
+// if there are none.
+func requireRestart(changes []Changed) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	var all []string
 	for _, change := range changes {
-		if !change.live {
-			fixed = append(fixed, fmt.Sprintf("%s (%s, would be %s)", change.key, change.Old, change.New))
-		}
+		all = append(all, fmt.Sprintf("%s (%s, would be %s)", change.key, change.Old, change.New))
 	}
-	if len(fixed) > 0 {
-		slices.Sort(fixed)
-		return refuse(RestartRequired, "these settings change only with a restart, and nothing was changed: %s", strings.Join(fixed, ", "))
-	}
-	return nil
+	slices.Sort(all)
+	refusal := refuse(RestartRequired, "these settings change only with a restart, and nothing was changed: %s", strings.Join(all, ", "))
+	refusal.Key, refusal.Value, refusal.Allowed = changes[0].key, changes[0].New, fmt.Sprintf("%s until a restart", changes[0].Old)
+	return refusal
 }
 
 // report adds an event for each change, and logs them.

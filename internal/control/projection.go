@@ -22,10 +22,13 @@ type Projection struct {
 
 // project adds the projected shares to a result, and warnings about them.
 func (c *Controller) project(r *revision, result *Result) {
-	if c.Distributor() == nil {
-		return
+	if c.Distributor() != nil {
+		c.projectFrom(c.Distributor().Status(), r, result)
 	}
-	status := c.Distributor().Status()
+}
+
+// projectFrom is project for a state of the analyzers.
+func (c *Controller) projectFrom(status distributor.Status, r *revision, result *Result) {
 	known := make(map[string]distributor.AnalyzerStatus)
 	for _, one := range status.Analyzers {
 		known[one.ID] = one

@@ -136,6 +136,9 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%s: what may be a token is shown: %v", name, err)
 		}
 	}
+	if _, err := Parse([]byte(strings.Repeat("no name\n", 1000)), Emitters); err == nil || strings.Contains(err.Error(), "line 11") || !strings.Contains(err.Error(), "there may be more") {
+		t.Errorf("errors of a file that is something else: %.1000v", err)
+	}
 	var many strings.Builder
 	for i := range maxPrincipals + 1 {
 		fmt.Fprintf(&many, "n%d cert:c%d\n", i, i)

@@ -31,8 +31,12 @@ func (f Form) syntax() string {
 	return "NAME sha256:HEX|cert:NAME… [emitters=PATTERN,…] [rate=MESSAGES]"
 }
 
-// maxPrincipals bounds a file.
-const maxPrincipals = 10_000
+const (
+	// maxPrincipals bounds a file.
+	maxPrincipals = 10_000
+	// maxErrors bounds the lines that an error names, since any file may be given by mistake.
+	maxErrors = 10
+)
 
 var (
 	nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -61,6 +65,10 @@ func Parse(text []byte, form Form) (*Set, error) {
 		}
 		if err := p.line(words); err != nil {
 			errs = append(errs, fmt.Errorf("line %d: %w", number, err))
+		}
+		if len(errs) == maxErrors {
+			errs = append(errs, errors.New("there may be more"))
+			break
 		}
 	}
 	switch {

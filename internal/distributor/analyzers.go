@@ -38,9 +38,9 @@ const (
 )
 
 // sameAnalyzer reports whether a target of the next configuration is the same analyzer: all
-// but weight and state is equal.
+// but weight, state and TLS is equal.
 func (t Target) sameAnalyzer(next Target) bool {
-	t.Weight, t.State = next.Weight, next.State
+	t.Weight, t.State, t.TLS = next.Weight, next.State, next.TLS
 	t.URL, next.URL = placeOf(t.URL), placeOf(next.URL)
 	return t == next
 }

@@ -38,7 +38,7 @@ type Config struct {
 	// TLS is that of the ingest port.
 	TLS certificate.Config
 	// TokensFile has the principals that may send packets; empty lets everybody.
-	TokensFile string `env:"INGEST_TOKENS_FILE" help:"file of the tokens that may send packets, with lines such as: web sha256:HEX emitters=web-* rate=1000 (default: no token is needed)"`
+	TokensFile string `env:"INGEST_TOKENS_FILE" reload:"replace" help:"file of the tokens that may send packets, with lines such as: web sha256:HEX emitters=web-* rate=1000 (default: no token is needed)"`
 	// AnalyzerTLS is that of analyzers with https, where they have none of their own.
 	AnalyzerTLS certificate.ClientConfig `prefix:"ANALYZER_"`
 	// Memory bounds what is held in memory, with either journal.

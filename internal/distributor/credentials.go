@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,14 +20,20 @@ import (
 type credentials struct {
 	files        *filewatch.Watcher
 	certificates *certificate.Store
-	ingest       *tls.Config                      // nil: without TLS
-	tokens       *filewatch.File[*credential.Set] // nil: no token is needed
+	ingest       *certificate.Listener         // nil: without TLS
+	tokens       atomic.Pointer[emitterTokens] // nil: no token is needed
 
 	handshakeFailures prometheus.Counter // of the ingest port
 
 	mu             sync.Mutex // guards the fields below
 	clients        map[certificate.ClientConfig]*certificate.Client
 	authorizations map[authorization]*filewatch.File[string]
+}
+
+// emitterTokens are the principals that may send packets.
+type emitterTokens struct {
+	path string
+	file *filewatch.File[*credential.Set]
 }
 
 // loadCredentials returns the errors of all files together.
@@ -55,8 +63,8 @@ func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.R
 		errs = append(errs, err)
 	}
 	if config.TokensFile != "" {
-		source := filewatch.Source{Key: "INGEST_TOKENS_FILE", Path: config.TokensFile}
-		c.tokens, err = credential.Load(c.files, "ingest_tokens", source, credential.Emitters)
+		tokens, err := c.loadTokens(config.TokensFile)
+		c.tokens.Store(tokens)
 		errs = append(errs, err)
 	}
 	_, err = c.client("ANALYZER_", config.AnalyzerTLS) // also if no analyzer needs it yet
@@ -81,24 +89,82 @@ func (c Config) CheckCredentials() error {
 	return err
 }
 
-// principals returns what returns the principals that may send packets; nil is everybody.
-func (c *credentials) principals() func() *credential.Set {
-	if c.tokens == nil {
-		return nil
-	}
-	return c.tokens.Value
-}
-
-// analyzer returns the TLS of an analyzer, or nil if it has none.
-func (c *credentials) analyzer(t Target, fallback certificate.ClientConfig) (func(host string) *tls.Config, error) {
-	if !sink.HasTLS(t.URL) {
-		return nil, nil
-	}
-	client, err := c.client(t.tlsPrefix(), t.TLS.Or(fallback))
+func (c *credentials) loadTokens(path string) (*emitterTokens, error) {
+	source := filewatch.Source{Key: "INGEST_TOKENS_FILE", Path: path}
+	file, err := credential.Load(c.files, "ingest_tokens", source, credential.Emitters)
 	if err != nil {
 		return nil, err
 	}
-	return client.TLS, nil
+	return &emitterTokens{path, file}, nil
+}
+
+// principals returns what returns the principals that may send packets; nil is everybody.
+func (c *credentials) principals() func() *credential.Set {
+	if c.tokens.Load() == nil {
+		return nil
+	}
+	return func() *credential.Set { return c.tokens.Load().file.Value() }
+}
+
+// listenerTLS returns the TLS of the ingest port, or nil.
+func (c *credentials) listenerTLS() *tls.Config {
+	if c.ingest == nil {
+		return nil
+	}
+	return c.ingest.TLS()
+}
+
+// prepared are the files of the ingest port that another configuration names. Either commit or
+// abort must be called.
+type prepared struct{ commit, abort []func() }
+
+func (p prepared) done(list []func()) {
+	for _, f := range list {
+		f()
+	}
+}
+
+// prepare reads the files that another configuration names for the ingest port and for all
+// analyzers. Those of analyzers are kept or forgotten by keep.
+func (c *credentials) prepare(next Config) (p prepared, err error) {
+	if c.ingest != nil {
+		commit, abort, err := c.ingest.Prepare(next.TLS)
+		if err != nil {
+			return p, err
+		}
+		p.commit, p.abort = append(p.commit, commit), append(p.abort, abort)
+	}
+	if old := c.tokens.Load(); old != nil && old.path != next.TokensFile {
+		tokens, err := c.loadTokens(next.TokensFile)
+		if err != nil {
+			p.done(p.abort)
+			return p, err
+		}
+		p.commit = append(p.commit, func() { c.tokens.Store(tokens); old.file.Close() })
+		p.abort = append(p.abort, tokens.file.Close)
+	}
+	if _, err := c.client("ANALYZER_", next.AnalyzerTLS); err != nil {
+		p.done(p.abort)
+		return p, err
+	}
+	return p, nil
+}
+
+// clientTLS is the TLS of one analyzer, which a configuration may change while the analyzer
+// runs: the next connections have it.
+type clientTLS struct {
+	current atomic.Pointer[certificate.Client]
+}
+
+func (c *clientTLS) config(host string) *tls.Config { return c.current.Load().TLS(host) }
+
+// analyzer returns the TLS of an analyzer, or nil if it has none. Its files are watched until
+// keep.
+func (c *credentials) analyzer(t Target, fallback certificate.ClientConfig) (*certificate.Client, error) {
+	if !sink.HasTLS(t.URL) {
+		return nil, nil
+	}
+	return c.client(t.tlsPrefix(), t.TLS.Or(fallback))
 }
 
 // client returns the TLS of a configuration. Its files are watched once, until keep.
@@ -141,11 +207,20 @@ func (c *credentials) keep(config Config) {
 	}
 }
 
-// StageCredentials looks at the files of certificates and tokens now, and returns the errors
-// of those that cannot be used. What has changed is in use after commit, and not before. It
-// may be called concurrently.
-func (d *Distributor) StageCredentials() (commit func(), err error) {
-	return d.credentials.files.Stage()
+// CredentialPaths returns the paths of the files of certificates and tokens.
+func (c Config) CredentialPaths() []string {
+	paths := []string{c.TLS.Cert, c.TLS.Key, c.TLS.ClientCA, c.TokensFile}
+	for _, t := range append(Targets{{TLS: c.AnalyzerTLS}}, c.Targets...) {
+		paths = append(paths, t.TLS.CA, t.TLS.Cert, t.TLS.Key, t.Token().File)
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
+}
+
+// StageCredentials looks now at the files of certificates and tokens that have one of the
+// paths, those of the configuration to come, and returns the errors of those that cannot be
+// used. What has changed is in use after commit, and not before. It may be called concurrently.
+func (d *Distributor) StageCredentials(paths []string) (commit func(), err error) {
+	return d.credentials.files.Stage(paths)
 }
 
 // CredentialFiles returns the watcher of the files, and Certificates the store on it, for

@@ -135,7 +135,7 @@ func (d *Distributor) serveIngest(l net.Listener, released []net.Conn) {
 	d.serving = l
 	d.ingestServer = server.Serve(l, d.Config().Server, server.Dependencies{
 		Routes: d.route, Protocol: d.protocol, Released: released, Logger: d.logger.With("component", "ingest"),
-		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+		TLS: d.credentials.listenerTLS(), HandshakeFailed: d.credentials.handshakeFailures.Inc,
 	})
 }
 

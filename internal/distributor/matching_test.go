@@ -104,6 +104,9 @@ func bareDistributor(t *rapid.T) *Distributor {
 		t.Fatal(err)
 	}
 	d := &Distributor{logger: slog.New(slog.DiscardHandler), upstreamMetrics: metrics, leases: discovery.NewLeases()}
+	if d.credentials, err = loadCredentials(DefaultConfig(), d.logger, nil); err != nil {
+		t.Fatal(err)
+	}
 	d.roster.Store(new(roster))
 	return d
 }

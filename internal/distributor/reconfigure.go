@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
@@ -62,7 +63,7 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 	if len(change.joining) > 0 {
 		started := d.startAnalyzers(ctx, change.joining, joinTimeout)
 		if err := ctx.Err(); err != nil {
-			d.discard(change.joining, started)
+			d.discard(change, started)
 			return err
 		}
 	}
@@ -89,7 +90,7 @@ func (d *Distributor) CheckConfig(next Config) error {
 	}
 	change, err := d.plan(next)
 	if err == nil {
-		d.discard(change.joining, nil)
+		d.discard(change, nil)
 	}
 	return err
 }
@@ -117,24 +118,41 @@ func requireRestart(current, next Config) error {
 type change struct {
 	present []running // with those that join
 	joining []running
-	leaving []*leaver // that are no longer present
+	leaving []*leaver                          // that are no longer present
+	clients map[*clientTLS]*certificate.Client // of those that stay
+	files   prepared                           // of the ingest port
 }
 
-// plan returns the change to a configuration. It creates the analyzers that join.
-func (d *Distributor) plan(next Config) (change, error) {
-	var c change
+// plan returns the change to a configuration. It creates the analyzers that join, and reads the
+// files of certificates and tokens that are others.
+func (d *Distributor) plan(next Config) (c change, err error) {
+	if c.files, err = d.credentials.prepare(next); err != nil {
+		d.credentials.keep(d.Config())
+		return change{}, err
+	}
+	defer func() {
+		if err != nil {
+			d.discard(c, nil)
+			c = change{}
+		}
+	}()
+	c.clients = make(map[*clientTLS]*certificate.Client)
 	left := slices.Clone(d.present())
 	for _, one := range d.members(next) {
 		at := slices.IndexFunc(left, func(a running) bool { return a.target.sameAnalyzer(one.Target) })
 		if at >= 0 {
-			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group, one.registered})
+			if left[at].tls != nil {
+				if c.clients[left[at].tls], err = d.credentials.analyzer(one.Target, next.AnalyzerTLS); err != nil {
+					return c, err
+				}
+			}
+			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group, one.registered, left[at].tls})
 			left = slices.Delete(left, at, at+1)
 			continue
 		}
 		created, err := d.newAnalyzer(next, one)
 		if err != nil {
-			d.discard(c.joining, nil)
-			return change{}, err
+			return c, err
 		}
 		c.present, c.joining = append(c.present, created), append(c.joining, created)
 	}
@@ -144,9 +162,11 @@ func (d *Distributor) plan(next Config) (change, error) {
 	return c, nil
 }
 
-// discard ends analyzers that do not join after all, once they are started unless that
-// is nil.
-func (d *Distributor) discard(joining []running, started <-chan struct{}) {
+// discard ends a change that is not made: analyzers do not join after all, and stop once they
+// are started unless that is nil.
+func (d *Distributor) discard(c change, started <-chan struct{}) {
+	joining := c.joining
+	c.files.done(c.files.abort)
 	d.credentials.keep(d.Config())
 	stats := d.router.Stats()
 	known := slices.Concat(stats.Members, stats.Former)
@@ -171,6 +191,10 @@ func (d *Distributor) discard(joining []running, started <-chan struct{}) {
 func (d *Distributor) apply(next Config, c change) {
 	d.config.Store(&next)
 	d.applySettings(next)
+	c.files.done(c.files.commit)
+	for secure, client := range c.clients {
+		secure.current.Store(client)
+	}
 	for _, a := range c.present {
 		a.Configure(next.analyzer(a.target))
 		a.SetLinger(linger(len(c.present)))

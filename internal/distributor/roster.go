@@ -14,8 +14,9 @@ import (
 type running struct {
 	*upstream.Upstream
 	target     Target
-	group      string // the id of its group, or empty
-	registered bool   // it has a lease
+	group      string     // the id of its group, or empty
+	registered bool       // it has a lease
+	tls        *clientTLS // nil: without TLS
 }
 
 // eligible reports whether the analyzer may be offered packets.
@@ -56,7 +57,7 @@ func (d *Distributor) find(id string) (running, bool) {
 func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
 	target := m.Target
 	logger := d.logger.With("component", "upstream")
-	way, err := d.credentials.sink(target, config.AnalyzerTLS, logger.With("analyzer", target.ID))
+	way, secure, err := d.credentials.sink(target, config.AnalyzerTLS, logger.With("analyzer", target.ID))
 	if err != nil {
 		return running{}, err
 	}
@@ -69,7 +70,7 @@ func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
 		OnOffer: func(deliveries []upstream.Delivery) { emit(&d.taps, tap.Routed, target.ID, deliveries) },
 	})
 	created.SetProbing(target.State != StateMaint)
-	return running{created, target, m.group, m.registered}, nil
+	return running{created, target, m.group, m.registered, secure}, nil
 }
 
 // startAnalyzers starts analyzers and waits for the results of the first probes, at most

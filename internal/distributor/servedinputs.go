@@ -35,7 +35,7 @@ func (d *Distributor) wireInputs(config Config) error {
 		return err
 	}
 	d.inputs.receivers, err = receiver.NewService(config.Receiver, receiver.Dependencies{
-		Intake: d.intake, Tokens: d.credentials.principals(), Metrics: metrics, Limits: d.inputLimits,
+		Intake: d.intake, Tokens: d.credentials.principals(), Metrics: metrics, Limits: d.inputLimits, KeepsOrigins: d.sendsOTLP,
 	})
 	if err != nil || !config.Inputs.has(InputHTTP) {
 		return err
@@ -149,14 +149,14 @@ func (d *Distributor) serveHTTP(input string, l net.Listener, protocol receiver.
 	config.DrainDelay = 0 // that of the ingest port has passed
 	return server.Serve(l, config, server.Dependencies{
 		Routes: routes, Protocol: d.protocol, NoLoops: true, Logger: d.logger.With("component", "input", "input", input),
-		TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+		TLS: d.credentials.listenerTLS(), HandshakeFailed: d.credentials.handshakeFailures.Inc,
 	})
 }
 
 // serveOTLP serves a listener of OTLP over gRPC.
 func serveOTLP(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper {
 	return otlp.ServeGRPC(socket.listener, otlp.GRPCDependencies{
-		Receiver: r, TLS: d.credentials.ingest, HandshakeFailed: d.credentials.handshakeFailures.Inc,
+		Receiver: r, TLS: d.credentials.listenerTLS(), HandshakeFailed: d.credentials.handshakeFailures.Inc,
 		MaxConnections: d.Config().Server.MaxConnections, Logger: d.logger.With("component", "input", "input", "otlp-grpc"),
 	})
 }

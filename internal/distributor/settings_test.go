@@ -210,6 +210,9 @@ var liveSettings = map[string]func(l *live){
 		l.answers(202, "", 1)
 	},
 	"RATE_LIMIT_SCOPE": nil, // TestRateLimitOfACluster
+	// TestOtherFiles
+	"TLS_CERT": nil, "TLS_KEY": nil, "TLS_CLIENT_CA": nil, "INGEST_TOKENS_FILE": nil,
+	"ANALYZER_CA": nil, "ANALYZER_CERT": nil, "ANALYZER_KEY": nil, "ANALYZER_SERVER_NAME": nil,
 	"RATE_BURST": func(l *live) {
 		l.set(func(c *Config) { c.Rate.Rate, c.Rate.Burst = 0.001, 5 })
 		l.answers(202, "", 5)

@@ -1,8 +1,10 @@
 package distributor
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
@@ -55,6 +57,11 @@ var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
 	sink.SplunkHEC:     hec.Backend,
 }
 
+// sendsOTLP reports whether an analyzer takes OTLP, for which packets keep their origins.
+func (d *Distributor) sendsOTLP() bool {
+	return slices.ContainsFunc(d.present(), func(a running) bool { return strings.HasPrefix(a.target.URL, sink.OTLP+"+") })
+}
+
 // authorization is where the Authorization field of an analyzer comes from.
 type authorization struct{ path, scheme string }
 
@@ -66,13 +73,24 @@ func (b backend) authorization() authorization {
 	return authorization{b.http.TokenFile(), b.http.Scheme()}
 }
 
-// sink returns the way to an analyzer.
-func (c *credentials) sink(t Target, fallback certificate.ClientConfig, logger *slog.Logger) (sink.Sink, error) {
-	b, err := t.backend()
+// sink returns the way to an analyzer, and its TLS, nil if it has none.
+func (c *credentials) sink(t Target, fallback certificate.ClientConfig, logger *slog.Logger) (sink.Sink, *clientTLS, error) {
+	client, err := c.analyzer(t, fallback)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	secure, err := c.analyzer(t, fallback)
+	if client == nil {
+		way, err := c.sinkOver(nil, t, logger)
+		return way, nil, err
+	}
+	own := new(clientTLS)
+	own.current.Store(client)
+	way, err := c.sinkOver(own.config, t, logger)
+	return way, own, err
+}
+
+func (c *credentials) sinkOver(secure func(host string) *tls.Config, t Target, logger *slog.Logger) (sink.Sink, error) {
+	b, err := t.backend()
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func (d *Distributor) serveStream(r *receiver.Receiver, socket inputSocket, hand
 		Logger:   d.logger.With("component", "input"),
 	}
 	if !socket.plain {
-		deps.TLS = d.credentials.ingest
+		deps.TLS = d.credentials.listenerTLS()
 	}
 	return stream.Serve(socket.listener, d.Config().Server.MaxConnections, deps)
 }

@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
@@ -38,6 +40,7 @@ type Watcher struct {
 // looker is a *File.
 type looker interface {
 	stage() (use func(), err error)
+	isAmong(paths []string) bool
 }
 
 // New returns a Watcher without files. A nil registerer gets no metrics.
@@ -80,14 +83,18 @@ func (w *Watcher) Reload() error {
 	return errors.Join(errs...)
 }
 
-// Stage looks at all files now, and returns the errors of those that cannot be used. What has
-// changed is in use after commit, and not before: either all of it is, or nothing.
-func (w *Watcher) Stage() (commit func(), err error) {
+// Stage looks now at the files with the given paths, which are those that will be needed, and
+// returns the errors of those that cannot be used. What has changed is in use after commit, and
+// not before: either all of it is, or nothing.
+func (w *Watcher) Stage(paths []string) (commit func(), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var uses []func()
 	var errs []error
 	for _, f := range w.files {
+		if !f.isAmong(paths) {
+			continue
+		}
 		use, err := f.stage()
 		uses, errs = append(uses, use), append(errs, err)
 	}
@@ -104,9 +111,11 @@ func (w *Watcher) Stage() (commit func(), err error) {
 // Source is a file, and the setting that names it.
 type Source struct{ Key, Path string }
 
-// Errorf returns an error that names the setting and the file.
+// Errorf returns an error that names the setting and the file. The key may have a prefix, such
+// as the analyzer that it is a setting of.
 func (s Source) Errorf(format string, args ...any) error {
-	return fmt.Errorf("%s is %q: %w", s.Key, s.Path, fmt.Errorf(format, args...))
+	key := s.Key[strings.LastIndexByte(s.Key, ' ')+1:]
+	return config.Refuse(key, s.Path, "a file that can be read and used", "%s is %q: %w", s.Key, s.Path, fmt.Errorf(format, args...))
 }
 
 // File is the value of one or several files together, such as a certificate and its key.
@@ -147,6 +156,11 @@ func (f *File[T]) Close() {
 	f.watcher.mu.Lock()
 	defer f.watcher.mu.Unlock()
 	f.watcher.files = slices.DeleteFunc(f.watcher.files, func(other looker) bool { return other == looker(f) })
+}
+
+// isAmong reports whether all files have one of the paths.
+func (f *File[T]) isAmong(paths []string) bool {
+	return !slices.ContainsFunc(f.sources, func(s Source) bool { return !slices.Contains(paths, s.Path) })
 }
 
 // stage reads changed files, and returns what puts them in use. It counts and logs the first

@@ -48,19 +48,23 @@ func TestDistributorsKilled(t *testing.T) {
 	y.finish()
 }
 
-// Distributors that stop in order give their packets to the others at once, and no emitter
-// that goes on to the next one is refused for long.
+// Distributors that stop in order, in the middle of envelopes, give their packets to the others
+// at once, of which none was delivered before, and no emitter that goes on to the next one is
+// refused for long.
 func TestDistributorsRestartOneByOne(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 2})
-	for range rounds(5) {
+	y := newSystem(t, setup{servers: 1, distributors: 2, environment: patient})
+	y.behave(analyzertest.Behaviour{Delay: 50 * time.Millisecond})
+	for range rounds(10) {
 		for _, d := range y.distributors {
 			y.emitters.awaitMore(t, 200)
 			d.stop()
 			d.start()
 		}
 	}
-	y.finish()
+	if duplicates := y.finish(); duplicates > 0 {
+		t.Errorf("%d packets were delivered again", duplicates)
+	}
 	for code := range y.emitters.refused {
 		if code != "503 draining" {
 			t.Errorf("packets were refused: %v", y.emitters.refused)
@@ -135,10 +139,10 @@ func TestServersStopped(t *testing.T) {
 	y.finish()
 }
 
-// Servers restart in order, one by one.
+// Servers restart in order, one by one. Packets wait while the streams' leaders are elected.
 func TestServersRestartOneByOne(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 3, distributors: 2})
+	y := newSystem(t, setup{servers: 3, distributors: 2, environment: patient})
 	for range rounds(3) {
 		for _, server := range y.servers {
 			y.emitters.awaitMore(t, 200)
@@ -148,6 +152,9 @@ func TestServersRestartOneByOne(t *testing.T) {
 		}
 	}
 	y.finish()
+	if len(y.emitters.refused) > 0 {
+		t.Errorf("packets were refused: %v", y.emitters.refused)
+	}
 }
 
 // A distributor stands still for longer than its claims last: others deliver what it had, and

@@ -5,7 +5,6 @@ package cluster
 import (
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +19,12 @@ type system struct {
 	servers      natstest.Cluster
 	distributors []*distributor
 	analyzers    []*analyzertest.Analyzer
+	recorders    []*recorder // instead of analyzers
 	emitters     *emitters
 }
+
+// weights are those of the analyzers.
+var weights = [...]float64{0.5, 0.3, 0.2}
 
 // setup is what a system has.
 type setup struct {
@@ -29,7 +32,9 @@ type setup struct {
 	environment           []string
 	// apart gives each distributor an analyzer of its own.
 	apart bool
-	nats  natstest.Options
+	// recorders makes the analyzers processes, which record who delivers.
+	recorders bool
+	nats      natstest.Options
 	// group is that of the first distributor's process.
 	group uint32
 }
@@ -37,22 +42,23 @@ type setup struct {
 func newSystem(t *testing.T, s setup) *system {
 	t.Helper()
 	y := &system{t: t, servers: natstest.StartCluster(t, s.servers, s.nats)}
-	var targets []string
-	for i := range 3 {
-		a := analyzertest.New(t)
-		y.analyzers = append(y.analyzers, a)
-		targets = append(targets, fmt.Sprintf("%s=%v", a.URL(), []float64{0.5, 0.3, 0.2}[i]))
+	for i := range weights {
+		if s.recorders {
+			y.recorders = append(y.recorders, newRecorder(t, i+1, s.distributors))
+		} else {
+			y.analyzers = append(y.analyzers, analyzertest.New(t))
+		}
 	}
 	environment := append([]string{
-		"ANALYZERS=" + strings.Join(targets, ","), "NATS_URL=" + y.servers.URL(), "NATS_MONITOR_URL=" + y.servers.Monitor(), fmt.Sprintf("JETSTREAM_REPLICAS=%d", s.servers),
+		"NATS_URL=" + y.servers.URL(), "NATS_MONITOR_URL=" + y.servers.Monitor(), fmt.Sprintf("JETSTREAM_REPLICAS=%d", s.servers),
 		"JETSTREAM_MAX_BYTES=256MiB",
 	}, s.environment...)
 	for i := range s.distributors {
-		own := environment
+		targets := y.targets(i)
 		if s.apart {
-			own = append(slices.Clone(environment), "ANALYZERS="+y.analyzers[i].URL()+"=1")
+			targets = y.analyzers[i].URL() + "=1"
 		}
-		d := newDistributor(t, i+1, own)
+		d := newDistributor(t, i+1, append([]string{"ANALYZERS=" + targets}, environment...))
 		if i == 0 {
 			d.group = s.group
 		}
@@ -64,8 +70,24 @@ func newSystem(t *testing.T, s setup) *system {
 	return y
 }
 
-// finish stops the load, waits until everything is delivered, and compares.
-func (y *system) finish() {
+// targets returns the analyzers of a distributor.
+func (y *system) targets(distributor int) string {
+	var all []string
+	for i, weight := range weights {
+		url := ""
+		if len(y.recorders) > 0 {
+			url = "http://127.0.0.1:" + y.recorders[i].port(distributor)
+		} else {
+			url = y.analyzers[i].URL()
+		}
+		all = append(all, fmt.Sprintf("%s=%v", url, weight))
+	}
+	return strings.Join(all, ",")
+}
+
+// finish stops the load, waits until everything is delivered, and compares. It returns how many
+// packets were delivered again.
+func (y *system) finish() (duplicates int) {
 	y.t.Helper()
 	y.emitters.halt()
 	e := y.emitters
@@ -87,7 +109,7 @@ func (y *system) finish() {
 	for ; len(lost) > 0 && time.Now().Before(deadline); lost = missing() {
 		<-ticker.C
 	}
-	duplicates, surplus := 0, 0
+	surplus := 0
 	for id, times := range y.taken() {
 		duplicates += times - 1
 		switch {
@@ -110,6 +132,7 @@ func (y *system) finish() {
 			d.checkLedger()
 		}
 	}
+	return duplicates
 }
 
 func (y *system) p99Locked() time.Duration {
@@ -125,6 +148,9 @@ func (y *system) taken() map[string]int {
 		for id, times := range a.Taken() {
 			all[id] += times
 		}
+	}
+	for id, deliveries := range y.deliveries() {
+		all[id] = len(deliveries)
 	}
 	return all
 }

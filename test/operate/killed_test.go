@@ -16,33 +16,52 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// request sends a request to the admin API and decodes the answer.
+// request sends a request to the admin API and decodes the answer, unless it is a refusal.
 func (d *distributor) request(method, path, body string, answer any) (status int, err error) {
+	status, text, err := d.exchange(method, path, body)
+	if err == nil && status < 300 {
+		err = json.Unmarshal(text, answer)
+	}
+	return status, err
+}
+
+// refusal sends a request without a body and decodes the problem that it is answered with.
+func (d *distributor) refusal(method, path string, problem any) (status int, err error) {
+	status, text, err := d.exchange(method, path, "")
+	if err == nil {
+		err = json.Unmarshal(text, problem)
+	}
+	return status, err
+}
+
+func (d *distributor) exchange(method, path, body string) (status int, text []byte, err error) {
 	r, err := http.NewRequest(method, "http://"+d.admin+path, bytes.NewReader([]byte(body)))
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Close = true
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode < 300 {
-		err = json.Unmarshal(text, answer)
-	}
-	return response.StatusCode, err
+	text, err = io.ReadAll(response.Body)
+	return response.StatusCode, text, err
 }
 
 // changes makes revisions one after the other until the process is killed: revision n gives
-// the analyzer a1 the weight n. It returns the last one that was answered.
+// the analyzer the weight n if n is even, and otherwise two settings the value n. It returns the
+// last one that was answered.
 func (d *distributor) changes(from int64) (answered int64) {
 	answered = from
 	for {
 		var result struct{ Revision int64 }
-		status, err := d.request(http.MethodPatch, "/v1/analyzers/analyzer-1", fmt.Sprintf(`{"weight":%d}`, answered+1), &result)
+		path, body := "/v1/analyzers/analyzer-1", fmt.Sprintf(`{"weight":%d}`, answered+1)
+		if answered%2 == 0 {
+			path, body = "/v1/settings", fmt.Sprintf(`{"max_failures":%d,"sender_retries":%[1]d}`, answered+1)
+		}
+		status, err := d.request(http.MethodPatch, path, body, &result)
 		if err != nil {
 			return answered // killed
 		}
@@ -65,7 +84,7 @@ func TestKillBetweenChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	revision := current.Revision
-	for range 10 {
+	for range times(10, 50) {
 		killed := time.AfterFunc(time.Duration(20+rand.IntN(150))*time.Millisecond, func() { _ = d.command.Process.Kill() })
 		answered := d.changes(revision)
 		killed.Stop()
@@ -82,8 +101,19 @@ func TestKillBetweenChanges(t *testing.T) {
 		if after.Revision != answered && after.Revision != answered+1 {
 			t.Errorf("revision %d after %d was answered", after.Revision, answered)
 		}
-		if got := after.Analyzers[0].Spec.Weight; after.Revision > 1 && got != float64(after.Revision) {
+		even := after.Revision &^ 1
+		if got := after.Analyzers[0].Spec.Weight; after.Revision > 1 && got != float64(even) {
 			t.Errorf("revision %d has the weight %g", after.Revision, got)
+		}
+		var s struct {
+			Settings map[string]struct{ Value any }
+		}
+		if status, err := d.request(http.MethodGet, "/v1/settings", "", &s); err != nil || status != http.StatusOK {
+			t.Fatal(status, err)
+		}
+		odd := (after.Revision - 1) | 1
+		if failures, retries := s.Settings["max_failures"].Value, s.Settings["sender_retries"].Value; after.Revision > 2 && (failures != float64(odd) || retries != float64(odd)) {
+			t.Errorf("revision %d has the settings %v and %v", after.Revision, failures, retries)
 		}
 		revision = after.Revision
 	}

@@ -6,8 +6,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,7 +22,8 @@ import (
 // connection each, none of which may be refused.
 type load struct {
 	*testing.T
-	ingest   string
+	dial     func() (net.Conn, error)
+	messages int // at most, in a packet
 	stopping atomic.Bool
 	sending  sync.WaitGroup
 	sent     atomic.Int64
@@ -31,12 +34,21 @@ type load struct {
 
 // startLoad starts a load, and waits until each connection has been used.
 func startLoad(t *testing.T, ingest string, connections int) *load {
-	l := &load{T: t, ingest: ingest}
+	return startLoadOver(t, connections, func() (net.Conn, error) { return net.Dial("tcp", ingest) })
+}
+
+// startLoadOver is startLoad with what connects.
+func startLoadOver(t *testing.T, connections int, dial func() (net.Conn, error)) *load {
+	return (&load{T: t, dial: dial, messages: 1}).start(connections)
+}
+
+func (l *load) start(connections int) *load {
+	l.Helper()
 	for i := range connections {
 		l.sending.Go(func() { l.keep(fmt.Sprintf("kept-%d", i)) })
 	}
 	l.sending.Go(l.dialAnew)
-	t.Cleanup(func() {
+	l.Cleanup(func() {
 		l.stopping.Store(true)
 		l.sending.Wait()
 	})
@@ -51,16 +63,17 @@ func (l *load) awaitMore(packets int64) {
 	await(l.T, "more packets are accepted", func() bool { return l.sent.Load() >= want })
 }
 
-// end stops the load and wants the analyzer to have taken everything that was accepted.
-func (l *load) end(a *analyzertest.Analyzer) {
+// end stops the load and wants the analyzers to have taken everything that was accepted.
+func (l *load) end(analyzers ...*analyzertest.Analyzer) {
 	l.Helper()
 	l.stopping.Store(true)
 	l.sending.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var taken map[string]int
 	lost := 0
 	await(l.T, "everything is delivered", func() bool {
-		taken := a.Taken()
+		taken = takenBy(analyzers)
 		lost = 0
 		for _, id := range l.accepted {
 			if taken[id] == 0 {
@@ -70,15 +83,26 @@ func (l *load) end(a *analyzertest.Analyzer) {
 		return lost == 0
 	})
 	again := 0
-	for _, times := range a.Taken() {
+	for _, times := range taken {
 		again += times - 1
 	}
 	l.Logf("%d packets accepted, %d lost, %d delivered again", len(l.accepted), lost, again)
 }
 
+// takenBy returns how often the analyzers have taken each packet.
+func takenBy(analyzers []*analyzertest.Analyzer) map[string]int {
+	all := make(map[string]int)
+	for _, a := range analyzers {
+		for id, times := range a.Taken() {
+			all[id] += times
+		}
+	}
+	return all
+}
+
 // keep sends over one connection.
 func (l *load) keep(emitter string) {
-	conn, err := net.Dial("tcp", l.ingest)
+	conn, err := l.dial()
 	if err != nil {
 		l.Error(err)
 		return
@@ -96,7 +120,7 @@ func (l *load) keep(emitter string) {
 // dialAnew sends each packet over a new connection.
 func (l *load) dialAnew() {
 	for n := 0; !l.stopping.Load(); n++ {
-		conn, err := net.Dial("tcp", l.ingest)
+		conn, err := l.dial()
 		if err != nil {
 			l.Errorf("a connection is refused: %v", err)
 			return
@@ -113,7 +137,8 @@ func (l *load) dialAnew() {
 // send sends a packet and wants it to be accepted.
 func (l *load) send(conn net.Conn, reader *bufio.Reader, emitter, id string) bool {
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
-	body := fmt.Sprintf(`{"emitter_id":%q,"packet_id":%q,"messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter, id)
+	const message = `{"timestamp":1,"level":"INFO","message":"m"}`
+	body := fmt.Sprintf(`{"emitter_id":%q,"packet_id":%q,"messages":[%s%s]}`, emitter, id, message, strings.Repeat(","+message, rand.IntN(l.messages)))
 	_, err := fmt.Fprintf(conn, "POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	var response *http.Response
 	if err == nil {

@@ -3,6 +3,7 @@
 package operate
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// Under load each of ten broken files is refused with what is wrong, nothing changes, and
+// Under load each of a dozen broken files is refused with what is wrong, nothing changes, and
 // metric and event say so. The file that is mended after them applies.
 func TestBrokenReloads(t *testing.T) {
 	a := analyzertest.New(t)
@@ -39,21 +40,23 @@ func TestBrokenReloads(t *testing.T) {
 		}
 		return list.Analyzers[0].Spec.Weight
 	}
-	for i, broken := range []struct{ text, names string }{
-		{"analyzers: [", "c.yaml"},
-		{"analyzers: []\n", "at least one analyzer"},
-		{good + "sender_timeout_ms: soon\n", "sender_timeout_ms"},
-		{good + "sender_timeout_ms: 0\n", "more than 0"},
-		{good + "sender_timeuot_ms: 5\n", "did you mean sender_timeout_ms"},
-		{good + "explain: \"off\"\n", "explain"},
-		{good + "dedupe_window_sec: 7\n", "dedupe_window_sec"},
-		{good + "rate_burst: 7\n", "RATE_BURST"},
-		{strings.Replace(good, "weight: 1", "weight: -1", 1), "weight"},
-		{strings.Replace(good, "http:", "ftp:", 1), "ftp:"},
+	for i, broken := range []struct{ text, names, key, value string }{
+		{"analyzers: [", "c.yaml", "", ""}, // no YAML: it says where
+		{"analyzers: []\n", "at least one analyzer", "analyzers", `""`},
+		{good + "sender_timeout_ms: soon\n", "sender_timeout_ms", "sender_timeout_ms", `"soon"`},
+		{good + "sender_timeout_ms: 0\n", "more than 0", "sender_timeout_ms", `0`},
+		{good + "sender_timeuot_ms: 5\n", "did you mean sender_timeout_ms", "sender_timeuot_ms", ``},
+		{good + "explain: \"off\"\n", "explain", "explain", `"off"`},
+		{good + "dedupe_window_sec: 7\n", "dedupe_window_sec", "dedupe_window_sec", `7`},
+		{good + "rate_burst: 7\n", "RATE_BURST", "rate_burst", `7`},
+		{good + "analyzer_ca: /none\n", "ANALYZER_CA", "analyzer_ca", `"/none"`},
+		{strings.Replace(good, "weight: 1", "weight: -1", 1), "weight", "weight", `-1`},
+		{strings.Replace(good, "http:", "ftp:", 1), "ftp:", "url", ``}, // it may have a password
+		{good + "shed: LOUD@1\n", "LOUD@1", "shed", `"LOUD@1"`},
 	} {
 		write(strings.ReplaceAll(broken.text, "weight: 1}", "weight: 9}"))
 		d.signal(syscall.SIGHUP)
-		d.awaitLog("the configuration was not reloaded, and nothing was changed", i+1)
+		d.awaitLog(notReloaded, 2*i+1)
 		lines := strings.Split(d.logged(), "\n")
 		refused := ""
 		for _, line := range lines {
@@ -68,12 +71,21 @@ func TestBrokenReloads(t *testing.T) {
 			t.Errorf("%q gave the weight %g", broken.text, got)
 		}
 		d.wantMetric("distributor_config_last_reload_successful 0")
+		var problem struct {
+			Key, Allowed string
+			Value        json.RawMessage
+		}
+		status, err := d.refusal(http.MethodPost, "/v1/reload", &problem)
+		if err != nil || status != http.StatusUnprocessableEntity && status != http.StatusConflict ||
+			problem.Key != broken.key || string(problem.Value) != broken.value || (problem.Allowed == "") != (broken.key == "") {
+			t.Errorf("%q is refused with %d %+v %s, %v", broken.text, status, problem, problem.Value, err)
+		}
 		l.awaitMore(20)
 	}
 	var log struct {
 		Events []struct{ Kind, Result string }
 	}
-	if _, err := d.request(http.MethodGet, "/v1/events?after=0", "", &log); err != nil || len(log.Events) != 10 || log.Events[9].Kind != "reload" || log.Events[9].Result != "refused" {
+	if _, err := d.request(http.MethodGet, "/v1/events?after=0", "", &log); err != nil || len(log.Events) != 24 || log.Events[23].Kind != "reload" || log.Events[23].Result != "refused" {
 		t.Errorf("%v, events %+v", err, log.Events)
 	}
 	write(strings.Replace(good, "weight: 1", "weight: 2", 1))

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -146,7 +147,7 @@ func TestForeignLock(t *testing.T) {
 				t.Errorf("%d packets are found", left)
 			}
 			_, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20}, Deps{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
-			if locked := new(LockedError); !errors.As(err, &locked) {
+			if locked := (*datafile.LockedError)(nil); !errors.As(err, &locked) {
 				t.Errorf("a second one: %v", err)
 			}
 			if err := j.Close(); err != nil {

@@ -19,7 +19,7 @@ const (
 // which then accepts packets and reads the backlog in the background.
 //
 // Damage never fails Open. It fails if the directory or a segment cannot be opened, if
-// another process holds the lock (*LockedError), or if a newer version wrote a segment
+// another process holds the lock (*datafile.LockedError), or if a newer version wrote a segment
 // (*VersionError).
 func Open(config Config, deps Deps) (*Journal, error) {
 	if err := config.Validate(); err != nil {

@@ -77,6 +77,42 @@ func delayedReturn(d time.Duration) []byte {
 	return append(strconv.AppendInt([]byte(`-NAK {"delay": `), d.Nanoseconds(), 10), '}')
 }
 
+// sentAck is an acknowledgement that a server may have lost, if it has ended since.
+type sentAck struct {
+	subject string
+	at      time.Time
+}
+
+const (
+	maxSentAcks = 1 << 14
+	// keepSentAcks is longer than the election of a leader, and what was sent before it.
+	keepSentAcks = 20 * time.Second
+)
+
+// rememberAcksLocked remembers acknowledgements that were sent.
+func (j *Journal) rememberAcksLocked(sent []ack, now time.Time) {
+	for _, a := range sent {
+		if &a.data[0] == &ackDone[0] {
+			j.sentAcks.Push(sentAck{a.subject, now})
+		}
+	}
+	for j.sentAcks.Len() > maxSentAcks || j.sentAcks.Len() > 0 && now.Sub(j.sentAcks.First().at) > keepSentAcks {
+		j.sentAcks.Pop()
+	}
+}
+
+// repeatAcks sends the last acknowledgements again, after a consumer may have lost some: others
+// would get their envelopes, too. Those that were not lost have no effect.
+func (j *Journal) repeatAcks() {
+	j.mu.Lock()
+	for i := range j.sentAcks.Len() {
+		j.acks = append(j.acks, ack{j.sentAcks.At(i).subject, ackDone})
+	}
+	j.sentAcks = ring.Queue[sentAck]{}
+	j.mu.Unlock()
+	j.keeping.wake()
+}
+
 // endedClaim is remembered, since its acknowledgement may be lost: then the envelope is
 // delivered again, and only acknowledged again.
 type endedClaim struct {

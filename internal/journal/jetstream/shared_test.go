@@ -90,7 +90,10 @@ func TestSharing(t *testing.T) {
 	server := natstest.Start(t, natstest.Options{})
 	for name, test := range map[string]func(*testing.T, Config){
 		"a clean stop gives back at once":               testCleanStop,
+		"a clean stop gives back what is on its way":    testStopWhileReceiving,
 		"what has ended is not delivered again":         testPartialReturn,
+		"nor is it if the stream does not answer":       testPartialReturnToSilentStream,
+		"packets wait while leaders are elected":        testElection,
 		"an envelope that comes again is only acked":    testAckedAgain,
 		"damage is counted and kept":                    testDamage,
 		"other versions are left":                       testOtherVersion,

@@ -110,7 +110,8 @@ func (u *Upload) extend(n int) { u.body.Body = u.body.Body[:u.arrived()+n] }
 // grow replaces the buffer by a larger one, for a body of which that many bytes
 // have arrived.
 func (u *Upload) grow(arrived int) *problem.Problem {
-	size := max(2*arrived, u.least)
+	// One byte more than allowed shows that a body is too large.
+	size := min(max(2*arrived, u.least), max(int(u.reader.maxBytes.Load())+1, arrived+1))
 	if u.length >= 0 {
 		size = min(max(uploadFactor*arrived, u.least), u.length)
 	}

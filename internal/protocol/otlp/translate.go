@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -53,8 +54,10 @@ type translator struct {
 	now     time.Time
 	summary summary
 
-	resource   resource
-	scopes     []scope // of the current packets
+	resource resource
+	scopes   []scope // of the current packets
+	// strict is set while the ResourceLogs says to any receiver what its packets say.
+	strict     bool
 	group      *record.Group
 	head       []byte
 	message    record.Message
@@ -74,6 +77,7 @@ type scope struct {
 	head    []byte // as JSON, without the index of the scope
 	members []byte // metadata of each message
 	empty   bool
+	strict  bool // see translator
 }
 
 func newTranslator() *translator {
@@ -82,16 +86,22 @@ func newTranslator() *translator {
 	return t
 }
 
-// translate adds the records of an ExportLogsServiceRequest. The error is otlp.ErrMalformed or
+// translate adds the records of an ExportLogsServiceRequest, of which parts become origins of
+// packets. The error is otlp.ErrMalformed or
 // a record.UnavailableError; the packets are not complete then.
 func (t *translator) translate(request []byte, into *record.Packets, client netip.Addr, now time.Time) (summary, error) {
 	t.into, t.client, t.now, t.summary = into, client, now, summary{}
 	defer func() { t.into, t.group, t.scopes = nil, nil, t.scopes[:0] }() // an error may leave some
 	f := otlp.Fields{Rest: request}
-	for f.Next() {
+	for rest := request; f.Next(); rest = f.Rest {
 		if f.Tag == otlp.RequestResourceLogs {
+			before := t.summary
 			if err := t.resourceLogs(f.Text); err != nil {
 				return t.summary, err
+			}
+			if t.strict && t.group != nil && t.summary.rejected == before.rejected {
+				field := rest[:len(rest)-len(f.Rest)]
+				t.group.SetOrigin(field, t.summary.records-before.records)
 			}
 		}
 	}
@@ -109,18 +119,24 @@ func malformed(f *otlp.Fields) error {
 // chunks of few scopes.
 func (t *translator) resourceLogs(message []byte) error {
 	t.resource.reset()
+	t.strict, t.group = true, nil
 	f := otlp.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case otlp.ResourceLogsResource:
+			t.strict = t.strict && t.resource.text == nil
 			t.resource.text = f.Text
 		case otlp.ResourceLogsSchemaURL:
 			t.resource.schemaURL = f.Text
+		case otlp.ResourceLogsScopeLogs:
+		default:
+			t.strict = false
 		}
 	}
 	if f.Malformed {
 		return otlp.ErrMalformed
 	}
+	t.strict = t.strict && utf8.Valid(t.resource.schemaURL) && otlp.IsStrictObject(t.resource.text, otlp.ResourceAttributes, otlp.ResourceDropped)
 	why := t.resource.encode()
 	if why != nil && !isPermanent(why) {
 		return why
@@ -160,6 +176,7 @@ func (t *translator) scopeLogs(message []byte, why error) (size int, err error) 
 	}
 	s := &t.scopes[len(t.scopes)-1]
 	records, err := s.read(message, &t.resource)
+	t.strict = t.strict && s.strict
 	if err != nil && !isPermanent(err) {
 		return 0, err
 	}
@@ -263,12 +280,18 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 		case otlp.RecordSeverityText:
 			r.severityText = f.Text
 		case otlp.RecordBody:
+			t.strict = t.strict && r.body == nil && otlp.IsStrictValue(f.Text)
 			r.body = f.Text
 		case otlp.RecordAttributes:
+			if key, text, ok := otlp.ParseShortPair(f.Text); ok {
+				t.attributes = append(t.attributes, attribute{key, otlp.Value{Tag: otlp.ValueString, Text: text}})
+				continue
+			}
 			key, value, ok := otlp.ParsePair(f.Text)
 			if !ok {
 				return otlp.ErrMalformed
 			}
+			t.strict = t.strict && otlp.IsStrictPair(f.Text)
 			t.attributes = append(t.attributes, attribute{key, value})
 		case otlp.RecordDropped:
 			r.dropped = uint32(f.Number)
@@ -280,6 +303,8 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 			r.spanID = f.Text
 		case otlp.RecordEventName:
 			r.event = f.Text
+		default:
+			t.strict = false
 		}
 	}
 	if f.Malformed {
@@ -294,8 +319,19 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 	if err := t.body(r.body); err != nil {
 		return err
 	}
-	return t.addAttributes()
+	err := t.addAttributes()
+	t.strict = t.strict && !t.message.IsInvalid() && hasLength(r.traceID, traceIDBytes) && hasLength(r.spanID, spanIDBytes)
+	return err
 }
+
+// The lengths of ids that receivers take.
+const (
+	traceIDBytes = 16
+	spanIDBytes  = 8
+)
+
+// hasLength reports whether an id has a length, or is missing.
+func hasLength(id []byte, bytes int) bool { return len(id) == bytes || len(id) == 0 }
 
 // begin begins the message with its timestamp.
 func (t *translator) begin(r *logRecord) {

@@ -1,0 +1,86 @@
+package otlp
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/otlp"
+)
+
+// nest returns a field whose text are the others.
+func nest(tag byte, fields ...[]byte) []byte {
+	dst, begin := otlp.Open(nil, tag)
+	for _, one := range fields {
+		dst = append(dst, one...)
+	}
+	return otlp.Close(dst, begin)
+}
+
+func textField(tag byte, value string) []byte { return otlp.AppendText(nil, tag, []byte(value)) }
+
+func pairField(tag byte, key string, value ...[]byte) []byte {
+	return nest(tag, textField(otlp.KeyValueKey, key), nest(otlp.KeyValueValue, value...))
+}
+
+// A packet has an origin if receivers read from it what the packet says.
+func TestStrictRequestsAreOrigins(t *testing.T) {
+	const unknown = 14<<3 | otlp.Bytes
+	var (
+		str    = textField(otlp.ValueString, "v")
+		number = otlp.AppendVarint(nil, otlp.ValueInt, 1)
+		record = func(fields ...[]byte) []byte { return nest(otlp.ScopeLogsLogRecords, fields...) }
+		logs   = func(fields ...[]byte) []byte { return nest(otlp.ResourceLogsScopeLogs, fields...) }
+		nested = func(tag byte, items ...[]byte) []byte { return nest(otlp.RecordBody, nest(tag, items...)) }
+		none   = []byte(nil)
+	)
+	for name, c := range map[string]struct {
+		fields []byte // of the ResourceLogs
+		strict bool
+	}{
+		"a record":                {logs(record()), true},
+		"a text":                  {logs(record(nest(otlp.RecordBody, str))), true},
+		"attributes":              {logs(record(pairField(otlp.RecordAttributes, "a", str), pairField(otlp.RecordAttributes, "b", number))), true},
+		"ids":                     {logs(record(textField(otlp.RecordTraceID, "0123456789abcdef"), textField(otlp.RecordSpanID, "01234567"))), true},
+		"a map":                   {logs(record(nested(otlp.ValueMap, pairField(otlp.ListItems, "k", number)))), true},
+		"an array":                {logs(record(nested(otlp.ValueArray, nest(otlp.ListItems, str)))), true},
+		"a resource":              {append(nest(otlp.ResourceLogsResource, pairField(otlp.ResourceAttributes, "a", str)), logs(record())...), true},
+		"a scope":                 {logs(nest(otlp.ScopeLogsScope, textField(otlp.ScopeName, "n")), record()), true},
+		"no record":               {logs(), false},
+		"text that is no UTF-8":   {logs(record(nest(otlp.RecordBody, textField(otlp.ValueString, "\xff")))), false},
+		"a key that is no UTF-8":  {logs(record(pairField(otlp.RecordAttributes, "\xff", str))), false},
+		"nested, no UTF-8":        {logs(record(nested(otlp.ValueArray, nest(otlp.ListItems, textField(otlp.ValueString, "\xff"))))), false},
+		"a short trace id":        {logs(record(textField(otlp.RecordTraceID, "0123"))), false},
+		"a short span id":         {logs(record(textField(otlp.RecordSpanID, "0123"))), false},
+		"two bodies":              {logs(record(nest(otlp.RecordBody, str), nest(otlp.RecordBody, number))), false},
+		"two values":              {logs(record(nest(otlp.RecordBody, str, number))), false},
+		"two values of a pair":    {logs(record(nest(otlp.RecordAttributes, nest(otlp.KeyValueValue, str), nest(otlp.KeyValueValue, number)))), false},
+		"two resources":           {append(append(nest(otlp.ResourceLogsResource), nest(otlp.ResourceLogsResource)...), logs(record())...), false},
+		"two scopes of one":       {logs(nest(otlp.ScopeLogsScope), nest(otlp.ScopeLogsScope), record()), false},
+		"resource, no UTF-8":      {append(nest(otlp.ResourceLogsResource, pairField(otlp.ResourceAttributes, "\xff", str)), logs(record())...), false},
+		"schema URL, no UTF-8":    {append(textField(otlp.ResourceLogsSchemaURL, "\xff"), logs(record())...), false},
+		"scope, no UTF-8":         {logs(nest(otlp.ScopeLogsScope, textField(otlp.ScopeName, "\xff")), record()), false},
+		"unknown in the logs":     {append(textField(unknown, "x"), logs(record())...), false},
+		"unknown in the resource": {append(nest(otlp.ResourceLogsResource, textField(unknown, "x")), logs(record())...), false},
+		"unknown in the scope":    {logs(nest(otlp.ScopeLogsScope, textField(unknown, "x")), record()), false},
+		"unknown in ScopeLogs":    {logs(textField(unknown, "x"), record()), false},
+		"unknown in a record":     {logs(record(textField(unknown, "x"))), false},
+		"unknown in a pair":       {logs(record(nest(otlp.RecordAttributes, textField(unknown, "x")))), false},
+		"unknown in a value":      {logs(record(nest(otlp.RecordBody, textField(unknown, "x")))), false},
+		"unknown in an array":     {logs(record(nested(otlp.ValueArray, textField(unknown, "x")))), false},
+		"another wire type":       {logs(record(otlp.AppendVarint(nil, otlp.RecordTraceID&^7, 1))), false},
+		"empty":                   {none, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, false)
+			packets := f.receiver.NewPackets(t.Context())
+			defer packets.Drop()
+			if _, err := newTranslator().translate(nest(otlp.RequestResourceLogs, c.fields), packets, netip.MustParseAddr("192.0.2.1"), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if packets.HasOrigin() != c.strict {
+				t.Errorf("an origin: %t", packets.HasOrigin())
+			}
+		})
+	}
+}
