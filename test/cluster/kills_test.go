@@ -83,7 +83,7 @@ var patient = []string{"SENDER_TIMEOUT_MS=20000", "HEALTH_CHECK_TIMEOUT_SEC=10"}
 // each duplicate is explained by a kill, and the split of the whole is that of the weights.
 func TestProcessesKilled(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 3, distributors: 3, recorders: true, environment: patient})
+	y := newSystem(t, setup{kills: true, servers: 3, distributors: 3, recorders: true, environment: patient})
 	var killed []kill
 	var order []int
 	for range *kills {

@@ -138,7 +138,7 @@ func TestSettingsChangedAtOnce(t *testing.T) {
 // when NATS is back it has what was changed meanwhile.
 func TestStartWithoutNATS(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 2})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 2})
 	one, other := y.distributors[0], y.distributors[1]
 	before := y.agree("")
 	one.must(202, "PATCH", "/v1/analyzers/analyzer-2", `{"state":"drain"}`)
@@ -174,7 +174,9 @@ func TestStartWithoutNATS(t *testing.T) {
 	if now := y.agree(before); !strings.HasPrefix(now, "7 drain ") {
 		t.Error(now)
 	}
-	one.must(200, "PATCH", "/v1/analyzers/analyzer-2", `{"state":"ready"}`)
+	await(t, "a change is made again", func() bool {
+		return one.ask("PATCH", "/v1/analyzers/analyzer-2", `{"state":"ready"}`, "").status == 200
+	})
 	y.finish()
 }
 
@@ -182,7 +184,7 @@ func TestStartWithoutNATS(t *testing.T) {
 // revision holds, at all, in one revision.
 func TestKilledBetweenChanges(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 3})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 3})
 	for round := range rounds(20) + 2 {
 		victim := y.distributors[rand.IntN(3)]
 		var mu sync.Mutex // guards last

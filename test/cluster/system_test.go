@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
@@ -37,6 +40,9 @@ type setup struct {
 	nats      natstest.Options
 	// group is that of the first distributor's process.
 	group uint32
+	// kills shortens the time after which others get what a killed distributor had, unless
+	// times are judged.
+	kills bool
 }
 
 func newSystem(t *testing.T, s setup) *system {
@@ -63,11 +69,42 @@ func newSystem(t *testing.T, s setup) *system {
 			d.group = s.group
 		}
 		d.start()
+		if i == 0 && s.kills && !*judge {
+			y.shortenClaims()
+			d.stop()
+			d.start() // it asks for the time at its start
+		}
 		y.distributors = append(y.distributors, d)
 	}
 	y.emitters = newEmitters(t, y.distributors)
 	y.emitters.awaitMore(t, 300)
 	return y
+}
+
+// shortenClaims lets the claims on envelopes last for 10 instead of 30 seconds.
+func (y *system) shortenClaims() {
+	y.t.Helper()
+	conn, err := nats.Connect(y.servers.URL())
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	defer conn.Close()
+	api, err := jetstream.New(conn)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	for partition := range 3 {
+		stream := fmt.Sprintf("LOGSTREAMER-%d", partition)
+		consumer, err := api.Consumer(y.t.Context(), stream, "distributors")
+		if err != nil {
+			y.t.Fatal(err)
+		}
+		config := consumer.CachedInfo().Config
+		config.AckWait = 10 * time.Second
+		if _, err := api.UpdateConsumer(y.t.Context(), stream, config); err != nil {
+			y.t.Fatal(err)
+		}
+	}
 }
 
 // targets returns the analyzers of a distributor.

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// ackWait is for how long a claim lasts that is not extended. A third of it is the time
-	// between extensions.
+	// ackWait is for how long a claim lasts that is not extended, unless the consumer was changed.
+	// A third of it is the time between extensions.
 	ackWait = 30 * time.Second
 	// idleAfter is for how long envelopes are kept from which nothing is fetched; then other
 	// distributors get them.
@@ -204,7 +204,7 @@ func (j *Journal) tendClaimsLocked(now time.Time) {
 		switch {
 		case c.moving:
 			j.extendLocked(c, now)
-		case c.isUntouched() && now.Sub(c.extended) > ackWait:
+		case c.isUntouched() && now.Sub(c.extended) > c.partition.ackWait:
 			j.metrics.expired.Inc()
 			j.returnLocked(c, nil)
 		case c.claimed == 0 && (j.releasing || idle && now.Sub(c.received) > idleAfter):
@@ -217,7 +217,7 @@ func (j *Journal) tendClaimsLocked(now time.Time) {
 }
 
 func (j *Journal) extendLocked(c *claim, now time.Time) {
-	if now.Sub(c.extended) >= ackWait/3 && j.link.IsConnected() {
+	if now.Sub(c.extended) >= c.partition.ackWait/3 && j.link.IsConnected() {
 		c.extended = now
 		j.replyLocked(c, ackExtend)
 	}

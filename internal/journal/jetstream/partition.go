@@ -16,8 +16,9 @@ type partition struct {
 	receiving *loop
 
 	// Journal.mu guards the fields below.
-	ready    bool // the stream and its consumer were checked
-	inFlight int  // publications without a PubAck
+	ready    bool          // the stream and its consumer were checked
+	ackWait  time.Duration // for which claims last that are not extended
+	inFlight int           // publications without a PubAck
 	answered time.Time
 	silent   bool  // publications get no PubAck: it is taken out
 	full     bool  // the stream has refused an envelope for lack of room
@@ -39,10 +40,11 @@ const (
 	// taken out.
 	silentAfter = time.Second
 	// electionTimeout is for how long packets wait while no stream answers and the servers do:
-	// longer than it takes to elect leaders.
+	// longer than it takes to elect leaders. They end after deadAfter without a sign of life of
+	// the servers, in which the connection to one that stands still is given up.
 	electionTimeout = 9 * time.Second
 	// deadAfter is for how long servers may give no sign of life meanwhile.
-	deadAfter = 3 * time.Second
+	deadAfter = 6 * time.Second
 )
 
 // stall is a time in which no stream can be published to.

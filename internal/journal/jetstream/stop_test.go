@@ -119,3 +119,18 @@ func TestStall(t *testing.T) {
 		t.Error("it waits without a stall")
 	}
 }
+
+// A consumer's ack wait that an operator has changed is that of the claims.
+func TestChangedAckWait(t *testing.T) {
+	s := natstest.Start(t, natstest.Options{})
+	c := testConfig(s.URL(), s.Monitor())
+	a := open(t, c)
+	changed := consumerConfig(c.subjectOf(0))
+	changed.AckWait = 10 * time.Second
+	if _, err := a.link.JetStream.UpdateConsumer(t.Context(), c.streamOf(0), changed); err != nil {
+		t.Fatal(err)
+	}
+	if b := open(t, c); a.partitions[0].ackWait != ackWait || b.partitions[0].ackWait != changed.AckWait {
+		t.Errorf("claims last for %v and %v", a.partitions[0].ackWait, b.partitions[0].ackWait)
+	}
+}
