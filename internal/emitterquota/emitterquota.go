@@ -10,7 +10,6 @@
 package emitterquota
 
 import (
-	"hash/maphash"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -26,15 +25,27 @@ const slots = 1 << 12
 // activeWindow is the minimum time for which an emitter counts as active.
 const activeWindow = 5 * time.Second
 
-var seed = maphash.MakeSeed()
+// Tag stands for a principal: that of one name is always the same, also in another process, so
+// that journals can keep it. Two principals rarely have the same one. It is 0 for none.
+type Tag uint8
 
-// SlotOf returns the slot of a packet's emitter, of a principal or, if that is empty, of none.
-func SlotOf(principal string, p *packet.Packet) uint16 {
-	hash := p.IDs() >> 32
-	if principal != "" {
-		hash ^= maphash.String(seed, principal)<<1 | 1
+// TagOf returns the tag of a principal or, if that is empty, of none.
+func TagOf(principal string) Tag {
+	if principal == "" {
+		return 0
 	}
-	return uint16(hash % slots)
+	const offset, prime = 2166136261, 16777619 // FNV-1a
+	hash := uint32(offset)
+	for i := range len(principal) {
+		hash = (hash ^ uint32(principal[i])) * prime
+	}
+	return Tag(1 + hash%255)
+}
+
+// SlotOf returns the slot of a packet's emitter, of a principal with the tag.
+func SlotOf(tag Tag, p *packet.Packet) uint16 {
+	const spread = 0x9E37 // odd, so that the tags of one emitter have different slots
+	return uint16((p.IDs()>>32 ^ uint64(tag)*spread) % slots)
 }
 
 // Activity tracks which slots sent lately. The zero value is ready. It must not

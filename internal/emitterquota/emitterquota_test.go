@@ -55,7 +55,7 @@ func TestOverloadingEmittersShareEqually(t *testing.T) {
 		seen := make(map[uint16]bool)
 		var overloading []uint16
 		for i := range rapid.IntRange(2, 50).Draw(t, "emitters") {
-			if s := SlotOf("", packetOf(t, fmt.Sprint("emitter-", i))); !seen[s] {
+			if s := SlotOf(0, packetOf(t, fmt.Sprint("emitter-", i))); !seen[s] {
 				seen[s] = true
 				overloading = append(overloading, s)
 			}
@@ -114,11 +114,25 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-func packetOf(t *rapid.T, emitter string) *packet.Packet {
+func packetOf(t rapid.TB, emitter string) *packet.Packet {
 	body := fmt.Appendf(nil, `{"emitter_id":%q,"packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter)
 	info, err := packet.Check(body, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &packet.Packet{Body: body, Info: info}
+}
+
+// Tags are the same in each process, as journals keep them, and each has a slot of its own.
+func TestTags(t *testing.T) {
+	if TagOf("") != 0 || TagOf("web") != 56 || TagOf("batch") != 249 {
+		t.Errorf("tags: %d, %d, %d", TagOf(""), TagOf("web"), TagOf("batch"))
+	}
+	p, seen := packetOf(t, "emitter"), make(map[uint16]bool)
+	for tag := range 256 {
+		seen[SlotOf(Tag(tag), p)] = true
+	}
+	if len(seen) != 256 {
+		t.Errorf("256 tags have %d slots", len(seen))
+	}
 }

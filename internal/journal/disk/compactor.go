@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -113,6 +114,7 @@ func (k *compactor) read(b *block) error {
 		p.Traceparent = string(found.traceparent)
 		p.Accepted = time.Unix(0, found.accepted)
 		p.Sequence = found.sequence
+		p.Slot = emitterquota.SlotOf(found.tag, p)
 		k.packets = append(k.packets, p)
 	})
 }

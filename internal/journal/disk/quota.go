@@ -5,17 +5,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// slotOf returns the slot of a packet's emitter; JSON escapes in the id do not matter. The
-// principal is not in it, since records do not have it.
-func slotOf(p *packet.Packet) uint16 {
-	return emitterquota.SlotOf("", p)
-}
-
 // acquireQuotaLocked charges the packet's emitter for its record, or returns false if the
 // emitter is over its quota. pending is the size of the records before it in the same
 // call.
 func (j *Journal) acquireQuotaLocked(p *packet.Packet, size, pending int64) bool {
-	p.Slot = slotOf(p)
+	p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p) // JSON escapes in the id do not matter
 	j.emitters.Record(p.Slot, p.Accepted)
 	free := j.config.MaxBytes - j.usedLocked() - j.reserved - pending
 	if !j.quota.Admits(p.Slot, size, free, j.emitters.Contended()) {
@@ -28,10 +22,9 @@ func (j *Journal) acquireQuotaLocked(p *packet.Packet, size, pending int64) bool
 // releaseQuotaLocked undoes acquireQuotaLocked.
 func (j *Journal) releaseQuotaLocked(p *packet.Packet) { j.quota.Add(p.Slot, -recordBytes(p)) }
 
-// restoreQuotaLocked sets the slot of a packet that was read back, and charges its emitter
-// if an earlier run accepted it.
+// restoreQuotaLocked charges the emitter of a packet that was read back if an earlier run
+// accepted it.
 func (j *Journal) restoreQuotaLocked(p *packet.Packet) {
-	p.Slot = slotOf(p)
 	if p.Sequence < j.firstOfRun {
 		j.quota.Add(p.Slot, recordBytes(p))
 	}

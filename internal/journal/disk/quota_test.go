@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -14,17 +15,18 @@ import (
 // sharing appends packets of several emitters to a small journal.
 type sharing struct {
 	*fixture
-	journal *Journal
-	packets journaltest.Packets
-	now     time.Time
-	made    int
+	journal   *Journal
+	packets   journaltest.Packets
+	principal string
+	now       time.Time
+	made      int
 }
 
 func (s *sharing) put(t *testing.T, emitter string) error {
 	t.Helper()
 	s.made++
 	p := s.packets.Make(t, emitter, fmt.Sprint(s.made), 500)
-	p.Accepted = s.now // at one moment, so that the other emitter is there, too
+	p.Principal, p.Accepted = s.principal, s.now // at one moment, so that the other emitter is there, too
 	_, err := s.journal.Append([]*packet.Packet{p})
 	if err != nil && !errors.Is(err, journal.ErrFull) {
 		t.Fatal(err)
@@ -67,6 +69,44 @@ func TestQuotaLimitsANoisyEmitter(t *testing.T) {
 		s.press(t, "noisy") // all of which is there at the next start
 		s.kill(s.journal)
 	}
+}
+
+// Two principals with the same emitter id have a quota each, also of packets that were read back
+// from the disk, in the run that accepted them and in the next one.
+func TestQuotaOfPrincipals(t *testing.T) {
+	s := sharing{fixture: newFixture(), now: time.Now()}
+	s.maxBytes = 1 << 20
+	s.journal = s.open(t)
+	calm := func() {
+		t.Helper()
+		s.principal = "calm"
+		for i := range 20 {
+			if err := s.put(t, "emitter"); err != nil {
+				t.Fatalf("packet %d of the calm principal: %v", i, err)
+			}
+		}
+	}
+	calm()
+	s.principal = "noisy"
+	if noisy, limit := s.press(t, "emitter"), 1<<20/500; noisy < limit*6/10 || noisy > limit*9/10 {
+		t.Fatalf("the noisy principal has %d of %d packets, want about 8/9", noisy, limit)
+	}
+	calm()
+	s.kill(s.journal)
+	s.memory = 100_000 // a part of them is in memory
+	s.journal = s.open(t)
+	calm()
+	for s.journal.Stats().Queued.Packets > 0 {
+		if fetched := journaltest.Fetch(s.journal, nil, 100); len(fetched) > 0 {
+			s.journal.Ack(fetched)
+		} else {
+			<-s.journal.Ready()
+		}
+	}
+	if s.journal.quota != (emitterquota.Quota{}) {
+		t.Error("nothing is left, and an emitter is charged")
+	}
+	s.kill(s.journal)
 }
 
 // Packets of a failed commit are not charged.

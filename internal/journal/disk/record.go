@@ -5,22 +5,25 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 
+	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // A record, little endian:
 //
-//	 0        4     5      6           8        12         16         24         32         36
-//	+--------+-----+------+-----------+--------+----------+----------+----------+----------+---------------------+
-//	| magic  | ver | kind | trace len | length | CRC32C   | sequence | accepted | messages | traceparent, body … |
-//	+--------+-----+------+-----------+--------+----------+----------+----------+----------+---------------------+
+//	 0        4     5      6           7     8        12         16         24         32         36
+//	+--------+-----+------+-----------+-----+--------+----------+----------+----------+----------+---------------------+
+//	| magic  | ver | kind | trace len | tag | length | CRC32C   | sequence | accepted | messages | traceparent, body … |
+//	+--------+-----+------+-----------+-----+--------+----------+----------+----------+----------+---------------------+
 //
+// A record with a tag has version 2, and any other version 1, in which the tag is 0.
 // length is that of the traceparent and the body. The checksum covers all bytes except
 // the magic and itself. The first byte of the magic never occurs in valid UTF-8, so
 // that no packet contains a record.
 const (
 	recordHeaderBytes   = 36
 	recordVersion       = 1
+	taggedVersion       = 2
 	maxTraceparentBytes = 255
 	maxRecordLength     = 1 << 30
 )
@@ -42,6 +45,7 @@ const (
 // record is one record; its slices alias the buffer that it was read from.
 type record struct {
 	kind        recordKind
+	tag         emitterquota.Tag // of the principal
 	sequence    uint64
 	accepted    int64 // nanoseconds since 1970
 	messages    uint32
@@ -73,7 +77,7 @@ func appendPacket(dst []byte, p *packet.Packet) []byte {
 	traceparent := storedTraceparent(p.Traceparent)
 	start := len(dst)
 	dst = appendHeader(dst, record{
-		kind: kindPacket, sequence: p.Sequence, accepted: p.Accepted.UnixNano(), messages: uint32(p.Messages),
+		kind: kindPacket, tag: emitterquota.TagOf(p.Principal), sequence: p.Sequence, accepted: p.Accepted.UnixNano(), messages: uint32(p.Messages),
 	}, len(traceparent), len(traceparent)+len(p.Body))
 	dst = append(dst, traceparent...)
 	dst = append(dst, p.Body...)
@@ -89,9 +93,12 @@ func appendRecord(dst []byte, r record) []byte {
 }
 
 func appendHeader(dst []byte, r record, traceparent, length int) []byte {
+	version := byte(recordVersion)
+	if r.tag != 0 {
+		version = taggedVersion
+	}
 	dst = append(dst, recordMagic...)
-	dst = append(dst, recordVersion, byte(r.kind))
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(traceparent))
+	dst = append(dst, version, byte(r.kind), byte(traceparent), byte(r.tag))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(length))
 	dst = binary.LittleEndian.AppendUint32(dst, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, r.sequence)
@@ -112,12 +119,14 @@ func checksum(record []byte) uint32 {
 // recordLength returns the size of the record with a header, or 0 if the header is
 // invalid.
 func recordLength(header []byte) int64 {
-	if len(header) < recordHeaderBytes || !bytes.Equal(header[:4], recordMagic) || header[4] != recordVersion {
+	if len(header) < recordHeaderBytes || !bytes.Equal(header[:4], recordMagic) {
 		return 0
 	}
-	kind := recordKind(header[5])
-	traceparent := binary.LittleEndian.Uint16(header[6:])
+	version, kind, traceparent, tag := header[4], recordKind(header[5]), header[6], header[7]
 	length := binary.LittleEndian.Uint32(header[8:])
+	if version != recordVersion && version != taggedVersion || (version == taggedVersion) != (tag != 0) {
+		return 0
+	}
 	if kind < kindPacket || kind > kindAcks || length > maxRecordLength || uint32(traceparent) > length {
 		return 0
 	}
@@ -130,9 +139,10 @@ func parseRecord(b []byte) (record, bool) {
 	if binary.LittleEndian.Uint32(b[12:]) != checksum(b) {
 		return record{}, false
 	}
-	payload := recordHeaderBytes + int(binary.LittleEndian.Uint16(b[6:]))
+	payload := recordHeaderBytes + int(b[6])
 	return record{
 		kind:        recordKind(b[5]),
+		tag:         emitterquota.Tag(b[7]),
 		sequence:    binary.LittleEndian.Uint64(b[16:]),
 		accepted:    int64(binary.LittleEndian.Uint64(b[24:])),
 		messages:    binary.LittleEndian.Uint32(b[32:]),

@@ -199,7 +199,7 @@ func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (
 // acquireQuotaLocked reports whether the packet's emitter may hold that much more of the
 // memory of packets on the way to the streams.
 func (j *Journal) acquireQuotaLocked(p *packet.Packet, footprint int64) bool {
-	p.Slot = emitterquota.SlotOf(p.Principal, p)
+	p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p)
 	j.emitters.Record(p.Slot, p.Accepted)
 	free := j.config.MemoryLimitBytes/memoryShare - j.sendingBytes
 	if !j.quota.Admits(p.Slot, footprint, free, j.emitters.Contended()) {

@@ -124,7 +124,7 @@ func (j *Journal) admitLocked(packets []*packet.Packet) (admitted int, err error
 	freePackets, freeBytes := int64(config.QueuePackets-j.queue.Len()), config.LimitBytes-j.stats.MemoryBytes
 	for i, p := range packets {
 		footprint := p.Footprint()
-		p.Slot = emitterquota.SlotOf(p.Principal, p)
+		p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p)
 		j.emitters.Record(p.Slot, p.Accepted)
 		contended := j.emitters.Contended()
 		if !j.packetQuota.Admits(p.Slot, 1, freePackets, contended) || !j.byteQuota.Admits(p.Slot, footprint, freeBytes, contended) {
