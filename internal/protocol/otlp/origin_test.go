@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // nest returns a field whose text are the others.
@@ -82,5 +83,23 @@ func TestStrictRequestsAreOrigins(t *testing.T) {
 				t.Errorf("an origin: %t", packets.HasOrigin())
 			}
 		})
+	}
+}
+
+// A packet takes the memory that requests like the last one need.
+func TestPacketsTakeWhatRequestsLikeTheLastNeeded(t *testing.T) {
+	f := newFixture(t, false)
+	translated, request := newTranslator(), otlpRequest(500)
+	translated.growth = 1
+	for n := range 2 {
+		packets := f.receiver.NewPackets(t.Context())
+		if _, err := translated.translate(request, packets, netip.MustParseAddr("192.0.2.1"), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		sealed := packets.Seal("id")[0]
+		if got, fitting := sealed.Footprint(), packet.FootprintOf(len(sealed.Body)); n > 0 && got != fitting {
+			t.Errorf("packet %d takes %d bytes, where %d are enough", n, got, fitting)
+		}
+		f.in.Memory().Drop(sealed)
 	}
 }

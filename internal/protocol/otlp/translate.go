@@ -20,9 +20,11 @@ const (
 	maxScopesBytes = 32 << 10
 	// maxCopyBytes bounds the values that are copied into each message.
 	maxCopyBytes = 1 << 10
-	// jsonBytes is about how many bytes of JSON one of protobuf makes, with what is copied.
-	jsonBytes   = 3
-	millisecond = uint64(time.Millisecond)
+	// firstGrowth is about how many bytes of JSON one of protobuf makes, with what is copied.
+	firstGrowth = 3
+	// growthMargin is how much more than before a request may make without more memory.
+	growthMargin = 1.0 / 32
+	millisecond  = uint64(time.Millisecond)
 )
 
 // errHead is why records of a resource or a scope are rejected.
@@ -63,6 +65,8 @@ type translator struct {
 	message    record.Message
 	attributes []attribute
 	text       []byte
+	// growth is how many bytes of JSON one of protobuf made lately.
+	growth float64
 }
 
 // attribute is a KeyValue.
@@ -81,7 +85,7 @@ type scope struct {
 }
 
 func newTranslator() *translator {
-	t := new(translator)
+	t := &translator{growth: firstGrowth}
 	t.message.Copies = true
 	return t
 }
@@ -217,11 +221,11 @@ func (t *translator) chunk() error {
 		emitter = t.client.AppendTo(nil)
 	}
 	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
-	bytes := 0
+	bytes, before := 0, t.group.Bytes()
 	for i := range t.scopes {
-		bytes += jsonBytes * len(t.scopes[i].logs)
+		bytes += len(t.scopes[i].logs)
 	}
-	t.into.Expect(bytes)
+	t.into.Expect(int(t.growth * (1 + growthMargin) * float64(bytes)))
 	for i := range t.scopes {
 		index := i
 		if alone {
@@ -231,7 +235,14 @@ func (t *translator) chunk() error {
 			return err
 		}
 	}
+	t.learn(float64(t.group.Bytes()-before) / float64(bytes))
 	return nil
+}
+
+// learn follows growth up at once, and down slowly: too little memory costs a copy.
+func (t *translator) learn(growth float64) {
+	const part = 1.0 / 16
+	t.growth = max(growth, t.growth-part*(t.growth-growth))
 }
 
 func (t *translator) records(s *scope, index int) error {
