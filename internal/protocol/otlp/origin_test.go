@@ -103,3 +103,40 @@ func TestPacketsTakeWhatRequestsLikeTheLastNeeded(t *testing.T) {
 		f.in.Memory().Drop(sealed)
 	}
 }
+
+// Packets have their origins while they are wanted and are in protobuf, and their memory is
+// held as long as they are.
+func TestRequestsAreHeldWithTheirOrigins(t *testing.T) {
+	f := newFixture(t, false)
+	request := otlpRequest(3)
+	const asJSON = `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1700000000000000000","body":{"stringValue":"text"}}]}]}]}`
+	for _, c := range []struct {
+		wanted      bool
+		contentType string
+		body        string
+		origin      string
+	}{
+		{true, "application/x-protobuf", string(request), string(request)},
+		{false, "application/x-protobuf", string(otlpRequest(4)), ""},
+		{true, "application/json", asJSON, ""},
+	} {
+		f.origins = c.wanted
+		if answer := f.do("POST", "/v1/logs", c.contentType, c.body); answer.Status != 200 {
+			t.Fatal(answer.Status)
+		}
+		packets, err := f.journal.Fetch(t.Context(), nil, 10)
+		if err != nil || len(packets) != 1 {
+			t.Fatal(len(packets), err)
+		}
+		if got := string(packets[0].Origin); got != c.origin {
+			t.Errorf("%s: the origin is %q", c.contentType, got)
+		}
+		if shared := f.in.Memory().Shared() > 0; shared != (c.origin != "") {
+			t.Errorf("%s: its memory is held: %t", c.contentType, shared)
+		}
+		f.journal.Ack(packets)
+		if held := f.in.Memory().Held(); held != 0 {
+			t.Errorf("%s: %d bytes are held in the end", c.contentType, held)
+		}
+	}
+}
