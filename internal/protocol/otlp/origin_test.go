@@ -24,8 +24,13 @@ func pairField(tag byte, key string, value ...[]byte) []byte {
 	return nest(tag, textField(otlp.KeyValueKey, key), nest(otlp.KeyValueValue, value...))
 }
 
-// A packet has an origin if receivers read from it what the packet says.
-func TestStrictRequestsAreOrigins(t *testing.T) {
+// strictCase is the fields of a ResourceLogs.
+type strictCase struct {
+	fields []byte
+	strict bool
+}
+
+func strictCases() map[string]strictCase {
 	const unknown = 14<<3 | otlp.Bytes
 	var (
 		str    = textField(otlp.ValueString, "v")
@@ -35,10 +40,7 @@ func TestStrictRequestsAreOrigins(t *testing.T) {
 		nested = func(tag byte, items ...[]byte) []byte { return nest(otlp.RecordBody, nest(tag, items...)) }
 		none   = []byte(nil)
 	)
-	for name, c := range map[string]struct {
-		fields []byte // of the ResourceLogs
-		strict bool
-	}{
+	return map[string]strictCase{
 		"a record":                {logs(record()), true},
 		"a text":                  {logs(record(nest(otlp.RecordBody, str))), true},
 		"attributes":              {logs(record(pairField(otlp.RecordAttributes, "a", str), pairField(otlp.RecordAttributes, "b", number))), true},
@@ -71,7 +73,12 @@ func TestStrictRequestsAreOrigins(t *testing.T) {
 		"unknown in an array":     {logs(record(nested(otlp.ValueArray, textField(unknown, "x")))), false},
 		"another wire type":       {logs(record(otlp.AppendVarint(nil, otlp.RecordTraceID&^7, 1))), false},
 		"empty":                   {none, false},
-	} {
+	}
+}
+
+// A packet has an origin if receivers read from it what the packet says.
+func TestStrictRequestsAreOrigins(t *testing.T) {
+	for name, c := range strictCases() {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, false)
 			packets := f.receiver.NewPackets(t.Context())

@@ -294,16 +294,9 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 			t.strict = t.strict && r.body == nil && otlp.IsStrictValue(f.Text)
 			r.body = f.Text
 		case otlp.RecordAttributes:
-			if key, text, ok := otlp.ParseShortPair(f.Text); ok {
-				t.attributes = append(t.attributes, attribute{key, otlp.Value{Tag: otlp.ValueString, Text: text}})
-				continue
-			}
-			key, value, ok := otlp.ParsePair(f.Text)
-			if !ok {
+			if !t.attribute(f.Text) {
 				return otlp.ErrMalformed
 			}
-			t.strict = t.strict && otlp.IsStrictPair(f.Text)
-			t.attributes = append(t.attributes, attribute{key, value})
 		case otlp.RecordDropped:
 			r.dropped = uint32(f.Number)
 		case otlp.RecordFlags:
@@ -333,6 +326,18 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 	err := t.addAttributes()
 	t.strict = t.strict && !t.message.IsInvalid() && hasLength(r.traceID, traceIDBytes) && hasLength(r.spanID, spanIDBytes)
 	return err
+}
+
+// attribute adds a KeyValue to the attributes, and reports whether it is one.
+func (t *translator) attribute(message []byte) bool {
+	if key, text, ok := otlp.ParseShortPair(message); ok {
+		t.attributes = append(t.attributes, attribute{key, otlp.Value{Tag: otlp.ValueString, Text: text}})
+		return true
+	}
+	key, value, ok := otlp.ParsePair(message)
+	t.strict = t.strict && otlp.IsStrictPair(message)
+	t.attributes = append(t.attributes, attribute{key, value})
+	return ok
 }
 
 // The lengths of ids that receivers take.
