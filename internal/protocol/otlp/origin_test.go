@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // nest returns a field whose text are the others.
@@ -23,8 +24,13 @@ func pairField(tag byte, key string, value ...[]byte) []byte {
 	return nest(tag, textField(otlp.KeyValueKey, key), nest(otlp.KeyValueValue, value...))
 }
 
-// A packet has an origin if receivers read from it what the packet says.
-func TestStrictRequestsAreOrigins(t *testing.T) {
+// strictCase is the fields of a ResourceLogs.
+type strictCase struct {
+	fields []byte
+	strict bool
+}
+
+func strictCases() map[string]strictCase {
 	const unknown = 14<<3 | otlp.Bytes
 	var (
 		str    = textField(otlp.ValueString, "v")
@@ -34,10 +40,7 @@ func TestStrictRequestsAreOrigins(t *testing.T) {
 		nested = func(tag byte, items ...[]byte) []byte { return nest(otlp.RecordBody, nest(tag, items...)) }
 		none   = []byte(nil)
 	)
-	for name, c := range map[string]struct {
-		fields []byte // of the ResourceLogs
-		strict bool
-	}{
+	return map[string]strictCase{
 		"a record":                {logs(record()), true},
 		"a text":                  {logs(record(nest(otlp.RecordBody, str))), true},
 		"attributes":              {logs(record(pairField(otlp.RecordAttributes, "a", str), pairField(otlp.RecordAttributes, "b", number))), true},
@@ -70,7 +73,12 @@ func TestStrictRequestsAreOrigins(t *testing.T) {
 		"unknown in an array":     {logs(record(nested(otlp.ValueArray, textField(unknown, "x")))), false},
 		"another wire type":       {logs(record(otlp.AppendVarint(nil, otlp.RecordTraceID&^7, 1))), false},
 		"empty":                   {none, false},
-	} {
+	}
+}
+
+// A packet has an origin if receivers read from it what the packet says.
+func TestStrictRequestsAreOrigins(t *testing.T) {
+	for name, c := range strictCases() {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, false)
 			packets := f.receiver.NewPackets(t.Context())
@@ -82,5 +90,60 @@ func TestStrictRequestsAreOrigins(t *testing.T) {
 				t.Errorf("an origin: %t", packets.HasOrigin())
 			}
 		})
+	}
+}
+
+// A packet takes the memory that requests like the last one need.
+func TestPacketsTakeWhatRequestsLikeTheLastNeeded(t *testing.T) {
+	f := newFixture(t, false)
+	translated, request := newTranslator(), otlpRequest(500)
+	translated.growth = 1
+	for n := range 2 {
+		packets := f.receiver.NewPackets(t.Context())
+		if _, err := translated.translate(request, packets, netip.MustParseAddr("192.0.2.1"), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		sealed := packets.Seal("id")[0]
+		if got, fitting := sealed.Footprint(), packet.FootprintOf(len(sealed.Body)); n > 0 && got != fitting {
+			t.Errorf("packet %d takes %d bytes, where %d are enough", n, got, fitting)
+		}
+		f.in.Memory().Drop(sealed)
+	}
+}
+
+// Packets have their origins while they are wanted and are in protobuf, and their memory is
+// held as long as they are.
+func TestRequestsAreHeldWithTheirOrigins(t *testing.T) {
+	f := newFixture(t, false)
+	request := otlpRequest(3)
+	const asJSON = `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1700000000000000000","body":{"stringValue":"text"}}]}]}]}`
+	for _, c := range []struct {
+		wanted      bool
+		contentType string
+		body        string
+		origin      string
+	}{
+		{true, "application/x-protobuf", string(request), string(request)},
+		{false, "application/x-protobuf", string(otlpRequest(4)), ""},
+		{true, "application/json", asJSON, ""},
+	} {
+		f.origins = c.wanted
+		if answer := f.do("POST", "/v1/logs", c.contentType, c.body); answer.Status != 200 {
+			t.Fatal(answer.Status)
+		}
+		packets, err := f.journal.Fetch(t.Context(), nil, 10)
+		if err != nil || len(packets) != 1 {
+			t.Fatal(len(packets), err)
+		}
+		if got := string(packets[0].Origin); got != c.origin {
+			t.Errorf("%s: the origin is %q", c.contentType, got)
+		}
+		if shared := f.in.Memory().Shared() > 0; shared != (c.origin != "") {
+			t.Errorf("%s: its memory is held: %t", c.contentType, shared)
+		}
+		f.journal.Ack(packets)
+		if held := f.in.Memory().Held(); held != 0 {
+			t.Errorf("%s: %d bytes are held in the end", c.contentType, held)
+		}
 	}
 }

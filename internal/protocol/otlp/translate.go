@@ -20,9 +20,11 @@ const (
 	maxScopesBytes = 32 << 10
 	// maxCopyBytes bounds the values that are copied into each message.
 	maxCopyBytes = 1 << 10
-	// jsonBytes is about how many bytes of JSON one of protobuf makes, with what is copied.
-	jsonBytes   = 3
-	millisecond = uint64(time.Millisecond)
+	// firstGrowth is about how many bytes of JSON one of protobuf makes, with what is copied.
+	firstGrowth = 3
+	// growthMargin is how much more than before a request may make without more memory.
+	growthMargin = 1.0 / 32
+	millisecond  = uint64(time.Millisecond)
 )
 
 // errHead is why records of a resource or a scope are rejected.
@@ -63,6 +65,8 @@ type translator struct {
 	message    record.Message
 	attributes []attribute
 	text       []byte
+	// growth is how many bytes of JSON one of protobuf made lately.
+	growth float64
 }
 
 // attribute is a KeyValue.
@@ -81,7 +85,7 @@ type scope struct {
 }
 
 func newTranslator() *translator {
-	t := new(translator)
+	t := &translator{growth: firstGrowth}
 	t.message.Copies = true
 	return t
 }
@@ -217,11 +221,11 @@ func (t *translator) chunk() error {
 		emitter = t.client.AppendTo(nil)
 	}
 	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
-	bytes := 0
+	bytes, before := 0, t.group.Bytes()
 	for i := range t.scopes {
-		bytes += jsonBytes * len(t.scopes[i].logs)
+		bytes += len(t.scopes[i].logs)
 	}
-	t.into.Expect(bytes)
+	t.into.Expect(int(t.growth * (1 + growthMargin) * float64(bytes)))
 	for i := range t.scopes {
 		index := i
 		if alone {
@@ -231,7 +235,14 @@ func (t *translator) chunk() error {
 			return err
 		}
 	}
+	t.learn(float64(t.group.Bytes()-before) / float64(bytes))
 	return nil
+}
+
+// learn follows growth up at once, and down slowly: too little memory costs a copy.
+func (t *translator) learn(growth float64) {
+	const part = 1.0 / 16
+	t.growth = max(growth, t.growth-part*(t.growth-growth))
 }
 
 func (t *translator) records(s *scope, index int) error {
@@ -283,16 +294,9 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 			t.strict = t.strict && r.body == nil && otlp.IsStrictValue(f.Text)
 			r.body = f.Text
 		case otlp.RecordAttributes:
-			if key, text, ok := otlp.ParseShortPair(f.Text); ok {
-				t.attributes = append(t.attributes, attribute{key, otlp.Value{Tag: otlp.ValueString, Text: text}})
-				continue
-			}
-			key, value, ok := otlp.ParsePair(f.Text)
-			if !ok {
+			if !t.attribute(f.Text) {
 				return otlp.ErrMalformed
 			}
-			t.strict = t.strict && otlp.IsStrictPair(f.Text)
-			t.attributes = append(t.attributes, attribute{key, value})
 		case otlp.RecordDropped:
 			r.dropped = uint32(f.Number)
 		case otlp.RecordFlags:
@@ -322,6 +326,18 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 	err := t.addAttributes()
 	t.strict = t.strict && !t.message.IsInvalid() && hasLength(r.traceID, traceIDBytes) && hasLength(r.spanID, spanIDBytes)
 	return err
+}
+
+// attribute adds a KeyValue to the attributes, and reports whether it is one.
+func (t *translator) attribute(message []byte) bool {
+	if key, text, ok := otlp.ParseShortPair(message); ok {
+		t.attributes = append(t.attributes, attribute{key, otlp.Value{Tag: otlp.ValueString, Text: text}})
+		return true
+	}
+	key, value, ok := otlp.ParsePair(message)
+	t.strict = t.strict && otlp.IsStrictPair(message)
+	t.attributes = append(t.attributes, attribute{key, value})
+	return ok
 }
 
 // The lengths of ids that receivers take.

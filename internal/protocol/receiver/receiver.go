@@ -198,7 +198,7 @@ func (r *Receiver) Release(body *packet.Packet) { r.service.deps.Intake.Memory()
 // any more, and the returned function was called, which is after Accept.
 func (r *Receiver) Share(body *packet.Packet, packets *record.Packets) (accepted func()) {
 	if keeps := r.service.deps.KeepsOrigins; keeps != nil && packets.HasOrigin() && keeps() {
-		if shared := r.service.deps.Intake.Memory().Share(body); shared != nil {
+		if shared := r.service.deps.Intake.Memory().ShareOrigins(body); shared != nil {
 			packets.Origins(shared)
 			return shared.Close
 		}

@@ -80,9 +80,12 @@ type Group struct {
 	head    []byte // of each packet
 	emitter packet.Text
 	open    *draft // nil: the next message begins a packet
-	// expected is about how many bytes will be added.
-	expected int
+	// expected is about how many bytes will be added, and added how many were.
+	expected, added int
 }
+
+// Bytes returns how many bytes the messages of the group have.
+func (g *Group) Bytes() int { return g.added }
 
 // Expect tells that messages of about so many bytes follow, most of them for the next group
 // that begins a packet, so that its packets need not grow. It is a hint.
@@ -160,6 +163,7 @@ func (g *Group) Add(m *Message) error {
 		d.origin = nil
 	}
 	g.expected = max(0, g.expected-size)
+	g.added += size
 	d.messages++
 	d.level = max(d.level, level)
 	return nil
