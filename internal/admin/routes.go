@@ -3,7 +3,7 @@ package admin
 // allRoutes returns the routes of the API. Of two paths that match the same requests the more
 // specific one comes first.
 func allRoutes() routes {
-	return routes{
+	return append(routes{
 		{"GET", "/v1/status", read, newer, false, (*api).getStatus},
 		{"GET", "/v1/cluster", read, "", false, (*api).getCluster},
 		{"GET", "/v1/analyzers", read, newer, false, (*api).listAnalyzers},
@@ -47,6 +47,13 @@ func allRoutes() routes {
 		{"GET", "/v1/events", read, "after limit wait", true, (*api).listEvents},
 		{"GET", "/v1/history", read, "", false, (*api).getHistory},
 		{"GET", "/v1/stream", read, "overview", true, (*api).streamHistory},
+	}, callerRoutes()...)
+}
+
+// callerRoutes returns the routes that have nothing of the distributor but its state: sessions,
+// the description of the API, and probes.
+func callerRoutes() routes {
+	return routes{
 		{"GET", "/v1/session", read, "", false, (*api).getSession},
 		{"POST", "/v1/session", public, "", false, (*api).login},
 		{"DELETE", "/v1/session", public, "", false, (*api).logout},

@@ -278,6 +278,25 @@ type logRecord struct {
 // record begins and fills the message of a LogRecord.
 func (t *translator) record(message []byte, s *scope, index int) error {
 	var r logRecord
+	if err := t.parse(message, &r); err != nil {
+		return err
+	}
+	t.begin(&r)
+	t.message.SetMembers(s.members)
+	t.own(&r)
+	if index >= 0 {
+		t.message.SetScope(index)
+	}
+	if err := t.body(r.body); err != nil {
+		return err
+	}
+	err := t.addAttributes()
+	t.strict = t.strict && !t.message.IsInvalid() && hasLength(r.traceID, traceIDBytes) && hasLength(r.spanID, spanIDBytes)
+	return err
+}
+
+// parse reads the fields of a LogRecord into r and t.attributes.
+func (t *translator) parse(message []byte, r *logRecord) error {
 	t.attributes = t.attributes[:0]
 	f := otlp.Fields{Rest: message}
 	for f.Next() {
@@ -314,18 +333,7 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 	if f.Malformed {
 		return otlp.ErrMalformed
 	}
-	t.begin(&r)
-	t.message.SetMembers(s.members)
-	t.own(&r)
-	if index >= 0 {
-		t.message.SetScope(index)
-	}
-	if err := t.body(r.body); err != nil {
-		return err
-	}
-	err := t.addAttributes()
-	t.strict = t.strict && !t.message.IsInvalid() && hasLength(r.traceID, traceIDBytes) && hasLength(r.spanID, spanIDBytes)
-	return err
+	return nil
 }
 
 // attribute adds a KeyValue to the attributes, and reports whether it is one.
