@@ -52,13 +52,23 @@ func NewRequest(head *http1.Head, body io.Reader, client netip.Addr, started tim
 	return r
 }
 
-// Parameter returns a parameter of the query.
+// Parameter returns the first parameter of the query that has the name. What is no
+// percent-encoding is returned as it is.
 func (r *Request) Parameter(name string) (value string, given bool) {
-	if r.query == "" {
-		return "", false
+	for pair := range strings.SplitSeq(r.query, "&") {
+		key, text, _ := strings.Cut(pair, "=")
+		if unescaped(key) == name && pair != "" {
+			return unescaped(text), true
+		}
 	}
-	values, _ := url.ParseQuery(r.query) // parameters with errors are ignored
-	return values.Get(name), values.Has(name)
+	return "", false
+}
+
+func unescaped(text string) string {
+	if decoded, err := url.QueryUnescape(text); err == nil {
+		return decoded
+	}
+	return text
 }
 
 // Length returns the length of the body in bytes, or -1 if it is not known.

@@ -126,6 +126,7 @@ func TestAckRefused(t *testing.T) {
 	f := serve(t, standard())
 	for ack, words := range map[string]string{
 		"bogus": "queued, stored, delivered", "": "queued, stored, delivered", "Queued": "queued", "stored": "JOURNAL=memory",
+		"%zz": "?ack=%zz", "queued;": "?ack=queued;", "%71": "?ack=q",
 	} {
 		for _, request := range []string{post(aPacket("p", 0)), post(aPacket("p", 0), linesType)} {
 			r := f.exchange(withAck(ack, request)).wantRefusal(t, 400, problem.Malformed)
@@ -134,7 +135,7 @@ func TestAckRefused(t *testing.T) {
 			}
 		}
 	}
-	f.wantCounted(map[problem.Code]int{problem.Malformed: 8})
+	f.wantCounted(map[problem.Code]int{problem.Malformed: 14})
 	if len(f.journal.records()) > 0 {
 		t.Error("a packet was taken all the same")
 	}
