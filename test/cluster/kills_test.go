@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -38,21 +39,21 @@ const settling = 15 * time.Second
 
 // causeOf returns why a packet that was delivered came again, "" if no kill explains it.
 func causeOf(first, again delivery, killed []kill) string {
-	of := func(k kind, number int) bool {
-		for _, one := range killed {
-			if one.kind == k && (number < 0 || one.number == number) && !one.at.Before(first.at) && one.at.Before(again.at) && one.at.Sub(first.at) < settling {
-				return true
-			}
-		}
-		return false
+	of := func(k kind, from time.Time, numbers ...int) bool {
+		return slices.ContainsFunc(killed, func(one kill) bool {
+			among := len(numbers) == 0 || slices.Contains(numbers, one.number)
+			return one.kind == k && among && !one.at.Before(from) && one.at.Before(again.at) && one.at.Sub(first.at) < settling
+		})
 	}
 	switch {
-	case of(recorders, first.recorder):
+	case of(recorders, first.at, first.recorder):
 		return "an analyzer was killed before its answer"
-	case of(distributors, first.distributor):
+	case of(distributors, first.at, first.distributor):
 		return "a distributor was killed before its acknowledgement"
-	case of(servers, -1):
+	case of(servers, first.at):
 		return "a NATS server was killed before it had the acknowledgement"
+	case of(servers, first.at.Add(-settling)): // its envelope was published again
+		return "a NATS server was killed before it had answered the publication"
 	}
 	return ""
 }

@@ -22,20 +22,31 @@ type Server struct {
 	queries int
 }
 
+// listen listens on a port that is free for UDP and TCP.
+func listen(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	const attempts = 100
+	for range attempts {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", packets.LocalAddr().String())
+		if err == nil {
+			return packets, l
+		}
+		_ = packets.Close()
+	}
+	t.Fatalf("%d ports that are free for UDP are not free for TCP", attempts)
+	return nil, nil
+}
+
 // New starts a server, which the test ends. It knows no name.
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{records: make(map[string][]dns.RR)}
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	packets, l := listen(t)
 	s.Address = packets.LocalAddr().String()
-	l, err := net.Listen("tcp", s.Address)
-	if err != nil {
-		_ = packets.Close()
-		t.Skipf("the port of UDP is not free for TCP: %v", err)
-	}
 	for _, server := range []*dns.Server{{PacketConn: packets, Handler: s}, {Listener: l, Handler: s}} {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
