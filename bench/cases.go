@@ -2,7 +2,10 @@
 
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // benchCase is one row of targets: experiments and how to check them.
 type benchCase struct {
@@ -37,7 +40,7 @@ func cases() []benchCase {
 	single := traffic{PacketMessages: 5, RequestPackets: 1}
 	large := traffic{PacketMessages: 500, RequestPackets: 1}
 	many := traffic{PacketMessages: 5, RequestPackets: 100}
-	return append([]benchCase{
+	return slices.Concat([]benchCase{
 		{
 			name: "single-lines", title: "Packets of 5 messages, analyzers take NDJSON", measure: perPacket, base: haproxyName,
 			experiments: []experiment{defaultLoad(single, true, ours(), haproxy(), nginx(), floor())},
@@ -58,17 +61,6 @@ func cases() []benchCase {
 			experiments: []experiment{defaultLoad(many, true, ours(), haproxy(), nginx(), floor())},
 			checks:      []check{ratioOf(perRequest, oursName, haproxyName, maxBound(1.25))},
 		},
-		{
-			name: "disk", title: "Packets of 5 messages, JOURNAL=disk against memory", measure: packetRate, base: oursName,
-			experiments: []experiment{defaultLoad(single, true, ours(), oursOnDisk())},
-			checks:      []check{ratioOf(packetRate, diskName, oursName, minBound(0.7)), ratioOf(perPacket, diskName, oursName, maxBound(1.25))},
-		},
-		manyOnDisk(single),
-		{
-			name: "jetstream", title: "Packets of 5 messages, JOURNAL=jetstream against memory", measure: perPacket, base: oursName,
-			experiments: []experiment{defaultLoad(single, true, ours(), oursOnDisk(), oursOnStreams(streamsName, 1), oursOnStreams(threeName, 3))},
-			checks:      []check{ratioOf(perPacket, streamsName, oursName, maxBound(2.5)), ratioOf(packetRate, streamsName, diskName, minBound(0.35))},
-		},
 		againstCollector("collector", "Requests of one packet of 500 messages, against the OpenTelemetry Collector", large, large),
 		againstCollector("collector-lines", "Requests of NDJSON, 100 packets of 5 messages, against the OpenTelemetry Collector", many, large),
 		{
@@ -83,7 +75,24 @@ func cases() []benchCase {
 		},
 		latency(single), residentMemory(single), start(single), twoCores(single),
 		analyzerSweep(single), connectionSweep(single), packetSweep(),
-	}, inputCases()...)
+	}, journalCases(single), inputCases())
+}
+
+// journalCases compare the journals.
+func journalCases(single traffic) []benchCase {
+	return []benchCase{
+		{
+			name: "disk", title: "Packets of 5 messages, JOURNAL=disk against memory", measure: packetRate, base: oursName,
+			experiments: []experiment{defaultLoad(single, true, ours(), oursOnDisk())},
+			checks:      []check{ratioOf(packetRate, diskName, oursName, minBound(0.7)), ratioOf(perPacket, diskName, oursName, maxBound(1.25))},
+		},
+		manyOnDisk(single),
+		{
+			name: "jetstream", title: "Packets of 5 messages, JOURNAL=jetstream against memory", measure: perPacket, base: oursName,
+			experiments: []experiment{defaultLoad(single, true, ours(), oursOnDisk(), oursOnStreams(streamsName, 1), oursOnStreams(threeName, 3))},
+			checks:      []check{ratioOf(perPacket, streamsName, oursName, maxBound(2.5)), ratioOf(packetRate, streamsName, diskName, minBound(0.35))},
+		},
+	}
 }
 
 // againstCollector compares with the collector at the same number of messages

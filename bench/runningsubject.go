@@ -65,23 +65,29 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	if err := c.startCompanions(a.cores); err != nil {
 		return c, err
 	}
-	command, err := s.command(c.subjectConfig)
-	if err != nil {
-		return c, err
-	}
-	began := time.Now()
-	if c.process, err = startProcess(command, a.cores[:s.cores]); err != nil {
-		return c, fmt.Errorf("start: %w", err)
-	}
-	if err := a.awaitReady(c); err != nil {
-		return c, err
-	}
-	c.start = time.Since(began)
-	if c.idle, err = anonymousMemory(c.process.command.Process.Pid); err != nil {
+	if err := a.launch(c); err != nil {
 		return c, err
 	}
 	c.load, err = newLoad(a.loop, a.ledger, loadPort, e.connections, c.tls(), func() *request { return newRequest(shape, c.text) })
 	return c, err
+}
+
+// launch starts the subject's process, and measures how long that takes and the memory it has then.
+func (a *testbed) launch(c *runningSubject) error {
+	command, err := c.subject.command(c.subjectConfig)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if c.process, err = startProcess(command, a.cores[:c.subject.cores]); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	if err := a.awaitReady(c); err != nil {
+		return err
+	}
+	c.start = time.Since(began)
+	c.idle, err = anonymousMemory(c.process.command.Process.Pid)
+	return err
 }
 
 // startCompanions starts the programs that the subject needs. It waits for them itself.

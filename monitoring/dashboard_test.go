@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -22,8 +23,14 @@ type dashboard struct {
 		List []struct {
 			Name    string
 			Type    string
-			Query   string
-			Current struct{ Value string }
+			Query   any // a text, or an object with one
+			Current struct{ Value any }
+		}
+	}
+	Annotations struct {
+		List []struct {
+			Name, Expr string
+			DataSource dataSource
 		}
 	}
 }
@@ -39,10 +46,24 @@ type panel struct {
 	FieldConfig struct {
 		Defaults struct {
 			Unit       string
-			Thresholds struct{ Steps []any }
+			Thresholds struct {
+				Steps []struct {
+					Color string
+					Value *float64
+				}
+			}
 		}
 	}
-	Panels []panel
+	Options struct {
+		Legend struct {
+			SortBy   string
+			SortDesc bool
+		}
+		ReduceOptions struct{ Calcs []string }
+	}
+	Links     []struct{ URL string }
+	Collapsed bool
+	Panels    []panel
 }
 
 type dataSource struct{ Type, UID string }
@@ -74,9 +95,30 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// graphs returns all panels except row headers.
+// all returns the rows and all panels, with those of collapsed rows.
+func (d dashboard) all() []panel {
+	var all []panel
+	for _, p := range d.Panels {
+		all = append(append(all, p), p.Panels...)
+	}
+	return all
+}
+
+// graphs returns all panels that query Prometheus.
 func (d dashboard) graphs() []panel {
-	return slices.DeleteFunc(slices.Clone(d.Panels), func(p panel) bool { return p.Type == "row" })
+	return slices.DeleteFunc(d.all(), func(p panel) bool { return p.Type == "row" || p.Type == "alertlist" })
+}
+
+// variable returns the query of a variable, which is its value if it is a constant or a text.
+func (d dashboard) variable(t *testing.T, name string) any {
+	t.Helper()
+	for _, v := range d.Templating.List {
+		if v.Name == name {
+			return v.Query
+		}
+	}
+	t.Errorf("there is no variable %s", name)
+	return nil
 }
 
 func TestDashboardIsIdentified(t *testing.T) {
@@ -85,10 +127,7 @@ func TestDashboardIsIdentified(t *testing.T) {
 		t.Errorf("title %q, uid %q: bookmarks and users rely on both", d.Title, d.UID)
 	}
 	seen := map[int]string{}
-	for _, p := range d.Panels {
-		if len(p.Panels) > 0 {
-			t.Errorf("row %q is collapsed: neither users nor these tests see its panels", p.Title)
-		}
+	for _, p := range d.all() {
 		if other, taken := seen[p.ID]; taken || p.ID <= 0 {
 			t.Errorf("panel %q has the id %d, as has %q", p.Title, p.ID, other)
 		}
@@ -97,7 +136,7 @@ func TestDashboardIsIdentified(t *testing.T) {
 }
 
 func TestDashboardPanelsDoNotOverlap(t *testing.T) {
-	panels := readDashboard(t).Panels
+	panels := readDashboard(t).all()
 	for i, p := range panels {
 		g := p.GridPos
 		if g.X < 0 || g.Y < 0 || g.W <= 0 || g.H <= 0 || g.X+g.W > gridColumns {
@@ -158,8 +197,8 @@ func TestDashboardPanelsAskTheChosenDataSource(t *testing.T) {
 		DataSources []struct{ UID, Type string }
 	}
 	readYAML(t, "grafana/provisioning/datasources/prometheus.yml", &provisioned)
-	if len(provisioned.DataSources) != 1 || len(d.Templating.List) != 1 {
-		t.Fatalf("want one data source and one variable, got %d and %d", len(provisioned.DataSources), len(d.Templating.List))
+	if len(provisioned.DataSources) != 1 {
+		t.Fatalf("want one data source, got %d", len(provisioned.DataSources))
 	}
 	variable, source := d.Templating.List[0], provisioned.DataSources[0]
 	if variable.Name != "datasource" || variable.Type != "datasource" || variable.Query != source.Type || variable.Current.Value != source.UID {
@@ -176,4 +215,125 @@ func (t target) legendLabels() []string {
 		labels = append(labels, match[1])
 	}
 	return labels
+}
+
+// What not everybody uses is in rows that are collapsed.
+func TestDashboardRowsOfOptionsAreCollapsed(t *testing.T) {
+	want := map[string]bool{"Disk journal": true, "Streams of NATS": true, "Protocols": true, "Admin API": true, "Number of analyzers": true}
+	for _, p := range readDashboard(t).Panels {
+		if p.Type == "row" && p.Collapsed != want[p.Title] {
+			t.Errorf("row %q: collapsed is %v", p.Title, p.Collapsed)
+		}
+		if p.Collapsed != (len(p.Panels) > 0) {
+			t.Errorf("row %q is collapsed (%v) and has %d panels", p.Title, p.Collapsed, len(p.Panels))
+		}
+		delete(want, p.Title)
+	}
+	if len(want) > 0 {
+		t.Errorf("missing rows: %v", want)
+	}
+}
+
+// hardToRead are units that scale to what nobody says, such as milli packets.
+var hardToRead = []string{"pps", "mps", "cps", "reqps", "rps", "wps"}
+
+// Legends begin with the largest series, no unit says "480 mp/s", a stat is tall enough for its
+// line, and its value is the last one, not the last that there was.
+func TestDashboardPanelsAreReadable(t *testing.T) {
+	for _, p := range readDashboard(t).graphs() {
+		if p.Type == "timeseries" && (p.Options.Legend.SortBy == "" || !p.Options.Legend.SortDesc) {
+			t.Errorf("panel %q: its legend is not sorted, the largest first", p.Title)
+		}
+		if slices.Contains(hardToRead, p.FieldConfig.Defaults.Unit) {
+			t.Errorf("panel %q: the unit %s", p.Title, p.FieldConfig.Defaults.Unit)
+		}
+		if p.Type == "stat" && (p.GridPos.H < 5 || !slices.Equal(p.Options.ReduceOptions.Calcs, []string{"last"})) {
+			t.Errorf("panel %q has %d lines and shows %v", p.Title, p.GridPos.H, p.Options.ReduceOptions.Calcs)
+		}
+		const charsOfThreeColumns = 17 // at 1140 px
+		if p.Type == "stat" && len(p.Title) > charsOfThreeColumns {
+			t.Errorf("the title %q is cut", p.Title)
+		}
+	}
+}
+
+var unfiltered = regexp.MustCompile(`\b(distributor|analyzer)_[a-z0-9_]+(\{[^}]*\})?`)
+
+// Each query is for the chosen instances, and those of analyzers for the chosen ones.
+func TestDashboardQueriesAreFiltered(t *testing.T) {
+	d := readDashboard(t)
+	for _, name := range []string{"job", "instance", "analyzer"} {
+		d.variable(t, name)
+	}
+	for _, p := range d.graphs() {
+		for _, target := range p.Targets {
+			for _, found := range unfiltered.FindAllString(target.Expr, -1) {
+				filter := `job=~"$job",instance=~"$instance"`
+				if strings.HasPrefix(found, "analyzer_") {
+					filter = `analyzer=~"$analyzer"`
+				}
+				if !strings.Contains(found, filter) {
+					t.Errorf("panel %q: %s is of all instances", p.Title, found)
+				}
+			}
+			if strings.Contains(target.Expr, `job=~"distributor`) {
+				t.Errorf("panel %q names a job", p.Title)
+			}
+		}
+	}
+}
+
+// Values of several distributors do not cancel each other, and colours say how things are.
+func TestDashboardStatsAreHonest(t *testing.T) {
+	for _, p := range readDashboard(t).graphs() {
+		if p.Type != "stat" {
+			continue
+		}
+		steps := p.FieldConfig.Defaults.Thresholds.Steps
+		last := steps[len(steps)-1]
+		switch p.Title {
+		case "Unaccounted":
+			if !strings.HasPrefix(p.Targets[0].Expr, "sum(abs(") || last.Color != "red" || *last.Value != 1 {
+				t.Errorf("%s: %s %v", p.Title, p.Targets[0].Expr, last)
+			}
+		case "Healthy analyzers":
+			if len(steps) != 3 || steps[0].Color != "red" || steps[1].Color != "orange" || last.Color != "green" || *last.Value != 1 {
+				t.Errorf("%s is green at %v", p.Title, last)
+			}
+		case "Dead letters":
+			if !strings.Contains(p.Targets[0].Expr, "increase(") || !strings.Contains(p.Targets[0].Expr, "$__range") {
+				t.Errorf("%s: %s is orange until the restart", p.Title, p.Targets[0].Expr)
+			}
+		}
+	}
+}
+
+// The alerts are ours, with links to what to do.
+func TestDashboardAlertsHaveRunbooks(t *testing.T) {
+	d, alerts := readDashboard(t), map[string]bool{}
+	var names []string
+	for _, a := range readAlerts(t) {
+		names = append(names, a.Alert)
+		alerts[strings.ToLower(a.Alert)] = true
+	}
+	if got := d.variable(t, "alerts"); got != strings.Join(names, "|") {
+		t.Errorf("the dashboard's alerts are %v, want %s", got, strings.Join(names, "|"))
+	}
+	if base, _ := d.variable(t, "runbooks").(string); !strings.HasPrefix(base, "https://") {
+		t.Errorf("runbooks are at %q", base)
+	}
+	for _, p := range d.graphs() {
+		for _, link := range p.Links {
+			if anchor, ok := strings.CutPrefix(link.URL, "${runbooks}docs/runbook.md#"); !ok || !alerts[anchor] {
+				t.Errorf("panel %q links to %s", p.Title, link.URL)
+			}
+		}
+	}
+	annotations := map[string]bool{}
+	for _, a := range d.Annotations.List {
+		annotations[a.Name] = a.Expr != "" && a.DataSource.UID == dataSourceToUse
+	}
+	if !annotations["Alerts"] || !annotations["Breakers"] || !annotations["Restarts"] {
+		t.Errorf("annotations: %v", annotations)
+	}
 }

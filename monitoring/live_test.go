@@ -15,16 +15,23 @@ import (
 // every documented expression: first while all is well, then after an analyzer
 // has died.
 func TestLiveSystem(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it starts the whole system, which takes about half a minute")
 	}
-	for _, journal := range []string{"memory", "disk", "jetstream"} {
-		t.Run(journal, func(t *testing.T) { checkLiveSystem(t, journal) })
+	tool(t, "prometheus")
+	journals := []string{"memory", "disk", "jetstream"}
+	binary, free := buildBinary(t), freeAddresses(t, len(journals)*systemAddresses)
+	for i, journal := range journals {
+		t.Run(journal, func(t *testing.T) {
+			t.Parallel() // each waits for scrapes most of the time
+			checkLiveSystem(t, journal, binary, free[i*systemAddresses:][:systemAddresses])
+		})
 	}
 }
 
-func checkLiveSystem(t *testing.T, journal string) {
-	system := startLiveSystem(t, journal)
+func checkLiveSystem(t *testing.T, journal, binary string, free []string) {
+	system := startLiveSystem(t, journal, binary, free)
 	system.awaitScrapes(t, 3)
 
 	t.Run("metrics are lint clean", func(t *testing.T) { checkMetrics(t, system) })
@@ -126,10 +133,10 @@ func checkReturnsData(t *testing.T, system liveSystem, expression string) []samp
 	return samples
 }
 
-// inWindow replaces Grafana's interval variable by a window that suits the
-// test's scrape interval.
+// inWindow replaces Grafana's variables: intervals by windows that suit the
+// test's scrape interval, and the others by all that there is.
 func inWindow(expression string) string {
-	return strings.ReplaceAll(expression, "$__rate_interval", "10s")
+	return strings.NewReplacer("$__rate_interval", "10s", "$__range", "1m", "$job", ".*", "$instance", ".*", "$analyzer", ".*", "$alerts", ".*").Replace(expression)
 }
 
 var metricName = regexp.MustCompile(`\b(distributor|analyzer|process|go)_[a-z0-9_]+`)

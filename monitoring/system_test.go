@@ -24,12 +24,13 @@ type liveSystem struct {
 	targets int
 }
 
-func startLiveSystem(t *testing.T, journal string) liveSystem {
+// systemAddresses is the number of addresses of a liveSystem.
+const systemAddresses = 7
+
+func startLiveSystem(t *testing.T, journal, binary string, free []string) liveSystem {
 	t.Helper()
 	prometheus := tool(t, "prometheus")
-	binary := buildBinary(t)
-	free := freeAddresses(t, 6)
-	analyzers, ingest, metrics, console := free[:3], free[3], free[4], free[5]
+	analyzers, ingest, metrics, console, admin := free[:3], free[3], free[4], free[5], free[6]
 	addresses := map[string]string{"distributor:9100": metrics, "localhost:9090": console}
 	system := liveSystem{prometheus: newPrometheusAPI(console), metrics: append([]string{metrics}, analyzers...)}
 
@@ -46,6 +47,7 @@ func startLiveSystem(t *testing.T, journal string) liveSystem {
 		"ANALYZERS="+strings.Join(routes, ","),
 		"PORT="+portOf(ingest),
 		"METRICS_ADDR="+metrics,
+		"ADMIN_ADDR="+admin,
 		"HEALTH_CHECK_INTERVAL_SEC=1",
 		"ANALYZER_CA="+writeAuthority(t),
 		"DATA_DIR="+t.TempDir(),

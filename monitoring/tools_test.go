@@ -6,6 +6,7 @@ import (
 )
 
 func TestToolsAcceptTheFiles(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		command []string
@@ -16,6 +17,7 @@ func TestToolsAcceptTheFiles(t *testing.T) {
 		{"compose file", []string{"docker-compose", "--file", composeFile, "config", "--quiet"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			command := exec.CommandContext(t.Context(), tool(t, test.command[0]), test.command[1:]...)
 			if output, err := command.CombinedOutput(); err != nil {
 				t.Errorf("%v: %v\n%s", test.command, err, output)

@@ -93,6 +93,7 @@ type api struct {
 	started     time.Time
 	cluster     Cluster
 	local       bool // only processes of this machine can connect
+	overviews   overviews
 
 	eventStreams, traceStreams slots
 }

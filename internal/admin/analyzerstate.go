@@ -42,20 +42,28 @@ type analyzerStatus struct {
 	Until       *time.Time `json:"until,omitempty"`
 }
 
+// analyzerList is the answer about all analyzers.
+type analyzerList struct {
+	Revision  int64           `json:"revision"`
+	Bound     float64         `json:"bound_messages"`
+	Analyzers []analyzerState `json:"analyzers"`
+}
+
 func (a *api) listAnalyzers(r *request) (*answer, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
-	revision, now := a.control.Revision(), a.control.Distributor().Status()
-	body := struct {
-		Revision  int64           `json:"revision"`
-		Bound     float64         `json:"bound_messages"`
-		Analyzers []analyzerState `json:"analyzers"`
-	}{revision, now.MaxDeviationMessages, []analyzerState{}}
+	list := a.analyzersNow(a.control.Revision(), a.control.Distributor().Status())
+	return &answer{revision: list.Revision, body: list}, nil
+}
+
+// analyzersNow returns the analyzers; the revision was read before the status.
+func (a *api) analyzersNow(revision int64, now distributor.Status) analyzerList {
+	list := analyzerList{revision, now.MaxDeviationMessages, make([]analyzerState, 0, len(now.Analyzers))}
 	for _, one := range now.Analyzers {
-		body.Analyzers = append(body.Analyzers, a.stateOf(one))
+		list.Analyzers = append(list.Analyzers, a.stateOf(one))
 	}
-	return &answer{revision: revision, body: body}, nil
+	return list
 }
 
 func (a *api) getAnalyzer(r *request) (*answer, error) {

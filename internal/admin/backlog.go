@@ -26,19 +26,27 @@ type backlogEmitter struct {
 	Error    int64  `json:"error_messages"`
 }
 
+// backlog is the answer about packets that are accepted and not yet settled.
+type backlog struct {
+	Total         volume           `json:"total"`
+	OldestAge     duration         `json:"oldest_age"`
+	DrainEstimate *duration        `json:"drain_estimate"`
+	ByPlace       []backlogPlace   `json:"by_place"`
+	ByEmitter     []backlogEmitter `json:"by_emitter"`
+}
+
 func (a *api) getBacklog(r *request) (*answer, error) {
 	top := r.number("top", 20, 0, maxTop)
 	if r.query.err != nil {
 		return nil, r.query.err
 	}
-	b := a.control.Distributor().Backlog(int(top))
-	body := struct {
-		Total         volume           `json:"total"`
-		OldestAge     duration         `json:"oldest_age"`
-		DrainEstimate *duration        `json:"drain_estimate"`
-		ByPlace       []backlogPlace   `json:"by_place"`
-		ByEmitter     []backlogEmitter `json:"by_emitter"`
-	}{Total: volumeOf(b.Total), OldestAge: duration(b.OldestAge.Round(time.Millisecond)), ByEmitter: []backlogEmitter{}}
+	return &answer{body: a.backlogNow(int(top))}, nil
+}
+
+// backlogNow returns the backlog with the emitters of which most waits.
+func (a *api) backlogNow(top int) backlog {
+	b := a.control.Distributor().Backlog(top)
+	body := backlog{Total: volumeOf(b.Total), OldestAge: duration(b.OldestAge.Round(time.Millisecond)), ByEmitter: []backlogEmitter{}}
 	if b.DrainTime >= 0 {
 		body.DrainEstimate = new(duration(b.DrainTime.Round(time.Millisecond)))
 	}
@@ -54,5 +62,5 @@ func (a *api) getBacklog(r *request) (*answer, error) {
 	for _, one := range b.Emitters {
 		body.ByEmitter = append(body.ByEmitter, backlogEmitter{one.ID, one.Packets, one.Messages, one.MarginMessages})
 	}
-	return &answer{body: body}, nil
+	return body
 }

@@ -143,9 +143,15 @@ func (i Identity) describe(c *control.Controller) member {
 }
 
 func (a *api) getCluster(*request) (*answer, error) {
+	state, revision := a.clusterNow()
+	return &answer{revision: revision, body: state}, nil
+}
+
+// clusterNow returns the state of the cluster, and the revision of this distributor.
+func (a *api) clusterNow() (state clusterState, revision int64) {
 	self := a.identify().describe(a.control)
 	self.Answers = true
-	state := clusterState{AnsweredBy: self.Name, Connected: true, Distributors: []member{self}}
+	state = clusterState{AnsweredBy: self.Name, Connected: true, Distributors: []member{self}}
 	if a.cluster != nil {
 		others, err := a.cluster.Others()
 		if err != nil {
@@ -159,7 +165,7 @@ func (a *api) getCluster(*request) (*answer, error) {
 	if held, ok := a.control.Distributor().Stored(); ok {
 		state.Stored = &storedState{held.Envelopes, held.Bytes, held.Limit}
 	}
-	return &answer{revision: self.Revision, body: state}, nil
+	return state, self.Revision
 }
 
 // add adds the other distributors. Of two processes with one name the later one has taken over.

@@ -15,6 +15,9 @@ import (
 // contentSecurityPolicy is that of answers, which no browser is to render.
 const contentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
+// credentialInterval is the time between two checks of the credential of an open stream.
+const credentialInterval = 2 * time.Second
+
 // ServeHTTP serves a request: it finds the route, keeps out who may not use it, and records in
 // the audit log, before the answer is written, what changes something or would, and what was
 // denied. Reads end when the server stops; changes are waited for.
@@ -57,7 +60,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // has another role. An open stream counts as use of a session. It returns when the context of
 // the request ends.
 func (a *api) endWithCredential(r *http.Request, started *caller, end context.CancelFunc) {
-	ticker := time.NewTicker(heartbeat)
+	ticker := time.NewTicker(credentialInterval)
 	defer ticker.Stop()
 	for {
 		select {

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -358,106 +356,6 @@ func TestTooManyFailures(t *testing.T) {
 	})
 }
 
-func TestSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		config := withTokens(t)
-		g := newGuarded(t, config)
-		g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"guess"}`}, 401, unauthorized)
-		g.want(asks{method: "POST", path: "/v1/session", body: `{"token":7}`}, 400, malformed)
-		g.want(asks{method: "POST", path: "/v1/session", body: `{}`}, 400, malformed)
-		begin := func(token string) map[string]string {
-			w := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + token + `"}`}, 201, "")
-			cookies := w.Result().Cookies()
-			if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode || cookies[0].Secure || cookies[0].Path != "/" {
-				t.Fatalf("%v", cookies)
-			}
-			return map[string]string{"Cookie": cookies[0].Name + "=" + cookies[0].Value}
-		}
-		cookie := begin(operateToken)
-		change := asks{method: "PATCH", path: "/v1/thing", header: cookie}
-		g.want(change, 200, "")
-		g.want(asks{method: "PATCH", path: "/v1/thing", header: and(cookie, map[string]string{"Sec-Fetch-Site": "cross-site"})}, 403, crossOrigin)
-		g.want(asks{method: "PATCH", path: "/v1/thing", header: and(cookie, map[string]string{"Host": "evil.example"})}, 403, hostNotAllowed)
-		g.want(asks{method: "PATCH", path: "/v1/thing", header: begin(readToken)}, 403, forbidden)
-
-		other := begin(operateToken)
-		g.want(asks{method: "DELETE", path: "/v1/session", header: cookie}, 204, "")
-		g.want(change, 401, unauthorized)
-		change.header = other
-		g.want(change, 200, "")
-		for range 11 { // used, it lives for 12 hours
-			time.Sleep(sessionIdle - time.Second)
-			g.want(change, 200, "")
-		}
-		time.Sleep(sessionIdle)
-		g.want(change, 401, unauthorized)
-		change.header = begin(operateToken)
-		time.Sleep(sessionIdle)
-		g.want(change, 401, unauthorized)
-
-		change.header = begin(operateToken)
-		commit, _, err := g.access.Prepare(control.AdminConfig{Token: "another", TokensFile: config.TokensFile})
-		if err != nil {
-			t.Fatal(err)
-		}
-		commit()
-		g.want(change, 401, unauthorized)
-	})
-}
-
-// A stream ends with the credential of its caller.
-func TestStreamEndsWithItsCredential(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		config := withTokens(t)
-		g := newGuarded(t, config)
-		wait := func(s *stream) { <-s.ctx.Done() }
-		g.routes = append(g.routes, route{"GET", "/v1/stream", read, "", true, func(*api, *request) (*answer, error) {
-			return &answer{contentType: eventStream, stream: wait}, nil
-		}})
-		follow := func(header map[string]string) *atomic.Bool {
-			ended := new(atomic.Bool)
-			go func() {
-				g.do(asks{method: "GET", path: "/v1/stream", header: header})
-				ended.Store(true)
-			}()
-			return ended
-		}
-		login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + readToken + `"}`}, 201, "")
-		session := follow(map[string]string{"Cookie": login.Result().Cookies()[0].String()})
-		operator, viewer := follow(bearer(operateToken)), follow(bearer(readToken))
-		time.Sleep(sessionLifetime - time.Second)
-		if operator.Load() || viewer.Load() || session.Load() {
-			t.Fatal("a stream ended before its credential")
-		}
-		time.Sleep(time.Second + heartbeat)
-		if operator.Load() || viewer.Load() || !session.Load() {
-			t.Errorf("the session ended: its stream ended %v, those of tokens %v, %v", session.Load(), operator.Load(), viewer.Load())
-		}
-		config.Token = "another"
-		commit, _, err := g.access.Prepare(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		commit()
-		time.Sleep(heartbeat)
-		synctest.Wait()
-		if !operator.Load() || viewer.Load() {
-			t.Errorf("a token was withdrawn: its stream ended %v, that of another %v", operator.Load(), viewer.Load())
-		}
-		config = withTokens(t)
-		commit, _, err = g.access.Prepare(control.AdminConfig{Token: readToken, TokensFile: config.TokensFile})
-		if err != nil {
-			t.Fatal(err)
-		}
-		commit() // the token has another name and role
-		time.Sleep(heartbeat)
-		synctest.Wait()
-		if !viewer.Load() {
-			t.Error("a token got another role: its stream goes on")
-		}
-	})
-}
-
 // A certificate that expires after the handshake is no credential any more.
 func TestExpiredCertificate(t *testing.T) {
 	now := time.Now()
@@ -497,40 +395,6 @@ func TestExpiredCertificate(t *testing.T) {
 	}
 }
 
-// One token's sessions end each other, and not those of others.
-func TestSessionsAreBounded(t *testing.T) {
-	s, now := newSessions(), time.Unix(1, 0)
-	other, _ := s.begin([]byte("other"), now)
-	var secrets []string
-	for i := range maxTokenSessions + 2 {
-		secret, _ := s.begin([]byte("token"), now.Add(time.Duration(i)))
-		secrets = append(secrets, secret)
-		s.token(secrets[0], now.Add(time.Duration(i))) // the first stays in use
-	}
-	for i, secret := range append(secrets, other) {
-		if _, _, ok := s.token(secret, now.Add(time.Minute)); ok != (i != 1 && i != 2) {
-			t.Errorf("session %d is open: %v", i, ok)
-		}
-	}
-	for i := range 2 * maxSessions {
-		s.begin(fmt.Append(nil, "token ", i), now.Add(time.Minute))
-	}
-	if len(s.open) != maxSessions {
-		t.Errorf("%d sessions are open", len(s.open))
-	}
-}
-
-// A browser sends all cookies with the name; any of them may be that of the session.
-func TestSeveralCookies(t *testing.T) {
-	g := newGuarded(t, withTokens(t))
-	login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + operateToken + `"}`}, 201, "")
-	cookie := login.Result().Cookies()[0]
-	both := map[string]string{"Cookie": sessionCookie + "=stale; " + cookie.Name + "=" + cookie.Value}
-	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 200, "")
-	g.want(asks{method: "DELETE", path: "/v1/session", header: both}, 204, "")
-	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 401, unauthorized)
-}
-
 func TestPanic(t *testing.T) {
 	g := newGuarded(t, control.AdminConfig{})
 	g.want(asks{method: "POST", path: "/v1/panic"}, 500, internal)
@@ -539,112 +403,6 @@ func TestPanic(t *testing.T) {
 	}
 	if all := g.records(); len(all) != 1 || all[0].Path != "/v1/panic" || all[0].Actor != "local" || all[0].Status != 500 {
 		t.Errorf("%+v", all)
-	}
-}
-
-func TestBody(t *testing.T) {
-	g := newGuarded(t, control.AdminConfig{})
-	for body, want := range map[string]struct {
-		status int
-		detail string
-	}{
-		``:                               {200, ""},
-		` {"ttl":"15m","reason":"why"} `: {200, ""},
-		`{"ttl":null}`:                   {200, ""},
-		`[]`:                             {400, "the body must be a JSON object"},
-		`7`:                              {400, "the body must be a JSON object"},
-		`{`:                              {400, "the body is no valid JSON"},
-		`{} {}`:                          {400, "something follows the object"},
-		`{"ttl":"15m","ttl":"1m"}`:       {400, `"ttl" occurs twice`},
-		`{"TTL":"15m"}`:                  {400, `"TTL" is unknown; known are reason, ttl`},
-		`{"ttl":"soon"}`:                 {400, `ttl is "soon": it must be a duration such as "60s"`},
-		`{"ttl":900}`:                    {400, `ttl is 900: it must be a duration such as "60s"`},
-		`{"ttl":"-1m"}`:                  {400, `ttl is "-1m": it must be a duration such as "60s"`},
-		`{"reason":{}}`:                  {400, `reason is {}: it must be a text`},
-		`{"reason":"` + strings.Repeat("x", maxReasonBytes+1) + `"}`: {400, "at most 1000 bytes"},
-		`{"reason":"` + strings.Repeat("x", maxBodyBytes) + `"}`:     {413, "the body is larger than 1048576 bytes"},
-	} {
-		w := g.do(asks{method: "PATCH", path: "/v1/thing", body: body})
-		var problem struct{ Detail string }
-		_ = json.Unmarshal(w.Body.Bytes(), &problem)
-		if w.Code != want.status || !strings.Contains(problem.Detail, want.detail) {
-			t.Errorf("%.80s: %d %s, want %d %s", body, w.Code, w.Body, want.status, want.detail)
-		}
-	}
-}
-
-// Where no credential is needed, a body is short.
-func TestPublicBody(t *testing.T) {
-	g := newGuarded(t, withTokens(t))
-	g.want(asks{method: "POST", path: "/v1/session", body: strings.Repeat(" ", maxPublicBytes+1)}, 413, tooLarge)
-	g.want(asks{method: "POST", path: "/v1/session", body: strings.Repeat(" ", maxPublicBytes)}, 400, malformed)
-}
-
-func TestQuery(t *testing.T) {
-	g := newGuarded(t, control.AdminConfig{})
-	for query, want := range map[string]string{
-		"dry_run=true": "", "dry_run=false": "",
-		"dry_run=1":                 `dry_run is "1": it must be true or false`,
-		"dry_run=":                  `dry_run is "": it must be true or false`,
-		"dryrun=true":               `"dryrun" is unknown; known are dry_run`,
-		"dry_run=true&dry_run=true": "the parameter dry_run occurs 2 times",
-		"dry_run=%zz":               "the query cannot be read",
-		"token=secret":              `"token" is unknown`,
-	} {
-		w := g.do(asks{method: "PATCH", path: "/v1/thing?" + query})
-		if (w.Code == 200) != (want == "") || !strings.Contains(strings.ReplaceAll(w.Body.String(), `\"`, `"`), want) {
-			t.Errorf("%s: %d %s, want %s", query, w.Code, w.Body, want)
-		}
-	}
-	for _, r := range g.records() {
-		if strings.Contains(r.Query, "secret") {
-			t.Errorf("%+v has a token", r)
-		}
-	}
-}
-
-func TestIfMatch(t *testing.T) {
-	for field, want := range map[string]int64{"": 0, "*": 0, `"12"`: 12, "12": 12, `"0"`: -1, `"x"`: -1, `W/"12"`: -1, `"12", "13"`: -1, "-1": -1} {
-		r := httptest.NewRequest("PATCH", "/", nil)
-		r.Header.Set("If-Match", field)
-		revision, err := (&request{Request: r}).ifMatch()
-		if (err != nil) != (want < 0) || err == nil && revision != want {
-			t.Errorf("%q: %d, %v, want %d", field, revision, err, want)
-		}
-	}
-}
-
-// Several fields are one list.
-func TestSeveralIfMatch(t *testing.T) {
-	for _, fields := range [][]string{{"*", `"12"`}, {"", `"12"`}, {`"12"`, `"12"`}, {`"12"`, "*"}} {
-		r := httptest.NewRequest("PATCH", "/", nil)
-		r.Header["If-Match"] = fields
-		if revision, err := (&request{Request: r}).ifMatch(); err == nil {
-			t.Errorf("%q: %d", fields, revision)
-		}
-	}
-}
-
-func TestMatch(t *testing.T) {
-	for _, c := range []struct {
-		pattern, path, text string
-		ok                  bool
-	}{
-		{"/v1/a", "/v1/a", "", true},
-		{"/v1/a", "/v1/a/", "", false},
-		{"/v1/{id}", "/v1/x", "x", true},
-		{"/v1/{id}", "/v1/", "", false},
-		{"/v1/{id}", "/v1/x/y", "", false},
-		{"/v1/{id}", "/v1/x%2Fy%20", "x/y ", true},
-		{"/v1/{id}/b", "/v1/x/b", "x", true},
-		{"/v1/{id}/b", "/v1//b", "", false},
-		{"/v1/{id}/b", "/v1/b", "", false},
-		{"/v1/{key...}", "/v1/x/y%2f//z", "x/y///z", true},
-		{"/v1/{key...}", "/v1/%zz", "", false},
-	} {
-		if text, ok := match(c.pattern, c.path); ok != c.ok || ok && text != c.text {
-			t.Errorf("%s, %s: %q, %v", c.pattern, c.path, text, ok)
-		}
 	}
 }
 

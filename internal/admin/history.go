@@ -13,6 +13,10 @@ func (a *api) getHistory(*request) (*answer, error) {
 }
 
 func (a *api) streamHistory(r *request) (*answer, error) {
+	withOverview := r.flag("overview")
+	if r.query.err != nil {
+		return nil, r.query.err
+	}
 	snapshots, err := a.control.Distributor().History().Subscribe(r.Header.Get("Last-Event-ID"))
 	if errors.Is(err, history.ErrTooManyViewers) {
 		refused := refuse(tooManyStreams, "%v", err)
@@ -24,7 +28,11 @@ func (a *api) streamHistory(r *request) (*answer, error) {
 	}
 	return &answer{contentType: eventStream, stream: func(s *stream) {
 		defer snapshots.Close()
+		var last int64 // overview
 		for {
+			if withOverview {
+				last = a.sendOverview(s, last)
+			}
 			var e history.Event
 			var err error
 			goesOn := waitOrBeat(s, func(ctx context.Context) bool {

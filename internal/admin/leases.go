@@ -20,6 +20,7 @@ type leaseState struct {
 	Expires time.Time `json:"expires"`
 	State   string    `json:"state"`
 	Owner   string    `json:"owner"`
+	DryRun  bool      `json:"dry_run,omitempty"`
 }
 
 // The states of a lease.
@@ -57,7 +58,14 @@ func (a *api) putLease(r *request) (*answer, error) {
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
-	lease, change, err := a.control.Register(r.Context(), r.actor(), discovery.Lease{ID: r.name, Group: body.Group, URL: body.URL, Weight: body.Weight})
+	wanted := discovery.Lease{ID: r.name, Group: body.Group, URL: body.URL, Weight: body.Weight}
+	if r.record.DryRun = r.flag("dry_run"); r.record.DryRun {
+		return a.checkLease(r, wanted)
+	}
+	if r.query.err != nil {
+		return nil, r.query.err
+	}
+	lease, change, err := a.control.Register(r.Context(), r.actor(), wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +79,17 @@ func (a *api) putLease(r *request) (*answer, error) {
 	return answered, nil
 }
 
+// checkLease answers as putLease does, without the change.
+func (a *api) checkLease(r *request, wanted discovery.Lease) (*answer, error) {
+	checked, err := a.control.CheckLease(r.Context(), r.actor(), wanted)
+	if err != nil {
+		return nil, err
+	}
+	state := a.leaseStateOf(checked)
+	state.DryRun = true
+	return &answer{body: state}, nil
+}
+
 // endLease lets an analyzer leave, and waits for the end of its drain as long as the client says.
 func (a *api) endLease(r *request) (*answer, error) {
 	var body struct {
@@ -79,7 +98,7 @@ func (a *api) endLease(r *request) (*answer, error) {
 	if err := r.decodeDelete(&body); err != nil {
 		return nil, err
 	}
-	r.record.Reason = string(body.Reason)
+	r.record.Reason, r.record.DryRun = string(body.Reason), r.flag("dry_run")
 	var deadline *time.Duration // nil: DRAIN_TIMEOUT_SEC
 	if r.has("deadline") {
 		deadline = new(r.duration("deadline", 0, 0, maxDeadline))
@@ -88,12 +107,12 @@ func (a *api) endLease(r *request) (*answer, error) {
 	if r.query.err != nil {
 		return nil, r.query.err
 	}
-	operation, err := a.control.EndLease(control.Request{Actor: r.actor(), Reason: string(body.Reason)}, r.name, deadline)
+	operation, err := a.control.EndLease(control.Request{Actor: r.actor(), Reason: string(body.Reason), DryRun: r.record.DryRun}, r.name, deadline)
 	if err != nil {
 		return nil, err
 	}
 	if operation == "" {
-		return &answer{body: endedLease{}}, nil
+		return &answer{body: endedLease{DryRun: r.record.DryRun}}, nil
 	}
 	return a.awaitDrain(r, operation)
 }
@@ -103,6 +122,7 @@ func (a *api) endLease(r *request) (*answer, error) {
 type endedLease struct {
 	Operation string      `json:"operation,omitempty"`
 	Drain     *drainState `json:"drain,omitempty"`
+	DryRun    bool        `json:"dry_run,omitempty"`
 }
 
 // awaitDrain answers 200 with the proof of a drain, or 202 if it does not end in the time that
@@ -120,7 +140,7 @@ func (a *api) awaitDrain(r *request, operation string) (*answer, error) {
 			return endedLease{Operation: operation}, false, nil // another one of the analyzer has begun
 		}
 		drain := drainStateOf(drains[at], nil)
-		return endedLease{operation, &drain}, !drain.Running, nil
+		return endedLease{Operation: operation, Drain: &drain}, !drain.Running, nil
 	})
 	if err != nil {
 		return nil, err

@@ -41,6 +41,12 @@ func TestLease(t *testing.T) {
 	s, fleet, other := startFleet(t, "")
 	a := s.analyzers[2]
 	body := fmt.Sprintf(`{"url":%q,"weight":1,"group":"fleet"}`, a.URL())
+	if tried := s.ok("PUT", "/v1/leases/a3?dry_run=true", body, fleet...); tried.get("dry_run") != true || tried.get("owner") != "fleet" || tried.get("weight") != 1.0 {
+		t.Errorf("%s", tried.text)
+	}
+	if list := s.ok("GET", "/v1/leases", "", operator...); list.get("leases.0") != nil {
+		t.Errorf("a dry run has registered an analyzer: %s", list.text)
+	}
 	first := s.want(201, "", "PUT", "/v1/leases/a3", body, fleet...)
 	if first.get("ttl") != "30s" || first.get("owner") != "fleet" || first.get("state") != "active" || first.Header.Get("Location") != "/v1/analyzers/a3" {
 		t.Errorf("%s", first.text)
@@ -49,6 +55,7 @@ func TestLease(t *testing.T) {
 		s.ok("PUT", "/v1/leases/a3", body, fleet...)
 	}
 	s.want(409, conflict, "PUT", "/v1/leases/a3", body, other...)
+	s.want(409, conflict, "PUT", "/v1/leases/a3?dry_run=true", body, other...)
 	s.want(409, conflict, "DELETE", "/v1/leases/a3", "", other...)
 	s.want(403, forbidden, "PUT", "/v1/leases/a3", body, "Authorization", "Bearer "+readToken)
 	for _, one := range allRoutes() {
@@ -65,6 +72,9 @@ func TestLease(t *testing.T) {
 	s.ok("POST", "/v1/analyzers/a3/breaker", `{"action":"reset"}`, operator...)
 	if list := s.ok("GET", "/v1/leases", "", operator...); list.get("leases.0.id") != "a3" {
 		t.Errorf("%s", list.text)
+	}
+	if tried := s.ok("DELETE", "/v1/leases/a3?dry_run=true", "", fleet...); tried.get("dry_run") != true || s.ok("GET", "/v1/leases", "", operator...).get("leases.0.state") != "active" {
+		t.Errorf("%s", tried.text)
 	}
 	s.send("web-1", 10)
 	ended := s.ok("DELETE", "/v1/leases/a3?wait=30s&deadline=20s&reason=update", "", fleet...)
@@ -86,7 +96,7 @@ func TestLease(t *testing.T) {
 	}
 	var puts int
 	for _, one := range readRecords(t, s.Config().Distributor.DataDir) {
-		if one.Method == "PUT" && one.Actor == "fleet" && one.Code == "" {
+		if one.Method == "PUT" && one.Actor == "fleet" && one.Code == "" && !one.DryRun {
 			puts++
 		}
 	}

@@ -3,7 +3,7 @@ package admin
 // allRoutes returns the routes of the API. Of two paths that match the same requests the more
 // specific one comes first.
 func allRoutes() routes {
-	return routes{
+	return append(routes{
 		{"GET", "/v1/status", read, newer, false, (*api).getStatus},
 		{"GET", "/v1/cluster", read, "", false, (*api).getCluster},
 		{"GET", "/v1/analyzers", read, newer, false, (*api).listAnalyzers},
@@ -14,8 +14,8 @@ func allRoutes() routes {
 		{"DELETE", "/v1/analyzers/{id}", operate, "dry_run deadline ttl reason force", false, (*api).removeAnalyzer},
 		{"POST", "/v1/analyzers/{id}/breaker", operate, "dry_run", false, (*api).setBreaker},
 		{"GET", "/v1/leases", read, "", false, (*api).listLeases},
-		{"PUT", "/v1/leases/{id}", register, "", false, (*api).putLease},
-		{"DELETE", "/v1/leases/{id}", register, "deadline wait reason", false, (*api).endLease},
+		{"PUT", "/v1/leases/{id}", register, "dry_run", false, (*api).putLease},
+		{"DELETE", "/v1/leases/{id}", register, "dry_run deadline wait reason", false, (*api).endLease},
 		{"GET", "/v1/drains", read, "", false, (*api).listDrains},
 		{"GET", "/v1/drains/{operation}", read, "wait", false, (*api).getDrain},
 		{"GET", "/v1/scale", read, "group", false, (*api).getScale},
@@ -33,6 +33,7 @@ func allRoutes() routes {
 		{"POST", "/-/reload", operate, "dry_run", false, (*api).reload},
 		{"POST", "/v1/upgrade", operate, "dry_run", false, (*api).upgrade},
 		{"GET", "/v1/backlog", read, "top", false, (*api).getBacklog},
+		{"GET", "/v1/refusals", read, "top emitter", false, (*api).getRefusals},
 		{"GET", "/v1/dead-letters", read, "after limit reason analyzer emitter", false, (*api).listDeadLetters},
 		{"POST", "/v1/dead-letters/replay", operate, "dry_run", false, (*api).replayDeadLetters},
 		{"POST", "/v1/dead-letters/delete", operate, "dry_run", false, (*api).deleteDeadLetters},
@@ -45,7 +46,14 @@ func allRoutes() routes {
 		{"GET", "/v1/tap", read, "sample emitter analyzer level stage bodies", true, (*api).tap},
 		{"GET", "/v1/events", read, "after limit wait", true, (*api).listEvents},
 		{"GET", "/v1/history", read, "", false, (*api).getHistory},
-		{"GET", "/v1/stream", read, "", true, (*api).streamHistory},
+		{"GET", "/v1/stream", read, "overview", true, (*api).streamHistory},
+	}, callerRoutes()...)
+}
+
+// callerRoutes returns the routes that have nothing of the distributor but its state: sessions,
+// the description of the API, and probes.
+func callerRoutes() routes {
+	return routes{
 		{"GET", "/v1/session", read, "", false, (*api).getSession},
 		{"POST", "/v1/session", public, "", false, (*api).login},
 		{"DELETE", "/v1/session", public, "", false, (*api).logout},

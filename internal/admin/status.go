@@ -63,8 +63,13 @@ func (a *api) getStatus(r *request) (*answer, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
-	d, config := a.control.Distributor(), a.control.Config()
-	now, s, reload := d.Status(), status{}, a.control.LastReload()
+	s := a.statusNow(a.control.Distributor().Status())
+	return &answer{revision: s.Revision, body: s}, nil
+}
+
+// statusNow returns the status; now is that of the distributor.
+func (a *api) statusNow(now distributor.Status) (s status) {
+	d, config, reload := a.control.Distributor(), a.control.Config(), a.control.LastReload()
 	s.State, s.Reason = d.State()
 	s.Ready = d.Ready() == nil
 	s.Intake, s.Dispatch = config.Distributor.Intake.Mode, config.Distributor.Dispatch
@@ -75,7 +80,7 @@ func (a *api) getStatus(r *request) (*answer, error) {
 	s.Journal, s.Settings = d.JournalStatus(), a.control.Store()
 	s.Rates = rates{now.Rates.In, now.Rates.Out, now.Rates.Refused}
 	s.Reload = &reloadState{reload.Time, reload.Success, reload.Detail}
-	return &answer{revision: s.Revision, body: s}, nil
+	return s
 }
 
 func countAnalyzers(now distributor.Status) (counts analyzerCounts) {

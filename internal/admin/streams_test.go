@@ -133,6 +133,48 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// A stream with overviews begins with one, and gets another after a change.
+func TestStreamWithOverviews(t *testing.T) {
+	s := startSystem(t, "")
+	s.until("there is a snapshot", func() bool { return s.ok("GET", "/v1/history", "").get("times.0") != nil })
+	stream := s.follow("/v1/stream?overview=true")
+	defer stream.close()
+	event, id, data := stream.next()
+	before := data["status"].(map[string]any)["revision"].(float64)
+	if event != "overview" || id != "" || len(data["analyzers"].(map[string]any)["analyzers"].([]any)) != 2 || data["cluster"] != nil {
+		t.Errorf("it begins with %s %s %v", event, id, data)
+	}
+	if event, _, _ := stream.next(); event != "snapshot" {
+		t.Errorf("the overview is followed by %s", event)
+	}
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":4}`)
+	for revision := before; revision == before; {
+		if event, _, data = stream.next(); event == "overview" {
+			revision = data["status"].(map[string]any)["revision"].(float64)
+		}
+	}
+	if last := s.ok("GET", "/v1/events", "").get("last"); data["last_event"] != last {
+		t.Errorf("the last event is %v, of the overview %v", last, data["last_event"])
+	}
+	s.want(400, malformed, "GET", "/v1/stream?overview=x", "")
+}
+
+// Viewers share an overview until it is due.
+func TestOverviewsAreShared(t *testing.T) {
+	s := startSystem(t, "")
+	text, number := s.server.api.latestOverview()
+	for range 10 {
+		again, same := s.server.api.latestOverview()
+		if s.server.api.overviews.made.IsZero() || same == number && &again[0] != &text[0] {
+			t.Fatal("an overview was encoded again")
+		}
+	}
+	s.ok("PATCH", "/v1/settings", `{"rate_limit":4}`)
+	if _, next := s.server.api.latestOverview(); next == number {
+		t.Error("a change is not in the overview")
+	}
+}
+
 func TestTap(t *testing.T) {
 	s := startSystem(t, "admin_token: secret-of-operators\n")
 	s.header["Authorization"] = "Bearer secret-of-operators"

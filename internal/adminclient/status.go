@@ -136,6 +136,20 @@ type Backlog struct {
 	} `json:"by_emitter"`
 }
 
+// Refusals is the answer of GET /v1/refusals.
+type Refusals struct {
+	Emitters []struct {
+		Emitter      string `json:"emitter"`
+		Packets      int64  `json:"packets"`
+		ErrorPackets int64  `json:"error_packets"`
+		ByReason     []struct {
+			Reason  string `json:"reason"`
+			Packets int64  `json:"packets"`
+		} `json:"by_reason"`
+		Last time.Time `json:"last"`
+	} `json:"emitters"`
+}
+
 // Events is the answer of GET /v1/events.
 type Events struct {
 	Events []Occurrence `json:"events"`
@@ -163,4 +177,20 @@ type Session struct {
 	Name string `json:"name"`
 	Role string `json:"role"`
 	By   string `json:"by"`
+}
+
+// Scale is the answer of GET /v1/scale: of a group, or of all together.
+type Scale struct {
+	Group    string   `json:"group"`
+	Desired  int      `json:"desired"`
+	Current  int      `json:"current"`
+	Healthy  int      `json:"healthy"`
+	Needed   int      `json:"needed"`
+	Reason   string   `json:"reason"`
+	Arriving float64  `json:"arriving_messages_per_s"`
+	Backlog  float64  `json:"backlog_messages"`
+	Pace     *float64 `json:"pace"` // nil: it is not known
+	Min      int      `json:"min"`
+	Max      int      `json:"max"`
+	Groups   []Scale  `json:"groups"`
 }

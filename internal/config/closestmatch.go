@@ -64,29 +64,46 @@ func withoutUnit(name string) string {
 }
 
 // editDistance returns the optimal string alignment distance: the number of
-// insertions, deletions, substitutions and transpositions of adjacent letters.
+// insertions, deletions, substitutions and transpositions of adjacent letters. A distance
+// of more than maxEditDistance may be any such number: each start of the distributor compares
+// all variables of the environment with all settings.
 func editDistance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
+	const tooFar = maxEditDistance + 1
+	if len(a)-len(b) > maxEditDistance || len(b)-len(a) > maxEditDistance {
+		return tooFar
 	}
-	for j := range rows[0] {
-		rows[0][j] = j
+	var memory [3 * 64]int
+	width := len(b) + 1
+	all := memory[:]
+	if 3*width > len(all) {
+		all = make([]int, 3*width)
 	}
+	// The current row, and the one and the two before it.
+	row, above, second := all[:width], all[width:2*width], all[2*width:3*width]
+	for j := range above {
+		above[j] = j
+	}
+	leastAbove := 0
 	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		least := i
 		for j := 1; j <= len(b); j++ {
-			replace := rows[i-1][j-1]
+			replace := above[j-1]
 			if a[i-1] != b[j-1] {
 				replace++
 			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, replace)
+			row[j] = min(above[j]+1, row[j-1]+1, replace)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+				row[j] = min(row[j], second[j-2]+1)
 			}
+			least = min(least, row[j])
 		}
+		if min(least, leastAbove) > maxEditDistance {
+			return tooFar
+		}
+		row, above, second, leastAbove = second, row, above, least
 	}
-	return rows[len(a)][len(b)]
+	return above[len(b)]
 }
 
 // unknownKey returns an error with the closest match and the known keys.

@@ -93,17 +93,34 @@ func (c *Controller) Register(ctx context.Context, actor Actor, lease discovery.
 	}
 	lease.Owner = actor.Name
 	granted, change, err = c.Distributor().Register(ctx, lease)
-	var conflict *distributor.LeaseConflictError
-	switch {
-	case errors.As(err, &conflict):
-		return granted, "", &Error{Code: Conflict, Key: conflict.Key, Value: encode(conflict.Value), Detail: conflict.Detail}
-	case err != nil:
-		return granted, "", refused(err)
+	if err != nil {
+		return granted, "", leaseRefused(err)
 	}
 	if change != "" {
 		c.leaseChanged(actor, change, granted)
 	}
 	return granted, change, nil
+}
+
+// CheckLease is Register without the change: it returns the lease that would be granted.
+func (c *Controller) CheckLease(ctx context.Context, actor Actor, lease discovery.Lease) (discovery.Lease, error) {
+	if err := c.checkOwner(actor, lease.ID); err != nil {
+		return lease, err
+	}
+	lease.Owner = actor.Name
+	checked, err := c.Distributor().CheckLease(ctx, lease)
+	if err != nil {
+		return lease, leaseRefused(err)
+	}
+	return checked, nil
+}
+
+func leaseRefused(err error) error {
+	var conflict *distributor.LeaseConflictError
+	if errors.As(err, &conflict) {
+		return &Error{Code: Conflict, Key: conflict.Key, Value: encode(conflict.Value), Detail: conflict.Detail}
+	}
+	return refused(err)
 }
 
 // EndLease ends a lease: the analyzer gets no more packets, and what it holds it delivers until
@@ -118,6 +135,9 @@ func (c *Controller) EndLease(request Request, id string, deadline *time.Duratio
 	lease, known := c.lease(id)
 	if !known {
 		return "", refuse(NotFound, "there is no lease with the id %q", id)
+	}
+	if request.DryRun {
+		return "", nil
 	}
 	request.drainDeadline = deadlineOf(deadline)
 	operation = c.drains.expectRemoval(request, id)

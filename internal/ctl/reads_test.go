@@ -18,6 +18,8 @@ const clusterJSON = `{"answered_by":"a:8080","connected":false,"detail":"no NATS
 	"ledger":{"accepted":{"packets":7,"messages":7},"delivered":{"packets":8,"messages":8},"queued":{"packets":0,"messages":0},"in_flight":{"packets":0,"messages":0},"dead_lettered":{"packets":0,"messages":0},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},"rates":{"accepted_messages_per_s":5,"delivered_messages_per_s":6,"refused_packets_per_s":0}}],
 	"sum":{"distributors":2,"ready":1,"ledger":{"accepted":{"packets":107,"messages":5007},"delivered":{"packets":98,"messages":4508},"queued":{"packets":7,"messages":350},"in_flight":{"packets":2,"messages":100},"dead_lettered":{"packets":1,"messages":50},"damaged":{"packets":0,"messages":0},"unaccounted_messages":0},"rates":{"accepted_messages_per_s":25005,"delivered_messages_per_s":24006,"refused_packets_per_s":0}}}`
 
+const scaleJSON = `{"desired":5,"current":3,"reason":"1200 messages/s arrive","group":"a","healthy":2,"needed":6,"arriving_messages_per_s":1200,"backlog_messages":6000,"pace":350,"utilization":0.8,"drain_sec":60,"min":1,"max":10}`
+
 // The first line of a state says what an operator has paused.
 func TestPaused(t *testing.T) {
 	paused := strings.NewReplacer(`"ready":true`, `"ready":false`, `"intake":"open"`, `"intake":"paused"`, `"dispatch":"running"`, `"dispatch":"paused"`)
@@ -77,6 +79,20 @@ Of 41 packets (2070 messages) that it held: 38 delivered, 3 rerouted, 0 dead-let
 `},
 		{"drains", "GET /v1/drains", `{"drains":[` + draining + `]}`, "a2: drain since 2026-11-29T11:00:00Z, 5 packets (200 messages) left, deadline 2026-11-29T11:01:00Z.\n"},
 		{"drains", "GET /v1/drains", `{"drains":[]}`, "There was no drain.\n"},
+		{"scale", "GET /v1/scale", `{"desired":6,"current":4,"reason":"the sum of the groups (a: 5, b\u001b: 1)","healthy":3,"needed":6,"arriving_messages_per_s":1200.4,"backlog_messages":6000,"pace":null,"utilization":0.8,"drain_sec":60,"min":2,"max":20,"groups":[` + scaleJSON + `,
+			{"desired":1,"current":1,"reason":"the pace is not known","group":"b\u001b","healthy":1,"needed":0,"arriving_messages_per_s":0.4,"backlog_messages":0,"pace":null,"utilization":0.8,"drain_sec":60,"min":1,"max":10}]}`,
+			`GROUP  DESIRED  CURRENT  HEALTHY  NEEDED  MIN  MAX  IN/S  BACKLOG  PACE
+a            5        3        2       6    1   10  1200     6000   350
+b\x1b        1        1        1       0    1   10     0        0     -
+a: 1200 messages/s arrive
+b\x1b: the pace is not known
+Desired together: 6, current: 4: the sum of the groups (a: 5, b\x1b: 1)
+`},
+		{"scale a", "GET /v1/scale?group=a", scaleJSON, `GROUP  DESIRED  CURRENT  HEALTHY  NEEDED  MIN  MAX  IN/S  BACKLOG  PACE
+a            5        3        2       6    1   10  1200     6000   350
+a: 1200 messages/s arrive
+`},
+		{"scale", "GET /v1/scale", `{"desired":0,"current":0,"reason":"no analyzer is in state ready","healthy":0,"needed":0,"arriving_messages_per_s":0,"backlog_messages":0,"pace":null,"utilization":0,"drain_sec":0,"min":0,"max":0}`, "Desired together: 0, current: 0: no analyzer is in state ready\n"},
 		{"backlog -limit 5", "GET /v1/backlog?top=5", `{"total":{"packets":9,"messages":450},"oldest_age":"1.5s","drain_estimate":null,"by_place":[{"place":"queue","analyzer":"a2","packets":9,"messages":450,"bytes":4096}],"by_emitter":[{"emitter":"web\u0007","packets":9,"messages":450,"error_messages":0}]}`,
 			`9 packets (450 messages), the oldest for 1.5s; time to deliver them: unknown, as nothing is delivered.
 PLACE  ANALYZER  PACKETS  MESSAGES  BYTES

@@ -150,6 +150,30 @@ func showDrains(ctx context.Context, c *call) error {
 	return nil
 }
 
+func showRefusals(ctx context.Context, c *call) error {
+	query := url.Values{}
+	if c.limit > 0 {
+		query.Set("top", strconv.FormatInt(c.limit, 10))
+	}
+	var list adminclient.Refusals
+	if printed, err := c.read(ctx, adminclient.Path("refusals"), query, &list); printed || err != nil {
+		return err
+	}
+	if len(list.Emitters) == 0 {
+		c.out.line("No packets were refused lately.")
+		return nil
+	}
+	c.out.line("Refused packets; each counts half after a minute.")
+	emitters := table{header: []string{"EMITTER", "REASON", ">PACKETS", "LAST"}}
+	for _, one := range list.Emitters {
+		for _, reason := range one.ByReason {
+			emitters.add(one.Emitter, reason.Reason, strconv.FormatInt(reason.Packets, 10), one.Last.Local().Format(time.TimeOnly))
+		}
+	}
+	c.out.table(emitters)
+	return nil
+}
+
 func showBacklog(ctx context.Context, c *call) error {
 	query := url.Values{}
 	if c.limit > 0 {

@@ -115,6 +115,24 @@ func MakeDir(path string, perm fs.FileMode) error {
 	return CheckDir(path)
 }
 
+// SetAside renames the file that a *TypeError in err reports, so that one of the right type can
+// be created, to its path with the suffix ".unreadable". It returns err if it has no such error.
+func SetAside(err error) (renamed string, failure error) {
+	var wrong *TypeError
+	if !errors.As(err, &wrong) {
+		return "", err
+	}
+	renamed = wrong.Path + ".unreadable"
+	if failure := os.Rename(wrong.Path, renamed); failure != nil {
+		return "", errors.Join(err, failure)
+	}
+	// Another process may have replaced it just now, and be using what was renamed.
+	if info, failure := os.Lstat(renamed); failure != nil || info.Mode().Type() != wrong.Is.Type() {
+		return "", errors.Join(err, failure, os.Link(renamed, wrong.Path))
+	}
+	return renamed, nil
+}
+
 // CheckDir returns a *TypeError if path is not a directory.
 func CheckDir(path string) error {
 	info, err := os.Lstat(path)

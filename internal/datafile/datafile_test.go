@@ -2,6 +2,7 @@ package datafile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -119,5 +120,30 @@ func TestReadFollowing(t *testing.T) {
 	}
 	if _, err := ReadFollowing(at("absent"), 7); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an absent file: %v", err)
+	}
+}
+
+// Only what has the wrong type is renamed, also when it was replaced since.
+func TestSetAside(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lock")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, wrong := Open(path, os.O_RDWR, 0)
+	if renamed, err := SetAside(fmt.Errorf("start: %w", wrong)); err != nil || renamed != path+".unreadable" {
+		t.Errorf("%q, %v", renamed, err)
+	}
+	if err := errors.Join(os.Remove(path+".unreadable"), os.WriteFile(path, []byte("in use"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if renamed, err := SetAside(wrong); !errors.Is(err, wrong) {
+		t.Errorf("what replaced it: %q, %v", renamed, err)
+	}
+	if content, err := os.ReadFile(path); string(content) != "in use" {
+		t.Errorf("in its place is %q, %v", content, err)
+	}
+	if _, err := SetAside(os.ErrPermission); err != os.ErrPermission {
+		t.Errorf("another error: %v", err)
 	}
 }

@@ -145,11 +145,11 @@ func TestUnremovableFile(t *testing.T) {
 
 // Open fails if the directory cannot be created.
 func TestUnusableDir(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if w, err := Open(Config{Window: time.Minute, Packets: 1, Dir: dir}, slog.New(slog.DiscardHandler), start); err == nil || w != nil {
+	if w, err := Open(Config{Window: time.Minute, Packets: 1, Dir: filepath.Join(file, "dedupe")}, slog.New(slog.DiscardHandler), start); err == nil || w != nil {
 		t.Errorf("Open: %v, %v", w, err)
 	}
 }

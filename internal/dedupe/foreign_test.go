@@ -49,22 +49,32 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// Open fails if the directory is a file or a link.
+// What is in the place of the directory is quarantined.
 func TestDirIsNoDirectory(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"a regular file":  func(path string) error { return os.WriteFile(path, nil, 0o600) },
 		"a symbolic link": func(path string) error { return os.Symlink(os.TempDir(), path) },
+		"a named pipe":    func(path string) error { return syscall.Mkfifo(path, 0o600) },
 	} {
 		dir := filepath.Join(t.TempDir(), "dedupe")
 		if err := put(dir); err != nil {
 			t.Fatal(err)
 		}
-		w, err := Open(Config{Window: time.Minute, Packets: 10, Dir: dir}, slog.New(slog.DiscardHandler), start)
-		if err == nil {
+		var log strings.Builder
+		config := Config{Window: time.Minute, Packets: 10, Dir: dir}
+		for n := range 2 {
+			w, err := Open(config, slog.New(slog.NewTextHandler(&log, nil)), start)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if w.len() != n {
+				t.Errorf("%s: %d packets are known, want %d", name, w.len(), n)
+			}
+			accept(t, w, numbered(n), start)
 			w.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), dir+" must be a folder, and is "+name) {
-			t.Errorf("%s: %v", name, err)
+		if _, err := os.Lstat(dir + ".unreadable"); err != nil || strings.Count(log.String(), "must be a folder, and is "+name) != 1 {
+			t.Errorf("%s: %v, logged %s", name, err, &log)
 		}
 	}
 }

@@ -47,7 +47,7 @@ const (
 )
 
 func openLog(config Config, logger *slog.Logger) (*log, error) {
-	if err := datafile.MakeDir(config.Dir, dirMode); err != nil {
+	if err := makeDir(config.Dir, logger); err != nil {
 		return nil, err
 	}
 	return &log{
@@ -57,6 +57,21 @@ func openLog(config Config, logger *slog.Logger) (*log, error) {
 		maxSectionBytes: 4 * config.Packets * recordSize,
 		wake:            make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}, nil
+}
+
+// makeDir creates the directory. What is there and is none is quarantined.
+func makeDir(dir string, logger *slog.Logger) error {
+	err := datafile.MakeDir(dir, dirMode)
+	if err == nil {
+		return nil
+	}
+	renamed, failure := datafile.SetAside(err)
+	if failure != nil {
+		return failure
+	}
+	logger.Warn("the directory of the duplicate window is none and is quarantined: packets of before that are sent again are delivered twice",
+		"file", renamed, "error", err)
+	return datafile.MakeDir(dir, dirMode)
 }
 
 // start starts the writer with the current generation, which may have a file.

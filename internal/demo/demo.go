@@ -151,7 +151,7 @@ func printHeader(out io.Writer, d *system, config Config) {
 	}
 	_, _ = fmt.Fprintf(out, "Sending %s.\n", what)
 	_, _ = fmt.Fprintf(out, "Ingest http://%s/ingest   health http://%s/health\n", d.Addr(), d.Addr())
-	_, _ = fmt.Fprintf(out, "Prometheus' metrics http://%s/metrics   console http://%s/\n\n", d.MetricsAddr(), d.consoleAddr())
+	_, _ = fmt.Fprintf(out, "Metrics http://%s/metrics   console http://%s/\n\n", d.MetricsAddr(), d.consoleAddr())
 }
 
 // runEmitter draws tables while the emitter runs, and stops and restarts an

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/emitter"
@@ -25,6 +26,11 @@ func TestRunBalances(t *testing.T) {
 	for _, text := range []string{"analyzer-1 is stopped", "analyzer-1 is back", "It balances."} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("%q is missing from\n%s", text, out.String())
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		if columns := utf8.RuneCountInString(line) - 1; columns > 80 {
+			t.Errorf("%d columns: %s", columns, line)
 		}
 	}
 	if strings.Contains(out.String(), "\x1b") || log.Len() > 0 {

@@ -195,7 +195,7 @@ func TestDedupeFolderCannotBeRead(t *testing.T) {
 	s.send(1)
 	s.stop(t)
 	s.nothingLost(t, analyzers...)
-	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600), os.Mkdir(dir+".unreadable", 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := New(config, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), "DEDUPE_WINDOW_SEC: ") {

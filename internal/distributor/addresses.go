@@ -25,8 +25,12 @@ func (c Config) validateAddresses() error {
 	if c.Host != "" {
 		keys = "LISTEN_ADDR with PORT"
 	}
-	return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=:9100, or be two addresses of this machine",
-		c.MetricsListen, keys, strings.TrimPrefix(c.listenAddress(), ":"))
+	free := ":9100"
+	if conflict(c.listenAddress(), free) {
+		free = ":9101"
+	}
+	return fmt.Errorf("METRICS_ADDR is %q and %s is %q: they must differ in the port, such as METRICS_ADDR=%s, or be two addresses of this machine",
+		c.MetricsListen, keys, strings.TrimPrefix(c.listenAddress(), ":"), free)
 }
 
 // listenKey returns the name of the setting that causes a listen error of the ingest API.

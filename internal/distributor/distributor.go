@@ -165,15 +165,8 @@ func (d *Distributor) wire(config Config) (err error) {
 	if err := d.wireAnalyzers(config); err != nil {
 		return err
 	}
-	if config.DedupeWindow > 0 {
-		if d.duplicates, err = dedupe.Open(config.dedupe(), d.logger.With("component", "dedupe"), time.Now()); err != nil {
-			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
-		}
-	}
-	if len(config.Inputs) > 0 {
-		if d.inputDuplicates, err = dedupe.Open(config.inputDedupe(), d.logger.With("component", "dedupe"), time.Now()); err != nil {
-			return fmt.Errorf("INPUTS: the duplicate window: %w", err)
-		}
+	if err := d.openDuplicates(config); err != nil {
+		return err
 	}
 	d.limiter = ratelimit.New(config.Rate.Part(d.ClusterSize()))
 	d.intake = intake.New(config.Intake, intake.Dependencies{
@@ -196,6 +189,22 @@ func (d *Distributor) wire(config Config) (err error) {
 	d.watcher = newWatcher(d)
 	d.history = history.New(newSnapshots(d).take)
 	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerLeases(), d.registerIntake())
+}
+
+// openDuplicates opens the duplicate windows of packets and of inputs, if they have one.
+func (d *Distributor) openDuplicates(config Config) (err error) {
+	logger := d.logger.With("component", "dedupe")
+	if config.DedupeWindow > 0 {
+		if d.duplicates, err = dedupe.Open(config.dedupe(), logger, time.Now()); err != nil {
+			return fmt.Errorf("DEDUPE_WINDOW_SEC: %w", err)
+		}
+	}
+	if len(config.Inputs) > 0 {
+		if d.inputDuplicates, err = dedupe.Open(config.inputDedupe(), logger, time.Now()); err != nil {
+			return fmt.Errorf("INPUTS: the duplicate window: %w", err)
+		}
+	}
+	return nil
 }
 
 func (d *Distributor) wireAnalyzers(config Config) (err error) {

@@ -67,6 +67,21 @@ func (d *Distributor) Register(ctx context.Context, lease discovery.Lease) (disc
 	return lease, change, nil
 }
 
+// CheckLease is Register without the change: it returns the lease that would be granted, or the
+// error. It may be called concurrently.
+func (d *Distributor) CheckLease(ctx context.Context, lease discovery.Lease) (discovery.Lease, error) {
+	if err := d.validateLease(ctx, lease); err != nil {
+		return lease, err
+	}
+	d.configMu.Lock()
+	defer d.configMu.Unlock()
+	if d.stopped {
+		return lease, ErrStopping
+	}
+	lease.Expires, lease.GroupWeight = time.Now().Add(d.Config().LeaseTTL), lease.Weight
+	return lease, d.checkLease(lease)
+}
+
 // EndLease ends the lease of an analyzer, which delivers what it holds until the deadline, if
 // there is one, or for DRAIN_TIMEOUT_SEC. It reports whether the analyzer has begun to leave.
 // It may be called concurrently.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -116,4 +117,21 @@ func (d *Distributor) targets() (targets Targets) {
 		targets = append(targets, a.target)
 	}
 	return targets
+}
+
+// Packets keep their origins while an analyzer takes OTLP.
+func TestOriginsAreForAnalyzersOfOTLP(t *testing.T) {
+	for urls, want := range map[string]bool{
+		"": false, "http://a otlp.example": false, "http://a loki+http://b": false, "http://a otlp+http://b": true, "otlp+https://b": true,
+	} {
+		d := new(Distributor)
+		r := new(roster)
+		for url := range strings.FieldsSeq(urls) {
+			r.present = append(r.present, running{target: Target{URL: url}})
+		}
+		d.roster.Store(r)
+		if d.sendsOTLP() != want {
+			t.Errorf("%q: %t", urls, !want)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
@@ -128,10 +129,15 @@ type refusedEmitter struct {
 	Last      time.Time `json:"last"`
 }
 
+// RefusedEmitters returns up to n emitters of which most packets were refused lately.
+func (d *Distributor) RefusedEmitters(n int) []intake.RefusedEmitter {
+	return d.intake.RefusedEmitters(n)
+}
+
 func (d *Distributor) refusedEmitters() []refusedEmitter {
 	const limit = 10
 	list := []refusedEmitter{}
-	for _, one := range d.intake.RefusedEmitters(limit) {
+	for _, one := range d.RefusedEmitters(limit) {
 		list = append(list, refusedEmitter{one.EmitterID, one.Packets, one.Reason, one.Last.UTC()})
 	}
 	return list

@@ -35,7 +35,7 @@ func (d *Distributor) wireInputs(config Config) error {
 		return err
 	}
 	d.inputs.receivers, err = receiver.NewService(config.Receiver, receiver.Dependencies{
-		Intake: d.intake, Tokens: d.credentials.principals(), Metrics: metrics, Limits: d.inputLimits,
+		Intake: d.intake, Tokens: d.credentials.principals(), Metrics: metrics, Limits: d.inputLimits, KeepsOrigins: d.sendsOTLP,
 	})
 	if err != nil || !config.Inputs.has(InputHTTP) {
 		return err

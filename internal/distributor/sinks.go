@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/certificate"
@@ -54,6 +55,11 @@ var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
 	sink.VictoriaLogs:  vlogs.Backend,
 	sink.ClickHouse:    clickhouse.Backend,
 	sink.SplunkHEC:     hec.Backend,
+}
+
+// sendsOTLP reports whether an analyzer takes OTLP, for which packets keep their origins.
+func (d *Distributor) sendsOTLP() bool {
+	return slices.ContainsFunc(d.present(), func(a running) bool { return strings.HasPrefix(a.target.URL, sink.OTLP+"+") })
 }
 
 // authorization is where the Authorization field of an analyzer comes from.

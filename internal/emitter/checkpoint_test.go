@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // agent is an emitter's source that is killed and started again. It counts a packet that
@@ -52,9 +55,11 @@ func (a *agent) start() {
 
 // kill ends the source without its last checkpoint, as kill -9 does.
 func (a *agent) kill() {
-	for _, t := range a.s.(*followSource).tails {
+	followed := a.s.(*followSource)
+	for _, t := range followed.tails {
 		_ = t.file.Close()
 	}
+	_ = followed.lock.Close()
 }
 
 // poll makes the source look at its files, without handing out what they have.
@@ -358,5 +363,22 @@ func TestRunCompletesSpans(t *testing.T) {
 		if report.Lines.Accepted != want {
 			t.Errorf("run %d sent %d lines", i+1, report.Lines.Accepted)
 		}
+	}
+}
+
+// A second emitter with the same checkpoint does not start, and the next one after the first does.
+func TestCheckpointIsLocked(t *testing.T) {
+	a := newAgent(t, "log")
+	a.start()
+	_, err := newSource(a.config, nil, "second", slog.New(slog.DiscardHandler))
+	if locked := (*datafile.LockedError)(nil); !errors.As(err, &locked) || !strings.Contains(err.Error(), a.config.Checkpoint) {
+		t.Errorf("the second emitter: %v", err)
+	}
+	if err := a.s.close(); err != nil {
+		t.Fatal(err)
+	}
+	a.start()
+	if err := a.s.close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -43,6 +43,13 @@ func (f fingerprint) matches(file io.ReaderAt) bool {
 	return err == nil && (f.Bytes == 0 || now == f)
 }
 
+// differs reports whether a file begins otherwise than the fingerprint says, which it does not as
+// long as it cannot be read.
+func (f fingerprint) differs(file io.ReaderAt) bool {
+	now, err := fingerprintOf(file, f.Bytes)
+	return err == nil && f.Bytes > 0 && now != f
+}
+
 // openLog opens a regular file that is named by an operator: it follows links, and does not
 // block on a pipe.
 func openLog(path string) (*os.File, os.FileInfo, identity, error) {

@@ -3,12 +3,15 @@ package emitter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 const (
@@ -31,7 +34,8 @@ const (
 type followSource struct {
 	logger     *slog.Logger
 	patterns   []string
-	checkpoint string // path; empty: none
+	checkpoint string   // path; empty: none
+	lock       *os.File // unless nil, keeps other processes from the checkpoint
 	runID      string
 	cutter     cutter
 	sizes      *Sizes
@@ -65,12 +69,8 @@ func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope
 		cutter: cutter{newFileSource(nil, parser{}, firstLine, envelope, sizes)},
 	}
 	if s.checkpoint != "" {
-		saved, err := readCheckpoint(s.checkpoint)
-		if err != nil {
+		if err := s.openCheckpoint(); err != nil {
 			return nil, err
-		}
-		for _, state := range saved.Files {
-			s.restore(state)
 		}
 	}
 	for _, path := range s.paths() {
@@ -79,6 +79,33 @@ func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope
 		}
 	}
 	return s, nil
+}
+
+// openCheckpoint locks the checkpoint, which a second emitter would replace, and follows its files
+// on.
+func (s *followSource) openCheckpoint() (err error) {
+	var locked *datafile.LockedError
+	switch s.lock, err = datafile.Lock(s.checkpoint + ".lock"); {
+	case errors.As(err, &locked):
+		return fmt.Errorf("CHECKPOINT_FILE is %s: each emitter needs one of its own: %w", s.checkpoint, err)
+	case err != nil: // then the checkpoint cannot be written either
+		s.logger.Warn("the checkpoint cannot be locked", "file", s.checkpoint, "reason", err)
+	}
+	saved, err := readCheckpoint(s.checkpoint)
+	if err != nil {
+		return errors.Join(err, s.unlock())
+	}
+	for _, state := range saved.Files {
+		s.restore(state)
+	}
+	return nil
+}
+
+func (s *followSource) unlock() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
 }
 
 // restore follows a file of the checkpoint on.
@@ -185,12 +212,8 @@ func (s *followSource) collect(now time.Time) {
 		return len(s.ready) < maxReadyPackets && bytes < maxReadyBytes
 	}
 	changed := s.look(now)
-	for len(s.replay) > 0 {
-		r := s.replay[0]
-		s.replay = s.replay[1:]
-		if p := s.again(r); p != nil && !add(p) {
-			return
-		}
+	if s.collectReplay(now, add) {
+		return
 	}
 	for _, t := range changed {
 		for range maxPacketsPerFile {
@@ -205,6 +228,39 @@ func (s *followSource) collect(now time.Time) {
 		}
 	}
 	s.retire(now)
+}
+
+// collectReplay makes packets of the run before, and reports whether add wants no more. Those
+// whose files cannot be read remain.
+func (s *followSource) collectReplay(now time.Time, add func(*outgoing) (more bool)) (full bool) {
+	waiting := s.replay
+	s.replay = nil
+	for n, r := range waiting {
+		p, failure := s.again(r)
+		if s.note(r.tail, now, failure); failure != nil {
+			s.replay = append(s.replay, r)
+			continue
+		}
+		if p != nil && !add(p) {
+			s.replay = append(s.replay, waiting[n+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// note logs that a file cannot be read further, once, and that it can be again. Until then it is
+// read again at each poll.
+func (s *followSource) note(t *tail, now time.Time, failure error) {
+	switch {
+	case failure != nil && !t.failing:
+		s.logger.Error("a file cannot be read further; what is behind is sent once it can be", "file", t.state.Path, "read_bytes", t.state.Offset, "error", failure)
+	case failure == nil && t.failing:
+		s.logger.Info("a file can be read again", "file", t.state.Path)
+	}
+	if t.failing = failure != nil; t.failing {
+		t.lookAt = now.Add(pollInterval)
+	}
 }
 
 // look notes what became of the files, and returns those that may have lines to send.
@@ -230,15 +286,20 @@ func (s *followSource) rotateTails() {
 	s.tails = append(s.tails[1:], s.tails[0])
 }
 
-// again makes a packet of the run before.
-func (s *followSource) again(r replayed) *outgoing {
-	p := &outgoing{span: r.span}
-	s.cutter.cut(r.tail, r.span, r.span.End, maxPacketMessages, everything, p)
+// again makes a packet of the run before, with the same bytes or, if the file cannot be read,
+// none.
+func (s *followSource) again(r replayed) (p *outgoing, failure error) {
+	p = &outgoing{span: r.span}
+	end := r.span.End
+	if _, _, failure := s.cutter.cut(r.tail, r.span, end, maxPacketMessages, everything, p); failure != nil {
+		r.span.End = end
+		return nil, failure
+	}
 	if len(p.body) == 0 {
 		r.span.done.Store(true)
-		return nil
+		return nil, nil
 	}
-	return p
+	return p, nil
 }
 
 // detectTruncation follows a file from its beginning if it was truncated.
@@ -300,7 +361,8 @@ func (s *followSource) cut(t *tail, now time.Time, how flush) *outgoing {
 	}
 	p := &outgoing{}
 	made := &span{position: t.state.position, Now: now.UnixMilli()}
-	next, full := s.cutter.cut(t, made, t.limit(), t.size, how, p)
+	next, full, failure := s.cutter.cut(t, made, t.limit(), t.size, how, p)
+	defer func() { s.note(t, now, failure) }()
 	if next.Offset == t.state.Offset && next.MidLine == t.state.MidLine || !full && !s.isDue(t, now, how, p) {
 		if t.lookAt.IsZero() && how == completeRecords {
 			t.lookAt = t.grown.Add(recordWait)
@@ -384,6 +446,7 @@ func (s *followSource) close() error {
 	for _, t := range s.tails {
 		err = errors.Join(err, t.file.Close())
 	}
+	err = errors.Join(err, s.unlock())
 	if s.unwritable {
 		err = errors.Join(err, errors.New("checkpoint: "+s.checkpoint+" could not be written; the next run may send something twice"))
 	}

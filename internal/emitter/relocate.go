@@ -19,11 +19,11 @@ func (s *followSource) relocate(state *fileState) (*os.File, os.FileInfo, identi
 		if err != nil {
 			continue
 		}
-		fits := info.Size() >= state.Offset && state.Fingerprint.matches(file)
-		if fits && id == state.identity {
+		fits := info.Size() >= state.Offset
+		if fits && id == state.identity && !state.Fingerprint.differs(file) {
 			return file, info, id, true
 		}
-		if fits && state.Fingerprint.Bytes > 0 && copied == "" && !s.isFollowed(info) {
+		if fits && state.Fingerprint.matches(file) && state.Fingerprint.Bytes > 0 && copied == "" && !s.isFollowed(info) {
 			copied = path
 		}
 		_ = file.Close()

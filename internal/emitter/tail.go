@@ -32,6 +32,7 @@ type tail struct {
 	seen     int64
 	modified time.Time // the file's, when it was read last
 	lookAt   time.Time
+	failing  bool // the file could not be read further
 	// waiting is since when complete lines have waited for more, grown is when the file grew
 	// last, and gone since when no path names the file; zero otherwise.
 	waiting, grown, gone time.Time
@@ -44,25 +45,36 @@ func (t *tail) hasChanged(info os.FileInfo) bool {
 
 // isTruncated reports whether a file of that size does not begin with what was read of it.
 func (t *tail) isTruncated(size int64) bool {
-	return size < t.state.Offset || !t.state.Fingerprint.matches(t.file)
+	return size < t.state.Offset || t.state.Fingerprint.differs(t.file)
 }
 
 // section is the part of a file that is read. Its end is errNoData for a file that may grow.
 type section struct {
 	*io.SectionReader
 	end error
+	// failure is why the file could not be read further; to the reader of lines it is errNoData,
+	// so that the line before it does not end there.
+	failure error
 }
 
-func (s section) Read(p []byte) (int, error) {
+func newSection(file io.ReaderAt, offset, limit int64, end error) *section {
+	return &section{SectionReader: io.NewSectionReader(file, offset, limit-offset), end: end}
+}
+
+func (s *section) Read(p []byte) (int, error) {
 	n, err := s.SectionReader.Read(p)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
 		err = s.end
+	default:
+		s.failure, err = err, errNoData
 	}
 	return n, err
 }
 
-func (section) Close() error           { return nil }
-func (section) ready() <-chan struct{} { return nil }
+func (*section) Close() error           { return nil }
+func (*section) ready() <-chan struct{} { return nil }
 
 // flush is how much of the end of what is there becomes part of a packet.
 type flush int
@@ -83,10 +95,10 @@ type cutter struct {
 
 // cut fills p with a packet of at most size messages that begins at s, of the bytes up to
 // limit, and sets s.End. It returns the position behind it, which is that of s if there is
-// no packet, and whether the packet is full.
-func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgoing) (next position, full bool) {
+// no packet, whether the packet is full, and why the file could not be read up to limit.
+func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgoing) (next position, full bool, failure error) {
 	l := c.lines
-	in := section{io.NewSectionReader(t.file, s.Offset, limit-s.Offset), errNoData}
+	in := newSection(t.file, s.Offset, limit, errNoData)
 	if how == everything {
 		in.end = io.EOF
 	}
@@ -109,7 +121,7 @@ func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgo
 	if p.messages > 0 && p.emitterID == "" {
 		l.envelope.close(p)
 	}
-	return next, full
+	return next, full, in.failure
 }
 
 // fill adds records to p until it is full or there are no more.

@@ -47,8 +47,8 @@ type Subscription struct {
 	slow    bool // guarded by History.mu
 }
 
-// Subscribe returns a stream of the snapshots after the one with an id; "" is of future
-// ones. If snapshots after that id are not kept, or the id is of another start of the
+// Subscribe returns a stream of the snapshots after the one with an id; with "" it begins
+// with the last one. If snapshots after that id are not kept, or the id is of another start of the
 // process, the stream begins with a reset. The error is ErrTooManyViewers, or io.EOF after
 // the end of Run.
 func (h *History) Subscribe(lastID string) (*Subscription, error) {
@@ -61,8 +61,10 @@ func (h *History) Subscribe(lastID string) (*Subscription, error) {
 		return nil, ErrTooManyViewers
 	}
 	s := &Subscription{history: h, live: make(chan Event, maxUnread), ended: make(chan struct{})}
-	if lastID != "" {
+	if last := h.encoded.Len() - 1; lastID != "" {
 		s.missed = h.sinceLocked(lastID)
+	} else if last >= 0 {
+		s.missed = []Event{h.encoded.At(last)}
 	}
 	h.viewers[s] = struct{}{}
 	return s, nil

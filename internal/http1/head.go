@@ -54,6 +54,8 @@ func (f *Fault) Error() string { return f.Detail }
 // ErrIncomplete tells that a head goes on behind the text.
 var ErrIncomplete = errors.New("the head is not complete")
 
+var errRequestLine = malformed("the request line must be a method, a target and a version, one space apart")
+
 var errLineEnd = malformed("a line of the head does not end in CR and LF, or has one of them within it")
 
 func malformed(format string, args ...any) *Fault {
@@ -86,6 +88,9 @@ type parser struct {
 func (p *parser) parse() error {
 	p.at = len(p.text) - len(trimEmptyLines(p.text))
 	line, err := p.line()
+	if err == ErrIncomplete && !mayBeginRequestLine(p.text[p.at:]) {
+		err = errRequestLine
+	}
 	if err != nil {
 		return err
 	}
@@ -135,11 +140,18 @@ func (p *parser) line() ([]byte, error) {
 	return rest[:end-1], nil
 }
 
+// mayBeginRequestLine reports whether more text can make it a request line, unlike what begins
+// TLS or another protocol without lines.
+func mayBeginRequestLine(text []byte) bool {
+	method, _, ended := bytes.Cut(bytes.TrimSuffix(text, []byte{'\r'}), []byte{' '})
+	return all(method, tokenByte) && (len(method) > 0 || !ended)
+}
+
 func (p *parser) requestLine(line []byte) error {
 	method, rest, found := bytes.Cut(line, []byte{' '})
 	target, version, both := bytes.Cut(rest, []byte{' '})
 	if !found || !both || !all(method, tokenByte) || len(method) == 0 || !IsText(target) {
-		return malformed("the request line must be a method, a target and a version, one space apart")
+		return errRequestLine
 	}
 	p.head.Method = method
 	if len(version) != len("HTTP/1.1") || string(version[:5]) != "HTTP/" || version[6] != '.' || !isDigit(version[5]) || !isDigit(version[7]) {

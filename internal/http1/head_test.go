@@ -78,6 +78,7 @@ func TestFaults(t *testing.T) {
 		http.StatusBadRequest: {
 			"\n", "\nGET / HTTP/1.1\r\n", "GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nHost: t\n\n", "GET / HTTP/1.1\rHost: t\r\r", "\r\r",
 			"GET / HTTP/1.1\r\nHost: t\r\n\n", "GET / HTTP/1.1\r\nX: y\rZ: 1\r\n",
+			"\x16\x03\x01\x02\x00\x01\x00", "\r\n\x00", "\xff", " ", "{", "G\x00",
 			request("hello"), request("GET /"), request("GET  / HTTP/1.1"), request("GET / HTTP/1.1 "), request(" GET / HTTP/1.1"), request("GET\t/ HTTP/1.1"),
 			request("GET / HTTP/1"), request("GET / HTTP/1.10"), request("GET / http/1.1"), request("GET / HTTP/01.1"), request("GET / HTTPS/1.1"), request("GET / HTTP/1.x"),
 			request("G(T / HTTP/1.1"), request(" / HTTP/1.1"), request("GET /a#b HTTP/1.1"), request("GET /\x80 HTTP/1.1"), request("GET /\x00 HTTP/1.1"),

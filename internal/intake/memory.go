@@ -23,17 +23,32 @@ type Memory struct {
 const (
 	maxSharedBytes = 1 << 20
 	sharedPart     = 8
+	// originsPart is sharedPart for bodies with the origins of packets: an origin saves a third
+	// of what a packet costs, most of all when there are so many that memory gets scarce.
+	originsPart = 4
 )
 
 // Share returns what makes packets of parts of a lent body without copies, or nil if they are
 // to be copied. It takes the body back, unless it returns nil. The body is held until the
 // last of the packets is released, besides what is held for them.
 func (m *Memory) Share(body *packet.Packet) *packet.Shared {
-	bytes, limit := body.Footprint(), m.limit.Load()
-	if bytes > maxSharedBytes || m.check(limit/2) != "" {
+	if m.check(m.limit.Load()/2) != "" {
 		return nil
 	}
-	if m.shared.Add(bytes) > limit/sharedPart {
+	return m.share(body, sharedPart)
+}
+
+// ShareOrigins is Share for a body with the origins of packets; see packet.Packet. It may hold
+// more, whatever is in use.
+func (m *Memory) ShareOrigins(body *packet.Packet) *packet.Shared { return m.share(body, originsPart) }
+
+// share shares up to a part of the limit.
+func (m *Memory) share(body *packet.Packet, part int64) *packet.Shared {
+	bytes := body.Footprint()
+	if bytes > maxSharedBytes {
+		return nil
+	}
+	if m.shared.Add(bytes) > m.limit.Load()/part {
 		m.shared.Add(-bytes)
 		return nil
 	}

@@ -117,6 +117,40 @@ func TestSharedBodiesAreBounded(t *testing.T) {
 	}
 }
 
+// Bodies with origins hold a quarter of the memory at most, whatever else is in use.
+func TestOriginsAreBounded(t *testing.T) {
+	j := new(fakeJournal)
+	m := newIntake(t, j, func(c *Config, _ *Dependencies) { c.MemoryBytes = 1 << 20 }).Memory()
+	const size = 64<<10 - 256
+	var shared []*packet.Shared
+	for n := range 5 {
+		body, reason := m.Lend(size)
+		if reason != "" {
+			t.Fatal(reason)
+		}
+		j.capacity = journal.ErrFull
+		one := m.ShareOrigins(body)
+		j.capacity = nil
+		if (one != nil) != (n < 3) { // a body holds more than its size
+			t.Errorf("body %d is shared: %t", n, one != nil)
+		}
+		if one == nil {
+			m.Drop(body)
+			continue
+		}
+		shared = append(shared, one)
+	}
+	if held := m.Held(); held != m.Shared() || held > 1<<20/originsPart {
+		t.Errorf("%d bytes are held, %d of them shared", held, m.Shared())
+	}
+	for _, one := range shared {
+		one.Close()
+	}
+	if m.Held() != 0 || m.Shared() != 0 {
+		t.Errorf("%d bytes are held in the end, %d of them shared", m.Held(), m.Shared())
+	}
+}
+
 func TestLargeBodiesAreNotShared(t *testing.T) {
 	m := newIntake(t, new(fakeJournal), func(c *Config, _ *Dependencies) { c.MemoryBytes = 256 << 20 }).Memory()
 	body, reason := m.Lend(maxSharedBytes)

@@ -28,6 +28,36 @@ type RefusedEmitter struct {
 	// Reason is why the last one was refused, at the time Last.
 	Reason string
 	Last   time.Time
+	// Reasons are the packets by reason, each halved likewise. Their sum is smaller by what
+	// Packets may be too large.
+	Reasons []RefusedReason
+}
+
+// RefusedReason is the number of packets that were refused for a reason.
+type RefusedReason struct {
+	Reason  string
+	Packets int64
+}
+
+// count counts a packet that was refused.
+func (e *RefusedEmitter) count(reason string, now time.Time) {
+	e.Packets++
+	e.Reason, e.Last = reason, now
+	at := slices.IndexFunc(e.Reasons, func(one RefusedReason) bool { return one.Reason == reason })
+	if at < 0 {
+		at = len(e.Reasons)
+		e.Reasons = append(e.Reasons, RefusedReason{Reason: reason})
+	}
+	e.Reasons[at].Packets++
+}
+
+// halve applies refusalHalfLife.
+func (e *RefusedEmitter) halve() {
+	e.Packets /= 2
+	for i := range e.Reasons {
+		e.Reasons[i].Packets /= 2
+	}
+	e.Reasons = slices.DeleteFunc(e.Reasons, func(one RefusedReason) bool { return one.Packets == 0 })
 }
 
 // refusedEmitters counts refused packets by emitter, for those that are refused most
@@ -77,8 +107,7 @@ func (r *refusedEmitters) add(id packet.Text, body []byte, why RefusedPacket, no
 	if one == nil {
 		one = r.enterLocked(string(emitter))
 	}
-	one.Packets++
-	one.Reason, one.Last = why.Reason, now
+	one.count(why.Reason, now)
 	r.silent++
 	if now.Sub(r.logged) >= refusalLogInterval {
 		r.logger.Warn("packets are refused; the emitter is that of the last one",
@@ -98,7 +127,7 @@ func (r *refusedEmitters) halveLocked(now time.Time) {
 			return
 		}
 		for id, one := range r.counts {
-			if one.Packets /= 2; one.Packets == 0 {
+			if one.halve(); one.Packets == 0 {
 				delete(r.counts, id)
 			}
 		}
@@ -116,7 +145,7 @@ func (r *refusedEmitters) enterLocked(emitter string) *RefusedEmitter {
 		}
 		delete(r.counts, one.EmitterID)
 	}
-	one.EmitterID = emitter
+	one.EmitterID, one.Reasons = emitter, nil
 	r.counts[emitter] = one
 	return one
 }
@@ -128,7 +157,11 @@ func (r *refusedEmitters) top(n int, now time.Time) []RefusedEmitter {
 	r.halveLocked(now)
 	list := make([]RefusedEmitter, 0, len(r.counts))
 	for _, one := range r.counts {
-		list = append(list, *one)
+		copied := *one
+		copied.Reasons = slices.SortedFunc(slices.Values(one.Reasons), func(a, b RefusedReason) int {
+			return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason))
+		})
+		list = append(list, copied)
 	}
 	slices.SortFunc(list, func(a, b RefusedEmitter) int {
 		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.EmitterID, b.EmitterID))

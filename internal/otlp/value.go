@@ -34,7 +34,7 @@ func ParseValue(message []byte) (v Value, ok bool) {
 
 // ParsePair parses a KeyValue.
 func ParsePair(message []byte) (key []byte, v Value, ok bool) {
-	if key, text, ok := parseShortPair(message); ok {
+	if key, text, ok := ParseShortPair(message); ok {
 		return key, Value{Tag: ValueString, Text: text}, true
 	}
 	f := Fields{Rest: message}
@@ -52,9 +52,9 @@ func ParsePair(message []byte) (key []byte, v Value, ok bool) {
 	return key, v, ok && !f.Malformed
 }
 
-// parseShortPair parses a KeyValue of a key and a string, each of less than 128 bytes, which
+// ParseShortPair parses a KeyValue of a key and a string, each of less than 128 bytes, which
 // most are.
-func parseShortPair(m []byte) (key, text []byte, ok bool) {
+func ParseShortPair(m []byte) (key, text []byte, ok bool) {
 	if len(m) < 2 || m[0] != KeyValueKey || m[1] >= 0x80 {
 		return nil, nil, false
 	}

@@ -54,7 +54,7 @@ func TestPairs(t *testing.T) {
 		changed := bytes.Clone(f.Text)
 		at := rapid.IntRange(0, min(6, len(changed)-1)).Draw(t, "at")
 		changed[at] = rapid.SampledFrom([]byte{0x0a, 0x12, 0, 1, 0x80, changed[at] + 1}).Draw(t, "byte")
-		if key, text, short := parseShortPair(changed); short {
+		if key, text, short := ParseShortPair(changed); short {
 			fields, valid := slowFields(changed)
 			if !valid || len(fields) != 2 || !bytes.Equal(fields[0].Text, key) || fields[0].Tag != KeyValueKey || fields[1].Tag != KeyValueValue {
 				t.Fatalf("%x has %+v", changed, fields)

@@ -15,6 +15,9 @@ import "time"
 type Packet struct {
 	// Body is the JSON text that the emitter sent; it must not be modified.
 	Body []byte
+	// Origin, unless nil, is what the packet was translated from, and says exactly what Body
+	// does: a resource_logs field of OTLP. It must not be modified.
+	Origin []byte
 	Info
 	// Principal is the authenticated name of the emitter, or empty. A disk journal does not
 	// keep it.
@@ -38,6 +41,7 @@ type Packet struct {
 	pool   *Pool   // of the buffer; nil for none
 	class  int     // of the buffer
 	shared *Shared // what Body is a part of, or nil
+	origin *Shared // what Origin is a part of, or nil
 }
 
 // Line returns the body with a line break at its end. It reports false, and returns the body

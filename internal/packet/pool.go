@@ -31,6 +31,9 @@ func (p *Pool) New(body []byte, info Info) *Packet {
 // Release returns the packet and its buffer to the pool. The caller must not use
 // either afterwards.
 func (p *Packet) Release() {
+	if p.origin != nil {
+		p.dropOrigin()
+	}
 	if s := p.shared; s != nil {
 		p.Body, p.shared = nil, nil
 		s.unreference(1)

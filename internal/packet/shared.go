@@ -3,16 +3,17 @@ package packet
 import "sync/atomic"
 
 // Shared is a buffer with several packets, its parts, such as the lines of a request: they
-// need no copies. It is given back once all of them are released, so a part that waits for
-// long is to be copied out; see Own. One goroutine makes the parts and closes it; parts may
-// be released concurrently.
+// need no copies. Origins of packets may be in it, too. It is given back once all of them are
+// released, so a packet that waits for long must not refer to it; see Own. One goroutine makes
+// the parts and closes it; parts may be released concurrently.
 type Shared struct {
 	pool    *Pool
 	buffer  *Packet
 	release func(buffer *Packet)
 	blocks  [][]Packet // of the parts, of which the first used are in use
 	used    int
-	// references counts the parts that are not released, plus unclosed until Close.
+	origins int // that were attached
+	// references counts the parts and origins that are not released, plus unclosed until Close.
 	references atomic.Int64
 }
 
@@ -28,7 +29,7 @@ func (p *Pool) Share(buffer *Packet, release func(buffer *Packet)) *Shared {
 	if !ok {
 		s = &Shared{pool: p}
 	}
-	s.buffer, s.release, s.used = buffer, release, 0
+	s.buffer, s.release, s.used, s.origins = buffer, release, 0, 0
 	s.references.Store(unclosed)
 	return s
 }
@@ -50,8 +51,20 @@ func (s *Shared) Part(body []byte) *Packet {
 	return part
 }
 
-// Close ends the making of parts.
-func (s *Shared) Close() { s.unreference(unclosed - int64(s.used)) }
+// Attach makes a part of the buffer the Origin of a packet, which has none.
+func (s *Shared) Attach(p *Packet, origin []byte) {
+	p.Origin, p.origin = origin, s
+	s.origins++
+}
+
+func (p *Packet) dropOrigin() {
+	s := p.origin
+	p.Origin, p.origin = nil, nil
+	s.unreference(1)
+}
+
+// Close ends the making of parts and origins.
+func (s *Shared) Close() { s.unreference(unclosed - int64(s.used+s.origins)) }
 
 func (s *Shared) unreference(n int64) {
 	if s.references.Add(-n) != 0 {
@@ -65,9 +78,12 @@ func (s *Shared) unreference(n int64) {
 	release(buffer)
 }
 
-// Own returns the packet with a buffer of its own, which is itself unless it is a part of
-// another one. Then it is a copy, which takes the place of p.
+// Own returns the packet with a buffer of its own and without its Origin. It is p itself
+// unless that is a part of another buffer. Then it is a copy, which takes the place of p.
 func (p *Packet) Own() *Packet {
+	if p.origin != nil {
+		p.dropOrigin()
+	}
 	if p.shared == nil {
 		return p
 	}

@@ -47,6 +47,22 @@ func TestUnwrittenDeadLettersAreNotAcknowledged(t *testing.T) {
 	})
 }
 
+// The result says that a packet was rejected also when the analyzer gave no detail.
+func TestRejectionWithoutDetail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := started(t, 1)
+		h.add(t, 1)
+		synctest.Wait()
+		packets := h.analyzers[0].take(unlimited)
+		results := make(chan packet.DeliveryResult, 1)
+		packets[0].Packet.DeliveryChan = results
+		h.Rejected(h.analyzers[0].id, []upstream.Rejection{{Delivery: packets[0], Reason: "invalid_packet"}})
+		if result := <-results; result.Rejection != "invalid_packet" {
+			t.Errorf("the rejection of the result is %q", result.Rejection)
+		}
+	})
+}
+
 // While dead letters cannot be written one packet is retried at a time, with
 // backoff. Packets with failed attempts are not delayed, and the retries do not count
 // as failures.

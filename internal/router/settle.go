@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
@@ -48,7 +49,8 @@ func (r *Router) Rejected(analyzer string, rejections []upstream.Rejection) {
 		settled = append(settled, rejection.Delivery)
 		r.recordOutcomes(settled[len(settled)-1:], outcomeDeadLettered)
 		if waiting := rejection.Delivery.Packet.DeliveryChan; waiting != nil {
-			waiting <- packet.DeliveryResult{Analyzer: analyzer, Rejection: rejection.Detail}
+			// An analyzer may give no detail; without a rejection it would be a delivery.
+			waiting <- packet.DeliveryResult{Analyzer: analyzer, Rejection: cmp.Or(rejection.Detail, rejection.Reason)}
 		}
 	}
 	if len(settled) > 0 {

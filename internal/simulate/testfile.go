@@ -178,12 +178,7 @@ func (p *testParser) event(n node) error {
 		})
 	}
 	each := func(parse func(node) (float64, error), apply func(*Simulation, string, float64) error) func(node) error {
-		return change(func(n node) (all []func(*Simulation) error, err error) {
-			err = p.perAnalyzer(n, parse, func(id string, value float64) {
-				all = append(all, func(s *Simulation) error { return apply(s, id, value) })
-			})
-			return all, err
-		})
+		return change(func(n node) ([]func(*Simulation) error, error) { return p.changes(n, parse, apply) })
 	}
 	err := n.object(map[string]func(node) error{
 		"at": func(n node) error {
@@ -212,6 +207,14 @@ func (p *testParser) event(n node) error {
 		p.events = append(p.events, Event{*at, apply})
 	}
 	return nil
+}
+
+// changes parses a value for each of some analyzers, and returns what applies them.
+func (p *testParser) changes(n node, parse func(node) (float64, error), apply func(*Simulation, string, float64) error) (all []func(*Simulation) error, err error) {
+	err = p.perAnalyzer(n, parse, func(id string, value float64) {
+		all = append(all, func(s *Simulation) error { return apply(s, id, value) })
+	})
+	return all, err
 }
 
 // id parses the id of an analyzer.

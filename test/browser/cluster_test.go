@@ -73,6 +73,7 @@ func (o *others) announce(w *world) {
 
 // In a cluster the page has each distributor, the one that serves it, and the sum.
 func TestCluster(t *testing.T) {
+	parallel(t)
 	o := &others{}
 	w := startWorld(t, "", o)
 	w.emit("web-1", 40, "1-100")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -28,11 +29,15 @@ func TestMain(m *testing.M) {
 
 // The states of a distributor, one after the other, each with what a person needs to know.
 func TestStates(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "ingest_buffer_size: 400\nper_analyzer_queue_size: 100\n")
 	b := open(t, w, 1920, "light", "")
 	b.shows("Ready, and no traffic: 3 of 3 analyzers would take packets.")
 	b.shows("curl http://127.0.0.1:8080/ingest")
 	b.shows("Live, each second.")
+	if *update {
+		b.snapshots(3)
+	}
 	b.picture("idle")
 
 	w.emit("web-1", 40, "1-100")
@@ -62,6 +67,8 @@ func TestStates(t *testing.T) {
 	b.picture("analyzer-out")
 	b.visit("#/analyzer/a2")
 	b.shows("out since then")
+	b.look(1280, "light")
+	b.picture("analyzer")
 	b.look(360, "light")
 	b.accessible("analyzer, light, 360 px")
 	b.look(1280, "light")
@@ -80,6 +87,13 @@ func TestStates(t *testing.T) {
 	b.look(1280, "dark")
 	b.picture("overloaded")
 	b.accessible("overloaded, dark, 1280 px")
+	b.shows("Emitter, refused lately")
+	b.visit("#/emitter/batch-7")
+	b.until("/overloaded/.test(document.querySelector('.page table')?.innerText)")
+	b.look(1280, "light")
+	b.accessible("emitter, light, 1280 px")
+	b.picture("emitter")
+	b.visit("#/")
 	stopPress()
 
 	w.api("PATCH", "/v1/analyzers/a1", `{"state":"drain","deadline":"1m"}`)
@@ -102,6 +116,7 @@ func focusIsKept(b *tab) {
 // An action shows its dry run, and is sent for the revision that was seen: a change from
 // elsewhere in between is shown, and nothing is applied until the new dry run was seen.
 func TestActions(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	w.emit("web-1", 100, "1-100")
 	b := open(t, w, 1280, "light", "")
@@ -109,7 +124,7 @@ func TestActions(t *testing.T) {
 	b.click(".menu[open]", "Weight…")
 	b.fill("weight", "0.1")
 	b.shows("analyzers/a1/weight: 0.5 → 0.1")
-	b.shows("Nobody will be further off the share than")
+	b.shows("No analyzer will be further off its share than")
 	b.until("document.querySelector('dialog td b').textContent === '16.7 %'")
 	b.accessible("dialog")
 	w.api("PATCH", "/v1/analyzers/a3", `{"weight":0.4}`)
@@ -160,6 +175,12 @@ func setting(b *tab, w *world) {
 	b.click("dialog", "Change")
 	b.until("!document.querySelector('dialog')")
 	b.until("/override, until \\d\\d:\\d\\d/.test(document.querySelector('.settings').innerText)")
+	if *update {
+		b.click("section:has(.settings)", "Only overrides")
+		b.run("document.querySelector('.settings').scrollIntoView({block: 'end'})")
+		b.picture("overrides")
+		b.run("[...document.querySelectorAll('button')].find(e => /^All \\d+/.test(e.textContent)).click()")
+	}
 	if !strings.Contains(w.api("GET", "/v1/overrides", ""), `"settings/rate_limit"`) {
 		b.Error("the setting was not changed")
 	}
@@ -173,11 +194,15 @@ func setting(b *tab, w *world) {
 
 // The page says that it lost its distributor, offers nothing meanwhile, and goes on by itself.
 func TestRestart(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
 	b.shows("All is well")
 	b.shows("Change…")
+	if *update {
+		b.snapshots(10)
+	}
 	w.stop()
 	b.shows("Disconnected, last seen ")
 	b.until("!document.querySelector('.menu')")
@@ -187,6 +212,10 @@ func TestRestart(t *testing.T) {
 	w.start()
 	b.shows("The distributor was restarted")
 	b.shows("Live, each second.")
+	if *update {
+		b.snapshots(3)
+	}
+	b.picture("restarted")
 	b.shows("Change…")
 }
 
@@ -215,6 +244,7 @@ func logIn(b *tab, token string) {
 // The page asks for a token. Who may only read is told so, and has no controls. A session that
 // ended elsewhere ends here.
 func TestSession(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, withTokens(t))
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
@@ -225,6 +255,7 @@ func TestSession(t *testing.T) {
 	logIn(b, "viewer")
 	b.shows("There are no controls: viewer-name has the role read.")
 	b.shows("All is well")
+	b.picture("read-only")
 	if value[bool](b, "!!document.querySelector('.menu, .settings .menus button') || document.body.innerText.includes('Add…')") {
 		t.Error("there are controls")
 	}
@@ -232,7 +263,7 @@ func TestSession(t *testing.T) {
 	b.shows("The session has ended.")
 	b.picture("session-ended")
 	logIn(b, "operator")
-	b.shows("operator-name: may change")
+	b.shows("operator-name: role operate")
 	b.shows("Change…")
 	b.click("header", "Log out")
 	b.shows("The session has ended.")
@@ -240,6 +271,7 @@ func TestSession(t *testing.T) {
 
 // All can be done with the keyboard alone.
 func TestKeyboard(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	b := open(t, w, 1280, "dark", "")
 	b.until("document.querySelectorAll('a.row').length === 3")
@@ -278,6 +310,7 @@ var hostile = []string{
 
 // What emitters choose is shown as text, wherever it is shown.
 func TestHostileTexts(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "dispatch: paused\n")
 	for _, text := range hostile {
 		w.send(text, text, text)
@@ -305,7 +338,7 @@ func TestHostileTexts(t *testing.T) {
 	b.until("document.querySelector('[name=bodies]')")
 	b.run("document.querySelector('[name=bodies]').checked = true")
 	b.click(".page form", "Begin")
-	b.until("performance.getEntriesByType('resource').length && document.body.innerText.includes('Waiting for packets')")
+	b.shows("Waiting for packets")
 	w.send(hostile[0], hostile[1]+" 2", hostile[2])
 	b.shows(hostile[0])
 	b.shows("onload=xss=1")
@@ -321,6 +354,7 @@ func TestHostileTexts(t *testing.T) {
 
 // A tab that is open for an hour needs no more memory than one that is open for some minutes.
 func TestHeapIsFlat(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
@@ -356,8 +390,31 @@ func TestHeapIsFlat(t *testing.T) {
 	}
 }
 
+// Without data the page says so, and goes on once there are some.
+func TestNoData(t *testing.T) {
+	parallel(t)
+	w := newWorld(t, "")
+	b := openTab(t, w, 1280, "light")
+	block := func(patterns ...*network.BlockPattern) {
+		b.Helper()
+		_, err := chromedp.Call(b.ctx, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: patterns})
+		b.must(err)
+	}
+	block(&network.BlockPattern{URLPattern: b.url + "/v1/stream*", Block: true})
+	b.navigate("")
+	b.shows("No data yet.")
+	b.shows("Disconnected")
+	b.until("[...document.querySelectorAll('.answers b')].every(e => e.textContent === 'Not known')")
+	b.accessible("no data, light, 1280 px")
+	b.picture("no-data")
+	block()
+	b.click("header", "Try now")
+	b.shows("3 of 3 analyzers would take packets.")
+}
+
 // The stream ends while a tab is hidden, since a browser opens few connections to a host.
 func TestHiddenTabHasNoStream(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, "")
 	b := open(t, w, 1280, "light", "")
 	b.shows("Live, each second.")

@@ -38,6 +38,7 @@ func (o *output) console() string {
 // A newcomer kills an analyzer of the demo in its console, sees the split follow, and starts it
 // again. With -update this makes the README's picture.
 func TestDemo(t *testing.T) {
+	parallel(t)
 	ctx, stop := context.WithCancel(context.Background())
 	c, out, done := demo.DefaultConfig(), &output{}, make(chan error)
 	c.Console, c.Rate = true, 200

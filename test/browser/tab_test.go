@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -33,19 +34,42 @@ var (
 	})
 )
 
+// parallel runs a test beside others: each has its own distributor and its own profile of the
+// browser, and they wait for seconds to pass more than they work. Pictures are made one by one.
+func parallel(t *testing.T) {
+	if !*update {
+		t.Parallel()
+	}
+}
+
 // tab is a tab with a page of the console. At the end of the test there must have been no
 // request to another host, no error, and no violation of the policy.
 type tab struct {
 	testing.TB
-	ctx context.Context
-	url string
+	ctx   context.Context
+	url   string
+	close func() // before the end of the test
 
 	mu     sync.Mutex // guards faults
 	faults []string
 }
 
-// open opens a page. It has been drawn when open returns.
+// open opens a page.
 func open(t testing.TB, w *world, width int64, scheme, hash string) *tab {
+	t.Helper()
+	b := openTab(t, w, width, scheme)
+	b.navigate(hash)
+	return b
+}
+
+// navigate loads a page of the console.
+func (b *tab) navigate(hash string) {
+	b.Helper()
+	b.do(chromedp.Navigate(b.url + "/" + hash))
+}
+
+// openTab opens an empty tab.
+func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
 	t.Helper()
 	parent, err := browser()
 	if errors.Is(err, exec.ErrNotFound) {
@@ -56,9 +80,10 @@ func open(t testing.TB, w *world, width int64, scheme, hash string) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
+	b := &tab{TB: t, url: "http://" + w.addr, close: cancel}
 	ctx, cancelTimeout := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(cancelTimeout)
-	b := &tab{TB: t, ctx: ctx, url: "http://" + w.addr}
+	b.ctx = ctx
 	b.do(chromedp.Navigate("about:blank"))
 	if err := chromedp.Listen(ctx, b.watch); err != nil {
 		t.Fatal(err)
@@ -66,10 +91,19 @@ func open(t testing.TB, w *world, width int64, scheme, hash string) *tab {
 	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
 	b.must(err)
 	b.look(width, scheme)
-	b.do(chromedp.Navigate(b.url + "/" + hash))
+	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteUsable})
+	b.must(err)
 	t.Cleanup(b.check)
 	return b
 }
+
+// noteUsable notes when the page is first of use: the frame after the one in which its banner and
+// its analyzers have values of the distributor. The time is in milliseconds since the navigation.
+const noteUsable = `new MutationObserver((_, observer) => {
+	if (!document.querySelector('.banner:not(.none)') || !document.querySelector('a.row')) return;
+	observer.disconnect();
+	requestAnimationFrame(() => setTimeout(() => globalThis.usable = performance.now()));
+}).observe(document, {childList: true, subtree: true, attributes: true})`
 
 func (b *tab) must(err error) {
 	b.Helper()

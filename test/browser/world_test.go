@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -109,7 +110,8 @@ func (w *world) start() {
 	w.end = cancel
 	w.Start(ctx)
 	w.admin, err = admin.Serve(listener, admin.Dependencies{
-		Cluster: w.others, Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: prometheus.NewRegistry(), Logger: logger,
+		Identity: admin.Identity{Name: "logs-1:8080", Ingest: "http://logs-1:8080", Admin: "http://logs-1:8081", Version: "1.0", Started: time.Now()},
+		Cluster:  w.others, Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: prometheus.NewRegistry(), Logger: logger,
 	})
 	w.must(err)
 	w.running.Go(func() { controller.Run(ctx) })

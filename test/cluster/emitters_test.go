@@ -19,6 +19,15 @@ import (
 // connections is the number of emitters, each of which waits for its answers.
 const connections = 64
 
+// usualPace is the time between two packets of an emitter: rows that run in parallel leave each
+// other processor time.
+func usualPace() time.Duration {
+	if *judge {
+		return 20 * time.Millisecond
+	}
+	return 50 * time.Millisecond
+}
+
 // emitters send packets with unique ids, to the next distributor after each failure. A packet
 // that was accepted or got no answer is not sent again.
 type emitters struct {
@@ -46,7 +55,7 @@ func newEmitters(t *testing.T, distributors []*distributor) *emitters {
 		client:   &http.Client{Timeout: 20 * time.Second, Transport: transport},
 		accepted: make(map[string]bool), unknown: make(map[string]bool), refused: make(map[string]int),
 	}
-	e.pace.Store(int64(20 * time.Millisecond))
+	e.pace.Store(int64(usualPace()))
 	e.size.Store(300)
 	for _, d := range distributors {
 		e.targets = append(e.targets, d.url("/ingest"))

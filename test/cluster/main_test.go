@@ -28,6 +28,13 @@ var program string
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	if addresses := os.Getenv(recorderVariable); addresses != "" {
+		if err := record(addresses, os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	flag.Parse()
 	if program = os.Getenv(programVariable); program != "" { // in a network of its own
 		return m.Run()

@@ -128,7 +128,7 @@ func marked(ports ...int) string {
 
 // One of two distributors is cut off from NATS.
 func partedFromNATS(t *testing.T) {
-	y := newSystem(t, setup{servers: 1, distributors: 2, group: parted})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 2, group: parted})
 	y.cut(partedTime(), marked(y.servers[0].Port()))
 	y.emitters.awaitMore(t, 500)
 	y.finish()

@@ -18,7 +18,7 @@ import (
 // What a killed distributor had is delivered by the others, once its claims have expired.
 func TestDistributorKilledForGood(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 3})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 3})
 	y.behave(analyzertest.Behaviour{Delay: 50 * time.Millisecond}) // so that it holds packets
 	y.emitters.awaitMore(t, 1000)
 	y.distributors[0].kill()
@@ -38,7 +38,7 @@ func TestDistributorsKilled(t *testing.T) {
 	if !*judge {
 		t.Skip("takes minutes: with -judge")
 	}
-	y := newSystem(t, setup{servers: 1, distributors: 3})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 3})
 	for range 20 {
 		y.emitters.awaitMore(t, 300)
 		d := y.distributors[rand.IntN(3)]
@@ -48,19 +48,23 @@ func TestDistributorsKilled(t *testing.T) {
 	y.finish()
 }
 
-// Distributors that stop in order give their packets to the others at once, and no emitter
-// that goes on to the next one is refused for long.
+// Distributors that stop in order, in the middle of envelopes, give their packets to the others
+// at once, of which none was delivered before, and no emitter that goes on to the next one is
+// refused for long.
 func TestDistributorsRestartOneByOne(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 2})
-	for range rounds(5) {
+	y := newSystem(t, setup{servers: 1, distributors: 2, environment: patient})
+	y.behave(analyzertest.Behaviour{Delay: 50 * time.Millisecond})
+	for range rounds(10) {
 		for _, d := range y.distributors {
 			y.emitters.awaitMore(t, 200)
 			d.stop()
 			d.start()
 		}
 	}
-	y.finish()
+	if duplicates := y.finish(); duplicates > 0 {
+		t.Errorf("%d packets were delivered again", duplicates)
+	}
 	for code := range y.emitters.refused {
 		if code != "503 draining" {
 			t.Errorf("packets were refused: %v", y.emitters.refused)
@@ -75,7 +79,7 @@ func TestDistributorsRestartOneByOne(t *testing.T) {
 // kill -9.
 func TestTwoDistributorsStopped(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 3})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 3})
 	stopped := y.distributors[:2]
 	for range rounds(5) {
 		for _, end := range []func(*distributor){(*distributor).stop, (*distributor).kill} {
@@ -99,7 +103,7 @@ func TestTwoDistributorsStopped(t *testing.T) {
 // A cluster of three servers loses a stream's leader and a follower by kill -9, then all.
 func TestServersKilled(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 3, distributors: 2})
+	y := newSystem(t, setup{kills: true, servers: 3, distributors: 2})
 	for range rounds(5) {
 		leader, follower := y.servers.Leader("LOGSTREAMER-0")
 		for _, server := range []*natstest.Server{leader, follower} {
@@ -122,7 +126,7 @@ func TestServersKilled(t *testing.T) {
 // The leader of a stream and a follower stand still for a while, as by a stalled disk or machine.
 func TestServersStopped(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 3, distributors: 2})
+	y := newSystem(t, setup{kills: true, servers: 3, distributors: 2})
 	for range rounds(3) {
 		leader, follower := y.servers.Leader("LOGSTREAMER-0")
 		for _, server := range []*natstest.Server{leader, follower} {
@@ -135,10 +139,10 @@ func TestServersStopped(t *testing.T) {
 	y.finish()
 }
 
-// Servers restart in order, one by one.
+// Servers restart in order, one by one. Packets wait while the streams' leaders are elected.
 func TestServersRestartOneByOne(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 3, distributors: 2})
+	y := newSystem(t, setup{servers: 3, distributors: 2, environment: patient})
 	for range rounds(3) {
 		for _, server := range y.servers {
 			y.emitters.awaitMore(t, 200)
@@ -148,6 +152,9 @@ func TestServersRestartOneByOne(t *testing.T) {
 		}
 	}
 	y.finish()
+	if len(y.emitters.refused) > 0 {
+		t.Errorf("packets were refused: %v", y.emitters.refused)
+	}
 }
 
 // A distributor stands still for longer than its claims last: others deliver what it had, and
@@ -239,7 +246,7 @@ func TestSlowConsumer(t *testing.T) {
 	y.distributors[0].signal(syscall.SIGSTOP)
 	await(t, "the server closes the connection", func() bool { return y.servers[0].SlowConsumers() > 0 })
 	y.distributors[0].signal(syscall.SIGCONT)
-	y.emitters.pace.Store(int64(20 * time.Millisecond))
+	y.emitters.pace.Store(int64(usualPace()))
 	y.emitters.size.Store(300)
 	y.emitters.awaitMore(t, 1000)
 	y.finish()

@@ -138,7 +138,7 @@ func TestSettingsChangedAtOnce(t *testing.T) {
 // when NATS is back it has what was changed meanwhile.
 func TestStartWithoutNATS(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 2})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 2})
 	one, other := y.distributors[0], y.distributors[1]
 	before := y.agree("")
 	one.must(202, "PATCH", "/v1/analyzers/analyzer-2", `{"state":"drain"}`)
@@ -174,7 +174,9 @@ func TestStartWithoutNATS(t *testing.T) {
 	if now := y.agree(before); !strings.HasPrefix(now, "7 drain ") {
 		t.Error(now)
 	}
-	one.must(200, "PATCH", "/v1/analyzers/analyzer-2", `{"state":"ready"}`)
+	await(t, "a change is made again", func() bool {
+		return one.ask("PATCH", "/v1/analyzers/analyzer-2", `{"state":"ready"}`, "").status == 200
+	})
 	y.finish()
 }
 
@@ -182,7 +184,7 @@ func TestStartWithoutNATS(t *testing.T) {
 // revision holds, at all, in one revision.
 func TestKilledBetweenChanges(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 3})
+	y := newSystem(t, setup{kills: true, servers: 1, distributors: 3})
 	for round := range rounds(20) + 2 {
 		victim := y.distributors[rand.IntN(3)]
 		var mu sync.Mutex // guards last
@@ -270,8 +272,24 @@ func TestClusterPage(t *testing.T) {
 	y.finish()
 }
 
-// scrape returns the metrics that this test needs.
-func (d *distributor) scrape() (messages map[string]float64, limit float64) {
+// shares are the metrics of how a distributor splits messages.
+type shares struct {
+	messages, deviation, target, effective map[string]float64 // by analyzer
+	limit                                  float64
+}
+
+// settled reports whether every analyzer has its configured share.
+func (s shares) settled() bool {
+	for id, target := range s.target {
+		if math.Abs(s.effective[id]-target) > 1e-9 {
+			return false
+		}
+	}
+	return len(s.target) == len(weights)
+}
+
+// scrape returns the shares.
+func (d *distributor) scrape() (s shares) {
 	d.t.Helper()
 	response, err := client.Get("http://" + d.metrics + "/metrics")
 	if err != nil {
@@ -283,53 +301,26 @@ func (d *distributor) scrape() (messages map[string]float64, limit float64) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	messages = make(map[string]float64)
-	for _, m := range families["distributor_messages_by_analyzer_total"].GetMetric() {
-		messages[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+	values := func(name string) map[string]float64 {
+		all := make(map[string]float64)
+		for _, m := range families[name].GetMetric() {
+			all[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+		return all
 	}
-	return messages, families["distributor_share_deviation_limit_messages"].GetMetric()[0].GetGauge().GetValue()
+	return shares{
+		values("distributor_messages_by_analyzer_total"), values("distributor_share_deviation_messages"),
+		values("distributor_share_target_ratio"), values("distributor_share_effective_ratio"),
+		families["distributor_share_deviation_limit_messages"].GetMetric()[0].GetGauge().GetValue(),
+	}
 }
 
 // Three distributors route packets of mixed sizes: at every scrape each analyzer's messages are
 // within the limit of its share of those of all.
 func TestSharesOfAClusterHoldAtEveryScrape(t *testing.T) {
 	t.Parallel()
-	y := newSystem(t, setup{servers: 1, distributors: 3, environment: []string{"SENDER_TIMEOUT_MS=10000"}})
-	await(t, "each knows all", func() bool {
-		for _, d := range y.distributors {
-			if d.ask("GET", "/v1/cluster", "", "").get("sum.distributors") != 3.0 {
-				return false
-			}
-		}
-		return true
-	})
-	weights := map[string]float64{"analyzer-1": 0.5, "analyzer-2": 0.3, "analyzer-3": 0.2}
-	worst, bound, scrapes := 0.0, 0.0, 0
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for until := y.emitters.count.Load() + 3000; y.emitters.count.Load() < until; scrapes++ {
-		<-look.C
-		sums, total := make(map[string]float64), 0.0
-		for _, d := range y.distributors {
-			messages, limit := d.scrape()
-			bound = max(bound, limit) // n × the bound with the largest packet of any
-			for id, n := range messages {
-				sums[id] += n
-				total += n
-			}
-		}
-		for id, weight := range weights {
-			off := math.Abs(sums[id] - weight*total)
-			worst = max(worst, off)
-			if off > bound+1 {
-				t.Fatalf("%s has %v of %v messages: %v off its share, and the bound is %v", id, sums[id], total, off, bound)
-			}
-		}
-	}
-	if bound < 3 || bound > 60 {
-		t.Errorf("the bound is %v for three distributors and packets of at most 4 messages", bound)
-	}
-	t.Logf("%d scrapes, at most %.1f messages off, the bound is %v", scrapes, worst, bound)
+	y := newSystem(t, setup{servers: 1, distributors: 3, environment: patient})
+	y.checkSplit()
 	y.finish()
 }
 

@@ -5,10 +5,12 @@ package cluster
 import (
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 	"github.com/logstreamer/logstreamer/test/natstest"
@@ -20,8 +22,12 @@ type system struct {
 	servers      natstest.Cluster
 	distributors []*distributor
 	analyzers    []*analyzertest.Analyzer
+	recorders    []*recorder // instead of analyzers
 	emitters     *emitters
 }
+
+// weights are those of the analyzers.
+var weights = [...]float64{0.5, 0.3, 0.2}
 
 // setup is what a system has.
 type setup struct {
@@ -29,34 +35,45 @@ type setup struct {
 	environment           []string
 	// apart gives each distributor an analyzer of its own.
 	apart bool
-	nats  natstest.Options
+	// recorders makes the analyzers processes, which record who delivers.
+	recorders bool
+	nats      natstest.Options
 	// group is that of the first distributor's process.
 	group uint32
+	// kills shortens the time after which others get what a killed distributor had, unless
+	// times are judged.
+	kills bool
 }
 
 func newSystem(t *testing.T, s setup) *system {
 	t.Helper()
 	y := &system{t: t, servers: natstest.StartCluster(t, s.servers, s.nats)}
-	var targets []string
-	for i := range 3 {
-		a := analyzertest.New(t)
-		y.analyzers = append(y.analyzers, a)
-		targets = append(targets, fmt.Sprintf("%s=%v", a.URL(), []float64{0.5, 0.3, 0.2}[i]))
+	for i := range weights {
+		if s.recorders {
+			y.recorders = append(y.recorders, newRecorder(t, i+1, s.distributors))
+		} else {
+			y.analyzers = append(y.analyzers, analyzertest.New(t))
+		}
 	}
 	environment := append([]string{
-		"ANALYZERS=" + strings.Join(targets, ","), "NATS_URL=" + y.servers.URL(), "NATS_MONITOR_URL=" + y.servers.Monitor(), fmt.Sprintf("JETSTREAM_REPLICAS=%d", s.servers),
+		"NATS_URL=" + y.servers.URL(), "NATS_MONITOR_URL=" + y.servers.Monitor(), fmt.Sprintf("JETSTREAM_REPLICAS=%d", s.servers),
 		"JETSTREAM_MAX_BYTES=256MiB",
 	}, s.environment...)
 	for i := range s.distributors {
-		own := environment
+		targets := y.targets(i)
 		if s.apart {
-			own = append(slices.Clone(environment), "ANALYZERS="+y.analyzers[i].URL()+"=1")
+			targets = y.analyzers[i].URL() + "=1"
 		}
-		d := newDistributor(t, i+1, own)
+		d := newDistributor(t, i+1, append([]string{"ANALYZERS=" + targets}, environment...))
 		if i == 0 {
 			d.group = s.group
 		}
 		d.start()
+		if i == 0 && s.kills && !*judge {
+			y.shortenClaims()
+			d.stop()
+			d.start() // it asks for the time at its start
+		}
 		y.distributors = append(y.distributors, d)
 	}
 	y.emitters = newEmitters(t, y.distributors)
@@ -64,8 +81,50 @@ func newSystem(t *testing.T, s setup) *system {
 	return y
 }
 
-// finish stops the load, waits until everything is delivered, and compares.
-func (y *system) finish() {
+// shortenClaims lets the claims on envelopes last for 10 instead of 30 seconds.
+func (y *system) shortenClaims() {
+	y.t.Helper()
+	conn, err := nats.Connect(y.servers.URL())
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	defer conn.Close()
+	api, err := jetstream.New(conn)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	for partition := range 3 {
+		stream := fmt.Sprintf("LOGSTREAMER-%d", partition)
+		consumer, err := api.Consumer(y.t.Context(), stream, "distributors")
+		if err != nil {
+			y.t.Fatal(err)
+		}
+		config := consumer.CachedInfo().Config
+		config.AckWait = 10 * time.Second
+		if _, err := api.UpdateConsumer(y.t.Context(), stream, config); err != nil {
+			y.t.Fatal(err)
+		}
+	}
+}
+
+// targets returns the analyzers of a distributor.
+func (y *system) targets(distributor int) string {
+	var all []string
+	for i, weight := range weights {
+		url := ""
+		if len(y.recorders) > 0 {
+			url = "http://127.0.0.1:" + y.recorders[i].port(distributor)
+		} else {
+			url = y.analyzers[i].URL()
+		}
+		all = append(all, fmt.Sprintf("%s=%v", url, weight))
+	}
+	return strings.Join(all, ",")
+}
+
+// finish stops the load, waits until everything is delivered, and compares. It returns how many
+// packets were delivered again.
+func (y *system) finish() (duplicates int) {
 	y.t.Helper()
 	y.emitters.halt()
 	e := y.emitters
@@ -87,7 +146,7 @@ func (y *system) finish() {
 	for ; len(lost) > 0 && time.Now().Before(deadline); lost = missing() {
 		<-ticker.C
 	}
-	duplicates, surplus := 0, 0
+	surplus := 0
 	for id, times := range y.taken() {
 		duplicates += times - 1
 		switch {
@@ -110,6 +169,7 @@ func (y *system) finish() {
 			d.checkLedger()
 		}
 	}
+	return duplicates
 }
 
 func (y *system) p99Locked() time.Duration {
@@ -125,6 +185,9 @@ func (y *system) taken() map[string]int {
 		for id, times := range a.Taken() {
 			all[id] += times
 		}
+	}
+	for id, deliveries := range y.deliveries() {
+		all[id] = len(deliveries)
 	}
 	return all
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 // system is a distributor with its analyzers and emitters.
@@ -59,8 +60,13 @@ func newSystem(t *testing.T, analyzers []analyzerSpec) *system {
 	if analyzers == nil {
 		analyzers = usualAnalyzers
 	}
+	// Ports that no other process gets while an analyzer is killed, and would take its packets.
+	free, err := ports.Free(len(analyzers))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, p := range analyzers {
-		s.analyzers = append(s.analyzers, newAnalyzer(t, fmt.Sprintf("analyzer-%d", i+1), p, "127.0.0.1:0"))
+		s.analyzers = append(s.analyzers, newAnalyzer(t, fmt.Sprintf("analyzer-%d", i+1), p, fmt.Sprintf("127.0.0.1:%d", free[i])))
 	}
 	s.distributor = newDistributor(t, program)
 	s.emitters = newEmitters(t, s.distributor.url("/ingest"))

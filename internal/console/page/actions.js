@@ -54,7 +54,7 @@ export const addAnalyzer = () => ({method: 'POST', path: '/v1/analyzers', title:
 export const changeSetting = key => {
   const old = state.settings[key].value, parse = text => typeof old === 'number' ? number(text) : typeof old === 'boolean' ? text === 'true' : text;
   return {method: 'PATCH', path: '/v1/settings', title: `Change ${key}`, verb: 'Change', fields: [
-    {name: 'value', label: 'Value', value: state.settings[key].secret ? '' : value(old), hint: state.settings[key].secret ? 'the present one is secret' : ''}, ...common,
+    {name: 'value', label: 'Value', value: state.settings[key].secret ? '' : typeof old === 'object' ? JSON.stringify(old) : value(old), hint: state.settings[key].secret ? 'the present one is secret' : ''}, ...common,
   ], body: v => ({[key]: parse(v.value), ...optional(v)})};
 };
 
@@ -128,7 +128,7 @@ export class Dialog extends Component {
   }
   send(dry, revision) {
     const {action} = this.props, {values} = this.state, query = new URLSearchParams({...action.query?.(values), ...(dry && {dry_run: true})});
-    return request(action.method, action.path + (query.size ? '?' + query : ''), action.body(values, this.seen), revision);
+    return request(action.method, action.path + (query.size ? '?' + query : ''), {body: action.body(values, this.seen), revision});
   }
   // preview asks for the dry run; of several answers the last one counts.
   async preview() {
@@ -181,7 +181,7 @@ export class Dialog extends Component {
         ${problem?.code === 'last_analyzer' && html`<label class="check"><input type="checkbox" checked=${!!values.force} onChange=${e => this.set('force', e.target.checked)} /> Do it although no analyzer is left</label>`}
         ${result?.changed && html`<p>${result.changed.length ? 'This changes:' : 'This changes nothing.'}</p><${Changes} changes=${result.changed} />`}
         ${result?.warnings?.map(w => html`<p class="tinted warn">${w}.</p>`)}
-        ${result?.projected?.length > 0 && html`<${Projection} list=${result.projected} /><p class="quiet">Nobody will be further off the share than ${count(result.bound_messages)} messages.</p>`}
+        ${result?.projected?.length > 0 && html`<${Projection} list=${result.projected} /><p class="quiet">No analyzer will be further off its share than ${count(result.bound_messages)} messages.</p>`}
         ${result?.shadowed?.map(s => html`<p class="quiet">Does not count: ${s}</p>`)}
         ${result?.matched !== undefined && html`<p>${plural(result.matched, 'dead letter')} match.</p>`}
         ${!result && !problem && !(action.unrevised && !action.dry) && html`<p class="quiet">Asking what it would do…</p>`}

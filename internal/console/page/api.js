@@ -26,15 +26,16 @@ const send = async (path, options) => {
 };
 
 // request returns the body of an answer.
-export const request = async (method, path, body, revision) => {
+export const request = async (method, path, {body, revision, signal} = {}) => {
   const headers = {};
   if (method !== 'GET') headers['Content-Type'] = 'application/json';
   if (revision) headers['If-Match'] = `"${revision}"`;
-  const response = await send(path, {method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(method === 'GET' ? 15000 : 60000)});
+  const timeout = AbortSignal.timeout(method === 'GET' ? 15000 : 60000);
+  const response = await send(path, {method, headers, body: body && JSON.stringify(body), signal: signal ? AbortSignal.any([signal, timeout]) : timeout});
   return response.status === 204 ? null : response.json();
 };
 
-export const get = path => request('GET', path);
+export const get = (path, signal) => request('GET', path, {signal});
 
 // events reads server-sent events: onEvent gets {type, id, data} until the stream ends. fetch is
 // used since EventSource does not tell an expired session from a lost network.

@@ -40,10 +40,10 @@ const stages = () => {
   const off = merged().filter(a => !isOut(a)).reduce((most, a) => Math.abs(a.deviation) > Math.abs(most) ? a.deviation : most, 0);
   const allRefused = refused.reduce((sum, r) => sum + r.rate, 0);
   return [
-    {name: 'Emitters', href: '#/backlog', main: `${rate(v.accepted_packets_per_s + allRefused)} packets/s`, sub: allRefused ? `${rate(allRefused)}/s refused` : 'none refused', kind: allRefused ? 'warn' : 'good'},
-    {name: 'Ingest', href: '#/refusals', main: `${rate(v.accepted_messages_per_s)} messages/s`, sub: s?.intake === 'paused' ? 'paused' : refused.length ? words(refused[0].reason) : 'open', kind: s?.intake === 'paused' || refused.length ? 'warn' : 'good'},
+    {name: 'Emitters', href: '#/backlog', main: `${rate(v.accepted_packets_per_s + allRefused)} packets/s`, sub: allRefused ? `${rate(allRefused)}/s refused` : s ? 'none refused' : 'no data yet', kind: allRefused ? 'warn' : 'good'},
+    {name: 'Ingest', href: '#/refusals', main: `${rate(v.accepted_messages_per_s)} messages/s`, sub: s?.intake === 'paused' ? 'paused' : refused.length ? words(refused[0].reason) : s ? 'open' : 'no data yet', kind: s?.intake === 'paused' || refused.length ? 'warn' : 'good'},
     {name: 'Journal', href: '#/backlog', main: `${count(v.waiting_packets)} packets wait`, sub: `${percent(v.journal_utilization, 0)} full`, kind: v.journal_utilization > 0.8 ? 'warn' : 'good'},
-    {name: 'Router', href: '#/packet', main: `${rate(v.delivered_messages_per_s)} messages/s`, sub: s?.dispatch === 'paused' ? 'paused' : `off by ${signed(off)} of ±${count(state.bound)}`, kind: s?.dispatch === 'paused' || Math.abs(off) > state.bound + 0.5 ? 'warn' : 'good'},
+    {name: 'Router', href: '#/packet', main: `${rate(v.delivered_messages_per_s)} messages/s`, sub: s?.dispatch === 'paused' ? 'paused' : state.bound ? `off by ${signed(off)} of ±${count(state.bound)}` : `off by ${signed(off)}`, kind: s?.dispatch === 'paused' || Math.abs(off) > state.bound + 0.5 ? 'warn' : 'good'},
   ];
 };
 

@@ -32,6 +32,9 @@ export const span = seconds => {
   return `${Math.floor(rounded / 86400)} d ${Math.floor(rounded % 86400 / 3600)} h`;
 };
 
+// age is a whole number of seconds.
+export const age = seconds => seconds < 60 ? `${Math.floor(seconds)} s` : span(seconds);
+
 const units = {ns: 1e-9, us: 1e-6, 'µs': 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600};
 
 // seconds reads a duration of the API, such as 1m30.5s.
@@ -49,7 +52,11 @@ export const clock = time => {
   return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
 };
 
-export const value = v => v === undefined || v === null ? 'none' : typeof v === 'object' ? JSON.stringify(v) : String(v);
+export const value = v => {
+  if (v === undefined || v === null) return 'none';
+  if (Array.isArray(v)) return v.map(value).join(', ') || 'none';
+  return typeof v === 'object' ? Object.entries(v).map(([name, x]) => `${name} ${value(x)}`).join(', ') : String(v);
+};
 
 // words makes words of a name of the API, such as breaker_open.
 export const words = name => String(name).replaceAll('_', ' ');

@@ -1,36 +1,35 @@
 // The first page, in the order of urgency.
 import {html, Component} from './html.js';
 import {state, changed, merged, recentShares, mayChange, retry, logOut} from './store.js';
-import {count, rate, percent, signed, plural, seconds, span, clock, value, words} from './format.js';
+import {count, rate, percent, signed, plural, seconds, span, age, clock, value, words} from './format.js';
 import {warnings, verdict, answers, refusals, quiet, level, why, isOut, stateWords} from './verdict.js';
 import {act, analyzerActions, addAnalyzer, changeSetting, revertSetting, reload, replayLetters} from './actions.js';
 import {Flow} from './flow.js';
 import {Spark, Throughput, Shares} from './charts.js';
 
-const ago = time => span(Math.max(0, Math.round((Date.now() - time) / 1000)));
+const ago = time => age(Math.max(0, (Date.now() - time) / 1000));
 
 const links = {
   connecting: () => 'Connecting…',
-  lost: () => `Disconnected${state.lastSeen ? `, last seen ${ago(state.lastSeen)} ago` : ''}. ${state.problem?.status ? state.problem.message + '. ' : ''}Trying again${state.retryAt > Date.now() ? ` in ${span(Math.ceil((state.retryAt - Date.now()) / 1000))}` : ''}.`,
+  lost: () => `Disconnected${state.lastSeen ? `, last seen ${ago(state.lastSeen)} ago` : ''}. ${state.problem?.status ? state.problem.message + '. ' : ''}Trying again${state.retryAt > Date.now() ? ` in ${age(Math.ceil((state.retryAt - Date.now()) / 1000))}` : ''}.`,
   hidden: () => 'Paused while the tab was hidden.',
 };
 
+const isRestarted = () => state.restartedAt && Date.now() - state.restartedAt < 60000;
+
 // Link says whether what is shown is the present.
-export const Link = () => {
-  const fresh = state.restartedAt && Date.now() - state.restartedAt < 60000;
-  return html`<div class=${'link ' + state.link}>
+export const Link = () => html`<div class=${'link ' + state.link}>
     ${state.link === 'live'
-    ? html`<span class="dot"></span><span class="wide">Live, each second.</span>${fresh ? html` <b>The distributor was restarted ${ago(state.restartedAt)} ago.</b>` : ''}`
+    ? html`<span class="dot"></span><span>Live<span class="wide">, each second.</span></span>${isRestarted() ? html` <b>The distributor was restarted ${ago(state.restartedAt)} ago.</b>` : ''}`
     : html`<span class="dot"></span><b>${links[state.link]?.() ?? ''}</b> ${state.link === 'lost' && html`<button type="button" onClick=${retry}>Try now</button>`}`}
   </div>`;
-};
 
 export const Header = () => html`<header>
   <a class="brand" href="#/">Log Streamer</a>
-  <span class="where" title="The distributor that serves this page">${location.host}<span class="wide">${state.status ? ` · ${state.status.version} · up ${span(seconds(state.status.uptime))} · revision ${state.revision}` : ''}</span></span>
+  <span class="where" title="The distributor that serves this page">${location.host}<span class="wide">${state.status && state.link === 'live' && !isRestarted() ? ` · ${state.status.version} · up ${age(seconds(state.status.uptime))} · revision ${state.revision}` : ''}</span></span>
   <${Link} />
   <span class="who">${state.session && (state.session.role === 'operate'
-    ? html`<span title=${`by ${state.session.by}`}>${state.session.name}: may change</span>`
+    ? html`<span title="This role may make changes.">${state.session.name}: role ${state.session.role}</span>`
     : html`<span class="tag info" title="Changes need a token with the role operate.">${state.session.name}: read only</span>`)}
     ${state.session?.by === 'session' && html` <button type="button" onClick=${logOut}>Log out</button>`}</span>
   <nav aria-label="Pages"><a href="#/packet">Packet</a><a href="#/tap">Tap</a><a href="#/dead-letters">Dead letters</a><a href="#/keys">Keys</a></nav>
@@ -62,13 +61,13 @@ const refusedColumn = () => {
 
 export const Numbers = () => {
   const v = state.snapshot?.values ?? {}, refused = refusals(), sum = refused.reduce((all, r) => all + r.rate, 0);
-  const [age, unit] = (v.oldest_age_s > 0 ? span(v.oldest_age_s) : state.snapshot ? '0 ms' : '–').split(/ (.*)/);
+  const [oldest, unit] = (v.oldest_age_s > 0 ? span(v.oldest_age_s) : state.snapshot ? '0 ms' : '–').split(/ (.*)/);
   const growth = v.accepted_messages_per_s - v.delivered_messages_per_s - (v.dead_lettered_packets_per_s > 0 ? NaN : 0);
   return html`<section class="numbers" aria-label="Four numbers">
     <${Number} title="In" value=${rate(v.accepted_messages_per_s)} unit="messages/s" values=${column('accepted_messages_per_s')} more=${`${rate(v.accepted_packets_per_s)} packets/s accepted`} />
     <${Number} title="Out" value=${rate(v.delivered_messages_per_s)} unit="messages/s" values=${column('delivered_messages_per_s')} more=${growth > 0.05 * v.accepted_messages_per_s && v.oldest_age_s > 1 ? `${rate(growth)} messages/s less than in` : `${rate(v.delivered_packets_per_s)} packets/s delivered`} />
-    <${Number} title="Oldest packet waits" value=${age} unit=${unit} values=${column('oldest_age_s')} more=${`${plural(v.undelivered_packets, 'packet')} (${plural(v.undelivered_messages, 'message')})`} />
-    <${Number} title="Refused" value=${rate(state.snapshot ? sum : NaN)} unit="packets/s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') : 'none now'} />
+    <${Number} title="Oldest packet waits" value=${oldest} unit=${unit} values=${column('oldest_age_s')} more=${`${plural(v.undelivered_packets, 'packet')} (${plural(v.undelivered_messages, 'message')})`} />
+    <${Number} title="Refused" value=${rate(state.snapshot ? sum : NaN)} unit="packets/s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') + ', last 10 s' : state.snapshot ? 'none in the last 10 s' : ''} />
   </section>`;
 };
 
@@ -120,7 +119,7 @@ export class Analyzers extends Component {
         <input id="filter" type="search" placeholder="Filter ( / )" aria-label="Filter analyzers by id or state" value=${filter} onInput=${e => this.setState({filter: e.target.value})} />
         ${mayChange() && html`<button type="button" onClick=${() => act(addAnalyzer())}>Add…</button>`}</div>
       <table class="analyzers"><thead><tr><th scope="col">Analyzer</th><th scope="col">State</th><th scope="col">Share of messages <span class="unit">bar: last 10 s, tick: weight</span></th>
-        <th scope="col" class="n">Off by <span class="unit">messages, limit ±${count(state.bound)}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
+        <th scope="col" class="n">Off by <span class="unit">messages, ${state.bound ? `limit ±${count(state.bound)}` : 'no limit now'}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
         <th scope="col" class="n opt">Rate <span class="unit">messages/s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
       <tbody>${shown.map(a => html`<${Row} key=${a.id} a=${a} share=${shares[a.id]} />`)}</tbody></table>
       ${!shown.length && html`<p class="quiet">${all.length ? `No analyzer matches “${filter}”.` : 'No data yet.'}</p>`}
@@ -152,9 +151,11 @@ export const Backlog = () => {
 const Refusals = () => {
   const list = refusals(), letters = state.status?.ledger.dead_lettered.packets;
   return html`<section class="card" id="refusals" tabindex="-1" aria-labelledby="refusals-title"><h2 id="refusals-title">Refusals and dead letters</h2>
-    ${list.length ? html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="n">Packets/s</th></tr></thead>
-      <tbody>${list.map(r => html`<tr key=${r.reason}><th scope="row">${words(r.reason)}</th><td class="n">${rate(r.rate)}</td></tr>`)}</tbody></table>` : html`<p class="quiet">Nothing is refused now.</p>`}
-    <p>${letters ? html`<a href="#/dead-letters">${plural(letters, 'dead letter')}</a> since the start of the process.` : 'No dead letters.'}
+    ${list.length ? html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="n">Packets/s <span class="unit">last 10 s</span></th></tr></thead>
+      <tbody>${list.map(r => html`<tr key=${r.reason}><th scope="row">${words(r.reason)}</th><td class="n">${rate(r.rate)}</td></tr>`)}</tbody></table>` : html`<p class="quiet">${state.snapshot ? 'Nothing is refused now.' : 'No data yet.'}</p>`}
+    ${state.refused.length > 0 && html`<table><thead><tr><th scope="col">Emitter, refused lately</th><th scope="col">Reasons</th><th scope="col" class="n">Packets</th></tr></thead>
+      <tbody>${state.refused.slice(0, 5).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th><td>${e.by_reason.map(r => words(r.reason)).join(', ')}</td><td class="n">${count(e.packets)}</td></tr>`)}</tbody></table>`}
+    <p>${letters ? html`<a href="#/dead-letters">${plural(letters, 'dead letter')}</a> since the start of the process.` : state.status ? 'No dead letters.' : ''}
       ${letters && mayChange() ? html` <button type="button" onClick=${() => act(replayLetters({}, NaN))}>Replay…</button>` : ''}</p>
   </section>`;
 };
@@ -206,7 +207,7 @@ const Cluster = () => {
       <td class="state"><span class=${'tag ' + (d.state === 'normal' && d.ready ? 'good' : d.ready ? 'warn' : 'bad')}>${d.state}${d.ready ? '' : ', not ready'}</span><span class="quiet reason">${d.version}, revision ${d.revision}${d.synchronized ? '' : ', settings not synchronized'}</span></td>
       ${cells(d.rates, d.ledger)}</tr>`)}
     <tr><th scope="row">Sum</th><td>${c.sum.ready} of ${c.sum.distributors} ready</td>${cells(c.sum.rates, c.sum.ledger)}</tr></tbody></table>
-    <p class="quiet">${c.stored ? `The streams hold ${plural(c.stored.envelopes, 'envelope')}, ${percent(c.stored.bytes / (c.stored.limit_bytes || Infinity), 0)} of their limit. ` : ''}All else on this page is of the distributor that serves it.${c.connected ? '' : ` Others may have come or gone unnoticed: ${c.detail}.`}</p>
+    <p class="quiet">${c.stored ? `The streams hold ${plural(c.stored.envelopes, 'envelope')}, ${percent(c.stored.bytes / (c.stored.limit_bytes || Infinity), 0)} of their limit. ` : ''}The rest of this page shows the distributor that serves it.${c.connected ? '' : ` Others may have come or gone unnoticed: ${c.detail}.`}</p>
   </section>`;
 };
 

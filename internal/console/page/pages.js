@@ -89,15 +89,20 @@ export const DeadLetters = () => html`<${Page} title="Dead letters"><p>Packets t
   ${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(replayLetters({}))}>Replay…</button><button type="button" onClick=${() => act(deleteLetters({}))}>Delete…</button></p>`}
   <section class="card"><h2>The oldest 100</h2><${Asked} live path=${lettersPath({})} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
 
+// Reasons shows why packets of an emitter were refused.
+const Reasons = ({of}) => of ? html`<p>The last one was refused at ${clock(of.last)}.</p><table><thead><tr><th scope="col">Reason</th><th scope="col" class="n">Packets <span class="unit">each counts half after a minute</span></th></tr></thead>
+  <tbody>${of.by_reason.map(r => html`<tr key=${r.reason}><th scope="row">${words(r.reason)}</th><td class="n">${count(r.packets)}</td></tr>`)}</tbody></table>` : html`<p class="quiet">None of its packets was refused lately.</p>`;
+
 export const Emitter = ({id}) => {
   const waits = state.backlog?.by_emitter.find(e => e.emitter === id), path = '/v1/limits?' + new URLSearchParams({emitter: id});
   return html`<${Page} title=${html`Emitter <span class="id">${id}</span>`}>
-    <div class="two"><section class="card"><h2>Limit</h2><${Asked} live path=${path} show=${x => {
+    <div class="two"><div class="stack"><section class="card"><h2>Limit</h2><${Asked} live path=${path} show=${x => {
       const l = x.limits.find(l => l.emitter === id), has = l ?? x.default;
       return html`<p>${has.rate ? `${count(has.rate)} messages/s, bursts of ${count(has.burst)} messages` : 'No limit'}${l ? '' : ', as for all emitters'}.${l?.expires ? ` Until ${clock(l.expires)}.` : ''}</p>
         ${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(setLimit(id, has))}>Limit…</button>${l?.overridden && html`<button type="button" onClick=${() => act(clearLimit(id))}>Remove the limit…</button>`}</p>`}`;
-    }} /><p class="quiet">Over its limit an emitter is answered 429 with the time to wait.</p></section>
-    <section class="card"><h2>Backlog</h2><p>${waits ? `${plural(waits.messages, 'message')} in ${plural(waits.packets, 'packet')} wait${waits.error_messages ? `, give or take ${count(waits.error_messages)}` : ''}.` : 'It is not among the ten emitters of which most waits.'}</p>
+    }} /><p class="quiet">Packets over the limit are answered 429, with the time to wait.</p></section>
+    <section class="card"><h2>Backlog</h2><p>${waits ? `${plural(waits.messages, 'message')} in ${plural(waits.packets, 'packet')} wait${waits.error_messages ? `, give or take ${count(waits.error_messages)}` : ''}.` : 'It is not among the ten emitters of which most waits.'}</p></section></div>
+    <section class="card"><h2>Refused lately</h2><${Asked} live path=${'/v1/refusals?' + new URLSearchParams({emitter: id})} show=${x => html`<${Reasons} of=${x.emitters[0]} />`} />
       <p><a href=${'#/tap/refused/' + encodeURIComponent(id)}>See its refused packets as they come</a></p></section></div>
     <section class="card"><h2>Dead letters</h2><${Asked} path=${lettersPath({emitter: id})} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
 };
@@ -136,9 +141,9 @@ export class Tap extends Component {
   async open(query) {
     this.stop?.abort();
     const stop = this.stop = new AbortController();
-    this.setState({seen: [], dropped: 0, running: 'Waiting for packets…'});
+    this.setState({seen: [], dropped: 0, running: 'Connecting…'});
     let ended = 'The tap has ended.';
-    await streamEvents('/v1/tap?' + new URLSearchParams(query), {signal: stop.signal, onEvent: ({type, data}) => {
+    await streamEvents('/v1/tap?' + new URLSearchParams(query), {signal: stop.signal, onOpen: () => this.setState({running: 'Waiting for packets…'}), onEvent: ({type, data}) => {
       if (type === 'packet') this.setState(s => ({seen: [{...data, key: (s.seen[0]?.key ?? 0) + 1}, ...s.seen].slice(0, MAX_TAPPED)}));
       if (type === 'dropped') this.setState(s => ({dropped: s.dropped + data.dropped}));
       if (type === 'end') ended = `The tap has ended: ${data.reason}.`;

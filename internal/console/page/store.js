@@ -1,16 +1,15 @@
-// What the page knows of the distributor, and how it learns it: the history once, then the
-// stream, and what the stream does not have each few seconds.
+// What the page knows of the distributor: the history, read once, and the stream of snapshots and
+// overviews.
 import {get, request, events} from './api.js';
 
 const LENGTH = 900; // snapshots that are kept, as by the distributor
 const MAX_EVENTS = 200;
 const IDLE = 10000; // of a stream that has an event a second, in ms
-const DETAIL_EVERY = 5; // snapshots
 
 export const state = {
   link: 'connecting', // connecting, live, lost, expired, hidden
   lastSeen: 0, retryAt: 0, problem: null,
-  session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, events: [], lastEvent: 0,
+  session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, refused: [], events: [], lastEvent: 0,
   settings: {}, overrides: [], limits: null, cluster: null,
   snapshot: null, boot: '', lastID: '', restartedAt: 0,
   times: [], columns: {}, parts: {}, // parts: columns by analyzer
@@ -39,8 +38,10 @@ const push = (columns, values, length) => {
   }
 };
 
-// receive adds a snapshot.
-export const receive = snapshot => {
+// early are the snapshots received before the history; null once that is read.
+let early = [];
+
+const append = snapshot => {
   const length = state.times.length;
   state.times.push(snapshot.time / 1000);
   if (length === LENGTH) state.times.shift();
@@ -50,18 +51,25 @@ export const receive = snapshot => {
     push(state.parts[id], snapshot.analyzers[id] ?? {}, length);
     if (!(id in snapshot.analyzers) && Object.values(state.parts[id]).every(c => c.every(v => v === null))) delete state.parts[id];
   }
+};
+
+// receive adds a snapshot.
+export const receive = snapshot => {
+  if (early) early.push(snapshot);
+  else append(snapshot);
   state.snapshot = snapshot;
   state.lastSeen = Date.now();
   changed();
 };
 
-const loadHistory = async () => {
-  const history = await get('/v1/history');
+const loadHistory = async signal => {
+  const history = await get('/v1/history', signal);
   state.times = history.times.map(t => t / 1000);
   state.columns = history.columns;
   state.parts = history.analyzers;
-  state.lastID = history.seq ? `${history.boot}-${history.seq}` : '';
-  meet(history.boot);
+  for (const s of early) if (s.boot !== history.boot || s.seq > history.seq) append(s);
+  early = null;
+  changed();
 };
 
 // meet notes which start of the process is seen.
@@ -75,32 +83,41 @@ const meet = boot => {
   state.boot = boot;
 };
 
-let detailed = Promise.resolve();
-let asking = false;
-
-// refresh reads what the stream does not have. Calls while one is under way are one more.
-export const refresh = () => {
-  if (asking) return detailed;
-  asking = true;
-  detailed = detailed.then(() => {
-    asking = false;
-    return detail();
-  }).catch(fail);
-  return detailed;
+// adopt takes over an overview unless it is older than what is known.
+const adopt = async overview => {
+  meet(overview.status.boot);
+  if (overview.status.boot === state.status?.boot && overview.status.revision < state.status.revision) return;
+  const {status, analyzers, backlog, refused_emitters: refused, cluster = null} = overview;
+  Object.assign(state, {status, cluster, backlog, refused, analyzers: analyzers.analyzers, bound: analyzers.bound_messages});
+  changed();
+  await readRest(overview.last_event).catch(fail);
 };
 
-const detail = async () => {
-  const [status, analyzers, backlog, list] = await Promise.all([
-    get('/v1/status'), get('/v1/analyzers'), get('/v1/backlog?top=10'), get(`/v1/events?after=${state.lastEvent}&limit=10000`)]);
-  const cluster = status.settings?.shared ? await get('/v1/cluster') : null;
-  const stale = status.revision !== state.revision;
-  Object.assign(state, {status, cluster, analyzers: analyzers.analyzers, bound: analyzers.bound_messages, revision: status.revision, backlog, lastEvent: list.last});
-  state.events = state.events.concat(list.events).slice(-MAX_EVENTS);
-  if (stale) {
-    const [settings, overrides, limits] = await Promise.all([get('/v1/settings'), get('/v1/overrides'), get('/v1/limits')]);
+// readRest reads what changes seldom: events, and settings at a new revision.
+const readRest = async last => {
+  if (last !== state.lastEvent) {
+    const list = await get(`/v1/events?after=${state.lastEvent}&limit=10000`);
+    if (list.last > state.lastEvent) {
+      state.events = state.events.concat(list.events.filter(e => e.id > state.lastEvent)).slice(-MAX_EVENTS);
+      state.lastEvent = list.last;
+    }
+  }
+  const {revision} = state.status;
+  if (revision !== state.revision) {
+    state.revision = revision; // so that the next overview does not read them as well
+    const [settings, overrides, limits] = await Promise.all([get('/v1/settings'), get('/v1/overrides'), get('/v1/limits')]).catch(problem => {
+      state.revision = 0;
+      throw problem;
+    });
     Object.assign(state, {settings: settings.settings, overrides: overrides.overrides, limits});
   }
   changed();
+};
+
+// refresh reads what an overview has, for a change to be seen at once.
+export const refresh = async () => {
+  const [status, analyzers, backlog] = await Promise.all([get('/v1/status'), get('/v1/analyzers'), get('/v1/backlog?top=10')]);
+  await adopt({status, analyzers, backlog, refused_emitters: state.refused, cluster: state.cluster, last_event: NaN});
 };
 
 // fail notes a refused read: a session that has ended ends the stream as well.
@@ -120,47 +137,47 @@ const pause = ms => new Promise(resolve => {
   if (ms) setTimeout(resolve, ms);
 });
 
-// once reads the stream until it ends.
+// once reads the stream until it ends, and beside it the session and the history: the stream begins
+// with all that the page needs to be of use.
 const once = async () => {
-  stop = new AbortController();
-  let idle, reset = false, seen = '', due = 0;
+  const {signal} = stop = new AbortController();
+  let idle, reset = false;
   const beat = () => {
     clearTimeout(idle);
     idle = setTimeout(() => stop.abort(), IDLE);
   };
+  const follow = () => events('/v1/stream?overview=true', {
+    signal, lastID: early ? '' : state.lastID, onBytes: beat,
+    onOpen: () => {
+      Object.assign(state, {link: 'live', problem: null, lastSeen: Date.now()});
+      changed();
+    },
+    onEvent: ({type, id, data}) => {
+      if (type === 'reset') {
+        reset = true;
+        early = [];
+        stop.abort();
+      }
+      if (type === 'overview') adopt(data);
+      if (type !== 'snapshot') return;
+      state.lastID = id;
+      meet(data.boot);
+      receive(data);
+    },
+  });
   try {
     beat();
-    state.session = await get('/v1/session');
-    if (!state.lastID) await loadHistory();
-    await refresh();
-    stop.signal.throwIfAborted();
-    await events('/v1/stream', {
-      signal: stop.signal, lastID: state.lastID, onBytes: beat,
-      onOpen: () => {
-        Object.assign(state, {link: 'live', problem: null, lastSeen: Date.now()});
-        changed();
-      },
-      onEvent: ({type, id, data}) => {
-        if (type === 'reset') {
-          reset = true;
-          state.lastID = '';
-          stop.abort();
-        }
-        if (type !== 'snapshot') return;
-        state.lastID = id;
-        meet(data.boot);
-        receive(data);
-        const texts = JSON.stringify([data.texts, data.analyzer_texts]);
-        if (texts === seen && --due > 0) return;
-        seen = texts;
-        due = DETAIL_EVERY;
-        refresh();
-      },
-    });
+    early &&= [];
+    await Promise.all([
+      follow().then(() => stop.abort()),
+      get('/v1/session', signal).then(session => state.session = session),
+      early && loadHistory(signal),
+    ]);
   } catch (problem) {
     if (!reset) throw problem;
   } finally {
     clearTimeout(idle);
+    stop.abort();
   }
 };
 
@@ -178,7 +195,7 @@ const follow = async () => {
       await pause();
       continue;
     }
-    if (!problem && !state.lastID) continue; // a reset: the history is read again
+    if (!problem && early) continue; // a reset: the history is read again
     failures = state.link === 'live' ? 0 : Math.min(failures + 1, 4);
     const wait = Math.max(problem?.retryAfter || 0, 2 ** failures / 2);
     if (problem?.name !== 'AbortError') state.problem = problem ?? null;
@@ -191,7 +208,7 @@ const follow = async () => {
 export const retry = () => wake?.();
 
 export const logIn = async token => {
-  state.session = await request('POST', '/v1/session', {token});
+  state.session = await request('POST', '/v1/session', {body: {token}});
   retry();
 };
 

@@ -31,10 +31,16 @@ export const stateWords = a => {
   return a.health === 'down' ? 'out: down' : a.health;
 };
 
+// recent returns the mean of a value over the last ten seconds, so that what comes in bursts does
+// not come and go on the page.
+const recent = name => {
+  const known = (state.columns[name] ?? []).slice(-10).filter(v => v !== null);
+  return known.length ? known.reduce((a, b) => a + b) / known.length : state.snapshot?.values[name];
+};
+
 // refusals returns the refused packets a second by reason, the highest first.
-export const refusals = () => Object.entries(state.snapshot?.values ?? {})
-  .filter(([name, v]) => name.startsWith('refused_') && v > 0)
-  .map(([name, v]) => ({reason: name.slice(8, -6), rate: v})).sort((a, b) => b.rate - a.rate);
+export const refusals = () => Object.keys(state.snapshot?.values ?? {}).filter(name => name.startsWith('refused_'))
+  .map(name => ({reason: name.slice(8, -6), rate: recent(name)})).filter(r => r.rate > 0).sort((a, b) => b.rate - a.rate);
 
 const faultsOfEmitters = ['malformed', 'invalid_packet', 'too_large', 'not_found', 'method_not_allowed', 'unsupported_encoding', 'slow_request', 'unauthorized', 'emitter_not_allowed', 'too_many_failures'];
 
@@ -56,7 +62,8 @@ export const warnings = () => {
   const own = refused.filter(r => !faultsOfEmitters.includes(r.reason) && !limited.includes(r.reason));
   warn(own.length, 'bad', `${rate(sum(own))} packets/s are refused: ${own.map(r => words(r.reason)).join(', ')}. Emitters that try again lose nothing.`, 'PacketsRefused');
   warn(out.length && out.length < all.length, 'warn', `${list(out.map(a => a.id))} ${out.length === 1 ? 'is' : 'are'} out: ${list([...new Set(out.map(why))])}. The others take the share; nothing is lost by that.`, 'AnalyzerDown');
-  warn(v.dead_lettered_packets_per_s > 0, 'warn', `Analyzers refuse ${rate(v.dead_lettered_packets_per_s)} packets/s for good; they are kept as dead letters.`, 'DeadLettersGrowing');
+  const letters = recent('dead_lettered_packets_per_s');
+  warn(letters > 0, 'warn', `Analyzers refuse ${rate(letters)} packets/s for good; they are kept as dead letters.`, 'DeadLettersGrowing');
   warn(v.journal_utilization > 0.8, 'warn', `The journal is ${percent(v.journal_utilization, 0)} full; at 100 % packets are refused.`, 'JournalNearFull');
   const off = all.filter(a => !isOut(a) && Math.abs(a.deviation) > state.bound + 0.5);
   warn(off.length, 'warn', `${list(off.map(a => a.id))} ${off.length === 1 ? 'is' : 'are'} further off the share than the limit of ${count(state.bound)} messages.`, 'ShareDeviationOverLimit');
@@ -90,6 +97,8 @@ export const verdict = found => {
   return {level: 'good', mark: '✓', text: `All is well: nothing is lost, ${count(eligible)} of ${plural(total, 'analyzer')} take${total === 1 ? 's' : ''} packets.`};
 };
 
+const questions = ['Is anything lost?', 'Who is out, and why?', 'Who presses hardest?', 'When is the backlog gone?'];
+
 // answers are what a person asks first: {question, level, text, more}.
 export const answers = () => {
   const v = state.snapshot?.values ?? {}, ledger = state.status?.ledger, b = state.backlog;
@@ -97,16 +106,18 @@ export const answers = () => {
   const letters = ledger?.dead_lettered.packets || 0;
   const out = merged().filter(isOut);
   const first = b?.by_emitter[0], waits = v.undelivered_messages ?? b?.total.messages;
-  const estimate = b?.drain_estimate ? seconds(b.drain_estimate) : NaN;
+  // The estimate is of the last overview, before which the backlog may have begun to grow.
+  const estimate = Math.max(b?.drain_estimate ? seconds(b.drain_estimate) : NaN, v.oldest_age_s < 1 ? 0 : waits / v.delivered_messages_per_s);
+  if (!state.snapshot || !ledger) return questions.map(question => ({question, level: 'none', text: 'Not known', more: 'no data yet'}));
   return [
-    {question: 'Is anything lost?', level: lost ? 'bad' : 'good', text: lost ? `${plural(lost, 'message')}` : 'Nothing',
-      more: `unaccounted ${count(v.unaccounted_messages)} messages · ${plural(letters, 'dead letter')} kept`},
-    {question: 'Who is out, and why?', level: out.length ? level(out[0]) : 'good', text: out.length ? list(out.map(a => a.id)) : 'Nobody',
-      more: out.length ? list([...new Set(out.map(why))]) + (out[0].until ? ` until ${clock(out[0].until)}` : '') : `${count(v.healthy_analyzers)} of ${count(v.total_analyzers)} analyzers take packets`},
-    {question: 'Who presses hardest?', level: 'good', text: first && waits ? first.emitter : 'Nobody', emitter: first && waits ? first.emitter : '',
+    {question: questions[0], level: lost ? 'bad' : 'good', text: lost ? `${plural(lost, 'message')}` : 'Nothing',
+      more: `unaccounted ${count(v.unaccounted_messages)} messages, ${plural(letters, 'dead letter')}`},
+    {question: questions[1], level: out.length ? level(out[0]) : 'good', text: out.length ? list(out.map(a => a.id)) : 'Nobody',
+      more: out.length ? list([...new Set(out.map(why))]) + (out[0].until ? `, ${out[0].out === 'breaker_open' ? 'next try at' : 'until'} ${clock(out[0].until)}` : '') : `${count(v.healthy_analyzers)} of ${count(v.total_analyzers)} analyzers take packets`},
+    {question: questions[2], level: 'good', text: first && waits ? first.emitter : 'Nobody', emitter: first && waits ? first.emitter : '',
       more: first && waits ? `${percent(Math.min(1, first.messages / (b.total.messages || 1)), 0)} of the messages that wait` : 'no messages wait'},
-    {question: 'When is the backlog gone?', level: isNaN(estimate) && waits && v.oldest_age_s > 5 ? 'warn' : 'good',
-      text: !waits ? 'There is none' : v.oldest_age_s < 1 || estimate < 1 ? 'Within 1 s' : isNaN(estimate) ? 'Not known' : `In about ${span(estimate)}`,
-      more: waits ? `${count(waits)} messages wait, the oldest for ${span(v.oldest_age_s)}` : 'all that was accepted is delivered'},
+    {question: questions[3], level: !isFinite(estimate) && waits && v.oldest_age_s > 5 ? 'warn' : 'good',
+      text: !waits ? 'There is none' : v.oldest_age_s < 1 || estimate < 1 ? 'Within 1 s' : !isFinite(estimate) ? 'Not known' : `In about ${span(estimate)}`,
+      more: waits ? `${plural(waits, 'message')}, the oldest ${span(v.oldest_age_s)} old` : 'all that was accepted is delivered'},
   ];
 };

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // process returns the disk as the running process sees it.
@@ -145,7 +147,7 @@ func (s crashFiles) Lock(path string) (directoryLock, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.locked[path] {
-		return nil, &LockedError{Path: path}
+		return nil, &datafile.LockedError{Path: path}
 	}
 	s.locked[path] = true
 	return unlock(func() {

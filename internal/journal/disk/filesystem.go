@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
@@ -156,10 +155,9 @@ func (osFiles) Free(dir string) (int64, error) {
 	return free, nil
 }
 
-// Lock takes a lock that the operating system releases when the process ends, and
-// writes the process id into the file.
+// Lock takes a lock that ends with the process.
 func (osFiles) Lock(path string) (directoryLock, error) {
-	f, err := datafile.Open(path, os.O_CREATE|os.O_RDWR, 0o640)
+	f, err := datafile.Lock(path)
 	if err != nil {
 		return nil, err
 	}
@@ -167,34 +165,7 @@ func (osFiles) Lock(path string) (directoryLock, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	taken, err := tryLock(f)
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	if !taken {
-		defer f.Close()
-		owner, _ := io.ReadAll(io.LimitReader(f, 20))
-		return nil, &LockedError{Path: path, Owner: strings.TrimSpace(string(owner))}
-	}
-	if err := f.Truncate(0); err == nil {
-		_, _ = fmt.Fprintln(f, os.Getpid())
-	}
 	return osFile{f, opened}, nil
-}
-
-// LockedError reports that another process uses the directory.
-type LockedError struct {
-	Path  string
-	Owner string // process id, if known
-}
-
-func (e *LockedError) Error() string {
-	owner := "another process"
-	if e.Owner != "" {
-		owner = "process " + e.Owner
-	}
-	return fmt.Sprintf("%s is held by %s: two processes cannot use one data directory", e.Path, owner)
 }
 
 // osFile is an open file.

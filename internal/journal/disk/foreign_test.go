@@ -4,6 +4,7 @@ package disk
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -127,7 +129,42 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, content, 0o600)
 }
 
-// Open fails, and names the path, if an entry of the data directory has the wrong type.
+// What is in the place of the lock is quarantined, and what a link points to is not touched.
+func TestForeignLock(t *testing.T) {
+	for name, put := range map[string]func(dir, lock string) error{
+		"folder": func(_, lock string) error { return os.MkdirAll(lock+"/with/content", 0o700) },
+		"link":   func(dir, lock string) error { return os.Symlink(dir+"/target", lock) },
+		"pipe":   func(_, lock string) error { return syscall.Mkfifo(lock, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := storedIn(t, 3)
+			lock := filepath.Join(dir, lockFile)
+			if err := errors.Join(os.WriteFile(dir+"/target", []byte("untouched"), 0o600), os.Remove(lock), put(dir, lock)); err != nil {
+				t.Fatal(err)
+			}
+			j := openReal(t, dir)
+			if left := j.Stats().Queued.Packets; left != 3 {
+				t.Errorf("%d packets are found", left)
+			}
+			_, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20}, Deps{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
+			if locked := (*datafile.LockedError)(nil); !errors.As(err, &locked) {
+				t.Errorf("a second one: %v", err)
+			}
+			if err := j.Close(); err != nil {
+				t.Error(err)
+			}
+			if info, err := os.Lstat(lock + ".unreadable"); err != nil || info.Mode().IsRegular() {
+				t.Errorf("it is not quarantined: %v, %v", info, err)
+			}
+			if content, _ := os.ReadFile(dir + "/target"); string(content) != "untouched" {
+				t.Errorf("the target of a link has %q", content)
+			}
+		})
+	}
+}
+
+// Open fails, and names the path, if the place of the segments has the wrong type: they may be
+// where a link points to.
 func TestUnusableFolders(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(dir string) error
@@ -135,9 +172,6 @@ func TestUnusableFolders(t *testing.T) {
 	}{
 		"journal is a file": {func(dir string) error { return os.WriteFile(dir+"/journal", nil, 0o600) }, "/journal must be a folder, and is a regular file: move it away"},
 		"journal is a link": {func(dir string) error { return os.Symlink(os.TempDir(), dir+"/journal") }, "/journal must be a folder, and is a symbolic link: move it away"},
-		"lock is a folder":  {func(dir string) error { return os.Mkdir(dir+"/lock", 0o700) }, "/lock must be a regular file, and is a folder: move it away"},
-		"lock is a link":    {func(dir string) error { return os.Symlink(dir+"/target", dir+"/lock") }, "/lock must be a regular file, and is a symbolic link: move it away"},
-		"lock is a pipe":    {func(dir string) error { return syscall.Mkfifo(dir+"/lock", 0o600) }, "/lock must be a regular file, and is a named pipe: move it away"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

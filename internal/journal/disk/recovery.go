@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -18,7 +19,7 @@ const (
 // which then accepts packets and reads the backlog in the background.
 //
 // Damage never fails Open. It fails if the directory or a segment cannot be opened, if
-// another process holds the lock (*LockedError), or if a newer version wrote a segment
+// another process holds the lock (*datafile.LockedError), or if a newer version wrote a segment
 // (*VersionError).
 func Open(config Config, deps Deps) (*Journal, error) {
 	if err := config.Validate(); err != nil {
@@ -31,7 +32,7 @@ func Open(config Config, deps Deps) (*Journal, error) {
 	if err := deps.files.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("create the journal's directory: %w", err)
 	}
-	lock, err := deps.files.Lock(filepath.Join(config.Dir, lockFile))
+	lock, err := takeLock(filepath.Join(config.Dir, lockFile), deps)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +42,20 @@ func Open(config Config, deps Deps) (*Journal, error) {
 		return nil, err
 	}
 	return j, nil
+}
+
+// takeLock locks the data directory. What is at path and is no regular file is quarantined.
+func takeLock(path string, deps Deps) (directoryLock, error) {
+	lock, err := deps.files.Lock(path)
+	if err == nil {
+		return lock, nil
+	}
+	renamed, failure := datafile.SetAside(err)
+	if failure != nil {
+		return nil, failure
+	}
+	deps.Logger.Warn("what is in the place of the data directory's lock is quarantined unread", "file", renamed, "error", err)
+	return deps.files.Lock(path)
 }
 
 func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, error) {

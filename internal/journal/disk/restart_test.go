@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
@@ -149,7 +150,7 @@ func TestTwoProcessesCannotShareADirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(config, deps)
-	if locked := (*LockedError)(nil); !errors.As(err, &locked) || locked.Owner == "" {
+	if locked := (*datafile.LockedError)(nil); !errors.As(err, &locked) || locked.Owner == "" {
 		t.Fatalf("a second Open: %v", err)
 	}
 	if err := j.Close(); err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// ackWait is for how long a claim lasts that is not extended. A third of it is the time
-	// between extensions.
+	// ackWait is for how long a claim lasts that is not extended, unless the consumer was changed.
+	// A third of it is the time between extensions.
 	ackWait = 30 * time.Second
 	// idleAfter is for how long envelopes are kept from which nothing is fetched; then other
 	// distributors get them.
@@ -75,6 +75,42 @@ var (
 // time.
 func delayedReturn(d time.Duration) []byte {
 	return append(strconv.AppendInt([]byte(`-NAK {"delay": `), d.Nanoseconds(), 10), '}')
+}
+
+// sentAck is an acknowledgement that a server may have lost, if it has ended since.
+type sentAck struct {
+	subject string
+	at      time.Time
+}
+
+const (
+	maxSentAcks = 1 << 14
+	// keepSentAcks is longer than the election of a leader, and what was sent before it.
+	keepSentAcks = 20 * time.Second
+)
+
+// rememberAcksLocked remembers acknowledgements that were sent.
+func (j *Journal) rememberAcksLocked(sent []ack, now time.Time) {
+	for _, a := range sent {
+		if &a.data[0] == &ackDone[0] {
+			j.sentAcks.Push(sentAck{a.subject, now})
+		}
+	}
+	for j.sentAcks.Len() > maxSentAcks || j.sentAcks.Len() > 0 && now.Sub(j.sentAcks.First().at) > keepSentAcks {
+		j.sentAcks.Pop()
+	}
+}
+
+// repeatAcks sends the last acknowledgements again, after a consumer may have lost some: others
+// would get their envelopes, too. Those that were not lost have no effect.
+func (j *Journal) repeatAcks() {
+	j.mu.Lock()
+	for i := range j.sentAcks.Len() {
+		j.acks = append(j.acks, ack{j.sentAcks.At(i).subject, ackDone})
+	}
+	j.sentAcks = ring.Queue[sentAck]{}
+	j.mu.Unlock()
+	j.keeping.wake()
 }
 
 // endedClaim is remembered, since its acknowledgement may be lost: then the envelope is
@@ -168,7 +204,7 @@ func (j *Journal) tendClaimsLocked(now time.Time) {
 		switch {
 		case c.moving:
 			j.extendLocked(c, now)
-		case c.isUntouched() && now.Sub(c.extended) > ackWait:
+		case c.isUntouched() && now.Sub(c.extended) > c.partition.ackWait:
 			j.metrics.expired.Inc()
 			j.returnLocked(c, nil)
 		case c.claimed == 0 && (j.releasing || idle && now.Sub(c.received) > idleAfter):
@@ -181,7 +217,7 @@ func (j *Journal) tendClaimsLocked(now time.Time) {
 }
 
 func (j *Journal) extendLocked(c *claim, now time.Time) {
-	if now.Sub(c.extended) >= ackWait/3 && j.link.IsConnected() {
+	if now.Sub(c.extended) >= c.partition.ackWait/3 && j.link.IsConnected() {
 		c.extended = now
 		j.replyLocked(c, ackExtend)
 	}

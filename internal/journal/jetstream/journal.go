@@ -71,7 +71,8 @@ type Journal struct {
 	opened     bool
 	closed     bool
 	releasing  bool  // nothing more is claimed
-	unwritable error // nil while writable
+	unwritable error // nil while writable, and while stall lasts
+	stall      stall
 	lost       error // why NATS cannot be reached
 
 	// What is on the way to the streams.
@@ -83,6 +84,7 @@ type Journal struct {
 	published    map[uint64]*publication // without a PubAck, by number
 	buffers      [][]byte                // of publications that have ended
 	lastNumber   uint64
+	lastBegun    time.Time // when the last envelope of new packets was made
 	awaited      awaited
 
 	// What was received.
@@ -98,6 +100,7 @@ type Journal struct {
 	starved      bool  // no memory was left for a pull
 	lastFetch    time.Time
 	acks         []ack // to be sent by the keeper
+	sentAcks     ring.Queue[sentAck]
 	stats        journal.Stats
 }
 

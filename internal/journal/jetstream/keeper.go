@@ -36,16 +36,20 @@ func (j *Journal) keep() {
 func (j *Journal) sendAcks() {
 	j.mu.Lock()
 	due := j.acks
+	if len(due) == 0 {
+		j.mu.Unlock()
+		return
+	}
 	j.acks = j.spareAcks[:0]
 	j.mu.Unlock()
-	for i, a := range due {
-		if err := j.link.Conn.Publish(a.subject, a.data); err != nil {
-			j.mu.Lock()
-			j.acks = append(j.acks, due[i:]...)
-			j.mu.Unlock()
-			break
-		}
+	sent := 0
+	for sent < len(due) && j.link.Conn.Publish(due[sent].subject, due[sent].data) == nil {
+		sent++
 	}
+	j.mu.Lock()
+	j.acks = append(j.acks, due[sent:]...)
+	j.rememberAcksLocked(due[:sent], time.Now())
+	j.mu.Unlock()
 	clear(due)
 	j.spareAcks = due
 }
@@ -97,6 +101,7 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	if !j.link.IsConnected() {
 		return false
 	}
+	j.noteLife()
 	well = true
 	if !j.isReady() {
 		err := j.prepareStreams(ctx)
@@ -109,6 +114,19 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	j.mu.Unlock()
 	j.separate(ctx, found)
 	return well
+}
+
+// noteLife asks the server for a sign of life while no stream can be published to.
+func (j *Journal) noteLife() {
+	j.mu.Lock()
+	stalled := !j.stall.since.IsZero() && j.unwritable == nil
+	j.mu.Unlock()
+	if !stalled || j.link.Conn.FlushTimeout(deadAfter/6) != nil {
+		return
+	}
+	j.mu.Lock()
+	j.stall.alive = time.Now()
+	j.mu.Unlock()
 }
 
 func (j *Journal) isReady() bool {

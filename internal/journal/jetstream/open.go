@@ -145,18 +145,20 @@ func (j *Journal) Release() {
 	j.mu.Lock()
 	j.releasing = true
 	j.tendClaimsLocked(time.Now())
+	j.wakeReceiversLocked()
 	j.mu.Unlock()
 	j.keeping.wake()
 }
 
-// closeTimeout bounds the wait for what is on the way to the streams, and for the last acks.
-const closeTimeout = 3 * time.Second
+// closeTimeout bounds the wait for the answer to the last acks.
+const closeTimeout = 10 * time.Second
 
 // Close gives back what was received and is not acknowledged, and closes the connection.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	closed := j.closed
 	j.closed, j.releasing = true, true
+	j.wakeReceiversLocked()
 	j.mu.Unlock()
 	if closed {
 		return nil
@@ -205,11 +207,11 @@ func (j *Journal) abandonLocked(c *claim) {
 	}
 }
 
-// awaitPublished waits until the streams have answered.
+// awaitPublished waits until the streams have answered, or publications have ended without that.
 func (j *Journal) awaitPublished() {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(closeTimeout); time.Now().Before(deadline) && j.link.IsConnected(); <-ticker.C {
+	for deadline := time.Now().Add(j.publishTimeout); time.Now().Before(deadline) && j.link.IsConnected(); <-ticker.C {
 		j.mu.Lock()
 		left := len(j.published) + len(j.pending)
 		j.mu.Unlock()

@@ -35,6 +35,7 @@ type receiver struct {
 	inbox     string
 	pulls     uint64
 	pull      pull
+	broken    bool // the last pull was not answered, or ended by the server
 	timer     *time.Timer
 }
 
@@ -55,11 +56,10 @@ func (r *receiver) run() {
 	if err != nil { // the connection is closed
 		return
 	}
-	defer func() { _ = subscription.Unsubscribe() }()
 	defer r.end()
 	r.timer = time.NewTimer(time.Hour)
 	defer r.timer.Stop()
-	for delay := time.Duration(0); ; {
+	for delay := time.Duration(0); !r.releasing(); {
 		if !r.pull.active && delay == 0 {
 			r.begin()
 		}
@@ -72,7 +72,30 @@ func (r *receiver) run() {
 			r.expire(time.Now())
 		case <-loop.wakeUp:
 			r.expire(time.Now())
-		case <-loop.stop:
+		}
+	}
+	r.leave(subscription)
+}
+
+// releasing reports whether nothing more may be received. Release wakes the receiver then.
+func (r *receiver) releasing() bool {
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.releasing
+}
+
+// leave ends the subscription, and gives back the envelopes that were on the way: otherwise
+// others would get them only when their claims expire.
+func (r *receiver) leave(subscription *nats.Subscription) {
+	if subscription.Drain() != nil || r.journal.link.Conn.FlushTimeout(closeTimeout) != nil {
+		return // without a connection they cannot be given back
+	}
+	for {
+		select {
+		case m := <-r.messages:
+			r.handle(m)
+		default:
 			return
 		}
 	}
@@ -156,7 +179,9 @@ func (r *receiver) end() {
 
 // expire ends a pull that is over, or of which the server knows nothing any more.
 func (r *receiver) expire(now time.Time) {
-	if now.After(r.pull.until) || now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.IsConnected() {
+	silent := now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.IsConnected()
+	if silent || now.After(r.pull.until) {
+		r.broken = r.broken || silent && r.pull.active
 		r.end()
 	}
 }
@@ -178,16 +203,27 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 		if status := m.Header.Get("Status"); current && status != "" && status != statusHeartbeat {
 			r.end()
 			if status != statusExpired && status != statusNone && m.Header.Get("Description") != "Message Size Exceeds MaxBytes" {
+				r.broken = true
 				return pullDelay
 			}
 		}
+		r.mend(current)
 		return 0
 	}
+	r.mend(current)
 	if current {
 		r.count(m.Size())
 	}
 	r.journal.receive(r.partition, m)
 	return 0
+}
+
+// mend notes that the consumer answers, again if the pull before was broken.
+func (r *receiver) mend(current bool) {
+	if current && r.broken {
+		r.broken = false
+		r.journal.repeatAcks()
+	}
 }
 
 // count counts a message of the pull.

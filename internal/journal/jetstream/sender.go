@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,10 @@ const (
 	// envelopeBytes is the size from which an envelope takes no further packet.
 	envelopeBytes = 256 << 10
 	// smallBytes is the least that a second envelope on the way to a stream has, so that
-	// envelopes grow with load: there is one sync for each.
+	// envelopes grow with load: there is one sync for each. A stream without one gets less
+	// only gatherTime after the last one to any stream.
 	smallBytes = 32 << 10
+	gatherTime = 5 * time.Millisecond
 	// Envelopes are published again until the PubAck, after growing waits.
 	resendAfter    = time.Second
 	maxResendAfter = 4 * time.Second
@@ -102,12 +105,14 @@ func (s *sender) run() {
 func (s *sender) publishNext() bool {
 	j := s.journal
 	j.mu.Lock()
-	p := j.choosePartitionLocked()
+	now := time.Now()
+	p := j.choosePartitionLocked(now)
 	if p == nil {
 		j.mu.Unlock()
 		return false
 	}
 	o := j.collectLocked(p)
+	j.lastBegun = now
 	j.mu.Unlock()
 	if len(o.parts) == 0 {
 		return false
@@ -127,18 +132,23 @@ func (s *sender) publishNext() bool {
 
 // choosePartitionLocked returns the stream with the fewest envelopes on their way, nil if
 // none may get another now.
-func (j *Journal) choosePartitionLocked() *partition {
+func (j *Journal) choosePartitionLocked(now time.Time) *partition {
 	if len(j.pending) == 0 || j.unwritable != nil || !j.link.IsConnected() {
 		return nil
 	}
 	var best *partition
+	busy := false
 	for i := range j.partitions {
 		p := j.partitions[(i+int(j.lastNumber))%len(j.partitions)]
 		if p.usable() && (best == nil || p.inFlight < best.inFlight) {
 			best = p
 		}
+		busy = busy || p.usable() && p.inFlight > 0
 	}
-	if best == nil || best.inFlight >= window || best.inFlight > 0 && j.pendingBytes < smallBytes {
+	switch {
+	case best == nil || best.inFlight >= window:
+		return nil
+	case busy && j.pendingBytes < smallBytes && (best.inFlight > 0 || now.Sub(j.lastBegun) < gatherTime):
 		return nil
 	}
 	return best
@@ -265,6 +275,12 @@ func (s *sender) resend(now time.Time) time.Duration {
 		next = earlier(earlier(next, end), earlier(again, silent))
 	}
 	done = append(done, j.updateWritableLocked()...)
+	if until, waits := j.stall.waits(now); waits {
+		next = earlier(next, until)
+	}
+	if gathered := j.lastBegun.Add(gatherTime); len(j.pending) > 0 && gathered.After(now) {
+		next = earlier(next, gathered)
+	}
 	j.mu.Unlock()
 	j.complete(done)
 	for _, o := range due {
@@ -298,6 +314,21 @@ type pubAck struct {
 	} `json:"error"`
 }
 
+// parsePubAck decodes an answer; what servers answer for a stored message without reflection.
+func parsePubAck(data []byte) (answer pubAck, ok bool) {
+	const begin = `{"stream":"`
+	if rest, found := bytes.CutPrefix(data, []byte(begin)); found {
+		_, rest, _ = bytes.Cut(rest, []byte(`"`))
+		if digits, found := bytes.CutPrefix(rest, []byte(`,"seq":`)); found && bytes.HasSuffix(digits, []byte("}")) {
+			if sequence, err := strconv.ParseUint(string(digits[:len(digits)-1]), 10, 64); err == nil {
+				return pubAck{Sequence: sequence}, true
+			}
+		}
+	}
+	err := json.Unmarshal(data, &answer)
+	return answer, err == nil
+}
+
 // Error codes of NATS.
 const (
 	// codeStoreFailed: the message was not stored, of a full stream because of its size.
@@ -312,8 +343,8 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	var answer pubAck
-	if m.Header.Get("Status") != "" || json.Unmarshal(m.Data, &answer) != nil {
+	answer, ok := parsePubAck(m.Data)
+	if m.Header.Get("Status") != "" || !ok {
 		return // nobody answers for the stream now: it is sent again
 	}
 	now := time.Now()

@@ -55,14 +55,15 @@ func (j *Journal) offersSubject(name string) string {
 // republishLocked publishes the packets that are left of an envelope. It returns false if it
 // cannot now.
 func (j *Journal) republishLocked(c *claim, packets []*packet.Packet) bool {
-	if !c.partition.usable() || !j.link.IsConnected() {
+	to := j.partitionForRestLocked(c)
+	if to == nil || !j.link.IsConnected() {
 		return false
 	}
 	slots := make([]int, len(packets))
 	for i, p := range packets {
 		slots[i] = slotOf(p.Sequence)
 	}
-	o := j.newPublicationLocked(c.partition)
+	o := j.newPublicationLocked(to)
 	o.id, o.moved = derivedID(c.id, slots), c
 	o.data = beginEnvelope(o.data, o.id, len(packets))
 	for i, p := range packets {
@@ -70,6 +71,21 @@ func (j *Journal) republishLocked(c *claim, packets []*packet.Packet) bool {
 	}
 	j.publishMovedLocked(o)
 	return true
+}
+
+// partitionForRestLocked returns the stream for what is left of an envelope, nil if there is
+// none: its own, also if that does not answer now, or another one while it is full. To give the
+// whole envelope back instead would deliver again what has ended.
+func (j *Journal) partitionForRestLocked(c *claim) *partition {
+	if p := c.partition; p.publishes && p.ready && !p.full {
+		return p
+	}
+	for _, p := range j.partitions {
+		if p.usable() {
+			return p
+		}
+	}
+	return nil
 }
 
 func (j *Journal) publishMovedLocked(o *publication) {

@@ -129,12 +129,12 @@ func (j *Journal) prepareStreams(ctx context.Context) error {
 		if ready {
 			continue
 		}
-		info, err := j.prepareStream(ctx, p)
+		info, claims, err := j.prepareStream(ctx, p)
 		if err != nil {
 			return err
 		}
 		j.mu.Lock()
-		p.ready, p.answered, p.state = true, time.Now(), stateOf(info)
+		p.ready, p.answered, p.state, p.ackWait = true, time.Now(), stateOf(info), claims
 		done := j.updateWritableLocked()
 		j.mu.Unlock()
 		j.complete(done)
@@ -167,8 +167,9 @@ func (j *Journal) findOldPartitions(ctx context.Context) error {
 	return nil
 }
 
-// prepareStream makes or checks a stream and its consumer.
-func (j *Journal) prepareStream(ctx context.Context, p *partition) (*jetstream.StreamInfo, error) {
+// prepareStream makes or checks a stream and its consumer. It returns for how long claims last,
+// too: operators may have changed that.
+func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstream.StreamInfo, claims time.Duration, err error) {
 	want := j.config.streamConfig(p.index)
 	stream, err := j.link.JetStream.Stream(ctx, p.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -177,11 +178,11 @@ func (j *Journal) prepareStream(ctx context.Context, p *partition) (*jetstream.S
 		}
 	}
 	if err != nil {
-		return nil, apiError(err, p.stream)
+		return nil, 0, apiError(err, p.stream)
 	}
-	info := stream.CachedInfo()
+	info = stream.CachedInfo()
 	if err := checkStream(info.Config, want); err != nil {
-		return nil, &streamError{err}
+		return nil, 0, &streamError{err}
 	}
 	if info.Config.Replicas != want.Replicas {
 		j.logger.Warn("a stream has another number of replicas than JETSTREAM_REPLICAS", "stream", p.stream, "replicas", info.Config.Replicas, "setting", want.Replicas)
@@ -193,27 +194,25 @@ func (j *Journal) prepareStream(ctx context.Context, p *partition) (*jetstream.S
 			j.logger.Warn("a stream cannot be enlarged to its part of JETSTREAM_MAX_BYTES", "stream", p.stream, "max_bytes", info.Config.MaxBytes, "wanted", want.MaxBytes, "error", err)
 		}
 	}
-	if err := j.prepareConsumer(ctx, stream, p); err != nil {
-		return nil, err
-	}
-	return info, nil
+	claims, err = j.prepareConsumer(ctx, stream, p)
+	return info, claims, err
 }
 
-// prepareConsumer makes or checks the consumer of a stream.
-func (j *Journal) prepareConsumer(ctx context.Context, stream jetstream.Stream, p *partition) error {
+// prepareConsumer makes or checks the consumer of a stream, and returns its ack wait.
+func (j *Journal) prepareConsumer(ctx context.Context, stream jetstream.Stream, p *partition) (time.Duration, error) {
 	consumer, err := stream.Consumer(ctx, durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		consumer, err = stream.CreateConsumer(ctx, consumerConfig(p.subject))
 	}
 	if err != nil {
-		return apiError(err, p.stream)
+		return 0, apiError(err, p.stream)
 	}
 	have := consumer.CachedInfo().Config
 	if have.AckPolicy != jetstream.AckExplicitPolicy || have.MaxDeliver != -1 {
-		return &streamError{fmt.Errorf("the consumer %s of the stream %s would lose packets: its ack policy is %v and its max deliver %d, they must be %v and -1: delete it with the nats tool",
+		return 0, &streamError{fmt.Errorf("the consumer %s of the stream %s would lose packets: its ack policy is %v and its max deliver %d, they must be %v and -1: delete it with the nats tool",
 			durable, p.stream, have.AckPolicy, have.MaxDeliver, jetstream.AckExplicitPolicy)}
 	}
-	return nil
+	return have.AckWait, nil
 }
 
 // apiError explains an error of the API of JetStream, and tells those that do not pass.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -80,6 +81,25 @@ func (r *Reader) Read(request *server.Request) (*packet.Packet, *problem.Problem
 	}
 	defer r.memory.Drop(body)
 	return decode(body.Body)
+}
+
+// ReadMessage reads a message of a client that stream begins with, of a length that CheckLength did
+// not refuse, and decodes it unless coding is empty. The caller owns the packet, of which only
+// Body is set.
+func (r *Reader) ReadMessage(client netip.Addr, stream io.Reader, length int, coding string) (*packet.Packet, *problem.Problem) {
+	u := r.Upload(client, length)
+	body, fault := u.receive(io.LimitReader(stream, int64(length)))
+	switch {
+	case fault != nil:
+		return nil, fault
+	case len(body.Body) < length:
+		r.memory.Drop(body)
+		return nil, Unreadable(io.ErrUnexpectedEOF)
+	case coding == "":
+		return body, nil
+	}
+	defer r.memory.Drop(body)
+	return r.Decode(coding, body.Body)
 }
 
 // CheckLength returns the refusal of a request whose announced body is too large, or

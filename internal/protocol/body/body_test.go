@@ -7,6 +7,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // unlimitedJournal is a journal that always has capacity, as one on disk nearly has.
@@ -62,5 +63,43 @@ func (s *trickle) Read(room []byte) (int, error) {
 	if n == 0 {
 		return 0, io.EOF
 	}
+	return n, nil
+}
+
+// A body of unknown length takes at most the maximum, so that one which is larger is refused as
+// too large where memory suffices for the maximum, and one of the maximum is accepted.
+func TestUnknownLengthAtTheMaximum(t *testing.T) {
+	for _, more := range []int{-1, 0, 1, 5 << 20} {
+		r := reader(t, packet.FootprintOf(1<<20)+packet.FootprintOf(1<<19)) // with the buffer before
+		stream := &zeros{left: 1<<20 + more}
+		u := r.Upload(netip.Addr{}, -1)
+		u.quota = nil // as for what is decompressed
+		body, fault := u.receive(stream)
+		switch {
+		case more > 0 && (fault == nil || fault.Code != problem.TooLarge):
+			t.Errorf("%d bytes too many: %+v", more, fault)
+		case more <= 0 && fault != nil:
+			t.Errorf("%d bytes: %+v", 1<<20+more, fault)
+		case more <= 0:
+			if len(body.Body) != 1<<20+more {
+				t.Errorf("%d bytes of %d", len(body.Body), 1<<20+more)
+			}
+			r.memory.Drop(body)
+		}
+		if held := r.memory.Held(); held != 0 {
+			t.Errorf("%d bytes are held", held)
+		}
+	}
+}
+
+// zeros is a stream of so many bytes.
+type zeros struct{ left int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if z.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), z.left)
+	z.left -= n
 	return n, nil
 }

@@ -49,6 +49,9 @@ func (u *Upload) receive(stream io.Reader) (*packet.Packet, *problem.Problem) {
 func (u *Upload) read(stream io.Reader) *problem.Problem {
 	for {
 		if u.body == nil || len(u.Free()) == 0 && u.missing() != 0 {
+			if int64(u.arrived()) >= u.reader.maxBytes.Load() {
+				return u.readEnd(stream)
+			}
 			if fault := u.grow(u.arrived()); fault != nil {
 				return fault
 			}
@@ -57,6 +60,22 @@ func (u *Upload) read(stream io.Reader) *problem.Problem {
 		u.extend(n)
 		switch {
 		case int64(u.arrived()) > u.reader.maxBytes.Load():
+			return u.reader.tooLarge()
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return Unreadable(err)
+		}
+	}
+}
+
+// readEnd checks that a body of the maximum size has ended, without memory for more.
+func (u *Upload) readEnd(stream io.Reader) *problem.Problem {
+	var more [1]byte
+	for {
+		n, err := stream.Read(more[:])
+		switch {
+		case n > 0:
 			return u.reader.tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
@@ -110,7 +129,7 @@ func (u *Upload) extend(n int) { u.body.Body = u.body.Body[:u.arrived()+n] }
 // grow replaces the buffer by a larger one, for a body of which that many bytes
 // have arrived.
 func (u *Upload) grow(arrived int) *problem.Problem {
-	size := max(2*arrived, u.least)
+	size := min(max(2*arrived, u.least), max(int(u.reader.maxBytes.Load()), arrived+1))
 	if u.length >= 0 {
 		size = min(max(uploadFactor*arrived, u.least), u.length)
 	}

@@ -174,6 +174,8 @@ func (p *Protocol) handshake(r *server.Request, parts []string, to *http1.Respon
 	switch {
 	case text == "":
 		refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.NotFound, Detail: "the input takes documents, and has no such path"}))
+	case r.Method == http.MethodPost && !isSetup(parts):
+		p.refuseMethod(to, "GET, HEAD, PUT") // it would be taken for an accepted document
 	case r.Method == http.MethodPut || r.Method == http.MethodPost:
 		answer(to, http.StatusOK, `{"acknowledged":true}`)
 	case r.Method == http.MethodDelete:
@@ -181,6 +183,24 @@ func (p *Protocol) handshake(r *server.Request, parts []string, to *http1.Respon
 	default:
 		answer(to, http.StatusOK, text)
 	}
+}
+
+// isSetup reports whether POST to a path sets something up.
+func isSetup(parts []string) bool {
+	if last := parts[len(parts)-1]; len(parts) == 2 && isOfIndex(last) {
+		return true
+	}
+	return parts[0] != "" && parts[0][0] == '_'
+}
+
+// isOfIndex reports whether a name is that of what an index has, or of what can be done with it
+// without a document.
+func isOfIndex(name string) bool {
+	switch name {
+	case "_alias", "_aliases", "_mapping", "_mappings", "_settings", "_refresh", "_flush", "_open", "_ilm", "_rollover":
+		return true
+	}
+	return false
 }
 
 // description returns what GET of a path is answered with, or "" for an unknown one.
@@ -210,7 +230,7 @@ func (p *Protocol) description(method string, parts []string) string {
 	case "_template", "_ilm", "_ingest", "_alias", "_aliases":
 		return `{}`
 	}
-	if strings.HasPrefix(parts[0], "_") || len(parts) > 1 && !strings.HasPrefix(parts[1], "_") {
+	if strings.HasPrefix(parts[0], "_") || len(parts) > 1 && !isOfIndex(parts[1]) {
 		return ""
 	}
 	return `{}` // an index, and its aliases, mappings and settings

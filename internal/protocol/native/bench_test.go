@@ -79,3 +79,13 @@ func BenchmarkLines(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkTraceOf(b *testing.B) {
+	header := []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	b.ReportAllocs()
+	for b.Loop() {
+		if traceOf(header) == "" {
+			b.Fatal("not valid")
+		}
+	}
+}

@@ -4,22 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
+	"strings"
 	"time"
-
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/logstreamer/logstreamer/internal/clientquota"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -28,27 +21,37 @@ import (
 )
 
 const (
+	exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+	grpcType   = "application/grpc"
+	// codings are the Content-Encodings of messages that are understood.
+	codings = "gzip, zstd, snappy, deflate"
+	// messagePrefix is the length of what comes before a message: whether it is compressed, and
+	// its length.
+	messagePrefix = 5
 	// maxStreams bounds the requests of a connection that are open at once.
-	maxStreams = 128
-	// arrivingBytes is how much memory a request takes on average while it arrives: so many
-	// requests arrive at once that the memory limit suffices.
-	arrivingBytes = 4 << 20
-	minArriving   = 16
-	// arrivingFactor bounds those of one client to that many times what is free.
-	arrivingFactor = 8
+	maxStreams     = 128
 	maxHeaderBytes = 16 << 10
-	// Clients may ping that often, and silent ones are asked whether they are there.
-	minPingInterval = 5 * time.Second
-	pingInterval    = time.Minute
-	pingTimeout     = 20 * time.Second
+	// While requests wait for memory, HTTP/2 holds so many bytes of one, and of all of a
+	// connection.
+	streamBuffer     = 256 << 10
+	connectionBuffer = 1 << 20
+	maxFrame         = 16 << 10
+	// handshakeTimeout bounds the beginning of a connection, and arrivalTimeout the arrival of a
+	// message.
+	handshakeTimeout = 15 * time.Second
+	arrivalTimeout   = time.Minute
+	// Silent clients are asked whether they are there.
+	pingInterval = time.Minute
+	pingTimeout  = 20 * time.Second
 )
 
-// GRPC serves OTLP over gRPC.
+// GRPC serves OTLP over gRPC: calls with one message, each a request of HTTP/2. Of a message that
+// arrives, as much is in memory as the receiver lends.
 type GRPC struct {
 	logs
-	server   *grpc.Server
-	arriving *clientquota.Quota // requests whose message has not arrived whole
-	served   chan struct{}      // closed when Serve has ended
+	server *http.Server
+	logger *slog.Logger
+	served chan struct{} // closed when Serve has ended
 }
 
 // GRPCDependencies are what GRPC uses.
@@ -63,52 +66,53 @@ type GRPCDependencies struct {
 	Logger         *slog.Logger
 }
 
-// ServeGRPC starts serving a listener, until Stop. The maximum size of a message is that of the
-// receiver now.
+// ServeGRPC starts serving a listener, until Stop.
 func ServeGRPC(l net.Listener, deps GRPCDependencies) *GRPC {
-	arriving := max(minArriving, deps.Receiver.MemoryLimit()/arrivingBytes)
-	g := &GRPC{logs: logs{receiver: deps.Receiver}, arriving: clientquota.New(arriving, arrivingFactor), served: make(chan struct{})}
-	options := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(rawCodec{}),
-		grpc.MaxRecvMsgSize(deps.Receiver.MaxBodyBytes()),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.WaitForHandlers(true),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingInterval, Timeout: pingTimeout}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval, PermitWithoutStream: true}),
+	g := &GRPC{logs: logs{receiver: deps.Receiver}, logger: deps.Logger, served: make(chan struct{})}
+	g.server = &http.Server{
+		Handler: g, Protocols: new(http.Protocols), MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: handshakeTimeout,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamBuffer, MaxReceiveBufferPerConnection: connectionBuffer,
+			MaxReadFrameSize: maxFrame, SendPingTimeout: pingInterval, PingTimeout: pingTimeout,
+		},
+		ErrorLog: slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug), // of single connections
 	}
-	if deps.TLS != nil {
-		options = append(options, grpc.Creds(&secured{credentials.NewTLS(overHTTP2(deps.TLS)), deps.HandshakeFailed}))
+	bounded := net.Listener(boundListener(l, deps.MaxConnections, deps.Logger))
+	if deps.TLS == nil {
+		g.server.Protocols.SetUnencryptedHTTP2(true)
+	} else {
+		g.server.Protocols.SetHTTP2(true)
+		bounded = tls.NewListener(bounded, overHTTP2(deps.TLS))
+		g.server.ConnState = func(conn net.Conn, state http.ConnState) {
+			if state == http.StateClosed && hasFailed(conn) {
+				deps.HandshakeFailed()
+			}
+		}
 	}
-	g.server = grpc.NewServer(options...)
-	g.server.RegisterService(&grpc.ServiceDesc{
-		ServiceName: "opentelemetry.proto.collector.logs.v1.LogsService",
-		// On the wire a call with one message is a stream of one, whose handler is called
-		// before the message is read.
-		Streams: []grpc.StreamDesc{{StreamName: "Export", Handler: g.export, ClientStreams: true}},
-	}, nil)
-	bounded := boundListener(l, deps.MaxConnections, deps.Logger)
 	go func() {
 		defer close(g.served)
-		if err := g.server.Serve(bounded); err != nil {
+		if err := g.server.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
 			deps.Logger.Error("input has ended", "error", err)
 		}
 	}()
 	return g
 }
 
+// hasFailed reports whether the TLS handshake of a closed connection was not completed, although
+// the client has begun it.
+func hasFailed(conn net.Conn) bool {
+	secure, ok := conn.(*tls.Conn)
+	if !ok || secure.ConnectionState().HandshakeComplete {
+		return false
+	}
+	bounded, ok := secure.NetConn().(*boundedConn)
+	return ok && bounded.received.Load()
+}
+
 // Stop stops accepting, answers what was begun until ctx ends, and closes all connections.
 func (g *GRPC) Stop(ctx context.Context) error {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		g.server.GracefulStop()
-	}()
-	select {
-	case <-stopped:
-	case <-ctx.Done():
-		g.server.Stop()
-		<-stopped
+	if err := g.server.Shutdown(ctx); err != nil {
+		_ = g.server.Close() // ctx has ended
 	}
 	<-g.served
 	return nil
@@ -132,105 +136,93 @@ func overHTTP2(config *tls.Config) *tls.Config {
 	return config
 }
 
-// secured counts failed handshakes.
-type secured struct {
-	credentials.TransportCredentials
-	failed func()
-}
-
-// ServerHandshake implements credentials.TransportCredentials.
-func (s *secured) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	secure, info, err := s.TransportCredentials.ServerHandshake(conn)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.failed()
+// ServeHTTP handles one call.
+func (g *GRPC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), grpcType) {
+		w.WriteHeader(http.StatusUnsupportedMediaType)
+		return
 	}
-	return secure, info, err
-}
-
-// export handles one call.
-func (g *GRPC) export(_ any, stream grpc.ServerStream) error {
-	from, why := g.authenticate(stream.Context())
+	w.Header().Set("Content-Type", grpcType)
+	if r.URL.Path != exportPath {
+		g.refuse(w, &grpcStatus{code: unimplemented, message: r.URL.Path + " is no method: logs are sent to " + exportPath})
+		return
+	}
+	answer, why := g.export(w, r)
 	if why != nil {
-		return statusOf(why)
+		g.refuse(w, why)
+		return
 	}
-	body, err := g.receive(stream, from)
-	if err != nil {
-		return err
+	_, _ = w.Write(answer) // the client may have gone
+	w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
+}
+
+// export returns the answer to a call, with its prefix.
+func (g *GRPC) export(w http.ResponseWriter, r *http.Request) (answer []byte, refused *grpcStatus) {
+	from, why := g.authenticate(r)
+	if why != nil {
+		return nil, statusOf(why)
+	}
+	body, refused := g.receive(w, r, from)
+	if refused != nil {
+		return nil, refused
 	}
 	ctx, cancel := receiver.WithRoom()
 	defer cancel()
 	sum, why := g.accept(ctx, from, body, encodingProtobuf)
 	if why != nil {
-		return statusOf(why)
+		return nil, statusOf(why)
 	}
-	return stream.SendMsg(&message{text: appendResponse(nil, sum)})
+	answer = appendResponse(make([]byte, messagePrefix), sum)
+	binary.BigEndian.PutUint32(answer[1:], uint32(len(answer)-messagePrefix))
+	return answer, nil
 }
 
-func (g *GRPC) authenticate(ctx context.Context) (receiver.Sender, *problem.Problem) {
+func (g *GRPC) authenticate(r *http.Request) (receiver.Sender, *problem.Problem) {
 	var client netip.Addr
+	if address, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		client = clientquota.ClientOf(net.TCPAddrFromAddrPort(address))
+	}
 	var certificate *x509.Certificate
-	if p, ok := peer.FromContext(ctx); ok {
-		client = clientquota.ClientOf(p.Addr)
-		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 {
-			certificate = info.State.VerifiedChains[0][0]
-		}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		certificate = r.TLS.VerifiedChains[0][0]
 	}
 	var token []byte
-	if values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) > 0 {
-		token = receiver.Token([]byte(values[0]))
+	if field := r.Header.Get("Authorization"); field != "" {
+		token = receiver.Token([]byte(field))
 	}
 	return g.receiver.AuthenticateClient(client, certificate, token)
 }
 
-// receive reads the message of a call into lent memory.
-func (g *GRPC) receive(stream grpc.ServerStream, from receiver.Sender) (*packet.Packet, error) {
-	if !g.arriving.Take(from.Client, 1) {
-		return nil, statusOf(g.receiver.Refuse(problem.Problem{Code: problem.Overloaded, Detail: "too many requests are arriving"}))
+// receive reads the message of a call into lent memory, and decodes it.
+func (g *GRPC) receive(w http.ResponseWriter, r *http.Request, from receiver.Sender) (*packet.Packet, *grpcStatus) {
+	// Without the deadline a slow client is still bounded in memory.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(arrivalTimeout))
+	var prefix [messagePrefix]byte
+	if _, err := io.ReadFull(r.Body, prefix[:]); err != nil {
+		return nil, statusOf(g.receiver.Unreadable(err))
 	}
-	var m message
-	err := stream.RecvMsg(&m)
-	g.arriving.Give(from.Client, 1)
-	defer m.data.Free()
-	if err != nil {
-		return nil, g.unreceived(err)
+	coding, length := "", int(binary.BigEndian.Uint32(prefix[1:]))
+	if prefix[0] != 0 {
+		if coding = r.Header.Get("Grpc-Encoding"); !isCoding(coding) {
+			w.Header().Set("Grpc-Accept-Encoding", strings.ReplaceAll(codings, " ", ""))
+			g.receiver.Refuse(problem.Problem{Code: problem.UnsupportedEncoding})
+			return nil, &grpcStatus{code: unimplemented, message: "the compression " + coding + " is not understood: " + codings + " are"}
+		}
 	}
 	ctx, cancel := receiver.WithRoom()
 	defer cancel()
-	body, err := g.receiver.LendWithRoom(ctx, m.data.Len())
-	if err != nil {
-		return nil, statusOf(g.untranslated(g.receiver.NewPackets(ctx), err))
+	body, why := g.receiver.ReadMessage(ctx, from, r.Body, length, coding)
+	if why != nil {
+		return nil, statusOf(why)
 	}
-	body.Body = body.Body[:m.data.Len()]
-	m.data.CopyTo(body.Body)
 	return body, nil
 }
 
-// unreceived returns the status of a call whose message could not be read. That of a message
-// which is too large has no RetryInfo, so that clients do not send it again.
-func (g *GRPC) unreceived(err error) error {
-	code := problem.Malformed
-	switch status.Code(err) {
-	case codes.ResourceExhausted:
-		code = problem.TooLarge
-	case codes.Internal, codes.Unknown: // it cannot be decompressed, or there is none
-		err = status.Error(codes.InvalidArgument, "the message cannot be read: "+err.Error())
-	case codes.Canceled, codes.DeadlineExceeded:
-		code = problem.SlowRequest
-	}
-	g.receiver.Refuse(problem.Problem{Code: code, Detail: err.Error()})
-	return err
-}
-
-// statusOf returns the status of a problem: with RetryInfo if clients may send the request
-// again.
-func statusOf(p *problem.Problem) error {
-	r := refusalOf(p)
-	s := status.New(codes.Code(r.code), string(p.Code)+": "+p.Detail)
-	if r.retryAfter > 0 {
-		detailed, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(r.retryAfter) * time.Second)})
-		if err == nil {
-			s = detailed
+func isCoding(name string) bool {
+	for coding := range strings.SplitSeq(codings, ", ") {
+		if coding == name {
+			return true
 		}
 	}
-	return s.Err()
+	return false
 }

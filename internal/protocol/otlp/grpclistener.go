@@ -5,10 +5,14 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/logstreamer/logstreamer/internal/clientquota"
 	"github.com/logstreamer/logstreamer/internal/listener"
 )
+
+// clientFactor bounds the connections of one client to that many times what is free.
+const clientFactor = 8
 
 // boundedListener closes connections over a limit.
 type boundedListener struct {
@@ -19,7 +23,7 @@ type boundedListener struct {
 // boundListener bounds the connections of a listener: those of one client to eight times as
 // many as are free.
 func boundListener(l net.Listener, maxConnections int, logger *slog.Logger) *boundedListener {
-	return &boundedListener{listener.NewRetrying(l, logger), clientquota.New(int64(maxConnections), arrivingFactor)}
+	return &boundedListener{listener.NewRetrying(l, logger), clientquota.New(int64(maxConnections), clientFactor)}
 }
 
 // Accept implements net.Listener.
@@ -43,6 +47,17 @@ type boundedConn struct {
 	clients *clientquota.Quota
 	client  netip.Addr
 	closed  sync.Once
+	// received is set once the client has sent something.
+	received atomic.Bool
+}
+
+// Read implements net.Conn.
+func (c *boundedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.received.Load() {
+		c.received.Store(true)
+	}
+	return n, err
 }
 
 // Close implements net.Conn.

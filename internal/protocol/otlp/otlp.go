@@ -99,7 +99,11 @@ func (l *logs) accept(ctx context.Context, from receiver.Sender, body *packet.Pa
 	} else {
 		id = l.receiver.ContentID(from, path, body.Body)
 	}
-	l.receiver.Release(body)
+	if encoding == encodingJSON { // what origins are in is released
+		l.receiver.Release(body)
+	} else {
+		defer l.receiver.Share(body, packets)()
+	}
 	if why := l.receiver.Accept(ctx, from, packets, id); why != nil {
 		return sum, why
 	}

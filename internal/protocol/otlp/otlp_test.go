@@ -36,6 +36,8 @@ type fixture struct {
 	in       *intake.Intake
 	receiver *receiver.Receiver
 	protocol *HTTP
+	// origins is whether packets keep their origins.
+	origins bool
 }
 
 // newFixture returns the protocol before an intake; with tokens emitters web* may send.
@@ -59,7 +61,7 @@ func newFixture(t testing.TB, tokens bool) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deps := receiver.Dependencies{Intake: f.in, Metrics: metrics, Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1000} }}
+	deps := receiver.Dependencies{Intake: f.in, Metrics: metrics, KeepsOrigins: func() bool { return f.origins }, Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1000} }}
 	if tokens {
 		set, err := credential.Parse(fmt.Appendf(nil, "web sha256:%x emitters=web*,value-*\n", sha256.Sum256([]byte(token))), credential.Emitters)
 		if err != nil {

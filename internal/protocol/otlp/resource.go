@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -68,21 +69,26 @@ func (r *resource) appendEmitter(dst []byte) []byte {
 // read reads a ScopeLogs but its records, of which it returns the number.
 func (s *scope) read(message []byte, r *resource) (records int, err error) {
 	s.logs, s.head, s.members = message, s.head[:0], append(s.members[:0], r.members...)
+	s.strict = true
 	var text, schemaURL []byte
 	f := otlp.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case otlp.ScopeLogsScope:
+			s.strict = s.strict && text == nil
 			text = f.Text
 		case otlp.ScopeLogsSchemaURL:
 			schemaURL = f.Text
 		case otlp.ScopeLogsLogRecords:
 			records++
+		default:
+			s.strict = false
 		}
 	}
 	if f.Malformed {
 		return 0, otlp.ErrMalformed
 	}
+	s.strict = s.strict && utf8.Valid(schemaURL) && otlp.IsStrictObject(text, otlp.ScopeAttributes, otlp.ScopeName, otlp.ScopeVersion, otlp.ScopeDropped)
 	return records, s.encode(text, schemaURL, &r.object)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -19,9 +20,11 @@ const (
 	maxScopesBytes = 32 << 10
 	// maxCopyBytes bounds the values that are copied into each message.
 	maxCopyBytes = 1 << 10
-	// jsonBytes is about how many bytes of JSON one of protobuf makes, with what is copied.
-	jsonBytes   = 3
-	millisecond = uint64(time.Millisecond)
+	// firstGrowth is about how many bytes of JSON one of protobuf makes, with what is copied.
+	firstGrowth = 3
+	// growthMargin is how much more than before a request may make without more memory.
+	growthMargin = 1.0 / 32
+	millisecond  = uint64(time.Millisecond)
 )
 
 // errHead is why records of a resource or a scope are rejected.
@@ -53,13 +56,17 @@ type translator struct {
 	now     time.Time
 	summary summary
 
-	resource   resource
-	scopes     []scope // of the current packets
+	resource resource
+	scopes   []scope // of the current packets
+	// strict is set while the ResourceLogs says to any receiver what its packets say.
+	strict     bool
 	group      *record.Group
 	head       []byte
 	message    record.Message
 	attributes []attribute
 	text       []byte
+	// growth is how many bytes of JSON one of protobuf made lately.
+	growth float64
 }
 
 // attribute is a KeyValue.
@@ -74,24 +81,31 @@ type scope struct {
 	head    []byte // as JSON, without the index of the scope
 	members []byte // metadata of each message
 	empty   bool
+	strict  bool // see translator
 }
 
 func newTranslator() *translator {
-	t := new(translator)
+	t := &translator{growth: firstGrowth}
 	t.message.Copies = true
 	return t
 }
 
-// translate adds the records of an ExportLogsServiceRequest. The error is otlp.ErrMalformed or
+// translate adds the records of an ExportLogsServiceRequest, of which parts become origins of
+// packets. The error is otlp.ErrMalformed or
 // a record.UnavailableError; the packets are not complete then.
 func (t *translator) translate(request []byte, into *record.Packets, client netip.Addr, now time.Time) (summary, error) {
 	t.into, t.client, t.now, t.summary = into, client, now, summary{}
 	defer func() { t.into, t.group, t.scopes = nil, nil, t.scopes[:0] }() // an error may leave some
 	f := otlp.Fields{Rest: request}
-	for f.Next() {
+	for rest := request; f.Next(); rest = f.Rest {
 		if f.Tag == otlp.RequestResourceLogs {
+			before := t.summary
 			if err := t.resourceLogs(f.Text); err != nil {
 				return t.summary, err
+			}
+			if t.strict && t.group != nil && t.summary.rejected == before.rejected {
+				field := rest[:len(rest)-len(f.Rest)]
+				t.group.SetOrigin(field, t.summary.records-before.records)
 			}
 		}
 	}
@@ -109,18 +123,24 @@ func malformed(f *otlp.Fields) error {
 // chunks of few scopes.
 func (t *translator) resourceLogs(message []byte) error {
 	t.resource.reset()
+	t.strict, t.group = true, nil
 	f := otlp.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case otlp.ResourceLogsResource:
+			t.strict = t.strict && t.resource.text == nil
 			t.resource.text = f.Text
 		case otlp.ResourceLogsSchemaURL:
 			t.resource.schemaURL = f.Text
+		case otlp.ResourceLogsScopeLogs:
+		default:
+			t.strict = false
 		}
 	}
 	if f.Malformed {
 		return otlp.ErrMalformed
 	}
+	t.strict = t.strict && utf8.Valid(t.resource.schemaURL) && otlp.IsStrictObject(t.resource.text, otlp.ResourceAttributes, otlp.ResourceDropped)
 	why := t.resource.encode()
 	if why != nil && !isPermanent(why) {
 		return why
@@ -160,6 +180,7 @@ func (t *translator) scopeLogs(message []byte, why error) (size int, err error) 
 	}
 	s := &t.scopes[len(t.scopes)-1]
 	records, err := s.read(message, &t.resource)
+	t.strict = t.strict && s.strict
 	if err != nil && !isPermanent(err) {
 		return 0, err
 	}
@@ -200,11 +221,11 @@ func (t *translator) chunk() error {
 		emitter = t.client.AppendTo(nil)
 	}
 	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
-	bytes := 0
+	bytes, before := 0, t.group.Bytes()
 	for i := range t.scopes {
-		bytes += jsonBytes * len(t.scopes[i].logs)
+		bytes += len(t.scopes[i].logs)
 	}
-	t.into.Expect(bytes)
+	t.into.Expect(int(t.growth * (1 + growthMargin) * float64(bytes)))
 	for i := range t.scopes {
 		index := i
 		if alone {
@@ -214,7 +235,14 @@ func (t *translator) chunk() error {
 			return err
 		}
 	}
+	t.learn(float64(t.group.Bytes()-before) / float64(bytes))
 	return nil
+}
+
+// learn follows growth up at once, and down slowly: too little memory costs a copy.
+func (t *translator) learn(growth float64) {
+	const part = 1.0 / 16
+	t.growth = max(growth, t.growth-part*(t.growth-growth))
 }
 
 func (t *translator) records(s *scope, index int) error {
@@ -250,6 +278,25 @@ type logRecord struct {
 // record begins and fills the message of a LogRecord.
 func (t *translator) record(message []byte, s *scope, index int) error {
 	var r logRecord
+	if err := t.parse(message, &r); err != nil {
+		return err
+	}
+	t.begin(&r)
+	t.message.SetMembers(s.members)
+	t.own(&r)
+	if index >= 0 {
+		t.message.SetScope(index)
+	}
+	if err := t.body(r.body); err != nil {
+		return err
+	}
+	err := t.addAttributes()
+	t.strict = t.strict && !t.message.IsInvalid() && hasLength(r.traceID, traceIDBytes) && hasLength(r.spanID, spanIDBytes)
+	return err
+}
+
+// parse reads the fields of a LogRecord into r and t.attributes.
+func (t *translator) parse(message []byte, r *logRecord) error {
 	t.attributes = t.attributes[:0]
 	f := otlp.Fields{Rest: message}
 	for f.Next() {
@@ -263,13 +310,12 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 		case otlp.RecordSeverityText:
 			r.severityText = f.Text
 		case otlp.RecordBody:
+			t.strict = t.strict && r.body == nil && otlp.IsStrictValue(f.Text)
 			r.body = f.Text
 		case otlp.RecordAttributes:
-			key, value, ok := otlp.ParsePair(f.Text)
-			if !ok {
+			if !t.attribute(f.Text) {
 				return otlp.ErrMalformed
 			}
-			t.attributes = append(t.attributes, attribute{key, value})
 		case otlp.RecordDropped:
 			r.dropped = uint32(f.Number)
 		case otlp.RecordFlags:
@@ -280,22 +326,36 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 			r.spanID = f.Text
 		case otlp.RecordEventName:
 			r.event = f.Text
+		default:
+			t.strict = false
 		}
 	}
 	if f.Malformed {
 		return otlp.ErrMalformed
 	}
-	t.begin(&r)
-	t.message.SetMembers(s.members)
-	t.own(&r)
-	if index >= 0 {
-		t.message.SetScope(index)
-	}
-	if err := t.body(r.body); err != nil {
-		return err
-	}
-	return t.addAttributes()
+	return nil
 }
+
+// attribute adds a KeyValue to the attributes, and reports whether it is one.
+func (t *translator) attribute(message []byte) bool {
+	if key, text, ok := otlp.ParseShortPair(message); ok {
+		t.attributes = append(t.attributes, attribute{key, otlp.Value{Tag: otlp.ValueString, Text: text}})
+		return true
+	}
+	key, value, ok := otlp.ParsePair(message)
+	t.strict = t.strict && otlp.IsStrictPair(message)
+	t.attributes = append(t.attributes, attribute{key, value})
+	return ok
+}
+
+// The lengths of ids that receivers take.
+const (
+	traceIDBytes = 16
+	spanIDBytes  = 8
+)
+
+// hasLength reports whether an id has a length, or is missing.
+func hasLength(id []byte, bytes int) bool { return len(id) == bytes || len(id) == 0 }
 
 // begin begins the message with its timestamp.
 func (t *translator) begin(r *logRecord) {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,8 @@ type Dependencies struct {
 	Tokens func() *credential.Set
 	// Limits returns the limits of packets.
 	Limits func() record.Limits
+	// KeepsOrigins, unless nil, reports whether packets keep their origins; see packet.Packet.
+	KeepsOrigins func() bool
 	// Metrics counts by input.
 	Metrics *Metrics
 }
@@ -128,6 +131,25 @@ func (r *Receiver) Read(ctx context.Context, request *server.Request) (*packet.P
 	return received, nil
 }
 
+// ReadMessage is Read for a message of known length that stream begins with, in a coding unless
+// that is empty.
+func (r *Receiver) ReadMessage(ctx context.Context, from Sender, stream io.Reader, length int, coding string) (*packet.Packet, *problem.Problem) {
+	if fault := r.service.bodies.CheckLength(int64(length)); fault != nil {
+		return nil, r.Refuse(*fault)
+	}
+	if reason := r.service.deps.Intake.AwaitRoom(ctx, length); reason != "" {
+		return nil, r.Refuse(*body.Unavailable(reason))
+	}
+	received, fault := r.service.bodies.ReadMessage(from.Client, stream, length, coding)
+	if fault != nil {
+		return nil, r.Refuse(*fault)
+	}
+	return received, nil
+}
+
+// Unreadable refuses a request that cannot be read.
+func (r *Receiver) Unreadable(err error) *problem.Problem { return r.Refuse(*body.Unreadable(err)) }
+
 // DecodeBlock decodes a snappy block that came without a Content-Encoding. The caller owns the
 // packet as that of Read.
 func (r *Receiver) DecodeBlock(encoded []byte) (*packet.Packet, *problem.Problem) {
@@ -171,6 +193,19 @@ func (r *Receiver) Enlarge(ctx context.Context, p *packet.Packet, bytes int) (*p
 
 // Release gives back what Read, Lend, LendWithRoom, Enlarge or DecodeBlock returned.
 func (r *Receiver) Release(body *packet.Packet) { r.service.deps.Intake.Memory().Drop(body) }
+
+// Share releases a body, at the latest when the packets that have origins in it do not need it
+// any more, and the returned function was called, which is after Accept.
+func (r *Receiver) Share(body *packet.Packet, packets *record.Packets) (accepted func()) {
+	if keeps := r.service.deps.KeepsOrigins; keeps != nil && packets.HasOrigin() && keeps() {
+		if shared := r.service.deps.Intake.Memory().ShareOrigins(body); shared != nil {
+			packets.Origins(shared)
+			return shared.Close
+		}
+	}
+	r.Release(body)
+	return func() {}
+}
 
 // NewPackets returns an empty collection of packets, of a request that waits for memory until
 // ctx ends.

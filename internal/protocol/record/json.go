@@ -76,14 +76,12 @@ func (m *Message) addJSON(value []byte, skip func(value []byte) bool, depth int)
 // addTypedContent adds a value that is no text under the path.
 func (m *Message) addTypedContent(content []byte, kind byte) {
 	m.addContent(m.path, content)
-	m.types = m.appendName(m.types, m.path)
-	m.types = append(append(append(m.types, `":"`...), kind), '"')
+	m.types = append(m.beginMember(m.types, m.path, true), kind, '"')
 }
 
 // addContent adds metadata, the name and the value of which are contents of JSON strings.
 func (m *Message) addContent(name, content []byte) {
-	m.metadata = m.appendName(m.metadata, name)
-	m.metadata = append(m.metadata, `":"`...)
+	m.metadata = m.beginMember(m.metadata, name, true)
 	m.metadata = append(m.appendContent(m.metadata, content), '"')
 }
 

@@ -44,6 +44,7 @@ type Message struct {
 	digits    []byte // of the timestamp
 	scratch   []byte
 	path      []byte // of the member of an object that is added
+	names     nameCache
 }
 
 // Begin starts a message. The timestamp is in milliseconds since 1970, above 0.
@@ -59,6 +60,9 @@ func (m *Message) Trim() {
 		*m = Message{}
 	}
 }
+
+// IsInvalid reports whether a text was no UTF-8.
+func (m *Message) IsInvalid() bool { return m.invalid }
 
 // SetTimestamp replaces the timestamp, in milliseconds since 1970, above 0.
 func (m *Message) SetTimestamp(timestamp int64) { m.timestamp = timestamp }
@@ -149,15 +153,14 @@ func (m *Message) SetMembers(members []byte) { m.metadata = append(m.metadata, m
 // Add adds an attribute of the record as metadata. One with a key of this service is
 // attributes.KEY.
 func (m *Message) Add(key, value []byte) {
-	m.metadata = m.appendKey(m.metadata, key)
-	m.value(value)
+	m.metadata = m.beginMember(m.metadata, key, false)
+	m.metadata = append(m.appendText(m.metadata, value), '"')
 }
 
 // AddTyped is Add for a value that is no text, whose type is kept.
 func (m *Message) AddTyped(key, value []byte, kind byte) {
 	m.Add(key, value)
-	m.types = m.appendKey(m.types, key)
-	m.types = append(append(append(m.types, `":"`...), kind), '"')
+	m.types = append(m.beginMember(m.types, key, false), kind, '"')
 }
 
 // AddFrom adds the metadata of another message.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -64,6 +65,7 @@ type Packets struct {
 	drafts []*draft
 	// expected is about how many bytes follow, until a group has taken them over.
 	expected int
+	origins  *packet.Shared // see Origins; nil for none
 }
 
 // NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
@@ -78,9 +80,12 @@ type Group struct {
 	head    []byte // of each packet
 	emitter packet.Text
 	open    *draft // nil: the next message begins a packet
-	// expected is about how many bytes will be added.
-	expected int
+	// expected is about how many bytes will be added, and added how many were.
+	expected, added int
 }
+
+// Bytes returns how many bytes the messages of the group have.
+func (g *Group) Bytes() int { return g.added }
 
 // Expect tells that messages of about so many bytes follow, most of them for the next group
 // that begins a packet, so that its packets need not grow. It is a hint.
@@ -92,6 +97,7 @@ type draft struct {
 	emitter  packet.Text
 	messages int
 	level    packet.Level
+	origin   []byte // see SetOrigin
 }
 
 // Group returns the group of an emitter, whose id must not be empty; it is cut at 256 bytes.
@@ -153,11 +159,31 @@ func (g *Group) Add(m *Message) error {
 	}
 	var level packet.Level
 	d.packet.Body, level = m.append(d.packet.Body)
+	if d.origin != nil {
+		d.origin = nil
+	}
 	g.expected = max(0, g.expected-size)
+	g.added += size
 	d.messages++
 	d.level = max(d.level, level)
 	return nil
 }
+
+// SetOrigin sets the Origin of the packet that the last messages are in, if it has these alone
+// and the group and the members say all else that the origin does.
+func (g *Group) SetOrigin(origin []byte, messages int) {
+	if d := g.open; d != nil && d.messages == messages {
+		d.origin = origin
+	}
+}
+
+// HasOrigin reports whether a packet has an Origin.
+func (p *Packets) HasOrigin() bool {
+	return slices.ContainsFunc(p.drafts, func(d *draft) bool { return d.origin != nil })
+}
+
+// Origins sets the buffer that the origins are in. Without one, packets have none.
+func (p *Packets) Origins(in *packet.Shared) { p.origins = in }
 
 // begin begins a packet with a message of that many bytes.
 func (g *Group) begin(bytes int) (*draft, error) {
@@ -217,9 +243,13 @@ func (p *Packets) Seal(id string) []*packet.Packet {
 		d.packet.Info = packet.Info{
 			EmitterID: d.emitter, PacketID: packet.NewText(start, end, false), Messages: d.messages, Level: d.level,
 		}
-		packets = append(packets, p.fit(d.packet))
+		sealed := p.fit(d.packet)
+		if d.origin != nil && p.origins != nil {
+			p.origins.Attach(sealed, d.origin)
+		}
+		packets = append(packets, sealed)
 	}
-	p.drafts, p.groups = nil, nil
+	p.drafts, p.groups, p.origins = nil, nil, nil
 	return packets
 }
 
@@ -239,7 +269,7 @@ func (p *Packets) Drop() {
 	for _, d := range p.drafts {
 		p.lender.Memory().Drop(d.packet)
 	}
-	p.drafts, p.groups = nil, nil
+	p.drafts, p.groups, p.origins = nil, nil, nil
 }
 
 // Emitters yields the emitter_id of each group.

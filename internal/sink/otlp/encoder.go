@@ -28,11 +28,16 @@ type encoder struct {
 
 func newEncoder() *encoder { return &encoder{resourceAt: -1, scopeAt: -1} }
 
-// append appends the request with the packets. Packets in a row with the same resource are one
-// ResourceLogs.
+// append appends the request with the packets: with their origins, and of other packets those in
+// a row with the same resource are one ResourceLogs.
 func (e *encoder) append(dst []byte, packets []*packet.Packet) []byte {
 	e.dst = dst
 	for _, p := range packets {
+		if p.Origin != nil {
+			e.closeResource()
+			e.dst = append(e.dst, p.Origin...)
+			continue
+		}
 		e.packet.Reset(p)
 		e.encodeHead()
 		if e.resourceAt < 0 || !bytes.Equal(e.resource, e.openResource) {

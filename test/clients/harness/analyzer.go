@@ -177,7 +177,12 @@ func (a *Analyzer) packetsOf(text string) (ids []string) {
 // AwaitAll waits until all texts have come, once or more often.
 func (a *Analyzer) AwaitAll(t *testing.T, prefix string, texts []string) {
 	t.Helper()
-	a.await(t, "all messages arrive", func() bool {
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d messages have arrived", len(a.Messages()))
+		}
+	}()
+	await(t, "all messages arrive", func() bool {
 		counts := a.Counts(prefix)
 		for _, text := range texts {
 			if counts[text] == 0 {
@@ -189,7 +194,7 @@ func (a *Analyzer) AwaitAll(t *testing.T, prefix string, texts []string) {
 }
 
 // await polls a condition.
-func (a *Analyzer) await(t *testing.T, what string, holds func() bool) {
+func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -198,7 +203,7 @@ func (a *Analyzer) await(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-ticker.C:
 		case <-timeout:
-			t.Fatalf("not after a minute: %s (%d messages have arrived)", what, len(a.Messages()))
+			t.Fatalf("not after a minute: %s", what)
 		}
 	}
 }

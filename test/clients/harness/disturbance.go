@@ -5,7 +5,10 @@ import (
 	"time"
 )
 
-var judge = flag.Bool("judge", false, "let the analyzer hang for ten seconds instead of one")
+var judge = flag.Bool("judge", false, "let the analyzer hang for ten seconds instead of one, and send all of what is hostile")
+
+// Judge reports whether tests are to run at length.
+func Judge() bool { return *judge }
 
 // Disturbance is what happens while a client sends.
 type Disturbance struct {

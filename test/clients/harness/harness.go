@@ -22,8 +22,12 @@ import (
 // program is the binary under test, which Main builds.
 var program string
 
-// Main builds the binary, runs the tests of a package and returns the exit code.
+// Main builds the binary, unless LOGSTREAMER in the environment names one, runs the tests of a
+// package and returns the exit code.
 func Main(m *testing.M) int {
+	if program = os.Getenv("LOGSTREAMER"); program != "" {
+		return m.Run()
+	}
 	folder, err := os.MkdirTemp("", "clients")
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
@@ -64,13 +68,22 @@ type Distributor struct {
 // http; env are further settings, such as JOURNAL=disk. The test ends it.
 func Start(t *testing.T, inputs []string, env ...string) *Distributor {
 	t.Helper()
+	analyzer := NewAnalyzer(t)
+	d := StartFor(t, analyzer.URL+"=1", inputs, env...)
+	d.Analyzer = analyzer
+	return d
+}
+
+// StartFor is Start with other analyzers, as ANALYZERS has them, and without Distributor.Analyzer.
+func StartFor(t *testing.T, analyzers string, inputs []string, env ...string) *Distributor {
+	t.Helper()
 	free, err := ports.Free(2 + len(inputs))
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", free[n]) }
 	d := &Distributor{
-		T: t, Analyzer: NewAnalyzer(t), URL: "http://" + address(0), metrics: address(1),
+		T: t, URL: "http://" + address(0), metrics: address(1),
 		Addresses: make(map[string]string), log: new(bytes.Buffer),
 	}
 	for _, setting := range env {
@@ -85,7 +98,7 @@ func Start(t *testing.T, inputs []string, env ...string) *Distributor {
 	}
 	d.args = []string{
 		"distributor", "-listen-addr", "127.0.0.1", "-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", "off",
-		"-data-dir", filepath.Join(t.TempDir(), "data"), "-analyzers", d.Analyzer.URL + "=1", "-inputs", strings.Join(listed, ","),
+		"-data-dir", filepath.Join(t.TempDir(), "data"), "-analyzers", analyzers, "-inputs", strings.Join(listed, ","),
 		"-health-check-interval-sec", "0.2", "-sender-timeout-ms", "30000", // what hangs counts as sent once
 	}
 	d.env = env
@@ -163,5 +176,18 @@ func (d *Distributor) Stop() {
 // Await waits until a condition holds, and fails the test after a minute.
 func (d *Distributor) Await(what string, holds func() bool) {
 	d.Helper()
-	d.Analyzer.await(d.T, what, holds)
+	await(d.T, what, holds)
+}
+
+// PeakMemory returns how many bytes of memory the process has had at most (VmHWM), or 0 where
+// that cannot be read.
+func (d *Distributor) PeakMemory() int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, text, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes int64
+	_, _ = fmt.Sscan(text, &kilobytes) // 0 if it is not there
+	return kilobytes << 10
 }

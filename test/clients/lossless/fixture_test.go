@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 // wayThrough takes requests of OTLP into packets and back.
 type wayThrough struct {
 	testing.TB
+	origins  atomic.Bool // packets keep their origins
 	protocol *otlp.HTTP
 	journal  *memory.Journal
 	codec    httpsink.Codec
@@ -54,7 +56,8 @@ func newWayThrough(t testing.TB) *wayThrough {
 	}
 	s, err := receiver.NewService(receiver.DefaultConfig(), receiver.Dependencies{
 		Intake: in, Metrics: metrics,
-		Limits: func() record.Limits { return record.Limits{Bytes: maxPacketBytes, Messages: 10_000} },
+		Limits:       func() record.Limits { return record.Limits{Bytes: maxPacketBytes, Messages: 10_000} },
+		KeepsOrigins: w.origins.Load,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"pgregory.net/rapid"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 )
 
 // ids decide the emitter of a resource.
@@ -132,8 +135,11 @@ func TestLossless(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := text(t, logs)
-		if got := text(t, parse(t, w.through("application/x-protobuf", request))); got != want {
-			t.Fatalf("protobuf:\n%s\nbecame\n%s", want, got)
+		for _, origins := range []bool{false, true} {
+			w.origins.Store(origins)
+			if got := text(t, parse(t, w.through("application/x-protobuf", request))); got != want {
+				t.Fatalf("protobuf, origins %t:\n%s\nbecame\n%s", origins, want, got)
+			}
 		}
 		if got := text(t, parse(t, w.through("application/json; charset=utf-8", []byte(want)))); got != want {
 			t.Fatalf("JSON:\n%s\nbecame\n%s", want, got)
@@ -178,15 +184,38 @@ func FuzzLossless(f *testing.F) {
 		w.TB = t
 		want, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(request)
 		if err != nil || hasInvalid(want) {
-			_ = w.post("application/x-protobuf", request)
-			w.journal.Ack(w.packets())
+			w.compareOrigins(request)
 			return
 		}
-		got := parse(t, w.through("application/x-protobuf", request))
-		if got, want := records(t, got), records(t, want); !slices.Equal(got, want) {
-			t.Fatalf("%s\nbecame\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+		for _, origins := range []bool{false, true} {
+			w.origins.Store(origins)
+			got := parse(t, w.through("application/x-protobuf", request))
+			if got, want := records(t, got), records(t, want); !slices.Equal(got, want) {
+				t.Fatalf("origins %t:\n%s\nbecame\n%s", origins, strings.Join(want, "\n"), strings.Join(got, "\n"))
+			}
 		}
 	})
+}
+
+// compareOrigins compares what receivers read from packets with and without their origins, of a
+// request with records that packets cannot keep as they are.
+func (w *wayThrough) compareOrigins(request []byte) {
+	w.Helper()
+	w.origins.Store(true)
+	_ = w.post("application/x-protobuf", request)
+	accepted := w.packets()
+	defer w.journal.Ack(accepted)
+	for _, p := range accepted {
+		if p.Origin == nil {
+			continue
+		}
+		var with, without httpsink.Request
+		w.codec.Encode(&with, []*packet.Packet{p})
+		w.codec.Encode(&without, []*packet.Packet{{Body: p.Body, Info: p.Info}})
+		if got, want := records(w, parse(w, with.Body)), records(w, parse(w, without.Body)); !slices.Equal(got, want) {
+			w.Fatalf("the packet says\n%s\nand its origin\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+		}
+	}
 }
 
 // hasInvalid reports whether a text is no UTF-8, which packets cannot keep, or an id has not
@@ -198,7 +227,7 @@ func hasInvalid(logs plog.Logs) bool {
 }
 
 // records returns each record with its resource and scope, sorted stably by resource.
-func records(t *testing.T, logs plog.Logs) (all []string) {
+func records(t interface{ Fatal(...any) }, logs plog.Logs) (all []string) {
 	type one struct{ resource, text string }
 	var list []one
 	for _, rl := range logs.ResourceLogs().All() {

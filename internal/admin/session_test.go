@@ -1,0 +1,146 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/logstreamer/logstreamer/internal/control"
+)
+
+func TestSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := withTokens(t)
+		g := newGuarded(t, config)
+		g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"guess"}`}, 401, unauthorized)
+		g.want(asks{method: "POST", path: "/v1/session", body: `{"token":7}`}, 400, malformed)
+		g.want(asks{method: "POST", path: "/v1/session", body: `{}`}, 400, malformed)
+		begin := func(token string) map[string]string {
+			w := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + token + `"}`}, 201, "")
+			cookies := w.Result().Cookies()
+			if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode || cookies[0].Secure || cookies[0].Path != "/" {
+				t.Fatalf("%v", cookies)
+			}
+			return map[string]string{"Cookie": cookies[0].Name + "=" + cookies[0].Value}
+		}
+		cookie := begin(operateToken)
+		change := asks{method: "PATCH", path: "/v1/thing", header: cookie}
+		g.want(change, 200, "")
+		g.want(asks{method: "PATCH", path: "/v1/thing", header: and(cookie, map[string]string{"Sec-Fetch-Site": "cross-site"})}, 403, crossOrigin)
+		g.want(asks{method: "PATCH", path: "/v1/thing", header: and(cookie, map[string]string{"Host": "evil.example"})}, 403, hostNotAllowed)
+		g.want(asks{method: "PATCH", path: "/v1/thing", header: begin(readToken)}, 403, forbidden)
+
+		other := begin(operateToken)
+		g.want(asks{method: "DELETE", path: "/v1/session", header: cookie}, 204, "")
+		g.want(change, 401, unauthorized)
+		change.header = other
+		g.want(change, 200, "")
+		for range 11 { // used, it lives for 12 hours
+			time.Sleep(sessionIdle - time.Second)
+			g.want(change, 200, "")
+		}
+		time.Sleep(sessionIdle)
+		g.want(change, 401, unauthorized)
+		change.header = begin(operateToken)
+		time.Sleep(sessionIdle)
+		g.want(change, 401, unauthorized)
+
+		change.header = begin(operateToken)
+		commit, _, err := g.access.Prepare(control.AdminConfig{Token: "another", TokensFile: config.TokensFile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit()
+		g.want(change, 401, unauthorized)
+	})
+}
+
+// A stream ends with the credential of its caller.
+func TestStreamEndsWithItsCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := withTokens(t)
+		g := newGuarded(t, config)
+		wait := func(s *stream) { <-s.ctx.Done() }
+		g.routes = append(g.routes, route{"GET", "/v1/stream", read, "", true, func(*api, *request) (*answer, error) {
+			return &answer{contentType: eventStream, stream: wait}, nil
+		}})
+		follow := func(header map[string]string) *atomic.Bool {
+			ended := new(atomic.Bool)
+			go func() {
+				g.do(asks{method: "GET", path: "/v1/stream", header: header})
+				ended.Store(true)
+			}()
+			return ended
+		}
+		login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + readToken + `"}`}, 201, "")
+		session := follow(map[string]string{"Cookie": login.Result().Cookies()[0].String()})
+		operator, viewer := follow(bearer(operateToken)), follow(bearer(readToken))
+		time.Sleep(sessionLifetime - time.Second)
+		if operator.Load() || viewer.Load() || session.Load() {
+			t.Fatal("a stream ended before its credential")
+		}
+		time.Sleep(time.Second + credentialInterval)
+		if operator.Load() || viewer.Load() || !session.Load() {
+			t.Errorf("the session ended: its stream ended %v, those of tokens %v, %v", session.Load(), operator.Load(), viewer.Load())
+		}
+		config.Token = "another"
+		commit, _, err := g.access.Prepare(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit()
+		time.Sleep(credentialInterval)
+		synctest.Wait()
+		if !operator.Load() || viewer.Load() {
+			t.Errorf("a token was withdrawn: its stream ended %v, that of another %v", operator.Load(), viewer.Load())
+		}
+		config = withTokens(t)
+		commit, _, err = g.access.Prepare(control.AdminConfig{Token: readToken, TokensFile: config.TokensFile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit() // the token has another name and role
+		time.Sleep(credentialInterval)
+		synctest.Wait()
+		if !viewer.Load() {
+			t.Error("a token got another role: its stream goes on")
+		}
+	})
+}
+
+// One token's sessions end each other, and not those of others.
+func TestSessionsAreBounded(t *testing.T) {
+	s, now := newSessions(), time.Unix(1, 0)
+	other, _ := s.begin([]byte("other"), now)
+	var secrets []string
+	for i := range maxTokenSessions + 2 {
+		secret, _ := s.begin([]byte("token"), now.Add(time.Duration(i)))
+		secrets = append(secrets, secret)
+		s.token(secrets[0], now.Add(time.Duration(i))) // the first stays in use
+	}
+	for i, secret := range append(secrets, other) {
+		if _, _, ok := s.token(secret, now.Add(time.Minute)); ok != (i != 1 && i != 2) {
+			t.Errorf("session %d is open: %v", i, ok)
+		}
+	}
+	for i := range 2 * maxSessions {
+		s.begin(fmt.Append(nil, "token ", i), now.Add(time.Minute))
+	}
+	if len(s.open) != maxSessions {
+		t.Errorf("%d sessions are open", len(s.open))
+	}
+}
+
+// A browser sends all cookies with the name; any of them may be that of the session.
+func TestSeveralCookies(t *testing.T) {
+	g := newGuarded(t, withTokens(t))
+	login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + operateToken + `"}`}, 201, "")
+	cookie := login.Result().Cookies()[0]
+	both := map[string]string{"Cookie": sessionCookie + "=stale; " + cookie.Name + "=" + cookie.Value}
+	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 200, "")
+	g.want(asks{method: "DELETE", path: "/v1/session", header: both}, 204, "")
+	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 401, unauthorized)
+}

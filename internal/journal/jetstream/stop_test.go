@@ -1,0 +1,136 @@
+package jetstream
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
+	"github.com/logstreamer/logstreamer/test/natstest"
+)
+
+// What is on its way to a distributor that stops is delivered by another one at once.
+func testStopWhileReceiving(t *testing.T, c Config) {
+	a, b := open(t, c), open(t, c)
+	r := &receiver{journal: a, partition: a.partitions[0], inbox: nats.NewInbox(), messages: make(chan *nats.Msg, maxPullMessages)}
+	subscription, err := a.link.Conn.ChanSubscribe(r.inbox+".*", r.messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock()
+	a.wanted = true // its own receiver sleeps
+	a.mu.Unlock()
+	r.begin()
+	const envelopes = 10
+	for i := range envelopes {
+		publishRaw(t, b, envelopeOf(t, fmt.Sprintf("other-0-%d", i), 5))
+	}
+	until(t, "all are on their way", func() bool { return len(r.messages) >= envelopes })
+	a.Release()
+	r.leave(subscription)
+	started := time.Now()
+	taken := get(t, b, envelopes*5)
+	if waited := time.Since(started); waited > ackWait/2 {
+		t.Errorf("it waited for %v, as if the claims had to expire", waited)
+	}
+	b.Ack(taken)
+	until(t, "the stream is empty", func() bool { return stored(t, b) == 0 })
+}
+
+// The rest of an envelope is given back alone, too, while its stream is silent.
+func testPartialReturnToSilentStream(t *testing.T, c Config) {
+	a, b := open(t, c), open(t, c)
+	put(t, a, 0, 30)
+	fetched := get(t, a, 30)
+	a.Ack(fetched[:11])
+	makeSilent(a)
+	a.Nak(fetched[11:])
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	taken := get(t, b, 19)
+	if got := ids(taken); !slices.Equal(got, upTo(30)[11:]) {
+		t.Errorf("the other one got %v", got)
+	}
+	b.Ack(taken)
+	until(t, "the stream is empty", func() bool { return stored(t, b) == 0 })
+}
+
+// makeSilent takes all streams out, as if they had no leader.
+func makeSilent(j *Journal) {
+	j.mu.Lock()
+	for _, p := range j.partitions {
+		p.silent = true
+	}
+	done := j.updateWritableLocked()
+	j.mu.Unlock()
+	j.complete(done)
+}
+
+// While no stream answers, but the server does, packets wait.
+func testElection(t *testing.T, c Config) {
+	j := open(t, c)
+	makeSilent(j)
+	put(t, j, 0, 5)
+	j.Ack(get(t, j, 5))
+}
+
+// An acknowledgement that a server has lost is sent again, once the consumer is back.
+func TestLostAcknowledgement(t *testing.T) {
+	s := natstest.Start(t, natstest.Options{})
+	j := open(t, testConfig(s.URL(), s.Monitor()))
+	put(t, j, 0, 3)
+	held := get(t, j, 3)
+	j.mu.Lock()
+	for _, c := range j.claims {
+		j.rememberAcksLocked([]ack{{c.reply, ackDone}}, time.Now()) // as if it had been sent
+	}
+	j.mu.Unlock()
+	s.Kill()
+	s.Restart()
+	until(t, "the stream is empty", func() bool {
+		journaltest.Fetch(j, nil, 0)
+		stream, err := j.link.JetStream.Stream(t.Context(), j.partitions[0].stream)
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	})
+	j.Ack(held)
+}
+
+func TestStall(t *testing.T) {
+	begun := time.Now()
+	for _, one := range []struct {
+		since, alive, now time.Duration
+		waits             bool
+	}{
+		{0, 0, 0, true},
+		{0, 0, deadAfter, false},
+		{0, deadAfter / 2, deadAfter, true},
+		{0, electionTimeout, electionTimeout, false},
+	} {
+		s := stall{begun.Add(one.since), begun.Add(one.alive)}
+		if _, waits := s.waits(begun.Add(one.now)); waits != one.waits {
+			t.Errorf("%+v: %v", one, waits)
+		}
+	}
+	if _, waits := (stall{}).waits(begun); waits {
+		t.Error("it waits without a stall")
+	}
+}
+
+// A consumer's ack wait that an operator has changed is that of the claims.
+func TestChangedAckWait(t *testing.T) {
+	s := natstest.Start(t, natstest.Options{})
+	c := testConfig(s.URL(), s.Monitor())
+	a := open(t, c)
+	changed := consumerConfig(c.subjectOf(0))
+	changed.AckWait = 10 * time.Second
+	if _, err := a.link.JetStream.UpdateConsumer(t.Context(), c.streamOf(0), changed); err != nil {
+		t.Fatal(err)
+	}
+	if b := open(t, c); a.partitions[0].ackWait != ackWait || b.partitions[0].ackWait != changed.AckWait {
+		t.Errorf("claims last for %v and %v", a.partitions[0].ackWait, b.partitions[0].ackWait)
+	}
+}
