@@ -193,6 +193,22 @@ func TestGroupAsAWhole(t *testing.T) {
 	}
 }
 
+// The proof of a group has those of all members, however close together they leave.
+func TestProofOfAGroup(t *testing.T) {
+	s := startSystem(t, quick(t, Target{ID: "a", URL: analyzertest.New(t).URL(), Weight: 1}))
+	s.configMu.Lock()
+	s.groupLeaves("pool")
+	s.groupLeaves("pool")
+	s.configMu.Unlock()
+	one := DrainProof{Delivered: 1}
+	if _, ended := s.groupLeft("pool", one); ended { // the other one has left the roster, too
+		t.Error("the group has left before its last member")
+	}
+	if whole, ended := s.groupLeft("pool", one); !ended || whole.Delivered != 2 || len(s.leavingGroups) != 0 {
+		t.Errorf("%+v, %v", whole, ended)
+	}
+}
+
 func TestMemberID(t *testing.T) {
 	if id := memberID("pool", "10.0.0.1"); id != "pool-10.0.0.1" {
 		t.Error(id)

@@ -72,7 +72,7 @@ type Distributor struct {
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
 	onRemoved         func(id string, proof DrainProof)
-	groupProofs       map[string]DrainProof // of groups that leave; guarded by configMu
+	leavingGroups     map[string]leavingGroup // guarded by configMu
 	discovery         *discovery.Watcher
 	onDiscovery       func(Discovery)
 	leases            *discovery.Leases

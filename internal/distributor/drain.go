@@ -202,6 +202,25 @@ func (d *Distributor) depart(l *leaver) {
 	}
 }
 
+// leavingGroup is a group some of whose members leave.
+type leavingGroup struct {
+	leaving int        // members whose proof is not yet in it
+	proof   DrainProof // of the others
+}
+
+// groupLeaves notes that a member of a group begins to leave. The caller holds configMu.
+func (d *Distributor) groupLeaves(group string) {
+	if group == "" {
+		return
+	}
+	if d.leavingGroups == nil {
+		d.leavingGroups = make(map[string]leavingGroup)
+	}
+	g := d.leavingGroups[group]
+	g.leaving++
+	d.leavingGroups[group] = g
+}
+
 // groupLeft adds the proof of a member that has left to that of its group, and returns it once
 // the group is neither configured nor registered and no member is left.
 func (d *Distributor) groupLeft(group string, proof DrainProof) (whole DrainProof, ended bool) {
@@ -210,18 +229,15 @@ func (d *Distributor) groupLeft(group string, proof DrainProof) (whole DrainProo
 	}
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
-	if slices.ContainsFunc(d.WithRegistered(d.Config().Targets), func(t Target) bool { return t.ID == group }) {
-		delete(d.groupProofs, group)
-		return DrainProof{}, false
+	g := d.leavingGroups[group]
+	g.leaving--
+	g.proof = g.proof.plus(proof)
+	stays := slices.ContainsFunc(d.WithRegistered(d.Config().Targets), func(t Target) bool { return t.ID == group })
+	if stays {
+		g.proof = DrainProof{}
 	}
-	if d.groupProofs == nil {
-		d.groupProofs = make(map[string]DrainProof)
+	if d.leavingGroups[group] = g; g.leaving == 0 {
+		delete(d.leavingGroups, group)
 	}
-	whole = d.groupProofs[group].plus(proof)
-	d.groupProofs[group] = whole
-	ended = !slices.ContainsFunc(d.roster.Load().leaving, func(l *leaver) bool { return l.group == group })
-	if ended {
-		delete(d.groupProofs, group)
-	}
-	return whole, ended
+	return g.proof, g.leaving == 0 && !stays
 }

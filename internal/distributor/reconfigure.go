@@ -216,6 +216,7 @@ func (d *Distributor) apply(next Config, c change) {
 		}
 	}
 	for _, l := range c.leaving {
+		d.groupLeaves(l.group)
 		d.departing.Go(func() { d.depart(l) })
 	}
 }

@@ -39,6 +39,7 @@ var inputs = []string{"otlp-grpc", "forward", "syslog-tcp", "syslog-udp", "gelf-
 // start starts a distributor; its end is checked with the test's.
 func start(t *testing.T) *harness.Distributor {
 	t.Helper()
+	t.Parallel()
 	return harness.Start(t, inputs, fmt.Sprint("MEMORY_LIMIT_BYTES=", memoryLimit))
 }
 
