@@ -151,48 +151,36 @@ func TestTLSOnBothSides(t *testing.T) {
 	}
 }
 
-// A configuration may name other files for certificates and tokens, of which the old ones may be
-// gone: the next handshakes have the new ones, and no analyzer is another one. Files that cannot
-// be used change nothing. To turn TLS or tokens on or off needs a restart.
-func TestOtherFiles(t *testing.T) {
-	old, p := newPKI(t), newPKI(t)
-	for _, one := range []*pki{old, p} {
-		one.issue("server", time.Now().Add(time.Hour))
-		one.issue("client", time.Now().Add(time.Hour))
+// use names the files of the folder in a configuration with two analyzers.
+func (p *pki) use(c *Config) {
+	c.TLS = certificate.Config{Cert: p.at("server.crt"), Key: p.at("server.key"), ClientCA: p.at("ca.pem")}
+	c.TokensFile = p.at("tokens")
+	c.AnalyzerTLS = certificate.ClientConfig{CA: p.at("ca.pem"), Cert: p.at("client.crt"), Key: p.at("client.key"), ServerName: "localhost"}
+	c.Targets[1].TLS = certificate.ClientConfig{Cert: p.at("client.crt"), Key: p.at("client.key")}
+}
+
+// sendTo returns the status of a packet over a new connection with the client's certificate, or 0
+// without an answer.
+func (p *pki) sendTo(s *system, token string) int {
+	p.Helper()
+	client, err := tls.LoadX509KeyPair(p.at("client.crt"), p.at("client.key"))
+	p.must(err)
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: p.pool(), ServerName: "localhost", Certificates: []tls.Certificate{client}}}
+	_, body := s.newPacket(1)
+	request, err := http.NewRequestWithContext(p.Context(), http.MethodPost, "https://"+s.Addr()+"/ingest", strings.NewReader(string(body)))
+	p.must(err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return 0
 	}
-	old.write("tokens", tokenOfA)
-	p.write("tokens", strings.Replace(tokenOfA, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d", 1))
-	use := func(c *Config, from *pki) {
-		c.TLS = certificate.Config{Cert: from.at("server.crt"), Key: from.at("server.key"), ClientCA: from.at("ca.pem")}
-		c.TokensFile = from.at("tokens")
-		c.AnalyzerTLS = certificate.ClientConfig{CA: from.at("ca.pem"), Cert: from.at("client.crt"), Key: from.at("client.key"), ServerName: "localhost"}
-		c.Targets[1].TLS = certificate.ClientConfig{Cert: from.at("client.crt"), Key: from.at("client.key")}
-	}
-	var packets atomic.Int64
-	server := old.secureAnalyzer(&packets)
-	config := quick(t, Target{ID: "a", URL: server.URL, Weight: 1}, Target{ID: "b", URL: old.secureAnalyzer(&packets).URL, Weight: 1})
-	use(&config, old)
-	s := startSystem(t, config)
-	taken := func(from *pki, token string) int {
-		t.Helper()
-		client, err := tls.LoadX509KeyPair(from.at("client.crt"), from.at("client.key"))
-		p.must(err)
-		transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: from.pool(), ServerName: "localhost", Certificates: []tls.Certificate{client}}}
-		_, body := s.newPacket(1)
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.Addr()+"/ingest", strings.NewReader(string(body)))
-		p.must(err)
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := transport.RoundTrip(request)
-		if err != nil {
-			return 0
-		}
-		_ = response.Body.Close()
-		return response.StatusCode
-	}
-	if status := taken(old, "a"); status != http.StatusAccepted {
-		t.Fatalf("before the change: %d", status)
-	}
-	before := s.present()
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// refusedFiles changes to files of which one cannot be used, while those of old are in use.
+func (p *pki) refusedFiles(s *system, old *pki) {
+	p.Helper()
 	for name, change := range map[string]func(*Config){
 		"certificate": func(c *Config) { c.TLS.Cert = p.at("x") },
 		"key":         func(c *Config) { c.TLS.Key = p.at("client.key") },
@@ -205,29 +193,52 @@ func TestOtherFiles(t *testing.T) {
 	} {
 		next := s.Config()
 		next.Targets = append(Targets{}, next.Targets...)
-		use(&next, p)
+		p.use(&next)
 		change(&next)
 		var restart *RestartRequiredError
-		checked, err := s.CheckConfig(next), s.Reconfigure(t.Context(), next)
+		checked, err := s.CheckConfig(next), s.Reconfigure(p.Context(), next)
 		if err == nil || checked == nil || errors.As(err, &restart) != strings.HasSuffix(name, "off") {
-			t.Errorf("%s: %v, checked: %v", name, err, checked)
+			p.Errorf("%s: %v, checked: %v", name, err, checked)
 		}
-		if status := taken(old, "a"); status != http.StatusAccepted {
-			t.Errorf("%s: after the refusal: %d", name, status)
+		if status := old.sendTo(s, "a"); status != http.StatusAccepted {
+			p.Errorf("%s: after the refusal: %d", name, status)
 		}
 	}
 	if n := len(s.credentials.clients); n != 1 {
-		t.Errorf("%d sets of client files are watched after the refusals", n)
+		p.Errorf("%d sets of client files are watched after the refusals", n)
 	}
+}
+
+// A configuration may name other files for certificates and tokens, of which the old ones may be
+// gone: the next handshakes have the new ones, and no analyzer is another one. Files that cannot
+// be used change nothing. To turn TLS or tokens on or off needs a restart.
+func TestOtherFiles(t *testing.T) {
+	old, p := newPKI(t), newPKI(t)
+	for _, one := range []*pki{old, p} {
+		one.issue("server", time.Now().Add(time.Hour))
+		one.issue("client", time.Now().Add(time.Hour))
+	}
+	old.write("tokens", tokenOfA)
+	p.write("tokens", strings.Replace(tokenOfA, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d", 1))
+	var packets atomic.Int64
+	server := old.secureAnalyzer(&packets)
+	config := quick(t, Target{ID: "a", URL: server.URL, Weight: 1}, Target{ID: "b", URL: old.secureAnalyzer(&packets).URL, Weight: 1})
+	old.use(&config)
+	s := startSystem(t, config)
+	if status := old.sendTo(s, "a"); status != http.StatusAccepted {
+		t.Fatalf("before the change: %d", status)
+	}
+	before := s.present()
+	p.refusedFiles(s, old)
 	p.must(os.RemoveAll(old.folder))
 	next := s.Config()
-	use(&next, p)
+	p.use(&next)
 	commit, err := s.StageCredentials(next.CredentialPaths())
 	p.must(err) // files that are not needed any more may be gone
 	commit()
 	p.must(s.Reconfigure(t.Context(), next))
 	p.must(s.CredentialFiles().Reload())
-	if oldStatus, status := taken(p, "a"), taken(p, "b"); oldStatus != http.StatusUnauthorized || status != http.StatusAccepted {
+	if oldStatus, status := p.sendTo(s, "a"), p.sendTo(s, "b"); oldStatus != http.StatusUnauthorized || status != http.StatusAccepted {
 		t.Errorf("the old token: %d, the new one: %d", oldStatus, status)
 	}
 	for i, one := range s.present() {

@@ -15,6 +15,27 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
+// brokenFile is a file that cannot be loaded, what its refusal names, and the members key and
+// value of that.
+type brokenFile struct{ text, names, key, value string }
+
+func brokenFiles(good string) []brokenFile {
+	return []brokenFile{
+		{"analyzers: [", "c.yaml", "", ""}, // no YAML: it says where
+		{"analyzers: []\n", "at least one analyzer", "analyzers", `""`},
+		{good + "sender_timeout_ms: soon\n", "sender_timeout_ms", "sender_timeout_ms", `"soon"`},
+		{good + "sender_timeout_ms: 0\n", "more than 0", "sender_timeout_ms", `0`},
+		{good + "sender_timeuot_ms: 5\n", "did you mean sender_timeout_ms", "sender_timeuot_ms", ``},
+		{good + "explain: \"off\"\n", "explain", "explain", `"off"`},
+		{good + "dedupe_window_sec: 7\n", "dedupe_window_sec", "dedupe_window_sec", `7`},
+		{good + "rate_burst: 7\n", "RATE_BURST", "rate_burst", `7`},
+		{good + "analyzer_ca: /none\n", "ANALYZER_CA", "analyzer_ca", `"/none"`},
+		{strings.Replace(good, "weight: 1", "weight: -1", 1), "weight", "weight", `-1`},
+		{strings.Replace(good, "http:", "ftp:", 1), "ftp:", "url", ``}, // it may have a password
+		{good + "shed: LOUD@1\n", "LOUD@1", "shed", `"LOUD@1"`},
+	}
+}
+
 // Under load each of a dozen broken files is refused with what is wrong, nothing changes, and
 // metric and event say so. The file that is mended after them applies.
 func TestBrokenReloads(t *testing.T) {
@@ -40,20 +61,7 @@ func TestBrokenReloads(t *testing.T) {
 		}
 		return list.Analyzers[0].Spec.Weight
 	}
-	for i, broken := range []struct{ text, names, key, value string }{
-		{"analyzers: [", "c.yaml", "", ""}, // no YAML: it says where
-		{"analyzers: []\n", "at least one analyzer", "analyzers", `""`},
-		{good + "sender_timeout_ms: soon\n", "sender_timeout_ms", "sender_timeout_ms", `"soon"`},
-		{good + "sender_timeout_ms: 0\n", "more than 0", "sender_timeout_ms", `0`},
-		{good + "sender_timeuot_ms: 5\n", "did you mean sender_timeout_ms", "sender_timeuot_ms", ``},
-		{good + "explain: \"off\"\n", "explain", "explain", `"off"`},
-		{good + "dedupe_window_sec: 7\n", "dedupe_window_sec", "dedupe_window_sec", `7`},
-		{good + "rate_burst: 7\n", "RATE_BURST", "rate_burst", `7`},
-		{good + "analyzer_ca: /none\n", "ANALYZER_CA", "analyzer_ca", `"/none"`},
-		{strings.Replace(good, "weight: 1", "weight: -1", 1), "weight", "weight", `-1`},
-		{strings.Replace(good, "http:", "ftp:", 1), "ftp:", "url", ``}, // it may have a password
-		{good + "shed: LOUD@1\n", "LOUD@1", "shed", `"LOUD@1"`},
-	} {
+	for i, broken := range brokenFiles(good) {
 		write(strings.ReplaceAll(broken.text, "weight: 1}", "weight: 9}"))
 		d.signal(syscall.SIGHUP)
 		d.awaitLog(notReloaded, 2*i+1)
