@@ -21,8 +21,8 @@ type Response struct {
 	// Unanswered closes the connection without a response, for clients that send a request
 	// again after that alone.
 	Unanswered bool
-	// Sent, unless nil, releases the memory of a long body. It is to be called when
-	// the body has been sent, or cannot be.
+	// Sent, unless nil, releases the memory of the body, which belongs to somebody else then.
+	// It is to be called when the body has been sent, or cannot be.
 	Sent func()
 }
 
@@ -110,9 +110,10 @@ func (p *ResponsePool) Get() *Response {
 	return new(Response)
 }
 
-// Put takes a response back whose body nobody uses any more.
+// Put takes a response back whose body nobody uses any more. One with Sent is not reused: its
+// body is not its own.
 func (p *ResponsePool) Put(r *Response) {
-	if cap(r.Body) <= MaxPooledBytes {
+	if r.Sent == nil && cap(r.Body) <= MaxPooledBytes {
 		*r = Response{Body: r.Body[:0]}
 		p.pool.Put(r)
 	}

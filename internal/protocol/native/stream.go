@@ -154,11 +154,8 @@ func (s *stream) store(c intake.Candidate) {
 func (s *stream) Handle(*eventloop.Loop) {
 	response := s.response
 	s.response = nil
-	long := response.Sent != nil
 	s.reply(response)
-	if !long {
-		s.handler.responses.Put(response)
-	}
+	s.handler.responses.Put(response)
 }
 
 func (s *stream) reply(r *http1.Response) {
