@@ -171,8 +171,11 @@ func TestAnalyzersComeAndGo(t *testing.T) {
 	if got := d.events("m0"); got["lease_granted"] != 1 || got["lease_ended"] != 1 || got["drained"] != 1 {
 		t.Errorf("stopped: %v", got)
 	}
-	await(t, "the one that was killed is removed", func() bool { return d.events("m1")["drained"] == 1 })
-	if got := d.events("m1"); got["lease_lapsed"] != 1 || got["lease_lost"] != 1 || got["lease_ended"] != 0 {
+	await(t, "the one that was killed is removed", func() bool {
+		got := d.events("m1")
+		return got["drained"] == 1 && got["lease_lost"] == 1
+	})
+	if got := d.events("m1"); got["lease_lapsed"] != 1 || got["lease_ended"] != 0 {
 		t.Errorf("killed: %v", got)
 	}
 	d.stop()
