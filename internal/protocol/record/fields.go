@@ -21,19 +21,19 @@ func NewFields(names ...string) *Fields {
 	f := &Fields{indices: make(map[string]int), parents: make(map[string]bool)}
 	for n, name := range names {
 		f.indices[name] = n
-		f.note(name)
+		f.allow(name)
 		for at, c := range name {
 			if c == '.' {
 				f.parents[name[:at]] = true
-				f.note(name[:at])
+				f.allow(name[:at])
 			}
 		}
 	}
 	return f
 }
 
-// note adds a name, which is not empty, to lengths.
-func (f *Fields) note(name string) { f.lengths[name[0]+name[len(name)-1]] |= 1 << (len(name) & 63) }
+// allow adds a name, which is not empty, to lengths.
+func (f *Fields) allow(name string) { f.lengths[name[0]+name[len(name)-1]] |= 1 << (len(name) & 63) }
 
 // mayHave reports whether a name may be an index or a parent.
 func (f *Fields) mayHave(name []byte) bool {
@@ -50,20 +50,51 @@ func (f *Fields) Find(object []byte, values [][]byte) {
 
 func (f *Fields) find(object, path []byte, values [][]byte) {
 	for name, value := range jsontext.Members(object) {
-		if len(path)+len(name) > cap(path)-1 {
-			continue // no name is that long
-		}
-		full := append(path, name...)
-		if !f.mayHave(full) {
-			continue
-		}
-		if n, known := f.indices[string(full)]; known && values[n] == nil && value[0] != 'n' {
-			values[n] = value
-		}
-		if value[0] == '{' && f.parents[string(full)] {
+		if full := f.note(path, name, value, values); full != nil {
 			f.find(value, append(full, '.'), values)
 		}
 	}
+}
+
+// findListed is Find for an object that an index lists completely.
+func (f *Fields) findListed(index *jsontext.Index, values [][]byte) {
+	clear(values)
+	var path [128]byte
+	members, _ := index.Members()
+	f.findMembers(index, members, path[:0], values)
+}
+
+func (f *Fields) findMembers(index *jsontext.Index, members []jsontext.Member, path []byte, values [][]byte) {
+	for n := 0; n < len(members); n++ {
+		m := &members[n]
+		inner := members[n+1:][:m.Inner]
+		if full := f.note(path, index.Name(m), index.Value(m), values); full != nil {
+			f.findMembers(index, inner, append(full, '.'), values)
+		}
+		n += len(inner)
+	}
+}
+
+// note sets the value of a member, unless it is set. If members of the value may have a name that
+// is looked for, it returns the name of the member, in the memory of the path before it.
+func (f *Fields) note(path, name, value []byte, values [][]byte) (full []byte) {
+	if len(path)+len(name) > cap(path)-1 {
+		return nil // no name is that long
+	}
+	full = name
+	if len(path) > 0 {
+		full = append(path, name...)
+	}
+	if !f.mayHave(full) {
+		return nil
+	}
+	if n, known := f.indices[string(full)]; known && values[n] == nil && value[0] != 'n' {
+		values[n] = value
+	}
+	if value[0] != '{' || !f.parents[string(full)] {
+		return nil
+	}
+	return append(path, name...)
 }
 
 // Text returns the text of a valid value that is a string, a number or a boolean, in scratch if
