@@ -181,8 +181,12 @@ func (d *Document) Unused() iter.Seq2[[]byte, []byte] {
 // there for it.
 func (d *Document) SetLevel(m *Message) {
 	for _, value := range d.values[:len(levelNames)] {
-		if value != nil && LevelOf(d.text(value)) != "" {
-			m.SetLevelOf(d.text(value))
+		if value == nil {
+			continue
+		}
+		text := d.text(value)
+		if level := LevelOf(text); level != "" {
+			m.setKnownLevel(level, text)
 			d.Use(value)
 			return
 		}

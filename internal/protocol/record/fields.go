@@ -9,35 +9,56 @@ import (
 // Fields finds members of JSON objects by name. A name with dots is that of a member in an
 // object in an object, or is one with dots itself. Fields may be used concurrently.
 type Fields struct {
-	indices map[string]int
-	parents map[string]bool // of names with dots
-	// lengths has bits for the lengths of names, by the sum of their first and last byte: most
-	// other names are not in it, and need no look-up.
-	lengths [256]uint64
+	names []fieldName
+	// first has, by the sum of their first and last byte, one more than the place of a name, or
+	// 0: most other names have none, and need no comparison.
+	first [256]uint8
 }
 
-// NewFields returns the Fields of names.
+// fieldName is a name of Fields.
+type fieldName struct {
+	name   string
+	index  int   // of its value; negative for a name that is a parent only
+	parent bool  // of names with dots
+	next   uint8 // one more than the place of the next name with the same sum, or 0
+}
+
+// NewFields returns the Fields of names, of which there are at most 255 with their parents.
 func NewFields(names ...string) *Fields {
-	f := &Fields{indices: make(map[string]int), parents: make(map[string]bool)}
+	f := new(Fields)
 	for n, name := range names {
-		f.indices[name] = n
-		f.allow(name)
+		f.place(name).index = n
 		for at, c := range name {
 			if c == '.' {
-				f.parents[name[:at]] = true
-				f.allow(name[:at])
+				f.place(name[:at]).parent = true
 			}
 		}
 	}
 	return f
 }
 
-// allow adds a name, which is not empty, to lengths.
-func (f *Fields) allow(name string) { f.lengths[name[0]+name[len(name)-1]] |= 1 << (len(name) & 63) }
+// place returns the place of a name, which is not empty and is added if it is new.
+func (f *Fields) place(name string) *fieldName {
+	if one := f.of([]byte(name)); one != nil {
+		return one
+	}
+	first := &f.first[name[0]+name[len(name)-1]]
+	f.names = append(f.names, fieldName{name: name, index: -1, next: *first})
+	*first = uint8(len(f.names))
+	return &f.names[len(f.names)-1]
+}
 
-// mayHave reports whether a name may be an index or a parent.
-func (f *Fields) mayHave(name []byte) bool {
-	return len(name) > 0 && f.lengths[name[0]+name[len(name)-1]]>>(len(name)&63)&1 != 0
+// of returns the place of a name, or nil.
+func (f *Fields) of(name []byte) *fieldName {
+	if len(name) == 0 {
+		return nil
+	}
+	for n := f.first[name[0]+name[len(name)-1]]; n != 0; n = f.names[n-1].next {
+		if one := &f.names[n-1]; one.name == string(name) {
+			return one
+		}
+	}
+	return nil
 }
 
 // Find sets the values of the members of a valid object by the index of their name: nil for
@@ -85,13 +106,14 @@ func (f *Fields) note(path, name, value []byte, values [][]byte) (full []byte) {
 	if len(path) > 0 {
 		full = append(path, name...)
 	}
-	if !f.mayHave(full) {
+	one := f.of(full)
+	if one == nil {
 		return nil
 	}
-	if n, known := f.indices[string(full)]; known && values[n] == nil && value[0] != 'n' {
+	if n := one.index; n >= 0 && values[n] == nil && value[0] != 'n' {
 		values[n] = value
 	}
-	if value[0] != '{' || !f.parents[string(full)] {
+	if value[0] != '{' || !one.parent {
 		return nil
 	}
 	return append(path, name...)
