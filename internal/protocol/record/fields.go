@@ -17,10 +17,10 @@ type Fields struct {
 
 // fieldName is a name of Fields.
 type fieldName struct {
-	name   string
-	index  int   // of its value; negative for a name that is a parent only
-	parent bool  // of names with dots
-	next   uint8 // one more than the place of the next name with the same sum, or 0
+	name  string
+	index int    // of its value; negative for a name that is a parent only
+	path  string // before the names of members in its value; empty if there are none with a name
+	next  uint8  // one more than the place of the next name with the same sum, or 0
 }
 
 // NewFields returns the Fields of names, of which there are at most 255 with their parents.
@@ -30,7 +30,7 @@ func NewFields(names ...string) *Fields {
 		f.place(name).index = n
 		for at, c := range name {
 			if c == '.' {
-				f.place(name[:at]).parent = true
+				f.place(name[:at]).path = name[:at+1]
 			}
 		}
 	}
@@ -39,7 +39,7 @@ func NewFields(names ...string) *Fields {
 
 // place returns the place of a name, which is not empty and is added if it is new.
 func (f *Fields) place(name string) *fieldName {
-	if one := f.of([]byte(name)); one != nil {
+	if one := f.of("", []byte(name)); one != nil {
 		return one
 	}
 	first := &f.first[name[0]+name[len(name)-1]]
@@ -48,13 +48,18 @@ func (f *Fields) place(name string) *fieldName {
 	return &f.names[len(f.names)-1]
 }
 
-// of returns the place of a name, or nil.
-func (f *Fields) of(name []byte) *fieldName {
+// of returns the place of a name behind a path, or nil.
+func (f *Fields) of(path string, name []byte) *fieldName {
 	if len(name) == 0 {
 		return nil
 	}
-	for n := f.first[name[0]+name[len(name)-1]]; n != 0; n = f.names[n-1].next {
-		if one := &f.names[n-1]; one.name == string(name) {
+	sum := name[0]
+	if path != "" {
+		sum = path[0]
+	}
+	for n := f.first[sum+name[len(name)-1]]; n != 0; n = f.names[n-1].next {
+		one := &f.names[n-1]
+		if len(one.name) == len(path)+len(name) && one.name[len(path):] == string(name) && one.name[:len(path)] == path {
 			return one
 		}
 	}
@@ -65,14 +70,18 @@ func (f *Fields) of(name []byte) *fieldName {
 // one that is missing or null. Of several with one name the first counts.
 func (f *Fields) Find(object []byte, values [][]byte) {
 	clear(values)
-	var path [128]byte
-	f.find(object, path[:0], values)
+	f.find(object, "", values)
 }
 
-func (f *Fields) find(object, path []byte, values [][]byte) {
+func (f *Fields) find(object []byte, path string, values [][]byte) {
 	for name, value := range jsontext.Members(object) {
-		if full := f.note(path, name, value, values); full != nil {
-			f.find(value, append(full, '.'), values)
+		one := f.of(path, name)
+		if one == nil {
+			continue
+		}
+		one.set(value, values)
+		if value[0] == '{' && one.path != "" {
+			f.find(value, one.path, values)
 		}
 	}
 }
@@ -80,43 +89,31 @@ func (f *Fields) find(object, path []byte, values [][]byte) {
 // findListed is Find for an object that an index lists completely.
 func (f *Fields) findListed(index *jsontext.Index, values [][]byte) {
 	clear(values)
-	var path [128]byte
 	members, _ := index.Members()
-	f.findMembers(index, members, path[:0], values)
+	f.findMembers(index, members, "", values)
 }
 
-func (f *Fields) findMembers(index *jsontext.Index, members []jsontext.Member, path []byte, values [][]byte) {
+func (f *Fields) findMembers(index *jsontext.Index, members []jsontext.Member, path string, values [][]byte) {
 	for n := 0; n < len(members); n++ {
 		m := &members[n]
 		inner := members[n+1:][:m.Inner]
-		if full := f.note(path, index.Name(m), index.Value(m), values); full != nil {
-			f.findMembers(index, inner, append(full, '.'), values)
-		}
 		n += len(inner)
+		one := f.of(path, index.Name(m))
+		if one == nil {
+			continue
+		}
+		one.set(index.Value(m), values)
+		if len(inner) > 0 && one.path != "" {
+			f.findMembers(index, inner, one.path, values)
+		}
 	}
 }
 
-// note sets the value of a member, unless it is set. If members of the value may have a name that
-// is looked for, it returns the name of the member, in the memory of the path before it.
-func (f *Fields) note(path, name, value []byte, values [][]byte) (full []byte) {
-	if len(path)+len(name) > cap(path)-1 {
-		return nil // no name is that long
+// set sets the value of the name, unless it is set.
+func (n *fieldName) set(value []byte, values [][]byte) {
+	if n.index >= 0 && values[n.index] == nil && value[0] != 'n' {
+		values[n.index] = value
 	}
-	full = name
-	if len(path) > 0 {
-		full = append(path, name...)
-	}
-	one := f.of(full)
-	if one == nil {
-		return nil
-	}
-	if n := one.index; n >= 0 && values[n] == nil && value[0] != 'n' {
-		values[n] = value
-	}
-	if value[0] != '{' || !one.parent {
-		return nil
-	}
-	return append(path, name...)
 }
 
 // Text returns the text of a valid value that is a string, a number or a boolean, in scratch if
