@@ -29,6 +29,7 @@ func FuzzIndex(f *testing.F) {
 		` { "log" : { "level" : "fatal" , "x" : null } , "event" : { "original" : "\u0041" } , "input" : true , "a\u0062" : 1e5 } `,
 		`{"host":{"name":{"name":1}},"host":"h","service.name":"","":{"":{"":1}},"message":{"a":"` + "\xff" + `"}}`,
 		`{"message":"","a":` + strings.Repeat(`{"`+strings.Repeat("n", 20)+`":`, 20) + `1` + strings.Repeat("}", 21),
+		`{"message":"m","a":` + strings.Repeat(`{"n":`, 20) + `1` + strings.Repeat("}", 21),
 		`{}`, `[{"message":"m"}]`, `{"message":"m"`, `{"message":"m"}x`,
 	} {
 		f.Add([]byte(text))
@@ -56,6 +57,19 @@ func TestManyMembers(t *testing.T) {
 	got := messageOf([]byte(text), func(d *Document) { _, _ = d.Parse([]byte(text), testFields) })
 	if !strings.Contains(got, `"message":"m"`) || !strings.Contains(got, `"s" [`) || strings.Count(got, `"a.b":"1"`) != count {
 		t.Errorf("%.300q", got)
+	}
+}
+
+// A name in an object is not that of the same length in another one.
+func TestFieldsOfObjects(t *testing.T) {
+	f := NewFields("ab.n", "ac.m")
+	for text, want := range map[string]string{
+		`{"ab":{"n":1},"ac":{"m":2}}`: `["1" "2"]`, `{"ab":{"m":1},"ac":{"n":2}}`: `["" ""]`, `{"ab.n":1,"n":2,"":{"n":3}}`: `["1" ""]`,
+	} {
+		values := make([][]byte, 2)
+		if f.Find([]byte(text), values); fmt.Sprintf("%q", values) != want {
+			t.Errorf("%s: %q, want %s", text, values, want)
+		}
 	}
 }
 
