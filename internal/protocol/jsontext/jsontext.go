@@ -1,7 +1,7 @@
 // Package jsontext reads JSON (RFC 8259) where it stands: Scan validates a value, and the other
 // functions take valid values apart. None of them makes a tree, so that a text takes no memory
-// beside its own, except an Index, which is bounded. Invalid UTF-8 within strings is for the reader to replace. All functions may
-// be called concurrently.
+// beside its own, except an Index, which is bounded. Invalid UTF-8 within strings is for the
+// reader to replace. All functions may be called concurrently.
 package jsontext
 
 import (
