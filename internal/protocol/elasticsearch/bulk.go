@@ -122,8 +122,7 @@ func (p *Protocol) translate(ctx context.Context, t *translator, d destination, 
 			return errItems
 		}
 		refusal := t.do(&one)
-		var unavailable record.UnavailableError
-		if errors.As(refusal, &unavailable) {
+		if _, unavailable := errors.AsType[record.UnavailableError](refusal); unavailable {
 			return refusal
 		}
 		if answered.items, err = p.receiver.Enlarge(ctx, answered.items, answered.room(&one)); err != nil {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
@@ -93,15 +92,13 @@ func (*translator) check(one *action) error {
 // add translates a document for an index. The error says what is bad about the document, or is
 // a record.UnavailableError.
 func (t *translator) add(index, id, source []byte) error {
-	object, err := jsontext.Valid(source)
-	switch {
+	d, m := &t.document, &t.message
+	switch isObject, err := d.Parse(source, documentFields); {
 	case err != nil:
 		return err
-	case jsontext.KindOf(object) != jsontext.Object:
+	case !isObject:
 		return errNoObject
 	}
-	d, m := &t.document, &t.message
-	d.Read(object, documentFields)
 	t.beginMessage()
 	m.SetString("input", "elasticsearch")
 	m.Set("es.index", index)

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
@@ -54,15 +53,13 @@ type Translated struct {
 // arrived at a time. It is lenient: no member is required, and what has an unexpected type is
 // metadata.
 func (t *Translator) Translate(text []byte, sender netip.Addr, arrival time.Time) (Translated, error) {
-	object, err := jsontext.Valid(text)
-	if err != nil {
+	d, m := &t.document, &t.message
+	switch isObject, err := d.Parse(text, fields); {
+	case err != nil:
 		return Translated{}, err
-	}
-	if jsontext.KindOf(object) != jsontext.Object {
+	case !isObject:
 		return Translated{}, errNoObject
 	}
-	d, m := &t.document, &t.message
-	d.Read(object, fields)
 	nano, timed := record.ParseTime(d.Text(fieldTimestamp))
 	skewed := m.BeginAt(nano, arrival)
 	if timed {

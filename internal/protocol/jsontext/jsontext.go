@@ -1,7 +1,7 @@
 // Package jsontext reads JSON (RFC 8259) where it stands: Scan validates a value, and the other
 // functions take valid values apart. None of them makes a tree, so that a text takes no memory
-// beside its own. Invalid UTF-8 within strings is for the reader to replace. All functions may
-// be called concurrently.
+// beside its own, except an Index, which is bounded. Invalid UTF-8 within strings is for the
+// reader to replace. All functions may be called concurrently.
 package jsontext
 
 import (
@@ -30,15 +30,8 @@ func Scan(text []byte, at int) (end int, err error) {
 // Valid returns the value of a text that is one value with white space around it, or why the
 // text is none.
 func Valid(text []byte) (value []byte, err error) {
-	start := Space(text, 0)
-	end, err := Scan(text, start)
-	if err != nil {
-		return nil, err
-	}
-	if rest := Space(text, end); rest < len(text) {
-		return nil, unexpected(text, rest, "the end")
-	}
-	return text[start:end], nil
+	s := scanner{text: text}
+	return s.only()
 }
 
 // Space returns the offset of the first byte, from an offset on, that is not white space.
@@ -60,6 +53,9 @@ func unexpected(text []byte, at int, want string) error {
 type scanner struct {
 	text  []byte
 	fault error
+	// lists is set while members are to be added, and full if some could not be.
+	members     []Member
+	lists, full bool
 }
 
 const refused = -1
@@ -67,6 +63,19 @@ const refused = -1
 func (s *scanner) refuse(at int, want string) int {
 	s.fault = unexpected(s.text, at, want)
 	return refused
+}
+
+// only reads a text that is one value with white space around it; see Valid.
+func (s *scanner) only() (value []byte, err error) {
+	start := Space(s.text, 0)
+	end := s.value(start, MaxDepth)
+	if end < 0 {
+		return nil, s.fault
+	}
+	if rest := Space(s.text, end); rest < len(s.text) {
+		return nil, unexpected(s.text, rest, "the end")
+	}
+	return s.text[start:end], nil
 }
 
 func (s *scanner) value(at, depth int) int {
@@ -84,7 +93,11 @@ func (s *scanner) value(at, depth int) int {
 		if c == '{' {
 			return s.object(at+1, depth-1)
 		}
-		return s.array(at+1, depth-1)
+		lists := s.lists
+		s.lists = false
+		at = s.array(at+1, depth-1)
+		s.lists = lists
+		return at
 	case 't':
 		return s.word(at, "true")
 	case 'f':
@@ -113,14 +126,22 @@ func (s *scanner) object(at, depth int) int {
 		if at >= len(s.text) || s.text[at] != '"' {
 			return s.refuse(at, "a name")
 		}
+		name, member := at+1, refused
 		if at = s.string(at); at < 0 {
 			return refused
+		}
+		if s.lists {
+			member = s.list(name, at-1)
 		}
 		if at = Space(s.text, at); at >= len(s.text) || s.text[at] != ':' {
 			return s.refuse(at, "a colon")
 		}
-		if at = s.value(Space(s.text, at+1), depth); at < 0 {
+		value := Space(s.text, at+1)
+		if at = s.value(value, depth); at < 0 {
 			return refused
+		}
+		if member >= 0 {
+			s.listValue(member, value, at)
 		}
 		at = Space(s.text, at)
 		switch {

@@ -36,6 +36,7 @@ func FuzzJSON(f *testing.F) {
 }
 
 func check(t *testing.T, text []byte) {
+	checkIndex(t, new(Index), text)
 	value, err := Valid(text)
 	if valid := json.Valid(text); valid != (err == nil) {
 		if valid && depth(text) > MaxDepth {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
@@ -159,8 +158,7 @@ func (t *translator) setLevel(line []byte) {
 	if len(line) == 0 || line[0] != '{' {
 		return
 	}
-	if object, err := jsontext.Valid(line); err == nil {
-		t.document.Read(object, lineFields)
+	if isObject, err := t.document.Parse(line, lineFields); isObject && err == nil {
 		t.document.SetTo(&t.message)
 	}
 }

@@ -39,6 +39,7 @@ func NewDocumentFields(names ...string) *DocumentFields {
 // be used concurrently.
 type Document struct {
 	object  []byte
+	index   jsontext.Index
 	values  [][]byte // by the index of DocumentFields
 	used    [][]byte // values that are no metadata
 	scratch []byte
@@ -48,12 +49,33 @@ type Document struct {
 
 // Read reads a valid JSON object.
 func (d *Document) Read(object []byte, fields *DocumentFields) {
+	_, _ = d.index.Read(object)
+	d.find(object, fields)
+}
+
+// Parse reads a text that is a JSON object with white space around it. The error is that of
+// jsontext.Valid; isObject is false if the text is another value.
+func (d *Document) Parse(text []byte, fields *DocumentFields) (isObject bool, err error) {
+	object, err := d.index.Read(text)
+	if err != nil || jsontext.KindOf(object) != jsontext.Object {
+		return false, err
+	}
+	d.find(object, fields)
+	return true, nil
+}
+
+// find finds the fields of the object that the index has read.
+func (d *Document) find(object []byte, fields *DocumentFields) {
 	if cap(d.values) < fields.count {
 		d.values = make([][]byte, fields.count)
 		d.skip = d.isUsed
 	}
 	d.object, d.values, d.used = object, d.values[:fields.count], d.used[:0]
-	fields.fields.Find(object, d.values)
+	if _, all := d.index.Members(); all {
+		fields.fields.findListed(&d.index, d.values)
+	} else {
+		fields.fields.Find(object, d.values)
+	}
 }
 
 // Value returns the value of the name of that index, or nil.
@@ -70,10 +92,14 @@ func (d *Document) Text(indices ...int) []byte {
 }
 
 func (d *Document) text(value []byte) []byte {
-	if bytes.IndexByte(value, '\\') < 0 || jsontext.KindOf(value) != jsontext.String {
+	if value == nil || jsontext.KindOf(value) != jsontext.String {
 		return Text(value, nil)
 	}
-	d.scratch = jsontext.AppendDecoded(d.scratch[:0], jsontext.Content(value))
+	content := jsontext.Content(value)
+	if bytes.IndexByte(content, '\\') < 0 {
+		return content
+	}
+	d.scratch = jsontext.AppendDecoded(d.scratch[:0], content)
 	return d.scratch
 }
 
@@ -120,7 +146,12 @@ func (d *Document) Emitter(services, instances []int, sender netip.Addr) []byte 
 // AddTo sets level and message, unless they are set, and adds all other members as metadata;
 // see SetTo.
 func (d *Document) AddTo(m *Message) {
-	if d.SetTo(m) {
+	if !d.SetTo(m) {
+		return
+	}
+	if _, all := d.index.Members(); all {
+		m.addListed(&d.index, d.skip)
+	} else {
 		m.AddMembers(d.object, d.skip)
 	}
 }
@@ -150,8 +181,12 @@ func (d *Document) Unused() iter.Seq2[[]byte, []byte] {
 // there for it.
 func (d *Document) SetLevel(m *Message) {
 	for _, value := range d.values[:len(levelNames)] {
-		if value != nil && LevelOf(d.text(value)) != "" {
-			m.SetLevelOf(d.text(value))
+		if value == nil {
+			continue
+		}
+		text := d.text(value)
+		if level := LevelOf(text); level != "" {
+			m.setKnownLevel(level, text)
 			d.Use(value)
 			return
 		}

@@ -9,60 +9,110 @@ import (
 // Fields finds members of JSON objects by name. A name with dots is that of a member in an
 // object in an object, or is one with dots itself. Fields may be used concurrently.
 type Fields struct {
-	indices map[string]int
-	parents map[string]bool // of names with dots
-	// lengths has bits for the lengths of names, by the sum of their first and last byte: most
-	// other names are not in it, and need no look-up.
-	lengths [256]uint64
+	names []fieldName
+	// first has, by the sum of their first and last byte, one more than the place of a name, or
+	// 0: most other names have none, and need no comparison.
+	first [256]uint8
 }
 
-// NewFields returns the Fields of names.
+// fieldName is a name of Fields.
+type fieldName struct {
+	name  string
+	index int    // of its value; negative for a name that is a parent only
+	path  string // before the names of members in its value; empty if there are none with a name
+	next  uint8  // one more than the place of the next name with the same sum, or 0
+}
+
+// NewFields returns the Fields of names, of which there are at most 255 with their parents.
 func NewFields(names ...string) *Fields {
-	f := &Fields{indices: make(map[string]int), parents: make(map[string]bool)}
+	f := new(Fields)
 	for n, name := range names {
-		f.indices[name] = n
-		f.note(name)
+		f.place(name).index = n
 		for at, c := range name {
 			if c == '.' {
-				f.parents[name[:at]] = true
-				f.note(name[:at])
+				f.place(name[:at]).path = name[:at+1]
 			}
 		}
 	}
 	return f
 }
 
-// note adds a name, which is not empty, to lengths.
-func (f *Fields) note(name string) { f.lengths[name[0]+name[len(name)-1]] |= 1 << (len(name) & 63) }
+// place returns the place of a name, which is not empty and is added if it is new.
+func (f *Fields) place(name string) *fieldName {
+	if one := f.of("", []byte(name)); one != nil {
+		return one
+	}
+	first := &f.first[name[0]+name[len(name)-1]]
+	f.names = append(f.names, fieldName{name: name, index: -1, next: *first})
+	*first = uint8(len(f.names))
+	return &f.names[len(f.names)-1]
+}
 
-// mayHave reports whether a name may be an index or a parent.
-func (f *Fields) mayHave(name []byte) bool {
-	return len(name) > 0 && f.lengths[name[0]+name[len(name)-1]]>>(len(name)&63)&1 != 0
+// of returns the place of a name behind a path, or nil.
+func (f *Fields) of(path string, name []byte) *fieldName {
+	if len(name) == 0 {
+		return nil
+	}
+	sum := name[0]
+	if path != "" {
+		sum = path[0]
+	}
+	for n := f.first[sum+name[len(name)-1]]; n != 0; n = f.names[n-1].next {
+		one := &f.names[n-1]
+		if len(one.name) == len(path)+len(name) && one.name[len(path):] == string(name) && one.name[:len(path)] == path {
+			return one
+		}
+	}
+	return nil
 }
 
 // Find sets the values of the members of a valid object by the index of their name: nil for
 // one that is missing or null. Of several with one name the first counts.
 func (f *Fields) Find(object []byte, values [][]byte) {
 	clear(values)
-	var path [128]byte
-	f.find(object, path[:0], values)
+	f.find(object, "", values)
 }
 
-func (f *Fields) find(object, path []byte, values [][]byte) {
+func (f *Fields) find(object []byte, path string, values [][]byte) {
 	for name, value := range jsontext.Members(object) {
-		if len(path)+len(name) > cap(path)-1 {
-			continue // no name is that long
-		}
-		full := append(path, name...)
-		if !f.mayHave(full) {
+		one := f.of(path, name)
+		if one == nil {
 			continue
 		}
-		if n, known := f.indices[string(full)]; known && values[n] == nil && value[0] != 'n' {
-			values[n] = value
+		one.set(value, values)
+		if value[0] == '{' && one.path != "" {
+			f.find(value, one.path, values)
 		}
-		if value[0] == '{' && f.parents[string(full)] {
-			f.find(value, append(full, '.'), values)
+	}
+}
+
+// findListed is Find for an object that an index lists completely.
+func (f *Fields) findListed(index *jsontext.Index, values [][]byte) {
+	clear(values)
+	members, _ := index.Members()
+	f.findMembers(index, members, "", values)
+}
+
+func (f *Fields) findMembers(index *jsontext.Index, members []jsontext.Member, path string, values [][]byte) {
+	for n := 0; n < len(members); n++ {
+		m := &members[n]
+		inner := members[n+1:][:m.Inner]
+		n += len(inner)
+		one := f.of(path, index.Name(m))
+		if one == nil {
+			continue
 		}
+		one.set(index.Value(m), values)
+		if len(inner) > 0 && one.path != "" {
+			f.findMembers(index, inner, one.path, values)
+		}
+	}
+}
+
+// set sets the value of the name, unless it is set.
+func (n *fieldName) set(value []byte, values [][]byte) {
+	if n.index >= 0 && values[n.index] == nil && value[0] != 'n' {
+		values[n.index] = value
 	}
 }
 

@@ -29,54 +29,79 @@ func (m *Message) AddMembers(object []byte, skip func(value []byte) bool) {
 // AddJSON adds a valid JSON value as metadata under the content of a JSON string; see
 // AddMembers.
 func (m *Message) AddJSON(name, value []byte) {
-	m.path = append(m.path[:0], name...)
-	m.addJSON(value, nil, 1)
+	if m.addValue(0, name, value, nil, 1) {
+		m.addMembers(value, nil, len(m.path), 2)
+	}
+}
+
+// addListed is AddMembers for an object that an index lists completely.
+func (m *Message) addListed(index *jsontext.Index, skip func(value []byte) bool) {
+	members, _ := index.Members()
+	m.addInner(index, members, skip, 0, 1)
+}
+
+// addInner adds members under the first bytes of the path.
+func (m *Message) addInner(index *jsontext.Index, members []jsontext.Member, skip func(value []byte) bool, prefix, depth int) {
+	for n := 0; n < len(members); n++ {
+		one := &members[n]
+		inner := members[n+1:][:one.Inner]
+		if m.addValue(prefix, index.Name(one), index.Value(one), skip, depth) {
+			m.addInner(index, inner, skip, len(m.path), depth+1)
+		}
+		n += len(inner)
+	}
 }
 
 // addMembers adds members under the first bytes of the path.
 func (m *Message) addMembers(object []byte, skip func(value []byte) bool, prefix, depth int) {
 	for name, value := range jsontext.Members(object) {
-		m.path = append(m.path[:prefix], name...)
-		m.addJSON(value, skip, depth)
+		if m.addValue(prefix, name, value, skip, depth) {
+			m.addMembers(value, skip, len(m.path), depth+1)
+		}
 	}
 }
 
-// addJSON adds a value under the path.
-func (m *Message) addJSON(value []byte, skip func(value []byte) bool, depth int) {
+// addValue adds a value under the first bytes of the path and the name. It reports whether the
+// value is an object whose members are to be added instead, under the path.
+func (m *Message) addValue(prefix int, name, value []byte, skip func(value []byte) bool, depth int) (members bool) {
 	if skip != nil && skip(value) {
-		return
+		return false
 	}
 	if m.tooLarge = m.tooLarge || len(m.metadata)+len(m.types) > maxFlattened; m.tooLarge {
-		return
+		return false
+	}
+	if prefix > 0 {
+		m.path = append(m.path[:prefix], name...)
+		name = m.path
 	}
 	switch jsontext.KindOf(value) {
 	case jsontext.String:
-		m.addContent(m.path, jsontext.Content(value))
+		m.addContent(name, jsontext.Content(value))
 	case jsontext.Number:
-		m.addTypedContent(value, numberType(value))
+		m.addTypedContent(name, value, numberType(value))
 	case jsontext.True, jsontext.False:
-		m.addTypedContent(value, Bool)
+		m.addTypedContent(name, value, Bool)
 	case jsontext.Null:
-		m.addTypedContent(nil, Empty)
+		m.addTypedContent(name, nil, Empty)
 	case jsontext.Object:
-		if depth < maxDepth && len(m.path) < maxPrefix && !jsontext.IsEmpty(value) {
-			m.path = append(m.path, '.')
-			m.addMembers(value, skip, len(m.path), depth+1)
-			return
+		if depth < maxDepth && len(name) < maxPrefix && !jsontext.IsEmpty(value) {
+			m.path = append(append(m.path[:prefix], name[prefix:]...), '.')
+			return true
 		}
 		fallthrough
 	default:
 		m.scratch = jsontext.AppendCompact(m.scratch[:0], value)
 		end := len(m.scratch)
 		m.scratch = m.appendText(m.scratch, m.scratch[:end])
-		m.addTypedContent(m.scratch[end:], JSON)
+		m.addTypedContent(name, m.scratch[end:], JSON)
 	}
+	return false
 }
 
-// addTypedContent adds a value that is no text under the path.
-func (m *Message) addTypedContent(content []byte, kind byte) {
-	m.addContent(m.path, content)
-	m.types = append(m.beginMember(m.types, m.path, true), kind, '"')
+// addTypedContent is addContent for a value that is no text.
+func (m *Message) addTypedContent(name, content []byte, kind byte) {
+	m.addContent(name, content)
+	m.types = append(m.beginMember(m.types, name, true), kind, '"')
 }
 
 // addContent adds metadata, the name and the value of which are contents of JSON strings.

@@ -138,11 +138,19 @@ func LevelOf(text []byte) string {
 // its usual name is kept as severity_text. An unknown text is the level itself, if it is not
 // longer than 64 bytes.
 func (m *Message) SetLevelOf(text []byte) {
-	switch m.level = LevelOf(text); {
-	case m.level != "" && string(text) != m.level:
-		m.Set("severity_text", text)
-	case m.level == "" && len(text) <= maxLevelBytes:
+	if level := LevelOf(text); level != "" {
+		m.setKnownLevel(level, text)
+		return
+	}
+	if m.level = ""; len(text) <= maxLevelBytes {
 		m.SetLevelText(text)
+	}
+}
+
+// setKnownLevel sets the level that a text means; see SetLevelOf.
+func (m *Message) setKnownLevel(level string, text []byte) {
+	if m.level = level; string(text) != level {
+		m.Set("severity_text", text)
 	}
 }
 

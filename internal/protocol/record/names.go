@@ -20,7 +20,7 @@ func (c *nameCache) of(name []byte) *writtenName {
 	if len(name) == 0 || len(name) > maxCachedName {
 		return nil
 	}
-	return &c[(7*len(name)+int(name[0])+5*int(name[len(name)-1]))%len(c)]
+	return &c[(7*len(name)+int(name[0])+5*int(name[len(name)-1])+11*int(name[len(name)/2]))%len(c)]
 }
 
 // beginMember appends the comma, the name and the quote of the value. The name is the content

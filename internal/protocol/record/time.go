@@ -30,6 +30,9 @@ func ParseTime(text []byte) (nano int64, ok bool) {
 	if len(text) > maxTimeBytes {
 		return 0, false
 	}
+	if nano, ok = parseUTC(text); ok {
+		return nano, true
+	}
 	if nano, ok = ParseEpoch(text); ok {
 		return nano, true
 	}
@@ -53,9 +56,48 @@ var timeLayouts = [...]string{
 	"2006-01-02T15:04:05Z07", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02",
 }
 
+// parseUTC is ParseTime for times as most documents have them: as time.RFC3339, with Z and up to
+// nine digits of a fraction. It refuses other ones.
+func parseUTC(text []byte) (nano int64, ok bool) {
+	const shortest = "2006-01-02T15:04:05Z"
+	if len(text) < len(shortest) || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[len(text)-1] != 'Z' {
+		return 0, false
+	}
+	year, month, day := decimal(text[:4]), decimal(text[5:7]), decimal(text[8:10])
+	hour, minute, second := decimal(text[11:13]), decimal(text[14:16]), decimal(text[17:19])
+	if uint(year-1970) > lastYear-1970 || uint(month-1) > 11 || day < 1 || uint(hour) > 23 || uint(minute) > 59 || uint(second) > 59 {
+		return 0, false
+	}
+	if fraction := text[len(shortest)-1 : len(text)-1]; len(fraction) > 0 {
+		digits := len(fraction) - 1
+		if nano = int64(decimal(fraction[1:])); fraction[0] != '.' || digits < 1 || digits > 9 || nano < 0 {
+			return 0, false
+		}
+		for ; digits < 9; digits++ {
+			nano *= 10
+		}
+	}
+	date := time.Date(year, time.Month(month), day, hour, minute, second, int(nano), time.UTC)
+	nano = date.UnixNano()
+	return nano, date.Day() == day && nano > 0
+}
+
+// decimal returns a number of a few digits, which is negative if there is another character.
+func decimal(digits []byte) (n int) {
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+// lastYear is the last one of which every time has a number of nanoseconds.
+const lastYear = 2261
+
 // inRange reports whether a time is after 1970 and has a number of nanoseconds.
 func inRange(t time.Time) bool {
-	const lastYear = 2261
 	return t.Year() >= 1970 && t.Year() <= lastYear && t.UnixNano() > 0
 }
 
