@@ -126,9 +126,29 @@ func (t *Table) replay(k int) {
 // credit adds m messages to all deficits by the shares and returns the position of the
 // largest deficit.
 func (t *Table) credit(m int64) int {
-	if len(t.deficits) <= maxDirect {
-		return t.creditEach(m)
+	if len(t.deficits) > maxDirect {
+		return t.creditLazily(m)
 	}
+	return t.creditEach(m)
+}
+
+// creditEach is credit that adds to each deficit.
+func (t *Table) creditEach(m int64) int {
+	deficits := t.deficits
+	shares := t.shares[:len(deficits)]
+	best, highest := 0, int64(math.MinInt64)
+	for k, share := range shares {
+		deficit := deficits[k] + share*m
+		deficits[k] = deficit
+		if deficit > highest {
+			best, highest = k, deficit
+		}
+	}
+	return best
+}
+
+// creditLazily is credit that adds to credited.
+func (t *Table) creditLazily(m int64) int {
 	if t.credited+m > maxCredited {
 		t.settle()
 	}
@@ -159,21 +179,6 @@ func (t *Table) largest(all []group) (best *group) {
 		one := &all[i]
 		if deficit := one.deficit + one.share*t.credited; deficit > highest || deficit == highest && one.best < best.best {
 			best, highest = one, deficit
-		}
-	}
-	return best
-}
-
-// creditEach is credit that adds to each deficit.
-func (t *Table) creditEach(m int64) int {
-	deficits := t.deficits
-	shares := t.shares[:len(deficits)]
-	best, highest := 0, int64(math.MinInt64)
-	for k, share := range shares {
-		deficit := deficits[k] + share*m
-		deficits[k] = deficit
-		if deficit > highest {
-			best, highest = k, deficit
 		}
 	}
 	return best

@@ -59,9 +59,9 @@ type Table struct {
 	deficits []int64
 	// credited are messages whose shares are not yet in deficits; see credit.
 	credited int64
-	groups   groups
 
 	deviation deviation
+	groups    groups // see credit
 }
 
 const (
