@@ -2,6 +2,7 @@ package fairshare
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -36,7 +37,8 @@ type group struct {
 	// is deficits[best].
 	best    int
 	deficit int64
-	// The matches of a group of n members are n winners, from index 1 on, and the members.
+	// The matches of a group of n members are n-1 winners, the last one at index 1, and the
+	// members, from left to right in the order of their positions.
 	from, members int
 }
 
@@ -86,24 +88,24 @@ func (t *Table) regroup() {
 func (t *Table) newGroup(share int64, from, to int) group {
 	g, n := &t.groups, to-from
 	matches := g.matches[2*from : 2*to]
+	first := 1 << bits.Len(uint(n-1)) // of the lowest level, which need not be full
 	for i, key := range g.order[from:to] {
-		k := int(key % MaxMembers)
-		g.of[k], g.leaf[k], matches[n+i] = len(g.all), n+i, k
+		k, leaf := int(key%MaxMembers), first+i
+		if leaf >= 2*n {
+			leaf -= n
+		}
+		g.of[k], g.leaf[k], matches[leaf] = len(g.all), leaf, k
 	}
 	for i := n - 1; i > 0; i-- {
-		matches[i] = t.winner(matches[2*i], matches[2*i+1])
+		left, right := matches[2*i], matches[2*i+1]
+		if t.deficits[left] >= t.deficits[right] {
+			matches[i] = left
+		} else {
+			matches[i] = right
+		}
 	}
 	best := matches[1]
 	return group{share: share, best: best, deficit: t.deficits[best], from: 2 * from, members: n}
-}
-
-// winner returns which of two positions of a group has the larger deficit, the first one of
-// equal ones.
-func (t *Table) winner(a, b int) int {
-	if da, db := t.deficits[a], t.deficits[b]; da > db || da == db && a < b {
-		return a
-	}
-	return b
 }
 
 // replay updates the matches of the member at a position.
@@ -111,10 +113,12 @@ func (t *Table) replay(k int) {
 	g := &t.groups
 	one := &g.all[g.of[k]]
 	matches := g.matches[one.from : one.from+2*one.members]
-	best, highest := k, t.deficits[k]
+	deficits := t.deficits
+	best, highest := k, deficits[k]
 	for i := g.leaf[k]; i > 1; i /= 2 {
 		other := matches[i^1]
-		if d := t.deficits[other]; d > highest || d == highest && other < best {
+		d := deficits[other]
+		if d+int64(i&1) > highest { // the left one of equal ones wins
 			best, highest = other, d
 		}
 		matches[i/2] = best
