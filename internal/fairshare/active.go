@@ -73,6 +73,7 @@ func (t *Table) apportion() {
 		t.shares[k] = next - previous
 		previous = next
 	}
+	t.groups.valid = false
 }
 
 // spread distributes a deficit over the active members by their shares, rounded

@@ -11,8 +11,9 @@ import (
 // each deficit for each packet.
 func TestLazyCreditIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.OneOf(rapid.Just(2*maxDirect), rapid.IntRange(maxDirect+1, 4*maxDirect)).Draw(t, "members")
+		n := rapid.OneOf(rapid.Just(maxDirect+1), rapid.Just(2*maxDirect), rapid.IntRange(maxDirect+1, 4*maxDirect)).Draw(t, "members")
 		kinds := rapid.OneOf(rapid.Just([]float64{1, 3}), // the shares are exact, so that many deficits are equal
+			rapid.SliceOfN(rapid.Float64Range(1, 2), 40, 80), // many groups
 			rapid.SliceOfN(rapid.SampledFrom([]float64{1, 1, 1, 2, 3, 0.001, 1e6}), 1, 5)).Draw(t, "weights")
 		var lazy, each Table
 		for i := range n {
@@ -57,25 +58,38 @@ func TestLazyCreditIsExact(t *testing.T) {
 	})
 }
 
-// checkBlocks checks that each block has the first of its largest deficits for as long as it says.
-func checkBlocks(t *rapid.T, table *Table) {
+// checkGroups checks that each group, and each block as long as it says, has the first of its
+// largest deficits.
+func checkGroups(t *rapid.T, table *Table) {
 	t.Helper()
+	if !table.groups.valid {
+		return
+	}
 	deficit := func(k int) int64 { return table.deficits[k] + table.shares[k]*table.credited }
-	for b, one := range table.blocks {
-		if one.ends <= table.credited {
-			continue
-		}
-		for k := b * blockMembers; k < min((b+1)*blockMembers, len(table.deficits)); k++ {
-			if d, best := deficit(k), deficit(one.best); d > best || d == best && k < one.best {
-				t.Fatalf("at %d the best of block %d until %d is %d with %d, but %d has %d", table.credited, b, one.ends, one.best, best, k, d)
+	check := func(name string, number, best int, of func(k int) bool) {
+		for k := range table.deficits {
+			if d, highest := deficit(k), deficit(best); of(k) && (d > highest || d == highest && k < best) {
+				t.Fatalf("at %d the best of %s %d is %d with %d, but %d has %d", table.credited, name, number, best, highest, k, d)
 			}
+		}
+	}
+	g := &table.groups
+	for i, one := range g.all {
+		check("group", i, one.best, func(k int) bool { return g.of[k] == i })
+		if want := table.deficits[one.best]; one.deficit != want {
+			t.Fatalf("group %d has the deficit %d, want %d", i, one.deficit, want)
+		}
+	}
+	for b, one := range g.blocks {
+		if one.ends > table.credited {
+			check("block", b, one.best.best, func(k int) bool { return g.of[k]/blockGroups == b })
 		}
 	}
 }
 
 func checkSamePick(t *rapid.T, lazy, each *Table, messages, avoid int) {
 	got, _ := lazy.Pick(messages, avoid)
-	checkBlocks(t, lazy)
+	checkGroups(t, lazy)
 	// Pick of one that credits each.
 	m := clampMessages(messages)
 	each.deviation.observe(m, each.deficits)
@@ -93,5 +107,20 @@ func checkSamePick(t *rapid.T, lazy, each *Table, messages, avoid int) {
 	}
 	if a, b := lazy.MaxDeviation(), each.MaxDeviation(); a != b {
 		t.Fatalf("the maximum deviation is %v, want %v", a, b)
+	}
+}
+
+// Members with equal deficits are picked in their order also if their shares differ.
+func TestEqualDeficitsOfDifferentShares(t *testing.T) {
+	var weights []float64
+	for i := range 4 * blockGroups {
+		weights = append(weights, float64(100-i)) // the first member is in the last block
+	}
+	table := allActive(t, weights...)
+	for k, share := range table.shares {
+		table.deficits[k] = -share
+	}
+	if got, _ := table.Pick(1, -1); got != 0 {
+		t.Errorf("picked %d, want 0", got)
 	}
 }

@@ -59,9 +59,9 @@ type Table struct {
 	deficits []int64
 	// credited are messages whose shares are not yet in deficits; see credit.
 	credited int64
-	blocks   []block
 
 	deviation deviation
+	groups    groups // see credit
 }
 
 const (
@@ -147,12 +147,10 @@ func (t *Table) Refund(i, messages int) {
 	if chosen == inactive {
 		return
 	}
-	t.settle()
 	m := clampMessages(messages)
-	for k, share := range t.shares {
-		t.deficits[k] -= share * m
-	}
-	t.deficits[chosen] += m << fractionBits
+	t.credited -= m
+	t.settle()
+	t.charge(chosen, -m)
 	t.deviation.invalidate()
 }
 

@@ -14,7 +14,7 @@ import (
 // BenchmarkRound measures a packet's path from the journal to the analyzers and
 // back: claim, pick, bind, offer, settle, by analyzers and packets per round.
 func BenchmarkRound(b *testing.B) {
-	for _, analyzers := range []int{3, 30, 300} {
+	for _, analyzers := range []int{3, 30, 300, 1000} {
 		for _, packets := range []int{1, 16, maxRoundPackets} {
 			b.Run(fmt.Sprintf("analyzers=%d/packets=%d", analyzers, packets), benchmarkRound(analyzers, packets, false))
 		}
@@ -23,7 +23,7 @@ func BenchmarkRound(b *testing.B) {
 
 // BenchmarkRecordedRound is BenchmarkRound with the recorder on.
 func BenchmarkRecordedRound(b *testing.B) {
-	for _, analyzers := range []int{3, 30, 300} {
+	for _, analyzers := range []int{3, 30, 300, 1000} {
 		for _, packets := range []int{1, 16, maxRoundPackets} {
 			b.Run(fmt.Sprintf("analyzers=%d/packets=%d", analyzers, packets), benchmarkRound(analyzers, packets, true))
 		}
