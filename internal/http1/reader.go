@@ -14,7 +14,9 @@ type Reader struct {
 	// buffer[begin:end] was received and not yet read.
 	buffer     []byte
 	begin, end int
-	body       Body
+	// buffer[:kept] is the head of the current request, which is not overwritten.
+	kept int
+	body Body
 }
 
 // NewReader returns a Reader of a source, of which the bytes received were read
@@ -29,21 +31,24 @@ func NewReader(source io.Reader, limit int, received []byte) *Reader {
 // Await waits for the first byte of a request. The error is the source's: io.EOF
 // when there is no other request.
 func (r *Reader) Await() error {
+	r.kept = 0
 	if r.begin < r.end {
 		return nil
 	}
 	return r.receive()
 }
 
-// ReadHead reads a head, which is valid until the body is read. The error is a
+// ReadHead reads a head, which is valid until the next call of Await or ReadHead. The error is a
 // *Fault, the source's, io.ErrUnexpectedEOF when the source ends within it, or io.EOF
 // when nothing but empty lines comes before the source ends.
 func (r *Reader) ReadHead() (Head, error) {
+	r.kept = 0
 	for {
 		head, err := Parse(r.buffer[r.begin:r.end], r.limit)
 		switch {
 		case err == nil:
 			r.begin += head.Size
+			r.kept = r.begin
 			r.body = Body{reader: r, left: max(head.Length, 0), chunked: head.Chunked}
 			return head, nil
 		case err != ErrIncomplete:
@@ -71,8 +76,7 @@ func (r *Reader) more() error {
 // read of it is dropped.
 func (r *Reader) receive() error {
 	if r.begin == r.end || r.end == len(r.buffer) {
-		r.end = copy(r.buffer, r.buffer[r.begin:r.end])
-		r.begin = 0
+		r.compact()
 	}
 	for {
 		n, err := r.source.Read(r.buffer[r.end:])
@@ -84,6 +88,17 @@ func (r *Reader) receive() error {
 			return err
 		}
 	}
+}
+
+// compact drops what was read, the current head aside: one of more than half of the buffer keeps
+// the buffer to itself.
+func (r *Reader) compact() {
+	unread := r.buffer[r.begin:r.end]
+	if r.kept > len(r.buffer)/2 || len(unread) == len(r.buffer)-r.kept {
+		r.buffer, r.kept = make([]byte, len(r.buffer)), 0
+	}
+	r.begin = r.kept
+	r.end = r.begin + copy(r.buffer[r.begin:], unread)
 }
 
 // Body returns the body of the request whose head was read last.

@@ -191,3 +191,49 @@ func outcome(err error) string {
 	}
 	return err.Error()
 }
+
+// A head is as it was when the body has been read, however the body comes.
+func TestHeadOutlivesBody(t *testing.T) {
+	for _, padding := range []int{0, limit / 3, limit - 150} {
+		for _, piece := range []int{1, 7, limit / 2, limit, 4 * limit} {
+			head := "POST /a HTTP/1.1\r\nHost: t\r\nContent-Type: text/x\r\nTransfer-Encoding: chunked\r\nX: " + strings.Repeat("x", padding) + "\r\n\r\n"
+			var stream bytes.Buffer
+			for range 2 {
+				stream.WriteString(head)
+				for range 3 {
+					stream.WriteString("200\r\n" + strings.Repeat("~", 0x200) + "\r\n")
+				}
+				stream.WriteString("0\r\n\r\n")
+			}
+			r := NewReader(&pieces{stream.Bytes(), piece}, limit, nil)
+			for range 2 {
+				h, err := r.ReadHead()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if body, err := io.ReadAll(r.Body()); err != nil || len(body) != 3*0x200 {
+					t.Fatal(len(body), err)
+				}
+				if string(h.Method) != "POST" || string(h.Target) != "/a" || string(h.ContentType) != "text/x" || len(h.Field("x")) != padding {
+					t.Errorf("with %d bytes more and pieces of %d the head is %q %q %q %.20q", padding, piece, h.Method, h.Target, h.ContentType, h.Field("x"))
+				}
+			}
+		}
+	}
+}
+
+// pieces is a stream that comes in pieces of at most so many bytes.
+type pieces struct {
+	text []byte
+	size int
+}
+
+// Read implements io.Reader.
+func (p *pieces) Read(dst []byte) (int, error) {
+	n := copy(dst, p.text[:min(p.size, len(p.text))])
+	p.text = p.text[n:]
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}

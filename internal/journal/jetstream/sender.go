@@ -76,9 +76,10 @@ type publication struct {
 	begun     time.Time
 	sent      time.Time
 	sends     int
+	sending   bool // the sender reads data, without the lock
 }
 
-// sender is the only goroutine that makes and publishes envelopes.
+// sender is the only goroutine that makes envelopes of pending packets, and that publishes.
 type sender struct {
 	journal *Journal
 	timer   *time.Timer
@@ -234,6 +235,7 @@ func (s *sender) send(o *publication) {
 	subject, held := o.partition.subject, j.published[o.number] == o
 	o.sent = time.Now()
 	o.sends++
+	o.sending = held
 	j.mu.Unlock()
 	if !held {
 		return
@@ -245,6 +247,18 @@ func (s *sender) send(o *publication) {
 		message.Header.Set(holderHeader, j.name)
 	}
 	_ = j.link.Conn.PublishMsg(message) // without a connection: it is sent again
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sentLocked(o)
+}
+
+// sentLocked notes that nobody reads the data of a publication any more: it may have ended
+// meanwhile, with the answer to an earlier message of it.
+func (j *Journal) sentLocked(o *publication) {
+	o.sending = false
+	if j.published[o.number] != o {
+		j.buffers = append(j.buffers, o.data)
+	}
 }
 
 // resend publishes again what has no PubAck, gives up what has none for too long, and takes
@@ -391,7 +405,9 @@ func (j *Journal) divertLocked(o *publication) []*request {
 // resolveLocked ends a publication and returns the requests that have ended with it.
 func (j *Journal) resolveLocked(o *publication, err error) (done []*request) {
 	delete(j.published, o.number)
-	j.buffers = append(j.buffers, o.data)
+	if !o.sending {
+		j.buffers = append(j.buffers, o.data)
+	}
 	o.partition.inFlight--
 	if o.moved != nil {
 		j.movedLocked(o, err)

@@ -5,6 +5,7 @@ package harness
 import (
 	"bytes"
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +23,8 @@ import (
 // program is the binary under test, which Main builds.
 var program string
 
+var detectRaces = flag.Bool("detect-races", false, "build the distributor with the race detector; it fails when it ends if there was a race")
+
 // Main builds the binary, unless LOGSTREAMER in the environment names one, runs the tests of a
 // package and returns the exit code.
 func Main(m *testing.M) int {
@@ -35,7 +38,8 @@ func Main(m *testing.M) int {
 	}
 	defer os.RemoveAll(folder)
 	program = filepath.Join(folder, "logstreamer")
-	build := exec.Command("go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer")
+	flag.Parse()
+	build := exec.Command("go", "build", fmt.Sprint("-race=", *detectRaces), "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer")
 	build.Env = append(os.Environ(), "GOWORK=") // also for modules that are not in the workspace
 	if output, err := build.CombinedOutput(); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "%v\n%s", err, output)
@@ -99,9 +103,9 @@ func StartFor(t *testing.T, analyzers string, inputs []string, env ...string) *D
 	d.args = []string{
 		"distributor", "-listen-addr", "127.0.0.1", "-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", "off",
 		"-data-dir", filepath.Join(t.TempDir(), "data"), "-analyzers", analyzers, "-inputs", strings.Join(listed, ","),
-		"-health-check-interval-sec", "0.2", "-sender-timeout-ms", "30000", // what hangs counts as sent once
+		"-health-check-interval-sec", "0.2",
 	}
-	d.env = env
+	d.env = append([]string{"SENDER_TIMEOUT_MS=30000"}, env...) // what hangs counts as sent once
 	d.run()
 	t.Cleanup(func() {
 		d.Kill()
