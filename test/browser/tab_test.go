@@ -97,7 +97,7 @@ func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
 	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
 	b.must(err)
 	b.look(width, scheme)
-	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteUsable})
+	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteUsable + countStreams})
 	b.must(err)
 	t.Cleanup(b.check)
 	return b
@@ -110,6 +110,18 @@ const noteUsable = `new MutationObserver((_, observer) => {
 	observer.disconnect();
 	requestAnimationFrame(() => setTimeout(() => globalThis.usable = performance.now()));
 }).observe(document, {childList: true, subtree: true, attributes: true})`
+
+// countStreams counts the streams that are open.
+const countStreams = `;globalThis.streams = 0;
+const fetchAny = globalThis.fetch;
+globalThis.fetch = async (path, options) => {
+	const response = await fetchAny(path, options);
+	if (response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
+		streams++;
+		options.signal.addEventListener('abort', () => streams--, {once: true});
+	}
+	return response;
+};`
 
 func (b *tab) must(err error) {
 	b.Helper()

@@ -39,7 +39,7 @@ const Recipe = ({name}) => name && html` <a href=${'#/runbook/' + name}>What to 
 
 // Announcement tells screen readers a change of the state. It has no number that changes with each
 // second, since each change is spoken.
-const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/[\d.,]+( [GM])? (?=(%|packet|message|stored|setting))/g, '')}</p>`;
+const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/\d[\d.,]*( [GM])? (?=(%|packet|message|stored|setting))/g, '')}</p>`;
 
 export const Banner = () => {
   const found = warnings(), now = verdict(found), rest = found.filter(w => w.text !== now.text);
