@@ -103,13 +103,15 @@ func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
 	return b
 }
 
-// noteUsable notes when the page is first of use: the frame after the one in which its banner and
-// its analyzers have values of the distributor. The time is in milliseconds since the navigation.
+// noteUsable notes in usable when the page is first of use: the frame after the one in which its banner and
+// its analyzers have values of the distributor. painted is that of the first frame of any document.
+// The times are in milliseconds since the navigation.
 const noteUsable = `new MutationObserver((_, observer) => {
 	if (!document.querySelector('.banner:not(.none)') || !document.querySelector('a.row')) return;
 	observer.disconnect();
 	requestAnimationFrame(() => setTimeout(() => globalThis.usable = performance.now()));
-}).observe(document, {childList: true, subtree: true, attributes: true})`
+}).observe(document, {childList: true, subtree: true, attributes: true});
+addEventListener('DOMContentLoaded', () => requestAnimationFrame(() => setTimeout(() => globalThis.painted = performance.now())))`
 
 // countStreams counts the streams that are open.
 const countStreams = `;globalThis.streams = 0;
