@@ -313,7 +313,7 @@ func (b *tab) accessible(what string) {
 	for _, violation := range value[[]string](b, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + n.any.map(c => c.message).join(' ').slice(0, 200)).join(' | ')))`) {
 		b.Errorf("%s: %s", what, violation)
 	}
-	if over := value[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
-		b.Errorf("%s: %d pixels are beyond the right edge", what, over)
+	if over := value[int](b, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('dialog')].map(d => d.scrollWidth - d.clientWidth))"); over > 0 {
+		b.Errorf("%s: %d pixels are beyond the right edge of the page or dialog", what, over)
 	}
 }

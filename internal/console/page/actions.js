@@ -107,8 +107,8 @@ const Changes = ({changes}) => html`<ul class="changes">${changes.map(c => html`
 
 const Projection = ({list}) => {
   const now = recentShares();
-  return html`<table><caption>What the analyzers would get</caption><thead><tr><th scope="col">Analyzer</th><th scope="col" class="n">Share now</th><th scope="col" class="n">Then</th><th scope="col" class="n">Messages/s</th><th scope="col" class="n">Of its known pace</th></tr></thead>
-    <tbody>${list.map(p => html`<tr key=${p.id} class=${p.load > 1 ? 'bad' : ''}><th scope="row">${p.id}</th><td class="n">${percent(now[p.id])}</td><td class="n"><b>${percent(p.share)}</b></td><td class="n">${rate(p.messages_per_s)}</td><td class="n">${p.load ? percent(p.load, 0) : 'not known'}</td></tr>`)}</tbody></table>`;
+  return html`<table><caption>What the analyzers would get</caption><thead><tr><th scope="col">Analyzer</th><th scope="col" class="n">Share now</th><th scope="col" class="n">Then</th><th scope="col" class="n">Messages/s</th><th scope="col" class="n pace">Of its known pace</th></tr></thead>
+    <tbody>${list.map(p => html`<tr key=${p.id} class=${p.load > 1 ? 'bad' : ''}><th scope="row">${p.id}</th><td class="n">${percent(now[p.id])}</td><td class="n"><b>${percent(p.share)}</b></td><td class="n">${rate(p.messages_per_s)}</td><td class="n pace">${p.load ? percent(p.load, 0) : 'not known'}</td></tr>`)}</tbody></table>`;
 };
 
 // Dialog asks for what an action needs, shows its dry run, and sends it.
