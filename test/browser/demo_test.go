@@ -12,7 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/demo"
 )
 
-// output is what the demo prints. It may be used concurrently.
+// output is what a program prints. It may be used concurrently.
 type output struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
@@ -25,12 +25,16 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// console returns the address that the demo printed, once it did.
-func (o *output) console() string {
+func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if found := regexp.MustCompile(`console http://([^/\s]+)/`).FindSubmatch(o.text.Bytes()); found != nil {
-		return string(found[1])
+	return o.text.String()
+}
+
+// console returns the address that the demo printed, once it did.
+func (o *output) console() string {
+	if found := regexp.MustCompile(`console http://([^/\s]+)/`).FindStringSubmatch(o.String()); found != nil {
+		return found[1]
 	}
 	return ""
 }

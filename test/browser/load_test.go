@@ -7,35 +7,68 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/performance"
+	"github.com/chromedp/chromedp"
 )
 
 // BenchmarkColdLoad reports the time from the navigation until the page is of use, without a cache
-// and in a browser that runs, over loopback: the median and the longest time of all loads, in
-// milliseconds. The time is as long as the processors are busy with other things; therefore the load
-// average of the machine is reported as well, and the processor time that a load takes in all
-// processes of the browser, the distributor and the test. An operation is a load: run it with
-// -benchtime 20x.
+// and in a browser that runs, over loopback, and beside it that of an empty page in the same
+// browser, loaded in turn: the median of all loads, in milliseconds, and the longest one. The time
+// is as long as the processors are busy with other things; therefore the load average of the machine
+// is reported as well, and the processor time that a load takes in all processes of the browser, the
+// distributor and the test. Of the processor time of the page's main thread it reports what its scripts, its styles and
+// its layout took, and all its tasks. An operation is a load of each: run it with -benchtime 20x.
 func BenchmarkColdLoad(b *testing.B) {
 	w := newWorld(b, "")
 	w.emit("web-1", 10, "1-100")
 	open(b, w, 1280, "light", "").shows("All is well") // the browser has been started
-	var times, taken []float64
+	page, empty := make(loads), make(loads)
 	for b.Loop() {
-		t := openTab(b, w, 1280, "light")
-		before := processorTime()
-		t.navigate("")
-		t.until("globalThis.usable")
-		taken = append(taken, processorTime()-before)
-		times = append(times, value[float64](t, "usable"))
-		t.close()
+		page.add(b, w, "", "globalThis.usable")
+		empty.add(b, w, "console/none", "globalThis.painted")
 	}
-	slices.Sort(times)
-	slices.Sort(taken)
-	b.ReportMetric(times[len(times)/2], "median-ms")
-	b.ReportMetric(times[len(times)-1], "max-ms")
-	b.ReportMetric(taken[len(taken)/2], "median-processor-ms")
+	for _, name := range []string{"", "processor-", "script-", "style-", "layout-", "task-"} {
+		b.ReportMetric(page.median(name), "median-"+name+"ms")
+	}
+	b.ReportMetric(slices.Max(page[""]), "max-ms")
+	for _, name := range []string{"", "processor-", "task-"} {
+		b.ReportMetric(empty.median(name), "empty-"+name+"ms")
+	}
+	b.ReportMetric(page.median("processor-")/empty.median("processor-"), "processor-ratio")
 	b.ReportMetric(loadAverage(), "load-average")
 	b.ReportMetric(0, "ns/op")
+}
+
+// loads has what each load of a page took, in milliseconds, by name.
+type loads map[string][]float64
+
+// add loads a page in a tab of its own. When is the time since the navigation at which it was of use.
+func (l loads) add(tb testing.TB, w *world, path, when string) {
+	tb.Helper()
+	t := openTab(tb, w, 1280, "light")
+	_, err := chromedp.Call(t.ctx, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks})
+	t.must(err)
+	before := processorTime()
+	t.do(chromedp.Navigate(t.url + "/" + path))
+	t.until(when)
+	taken := processorTime() - before
+	result, err := chromedp.Call(t.ctx, performance.GetMetrics, cdp.Empty{})
+	t.must(err)
+	l[""] = append(l[""], value[float64](t, when))
+	l["processor-"] = append(l["processor-"], taken)
+	for _, m := range result.Metrics {
+		if name := map[string]string{"ScriptDuration": "script-", "RecalcStyleDuration": "style-", "LayoutDuration": "layout-", "TaskDuration": "task-"}[m.Name]; name != "" {
+			l[name] = append(l[name], 1000*m.Value)
+		}
+	}
+	t.close()
+}
+
+func (l loads) median(name string) float64 {
+	slices.Sort(l[name])
+	return l[name][len(l[name])/2]
 }
 
 // loadAverage returns that of the last minute, or 0 where it is not known.

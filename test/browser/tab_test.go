@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -21,6 +23,9 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
+
+// patience is for how long a test waits for one thing that must come, at most.
+const patience = 2 * time.Minute
 
 // browser is the browser of all tests. closeBrowser ends it.
 var (
@@ -50,8 +55,9 @@ type tab struct {
 	url   string
 	close func() // before the end of the test
 
-	mu     sync.Mutex // guards faults
-	faults []string
+	mu      sync.Mutex // guards all below
+	faults  []string
+	dryRuns map[string]bool // by method and path
 }
 
 // open opens a page.
@@ -80,8 +86,8 @@ func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	b := &tab{TB: t, url: "http://" + w.addr, close: cancel}
-	ctx, cancelTimeout := context.WithTimeout(ctx, 4*time.Minute)
+	b := &tab{TB: t, url: "http://" + w.addr, close: cancel, dryRuns: make(map[string]bool)}
+	ctx, cancelTimeout := context.WithTimeout(ctx, 2*patience)
 	t.Cleanup(cancelTimeout)
 	b.ctx = ctx
 	b.do(chromedp.Navigate("about:blank"))
@@ -91,19 +97,33 @@ func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
 	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
 	b.must(err)
 	b.look(width, scheme)
-	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteUsable})
+	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteUsable + countStreams})
 	b.must(err)
 	t.Cleanup(b.check)
 	return b
 }
 
-// noteUsable notes when the page is first of use: the frame after the one in which its banner and
-// its analyzers have values of the distributor. The time is in milliseconds since the navigation.
+// noteUsable notes in usable when the page is first of use: the frame after the one in which its banner and
+// its analyzers have values of the distributor. painted is that of the first frame of any document.
+// The times are in milliseconds since the navigation.
 const noteUsable = `new MutationObserver((_, observer) => {
 	if (!document.querySelector('.banner:not(.none)') || !document.querySelector('a.row')) return;
 	observer.disconnect();
 	requestAnimationFrame(() => setTimeout(() => globalThis.usable = performance.now()));
-}).observe(document, {childList: true, subtree: true, attributes: true})`
+}).observe(document, {childList: true, subtree: true, attributes: true});
+addEventListener('DOMContentLoaded', () => requestAnimationFrame(() => setTimeout(() => globalThis.painted = performance.now())))`
+
+// countStreams counts the streams that are open.
+const countStreams = `;globalThis.streams = 0;
+const fetchAny = globalThis.fetch;
+globalThis.fetch = async (path, options) => {
+	const response = await fetchAny(path, options);
+	if (response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
+		streams++;
+		options.signal.addEventListener('abort', () => streams--, {once: true});
+	}
+	return response;
+};`
 
 func (b *tab) must(err error) {
 	b.Helper()
@@ -135,6 +155,28 @@ func (b *tab) watch(event any) {
 		if to := e.Request.URL; !strings.HasPrefix(to, b.url+"/") && !strings.HasPrefix(to, "data:") && to != "about:blank" {
 			b.faults = append(b.faults, "a request to another host: "+to)
 		}
+		b.sent(e.Request)
+	}
+}
+
+// sent notes a change that was sent without its dry run, or for no revision. Sessions and what a
+// demo does have neither. Dead letters have no revision, but their number.
+func (b *tab) sent(r *network.Request) {
+	to, err := url.Parse(r.URL)
+	if err != nil || r.Method == http.MethodGet || to.Path == "/v1/session" || strings.HasPrefix(to.Path, "/v1/demo/") {
+		return
+	}
+	change := r.Method + " " + to.Path
+	if to.Query().Get("dry_run") == "true" {
+		b.dryRuns[change] = true
+		return
+	}
+	if !b.dryRuns[change] {
+		b.faults = append(b.faults, change+" was sent without its dry run")
+	}
+	delete(b.dryRuns, change)
+	if ifMatch, _ := r.Headers["If-Match"].(string); ifMatch == "" && !strings.HasPrefix(to.Path, "/v1/dead-letters/") {
+		b.faults = append(b.faults, change+" was sent without If-Match")
 	}
 }
 
@@ -174,6 +216,7 @@ func (b *tab) until(expression string) {
 	b.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
+	limit := time.After(patience)
 	for {
 		holds, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
 		if holds {
@@ -181,7 +224,7 @@ func (b *tab) until(expression string) {
 		}
 		select {
 		case <-ticker.C:
-		case <-b.ctx.Done():
+		case <-limit:
 			text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
 			b.Fatalf("never: %s (%v)\n%s", expression, err, text)
 		}
@@ -270,7 +313,7 @@ func (b *tab) accessible(what string) {
 	for _, violation := range value[[]string](b, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + n.any.map(c => c.message).join(' ').slice(0, 200)).join(' | ')))`) {
 		b.Errorf("%s: %s", what, violation)
 	}
-	if over := value[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
-		b.Errorf("%s: %d pixels are beyond the right edge", what, over)
+	if over := value[int](b, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('dialog')].map(d => d.scrollWidth - d.clientWidth))"); over > 0 {
+		b.Errorf("%s: %d pixels are beyond the right edge of the page or dialog", what, over)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -177,4 +178,29 @@ func (w *world) api(method, path, body string) string {
 		w.Fatalf("%s %s: %s %s", method, path, response.Status, text)
 	}
 	return string(text)
+}
+
+// eventually waits until an answer of the admin API has a text.
+func (w *world) eventually(path, text string) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	last := ""
+	for !strings.Contains(last, text) {
+		select {
+		case <-ticker.C:
+			last = w.api("GET", path, "")
+		case <-ctx.Done():
+			w.Fatalf("GET %s never has %s: %s", path, text, last)
+		}
+	}
+}
+
+// rejectAll lets all analyzers reject packets for good, by their ids.
+func (w *world) rejectAll(codes map[string]string) {
+	for _, a := range w.analyzers {
+		a.Behave(analyzertest.Behaviour{Rejected: codes})
+	}
 }

@@ -69,26 +69,26 @@ export const setLimit = (emitter, limit) => ({method: 'PUT', path: '/v1/limits',
 export const clearLimit = emitter => ({method: 'DELETE', path: '/v1/limits', title: `Remove the limit of ${emitter}`, verb: 'Remove', query: () => ({emitter}), fields: [common[1]], body: optional});
 
 // letters counts the selected dead letters anew, so that those that are changed are those that
-// were seen.
-const letters = (verb, filter, extra) => ({
+// were seen; with replayed it selects those that were replayed as well.
+const letters = (verb, filter, replayed, extra) => ({
   method: 'POST', title: `${verb} dead letters`, verb, unrevised: true, dry: true,
   fields: [common[1]], ...extra,
-  prepare: async () => ({expect_count: (await countLetters(filter))}),
+  prepare: async () => ({expect_count: await countLetters(filter, replayed)}),
   body: (v, seen) => ({filter, expect_count: seen.expect_count, ...(v.rate && {rate: number(v.rate)}), ...(v.reason && {reason: v.reason})}),
 });
 
-const countLetters = async filter => {
+const countLetters = async (filter, replayed) => {
   let sum = 0, after = '';
   for (;;) {
     const page = await get('/v1/dead-letters?' + new URLSearchParams({limit: 1000, ...filter, ...(after && {after})}));
-    sum += page.dead_letters.filter(l => !l.replayed).length;
+    sum += page.dead_letters.filter(l => replayed || !l.replayed).length;
     if (!(after = page.next)) return sum;
   }
 };
 
-export const replayLetters = filter => letters('Replay', filter, {path: '/v1/dead-letters/replay', note: 'Sends them again as new packets, past the duplicate window.', fields: [{name: 'rate', label: 'Packets a second', type: 'number', value: 100}, common[1]]});
+export const replayLetters = filter => letters('Replay', filter, false, {path: '/v1/dead-letters/replay', note: 'Sends them again as new packets, past the duplicate window.', fields: [{name: 'rate', label: 'Packets a second', type: 'number', value: 100}, common[1]]});
 
-export const deleteLetters = filter => letters('Delete', filter, {path: '/v1/dead-letters/delete', note: 'They are gone for good.', typed: 'delete'});
+export const deleteLetters = filter => letters('Delete', filter, true, {path: '/v1/dead-letters/delete', note: 'They are gone for good.', typed: 'delete'});
 
 // flat returns what can be changed, by path, to see what others changed.
 const flat = async () => {
@@ -107,8 +107,8 @@ const Changes = ({changes}) => html`<ul class="changes">${changes.map(c => html`
 
 const Projection = ({list}) => {
   const now = recentShares();
-  return html`<table><caption>What the analyzers would get</caption><thead><tr><th scope="col">Analyzer</th><th scope="col" class="n">Share now</th><th scope="col" class="n">Then</th><th scope="col" class="n">Messages/s</th><th scope="col" class="n">Of its known pace</th></tr></thead>
-    <tbody>${list.map(p => html`<tr key=${p.id} class=${p.load > 1 ? 'bad' : ''}><th scope="row">${p.id}</th><td class="n">${percent(now[p.id])}</td><td class="n"><b>${percent(p.share)}</b></td><td class="n">${rate(p.messages_per_s)}</td><td class="n">${p.load ? percent(p.load, 0) : 'not known'}</td></tr>`)}</tbody></table>`;
+  return html`<table><caption>What the analyzers would get</caption><thead><tr><th scope="col">Analyzer</th><th scope="col" class="n">Share now</th><th scope="col" class="n">Then</th><th scope="col" class="n">Messages/s</th><th scope="col" class="n pace">Of its known pace</th></tr></thead>
+    <tbody>${list.map(p => html`<tr key=${p.id} class=${p.load > 1 ? 'bad' : ''}><th scope="row">${p.id}</th><td class="n">${percent(now[p.id])}</td><td class="n"><b>${percent(p.share)}</b></td><td class="n">${rate(p.messages_per_s)}</td><td class="n pace">${p.load ? percent(p.load, 0) : 'not known'}</td></tr>`)}</tbody></table>`;
 };
 
 // Dialog asks for what an action needs, shows its dry run, and sends it.
@@ -177,13 +177,13 @@ export class Dialog extends Component {
       <div class="fields">${action.fields.map(input)}</div>
       <div role="status" class="preview">
         ${others && html`<div class="tinted warn"><b>The configuration was changed meanwhile</b>, and nothing was applied. ${others.length ? 'What differs now:' : 'No value differs now.'}<${Changes} changes=${others} />Below is what your change would do now.</div>`}
-        ${problem && html`<p class="tinted bad">${problem.message}${problem.allowed ? ` Allowed: ${problem.allowed}.` : ''}</p>`}
-        ${problem?.code === 'last_analyzer' && html`<label class="check"><input type="checkbox" checked=${!!values.force} onChange=${e => this.set('force', e.target.checked)} /> Do it although no analyzer is left</label>`}
+        ${problem && html`<p class="tinted bad">${problem.message}${problem.allowed && !problem.message.includes(problem.allowed) ? `. Allowed: ${problem.allowed}.` : ''}</p>`}
+        ${(problem?.code === 'last_analyzer' || values.force) && html`<label class="check"><input type="checkbox" checked=${!!values.force} onChange=${e => this.set('force', e.target.checked)} /> Do it although no analyzer is left</label>`}
         ${result?.changed && html`<p>${result.changed.length ? 'This changes:' : 'This changes nothing.'}</p><${Changes} changes=${result.changed} />`}
         ${result?.warnings?.map(w => html`<p class="tinted warn">${w}.</p>`)}
         ${result?.projected?.length > 0 && html`<${Projection} list=${result.projected} /><p class="quiet">No analyzer will be further off its share than ${count(result.bound_messages)} messages.</p>`}
         ${result?.shadowed?.map(s => html`<p class="quiet">Does not count: ${s}</p>`)}
-        ${result?.matched !== undefined && html`<p>${plural(result.matched, 'dead letter')} match.</p>`}
+        ${result?.matched !== undefined && html`<p>${plural(result.matched, 'dead letter')} match${result.matched === 1 ? 'es' : ''}.</p>`}
         ${!result && !problem && !(action.unrevised && !action.dry) && html`<p class="quiet">Asking what it would do…</p>`}
       </div>
       ${action.typed && html`<label>Type <code>${action.typed}</code> to confirm<input name="typed" value=${typed} autocomplete="off" onInput=${e => this.setState({typed: e.target.value})} /></label>`}

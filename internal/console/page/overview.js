@@ -37,12 +37,17 @@ export const Header = () => html`<header>
 
 const Recipe = ({name}) => name && html` <a href=${'#/runbook/' + name}>What to do<span class="sr"> about ${name}</span></a>`;
 
+// Announcement tells screen readers a change of the state. It has no number that changes with each
+// second, since each change is spoken.
+const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/\d[\d.,]*( [GM])? (?=(%|packet|message|stored|setting))/g, '')}</p>`;
+
 export const Banner = () => {
   const found = warnings(), now = verdict(found), rest = found.filter(w => w.text !== now.text);
   const recipe = found.find(w => w.text === now.text)?.recipe;
   const v = state.link === 'live' || !state.snapshot ? now : {level: 'none', mark: '?', text: `Not known now. At ${clock(state.lastSeen)} it was: ${now.text}`};
   return html`<section class=${'banner ' + v.level} aria-label="State">
-    <p class="verdict" role="status" aria-live="polite"><span class="mark" aria-hidden="true">${v.mark}</span><span>${v.text}<${Recipe} name=${recipe} /></span></p>
+    <${Announcement} text=${v.text} />
+    <p class="verdict"><span class="mark" aria-hidden="true">${v.mark}</span><span>${v.text}<${Recipe} name=${recipe} /></span></p>
     <dl class="answers">${answers().map(a => html`<div key=${a.question} class=${a.level}><dt>${a.question}</dt>
       <dd><b>${a.emitter ? html`<a href=${'#/emitter/' + encodeURIComponent(a.emitter)}>${a.text}</a>` : a.text}</b><span>${a.more}</span></dd></div>`)}</dl>
     ${rest.length > 0 && html`<ul class="warnings">${rest.map(w => html`<li key=${w.recipe + w.text.slice(0, 9)} class=${w.level}><span class="tag ${w.level}">${{bad: 'bad', warn: 'warning', info: 'note'}[w.level]}</span> ${w.text}<${Recipe} name=${w.recipe} /></li>`)}</ul>`}
@@ -92,6 +97,9 @@ class Menu extends Component {
   }
 }
 
+// NoControls says why a page has no controls.
+export const NoControls = () => state.session?.role === 'read' && html`<p class="quiet">There are no controls: ${state.session.name} has the role read. Changes need a token with the role operate.</p>`;
+
 export const ShareBar = ({share, due, target, kind}) => html`<span class=${'bar ' + kind} aria-hidden="true">
   <i style=${{width: 100 * Math.min(1, share || 0) + '%'}}></i><b style=${{left: 100 * target + '%'}}></b></span>
   <span class="n fixed">${percent(share)}</span><span class="quiet due"> due ${percent(due)}</span>`;
@@ -123,7 +131,7 @@ export class Analyzers extends Component {
         <th scope="col" class="n opt">Rate <span class="unit">messages/s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
       <tbody>${shown.map(a => html`<${Row} key=${a.id} a=${a} share=${shares[a.id]} />`)}</tbody></table>
       ${!shown.length && html`<p class="quiet">${all.length ? `No analyzer matches “${filter}”.` : 'No data yet.'}</p>`}
-      ${state.session?.role === 'read' && html`<p class="quiet">There are no controls: ${state.session.name} has the role read. Changes need a token with the role operate.</p>`}
+      <${NoControls} />
     </section>`;
   }
 }
@@ -156,7 +164,7 @@ const Refusals = () => {
     ${state.refused.length > 0 && html`<table><thead><tr><th scope="col">Emitter, refused lately</th><th scope="col">Reasons</th><th scope="col" class="n">Packets</th></tr></thead>
       <tbody>${state.refused.slice(0, 5).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th><td>${e.by_reason.map(r => words(r.reason)).join(', ')}</td><td class="n">${count(e.packets)}</td></tr>`)}</tbody></table>`}
     <p>${letters ? html`<a href="#/dead-letters">${plural(letters, 'dead letter')}</a> since the start of the process.` : state.status ? 'No dead letters.' : ''}
-      ${letters && mayChange() ? html` <button type="button" onClick=${() => act(replayLetters({}, NaN))}>Replay…</button>` : ''}</p>
+      ${letters && mayChange() ? html` <button type="button" onClick=${() => act(replayLetters({}))}>Replay…</button>` : ''}</p>
   </section>`;
 };
 
@@ -194,6 +202,9 @@ const curl = () => {
 
 const NoTraffic = () => quiet() && html`<section class="card"><h2>No traffic</h2><p>Nothing came in the last minute. To send a packet, with PORT in place of 8080 if it is another one:</p><pre tabindex="0">${curl()}</pre></section>`;
 
+// isWeb reports whether an address that another distributor announced may be a link.
+const isWeb = url => /^https?:\/\//i.test(url ?? '');
+
 // Cluster shows the distributors that share the journal, the one that serves this page, and the sum.
 const Cluster = () => {
   const c = state.cluster;
@@ -203,7 +214,7 @@ const Cluster = () => {
   return html`<section class="card" aria-labelledby="cluster-title"><h2 id="cluster-title">Cluster</h2>
     <table><thead><tr><th scope="col">Distributor</th><th scope="col">State</th><th scope="col" class="n">In <span class="unit">messages/s</span></th><th scope="col" class="n">Out <span class="unit">messages/s</span></th>
       <th scope="col" class="n opt">Accepted <span class="unit">packets</span></th><th scope="col" class="n opt">Delivered <span class="unit">packets</span></th><th scope="col" class="n">Held <span class="unit">packets</span></th></tr></thead>
-    <tbody>${c.distributors.map(d => html`<tr key=${d.name}><th scope="row">${d.admin && !d.answers ? html`<a href=${d.admin}>${d.name}</a>` : d.name}${d.answers && html` <span class="tag info">serves this page</span>`}</th>
+    <tbody>${c.distributors.map(d => html`<tr key=${d.name}><th scope="row">${isWeb(d.admin) && !d.answers ? html`<a href=${d.admin}>${d.name}</a>` : d.name}${d.answers && html` <span class="tag info">serves this page</span>`}</th>
       <td class="state"><span class=${'tag ' + (d.state === 'normal' && d.ready ? 'good' : d.ready ? 'warn' : 'bad')}>${d.state}${d.ready ? '' : ', not ready'}</span><span class="quiet reason">${d.version}, revision ${d.revision}${d.synchronized ? '' : ', settings not synchronized'}</span></td>
       ${cells(d.rates, d.ledger)}</tr>`)}
     <tr><th scope="row">Sum</th><td>${c.sum.ready} of ${c.sum.distributors} ready</td>${cells(c.sum.rates, c.sum.ledger)}</tr></tbody></table>

@@ -5,7 +5,7 @@ import {get, events as streamEvents} from './api.js';
 import {count, rate, percent, plural, signed, span, clock, value, words} from './format.js';
 import {level, why, stateWords, isOut} from './verdict.js';
 import {act, analyzerActions, setLimit, clearLimit, replayLetters, deleteLetters} from './actions.js';
-import {ShareBar, eventText} from './overview.js';
+import {ShareBar, NoControls, eventText} from './overview.js';
 import {Chart} from './charts.js';
 
 // Asked shows the answer to a read, which is asked anew when its path changes, and each few
@@ -62,7 +62,7 @@ export const Analyzer = ({id}) => {
   const out = outages(id), about = state.events.filter(e => e.path === 'analyzers/' + id || e.path?.startsWith(`analyzers/${id}/`));
   return html`<${Page} title=${id}>
     <p><span class=${'tag ' + level(a)}>${stateWords(a)}</span> ${why(a)} ${level(a) === 'bad' && html`<a href="#/runbook/AnalyzerDown">What to do</a>`}</p>
-    ${mayChange() && html`<p class="buttons">${analyzerActions(a).map(x => html`<button type="button" key=${x.title} onClick=${() => act(x)}>${x.verb}</button>`)}</p>`}
+    ${mayChange() && html`<p class="buttons">${analyzerActions(a).map(x => html`<button type="button" key=${x.title} onClick=${() => act(x)}>${x.verb}</button>`)}</p>`}<${NoControls} />
     <div class="two"><section class="card"><h2>Why this share</h2>
       <p class="share"><${ShareBar} share=${recentShares()[id]} due=${a.due} target=${a.target_share} kind=${level(a)} /></p>
       <${Asked} live path=${'/v1/explain?analyzer=' + encodeURIComponent(id)} show=${x => html`<p>${x.sentence}</p>`} />
@@ -86,7 +86,7 @@ const Letters = ({list, next}) => list.length ? html`<div class="scroll" tabinde
 const lettersPath = filter => '/v1/dead-letters?' + new URLSearchParams({limit: 100, ...filter});
 
 export const DeadLetters = () => html`<${Page} title="Dead letters"><p>Packets that analyzers refused for good, or kept failing with.</p>
-  ${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(replayLetters({}))}>Replay…</button><button type="button" onClick=${() => act(deleteLetters({}))}>Delete…</button></p>`}
+  ${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(replayLetters({}))}>Replay…</button><button type="button" onClick=${() => act(deleteLetters({}))}>Delete…</button></p>`}<${NoControls} />
   <section class="card"><h2>The oldest 100</h2><${Asked} live path=${lettersPath({})} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
 
 // Reasons shows why packets of an emitter were refused.
@@ -100,7 +100,7 @@ export const Emitter = ({id}) => {
       const l = x.limits.find(l => l.emitter === id), has = l ?? x.default;
       return html`<p>${has.rate ? `${count(has.rate)} messages/s, bursts of ${count(has.burst)} messages` : 'No limit'}${l ? '' : ', as for all emitters'}.${l?.expires ? ` Until ${clock(l.expires)}.` : ''}</p>
         ${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(setLimit(id, has))}>Limit…</button>${l?.overridden && html`<button type="button" onClick=${() => act(clearLimit(id))}>Remove the limit…</button>`}</p>`}`;
-    }} /><p class="quiet">Packets over the limit are answered 429, with the time to wait.</p></section>
+    }} /><${NoControls} /><p class="quiet">Packets over the limit are answered 429, with the time to wait.</p></section>
     <section class="card"><h2>Backlog</h2><p>${waits ? `${plural(waits.messages, 'message')} in ${plural(waits.packets, 'packet')} wait${waits.error_messages ? `, give or take ${count(waits.error_messages)}` : ''}.` : 'It is not among the ten emitters of which most waits.'}</p></section></div>
     <section class="card"><h2>Refused lately</h2><${Asked} live path=${'/v1/refusals?' + new URLSearchParams({emitter: id})} show=${x => html`<${Reasons} of=${x.emitters[0]} />`} />
       <p><a href=${'#/tap/refused/' + encodeURIComponent(id)}>See its refused packets as they come</a></p></section></div>

@@ -28,6 +28,9 @@ export const changed = () => {
   });
 };
 
+// drawn waits for the frame after the one in which the page is drawn.
+const drawn = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+
 export const mayChange = () => state.link === 'live' && state.session?.role === 'operate';
 
 const push = (columns, values, length) => {
@@ -62,7 +65,8 @@ export const receive = snapshot => {
   changed();
 };
 
-const loadHistory = async signal => {
+const loadHistory = async (signal, useful) => {
+  await useful;
   const history = await get('/v1/history', signal);
   state.times = history.times.map(t => t / 1000);
   state.columns = history.columns;
@@ -90,6 +94,7 @@ const adopt = async overview => {
   const {status, analyzers, backlog, refused_emitters: refused, cluster = null} = overview;
   Object.assign(state, {status, cluster, backlog, refused, analyzers: analyzers.analyzers, bound: analyzers.bound_messages});
   changed();
+  await drawn(); // the page is of use before the rest is read
   await readRest(overview.last_event).catch(fail);
 };
 
@@ -137,10 +142,12 @@ const pause = ms => new Promise(resolve => {
   if (ms) setTimeout(resolve, ms);
 });
 
-// once reads the stream until it ends, and beside it the session and the history: the stream begins
-// with all that the page needs to be of use.
+// once reads the stream until it ends, and beside it the session: the stream begins with all that the
+// page needs to be of use. The history is read once it is.
 const once = async () => {
   const {signal} = stop = new AbortController();
+  const {promise: useful, resolve: isUseful} = Promise.withResolvers();
+  signal.addEventListener('abort', isUseful); // the read of the history ends as well
   let idle, reset = false;
   const beat = () => {
     clearTimeout(idle);
@@ -158,7 +165,10 @@ const once = async () => {
         early = [];
         stop.abort();
       }
-      if (type === 'overview') adopt(data);
+      if (type === 'overview') {
+        adopt(data);
+        drawn().then(isUseful);
+      }
       if (type !== 'snapshot') return;
       state.lastID = id;
       meet(data.boot);
@@ -171,7 +181,7 @@ const once = async () => {
     await Promise.all([
       follow().then(() => stop.abort()),
       get('/v1/session', signal).then(session => state.session = session),
-      early && loadHistory(signal),
+      early && loadHistory(signal, useful),
     ]);
   } catch (problem) {
     if (!reset) throw problem;
