@@ -31,7 +31,7 @@ func TestLiveSystem(t *testing.T) {
 }
 
 func checkLiveSystem(t *testing.T, journal, binary string, free []string) {
-	system := startLiveSystem(t, journal, binary, free)
+	system := startLiveSystem(t, journal, binary, free, environments{emitter: []string{"RATE=300", "CONCURRENCY=4"}})
 	system.awaitScrapes(t, 3)
 
 	t.Run("metrics are lint clean", func(t *testing.T) { checkMetrics(t, system) })
