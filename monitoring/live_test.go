@@ -55,6 +55,8 @@ func checkLiveSystem(t *testing.T, journal, binary string, free []string) {
 		}
 	})
 
+	t.Run("dashboard's overrides", func(t *testing.T) { checkOverrides(t, system, journal) })
+
 	system.analyzers[2].kill()
 	system.awaitData(t, `distributor_analyzer_healthy{analyzer="analyzer-3"} == 0`)
 	system.awaitData(t, `rate(distributor_rerouted_packets_total{from="analyzer-3"}[5s])`)
@@ -117,6 +119,28 @@ func checkTarget(t *testing.T, system liveSystem, p panel, target target) {
 			if sample.Metric[label] == "" {
 				t.Errorf("panel %q: the legend shows the label %q, which %v does not have", p.Title, label, sample)
 			}
+		}
+	}
+}
+
+// checkOverrides requires a series for each override: one without is without effect, and nobody
+// sees that it is missing.
+func checkOverrides(t *testing.T, system liveSystem, journal string) {
+	for _, p := range readDashboard(t).graphs() {
+		found := make([]bool, len(p.FieldConfig.Overrides))
+		for _, query := range p.Targets {
+			samples, err := system.prometheus.query(inWindow(query.Expr))
+			if err != nil {
+				t.Errorf("%s: %v", query.Expr, err)
+			}
+			for i, o := range p.FieldConfig.Overrides {
+				found[i] = found[i] || !exists(query.Expr, journal) || slices.ContainsFunc(samples, func(s sample) bool {
+					return o.finds(t, query, query.seriesName(s.Metric))
+				})
+			}
+		}
+		if i := slices.Index(found, false); i >= 0 {
+			t.Errorf("panel %q: no series for the override %+v", p.Title, p.FieldConfig.Overrides[i].Matcher)
 		}
 	}
 }

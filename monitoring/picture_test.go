@@ -82,7 +82,7 @@ func TestPictures(t *testing.T) {
 					s.change(t, system)
 					s.change = nil
 				}
-				system.awaitScrapes(t, scrapes)
+				system.awaitData(t, fmt.Sprintf(`count_over_time(up{job="distributor"}[5m]) >= %d`, scrapes))
 			}
 			drawState(t, browser, system, s)
 		})
@@ -142,6 +142,7 @@ func pageHandler(t *testing.T, system liveSystem, reports chan<- drawn) http.Han
 	for path, file := range map[string]string{
 		"/page.html":      "page.html",
 		"/page.js":        "node_modules/.page/page.js",
+		"/page.css":       "node_modules/.page/page.css",
 		"/dashboard.json": "../" + dashboardFile,
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
@@ -164,20 +165,24 @@ func pageHandler(t *testing.T, system liveSystem, reports chan<- drawn) http.Han
 	return mux
 }
 
-// height returns the pixels of the dashboard's first rows of panels, with collapsed ones as one
-// line; 0 means all.
+// height returns the pixels of the dashboard's first rows, or of all with 0. A collapsed row
+// takes one line.
 func (d dashboard) height(rows int) int {
-	const line, margin = 38, 32
-	lines, seen := 0, 0
+	const pixelsOfLine, margins = 38, 32
+	lines, hidden, seen := 0, 0, 0
 	for _, p := range d.Panels {
 		if p.Type == "row" {
-			if seen++; rows > 0 && seen > rows {
+			seen++
+			if rows > 0 && seen > rows {
 				break
 			}
 		}
-		lines = max(lines, p.GridPos.Y+p.GridPos.H)
+		lines = p.GridPos.Y + p.GridPos.H - hidden
+		for _, q := range p.Panels {
+			hidden = max(hidden, q.GridPos.Y+q.GridPos.H-lines)
+		}
 	}
-	return lines*line + margin
+	return lines*pixelsOfLine + margins
 }
 
 // compress returns a picture with a palette of its most frequent colours, of which a page has few.
@@ -209,4 +214,3 @@ func compress(t *testing.T, path string) []byte {
 	}
 	return buffer.Bytes()
 }
-

@@ -8,7 +8,7 @@ const step = 1, rateInterval = '10s'; // s; scrapes are 1 s apart
 const standard = ['unit', 'min', 'max', 'decimals', 'color', 'thresholds', 'mappings', 'noValue', 'displayName'];
 const custom = [
   'drawStyle', 'lineInterpolation', 'lineWidth', 'lineStyle', 'fillOpacity', 'gradientMode', 'showPoints', 'pointSize', 'spanNulls',
-  'stacking', 'thresholdsStyle', 'axisPlacement', 'axisLabel', 'scaleDistribution', 'hideFrom', 'transform',
+  'stacking', 'thresholdsStyle', 'axisPlacement', 'axisLabel', 'axisSoftMax', 'scaleDistribution', 'hideFrom', 'transform',
 ];
 const option = (id, path, isCustom) => ({ id, path, name: id, isCustom, process: identityOverrideProcessor, shouldApply: () => true });
 const fieldConfigRegistry = new Registry(() => [
