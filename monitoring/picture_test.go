@@ -24,7 +24,7 @@ import (
 var pictures = flag.String("pictures", "", "folder that TestPictures writes pictures of the dashboard to")
 
 const (
-	pageFolder = "picture"
+	pageFolder = "testdata/picture"
 	// pictureWidth is that of a usual window, in pixels.
 	pictureWidth = 1440
 	// historySeconds is the time that a picture shows.
@@ -55,7 +55,7 @@ var states = []state{
 	}},
 	{name: "overloaded", rows: 6, settings: environments{
 		analyzer:    []string{"PROCESSING_DELAY_MS=500"},
-		distributor: []string{"MEMORY_LIMIT_BYTES=4MiB"},
+		distributor: []string{"MEMORY_LIMIT_BYTES=6MiB", "MAX_BODY_BYTES=1MiB"},
 		emitter:     []string{"RATE=600", "CONCURRENCY=128", "PACKET_SIZE=1-100"},
 	}},
 	{name: "idle", rows: 3, settings: environments{emitter: append([]string{"DURATION=60s"}, usualEmitter...)}},
