@@ -54,9 +54,9 @@ var states = []state{
 		s.awaitData(t, `ALERTS{alertname="AnalyzerDown",alertstate="firing"}`)
 	}},
 	{name: "overloaded", rows: 6, settings: environments{
-		analyzer:    []string{"PROCESSING_DELAY_MS=500"},
-		distributor: []string{"MEMORY_LIMIT_BYTES=6MiB", "MAX_BODY_BYTES=1MiB"},
-		emitter:     []string{"RATE=600", "CONCURRENCY=128", "PACKET_SIZE=1-100"},
+		analyzer:    []string{"PROCESSING_DELAY_MS=20"},
+		distributor: []string{"MEMORY_LIMIT_BYTES=4MiB", "MAX_BODY_BYTES=1MiB"},
+		emitter:     []string{"RATE=400", "CONCURRENCY=128", "PACKET_SIZE=1-100"},
 	}},
 	{name: "idle", rows: 3, settings: environments{emitter: append([]string{"DURATION=60s"}, usualEmitter...)}},
 }
@@ -140,13 +140,13 @@ func pageHandler(t *testing.T, system liveSystem, reports chan<- drawn) http.Han
 	mux := http.NewServeMux()
 	mux.Handle("GET /api/v1/", prometheus)
 	for path, file := range map[string]string{
-		"/page.html":      "page.html",
-		"/page.js":        "node_modules/.page/page.js",
-		"/page.css":       "node_modules/.page/page.css",
-		"/dashboard.json": "../" + dashboardFile,
+		"/page.html":      pageFolder + "/page.html",
+		"/page.js":        pageFolder + "/node_modules/.page/page.js",
+		"/page.css":       pageFolder + "/node_modules/.page/page.css",
+		"/dashboard.json": dashboardFile,
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			http.ServeFile(w, r, filepath.Join(pageFolder, file))
+			http.ServeFile(w, r, filepath.FromSlash(file))
 		})
 	}
 	// The components load their icons from where Grafana has them.
@@ -168,7 +168,7 @@ func pageHandler(t *testing.T, system liveSystem, reports chan<- drawn) http.Han
 // height returns the pixels of the dashboard's first rows, or of all with 0. A collapsed row
 // takes one line.
 func (d dashboard) height(rows int) int {
-	const pixelsOfLine, margins = 38, 32
+	const pixelsOfLine, margin = 38, 16
 	lines, hidden, seen := 0, 0, 0
 	for _, p := range d.Panels {
 		if p.Type == "row" {
@@ -182,7 +182,7 @@ func (d dashboard) height(rows int) int {
 			hidden = max(hidden, q.GridPos.Y+q.GridPos.H-lines)
 		}
 	}
-	return lines*pixelsOfLine + margins
+	return lines*pixelsOfLine + margin
 }
 
 // compress returns a picture with a palette of its most frequent colours, of which a page has few.
