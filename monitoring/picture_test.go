@@ -37,12 +37,10 @@ const (
 type state struct {
 	name     string
 	settings environments
-	// change is made after the first half of what the picture shows, unless it is nil.
+	// change is made after a third of what the picture shows, unless it is nil.
 	change func(t *testing.T, s liveSystem)
 	// rows are what fits into the picture, of the dashboard's rows of panels; 0 means all.
 	rows int
-	// empty are the panels that have no data.
-	empty []string
 }
 
 var usualEmitter = []string{"RATE=300", "CONCURRENCY=8", "PACKET_SIZE=1-100"}
@@ -54,7 +52,7 @@ var states = []state{
 		s.awaitData(t, `ALERTS{alertname="AnalyzerDown",alertstate="firing"}`)
 	}},
 	{name: "overloaded", rows: 6, settings: environments{
-		analyzer:    []string{"PROCESSING_DELAY_MS=20"},
+		analyzer:    []string{"PROCESSING_DELAY_MS=100"},
 		distributor: []string{"MEMORY_LIMIT_BYTES=4MiB", "MAX_BODY_BYTES=1MiB"},
 		emitter:     []string{"RATE=400", "CONCURRENCY=128", "PACKET_SIZE=1-100"},
 	}},
@@ -77,16 +75,22 @@ func TestPictures(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel() // each waits for scrapes most of the time
 			system := startLiveSystem(t, "memory", binary, free[i*systemAddresses:][:systemAddresses], s.settings)
-			for _, scrapes := range []int{historySeconds / 3, historySeconds * 2 / 3, historySeconds} {
-				if s.change != nil && scrapes > historySeconds/2 {
-					s.change(t, system)
-					s.change = nil
-				}
-				system.awaitData(t, fmt.Sprintf(`count_over_time(up{job="distributor"}[5m]) >= %d`, scrapes))
+			const third = historySeconds / 3 // within the minute that a wait takes at most
+			system.awaitHistory(t, third)
+			if s.change != nil {
+				s.change(t, system)
 			}
+			system.awaitHistory(t, 2*third)
+			system.awaitHistory(t, historySeconds)
 			drawState(t, browser, system, s)
 		})
 	}
+}
+
+// awaitHistory waits until Prometheus has scraped the distributor for some seconds.
+func (s liveSystem) awaitHistory(t *testing.T, seconds int) {
+	t.Helper()
+	s.awaitData(t, fmt.Sprintf(`count_over_time(up{job="distributor"}[5m]) >= %d`, seconds))
 }
 
 // drawn is what the page reports.
@@ -96,6 +100,8 @@ type drawn struct {
 	Error  string
 }
 
+// drawState writes a picture of what the page draws, unless the page reports an error or a panel
+// without data.
 func drawState(t *testing.T, browser string, system liveSystem, s state) {
 	reports := make(chan drawn, 16)
 	page := httptest.NewServer(pageHandler(t, system, reports))
@@ -108,17 +114,21 @@ func drawState(t *testing.T, browser string, system liveSystem, s state) {
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", command.Args, err, output)
 	}
-	select {
-	case report := <-reports:
-		if report.Error != "" || report.Panels == 0 || !slices.Equal(report.Empty, s.empty) {
-			t.Errorf("the page reports %+v, want no data in %q alone", report, s.empty)
+	page.Close()
+	close(reports)
+	panels := 0
+	for report := range reports {
+		if report.Error != "" || len(report.Empty) > 0 {
+			t.Errorf("the page reports %+v", report)
 		}
-	default:
-		t.Error("the page reported nothing")
+		panels += report.Panels
 	}
 	compressed := compress(t, path)
 	if len(compressed) > maxPictureBytes {
 		t.Errorf("the picture has %d bytes: more than %d", len(compressed), maxPictureBytes)
+	}
+	if panels == 0 || t.Failed() {
+		t.Fatalf("there is no picture, after reports of %d panels", panels)
 	}
 	folder := *pictures
 	if !filepath.IsAbs(folder) { // from the repository's root
