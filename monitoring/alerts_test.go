@@ -61,10 +61,11 @@ func TestRunbookHasOneSectionForEachAlert(t *testing.T) {
 			sections = append(sections, strings.TrimSpace(title))
 		}
 	}
+	base, _ := readDashboard(t).variable(t, "runbooks").(string)
 	var names []string
 	for _, a := range readAlerts(t) {
 		names = append(names, a.Alert)
-		if want := runbookFile + "#" + strings.ToLower(a.Alert); a.Annotations["runbook_url"] != want {
+		if want := base + runbookFile + "#" + strings.ToLower(a.Alert); a.Annotations["runbook_url"] != want {
 			t.Errorf("%s: runbook_url %q, want %q", a.Alert, a.Annotations["runbook_url"], want)
 		}
 	}

@@ -31,7 +31,7 @@ func TestLiveSystem(t *testing.T) {
 }
 
 func checkLiveSystem(t *testing.T, journal, binary string, free []string) {
-	system := startLiveSystem(t, journal, binary, free)
+	system := startLiveSystem(t, journal, binary, free, environments{emitter: []string{"RATE=300", "CONCURRENCY=4"}})
 	system.awaitScrapes(t, 3)
 
 	t.Run("metrics are lint clean", func(t *testing.T) { checkMetrics(t, system) })
@@ -54,6 +54,8 @@ func checkLiveSystem(t *testing.T, journal, binary string, free []string) {
 			}
 		}
 	})
+
+	t.Run("dashboard's overrides", func(t *testing.T) { checkOverrides(t, system, journal) })
 
 	system.analyzers[2].kill()
 	system.awaitData(t, `distributor_analyzer_healthy{analyzer="analyzer-3"} == 0`)
@@ -117,6 +119,28 @@ func checkTarget(t *testing.T, system liveSystem, p panel, target target) {
 			if sample.Metric[label] == "" {
 				t.Errorf("panel %q: the legend shows the label %q, which %v does not have", p.Title, label, sample)
 			}
+		}
+	}
+}
+
+// checkOverrides requires a series for each override: one without is without effect, and nobody
+// sees that it is missing.
+func checkOverrides(t *testing.T, system liveSystem, journal string) {
+	for _, p := range readDashboard(t).graphs() {
+		found := make([]bool, len(p.FieldConfig.Overrides))
+		for _, query := range p.Targets {
+			samples, err := system.prometheus.query(inWindow(query.Expr))
+			if err != nil {
+				t.Errorf("%s: %v", query.Expr, err)
+			}
+			for i, o := range p.FieldConfig.Overrides {
+				found[i] = found[i] || !exists(query.Expr, journal) || slices.ContainsFunc(samples, func(s sample) bool {
+					return o.finds(t, query, query.seriesName(s.Metric))
+				})
+			}
+		}
+		if i := slices.Index(found, false); i >= 0 {
+			t.Errorf("panel %q: no series for the override %+v", p.Title, p.FieldConfig.Overrides[i].Matcher)
 		}
 	}
 }

@@ -27,7 +27,10 @@ type liveSystem struct {
 // systemAddresses is the number of addresses of a liveSystem.
 const systemAddresses = 7
 
-func startLiveSystem(t *testing.T, journal, binary string, free []string) liveSystem {
+// environments are settings that a liveSystem has beside its own.
+type environments struct{ analyzer, distributor, emitter []string }
+
+func startLiveSystem(t *testing.T, journal, binary string, free []string, settings environments) liveSystem {
 	t.Helper()
 	prometheus := tool(t, "prometheus")
 	analyzers, ingest, metrics, console, admin := free[:3], free[3], free[4], free[5], free[6]
@@ -37,13 +40,13 @@ func startLiveSystem(t *testing.T, journal, binary string, free []string) liveSy
 	var routes []string
 	for i, weight := range []string{"0.5", "0.3", "0.2"} {
 		id, address := fmt.Sprintf("analyzer-%d", i+1), analyzers[i]
-		environment := []string{"PORT=" + portOf(address), "ANALYZER_ID=" + id}
+		environment := append([]string{"PORT=" + portOf(address), "ANALYZER_ID=" + id}, settings.analyzer...)
 		system.analyzers = append(system.analyzers, startProcess(t, id, environment, binary, "analyzer"))
 		waitUntilReady(t, "http://"+address+"/health")
 		addresses[fmt.Sprintf("%s:900%d", id, i+1)] = address
 		routes = append(routes, "http://"+address+"="+weight)
 	}
-	startProcess(t, "distributor", append(journalEnvironment(t, journal),
+	startProcess(t, "distributor", append(append(journalEnvironment(t, journal), settings.distributor...),
 		"ANALYZERS="+strings.Join(routes, ","),
 		"PORT="+portOf(ingest),
 		"METRICS_ADDR="+metrics,
@@ -53,11 +56,7 @@ func startLiveSystem(t *testing.T, journal, binary string, free []string) liveSy
 		"DATA_DIR="+t.TempDir(),
 	), binary, "distributor")
 	waitUntilReady(t, "http://"+ingest+"/readyz")
-	startProcess(t, "emitter", []string{
-		"TARGET_URL=http://" + ingest + "/ingest",
-		"RATE=300",
-		"CONCURRENCY=4",
-	}, binary, "emitter")
+	startProcess(t, "emitter", append([]string{"TARGET_URL=http://" + ingest + "/ingest"}, settings.emitter...), binary, "emitter")
 
 	config := readPrometheusConfig(t)
 	system.targets = len(config.targets(t))
