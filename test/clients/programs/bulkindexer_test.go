@@ -20,9 +20,9 @@ func TestBulkIndexer(t *testing.T) {
 			t.Parallel()
 			d := harness.Start(t, nil, happens.Env...)
 			begin := time.Now().UnixMilli()
-			told := sendUntilHalf(t, d, happens, exec.Command(path, d.URL, fmt.Sprint(begin), fmt.Sprint(messages)))
-			if want := fmt.Sprint(messages, " created, 0 failed"); told != want {
-				t.Errorf("the client says %q", told)
+			output := sendUntilHalf(t, d, happens, exec.Command(path, d.URL, fmt.Sprint(begin), fmt.Sprint(messages)))
+			if want := fmt.Sprint(messages, " created, 0 failed"); output != want {
+				t.Errorf("the client says %q", output)
 			}
 			texts := make([]string, messages)
 			for n := range texts {
