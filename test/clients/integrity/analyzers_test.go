@@ -71,20 +71,19 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil && encoded { // only a whole text can be decoded
 		return
 	}
-	var ids [][2]int
-	accepted := true
+	accepted := err == nil && !failed
 	refused := []any{}
 	if strings.HasSuffix(r.URL.Path, "/ingest") {
 		for n, line := range lines(text, r) {
-			ids = b.ledger.tokens(line, err != nil, b.emitterOf(line, err != nil))
-			if accepted = err == nil && !failed; accepted && b.ndjson && r.Header.Get("Idempotency-Key") == "" && rand.IntN(100) == 0 {
+			ids := b.ledger.tokens(line, err != nil, b.emitterOf(line, err != nil))
+			if accepted && b.ndjson && r.Header.Get("Idempotency-Key") == "" && rand.IntN(100) == 0 {
 				refused = append(refused, map[string]any{"line": n + 1, "code": "overloaded"})
 				continue
 			}
 			b.arrived(accepted, ids)
 		}
 	} else {
-		b.arrived(err == nil && !failed, b.ledger.tokens(text, err != nil, ""))
+		b.arrived(accepted, b.ledger.tokens(text, err != nil, ""))
 	}
 	switch {
 	case failed:
