@@ -19,7 +19,7 @@ type started struct {
 // address returns what a pattern finds in the log of a process, once it is there.
 func (s *started) address(pattern string) string {
 	s.Helper()
-	ticker, limit := time.NewTicker(20*time.Millisecond), time.After(patience)
+	ticker, limit := time.NewTicker(20*time.Millisecond), time.After(waitTimeout)
 	defer ticker.Stop()
 	for {
 		if found := regexp.MustCompile(pattern).FindStringSubmatch(s.log.String()); found != nil {

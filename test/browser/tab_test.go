@@ -24,8 +24,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is for how long a test waits for one thing that must come, at most.
-const patience = 2 * time.Minute
+// waitTimeout is for how long a test waits for one thing that must come, at most.
+const waitTimeout = 2 * time.Minute
 
 // browser is the browser of all tests. closeBrowser ends it.
 var (
@@ -87,7 +87,7 @@ func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	b := &tab{TB: t, url: "http://" + w.addr, close: cancel, dryRuns: make(map[string]bool)}
-	ctx, cancelTimeout := context.WithTimeout(ctx, 2*patience)
+	ctx, cancelTimeout := context.WithTimeout(ctx, 2*waitTimeout)
 	t.Cleanup(cancelTimeout)
 	b.ctx = ctx
 	b.do(chromedp.Navigate("about:blank"))
@@ -216,7 +216,7 @@ func (b *tab) until(expression string) {
 	b.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	limit := time.After(patience)
+	limit := time.After(waitTimeout)
 	for {
 		holds, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
 		if holds {

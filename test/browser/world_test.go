@@ -183,7 +183,7 @@ func (w *world) api(method, path, body string) string {
 // eventually waits until an answer of the admin API has a text.
 func (w *world) eventually(path, text string) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	ctx, cancel := context.WithTimeout(w.Context(), waitTimeout)
 	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
