@@ -12,8 +12,8 @@ import (
 // must not hold the body of the request that they came in.
 func TestRetriedPacketsHoldNoSharedBuffer(t *testing.T) {
 	for name, settle := range map[string]func(h *harness, of *analyzer, deliveries []upstream.Delivery){
-		"nacked":    func(h *harness, of *analyzer, deliveries []upstream.Delivery) { h.Nacked(of.id, deliveries) },
-		"unwritten": func(h *harness, of *analyzer, deliveries []upstream.Delivery) { h.reject(of, deliveries) },
+		"nacked":   func(h *harness, of *analyzer, deliveries []upstream.Delivery) { h.Nacked(of.id, deliveries) },
+		"rejected": func(h *harness, of *analyzer, deliveries []upstream.Delivery) { h.reject(of, deliveries) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, 1)
