@@ -115,6 +115,10 @@ func (v *analyzerConn) take(got []byte) error {
 		b = v.partial
 	}
 	for {
+		if len(b) > 0 && b[0] == '<' {
+			b = v.takeLines(b)
+			break
+		}
 		m, ok, err := parseMessage(b)
 		if err != nil {
 			return err
@@ -129,6 +133,16 @@ func (v *analyzerConn) take(got []byte) error {
 	}
 	v.buffer(b)
 	return nil
+}
+
+// takeLines handles the complete lines of a stream of syslog, whose first byte no request has,
+// and returns the rest.
+func (v *analyzerConn) takeLines(b []byte) []byte {
+	end := bytes.LastIndexByte(b, '\n') + 1
+	if ledger := v.analyzers.ledger; end > 0 && ledger.text.records != nil {
+		ledger.text.records.arrived(b[:end], ledger)
+	}
+	return b[end:]
 }
 
 // buffer stores the received part of an incomplete request.

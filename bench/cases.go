@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// benchCase is one row of targets: experiments and how to check them.
+// benchCase is a set of experiments and of checks of their results.
 type benchCase struct {
 	name        string
 	title       string
@@ -74,8 +74,8 @@ func cases() []benchCase {
 			checks:      []check{ratioOf(perPacket, tracedName, oursName, maxBound(1.1))},
 		},
 		latency(single), residentMemory(single), start(single), twoCores(single),
-		analyzerSweep(single), connectionSweep(single), packetSweep(),
-	}, journalCases(single), inputCases())
+		analyzerSweep(single), connectionSweep(single), packetSweep(), compressed(large),
+	}, journalCases(single), twoDistributors(single), inputCases())
 }
 
 // journalCases compare the journals.
@@ -156,9 +156,34 @@ func twoCores(t traffic) benchCase {
 	}
 }
 
-// sweep returns a case whose experiments differ in one parameter.
-func sweep(name, title, unit string, steps []int, at func(step int) experiment) benchCase {
-	c := benchCase{name: name, title: title, measure: perMessage, base: haproxyName, checks: []check{flat(perMessage, oursName)}}
+// twoDistributors compares two distributors with one: each on a core of its own, with journals in
+// memory and with the same streams, and each with a fixed capacity.
+func twoDistributors(t traffic) []benchCase {
+	const quota = 0.25 // the load and the analyzers take about as much as the distributors, of one core
+	streams := oursOnStreams(streamsName, 1)
+	return []benchCase{
+		{
+			name: "two-distributors", title: "Two distributors on two cores instead of one on one", measure: packetRate, base: oursName,
+			experiments: []experiment{defaultLoad(t, true, ours(), twice(twoName, ours()))},
+			checks:      []check{scaling(oursName, twoName, minBound(1.6))},
+		},
+		{
+			name: "two-distributors-quota", title: fmt.Sprintf("Two distributors instead of one, each with a quota of %g cores", quota), measure: packetRate, base: quotaName,
+			experiments: []experiment{defaultLoad(t, true, withQuota(quota), twice(twoQuotaName, withQuota(quota)))},
+			checks:      []check{ratioWithinQuota(twoQuotaName, quotaName, quota, minBound(1.6))},
+		},
+		{
+			name: "two-distributors-jetstream", title: "Two distributors on two cores instead of one on one, JOURNAL=jetstream, one NATS server", measure: perPacket, base: streamsName,
+			experiments: []experiment{defaultLoad(t, true, streams, twice(twoStreamsName, streams))},
+			checks:      []check{capacity(streamsName, twoStreamsName, minBound(1.6))},
+		},
+	}
+}
+
+// sweep returns a case whose experiments differ in one parameter, of which no step may
+// cost more than limit times the one before.
+func sweep(name, title, unit string, limit float64, steps []int, at func(step int) experiment) benchCase {
+	c := benchCase{name: name, title: title, measure: perMessage, base: haproxyName, checks: []check{flat(perMessage, oursName, limit)}}
 	for _, step := range steps {
 		e := at(step)
 		e.step, e.share = fmt.Sprintf("%d %s", step, unit), 0.4
@@ -168,7 +193,7 @@ func sweep(name, title, unit string, steps []int, at func(step int) experiment) 
 }
 
 func analyzerSweep(t traffic) benchCase {
-	return sweep("analyzers", "More analyzers, packets of 5 messages", "analyzers", []int{3, 30, 300, 1000}, func(step int) experiment {
+	return sweep("analyzers", "More analyzers, packets of 5 messages", "analyzers", 1.25, []int{3, 30, 300, 1000}, func(step int) experiment {
 		e := defaultLoad(t, true, ours(), haproxy())
 		e.analyzers = step
 		return e
@@ -176,7 +201,7 @@ func analyzerSweep(t traffic) benchCase {
 }
 
 func connectionSweep(t traffic) benchCase {
-	return sweep("connections", "More connections, packets of 5 messages", "connections", []int{8, 64, 4096}, func(step int) experiment {
+	return sweep("connections", "More connections, packets of 5 messages", "connections", flatness, []int{8, 64, 4096}, func(step int) experiment {
 		e := defaultLoad(t, true, ours(), haproxy())
 		e.connections = step
 		return e
@@ -184,7 +209,7 @@ func connectionSweep(t traffic) benchCase {
 }
 
 func packetSweep() benchCase {
-	return sweep("packets", "Larger packets", "messages a packet", []int{1, 10, 100, 1000, 10_000}, func(step int) experiment {
+	return sweep("packets", "Larger packets", "messages a packet", flatness, []int{1, 10, 100, 1000, 10_000}, func(step int) experiment {
 		return defaultLoad(traffic{PacketMessages: step, RequestPackets: 1}, true, ours(), haproxy())
 	})
 }

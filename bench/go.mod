@@ -12,3 +12,5 @@ require (
 	golang.org/x/sys v0.49.0
 	pgregory.net/rapid v1.3.0
 )
+
+require github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// message is an HTTP/1.1 request or response with a Content-Length, the only
-// framing that the bench and its subjects use.
+// message is an HTTP/1.1 request or response. The framing is a Content-Length, or chunks, as long
+// answers to _bulk have.
 type message struct {
 	start []byte // the first line
 	kind  []byte // Content-Type
@@ -24,13 +24,14 @@ var (
 )
 
 // parseMessage parses the message at the start of b; ok is false while the
-// message is incomplete. The parts alias b.
+// message is incomplete. The parts alias b, but a body in chunks.
 func parseMessage(b []byte) (m message, ok bool, err error) {
 	end := bytes.Index(b, headEnd)
 	if end < 0 {
 		return message{}, false, nil
 	}
 	var length int
+	var chunks bool
 	head := b[:end]
 	m.start, head, _ = bytes.Cut(head, lineEnd)
 	for len(head) > 0 {
@@ -47,8 +48,13 @@ func parseMessage(b []byte) (m message, ok bool, err error) {
 		case isHeader(name, "connection"):
 			m.last = bytes.EqualFold(bytes.TrimSpace(value), []byte("close"))
 		case isHeader(name, "transfer-encoding"):
-			return message{}, false, fmt.Errorf("header line %q: only Content-Length is understood", line)
+			if chunks = bytes.EqualFold(bytes.TrimSpace(value), []byte("chunked")); !chunks {
+				return message{}, false, fmt.Errorf("header line %q: only chunked is understood", line)
+			}
 		}
+	}
+	if chunks {
+		return m.parseChunks(b, end+len(headEnd))
 	}
 	m.size = end + len(headEnd) + length
 	if len(b) < m.size {
@@ -56,6 +62,30 @@ func parseMessage(b []byte) (m message, ok bool, err error) {
 	}
 	m.body = b[end+len(headEnd) : m.size]
 	return m, true, nil
+}
+
+// parseChunks parses the body of a message in chunks from an offset on.
+func (m message) parseChunks(b []byte, at int) (_ message, ok bool, err error) {
+	for {
+		line, _, found := bytes.Cut(b[at:], lineEnd)
+		if !found {
+			return message{}, false, nil
+		}
+		size, err := strconv.ParseInt(string(line), 16, 32)
+		if err != nil || size < 0 {
+			return message{}, false, fmt.Errorf("chunk of length %q: it must be a hexadecimal number", line)
+		}
+		at += len(line) + len(lineEnd)
+		end := at + int(size)
+		if len(b) < end+len(lineEnd) {
+			return message{}, false, nil
+		}
+		m.body = append(m.body, b[at:end]...)
+		if at = end + len(lineEnd); size == 0 {
+			m.size = at
+			return m, true, nil
+		}
+	}
 }
 
 // isHeader compares without regard to case; small is in lower case.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 
-	"github.com/logstreamer/logstreamer/internal/otlp"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
 // recordTime is the time of all records but those of OTLP.
@@ -27,8 +27,7 @@ func lokiRecords() *recordFormat {
 		compress: func(dst, body []byte) []byte {
 			return snappy.Encode(dst[:cap(dst)], body)
 		},
-		taken: taken,
-		arrived: packetRecords("shop/shop-1", func(n int) (before, after string) {
+		recordOutput: packetRecords("shop/shop-1", func(n int) (before, after string) {
 			return fmt.Sprintf(`{"timestamp":%d,"level":%q,"message":"`, recordTime.UnixMilli(), recordLevel(n)),
 				fmt.Sprintf(`%s","metadata":{"input":"loki","service_name":"shop","pod":"shop-1","namespace":"prod",`+
 					`"detected_level":%q,"attributes.trace_id":"%016d","user":"u-1234567","loki.n":"%d"}}`, recordBody(n), recordLevel(n), n*7919, n)
@@ -37,27 +36,27 @@ func lokiRecords() *recordFormat {
 }
 
 func buildLoki(r *request) {
-	const labels, entries, entryTime, entryLine, entryMetadata = 1<<3 | otlp.Bytes, 2<<3 | otlp.Bytes, 1<<3 | otlp.Bytes, 2<<3 | otlp.Bytes, 3<<3 | otlp.Bytes
-	body, stream := otlp.Open(r.body, 1<<3|otlp.Bytes)
-	body = otlp.AppendText(body, labels, []byte(`{service_name="shop", pod="shop-1", namespace="prod"}`))
+	const labels, entries, entryTime, entryLine, entryMetadata = 1<<3 | protobuf.Bytes, 2<<3 | protobuf.Bytes, 1<<3 | protobuf.Bytes, 2<<3 | protobuf.Bytes, 3<<3 | protobuf.Bytes
+	body, stream := protobuf.Open(r.body, 1<<3|protobuf.Bytes)
+	body = protobuf.AppendText(body, labels, []byte(`{service_name="shop", pod="shop-1", namespace="prod"}`))
 	for n := range requestRecords {
-		at := otlp.AppendVarint(otlp.AppendVarint(nil, 1<<3, uint64(recordTime.Unix())), 2<<3, uint64(recordTime.Nanosecond()))
-		entry := otlp.AppendText(nil, entryTime, at)
-		entry = otlp.AppendText(entry, entryLine, []byte("000000000000"+recordBody(n)))
-		id := bytes.Index(entry, []byte("000000000000"))
+		at := protobuf.AppendVarint(protobuf.AppendVarint(nil, 1<<3, uint64(recordTime.Unix())), 2<<3, uint64(recordTime.Nanosecond()))
+		entry := protobuf.AppendText(nil, entryTime, at)
+		entry = protobuf.AppendText(entry, entryLine, []byte(string(noID)+recordBody(n)))
+		id := bytes.Index(entry, noID)
 		for _, pair := range [][2]string{
 			{"detected_level", recordLevel(n)}, {"trace_id", fmt.Sprintf("%016d", n*7919)}, {"user", "u-1234567"}, {"loki.n", fmt.Sprint(n)},
 		} {
 			var metadata int
-			entry, metadata = otlp.Open(entry, entryMetadata)
-			entry = otlp.AppendText(otlp.AppendText(entry, 1<<3|otlp.Bytes, []byte(pair[0])), 2<<3|otlp.Bytes, []byte(pair[1]))
-			entry = otlp.Close(entry, metadata)
+			entry, metadata = protobuf.Open(entry, entryMetadata)
+			entry = protobuf.AppendText(protobuf.AppendText(entry, 1<<3|protobuf.Bytes, []byte(pair[0])), 2<<3|protobuf.Bytes, []byte(pair[1]))
+			entry = protobuf.Close(entry, metadata)
 		}
-		body = otlp.AppendText(body, entries, entry)
+		body = protobuf.AppendText(body, entries, entry)
 		r.ids = append(r.ids, len(body)-len(entry)+id)
 	}
 	length := len(body)
-	r.body = otlp.Close(body, stream)
+	r.body = protobuf.Close(body, stream)
 	r.moveIDs(len(r.body) - length)
 }
 
@@ -67,14 +66,13 @@ func elasticsearchRecords() *recordFormat {
 	return &recordFormat{
 		head:  "POST /_bulk HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nContent-Type: application/x-ndjson\r\n",
 		build: buildBulk,
-		taken: taken,
 		confirm: func(_ *request, m message) error {
 			if !bytes.Contains(m.body[:min(64, len(m.body))], []byte(`"errors":false`)) {
 				return fmt.Errorf("answered %.200q", m.body)
 			}
 			return nil
 		},
-		arrived: packetRecords("shop/web-1", func(n int) (before, after string) {
+		recordOutput: packetRecords("shop/web-1", func(n int) (before, after string) {
 			return fmt.Sprintf(`{"timestamp":%d,"level":%q,"message":"`, recordTime.UnixMilli(), recordLevel(n)),
 				fmt.Sprintf(`%s","metadata":{"input":"elasticsearch","es.index":"logs-shop","body_key":"message","service.name":"shop","host.name":"web-1",`+
 					`"http.request.method":"GET","http.response.status_code":"200","url.path":"/api/v1/orders/%05d"},`+
@@ -97,8 +95,8 @@ func buildBulk(r *request) {
 // acknowledgements, to analyzers that take packets.
 func forwardRecords() *recordFormat {
 	return &recordFormat{
-		input: "forward", build: buildForward, taken: taken, answer: parseForwardAck, confirm: confirmForwardAck,
-		arrived: packetRecords("app.web/web-1", func(n int) (before, after string) {
+		input: "forward", build: buildForward, answer: parseForwardAck, confirm: confirmForwardAck,
+		recordOutput: packetRecords("app.web/web-1", func(n int) (before, after string) {
 			return fmt.Sprintf(`{"timestamp":%d,"level":%q,"message":"`, recordTime.UnixMilli(), recordLevel(n)),
 				fmt.Sprintf(`%s","metadata":{"input":"forward","fluent.tag":"app.web","body_key":"log","stream":"stdout","status":"200",`+
 					`"kubernetes.pod_name":"web-1","kubernetes.namespace_name":"shop"},"types":{"status":"i"}}`, recordBody(n))
@@ -134,8 +132,8 @@ func buildForward(r *request) {
 		r.body = binary.BigEndian.AppendUint32(r.body, uint32(recordTime.Unix()))
 		r.body = binary.BigEndian.AppendUint32(r.body, uint32(recordTime.Nanosecond()))
 		r.body = appendMsgpack(append(r.body, 0x85), "log")
-		text := appendMsgpack(nil, "000000000000"+recordBody(n))
-		r.ids = append(r.ids, len(r.body)+bytes.Index(text, []byte("000000000000")))
+		text := appendMsgpack(nil, string(noID)+recordBody(n))
+		r.ids = append(r.ids, len(r.body)+bytes.Index(text, noID))
 		r.body = append(r.body, text...)
 		for _, pair := range [][2]any{
 			{"stream", "stdout"}, {"level", recordLevel(n)}, {"status", 200}, {"kubernetes", [][2]any{{"pod_name", "web-1"}, {"namespace_name", "shop"}}},
@@ -144,7 +142,7 @@ func buildForward(r *request) {
 		}
 	}
 	binary.BigEndian.PutUint32(r.body[start-4:], uint32(len(r.body)-start))
-	r.body = appendMsgpack(appendMsgpack(r.body, [][2]any{{"chunk", ""}})[:len(r.body)+7], "000000000000")
+	r.body = appendMsgpack(appendMsgpack(r.body, [][2]any{{"chunk", ""}})[:len(r.body)+7], string(noID))
 	r.chunk = len(r.body) - idDigits
 }
 
@@ -174,8 +172,8 @@ func confirmForwardAck(r *request, m message) error {
 // analyzers that take packets.
 func syslogRecords() *recordFormat {
 	return &recordFormat{
-		input: "syslog-tcp", oneWay: true, taken: taken, build: buildSyslog,
-		arrived: packetRecords("web-1.example.com", func(n int) (before, after string) {
+		input: "syslog-tcp", oneWay: true, build: buildSyslog,
+		recordOutput: packetRecords("web-1.example.com", func(n int) (before, after string) {
 			return fmt.Sprintf(`{"timestamp":%d,"level":%q,"message":"`, recordTime.UnixMilli(), recordLevel(n)),
 				fmt.Sprintf(`%s","metadata":{"input":"syslog","facility":"local0","appname":"shop","procid":"4711","msgid":"ID47",`+
 					`"sd.origin@32473.ip":"192.0.2.1","sd.origin@32473.user":"7"}}`, recordBody(n))
@@ -184,11 +182,10 @@ func syslogRecords() *recordFormat {
 }
 
 func buildSyslog(r *request) {
-	severities := map[string]int{"DEBUG": 7, "INFO": 6, "WARN": 4, "ERROR": 3}
 	for n := range requestRecords {
-		r.body = fmt.Appendf(r.body, "<%d>1 %s web-1.example.com shop 4711 ID47 [origin@32473 ip=\"192.0.2.1\" user=\"7\"] ",
-			16<<3|severities[recordLevel(n)], recordTime.Format("2006-01-02T15:04:05.000Z"))
+		before, after := syslogLine(n, syslogTime)
+		r.body = append(r.body, before...)
 		r.addID()
-		r.body = append(append(r.body, recordBody(n)...), '\n')
+		r.body = append(append(r.body, after...), '\n')
 	}
 }

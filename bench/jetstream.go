@@ -12,7 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-// oursOnStreams is the distributor with JOURNAL=jetstream and that many NATS servers, which sync
+// oursOnStreams is the distributor with JOURNAL=jetstream and the given number of NATS servers, which sync
 // always. They run on both cores; their processor time is not the distributor's.
 func oursOnStreams(name string, servers int) subject {
 	s := distributor(name, 1, "jetstream")

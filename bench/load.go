@@ -32,10 +32,11 @@ type load struct {
 	latency *hdrhistogram.Histogram
 }
 
-// newLoad connects, with TLS unless secure is nil.
-func newLoad(l *loop, ledger *ledger, port, connections int, secure *tls.Config, build func() *request) (*load, error) {
+// newLoad connects to the ports in turn, with TLS unless secure is nil.
+func newLoad(l *loop, ledger *ledger, ports []int, connections int, secure *tls.Config, build func() *request) (*load, error) {
 	load := &load{loop: l, ledger: ledger, tls: secure, latency: hdrhistogram.New(1, int64(time.Minute), 3)}
-	for range connections {
+	for i := range connections {
+		port := ports[i%len(ports)]
 		e := &loadConn{load: load, request: build()}
 		if err := e.connect(port); err != nil {
 			load.close()

@@ -79,6 +79,10 @@ func (e *loadConn) written() {
 	e.sendNext(time.Now())
 }
 
+// maxUnanswered is how many records without an answer may be on their way: the buffers of sockets
+// hold hundreds of megabytes for a slow subject.
+const maxUnanswered = 50_000
+
 func (e *loadConn) write(text []byte) (err error) {
 	if e.secure != nil {
 		if text, err = e.secure.seal(text); err != nil {
@@ -204,7 +208,11 @@ func (e *loadConn) pause(now time.Time) {
 // sendNext sends the next request, or waits until one is due.
 func (e *loadConn) sendNext(now time.Time) {
 	l := e.load
-	if l.sending && l.interval == 0 {
+	switch {
+	case l.sending && e.isOneWay() && l.ledger.missing > maxUnanswered:
+		e.pause(now)
+		return
+	case l.sending && l.interval == 0:
 		e.send(now)
 		return
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 
@@ -28,13 +27,9 @@ func thisMachine(cores int) Machine {
 	if unix.Uname(&name) == nil {
 		m.Kernel = unix.ByteSliceToString(name.Release[:])
 	}
-	for program, argument := range map[string]string{"haproxy": "-v", "nginx": "-v", "otelcol": "--version"} {
-		path, err := lookPath(program)
-		if err != nil {
-			continue
-		}
-		if output, err := exec.Command(path, argument).CombinedOutput(); err == nil {
-			m.Versions[program] = firstNumber(string(output))
+	for _, program := range []string{"haproxy", "nginx", "otelcol", "vlagent", "rsyslogd", "syslog-ng"} {
+		if version, ok := versionOf(program); ok {
+			m.Versions[program] = version
 		}
 	}
 	return m
@@ -50,10 +45,10 @@ func processorModel(cpuinfo string) string {
 }
 
 // firstNumber returns the first word, or part of one, that looks like a
-// version.
+// version: a digit, and a dot behind it.
 func firstNumber(text string) string {
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
-		if word[0] >= '0' && word[0] <= '9' {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" /()\n", r) }) {
+		if word[0] >= '0' && word[0] <= '9' && strings.Contains(word, ".") {
 			return word
 		}
 	}

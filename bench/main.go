@@ -1,8 +1,9 @@
 //go:build linux
 
 // Command bench measures the distributor side by side with HAProxy, nginx and
-// the OpenTelemetry Collector: the processor time per packet of the program
-// under test, and the other targets in docs/performance.md.
+// the OpenTelemetry Collector, and its inputs with vlagent, rsyslog and
+// syslog-ng, too: the processor time per packet of the program under test, and
+// the other targets in docs/performance.md.
 //
 // One thread is the load and all analyzers, on its own core; the program under
 // test has the other core. Subjects alternate round by round, so that
@@ -42,6 +43,7 @@ type options struct {
 	round               time.Duration
 	only                *regexp.Regexp
 	before              string // path of another build of the distributor
+	profile             string // path of the profile to write
 	json, markdown, svg string
 }
 
@@ -70,6 +72,7 @@ func parseOptions(arguments []string, output io.Writer) (options, error) {
 	flags.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of a round; sweeps use two fifths of it")
 	only := flags.String("case", "", "run the cases whose name matches this `regexp`: "+strings.Join(caseNames(), ", "))
 	flags.StringVar(&o.before, "before", "", "measure the distributor alone, against another build of it, the program in this `file`")
+	flags.StringVar(&o.profile, "profile", "", "run the distributor alone and write a profile of its processor time to this `file`, such as cmd/logstreamer/default.pgo, by which the compiler optimizes it")
 	flags.StringVar(&o.json, "json", "", "write everything as JSON to this `file`")
 	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this Markdown `file`, between its marks")
 	flags.StringVar(&o.svg, "svg", "", "draw the results into this SVG `file`")
@@ -81,6 +84,8 @@ func parseOptions(arguments []string, output io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.rounds < 1:
 		return o, fmt.Errorf("-rounds is %d: it must be at least 1", o.rounds)
+	case o.profile != "" && o.before != "":
+		return o, errors.New("-profile and -before exclude each other")
 	case o.round < 100*time.Millisecond:
 		return o, fmt.Errorf("-round is %v: it must be at least 100ms", o.round)
 	}
@@ -118,19 +123,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	distributor := filepath.Join(folder, "logstreamer")
-	if err := buildDistributor(ctx, distributor, cores); err != nil {
-		return err
-	}
-	events, err := newLoop(ctx.Done())
+	a, err := newTestbed(ctx, o, cores, folder)
 	if err != nil {
 		return err
 	}
-	defer events.close()
-	a := &testbed{
-		loop: events, ledger: &ledger{}, cores: cores, folder: folder, distributor: distributor,
-		rounds: o.rounds, round: o.round, timeout: 10 * time.Second,
-	}
+	defer a.loop.close()
 	report, err := measureCases(a, o)
 	if err != nil {
 		return err
@@ -138,10 +135,35 @@ func run(ctx context.Context, o options) error {
 	if err := publish(report, o); err != nil {
 		return err
 	}
+	if o.profile != "" {
+		if err := mergeProfiles(folder, o.profile); err != nil {
+			return fmt.Errorf("-profile: %w", err)
+		}
+	}
 	if faults := report.faults(); len(faults) > 0 {
 		return fmt.Errorf("%d of the series are invalid; the first: %s: %s", len(faults), faults[0].Subject, faults[0].Fault)
 	}
 	return nil
+}
+
+// newTestbed builds the distributor in folder and returns a testbed for it.
+func newTestbed(ctx context.Context, o options, cores []int, folder string) (*testbed, error) {
+	distributor := filepath.Join(folder, "logstreamer")
+	var buildFlags []string
+	if o.profile != "" {
+		buildFlags = profileBuild
+	}
+	if err := buildDistributor(ctx, distributor, cores, buildFlags...); err != nil {
+		return nil, err
+	}
+	events, err := newLoop(ctx.Done())
+	if err != nil {
+		return nil, err
+	}
+	return &testbed{
+		loop: events, ledger: &ledger{}, cores: cores, folder: folder, distributor: distributor,
+		rounds: o.rounds, round: o.round, timeout: 10 * time.Second,
+	}, nil
 }
 
 func measureCases(a *testbed, o options) (Report, error) {
@@ -150,7 +172,10 @@ func measureCases(a *testbed, o options) (Report, error) {
 		if !o.only.MatchString(c.name) {
 			continue
 		}
-		if o.before != "" {
+		switch {
+		case o.profile != "":
+			c = distributorsOnly(c, func(s subject) []subject { return []subject{profiled(s, a.folder)} })
+		case o.before != "":
 			c = againstBaseline(c, o.before)
 		}
 		one := CaseReport{Name: c.name, Title: c.title, measure: c.measure, base: c.base}
@@ -191,8 +216,9 @@ func publish(r Report, o options) error {
 }
 
 // buildDistributor builds the distributor from this checkout.
-func buildDistributor(ctx context.Context, path string, cores []int) error {
-	command := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/logstreamer/logstreamer/cmd/logstreamer")
+func buildDistributor(ctx context.Context, path string, cores []int, flags ...string) error {
+	arguments := append([]string{"build", "-o", path}, flags...)
+	command := exec.CommandContext(ctx, "go", append(arguments, "github.com/logstreamer/logstreamer/cmd/logstreamer")...)
 	var output []byte
 	err := onCores(cores, func() (err error) {
 		output, err = command.CombinedOutput()

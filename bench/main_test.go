@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestOptionsAreRefusedByName(t *testing.T) {
 	for _, arguments := range [][]string{
-		{"-rounds", "0"}, {"-round", "1ms"}, {"-case", "("}, {"-case", "nothing-like-it"}, {"further"}, {"-unknown"},
+		{"-rounds", "0"}, {"-round", "1ms"}, {"-case", "("}, {"-case", "nothing-like-it"}, {"further"}, {"-unknown"}, {"-profile", "p", "-before", "b"},
 	} {
 		var output bytes.Buffer
 		if _, err := parseOptions(arguments, &output); err == nil {
@@ -23,6 +25,28 @@ func TestOptionsAreRefusedByName(t *testing.T) {
 	o, err := parseOptions([]string{"-rounds", "7", "-case", "^single$"}, &bytes.Buffer{})
 	if err != nil || o.rounds != 7 || !o.only.MatchString("single") || o.only.MatchString("single-lines") {
 		t.Errorf("parseOptions gave %+v, %v", o, err)
+	}
+}
+
+// A profile is of the distributor alone.
+func TestProfiled(t *testing.T) {
+	folder := t.TempDir()
+	for _, c := range cases() {
+		c = distributorsOnly(c, func(s subject) []subject { return []subject{profiled(s, folder)} })
+		for _, e := range c.experiments {
+			for _, s := range e.subjects {
+				command, err := s.command(subjectConfig{distributor: "/bin/this", folder: folder, port: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if last := command.Env[len(command.Env)-1]; !s.ours || !strings.HasPrefix(last, "PROFILE_FILE="+folder) {
+					t.Errorf("%s: %q has %s", c.name, s.Name, last)
+				}
+			}
+		}
+	}
+	if err := mergeProfiles(t.TempDir(), filepath.Join(folder, "merged")); err == nil {
+		t.Error("no profiles were merged without an error")
 	}
 }
 

@@ -5,20 +5,19 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strconv"
+	"strings"
 )
 
 // requestRecords is the number of records in a request of the cases of inputs.
 const requestRecords = 500
 
-// recordFormat is the way of log records into a subject and out of it. The text of each record
-// begins with an id; the rest of the record is determined by its index in the request. For the
-// ledger each record is a packet.
+// recordFormat encodes the log records that a subject gets, and decodes those that it sends. The
+// text of each record begins with an id; the rest of the record is determined by its index in the
+// request. For the ledger each record is a packet.
 type recordFormat struct {
-	// input is the name in INPUTS; empty for a protocol over HTTP on PORT.
+	// input is the name, in INPUTS, of an input with a port of its own; empty for a protocol
+	// over HTTP on PORT.
 	input string
-	// scheme is the prefix of the URLs of analyzers.
-	scheme string
 	// head is the head of a request over HTTP up to its Content-Length, or empty.
 	head string
 	// build appends the body of a request, with the offsets of its ids.
@@ -31,10 +30,32 @@ type recordFormat struct {
 	confirm func(*request, message) error
 	// oneWay means that there are no answers: a request is accepted when it is written.
 	oneWay bool
-	// arrived records what an analyzer got in a request.
+	recordOutput
+}
+
+// recordOutput decodes the records that a subject sends to analyzers.
+type recordOutput struct {
+	// scheme is the prefix of the URLs of analyzers.
+	scheme string
+	// arrived records what an analyzer got in a request, or lines of a stream that is not HTTP.
 	arrived func(body []byte, l *ledger)
-	// taken is the answer of analyzers.
+	// taken is the answer of analyzers to a request.
 	taken []byte
+}
+
+// to returns the format with another output.
+func (f *recordFormat) to(output recordOutput) *recordFormat {
+	g := *f
+	g.recordOutput = output
+	return &g
+}
+
+// at returns the format with another path of its requests over HTTP.
+func (f *recordFormat) at(path string) *recordFormat {
+	g := *f
+	_, rest, _ := strings.Cut(strings.TrimPrefix(f.head, "POST "), " ")
+	g.head = "POST " + path + " " + rest
+	return &g
 }
 
 // recordBody is what the text of a record has behind its id.
@@ -46,13 +67,13 @@ var recordLevels = [...]string{"INFO", "DEBUG", "INFO", "WARN", "ERROR"}
 
 func recordLevel(n int) string { return recordLevels[n%len(recordLevels)] }
 
-// addID appends the room of an id to the body.
+// addID appends a placeholder for an id to the body.
 func (r *request) addID() {
 	r.ids = append(r.ids, len(r.body))
-	r.body = append(r.body, "000000000000"...)
+	r.body = append(r.body, noID...)
 }
 
-// moveIDs notes that so many bytes were inserted before all ids.
+// moveIDs moves the positions of all ids by bytes that were inserted before them.
 func (r *request) moveIDs(by int) {
 	for i := range r.ids {
 		r.ids[i] += by
@@ -60,30 +81,13 @@ func (r *request) moveIDs(by int) {
 }
 
 func newRecordRequest(f *recordFormat) *request {
-	r := &request{packets: requestRecords, format: f}
+	r := &request{packets: requestRecords, format: f, head: f.head, compress: f.compress}
 	f.build(r)
 	if f.compress == nil {
-		r.bytes = append(f.appendHead(nil, len(r.body)), r.body...)
+		r.bytes = append(r.appendHead(nil, len(r.body)), r.body...)
 		r.body = r.bytes[len(r.bytes)-len(r.body):]
 	}
 	return r
-}
-
-func (f *recordFormat) appendHead(dst []byte, length int) []byte {
-	if f.head == "" {
-		return dst
-	}
-	dst = append(append(dst, f.head...), "Content-Length: "...)
-	return append(strconv.AppendInt(dst, int64(length), 10), "\r\n\r\n"...)
-}
-
-// seal encodes the request with its new ids.
-func (r *request) seal() {
-	if r.format == nil || r.format.compress == nil {
-		return
-	}
-	r.compressed = r.format.compress(r.compressed[:0], r.body)
-	r.bytes = append(r.format.appendHead(r.bytes[:0], len(r.compressed)), r.compressed...)
 }
 
 // parse parses an answer to the request.
@@ -124,21 +128,40 @@ func (l *ledger) index(id int64) int {
 // known reports whether a record was sent in this round.
 func (l *ledger) known(id int64) bool { return id >= l.first && id < l.next }
 
-// packetRecords returns how packets with records arrive. A message consists of before, an id and
-// after.
-func packetRecords(emitter string, message func(n int) (before, after string)) func([]byte, *ledger) {
-	p := &packetReader{head: []byte(`{"emitter_id":"` + emitter + `","messages":[`)}
+// recordTexts is how records arrive: each consists of before, an id and after.
+type recordTexts struct {
+	before, after [requestRecords][]byte
+}
+
+func newRecordTexts(record func(n int) (before, after string)) *recordTexts {
+	t := &recordTexts{}
 	for n := range requestRecords {
-		before, after := message(n)
-		p.before[n], p.after[n] = []byte(before), []byte(after)
+		before, after := record(n)
+		t.before[n], t.after[n] = []byte(before), []byte(after)
 	}
-	return p.arrived
+	return t
+}
+
+// take records a record with its id at an offset.
+func (t *recordTexts) take(record []byte, at int, l *ledger) {
+	id, ok := parseID(record[at:])
+	if ok && l.known(id) {
+		n := l.index(id)
+		ok = bytes.Equal(record[:at], t.before[n]) && bytes.Equal(record[at+idDigits:], t.after[n])
+	}
+	l.record(id, ok)
+}
+
+// packetRecords returns how packets with records arrive, where a record is a message.
+func packetRecords(emitter string, message func(n int) (before, after string)) recordOutput {
+	p := &packetReader{head: []byte(`{"emitter_id":"` + emitter + `","messages":[`), recordTexts: newRecordTexts(message)}
+	return recordOutput{arrived: p.arrived, taken: taken}
 }
 
 // packetReader reads messages of packets.
 type packetReader struct {
-	head          []byte
-	before, after [requestRecords][]byte
+	head []byte
+	*recordTexts
 }
 
 var startOfText, startOfPacketID = []byte(`"message":"`), []byte(`],"packet_id":"`)

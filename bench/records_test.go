@@ -8,22 +8,45 @@ import (
 	"time"
 )
 
-// The records of the load reach analyzers that take the same protocol, and are accounted for.
+// The records of the load reach analyzers that take the same protocol, over HTTP or as a stream,
+// and are accounted for.
 func TestRecordsReachAnalyzers(t *testing.T) {
-	l, deliveries := newTestLoop(t), &ledger{}
-	places, err := newAnalyzers(l, deliveries, 1, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer places.close()
-	a, c := bench(t, l, deliveries, places.ports[0], traffic{Records: otlpRecords()})
-	for range 2 {
-		s, err := a.measure(c, 50*time.Millisecond, 0)
+	for _, f := range []*recordFormat{otlpRecords(), syslogRecords().to(syslogLines(syslogTime))} {
+		l, deliveries := newTestLoop(t), &ledger{}
+		places, err := newAnalyzers(l, deliveries, 1, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Packets == 0 || s.Packets%requestRecords != 0 || s.Messages != s.Packets || s.Duplicates != 0 {
-			t.Errorf("%+v", s)
+		defer places.close()
+		a, c := bench(t, l, deliveries, places.ports[0], traffic{Records: f})
+		a.timeout = 10 * time.Second // a stream may be far ahead of the analyzer
+		for range 2 {
+			s, err := a.measure(c, 50*time.Millisecond, 0)
+			if err != nil {
+				t.Fatalf("%s: %v", f.input, err)
+			}
+			if s.Packets == 0 || s.Packets%requestRecords != 0 || s.Messages != s.Packets || s.Duplicates != 0 {
+				t.Errorf("%s: %+v", f.input, s)
+			}
+		}
+	}
+}
+
+// Without answers a connection waits while too many records are on their way.
+func TestUnansweredRecordsAreBounded(t *testing.T) {
+	for missing, waits := range map[int64]bool{maxUnanswered: false, maxUnanswered + 1: true} {
+		l, deliveries := newTestLoop(t), &ledger{}
+		places, err := newAnalyzers(l, deliveries, 1, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer places.close()
+		_, c := bench(t, l, deliveries, places.ports[0], traffic{Records: syslogRecords()})
+		deliveries.open(c.text)
+		deliveries.missing = missing
+		c.load.sending = true
+		if c.load.connections[0].sendNext(time.Now()); (len(c.load.paused) == 1) != waits || (c.load.busy == 0) != waits {
+			t.Errorf("with %d records on their way %d connections wait, and %d send", missing, len(c.load.paused), c.load.busy)
 		}
 	}
 }
@@ -60,7 +83,7 @@ func TestEveryChangedRecordIsFound(t *testing.T) {
 // Messages of packets are compared with what was sent.
 func TestEveryChangedMessageIsFound(t *testing.T) {
 	const packet = `{"emitter_id":"e","messages":[{"a":1,"message":"000000000000 x"}},{"a":1,"message":"000000000001 x"}}],"packet_id":"syslog-1-0"}` + "\n"
-	read := packetRecords("e", func(int) (before, after string) { return `{"a":1,"message":"`, ` x"}}` })
+	read := packetRecords("e", func(int) (before, after string) { return `{"a":1,"message":"`, ` x"}}` }).arrived
 	deliveries := &ledger{}
 	for at := range packet {
 		body := []byte(packet)

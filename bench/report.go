@@ -99,6 +99,12 @@ var (
 	messageRate = measure{"messages per second", "/s", func(s Sample) float64 {
 		return float64(s.Messages) / s.Seconds
 	}}
+	subjectCores = measure{"cores used by the subject", "", func(s Sample) float64 {
+		return s.ProcessorSeconds / s.Seconds
+	}}
+	loadCores = measure{"cores used by the load and the analyzers", "", func(s Sample) float64 {
+		return s.LoadSeconds / s.Seconds
+	}}
 	medianResponse = measure{"median response time", "µs", func(s Sample) float64 { return s.P50 }}
 	p99Response    = measure{"p99 response time", "µs", func(s Sample) float64 { return s.P99 }}
 	p999Response   = measure{"p99.9 response time", "µs", func(s Sample) float64 { return s.P999 }}

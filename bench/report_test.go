@@ -63,7 +63,7 @@ func sampleReport() Report {
 			}},
 		},
 	}
-	steps.Verdicts = []Verdict{flat(perMessage, oursName)(steps.Results)}
+	steps.Verdicts = []Verdict{flat(perMessage, oursName, flatness)(steps.Results)}
 	return Report{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Rounds: 3, RoundSeconds: 1.5,
 		Machine: Machine{Processor: "Some Processor", Cores: 2, Kernel: "6.1", Versions: map[string]string{"go": "go1.26", "haproxy": "2.6"}},

@@ -29,7 +29,7 @@ type subject struct {
 	cores int
 	// ours is set for the distributor.
 	ours bool
-	// secure is set for a subject that the load speaks TLS with.
+	// secure is set for a subject that the load reaches by TLS.
 	secure bool
 	// terminates is set for a subject that responds itself and forwards
 	// nothing.
@@ -39,9 +39,19 @@ type subject struct {
 	traffic *traffic
 	// command returns the command that starts the subject.
 	command func(subjectConfig) (*exec.Cmd, error)
+	// twin, unless nil, returns the command of a second process of the subject, which gets as many
+	// connections as the first. It runs on the second core, or, with a quota, on the first one.
+	twin func(subjectConfig) (*exec.Cmd, error)
+	// quota is the part of a core that each process of the subject may use; 0 is no limit.
+	quota float64
 	// companions, unless nil, returns the commands of programs that it needs, which start
 	// before it.
 	companions func(*subjectConfig) ([]*exec.Cmd, error)
+	// alone, unless nil, measures a part of the work in this process, instead of a program.
+	alone func(c *runningSubject, cores []int, length time.Duration) (Sample, error)
+	// stream is set for a program without HTTP, which is ready when it accepts connections of
+	// its input.
+	stream bool
 	// verify, unless nil, checks after the first packets that the subject does
 	// what it is measured for.
 	verify func(subjectConfig) error
@@ -55,9 +65,19 @@ type subjectConfig struct {
 	folder      string
 	distributor string // the program's path
 	inputs      string // INPUTS
+	input       string // an input with a port of its own, or empty
+	inputPort   int
 	scheme      string // before the URLs of analyzers
 	files       certificateFiles
 	nats        []string // URLs
+}
+
+// loadPort returns the port that the load connects to.
+func (p subjectConfig) loadPort() int {
+	if p.input != "" {
+		return p.inputPort
+	}
+	return p.port
 }
 
 // certificateFiles are the paths of a certificate, of its key, and of a file with both, in
@@ -95,10 +115,17 @@ const (
 	oursTLSName    = "Log Streamer, TLS"
 	haproxyTLSName = "HAProxy, TLS"
 	twoCoresName   = "Log Streamer, two cores"
+	twoName        = "Log Streamer, two distributors"
+	twoStreamsName = "Log Streamer, JOURNAL=jetstream, two distributors"
+	quotaName      = "Log Streamer, quota"
+	twoQuotaName   = "Log Streamer, two distributors, quota"
 	haproxyName    = "HAProxy"
 	nginxName      = "nginx"
 	floorName      = "nginx, answers only"
 	collectorName  = "OpenTelemetry Collector"
+	vlagentName    = "vlagent"
+	rsyslogName    = "rsyslog"
+	syslogNGName   = "syslog-ng"
 )
 
 // unavailable is why a subject cannot run here.
@@ -123,6 +150,19 @@ func withTLS(name string, s subject) subject {
 }
 
 func oursOnTwoCores() subject { return distributor(twoCoresName, 2, "memory") }
+
+// twice returns a subject with two processes of a distributor.
+func twice(name string, s subject) subject {
+	s.Name, s.twin = name, s.command
+	return s
+}
+
+// withQuota returns the distributor with a quota, in cores.
+func withQuota(quota float64) subject {
+	s := ours()
+	s.Name, s.quota = quotaName, quota
+	return s
+}
 
 func oursOnDisk() subject {
 	s := distributor(diskName, 1, "disk")
@@ -197,20 +237,6 @@ func nginxArguments(p subjectConfig) func(string) []string {
 	return func(file string) []string { return []string{"-p", p.folder, "-c", file, "-e", "stderr"} }
 }
 
-// collector forwards to the first analyzer only, since load balancing is not in
-// its core, and responds 200 before it does. Its JSON output equals its input
-// byte for byte when the load orders members as it does.
-func collector(t traffic) subject {
-	t.OTLP = true
-	return subject{Name: collectorName, cores: 1, traffic: &t, command: func(p subjectConfig) (*exec.Cmd, error) {
-		command, err := peer(p, "otelcol", "otelcol.yaml", true, func(file string) []string { return []string{"--config", file} })
-		if err == nil {
-			command.Env = append(os.Environ(), "GOMAXPROCS=1")
-		}
-		return command, err
-	}}
-}
-
 //go:embed templates
 var templates embed.FS
 
@@ -231,17 +257,21 @@ func peer(p subjectConfig, program, file string, forwards bool, arguments func(f
 	return exec.Command(path, arguments(written)...), nil
 }
 
-// installHints says how to install a peer.
+// installHints has the command that installs a peer.
 var installHints = map[string]string{
 	"haproxy":     "Debian: apt-get install haproxy",
 	"nginx":       "Debian: apt-get install nginx-light",
 	"nats-server": "in the repository: go build -o bin/nats-server github.com/nats-io/nats-server/v2",
 	"otelcol":     "in the repository: go -C bench/otelcol install",
+	"vlagent":     "in the repository: go build -o bin/vlagent github.com/VictoriaMetrics/VictoriaLogs/app/vlagent",
+	"rsyslogd":    "Debian: apt-get install rsyslog",
+	"syslog-ng":   "Debian: apt-get install syslog-ng-core, or its packages, which conflict with rsyslog's, are unpacked to the folder in SYSLOG_NG",
 }
 
-// lookPath also looks where Debian and Go install programs, and where the repository has its own.
+// lookPath also looks where Debian and Go install programs, where the repository has its own, and
+// where syslog-ng is unpacked.
 func lookPath(program string) (string, error) {
-	for _, folder := range []string{"", "/usr/sbin", "bin", filepath.Join(build.Default.GOPATH, "bin")} {
+	for _, folder := range []string{"", "/usr/sbin", "bin", filepath.Join(build.Default.GOPATH, "bin"), filepath.Join(os.Getenv("SYSLOG_NG"), "/usr/sbin")} {
 		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil {
 			return path, nil
 		}
@@ -259,11 +289,14 @@ func configuration(p subjectConfig, file string, forwards bool) ([]byte, error) 
 	}
 	values := struct {
 		Port, MaxConnections int
+		Input                string
+		InputPort            int
+		Folder               string
 		Certificate          string // empty without TLS
 		Forwards             bool
 		Protobuf             bool
 		Analyzers            []backend
-	}{Port: p.port, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards, Protobuf: p.scheme != ""}
+	}{Port: p.port, Input: p.input, InputPort: p.inputPort, Folder: p.folder, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards, Protobuf: p.scheme != ""}
 	for i, port := range p.analyzers {
 		values.Analyzers = append(values.Analyzers, backend{i + 1, port, shares[i%len(shares)], int(percent(i))})
 	}

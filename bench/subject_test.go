@@ -5,8 +5,8 @@ package main
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,8 +24,20 @@ func testSubjectConfig(t *testing.T) subjectConfig {
 
 // Peers validate their configurations.
 func TestPeersUnderstandTheirConfiguration(t *testing.T) {
-	for _, s := range []subject{haproxy(), nginx(), floor(), collector(shaped(5, 1))} {
-		command, err := s.command(testSubjectConfig(t))
+	subjects := []subject{haproxy(), nginx(), floor(), collector(shaped(5, 1))}
+	for _, c := range inputCases() {
+		for _, s := range c.experiments[0].subjects {
+			if !s.ours && s.Name != vlagentName { // which has no file, and no check of its flags
+				subjects = append(subjects, s)
+			}
+		}
+	}
+	for _, s := range subjects {
+		p := testSubjectConfig(t)
+		if s.traffic != nil && s.traffic.Records != nil {
+			p.input, p.inputPort, p.scheme = s.traffic.Records.input, p.port, s.traffic.Records.scheme
+		}
+		command, err := s.command(p)
 		if missing := (unavailable{}); errors.As(err, &missing) {
 			t.Log(missing.reason)
 			continue
@@ -39,10 +51,15 @@ func TestPeersUnderstandTheirConfiguration(t *testing.T) {
 			check = "-c"
 		case collectorName:
 			check = "validate"
+		case rsyslogName:
+			check = "-N1"
+		case syslogNGName:
+			check = "--syntax-only"
 		}
-		output, err := exec.Command(command.Path, append([]string{check}, command.Args[1:]...)...).CombinedOutput()
+		command.Args = slices.Insert(command.Args, 1, check)
+		output, err := command.CombinedOutput()
 		if err != nil {
-			t.Errorf("%s: %v: %s", s.Name, err, output)
+			t.Errorf("%s, input %q: %v: %s", s.Name, p.input, err, output)
 		}
 	}
 }

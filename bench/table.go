@@ -95,7 +95,11 @@ func (s Series) figures(m measure, base Series) []string {
 		row = append(row, spreadOf(s.values(one)).String())
 	}
 	for _, one := range []measure{packetRate, messageRate, medianResponse, p99Response, peakMemory} {
-		row = append(row, figure(spreadOf(s.values(one)).Median))
+		median := "–" // there are no answers, or no process
+		if value := spreadOf(s.values(one)).Median; value != 0 {
+			median = figure(value)
+		}
+		row = append(row, median)
 	}
 	var refused, again int64
 	for _, sample := range s.Samples {

@@ -19,7 +19,7 @@ type testbed struct {
 	distributor string
 	rounds      int
 	round       time.Duration
-	timeout     time.Duration // of the last delivery
+	timeout     time.Duration // of the next delivery, after the load has ended
 }
 
 // run measures an experiment's subjects round by round. An error means that
@@ -32,7 +32,7 @@ func (a *testbed) run(e experiment) (Result, error) {
 		return result, err
 	}
 	defer analyzers.close()
-	contenders := make([]*runningSubject, len(e.subjects))
+	contenders := make([]*runningSubject, len(e.subjects)) // nil: not started, or failed
 	defer func() {
 		for _, c := range contenders {
 			if c != nil {
@@ -43,10 +43,7 @@ func (a *testbed) run(e experiment) (Result, error) {
 	length := time.Duration(e.share * float64(a.round))
 	for i, s := range e.subjects {
 		result.Series[i].Subject = s.Name
-		contenders[i], err = a.startSubject(s, e, analyzers.ports)
-		if err == nil {
-			err = a.warmUp(contenders[i], length/2)
-		}
+		contenders[i], err = a.startWarm(s, e, analyzers.ports, length/2)
 		if err := result.Series[i].recordError(err); err != nil {
 			return result, err
 		}
@@ -56,21 +53,46 @@ func (a *testbed) run(e experiment) (Result, error) {
 			return result, err
 		}
 	}
+	return result, a.measureRounds(contenders, result.Series, length, e.rate)
+}
+
+// startWarm starts a subject and sends it load for a time that is not measured. It returns nil for
+// a subject that failed.
+func (a *testbed) startWarm(s subject, e experiment, ports []int, length time.Duration) (*runningSubject, error) {
+	running, err := a.startSubject(s, e, ports)
+	if err == nil {
+		err = a.warmUp(running, length)
+	}
+	if err != nil && running != nil {
+		running.close(a.loop)
+		running = nil
+	}
+	return running, err
+}
+
+// measureRounds adds a sample of each subject to its series in each round; every round begins with
+// another subject. It closes a subject that fails and sets its contender to nil.
+func (a *testbed) measureRounds(contenders []*runningSubject, all []Series, length time.Duration, rate float64) error {
 	for round := range a.rounds {
 		for offset := range contenders {
 			i := (round + offset) % len(contenders)
-			series := &result.Series[i]
+			series := &all[i]
 			if series.Skipped != "" || series.Fault != "" {
 				continue
 			}
-			sample, err := a.measureRound(contenders[i], length, e.rate)
+			sample, err := a.measureRound(contenders[i], length, rate)
 			if err := series.recordError(err); err != nil {
-				return result, err
+				return err
+			}
+			if err != nil {
+				contenders[i].close(a.loop) // what it still sends belongs to no round
+				contenders[i] = nil
+				continue
 			}
 			series.Samples = append(series.Samples, sample)
 		}
 	}
-	return result, nil
+	return nil
 }
 
 // recordError records why a series ends, or returns err when the whole run
@@ -139,7 +161,10 @@ func (a *testbed) measureRound(c *runningSubject, length time.Duration, rate flo
 // measure sends for a while, waits until everything accepted has arrived, and
 // returns the cost.
 func (a *testbed) measure(c *runningSubject, length time.Duration, rate float64) (Sample, error) {
-	if c.subject.cores == len(a.cores) {
+	if c.subject.alone != nil {
+		return c.subject.alone(c, a.cores, length)
+	}
+	if c.sharesCores(a.cores) {
 		// The subject uses all cores, so the load shares them.
 		if err := bind(a.cores); err != nil {
 			return Sample{}, err
@@ -149,11 +174,11 @@ func (a *testbed) measure(c *runningSubject, length time.Duration, rate float64)
 	a.ledger.open(c.text)
 	before, err := c.usage(a.cores)
 	if err != nil {
-		return Sample{}, c.process.failureOr(err)
+		return Sample{}, c.failureOr(err)
 	}
 	start := time.Now()
 	if err := c.load.send(length, rate); err != nil {
-		return Sample{}, c.process.failureOr(err)
+		return Sample{}, c.failureOr(err)
 	}
 	if err := a.awaitDelivery(c); err != nil {
 		return Sample{}, err
@@ -165,7 +190,7 @@ func (a *testbed) measure(c *runningSubject, length time.Duration, rate float64)
 	}
 	after, err := c.usage(a.cores)
 	if err != nil {
-		return Sample{}, c.process.failureOr(err)
+		return Sample{}, c.failureOr(err)
 	}
 	subject, load := after.subject-before.subject, after.load-before.load
 	return Sample{
@@ -185,9 +210,14 @@ func (a *testbed) measure(c *runningSubject, length time.Duration, rate float64)
 // awaitDelivery waits for the last delivery and verifies the ledger.
 func (a *testbed) awaitDelivery(c *runningSubject) error {
 	if !c.subject.terminates {
-		err := a.loop.run(a.timeout, func(time.Time) bool { return a.ledger.complete() })
+		before, err := a.ledger.missing+1, errTimeout
+		for errors.Is(err, errTimeout) && a.ledger.missing < before {
+			before = a.ledger.missing
+			err = a.loop.run(a.timeout, func(time.Time) bool { return a.ledger.complete() })
+		}
 		if errors.Is(err, errTimeout) {
-			return fmt.Errorf("LOST: %d of %d accepted packets did not arrive within %v", a.ledger.missing, a.ledger.packets, a.timeout)
+			return fmt.Errorf("LOST: %d of %d accepted packets did not arrive, none within %v, %d arrived with bytes that were not sent",
+				a.ledger.missing, a.ledger.packets, a.timeout, a.ledger.damaged)
 		}
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ func bench(t *testing.T, l *loop, deliveries *ledger, port int, shape traffic) (
 	t.Helper()
 	p := startShell(t, "read line")
 	text := newPacketText(shape)
-	sender, err := newLoad(l, deliveries, port, 4, nil, func() *request { return newRequest(shape, text) })
+	sender, err := newLoad(l, deliveries, []int{port}, 4, nil, func() *request { return newRequest(shape, text) })
 	if err != nil {
 		t.Fatal(err)
 	}

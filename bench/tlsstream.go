@@ -93,7 +93,7 @@ func (rawConn) SetDeadline(time.Time) error      { return nil }
 func (rawConn) SetReadDeadline(time.Time) error  { return nil }
 func (rawConn) SetWriteDeadline(time.Time) error { return nil }
 
-// wouldBlock is temporary, so that package tls can go on after it.
+// wouldBlock is temporary, so that package tls can continue after it.
 type wouldBlock struct{}
 
 var errWouldBlock net.Error = wouldBlock{}

@@ -5,12 +5,16 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
 // idDigits is the fixed length of a packet id, so that ids can be written into
 // prebuilt requests.
 const idDigits = 12
+
+// noID is in place of an id that is not assigned.
+var noID = []byte("############")
 
 // traffic is the shape of the load's packets and requests.
 type traffic struct {
@@ -23,6 +27,8 @@ type traffic struct {
 	OTLP bool
 	// Traced gives each request a traceparent of its own.
 	Traced bool
+	// Encoding, unless nil, compresses the bodies of requests, which have one packet.
+	Encoding *encoding
 	// Records, unless nil, replaces packets by records of another protocol.
 	Records *recordFormat
 }
@@ -105,8 +111,11 @@ type request struct {
 	trace   int    // offset of the part of the traceparent that is the first id; 0 for none
 	packets int
 
-	format     *recordFormat // nil for packets
-	chunk      int           // offset of another place of the first id, or 0
+	format *recordFormat // nil for packets
+	chunk  int           // offset of another place of the first id, or 0
+
+	head       string // up to the Content-Length; empty without HTTP
+	compress   func(dst, body []byte) []byte
 	compressed []byte
 }
 
@@ -118,9 +127,15 @@ func newRequest(t traffic, text *packetText) *request {
 	if t.RequestPackets > 1 {
 		kind, length = "application/x-ndjson", t.RequestPackets*(text.size()+1)
 	}
-	r := &request{packets: t.RequestPackets}
-	r.bytes = append(r.bytes, "POST "+t.path()+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "+kind+
-		"\r\nContent-Length: "+strconv.Itoa(length)...)
+	r := &request{packets: t.RequestPackets, head: "POST " + t.path() + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: " + kind + "\r\n"}
+	if t.Encoding != nil {
+		r.head += "Content-Encoding: " + t.Encoding.name + "\r\n"
+		r.compress = t.Encoding.compress
+		r.ids = []int{len(text.before)}
+		r.body = slices.Concat(text.before, noID, text.after)
+		return r
+	}
+	r.bytes = append(r.bytes, r.head+"Content-Length: "+strconv.Itoa(length)...)
 	if t.Traced {
 		r.bytes = append(r.bytes, "\r\nTraceparent: 00-0af7651916cd43dd8448"...)
 		r.trace = len(r.bytes)
@@ -130,7 +145,7 @@ func newRequest(t traffic, text *packetText) *request {
 	for range t.RequestPackets {
 		r.bytes = append(r.bytes, text.before...)
 		r.ids = append(r.ids, len(r.bytes))
-		r.bytes = append(r.bytes, "000000000000"...)
+		r.bytes = append(r.bytes, noID...)
 		r.bytes = append(r.bytes, text.after...)
 		if t.RequestPackets > 1 {
 			r.bytes = append(r.bytes, '\n')
@@ -152,6 +167,24 @@ func (r *request) assignIDs(first int64) {
 		r.writeID(r.chunk, first)
 	}
 	r.seal()
+}
+
+// appendHead appends the head of a request with a body of that length.
+func (r *request) appendHead(dst []byte, length int) []byte {
+	if r.head == "" {
+		return dst
+	}
+	dst = append(append(dst, r.head...), "Content-Length: "...)
+	return append(strconv.AppendInt(dst, int64(length), 10), "\r\n\r\n"...)
+}
+
+// seal encodes the request with its new ids.
+func (r *request) seal() {
+	if r.compress == nil {
+		return
+	}
+	r.compressed = r.compress(r.compressed[:0], r.body)
+	r.bytes = append(r.appendHead(r.bytes[:0], len(r.compressed)), r.compressed...)
 }
 
 func (r *request) writeID(at int, id int64) {

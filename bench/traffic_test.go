@@ -48,6 +48,25 @@ func TestRequestsHoldValidPackets(t *testing.T) {
 	}
 }
 
+// otlpLogs is what tests read of OTLP/JSON.
+type otlpLogs struct {
+	ResourceLogs []struct {
+		Resource  struct{ Attributes []otlpAttribute }
+		ScopeLogs []struct {
+			LogRecords []struct {
+				TimeUnixNano, SeverityText string
+				Body                       struct{ StringValue string }
+				Attributes                 []otlpAttribute
+			}
+		}
+	}
+}
+
+type otlpAttribute struct {
+	Key   string
+	Value struct{ StringValue string }
+}
+
 // The collector gets the same messages as the distributor.
 func TestOTLPHoldsTheSameMessages(t *testing.T) {
 	shape := shaped(5, 1)
@@ -63,22 +82,7 @@ func TestOTLPHoldsTheSameMessages(t *testing.T) {
 	text := newPacketText(shape)
 	r := newRequest(shape, text)
 	r.assignIDs(123456789)
-	type attribute struct {
-		Key   string
-		Value struct{ StringValue string }
-	}
-	var logs struct {
-		ResourceLogs []struct {
-			Resource  struct{ Attributes []attribute }
-			ScopeLogs []struct {
-				LogRecords []struct {
-					TimeUnixNano, SeverityText string
-					Body                       struct{ StringValue string }
-					Attributes                 []attribute
-				}
-			}
-		}
-	}
+	var logs otlpLogs
 	body := read(t, r, &logs)
 	if id, ok := text.id(body); !ok || id != 123456789 {
 		t.Errorf("the id is %d, %v", id, ok)
@@ -131,6 +135,7 @@ func TestPacketSizes(t *testing.T) {
 func TestEveryChangedByteIsFound(t *testing.T) {
 	text := newPacketText(shaped(2, 1))
 	r := newRequest(shaped(2, 1), text)
+	r.assignIDs(7)
 	body := bytes.Clone(r.bytes[len(r.bytes)-text.size():])
 	if _, ok := text.id(body); !ok {
 		t.Fatal("an unchanged packet is not recognised")

@@ -12,7 +12,7 @@ type Verdict struct {
 	Target   string  `json:"target"`
 	Status   string  `json:"standing"`
 	Measured *spread `json:"measured,omitempty"`
-	// Reason says why nothing was measured, or explains the figure.
+	// Reason is why nothing was measured, or explains the figure.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -22,6 +22,7 @@ const (
 	notMet  = "not met"
 	skipped = "skipped"
 	invalid = "invalid"
+	stated  = "stated" // without a target
 )
 
 // check returns the verdict on a case's results.
@@ -84,6 +85,37 @@ func ratioOf(m measure, subject, other string, b bound) check {
 	}
 }
 
+// statedRatio states the ratio subject/other, round by round, for which there is no target.
+func statedRatio(m measure, subject, other string) check {
+	target := fmt.Sprintf("%s, × %s", m.name, other)
+	return func(results []Result) Verdict {
+		one, two := results[0].of(subject), results[0].of(other)
+		if v, ok := missing(target, one, two); ok {
+			return v
+		}
+		measured := spreadOf(ratios(one.values(m), two.values(m)))
+		return Verdict{Target: target, Status: stated, Measured: &measured}
+	}
+}
+
+// addedBy checks the ratio (subject − plain)/alone, round by round, against a bound: what
+// something adds to a subject, by what it costs alone.
+func addedBy(m measure, subject, plain, alone string, b bound) check {
+	target := fmt.Sprintf("%s: that of %s less that of %s %s × %s", m.name, subject, plain, b, alone)
+	return func(results []Result) Verdict {
+		one, two, three := results[0].of(subject), results[0].of(plain), results[0].of(alone)
+		if v, ok := missing(target, one, two, three); ok {
+			return v
+		}
+		with, without := one.values(m), two.values(m)
+		added := make([]float64, min(len(with), len(without)))
+		for i := range added {
+			added[i] = with[i] - without[i]
+		}
+		return b.verdict(target, spreadOf(ratios(added, three.values(m))))
+	}
+}
+
 // figureOf checks a subject's figure against a bound.
 func figureOf(m measure, subject string, b bound) check {
 	target := fmt.Sprintf("%s %s %s", m.name, b, m.unit)
@@ -103,10 +135,10 @@ func figureOf(m measure, subject string, b bound) check {
 // counts as flat: about the variation of repeated runs.
 const flatness = 1.10
 
-// flat checks that a subject's figure does not rise along a sweep. It measures
-// the largest increase.
-func flat(m measure, subject string) check {
-	target := fmt.Sprintf("%s flat or falling (each step %s)", m.name, maxBound(flatness))
+// flat checks that no step of a sweep raises a subject's figure beyond a limit. It
+// measures the largest increase.
+func flat(m measure, subject string, limit float64) check {
+	target := fmt.Sprintf("%s flat or falling (each step %s)", m.name, maxBound(limit))
 	return func(results []Result) Verdict {
 		steepest := spread{Median: math.Inf(-1)}
 		var before []float64
@@ -125,41 +157,94 @@ func flat(m measure, subject string) check {
 			}
 			before = values
 		}
-		v := maxBound(flatness).verdict(target, steepest)
+		v := maxBound(limit).verdict(target, steepest)
 		v.Reason = "the largest step: " + where
 		return v
 	}
 }
 
-// scaling holds what a second core gives against a bound. The load needs a part
-// of the two cores that there are, so the wall clock cannot tell directly. Two
-// figures can, and the lower one counts in each round:
+// capacityOf returns the ratio of the capacity of two cores to that of one, by the processor time a
+// packet, which does not include waits.
+func capacityOf(one, two Sample) float64 { return 2 * perPacket.of(one) / perPacket.of(two) }
+
+// eachRound calls f with the samples of one and of two of each round. If one of them has none, ok is
+// false, and the verdict says why.
+func eachRound(target string, results []Result, one, two string, f func(one, two Sample)) (v Verdict, ok bool) {
+	single, double := results[0].of(one), results[0].of(two)
+	if v, none := missing(target, single, double); none {
+		return v, false
+	}
+	for i := range min(len(single.Samples), len(double.Samples)) {
+		f(single.Samples[i], double.Samples[i])
+	}
+	return Verdict{}, true
+}
+
+// capacity checks capacityOf, round by round, against a bound.
+func capacity(one, two string, b bound) check {
+	target := fmt.Sprintf("two cores %s × one, by processor time per packet", b)
+	return func(results []Result) Verdict {
+		var gains []float64
+		v, ok := eachRound(target, results, one, two, func(a, c Sample) { gains = append(gains, capacityOf(a, c)) })
+		if !ok {
+			return v
+		}
+		return b.verdict(target, spreadOf(gains))
+	}
+}
+
+// scaling checks the gain of a second core for one subject, or for two processes of it, against a
+// bound. The load uses a part of the two cores, so the wall clock does not show the gain. It is
+// estimated in two ways, and the lower estimate counts in each round:
 //
 //   - by cost: twice the processor time a packet on one core, divided by that on
-//     two; it falls when the cores get into each other's way;
-//   - by use: twice the packets a second that two cores gave, divided by those
-//     they would give if each packet, load included, cost what it costs on one;
-//     it falls as well when a core has to wait for the other.
+//     two; it falls when the cores contend for locks, memory or caches;
+//   - by use: twice the packets that two cores processed, divided by those that they
+//     would have processed in the time that other programs left them if each packet,
+//     load included, cost as much as on one core; it also falls when one core waits
+//     for the other.
 func scaling(one, two string, b bound) check {
 	target := fmt.Sprintf("two cores %s × one", b)
 	return func(results []Result) Verdict {
-		single, double := results[0].of(one), results[0].of(two)
-		if v, ok := missing(target, single, double); ok {
-			return v
-		}
 		var gains, clock, cores []float64
-		for i := range min(len(single.Samples), len(double.Samples)) {
-			a, c := single.Samples[i], double.Samples[i]
-			byCost := 2 * perPacket.of(a) / perPacket.of(c)
+		v, ok := eachRound(target, results, one, two, func(a, c Sample) {
+			byCost := capacityOf(a, c)
 			whole := (a.ProcessorSeconds + a.LoadSeconds) / float64(a.Packets)
-			byUse := packetRate.of(c) * whole
+			byUse := 2 * float64(c.Packets) * whole / (2*c.Seconds - c.OtherSeconds)
 			gains = append(gains, min(byCost, byUse))
 			clock = append(clock, packetRate.of(c)/packetRate.of(a))
 			cores = append(cores, c.ProcessorSeconds/c.Seconds)
+		})
+		if !ok {
+			return v
 		}
-		v := b.verdict(target, spreadOf(gains))
-		v.Reason = fmt.Sprintf("estimated, as the load shares the two cores: by wall clock × %.2f, with %.2f cores left to the distributor",
+		v = b.verdict(target, spreadOf(gains))
+		v.Reason = fmt.Sprintf("estimated, as the load shares the two cores: by wall clock × %.2f, with %.2f cores left to what is measured",
 			spreadOf(clock).Median, spreadOf(cores).Median)
+		return v
+	}
+}
+
+// ratioWithinQuota checks the ratio of packets per second of two processes to those of one, round by
+// round, against a bound, where each process has a quota, in cores. The ratio is invalid if
+// something else than the quotas limits the rate: quotas are not used up, or the core of the load
+// has no idle time.
+func ratioWithinQuota(two, one string, quota float64, b bound) check {
+	const limit = 0.9
+	ratio := ratioOf(packetRate, two, one, b)
+	return func(results []Result) Verdict {
+		v := ratio(results)
+		if v.Measured == nil {
+			return v
+		}
+		single, double := results[0].of(one), results[0].of(two)
+		usedOne, usedTwo := spreadOf(single.values(subjectCores)).Median/quota, spreadOf(double.values(subjectCores)).Median/(2*quota)
+		loadOne, loadTwo := spreadOf(single.values(loadCores)).Median, spreadOf(double.values(loadCores)).Median
+		v.Reason = fmt.Sprintf("by wall clock; one distributor used %.0f %% of its quota, two used %.0f %%, and load and analyzers %.0f %% and %.0f %% of their core",
+			100*usedOne, 100*usedTwo, 100*loadOne, 100*loadTwo)
+		if min(usedOne, usedTwo) < limit || max(loadOne, loadTwo) > limit {
+			return Verdict{Target: v.Target, Status: invalid, Reason: "something else than the quotas limits the rate: " + v.Reason}
+		}
 		return v
 	}
 }

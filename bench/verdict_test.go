@@ -36,9 +36,13 @@ func TestVerdicts(t *testing.T) {
 		"enough":  {ratioOf(packetRate, oursName, haproxyName, minBound(1)), []Result{{Series: []Series{fast, slow}}}, met, 1},
 		"lost":    {ratioOf(perPacket, oursName, haproxyName, maxBound(0.65)), []Result{{Series: []Series{lost, slow}}}, invalid, 0},
 		"absent":  {ratioOf(perPacket, oursName, haproxyName, maxBound(0.65)), []Result{{Series: []Series{fast, absent}}}, skipped, 0},
-		"falling": {flat(perMessage, oursName), []Result{{Series: []Series{slow.as(oursName)}}, {Series: []Series{fast}}}, met, 0.6},
-		"rising":  {flat(perMessage, oursName), []Result{{Series: []Series{fast}}, {Series: []Series{slow.as(oursName)}}}, notMet, 10.0 / 6},
-		"later":   {flat(perMessage, oursName), []Result{{Series: []Series{fast}}, {Series: []Series{lost}}}, invalid, 0},
+		"falling": {flat(perMessage, oursName, flatness), []Result{{Series: []Series{slow.as(oursName)}}, {Series: []Series{fast}}}, met, 0.6},
+		"rising":  {flat(perMessage, oursName, flatness), []Result{{Series: []Series{fast}}, {Series: []Series{slow.as(oursName)}}}, notMet, 10.0 / 6},
+		"stated":  {statedRatio(perPacket, oursName, haproxyName), []Result{{Series: []Series{fast, slow}}}, stated, 0.6},
+		"unknown": {statedRatio(perPacket, oursName, haproxyName), []Result{{Series: []Series{fast, absent}}}, skipped, 0},
+		"added":   {addedBy(perPacket, haproxyName, oursName, nginxName, maxBound(2)), []Result{{Series: []Series{fast, slow, costs(nginxName, 2, 2, 2)}}}, met, 2},
+		"more":    {addedBy(perPacket, haproxyName, oursName, nginxName, maxBound(2)), []Result{{Series: []Series{fast, slow, costs(nginxName, 1, 1, 1)}}}, notMet, 4},
+		"later":   {flat(perMessage, oursName, flatness), []Result{{Series: []Series{fast}}, {Series: []Series{lost}}}, invalid, 0},
 	} {
 		v := c.check(c.results)
 		if v.Status != c.want {
@@ -68,10 +72,37 @@ func TestScalingCountsTheLowerFigure(t *testing.T) {
 	costly.Samples[0].Seconds = 0.005
 	idle := costs(twoCoresName, 10)
 	idle.Samples[0].Seconds = 0.02
-	for name, double := range map[string]Series{"dear": costly, "idle": idle} {
+	shared := costs(twoCoresName, 20)
+	shared.Samples[0].Seconds, shared.Samples[0].OtherSeconds = 0.04, 0.04
+	for name, double := range map[string]Series{"dear": costly, "idle": idle, "dear, beside others": shared} {
 		v := scaling(oursName, twoCoresName, minBound(1.6))([]Result{{Series: []Series{single, double}}})
 		if v.Status != notMet || math.Abs(v.Measured.Median-1) > 1e-9 {
 			t.Errorf("%s: %+v %v", name, v, v.Measured)
+		}
+	}
+}
+
+// A ratio counts only where the quotas limit both rates, and not the load.
+func TestRatioWithinQuota(t *testing.T) {
+	round := func(subject string, packets int64, used, load float64) Series {
+		return Series{Subject: subject, Samples: []Sample{{Packets: packets, Seconds: 2, ProcessorSeconds: 2 * used, LoadSeconds: 2 * load}}}
+	}
+	one := round(quotaName, 1000, 0.25, 0.3)
+	for name, c := range map[string]struct {
+		one, two Series
+		want     string
+	}{
+		"twice":         {one, round(twoQuotaName, 1900, 0.5, 0.6), met},
+		"hardly more":   {one, round(twoQuotaName, 1100, 0.5, 0.6), notMet},
+		"busy load":     {one, round(twoQuotaName, 1900, 0.5, 0.95), invalid},
+		"busy for one":  {round(quotaName, 1000, 0.25, 0.95), round(twoQuotaName, 1900, 0.5, 0.6), invalid},
+		"unused by two": {one, round(twoQuotaName, 1900, 0.4, 0.6), invalid},
+		"unused by one": {round(quotaName, 1000, 0.2, 0.3), round(twoQuotaName, 1900, 0.5, 0.6), invalid},
+		"no groups":     {one, Series{Subject: twoQuotaName, Skipped: "a quota needs a control group"}, skipped},
+	} {
+		v := ratioWithinQuota(twoQuotaName, quotaName, 0.25, minBound(1.6))([]Result{{Series: []Series{c.one, c.two}}})
+		if v.Status != c.want || (v.Measured != nil) != (c.want == met || c.want == notMet) || v.Reason == "" {
+			t.Errorf("%s: %+v, want %s", name, v, c.want)
 		}
 	}
 }
