@@ -99,9 +99,8 @@ func readRuleChecks(t *testing.T) []ruleCheck {
 
 var templateLabel = regexp.MustCompile(`\$labels\.(\w+)`)
 
-// TestAlertsAreTestedFiringAndSilent requires the rule unit tests to cover
-// every alert in both states, and every alert's texts to use labels that it
-// has.
+// TestAlertsAreTestedFiringAndSilent requires the rule unit tests to cover every alert in both
+// states, and requires every alert's texts to use labels that it has.
 func TestAlertsAreTestedFiringAndSilent(t *testing.T) {
 	checks := readRuleChecks(t)
 	for _, a := range readAlerts(t) {

@@ -63,7 +63,7 @@ func TestComposePublishesTheDocumentedPorts(t *testing.T) {
 	}
 }
 
-// TestComposeRestartsServicesAlone: services restart, a finished load does not.
+// TestComposeRestartsServicesAlone requires that services restart, and a finished load does not.
 func TestComposeRestartsServicesAlone(t *testing.T) {
 	for name, service := range readComposeServices(t) {
 		want := "unless-stopped"
@@ -76,8 +76,8 @@ func TestComposeRestartsServicesAlone(t *testing.T) {
 	}
 }
 
-// TestComposeWaitsForHealth: a sender starts once its target is healthy. The
-// image has no shell, so the program is its own probe.
+// TestComposeWaitsForHealth requires that a sender starts after its target is healthy. The image
+// has no shell, so the program is its own probe.
 func TestComposeWaitsForHealth(t *testing.T) {
 	services := readComposeServices(t)
 	probe := []string{"CMD", "/logstreamer", "healthcheck"}
@@ -157,9 +157,9 @@ func TestComposeMountsExistAndImagesArePinned(t *testing.T) {
 	}
 }
 
-// TestDockerfileUsesTheModulesGo requires the image's compiler to be the
+// TestDockerfileUsesGoVersionOfModule requires the image's compiler to be the
 // version in go.mod.
-func TestDockerfileUsesTheModulesGo(t *testing.T) {
+func TestDockerfileUsesGoVersionOfModule(t *testing.T) {
 	module := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(readFile(t, repository+"/go.mod"))
 	image := regexp.MustCompile(`(?m)^FROM golang:(\d+\.\d+)-`).FindSubmatch(readFile(t, repository+"/Dockerfile"))
 	if module == nil || image == nil || string(module[1]) != string(image[1]) {

@@ -16,10 +16,11 @@ const (
 )
 
 type dashboard struct {
-	UID        string
-	Title      string
-	Panels     []panel
-	Templating struct {
+	SchemaVersion int
+	UID           string
+	Title         string
+	Panels        []panel
+	Templating    struct {
 		List []struct {
 			Name    string
 			Type    string
@@ -45,7 +46,12 @@ type panel struct {
 	Targets     []target
 	FieldConfig struct {
 		Defaults struct {
-			Unit       string
+			Unit   string
+			Color  struct{ Mode string }
+			Custom struct {
+				ThresholdsStyle struct{ Mode string }
+				AxisLabel       string
+			}
 			Thresholds struct {
 				Steps []struct {
 					Color string
@@ -57,6 +63,8 @@ type panel struct {
 	}
 	Options struct {
 		Legend struct {
+			DisplayMode, Placement string
+
 			SortBy   string
 			SortDesc bool
 		}
@@ -76,7 +84,7 @@ type target struct {
 	LegendFormat string
 }
 
-// override is for the series that its matcher finds: by name, by a regular expression between
+// override is for the series that its matcher selects: by name, by a regular expression between
 // slashes, or by the name of a query.
 type override struct {
 	Matcher struct{ ID, Options string }
@@ -94,7 +102,7 @@ func (o override) finds(t *testing.T, query target, name string) bool {
 		pattern, slashed := strings.CutPrefix(o.Matcher.Options, "/")
 		if slashed {
 			pattern = strings.TrimSuffix(pattern, "/")
-		} else { // Grafana matches whole names with it
+		} else { // Grafana matches whole names
 			pattern = "^" + pattern + "$"
 		}
 		return regexp.MustCompile(pattern).MatchString(name)
@@ -123,7 +131,7 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// all returns the rows and all panels, with those of collapsed rows.
+// all returns the rows and all panels, also those of collapsed rows.
 func (d dashboard) all() []panel {
 	var all []panel
 	for _, p := range d.Panels {
@@ -236,7 +244,7 @@ func TestDashboardPanelsAskTheChosenDataSource(t *testing.T) {
 
 var legendLabel = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 
-// seriesName returns what the legend shows for a series.
+// seriesName returns the name of a series in the legend.
 func (t target) seriesName(labels map[string]string) string {
 	return legendLabel.ReplaceAllStringFunc(t.LegendFormat, func(found string) string {
 		return labels[legendLabel.FindStringSubmatch(found)[1]]
@@ -252,9 +260,9 @@ func (t target) legendLabels() []string {
 	return labels
 }
 
-// What not everybody uses is in rows that are collapsed.
+// Panels of optional features are in rows that are collapsed.
 func TestDashboardRowsOfOptionsAreCollapsed(t *testing.T) {
-	want := map[string]bool{"Disk journal": true, "Streams of NATS": true, "Protocols": true, "Admin API": true, "Number of analyzers": true}
+	want := map[string]bool{"Disk journal": true, "Streams of NATS": true, "Protocols": true, "Admin API": true, "Number of analyzers": true, "Cluster": true}
 	for _, p := range readDashboard(t).Panels {
 		if p.Type == "row" && p.Collapsed != want[p.Title] {
 			t.Errorf("row %q: collapsed is %v", p.Title, p.Collapsed)
@@ -269,11 +277,11 @@ func TestDashboardRowsOfOptionsAreCollapsed(t *testing.T) {
 	}
 }
 
-// hardToRead are units that scale to what nobody says, such as milli packets.
-var hardToRead = []string{"pps", "mps", "cps", "reqps", "rps", "wps"}
+// hardToRead are units that scale to unusual ones, such as milli packets.
+var hardToRead = []string{"ops", "pps", "mps", "cps", "reqps", "rps", "wps"}
 
-// Legends begin with the largest series, no unit says "480 mp/s", a stat is tall enough for its
-// line, and its value is the last one, not the last that there was.
+// Legends begin with the largest series, no unit shows "480 mp/s", a stat is tall enough for its
+// line, and its value is the last one, not the last non-null one.
 func TestDashboardPanelsAreReadable(t *testing.T) {
 	for _, p := range readDashboard(t).graphs() {
 		if p.Type == "timeseries" && (p.Options.Legend.SortBy == "" || !p.Options.Legend.SortDesc) {
@@ -285,7 +293,7 @@ func TestDashboardPanelsAreReadable(t *testing.T) {
 		if p.Type == "stat" && (p.GridPos.H < 5 || !slices.Equal(p.Options.ReduceOptions.Calcs, []string{"last"})) {
 			t.Errorf("panel %q has %d lines and shows %v", p.Title, p.GridPos.H, p.Options.ReduceOptions.Calcs)
 		}
-		const charsOfThreeColumns = 13 // at 1140 px, beside the mark of a description
+		const charsOfThreeColumns = 13 // at 1140 px, beside the icon of a description
 		if p.Type == "stat" && len(p.Title) > charsOfThreeColumns {
 			t.Errorf("the title %q is cut", p.Title)
 		}
@@ -294,7 +302,7 @@ func TestDashboardPanelsAreReadable(t *testing.T) {
 
 var unfiltered = regexp.MustCompile(`\b(distributor|analyzer)_[a-z0-9_]+(\{[^}]*\})?`)
 
-// Each query is for the chosen instances, and those of analyzers for the chosen ones.
+// Each query selects the chosen instances, and queries of analyzers the chosen analyzers.
 func TestDashboardQueriesAreFiltered(t *testing.T) {
 	d := readDashboard(t)
 	for _, name := range []string{"job", "instance", "analyzer"} {
@@ -318,7 +326,7 @@ func TestDashboardQueriesAreFiltered(t *testing.T) {
 	}
 }
 
-// Values of several distributors do not cancel each other, and colours say how things are.
+// Values of several distributors do not cancel each other, and colours show the state.
 func TestDashboardStatsAreHonest(t *testing.T) {
 	for _, p := range readDashboard(t).graphs() {
 		if p.Type != "stat" {
@@ -343,7 +351,7 @@ func TestDashboardStatsAreHonest(t *testing.T) {
 	}
 }
 
-// The alerts are ours, with links to what to do.
+// The alerts are ours, with links to their runbook sections.
 func TestDashboardAlertsHaveRunbooks(t *testing.T) {
 	d, alerts := readDashboard(t), map[string]bool{}
 	var names []string

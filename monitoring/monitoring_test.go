@@ -1,7 +1,6 @@
-// Package monitoring_test tests the monitoring and the container set-up without
-// a container engine: the files are well formed, agree with each other, pass
-// the tools that read them, and every expression in them works against the
-// running system.
+// Package monitoring_test tests the monitoring and the container set-up without a container engine:
+// the files are well-formed, agree with each other, pass the tools that read them, and every
+// expression in them works against the running system.
 package monitoring_test
 
 import (

@@ -57,7 +57,7 @@ func (p *process) kill() {
 	_ = p.command.Wait()
 }
 
-// freeAddresses returns loopback addresses whose ports were free a moment ago.
+// freeAddresses returns loopback addresses whose ports were free recently.
 func freeAddresses(t *testing.T, count int) []string {
 	t.Helper()
 	free, err := ports.Free(count)

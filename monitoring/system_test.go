@@ -3,9 +3,7 @@ package monitoring_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +19,9 @@ type liveSystem struct {
 	analyzers  []*process
 	// metrics are the addresses of our /metrics.
 	metrics []string
-	targets int
+	// ingest and admin are addresses of the distributor.
+	ingest, admin string
+	targets       int
 }
 
 // systemAddresses is the number of addresses of a liveSystem.
@@ -30,18 +30,18 @@ const systemAddresses = 7
 // environments are settings that a liveSystem has beside its own.
 type environments struct{ analyzer, distributor, emitter []string }
 
-func startLiveSystem(t *testing.T, journal, binary string, free []string, settings environments) liveSystem {
+func startLiveSystem(t *testing.T, journal, program string, free []string, settings environments) liveSystem {
 	t.Helper()
 	prometheus := tool(t, "prometheus")
 	analyzers, ingest, metrics, console, admin := free[:3], free[3], free[4], free[5], free[6]
 	addresses := map[string]string{"distributor:9100": metrics, "localhost:9090": console}
-	system := liveSystem{prometheus: newPrometheusAPI(console), metrics: append([]string{metrics}, analyzers...)}
+	system := liveSystem{prometheus: newPrometheusAPI(console), metrics: append([]string{metrics}, analyzers...), ingest: ingest, admin: admin}
 
 	var routes []string
 	for i, weight := range []string{"0.5", "0.3", "0.2"} {
 		id, address := fmt.Sprintf("analyzer-%d", i+1), analyzers[i]
 		environment := append([]string{"PORT=" + portOf(address), "ANALYZER_ID=" + id}, settings.analyzer...)
-		system.analyzers = append(system.analyzers, startProcess(t, id, environment, binary, "analyzer"))
+		system.analyzers = append(system.analyzers, startProcess(t, id, environment, program, "analyzer"))
 		waitUntilReady(t, "http://"+address+"/health")
 		addresses[fmt.Sprintf("%s:900%d", id, i+1)] = address
 		routes = append(routes, "http://"+address+"="+weight)
@@ -54,9 +54,9 @@ func startLiveSystem(t *testing.T, journal, binary string, free []string, settin
 		"HEALTH_CHECK_INTERVAL_SEC=1",
 		"ANALYZER_CA="+writeAuthority(t),
 		"DATA_DIR="+t.TempDir(),
-	), binary, "distributor")
+	), program, "distributor")
 	waitUntilReady(t, "http://"+ingest+"/readyz")
-	startProcess(t, "emitter", append([]string{"TARGET_URL=http://" + ingest + "/ingest"}, settings.emitter...), binary, "emitter")
+	startProcess(t, "emitter", append([]string{"TARGET_URL=http://" + ingest + "/ingest"}, settings.emitter...), program, "emitter")
 
 	config := readPrometheusConfig(t)
 	system.targets = len(config.targets(t))
@@ -68,7 +68,7 @@ func startLiveSystem(t *testing.T, journal, binary string, free []string, settin
 	return system
 }
 
-// journalEnvironment returns the settings of a journal, and starts what it needs.
+// journalEnvironment returns the settings of a journal, and starts the servers that it needs.
 func journalEnvironment(t *testing.T, journal string) []string {
 	t.Helper()
 	environment := []string{"JOURNAL=" + journal}
@@ -79,7 +79,7 @@ func journalEnvironment(t *testing.T, journal string) []string {
 	return environment
 }
 
-// writeAuthority writes a CA, for the metric of when one expires.
+// writeAuthority writes a CA, for the metric with the time of its expiry.
 func writeAuthority(t *testing.T) string {
 	t.Helper()
 	ca, err := certificatetest.NewAuthority("ca", time.Now().Add(30*24*time.Hour))
@@ -91,20 +91,6 @@ func writeAuthority(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func buildBinary(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "logstreamer")
-	if runtime.GOOS == "windows" {
-		binary += ".exe"
-	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/logstreamer")
-	build.Dir = repository
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build.Args, err, output)
-	}
-	return binary
 }
 
 // awaitScrapes waits until Prometheus has scraped every target count times.

@@ -36,7 +36,8 @@ export async function query(path, parameters) {
   return answer.data;
 }
 
-// rangeFrames returns a frame for each series, with null where it has no sample.
+// rangeFrames returns a frame for each series, with null where it has no sample. Its field has the name
+// of the legend, since graphs colour lines by the one and legends by the other.
 async function rangeFrames(target, expression, start, end) {
   const { result } = await query('query_range', { query: expression, start, end, step });
   return result.map(({ metric, values }) => {
@@ -50,7 +51,7 @@ async function rangeFrames(target, expression, start, end) {
       refId: target.refId,
       fields: [
         { name: 'Time', type: FieldType.time, values: times, config: {} },
-        { name: 'Value', type: FieldType.number, values: numbers, labels: metric, config: { displayNameFromDS: legend(target.legendFormat, metric) } },
+        { name: legend(target.legendFormat, metric), type: FieldType.number, values: numbers, labels: metric, config: { displayNameFromDS: legend(target.legendFormat, metric) } },
       ],
     });
   });

@@ -101,12 +101,13 @@ function AlertList({ frames: alerts }) {
   if (alerts.length === 0) {
     return <NoData text="No alerts matching filters" />;
   }
-  return alerts.map(({ labels, state, annotations }, i) => (
+  const list = alerts.map(({ labels, state, annotations }, i) => (
     <div key={i} style={{ display: 'flex', gap: 8, padding: '6px 0', borderBottom: `1px solid ${theme.colors.border.weak}`, fontSize: 12 }}>
       <Badge color={badgeColor[labels.severity]} text={state} />
       <div><b>{labels.alertname}</b><br />{annotations.summary}</div>
     </div>
   ));
+  return <div style={{ height: '100%', overflow: 'hidden' }}>{list}</div>;
 }
 
 export const drawing = { stat: Stat, timeseries: Graph, 'state-timeline': StateTimeline, table: DataTable, alertlist: AlertList };
