@@ -39,7 +39,7 @@ func analyzerCommand(p process) *ffcli.Command {
 		if role.Registration.TokenFile == "" {
 			role.Registration.Token, _ = p.getenv("ADMIN_TOKEN")
 		}
-		a, err := analyzer.New(role.Analyzer, analyzer.Deps{Logger: logger})
+		a, err := analyzer.New(role.Analyzer, analyzer.Dependencies{Logger: logger})
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func analyzerCommand(p process) *ffcli.Command {
 	})
 }
 
-// newRegistrar returns what registers an analyzer where the configuration says.
+// newRegistrar returns the registrar of an analyzer at the configured distributors.
 func newRegistrar(c registration.Config, a *analyzer.Analyzer, logger *slog.Logger) (*registration.Registrar, error) {
 	address, err := netip.ParseAddrPort(a.Addr())
 	if err != nil {

@@ -39,7 +39,7 @@ func TestBounds(t *testing.T) {
 		{"check", "max-failures", "0", "MAX_FAILURES is 0: it must be at least 1"},
 		{"check", "slow-start-sec", "-1", "SLOW_START_SEC is -1s: it must be 0 or more"},
 		{"check", "journal-max-bytes", "1MB", "JOURNAL_MAX_BYTES is 1000000: it must be at least 1 MiB"},
-		{"check", "journal-max-bytes", "41MB", "JOURNAL_MAX_BYTES is 41000000: it must be at least four times MAX_BODY_BYTES (10485760), so that the largest packet finds room while another is written"},
+		{"check", "journal-max-bytes", "41MB", "JOURNAL_MAX_BYTES is 41000000: it must be at least four times MAX_BODY_BYTES (10485760), so that there is capacity for the largest packet while another is written"},
 		{"check", "ack-timeout-ms", "0", "ACK_TIMEOUT_MS is 0s: it must be more than 0"},
 		{"check", "rate-limit", "-1", "RATE_LIMIT is -1: it must be 0 (none) or more"},
 		{"check", "rate-burst", "-1", "RATE_BURST is -1: it must be 0 (as much as RATE_LIMIT) or more"},
@@ -64,6 +64,17 @@ func TestAllCombinationsAreReported(t *testing.T) {
 	for _, want := range []string{`"ftp://a" must look like`, `"http://B" is listed twice, as analyzer 2 and 3`, "ACK is stored", "RATE_BURST is 5", "METRICS_ADDR is"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q lacks %q", stderr, want)
+		}
+	}
+}
+
+// Requests that INPUT_MAX_BODY_BYTES allows and that may need more memory than one may have are
+// reported.
+func TestLargeBodiesAreReported(t *testing.T) {
+	for memory, want := range map[string]bool{"255MiB": true, "256MiB": false} {
+		code, stdout, stderr := invoke(t, "check", "-analyzers=http://a=1", "-memory-limit-bytes="+memory, "-data-dir="+t.TempDir())
+		if code != exitOK || strings.Contains(stdout, "larger than 66846720 bytes may be refused with 413") != want {
+			t.Errorf("%s: %d, %q, %q", memory, code, stdout, stderr)
 		}
 	}
 }

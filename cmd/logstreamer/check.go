@@ -17,6 +17,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
 	"github.com/logstreamer/logstreamer/internal/logging"
+	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
 func checkCommand(p process) *ffcli.Command {
@@ -33,7 +34,7 @@ func checkCommand(p process) *ffcli.Command {
 			return usageError{err}
 		}
 		if *preflight {
-			return checkStart(ctx, p, controller.Config().Distributor.Settled())
+			return checkStart(ctx, p, controller.Config().Distributor.WithDefaults())
 		}
 		return errors.Join(printConfig(p, loader.Settings, controller.Loaded()), checkStreams(ctx, p, controller.Config().Distributor))
 	})
@@ -70,7 +71,7 @@ func checkStart(ctx context.Context, p process, config distributor.Config) error
 	return reportPassed(p)
 }
 
-// checkStreams connects to NATS, as a start would, and prints what is there.
+// checkStreams connects to NATS, as a start would, and prints the streams.
 func checkStreams(ctx context.Context, p process, config distributor.Config) error {
 	if config.Journal != distributor.JournalJetStream {
 		return nil
@@ -81,6 +82,9 @@ func checkStreams(ctx context.Context, p process, config distributor.Config) err
 	}
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "\nConnected to %s. Accepted packets survive %s.\n", report.Servers, report.Survives)
+	if report.MaxPayload < natslink.UsualMaxPayload {
+		_, _ = fmt.Fprintf(table, "NATS takes messages of at most %d bytes (max_payload): larger packets are refused with 413.\n", report.MaxPayload)
+	}
 	printStreamTable(table, report)
 	return table.Flush()
 }
@@ -88,7 +92,7 @@ func checkStreams(ctx context.Context, p process, config distributor.Config) err
 // printConfig prints each setting and its origin, and each analyzer and its share.
 func printConfig(p process, settings []config.Setting, loaded *config.Loaded[control.Config]) error {
 	loaded = loaded.Clone()
-	loaded.Config.Distributor = loaded.Config.Distributor.Settled()
+	loaded.Config.Distributor = loaded.Config.Distributor.WithDefaults()
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "SETTING\tVALUE\tFROM")
 	for _, s := range settings {
@@ -101,7 +105,10 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[con
 		_, _ = fmt.Fprintf(table, "%s\t%.1f %%\t%s\n", t.ID, 100*t.Weight/sum, t.URL)
 	}
 	if !fine {
-		_, _ = fmt.Fprintf(table, "\nThe weights sum to %g, not to about 1; their proportions are used.\n", sum)
+		_, _ = fmt.Fprintf(table, "\nThe weights sum to %.6g, not to about 1; their proportions are used.\n", sum)
+	}
+	if text := resolved.LargeBodies(); text != "" {
+		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}
 	problem := resolved.CheckDataDir()
 	if problem != nil && resolved.Journal == distributor.JournalMemory { // of which a start only warns

@@ -24,7 +24,7 @@ func (r *runner) share(c control.Config) (control.Document, error) {
 	return opened.Settings(), nil
 }
 
-// identify notes what the others know this process by.
+// identify sets the identity that this process announces.
 func (r *runner) identify(i *instance, c control.Config) {
 	if r.identity.Name != "" {
 		return // it took over from itself after an upgrade that failed

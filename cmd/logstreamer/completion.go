@@ -138,7 +138,7 @@ func takesValue(set *flag.FlagSet, name string) bool {
 	return !ok || !boolean.IsBoolFlag()
 }
 
-// completeArgument asks the server that the words before name.
+// completeArgument queries the server that the words before name.
 func completeArgument(ctx context.Context, p process, path, before, args []string) []string {
 	loader := newAdminLoader(p)
 	set := newFlagSet("ctl", p)

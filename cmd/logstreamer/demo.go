@@ -41,7 +41,7 @@ func demoCommand(p process) *ffcli.Command {
 // protocolsRate is the usual rate of requests by other protocols: 20 a second by each.
 const protocolsRate = 120
 
-// withClusterDefaults kills a distributor for ten seconds, and goes on until others have delivered
+// withClusterDefaults kills a distributor for ten seconds, and continues until others have delivered
 // what it held, unless something else is set.
 func withClusterDefaults(settings demo.Config, loaded *config.Loaded[service[demo.Config]]) demo.Config {
 	for key, setting := range map[string]struct {

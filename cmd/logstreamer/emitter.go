@@ -22,7 +22,7 @@ func emitterCommand(p process) *ffcli.Command {
 		ShortUsage: "logstreamer emitter [flags]",
 		ShortHelp:  "send generated messages or a real log file",
 	}, newEmitterLoader(p), func(ctx context.Context, loaded *config.Loaded[service[emitter.Config]], logger *slog.Logger) error {
-		e, err := emitter.New(loaded.Config.Role, emitter.Deps{
+		e, err := emitter.New(loaded.Config.Role, emitter.Dependencies{
 			Logger: logger, Out: p.stdout, Terminal: p.isRewritable(), Stdin: p.stdin,
 		})
 		if err != nil {

@@ -100,7 +100,11 @@ func awaitClosed(ts *testscript.TestScript, _ bool, args []string) {
 func awaitSettled(ts *testscript.TestScript, _ bool, args []string) {
 	waitFor(ts, args[0], func() bool {
 		l, err := readLedger(args[0])
-		return err == nil && l.Queued.Packets+l.InFlight.Packets == 0 && fmt.Sprint(l.Delivered.Packets) == args[1]
+		want := fmt.Sprint(l.Accepted.Packets)
+		if len(args) > 1 {
+			want = args[1]
+		}
+		return err == nil && l.Queued.Packets+l.InFlight.Packets == 0 && l.Delivered.Packets > 0 && fmt.Sprint(l.Delivered.Packets) == want
 	})
 }
 
@@ -113,6 +117,7 @@ func awaitDelivery(ts *testscript.TestScript, _ bool, args []string) {
 
 // ledger is what a distributor's /ledger says.
 type ledger struct {
+	Accepted  struct{ Packets int } `json:"accepted"`
 	Queued    struct{ Packets int } `json:"queued"`
 	InFlight  struct{ Packets int } `json:"in_flight"`
 	Delivered struct{ Packets int } `json:"delivered"`

@@ -49,7 +49,7 @@ func newRunner(p process, loader *config.Loader[control.Config], log logging.Con
 	return r, nil
 }
 
-// prepare prepares a change of who may use the admin API.
+// prepare prepares a change of the admin API's credentials.
 func (r *runner) prepare(c control.Config) (commit, abort func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,6 +120,7 @@ func (r *runner) start(ctx context.Context, taken sockets) (i *instance, err err
 	if r.cluster != nil {
 		i.SetClusterSize(r.cluster.Presence().Size())
 	}
+	i.AddConnections(r.inherited.Connections())
 	i.Start(ctx)
 	if err := r.serveAdmin(i, c); err != nil {
 		return nil, errors.Join(err, i.stop(0))
@@ -189,7 +190,7 @@ func (r *runner) serve(ctx context.Context, i *instance) (taken sockets, handedO
 				request.Done(err)
 				continue
 			}
-			if ctx.Err() != nil { // a stop was asked for meanwhile
+			if ctx.Err() != nil { // a stop was requested meanwhile
 				taken.Close()
 				request.Done(ctx.Err())
 				break

@@ -29,7 +29,7 @@ func simulateCommand(p process) *ffcli.Command {
 		ShortHelp:  "run a configuration's tests, or a recorded trace, in virtual time; exits with 1 when a test fails or a pick differs",
 	}, loader, func(ctx context.Context, loaded *config.Loaded[control.Config]) error {
 		newDiagnostics(p, loader, loaded, loaded.Config.Log)
-		return simulateAll(ctx, p, loader.File, loaded.Config.Distributor.Settled(), flags)
+		return simulateAll(ctx, p, loader.File, loaded.Config.Distributor.WithDefaults(), flags)
 	})
 	addConfigFlag(c, loader)
 	c.FlagSet.StringVar(&flags.trace, "trace", "", "recorded trace (logstreamer-trace/1): compare its picks, and simulate its packets")

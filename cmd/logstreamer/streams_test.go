@@ -22,7 +22,7 @@ func storePackets(t *testing.T, url string) {
 	t.Helper()
 	c := jetstream.DefaultConfig()
 	c.Servers, c.Replicas, c.MemoryLimitBytes = natslink.Servers(url), 1, 64<<20
-	j, err := jetstream.Open(t.Context(), c, jetstream.Deps{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
+	j, err := jetstream.Open(t.Context(), c, jetstream.Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
 	if err != nil {
 		t.Fatal(err)
 	}

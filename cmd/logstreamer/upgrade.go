@@ -40,7 +40,7 @@ func (s sockets) Close() {
 	_ = closeListener(s.admin)
 }
 
-// upgrades is what the admin API asks for.
+// upgrades are the upgrades that the admin API requests.
 type upgrades struct{ *upgrade.Upgrader }
 
 // Preflight implements admin.Upgrader.
@@ -48,7 +48,7 @@ func (u upgrades) Preflight(ctx context.Context) error {
 	return u.Upgrader.Preflight(ctx, "distributor")
 }
 
-// inheritedSockets returns the sockets with which this process was started.
+// inheritedSockets returns the sockets with which this process was started, without the connections.
 func inheritedSockets(inherited *upgrade.Inheritance) (taken sockets, err error) {
 	var errs []error
 	for name, l := range map[string]*net.Listener{ingestListener: &taken.Ingest, metricsListener: &taken.Metrics, adminListener: &taken.admin} {
@@ -69,7 +69,6 @@ func inheritedSockets(inherited *upgrade.Inheritance) (taken sockets, err error)
 		taken.Close()
 		return sockets{}, err
 	}
-	taken.Connections = inherited.Connections()
 	return taken, nil
 }
 
@@ -118,11 +117,11 @@ func (r *runner) exec(taken sockets) {
 	}
 	maps.Copy(listeners, taken.Inputs)
 	err := r.upgrader.Exec("distributor", upgrade.Sockets{Listeners: listeners, Datagrams: taken.Datagrams, Connections: taken.Connections})
-	r.logger.Error("the new binary cannot be executed: this one goes on", "error", err)
+	r.logger.Error("the new binary cannot be executed: this one continues", "error", err)
 	r.upgrader.Count(upgrade.ExecFailed)
 }
 
-// reportPassed tells the process that upgrades to this binary that it can.
+// reportPassed reports to the process that upgrades to this binary that it can.
 func reportPassed(p process) error {
 	_, err := fmt.Fprintln(p.stdout, upgrade.Passed)
 	return err
@@ -139,7 +138,7 @@ func (p process) fallBack(reason error) {
 	}
 }
 
-// notifyServiceManager tells systemd of a change of state, if it started this process.
+// notifyServiceManager notifies systemd of a change of state, if systemd started this process.
 func notifyServiceManager(logger *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		logger.Warn("the service manager cannot be notified", "state", state, "error", err)
@@ -155,7 +154,7 @@ func upgradeOnSignal(ctx context.Context, u *upgrade.Upgrader, logger *slog.Logg
 		defer close(done)
 		for range signals {
 			if err := u.Request(ctx); err != nil && ctx.Err() == nil {
-				logger.Error("the upgrade failed, the distributor goes on", "error", err)
+				logger.Error("the upgrade failed, the distributor continues", "error", err)
 			}
 		}
 	}()

@@ -17,7 +17,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
-// Access knows who may use the admin API. It may be used concurrently.
+// Access authenticates the clients of the admin API. It may be used concurrently.
 type Access struct {
 	watcher  *filewatch.Watcher
 	rules    atomic.Pointer[rules]
@@ -26,13 +26,13 @@ type Access struct {
 	secure   *certificate.Listener // nil: without TLS
 }
 
-// rules are what the settings say about access. They are immutable.
+// rules are the settings that decide who has access. They are immutable.
 type rules struct {
 	token        [sha256.Size]byte // of ADMIN_TOKEN
 	hasToken     bool
 	path         string                           // ADMIN_TOKENS_FILE
 	file         *filewatch.File[*credential.Set] // nil: there is none
-	certificates bool                             // client certificates are asked for
+	certificates bool                             // client certificates are requested
 	hosts        []string
 }
 
@@ -48,9 +48,9 @@ func NewAccess(config control.AdminConfig, watcher *filewatch.Watcher, secure *c
 	return a, nil
 }
 
-// Prepare reads what changed settings name, and reads it anew if nothing changed. Either commit
-// or abort must be called: the first puts the settings in force, the second forgets them. There
-// must be one at a time.
+// Prepare reads the files that changed settings name, and reads the files again if nothing changed.
+// The caller must call either commit, which puts the settings in force, or abort, which discards
+// them. There must be one call of Prepare at a time.
 func (a *Access) Prepare(config control.AdminConfig) (commit, abort func(), err error) {
 	old := a.rules.Load()
 	next := &rules{
@@ -88,22 +88,22 @@ func (a *Access) Prepare(config control.AdminConfig) (commit, abort func(), err 
 	return commit, abort, nil
 }
 
-// closeUnless ends the watch of the tokens file unless the old rules have it, too.
+// closeUnless ends the watch of the tokens file unless the old rules have the same watch.
 func (r *rules) closeUnless(old *rules) {
 	if r.file != nil && (old == nil || r.file != old.file) {
 		r.file.Close()
 	}
 }
 
-// authorities returns those of client certificates that are in force now.
+// authorities returns the authorities of client certificates that are in force now.
 func (a *Access) authorities() *x509.CertPool {
 	if now := a.secure.ClientCAs(); now != nil {
 		return now
 	}
-	return x509.NewCertPool() // trusts nobody, unlike nil
+	return x509.NewCertPool() // an empty pool trusts no client, unlike a nil pool
 }
 
-// by is how a caller was authenticated.
+// by is the way in which a caller was authenticated.
 type by string
 
 const (
@@ -124,8 +124,8 @@ func (r *rules) hasTokens() bool { return r.hasToken || r.file != nil }
 
 func (a *Access) hasTokens() bool { return a.rules.Load().hasTokens() }
 
-// required reports whether a credential is needed. Without any, local callers have all rights;
-// the listener is not reachable by others.
+// required reports whether a request needs a credential. If no credential is configured, local
+// callers have all rights; other hosts cannot reach the listener.
 func (a *Access) required() bool {
 	r := a.rules.Load()
 	return r.hasTokens() || r.certificates
@@ -146,9 +146,10 @@ func (a *Access) token(presented []byte) *credential.Principal {
 	return listed
 }
 
-// certificate returns the principal of the client certificate of a connection, or nil. Without
-// a file that gives names their roles, the authority alone decides. The handshake verified the
-// certificate; since then it may have expired, or the authorities may be others.
+// certificate returns the principal of the client certificate of a connection, or nil. Without a
+// file that gives names their roles, every certificate of the authority is accepted. The handshake
+// verified the certificate; the certificate may have expired since then, or the authorities may
+// have changed.
 func (a *Access) certificate(r *http.Request, now time.Time) *credential.Principal {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || a.secure == nil {
 		return nil
@@ -168,8 +169,9 @@ func (a *Access) certificate(r *http.Request, now time.Time) *credential.Princip
 	return &credential.Principal{Name: cert.Subject.CommonName, Role: credential.Operate}
 }
 
-// authenticate returns the caller, or nil without a valid credential. wrong reports that a
-// wrong token was presented. A token decides alone; otherwise a session does, or a certificate.
+// authenticate returns the caller, or nil without a valid credential. wrong reports that the
+// request has a wrong token. A request with a token is decided by the token; otherwise by a
+// session, or by a certificate.
 func (a *Access) authenticate(r *http.Request, now time.Time) (c *caller, wrong bool) {
 	if fields := r.Header.Values("Authorization"); len(fields) > 0 && a.required() {
 		if token, isBearer := credential.Bearer([]byte(fields[0])); isBearer && len(fields) == 1 {
@@ -179,7 +181,7 @@ func (a *Access) authenticate(r *http.Request, now time.Time) (c *caller, wrong 
 		}
 		return nil, true
 	}
-	for _, cookie := range r.CookiesNamed(sessionCookie) { // another path or port of the host may have set one, too
+	for _, cookie := range r.CookiesNamed(sessionCookie) { // another path or port of the host may have set a cookie of that name, too
 		if token, expires, ok := a.sessions.token(cookie.Value, now); ok {
 			if principal := a.token(token); principal != nil {
 				return &caller{Principal: *principal, by: bySession, expires: expires}, false

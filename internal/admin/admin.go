@@ -1,5 +1,5 @@
 // Package admin is the admin API of a distributor: HTTP over package control, which changes
-// the distributor, and the distributor itself, which tells its state.
+// the distributor, and the distributor itself, which reports its state.
 //
 //	client ─▶ guard ─▶ route ─▶ handler ─▶ control.Controller ─▶ distributor
 //	          host, origin,      decode,
@@ -26,12 +26,12 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections, and maxAddressConnections those of one client
-	// address: that of a proxy has all streams.
+	// maxConnections bounds the connections, and maxAddressConnections the connections of one
+	// client address: a proxy has one address for all streams.
 	maxConnections        = 256
 	maxAddressConnections = maxConnections / 2
 	maxHeaderBytes        = 16 << 10
-	// maxEventStreams and maxTraceStreams bound streams; the data plane bounds the others.
+	// maxEventStreams and maxTraceStreams bound streams; the data plane bounds the other kinds.
 	maxEventStreams = 32
 	maxTraceStreams = 2
 )
@@ -43,16 +43,17 @@ type Dependencies struct {
 	Access *Access
 	// DataDir is where the audit log is.
 	DataDir string
-	// Upgrader replaces the program; nil: it cannot be replaced.
+	// Upgrader replaces the program; nil: the program cannot be replaced.
 	Upgrader Upgrader
-	// Demo makes analyzers fail and recover, for the page of a demo; nil: this is none, and
-	// the API has no such path.
+	// Demo makes analyzers fail and recover, for the page of a demo; nil: the distributor is no
+	// demo, and the API has no such path.
 	Demo Demo
-	// Identity is what others know the distributor by; without a name it is that of the addresses.
+	// Identity identifies the distributor to other distributors; an identity without a name is
+	// derived from the addresses.
 	Identity Identity
 	// Cluster is nil without other distributors.
 	Cluster Cluster
-	// Version is that of the program.
+	// Version is the version of the program.
 	Version    string
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
@@ -62,16 +63,16 @@ type Dependencies struct {
 type Upgrader interface {
 	// Preflight checks whether the new program can take over.
 	Preflight(ctx context.Context) error
-	// Request replaces the program. It returns when the new one is about to take over; then
-	// the caller of Serve calls Stop, which lets the answer go out.
+	// Request replaces the program. It returns when the new program is about to take over; then the
+	// caller of Serve calls Stop, which completes the answer.
 	Request(ctx context.Context) error
 }
 
 // Demo makes analyzers fail. It may be used concurrently.
 type Demo interface {
-	// StopAnalyzer stops an analyzer in the midst of its requests.
+	// StopAnalyzer stops an analyzer during its requests.
 	StopAnalyzer(id string) error
-	// StartAnalyzer starts an analyzer that was stopped.
+	// StartAnalyzer starts a stopped analyzer.
 	StartAnalyzer(id string) error
 }
 
@@ -112,12 +113,8 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := console.New(deps.Demo != nil)
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{api: newAPI(deps, m), done: make(chan struct{})}
-	s.api.console = page
+	s.api.console = console.New(deps.Demo != nil)
 	s.api.identify = func() Identity { return deps.identity(l.Addr().String(), s.api.started) }
 	s.api.stopping, s.endReads = context.WithCancel(context.Background())
 	s.api.local = isLocal(l.Addr())
@@ -162,8 +159,8 @@ func newAPI(deps Dependencies, m *metrics) *api {
 	}
 }
 
-// Stop ends streams and waiting requests, answers the others until the context ends, and closes
-// the listener.
+// Stop ends streams and waiting requests, completes the other requests until the context ends, and
+// closes the listener.
 func (s *Server) Stop(ctx context.Context) error {
 	s.endReads()
 	err := s.http.Shutdown(ctx)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
@@ -11,13 +12,14 @@ import (
 // maxDeadline bounds the deadline of a removal.
 const maxDeadline = 24 * time.Hour
 
-// removal are the members that the body of a change may have that may leave no analyzer ready.
+// removal has the members that the body of a change may have if the change may leave no analyzer
+// ready.
 type removal struct {
 	options
 	Force bool `json:"force"`
 }
 
-// removal returns what a removal has in common with all changes.
+// removal returns the members that all changes have.
 func (r *request) removal(body removal) (control.Request, error) {
 	change, err := r.change(body.options)
 	change.Force = body.Force
@@ -80,10 +82,10 @@ func (a *api) replaceAnalyzers(r *request) (*answer, error) {
 
 func (a *api) patchAnalyzer(r *request) (*answer, error) {
 	var body struct {
-		Weight   *float64  `json:"weight"`
-		State    *string   `json:"state"`
-		URL      *string   `json:"url"`
-		Deadline *duration `json:"deadline"`
+		Weight   *float64           `json:"weight"`
+		State    *string            `json:"state"`
+		URL      *string            `json:"url"`
+		Deadline *adminapi.Duration `json:"deadline"`
 		removal
 	}
 	if err := r.decode(&body); err != nil {
@@ -108,7 +110,7 @@ func (a *api) removeAnalyzer(r *request) (*answer, error) {
 	}
 	var deadline *time.Duration // nil: DRAIN_TIMEOUT_SEC
 	if r.has("deadline") {
-		deadline = new(r.duration("deadline", 0, 0, maxDeadline))
+		deadline = new(r.duration("deadline", 0, maxDeadline))
 	}
 	change, err := r.removal(body)
 	if err != nil {

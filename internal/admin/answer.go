@@ -17,18 +17,18 @@ const writeTimeout = 30 * time.Second
 // compressedBytes is the size from which an answer is compressed if the client accepts it.
 const compressedBytes = 4 << 10
 
-// answer is what a request gets, if it is not refused.
+// answer is the response to a request that is not refused.
 type answer struct {
-	status   int   // 0: 200
+	status   int   // 0: status 200
 	revision int64 // 0: there is none
 	location string
 	cookie   *http.Cookie
-	// Of body, text, stream and page there is at most one. A body is encoded as JSON; text and
+	// An answer has at most one of body, text, stream and page. A body is encoded as JSON; text and
 	// stream have a content type.
 	body        any
 	contentType string
 	text        []byte
-	// stream writes the answer as it comes, until the request's context ends.
+	// stream writes the answer in parts until the request's context ends.
 	stream func(*stream)
 	// page answers with a file of the console.
 	page http.Handler
@@ -85,7 +85,7 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType s
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		panic(err) // a defect: the guard reports it
+		panic(err) // a defect, which the guard reports
 	}
 	write(w, r, status, contentType, text.Bytes())
 }

@@ -30,7 +30,7 @@ func TestStatus(t *testing.T) {
 	s.ok("HEAD", "/v1/status", "")
 }
 
-// A change is answered with what changed and what follows, and is in force.
+// The answer to a change has the changed values and the warnings, and the change is in force.
 func TestAnalyzers(t *testing.T) {
 	s := startSystem(t, "")
 	list := s.ok("GET", "/v1/analyzers", "")
@@ -77,7 +77,7 @@ func TestAnalyzers(t *testing.T) {
 	}
 }
 
-// A drain is answered at once, and its proof follows.
+// A drain is answered at once, and its proof is available later.
 func TestDrain(t *testing.T) {
 	s := startSystem(t, "")
 	started := s.want(202, "", "PATCH", "/v1/analyzers/a2", `{"state":"drain","deadline":"5s"}`)
@@ -170,7 +170,7 @@ func TestSettings(t *testing.T) {
 	s.want(412, staleRevision, "PATCH", "/v1/settings", `{"rate_limit":1}`, "If-Match", `"1"`)
 }
 
-// Ids of emitters hold any bytes.
+// An emitter id may hold any bytes.
 func TestLimits(t *testing.T) {
 	s := startSystem(t, "")
 	const emitter = "web/1 ä?&=%2F"
@@ -281,13 +281,21 @@ func TestUpgrade(t *testing.T) {
 	s.want(409, conflict, "POST", "/v1/upgrade", "")
 }
 
-func TestDeadLetters(t *testing.T) {
+// startWithDeadLetters returns a system with five dead letters of the emitter web-1.
+func startWithDeadLetters(t *testing.T) *system {
 	s := startSystem(t, "")
 	for _, one := range s.analyzers {
 		one.Behave(analyzertest.Behaviour{Status: 422})
 	}
 	s.send("web-1", 5)
 	s.until("there are dead letters", func() bool { return s.ok("GET", "/v1/status", "").get("ledger.dead_lettered.packets") == 5.0 })
+	return s
+}
+
+const replayPath, deletePath = "/v1/dead-letters/replay", "/v1/dead-letters/delete"
+
+func TestDeadLettersAreListed(t *testing.T) {
+	s := startWithDeadLetters(t)
 	first := s.ok("GET", "/v1/dead-letters?limit=2&emitter=web-1", "")
 	rest := s.ok("GET", "/v1/dead-letters?after="+first.get("next").(string), "")
 	if first.get("dead_letters.1.emitter_id") != "web-1" || first.get("dead_letters.0.packet") != nil || rest.get("dead_letters.2") == nil || rest.get("next") != nil {
@@ -300,9 +308,12 @@ func TestDeadLetters(t *testing.T) {
 	s.want(404, notFound, "GET", "/v1/dead-letters/20260101T000000.000000000Z-1-7", "")
 	s.want(400, malformed, "GET", "/v1/dead-letters?limit=0", "")
 	s.want(400, malformed, "GET", "/v1/dead-letters?after=x", "")
+}
 
-	const replay, remove = "/v1/dead-letters/replay", "/v1/dead-letters/delete"
-	for _, path := range []string{replay, remove} {
+func TestSelectionsOfDeadLetters(t *testing.T) {
+	s := startWithDeadLetters(t)
+	id := s.ok("GET", "/v1/dead-letters", "").get("dead_letters.0.id").(string)
+	for _, path := range []string{replayPath, deletePath} {
 		for _, body := range []string{`{}`, `{"ids":[]}`, `{"filter":{}}`, `{"expect_count":1}`, `{"ids":["x"],"expect_count":1}`, `{"ids":["x"],"filter":{},"expect_count":1}`, `{"ids":["x"]}`, `{"ids":"x"}`, `{"filter":{"x":1},"expect_count":1}`} {
 			s.want(400, malformed, "POST", path, body)
 			s.want(400, malformed, "POST", path+"?dry_run=true", body)
@@ -317,16 +328,21 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("%s", got.text)
 		}
 	}
-	s.want(400, malformed, "POST", replay, `{"filter":{},"expect_count":5,"rate":-1}`)
+	s.want(400, malformed, "POST", replayPath, `{"filter":{},"expect_count":5,"rate":-1}`)
+}
+
+func TestDeadLettersAreReplayedAndDeleted(t *testing.T) {
+	s := startWithDeadLetters(t)
+	id := s.ok("GET", "/v1/dead-letters", "").get("dead_letters.0.id").(string)
 	for _, one := range s.analyzers {
 		one.Behave(analyzertest.Behaviour{})
 	}
-	started := s.want(202, "", "POST", replay, fmt.Sprintf(`{"ids":[%q],"reason":"mended"}`, id))
+	started := s.want(202, "", "POST", replayPath, fmt.Sprintf(`{"ids":[%q],"reason":"mended"}`, id))
 	done := s.ok("GET", started.Header.Get("Location")+"?wait=60s", "")
 	if done.get("state") != "done" || done.get("replayed") != 1.0 {
 		t.Errorf("%s", done.text)
 	}
-	started = s.want(202, "", "POST", replay, `{"filter":{},"expect_count":4,"rate":0.001}`)
+	started = s.want(202, "", "POST", replayPath, `{"filter":{},"expect_count":4,"rate":0.001}`)
 	canceled := s.ok("DELETE", started.Header.Get("Location"), `{"reason":"too slow"}`)
 	s.until("the replay is canceled", func() bool { return s.ok("GET", started.Header.Get("Location"), "").get("state") == "canceled" })
 	if list := s.ok("GET", "/v1/dead-letters/replays", ""); list.get("replays.1") == nil || canceled.get("id") == nil {
@@ -335,7 +351,7 @@ func TestDeadLetters(t *testing.T) {
 	s.want(404, notFound, "GET", "/v1/dead-letters/replays/none", "")
 	s.want(404, notFound, "DELETE", "/v1/dead-letters/replays/77", "")
 	count := len(s.ok("GET", "/v1/dead-letters", "").get("dead_letters").([]any))
-	if got := s.ok("POST", remove, fmt.Sprintf(`{"filter":{},"expect_count":%d}`, count)); got.get("matched") != float64(count) {
+	if got := s.ok("POST", deletePath, fmt.Sprintf(`{"filter":{},"expect_count":%d}`, count)); got.get("matched") != float64(count) {
 		t.Errorf("%s", got.text)
 	}
 	if list := s.ok("GET", "/v1/dead-letters", ""); list.get("dead_letters.0") != nil {
@@ -369,7 +385,7 @@ func TestSessionOfABrowser(t *testing.T) {
 	open.ok("GET", "/v1/openapi.json", "")
 }
 
-// A change is in the audit log with its answer, before that is sent.
+// The audit log has a change and its answer before the answer is sent.
 func TestChangesAreAudited(t *testing.T) {
 	s := startSystem(t, "")
 	s.ok("GET", "/v1/status", "")
@@ -385,7 +401,7 @@ func TestChangesAreAudited(t *testing.T) {
 		t.Errorf("%+v", preview)
 	}
 	if done.DryRun || done.Status != 200 || done.Actor != "local" || done.By != "loopback" || done.Reason != "why" || done.TTL != "1h0m0s" ||
-		float64(done.Revision) != changed.get("revision") || done.Changed[0].Path != "analyzers/a2/weight" || string(done.Changed[0].New) != "2" {
+		float64(done.Revision) != changed.get("revision") || done.Changed[0].Path != "analyzers/a2/weight" || done.Changed[0].New != 2.0 {
 		t.Errorf("%+v", done)
 	}
 	if stale.Status != 412 || stale.Code != "stale_revision" || stale.IfMatch != `"1"` {
@@ -454,7 +470,7 @@ func TestTrace(t *testing.T) {
 	off.want(404, notFound, "GET", "/v1/explain?emitter=x&packet=y", "")
 }
 
-// While the distributor stops its state is shown, and nothing is changed.
+// While the distributor stops, the API shows its state and refuses changes.
 func TestDistributorStops(t *testing.T) {
 	s := startSystem(t, "")
 	lease := fmt.Sprintf(`{"url":%q,"weight":1}`, s.analyzers[2].URL())

@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
 )
@@ -19,26 +19,27 @@ const (
 	// auditBytes is the size at which the file is rotated, auditFiles how many are kept.
 	auditBytes = 16 << 20
 	auditFiles = 5
-	// refusedRate and refusedBurst bound the records of refused requests of one actor, and of
-	// all unknown ones together, so that a flood of them does not displace the others: at most
-	// 3 kB each, 26 MB a day. Those beyond are counted in the next record.
-	refusedRate  = 0.1 // a second
+	// refusedRate and refusedBurst bound the records of refused requests, for each actor and for
+	// all unknown actors together, so that a flood of refused requests does not displace other
+	// records: at most 3 kB each, 26 MB a day. The next record counts the requests without a
+	// record.
+	refusedRate  = 0.1 // per second
 	refusedBurst = 1000
 	// maxRefusedBytes bounds each text of the client in the record of a refused request.
 	maxRefusedBytes = 100
 )
 
-// record is one line of the audit log: a request that changes something, or would, or that was
-// denied.
+// record is one line of the audit log: a request that changes something, that would change
+// something, or that was denied.
 type record struct {
 	Time    time.Time `json:"time"`
-	Actor   string    `json:"actor,omitempty"` // empty: unknown
+	Actor   string    `json:"actor,omitempty"` // empty: the actor is unknown
 	Role    string    `json:"role,omitempty"`
 	By      string    `json:"by,omitempty"`
 	Address string    `json:"address"`
 	Method  string    `json:"method"`
 	Path    string    `json:"path"`
-	Query   string    `json:"query,omitempty"` // known parameters only: no token that was put there by mistake
+	Query   string    `json:"query,omitempty"` // known parameters only, so that a token in an unknown parameter is not recorded
 	Status  int       `json:"status"`
 	Code    string    `json:"code,omitempty"`
 	DryRun  bool      `json:"dry_run,omitempty"`
@@ -46,8 +47,8 @@ type record struct {
 	Reason  string    `json:"reason,omitempty"`
 	TTL     string    `json:"ttl,omitempty"`
 	// Revision and Changed are those of the answer. Values of secrets are masked.
-	Revision int64             `json:"revision,omitempty"`
-	Changed  []control.Changed `json:"changed,omitempty"`
+	Revision int64              `json:"revision,omitempty"`
+	Changed  []adminapi.Changed `json:"changed,omitempty"`
 	// DeadLetters are those that were read, replayed or deleted.
 	DeadLetters *deadLettersRecord `json:"dead_letters,omitempty"`
 	// Unrecorded counts refused requests since the last record.
@@ -56,8 +57,8 @@ type record struct {
 
 // audit is the audit log, in DATA_DIR/audit.ndjson. It may be used concurrently.
 //
-// A change goes on when its record cannot be written: what frees a full disk may be a change,
-// such as the deletion of dead letters. Such records are logged instead.
+// If a record cannot be written, it is logged instead and the change is made: a change, such as the
+// deletion of dead letters, may be needed to free a full disk.
 type audit struct {
 	logger   *slog.Logger
 	failures prometheus.Counter
@@ -76,7 +77,7 @@ func newAudit(dir string, logger *slog.Logger, failures prometheus.Counter) *aud
 	}
 }
 
-// add writes a record. It returns once the record is on stable storage, or cannot be.
+// add writes a record. It returns when the record is on stable storage, or when writing has failed.
 func (a *audit) add(r record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,7 +97,7 @@ func (a *audit) add(r record) {
 	if err != nil {
 		a.failures.Inc()
 		if !a.failing {
-			a.logger.Error("the audit log cannot be written: changes go on, their records are logged here", "error", err)
+			a.logger.Error("the audit log cannot be written: changes are made, and their records are logged here", "error", err)
 		}
 		a.logger.Warn("admin request", "record", string(line))
 	} else if a.failing {
@@ -105,7 +106,7 @@ func (a *audit) add(r record) {
 	a.failing = err != nil
 }
 
-// cut returns a text of the client with at most so many bytes, and a mark if there was more.
+// cut returns at most limit bytes of a client's text, with a mark if it was longer.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

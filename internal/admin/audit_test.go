@@ -43,7 +43,7 @@ func TestAuditIsSynced(t *testing.T) {
 	}
 }
 
-// The files are bounded, and all records but the oldest are in them.
+// The files are bounded, and have all records except the oldest.
 func TestAuditIsRotated(t *testing.T) {
 	a := newTestAudit(t, new(bytes.Buffer))
 	a.lines.MaxBytes = 1000
@@ -70,7 +70,7 @@ func TestAuditIsRotated(t *testing.T) {
 	}
 }
 
-// A failure is counted and logged with the record, and its start and end are told once.
+// A failure to write is counted and logged with the record; its start and its end are logged once.
 func TestAuditFailure(t *testing.T) {
 	log := new(bytes.Buffer)
 	a := newTestAudit(t, log)
@@ -94,7 +94,7 @@ func TestAuditFailure(t *testing.T) {
 	}
 }
 
-// A part of a line that a crash left does not damage the next record, and links are not
+// An incomplete line, which a crash left, does not damage the next record, and links are not
 // followed.
 func TestAuditFile(t *testing.T) {
 	a := newTestAudit(t, new(bytes.Buffer))
@@ -127,7 +127,7 @@ func TestAuditFile(t *testing.T) {
 	}
 }
 
-// Refused requests cannot displace the records of others.
+// Refused requests cannot displace other records.
 func TestRefusedRequestsAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAudit(t, new(bytes.Buffer))
@@ -150,7 +150,7 @@ func TestRefusedRequestsAreSummedUp(t *testing.T) {
 	})
 }
 
-// A flood of refused requests with long texts displaces no record: those of all refused
+// A flood of refused requests with long texts displaces no record: the records of all refused
 // requests that are recorded at once fit into a part of one file.
 func TestRecordsOfRefusedRequestsAreShort(t *testing.T) {
 	a := newTestAudit(t, new(bytes.Buffer))
@@ -170,7 +170,8 @@ func TestRecordsOfRefusedRequestsAreShort(t *testing.T) {
 	}
 }
 
-// Neither served requests nor refused ones of others keep a refused one out.
+// Neither served requests nor refused requests of other actors prevent the record of a refused
+// request.
 func TestRefusedRequestsOfOneActor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAudit(t, new(bytes.Buffer))

@@ -41,8 +41,8 @@ func Listen(config control.AdminConfig, inherited net.Listener) (net.Listener, e
 	return l, nil
 }
 
-// AddressOf returns the address of a listener for logs: the name of a Unix socket is that of
-// the setting, since the kernel knows the one that the socket had first.
+// AddressOf returns the address of a listener for logs: the name of a Unix socket is the one in the
+// setting, since the kernel reports the name that the socket got first.
 func AddressOf(config control.AdminConfig, l net.Listener) string {
 	if _, isPath := config.UnixPath(); isPath {
 		return config.Addr
@@ -59,8 +59,8 @@ func isLocal(address net.Addr) bool {
 	return err == nil && parsed.Addr().Unmap().IsLoopback()
 }
 
-// listenUnix returns a listener on a Unix socket. It replaces a socket that nobody listens on,
-// such as one that a crash left. The socket gets its name once it has its mode.
+// listenUnix returns a listener on a Unix socket. It replaces a socket without a listener, such as
+// one that a crash left. The socket is renamed to its path after its mode is set.
 func listenUnix(path string) (net.Listener, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -85,7 +85,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := errors.Join(os.Chmod(unfinished, socketMode), os.Rename(unfinished, path)); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false) // its name is another one now
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // the socket was renamed
 	return l, nil
 }
 

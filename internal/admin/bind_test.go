@@ -20,9 +20,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
-// Logs have the name that clients use, not the first one of the socket.
+// Logs have the name that clients use, not the name that the socket got first.
 func TestAddressOfUnixSocket(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no modes of files")
@@ -46,7 +47,7 @@ func TestAddressOfUnixSocket(t *testing.T) {
 	}
 }
 
-// An address that others can reach needs a credential.
+// An address that other hosts can reach needs a credential.
 func TestListenNeedsCredentials(t *testing.T) {
 	for _, c := range []struct {
 		config control.AdminConfig
@@ -73,7 +74,7 @@ func TestListenNeedsCredentials(t *testing.T) {
 	}
 }
 
-// An inherited listener is used, and guarded by its own address.
+// An inherited listener is used, and its own address decides whether it needs a credential.
 func TestListenInherits(t *testing.T) {
 	inherited, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -91,11 +92,11 @@ func TestListenInherits(t *testing.T) {
 		t.Error("a listener that others can reach is used without a credential")
 	}
 	if _, err := open.Accept(); err == nil {
-		t.Error("it was not closed")
+		t.Error("the refused listener is not closed")
 	}
 }
 
-// Without a credential only local callers are served, whatever a reload removes.
+// Without a credential only local callers are served, even after a reload removes the credentials.
 func TestOpenAccessIsLocal(t *testing.T) {
 	g := newGuarded(t, control.AdminConfig{})
 	g.local = false
@@ -137,7 +138,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// shortDir returns a folder whose name leaves room in the address of a socket.
+// shortDir returns a folder whose name is short enough for the address of a socket.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "s")
@@ -196,82 +197,112 @@ func statusOf(t *testing.T, transport *http.Transport, url, token string) int {
 	return response.StatusCode
 }
 
-// Over TLS a client certificate is a credential; its name has a role in the file.
-func TestTLS(t *testing.T) {
-	dir := t.TempDir()
-	ca, err := certificatetest.NewAuthority("ca", time.Now().Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
+// tlsServer is an admin server over TLS with an authority of client certificates.
+type tlsServer struct {
+	*testing.T
+	dir     string
+	ca      *certificatetest.Authority
+	certs   map[string]tls.Certificate // of clients
+	config  control.AdminConfig
+	watcher *filewatch.Watcher
+	store   *certificate.Store
+	url     string
+}
+
+func newTLSServer(t *testing.T) *tlsServer {
+	t.Helper()
+	s := &tlsServer{T: t, dir: t.TempDir(), certs: make(map[string]tls.Certificate)}
+	var err error
+	s.ca, err = certificatetest.NewAuthority("ca", time.Now().Add(time.Hour))
+	s.must(err)
+	s.config = control.AdminConfig{
+		Addr: "127.0.0.1:0", TLSCert: filepath.Join(s.dir, "server.crt"), TLSKey: filepath.Join(s.dir, "server.key"), ClientCA: filepath.Join(s.dir, "ca.pem"),
 	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(os.WriteFile(filepath.Join(dir, "ca.pem"), ca.PEM, 0o600))
-	config := control.AdminConfig{
-		Addr: "127.0.0.1:0", TLSCert: filepath.Join(dir, "server.crt"), TLSKey: filepath.Join(dir, "server.key"), ClientCA: filepath.Join(dir, "ca.pem"),
-	}
-	certs := make(map[string]tls.Certificate)
+	s.write(s.config.ClientCA, s.ca.PEM)
 	for _, name := range []string{"server", "viewer", "stranger"} {
-		pair, err := ca.Issue(name, time.Now().Add(time.Hour))
-		must(err)
-		_, _, err = pair.Write(dir, name)
-		must(err)
-		certs[name], err = tls.X509KeyPair(pair.Cert, pair.Key)
-		must(err)
+		pair, err := s.ca.Issue(name, time.Now().Add(time.Hour))
+		s.must(err)
+		_, _, err = pair.Write(s.dir, name)
+		s.must(err)
+		s.certs[name], err = tls.X509KeyPair(pair.Cert, pair.Key)
+		s.must(err)
 	}
-	watcher, store := newStore(t)
-	serve := func(config control.AdminConfig) (string, *Server) {
-		secure, err := TLS(config, store)
-		must(err)
-		l, err := Listen(config, nil)
-		must(err)
-		return "https://" + l.Addr().String() + "/v1/openapi.json", serveProbes(t, l, config, secure)
+	s.watcher, s.store = newStore(t)
+	return s
+}
+
+func (s *tlsServer) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
 	}
+}
+
+func (s *tlsServer) write(path string, content []byte) {
+	s.Helper()
+	s.must(os.WriteFile(path, content, 0o600))
+}
+
+// serve starts the server.
+func (s *tlsServer) serve() *Server {
+	s.Helper()
+	secure, err := TLS(s.config, s.store)
+	s.must(err)
+	l, err := Listen(s.config, nil)
+	s.must(err)
+	s.url = "https://" + l.Addr().String() + "/v1/openapi.json"
+	return serveProbes(s.T, l, s.config, secure)
+}
+
+// as returns the transport of a client with a certificate, or without one.
+func (s *tlsServer) as(name string) *http.Transport {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca.PEM)
-	as := func(name string) *http.Transport {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "localhost"}, DisableKeepAlives: true}
-		if name != "" {
-			transport.TLSClientConfig.Certificates = []tls.Certificate{certs[name]}
-		}
-		return transport
+	roots.AppendCertsFromPEM(s.ca.PEM)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "localhost"}, DisableKeepAlives: true}
+	if name != "" {
+		transport.TLSClientConfig.Certificates = []tls.Certificate{s.certs[name]}
 	}
-	url, server := serve(config)
-	for name, status := range map[string]int{"": 401, "viewer": 200, "stranger": 200} { // the authority alone decides
-		if got := statusOf(t, as(name), url, ""); got != status {
-			t.Errorf("%q: %d, want %d", name, got, status)
+	return transport
+}
+
+// wantStatus checks the answers to clients with certificates.
+func (s *tlsServer) wantStatus(want map[string]int) {
+	s.Helper()
+	for name, status := range want {
+		if got := statusOf(s.T, s.as(name), s.url, ""); got != status {
+			s.Errorf("%q: %d, want %d", name, got, status)
 		}
 	}
-	kept := as("viewer")
+}
+
+// Over TLS a client certificate is a credential while its authority is trusted.
+func TestClientCertificates(t *testing.T) {
+	s := newTLSServer(t)
+	defer stop(t, s.serve())
+	s.wantStatus(map[string]int{"": 401, "viewer": 200, "stranger": 200})
+	kept := s.as("viewer")
 	kept.DisableKeepAlives = false
 	defer kept.CloseIdleConnections()
-	if got := statusOf(t, kept, url, ""); got != 200 {
+	if got := statusOf(t, kept, s.url, ""); got != 200 {
 		t.Errorf("before the authority is replaced: %d", got)
 	}
 	other, err := certificatetest.NewAuthority("other", time.Now().Add(time.Hour))
-	must(err)
-	must(os.WriteFile(config.ClientCA, other.PEM, 0o600))
-	must(watcher.Reload())
-	if got := statusOf(t, kept, url, ""); got != 401 {
+	s.must(err)
+	s.write(s.config.ClientCA, other.PEM)
+	s.must(s.watcher.Reload())
+	if got := statusOf(t, kept, s.url, ""); got != 401 {
 		t.Errorf("on a connection from before the authority was replaced: %d", got)
 	}
-	must(os.WriteFile(config.ClientCA, ca.PEM, 0o600))
-	must(watcher.Reload())
-	stop(t, server)
-	config.TokensFile = filepath.Join(dir, "tokens")
-	must(os.WriteFile(config.TokensFile, []byte("viewer read cert:viewer\n"), 0o600))
-	config.Token = "secret"
-	url, server = serve(config)
-	for name, status := range map[string]int{"": 401, "viewer": 200, "stranger": 401} {
-		if got := statusOf(t, as(name), url, ""); got != status {
-			t.Errorf("with a file, %q: %d, want %d", name, got, status)
-		}
-	}
-	if got := statusOf(t, as(""), url, "secret"); got != 200 {
+}
+
+// With a file of tokens, the file gives the names of certificates their roles.
+func TestRolesOfCertificates(t *testing.T) {
+	s := newTLSServer(t)
+	s.config.TokensFile, s.config.Token = filepath.Join(s.dir, "tokens"), "secret"
+	s.write(s.config.TokensFile, []byte("viewer read cert:viewer\n"))
+	defer stop(t, s.serve())
+	s.wantStatus(map[string]int{"": 401, "viewer": 200, "stranger": 401})
+	if got := statusOf(t, s.as(""), s.url, "secret"); got != 200 {
 		t.Errorf("a token over TLS: %d", got)
 	}
-	stop(t, server)
 }

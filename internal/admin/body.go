@@ -10,13 +10,15 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 )
 
 const (
 	// maxBodyBytes bounds the body of a request.
 	maxBodyBytes = 1 << 20
-	// maxPublicBytes bounds it where no credential is needed; it has a token at most.
+	// maxPublicBytes bounds the body of a request that needs no credential; such a body has a token
+	// at most.
 	maxPublicBytes = 16 << 10
 	// maxReasonBytes bounds the reason of a change.
 	maxReasonBytes = 1000
@@ -24,24 +26,8 @@ const (
 
 // options are the members that the body of any change may have.
 type options struct {
-	TTL    duration `json:"ttl"`
-	Reason reason   `json:"reason"`
-}
-
-// duration is a time.Duration that is a text such as "60s" in JSON.
-type duration time.Duration
-
-// MarshalText implements encoding.TextMarshaler.
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil || parsed < 0 {
-		return allowedError(`a duration such as "60s"`)
-	}
-	*d = duration(parsed)
-	return nil
+	TTL    adminapi.Duration `json:"ttl"`
+	Reason reason            `json:"reason"`
 }
 
 // reason is a text of limited length.
@@ -56,12 +42,12 @@ func (r *reason) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// allowedError is what a value must be.
+// allowedError is an error that describes the allowed values.
 type allowedError string
 
 func (e allowedError) Error() string { return "it must be " + string(e) }
 
-// readBody reads the whole body of a request, which may have so many bytes.
+// readBody reads the whole body of a request, of at most limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var over *http.MaxBytesError
@@ -74,8 +60,8 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return body, nil
 }
 
-// decode decodes a JSON object strictly: names are exact and occur once, unknown ones are
-// refused, fields with the tag required must be there. An empty body is an empty object.
+// decode decodes a JSON object strictly: names are exact and occur once, unknown names are refused,
+// and fields with the tag required must be present. An empty body is an empty object.
 func decode(body []byte, into any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		body = []byte("{}")
@@ -195,7 +181,7 @@ func decodeValue(text json.RawMessage, into reflect.Value, key string) error {
 	}
 	var value any
 	_ = json.Unmarshal(text, &value) // valid: it was a part of the body
-	return refuseValue(malformed, key, value, string(allowed))
+	return refuseValue(key, value, string(allowed))
 }
 
 func decodeList(text json.RawMessage, into reflect.Value, key string) error {
@@ -214,7 +200,7 @@ func decodeList(text json.RawMessage, into reflect.Value, key string) error {
 
 // needed describes the values of a field.
 func needed(field reflect.Value) string {
-	if field.Type() == reflect.TypeFor[duration]() {
+	if field.Type() == reflect.TypeFor[adminapi.Duration]() {
 		return `a duration such as "60s"`
 	}
 	switch field.Kind() {

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"github.com/logstreamer/logstreamer/internal/adminapi"
+
 	"encoding/json"
 	"errors"
 	"strings"
@@ -28,7 +30,7 @@ func TestClusterOfOne(t *testing.T) {
 	}
 }
 
-// The sum is that of all distributors, of which each is there once.
+// The sum is that of all distributors, each counted once.
 func TestCluster(t *testing.T) {
 	s := startSystem(t, "")
 	s.send("web-1", 3)
@@ -36,7 +38,7 @@ func TestCluster(t *testing.T) {
 	other := Identity{Name: "other:8080", Ingest: "http://other:8080", Version: "1.2.4", Started: time.Now()}
 	text := other.Announce(s.Controller)
 	earlier := strings.Replace(string(text), `"version":"1.2.4"`, `"version":"1.2.2"`, 1)
-	var m member
+	var m adminapi.Distributor
 	s.must(json.Unmarshal([]byte(earlier), &m))
 	m.Started = m.Started.Add(-time.Hour)
 	before, err := json.Marshal(m)

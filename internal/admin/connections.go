@@ -11,16 +11,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// connections is a listener that bounds the open connections: all, and those of one client
-// address. One more takes the place of the one that has been idle for the longest time, of
-// its address if that has too many; if none is idle it is closed. So clients that only hold
-// connections keep nobody out, and those of one address no other.
+// connections is a listener that bounds the open connections in total and of each client address. A
+// new connection over a limit displaces the connection that has been idle for the longest time,
+// among those of its own address if that limit is reached; if no connection is idle, the new
+// connection is closed. So clients with idle connections do not keep other clients out.
 type connections struct {
 	net.Listener
 	limit, perAddress int
 	displaced         prometheus.Counter
 
-	mu   sync.Mutex // guards open, and the connections' idle
+	mu   sync.Mutex // guards open, and the field idle of the connections
 	open map[*connection]bool
 }
 
@@ -29,14 +29,14 @@ type connection struct {
 	net.Conn
 	of      *connections
 	address netip.Addr
-	idle    time.Time // since when there has been no request; zero: there is one
+	idle    time.Time // since when the connection has no request; zero: it has one
 }
 
 func newConnections(l net.Listener, limit, perAddress int, displaced prometheus.Counter) *connections {
 	return &connections{Listener: l, limit: limit, perAddress: perAddress, displaced: displaced, open: make(map[*connection]bool)}
 }
 
-// Accept waits for a connection for which there is room.
+// Accept waits for a connection within the limits.
 func (c *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
@@ -52,29 +52,30 @@ func (c *connections) Accept() (net.Conn, error) {
 // admit returns the connection as an open one, or closes it and returns nil.
 func (c *connections) admit(conn net.Conn, now time.Time) *connection {
 	admitted := &connection{Conn: conn, of: c, address: clientAddress(conn.RemoteAddr().String()), idle: now}
-	room, victim := c.makeRoom(admitted)
+	added, victim := c.add(admitted)
 	if victim != nil {
 		c.displaced.Inc()
 		_ = victim.Close()
 	}
-	if !room {
+	if !added {
 		return nil
 	}
 	return admitted
 }
 
-// makeRoom adds a connection, if there is room for it. The victim is what is to be closed.
-func (c *connections) makeRoom(added *connection) (room bool, victim *connection) {
+// add adds a connection unless a limit is reached and no connection is idle. The victim, unless
+// nil, is the connection that the caller closes: an idle one, or the new one if it was not added.
+func (c *connections) add(one *connection) (added bool, victim *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var idle, idleThere *connection // for the longest time
+	var idle, idleThere *connection // idle for the longest time
 	there := 0
-	for one := range c.open {
-		if one.address == added.address {
+	for other := range c.open {
+		if other.address == one.address {
 			there++
-			idleThere = longerIdle(idleThere, one)
+			idleThere = longerIdle(idleThere, other)
 		}
-		idle = longerIdle(idle, one)
+		idle = longerIdle(idle, other)
 	}
 	switch {
 	case there >= c.perAddress:
@@ -82,14 +83,14 @@ func (c *connections) makeRoom(added *connection) (room bool, victim *connection
 	case len(c.open) >= c.limit:
 		victim = idle
 	default:
-		c.open[added] = true
+		c.open[one] = true
 		return true, nil
 	}
 	if victim == nil {
-		return false, added
+		return false, one
 	}
 	delete(c.open, victim)
-	c.open[added] = true
+	c.open[one] = true
 	return true, victim
 }
 
@@ -100,8 +101,7 @@ func longerIdle(a, b *connection) *connection {
 	return b
 }
 
-// changed notes whether a request is under way on a connection. It is the ConnState of a
-// server.
+// changed records whether a connection has a request. It is the ConnState of a server.
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()

@@ -31,32 +31,41 @@ func (c *fakeConn) Close() error {
 	return nil
 }
 
-// One connection more takes the place of the one that is idle for the longest time: of its own
-// address, if that has too many.
+// fakeClients connect one second after another.
+type fakeClients struct {
+	server *connections
+	now    time.Time
+	all    []*fakeConn
+}
+
+func (c *fakeClients) open(address string) *connection {
+	c.now = c.now.Add(time.Second)
+	conn := &fakeConn{address: address}
+	c.all = append(c.all, conn)
+	return c.server.admit(conn, c.now)
+}
+
+// wantClosed checks the numbers of the closed connections, in the order of their opening.
+func (c *fakeClients) wantClosed(t *testing.T, numbers string) {
+	t.Helper()
+	var got string
+	for i, conn := range c.all {
+		if conn.closed {
+			got += fmt.Sprint(i, " ")
+		}
+	}
+	if got != numbers {
+		t.Errorf("closed are %s, want %s", got, numbers)
+	}
+}
+
+// A new connection over the limit displaces the connection that has been idle for the longest
+// time: among those of its own address when that address is over its limit.
 func TestConnectionsAreBounded(t *testing.T) {
 	displaced := prometheus.NewCounter(prometheus.CounterOpts{Name: "displaced"})
 	bounded := newConnections(nil, 4, 3, displaced)
-	now := time.Unix(1, 0)
-	var all []*fakeConn
-	open := func(address string) *connection {
-		now = now.Add(time.Second)
-		all = append(all, &fakeConn{address: address})
-		return bounded.admit(all[len(all)-1], now)
-	}
-	closed := func() (list string) {
-		for i, one := range all {
-			if one.closed {
-				list += fmt.Sprint(i, " ")
-			}
-		}
-		return list
-	}
-	want := func(list string) {
-		t.Helper()
-		if got := closed(); got != list {
-			t.Errorf("closed are %s, want %s", got, list)
-		}
-	}
+	clients := &fakeClients{server: bounded, now: time.Unix(1, 0)}
+	open, want := clients.open, func(numbers string) { t.Helper(); clients.wantClosed(t, numbers) }
 	const one, other, third = "192.0.2.1:1", "192.0.2.2:1", "[2001:db8::1]:1"
 	busy := open(one) // 0
 	bounded.changed(busy, http.StateActive)
@@ -64,14 +73,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 	open(one)   // 2
 	open(one)   // 3
 	want("")
-	open(one) // 4: the third of its address
+	open(one) // 4: the third connection of its address
 	want("2 ")
-	open(third) // 5: there are four
+	open(third) // 5: four connections are open
 	want("1 2 ")
-	bounded.changed(busy, http.StateIdle) // just now: not the oldest
+	bounded.changed(busy, http.StateIdle) // idle since now, so not the oldest
 	open(other)                           // 6
 	want("1 2 3 ")
-	_ = all[5].Close()
+	_ = clients.all[5].Close()
 	for conn := range bounded.open {
 		bounded.changed(conn, http.StateActive)
 	}
@@ -89,8 +98,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Idle connections of others keep no request out.
-func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
+// Idle connections of other clients do not prevent a request.
+func TestIdleConnectionsAreDisplaced(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

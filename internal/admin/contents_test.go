@@ -23,7 +23,7 @@ func rejected(t *testing.T) (s *system, id string) {
 	return s, s.ok("GET", "/v1/dead-letters", "").get("dead_letters.0.id").(string)
 }
 
-// What emitters sent is for the role operate, and it is recorded who reads it.
+// Packet contents need the role operate, and the audit log records the reader.
 func TestReadersOfContent(t *testing.T) {
 	s, id := rejected(t)
 	reader := []string{"Authorization", "Bearer " + readToken}
@@ -38,7 +38,7 @@ func TestReadersOfContent(t *testing.T) {
 	}
 }
 
-// Records and events tell which dead letters were replayed or deleted, and how many.
+// Records and events name the dead letters that were replayed or deleted, and their number.
 func TestRecordsOfDeadLetters(t *testing.T) {
 	s, id := rejected(t)
 	s.ok("POST", "/v1/dead-letters/delete?dry_run=true", `{"filter":{"emitter":"web-1"},"expect_count":2}`)
@@ -63,16 +63,16 @@ func TestRecordsOfDeadLetters(t *testing.T) {
 			t.Errorf("%s, want %s", text, want[i])
 		}
 	}
-	var told []events.Event
+	var reported []events.Event
 	for _, e := range s.Events().After(0, 100) {
 		if strings.HasPrefix(e.Kind, "dead_letters_") {
-			told = append(told, e)
+			reported = append(reported, e)
 		}
 	}
-	if len(told) != 3 || told[0].Kind != "dead_letters_replayed" || told[0].Reason != "mended" || told[1].Kind != "dead_letters_deleted" || told[1].Actor != "ADMIN_TOKEN" {
-		t.Fatalf("%+v", told)
+	if len(reported) != 3 || reported[0].Kind != "dead_letters_replayed" || reported[0].Reason != "mended" || reported[1].Kind != "dead_letters_deleted" || reported[1].Actor != "ADMIN_TOKEN" {
+		t.Fatalf("%+v", reported)
 	}
-	if text, err := json.Marshal(told[1].Detail); err != nil || string(text) != want[2] {
+	if text, err := json.Marshal(reported[1].Detail); err != nil || string(text) != want[2] {
 		t.Errorf("%s, want %s", text, want[2])
 	}
 }

@@ -2,40 +2,24 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/events"
 )
 
-// deadLetter is the answer about a dead letter.
-type deadLetter struct {
-	ID        string          `json:"id"`
-	Time      time.Time       `json:"time"`
-	Analyzer  string          `json:"analyzer"`
-	Reason    string          `json:"reason"`
-	Detail    string          `json:"detail,omitempty"`
-	EmitterID string          `json:"emitter_id"`
-	PacketID  string          `json:"packet_id"`
-	Messages  int             `json:"messages"`
-	Bytes     int             `json:"bytes"`
-	Replayed  bool            `json:"replayed"`
-	Packet    json.RawMessage `json:"packet,omitempty"`
-}
-
-func deadLetterOf(r deadletter.Record, packet []byte) deadLetter {
-	return deadLetter{
+func deadLetterOf(r deadletter.Record, packet []byte) adminapi.DeadLetter {
+	return adminapi.DeadLetter{
 		ID: r.ID, Time: r.Time, Analyzer: r.Analyzer, Reason: r.Reason, Detail: r.Detail, EmitterID: r.EmitterID, PacketID: r.PacketID,
 		Messages: r.Messages, Bytes: r.Bytes, Replayed: r.State == deadletter.Replayed, Packet: packet,
 	}
 }
 
-// refuseDeadLetters returns the refusal of an error of package deadletter.
+// refuseDeadLetters returns the refusal for an error of package deadletter.
 func refuseDeadLetters(err error) error {
 	var (
 		badID    *deadletter.IDError
@@ -67,11 +51,7 @@ func (a *api) listDeadLetters(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuseDeadLetters(err)
 	}
-	body := struct {
-		DeadLetters []deadLetter `json:"dead_letters"`
-		Next        string       `json:"next,omitempty"`
-		Unreadable  int64        `json:"unreadable"`
-	}{DeadLetters: []deadLetter{}, Unreadable: page.Unreadable}
+	body := adminapi.DeadLetters{DeadLetters: []adminapi.DeadLetter{}, Unreadable: page.Unreadable}
 	for _, one := range page.Records {
 		body.DeadLetters = append(body.DeadLetters, deadLetterOf(one, nil))
 	}
@@ -82,7 +62,7 @@ func (a *api) listDeadLetters(r *request) (*answer, error) {
 }
 
 func (a *api) getDeadLetter(r *request) (*answer, error) {
-	r.record = &record{} // it is recorded who reads the content of packets
+	r.record = &record{} // reads of packet contents are recorded
 	one, packet, err := a.deadLetters().Get(r.Context(), r.name)
 	if err != nil {
 		return nil, refuseDeadLetters(err)
@@ -102,8 +82,8 @@ type selection struct {
 	ExpectCount *int64 `json:"expect_count"`
 }
 
-// chosen returns the selection of package deadletter. A filter needs the number of dead letters
-// that it is to select, so that nobody replays or deletes what came after the look at the list.
+// chosen returns the selection of package deadletter. A filter needs the number of dead letters to
+// select, so that it does not select dead letters that were added after the client read the list.
 func (s selection) chosen() (deadletter.Selection, error) {
 	chosen := deadletter.Selection{IDs: s.IDs}
 	byID, byFilter := len(s.IDs) > 0, s.Filter != nil
@@ -125,8 +105,8 @@ const (
 	maxRecordedBytes = 200
 )
 
-// deadLettersRecord tells in records and events which dead letters were read, replayed or
-// deleted.
+// deadLettersRecord is the part of records and events with the dead letters that were read,
+// replayed or deleted.
 type deadLettersRecord struct {
 	IDs      []string      `json:"ids,omitempty"` // the first ones
 	Filter   *filterRecord `json:"filter,omitempty"`
@@ -149,7 +129,8 @@ func recordOf(chosen deadletter.Selection) *deadLettersRecord {
 	return r
 }
 
-// recordDeadLetters notes how many dead letters were replayed or deleted, and adds an event.
+// recordDeadLetters records the number of dead letters that were replayed or deleted, and adds an
+// event.
 func (a *api) recordDeadLetters(r *request, kind, path string, matched int64) {
 	r.record.DeadLetters.Matched = matched
 	actor := r.actor()
@@ -158,29 +139,10 @@ func (a *api) recordDeadLetters(r *request, kind, path string, matched int64) {
 	})
 }
 
-// matched is the answer about how many dead letters are selected.
-type matched struct {
-	Matched int64 `json:"matched"`
-	DryRun  bool  `json:"dry_run,omitempty"`
-}
-
-// replayState is the answer about a replay.
-type replayState struct {
-	ID       string     `json:"id"`
-	State    string     `json:"state"`
-	Matched  int64      `json:"matched"`
-	Replayed int64      `json:"replayed"`
-	Failed   int64      `json:"failed"`
-	Rate     float64    `json:"rate"`
-	Started  time.Time  `json:"started"`
-	Ended    *time.Time `json:"ended,omitempty"`
-	Detail   string     `json:"detail,omitempty"`
-}
-
-func replayStateOf(r deadletter.Replay) replayState {
-	return replayState{
+func replayStateOf(r deadletter.Replay) adminapi.Replay {
+	return adminapi.Replay{
 		ID: strconv.Itoa(r.ID), State: string(r.State), Matched: r.Total, Replayed: r.Done, Failed: r.Failed, Rate: r.Rate,
-		Started: r.Started, Ended: r.Ended, Detail: r.Reason,
+		Started: r.Started, Ended: valueOf(r.Ended), Detail: r.Reason,
 	}
 }
 
@@ -224,7 +186,7 @@ func (a *api) deleteDeadLetters(r *request) (*answer, error) {
 		return nil, refuseDeadLetters(err)
 	}
 	a.recordDeadLetters(r, "dead_letters_deleted", "dead-letters", deleted)
-	return &answer{body: matched{Matched: deleted}}, nil
+	return &answer{body: adminapi.Matched{Matched: deleted}}, nil
 }
 
 // selected decodes a body with a selection and a reason, which are parts of it.
@@ -249,7 +211,7 @@ func (a *api) countSelected(ctx context.Context, chosen deadletter.Selection, st
 				return nil, refuseDeadLetters(err)
 			}
 		}
-		return &answer{body: matched{int64(len(chosen.IDs)), true}}, nil
+		return &answer{body: adminapi.Matched{Matched: int64(len(chosen.IDs)), DryRun: true}}, nil
 	}
 	filter := *chosen.Filter
 	filter.State = state
@@ -260,15 +222,15 @@ func (a *api) countSelected(ctx context.Context, chosen deadletter.Selection, st
 	if err != nil {
 		return nil, refuseDeadLetters(err)
 	}
-	return &answer{body: matched{count.Records, true}}, nil
+	return &answer{body: adminapi.Matched{Matched: count.Records, DryRun: true}}, nil
 }
 
 func (a *api) listReplays(*request) (*answer, error) {
-	list := []replayState{}
+	list := []adminapi.Replay{}
 	for _, one := range a.replayer().Replays() {
 		list = append(list, replayStateOf(one))
 	}
-	return &answer{body: map[string][]replayState{"replays": list}}, nil
+	return &answer{body: adminapi.Replays{Replays: list}}, nil
 }
 
 // replay returns the replay of the path.
@@ -310,6 +272,10 @@ func (a *api) cancelReplay(r *request) (*answer, error) {
 	if one, err = a.replay(r); err != nil {
 		return nil, err
 	}
+	actor := r.actor()
+	a.control.Events().Add(events.Event{
+		Kind: "replay_canceled", Actor: actor.Name, Address: actor.Address, Path: "dead-letters/replays/" + r.name, Reason: string(body.Reason), Result: "applied",
+	})
 	return &answer{body: replayStateOf(one)}, nil
 }
 

@@ -2,10 +2,12 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/events"
 )
 
@@ -15,7 +17,7 @@ const (
 )
 
 func (a *api) listEvents(r *request) (*answer, error) {
-	after, limit, wait := r.number("after", 0, 0, 1<<62), r.number("limit", defaultEvents, 1, maxEvents), r.duration("wait", 0, 0, maxWait)
+	after, limit, wait := r.number("after", 0, 0, 1<<62), r.number("limit", defaultEvents, 1, maxEvents), r.duration("wait", 0, maxWait)
 	if r.query.err != nil {
 		return nil, r.query.err
 	}
@@ -34,14 +36,21 @@ func (a *api) listEvents(r *request) (*answer, error) {
 		defer cancel()
 		log.Wait(ctx, after)
 	}
-	list := log.After(after, int(limit))
-	if len(list) > 0 {
-		after = list[len(list)-1].ID
+	var shown []adminapi.Event
+	for _, e := range log.After(after, int(limit)) {
+		shown, after = append(shown, eventOf(e)), e.ID
 	}
-	return &answer{body: struct {
-		Events []events.Event `json:"events"`
-		Last   int64          `json:"last"`
-	}{orEmpty(list), after}}, nil
+	return &answer{body: adminapi.Events{Events: orEmpty(shown), Last: after}}, nil
+}
+
+func eventOf(e events.Event) adminapi.Event {
+	one := adminapi.Event{
+		ID: e.ID, Time: e.Time, Kind: e.Kind, Actor: e.Actor, Address: e.Address, Path: e.Path, Old: e.Old, New: e.New, Reason: e.Reason, Result: e.Result,
+	}
+	if e.Detail != nil {
+		one.Detail, _ = json.Marshal(e.Detail) // JSON can encode it
+	}
+	return one
 }
 
 // acceptsEventStream reports whether a client asks for server-sent events.
@@ -58,7 +67,7 @@ func (a *api) streamEvents(log *events.Log, after int64) (*answer, error) {
 		defer release()
 		for s.goesOn() {
 			for _, e := range log.After(after, defaultEvents) {
-				if !s.send("event", strconv.FormatInt(e.ID, 10), e) {
+				if !s.send("event", strconv.FormatInt(e.ID, 10), eventOf(e)) {
 					return
 				}
 				after = e.ID
@@ -70,8 +79,8 @@ func (a *api) streamEvents(log *events.Log, after int64) (*answer, error) {
 	}}, nil
 }
 
-// waitOrBeat waits until there is something to send, and sends a comment if that takes long.
-// It reports whether the stream goes on.
+// waitOrBeat waits until there is an event to send, and sends a comment if that takes long. It
+// reports whether the stream continues.
 func waitOrBeat(s *stream, wait func(context.Context) bool) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, heartbeat)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 	"github.com/logstreamer/logstreamer/internal/router"
@@ -17,7 +18,8 @@ const (
 	maxTracePast = 1 << 16
 )
 
-// explain explains decisions about a packet, those about the next packets, or a share.
+// explain answers with the decisions about a packet, the decisions about the next packets, or the
+// computation of a share.
 func (a *api) explain(r *request) (*answer, error) {
 	kinds := 0
 	for _, is := range []bool{r.has("emitter") || r.has("packet"), r.has("messages") || r.has("n"), r.has("analyzer")} {
@@ -47,9 +49,24 @@ func (a *api) explainPacket(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuseExplain(err)
 	}
-	decisions := append([]router.Explanation{latest}, latest.Earlier...)
-	decisions[0].Earlier = nil
-	return &answer{body: map[string][]router.Explanation{"decisions": decisions}}, nil
+	return &answer{body: adminapi.Decisions{Decisions: decisionsOf(append([]router.Explanation{latest}, latest.Earlier...))}}, nil
+}
+
+func decisionsOf(all []router.Explanation) []adminapi.Decision {
+	decisions := []adminapi.Decision{}
+	for _, e := range all {
+		one := adminapi.Decision{
+			Seq: e.Seq, Time: e.Time, Cause: e.Cause, Messages: e.Messages, Chosen: e.Chosen, RunnerUp: e.RunnerUp,
+			Margin: e.Margin, Bound: e.Bound, WaitedUS: e.WaitedMicros, Outcome: (*adminapi.Outcome)(e.Outcome),
+		}
+		for _, c := range e.Candidates {
+			one.Candidates = append(one.Candidates, adminapi.Candidate{
+				ID: c.ID, CandidateState: (*adminapi.CandidateState)(c.CandidateState), Out: c.Out, Until: c.Until,
+			})
+		}
+		decisions = append(decisions, one)
+	}
+	return decisions
 }
 
 func (a *api) explainNext(r *request) (*answer, error) {
@@ -61,18 +78,7 @@ func (a *api) explainNext(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuseExplain(err)
 	}
-	return &answer{body: map[string][]router.Explanation{"next": orEmpty(next)}}, nil
-}
-
-// shareExplanation is the answer about the share of an analyzer.
-type shareExplanation struct {
-	Analyzer string  `json:"analyzer"`
-	Share    float64 `json:"share"`
-	Weight   float64 `json:"weight"`
-	Ramp     float64 `json:"ramp"`
-	Member   bool    `json:"member"`
-	Out      string  `json:"out,omitempty"`
-	Sentence string  `json:"sentence"`
+	return &answer{body: adminapi.NextDecisions{Next: decisionsOf(next)}}, nil
 }
 
 func (a *api) explainShare(r *request) (*answer, error) {
@@ -80,10 +86,12 @@ func (a *api) explainShare(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuse(notFound, "%v", err)
 	}
-	return &answer{body: shareExplanation{e.ID, e.Share, e.Weight, e.Ramp, e.Out == "", e.Out, e.Sentence}}, nil
+	return &answer{body: adminapi.ShareExplanation{
+		Analyzer: e.ID, Share: e.Share, Weight: e.Weight, Ramp: e.Ramp, Member: e.Out == "", Out: e.Out, Sentence: e.Sentence,
+	}}, nil
 }
 
-// refuseExplain returns the refusal of an error of the router.
+// refuseExplain returns the refusal for an error of the router.
 func refuseExplain(err error) error {
 	var none *router.UnknownPickError
 	if errors.Is(err, router.ErrNotRecorded) || errors.As(err, &none) {
@@ -92,9 +100,9 @@ func refuseExplain(err error) error {
 	return err
 }
 
-// trace writes recorded decisions and those to come.
+// trace writes the recorded decisions and then each new one.
 func (a *api) trace(r *request) (*answer, error) {
-	limit := router.TraceLimit{For: r.duration("duration", defaultTrace, 0, maxTrace), Past: int(r.number("past", 0, 0, maxTracePast))}
+	limit := router.TraceLimit{For: r.duration("duration", defaultTrace, maxTrace), Past: int(r.number("past", 0, 0, maxTracePast))}
 	if r.query.err != nil {
 		return nil, r.query.err
 	}

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// generator makes requests that are mostly sensible, from a source of randomness.
+// generator makes requests that are mostly valid, from a source of randomness.
 type generator struct{ *rand.Rand }
 
 func pick[T any](g generator, list ...T) T { return list[g.IntN(len(list))] }
@@ -46,7 +46,7 @@ func (g generator) path(of route) string {
 	return often(g, path, path+pick(g, "/", "//", "/..", "/x", "%2F", ";a=b"))
 }
 
-// escape escapes what a parsed URL cannot have.
+// escape escapes characters that a parsed URL cannot have.
 func escape(text string) string {
 	return strings.NewReplacer("%", "%25", "\x00", "%00", " ", "%20", "?", "%3F", "#", "%23", "&", "%26").Replace(text)
 }
@@ -71,7 +71,7 @@ func (g generator) parameter(name string) string {
 	switch name {
 	case "dry_run", "bodies":
 		return pick(g, "true", "false")
-	case "wait", "duration": // nothing takes long
+	case "wait", "duration": // a duration that ends soon
 		return "1ms"
 	case "deadline":
 		return "10ms"
@@ -119,7 +119,7 @@ func (g generator) object(depth int) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// fromSchema returns JSON that a schema of the document allows, but for some values.
+// fromSchema returns JSON that a schema of the document allows, except for some values.
 func (g generator) fromSchema(at pointer, depth int) string {
 	schema, at := document.at(at)
 	if values, isEnum := schema["enum"].([]any); isEnum {
@@ -199,7 +199,7 @@ func (g generator) request(method, path, body string) *http.Request {
 	return r
 }
 
-// FuzzAPI makes requests of all kinds. No answer is a 500, each is documented, and the
+// FuzzAPI makes requests of all kinds. No answer is a 500, each answer is documented, and the
 // distributor stays consistent.
 func FuzzAPI(f *testing.F) {
 	for seed := range uint64(40) {
@@ -227,7 +227,7 @@ func FuzzAPI(f *testing.F) {
 	})
 }
 
-// fuzz serves a request, which is given up soon if it is answered by a stream.
+// fuzz serves a request. It soon cancels a request that is answered by a stream.
 func (s *system) fuzz(r *http.Request) {
 	s.Helper()
 	if r == nil {

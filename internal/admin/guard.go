@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// contentSecurityPolicy is that of answers, which no browser is to render.
+// contentSecurityPolicy is the policy of answers that browsers must not render.
 const contentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 // credentialInterval is the time between two checks of the credential of an open stream.
 const credentialInterval = 2 * time.Second
 
-// ServeHTTP serves a request: it finds the route, keeps out who may not use it, and records in
-// the audit log, before the answer is written, what changes something or would, and what was
-// denied. Reads end when the server stops; changes are waited for.
+// ServeHTTP serves a request: it finds the route and checks the credential and the role. Before it
+// writes the answer, it records in the audit log each request that changes something, that would
+// change something, or that was denied. Reads end when the server stops; changes are completed.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -107,7 +107,7 @@ func (a *api) serve(w http.ResponseWriter, r *request) (*answer, error) {
 	return found.handle(a, r)
 }
 
-// admit finds out who the caller is and refuses whoever may not do what is needed.
+// admit authenticates the caller and refuses one whose role does not allow the request.
 func (a *api) admit(r *request, needed rights) error {
 	caller, wrong := a.access.authenticate(r.Request, time.Now())
 	r.caller = caller
@@ -135,8 +135,8 @@ func (a *api) admit(r *request, needed rights) error {
 	return nil
 }
 
-// isCrossOrigin reports whether a browser sent a request for a page of another origin. Reads
-// count, too: such a page could use up the streams.
+// isCrossOrigin reports whether a browser sent a request for a page of another origin. Reads are
+// checked as well, because such a page could exhaust the streams.
 func (a *api) isCrossOrigin(r *http.Request) bool {
 	unsafe := *r
 	unsafe.Method = http.MethodPost
@@ -152,8 +152,8 @@ func refuseRoute(r *http.Request, allow string) *refusal {
 	return refused
 }
 
-// receive reads the parameters and the body. The content type makes browsers ask first
-// whether a page of another site may send the request; they get no permission.
+// receive reads the parameters and the body. The required content type makes browsers ask first
+// whether a page of another site may send the request, which is denied.
 func (a *api) receive(w http.ResponseWriter, r *request, found *route) (err error) {
 	if r.query, err = newQuery(r.URL.RawQuery, strings.Fields(found.query)); err != nil {
 		r.query = &query{}

@@ -28,7 +28,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
-// guarded is a guard before routes that do nothing.
+// guarded is a guard in front of routes that do nothing.
 type guarded struct {
 	*testing.T
 	*api
@@ -145,7 +145,7 @@ func (g *guarded) want(a asks, status int, reason code) *httptest.ResponseRecord
 	g.Helper()
 	w := g.do(a)
 	var problem struct{ Code code }
-	_ = json.Unmarshal(w.Body.Bytes(), &problem) // another body has no code
+	_ = json.Unmarshal(w.Body.Bytes(), &problem) // a body of another type has no code
 	if w.Code != status || problem.Code != reason {
 		g.Fatalf("%+v: %d %s, want %d %q", a, w.Code, w.Body, status, reason)
 	}
@@ -157,7 +157,7 @@ func (g *guarded) records() []record {
 	return readRecords(g.T, g.dir)
 }
 
-func readRecords(t *testing.T, dir string) (all []record) {
+func readRecords(t testing.TB, dir string) (all []record) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "audit.ndjson"))
 	if err != nil && !os.IsNotExist(err) {
@@ -187,7 +187,7 @@ func and(a, b map[string]string) map[string]string {
 	return all
 }
 
-// Whoever may not change anything is refused, recorded and counted.
+// A caller who may not change anything is refused, recorded and counted.
 func TestDenied(t *testing.T) {
 	open, closed := control.AdminConfig{}, withTokens(t)
 	for name, c := range map[string]struct {
@@ -232,8 +232,8 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// A page of another site cannot read either, or use up streams.
-func TestReadsFromOtherSites(t *testing.T) {
+// A page of another site can neither read nor exhaust the streams.
+func TestCrossOriginReadsAreDenied(t *testing.T) {
 	g := newGuarded(t, control.AdminConfig{})
 	for _, c := range []struct {
 		header map[string]string
@@ -259,7 +259,7 @@ func TestReadsFromOtherSites(t *testing.T) {
 	}
 }
 
-// Credentials and what each may do.
+// The test checks each kind of credential and its rights.
 func TestAdmitted(t *testing.T) {
 	g := newGuarded(t, withTokens(t))
 	for _, c := range []struct {
@@ -292,7 +292,7 @@ func TestAdmitted(t *testing.T) {
 	}
 }
 
-// A GET changes nothing: what changes something has no GET.
+// A GET changes nothing: no route that changes something has the method GET.
 func TestMethods(t *testing.T) {
 	g := newGuarded(t, control.AdminConfig{})
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "BREW"} {
@@ -332,7 +332,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// Wrong tokens are limited for each address; valid ones are not.
+// Wrong tokens are limited for each address; valid tokens are not.
 func TestTooManyFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuarded(t, withTokens(t))
@@ -346,7 +346,7 @@ func TestTooManyFailures(t *testing.T) {
 		login := asks{method: "POST", path: "/v1/session", body: `{"token":"guess"}`}
 		g.want(login, 429, tooManyFailures)
 		g.want(asks{method: "GET", path: "/v1/thing", header: bearer(readToken)}, 200, "")
-		g.want(asks{method: "GET", path: "/v1/thing"}, 401, unauthorized) // presents nothing
+		g.want(asks{method: "GET", path: "/v1/thing"}, 401, unauthorized) // without a credential
 		guess.remote = "[2001:db8::1]:7"
 		g.want(guess, 401, unauthorized)
 		guess.remote = ""
@@ -356,7 +356,7 @@ func TestTooManyFailures(t *testing.T) {
 	})
 }
 
-// A certificate that expires after the handshake is no credential any more.
+// A certificate that expires after the handshake is no longer a credential.
 func TestExpiredCertificate(t *testing.T) {
 	now := time.Now()
 	ca, err := certificatetest.NewAuthority("ca", now.Add(time.Hour))
@@ -399,14 +399,14 @@ func TestPanic(t *testing.T) {
 	g := newGuarded(t, control.AdminConfig{})
 	g.want(asks{method: "POST", path: "/v1/panic"}, 500, internal)
 	if testutil.ToFloat64(g.metrics.panics) != 1 || testutil.ToFloat64(g.metrics.requests[5]) != 1 || !strings.Contains(g.log.String(), "a defect") {
-		t.Errorf("it is not counted and logged: %s", &g.log)
+		t.Errorf("the panic is not counted and logged: %s", &g.log)
 	}
 	if all := g.records(); len(all) != 1 || all[0].Path != "/v1/panic" || all[0].Actor != "local" || all[0].Status != 500 {
 		t.Errorf("%+v", all)
 	}
 }
 
-// More specific paths come first: each route is found by its own path.
+// More specific paths come first, so that each route is found by its own path.
 func TestEachRouteIsFound(t *testing.T) {
 	all := allRoutes()
 	for i, one := range all {

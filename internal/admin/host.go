@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// hostAllowed reports whether a Host field is one that no foreign name can stand for: a page
-// of another site whose name was rebound to this address sends that name.
+// hostAllowed reports whether a Host field is allowed. It refuses names that DNS rebinding may have
+// pointed to this address.
 func hostAllowed(field string, names []string) bool {
 	host := hostName(field)
 	if address, err := netip.ParseAddr(host); err == nil {

@@ -6,22 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/discovery"
 )
-
-// leaseState is the answer about a lease.
-type leaseState struct {
-	ID      string    `json:"id"`
-	Group   string    `json:"group,omitempty"`
-	URL     string    `json:"url"`
-	Weight  float64   `json:"weight"` // of the group
-	TTL     duration  `json:"ttl"`
-	Expires time.Time `json:"expires"`
-	State   string    `json:"state"`
-	Owner   string    `json:"owner"`
-	DryRun  bool      `json:"dry_run,omitempty"`
-}
 
 // The states of a lease.
 const (
@@ -29,26 +17,27 @@ const (
 	leaseLapsed = "lapsed"
 )
 
-func (a *api) leaseStateOf(lease discovery.Lease) leaseState {
+func (a *api) leaseStateOf(lease discovery.Lease) adminapi.Lease {
 	state := leaseActive
 	if lease.Lapsed {
 		state = leaseLapsed
 	}
-	return leaseState{
+	return adminapi.Lease{
 		ID: lease.ID, Group: lease.Group, URL: lease.URL, Weight: lease.GroupWeight, Expires: lease.Expires.UTC(), State: state, Owner: lease.Owner,
-		TTL: duration(a.control.Distributor().Config().LeaseTTL),
+		TTL: adminapi.Duration(a.control.Distributor().Config().LeaseTTL),
 	}
 }
 
 func (a *api) listLeases(*request) (*answer, error) {
-	list := []leaseState{}
+	list := []adminapi.Lease{}
 	for _, one := range a.control.Leases() {
 		list = append(list, a.leaseStateOf(one))
 	}
-	return &answer{body: map[string][]leaseState{"leases": list}}, nil
+	return &answer{body: adminapi.Leases{Leases: list}}, nil
 }
 
-// putLease grants or renews a lease. A renewal in time changes nothing, and is not recorded.
+// putLease grants or renews a lease. A renewal before the expiry changes nothing, and is not
+// recorded.
 func (a *api) putLease(r *request) (*answer, error) {
 	var body struct {
 		URL    string  `json:"url" required:"true"`
@@ -90,7 +79,8 @@ func (a *api) checkLease(r *request, wanted discovery.Lease) (*answer, error) {
 	return &answer{body: state}, nil
 }
 
-// endLease lets an analyzer leave, and waits for the end of its drain as long as the client says.
+// endLease ends the lease of an analyzer, and waits for the end of its drain for at most the time
+// in the parameter wait.
 func (a *api) endLease(r *request) (*answer, error) {
 	var body struct {
 		Reason reason `json:"reason"`
@@ -101,9 +91,9 @@ func (a *api) endLease(r *request) (*answer, error) {
 	r.record.Reason, r.record.DryRun = string(body.Reason), r.flag("dry_run")
 	var deadline *time.Duration // nil: DRAIN_TIMEOUT_SEC
 	if r.has("deadline") {
-		deadline = new(r.duration("deadline", 0, 0, maxDeadline))
+		deadline = new(r.duration("deadline", 0, maxDeadline))
 	}
-	r.duration("wait", 0, 0, maxWait)
+	r.duration("wait", 0, maxWait)
 	if r.query.err != nil {
 		return nil, r.query.err
 	}
@@ -112,35 +102,27 @@ func (a *api) endLease(r *request) (*answer, error) {
 		return nil, err
 	}
 	if operation == "" {
-		return &answer{body: endedLease{DryRun: r.record.DryRun}}, nil
+		return &answer{body: adminapi.EndedLease{DryRun: r.record.DryRun}}, nil
 	}
 	return a.awaitDrain(r, operation)
 }
 
-// endedLease is the answer about a lease that has ended. Without a drain the analyzer was none
-// of those that get packets.
-type endedLease struct {
-	Operation string      `json:"operation,omitempty"`
-	Drain     *drainState `json:"drain,omitempty"`
-	DryRun    bool        `json:"dry_run,omitempty"`
-}
-
-// awaitDrain answers 200 with the proof of a drain, or 202 if it does not end in the time that
-// the client waits. A stop of the server ends the wait.
+// awaitDrain answers 200 with the proof of a drain, or 202 if the drain does not end in the time
+// that the client waits. A stop of the server ends the wait.
 func (a *api) awaitDrain(r *request, operation string) (*answer, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(a.stopping, cancel)()
 	r.Request = r.WithContext(ctx)
 	answered := &answer{status: http.StatusAccepted, location: "/v1/drains/" + operation}
-	state, err := pollUntil(r, func() (endedLease, bool, error) {
+	state, err := pollUntil(r, func() (adminapi.EndedLease, bool, error) {
 		drains := a.control.Drains()
 		at := slices.IndexFunc(drains, func(one control.DrainStatus) bool { return one.Operation == operation })
 		if at < 0 {
-			return endedLease{Operation: operation}, false, nil // another one of the analyzer has begun
+			return adminapi.EndedLease{Operation: operation}, false, nil // another drain of the analyzer has begun
 		}
 		drain := drainStateOf(drains[at], nil)
-		return endedLease{Operation: operation, Drain: &drain}, !drain.Running, nil
+		return adminapi.EndedLease{Operation: operation, Drain: &drain}, !drain.Running, nil
 	})
 	if err != nil {
 		return nil, err

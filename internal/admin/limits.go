@@ -1,12 +1,11 @@
 package admin
 
 import (
-	"time"
-
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/control"
 )
 
-// emitter returns the parameter emitter, which a change needs.
+// emitter returns the parameter emitter, which the changes of limits need.
 func (r *request) emitter() (string, error) {
 	if r.text("emitter") == "" {
 		return "", missing("emitter")
@@ -50,29 +49,13 @@ func (a *api) clearLimit(r *request) (*answer, error) {
 	return r.changed(a.control.ClearLimit(r.Context(), change, emitter))
 }
 
-// limitState is the answer about the limit of one emitter.
-type limitState struct {
-	Emitter    string     `json:"emitter"`
-	Rate       float64    `json:"rate"`
-	Burst      float64    `json:"burst"`
-	Overridden bool       `json:"overridden"`
-	Expires    *time.Time `json:"expires,omitempty"`
-}
-
 func (a *api) getLimits(r *request) (*answer, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
-	type rateLimit struct {
-		Rate  float64 `json:"rate"`
-		Burst float64 `json:"burst"`
-	}
 	revision, general := a.control.Revision(), a.control.Config().Distributor.Rate
-	body := struct {
-		Revision int64        `json:"revision"`
-		Default  rateLimit    `json:"default"`
-		Limits   []limitState `json:"limits"`
-	}{revision, rateLimit{general.Rate, general.Burst}, []limitState{}}
+	usual := adminapi.RateLimit{Rate: general.Rate, Burst: general.Burst}
+	body := adminapi.Limits{Revision: revision, Default: usual, Limits: []adminapi.Limit{}}
 	overrides := make(map[string]control.Override)
 	for _, one := range a.control.Overrides() {
 		overrides[one.Path] = one
@@ -80,11 +63,13 @@ func (a *api) getLimits(r *request) (*answer, error) {
 	for _, limit := range a.control.Limits() {
 		override, overridden := overrides["limits/"+limit.Emitter]
 		if !r.has("emitter") || limit.Emitter == r.text("emitter") {
-			body.Limits = append(body.Limits, limitState{limit.Emitter, limit.Rate, limit.Burst, overridden, override.Expires})
+			body.Limits = append(body.Limits, adminapi.Limit{
+				Emitter: limit.Emitter, RateLimit: adminapi.RateLimit{Rate: limit.Rate, Burst: limit.Burst}, Overridden: overridden, Expires: valueOf(override.Expires),
+			})
 		}
 	}
 	if r.has("emitter") && len(body.Limits) == 0 {
-		body.Limits = append(body.Limits, limitState{Emitter: r.text("emitter"), Rate: general.Rate, Burst: general.Burst})
+		body.Limits = append(body.Limits, adminapi.Limit{Emitter: r.text("emitter"), RateLimit: usual})
 	}
 	return &answer{revision: revision, body: body}, nil
 }

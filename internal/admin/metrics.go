@@ -1,10 +1,11 @@
 package admin
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
 // metrics are the metrics of the admin API, with their labels resolved.
@@ -18,23 +19,14 @@ type metrics struct {
 
 // newMetrics registers the metrics.
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "distributor_admin_requests_total", Help: "Requests to the admin API, by class of the status.",
-	}, []string{"code"})
-	denied := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "distributor_admin_denied_requests_total", Help: "Requests to the admin API that were denied, by reason.",
-	}, []string{"reason"})
+	r := metric.On(registerer)
+	requests := r.Counters("distributor_admin_requests_total", "Requests to the admin API, by class of the status.", "code")
+	denied := r.Counters("distributor_admin_denied_requests_total", "Requests to the admin API that were denied, by reason.", "reason")
 	m := &metrics{
 		requests: make(map[int]prometheus.Counter), denied: make(map[code]prometheus.Counter),
-		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_admin_audit_failures_total", Help: "Records that could not be written to the audit log.",
-		}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_admin_panics_total", Help: "Requests to the admin API that ended in a panic, which is a defect.",
-		}),
-		displaced: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_admin_displaced_connections_total", Help: "Connections to the admin API that were closed because there were too many.",
-		}),
+		auditFailures: r.Counter("distributor_admin_audit_failures_total", "Records that could not be written to the audit log."),
+		panics:        r.Counter("distributor_admin_panics_total", "Requests to the admin API that ended in a panic, which is a defect."),
+		displaced:     r.Counter("distributor_admin_displaced_connections_total", "Connections to the admin API that were closed because there were too many."),
 	}
 	for class := 2; class <= 5; class++ {
 		m.requests[class] = requests.WithLabelValues(fmt.Sprintf("%dxx", class))
@@ -42,11 +34,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for _, reason := range []code{unauthorized, forbidden, hostNotAllowed, crossOrigin, methodNotAllowed, unsupportedMediaType, tooManyFailures} {
 		m.denied[reason] = denied.WithLabelValues(string(reason))
 	}
-	var errs []error
-	for _, c := range []prometheus.Collector{requests, denied, m.auditFailures, m.panics, m.displaced} {
-		errs = append(errs, registerer.Register(c))
-	}
-	return m, errors.Join(errs...)
+	return m, r.Err()
 }
 
 // count counts a request, and reports whether it was denied.

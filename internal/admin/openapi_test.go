@@ -18,11 +18,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-// document is openapi.json, to which all answers of tests are held.
+// document is openapi.json, which all answers of the tests must match.
 var document = newContract()
 
-// contract validates requests and answers, and remembers which answers it has seen. It may be
-// used concurrently.
+// contract validates requests and answers, and records which answers occurred. It may be used
+// concurrently.
 type contract struct {
 	spec     map[string]any
 	compiler *jsonschema.Compiler
@@ -58,7 +58,7 @@ func (p pointer) String() string {
 	return text
 }
 
-// at returns the value at a pointer, following references, and where it is.
+// at returns the value at a pointer, following references, and the pointer of that value.
 func (c *contract) at(p pointer) (map[string]any, pointer) {
 	value := any(c.spec)
 	for i, key := range p {
@@ -160,9 +160,9 @@ func (c *contract) content(at pointer, r *http.Request, contentType string, body
 	return nil
 }
 
-// events checks a stream of server-sent events.
+// events checks a stream of server-sent events, except for an event that is cut off.
 func (c *contract) events(at pointer, body []byte) error {
-	for block := range strings.SplitSeq(string(body), "\n\n") {
+	for block, rest, whole := strings.Cut(string(body), "\n\n"); whole; block, rest, whole = strings.Cut(rest, "\n\n") {
 		var event, data string
 		for line := range strings.Lines(block + "\n") {
 			line = strings.TrimSuffix(line, "\n")
@@ -173,7 +173,7 @@ func (c *contract) events(at pointer, body []byte) error {
 			}
 		}
 		if event == "" {
-			continue // a comment, or cut off
+			continue // a comment
 		}
 		if err := c.validate(append(slices.Clone(at), event), []byte(data)); err != nil {
 			return fmt.Errorf("the event %s: %w: %s", event, err, data)
@@ -182,7 +182,7 @@ func (c *contract) events(at pointer, body []byte) error {
 	return nil
 }
 
-// requested checks that a body that was accepted is a documented one.
+// requested checks that a body that was accepted is documented.
 func (c *contract) requested(r *http.Request, body []byte) error {
 	_, at := c.operation(r.Method, r.URL.EscapedPath())
 	if described, at := c.at(append(slices.Clone(at), "requestBody", "content", "application/json", "schema")); described != nil && len(body) > 0 {
@@ -191,7 +191,7 @@ func (c *contract) requested(r *http.Request, body []byte) error {
 	return nil
 }
 
-// checking is a transport that checks each answer when its body was read, or was closed.
+// checking is a transport that checks each answer when its body has been read or closed.
 type checking struct {
 	testing.TB
 	http.RoundTripper
@@ -242,7 +242,7 @@ func (b *checkedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// Each route is documented, and nothing else is.
+// Each route is documented, and no other route is.
 func TestDocumentHasTheRoutes(t *testing.T) {
 	documented := make(map[string]bool)
 	for path, methods := range document.spec["paths"].(map[string]any) {
@@ -286,7 +286,7 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 }
 
 // Each code is documented, and each schema can be compiled.
-func TestDocumentIsSound(t *testing.T) {
+func TestCodesAndSchemasAreDocumented(t *testing.T) {
 	schema, _ := document.at(pointer{"components", "schemas", "Problem", "properties", "code"})
 	codes := schema["enum"].([]any)
 	for c := range definitions {
@@ -301,7 +301,7 @@ func TestDocumentIsSound(t *testing.T) {
 	}
 }
 
-// impossible are documented answers that tests cannot get, by operation and status.
+// impossible has the documented answers that tests cannot get, by operation and status.
 var impossible = map[string]string{}
 
 // missing returns the documented answers that no test got.

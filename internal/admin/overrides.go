@@ -3,6 +3,7 @@ package admin
 import (
 	"slices"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/control"
 )
 
@@ -11,10 +12,17 @@ func (a *api) listOverrides(r *request) (*answer, error) {
 		return nil, err
 	}
 	revision := a.control.Revision()
-	return &answer{revision: revision, body: struct {
-		Revision  int64              `json:"revision"`
-		Overrides []control.Override `json:"overrides"`
-	}{revision, orEmpty(a.control.Overrides())}}, nil
+	return &answer{revision: revision, body: adminapi.Overrides{Revision: revision, Overrides: orEmpty(overridesOf(a.control.Overrides()))}}, nil
+}
+
+func overridesOf(all []control.Override) (overrides []adminapi.Override) {
+	for _, o := range all {
+		overrides = append(overrides, adminapi.Override{
+			Path: o.Path, Value: o.Value, Base: o.Base, Actor: o.Actor, Reason: o.Reason, Time: o.Time,
+			Expires: valueOf(o.Expires), Beneath: overridesOf(o.Beneath), Idle: o.Idle,
+		})
+	}
+	return overrides
 }
 
 func (a *api) getOverride(r *request) (*answer, error) {
@@ -26,7 +34,7 @@ func (a *api) getOverride(r *request) (*answer, error) {
 	if at < 0 {
 		return nil, refuse(notFound, "there is no override %s", shown(r.name))
 	}
-	return &answer{revision: revision, body: all[at]}, nil
+	return &answer{revision: revision, body: overridesOf(all[at : at+1])[0]}, nil
 }
 
 // revert reverts the override of the path, or all of them.
@@ -40,6 +48,14 @@ func (a *api) revert(r *request) (*answer, error) {
 		return nil, err
 	}
 	return r.changed(a.control.Revert(r.Context(), change, r.name))
+}
+
+// valueOf returns the value that a pointer points to, or the zero value for nil.
+func valueOf[T any](pointer *T) (value T) {
+	if pointer != nil {
+		value = *pointer
+	}
+	return value
 }
 
 // orEmpty returns a list that JSON encodes as [] if there is none.

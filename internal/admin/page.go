@@ -6,9 +6,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/console"
 )
 
-// pageRoutes returns the routes of the console. It has nothing of this distributor, so that it
-// needs no credential: it asks for one. A link on a page of another site may lead to it; what
-// the page reads from the API, it reads for itself.
+// pageRoutes returns the routes of the console. The page has no data of this distributor and
+// prompts for a credential, so that it needs none. A link on a page of another site may lead to the
+// page, because the page reads the API itself.
 func pageRoutes() routes {
 	return routes{
 		{"GET", "/", public, "", false, (*api).getPage},
@@ -38,7 +38,7 @@ func (a *api) changeDemo(r *request) (*answer, error) {
 	case "start":
 		err = a.demo.StartAnalyzer(r.name)
 	default:
-		return nil, refuseValue(malformed, "action", body.Action, "stop or start")
+		return nil, refuseValue("action", body.Action, "stop or start")
 	}
 	if err != nil {
 		return nil, refuse(conflict, "%v", err)

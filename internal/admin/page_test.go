@@ -12,11 +12,7 @@ import (
 // withPage adds the routes of the console and of a demo.
 func (g *guarded) withPage(demo Demo) {
 	g.Helper()
-	page, err := console.New(demo != nil)
-	if err != nil {
-		g.Fatal(err)
-	}
-	g.console, g.demo = page, demo
+	g.console, g.demo = console.New(demo != nil), demo
 	g.routes = append(g.routes, pageRoutes()...)
 	g.routes = append(g.routes, demoRoutes()...)
 }
@@ -36,12 +32,12 @@ func (d *fakeDemo) act(what, id string) error {
 	return nil
 }
 
-// The page needs no credential, since it asks for one, and opens by a link of another site. A
-// foreign name for this address gets nothing.
+// The page needs no credential, since it prompts for one, and a link of another site may open it. A
+// request with a foreign name for this address is refused.
 func TestPageOpens(t *testing.T) {
 	g := newGuarded(t, withTokens(t))
 	g.withPage(nil)
-	for _, path := range []string{"/", "/console/main.js", "/console/runbook.md"} {
+	for _, path := range []string{"/", "/console/console.js", "/console/runbook.md"} {
 		for _, header := range []map[string]string{nil, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, {"Authorization": "Bearer wrong"}} {
 			w := g.want(asks{method: "GET", path: path, header: header}, 200, "")
 			if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self'") || w.Header().Get("Cache-Control") != "no-cache" {
@@ -55,8 +51,8 @@ func TestPageOpens(t *testing.T) {
 	g.want(asks{method: "GET", path: "/v1/thing", header: map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}}, 403, crossOrigin)
 }
 
-// A demo's analyzers are stopped and started by those who may change things, and the product
-// has no such path.
+// A caller with the role operate can stop and start the analyzers of a demo; a distributor that is
+// no demo has no such path.
 func TestDemo(t *testing.T) {
 	g, demo := newGuarded(t, withTokens(t)), &fakeDemo{}
 	g.withPage(demo)

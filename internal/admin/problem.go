@@ -95,13 +95,13 @@ func refuse(c code, format string, args ...any) *refusal {
 }
 
 // refuseValue returns a refusal that names a key, its value and what is allowed.
-func refuseValue(c code, key string, value any, allowed string) *refusal {
-	r := refuse(c, "%s is %v: it must be %s", key, shown(value), allowed)
+func refuseValue(key string, value any, allowed string) *refusal {
+	r := refuse(malformed, "%s is %v: it must be %s", key, shown(value), allowed)
 	r.Key, r.Value, r.Allowed = key, value, allowed
 	return r
 }
 
-// shown returns a value for a sentence.
+// shown returns a value as text for an error message.
 func shown(value any) string {
 	const limit = 100
 	var buffer bytes.Buffer
@@ -115,8 +115,8 @@ func shown(value any) string {
 	return text
 }
 
-// refusalOf returns the refusal that an error is. One that is none means that something that
-// the request needs does not work now.
+// refusalOf returns the refusal for an error. For an error of no known kind, the refusal says that
+// something that the request needs does not work now.
 func refusalOf(err error) *refusal {
 	var own *refusal
 	if errors.As(err, &own) {
@@ -128,7 +128,7 @@ func refusalOf(err error) *refusal {
 	}
 	c := code(other.Code)
 	switch other.Code {
-	case control.Stopping, control.Internal: // such as a full disk: nothing was changed
+	case control.Stopping, control.Internal: // such as a full disk; nothing was changed
 		c = unavailable
 	}
 	r := refuse(c, "%s", other.Detail)

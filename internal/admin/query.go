@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// query reads the parameters of a request. After the first one that is not allowed, err is its
-// refusal.
+// query reads the parameters of a request. After the first parameter that is not allowed, err is
+// the refusal.
 type query struct {
 	values url.Values
 	err    error
 }
 
-// newQuery returns the parameters, which must be known and occur once.
+// newQuery returns the parameters; each must be known and occur once.
 func newQuery(raw string, known []string) (*query, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -41,7 +41,7 @@ func (q *query) text(name string) string { return q.values.Get(name) }
 
 func (q *query) refuse(name, allowed string) {
 	if q.err == nil {
-		q.err = refuseValue(malformed, name, q.text(name), allowed)
+		q.err = refuseValue(name, q.text(name), allowed)
 	}
 }
 
@@ -54,7 +54,7 @@ func (q *query) flag(name string) bool {
 	return value == "true"
 }
 
-// number returns an integer within bounds, or what it is without the parameter.
+// number returns an integer within bounds, or the default without the parameter.
 func (q *query) number(name string, without, low, high int64) int64 {
 	if !q.has(name) {
 		return without
@@ -67,20 +67,20 @@ func (q *query) number(name string, without, low, high int64) int64 {
 	return number
 }
 
-// duration returns a duration within bounds, or what it is without the parameter.
-func (q *query) duration(name string, without, low, high time.Duration) time.Duration {
+// duration returns a duration from 0 to limit, or without if the parameter is missing.
+func (q *query) duration(name string, without, limit time.Duration) time.Duration {
 	if !q.has(name) {
 		return without
 	}
 	value, err := time.ParseDuration(q.text(name))
-	if err != nil || value < low || value > high {
-		q.refuse(name, "a duration from "+low.String()+" to "+high.String())
+	if err != nil || value < 0 || value > limit {
+		q.refuse(name, "a duration from 0s to "+limit.String())
 		return without
 	}
 	return value
 }
 
-// word returns a parameter that is one of several words, or what it is without.
+// word returns a parameter that is one of several words, or the default without the parameter.
 func (q *query) word(name, without string, words ...string) string {
 	if !q.has(name) {
 		return without

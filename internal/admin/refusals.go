@@ -2,24 +2,10 @@ package admin
 
 import (
 	"slices"
-	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/intake"
 )
-
-// refusedEmitter is an emitter of which packets were refused lately.
-type refusedEmitter struct {
-	Emitter  string           `json:"emitter"`
-	Packets  int64            `json:"packets"`
-	Error    int64            `json:"error_packets"`
-	ByReason []refusedPackets `json:"by_reason"`
-	Last     time.Time        `json:"last"`
-}
-
-type refusedPackets struct {
-	Reason  string `json:"reason"`
-	Packets int64  `json:"packets"`
-}
 
 func (a *api) getRefusals(r *request) (*answer, error) {
 	top := int(r.number("top", 20, 0, maxTop))
@@ -32,25 +18,25 @@ func (a *api) getRefusals(r *request) (*answer, error) {
 	}
 	list := a.refusalsNow(read)
 	if r.has("emitter") {
-		list = slices.DeleteFunc(list, func(one refusedEmitter) bool { return one.Emitter != r.text("emitter") })
+		list = slices.DeleteFunc(list, func(one adminapi.RefusedEmitter) bool { return one.Emitter != r.text("emitter") })
 	}
-	return &answer{body: map[string][]refusedEmitter{"emitters": list[:min(top, len(list))]}}, nil
+	return &answer{body: adminapi.Refusals{Emitters: list[:min(top, len(list))]}}, nil
 }
 
-// refusalsNow returns the emitters of which most packets were refused lately.
-func (a *api) refusalsNow(top int) []refusedEmitter {
-	list := []refusedEmitter{}
+// refusalsNow returns the emitters with the most refused packets lately.
+func (a *api) refusalsNow(top int) []adminapi.RefusedEmitter {
+	list := []adminapi.RefusedEmitter{}
 	for _, one := range a.control.Distributor().RefusedEmitters(top) {
 		list = append(list, refusedEmitterOf(one))
 	}
 	return list
 }
 
-func refusedEmitterOf(e intake.RefusedEmitter) refusedEmitter {
-	shown := refusedEmitter{Emitter: e.EmitterID, Packets: e.Packets, Error: e.Packets, ByReason: []refusedPackets{}, Last: e.Last.UTC()}
+func refusedEmitterOf(e intake.RefusedEmitter) adminapi.RefusedEmitter {
+	shown := adminapi.RefusedEmitter{Emitter: e.EmitterID, Packets: e.Packets, ErrorPackets: e.Packets, ByReason: []adminapi.RefusedPackets{}, Last: e.Last.UTC()}
 	for _, one := range e.Reasons {
-		shown.ByReason = append(shown.ByReason, refusedPackets(one))
-		shown.Error -= one.Packets
+		shown.ByReason = append(shown.ByReason, adminapi.RefusedPackets(one))
+		shown.ErrorPackets -= one.Packets
 	}
 	return shown
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// No way to take the last ready analyzer out goes without force.
+// A change that leaves no analyzer ready needs force, whatever the kind of change.
 func TestLastReadyAnalyzer(t *testing.T) {
 	s := startSystem(t, "")
 	tag := func() string { return s.ok("GET", "/v1/analyzers", "").Header.Get("ETag") }
@@ -21,9 +21,9 @@ func TestLastReadyAnalyzer(t *testing.T) {
 	s.want(409, lastAnalyzer, "DELETE", "/v1/analyzers/a2", "")
 	s.want(409, lastAnalyzer, "PATCH", "/v1/analyzers/a2", `{"state":"maint"}`)
 	s.want(202, "", "PUT", "/v1/analyzers", list("drain")+`,"force":true}`, "If-Match", tag())
-	s.want(202, "", "PATCH", "/v1/analyzers/a2", `{"state":"maint"}`) // none was ready before either
+	s.want(202, "", "PATCH", "/v1/analyzers/a2", `{"state":"maint"}`) // no analyzer was ready before
 
-	// What is ready only by an override is the last ready one, too.
+	// An analyzer that is ready only by an override can be the last ready analyzer, too.
 	s.configure(fmt.Sprintf("analyzers: [{id: a1, url: '%s', weight: 0.6, state: maint}, {id: a2, url: '%s', weight: 0.4, state: maint}]\n", s.analyzers[0].URL(), s.analyzers[1].URL()))
 	s.ok("DELETE", "/v1/overrides?force=true", "")
 	s.ok("POST", "/v1/reload", "")
@@ -77,15 +77,15 @@ func TestRefusalsNameTheValue(t *testing.T) {
 	}
 }
 
-// A request that needs no credential has a small body.
+// The body of a request that needs no credential is limited to few bytes.
 func TestBodiesWithoutCredential(t *testing.T) {
 	s := startSystem(t, "")
 	s.want(413, tooLarge, "DELETE", "/v1/session", strings.Repeat(" ", maxPublicBytes+1))
 }
 
-// A removal, and a revert, for a while revert themselves; where the client sends no body, the
-// parameters say it.
-func TestRemovalForAWhile(t *testing.T) {
+// A removal or a revert with a ttl reverts itself; clients that send no body give the ttl as a
+// parameter.
+func TestTTLOfRemoval(t *testing.T) {
 	s := startSystem(t, "")
 	s.want(202, "", "DELETE", "/v1/analyzers/a2?ttl=1ms&reason=noise", "")
 	s.until("the analyzer is back", func() bool { return len(s.Config().Distributor.Targets) == 2 })
@@ -115,7 +115,7 @@ func TestRemovalForAWhile(t *testing.T) {
 	s.until("the limit is back", func() bool { return s.Config().Distributor.Rate.Rate == 5 })
 }
 
-// A dry run is refused where the change is.
+// A dry run is refused whenever the change is refused.
 func TestDryRunOfARefusal(t *testing.T) {
 	s := startSystem(t, "per_analyzer_queue_size: 100\n")
 	s.ok("PATCH", "/v1/settings", `{"dispatch":"paused"}`)
@@ -129,7 +129,7 @@ func TestDryRunOfARefusal(t *testing.T) {
 	}
 }
 
-// The bound of a change is that after it.
+// The bound in the answer is the one after the change.
 func TestBoundAfterTheChange(t *testing.T) {
 	s := startSystem(t, "")
 	s.send("web-1", 50)

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// The emitters that are refused are shown with the reasons, by themselves and in the overview.
+// The API reports the refused emitters with the reasons, alone and in the overview.
 func TestRefusedEmitters(t *testing.T) {
 	s := startSystem(t, "")
-	s.ok("PUT", "/v1/limits?emitter=web-1", `{"rate":1,"burst":1}`)
+	s.ok("PUT", "/v1/limits?emitter=web-1", `{"rate":0.001,"burst":1}`)
 	post := func(body string) {
 		response, err := http.Post("http://"+s.distributor.Addr()+"/ingest", "application/json", strings.NewReader(body))
 		s.must(err)

@@ -1,6 +1,6 @@
 package admin
 
-// why is the body of a request that has nothing but a reason.
+// why is the body of a request that has a reason only.
 type why struct {
 	Reason reason `json:"reason"`
 }
@@ -17,7 +17,7 @@ func (a *api) reload(r *request) (*answer, error) {
 	result, err := a.control.Reload(r.Context(), change)
 	answered, err := r.changed(result, err)
 	if err == nil {
-		answered.status, answered.location = 0, "" // a reload is done; drains go on by themselves
+		answered.status, answered.location = 0, "" // the reload is complete; drains continue in the background
 	}
 	return answered, err
 }

@@ -15,15 +15,15 @@ import (
 // maxWait bounds how long a request may wait for a newer revision.
 const maxWait = 5 * time.Minute
 
-// request is a request that its caller may make.
+// request is a request that its caller has the rights to make.
 type request struct {
 	*http.Request
 	*query
 	caller *caller
-	// name is the text for the braces of the path.
+	// name is the text that matches the braces of the path.
 	name string
 	body []byte
-	// record is what the audit log gets; nil: nothing.
+	// record is the record for the audit log; nil: the request is not recorded.
 	record *record
 }
 
@@ -34,7 +34,7 @@ func (r *request) decode(into any) error { return decode(r.body, into) }
 // clients send no body with that method.
 const deleteOptions = "ttl reason force"
 
-// decodeDelete decodes the body of a DELETE, or the parameters that stand for it.
+// decodeDelete decodes the body of a DELETE, or the parameters in place of the body.
 func (r *request) decodeDelete(into any) error {
 	members := make(map[string]any)
 	for name := range strings.FieldsSeq(deleteOptions) {
@@ -67,7 +67,7 @@ func (r *request) actor() control.Actor {
 	return control.Actor{Name: r.caller.Name, Role: string(r.caller.Role), Address: clientName(r.Request)}
 }
 
-// change returns what all changes have in common, and notes it for the audit log.
+// change returns the members that all changes have, and records them for the audit log.
 func (r *request) change(o options) (control.Request, error) {
 	revision, err := r.ifMatch()
 	change := control.Request{
@@ -91,7 +91,7 @@ func (r *request) ifMatch() (int64, error) {
 	}
 	revision, err := strconv.ParseInt(strings.Trim(field, `"`), 10, 64)
 	if err != nil || revision < 1 {
-		return 0, refuseValue(malformed, "If-Match", field, `a revision such as "1234", or *`)
+		return 0, refuseValue("If-Match", field, `a revision such as "1234", or *`)
 	}
 	return revision, nil
 }
@@ -102,7 +102,7 @@ const newer = "wait revision"
 // awaitNewer blocks until the revision is newer than the parameter revision, at most for the
 // time of the parameter wait.
 func (a *api) awaitNewer(r *request) error {
-	wait, revision := r.duration("wait", 0, 0, maxWait), r.number("revision", -1, 0, 1<<62)
+	wait, revision := r.duration("wait", 0, maxWait), r.number("revision", -1, 0, 1<<62)
 	if r.query.err == nil && r.has("wait") != r.has("revision") {
 		return refuse(malformed, "wait and revision go together")
 	}

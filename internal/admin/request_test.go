@@ -40,7 +40,7 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// Where no credential is needed, a body is short.
+// A request that needs no credential has a short body.
 func TestPublicBody(t *testing.T) {
 	g := newGuarded(t, withTokens(t))
 	g.want(asks{method: "POST", path: "/v1/session", body: strings.Repeat(" ", maxPublicBytes+1)}, 413, tooLarge)
@@ -81,7 +81,7 @@ func TestIfMatch(t *testing.T) {
 	}
 }
 
-// Several fields are one list.
+// Several header fields of one name are one list.
 func TestSeveralIfMatch(t *testing.T) {
 	for _, fields := range [][]string{{"*", `"12"`}, {"", `"12"`}, {`"12"`, `"12"`}, {`"12"`, "*"}} {
 		r := httptest.NewRequest("PATCH", "/", nil)

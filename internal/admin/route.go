@@ -9,7 +9,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/credential"
 )
 
-// rights are what a route needs.
+// rights are the roles that a route needs.
 type rights int
 
 const (
@@ -36,12 +36,12 @@ type route struct {
 	method, path string
 	rights       rights
 	query        string // the names of its parameters, separated by spaces
-	stream       bool   // the answer is written as it comes
+	stream       bool   // the answer is streamed
 	handle       func(*api, *request) (*answer, error)
 }
 
-// routes are matched in their order. A path has {name} for one segment, or {name...} at its
-// end for all that follow.
+// routes are matched in their order. A path has {name} for one segment, or {name...} at its end for
+// the remaining segments.
 type routes []route
 
 // find returns the route of a request and the text for the braces of its path, without

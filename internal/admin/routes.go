@@ -50,8 +50,8 @@ func allRoutes() routes {
 	}, callerRoutes()...)
 }
 
-// callerRoutes returns the routes that have nothing of the distributor but its state: sessions,
-// the description of the API, and probes.
+// callerRoutes returns the routes of the caller and of the API itself: sessions, the description of
+// the API, and probes.
 func callerRoutes() routes {
 	return routes{
 		{"GET", "/v1/session", read, "", false, (*api).getSession},

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// example returns a path of a route that the guard takes for one of it.
+// example returns a path that matches a route.
 func (r route) example() string {
 	return strings.NewReplacer("{id}", "a1", "{operation}", "drain-1", "{key...}", "settings/rate_limit").Replace(r.path)
 }
@@ -41,7 +41,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	}
 }
 
-// Whoever presents wrong credentials is refused everywhere.
+// Every route refuses wrong credentials.
 func TestEveryRouteLimitsFailures(t *testing.T) {
 	s := startSystem(t, "admin_token: secret-of-operators\n")
 	for range 5 {
@@ -83,7 +83,7 @@ func TestStaleRevisions(t *testing.T) {
 	}
 }
 
-// What cannot be stored is not changed.
+// A change that cannot be stored is not made.
 func TestUnwritableDirectory(t *testing.T) {
 	s := startSystem(t, "")
 	s.ok("PATCH", "/v1/settings", `{"rate_limit":3}`)
@@ -115,7 +115,7 @@ func TestUnwritableDirectory(t *testing.T) {
 	}
 }
 
-// Dead letters that cannot be read are told, not left out.
+// The API reports dead letters that cannot be read, and does not leave them out.
 func TestUnreadableDeadLetters(t *testing.T) {
 	s := startSystem(t, "")
 	s.must(os.MkdirAll(s.Config().Distributor.DataDir, 0o700))
@@ -146,7 +146,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// The methods of a path are told.
+// The answer names the methods of a path.
 func TestAllow(t *testing.T) {
 	s := startSystem(t, "")
 	for _, one := range allRoutes() {

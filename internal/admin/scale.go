@@ -6,29 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/autoscale"
 )
 
-// scale is the answer about the number of analyzers: of a group, or of all groups together.
-type scale struct {
-	Desired     int      `json:"desired"`
-	Current     int      `json:"current"`
-	Reason      string   `json:"reason"`
-	Group       string   `json:"group,omitempty"`
-	Healthy     int      `json:"healthy"`
-	Needed      int      `json:"needed"`
-	Arriving    float64  `json:"arriving_messages_per_s"`
-	Backlog     float64  `json:"backlog_messages"`
-	Pace        *float64 `json:"pace"` // null: it is not known, or differs by group
-	Utilization float64  `json:"utilization"`
-	DrainTime   float64  `json:"drain_sec"`
-	Min         int      `json:"min"`
-	Max         int      `json:"max"`
-	Groups      []scale  `json:"groups,omitempty"`
-}
-
-func scaleOf(d autoscale.Decision) scale {
-	s := scale{
+func scaleOf(d autoscale.Decision) adminapi.Scale {
+	s := adminapi.Scale{
 		Desired: d.Desired, Current: d.Current, Reason: d.Reason, Group: d.Group, Healthy: d.Healthy, Needed: d.Needed,
 		Arriving: tenths(d.Arriving), Backlog: math.Round(d.Backlog), Utilization: d.Config.Utilization, DrainTime: d.Config.DrainTime.Seconds(),
 		Min: d.Config.Min, Max: d.Config.Max,
@@ -42,14 +25,14 @@ func scaleOf(d autoscale.Decision) scale {
 // tenths rounds to a tenth.
 func tenths(x float64) float64 { return math.Round(10*x) / 10 }
 
-// together returns what groups need together: that of the only one, or sums.
-func together(groups []scale) scale {
+// together returns the sums over all groups, or the values of the only group.
+func together(groups []adminapi.Scale) adminapi.Scale {
 	if len(groups) == 1 {
 		only := groups[0]
 		only.Groups = groups
 		return only
 	}
-	all := scale{Groups: groups}
+	all := adminapi.Scale{Groups: groups}
 	var parts []string
 	for _, g := range groups {
 		all.Desired, all.Current, all.Healthy, all.Needed = all.Desired+g.Desired, all.Current+g.Current, all.Healthy+g.Healthy, all.Needed+g.Needed
@@ -65,14 +48,14 @@ func together(groups []scale) scale {
 }
 
 func (a *api) getScale(r *request) (*answer, error) {
-	groups := []scale{}
+	groups := []adminapi.Scale{}
 	for _, one := range a.control.Distributor().Scale() {
 		groups = append(groups, scaleOf(one))
 	}
 	if !r.has("group") {
 		return &answer{body: together(groups)}, nil
 	}
-	at := slices.IndexFunc(groups, func(g scale) bool { return g.Group == r.text("group") })
+	at := slices.IndexFunc(groups, func(g adminapi.Scale) bool { return g.Group == r.text("group") })
 	if at < 0 {
 		return nil, refuse(notFound, "there is no group %s with analyzers in state ready; GET /v1/scale lists all", shown(r.text("group")))
 	}

@@ -3,14 +3,15 @@ package admin
 import (
 	"testing"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/autoscale"
 )
 
-// The answer has what KEDA and people read, for all groups and for one.
+// The answer has the numbers that KEDA and operators read, for all groups and for one group.
 func TestScale(t *testing.T) {
 	s := startSystem(t, "autoscale_min: 3\nautoscale_max: 7\nadmin_token: secret-of-operators\nadmin_tokens_file: "+withTokens(t).TokensFile+"\n")
 	reader := []string{"Authorization", "Bearer " + readToken}
-	s.until("it was decided", func() bool { return len(s.Distributor().Scale()) == 1 })
+	s.until("the scale is decided", func() bool { return len(s.Distributor().Scale()) == 1 })
 	for _, path := range []string{"/v1/scale", "/v1/scale?group=default"} {
 		got := s.ok("GET", path, "", reader...)
 		for member, want := range map[string]any{
@@ -29,10 +30,10 @@ func TestScale(t *testing.T) {
 }
 
 func TestScaleOfSeveralGroups(t *testing.T) {
-	one := func(group string, desired, current int) scale {
+	one := func(group string, desired, current int) adminapi.Scale {
 		return scaleOf(autoscale.Decision{Inputs: autoscale.Inputs{Group: group, Current: current, Pace: 123.46}, Desired: desired, Config: autoscale.DefaultConfig()})
 	}
-	all := together([]scale{one("a", 5, 3), one("b", 1, 2)})
+	all := together([]adminapi.Scale{one("a", 5, 3), one("b", 1, 2)})
 	if all.Desired != 6 || all.Current != 5 || all.Max != 20 || all.Pace != nil || all.Reason != "the sum of the groups (a: 5, b: 1)" || *all.Groups[0].Pace != 123.5 {
 		t.Errorf("%+v", all)
 	}

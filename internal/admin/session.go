@@ -8,16 +8,20 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 )
 
 const (
 	sessionCookie = "logstreamer_session"
-	// maxSessions bounds the sessions; a further one ends the one that was used least recently.
+	// maxSessions bounds the sessions; a new session over the bound ends the one that was used
+	// least recently.
 	maxSessions = 256
-	// maxTokenSessions bounds those of one token, so that they do not end the others'.
+	// maxTokenSessions bounds the sessions of one token, so that a token cannot end the sessions of
+	// other tokens.
 	maxTokenSessions = maxSessions / 8
-	// sessionLifetime and sessionIdle are after how long a session ends, since the login and
-	// since the last request.
+	// sessionLifetime is the maximum time from the login, and sessionIdle the maximum time from the
+	// last request, before a session ends.
 	sessionLifetime = 12 * time.Hour
 	sessionIdle     = time.Hour
 )
@@ -55,14 +59,14 @@ func (s *sessions) begin(token []byte, now time.Time) (secret string, expires ti
 	begun := session{token: token, started: now, used: now}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.makeRoomLocked(token, now)
+	s.evictLocked(token, now)
 	s.open[sha256.Sum256([]byte(secret))] = begun
 	return secret, begun.expires()
 }
 
-// makeRoomLocked removes expired sessions, and the least recently used one if there are too
-// many: that of the token, if those are.
-func (s *sessions) makeRoomLocked(token []byte, now time.Time) {
+// evictLocked removes expired sessions, and the least recently used one if there are too many:
+// among those of the token if the token has too many, and otherwise among all.
+func (s *sessions) evictLocked(token []byte, now time.Time) {
 	var all, ofToken lru
 	for key, one := range s.open {
 		if !one.expires().After(now) {
@@ -82,7 +86,7 @@ func (s *sessions) makeRoomLocked(token []byte, now time.Time) {
 	}
 }
 
-// lru finds the least recently used session.
+// lru returns the least recently used session.
 type lru struct {
 	count int
 	key   [sha256.Size]byte
@@ -129,19 +133,10 @@ func newCookie(secret string, secure bool, expires time.Time) *http.Cookie {
 	return cookie
 }
 
-// sessionState is the answer about the caller.
-type sessionState struct {
-	Name    string     `json:"name"`
-	Role    string     `json:"role"`
-	By      string     `json:"by"`
-	Expires *time.Time `json:"expires,omitempty"`
-}
-
-func (c *caller) state() sessionState {
-	state := sessionState{Name: c.Name, Role: string(c.Role), By: string(c.by)}
+func (c *caller) state() adminapi.Session {
+	state := adminapi.Session{Name: c.Name, Role: string(c.Role), By: string(c.by)}
 	if !c.expires.IsZero() {
-		utc := c.expires.UTC().Truncate(time.Second)
-		state.Expires = &utc
+		state.Expires = c.expires.UTC().Truncate(time.Second)
 	}
 	return state
 }

@@ -38,7 +38,7 @@ func TestSession(t *testing.T) {
 		g.want(change, 401, unauthorized)
 		change.header = other
 		g.want(change, 200, "")
-		for range 11 { // used, it lives for 12 hours
+		for range 11 { // a session that is used lives for 12 hours
 			time.Sleep(sessionIdle - time.Second)
 			g.want(change, 200, "")
 		}
@@ -58,23 +58,41 @@ func TestSession(t *testing.T) {
 	})
 }
 
-// A stream ends with the credential of its caller.
+// addStream adds a route whose stream continues until the server ends it, and returns a function
+// that requests the stream and reports when it has ended.
+func (g *guarded) addStream() func(header map[string]string) (ended *atomic.Bool) {
+	wait := func(s *stream) { <-s.ctx.Done() }
+	g.routes = append(g.routes, route{"GET", "/v1/stream", read, "", true, func(*api, *request) (*answer, error) {
+		return &answer{contentType: eventStream, stream: wait}, nil
+	}})
+	return func(header map[string]string) *atomic.Bool {
+		ended := new(atomic.Bool)
+		go func() {
+			g.do(asks{method: "GET", path: "/v1/stream", header: header})
+			ended.Store(true)
+		}()
+		return ended
+	}
+}
+
+// replaceCredentials puts other credentials in force and waits until the streams are checked.
+func (g *guarded) replaceCredentials(t *testing.T, config control.AdminConfig) {
+	t.Helper()
+	commit, _, err := g.access.Prepare(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit()
+	time.Sleep(credentialInterval)
+	synctest.Wait()
+}
+
+// A stream ends when the credential of its caller expires, is withdrawn or changes its role.
 func TestStreamEndsWithItsCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := withTokens(t)
 		g := newGuarded(t, config)
-		wait := func(s *stream) { <-s.ctx.Done() }
-		g.routes = append(g.routes, route{"GET", "/v1/stream", read, "", true, func(*api, *request) (*answer, error) {
-			return &answer{contentType: eventStream, stream: wait}, nil
-		}})
-		follow := func(header map[string]string) *atomic.Bool {
-			ended := new(atomic.Bool)
-			go func() {
-				g.do(asks{method: "GET", path: "/v1/stream", header: header})
-				ended.Store(true)
-			}()
-			return ended
-		}
+		follow := g.addStream()
 		login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + readToken + `"}`}, 201, "")
 		session := follow(map[string]string{"Cookie": login.Result().Cookies()[0].String()})
 		operator, viewer := follow(bearer(operateToken)), follow(bearer(readToken))
@@ -87,31 +105,20 @@ func TestStreamEndsWithItsCredential(t *testing.T) {
 			t.Errorf("the session ended: its stream ended %v, those of tokens %v, %v", session.Load(), operator.Load(), viewer.Load())
 		}
 		config.Token = "another"
-		commit, _, err := g.access.Prepare(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		commit()
-		time.Sleep(credentialInterval)
-		synctest.Wait()
+		g.replaceCredentials(t, config)
 		if !operator.Load() || viewer.Load() {
 			t.Errorf("a token was withdrawn: its stream ended %v, that of another %v", operator.Load(), viewer.Load())
 		}
 		config = withTokens(t)
-		commit, _, err = g.access.Prepare(control.AdminConfig{Token: readToken, TokensFile: config.TokensFile})
-		if err != nil {
-			t.Fatal(err)
-		}
-		commit() // the token has another name and role
-		time.Sleep(credentialInterval)
-		synctest.Wait()
+		// The token gets another name and role.
+		g.replaceCredentials(t, control.AdminConfig{Token: readToken, TokensFile: config.TokensFile})
 		if !viewer.Load() {
-			t.Error("a token got another role: its stream goes on")
+			t.Error("a token got another role: its stream continues")
 		}
 	})
 }
 
-// One token's sessions end each other, and not those of others.
+// The sessions of one token displace each other, and not those of other tokens.
 func TestSessionsAreBounded(t *testing.T) {
 	s, now := newSessions(), time.Unix(1, 0)
 	other, _ := s.begin([]byte("other"), now)

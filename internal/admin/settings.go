@@ -3,35 +3,23 @@ package admin
 import (
 	"encoding/json"
 	"errors"
-	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/control"
 )
-
-// settingState is the answer about a setting.
-type settingState struct {
-	Value      any        `json:"value"`
-	Origin     string     `json:"origin"`
-	Overridden bool       `json:"overridden"`
-	Secret     bool       `json:"secret,omitempty"`
-	Expires    *time.Time `json:"expires,omitempty"`
-}
 
 func (a *api) getSettings(r *request) (*answer, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
 	revision := a.control.Revision()
-	settings := make(map[string]settingState)
+	settings := make(map[string]adminapi.Setting)
 	for _, s := range a.control.Settings() {
 		if s.Live {
-			settings[s.Key] = settingState{s.Value, s.Origin, s.Overridden, s.Secret, s.Expires}
+			settings[s.Key] = adminapi.Setting{Value: s.Value, Origin: s.Origin, Overridden: s.Overridden, Secret: s.Secret, Expires: valueOf(s.Expires)}
 		}
 	}
-	return &answer{revision: revision, body: struct {
-		Revision int64                   `json:"revision"`
-		Settings map[string]settingState `json:"settings"`
-	}{revision, settings}}, nil
+	return &answer{revision: revision, body: adminapi.Settings{Revision: revision, Settings: settings}}, nil
 }
 
 func (a *api) patchSettings(r *request) (*answer, error) {
@@ -65,7 +53,7 @@ func (a *api) patchSettings(r *request) (*answer, error) {
 	return r.changed(result, refuseUnknown(err))
 }
 
-// refuseUnknown returns the error of an unknown setting as that of an invalid one: the path
+// refuseUnknown returns the error for an unknown setting as that of an invalid one: the path
 // exists.
 func refuseUnknown(err error) error {
 	var refused *control.Error

@@ -4,60 +4,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
-
-// status is the answer about the distributor as a whole.
-type status struct {
-	State     string                    `json:"state"`
-	Reason    string                    `json:"reason"`
-	Ready     bool                      `json:"ready"`
-	Intake    string                    `json:"intake"`
-	Dispatch  string                    `json:"dispatch"`
-	Version   string                    `json:"version"`
-	Boot      string                    `json:"boot"`
-	Started   time.Time                 `json:"started"`
-	Uptime    duration                  `json:"uptime"`
-	Revision  int64                     `json:"revision"`
-	Overrides int                       `json:"overrides"`
-	Analyzers analyzerCounts            `json:"analyzers"`
-	Journal   distributor.JournalStatus `json:"journal"`
-	Settings  control.StoreStatus       `json:"settings"`
-	Ledger    ledger                    `json:"ledger"`
-	Rates     rates                     `json:"rates"`
-	Reload    *reloadState              `json:"last_reload"`
-}
-
-type analyzerCounts struct {
-	Total   int `json:"total"`
-	Healthy int `json:"healthy"`
-}
-
-type ledger struct {
-	Accepted     volume `json:"accepted"`
-	Delivered    volume `json:"delivered"`
-	Queued       volume `json:"queued"`
-	InFlight     volume `json:"in_flight"`
-	DeadLettered volume `json:"dead_lettered"`
-	Damaged      volume `json:"damaged"`
-	// Received and Returned are those of a shared journal.
-	Received    *volume `json:"received,omitempty"`
-	Returned    *volume `json:"returned,omitempty"`
-	Unaccounted int64   `json:"unaccounted_messages"`
-}
-
-type rates struct {
-	Accepted  float64 `json:"accepted_messages_per_s"`
-	Delivered float64 `json:"delivered_messages_per_s"`
-	Refused   float64 `json:"refused_packets_per_s"`
-}
-
-type reloadState struct {
-	Time       time.Time `json:"time"`
-	Successful bool      `json:"successful"`
-	Detail     string    `json:"detail"`
-}
 
 func (a *api) getStatus(r *request) (*answer, error) {
 	if err := a.awaitNewer(r); err != nil {
@@ -67,23 +16,31 @@ func (a *api) getStatus(r *request) (*answer, error) {
 	return &answer{revision: s.Revision, body: s}, nil
 }
 
-// statusNow returns the status; now is that of the distributor.
-func (a *api) statusNow(now distributor.Status) (s status) {
+// statusNow returns the status; now is the status of the distributor.
+func (a *api) statusNow(now distributor.Status) (s adminapi.Status) {
 	d, config, reload := a.control.Distributor(), a.control.Config(), a.control.LastReload()
 	s.State, s.Reason = d.State()
-	s.Ready = d.Ready() == nil
+	if why := d.Ready(); why != nil {
+		s.Refusal = &adminapi.Refusal{Code: string(why.Code), Detail: why.Detail}
+	}
+	s.Ready = s.Refusal == nil
 	s.Intake, s.Dispatch = config.Distributor.Intake.Mode, config.Distributor.Dispatch
 	s.Version, s.Boot, s.Started = a.version, d.History().Boot(), a.started.UTC()
-	s.Uptime = duration(time.Since(a.started).Truncate(time.Second))
+	s.Uptime = adminapi.Duration(time.Since(a.started).Truncate(time.Second))
 	s.Revision, s.Overrides = a.control.Revision(), len(a.control.Overrides())
 	s.Analyzers, s.Ledger = countAnalyzers(now), ledgerOf(d, now)
-	s.Journal, s.Settings = d.JournalStatus(), a.control.Store()
-	s.Rates = rates{now.Rates.In, now.Rates.Out, now.Rates.Refused}
-	s.Reload = &reloadState{reload.Time, reload.Success, reload.Detail}
+	s.DeadLetters = adminapi.Losses{WriteErrors: d.DeadLetters().WriteErrors(), FilesRemoved: d.DeadLetters().FilesRemoved()}
+	s.Journal, s.Settings = adminapi.Journal(d.JournalStatus()), adminapi.SettingsStatus(a.control.Store())
+	s.Rates = ratesOf(now)
+	s.LastReload = &adminapi.Reload{Time: reload.Time, Successful: reload.Success, Detail: reload.Detail}
 	return s
 }
 
-func countAnalyzers(now distributor.Status) (counts analyzerCounts) {
+func ratesOf(now distributor.Status) adminapi.Rates {
+	return adminapi.Rates{Accepted: now.Rates.In, Delivered: now.Rates.Out, Refused: now.Rates.Refused}
+}
+
+func countAnalyzers(now distributor.Status) (counts adminapi.AnalyzerCounts) {
 	for _, one := range now.Analyzers {
 		counts.Total++
 		if one.Healthy {
@@ -93,10 +50,10 @@ func countAnalyzers(now distributor.Status) (counts analyzerCounts) {
 	return counts
 }
 
-func ledgerOf(d *distributor.Distributor, now distributor.Status) ledger {
-	l := ledger{
+func ledgerOf(d *distributor.Distributor, now distributor.Status) adminapi.Ledger {
+	l := adminapi.Ledger{
 		Accepted: volumeOf(now.Accepted), Delivered: volumeOf(now.Delivered), Queued: volumeOf(now.Waiting.Plus(now.Queued)),
-		InFlight: volumeOf(now.InFlight), DeadLettered: volumeOf(now.DeadLettered), Damaged: volumeOf(now.Damaged), Unaccounted: now.Unaccounted,
+		InFlight: volumeOf(now.InFlight), DeadLettered: volumeOf(now.DeadLettered), Damaged: volumeOf(now.Damaged), UnaccountedMessages: now.Unaccounted,
 	}
 	if d.JournalStatus().Shared {
 		l.Received, l.Returned = new(volumeOf(now.Received)), new(volumeOf(now.Returned))

@@ -7,23 +7,28 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 )
 
-// heartbeat is the interval of comments in a stream of events without any, so that proxies
-// keep it and dead clients are noticed.
+// heartbeat is the interval of comments in a stream without events, which keep proxies from closing
+// the stream and detect dead clients.
 const heartbeat = 15 * time.Second
 
 // stream writes an answer as it comes. Each write has a deadline.
 type stream struct {
 	writer     io.Writer
 	controller *http.ResponseController
-	ctx        context.Context // ends with the request, and when the server stops
+	ctx        context.Context // ends when the request ends or the server stops
 	err        error
 }
 
 func newStream(w http.ResponseWriter, r *http.Request) *stream {
 	s := &stream{writer: w, controller: http.NewResponseController(w), ctx: r.Context()}
-	_ = s.controller.SetReadDeadline(time.Time{}) // that of the request
+	// Without chunks net/http passes what is larger than its buffers on in one write; a chunk takes three.
+	// The end of such an answer is that of its connection.
+	w.Header().Set("Transfer-Encoding", "identity")
+	_ = s.controller.SetReadDeadline(time.Time{}) // the context of the request
 	s.flush()
 	return s
 }
@@ -44,11 +49,11 @@ func (s *stream) flush() {
 	s.err = s.controller.Flush()
 }
 
-// send writes a server-sent event; an empty id is none. It reports whether the stream goes on.
+// send writes a server-sent event; an empty id is none. It reports whether the stream continues.
 func (s *stream) send(event, id string, data any) bool {
 	text, err := json.Marshal(data)
 	if err != nil {
-		panic(err) // a defect: the guard reports it
+		panic(err) // a defect, which the guard reports
 	}
 	return s.sendText(event, id, text)
 }
@@ -70,10 +75,10 @@ func (s *stream) beat() bool {
 
 func (s *stream) goesOn() bool { return s.err == nil && s.ctx.Err() == nil }
 
-// end tells the client why the stream ends, if it is there.
+// end reports to the client, if it is still connected, why the stream ends.
 func (s *stream) end(reason string) {
 	if s.err == nil {
-		s.send("end", "", map[string]string{"reason": reason})
+		s.send("end", "", adminapi.StreamEnd{Reason: reason})
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/history"
 )
 
 // follower reads a stream of server-sent events.
@@ -76,7 +78,7 @@ func TestEvents(t *testing.T) {
 	again := s.follow("/v1/events", "Accept", "text/event-stream", "Last-Event-ID", jsonText(first))
 	defer again.close()
 	if _, id, _ := again.next(); id != jsonText(first+1) {
-		t.Errorf("it goes on with %s", id)
+		t.Errorf("the stream continues with event %s", id)
 	}
 	s.want(400, malformed, "GET", "/v1/events?after=x", "")
 	if got := s.ok("GET", "/v1/events?limit=1", ""); got.get("events.0.id") != first+1 || got.get("last") != first+1 {
@@ -133,7 +135,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A stream with overviews begins with one, and gets another after a change.
+// A stream with overviews begins with one, and gets another one after a change.
 func TestStreamWithOverviews(t *testing.T) {
 	s := startSystem(t, "")
 	s.until("there is a snapshot", func() bool { return s.ok("GET", "/v1/history", "").get("times.0") != nil })
@@ -142,24 +144,25 @@ func TestStreamWithOverviews(t *testing.T) {
 	event, id, data := stream.next()
 	before := data["status"].(map[string]any)["revision"].(float64)
 	if event != "overview" || id != "" || len(data["analyzers"].(map[string]any)["analyzers"].([]any)) != 2 || data["cluster"] != nil {
-		t.Errorf("it begins with %s %s %v", event, id, data)
+		t.Errorf("the stream begins with %s %s %v", event, id, data)
 	}
 	if event, _, _ := stream.next(); event != "snapshot" {
 		t.Errorf("the overview is followed by %s", event)
 	}
 	s.ok("PATCH", "/v1/settings", `{"rate_limit":4}`)
-	for revision := before; revision == before; {
-		if event, _, data = stream.next(); event == "overview" {
-			revision = data["status"].(map[string]any)["revision"].(float64)
+	last := s.ok("GET", "/v1/events", "").get("last")
+	for event, _, data = stream.next(); event != "overview" || data["last_event"] != last; event, _, data = stream.next() {
+		if event == "" {
+			t.Fatal("the stream ends before it has the event")
 		}
 	}
-	if last := s.ok("GET", "/v1/events", "").get("last"); data["last_event"] != last {
-		t.Errorf("the last event is %v, of the overview %v", last, data["last_event"])
+	if revision := data["status"].(map[string]any)["revision"].(float64); revision != before+1 {
+		t.Errorf("revision %v after %v", revision, before)
 	}
 	s.want(400, malformed, "GET", "/v1/stream?overview=x", "")
 }
 
-// Viewers share an overview until it is due.
+// Viewers share an overview until the next one is due.
 func TestOverviewsAreShared(t *testing.T) {
 	s := startSystem(t, "")
 	text, number := s.server.api.latestOverview()
@@ -172,6 +175,36 @@ func TestOverviewsAreShared(t *testing.T) {
 	s.ok("PATCH", "/v1/settings", `{"rate_limit":4}`)
 	if _, next := s.server.api.latestOverview(); next == number {
 		t.Error("a change is not in the overview")
+	}
+}
+
+// An overview is encoded once for all viewers, whatever their number, and at most once per
+// interval. A test of package history checks the same for snapshots.
+func TestOverviewIsEncodedOnce(t *testing.T) {
+	s := startSystem(t, "")
+	s.until("there is a snapshot", func() bool { return s.ok("GET", "/v1/history", "").get("times.0") != nil })
+	begin := time.Now()
+	var viewers []*follower
+	for range history.MaxViewers {
+		viewer := s.follow("/v1/stream?overview=true")
+		defer viewer.close()
+		viewers = append(viewers, viewer)
+	}
+	for _, viewer := range viewers {
+		seen := map[string]int{}
+		for seen["overview"] < 2 || seen["snapshot"] < 3 {
+			event, _, _ := viewer.next()
+			if event == "" {
+				t.Fatalf("a stream ended after %v", seen)
+			}
+			seen[event]++
+		}
+	}
+	o := &s.server.api.overviews
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if most := 1 + int64(time.Since(begin)/overviewInterval); o.number < 2 || o.number > most {
+		t.Errorf("%d viewers took %d encodings of the overview: more than %d", len(viewers), o.number, most)
 	}
 }
 
@@ -217,7 +250,7 @@ func TestTap(t *testing.T) {
 	})
 }
 
-// Bodies need the role operate, and it is recorded that they were refused.
+// Packet bodies need the role operate, and the audit log records the refusal.
 func TestTapOfReaders(t *testing.T) {
 	s := startSystem(t, "admin_tokens_file: "+withTokens(t).TokensFile+"\n")
 	s.header["Authorization"] = "Bearer " + readToken
@@ -253,6 +286,6 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 		one.close()
 	}
 	if took := time.Since(started); took > time.Minute {
-		t.Errorf("it took %v", took)
+		t.Errorf("the streams ended after %v", took)
 	}
 }

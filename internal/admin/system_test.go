@@ -36,7 +36,7 @@ type system struct {
 	client      *http.Client
 	url         string
 	dir         string
-	header      map[string]string // of each request
+	header      map[string]string // the header of each request
 	analyzers   []*analyzertest.Analyzer
 	stop        func()
 }
@@ -54,7 +54,7 @@ func (u *fakeUpgrader) Request(context.Context) error {
 	return u.err
 }
 
-// startSystem starts a system. The lines are some of its configuration file.
+// startSystem starts a system. The lines are added to its configuration file.
 func startSystem(t testing.TB, lines string) *system {
 	t.Helper()
 	s := &system{TB: t, dir: t.TempDir(), registry: prometheus.NewRegistry(), upgrader: &fakeUpgrader{}, header: make(map[string]string)}
@@ -221,20 +221,21 @@ func (s *system) send(emitter string, packets int) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
-// until waits until something is so.
+// until waits until a condition holds.
 func (s *system) until(what string, is func() bool) {
 	s.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !is() {
 		select {
 		case <-deadline:
-			s.Fatalf("it did not happen that %s", what)
+			s.Fatalf("not within the time limit: %s", what)
 		case <-ticker.C:
 		}
 	}
 }
 
-// blockFile makes a folder with an entry where a file is to be written.
+// blockFile creates a folder with an entry at the path of a file, so that the file cannot be
+// written.
 func blockFile(path string) error { return os.MkdirAll(filepath.Join(path, "entry"), 0o700) }

@@ -6,32 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/tap"
 )
 
-// tapPacket is a packet that a tap shows.
-type tapPacket struct {
-	Time      time.Time       `json:"time"`
-	Stage     tap.Stage       `json:"stage"`
-	EmitterID string          `json:"emitter_id"`
-	PacketID  string          `json:"packet_id"`
-	Analyzer  string          `json:"analyzer,omitempty"`
-	Level     string          `json:"level,omitempty"`
-	Messages  int             `json:"messages"`
-	Bytes     int             `json:"bytes"`
-	Reason    string          `json:"reason,omitempty"`
-	Detail    string          `json:"detail,omitempty"`
-	Packet    json.RawMessage `json:"packet,omitempty"`
-	Text      string          `json:"text,omitempty"` // of a body that is no JSON object, or cut
-}
-
-func tapPacketOf(e tap.Event) tapPacket {
-	shown := tapPacket{
-		Time: e.Time, Stage: e.Stage, EmitterID: e.EmitterID, PacketID: e.PacketID, Analyzer: e.Analyzer, Level: e.Level,
+func tapPacketOf(e tap.Event) adminapi.TappedPacket {
+	shown := adminapi.TappedPacket{
+		Time: e.Time, Stage: string(e.Stage), EmitterID: e.EmitterID, PacketID: e.PacketID, Analyzer: e.Analyzer, Level: e.Level,
 		Messages: e.Messages, Bytes: e.Bytes, Reason: e.Reason, Detail: e.Detail,
 	}
 	if body := bytes.TrimSpace([]byte(e.Body)); bytes.HasPrefix(body, []byte("{")) && json.Valid(body) {
@@ -42,7 +26,7 @@ func tapPacketOf(e tap.Event) tapPacket {
 	return shown
 }
 
-// tapOptions returns what the parameters select.
+// tapOptions returns the selection by the parameters.
 func (r *request) tapOptions() (tap.Options, error) {
 	options := tap.Options{
 		Sample: 1 / float64(r.number("sample", 1, 1, 1_000_000)), Emitter: r.text("emitter"), Analyzer: r.text("analyzer"), Bodies: r.flag("bodies"),
@@ -69,7 +53,7 @@ func (r *request) tapOptions() (tap.Options, error) {
 
 func (a *api) tap(r *request) (*answer, error) {
 	if r.text("bodies") == "true" {
-		r.record = &record{} // it is recorded who reads the content of packets
+		r.record = &record{} // reads of packet contents are recorded
 	}
 	options, err := r.tapOptions()
 	if err != nil {
@@ -79,7 +63,7 @@ func (a *api) tap(r *request) (*answer, error) {
 	var option *tap.OptionError
 	switch {
 	case errors.As(err, &option):
-		return nil, refuseValue(malformed, option.Key, option.Value, option.Allowed)
+		return nil, refuseValue(option.Key, option.Value, option.Allowed)
 	case errors.Is(err, tap.ErrTooManyTaps):
 		refused := refuse(tooManyStreams, "%v", err)
 		refused.retryAfter = 5
@@ -112,7 +96,7 @@ func streamTap(s *stream, opened *tap.Tap) {
 			continue // a comment was sent
 		}
 		if now := opened.Dropped(); now > dropped {
-			s.send("dropped", "", map[string]int64{"dropped": now - dropped})
+			s.send("dropped", "", adminapi.TapDropped{Dropped: now - dropped})
 			dropped = now
 		}
 		if !s.send("packet", "", tapPacketOf(e)) {

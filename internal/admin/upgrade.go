@@ -27,7 +27,7 @@ func (a *api) upgrade(r *request) (*answer, error) {
 		return &answer{body: upgradeState{true, "the new binary can take over"}}, nil
 	}
 	if err := a.upgrader.Request(r.Context()); err != nil {
-		return nil, refuse(conflict, "the upgrade failed, and the distributor goes on: %v", err)
+		return nil, refuse(conflict, "the upgrade failed, and the distributor continues: %v", err)
 	}
 	return &answer{status: http.StatusAccepted, body: upgradeState{Detail: "the new binary takes over now"}}, nil
 }

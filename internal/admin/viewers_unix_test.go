@@ -12,22 +12,30 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/history"
 )
 
-// BenchmarkViewers reports the processor time that ten pages of the console cost, with 50
-// analyzers, in percent of a core. What it takes to read the streams is included, since the readers are in the
-// same process. An operation is a second: run it with -benchtime 20x.
+// BenchmarkViewers reports the processor time that pages of the console cost, with 50 analyzers, in
+// percent of a core, by the number of pages. The processor time includes reading the streams, since
+// the readers run in the same process. An operation is a second: run it with -benchtime 20x.
 func BenchmarkViewers(b *testing.B) {
-	const analyzers, viewers = 50, 10
-	s := startSystem(b, "")
+	const analyzers = 50
+	s := startSystem(b, "health_check_interval_sec: 3600\n") // probes at the default interval would cost more than the viewers
 	for i := len(s.analyzers); i < analyzers; i++ {
 		s.want(201, "", "POST", "/v1/analyzers", fmt.Sprintf(`{"id":"more-%d","url":%q,"weight":0.02}`, i, analyzertest.New(b).URL()))
 	}
-	client := &http.Client{Transport: new(http.Transport)} // which does not compare answers with the API's description
+	for _, viewers := range []int{1, 10, history.MaxViewers} {
+		b.Run(fmt.Sprintf("viewers=%d", viewers), func(b *testing.B) { measureViewers(b, s.url, viewers) })
+	}
+}
+
+func measureViewers(b *testing.B, url string, viewers int) {
+	client := &http.Client{Transport: new(http.Transport)} // the plain client does not compare answers with the API's description
+	defer client.CloseIdleConnections()
 	alone := processorTime(b.N, func() {})
 	var streams []*bufio.Scanner
 	for range viewers {
-		stream := get(b, client, s.url+"/v1/stream?overview=true")
+		stream := get(b, client, url+"/v1/stream?overview=true")
 		defer stream.Close()
 		streams = append(streams, bufio.NewScanner(stream))
 		streams[len(streams)-1].Buffer(nil, 1<<20)
@@ -50,7 +58,7 @@ func get(b *testing.B, client *http.Client, url string) io.ReadCloser {
 	return response.Body
 }
 
-// processorTime returns what the process takes while each runs once a second.
+// processorTime returns the processor time that the process takes while each runs once a second.
 func processorTime(seconds int, each func()) time.Duration {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

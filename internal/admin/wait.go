@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// pollInterval is the interval at which a request that waits looks at what it waits for, where
-// nothing notifies it.
+// pollInterval is the time between two checks of the condition of a request that waits without a
+// notification.
 const pollInterval = 100 * time.Millisecond
 
-// pollUntil returns what look returns once that has ended, or the time of the parameter wait is
-// over.
+// pollUntil returns the result of look once look reports the end, or when the time of the parameter
+// wait is over.
 func pollUntil[T any](r *request, look func() (value T, ended bool, err error)) (T, error) {
-	wait := r.duration("wait", 0, 0, maxWait)
+	wait := r.duration("wait", 0, maxWait)
 	if r.query.err != nil {
 		var none T
 		return none, r.query.err

@@ -1,4 +1,5 @@
-// Package adminclient calls the admin API of a distributor.
+// Package adminclient calls the admin API of a distributor. A Client owns its connections and its
+// token, and may be used concurrently; the documents are types of package adminapi.
 package adminclient
 
 import (

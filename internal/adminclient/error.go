@@ -13,7 +13,7 @@ type Error struct {
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
-	// Key, Value and Allowed tell which setting is refused and what would not be.
+	// Key and Value are the refused setting, Allowed the values that are not refused.
 	Key     string `json:"key"`
 	Value   any    `json:"value"`
 	Allowed string `json:"allowed"`

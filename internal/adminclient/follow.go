@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
@@ -59,7 +61,7 @@ func (c *Client) Follow(ctx context.Context, s Stream, f Follower) error {
 		if err := f.Disconnected(err, wait); err != nil {
 			return err
 		}
-		if !sleep(ctx, wait) {
+		if !worker.Sleep(ctx, wait) {
 			return context.Cause(ctx)
 		}
 		delay = min(2*delay, maxRetry)
@@ -70,7 +72,7 @@ func (c *Client) Follow(ctx context.Context, s Stream, f Follower) error {
 type followerError struct{ error }
 
 // receive receives the events of one connection, until it ends, and updates s.LastID. It
-// reports whether there were any, and the delay that the server asked for.
+// reports whether there were any, and the delay that the server requested.
 func (c *Client) receive(ctx context.Context, s *Stream, f Follower) (received bool, retry time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -157,15 +159,4 @@ func nextDelay(delay, asked time.Duration, err error) time.Duration {
 	}
 	delay = max(delay, min(asked, refusedRetry))
 	return delay + rand.N(delay/2+1)
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -120,7 +120,7 @@ func follow(t *testing.T, s *script, j *journal, idle time.Duration) (took time.
 	return time.Since(start), err
 }
 
-// A stream goes on where it ended; after a restart the server sends a reset.
+// A stream continues where it ended; after a restart the server sends a reset.
 func TestFollowReconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){
@@ -170,7 +170,7 @@ func TestFollowUnauthorized(t *testing.T) {
 	})
 }
 
-// Delays grow to a bound, and begin anew after an event; the server may ask for longer ones.
+// Delays grow to a bound, and start again after an event; the server may ask for longer ones.
 func TestFollowDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fails []func(*http.Request) (*http.Response, error)

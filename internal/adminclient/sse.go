@@ -21,7 +21,7 @@ type Event struct {
 // eventReader reads a stream of events as the HTML standard defines it.
 type eventReader struct {
 	lines *bufio.Scanner
-	// id is the last id that was read, and retry the last delay that the server asked for.
+	// id is the last id that was read, and retry the last delay that the server requested.
 	id    string
 	retry time.Duration
 }

@@ -52,11 +52,11 @@ type Analyzer struct {
 	stopping atomic.Bool
 	stopOnce sync.Once
 	stopErr  error
-	aborted  chan struct{} // closed when processing must abort
+	aborted  chan struct{} // closed when processing is aborted
 }
 
-// Deps holds the analyzer's dependencies.
-type Deps struct {
+// Dependencies holds the analyzer's dependencies.
+type Dependencies struct {
 	Logger *slog.Logger
 	// Processed, unless nil, is called with each packet that is processed, and not with
 	// duplicates. It may be called concurrently, and must not retain the body.
@@ -65,7 +65,7 @@ type Deps struct {
 
 // New creates an analyzer and binds its listener. The error names the setting
 // or the address that cannot be used; then nothing is left open.
-func New(config Config, deps Deps) (*Analyzer, error) {
+func New(config Config, deps Dependencies) (*Analyzer, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func New(config Config, deps Deps) (*Analyzer, error) {
 	return a, nil
 }
 
-// Addr returns the address that the analyzer listens on, as host:port.
+// Addr returns the listen address of the analyzer as host:port.
 func (a *Analyzer) Addr() string { return a.listener.Addr().String() }
 
 // Start serves in the background.
@@ -133,7 +133,7 @@ func (a *Analyzer) stop(ctx context.Context) error {
 	if err := a.listener.Close(); err != nil {
 		return err
 	}
-	a.starting.Do(func() { close(a.serving) }) // never started
+	a.starting.Do(func() { close(a.serving) }) // Start was not called
 	<-a.serving
 	err := a.server.ShutdownWithContext(ctx)
 	if err != nil && errors.Is(err, ctx.Err()) {

@@ -29,7 +29,7 @@ func newAnalyzer(tb testing.TB, change func(*Config)) *Analyzer {
 	if change != nil {
 		change(&config)
 	}
-	a, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)})
+	a, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 	} {
 		config := DefaultConfig()
 		change(&config)
-		if _, err := New(config, Deps{}); err == nil || !strings.Contains(err.Error(), key) {
+		if _, err := New(config, Dependencies{}); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: the error is %v", key, err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestNewNamesAddressInUse(t *testing.T) {
 	first := started(t, nil)
 	config := DefaultConfig()
 	config.Address = first.Addr()
-	if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), first.Addr()) {
+	if _, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), first.Addr()) {
 		t.Errorf("the error is %v", err)
 	}
 }

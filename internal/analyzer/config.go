@@ -27,11 +27,11 @@ type Config struct {
 	MaxBodyBytes int `env:"MAX_BODY_BYTES" format:"bytes" min:"1" max:"1073741824" help:"maximum decompressed size of a request in bytes, such as 10MiB"`
 	// MaxPacketMessages limits the messages of a packet.
 	MaxPacketMessages int `env:"MAX_PACKET_MESSAGES" min:"1" max:"1073741824" help:"maximum messages per packet"`
-	// DuplicateWindowPackets is the minimum number of packets remembered for
-	// duplicate detection; up to twice as many are. Each takes about 40 bytes.
+	// DuplicateWindowPackets is the minimum number of packets that duplicate detection remembers;
+	// the maximum is twice as many. Each takes about 40 bytes.
 	DuplicateWindowPackets int `env:"DUPLICATE_WINDOW_PACKETS" min:"1" max:"10000000" help:"packets remembered for duplicate detection"`
-	// DuplicateWindow is the minimum time for which packets are remembered; up
-	// to twice as long.
+	// DuplicateWindow is the minimum time for which duplicate detection remembers packets; the
+	// maximum is twice as long.
 	DuplicateWindow time.Duration `env:"DUPLICATE_WINDOW_SEC" format:"seconds" min:"1ms" max:"24h" help:"seconds for which packets are remembered for duplicate detection"`
 }
 
@@ -49,7 +49,7 @@ func DefaultConfig() Config {
 
 const maxIDBytes = 256
 
-// Validate returns what the bounds in the tags cannot say: the ID or the Address is invalid.
+// Validate checks what the tags cannot express: the ID and the Address.
 func (c Config) Validate() error { return errors.Join(c.validateAddress(), c.validateID()) }
 
 func (c Config) validateAddress() error {

@@ -37,9 +37,9 @@ func (c *connections) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
-		_ = conn.Close() // no peer to report the error to
+		_ = conn.Close() // there is no peer to report the error to
 	}
 }
 
-// wait returns when every connection is closed; no new one may be opened.
+// wait returns when every connection is closed. No connection may be opened after it is called.
 func (c *connections) wait() { c.closed.Wait() }

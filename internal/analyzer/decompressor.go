@@ -23,12 +23,12 @@ var errTooLarge = errors.New("too large")
 type decompressor struct {
 	maxBytes int
 	plain    []byte
-	gzip     *gzip.Reader  // made on first use
-	zstd     *zstd.Decoder // made on first use; has no goroutine, so needs no Close
+	gzip     *gzip.Reader  // created on first use
+	zstd     *zstd.Decoder // created on first use; has no goroutine, so needs no Close
 }
 
-// decode returns the request's body without its content encoding, or the
-// problem. The body is valid until the next call and while the request is.
+// decode returns the request's body without its content encoding, or the problem. The body is valid
+// until the next call, and not after the request.
 func (d *decompressor) decode(ctx *fasthttp.RequestCtx) ([]byte, *problem.Problem) {
 	body := ctx.Request.Body()
 	var err error

@@ -32,7 +32,8 @@ func TestAPacketIsProcessed(t *testing.T) {
 	}
 }
 
-// What is processed is reported once, and neither duplicates nor refused packets are.
+// Dependencies.Processed is called once for each processed packet, and not for duplicates or
+// refused packets.
 func TestProcessedIsCalled(t *testing.T) {
 	var got []string
 	a := started(t, nil)
@@ -57,7 +58,7 @@ func TestDuplicateIsDroppedAndReported(t *testing.T) {
 	if want := `{"status":"processed","packet_id":"p-1","duplicate":true,"analyzer":"analyzer-1"}`; got.status != 200 || string(got.body) != want {
 		t.Errorf("%d %s\nwant 200 %s", got.status, got.body, want)
 	}
-	// The distributor's retry, alone and with the line break of NDJSON.
+	// The distributor's retry is a duplicate, alone and with the line break of NDJSON.
 	if got := post(t, a, packetJSON("p-1", 5)+"\r\n"); got.json(t)["duplicate"] != true {
 		t.Errorf("with a trailing line break: %s", got.body)
 	}
@@ -136,18 +137,19 @@ func TestRefusedLineDoesNotAffectOthers(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	a := started(t, nil)
+type refusalCase struct {
+	body   string
+	header []string
+	status int
+	code   string // "" if the body is accepted
+}
+
+func refusalCases(t *testing.T) map[string]refusalCase {
 	large := strings.Repeat("x", testBodyBytes+1)
 	huge := strings.Repeat(large, 128) // exceeds the socket buffers
 	zipped := gzipped(t, packetJSON("p", 5))
 	ndjson := []string{"Content-Type", "application/x-ndjson"}
-	for name, c := range map[string]struct {
-		body   string
-		header []string
-		status int
-		code   string
-	}{
+	return map[string]refusalCase{
 		"nothing":             {"", nil, 400, "malformed"},
 		"cut off":             {packetJSON("p", 5)[:200], nil, 400, "malformed"},
 		"binary":              {"\x00\x01\xff\xfe", nil, 400, "malformed"},
@@ -171,7 +173,12 @@ func TestRefusals(t *testing.T) {
 		"no lines":            {"\n \r\n\n", ndjson, 400, "malformed"},
 		"too many lines":      {strings.Repeat("\n", maxLines+1), ndjson, 413, "too_large"},
 		"packet in two lines": {strings.Replace(packetJSON("p", 1), ",", ",\n", 1), nil, 200, ""},
-	} {
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	a := started(t, nil)
+	for name, c := range refusalCases(t) {
 		t.Run(name, func(t *testing.T) {
 			before := a.Stats().Refused[c.code]
 			got := post(t, a, c.body, c.header...)

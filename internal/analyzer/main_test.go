@@ -8,7 +8,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// fasthttp has one goroutine for the Date header.
+		// fasthttp has a goroutine for the Date header.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		// The worker pool's cleaner sleeps for up to ten seconds before it
 		// ends.

@@ -12,7 +12,7 @@ type result struct {
 	duplicate bool
 }
 
-// process processes one packet, which came with a traceparent or none. The error is a
+// process processes one packet; traceparent is empty if the packet has none. The error is a
 // *packet.Refusal or errAborted.
 func (a *Analyzer) process(w *workspace, body, traceparent []byte) (result, error) {
 	info, err := packet.Check(body, a.config.MaxPacketMessages)
@@ -36,9 +36,9 @@ func (a *Analyzer) process(w *workspace, body, traceparent []byte) (result, erro
 	return result{info.PacketID, false}, nil
 }
 
-// observe is the extension point for message processing: it is called once with
-// each packet's messages, in order, and must not retain them or their texts. traceparent is
-// what the emitter sent with the packet, or empty.
+// observe is the extension point for message processing: it is called once with each packet's
+// messages, in order, and must not retain the messages or their texts. traceparent is the value
+// that the emitter sent with the packet, or empty.
 func (a *Analyzer) observe(messages []message, traceparent []byte) {
 	a.counters.observe(messages)
 	if len(traceparent) > 0 {

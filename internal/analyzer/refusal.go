@@ -3,6 +3,7 @@ package analyzer
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
@@ -15,7 +16,18 @@ var errAborted = errors.New("the analyzer is stopping and did not process the pa
 
 func (a *Analyzer) refuse(ctx *fasthttp.RequestCtx, p problem.Problem) {
 	a.count(p)
-	problem.Write(ctx, p)
+	writeProblem(ctx, p)
+}
+
+// writeProblem sets the response to a problem, and keeps headers that are already set, such as
+// Allow.
+func writeProblem(ctx *fasthttp.RequestCtx, p problem.Problem) {
+	ctx.Response.SetBody(p.AppendJSON(nil))
+	ctx.Response.SetStatusCode(p.HTTPStatus())
+	ctx.Response.Header.SetContentType(problem.ContentType)
+	if p.RetryAfter > 0 {
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(p.RetryAfter))
+	}
 }
 
 // count counts a refused packet, and logs the first one of its code.

@@ -21,7 +21,7 @@ const (
 	typeNDJSON = "application/x-ndjson"
 )
 
-// Limits of a client. Senders close idle connections sooner.
+// The limits of a client. Senders close idle connections sooner.
 const (
 	maxConnections = 1024
 	maxHeaderBytes = 16 << 10
@@ -68,7 +68,7 @@ func (a *Analyzer) newHandler() fasthttp.RequestHandler {
 		case "/metrics":
 			allowGetHead(ctx, metrics)
 		default:
-			problem.Write(ctx, problem.Problem{
+			writeProblem(ctx, problem.Problem{
 				Code:   problem.NotFound,
 				Detail: "an analyzer has /ingest, /health, /stats and /metrics",
 			})
@@ -87,7 +87,7 @@ func allowGetHead(ctx *fasthttp.RequestCtx, handler fasthttp.RequestHandler) {
 
 func refuseMethod(ctx *fasthttp.RequestCtx, allowed string) {
 	ctx.Response.Header.Set(fasthttp.HeaderAllow, allowed)
-	problem.Write(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "allowed here: " + allowed})
+	writeProblem(ctx, problem.Problem{Code: problem.MethodNotAllowed, Detail: "allowed here: " + allowed})
 }
 
 // health answers probes and advertises NDJSON in Accept-Post.
@@ -129,18 +129,18 @@ func (a *Analyzer) handleReadError(ctx *fasthttp.RequestCtx, err error) {
 		a.refuse(ctx, tooLarge(a.config.MaxBodyBytes))
 		respondAndLinger(ctx)
 	case errors.As(err, &header):
-		problem.Write(ctx, problem.Problem{
+		writeProblem(ctx, problem.Problem{
 			Code:   problem.TooLarge,
 			Status: http.StatusRequestHeaderFieldsTooLarge,
 			Detail: "the request's header is too large",
 		})
 	case errors.As(err, &timeout) && timeout.Timeout():
-		problem.Write(ctx, problem.Problem{
+		writeProblem(ctx, problem.Problem{
 			Code:   problem.SlowRequest,
 			Detail: "the whole request must arrive within " + readTimeout.String(),
 		})
 	default:
-		problem.Write(ctx, problem.Problem{Code: problem.Malformed, Detail: "the HTTP request cannot be read"})
+		writeProblem(ctx, problem.Problem{Code: problem.Malformed, Detail: "the HTTP request cannot be read"})
 	}
 }
 
@@ -154,7 +154,7 @@ func respondAndLinger(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	ctx.Response.Header.SetConnectionClose()
-	// Errors here mean that the client is gone.
+	// an error here means that the client has disconnected
 	_, _ = ctx.Response.WriteTo(conn)
 	_ = conn.CloseWrite()
 	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))

@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/valyala/fasthttp"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestHealthAdvertisesNDJSON(t *testing.T) {
@@ -129,11 +131,19 @@ func TestSlowRequestGets408(t *testing.T) {
 }
 
 func TestStopWaitsForInFlightPacket(t *testing.T) {
-	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = 300 * time.Millisecond })
-	a.Start()
+	a, release := newStuckAnalyzer(t)
 	answer := sendTwice(t, a)
-
-	if err := a.Stop(t.Context()); err != nil {
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(t.Context()) }()
+	for { // until the stop has begun
+		conn, err := net.Dial("tcp", a.Addr())
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	release()
+	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
 	if got := <-answer; got.status != 200 {
@@ -163,6 +173,16 @@ func TestStopAbortsAtDeadline(t *testing.T) {
 	if got := a.Stats().Packets; got != 0 {
 		t.Errorf("%d packets processed, want 0", got)
 	}
+}
+
+// newStuckAnalyzer starts an analyzer that processes no packet to its end until it is released.
+func newStuckAnalyzer(t *testing.T) (a *Analyzer, release func()) {
+	t.Helper()
+	a = newAnalyzer(t, nil)
+	gate := make(chan struct{})
+	a.processed = func(packet.Info, []byte) { <-gate }
+	a.Start()
+	return a, func() { close(gate) }
 }
 
 // sendTwice sends a packet in two requests and returns when one is answered,

@@ -12,7 +12,7 @@ import (
 type Config struct {
 	// Mode is Off or Command.
 	Mode string `env:"AUTOSCALE" enum:"off,command" reload:"live" help:"off: the number of analyzers that are needed is only reported (/metrics, GET /v1/scale); command: AUTOSCALE_COMMAND makes it so"`
-	// Command is not live: who may change settings at run time may not choose programs.
+	// Command is not live: clients that may change settings at run time may not choose programs.
 	Command string `env:"AUTOSCALE_COMMAND" help:"program and arguments, separated by spaces, with {desired}, {current} and {group}, such as docker compose up -d --no-recreate --scale analyzer={desired}"`
 	// DrainTime is within which a backlog is to be delivered.
 	DrainTime time.Duration `env:"AUTOSCALE_DRAIN_SEC" format:"seconds" min:"1s" reload:"live" help:"seconds within which the backlog is to be delivered, beside what arrives"`
@@ -41,7 +41,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate tells what the bounds in the tags cannot. groups is the number of groups that are
+// Validate checks what the bounds in the tags cannot. groups is the number of groups that are
 // known beforehand.
 func (c Config) Validate(groups int) error {
 	words := strings.Fields(c.Command)

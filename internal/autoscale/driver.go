@@ -9,8 +9,8 @@ import (
 
 // Actuator changes the number of analyzers.
 type Actuator interface {
-	// Scale makes the number of analyzers of the group the desired one, or tells why it
-	// could not. What it has to tell beside that is the output.
+	// Scale makes the number of analyzers of the group the desired one, or returns why it
+	// could not. The output is for the log.
 	Scale(ctx context.Context, d Decision) (output string, err error)
 }
 
@@ -39,8 +39,8 @@ func NewDriver(actuator Actuator, onEnd func(Outcome)) *Driver {
 }
 
 // Drive starts to carry out the decision that has waited longest, unless one is being carried
-// out or all are within the cooldown. The analyzers that are in no group are not scaled if there are groups: a command for these
-// would be asked for others.
+// out or all are within the cooldown. The analyzers that are in no group are not scaled if there
+// are groups: their command would scale the groups, too.
 func (d *Driver) Drive(ctx context.Context, now time.Time, decisions []Decision) {
 	var due []Decision
 	for _, one := range decisions {

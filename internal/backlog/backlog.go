@@ -1,6 +1,6 @@
-// Package backlog estimates which emitters the undelivered packets are of, from samples
-// that each place of packets takes when it is asked. So nothing is counted on the way of a
-// packet, and no packet is counted that is gone.
+// Package backlog estimates the undelivered packets of each emitter, from samples that the journal,
+// the router and the analyzers take on request. So the packet path counts nothing, and no delivered
+// packet is counted. An Emitters belongs to one goroutine.
 package backlog
 
 import (
@@ -12,8 +12,8 @@ import (
 	"slices"
 )
 
-// SamplePackets is the number of packets that each place is asked for. Places with no
-// more are counted exactly.
+// SamplePackets is the number of packets in the sample of each place. Places with no more packets
+// are counted exactly.
 const SamplePackets = 1024
 
 // Visit is called with a packet of a sample: its emitter's id without JSON escapes, valid
@@ -66,12 +66,12 @@ func (e *Emitters) Sampled() int64 { return e.packets }
 
 // Emitter is an estimate of the undelivered packets of an emitter.
 type Emitter struct {
-	ID       string `json:"emitter_id"`
-	Packets  int64  `json:"packets"`
-	Messages int64  `json:"messages"`
+	ID       string
+	Packets  int64
+	Messages int64
 	// MarginMessages is two standard errors of Messages: with a probability of 95 % the
 	// number is not further off. It is 0 if all packets were counted.
-	MarginMessages int64 `json:"margin_messages"`
+	MarginMessages int64
 }
 
 // Top returns up to n emitters with most messages.

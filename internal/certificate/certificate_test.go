@@ -215,7 +215,7 @@ func TestRemovedClientCA(t *testing.T) {
 	}
 }
 
-// Requests go on while the certificate changes, over old connections and new ones.
+// Requests continue while the certificate changes, over old connections and new ones.
 func TestRotationUnderLoad(t *testing.T) {
 	f := newFixture(t)
 	f.issue("server", soon)

@@ -73,7 +73,7 @@ func (c *Client) TLS(host string) *tls.Config {
 	return config
 }
 
-// Close ends the watch of the files. Connections and TLS go on.
+// Close ends the watch of the files. Connections and TLS continue.
 func (c *Client) Close() {
 	if c.load != nil {
 		c.store.remove(c.load)

@@ -1,5 +1,5 @@
 // Package certificate has the TLS configurations of listeners and of connections to
-// analyzers, from files that are read anew when their content changes (package filewatch).
+// analyzers, from files that are read again when their content changes (package filewatch).
 // A change applies to handshakes; it touches no open connection. The files may be links,
 // as those are that Kubernetes mounts.
 package certificate
@@ -26,7 +26,7 @@ func (c Config) Validate(prefix string) error {
 		return err
 	}
 	if c.ClientCA != "" && !c.Enabled() {
-		return config.Refuse(prefix+"TLS_CLIENT_CA", c.ClientCA, "empty without "+prefix+"TLS_CERT and "+prefix+"TLS_KEY", "%sTLS_CLIENT_CA is %q: it must be empty without %sTLS_CERT and %sTLS_KEY, which it goes with", prefix, c.ClientCA, prefix, prefix)
+		return config.Refuse(prefix+"TLS_CLIENT_CA", c.ClientCA, "empty without "+prefix+"TLS_CERT and "+prefix+"TLS_KEY", "%sTLS_CLIENT_CA is %q: it must be empty without %sTLS_CERT and %sTLS_KEY", prefix, c.ClientCA, prefix, prefix)
 	}
 	return nil
 }

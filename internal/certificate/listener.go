@@ -24,8 +24,8 @@ type listening struct {
 }
 
 // Listener returns the TLS of a listener, whose files are watched from then on; c must be
-// enabled. The prefix is that of the settings, for errors. With client CAs, auth says what is
-// asked of clients; without, they need no certificate.
+// enabled. The prefix is that of the settings, for errors. With client CAs, auth is how clients are
+// verified; without, they need no certificate.
 func (s *Store) Listener(use Use, prefix string, c Config, auth tls.ClientAuthType) (*Listener, error) {
 	l := &Listener{store: s, use: use, prefix: prefix, auth: auth}
 	commit, _, err := l.Prepare(c)

@@ -8,9 +8,8 @@ import (
 )
 
 // Quota divides a capacity among clients: each may hold factor times as much as is
-// free, so that one greedy client leaves 1/(1+factor) to the others. A client that
-// holds nothing gets what it asks for as long as the capacity lasts. It may be used
-// concurrently.
+// free, so that one greedy client leaves 1/(1+factor) to the others. A client that holds nothing
+// gets all that it requests as long as the capacity lasts. It may be used concurrently.
 type Quota struct {
 	factor int64
 
@@ -34,14 +33,20 @@ func (q *Quota) SetCapacity(capacity int64) {
 
 // Take charges a client, or reports false if the client may not have the amount.
 func (q *Quota) Take(client netip.Addr, amount int64) bool {
+	return q.Replace(client, 0, amount)
+}
+
+// Replace is Take for an amount that the client is to hold instead of another one, for which Give
+// is called thereafter: beside it the client holds only what it holds otherwise.
+func (q *Quota) Replace(client netip.Addr, replaced, amount int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	free, held := q.capacity-q.total-amount, q.held[client]
-	if free < 0 || held > 0 && held+amount > q.factor*free {
+	free, others := q.capacity-q.total-amount, q.held[client]-replaced
+	if free < 0 || others > 0 && others+amount > q.factor*free {
 		return false
 	}
 	q.total += amount
-	q.held[client] = held + amount
+	q.held[client] += amount
 	return true
 }
 

@@ -40,6 +40,20 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// An amount that replaces another one is charged beside it, and compared with what the client holds
+// otherwise.
+func TestReplace(t *testing.T) {
+	q := New(100, 1)
+	one := netip.MustParseAddr("10.0.0.1")
+	if !q.Take(one, 30) || q.Take(one, 60) || q.Replace(one, 30, 71) || !q.Replace(one, 30, 60) {
+		t.Fatalf("held %v of %d", q.held, q.total)
+	}
+	q.Give(one, 30)
+	if q.Take(one, 1) || q.Replace(one, 30, 20) || !q.Replace(one, 60, 40) {
+		t.Errorf("after the end of 30: held %v of %d", q.held, q.total)
+	}
+}
+
 // With a factor of 8 one client gets 8/9.
 func TestQuotaFactor(t *testing.T) {
 	q := New(900, 8)

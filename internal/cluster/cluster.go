@@ -1,5 +1,5 @@
-// Package cluster lets the distributors that share streams of NATS servers know of each other:
-// what operators changed, and which distributors are there. Each has a bucket of JetStream's
+// Package cluster shares state among the distributors that share streams of NATS servers: the
+// changes by operators, and the list of live distributors. Each has a bucket of JetStream's
 // key-value store.
 //
 //	control.Controller ─▶ Settings ─▶ bucket NAME-settings   one text, compare-and-set
@@ -20,7 +20,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
-// Config says where the buckets are.
+// Config has the address and the name of the buckets.
 type Config struct {
 	natslink.Config
 	// Name is the first part of the buckets' names.
@@ -29,13 +29,14 @@ type Config struct {
 	Replicas int
 }
 
-// openTimeout is for how long Open waits for the settings.
+// openTimeout is the maximum time that Open waits for the settings.
 const openTimeout = 3 * time.Second
 
-// errConnecting is why nothing is known before the connection is there.
+// errConnecting is the reason why nothing is known before the first connection.
 var errConnecting = errors.New("the connection to NATS is not there yet")
 
-// Cluster is the connection of a distributor to the others. It may be used concurrently.
+// Cluster is the connection of a distributor to the other distributors. It may be used
+// concurrently.
 type Cluster struct {
 	config   Config
 	logger   *slog.Logger
@@ -47,11 +48,11 @@ type Cluster struct {
 	running  sync.WaitGroup
 
 	mu   sync.Mutex // guards lost
-	lost error      // why there is no connection, nil while there is
+	lost error      // why there is no connection; nil: there is one
 }
 
-// Open connects to NATS, and reads the settings if it can be reached now. It makes no bucket. An
-// error is one that does not pass by itself, such as a wrong password.
+// Open connects to NATS, and reads the settings if a server can be reached now. It creates no
+// bucket. It returns an error that a retry cannot fix, such as a wrong password.
 func Open(config Config, name string, logger *slog.Logger) (*Cluster, error) {
 	c := &Cluster{config: config, logger: logger, linked: make(chan struct{}), lost: errConnecting}
 	c.settings, c.presence = newSettings(c), newPresence(c)
@@ -76,7 +77,7 @@ func Open(config Config, name string, logger *slog.Logger) (*Cluster, error) {
 // Settings returns the text that the distributors share.
 func (c *Cluster) Settings() *Settings { return c.settings }
 
-// Presence returns who is there.
+// Presence returns the live distributors.
 func (c *Cluster) Presence() *Presence { return c.presence }
 
 // Close closes the connection. Presence.Run must have returned.
@@ -86,7 +87,7 @@ func (c *Cluster) Close() {
 	c.link.Close()
 }
 
-// connectionChanged notes that the connection is there or lost; with a cause, that no server can
+// connectionChanged records that the connection is there or lost; with a cause, that no server can
 // be reached.
 func (c *Cluster) connectionChanged(up bool, cause error) {
 	<-c.linked
@@ -105,14 +106,14 @@ func (c *Cluster) connectionChanged(up bool, cause error) {
 	}
 }
 
-// connected returns why there is no connection, or nil.
+// connected returns the reason why there is no connection, or nil.
 func (c *Cluster) connected() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lost
 }
 
-// notify makes the receiver of a channel with a buffer of one look once more.
+// notify wakes the receiver of a channel with a buffer of one.
 func notify(channel chan struct{}) {
 	select {
 	case channel <- struct{}{}:
@@ -127,7 +128,8 @@ func (c *Cluster) bucketConfig(suffix, description string) jetstream.KeyValueCon
 	}
 }
 
-// openBucket returns a bucket; one that is missing is made if it may be, and nil otherwise.
+// openBucket returns a bucket. If the bucket is missing, it creates the bucket if that is allowed,
+// and returns nil otherwise.
 func (c *Cluster) openBucket(ctx context.Context, want jetstream.KeyValueConfig, create bool) (jetstream.KeyValue, error) {
 	bucket, err := c.link.JetStream.KeyValue(ctx, want.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -153,9 +155,9 @@ func (c *Cluster) openBucket(ctx context.Context, want jetstream.KeyValueConfig,
 	return bucket, nil
 }
 
-// watch calls told with each entry of a bucket, from a goroutine of running, until stop is called or
+// watch calls onEntry with each entry of a bucket, from a goroutine of running, until stop is called or
 // the connection is closed.
-func watch(bucket jetstream.KeyValue, running *sync.WaitGroup, told func(jetstream.KeyValueEntry), options ...jetstream.WatchOpt) (stop func(), err error) {
+func watch(bucket jetstream.KeyValue, running *sync.WaitGroup, onEntry func(jetstream.KeyValueEntry), options ...jetstream.WatchOpt) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	watcher, err := bucket.WatchAll(ctx, options...)
 	if err != nil {
@@ -164,16 +166,16 @@ func watch(bucket jetstream.KeyValue, running *sync.WaitGroup, told func(jetstre
 	}
 	running.Go(func() {
 		for entry := range watcher.Updates() {
-			told(entry)
+			onEntry(entry)
 		}
 	})
 	return func() {
-		_ = watcher.Stop() // it may be gone with its connection
+		_ = watcher.Stop() // the watch may have ended with its connection
 		cancel()
 	}, nil
 }
 
-// explain explains an error of a bucket.
+// explain adds the bucket and a probable cause to an error.
 func explain(err error, bucket string) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse):

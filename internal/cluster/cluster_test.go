@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/logstreamer/logstreamer/internal/control"
@@ -34,7 +35,7 @@ func open(t *testing.T, c Config) *Cluster {
 	return opened
 }
 
-// until waits for something that happens by itself.
+// until waits until a condition holds.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -51,7 +52,7 @@ func latest(s *Settings) string {
 	return fmt.Sprintf("%s %v %v", text, version > 0, err)
 }
 
-// A text replaces the one that it was made from, and all know it soon.
+// A text replaces the text that it was made from, and all distributors soon know it.
 func TestSettings(t *testing.T) {
 	server := natstest.Start(t, natstest.Options{})
 	config := testConfig(server.URL(), 1)
@@ -73,12 +74,20 @@ func TestSettings(t *testing.T) {
 	if _, err := a.Replace(t.Context(), []byte("three"), first); !errors.Is(err, control.ErrReplaced) || latest(a) != "two true <nil>" {
 		t.Errorf("%v, %s", err, latest(a))
 	}
+	if err := a.bucketOf(t).Delete(t.Context(), settingsKey); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "both distributors know that the text was deleted", func() bool { return latest(a) == " false <nil>" && latest(b) == " false <nil>" })
+	if _, err := b.Replace(t.Context(), []byte("four"), 0); err != nil {
+		t.Error(err)
+	}
+	until(t, "the other knows it", func() bool { return latest(a) == "four true <nil>" })
 	if _, err := a.Replace(t.Context(), make([]byte, 1<<20), first); err == nil || !strings.Contains(err.Error(), "max_payload") {
 		t.Error(err)
 	}
 }
 
-// Of texts that replace the same one at once, one does.
+// Of several texts that replace the same text at once, one is stored.
 func TestSettingsReplacedAtOnce(t *testing.T) {
 	servers := natstest.StartCluster(t, 3, natstest.Options{})
 	config := testConfig(servers.URL(), 3)
@@ -114,8 +123,8 @@ func TestSettingsReplacedAtOnce(t *testing.T) {
 	}
 }
 
-// Without a server nothing is known, and nothing is replaced; then it is. What was known before
-// stays known, with the reason why it may be outdated. A bucket that is lost is empty.
+// Without a server no text is known or replaced, until a server is back. A known text stays known,
+// with the reason why it may be outdated. A bucket that is lost is empty.
 func TestSettingsWithoutServer(t *testing.T) {
 	server := natstest.New(t, natstest.Options{})
 	s := open(t, testConfig(server.URL(), 1)).Settings()
@@ -126,7 +135,7 @@ func TestSettingsWithoutServer(t *testing.T) {
 		t.Error(err)
 	}
 	server.Restart()
-	until(t, "it is reached", func() bool { return latest(s) == " false <nil>" })
+	until(t, "the server is reached", func() bool { return latest(s) == " false <nil>" })
 	version, err := s.Replace(t.Context(), []byte("one"), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +146,7 @@ func TestSettingsWithoutServer(t *testing.T) {
 		t.Error(err)
 	}
 	server.Restart()
-	until(t, "it is reached again", func() bool { return latest(s) == "one true <nil>" })
+	until(t, "the server is reached again", func() bool { return latest(s) == "one true <nil>" })
 	if err := s.cluster.link.JetStream.DeleteKeyValue(t.Context(), "TEST-settings"); err != nil {
 		t.Fatal(err)
 	}
@@ -156,15 +165,15 @@ func TestBucketThatLosesSettings(t *testing.T) {
 	if _, err := c.link.JetStream.CreateKeyValue(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it says so", func() bool { return strings.Contains(latest(c.settings), "would lose what is put there") })
+	until(t, "the error says that the bucket would lose settings", func() bool { return strings.Contains(latest(c.settings), "would lose what is put there") })
 }
 
-// A wrong password is no error that passes.
+// A wrong password is a permanent error.
 func TestWrongPassword(t *testing.T) {
 	server := natstest.Start(t, natstest.Options{More: "authorization {user: me, password: secret}"})
 	if c, err := Open(testConfig(strings.Replace(server.URL(), "//", "//me:guess@", 1), 1), "test", slog.New(slog.DiscardHandler)); err == nil {
 		c.Close()
-		t.Error("it is opened")
+		t.Error("the cluster is opened")
 	}
 }
 
@@ -201,23 +210,36 @@ func (a announcer) texts() string {
 	return fmt.Sprintf("%q %d %v", texts, a.Size(), err)
 }
 
-// Each distributor knows the others. One that stops is gone at once, and one that is silent after
-// the TTL; while the servers are away nobody is.
+// Each distributor knows the others. A distributor that stops is removed at once, and a distributor
+// that announces nothing is removed after the TTL; while the servers are down no distributor is
+// removed.
 func TestPresence(t *testing.T) {
 	server := natstest.Start(t, natstest.Options{})
 	config := testConfig(server.URL(), 1)
 	a, b := announce(t, config, "a"), announce(t, config, "b")
-	until(t, "they know each other", func() bool { return a.texts() == `["b"] 2 <nil>` && b.texts() == `["a"] 2 <nil>` })
+	until(t, "the distributors know each other", func() bool { return a.texts() == `["b"] 2 <nil>` && b.texts() == `["a"] 2 <nil>` })
 	server.Kill()
-	until(t, "they know that they know nothing", func() bool {
+	until(t, "the first distributor reports the lost connection", func() bool {
 		return strings.HasPrefix(a.texts(), `["b"] 2 the connection`) || strings.HasPrefix(a.texts(), `["b"] 2 no NATS`)
 	})
 	server.Restart()
-	until(t, "they know each other again", func() bool { return a.texts() == `["b"] 2 <nil>` })
+	until(t, "the distributors know each other again", func() bool { return a.texts() == `["b"] 2 <nil>` })
 	c := announce(t, config, "c")
-	until(t, "it knows both", func() bool { return c.Size() == 3 && a.Size() == 3 })
+	until(t, "the third distributor knows both", func() bool { return c.Size() == 3 && a.Size() == 3 })
 	c.stop()
-	until(t, "it is gone", func() bool { return a.texts() == `["b"] 2 <nil>` })
-	b.cluster.link.Conn.Close() // as if it were killed
-	until(t, "it is gone", func() bool { return a.texts() == `[] 1 <nil>` })
+	until(t, "the third distributor is removed", func() bool { return a.texts() == `["b"] 2 <nil>` })
+	b.cluster.link.Conn.Close() // the distributor ends as if it were killed
+	until(t, "the second distributor is removed", func() bool { return a.texts() == `[] 1 <nil>` })
+}
+
+// bucketOf returns the bucket, which is open.
+func (s *Settings) bucketOf(t *testing.T) jetstream.KeyValue {
+	t.Helper()
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	bucket, err := s.openLocked(t.Context(), false)
+	if bucket == nil || err != nil {
+		t.Fatal(bucket, err)
+	}
+	return bucket
 }

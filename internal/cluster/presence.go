@@ -16,30 +16,31 @@ import (
 )
 
 const (
-	// announceInterval is the time between two announcements of a distributor, and TTL that
-	// after which one that announces nothing is gone.
+	// announceInterval is the time between two announcements of a distributor. After TTL without an
+	// announcement a distributor is removed.
 	announceInterval = time.Second
 	TTL              = 5 * time.Second
-	// silence is how long the watcher may tell of no announcement of this distributor.
+	// silence is the maximum time in which the watcher receives no announcement of this
+	// distributor.
 	silence             = 3 * announceInterval
 	maxPresenceBytes    = 16 << 20
 	maxAnnouncementSize = 64 << 10
 )
 
-// Member is a distributor as it has announced itself.
+// Member is the latest announcement of a distributor.
 type Member struct {
 	// Key identifies the process.
 	Key string
-	// Text is the announcement, and Age the time since it came.
+	// Text is the announcement, and Age the time since it was received.
 	Text []byte
 	Age  time.Duration
 }
 
-// Presence knows which distributors are there. It may be used concurrently.
+// Presence tracks the live distributors. It may be used concurrently.
 type Presence struct {
 	cluster *Cluster
 	key     string
-	wake    chan struct{} // of Run: the connection has changed
+	wake    chan struct{} // signal to Run: the connection has changed
 
 	watching sync.WaitGroup
 	size     atomic.Int64
@@ -49,7 +50,7 @@ type Presence struct {
 	err  error
 }
 
-// announcement is what a distributor has last announced, and when that came.
+// announcement is the latest announcement of a distributor, and when it was received.
 type announcement struct {
 	text []byte
 	at   time.Time
@@ -66,11 +67,12 @@ func newPresence(c *Cluster) *Presence {
 // Key returns the key of this distributor.
 func (p *Presence) Key() string { return p.key }
 
-// Size returns how many distributors are there, at least 1: this one.
+// Size returns the number of live distributors, at least 1: this one.
 func (p *Presence) Size() int { return int(p.size.Load()) }
 
-// Members returns all distributors but this one, by their keys. The error is why distributors
-// may have come or gone unnoticed: those that were there last are returned then.
+// Members returns all distributors but this one, ordered by key. The error is the reason why
+// distributors may have started or stopped unnoticed: Members then returns the latest known
+// distributors.
 func (p *Presence) Members() (others []Member, err error) {
 	now := time.Now()
 	p.mu.Lock()
@@ -84,9 +86,9 @@ func (p *Presence) Members() (others []Member, err error) {
 	return others, p.err
 }
 
-// Run announces this distributor with the text that describe returns, and watches the others,
-// until the context ends; then this distributor is gone at once. resized is called whenever Size
-// has changed.
+// Run announces this distributor with the text that describe returns, and watches the others, until
+// the context ends; then it removes the announcement at once. It calls resized whenever Size has
+// changed.
 func (p *Presence) Run(ctx context.Context, describe func() []byte, resized func(size int)) {
 	ticker := time.NewTicker(announceInterval)
 	defer ticker.Stop()
@@ -110,8 +112,8 @@ func (p *Presence) Run(ctx context.Context, describe func() []byte, resized func
 	p.watching.Wait()
 }
 
-// announce puts a text. It returns the bucket, and what stops watching it, nil for one that must
-// be opened anew.
+// announce stores a text. It returns the bucket, and a function that stops watching it, nil for a
+// bucket that must be opened again.
 func (p *Presence) announce(ctx context.Context, bucket jetstream.KeyValue, stop func(), text []byte) (jetstream.KeyValue, func()) {
 	ctx, cancel := context.WithTimeout(ctx, natslink.APITimeout)
 	defer cancel()
@@ -144,7 +146,7 @@ func (p *Presence) open(ctx context.Context) (jetstream.KeyValue, func(), error)
 	}
 	p.mu.Lock()
 	p.seen[p.key] = announcement{}
-	for key, one := range p.seen { // the watcher has time to tell of them
+	for key, one := range p.seen { // the time starts anew, so that the watcher can receive announcements
 		p.seen[key] = announcement{one.text, time.Now()}
 	}
 	p.mu.Unlock()
@@ -155,7 +157,7 @@ func (p *Presence) open(ctx context.Context) (jetstream.KeyValue, func(), error)
 	return bucket, stop, nil
 }
 
-// note takes what the watcher tells; nil says that all that was there has come.
+// note processes an entry of the watcher; nil means that all existing entries have been received.
 func (p *Presence) note(entry jetstream.KeyValueEntry) {
 	if entry == nil {
 		return
@@ -169,14 +171,15 @@ func (p *Presence) note(entry jetstream.KeyValueEntry) {
 	p.seen[entry.Key()] = announcement{entry.Value(), time.Now()}
 }
 
-// isSilent reports whether the watcher tells of nothing any more.
+// isSilent reports whether the watcher has received nothing for too long.
 func (p *Presence) isSilent() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Since(p.seen[p.key].at) > silence
 }
 
-// expire forgets those that have announced nothing for the TTL, unless nothing can be heard.
+// expire removes the distributors that have announced nothing for the TTL, unless the watcher
+// receives nothing.
 func (p *Presence) expire(resized func(size int)) {
 	p.mu.Lock()
 	others := 0
@@ -193,7 +196,7 @@ func (p *Presence) expire(resized func(size int)) {
 	}
 }
 
-// leave tells the others that this distributor is gone; without that they know it after the TTL.
+// leave removes the announcement, so that the others need not wait for its TTL.
 func (p *Presence) leave(bucket jetstream.KeyValue) {
 	if bucket == nil {
 		return

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -16,27 +17,27 @@ import (
 
 const (
 	settingsKey = "settings"
-	// settingsHistory is how many texts the bucket keeps, for people.
+	// settingsHistory is the number of revisions that the bucket keeps, for operators.
 	settingsHistory = 10
 	// maxSettingsBytes bounds the bucket, whose texts are messages of NATS.
 	maxSettingsBytes = 2 * settingsHistory << 20
-	// readInterval is the time between two reads of the text: what a watcher missed, as while
-	// its server was away, is known after it.
+	// readInterval is the time between two reads of the text, which find changes that a watcher
+	// missed, for example while its server was down.
 	readInterval = 500 * time.Millisecond
-	// textOverhead is what a message needs besides the text.
+	// textOverhead is the size of a message without the text.
 	textOverhead = 1 << 10
 )
 
-// Settings is the text with what operators changed. It implements control.Document.
+// Settings is the text with the changes of operators. It implements control.Document.
 type Settings struct {
 	cluster *Cluster
-	wake    chan struct{} // of run: read again
+	wake    chan struct{} // signal to run: read again
 	changes chan struct{}
 	first   chan struct{} // closed after the first read
 
 	reading sync.Mutex // serializes reads, and guards the fields below
 	bucket  jetstream.KeyValue
-	stop    func() // ends the watch of the bucket
+	stop    func() // stops the watch of the bucket
 
 	mu      sync.Mutex // guards all below
 	text    []byte
@@ -101,8 +102,8 @@ func (s *Settings) Replace(ctx context.Context, text []byte, version uint64) (ui
 	return next, nil
 }
 
-// readReplacedLocked reads until another text than that of a version is known, which a server that
-// is behind may not have yet.
+// readReplacedLocked reads until it finds another text than that of a version; a server that is
+// behind may not have that text yet.
 func (s *Settings) readReplacedLocked(ctx context.Context, version uint64) error {
 	const pause = 5 * time.Millisecond
 	ticker := time.NewTicker(pause)
@@ -147,8 +148,8 @@ func (s *Settings) run(ctx context.Context) {
 
 // readLocked reads the text.
 func (s *Settings) readLocked(ctx context.Context) error {
-	text, version, err := s.fetchLocked(ctx)
-	if err == nil && s.isBehindLocked(ctx, version) {
+	text, version, latest, err := s.fetchLocked(ctx)
+	if err == nil && !latest && s.isBehindLocked(ctx, version) {
 		text, version, _ = s.Latest()
 	}
 	if err != nil {
@@ -162,26 +163,46 @@ func (s *Settings) readLocked(ctx context.Context) error {
 	return err
 }
 
-func (s *Settings) fetchLocked(ctx context.Context) (text []byte, version uint64, err error) {
+// fetchLocked returns the text of any server, or reports that it is the latest one.
+func (s *Settings) fetchLocked(ctx context.Context) (text []byte, version uint64, latest bool, err error) {
 	if err := s.cluster.connected(); err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
 	bucket, err := s.openLocked(ctx, false)
 	if bucket == nil || err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
 	entry, err := bucket.Get(ctx, settingsKey)
 	switch {
-	case errors.Is(err, jetstream.ErrKeyNotFound): // it was never put, or somebody has deleted it
-		return nil, 0, nil
+	case errors.Is(err, jetstream.ErrKeyNotFound): // the text was never stored, it was deleted, or the server is behind
+		gone, err := s.isDeleted(ctx, bucket.Bucket())
+		return nil, 0, gone, err
 	case err != nil:
-		return nil, 0, explain(err, bucket.Bucket())
+		return nil, 0, false, explain(err, bucket.Bucket())
 	}
-	return entry.Value(), entry.Revision(), nil
+	return entry.Value(), entry.Revision(), false, nil
+}
+
+// isDeleted reports whether the text was deleted, according to the leader of the bucket.
+func (s *Settings) isDeleted(ctx context.Context, bucket string) (bool, error) {
+	request, _ := json.Marshal(map[string]string{"last_by_subj": "$KV." + bucket + "." + settingsKey})
+	response, err := s.cluster.link.Conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+bucket, request)
+	if err != nil {
+		return false, explain(err, bucket)
+	}
+	var answer struct {
+		Message *struct {
+			Header []byte `json:"hdrs"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(response.Data, &answer); err != nil {
+		return false, explain(err, bucket)
+	}
+	return answer.Message != nil && bytes.Contains(answer.Message.Header, []byte("KV-Operation:")), nil
 }
 
 // isBehindLocked reports whether a text that was read is older than the known one because the
-// server that answered is behind, and not because the bucket is another one.
+// server that answered is behind, and not because the bucket was replaced.
 func (s *Settings) isBehindLocked(ctx context.Context, version uint64) bool {
 	_, known, _ := s.Latest()
 	if version >= known || s.bucket == nil {
@@ -195,7 +216,7 @@ func (s *Settings) isBehindLocked(ctx context.Context, version uint64) bool {
 	return ok && of.StreamInfo().State.LastSeq >= known
 }
 
-// set notes what was read, and tells of what is new.
+// set stores the text that was read, and signals a change.
 func (s *Settings) set(text []byte, version uint64, err error) {
 	s.mu.Lock()
 	same := s.version == version && bytes.Equal(s.text, text) && (s.err == nil) == (err == nil) && (err == nil || err.Error() == s.err.Error())
@@ -206,8 +227,8 @@ func (s *Settings) set(text []byte, version uint64, err error) {
 	}
 }
 
-// openLocked returns the bucket, which is watched; one that is missing is made if it may be, and
-// nil otherwise.
+// openLocked returns the bucket, which is watched. If the bucket is missing, it creates the bucket
+// if that is allowed, and returns nil otherwise.
 func (s *Settings) openLocked(ctx context.Context, create bool) (jetstream.KeyValue, error) {
 	if s.bucket != nil {
 		return s.bucket, nil
@@ -226,7 +247,7 @@ func (s *Settings) openLocked(ctx context.Context, create bool) (jetstream.KeyVa
 	return bucket, nil
 }
 
-// closeLocked makes the next read open the bucket anew: it may be another one.
+// closeLocked makes the next read open the bucket again, because the bucket may have been replaced.
 func (s *Settings) closeLocked() {
 	if s.bucket != nil {
 		s.stop()

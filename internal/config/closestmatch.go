@@ -20,7 +20,7 @@ func ClosestMatch(text string, list []string) (best string, ok bool) {
 	if best != "" {
 		return best, true
 	}
-	for _, word := range list { // unit missing or wrong
+	for _, word := range list { // the unit is missing or wrong
 		if stem := withoutUnit(word); stem != word && strings.EqualFold(withoutUnit(text), stem) {
 			return word, true
 		}
@@ -32,8 +32,8 @@ func ClosestMatch(text string, list []string) (best string, ok bool) {
 // one mistyped.
 const maxEditDistance = 3
 
-// isLikelyTypo reports whether words at that distance probably mean the same.
-// Short words are close to many others, so only transpositions count there.
+// isLikelyTypo reports whether words at that distance probably mean the same. Because short words
+// are close to many others, only transpositions count for them.
 func isLikelyTypo(text, word string, distance int) bool {
 	switch length := min(len(text), len(word)); {
 	case len(word) <= 4:
@@ -63,10 +63,10 @@ func withoutUnit(name string) string {
 	return name
 }
 
-// editDistance returns the optimal string alignment distance: the number of
-// insertions, deletions, substitutions and transpositions of adjacent letters. A distance
-// of more than maxEditDistance may be any such number: each start of the distributor compares
-// all variables of the environment with all settings.
+// editDistance returns the optimal string alignment distance: the number of insertions, deletions,
+// substitutions and transpositions of adjacent letters. If the distance exceeds maxEditDistance,
+// the result is any number above it, which saves time: each start of the distributor compares all
+// variables of the environment with all settings.
 func editDistance(a, b string) int {
 	const tooFar = maxEditDistance + 1
 	if len(a)-len(b) > maxEditDistance || len(b)-len(a) > maxEditDistance {

@@ -1,6 +1,7 @@
-// Package config loads configurations. A configuration is a struct; its tagged fields are
-// settings (see Setting), fields of struct types hold further ones. Each source overrides
-// those before it: defaults, file, environment, flags.
+// Package config loads configurations. A configuration is a struct; its tagged fields are settings
+// (see Setting), and fields of struct types hold further settings. Each source overrides the
+// sources before it: defaults, file, environment, flags. The package keeps no state; a Loader is
+// used by one goroutine.
 package config
 
 import (
@@ -23,7 +24,7 @@ type Loader[T any] struct {
 
 	defaults T
 	getenv   func(string) (string, bool)
-	flags    map[string]string // texts of the flags that were given
+	flags    map[string]string // texts of the given flags
 }
 
 // New returns a loader with the defaults and the environment.
@@ -33,8 +34,8 @@ func New[T any](defaults T, getenv func(string) (string, bool)) *Loader[T] {
 	}
 }
 
-// AddFlags declares a flag for each setting. Load reports their errors, as those of the
-// other sources.
+// AddFlags declares a flag for each setting. Load reports the errors of flags together with those
+// of the other sources.
 func (l *Loader[T]) AddFlags(set *flag.FlagSet) {
 	for _, s := range l.Settings {
 		declare := set.Func
@@ -55,11 +56,11 @@ type Loaded[T any] struct {
 	// Shadowed lists the settings of the file that another source overrides.
 	Shadowed []Setting
 
-	origins map[string]Origin // by key; without those of defaults
+	origins map[string]Origin // by key; settings with their defaults have none
 }
 
-// Load reads all sources. It returns the errors of all settings, each with the key, the
-// value and what is allowed, and if there are none those of T's Validate method.
+// Load reads all sources. It returns the errors of all settings, each with the key, the value and
+// what is allowed; if there are none, it returns the errors of T's Validate method.
 func (l *Loader[T]) Load() (*Loaded[T], error) {
 	loaded := &Loaded[T]{Config: l.defaults, origins: make(map[string]Origin)}
 	config := reflect.ValueOf(&loaded.Config).Elem()
@@ -119,14 +120,14 @@ func (o Origin) String() string {
 	return cmp.Or(o.source, "default")
 }
 
-// Text returns the value of a setting; that of a secret is masked.
+// Text returns the value of a setting; the value of a secret is masked.
 func (l *Loaded[T]) Text(s Setting) string { return s.text(s.field(reflect.ValueOf(l.Config))) }
 
 // Origin returns where the value of the setting with that key comes from.
 func (l *Loaded[T]) Origin(key string) Origin { return l.origins[key] }
 
-// Change is a setting whose values differ, as text; those of a secret are masked. Live reports
-// whether a running process can apply this change.
+// Change is a setting whose values differ, as texts; the values of a secret are masked. Live
+// reports whether a running process can apply this change.
 type Change struct {
 	Setting
 	Old, New string

@@ -26,7 +26,7 @@ type example struct {
 	Token   token         `env:"TOKEN" secret:"true" reload:"live"`
 	Hosts   hosts         `env:"HOSTS" reload:"live"`
 	Verbose bool          `flag:"verbose"`
-	Free    int           // no setting
+	Free    int           // a field that is no setting
 }
 
 type nested struct {
@@ -59,7 +59,7 @@ func defaults() example {
 	return example{Port: 80, Nested: nested{4096}, Name: "me", Mode: "fast", Timeout: time.Second, Window: -1, Weight: 1, Token: "s3cret"}
 }
 
-// load returns what a loader with that file, environment and command line loads.
+// load returns the configuration of a file, an environment and a command line.
 func load(t *testing.T, file string, environment map[string]string, args ...string) (*Loader[example], *Loaded[example], error) {
 	t.Helper()
 	loader := New(defaults(), func(name string) (string, bool) {
@@ -86,7 +86,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// Each source overrides those before it, and each value has its origin.
+// Each source overrides the sources before it, and each value has its origin.
 func TestOrigins(t *testing.T) {
 	loader, loaded, err := load(t, "port: 1\ntimeout_ms: 1.5\nsize_bytes: 1 MiB\nrate: 2\n", map[string]string{"PORT": "2", "TIMEOUT_MS": "2.5", "MODE": "SLOW", "RATE": ""},
 		"-port", "3", "-name=x", "-verbose", "-window-sec", "0.5", "-wait=30")
@@ -160,7 +160,7 @@ func TestLoadAgain(t *testing.T) {
 	}
 }
 
-// All errors come at once, each with its source, key, value and what is allowed.
+// Load returns all errors at once, each with its source, key, value and what is allowed.
 func TestErrors(t *testing.T) {
 	_, _, err := load(t, "prot: 1\nport: many\nrate: -1\nsize_bytes: 1\nhosts: [{name: 1a}, {wieght: 1}, {weight: 1}, {name: a, weight: 0}, {name: [a]}]\n",
 		map[string]string{"TIMEOUT_MS": "0", "MODE": "quick"}, "-wait=1h", "-window-sec=-1", "-verbose=perhaps", "-rate=x", "-weight=2")
@@ -204,7 +204,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// An environment variable that a flag overrides is not looked at; the whole file is.
+// Load ignores an environment variable that a flag overrides; it checks the whole file.
 func TestOverriddenValues(t *testing.T) {
 	if _, _, err := load(t, "", map[string]string{"PORT": "many"}, "-port=1"); err != nil {
 		t.Error(err)
@@ -264,7 +264,7 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 }
 
-// Bounds that cannot be understood admit no value.
+// Bounds that cannot be parsed allow no value.
 func TestMalformedTags(t *testing.T) {
 	type malformed struct {
 		Low  int           `env:"LOW" min:"one"`

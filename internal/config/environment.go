@@ -12,22 +12,21 @@ import (
 var foreignVariables = []string{
 	"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", // systemd
 	"JOURNAL_STREAM", // systemd
-	"MEMORY_LIMIT",   // Kubernetes' downward API, by custom
+	"MEMORY_LIMIT",   // Kubernetes' downward API, by convention
 }
 
-// serviceLink matches the variables that Kubernetes and Docker set for each
-// service.
+// serviceLink matches the variables that Kubernetes and Docker set for each service.
 var serviceLink = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT_[0-9]+_(TCP|UDP|SCTP)(_|$)`)
 
-// linkAddress matches the value of their NAME_PORT.
+// linkAddress matches the values of the variables NAME_PORT.
 var linkAddress = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 
-// prefixes are what users may prepend to the names of settings.
+// prefixes are prefixes that users may add to the names of settings.
 var prefixes = []string{"LOGSTREAMER_", "DISTRIBUTOR_", "ANALYZER_", "EMITTER_"}
 
-// MistypedVariables returns a warning for each environment variable that is
-// probably a misspelled setting. known has the settings of other commands, too: one
-// environment may serve several.
+// MistypedVariables returns a warning for each environment variable that is probably a misspelled
+// setting. known includes the settings of other commands, because one environment may serve several
+// commands.
 func (l *Loader[T]) MistypedVariables(environ []string, known map[string]bool) []string {
 	var names []string
 	for _, s := range l.Settings {
@@ -60,8 +59,7 @@ func intendedSetting(name string, known []string) (string, bool) {
 	return ClosestMatch(name, known)
 }
 
-// isCaseVariant reports whether the system does not distinguish the case of the
-// two names.
+// isCaseVariant reports whether the two names are equal on a system that ignores their case.
 func (l *Loader[T]) isCaseVariant(name, intended, value string) bool {
 	got, ok := l.getenv(intended)
 	return ok && got == value && strings.EqualFold(name, intended)

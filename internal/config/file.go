@@ -14,7 +14,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// byteOrderMark is what some editors prepend to UTF-8.
+// byteOrderMark is a prefix of UTF-8 text that some editors write.
 const byteOrderMark = "\xef\xbb\xbf"
 
 // readFile applies the file to the configuration.
@@ -100,7 +100,7 @@ func (s Setting) setObject(item reflect.Value, pairs []*ast.MappingValueNode, fr
 	given := make(map[string]Origin)
 	errs := setFields(item, fields, pairs, from.source, given)
 	if errors.Join(errs...) != nil {
-		return errs // a mistyped key would be missing, too
+		return errs // the setting of a mistyped key would be missing as well
 	}
 	for _, f := range fields {
 		if needed := f.tag.Get("required"); needed != "" && given[f.Key] == (Origin{}) {

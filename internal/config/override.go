@@ -19,8 +19,8 @@ func (l *Loaded[T]) Clone() *Loaded[T] {
 	return &Loaded[T]{Config: l.Config, Shadowed: l.Shadowed, origins: maps.Clone(l.origins)}
 }
 
-// Set sets the setting with that key to a JSON value. The syntax is that of the file, where
-// a text may stand for any value. It does not call T's Validate method.
+// Set sets the setting with that key to a JSON value. The syntax is that of the file, in which a
+// text may represent any value. It does not call T's Validate method.
 func (l *Loaded[T]) Set(key string, value json.RawMessage) error {
 	settings := settingsOf(reflect.TypeFor[T]())
 	from := Origin{source: fromOverride}
@@ -59,7 +59,7 @@ func (s Setting) setJSON(field reflect.Value, value json.RawMessage, from Origin
 	}
 }
 
-// setJSONList sets the field to a list, which YAML has in the same syntax.
+// setJSONList sets the field to a list; YAML has the same syntax for it.
 func (s Setting) setJSONList(field reflect.Value, value json.RawMessage, from Origin) error {
 	file, err := parser.ParseBytes(value, 0)
 	if err != nil || len(file.Docs) != 1 {
@@ -111,7 +111,7 @@ func (l *Loaded[T]) RemoveItem(s Setting, at int) {
 	l.splice(s, at, reflect.New(s.typ).Elem())
 }
 
-// splice replaces an item by others, in a copy of the list, as Clone shares it.
+// splice replaces an item with others in a copy of the list, because Clone shares the list.
 func (l *Loaded[T]) splice(s Setting, at int, by reflect.Value) {
 	field := s.field(reflect.ValueOf(&l.Config).Elem())
 	before, after := field, field.Slice(0, 0)
@@ -119,12 +119,12 @@ func (l *Loaded[T]) splice(s Setting, at int, by reflect.Value) {
 		before, after = field.Slice(0, at), field.Slice(at+1, field.Len())
 	}
 	list := reflect.AppendSlice(reflect.AppendSlice(reflect.AppendSlice(reflect.Zero(s.typ), before), by), after)
-	field.Set(list) // an empty one is nil, as that of a file
+	field.Set(list) // an empty list is nil, as in a file
 	l.origins[s.Key] = Origin{source: fromOverride}
 }
 
-// Value returns the value of a setting as JSON and YAML have it; that of a secret is
-// masked, and that of a setting which depends on others is nil.
+// Value returns the value of a setting as JSON and YAML represent it; the value of a secret is
+// masked, and the value of a setting whose default depends on others is nil.
 func (l *Loaded[T]) Value(s Setting) any { return s.encode(s.field(reflect.ValueOf(l.Config))) }
 
 func (s Setting) encode(field reflect.Value) any {
@@ -156,7 +156,7 @@ func encodeItem(fields []Setting, item reflect.Value) map[string]any {
 	return encoded
 }
 
-// scalar returns the integer, boolean or number of a text.
+// scalar returns the integer, boolean or number in a text.
 func scalar(text string) any {
 	if integer, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return integer
@@ -168,8 +168,8 @@ func scalar(text string) any {
 	return number
 }
 
-// YAML returns a file with the values of all settings that are not the defaults. Secrets are
-// left out, each with a comment.
+// YAML returns a file with the values of all settings that differ from the defaults. It omits
+// secrets, each with a comment.
 func (l *Loaded[T]) YAML() ([]byte, error) {
 	var text strings.Builder
 	for _, s := range settingsOf(reflect.TypeFor[T]()) {
@@ -189,8 +189,8 @@ func (l *Loaded[T]) YAML() ([]byte, error) {
 	return []byte(text.String()), nil
 }
 
-// Allowed describes the values that the setting may have; it is empty if that is not
-// known, or any text may be.
+// Allowed describes the values that the setting may have; it is empty if they are not known, or any
+// text is allowed.
 func (s Setting) Allowed() string {
 	if _, parses := reflect.New(s.typ).Interface().(encoding.TextUnmarshaler); parses || s.tag.Get("allowed") != "" {
 		return s.tag.Get("allowed")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// An override is set over all sources, in a copy.
+// An override replaces the values of all sources, in a copy.
 func TestSet(t *testing.T) {
 	_, loaded, err := load(t, "rate: 1", map[string]string{"RATE": "2"})
 	if err != nil {
@@ -40,7 +40,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// What cannot be set is refused with key, value and what is allowed, and changes nothing.
+// An invalid override is refused with key, value and what is allowed, and changes nothing.
 func TestSetErrors(t *testing.T) {
 	_, loaded, err := load(t, "", nil)
 	if err != nil {

@@ -35,8 +35,8 @@ type Setting struct {
 	Live bool
 
 	typ   reflect.Type
-	index []int  // of the field
-	path  string // of the object in the file, with a dot, if it is the field of an item
+	index []int  // name of the field
+	path  string // prefix: the object in the file, with a dot, if the setting is the field of an item
 	tag   reflect.StructTag
 	auto  bool
 }
@@ -78,7 +78,7 @@ func (s Setting) kind() reflect.Kind { return s.typ.Kind() }
 
 func (s Setting) field(config reflect.Value) reflect.Value { return config.FieldByIndex(s.index) }
 
-// items returns the settings of the items of a list of objects, nil for anything else.
+// items returns the settings of the items of a list of objects, or nil for any other setting.
 func (s Setting) items() []Setting {
 	if s.kind() != reflect.Slice || s.typ.Elem().Kind() != reflect.Struct {
 		return nil
@@ -109,8 +109,8 @@ func (s Setting) set(field reflect.Value, text string, from Origin) error {
 	return &ValueError{Key: s.Key, Value: s.refused(text), Allowed: cmp.Or(s.Allowed(), allowed, reason), Err: err}
 }
 
-// refused returns a text that is no value of the setting: as a number or a truth value, if it
-// is one where such a value is needed.
+// refused returns a refused text for a ValueError: as JSON if the setting is a number or a boolean,
+// and masked if it is secret.
 func (s Setting) refused(text string) any {
 	if !s.isText() && !s.Secret() && json.Valid([]byte(text)) {
 		return json.RawMessage(text)
@@ -118,7 +118,7 @@ func (s Setting) refused(text string) any {
 	return s.mask(text)
 }
 
-// quote describes a text in its source.
+// quote describes a text with its source.
 func (s Setting) quote(text string, from Origin) string {
 	switch shown := s.mask(text); {
 	case from.source == fromFlag:
@@ -146,7 +146,7 @@ func (s Setting) name(from Origin) string {
 	}
 }
 
-// mask returns the value, or what is shown of it if it is a secret.
+// mask returns the value, or the mask if the setting is a secret.
 func (s Setting) mask(value any) any {
 	if s.Secret() && !reflect.ValueOf(value).IsZero() {
 		return "xxxxx"
@@ -154,7 +154,7 @@ func (s Setting) mask(value any) any {
 	return value
 }
 
-// detail returns the text of a field; that of a list of objects has all their fields.
+// detail returns the text of a field; for a list of objects it has all their fields.
 func (s Setting) detail(field reflect.Value) string {
 	fields := s.items()
 	if fields == nil {

@@ -21,8 +21,8 @@ var sizeUnits = map[string]int64{
 	"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
 }
 
-// parseSize parses a number of bytes for an integer of that many bits. Fractions of a unit are rounded down to
-// bytes; fractions of a byte are invalid.
+// parseSize parses a number of bytes for an integer of the given number of bits. Fractions of a
+// unit are rounded down to bytes; fractions of a byte are invalid.
 func parseSize(text string, bits int) (int64, error) {
 	form := sizeForm.FindStringSubmatch(strings.TrimSpace(text))
 	if form == nil {

@@ -17,8 +17,8 @@ var (
 	floatType    = reflect.TypeFor[float64]()
 )
 
-// parse sets the field to the value of the text, and returns what is needed as one. Errors
-// do not contain the text, except those of the field's type.
+// parse sets the field to the value of the text, and returns a description of the values that are
+// needed. Errors do not contain the text, except those of the field's type.
 func (s Setting) parse(field reflect.Value, text string) (needed string, err error) {
 	if u, ok := field.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return "", u.UnmarshalText([]byte(text))
@@ -36,8 +36,8 @@ func (s Setting) parse(field reflect.Value, text string) (needed string, err err
 	return needed, err
 }
 
-// value returns a value that is convertible to the setting's type. Without what is needed
-// the error says it.
+// value returns a value that is convertible to the setting's type. The error names a missing
+// requirement.
 func (s Setting) value(text string) (value any, needed string, err error) {
 	trimmed := strings.TrimSpace(text)
 	switch format := s.tag.Get("format"); {
@@ -106,7 +106,7 @@ func (s Setting) parseUnits(text string) (time.Duration, error) {
 	return time.Duration(number * float64(s.unit())), err
 }
 
-// text returns the field's value in the syntax of its sources; that of a secret is masked.
+// text returns the field's value in the syntax of its sources; the value of a secret is masked.
 func (s Setting) text(field reflect.Value) string {
 	value := field.Interface()
 	switch {
@@ -118,7 +118,7 @@ func (s Setting) text(field reflect.Value) string {
 	return fmt.Sprint(s.mask(value))
 }
 
-// outOfBounds returns which values are allowed if the field's is not one of them.
+// outOfBounds returns the allowed values if the field's value is not allowed.
 func (s Setting) outOfBounds(field reflect.Value) (allowed string) {
 	low, exclusive, lowErr := s.bound("min")
 	high, _, highErr := s.bound("max")
@@ -126,7 +126,7 @@ func (s Setting) outOfBounds(field reflect.Value) (allowed string) {
 	matches, patternErr := regexp.MatchString(s.tag.Get("pattern"), field.String())
 	switch err := errors.Join(lowErr, highErr, patternErr); {
 	case err != nil:
-		return fmt.Sprintf("as its tags say, which cannot be understood: %v", err)
+		return fmt.Sprintf("as its tags, which are malformed, require: %v", err)
 	case s.kind() == reflect.String && !matches:
 		return s.tag.Get("allowed")
 	case value > low && value <= high || value == low && !exclusive:
@@ -135,7 +135,7 @@ func (s Setting) outOfBounds(field reflect.Value) (allowed string) {
 	return s.bounds()
 }
 
-// number returns the field's number; 0 if it is none.
+// number returns the field's number; 0 if it has none.
 func number(field reflect.Value) float64 {
 	if field.CanConvert(floatType) {
 		return field.Convert(floatType).Float()
@@ -143,7 +143,7 @@ func number(field reflect.Value) float64 {
 	return 0
 }
 
-// bound returns the limit in a tag; without one there is no limit.
+// bound returns the limit in a tag; without the tag there is no limit.
 func (s Setting) bound(name string) (limit float64, exclusive bool, err error) {
 	text, ok := s.tag.Lookup(name)
 	if !ok {
@@ -158,7 +158,7 @@ func (s Setting) bound(name string) (limit float64, exclusive bool, err error) {
 	return number(value), exclusive, err
 }
 
-// bounds describes the bounds, of which there is a lower one.
+// bounds describes the bounds; there is a lower one.
 func (s Setting) bounds() string {
 	low, high := s.tag.Get("min"), s.tag.Get("max")
 	above, exclusive := strings.CutPrefix(low, ">")

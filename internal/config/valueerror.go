@@ -4,13 +4,13 @@ import "fmt"
 
 // ValueError is the refusal of a value.
 type ValueError struct {
-	// Key is that of the setting, of the field of an item, or the name of the variable.
+	// Key is the key of the setting or of the field of an item, or the name of the variable.
 	Key string
-	// Value is what was refused, masked if it is secret; nil is not to be shown.
+	// Value is the refused value, masked if it is secret; nil: the value is not shown.
 	Value any
-	// Allowed is what is allowed, in words.
+	// Allowed describes the allowed values.
 	Allowed string
-	// Err says all of it in a sentence.
+	// Err is a sentence with all of these.
 	Err error
 }
 

@@ -1,6 +1,6 @@
-// Package console is the live page of a distributor. A browser loads it from the admin
-// server, and from there on it uses the admin API as any other client does: the page has no
-// data of its own. Its files are embedded as they are written; nothing builds them.
+// Package console is the web page of a distributor. A browser loads the page from the admin server;
+// the page then uses the admin API as any other client does and has no data of its own. The files
+// are embedded unchanged; the modules are joined at the first request.
 package console
 
 import (
@@ -9,9 +9,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"io/fs"
 	"net/http"
-	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,82 +23,91 @@ var files embed.FS
 // Folder is the path of all files but the page itself, which is at "/".
 const Folder = "/console/"
 
-// contentSecurityPolicy lets the page load what this server has, and nothing else.
+// contentSecurityPolicy lets the page load from this server only.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// contentTypes are by the extension of a file; files with others are not served.
+// contentTypes has the content types by file extension.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".md": "text/markdown; charset=utf-8",
 }
 
 // Handler serves the page. It may be used concurrently.
 type Handler struct {
-	files map[string]*file // by path
+	// load returns the files by path. It does its work at the first call, because joining the
+	// modules takes as much processor time as the rest of a start.
+	load func() (map[string]*file, error)
 }
 
 // file is a file in the forms in which it is sent.
 type file struct {
 	contentType string
-	tag         string // weak: it is the same for both forms
+	tag         string // weak, because it is the same for both forms
 	plain       []byte
 	gzipped     func() []byte // compresses at the first call; it may be called concurrently
 }
 
 // New returns a handler. The page of a demo can also stop and start analyzers.
-func New(demo bool) (*Handler, error) {
-	h := &Handler{files: make(map[string]*file)}
-	h.add(Folder+"runbook.md", []byte(docs.Runbook))
-	err := fs.WalkDir(files, "page", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || contentTypes[path.Ext(name)] == "" {
-			return err
-		}
-		text, err := files.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if name == "page/index.html" {
-			if demo {
-				text = bytes.Replace(text, []byte("<html "), []byte("<html data-demo "), 1)
-			}
-			h.add("/", text)
-			return nil
-		}
-		h.add(Folder+strings.TrimPrefix(name, "page/"), text)
-		return nil
-	})
-	return h, err
+func New(demo bool) *Handler {
+	return &Handler{load: sync.OnceValues(func() (map[string]*file, error) { return load(demo) })}
 }
 
-// add adds a file.
-func (h *Handler) add(name string, text []byte) {
-	contentType := contentTypes[path.Ext(name)]
-	if name == "/" {
-		contentType = contentTypes[".html"]
+// load returns the files by path.
+func load(demo bool) (map[string]*file, error) {
+	read := func(name string) ([]byte, error) { return files.ReadFile("page/" + name) }
+	page, err := read("index.html")
+	if err != nil {
+		return nil, err
 	}
+	style, err := read("console.css")
+	if err != nil {
+		return nil, err
+	}
+	script, err := join("main.js", read)
+	if err != nil {
+		return nil, err
+	}
+	if demo {
+		page = bytes.Replace(page, []byte("<html "), []byte("<html data-demo "), 1)
+	}
+	return map[string]*file{
+		"/":                    newFile(".html", page),
+		Folder + "console.css": newFile(".css", style),
+		Folder + "console.js":  newFile(".js", script),
+		Folder + "runbook.md":  newFile(".md", []byte(docs.Runbook)),
+	}, nil
+}
+
+// newFile returns a file with an extension that is in contentTypes.
+func newFile(extension string, text []byte) *file {
 	sum := sha256.Sum256(text)
-	h.files[name] = &file{
-		contentType: contentType,
+	return &file{
+		contentType: contentTypes[extension],
 		tag:         `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
 		plain:       text,
 		gzipped:     sync.OnceValue(func() []byte { return compress(text) }),
 	}
 }
 
-// compress returns the text compressed. A distributor whose page nobody opens spends neither
-// the time at its start nor the memory.
+// compress returns the text compressed. It is called at the first request, so that a distributor
+// whose page is not used spends neither the time nor the memory.
 func compress(text []byte) []byte {
 	var gzipped bytes.Buffer
 	compressor, _ := gzip.NewWriterLevel(&gzipped, gzip.BestCompression) // the level is valid
-	_, _ = compressor.Write(text)                                        // a buffer takes all
+	_, _ = compressor.Write(text)                                        // writing to a buffer does not fail
 	_ = compressor.Close()
 	return gzipped.Bytes()
 }
 
-// ServeHTTP serves a file by the path of the request. Browsers keep files and ask each time
-// whether they are still the same, so that no page mixes the files of two versions.
+// ServeHTTP serves a file by the path of the request. Browsers keep files and ask each time whether
+// they have changed, so that no page mixes the files of two versions.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f := h.files[r.URL.Path]
+	files, err := h.load()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	f := files[r.URL.Path]
 	if f == nil {
 		http.NotFound(w, r)
 		return
@@ -126,7 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", f.contentType)
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(text) // an error means that the client is gone
+	_, _ = w.Write(text) // an error means that the client has disconnected
 }
 
 // isKept reports whether If-None-Match has a tag.

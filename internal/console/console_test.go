@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -16,16 +18,17 @@ import (
 	"github.com/logstreamer/logstreamer/docs"
 )
 
-// maxScriptBytes bounds all scripts together, compressed.
+// maxScriptBytes bounds the compressed size of all scripts together.
 const maxScriptBytes = 40_000
 
-func newHandler(t *testing.T, demo bool) *Handler {
+// loaded returns the files of a page.
+func loaded(t *testing.T, demo bool) map[string]*file {
 	t.Helper()
-	h, err := New(demo)
+	files, err := load(demo)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return files
 }
 
 func get(h *Handler, path string, header ...string) *httptest.ResponseRecorder {
@@ -38,11 +41,11 @@ func get(h *Handler, path string, header ...string) *httptest.ResponseRecorder {
 	return w
 }
 
-// Each file comes with its type, a policy that keeps other hosts out, and a tag by which the
-// browser keeps it.
+// Each file has its content type, a policy that blocks other hosts, and a tag by which browsers
+// cache it.
 func TestFilesAreServed(t *testing.T) {
-	h := newHandler(t, false)
-	for path, f := range h.files {
+	h := New(false)
+	for path, f := range loaded(t, false) {
 		plain, gzipped := get(h, path), get(h, path, "Accept-Encoding", "br, gzip;q=0.5")
 		header := plain.Header()
 		if plain.Code != 200 || !bytes.Equal(plain.Body.Bytes(), f.plain) || header.Get("Content-Encoding") != "" || header.Get("Content-Length") != fmt.Sprint(len(f.plain)) {
@@ -74,12 +77,12 @@ func TestFilesAreServed(t *testing.T) {
 			t.Errorf("%s: %d with another tag, %v", path, other.Code, other.Header())
 		}
 	}
-	for path, want := range map[string]string{"/": "text/html", "/console/main.js": "text/javascript", "/console/console.css": "text/css", "/console/runbook.md": "text/markdown"} {
+	for path, want := range map[string]string{"/": "text/html", "/console/console.js": "text/javascript", "/console/console.css": "text/css", "/console/runbook.md": "text/markdown"} {
 		if got := get(h, path).Header().Get("Content-Type"); !strings.HasPrefix(got, want+"; charset=utf-8") {
 			t.Errorf("%s has the type %q", path, got)
 		}
 	}
-	for _, path := range []string{"/console/", "/console/vendor/README.md.", "/console/vendor/LICENSE.preact", "/console/../console.go", "/console/index.html"} {
+	for _, path := range []string{"/console/", "/console/main.js", "/console/vendor/preact.js", "/console/vendor/LICENSE.preact", "/console/../console.go", "/console/index.html"} {
 		if code := get(h, path).Code; code != 404 {
 			t.Errorf("%s: %d", path, code)
 		}
@@ -87,79 +90,140 @@ func TestFilesAreServed(t *testing.T) {
 }
 
 var (
-	reference = regexp.MustCompile(`(?:src|href)="(/[^"]+)"|from '\./([^']+)'`)
+	reference = regexp.MustCompile(`(?:src|href)="(/[^"]+)"`)
 	elsewhere = regexp.MustCompile(`https?://[a-z0-9]`)
 )
 
-// The files name only files that are there, and no other host.
+// The page names all files and no missing file; no file names another host.
 func TestReferences(t *testing.T) {
-	h := newHandler(t, false)
-	named := make(map[string]bool)
-	for path, f := range h.files {
-		if strings.HasPrefix(path, Folder+"vendor/") || strings.HasSuffix(path, ".md") {
-			continue
-		}
-		text := strings.ReplaceAll(string(f.plain), "xmlns='http://www.w3.org/2000/svg'", "")
-		if elsewhere.MatchString(text) {
-			t.Errorf("%s names a host: %s", path, elsewhere.FindString(text))
-		}
-		for _, found := range reference.FindAllStringSubmatch(text, -1) {
-			name := found[1]
-			if name == "" {
-				name = Folder + found[2]
-			}
-			if named[name] = true; h.files[name] == nil {
-				t.Errorf("%s refers to %s, which is not there", path, name)
-			}
-			if preload := `<link rel="modulepreload" href="` + name; path != "/" && name != Folder+"main.js" && !bytes.Contains(h.files["/"].plain, []byte(preload)) {
-				t.Errorf("the page does not load %s at once", name)
-			}
+	files := loaded(t, false)
+	named := map[string]bool{"/": true, Folder + "runbook.md": true}
+	for _, found := range reference.FindAllStringSubmatch(string(files["/"].plain), -1) {
+		named[found[1]] = true
+	}
+	for path := range named {
+		if files[path] == nil {
+			t.Errorf("%s is not there", path)
 		}
 	}
-	for path := range h.files {
-		if strings.HasSuffix(path, ".js") && !named[path] {
+	for path, f := range files {
+		if !named[path] {
 			t.Errorf("nothing uses %s", path)
 		}
-	}
-}
-
-func TestScriptsAreSmall(t *testing.T) {
-	sum := 0
-	for path, f := range newHandler(t, false).files {
-		if strings.HasSuffix(path, ".js") {
-			sum += len(f.gzipped())
+		text := strings.ReplaceAll(string(f.plain), "http://www.w3.org/", "") // URLs that are the names of SVG and MathML
+		if found := elsewhere.FindString(text); found != "" && !strings.HasSuffix(path, ".md") {
+			t.Errorf("%s names a host: %s", path, found)
 		}
 	}
-	if sum > maxScriptBytes {
-		t.Errorf("the scripts have %d bytes, compressed: more than %d", sum, maxScriptBytes)
-	}
-	t.Logf("%d bytes", sum)
 }
 
-// The vendored files are those of the table beside them.
+// The script has each module once, after the modules that it imports.
+func TestScript(t *testing.T) {
+	script := loaded(t, false)[Folder+"console.js"]
+	if size := len(script.gzipped()); size > maxScriptBytes {
+		t.Errorf("the script has %d bytes, compressed: more than %d", size, maxScriptBytes)
+	} else {
+		t.Logf("%d bytes", size)
+	}
+	err := fs.WalkDir(files, "page", func(name string, _ fs.DirEntry, err error) error {
+		if own := strings.TrimPrefix(name, "page/"); strings.HasSuffix(name, ".js") {
+			if n := strings.Count(string(script.plain), "\nmodules[\""+own+"\"] = "); n != 1 {
+				t.Errorf("%s is %d times in the script", own, n)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// joinedModules is the script of the three modules of TestJoin.
+const joinedModules = `const modules = {};
+// lib/d.js
+modules["lib/d.js"] = (() => {
+const x = 1;const standard = function() {}
+return {default: standard};
+})();
+// lib/a.js
+modules["lib/a.js"] = (() => {
+const {default: d} = modules["lib/d.js"];
+const a = d;
+class C {}
+const e = 1;
+return {a, C, f: e, d};
+})();
+// main.js
+modules["main.js"] = (() => {
+const {a: b, C} = modules["lib/a.js"];
+const {default: d} = modules["lib/d.js"];
+b(C, d);
+return {};
+})();
+export {modules};
+`
+
+func TestJoin(t *testing.T) {
+	for name, test := range map[string]struct {
+		modules map[string]string
+		want    string // the script, or the text of the error
+	}{
+		"forms": {map[string]string{
+			"main.js":  "import {a as b, C} from './lib/a.js';\nimport d from './lib/d.js';\nb(C, d);\n",
+			"lib/a.js": "import d from './d.js';\nexport const a = d;\nexport class C {}\nconst e = 1;\nexport {e as f, d};\n",
+			"lib/d.js": "const x = 1;export default function() {}\n",
+		}, joinedModules},
+		"cycle":        {map[string]string{"main.js": "import {a} from './a.js';\n", "a.js": "import {b} from './main.js';\n"}, "console: main.js imports itself by way of another module"},
+		"missing":      {map[string]string{"main.js": "import {a} from './a.js';\n"}, "console: no a.js"},
+		"other import": {map[string]string{"main.js": "import * as a from './a.js';\n"}, "console: main.js: \"import * as a from './a.js';\" is no form of an import or export that can be joined"},
+		"other export": {map[string]string{"main.js": "export let a = 1;\n"}, "console: main.js: \"export let a = 1;\" is no form of an import or export that can be joined"},
+	} {
+		got, err := join("main.js", func(name string) ([]byte, error) {
+			if text, ok := test.modules[name]; ok {
+				return []byte(text), nil
+			}
+			return nil, errors.New("no " + name)
+		})
+		if err != nil {
+			got = []byte(err.Error())
+		}
+		if string(got) != test.want {
+			t.Errorf("%s: got %s\nwant %s", name, got, test.want)
+		}
+	}
+}
+
+// The vendored files match the hashes in their README.
 func TestVendoredFiles(t *testing.T) {
 	table, err := files.ReadFile("page/vendor/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, f := range newHandler(t, false).files {
-		if name, ok := strings.CutPrefix(path, Folder+"vendor/"); ok && strings.HasSuffix(path, ".js") {
-			sum := sha256.Sum256(f.plain)
-			if row := regexp.MustCompile("(?m)^.*`" + name + "`.*$").FindString(string(table)); !strings.Contains(row, hex.EncodeToString(sum[:])) {
-				t.Errorf("%s is not the file of the table: %x", name, sum)
-			}
+	for _, name := range []string{"preact.js", "htm.js"} {
+		text, err := files.ReadFile("page/vendor/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(text)
+		if row := regexp.MustCompile("(?m)^.*`" + name + "`.*$").FindString(string(table)); !strings.Contains(row, hex.EncodeToString(sum[:])) {
+			t.Errorf("%s is not the file of the table: %x", name, sum)
 		}
 	}
 }
 
-// Only the page of a demo offers what only a demo can do.
+// Only the page of a demo offers the actions of a demo.
 func TestDemo(t *testing.T) {
 	for demo, want := range map[bool]bool{true: true, false: false} {
-		if got := strings.Contains(get(newHandler(t, demo), "/").Body.String(), "<html data-demo "); got != want {
+		if got := strings.Contains(get(New(demo), "/").Body.String(), "<html data-demo "); got != want {
 			t.Errorf("demo %v: marked %v", demo, got)
 		}
 	}
 }
+
+var (
+	warning     = regexp.MustCompile(`(?m)^\s*warn\(.*$`)
+	recipeOfOne = regexp.MustCompile(`, ('[A-Z][A-Za-z]+'|recipe)\);$`)
+)
 
 // Each warning leads to a recipe of the runbook.
 func TestRecipes(t *testing.T) {
@@ -167,7 +231,16 @@ func TestRecipes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipes := regexp.MustCompile(`(?m)^  warn\(.*, '([A-Z][A-Za-z]+)'\);$`).FindAllStringSubmatch(string(text), -1)
+	all := warning.FindAllString(string(text), -1)
+	if len(all) < 20 {
+		t.Errorf("%d warnings were found in the script", len(all))
+	}
+	for _, one := range all {
+		if !recipeOfOne.MatchString(one) {
+			t.Errorf("a warning has no recipe: %s", one)
+		}
+	}
+	recipes := regexp.MustCompile(`'([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)'`).FindAllStringSubmatch(string(text), -1)
 	if len(recipes) < 10 {
 		t.Errorf("%d recipes were found in the script", len(recipes))
 	}

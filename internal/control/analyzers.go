@@ -26,8 +26,8 @@ func (c *Controller) AddAnalyzer(ctx context.Context, request Request, target di
 	})
 }
 
-// ReplaceAnalyzers replaces the whole list. Analyzers without an id keep the one that their
-// URL has.
+// ReplaceAnalyzers replaces the whole list. An analyzer without an id keeps the id that its URL
+// has.
 func (c *Controller) ReplaceAnalyzers(ctx context.Context, request Request, targets []distributor.Target) (Result, error) {
 	return c.change(ctx, request, "analyzers_replaced", func(r *revision) (overrides, error) {
 		items := []json.RawMessage{}
@@ -38,13 +38,13 @@ func (c *Controller) ReplaceAnalyzers(ctx context.Context, request Request, targ
 	})
 }
 
-// AnalyzerPatch is a change of an analyzer; what is nil stays.
+// AnalyzerPatch is a change of an analyzer; a nil field does not change.
 type AnalyzerPatch struct {
 	Weight *float64
 	State  *string
 	URL    *string
-	// Deadline is after how long a drain, or the analyzer with the old URL, cuts what it
-	// still has.
+	// Deadline is the time after which a drain, or a change of the URL, cuts the packets that are
+	// left and routes them again.
 	Deadline *time.Duration
 }
 
@@ -78,7 +78,7 @@ func (c *Controller) PatchAnalyzer(ctx context.Context, request Request, id stri
 		return r.patched(request, analyzersPrefix+id+"/", patch)
 	})
 	if err == nil && !request.DryRun && patch.State != nil && *patch.State != distributor.StateReady && result.Operation == "" {
-		result.Operation = c.drains.start(request, id, *patch.State) // it was out before: another deadline
+		result.Operation = c.drains.start(request, id, *patch.State) // the analyzer was not ready before; only the deadline changes
 	}
 	return result, err
 }
@@ -104,7 +104,7 @@ func (r *revision) patched(request Request, prefix string, patch AnalyzerPatch) 
 	return next.overrides, nil
 }
 
-// checkReady refuses to take the last ready analyzers out.
+// checkReady refuses a change after which no analyzer is ready.
 func checkReady(before, after *revision) error {
 	ready := before.ready()
 	if len(ready) == 0 || len(after.ready()) > 0 {
@@ -123,8 +123,9 @@ func (r *revision) ready() (ids []string) {
 	return ids
 }
 
-// RemoveAnalyzer removes an analyzer: it gets no more packets, and what it holds it delivers
-// until the deadline, when the rest is cut and routed elsewhere.
+// RemoveAnalyzer removes an analyzer. The analyzer gets no more packets, and the distributor
+// delivers the packets that it holds for the analyzer until the deadline; the remaining packets are
+// cut and routed to other analyzers.
 func (c *Controller) RemoveAnalyzer(ctx context.Context, request Request, id string, deadline *time.Duration) (Result, error) {
 	request.drainDeadline = deadlineOf(deadline)
 	return c.change(ctx, request, "analyzer_removed", func(r *revision) (overrides, error) {
@@ -161,9 +162,9 @@ func (r *revision) indexOf(id string) int {
 	return slices.IndexFunc(r.Config.Distributor.Targets, func(t distributor.Target) bool { return t.ID == id })
 }
 
-// withIDs returns the analyzers with ids; those of the revision keep theirs.
+// withIDs returns the analyzers with ids; analyzers of the revision keep their ids.
 func (r *revision) withIDs(targets []distributor.Target) distributor.Targets {
-	return distributor.Targets(targets).SettledAfter(r.Config.Distributor.Targets)
+	return distributor.Targets(targets).WithIDs(r.Config.Distributor.Targets)
 }
 
 // encodeTarget returns an analyzer as an item of the list.
@@ -173,8 +174,8 @@ func (r *revision) encodeTarget(target distributor.Target) json.RawMessage {
 	return encode(scratch.items(lists[0])[0])
 }
 
-// checkTokens refuses a file of credentials that is neither configured nor in use for the
-// same place: otherwise an operator could have any file of this machine sent anywhere.
+// checkTokens refuses a credential file that is neither configured nor in use for the same URL:
+// otherwise an operator could have any file of this machine sent to any URL.
 func (r *revision) checkTokens(before *revision) error {
 	for _, target := range r.Config.Distributor.Targets {
 		token := target.Token()

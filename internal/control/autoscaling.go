@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,27 +15,32 @@ import (
 	"github.com/logstreamer/logstreamer/internal/events"
 )
 
-// driveInterval is how often the driver looks at the decisions.
+// driveInterval is the time between two checks of the decisions.
 const driveInterval = time.Second
 
-// autoscaling has decisions about the number of analyzers carried out, if the configuration
-// asks for it.
+// autoscaling executes decisions about the number of analyzers, if the configuration enables it.
 type autoscaling struct {
 	controller        *Controller
 	driver            *autoscale.Driver
 	ticker            *time.Ticker
 	succeeded, failed atomic.Int64
-	told              map[string]told // the last event of each group
+
+	mu sync.Mutex // guards the field below
+	// reported has the latest event of each group, until the group has the desired number.
+	reported map[string]report
 }
 
-// told is what tells one event from the next.
-type told struct {
+// errNoEffect is the outcome of a change that must be made again although it did not fail.
+var errNoEffect = errors.New("it had ended without an error before, and the number was not the desired one after AUTOSCALE_COOLDOWN_SEC")
+
+// report has the fields in which two events of a group differ.
+type report struct {
 	desired int
 	err     string
 }
 
 func newAutoscaling(c *Controller) *autoscaling {
-	s := &autoscaling{controller: c, told: make(map[string]told), ticker: time.NewTicker(driveInterval)}
+	s := &autoscaling{controller: c, reported: make(map[string]report), ticker: time.NewTicker(driveInterval)}
 	s.ticker.Stop()
 	actuator := c.deps.Actuator
 	if actuator == nil {
@@ -43,7 +50,7 @@ func newAutoscaling(c *Controller) *autoscaling {
 	return s
 }
 
-// withoutSecrets returns an environment without the settings whose values are never shown.
+// withoutSecrets returns an environment without the secret settings.
 func withoutSecrets(environment []string, settings []config.Setting) []string {
 	return slices.DeleteFunc(environment, func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -51,7 +58,7 @@ func withoutSecrets(environment []string, settings []config.Setting) []string {
 	})
 }
 
-// configure starts or stops the ticker, as the configuration asks.
+// configure starts or stops the ticker as the configuration says.
 func (s *autoscaling) configure() {
 	if s.controller.deps.Actuator != nil || s.controller.Config().Distributor.Autoscale.Mode == autoscale.Command {
 		s.ticker.Reset(driveInterval)
@@ -62,10 +69,18 @@ func (s *autoscaling) configure() {
 
 // drive is called for each tick.
 func (s *autoscaling) drive(ctx context.Context) {
-	s.driver.Drive(ctx, time.Now(), s.controller.Distributor().Scale())
+	decisions := s.controller.Distributor().Scale()
+	s.mu.Lock()
+	for _, d := range decisions {
+		if d.Current == d.Desired {
+			delete(s.reported, d.Group)
+		}
+	}
+	s.mu.Unlock()
+	s.driver.Drive(ctx, time.Now(), decisions)
 }
 
-// stop ends the ticker, and waits for what is being carried out, after the end of its context.
+// stop ends the ticker, cancels the running change and waits for it.
 func (s *autoscaling) stop() {
 	s.ticker.Stop()
 	s.driver.Wait()
@@ -78,25 +93,28 @@ type scaled struct {
 	Took   string `json:"took"`
 }
 
-// ended counts an outcome, and adds an event unless the last one of the group said the same. The
-// driver calls it for one outcome at a time.
+// ended counts an outcome, and adds an event unless the latest event of the group has the same
+// report. The driver calls it for one outcome at a time.
 func (s *autoscaling) ended(o autoscale.Outcome) {
 	detail := scaled{Output: o.Output, Took: o.Took.Round(time.Millisecond).String()}
 	event := events.Event{
 		Kind: "autoscaled", Actor: system.Name, Path: analyzersPrefix + o.Group, Old: o.Current, New: o.Desired, Reason: o.Reason, Result: "applied",
 	}
 	if o.Err != nil {
-		event.Kind, event.Result, detail.Error = "autoscale_failed", "failed", o.Err.Error()
 		s.failed.Add(1)
 	} else {
 		s.succeeded.Add(1)
 		s.controller.Distributor().RefreshGroups()
+		if s.isRepeated(o) {
+			o.Err = errNoEffect
+		}
 	}
-	next := told{o.Desired, detail.Error}
-	if last, before := s.told[o.Group]; before && last == next {
+	if o.Err != nil {
+		event.Kind, event.Result, detail.Error = "autoscale_failed", "failed", o.Err.Error()
+	}
+	if !s.isNews(o.Group, report{o.Desired, detail.Error}) {
 		return
 	}
-	s.told[o.Group] = next
 	event.Detail = detail
 	s.controller.events.Add(event)
 	logger := s.controller.deps.Logger.With("group", o.Group, "current", o.Current, "desired", o.Desired, "output", o.Output, "took", detail.Took)
@@ -104,5 +122,23 @@ func (s *autoscaling) ended(o autoscale.Outcome) {
 		logger.Error("the number of analyzers could not be changed", "error", o.Err)
 		return
 	}
-	logger.Info("the number of analyzers was changed", "reason", o.Reason)
+	logger.Info("the number of analyzers is changed", "reason", o.Reason)
+}
+
+// isRepeated reports whether the latest successful change of a group was for the same number, and
+// the group has not had that number since.
+func (s *autoscaling) isRepeated(o autoscale.Outcome) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, before := s.reported[o.Group]
+	return before && last.desired == o.Desired && (last.err == "" || last.err == errNoEffect.Error())
+}
+
+// isNews records the report of a group, and returns whether it differs from the previous one.
+func (s *autoscaling) isNews(group string, next report) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, before := s.reported[group]
+	s.reported[group] = next
+	return !before || last != next
 }

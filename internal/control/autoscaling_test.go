@@ -24,8 +24,8 @@ func (r *running) scaledEvents() (found []events.Event) {
 	return found
 }
 
-// The command runs when another number is desired, while AUTOSCALE is command; what it wrote is
-// in the events, once for each number and result.
+// While AUTOSCALE is command, the command runs when the desired number changes. The events have the
+// output of the command, once for each number and result, and report a change without an effect.
 func TestAutoscale(t *testing.T) {
 	r := start(t, "")
 	r.stop()
@@ -50,7 +50,10 @@ func TestAutoscale(t *testing.T) {
 	if text, _ := os.ReadFile(calls); !strings.HasPrefix(string(text), "default 2 5\n") {
 		t.Errorf("%s", text)
 	}
-	until(t, "its end is told", func() bool { return len(r.scaledEvents()) == 1 })
+	until(t, "its end is reported, and that it had no effect", func() bool { return len(r.scaledEvents()) == 2 })
+	if e := r.scaledEvents()[1]; e.Kind != "autoscale_failed" || e.Detail.(scaled).Error != errNoEffect.Error() {
+		t.Errorf("%+v", e)
+	}
 	e := r.scaledEvents()[0]
 	if e.Kind != "autoscaled" || e.Path != "analyzers/default" || e.Old != 2 || e.New != 5 || e.Result != "applied" || !strings.Contains(e.Reason, "AUTOSCALE_MIN is 5") {
 		t.Errorf("%+v", e)
@@ -62,11 +65,11 @@ func TestAutoscale(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "its failures are counted", func() bool { return r.scaling.failed.Load() > 1 })
-	if all := r.scaledEvents(); len(all) != 2 || all[1].Kind != "autoscale_failed" || all[1].Detail.(scaled).Error != "exit status 1" {
+	if all := r.scaledEvents(); len(all) != 3 || all[2].Kind != "autoscale_failed" || all[2].Detail.(scaled).Error != "exit status 1" {
 		t.Errorf("%+v", all)
 	}
-	refused, err := r.PatchSettings(t.Context(), operator, map[string]json.RawMessage{"autoscale_command": json.RawMessage(`"rm {desired}"`)})
-	r.wantRefused(RestartRequired, refused, err) // who may change settings may not choose programs
+	// A caller who may change settings may not choose programs.
+	r.wantRefused(RestartRequired)(r.PatchSettings(t.Context(), operator, map[string]json.RawMessage{"autoscale_command": json.RawMessage(`"rm {desired}"`)}))
 }
 
 func TestWithoutSecrets(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	breakerOpen  = "open"
 )
 
-// defaultOpen is for how long a breaker is opened when no TTL is given.
+// defaultOpen is the time for which a breaker is opened without a TTL.
 const defaultOpen = 10 * time.Minute
 
 // Breaker closes the breaker of an analyzer (reset), or keeps it open for the TTL of the
@@ -54,8 +54,8 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 	return result, nil
 }
 
-// changedBreaker returns what an action changes. The status gets the health of the analyzer
-// after it.
+// changedBreaker returns the changes of an action. The status gets the health of the analyzer after
+// the action.
 func changedBreaker(status distributor.Status, id, action string) []Changed {
 	at := slices.IndexFunc(status.Analyzers, func(one distributor.AnalyzerStatus) bool { return one.ID == id })
 	if at < 0 {

@@ -12,13 +12,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/events"
 )
 
-// adopted is the kind of several changes by other distributors that are applied as one.
+// adopted is the kind of an event for several changes by other distributors that are applied as
+// one.
 const adopted = "adopted"
 
-// maxRetries bounds how often a change is made anew because other distributors were faster.
+// maxRetries bounds the attempts of a change when other distributors make changes in between.
 const maxRetries = 10
 
-// Store says where changes are kept, and whether they are those of all distributors.
+// Store reports where changes are kept, and whether all distributors share them.
 func (c *Controller) Store() StoreStatus {
 	status := c.store.status()
 	if why := c.behind.Load(); why != nil && status.Synchronized {
@@ -27,9 +28,9 @@ func (c *Controller) Store() StoreStatus {
 	return status
 }
 
-// outranks reports whether a revision replaces the shared settings: they have an earlier one, as
-// after the loss of the servers' disks. The settings of another cluster are earlier only if this
-// process has seen others at their place.
+// outranks reports whether a revision replaces the shared settings because they are older, as after
+// the loss of the servers' disks. Settings of another cluster count as older only if this process
+// has seen other settings in their place.
 func (r *revision) outranks(content stored) bool {
 	return content.version != 0 && content.Revision < r.number && (r.version != 0 || content.Cluster == r.cluster)
 }
@@ -38,7 +39,7 @@ func (r *revision) outranks(content stored) bool {
 func (r *revision) follow(content stored) (*revision, []dropped) {
 	known := *r
 	known.ids = make(identities)
-	for _, of := range []identities{r.ids, content.IDs} { // those of the cluster win
+	for _, of := range []identities{r.ids, content.IDs} { // the settings of the cluster win
 		for url, id := range of {
 			known.ids[url] = id
 		}
@@ -58,10 +59,10 @@ func (c *Controller) matchLocked(request Request) error {
 	return nil
 }
 
-// retryLocked makes a change, and makes it anew when another distributor has changed the
-// settings meanwhile, unless it is meant for one revision.
+// retryLocked makes a change. If another distributor has changed the settings meanwhile, it makes
+// the change again, unless the change is meant for one revision.
 func (c *Controller) retryLocked(ctx context.Context, request Request, change func() (Result, error)) (Result, error) {
-	if request.IfMatch > c.Revision() && c.store.status().Shared { // another distributor may have told it
+	if request.IfMatch > c.Revision() && c.store.status().Shared { // the refusal may be from another distributor
 		if err := errors.Join(c.store.refresh(ctx), c.adoptLocked(ctx)); err != nil {
 			return Result{}, refuse(Internal, "the shared settings are not known now: %v", err)
 		}
@@ -74,18 +75,33 @@ func (c *Controller) retryLocked(ctx context.Context, request Request, change fu
 		if err := c.adoptLocked(ctx); err != nil {
 			return Result{}, refuse(Internal, "the change is not made, as one by another distributor cannot be applied: %v", err)
 		}
+		if err := c.restoreLocked(ctx); err != nil {
+			return Result{}, refuse(Internal, "the change is not made, as the shared settings are gone and cannot be stored again: %v", err)
+		}
 	}
 	return Result{}, refuse(Internal, "the change is not made: other distributors changed the settings %d times meanwhile", maxRetries)
 }
 
-// startSharingLocked stores what the first revision has changed, and the copy.
+// restoreLocked stores the settings again if they were deleted.
+func (c *Controller) restoreLocked(ctx context.Context) error {
+	latest, err := c.store.latest()
+	if err == nil && latest.version == 0 {
+		err = c.shareLocked(ctx)
+	}
+	if errors.Is(err, errReplaced) { // another distributor has stored a change first
+		return nil
+	}
+	return err
+}
+
+// startSharingLocked stores the changes of the first revision, and the copy.
 func (c *Controller) startSharingLocked() {
 	if err := c.shareLocked(context.Background()); err != nil && !errors.Is(err, errReplaced) { // Run applies what replaced it
 		c.reportReachableLocked(err)
 	}
 }
 
-// shareLocked stores the current revision if the shared settings lack what it has.
+// shareLocked stores the current revision if the shared settings lack its changes.
 func (c *Controller) shareLocked(ctx context.Context) error {
 	latest, err := c.store.latest()
 	if err != nil {
@@ -113,11 +129,11 @@ func (c *Controller) shareLocked(ctx context.Context) error {
 	return nil
 }
 
-// synchronizeRetry is after how long settings are tried again that could not be applied.
+// synchronizeRetry is the time between two attempts to apply shared settings.
 const synchronizeRetry = time.Second
 
-// synchronize applies what other distributors have changed, and stores what they lack. It returns
-// when to try again.
+// synchronize applies the changes of other distributors, and stores the changes that they lack. It
+// returns the time of the next attempt.
 func (c *Controller) synchronize(ctx context.Context) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +169,7 @@ func (c *Controller) applySharedLocked(ctx context.Context, before *revision, la
 	after, lost := before.follow(latest)
 	request, kind := Request{Actor: system, Reason: "several changes by other distributors"}, adopted
 	if last := latest.Last; last != nil && latest.Revision == before.number+1 {
-		request = Request{Actor: Actor{Name: last.Actor, Address: last.Address}, Reason: last.Reason, drainDeadline: last.Deadline}
+		request = Request{Actor: Actor{Name: last.Actor, Address: last.Address}, Reason: last.Reason, drainDeadline: last.deadline()}
 		kind = last.Kind
 	}
 	changes := diff(before.loaded, after.loaded)
@@ -185,13 +201,14 @@ func (c *Controller) applyAdopted(ctx context.Context, after *revision) error {
 	commit()
 	c.deps.Log.Configure(after.Config.Log)
 	if !after.ahead {
-		_, _ = c.save(ctx, after) // the copy, before the revision is seen; what has replaced it meanwhile is adopted next
+		_, _ = c.save(ctx, after) // the copy is stored before the revision is visible; a newer text is adopted next
 	}
 	c.publish(after)
 	return nil
 }
 
-// reportBehindLocked reports that shared settings cannot be applied, or are applied again.
+// reportBehindLocked reports that shared settings cannot be applied, or that they are applied
+// again.
 func (c *Controller) reportBehindLocked(err error, revision int64) {
 	var why *string
 	if err != nil {
@@ -208,7 +225,8 @@ func (c *Controller) reportBehindLocked(err error, revision int64) {
 	}
 }
 
-// reportReachableLocked reports that the shared settings cannot be reached, or can again.
+// reportReachableLocked reports that the shared settings cannot be reached, or that they can be
+// reached again.
 func (c *Controller) reportReachableLocked(err error) {
 	text := ""
 	if err != nil {
@@ -227,7 +245,7 @@ func (c *Controller) reportReachableLocked(err error) {
 	c.events.Add(events.Event{Kind: "settings_reachable", Actor: system.Name, Result: "applied"})
 }
 
-// reportIdle reports overrides that have no effect here, once each.
+// reportIdle reports the overrides that have no effect at this distributor, once each.
 func (c *Controller) reportIdle(before, after *revision) {
 	for _, one := range after.overrides {
 		was := slices.ContainsFunc(before.overrides, func(other Override) bool {

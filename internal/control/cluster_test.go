@@ -16,7 +16,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/events"
 )
 
-// bucket is the document of a cluster, in memory.
+// bucket is the document of a cluster in memory.
 type bucket struct {
 	mu      sync.Mutex // guards all below
 	text    []byte
@@ -105,7 +105,7 @@ func (b *bucket) fail(err error) {
 	b.notifyLocked()
 }
 
-// put replaces the text from outside.
+// put replaces the text as a foreign writer does.
 func (b *bucket) put(text []byte, version uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,7 +119,7 @@ func (b *bucket) writes() int {
 	return b.written
 }
 
-// startCluster starts distributors that share a bucket, each with these lines in its file.
+// startCluster starts distributors that share a bucket; each has these lines in its file.
 func startCluster(t *testing.T, lines ...string) (*bucket, []*running) {
 	t.Helper()
 	b, first, all := &bucket{}, prepare(t), []*running(nil)
@@ -137,16 +137,19 @@ func agree(all []*running) bool {
 	return !slices.ContainsFunc(all, func(r *running) bool { return r.Revision() != all[0].Revision() || r.weights() != all[0].weights() })
 }
 
-func (r *running) told(kind string) (told []events.Event) {
+// reported returns the events of a kind of the revisions that are in force.
+func (r *running) reported(kind string) (reported []events.Event) {
+	r.mu.Lock() // a revision is in force before its event is added
+	defer r.mu.Unlock()
 	for _, e := range r.Events().After(0, maxEvents) {
 		if e.Kind == kind {
-			told = append(told, e)
+			reported = append(reported, e)
 		}
 	}
-	return told
+	return reported
 }
 
-// A change at any distributor holds at all, in one revision; who made it is known at all.
+// A change at any distributor holds at all distributors, in one revision, and all know its actor.
 func TestChangesHoldAtAllDistributors(t *testing.T) {
 	_, all := startCluster(t, "", "", "")
 	before := all[0].Revision()
@@ -156,21 +159,21 @@ func TestChangesHoldAtAllDistributors(t *testing.T) {
 	}
 	until(t, "all have the weight", func() bool { return agree(all) && all[2].Revision() == result.Revision })
 	for _, r := range all {
-		told := r.told("analyzer_changed")
-		if len(told) != 1 || told[0].Actor != "ann" || told[0].Reason != "a test" || told[0].Path != "analyzers/a2/weight" || r.weights() != "a1=0.6 ready, a2=0.7 ready" {
-			t.Errorf("%+v, %s", told, r.weights())
+		reported := r.reported("analyzer_changed")
+		if len(reported) != 1 || reported[0].Actor != "ann" || reported[0].Reason != "a test" || reported[0].Path != "analyzers/a2/weight" || r.weights() != "a1=0.6 ready, a2=0.7 ready" {
+			t.Errorf("%+v, %s", reported, r.weights())
 		}
 	}
 	all[2].mustSucceed(all[2].Revert(t.Context(), operator, ""))
-	until(t, "all have reverted it", func() bool { return agree(all) && all[0].weights() == "a1=0.6 ready, a2=0.4 ready" })
+	until(t, "all distributors have reverted the override", func() bool { return agree(all) && all[0].weights() == "a1=0.6 ready, a2=0.4 ready" })
 }
 
-// Of two changes that are meant for one revision, at two distributors at once, one is made. Two
-// that are meant for any are both made.
+// Of two simultaneous changes at two distributors that are meant for one revision, one is made. Two
+// changes that are meant for any revision are both made.
 func TestChangesAtTwoDistributorsAtOnce(t *testing.T) {
 	_, all := startCluster(t, "", "")
 	for round := range 10 {
-		until(t, "they agree", func() bool { return agree(all) })
+		until(t, "the distributors agree", func() bool { return agree(all) })
 		request := operator
 		if round%2 == 0 {
 			request.IfMatch = all[0].Revision()
@@ -200,13 +203,13 @@ func TestChangesAtTwoDistributorsAtOnce(t *testing.T) {
 	}
 }
 
-// A revision that one distributor has told is known to all others.
+// A revision that one distributor has published reaches all others.
 func TestRevisionOfAnotherDistributor(t *testing.T) {
 	b, all := startCluster(t, "", "")
-	all[1].stop() // it hears of nothing
+	all[1].stop() // the member gets no signals of changes
 	r := &running{t: t, dir: all[1].dir, env: all[1].env, analyzers: all[1].analyzers, share: func(c Config) (Document, error) {
 		document, err := b.share(c)
-		return deaf{document}, err
+		return unsignaledDocument{document}, err
 	}}
 	r.open()
 	result := all[0].mustSucceed(all[0].PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{Weight: pointer(0.7)}))
@@ -220,13 +223,13 @@ func TestRevisionOfAnotherDistributor(t *testing.T) {
 	}
 }
 
-// deaf is a document that does not tell of changes.
-type deaf struct{ Document }
+// unsignaledDocument is a document that does not signal changes.
+type unsignaledDocument struct{ Document }
 
-func (deaf) Changed() <-chan struct{} { return nil }
+func (unsignaledDocument) Changed() <-chan struct{} { return nil }
 
-// Without the bucket a distributor starts with the copy, says so, and refuses changes. When it is
-// back, what was changed meanwhile holds.
+// Without the bucket a distributor starts with the copy, reports that, and refuses changes. When
+// the bucket is back, the distributor applies the changes that were made meanwhile.
 func TestStartWithoutTheBucket(t *testing.T) {
 	b, all := startCluster(t, "", "")
 	one, other := all[0], all[1]
@@ -240,36 +243,37 @@ func TestStartWithoutTheBucket(t *testing.T) {
 	if got := other.weights(); got != "a1=0.6 ready, a2=0.4 drain" || other.Revision() != revision {
 		t.Errorf("%s, revision %d", got, other.Revision())
 	}
-	if s := other.Store(); s.Synchronized || !s.Shared || !strings.Contains(s.Detail, errDown.Error()) || len(other.told("settings_unreachable")) != 1 {
-		t.Errorf("%+v, %+v", s, other.told("settings_unreachable"))
+	if s := other.Store(); s.Synchronized || !s.Shared || !strings.Contains(s.Detail, errDown.Error()) || len(other.reported("settings_unreachable")) != 1 {
+		t.Errorf("%+v, %+v", s, other.reported("settings_unreachable"))
 	}
-	_, err := other.PatchAnalyzer(t.Context(), operator, "a1", AnalyzerPatch{Weight: pointer(0.1)})
-	other.wantRefused(Internal, Result{}, err)
+	refused := other.wantRefused(Internal)
+	result, err := other.PatchAnalyzer(t.Context(), operator, "a1", AnalyzerPatch{Weight: pointer(0.1)})
+	refused(result, err)
 	if !strings.Contains(fmt.Sprint(err), errDown.Error()) || other.weights() != "a1=0.6 ready, a2=0.4 drain" {
 		t.Errorf("%v, %s", err, other.weights())
 	}
-	other.mustSucceed(other.Reload(t.Context(), operator)) // changes nothing
+	other.mustSucceed(other.Reload(t.Context(), operator)) // a refused change
 	b.fail(nil)
 	until(t, "both agree", func() bool { return agree(all) && other.weights() == "a1=0.9 ready, a2=0.4 drain" })
-	if !other.Store().Synchronized || len(other.told("settings_reachable")) != 1 {
+	if !other.Store().Synchronized || len(other.reported("settings_reachable")) != 1 {
 		t.Errorf("%+v", other.Store())
 	}
 	other.mustSucceed(other.PatchAnalyzer(t.Context(), operator, "a1", AnalyzerPatch{Weight: pointer(0.1)}))
 }
 
-// An override expires once, for all.
+// An override expires once for all distributors.
 func TestOverridesExpireOnce(t *testing.T) {
 	b, all := startCluster(t, "", "", "")
 	request := operator
 	request.TTL = 100 * time.Millisecond
 	before, written := all[0].Revision(), b.writes()
 	all[0].mustSucceed(all[0].PatchAnalyzer(t.Context(), request, "a2", AnalyzerPatch{Weight: pointer(0.7)}))
-	until(t, "it has expired at all", func() bool {
+	until(t, "the override has expired at all distributors", func() bool {
 		return agree(all) && all[0].Revision() == before+2 && all[0].weights() == "a1=0.6 ready, a2=0.4 ready"
 	})
 	for _, r := range all {
-		if told := r.told("expired"); len(told) != 1 || r.Store().Detail != "" {
-			t.Errorf("%+v", told)
+		if reported := r.reported("expired"); len(reported) != 1 || r.Store().Detail != "" {
+			t.Errorf("%+v", reported)
 		}
 	}
 	if made := b.writes() - written; made != 2 {
@@ -277,7 +281,46 @@ func TestOverridesExpireOnce(t *testing.T) {
 	}
 }
 
-// A drain holds at every distributor, each with its own proof.
+// Overrides and drains end after their durations, even if the clock of the distributor that set
+// them differs.
+func TestClocksOfMachinesDiffer(t *testing.T) {
+	b, all := startCluster(t, "", "")
+	request := operator
+	request.TTL = time.Hour
+	all[0].mustSucceed(all[0].PatchAnalyzer(t.Context(), request, "a1", AnalyzerPatch{Weight: pointer(0.7)}))
+	result := all[0].mustSucceed(all[0].PatchAnalyzer(t.Context(), request, "a2", AnalyzerPatch{Weight: pointer(0.7)}))
+	until(t, "both have it", func() bool { return agree(all) && all[1].Revision() == result.Revision })
+	b.mu.Lock()
+	text, version := b.text, b.version
+	b.mu.Unlock()
+	var content stored
+	if err := json.Unmarshal(text, &content); err != nil {
+		t.Fatal(err)
+	}
+	for i, made := range []struct{ clock, ttl time.Duration }{{-2 * time.Hour, time.Hour}, {2 * time.Hour, 200 * time.Millisecond}} {
+		at := time.Now().Add(made.clock).Round(0)
+		expires := at.Add(made.ttl)
+		content.Overrides[i].Time, content.Overrides[i].Expires = at, &expires
+	}
+	content.Revision++
+	content.Last = &lastChange{Kind: "analyzer_changed", Actor: "ann", Deadline: time.Now().Add(-2 * time.Hour), Left: time.Hour}
+	if left := time.Until(content.Last.deadline()); left < time.Hour-time.Minute || left > time.Hour {
+		t.Errorf("the drain ends in %v", left)
+	}
+	text, err := encodeShared(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.put(text, version+1)
+	until(t, "the second override has expired", func() bool {
+		return agree(all) && all[1].Revision() > content.Revision && strings.Contains(all[1].weights(), "a2=0.4")
+	})
+	if got := all[1].weights(); got != "a1=0.7 ready, a2=0.4 ready" {
+		t.Errorf("the weights are %s", got)
+	}
+}
+
+// A drain holds at every distributor, and each distributor has its own proof.
 func TestDrainsOfACluster(t *testing.T) {
 	_, all := startCluster(t, "", "")
 	all[0].mustSucceed(all[0].PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{State: pointer("drain"), Deadline: pointer(time.Hour)}))
@@ -292,8 +335,8 @@ func TestDrainsOfACluster(t *testing.T) {
 	}
 }
 
-// An override holds at distributors with other files, too, until the file of one of them has
-// another value at its place; then it is dropped for all.
+// An override holds at distributors with other files, until the file of one of them has another
+// value at its path; then the override is dropped at all distributors.
 func TestDifferentFiles(t *testing.T) {
 	_, all := startCluster(t, "rate_limit: 100\n", "rate_limit: 200\n")
 	limits := func(r *running) float64 { return r.Config().Distributor.Rate.Rate }
@@ -311,25 +354,25 @@ func TestDifferentFiles(t *testing.T) {
 	if limits(all[0]) != 50 || limits(all[1]) != 50 {
 		t.Errorf("%v and %v", limits(all[0]), limits(all[1]))
 	}
-	// The value of the override, as when it is moved into the files one by one.
+	// The value of the override, as when an operator moves the override into the files one by one.
 	all[1].write(all[1].twoAnalyzers() + "rate_limit: 50\n")
 	all[1].mustSucceed(all[1].Reload(t.Context(), operator))
-	until(t, "they agree", func() bool { return agree(all) })
+	until(t, "the distributors agree", func() bool { return agree(all) })
 	if limits(all[0]) != 50 || limits(all[1]) != 50 || len(all[0].Overrides()) != 1 {
 		t.Errorf("%v and %v", limits(all[0]), limits(all[1]))
 	}
-	// Another value, while it was stopped.
+	// Another value, which was written while the distributor was stopped.
 	all[1].stop()
 	all[1].write(all[1].twoAnalyzers() + "rate_limit: 300\n")
 	all[1].open()
 	until(t, "the file has won", func() bool { return agree(all) && len(all[0].Overrides()) == 0 })
-	if limits(all[0]) != 100 || limits(all[1]) != 300 || len(all[1].told("override_dropped")) != 1 {
+	if limits(all[0]) != 100 || limits(all[1]) != 300 || len(all[1].reported("override_dropped")) != 1 {
 		t.Errorf("%v and %v", limits(all[0]), limits(all[1]))
 	}
 	set("60")
 }
 
-// What one distributor cannot apply has no effect there, and stays for the others.
+// A change that one distributor cannot apply has no effect there, and stays in force at the others.
 func TestOverridesThatOneDistributorCannotApply(t *testing.T) {
 	_, all := startCluster(t, "", "")
 	one, other := all[0], all[1]
@@ -337,23 +380,23 @@ func TestOverridesThatOneDistributorCannotApply(t *testing.T) {
 		one.analyzers[0].URL(), one.analyzers[1].URL(), one.analyzers[2].URL()))
 	one.mustSucceed(one.Reload(t.Context(), operator))
 	one.mustSucceed(one.PatchAnalyzer(t.Context(), operator, "b", AnalyzerPatch{Weight: pointer(3.0)}))
-	until(t, "it has the revision", func() bool { return other.Revision() == one.Revision() })
-	if list := other.Overrides(); len(list) != 1 || !strings.Contains(list[0].Idle, "there is no \"b\"") || len(other.told("override_idle")) != 1 {
+	until(t, "the other distributor has the revision", func() bool { return other.Revision() == one.Revision() })
+	if list := other.Overrides(); len(list) != 1 || !strings.Contains(list[0].Idle, "there is no \"b\"") || len(other.reported("override_idle")) != 1 {
 		t.Errorf("%+v", list)
 	}
 	other.mustSucceed(other.PatchAnalyzer(t.Context(), operator, "a1", AnalyzerPatch{Weight: pointer(0.5)}))
-	until(t, "it has the revision", func() bool { return other.Revision() == one.Revision() })
+	until(t, "the other distributor has the revision", func() bool { return other.Revision() == one.Revision() })
 	if got := one.weights(); got != "a1=0.5 ready, a2=0.4 ready, b=3 ready" || len(one.Overrides()) != 2 || one.Overrides()[1].Idle != "" {
 		t.Errorf("%s, %+v", got, one.Overrides())
 	}
 }
 
-// Settings that the servers lost, or that are older, are replaced by those of the distributors.
+// The distributors replace settings that the servers lost, or that are older.
 func TestLostBucket(t *testing.T) {
 	b, all := startCluster(t, "", "")
 	old := b.text
 	all[0].mustSucceed(all[0].PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{Weight: pointer(0.7)}))
-	until(t, "they agree", func() bool { return agree(all) })
+	until(t, "the distributors agree", func() bool { return agree(all) })
 	revision := all[0].Revision()
 	for _, lost := range [][]byte{nil, old} {
 		version := uint64(0)
@@ -366,21 +409,28 @@ func TestLostBucket(t *testing.T) {
 			defer b.mu.Unlock()
 			return strings.Contains(string(b.text), "0.7")
 		})
-		until(t, "they agree", func() bool { return agree(all) })
+		until(t, "the distributors agree", func() bool { return agree(all) })
 	}
 	for _, r := range all {
 		if r.weights() != "a1=0.6 ready, a2=0.7 ready" || r.Revision() != revision {
 			t.Errorf("%s, revision %d", r.weights(), r.Revision())
 		}
 	}
-	b.put([]byte(`{"version":2}`), 1000) // of a newer program
-	until(t, "it says so", func() bool { return !all[0].Store().Synchronized })
-	_, err := all[0].Revert(t.Context(), operator, "")
-	all[0].wantRefused(Internal, Result{}, err)
+	b.mu.Lock()
+	b.text, b.version = nil, 0 // One distributor makes a change before it knows the loss.
+	b.mu.Unlock()
+	all[1].mustSucceed(all[1].PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{Weight: pointer(0.8)}))
+	until(t, "the distributors agree", func() bool { return agree(all) })
+	if all[0].weights() != "a1=0.6 ready, a2=0.8 ready" {
+		t.Error(all[0].weights())
+	}
+	b.put([]byte(`{"version":2}`), 1000) // a version of a newer program
+	until(t, "the first distributor reports that the settings are not synchronized", func() bool { return !all[0].Store().Synchronized })
+	all[0].wantRefused(Internal)(all[0].Revert(t.Context(), operator, ""))
 }
 
-// A distributor that joins a cluster takes the settings of the cluster; the first one gives it
-// those that it had alone.
+// A distributor that joins a cluster takes the settings of the cluster; the first distributor
+// stores the settings that it had alone.
 func TestJoiningACluster(t *testing.T) {
 	b, alone, others := &bucket{}, start(t, ""), start(t, "")
 	for i, r := range []*running{alone, others} {
@@ -393,7 +443,7 @@ func TestJoiningACluster(t *testing.T) {
 	alone.open()
 	weight := alone.weights()
 	others.open()
-	until(t, "they agree", func() bool { return others.weights() == weight && others.Revision() == alone.Revision() })
+	until(t, "the distributors agree", func() bool { return others.weights() == weight && others.Revision() == alone.Revision() })
 	if len(alone.Overrides()) != 1 {
 		t.Errorf("%+v", alone.Overrides())
 	}

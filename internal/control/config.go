@@ -34,7 +34,7 @@ type AdminConfig struct {
 	TokensFile string `env:"ADMIN_TOKENS_FILE" reload:"live" help:"file with lines 'name role sha256:hex' of bearer tokens for the admin API; the roles are read, operate and register (of analyzers)"`
 	Hosts      Hosts  `env:"ADMIN_HOSTS" reload:"live" help:"host names under which browsers may use the admin API, besides localhost and addresses"`
 	Persist    bool   `env:"ADMIN_PERSIST" help:"keep changes made by the admin API, and events, over restarts, in DATA_DIR/overrides.json and events.ndjson"`
-	TLSCert    string `env:"ADMIN_TLS_CERT" reload:"replace" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it speaks TLS"`
+	TLSCert    string `env:"ADMIN_TLS_CERT" reload:"replace" help:"certificate file of the admin API, PEM; with ADMIN_TLS_KEY it serves TLS"`
 	TLSKey     string `env:"ADMIN_TLS_KEY" reload:"replace" help:"key file of ADMIN_TLS_CERT, PEM"`
 	ClientCA   string `env:"ADMIN_TLS_CLIENT_CA" reload:"live" help:"file of the authorities whose client certificates the admin API accepts, PEM; a certificate's name has its role in ADMIN_TOKENS_FILE"`
 }
@@ -72,7 +72,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate returns the combinations of settings that are not possible.
+// Validate returns the errors of combinations of settings.
 func (c Config) Validate() error {
 	return errors.Join(c.Distributor.Validate(), c.Admin.validate())
 }
@@ -84,7 +84,7 @@ func (c AdminConfig) validate() error {
 	}
 	if c.ClientCA != "" && c.TLSCert == "" {
 		return config.Refuse("ADMIN_TLS_CLIENT_CA", c.ClientCA, "empty without ADMIN_TLS_CERT and ADMIN_TLS_KEY",
-			"ADMIN_TLS_CLIENT_CA is %q: it goes with ADMIN_TLS_CERT and ADMIN_TLS_KEY", c.ClientCA)
+			"ADMIN_TLS_CLIENT_CA is %q: it needs ADMIN_TLS_CERT and ADMIN_TLS_KEY", c.ClientCA)
 	}
 	if path, isPath := c.UnixPath(); c.Addr == Off || isPath && path != "" {
 		return nil
@@ -107,7 +107,7 @@ func (c AdminConfig) credentialPaths() []string {
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
-// UnixPath returns the path of an address that is a Unix socket.
+// UnixPath returns the path in an address of a Unix socket.
 func (c AdminConfig) UnixPath() (path string, ok bool) { return strings.CutPrefix(c.Addr, "unix:") }
 
 func isLoopback(host string) bool {

@@ -27,18 +27,18 @@ const maxEvents = 10_000
 // Dependencies are what a Controller uses.
 type Dependencies struct {
 	Logger *slog.Logger
-	// Log is the handler whose level and format are settings.
+	// Log is the log handler whose level and format are settings.
 	Log *logging.Handler
-	// Prepare prepares a change of what is not the distributor's, such as credentials: one
-	// of commit and abort is called. It is also called by a reload that changes no setting,
-	// since the files that settings name may have changed.
+	// Prepare prepares changes outside of the distributor, such as credentials; the controller
+	// calls either commit or abort. A reload that changes no setting calls it, too, since the
+	// content of files that settings name may have changed.
 	Prepare func(Config) (commit, abort func(), err error)
-	// Share opens the document in which the distributors of a cluster keep what operators
-	// change; nil, or nil returned: this distributor is alone. It is called by Open, and Close
-	// closes the document.
+	// Share opens the document in which the distributors of a cluster keep the changes of
+	// operators; nil, or nil returned: this distributor is alone. Open calls it, and Close closes
+	// the document.
 	Share func(Config) (Document, error)
 	// Actuator changes the number of analyzers, in place of AUTOSCALE_COMMAND; nil: the command
-	// does, with AUTOSCALE=command.
+	// does so, with AUTOSCALE=command.
 	Actuator autoscale.Actuator
 }
 
@@ -58,19 +58,19 @@ type Controller struct {
 	current     atomic.Pointer[published]
 	lastReload  atomic.Pointer[ReloadStatus]
 	rescheduled chan struct{}          // an override may expire earlier
-	stuck       string                 // why overrides that have expired cannot be reverted; of Run
-	behind      atomic.Pointer[string] // why the latest shared settings are not applied; nil: they are
+	stuck       string                 // why expired overrides cannot be reverted; used by Run only
+	behind      atomic.Pointer[string] // why the latest shared settings are not applied; nil: they are applied
 	unreachable string                 // why the shared settings cannot be reached; guarded by mu
 }
 
-// published is a revision and what is closed when there is a newer one.
+// published is a revision and a channel that is closed when there is a newer revision.
 type published struct {
 	*revision
 	replaced chan struct{}
 }
 
-// Open reads the sources and the overrides. It changes no file, and nothing that is shared. Close
-// ends what it opens.
+// Open reads the sources and the overrides. It changes neither a file nor the shared settings.
+// Close closes what Open opened.
 func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error) {
 	read, err := loader.Load()
 	if err != nil {
@@ -92,7 +92,7 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	return c, nil
 }
 
-// openStore opens the store that a configuration asks for.
+// openStore opens the store of a configuration.
 func (c *Controller) openStore(config Config) error {
 	file := fileStore{}
 	if config.Admin.Persist {
@@ -109,7 +109,7 @@ func (c *Controller) openStore(config Config) error {
 	return err
 }
 
-// open reads what is stored, and makes the first revision.
+// open reads the stored settings, and makes the first revision.
 func (c *Controller) open(sources loaded) error {
 	content, err := c.store.load()
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *Controller) open(sources loaded) error {
 	}
 	shared := c.store.status().Shared
 	valid, expired := content.Overrides, overrides(nil)
-	if !shared { // shared ones expire for all
+	if !shared { // shared overrides expire for all distributors at once
 		valid, expired = content.Overrides.expire(time.Now())
 	}
 	kept := &revision{ids: content.IDs, origin: origin{shared: shared, cluster: content.Cluster}}
@@ -137,7 +137,7 @@ func (c *Controller) open(sources loaded) error {
 			r, lost = r.follow(latest)
 		}
 	case c.dir() == "":
-		r.number = time.Now().Unix() // nothing is kept, and the number must rise over restarts: there is less than one change a second
+		r.number = time.Now().Unix() // Without a store the number must still rise over restarts: there is less than one change per second.
 	case changed:
 		r.number++
 	}
@@ -152,7 +152,7 @@ func (c *Controller) open(sources loaded) error {
 	return nil
 }
 
-// dir returns the directory in which changes and events are kept; empty: they are not.
+// dir returns the directory in which changes and events are kept; empty: they are not kept.
 func (c *Controller) dir() string {
 	switch s := c.store.(type) {
 	case *sharedStore:
@@ -163,8 +163,8 @@ func (c *Controller) dir() string {
 	return ""
 }
 
-// Attach attaches the distributor, which must not be started yet, in place of the one before
-// it, and stores what Open has read.
+// Attach attaches the distributor, which must not be started yet, in place of the previous one, and
+// stores the revision that Open has made.
 func (c *Controller) Attach(d *distributor.Distributor, registerer prometheus.Registerer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,8 +199,7 @@ func (c *Controller) Loaded() *config.Loaded[Config] { return c.current.Load().L
 // Revision returns the number of the current revision.
 func (c *Controller) Revision() int64 { return c.current.Load().number }
 
-// Wait returns the current revision once it is newer than that number, or when the context
-// ends.
+// Wait returns the current revision when it is newer than that number, or when the context ends.
 func (c *Controller) Wait(ctx context.Context, number int64) int64 {
 	for {
 		current := c.current.Load()
@@ -235,11 +234,11 @@ func (c *Controller) publish(r *revision) {
 // Close ends what Open has opened, after Run.
 func (c *Controller) Close() { c.store.close() }
 
-// save stores a revision, and returns it as it is stored.
+// save stores a revision, and returns it as stored.
 func (c *Controller) save(ctx context.Context, r *revision) (*revision, error) {
 	content := stored{Revision: r.number, Cluster: r.cluster, Hash: r.hash(), IDs: r.ids, Overrides: slices.Clone(r.overrides), Last: r.last, version: r.version}
 	for i := range content.Overrides {
-		content.Overrides[i].Idle = "" // known here only
+		content.Overrides[i].Idle = "" // known to this distributor only
 	}
 	content, err := c.store.save(ctx, content)
 	if err != nil {
@@ -253,7 +252,7 @@ func (c *Controller) save(ctx context.Context, r *revision) (*revision, error) {
 // edit returns the overrides after a change to those of a revision.
 type edit func(*revision) (overrides, error)
 
-// change makes a change: all of it, or nothing.
+// change makes a change as a whole, or not at all.
 func (c *Controller) change(ctx context.Context, request Request, kind string, apply edit) (Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -279,8 +278,8 @@ func (c *Controller) changeLocked(ctx context.Context, request Request, kind str
 	return c.commitLocked(ctx, request, kind, after, lost)
 }
 
-// commitLocked makes a revision the current one, unless it is not valid or asks for a
-// restart. The order is: store, apply, publish.
+// commitLocked makes a revision the current one, unless it is invalid or needs a restart. The order
+// is: store, apply, publish.
 func (c *Controller) commitLocked(ctx context.Context, request Request, kind string, after *revision, lost []dropped) (Result, error) {
 	before := c.current.Load().revision
 	changes := diff(before.loaded, after.loaded)
@@ -290,7 +289,10 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	after.number = before.number
 	if len(changes) > 0 || string(encode(before.overrides)) != string(encode(after.overrides)) || !before.ids.equal(after.ids) {
 		after.number++
-		after.last = &lastChange{kind, request.Actor.Name, request.Actor.Address, request.Reason, request.drainDeadline}
+		after.last = &lastChange{Kind: kind, Actor: request.Actor.Name, Address: request.Actor.Address, Reason: request.Reason, Deadline: request.drainDeadline}
+		if !request.drainDeadline.IsZero() {
+			after.last.Left = time.Until(request.drainDeadline)
+		}
 	}
 	result := Result{Revision: after.number, DryRun: request.DryRun, Changed: changes, Warnings: []string{}}
 	c.project(after, &result)
@@ -318,7 +320,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	return result, nil
 }
 
-// tryOut returns the error that apply would return before it changes anything.
+// tryOut returns the error that apply would return before its first change.
 func (c *Controller) tryOut(kind string, after *revision) error {
 	_, abort, err := c.prepare(kind, after)
 	if err != nil {
@@ -331,8 +333,8 @@ func (c *Controller) tryOut(kind string, after *revision) error {
 	return nil
 }
 
-// prepare prepares what is not the distributor's, and reads the files of certificates and
-// tokens at a reload. One of commit and abort must be called.
+// prepare prepares the changes outside of the distributor, and at a reload reads the files of
+// certificates and tokens. The caller must call either commit or abort.
 func (c *Controller) prepare(kind string, after *revision) (commit, abort func(), err error) {
 	use := func() {}
 	if kind == reloaded {
@@ -348,20 +350,20 @@ func (c *Controller) prepare(kind string, after *revision) (commit, abort func()
 	return func() { others(); use() }, abort, nil
 }
 
-// apply stores a revision, applies it and makes it the current one, or none of these.
+// apply stores a revision, applies it and makes it the current one, or does none of these.
 func (c *Controller) apply(ctx context.Context, kind string, before, after *revision) error {
 	commit, abort, err := c.prepare(kind, after)
 	if err != nil {
 		return refuseInvalid(err)
 	}
 	if after.shared {
-		if err := c.Distributor().CheckConfig(after.Config.Distributor); err != nil { // before others apply it
+		if err := c.Distributor().CheckConfig(after.Config.Distributor); err != nil { // stored before other distributors apply it
 			abort()
 			return refused(err)
 		}
 	}
 	saved := after
-	if !after.shared || after.number != before.number { // what others need not know is no change for them
+	if !after.shared || after.number != before.number { // a part that is not shared is no change for other distributors
 		saved, err = c.save(ctx, after)
 	}
 	if err != nil {
@@ -382,8 +384,8 @@ func (c *Controller) apply(ctx context.Context, kind string, before, after *revi
 	return nil
 }
 
-// undo stores the revision before one that was stored and could not be applied. Where others may
-// have applied that, it is another change.
+// undo stores the previous revision in place of one that was stored and could not be applied. If
+// other distributors may have applied that one, undo is another change.
 func (c *Controller) undo(ctx context.Context, before, stored *revision) {
 	again := *before
 	if again.shared {
@@ -399,7 +401,7 @@ func (c *Controller) undo(ctx context.Context, before, stored *revision) {
 	}
 }
 
-// refused returns the Error of a configuration that the distributor refused.
+// refused returns the Error for a configuration that the distributor refused.
 func refused(err error) error {
 	var restart *distributor.RestartRequiredError
 	switch {
@@ -411,7 +413,7 @@ func refused(err error) error {
 	return refuseInvalid(err)
 }
 
-// validate returns the Error of a revision that cannot be.
+// validate returns the Error for an invalid revision.
 func validate(r *revision, changes []Changed) error {
 	if err := r.Config.Validate(); err != nil {
 		return refuseInvalid(err)
@@ -419,8 +421,8 @@ func validate(r *revision, changes []Changed) error {
 	return requireRestart(slices.DeleteFunc(slices.Clone(changes), func(change Changed) bool { return change.live }))
 }
 
-// requireRestart returns the Error of changes that need a restart, with the first one, or nil
-// if there are none.
+// requireRestart returns the Error for changes that need a restart, with the first one, or nil if
+// there are none.
 func requireRestart(changes []Changed) error {
 	if len(changes) == 0 {
 		return nil
@@ -435,7 +437,7 @@ func requireRestart(changes []Changed) error {
 	return refusal
 }
 
-// report adds an event for each change, and logs them.
+// report adds an event for each change, and logs the changes.
 func (c *Controller) report(request Request, kind string, changes []Changed) {
 	for _, change := range changes {
 		c.events.Add(events.Event{

@@ -32,61 +32,79 @@ func (r *running) ingest(token, id string) int {
 	return answer.StatusCode
 }
 
-// A reload that is refused puts no file of credentials in use, and one whose files cannot be
-// used changes no setting; a dry run is refused, too.
+// A credentialReload runs a controller whose configuration names a file of tokens and a CA.
+type credentialReload struct {
+	*running
+	tokens, ca string // paths
+	settings   string
+	packets    int
+}
+
+func newCredentialReload(t *testing.T, authority []byte) *credentialReload {
+	dir := t.TempDir()
+	c := &credentialReload{tokens: filepath.Join(dir, "tokens"), ca: filepath.Join(dir, "ca.pem")}
+	writeFile(t, c.ca, string(authority))
+	writeFile(t, c.tokens, tokenLine("first"))
+	c.settings = fmt.Sprintf("ingest_tokens_file: %s\nanalyzer_ca: %s\n", c.tokens, c.ca)
+	c.running = start(t, c.settings)
+	return c
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tokenLine returns a line of a file of tokens.
+func tokenLine(token string) string {
+	return fmt.Sprintf("web sha256:%x\n", sha256.Sum256([]byte(token)))
+}
+
+// wantValid checks that the token is in use.
+func (c *credentialReload) wantValid(token string) {
+	c.t.Helper()
+	c.packets++
+	if got := c.ingest(token, fmt.Sprint(c.packets)); got != http.StatusAccepted {
+		c.t.Errorf("%s: %d", token, got)
+	}
+}
+
+// A refused reload does not put credential files in use; a reload whose credential files are
+// invalid changes no setting; a dry run with such files is refused as well.
 func TestReloadOfCredentials(t *testing.T) {
 	ctx := t.Context()
-	dir := t.TempDir()
-	tokens, ca := filepath.Join(dir, "tokens"), filepath.Join(dir, "ca.pem")
-	write := func(path, text string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	line := func(token string) string { return fmt.Sprintf("web sha256:%x\n", sha256.Sum256([]byte(token))) }
 	authority, err := certificatetest.NewAuthority("ca", time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(tokens, line("first"))
-	write(ca, string(authority.PEM))
-	files := fmt.Sprintf("ingest_tokens_file: %s\nanalyzer_ca: %s\n", tokens, ca)
-	r := start(t, files)
-	packets := 0
-	valid := func(token string) {
-		t.Helper()
-		packets++
-		if got := r.ingest(token, fmt.Sprint(packets)); got != http.StatusAccepted {
-			t.Errorf("%s: %d", token, got)
-		}
-	}
-	valid("first")
-	write(tokens, line("second"))
+	c := newCredentialReload(t, authority.PEM)
+	c.wantValid("first")
+	writeFile(t, c.tokens, tokenLine("second"))
 	for _, lines := range []string{"max_failures: -1\n", "rate_burst: 5\n", "journal: disk\n"} {
-		r.write(r.twoAnalyzers() + files + lines)
-		if _, err := r.Reload(ctx, operator); err == nil {
+		c.write(c.twoAnalyzers() + c.settings + lines)
+		if _, err := c.Reload(ctx, operator); err == nil {
 			t.Errorf("%s is not refused", lines)
 		}
-		valid("first")
+		c.wantValid("first")
 	}
-	r.write(r.twoAnalyzers() + files + "sender_retries: 9\n")
-	write(ca, "broken")
+	c.write(c.twoAnalyzers() + c.settings + "sender_retries: 9\n")
+	writeFile(t, c.ca, "broken")
 	for _, dryRun := range []bool{true, false} {
 		request := operator
 		request.DryRun = dryRun
-		result, err := r.Reload(ctx, request)
-		r.wantRefused(InvalidSetting, result, err)
-		if r.Distributor().Config().Analyzer.Retries == 9 {
+		c.wantRefused(InvalidSetting)(c.Reload(ctx, request))
+		if c.Distributor().Config().Analyzer.Retries == 9 {
 			t.Error("a setting is in force")
 		}
-		valid("first")
+		c.wantValid("first")
 	}
-	write(ca, string(authority.PEM))
+	writeFile(t, c.ca, string(authority.PEM))
 	request := operator
 	request.DryRun = true
-	r.mustSucceed(r.Reload(ctx, request))
-	valid("first")
-	r.mustSucceed(r.Reload(ctx, operator))
-	valid("second")
+	c.mustSucceed(c.Reload(ctx, request))
+	c.wantValid("first")
+	c.mustSucceed(c.Reload(ctx, operator))
+	c.wantValid("second")
 }

@@ -19,18 +19,18 @@ const (
 	drainCanceled = "canceled" // the analyzer is ready again, or the process ended first
 )
 
-// The kinds of events, which are also what is known of drains after a restart.
+// The kinds of events, from which drains are restored after a restart.
 const (
 	drainStarted     = "drain_started"
 	drainInterrupted = "drain_interrupted" // the distributor stops
 	drainEnded       = "drained"
 )
 
-// operationPrefix is that of the ids of drains; a number follows.
+// operationPrefix is the prefix of the ids of drains; a number follows.
 const operationPrefix = "drain-"
 
-// The kinds of drains that end with the removal of the analyzer. One that is replaced has a
-// successor with its id and another URL.
+// The kinds of drains that end with the removal of the analyzer. The successor of a replaced
+// analyzer has its id and another URL.
 const (
 	removal     = "remove"
 	replacement = "replace"
@@ -48,28 +48,28 @@ type DrainStatus struct {
 	Result string     `json:"result"`
 	// Proof accounts for the packets that the analyzer held. It is frozen at the end.
 	Proof distributor.DrainProof `json:"proof"`
-	// Restarts counts how often the process ended before the drain did. Proof covers the time
-	// since; BeforeRestart is the one at the last stop that was in order: what remained then
-	// was delivered during the stop, or routed anew from a disk journal.
+	// Restarts counts how often the process ended before the drain did. Proof covers the time since
+	// the latest restart. BeforeRestart is the proof at the latest orderly stop: the packets that
+	// remained then were delivered during the stop, or routed again from a disk journal.
 	Restarts      int                     `json:"restarts,omitempty"`
 	BeforeRestart *distributor.DrainProof `json:"before_restart,omitempty"`
 }
 
-// maxDrains bounds the drains that are kept: the latest of each analyzer.
+// maxDrains bounds the drains that are kept, which are the latest of each analyzer.
 const maxDrains = 1 << 11
 
 // drains are the drains of a Controller.
 type drains struct {
 	controller *Controller
-	ctx        context.Context // of all
+	ctx        context.Context // all drains
 	stopAll    context.CancelFunc
 	running    sync.WaitGroup
 
 	mu       sync.Mutex // guards the fields below
 	latest   map[string]*drain
-	expected map[string]*drain // of analyzers that a change, which is being applied, removes
+	expected map[string]*drain // for analyzers that a change in progress removes
 	last     int64             // number of the latest operation
-	resuming []*drain          // that ran when the process before this one ended
+	resuming []*drain          // drains that ran when the previous process ended
 }
 
 type drain struct {
@@ -85,8 +85,9 @@ func newDrains(c *Controller) *drains {
 	return d
 }
 
-// expect prepares the drains of the analyzers that changes will remove, whose deadline is
-// that of the request: they may end before follow is called. It returns the id of the first.
+// expect prepares the drains of the analyzers that changes will remove, with the deadline of the
+// request, because the drains may end before follow is called. It returns the id of the first
+// drain.
 func (d *drains) expect(request Request, changes []Changed) (operation string) {
 	expect := func(id, kind string) { operation = cmp.Or(operation, d.expectOne(request, id, kind)) }
 	for _, change := range changes {
@@ -115,7 +116,7 @@ func (d *drains) expectOne(request Request, id, kind string) (operation string) 
 	return one.Operation
 }
 
-// forget removes the drains that were expected of a change that was refused.
+// forget removes the expected drains of a change that was refused.
 func (d *drains) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -125,8 +126,8 @@ func (d *drains) forget() {
 	clear(d.expected)
 }
 
-// follow begins the drains that were expected, starts and cancels those of changes of states,
-// and sets the deadlines of removals. It returns the id of the first that it has started.
+// follow begins the expected drains, starts and cancels the drains of changes of states, and sets
+// the deadlines of removals. It returns the id of the first drain that it has started.
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	d.mu.Lock()
 	begun := make(map[*drain]DrainStatus)
@@ -149,14 +150,14 @@ func (d *drains) follow(request Request, changes []Changed) (operation string) {
 		case field == "state":
 			d.cancel(id)
 		case !request.drainDeadline.IsZero():
-			_ = d.controller.Distributor().SetDrainDeadline(id, request.drainDeadline) // fails if it has left already
+			_ = d.controller.Distributor().SetDrainDeadline(id, request.drainDeadline) // an analyzer that has left has no deadline
 		}
 	}
 	return operation
 }
 
 func textOf(value json.RawMessage) (text string) {
-	_ = json.Unmarshal(value, &text) // another type is no state
+	_ = json.Unmarshal(value, &text) // a value of another type is no state
 	return text
 }
 
@@ -188,18 +189,18 @@ func (d *drains) create(request Request, id, kind string) *drain {
 	return one
 }
 
-// beginLocked makes a drain the latest of its analyzer, in place of an earlier one, which ends.
+// beginLocked makes a drain the latest of its analyzer, in place of the previous one, which ends.
 func (d *drains) beginLocked(one *drain) {
 	delete(d.expected, one.Analyzer)
 	if before := d.latest[one.Analyzer]; before != nil {
 		before.cancel()
 	}
-	d.makeRoomLocked()
+	d.evictLocked()
 	d.latest[one.Analyzer] = one
 }
 
-// makeRoomLocked makes room for one more.
-func (d *drains) makeRoomLocked() {
+// evictLocked removes drains that have ended while there are as many as maxDrains.
+func (d *drains) evictLocked() {
 	for id, one := range d.latest {
 		if len(d.latest) < maxDrains {
 			return
@@ -238,7 +239,7 @@ func (d *drains) removed(id string, proof distributor.DrainProof) {
 	d.beginLocked(one)
 	status := one.DrainStatus
 	d.mu.Unlock()
-	if !begun { // it has ended before anybody told that it began
+	if !begun { // the drain ended before its beginning was reported
 		d.tell(drainStarted, one, status)
 	}
 	d.end(one, proof)
@@ -254,7 +255,7 @@ func (d *drains) end(one *drain, proof distributor.DrainProof) {
 	status.Ended, status.Proof, status.Result = &now, proof, proof.Result
 	d.tell(drainEnded, one, status)
 	d.mu.Lock()
-	one.Ended, one.Proof, one.Result = status.Ended, status.Proof, status.Result // whoever sees the end finds the event
+	one.Ended, one.Proof, one.Result = status.Ended, status.Proof, status.Result // the event is added before the end is visible
 	d.mu.Unlock()
 	d.controller.deps.Logger.Info("a drain has ended", "analyzer", one.Analyzer, "kind", status.Kind, "result", status.Result,
 		"held", proof.Held.Packets, "delivered", proof.Delivered, "rerouted", proof.Rerouted, "unaccounted", proof.Unaccounted)
@@ -268,7 +269,7 @@ func (d *drains) tell(kind string, one *drain, status DrainStatus) {
 	})
 }
 
-// cancel ends the drain of an analyzer, if one is running.
+// cancel cancels the drain of an analyzer, if one is running.
 func (d *drains) cancel(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

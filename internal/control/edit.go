@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// put returns the overrides of a revision with one more. A value that is the one of the
-// sources needs none, unless it expires.
+// put returns the overrides of a revision with an additional one. A value that equals the value of
+// the sources needs no override, unless it expires.
 func put(r *revision, request Request, path string, value json.RawMessage) (overrides, error) {
 	bare := r.overrides.without(path)
 	base, _ := r.resolve(r.sources, bare)
@@ -21,7 +21,7 @@ func put(r *revision, request Request, path string, value json.RawMessage) (over
 	}
 	if request.TTL > 0 {
 		at := one.Time.Add(request.TTL)
-		one.Expires = &at
+		one.Expires, one.due = &at, at // with the reading of the monotonic clock
 	} else if sameJSON(one.Value, one.Base) {
 		return bare, nil
 	}
@@ -42,8 +42,8 @@ func invalid(r *revision, path string, value json.RawMessage, err error) *Error 
 	return refusal
 }
 
-// revert returns the overrides of a revision without the one with a path, or none if the
-// path is empty. If the request expires, they have the values of the sources until then.
+// revert returns the overrides of a revision without the one with a path, or none if the path is
+// empty. If the request expires, the values of the sources are overrides until then.
 func revert(r *revision, request Request, path string) (overrides, error) {
 	if _, found := r.overrides.find(path); !found && path != "" {
 		return nil, refuse(NotFound, "there is no override of %q", path)
@@ -51,7 +51,7 @@ func revert(r *revision, request Request, path string) (overrides, error) {
 	next := *r
 	for _, one := range r.overrides {
 		if _, left := next.overrides.find(one.Path); !left || path != "" && one.Path != path {
-			continue // it went with the item that it is a part of
+			continue // it was reverted with its item
 		}
 		wanted, err := revertOne(&next, request, one.Path)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
-// An expiry while the distributor was stopped is told with the values.
+// An expiry while the distributor was stopped is reported with the values.
 func TestExpiryWhileStopped(t *testing.T) {
 	r := start(t, "")
 	request := operator
@@ -30,38 +30,42 @@ func TestExpiryWhileStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.open()
-	told := 0
+	reported := 0
 	for _, e := range r.Events().After(0, 100) {
 		if e.Kind == "expired" {
-			told++
+			reported++
 			if got := fmt.Sprintf("%s %s %s", e.Path, e.Old, e.New); got != "settings/rate_limit 7 0" {
 				t.Error(got)
 			}
 		}
 	}
-	if told != 1 {
-		t.Errorf("told %d times", told)
+	if reported != 1 {
+		t.Errorf("reported %d times", reported)
 	}
 }
 
-// An override that cannot be reverted holds up no other.
+// An override that cannot be reverted does not delay other overrides.
 func TestStuckExpiry(t *testing.T) {
 	ctx := t.Context()
 	r := start(t, "rate_limit: 100\n")
 	briefly := operator
-	briefly.TTL = 20 * time.Millisecond
-	// The file's burst is put in force beneath: without the override of the limit it is invalid.
+	briefly.TTL = time.Hour
+	// The file's burst is the base of the override: without the override of the limit the burst is
+	// invalid.
 	r.mustSucceed(r.PatchSettings(ctx, operator, map[string]json.RawMessage{"rate_limit": json.RawMessage("0")}))
 	r.mustSucceed(r.PatchSettings(ctx, briefly, map[string]json.RawMessage{"rate_limit": json.RawMessage("9")}))
 	r.mustSucceed(r.PatchSettings(ctx, operator, map[string]json.RawMessage{"rate_burst": json.RawMessage("5")}))
 	r.mustSucceed(r.PatchAnalyzer(ctx, briefly, "a2", AnalyzerPatch{Weight: pointer(0.9)}))
-	until(t, "the weight reverts", func() bool { return r.weights() == "a1=0.6 ready, a2=0.4 ready" })
+	r.expire(ctx, time.Now().Add(2*time.Hour))
+	if got := r.weights(); got != "a1=0.6 ready, a2=0.4 ready" {
+		t.Errorf("the weight is not reverted: %s", got)
+	}
 	if got := r.Config().Distributor.Rate; got.Rate != 9 || got.Burst != 5 {
 		t.Errorf("%+v", got)
 	}
 }
 
-// A removal that is refused leaves the drain of the analyzer alone.
+// A refused removal does not change the drain of the analyzer.
 func TestRefusedRemovalDuringADrain(t *testing.T) {
 	ctx := t.Context()
 	r := start(t, "")

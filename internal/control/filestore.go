@@ -19,7 +19,7 @@ const storeFile = "overrides.json"
 // maxStoreBytes bounds the file.
 const maxStoreBytes = 16 << 20
 
-// fileStore keeps the content in DATA_DIR, for one distributor over restarts; one without a
+// fileStore keeps the content in DATA_DIR, for one distributor over restarts; a fileStore without a
 // directory keeps nothing.
 type fileStore struct{ dir string }
 
@@ -39,10 +39,10 @@ func (s fileStore) load() (content stored, err error) {
 	return content, nil
 }
 
-// readStored reads a file of DATA_DIR, up to a limit in bytes. It returns nil if there is none, or
-// no directory.
+// readStored reads a file of DATA_DIR, up to a limit in bytes. It returns nil if there is no file
+// or no directory.
 func readStored(dir, name string, limit int64) ([]byte, error) {
-	if dir == "" || datafile.CheckDir(dir) != nil { // whether DATA_DIR can be used is not for this check
+	if dir == "" || datafile.CheckDir(dir) != nil { // another check reports an unusable DATA_DIR
 		return nil, nil
 	}
 	file, err := datafile.Open(filepath.Join(dir, name), os.O_RDONLY, 0)
@@ -56,7 +56,7 @@ func readStored(dir, name string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, limit))
 }
 
-// save replaces the file. It returns once the new one would survive a loss of power.
+// save replaces the file. It returns when the new file survives a loss of power.
 func (s fileStore) save(_ context.Context, content stored) (stored, error) {
 	if s.dir == "" {
 		return content, nil
@@ -75,7 +75,7 @@ func (s fileStore) save(_ context.Context, content stored) (stored, error) {
 	return content, datafile.Replace(filepath.Join(s.dir, storeFile), append(text, '\n'), 0o640)
 }
 
-// latest returns nothing: there are no others.
+// latest returns nothing, because no other distributor shares the file.
 func (fileStore) latest() (stored, error) { return stored{}, nil }
 
 func (fileStore) refresh(context.Context) error { return nil }

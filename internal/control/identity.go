@@ -6,17 +6,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
-// identities are the ids of the analyzers whose sources give none, by URL. They are kept
-// over changes and restarts, so that no analyzer's id depends on the presence of another.
+// identities are the ids of the analyzers that have none in the sources, by URL. They are kept over
+// changes and restarts, so that the id of an analyzer does not depend on other analyzers.
 type identities map[string]string
 
 // maxIdentities bounds the identities that distributors share.
 const maxIdentities = 10_000
 
 // identify returns the analyzers with ids, and the identities to keep. Distributors that share
-// them keep those of each other.
+// identities keep those of each other.
 func (known identities) identify(targets distributor.Targets, shared bool) (distributor.Targets, identities) {
-	named, kept := targets.SettledAfter(known.targets()), make(identities)
+	named, kept := targets.WithIDs(known.targets()), make(identities)
 	if shared && len(known) < maxIdentities {
 		maps.Copy(kept, known)
 	}

@@ -21,14 +21,14 @@ const (
 	maxLeasesBytes = 1 << 20
 )
 
-// leaseStore keeps leases over restarts; one without a directory keeps nothing.
+// leaseStore keeps leases over restarts; a leaseStore without a directory keeps nothing.
 type leaseStore struct {
 	mu  sync.Mutex // serializes writes
 	dir string
 }
 
-// storedLease is a lease in the file. Renewals are not stored: after a start each has its whole
-// time again.
+// storedLease is a lease in the file. Renewals are not stored: after a start each lease has its
+// whole time again.
 type storedLease struct {
 	ID          string  `json:"id"`
 	Group       string  `json:"group,omitempty"`
@@ -38,7 +38,7 @@ type storedLease struct {
 	Owner       string  `json:"owner"`
 }
 
-// load returns the leases of the file, none if there is no file.
+// load returns the leases of the file, or none if there is no file.
 func (s *leaseStore) load() (leases []discovery.Lease, err error) {
 	text, err := readStored(s.dir, leasesFile, maxLeasesBytes)
 	if text == nil || err != nil {
@@ -52,7 +52,7 @@ func (s *leaseStore) load() (leases []discovery.Lease, err error) {
 	return leases, err
 }
 
-// save replaces the file by what current returns.
+// save replaces the file with the result of current.
 func (s *leaseStore) save(current func() []discovery.Lease) error {
 	if s.dir == "" {
 		return nil
@@ -73,8 +73,8 @@ func (s *leaseStore) save(current func() []discovery.Lease) error {
 	return datafile.Replace(filepath.Join(s.dir, leasesFile), append(text, '\n'), 0o640)
 }
 
-// restoreLeases brings back the analyzers that had registered before a restart, so that packets
-// do not wait for the next renewals. A file that cannot be read costs no more than that wait.
+// restoreLeases restores the analyzers that had registered before a restart, so that packets do not
+// wait for the next renewals. If the file cannot be read, packets wait for the renewals.
 func (c *Controller) restoreLeases(d *distributor.Distributor) {
 	stored, err := c.leases.load()
 	if err != nil {
@@ -85,8 +85,8 @@ func (c *Controller) restoreLeases(d *distributor.Distributor) {
 	}
 }
 
-// Register grants or renews a lease; created reports that it is a new one. What a renewal
-// changes is empty if it came in time.
+// Register grants or renews a lease; created reports a new lease. The change is empty if the lease
+// was renewed before its expiry.
 func (c *Controller) Register(ctx context.Context, actor Actor, lease discovery.Lease) (granted discovery.Lease, change discovery.LeaseChange, err error) {
 	if err := c.checkOwner(actor, lease.ID); err != nil {
 		return lease, "", err
@@ -123,9 +123,10 @@ func leaseRefused(err error) error {
 	return refused(err)
 }
 
-// EndLease ends a lease: the analyzer gets no more packets, and what it holds it delivers until
-// the deadline, when the rest is cut and routed elsewhere. It returns the id of the drain, which
-// is empty if the analyzer was none of those that get packets.
+// EndLease ends a lease. The analyzer gets no more packets, and the distributor delivers the
+// packets that it holds for the analyzer until the deadline; the remaining packets are cut and
+// routed to other analyzers. EndLease returns the id of the drain, which is empty if the analyzer
+// got no packets.
 func (c *Controller) EndLease(request Request, id string, deadline *time.Duration) (operation string, err error) {
 	if err := c.checkOwner(request.Actor, id); err != nil {
 		return "", err
@@ -155,7 +156,7 @@ func (c *Controller) EndLease(request Request, id string, deadline *time.Duratio
 	return operation, nil
 }
 
-// Leases returns the leases in the order of their ids.
+// Leases returns the leases ordered by id.
 func (c *Controller) Leases() []discovery.Lease { return c.Distributor().Leases() }
 
 func (c *Controller) lease(id string) (discovery.Lease, bool) {
@@ -167,7 +168,7 @@ func (c *Controller) lease(id string) (discovery.Lease, bool) {
 	return discovery.Lease{}, false
 }
 
-// checkOwner refuses a change of a lease that somebody else registered, except to operators.
+// checkOwner refuses the change of a lease by a caller who is neither its owner nor an operator.
 func (c *Controller) checkOwner(actor Actor, id string) error {
 	if lease, known := c.lease(id); known && lease.Owner != actor.Name && actor.Role != string(credential.Operate) {
 		return refuse(Conflict, "%s was registered by %s", id, lease.Owner)
@@ -175,8 +176,8 @@ func (c *Controller) checkOwner(actor Actor, id string) error {
 	return nil
 }
 
-// leaseChanged stores the leases and adds an event. A lease that cannot be stored holds all the
-// same: after a restart the analyzer registers again.
+// leaseChanged stores the leases and adds an event. A lease that cannot be stored is valid
+// nevertheless: after a restart the analyzer registers again.
 func (c *Controller) leaseChanged(actor Actor, change discovery.LeaseChange, lease discovery.Lease) {
 	if err := c.leases.save(c.Leases); err != nil {
 		c.deps.Logger.Warn("the leases cannot be stored: after a restart the analyzers must register again", "error", err)
@@ -186,7 +187,7 @@ func (c *Controller) leaseChanged(actor Actor, change discovery.LeaseChange, lea
 	c.deps.Logger.Info("a lease has changed", "analyzer", lease.ID, "change", change, "url", lease.URL, "group", lease.Group, "actor", actor.Name)
 }
 
-// leaseExpired is leaseChanged for what no request has changed.
+// leaseExpired is leaseChanged for changes without a request.
 func (c *Controller) leaseExpired(change discovery.LeaseChange, lease discovery.Lease) {
 	c.leaseChanged(system, change, lease)
 }

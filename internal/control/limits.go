@@ -8,8 +8,8 @@ import (
 // Limit is the rate limit of one emitter in messages.
 type Limit struct {
 	Emitter string  `json:"emitter"`
-	Rate    float64 `json:"rate"`  // a second; 0 is none
-	Burst   float64 `json:"burst"` // 0 is as much as Rate
+	Rate    float64 `json:"rate"`  // per second; 0: no limit
+	Burst   float64 `json:"burst"` // 0: as large as Rate
 }
 
 // SetLimit sets the limit of an emitter.
@@ -20,7 +20,7 @@ func (c *Controller) SetLimit(ctx context.Context, request Request, limit Limit)
 	})
 }
 
-// ClearLimit removes the limit of an emitter, which is then that of all emitters.
+// ClearLimit removes the limit of an emitter, to which the limit of all emitters then applies.
 func (c *Controller) ClearLimit(ctx context.Context, request Request, emitter string) (Result, error) {
 	return c.change(ctx, request, "limit_changed", func(r *revision) (overrides, error) {
 		if len(r.get(limitsPrefix+emitter)) <= len("null") {
@@ -34,6 +34,6 @@ func (c *Controller) ClearLimit(ctx context.Context, request Request, emitter st
 func (c *Controller) Limits() []Limit {
 	limits := []Limit{}
 	text := c.current.Load().get("limits")
-	_ = json.Unmarshal(text, &limits) // the setting's own encoding
+	_ = json.Unmarshal(text, &limits) // the encoding of the setting
 	return limits
 }

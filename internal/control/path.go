@@ -10,7 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/config"
 )
 
-// Paths name parts of a configuration, for overrides and for what changed.
+// Paths name parts of a configuration, in overrides and in changes.
 const (
 	settingsPrefix  = "settings/"
 	analyzersPrefix = "analyzers/"
@@ -22,9 +22,9 @@ const (
 // list is a setting that is a list of objects, each with a key that names it. Its key is
 // the path of the whole list.
 type list struct {
-	prefix string // of the paths of items
-	key    string // of the setting
-	name   string // of the field that names an item
+	prefix string // prefix of the paths of items
+	key    string // key of the setting
+	name   string // key of the field that names an item
 	fields bool   // a path may name a field of an item
 }
 
@@ -119,7 +119,7 @@ func (l loaded) set(path string, value json.RawMessage) error {
 	return err
 }
 
-// getItem returns the item of a list with a name, or a field of it; nil if there is none.
+// getItem returns the item of a list with a name, or a field of that item; nil if there is none.
 func (l loaded) getItem(of list, name, field string) any {
 	s, _ := l.setting(of.key)
 	at := l.IndexItem(s, of.name, name)
@@ -133,8 +133,8 @@ func (l loaded) getItem(of list, name, field string) any {
 	}
 }
 
-// setItem sets an item of a list or a field of that item; null removes it. It reads and
-// writes that item alone: a configuration may have hundreds, each with an override.
+// setItem sets an item of a list or a field of that item; null removes the item. It reads and
+// writes that item only, because a configuration may have hundreds of items, each with an override.
 func (l loaded) setItem(of list, name, field string, value json.RawMessage) error {
 	var decoded any
 	if err := unmarshalOrNull(value, &decoded); err != nil {
@@ -174,28 +174,29 @@ func (l loaded) setList(of list, value json.RawMessage) error {
 // settleAnalyzers gives analyzers all fields that others depend on, as those of the sources
 // have them.
 func (l loaded) settleAnalyzers() {
-	l.Config.Distributor.Targets = l.Config.Distributor.Targets.SettledAfter(nil)
+	l.Config.Distributor.Targets = l.Config.Distributor.Targets.WithIDs(nil)
 }
 
 func encode(value any) json.RawMessage {
 	text, err := json.Marshal(value)
 	if err != nil {
-		return json.RawMessage("null") // does not happen: values of settings are texts, numbers, booleans and lists of these
+		return json.RawMessage("null") // impossible: values of settings are texts, numbers, booleans and lists of these
 	}
 	return text
 }
 
-// Changed is a part of the configuration with another value. Values of secrets are masked.
+// Changed is a part of the configuration with its old and its new value. Values of secrets are
+// masked.
 type Changed struct {
-	Path string          `json:"path"`
-	Old  json.RawMessage `json:"old"`
-	New  json.RawMessage `json:"new"`
+	Path string
+	Old  json.RawMessage
+	New  json.RawMessage
 
-	key  string // of the setting
+	key  string // how a change of the setting is applied
 	live bool
 }
 
-// diff returns what differs between two configurations.
+// diff returns the differences of two configurations.
 func diff(old, updated loaded) []Changed {
 	changes := []Changed{}
 	for _, change := range config.Diff(old.Config, updated.Config) {
@@ -237,7 +238,7 @@ func diffItems(of list, old, updated []item) (changes []Changed) {
 	return changes
 }
 
-// fieldsOf returns the names of the fields that two items have, sorted.
+// fieldsOf returns the sorted names of the fields that two items have.
 func fieldsOf(a, b item) []string {
 	var fields []string
 	for _, one := range []item{a, b} {

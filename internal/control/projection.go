@@ -7,17 +7,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 )
 
-// Projection is what an analyzer would get under a configuration, if its health and the
-// traffic stayed as they are.
+// Projection is the share that an analyzer would get under a configuration, if its health and the
+// traffic did not change.
 type Projection struct {
-	ID string `json:"id"`
-	// Share is the part of all messages, from 0 to 1.
-	Share             float64 `json:"share"`
-	MessagesPerSecond float64 `json:"messages_per_s"`
-	// ObservedPace is the highest rate lately at which the analyzer accepted messages; 0 is
-	// unknown. Load is the projected rate as a part of it.
-	ObservedPace float64 `json:"observed_pace"`
-	Load         float64 `json:"load"`
+	ID string
+	// Share is the fraction of all messages, from 0 to 1.
+	Share             float64
+	MessagesPerSecond float64
+	// ObservedPace is the highest recent rate at which the analyzer accepted messages; 0 is
+	// unknown. Load is the projected rate as a fraction of it.
+	ObservedPace float64
+	Load         float64
 }
 
 // project adds the projected shares to a result, and warnings about them.
@@ -40,7 +40,7 @@ func (c *Controller) projectFrom(status distributor.Status, r *revision, result 
 		sum += weights[target.ID]
 	}
 	result.Projected = []Projection{}
-	var shares []float64 // of those that get packets
+	var shares []float64 // of the analyzers that get packets
 	for _, target := range targets {
 		one := Projection{ID: target.ID, ObservedPace: known[target.ID].HighestPace}
 		if sum > 0 {
@@ -62,7 +62,7 @@ func (c *Controller) projectFrom(status distributor.Status, r *revision, result 
 		result.Warnings = append(result.Warnings, "no analyzer would get packets")
 	}
 	if sum, fine := r.Config.Distributor.Targets.WeightSum(); !fine {
-		result.Warnings = append(result.Warnings, fmt.Sprintf("the weights sum to %g, not to about 1; their proportions are used", sum))
+		result.Warnings = append(result.Warnings, fmt.Sprintf("the weights sum to %.6g, not to about 1; their proportions are used", sum))
 	}
 }
 

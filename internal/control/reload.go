@@ -11,22 +11,22 @@ import (
 // reloaded is the kind of the changes of a reload.
 const reloaded = "reload"
 
-// ReloadStatus is how the last reload went.
+// ReloadStatus is the result of the latest reload.
 type ReloadStatus struct {
 	Time    time.Time `json:"time"`
 	Success bool      `json:"success"`
 	Detail  string    `json:"detail,omitempty"`
 }
 
-// LastReload returns how the last reload went; the start counts as one.
+// LastReload returns the result of the latest reload; the start counts as a reload.
 func (c *Controller) LastReload() ReloadStatus { return *c.lastReload.Load() }
 
 func (c *Controller) setReloaded(success bool, detail string) {
 	c.lastReload.Store(&ReloadStatus{time.Now().UTC(), success, detail})
 }
 
-// Reload reads file and environment anew and applies what has changed, all of it or nothing.
-// Overrides hold unless what they replaced has changed.
+// Reload reads file and environment again and applies all of their changes or none. An override
+// holds unless the value that it replaced has changed.
 func (c *Controller) Reload(ctx context.Context, request Request) (Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

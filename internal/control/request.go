@@ -10,42 +10,42 @@ import (
 	"github.com/logstreamer/logstreamer/internal/config"
 )
 
-// Actor is who asks for a change.
+// Actor is the principal that makes a change.
 type Actor struct{ Name, Role, Address string }
 
-// System is the actor of changes that no person asks for, such as an expiry.
+// system is the actor of changes without a request, such as an expiry.
 var system = Actor{Name: "distributor"}
 
-// Request is what all changes have in common.
+// Request has the fields that all changes have.
 type Request struct {
 	Actor Actor
 	// IfMatch is the revision that the change is meant for; 0 is any.
 	IfMatch int64
-	// DryRun asks for the answer without the change.
+	// DryRun returns the result without making the change.
 	DryRun bool
-	// TTL is after how long the change reverts itself; 0 is never.
+	// TTL is the time after which the change reverts itself; 0 is never.
 	TTL    time.Duration
 	Reason string
-	// Force makes a change after which no analyzer is ready, too.
+	// Force permits a change after which no analyzer is ready.
 	Force bool
 
-	drainDeadline time.Time // of drains that the change starts; zero is the default
+	drainDeadline time.Time // deadline of drains that the change starts; zero is the default
 }
 
 // Result is the answer to a change.
 type Result struct {
-	Revision  int64        `json:"revision"`
-	DryRun    bool         `json:"dry_run,omitempty"`
-	Changed   []Changed    `json:"changed"`
-	Projected []Projection `json:"projected"`
-	// BoundMessages is the maximum deviation of an analyzer from its share after the change,
-	// with packets as large as now.
-	BoundMessages float64  `json:"bound_messages"`
-	Warnings      []string `json:"warnings"`
+	Revision  int64
+	DryRun    bool
+	Changed   []Changed
+	Projected []Projection
+	// BoundMessages is the maximum deviation of an analyzer from its share after the change, with
+	// packets as large as now.
+	BoundMessages float64
+	Warnings      []string
 	// Shadowed lists the settings of the file that have no effect.
-	Shadowed []string `json:"shadowed,omitempty"`
+	Shadowed []string
 	// Operation is the id of the drain that was started.
-	Operation string `json:"operation,omitempty"`
+	Operation string
 }
 
 // Code is the kind of an Error.
@@ -64,23 +64,23 @@ const (
 	Internal        Code = "internal"
 )
 
-// Error is why a change was refused; nothing has changed then.
+// Error is the reason of a refusal; a refused change has changed nothing.
 type Error struct {
 	Code Code
-	// Key, Value and Allowed are what was refused and what is allowed, where that is one
-	// setting.
+	// Key and Value are the refused setting and its value, and Allowed is what is allowed, if one
+	// setting is refused.
 	Key     string
 	Value   json.RawMessage
 	Allowed string
 	Detail  string
-	// Revision is the current one.
+	// Revision is the current revision.
 	Revision int64
 }
 
 func (e *Error) Error() string { return e.Detail }
 
-// refuseInvalid returns the Error of an invalid configuration, with the first of the values
-// that are not allowed.
+// refuseInvalid returns the Error for an invalid configuration, with the first value that is not
+// allowed.
 func refuseInvalid(err error) *Error {
 	refusal := refuse(InvalidSetting, "%v", err)
 	var value *config.ValueError

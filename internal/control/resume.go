@@ -11,8 +11,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/events"
 )
 
-// interrupt notes the proof so far of a drain that the stop of the distributor ends. The next
-// process resumes it.
+// interrupt records the proof so far of a drain that the stop of the distributor ends. The next
+// process resumes the drain.
 func (d *drains) interrupt(one *drain, proof distributor.DrainProof) {
 	d.mu.Lock()
 	one.Proof = proof
@@ -21,11 +21,11 @@ func (d *drains) interrupt(one *drain, proof distributor.DrainProof) {
 	d.tell(drainInterrupted, one, status)
 }
 
-// restore brings back the drains that events of earlier processes tell of.
-func (d *drains) restore(told []events.Event) {
+// restore restores the drains in the events of earlier processes.
+func (d *drains) restore(past []events.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, e := range told {
+	for _, e := range past {
 		status, ok := drainOf(e)
 		if !ok {
 			continue
@@ -34,7 +34,7 @@ func (d *drains) restore(told []events.Event) {
 		d.last = max(d.last, number)
 		before := d.latest[status.Analyzer]
 		if before != nil && number < numberOf(before.Operation) {
-			continue // it was canceled by the one that is known
+			continue // the known drain has canceled it
 		}
 		one := &drain{DrainStatus: status, request: Request{Actor: Actor{Name: e.Actor, Address: e.Address}, Reason: e.Reason}}
 		one.ctx, one.cancel = context.WithCancel(d.ctx)
@@ -53,8 +53,8 @@ func (d *drains) restore(told []events.Event) {
 	}
 }
 
-// resume goes on with the drains that ran when the process before this one ended. What their
-// analyzers held then they do not hold any more.
+// resume continues the drains that ran when the previous process ended. Their analyzers no longer
+// hold the packets that they held then.
 func (d *drains) resume() {
 	d.mu.Lock()
 	resuming := d.resuming
@@ -71,7 +71,7 @@ func (d *drains) resume() {
 	}
 }
 
-// drainOf returns the drain that an event of an earlier process tells of.
+// drainOf returns the drain that an event of an earlier process reports.
 func drainOf(e events.Event) (status DrainStatus, ok bool) {
 	text, isText := e.Detail.(json.RawMessage)
 	ours := e.Kind == drainStarted || e.Kind == drainInterrupted || e.Kind == drainEnded
@@ -81,7 +81,7 @@ func drainOf(e events.Event) (status DrainStatus, ok bool) {
 	return status, status.Analyzer != "" && numberOf(status.Operation) > 0
 }
 
-// numberOf returns the number of an operation; 0 if it has none.
+// numberOf returns the number in an operation's id; 0 if it has none.
 func numberOf(operation string) int64 {
 	number, _ := strconv.ParseInt(strings.TrimPrefix(operation, operationPrefix), 10, 64)
 	return number

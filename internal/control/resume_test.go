@@ -36,7 +36,7 @@ func (r *running) ended(operation string) func() bool {
 	}
 }
 
-// A drain goes on after a restart, under its id, and its proofs are kept.
+// A drain continues after a restart, under its id, and its proofs are kept.
 func TestDrainSurvivesRestarts(t *testing.T) {
 	r, operation := draining(t)
 	before, _ := r.Drain("a2")
@@ -50,7 +50,7 @@ func TestDrainSurvivesRestarts(t *testing.T) {
 	if p := got.BeforeRestart; p == nil || p.Held.Packets == 0 || p.Held.Packets != p.Delivered+p.Rerouted+p.DeadLettered+p.Remaining {
 		t.Errorf("%+v", p)
 	}
-	for range 2 { // an ended one stays as it is
+	for range 2 { // a drain that has ended does not change
 		r.stop()
 		r.open()
 		if again, _ := r.Drain("a2"); again.Operation != operation || !again.Ended.Equal(*got.Ended) || again.Restarts != 1 || again.BeforeRestart == nil {
@@ -63,7 +63,7 @@ func TestDrainSurvivesRestarts(t *testing.T) {
 	}
 }
 
-// After a crash a drain goes on, too; the removal of an analyzer has ended with the process.
+// A drain continues after a crash, too; the removal of an analyzer has ended with the process.
 func TestDrainSurvivesCrashes(t *testing.T) {
 	r, operation := draining(t)
 	events := filepath.Join(r.dir, "data", "events.ndjson")
@@ -72,7 +72,7 @@ func TestDrainSurvivesCrashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.stop()
-	if err := os.WriteFile(events, append(text, `{"id":`...), 0o600); err != nil { // as the crash left it
+	if err := os.WriteFile(events, append(text, `{"id":`...), 0o600); err != nil { // an incomplete line, as after a crash
 		t.Fatal(err)
 	}
 	r.open()
@@ -86,7 +86,7 @@ func TestDrainSurvivesCrashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.stop()
-	var left []byte // without the end of the removal
+	var left []byte // without the event of the end of the removal
 	for line := range bytes.Lines(text) {
 		if !bytes.Contains(line, []byte(`"kind":"drained"`)) {
 			left = append(left, line...)

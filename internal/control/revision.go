@@ -10,47 +10,46 @@ import (
 type revision struct {
 	number int64
 	loaded
-	sources   loaded // without overrides
+	sources   loaded // the configuration without overrides
 	overrides overrides
 	ids       identities
 	origin
-	// seen are all overrides that were known, with the values that they replace here.
+	// seen has all overrides that were known, with the bases of this distributor.
 	seen overrides
 	last *lastChange
 }
 
-// origin is what a revision has of the shared settings that it was made from.
+// origin identifies the shared settings that a revision was made from.
 type origin struct {
 	shared  bool
 	cluster string // see stored.Cluster
 	version uint64 // see stored.version
-	// ahead means that the configuration has changed here since the shared settings had the
-	// number.
+	// ahead means that the configuration has changed here since the shared settings had the number.
 	ahead bool
 }
 
-// dropped is an override that does not hold any more.
+// dropped is an override that no longer holds.
 type dropped struct {
 	Override
 	why string
 }
 
-// resolve applies overrides to the configuration of the sources. Those whose base has changed
-// are dropped, and those that the new configuration does not allow.
+// resolve applies overrides to the configuration of the sources. It drops overrides whose base has
+// changed, and overrides that the new configuration does not allow.
 //
-// Shared overrides that are not allowed here stay in the list without effect, as they may be
-// elsewhere; and so do those whose value the sources have got, as those of other distributors
-// may not have it yet.
+// A shared override that is not allowed here stays in the list without effect, because another
+// distributor may allow it. A shared override whose value the sources have got stays as well,
+// because the sources of other distributors may not have the value yet.
 func (r *revision) resolve(sources loaded, wanted overrides) (*revision, []dropped) {
 	next, lost := r.resolveWithout(sources, wanted, nil)
 	if next.shared && next.Config.Validate() != nil {
-		return r.resolveWithout(sources, wanted, r.overrides.idle()) // what is wrong may be idle already
+		return r.resolveWithout(sources, wanted, r.overrides.idle()) // the invalid override may be idle already
 	}
 	return next, lost
 }
 
-// resolveWithout is resolve without the effect of the overrides with some paths, each of which
-// has the reason.
+// resolveWithout is resolve without the effect of the overrides with some paths, each of which has
+// the reason.
 func (r *revision) resolveWithout(sources loaded, wanted overrides, idle map[string]string) (*revision, []dropped) {
 	sources = sources.clone()
 	next := &revision{origin: r.origin}
@@ -105,7 +104,7 @@ func orNull(text []byte) string {
 	return string(text)
 }
 
-// hash identifies the configuration, which has the same one as long as nothing changes.
+// hash identifies the configuration: equal configurations have equal hashes.
 func (r *revision) hash() string {
 	sum := sha256.New()
 	for _, s := range r.settings {

@@ -35,7 +35,7 @@ func weights(r *revision) (text string) {
 	return strings.TrimSpace(text)
 }
 
-// override returns one whose base is that of the configuration.
+// override returns an override whose base is the value in the configuration.
 func override(l loaded, path, value string) Override {
 	return Override{Path: path, Value: json.RawMessage(value), Base: l.get(path), Time: time.Unix(1, 0).UTC()}
 }
@@ -69,7 +69,7 @@ func TestBases(t *testing.T) {
 	}
 }
 
-// What changed is named by paths, with the values before and after.
+// The paths of changes name the changed parts, with the values before and after.
 func TestDiff(t *testing.T) {
 	old := sources(t, three)
 	updated := sources(t, strings.Replace(strings.Replace(three, "0.3", "0.25", 1), "{id: a3, url: 'http://three:1', weight: 0.2}", "{id: a4, url: 'http://four:1', weight: 1}", 1)+"sender_timeout_ms: 700\nport: 1\nadmin_token: s3cret-of-operators\n")
@@ -112,11 +112,11 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("left %+v, expired %v", left, expired)
 	}
 	if _, ok := left.nextExpiry(time.Time{}); ok {
-		t.Error("what is for good expires")
+		t.Error("a permanent override expires")
 	}
 }
 
-// An analyzer keeps its id when one before it goes, over restarts, too.
+// An analyzer keeps its id when an earlier one is removed, and over restarts.
 func TestIdentities(t *testing.T) {
 	file := "analyzers: [{url: 'http://localhost:1', weight: 1}, {url: 'http://localhost:2', weight: 2}, {url: 'http://localhost:3', weight: 3}]\n"
 	r, _ := resolve(sources(t, file), nil, nil)
@@ -133,7 +133,7 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
-// A start drops overrides with which the sources are not valid any more, and no others.
+// A start drops the overrides with which the sources are no longer valid, and no others.
 func TestInvalidOverridesAreDropped(t *testing.T) {
 	base, _ := resolve(sources(t, three+"rate_limit: 10\n"), nil, nil)
 	wanted := overrides{}.
@@ -152,7 +152,7 @@ func resolve(sources loaded, ids identities, wanted overrides) (*revision, []dro
 	return (&revision{ids: ids}).resolve(sources, wanted)
 }
 
-// The file holds what was stored last; a damaged one is refused with its path.
+// The file holds the content that was stored last; a damaged file is refused with its path.
 func TestStore(t *testing.T) {
 	s := fileStore{filepath.Join(t.TempDir(), "data")}
 	base, _ := resolve(sources(t, three), nil, nil)

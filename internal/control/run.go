@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// watchInterval is how often the file is looked at.
+// watchInterval is the time between two checks of the file.
 const watchInterval = 2 * time.Second
 
-// expiryRetry is after how long an expiry is tried again that could not be applied.
+// expiryRetry is the time after which an expiry that could not be applied is tried again.
 const expiryRetry = 10 * time.Second
 
-// Run reverts overrides that expire, applies what other distributors change, has the number of
-// analyzers changed, and reloads the file when its content changes if the configuration asks for
-// it. It returns when the context ends, and has ended all drains, which the next process resumes.
+// Run reverts overrides that expire, applies the changes of other distributors, drives autoscaling,
+// and reloads the file when its content changes if the configuration enables it. It returns when
+// the context ends, after it has ended all drains, which the next process resumes.
 func (c *Controller) Run(ctx context.Context) {
 	defer c.drains.stop()
 	c.drains.resume()
@@ -48,11 +48,11 @@ func (c *Controller) Run(ctx context.Context) {
 		case <-retry.C:
 			retry.Reset(c.synchronize(ctx))
 		case <-expiry.C:
-			expiry.Reset(c.expire(ctx))
+			expiry.Reset(c.expire(ctx, time.Now()))
 		case <-ticker.C:
 			if hash := c.fileHash(); hash != seen {
 				seen = hash
-				_, _ = c.Reload(ctx, Request{Actor: system, Reason: "the file has changed"}) // reported there
+				_, _ = c.Reload(ctx, Request{Actor: system, Reason: "the file has changed"}) // Reload reports the error
 			}
 		}
 	}
@@ -65,11 +65,10 @@ func (c *Controller) untilExpiry() time.Duration {
 	return maxTTL
 }
 
-// expire reverts the overrides that have expired, and returns when to look again. They are
-// reverted together, as they may depend on each other; if that is refused, each alone, so
-// that one that cannot be reverted holds up no other.
-func (c *Controller) expire(ctx context.Context) time.Duration {
-	now := time.Now()
+// expire reverts the overrides that have expired by now, and returns the time of the next check. It
+// reverts them together, as they may depend on each other; if that is refused, it reverts each
+// alone, so that an override that cannot be reverted does not delay the others.
+func (c *Controller) expire(ctx context.Context, now time.Time) time.Duration {
 	err := c.revertExpired(ctx, now, "")
 	if err == nil {
 		c.stuck = ""
@@ -77,7 +76,7 @@ func (c *Controller) expire(ctx context.Context) time.Duration {
 	}
 	_, expired := c.current.Load().overrides.expire(now)
 	for _, one := range expired {
-		_ = c.revertExpired(ctx, now, one.Path) // the error is that of all
+		_ = c.revertExpired(ctx, now, one.Path) // the error of reverting all together
 	}
 	if c.stuck != err.Error() {
 		c.stuck = err.Error()
@@ -90,17 +89,17 @@ func (c *Controller) expire(ctx context.Context) time.Duration {
 	return wait
 }
 
-// revertExpired reverts the overrides that have expired: the one with a path, or all if the
-// path is empty.
+// revertExpired reverts the expired override with a path, or all expired overrides if the path is
+// empty.
 func (c *Controller) revertExpired(ctx context.Context, now time.Time, path string) error {
 	_, err := c.change(ctx, Request{Actor: system, Reason: "ttl", Force: true}, "expired", func(r *revision) (overrides, error) {
-		left, _ := r.overrides.revert(func(one Override) bool { return !one.Expires.After(now) && (path == "" || one.Path == path) })
+		left, _ := r.overrides.revert(func(one Override) bool { return !one.expiry().After(now) && (path == "" || one.Path == path) })
 		return left, nil
 	})
 	return err
 }
 
-// fileHash returns the hash of the file's content; one that cannot be read has the zero hash.
+// fileHash returns the hash of the file's content; the hash of an unreadable file is zero.
 func (c *Controller) fileHash() (hash [sha256.Size]byte) {
 	content, err := os.ReadFile(c.loader.File)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/config"
 )
 
-// PatchSettings sets settings by their keys; null reverts one.
+// PatchSettings sets settings by their keys; null reverts a setting.
 func (c *Controller) PatchSettings(ctx context.Context, request Request, values map[string]json.RawMessage) (Result, error) {
 	return c.change(ctx, request, "setting_changed", func(r *revision) (overrides, error) {
 		next := *r
@@ -60,7 +60,7 @@ func sortedKeys(values map[string]json.RawMessage) []string {
 	return keys
 }
 
-// SettingStatus is a setting for people.
+// SettingStatus is a setting for display.
 type SettingStatus struct {
 	Key     string `json:"key"`
 	Value   any    `json:"value"` // masked if Secret
@@ -74,7 +74,7 @@ type SettingStatus struct {
 	Expires    *time.Time `json:"expires,omitempty"`
 }
 
-// Settings returns the settings that a running distributor can change.
+// Settings returns the settings that can be changed while the distributor runs.
 func (c *Controller) Settings() []SettingStatus {
 	r := c.current.Load()
 	list := []SettingStatus{}
@@ -111,7 +111,7 @@ func (c *Controller) Revert(ctx context.Context, request Request, path string) (
 func (c *Controller) YAML() []byte {
 	text, err := c.current.Load().YAML()
 	if err != nil {
-		c.deps.Logger.Error("the configuration cannot be written as YAML", "error", err) // does not happen: values are texts, numbers, booleans and lists of these
+		c.deps.Logger.Error("the configuration cannot be written as YAML", "error", err) // impossible: values are texts, numbers, booleans and lists of these
 	}
 	return text
 }

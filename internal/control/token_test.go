@@ -7,7 +7,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/config"
 )
 
-// A token that no header could carry is refused, and not shown.
+// A token that no header field can have is refused, and the error does not show it.
 func TestToken(t *testing.T) {
 	for token, ok := range map[string]bool{
 		"": true, "s3cret": true, "s3cret-s3cret-12": true, "s3cret s3cret s3cret": false, "s3cret-s3cret-12\n": false,

@@ -10,9 +10,9 @@ import (
 // failuresPerMinute are allowed for one address.
 const failuresPerMinute = 5
 
-// Failures limits failed attempts by address, for a bounded number of addresses. It is
-// asked after a credential was looked up in vain, so that it never keeps out a valid one.
-// It may be used concurrently.
+// Failures limits failed attempts by address, for a bounded number of addresses. It is consulted
+// after the look-up of a credential has failed, so that it never refuses a valid one. It may be
+// used concurrently.
 type Failures struct{ limiter *ratelimit.Limiter }
 
 // NewFailures returns a Failures that has seen none.

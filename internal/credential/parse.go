@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Form is what the lines of a file say of a principal. A line has a name and at least one
+// Form is the syntax of the lines of a file. A line has a name and at least one
 // credential; with several of them a token is replaced without an interruption. Empty lines
 // and lines that begin with # are skipped.
 type Form int
@@ -23,7 +23,7 @@ const (
 	Admins
 )
 
-// syntax returns what a line looks like, for errors.
+// syntax returns the syntax of a line, for errors.
 func (f Form) syntax() string {
 	if f == Admins {
 		return "NAME read|operate|register sha256:HEX|cert:NAME…"
@@ -109,7 +109,7 @@ func (p *parser) line(words []string) error {
 	return nil
 }
 
-// word adds what one word says of a principal.
+// word parses one word of a line into the principal.
 func (p *parser) word(principal *Principal, word string) error {
 	key, value, assigned := strings.Cut(word, "=")
 	kind, credential, _ := strings.Cut(word, ":")

@@ -1,7 +1,6 @@
-// Package credential says who sends a request, by a token or a client certificate that a
-// file of the operator allows, and limits failed attempts. The file is read anew when its
-// content changes (package filewatch). It has hashes only: a token is shown once, by
-// Generate.
+// Package credential authenticates clients by a token or a client certificate that a file of the
+// operator allows, and limits failed attempts. The file is read again when its content changes
+// (package filewatch). It has hashes only: a token is shown once, by Generate.
 package credential
 
 import (

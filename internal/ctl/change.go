@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -27,7 +28,7 @@ func (c *call) change(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return err
 	}
-	var change adminclient.Change
+	var change adminapi.Change
 	if err := answer.Decode(&change); err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (c *call) change(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
-// mutate makes a request that changes something, with what the flags say of it.
+// mutate makes a request that changes something, with the parameters of the flags.
 func (c *call) mutate(ctx context.Context, method, path string, query url.Values, body map[string]any) (adminclient.Answer, error) {
 	query, body = maps.Clone(query), maps.Clone(body)
 	if query == nil {
@@ -85,8 +86,8 @@ func (c *call) shares(ctx context.Context) map[string]float64 {
 	if c.json {
 		return nil
 	}
-	all, err := c.client.Analyzers(ctx)
-	if err != nil {
+	var all adminapi.Analyzers
+	if err := c.client.Get(ctx, adminclient.Path("analyzers"), nil, &all); err != nil {
 		return nil
 	}
 	shares := make(map[string]float64)
@@ -97,7 +98,7 @@ func (c *call) shares(ctx context.Context) map[string]float64 {
 }
 
 // change writes what a change does.
-func (p *printer) change(change adminclient.Change, before map[string]float64) {
+func (p *printer) change(change adminapi.Change, before map[string]float64) {
 	switch {
 	case change.DryRun:
 		p.line("Nothing was changed, as this is a dry run. The revision is %d.", change.Revision)
@@ -125,7 +126,7 @@ func (p *printer) change(change adminclient.Change, before map[string]float64) {
 	}
 }
 
-func (p *printer) projection(change adminclient.Change, before map[string]float64) {
+func (p *printer) projection(change adminapi.Change, before map[string]float64) {
 	if len(change.Projected) == 0 {
 		return
 	}

@@ -4,17 +4,18 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
 // showCluster shows the distributors, the one that answers with an asterisk, and their sum.
 func showCluster(ctx context.Context, c *call) error {
-	var cluster adminclient.Cluster
+	var cluster adminapi.Cluster
 	if printed, err := c.read(ctx, adminclient.Path("cluster"), nil, &cluster); printed || err != nil {
 		return err
 	}
 	t := table{header: []string{"DISTRIBUTOR", "ADDRESS", "VERSION", "STATE", ">REVISION", ">IN/S", ">OUT/S", ">ACCEPTED", ">DELIVERED", ">HELD"}}
-	row := func(name, address, version, state, revision string, r adminclient.Rates, l adminclient.Ledger) {
+	row := func(name, address, version, state, revision string, r adminapi.Rates, l adminapi.Ledger) {
 		held := l.Queued.Packets + l.InFlight.Packets
 		t.add(name, address, version, state, revision, number(r.Accepted), number(r.Delivered), strconv.FormatInt(l.Accepted.Packets, 10), strconv.FormatInt(l.Delivered.Packets, 10), strconv.FormatInt(held, 10))
 	}

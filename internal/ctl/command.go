@@ -1,4 +1,5 @@
-// Package ctl implements the commands that operate a distributor through its admin API.
+// Package ctl implements the commands that operate a distributor through its admin API. A command
+// runs in one goroutine and keeps no state after it.
 package ctl
 
 import (
@@ -22,7 +23,7 @@ type Command struct {
 	Declare func(*flag.FlagSet)
 	// Run runs the command with its arguments; nil if it needs a subcommand.
 	Run func(ctx context.Context, args []string) error
-	// Complete returns what the next argument may be; it may ask the server.
+	// Complete returns what the next argument may be; it may query the server.
 	Complete    func(ctx context.Context, args []string) []string
 	Subcommands []Command
 }
@@ -128,7 +129,7 @@ func (s spec) check(args []string) error {
 	return nil
 }
 
-// completionTimeout bounds what a person waits for behind the tab key.
+// completionTimeout bounds a completion by the tab key.
 const completionTimeout = time.Second
 
 func (s spec) complete(ctx context.Context, deps Dependencies, args []string) []string {

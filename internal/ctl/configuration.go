@@ -13,26 +13,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
 // maxListBytes bounds a list of analyzers: what the server takes.
 const maxListBytes = 1 << 20
 
-type settings struct {
-	Revision int64
-	Settings map[string]struct {
-		Value      any
-		Origin     string
-		Overridden bool
-		Expires    time.Time
-	}
-}
-
 func showSettings(ctx context.Context, c *call) error {
-	var all settings
+	var all adminapi.Settings
 	if printed, err := c.read(ctx, adminclient.Path("settings"), nil, &all); printed || err != nil {
 		return err
 	}
@@ -140,15 +130,7 @@ func limitPath(emitter string) (path string, query url.Values) {
 }
 
 func showLimits(ctx context.Context, c *call) error {
-	var all struct {
-		Default struct{ Rate, Burst float64 }
-		Limits  []struct {
-			Emitter     string
-			Rate, Burst float64
-			Overridden  bool
-			Expires     time.Time
-		}
-	}
+	var all adminapi.Limits
 	emitter := ""
 	if len(c.args) > 0 {
 		emitter = c.args[0]
@@ -194,14 +176,7 @@ func clearLimit(ctx context.Context, c *call) error {
 }
 
 func showOverrides(ctx context.Context, c *call) error {
-	var all struct {
-		Overrides []struct {
-			Path          string
-			Value, Base   any
-			Actor, Reason string
-			Time, Expires time.Time
-		}
-	}
+	var all adminapi.Overrides
 	if printed, err := c.read(ctx, adminclient.Path("overrides"), nil, &all); printed || err != nil {
 		return err
 	}

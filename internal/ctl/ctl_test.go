@@ -17,7 +17,7 @@ import (
 const (
 	analyzersJSON = `{"revision":1234,"bound_messages":66.7,"analyzers":[
 		{"id":"a1","spec":{"url":"http://h:9001","weight":0.5,"state":"ready"},"status":{"share":0.5,"target_share":0.5,"deviation_messages":-3.4,"ramp":1,"healthy":true,"health":"healthy","breaker":"closed","queue":{"packets":7,"messages":350},"queue_limit_packets":10000,"in_flight":{"packets":2,"messages":90},"routed":{"packets":100,"messages":5000},"pace":12500,"p99":"4.1ms"}},
-		{"id":"a2","spec":{"url":"http://h:9002","weight":0.3,"state":"drain"},"status":{"share":0,"target_share":0.3,"deviation_messages":0,"ramp":0.25,"healthy":false,"health":"down","breaker":"open","queue":{"packets":0,"messages":0},"queue_limit_packets":10000,"in_flight":{"packets":0,"messages":0},"routed":{"packets":0,"messages":0},"pace":0,"p99":"0s","out":"breaker_open","until":"2026-11-29T12:00:00Z"},"drain":` + drained + `}]}`
+		{"id":"a2","spec":{"url":"http://h:9002","weight":0.3,"state":"drain"},"status":{"share":0,"target_share":0.3,"deviation_messages":0,"ramp":0.25,"healthy":false,"health":"down","breaker":"open","queue":{"packets":0,"messages":0},"queue_limit_packets":10000,"in_flight":{"packets":0,"messages":0},"routed":{"packets":0,"messages":0},"pace":0,"p99":"0s","out":"breaker_open","outage":"dial: refused\u001b","until":"2026-11-29T12:00:00Z"},"drain":` + drained + `}]}`
 	drained    = `{"operation":"d7","analyzer":"a2","kind":"drain","running":false,"started":"2026-11-29T11:00:00Z","deadline":"2026-11-29T11:01:00Z","ended":"2026-11-29T11:00:20Z","proof":{"result":"drained","held":{"packets":41,"messages":2070},"delivered":38,"rerouted":3,"dead_lettered":0,"remaining":0,"routed_since":0,"possible_duplicates":3,"unaccounted":0}}`
 	draining   = `{"operation":"d7","analyzer":"a2","kind":"drain","running":true,"started":"2026-11-29T11:00:00Z","deadline":"2026-11-29T11:01:00Z","left":{"packets":5,"messages":200}}`
 	changeJSON = `{"revision":1235,"changed":[{"path":"analyzers/a2/weight","old":0.3,"new":0.1}],"projected":[{"id":"a1","share":0.625,"messages_per_s":15600,"observed_pace":22000,"load":0.71},{"id":"a4","share":0.375,"messages_per_s":9400,"observed_pace":0,"load":0}],"bound_messages":66.7,"warnings":["a1 would get more than it ever delivered"]}`
@@ -261,7 +261,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// A tap ends when the server ends it; a stream of events goes on, after a refusal too if it
+// A tap ends when the server ends it; a stream of events continues, after a refusal too if it
 // was there once.
 func TestStreams(t *testing.T) {
 	server := admintest.New(t)
@@ -287,7 +287,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// Followed events go on after a lost connection.
+// Followed events continue after a lost connection.
 func TestFollowedEventsGoOn(t *testing.T) {
 	server := admintest.New(t)
 	event := func(id int) string {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -39,13 +40,13 @@ func listDeadLetters(ctx context.Context, c *call) error {
 	}
 	t := table{header: []string{"ID", "TIME", "ANALYZER", "REASON", "EMITTER", "PACKET", ">MESSAGES", ">BYTES", "REPLAYED"}}
 	for listed, unreadable := int64(0), int64(0); ; {
-		var part adminclient.DeadLetters
+		var part adminapi.DeadLetters
 		printed, err := c.read(ctx, adminclient.Path("dead-letters"), query, &part)
 		if err != nil {
 			return err
 		}
 		for _, l := range part.DeadLetters {
-			t.add(l.ID, clock(l.Time), l.Analyzer, l.Reason, l.Emitter, l.PacketID, strconv.FormatInt(l.Messages, 10), strconv.FormatInt(l.Bytes, 10), strconv.FormatBool(l.Replayed))
+			t.add(l.ID, clock(l.Time), l.Analyzer, l.Reason, l.EmitterID, l.PacketID, strconv.Itoa(l.Messages), strconv.Itoa(l.Bytes), strconv.FormatBool(l.Replayed))
 		}
 		listed += int64(len(part.DeadLetters))
 		unreadable += part.Unreadable
@@ -60,7 +61,7 @@ func listDeadLetters(ctx context.Context, c *call) error {
 	}
 }
 
-// rest tells what a list does not show.
+// rest prints what the list omits.
 func (p *printer) rest(next string, unreadable int64) {
 	if next != "" {
 		p.line("There are more.")
@@ -71,7 +72,7 @@ func (p *printer) rest(next string, unreadable int64) {
 }
 
 func showDeadLetter(ctx context.Context, c *call) error {
-	var l adminclient.DeadLetter
+	var l adminapi.DeadLetter
 	if printed, err := c.read(ctx, adminclient.Path("dead-letters", c.args[0]), nil, &l); printed || err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func showDeadLetter(ctx context.Context, c *call) error {
 	t.add("analyzer", l.Analyzer)
 	t.add("reason", l.Reason)
 	t.add("detail", dash(l.Detail))
-	t.add("emitter", l.Emitter)
+	t.add("emitter", l.EmitterID)
 	t.add("packet", l.PacketID)
 	t.add("replayed", strconv.FormatBool(l.Replayed))
 	c.out.table(t)
@@ -101,7 +102,7 @@ func (c *call) selection(ctx context.Context, action string) (map[string]any, er
 	switch {
 	case count >= 0:
 	case !c.dryRun:
-		return nil, UsageError{errors.New("ids are needed, or -expect with the number of dead letters that the filter selects; -dry-run tells it")}
+		return nil, UsageError{errors.New("ids are needed, or -expect with the number of dead letters that the filter selects; -dry-run prints it")}
 	default:
 		var err error
 		if count, err = c.countDeadLetters(ctx, action); err != nil {
@@ -117,7 +118,7 @@ func (c *call) countDeadLetters(ctx context.Context, action string) (count int64
 	query := c.query()
 	query.Set("limit", "1000")
 	for {
-		var part adminclient.DeadLetters
+		var part adminapi.DeadLetters
 		if err := c.client.Get(ctx, adminclient.Path("dead-letters"), query, &part); err != nil {
 			return 0, c.report(err)
 		}
@@ -146,7 +147,7 @@ func (c *call) selectDeadLetters(ctx context.Context, action, would, did string)
 	if err != nil {
 		return answer, err
 	}
-	var matched struct{ Matched int64 }
+	var matched adminapi.Matched
 	if err := answer.Decode(&matched); err != nil {
 		return answer, err
 	}
@@ -171,7 +172,7 @@ func replayDeadLetters(ctx context.Context, c *call) error {
 	if err != nil || c.dryRun {
 		return err
 	}
-	var replay adminclient.Replay
+	var replay adminapi.Replay
 	if err := answer.Decode(&replay); err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func replayDeadLetters(ctx context.Context, c *call) error {
 }
 
 func listReplays(ctx context.Context, c *call) error {
-	var all struct{ Replays []adminclient.Replay }
+	var all adminapi.Replays
 	if printed, err := c.read(ctx, adminclient.Path("dead-letters", "replays"), nil, &all); printed || err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func cancelReplay(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	var replay adminclient.Replay
+	var replay adminapi.Replay
 	if err := answer.Decode(&replay); err != nil {
 		return err
 	}

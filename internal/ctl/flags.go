@@ -27,7 +27,7 @@ var flagCatalog = map[string]struct {
 	"dry-run":       {func(f *flags) any { return &f.dryRun }, "change nothing and show what the change would do"},
 	"wait":          {func(f *flags) any { return &f.wait }, "wait for the end, print the proof, and fail unless all packets are accounted for"},
 	"force":         {func(f *flags) any { return &f.force }, "take out the last ready analyzer, too"},
-	"follow":        {func(f *flags) any { return &f.follow }, "go on with new ones until interrupted"},
+	"follow":        {func(f *flags) any { return &f.follow }, "continue with new ones until interrupted"},
 	"all":           {func(f *flags) any { return &f.all }, "all overrides"},
 	"bodies":        {func(f *flags) any { return &f.bodies }, "show the packets; needs the role operate, and is audited"},
 	"ttl":           {func(f *flags) any { return &f.ttl }, "after which the change reverts itself; 0s: never"},
@@ -46,7 +46,7 @@ var flagCatalog = map[string]struct {
 	"messages":      {func(f *flags) any { return &f.messages }, "messages of each packet"},
 	"n":             {func(f *flags) any { return &f.packets }, "how many packets; 0: the server's default"},
 	"past":          {func(f *flags) any { return &f.past }, "how many recorded decisions to begin with"},
-	"sample":        {func(f *flags) any { return &f.sample }, "one of so many packets; 0: the server's default"},
+	"sample":        {func(f *flags) any { return &f.sample }, "one of N packets; 0: the server's default"},
 	"rate":          {func(f *flags) any { return &f.rate }, "packets a second; 0: the server's default"},
 }
 

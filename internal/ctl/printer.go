@@ -103,6 +103,14 @@ func percent(ratio float64) string { return fmt.Sprintf("%.1f %%", 100*ratio) }
 // number writes a number without a fraction that means nothing.
 func number(v float64) string { return fmt.Sprintf("%.0f", math.Round(v)+0) } // not -0
 
+// signed is number with the sign of what is above 0.
+func signed(v float64) string {
+	if math.Round(v) > 0 {
+		return "+" + number(v)
+	}
+	return number(v)
+}
+
 // known is number for what is 0 when it is not known.
 func known(v float64) string {
 	if v == 0 {

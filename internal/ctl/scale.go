@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -14,13 +15,13 @@ func showScale(ctx context.Context, c *call) error {
 	if len(c.args) > 0 {
 		query = url.Values{"group": c.args[:1]}
 	}
-	var all adminclient.Scale
+	var all adminapi.Scale
 	if printed, err := c.read(ctx, adminclient.Path("scale"), query, &all); printed || err != nil {
 		return err
 	}
 	groups := all.Groups
 	if all.Group != "" {
-		groups = []adminclient.Scale{all}
+		groups = []adminapi.Scale{all}
 	}
 	t := table{header: []string{"GROUP", ">DESIRED", ">CURRENT", ">HEALTHY", ">NEEDED", ">MIN", ">MAX", ">IN/S", ">BACKLOG", ">PACE"}}
 	for _, g := range groups {
@@ -45,7 +46,7 @@ func showScale(ctx context.Context, c *call) error {
 
 // completeGroups returns the groups of analyzers.
 func completeGroups(ctx context.Context, client *adminclient.Client) (names []string) {
-	var all adminclient.Scale
+	var all adminapi.Scale
 	if client.Get(ctx, adminclient.Path("scale"), nil, &all) != nil {
 		return nil
 	}

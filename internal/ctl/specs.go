@@ -2,10 +2,10 @@ package ctl
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -30,8 +30,8 @@ func readSpecs() []spec {
 		{name: "backlog", help: "show what is not yet delivered: since when, where, whose", flags: []string{"json", "limit"}, run: showBacklog},
 		{name: "refusals", help: "show the emitters that are refused most lately, and why", flags: []string{"json", "limit"}, run: showRefusals},
 		{name: "history", help: "print the last 900 snapshots, one a second, as JSON columns", run: showDocument("history")},
-		{name: "session", help: "print who the server takes the caller for, and the role", run: showDocument("session")},
-		{name: "events", help: "show what changed, and who did it", flags: []string{"json", "after", "limit", "follow"}, run: showEvents},
+		{name: "session", help: "print the name and the role of the caller, as the server sees them", run: showDocument("session")},
+		{name: "events", help: "show changes and their actors", flags: []string{"json", "after", "limit", "follow"}, run: showEvents},
 	}
 }
 
@@ -42,7 +42,7 @@ func analyzerSpecs() []spec {
 		{name: "replace", help: "replace the list of analyzers by that of a JSON file, or - for standard input", args: []argument{{"FILE", nil}}, flags: withChangeFlags("force", "wait"), run: replaceAnalyzers},
 		{name: "weight", help: "change the weight of an analyzer", args: []argument{analyzerID, {"WEIGHT", nil}}, flags: withChangeFlags(), run: setWeight},
 		{name: "drain", help: "give an analyzer no new packets and let it finish those it has", args: []argument{analyzerID}, flags: withChangeFlags("deadline", "force", "wait"), run: setState("drain")},
-		{name: "maint", help: "take an analyzer out at once: its queue goes to the others, and probes end", args: []argument{analyzerID}, flags: withChangeFlags("force", "wait"), run: setState("maint")},
+		{name: "maint", help: "take an analyzer out at once: its queue is rerouted to the others, and probes end", args: []argument{analyzerID}, flags: withChangeFlags("force", "wait"), run: setState("maint")},
 		{name: "ready", help: "end drain or maint", args: []argument{analyzerID}, flags: withChangeFlags(), run: setState("ready")},
 		{name: "breaker", help: "close the breaker of an analyzer, or hold it open", sub: []spec{
 			{name: "reset", help: "close the breaker", args: []argument{analyzerID}, flags: withChangeFlags(), run: breaker("reset")},
@@ -56,7 +56,7 @@ func configurationSpecs() []spec {
 		{name: "settings", help: "show or change settings of the running distributor", sub: []spec{
 			{name: "get", help: "show settings, where they come from and when they expire", args: []argument{{"[KEY…]", completeSettings}}, flags: []string{"json"}, run: showSettings},
 			{name: "set", help: "change settings, all or none", args: []argument{{"KEY=VALUE…", completeSettings}}, flags: withChangeFlags(), run: setSettings},
-			{name: "revert", help: "return settings to what file and environment say", args: []argument{{"KEY…", completeSettings}}, flags: withChangeFlags(), run: revertSettings},
+			{name: "revert", help: "return settings to the values of file and environment", args: []argument{{"KEY…", completeSettings}}, flags: withChangeFlags(), run: revertSettings},
 		}},
 		{name: "limits", help: "show or change the rate limits of single emitters", sub: []spec{
 			{name: "get", help: "show the limits, or that of one emitter", args: []argument{{"[EMITTER]", completeEmitters}}, flags: []string{"json"}, run: showLimits},
@@ -81,7 +81,7 @@ func packetSpecs() []spec {
 			{name: "replay", help: "send dead letters again: the named ones, or those that a filter selects", args: []argument{{"[ID…]", nil}}, flags: append([]string{"rate", "wait"}, selected...), run: replayDeadLetters},
 			{name: "replays", help: "show replays", flags: []string{"json"}, run: listReplays},
 			{name: "cancel", help: "cancel a replay", args: []argument{{"REPLAY", nil}}, flags: []string{"json", "reason"}, run: cancelReplay},
-			{name: "delete", help: "delete dead letters for good: the named ones, or those that a filter selects", args: []argument{{"[ID…]", nil}}, flags: selected, run: deleteDeadLetters},
+			{name: "delete", help: "delete dead letters: the named ones, or those that a filter selects", args: []argument{{"[ID…]", nil}}, flags: selected, run: deleteDeadLetters},
 		}},
 		{name: "explain", help: "explain why packets go where they go", sub: []spec{
 			{name: "analyzer", help: "explain the share of an analyzer", args: []argument{analyzerID}, flags: []string{"json"}, run: explainAnalyzer},
@@ -94,8 +94,8 @@ func packetSpecs() []spec {
 }
 
 func completeAnalyzers(ctx context.Context, client *adminclient.Client) []string {
-	all, err := client.Analyzers(ctx)
-	if err != nil {
+	var all adminapi.Analyzers
+	if client.Get(ctx, adminclient.Path("analyzers"), nil, &all) != nil {
 		return nil
 	}
 	var ids []string
@@ -106,7 +106,7 @@ func completeAnalyzers(ctx context.Context, client *adminclient.Client) []string
 }
 
 func completeEmitters(ctx context.Context, client *adminclient.Client) []string {
-	var backlog adminclient.Backlog
+	var backlog adminapi.Backlog
 	if client.Get(ctx, adminclient.Path("backlog"), nil, &backlog) != nil {
 		return nil
 	}
@@ -118,7 +118,7 @@ func completeEmitters(ctx context.Context, client *adminclient.Client) []string 
 }
 
 func completeSettings(ctx context.Context, client *adminclient.Client) []string {
-	var all struct{ Settings map[string]json.RawMessage }
+	var all adminapi.Settings
 	if client.Get(ctx, adminclient.Path("settings"), nil, &all) != nil {
 		return nil
 	}
@@ -126,7 +126,7 @@ func completeSettings(ctx context.Context, client *adminclient.Client) []string 
 }
 
 func completeOverrides(ctx context.Context, client *adminclient.Client) []string {
-	var all struct{ Overrides []struct{ Path string } }
+	var all adminapi.Overrides
 	if client.Get(ctx, adminclient.Path("overrides"), nil, &all) != nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -24,7 +25,7 @@ func (c *call) read(ctx context.Context, path string, query url.Values, into any
 }
 
 func showStatus(ctx context.Context, c *call) error {
-	var s adminclient.Status
+	var s adminapi.Status
 	if printed, err := c.read(ctx, adminclient.Path("status"), nil, &s); printed || err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func showStatus(ctx context.Context, c *call) error {
 	t := table{header: []string{"", ">PACKETS", ">MESSAGES"}}
 	for _, row := range []struct {
 		name string
-		adminclient.Volume
+		adminapi.Volume
 	}{
 		{"accepted", s.Ledger.Accepted}, {"delivered", s.Ledger.Delivered}, {"queued", s.Ledger.Queued},
 		{"in flight", s.Ledger.InFlight}, {"dead-lettered", s.Ledger.DeadLettered}, {"damaged", s.Ledger.Damaged},
@@ -72,7 +73,7 @@ func showAnalyzers(ctx context.Context, c *call) error {
 	if len(c.args) > 0 {
 		return showAnalyzer(ctx, c)
 	}
-	var all adminclient.Analyzers
+	var all adminapi.Analyzers
 	if printed, err := c.read(ctx, adminclient.Path("analyzers"), nil, &all); printed || err != nil {
 		return err
 	}
@@ -85,16 +86,16 @@ func showAnalyzers(ctx context.Context, c *call) error {
 	return nil
 }
 
-func analyzerRow(a adminclient.Analyzer) []string {
+func analyzerRow(a adminapi.Analyzer) []string {
 	return []string{
-		a.ID, strconv.FormatFloat(a.Spec.Weight, 'g', -1, 64), percent(a.Status.TargetShare), percent(a.Status.Share), number(a.Status.DeviationMessages),
+		a.ID, strconv.FormatFloat(a.Spec.Weight, 'g', -1, 64), percent(a.Status.TargetShare), percent(a.Status.Share), signed(a.OffBy()),
 		strconv.FormatInt(a.Status.Queue.Packets, 10), strconv.FormatInt(a.Status.InFlight.Packets, 10), number(a.Status.Pace),
 		latency(a), stateOf(a), a.Status.Health,
 	}
 }
 
 // latency returns the p99 of an analyzer without digits that mean nothing.
-func latency(a adminclient.Analyzer) string {
+func latency(a adminapi.Analyzer) string {
 	if a.Status.P99 == 0 {
 		return "-"
 	}
@@ -103,7 +104,7 @@ func latency(a adminclient.Analyzer) string {
 
 // stateOf returns the state of an analyzer and, if it gets no packets for another reason,
 // that reason.
-func stateOf(a adminclient.Analyzer) string {
+func stateOf(a adminapi.Analyzer) string {
 	if out := a.Status.Out; out != "" && out != a.Spec.State {
 		return a.Spec.State + ", " + out
 	}
@@ -111,7 +112,7 @@ func stateOf(a adminclient.Analyzer) string {
 }
 
 func showAnalyzer(ctx context.Context, c *call) error {
-	var a adminclient.Analyzer
+	var a adminapi.Analyzer
 	if printed, err := c.read(ctx, adminclient.Path("analyzers", c.args[0]), nil, &a); printed || err != nil {
 		return err
 	}
@@ -121,12 +122,15 @@ func showAnalyzer(ctx context.Context, c *call) error {
 	t.add("state", stateOf(a))
 	t.add("health", a.Status.Health)
 	t.add("breaker", a.Status.Breaker)
+	if a.Status.Outage != "" {
+		t.add("opened by", a.Status.Outage)
+	}
 	if !a.Status.Until.IsZero() {
 		t.add("out until", clock(a.Status.Until))
 	}
 	t.add("share", percent(a.Status.Share)+" of "+percent(a.Status.TargetShare)+" by weight, ramp "+percent(a.Status.Ramp))
-	t.add("off by", number(a.Status.DeviationMessages)+" messages")
-	t.add("queue", strconv.FormatInt(a.Status.Queue.Packets, 10)+" of "+strconv.FormatInt(a.Status.QueueLimit, 10)+" packets")
+	t.add("off by", signed(a.OffBy())+" messages")
+	t.add("queue", strconv.FormatInt(a.Status.Queue.Packets, 10)+" of "+strconv.Itoa(a.Status.QueueLimit)+" packets")
 	t.add("in flight", strconv.FormatInt(a.Status.InFlight.Packets, 10)+" packets")
 	t.add("pace", number(a.Status.Pace)+" messages/s, p99 "+latency(a))
 	c.out.table(t)
@@ -137,7 +141,7 @@ func showAnalyzer(ctx context.Context, c *call) error {
 }
 
 func showDrains(ctx context.Context, c *call) error {
-	var all struct{ Drains []adminclient.Drain }
+	var all adminapi.Drains
 	if printed, err := c.read(ctx, adminclient.Path("drains"), nil, &all); printed || err != nil {
 		return err
 	}
@@ -155,7 +159,7 @@ func showRefusals(ctx context.Context, c *call) error {
 	if c.limit > 0 {
 		query.Set("top", strconv.FormatInt(c.limit, 10))
 	}
-	var list adminclient.Refusals
+	var list adminapi.Refusals
 	if printed, err := c.read(ctx, adminclient.Path("refusals"), query, &list); printed || err != nil {
 		return err
 	}
@@ -179,7 +183,7 @@ func showBacklog(ctx context.Context, c *call) error {
 	if c.limit > 0 {
 		query.Set("top", strconv.FormatInt(c.limit, 10))
 	}
-	var b adminclient.Backlog
+	var b adminapi.Backlog
 	if printed, err := c.read(ctx, adminclient.Path("backlog"), query, &b); printed || err != nil {
 		return err
 	}

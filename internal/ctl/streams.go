@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -32,7 +33,7 @@ func (l *listener) Receive(e adminclient.Event) error {
 	if e.Type != "end" {
 		return errors.Join(l.show(e), l.out.err)
 	}
-	var end adminclient.StreamEnd
+	var end adminapi.StreamEnd
 	if err := json.Unmarshal(e.Data, &end); err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func showEvents(ctx context.Context, c *call) error {
 	if c.limit > 0 {
 		query.Set("limit", strconv.FormatInt(c.limit, 10))
 	}
-	var all adminclient.Events
+	var all adminapi.Events
 	if printed, err := c.read(ctx, adminclient.Path("events"), query, &all); printed || err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (c *call) showEvent(e adminclient.Event) error {
 		c.out.jsonLine(e.Data)
 		return nil
 	}
-	var one adminclient.Occurrence
+	var one adminapi.Event
 	if err := json.Unmarshal(e.Data, &one); err != nil {
 		return err
 	}
@@ -97,12 +98,12 @@ func (c *call) showEvent(e adminclient.Event) error {
 	return nil
 }
 
-func (p *printer) occurrence(o adminclient.Occurrence) {
+func (p *printer) occurrence(o adminapi.Event) {
 	p.line("%d %s %s", o.ID, clock(o.Time), Describe(o))
 }
 
 // Describe returns an event in words.
-func Describe(o adminclient.Occurrence) string {
+func Describe(o adminapi.Event) string {
 	text := o.Kind
 	if o.Path != "" {
 		text += " " + o.Path
@@ -156,15 +157,15 @@ func (c *call) showTapped(e adminclient.Event) error {
 // DescribeTapped returns an event of a tap in words.
 func DescribeTapped(e adminclient.Event) (string, error) {
 	if e.Type == "dropped" {
-		var d adminclient.TapDropped
+		var d adminapi.TapDropped
 		err := json.Unmarshal(e.Data, &d)
 		return fmt.Sprintf("%d packets were left out", d.Dropped), err
 	}
-	var t adminclient.TappedPacket
+	var t adminapi.TappedPacket
 	if err := json.Unmarshal(e.Data, &t); err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("%s %-13s %s/%s: %d messages, %d bytes", t.Time.UTC().Format("15:04:05.000"), t.Stage, t.Emitter, t.PacketID, t.Messages, t.Bytes)
+	text := fmt.Sprintf("%s %-13s %s/%s: %d messages, %d bytes", t.Time.UTC().Format("15:04:05.000"), t.Stage, t.EmitterID, t.PacketID, t.Messages, t.Bytes)
 	for _, more := range []string{t.Level, t.Analyzer, t.Reason, t.Detail, string(t.Packet), t.Text} {
 		if more != "" {
 			text += ", " + more

@@ -8,8 +8,10 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 	"github.com/logstreamer/logstreamer/internal/printable"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 	retryInterval    = time.Second
 )
 
-// await reads an operation until it has ended: ended decodes an answer and says so.
+// await reads an operation until it has ended: ended decodes an answer and reports whether it has.
 func (c *call) await(ctx context.Context, path string, ended func(adminclient.Answer) (bool, error)) error {
 	r := adminclient.Request{Method: http.MethodGet, Path: path, Query: url.Values{"wait": {pollWait.String()}}, Wait: pollWait}
 	lastAnswer := time.Now()
@@ -39,31 +41,28 @@ func (c *call) await(ctx context.Context, path string, ended func(adminclient.An
 			return c.report(err)
 		}
 		c.progress("%v; trying again", err)
-		timer := time.NewTimer(retryInterval)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !worker.Sleep(ctx, retryInterval) {
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// progress tells on standard error what is waited for.
+// progress reports on standard error what the command waits for.
 func (c *call) progress(format string, args ...any) {
 	_, _ = fmt.Fprintln(c.stderr, printable.String(fmt.Sprintf(format, args...)))
 }
 
 // awaitDrain waits for a drain and prints its proof.
 func (c *call) awaitDrain(ctx context.Context, operation string) error {
-	var drain adminclient.Drain
+	var drain adminapi.Drain
 	var body []byte
 	c.progress("waiting for drain %s", operation)
 	err := c.await(ctx, adminclient.Path("drains", operation), func(answer adminclient.Answer) (bool, error) {
-		drain, body = adminclient.Drain{}, answer.Body
+		drain, body = adminapi.Drain{}, answer.Body
 		err := answer.Decode(&drain)
 		if err == nil && drain.Running {
-			c.progress("%s still holds %d packets (%d messages); deadline %s", drain.Analyzer, drain.Left.Packets, drain.Left.Messages, clock(drain.Deadline))
+			left := drain.LeftVolume()
+			c.progress("%s still holds %d packets (%d messages); deadline %s", drain.Analyzer, left.Packets, left.Messages, clock(drain.Deadline))
 		}
 		return !drain.Running, err
 	})
@@ -79,7 +78,7 @@ func (c *call) awaitDrain(ctx context.Context, operation string) error {
 }
 
 // checkProof returns an error unless a drain ended with all packets accounted for.
-func checkProof(drain adminclient.Drain) error {
+func checkProof(drain adminapi.Drain) error {
 	p := drain.Proof
 	if p == nil {
 		return fmt.Errorf("drain %s ended without a proof", drain.Operation)
@@ -95,9 +94,10 @@ func checkProof(drain adminclient.Drain) error {
 }
 
 // drain writes a drain with its proof.
-func (p *printer) drain(drain adminclient.Drain) {
+func (p *printer) drain(drain adminapi.Drain) {
 	if drain.Proof == nil {
-		p.line("%s: %s since %s, %d packets (%d messages) left, deadline %s.", drain.Analyzer, drain.Kind, clock(drain.Started), drain.Left.Packets, drain.Left.Messages, clock(drain.Deadline))
+		left := drain.LeftVolume()
+		p.line("%s: %s since %s, %d packets (%d messages) left, deadline %s.", drain.Analyzer, drain.Kind, clock(drain.Started), left.Packets, left.Messages, clock(drain.Deadline))
 		return
 	}
 	proof := drain.Proof
@@ -109,11 +109,11 @@ func (p *printer) drain(drain adminclient.Drain) {
 
 // awaitReplay waits for a replay of dead letters.
 func (c *call) awaitReplay(ctx context.Context, id string) error {
-	var replay adminclient.Replay
+	var replay adminapi.Replay
 	var body []byte
 	c.progress("waiting for replay %s", id)
 	err := c.await(ctx, adminclient.Path("dead-letters", "replays", id), func(answer adminclient.Answer) (bool, error) {
-		replay, body = adminclient.Replay{}, answer.Body
+		replay, body = adminapi.Replay{}, answer.Body
 		err := answer.Decode(&replay)
 		if under := replay.State == "running" || replay.State == "waiting"; !under || err != nil {
 			return true, err
@@ -136,6 +136,6 @@ func (c *call) awaitReplay(ctx context.Context, id string) error {
 	return nil
 }
 
-func (p *printer) replay(replay adminclient.Replay) {
+func (p *printer) replay(replay adminapi.Replay) {
 	p.line("Replay %s is %s: of %d dead letters %d were sent again, %d failed. %s", replay.ID, replay.State, replay.Matched, replay.Replayed, replay.Failed, replay.Detail)
 }

@@ -126,7 +126,7 @@ func SetAside(err error) (renamed string, failure error) {
 	if failure := os.Rename(wrong.Path, renamed); failure != nil {
 		return "", errors.Join(err, failure)
 	}
-	// Another process may have replaced it just now, and be using what was renamed.
+	// Another process may have replaced the file just now, and may be using the renamed file.
 	if info, failure := os.Lstat(renamed); failure != nil || info.Mode().Type() != wrong.Is.Type() {
 		return "", errors.Join(err, failure, os.Link(renamed, wrong.Path))
 	}

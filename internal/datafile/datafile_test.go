@@ -11,8 +11,11 @@ import (
 	"testing"
 )
 
-func TestOnlyRegularFilesAreOpened(t *testing.T) {
-	dir := t.TempDir()
+// newFolder returns a folder with a regular file named "file" and with one file of each other
+// type, and the description of the type by name.
+func newFolder(t *testing.T) (dir string, others map[string]string) {
+	t.Helper()
+	dir = t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	must := func(err error) {
 		t.Helper()
@@ -22,14 +25,20 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	}
 	must(os.WriteFile(at("file"), []byte("content"), 0o600))
 	must(os.Mkdir(at("folder"), 0o700))
-	wanted := map[string]string{"folder": "a folder"}
+	others = map[string]string{"folder": "a folder"}
 	if runtime.GOOS != "windows" {
 		must(os.Symlink(at("file"), at("link")))
 		must(os.Symlink(at("nothing"), at("dangling")))
 		must(makePipe(at("pipe")))
-		wanted["link"], wanted["dangling"], wanted["pipe"] = "a symbolic link", "a symbolic link", "a named pipe"
+		others["link"], others["dangling"], others["pipe"] = "a symbolic link", "a symbolic link", "a named pipe"
 	}
-	for name, is := range wanted {
+	return dir, others
+}
+
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	dir, others := newFolder(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, is := range others {
 		for _, flag := range []int{os.O_RDONLY, os.O_WRONLY, os.O_RDWR | os.O_CREATE, os.O_WRONLY | os.O_APPEND} {
 			f, err := Open(at(name), flag, 0o600)
 			var kind *TypeError
@@ -45,7 +54,7 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 		t.Errorf("the file has %q, %v", content, err)
 	}
 	if _, err := os.Lstat(at("nothing")); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("a file was made through a link")
+		t.Error("a file was created through a link")
 	}
 	for _, name := range []string{"file", "new"} {
 		f, err := Open(at(name), os.O_RDWR|os.O_CREATE, 0o600)
@@ -54,7 +63,7 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 		}
 		info, err := f.Stat()
 		if err != nil || !IsAt(info, at(name)) || IsAt(info, at("folder")) {
-			t.Errorf("%s is not where it is, %v", name, err)
+			t.Errorf("IsAt does not recognise %s, %v", name, err)
 		}
 		f.Close()
 	}
@@ -123,7 +132,7 @@ func TestReadFollowing(t *testing.T) {
 	}
 }
 
-// Only what has the wrong type is renamed, also when it was replaced since.
+// SetAside renames only files of the wrong type, even if the file was replaced since.
 func TestSetAside(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lock")
@@ -138,7 +147,7 @@ func TestSetAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	if renamed, err := SetAside(wrong); !errors.Is(err, wrong) {
-		t.Errorf("what replaced it: %q, %v", renamed, err)
+		t.Errorf("the file that replaced the wrong one was renamed: %q, %v", renamed, err)
 	}
 	if content, err := os.ReadFile(path); string(content) != "in use" {
 		t.Errorf("in its place is %q, %v", content, err)

@@ -8,21 +8,21 @@ import (
 	"path/filepath"
 )
 
-// Lines is a file of lines that is rotated, such as audit.ndjson with audit.1.ndjson and so
-// on before it. It must not be used concurrently.
+// Lines is a file of lines that is rotated, such as audit.ndjson with the older files
+// audit.1.ndjson and so on. It must not be used concurrently.
 type Lines struct {
 	Dir, Name, Extension string
-	// MaxBytes is the size at which the file is rotated, Files how many are kept.
+	// MaxBytes is the size at which the file is rotated, Files the number of files that are kept.
 	MaxBytes int64
 	Files    int
-	// Sync makes a line survive a loss of power; nil does not.
+	// Sync makes a line survive a loss of power; if nil, lines are not synced.
 	Sync func(*os.File) error
 
-	file *os.File // nil: it is not open
+	file *os.File // nil: the file is not open
 	size int64
 }
 
-// Path returns the path of a file: that of the latest lines for 0, the next older one for 1.
+// Path returns the path of a file: 0 is the file of the latest lines, 1 the next older file.
 func (l *Lines) Path(i int) string {
 	if i == 0 {
 		return filepath.Join(l.Dir, l.Name+l.Extension)
@@ -54,7 +54,7 @@ func (l *Lines) Write(line []byte) error {
 		err = l.Sync(l.file)
 	}
 	if err != nil {
-		_ = l.file.Truncate(l.size) // a part of a line must not join the next one
+		_ = l.file.Truncate(l.size) // the next line must not continue an incomplete one
 		l.Close()                   // a file whose sync failed cannot be trusted
 		return err
 	}
@@ -62,7 +62,7 @@ func (l *Lines) Write(line []byte) error {
 	return nil
 }
 
-// rotate makes room for a new file; the oldest one goes.
+// rotate renames the files to start a new one, and deletes the oldest.
 func (l *Lines) rotate() error {
 	for i := l.Files - 1; i > 0; i-- {
 		if err := os.Rename(l.Path(i-1), l.Path(i)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +97,7 @@ func (l *Lines) open() error {
 	return nil
 }
 
-// endLine ends a line of which a crash left a part.
+// endLine ends an incomplete line, which a crash left.
 func (l *Lines) endLine(file *os.File, size int64) error {
 	if size == 0 {
 		return nil
@@ -118,7 +118,7 @@ func (l *Lines) endLine(file *os.File, size int64) error {
 // Close closes the file. The next Write opens it again.
 func (l *Lines) Close() {
 	if l.file != nil {
-		_ = l.file.Close() // each line was written, and synced
+		_ = l.file.Close() // each line was written and synced
 		l.file = nil
 	}
 }

@@ -35,11 +35,11 @@ func Lock(path string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 	}
 	if !taken {
-		owner, _ := io.ReadAll(io.LimitReader(f, 20)) // it is only for the error
+		owner, _ := io.ReadAll(io.LimitReader(f, 20)) // the process id is only for the error
 		return nil, errors.Join(&LockedError{Path: path, Owner: strings.TrimSpace(string(owner))}, f.Close())
 	}
 	if err := f.Truncate(0); err == nil {
-		_, _ = fmt.Fprintln(f, os.Getpid()) // likewise
+		_, _ = fmt.Fprintln(f, os.Getpid()) // as above
 	}
 	return f, nil
 }

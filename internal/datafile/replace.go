@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// unfinishedExtension is that of a new file until it is complete.
+// unfinishedExtension is the extension of a new file until it is complete.
 const unfinishedExtension = ".new"
 
 // Replace creates or replaces a file atomically. It returns after the content and the

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Replace replaces a file as a whole, and what an interrupted one has left.
+// Replace replaces a file as a whole, and the unfinished file of an interrupted call.
 func TestReplace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	if err := os.WriteFile(path+".new", []byte("half"), 0o600); err != nil {
@@ -29,7 +29,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// What a link in the place of the unfinished file points to is not written.
+// Replace does not write to the target of a link at the path of the unfinished file.
 func TestReplaceFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
 	victim, path := filepath.Join(dir, "victim"), filepath.Join(dir, "state")

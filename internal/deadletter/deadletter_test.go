@@ -180,7 +180,7 @@ func TestFilesAreLimited(t *testing.T) {
 	stored := f.packets()
 	f.wantPackets(bodies[20-len(stored):]...) // the newest, in order
 	removed := (20 - len(stored)) / perFile
-	if got := testutil.ToFloat64(f.metrics.filesRemoved); got != float64(removed) {
+	if got := f.metrics.filesRemoved.Load(); got != int64(removed) {
 		t.Errorf("%v files counted as removed, want %d", got, removed)
 	}
 	if got := strings.Count(f.log.String(), "oldest dead letters were removed"); got != removed {
@@ -254,7 +254,7 @@ func TestFailureIsLoggedOnceAndRecovers(t *testing.T) {
 	if got := testutil.ToFloat64(f.metrics.packets.WithLabelValues("a", "malformed")); got != 3 {
 		t.Errorf("%v dead letters counted", got)
 	}
-	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 3 {
+	if got := f.metrics.writeErrors.Load(); got != 3 {
 		t.Errorf("%v write errors counted", got)
 	}
 	if !strings.Contains(f.log.String(), "packet_id=lost") {
@@ -289,7 +289,7 @@ func TestFailedWritesRemoveNothing(t *testing.T) {
 	}
 	f.add(bodyOf("2"))
 	f.wantPackets(bodyOf("1"), bodyOf("2"))
-	if got := testutil.ToFloat64(f.metrics.writeErrors); got != 5 {
+	if got := f.metrics.writeErrors.Load(); got != 5 {
 		t.Errorf("%v write errors", got)
 	}
 }
@@ -355,4 +355,17 @@ func TestRemovedFileIsNotWrittenTo(t *testing.T) {
 		f.add(bodyOf("1"), bodyOf("2"))
 		f.wantPackets(bodyOf("1"), bodyOf("2"))
 	}
+}
+
+// After the clock was set back the oldest files are removed first, too.
+func TestFilesAfterTheClockWasSetBack(t *testing.T) {
+	dir := t.TempDir()
+	first := filepath.Join(dir, "dead-letter-29990101T000000.000000000.ndjson")
+	if err := os.WriteFile(first, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, Config{Dir: dir, FileBytes: 1, Files: 2, LineBytes: 1 << 20})
+	bodies := []string{bodyOf("1"), bodyOf("2"), bodyOf("3")}
+	f.add(bodies...)
+	f.wantPackets(bodies[1:]...)
 }

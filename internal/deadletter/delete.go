@@ -9,10 +9,10 @@ import (
 // deletedPerWrite is the number of dead letters that are marked together.
 const deletedPerWrite = 4096
 
-// Delete deletes the selected dead letters, replayed ones too unless the filter says
-// otherwise, and returns how many. They are neither listed nor replayed afterwards; the
-// file with them is removed once all of its dead letters are deleted, or when the limit
-// on files requires it. After an error, or if ctx ends, some are deleted.
+// Delete deletes the selected dead letters, replayed ones too unless the filter excludes them, and
+// returns how many. They are neither listed nor replayed afterwards; the file with them is removed
+// once all of its dead letters are deleted, or when the limit on files requires it. After an error,
+// or if ctx ends, some are deleted.
 func (s *Store) Delete(ctx context.Context, selection Selection) (deleted int64, err error) {
 	p, err := s.plan(ctx, selection, "")
 	if err != nil {

@@ -229,7 +229,7 @@ func (f *fixture) wantCounted(done, failures float64) {
 	if got := testutil.ToFloat64(f.metrics.packets.WithLabelValues("a", "malformed")); got != done {
 		f.Errorf("%v dead letters counted, want %v", got, done)
 	}
-	if got := testutil.ToFloat64(f.metrics.writeErrors); got != failures {
+	if got := f.metrics.writeErrors.Load(); float64(got) != failures {
 		f.Errorf("%v failures counted, want %v", got, failures)
 	}
 }

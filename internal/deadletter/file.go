@@ -54,7 +54,7 @@ func (s *Store) write(e Entry) (*batch, error) {
 	defer s.mu.Unlock()
 	s.line = appendLine(s.line[:0], e, time.Now())
 	if err := s.writeLocked(s.line); err != nil {
-		s.metrics.writeErrors.Inc()
+		s.metrics.writeErrors.Add(1)
 		return nil, err
 	}
 	if !s.config.Durable {
@@ -109,7 +109,7 @@ func (s *Store) sync(b *batch) error {
 	defer s.mu.Unlock()
 	b.file.unsynced--
 	if b.err != nil {
-		s.metrics.writeErrors.Inc()
+		s.metrics.writeErrors.Add(1)
 		if s.file == b.file {
 			s.file = nil
 		}

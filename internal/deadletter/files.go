@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
@@ -36,12 +37,28 @@ func (s *Store) openLocked(need int64) (*file, error) {
 		return nil, err
 	}
 	s.marks.removeOrphans()
-	name := fmt.Sprintf(filePrefix+"%s"+fileSuffix, time.Now().UTC().Format("20060102T150405.000000000"))
+	name := fileName(time.Now(), files)
 	created, err := os.OpenFile(filepath.Join(s.config.Dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, err
 	}
 	return &file{File: created}, nil
+}
+
+// nameTime is the time in the names of files.
+const nameTime = "20060102T150405.000000000"
+
+// fileName returns the name of a file that is created now, behind those of all others also if the
+// clock was set back.
+func fileName(now time.Time, files []string) string {
+	now = now.UTC()
+	if len(files) > 0 {
+		newest := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(files[len(files)-1]), filePrefix), fileSuffix)
+		if at, err := time.Parse(nameTime, newest); err == nil && !now.After(at) {
+			now = at.Add(1)
+		}
+	}
+	return filePrefix + now.Format(nameTime) + fileSuffix
 }
 
 // openAppend opens a file for appending. It fails if the last line is partial.
@@ -68,7 +85,7 @@ func (s *Store) removeOldestLocked(files []string) error {
 		if err := os.Remove(files[0]); err != nil {
 			return err
 		}
-		s.metrics.filesRemoved.Inc()
+		s.metrics.filesRemoved.Add(1)
 		s.logger.Warn("the oldest dead letters were removed because of the limit on files", "file", files[0])
 		files = files[1:]
 	}

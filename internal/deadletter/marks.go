@@ -49,7 +49,7 @@ func (m mark) compare(n mark) int {
 
 const (
 	marksSuffix = ".marks"
-	// minLineBytes is less than the shortest dead letter: so many marks a file can have.
+	// minLineBytes is less than the shortest dead letter. It bounds the marks of a file.
 	minLineBytes = 64
 	// cachedMarks is the number of files whose marks stay in memory; those of a file
 	// with dead letters of 200 bytes, all marked, take 4 MiB.

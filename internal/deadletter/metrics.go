@@ -1,18 +1,20 @@
 package deadletter
 
 import (
-	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
 // Metrics are the collectors of dead letters. They may be used concurrently.
 type Metrics struct {
 	reasons                   []string
 	packets, messages         *prometheus.CounterVec // by analyzer and reason
-	writeErrors, filesRemoved prometheus.Counter
+	writeErrors, filesRemoved atomic.Int64
 	replayed, deleted         prometheus.Counter
 
 	mu        sync.Mutex // guards analyzers
@@ -23,32 +25,27 @@ type cause struct{ analyzer, reason string }
 
 // NewMetrics registers the collectors. reasons are all reasons of entries.
 func NewMetrics(registerer prometheus.Registerer, reasons []string) (*Metrics, error) {
-	labels := []string{"analyzer", "reason"}
+	r := metric.On(registerer)
 	m := &Metrics{
 		reasons: reasons, analyzers: make(map[string]bool),
-		packets: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "distributor_dead_lettered_packets_total", Help: "Packets that the analyzer rejected, by reason.",
-		}, labels),
-		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "distributor_dead_lettered_messages_total", Help: "Messages of packets that the analyzer rejected, by reason.",
-		}, labels),
-		writeErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_dead_letter_write_errors_total", Help: "Dead letters that could not be written, and failed syncs.",
-		}),
-		filesRemoved: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_dead_letter_files_removed_total", Help: "Files of dead letters that were removed because of the limit on files.",
-		}),
-		replayed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_dead_letters_replayed_total", Help: "Dead letters that were accepted again; they count as accepted packets too.",
-		}),
-		deleted: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_dead_letters_deleted_total", Help: "Dead letters that were deleted by operators.",
-		}),
+		packets:  r.Counters("distributor_dead_lettered_packets_total", "Packets that the analyzer rejected, by reason.", "analyzer", "reason"),
+		messages: r.Counters("distributor_dead_lettered_messages_total", "Messages of packets that the analyzer rejected, by reason.", "analyzer", "reason"),
+		replayed: r.Counter("distributor_dead_letters_replayed_total", "Dead letters that were accepted again; they count as accepted packets too."),
+		deleted:  r.Counter("distributor_dead_letters_deleted_total", "Dead letters that were deleted by operators."),
 	}
-	return m, errors.Join(registerer.Register(m.packets), registerer.Register(m.messages),
-		registerer.Register(m.writeErrors), registerer.Register(m.filesRemoved),
-		registerer.Register(m.replayed), registerer.Register(m.deleted))
+	counter := func(name, help string, count *atomic.Int64) {
+		r.CounterFunc(name, help, nil, func() float64 { return float64(count.Load()) })
+	}
+	counter("distributor_dead_letter_write_errors_total", "Dead letters that could not be written, and failed syncs.", &m.writeErrors)
+	counter("distributor_dead_letter_files_removed_total", "Files of dead letters that were removed because of the limit on files.", &m.filesRemoved)
+	return m, r.Err()
 }
+
+// WriteErrors returns the number of dead letters that could not be written, and of failed syncs.
+func (s *Store) WriteErrors() int64 { return s.metrics.writeErrors.Load() }
+
+// FilesRemoved returns the number of files that were removed because of the limit on files.
+func (s *Store) FilesRemoved() int64 { return s.metrics.filesRemoved.Load() }
 
 // Add starts the counters of an analyzer at 0.
 func (m *Metrics) Add(analyzer string) {

@@ -150,5 +150,5 @@ type letter struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sumOf returns the checksum by which a mark knows its line.
+// sumOf returns the checksum by which a mark identifies its line.
 func sumOf(text []byte) uint32 { return crc32.Checksum(text, castagnoli) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // ReplayState is the state of a replay.
@@ -20,7 +21,7 @@ type ReplayState string
 // The states; a replay in one of the last three has ended.
 const (
 	ReplayRunning ReplayState = "running"
-	// ReplayWaiting: the journal takes no packets now; Reason says why.
+	// ReplayWaiting: the journal takes no packets now; Reason is why.
 	ReplayWaiting  ReplayState = "waiting"
 	ReplayDone     ReplayState = "done"
 	ReplayCanceled ReplayState = "canceled"
@@ -212,6 +213,13 @@ func (r *Replayer) Stop() {
 	r.running.Wait()
 }
 
+// Resume revokes Stop, for further replays.
+func (r *Replayer) Resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = false
+}
+
 // Bounds of what a replay reads, appends and marks together. A single packet may be
 // larger.
 const (
@@ -244,8 +252,8 @@ func (r *Replayer) run(ctx context.Context, one *replay) error {
 		if err := r.append(ctx, one, batch); err != nil {
 			return err
 		}
-		if err := sleep(ctx, time.Until(due)); err != nil {
-			return err
+		if !worker.Sleep(ctx, time.Until(due)) {
+			return context.Cause(ctx)
 		}
 		if now := time.Now(); due.Before(now) {
 			due = now // no burst after a wait
@@ -311,8 +319,8 @@ func (r *Replayer) append(ctx context.Context, one *replay, batch replayBatch) e
 		if errors.Is(err, journal.ErrClosed) {
 			return err
 		}
-		if err := sleep(ctx, delay); err != nil {
-			return err
+		if !worker.Sleep(ctx, delay) {
+			return context.Cause(ctx)
 		}
 	}
 	return nil
@@ -365,15 +373,4 @@ func (r *Replayer) end(one *replay, err error) {
 	one.plan = plan{}
 	r.logger.Log(context.Background(), level, "a replay of dead letters has ended",
 		"id", p.ID, "state", string(p.State), "reason", p.Reason, "total", p.Total, "done", p.Done, "failed", p.Failed)
-}
-
-// sleep waits, or returns why the context has ended.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return context.Cause(ctx)
 }

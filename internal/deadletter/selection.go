@@ -11,8 +11,8 @@ import (
 const MaxIDs = 10_000
 
 // Selection selects the dead letters to replay or to delete: by ids, or by a filter
-// together with the number of dead letters that it is expected to match, so that nobody
-// replays or deletes what came after he looked.
+// together with the number of dead letters that it is expected to match, so that dead letters that
+// were added after the count are not selected.
 type Selection struct {
 	IDs         []string
 	Filter      *Filter
@@ -30,7 +30,7 @@ func (e *SelectionError) Error() string {
 type CountError struct{ Expected, Actual int64 }
 
 func (e *CountError) Error() string {
-	return fmt.Sprintf("%d dead letters are expected and %d match: look at them again", e.Expected, e.Actual)
+	return fmt.Sprintf("%d dead letters are expected and %d match: list them again", e.Expected, e.Actual)
 }
 
 // plan is a selection that was checked: it matches what was there then.

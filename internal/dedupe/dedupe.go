@@ -85,18 +85,9 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 
 // Begin returns the state of a valid packet, and the reservation if it is New or InFlight.
 // The principal is the authenticated name of the emitter, or empty: equal packets of two
-// principals are different.
-func (w *Window) Begin(principal string, info packet.Info, body []byte, now time.Time) (State, *Reservation) {
-	return w.BeginContent(principal, info, body, nil, now)
-}
-
-// BeginContent is Begin for a packet whose body differs when it comes again: equal packets have
-// the same content, unless that is nil.
-func (w *Window) BeginContent(principal string, info packet.Info, body, content []byte, now time.Time) (State, *Reservation) {
-	f := w.secret.fingerprint(principal, info, body)
-	if content != nil {
-		f.content = w.secret.content(content)
-	}
+// principals are different. The content is that of Packet.Content, or empty.
+func (w *Window) Begin(principal string, info packet.Info, body []byte, content string, now time.Time) (State, *Reservation) {
+	f := w.secret.fingerprint(principal, info, body, content)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rotateLocked(now)
@@ -125,7 +116,7 @@ func (w *Window) BeginContent(principal string, info packet.Info, body, content 
 // Record adds a valid packet and reports whether it was known. It makes no reservation, so
 // that concurrent requests for the same packet do not wait for each other.
 func (w *Window) Record(info packet.Info, body []byte, now time.Time) (known bool) {
-	f := w.secret.fingerprint("", info, body)
+	f := w.secret.fingerprint("", info, body, "")
 	w.mu.Lock()
 	w.rotateLocked(now)
 	known, conflict := w.findLocked(f)
@@ -150,10 +141,10 @@ func (w *Window) findLocked(f fingerprint) (known, conflict bool) {
 	return known, conflict || before
 }
 
-// addLocked adds a packet; newIDs tells that its ids are not known with other content.
+// addLocked adds a packet; newIDs means that its ids are not in the window with other content.
 func (w *Window) addLocked(f fingerprint, newIDs bool) {
 	if newIDs {
-		w.current.latest[f.ids] = f.content // saves the lookup of add
+		w.current.latest.set(f.ids, f.content) // saves the lookup of add
 	} else {
 		w.current.add(f)
 	}
@@ -178,8 +169,8 @@ func (w *Window) rotateLocked(now time.Time) {
 
 // Forget makes a packet New again, such as a dead letter that is to be sent again. Other
 // content under its ids stays known.
-func (w *Window) Forget(info packet.Info, body []byte) {
-	f := w.secret.fingerprint("", info, body)
+func (w *Window) Forget(p *packet.Packet) {
+	f := w.secret.fingerprint(p.Principal, p.Info, p.Body, p.Content)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if forget(f, w.current, w.previous) && w.log != nil {

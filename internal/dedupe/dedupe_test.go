@@ -64,10 +64,12 @@ func surrounded(s sample, around [2]string) sample {
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func (w *Window) begin(s sample, now time.Time) (State, *Reservation) {
-	return w.Begin("", s.info, s.body, now)
+	return w.Begin("", s.info, s.body, "", now)
 }
-func (w *Window) forget(s sample)                  { w.Forget(s.info, s.body) }
-func (w *Window) fingerprint(s sample) fingerprint { return w.secret.fingerprint("", s.info, s.body) }
+func (w *Window) forget(s sample) { w.Forget(&packet.Packet{Body: s.body, Info: s.info}) }
+func (w *Window) fingerprint(s sample) fingerprint {
+	return w.secret.fingerprint("", s.info, s.body, "")
+}
 
 func accept(t interface{ Fatalf(string, ...any) }, w *Window, s sample, now time.Time) {
 	state, reservation := w.begin(s, now)

@@ -59,7 +59,7 @@ func writeFile(t *testing.T, dir string, named time.Time, records ...record) {
 	}
 }
 
-func written(s sample) record { return recordOf(aSecret.fingerprint("", s.info, s.body)) }
+func written(s sample) record { return recordOf(aSecret.fingerprint("", s.info, s.body, "")) }
 
 func forgotten(s sample) record { return written(s).tombstone() }
 

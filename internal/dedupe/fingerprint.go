@@ -17,7 +17,7 @@ import (
 // logs a false conflict.
 type fingerprint struct {
 	ids     uint64 // of (principal, emitter_id, packet_id); the first bit is 0
-	content uint64 // of the body; see BeginContent
+	content uint64 // of the body; see Packet.Content
 }
 
 // tombstone is the bit of ids that marks the record of a forgotten packet.
@@ -32,9 +32,9 @@ func newSecret() (s secret) {
 	return s
 }
 
-// fingerprint returns the fingerprint of a valid packet. It ignores white space around the
-// JSON text, such as the end of an NDJSON line.
-func (s *secret) fingerprint(principal string, info packet.Info, body []byte) fingerprint {
+// fingerprint returns the fingerprint of a valid packet with a content, see Packet.Content. It
+// ignores white space around the JSON text, such as the end of an NDJSON line.
+func (s *secret) fingerprint(principal string, info packet.Info, body []byte, content string) fingerprint {
 	// The length of the first id distinguishes pairs with the same concatenation.
 	const lengthBytes = 4
 	var buffer [256]byte
@@ -44,10 +44,10 @@ func (s *secret) fingerprint(principal string, info packet.Info, body []byte) fi
 	if principal != "" {
 		text = append(append(text, 0xff), principal...) // a byte that no id contains
 	}
-	return fingerprint{
-		ids:     highwayhash.Sum64(text, s[:]) &^ tombstone,
-		content: s.content(body),
+	f := fingerprint{ids: highwayhash.Sum64(text, s[:]) &^ tombstone}
+	if content != "" {
+		body = append(text[:0], content...)
 	}
+	f.content = highwayhash.Sum64(bytes.TrimSpace(body), s[:])
+	return f
 }
-
-func (s *secret) content(text []byte) uint64 { return highwayhash.Sum64(bytes.TrimSpace(text), s[:]) }

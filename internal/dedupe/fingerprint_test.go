@@ -10,7 +10,7 @@ func TestFingerprints(t *testing.T) {
 	s := newSecret()
 	base := of("ab", "c", "m")
 	same := func(other sample) (ids, content bool) {
-		f, g := s.fingerprint("", base.info, base.body), s.fingerprint("", other.info, other.body)
+		f, g := s.fingerprint("", base.info, base.body, ""), s.fingerprint("", other.info, other.body, "")
 		return f.ids == g.ids, f.content == g.content
 	}
 	long := strings.Repeat("e", 1000)
@@ -29,14 +29,17 @@ func TestFingerprints(t *testing.T) {
 			t.Errorf("%s: the same ids: %v, the same content: %v; want %v, %v", name, ids, content, test.ids, test.content)
 		}
 	}
-	if f, g := s.fingerprint("", base.info, base.body), s.fingerprint("p", base.info, base.body); f.ids == g.ids || f.content != g.content {
+	if f, g := s.fingerprint("", base.info, base.body, ""), s.fingerprint("p", base.info, base.body, ""); f.ids == g.ids || f.content != g.content {
 		t.Error("the ids do not depend on the principal, or the content does")
 	}
-	if f := s.fingerprint("", base.info, base.body); f.ids&tombstone != 0 {
+	if f, g := s.fingerprint("", base.info, base.body, "c"), s.fingerprint("", base.info, of("ab", "c", "n").body, "c"); f != g || f.content == s.fingerprint("", base.info, base.body, "d").content {
+		t.Error("the content of a packet is not what counts")
+	}
+	if f := s.fingerprint("", base.info, base.body, ""); f.ids&tombstone != 0 {
 		t.Error("the first bit is set")
 	}
 	other := newSecret()
-	if f, g := s.fingerprint("", base.info, base.body), other.fingerprint("", base.info, base.body); f.ids == g.ids || f.content == g.content {
+	if f, g := s.fingerprint("", base.info, base.body, ""), other.fingerprint("", base.info, base.body, ""); f.ids == g.ids || f.content == g.content {
 		t.Error("hashes do not depend on the key")
 	}
 }

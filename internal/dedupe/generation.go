@@ -7,17 +7,17 @@ type generation struct {
 	born time.Time
 	// latest maps ids to the content that was accepted last. earlier has the packets of
 	// the same ids that were accepted before it, which are rare.
-	latest  map[uint64]uint64
+	latest  table
 	earlier map[fingerprint]struct{}
 }
 
 func newGeneration(born time.Time) *generation {
-	return &generation{born: born, latest: make(map[uint64]uint64)}
+	return &generation{born: born}
 }
 
 // find reports whether the packet is known, and whether its ids are known with other content.
 func (g *generation) find(f fingerprint) (known, conflict bool) {
-	latest, taken := g.latest[f.ids]
+	latest, taken := g.latest.get(f.ids)
 	if taken && latest == f.content {
 		return true, false
 	}
@@ -28,20 +28,20 @@ func (g *generation) find(f fingerprint) (known, conflict bool) {
 }
 
 func (g *generation) add(f fingerprint) {
-	if latest, taken := g.latest[f.ids]; taken && latest != f.content {
+	if latest, taken := g.latest.get(f.ids); taken && latest != f.content {
 		if g.earlier == nil {
 			g.earlier = make(map[fingerprint]struct{})
 		}
 		g.earlier[fingerprint{f.ids, latest}] = struct{}{}
 		delete(g.earlier, f)
 	}
-	g.latest[f.ids] = f.content
+	g.latest.set(f.ids, f.content)
 }
 
 // forget removes a packet and reports whether it was known.
 func (g *generation) forget(f fingerprint) bool {
-	if latest, taken := g.latest[f.ids]; taken && latest == f.content {
-		delete(g.latest, f.ids)
+	if latest, taken := g.latest.get(f.ids); taken && latest == f.content {
+		g.latest.remove(f.ids)
 		return true
 	}
 	_, known := g.earlier[f]
@@ -59,6 +59,6 @@ func forget(f fingerprint, generations ...*generation) (known bool) {
 	return known
 }
 
-func (g *generation) len() int { return len(g.latest) + len(g.earlier) }
+func (g *generation) len() int { return g.latest.len + len(g.earlier) }
 
-func (g *generation) clear() { g.latest, g.earlier = nil, nil }
+func (g *generation) clear() { g.latest, g.earlier = table{}, nil }

@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // log writes fingerprints to a file for each generation (see files.go), asynchronously in
@@ -19,10 +21,8 @@ type log struct {
 	key             secret // of the hashes
 	header          record // of each file
 	logger          *slog.Logger
-	maxSectionBytes int           // maximum of record bytes read from a file or pending for it
-	wake            chan struct{} // capacity 1; receives a value when records are pending
-	closing         chan struct{}
-	done            chan struct{}
+	maxSectionBytes int            // maximum of record bytes read from a file or pending for it
+	writer          *worker.Worker // woken when records are pending
 
 	mu      sync.Mutex // guards pending
 	pending []section  // oldest first, never empty
@@ -55,7 +55,7 @@ func openLog(config Config, logger *slog.Logger) (*log, error) {
 		// Requests in flight may exceed a full generation, and each packet may have a
 		// tombstone.
 		maxSectionBytes: 4 * config.Packets * recordSize,
-		wake:            make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		writer:          worker.New(),
 	}, nil
 }
 
@@ -69,7 +69,7 @@ func makeDir(dir string, logger *slog.Logger) error {
 	if failure != nil {
 		return failure
 	}
-	logger.Warn("the directory of the duplicate window is none and is quarantined: packets of before that are sent again are delivered twice",
+	logger.Warn("the path of the duplicate window is no directory and is quarantined: packets accepted before and sent again are delivered twice",
 		"file", renamed, "error", err)
 	return datafile.MakeDir(dir, dirMode)
 }
@@ -77,7 +77,7 @@ func makeDir(dir string, logger *slog.Logger) error {
 // start starts the writer with the current generation, which may have a file.
 func (l *log) start(born time.Time) {
 	l.pending = []section{{born: born}}
-	go l.run()
+	l.writer.Go(l.run)
 }
 
 func (l *log) append(r record) {
@@ -90,19 +90,12 @@ func (l *log) append(r record) {
 	first := len(last.records) == 0
 	last.records = append(last.records, r[:]...)
 	if first {
-		l.wakeWriter()
+		l.writer.Wake()
 	}
 }
 
 // forget appends the tombstone of a record.
 func (l *log) forget(r record) { l.append(r.tombstone()) }
-
-func (l *log) wakeWriter() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
 
 // rotate begins the next generation.
 func (l *log) rotate(born time.Time) {
@@ -115,13 +108,12 @@ func (l *log) rotate(born time.Time) {
 	l.pending = append(l.pending, section{born: born})
 	// Files of older generations are removed.
 	l.pending = slices.Delete(l.pending, 0, max(0, len(l.pending)-maxGenerations))
-	l.wakeWriter()
+	l.writer.Wake()
 }
 
-func (l *log) run() {
-	defer close(l.done)
+func (l *log) run(ctx context.Context) {
 	l.writePending() // opens the file
-	for l.await() {
+	for l.await(ctx) {
 		l.writePending()
 	}
 	l.writePending()
@@ -129,20 +121,20 @@ func (l *log) run() {
 
 // await waits for pending records and writeDelay, or for a retry. It returns false when the
 // log is closing.
-func (l *log) await() bool {
+func (l *log) await(ctx context.Context) bool {
 	pause := retryDelay
 	if !l.failing {
 		pause = writeDelay
 		select {
-		case <-l.wake:
-		case <-l.closing:
+		case <-l.writer.Woken():
+		case <-ctx.Done():
 			return false
 		}
 	}
 	select {
 	case <-time.After(pause):
 		return true
-	case <-l.closing:
+	case <-ctx.Done():
 		return false
 	}
 }
@@ -185,8 +177,8 @@ func (l *log) takePending() []section {
 	return sections
 }
 
-// requeue puts sections that were not written before the pending ones; the last of them and the first
-// pending one are of the same generation.
+// requeue puts sections that were not written before the pending ones; the last of them and the
+// first pending one have the same generation.
 func (l *log) requeue(unsaved []section) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -212,8 +204,7 @@ func (l *log) writeSection(s *section) error {
 }
 
 func (l *log) close() {
-	close(l.closing)
-	<-l.done
+	l.writer.Stop()
 	if l.file != nil {
 		if err := l.file.Close(); err != nil {
 			l.logTransition(err)

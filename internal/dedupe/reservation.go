@@ -8,7 +8,7 @@ type Reservation struct {
 
 	// Window.mu guards the following fields.
 	forgotten bool
-	done      chan struct{}           // nil while nobody waits
+	done      chan struct{}           // nil without waiters
 	siblings  map[uint64]*Reservation // under the same ids, by content; nil but in the one that inFlight has
 	conflict  *conflict               // unless nil, other content is known or inFlight under the same ids
 }

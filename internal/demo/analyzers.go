@@ -80,7 +80,7 @@ func (a *analyzers) restart(i int) error {
 	config := analyzer.DefaultConfig()
 	config.Address = a.address[i]
 	config.ID = analyzerID(i)
-	one, err := analyzer.New(config, analyzer.Deps{Logger: a.logger, Processed: a.processed})
+	one, err := analyzer.New(config, analyzer.Dependencies{Logger: a.logger, Processed: a.processed})
 	if err != nil {
 		return err
 	}

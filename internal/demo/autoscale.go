@@ -1,12 +1,13 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,8 +28,8 @@ type wave struct{ low, high, period time.Duration }
 var surges = wave{low: 6 * time.Second, high: 18 * time.Second, period: 45 * time.Second}
 
 // fleetSettings are those of a distributor with a fleet, which is impatient.
-func fleetSettings(first distributor.Target, folder string) control.Config {
-	c := settings([]distributor.Target{first}, folder)
+func fleetSettings(first distributor.Target) control.Config {
+	c := settings([]distributor.Target{first})
 	c.Distributor.Analyzer.SlowStart = time.Second
 	a := &c.Distributor.Autoscale
 	a.DrainTime, a.QuietTime, a.Cooldown = 5*time.Second, 4*time.Second, time.Second
@@ -36,36 +37,26 @@ func fleetSettings(first distributor.Target, folder string) control.Config {
 }
 
 // runAutoscale runs the demo of a number of analyzers that follows the load.
-func runAutoscale(ctx context.Context, config Config, load wave, screen Screen, logger *slog.Logger) (err error) {
+func runAutoscale(ctx context.Context, config Config, load wave, screen Screen, logger *slog.Logger) error {
 	fleet := newFleet(fleetDelay, logger)
 	defer fleet.stop()
 	first, err := fleet.start()
 	if err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "logstreamer-demo-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	d, err := startSystem(ctx, fleetSettings(first, folder), nil, fleet, logger)
+	d, err := startSystem(ctx, fleetSettings(first), nil, fleet, logger)
 	if err != nil {
 		return err
 	}
 	fleet.attach(d.controller)
-	stop := func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-		defer cancel()
-		return d.stop(ctx)
-	}
-	defer func() { _ = stop() }() // for error returns before the stop below
+	defer func() { _ = d.stop(ctx) }() // for error returns before the stop below
 	printFleetHeader(screen.Out, d, config)
 	view := newFleetView(screen, d, fleet)
 	sending := newSurging(config, load, "http://"+d.Addr()+"/ingest", logger)
 	if err := view.follow(ctx, sending); err != nil {
 		return err
 	}
-	if err := stop(); err != nil { // delivers what is queued
+	if err := d.stop(ctx); err != nil { // delivers what is queued
 		return err
 	}
 	view.draw(sending.report())
@@ -127,7 +118,7 @@ func (s *surging) send(ctx context.Context, rate float64, duration time.Duration
 	config.Rate, config.Duration = rate, duration
 	s.mu.Lock()
 	config.EmitterID = fmt.Sprintf("emitter-%d", len(s.emitters)+1)
-	one, err := emitter.New(config, emitter.Deps{Logger: s.logger})
+	one, err := emitter.New(config, emitter.Dependencies{Logger: s.logger})
 	if err == nil {
 		s.emitters = append(s.emitters, one)
 	}
@@ -188,7 +179,7 @@ func (v *fleetView) follow(ctx context.Context, sending *surging) error {
 
 // draw draws what has happened, the decision, and a table with the analyzers that leave, too.
 func (v *fleetView) draw(report emitter.Report) {
-	for _, line := range v.fleet.takeTold() {
+	for _, line := range v.fleet.takeEvents() {
 		v.logLine("%s", line)
 	}
 	status := v.system.Status()
@@ -196,6 +187,9 @@ func (v *fleetView) draw(report emitter.Report) {
 		one.Health = "leaves"
 		status.Analyzers = append(status.Analyzers, one)
 	}
+	slices.SortStableFunc(status.Analyzers, func(a, b distributor.AnalyzerStatus) int { // analyzer-10 after analyzer-9
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), strings.Compare(a.ID, b.ID))
+	})
 	table := v.table(status, report)
 	for _, d := range v.system.Scale() {
 		table = wrapWords(fmt.Sprintf("desired %d, current %d: %s", d.Desired, d.Current, d.Reason)) + table

@@ -14,7 +14,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
-	"github.com/logstreamer/logstreamer/internal/otlp"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
 // backend stands in for Elasticsearch or Loki as an analyzer. It reads messages and keeps none.
@@ -52,7 +52,7 @@ func startBackends(taken func(text string), logger *slog.Logger) (started []*bac
 
 func stopBackends(all []*backend) {
 	for _, b := range all {
-		_ = b.server.Close() // nobody sends any more
+		_ = b.server.Close() // all senders have ended
 		<-b.ended
 	}
 }
@@ -102,7 +102,7 @@ func answerLoki(w http.ResponseWriter, r *http.Request, taken func(string)) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	const streams, entries, line = 1<<3 | otlp.Bytes, 2<<3 | otlp.Bytes, 2<<3 | otlp.Bytes
+	const streams, entries, line = 1<<3 | protobuf.Bytes, 2<<3 | protobuf.Bytes, 2<<3 | protobuf.Bytes
 	var texts []string
 	each(body, streams, func(stream []byte) {
 		each(stream, entries, func(entry []byte) {
@@ -117,7 +117,7 @@ func answerLoki(w http.ResponseWriter, r *http.Request, taken func(string)) {
 
 // each calls with for each field of a tag.
 func each(message []byte, tag uint64, with func([]byte)) {
-	for f := (otlp.Fields{Rest: message}); f.Next(); {
+	for f := (protobuf.Fields{Rest: message}); f.Next(); {
 		if f.Tag == tag {
 			with(f.Text)
 		}

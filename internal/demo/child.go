@@ -18,7 +18,7 @@ type child struct {
 	log     string
 }
 
-// startChild starts a process that writes what it says to a file of the folder. It gets none of
+// startChild starts a process whose output goes to a file of the folder. It gets none of
 // this process's environment, which may have settings of another distributor.
 func startChild(name, folder string, environment []string, program string, arguments ...string) (*child, error) {
 	c := &child{name: name, log: filepath.Join(folder, name+".log"), ended: make(chan struct{})}

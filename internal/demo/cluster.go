@@ -106,7 +106,7 @@ func (c *cluster) start(ctx context.Context, program, folder string, logger *slo
 	for i, name := range names {
 		of := c.config.emitter(strings.Join(targets, ","))
 		of.EmitterID, of.Seed, of.Rate, of.Concurrency = name, uint64(i+1), of.Rate/clusterEmitters, 4
-		one, err := emitter.New(of, emitter.Deps{Logger: logger})
+		one, err := emitter.New(of, emitter.Dependencies{Logger: logger})
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (c *cluster) printHeader(ctx context.Context) {
 	for i, d := range c.distributors {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", d.name, homes[i], d.url("/ingest"), d.adminURL("/"))
 	}
-	_ = table.Flush() // the demo goes on without its output
+	_ = table.Flush() // the demo continues without its output
 	if url := c.distributors[0].adminURL("/v1/cluster"); get(ctx, url, nil) == nil {
 		_, _ = fmt.Fprintf(out, "All of them: %s\n", url)
 	}
@@ -228,6 +228,7 @@ func (c *cluster) send(ctx, insistent context.Context) ([]emitter.Report, error)
 		sending.Wait()
 	}()
 	c.view.start = time.Now()
+	c.looked = c.view.start // when nothing was accepted
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
 	kill, restart := after(c.config.KillAfter), (<-chan time.Time)(nil)
@@ -311,7 +312,7 @@ func (c *cluster) isIdle() bool {
 // look reads the state of all processes.
 func (c *cluster) look(ctx context.Context) {
 	since := time.Since(c.looked)
-	if c.looked.IsZero() || since > refresh/2 {
+	if since > refresh/2 {
 		c.looked = time.Now()
 	} else {
 		since = 0

@@ -100,7 +100,7 @@ func (d *clusterDistributor) holds() int64 {
 	return d.ledger.Queued.Packets + d.ledger.InFlight.Packets
 }
 
-// state says in a word whether it runs.
+// state returns one word for the state of the process.
 func (d *clusterDistributor) state() string {
 	switch {
 	case d.isDown:

@@ -32,8 +32,8 @@ func clusterReport(reports []emitter.Report) (sum emitter.Report) {
 	return sum
 }
 
-// table returns a table. The reports are asked for after what has arrived, so that nothing
-// arrives before it is sent.
+// table returns a table. The reports of senders are read after the arrivals, so that no packet
+// arrives before it is counted as sent.
 func (c *cluster) table(reports func() []emitter.Report) string {
 	arrived := c.arrivals.sum()
 	sum := clusterReport(reports())

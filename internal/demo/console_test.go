@@ -66,7 +66,7 @@ func answer(t *testing.T, method, url, body string) string {
 	return string(text)
 }
 
-// For the console the demo goes on until it is interrupted, beyond its duration. What the page
+// For the console the demo continues until it is interrupted, beyond its duration. What the page
 // stops and starts does not unbalance the ledger.
 func TestConsole(t *testing.T) {
 	config := DefaultConfig()

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
@@ -36,12 +35,12 @@ type Config struct {
 	NATSServer string `env:"NATS_SERVER" help:"with -cluster: the nats-server program (default: that in PATH or in Go's folder of programs)"`
 	// Protocols has senders of other protocols instead of an emitter. Rate and PacketSize are
 	// then of their requests.
-	Protocols bool `env:"PROTOCOLS" help:"senders of OTLP, Loki, Elasticsearch, HEC, Forward and syslog instead of an emitter, and an Elasticsearch and a Loki beside the analyzers"`
+	Protocols bool `env:"PROTOCOLS" help:"senders of OTLP, Loki, Elasticsearch, HEC, Forward and syslog instead of an emitter, and an Elasticsearch and a Loki beside the analyzers; 120 requests a second unless -rate is set"`
 	// Autoscale has the number of analyzers follow a load that grows tenfold, to Rate, and
 	// falls again.
 	Autoscale bool `env:"AUTOSCALE_DEMO" flag:"autoscale" help:"analyzers come and go with a load that grows tenfold, to the rate, and falls again"`
 	// Console overrides Duration.
-	Console bool `env:"CONSOLE" help:"go on until interrupted, for a look at the console in a browser"`
+	Console bool `env:"CONSOLE" help:"run until interrupted, to show the console in a browser"`
 }
 
 // DefaultConfig sends packets of 1 to 100 messages.
@@ -106,28 +105,18 @@ func Run(ctx context.Context, config Config, screen Screen, logger *slog.Logger)
 }
 
 // runSingle runs the demo of one distributor.
-func runSingle(ctx context.Context, config Config, screen Screen, logger *slog.Logger) (err error) {
+func runSingle(ctx context.Context, config Config, screen Screen, logger *slog.Logger) error {
 	analyzers, err := startAnalyzers(logger, nil)
 	if err != nil {
 		return err
 	}
 	defer analyzers.stop()
-	folder, err := os.MkdirTemp("", "logstreamer-demo-")
+	d, err := startSystem(ctx, settings(analyzers.targets()), analyzers, nil, logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	d, err := startSystem(ctx, settings(analyzers.targets(), folder), analyzers, nil, logger)
-	if err != nil {
-		return err
-	}
-	stop := func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-		defer cancel()
-		return d.stop(ctx)
-	}
-	defer func() { _ = stop() }() // for error returns before the stop below
-	e, err := emitter.New(config.emitter("http://"+d.Addr()+"/ingest"), emitter.Deps{Logger: logger, Stdin: screen.Stdin})
+	defer func() { _ = d.stop(ctx) }() // for error returns before the stop below
+	e, err := emitter.New(config.emitter("http://"+d.Addr()+"/ingest"), emitter.Dependencies{Logger: logger, Stdin: screen.Stdin})
 	if err != nil {
 		return err
 	}
@@ -137,7 +126,7 @@ func runSingle(ctx context.Context, config Config, screen Screen, logger *slog.L
 	if err != nil {
 		return err
 	}
-	if err := stop(); err != nil { // delivers what is queued
+	if err := d.stop(ctx); err != nil { // delivers what is queued
 		return err
 	}
 	view.drawLast(d.Status(), report)

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,12 @@ import (
 
 func TestRunBalances(t *testing.T) {
 	config := DefaultConfig()
-	config.Duration = 700 * time.Millisecond
+	config.Duration = 5 * time.Minute
 	config.KillAfter, config.KillDuration = 200*time.Millisecond, 200*time.Millisecond
-	var out, log strings.Builder
-	err := Run(t.Context(), config, Screen{Out: &out}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})))
+	var log strings.Builder
+	ctx, cancel := context.WithCancel(t.Context())
+	out := interruptingWriter{interrupt: cancel, at: regexp.MustCompile("analyzer-1 is back")}
+	err := Run(ctx, config, Screen{Out: &out}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +46,7 @@ func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	config := DefaultConfig()
 	config.Duration = 0
-	var out interruptingWriter
-	out.interrupt = cancel
+	out := interruptingWriter{interrupt: cancel, at: regexp.MustCompile("ANALYZER")}
 	if err := Run(ctx, config, Screen{Out: &out}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
@@ -53,17 +55,19 @@ func TestRunInterrupted(t *testing.T) {
 	}
 }
 
-// interruptingWriter interrupts at the first table.
+// interruptingWriter interrupts when all that was written matches.
 type interruptingWriter struct {
 	strings.Builder
 	interrupt context.CancelFunc
+	at        *regexp.Regexp
 }
 
 func (w *interruptingWriter) Write(text []byte) (int, error) {
-	if strings.Contains(string(text), "ANALYZER") {
+	n, err := w.Builder.Write(text)
+	if w.at.MatchString(w.String()) {
 		w.interrupt()
 	}
-	return w.Builder.Write(text)
+	return n, err
 }
 
 // A demo that cannot start returns one error and leaves nothing behind.

@@ -27,7 +27,7 @@ type fleet struct {
 	mu      sync.Mutex // guards the fields below
 	running []fleetMember
 	started int
-	told    []string // what has happened, since takeTold
+	events  []string // what has happened, since takeEvents
 	// stopped sums the counters of stopped analyzers.
 	stopped analyzerTotals
 }
@@ -42,22 +42,22 @@ func newFleet(delay time.Duration, logger *slog.Logger) *fleet {
 	return &fleet{logger: logger, delay: delay, attached: make(chan struct{})}
 }
 
-func (f *fleet) tell(format string, args ...any) {
+func (f *fleet) report(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.told = append(f.told, fmt.Sprintf(format, args...))
+	f.events = append(f.events, fmt.Sprintf(format, args...))
 }
 
-// takeTold returns what has happened since the last call.
-func (f *fleet) takeTold() []string {
+// takeEvents returns what has happened since the last call.
+func (f *fleet) takeEvents() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	told := f.told
-	f.told = nil
-	return told
+	events := f.events
+	f.events = nil
+	return events
 }
 
-// attach tells the controller of the distributor, once.
+// attach sets the distributor of the controller, once.
 func (f *fleet) attach(c *control.Controller) {
 	f.control = c
 	close(f.attached)
@@ -70,7 +70,7 @@ func (f *fleet) start() (distributor.Target, error) {
 	config := analyzer.DefaultConfig()
 	config.Address, config.ProcessingDelay = "127.0.0.1:0", f.delay
 	config.ID = analyzerID(f.started)
-	one, err := analyzer.New(config, analyzer.Deps{Logger: f.logger})
+	one, err := analyzer.New(config, analyzer.Dependencies{Logger: f.logger})
 	if err != nil {
 		return distributor.Target{}, err
 	}
@@ -89,7 +89,7 @@ func (f *fleet) Scale(ctx context.Context, d autoscale.Decision) (output string,
 	}
 	now := f.size() // d.Current may be a second old
 	if now != d.Desired {
-		f.tell("analyzers: %d desired, %d running", d.Desired, now)
+		f.report("analyzers: %d desired, %d running", d.Desired, now)
 	}
 	for n := now; n < d.Desired; n++ {
 		if err := f.add(ctx); err != nil {
@@ -105,7 +105,7 @@ func (f *fleet) size() int {
 	return len(f.running)
 }
 
-// operator is who adds and removes analyzers.
+// operator adds and removes analyzers.
 var operator = control.Request{Actor: control.Actor{Name: "demo", Role: "operate"}, Reason: "another number is desired"}
 
 func (f *fleet) add(ctx context.Context) error {
@@ -145,7 +145,7 @@ func (f *fleet) remove(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		f.tell("%s drained: it held %d packets, delivered %d", one.id, drain.Proof.Held.Packets, drain.Proof.Delivered)
+		f.report("%s drained: packets held %d, delivered %d", one.id, drain.Proof.Held.Packets, drain.Proof.Delivered)
 	}
 	f.end(leaving)
 	return nil

@@ -42,7 +42,7 @@ type request interface {
 	close()
 }
 
-// errRefused is an answer that says no.
+// errRefused is a refusal by the distributor.
 var errRefused = errors.New("refused")
 
 // protocols are those of the demo. In a command %s is the address.

@@ -2,10 +2,8 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,16 +41,11 @@ func runProtocols(ctx context.Context, config Config, screen Screen, logger *slo
 		return err
 	}
 	defer stopBackends(backends)
-	folder, err := os.MkdirTemp("", "logstreamer-demo-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	targets := d.analyzers.targets()
 	for _, b := range backends {
 		targets = append(targets, b.target)
 	}
-	settings := settings(targets, folder)
+	settings := settings(targets)
 	for _, input := range inputs {
 		settings.Distributor.Inputs = append(settings.Distributor.Inputs, distributor.Input{Name: input, Address: "127.0.0.1:0"})
 	}
@@ -60,18 +53,13 @@ func runProtocols(ctx context.Context, config Config, screen Screen, logger *slo
 	if d.distributor, err = startSystem(ctx, settings, d.analyzers, nil, logger); err != nil {
 		return err
 	}
-	stop := func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-		defer cancel()
-		return d.distributor.stop(ctx)
-	}
-	defer func() { _ = stop() }() // for error returns before the stop below
+	defer func() { _ = d.distributor.stop(ctx) }() // for error returns before the stop below
 	if err := d.prepareSenders(); err != nil {
 		return err
 	}
 	d.printHeader()
 	d.send(ctx)
-	if err := stop(); err != nil { // delivers what is queued
+	if err := d.distributor.stop(ctx); err != nil { // delivers what is queued
 		return err
 	}
 	d.drawLast()
@@ -160,7 +148,8 @@ func (d *protocolDemo) printHeader() {
 	line("Sending %s messages a request, %g requests a second, by %d protocols to one\n", d.config.PacketSize, d.config.Rate, len(protocols))
 	line("distributor; to three analyzers, an Elasticsearch and a Loki (stand-ins).\n")
 	line("Metrics http://%s/metrics   console http://%s/\n", d.distributor.MetricsAddr(), d.distributor.consoleAddr())
-	line("Paste one of these, and see it arrive in the row \"others\":\n\n")
+	line("Paste one of these in another terminal, and see it arrive in the row \"others\"\n")
+	line("(with -console the demo continues until it is interrupted):\n\n")
 	for _, s := range d.senders {
 		line("  # %s\n  "+s.protocol.try+"\n", s.protocol.input, s.address)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +19,17 @@ import (
 // Each message that is sent by any protocol arrives once, at whatever analyzer.
 func TestProtocols(t *testing.T) {
 	config := DefaultConfig()
-	config.Protocols, config.Rate, config.Duration = true, 120, 800*time.Millisecond
-	var out, log strings.Builder
-	err := Run(t.Context(), config, Screen{Out: &out}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})))
+	config.Protocols, config.Rate, config.Duration = true, 120, 5*time.Minute
+	// A table in which all protocols have arrived and nobody's share is 0.0 %.
+	var rows strings.Builder
+	for _, p := range protocols {
+		rows.WriteString(` *` + regexp.QuoteMeta(p.input) + `( +\d+){3} +[1-9]\d* +\d+\n`)
+	}
+	all := regexp.MustCompile(`TWICE\n` + rows.String() + `.*\n.*\n( *(analyzer-\d|elastic|loki) +(\d\d|[1-9]|0\.[1-9]).*\n)+\n`)
+	ctx, cancel := context.WithCancel(t.Context())
+	out := interruptingWriter{interrupt: cancel, at: all}
+	var log strings.Builder
+	err := Run(ctx, config, Screen{Out: &out}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil || log.Len() > 0 || !strings.Contains(out.String(), "It balances.") {
 		t.Errorf("%v, logged %s", err, log.String())
 	}
@@ -124,7 +133,7 @@ func (r *refusing) close() {}
 
 // A request that is refused is sent again as it was.
 func TestProtocolSenderSendsAgain(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	to := &refusing{left: 1}
 	sizes, err := emitter.ParseSizes("3", 1)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/emitter"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // protocolSender sends numbered messages by one protocol: each request until it is accepted.
@@ -23,7 +24,7 @@ type protocolSender struct {
 }
 
 const (
-	// requestTimeout bounds a request; the distributor waits up to 5 s for room.
+	// requestTimeout bounds a request; the distributor waits up to 5 s for capacity.
 	requestTimeout = 10 * time.Second
 	// refusedPause is the wait before a request is sent again.
 	refusedPause = 200 * time.Millisecond
@@ -39,10 +40,10 @@ func (s *protocolSender) run(producing, sending context.Context) {
 	}
 	defer by.close()
 	start := time.Now()
-	for n := int64(0); pause(producing, s.pacer.Pace(time.Since(start), n)); n++ {
+	for n := int64(0); worker.Sleep(producing, s.pacer.Pace(time.Since(start), n)); n++ {
 		messages := s.next()
 		for !s.try(sending, by, messages) {
-			if !pause(sending, refusedPause) {
+			if !worker.Sleep(sending, refusedPause) {
 				return
 			}
 		}
@@ -71,16 +72,4 @@ func (s *protocolSender) try(ctx context.Context, by request, messages []numbere
 	s.requests.Add(1)
 	s.accepted.Add(int64(len(messages)))
 	return true
-}
-
-// pause waits, and reports whether ctx has not ended.
-func pause(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(max(wait, 0))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -1,11 +1,12 @@
 // Package discovery finds the members of groups of analyzers. Of a group that a name in DNS
-// stands for they are the addresses of a host, or the servers of a service: a Resolver asks,
-// a Watcher asks again whenever an answer has expired and keeps the last good one. Of a group
-// that analyzers join themselves they are those that have Leases.
+// stands for they are the addresses of a host, or the servers of a service: a Resolver queries DNS;
+// a Watcher repeats the query whenever an answer has expired and keeps the last good one. Of a
+// group that analyzers join themselves they are those that have Leases.
 package discovery
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -52,7 +53,7 @@ func Cut(text string) (kind Kind, rest string, found bool) {
 	return kind, rest, true
 }
 
-// Parse returns the group of a URL of which Cut says that it is one.
+// Parse returns the group of a URL that Cut accepts.
 func Parse(text string) (Group, error) {
 	kind, rest, _ := Cut(text)
 	base, err := url.Parse(rest)
@@ -62,10 +63,17 @@ func Parse(text string) (Group, error) {
 	if kind == Leased && (base.Port() != "" || strings.Trim(base.Path, "/") != "") {
 		return Group{}, fmt.Errorf("%q: it must have a name alone, such as %s+http://analyzers: members register the rest", text, kind)
 	}
+	if kind == Leased && !IsGroupName(strings.ToLower(base.Hostname())) {
+		return Group{}, fmt.Errorf("%q: the name of the group must be %s", text, GroupForm)
+	}
 	if kind == Service && base.Port() != "" {
 		return Group{}, fmt.Errorf("%q: it must have no port: the service's records have it", text)
 	}
-	return Group{kind, strings.ToLower(strings.TrimSuffix(base.Hostname(), "."))}, nil
+	name := base.Hostname()
+	if _, err := netip.ParseAddr(name); err != nil { // the zone of an address keeps its case
+		name = strings.ToLower(strings.TrimSuffix(name, "."))
+	}
+	return Group{kind, name}, nil
 }
 
 // URL returns the URL of a member of a group with a URL.
@@ -97,7 +105,7 @@ func (m Member) URL(group string) string {
 	return base.String()
 }
 
-// Name returns what tells the member apart in its group: letters, digits, '.' and '-'.
+// Name returns what identifies the member in its group: letters, digits, '.' and '-'.
 func (m Member) Name() string {
 	name := m.Host
 	if m.Port != "" {

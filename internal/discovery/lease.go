@@ -4,10 +4,27 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
+
+// IDForm and GroupForm say what ids and names of groups may be. They are segments of the admin
+// API's paths, where clients resolve "." and "..".
+const (
+	IDForm    = "1 to 64 letters, digits, '.', '_' and '-', no '.' first"
+	GroupForm = "1 to 64 lower-case letters, digits, '.', '_' and '-', no '.' first"
+)
+
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
+
+// IsID reports whether a text may be the id of an analyzer.
+func IsID(text string) bool { return idPattern.MatchString(text) }
+
+// IsGroupName reports whether a text may be the name of a group that analyzers join.
+func IsGroupName(text string) bool { return IsID(text) && text == strings.ToLower(text) }
 
 // Lease is an analyzer that registered itself.
 type Lease struct {
@@ -15,7 +32,7 @@ type Lease struct {
 	ID, Group string
 	// URL is where the analyzer is.
 	URL string
-	// Weight is what the analyzer asked for, and GroupWeight what counts: that of the group
+	// Weight is the weight in the request, and GroupWeight the effective one: that of the group
 	// or, without one, of the analyzer.
 	Weight, GroupWeight float64
 	// Owner is the principal that registered the analyzer.
@@ -42,15 +59,15 @@ const (
 	Lapsed    LeaseChange = "lapsed"    // it was not renewed: from now on the analyzer's health decides
 	Recovered LeaseChange = "recovered" // it was renewed after it had lapsed
 	Lost      LeaseChange = "lost"      // it had lapsed, and the analyzer is no longer a member
-	Ended     LeaseChange = "ended"     // somebody asked for it
+	Ended     LeaseChange = "ended"     // a client requested it
 )
 
 // Leases are the leases of a distributor. They may be used concurrently.
 type Leases struct {
 	mu      sync.Mutex // guards the fields below
 	leases  map[string]Lease
-	weights map[string]float64 // of groups, as the last lease says that was granted or changed
-	changed chan struct{}      // a value: Run must look at the leases
+	weights map[string]float64 // of groups, from the last lease that was granted or changed
+	changed chan struct{}      // a value: Run must check the leases
 }
 
 // NewLeases returns leases without any.
@@ -158,8 +175,8 @@ func (l *Leases) weighedLocked(lease Lease) Lease {
 	return lease
 }
 
-// expire ends what has expired, as Run describes it, and returns after how long to look again;
-// 0 without a lease.
+// expire ends what has expired, as Run describes it, and returns the time until the next check; 0
+// without a lease.
 func (l *Leases) expire(now time.Time, check time.Duration, keep func(Lease) bool, onChange func(LeaseChange, Lease)) (next time.Duration) {
 	for _, one := range l.All() {
 		if now.Before(one.Expires) {
@@ -204,8 +221,8 @@ func earlier(a, b time.Duration) time.Duration {
 }
 
 // Run notices leases that lapse, and ends those whose analyzers keep says do not stay, one
-// after the other, until ctx ends. It calls onChange with each change, and looks at leases that
-// have lapsed as often as check says.
+// after the other, until ctx ends. It calls onChange with each change, and checks leases that have
+// lapsed at the interval check.
 func (l *Leases) Run(ctx context.Context, check time.Duration, keep func(Lease) bool, onChange func(LeaseChange, Lease)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

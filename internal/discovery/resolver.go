@@ -10,34 +10,40 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
 const (
-	// minTTL is after how long an answer is asked for again, at least; maxTTL at most.
+	// minTTL and maxTTL bound the time until a query is repeated.
 	minTTL = 5 * time.Second
 	maxTTL = 5 * time.Minute
 	// queryTimeout bounds one query to one server.
 	queryTimeout = 2 * time.Second
+	// resolveTimeout bounds all queries for one group.
+	resolveTimeout = 15 * time.Second
 	// maxMembers bounds a group; the answer's order does not decide which are taken.
 	maxMembers = 256
-	// maxMessage is the size of an answer by UDP that is asked for (RFC 9715).
+	// maxMessage is the maximum size of an answer by UDP that queries announce (RFC 9715).
 	maxMessage = 1400
 )
 
-// Resolver asks name servers. It may be used concurrently.
+// Resolver queries name servers. It may be used concurrently.
 type Resolver struct {
-	servers []string // host:port; none: those of the system
+	servers []string                          // host:port; none: those of system
+	system  func() (*dns.ClientConfig, error) // reads the configuration of the system
 	udp     dns.Client
 	tcp     dns.Client
 }
 
-// NewResolver returns a Resolver that asks a server, host:port, or with "" those that
+// NewResolver returns a Resolver that queries a server, host:port, or with "" those that
 // /etc/resolv.conf names at the time.
 func NewResolver(server string) *Resolver {
 	r := &Resolver{
+		system: func() (*dns.ClientConfig, error) { return dns.ClientConfigFromFile("/etc/resolv.conf") },
+
 		udp: dns.Client{Timeout: queryTimeout, UDPSize: maxMessage},
 		tcp: dns.Client{Net: "tcp", Timeout: queryTimeout},
 	}
@@ -50,27 +56,50 @@ func NewResolver(server string) *Resolver {
 // errNoMembers is an answer without records.
 var errNoMembers = errors.New("the name has no addresses")
 
-// Resolve returns the members of a group, sorted, at least one, and for how long they hold.
-func (r *Resolver) Resolve(ctx context.Context, g Group) (members []Member, ttl time.Duration, err error) {
+// errNotFound is the answer that a name does not exist.
+var errNotFound = errors.New("the name does not exist")
+
+// Answer is the answer of name servers about a group.
+type Answer struct {
+	// Members are sorted, at least one; Beyond is how many there are besides, which are too many.
+	Members []Member
+	Beyond  int
+	// TTL is for how long they hold.
+	TTL time.Duration
+	// Incomplete is why there is no answer for one family of addresses, whose members are those
+	// known before; nil if both were answered.
+	Incomplete error
+}
+
+// Resolve returns the members of a group. Known are the members of the last answer: if name
+// servers answer for one family of addresses alone, those of the other one stay.
+func (r *Resolver) Resolve(ctx context.Context, g Group, known []Member) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	var found found
+	var err error
 	if g.Kind == Service {
-		members, ttl, err = r.service(ctx, g.Name)
+		found, err = r.service(ctx, g.Name)
 	} else {
-		members, ttl, err = r.host(ctx, g.Name)
+		found, err = r.host(ctx, g.Name, known)
 	}
-	if err == nil && len(members) == 0 {
+	if err == nil && len(found.members) == 0 {
 		err = errNoMembers
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", g.Name, err)
+		return Answer{}, fmt.Errorf("%s: %w", g.Name, err)
 	}
+	members := found.members
 	slices.SortFunc(members, func(a, b Member) int {
-		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Port, b.Port))
+		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Port, b.Port), cmp.Compare(b.Part, a.Part))
 	})
 	members = slices.CompactFunc(members, func(a, b Member) bool { return a.Host == b.Host && a.Port == b.Port })
-	if len(members) > maxMembers {
-		members = members[:maxMembers]
+	taken := min(len(members), maxMembers)
+	answer := Answer{Members: parted(members[:taken]), Beyond: len(members) - taken, TTL: min(max(found.ttl, minTTL), maxTTL)}
+	if found.incomplete != nil {
+		answer.TTL, answer.Incomplete = minTTL, fmt.Errorf("%s: %w", g.Name, found.incomplete)
 	}
-	return parted(members), min(max(ttl, minTTL), maxTTL), nil
+	return answer, nil
 }
 
 // parted makes the parts sum to 1.
@@ -85,79 +114,131 @@ func parted(members []Member) []Member {
 	return members
 }
 
-// host asks for both families. An address without a name is its only member.
-func (r *Resolver) host(ctx context.Context, name string) (members []Member, ttl time.Duration, err error) {
-	if address, err := netip.ParseAddr(name); err == nil {
-		return []Member{{Host: address.Unmap().String(), Part: 1}}, maxTTL, nil
-	}
-	ttl = maxTTL
-	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		records, err := r.query(ctx, name, kind)
-		if err != nil {
-			return r.hosts(ctx, name, err)
-		}
-		for _, record := range records {
-			switch record := record.(type) {
-			case *dns.A:
-				members = append(members, Member{Host: record.A.String(), Part: 1})
-			case *dns.AAAA:
-				members = append(members, Member{Host: record.AAAA.String(), Part: 1})
-			default: // CNAME, whose time counts too
-			}
-			ttl = min(ttl, time.Duration(record.Header().Ttl)*time.Second)
-		}
-	}
-	return members, ttl, nil
+// found is the answer of the servers about a name.
+type found struct {
+	members    []Member
+	ttl        time.Duration
+	alias      string // what the name is an alias of, or empty
+	incomplete error  // of one family
 }
 
-// hosts asks the system, which knows the names in /etc/hosts, too. Without an answer from
+// host queries both families. An address without a name is its only member.
+func (r *Resolver) host(ctx context.Context, name string, known []Member) (found, error) {
+	if address, err := netip.ParseAddr(name); err == nil {
+		return found{members: []Member{{Host: address.Unmap().String(), Part: 1}}, ttl: maxTTL}, nil
+	}
+	answers, err := r.query(ctx, name, dns.TypeA, dns.TypeAAAA)
+	if err != nil {
+		return r.hosts(ctx, name, err)
+	}
+	f := found{ttl: maxTTL}
+	for _, one := range answers {
+		f.add(one.records)
+	}
+	for _, one := range answers {
+		switch {
+		case one.err == nil || errors.Is(one.err, errNotFound):
+			continue
+		case len(f.members) == 0: // it may have addresses of this family alone
+			return r.hosts(ctx, name, one.err)
+		}
+		f.incomplete = fmt.Errorf("%s: %w", dns.TypeToString[one.kind], one.err)
+		f.members = append(f.members, ofFamily(known, one.kind)...)
+	}
+	if len(f.members) == 0 && f.alias != "" {
+		return found{}, fmt.Errorf("the name is an alias of %s, of which the name server gives no address", f.alias)
+	}
+	return f, nil
+}
+
+// add adds the addresses of records.
+func (f *found) add(records []dns.RR) {
+	for _, record := range records {
+		var address net.IP
+		switch record := record.(type) {
+		case *dns.A:
+			address = record.A
+		case *dns.AAAA:
+			address = record.AAAA
+		case *dns.CNAME: // its time counts, too
+			f.alias = record.Target
+		}
+		f.ttl = min(f.ttl, time.Duration(record.Header().Ttl)*time.Second)
+		if address != nil && !address.IsUnspecified() { // servers that block names answer with 0.0.0.0, which is this machine
+			f.members = append(f.members, Member{Host: address.String(), Part: 1})
+		}
+	}
+}
+
+// ofFamily returns the members whose addresses are of the family of a type of records, each with
+// the part 1.
+func ofFamily(members []Member, kind uint16) (of []Member) {
+	for _, m := range members {
+		if address, err := netip.ParseAddr(m.Host); err == nil && address.Is4() == (kind == dns.TypeA) {
+			of = append(of, Member{Host: m.Host, Part: 1})
+		}
+	}
+	return of
+}
+
+// hosts uses the resolver of the system, which reads /etc/hosts, too. Without an answer from
 // there the error is that of the name servers.
-func (r *Resolver) hosts(ctx context.Context, name string, failure error) ([]Member, time.Duration, error) {
+func (r *Resolver) hosts(ctx context.Context, name string, failure error) (found, error) {
 	if len(r.servers) > 0 {
-		return nil, 0, failure
+		return found{}, failure
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
-		return nil, 0, failure
+		return found{}, failure
 	}
-	var members []Member
+	f := found{ttl: minTTL}
 	for _, address := range addresses {
-		members = append(members, Member{Host: address.Unmap().String(), Part: 1})
+		f.members = append(f.members, Member{Host: address.Unmap().String(), Part: 1})
 	}
-	return members, minTTL, nil
+	return f, nil
 }
 
 // service returns the servers of the best priority. One with the weight 0 gets little next to
 // others (RFC 2782), so that it counts as a tenth of 1.
-func (r *Resolver) service(ctx context.Context, name string) (members []Member, ttl time.Duration, err error) {
-	records, err := r.query(ctx, name, dns.TypeSRV)
+func (r *Resolver) service(ctx context.Context, name string) (found, error) {
+	answers, err := r.query(ctx, name, dns.TypeSRV)
 	if err != nil {
-		return nil, 0, err
+		return found{}, err
 	}
+	records := answers[0].records
 	best := uint16(0xffff)
 	for _, record := range records {
 		if srv, ok := record.(*dns.SRV); ok && srv.Target != "." {
 			best = min(best, srv.Priority)
 		}
 	}
-	ttl = maxTTL
+	f := found{ttl: maxTTL}
 	for _, record := range records {
-		ttl = min(ttl, time.Duration(record.Header().Ttl)*time.Second)
+		f.ttl = min(f.ttl, time.Duration(record.Header().Ttl)*time.Second)
 		if srv, ok := record.(*dns.SRV); ok && srv.Target != "." && srv.Priority == best {
-			members = append(members, Member{
+			f.members = append(f.members, Member{
 				Host: strings.ToLower(strings.TrimSuffix(srv.Target, ".")), Port: strconv.Itoa(int(srv.Port)), Part: max(float64(srv.Weight), 0.1),
 			})
 		}
 	}
-	return members, ttl, nil
+	return f, nil
 }
 
-// query asks the servers one after the other for the first of the names that search domains
-// make of a name.
-func (r *Resolver) query(ctx context.Context, name string, kind uint16) (records []dns.RR, err error) {
+// answered is the answer of the servers about one type of records of a name.
+type answered struct {
+	kind    uint16
+	records []dns.RR
+	err     error // unless the type exists
+}
+
+// query queries types of records for the first of the names that search domains make
+// of a name. There is an answer for each type, at least one of them without an error. A name for
+// which servers fail is passed over, as system resolvers do; with servers that do not answer
+// there is no further name.
+func (r *Resolver) query(ctx context.Context, name string, kinds ...uint16) ([]answered, error) {
 	servers, names := r.servers, []string{dns.Fqdn(name)}
 	if len(servers) == 0 {
-		config, err := dns.ClientConfigFromFile("/etc/resolv.conf")
+		config, err := r.system()
 		if err != nil {
 			return nil, err
 		}
@@ -166,17 +247,40 @@ func (r *Resolver) query(ctx context.Context, name string, kind uint16) (records
 			servers = append(servers, net.JoinHostPort(server, config.Port))
 		}
 	}
+	failure := errNotFound
 	for _, full := range names {
-		var exists bool
-		if records, exists, err = r.ask(ctx, servers, full, kind); err != nil || exists {
-			return records, err
+		answers := r.lookUpAll(ctx, servers, full, kinds)
+		unknown := slices.ContainsFunc(answers, func(one answered) bool { return errors.Is(one.err, errNotFound) })
+		if slices.ContainsFunc(answers, func(one answered) bool { return one.err == nil }) {
+			return answers, nil
+		}
+		if !unknown {
+			failure = answers[0].err
+		}
+		if errors.As(failure, new(net.Error)) {
+			break
 		}
 	}
-	return nil, errors.New("the name does not exist")
+	return nil, failure
 }
 
-// ask reports whether the name exists.
-func (r *Resolver) ask(ctx context.Context, servers []string, name string, kind uint16) (records []dns.RR, exists bool, err error) {
+// lookUpAll looks up types of records at once.
+func (r *Resolver) lookUpAll(ctx context.Context, servers []string, name string, kinds []uint16) []answered {
+	answers := make([]answered, len(kinds))
+	var lookUps sync.WaitGroup
+	for i, kind := range kinds {
+		lookUps.Go(func() {
+			records, err := r.lookUp(ctx, servers, name, kind)
+			answers[i] = answered{kind, records, err}
+		})
+	}
+	lookUps.Wait()
+	return answers
+}
+
+// lookUp queries the servers one after the other until one answers that the name exists, or that it
+// does not, which is errNotFound.
+func (r *Resolver) lookUp(ctx context.Context, servers []string, name string, kind uint16) (records []dns.RR, err error) {
 	question := new(dns.Msg).SetQuestion(name, kind)
 	question.SetEdns0(maxMessage, false)
 	err = errors.New("there is no name server")
@@ -187,16 +291,16 @@ func (r *Resolver) ask(ctx context.Context, servers []string, name string, kind 
 		}
 		switch answer.Rcode {
 		case dns.RcodeSuccess:
-			return answer.Answer, true, nil
+			return answer.Answer, nil
 		case dns.RcodeNameError:
-			return nil, false, nil
+			return nil, errNotFound
 		}
 		err = fmt.Errorf("the name server %s answers %s", server, dns.RcodeToString[answer.Rcode])
 	}
-	return nil, false, err
+	return nil, err
 }
 
-// exchange asks by UDP, and by TCP if the answer is cut.
+// exchange sends a query by UDP, and by TCP if the answer is truncated.
 func (r *Resolver) exchange(ctx context.Context, question *dns.Msg, server string) (*dns.Msg, error) {
 	answer, _, err := r.udp.ExchangeContext(ctx, question, server)
 	if err == nil && answer.Truncated {

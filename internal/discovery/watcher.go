@@ -4,36 +4,61 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Change is what a Watcher has found out about a group.
 type Change struct {
 	Group Group
-	// Members are the new members; nil if they are the same and Err has changed.
+	// Members are the new members; nil if they are the same and Err or Beyond has changed.
 	Members []Member
-	// Err is why the group cannot be resolved now, nil if it can.
+	// Beyond is how many the group has besides, which are too many and not used.
+	Beyond int
+	// Err is why the group, or one family of its addresses, cannot be resolved now, nil if it can.
 	Err error
 }
 
-// Watcher asks for the members of groups, and again when the answer has expired. What it
+// outcome is the outcome of the last query for a group.
+type outcome int
+
+const (
+	complete outcome = iota
+	incomplete
+	failed
+)
+
+// outcomeOf returns the outcome and why it is not complete.
+func outcomeOf(answer Answer, err error) (outcome, error) {
+	switch {
+	case err != nil:
+		return failed, err
+	case answer.Incomplete != nil:
+		return incomplete, answer.Incomplete
+	}
+	return complete, nil
+}
+
+// Watcher queries the members of groups, and again when the answer has expired. What it
 // found stays when a group cannot be resolved, or has no members, any more. It may be used
 // concurrently.
 type Watcher struct {
 	resolver *Resolver
 	onChange func(Change)
+	counts   [failed + 1]atomic.Uint64 // queries by outcome
 
 	mu     sync.Mutex // guards groups
 	groups map[Group]*watched
 	ends   sync.WaitGroup
 }
 
-// watched is a group that a goroutine asks for.
+// watched is a group that a goroutine queries.
 type watched struct {
 	members []Member // the last good answer
-	failing bool
+	beyond  int      // of that
+	last    outcome
 	stop    context.CancelFunc
-	refresh chan struct{} // a value asks at once
+	refresh chan struct{} // a value makes the goroutine query at once
 }
 
 func newWatched() *watched { return &watched{refresh: make(chan struct{}, 1)} }
@@ -54,8 +79,8 @@ func (w *Watcher) Members(g Group) []Member {
 	return nil
 }
 
-// Resolve asks for groups that are not known yet and waits for the answers until ctx ends.
-// Those that have no answer are asked for by Watch. It does not call onChange.
+// Resolve queries groups that are not known yet and waits for the answers until ctx ends. Watch
+// repeats the queries without an answer. It does not call onChange.
 func (w *Watcher) Resolve(ctx context.Context, groups []Group) {
 	var asked sync.WaitGroup
 	for _, g := range groups {
@@ -63,21 +88,21 @@ func (w *Watcher) Resolve(ctx context.Context, groups []Group) {
 			continue
 		}
 		asked.Go(func() {
-			members, _, err := w.resolver.Resolve(ctx, g)
+			answer, err := w.resolve(ctx, g)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if w.groups[g] == nil {
 				w.groups[g] = newWatched()
 			}
 			if err == nil && w.groups[g].members == nil {
-				w.groups[g].members = members
+				w.groups[g].members = answer.Members
 			}
 		})
 	}
 	asked.Wait()
 }
 
-// Watch asks for these groups from now on, and for no others, until ctx ends.
+// Watch queries these groups from now on, and no others, until ctx ends.
 func (w *Watcher) Watch(ctx context.Context, groups []Group) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,7 +128,21 @@ func (w *Watcher) Watch(ctx context.Context, groups []Group) {
 	}
 }
 
-// Refresh asks for all groups at once.
+// Failures returns how many queries had no answer, and how many had one for one family of
+// addresses alone.
+func (w *Watcher) Failures() (none, partial uint64) {
+	return w.counts[failed].Load(), w.counts[incomplete].Load()
+}
+
+// resolve queries a group and counts the outcome.
+func (w *Watcher) resolve(ctx context.Context, g Group) (Answer, error) {
+	answer, err := w.resolver.Resolve(ctx, g, w.Members(g))
+	of, _ := outcomeOf(answer, err)
+	w.counts[of].Add(1)
+	return answer, err
+}
+
+// Refresh queries all groups at once.
 func (w *Watcher) Refresh() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +154,7 @@ func (w *Watcher) Refresh() {
 	}
 }
 
-// Wait returns when nothing is asked for any more, after the ends of contexts.
+// Wait returns when all queries have ended, after the ends of their contexts.
 func (w *Watcher) Wait() { w.ends.Wait() }
 
 func (w *Watcher) watch(ctx context.Context, g Group, one *watched) {
@@ -128,26 +167,32 @@ func (w *Watcher) watch(ctx context.Context, g Group, one *watched) {
 		case <-one.refresh:
 		case <-timer.C:
 		}
-		members, ttl, err := w.resolver.Resolve(ctx, g)
+		answer, err := w.resolve(ctx, g)
 		if ctx.Err() != nil {
 			return
 		}
-		if change, changed := w.update(g, one, members, err); changed {
+		if change, changed := w.update(g, one, answer, err); changed {
 			w.onChange(change)
 		}
-		timer.Reset(max(ttl, minTTL))
+		timer.Reset(max(answer.TTL, minTTL))
 	}
 }
 
 // update notes an answer and reports whether that changes anything.
-func (w *Watcher) update(g Group, one *watched, members []Member, err error) (change Change, changed bool) {
+func (w *Watcher) update(g Group, one *watched, answer Answer, err error) (change Change, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	change = Change{Group: g, Err: err}
-	changed = one.failing != (err != nil)
-	one.failing = err != nil
-	if err == nil && !slices.Equal(members, one.members) {
-		one.members, change.Members, changed = members, members, true
+	last, reason := outcomeOf(answer, err)
+	change = Change{Group: g, Err: reason}
+	changed = one.last != last
+	one.last = last
+	if last == failed {
+		return change, changed
+	}
+	changed = changed || one.beyond != answer.Beyond
+	one.beyond, change.Beyond = answer.Beyond, answer.Beyond
+	if !slices.Equal(answer.Members, one.members) {
+		one.members, change.Members, changed = answer.Members, answer.Members, true
 	}
 	return change, changed
 }

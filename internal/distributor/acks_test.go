@@ -49,7 +49,7 @@ func TestAcks(t *testing.T) {
 			a := analyzertest.New(t)
 			config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 			config.Journal = journal
-			config.Intake.AckTimeout = 20 * time.Second
+			config.Intake.AckTimeout = time.Minute
 			s := startSystem(t, config)
 			stored := http.StatusAccepted
 			if journal == JournalMemory {
@@ -66,14 +66,14 @@ func TestAcks(t *testing.T) {
 				}
 			}
 			if _, taken := a.Taken()["3"]; !taken {
-				t.Error("it was called delivered, and the analyzer does not have it")
+				t.Error("the packet is reported as delivered, and the analyzer does not have it")
 			}
 
 			a.Behave(analyzertest.Behaviour{Status: 413})
 			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusUnprocessableEntity || !strings.Contains(body, `"dead_lettered"`) {
 				t.Errorf("a dead letter is answered with %d %s", status, body)
 			}
-			// A dead letter can be sent again.
+			// A packet that became a dead letter can be sent again.
 			a.Behave(analyzertest.Behaviour{})
 			if status, body := s.ask(t, "?ack=delivered", "dead"); status != http.StatusOK {
 				t.Errorf("sent again it is answered with %d %s", status, body)
@@ -87,7 +87,6 @@ func TestAcks(t *testing.T) {
 func TestAckWhileStopping(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
-	config.Analyzer.Timeout = 20 * time.Second
 	s := startSystem(t, config)
 	a.Behave(analyzertest.Behaviour{Hang: true})
 	answered := make(chan string, 1)
@@ -101,7 +100,7 @@ func TestAckWhileStopping(t *testing.T) {
 		defer close(stopped)
 		s.stop(t)
 	}()
-	until(t, "it stops", func() bool { return s.protocol.Ready() != nil })
+	until(t, "the distributor stops", func() bool { return s.protocol.Ready() != nil })
 	a.Behave(analyzertest.Behaviour{})
 	if got := <-answered; !strings.HasPrefix(got, `200{"status":"delivered"`) {
 		t.Errorf("answered %s", got)
@@ -123,7 +122,7 @@ func TestAckTimeoutThenDelivered(t *testing.T) {
 		t.Errorf("%v packets are accepted", got)
 	}
 	a.Behave(analyzertest.Behaviour{})
-	until(t, "it is delivered", func() bool { return s.Status().Delivered.Packets == 1 })
+	until(t, "the packet is delivered", func() bool { return s.Status().Delivered.Packets == 1 })
 	for name, value := range s.scrape(t) {
 		if strings.HasPrefix(name, "distributor_refused_packets_total") && value != 0 {
 			t.Errorf("%s is %v", name, value)
@@ -167,7 +166,7 @@ func TestDiskJournalOverRestart(t *testing.T) {
 	if status, body := s.ask(t, "", "p"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
 		t.Errorf("after a restart it is answered with %d %s", status, body)
 	}
-	until(t, "it is delivered", func() bool { return s.Status().Delivered.Packets == 1 })
+	until(t, "the packet is delivered", func() bool { return s.Status().Delivered.Packets == 1 })
 	_, ledger = s.get(t, "/ledger")
 	wantTerm(t, ledger, "accepted", 1, 1)
 	wantTerm(t, ledger, "queued", 0, 0)
@@ -183,7 +182,7 @@ func TestDiskJournalOverRestart(t *testing.T) {
 }
 
 // An unreadable file of the duplicate window does not fail the start and loses no packet; a
-// directory that cannot be created fails it.
+// directory that cannot be created fails the start.
 func TestDedupeFolderCannotBeRead(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	config := quick(t, targets...)
@@ -203,7 +202,7 @@ func TestDedupeFolderCannotBeRead(t *testing.T) {
 	}
 }
 
-// makeUnusable creates a directory in place of a file of the window.
+// makeUnusable creates a directory at the path of a file of the window.
 func makeUnusable(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.ids"))

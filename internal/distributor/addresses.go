@@ -53,8 +53,8 @@ func validateAddress(address string) error {
 	return nil
 }
 
-// conflict reports whether two valid addresses cannot both be listened on. An unspecified
-// IP address is all IPv4 and IPv6 addresses of the machine.
+// conflict reports whether two valid addresses cannot both be listened on. An unspecified IP
+// address means all IPv4 and IPv6 addresses of the machine.
 func conflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
@@ -68,11 +68,11 @@ func conflict(a, b string) bool {
 	return allA || allB || addrA == addrB
 }
 
-// listenHost returns the normalized host, and whether it is all addresses.
+// listenHost returns the normalized host, and whether it means all addresses.
 func listenHost(host string) (text string, all bool) {
 	host = strings.ToLower(host)
 	if host == "localhost" {
-		host = "127.0.0.1" // what net.Listen prefers
+		host = "127.0.0.1" // as net.Listen resolves it
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {

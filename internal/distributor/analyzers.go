@@ -22,11 +22,11 @@ import (
 type Target struct {
 	URL    string  `key:"url" required:"the analyzer's URL is needed, such as http://analyzer-1:9001" help:"base URL, such as http://analyzer-1:9001; docs/backends.md lists the schemes of other backends and their options"`
 	Weight float64 `key:"weight" min:">0" allowed:"a positive number" required:"a positive number is needed: the analyzer's share of all messages, such as 0.5" help:"share of all messages, such as 0.5"`
-	// ID names the analyzer; empty means its host's name or its position.
-	ID string `key:"id" pattern:"^[A-Za-z0-9._-]{1,64}$" allowed:"1 to 64 letters, digits, '.', '_' and '-'" help:"name in metrics and answers; by default the host of the URL"`
+	// ID names the analyzer; if empty, the id is its host's name or its position.
+	ID string `key:"id" pattern:"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$" allowed:"1 to 64 letters, digits, '.', '_' and '-', no '.' first" help:"name in metrics and answers; by default the host of the URL"`
 	// State is StateReady, StateDrain or StateMaint; empty means ready.
 	State string `key:"state" enum:"ready,drain,maint" help:"ready (default), drain (no new packets: it delivers what it holds) or maint (what it holds is rerouted at once, no probes)"`
-	// TLS is that of an https URL, where it differs from Config.AnalyzerTLS.
+	// TLS is the TLS of an https URL, where it differs from Config.AnalyzerTLS.
 	TLS certificate.ClientConfig
 }
 
@@ -37,15 +37,15 @@ const (
 	StateMaint = "maint"
 )
 
-// sameAnalyzer reports whether a target of the next configuration is the same analyzer: all
-// but weight, state and TLS is equal.
+// sameAnalyzer reports whether a target of the next configuration is the same analyzer: it is equal
+// except for weight, state and TLS.
 func (t Target) sameAnalyzer(next Target) bool {
 	t.Weight, t.State, t.TLS = next.Weight, next.State, next.TLS
 	t.URL, next.URL = placeOf(t.URL), placeOf(next.URL)
 	return t == next
 }
 
-// tlsPrefix is what errors about the TLS files of the analyzer begin with.
+// tlsPrefix is the prefix of errors about the TLS files of the analyzer.
 func (t Target) tlsPrefix() string { return "ANALYZERS: " + t.URL + ": " }
 
 // Targets are the analyzers of the configuration.
@@ -60,9 +60,9 @@ func (t Targets) String() string {
 	return strings.Join(parts, ",")
 }
 
-// UnmarshalText parses URL=weight,URL=weight,… The last = of each splits, since URLs may
-// have some of their own. A text with a password becomes a URL without it, which Validate
-// rejects: so nothing that shows the text shows the password.
+// UnmarshalText parses URL=weight,URL=weight,… The last = of each item separates the weight, since
+// a URL may contain the character. A text with a password becomes a URL without it, which Validate
+// rejects, so that no output of the text shows the password.
 func (t *Targets) UnmarshalText(text []byte) error {
 	if strings.Contains(string(text), "@") {
 		*t = Targets{{URL: sink.WithoutUser(string(text))}}
@@ -91,10 +91,10 @@ func (t *Targets) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// SettledAfter returns the analyzers as settled does. One without an id keeps the id that
-// the current analyzer at its URL has. A new one gets none of a current analyzer, present in
-// t or not: no id ever passes to another analyzer by its position.
-func (t Targets) SettledAfter(current Targets) Targets {
+// WithIDs returns the analyzers as withOwnIDs does, except that an analyzer without an id keeps the
+// id that the current analyzer at its URL has. A new analyzer gets no id of a current analyzer,
+// whether or not that is in t, so that no id passes to another analyzer by position.
+func (t Targets) WithIDs(current Targets) Targets {
 	t = slices.Clone(t)
 	named := func(id string) bool {
 		return slices.ContainsFunc(t, func(one Target) bool { return one.ID == id })
@@ -112,16 +112,16 @@ func (t Targets) SettledAfter(current Targets) Targets {
 			gone = append(gone, one)
 		}
 	}
-	return append(gone, t...).settled()[len(gone):]
+	return append(gone, t...).withOwnIDs()[len(gone):]
 }
 
-// settled returns the analyzers with ids, and URLs without the last slash. An analyzer
-// without an id gets its host's name, or its position where that is no name or not the only
-// one. An id that is given, or a name, comes first: an analyzer whose position would make
-// it the same gets another one.
-func (t Targets) settled() Targets {
+// withOwnIDs returns the analyzers with ids, and URLs without the last slash. An analyzer without
+// an id gets its host's name, or its position if the host has no name or the name is not unique.
+// Given ids and names have priority: if the position of an analyzer equals one of them, the
+// analyzer gets another id.
+func (t Targets) withOwnIDs() Targets {
 	t = slices.Clone(t)
-	uses := make(map[string]int) // of ids that are given, and of hosts' names
+	uses := make(map[string]int) // given ids and names of hosts
 	for i := range t {
 		t[i].URL = strings.TrimSuffix(strings.TrimSpace(t[i].URL), "/")
 		t[i].State = cmp.Or(t[i].State, StateReady)
@@ -147,10 +147,10 @@ func (t Targets) settled() Targets {
 	return t
 }
 
-// validateTargets returns the errors of all analyzers. One that is listed twice would get
-// its share twice, and its failures would be taken for those of two.
+// validateTargets returns the errors of all analyzers. An analyzer that is listed twice would get
+// its share twice, and its failures would count as failures of two analyzers.
 func (c Config) validateTargets() error {
-	targets := c.Targets.settled()
+	targets := c.Targets.withOwnIDs()
 	if len(targets) > fairshare.MaxMembers {
 		return config.Refuse("analyzers", len(targets), fmt.Sprintf("at most %d analyzers", fairshare.MaxMembers),
 			"ANALYZERS lists %d analyzers: there may be %d", len(targets), fairshare.MaxMembers)
@@ -163,7 +163,7 @@ func (c Config) validateTargets() error {
 	for i, t := range targets {
 		if _, err := t.backend(); err != nil {
 			errs = append(errs, &config.ValueError{Key: "url", Allowed: "a URL such as http://host:port, without user and password", Err: err})
-			continue // its URL is not to be shown
+			continue // the error must not show its URL
 		}
 		place := placeOf(t.URL)
 		if before, again := places[place]; again {
@@ -189,7 +189,7 @@ func (c Config) validateTargets() error {
 	return errors.Join(errs...)
 }
 
-// placeOf returns what all spellings of a URL have in common.
+// placeOf returns a key that is equal for all spellings of a URL.
 func placeOf(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil {
@@ -208,11 +208,11 @@ func placeOf(text string) string {
 		port = "80"
 	}
 	if number, err := strconv.Atoi(port); err == nil {
-		port = strconv.Itoa(number) // 080 is 80
+		port = strconv.Itoa(number) // port 080 is 80
 	}
 	place := scheme + "://" + net.JoinHostPort(host, port) + strings.TrimRight(parsed.EscapedPath(), "/")
 	if options := parsed.Query(); len(options) > 0 {
-		place += "?" + options.Encode() // such as two indices of one backend
+		place += "?" + options.Encode() // two indices of one backend, for example
 	}
 	return place
 }

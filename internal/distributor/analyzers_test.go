@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// An id is the host's name where that is a name and the only one, else the position. Ids
-// are unique whatever hosts are called.
+// The default id is the host's name if it is a unique name, otherwise the position. Ids are unique
+// whatever the names of the hosts.
 func TestIDs(t *testing.T) {
 	for text, want := range map[string][]string{
 		"http://analyzer-1:9001=.5,http://b.example.com:9002=.5":              {"analyzer-1", "b.example.com"},
@@ -29,7 +29,7 @@ func TestIDs(t *testing.T) {
 			continue
 		}
 		var got []string
-		for _, target := range targets.SettledAfter(nil) {
+		for _, target := range targets.WithIDs(nil) {
 			got = append(got, target.ID)
 		}
 		if !slices.Equal(got, want) {
@@ -73,7 +73,8 @@ func validateTwo(t *testing.T, one, two string) error {
 	return quick(t, targets...).Validate()
 }
 
-// A list with a password is refused without it, wherever the list is cut into analyzers.
+// The error about a list with a password does not show the password, wherever the list is split
+// into analyzers.
 func TestTargetsShowNoSecret(t *testing.T) {
 	for _, text := range []string{
 		"http://user:secret@a=1", "http://user:secret@a", "http://a=1,http://user:secret@b=x", "http://user:se,secret@a=1", "http://user:se=secret@a",

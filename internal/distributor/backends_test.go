@@ -41,7 +41,7 @@ func TestBackendTargets(t *testing.T) {
 			t.Error(err)
 		}
 		var ids []string
-		for _, target := range targets.SettledAfter(nil) {
+		for _, target := range targets.WithIDs(nil) {
 			ids = append(ids, target.ID)
 		}
 		if !slices.Equal(ids, want) {
@@ -97,15 +97,15 @@ func TestDocumentedBackends(t *testing.T) {
 	}
 }
 
-// fakeBackend takes what backends of one kind are sent. It closes the connection after the
-// first request, whose packets it stores all the same.
+// fakeBackend accepts the requests for backends of one kind. It closes the connection after the
+// first request, whose packets it stores nevertheless.
 type fakeBackend struct {
 	*httptest.Server
 	kind   string
 	mu     sync.Mutex // guards the fields below
 	bodies [][]byte
 	tokens []string
-	status int // of requests, unless 0
+	status int // the status of answers, unless 0
 }
 
 func newFakeBackend(t *testing.T, kind string) *fakeBackend {
@@ -144,8 +144,8 @@ var (
 	textOfMixed = regexp.MustCompile(`packet ([0-9]+);`)
 )
 
-// ids returns how often each packet_id came, as found by a pattern, with repetitions of the
-// first request left out.
+// ids returns how often each packet_id was received, as found by a pattern, without repetitions of
+// the first request.
 func (b *fakeBackend) ids(t *testing.T, pattern *regexp.Regexp) map[string]int {
 	t.Helper()
 	b.mu.Lock()
@@ -168,9 +168,9 @@ func (b *fakeBackend) ids(t *testing.T, pattern *regexp.Regexp) map[string]int {
 	return ids
 }
 
-// Backends of all kinds and an analyzer share what comes, and a request that was cut off is
-// repeated as it was.
-func TestBackendsMixed(t *testing.T) {
+// Backends of all kinds and an analyzer get their shares of the packets, and a request that was cut
+// off is repeated unchanged.
+func TestMixedBackends(t *testing.T) {
 	analyzer := analyzertest.New(t)
 	targets := []Target{{ID: "native", URL: analyzer.URL(), Weight: 1}}
 	var backends []*fakeBackend
@@ -219,36 +219,50 @@ func TestBackendsMixed(t *testing.T) {
 	}
 }
 
-// Of a bulk request only the packets come again that Elasticsearch did not take, and a dead
-// letter lists the documents that it refused.
+// A partialBulk is an Elasticsearch that rejects packet 3, and accepts packet 5 at the second
+// request and packet 7 at the third.
+type partialBulk struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests map[string]int // by packet_id
+}
+
+func newPartialBulk(t *testing.T) *partialBulk {
+	b := &partialBulk{requests: make(map[string]int)}
+	b.Server = httptest.NewServer(b)
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *partialBulk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.Method != http.MethodPost {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var items []string
+	for _, found := range idOfPacket.FindAllSubmatch(body, -1) {
+		id, status := string(found[1]), 201
+		b.requests[id]++
+		switch {
+		case id == "3":
+			status = 400
+		case id == "5" && b.requests[id] == 1:
+			status = 429
+		case id == "7" && b.requests[id] <= 2:
+			status = 503
+		}
+		items = append(items, fmt.Sprintf(`{"create":{"status":%d,"error":{"type":"mapping","reason":"no"}}}`, status))
+	}
+	_, _ = fmt.Fprintf(w, `{"errors":true,"items":[%s]}`, strings.Join(items, ","))
+}
+
+// The distributor retries only those packets of a bulk request that Elasticsearch did not accept,
+// and a dead letter lists the documents that Elasticsearch rejected.
 func TestBulkItems(t *testing.T) {
-	var mu sync.Mutex
-	requests := make(map[string]int) // by packet_id
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil || r.Method != http.MethodPost {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		var items []string
-		for _, found := range idOfPacket.FindAllSubmatch(body, -1) {
-			id, status := string(found[1]), 201
-			requests[id]++
-			switch {
-			case id == "3":
-				status = 400
-			case id == "5" && requests[id] == 1:
-				status = 429
-			case id == "7" && requests[id] <= 2:
-				status = 503
-			}
-			items = append(items, fmt.Sprintf(`{"create":{"status":%d,"error":{"type":"mapping","reason":"no"}}}`, status))
-		}
-		_, _ = fmt.Fprintf(w, `{"errors":true,"items":[%s]}`, strings.Join(items, ","))
-	}))
-	defer server.Close()
-	config := quick(t, Target{ID: "one", URL: "es+" + server.URL, Weight: 1})
+	b := newPartialBulk(t)
+	config := quick(t, Target{ID: "one", URL: "es+" + b.URL, Weight: 1})
 	s := startSystem(t, config)
 	for range 10 {
 		s.send(1, 1, 1)
@@ -258,11 +272,11 @@ func TestBulkItems(t *testing.T) {
 		return status.Delivered.Packets == 29 && status.DeadLettered.Packets == 1
 	})
 	s.stop(t)
-	mu.Lock()
-	defer mu.Unlock()
-	for id, n := range requests {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, n := range b.requests {
 		if want := map[string]int{"5": 2, "7": 3}[id]; n != max(want, 1) {
-			t.Errorf("packet %s came %d times", id, n)
+			t.Errorf("packet %s was sent %d times", id, n)
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(config.DataDir, "dead-letter", "*"))
@@ -283,7 +297,7 @@ func TestMisconfiguredBackend(t *testing.T) {
 		for range 10 {
 			s.send(1)
 		}
-		until(t, "it is unhealthy", func() bool { return s.eligible() == 0 })
+		until(t, "the backend is unhealthy", func() bool { return s.eligible() == 0 })
 		b.mu.Lock()
 		b.status = 0
 		b.mu.Unlock()
@@ -300,8 +314,23 @@ func TestMisconfiguredBackend(t *testing.T) {
 	}
 }
 
-// The token of a backend is read from a file, again when that changes, and belongs to the
-// scheme of the backend. A file that is broken or missing is refused without its content.
+// wantToken sends packets and checks the token of the last request.
+func (b *fakeBackend) wantToken(t *testing.T, s *system, packets int, want string) {
+	t.Helper()
+	for range packets {
+		s.send(1)
+	}
+	until(t, "the packets are stored", func() bool { return len(b.ids(t, idOfPacket)) == int(s.packets.Load()) })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if got := b.tokens[len(b.tokens)-1]; got != want {
+		t.Errorf("the token is %q, want %q", got, want)
+	}
+}
+
+// The distributor reads the token of a backend from a file, and again when the file changes, and
+// sends the token with the authorization scheme of the backend. The error about a broken or
+// missing file does not have the content of the file.
 func TestTokenFile(t *testing.T) {
 	b := newFakeBackend(t, sink.SplunkHEC)
 	path := filepath.Join(t.TempDir(), "token")
@@ -316,26 +345,12 @@ func TestTokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startSystem(t, config)
-	last := func() string {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.tokens[len(b.tokens)-1]
-	}
-	s.send(1)
-	s.send(1)
-	until(t, "both packets are stored", func() bool { return len(b.ids(t, idOfPacket)) == 2 })
-	if got := last(); got != "Splunk first" {
-		t.Errorf("%q", got)
-	}
+	b.wantToken(t, s, 2, "Splunk first")
 	write("user:secret")
 	if err := s.CredentialFiles().Reload(); err != nil {
 		t.Fatal(err)
 	}
-	s.send(1)
-	until(t, "the third is stored", func() bool { return len(b.ids(t, idOfPacket)) == 3 })
-	if got := last(); got != "Basic dXNlcjpzZWNyZXQ=" {
-		t.Errorf("%q", got)
-	}
+	b.wantToken(t, s, 1, "Basic dXNlcjpzZWNyZXQ=")
 	write("secret\nsecret")
 	for _, err := range []error{s.CredentialFiles().Reload(), config.CheckCredentials()} {
 		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "token_file") || !strings.Contains(err.Error(), "one line") {

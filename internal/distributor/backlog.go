@@ -7,17 +7,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Backlog is what was accepted and is not delivered.
+// Backlog is the volume of accepted packets that are not delivered.
 type Backlog struct {
 	Total packet.Volume
-	// OldestAge is about the age of the oldest packet; those of requests in flight count
+	// OldestAge is approximately the age of the oldest packet; packets of requests in flight count
 	// with a disk journal only.
 	OldestAge time.Duration
-	// DrainTime is the estimated time until all is delivered, if no more is accepted;
+	// DrainTime is the estimated time until all packets are delivered, if no more are accepted;
 	// negative if unknown.
 	DrainTime time.Duration
-	// Journal is what is queued in the journal, Router what is claimed and not bound to
-	// an analyzer.
+	// Journal is the volume that is queued in the journal, Router the volume that is fetched and
+	// not bound to an analyzer.
 	Journal, Router packet.Volume
 	Analyzers       []AnalyzerBacklog
 	// Emitters are the emitters with most messages, estimated from Sampled packets.
@@ -26,7 +26,7 @@ type Backlog struct {
 	Sampled  int64
 }
 
-// AnalyzerBacklog is what is bound to an analyzer and not delivered.
+// AnalyzerBacklog is the volume that is bound to an analyzer and not delivered.
 type AnalyzerBacklog struct {
 	ID               string
 	Queued, InFlight packet.Volume
@@ -35,9 +35,8 @@ type AnalyzerBacklog struct {
 // maxDrainSeconds is a year.
 const maxDrainSeconds = 365 * 24 * 3600
 
-// Backlog returns the backlog with up to top emitters. It costs about a millisecond, and
-// with packets that are on disk only the reading of up to 32 MiB; nothing while it is not
-// called. It may be called concurrently.
+// Backlog returns the backlog with up to top emitters. A call costs about a millisecond, and if
+// packets are on disk only, the reading of up to 32 MiB. It may be called concurrently.
 func (d *Distributor) Backlog(top int) Backlog {
 	stats, routed, now := d.journal.Stats(), d.router.Stats(), time.Now()
 	b := Backlog{Journal: stats.Queued, Router: routed.Waiting, DrainTime: -1}
@@ -64,7 +63,7 @@ func (d *Distributor) Backlog(top int) Backlog {
 	return b
 }
 
-// oldest returns about when the oldest undelivered packet was accepted, or the zero time.
+// oldest returns approximately when the oldest undelivered packet was accepted, or the zero time.
 func (d *Distributor) oldest() time.Time {
 	oldest := d.journal.Oldest()
 	consider := func(t time.Time) {

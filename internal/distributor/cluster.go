@@ -1,11 +1,11 @@
 package distributor
 
-// ClusterSize returns how many distributors share the journal and are there, with this one. It may
-// be called concurrently.
+// ClusterSize returns the number of live distributors that share the journal, including this one.
+// It may be called concurrently.
 func (d *Distributor) ClusterSize() int { return int(max(1, d.clusterSize.Load())) }
 
-// SetClusterSize tells how many distributors share the journal and are there, with this one: the
-// limits of RATE_LIMIT_SCOPE=cluster and the deviation of analyzers from their shares depend on
+// SetClusterSize sets the number of live distributors that share the journal, including this one:
+// the limits of RATE_LIMIT_SCOPE=cluster and the deviation of analyzers from their shares depend on
 // it. It may be called concurrently.
 func (d *Distributor) SetClusterSize(distributors int) {
 	d.configMu.Lock()

@@ -18,8 +18,8 @@ func cluster(t *testing.T, targets ...Target) Config {
 	return c
 }
 
-// Each of n distributors allows 1/n of the limits, and the deviation of all is n times that of
-// one.
+// Each of n distributors allows 1/n of the limits, and the deviation of the cluster is n times that
+// of one distributor.
 func TestRateLimitOfACluster(t *testing.T) {
 	_, targets := startAnalyzers(t, 0.5, 0.5)
 	c := cluster(t, targets...)
@@ -36,7 +36,7 @@ func TestRateLimitOfACluster(t *testing.T) {
 	if err := s.Reconfigure(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if got, _, body := s.send(20); got != 202 { // 10 of 30 are used, and stay so in messages
+	if got, _, body := s.send(20); got != 202 { // 10 of 30 messages are used, and the change of the size keeps that number
 		t.Errorf("the burst of this distributor is answered %d %s", got, body)
 	}
 	until(t, "all is delivered", func() bool { return s.Status().Delivered.Messages == 30 })

@@ -25,35 +25,36 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// Config is what users set for a distributor; the tags are those of package config.
+// Config has the settings of a distributor; the tags are those of package config.
 type Config struct {
 	Targets Targets `env:"ANALYZERS" reload:"live" help:"URL=weight,URL=weight,… of the analyzers, dns+http://name:port, srv+http://service or lease+http://name for a group; required"`
-	// NameServer resolves groups of analyzers; empty means those of the system.
+	// NameServer resolves groups of analyzers; empty means the name servers of the system.
 	NameServer string `env:"DISCOVERY_DNS" help:"name server, host:port, that resolves the groups of ANALYZERS such as dns+http://analyzers:9001 (default: those of /etc/resolv.conf)"`
-	// Port and Host are where the ingest API listens; port 0 is a free one.
+	// Port and Host are the listen address of the ingest API; port 0 is a free port.
 	Port int `env:"PORT" format:"port" help:"port of the ingest API"`
-	// MetricsListen is where Prometheus scrapes, host:port.
+	// MetricsListen is the listen address of /metrics, host:port.
 	MetricsListen string `env:"METRICS_ADDR" help:"address of Prometheus' /metrics"`
 	Host          string `env:"LISTEN_ADDR" format:"host" help:"address that the ingest API listens on, such as 127.0.0.1, without a port (default: all addresses)"`
-	// TLS is that of the ingest port.
+	// TLS is the TLS of the ingest port.
 	TLS certificate.Config
-	// TokensFile has the principals that may send packets; empty lets everybody.
+	// TokensFile has the principals that may send packets; empty allows all clients.
 	TokensFile string `env:"INGEST_TOKENS_FILE" reload:"replace" help:"file of the tokens that may send packets, with lines such as: web sha256:HEX emitters=web-* rate=1000 (default: no token is needed)"`
-	// AnalyzerTLS is that of analyzers with https, where they have none of their own.
+	// AnalyzerTLS is the TLS of analyzers with https that have none of their own.
 	AnalyzerTLS certificate.ClientConfig `prefix:"ANALYZER_"`
-	// Memory bounds what is held in memory, with either journal.
+	// Memory bounds the bytes in memory, with either journal.
 	Memory memory.Config
-	// Native, Server and Intake are what takes packets from emitters.
+	// Native, Server and Intake configure the components that receive packets from emitters.
 	Native native.Config
 	Server server.Config
 	Intake intake.Config
-	// Inputs are the protocols of other systems, and Receiver what they share.
+	// Inputs are the protocols of other systems, and Receiver has the settings that these protocols
+	// share.
 	Inputs   Inputs `env:"INPUTS" help:"protocols that are taken beside POST /ingest, each with an address of its own unless it is on PORT, such as http,forward=:24224"`
 	Receiver receiver.Config
-	// Elasticsearch is what clients of that input are told.
+	// Elasticsearch has the values that the Elasticsearch input reports to its clients.
 	Elasticsearch elasticsearch.Config
 	Forward       forward.Config
-	// Analyzer holds what is the same for all analyzers.
+	// Analyzer has the settings that are equal for all analyzers.
 	Analyzer upstream.Config
 	// Routing is RoutingAdaptive or RoutingStrict.
 	Routing string `env:"ROUTING" enum:"adaptive,strict" reload:"live" help:"when an analyzer cannot take its share: adaptive (the others take its share) or strict (all wait for it)"`
@@ -61,45 +62,46 @@ type Config struct {
 	Explain string `env:"EXPLAIN" enum:"on,off" help:"whether picks are recorded, so that they can be explained and traced: on or off"`
 	// Dispatch is DispatchRunning or DispatchPaused.
 	Dispatch string `env:"DISPATCH" enum:"running,paused" reload:"live" help:"running, or paused: no packet is routed, analyzers deliver what they hold"`
-	// DrainTimeout is for how long an analyzer that is no longer listed may deliver what it holds.
+	// DrainTimeout is the maximum time in which an analyzer that is no longer listed delivers the
+	// packets that it holds.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"seconds for which an analyzer that was removed, or whose URL changed, may deliver what it holds, before that is rerouted"`
-	// LeaseTTL is for how long an analyzer that registers itself stays without renewing that.
+	// LeaseTTL is the time for which an analyzer that registers itself stays without a renewal.
 	LeaseTTL time.Duration `env:"LEASE_TTL_SEC" format:"seconds" min:"1s" max:"1h" reload:"live" help:"seconds after which the lease of an analyzer that registered itself lapses; analyzers renew it three times as often"`
 	// Journal is JournalMemory, JournalDisk or JournalJetStream.
 	Journal string `env:"JOURNAL" enum:"memory,disk,jetstream" help:"where accepted packets are stored: memory, disk (survives kill -9 and power loss), or jetstream (streams of NATS servers, which distributors share)"`
-	// JetStream is where the streams are, with JournalJetStream.
+	// JetStream is the location of the streams, with JournalJetStream.
 	JetStream jetstream.Config
-	// JournalMaxBytes is the disk journal's budget.
+	// JournalMaxBytes is the maximum size of the disk journal.
 	JournalMaxBytes int64 `env:"JOURNAL_MAX_BYTES" format:"bytes" min:"1 MiB" reload:"live" help:"maximum size of the disk journal in bytes, such as 10GiB"`
-	// DedupeWindow is for how long a packet that comes again is recognised; 0
-	// is never, negative the default of the journal.
+	// DedupeWindow is the time for which a repeated packet is recognised; 0 is never, a negative
+	// value the default of the journal.
 	DedupeWindow time.Duration `env:"DEDUPE_WINDOW_SEC" format:"seconds" min:"0" auto:"true" help:"seconds in which duplicate packets are detected; 0 disables detection (default: 0, with JOURNAL=disk and jetstream 120)"`
-	// Rate bounds each emitter.
+	// Rate limits each emitter.
 	Rate ratelimit.Config
-	// DataDir is the folder of the disk journal and of dead letters.
+	// DataDir is the directory of the disk journal and of dead letters.
 	DataDir string `env:"DATA_DIR" help:"directory of the disk journal and the dead letters"`
-	// ShutdownTimeout is how long a stop may take to deliver what is left.
+	// ShutdownTimeout is the maximum time in which a stop delivers the accepted packets.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT_SEC" format:"seconds" min:"0" reload:"live" help:"maximum seconds of a stop for the delivery of queued packets"`
-	// Autoscale is how many analyzers are desired, and what is done about it.
+	// Autoscale configures the desired number of analyzers, and the program that changes it.
 	Autoscale autoscale.Config
-	// Version is shown in metrics.
+	// Version is reported in metrics.
 	Version string
 }
 
-// What happens when an analyzer cannot take its share of messages: the others
-// take over, or all wait for it, which ends in refusals.
+// The behaviours when an analyzer cannot take its share of messages: the other analyzers get the
+// packets, or all of them wait, so that packets are refused in the end.
 const (
 	RoutingAdaptive = "adaptive"
 	RoutingStrict   = "strict"
 )
 
-// Whether picks are recorded.
+// The settings of the recording of picks.
 const (
 	ExplainOn  = "on"
 	ExplainOff = "off"
 )
 
-// Whether packets are routed.
+// The settings of the dispatch of packets.
 const (
 	DispatchRunning = "running"
 	DispatchPaused  = "paused"
@@ -112,7 +114,7 @@ const (
 	JournalJetStream = "jetstream"
 )
 
-// DefaultConfig is the contract's; Targets must be set.
+// DefaultConfig returns the defaults of the contract; Targets must be set.
 func DefaultConfig() Config {
 	return Config{
 		Port:            8080,
@@ -142,7 +144,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// CheckDataDir tells what cannot be kept in DATA_DIR, and why; nil when all can.
+// CheckDataDir returns the names of what cannot be kept in DATA_DIR, and the reason; nil if
+// everything can be kept.
 func (c Config) CheckDataDir() error {
 	if err := datafile.CheckWritable(c.DataDir); err != nil {
 		lost := "dead letters cannot be kept"
@@ -157,8 +160,8 @@ func (c Config) CheckDataDir() error {
 	return nil
 }
 
-// Validate tells what the bounds in the tags cannot: which analyzers and combinations of
-// settings cannot be, by their environment names.
+// Validate checks combinations of settings and the analyzers, which the bounds in the tags cannot
+// check. Errors have the environment names.
 func (c Config) Validate() error {
 	if len(c.Targets) == 0 {
 		return config.Refuse("ANALYZERS", nil, "at least one analyzer",
@@ -175,15 +178,15 @@ func (c Config) Validate() error {
 		want  string
 	}{
 		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Native.MaxBodyBytes),
-			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that the largest packet finds room while it is read", c.Native.MaxBodyBytes)},
+			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that there is capacity for the largest packet while it is read", c.Native.MaxBodyBytes)},
 		{"DISCOVERY_DNS", c.NameServer, c.NameServer == "" || validateAddress(c.NameServer) == nil, "host:port, such as 10.0.0.2:53"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
 		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "another with JOURNAL=memory, which stores nothing"},
-		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT, which it goes with"},
+		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT"},
 		{"RATE_LIMIT_SCOPE", c.Rate.Scope, c.Rate.Scope != ratelimit.ScopeCluster || c.Journal == JournalJetStream,
-			"distributor without JOURNAL=jetstream, which tells how many distributors there are"},
+			"distributor without JOURNAL=jetstream, which counts the distributors"},
 		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= 4*int64(c.Native.MaxBodyBytes),
-			fmt.Sprintf("at least four times MAX_BODY_BYTES (%d), so that the largest packet finds room while another is written", c.Native.MaxBodyBytes)},
+			fmt.Sprintf("at least four times MAX_BODY_BYTES (%d), so that there is capacity for the largest packet while another is written", c.Native.MaxBodyBytes)},
 	} {
 		if !rule.ok {
 			errs = append(errs, config.Refuse(rule.name, rule.value, rule.want, "%s is %v: it must be %s", rule.name, rule.value, rule.want))
@@ -192,18 +195,33 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// LargeBodies returns what to report of requests that INPUT_MAX_BODY_BYTES allows and that may need
+// more memory than one may have, or "". A request needs memory for its body, before and after it is
+// decompressed, and for its packets; with JOURNAL=jetstream it may have a quarter of the limit.
+func (c Config) LargeBodies() string {
+	part := int64(4)
+	if c.Journal == JournalJetStream {
+		part = 16
+	}
+	if enough := c.Memory.LimitBytes / part; len(c.Inputs) > 0 && int64(c.Receiver.MaxBodyBytes) > enough {
+		return fmt.Sprintf("INPUT_MAX_BODY_BYTES is %d: a request of INPUTS larger than %d bytes may be refused with 413, since there may be too little memory for its packets (MEMORY_LIMIT_BYTES is %d, of which that is one part in %d)",
+			c.Receiver.MaxBodyBytes, enough, c.Memory.LimitBytes, part)
+	}
+	return ""
+}
+
 func (c Config) analyzer(t Target) upstream.Config {
 	config := c.Analyzer
 	config.ID = t.ID
 	return config
 }
 
-// All analyzers together get no more than 5000 requests a second that could have
-// carried more, so that a packet costs the same however many analyzers there are;
-// but no packet waits long for that.
+// All analyzers together get at most 5000 requests per second that could have carried more packets,
+// so that the cost of a packet does not depend on the number of analyzers; a maximum delay bounds
+// the wait of a packet for that.
 const (
 	minLinger         = time.Millisecond
-	maxLinger         = 20 * time.Millisecond
+	maxLinger         = 200 * time.Millisecond
 	lingerPerAnalyzer = 200 * time.Microsecond
 )
 
@@ -211,20 +229,20 @@ func linger(analyzers int) time.Duration {
 	return max(minLinger, min(time.Duration(analyzers)*lingerPerAnalyzer, maxLinger))
 }
 
-// The duplicate window: how long with a disk journal when nothing else is said,
-// and how many packets each of its two generations holds (about 40 bytes each).
+// The duplicate window: its default duration with a disk journal, and the number of packets that
+// each of its two generations holds (about 40 bytes each).
 const (
 	dedupeWindowOnDisk = 2 * time.Minute
 	dedupePackets      = 500_000
 )
 
-// Settled fills in what depends on other settings.
-func (c Config) Settled() Config { return c.SettledAfter(Config{}) }
+// WithDefaults sets the settings whose defaults depend on other settings.
+func (c Config) WithDefaults() Config { return c.WithDefaultsAfter(Config{}) }
 
-// SettledAfter is Settled for a configuration that follows the current one: an analyzer
-// without an id keeps the one that the current analyzer at its URL has.
-func (c Config) SettledAfter(current Config) Config {
-	c.Targets = c.Targets.SettledAfter(current.Targets)
+// WithDefaultsAfter is WithDefaults for a configuration that follows the current one: an analyzer
+// without an id keeps the id that the current analyzer at its URL has.
+func (c Config) WithDefaultsAfter(current Config) Config {
+	c.Targets = c.Targets.WithIDs(current.Targets)
 	stores := c.stores()
 	c.Intake.Stores = stores
 	c.Intake.MemoryBytes = c.Memory.LimitBytes
@@ -255,8 +273,8 @@ func (c Config) dedupe() dedupe.Config {
 	return config
 }
 
-// inputDedupe is the window of packets that inputs make, whose clients send a request again
-// minutes later.
+// inputDedupe is the duplicate window of packets that inputs make: their clients may send a request
+// again minutes later.
 func (c Config) inputDedupe() dedupe.Config {
 	config := dedupe.Config{Window: 10 * time.Minute, Packets: dedupePackets}
 	if c.stores() {

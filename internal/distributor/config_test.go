@@ -28,7 +28,7 @@ func TestValidateRefusesWeights(t *testing.T) {
 	}
 }
 
-// What the tags say is what the packages mean.
+// The bounds in the tags are equal to those of the packages.
 func TestTagsAgreeWithConstants(t *testing.T) {
 	for path, want := range map[string]string{
 		"Routing enum":                 RoutingAdaptive + "," + RoutingStrict,
@@ -53,6 +53,27 @@ func TestDeadLettersAreDurableWithAStoringJournal(t *testing.T) {
 	for journal, want := range map[string]bool{JournalMemory: false, JournalDisk: true, JournalJetStream: true} {
 		if got := (Config{Journal: journal}).deadLetters().Durable; got != want {
 			t.Errorf("JOURNAL=%s: %v", journal, got)
+		}
+	}
+}
+
+func TestLargeBodies(t *testing.T) {
+	for name, c := range map[string]struct {
+		journal       string
+		memory        int64
+		inputs        Inputs
+		limit, within string
+	}{
+		"default":   {JournalMemory, 256 << 20, DefaultConfig().Inputs, "", ""},
+		"memory":    {JournalDisk, 256<<20 - 4, DefaultConfig().Inputs, "67108863 bytes", "MEMORY_LIMIT_BYTES is 268435452"},
+		"jetstream": {JournalJetStream, 256 << 20, DefaultConfig().Inputs, "16777216 bytes", "INPUT_MAX_BODY_BYTES is 67108864"},
+		"no inputs": {JournalMemory, 64 << 20, nil, "", ""},
+	} {
+		config := DefaultConfig()
+		config.Journal, config.Memory.LimitBytes, config.Inputs = c.journal, c.memory, c.inputs
+		got := config.LargeBodies()
+		if (got == "") != (c.limit == "") || !strings.Contains(got, c.limit) || !strings.Contains(got, c.within) {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

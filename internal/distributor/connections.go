@@ -4,7 +4,7 @@ package distributor
 // and the runtime.
 const reservedDescriptors = 64
 
-// reservedMembers is how many members of a group descriptors are reserved for.
+// reservedMembers is the number of members of a group that descriptors are reserved for.
 const reservedMembers = 16
 
 // minConnectionsWarning is the connection limit below which New logs a warning.

@@ -7,7 +7,7 @@ func TestMaxConnections(t *testing.T) {
 	config.Targets = make([]Target, 3)
 	config.Analyzer.Concurrency = 8
 	for descriptors, want := range map[uint64]int{
-		0:       config.Server.MaxConnections, // there is no limit
+		0:       config.Server.MaxConnections, // 0: there is no limit
 		1 << 20: config.Server.MaxConnections,
 		1024:    1024 - 64 - 27 - (1024-64-27)/16,
 		92:      1,

@@ -13,6 +13,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
@@ -38,19 +39,16 @@ type emitterTokens struct {
 
 // loadCredentials returns the errors of all files together.
 func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.Registerer) (*credentials, error) {
+	r := metric.On(registerer)
 	c := &credentials{
-		clients:        make(map[certificate.ClientConfig]*certificate.Client),
-		authorizations: make(map[authorization]*filewatch.File[string]),
-		handshakeFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "distributor_tls_handshake_failures_total", Help: "TLS handshakes with emitters that failed.",
-		}),
+		clients:           make(map[certificate.ClientConfig]*certificate.Client),
+		authorizations:    make(map[authorization]*filewatch.File[string]),
+		handshakeFailures: r.Counter("distributor_tls_handshake_failures_total", "TLS handshakes with emitters that failed."),
 	}
-	if registerer != nil {
-		if err := registerer.Register(c.handshakeFailures); err != nil {
-			return nil, err
-		}
+	err := r.Err()
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if c.files, err = filewatch.New(logger, registerer); err != nil {
 		return nil, err
 	}
@@ -67,7 +65,7 @@ func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.R
 		c.tokens.Store(tokens)
 		errs = append(errs, err)
 	}
-	_, err = c.client("ANALYZER_", config.AnalyzerTLS) // also if no analyzer needs it yet
+	_, err = c.client("ANALYZER_", config.AnalyzerTLS) // the files are checked even if no analyzer needs them yet
 	errs = append(errs, err)
 	for _, t := range config.Targets {
 		if t.TLS != (certificate.ClientConfig{}) {
@@ -98,7 +96,8 @@ func (c *credentials) loadTokens(path string) (*emitterTokens, error) {
 	return &emitterTokens{path, file}, nil
 }
 
-// principals returns what returns the principals that may send packets; nil is everybody.
+// principals returns a function that returns the principals that may send packets; nil allows all
+// clients.
 func (c *credentials) principals() func() *credential.Set {
 	if c.tokens.Load() == nil {
 		return nil
@@ -114,8 +113,8 @@ func (c *credentials) listenerTLS() *tls.Config {
 	return c.ingest.TLS()
 }
 
-// prepared are the files of the ingest port that another configuration names. Either commit or
-// abort must be called.
+// prepared are the files of the ingest port that another configuration names. The caller must call
+// either commit or abort.
 type prepared struct{ commit, abort []func() }
 
 func (p prepared) done(list []func()) {
@@ -125,7 +124,7 @@ func (p prepared) done(list []func()) {
 }
 
 // prepare reads the files that another configuration names for the ingest port and for all
-// analyzers. Those of analyzers are kept or forgotten by keep.
+// analyzers. The function keep decides on the files of analyzers.
 func (c *credentials) prepare(next Config) (p prepared, err error) {
 	if c.ingest != nil {
 		commit, abort, err := c.ingest.Prepare(next.TLS)
@@ -150,8 +149,8 @@ func (c *credentials) prepare(next Config) (p prepared, err error) {
 	return p, nil
 }
 
-// clientTLS is the TLS of one analyzer, which a configuration may change while the analyzer
-// runs: the next connections have it.
+// clientTLS is the TLS of one analyzer. A configuration may change it while the analyzer runs; it
+// applies to new connections.
 type clientTLS struct {
 	current atomic.Pointer[certificate.Client]
 }
@@ -181,7 +180,7 @@ func (c *credentials) client(prefix string, config certificate.ClientConfig) (*c
 	return client, err
 }
 
-// keep ends the watch of files that no analyzer needs any more.
+// keep ends the watches of files that no analyzer needs any more.
 func (c *credentials) keep(config Config) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,9 +215,9 @@ func (c Config) CredentialPaths() []string {
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
-// StageCredentials looks now at the files of certificates and tokens that have one of the
-// paths, those of the configuration to come, and returns the errors of those that cannot be
-// used. What has changed is in use after commit, and not before. It may be called concurrently.
+// StageCredentials reads the files of certificates and tokens at the paths, which are those of the
+// next configuration, and returns the errors of unusable files. The new contents are in use after
+// commit, and not before. It may be called concurrently.
 func (d *Distributor) StageCredentials(paths []string) (commit func(), err error) {
 	return d.credentials.files.Stage(paths)
 }

@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -22,7 +23,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 )
 
-// pki is a folder with a CA, ca.pem, and what it issued.
+// pki is a folder with a CA, ca.pem, and the certificates that it issued.
 type pki struct {
 	*testing.T
 	folder string
@@ -70,7 +71,7 @@ func (p *pki) pool() *x509.CertPool {
 	return pool
 }
 
-// secureAnalyzer is an analyzer that speaks TLS and requires a client certificate. It counts
+// secureAnalyzer is an analyzer that serves TLS and requires a client certificate. It counts
 // probes and packets.
 func (p *pki) secureAnalyzer(packets *atomic.Int64) *httptest.Server {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,8 +88,32 @@ func (p *pki) secureAnalyzer(packets *atomic.Int64) *httptest.Server {
 
 const tokenOfA = "web sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
 
-// Packets come over TLS, from a client with a token, and go to analyzers with http and with
-// https. Certificates and tokens change meanwhile.
+// config returns the configuration of a distributor with TLS and tokens, an analyzer over HTTP and
+// one over HTTPS.
+func (p *pki) config(plain, encrypted string) Config {
+	config := quick(p.T, Target{ID: "a", URL: plain, Weight: 0.5}, Target{ID: "b", URL: encrypted, Weight: 0.5, TLS: certificate.ClientConfig{
+		Cert: p.at("client.crt"), Key: p.at("client.key"), ServerName: "localhost",
+	}})
+	config.AnalyzerTLS.CA = p.at("ca.pem")
+	config.TLS = certificate.Config{Cert: p.at("server.crt"), Key: p.at("server.key")}
+	config.TokensFile = p.at("tokens")
+	return config
+}
+
+// post sends a packet with a token over TLS and returns the status.
+func (p *pki) post(s *system, transport *http.Transport, token string, body []byte) int {
+	p.Helper()
+	request, err := http.NewRequestWithContext(p.Context(), http.MethodPost, "https://"+s.Addr()+"/ingest", bytes.NewReader(body))
+	p.must(err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := transport.RoundTrip(request)
+	p.must(err)
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// Clients with a token send packets over TLS to a distributor with one analyzer over HTTP and one
+// over HTTPS, while certificates and tokens change.
 func TestTLSOnBothSides(t *testing.T) {
 	p := newPKI(t)
 	p.issue("server", time.Now().Add(time.Hour))
@@ -96,39 +121,24 @@ func TestTLSOnBothSides(t *testing.T) {
 	p.write("tokens", tokenOfA)
 	var secure atomic.Int64
 	plain, encrypted := analyzertest.New(t), p.secureAnalyzer(&secure)
-	config := quick(t, Target{ID: "a", URL: plain.URL(), Weight: 0.5}, Target{ID: "b", URL: encrypted.URL, Weight: 0.5, TLS: certificate.ClientConfig{
-		Cert: p.at("client.crt"), Key: p.at("client.key"), ServerName: "localhost",
-	}})
-	config.AnalyzerTLS.CA = p.at("ca.pem")
-	config.TLS = certificate.Config{Cert: p.at("server.crt"), Key: p.at("server.key")}
-	config.TokensFile = p.at("tokens")
-	s := startSystem(t, config) // when all analyzers answer probes
+	s := startSystem(t, p.config(plain.URL(), encrypted.URL)) // startSystem returns when all analyzers answer probes
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.pool(), ServerName: "localhost"}}
 	defer transport.CloseIdleConnections()
-	post := func(token, body string) int {
-		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.Addr()+"/ingest", strings.NewReader(body))
-		p.must(err)
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := transport.RoundTrip(request)
-		p.must(err)
-		_ = response.Body.Close()
-		return response.StatusCode
-	}
+	post := func(token string, body []byte) int { t.Helper(); return p.post(s, transport, token, body) }
 	for i := range 20 {
 		_, body := s.newPacket(1)
-		if status := post("a", string(body)); status != http.StatusAccepted {
+		if status := post("a", body); status != http.StatusAccepted {
 			t.Fatalf("packet %d: %d", i, status)
 		}
 	}
 	until(t, "both analyzers have packets", func() bool { return secure.Load() > 0 && len(plain.Taken()) > 0 })
 	_, body := s.newPacket(1)
-	if status := post("b", string(body)); status != http.StatusUnauthorized {
+	if status := post("b", body); status != http.StatusUnauthorized {
 		t.Errorf("a wrong token: %d", status)
 	}
 	p.write("tokens", strings.Replace(tokenOfA, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d", 1))
 	p.must(s.CredentialFiles().Reload())
-	if status := post("b", string(body)); status != http.StatusAccepted {
+	if status := post("b", body); status != http.StatusAccepted {
 		t.Errorf("the new token: %d", status)
 	}
 	p.write("server.crt", "not a certificate")
@@ -143,7 +153,7 @@ func TestTLSOnBothSides(t *testing.T) {
 	}
 	until(t, "the failed handshake is counted", func() bool { return testutil.ToFloat64(s.credentials.handshakeFailures) == 1 })
 	transport.CloseIdleConnections()
-	if status := post("a", string(body)); status != http.StatusUnauthorized {
+	if status := post("a", body); status != http.StatusUnauthorized {
 		t.Errorf("the old token over a new connection: %d", status)
 	}
 	if n, err := testutil.GatherAndCount(s.registry, "distributor_tls_certificate_expiry_timestamp_seconds"); n != 3 || err != nil {
@@ -178,7 +188,8 @@ func (p *pki) sendTo(s *system, token string) int {
 	return response.StatusCode
 }
 
-// refusedFiles changes to files of which one cannot be used, while those of old are in use.
+// refusedFiles changes to a configuration with one unusable file, while the previous files are in
+// use.
 func (p *pki) refusedFiles(s *system, old *pki) {
 	p.Helper()
 	for name, change := range map[string]func(*Config){
@@ -209,10 +220,10 @@ func (p *pki) refusedFiles(s *system, old *pki) {
 	}
 }
 
-// A configuration may name other files for certificates and tokens, of which the old ones may be
-// gone: the next handshakes have the new ones, and no analyzer is another one. Files that cannot
-// be used change nothing. To turn TLS or tokens on or off needs a restart.
-func TestOtherFiles(t *testing.T) {
+// A configuration may name other files for certificates and tokens, even if the previous files are
+// gone: the next handshakes use the new files, and the analyzers stay the same. Unusable files
+// change nothing. Turning TLS or tokens on or off needs a restart.
+func TestChangeOfCredentialFiles(t *testing.T) {
 	old, p := newPKI(t), newPKI(t)
 	for _, one := range []*pki{old, p} {
 		one.issue("server", time.Now().Add(time.Hour))
@@ -234,7 +245,7 @@ func TestOtherFiles(t *testing.T) {
 	next := s.Config()
 	p.use(&next)
 	commit, err := s.StageCredentials(next.CredentialPaths())
-	p.must(err) // files that are not needed any more may be gone
+	p.must(err) // files that are no longer needed may be gone
 	commit()
 	p.must(s.Reconfigure(t.Context(), next))
 	p.must(s.CredentialFiles().Reload())
@@ -254,7 +265,7 @@ func TestOtherFiles(t *testing.T) {
 	}
 }
 
-// The files of an analyzer are watched as long as it is there.
+// The files of an analyzer are watched until the analyzer is removed.
 func TestFilesOfRemovedAnalyzer(t *testing.T) {
 	p := newPKI(t)
 	var packets atomic.Int64
@@ -265,7 +276,7 @@ func TestFilesOfRemovedAnalyzer(t *testing.T) {
 	both := config
 	both.Targets = Targets{config.Targets[0], {ID: "b", URL: p.secureAnalyzer(&packets).URL, Weight: 1, TLS: own}}
 	p.must(s.Reconfigure(t.Context(), both))
-	until(t, "it is healthy", func() bool { return s.eligible() == 2 })
+	until(t, "both analyzers are healthy", func() bool { return s.eligible() == 2 })
 	p.write("ca.pem", "broken")
 	if err := s.CredentialFiles().Reload(); err == nil {
 		t.Error("its files are not watched")

@@ -3,6 +3,7 @@ package distributor
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,9 +35,32 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	if status, body := s.ask(t, "?ack=delivered", "waits"); status != http.StatusGatewayTimeout {
 		t.Errorf("ack=delivered: %d %s", status, body)
 	}
-	s.only(t, http.StatusAccepted)
+	s.onlyAccepted(t)
 	until(t, "each was refused", func() bool { return s.router.Stats().Waiting.Packets == many })
-	if got := s.scrape(t)["distributor_dead_letter_write_errors_total"]; got < many {
+	s.wantUnwritten(t, many)
+	if status, body := s.ask(t, "", "waits"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
+		t.Errorf("a packet that is sent again is answered %d %s", status, body)
+	}
+
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all are dead letters", func() bool { return s.Status().DeadLettered.Packets == many })
+	s.wantDeadLetters(t, many)
+	s.stop(t)
+	letters := exported(t, folder)
+	for id := 1; id < many; id++ {
+		if got := strings.Count(letters, fmt.Sprintf(`"packet_id":"%d"`, id)); got != 1 {
+			t.Errorf("packet %d is in the dead letters %d times", id, got)
+		}
+	}
+}
+
+// wantUnwritten checks that packets whose dead letters cannot be written count as queued, and are
+// not attributed to the analyzer.
+func (s *system) wantUnwritten(t *testing.T, packets float64) {
+	t.Helper()
+	if got := s.scrape(t)["distributor_dead_letter_write_errors_total"]; got < packets {
 		t.Errorf("%v failures to write are counted", got)
 	}
 	_, ledger := s.get(t, "/ledger")
@@ -45,41 +69,38 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 		t.Errorf("the journal has forgotten %d packets", got)
 	}
 	if status := s.Status(); status.Unaccounted != 0 || !status.Analyzers[0].Healthy || s.router.Stats().Quarantined != 0 {
-		t.Errorf("%d messages are unaccounted; the analyzer is healthy: %v; %d packets are set apart",
+		t.Errorf("%d messages are unaccounted; the analyzer is healthy: %v; %d packets are quarantined",
 			status.Unaccounted, status.Analyzers[0].Healthy, s.router.Stats().Quarantined)
 	}
-	if status, body := s.ask(t, "", "waits"); status != http.StatusAccepted || !strings.Contains(body, `"duplicate":true`) {
-		t.Errorf("sent again it is answered %d %s", status, body)
-	}
+}
 
-	if err := os.Remove(folder); err != nil {
-		t.Fatal(err)
+// wantDeadLetters checks that the dead letters of all packets are written and counted.
+func (s *system) wantDeadLetters(t *testing.T, packets float64) {
+	t.Helper()
+	if got := s.scrape(t)["distributor_dead_lettered_packets_total{analyzer=one,reason=invalid_packet}"]; got != packets {
+		t.Errorf("%v dead letters are counted, want %v", got, packets)
 	}
-	until(t, "all are dead letters", func() bool { return s.Status().DeadLettered.Packets == many })
-	if got := s.scrape(t)["distributor_dead_lettered_packets_total{analyzer=one,reason=invalid_packet}"]; got != many {
-		t.Errorf("%v dead letters are counted, want %d", got, many)
-	}
-	_, ledger = s.get(t, "/ledger")
-	wantTerm(t, ledger, "accepted", many, 2*many-1)
-	wantTerm(t, ledger, "dead_lettered", many, 2*many-1)
+	_, ledger := s.get(t, "/ledger")
+	wantTerm(t, ledger, "accepted", packets, 2*packets-1)
+	wantTerm(t, ledger, "dead_lettered", packets, 2*packets-1)
 	wantTerm(t, ledger, "queued", 0, 0)
 	wantTerm(t, ledger, "in_flight", 0, 0)
 	if got := ledger["unaccounted_messages"]; got != 0.0 {
 		t.Errorf("%v messages are unaccounted", got)
 	}
-	s.stop(t)
+}
+
+// exported returns the dead letters in a folder.
+func exported(t *testing.T, folder string) string {
+	t.Helper()
 	var letters bytes.Buffer
 	if err := deadletter.Export(folder, &letters); err != nil {
 		t.Fatal(err)
 	}
-	for id := 1; id < many; id++ {
-		if got := strings.Count(letters.String(), fmt.Sprintf(`"packet_id":"%d"`, id)); got != 1 {
-			t.Errorf("packet %d stands %d times among the dead letters", id, got)
-		}
-	}
+	return letters.String()
 }
 
-// They are delivered if an analyzer takes them before.
+// Waiting packets are delivered if an analyzer accepts them before their dead letters are written.
 func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	a := analyzertest.New(t)
 	a.Behave(analyzertest.Behaviour{Status: 422})
@@ -96,4 +117,35 @@ func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	a.Behave(analyzertest.Behaviour{})
 	s.stop(t)
 	s.nothingLost(t, a)
+}
+
+// A packet that became a dead letter can be sent again, with a token, too.
+func TestDeadLetterOfATokenIsSentAgain(t *testing.T) {
+	a := analyzertest.New(t)
+	a.Behave(analyzertest.Behaviour{Status: 422})
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	config.DedupeWindow = time.Minute
+	config.TokensFile = filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(config.TokensFile, []byte(tokenOfA), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startSystem(t, config)
+	_, body := s.newPacket(1)
+	for n := range int64(2) {
+		request, err := http.NewRequest(http.MethodPost, "http://"+s.Addr()+"/ingest", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer a")
+		response, err := s.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusAccepted || strings.Contains(string(answer), "duplicate") {
+			t.Fatalf("the packet is answered %d %s", response.StatusCode, answer)
+		}
+		until(t, "the packet is a dead letter", func() bool { return s.Status().DeadLettered.Packets == n+1 })
+	}
 }

@@ -7,22 +7,24 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/logstreamer/logstreamer/internal/discovery"
 	"github.com/logstreamer/logstreamer/internal/fairshare"
+	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
 // maxIDLen is the maximum length of an analyzer's id.
 const maxIDLen = 64
 
-// member is an analyzer that the configuration means: one that it lists, or a member of a
-// group that it lists.
+// member is an analyzer that the configuration lists, or a member of a group that it lists.
 type member struct {
 	Target
 	group      string // the id of the group, or empty
-	registered bool   // it has a lease
+	registered bool   // registered by a lease
 }
 
-// group returns the group that the target is, or reports that it is none.
+// group returns the group that the target is, or reports that it is no group.
 func (t Target) group() (g discovery.Group, isGroup bool, err error) {
 	if _, _, isGroup = discovery.Cut(t.URL); isGroup {
 		g, err = discovery.Parse(t.URL)
@@ -30,7 +32,7 @@ func (t Target) group() (g discovery.Group, isGroup bool, err error) {
 	return g, isGroup, err
 }
 
-// groups returns the groups among the targets whose members DNS knows.
+// groups returns the groups among the targets whose members DNS lists.
 func (t Targets) groups() (groups []discovery.Group) {
 	for _, one := range t {
 		if g, isGroup, err := one.group(); isGroup && err == nil && g.Kind != discovery.Leased && !slices.Contains(groups, g) {
@@ -40,8 +42,8 @@ func (t Targets) groups() (groups []discovery.Group) {
 	return groups
 }
 
-// members returns the analyzers that a configuration means now, with those that registered
-// themselves. Groups divide their weight among their members.
+// members returns the analyzers of a configuration now, including those that registered themselves.
+// A group divides its weight among its members.
 func (d *Distributor) members(config Config) (members []member) {
 	for i, t := range d.WithRegistered(config.Targets) {
 		g, isGroup, err := t.group()
@@ -66,7 +68,7 @@ func (d *Distributor) members(config Config) (members []member) {
 	return members
 }
 
-// membersOf returns the members of a group, as DNS or the members themselves say.
+// membersOf returns the members of a group, from DNS or from their leases.
 func (d *Distributor) membersOf(g discovery.Group) []discovery.Member {
 	if g.Kind == discovery.Leased {
 		return d.leases.Members(g.Name)
@@ -74,8 +76,8 @@ func (d *Distributor) membersOf(g discovery.Group) []discovery.Member {
 	return d.discovery.Members(g)
 }
 
-// withoutCollisions leaves out those that registered themselves with the id or the URL of
-// another analyzer, which was configured or discovered later.
+// withoutCollisions omits registered analyzers with the id or the URL of another analyzer, which
+// was configured or discovered later.
 func withoutCollisions(members []member) (kept []member) {
 	ids, places := make(map[string]bool), make(map[string]bool)
 	for _, one := range members {
@@ -88,7 +90,7 @@ func withoutCollisions(members []member) (kept []member) {
 	})
 }
 
-// memberID returns the id of a member, with a hash in place of what is too long.
+// memberID returns the id of a member, with a hash in place of the part that is too long.
 func memberID(group, name string) string {
 	id := group + "-" + name
 	if len(id) <= maxIDLen {
@@ -106,7 +108,10 @@ type Discovery struct {
 	Group string
 	// Members are the ids of the members after the change.
 	Members []string
-	// Err is why the group cannot be resolved now; the members stay meanwhile.
+	// Beyond is the number of further members, which exceed the limit and are not used.
+	Beyond int
+	// Err is the reason why the group, or one family of its addresses, cannot be resolved now; the
+	// known members stay meanwhile.
 	Err error
 }
 
@@ -114,7 +119,7 @@ type Discovery struct {
 // before Start. The function is called from many goroutines, and must not call Stop.
 func (d *Distributor) OnDiscovery(f func(Discovery)) { d.onDiscovery = f }
 
-// resolve waits shortly for the members of new groups.
+// resolve waits briefly for the members of new groups.
 func (d *Distributor) resolve(ctx context.Context, config Config, limit time.Duration) {
 	groups := config.Targets.groups()
 	if len(groups) == 0 {
@@ -125,7 +130,7 @@ func (d *Distributor) resolve(ctx context.Context, config Config, limit time.Dur
 	d.discovery.Resolve(ctx, groups)
 }
 
-// RefreshGroups asks for the members of groups at once, instead of when the last answer expires.
+// RefreshGroups queries the members of groups at once, instead of at the expiry of the last answer.
 // It may be called concurrently after Start.
 func (d *Distributor) RefreshGroups() { d.discovery.Refresh() }
 
@@ -133,14 +138,17 @@ func (d *Distributor) RefreshGroups() { d.discovery.Refresh() }
 func (d *Distributor) rediscover(c discovery.Change) {
 	logger := d.logger.With("component", "discovery", "group", c.Group.Name)
 	if c.Err != nil {
-		logger.Error("a group of analyzers cannot be resolved: its members stay", "error", c.Err)
+		logger.Error("a group of analyzers cannot be resolved: what is known of it stays", "error", c.Err)
+	}
+	if c.Beyond > 0 {
+		logger.Error("a group of analyzers has more members than are used: the others get nothing", "beyond", c.Beyond)
 	}
 	d.configMu.Lock()
 	config := d.Config()
 	if c.Members != nil && !d.stopped {
 		change, err := d.replan(joinTimeout)
 		if err != nil {
-			logger.Error("the members of a group cannot be changed", "error", err) // such as a certificate that is gone
+			logger.Error("the members of a group cannot be changed", "error", err) // a missing certificate, for example
 		} else {
 			logger.Info("the members of a group have changed", "members", len(c.Members), "joining", len(change.joining), "leaving", len(change.leaving))
 		}
@@ -149,8 +157,8 @@ func (d *Distributor) rediscover(c discovery.Change) {
 	d.reportDiscovery(c, config)
 }
 
-// replan applies the members of groups that there are now, and waits for the first probes of
-// those that join, at most for a time. The caller holds configMu.
+// replan applies the current members of groups, and waits for the first probes of new members, at
+// most for a time. The caller holds configMu.
 func (d *Distributor) replan(limit time.Duration) (change, error) {
 	c, err := d.plan(d.Config())
 	if err != nil {
@@ -170,7 +178,7 @@ func (d *Distributor) reportDiscovery(c discovery.Change, config Config) {
 		if g, isGroup, _ := t.group(); !isGroup || g != c.Group {
 			continue
 		}
-		report := Discovery{Group: t.ID, Err: c.Err}
+		report := Discovery{Group: t.ID, Beyond: c.Beyond, Err: c.Err}
 		for _, one := range d.discovery.Members(c.Group) {
 			report.Members = append(report.Members, memberID(t.ID, one.Name()))
 		}
@@ -184,7 +192,7 @@ func (d *Distributor) GroupOf(id string) string {
 	return a.group
 }
 
-// ofGroup returns the analyzers with an id, or of the group with it.
+// ofGroup returns the analyzers with an id, or of the group with that id.
 func (d *Distributor) ofGroup(id string) (found []running) {
 	for _, a := range d.present() {
 		if a.ID() == id || a.group == id {
@@ -192,4 +200,13 @@ func (d *Distributor) ofGroup(id string) (found []running) {
 		}
 	}
 	return found
+}
+
+// registerDiscovery registers the metrics of groups in DNS.
+func (d *Distributor) registerDiscovery() error {
+	const name, help = "distributor_discovery_failures_total", "Queries for groups of analyzers without an answer (none), or with one for one family of addresses alone (partial); what was known stays."
+	r := metric.On(d.registry)
+	r.CounterFunc(name, help, prometheus.Labels{"answer": "none"}, func() float64 { none, _ := d.discovery.Failures(); return float64(none) })
+	r.CounterFunc(name, help, prometheus.Labels{"answer": "partial"}, func() float64 { _, partial := d.discovery.Failures(); return float64(partial) })
+	return r.Err()
 }

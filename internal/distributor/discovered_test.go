@@ -1,6 +1,8 @@
 package distributor
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -51,7 +53,7 @@ func (p *pool) scale(n int) {
 func (p *pool) config(t *testing.T, others ...Target) Config {
 	config := quick(t, append([]Target{{ID: "pool", URL: "srv+http://" + service, Weight: 0.5}}, others...)...)
 	config.NameServer = p.Address
-	config.Analyzer.Timeout, config.Analyzer.MaxFailures = 30*time.Second, 1000
+	config.Analyzer.MaxFailures = 1000
 	return config
 }
 
@@ -63,14 +65,14 @@ func (p *pool) rescale(s *system, n int) {
 	until(p.t, fmt.Sprintf("the group has %d members", n), func() bool { return len(s.ofGroup("pool")) == n && s.eligible() == len(s.present()) })
 }
 
-// A group grows from 1 to 20 members and shrinks to 2 under load: nothing is lost or refused,
-// and the other analyzer keeps its share all along.
+// A group grows from 1 to 20 members and shrinks to 2 under load: no packet is lost or
+// refused, and the other analyzer keeps its share.
 func TestGroupUnderLoad(t *testing.T) {
 	p := newPool(t, 20)
 	p.scale(1)
 	other := analyzertest.New(t)
 	settings := p.config(t, Target{ID: "other", URL: other.URL(), Weight: 0.5})
-	settings.DrainTimeout = 30 * time.Second
+	settings.DrainTimeout = time.Minute
 	s := startAlone(t, settings)
 	var mu sync.Mutex
 	var left []string
@@ -96,7 +98,7 @@ func TestGroupUnderLoad(t *testing.T) {
 		status := s.Status()
 		return status.Delivered == status.Accepted && len(status.Leaving) == 0
 	})
-	s.only(t, http.StatusAccepted)
+	s.onlyAccepted(t)
 	s.stop(t)
 	s.nothingLost(t, append(p.analyzers, other)...)
 	if len(left) != 18 || slices.Contains(left, "pool") {
@@ -105,15 +107,7 @@ func TestGroupUnderLoad(t *testing.T) {
 	for _, proof := range proofs {
 		checkProof(t, proof)
 	}
-	status := s.Status()
-	var got, sum float64
-	for _, m := range s.router.Stats().Members {
-		if m.ID == "other" {
-			got = float64(m.Delivered.Messages)
-		}
-	}
-	sum = float64(status.Delivered.Messages)
-	if share := got / sum; math.Abs(share-0.5) > 0.02 {
+	if share := s.shareOf("other"); math.Abs(share-0.5) > 0.02 {
 		t.Errorf("the share of the other analyzer is %v", share)
 	}
 }
@@ -133,8 +127,8 @@ func checkGroup(t *testing.T, s *system, members int) {
 	}
 }
 
-// The members stay when the group cannot be resolved, or has no members any more.
-func TestGroupThatFails(t *testing.T) {
+// The members stay when the group cannot be resolved, or when its answer is empty.
+func TestGroupThatCannotBeResolved(t *testing.T) {
 	p := newPool(t, 2)
 	p.scale(2)
 	s := startAlone(t, p.config(t))
@@ -159,12 +153,12 @@ func TestGroupThatFails(t *testing.T) {
 			break
 		}
 	}
-	until(t, "one is left", func() bool { return len(s.present()) == 1 })
+	until(t, "one analyzer is left", func() bool { return len(s.present()) == 1 })
 }
 
-// A group that is unknown at the start is found later. A drain and the removal of a group are
-// those of all members.
-func TestGroupAsAWhole(t *testing.T) {
+// A group that is unknown at the start is found later. A drain and the removal of a group apply to
+// all of its members.
+func TestDrainAndRemovalOfGroup(t *testing.T) {
 	p := newPool(t, 3)
 	other := analyzertest.New(t)
 	s := startAlone(t, p.config(t, Target{ID: "other", URL: other.URL(), Weight: 0.5}))
@@ -193,7 +187,7 @@ func TestGroupAsAWhole(t *testing.T) {
 	}
 }
 
-// The proof of a group has those of all members, however close together they leave.
+// The proof of a group includes the proofs of all members, even if they leave at the same time.
 func TestProofOfAGroup(t *testing.T) {
 	s := startSystem(t, quick(t, Target{ID: "a", URL: analyzertest.New(t).URL(), Weight: 1}))
 	s.configMu.Lock()
@@ -201,7 +195,7 @@ func TestProofOfAGroup(t *testing.T) {
 	s.groupLeaves("pool")
 	s.configMu.Unlock()
 	one := DrainProof{Delivered: 1}
-	if _, ended := s.groupLeft("pool", one); ended { // the other one has left the roster, too
+	if _, ended := s.groupLeft("pool", one); ended { // the other member has left the roster, too
 		t.Error("the group has left before its last member")
 	}
 	if whole, ended := s.groupLeft("pool", one); !ended || whole.Delivered != 2 || len(s.leavingGroups) != 0 {
@@ -217,4 +211,32 @@ func TestMemberID(t *testing.T) {
 	if len(a) != maxIDLen || a == b {
 		t.Errorf("%q and %q", a, b)
 	}
+}
+
+// A group that changes while a handover is tried, which fails, has its new members thereafter.
+func TestGroupChangesDuringHandover(t *testing.T) {
+	p := newPool(t, 2)
+	p.scale(1)
+	s := startSystem(t, p.config(t))
+	until(t, "the first is healthy", func() bool { return s.eligible() == 1 })
+	p.analyzers[0].Behave(analyzertest.Behaviour{Hang: true})
+	s.send(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() {
+		_, err := s.Handover(ctx)
+		ended <- err
+	}()
+	until(t, "the handover has begun", func() bool { return errors.Is(s.CheckConfig(s.Config()), ErrStopping) })
+	p.scale(2)
+	s.RefreshGroups()
+	group := s.Config().Targets.groups()[0]
+	until(t, "the change is known", func() bool { return len(s.discovery.Members(group)) == 2 })
+	cancel()
+	if err := <-ended; !errors.Is(err, ErrUndelivered) {
+		t.Fatal(err)
+	}
+	p.analyzers[0].Behave(analyzertest.Behaviour{})
+	until(t, "the group has 2 members", func() bool { return len(s.ofGroup("pool")) == 2 })
 }

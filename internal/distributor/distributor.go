@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,7 @@ import (
 type Distributor struct {
 	config   atomic.Pointer[Config]
 	configMu sync.Mutex // guards stopped, and changes of config and roster
-	stopped  bool       // nothing may be reconfigured
+	stopped  bool       // no change of the configuration is accepted
 	stores   bool       // see Stores
 	// clusterSize is the number of distributors, 0 before it is known; written with configMu.
 	clusterSize atomic.Int64
@@ -57,6 +58,7 @@ type Distributor struct {
 	pool        packet.Pool
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
+	dataLock    *os.File       // of DATA_DIR with JOURNAL=jetstream; the disk journal has its own
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
 	// inputDuplicates is that of packets that inputs make; nil without inputs.
 	inputDuplicates *dedupe.Window
@@ -68,7 +70,7 @@ type Distributor struct {
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
 	roster            atomic.Pointer[roster]
-	departing         sync.WaitGroup  // of leavers
+	departing         sync.WaitGroup  // of analyzers that leave
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
 	onRemoved         func(id string, proof DrainProof)
@@ -106,8 +108,8 @@ func New(config Config, logger *slog.Logger) (*Distributor, error) {
 	return NewOn(Sockets{}, config, logger)
 }
 
-// NewOn is New for a distributor that takes sockets over, also if it fails: then it closes
-// them.
+// NewOn is New for a distributor that takes sockets over. It owns the sockets: if it fails, it
+// closes them.
 func NewOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, error) {
 	d, err := newOn(sockets, config, logger)
 	if err != nil {
@@ -126,7 +128,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 		}
 		logger.Warn("DATA_DIR cannot be used", "error", err)
 	}
-	config = config.Settled()
+	config = config.WithDefaults()
 	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.stores()}
 	d.config.Store(&config)
 	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
@@ -141,6 +143,9 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	}
 	if sum, fine := config.Targets.WeightSum(); !fine {
 		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", sum)
+	}
+	if text := config.LargeBodies(); text != "" {
+		logger.Info(text)
 	}
 	return d, nil
 }
@@ -188,7 +193,7 @@ func (d *Distributor) wire(config Config) (err error) {
 	d.replayer = deadletter.NewReplayer(d.deadLetters, replayJournal{d}, &d.pool, d.logger.With("component", "deadletter"))
 	d.watcher = newWatcher(d)
 	d.history = history.New(newSnapshots(d).take)
-	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerLeases(), d.registerIntake())
+	return errors.Join(d.wireInputs(config), d.router.Register(d.registry), d.watcher.register(d.registry), d.register(), d.registerLeases(), d.registerDiscovery(), d.registerIntake())
 }
 
 // openDuplicates opens the duplicate windows of packets and of inputs, if they have one.
@@ -242,10 +247,19 @@ func (d *Distributor) listen(config Config) error {
 func (d *Distributor) release() error {
 	d.closeListeners()
 	d.closeDuplicates()
-	if d.journal == nil {
-		return nil
+	var err error
+	if d.journal != nil {
+		err = d.journal.Close()
 	}
-	return d.journal.Close()
+	d.unlockData()
+	return err
+}
+
+// unlockData releases the lock of DATA_DIR.
+func (d *Distributor) unlockData() {
+	if d.dataLock != nil {
+		_ = d.dataLock.Close() // the lock would end with the process
+	}
 }
 
 func (d *Distributor) closeDuplicates() {
@@ -254,7 +268,7 @@ func (d *Distributor) closeDuplicates() {
 	}
 }
 
-// windows returns the windows of duplicates that there are.
+// windows returns the existing duplicate windows.
 func (d *Distributor) windows() []*dedupe.Window {
 	return slices.DeleteFunc([]*dedupe.Window{d.duplicates, d.inputDuplicates}, func(w *dedupe.Window) bool { return w == nil })
 }
@@ -295,9 +309,9 @@ func (d *Distributor) awaitAnalyzers(ctx context.Context) {
 	d.startAnalyzers(ctx, d.present(), limit)
 }
 
-// Stop stops accepting packets, delivers the accepted ones until the context ends, and stops
-// the components. It returns the undelivered volume, which with a disk journal the next start
-// delivers. Components stop in the order of the packets' way, after their input has ended.
+// Stop stops accepting packets, delivers the accepted packets until the context ends, and stops the
+// components. It returns the undelivered volume, which with a disk journal the next start delivers.
+// Components stop in the order in which packets pass them, after their input has ended.
 func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) {
 	d.stopOnce.Do(func() {
 		d.logger.Info("distributor stops: delivering what is left")
@@ -332,6 +346,7 @@ func (d *Distributor) shutDown(ctx context.Context) {
 	d.stopErr = errors.Join(d.stopErr, d.journal.Close())
 	d.closeDuplicates()
 	d.deadLetters.Close()
+	d.unlockData()
 	if d.metricsServer != nil {
 		d.stopErr = errors.Join(d.stopErr, d.metricsServer.stop(ctx))
 	}
@@ -349,8 +364,8 @@ func (d *Distributor) unsettled() packet.Volume {
 
 func (d *Distributor) settled() bool { return d.undelivered() == 0 }
 
-// freeze ends changes of the configuration. A journal in memory would lose what a paused
-// dispatch holds back, so that it is routed after all.
+// freeze ends changes of the configuration. It resumes a paused dispatch if the journal is in
+// memory, because the packets would be lost.
 func (d *Distributor) freeze() {
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
@@ -362,12 +377,12 @@ func (d *Distributor) freeze() {
 	d.logger.Info("dispatch is resumed to deliver what is left")
 	last.Dispatch = DispatchRunning
 	if err := d.router.Configure(routing(last, d.present())); err != nil {
-		d.logger.Error("dispatch cannot be resumed", "error", err) // does not happen: the settings are valid
+		d.logger.Error("dispatch cannot be resumed", "error", err) // impossible: the settings are valid
 	}
 }
 
-// undelivered returns how many accepted packets a stop waits for: while dispatch is paused
-// only those that analyzers hold, since the others remain on disk.
+// undelivered returns the number of accepted packets that a stop waits for: while dispatch is
+// paused, only the packets that analyzers hold, since the others remain on disk.
 func (d *Distributor) undelivered() int64 {
 	if d.Stores() && d.Config().Dispatch == DispatchPaused {
 		return d.bound().Packets
@@ -390,7 +405,7 @@ func poll(ctx context.Context, done func() bool) bool {
 	return true
 }
 
-// closeListeners closes the listeners if no server has.
+// closeListeners closes the listeners that no server has closed.
 func (d *Distributor) closeListeners() {
 	for _, l := range []net.Listener{d.ingestListener, d.metricsListener} {
 		if l != nil {
@@ -400,7 +415,7 @@ func (d *Distributor) closeListeners() {
 	d.closeInputs()
 }
 
-// retryAfter estimates the wait until a request that is refused for a reason would be accepted.
+// retryAfter estimates when a request that is refused for a reason would be accepted.
 func (d *Distributor) retryAfter(reason intake.Reason) time.Duration {
 	switch reason {
 	case intake.NoAnalyzer:
@@ -427,7 +442,7 @@ func (d *Distributor) nextProbe() time.Time {
 	return next
 }
 
-// eligible returns how many analyzers may be offered packets.
+// eligible returns the number of eligible analyzers.
 func (d *Distributor) eligible() int {
 	eligible := 0
 	for _, a := range d.present() {
@@ -436,6 +451,17 @@ func (d *Distributor) eligible() int {
 		}
 	}
 	return eligible
+}
+
+// takenOut returns the number of analyzers in a state other than ready.
+func (d *Distributor) takenOut() int {
+	count := 0
+	for _, a := range d.present() {
+		if a.target.State != StateReady {
+			count++
+		}
+	}
+	return count
 }
 
 // anyEligible is called for each packet and stops at the first eligible analyzer.

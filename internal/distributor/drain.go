@@ -15,14 +15,14 @@ import (
 // The results of a drain.
 const (
 	DrainRunning = "draining" // the analyzer holds packets
-	Drained      = "drained"  // the analyzer settled what it held by itself
-	DrainCut     = "cut"      // the rest was rerouted, at the deadline or because of maintenance
+	Drained      = "drained"  // the analyzer settled all of its packets
+	DrainCut     = "cut"      // the remaining packets were rerouted, at the deadline or because of maintenance
 )
 
-// DrainProof accounts for the packets that an analyzer held when the routing goroutine took
-// it out. Held and RoutedSince are the sum of Delivered, Rerouted, DeadLettered, Remaining
-// and Unaccounted, of which the last is 0 unless there is a defect: Remaining is what the
-// analyzer's own queue counts, the others are the router's.
+// DrainProof accounts for the packets that an analyzer held when the routing goroutine took it out.
+// Held and RoutedSince are the sum of Delivered, Rerouted, DeadLettered, Remaining and Unaccounted.
+// Remaining is the counter of the analyzer's own queue; the others are counters of the router.
+// Unaccounted is 0 unless there is a defect.
 type DrainProof struct {
 	Result string `json:"result"` // DrainRunning, Drained or DrainCut
 	Held   Held   `json:"held"`
@@ -47,7 +47,7 @@ type Held struct {
 func heldOf(v packet.Volume) Held { return Held{v.Packets, v.Messages} }
 
 // Drain returns when an analyzer in state drain or maint holds no packet: every request
-// has ended then. At the deadline what it still holds is rerouted. If ctx ends before,
+// has ended then. At the deadline the remaining packets are rerouted. If ctx ends before,
 // Drain returns its error and the proof so far. It may be called concurrently.
 //
 // The id may be that of a group, whose members are drained together.
@@ -66,7 +66,7 @@ func (d *Distributor) Drain(ctx context.Context, id string, deadline time.Time) 
 	return sum, errors.Join(errs...)
 }
 
-// plus returns the proof of two drains together.
+// plus returns the sum of two proofs.
 func (p DrainProof) plus(other DrainProof) DrainProof {
 	if p.Result == "" || other.Result == DrainRunning || p.Result != DrainRunning && other.Result == DrainCut {
 		p.Result = other.Result
@@ -83,12 +83,12 @@ func (p DrainProof) plus(other DrainProof) DrainProof {
 	return p
 }
 
-// awaitEmpty waits until an analyzer that is out or leaving holds no packet.
+// awaitEmpty waits until an ineligible or leaving analyzer holds no packet.
 func (d *Distributor) awaitEmpty(ctx context.Context, a *upstream.Upstream, deadline func() time.Time) (DrainProof, error) {
 	const (
 		interval = 10 * time.Millisecond
-		// maxUnaccounted is for how many intervals packets may be on their way from the
-		// analyzer to the router.
+		// maxUnaccounted is the number of intervals in which packets may be between the analyzer
+		// and the router.
 		maxUnaccounted = 100
 	)
 	ticker := time.NewTicker(interval)
@@ -113,7 +113,7 @@ func (d *Distributor) awaitEmpty(ctx context.Context, a *upstream.Upstream, dead
 	}
 }
 
-// ended returns the proof of a drain after which nothing remains.
+// ended returns the proof of a drain after which no packet remains.
 func (p DrainProof) ended() DrainProof {
 	p.Result = Drained
 	if p.Rerouted > 0 {
@@ -144,8 +144,8 @@ func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
 	return proof, nil
 }
 
-// leaver is an analyzer that is no longer part of the configuration and delivers what it
-// holds.
+// leaver is an analyzer that is no longer part of the configuration and delivers the packets that
+// it holds.
 type leaver struct {
 	running
 	deadline atomic.Pointer[time.Time]
@@ -173,14 +173,14 @@ func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
 	return nil
 }
 
-// OnRemoved sets the function that is called once for each analyzer that has left, with the
-// proof of its drain. It must be called before Start. The function is called from many
-// goroutines and may call the Distributor, but for Stop.
+// OnRemoved sets the function that is called once for each analyzer that has left, with the proof
+// of its drain. It must be called before Start. The function is called from many goroutines and may
+// call the Distributor, except for Stop.
 func (d *Distributor) OnRemoved(f func(id string, proof DrainProof)) { d.onRemoved = f }
 
-// depart waits until a leaver holds no packet, stops it and forgets it. When the
-// distributor stops, what it holds is rerouted.
-func (d *Distributor) depart(l *leaver) {
+// removeDrained waits until a leaver holds no packet, stops it and removes it. When the distributor stops,
+// the packets of the leaver are rerouted.
+func (d *Distributor) removeDrained(l *leaver) {
 	_, _ = d.awaitEmpty(d.departCtx, l.Upstream, func() time.Time { return *l.deadline.Load() })
 	l.Stop()
 	proof, _ := d.proveDrain(l.Upstream)
@@ -202,13 +202,13 @@ func (d *Distributor) depart(l *leaver) {
 	}
 }
 
-// leavingGroup is a group some of whose members leave.
+// leavingGroup is a group with members that leave.
 type leavingGroup struct {
-	leaving int        // members whose proof is not yet in it
-	proof   DrainProof // of the others
+	leaving int        // members whose proofs are not yet added
+	proof   DrainProof // sum over the other members
 }
 
-// groupLeaves notes that a member of a group begins to leave. The caller holds configMu.
+// groupLeaves records that a member of a group begins to leave. The caller holds configMu.
 func (d *Distributor) groupLeaves(group string) {
 	if group == "" {
 		return
@@ -221,8 +221,8 @@ func (d *Distributor) groupLeaves(group string) {
 	d.leavingGroups[group] = g
 }
 
-// groupLeft adds the proof of a member that has left to that of its group, and returns it once
-// the group is neither configured nor registered and no member is left.
+// groupLeft adds the proof of a member that has left to that of its group, and returns the proof of
+// the group when the group is neither configured nor registered and has no member left.
 func (d *Distributor) groupLeft(group string, proof DrainProof) (whole DrainProof, ended bool) {
 	if group == "" {
 		return DrainProof{}, false

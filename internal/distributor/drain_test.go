@@ -9,7 +9,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// checkProof fails unless the terms of a proof add up.
+// checkProof checks that the terms of a proof add up.
 func checkProof(t testing.TB, p DrainProof) {
 	t.Helper()
 	if p.Unaccounted != 0 || p.RoutedSince != 0 || p.Held.Packets != p.Delivered+p.Rerouted+p.DeadLettered+p.Remaining {
@@ -24,7 +24,7 @@ func (s *system) setState(t testing.TB, id, state string) {
 	}
 }
 
-// A drain under load delivers what the analyzer holds, and proves it.
+// A drain under load delivers the packets that the analyzer holds, and its proof accounts for them.
 func TestDrainUnderLoad(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
@@ -38,7 +38,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		checkProof(t, proof)
 		before := takenBy(analyzers[1])
 		s.send(1, 1, 1, 1, 1, 1, 1, 1)
-		// It may still take packets of the requests that were interrupted.
+		// The analyzer may still take packets of the requests that were interrupted.
 		if got := takenBy(analyzers[1]); int64(got-before) > proof.PossibleDuplicates {
 			t.Errorf("the drained analyzer took %d packets, %d may have been under way", got-before, proof.PossibleDuplicates)
 		}
@@ -46,18 +46,18 @@ func TestDrainUnderLoad(t *testing.T) {
 		if _, err := s.Drain(t.Context(), "analyzer-2", time.Now()); err == nil {
 			t.Error("a drain of an analyzer that is ready succeeds")
 		}
-		until(t, "it gets packets again", func() bool { return takenBy(analyzers[1]) > before })
+		until(t, "the analyzer gets packets again", func() bool { return takenBy(analyzers[1]) > before })
 	}
 	end()
 	until(t, "all is delivered", func() bool {
 		status := s.Status()
 		return status.Delivered == status.Accepted
 	})
-	s.only(t, 202)
+	s.onlyAccepted(t)
 	s.nothingLost(t, analyzers...)
 }
 
-// At the deadline what a hanging analyzer holds is rerouted.
+// At the deadline the packets that a hanging analyzer holds are rerouted.
 func TestDrainDeadline(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	config := quick(t, targets...)
@@ -82,8 +82,8 @@ func TestDrainDeadline(t *testing.T) {
 	until(t, "all is delivered", func() bool { return s.Status().Delivered.Packets == 10 })
 }
 
-// An analyzer that was removed delivers what it holds until its deadline, which may be
-// moved; its proof is reported once.
+// A removed analyzer delivers the packets that it holds until its deadline, which may be changed;
+// its proof is reported once.
 func TestRemovalEndsWithAProof(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	config := quick(t, targets...)
@@ -95,7 +95,7 @@ func TestRemovalEndsWithAProof(t *testing.T) {
 	analyzers[0].Behave(analyzertest.Behaviour{Hang: true})
 	s.send(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
 	until(t, "the analyzer has got packets", func() bool { return analyzers[0].Requests() > 0 })
-	moved := analyzertest.New(t) // the same id at another URL
+	moved := analyzertest.New(t) // an analyzer with the same id at another URL
 	if err := s.reconfigure(t, func(c *Config) { c.change("analyzer-1", func(t *Target) { t.URL = moved.URL() }) }); err != nil {
 		t.Fatal(err)
 	}

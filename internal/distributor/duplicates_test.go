@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// runOfEmitter returns the packets of one run of an emitter: it counts from 1, and times and
-// messages are those of the run.
+// runOfEmitter returns the packets of one run of an emitter. Its packet ids count from 1, and times
+// and messages differ between runs.
 func runOfEmitter(run, packets int) (bodies []string) {
 	for n := range packets {
 		bodies = append(bodies, fmt.Sprintf(`{"emitter_id":"emitter-1","packet_id":"%d","messages":[{"timestamp":%d,"level":"INFO","message":"run %d"}]}`,
@@ -40,60 +40,60 @@ func (s *system) sendAll(t *testing.T, bodies []string) (duplicates int) {
 	return duplicates
 }
 
-// An emitter that restarts and counts from 1 again loses no packet, and packets of both runs
-// that it sends again are duplicates: with either journal, after a restart of the
+// An emitter that restarts and counts from 1 again loses no packet, and the packets of both runs
+// are duplicates when the emitter sends them again: with either journal, after a restart of the
 // distributor, and at the project's analyzer.
 func TestRestartedEmitter(t *testing.T) {
-	const packets = 20
-	for _, test := range []struct {
-		name, journal string
-		window        time.Duration
-		restart       bool
-	}{
+	for _, c := range []restartedEmitterCase{
 		{"memory", JournalMemory, 0, false},
 		{"memory with a window", JournalMemory, time.Minute, false},
 		{"disk", JournalDisk, -1, false},
 		{"disk over a restart", JournalDisk, -1, true},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			analyzers, targets := startAnalyzers(t, 1)
-			config := quick(t, targets...)
-			config.Journal, config.DedupeWindow = test.journal, test.window
-			config.Analyzer.Timeout = 10 * time.Second // a busy machine is no sick analyzer
-			s := startSystem(t, config)
-			first, second := runOfEmitter(1, packets), runOfEmitter(2, packets)
-			if got := s.sendAll(t, first); got != 0 {
-				t.Errorf("of the first run %d packets are called duplicates", got)
-			}
-			if test.restart {
-				s.stop(t)
-				s = startSystem(t, config)
-			}
-			if got := s.sendAll(t, second); got != 0 {
-				t.Errorf("of the second run %d packets are called duplicates", got)
-			}
-			wantDuplicates, wantDropped := 2*packets, 0
-			if test.window == 0 { // only the analyzer detects duplicates
-				wantDuplicates, wantDropped = 0, 2*packets
-			}
-			if got := s.sendAll(t, append(first, second...)); got != wantDuplicates {
-				t.Errorf("of %d packets that are sent again %d are called duplicates, want %d", 2*packets, got, wantDuplicates)
-			}
-			until(t, "all are delivered", func() bool {
-				stats := analyzers[0].Stats()
-				return stats.Packets+stats.Duplicates == int64(2*packets+wantDropped)
-			})
-			if got := analyzers[0].Stats(); got.Packets != 2*packets || got.Duplicates != int64(wantDropped) || got.IDConflicts != packets {
-				t.Errorf("the analyzer counted %+v", got)
-			}
-			want := float64(packets)
-			if test.window == 0 {
-				want = 0
-			}
-			if got := s.scrape(t)["distributor_id_conflicts_total"]; got != want {
-				t.Errorf("%v conflicts are counted, want %v", got, want)
-			}
-			s.stop(t)
-		})
+		t.Run(c.name, func(t *testing.T) { checkRestartedEmitter(t, c) })
 	}
+}
+
+type restartedEmitterCase struct {
+	name, journal string
+	window        time.Duration // 0: only the analyzer detects duplicates
+	restart       bool
+}
+
+func checkRestartedEmitter(t *testing.T, c restartedEmitterCase) {
+	t.Helper()
+	const packets = 20
+	analyzers, targets := startAnalyzers(t, 1)
+	config := quick(t, targets...)
+	config.Journal, config.DedupeWindow = c.journal, c.window
+	s := startSystem(t, config)
+	first, second := runOfEmitter(1, packets), runOfEmitter(2, packets)
+	if got := s.sendAll(t, first); got != 0 {
+		t.Errorf("%d packets of the first run are reported as duplicates", got)
+	}
+	if c.restart {
+		s.stop(t)
+		s = startSystem(t, config)
+	}
+	if got := s.sendAll(t, second); got != 0 {
+		t.Errorf("%d packets of the second run are reported as duplicates", got)
+	}
+	wantDuplicates, wantDropped, wantConflicts := 2*packets, 0, packets
+	if c.window == 0 {
+		wantDuplicates, wantDropped, wantConflicts = 0, 2*packets, 0
+	}
+	if got := s.sendAll(t, append(first, second...)); got != wantDuplicates {
+		t.Errorf("%d of %d packets that are sent again are reported as duplicates, want %d", got, 2*packets, wantDuplicates)
+	}
+	until(t, "all are delivered", func() bool {
+		stats := analyzers[0].Stats()
+		return stats.Packets+stats.Duplicates == int64(2*packets+wantDropped)
+	})
+	if got := analyzers[0].Stats(); got.Packets != 2*packets || got.Duplicates != int64(wantDropped) || got.IDConflicts != packets {
+		t.Errorf("the analyzer counted %+v", got)
+	}
+	if got := s.scrape(t)["distributor_id_conflicts_total"]; got != float64(wantConflicts) {
+		t.Errorf("%v conflicts are counted, want %d", got, wantConflicts)
+	}
+	s.stop(t)
 }

@@ -13,7 +13,7 @@ func (d *Distributor) Explain(emitterID, packetID []byte) (router.Explanation, e
 	return d.router.Explain(emitterID, packetID)
 }
 
-// Next returns where n further packets would be routed to; see router.Router.Next.
+// Next returns the analyzers that the next n packets would be routed to; see router.Router.Next.
 func (d *Distributor) Next(messages, n int) ([]router.Explanation, error) {
 	return d.router.Next(messages, n)
 }
@@ -23,7 +23,7 @@ func (d *Distributor) ExplainAnalyzer(id string) (router.AnalyzerExplanation, er
 	return d.router.ExplainAnalyzer(id)
 }
 
-// Trace writes the recorded picks and those to come; see router.Router.Trace.
+// Trace writes the recorded picks and then each new one; see router.Router.Trace.
 func (d *Distributor) Trace(ctx context.Context, w io.Writer, limit router.TraceLimit) error {
 	return d.router.Trace(ctx, w, limit)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/simulate"
 )
 
-// The picks of a running distributor, with analyzers that come and go, are traced and
-// reproduced, each one, and the last of them explained.
+// Each pick of a running distributor, whose analyzers join and leave, is traced and reproduced, and
+// the latest picks are explained.
 func TestTraceOfARunningDistributorIsReproduced(t *testing.T) {
 	_, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
@@ -46,7 +46,7 @@ func TestTraceOfARunningDistributorIsReproduced(t *testing.T) {
 	if r := trace.Replay; !r.Exact() || r.Picks < 3000 {
 		t.Error(r)
 	}
-	s.only(t, http.StatusAccepted)
+	s.onlyAccepted(t)
 }
 
 func TestExplainADelivery(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 // takenBy returns the number of packets that an analyzer took.
 func takenBy(a *analyzertest.Analyzer) int { return len(a.Taken()) }
 
-// Each analyzer fails in turn under load: emitters get no error, no accepted packet is lost,
-// its traffic goes to the others, and it recovers with a slow start.
+// Each analyzer fails in turn under load: emitters get no error, no accepted packet is lost, the
+// traffic of the failed analyzer goes to the others, and it recovers with a slow start.
 func TestAnalyzersFailAndRecover(t *testing.T) {
 	for number, failure := range []struct {
 		name      string
@@ -35,46 +35,69 @@ func TestAnalyzersFailAndRecover(t *testing.T) {
 		t.Run(failure.name, func(t *testing.T) {
 			t.Parallel()
 			analyzers, targets := threeScripted(t)
-			s := startSystem(t, quick(t, targets...))
+			config := quick(t, targets...)
+			if failure.behaviour.Hang {
+				config.Analyzer.Timeout, config.Analyzer.ProbeTimeout = time.Second, time.Second
+			}
+			s := startSystem(t, config)
 			end := s.load(3, false)
 			defer end()
-			ill := number % len(analyzers)
-			victim := analyzers[ill]
-			until(t, "it gets packets", func() bool { return takenBy(victim) > 20 })
-
-			victim.Behave(failure.behaviour)
-			until(t, "it is not eligible", func() bool { return s.Status().Analyzers[ill].Effective == 0 })
-			before, accepted := takenBy(victim), s.acceptedPackets()
-			until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })
-			if got := takenBy(victim) - before; got > 0 {
-				t.Errorf("it took %d packets while it was ill", got)
-			}
-
-			// What it was sent before it was out it may still take, and what it failed
-			// with waits to be tried again.
-			until(t, "what it had is delivered", func() bool {
-				accepted, status := s.acceptedPackets(), s.Status()
-				return status.Analyzers[ill].InFlight.Packets == 0 && int64(accepted)-status.Delivered.Packets < 10
-			})
-			victim.Behave(analyzertest.Behaviour{})
-			until(t, "it is back", func() bool {
-				health := s.Status().Analyzers[ill].Health
-				return health == "warming up" || health == "healthy" // which it soon is
-			})
-			before, accepted = takenBy(victim), s.acceptedPackets()
-			until(t, "it gets packets again", func() bool { return takenBy(victim) > before+20 })
-			if got, all := takenBy(victim)-before, s.acceptedPackets()-accepted; float64(got) > 1.3*targets[ill].Weight*float64(all)+20 {
-				t.Errorf("it was flooded: it got %d of %d packets", got, all)
-			}
-
+			v := &victim{t, s, analyzers[number%len(analyzers)], number % len(analyzers)}
+			until(t, "the victim gets packets", func() bool { return takenBy(v.analyzer) > 20 })
+			v.fail(failure.behaviour)
+			v.recover(targets[v.index].Weight)
 			end()
-			s.only(t, http.StatusAccepted)
+			s.onlyAccepted(t)
 			s.stop(t)
 			s.nothingLost(t, analyzers...)
 			if got := s.Status().Unaccounted; got != 0 {
 				t.Errorf("%d messages are unaccounted", got)
 			}
 		})
+	}
+}
+
+// A victim is the analyzer that fails.
+type victim struct {
+	t        *testing.T
+	system   *system
+	analyzer *analyzertest.Analyzer
+	index    int
+}
+
+func (v *victim) status() AnalyzerStatus { return v.system.Status().Analyzers[v.index] }
+
+// fail makes the analyzer fail, and checks that traffic continues without it.
+func (v *victim) fail(behaviour analyzertest.Behaviour) {
+	v.t.Helper()
+	v.analyzer.Behave(behaviour)
+	until(v.t, "the victim is not eligible", func() bool { return v.status().Effective == 0 })
+	until(v.t, "the victim has no packet in flight", func() bool { return v.status().InFlight.Packets == 0 })
+	before, accepted := takenBy(v.analyzer), v.system.acceptedPackets()
+	until(v.t, "traffic continues", func() bool { return v.system.acceptedPackets() > accepted+150 })
+	if got := takenBy(v.analyzer) - before; got > 0 {
+		v.t.Errorf("the victim took %d packets while it failed", got)
+	}
+}
+
+// recover makes the analyzer succeed, and checks that its share grows from a slow start.
+func (v *victim) recover(weight float64) {
+	v.t.Helper()
+	// The victim may still take the packets that were sent before it became ineligible; the
+	// packets that failed wait for their next attempt.
+	until(v.t, "the earlier packets are delivered", func() bool {
+		accepted, status := v.system.acceptedPackets(), v.system.Status()
+		return status.Analyzers[v.index].InFlight.Packets == 0 && int64(accepted)-status.Delivered.Packets < 10
+	})
+	v.analyzer.Behave(analyzertest.Behaviour{})
+	until(v.t, "the victim is eligible again", func() bool {
+		health := v.status().Health
+		return health == "warming up" || health == "healthy" // the slow start is short
+	})
+	before, accepted := takenBy(v.analyzer), v.system.acceptedPackets()
+	until(v.t, "the victim gets packets again", func() bool { return takenBy(v.analyzer) > before+20 })
+	if got, all := takenBy(v.analyzer)-before, v.system.acceptedPackets()-accepted; float64(got) > 1.3*weight*float64(all)+20 {
+		v.t.Errorf("the victim got %d of %d packets after its recovery", got, all)
 	}
 }
 
@@ -85,20 +108,20 @@ func TestThrottlingAnalyzer(t *testing.T) {
 	analyzers[0].Behave(analyzertest.Behaviour{Status: 429, RetryAfter: "60"})
 	end := s.load(2, false)
 	defer end()
-	until(t, "it pauses", func() bool { return s.Status().Analyzers[0].Health == "pausing" })
-	until(t, "it is not eligible", func() bool { return s.Status().Analyzers[0].Effective == 0 })
-	// Another sender may have begun a request when the first answer came.
+	until(t, "the analyzer is paused", func() bool { return s.Status().Analyzers[0].Health == "pausing" })
+	until(t, "the analyzer is not eligible", func() bool { return s.Status().Analyzers[0].Effective == 0 })
+	// A second request may have been in flight when the first answer came.
 	until(t, "no request is in flight", func() bool { return s.Status().Analyzers[0].InFlight.Packets == 0 })
 	requests, accepted := analyzers[0].Requests(), s.acceptedPackets()
 	until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })
 	end()
 	if got := analyzers[0].Requests(); got != requests || got > s.Config().Analyzer.Concurrency {
-		t.Errorf("it got %d requests, %d of them in its pause", got, got-requests)
+		t.Errorf("the analyzer got %d requests, %d of them during its pause", got, got-requests)
 	}
 	if _, health := s.get(t, "/health"); health["healthy_analyzers"] != 3.0 {
 		t.Errorf("health: %v", health)
 	}
-	s.only(t, http.StatusAccepted)
+	s.onlyAccepted(t)
 	s.stop(t)
 	s.nothingLost(t, analyzers...)
 }
@@ -112,7 +135,7 @@ func TestAllAnalyzersDown(t *testing.T) {
 	for _, a := range analyzers {
 		a.Behave(analyzertest.Behaviour{Refuse: true})
 	}
-	until(t, "all are thought ill", func() bool { return s.eligible() == 0 })
+	until(t, "no analyzer is eligible", func() bool { return s.eligible() == 0 })
 	status, header, body := s.send(5)
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"no_analyzer"`) {
 		t.Errorf("answered %d %s", status, body)
@@ -138,7 +161,7 @@ func TestAllAnalyzersDown(t *testing.T) {
 	s.nothingLost(t, analyzers...)
 }
 
-// A distributor that starts before its analyzers finds them by itself.
+// A distributor that starts before its analyzers detects them without a restart.
 func TestAnalyzersStartLater(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	for _, a := range analyzers {
@@ -169,11 +192,11 @@ func TestRefusedPacketsBecomeDeadLetters(t *testing.T) {
 	for range 10 {
 		s.send(3)
 	}
-	until(t, "they end", func() bool { return s.Status().DeadLettered.Packets == 10 })
+	until(t, "all packets are dead letters", func() bool { return s.Status().DeadLettered.Packets == 10 })
 	a.Behave(analyzertest.Behaviour{Rejected: map[string]string{"13": "too_large"}})
 	s.send(1, 1, 1, 1, 1)
 	until(t, "the line ends", func() bool { return s.Status().DeadLettered.Packets == 11 })
-	s.only(t, http.StatusAccepted)
+	s.onlyAccepted(t)
 	if !s.Status().Analyzers[0].Healthy {
 		t.Error("refusals are held against the analyzer")
 	}
@@ -211,7 +234,7 @@ func TestStopWithAHangingAnalyzer(t *testing.T) {
 	for range 50 {
 		s.send(2)
 	}
-	s.only(t, http.StatusAccepted)
+	s.onlyAccepted(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
@@ -219,19 +242,21 @@ func TestStopWithAHangingAnalyzer(t *testing.T) {
 	if left.Packets != 50 || left.Messages != 100 || err != nil {
 		t.Errorf("the stop left %v: %v", left, err)
 	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %v", took)
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("the stop took %v", took)
 	}
 	if got := s.Status().Unaccounted; got != 0 {
 		t.Errorf("%d messages are unaccounted", got)
 	}
 }
 
-// A client that stalls within a request does not delay a stop, and closing its connection is
-// no error.
+// A client that stalls within a request does not delay a stop, and the closing of its connection is
+// not logged as an error.
 func TestStopWithAStalledClient(t *testing.T) {
 	a := analyzertest.New(t)
-	s := startSystem(t, quick(t, Target{ID: "one", URL: a.URL(), Weight: 1}))
+	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
+	config.Server.Timeouts.Read = time.Hour
+	s := startSystem(t, config)
 	stalled, err := net.Dial("tcp", s.Addr())
 	if err != nil {
 		t.Fatal(err)
@@ -241,10 +266,10 @@ func TestStopWithAStalledClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.send(1)
-	s.only(t, http.StatusAccepted)
+	s.onlyAccepted(t)
 	began := time.Now()
 	s.stop(t)
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took >= stopTimeout {
 		t.Errorf("the stop took %v", took)
 	}
 	s.nothingLost(t, a)
@@ -257,7 +282,7 @@ func TestStopExpeditesRetries(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Analyzer.Retries, config.Analyzer.MaxFailures = 0, 100
-	config.Intake.AckTimeout = time.Minute
+	config.Intake.AckTimeout = time.Hour
 	s := startSystem(t, config)
 	a.Behave(analyzertest.Behaviour{Status: 500})
 	answered := make(chan string, 1)
@@ -265,12 +290,12 @@ func TestStopExpeditesRetries(t *testing.T) {
 		status, body := s.ask(t, "?ack=delivered", "p")
 		answered <- fmt.Sprint(status, body)
 	}()
-	// The delay after these failures is eight seconds; see the retry queue of package router.
-	until(t, "it has failed five times", func() bool { return a.Requests() == 5 })
+	const delay = 16 * time.Second // after these failures the packet is in the retry queue of package router
+	until(t, "the analyzer has failed six times", func() bool { return a.Requests() == 6 })
 	a.Behave(analyzertest.Behaviour{})
 	began := time.Now()
 	s.stop(t)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took >= delay-time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 	if got := <-answered; !strings.HasPrefix(got, `200{"status":"delivered"`) {

@@ -13,16 +13,16 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// Sockets are what a distributor takes over instead of binding it: from systemd, from the
-// process's previous binary, or from the distributor before it. Its zero value is nothing.
+// Sockets are the sockets that a distributor takes over instead of binding them: from systemd, from
+// the process's previous binary, or from the previous distributor. The zero value has no sockets.
 type Sockets struct {
-	// Ingest and Metrics listen; nil ones are bound by the settings.
+	// Ingest and Metrics listen; if nil, they are bound by the settings.
 	Ingest, Metrics net.Listener
-	// Inputs are listeners by the names of inputs, and Datagrams sockets; what is missing is
-	// bound by the settings.
+	// Inputs are listeners by the names of inputs, and Datagrams sockets; missing ones are bound by
+	// the settings.
 	Inputs    map[string]net.Listener
 	Datagrams map[string]net.PacketConn
-	// Connections are emitters' connections on which no request is under way.
+	// Connections are the connections of emitters without a request in progress.
 	Connections []net.Conn
 }
 
@@ -48,16 +48,15 @@ func (s Sockets) Close() {
 	}
 }
 
-// ErrUndelivered is the reason for which a distributor with a memory journal is not handed
-// over: its packets would be lost.
+// ErrUndelivered is the reason why a distributor with a memory journal is not handed over: its
+// packets would be lost.
 var ErrUndelivered = errors.New("the packets of the memory journal cannot be delivered in time")
 
-// Handover stops the distributor as Stop does, but neither refuses requests nor closes
-// connections: it returns the sockets, on which clients wait for a successor. With a disk
-// journal what analyzers have not answered shortly stays for the successor. With a memory
-// journal everything is delivered first. After an error, such as ErrUndelivered when the
-// context ends before, the distributor goes on serving. Handover must not be called
-// concurrently with Start or Stop.
+// Handover stops the distributor as Stop does, but neither refuses requests nor closes connections:
+// it returns the sockets, on which clients wait for a successor. With a disk journal, packets that
+// analyzers do not answer within a short time stay for the successor. With a memory journal all
+// packets are delivered first. After an error, such as ErrUndelivered when the context ends before,
+// the distributor continues serving. Handover must not be called concurrently with Start or Stop.
 func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	sockets, err := d.copyListeners()
 	if err != nil {
@@ -65,13 +64,14 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	}
 	d.logger.Info("distributor hands over: answering the requests under way")
 	d.freeze()
-	_ = d.stopStreams(ctx) // their clients connect again
+	_ = d.stopStreams(ctx) // its clients connect again
+	d.replayer.Stop()      // a replay would append packets after the last one was delivered
 	d.router.Drain()       // before the server: requests may wait for deliveries
 	if d.ingestServer.Release(ctx) > 0 {
-		d.intake.Drain() // refuses the requests that are not received in time
+		d.intake.Drain() // refuses requests that are not received in time
 	}
 	_ = d.ingestServer.Stop(ctx) // the listener is closed
-	_ = d.stopInputs(ctx)        // their clients connect again
+	_ = d.stopInputs(ctx)        // the clients connect again
 	sockets.Connections = d.ingestServer.Released()
 	if d.Stores() {
 		d.releaseShared()
@@ -86,8 +86,8 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	return sockets, nil
 }
 
-// copyListeners returns copies of the listeners. The kernel queues connections as long as
-// one of them is open.
+// copyListeners returns copies of the listeners. The kernel queues connections while one of the
+// copies is open.
 func (d *Distributor) copyListeners() (Sockets, error) {
 	var sockets Sockets
 	var err error
@@ -109,7 +109,8 @@ func (d *Distributor) resume(sockets Sockets) error {
 	left := d.unsettled()
 	d.router.Resume()
 	d.intake.Resume()
-	_ = sockets.Metrics.Close() // still served by the original
+	d.replayer.Resume()
+	_ = sockets.Metrics.Close() // the original socket is still served
 	d.serveIngest(sockets.Ingest, sockets.Connections)
 	if err := d.listenInputs(d.Config(), sockets); err != nil {
 		d.logger.Error("an input is not served any more", "error", err)
@@ -119,13 +120,18 @@ func (d *Distributor) resume(sockets Sockets) error {
 	return fmt.Errorf("%w: %d packets (%d messages) are left", ErrUndelivered, left.Packets, left.Messages)
 }
 
-// unfreeze revokes freeze.
+// unfreeze revokes freeze. Members of groups, and leases, may have changed meanwhile.
 func (d *Distributor) unfreeze() {
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
 	d.stopped = false
+	_, err := d.replan(joinTimeout)
+	if err == nil {
+		return
+	}
+	d.logger.Error("the members of groups cannot be changed", "error", err) // such as a certificate that is gone
 	if err := d.router.Configure(routing(d.Config(), d.present())); err != nil {
-		d.logger.Error("the configuration cannot be restored", "error", err) // does not happen: the settings are valid
+		d.logger.Error("the configuration cannot be restored", "error", err) // impossible: the settings are valid
 	}
 }
 
@@ -139,8 +145,8 @@ func (d *Distributor) serveIngest(l net.Listener, released []net.Conn) {
 	})
 }
 
-// flush stops routing and waits for what analyzers hold, for one request at most. Packets
-// that wait on disk alone would only delay the successor.
+// flush stops routing and waits for the packets that analyzers hold, for the time of one request at
+// most. Packets that wait on disk only would delay the successor.
 func (d *Distributor) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second+d.Config().Analyzer.Timeout)
 	defer cancel()
@@ -182,7 +188,11 @@ func (d *Distributor) inherit(sockets Sockets) error {
 	return nil
 }
 
-// warnOfPort warns if an inherited socket has another port than a setting.
+// AddConnections adds emitters' connections on which no request is under way to those that the
+// distributor took over. It must be called before Start.
+func (d *Distributor) AddConnections(conns []net.Conn) { d.released = append(d.released, conns...) }
+
+// warnOfPort warns if the port of an inherited socket differs from a setting.
 func (d *Distributor) warnOfPort(name string, addr net.Addr, port, setting string) {
 	if port != "0" && port != portOf(addr.String()) {
 		d.logger.Warn("an inherited listener is used although a setting names another port; a restart changes the port",

@@ -13,8 +13,8 @@ import (
 // History returns the snapshots of the last quarter of an hour.
 func (d *Distributor) History() *history.History { return d.history }
 
-// snapshots makes the snapshots of the history: the status, and rates since the snapshot
-// before. It must not be used concurrently.
+// snapshots makes the snapshots of the history: the status, and the rates since the previous
+// snapshot. It must not be used concurrently.
 type snapshots struct {
 	distributor *Distributor
 	last        time.Time
@@ -54,7 +54,7 @@ func compareBool(a, b bool) int {
 	}
 }
 
-// whole returns the numbers of the distributor.
+// whole returns the values of the distributor.
 func (s *snapshots) whole(status Status, now time.Time) history.Group {
 	d := s.distributor
 	condition := d.watcher.current.Load()
@@ -92,7 +92,7 @@ func age(since, now time.Time) float64 {
 	return max(0, now.Sub(since).Seconds())
 }
 
-// analyzer returns the numbers of an analyzer.
+// analyzer returns the values of an analyzer.
 func (s *snapshots) analyzer(a AnalyzerStatus, now time.Time) history.Group {
 	routed := s.rate("analyzers/"+a.ID, now, a.Routed.Messages)
 	return history.Group{
@@ -118,8 +118,8 @@ func oneIf(applies bool) float64 {
 	return 0
 }
 
-// rate returns the increase of a counter per second since the last snapshot, or NaN if the
-// counter is new or was set back.
+// rate returns the increase of a counter per second since the last snapshot, or NaN if the counter
+// is new or has decreased.
 func (s *snapshots) rate(counter string, now time.Time, count int64) history.Number {
 	value := math.NaN()
 	before, known := s.counts[counter]

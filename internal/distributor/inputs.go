@@ -20,17 +20,17 @@ import (
 // InputHTTP is the input of all protocols over HTTP on the ingest port.
 const InputHTTP = "http"
 
-// Input is a protocol that is listened for.
+// Input is a protocol with its listen address.
 type Input struct {
 	Name string
-	// Address is where its listener listens, host:port; empty for InputHTTP.
+	// Address is the listen address, host:port; empty for InputHTTP.
 	Address string
 }
 
 // Inputs are the inputs of the configuration.
 type Inputs []Input
 
-// inputKinds are the inputs there are.
+// inputKinds are the supported inputs.
 var inputKinds = []inputKind{
 	{name: InputHTTP},
 	{name: "otlp-grpc", address: ":4317", serve: serveOTLP},
@@ -53,28 +53,28 @@ type inputKind struct {
 	name string
 	// address is the default of Input.Address.
 	address string
-	// udp tells that the socket is not a TCP listener.
+	// udp means that the socket is not a TCP listener.
 	udp bool
-	// tls tells that it needs TLS_CERT; plain that it never has TLS.
+	// tls means that the protocol needs TLS_CERT; plain that it never uses TLS.
 	tls, plain bool
-	// anonymous tells that the protocol has no place for a token: with tokens it needs client
+	// anonymous means that the protocol cannot carry a token: with tokens it needs client
 	// certificates.
 	anonymous bool
-	// http, unless nil, returns a protocol over HTTP, which InputHTTP has, too. One without
-	// an address has no listener of its own, and cannot be configured.
+	// http, unless nil, returns a protocol over HTTP, which InputHTTP serves as well. A protocol
+	// without an address has no listener of its own, and cannot be configured.
 	http func(*Distributor, *receiver.Receiver) receiver.HTTP
-	// onPort, unless nil, returns the protocol as InputHTTP has it.
+	// onPort, unless nil, returns the protocol as InputHTTP serves it.
 	onPort func(*Distributor, *receiver.Receiver) receiver.HTTP
 	// serve, unless nil, serves the socket of another protocol.
 	serve func(*Distributor, *receiver.Receiver, inputSocket) stopper
 }
 
-// stopper serves an input until Stop, which answers what it has begun until ctx ends.
+// stopper serves an input until Stop, which completes the requests in progress until ctx ends.
 type stopper interface {
 	Stop(ctx context.Context) error
 }
 
-// inputSocket is where an input listens: at a listener, or at a socket of packets.
+// inputSocket is the socket of an input: a listener, or a socket of packets.
 type inputSocket struct {
 	listener net.Listener
 	packets  net.PacketConn
@@ -94,8 +94,8 @@ func kindOf(name string) (inputKind, bool) {
 	return inputKinds[at], true
 }
 
-// InputNames returns the names of all inputs.
-func InputNames() (names []string) {
+// inputNames returns the names of all inputs.
+func inputNames() (names []string) {
 	for _, k := range inputKinds {
 		if k.isConfigured() {
 			names = append(names, k.name)
@@ -142,7 +142,7 @@ func (i Inputs) String() string {
 	return strings.Join(parts, ",")
 }
 
-// UnmarshalText parses NAME,NAME=ADDRESS,…; an input without an address has its usual port.
+// UnmarshalText parses NAME,NAME=ADDRESS,…; an input without an address has its default port.
 func (i *Inputs) UnmarshalText(text []byte) error {
 	var inputs Inputs
 	for part := range strings.SplitSeq(string(text), ",") {
@@ -153,7 +153,7 @@ func (i *Inputs) UnmarshalText(text []byte) error {
 		kind, known := kindOf(strings.TrimSpace(name))
 		switch {
 		case !known:
-			return fmt.Errorf("%q is no input: there are %s", name, strings.Join(InputNames(), ", "))
+			return fmt.Errorf("%q is no input: there are %s", name, strings.Join(inputNames(), ", "))
 		case given && kind.address == "":
 			return fmt.Errorf("%q must have no address: it is on PORT", part)
 		case !given:

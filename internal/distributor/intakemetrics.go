@@ -1,20 +1,18 @@
 package distributor
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 )
 
 // registerIntake exports the intake's counters.
 func (d *Distributor) registerIntake() error {
-	var failures []error
+	r := metric.On(d.registry)
 	counter := func(name, help string, labels prometheus.Labels, value func() int64) {
-		failures = append(failures, d.registry.Register(prometheus.NewCounterFunc(
-			prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(value()) })))
+		r.CounterFunc(name, help, labels, func() float64 { return float64(value()) })
 	}
 	for _, reason := range native.Reasons() {
 		counter("distributor_refused_packets_total",
@@ -23,7 +21,7 @@ func (d *Distributor) registerIntake() error {
 	}
 	for level := packet.LevelTrace; level <= packet.LevelCritical; level++ {
 		counter("distributor_shed_packets_total",
-			"Packets that were refused to leave room for more important ones (SHED), by their highest level.",
+			"Packets that were refused to leave capacity for more important ones (SHED), by their highest level.",
 			prometheus.Labels{"level": level.String()}, func() int64 { return d.intake.ShedPackets(level) })
 	}
 	counter("distributor_duplicate_packets_total",
@@ -37,5 +35,5 @@ func (d *Distributor) registerIntake() error {
 			}
 			return conflicts
 		})
-	return errors.Join(failures...)
+	return r.Err()
 }

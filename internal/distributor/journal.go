@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/journal/disk"
 	"github.com/logstreamer/logstreamer/internal/journal/jetstream"
@@ -17,7 +18,10 @@ func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 	case JournalMemory:
 		return memory.New(config.Memory), nil
 	case JournalJetStream:
-		opened, err := jetstream.Open(context.Background(), config.jetStream(), jetstream.Deps{
+		if err := d.lockData(config.DataDir); err != nil {
+			return nil, fmt.Errorf("DATA_DIR: %w", err)
+		}
+		opened, err := jetstream.Open(context.Background(), config.jetStream(), jetstream.Dependencies{
 			Logger: logger, Registerer: d.registry, Pool: &d.pool, QuarantineDir: filepath.Join(config.DataDir, "quarantine"),
 		})
 		if err != nil {
@@ -25,7 +29,7 @@ func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 		}
 		return opened, nil
 	default:
-		opened, err := disk.Open(config.disk(), disk.Deps{Logger: logger, Registerer: d.registry, Pool: &d.pool})
+		opened, err := disk.Open(config.disk(), disk.Dependencies{Logger: logger, Registerer: d.registry, Pool: &d.pool})
 		if err != nil {
 			return nil, fmt.Errorf("JOURNAL=disk: %w", err)
 		}
@@ -33,16 +37,24 @@ func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 	}
 }
 
-// Stores reports whether accepted packets are on disk, here or in streams, where they can wait
-// for analyzers and for the next start.
+// lockData locks DATA_DIR for this process.
+func (d *Distributor) lockData(dir string) (err error) {
+	if err = datafile.MakeDir(dir, 0o750); err == nil {
+		d.dataLock, err = datafile.Lock(filepath.Join(dir, disk.LockFile))
+	}
+	return err
+}
+
+// Stores reports whether accepted packets are on disk, on this machine or in streams, where they
+// can wait for analyzers and for the next start.
 func (d *Distributor) Stores() bool { return d.stores }
 
-// JournalStatus says which journal has the accepted packets, and what they survive.
+// JournalStatus describes the journal of the accepted packets, and the faults that it survives.
 type JournalStatus struct {
-	Kind     string `json:"kind"`
-	Survives string `json:"survives"`
-	// Shared means that other distributors may deliver what this one accepts.
-	Shared bool `json:"shared"`
+	Kind     string
+	Survives string
+	// Shared means that other distributors may deliver the packets that this one accepts.
+	Shared bool
 }
 
 // JournalStatus returns the status of the journal. It may be called concurrently.
@@ -57,8 +69,8 @@ func (d *Distributor) JournalStatus() JournalStatus {
 	return s
 }
 
-// Stored returns what a shared journal holds, of all distributors; ok is false for any other. It
-// may be called concurrently.
+// Stored returns the volume that a shared journal holds for all distributors; ok is false for any
+// other journal. It may be called concurrently.
 func (d *Distributor) Stored() (stored journal.Stored, ok bool) {
 	shared, ok := d.journal.(journal.Shared)
 	if !ok {
@@ -67,8 +79,8 @@ func (d *Distributor) Stored() (stored journal.Stored, ok bool) {
 	return shared.Stored(), true
 }
 
-// releaseShared gives back what a shared journal holds for the router: the other distributors
-// deliver it.
+// releaseShared returns the packets that a shared journal holds for the router, so that the other
+// distributors deliver them.
 func (d *Distributor) releaseShared() {
 	if shared, ok := d.journal.(journal.Shared); ok {
 		shared.Release()

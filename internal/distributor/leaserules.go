@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,34 +17,29 @@ import (
 )
 
 const (
-	// maxLeaseWeight bounds the weight that an analyzer may give itself, and maxLeaseURL the
+	// maxLeaseWeight bounds the weight of an analyzer that registers itself, and maxLeaseURL the
 	// length of its URL.
 	maxLeaseWeight = 1000
 	maxLeaseURL    = 1024
-	// lookupTimeout bounds the look-up of a host name that may be this machine.
+	// lookupTimeout bounds the look-up of a host name that may be the name of this machine.
 	lookupTimeout = time.Second
-)
-
-var (
-	leaseIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	groupForm   = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 )
 
 // LeaseConflictError is the refusal of a lease because of another analyzer.
 type LeaseConflictError struct{ Key, Value, Detail string }
 
-// Error says which analyzer that is.
+// Error returns a text that names the analyzer.
 func (e *LeaseConflictError) Error() string { return e.Detail }
 
-// validateLease refuses what no analyzer may register.
+// validateLease refuses values that no registered analyzer may have.
 func (d *Distributor) validateLease(ctx context.Context, lease discovery.Lease) error {
 	switch {
-	case !leaseIDForm.MatchString(lease.ID):
-		return config.Refuse("id", lease.ID, "1 to 64 letters, digits, '.', '_' and '-'", "the id %q is not allowed", lease.ID)
+	case !discovery.IsID(lease.ID):
+		return config.Refuse("id", lease.ID, discovery.IDForm, "the id %q is not allowed", lease.ID)
 	case lease.Group == lease.ID:
 		return config.Refuse("group", lease.Group, "another name than the id", "the group is %q, as the id: it must have another name", lease.Group)
-	case lease.Group != "" && !groupForm.MatchString(lease.Group):
-		return config.Refuse("group", lease.Group, "1 to 64 lower-case letters, digits, '.', '_' and '-'", "the group %q is not allowed", lease.Group)
+	case lease.Group != "" && !discovery.IsGroupName(lease.Group):
+		return config.Refuse("group", lease.Group, discovery.GroupForm, "the group %q is not allowed", lease.Group)
 	case !(lease.Weight > 0 && lease.Weight <= maxLeaseWeight):
 		allowed := fmt.Sprintf("a number above 0 and at most %d", maxLeaseWeight)
 		return config.Refuse("weight", lease.Weight, allowed, "weight is %g: it must be %s", lease.Weight, allowed)
@@ -53,8 +47,8 @@ func (d *Distributor) validateLease(ctx context.Context, lease discovery.Lease) 
 	return d.validateLeaseURL(ctx, lease)
 }
 
-// validateLeaseURL refuses a URL that is none of an analyzer, or that of this distributor,
-// which would send to itself. A password is not repeated.
+// validateLeaseURL refuses a URL that is not valid for an analyzer, and the URL of this
+// distributor, which would send to itself. The error does not show a password.
 func (d *Distributor) validateLeaseURL(ctx context.Context, lease discovery.Lease) error {
 	schemes, shown := d.leaseSchemes(lease.Group), sink.WithoutUser(lease.URL)
 	allowed := fmt.Sprintf("a URL such as %s://host:port, without user, password, query and fragment", schemes[0])
@@ -75,7 +69,7 @@ func (d *Distributor) validateLeaseURL(ctx context.Context, lease discovery.Leas
 	return nil
 }
 
-// leaseSchemes returns the schemes that members of a group may have: that of the group if it
+// leaseSchemes returns the schemes that members of a group may have: the scheme of the group if it
 // is configured, since its options are those of one kind of backend.
 func (d *Distributor) leaseSchemes(group string) []string {
 	for _, t := range d.Config().Targets {
@@ -101,7 +95,7 @@ func (d *Distributor) isOwn(ctx context.Context, base *url.URL) bool {
 	defer cancel()
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return false // its probes fail, too
+		return false // probes of the analyzer fail, too
 	}
 	return slices.ContainsFunc(found, isLocal)
 }
@@ -133,8 +127,8 @@ func isLocal(address netip.Addr) bool {
 	})
 }
 
-// checkLease refuses a lease that conflicts with other analyzers. A lease that has lapsed, or
-// whose analyzer is not healthy, gives way. The caller holds configMu.
+// checkLease refuses a lease that conflicts with other analyzers. A lease that has lapsed, or whose
+// analyzer is unhealthy, is replaced. The caller holds configMu.
 func (d *Distributor) checkLease(lease discovery.Lease) error {
 	conflict := func(key, value, format string, args ...any) error {
 		return &LeaseConflictError{key, value, fmt.Sprintf(format, args...)}
@@ -161,7 +155,7 @@ func (d *Distributor) checkLease(lease discovery.Lease) error {
 	return d.checkLeases(lease, conflict)
 }
 
-// checkLeases is checkLease for what concerns other leases alone.
+// checkLeases is checkLease for conflicts with other leases only.
 func (d *Distributor) checkLeases(lease discovery.Lease, conflict func(key, value, format string, args ...any) error) error {
 	all := d.leases.All()
 	known := false

@@ -2,30 +2,30 @@ package distributor
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logstreamer/logstreamer/internal/discovery"
+	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
 const (
-	// maxLeases bounds the analyzers that register themselves.
+	// maxLeases bounds the number of analyzers that register themselves.
 	maxLeases = 256
-	// leaseGrace is for how many times LEASE_TTL_SEC a healthy analyzer stays whose lease has
-	// lapsed, and leaseCheck how often its health is looked at.
+	// leaseGrace is the multiple of LEASE_TTL_SEC for which a healthy analyzer stays after its
+	// lease has lapsed, and leaseCheck the interval of checks of its health.
 	leaseGrace = 10
 	leaseCheck = 500 * time.Millisecond
-	// registerTimeout bounds the wait for the first probe of an analyzer that registers: its
-	// group would miss the share of a member that is not known to be healthy.
+	// registerTimeout bounds the wait for the first probe of an analyzer that registers: until the
+	// probe succeeds, its group lacks the share of the member.
 	registerTimeout = 250 * time.Millisecond
 )
 
-// Register grants or renews the lease of an analyzer for LEASE_TTL_SEC, and returns it with
-// what that changes; empty for a renewal in time. The error is a *config.ValueError or a
-// *LeaseConflictError, or ErrStopping. It may be called concurrently.
+// Register grants or renews the lease of an analyzer for LEASE_TTL_SEC, and returns it with the
+// changes; there are none if the lease is renewed before its expiry. The error is a
+// *config.ValueError or a *LeaseConflictError, or ErrStopping. It may be called concurrently.
 func (d *Distributor) Register(ctx context.Context, lease discovery.Lease) (discovery.Lease, discovery.LeaseChange, error) {
 	lease.Expires = time.Now().Add(d.Config().LeaseTTL)
 	if a, present := d.find(lease.ID); present && a.registered {
@@ -45,7 +45,7 @@ func (d *Distributor) Register(ctx context.Context, lease discovery.Lease) (disc
 		return lease, "", err
 	}
 	before, known := d.leases.Get(lease.ID)
-	replaced := d.leases.All() // those that give way
+	replaced := d.leases.All() // leases that the new one replaces
 	replaced = slices.DeleteFunc(replaced, func(one discovery.Lease) bool { return one.ID == lease.ID || placeOf(one.URL) != placeOf(lease.URL) })
 	for _, one := range replaced {
 		d.leases.Remove(one.ID)
@@ -55,7 +55,7 @@ func (d *Distributor) Register(ctx context.Context, lease discovery.Lease) (disc
 	if change == "" || change == discovery.Recovered {
 		return lease, change, nil
 	}
-	if _, err := d.replan(registerTimeout); err != nil { // such as a certificate that is gone
+	if _, err := d.replan(registerTimeout); err != nil { // a missing certificate, for example
 		if d.leases.Remove(lease.ID); known {
 			d.leases.Put(before)
 		}
@@ -82,9 +82,9 @@ func (d *Distributor) CheckLease(ctx context.Context, lease discovery.Lease) (di
 	return lease, d.checkLease(lease)
 }
 
-// EndLease ends the lease of an analyzer, which delivers what it holds until the deadline, if
-// there is one, or for DRAIN_TIMEOUT_SEC. It reports whether the analyzer has begun to leave.
-// It may be called concurrently.
+// EndLease ends the lease of an analyzer, which delivers the packets that it holds until the
+// deadline, if there is one, or for DRAIN_TIMEOUT_SEC. It reports whether the analyzer has begun to
+// leave. It may be called concurrently.
 func (d *Distributor) EndLease(id string, deadline time.Time) (leaving bool, err error) {
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
@@ -100,12 +100,12 @@ func (d *Distributor) EndLease(id string, deadline time.Time) (leaving bool, err
 		return false, nil
 	}
 	if !deadline.IsZero() {
-		_ = d.SetDrainDeadline(id, deadline) // fails if it has left already
+		_ = d.SetDrainDeadline(id, deadline) // fails if the analyzer has left already
 	}
 	return true, nil
 }
 
-// Leases returns the leases in the order of their ids. It may be called concurrently.
+// Leases returns the leases ordered by id. It may be called concurrently.
 func (d *Distributor) Leases() []discovery.Lease { return d.leases.All() }
 
 // RestoreLeases grants leases that an earlier process granted. It must be called before Start.
@@ -138,7 +138,7 @@ func (d *Distributor) reportLease(change discovery.LeaseChange, lease discovery.
 	}
 }
 
-// runLeases ends the leases that are lost, until ctx ends.
+// runLeases ends the lost leases, until ctx ends.
 func (d *Distributor) runLeases(ctx context.Context) {
 	d.leases.Run(ctx, leaseCheck, d.keepsLease, func(change discovery.LeaseChange, lease discovery.Lease) {
 		if change == discovery.Lost {
@@ -149,7 +149,7 @@ func (d *Distributor) runLeases(ctx context.Context) {
 	})
 }
 
-// removeLost lets the analyzer of a lease that is lost leave.
+// removeLost removes the analyzer of a lost lease.
 func (d *Distributor) removeLost(lease discovery.Lease) {
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
@@ -161,8 +161,8 @@ func (d *Distributor) removeLost(lease discovery.Lease) {
 	}
 }
 
-// keepsLease reports whether an analyzer whose lease has lapsed stays: one that is healthy, for
-// leaseGrace, and as long as it is the only one that packets can be routed to.
+// keepsLease reports whether an analyzer whose lease has lapsed stays: a healthy analyzer stays for
+// leaseGrace, and the only analyzer that packets can be routed to stays without a limit.
 func (d *Distributor) keepsLease(lease discovery.Lease) bool {
 	a, present := d.find(lease.ID)
 	if !present || !a.Healthy() {
@@ -172,9 +172,9 @@ func (d *Distributor) keepsLease(lease discovery.Lease) bool {
 	return !others || time.Since(lease.Expires) < leaseGrace*d.Config().LeaseTTL
 }
 
-// WithRegistered returns analyzers and groups of a configuration with those that registered
-// themselves: each without a group is an analyzer, and so is each group that is not configured.
-// It may be called concurrently.
+// WithRegistered returns the analyzers and groups of a configuration together with the registered
+// ones: each registered analyzer without a group, and each group that is not configured. It may be
+// called concurrently.
 func (d *Distributor) WithRegistered(targets Targets) Targets {
 	all := slices.Clone(targets)
 	configured := func(group string) bool {
@@ -204,18 +204,16 @@ func (t Target) leasedGroup() string {
 
 // registerLeases registers the metrics of leases.
 func (d *Distributor) registerLeases() error {
-	var errs []error
+	r := metric.On(d.registry)
 	for state, lapsed := range map[string]bool{"active": false, "lapsed": true} {
-		errs = append(errs, d.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "distributor_leases", Help: "Analyzers that registered themselves, by whether they renew that.", ConstLabels: prometheus.Labels{"state": state},
-		}, func() (count float64) {
+		r.GaugeFunc("distributor_leases", "Leases of analyzers that registered themselves, by state.", prometheus.Labels{"state": state}, func() (count float64) {
 			for _, one := range d.leases.All() {
 				if one.Lapsed == lapsed {
 					count++
 				}
 			}
 			return count
-		})))
+		})
 	}
-	return errors.Join(errs...)
+	return r.Err()
 }

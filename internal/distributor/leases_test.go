@@ -41,8 +41,36 @@ func (s *system) groupWeight(group string) (sum float64) {
 	return sum
 }
 
-// Members of a group register and leave at random under load: the group keeps its weight, and so
-// the other analyzer its share; nothing is lost or refused, and each drain has its proof.
+func fleetMember(i int) string { return fmt.Sprint("m", i) }
+
+// changeFleet registers members of the group fleet and ends their leases, at random, and checks
+// the members and the weight of the group after each change. The first member is registered.
+func (s *system) changeFleet(t *testing.T, fleet []*analyzertest.Analyzer) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
+	in := []int{0}
+	for range 60 {
+		i := random.IntN(len(fleet))
+		at := slices.Index(in, i)
+		switch {
+		case at < 0:
+			s.mustEnlist(t, fleetMember(i), "fleet", fleet[i].URL(), 0.5)
+			in = append(in, i)
+		case len(in) > 1:
+			if leaving, err := s.EndLease(fleetMember(i), time.Time{}); err != nil || !leaving {
+				t.Fatal(leaving, err)
+			}
+			in = slices.Delete(in, at, at+1)
+		}
+		if weight := s.groupWeight("fleet"); math.Abs(weight-0.5) > 1e-9 || len(s.ofGroup("fleet")) != len(in) {
+			t.Fatalf("%d members have the weight %v, want %d with 0.5", len(s.ofGroup("fleet")), weight, len(in))
+		}
+		until(t, "all are healthy", func() bool { return s.eligible() == len(in)+1 })
+	}
+}
+
+// Members of a group register and leave at random under load: the group keeps its weight, the
+// other analyzer keeps its share, no packet is lost or refused, and each drain has its proof.
 func TestRegisteredGroupUnderLoad(t *testing.T) {
 	other := analyzertest.New(t)
 	var fleet []*analyzertest.Analyzer
@@ -50,7 +78,7 @@ func TestRegisteredGroupUnderLoad(t *testing.T) {
 		fleet = append(fleet, analyzertest.New(t))
 	}
 	settings := quick(t, Target{ID: "other", URL: other.URL(), Weight: 0.5})
-	settings.Analyzer.Timeout, settings.Analyzer.MaxFailures = 30*time.Second, 1000
+	settings.Analyzer.MaxFailures = 1000
 	settings.Analyzer.SlowStart = 0
 	s := startAlone(t, settings)
 	var mu sync.Mutex
@@ -61,57 +89,31 @@ func TestRegisteredGroupUnderLoad(t *testing.T) {
 		removals++
 		checkProof(t, proof)
 	}
-	member := func(i int) string { return fmt.Sprint("m", i) }
-	s.mustEnlist(t, member(0), "fleet", fleet[0].URL(), 0.5)
+	s.mustEnlist(t, fleetMember(0), "fleet", fleet[0].URL(), 0.5)
 	until(t, "all are healthy", func() bool { return s.eligible() == 2 })
 	end := s.load(4, true)
 	defer end()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
-	in := []int{0}
-	for range 60 {
-		i := random.IntN(len(fleet))
-		at := slices.Index(in, i)
-		switch {
-		case at < 0:
-			s.mustEnlist(t, member(i), "fleet", fleet[i].URL(), 0.5)
-			in = append(in, i)
-		case len(in) > 1:
-			if leaving, err := s.EndLease(member(i), time.Time{}); err != nil || !leaving {
-				t.Fatal(leaving, err)
-			}
-			in = slices.Delete(in, at, at+1)
-		}
-		if weight := s.groupWeight("fleet"); math.Abs(weight-0.5) > 1e-9 || len(s.ofGroup("fleet")) != len(in) {
-			t.Fatalf("%d members have the weight %v, want %d with 0.5", len(s.ofGroup("fleet")), weight, len(in))
-		}
-		until(t, "all are healthy", func() bool { return s.eligible() == len(in)+1 })
-	}
+	s.changeFleet(t, fleet)
 	end()
 	until(t, "all is delivered, and all have left", func() bool {
 		status := s.Status()
 		return status.Delivered == status.Accepted && len(status.Leaving) == 0 && status.Unaccounted == 0
 	})
-	s.only(t, http.StatusAccepted)
-	status := s.Status()
+	s.onlyAccepted(t)
 	s.stop(t)
 	s.nothingLost(t, append(fleet, other)...)
-	var got float64
-	for _, one := range status.Analyzers {
-		if one.ID == "other" {
-			got = float64(one.Delivered.Messages)
-		}
-	}
-	if share := got / float64(status.Delivered.Messages); math.Abs(share-0.5) > 0.1 { // it is more while a member is not probed yet
+	// The share of the other analyzer is larger while a member is not probed yet.
+	if share := s.shareOf("other"); math.Abs(share-0.5) > 0.1 {
 		t.Errorf("the share of the other analyzer is %v", share)
 	}
 	if removals < 10 {
-		t.Errorf("%d have left", removals)
+		t.Errorf("%d members have left, want 10 or more", removals)
 	}
 }
 
-// An analyzer that registers without a group has the share that it asks for. One whose group the
-// configuration lists has a part of that group's weight, with its state.
-func TestRegisteredAlone(t *testing.T) {
+// An analyzer that registers without a group has the share that it asks for. An analyzer whose
+// group the configuration lists has a part of that group's weight, and the group's state.
+func TestRegisteredWithoutGroup(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	settings := quick(t, targets[0], Target{ID: "pool", URL: "lease+http://fleet", Weight: 0.5})
 	s := startAlone(t, settings)
@@ -136,8 +138,8 @@ func TestRegisteredAlone(t *testing.T) {
 	}
 }
 
-// A registered analyzer that is configured afterwards stays what it is, without interruption, and
-// registers no more.
+// A registered analyzer that is configured afterwards continues without interruption, and can no
+// longer register.
 func TestRegisteredThenConfigured(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startAlone(t, quick(t, targets[0]))
@@ -175,7 +177,7 @@ func TestLeaseConflicts(t *testing.T) {
 		t.Errorf("another id: %v", err)
 	}
 	analyzers[1].Behave(analyzertest.Behaviour{Refuse: true})
-	until(t, "one is unhealthy", func() bool { return s.eligible() == 1 })
+	until(t, "one analyzer is unhealthy", func() bool { return s.eligible() == 1 })
 	if change, err := s.enlist(t, "x", "", analyzers[2].URL(), 1); change != discovery.Changed || err != nil {
 		t.Errorf("%q, %v", change, err)
 	}
@@ -183,12 +185,12 @@ func TestLeaseConflicts(t *testing.T) {
 		s.leases.Put(discovery.Lease{ID: fmt.Sprint("many-", i), URL: fmt.Sprint("http://127.0.0.1:1/", i), Weight: 1, Expires: time.Now().Add(time.Hour)})
 	}
 	if _, err := s.enlist(t, "z", "", "http://127.0.0.1:1/z", 1); !errors.As(err, &conflict) {
-		t.Errorf("one more than %d: %v", maxLeases, err)
+		t.Errorf("a lease above the limit of %d: %v", maxLeases, err)
 	}
 }
 
-// An analyzer whose lease lapses stays while it is healthy. When it is not, it leaves. The last
-// one that gets packets stays.
+// An analyzer whose lease lapses stays while it is healthy, and leaves when it is unhealthy. The
+// last analyzer that gets packets stays.
 func TestLapsedLeases(t *testing.T) {
 	a, b := analyzertest.New(t), analyzertest.New(t)
 	settings := quick(t, Target{URL: "lease+http://fleet", Weight: 1})
@@ -214,7 +216,7 @@ func TestLapsedLeases(t *testing.T) {
 	if got := <-changes; got != "a lost" {
 		t.Error(got)
 	}
-	until(t, "it has left", func() bool { return len(s.present()) == 1 && len(s.Status().Leaving) == 0 })
+	until(t, "the analyzer has left", func() bool { return len(s.present()) == 1 && len(s.Status().Leaving) == 0 })
 	lapse("b", 24*time.Hour)
 	if got := <-changes; got != "b lapsed" {
 		t.Error(got)
@@ -224,13 +226,12 @@ func TestLapsedLeases(t *testing.T) {
 	}
 	a.Behave(analyzertest.Behaviour{})
 	s.mustEnlist(t, "a", "fleet", a.URL(), 1)
-	if got := <-changes; got != "b lost" { // once there is another one
+	if got := <-changes; got != "b lost" { // when there is another analyzer
 		t.Error(got)
 	}
 }
 
-// Leases come back with a restart, for their whole time, unless the configuration has the
-// analyzer meanwhile.
+// A restart restores leases for their whole time, unless the configuration now lists the analyzer.
 func TestRestoredLeases(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	d, err := New(quick(t, targets[0]), slog.New(slog.DiscardHandler))

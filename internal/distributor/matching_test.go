@@ -31,15 +31,15 @@ func drawTargets(t *rapid.T, label string) Targets {
 	return targets
 }
 
-// In any sequence of configurations ids are unique, explicit ids are kept, an analyzer
-// without one keeps its id as long as it is at its URL, and no id passes to another URL
-// unless it is given.
+// In any sequence of configurations, ids are unique, explicit ids are kept, an analyzer without one
+// keeps its id while it is at its URL, and no id passes to another URL unless the configuration
+// gives it.
 func TestMatching(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var current Targets
 		for range 6 {
 			given := drawTargets(t, "urls")
-			next := given.SettledAfter(current)
+			next := given.WithIDs(current)
 			seen := make(map[string]bool)
 			for i, one := range next {
 				if seen[one.ID] || one.ID == "" {
@@ -62,7 +62,7 @@ func TestMatching(t *testing.T) {
 					}
 				}
 			}
-			if again := next.SettledAfter(next); !slices.Equal(again, next) {
+			if again := next.WithIDs(next); !slices.Equal(again, next) {
 				t.Fatalf("%v became %v without a change", next, again)
 			}
 			current = next
@@ -70,15 +70,14 @@ func TestMatching(t *testing.T) {
 	})
 }
 
-// Only what is another analyzer leaves and joins; the others keep their connections and
-// queues.
-func TestPlanKeepsWhatIsUntouched(t *testing.T) {
+// Only an analyzer that differs leaves and joins; the others keep their connections and queues.
+func TestPlanKeepsUnchangedAnalyzers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		settings := DefaultConfig()
 		d := bareDistributor(t)
 		for range 4 {
 			settings.Targets = drawTargets(t, "urls")
-			settings = settings.SettledAfter(Config{Targets: d.targets()})
+			settings = settings.WithDefaultsAfter(Config{Targets: d.targets()})
 			before := d.present()
 			c, err := d.plan(settings)
 			if err != nil {
@@ -98,7 +97,7 @@ func TestPlanKeepsWhatIsUntouched(t *testing.T) {
 	})
 }
 
-// bareDistributor has what plan needs, and analyzers that are not started.
+// bareDistributor has the fields that plan needs, and analyzers that are not started.
 func bareDistributor(t *rapid.T) *Distributor {
 	metrics, err := upstream.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
@@ -119,7 +118,7 @@ func (d *Distributor) targets() (targets Targets) {
 	return targets
 }
 
-// Packets keep their origins while an analyzer takes OTLP.
+// Packets keep their origins while an analyzer accepts OTLP.
 func TestOriginsAreForAnalyzersOfOTLP(t *testing.T) {
 	for urls, want := range map[string]bool{
 		"": false, "http://a otlp.example": false, "http://a loki+http://b": false, "http://a otlp+http://b": true, "otlp+https://b": true,

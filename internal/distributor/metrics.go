@@ -12,9 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
-// Registerer adds to the metrics served. It may be used concurrently.
+// Registerer adds to the served metrics. It may be used concurrently.
 func (d *Distributor) Registerer() prometheus.Registerer { return d.registry }
 
 // register registers the metrics of the distributor as a whole.
@@ -23,18 +25,15 @@ func (d *Distributor) register() error {
 		volume := d.journal.Stats().Accepted
 		return float64(volume.Packets), float64(volume.Messages)
 	}
-	var failures []error
-	counter := func(name, help string, value func() float64) {
-		failures = append(failures, d.registry.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)))
-	}
-	gauge := func(name, help string, value func() float64) {
-		failures = append(failures, d.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)))
-	}
+	r := metric.On(d.registry)
+	counter := func(name, help string, read func() float64) { r.CounterFunc(name, help, nil, read) }
+	gauge := func(name, help string, read func() float64) { r.GaugeFunc(name, help, nil, read) }
 	counter("distributor_total_packets_total", "Packets accepted.", func() float64 { packets, _ := accepted(); return packets })
 	counter("distributor_total_messages_total", "Messages of packets accepted.", func() float64 { _, messages := accepted(); return messages })
 	gauge("distributor_healthy_analyzers", "Analyzers in state ready whose breaker is not open.", func() float64 { return float64(d.eligible()) })
 	gauge("distributor_total_analyzers", "Analyzers configured.", func() float64 { return float64(len(d.present())) })
-	gauge("distributor_cluster_distributors", "Distributors that share the journal and are there; 1 without others.", func() float64 { return float64(d.ClusterSize()) })
+	gauge("distributor_taken_out_analyzers", "Analyzers that are drained or in maintenance, by an operator or the configuration.", func() float64 { return float64(d.takenOut()) })
+	gauge("distributor_cluster_distributors", "Live distributors that share the journal, this one included.", func() float64 { return float64(d.ClusterSize()) })
 	gauge("distributor_unaccounted_messages",
 		"Accepted messages that are neither delivered, dead-lettered, queued nor in flight; must be 0.",
 		func() float64 { return float64(d.Status().Unaccounted) })
@@ -53,17 +52,12 @@ func (d *Distributor) register() error {
 	gauge("distributor_memory_limit_bytes", "Maximum memory of accepted, undelivered packets (MEMORY_LIMIT_BYTES).",
 		func() float64 { return float64(d.Config().Memory.LimitBytes) })
 	gauge("distributor_desired_analyzers_limit", "Maximum of the analyzers that are desired in a group (AUTOSCALE_MAX).", func() float64 { return float64(d.Config().Autoscale.Max) })
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "distributor_build_info", Help: "1, with the version of the distributor and of Go.",
-		ConstLabels: prometheus.Labels{"version": d.Config().Version, "goversion": runtime.Version()},
-	})
-	build.Set(1)
-	failures = append(failures,
-		d.registry.Register(build),
-		d.registry.Register(scaleCollector{&d.watcher.scaling}),
-		d.registry.Register(collectors.NewGoCollector()),
-		d.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
-	return errors.Join(failures...)
+	r.GaugeFunc("distributor_build_info", "1, with the version of the distributor and of Go.",
+		prometheus.Labels{"version": d.Config().Version, "goversion": runtime.Version()}, func() float64 { return 1 })
+	r.Register(scaleCollector{&d.watcher.scaling})
+	r.Register(collectors.NewGoCollector())
+	r.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r.Err()
 }
 
 // metricsServer serves /metrics on its own listener, with HTTP/1.1 only.

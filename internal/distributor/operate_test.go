@@ -18,7 +18,7 @@ import (
 )
 
 // sendAs sends a packet with one message of an emitter.
-func (s *system) sendAs(t testing.TB, emitter, query string) (status int) {
+func (s *system) sendAs(t testing.TB, emitter, query string) {
 	t.Helper()
 	id, body := s.newPacket(1)
 	body = bytes.Replace(body, []byte(`"emitter_id":"e"`), fmt.Appendf(nil, `"emitter_id":%q`, emitter), 1)
@@ -30,11 +30,10 @@ func (s *system) sendAs(t testing.TB, emitter, query string) (status int) {
 	if response.StatusCode == http.StatusAccepted {
 		s.note(response.StatusCode, map[string]int{id: 1})
 	}
-	return response.StatusCode
 }
 
-// Replayed dead letters are accepted again, delivered, and balance in the ledger; they
-// pass the duplicate window and the rate limit.
+// Replayed dead letters are accepted again, delivered, and balance in the ledger; they bypass the
+// duplicate window and the rate limit.
 func TestReplay(t *testing.T) {
 	for _, kind := range []string{JournalMemory, JournalDisk} {
 		t.Run(kind, func(t *testing.T) {
@@ -48,7 +47,7 @@ func TestReplay(t *testing.T) {
 			for range many {
 				s.send(1)
 			}
-			s.only(t, http.StatusAccepted)
+			s.onlyAccepted(t)
 			until(t, "all are dead letters", func() bool { return s.Status().DeadLettered.Packets == many })
 			if status, _, _ := s.send(1); status != http.StatusTooManyRequests {
 				t.Errorf("the rate limit answers %d", status)
@@ -77,7 +76,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// A replay with nowhere to send packets waits, and a stop ends it.
+// A replay without an eligible analyzer waits, and a stop ends it.
 func TestReplayWaitsForAnalyzers(t *testing.T) {
 	a := analyzertest.New(t)
 	a.Behave(analyzertest.Behaviour{Status: 422})
@@ -89,7 +88,7 @@ func TestReplayWaitsForAnalyzers(t *testing.T) {
 	if _, err := s.Replayer().Start(t.Context(), deadletter.Selection{Filter: &deadletter.Filter{}, ExpectCount: 1}, 1); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it waits", func() bool {
+	until(t, "the replay waits", func() bool {
 		p := s.Replayer().Replays()[0]
 		return p.State == deadletter.ReplayWaiting && p.Reason == errNoAnalyzer.Error()
 	})
@@ -99,7 +98,7 @@ func TestReplayWaitsForAnalyzers(t *testing.T) {
 	}
 }
 
-// Packets are shown at each stage of their way.
+// A tap shows packets at each stage.
 func TestTap(t *testing.T) {
 	for _, kind := range []string{JournalMemory, JournalDisk} {
 		t.Run(kind, func(t *testing.T) {
@@ -116,7 +115,7 @@ func TestTap(t *testing.T) {
 			s.sendAs(t, "web-1", "")
 			next(t, events, tap.Accepted, tap.Routed, tap.Delivered)
 			a.Behave(analyzertest.Behaviour{Status: 422})
-			s.sendAs(t, "web-1", "?ack=queued") // not by the event loop
+			s.sendAs(t, "web-1", "?ack=queued") // another goroutine than the event loop closes it
 			letter := next(t, events, tap.Accepted, tap.Routed, tap.DeadLettered)[tap.DeadLettered]
 			if letter.Reason != "invalid_packet" || letter.Detail == "" || letter.Analyzer != "one" || !strings.Contains(letter.Body, `"web-1"`) {
 				t.Errorf("%+v", letter)
@@ -136,7 +135,7 @@ func TestTap(t *testing.T) {
 // next reads an event for each of the stages, in any order.
 func next(t *testing.T, events *tap.Tap, stages ...tap.Stage) map[tap.Stage]tap.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	got := make(map[tap.Stage]tap.Event)
 	for range stages {
@@ -157,14 +156,13 @@ func next(t *testing.T, events *tap.Tap, stages ...tap.Stage) map[tap.Stage]tap.
 	return got
 }
 
-// The backlog says where packets are, of which emitters, and for how long.
+// The backlog reports where packets are, their emitters, and their age.
 func TestBacklog(t *testing.T) {
 	for _, kind := range []string{JournalMemory, JournalDisk} {
 		t.Run(kind, func(t *testing.T) {
 			a := analyzertest.New(t)
 			config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 			config.Journal = kind
-			config.Analyzer.Timeout = time.Minute
 			config.Analyzer.MaxFailures = 1000
 			s := startSystem(t, config)
 			if b := s.Backlog(5); b.Total.Packets != 0 || b.OldestAge != 0 || b.DrainTime != 0 || len(b.Emitters) != 0 || len(b.Analyzers) != 1 {
@@ -194,7 +192,7 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// The history has the rates and the state, and those who follow get each snapshot.
+// The history has the rates and the state, and its followers get each snapshot.
 func TestHistory(t *testing.T) {
 	a := analyzertest.New(t)
 	s := startSystem(t, quick(t, Target{ID: "one", URL: a.URL(), Weight: 1}))
@@ -243,5 +241,48 @@ func TestHistory(t *testing.T) {
 	}
 	if !errors.Is(err, io.EOF) {
 		t.Errorf("the stream ends with %v", err)
+	}
+}
+
+// A handover ends the running replay: with a journal in memory, packets that the replay appended
+// afterwards would be lost. If the distributor continues, dead letters can be replayed again.
+func TestHandoverEndsReplays(t *testing.T) {
+	a := analyzertest.New(t)
+	a.Behave(analyzertest.Behaviour{Status: 422})
+	s := startSystem(t, quick(t, Target{ID: "one", URL: a.URL(), Weight: 1}))
+	const many = 100
+	for range many {
+		s.send(1)
+	}
+	until(t, "all are dead letters", func() bool { return s.Status().DeadLettered.Packets == many })
+	a.Behave(analyzertest.Behaviour{Hang: true})
+	replay := func(packets int64) {
+		t.Helper()
+		all := deadletter.Selection{Filter: &deadletter.Filter{State: deadletter.Stored}, ExpectCount: packets}
+		if _, err := s.Replayer().Start(t.Context(), all, 20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replay(many)
+	until(t, "one dead letter is replayed", func() bool { return s.Replayer().Replays()[0].Done > 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := s.Handover(ctx); !errors.Is(err, ErrUndelivered) {
+		t.Fatal(err)
+	}
+	before := s.Replayer().Replays()[0]
+	if before.State != deadletter.ReplayCanceled {
+		t.Errorf("%+v", before)
+	}
+	a.Behave(analyzertest.Behaviour{})
+	replay(many - before.Done)
+	until(t, "another one is replayed", func() bool { return s.Replayer().Replays()[0].Done > 0 })
+	sockets, err := s.Handover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets.Close()
+	if p := s.Replayer().Replays()[0]; p.State != deadletter.ReplayCanceled || int64(len(a.Taken())) != before.Done+p.Done {
+		t.Errorf("%d packets are delivered; before: %+v, at the end: %+v", len(a.Taken()), before, p)
 	}
 }

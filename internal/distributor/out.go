@@ -7,10 +7,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/breaker"
 )
 
-// Out is why an analyzer is offered no packets, as a word and as a sentence.
+// Out is the reason why an analyzer gets no packets, as a word and as a sentence.
 type Out struct{ Reason, Detail string }
 
-// The reasons, in the order in which they are looked for.
+// The reasons, in the order of the checks.
 const (
 	OutMaint   = "maint"
 	OutDrain   = "drain"
@@ -20,7 +20,7 @@ const (
 	OutNoRoom  = "no_room"
 )
 
-// outOf returns why an analyzer is offered no packets.
+// outOf returns the reason why an analyzer gets no packets.
 func outOf(s AnalyzerStatus, now time.Time) Out {
 	from := func(t time.Time) time.Duration { return max(0, t.Sub(now)).Round(time.Millisecond) }
 	holds := s.Queued.Plus(s.InFlight).Packets
@@ -36,7 +36,7 @@ func outOf(s AnalyzerStatus, now time.Time) Out {
 	case s.Breaker.State == breaker.Open:
 		return Out{OutBreaker, fmt.Sprintf("its breaker is open; the next probe is in %v", from(s.Breaker.NextProbe))}
 	case !s.PausedUntil.IsZero():
-		return Out{OutPause, fmt.Sprintf("it asked for a pause of another %v", from(s.PausedUntil))}
+		return Out{OutPause, fmt.Sprintf("it requested a pause, which ends in %v", from(s.PausedUntil))}
 	case s.Effective == 0 && 2*holds > int64(s.Limit):
 		return Out{OutNoRoom, fmt.Sprintf("it holds %d packets and may hold %d; it gets packets again once half of them are delivered", holds, s.Limit)}
 	default:

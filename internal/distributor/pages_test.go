@@ -29,22 +29,24 @@ func TestHealthPage(t *testing.T) {
 	}
 }
 
+// numberOf returns the number of one of three analyzers in a member of the page.
+func numberOf(t *testing.T, page map[string]any, member, id string) float64 {
+	t.Helper()
+	byID, _ := page[member].(map[string]any)
+	value, ok := byID[id].(float64)
+	if !ok || len(byID) != 3 {
+		t.Fatalf("%s is %v", member, page[member])
+	}
+	return value
+}
+
 func TestTotalsPage(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
-	number := func(page map[string]any, member, id string) float64 {
-		t.Helper()
-		byID, _ := page[member].(map[string]any)
-		value, ok := byID[id].(float64)
-		if !ok || len(byID) != 3 {
-			t.Fatalf("%s is %v", member, page[member])
-		}
-		return value
-	}
 	_, page := s.get(t, "/metrics-json")
 	for _, member := range []string{"packets_by_analyzer", "messages_by_analyzer", "queue_depth_by_analyzer"} {
 		for _, target := range targets {
-			if got := number(page, member, target.ID); got != 0 {
+			if got := numberOf(t, page, member, target.ID); got != 0 {
 				t.Errorf("%s of %s is %v before the first packet", member, target.ID, got)
 			}
 		}
@@ -53,7 +55,7 @@ func TestTotalsPage(t *testing.T) {
 		t.Error(err)
 	}
 
-	// The first analyzer fails: what it was given moves to the others.
+	// The first analyzer fails, so that its packets move to the others.
 	analyzers[0].Behave(analyzertest.Behaviour{Status: 500})
 	for range 60 {
 		s.send(5)
@@ -65,12 +67,12 @@ func TestTotalsPage(t *testing.T) {
 	}
 	packets, messages := 0.0, 0.0
 	for i, target := range targets {
-		got := number(page, "packets_by_analyzer", target.ID)
+		got := numberOf(t, page, "packets_by_analyzer", target.ID)
 		if want := float64(takenBy(analyzers[i])); got != want {
 			t.Errorf("%s took %v packets, and the page says %v", target.ID, want, got)
 		}
 		packets += got
-		messages += number(page, "messages_by_analyzer", target.ID)
+		messages += numberOf(t, page, "messages_by_analyzer", target.ID)
 	}
 	if packets != 60 || messages != 300 {
 		t.Errorf("the analyzers have %v packets and %v messages together", packets, messages)
@@ -112,7 +114,7 @@ func TestOtherPages(t *testing.T) {
 	}
 }
 
-// metricNames are those that dashboards and alerts may rely on, with their labels.
+// metricNames are the metrics that dashboards and alerts may use, with their labels.
 const metricNames = `
 distributor_total_packets_total
 distributor_total_messages_total
@@ -120,6 +122,7 @@ distributor_packets_by_analyzer_total{analyzer}
 distributor_messages_by_analyzer_total{analyzer}
 distributor_queue_depth{analyzer}
 distributor_healthy_analyzers
+distributor_taken_out_analyzers
 distributor_total_analyzers
 distributor_rerouted_packets_total{from}
 distributor_quarantined_packets
@@ -157,7 +160,7 @@ distributor_build_info{goversion,version}
 func TestMetrics(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
-	analyzers[0].Behave(analyzertest.Behaviour{Status: 500}) // so that packets are routed again
+	analyzers[0].Behave(analyzertest.Behaviour{Status: 500}) // which makes the router choose another analyzer
 	until(t, "packets move", func() bool {
 		s.send(1)
 		return s.scrape(t)["distributor_rerouted_packets_total{from=analyzer-1}"] > 0
@@ -250,7 +253,7 @@ func TestTwoDistributors(t *testing.T) {
 	one.stop(t)
 	two.stop(t)
 	if one.Status().Accepted.Packets != 10 || two.Status().Accepted.Packets != 1 {
-		t.Errorf("they accepted %v and %v", one.Status().Accepted, two.Status().Accepted)
+		t.Errorf("the distributors accepted %v and %v", one.Status().Accepted, two.Status().Accepted)
 	}
 	if takenBy(analyzers[0]) != 10 || takenBy(analyzers[1]) != 1 {
 		t.Errorf("the analyzers took %d and %d", takenBy(analyzers[0]), takenBy(analyzers[1]))

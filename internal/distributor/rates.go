@@ -7,14 +7,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 )
 
-// Rates are messages per second, and of refusals packets.
+// Rates are messages per second, and for refusals packets per second.
 type Rates struct {
 	In      float64 // accepted
 	Out     float64 // delivered, or dead letters
 	Refused float64 // packets
 }
 
-// rateSamples is the number of samples in a second, and one more.
+// rateSamples is the number of samples in a second, plus one.
 const rateSamples = int(time.Second/stateInterval) + 1
 
 // rates measures the messages per second. sample is called every stateInterval; last may be

@@ -33,18 +33,17 @@ func (e *RestartRequiredError) Error() string {
 // ErrStopping is the refusal of a change while the distributor stops.
 var ErrStopping = errors.New("the distributor stops")
 
-// Config returns the current configuration, settled: see Config.Settled. It may be called
+// Config returns the current configuration; see Config.WithDefaults. It may be called
 // concurrently.
 func (d *Distributor) Config() Config { return *d.config.Load() }
 
-// Reconfigure applies a configuration as a whole, or returns an error and applies nothing:
-// a *RestartRequiredError if a setting differs that is not live, or the errors of Validate
-// and of limits below what is held now. Only what differs changes. Analyzers are matched
-// by Config.SettledAfter: a changed weight changes only the share, a changed URL lets the
-// old analyzer leave and a new one join. An analyzer that leaves delivers what it holds,
-// for at most DrainTimeout (see SetDrainDeadline and OnRemoved). New analyzers are probed
-// first, briefly. Reconfigure may be called concurrently; a ctx that ends refuses the
-// change.
+// Reconfigure applies a configuration as a whole, or returns an error and applies nothing: a
+// *RestartRequiredError if a setting differs that is not live, or the errors of Validate and of
+// limits below the volume that is held now. Only differences are applied. Analyzers are matched by
+// Config.WithDefaultsAfter: a changed weight changes only the share; after a change of the URL the
+// old analyzer leaves and a new one joins. An analyzer that leaves delivers the packets that it
+// holds, for at most DrainTimeout (see SetDrainDeadline and OnRemoved). New analyzers are probed
+// first, briefly. Reconfigure may be called concurrently; a ctx that ends refuses the change.
 func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 	d.configMu.Lock()
 	defer d.configMu.Unlock()
@@ -95,10 +94,10 @@ func (d *Distributor) CheckConfig(next Config) error {
 	return err
 }
 
-// check returns a configuration settled, or why it cannot follow the current one.
+// check returns a configuration with defaults, or the reason why it cannot follow the current one.
 func (d *Distributor) check(next Config) (Config, error) {
 	current := d.Config()
-	next = next.SettledAfter(current)
+	next = next.WithDefaultsAfter(current)
 	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
 		return next, err
 	}
@@ -114,17 +113,17 @@ func requireRestart(current, next Config) error {
 	return &RestartRequiredError{changes}
 }
 
-// change is what a configuration changes in the analyzers.
+// change is the change of the analyzers by a configuration.
 type change struct {
-	present []running // with those that join
+	present []running // including those that join
 	joining []running
-	leaving []*leaver                          // that are no longer present
-	clients map[*clientTLS]*certificate.Client // of those that stay
+	leaving []*leaver                          // analyzers that are no longer present
+	clients map[*clientTLS]*certificate.Client // settings of analyzers that stay
 	files   prepared                           // of the ingest port
 }
 
 // plan returns the change to a configuration. It creates the analyzers that join, and reads the
-// files of certificates and tokens that are others.
+// files of certificates and tokens that differ.
 func (d *Distributor) plan(next Config) (c change, err error) {
 	if c.files, err = d.credentials.prepare(next); err != nil {
 		d.credentials.keep(d.Config())
@@ -162,8 +161,8 @@ func (d *Distributor) plan(next Config) (c change, err error) {
 	return c, nil
 }
 
-// discard ends a change that is not made: analyzers do not join after all, and stop once they
-// are started unless that is nil.
+// discard ends a change that is not made: it stops the new analyzers after their start, or at once
+// if the channel is nil.
 func (d *Distributor) discard(c change, started <-chan struct{}) {
 	joining := c.joining
 	c.files.done(c.files.abort)
@@ -186,8 +185,8 @@ func (d *Distributor) discard(c change, started <-chan struct{}) {
 	})
 }
 
-// apply applies a configuration, which cannot fail. The roster changes before the router,
-// so that all packets are accounted for at every moment.
+// apply applies a configuration, which cannot fail. The roster changes before the router, so that
+// all packets are accounted for at any time.
 func (d *Distributor) apply(next Config, c change) {
 	d.config.Store(&next)
 	d.applySettings(next)
@@ -207,7 +206,7 @@ func (d *Distributor) apply(next Config, c change) {
 	d.credentials.keep(next)
 	d.roster.Store(&roster{c.present, append(slices.Clone(d.roster.Load().leaving), c.leaving...)})
 	if err := d.router.Configure(routing(next, c.present)); err != nil {
-		d.logger.Error("the analyzers could not be changed", "error", err) // does not happen: next is valid
+		d.logger.Error("the analyzers could not be changed", "error", err) // impossible: next is valid
 	}
 	for _, a := range c.present {
 		if a.target.State == StateMaint {
@@ -217,11 +216,11 @@ func (d *Distributor) apply(next Config, c change) {
 	}
 	for _, l := range c.leaving {
 		d.groupLeaves(l.group)
-		d.departing.Go(func() { d.depart(l) })
+		d.departing.Go(func() { d.removeDrained(l) })
 	}
 }
 
-// routing returns what a configuration says to the router.
+// routing returns the router's settings of a configuration.
 func routing(c Config, present []running) router.Settings {
 	s := router.Settings{Strict: c.Routing == RoutingStrict, Paused: c.Dispatch == DispatchPaused}
 	for _, a := range present {
@@ -230,7 +229,8 @@ func routing(c Config, present []running) router.Settings {
 	return s
 }
 
-// outage returns why no packets are routed to an analyzer in a state, or 0 if they are.
+// outage returns the reason why no packets are routed to an analyzer in a state, or 0 if packets
+// are routed to it.
 func outage(state string) upstream.Outage {
 	switch state {
 	case StateDrain:
@@ -242,7 +242,7 @@ func outage(state string) upstream.Outage {
 	}
 }
 
-// applySettings applies what does not concern the analyzers.
+// applySettings applies the settings other than those of the analyzers.
 func (d *Distributor) applySettings(next Config) {
 	switch j := d.journal.(type) {
 	case *memory.Journal:
@@ -253,7 +253,7 @@ func (d *Distributor) applySettings(next Config) {
 		j.Configure(next.jetStream())
 	}
 	if d.protocol == nil {
-		return // New is not complete, and has given it all settings
+		return // New is not complete, and sets all settings itself
 	}
 	d.limiter.Configure(next.Rate.Part(d.ClusterSize()))
 	d.intake.Configure(next.Intake)
@@ -266,7 +266,7 @@ func (d *Distributor) applySettings(next Config) {
 	}
 }
 
-// checkHeld returns an error for each limit below what is held now.
+// checkHeld returns an error for each limit below the volume that is held now.
 func (d *Distributor) checkHeld(next Config) error {
 	errs := []error{d.intake.CheckConfig(next.Intake)}
 	switch j := d.journal.(type) {
@@ -294,8 +294,8 @@ func (d *Distributor) ResetBreaker(id string) error {
 	return nil
 }
 
-// OpenBreaker opens the breaker of an analyzer: no probe closes it before a time, from
-// which on it is probed as after any other failure. It may be called concurrently.
+// OpenBreaker opens the breaker of an analyzer until a time: no probe closes it before. From that
+// time on, the analyzer is probed as after any other failure. It may be called concurrently.
 func (d *Distributor) OpenBreaker(id string, until time.Time) error {
 	a, ok := d.find(id)
 	if !ok {

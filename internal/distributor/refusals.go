@@ -9,9 +9,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal"
 )
 
-// refusals tracks refusals for lack of capacity or because of an unwritable journal. Emitters
-// that honour Retry-After retry in bursts, so that an overload stays active between two
-// bursts, in which nothing is refused.
+// refusals tracks refusals for lack of capacity or because of an unwritable journal. Emitters that
+// honour Retry-After retry in bursts, so that an overload stays active between two bursts although
+// nothing is refused.
 type refusals struct {
 	lastRefusal time.Time // time of the last sample with a refusal
 	retriesDue  time.Time // end of the longest Retry-After
@@ -23,8 +23,8 @@ type refusals struct {
 const (
 	// cooldown is the maximum jitter that emitters add to Retry-After.
 	cooldown = 5 * time.Second
-	// lowWatermark is the utilization of the journal below which an overload ends. While
-	// emitters wait, about half of the journal drains, and may take long to fill again.
+	// lowWatermark is the utilization of the journal below which an overload ends. While emitters
+	// wait, about half of the journal drains, and the journal may take long to become full again.
 	lowWatermark = 0.25
 	// maxQuiet is the maximum time from the last refusal to the end of an overload.
 	maxQuiet = intake.MaxRetryAfter + cooldown

@@ -9,16 +9,16 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// DeadLetters returns the store of dead letters, to list and delete them.
+// DeadLetters returns the store of dead letters, which can be listed and deleted.
 func (d *Distributor) DeadLetters() *deadletter.Store { return d.deadLetters }
 
-// Replayer returns what replays dead letters.
+// Replayer returns the replayer of dead letters.
 func (d *Distributor) Replayer() *deadletter.Replayer { return d.replayer }
 
 var errNoAnalyzer = errors.New("no analyzer is healthy")
 
-// replayJournal is the journal for replays, which like emitters append nothing while the
-// distributor stops, or while packets in memory have nowhere to go.
+// replayJournal is the journal for replays. Like emitters, replays append nothing while the
+// distributor stops, or while packets in memory have no eligible analyzer.
 type replayJournal struct{ distributor *Distributor }
 
 // Append appends packets to the journal.

@@ -88,11 +88,11 @@ func (a *steadyAnalyzer) work(done <-chan struct{}) {
 // burst is a burst of packets above the capacity of a distributor.
 type burst struct {
 	emitters, each  int
-	queue, capacity int // packets, and packets a second
+	queue, capacity int // packets, and packets per second
 }
 
-// steadySystem is a distributor without a network, in front of an analyzer that
-// takes capacity packets a second. It ends with the test.
+// steadySystem is a distributor without a network, in front of an analyzer that takes capacity
+// packets per second. It ends with the test.
 func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	d := &Distributor{
 		journal: j, router: router.New(router.Dependencies{Journal: j, RetryBudget: &retrybudget.Budget{}}), registry: prometheus.NewRegistry(),
@@ -135,7 +135,7 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 	synctest.Test(t, func(t *testing.T) {
 		d := steadySystem(t, inMemory(b.queue), b.capacity)
 
-		time.Sleep(time.Minute) // nothing happens for a while before it
+		time.Sleep(time.Minute) // idle time before the burst
 		start := time.Now()
 		var refused atomic.Int64
 		var sending sync.WaitGroup
@@ -195,7 +195,7 @@ func (b burst) times(t *testing.T, runs int, constant time.Duration) (took time.
 
 // Emitters that honour Retry-After are refused far less often than those that retry each second,
 // and finish as soon.
-func TestRetryAfterSparesRefusals(t *testing.T) {
+func TestRetryAfterReducesRefusals(t *testing.T) {
 	for _, b := range []burst{
 		{emitters: 100, each: 100, queue: 5000, capacity: 500},
 		{emitters: 100, each: 50, queue: 2000, capacity: 100},
@@ -213,7 +213,7 @@ func TestRetryAfterSparesRefusals(t *testing.T) {
 
 // Emitters that honour Retry-After finish far sooner than those that wait for longer than the
 // queue lasts, also in the first burst after an idle time.
-func TestRetryAfterSparesTime(t *testing.T) {
+func TestRetryAfterReducesDeliveryTime(t *testing.T) {
 	b := burst{emitters: 100, each: 100, queue: 1000, capacity: 1000}
 	took, refused := b.run(t, 0)
 	constantTook, constantRefused := b.run(t, 5*time.Second)

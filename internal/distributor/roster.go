@@ -10,19 +10,19 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// running is an analyzer with what the configuration says of it.
+// running is an analyzer with its configuration.
 type running struct {
 	*upstream.Upstream
 	target     Target
 	group      string     // the id of its group, or empty
-	registered bool       // it has a lease
+	registered bool       // registered by a lease
 	tls        *clientTLS // nil: without TLS
 }
 
-// eligible reports whether the analyzer may be offered packets.
+// eligible reports whether the analyzer may get packets.
 func (a running) eligible() bool { return a.target.State == StateReady && a.Healthy() }
 
-// roster is the analyzers of one moment. It is immutable.
+// roster has the analyzers at one time. It is immutable.
 type roster struct {
 	present []running // in the order of the configuration
 	leaving []*leaver
@@ -73,8 +73,8 @@ func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
 	return running{created, target, m.group, m.registered, secure}, nil
 }
 
-// startAnalyzers starts analyzers and waits for the results of the first probes, at most
-// for a time. The channel is closed when all are started.
+// startAnalyzers starts analyzers and waits for the results of the first probes, at most for a
+// time. The channel is closed when all are started.
 func (d *Distributor) startAnalyzers(ctx context.Context, analyzers []running, limit time.Duration) (started <-chan struct{}) {
 	var starting sync.WaitGroup
 	for _, a := range analyzers {
@@ -94,7 +94,7 @@ func (d *Distributor) startAnalyzers(ctx context.Context, analyzers []running, l
 	return probed
 }
 
-// stopAnalyzers stops all analyzers, for good, after those that leave have been told to.
+// stopAnalyzers stops all analyzers, after those that leave.
 func (d *Distributor) stopAnalyzers() {
 	var stops sync.WaitGroup
 	for _, a := range d.roster.Load().all() {

@@ -93,7 +93,7 @@ func (d *Distributor) totals(to *http1.Response) {
 		packets[a.ID], messages[a.ID] = held.Packets, held.Messages
 		depths[a.ID] = a.Queued.Packets + a.InFlight.Packets
 	}
-	for _, former := range status.Former { // so that the sums are those of all packets
+	for _, former := range status.Former { // so that the sums include all packets
 		held := former.Held()
 		packets[former.ID], messages[former.ID] = held.Packets, held.Messages
 	}
@@ -129,7 +129,7 @@ type refusedEmitter struct {
 	Last      time.Time `json:"last"`
 }
 
-// RefusedEmitters returns up to n emitters of which most packets were refused lately.
+// RefusedEmitters returns up to n emitters with the most refused packets lately.
 func (d *Distributor) RefusedEmitters(n int) []intake.RefusedEmitter {
 	return d.intake.RefusedEmitters(n)
 }
@@ -178,7 +178,7 @@ func (d *Distributor) balance(to *http1.Response) {
 
 func answer(to *http1.Response, status int, value any) {
 	body, err := json.Marshal(value)
-	if err != nil { // does not happen: the values have basic types
+	if err != nil { // impossible: the values have basic types
 		status, body = http.StatusInternalServerError, []byte("{}")
 	}
 	to.SetJSON(status, body)

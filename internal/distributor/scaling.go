@@ -14,30 +14,29 @@ import (
 const (
 	// scaleInterval is the interval of decisions.
 	scaleInterval = time.Second
-	// arrivalIntervals is over how many of them arrivals are averaged, so that a burst counts
-	// for the backlog that it leaves.
+	// arrivalIntervals is the number of intervals over which arrivals are averaged, so that a burst
+	// counts by the backlog that it leaves.
 	arrivalIntervals = 5
 )
 
-// scaling decides how many analyzers each group needs. sample is called every stateInterval;
-// last may be read concurrently.
+// scaling decides how many analyzers each group needs. sample is called every stateInterval; last
+// may be read concurrently.
 type scaling struct {
 	last     atomic.Pointer[[]autoscale.Decision]
-	at       time.Time // of the last decisions
+	at       time.Time // of the latest decisions
 	arrivals []arrival // the oldest first
 	scalers  map[string]*autoscale.Scaler
 }
 
-// arrival is what had arrived at a time.
+// arrival is the number of messages that had arrived at a time.
 type arrival struct {
 	at       time.Time
-	messages int64 // in total
+	messages int64 // total
 }
 
-// Scale returns how many analyzers each group needs, by the names of the groups, as it was
-// decided within the last second. Groups without a ready analyzer are left out, unless that is
-// because they have no members. The caller must not change it. It may be called
-// concurrently after Start.
+// Scale returns how many analyzers each group needs, by the names of the groups, as decided within
+// the last second. It omits groups without a ready analyzer, unless they have no members. The
+// caller must not change it. It may be called concurrently after Start.
 func (d *Distributor) Scale() []autoscale.Decision { return *d.watcher.scaling.last.Load() }
 
 func (s *scaling) sample(d *Distributor, now time.Time) {
@@ -67,7 +66,7 @@ func (s *scaling) sample(d *Distributor, now time.Time) {
 	s.last.Store(&decisions)
 }
 
-// arriving returns the messages a second of the last intervals.
+// arriving returns the messages per second of the last intervals.
 func (s *scaling) arriving(now time.Time, messages int64) float64 {
 	s.arrivals = append(s.arrivals, arrival{now, messages})
 	if surplus := len(s.arrivals) - 1 - arrivalIntervals; surplus > 0 {
@@ -80,13 +79,13 @@ func (s *scaling) arriving(now time.Time, messages int64) float64 {
 	return 0
 }
 
-// groupLoad is what a group of analyzers has to do, and can do.
+// groupLoad has the load and the capacity of a group of analyzers.
 type groupLoad struct {
 	name           string
-	weight         float64 // of those that are ready, or of a group without members
+	weight         float64 // weight of the ready members, or of a group without members
 	ready, healthy int
 	bound          int64   // messages
-	paces          float64 // the sum of the full paces that are known
+	paces          float64 // the sum of the known full paces
 	known          int     // their number
 }
 
@@ -137,7 +136,7 @@ func (g *groupLoad) pace() float64 {
 	return g.paces / float64(g.known)
 }
 
-// share returns the part of all messages that the group gets, or would if it were healthy:
+// share returns the fraction of all messages that the group gets, or would get if it were healthy:
 // groups without a healthy analyzer get nothing.
 func (g *groupLoad) share(all []*groupLoad) float64 {
 	sum := 0.0

@@ -22,10 +22,10 @@ type servedInputs struct {
 	onIngest  []receiver.HTTP   // protocols on the ingest port
 	sockets   map[string]inputSocket
 	servers   []stopper // of protocols over HTTP
-	streams   []stopper // of protocols that refuse nothing, but stop reading
+	streams   []stopper // of protocols that cannot refuse packets, but stop reading
 }
 
-// wireInputs makes the receivers, and the protocols of the ingest port.
+// wireInputs creates the receivers, and the protocols of the ingest port.
 func (d *Distributor) wireInputs(config Config) error {
 	if len(config.Inputs) == 0 {
 		return nil
@@ -35,7 +35,8 @@ func (d *Distributor) wireInputs(config Config) error {
 		return err
 	}
 	d.inputs.receivers, err = receiver.NewService(config.Receiver, receiver.Dependencies{
-		Intake: d.intake, Tokens: d.credentials.principals(), Metrics: metrics, Limits: d.inputLimits, KeepsOrigins: d.sendsOTLP,
+		Intake: d.intake, Tokens: d.credentials.principals(), Metrics: metrics, Limits: d.inputLimits, KeepsOrigins: d.sendsOTLP, DefersBodies: d.sendsOnlyOTLP, InMemory: !d.stores,
+		Logger: d.logger,
 	})
 	if err != nil || !config.Inputs.has(InputHTTP) {
 		return err
@@ -57,15 +58,15 @@ func (d *Distributor) receiverOf(input string) *receiver.Receiver {
 	return d.inputs.receivers.Receiver(input, protocol)
 }
 
-// inputLimits returns the limits of packets that inputs make, so that they have room wherever
-// those of the native protocol do.
+// inputLimits returns the limits of packets that inputs make, so that the limits of the native
+// protocol allow them.
 func (d *Distributor) inputLimits() record.Limits {
 	config := &d.config.Load().Native
 	return record.Limits{Bytes: config.MaxBodyBytes, Messages: config.MaxPacketMessages}
 }
 
-// listenInputs binds the sockets that are not inherited, and closes those of inputs that are not
-// configured any more.
+// listenInputs binds the sockets that are not inherited, and closes inherited sockets of inputs
+// that are no longer configured.
 func (d *Distributor) listenInputs(config Config, inherited Sockets) error {
 	d.inputs.sockets = make(map[string]inputSocket)
 	var errs []error
@@ -146,7 +147,7 @@ func (d *Distributor) serveHTTP(input string, l net.Listener, protocol receiver.
 		}
 	}
 	config := d.Config().Server
-	config.DrainDelay = 0 // that of the ingest port has passed
+	config.DrainDelay = 0 // the test of the ingest port has passed
 	return server.Serve(l, config, server.Dependencies{
 		Routes: routes, Protocol: d.protocol, NoLoops: true, Logger: d.logger.With("component", "input", "input", input),
 		TLS: d.credentials.listenerTLS(), HandshakeFailed: d.credentials.handshakeFailures.Inc,
@@ -183,8 +184,8 @@ func (d *Distributor) stopInputs(ctx context.Context) error {
 	return stopAll(ctx, &d.inputs.servers)
 }
 
-// stopStreams stops the other inputs. It is called while the intake accepts packets, since
-// these protocols cannot refuse what they have read.
+// stopStreams stops the other inputs. It is called while the intake accepts packets, since these
+// protocols cannot refuse messages that they have read.
 func (d *Distributor) stopStreams(ctx context.Context) error {
 	return stopAll(ctx, &d.inputs.streams)
 }
@@ -198,7 +199,7 @@ func stopAll(ctx context.Context, servers *[]stopper) error {
 	return errors.Join(errs...)
 }
 
-// closeInputs closes the sockets that no server has.
+// closeInputs closes the sockets that no server has closed.
 func (d *Distributor) closeInputs() {
 	for _, socket := range d.inputs.sockets {
 		if socket.listener != nil {

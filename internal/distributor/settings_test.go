@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"net/netip"
+
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/config"
@@ -16,7 +18,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
 	"github.com/logstreamer/logstreamer/internal/server"
-	"net/netip"
 )
 
 // live is a distributor with one analyzer, whose settings change.
@@ -33,8 +34,8 @@ func (l *live) set(change func(*Config)) {
 	}
 }
 
-// refuses expects a refusal of the configuration that names the setting, its value and what
-// is held.
+// refuses checks that the configuration is refused with an error that names the setting, its value
+// and the volume that is held.
 func (l *live) refuses(text string, change func(*Config)) {
 	l.t.Helper()
 	before := l.Config()
@@ -46,7 +47,7 @@ func (l *live) refuses(text string, change func(*Config)) {
 	}
 }
 
-// answers sends a packet and expects an answer.
+// answers sends a packet and checks the answer.
 func (l *live) answers(status int, text string, messages int) {
 	l.t.Helper()
 	if got, header, body := l.send(messages); got != status || !strings.Contains(body, text) || status == 503 && header.Get("Retry-After") == "" {
@@ -72,7 +73,7 @@ func (l *live) hang(requests int64) {
 
 func paused(c *Config) { c.Dispatch = DispatchPaused }
 
-// scales shows that the next decision is made with a setting.
+// scales checks that the next decision uses a setting.
 func scales(change func(*autoscale.Config)) func(l *live) {
 	return func(l *live) {
 		l.set(func(c *Config) { change(&c.Autoscale) })
@@ -83,8 +84,8 @@ func scales(change func(*autoscale.Config)) func(l *live) {
 	}
 }
 
-// liveSettings shows that each setting which is live takes effect. Those of one analyzer are
-// tested by package upstream, too.
+// liveSettings checks that each live setting takes effect. Package upstream tests the settings of
+// one analyzer as well.
 var liveSettings = map[string]func(l *live){
 	"ANALYZERS": func(l *live) {
 		other := analyzertest.New(l.t)
@@ -126,7 +127,7 @@ var liveSettings = map[string]func(l *live){
 			l.send(1)
 		}
 		until(l.t, "packets wait for the full analyzer", func() bool { return takenBy(l.analyzer) > 0 && l.Status().Waiting.Packets > 15 })
-		if !routing(l.Config(), nil).Strict { // the wait may also be that of a wait budget
+		if !routing(l.Config(), nil).Strict { // a wait budget may cause the wait as well
 			l.t.Error("the router is not strict")
 		}
 		l.set(func(c *Config) { c.Routing = RoutingAdaptive })
@@ -210,7 +211,7 @@ var liveSettings = map[string]func(l *live){
 		l.answers(202, "", 1)
 	},
 	"RATE_LIMIT_SCOPE": nil, // TestRateLimitOfACluster
-	// TestOtherFiles
+	// TestChangeOfCredentialFiles
 	"TLS_CERT": nil, "TLS_KEY": nil, "TLS_CLIENT_CA": nil, "INGEST_TOKENS_FILE": nil,
 	"ANALYZER_CA": nil, "ANALYZER_CERT": nil, "ANALYZER_KEY": nil, "ANALYZER_SERVER_NAME": nil,
 	"RATE_BURST": func(l *live) {
@@ -279,8 +280,8 @@ var liveSettings = map[string]func(l *live){
 	"AUTOSCALE_COOLDOWN_SEC": scales(func(c *autoscale.Config) { c.Cooldown = time.Second }),
 	"SHUTDOWN_TIMEOUT_SEC": func(l *live) {
 		l.set(func(c *Config) { c.ShutdownTimeout = time.Minute })
-		if got := l.Config().ShutdownTimeout; got != time.Minute { // which the command uses
-			l.t.Errorf("it is %v", got)
+		if got := l.Config().ShutdownTimeout; got != time.Minute { // which the autoscale command uses
+			l.t.Errorf("the timeout is %v", got)
 		}
 	},
 }
@@ -303,7 +304,7 @@ func TestLiveSettings(t *testing.T) {
 	}
 }
 
-// The budget of the disk journal, and its memory, change in place.
+// The maximum size of the disk journal, and its memory limit, change while it runs.
 func TestJournalLimitIsLive(t *testing.T) {
 	a := analyzertest.New(t)
 	settings := quick(t, Target{ID: "a", URL: a.URL(), Weight: 1})

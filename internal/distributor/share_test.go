@@ -19,13 +19,13 @@ func startAnalyzers(t *testing.T, weights ...float64) ([]*analyzer.Analyzer, []T
 	for i, weight := range weights {
 		config := analyzer.DefaultConfig()
 		config.Address, config.ID = "127.0.0.1:0", fmt.Sprint("analyzer-", i+1)
-		a, err := analyzer.New(config, analyzer.Deps{Logger: slog.New(slog.DiscardHandler)})
+		a, err := analyzer.New(config, analyzer.Dependencies{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		a.Start()
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			if err := a.Stop(ctx); err != nil {
 				t.Error(err)
@@ -37,14 +37,13 @@ func startAnalyzers(t *testing.T, weights ...float64) ([]*analyzer.Analyzer, []T
 	return analyzers, targets
 }
 
-// Packets of 1 to 100 messages at full speed, alone and as lines: at every
-// scrape each analyzer's messages are within the bound of its share, and every
-// accepted message is accounted for.
+// Packets of 1 to 100 messages are sent at full speed, alone and as lines: at every scrape the
+// deviation of each analyzer from its share is within the bound, and every accepted message is
+// accounted for.
 func TestSharesHoldAtEveryScrape(t *testing.T) {
 	weights := []float64{0.5, 0.3, 0.2}
 	_, targets := startAnalyzers(t, weights...)
 	config := quick(t, targets...)
-	config.Analyzer.Timeout = 10 * time.Second // a busy machine is no sick analyzer
 	s := startSystem(t, config)
 	endSingle, endLines := s.load(6, false), s.load(2, true)
 	defer endLines()
@@ -79,7 +78,7 @@ func TestSharesHoldAtEveryScrape(t *testing.T) {
 	}
 	endSingle()
 	endLines()
-	s.only(t, 202)
+	s.onlyAccepted(t)
 	s.stop(t)
 	status := s.Status()
 	if status.Delivered != status.Accepted || status.Delivered.Packets != int64(s.acceptedPackets()) || status.Unaccounted != 0 {

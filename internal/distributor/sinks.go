@@ -21,14 +21,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/vlogs"
 )
 
-// backend is what the URL of an analyzer describes.
+// backend is the backend that the URL of an analyzer describes.
 type backend struct {
 	endpoint sink.Endpoint
-	http     httpsink.Backend // unless the kind is sink.Native
+	http     httpsink.Backend // set unless the kind is sink.Native
 }
 
-// backend parses the URL of the analyzer, with its options.
-// Of a group it is that of each member.
+// backend parses the URL of the analyzer, with its options. The backend of a group is that of each
+// member.
 func (t Target) backend() (b backend, err error) {
 	_, isGroup, err := t.group()
 	if err != nil {
@@ -47,7 +47,7 @@ func (t Target) backend() (b backend, err error) {
 	return b, err
 }
 
-// httpBackends are what describes the backends of each kind.
+// httpBackends describe the backends of each kind.
 var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
 	sink.OTLP:          otlp.Backend,
 	sink.Loki:          loki.Backend,
@@ -57,12 +57,18 @@ var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
 	sink.SplunkHEC:     hec.Backend,
 }
 
-// sendsOTLP reports whether an analyzer takes OTLP, for which packets keep their origins.
-func (d *Distributor) sendsOTLP() bool {
-	return slices.ContainsFunc(d.present(), func(a running) bool { return strings.HasPrefix(a.target.URL, sink.OTLP+"+") })
+// sendsOTLP reports whether an analyzer accepts OTLP, for which packets keep their origins.
+func (d *Distributor) sendsOTLP() bool { return slices.ContainsFunc(d.present(), running.takesOTLP) }
+
+// sendsOnlyOTLP reports whether all analyzers accept OTLP, so that packets with origins need no
+// body.
+func (d *Distributor) sendsOnlyOTLP() bool {
+	return !slices.ContainsFunc(d.present(), func(a running) bool { return !a.takesOTLP() })
 }
 
-// authorization is where the Authorization field of an analyzer comes from.
+func (a running) takesOTLP() bool { return strings.HasPrefix(a.target.URL, sink.OTLP+"+") }
+
+// authorization is the source of the Authorization field of an analyzer.
 type authorization struct{ path, scheme string }
 
 // authorization returns the zero value if the analyzer has none.
@@ -73,7 +79,7 @@ func (b backend) authorization() authorization {
 	return authorization{b.http.TokenFile(), b.http.Scheme()}
 }
 
-// sink returns the way to an analyzer, and its TLS, nil if it has none.
+// sink returns the sink of an analyzer, and its TLS, nil if it has none.
 func (c *credentials) sink(t Target, fallback certificate.ClientConfig, logger *slog.Logger) (sink.Sink, *clientTLS, error) {
 	client, err := c.analyzer(t, fallback)
 	if err != nil {
@@ -104,7 +110,7 @@ func (c *credentials) sinkOver(secure func(host string) *tls.Config, t Target, l
 	return httpsink.New(b.endpoint.Base, b.http, deps), nil
 }
 
-// authorization returns what returns the Authorization field of an analyzer, or nil. Its
+// authorization returns a function that returns the Authorization field of an analyzer, or nil. Its
 // file is watched once, until keep.
 func (c *credentials) authorization(t Target, from authorization) (func() string, error) {
 	if from == (authorization{}) {
@@ -130,7 +136,7 @@ func (c *credentials) authorization(t Target, from authorization) (func() string
 	return file.Value, nil
 }
 
-// Token is a file with credentials, and the place that they are sent to.
+// Token is a file with credentials, and the URL that they are sent to.
 type Token struct{ File, Place string }
 
 // Token returns the zero value if the analyzer has none.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logstreamer/logstreamer/internal/autoscale"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
@@ -96,18 +97,21 @@ func (d *Distributor) condition(r *refusals, now time.Time) condition {
 			unhealthy = append(unhealthy, a.ID())
 		}
 	}
-	none := "no analyzer is healthy"
-	if ready == 0 {
+	none, one := "no analyzer is healthy", "one is"
+	switch {
+	case len(d.present()) == 0:
+		none, one = "there is no analyzer", "there is one"
+	case ready == 0:
 		none = "no analyzer is ready: all are in state drain or maint"
 	}
 	noneEligible := len(unhealthy) == ready
 	switch {
 	case noneEligible && !d.Stores():
-		return condition{statePanic, none + ": nothing is accepted until one is"}
+		return condition{statePanic, none + ": nothing is accepted until " + one}
 	case noneEligible && r.active:
 		return condition{statePanic, none + ", and " + r.reason(now, d.journal.Utilization())}
 	case noneEligible:
-		return condition{statePanic, none + ": packets are stored until one is"}
+		return condition{statePanic, none + ": packets are stored until " + one}
 	case r.active:
 		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
 	case len(unhealthy) > 0:
@@ -128,21 +132,12 @@ func summarize(names []string) string {
 
 // register registers a gauge for each state, which is 1 for the current one.
 func (w *watcher) register(registerer prometheus.Registerer) error {
+	r := metric.On(registerer)
 	for s := stateNormal; s <= statePanic; s++ {
-		gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "distributor_state", Help: "1 for the current state of the distributor.",
-			ConstLabels: prometheus.Labels{"state": s.String()},
-		}, func() float64 {
-			if w.current.Load().state == s {
-				return 1
-			}
-			return 0
-		})
-		if err := registerer.Register(gauge); err != nil {
-			return err
-		}
+		r.GaugeFunc("distributor_state", "1 for the current state of the distributor.", prometheus.Labels{"state": s.String()},
+			func() float64 { return metric.Bool(w.current.Load().state == s) })
 	}
-	return nil
+	return r.Err()
 }
 
 // State returns the overall state, normal, degraded, saturated or panic, and its reason. It

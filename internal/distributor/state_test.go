@@ -45,8 +45,8 @@ func (e *transitions) lines() []string {
 	return strings.Split(strings.TrimSpace(e.text.String()), "\n")
 }
 
-// watch gives a distributor an analyzer of which only the health matters, and watches its
-// state until the test ends.
+// watch gives a distributor an analyzer of which only the health matters, and watches its state
+// until the test ends.
 func watch(t *testing.T, d *Distributor, healthy bool) *transitions {
 	t.Helper()
 	one, log := newAnalyzer(t, "one"), new(transitions)
@@ -99,7 +99,7 @@ func dialHealthy(context.Context, string, string) (net.Conn, error) {
 // overload is a group of emitters that exceed the delivery rate.
 type overload struct {
 	emitters, queue, capacity int
-	offered                   float64 // packets a second
+	offered                   float64 // packets per second
 }
 
 // play sends for a time. Emitters retry after Retry-After and a random
@@ -130,7 +130,7 @@ func (o overload) play(t *testing.T, d *Distributor, lasts time.Duration) {
 	sending.Wait()
 }
 
-// A steady overload is one state, whether emitters retry in bursts or spread out.
+// A steady overload is one state, whether emitters retry in bursts or evenly.
 func TestSteadyOverloadIsOneState(t *testing.T) {
 	for _, o := range []overload{
 		{emitters: 30, queue: 200, capacity: 100, offered: 110},
@@ -203,7 +203,7 @@ func TestStateWhileUnwritable(t *testing.T) {
 		j := &failingJournal{Journal: inMemory(100)}
 		d := steadySystem(t, j, 0)
 		log := watch(t, d, true)
-		for n := range steadyQueue + 50 { // utilization is no sign of an unwritable journal
+		for n := range steadyQueue + 50 { // the utilization does not indicate an unwritable journal
 			post(t, d.protocol, "e", fmt.Sprint(n))
 			synctest.Wait()
 		}

@@ -12,31 +12,32 @@ import (
 // Status is the ledger of a distributor and the status of its analyzers.
 type Status struct {
 	Accepted, Delivered, DeadLettered packet.Volume
-	// Damaged was accepted and stored, and could not be read back.
+	// Damaged is the volume that was accepted and stored, and could not be read back.
 	Damaged packet.Volume
-	// Received is what this distributor has to deliver, and Returned the part of it that it
-	// gave back to a shared journal. Without one they are Accepted and nothing.
+	// Received is the volume that this distributor has to deliver, and Returned the part of it that
+	// it returned to a shared journal. Without a shared journal, Received is Accepted and Returned
+	// is zero.
 	Received, Returned packet.Volume
-	// Waiting is accepted and not bound to an analyzer.
+	// Waiting is the volume that is accepted and not bound to an analyzer.
 	Waiting packet.Volume
-	// Queued and InFlight are bound to analyzers.
+	// Queued and InFlight are volumes that are bound to analyzers.
 	Queued, InFlight packet.Volume
-	// Analyzers are those of the configuration in its order, Leaving those that are
-	// no longer part of it and still hold packets.
+	// Analyzers are those of the configuration in its order, Leaving those that are no longer part
+	// of it and still hold packets.
 	Analyzers, Leaving []AnalyzerStatus
 	// Former are the counters of ids that are no longer part of the configuration.
 	Former []router.MemberStats
-	// Unaccounted is the number of received messages that no component has. It is 0
-	// unless a defect lost a packet: each component counts what it holds itself.
+	// Unaccounted is the number of received messages that no component counts. It is 0 unless a
+	// defect lost a packet: each component counts the messages that it holds.
 	Unaccounted int64
 	// MaxDeviationMessages is the maximum deviation of an analyzer from its share.
 	MaxDeviationMessages float64
-	// LargestPacketMessages is the size of the largest packet since the set of analyzers that
-	// get packets changed.
+	// LargestPacketMessages is the size of the largest packet since the latest change of the set of
+	// analyzers that get packets.
 	LargestPacketMessages int
-	// Rates are those of the last second.
+	// Rates are the rates of the last second.
 	Rates Rates
-	// Oldest is about when the oldest undelivered packet was accepted, zero if there is
+	// Oldest is approximately when the oldest undelivered packet was accepted, zero if there is
 	// none. With a memory journal packets of requests in flight do not count.
 	Oldest time.Time
 }
@@ -45,14 +46,14 @@ type Status struct {
 type AnalyzerStatus struct {
 	router.MemberStats
 	upstream.Status
-	// Spec is what the configuration says of the analyzer.
+	// Spec is the configuration of the analyzer.
 	Spec Target
 	// Group is the id of the group that the analyzer is a member of, or empty.
 	Group string
-	// Lease is that of an analyzer that registered itself, and nil for others.
+	// Lease is the lease of an analyzer that registered itself, and nil for others.
 	Lease            *discovery.Lease
 	Queued, InFlight packet.Volume
-	// Out is why the analyzer is offered no packets, the zero value if it is.
+	// Out is the reason why the analyzer gets no packets, or the zero value if it gets packets.
 	Out Out
 }
 
@@ -135,7 +136,7 @@ func (d *Distributor) describe(l ledger) Status {
 	return l.Status
 }
 
-// describe sets what the analyzer knows of itself.
+// describe sets the fields that the upstream reports.
 func (s *AnalyzerStatus) describe(a running, now time.Time) {
 	s.ID, s.Spec, s.Group, s.Status = a.ID(), a.target, a.group, a.Status(now)
 	s.Out = outOf(*s, now)

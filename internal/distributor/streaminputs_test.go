@@ -12,8 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/intake"
 )
 
-// Each input with a socket of its own takes messages, which are accepted though the distributor
-// stops at once.
+// Each input with a socket of its own accepts messages, even if the distributor stops at once.
 func TestStreamInputs(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{URL: a.URL(), Weight: 1})
@@ -62,7 +61,7 @@ func TestStreamInputs(t *testing.T) {
 	}
 }
 
-// A stop has lines accepted that were read and wait to be a packet with others.
+// A stop accepts lines that were read and wait to form a packet with further lines.
 func TestStopOfStreams(t *testing.T) {
 	a := analyzertest.New(t)
 	config := quick(t, Target{URL: a.URL(), Weight: 1})
@@ -73,7 +72,7 @@ func TestStopOfStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	for sent := 1; ; sent++ { // until a packet is taken: others may have been read
+	for sent := 1; ; sent++ { // until a packet is accepted, because other lines may have been read
 		if _, err := fmt.Fprintf(conn, "<14>text %d\n", sent); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +88,7 @@ func TestStopOfStreams(t *testing.T) {
 	}
 }
 
-// Protocols without a place for a token need client certificates when tokens are needed.
+// Protocols that cannot carry a token need client certificates when tokens are needed.
 func TestAnonymousInputs(t *testing.T) {
 	tls := certificate.Config{Cert: "c", Key: "k"}
 	withCA := certificate.Config{Cert: "c", Key: "k", ClientCA: "ca"}

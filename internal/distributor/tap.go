@@ -14,13 +14,14 @@ import (
 // Tap opens a tap; see tap.Hub. It may be called concurrently.
 func (d *Distributor) Tap(options tap.Options) (*tap.Tap, error) { return d.taps.Open(options) }
 
-// sourceOf returns a packet at a stage.
+// sourceOf returns a packet at a stage, owned by the caller and complete.
 func sourceOf(stage tap.Stage, analyzer string, p *packet.Packet) tap.Source {
+	p.Complete()
 	return tap.Source{Stage: stage, Analyzer: analyzer, Body: p.Body, Info: p.Info}
 }
 
-// tappedJournal shows packets that the journal accepts. It captures them before, because
-// their owner may have released them when the journal answers.
+// tappedJournal shows accepted packets to taps. It captures them before the journal takes them,
+// because their owner may have released them when the journal answers.
 type tappedJournal struct {
 	journal.Journal
 	taps *tap.Hub
@@ -74,7 +75,7 @@ func (j tappedJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (
 	return taken, pending, err
 }
 
-// tappedWaiter shows packets once they are committed and their number is known; the commit
+// tappedWaiter shows packets to taps when they are committed and their number is known; the commit
 // may come before AppendAsync returns.
 type tappedWaiter struct {
 	waiter   journal.Waiter
@@ -97,7 +98,7 @@ func (w *tappedWaiter) complete() {
 	}
 }
 
-// tappedSettler shows packets that an analyzer accepts.
+// tappedSettler shows delivered packets to taps.
 type tappedSettler struct {
 	upstream.Settler
 	taps *tap.Hub
@@ -109,7 +110,7 @@ func (s tappedSettler) Delivered(analyzer string, deliveries []upstream.Delivery
 	s.Settler.Delivered(analyzer, deliveries)
 }
 
-// emit shows packets of an analyzer.
+// emit shows packets of an analyzer to taps.
 func emit(taps *tap.Hub, stage tap.Stage, analyzer string, deliveries []upstream.Delivery) {
 	if !taps.Active() {
 		return
@@ -119,7 +120,7 @@ func emit(taps *tap.Hub, stage tap.Stage, analyzer string, deliveries []upstream
 	}
 }
 
-// tapDeadLetters shows packets that are dead letters now.
+// tapDeadLetters shows new dead letters to taps.
 func (d *Distributor) tapDeadLetters(entries []deadletter.Entry, stored []bool) {
 	if !d.taps.Active() {
 		return
@@ -133,7 +134,7 @@ func (d *Distributor) tapDeadLetters(entries []deadletter.Entry, stored []bool) 
 	}
 }
 
-// tapRefusal shows a refused packet.
+// tapRefusal shows a refused packet to taps.
 func (d *Distributor) tapRefusal(info packet.Info, body []byte, why intake.RefusedPacket) {
 	if d.taps.Active() {
 		d.taps.Emit(tap.Source{Stage: tap.Refused, Reason: why.Reason, Detail: why.Detail, Body: body, Info: info, PacketID: why.PacketID})

@@ -23,24 +23,24 @@ type checkpoint struct {
 	Files   []*fileState `json:"files"`
 }
 
-// fileState is what was sent of one file.
+// fileState is the progress of one file.
 type fileState struct {
 	Path string `json:"path"`
 	identity
 	Fingerprint fingerprint `json:"fingerprint"`
-	// ID begins the packet ids of the file; a file that is truncated gets another one.
+	// ID is the prefix of the packet ids of the file; a file that is truncated gets another id.
 	ID string `json:"id"`
 	position
 	// Open are the spans before Offset whose packets are not completed.
 	Open []*span `json:"open"`
 }
 
-// position is where a packet begins, with what its bytes depend on.
+// position is the beginning of a packet, with the state that its bytes depend on.
 type position struct {
 	Offset int64 `json:"offset"`
-	// MidLine is set when Offset lies in the cut part of a line, which is skipped.
+	// MidLine is set when Offset is in the truncated part of a line, which is skipped.
 	MidLine bool `json:"mid_line,omitempty"`
-	// Last is the time of the message before, in milliseconds.
+	// Last is the time of the previous message, in milliseconds.
 	Last int64 `json:"last,omitempty"`
 }
 

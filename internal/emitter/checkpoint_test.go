@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,8 +22,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
-// agent is an emitter's source that is killed and started again. It counts a packet that
-// comes twice with the same id and bytes once, as the distributor's duplicate window does.
+// agent is an emitter's source that is killed and started again. It counts a packet that arrives
+// twice with the same id and bytes once, as the distributor's duplicate window does.
 type agent struct {
 	t       testing.TB
 	dir     string
@@ -62,7 +63,7 @@ func (a *agent) kill() {
 	_ = followed.lock.Close()
 }
 
-// poll makes the source look at its files, without handing out what they have.
+// poll makes the source check its files, without handing out packets.
 func (a *agent) poll() {
 	time.Sleep(pollInterval)
 	s := a.s.(*followSource)
@@ -70,8 +71,8 @@ func (a *agent) poll() {
 	s.save()
 }
 
-// read reads packets until there are none for a while. Of each, completed decides whether
-// it is completed.
+// read reads packets until there are none for a while. completed decides for each packet whether it
+// is completed.
 func (a *agent) read(limit int, completed func() bool) {
 	a.t.Helper()
 	for range limit {
@@ -139,64 +140,83 @@ func TestEachLineOnceAcrossRotationAndKill(t *testing.T) {
 	}
 }
 
-func numberedLines(t *testing.T, pattern string, random *rand.Rand) {
-	a := newAgent(t, pattern)
-	var want []string
-	write := func() {
-		var text strings.Builder
-		for range 1 + random.IntN(20) {
-			line := fmt.Sprintf("line %d of a log", len(want)+1)
-			want = append(want, line)
-			text.WriteString(line + "\n")
-		}
-		a.append("app.log", text.String())
+// A randomAgent follows a log that is written and rotated at random, and is killed at random.
+type randomAgent struct {
+	*agent
+	random  *rand.Rand
+	written []string // lines
+}
+
+func (a *randomAgent) maybe() bool { return a.random.IntN(2) == 0 }
+
+// write appends up to 20 numbered lines to the log.
+func (a *randomAgent) write() {
+	var text strings.Builder
+	for range 1 + a.random.IntN(20) {
+		line := fmt.Sprintf("line %d of a log", len(a.written)+1)
+		a.written = append(a.written, line)
+		text.WriteString(line + "\n")
 	}
-	maybe := func() bool { return random.IntN(2) == 0 }
-	write()
+	a.append("app.log", text.String())
+}
+
+// step writes lines, reads packets, restarts the agent or rotates the log.
+func (a *randomAgent) step(i int) {
+	switch a.random.IntN(6) {
+	case 0, 1:
+		a.write()
+	case 2:
+		a.read(a.random.IntN(8), a.maybe)
+	case 3:
+		a.kill()
+		if a.maybe() {
+			a.write()
+		}
+		a.start()
+		a.poll()
+	case 4, 5:
+		a.rotate(fmt.Sprintf("app.log.%d", i))
+	}
+}
+
+// rotate rotates the log by rename or by copy and truncate, with the agent killed meanwhile or not.
+func (a *randomAgent) rotate(to string) {
+	rotate := a.rename
+	if a.maybe() {
+		rotate = a.copyTruncate
+	}
+	killed := a.maybe()
+	if killed {
+		a.kill()
+	}
+	rotate("app.log", to)
+	a.write()
+	if killed {
+		a.start()
+	}
+	a.poll() // the agent cannot find a file that is rotated away before the agent has opened it
+}
+
+func numberedLines(t *testing.T, pattern string, random *rand.Rand) {
+	a := randomAgent{newAgent(t, pattern), random, nil}
+	a.write()
 	a.start()
 	a.poll()
 	for i := range 25 {
-		switch random.IntN(6) {
-		case 0, 1:
-			write()
-		case 2:
-			a.read(random.IntN(8), maybe)
-		case 3:
-			a.kill()
-			if maybe() {
-				write()
-			}
-			a.start()
-			a.poll()
-		case 4, 5:
-			rotate, to := a.rename, fmt.Sprintf("app.log.%d", i)
-			if maybe() {
-				rotate = a.copyTruncate
-			}
-			killed := maybe()
-			if killed {
-				a.kill()
-			}
-			rotate("app.log", to)
-			write()
-			if killed {
-				a.start()
-			}
-			a.poll() // a file that is rotated away before it is seen once cannot be known
-		}
+		a.step(i)
 	}
 	a.read(10_000, func() bool { return true })
 	if err := a.s.close(); err != nil {
 		t.Error(err)
 	}
 	slices.Sort(a.texts)
-	slices.Sort(want)
-	if !slices.Equal(a.texts, want) {
-		t.Errorf("%d lines arrived, %d were written: %s", len(a.texts), len(want), difference(a.texts, want))
+	slices.Sort(a.written)
+	if !slices.Equal(a.texts, a.written) {
+		t.Errorf("%d lines arrived, %d were written: %s", len(a.texts), len(a.written), difference(a.texts, a.written))
 	}
 	before := len(a.texts)
 	a.start()
-	a.read(100, maybe)
+	a.read(100, a.maybe)
 	if err := a.s.close(); err != nil || len(a.texts) != before {
 		t.Errorf("after a clean stop %d lines came again, %v", len(a.texts)-before, err)
 	}
@@ -219,7 +239,7 @@ func difference(got, want []string) string {
 	return fmt.Sprintf("%.600q", text)
 }
 
-// Records of several lines stay together, and are made again with the same bounds.
+// Records of several lines are not split, and are made again with the same boundaries.
 func TestRecordsOfSeveralLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAgent(t, "*.log")
@@ -243,7 +263,7 @@ func TestRecordsOfSeveralLines(t *testing.T) {
 	})
 }
 
-// Records are conserved for any lines, and the text of each is its lines.
+// Records are conserved for any lines, and the text of each record is its lines.
 func TestRecordReader(t *testing.T) {
 	firstLine, err := compileFirstLine("^[a-z]")
 	if err != nil {
@@ -285,8 +305,8 @@ func TestRecordReader(t *testing.T) {
 	})
 }
 
-// A checkpoint that is not one is refused; one that cannot be written is reported once, and
-// files are sent all the same.
+// An invalid checkpoint is refused; a failure to write the checkpoint is reported once, and the
+// files are sent nevertheless.
 func TestCheckpointFaults(t *testing.T) {
 	for _, content := range []string{"{", `{"version":2}`, ""} {
 		a := newAgent(t, "app.log")
@@ -319,8 +339,8 @@ func TestCheckpointFaults(t *testing.T) {
 	})
 }
 
-// What cannot be followed is logged once, and followed when it can be.
-func TestProblemsAreLoggedOnce(t *testing.T) {
+// A file that cannot be followed is logged once, and followed when that becomes possible.
+func TestUnfollowableFilesAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAgent(t, "app.log")
 		a.config.File += "," + a.path("*.txt")
@@ -355,18 +375,29 @@ func TestProblemsAreLoggedOnce(t *testing.T) {
 
 // A run with a checkpoint completes the spans of its packets.
 func TestRunCompletesSpans(t *testing.T) {
-	target := serve(t, func(http.ResponseWriter, int) int { return http.StatusAccepted })
+	var packets atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	target := serve(t, func(http.ResponseWriter, int) int {
+		if packets.Add(1) == 10 { // all
+			cancel()
+		}
+		return http.StatusAccepted
+	})
 	config := testConfig(t, target.URL)
-	config.Follow, config.Checkpoint, config.Duration = true, filepath.Join(t.TempDir(), "checkpoint"), time.Second
+	config.StopTimeout = time.Minute
+	config.Follow, config.Checkpoint = true, filepath.Join(t.TempDir(), "checkpoint")
 	for i, want := range []int64{30, 0} {
-		report := run(t.Context(), t, config, Deps{})
+		report := run(ctx, t, config, Dependencies{})
+		ctx = t.Context()
+		config.Duration = time.Second
 		if report.Lines.Accepted != want {
 			t.Errorf("run %d sent %d lines", i+1, report.Lines.Accepted)
 		}
 	}
 }
 
-// A second emitter with the same checkpoint does not start, and the next one after the first does.
+// A second emitter with the same checkpoint does not start; when the first one has ended, another
+// one can start.
 func TestCheckpointIsLocked(t *testing.T) {
 	a := newAgent(t, "log")
 	a.start()

@@ -15,12 +15,12 @@ import (
 // Config holds the emitter's settings; the tags are those of package config. Start from
 // DefaultConfig.
 type Config struct {
-	// Target is where packets are posted to: http or https URLs of distributors, separated
-	// by commas, or one of dns+http or dns+https, every address of which is a distributor.
+	// Target has the URLs that packets are posted to: http or https URLs of distributors, separated
+	// by commas, or one URL of dns+http or dns+https, each address of which is a distributor.
 	Target string `env:"TARGET_URL" flag:"target" help:"URL that packets are posted to; several with commas, or dns+http://host:8080/ingest, are sharded by emitter_id"`
-	// TLS is that of an https Target.
+	// TLS is the TLS of an https Target.
 	TLS certificate.ClientConfig `prefix:"TARGET_"`
-	// Token authorizes the packets; empty is none.
+	// Token authorizes the packets; empty means no token.
 	Token string `env:"TARGET_TOKEN" secret:"true" help:"token that the target requires; set it in the environment, since flags are visible to other users"`
 	// Rate is in packets per second; 0 means as fast as Concurrency allows.
 	Rate float64 `env:"RATE" min:"0" zero:"as fast as possible" help:"packets per second; 0 means as fast as possible"`
@@ -35,13 +35,13 @@ type Config struct {
 	PacketSize string `env:"PACKET_SIZE" help:"messages per packet: 5, 5,20 round-robin, or 1-100 at random"`
 	// EmitterID is the packets' emitter_id.
 	EmitterID string `env:"EMITTER_ID" help:"the packets' emitter_id"`
-	// File is the log file to send, or "-" for Deps.Stdin; empty means
+	// File is the log file to send, or "-" for Dependencies.Stdin; empty means
 	// generated messages.
 	File string `env:"FILE" help:"log file to send instead of generated messages, or - for standard input"`
 	// Follow keeps reading at the end of File as the file grows. File may then be several
 	// files and patterns, separated by commas.
 	Follow bool `env:"FOLLOW" help:"with -file: keep reading as the file grows, and as it is rotated; several files and patterns with commas, such as '/var/log/app/*.log'"`
-	// Checkpoint is the file that holds what was sent of followed files; empty is none.
+	// Checkpoint is the file with the progress of followed files; empty means no file.
 	Checkpoint string `env:"CHECKPOINT_FILE" flag:"checkpoint" help:"with -follow: file with what was sent, so that a restart continues there; one for each emitter"`
 	// Multiline matches the first line of a record; the lines that follow belong to it, up
 	// to the next match. Empty: each line is a record.
@@ -72,7 +72,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate returns what the bounds in the tags cannot say; each error names the key, its
+// Validate checks what the tags cannot express; each error names the key, its
 // value and what is allowed.
 func (c Config) Validate() error {
 	var problems []error

@@ -39,14 +39,14 @@ func TestValidateNamesTheKey(t *testing.T) {
 			if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), c.key+":") {
 				t.Errorf("Validate() = %v, want a problem with %s", err, c.key)
 			}
-			if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil {
+			if _, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)}); err == nil {
 				t.Error("New takes it")
 			}
 		})
 	}
 }
 
-// The longest emitter_id is one that a distributor takes.
+// A distributor accepts the longest emitter_id.
 func TestLongestEmitterID(t *testing.T) {
 	config := fileConfig(writeFile(t, []byte("a line\n")), "5")
 	config.EmitterID = strings.Repeat("é", 512)
@@ -60,7 +60,7 @@ func TestNewNamesTheFile(t *testing.T) {
 	config := DefaultConfig()
 	for _, file := range []string{t.TempDir() + "/missing.log", t.TempDir()} {
 		config.File = file
-		if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.HasPrefix(err.Error(), "file: ") || !strings.Contains(err.Error(), file) {
+		if _, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.HasPrefix(err.Error(), "file: ") || !strings.Contains(err.Error(), file) {
 			t.Errorf("New with file %s = %v", file, err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestSizes(t *testing.T) {
 		return drawn
 	}
 	if got := draw("5", 1); slices.Min(got) != 5 || slices.Max(got) != 5 {
-		t.Error("a number is not kept to")
+		t.Error("a fixed size is not used for every packet")
 	}
 	if got := draw("5, 20", 1)[:4]; !slices.Equal(got, []int{5, 20, 5, 20}) {
 		t.Errorf("a list is not taken in turn: %v", got)

@@ -27,7 +27,7 @@ const (
 type connection struct {
 	target  *target
 	timeout time.Duration
-	// emitterID is that of the request's header.
+	// emitterID is the value of the request's header.
 	emitterID string
 	conn      net.Conn
 	// stopCloseOnDone cancels the closing of conn at the end of the context.
@@ -53,7 +53,7 @@ func newConnection(token string, timeout time.Duration) *connection {
 // packet.
 var errConnect = errors.New("connecting failed")
 
-// use makes the next packet go to a target, and name its emitter.
+// use selects the target and the emitter of the next packet.
 func (c *connection) use(t *target, emitterID string) {
 	if t != c.target {
 		c.close()
@@ -71,7 +71,7 @@ func (c *connection) use(t *target, emitterID string) {
 
 const emitterIDHeader = "Emitter-Id"
 
-// isHeaderValue reports whether a header's value arrives as it is.
+// isHeaderValue reports whether a header can carry the value unchanged.
 func isHeaderValue(text string) bool {
 	return text != "" && http1.IsText([]byte(text)) && strings.Trim(text, " \t") == text
 }

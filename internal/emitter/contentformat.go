@@ -182,13 +182,13 @@ func text(name string, from io.Reader) (io.Reader, error) {
 		return nil, f.refusal(name)
 	}
 	reader, err := f.decompress(content)
-	decompressedReader := decompressedReader{name, f.name, reader}
+	decompressed := decompressedReader{name, f.name, reader}
 	if err != nil {
-		return nil, decompressedReader.explain(err)
+		return nil, decompressed.explain(err)
 	}
-	discarding := readPrefix(decompressedReader)
-	if f, ok := detectFormat(discarding.start); ok {
+	text := readPrefix(decompressed)
+	if f, ok := detectFormat(text.start); ok {
 		return nil, fmt.Errorf("file: the content of %s is %s, not a log of lines", name, f.name)
 	}
-	return discarding, nil
+	return text, nil
 }

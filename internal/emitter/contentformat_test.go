@@ -110,9 +110,12 @@ func TestCompressedContentIsDecompressed(t *testing.T) {
 
 const notLogError = "is binary, not a log of lines"
 
-// Content that is not a log is rejected before any of it is sent, naming the
-// file.
-func TestNonLogContentIsRejected(t *testing.T) {
+type nonLogContent struct {
+	content []byte
+	says    string // what the error contains
+}
+
+func nonLogContents(t *testing.T) map[string]nonLogContent {
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		program = []byte("\x7fELF\x02\x01\x01\x00")
@@ -121,10 +124,7 @@ func TestNonLogContentIsRejected(t *testing.T) {
 	for _, unit := range utf16.Encode([]rune("\ufeffone\ntwo\n")) {
 		wide = append(wide, byte(unit), byte(unit>>8))
 	}
-	for name, c := range map[string]struct {
-		content []byte
-		says    string
-	}{
+	return map[string]nonLogContent{
 		"xz":             {[]byte("\xfd7zXZ\x00\x00\x04rest"), "is xz; send its text with: xz -dc FILE | logstreamer emitter -file -"},
 		"zip":            {zipped(t, "one\n"), "is a zip archive; send its text with: unzip -p FILE | logstreamer emitter -file -"},
 		"tar":            {tarred(t, "one\n"), "is a tar archive; send its text with: tar -xOf FILE | logstreamer"},
@@ -138,7 +138,13 @@ func TestNonLogContentIsRejected(t *testing.T) {
 		"UTF-16 no mark": {wide[2:], notLogError},
 		"tar in gzip":    {gzipped(t, tarred(t, "one\n")), "not a log of lines"},
 		"binary in zstd": {zstandard(t, randomBytes(8<<10)), "not a log of lines"},
-	} {
+	}
+}
+
+// The emitter rejects content that is not a log before it sends any of the content; the error
+// names the file.
+func TestNonLogContentIsRejected(t *testing.T) {
+	for name, c := range nonLogContents(t) {
 		t.Run(name, func(t *testing.T) {
 			file := writeFile(t, c.content)
 			for _, follow := range []bool{false, true} {

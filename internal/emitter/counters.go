@@ -98,7 +98,7 @@ func (t *counters) accepted(p *outgoing, latency time.Duration) {
 	defer t.mu.Unlock()
 	t.report.Packets.Accepted++
 	t.report.Messages.Accepted += int64(p.messages)
-	t.report.Lines.Accepted += p.lines.decompress
+	t.report.Lines.Accepted += p.lines.carried
 	t.report.Bytes += int64(len(p.body))
 	// RecordValue cannot fail: the value is clamped to the histogram's range.
 	_ = t.recent.RecordValue(min(max(latency.Microseconds(), 1), maxLatency))
@@ -110,7 +110,7 @@ func (t *counters) refused(p *outgoing, status int) (first bool) {
 	defer t.mu.Unlock()
 	t.report.Packets.Refused++
 	t.report.Messages.Refused += int64(p.messages)
-	t.report.Lines.Refused += p.lines.decompress
+	t.report.Lines.Refused += p.lines.carried
 	t.report.RefusedByStatus[status]++
 	return t.report.RefusedByStatus[status] == 1
 }
@@ -120,7 +120,7 @@ func (t *counters) gaveUp(p *outgoing) {
 	defer t.mu.Unlock()
 	t.report.Packets.GaveUp++
 	t.report.Messages.GaveUp += int64(p.messages)
-	t.report.Lines.GaveUp += p.lines.decompress
+	t.report.Lines.GaveUp += p.lines.carried
 }
 
 // left counts the lines of a packet that was not sent; packets and messages
@@ -128,7 +128,7 @@ func (t *counters) gaveUp(p *outgoing) {
 func (t *counters) left(p *outgoing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.report.Lines.Left += p.lines.decompress
+	t.report.Lines.Left += p.lines.carried
 }
 
 func (t *counters) retried(cause retryCause) {

@@ -32,7 +32,7 @@ func parsePatterns(setting string) ([]string, error) {
 	return patterns, nil
 }
 
-// discover opens files that the patterns now name, and notes where the others are.
+// discover opens files that the patterns match now, and records where the known files are.
 func (s *followSource) discover(now time.Time) {
 	named := make(map[*tail]bool)
 	problems := make(map[string]string)
@@ -64,7 +64,7 @@ func laterOf(a, b time.Time) time.Time {
 	return b
 }
 
-// paths returns what the patterns name, each path once.
+// paths returns the paths that the patterns match, each once.
 func (s *followSource) paths() (paths []string) {
 	seen := make(map[string]bool)
 	for _, pattern := range s.patterns {
@@ -96,8 +96,8 @@ func (s *followSource) isLiteral(path string) bool {
 	return false
 }
 
-// visit returns the tail of the file at a path, a new one if need be, or why there is none;
-// neither for a file that is a copy of a followed one.
+// visit returns the tail of the file at a path, a new one if necessary, or the reason why there is
+// none; it returns neither for a copy of a followed file.
 func (s *followSource) visit(path string, now time.Time) (*tail, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -126,10 +126,10 @@ func (s *followSource) visit(path string, now time.Time) (*tail, error) {
 	return t, nil
 }
 
-// refusalOf returns why a file cannot be followed.
+// refusalOf returns the reason why a file cannot be followed.
 func refusalOf(path string, file *os.File) error {
 	start := make([]byte, sniffBytes)
-	n, _ := file.ReadAt(start, 0) // an error is found when the file is followed
+	n, _ := file.ReadAt(start, 0) // the error is reported when the file is followed
 	f, refused := detectFormat(start[:n])
 	switch {
 	case !refused:
@@ -141,8 +141,8 @@ func refusalOf(path string, file *os.File) error {
 	}
 }
 
-// isCopy reports whether a file is a copy of a followed one, as rotation by copying makes it
-// before the original is truncated: restart reads it.
+// isCopy reports whether a file is a copy of a followed file, which rotation by copying makes
+// before it truncates the original: restart reads the copy.
 func (s *followSource) isCopy(path string, file *os.File, info os.FileInfo) bool {
 	for _, t := range s.tails {
 		if t.state.Fingerprint.Bytes == 0 || !strings.HasPrefix(filepath.Base(path), stemOf(t.state.Path)) || !t.state.Fingerprint.matches(file) {
@@ -162,7 +162,7 @@ func stemOf(path string) string {
 	return stem
 }
 
-// report logs what cannot be followed, once until it changes.
+// report logs the paths that cannot be followed, once until the reason changes.
 func (s *followSource) report(problems map[string]string) {
 	for path, reason := range problems {
 		if s.problems[path] != reason {

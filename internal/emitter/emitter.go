@@ -18,13 +18,15 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // maxPendingBytes bounds the bytes of packets queued or in flight.
 const maxPendingBytes = 64 << 20
 
-// Deps holds the emitter's dependencies.
-type Deps struct {
+// Dependencies holds the emitter's dependencies.
+type Dependencies struct {
 	Logger *slog.Logger
 	// Out receives progress lines and the final report; nil disables both.
 	Out io.Writer
@@ -43,7 +45,7 @@ type Deps struct {
 //	source ──▶ produce, when due ──▶ queue ──▶ Concurrency workers ──▶ target
 type Emitter struct {
 	config   Config
-	deps     Deps
+	deps     Dependencies
 	targets  *targets
 	source   source
 	pacer    Pacer
@@ -58,7 +60,7 @@ type Emitter struct {
 
 // New validates the configuration, opens the log file if one is named, and
 // returns an emitter. The caller must call Run, which closes the file.
-func New(config Config, deps Deps) (*Emitter, error) {
+func New(config Config, deps Dependencies) (*Emitter, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -140,7 +142,7 @@ func (e *Emitter) Run(ctx context.Context) (Report, error) {
 func (e *Emitter) enforceStopTimeout(producing, sending context.Context, giveUp func()) {
 	select {
 	case <-producing.Done():
-		sleep(sending, e.config.StopTimeout)
+		worker.Sleep(sending, e.config.StopTimeout)
 		giveUp()
 	case <-sending.Done():
 	}
@@ -152,7 +154,7 @@ func (e *Emitter) produce(producing, sending context.Context) error {
 	start := time.Now()
 	end := start.Add(e.config.Duration)
 	for sent := int64(0); ; sent++ {
-		if wait := e.pacer.Pace(time.Since(start), sent); wait > 0 && !sleep(producing, wait) {
+		if wait := e.pacer.Pace(time.Since(start), sent); wait > 0 && !worker.Sleep(producing, wait) {
 			return nil
 		}
 		// producing may end late on a busy machine.

@@ -123,7 +123,7 @@ func (s *fileSource) takeReady(p *outgoing) bool {
 	p.emitterID = s.pending.emitterID
 	p.messages = s.pending.messages
 	p.lines.read++
-	p.lines.decompress++
+	p.lines.carried++
 	s.pending = nil
 	return true
 }
@@ -157,7 +157,7 @@ func (s *fileSource) add(p *outgoing, r logRecord) {
 	}
 	s.envelope.next(p)
 	p.body = s.parser.parse(string(line)).append(p.body)
-	p.lines.decompress += r.lines
+	p.lines.carried += r.lines
 }
 
 func newSource(config Config, stdin io.Reader, runID string, logger *slog.Logger) (source, error) {

@@ -13,13 +13,13 @@ import (
 // fingerprintBytes is the length of a file's beginning that identifies it.
 const fingerprintBytes = 1024
 
-// identity is what tells a file from others that have its path, across restarts.
+// identity distinguishes a file from others that have its path, across restarts.
 type identity struct {
 	Device uint64 `json:"device"`
 	Inode  uint64 `json:"inode"`
 }
 
-// fingerprint is of the beginning of a file, of up to fingerprintBytes.
+// fingerprint identifies a file by its first bytes, up to fingerprintBytes.
 type fingerprint struct {
 	Bytes  int    `json:"bytes"`
 	SHA256 string `json:"sha256"`
@@ -37,14 +37,14 @@ func fingerprintOf(file io.ReaderAt, bytes int) (fingerprint, error) {
 	return fingerprint{n, hex.EncodeToString(sum[:16])}, nil
 }
 
-// matches reports whether a file begins as the fingerprint says.
+// matches reports whether the beginning of a file has the fingerprint.
 func (f fingerprint) matches(file io.ReaderAt) bool {
 	now, err := fingerprintOf(file, f.Bytes)
 	return err == nil && (f.Bytes == 0 || now == f)
 }
 
-// differs reports whether a file begins otherwise than the fingerprint says, which it does not as
-// long as it cannot be read.
+// differs reports whether the beginning of a file has another fingerprint. A file that cannot be
+// read does not differ.
 func (f fingerprint) differs(file io.ReaderAt) bool {
 	now, err := fingerprintOf(file, f.Bytes)
 	return err == nil && f.Bytes > 0 && now != f

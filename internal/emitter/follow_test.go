@@ -53,7 +53,7 @@ func (l *followedLog) expect(want ...string) {
 		l.t.Fatalf("got %q, want %q", got, want)
 	}
 	if waited := time.Since(started); waited > 2*pollInterval+recordWait {
-		l.t.Fatalf("it took %v", waited)
+		l.t.Fatalf("the packet arrived after %v", waited)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestFollowTruncation(t *testing.T) {
 			}
 			l.write(l.path, "c\n")
 		}()
-		l.expect("c") // the unfinished line was never one
+		l.expect("c") // the unfinished line was discarded
 		l.write(l.path, "d\n")
 		l.expect("d")
 	})
@@ -100,7 +100,7 @@ func TestFollowRotation(t *testing.T) {
 		l.expect("c")
 		l.write(l.path, "d\n")
 		go func() {
-			time.Sleep(pollInterval / 2) // the new file is detected, the old one is read once more
+			time.Sleep(pollInterval / 2) // the new file is detected, and the old file is read once more
 			l.write(rotated, "late")
 		}()
 		l.expect("d")
@@ -127,7 +127,7 @@ func TestFollowStops(t *testing.T) {
 func TestGzipCannotBeFollowed(t *testing.T) {
 	config := fileConfig(writeFile(t, gzipped(t, []byte("a\n"))), "5")
 	config.Follow = true
-	if _, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "gzip") {
+	if _, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "gzip") {
 		t.Errorf("New = %v", err)
 	}
 }

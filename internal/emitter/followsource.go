@@ -12,25 +12,26 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
 	// pollInterval is the poll interval of followed files.
 	pollInterval = 200 * time.Millisecond
-	// retireAfter is how long a file that no path names is read on, for writers that still
-	// have it open.
+	// retireAfter is the time for which a file that no path names is still read, for writers that
+	// still have it open.
 	retireAfter = time.Minute
-	// maxReadyPackets and maxReadyBytes bound the packets that are made before the
-	// checkpoint is written, and maxPacketsPerFile those of one file among them.
+	// maxReadyPackets and maxReadyBytes bound the packets that are made before the checkpoint is
+	// written, and maxPacketsPerFile bounds those of one file among them.
 	maxReadyPackets   = 64
 	maxReadyBytes     = 8 << 20
 	maxPacketsPerFile = 16
 )
 
-// followSource makes packets of files as they grow. Where packets lie is in the checkpoint
-// before they are sent, so that after a restart those that were not completed are made again
-// with the same ids and bytes, by which the distributor recognises them. Between two polls
-// it holds of each file the position only.
+// followSource makes packets of files as they grow. It writes the spans of packets to the
+// checkpoint before it sends the packets, so that after a restart it makes packets that were not
+// completed again, with the same ids and bytes, by which the distributor recognises them. Between
+// two polls it holds only the position of each file.
 type followSource struct {
 	logger     *slog.Logger
 	patterns   []string
@@ -41,13 +42,13 @@ type followSource struct {
 	sizes      *Sizes
 
 	tails    []*tail
-	made     int               // tails, for their ids
+	made     int               // by the ids of the tails
 	problems map[string]string // why paths are not followed
-	// discovered is when the paths were looked at last.
+	// discovered is the time of the latest check of the paths.
 	discovered time.Time
-	// replay holds the packets that the run before did not complete.
+	// replay holds the packets that the previous run did not complete.
 	replay []replayed
-	// ready holds packets of which the checkpoint knows.
+	// ready holds packets that are in the checkpoint.
 	ready []*outgoing
 	// unsaved is set when positions changed since the checkpoint was written, and
 	// unwritable while that fails.
@@ -81,14 +82,14 @@ func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope
 	return s, nil
 }
 
-// openCheckpoint locks the checkpoint, which a second emitter would replace, and follows its files
-// on.
+// openCheckpoint locks the checkpoint, which a second emitter would overwrite, and continues its
+// files.
 func (s *followSource) openCheckpoint() (err error) {
 	var locked *datafile.LockedError
 	switch s.lock, err = datafile.Lock(s.checkpoint + ".lock"); {
 	case errors.As(err, &locked):
 		return fmt.Errorf("CHECKPOINT_FILE is %s: each emitter needs one of its own: %w", s.checkpoint, err)
-	case err != nil: // then the checkpoint cannot be written either
+	case err != nil: // the checkpoint cannot be written either then
 		s.logger.Warn("the checkpoint cannot be locked", "file", s.checkpoint, "reason", err)
 	}
 	saved, err := readCheckpoint(s.checkpoint)
@@ -108,7 +109,7 @@ func (s *followSource) unlock() error {
 	return s.lock.Close()
 }
 
-// restore follows a file of the checkpoint on.
+// restore continues a file of the checkpoint.
 func (s *followSource) restore(state *fileState) {
 	file, info, id, found := s.relocate(state)
 	if !found {
@@ -158,7 +159,7 @@ func (s *followSource) next(ctx context.Context, p *outgoing) error {
 			continue
 		}
 		wait := s.untilNextLook(now)
-		if !sleep(ctx, wait) {
+		if !worker.Sleep(ctx, wait) {
 			continue
 		}
 		p.waited += wait
@@ -177,8 +178,8 @@ func (s *followSource) takeReady(p *outgoing) bool {
 	return true
 }
 
-// readRest fills p with what is left of the first file that has something left, unless the
-// next run reads it.
+// readRest fills p with the remaining lines of the first file that has any, unless the next run
+// reads the file.
 func (s *followSource) readRest(p *outgoing) {
 	if s.checkpoint != "" || s.takeReady(p) || len(s.tails) == 0 {
 		return
@@ -192,7 +193,7 @@ func (s *followSource) readRest(p *outgoing) {
 	}
 }
 
-// untilNextLook returns how long no file needs to be looked at.
+// untilNextLook returns the time until the next check of a file.
 func (s *followSource) untilNextLook(now time.Time) time.Duration {
 	wait := pollInterval
 	for _, t := range s.tails {
@@ -203,7 +204,7 @@ func (s *followSource) untilNextLook(now time.Time) time.Duration {
 	return wait
 }
 
-// collect makes packets of what the files have, as many as ready may hold.
+// collect makes packets of the new lines of the files, up to the limits of ready.
 func (s *followSource) collect(now time.Time) {
 	bytes := 0
 	add := func(p *outgoing) (more bool) {
@@ -230,7 +231,7 @@ func (s *followSource) collect(now time.Time) {
 	s.retire(now)
 }
 
-// collectReplay makes packets of the run before, and reports whether add wants no more. Those
+// collectReplay makes packets of the previous run, and reports whether add wants no more. Packets
 // whose files cannot be read remain.
 func (s *followSource) collectReplay(now time.Time, add func(*outgoing) (more bool)) (full bool) {
 	waiting := s.replay
@@ -249,8 +250,8 @@ func (s *followSource) collectReplay(now time.Time, add func(*outgoing) (more bo
 	return false
 }
 
-// note logs that a file cannot be read further, once, and that it can be again. Until then it is
-// read again at each poll.
+// note logs once that a file cannot be read further, and once that it can be read again. Until then
+// the file is read again at each poll.
 func (s *followSource) note(t *tail, now time.Time, failure error) {
 	switch {
 	case failure != nil && !t.failing:
@@ -263,7 +264,7 @@ func (s *followSource) note(t *tail, now time.Time, failure error) {
 	}
 }
 
-// look notes what became of the files, and returns those that may have lines to send.
+// look updates the state of the files, and returns those that may have lines to send.
 func (s *followSource) look(now time.Time) (changed []*tail) {
 	for _, t := range s.tails {
 		s.detectTruncation(t, now)
@@ -281,13 +282,13 @@ func (s *followSource) look(now time.Time) (changed []*tail) {
 	return changed
 }
 
-// rotateTails makes another file the first, so that none is starved.
+// rotateTails makes another file the first, so that each file is read.
 func (s *followSource) rotateTails() {
 	s.tails = append(s.tails[1:], s.tails[0])
 }
 
-// again makes a packet of the run before, with the same bytes or, if the file cannot be read,
-// none.
+// again makes a packet of the previous run, with the same bytes, or none if the file cannot be
+// read.
 func (s *followSource) again(r replayed) (p *outgoing, failure error) {
 	p = &outgoing{span: r.span}
 	end := r.span.End
@@ -310,7 +311,7 @@ func (s *followSource) detectTruncation(t *tail, now time.Time) {
 	}
 }
 
-// refresh notes how a file has grown, and reports whether it may have lines to send.
+// refresh records the growth of a file, and reports whether it may have lines to send.
 func (s *followSource) refresh(t *tail, now time.Time) bool {
 	if info, err := t.file.Stat(); err == nil && t.hasChanged(info) {
 		t.seen, t.modified, t.grown = info.Size(), info.ModTime(), now
@@ -324,7 +325,7 @@ func (s *followSource) refresh(t *tail, now time.Time) bool {
 	return !t.lookAt.IsZero() && !t.lookAt.After(now)
 }
 
-// restart follows a truncated file from its beginning. What was not read before is read
+// restart follows a truncated file from its beginning. It reads the lines that were not read before
 // from the copy that rotation has made, if there is one.
 func (s *followSource) restart(t *tail, now time.Time) {
 	old := t.state
@@ -341,7 +342,7 @@ func (s *followSource) restart(t *tail, now time.Time) {
 	s.follow(old, file, info, now)
 }
 
-// howFar returns how much of the end of a file is taken.
+// howFar returns which unfinished lines at the end of a file become part of a packet.
 func (s *followSource) howFar(t *tail, now time.Time) flush {
 	switch {
 	case now.Sub(t.grown) < recordWait:
@@ -378,10 +379,11 @@ func (s *followSource) cut(t *tail, now time.Time, how flush) *outgoing {
 	return p
 }
 
-// limit returns how far a file is read.
+// limit returns the position up to which a file is read.
 func (t *tail) limit() int64 { return max(t.seen, t.state.Offset) }
 
-// isDue reports whether a packet that is not full is sent, and otherwise when it is.
+// isDue reports whether a packet that is not full is sent now; otherwise it sets the time of the
+// next read of the file.
 func (s *followSource) isDue(t *tail, now time.Time, how flush, p *outgoing) bool {
 	if how == everything || p.messages == 0 && p.lines.read == 0 {
 		return true
@@ -397,26 +399,27 @@ func (s *followSource) isDue(t *tail, now time.Time, how flush, p *outgoing) boo
 	return true
 }
 
-// retire closes files that no path names, once they are sent and have not grown for long.
+// retire closes files that no path names, when they have been sent and have not grown for
+// retireAfter.
 func (s *followSource) retire(now time.Time) {
 	s.tails = slices.DeleteFunc(s.tails, func(t *tail) bool {
 		if t.gone.IsZero() || now.Sub(laterOf(t.gone, t.grown)) < retireAfter || t.state.hasOpen() {
 			return false
 		}
-		_ = t.file.Close() // it was only read
+		_ = t.file.Close() // the file was only read
 		s.unsaved = true
 		return true
 	})
 }
 
-// hasOpen drops completed spans and reports whether others are left.
+// hasOpen drops completed spans and reports whether others remain.
 func (f *fileState) hasOpen() bool {
 	f.Open = slices.DeleteFunc(f.Open, func(o *span) bool { return o.done.Load() })
 	return len(f.Open) > 0
 }
 
-// save writes the checkpoint if something changed. While that is impossible files are sent
-// all the same, and a restart may send something twice.
+// save writes the checkpoint if positions changed. While writing fails, files are sent
+// nevertheless, and a restart may send packets twice.
 func (s *followSource) save() {
 	var files []*fileState
 	for _, t := range s.tails {

@@ -11,15 +11,15 @@ import (
 // The readable part of damaged gzip is sent; the error then names the format
 // and the cause.
 func TestDamagedGzip(t *testing.T) {
-	decompress := gzipped(t, []byte(strings.Repeat("a line\n", 1000)))
+	compressed := gzipped(t, []byte(strings.Repeat("a line\n", 1000)))
 	for name, c := range map[string]struct {
 		content []byte
 		wrong   string
 		lines   int64
 	}{
-		"cut":                {decompress[:len(decompress)-6], "unexpected EOF", 1000},
-		"cut in its header":  {decompress[:5], "unexpected EOF", 0},
-		"followed by others": {slices.Concat(decompress, []byte("twelve bytes")), "gzip: invalid header", 1000},
+		"cut":                {compressed[:len(compressed)-6], "unexpected EOF", 1000},
+		"cut in its header":  {compressed[:5], "unexpected EOF", 0},
+		"followed by others": {slices.Concat(compressed, []byte("twelve bytes")), "gzip: invalid header", 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check := func(name string, lines int64, end error) {

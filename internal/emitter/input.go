@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// standardInput is the file name that selects Deps.Stdin, and its display name.
+// standardInput is the file name that selects Dependencies.Stdin, and its display name.
 const (
 	standardInput     = "-"
 	standardInputName = "standard input"

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxLineBytes is how much of a line is kept; the rest is truncated.
+	// maxLineBytes is the maximum length of a line; the remainder is truncated.
 	maxLineBytes = 256 << 10
 	// maxPacketLineBytes is the maximum length of a line that is a packet.
 	maxPacketLineBytes = 16 << 20

@@ -28,8 +28,8 @@ type outgoing struct {
 // lineCounts counts lines by result.
 type lineCounts struct {
 	read, empty, truncated, repaired int64
-	// decompress lines are those that this packet carries.
-	decompress int64
+	// carried is the number of lines that this packet carries.
+	carried int64
 }
 
 // maxPooledBytes is the capacity of the largest buffer kept for reuse.

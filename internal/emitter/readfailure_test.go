@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// damaged is a file that cannot be read behind its text.
+// damaged is a file that cannot be read after its text.
 type damaged string
 
 var errDamaged = errors.New("input/output error")
@@ -26,7 +26,7 @@ func (d damaged) ReadAt(p []byte, offset int64) (int, error) {
 	return n, nil
 }
 
-// A line does not end where a file cannot be read further.
+// A read error does not end a line.
 func TestSectionOfDamagedFile(t *testing.T) {
 	text := "a\nb\nunfinish"
 	in := newSection(damaged(text), 0, 100, errNoData)
@@ -47,8 +47,8 @@ func TestSectionOfDamagedFile(t *testing.T) {
 	}
 }
 
-// A file that cannot be read for a while is read on from where it was, also across a restart:
-// nothing is missing, and nothing comes twice.
+// After a temporary read error, and across a restart, reading continues at the same position: no
+// line is lost or sent twice.
 func TestUnreadableFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAgent(t, "log")

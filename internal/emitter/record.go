@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// recordWait is how long a record of several lines waits for another line, and the
-	// unfinished last line of a file that was moved away for its end.
+	// recordWait is the time that a record of several lines waits for another line, and that the
+	// unfinished last line of a rotated file waits for its end.
 	recordWait = time.Second
-	// maxRecordSpan bounds the bytes of a record's lines in the log; of its text,
-	// maxLineBytes are kept.
+	// maxRecordSpan bounds the bytes of a record's lines in the log; its text keeps maxLineBytes of
+	// them.
 	maxRecordSpan = 1 << 20
 )
 
@@ -28,11 +28,11 @@ type recordReader struct {
 	lines lineReader
 	// firstLine matches the first line of a record; nil: each line is a record.
 	firstLine *regexp.Regexp
-	// current is the record that may go on; its lines are 0 if there is none. The record
-	// returned before shares spare.
+	// current is the record that may continue; its lines are 0 if there is none. It shares spare
+	// with the previously returned record.
 	current logRecord
 	spare   []byte
-	// begin is the position of current, and end that behind the last record returned.
+	// begin is the position of current, and end the position after the last returned record.
 	begin, end int64
 }
 
@@ -51,8 +51,8 @@ func compileFirstLine(pattern string) (*regexp.Regexp, error) {
 	return compiled, nil
 }
 
-// next returns the next record, valid until the call after. Errors are those of
-// lineReader.next; the last record comes before the error that ends the input.
+// next returns the next record, valid until the call after. Errors are those of lineReader.next;
+// the last record is returned before the error that ends the input.
 func (r *recordReader) next() (logRecord, error) {
 	for {
 		begin := r.lines.position
@@ -81,7 +81,7 @@ func (r *recordReader) next() (logRecord, error) {
 	}
 }
 
-// extend adds a line to the current record, as far as it fits.
+// extend adds a line to the current record, up to the limits.
 func (r *recordReader) extend(line []byte, cut bool, begin int64) {
 	c := &r.current
 	c.lines++
@@ -104,7 +104,7 @@ func (r *recordReader) extend(line []byte, cut bool, begin int64) {
 // pending reports whether a record waits for another line.
 func (r *recordReader) pending() bool { return r.current.lines > 0 }
 
-// take returns the record that waits for another line, as it is.
+// take returns the record that waits for another line, although it may be incomplete.
 func (r *recordReader) take() (logRecord, bool) {
 	if r.current.lines == 0 {
 		return logRecord{}, false
@@ -115,7 +115,7 @@ func (r *recordReader) take() (logRecord, bool) {
 	return done, true
 }
 
-// endInput makes the unfinished last line of an input one of the current record.
+// endInput adds the unfinished last line of an input to the current record.
 func (r *recordReader) endInput() {
 	begin := r.lines.position
 	if rest, ok := r.lines.takeRest(); ok {

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// maxCandidates bounds the files of a directory that are looked at for a rotated one.
+// maxCandidates bounds the files of a directory that are checked for a rotated file.
 const maxCandidates = 10_000
 
-// relocate opens the file of a state: at its path or, if it was rotated, beside it under
-// another name, where the copy that rotation by copying has made is as good. Any but the
-// same file must not be one of the followed.
+// relocate opens the file of a state: at its path or, if it was rotated, in the same directory
+// under another name. The copy of rotation by copying serves as well. The result must not be
+// another followed file.
 func (s *followSource) relocate(state *fileState) (*os.File, os.FileInfo, identity, bool) {
 	var copied string
 	for _, path := range candidates(state.Path) {
@@ -44,7 +44,7 @@ func (s *followSource) isFollowed(info os.FileInfo) bool {
 	return false
 }
 
-// candidates returns the path and the files beside it whose names begin like its own.
+// candidates returns the path and the files in its directory with the same stem.
 func candidates(path string) []string {
 	all := []string{path}
 	dir, err := os.Open(filepath.Dir(path))

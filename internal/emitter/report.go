@@ -31,8 +31,8 @@ type Report struct {
 // Outcome counts packets or messages by result.
 type Outcome struct {
 	Generated, Accepted, Refused, GaveUp int64
-	// Left counts what was generated and not completed at the end of the run
-	// or, during the run, what is pending.
+	// Left counts packets or messages that were not completed at the end of the run or, during
+	// the run, that are pending.
 	Left int64
 }
 

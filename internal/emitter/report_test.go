@@ -109,7 +109,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 }
 
-func TestProgressElsewhere(t *testing.T) {
+func TestProgressWithoutTerminal(t *testing.T) {
 	want := "   5s  400 packets/s  accepted 2,000  refused 0  retries 0  p50 3ms  p99 3ms\n" +
 		"  10s  0 packets/s  accepted 2,000  refused 0  retries 0  p50 0s  p99 0s\n"
 	if got := progressFor(t, 11*time.Second, false); got != want {

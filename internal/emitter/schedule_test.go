@@ -15,7 +15,7 @@ import (
 // workers, and returns the due time of each packet, relative to the start.
 func dueTimes(t *testing.T, config Config, stdin io.Reader, onPacket func(number int)) (all []time.Duration) {
 	t.Helper()
-	e, err := New(config, Deps{Logger: slog.New(slog.DiscardHandler), Stdin: stdin})
+	e, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler), Stdin: stdin})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // sender sends packets one after another until each is completed. Each worker
@@ -53,21 +54,9 @@ func (s *sender) send(ctx context.Context, p *outgoing) bool {
 			return true
 		}
 		s.counters.retried(result.cause)
-		if !elsewhere && !sleep(ctx, backoff(failures, result.retryAfter, rand.Float64())) {
+		if !elsewhere && !worker.Sleep(ctx, backoff(failures, result.retryAfter, rand.Float64())) {
 			return false
 		}
-	}
-}
-
-// sleep returns false when ctx is done before wait has passed.
-func sleep(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// span is where a packet lies in a file, with all that its bytes depend on: the packet is
-// made again with the same bytes after a restart.
+// span is the location of a packet in a file, with the state that its bytes depend on, so that the
+// packet can be made again with the same bytes after a restart.
 type span struct {
 	position
 	End int64 `json:"end"`
@@ -27,33 +27,33 @@ type tail struct {
 	parser parser
 	// size is the number of messages of the next packet, 0 until it is drawn.
 	size int
-	// seen is the file's size when it was read last, and lookAt when it is read again
-	// without having grown: zero is never.
+	// seen is the file's size at the latest read, and lookAt the time at which the file is read
+	// again even if it has not grown: zero is never.
 	seen     int64
-	modified time.Time // the file's, when it was read last
+	modified time.Time // the file's state at the latest read
 	lookAt   time.Time
 	failing  bool // the file could not be read further
-	// waiting is since when complete lines have waited for more, grown is when the file grew
-	// last, and gone since when no path names the file; zero otherwise.
+	// waiting is the time since which complete lines have waited for more, grown the time at which
+	// the file grew last, and gone the time since which no path names the file; zero otherwise.
 	waiting, grown, gone time.Time
 }
 
-// hasChanged reports whether a file was written since it was read last.
+// hasChanged reports whether a file was written since the latest read.
 func (t *tail) hasChanged(info os.FileInfo) bool {
 	return info.Size() != t.seen || !info.ModTime().Equal(t.modified)
 }
 
-// isTruncated reports whether a file of that size does not begin with what was read of it.
+// isTruncated reports whether a file of that size does not begin with the bytes that were read.
 func (t *tail) isTruncated(size int64) bool {
 	return size < t.state.Offset || t.state.Fingerprint.differs(t.file)
 }
 
-// section is the part of a file that is read. Its end is errNoData for a file that may grow.
+// section is the part of a file that is read. It ends with errNoData for a file that may grow.
 type section struct {
 	*io.SectionReader
 	end error
-	// failure is why the file could not be read further; to the reader of lines it is errNoData,
-	// so that the line before it does not end there.
+	// failure is the reason why the file could not be read further; the reader of lines gets
+	// errNoData instead, so that the error does not end a line.
 	failure error
 }
 
@@ -76,12 +76,12 @@ func (s *section) Read(p []byte) (int, error) {
 func (*section) Close() error           { return nil }
 func (*section) ready() <-chan struct{} { return nil }
 
-// flush is how much of the end of what is there becomes part of a packet.
+// flush determines which of the unfinished lines at the end of a file become part of a packet.
 type flush int
 
 const (
 	completeRecords flush = iota
-	completeLines         // also a record that may go on
+	completeLines         // also a record that may continue
 	everything            // also an unfinished line
 )
 
@@ -93,9 +93,9 @@ type cutter struct {
 	lines *fileSource // its input is set for each packet
 }
 
-// cut fills p with a packet of at most size messages that begins at s, of the bytes up to
-// limit, and sets s.End. It returns the position behind it, which is that of s if there is
-// no packet, whether the packet is full, and why the file could not be read up to limit.
+// cut fills p with a packet of at most size messages that begins at s, of the bytes up to limit,
+// and sets s.End. It returns the position after the packet, which is that of s if there is no
+// packet, whether the packet is full, and the reason why the file could not be read up to limit.
 func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgoing) (next position, full bool, failure error) {
 	l := c.lines
 	in := newSection(t.file, s.Offset, limit, errNoData)
@@ -112,7 +112,7 @@ func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgo
 	l.parser.last = s.Last
 	l.parser.now = func() time.Time { return time.UnixMilli(s.Now) }
 	l.envelope.runID, l.envelope.sequence = t.state.ID, s.Offset-1
-	full = c.fill(s, size, how, p)
+	full = c.fill(size, how, p)
 	s.End = s.Offset + l.records.end
 	next = position{Offset: s.End, Last: l.parser.last}
 	if r := &l.records.lines; l.records.end == r.position || p.messages == 0 && r.discarding && !l.records.pending() {
@@ -125,7 +125,7 @@ func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgo
 }
 
 // fill adds records to p until it is full or there are no more.
-func (c cutter) fill(s *span, size int, how flush, p *outgoing) (full bool) {
+func (c cutter) fill(size int, how flush, p *outgoing) (full bool) {
 	l := c.lines
 	for p.messages < size && len(p.body) < flushBytes && l.records.end < maxSpan {
 		before := l.records.end
@@ -142,7 +142,7 @@ func (c cutter) fill(s *span, size int, how flush, p *outgoing) (full bool) {
 		case p.messages == 0:
 			l.takeReady(p)
 			return true
-		default: // a packet that is a line is not part of another
+		default: // a line that is a packet is not added to another packet
 			l.pending, l.records.end = nil, before
 			return true
 		}

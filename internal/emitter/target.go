@@ -14,7 +14,7 @@ import (
 
 // target is one distributor.
 type target struct {
-	// name is host:port, by which emitters choose: see docs/sharding.md.
+	// name is host:port, by which an emitter orders its targets: see docs/sharding.md.
 	name    string
 	url     string
 	address string
@@ -23,8 +23,8 @@ type target struct {
 	tls    *certificate.Client
 	outage outage
 
-	// failing is set from a failure until a packet is accepted, and heldUntil is when the
-	// next packet may try the target. targets.mu guards both.
+	// failing is set from a failure until a packet is accepted, and heldUntil is when the next
+	// packet may try the target. targets.mu guards both.
 	failing   bool
 	heldUntil time.Time
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 	"github.com/logstreamer/logstreamer/internal/rendezvous"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
-	// holdTime is how long a failing target is passed over before one packet tries it.
+	// holdTime is the time for which a failing target is skipped before one packet tries it.
 	holdTime = time.Second
 	// resolveInterval is the time between two look-ups of a dns+http target.
 	resolveInterval = 5 * time.Second
@@ -40,7 +41,7 @@ type targets struct {
 	emitterID string
 	token     string
 	tls       *certificate.Client
-	// files reads TLS files anew.
+	// files reads TLS files again.
 	files *filewatch.Watcher
 	// resolved is the URL of a dns+http target, or nil.
 	resolved *url.URL
@@ -95,13 +96,13 @@ func orderOf(members []*target, emitterID string) []*target {
 	return ordered
 }
 
-// run reads TLS files anew and looks up addresses until ctx is done.
+// run reads TLS files again and looks up addresses until ctx is done.
 func (t *targets) run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { t.files.Run(ctx) })
 	if t.resolved != nil {
 		tasks.Go(func() {
-			for t.resolve(ctx); sleep(ctx, resolveInterval); {
+			for t.resolve(ctx); worker.Sleep(ctx, resolveInterval); {
 				t.resolve(ctx)
 			}
 		})
@@ -166,9 +167,9 @@ func namesOf(members []*target) (names []string) {
 // errUnresolved is returned for a packet while no address is known.
 var errUnresolved = fmt.Errorf("%w: no address of the target is known", errConnect)
 
-// pick returns the target of an emitter's next packet: the first in its order that is not
-// failing or whose turn to be tried has come, otherwise the one that is tried soonest; nil
-// if there is none.
+// pick returns the target of an emitter's next packet: the first in its order that is not failing
+// or that may be tried now, otherwise the target that may be tried first; nil if there is no
+// target.
 func (t *targets) pick(emitterID string) *target {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -186,7 +187,7 @@ func (t *targets) pick(emitterID string) *target {
 			return m
 		}
 		if !m.heldUntil.After(now) {
-			m.heldUntil = now.Add(holdTime) // one packet tries it
+			m.heldUntil = now.Add(holdTime) // this packet tries the target
 			return m
 		}
 		if m.heldUntil.Before(soonest.heldUntil) {
@@ -203,8 +204,8 @@ func first(order []*target) *target {
 	return order[0]
 }
 
-// fail notes that a target, which may be nil, did not take a packet, and reports whether
-// another one may. An emitter that is over its rate is so everywhere.
+// fail records that a target, which may be nil, did not accept a packet, and reports whether
+// another target may accept it. An emitter over its rate limit is so at every target.
 func (t *targets) fail(m *target, result attemptResult) (elsewhere bool) {
 	if m == nil {
 		return false
@@ -219,7 +220,7 @@ func (t *targets) fail(m *target, result attemptResult) (elsewhere bool) {
 	return slices.ContainsFunc(t.members, func(other *target) bool { return !other.failing })
 }
 
-// succeed notes that a target answered as one that is well.
+// succeed records that a target accepted a packet.
 func (t *targets) succeed(m *target) {
 	m.outage.succeed()
 	t.mu.Lock()

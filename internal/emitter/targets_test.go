@@ -38,9 +38,9 @@ func TestTargetsInTheOrderOfDocs(t *testing.T) {
 	}
 }
 
-// A failing target is passed over, tried by one packet a second, and used again once it
-// took that.
-func TestFailingTargetIsPassedOver(t *testing.T) {
+// A failing target is skipped, tried by one packet per second, and used again when it has accepted
+// that packet.
+func TestFailingTargetIsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := makeTargets(t, threeTargets, "web-1", nil)
 		pick := func() *target { return to.pick("web-1") }
@@ -67,7 +67,7 @@ func TestFailingTargetIsPassedOver(t *testing.T) {
 			t.Error("all fail and another one may take the packet")
 		}
 		time.Sleep(holdTime / 2)
-		expect(two) // the first of those that are tried soonest
+		expect(two) // the first of the targets that may be tried first
 		to.succeed(two)
 		expect(two)
 		time.Sleep(time.Minute)
@@ -112,8 +112,8 @@ func (r *recorder) taken() []string {
 	return slices.Clone(r.headers)
 }
 
-// All packets of an emitter go to its first distributor; while that refuses or cannot be
-// reached, to its second.
+// All packets of an emitter go to its first distributor; while that one refuses packets or cannot
+// be reached, they go to its second.
 func TestPacketsGoToTheNextTarget(t *testing.T) {
 	for _, how := range []string{"well", "refusing", "unreachable"} {
 		t.Run(how, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestPacketsGoToTheNextTarget(t *testing.T) {
 				first.Close()
 				want = 1
 			}
-			report := run(t.Context(), t, config, Deps{})
+			report := run(t.Context(), t, config, Dependencies{})
 			if report.Packets != (Outcome{Generated: 10, Accepted: 10}) {
 				t.Errorf("%+v", report.Packets)
 			}
@@ -148,8 +148,8 @@ func TestPacketsGoToTheNextTarget(t *testing.T) {
 	}
 }
 
-// The header names the emitter of each packet, also of one that is read as a line, and is
-// left out where it cannot stand in a header.
+// The header names the emitter of each packet, also of a packet that is read as a line, and is
+// omitted if a header cannot carry the name.
 func TestEmitterIDHeader(t *testing.T) {
 	r := startRecorder(t)
 	const raw = `{"emitter_id":"other","packet_id":"p","messages":[{"timestamp":1,"level":"L","message":"m"}]}`
@@ -163,14 +163,14 @@ func TestEmitterIDHeader(t *testing.T) {
 		r.headers = nil
 		r.mu.Unlock()
 		config.EmitterID = id
-		run(t.Context(), t, config, Deps{})
+		run(t.Context(), t, config, Dependencies{})
 		if got := r.taken(); !slices.Equal(got, want) {
 			t.Errorf("%q: headers %q, want %q", id, got, want)
 		}
 	}
 }
 
-// scriptedResolver answers with the next of its answers, and again with the last one.
+// scriptedResolver returns its answers in order, and repeats the last one.
 type scriptedResolver struct {
 	mu      sync.Mutex
 	answers [][]string // guarded by mu; nil is an error
@@ -192,8 +192,8 @@ func (r *scriptedResolver) LookupNetIP(context.Context, string, string) (found [
 	return found, nil
 }
 
-// Each address is a target; an answer that is an error or empty changes nothing, and a
-// target that remains keeps its state.
+// Each address is a target; an error or an empty answer changes nothing, and a target that remains
+// keeps its state.
 func TestTargetsFollowDNS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver := &scriptedResolver{answers: [][]string{nil, {"10.0.0.2", "10.0.0.1", "fd00::1", "10.0.0.1"}, {}, nil, {"10.0.0.3", "::ffff:10.0.0.1"}}}
@@ -233,7 +233,7 @@ func TestPacketsWaitForDNS(t *testing.T) {
 	r := startRecorder(t)
 	u, _ := url.Parse(r.URL)
 	config := testConfig(t, "dns+http://distributors:"+u.Port()+"/ingest")
-	report := run(t.Context(), t, config, Deps{Resolver: &scriptedResolver{answers: [][]string{{"127.0.0.1"}}}})
+	report := run(t.Context(), t, config, Dependencies{Resolver: &scriptedResolver{answers: [][]string{{"127.0.0.1"}}}})
 	if report.Packets.Accepted != 10 || len(r.taken()) != 10 {
 		t.Errorf("%+v", report.Packets)
 	}

@@ -1,5 +1,5 @@
-// Package events keeps the latest events of a distributor for operators: what was changed,
-// by which actor, and with which result.
+// Package events keeps the latest events of a distributor for operators: each change, its actor and
+// its result. A Log owns its events, in memory and in a file, and may be used concurrently.
 package events
 
 import (
@@ -20,7 +20,7 @@ type Event struct {
 	New     any       `json:"new,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	Result  string    `json:"result,omitempty"`
-	// Detail is what only events of one kind have, such as the proof of a drain.
+	// Detail has the data that only events of one kind have, such as the proof of a drain.
 	Detail any `json:"detail,omitempty"`
 }
 
@@ -34,7 +34,7 @@ type Log struct {
 	added  chan struct{} // closed by the next Add
 }
 
-// New returns an empty log of that many events.
+// New returns an empty log of the latest size events.
 func New(size int) *Log {
 	return &Log{ring: make([]Event, size), added: make(chan struct{})}
 }
@@ -56,8 +56,8 @@ func (l *Log) Add(e Event) (id int64) {
 	return e.ID
 }
 
-// After returns the events with higher ids, the oldest first, at most limit. An id that is
-// higher than all is one of an earlier process, whose events were not kept: all are newer.
+// After returns the events with higher ids, the oldest first, at most limit. An id above all ids is
+// the id of an earlier process, whose events were not kept; then all events are newer.
 func (l *Log) After(id int64, limit int) []Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +67,7 @@ func (l *Log) After(id int64, limit int) []Event {
 	first := max(id, 0, l.lastID-int64(len(l.ring))) + 1
 	events := []Event{}
 	for ; first <= l.lastID && len(events) < limit; first++ {
-		if e := l.ring[first%int64(len(l.ring))]; e.ID == first { // a file may lack some
+		if e := l.ring[first%int64(len(l.ring))]; e.ID == first { // a file may lack some ids
 			events = append(events, e)
 		}
 	}
@@ -81,7 +81,7 @@ func (l *Log) Last() int64 {
 	return l.lastID
 }
 
-// Wait returns true once After returns events, or false when the context ends.
+// Wait returns true when After has events to return, or false when the context ends.
 func (l *Log) Wait(ctx context.Context, id int64) bool {
 	for {
 		l.mu.Lock()

@@ -20,8 +20,9 @@ const (
 	maxKeptBytes = 64 << 10
 )
 
-// file keeps events over restarts, in events.ndjson and events.1.ndjson of a directory. It is
-// not synced: an event survives the process, and what an operator changed is stored elsewhere.
+// file keeps events over restarts, in events.ndjson and events.1.ndjson of a directory. It is not
+// synced: an event survives the end of the process, and another file stores the changes of
+// operators.
 type file struct {
 	lines   datafile.Lines
 	logger  *slog.Logger
@@ -33,7 +34,7 @@ func linesIn(dir string) datafile.Lines {
 	return datafile.Lines{Dir: dir, Name: "events", Extension: ".ndjson", MaxBytes: keptBytes, Files: keptFiles}
 }
 
-// Load reads the events that Keep of an earlier process has left in a directory. It must be
+// Load reads the events that Keep of an earlier process has written to a directory. It must be
 // called before Add. Values are json.RawMessage.
 func (l *Log) Load(dir string) error {
 	lines := linesIn(dir)
@@ -62,7 +63,7 @@ func read(path string) ([]byte, error) {
 	return text, errors.Join(err, opened.Close())
 }
 
-// parse returns the event of a line; a part of a line, which a crash may leave, is none.
+// parse returns the event of a line, and no event for an incomplete line, which a crash may leave.
 func parse(line []byte) (e Event, ok bool) {
 	var values struct{ Old, New, Detail json.RawMessage }
 	if json.Unmarshal(line, &e) != nil || json.Unmarshal(line, &values) != nil || e.ID < 1 || e.Kind == "" {
@@ -81,15 +82,15 @@ func (l *Log) restore(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e.ID <= l.lastID {
-		return // of a file that was copied
+		return // a file that was copied has the event twice
 	}
 	l.lastID = e.ID
 	l.ring[e.ID%int64(len(l.ring))] = e
 	l.loaded = e.ID
 }
 
-// Keep writes the events to a file of the directory from now on, beginning with those that
-// were added since Load. An error is logged, and the events are written with the next one.
+// Keep writes the events to a file of the directory from now on, beginning with those that were
+// added since Load. It logs an error, and writes the events with the next one.
 func (l *Log) Keep(dir string, logger *slog.Logger) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,7 +100,7 @@ func (l *Log) Keep(dir string, logger *slog.Logger) {
 	l.keepLocked()
 }
 
-// keepLocked writes the events that the file does not have yet.
+// keepLocked writes the events that the file lacks.
 func (l *Log) keepLocked() {
 	f := l.file
 	if f == nil {
@@ -124,7 +125,7 @@ func lineOf(e Event) []byte {
 	line, err := json.Marshal(e)
 	if err != nil || len(line) > maxKeptBytes {
 		e.Old, e.New, e.Detail = nil, nil, nil
-		line, _ = json.Marshal(e) // of texts and numbers
+		line, _ = json.Marshal(e) // the event has texts and numbers only
 	}
 	return append(line, '\n')
 }

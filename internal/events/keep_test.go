@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Events are there again after a restart, those from before Keep, too.
+// Events survive a restart, including those that were added before Keep.
 func TestKeep(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	log := New(10)
@@ -21,7 +21,7 @@ func TestKeep(t *testing.T) {
 	log.Add(Event{Kind: "early", Old: 1})
 	logger := slog.New(slog.DiscardHandler)
 	log.Keep(dir, logger)
-	log.Keep(dir, logger) // of the next distributor
+	log.Keep(dir, logger) // the events of the next distributor
 	log.Add(Event{Kind: "late", New: "x", Detail: map[string]int{"held": 7}, Result: "applied"})
 	log.Add(Event{Kind: "large", Path: "p", Detail: strings.Repeat("x", maxKeptBytes)})
 	want, _ := json.Marshal(log.After(0, 2))
@@ -72,7 +72,7 @@ func TestKeptFilesAreBounded(t *testing.T) {
 	}
 }
 
-// While the file cannot be written it is told once, and the events follow.
+// A file that cannot be written is reported once, and the events are written later.
 func TestKeepFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
@@ -96,7 +96,8 @@ func TestKeepFails(t *testing.T) {
 	}
 }
 
-// Whoever knows an event of a process whose events were not kept gets those of this one.
+// A client that knows an event id of a process whose events were not kept gets all events of this
+// process.
 func TestIDsBeginAnew(t *testing.T) {
 	log := New(10)
 	if log.Wait(canceled(t), 500) {
@@ -104,10 +105,10 @@ func TestIDsBeginAnew(t *testing.T) {
 	}
 	log.Add(Event{Kind: "a"})
 	if !log.Wait(canceled(t), 500) || len(log.After(500, 10)) != 1 {
-		t.Error("the event is not told")
+		t.Error("the event is not reported")
 	}
 	if log.Wait(canceled(t), 1) {
-		t.Error("an event is told twice")
+		t.Error("an event is reported twice")
 	}
 }
 

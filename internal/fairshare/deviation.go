@@ -125,7 +125,7 @@ func descending(dst, values []int64) []int64 {
 func (t *Table) LargestPacket() int { return int(t.deviation.maxPacket) }
 
 // MaxDeviationOf returns, in messages, the maximum deviation of members with these shares,
-// which sum to 1, from deficits of 0 on, with packets of at most that many messages.
+// which sum to 1, from deficits of 0 on, with packets of at most the given messages.
 func MaxDeviationOf(shares []float64, messages int) (limit float64) {
 	shares = slices.Clone(shares)
 	slices.Sort(shares)

@@ -1,6 +1,6 @@
-// Package filewatch reads small files of operators, such as certificates and tokens, anew
-// when their content changes. It compares content, not times or names: Kubernetes replaces
-// a mounted secret by swapping a link to its folder.
+// Package filewatch reads small files of operators, such as certificates and tokens, again when
+// their content changes. It compares content, not times or names: Kubernetes replaces a mounted
+// secret by swapping a link to its folder.
 package filewatch
 
 import (
@@ -19,16 +19,17 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/datafile"
+	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
 const (
-	// Interval is the time between two looks at the files.
+	// Interval is the time between two checks of the files.
 	Interval = 10 * time.Second
 	// MaxBytes bounds one file.
 	MaxBytes = 1 << 20
 )
 
-// Watcher looks at files. It may be used concurrently.
+// Watcher watches files by polling. It may be used concurrently.
 type Watcher struct {
 	logger   *slog.Logger
 	failures *prometheus.CounterVec
@@ -45,17 +46,12 @@ type looker interface {
 
 // New returns a Watcher without files. A nil registerer gets no metrics.
 func New(logger *slog.Logger, registerer prometheus.Registerer) (*Watcher, error) {
-	w := &Watcher{logger: logger, failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "distributor_credential_reload_failures_total",
-		Help: "Changed certificate, CA or token files that could not be used, so that the content before remains in use.",
-	}, []string{"use"})}
-	if registerer == nil {
-		return w, nil
-	}
-	return w, registerer.Register(w.failures)
+	r := metric.On(registerer)
+	return &Watcher{logger: logger, failures: r.Counters("distributor_credential_reload_failures_total",
+		"Changed certificate, CA or token files that could not be used, so that the content before remains in use.", "use")}, r.Err()
 }
 
-// Run looks at the files every Interval until the context ends.
+// Run checks the files every Interval until the context ends.
 func (w *Watcher) Run(ctx context.Context) {
 	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
@@ -69,7 +65,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// Reload looks at all files now. It returns the errors of those that cannot be used, of
+// Reload checks all files now. It returns the errors of those that cannot be used, of
 // which the content before remains in use.
 func (w *Watcher) Reload() error {
 	w.mu.Lock()

@@ -78,7 +78,7 @@ func (h *History) longestAbsentLocked() string {
 //
 //	{"boot":"…","seq":17,"interval":"1s","times":[1640995200000,…],"columns":{"name":[1.5,null,…]},"analyzers":{"id":{"name":[…]}}}
 //
-// times are in milliseconds since 1970, null is unknown. To go on from there, subscribe
+// times are in milliseconds since 1970, null is unknown. To continue from there, subscribe
 // with the last event's id boot-seq. The caller must not modify the slice, which is the
 // same for all callers until the next snapshot.
 func (h *History) Columns() []byte {

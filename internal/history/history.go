@@ -2,7 +2,7 @@
 // second, made by one goroutine and encoded once for all viewers. Recent values are in
 // columns of float32 (History.Columns); viewers follow by History.Subscribe.
 //
-// The package knows no names: a Snapshot brings those of its numbers, and a number that
+// The package has no names: a Snapshot brings those of its numbers, and a number that
 // did not exist before begins a column.
 package history
 
@@ -74,7 +74,6 @@ type History struct {
 	page      []byte              // of Columns, at pageSeq
 	pageSeq   int64
 	viewers   map[*Subscription]struct{}
-	slow      int64
 	closed    bool
 }
 

@@ -14,7 +14,7 @@ type Event struct {
 	seq  int64
 	// Data is a snapshot as JSON, the same slice for all viewers. It is nil for a reset:
 	// snapshots were missed, or the distributor was restarted, and the viewer is to get
-	// Columns before it goes on.
+	// Columns before it continues.
 	Data []byte
 }
 
@@ -24,7 +24,7 @@ func (e Event) ID() string { return e.boot + "-" + strconv.FormatInt(e.seq, 10) 
 // Boot returns what differs after each start of the process.
 func (e Event) Boot() string { return e.boot }
 
-// IsReset reports whether the viewer is to get Columns before it goes on.
+// IsReset reports whether the viewer is to get Columns before it continues.
 func (e Event) IsReset() bool { return e.Data == nil }
 
 // maxUnread is the number of events after which a viewer that does not read is dropped.
@@ -48,9 +48,8 @@ type Subscription struct {
 }
 
 // Subscribe returns a stream of the snapshots after the one with an id; with "" it begins
-// with the last one. If snapshots after that id are not kept, or the id is of another start of the
-// process, the stream begins with a reset. The error is ErrTooManyViewers, or io.EOF after
-// the end of Run.
+// with the last one. If snapshots after that id are not kept, or another process had the id, the
+// stream begins with a reset. The error is ErrTooManyViewers, or io.EOF after the end of Run.
 func (h *History) Subscribe(lastID string) (*Subscription, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -91,7 +90,6 @@ func (h *History) sendLocked(s *Subscription, e Event) {
 	case s.live <- e:
 	default:
 		s.slow = true
-		h.slow++
 		h.removeLocked(s)
 	}
 }
@@ -101,13 +99,6 @@ func (h *History) removeLocked(s *Subscription) {
 		delete(h.viewers, s)
 		close(s.ended)
 	}
-}
-
-// Slow returns the number of viewers that were dropped because they did not read in time.
-func (h *History) Slow() int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.slow
 }
 
 // Next waits for the next event. The error is ErrSlow, io.EOF after Close or the end of

@@ -8,7 +8,8 @@ import (
 
 // Body is a request's body, without the framing of chunks. Read returns io.EOF at
 // its end only, io.ErrUnexpectedEOF when the source ends before, and a *Fault when
-// the framing is wrong.
+// the framing is wrong. It returns no bytes and no error when a chunk has begun of which none
+// has arrived, so that its reader can refuse one that is too large.
 type Body struct {
 	reader  *Reader
 	left    int64 // bytes of the body, or of the chunk
@@ -33,9 +34,13 @@ func (b *Body) Left() int64 {
 	return b.left
 }
 
+// Announced returns how many bytes follow at least: the rest of the body, or of the chunk.
+func (b *Body) Announced() int64 { return b.left }
+
 // Read reads a part of the body.
 func (b *Body) Read(dst []byte) (int, error) {
-	if b.err == nil && b.left == 0 && b.chunked && !b.ended {
+	begins := b.err == nil && b.left == 0 && b.chunked && !b.ended
+	if begins {
 		b.err = b.nextChunk()
 	}
 	switch {
@@ -43,7 +48,7 @@ func (b *Body) Read(dst []byte) (int, error) {
 		return 0, b.err
 	case b.left == 0:
 		return 0, io.EOF
-	case len(dst) == 0:
+	case len(dst) == 0, begins && b.reader.Received() == 0:
 		return 0, nil
 	}
 	n, err := b.reader.read(dst[:min(int64(len(dst)), b.left)])
@@ -76,7 +81,7 @@ func (b *Body) nextChunk() error {
 			return err
 		}
 		if len(end) > 0 {
-			return malformed("a chunk is longer than its size says")
+			return malformed("a chunk is longer than its announced size")
 		}
 	}
 	line, err := b.reader.line()

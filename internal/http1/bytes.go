@@ -61,7 +61,7 @@ func hasControl(word uint64) bool {
 	return ((word-' '*ones)&^word|(del-ones)&^del)&highs != 0
 }
 
-// all reports whether all bytes are of a class.
+// all reports whether all bytes are in a class.
 func all(text []byte, class byteClass) bool {
 	for _, c := range text {
 		if classes[c]&class == 0 {

@@ -1,7 +1,7 @@
 // Package http1 reads HTTP/1.1 requests by RFC 9112 and RFC 9110, strictly: what
 // those leave to a recipient's leniency is refused, so that no two readers of one
 // stream can disagree on where a request ends. It reads heads from memory (Parse)
-// and whole requests from a connection (Reader); it knows nothing of what they
+// and whole requests from a connection (Reader); it does not depend on what they
 // are for. CutField, ParseLength and ParseChunkSize serve readers of responses too. It
 // writes responses (Response).
 package http1
@@ -26,14 +26,14 @@ type Head struct {
 	// Length is the body's in bytes, or -1 when no length is given; a number that
 	// does not fit is math.MaxInt64.
 	Length int64
-	// Chunked tells that the body comes in chunks.
+	// Chunked means that the body comes in chunks.
 	Chunked bool
-	// Close tells that the connection ends with the answer.
+	// Close means that the connection ends with the answer.
 	Close bool
-	// ExpectsContinue tells that the client waits for an interim answer before it
+	// ExpectsContinue means that the client waits for an interim answer before it
 	// sends the body.
 	ExpectsContinue bool
-	// Encoded tells that there is a Content-Encoding, see Values.
+	// Encoded means that there is a Content-Encoding, see Values.
 	Encoded bool
 	// ContentType, Traceparent, Authorization and EmitterID are the fields' values, nil when
 	// absent.
@@ -51,7 +51,7 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.Detail }
 
-// ErrIncomplete tells that a head goes on behind the text.
+// ErrIncomplete means that the text ends before the head does.
 var ErrIncomplete = errors.New("the head is not complete")
 
 var errRequestLine = malformed("the request line must be a method, a target and a version, one space apart")
@@ -211,7 +211,7 @@ func (p *parser) field(line []byte) error {
 		return err
 	}
 	h := &p.head
-	switch len(name) { // nearly all fields are told apart by their length
+	switch len(name) { // nearly all fields differ in length
 	case len("Host"):
 		if Is(name, "host") {
 			return p.host(value)

@@ -21,8 +21,8 @@ type Response struct {
 	// Unanswered closes the connection without a response, for clients that send a request
 	// again after that alone.
 	Unanswered bool
-	// Sent, unless nil, releases the memory of the body, which belongs to somebody else then.
-	// It is to be called when the body has been sent, or cannot be.
+	// Sent, unless nil, releases the memory of a body that has another owner. The server calls it
+	// when the body has been sent or cannot be sent.
 	Sent func()
 }
 
@@ -37,12 +37,12 @@ func (r *Response) AddField(name, value string) {
 	r.Fields = append(append(r.Fields, ": "...), value...)
 }
 
-// Framing is what a response says of its time and of its connection.
+// Framing is the Date of a response and what becomes of its connection.
 type Framing struct {
 	// Date is the Date field's value, see AppendDate.
 	Date []byte
-	// Close means that the connection ends with the response; KeepAlive tells
-	// HTTP/1.0 clients that it does not.
+	// Close means that the connection ends with the response; KeepAlive is the answer to HTTP/1.0
+	// clients that the connection stays open.
 	Close, KeepAlive bool
 }
 
@@ -110,7 +110,7 @@ func (p *ResponsePool) Get() *Response {
 	return new(Response)
 }
 
-// Put takes a response back whose body nobody uses any more. One with Sent is not reused: its
+// Put returns a response to the pool; its body must not be used afterwards. One with Sent is not reused: its
 // body is not its own.
 func (p *ResponsePool) Put(r *Response) {
 	if r.Sent == nil && cap(r.Body) <= MaxPooledBytes {

@@ -59,7 +59,7 @@ func TestAdmit(t *testing.T) {
 		}
 	}
 	want(1<<20, "")
-	want(1<<20+1, Overloaded)
+	want(1<<20+1, TooLarge)
 	j.capacity = journal.ErrFull
 	want(1, Overloaded)
 	j.capacity = journal.ErrUnwritable
@@ -84,7 +84,7 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
-// A packet that another request is storing shares its fate.
+// A packet that another request is storing gets the result of that request.
 func TestInFlight(t *testing.T) {
 	for _, failure := range []error{nil, journal.ErrUnwritable} {
 		j := &fakeJournal{err: failure, entered: make(chan struct{}), gate: make(chan struct{})}
@@ -111,9 +111,9 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
-// Equal packets of two principals are different, and each principal's emitters have
-// rates of their own.
-func TestPrincipalsAreApart(t *testing.T) {
+// Equal packets of two principals are different packets, and the emitters of each principal have
+// rate limits of their own.
+func TestPrincipalsAreSeparate(t *testing.T) {
 	i := newIntake(t, new(fakeJournal), func(_ *Config, d *Dependencies) {
 		d.Duplicates, d.Limiter = window(t), ratelimit.New(ratelimit.Config{Rate: 0.001, Burst: 1})
 	})
@@ -138,7 +138,7 @@ func TestShedding(t *testing.T) {
 	}
 }
 
-// A packet that the journal does not take is not charged.
+// A packet that the journal does not take is not charged to the rate limit.
 func TestRateIsRefunded(t *testing.T) {
 	j := &fakeJournal{full: map[string]bool{"1": true}}
 	i := newIntake(t, j, func(_ *Config, d *Dependencies) {
@@ -150,7 +150,7 @@ func TestRateIsRefunded(t *testing.T) {
 	wantWords(t, i.accept(t, "", text("e", "2", "INFO"), text("e", "3", "INFO")), "accepted", "3 rate_limited")
 }
 
-// committed notes that a batch can be finished.
+// committed records that a batch can be finished.
 type committed bool
 
 func (c *committed) OnCommit() { *c = true }
@@ -158,7 +158,7 @@ func (c *committed) OnCommit() { *c = true }
 func TestSubmit(t *testing.T) {
 	for name, c := range map[string]struct {
 		journal fakeJournal
-		commit  []error // of each append that is to be committed
+		commit  []error // a value for each append to commit
 		want    []string
 	}{
 		"at once":         {fakeJournal{}, nil, []string{"accepted", "accepted", "accepted"}},
@@ -172,7 +172,7 @@ func TestSubmit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			i := newIntake(t, &c.journal, func(_ *Config, d *Dependencies) { d.Duplicates = window(t) })
 			b := i.NewBatch()
-			for range 2 { // with memory of the batch before
+			for range 2 { // a batch is used again with its memory
 				b.Reset()
 				for _, id := range []string{"1", "2", "3"} {
 					candidate := Candidate{Packet: i.packet(t, text("e", id, "INFO"))}

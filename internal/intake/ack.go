@@ -7,11 +7,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Ack is when an emitter is answered.
+// Ack is the level at which an emitter is answered.
 type Ack string
 
-// The levels. A stronger one may be given for a weaker one: a journal that stores
-// packets answers AckQueued when they are stored.
+// The levels. A level may be answered as a stronger one: a journal that stores packets answers
+// AckQueued when they are stored.
 const (
 	// AckQueued: the packet is in a queue.
 	AckQueued Ack = "queued"
@@ -24,8 +24,8 @@ const (
 // Acks lists the levels.
 func Acks() []string { return []string{string(AckQueued), string(AckStored), string(AckDelivered)} }
 
-// awaitDeliveries receives the results of that many packets, as far as they come
-// before the timeout and before the context ends.
+// awaitDeliveries receives the results of the packets that come before the timeout and before the
+// context ends.
 func awaitDeliveries(ctx context.Context, results <-chan packet.DeliveryResult, packets int, timeout time.Duration) []packet.DeliveryResult {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()

@@ -8,20 +8,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Candidate is a packet that asks to be accepted.
+// Candidate is a packet to be admitted.
 type Candidate struct {
 	// Packet is lent by Memory and checked; its Info, Accepted and Traceparent are set.
 	Packet *packet.Packet
 	// Principal is the authenticated name of the emitter, or empty.
 	Principal string
-	// Content, unless nil, is what equal packets have in common instead of their bodies, parts of
-	// which differ when a packet comes again.
-	Content []byte
 	// Rate bounds the messages per second of all emitters of the principal; 0 is no limit.
 	Rate float64
 
-	// reservation is this request's, to be ended; other is that of another request for
-	// the same packet, to be waited for.
+	// reservation is that of this request, which must be ended; other is that of another request
+	// for the same packet, to wait for.
 	reservation, other *dedupe.Reservation
 	result             int // its index in a batch's results
 }
@@ -30,11 +27,11 @@ type Candidate struct {
 // waits for it. Such a candidate cannot be submitted.
 func (c *Candidate) InFlight() bool { return c.other != nil }
 
-// Outcome is what became of a packet.
+// Outcome is the result of the admission of a packet.
 type Outcome uint8
 
 const (
-	// Undecided: the candidate is to be added to a batch.
+	// Undecided: the candidate must be added to a batch.
 	Undecided Outcome = iota
 	// Accepted: the journal has the packet.
 	Accepted
@@ -44,22 +41,22 @@ const (
 	Refused
 )
 
-// Result is what became of a packet.
+// Result is the outcome of a packet with its details.
 type Result struct {
 	Outcome Outcome
 	Refusal *Refusal // nil unless Refused
 }
 
-// Screen decides what can be decided about a packet without the journal. The packet
-// remains the caller's until the candidate is added to a batch, which it must be if the
-// outcome is Undecided. A duplicate is never refused.
+// Screen makes the decisions that do not need the journal. The caller owns the packet until the
+// candidate is added to a batch, which is required if the outcome is Undecided. A duplicate is
+// never refused.
 func (i *Intake) Screen(c *Candidate) Result { return i.screen(c, i.deps.Duplicates) }
 
 // screen is Screen with a window of duplicates, or nil.
 func (i *Intake) screen(c *Candidate, duplicates *dedupe.Window) Result {
 	p := c.Packet
 	if duplicates != nil {
-		state, reservation := duplicates.BeginContent(c.Principal, p.Info, p.Body, c.Content, p.Accepted)
+		state, reservation := duplicates.Begin(c.Principal, p.Info, p.Body, p.Content, p.Accepted)
 		switch state {
 		case dedupe.Duplicate:
 			i.counters.duplicates.Add(1)
@@ -81,7 +78,7 @@ func (i *Intake) screen(c *Candidate, duplicates *dedupe.Window) Result {
 	return i.refuse(c, why)
 }
 
-// shed returns why a packet is not important enough now, or nil.
+// shed returns the refusal of a packet whose level is shed now, or nil.
 func (i *Intake) shed(p *packet.Packet) *Refusal {
 	threshold, sheds := i.config.Load().Shed.sheds(p.Level, i.deps.Utilization)
 	if !sheds {
@@ -91,7 +88,7 @@ func (i *Intake) shed(p *packet.Packet) *Refusal {
 	return &Refusal{Reason: Shed, Detail: threshold.detail()}
 }
 
-// charge returns why an emitter or its principal may not send a packet now, or nil.
+// charge returns the refusal of a packet whose emitter or principal is over its rate limit, or nil.
 func (i *Intake) charge(c *Candidate) *Refusal {
 	var buffer [256]byte
 	if c.Rate > 0 {
@@ -108,12 +105,12 @@ func (i *Intake) charge(c *Candidate) *Refusal {
 	return &Refusal{Reason: RateLimited, Detail: RateLimited.Detail(), RetryAfter: seconds(wait)}
 }
 
-// principalTime is the rate and the burst of each principal: nanoseconds, of which a message
-// costs 1/Rate seconds. So one limiter has principals of different rates, and keeps their
-// buckets when the file that says them changes.
+// principalTime is the rate and the burst of each principal, in nanoseconds: a message costs 1/Rate
+// seconds. So one limiter has principals of different rates, and keeps their buckets when the file
+// with the rates changes.
 const principalTime = int(time.Second)
 
-// principalCost returns what the packet costs its principal.
+// principalCost returns the cost of the packet for its principal.
 func (c *Candidate) principalCost() int {
 	return int(min(float64(c.Packet.Messages)/c.Rate*float64(principalTime), math.MaxInt32*float64(principalTime)))
 }
@@ -125,8 +122,8 @@ func (i *Intake) refundPrincipal(c *Candidate) {
 	}
 }
 
-// rateKey appends what the rate of a packet is limited by: emitter and principal. No id
-// contains the byte between them, since ids are UTF-8.
+// rateKey appends the key of the packet's rate limit: emitter and principal. No id contains the
+// byte between them, since ids are UTF-8.
 func (c *Candidate) rateKey(dst []byte) (key, emitter []byte) {
 	if c.Principal != "" {
 		dst = append(append(dst, c.Principal...), 0xff)
@@ -147,6 +144,7 @@ func (c *Candidate) accept() {
 // the same packet.
 func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
 	p := c.Packet
+	p.Complete() // for OnRefusal
 	why.PacketID = string(p.PacketID.AppendDecoded(nil, p.Body))
 	i.CountRefusal(string(why.Reason))
 	i.noteRefused(p.Info, p.Body, RefusedPacket{string(why.Reason), why.Detail, why.PacketID}, p.Accepted)
@@ -156,15 +154,18 @@ func (i *Intake) refuse(c *Candidate, why *Refusal) Result {
 	return Result{Outcome: Refused, Refusal: why}
 }
 
-// rollback refuses a packet that the journal did not take, and undoes what Screen
-// charged.
+// rollback refuses a packet that the journal did not take, and refunds the charges of Screen.
 func (i *Intake) rollback(c *Candidate, err error) Result {
 	i.refund(c)
 	reason := reasonOf(err)
-	return i.refuse(c, &Refusal{Reason: reason, Detail: reason.Detail()})
+	detail := reason.Detail()
+	if reason == TooLarge {
+		detail = err.Error() // the detail names the limit
+	}
+	return i.refuse(c, &Refusal{Reason: reason, Detail: detail})
 }
 
-// refund undoes what Screen charged.
+// refund reverts the charges of Screen.
 func (i *Intake) refund(c *Candidate) {
 	i.refundPrincipal(c)
 	if i.deps.Limiter.Limits() {
@@ -181,7 +182,7 @@ func (i *Intake) resolve(c *Candidate) Result {
 		i.counters.duplicates.Add(1)
 		return Result{Outcome: Duplicate}
 	}
-	why := refusal.(*Refusal) // reservations end with nothing else here
+	why := refusal.(*Refusal) // reservations end with these errors only
 	i.CountRefusal(string(why.Reason))
 	return Result{Outcome: Refused, Refusal: why}
 }

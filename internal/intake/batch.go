@@ -9,9 +9,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Batch is packets that go to the journal together: those of one request (Accept), or
-// of many requests that must not wait (Submit, Finish). It is used by one goroutine, for
-// one batch after another: Reset empties it.
+// Batch has packets that are appended to the journal together: the packets of one request (Accept),
+// or of many requests that must not block (Submit, Finish). It is used by one goroutine, for one
+// batch after another: Reset empties it.
 type Batch struct {
 	intake     *Intake
 	candidates []Candidate      // that go to the journal
@@ -63,8 +63,8 @@ func (b *Batch) Add(c *Candidate) {
 	b.candidates, b.packets = append(b.candidates, *c), append(b.packets, c.Packet)
 }
 
-// Accept appends the packets to the journal, waits until they are as safe as the level
-// requires, AckDelivered aside, and returns the results in the order of Add.
+// Accept appends the packets to the journal, waits until they are as durable as the level requires,
+// except for AckDelivered, and returns the results in the order of Add.
 func (b *Batch) Accept(ack Ack) []Result {
 	b.notify(ack)
 	for next := 0; next < len(b.packets); {
@@ -98,13 +98,13 @@ func (b *Batch) resolveJoined() {
 	}
 }
 
-// AwaitsDelivery reports whether the level is AckDelivered and packets of the batch
-// went to the journal.
+// AwaitsDelivery reports whether the level is AckDelivered and packets of the batch went to the
+// journal.
 func (b *Batch) AwaitsDelivery() bool { return b.deliveries != nil }
 
-// AwaitDeliveries waits for the delivery of the accepted packets if AwaitsDelivery, at
-// most for AckTimeout or until the context ends. It returns the results that came in
-// time, in the order in which they came; duplicates have none.
+// AwaitDeliveries waits for the delivery of the accepted packets if AwaitsDelivery, at most for
+// AckTimeout or until the context ends. It returns the results in the order in which they came
+// before that; duplicates have none.
 func (b *Batch) AwaitDeliveries(ctx context.Context) []packet.DeliveryResult {
 	if b.deliveries == nil {
 		return nil
@@ -112,7 +112,7 @@ func (b *Batch) AwaitDeliveries(ctx context.Context) []packet.DeliveryResult {
 	return awaitDeliveries(ctx, b.deliveries, b.accepted, b.intake.config.Load().AckTimeout)
 }
 
-// accept notes that the journal has taken packets.
+// accept records that the journal has taken packets.
 func (b *Batch) accept(from, to int) {
 	for i := from; i < to; i++ {
 		c := &b.candidates[i]
@@ -122,9 +122,9 @@ func (b *Batch) accept(from, to int) {
 	b.accepted += to - from
 }
 
-// refuse refuses packets that the journal did not take, and returns the next to try. A
-// packet without capacity, or that is too large, does not stand for the others, which may be
-// smaller or of another emitter.
+// refuse refuses packets that the journal did not take, and returns the index of the next packet to
+// try. After a packet without capacity, or a packet that is too large, the other packets are still
+// tried, because they may be smaller or of another emitter.
 func (b *Batch) refuse(from int, err error) (next int) {
 	to := len(b.candidates)
 	if errors.Is(err, journal.ErrFull) || errors.Is(err, journal.ErrTooLarge) {
@@ -142,7 +142,7 @@ func (b *Batch) reject(from, to int, err error) {
 	}
 }
 
-// appended is packets of a submitted batch that the journal took together.
+// appended has packets of a submitted batch that the journal took together.
 type appended struct {
 	batch    *Batch
 	from, to int

@@ -6,7 +6,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// counters count packets since the start. Whoever composes the service exports them.
+// counters count packets since the start. The distributor exports them as metrics.
 type counters struct {
 	refused    map[string]*atomic.Int64 // by reason; the map never changes
 	shed       [packet.LevelCritical + 1]atomic.Int64
@@ -24,13 +24,13 @@ func newCounters(protocolReasons []string) *counters {
 	return c
 }
 
-// CountRefusal counts a request or a packet that a protocol refuses, for a reason of
-// this package or of Dependencies.ProtocolReasons. Screen and batches count what they
-// refuse.
+// CountRefusal counts a request or a packet that a protocol refuses, for a reason of this package
+// or of Dependencies.ProtocolReasons. Screen and batches count the packets that they refuse
+// themselves.
 func (i *Intake) CountRefusal(reason string) { i.counters.refused[reason].Add(1) }
 
-// Refused returns how many packets were refused for a reason; a request that was
-// refused unread counts as one.
+// Refused returns how many packets were refused for a reason; a request that was refused before it
+// was read counts as one packet.
 func (i *Intake) Refused(reason string) int64 { return i.counters.refused[reason].Load() }
 
 // ShedPackets returns how many packets of a level were shed.

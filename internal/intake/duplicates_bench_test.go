@@ -10,8 +10,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// BenchmarkDuplicateWindow is what the window costs a packet that is new: it is
-// looked for, stored by somebody else, and remembered.
+// BenchmarkDuplicateWindow measures the cost of the window for a new packet: the packet is looked
+// up, reserved, and recorded.
 func BenchmarkDuplicateWindow(b *testing.B) {
 	for _, messages := range []int{5, 500} {
 		b.Run(fmt.Sprintf("messages=%d", messages), func(b *testing.B) {

@@ -13,14 +13,14 @@ import (
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// fakeJournal takes packets unless told otherwise, and releases them.
+// fakeJournal takes and releases packets unless a field says otherwise.
 type fakeJournal struct {
 	taken    []string // ids
 	channels []chan<- packet.DeliveryResult
 	full     map[string]bool // the packets without capacity
-	err      error           // of any append
+	err      error           // the error of any append
 	capacity error
-	// waiters, if async, are those of packets to be committed.
+	// waiters, if async, are the waiters of packets that are not committed yet.
 	async   bool
 	waiters []journal.Waiter
 	// entered, unless nil, gets a value in each Append, which then waits for gate.
@@ -78,6 +78,8 @@ func (j *fakeJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (t
 
 func (j *fakeJournal) CheckCapacity(int) error { return j.capacity }
 
+func (j *fakeJournal) Fits(int) bool { return true }
+
 // newIntake returns an intake whose memory must be free when the test ends.
 func newIntake(t testing.TB, j Journal, change func(*Config, *Dependencies)) *Intake {
 	t.Helper()
@@ -126,7 +128,7 @@ func (i *Intake) packet(t testing.TB, body []byte) *packet.Packet {
 	return p
 }
 
-// accept has packets accepted as a protocol does, and returns what became of each.
+// accept has packets accepted as a protocol does, and returns the result of each.
 func (i *Intake) accept(t testing.TB, principal string, bodies ...[]byte) []string {
 	t.Helper()
 	b := i.NewBatch()

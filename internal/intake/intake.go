@@ -1,15 +1,15 @@
-// Package intake is the door for packets, whatever protocol they come by. It decides
-// which packets are accepted: draining, capacity, duplicates, shedding, rates; it
-// appends accepted packets to the journal and reports what became of each. A protocol
+// Package intake admits the packets of all protocols. It decides which packets are accepted: draining, capacity, duplicates, shedding, rates; it
+// appends accepted packets to the journal and reports the result of each. A protocol
 // translates requests into packets and results into its own answers.
 //
-// A packet comes in by these steps:
+// A packet is admitted in these steps:
 //
 //	Admit ──▶ Memory.Lend ──▶ Screen ──▶ Batch.Add ──▶ Batch.Accept, or Submit and Finish
-//	AwaitRoom ──▶ LendWithRoom ──▶ AcceptAll
+//	AwaitCapacity ──▶ AwaitMemory ──▶ AcceptAll
 //
-// The second line is for protocols whose clients cannot be told which packets are refused.
+// The second line is for protocols without an answer that lists the refused packets.
 // A packet counts as accepted only if the journal has taken it.
+// An Intake may be used concurrently; a Batch belongs to one goroutine.
 package intake
 
 import (
@@ -31,25 +31,26 @@ type Journal interface {
 	AppendAll(packets []*packet.Packet) error
 	AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error)
 	CheckCapacity(bytes int) error
+	Fits(bytes int) bool
 }
 
-// Config holds the user settings; the tags are those of package config.
+// Config has the settings of an Intake; the tags are those of package config.
 type Config struct {
-	// MemoryBytes bounds what requests hold together that are being read.
+	// MemoryBytes bounds the memory of all requests that are being read.
 	MemoryBytes int64
-	// Ack is the level of requests that ask for none; empty is the strongest that
-	// waits for no analyzer. AckTimeout bounds AckDelivered.
+	// Ack is the level of requests without one; empty is the strongest level that waits for no
+	// analyzer. AckTimeout bounds AckDelivered.
 	Ack        Ack           `env:"ACK" enum:"queued,stored,delivered" reload:"live" help:"default of ?ack=: queued, stored or delivered (default: queued, with JOURNAL=disk and jetstream stored)"`
 	AckTimeout time.Duration `env:"ACK_TIMEOUT_MS" format:"milliseconds" min:">0" reload:"live" help:"timeout of ?ack=delivered in milliseconds"`
 	// Mode is ModeOpen or ModePaused.
 	Mode string `env:"INTAKE" enum:"open,paused" reload:"live" help:"open, or paused: packets are refused with 503 paused"`
 	// Stores means that the journal is on stable storage, which AckStored needs.
 	Stores bool
-	// Shed is which packets are refused first when capacity gets scarce.
+	// Shed determines which packets are refused first when capacity becomes scarce.
 	Shed ShedThresholds `env:"SHED" reload:"live" help:"levels that are refused first when memory runs short, such as DEBUG@80%,INFO@95%"`
 }
 
-// Whether packets are accepted.
+// The modes of the intake.
 const (
 	ModeOpen   = "open"
 	ModePaused = "paused"
@@ -65,23 +66,23 @@ func DefaultConfig() Config {
 type Dependencies struct {
 	Journal Journal
 	Pool    *packet.Pool
-	// ProtocolReasons are the reasons for which protocols refuse packets themselves.
+	// ProtocolReasons are the reasons of refusals by protocols.
 	ProtocolReasons []string
-	// Accepting reports whether accepted packets have somewhere to go; if not,
-	// packets are refused with NoAnalyzer.
+	// Accepting reports whether accepted packets can be routed or stored; if not, packets are
+	// refused with NoAnalyzer.
 	Accepting func() bool
 	// RetryAfter estimates when a packet that is refused for a reason may be accepted.
 	RetryAfter func(Reason) time.Duration
-	// Utilization is the part of the capacity in use, 0 to 1; needed for Shed.
+	// Utilization is the fraction of the capacity in use, 0 to 1; needed for Shed.
 	Utilization func() float64
-	// Duplicates recognises packets that were accepted before; nil for none.
+	// Duplicates recognises packets that were accepted before; nil: none are recognised.
 	Duplicates *dedupe.Window
-	// InputDuplicates does so for AcceptAll; nil for none.
+	// InputDuplicates is the same for AcceptAll; nil: none are recognised.
 	InputDuplicates *dedupe.Window
-	// Limiter bounds the rate of each emitter; nil for none.
+	// Limiter bounds the rate of each emitter; nil: no rate is limited.
 	Limiter *ratelimit.Limiter
-	// OnRefusal, unless nil, is called with each refused packet whose emitter is known,
-	// and must not retain it. Of a packet that is invalid only the emitter may be known.
+	// OnRefusal, unless nil, is called with each refused packet whose emitter is known, and must
+	// not retain it. For an invalid packet only the emitter may be known.
 	OnRefusal func(info packet.Info, body []byte, why RefusedPacket)
 	Logger    *slog.Logger
 }
@@ -92,7 +93,7 @@ type Intake struct {
 	deps       Dependencies
 	counters   *counters
 	memory     Memory
-	room       room
+	waiters    waiters
 	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
@@ -124,7 +125,7 @@ func (i *Intake) CheckConfig(next Config) error {
 	return nil
 }
 
-// Configure replaces the settings, for packets that come later.
+// Configure replaces the settings, which apply to later packets.
 func (i *Intake) Configure(next Config) {
 	i.memory.limit.Store(next.MemoryBytes)
 	i.config.Store(&next)
@@ -133,7 +134,7 @@ func (i *Intake) Configure(next Config) {
 // Memory returns the memory of packets that are being read.
 func (i *Intake) Memory() *Memory { return &i.memory }
 
-// Drain makes all further packets be refused: the service is shutting down.
+// Drain makes the intake refuse all further packets, because the service is shutting down.
 func (i *Intake) Drain() { i.draining.Store(true) }
 
 // Resume revokes Drain.
@@ -142,7 +143,7 @@ func (i *Intake) Resume() { i.draining.Store(false) }
 // Draining reports whether packets are refused because of Drain.
 func (i *Intake) Draining() bool { return i.draining.Load() }
 
-// Closed returns why no packet is accepted now, or "".
+// Closed returns the reason why no packet is accepted now, or "".
 func (i *Intake) Closed() Reason {
 	switch {
 	case i.draining.Load():
@@ -155,11 +156,12 @@ func (i *Intake) Closed() Reason {
 	return ""
 }
 
-// Admit returns why packets of that many bytes together are not accepted now, or "".
-// A protocol asks before it reads a request.
+// Admit returns the reason why packets of the given total size are not accepted now, or "". The
+// reason is TooLarge if they can never be accepted. A protocol calls Admit before it reads a
+// request.
 func (i *Intake) Admit(bytes int) Reason {
 	if reason := i.Closed(); reason != "" {
 		return reason
 	}
-	return i.memory.check(int64(bytes))
+	return i.memory.final(i.memory.check(int64(bytes)), int64(bytes))
 }

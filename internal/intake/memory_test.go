@@ -26,7 +26,7 @@ func TestFit(t *testing.T) {
 		t.Fatal(reason)
 	}
 	p.Body = append(p.Body, "a few bytes"...)
-	p = m.Fit(p)
+	p = m.Fit(p, 0)
 	if got, want := p.Footprint(), packet.FootprintOf(11); got != want || string(p.Body) != "a few bytes" {
 		t.Errorf("%q holds %d bytes, want %d", p.Body, got, want)
 	}
@@ -57,7 +57,7 @@ func lendShared(t *testing.T, m *Memory, size int) *packet.Packet {
 	return p
 }
 
-// A shared body is held until its last packet is released, besides what the packet holds.
+// A shared body is held until its last packet is released, in addition to the memory of the packet.
 func TestSharedBodyIsHeldWithItsPackets(t *testing.T) {
 	m := newIntake(t, new(fakeJournal), nil).Memory()
 	p := lendShared(t, m, 64<<10)
@@ -81,7 +81,7 @@ func TestSharedBodiesAreBounded(t *testing.T) {
 	m := newIntake(t, j, func(c *Config, _ *Dependencies) { c.MemoryBytes = 1 << 20 }).Memory()
 	const size = 48<<10 - 256
 	var parts []*packet.Packet
-	for range 2 { // the third would be more than an eighth
+	for range 2 { // a third body would exceed an eighth
 		parts = append(parts, lendShared(t, m, size))
 	}
 	body, reason := m.Lend(size)
@@ -117,7 +117,7 @@ func TestSharedBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// Bodies with origins hold a quarter of the memory at most, whatever else is in use.
+// Bodies with origins hold at most a quarter of the memory, whatever else is in use.
 func TestOriginsAreBounded(t *testing.T) {
 	j := new(fakeJournal)
 	m := newIntake(t, j, func(c *Config, _ *Dependencies) { c.MemoryBytes = 1 << 20 }).Memory()

@@ -6,10 +6,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal"
 )
 
-// Reason is why a packet is refused. The empty Reason is none.
+// Reason is the reason of a refusal. The empty Reason means that the packet is not refused.
 type Reason string
 
-// The reasons. The packet may be sent again later, unless it is TooLarge.
+// The reasons. The packet may be sent again later, unless the reason is TooLarge.
 const (
 	Draining          Reason = "draining"
 	NoAnalyzer        Reason = "no_analyzer"
@@ -29,24 +29,24 @@ func Reasons() []Reason {
 var details = map[Reason]string{
 	Draining:          "the distributor is shutting down; send to another one or try again",
 	NoAnalyzer:        "no analyzer is healthy, so nothing can be accepted",
-	Overloaded:        "the queues are full, so there is no room for it now",
+	Overloaded:        "the queues are full, so there is no capacity for it now",
 	JournalUnwritable: "it could not be stored, so it was not accepted",
 	RateLimited:       "this emitter_id sends more messages per second than it may",
 	Paused:            "an operator has paused the intake (INTAKE)",
-	TooLarge:          "it is larger than the journal takes",
-	Shed:              "the room that is left is kept for packets of higher levels",
+	TooLarge:          "it needs more memory than a request may have (MEMORY_LIMIT_BYTES), or more than the journal takes",
+	Shed:              "the capacity that is left is kept for packets of higher levels",
 }
 
-// Detail describes the reason to people.
+// Detail describes the reason in a sentence.
 func (r Reason) Detail() string { return details[r] }
 
-// Refusal is why one packet was refused.
+// Refusal is the refusal of one packet.
 type Refusal struct {
 	Reason   Reason
 	Detail   string
 	PacketID string // without JSON escapes
-	// RetryAfter is the wait in seconds before the packet may be sent again; 0 if that
-	// does not depend on the packet, see Intake.RetryAfter.
+	// RetryAfter is the wait in seconds before the packet may be sent again; 0 if that does not
+	// depend on the packet, see Intake.RetryAfter.
 	RetryAfter int
 }
 
@@ -60,7 +60,7 @@ func reasonOf(err error) Reason {
 		return Draining
 	case errors.Is(err, journal.ErrUnwritable):
 		return JournalUnwritable
-	case errors.Is(err, journal.ErrTooLarge):
+	case errors.Is(err, journal.ErrTooLarge), errors.Is(err, journal.ErrTooMany):
 		return TooLarge
 	case errors.Is(err, errNoAnalyzer):
 		return NoAnalyzer

@@ -11,25 +11,26 @@ import (
 )
 
 const (
-	// maxRefusedEmitters are counted; the id of each has at most packet.MaxIDBytes.
+	// maxRefusedEmitters bounds the emitters that are counted; the id of each has at most
+	// packet.MaxIDBytes.
 	maxRefusedEmitters = 64
-	// refusalHalfLife is after how long a refusal counts half.
+	// refusalHalfLife is the time after which the weight of a refusal has halved.
 	refusalHalfLife = time.Minute
-	// refusalLogInterval is the time between two log lines, at least.
+	// refusalLogInterval is the minimum time between two log lines.
 	refusalLogInterval = 10 * time.Second
 )
 
-// RefusedEmitter is an emitter of which packets were refused.
+// RefusedEmitter is an emitter with refused packets.
 type RefusedEmitter struct {
 	EmitterID string
-	// Packets is the number of packets refused lately: it halves each minute. It may be
-	// as much too large as the smallest number in a full list.
+	// Packets is the number of packets refused lately: it halves each minute. It may exceed the
+	// true number by up to the smallest number in a full list.
 	Packets int64
-	// Reason is why the last one was refused, at the time Last.
+	// Reason is the reason of the latest refusal, at the time Last.
 	Reason string
 	Last   time.Time
-	// Reasons are the packets by reason, each halved likewise. Their sum is smaller by what
-	// Packets may be too large.
+	// Reasons are the packets by reason, each number halved in the same way. Their sum lacks the
+	// possible excess of Packets.
 	Reasons []RefusedReason
 }
 
@@ -60,9 +61,9 @@ func (e *RefusedEmitter) halve() {
 	e.Reasons = slices.DeleteFunc(e.Reasons, func(one RefusedReason) bool { return one.Packets == 0 })
 }
 
-// refusedEmitters counts refused packets by emitter, for those that are refused most
-// (A. Metwally and others, "Efficient Computation of Frequent and Top-k Elements in
-// Data Streams", 2005: Space-Saving). It may be used concurrently.
+// refusedEmitters counts refused packets by emitter, for the emitters with the most refusals (A.
+// Metwally and others, "Efficient Computation of Frequent and Top-k Elements in Data Streams",
+// 2005: Space-Saving). It may be used concurrently.
 type refusedEmitters struct {
 	logger *slog.Logger
 
@@ -70,19 +71,19 @@ type refusedEmitters struct {
 	counts map[string]*RefusedEmitter
 	halved time.Time
 	logged time.Time
-	silent int64 // packets refused since logged
+	silent int64 // packets refused since the latest log line
 }
 
 func newRefusedEmitters(logger *slog.Logger) *refusedEmitters {
 	return &refusedEmitters{logger: logger, counts: make(map[string]*RefusedEmitter)}
 }
 
-// RefusedPacket is why a packet was refused.
+// RefusedPacket describes the refusal of a packet.
 type RefusedPacket struct{ Reason, Detail, PacketID string }
 
-// NoteRefused counts a packet that a protocol refused for its emitter. Screen and
-// batches count what they refuse.
-func (i *Intake) NoteRefused(emitter packet.Text, body []byte, why RefusedPacket, now time.Time) {
+// RecordRefused counts a packet that a protocol refused. Screen and batches count the packets that
+// they refuse themselves.
+func (i *Intake) RecordRefused(emitter packet.Text, body []byte, why RefusedPacket, now time.Time) {
 	i.noteRefused(packet.Info{EmitterID: emitter}, body, why, now)
 }
 
@@ -93,7 +94,7 @@ func (i *Intake) noteRefused(info packet.Info, body []byte, why RefusedPacket, n
 	}
 }
 
-// add counts a packet, and logs it unless one was logged a moment ago.
+// add counts a packet, and logs it unless a packet was logged within refusalLogInterval.
 func (r *refusedEmitters) add(id packet.Text, body []byte, why RefusedPacket, now time.Time) {
 	var scratch [256]byte
 	emitter := id.AppendDecoded(scratch[:0], body)
@@ -134,7 +135,7 @@ func (r *refusedEmitters) halveLocked(now time.Time) {
 	}
 }
 
-// enterLocked returns a count for an emitter: a new one, or the smallest of a full list.
+// enterLocked returns the counter of an emitter: a new one, or the smallest one of a full list.
 func (r *refusedEmitters) enterLocked(emitter string) *RefusedEmitter {
 	one := new(RefusedEmitter)
 	if len(r.counts) >= maxRefusedEmitters {
@@ -169,7 +170,7 @@ func (r *refusedEmitters) top(n int, now time.Time) []RefusedEmitter {
 	return list[:min(n, len(list))]
 }
 
-// RefusedEmitters returns up to n emitters of which most packets were refused lately.
+// RefusedEmitters returns up to n emitters with the most refused packets lately.
 func (i *Intake) RefusedEmitters(n int) []RefusedEmitter {
 	return i.refusedEmitters.top(n, time.Now())
 }

@@ -12,9 +12,9 @@ const (
 	MaxRetryAfter = (maxSeconds + maxSeconds/2) * time.Second
 )
 
-// RetryAfter returns the wait in seconds of a request that is refused for a reason: at
-// least 1, with up to half as many added at random, so that emitters that are refused
-// together do not return together.
+// RetryAfter returns the wait in seconds of a request that is refused for a reason: at least 1,
+// increased at random by up to a half, so that emitters that are refused together do not return
+// together.
 func (i *Intake) RetryAfter(reason Reason) int {
 	wait := min(seconds(i.deps.RetryAfter(reason)), maxSeconds)
 	wait += rand.IntN(wait/2 + 1)
@@ -32,13 +32,13 @@ func seconds(wait time.Duration) int {
 	return int(max((wait+time.Second-1)/time.Second, 1))
 }
 
-// WaitsGiven returns the longest waits that RetryAfter has returned since the last
-// call: for lack of capacity, and because the journal could not be written. 0 is none.
+// WaitsGiven returns the longest waits that RetryAfter has returned since the last call: for lack
+// of capacity, and because the journal could not be written. 0 means that it has returned none.
 func (i *Intake) WaitsGiven() (capacity, disk time.Duration) {
 	return i.capacityWait.take(), i.diskWait.take()
 }
 
-// maxWait is the maximum of some waits. It may be used concurrently.
+// maxWait is the maximum of the recorded waits. It may be used concurrently.
 type maxWait struct{ seconds atomic.Int64 }
 
 func (w *maxWait) raise(seconds int) {

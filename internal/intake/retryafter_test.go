@@ -34,7 +34,7 @@ func TestOtherWaitsAreNotForCapacity(t *testing.T) {
 	}
 	i.RetryAfter(Shed)
 	if capacity, _ := i.WaitsGiven(); capacity == 0 {
-		t.Error("what is shed is not refused for lack of capacity")
+		t.Error("a shed packet does not count as refused for lack of capacity")
 	}
 }
 

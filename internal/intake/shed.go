@@ -9,11 +9,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// ShedThresholds is which packets are refused while the capacity fills up: those whose
-// highest level is at or below that of a threshold that applies.
+// ShedThresholds determines which packets are refused while the capacity fills up: packets whose
+// highest level is at or below the level of a threshold that applies.
 type ShedThresholds []ShedThreshold
 
-// ShedThreshold applies while more than that part of the capacity is in use.
+// ShedThreshold applies while more than that fraction of the capacity is in use.
 type ShedThreshold struct {
 	Level       packet.Level
 	Utilization float64 // 0 to 1
@@ -23,7 +23,7 @@ type ShedThreshold struct {
 func (m ShedThreshold) String() string { return fmt.Sprintf("%s@%.6g%%", m.Level, 100*m.Utilization) }
 
 func (m ShedThreshold) detail() string {
-	return fmt.Sprintf("packets of level %s and below are refused while more than %.6g %% of the room is in use", m.Level, 100*m.Utilization)
+	return fmt.Sprintf("packets of level %s and below are refused while more than %.6g %% of the capacity is in use", m.Level, 100*m.Utilization)
 }
 
 // ParseShed reads thresholds such as DEBUG@80%,INFO@95%.
@@ -37,7 +37,7 @@ func ParseShed(text string) (ShedThresholds, error) {
 		level, known := packet.ParseLevel(name)
 		percent, err := strconv.ParseFloat(strings.TrimSuffix(mark, "%"), 64)
 		if !ok || !known || err != nil || !(percent > 0 && percent < 100) { // NaN is refused
-			return nil, fmt.Errorf("%q must be a level, @ and a part of the room, such as DEBUG@80%%", part)
+			return nil, fmt.Errorf("%q must be a level, @ and a part of the capacity, such as DEBUG@80%%", part)
 		}
 		if level >= packet.LevelError {
 			return nil, fmt.Errorf("%q: ERROR and above are not shed", part)

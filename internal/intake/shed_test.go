@@ -32,8 +32,8 @@ func TestParseShed(t *testing.T) {
 	}
 }
 
-// The more room is in use, the more is refused, and the more important a packet
-// is, the later; what is printed is read as the same.
+// The more capacity is in use, the more levels are refused, in ascending order; the printed
+// thresholds parse to the same thresholds.
 func TestShedIsMonotonic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var shed ShedThresholds

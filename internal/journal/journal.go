@@ -1,6 +1,6 @@
 // Package journal defines the store of accepted, undelivered packets. Its
-// implementations (memory, disk) differ in what they survive; the interface says what
-// callers may rely on, and journaltest tests every implementation against it.
+// implementations (memory, disk, jetstream) differ in what they survive; the interface documents
+// what callers may rely on, and journaltest tests every implementation against it.
 //
 // A packet passes through a journal once:
 //
@@ -9,8 +9,8 @@
 //	             └───────Nak────────┘
 //
 // Append makes the journal the packet's owner, Fetch the caller, Ack ends the packet and
-// Nak returns it. A fetched packet counts as claimed until then. An implementation
-// whose claims expire extends them by itself.
+// Nak returns it. A fetched packet counts as claimed until then. An implementation whose claims
+// expire extends them.
 package journal
 
 import (
@@ -25,43 +25,45 @@ import (
 // Journal stores accepted packets until they are delivered. All methods may be
 // called concurrently, except that only one goroutine may call Fetch.
 type Journal interface {
-	// Append takes packets in order, as many as there is capacity for, and returns
-	// how many it took: the journal owns those, as safely as it promises. The error
-	// says why the others were not taken (ErrFull, ErrTooLarge, ErrUnwritable, ErrClosed); it is
-	// nil if all were. Append may wait for stable storage but never for capacity.
+	// Append takes packets in order, as many as there is capacity for, and returns how many it
+	// took. The journal owns those, with the durability that it promises. The error is the reason
+	// why the others were not taken (ErrFull, ErrTooLarge, ErrUnwritable, ErrClosed); it is nil if
+	// all were. Append may wait for stable storage but never for capacity.
 	Append(packets []*packet.Packet) (taken int, err error)
-	// AppendAll takes all packets, as Append does, or none.
+	// AppendAll takes all packets, as Append does, or none. They count as one for the quota of
+	// their emitter. The error is ErrTooMany if the journal would not take them if it were empty.
 	AppendAll(packets []*packet.Packet) error
-	// AppendAsync is Append without waiting. If pending is true, the journal calls
-	// w.OnCommit once and owns the slice until then. Otherwise the packets are as
-	// safe as they will be.
+	// AppendAsync is Append without waiting. If pending is true, the journal calls w.OnCommit once
+	// and owns the slice until then. Otherwise the packets have reached their final durability.
 	AppendAsync(packets []*packet.Packet, w Waiter) (taken int, pending bool, err error)
-	// CheckCapacity returns nil if a packet of that many bytes would be taken now,
-	// and otherwise the error of Append. It never waits.
+	// CheckCapacity returns nil if a packet of the given bytes would be accepted now, and otherwise the
+	// error of Append. It never waits.
 	CheckCapacity(bytes int) error
-	// Fetch appends up to limit queued packets to dst, oldest first, and makes the
-	// caller their owner. It does not wait for packets to be queued; ctx bounds the
-	// time of a store that must be asked for them. While packets are read back from
-	// disk, Fetch alternates between them and fresh ones. The error says why packets
-	// that may be queued could not be fetched; dst is valid nevertheless.
+	// Fits reports whether a packet of that many bytes would be taken if the journal were
+	// empty. It never waits.
+	Fits(bytes int) bool
+	// Fetch appends up to limit queued packets to dst, oldest first, and makes the caller their
+	// owner. It does not wait for packets to be queued; ctx bounds the time of requests to a store.
+	// While packets are read back from disk, Fetch alternates between them and fresh packets. The
+	// error is the reason why packets that may be queued could not be fetched; dst is valid
+	// nevertheless.
 	Fetch(ctx context.Context, dst []*packet.Packet, limit int) ([]*packet.Packet, error)
-	// Ready receives a value after packets were queued while a Fetch could have
-	// returned none.
+	// Ready receives a value after packets were queued while a Fetch could have returned none.
 	Ready() <-chan struct{}
 	// Ack ends fetched packets, in any order: they were delivered, or are dead
 	// letters. It releases them.
 	Ack(packets []*packet.Packet)
-	// Nak returns fetched packets, which are queued again, before all others.
+	// Nak returns fetched packets, which are queued again before all others.
 	Nak(packets []*packet.Packet)
-	// Utilization returns the part of the capacity in use, 0 to 1. It never waits,
-	// and may be approximate.
+	// Utilization returns the fraction of the capacity in use, 0 to 1. It never waits, and may be
+	// approximate.
 	Utilization() float64
 	// Stats returns the counts of this process, which are consistent.
 	Stats() Stats
-	// Sample calls visit for up to limit queued packets, drawn at random, and for some of
-	// those that are not in memory. visit must neither block nor call the journal.
+	// Sample calls visit for up to limit queued packets, drawn at random, and for some of the
+	// packets that are not in memory. visit must neither block nor call the journal.
 	Sample(limit int, visit backlog.Visit)
-	// Oldest returns about when the oldest queued packet was accepted, the zero time if
+	// Oldest returns approximately when the oldest queued packet was accepted, the zero time if
 	// there is none. Claimed packets may count too.
 	Oldest() time.Time
 	// Close stops taking packets and returns after the last write. Packets that are
@@ -83,13 +85,14 @@ type Stats struct {
 	Queued       packet.Volume // not claimed yet
 	Claimed      packet.Volume // claimed and not acknowledged yet
 	Acknowledged packet.Volume
-	// Damaged is the part of Acknowledged that could not be read back from disk. It
-	// was quarantined, counted and logged, not delivered.
+	// Damaged is the part of Acknowledged that could not be read back from disk. It was
+	// quarantined, counted and logged, and not delivered.
 	Damaged     packet.Volume
-	MemoryBytes int64 // of packets in memory
-	// Received is what this process has to deliver: of a journal of one process the same as
-	// Accepted, of a shared one what it got from there, whoever accepted it. Returned is the
-	// part of it that it gave back.
+	MemoryBytes int64 // memory of packets in bytes
+	// Received is the volume that this process has to deliver. In a journal of one process it
+	// equals Accepted; in a shared journal it is the volume that this process received from the
+	// store, whichever distributor accepted it. Returned is the part of Received that this process
+	// returned.
 	Received, Returned packet.Volume
 }
 
@@ -109,17 +112,17 @@ type Stats struct {
 //   - Close gives back what is queued or claimed; Ack has no effect on it then.
 type Shared interface {
 	Journal
-	// Release gives back what is queued, at once, and receives nothing more. What was
-	// fetched is still to be acknowledged or returned.
+	// Release returns queued packets at once, and receives no further ones. Fetched packets must
+	// still be acknowledged or returned.
 	Release()
-	// Survives says what accepted packets survive.
+	// Survives returns the faults that accepted packets survive.
 	Survives() string
-	// Stored returns what the store held when it was last asked, of all processes.
+	// Stored returns the content of the store at its latest report, for all processes.
 	Stored() Stored
 }
 
-// Stored is what a shared store holds: envelopes, each of which has one packet or more. Limit is 0
-// if there is none.
+// Stored is the content of a shared store: envelopes, each with one packet or more. Limit is 0 if
+// there is none.
 type Stored struct{ Envelopes, Bytes, Limit int64 }
 
 // The reasons why a packet is not taken.
@@ -128,4 +131,5 @@ var (
 	ErrUnwritable = errors.New("the journal cannot be written")
 	ErrClosed     = errors.New("the journal is closed")
 	ErrTooLarge   = errors.New("the packet is too large for the journal")
+	ErrTooMany    = errors.New("the packets of the request are more than the journal takes")
 )

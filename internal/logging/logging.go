@@ -1,4 +1,5 @@
-// Package logging makes loggers whose level and format can change while they are in use.
+// Package logging makes loggers whose level and format can change while they are in use, from any
+// goroutine.
 package logging
 
 import (

@@ -10,10 +10,10 @@ import (
 // Config is what users set for the connection; the tags are those of package config.
 type Config struct {
 	Servers Servers `env:"NATS_URL" help:"comma-separated URLs of NATS servers, for JOURNAL=jetstream, such as nats://nats-1:4222,nats://nats-2:4222"`
-	Creds   string  `env:"NATS_CREDS" help:"file of the NATS user's credentials (default: none)"`
-	CA      string  `env:"NATS_CA" help:"PEM file of the CAs that sign the NATS servers' certificates; enables TLS (default: those of the system)"`
-	Cert    string  `env:"NATS_CERT" help:"PEM file of the client certificate for NATS, with its chain (default: none)"`
-	Key     string  `env:"NATS_KEY" help:"PEM file of the key of the client certificate for NATS"`
+	Creds   string  `env:"NATS_CREDS" help:"file of the NATS user's credentials, read at each connection (default: none)"`
+	CA      string  `env:"NATS_CA" help:"PEM file of the CAs that sign the NATS servers' certificates, read at each connection; enables TLS (default: those of the system)"`
+	Cert    string  `env:"NATS_CERT" help:"PEM file of the client certificate for NATS, with its chain, read at each connection (default: none)"`
+	Key     string  `env:"NATS_KEY" help:"PEM file of the key of the client certificate for NATS, read at each connection"`
 }
 
 // Servers is a comma-separated list of URLs. Its String has no passwords.
@@ -68,9 +68,13 @@ func (c Config) validateCertificate() error {
 func (s Servers) Validate(key string, schemes ...string) error {
 	for _, one := range s.List() {
 		u, err := url.Parse(one)
-		if err != nil || u.Host == "" || u.Scheme != schemes[0] && u.Scheme != schemes[1] {
-			return fmt.Errorf("%s has %q: it must be a URL with %s:// or %s://", key, withoutUser(one), schemes[0], schemes[1])
+		if err == nil && u.Host != "" && (u.Scheme == schemes[0] || u.Scheme == schemes[1]) {
+			continue
 		}
+		if strings.Contains(string(s), "@") && !strings.Contains(one, "@") { // it may be the begin of a password
+			return fmt.Errorf("%s: each URL must begin with %s:// or %s:// and have a host and a port; a comma in a password is %%2C", key, schemes[0], schemes[1])
+		}
+		return fmt.Errorf("%s has %q: it must be a URL with %s:// or %s://", key, withoutUser(one), schemes[0], schemes[1])
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package natslink connects to NATS servers: with TLS and a user as the settings say, and again
-// whenever the connection breaks.
+// Package natslink connects to NATS servers: with TLS and a user if they are configured, and again
+// whenever the connection breaks. A Link owns its connection and may be used concurrently.
 package natslink
 
 import (
@@ -41,18 +41,18 @@ type Link struct {
 	lastErr  string     // logged
 }
 
-// usualMaxPayload is the largest message of a NATS server, until it says its own.
-const usualMaxPayload = 1 << 20
+// UsualMaxPayload is the maximum message of a NATS server, until the server announces its own.
+const UsualMaxPayload = 1 << 20
 
 // APITimeout bounds one request to the API of JetStream.
 const APITimeout = 2 * time.Second
 
-// Connect connects to NATS. If no server can be reached now, the link goes on trying. changed
+// Connect connects to NATS. If no server can be reached now, the link continues trying. changed
 // is called from another goroutine when the connection is there, is lost, or, with the cause,
 // could not be opened at any server.
 func Connect(c Config, name string, logger *slog.Logger, changed func(up bool, cause error)) (*Link, error) {
 	l := &Link{closed: make(chan struct{})}
-	l.maxPayload.Store(usualMaxPayload)
+	l.maxPayload.Store(UsualMaxPayload)
 	options := []nats.Option{
 		nats.Name("logstreamer " + name), nats.Timeout(ConnectTimeout), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings),
 		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.CustomReconnectDelay(reconnectDelay), nats.FlusherTimeout(writeTimeout),

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"math"
 	"strconv"
+
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
 // AppendRequest appends an ExportLogsServiceRequest in JSON as protobuf. Unknown keys are
@@ -62,9 +64,9 @@ func (t *transcoder) message(member func(key []byte)) {
 // field appends a field of Bytes whose text content appends.
 func (t *transcoder) field(tag byte, content func()) {
 	var begin int
-	t.dst, begin = Open(t.dst, tag)
+	t.dst, begin = protobuf.Open(t.dst, tag)
 	content()
-	t.dst = Close(t.dst, begin)
+	t.dst = protobuf.Close(t.dst, begin)
 }
 
 // list appends each item of an array as a field.
@@ -140,9 +142,9 @@ func (t *transcoder) record() {
 	t.message(func(key []byte) {
 		switch {
 		case is(key, "timeUnixNano", "time_unix_nano"):
-			t.dst = AppendFixed64(t.dst, RecordTime, t.parseUint(64))
+			t.dst = protobuf.AppendFixed64(t.dst, RecordTime, t.parseUint(64))
 		case is(key, "observedTimeUnixNano", "observed_time_unix_nano"):
-			t.dst = AppendFixed64(t.dst, RecordObservedTime, t.parseUint(64))
+			t.dst = protobuf.AppendFixed64(t.dst, RecordObservedTime, t.parseUint(64))
 		case is(key, "severityNumber", "severity_number"):
 			t.severity()
 		case is(key, "severityText", "severity_text"):
@@ -154,7 +156,7 @@ func (t *transcoder) record() {
 		case is(key, "droppedAttributesCount", "dropped_attributes_count"):
 			t.unsigned(RecordDropped, 32)
 		case string(key) == "flags":
-			t.dst = AppendFixed32(t.dst, RecordFlags, uint32(t.parseUint(32)))
+			t.dst = protobuf.AppendFixed32(t.dst, RecordFlags, uint32(t.parseUint(32)))
 		case is(key, "traceId", "trace_id"):
 			t.field(RecordTraceID, t.hex)
 		case is(key, "spanId", "span_id"):
@@ -176,7 +178,7 @@ func (t *transcoder) severity() {
 			t.fail("severityNumber must be an integer")
 		}
 	}
-	t.dst = AppendVarint(t.dst, RecordSeverityNumber, uint64(number))
+	t.dst = protobuf.AppendVarint(t.dst, RecordSeverityNumber, uint64(number))
 }
 
 // severityOf returns the number of a name such as SEVERITY_NUMBER_INFO2, or -1.
@@ -201,7 +203,7 @@ func severityOf(name []byte) int64 {
 }
 
 func (t *transcoder) unsigned(tag byte, bits int) {
-	t.dst = AppendVarint(t.dst, tag, t.parseUint(bits))
+	t.dst = protobuf.AppendVarint(t.dst, tag, t.parseUint(bits))
 }
 
 // parseUint reads an unsigned integer, in a string or not, perhaps with an exponent.
@@ -269,11 +271,11 @@ func (t *transcoder) value() {
 		case is(key, "stringValue", "string_value"):
 			t.text(ValueString)
 		case is(key, "boolValue", "bool_value"):
-			t.dst = AppendVarint(t.dst, ValueBool, boolNumber(t.boolean()))
+			t.dst = protobuf.AppendVarint(t.dst, ValueBool, boolNumber(t.boolean()))
 		case is(key, "intValue", "int_value"):
-			t.dst = AppendVarint(t.dst, ValueInt, uint64(t.parseInt()))
+			t.dst = protobuf.AppendVarint(t.dst, ValueInt, uint64(t.parseInt()))
 		case is(key, "doubleValue", "double_value"):
-			t.dst = AppendFixed64(t.dst, ValueDouble, t.double())
+			t.dst = protobuf.AppendFixed64(t.dst, ValueDouble, t.double())
 		case is(key, "bytesValue", "bytes_value"):
 			t.field(ValueBytes, t.base64)
 		case is(key, "arrayValue", "array_value"):
@@ -332,7 +334,7 @@ func (t *transcoder) plain() {
 		t.field(ValueMap, func() {
 			t.object(func(key []byte) {
 				t.field(ListItems, func() {
-					t.dst = AppendText(t.dst, KeyValueKey, key)
+					t.dst = protobuf.AppendText(t.dst, KeyValueKey, key)
 					t.field(KeyValueValue, t.plain)
 				})
 			})
@@ -342,7 +344,7 @@ func (t *transcoder) plain() {
 	case '"':
 		t.text(ValueString)
 	case 't', 'f':
-		t.dst = AppendVarint(t.dst, ValueBool, boolNumber(t.boolean()))
+		t.dst = protobuf.AppendVarint(t.dst, ValueBool, boolNumber(t.boolean()))
 	case 'n':
 		t.literal("null")
 	default:
@@ -353,12 +355,12 @@ func (t *transcoder) plain() {
 func (t *transcoder) plainNumber() {
 	text := t.number()
 	if number, err := strconv.ParseInt(string(text), 10, 64); err == nil && string(text) != "-0" {
-		t.dst = AppendVarint(t.dst, ValueInt, uint64(number))
+		t.dst = protobuf.AppendVarint(t.dst, ValueInt, uint64(number))
 		return
 	}
 	number, err := strconv.ParseFloat(string(text), 64)
 	if err != nil && t.err == nil {
 		t.fail("a number is expected")
 	}
-	t.dst = AppendFixed64(t.dst, ValueDouble, math.Float64bits(number))
+	t.dst = protobuf.AppendFixed64(t.dst, ValueDouble, math.Float64bits(number))
 }

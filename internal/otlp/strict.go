@@ -1,6 +1,10 @@
 package otlp
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/logstreamer/logstreamer/internal/protobuf"
+)
 
 // Messages are strict if any receiver reads the same from them: they have known fields only,
 // those that are no lists once, and texts that are UTF-8.
@@ -9,14 +13,14 @@ import "unicode/utf8"
 // those of its attributes and its other fields.
 func IsStrictObject(message []byte, attributes uint64, others ...uint64) bool {
 	seen := onlyOnce(0)
-	f := Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		switch {
 		case f.Tag == attributes:
 			if !IsStrictPair(f.Text) {
 				return false
 			}
-		case !contains(others, f.Tag) || !seen.add(f.Tag) || f.Tag&7 == Bytes && !utf8.Valid(f.Text):
+		case !contains(others, f.Tag) || !seen.add(f.Tag) || f.Tag&7 == protobuf.Bytes && !utf8.Valid(f.Text):
 			return false
 		}
 	}
@@ -48,7 +52,7 @@ func IsStrictPair(message []byte) bool { return isStrictPair(message, 0) }
 
 func isStrictPair(message []byte, depth int) bool {
 	seen := onlyOnce(0)
-	f := Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		switch {
 		case !seen.add(f.Tag):
@@ -69,7 +73,7 @@ func isStrictValue(message []byte, depth int) bool {
 	if len(message) == 0 {
 		return true
 	}
-	f := Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	if !f.Next() || len(f.Rest) > 0 || depth > MaxDepth {
 		return false
 	}
@@ -88,7 +92,7 @@ func isStrictValue(message []byte, depth int) bool {
 }
 
 func isStrictList(message []byte, depth int, isStrict func([]byte, int) bool) bool {
-	f := Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		if f.Tag != ListItems || !isStrict(f.Text, depth+1) {
 			return false

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
 // Value is an AnyValue: the zero value is empty.
@@ -20,7 +21,7 @@ type Value struct {
 
 // ParseValue parses an AnyValue. What is in arrays and maps it does not check.
 func ParseValue(message []byte) (v Value, ok bool) {
-	f := Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case ValueString, ValueArray, ValueMap, ValueBytes:
@@ -37,7 +38,7 @@ func ParsePair(message []byte) (key []byte, v Value, ok bool) {
 	if key, text, ok := ParseShortPair(message); ok {
 		return key, Value{Tag: ValueString, Text: text}, true
 	}
-	f := Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	ok = true
 	for f.Next() {
 		switch f.Tag {
@@ -118,8 +119,7 @@ func appendDouble(dst []byte, number float64) []byte {
 	}
 }
 
-// appendPoint is appendDouble for a number, with a point or an exponent that tells it from an
-// integer.
+// appendPoint is appendDouble for a number, with a point or an exponent, which an integer has not.
 func appendPoint(dst []byte, number float64) []byte {
 	start := len(dst)
 	if dst = appendDouble(dst, number); !bytes.ContainsAny(dst[start:], ".e") {
@@ -161,7 +161,7 @@ func (v Value) appendJSON(dst []byte, depth int) (_ []byte, exact bool, err erro
 
 func (v Value) appendItems(dst []byte, depth int, begin, end byte) (_ []byte, exact bool, err error) {
 	dst = append(dst, begin)
-	f := Fields{Rest: v.Text}
+	f := protobuf.Fields{Rest: v.Text}
 	for first := true; f.Next(); {
 		if f.Tag != ListItems {
 			continue
@@ -231,7 +231,7 @@ func (v Value) appendOTLP(dst []byte, depth int) (_ []byte, err error) {
 }
 
 func (v Value) appendOTLPItems(dst []byte, depth int) (_ []byte, err error) {
-	f := Fields{Rest: v.Text}
+	f := protobuf.Fields{Rest: v.Text}
 	for first := true; f.Next(); {
 		if f.Tag != ListItems {
 			continue

@@ -14,8 +14,8 @@ type typedName struct {
 
 func (a *Attributes) reset() { *a = Attributes{Pairs: a.Pairs[:0]} }
 
-// scopes reads an array of scopes. One of another form is an empty scope, so that the
-// indexes of the others remain.
+// scopes reads an array of scopes. A scope of another form becomes an empty scope, so that the
+// indexes of the other scopes do not change.
 func (r *Reader) scopes(at int) (end int) {
 	if r.at(at) != '[' {
 		return r.value(at, depthInPacket)
@@ -62,7 +62,8 @@ func (r *Reader) attributes(at int, a *Attributes) (end int) {
 	}
 }
 
-// attributesMember reads a member of a resource or a scope; the first of several counts.
+// attributesMember reads a member of a resource or a scope; of several members with one name the
+// first counts.
 func (r *Reader) attributesMember(name Text, value int, a *Attributes) (end int) {
 	end = r.value(value, depthInPacket+1)
 	var field *Text
@@ -90,8 +91,8 @@ func (r *Reader) attributesMember(name Text, value int, a *Attributes) (end int)
 	return end
 }
 
-// pairs appends the members of an object; of a null there are none. A value that is
-// neither a string nor null, which metadata cannot have, is left out.
+// pairs appends the members of an object; null has none. It omits a value that is neither a string
+// nor null, which metadata cannot have.
 func (r *Reader) pairs(at int, pairs []Pair) (_ []Pair, end int) {
 	if r.at(at) != '{' {
 		return pairs, r.literal(at, "null")
@@ -199,7 +200,7 @@ func (r *Reader) typeCode(at, depth int) (code byte, end int) {
 }
 
 // applyTypes sets the types of pairs. Each type belongs to the next pair of its name, so
-// that types of names that occur twice are told apart. Types that are not in the order of
+// that types of names that occur twice are distinguished. Types that are not in the order of
 // the pairs belong to all pairs of their name; a sort bounds the time that this takes.
 func (r *Reader) applyTypes(pairs []Pair) {
 	if len(r.types) == 0 {
@@ -225,7 +226,7 @@ func (r *Reader) applyTypes(pairs []Pair) {
 	}
 }
 
-// compare orders texts by what they decode to.
+// compare orders texts by their decoded content.
 func (r *Reader) compare(a, b Text) int {
 	left, right := a.Raw(r.Body), b.Raw(r.Body)
 	if !a.escaped && !b.escaped {

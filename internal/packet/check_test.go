@@ -100,7 +100,8 @@ func TestCheckFindsLineBreaks(t *testing.T) {
 	}
 }
 
-// TestMembersOutsideTheFastPath places such members at each position among others.
+// TestMembersOutsideTheFastPath places members that the fast path cannot read at each position
+// among others.
 func TestMembersOutsideTheFastPath(t *testing.T) {
 	usual := []string{`"timestamp":1640995200000`, `"level":"INFO"`, `"message":"hello"`, `"metadata":{"a":"b","c": "d"}`}
 	unusual := []string{
@@ -114,7 +115,7 @@ func TestMembersOutsideTheFastPath(t *testing.T) {
 	}
 	for place := range usual {
 		for _, member := range unusual {
-			for _, insert := range []int{0, 1} { // in place of the usual one, or beside it
+			for _, insert := range []int{0, 1} { // in place of the usual member, or in addition to it
 				members := slices.Concat(usual[:place], []string{member}, usual[place+1-insert:])
 				body := []byte(packetWith(plainMessage + ",{" + strings.Join(members, ",") + "}"))
 				info, err := checkBoth(t, body, 10)
@@ -146,7 +147,7 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
-// Recheck accepts what an earlier version accepted; all other rules apply.
+// Recheck accepts lone surrogates in ids, as an earlier version did; all other rules apply.
 func TestRecheckAcceptsLoneSurrogates(t *testing.T) {
 	for _, row := range refusalRows() {
 		body := []byte(strings.Replace(row.body, mark, "", 1))

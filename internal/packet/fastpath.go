@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The fast path reads members in their most frequent form and never refuses them.
-// Other members are read again by message and metadata, which apply all rules.
+// The fast path reads members in their most frequent form and never refuses them. The functions
+// message and metadata read all other members again, and apply all rules.
 
 // fastMembers reads members of a message in their most frequent form. It returns the
 // offset of the first other member and the keys before it, or the offset after a

@@ -79,7 +79,7 @@ func FuzzLines(f *testing.F) {
 			}
 		}
 		if line, number, ok := lines.Next(); ok {
-			t.Fatalf("one line too many in %q: %q, number %d", body, line, number)
+			t.Fatalf("an additional line in %q: %q, number %d", body, line, number)
 		}
 	})
 }

@@ -10,8 +10,8 @@ func HashIDs(emitterID, packetID []byte) uint64 {
 	return maphash.Bytes(seed, emitterID)&^(1<<32-1) | maphash.Bytes(seed, packetID)>>32 | 1
 }
 
-// IDs returns HashIDs of the packet, which it computes once: sooner, while the ids are in
-// the processor's cache, is cheaper. Only the owner may call it.
+// IDs returns HashIDs of the packet, which it computes once. An early call is cheaper, because the
+// ids are still in the processor's cache. Only the owner may call it.
 func (p *Packet) IDs() uint64 {
 	if p.ids == 0 {
 		var emitter, packet [128]byte

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends the text as a JSON string in quotes: as it is in the packet, except
-// that a lone surrogate, which many parsers refuse, becomes U+FFFD.
+// AppendJSON appends the text as a JSON string in quotes, unchanged except that a lone surrogate,
+// which many parsers refuse, becomes U+FFFD.
 func (t Text) AppendJSON(dst, body []byte) []byte {
 	raw := t.Raw(body)
 	dst = append(dst, '"')
@@ -18,7 +18,7 @@ func (t Text) AppendJSON(dst, body []byte) []byte {
 	return append(dst, '"')
 }
 
-// appendWithoutSurrogates copies escapes, and replaces those of lone surrogates.
+// appendWithoutSurrogates copies escapes, and replaces the escapes of lone surrogates.
 func (t Text) appendWithoutSurrogates(dst, raw []byte) []byte {
 	for len(raw) > 0 {
 		r, size := decodeRune(raw)
@@ -57,9 +57,8 @@ func AppendQuoted[T string | []byte](dst []byte, text T) []byte {
 	return append(dst, '"')
 }
 
-// IsJSON reports whether text is one JSON value (RFC 8259) in valid UTF-8, without white
-// space around it, that is nested at most MaxDepth deep and is on one line. It may be called
-// concurrently.
+// IsJSON reports whether text is one JSON value (RFC 8259) in valid UTF-8, without surrounding
+// white space, with a nesting of at most MaxDepth, and on one line. It may be called concurrently.
 func IsJSON(text []byte) bool {
 	s := scanner{body: text}
 	s.marks.vectors = hasVectors

@@ -39,8 +39,8 @@ func (s *scanner) ahead(at int) uint64 {
 	return binary.LittleEndian.Uint64(s.marks.bits[i/8:]) >> (i % 8)
 }
 
-// plainEnd returns the offset of the first mark at or after an offset within the
-// body or at its end.
+// plainEnd returns the offset of the first mark at or after an offset within the body or at its
+// end.
 func (s *scanner) plainEnd(at int) int {
 	for {
 		if ahead := s.ahead(at); ahead != 0 {

@@ -2,7 +2,7 @@ package packet
 
 import "testing"
 
-// A buffer with origins is given back when the last packet that has one is released, or waits.
+// A buffer with origins is released when the last packet with an origin in it is released or waits.
 func TestOriginsHoldTheirBuffer(t *testing.T) {
 	var pool Pool
 	s, parts, released := share(&pool, "one two")
@@ -27,7 +27,7 @@ func TestOriginsHoldTheirBuffer(t *testing.T) {
 	if !*released {
 		t.Error("the buffer is not given back")
 	}
-	second.Release() // does nothing to the buffer
+	second.Release() // a second release does not affect the buffer
 	if again := pool.Get(1); again.Origin != nil || again.origin != nil {
 		t.Error("a packet of the pool has an origin")
 	}

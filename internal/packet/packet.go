@@ -10,18 +10,21 @@ import "time"
 
 // Packet is a validated packet.
 //
-// It is immutable once a journal has taken it. It has one owner at a time (ingest,
-// journal, router, upstream), who calls Release or passes it on.
+// It is immutable once a journal has taken it. It has one owner at a time (ingest, journal, router,
+// upstream), which calls Release or passes it on.
 type Packet struct {
-	// Body is the JSON text that the emitter sent; it must not be modified.
+	// Body is the JSON text that the emitter sent; it must not be modified. See Defer.
 	Body []byte
-	// Origin, unless nil, is what the packet was translated from, and says exactly what Body
-	// does: a resource_logs field of OTLP. It must not be modified.
+	// Origin, unless nil, is the text that the packet was translated from, a resource_logs field of
+	// OTLP, and has the same content as Body. It must not be modified.
 	Origin []byte
 	Info
 	// Principal is the authenticated name of the emitter, or empty. A disk journal does not
 	// keep it.
 	Principal string
+	// Content, unless empty, identifies the content of the packet instead of Body, for the
+	// duplicate window: for example the hash of the request that the packet was made of.
+	Content string
 	// Traceparent is the emitter's W3C trace header, or empty.
 	Traceparent string
 	// Accepted is when the distributor accepted the packet.
@@ -40,12 +43,16 @@ type Packet struct {
 	ids    uint64  // see IDs
 	pool   *Pool   // of the buffer; nil for none
 	class  int     // of the buffer
-	shared *Shared // what Body is a part of, or nil
-	origin *Shared // what Origin is a part of, or nil
+	shared *Shared // the buffer that Body is a part of, or nil
+	origin *Shared // the buffer that Origin is a part of, or nil
+
+	deferred   int // length of the body if it is not written, or 0; see Defer
+	translate  Translate
+	originCopy *Packet // whose Body is Origin, or nil; see Own
 }
 
-// Line returns the body with a line break at its end. It reports false, and returns the body
-// alone, if the buffer has no capacity for one. Only the owner may call it.
+// Line returns the body with a line break at its end. It reports false, and returns the body only,
+// if the buffer has no capacity for the line break. Only the owner may call it.
 func (p *Packet) Line() (line []byte, ended bool) {
 	length := len(p.Body)
 	switch {
@@ -86,7 +93,7 @@ type Info struct {
 type Volume struct {
 	Packets  int64
 	Messages int64
-	// Bytes is the total length of bodies.
+	// Bytes is the total Size of packets.
 	Bytes int64
 }
 
@@ -94,14 +101,14 @@ type Volume struct {
 func (v *Volume) Add(p *Packet) {
 	v.Packets++
 	v.Messages += int64(p.Messages)
-	v.Bytes += int64(len(p.Body))
+	v.Bytes += int64(p.Size())
 }
 
 // Subtract removes one packet.
 func (v *Volume) Subtract(p *Packet) {
 	v.Packets--
 	v.Messages -= int64(p.Messages)
-	v.Bytes -= int64(len(p.Body))
+	v.Bytes -= int64(p.Size())
 }
 
 // Plus returns the sum of two volumes.

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Buffers have size classes, so that a small packet never pins a large buffer:
-// powers of two and the midpoints between them.
+// Buffers have size classes, so that a small packet never retains a large buffer: powers of two and
+// the midpoints between them.
 const (
 	minClassBits = 9  // 512 bytes
 	maxClassBits = 24 // 16 MiB; larger bodies are not pooled
@@ -31,9 +31,7 @@ func (p *Pool) New(body []byte, info Info) *Packet {
 // Release returns the packet and its buffer to the pool. The caller must not use
 // either afterwards.
 func (p *Packet) Release() {
-	if p.origin != nil {
-		p.dropOrigin()
-	}
+	p.dropOrigin()
 	if s := p.shared; s != nil {
 		p.Body, p.shared = nil, nil
 		s.unreference(1)
@@ -59,8 +57,8 @@ func (p *Pool) Get(size int) *Packet {
 	return &Packet{Body: make([]byte, 0, capacityOf(class)), pool: p, class: class}
 }
 
-// classOf returns the smallest class for a size, or classes or more if none is large
-// enough.
+// classOf returns the smallest class for a size, or a number of classes or more if no class is
+// large enough.
 func classOf(size int) int {
 	if size <= 1<<minClassBits {
 		return 0
@@ -82,15 +80,16 @@ func capacityOf(class int) int {
 	return 3 << (below - 1)
 }
 
-// overheadBytes estimates the memory of a packet besides its buffer: the struct and
-// its slots in queues.
+// overheadBytes estimates the memory of a packet without its buffer: the struct and its slots in
+// queues.
 const overheadBytes = 256
 
-// Footprint returns the memory of the packet in bytes. For a part of a shared buffer it is
-// that of a copy, so that it does not change with Own.
+// Footprint returns the memory of the packet in bytes. For a part of a shared buffer it is the
+// footprint of a copy, and for a deferred packet that of the complete packet, so that Own and
+// Complete do not change it.
 func (p *Packet) Footprint() int64 {
-	if p.shared != nil {
-		return FootprintOf(len(p.Body))
+	if p.shared != nil || p.deferred > 0 {
+		return FootprintOf(p.Size())
 	}
 	return int64(cap(p.Body)) + overheadBytes
 }

@@ -12,7 +12,7 @@ type Reader struct {
 	// Body is the text that each Text is a range of.
 	Body                []byte
 	EmitterID, PacketID Text
-	// Resource is what all messages have in common, and Scopes are what Message.Scope
+	// Resource has the attributes of all messages, and Scopes are the attributes that Message.Scope
 	// refers to. Both are valid until the next Reset.
 	Resource Attributes
 	Scopes   []Attributes
@@ -42,11 +42,11 @@ type Pair struct {
 	Name, Value Text
 	// Null means that the value is null; then Value is empty.
 	Null bool
-	// Type is the type that the value had, or 0 for a string.
+	// Type is the original type of the value, or 0 for a string.
 	Type byte
 }
 
-// The types of values that are kept as text.
+// The types of values that are encoded as text.
 const (
 	TypeInt    = 'i'
 	TypeDouble = 'd'
@@ -63,14 +63,14 @@ type Attributes struct {
 	Present bool
 	// Name and Version are those of a scope.
 	Name, Version, SchemaURL Text
-	// Dropped is the number of attributes that were dropped before.
+	// Dropped is the number of attributes that an earlier component dropped.
 	Dropped int64
 	Pairs   []Pair
 }
 
-// Reset begins with another packet, whose body Check or Recheck has accepted, and which
-// must not change while the Reader is used. With the Info of the packet, which may be zero,
-// the Reader need not look for the ids.
+// Reset begins with another packet, whose body Check or Recheck has accepted, and which must not
+// change while the Reader is used. With the Info of the packet, which may be zero, the Reader need
+// not search for the ids.
 func (r *Reader) Reset(p *Packet) {
 	r.scanner = scanner{body: p.Body}
 	r.marks.vectors = hasVectors
@@ -83,10 +83,10 @@ func (r *Reader) Reset(p *Packet) {
 	r.upcoming = r.messages
 }
 
-// maxKeptPairs bounds the pairs that a Reader keeps memory for between packets.
+// maxKeptPairs bounds the pairs whose memory a Reader keeps between packets.
 const maxKeptPairs = 1 << 14
 
-// release lets go of memory that an unusual packet has grown.
+// release releases memory that an unusually large packet has needed.
 func (r *Reader) release() {
 	pairs := cap(r.Scopes)
 	for i := range r.Scopes[:cap(r.Scopes)] {
@@ -103,8 +103,8 @@ func (r *Reader) release() {
 	}
 }
 
-// packet reads all members but messages, of which it finds the first. What follows the
-// messages is read only if it can matter, since the messages have to be skipped for it.
+// packet reads all members but messages, whose first element it finds. It reads the members after
+// the messages only if they can matter, because it must skip the messages for that.
 func (r *Reader) packet(at int) {
 	at = r.space(at + 1)
 	for {
@@ -138,8 +138,8 @@ func (r *Reader) packet(at int) {
 
 var quotedResource, quotedScopes, escapedASCII = []byte(`resource"`), []byte(`scopes"`), []byte(`\u00`)
 
-// mattersFrom reports whether members that packet reads may follow the messages, which
-// begin at the offset. It looks for few bytes, the most unusual ones first.
+// mattersFrom reports whether members that packet reads may follow the messages, which begin at the
+// offset. It searches for few bytes, the rarest ones first.
 func (r *Reader) mattersFrom(at int) bool {
 	if r.EmitterID.IsEmpty() || r.PacketID.IsEmpty() {
 		return true
@@ -152,7 +152,7 @@ func (r *Reader) mattersFrom(at int) bool {
 		!r.Resource.Present && bytes.Contains(rest, quotedResource) || len(r.Scopes) == 0 && bytes.Contains(rest, quotedScopes))
 }
 
-// continuesAfterArray reports whether a ] is followed by a comma, which may be in a string.
+// continuesAfterArray reports whether a comma follows a ], which may be in a string.
 func (r *Reader) continuesAfterArray(at int) bool {
 	for {
 		next := bytes.IndexByte(r.Body[at:], ']')
@@ -178,7 +178,7 @@ func (r *Reader) Next() bool {
 	return true
 }
 
-// message reads a message. The first of several equal extras counts.
+// message reads a message. Of several extras with one name the first counts.
 func (r *Reader) message(at int) (end int) {
 	m := &r.Message
 	*m = Message{Metadata: m.Metadata[:0], Scope: -1}
@@ -207,7 +207,7 @@ func (r *Reader) message(at int) (end int) {
 	}
 }
 
-// otherMember reads an extra, or a member of any name in another spelling.
+// otherMember reads an extra, or a member whose name is spelled with escapes.
 func (r *Reader) otherMember(name Text, value int) (end int) {
 	m := &r.Message
 	switch {
@@ -256,8 +256,8 @@ func (r *Reader) integer(at int) (number int64, end int) {
 	return number, end
 }
 
-// Find returns the last value of a name that is neither null nor empty. It takes time in
-// proportion to the number of pairs.
+// Find returns the last value of a name that is neither null nor empty. Its time is proportional to
+// the number of pairs.
 func (r *Reader) Find(pairs []Pair, name string) (value Text, found bool) {
 	for i := range pairs {
 		if p := &pairs[i]; p.Name.Len() >= len(name) && !p.Value.IsEmpty() && r.Is(p.Name, name) {

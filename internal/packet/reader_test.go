@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// The fields of these are those of Reader, decoded.
+// The fields of these types are the decoded fields of Reader.
 type (
 	readPacket struct {
 		EmitterID, PacketID string
@@ -300,14 +300,14 @@ func TestReaderAllocations(t *testing.T) {
 	}
 }
 
-// A large packet does not keep memory for the next ones.
+// A Reader does not keep the memory of a large packet for the next packets.
 func TestReaderReleasesMemory(t *testing.T) {
 	many := strings.Repeat(`"a":"b",`, maxKeptPairs) + `"a":"b"`
 	large := fmt.Sprintf(`{"emitter_id":"e","packet_id":"p","resource":{"attributes":{%s}},"scopes":[{"attributes":{%s}}],"messages":[{"timestamp":1,"level":"l","message":"m","metadata":{%s}}]}`, many, many, many)
 	var r Reader
 	readAll(&r, []byte(large))
 	if len(r.Message.Metadata) <= maxKeptPairs || len(r.Resource.Pairs) <= maxKeptPairs {
-		t.Fatal("it is not read")
+		t.Fatal("the large packet is not read")
 	}
 	readAll(&r, []byte(extrasPacket))
 	if kept := max(cap(r.Message.Metadata), cap(r.Resource.Pairs), cap(r.Scopes[0].Pairs)); kept > 100 {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// share returns parts of a shared buffer with these lines, which each have a line break, and
-// what becomes true once the buffer is given back.
+// share returns parts of a shared buffer with these lines, each with a line break, and a flag that
+// is set when the buffer is released.
 func share(pool *Pool, lines ...string) (s *Shared, parts []*Packet, released *bool) {
 	buffer := pool.New([]byte(strings.Join(lines, "\n")+"\n"), Info{})
 	released = new(bool)
@@ -62,7 +62,7 @@ func make200Lines() []string {
 	return lines
 }
 
-// Parts have the bytes of their lines, and none can be extended into the next one.
+// Parts have the bytes of their lines, and appending to a part does not overwrite the next one.
 func TestPartsAreLines(t *testing.T) {
 	var pool Pool
 	lines := make200Lines()
@@ -113,8 +113,7 @@ func TestLineOfAPacket(t *testing.T) {
 	}
 }
 
-// A part that is copied out is the same packet with the same footprint, and does not hold
-// the shared buffer.
+// A copied part is the same packet with the same footprint, and does not retain the shared buffer.
 func TestOwn(t *testing.T) {
 	var pool Pool
 	s, parts, released := share(&pool, plainPacket, strings.Repeat("x", 5000))

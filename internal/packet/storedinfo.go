@@ -11,8 +11,8 @@ const (
 	storedPacketEscaped
 )
 
-// AppendInfo appends the encoding of what Check found of a packet, for a store that
-// protects it with a checksum, so that a reader need not check the body again.
+// AppendInfo appends the encoding of a packet's Info, for a store that protects it with a checksum,
+// so that a reader need not check the body again.
 func AppendInfo(dst []byte, info Info) []byte {
 	var flags byte
 	for _, one := range []struct {
@@ -30,8 +30,8 @@ func AppendInfo(dst []byte, info Info) []byte {
 	return dst
 }
 
-// ParseInfo decodes StoredInfoBytes of AppendInfo, of a packet with a body of that many
-// bytes. It returns false if they cannot be of one.
+// ParseInfo decodes StoredInfoBytes of AppendInfo, of a packet with a body of bodyBytes. It returns
+// false if the bytes cannot be the Info of such a packet.
 func ParseInfo(encoded []byte, bodyBytes int) (info Info, ok bool) {
 	if len(encoded) < StoredInfoBytes {
 		return Info{}, false

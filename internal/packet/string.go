@@ -49,9 +49,8 @@ func (s *scanner) mixedText(start, at int) (text Text, end int) {
 	}
 }
 
-// escapes reads valid escapes and the plain text between them, as far as the marks
-// reach. It returns the offset of the next mark; that is at if the first escape is not
-// valid.
+// escapes reads valid escapes and the plain text between them, up to the end of the marked window.
+// It returns the offset of the next mark; it returns at if the first escape is not valid.
 func (s *scanner) escapes(at int) int {
 	for ahead := s.ahead(at); ahead != 0; {
 		plain := bits.TrailingZeros64(ahead)

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Each sequence of one to four bytes from representative values, at each offset around
-// the end of a block, is judged as by the standard library.
+// The result for each sequence of one to four representative bytes, at each offset around the end
+// of a block, equals that of the standard library.
 func TestValidUTF8(t *testing.T) {
 	// The bounds of all ranges of RFC 3629.
 	values := []byte{0, 'a', 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff}
@@ -42,7 +42,7 @@ func TestValidUTF8(t *testing.T) {
 	}
 }
 
-// Valid texts with one changed byte are judged as by the standard library.
+// The result for valid texts with one changed byte equals that of the standard library.
 func TestValidUTF8OfChangedTexts(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	runes := []rune("aé€😀я語\u0000\u07ff\uffff\U0010ffff")
@@ -79,7 +79,7 @@ func BenchmarkValidUTF8(b *testing.B) {
 				b.SetBytes(int64(len(text)))
 				for b.Loop() {
 					if !validUTF8(text, vectors) {
-						b.Fatal("it is not valid")
+						b.Fatal("the text is not valid")
 					}
 				}
 			})

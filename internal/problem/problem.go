@@ -8,8 +8,6 @@ package problem
 import (
 	"strconv"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
@@ -33,18 +31,6 @@ type Problem struct {
 
 // Error implements error.
 func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
-
-// Write sets the response to the problem and keeps headers that are already set,
-// such as Allow.
-func Write(ctx *fasthttp.RequestCtx, p Problem) {
-	var scratch [512]byte
-	ctx.Response.SetBody(p.AppendJSON(scratch[:0]))
-	ctx.Response.SetStatusCode(p.HTTPStatus())
-	ctx.Response.Header.SetContentType(ContentType)
-	if p.RetryAfter > 0 {
-		ctx.Response.Header.SetBytesV(fasthttp.HeaderRetryAfter, strconv.AppendInt(scratch[:0], int64(p.RetryAfter), 10))
-	}
-}
 
 // Respond makes it a response with the problem, in the response's memory.
 func Respond(to *http1.Response, p Problem) {

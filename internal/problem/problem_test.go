@@ -6,48 +6,31 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/valyala/fasthttp"
+	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
-func TestWriteSetsAllMembers(t *testing.T) {
-	var ctx fasthttp.RequestCtx
-	ctx.Response.Header.Set("Allow", "POST")
-
-	Write(&ctx, Problem{Code: Overloaded, Detail: "the queue is full", PacketID: "p-1", RetryAfter: 7})
-
-	if got := ctx.Response.StatusCode(); got != 503 {
-		t.Errorf("status = %d, want 503", got)
-	}
-	if got := string(ctx.Response.Header.ContentType()); got != "application/problem+json" {
-		t.Errorf("content type = %q", got)
-	}
-	if got := string(ctx.Response.Header.Peek("Retry-After")); got != "7" {
-		t.Errorf("Retry-After = %q, want 7", got)
-	}
-	if got := string(ctx.Response.Header.Peek("Allow")); got != "POST" {
-		t.Errorf("Allow = %q, want the value set before", got)
+func TestRespondSetsAllMembers(t *testing.T) {
+	var response http1.Response
+	Respond(&response, Problem{Code: Overloaded, Detail: "the queue is full", PacketID: "p-1", RetryAfter: 7})
+	if response.Status != 503 || response.ContentType != "application/problem+json" || response.RetryAfter != 7 {
+		t.Errorf("%+v", response)
 	}
 	want := `{"type":"urn:logstreamer:problem:overloaded","title":"No capacity is available now","status":503,` +
 		`"detail":"the queue is full","code":"overloaded","packet_id":"p-1"}`
-	if got := string(ctx.Response.Body()); got != want {
+	if got := string(response.Body); got != want {
 		t.Errorf("body = %s\nwant   %s", got, want)
 	}
 }
 
-func TestWriteOmitsEmptyFields(t *testing.T) {
-	var ctx fasthttp.RequestCtx
-
-	Write(&ctx, Problem{Code: TooLarge, Status: 431})
-
+func TestRespondOmitsEmptyFields(t *testing.T) {
+	var response http1.Response
+	Respond(&response, Problem{Code: TooLarge, Status: 431})
 	want := `{"type":"urn:logstreamer:problem:too_large","title":"The request is too large","status":431,"code":"too_large"}`
-	if got := string(ctx.Response.Body()); got != want {
+	if got := string(response.Body); got != want {
 		t.Errorf("body = %s\nwant   %s", got, want)
 	}
-	if got := ctx.Response.StatusCode(); got != 431 {
-		t.Errorf("status = %d, want the problem's Status, 431", got)
-	}
-	if ctx.Response.Header.Peek("Retry-After") != nil {
-		t.Error("Retry-After is set without a value")
+	if response.Status != 431 || response.RetryAfter != 0 {
+		t.Errorf("%+v, want the problem's Status, 431, and no Retry-After", response)
 	}
 }
 

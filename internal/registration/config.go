@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/adminclient"
+	"github.com/logstreamer/logstreamer/internal/discovery"
 )
 
 // Config is where and as what an analyzer registers; the tags are those of package config.
@@ -45,22 +45,17 @@ func (u *URLs) UnmarshalText(text []byte) error {
 	return nil
 }
 
-var (
-	idForm    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	groupForm = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
-)
-
 // Validate returns an error that names the key, its value and what is allowed.
 func (c Config) Validate() error {
 	if len(c.Distributors) == 0 {
 		return nil
 	}
 	var errs []error
-	if c.ID != "" && !idForm.MatchString(c.ID) {
-		errs = append(errs, fmt.Errorf("REGISTER_ID is %q: it must be 1 to 64 letters, digits, '.', '_' and '-'", c.ID))
+	if c.ID != "" && !discovery.IsID(c.ID) {
+		errs = append(errs, fmt.Errorf("REGISTER_ID is %q: it must be %s", c.ID, discovery.IDForm))
 	}
-	if c.Group != "" && !groupForm.MatchString(c.Group) {
-		errs = append(errs, fmt.Errorf("REGISTER_GROUP is %q: it must be 1 to 64 lower-case letters, digits, '.', '_' and '-'", c.Group))
+	if c.Group != "" && !discovery.IsGroupName(c.Group) {
+		errs = append(errs, fmt.Errorf("REGISTER_GROUP is %q: it must be %s", c.Group, discovery.GroupForm))
 	}
 	if base, err := url.Parse(c.Advertise); c.Advertise != "" && (err != nil || base.Host == "" || base.User != nil) {
 		errs = append(errs, errors.New("REGISTER_ADVERTISE must be a URL such as http://analyzer-1:9001, without user and password"))

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -120,7 +121,7 @@ func (m *membership) renew(ctx context.Context) time.Duration {
 	ttl, created, err := m.put(ctx)
 	if err != nil {
 		if m.failures++; m.failures == 1 {
-			m.logger.Error("this analyzer cannot register, and goes on trying", "error", err)
+			m.logger.Error("this analyzer cannot register, and continues trying", "error", err)
 		}
 		backoff := min(maxBackoff, minBackoff<<min(m.failures-1, 10))
 		return backoff/2 + rand.N(backoff/2) //nolint:gosec // no secret
@@ -146,14 +147,11 @@ func (m *membership) put(ctx context.Context) (ttl time.Duration, created bool, 
 	if err != nil {
 		return 0, false, err
 	}
-	var granted struct {
-		TTL string `json:"ttl"`
-	}
+	var granted adminapi.Lease
 	if err := answer.Decode(&granted); err != nil {
 		return 0, false, err
 	}
-	ttl, err = time.ParseDuration(granted.TTL)
-	return ttl, answer.Status == http.StatusCreated, err
+	return time.Duration(granted.TTL), answer.Status == http.StatusCreated, nil
 }
 
 func (m *membership) path() string { return "/v1/leases/" + m.id }
@@ -167,7 +165,7 @@ func (m *membership) advertised(ctx context.Context) (string, error) {
 	if ip.IsUnspecified() {
 		var err error
 		if ip, err = localAddress(ctx, m.client.Name()); err != nil {
-			return "", fmt.Errorf("the address of this machine is not known: %w; REGISTER_ADVERTISE tells it", err)
+			return "", fmt.Errorf("the address of this machine is not known: %w; set REGISTER_ADVERTISE", err)
 		}
 	}
 	return "http://" + netip.AddrPortFrom(ip.Unmap().WithZone(""), m.address.Port()).String(), nil
@@ -209,22 +207,21 @@ func (m *membership) leave(ctx context.Context) {
 	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 		return // the lease is lost
 	}
-	var ended struct {
-		Drain struct {
-			Running bool `json:"running"`
-			Proof   struct {
-				Result    string `json:"result"`
-				Delivered int64  `json:"delivered"`
-				Rerouted  int64  `json:"rerouted"`
-			} `json:"proof"`
-		} `json:"drain"`
-	}
+	var ended adminapi.EndedLease
 	if err == nil {
 		err = answer.Decode(&ended)
 	}
 	if err != nil {
-		m.logger.Warn("this analyzer stops without being drained: the distributor notices by itself", "error", err)
+		m.logger.Warn("this analyzer stops without being drained; the distributor detects its end by its probes", "error", err)
 		return
 	}
-	m.logger.Info("this analyzer has left", "running", ended.Drain.Running, "result", ended.Drain.Proof.Result, "delivered", ended.Drain.Proof.Delivered, "rerouted", ended.Drain.Proof.Rerouted)
+	var drain adminapi.Drain
+	var proof adminapi.DrainProof
+	if ended.Drain != nil {
+		drain = *ended.Drain
+	}
+	if drain.Proof != nil {
+		proof = *drain.Proof
+	}
+	m.logger.Info("this analyzer has left", "running", drain.Running, "result", proof.Result, "delivered", proof.Delivered, "rerouted", proof.Rerouted)
 }

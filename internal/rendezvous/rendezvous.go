@@ -15,7 +15,7 @@ import (
 
 // Node is what keys are distributed over.
 type Node struct {
-	// Name identifies the node to all who compute its scores.
+	// Name identifies the node, equally for all that compute its scores.
 	Name string
 	// Weight is the node's share of the keys relative to that of the others. A node with a
 	// weight that is not more than 0 comes last.

@@ -22,7 +22,7 @@ type drainRate struct {
 func (e *drainRate) sample(settled int64, backlog bool) {
 	const (
 		up, down = 0.5, 0.1
-		minRate  = 0.01 // packets per second, to tell a standstill from unknown
+		minRate  = 0.01 // packets per second; a standstill differs from an unknown rate
 	)
 	current := float64(settled-e.settled) * float64(time.Second/upstream.TickInterval)
 	busy := backlog && e.backlog

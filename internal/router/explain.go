@@ -14,48 +14,48 @@ import (
 // Explanation is why a packet was routed to an analyzer.
 type Explanation struct {
 	// Seq is the sequence number of the pick; later picks have larger ones.
-	Seq  uint64    `json:"seq,omitempty"`
-	Time time.Time `json:"time,omitzero"`
+	Seq  uint64
+	Time time.Time
 	// Cause is first (the packet was not bound before), again (an analyzer may have
 	// received it) or returned (the analyzer that held it returned it untouched).
-	Cause    string `json:"cause,omitempty"`
-	Messages int    `json:"messages"`
+	Cause    string
+	Messages int
 	// Chosen is the analyzer with the largest deficit. Margin is how much larger, in
 	// messages, it is than that of RunnerUp, which is empty if there was no other.
-	Chosen   string  `json:"chosen"`
-	RunnerUp string  `json:"runner_up,omitempty"`
-	Margin   float64 `json:"margin"`
+	Chosen   string
+	RunnerUp string
+	Margin   float64
 	// Bound is the maximum deviation of an analyzer from its share in messages.
-	Bound        float64     `json:"bound"`
-	WaitedMicros int64       `json:"waited_us"`
-	Candidates   []Candidate `json:"candidates"`
-	Outcome      *Outcome    `json:"outcome,omitempty"`
+	Bound        float64
+	WaitedMicros int64
+	Candidates   []Candidate
+	Outcome      *Outcome
 	// Earlier are the earlier picks of the same ids, newest first, at most maxEarlier.
-	Earlier []Explanation `json:"earlier,omitempty"`
+	Earlier []Explanation
 }
 
 // Candidate is an analyzer at the time of a pick.
 type Candidate struct {
-	ID string `json:"id"`
-	// Standing is nil unless the analyzer was eligible.
-	*Standing
+	ID string
+	// CandidateState is nil unless the analyzer was eligible.
+	*CandidateState
 	// Out is why the packet could not be routed to it, empty if it could, and Until when
 	// that ends at the latest, if known.
-	Out   string    `json:"out,omitempty"`
-	Until time.Time `json:"until,omitzero"`
+	Out   string
+	Until time.Time
 }
 
-// Standing is what counts for an eligible analyzer.
-type Standing struct {
+// CandidateState is what counts for an eligible analyzer.
+type CandidateState struct {
 	// Deficit is by how many messages the analyzer was below its share, including its
 	// share of the packet. The largest deficit is chosen.
-	Deficit float64 `json:"deficit"`
-	Share   float64 `json:"share"`
+	Deficit float64
+	Share   float64
 	// Ramp is the part of its weight that counted.
-	Ramp float64 `json:"ramp"`
+	Ramp float64
 	// Room is how many packets the analyzer could take. That of the chosen one is exact up
 	// to 65 535, others are within a factor of two.
-	Room int `json:"room"`
+	Room int
 }
 
 // ErrNotRecorded reports that the router records no picks.

@@ -11,7 +11,7 @@ import (
 // the others little, and packets that failed because of an analyzer's outage recover
 // fast: the window is at least one per active member, grows by one for each delivery
 // and is halved at each failure. Each delivery also lets two packets be retried before
-// they are due.
+// they are due, unless those failed alone at analyzers that accept others.
 type failedRetries struct {
 	retryQueue
 	quarantined int // packets, waiting or outstanding, that keep failing at working analyzers
@@ -75,11 +75,8 @@ func (q *failedRetries) takeWaiting(dst []upstream.Delivery) (all []upstream.Del
 		if one.Failures.Quarantined {
 			q.quarantined--
 		}
-		dst = append(dst, one.Delivery)
 	}
-	clear(q.waiting)
-	q.waiting = q.waiting[:0]
-	return dst, before > 0 && q.quarantined == 0
+	return q.takeAll(dst), before > 0 && q.quarantined == 0
 }
 
 // expedite shortens the delays of waiting packets and limits later ones.

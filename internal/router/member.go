@@ -33,7 +33,7 @@ type member struct {
 	// watermark since.
 	ejected bool
 	epoch   uint32 // of the last join
-	books   books
+	account account
 }
 
 func (m *member) stage(d *upstream.Delivery) {
@@ -72,7 +72,7 @@ func (r *Router) do(f func()) {
 	}
 }
 
-// Settings are what the configuration says of routing.
+// Settings is the configuration of routing.
 type Settings struct {
 	// Strict keeps to the weights even if an analyzer has no capacity for its
 	// share: all packets then wait for it. Otherwise other analyzers take over.
@@ -83,7 +83,7 @@ type Settings struct {
 	Members []Member
 }
 
-// Member is an analyzer with what the configuration says of it.
+// Member is an analyzer with its configuration.
 type Member struct {
 	Analyzer Analyzer
 	Weight   float64
@@ -175,7 +175,7 @@ func (r *Router) leave(m *member) {
 
 // join returns a new member.
 func (r *Router) join(one Member) (m *member, err error) {
-	m = &member{Analyzer: one.Analyzer, waitBudget: maxWaitBudget, books: books{born: r.epoch + 1}}
+	m = &member{Analyzer: one.Analyzer, waitBudget: maxWaitBudget, account: account{born: r.epoch + 1}}
 	if m.index, err = r.table.Add(one.Weight); err != nil {
 		return nil, err
 	}

@@ -15,76 +15,79 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
+// memberHistory is a random history in which members change.
+type memberHistory struct {
+	*randomHistory
+	drained map[string]bool
+}
+
+// routeRound routes a round, in which no drained member is offered packets.
+func (h *memberHistory) routeRound(r *rapid.T) {
+	before := make(map[*analyzer]int)
+	for _, a := range h.analyzers {
+		before[a] = a.holds()
+	}
+	h.round(h.t.Context(), h.now)
+	for _, a := range h.analyzers {
+		if h.drained[a.id] && a.holds() != before[a] {
+			r.Fatalf("%s is drained and was offered packets", a.id)
+		}
+	}
+}
+
+func (h *memberHistory) changeCapacity(r *rapid.T) {
+	a := h.anyAnalyzer(r)
+	a.capacity = rapid.SampledFrom([]int{0, 1, 5, unlimited}).Draw(r, "capacity")
+	a.transient = rapid.Bool().Draw(r, "transient")
+}
+
+func (h *memberHistory) addMember(r *rapid.T) {
+	if len(h.analyzers) < 6 {
+		h.addAnalyzer(h.t, anyWeight(r))
+	}
+}
+
+func (h *memberHistory) removeMember(r *rapid.T) {
+	if len(h.analyzers) > 1 {
+		h.removeAnalyzer(h.t, h.anyAnalyzer(r))
+	}
+}
+
+func (h *memberHistory) changeWeight(r *rapid.T) {
+	if err := h.SetWeight(h.anyAnalyzer(r).id, anyWeight(r)); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (h *memberHistory) changeDrain(r *rapid.T) {
+	a := h.anyAnalyzer(r)
+	h.drained[a.id] = rapid.Bool().Draw(r, "drained")
+	if err := h.SetOut(a.id, h.drained[a.id]); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func anyWeight(r *rapid.T) float64 { return rapid.Float64Range(0.05, 1).Draw(r, "weight") }
+
 // Analyzers that come, go, are drained and change their weights in random histories
 // lose no packet, and get none after they left.
 func TestMembersComeAndGo(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		h := newHarness(t, 0.5, 0.5)
-		now := time.Now()
-		h.tick(now)
-		settled := 0
-		drained := make(map[string]bool)
-		any := func() *analyzer { return rapid.SampledFrom(h.analyzers).Draw(r, "analyzer") }
-		weight := rapid.Float64Range(0.05, 1)
+		h := &memberHistory{newRandomHistory(t, 0.5, 0.5), make(map[string]bool)}
 		r.Repeat(map[string]func(*rapid.T){
-			"append": func(*rapid.T) {
-				for range rapid.IntRange(1, 30).Draw(r, "number") {
-					h.add(t, rapid.IntRange(1, 100).Draw(r, "messages"))
-				}
-			},
-			"round": func(*rapid.T) {
-				before := make(map[*analyzer]int)
-				for _, a := range h.analyzers {
-					before[a] = a.holds()
-				}
-				h.round(t.Context(), now)
-				for _, a := range h.analyzers {
-					if drained[a.id] && a.holds() != before[a] {
-						r.Fatalf("%s is drained and was offered packets", a.id)
-					}
-				}
-			},
-			"tick": func(*rapid.T) { h.tick(now) },
-			"capacity": func(*rapid.T) {
-				a := any()
-				a.capacity = rapid.SampledFrom([]int{0, 1, 5, unlimited}).Draw(r, "capacity")
-				a.transient = rapid.Bool().Draw(r, "transient")
-			},
-			"delivered": func(*rapid.T) {
-				a := any()
-				taken := a.take(rapid.IntRange(1, 20).Draw(r, "packets"))
-				settled += len(taken)
-				h.Delivered(a.id, taken)
-			},
-			"nacked": func(*rapid.T) {
-				a := any()
-				h.Nacked(a.id, a.take(rapid.IntRange(1, 20).Draw(r, "packets")))
-			},
-			"add": func(*rapid.T) {
-				if len(h.analyzers) < 6 {
-					h.addAnalyzer(t, weight.Draw(r, "weight"))
-				}
-			},
-			"remove": func(*rapid.T) {
-				if len(h.analyzers) > 1 {
-					h.removeAnalyzer(t, any())
-				}
-			},
-			"weight": func(*rapid.T) {
-				if err := h.SetWeight(any().id, weight.Draw(r, "weight")); err != nil {
-					r.Fatal(err)
-				}
-			},
-			"drain": func(*rapid.T) {
-				a := any()
-				drained[a.id] = rapid.Bool().Draw(r, "drained")
-				if err := h.SetOut(a.id, drained[a.id]); err != nil {
-					r.Fatal(err)
-				}
-			},
+			"append":    h.append,
+			"round":     h.routeRound,
+			"tick":      func(*rapid.T) { h.tick(h.now) },
+			"capacity":  h.changeCapacity,
+			"delivered": h.deliver,
+			"nacked":    h.nack,
+			"add":       h.addMember,
+			"remove":    h.removeMember,
+			"weight":    h.changeWeight,
+			"drain":     h.changeDrain,
 			"": func(r *rapid.T) {
-				check(r, h, settled)
-				checkMembers(r, h)
+				check(r, h.harness, h.settled)
+				checkMembers(r, h.harness)
 			},
 		})
 	})

@@ -42,7 +42,7 @@ func (r *Router) Register(registerer prometheus.Registerer) error {
 	})
 }
 
-// SetDistributors tells how many distributors route packets by the same shares, each with its own
+// SetDistributors sets how many distributors route packets by the same shares, each with its own
 // deviation: the limit in the metrics is that of all together. It may be called concurrently.
 func (r *Router) SetDistributors(n int) { r.distributors.Store(int64(n)) }
 

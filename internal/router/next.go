@@ -59,22 +59,22 @@ func (r *Router) copyTable() (*replay, error) {
 
 // AnalyzerExplanation is why an analyzer has the share that it has.
 type AnalyzerExplanation struct {
-	ID string `json:"id"`
-	// Sentence says the share and where it comes from.
-	Sentence string `json:"sentence"`
+	ID string
+	// Sentence has the share and its reasons.
+	Sentence string
 	// Share is the current share of messages: Weight × Ramp, divided by WeightSum, the sum
 	// of that over the eligible analyzers; 0 if the analyzer is not eligible.
-	Share     float64 `json:"share"`
-	Weight    float64 `json:"weight"`
-	Ramp      float64 `json:"ramp"`
-	WeightSum float64 `json:"weight_sum"`
+	Share     float64
+	Weight    float64
+	Ramp      float64
+	WeightSum float64
 	// Eligible is the number of eligible analyzers, Analyzers that of all.
-	Eligible  int `json:"eligible"`
-	Analyzers int `json:"analyzers"`
+	Eligible  int
+	Analyzers int
 	// Out is why the analyzer is not eligible, empty if it is, and Until when that ends at
 	// the latest, if known.
-	Out   string    `json:"out,omitempty"`
-	Until time.Time `json:"until,omitzero"`
+	Out   string
+	Until time.Time
 }
 
 // ExplainAnalyzer returns why an analyzer has its share. It may be called concurrently.

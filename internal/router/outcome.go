@@ -22,8 +22,8 @@ func (o outcome) String() string { return outcomeNames[o] }
 
 // An outcome is one word, so that senders and readers need no lock. Its fields are, from the
 // lowest bit on: microseconds since the recorder started 38 · attempts 7 · outcome 3 · bits
-// 16 to 31 of the sequence number of the pick, which tell whether it is that of the pick
-// or of an earlier one at the same place in the ring.
+// 16 to 31 of the sequence number of the pick, which distinguish the pick from an earlier one at
+// the same place in the ring.
 const (
 	attemptsBit, outcomeBit, pickBit = 38, 45, 48
 	attemptsBits, outcomeBits        = 7, 3
@@ -61,12 +61,12 @@ func (r *Router) recordOutcomes(deliveries []upstream.Delivery, state outcome) {
 // Outcome is what became of a packet after a pick.
 type Outcome struct {
 	// State is waiting, delivered, rerouted or dead_lettered.
-	State string `json:"state"`
+	State string
 	// Attempts counts the failed requests with the packet since it was accepted, and the
 	// last one if it succeeded.
-	Attempts int `json:"attempts"`
-	// LatencyMs is the time from the pick to the outcome in milliseconds.
-	LatencyMs float64 `json:"latency_ms"`
+	Attempts int
+	// LatencyMS is the time from the pick to the outcome in milliseconds.
+	LatencyMS float64
 }
 
 // outcomeOf returns the outcome of a pick that was made at a time. It may be called
@@ -79,6 +79,6 @@ func (rec *recorder) outcomeOf(sequence uint64, at int64) Outcome {
 	latency := (word - uint64(at)) & (1<<attemptsBit - 1)
 	return Outcome{
 		State: outcome(bits(word, outcomeBit, outcomeBits)).String(), Attempts: int(bits(word, attemptsBit, attemptsBits)),
-		LatencyMs: float64(latency) / 1000,
+		LatencyMS: float64(latency) / 1000,
 	}
 }

@@ -84,7 +84,7 @@ func (p *replay) explain(messages, avoid int) (Explanation, bool) {
 			continue
 		}
 		values[i] = p.table.Deficit(i) + p.table.Share(i)*float64(messages)
-		c.Standing = &Standing{Deficit: round(values[i], 1e3), Share: round(p.table.Share(i), 1e6), Ramp: round(m.ramp, 1e3), Room: m.room}
+		c.CandidateState = &CandidateState{Deficit: round(values[i], 1e3), Share: round(p.table.Share(i), 1e6), Ramp: round(m.ramp, 1e3), Room: m.room}
 		if i == avoid && p.table.ActiveCount() > 1 {
 			c.Out = upstream.Avoided.String()
 		} else if chosen < 0 || values[i] > values[chosen] {

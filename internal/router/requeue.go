@@ -130,12 +130,21 @@ func (q *requeue) take(dst []upstream.Delivery, limit requeued, now time.Time) [
 }
 
 // takeForOthers removes and returns the packets that another process may deliver: all but
-// those that wait for their dead letters to be written. It reports whether the quarantine
+// those that wait for their dead letters to be written. The retries among the packets that
+// were taken and not routed end: they are handed back, too. It reports whether the quarantine
 // became empty.
-func (q *requeue) takeForOthers() (all []upstream.Delivery, lastQuarantined bool) {
+func (q *requeue) takeForOthers(unrouted []upstream.Delivery) (all []upstream.Delivery, lastQuarantined bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.failed.takeWaiting(q.takeUnfailedLocked())
+	for _, d := range unrouted {
+		if d.DeadLetterPending {
+			q.deadLetters.outstanding--
+		} else if q.failed.settle(d, false) {
+			lastQuarantined = true
+		}
+	}
+	all, last := q.failed.takeWaiting(q.takeUnfailedLocked())
+	return all, lastQuarantined || last
 }
 
 func (q *requeue) takeUnfailedLocked() (all []upstream.Delivery) {
@@ -152,8 +161,7 @@ func (q *requeue) takeAll() []upstream.Delivery {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	all := q.takeUnfailedLocked()
-	all = q.deadLetters.take(all, len(q.deadLetters.waiting), time.Time{})
-	return q.failed.take(all, len(q.failed.waiting), time.Time{})
+	return q.failed.takeAll(q.deadLetters.takeAll(all))
 }
 
 func (q *requeue) expedite() {
@@ -161,6 +169,13 @@ func (q *requeue) expedite() {
 	defer q.mu.Unlock()
 	q.failed.expedite()
 	q.deadLetters.expedite()
+}
+
+// restoreDelays makes later delays those of before expedite.
+func (q *requeue) restoreDelays() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.failed.expedited, q.deadLetters.expedited = false, false
 }
 
 func (q *requeue) quarantined() int {

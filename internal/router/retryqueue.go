@@ -26,7 +26,7 @@ type retryQueue struct {
 	notBefore   time.Time // no packet is due earlier
 	outstanding int       // packets that are being retried
 	window      int       // maximum of outstanding
-	early       int       // packets that may be retried before they are due
+	early       int       // packets that may be retried before they are due, see mayBeEarly
 	expedited   bool
 }
 
@@ -36,6 +36,10 @@ type retry struct {
 	due   time.Time
 	order uint64
 }
+
+// mayBeEarly reports whether the packet may be retried before it is due. One that failed alone
+// at analyzers that accept others may crash them.
+func (r *retry) mayBeEarly() bool { return r.Failures == nil || r.Failures.IsolatedFailures == 0 }
 
 // delay returns the delay after a number of failures, which is short if expedited.
 func (q *retryQueue) delay(failures int) time.Duration {
@@ -67,19 +71,36 @@ func (q *retryQueue) ready(minWindow int, now time.Time) int {
 	if limit <= 0 || len(q.waiting) == 0 || now.Before(q.notBefore) {
 		return 0
 	}
-	return min(q.waiting.due(0, now, limit)+q.early, limit, len(q.waiting))
+	due := q.waiting.due(0, now, limit)
+	if due == 0 && !q.waiting[0].mayBeEarly() {
+		return 0
+	}
+	return min(due+q.early, limit, len(q.waiting))
 }
 
-// take appends the n packets that are due first to dst.
+// take appends the packets that are due first to dst, n of them or, if others are not due
+// and may not be early, fewer.
 func (q *retryQueue) take(dst []upstream.Delivery, n int, now time.Time) []upstream.Delivery {
-	q.outstanding += n
 	for range n {
-		one := heap.Pop(&q.waiting).(*retry)
-		if one.due.After(now) {
+		if first := q.waiting[0]; first.due.After(now) {
+			if !first.mayBeEarly() {
+				break
+			}
 			q.early = max(0, q.early-1)
 		}
+		q.outstanding++
+		dst = append(dst, heap.Pop(&q.waiting).(*retry).Delivery)
+	}
+	return dst
+}
+
+// takeAll removes all packets and appends them to dst. They are not retried here again.
+func (q *retryQueue) takeAll(dst []upstream.Delivery) []upstream.Delivery {
+	for _, one := range q.waiting {
 		dst = append(dst, one.Delivery)
 	}
+	clear(q.waiting)
+	q.waiting = q.waiting[:0]
 	return dst
 }
 

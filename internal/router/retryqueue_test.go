@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -204,6 +205,38 @@ func TestFailureHalvesTheWindow(t *testing.T) {
 	}
 }
 
+// Deliveries let packets be retried before they are due, but none that failed alone at
+// analyzers that accept others.
+func TestIsolatedFailuresAreNotRetriedEarly(t *testing.T) {
+	now := time.Now()
+	q := failedRetries{retryQueue: retryQueue{early: 9}}
+	push := func(sequence uint64, failures int, isolated bool) {
+		p := &upstream.Delivery{Packet: &packet.Packet{Sequence: sequence}}
+		for range failures {
+			fail(p, now, isolated)
+		}
+		q.push(*p)
+	}
+	take := func(at time.Time) (taken []uint64) {
+		for _, d := range q.take(nil, q.ready(20, at), at) {
+			taken = append(taken, d.Packet.Sequence)
+		}
+		return taken
+	}
+	push(1, 2, false)
+	push(2, 3, true)
+	push(3, 1, true)
+	if got := take(now); !slices.Equal(got, []uint64{3, 1}) {
+		t.Errorf("at once %v are taken, want 3, which is due, and 1", got)
+	}
+	if got := take(now); len(got) > 0 || q.ready(20, now) > 0 {
+		t.Errorf("%v, which failed alone, is taken before it is due", got)
+	}
+	if got := take(now.Add(retryDelays[2])); !slices.Equal(got, []uint64{2}) {
+		t.Errorf("when it is due %v are taken, want 2", got)
+	}
+}
+
 // Packets are taken in the order of their due times.
 func TestFirstDuePacketIsTakenFirst(t *testing.T) {
 	var q failedRetries
@@ -323,4 +356,36 @@ func TestDrainExpeditesFailedPackets(t *testing.T) {
 			h.failAll(false)
 		}
 	})
+}
+
+// After a drain that was revoked the delays are those of before.
+func TestResumeRestoresTheDelays(t *testing.T) {
+	for name, failAgain := range map[string]func(*harness){
+		"failed": func(h *harness) { h.failAll(true) },
+		"rejected without a dead letter": func(h *harness) {
+			h.store.failFor(allPackets)
+			h.rejectAll()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := started(t, 1)
+				h.add(t, 1)
+				synctest.Wait()
+				for range len(retryDelays) {
+					failAgain(h)
+					time.Sleep(retryDelays[len(retryDelays)-1] + time.Second)
+					synctest.Wait()
+				}
+				h.Drain()
+				h.Resume()
+				failAgain(h)
+				time.Sleep(retryDelays[len(retryDelays)-1] / 2)
+				synctest.Wait()
+				if h.held() != 0 {
+					t.Error("the packet is retried as early as during the drain")
+				}
+			})
+		})
+	}
 }

@@ -95,7 +95,7 @@ type Dependencies struct {
 	// RetryBudget limits retries.
 	RetryBudget *retrybudget.Budget
 	// HandBack returns packets to the journal when no member is active for long, or routing
-	// is paused, so that others who share the journal can deliver them.
+	// is paused, so that others that share the journal can deliver them.
 	HandBack bool
 	// Record records picks, so that Explain and Trace can be called.
 	Record bool
@@ -145,7 +145,10 @@ func (r *Router) Drain() {
 }
 
 // Resume revokes Drain.
-func (r *Router) Resume() { r.draining.Store(false) }
+func (r *Router) Resume() {
+	r.draining.Store(false)
+	r.requeue.restoreDelays()
+}
 
 // Stop stops routing.
 func (r *Router) Stop() {
@@ -183,7 +186,7 @@ func (r *Router) returnIdle(now time.Time) {
 	if !r.handBack || now.Sub(r.idleSince) < handBackAfter {
 		return
 	}
-	requeued, lastQuarantined := r.requeue.takeForOthers()
+	requeued, lastQuarantined := r.requeue.takeForOthers(r.pending)
 	r.reportSettled(lastQuarantined, false)
 	if left := append(r.pending, requeued...); len(left) > 0 {
 		r.returnToJournal(left)

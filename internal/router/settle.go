@@ -73,7 +73,7 @@ func (r *Router) Nacked(analyzer string, deliveries []upstream.Delivery) {
 	r.accounting.nacked(analyzer, deliveries, attempted(deliveries))
 	own(deliveries)
 	if first := r.requeue.push(deliveries); first != nil {
-		r.logger.Warn("analyzers keep failing with a packet and accept others: it is quarantined, which means retried alone and ever less often",
+		r.logger.Warn("analyzers keep failing with a packet and accept others: it is quarantined: retried alone, with growing delays",
 			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", analyzer, "cause", first.cause)
 	}
 	r.signal()

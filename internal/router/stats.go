@@ -61,7 +61,7 @@ func (m MemberStats) Held() packet.Volume { return m.Routed.Minus(m.Moved) }
 type accounting struct {
 	settled atomic.Int64 // packets, for drainRate
 
-	mu         sync.Mutex // guards the fields below, and the books of members
+	mu         sync.Mutex // guards the fields below, and the accounts of members
 	stats      Stats      // without Members, Former and Quarantined
 	members    []*member
 	leaving    []*member               // no longer members, not yet forgotten
@@ -75,7 +75,7 @@ func (a *accounting) recordRound(members []*member, table *fairshare.Table) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, m := range members {
-		stats := &m.books.stats
+		stats := &m.account.stats
 		for i := range m.staged {
 			a.bindLocked(&m.staged[i], stats)
 		}

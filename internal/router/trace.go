@@ -13,12 +13,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/fairshare"
 )
 
-// TraceLimit says what a trace has: recorded picks, then those to come.
+// TraceLimit bounds a trace: recorded picks, then those to come.
 type TraceLimit struct {
 	// Past is how many recorded picks the trace has at least, if there are as many. It
 	// begins where a frame does.
 	Past int
-	// For is for how long it goes on, and Picks after how many picks it ends before that; 0
+	// For is for how long it continues, and Picks after how many picks it ends before that; 0
 	// is no limit. If both are 0 it has recorded picks only.
 	For   time.Duration
 	Picks int
@@ -35,7 +35,7 @@ const (
 // Trace writes a trace (see TraceVersion) until its limit is reached, the context ends or
 // the writer fails; the end of the context is no error. Emitters are hashed with a random
 // salt, so that two traces cannot be compared. A trace holds up to 100 KiB; if the writer
-// is so slow that entries are overwritten before they are read, the trace says how many.
+// is so slow that entries are overwritten before they are read, the trace has their number.
 // Trace may be called concurrently.
 func (r *Router) Trace(ctx context.Context, w io.Writer, limit TraceLimit) error {
 	if r.recorder == nil {

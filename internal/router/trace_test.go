@@ -129,7 +129,7 @@ func jsonOf(t testing.TB, value any) string {
 	return string(text)
 }
 
-// A live trace goes on with what happens, until its time is over or it has enough picks.
+// A live trace continues with what happens, until its time is over or it has enough picks.
 func TestLiveTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, 0.5, 0.5)
@@ -178,7 +178,7 @@ func (w *stuckWriter) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// A reader that is too slow gets told what it lost, and the state to go on with.
+// A reader that is too slow learns what it lost, and the state to continue with.
 func TestTraceWithGap(t *testing.T) {
 	h := newHarness(t, 0.5, 0.3, 0.2)
 	stir(t, h, 100)
@@ -196,7 +196,7 @@ func TestTraceWithGap(t *testing.T) {
 		}
 	}
 	w := &stuckWriter{during: func() { route(2 * ringEntries) }}
-	// More than a chunk is recorded, so that the trace goes on after the writer was stuck.
+	// More than a chunk is recorded, so that the trace continues after the writer was stuck.
 	route((chunkFrames + 2) * frameEntries)
 	must(t, h.Trace(t.Context(), w, TraceLimit{Past: ringEntries}))
 	header, lines := readTrace(t, w.Bytes())

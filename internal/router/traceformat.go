@@ -9,8 +9,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// TraceVersion identifies the format of traces: NDJSON, a TraceHeader and then TraceEvents in
-// the order in which the router did what they say.
+// TraceVersion identifies the format of traces: NDJSON, a TraceHeader and then TraceEvents in the
+// order in which the router made them.
 const TraceVersion = "logstreamer-trace/1"
 
 // TraceHeader is the first line of a trace.
@@ -47,8 +47,8 @@ const (
 	TraceLeave  = "leave"  // A is not eligible, because of Out
 	TraceWeight = "weight" // A has the weight W, which includes the Ramp
 	TraceRoom   = "room"   // A has Room
-	TraceReset  = "state"  // the set of analyzers changed: all is as State says
-	TraceGap    = "gap"    // the trace was read too slowly: up to Lost events are missing, then all is as State says
+	TraceReset  = "state"  // the set of analyzers changed: State is the new state
+	TraceGap    = "gap"    // the trace was read too slowly: up to Lost events are missing, and State is the state after them
 )
 
 // TraceEvent is a further line of a trace.

@@ -16,11 +16,8 @@ import (
 
 // Closing a connection with unread input sends a reset, which can destroy the answer
 // on its way to the client. So a connection lingers after a refused request: it
-// discards input for up to lingerTime and lingerBytes, then closes.
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 64 << 20
-)
+// discards input for up to Timeouts.Linger and lingerBytes, then closes.
+const lingerBytes = 64 << 20
 
 const (
 	// maxDiscard bounds the bytes of an unwanted body that are discarded to keep the
@@ -40,7 +37,7 @@ type connection struct {
 	deadlines          deadlines
 	reader             *http1.Reader
 	awaiting           bool   // the next request; guarded by deadlines.setting
-	released           bool   // another Server goes on with the connection
+	released           bool   // another Server continues with the connection
 	text               []byte // buffer of a response's head and short body
 
 	certificate *x509.Certificate // of the client, verified; nil if there is none
@@ -108,7 +105,10 @@ func (c *connection) next() bool {
 	if to.Unanswered {
 		return false
 	}
-	last := head.Close || c.server.stopping.Load() || c.server.releasing.Load() && !c.releasable() || !c.mayDiscard(&head, body)
+	last := head.Close || c.server.stopping.Load() || c.server.releasing.Load() && !c.releasable()
+	if !body.Ended() && (last || !mayDiscard(&head, body)) {
+		last, c.Lingers = true, true
+	}
 	if c.answer(&head, to, last) != nil || last {
 		return false
 	}
@@ -119,13 +119,9 @@ func (c *connection) next() bool {
 // mayDiscard reports whether the unread rest of a body is short enough to be
 // discarded. Otherwise the connection must close, since the rest would be parsed as
 // the next request.
-func (c *connection) mayDiscard(head *http1.Head, body *http1.Body) bool {
+func mayDiscard(head *http1.Head, body *http1.Body) bool {
 	left := body.Left()
-	if body.Ended() || left >= 0 && left <= maxDiscard && !head.ExpectsContinue {
-		return true
-	}
-	c.Lingers = true
-	return false
+	return left >= 0 && left <= maxDiscard && !head.ExpectsContinue
 }
 
 // answer writes the response; last means that the connection closes after it.
@@ -190,6 +186,9 @@ func (b *expectedBody) Read(dst []byte) (int, error) {
 	return b.body.Read(dst)
 }
 
+// Announced is that of the body.
+func (b *expectedBody) Announced() int64 { return b.body.Announced() }
+
 // close closes the connection, unless it is released, and returns its client's quota.
 func (c *connection) close() {
 	if c.released {
@@ -202,14 +201,14 @@ func (c *connection) close() {
 		c.Sent()
 	}
 	if c.Lingers {
-		linger(c.Conn)
+		c.server.linger(c.Conn)
 	}
 	_ = c.Conn.Close()
 	c.server.clients.Give(c.Client, 1)
 }
 
-// linger closes the write side and discards input, see lingerTime.
-func linger(conn net.Conn) {
+// linger closes the write side and discards input, see lingerBytes.
+func (s *Server) linger(conn net.Conn) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		_ = secure.CloseWrite() // the alert; fails before the end of the handshake
 		conn = secure.NetConn()
@@ -217,6 +216,6 @@ func linger(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = conn.SetReadDeadline(time.Now().Add(s.sweeper.timeouts.Linger))
 	_, _ = io.CopyN(io.Discard, conn, lingerBytes)
 }

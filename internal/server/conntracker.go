@@ -42,7 +42,7 @@ func (t *connTracker) count() int {
 	return len(t.open)
 }
 
-// failReads fails all pending reads. Writes go on.
+// failReads fails all pending reads. Writes continue.
 func (t *connTracker) failReads() {
 	t.each(func(c *connection) { c.deadlines.enforceRead(c.Conn, math.MaxInt64) })
 }

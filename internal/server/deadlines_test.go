@@ -20,7 +20,8 @@ import (
 func servedByGoroutine(t *testing.T, work time.Duration) *client {
 	t.Helper()
 	e := &echo{work: work}
-	timeouts := Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second}
+	timeouts := DefaultTimeouts()
+	timeouts.Read, timeouts.Idle, timeouts.Write = 10*time.Second, time.Minute, 5*time.Second
 	s := &Server{
 		deps: Dependencies{Routes: e.route, Protocol: e}, sweeper: newDeadlineSweeper(timeouts),
 		connections: newConnTracker(), clients: clientquota.New(1, 1), loops: new(eventloop.Loops),

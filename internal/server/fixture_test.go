@@ -71,28 +71,39 @@ func (e *echo) RefuseConnection(detail string, retryAfter int, to *http1.Respons
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// defaults is a configuration of a server whose clients may take as long as they need.
+func defaults() Config {
+	timeouts := DefaultTimeouts()
+	timeouts.Read, timeouts.Idle, timeouts.Write = time.Hour, time.Hour, time.Hour
+	return Config{MaxConnections: 1 << 15, Timeouts: timeouts}
+}
+
 // serve starts a server that the test stops.
 func serve(t *testing.T, e *echo) (*Server, string) {
+	t.Helper()
+	return serveWith(t, e, defaults())
+}
+
+func serveWith(t *testing.T, e *echo, config Config) (*Server, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := Config{MaxConnections: 1 << 15, Timeouts: DefaultTimeouts()}
 	return Serve(l, config, Dependencies{Routes: e.route, Protocol: e, Logger: discard()}), l.Addr().String()
 }
 
 // stop stops the server, in time.
 func (s *Server) stop(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Stop(ctx); err != nil {
 		t.Error(err)
 	}
 }
 
-// client speaks HTTP by hand.
+// client writes and parses HTTP itself.
 type client struct {
 	*testing.T
 	conn   net.Conn
@@ -105,7 +116,7 @@ func dial(t *testing.T, addr string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { _ = conn.Close() })
 	return &client{t, conn, bufio.NewReader(conn)}
 }

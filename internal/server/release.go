@@ -13,28 +13,25 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
 )
 
-// releaseGrace is how long Release waits for requests that have begun.
-const releaseGrace = 2 * time.Second
-
-// released are connections that no request is read from, for another Server to go on with.
+// released are connections that no request is read from, for another Server to continue with.
 // It may be used concurrently.
 type released struct {
 	mu    sync.Mutex // guards conns
 	conns []net.Conn
 }
 
-// Release ends serving so that another Server can go on without any client noticing: it
+// Release ends serving so that another Server can continue without any client noticing: it
 // closes the listener, of which the caller keeps a copy, answers the requests that have
 // begun, and sets aside each connection once no request is under way on it. It refuses
 // nothing. It returns how many connections are not set aside, because a request is not
-// received or answered within two seconds (a quarter of the remaining time), or because
+// received or answered within Timeouts.Release (a quarter of the remaining time), or because
 // they are encrypted. Stop must follow, without its DrainDelay, and then Released.
 func (s *Server) Release(ctx context.Context) (open int) {
 	s.releasing.Store(true)
 	_ = s.listener.Close()
 	s.accepting.Wait()
 	s.loops.Release()
-	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, releaseGrace))
+	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, s.sweeper.timeouts.Release))
 	defer cancel()
 	_ = untilNone(ctx, func() int {
 		s.connections.each((*connection).interrupt)

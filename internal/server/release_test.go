@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -32,15 +33,18 @@ func chunkedPost(body string) string {
 }
 
 // releaseTo releases all connections of a server to another one on the same socket, which
-// the test stops. While the first one still releases, between is called.
-func (s *Server) releaseTo(t *testing.T, next net.Listener, config Config, between func()) (left int) {
+// the test stops. While the first one still releases, between is called, with what ends the
+// wait for requests.
+func (s *Server) releaseTo(t *testing.T, next net.Listener, config Config, between func(end func())) (left int) {
 	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
 	released := make(chan int)
-	go func() { released <- s.Release(t.Context()) }()
+	go func() { released <- s.Release(ctx) }()
 	for !s.releasing.Load() {
 		runtime.Gosched()
 	}
-	between()
+	between(end)
 	left = <-released
 	s.stop(t)
 	e := new(echo)
@@ -49,13 +53,14 @@ func (s *Server) releaseTo(t *testing.T, next net.Listener, config Config, betwe
 	return left
 }
 
-// Another server goes on with all connections: those that are idle, on event loops and on
+// Another server continues with all connections: those that are idle, on event loops and on
 // goroutines, those whose requests the first server receives and answers, and those that it
 // did not accept. No response says that its connection closes, in spite of the DrainDelay.
 func TestRelease(t *testing.T) {
-	config := Config{MaxConnections: 1 << 15, DrainDelay: time.Hour, Timeouts: DefaultTimeouts()}
+	config := patient()
+	config.DrainDelay = time.Hour
 	s, next, addr := serveCopied(t, config)
-	config.DrainDelay = 0
+	config = defaults()
 	clients, halves := make(map[string]*client), make(map[string]string)
 	for name, request := range map[string]string{"unused": "", "idle": post("idle"), "idle, by a goroutine": chunkedPost("idle")} {
 		clients[name] = dial(t, addr)
@@ -74,7 +79,7 @@ func TestRelease(t *testing.T) {
 	for s.open() < len(clients) {
 		runtime.Gosched()
 	}
-	left := s.releaseTo(t, next, config, func() {
+	left := s.releaseTo(t, next, config, func(func()) {
 		for name, rest := range halves {
 			clients[name].send(rest)
 		}
@@ -96,6 +101,13 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// patient is a configuration of a server that waits for requests for as long as it takes.
+func patient() Config {
+	config := defaults()
+	config.Timeouts.Stop, config.Timeouts.Release = time.Hour, time.Hour
+	return config
+}
+
 // serveCopied starts a server, and returns a copy of its listener.
 func serveCopied(t *testing.T, config Config) (s *Server, next net.Listener, addr string) {
 	t.Helper()
@@ -111,10 +123,10 @@ func serveCopied(t *testing.T, config Config) (s *Server, next net.Listener, add
 // A released connection may be idle for as long as any other between two requests.
 func TestReleasedConnectionsMayBeIdle(t *testing.T) {
 	config := Config{MaxConnections: 1 << 15, Timeouts: Timeouts{Read: time.Millisecond, Idle: time.Hour, Write: time.Hour}}
-	s, next, addr := serveCopied(t, Config{MaxConnections: 1 << 15, Timeouts: DefaultTimeouts()})
+	s, next, addr := serveCopied(t, patient())
 	c := dial(t, addr)
 	c.wantEcho("first")
-	s.releaseTo(t, next, config, func() {})
+	s.releaseTo(t, next, config, func(func()) {})
 	_ = dial(t, addr).ends() // its first request did not begin in time
 	c.wantEcho("second")
 }
@@ -136,20 +148,25 @@ func TestConnectionsWithStateAreNotReleased(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := Config{MaxConnections: 1 << 15, Timeouts: DefaultTimeouts()}
+	config := patient()
+	config.Timeouts.Stop = DefaultTimeouts().Stop // for which it waits for the client that is idle
 	next, e := copyOf(t, l), new(echo)
 	s := Serve(hiding{l}, config, Dependencies{Routes: e.route, Protocol: e, Logger: discard()})
 	active, idle := dial(t, l.Addr().String()), dial(t, l.Addr().String())
 	active.wantEcho("first")
 	idle.wantEcho("first")
-	left := s.releaseTo(t, next, config, func() {
+	left := s.releaseTo(t, next, config, func(end func()) {
 		if !active.wantEcho("last").Close {
 			t.Error("the response does not say that the connection closes")
 		}
+		_ = active.ends()
+		for s.open() > 1 {
+			runtime.Gosched()
+		}
+		end()
 	})
 	if left != 1 || len(s.Released()) > 0 {
 		t.Errorf("%d connections are left and %d released, want 1 and 0", left, len(s.Released()))
 	}
-	_ = active.ends()
 	_ = idle.ends()
 }

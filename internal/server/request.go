@@ -28,13 +28,17 @@ type Request struct {
 	// Started is when the head arrived.
 	Started time.Time
 
-	query string
+	query     string
+	announced func() int64 // of the body that the server gave; nil for none
 }
 
 // NewRequest returns the request of a head. The target of a head is well-formed but
 // for its percent-encoding.
 func NewRequest(head *http1.Head, body io.Reader, client netip.Addr, started time.Time) *Request {
 	r := &Request{Method: string(head.Method), Head: head, Body: body, Client: client, Started: started}
+	if body, ok := body.(interface{ Announced() int64 }); ok {
+		r.announced = body.Announced
+	}
 	target := string(head.Target)
 	if _, behind, absolute := strings.Cut(target, "://"); absolute && target[0] != '/' {
 		target = "/"
@@ -69,6 +73,15 @@ func unescaped(text string) string {
 		return decoded
 	}
 	return text
+}
+
+// Announced returns how many bytes of the body follow at least those that were read: with chunks
+// the rest of the present one.
+func (r *Request) Announced() int64 {
+	if r.announced == nil {
+		return 0
+	}
+	return r.announced()
 }
 
 // Length returns the length of the body in bytes, or -1 if it is not known.

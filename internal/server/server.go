@@ -22,6 +22,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Timeouts bound how long clients may take.
@@ -32,11 +33,19 @@ type Timeouts struct {
 	Idle time.Duration
 	// Write is for each piece of an answer.
 	Write time.Duration
+	// Linger is for what a client still sends after the answer that ends its connection.
+	Linger time.Duration
+	// Stop and Release are for the requests that have begun when Server.Stop and
+	// Server.Release begin.
+	Stop, Release time.Duration
 }
 
 // DefaultTimeouts suit distant clients.
 func DefaultTimeouts() Timeouts {
-	return Timeouts{Read: 15 * time.Second, Idle: 2 * time.Minute, Write: 10 * time.Second}
+	return Timeouts{
+		Read: 15 * time.Second, Idle: 2 * time.Minute, Write: 10 * time.Second,
+		Linger: 2 * time.Second, Stop: 500 * time.Millisecond, Release: 2 * time.Second,
+	}
 }
 
 // Config holds the user settings; the tags are those of package config.
@@ -73,7 +82,7 @@ type Dependencies struct {
 	// Routes answers requests; it is called concurrently.
 	Routes   func(r *Request, to *http1.Response)
 	Protocol Protocol
-	// TLS, unless nil, is what all connections speak.
+	// TLS, unless nil, is the TLS configuration of all connections.
 	TLS *tls.Config
 	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
 	HandshakeFailed func()
@@ -90,8 +99,8 @@ const (
 	// maxLingering rejected connections linger, so that their clients can read the
 	// answer.
 	maxLingering = 256
-	// connectionsFactor bounds the connections of one client to that many times the
-	// free ones: a proxy has the connections of many emitters.
+	// connectionsFactor bounds the connections of one client to this multiple of the free ones: a
+	// proxy has the connections of many emitters.
 	connectionsFactor = 8
 	// rejectedRetryAfter is Retry-After for rejected connections, in seconds.
 	rejectedRetryAfter = 5
@@ -182,8 +191,8 @@ func (s *Server) admit(conn net.Conn, within time.Duration) {
 	}
 }
 
-// reject answers a connection over the limit. The limit says nothing about when there
-// is capacity, so Retry-After is a constant.
+// reject answers a connection over the limit. When there will be capacity is unknown, so
+// Retry-After is a constant.
 func (s *Server) reject(conn net.Conn) {
 	var to http1.Response
 	s.deps.Protocol.RefuseConnection(
@@ -199,10 +208,10 @@ func (s *Server) reject(conn net.Conn) {
 		go func() {
 			if s.deps.TLS != nil { // a handshake may block, and costs time
 				conn = s.secured(conn)
-				_ = conn.SetDeadline(time.Now().Add(lingerTime))
+				_ = conn.SetDeadline(time.Now().Add(s.sweeper.timeouts.Linger))
 				_, _ = conn.Write(text)
 			}
-			linger(conn)
+			s.linger(conn)
 			_ = conn.Close()
 			<-s.lingering
 		}()
@@ -228,8 +237,8 @@ func (s *Server) open() int {
 
 // Stop closes connections with their next response for the DrainDelay, then closes the
 // listener and answers the requests in flight. When the context ends it closes the
-// remaining connections. The Protocol should refuse requests meanwhile. After a grace
-// period Stop fails all pending reads, since a stalled client would use up the time.
+// remaining connections. The Protocol should refuse requests meanwhile. After Timeouts.Stop
+// it fails all pending reads, since a stalled client would use up the time.
 // After Release there is no DrainDelay.
 func (s *Server) Stop(ctx context.Context) error {
 	s.loops.Drain()
@@ -257,12 +266,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // delay waits for the DrainDelay, at most for a quarter of the remaining time.
 func (s *Server) delay(ctx context.Context) {
-	timer := time.NewTimer(atMostAQuarter(ctx, s.config.Load().DrainDelay))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	worker.Sleep(ctx, atMostAQuarter(ctx, s.config.Load().DrainDelay))
 }
 
 func atMostAQuarter(ctx context.Context, wait time.Duration) time.Duration {
@@ -274,7 +278,7 @@ func atMostAQuarter(ctx context.Context, wait time.Duration) time.Duration {
 
 // drain waits for connections to close, briefly: deliveries need the time.
 func (s *Server) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, 500*time.Millisecond))
+	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, s.sweeper.timeouts.Stop))
 	defer cancel()
 	_ = untilNone(ctx, s.open)
 }

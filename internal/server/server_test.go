@@ -121,7 +121,10 @@ func rejected(t *testing.T, s *Server, request string) (*client, net.Conn) {
 // read, and a stop waits until the connection is gone.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
-	s, _ := serve(t, new(echo))
+	config := defaults()
+	config.Timeouts.Linger = time.Hour
+	s, _ := serveWith(t, new(echo), config)
+	var last *client
 	for range 20 {
 		c, _ := rejected(t, s, post(strings.Repeat("x", 100_000)))
 		c.send(post(strings.Repeat("x", 100_000)))
@@ -129,8 +132,21 @@ func TestTooManyConnections(t *testing.T) {
 			t.Errorf("the answer has %v", a.Header)
 		}
 		_ = c.ends()
+		if last != nil {
+			_ = last.conn.Close()
+		}
+		last = c
 	}
-	s.stop(t)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.stop(t)
+	}()
+	for !s.stopping.Load() {
+		runtime.Gosched()
+	}
+	_ = last.conn.Close()
+	<-stopped
 	if left := len(s.lingering); left > 0 {
 		t.Errorf("%d connections still linger", left)
 	}
@@ -166,7 +182,7 @@ func TestRestIsHeldUntilItIsSent(t *testing.T) {
 		}
 	}
 	if goesOn := <-done; !goesOn || !sent || c.Unsent != nil {
-		t.Errorf("goes on: %v, released: %v", goesOn, sent)
+		t.Errorf("continues: %v, released: %v", goesOn, sent)
 	}
 }
 

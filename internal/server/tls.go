@@ -15,7 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/http1"
 )
 
-// secured returns the connection as one that speaks TLS, if the server does. The handshake
+// secured returns the connection with TLS, if the server has it. The handshake
 // comes with the first read, in the connection's goroutine.
 func (s *Server) secured(conn net.Conn) net.Conn {
 	if s.deps.TLS == nil {
@@ -48,7 +48,7 @@ func (c *connection) handshake() bool {
 	return true
 }
 
-// refusePlainHTTP answers a client that speaks HTTP without TLS.
+// refusePlainHTTP answers a client that sends HTTP without TLS.
 func (c *connection) refusePlainHTTP(err error) {
 	var notTLS tls.RecordHeaderError
 	if !errors.As(err, &notTLS) || notTLS.Conn == nil || !looksLikeHTTP(notTLS.RecordHeader) {
@@ -56,7 +56,7 @@ func (c *connection) refusePlainHTTP(err error) {
 	}
 	to := c.server.responses.Get()
 	defer c.server.responses.Put(to)
-	c.server.deps.Protocol.RefuseUnreadable(&http1.Fault{Status: http.StatusBadRequest, Detail: "this port speaks HTTP over TLS: use https"}, to)
+	c.server.deps.Protocol.RefuseUnreadable(&http1.Fault{Status: http.StatusBadRequest, Detail: "this port serves HTTP over TLS: use https"}, to)
 	c.Lingers = true
 	c.deadlines.startWrite()
 	_, _ = notTLS.Conn.Write(to.AppendTo(nil, http1.Framing{Date: http1.AppendDate(nil, time.Now()), Close: true}))

@@ -64,8 +64,6 @@ func serveTLS(t *testing.T, config Config, secure *tls.Config) (*Server, string)
 	}}), l.Addr().String()
 }
 
-func defaults() Config { return Config{MaxConnections: 1 << 15, Timeouts: DefaultTimeouts()} }
-
 // dialTLS returns a client whose handshake is done with its first write.
 func dialTLS(t *testing.T, addr string, config *tls.Config) *client {
 	t.Helper()
@@ -131,7 +129,7 @@ func TestPlainHTTPOnTLS(t *testing.T) {
 	for _, text := range []string{post("p"), "GET / HTTP/1.1\r\nHost: t\r\n\r\n", post(strings.Repeat("x", 1<<20))} {
 		c := dial(t, addr)
 		go io.WriteString(c.conn, text) //nolint:errcheck // the answer tells
-		if a := c.want(http.StatusBadRequest, "this port speaks HTTP over TLS: use https"); !a.Close {
+		if a := c.want(http.StatusBadRequest, "this port serves HTTP over TLS: use https"); !a.Close {
 			t.Error("the connection stays open")
 		}
 		_ = c.ends()
@@ -161,8 +159,10 @@ func TestTooManyTLSConnections(t *testing.T) {
 func TestSlowHandshake(t *testing.T) {
 	server, _ := certificates(t)
 	synctest.Test(t, func(t *testing.T) {
+		timeouts := DefaultTimeouts()
+		timeouts.Read, timeouts.Idle, timeouts.Write = 10*time.Second, time.Minute, 5*time.Second
 		s := &Server{
-			deps: Dependencies{Protocol: new(echo), TLS: server, Logger: discard()}, sweeper: newDeadlineSweeper(Timeouts{Read: 10 * time.Second, Idle: time.Minute, Write: 5 * time.Second}),
+			deps: Dependencies{Protocol: new(echo), TLS: server, Logger: discard()}, sweeper: newDeadlineSweeper(timeouts),
 			connections: newConnTracker(), clients: clientquota.New(1, 1), loops: new(eventloop.Loops), handshakes: handshakes{logger: discard()},
 		}
 		s.sweeper.run(s.sweep)

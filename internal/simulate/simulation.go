@@ -61,7 +61,7 @@ type dispatcher interface {
 	Stats() router.Stats
 }
 
-// maxDrain is for how long a simulation goes on after the last arrival and event, if packets
+// maxDrain is for how long a simulation continues after the last arrival and event, if packets
 // wait.
 const maxDrain = time.Minute
 

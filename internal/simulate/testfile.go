@@ -49,7 +49,7 @@ type tolerance struct {
 }
 
 // ParseTests returns the tests in a configuration file, for the analyzers of the
-// configuration. Errors say the line, the key, the value and what is allowed.
+// configuration. Errors have the line, the key, the value and what is allowed.
 func ParseTests(content []byte, file string, c Config) ([]Test, error) {
 	const byteOrderMark = "\xef\xbb\xbf"
 	parsed, err := parser.ParseBytes(bytes.TrimPrefix(content, []byte(byteOrderMark)), 0)

@@ -31,8 +31,8 @@ type outage struct {
 	down bool
 }
 
-// Replay is the comparison of a trace's picks with those of a fair-share table that does
-// what the trace says.
+// Replay is the comparison of a trace's picks with those of a fair-share table that replays the
+// trace.
 type Replay struct {
 	// Picks counts those recorded, Same those of them that the table makes, too.
 	Picks, Same int
@@ -44,7 +44,7 @@ type Replay struct {
 	First string
 }
 
-// String says how many picks are as recorded.
+// String returns how many picks are as recorded.
 func (r Replay) String() string {
 	text := fmt.Sprintf("picks as recorded: %d of %d", r.Same, r.Picks)
 	if r.Gaps > 0 {

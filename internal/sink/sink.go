@@ -1,7 +1,6 @@
-// Package sink defines how packets are sent to one analyzer or backend. A sink knows the
-// protocol: how packets are encoded, what a response means and how connections are kept. It
-// knows no queues, retries or health: package upstream does. sinktest tests a sink against
-// this interface.
+// Package sink defines how packets are sent to one analyzer or backend. A sink implements the
+// protocol: how packets are encoded, what a response means and how connections are kept. It has no
+// queues, retries or health: package upstream does. sinktest tests a sink against this interface.
 package sink
 
 import (
@@ -16,7 +15,7 @@ import (
 type Sink interface {
 	// Capabilities returns what the backend accepts now. It does not block.
 	Capabilities() Capabilities
-	// Probe asks the backend whether it is healthy, as a new client would: Delivered means
+	// Probe checks the backend's health on a new connection: Delivered means
 	// that it is. It may change the capabilities.
 	Probe(ctx context.Context, deadline time.Time) Result
 	// NewConn returns a connection for one sender, which is opened on demand.
@@ -41,7 +40,7 @@ type Capabilities struct {
 	// MaxTraces is the maximum number of runs of packets with the same Traceparent, or none, in
 	// a request; 0 is 1.
 	MaxTraces int
-	// Stale means that the backend may accept more, which the next successful Probe tells.
+	// Stale means that the backend may accept more, which the next successful Probe reports.
 	Stale bool
 }
 
@@ -51,7 +50,7 @@ type Outcome int
 const (
 	Delivered Outcome = iota // the packets are delivered, except those listed
 	Rejected                 // the packet, or one of several, will never be accepted as sent
-	Throttled                // the backend accepted no packet and asks for a pause
+	Throttled                // the backend accepted no packet and requests a pause
 	Failed                   // the backend could not be reached, or gave no usable response
 	Aborted                  // ended for a reason that is not the backend's: ctx, or LocalResources
 )
@@ -69,14 +68,14 @@ type Result struct {
 	// several that need a request each.
 	Unsent bool
 	// Lost is empty unless the backend closed an earlier connection during this Send,
-	// perhaps because of the packets, and has not answered since. It says how.
+	// perhaps because of the packets, and has not answered since. It describes how.
 	Lost string
 	// Exceptions lists the packets that a Delivered request did not deliver, each once.
 	Exceptions []Exception
-	// Dropped is how many messages of the delivered packets the backend says it has dropped,
-	// without saying which. Detail says why.
+	// Dropped is how many messages of the delivered packets the backend reports as dropped, without
+	// their ids. Detail is why.
 	Dropped int64
-	// Pause is the time that the backend asks not to be sent packets, if the request or
+	// Pause is the time for which the backend requests no packets, if the request or
 	// an exception is throttled.
 	Pause time.Duration
 	// Repeat means that a retry of the failed request must have the same packets: the

@@ -75,8 +75,7 @@ func (t *Tap) matches(s *Source) bool {
 	return o.Sample == 0 || o.Sample == 1 || rand.Float64() < o.Sample
 }
 
-// admit reports whether the rate and the queue have room for an event, or counts it as
-// dropped.
+// admit reports whether the rate and the queue admit an event, or counts it as dropped.
 func (t *Tap) admit(now time.Time, bodyBytes int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

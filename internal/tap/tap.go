@@ -99,23 +99,23 @@ func (o Options) Validate() error {
 
 // Event is a packet at a stage.
 type Event struct {
-	Time      time.Time `json:"time"`
-	Stage     Stage     `json:"stage"`
-	EmitterID string    `json:"emitter_id"`
-	PacketID  string    `json:"packet_id,omitempty"`
-	Analyzer  string    `json:"analyzer,omitempty"`
+	Time      time.Time
+	Stage     Stage
+	EmitterID string
+	PacketID  string
+	Analyzer  string
 	// Messages and Level are 0 and empty if they are unknown.
-	Messages int    `json:"messages,omitempty"`
-	Level    string `json:"level,omitempty"`
-	Bytes    int    `json:"bytes"`
+	Messages int
+	Level    string
+	Bytes    int
 	// Reason and Detail are why the packet was refused, or rejected by the analyzer.
-	Reason string `json:"reason,omitempty"`
-	Detail string `json:"detail,omitempty"`
+	Reason string
+	Detail string
 	// Body is the beginning of the packet's body, if Options.Bodies is set.
-	Body string `json:"body,omitempty"`
+	Body string
 	// Dropped counts the events of this tap that matched and were dropped before this
 	// one: over EventsPerSecond, or while the reader was slow.
-	Dropped int64 `json:"dropped"`
+	Dropped int64
 }
 
 // ErrTooManyTaps is returned while MaxTaps taps are open.

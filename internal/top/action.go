@@ -11,6 +11,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -19,7 +20,7 @@ type proposal struct {
 	title   string
 	request adminclient.Request
 	// result is what the change would do; nil until the server has answered.
-	result *adminclient.Change
+	result *adminapi.Change
 	// stale is whether another change came between.
 	stale bool
 }
@@ -32,7 +33,7 @@ type (
 	}
 	appliedMsg struct {
 		change proposal
-		result adminclient.Change
+		result adminapi.Change
 		err    error
 	}
 )
@@ -80,7 +81,7 @@ func (m *Model) reload() tea.Cmd {
 	return m.propose("reload", adminclient.Request{Method: http.MethodPost, Path: adminclient.Path("reload"), Body: map[string]any{"reason": "top"}})
 }
 
-// propose asks the server what a change would do.
+// propose makes a dry run of a change.
 func (m *Model) propose(title string, r adminclient.Request) tea.Cmd {
 	if m.note = m.cannot(title); m.note != "" {
 		return nil
@@ -93,7 +94,7 @@ func (m *Model) dryRun(p proposal) tea.Cmd {
 	return m.command(func(ctx context.Context) tea.Msg {
 		r := p.request
 		r.Query, r.IfMatch = url.Values{"dry_run": {"true"}}, 0
-		p.result = new(adminclient.Change)
+		p.result = new(adminapi.Change)
 		return previewMsg{p, m.call(ctx, r, p.result)}
 	})
 }
@@ -137,7 +138,7 @@ func (m *Model) answer(key tea.Key) tea.Cmd {
 	})
 }
 
-// applied tells what became of a change. If there was another one meanwhile it is shown
+// applied reports what became of a change. If there was another one meanwhile it is shown
 // again.
 func (m *Model) applied(msg appliedMsg) tea.Cmd {
 	var refused *adminclient.Error

@@ -22,6 +22,7 @@ func TestClusterLine(t *testing.T) {
 	server.Answer("GET /v1/status", 200, strings.Replace(statusJSON, `"last_reload"`, `"settings":{"shared":true,"synchronized":true},"last_reload"`, 1))
 	server.Answer("GET /v1/analyzers", 200, analyzersJSON)
 	server.Answer("GET /v1/backlog", 200, backlogJSON)
+	server.Answer("GET /v1/refusals", 200, refusalsJSON)
 	server.Answer("GET /v1/events", 200, eventsJSON)
 	server.Answer("GET /v1/cluster", 200, clusterJSON)
 	s := screenOf(t, server).connect()

@@ -12,7 +12,7 @@ import (
 // keyHelp explains the keys.
 var keyHelp = []string{
 	"up, down, j, k   select an analyzer; scroll a page",
-	"End              go on with the last packets of a tap",
+	"End              continue with the last packets of a tap",
 	"s, S             sort by the next column; the other way round",
 	"/                filter by id or state; Esc clears the filter",
 	"Enter            explain the share of the analyzer",

@@ -7,6 +7,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -33,8 +34,8 @@ type Model struct {
 	restarted bool // since the last detail
 	boot      string
 
-	session  adminclient.Session
-	snapshot adminclient.Snapshot
+	session  adminapi.Session
+	snapshot adminapi.Snapshot
 	detail   Detail
 	reading  bool // of the detail
 	known    bool // whether there is a detail
@@ -74,8 +75,8 @@ type (
 	}
 	// introMsg is what is read once after each connection.
 	introMsg struct {
-		session adminclient.Session
-		history adminclient.History
+		session adminapi.Session
+		history adminapi.History
 		err     error
 	}
 )
@@ -124,7 +125,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 // observe takes a snapshot.
-func (m *Model) observe(s adminclient.Snapshot) tea.Cmd {
+func (m *Model) observe(s adminapi.Snapshot) tea.Cmd {
 	if m.boot != "" && s.Boot != "" && s.Boot != m.boot {
 		m.forget(s.Boot)
 	}
@@ -139,7 +140,7 @@ func (m *Model) observe(s adminclient.Snapshot) tea.Cmd {
 	return m.readDetail()
 }
 
-// forget drops what is of a process that has ended.
+// forget drops the state of a process that has ended.
 func (m *Model) forget(boot string) {
 	m.restarted = m.boot != "" && boot != m.boot
 	m.boot, m.known = boot, false

@@ -9,24 +9,25 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient/admintest"
 )
 
 func TestScreen(t *testing.T) {
 	s := newScreen(t, "operate").connect()
 	const want = `DEGRADED · a2 is down · unaccounted 0 · 2 overrides · revision 1234 · up 1h0m1s
-in 25000 msg/s   out 24000 msg/s   refused 3/s  undelivered 14  oldest 1.5s
+in 25000 msg/s   out 24000 msg/s   oldest packet waits 1.5s  refused 3 packets/s
   ANALYZER↑         WEIGHT   SHARE  OFF BY   MSG/S  QUEUE STATE
-> a1                   0.5   51.0%      -3   12750      8 healthy
-  a2                   0.3    0.0%       0       0      0 down, breaker_open, …
-  a3                   0.2   20.0%      13       0      5 drain, 6 left
-BACKLOG 14 packets (558 messages), time to deliver 30ms: queue 12, in_flight 2
-REFUSED shed 3/s; dead-lettered 1 packets
+> a1                   0.5   51.0%      +3   12750      8 healthy
+  a2                   0.3    0.0%       0       0      0 out: breaker open (c…
+  a3                   0.2   20.0%     -13       0      5 draining, 6 left
+BACKLOG 14 packets (558 messages), time to deliver 30ms: 12 in queues, 2 sent
   558 messages of web-1
+REFUSED shed 3 packets/s; dead letters: 1 packets
+  batch-7: 120 packets refused lately (rate limited, shed), last at 11:59:58
 EVENTS
   11:59:30 change analyzers/a3/state: ready → drain by ops; kernel
   11:59:00 breaker analyzers/a2: - → open
-
 
 
 
@@ -86,6 +87,7 @@ func TestControlCharacters(t *testing.T) {
 	server.Answer("GET /v1/status", 200, strings.Replace(evil.Replace(statusJSON), `"\u001b[2Jdegraded"`, `"degraded"`, 1))
 	server.Answer("GET /v1/analyzers", 200, evil.Replace(analyzersJSON))
 	server.Answer("GET /v1/backlog", 200, evil.Replace(backlogJSON))
+	server.Answer("GET /v1/refusals", 200, evil.Replace(refusalsJSON))
 	server.Answer("GET /v1/events", 200, evil.Replace(eventsJSON))
 	server.Answer("GET /v1/explain", 200, `{"analyzer":"a","share":0.5,"weight":0.5,"ramp":1,"member":true,"sentence":"\u001b[5mblink\u0007"}`)
 	s := screenOf(t, server).connect()
@@ -132,7 +134,7 @@ func TestSelectionSortAndFilter(t *testing.T) {
 	}
 	s.keys("S")
 	s.shows("OFF BY↓")
-	if text := s.text(); strings.Index(text, "a3  ") > strings.Index(text, "a2  ") || strings.Index(text, "a2  ") > strings.Index(text, "a1  ") {
+	if text := s.text(); strings.Index(text, "a1  ") > strings.Index(text, "a2  ") || strings.Index(text, "a2  ") > strings.Index(text, "a3  ") {
 		t.Error(text)
 	}
 	s.keys("/", "DRAIM", "backspace", "n")
@@ -346,8 +348,8 @@ func TestTap(t *testing.T) {
 	s.keys("end")
 	s.shows("one more")
 	s.keys("esc")
-	s.tell(tappedMsg{"Tap of a1", "late"})
-	s.lacks("late")
+	s.tell(tappedMsg{"Tap of a1", "late one"})
+	s.lacks("late one")
 	if got := s.server.Requests(true); got[len(got)-1].Line != "GET /v1/tap?analyzer=a1" {
 		t.Error(got[len(got)-1])
 	}
@@ -383,6 +385,7 @@ func TestManyAnalyzers(t *testing.T) {
 	server.Answer("GET /v1/status", 200, statusJSON)
 	server.Answer("GET /v1/analyzers", 200, `{"revision":1,"bound_messages":1,"analyzers":[`+strings.Join(all, ",")+`]}`)
 	server.Answer("GET /v1/backlog", 200, backlogJSON)
+	server.Answer("GET /v1/refusals", 200, refusalsJSON)
 	server.Answer("GET /v1/events", 200, eventsJSON)
 	s := screenOf(t, server).connect()
 	s.shows("> a000", "more", "BACKLOG", "EVENTS")
@@ -390,4 +393,32 @@ func TestManyAnalyzers(t *testing.T) {
 	s.shows("> a199", "BACKLOG")
 	s.keys("up", "pgdown")
 	s.shows("> a199")
+}
+
+// The words of a state are those of the console: whether it gets packets, why not, and until when.
+func TestStateWords(t *testing.T) {
+	until := time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC)
+	for _, test := range []struct {
+		state, health, out, outage string
+		until                      time.Time
+		ramp                       float64
+		want                       string
+	}{
+		{"ready", "healthy", "", "", time.Time{}, 1, "healthy"},
+		{"ready", "warming up", "", "", time.Time{}, 0.25, "warming up: 25.0%"},
+		{"ready", "down", "breaker_open", `read: read tcp 10.0.0.1:1->10.0.0.2:9002: i/o timeout`, until, 0, "out: breaker open (i/o timeout), next try at 12:00:05"},
+		{"ready", "down", "breaker_open", `status: 500 ""`, time.Time{}, 0, "out: breaker open (status: 500)"},
+		{"ready", "down", "", "", time.Time{}, 0, "out: no answer"},
+		{"ready", "healthy", "asked_pause", "", until, 1, "out: pausing, until 12:00:05"},
+		{"ready", "healthy", "no_room", "", time.Time{}, 1, "full"},
+		{"ready", "down", "probing", "", time.Time{}, 1, "out: first probe"},
+		{"maint", "healthy", "maint", "", time.Time{}, 1, "maintenance"},
+		{"drain", "healthy", "drain", "", time.Time{}, 1, "drained"},
+	} {
+		var a adminapi.Analyzer
+		a.Spec.State, a.Status.Health, a.Status.Out, a.Status.Outage, a.Status.Until, a.Status.Ramp = test.state, test.health, test.out, test.outage, test.until, test.ramp
+		if got := stateOf(a); got != test.want {
+			t.Errorf("%+v: %q, want %q", test, got, test.want)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 	"github.com/logstreamer/logstreamer/internal/ctl"
 )
@@ -65,14 +66,17 @@ func (m *Model) explain() tea.Cmd {
 	m.open(title, []string{"…"})
 	lines := []string{
 		fmt.Sprintf("weight %g, state %s, breaker %s, health %s", r.Spec.Weight, r.Spec.State, r.Status.Breaker, r.Status.Health),
-		fmt.Sprintf("share %s of %s by weight; %s messages off, at most %.1f expected", percent(r.Status.Share), percent(r.Status.TargetShare), whole(r.Status.DeviationMessages), m.detail.Analyzers.BoundMessages),
+		fmt.Sprintf("share %s of %s by weight; %s messages off, at most %.1f expected", percent(r.Status.Share), percent(r.Status.TargetShare), signed(r.OffBy()), m.detail.Analyzers.BoundMessages),
 		fmt.Sprintf("queue %d of %d packets, %d in flight; pace %.0f messages/s, p99 %s", r.Status.Queue.Packets, r.Status.QueueLimit, r.Status.InFlight.Packets, r.Status.Pace, latency(r.Status.P99)),
+	}
+	if r.Status.Outage != "" {
+		lines = append(lines, "breaker opened by: "+r.Status.Outage)
 	}
 	if !r.Status.Until.IsZero() {
 		lines = append(lines, "out until "+r.Status.Until.UTC().Format(time.RFC3339))
 	}
 	return m.command(func(ctx context.Context) tea.Msg {
-		var e adminclient.ShareExplanation
+		var e adminapi.ShareExplanation
 		sentence := ""
 		if err := m.client.Get(ctx, adminclient.Path("explain"), url.Values{"analyzer": {r.ID}}, &e); err != nil {
 			sentence = err.Error()
@@ -125,7 +129,7 @@ func (t tapper) Receive(e adminclient.Event) error {
 	return err
 }
 
-// Disconnected implements adminclient.Follower. A tap is not opened again by itself.
+// Disconnected implements adminclient.Follower. A tap is not opened again automatically.
 func (t tapper) Disconnected(err error, _ time.Duration) error { return err }
 
 // tapped adds a line to the page of its tap.

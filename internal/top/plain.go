@@ -55,8 +55,11 @@ func plain(d Detail, at time.Time) string {
 		line("%s", text)
 	}
 	for _, a := range d.Analyzers.Analyzers {
-		line("%s: share %s of %s, off by %.0f messages, queue %d packets, in flight %d, p99 %s: %s",
-			a.ID, percent(a.Status.Share), percent(a.Status.TargetShare), a.Status.DeviationMessages, a.Status.Queue.Packets, a.Status.InFlight.Packets, latency(a.Status.P99), stateOf(a))
+		line("%s: share %s of %s, off by %s messages, queue %d packets, in flight %d, p99 %s: %s",
+			a.ID, percent(a.Status.Share), percent(a.Status.TargetShare), signed(a.OffBy()), a.Status.Queue.Packets, a.Status.InFlight.Packets, latency(a.Status.P99), stateOf(a))
+	}
+	for _, text := range d.refused() {
+		line("%s", text)
 	}
 	for _, e := range d.Events {
 		line("event %s: %s", e.Time.UTC().Format(time.RFC3339), ctl.Describe(e))

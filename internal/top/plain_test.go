@@ -6,25 +6,28 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 	"github.com/logstreamer/logstreamer/internal/adminclient/admintest"
 )
 
 const plainState = ` degraded (a2 is down): in 25000 messages/s, out 24000 messages/s, refused 0 packets/s, undelivered 14 packets, oldest 1.5s, dead-lettered 1 packets, unaccounted 0 messages, revision 1234
- a1: share 50.0% of 50.0%, off by -3 messages, queue 7 packets, in flight 2, p99 4.1ms: healthy
- a2: share 0.0% of 30.0%, off by 0 messages, queue 0 packets, in flight 0, p99 -: down, breaker_open, ramp 25.0%
- a3: share 20.0% of 20.0%, off by 13 messages, queue 5 packets, in flight 1, p99 2ms: drain, 6 left
+ a1: share 50.0% of 50.0%, off by +3 messages, queue 7 packets, in flight 2, p99 4.1ms: healthy
+ a2: share 0.0% of 30.0%, off by 0 messages, queue 0 packets, in flight 0, p99 -: out: breaker open (connection refused), next try at 12:00:05
+ a3: share 20.0% of 20.0%, off by -13 messages, queue 5 packets, in flight 1, p99 2ms: draining, 6 left
+ batch-7: 120 packets refused lately (rate limited, shed), last at 11:59:58
  event 2026-11-29T11:59:00Z: breaker analyzers/a2: - → open
  event 2026-11-29T11:59:30Z: change analyzers/a3/state: ready → drain by ops; kernel
 `
 
 // The line of the whole says what an operator has paused.
 func TestPlainPaused(t *testing.T) {
-	text := plain(Detail{Status: adminclient.Status{State: "normal", Reason: "all is well", Intake: "paused", Dispatch: "paused"}}, time.Time{})
+	text := plain(Detail{Status: adminapi.Status{State: "normal", Reason: "all is well", Intake: "paused", Dispatch: "paused"}}, time.Time{})
 	if want := " normal, intake paused, dispatch paused (all is well): in 0 messages/s"; !strings.HasPrefix(timeless(text), want) {
 		t.Errorf("%s\nwant %s", text, want)
 	}
@@ -112,14 +115,20 @@ func TestLines(t *testing.T) {
 	s.server.Stream("GET /v1/stream", false, one)
 	s.server.Stream("GET /v1/stream", true, "event: reset\ndata: {\"boot\":\"b2\"}\n\n"+one+one)
 	out := &bounded{writes: 2}
+	began := time.Now()
 	_, errs, err := show(t, s.server, Options{Out: out})
+	took := time.Since(began)
 	_, second, _ := strings.Cut(plainState, "\n")
 	second = second[:strings.Index(second, " event")]
 	if !errors.Is(err, io.ErrShortWrite) || !strings.HasPrefix(timeless(out.text.String()), plainState) || !strings.HasSuffix(timeless(out.text.String()), second) {
 		t.Errorf("%v\n%s", err, out.text.String())
 	}
-	if !strings.Contains(errs, "disconnected, last seen 0s ago: ") || !strings.Contains(errs, "the distributor was restarted") {
-		t.Error(errs)
+	seen := regexp.MustCompile(`disconnected, last seen (\S+) ago: `).FindStringSubmatch(errs)
+	if seen == nil || !strings.Contains(errs, "the distributor was restarted") {
+		t.Fatal(errs)
+	}
+	if ago, err := time.ParseDuration(seen[1]); err != nil || ago > took.Round(time.Second) {
+		t.Errorf("last seen %s ago, in a test of %v", seen[1], took)
 	}
 	var afters []string
 	for _, r := range s.server.Requests(true) {

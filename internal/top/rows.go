@@ -2,18 +2,20 @@ package top
 
 import (
 	"cmp"
+	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/adminclient"
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 )
 
 // row is an analyzer in the table.
 type row struct {
-	adminclient.Analyzer
+	adminapi.Analyzer
 	messagesPerSecond float64
 }
 
@@ -44,34 +46,62 @@ var columns = []column{
 	{"WEIGHT", 7, true, 4, func(r row) string { return strconv.FormatFloat(r.Spec.Weight, 'g', 4, 64) }, by(func(r row) float64 { return r.Spec.Weight })},
 	{"SHARE", 7, true, 1, func(r row) string { return percent(r.Status.Share) }, by(func(r row) float64 { return r.Status.Share })},
 	{"TARGET", 7, true, 7, func(r row) string { return percent(r.Status.TargetShare) }, by(func(r row) float64 { return r.Status.TargetShare })},
-	{"OFF BY", 7, true, 5, func(r row) string { return whole(r.Status.DeviationMessages) }, by(func(r row) float64 { return r.Status.DeviationMessages })},
+	{"OFF BY", 7, true, 5, func(r row) string { return signed(r.OffBy()) }, by(func(r row) float64 { return r.OffBy() })},
 	{"MSG/S", 7, true, 3, func(r row) string { return whole(r.messagesPerSecond) }, by(func(r row) float64 { return r.messagesPerSecond })},
 	{"QUEUE", 6, true, 2, func(r row) string { return strconv.FormatInt(r.Status.Queue.Packets, 10) }, by(func(r row) int64 { return r.Status.Queue.Packets })},
 	{"FLIGHT", 7, true, 9, func(r row) string { return strconv.FormatInt(r.Status.InFlight.Packets, 10) }, by(func(r row) int64 { return r.Status.InFlight.Packets })},
-	{"P99", 8, true, 8, func(r row) string { return latency(r.Status.P99) }, by(func(r row) adminclient.Duration { return r.Status.P99 })},
+	{"P99", 8, true, 8, func(r row) string { return latency(r.Status.P99) }, by(func(r row) adminapi.Duration { return r.Status.P99 })},
 	{"STATE", stateWidth, false, 0, func(r row) string { return stateOf(r.Analyzer) }, by(func(r row) string { return stateOf(r.Analyzer) })},
 }
 
-// stateOf returns in words whether an analyzer gets packets, and why not.
-func stateOf(a adminclient.Analyzer) string {
-	words := []string{a.Spec.State}
-	if a.Spec.State == "ready" {
-		words[0] = a.Status.Health
+// outs are why an analyzer gets no packets, as the console says it.
+var outs = map[string]string{"breaker_open": "breaker open", "asked_pause": "pausing", "avoided": "avoided", "probing": "first probe"}
+
+// address is what precedes the cause of a failed connection.
+var address = regexp.MustCompile(`^(\w+: )?(dial|read|write) .*: `)
+
+// stateOf returns in words whether an analyzer gets packets, and why not: those of the console.
+func stateOf(a adminapi.Analyzer) string {
+	switch {
+	case a.Spec.State == "maint":
+		return "maintenance"
+	case a.Drain != nil && a.Drain.Running:
+		return fmt.Sprintf("draining, %d left", a.Drain.LeftVolume().Packets)
+	case a.Spec.State == "drain":
+		return "drained"
+	case a.Status.Out == "breaker_open", a.Status.Out == "asked_pause", a.Status.Health == "down":
+		return "out: " + outageOf(a)
+	case a.Status.Out == "no_room" && a.Status.Health == "healthy":
+		return "full"
 	}
-	if out := a.Status.Out; out != "" && out != a.Spec.State {
-		words = append(words, out)
+	words := a.Status.Health
+	if reason := outs[a.Status.Out]; reason != "" {
+		words += ", " + reason
 	}
 	if a.Status.Ramp > 0 && a.Status.Ramp < 1 {
-		words = append(words, "ramp "+percent(a.Status.Ramp))
+		words += ": " + percent(a.Status.Ramp)
 	}
-	if a.Drain != nil && a.Drain.Running {
-		words = append(words, strconv.FormatInt(a.Drain.Left.Packets, 10)+" left")
+	return words
+}
+
+// outageOf returns why an analyzer gets no packets, and until when.
+func outageOf(a adminapi.Analyzer) string {
+	words := cmp.Or(outs[a.Status.Out], "no answer")
+	if cause := strings.TrimSuffix(address.ReplaceAllString(a.Status.Outage, ""), ` ""`); cause != "" && a.Status.Out == "breaker_open" {
+		words += " (" + cause + ")"
 	}
-	return strings.Join(words, ", ")
+	switch until := a.Status.Until.UTC().Format(time.TimeOnly); {
+	case a.Status.Until.IsZero():
+		return words
+	case a.Status.Out == "breaker_open":
+		return words + ", next try at " + until
+	default:
+		return words + ", until " + until
+	}
 }
 
 // styleOf returns the style of an analyzer's state.
-func styleOf(a adminclient.Analyzer) style {
+func styleOf(a adminapi.Analyzer) style {
 	switch {
 	case a.Spec.State != "ready":
 		return warn
@@ -103,7 +133,7 @@ func (m *Model) rows() []row {
 }
 
 // merge puts the numbers of the last snapshot into an analyzer.
-func (m *Model) merge(a adminclient.Analyzer) row {
+func (m *Model) merge(a adminapi.Analyzer) row {
 	r := row{Analyzer: a}
 	values := m.snapshot.Analyzers[a.ID]
 	for name, to := range map[string]*float64{
@@ -123,10 +153,18 @@ func (m *Model) merge(a adminclient.Analyzer) row {
 
 func percent(ratio float64) string { return strconv.FormatFloat(100*ratio, 'f', 1, 64) + "%" }
 
+// signed is whole with the sign of what is above 0.
+func signed(v float64) string {
+	if math.Round(v) > 0 {
+		return "+" + whole(v)
+	}
+	return whole(v)
+}
+
 func whole(v float64) string { return strconv.FormatFloat(math.Round(v)+0, 'f', 0, 64) } // not -0
 
 // short returns a duration without digits that mean nothing.
-func short(d adminclient.Duration) string {
+func short(d adminapi.Duration) string {
 	unit := 100 * time.Millisecond
 	if time.Duration(d) < time.Second {
 		unit = time.Millisecond
@@ -134,7 +172,7 @@ func short(d adminclient.Duration) string {
 	return time.Duration(d).Round(unit).String()
 }
 
-func latency(d adminclient.Duration) string {
+func latency(d adminapi.Duration) string {
 	if d == 0 {
 		return "-"
 	}

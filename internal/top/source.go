@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
@@ -21,9 +22,8 @@ type (
 		retry time.Duration
 	}
 	// snapshotMsg is a second of the distributor.
-	snapshotMsg struct{ adminclient.Snapshot }
-	// resetMsg reports that the snapshots before are of another process, or that some were
-	// missed.
+	snapshotMsg struct{ adminapi.Snapshot }
+	// resetMsg reports that another process sent the snapshots before, or that some were missed.
 	resetMsg struct{ boot string }
 )
 
@@ -37,7 +37,7 @@ func (s source) Connected() { s.send(connectedMsg{}) }
 func (s source) Receive(e adminclient.Event) error {
 	switch e.Type {
 	case "snapshot":
-		var snapshot adminclient.Snapshot
+		var snapshot adminapi.Snapshot
 		if err := json.Unmarshal(e.Data, &snapshot); err != nil {
 			return err
 		}

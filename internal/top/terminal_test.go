@@ -105,7 +105,7 @@ func TestTerminal(t *testing.T) {
 		ended <- Run(t.Context(), s.client, Options{Terminal: true, In: term.slave, Out: term.slave, Environ: []string{"TERM=xterm-256color", "NO_COLOR=1"}})
 	}()
 	term.await(0, "healthy")
-	before := len(term.await(0, "drain, 6 left"))
+	before := len(term.await(0, "draining, 6 left"))
 	term.press("?")
 	before = len(term.await(before, "reload file"))
 	term.press("q")

@@ -1,4 +1,5 @@
-// Package top shows a distributor in a terminal, from its admin API.
+// Package top shows a distributor in a terminal, from its admin API. The loop of bubbletea owns the
+// Model; the goroutines that follow streams and make requests send it messages.
 package top
 
 import (
@@ -73,7 +74,7 @@ func interactive(ctx context.Context, client *adminclient.Client, o Options) err
 	}
 }
 
-// tick tells the time each second until the context ends.
+// tick sends the time each second until the context ends.
 func tick(ctx context.Context, tell func(time.Time)) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

@@ -99,19 +99,20 @@ func (m *Model) disconnection() string {
 	return words + fmt.Sprintf(", trying again in %v: %v", max(0, m.retryAt.Sub(m.now)).Round(time.Second), m.lost)
 }
 
-// numbers returns the rates of the last second, with sparklines of the last minutes.
+// numbers returns the four numbers of the console, in its order, with sparklines of the last minutes.
 func (m *Model) numbers() string {
 	values := m.snapshot.Values
 	refused := 0.0
 	for _, v := range m.refusals() {
 		refused += v.rate
 	}
-	spark := min(max(0, (m.width-84)/2), sparkLength)
+	spark := min(max(0, (m.width-88)/2), sparkLength)
 	in, out := valueOf(values, "accepted_messages_per_s"), valueOf(values, "delivered_messages_per_s")
-	line := fmt.Sprintf("in %.0f msg/s %sout %.0f msg/s %srefused %.0f/s  undelivered %.0f", in, sparkline(m.in, spark)+"  ", out, sparkline(m.out, spark)+"  ", refused, valueOf(values, "undelivered_packets"))
+	line := fmt.Sprintf("in %.0f msg/s %sout %.0f msg/s %s", in, sparkline(m.in, spark)+"  ", out, sparkline(m.out, spark)+"  ")
 	if m.known {
-		line += "  oldest " + short(m.detail.Backlog.OldestAge)
+		line += "oldest packet waits " + short(m.detail.Backlog.OldestAge) + "  "
 	}
+	line += fmt.Sprintf("refused %.0f packets/s", refused)
 	return m.present(plainStyle, line)
 }
 
@@ -214,6 +215,9 @@ func (m *Model) tableRow(r row, shown []column) string {
 	return line
 }
 
+// placeWords are where packets wait, in the order of their way.
+var placeWords = [][2]string{{"journal", "in the journal"}, {"router", "at the router"}, {"queue", "in queues"}, {"in_flight", "sent"}}
+
 // backlogLines returns what is not yet delivered, and what is refused.
 func (m *Model) backlogLines() []string {
 	b := m.detail.Backlog
@@ -222,32 +226,35 @@ func (m *Model) backlogLines() []string {
 		estimate = short(*b.DrainEstimate)
 	}
 	places := []string{}
-	for _, place := range []string{"journal", "router", "queue", "in_flight"} {
+	for _, place := range placeWords {
 		packets := int64(0)
 		for _, p := range b.ByPlace {
-			if p.Place == place {
+			if p.Place == place[0] {
 				packets += p.Packets
 			}
 		}
 		if packets > 0 {
-			places = append(places, fmt.Sprintf("%s %d", place, packets))
+			places = append(places, fmt.Sprintf("%d %s", packets, place[1]))
 		}
 	}
-	words := fmt.Sprintf(" %d packets (%d messages)", b.Total.Packets, b.Total.Messages)
+	text := fmt.Sprintf(" %d packets (%d messages)", b.Total.Packets, b.Total.Messages)
 	if b.Total.Packets > 0 {
-		words += ", time to deliver " + estimate + ": " + strings.Join(places, ", ")
+		text += ", time to deliver " + estimate + ": " + strings.Join(places, ", ")
 	}
-	lines := []string{span(bold, "BACKLOG") + m.present(plainStyle, words)}
+	lines := []string{span(bold, "BACKLOG") + m.present(plainStyle, text)}
+	for _, e := range b.ByEmitter[:min(len(b.ByEmitter), maxRefused)] {
+		lines = append(lines, m.present(plainStyle, fmt.Sprintf("  %d messages of %s", e.Messages, e.Emitter)))
+	}
 	refusals := []string{}
 	for _, r := range m.refusals() {
-		refusals = append(refusals, fmt.Sprintf("%s %.0f/s", r.reason, r.rate))
+		refusals = append(refusals, fmt.Sprintf("%s %.0f packets/s", words(r.reason), r.rate))
 	}
 	if len(refusals) == 0 {
 		refusals = append(refusals, "none")
 	}
-	lines = append(lines, span(bold, "REFUSED")+m.present(plainStyle, " "+strings.Join(refusals, ", ")+fmt.Sprintf("; dead-lettered %d packets", m.detail.Status.Ledger.DeadLettered.Packets)))
-	for _, e := range b.ByEmitter[:min(len(b.ByEmitter), 5)] {
-		lines = append(lines, m.present(plainStyle, fmt.Sprintf("  %d messages of ", e.Messages))+m.present(plainStyle, e.Emitter))
+	lines = append(lines, span(bold, "REFUSED")+m.present(plainStyle, fmt.Sprintf(" %s; dead letters: %d packets", strings.Join(refusals, ", "), m.detail.Status.Ledger.DeadLettered.Packets)))
+	for _, text := range m.detail.refused() {
+		lines = append(lines, m.present(plainStyle, "  "+text))
 	}
 	return lines
 }
@@ -349,7 +356,7 @@ func (m *Model) pageLines(room int) []string {
 	return head(append([]string{title}, wrapped...), room)
 }
 
-// foot returns the last line: what is asked, what happened, or the keys.
+// foot returns the last line: a question, a result, or the keys.
 func (m *Model) foot() []string {
 	switch {
 	case m.mode == modeFilter:

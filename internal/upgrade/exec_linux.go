@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ const firstDescriptor = 3
 func replace(path string, args, environ, names []string, files []syscall.Conn) error {
 	failure := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this goroutine
+		runtime.LockOSThread() // it is not unlocked: the thread ends with this goroutine
 		failure <- replaceFromThread(path, args, append(environ, listenVariables(names)...), files)
 	}()
 	return <-failure
@@ -32,7 +33,7 @@ func replaceFromThread(path string, args, environ []string, files []syscall.Conn
 	if err != nil {
 		return err
 	}
-	if err := unshareDescriptors(); err != nil {
+	if err = unshareDescriptors(); err != nil {
 		return fmt.Errorf("unshare the table of descriptors: %w", err)
 	}
 	// The main thread does not end, so its table would keep sockets open.
@@ -40,9 +41,14 @@ func replaceFromThread(path string, args, environ []string, files []syscall.Conn
 	if err := place(descriptors); err != nil {
 		return fmt.Errorf("place descriptors: %w", err)
 	}
-	if err := blockSignals(unix.SIGUSR2, unix.SIGHUP); err != nil {
+	if err := blockSignals(unix.SIGUSR2); err != nil {
 		return fmt.Errorf("block signals: %w", err)
 	}
+	restore, err := ignoreHangups()
+	if err != nil {
+		return fmt.Errorf("ignore SIGHUP: %w", err)
+	}
+	defer restore()
 	var limit unix.Rlimit
 	limited := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 	err = syscall.Exec(path, args, environ)
@@ -104,6 +110,29 @@ func place(descriptors []int) error {
 			return err
 		}
 		_ = unix.Close(from)
+	}
+	return nil
+}
+
+// action is a struct sigaction of the kernel, which begins with the handler.
+type action [8]uint64
+
+// ignoreHangups makes this process ignore SIGHUP until restore is called. A program of Go keeps that
+// until it handles the signal. Blocking does not suffice: its runtime unblocks SIGHUP before it has a
+// handler, and the process would end.
+func ignoreHangups() (restore func(), err error) {
+	const ignore = 1 // SIG_IGN
+	var before action
+	if err := setAction(unix.SIGHUP, &action{ignore}, &before); err != nil {
+		return nil, err
+	}
+	return func() { _ = setAction(unix.SIGHUP, &before, nil) }, nil
+}
+
+func setAction(signal unix.Signal, next, before *action) error {
+	const maskBytes = 8
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), uintptr(unsafe.Pointer(next)), uintptr(unsafe.Pointer(before)), maskBytes, 0, 0); errno != 0 {
+		return errno
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package upgrade
 
 import (
+	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"testing"
 
@@ -36,31 +38,38 @@ func TestPlace(t *testing.T) {
 				return
 			}
 			defer unix.CloseRange(0, ^uint(0)>>32, 0) //nolint:errcheck // as replace does
-			// Two of them are where others are to be placed.
-			for i, target := range []int{4, 3} {
-				if err := unix.Dup3(descriptors[i], target, unix.O_CLOEXEC); err != nil {
-					t.Error(err)
-				}
-				descriptors[i] = target
-			}
-			if err := place(descriptors); err != nil {
-				t.Error(err)
-			}
-			for i, inodeWanted := range want {
-				flags, err := unix.FcntlInt(uintptr(firstDescriptor+i), unix.F_GETFD, 0)
-				if err != nil || flags&unix.FD_CLOEXEC != 0 {
-					t.Errorf("%v: descriptor %d: flags %x %v", order, firstDescriptor+i, flags, err)
-				}
-				if got := inode(t, firstDescriptor+i); got != inodeWanted {
-					t.Errorf("%v: descriptor %d is another file", order, firstDescriptor+i)
-				}
-			}
+			checkPlace(t, descriptors, want)
 		}()
 		<-done
 		for i, f := range files {
 			if _, err := f.WriteString("still open"); err != nil {
 				t.Errorf("file %d: %v", i, err)
 			}
+		}
+	}
+}
+
+// checkPlace places descriptors, of which two have the numbers of others, and checks that the
+// new ones are open across an exec and have these inodes.
+func checkPlace(t *testing.T, descriptors []int, want []uint64) {
+	t.Helper()
+	before := fmt.Sprint(descriptors)
+	for i, target := range []int{4, 3} {
+		if err := unix.Dup3(descriptors[i], target, unix.O_CLOEXEC); err != nil {
+			t.Error(err)
+		}
+		descriptors[i] = target
+	}
+	if err := place(descriptors); err != nil {
+		t.Error(err)
+	}
+	for i, inodeWanted := range want {
+		flags, err := unix.FcntlInt(uintptr(firstDescriptor+i), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			t.Errorf("%v: descriptor %d: flags %x %v", before, firstDescriptor+i, flags, err)
+		}
+		if got := inode(t, firstDescriptor+i); got != inodeWanted {
+			t.Errorf("%v: descriptor %d is another file", before, firstDescriptor+i)
 		}
 	}
 }
@@ -72,4 +81,27 @@ func inode(t *testing.T, descriptor int) uint64 {
 		t.Error(err)
 	}
 	return stat.Ino
+}
+
+// SIGHUP is ignored until restore is called, and handled as before thereafter.
+func TestIgnoreHangups(t *testing.T) {
+	received := make(chan os.Signal, 10)
+	signal.Notify(received, unix.SIGHUP)
+	defer signal.Stop(received)
+	restore, err := ignoreHangups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangUp := func() {
+		if err := unix.Kill(os.Getpid(), unix.SIGHUP); err != nil {
+			t.Error(err)
+		}
+	}
+	hangUp()
+	restore()
+	if len(received) > 0 {
+		t.Error("SIGHUP was not ignored")
+	}
+	hangUp()
+	<-received
 }

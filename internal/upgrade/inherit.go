@@ -22,7 +22,7 @@ const (
 	imageName      = "previous_image"
 )
 
-// stateVariable tells a new process what it is started for: trial; replace and the arguments
+// stateVariable has what a new process is started for: trial; replace and the arguments
 // of the binary before, as JSON; or failed and why the binary could not start that was to
 // replace this one.
 const (
@@ -37,9 +37,9 @@ const (
 type Inheritance struct {
 	names       []string   // of listeners
 	listeners   []*os.File // in the order of names
-	connections []*os.File
-	image       *os.File // the binary before; nil if this start is no upgrade
-	args        []string // of the binary before
+	connections []*os.File // until Connections
+	image       *os.File   // the binary before; nil if this start is no upgrade
+	args        []string   // of the binary before
 	state       string
 }
 
@@ -112,14 +112,18 @@ func (i *Inheritance) Datagrams(name string) (net.PacketConn, error) {
 	return c, nil
 }
 
-// Connections returns the connections, without those that ended.
+// Connections returns the connections, without those that ended, for a service that is about to
+// serve: FallBack does not have them any more. They take no further descriptors, since there may
+// be nearly as many as a process may have.
 func (i *Inheritance) Connections() []net.Conn {
 	var conns []net.Conn
 	for _, f := range i.connections {
 		if c, err := net.FileConn(f); err == nil {
 			conns = append(conns, c)
 		}
+		_ = f.Close()
 	}
+	i.connections = nil
 	return conns
 }
 

@@ -59,7 +59,7 @@ func (u *Upgrader) run(ctx context.Context, environ []string, command ...string)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it did not end within %v: %w", preflightTimeout, ctx.Err())
 	case err == nil && !out.endsWith(Passed):
-		err = fmt.Errorf("it does not say %q: it is no logstreamer that can take over", Passed)
+		err = fmt.Errorf("it does not print %q: it is no logstreamer that can take over", Passed)
 	}
 	if err == nil {
 		return nil

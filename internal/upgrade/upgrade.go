@@ -6,7 +6,7 @@
 //
 //	Upgrader.Request ─▶ Preflight ─▶ the service hands over ─▶ Exec ─▶ new binary: Inherit ─▶ Ready
 //	                                                             │                     └────▶ FallBack ─▶ old binary
-//	                                                             └─ fails: the service goes on
+//	                                                             └─ fails: the service continues
 package upgrade
 
 import (
@@ -27,12 +27,12 @@ var ErrInProgress = errors.New("another upgrade is in progress")
 // Result is how an upgrade ended, as a label of distributor_upgrades_total.
 type Result string
 
-// The results. Completed and StartFailed are counted by the process that goes on.
+// The results. Completed and StartFailed are counted by the process that continues.
 const (
 	Completed       Result = "completed"
 	PreflightFailed Result = "preflight_failed" // nothing was changed
-	Undelivered     Result = "undelivered"      // the service did not hand over, and goes on
-	ExecFailed      Result = "exec_failed"      // the service began anew in this process
+	Undelivered     Result = "undelivered"      // the service did not hand over, and continues
+	ExecFailed      Result = "exec_failed"      // the service started again in this process
 	StartFailed     Result = "start_failed"     // this binary took over again
 )
 
@@ -48,7 +48,7 @@ type Upgrader struct {
 // Request is one request for an upgrade. Who receives it from Requests calls Done once.
 type Request struct{ done chan<- error }
 
-// Done answers the request: nil says that the binary is about to be replaced.
+// Done answers the request: nil means that the binary is about to be replaced.
 func (r Request) Done(err error) { r.done <- err }
 
 // New returns an Upgrader of a process with these arguments: the program, the name of the
@@ -95,8 +95,8 @@ func (u *Upgrader) Count(r Result) { u.results.WithLabelValues(string(r)).Inc() 
 // Requests returns the requests, for the goroutine that runs the service.
 func (u *Upgrader) Requests() <-chan Request { return u.requests }
 
-// Request asks for an upgrade. It returns nil when the new binary is about to be executed,
-// and otherwise why the service goes on with this one: ErrInProgress, *PreflightError, or
+// Request starts an upgrade. It returns nil when the new binary is about to be executed,
+// and otherwise why the service continues with this one: ErrInProgress, *PreflightError, or
 // an error of the service.
 func (u *Upgrader) Request(ctx context.Context) error {
 	if !supported {

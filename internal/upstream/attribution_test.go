@@ -197,18 +197,21 @@ func TestAttribution(t *testing.T) {
 	}
 }
 
+// crashCase is a request that crashes the analyzer, and the FailureHistory of its packets.
+type crashCase struct {
+	name        string
+	maxFailures int
+	packets     int // in one request
+	trouble     *FailureHistory
+	want        FailureHistory
+	interrupted bool // the breaker opens during the dial
+}
+
 // A packet that crashes the analyzer is sent over a reused connection; the retry cannot
 // connect. The attempt is recorded in the packet, and the failed connect counts against the
 // analyzer.
 func TestPacketCrashesAnalyzer(t *testing.T) {
-	for _, test := range []struct {
-		name        string
-		maxFailures int
-		packets     int // in one request
-		trouble     *FailureHistory
-		want        FailureHistory
-		interrupted bool // the breaker opens during the dial
-	}{
+	for _, test := range []crashCase{
 		{"a new packet", 5, 1, nil, FailureHistory{Attempts: 1, LastBatchSize: 1}, false},
 		{"a batch", 5, 4, nil, FailureHistory{Attempts: 1, LastBatchSize: 4}, false},
 		{"one that did so before", 5, 1, &FailureHistory{Attempts: 1, LastBatchSize: 1}, FailureHistory{Attempts: 2, LastBatchSize: 1, IsolatedFailures: 1}, false},
@@ -217,24 +220,7 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				config := testConfig()
-				config.MaxFailures = test.maxFailures
-				var b *fixture
-				analyzer := newFakeSink(t, func(r request) reply {
-					if !r.contains("poison") {
-						return ok
-					}
-					lost := sink.Result{Outcome: sink.Failed, Reason: sink.Connect, Detail: "connect: refused", Unsent: true}
-					if test.interrupted {
-						b.onTransition(b.breaker.Trip(time.Now()))("test")
-						lost = sink.Result{Outcome: sink.Aborted}
-					}
-					lost.Lost = "the reused connection was closed: EOF"
-					return reply{result: lost}
-				})
-				analyzer.health = batching
-				b = start(t, config, analyzer)
-				b.batch.packets.Store(16)
+				b := startCrashing(t, test)
 				b.Offer(b.packets.some(t, 1))
 				b.settler.await(t, 1)
 				var packets []Delivery
@@ -262,6 +248,30 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// startCrashing starts an Upstream whose analyzer crashes on a poison packet: the reused
+// connection is closed, and the retry cannot connect.
+func startCrashing(t *testing.T, test crashCase) (b *fixture) {
+	t.Helper()
+	config := testConfig()
+	config.MaxFailures = test.maxFailures
+	analyzer := newFakeSink(t, func(r request) reply {
+		if !r.contains("poison") {
+			return ok
+		}
+		lost := sink.Result{Outcome: sink.Failed, Reason: sink.Connect, Detail: "connect: refused", Unsent: true}
+		if test.interrupted {
+			b.onTransition(b.breaker.Trip(time.Now()))("test")
+			lost = sink.Result{Outcome: sink.Aborted}
+		}
+		lost.Lost = "the reused connection was closed: EOF"
+		return reply{result: lost}
+	})
+	analyzer.health = batching
+	b = start(t, config, analyzer)
+	b.batch.packets.Store(16)
+	return b
 }
 
 // startHalfOpen returns a half-open analyzer after one failed packet.

@@ -43,7 +43,7 @@ func (u *Upstream) pausing(now time.Time) bool { return u.elapsed(now) < u.pause
 // 0 if the moment is earlier.
 func (u *Upstream) elapsed(moment time.Time) int64 { return max(0, int64(moment.Sub(u.created))+1) }
 
-// Health returns a short description of the state for people.
+// Health returns a short description of the state for display.
 func (u *Upstream) Health() string {
 	now := time.Now()
 	switch state := u.breaker.State(); {
@@ -95,12 +95,15 @@ func (u *Upstream) onTransition(transition breaker.Transition, changed bool) fun
 		u.metrics.transitions[transition.To].Inc()
 		switch transition.To {
 		case breaker.Open:
+			outage := cause // so that only this allocates
+			u.outage.Store(&outage)
 			u.logger.Warn("analyzer is unhealthy: its packets are rerouted", "cause", cause, "next_probe", u.breaker.NextProbe())
 			u.interrupt()
 			u.nack(u.queue.trim(0))
 		case breaker.HalfOpen:
 			u.logger.Info("analyzer is half-open: a few packets are sent")
 		case breaker.Closed:
+			u.outage.Store(nil)
 			u.slowStartFrom.Store(u.elapsed(time.Now()))
 			u.logger.Info("analyzer is healthy: slow start", "duration", u.config.Load().SlowStart)
 		}
@@ -109,7 +112,7 @@ func (u *Upstream) onTransition(transition breaker.Transition, changed bool) fun
 	}
 }
 
-// pause stops sending until a time that the analyzer asked for; the latest time counts.
+// pause stops sending until a time that the analyzer requested; the latest time counts.
 func (u *Upstream) pause(until time.Time) {
 	end := u.elapsed(until)
 	for before := u.pausedUntil.Load(); before < end; before = u.pausedUntil.Load() {
@@ -117,7 +120,7 @@ func (u *Upstream) pause(until time.Time) {
 			continue
 		}
 		if before <= u.elapsed(time.Now()) {
-			u.logger.Info("analyzer asks for a pause: its packets are rerouted", "until", until)
+			u.logger.Info("analyzer requests a pause: its packets are rerouted", "until", until)
 		}
 		break
 	}

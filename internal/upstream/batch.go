@@ -56,7 +56,7 @@ func (b batchLimits) admits(batch []Delivery, content batchContent, d Delivery) 
 	}
 	maxPackets, first, p := maxSharing(d), batch[0].Packet, d.Packet
 	return len(batch) < min(b.packets, maxPackets) && maxSharing(batch[0]) == maxPackets &&
-		content.volume.Bytes+int64(len(p.Body)) <= maxBatchBytes &&
+		content.volume.Bytes+int64(p.Size()) <= maxBatchBytes &&
 		content.traces+newTrace(batch, d) <= b.traces &&
 		!p.SpansLines && (len(batch) > 1 || !first.SpansLines)
 }

@@ -11,16 +11,19 @@ import (
 
 const singlePackets = "[1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"
 
+// replacementCase is a sign that the analyzer was replaced, and the sizes of the requests after it.
+type replacementCase struct {
+	name        string
+	announced   bool // at the end of a request, not at the start of the next
+	unreachable bool // while a packet is sent
+	batches     bool // the new process accepts several packets
+	want        string
+}
+
 // After a sign that the analyzer was replaced it gets single packets until a probe, which
 // is sent at once, has learned that it accepts several.
 func TestReplacedAnalyzerIsReprobed(t *testing.T) {
-	for _, test := range []struct {
-		name        string
-		announced   bool // at the end of a request, not at the start of the next
-		unreachable bool // while a packet is sent
-		batches     bool // the new process accepts several packets
-		want        string
-	}{
+	for _, test := range []replacementCase{
 		{"closed", false, false, false, singlePackets},
 		{"closed, accepts several", false, false, true, "[1 1 2 4 8]"},
 		{"closing", true, false, false, singlePackets},
@@ -31,42 +34,49 @@ func TestReplacedAnalyzerIsReprobed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, analyzer := startBatching(t, testConfig(), always(ok))
-				time.Sleep(minProbeInterval)
-				b.Offer(b.packets.some(t, 1))
-				b.settler.await(t, 1)
-				analyzer.set(func(s *fakeSink) {
-					if test.announced {
-						s.ingest = func(request) reply { return reply{result: sink.Result{ProbeSoon: analyzer.replace()}} }
-					}
-					s.health = func() reply { return reply{delay: time.Millisecond, batches: test.batches} }
-				})
-				b.Offer(b.packets.some(t, 16))
-				b.settler.await(t, 17)
-				settled, probes := 17, 2
-				analyzer.set(func(s *fakeSink) {
-					s.ingest = always(after(2*time.Millisecond, ok))
-					s.replaced = !test.announced
-				})
-				if test.unreachable {
-					analyzer.set(func(s *fakeSink) { s.gone = true })
-					b.Offer(b.packets.some(t, 1))
-					b.settler.await(t, 18)
-					synctest.Wait() // the probe fails, too
-					analyzer.set(func(s *fakeSink) { s.gone = false })
-					settled = 18
-				}
+				settled := replace(t, b, analyzer, test)
 				b.Offer(b.packets.some(t, 16))
 				b.settler.await(t, settled+16)
 				if got := batchSizes(analyzer.received()[2:]); got != test.want {
 					t.Errorf("requests carried %s packets, want %s", got, test.want)
 				}
 				time.Sleep(failingProbeInterval)
-				if got := analyzer.Capabilities(); analyzer.probeCount() != probes || got.MaxPackets > 1 != test.batches {
+				if got := analyzer.Capabilities(); analyzer.probeCount() != 2 || got.MaxPackets > 1 != test.batches {
 					t.Errorf("after %d probes the capabilities are %+v", analyzer.probeCount(), got)
 				}
 			})
 		})
 	}
+}
+
+// replace replaces the analyzer after the Upstream has sent batches to it, and returns the
+// number of settled packets.
+func replace(t *testing.T, b *fixture, analyzer *fakeSink, test replacementCase) (settled int) {
+	t.Helper()
+	time.Sleep(minProbeInterval)
+	b.Offer(b.packets.some(t, 1))
+	b.settler.await(t, 1)
+	analyzer.set(func(s *fakeSink) {
+		if test.announced {
+			s.ingest = func(request) reply { return reply{result: sink.Result{ProbeSoon: analyzer.replace()}} }
+		}
+		s.health = func() reply { return reply{delay: time.Millisecond, batches: test.batches} }
+	})
+	b.Offer(b.packets.some(t, 16))
+	b.settler.await(t, 17)
+	analyzer.set(func(s *fakeSink) {
+		s.ingest = always(after(2*time.Millisecond, ok))
+		s.replaced = !test.announced
+	})
+	if !test.unreachable {
+		return 17
+	}
+	analyzer.set(func(s *fakeSink) { s.gone = true })
+	b.Offer(b.packets.some(t, 1))
+	b.settler.await(t, 18)
+	synctest.Wait() // the probe fails, too
+	analyzer.set(func(s *fakeSink) { s.gone = false })
+	return 18
 }
 
 // An analyzer that seems to be replaced after each request is not probed all the time.
@@ -109,39 +119,46 @@ func TestCapabilitiesBoundBatches(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		probe := func(health func() reply) {
-			t.Helper()
-			analyzer.set(func(s *fakeSink) { s.health = health })
-			before := analyzer.probeCount()
-			b.settler.until(t, "a probe is sent", func() bool { return analyzer.probeCount() > before })
-			synctest.Wait()
-		}
 		send(4)
-		probe(batching)
+		awaitProbe(t, b, analyzer, batching)
 		send(1)
 		analyzer.set(func(s *fakeSink) { s.capabilities.MaxPackets = 3 })
 		send(2)
 		if got := batchSizes(analyzer.received()[5:]); got != "[3 1]" {
 			t.Errorf("requests carried %s packets", got)
 		}
-		probe(func() reply { return ok })
+		awaitProbe(t, b, analyzer, func() reply { return ok })
 		send(4)
-		probe(batching)
+		awaitProbe(t, b, analyzer, batching)
 		send(1)
-		// The sink may learn from a rejection that several packets are not accepted.
-		analyzer.set(func(s *fakeSink) {
-			s.ingest = func(r request) reply {
-				if len(r.bodies) == 1 {
-					return ok
-				}
-				analyzer.set(func(s *fakeSink) { s.capabilities.MaxPackets = 1 })
-				return rejecting(sink.UnsupportedMedia)
-			}
-		})
+		rejectBatches(analyzer)
 		send(5) // the batch and each packet alone
 		send(4)
 		if b.settler.count("delivered") != settled {
 			t.Errorf("outcomes: %v", b.settler.summary())
+		}
+	})
+}
+
+// awaitProbe waits until the analyzer has answered a probe with health.
+func awaitProbe(t *testing.T, b *fixture, analyzer *fakeSink, health func() reply) {
+	t.Helper()
+	analyzer.set(func(s *fakeSink) { s.health = health })
+	before := analyzer.probeCount()
+	b.settler.until(t, "a probe is sent", func() bool { return analyzer.probeCount() > before })
+	synctest.Wait()
+}
+
+// rejectBatches makes the analyzer reject the next batch; the sink learns from the rejection
+// that several packets are not accepted.
+func rejectBatches(analyzer *fakeSink) {
+	analyzer.set(func(s *fakeSink) {
+		s.ingest = func(r request) reply {
+			if len(r.bodies) == 1 {
+				return ok
+			}
+			analyzer.set(func(s *fakeSink) { s.capabilities.MaxPackets = 1 })
+			return rejecting(sink.UnsupportedMedia)
 		}
 	})
 }

@@ -19,91 +19,13 @@ func (b *fixture) configure(change func(*Config)) {
 // Each setting takes effect on a running analyzer.
 func TestConfigure(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T, b *fixture, analyzer *fakeSink){
-		"Retries": func(t *testing.T, b *fixture, analyzer *fakeSink) {
-			analyzer.set(func(s *fakeSink) { s.ingest = always(failing) })
-			b.configure(func(c *Config) { c.Retries, c.MaxFailures = 5, 100 })
-			b.Offer(b.packets.some(t, 1))
-			b.settler.await(t, 1)
-			if got := len(analyzer.received()); got != 6 {
-				t.Errorf("%d requests, want 6", got)
-			}
-		},
-		"Timeout": func(t *testing.T, b *fixture, analyzer *fakeSink) {
-			analyzer.set(func(s *fakeSink) { s.ingest = always(hanging) })
-			b.configure(func(c *Config) { c.Timeout, c.Retries = 7*time.Second, 0 })
-			began := time.Now()
-			b.Offer(b.packets.some(t, 1))
-			b.settler.await(t, 1)
-			if took := time.Since(began); took != 7*time.Second {
-				t.Errorf("a request took %v", took)
-			}
-		},
-		"ProbeInterval": func(t *testing.T, b *fixture, analyzer *fakeSink) {
-			before := analyzer.probeCount()
-			b.configure(func(c *Config) { c.ProbeInterval = time.Second })
-			time.Sleep(10 * time.Second)
-			if got := analyzer.probeCount() - before; got < 8 || got > 12 {
-				t.Errorf("%d probes in ten seconds", got)
-			}
-		},
-		"ProbeTimeout and MaxFailures": func(t *testing.T, b *fixture, analyzer *fakeSink) {
-			analyzer.set(func(s *fakeSink) { s.health = func() reply { return after(5*time.Second, failing) } })
-			b.configure(func(c *Config) { c.ProbeInterval, c.ProbeTimeout, c.MaxFailures = time.Second, time.Second, 1 })
-			time.Sleep(3 * time.Second)
-			if b.Healthy() {
-				t.Error("it is healthy after a probe that timed out")
-			}
-		},
-		"SlowStart": func(t *testing.T, b *fixture, analyzer *fakeSink) {
-			b.OpenBreaker(time.Now().Add(time.Hour))
-			b.ResetBreaker()
-			time.Sleep(5 * time.Second)
-			b.configure(func(c *Config) { c.SlowStart = 20 * time.Second })
-			if got := b.Ramp(time.Now()); got < 0.24 || got > 0.26 {
-				t.Errorf("after a quarter of the slow start the ramp is %v", got)
-			}
-			if b.configure(func(c *Config) { c.SlowStart = 0 }); b.Ramp(time.Now()) != 1 {
-				t.Errorf("without slow start the ramp is %v", b.Ramp(time.Now()))
-			}
-		},
-		"Concurrency": func(t *testing.T, b *fixture, analyzer *fakeSink) {
-			analyzer.set(func(s *fakeSink) { s.ingest = always(after(400*time.Millisecond, ok)) })
-			b.configure(func(c *Config) { c.Concurrency = 4 })
-			b.Offer(b.packets.some(t, 100))
-			for _, want := range []int{4, 1, 3} {
-				b.configure(func(c *Config) { c.Concurrency = want })
-				time.Sleep(500 * time.Millisecond) // those that were retired end their requests
-				synctest.Wait()
-				if _, inFlight := b.Volumes(); inFlight.Packets != int64(want) {
-					t.Errorf("%d requests are in flight, want %d", inFlight.Packets, want)
-				}
-			}
-			b.settler.await(t, 100)
-			b.settler.wantOnce(t, 100)
-		},
-		"QueuePackets": func(t *testing.T, b *fixture, analyzer *fakeSink) {
-			analyzer.set(func(s *fakeSink) { s.ingest = always(hanging) })
-			b.configure(func(c *Config) { c.QueuePackets = 3 })
-			if capacity, _ := b.Capacity(time.Now()); capacity != 3 {
-				t.Errorf("the capacity is %d", capacity)
-			}
-			b.Offer(b.packets.some(t, 3))
-			next := *b.config.Load()
-			next.QueuePackets = 2
-			if err := b.CheckConfig(next); err == nil || !strings.Contains(err.Error(), "PER_ANALYZER_QUEUE_SIZE is 2: one holds 3 packets now") {
-				t.Errorf("error %v", err)
-			}
-			b.Evict()
-			b.settler.await(t, 3)
-			b.Admit()
-			b.configure(func(c *Config) { c.QueuePackets = 50 })
-			for range 10 {
-				b.Tick()
-			}
-			if capacity, _ := b.Capacity(time.Now()); capacity != 50 {
-				t.Errorf("the capacity is %d after it was raised", capacity)
-			}
-		},
+		"Retries":                      checkRetries,
+		"Timeout":                      checkTimeout,
+		"ProbeInterval":                checkProbeInterval,
+		"ProbeTimeout and MaxFailures": checkProbeTimeout,
+		"SlowStart":                    checkSlowStart,
+		"Concurrency":                  checkConcurrency,
+		"QueuePackets":                 checkQueuePackets,
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -111,6 +33,105 @@ func TestConfigure(t *testing.T) {
 				test(t, start(t, testConfig(), analyzer), analyzer)
 			})
 		})
+	}
+}
+
+func checkRetries(t *testing.T, b *fixture, analyzer *fakeSink) {
+	t.Helper()
+	analyzer.set(func(s *fakeSink) { s.ingest = always(failing) })
+	b.configure(func(c *Config) { c.Retries, c.MaxFailures = 5, 100 })
+	b.Offer(b.packets.some(t, 1))
+	b.settler.await(t, 1)
+	if got := len(analyzer.received()); got != 6 {
+		t.Errorf("%d requests, want 6", got)
+	}
+}
+
+func checkTimeout(t *testing.T, b *fixture, analyzer *fakeSink) {
+	t.Helper()
+	analyzer.set(func(s *fakeSink) { s.ingest = always(hanging) })
+	b.configure(func(c *Config) { c.Timeout, c.Retries = 7*time.Second, 0 })
+	began := time.Now()
+	b.Offer(b.packets.some(t, 1))
+	b.settler.await(t, 1)
+	if took := time.Since(began); took != 7*time.Second {
+		t.Errorf("a request took %v", took)
+	}
+}
+
+func checkProbeInterval(t *testing.T, b *fixture, analyzer *fakeSink) {
+	t.Helper()
+	before := analyzer.probeCount()
+	b.configure(func(c *Config) { c.ProbeInterval = time.Second })
+	time.Sleep(10 * time.Second)
+	if got := analyzer.probeCount() - before; got < 8 || got > 12 {
+		t.Errorf("%d probes in ten seconds", got)
+	}
+}
+
+func checkProbeTimeout(t *testing.T, b *fixture, analyzer *fakeSink) {
+	t.Helper()
+	analyzer.set(func(s *fakeSink) { s.health = func() reply { return after(5*time.Second, failing) } })
+	b.configure(func(c *Config) { c.ProbeInterval, c.ProbeTimeout, c.MaxFailures = time.Second, time.Second, 1 })
+	time.Sleep(3 * time.Second)
+	if b.Healthy() {
+		t.Error("it is healthy after a probe that timed out")
+	}
+}
+
+func checkSlowStart(t *testing.T, b *fixture, _ *fakeSink) {
+	t.Helper()
+	b.OpenBreaker(time.Now().Add(time.Hour))
+	b.ResetBreaker()
+	time.Sleep(5 * time.Second)
+	b.configure(func(c *Config) { c.SlowStart = 20 * time.Second })
+	if got := b.Ramp(time.Now()); got < 0.24 || got > 0.26 {
+		t.Errorf("after a quarter of the slow start the ramp is %v", got)
+	}
+	if b.configure(func(c *Config) { c.SlowStart = 0 }); b.Ramp(time.Now()) != 1 {
+		t.Errorf("without slow start the ramp is %v", b.Ramp(time.Now()))
+	}
+}
+
+func checkConcurrency(t *testing.T, b *fixture, analyzer *fakeSink) {
+	t.Helper()
+	analyzer.set(func(s *fakeSink) { s.ingest = always(after(400*time.Millisecond, ok)) })
+	b.configure(func(c *Config) { c.Concurrency = 4 })
+	b.Offer(b.packets.some(t, 100))
+	for _, want := range []int{4, 1, 3} {
+		b.configure(func(c *Config) { c.Concurrency = want })
+		time.Sleep(500 * time.Millisecond) // those that were retired end their requests
+		synctest.Wait()
+		if _, inFlight := b.Volumes(); inFlight.Packets != int64(want) {
+			t.Errorf("%d requests are in flight, want %d", inFlight.Packets, want)
+		}
+	}
+	b.settler.await(t, 100)
+	b.settler.wantOnce(t, 100)
+}
+
+func checkQueuePackets(t *testing.T, b *fixture, analyzer *fakeSink) {
+	t.Helper()
+	analyzer.set(func(s *fakeSink) { s.ingest = always(hanging) })
+	b.configure(func(c *Config) { c.QueuePackets = 3 })
+	if capacity, _ := b.Capacity(time.Now()); capacity != 3 {
+		t.Errorf("the capacity is %d", capacity)
+	}
+	b.Offer(b.packets.some(t, 3))
+	next := *b.config.Load()
+	next.QueuePackets = 2
+	if err := b.CheckConfig(next); err == nil || !strings.Contains(err.Error(), "PER_ANALYZER_QUEUE_SIZE is 2: one holds 3 packets now") {
+		t.Errorf("error %v", err)
+	}
+	b.Evict()
+	b.settler.await(t, 3)
+	b.Admit()
+	b.configure(func(c *Config) { c.QueuePackets = 50 })
+	for range 10 {
+		b.Tick()
+	}
+	if capacity, _ := b.Capacity(time.Now()); capacity != 50 {
+		t.Errorf("the capacity is %d after it was raised", capacity)
 	}
 }
 

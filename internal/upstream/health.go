@@ -86,7 +86,7 @@ func (p *prober) probe(ctx context.Context) {
 	switch p.send(ctx); p.last.Outcome {
 	case sink.Delivered:
 		u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe succeeded")
-	case sink.Aborted: // says nothing about the analyzer
+	case sink.Aborted: // is no evidence about the analyzer
 	default:
 		u.onTransition(u.breaker.ProbeFailed(time.Now()))(p.last.Detail)
 	}

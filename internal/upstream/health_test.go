@@ -43,6 +43,32 @@ func TestFirstProbeDecides(t *testing.T) {
 	})
 }
 
+// The status says why the breaker opened last, for as long as it is not closed.
+func TestStatusSaysWhyTheBreakerOpened(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := testConfig()
+		analyzer := newFakeSink(t, always(ok))
+		b := start(t, config, analyzer)
+		outage := func() string { return b.Status(time.Now()).Outage }
+		if outage() != "" {
+			t.Errorf("it never opened: %q", outage())
+		}
+		analyzer.set(func(s *fakeSink) { s.health = func() reply { return closing } })
+		b.settler.until(t, "it is unhealthy", func() bool { return !b.Healthy() })
+		if outage() == "" {
+			t.Error("nothing says why it is open")
+		}
+		b.ResetBreaker()
+		if outage() != "" {
+			t.Errorf("it has closed: %q", outage())
+		}
+		b.OpenBreaker(time.Now().Add(time.Hour))
+		if outage() != "an operator asked for it" {
+			t.Errorf("an operator opened it: %q", outage())
+		}
+	})
+}
+
 // No packet is sent before the first probe is complete, however long it takes.
 func TestUnprobedAnalyzerIsUnhealthy(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -43,7 +43,7 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		messages:    counter("distributor_delivered_messages_total", "Messages of packets delivered to the analyzer."),
 		requests:    counter("distributor_send_requests_total", "Requests with packets sent to the analyzer."),
 		failures:    counter("distributor_send_failures_total", "Requests to the analyzer that did not deliver, by reason; local_resources is a lack of resources of this machine.", "reason"),
-		dropped:     counter("distributor_dropped_messages_total", "Messages of delivered packets that the analyzer says it has dropped, without saying which."),
+		dropped:     counter("distributor_dropped_messages_total", "Messages of delivered packets that the analyzer reports as dropped, without their ids."),
 		probes:      counter("distributor_probes_total", "Health probes of the analyzer, by result; local_resources is a lack of resources of this machine.", "result"),
 		transitions: counter("distributor_breaker_transitions_total", "Transitions of the analyzer's breaker, by the new state.", "to"),
 		duration:    histogram("distributor_send_duration_seconds", "Duration of one request to the analyzer."),

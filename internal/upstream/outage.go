@@ -15,7 +15,7 @@ const (
 	_           Outage = iota
 	Probing            // the first probe is not complete
 	BreakerOpen        // requests or probes failed
-	AskedPause         // the analyzer asked for a pause
+	AskedPause         // the analyzer requested a pause
 	NoRoom             // it holds as many packets as it may
 	Drain              // an operator drains it
 	Maint              // an operator took it out for maintenance

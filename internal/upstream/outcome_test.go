@@ -10,19 +10,20 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
-// What becomes of a single packet by the result of its requests, their number, and the
-// metrics.
+// resultCase is the reply to each request, and its effects on a single packet and on the metrics.
+type resultCase struct {
+	name     string
+	reply    reply
+	outcome  string
+	requests int
+	failure  string // the reason of each request in the metrics
+}
+
 func TestResults(t *testing.T) {
 	failed := func(reason string) reply {
 		return reply{result: sink.Result{Outcome: sink.Failed, Reason: reason, Detail: "why"}}
 	}
-	for _, test := range []struct {
-		name     string
-		reply    reply
-		outcome  string
-		requests int
-		failure  string // the reason of each request in the metrics
-	}{
+	for _, test := range []resultCase{
 		{"delivered", ok, "delivered", 1, ""},
 		{"delivered without exceptions", excepting(nil), "delivered", 1, ""},
 		{"rejected as an exception", excepting(map[int]string{0: sink.Malformed}), "rejected malformed", 1, ""},
@@ -51,22 +52,7 @@ func TestResults(t *testing.T) {
 				if got := len(analyzer.received()); got != test.requests {
 					t.Errorf("%d requests, want %d", got, test.requests)
 				}
-				counted := float64(test.requests)
-				if test.reply.result.Unsent {
-					counted = 0
-				}
-				if got := testutil.ToFloat64(b.metrics.requests); got != counted {
-					t.Errorf("%v requests are counted, want %v", got, counted)
-				}
-				for _, reason := range sink.Failures() {
-					want := 0.0
-					if reason == test.failure {
-						want = float64(test.requests)
-					}
-					if got := b.failures(reason); got != want {
-						t.Errorf("%v failures for %s, want %v", got, reason, want)
-					}
-				}
+				checkRequestMetrics(t, b, test)
 				if got := b.settler.returnedTried(); (got == 1) != (test.outcome == "returned") {
 					t.Errorf("%d returned packets are Tried", got)
 				}
@@ -75,6 +61,27 @@ func TestResults(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// checkRequestMetrics checks that each sent request is counted, and each failure by its reason.
+func checkRequestMetrics(t *testing.T, b *fixture, test resultCase) {
+	t.Helper()
+	counted := float64(test.requests)
+	if test.reply.result.Unsent {
+		counted = 0
+	}
+	if got := testutil.ToFloat64(b.metrics.requests); got != counted {
+		t.Errorf("%v requests are counted, want %v", got, counted)
+	}
+	for _, reason := range sink.Failures() {
+		want := 0.0
+		if reason == test.failure {
+			want = float64(test.requests)
+		}
+		if got := b.failures(reason); got != want {
+			t.Errorf("%v failures for %s, want %v", got, reason, want)
+		}
 	}
 }
 

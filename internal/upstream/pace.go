@@ -71,8 +71,8 @@ const (
 )
 
 // measure takes an interval for the full pace: only while more comes does an analyzer deliver
-// as much as it can. It can do more than that if it ever does. An interval without a delivery
-// says nothing: the analyzer fails, or its requests take longer.
+// as much as it can. It can do more than that if it ever does. An interval without a delivery is no
+// evidence: the analyzer fails, or its requests take longer.
 func (p *pace) measure(perSecond float64, isFull bool) {
 	able := p.full()
 	if perSecond == 0 || !isFull && (able == 0 || perSecond <= able) {

@@ -112,7 +112,7 @@ func (s *sender) send(batch []Delivery, v attempt) sink.Result {
 	if result.Outcome == sink.Rejected && result.Reason == sink.TooLarge {
 		u.batch.shrink(len(batch))
 	}
-	if result.Outcome != sink.Rejected || !result.Unsent { // else it says nothing about the analyzer
+	if result.Outcome != sink.Rejected || !result.Unsent { // else it is no evidence about the analyzer
 		u.record(result, batch, v, start, time.Now())
 	}
 	return result

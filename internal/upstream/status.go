@@ -14,7 +14,10 @@ type Status struct {
 	// Ramp is the part of the weight that counts, see Upstream.Ramp.
 	Ramp    float64
 	Breaker breaker.Status
-	// PausedUntil is the end of a pause that the analyzer asked for, zero if there is none.
+	// Outage is why the breaker opened last, such as a refused connection; it is empty while
+	// the breaker is closed.
+	Outage string
+	// PausedUntil is the end of a pause that the analyzer requested, zero if there is none.
 	PausedUntil time.Time
 	// Probing means that the result of the first probe, or of the first one after
 	// maintenance, is not known yet.
@@ -41,6 +44,9 @@ func (u *Upstream) Status(now time.Time) Status {
 		Probing: !u.probed.Load() && !u.unprobed.Load(), Evicted: u.evicted.Load(),
 		Pace: u.pace.now(), HighestPace: u.pace.highest(), FullPace: u.pace.full(), LatencyP99: u.metrics.latency.quantile(0.99),
 		Limit: u.limit.now(),
+	}
+	if outage := u.outage.Load(); outage != nil {
+		s.Outage = *outage
 	}
 	if left := u.pausedUntil.Load() - u.elapsed(now); left > 0 {
 		s.PausedUntil = now.Add(time.Duration(left))

@@ -61,35 +61,19 @@ func TestEveryPacketIsSettledOnce(t *testing.T) {
 
 // runRandomly runs an Upstream and its analyzer with random events.
 func runRandomly(t *testing.T, random *rand.Rand) {
+	t.Helper()
 	config := testConfig()
 	config.Concurrency = 1 + random.IntN(8)
 	config.Retries = random.IntN(3)
 	config.MaxFailures = 1 + random.IntN(20)
 	config.ProbeInterval = time.Duration(1+random.IntN(2000)) * time.Millisecond
-	replies := make(chan reply, 1)
-	analyzer := newFakeSink(t, func(r request) reply {
-		current := <-replies
-		replies <- current
-		// Some batches are rejected in part, depending on their ids.
-		if current.result.Outcome == sink.Delivered && len(r.bodies) > 1 && strings.HasSuffix(strings.SplitN(r.bodies[0], `","messages"`, 2)[0], "3") {
-			return excepting(map[int]string{0: "", 1: sink.Malformed})
-		}
-		return current
-	})
-	analyzer.health = batching
-	choices := []reply{
-		ok, ok, ok, failing, rejecting(sink.Malformed), rejecting(sink.TooLarge), rejecting(sink.UnsupportedMedia),
-		throttling(time.Second), throttling(minBackoff), hanging, closing, unreachable, exhausted,
-		after(50*time.Millisecond, ok), after(time.Second, ok), {result: sink.Result{Outcome: sink.Aborted, Lost: "EOF", ProbeSoon: true}},
-	}
-	replies <- ok
+	analyzer, changeReply := newRandomSink(t, random)
 	b := start(t, config, analyzer)
 	offered := 0
 	for range 300 {
 		switch random.IntN(4) {
 		case 0:
-			<-replies
-			replies <- choices[random.IntN(len(choices))]
+			changeReply()
 		case 1:
 			time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 			b.Tick()
@@ -112,4 +96,30 @@ func runRandomly(t *testing.T, random *rand.Rand) {
 		t.Fatalf("after Stop the volumes are %v and %v", queued, inFlight)
 	}
 	time.Sleep(5 * time.Second) // the goroutines of the analyzer end
+}
+
+// newRandomSink returns an analyzer that delivers until changeReply chooses another reply at
+// random. It rejects some batches in part, depending on their ids.
+func newRandomSink(t *testing.T, random *rand.Rand) (analyzer *fakeSink, changeReply func()) {
+	t.Helper()
+	replies := make(chan reply, 1)
+	replies <- ok
+	analyzer = newFakeSink(t, func(r request) reply {
+		current := <-replies
+		replies <- current
+		if current.result.Outcome == sink.Delivered && len(r.bodies) > 1 && strings.HasSuffix(strings.SplitN(r.bodies[0], `","messages"`, 2)[0], "3") {
+			return excepting(map[int]string{0: "", 1: sink.Malformed})
+		}
+		return current
+	})
+	analyzer.health = batching
+	choices := []reply{
+		ok, ok, ok, failing, rejecting(sink.Malformed), rejecting(sink.TooLarge), rejecting(sink.UnsupportedMedia),
+		throttling(time.Second), throttling(minBackoff), hanging, closing, unreachable, exhausted,
+		after(50*time.Millisecond, ok), after(time.Second, ok), {result: sink.Result{Outcome: sink.Aborted, Lost: "EOF", ProbeSoon: true}},
+	}
+	return analyzer, func() {
+		<-replies
+		replies <- choices[random.IntN(len(choices))]
+	}
 }

@@ -83,6 +83,8 @@ type Upstream struct {
 	// maintenance.
 	probed  atomic.Bool
 	evicted atomic.Bool // see Evict
+	// outage is why the breaker opened last, nil before that and once it has closed.
+	outage atomic.Pointer[string]
 	// unprobed means that no probes are sent; see SetProbing.
 	unprobed atomic.Bool
 	// The times below are nanoseconds since created (see elapsed), so that changes of the
@@ -112,7 +114,7 @@ func newSendingContext(parent context.Context) *sendingContext {
 	return &sendingContext{Context: ctx, parent: parent, cancel: cancel}
 }
 
-// Dependencies are the dependencies of an Upstream.
+// Dependencies are what an Upstream uses.
 type Dependencies struct {
 	// Sink is the way to the analyzer. The Upstream is its only user.
 	Sink    sink.Sink

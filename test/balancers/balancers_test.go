@@ -1,5 +1,5 @@
-// Package balancers runs the balancers of examples with their configurations, before three
-// servers that stand in for distributors.
+// Package balancers runs the load balancers of examples with their configurations, in front of
+// three servers that replace distributors.
 package balancers
 
 import (
@@ -57,7 +57,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// start runs a balancer with a configuration of examples, with the addresses of this test.
+// start runs a balancer with a configuration of examples and with the addresses of this test.
 func (b *backends) start(t *testing.T, program, example string, arguments func(file string) []string) (address string) {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -114,7 +114,32 @@ func send(t *testing.T, address, emitter string) {
 	}
 }
 
-// All requests of an emitter reach one server, emitters spread over all, and when a server
+// shards sends two requests of each emitter, and returns the server that took them. Both
+// requests of an emitter must reach the same server.
+func (b *backends) shards(t *testing.T, address string) map[string]int {
+	t.Helper()
+	const emitters = 60
+	b.mu.Lock()
+	b.taken = map[string]map[int]bool{}
+	b.mu.Unlock()
+	for i := range 2 * emitters {
+		send(t, address, fmt.Sprintf("web-%d", i%emitters))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	of := map[string]int{}
+	for emitter, servers := range b.taken {
+		for server := range servers {
+			of[emitter] = server
+		}
+		if len(servers) != 1 {
+			t.Errorf("%s reached %d servers", emitter, len(servers))
+		}
+	}
+	return of
+}
+
+// All requests of an emitter reach one server, emitters spread over all servers, and when a server
 // leaves only its emitters move.
 func TestEmittersAreSharded(t *testing.T) {
 	for _, c := range []struct {
@@ -127,28 +152,7 @@ func TestEmittersAreSharded(t *testing.T) {
 		t.Run(c.program, func(t *testing.T) {
 			b := startBackends(t)
 			address := b.start(t, c.program, c.example, c.arguments)
-			const emitters = 60
-			shards := func() map[string]int {
-				b.mu.Lock()
-				b.taken = map[string]map[int]bool{}
-				b.mu.Unlock()
-				for i := range 2 * emitters {
-					send(t, address, fmt.Sprintf("web-%d", i%emitters))
-				}
-				b.mu.Lock()
-				defer b.mu.Unlock()
-				of := map[string]int{}
-				for emitter, servers := range b.taken {
-					for server := range servers {
-						of[emitter] = server
-					}
-					if len(servers) != 1 {
-						t.Errorf("%s reached %d servers", emitter, len(servers))
-					}
-				}
-				return of
-			}
-			before := shards()
+			before := b.shards(t, address)
 			count := map[int]int{}
 			for _, server := range before {
 				count[server]++
@@ -158,7 +162,7 @@ func TestEmittersAreSharded(t *testing.T) {
 			}
 			b.servers[0].CloseClientConnections()
 			b.servers[0].Close()
-			for emitter, server := range shards() {
+			for emitter, server := range b.shards(t, address) {
 				if server == 0 || before[emitter] != 0 && server != before[emitter] {
 					t.Errorf("%s moved from %d to %d", emitter, before[emitter], server)
 				}

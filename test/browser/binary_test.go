@@ -4,19 +4,35 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/test/binary"
 )
+
+// program is the path of the binary, which is built once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "logstreamer-browser")
+	if err != nil {
+		return "", err
+	}
+	removeProgram = func() { _ = os.RemoveAll(folder) } // of a temporary folder
+	return binary.Build(folder)
+})
+
+var removeProgram = func() {}
 
 // started is a process of the program.
 type started struct {
 	testing.TB
-	log output
+	command *exec.Cmd
+	log     output
 }
 
-// address returns what a pattern finds in the log of a process, once it is there.
+// address waits until the log of a process matches a pattern, and returns the match.
 func (s *started) address(pattern string) string {
 	s.Helper()
 	ticker, limit := time.NewTicker(20*time.Millisecond), time.After(waitTimeout)
@@ -33,10 +49,16 @@ func (s *started) address(pattern string) string {
 	}
 }
 
-// start starts a command of the program, with settings and no others, until the test is over.
-func start(t testing.TB, program, command string, settings ...string) *started {
+// start starts a command of the program, with these settings only, until the test is over. The
+// command may have arguments.
+func start(t testing.TB, command string, settings ...string) *started {
 	t.Helper()
-	s, c := &started{TB: t}, exec.Command(program, command)
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(path, strings.Fields(command)...)
+	s := &started{TB: t, command: c}
 	c.Dir, c.Env = t.TempDir(), append([]string{"HOME=" + t.TempDir()}, settings...)
 	c.Stdout, c.Stderr = io.Writer(&s.log), io.Writer(&s.log)
 	if err := c.Start(); err != nil {
@@ -49,22 +71,18 @@ func start(t testing.TB, program, command string, settings ...string) *started {
 	return s
 }
 
-// The program itself serves the console, with analyzers and load of processes as in production; the
+// The binary serves the console, with processes of analyzers and emitters as in production; the
 // split follows a change of a weight.
-func TestProgram(t *testing.T) {
+func TestConsoleOfBinary(t *testing.T) {
 	parallel(t)
-	program := filepath.Join(t.TempDir(), "logstreamer")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v: %s", err, out)
-	}
 	analyzers := ""
 	for range 2 {
-		a := start(t, program, "analyzer", "LISTEN_ADDR=127.0.0.1", "PORT=0", "METRICS_ADDR=off")
+		a := start(t, "analyzer", "LISTEN_ADDR=127.0.0.1", "PORT=0", "METRICS_ADDR=off")
 		analyzers += ",http://" + a.address(`msg="analyzer listens".* address=(\S+)`) + "=0.5"
 	}
-	d := start(t, program, "distributor", "LISTEN_ADDR=127.0.0.1", "PORT=0", "METRICS_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "ANALYZERS="+analyzers[1:])
-	start(t, program, "emitter", "TARGET_URL=http://"+d.address(`msg="distributor serves".* ingest=(\S+)`)+"/ingest", "RATE=300", "PACKET_SIZE=1-100", "METRICS_ADDR=off")
-	b := open(t, &world{TB: t, addr: d.address(`msg="the admin API is served".* address=(\S+)`)}, 1280, "light", "")
+	d := start(t, "distributor", "LISTEN_ADDR=127.0.0.1", "PORT=0", "METRICS_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "ANALYZERS="+analyzers[1:])
+	start(t, "emitter", "TARGET_URL=http://"+d.address(`msg="distributor serves".* ingest=(\S+)`)+"/ingest", "RATE=300", "PACKET_SIZE=1-100", "METRICS_ADDR=off")
+	b := open(t, &harness{TB: t, addr: d.address(`msg="the admin API is served".* address=(\S+)`)}, 1280, "light", "")
 	b.shows("All is well: nothing is lost, 2 of 2 analyzers take packets.")
 	b.click(first, "Change…")
 	b.click(".menu[open]", "Weight…")

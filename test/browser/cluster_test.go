@@ -16,7 +16,7 @@ type others struct {
 	mu   sync.Mutex // guards all below
 	all  []admin.Announcement
 	text []byte
-	err  error // why the settings cannot be reached
+	err  error // why the settings cannot be read
 }
 
 // Others implements admin.Cluster.
@@ -37,7 +37,7 @@ func (o *others) document() control.Document {
 	return document{o}
 }
 
-// document is a control.Document that nobody else changes.
+// document is a control.Document that no other process changes.
 type document struct{ *others }
 
 func (d document) Latest() (text []byte, version uint64, err error) {
@@ -59,8 +59,8 @@ func (document) Changed() <-chan struct{} { return nil }
 
 func (document) Close() {}
 
-// announce makes two more distributors known, which do the same as this one.
-func (o *others) announce(w *world) {
+// announce adds two distributors to the cluster, with the same statistics as this one.
+func (o *others) announce(w *harness) {
 	var all []admin.Announcement
 	for _, name := range []string{"logs-2", "logs-3"} {
 		i := admin.Identity{Name: name + ":8080", Ingest: "http://" + name + ":8080", Admin: "http://" + name + ":8081", Version: "1.0", Started: time.Now()}
@@ -71,11 +71,11 @@ func (o *others) announce(w *world) {
 	o.all = all
 }
 
-// In a cluster the page has each distributor, the one that serves it, and the sum.
+// In a cluster the page shows each distributor, the one that serves the page, and the sum.
 func TestCluster(t *testing.T) {
 	parallel(t)
 	o := &others{}
-	w := startWorld(t, "", o)
+	w := startHarness(t, "", o)
 	w.emit("web-1", 40, "1-100")
 	o.announce(w)
 	b := open(t, w, 1280, "light", "")
@@ -91,6 +91,13 @@ func TestCluster(t *testing.T) {
 	b.picture("cluster")
 	b.accessible("cluster, light, 1280 px")
 	o.mu.Lock()
+	gone := o.all[1:]
+	o.all = o.all[:1]
+	o.mu.Unlock()
+	b.shows("logs-3:8080 left the cluster, or does not answer.")
+	b.shows("2 of 2 ready")
+	o.mu.Lock()
+	o.all = append(o.all[:1:1], gone...)
 	o.err = errors.New("no NATS server can be reached")
 	o.mu.Unlock()
 	b.shows("The settings of the cluster are not synchronized")

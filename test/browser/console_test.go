@@ -24,14 +24,27 @@ import (
 func TestMain(m *testing.M) {
 	code := m.Run()
 	closeBrowser()
+	removeProgram()
 	os.Exit(code)
 }
 
-// The states of a distributor, one after the other, each with what a person needs to know.
+// The console shows each state of a distributor, and what an operator needs to know in it.
 func TestStates(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "ingest_buffer_size: 400\nper_analyzer_queue_size: 100\n")
+	w := newHarness(t, "ingest_buffer_size: 400\nper_analyzer_queue_size: 100\n")
 	b := open(t, w, 1920, "light", "")
+	showsIdle(b)
+	w.emit("web-1", 40, "1-100")
+	stopPress := w.emit("batch-7", 160, "1-100")
+	showsTraffic(b)
+	showsAnalyzerOut(b, w)
+	showsOverload(b, w)
+	stopPress()
+	showsDrain(b, w)
+}
+
+func showsIdle(b *tab) {
+	b.Helper()
 	b.shows("Ready, and no traffic: 3 of 3 analyzers would take packets.")
 	b.shows("curl http://127.0.0.1:8080/ingest")
 	b.shows("Live, each second.")
@@ -39,9 +52,10 @@ func TestStates(t *testing.T) {
 		b.snapshots(3)
 	}
 	b.picture("idle")
+}
 
-	w.emit("web-1", 40, "1-100")
-	stopPress := w.emit("batch-7", 160, "1-100")
+func showsTraffic(b *tab) {
+	b.Helper()
 	b.shows("All is well: nothing is lost, 3 of 3 analyzers take packets.")
 	b.shows("unaccounted 0 messages")
 	b.lacks("No traffic")
@@ -58,9 +72,13 @@ func TestStates(t *testing.T) {
 	b.accessible("busy, dark, 360 px")
 	b.picture("busy-narrow")
 	b.look(1280, "light")
+}
 
+// showsAnalyzerOut makes one analyzer fail, and then recover.
+func showsAnalyzerOut(b *tab, w *harness) {
+	b.Helper()
 	w.analyzers[1].Behave(analyzertest.Behaviour{Refuse: true})
-	b.shows("a2 is out: its breaker is open.")
+	b.shows("a2 is out: its breaker is open (connection refused).")
 	b.shows("The others take the share; nothing is lost by that.")
 	if *update {
 		b.snapshots(12)
@@ -78,14 +96,18 @@ func TestStates(t *testing.T) {
 	b.visit("#/")
 	w.analyzers[1].Behave(analyzertest.Behaviour{})
 	b.shows("All is well")
+}
 
+// showsOverload makes all analyzers slower than the emitters.
+func showsOverload(b *tab, w *harness) {
+	b.Helper()
 	for _, a := range w.analyzers {
 		a.Behave(analyzertest.Behaviour{Service: 30 * time.Millisecond, Workers: 1})
 	}
 	b.shows("packets/s are refused: overloaded")
 	b.until("document.querySelector('.banner [role=status]').textContent.startsWith('packets/s are refused')") // without the number, which changes each second
-	b.until("document.querySelector('.answers a')?.textContent === 'batch-7'")                                 // who presses
-	b.until("/In about|Within/.test(document.querySelector('.answers > :nth-child(4)').textContent)")
+	b.until("document.querySelector('.answers a')?.textContent === 'batch-7'")                                 // the emitter with the highest rate
+	b.until("/Not yet|In about/.test(document.querySelector('.answers > :nth-child(4)').textContent)")
 	b.look(1280, "dark")
 	b.picture("overloaded")
 	b.accessible("overloaded, dark, 1280 px")
@@ -96,8 +118,10 @@ func TestStates(t *testing.T) {
 	b.accessible("emitter, light, 1280 px")
 	b.picture("emitter")
 	b.visit("#/")
-	stopPress()
+}
 
+func showsDrain(b *tab, w *harness) {
+	b.Helper()
 	w.api("PATCH", "/v1/analyzers/a1", `{"state":"drain","deadline":"1m"}`)
 	b.shows("By an operator: a1")
 	b.until("/a1 +(draining|drained)/.test(document.querySelector('.analyzers tbody tr:nth-child(1)').innerText.replace(/\\s+/g, ' '))")
@@ -105,7 +129,7 @@ func TestStates(t *testing.T) {
 	b.picture("draining")
 }
 
-// focusIsKept checks that neither focus nor selection is lost by updates.
+// focusIsKept checks that updates remove neither focus nor selection.
 func focusIsKept(b *tab) {
 	b.Helper()
 	b.run("document.querySelector('a.row[href$=a2]').focus(); globalThis.focused = document.activeElement")
@@ -115,8 +139,8 @@ func focusIsKept(b *tab) {
 	}
 }
 
-// isSilent checks that screen readers are not told what changes each second, only changes of the
-// state.
+// isSilent checks that live regions for screen readers change only with the state, not with the
+// values of each second.
 func isSilent(b *tab) {
 	b.Helper()
 	b.run(`globalThis.spoken = [];
@@ -128,11 +152,11 @@ func isSilent(b *tab) {
 	}
 }
 
-// An action shows its dry run, and is sent for the revision that was seen: a change from
-// elsewhere in between is shown, and nothing is applied until the new dry run was seen.
+// An action shows its dry run, and is sent for the revision of the dry run: a change by another
+// operator in between is shown, and nothing is applied until the new dry run was shown.
 func TestActions(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "")
+	w := newHarness(t, "")
 	w.emit("web-1", 100, "1-100")
 	b := open(t, w, 1280, "light", "")
 	b.click(".analyzers tbody tr:nth-child(1)", "Change…")
@@ -178,8 +202,8 @@ func TestActions(t *testing.T) {
 	setting(b, w)
 }
 
-// setting changes a setting, which is marked with its expiry, and reverts it.
-func setting(b *tab, w *world) {
+// setting changes a setting, which is then marked with its expiry, and reverts it.
+func setting(b *tab, w *harness) {
 	b.Helper()
 	b.run("[...document.querySelectorAll('button')].find(e => /^All \\d+/.test(e.textContent)).click()")
 	b.click("tr:has([aria-label='Change rate_limit'])", "Change…")
@@ -207,10 +231,10 @@ func setting(b *tab, w *world) {
 	}
 }
 
-// The page says that it lost its distributor, offers nothing meanwhile, and goes on by itself.
+// The page reports that it lost its distributor, has no controls meanwhile, and reconnects.
 func TestRestart(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "")
+	w := newHarness(t, "")
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
 	b.shows("All is well")
@@ -256,11 +280,11 @@ func logIn(b *tab, token string) {
 	b.click(".login", "Log in")
 }
 
-// The page asks for a token. Who may only read is told so, and has no controls. A session that
-// ended elsewhere ends here.
+// The page asks for a token. With the role read it says so, and has no controls. A session that was
+// ended elsewhere ends in the page.
 func TestSession(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, withTokens(t))
+	w := newHarness(t, withTokens(t))
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
 	b.shows("This distributor needs a token.")
@@ -278,12 +302,13 @@ func TestSession(t *testing.T) {
 		b.visit(page)
 		b.until("document.querySelector('.page')")
 		b.shows("There are no controls: viewer-name has the role read.")
-		if value[bool](b, "!!document.querySelector('.page button')") {
+		if value[bool](b, "!!document.querySelector('.page button:not(form.inline > button)')") {
 			t.Errorf("%s: there are controls", page)
 		}
 	}
 	b.run("fetch('/v1/session', {method: 'DELETE', headers: {'Content-Type': 'application/json'}})")
 	b.shows("The session has ended.")
+	b.until("document.activeElement.name === 'token'")
 	b.picture("session-ended")
 	b.visit("#/")
 	logIn(b, "operator")
@@ -293,10 +318,10 @@ func TestSession(t *testing.T) {
 	b.shows("The session has ended.")
 }
 
-// All can be done with the keyboard alone.
+// Every action is possible with the keyboard alone.
 func TestKeyboard(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "")
+	w := newHarness(t, "")
 	b := open(t, w, 1280, "dark", "")
 	b.until("document.querySelectorAll('a.row').length === 3")
 	press := func(keys string) { b.do(chromedp.KeyEvent(keys)) }
@@ -317,7 +342,7 @@ func TestKeyboard(t *testing.T) {
 	b.until("document.querySelector('#filter')")
 	press("/")
 	b.until("document.activeElement.id === 'filter'")
-	b.run("const f = document.activeElement; f.value = ''; f.dispatchEvent(new Event('input', {bubbles: true}))") // the protocol types the key, too
+	b.run("const f = document.activeElement; f.value = ''; f.dispatchEvent(new Event('input', {bubbles: true}))") // the protocol types the key character, too
 	press("a3")
 	b.until("document.querySelectorAll('a.row').length === 1")
 	press(kb.Escape)
@@ -332,10 +357,10 @@ var hostile = []string{
 	`<iframe srcdoc="<script>parent.xss=1</script>">`, "\u202e\u0000<b>\u2028", `</title><style>*{display:none}</style>`, `%3Cscript%3E/..//#`,
 }
 
-// What emitters choose is shown as text, wherever it is shown.
+// Texts from emitters are shown as text on every page.
 func TestHostileTexts(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "dispatch: paused\n")
+	w := newHarness(t, "dispatch: paused\n")
 	for _, text := range hostile {
 		w.send(text, text, text)
 	}
@@ -370,17 +395,17 @@ func TestHostileTexts(t *testing.T) {
 	b.textsAreTexts("packet")
 }
 
-// A tab that is open for an hour needs no more memory than one that is open for some minutes.
+// A tab that is open for an hour needs no more memory than a tab that is open for some minutes.
 func TestHeapIsFlat(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "")
+	w := newHarness(t, "")
 	w.emit("web-1", 50, "1-100")
 	b := open(t, w, 1280, "light", "")
 	b.shows("All is well")
 	feed := func(seconds int) float64 {
 		b.Helper()
 		value[bool](b, fmt.Sprintf(`(async () => {
-			const {receive, state} = await import('/console/store.js');
+			const {receive, state} = (await import('/console/console.js')).modules['store.js'];
 			for (let i = 0; i < %d; i++) {
 				const s = structuredClone(state.snapshot);
 				s.time += 1000;
@@ -391,7 +416,7 @@ func TestHeapIsFlat(t *testing.T) {
 			}
 			return true;
 		})()`, seconds))
-		least := math.Inf(1) // what is under way at one moment, such as a read, is no leak
+		least := math.Inf(1) // temporary memory, such as that of a read, is no leak
 		for range 5 {
 			value[bool](b, `new Promise((done) => setTimeout(() => requestAnimationFrame(() => done(true)), 100))`)
 			_, err := chromedp.Call(b.ctx, heapprofiler.CollectGarbage, cdp.Empty{})
@@ -408,10 +433,10 @@ func TestHeapIsFlat(t *testing.T) {
 	}
 }
 
-// Without data the page says so, and goes on once there are some.
+// Without data the page says so, and shows data as soon as there is some.
 func TestNoData(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "")
+	w := newHarness(t, "")
 	b := openTab(t, w, 1280, "light")
 	block := func(patterns ...*network.BlockPattern) {
 		b.Helper()
@@ -423,6 +448,8 @@ func TestNoData(t *testing.T) {
 	b.shows("No data yet.")
 	b.shows("Disconnected")
 	b.until("[...document.querySelectorAll('.answers b')].every(e => e.textContent === 'Not known')")
+	b.until("[...document.querySelectorAll('.node .main')].every(e => e.textContent.startsWith('–'))")
+	b.until("[...document.querySelectorAll('.node .sub')].every(e => e.textContent === 'no data yet')")
 	b.accessible("no data, light, 1280 px")
 	b.picture("no-data")
 	block()
@@ -433,7 +460,7 @@ func TestNoData(t *testing.T) {
 // The stream ends while a tab is hidden, since a browser opens few connections to a host.
 func TestHiddenTabHasNoStream(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, "")
+	w := newHarness(t, "")
 	b := open(t, w, 1280, "light", "")
 	b.shows("Live, each second.")
 	b.run("Object.defineProperty(document, 'hidden', {configurable: true, get: () => globalThis.away}); globalThis.away = true; document.dispatchEvent(new Event('visibilitychange'))")

@@ -12,7 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/demo"
 )
 
-// output is what a program prints. It may be used concurrently.
+// output is the output of a program. It may be used concurrently.
 type output struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
@@ -31,7 +31,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// console returns the address that the demo printed, once it did.
+// console waits for the address that the demo prints, and returns it.
 func (o *output) console() string {
 	if found := regexp.MustCompile(`console http://([^/\s]+)/`).FindStringSubmatch(o.String()); found != nil {
 		return found[1]
@@ -39,7 +39,7 @@ func (o *output) console() string {
 	return ""
 }
 
-// A newcomer kills an analyzer of the demo in its console, sees the split follow, and starts it
+// An analyzer of the demo is killed in the console, the split follows, and the analyzer is started
 // again. With -update this makes the README's picture.
 func TestDemo(t *testing.T) {
 	parallel(t)
@@ -58,18 +58,28 @@ func TestDemo(t *testing.T) {
 	for out.console() == "" {
 		<-ticker.C
 	}
-	b := open(t, &world{TB: t, addr: out.console()}, 1280, "light", "")
+	b := open(t, &harness{TB: t, addr: out.console()}, 1280, "light", "")
 	b.shows("All is well")
 	b.click(".analyzers tbody tr:nth-child(1)", "Change…")
 	b.click(".menu[open]", "Kill (demo)")
 	b.click("dialog", "Kill (demo)")
 	b.until("!document.querySelector('dialog')")
-	b.shows("analyzer-1 is out: its breaker is open.")
+	b.shows("analyzer-1 is out: its breaker is open (connection refused).")
 	b.until("parseFloat(document.querySelector('.analyzers tbody tr:nth-child(2) .fixed').textContent) > 45") // of 30 before
 	if *update {
 		b.snapshots(20)
 		b.picture("demo")
 	}
+	b.look(360, "dark")
+	b.click(".analyzers tbody tr:nth-child(2)", "Change…")
+	b.click(".menu[open]", "Weight…")
+	b.fill("weight", "0.1")
+	b.shows("The weights sum to 0.8, not to about 1; their proportions are used.")
+	b.shows("No analyzer will be further off its share than")
+	b.fits("a dry run, 360 px")
+	b.until("[...document.querySelectorAll('dialog tbody th')].every(th => th.offsetHeight < 40)") // ids on one line
+	b.click("dialog", "Cancel")
+	b.look(1280, "light")
 	b.click(".analyzers tbody tr:nth-child(1)", "Change…")
 	b.click(".menu[open]", "Start (demo)")
 	b.click("dialog", "Start (demo)")

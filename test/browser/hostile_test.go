@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-// kept are the members of answers that stay as they are, since the page shows more with them.
+// kept are the members of responses that stay unchanged, since the page shows more with them.
 var kept = map[string]bool{"role": true, "state": true, "boot": true, "time": true, "dispatch": true, "intake": true, "code": true}
 
-// maliciously returns a text of an answer with markup, the same for the same text.
+// maliciously returns a text with markup, always the same for the same text.
 func maliciously(text string) string {
 	if text == "" {
 		return ""
@@ -29,7 +29,7 @@ func maliciously(text string) string {
 	return hostile[sum.Sum32()%uint32(len(hostile))] + " " + text
 }
 
-// spoil returns an answer in which all texts have markup: values, and names that are ids.
+// spoil adds markup to all texts of a response: to values, and to names that are ids.
 func spoil(name string, value any) any {
 	switch v := value.(type) {
 	case string:
@@ -78,7 +78,7 @@ func spoilText(text []byte) []byte {
 	return text
 }
 
-// spoilStream copies events until the stream ends.
+// spoilStream copies and spoils events until the stream ends.
 func spoilStream(to *io.PipeWriter, from io.ReadCloser) {
 	defer func() { _ = from.Close() }()
 	lines := bufio.NewReader(from)
@@ -94,8 +94,8 @@ func spoilStream(to *io.PipeWriter, from io.ReadCloser) {
 	}
 }
 
-// spoiled returns the address of a server with the page of a world, whose answers are hostile.
-func spoiled(w *world) string {
+// spoiled returns the address of a server with the page of a harness, whose responses are hostile.
+func spoiled(w *harness) string {
 	target := &url.URL{Scheme: "http", Host: w.addr}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -129,7 +129,7 @@ func spoiled(w *world) string {
 	return server.Listener.Addr().String()
 }
 
-// textsAreTexts checks that nothing of a page is more than a text.
+// textsAreTexts checks that no text of a page is executed or rendered as markup.
 func (b *tab) textsAreTexts(where string) {
 	b.Helper()
 	if value[bool](b, "'xss' in globalThis || !!document.querySelector('#console :is(img, script, iframe, style, [onerror], [onload])') || [...document.querySelectorAll('a')].some(a => !/^https?:/.test(new URL(a.href?.baseVal ?? a.href, location).protocol))") {
@@ -137,13 +137,13 @@ func (b *tab) textsAreTexts(where string) {
 	}
 }
 
-// Whatever the answers of the API hold is shown as text: ids and URLs of analyzers, why they are
-// out, other distributors, settings, reasons of dead letters and refusals, events, dry runs,
+// Every text in responses of the API is shown as text: ids and URLs of analyzers, reasons for their
+// state, other distributors, settings, reasons of dead letters and refusals, events, dry runs,
 // refusals of the API, packets of the tap.
 func TestHostileAnswers(t *testing.T) {
 	parallel(t)
 	o := &others{}
-	w := startWorld(t, "", o)
+	w := startHarness(t, "", o)
 	w.rejectAll(map[string]string{"letter-1": "malformed"})
 	w.send("web-1", "letter-1", "refused for good")
 	w.eventually("/v1/dead-letters", `"packet_id":"letter-1"`)
@@ -155,9 +155,20 @@ func TestHostileAnswers(t *testing.T) {
 	b := openTab(t, w, 1280, "light")
 	b.url = "http://" + spoiled(w)
 	b.navigate("")
-	id := maliciously("a1")
-	analyzer := "[...document.querySelectorAll('a.row')].find(a => a.textContent === " + quoted(id) + ")"
+	analyzer := "[...document.querySelectorAll('a.row')].find(a => a.textContent === " + quoted(maliciously("a1")) + ")"
 	b.until(analyzer)
+	overviewIsText(b)
+	dialogsAreText(b)
+	b.run(analyzer + ".click()")
+	b.shows(maliciously(w.analyzers[0].URL()))
+	b.textsAreTexts("analyzer")
+	pagesAreText(b)
+	addressesAreText(b)
+}
+
+// overviewIsText checks the overview, with all settings.
+func overviewIsText(b *tab) {
+	b.Helper()
 	b.shows(maliciously("logs-3:8080"))
 	b.shows(maliciously("1.0"))
 	b.shows(maliciously("settings/rate_limit"))
@@ -166,6 +177,11 @@ func TestHostileAnswers(t *testing.T) {
 	b.shows(maliciously("log_level"))
 	b.shows(maliciously("info"))
 	b.textsAreTexts("overview")
+}
+
+// dialogsAreText checks the dry runs of the dialogs of the overview.
+func dialogsAreText(b *tab) {
+	b.Helper()
 	b.click(".analyzers tbody tr:nth-child(1)", "Change…")
 	b.click(".menu[open]", "Drain…")
 	b.until("document.querySelector('dialog .tinted.bad, dialog .changes li')")
@@ -177,9 +193,11 @@ func TestHostileAnswers(t *testing.T) {
 	b.textsAreTexts("dialog of a reload")
 	b.click("dialog", "Cancel")
 	b.until("!document.querySelector('dialog')")
-	b.run(analyzer + ".click()")
-	b.shows(maliciously(w.analyzers[0].URL()))
-	b.textsAreTexts("analyzer")
+}
+
+// pagesAreText checks the pages of dead letters, of the tap and of packets.
+func pagesAreText(b *tab) {
+	b.Helper()
 	b.visit("#/dead-letters")
 	b.shows(maliciously("letter-1"))
 	b.textsAreTexts("dead letters")
@@ -189,8 +207,13 @@ func TestHostileAnswers(t *testing.T) {
 	b.textsAreTexts("tap")
 	b.visit("#/packet")
 	b.click(".page", "Foresee")
-	b.shows("to " + id)
+	b.shows("to " + maliciously("a1"))
 	b.textsAreTexts("packet")
+}
+
+// addressesAreText checks pages whose addresses hold markup.
+func addressesAreText(b *tab) {
+	b.Helper()
 	for _, page := range []string{"analyzer", "emitter", "runbook", "tap", "tap/refused", hostile[0]} {
 		for _, text := range []string{hostile[0], "%", "%3Csvg/onload=xss=1%3E"} {
 			b.visit("#/" + page + "/" + text)

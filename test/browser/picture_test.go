@@ -10,7 +10,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"testing"
 
 	"github.com/chromedp/chromedp"
 )
@@ -20,7 +22,7 @@ var update = flag.Bool("update", false, "write the pictures in docs/console")
 // maxPictureBytes bounds a picture of the documentation.
 const maxPictureBytes = 100_000
 
-// picture writes what the window shows, with -update.
+// picture writes a picture of the window, with -update.
 func (b *tab) picture(name string) {
 	b.Helper()
 	if !*update {
@@ -40,7 +42,7 @@ func (b *tab) picture(name string) {
 	b.must(os.WriteFile(filepath.Join(folder, name+".png"), small.Bytes(), 0o644))
 }
 
-// paletted returns a picture with its most frequent colours, of which a page has few.
+// paletted returns a picture with its most frequent colours; pages have few.
 func paletted(full image.Image) *image.Paletted {
 	area, counts := full.Bounds(), make(map[color.RGBA]int)
 	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(full.At(x, y)).(color.RGBA) }
@@ -69,4 +71,31 @@ func paletted(full image.Image) *image.Paletted {
 		}
 	}
 	return result
+}
+
+// Each picture of the documentation is listed in its README with the state that it shows, and each
+// listed picture exists.
+func TestPicturesAreListed(t *testing.T) {
+	folder := filepath.Join("..", "..", "docs", "console")
+	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := make(map[string]bool)
+	for _, found := range regexp.MustCompile(`\]\(([a-z-]+\.png)\)`).FindAllStringSubmatch(string(text), -1) {
+		listed[found[1]] = true
+	}
+	paths, err := filepath.Glob(filepath.Join(folder, "*.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if name := filepath.Base(path); !listed[name] {
+			t.Errorf("%s is not listed", name)
+		}
+		delete(listed, filepath.Base(path))
+	}
+	for name := range listed {
+		t.Errorf("%s is listed, and not there", name)
+	}
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// waitTimeout is for how long a test waits for one thing that must come, at most.
+// waitTimeout is the maximum wait for an event that must happen.
 const waitTimeout = 2 * time.Minute
 
 // browser is the browser of all tests. closeBrowser ends it.
@@ -39,8 +39,8 @@ var (
 	})
 )
 
-// parallel runs a test beside others: each has its own distributor and its own profile of the
-// browser, and they wait for seconds to pass more than they work. Pictures are made one by one.
+// parallel runs a test in parallel: each test has its own distributor and its own profile of the
+// browser, and mostly waits. Pictures are made one by one.
 func parallel(t *testing.T) {
 	if !*update {
 		t.Parallel()
@@ -61,7 +61,7 @@ type tab struct {
 }
 
 // open opens a page.
-func open(t testing.TB, w *world, width int64, scheme, hash string) *tab {
+func open(t testing.TB, w *harness, width int64, scheme, hash string) *tab {
 	t.Helper()
 	b := openTab(t, w, width, scheme)
 	b.navigate(hash)
@@ -75,7 +75,7 @@ func (b *tab) navigate(hash string) {
 }
 
 // openTab opens an empty tab.
-func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
+func openTab(t testing.TB, w *harness, width int64, scheme string) *tab {
 	t.Helper()
 	parent, err := browser()
 	if errors.Is(err, exec.ErrNotFound) {
@@ -103,20 +103,23 @@ func openTab(t testing.TB, w *world, width int64, scheme string) *tab {
 	return b
 }
 
-// noteUsable notes in usable when the page is first of use: the frame after the one in which its banner and
-// its analyzers have values of the distributor. painted is that of the first frame of any document.
-// The times are in milliseconds since the navigation.
+// noteUsable sets usable when the page is first usable: at the frame after the one in which its
+// banner and its analyzers have values of the distributor. painted is the time of the first frame
+// of any document. The times are in milliseconds since the navigation. seen is when the elements
+// were present.
 const noteUsable = `new MutationObserver((_, observer) => {
 	if (!document.querySelector('.banner:not(.none)') || !document.querySelector('a.row')) return;
 	observer.disconnect();
+	globalThis.seen = performance.now();
 	requestAnimationFrame(() => setTimeout(() => globalThis.usable = performance.now()));
 }).observe(document, {childList: true, subtree: true, attributes: true});
 addEventListener('DOMContentLoaded', () => requestAnimationFrame(() => setTimeout(() => globalThis.painted = performance.now())))`
 
-// countStreams counts the streams that are open.
+// countStreams counts the open streams, and notes when the first one was requested.
 const countStreams = `;globalThis.streams = 0;
 const fetchAny = globalThis.fetch;
 globalThis.fetch = async (path, options) => {
+	if (path.startsWith('/v1/stream')) globalThis.opened ??= performance.now();
 	const response = await fetchAny(path, options);
 	if (response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
 		streams++;
@@ -137,7 +140,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.must(chromedp.Do(b.ctx, steps...))
 }
 
-// watch notes what must not happen.
+// watch records events that must not happen.
 func (b *tab) watch(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,7 +150,7 @@ func (b *tab) watch(event any) {
 	case *runtime.EventConsoleAPICalled:
 		b.faults = append(b.faults, fmt.Sprintf("console: %s", e.Args[0].Value))
 	case *log.EventEntryAdded:
-		// The browser logs each refused and failed request; those are part of the tests.
+		// The browser logs each refused and failed request; the tests expect some.
 		if e.Entry.Source != "network" {
 			b.faults = append(b.faults, "log: "+e.Entry.Text)
 		}
@@ -159,8 +162,8 @@ func (b *tab) watch(event any) {
 	}
 }
 
-// sent notes a change that was sent without its dry run, or for no revision. Sessions and what a
-// demo does have neither. Dead letters have no revision, but their number.
+// sent records a change that was sent without its dry run, or without a revision. Sessions and
+// actions of a demo have neither. Dead letters have no revision, but their number.
 func (b *tab) sent(r *network.Request) {
 	to, err := url.Parse(r.URL)
 	if err != nil || r.Method == http.MethodGet || to.Path == "/v1/session" || strings.HasPrefix(to.Path, "/v1/demo/") {
@@ -171,7 +174,7 @@ func (b *tab) sent(r *network.Request) {
 		b.dryRuns[change] = true
 		return
 	}
-	if !b.dryRuns[change] {
+	if !b.dryRuns[change] && !strings.HasPrefix(to.Path, "/v1/dead-letters/replays/") { // a replay is cancelled without one
 		b.faults = append(b.faults, change+" was sent without its dry run")
 	}
 	delete(b.dryRuns, change)
@@ -196,7 +199,7 @@ func (b *tab) look(width int64, scheme string) {
 	b.do(chromedp.EmulateViewport(width, 1080))
 }
 
-// value returns the value of an expression, awaited.
+// value evaluates an expression, and returns its value, awaited.
 func value[T any](b *tab, expression string) T {
 	b.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -247,7 +250,7 @@ func quoted(text string) string {
 	return string(q)
 }
 
-// click clicks the button or link in a part of the page that has a text, once it is there.
+// click waits for the button or link with a text in a part of the page, and clicks it.
 func (b *tab) click(in, text string) {
 	b.Helper()
 	found := fmt.Sprintf("[...document.querySelectorAll(%s)].find(e => e.textContent.trim().startsWith(%s) && !e.disabled)", quoted(in+" :is(button, a, summary)"), quoted(text))
@@ -255,11 +258,12 @@ func (b *tab) click(in, text string) {
 	b.run(found + ".click()")
 }
 
-// fill types into a field of a dialog or form.
+// fill types into a field of the dialog or, if there is none, of a form.
 func (b *tab) fill(name, text string) {
 	b.Helper()
-	b.until(fmt.Sprintf("document.querySelector('[name=%s]')", name))
-	b.run(fmt.Sprintf("const f = document.querySelector('[name=%s]'); f.value = %s; f.dispatchEvent(new Event('input', {bubbles: true}))", name, quoted(text)))
+	field := fmt.Sprintf("(document.querySelector('dialog') ?? document).querySelector('[name=%s]')", name)
+	b.until(field)
+	b.run(fmt.Sprintf("const f = %s; f.value = %s; f.dispatchEvent(new Event('input', {bubbles: true}))", field, quoted(text)))
 }
 
 // snapshots waits for that many further seconds of the stream.
@@ -267,7 +271,7 @@ func (b *tab) snapshots(n int) {
 	b.Helper()
 	// A page that has just opened its stream has no snapshot yet: 0.
 	seq := func() int {
-		return value[int](b, "(async () => await import('/console/store.js').then(m => m.state.snapshot?.seq ?? 0))()")
+		return value[int](b, "(async () => await import('/console/console.js').then(m => m.modules['store.js'].state.snapshot?.seq ?? 0))()")
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -280,7 +284,7 @@ func (b *tab) snapshots(n int) {
 	}
 }
 
-// visit leads to another page of the console.
+// visit navigates to another page of the console.
 func (b *tab) visit(hash string) {
 	b.Helper()
 	b.run("location.hash = " + quoted(hash))
@@ -313,7 +317,15 @@ func (b *tab) accessible(what string) {
 	for _, violation := range value[[]string](b, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + n.any.map(c => c.message).join(' ').slice(0, 200)).join(' | ')))`) {
 		b.Errorf("%s: %s", what, violation)
 	}
-	if over := value[int](b, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('dialog')].map(d => d.scrollWidth - d.clientWidth))"); over > 0 {
-		b.Errorf("%s: %d pixels are beyond the right edge of the page or dialog", what, over)
+	b.fits(what)
+}
+
+// fits waits until the layout has followed the width, and checks that no element is beyond the
+// right edge.
+func (b *tab) fits(what string) {
+	b.Helper()
+	value[bool](b, "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true), 100))))")
+	if over := value[int](b, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('dialog')].map(d => d.scrollWidth - d.clientWidth), ...[...document.querySelectorAll('dialog table')].map(t => t.offsetWidth - t.parentElement.clientWidth))"); over > 0 {
+		b.Errorf("%s: %d pixels are beyond the right edge of the page or dialog: %s", what, over, value[string](b, "[...document.querySelectorAll('#console *')].filter(e => !e.closest('.scroll, svg') && e.getBoundingClientRect().right > (e.closest('dialog')?.getBoundingClientRect().right ?? innerWidth)).map(e => e.outerHTML.slice(0, 90)).slice(0, 5).join(' ')"))
 	}
 }

@@ -31,7 +31,7 @@ func startDemo(t *testing.T, arguments ...string) *demo {
 	d.command = exec.Command(program, append([]string{"demo", "-cluster", "3", "-nats-server", natstest.Binary(t)}, arguments...)...)
 	d.command.Env = append(os.Environ(), "TMPDIR="+d.folder)
 	d.command.Stdout, d.command.Stderr = &d.out, &d.out
-	// What it leaves behind must not keep the test waiting.
+	// processes that the demo leaves behind must not block the test
 	d.command.WaitDelay = time.Second
 	if err := d.command.Start(); err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func (d *demo) processes() (pids []string) {
 	return pids
 }
 
-// end waits for the end, and checks that nothing is left.
+// end waits for the end of the demo, and checks that no process and no file is left.
 func (d *demo) end() (output string, code int) {
 	d.t.Helper()
 	_ = d.command.Wait() // the code says it
@@ -67,7 +67,7 @@ func (d *demo) end() (output string, code int) {
 	return d.out.String(), d.command.ProcessState.ExitCode()
 }
 
-// A distributor of the demo is killed for a while; the ledger of the whole balances.
+// A distributor of the demo is killed for a while; the ledger of the cluster balances.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, "-duration", "5s", "-rate", "300", "-kill-after", "1s", "-kill-duration", "1s")
@@ -90,7 +90,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// Interrupted twice, the demo ends at once, and leaves nothing behind.
+// A demo that is interrupted twice ends at once, and leaves no process behind.
 func TestDemoInterruptedTwice(t *testing.T) {
 	t.Parallel()
 	const natsAndDistributors = 4

@@ -15,8 +15,8 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-// The addresses of a group of analyzers come and go every second. An answer is asked for every
-// five seconds, and an empty one changes nothing.
+// The addresses of a group of analyzers come and go every second. DNS is queried every five
+// seconds, and an empty response changes nothing.
 func TestAddressesChange(t *testing.T) {
 	t.Parallel()
 	free, err := ports.Free(1)

@@ -27,7 +27,8 @@ type distributor struct {
 	metrics     string // address of /metrics
 	admin       string // URL of the admin API
 	environment []string
-	group       uint32 // of its process, 0 for that of the test
+	program     string // its binary
+	group       uint32 // of its process, 0 for the group of the test
 	command     *exec.Cmd
 	ended       chan struct{}
 }
@@ -40,7 +41,7 @@ func newDistributor(t *testing.T, number int, environment []string) *distributor
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &distributor{t: t, name: fmt.Sprintf("distributor-%d", number), folder: t.TempDir(), port: free[0], metrics: "127.0.0.1:" + strconv.Itoa(free[1]), admin: "http://127.0.0.1:" + strconv.Itoa(free[2])}
+	d := &distributor{t: t, program: program, name: fmt.Sprintf("distributor-%d", number), folder: t.TempDir(), port: free[0], metrics: "127.0.0.1:" + strconv.Itoa(free[1]), admin: "http://127.0.0.1:" + strconv.Itoa(free[2])}
 	d.environment = append(append(os.Environ(),
 		"JOURNAL=jetstream", "LISTEN_ADDR=127.0.0.1", "PORT="+strconv.Itoa(free[0]), "METRICS_ADDR="+d.metrics, "ADMIN_ADDR="+strings.TrimPrefix(d.admin, "http://"),
 		"DATA_DIR="+filepath.Join(d.folder, "data"), "HEALTH_CHECK_INTERVAL_SEC=0.5", "HEALTH_CHECK_TIMEOUT_SEC=0.5", "SLOW_START_SEC=1"), environment...)
@@ -67,7 +68,7 @@ func (d *distributor) launch() {
 		d.t.Fatal(err)
 	}
 	defer log.Close()
-	command := exec.Command(program, "distributor")
+	command := exec.Command(d.program, "distributor")
 	command.Env, command.Stdout, command.Stderr = d.environment, log, log
 	if d.group != 0 {
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Gid: d.group}}
@@ -127,7 +128,7 @@ type term struct {
 	Messages int64 `json:"messages"`
 }
 
-// ledger is the answer to GET /ledger.
+// ledger is the response to GET /ledger.
 type ledger struct {
 	Accepted    term  `json:"accepted"`
 	Delivered   term  `json:"delivered"`
@@ -149,7 +150,7 @@ func (d *distributor) ledger() (l ledger, err error) {
 	return l, json.NewDecoder(response.Body).Decode(&l)
 }
 
-// checkLedger fails the test unless what the distributor received balances.
+// checkLedger fails the test unless the ledger of the distributor balances.
 func (d *distributor) checkLedger() {
 	d.t.Helper()
 	l, err := d.ledger()

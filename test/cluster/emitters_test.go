@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// connections is the number of emitters, each of which waits for its answers.
+// connections is the number of emitters, each of which waits for its responses.
 const connections = 64
 
-// usualPace is the time between two packets of an emitter: rows that run in parallel leave each
-// other processor time.
+// usualPace is the time between two packets of an emitter; it leaves processor time to rows that
+// run in parallel.
 func usualPace() time.Duration {
 	if *judge {
 		return 20 * time.Millisecond
@@ -28,10 +28,11 @@ func usualPace() time.Duration {
 	return 50 * time.Millisecond
 }
 
-// emitters send packets with unique ids, to the next distributor after each failure. A packet
-// that was accepted or got no answer is not sent again.
+// emitters send packets with unique ids, to the next distributor after each failure. A packet that
+// was accepted or got no response is not sent again.
 type emitters struct {
 	targets []string
+	prefix  string // of the packets' ids, changed only while no emitter sends
 	client  *http.Client
 	ended   sync.WaitGroup
 	stop    atomic.Bool
@@ -40,11 +41,11 @@ type emitters struct {
 
 	mu       sync.Mutex // guards all below
 	accepted map[string]bool
-	unknown  map[string]bool // without an answer, or refused: it may have been stored
+	unknown  map[string]bool // without a response, or refused: it may have been stored
 	refused  map[string]int  // by code
 	waits    []time.Duration // of refusals
 	hints    int             // refusals with Retry-After
-	row      int             // the most attempts of an emitter in a row that failed
+	row      int             // the maximum number of attempts in a row that failed
 	count    atomic.Int64    // of accepted
 	refusals atomic.Int64
 }
@@ -60,9 +61,7 @@ func newEmitters(t *testing.T, distributors []*distributor) *emitters {
 	for _, d := range distributors {
 		e.targets = append(e.targets, d.url("/ingest"))
 	}
-	for i := range connections {
-		e.ended.Go(func() { e.run(i) })
-	}
+	e.resume("")
 	t.Cleanup(func() {
 		e.halt()
 		transport.CloseIdleConnections()
@@ -70,7 +69,17 @@ func newEmitters(t *testing.T, distributors []*distributor) *emitters {
 	return e
 }
 
-// halt stops sending and waits for the last answers.
+// resume starts to send packets whose ids begin with a prefix; after halt the prefix must be a new
+// one.
+func (e *emitters) resume(prefix string) {
+	e.prefix = prefix
+	e.stop.Store(false)
+	for i := range connections {
+		e.ended.Go(func() { e.run(i) })
+	}
+}
+
+// halt stops sending and waits for the last responses.
 func (e *emitters) halt() {
 	e.stop.Store(true)
 	e.ended.Wait()
@@ -80,7 +89,7 @@ func (e *emitters) run(emitter int) {
 	const failurePause = 20 * time.Millisecond
 	at, failed := emitter, 0
 	for number := 0; !e.stop.Load(); number++ {
-		id := fmt.Sprintf("%d-%d", emitter, number)
+		id := fmt.Sprintf("%s%d-%d", e.prefix, emitter, number)
 		if e.send(e.targets[at%len(e.targets)], strconv.Itoa(emitter), id) {
 			time.Sleep(time.Duration(e.pace.Load()))
 			failed = 0
@@ -104,7 +113,7 @@ func (e *emitters) send(url, emitter, id string) bool {
 	took := time.Since(started)
 	var code struct{ Code string }
 	if err == nil {
-		_ = json.NewDecoder(response.Body).Decode(&code) // an answer without a code is counted by its status
+		_ = json.NewDecoder(response.Body).Decode(&code) // a response without a code is counted by its status
 		_, _ = io.Copy(io.Discard, response.Body)
 		response.Body.Close()
 	}
@@ -143,7 +152,7 @@ func (e *emitters) awaitRefusals(t *testing.T, packets int64) {
 	await(t, fmt.Sprintf("%d more packets are refused", packets), func() bool { return e.refusals.Load() >= goal })
 }
 
-// refusalP99 returns how long 99 % of the refusals took at most.
+// refusalP99 returns the 99th percentile of the time of refusals.
 func (e *emitters) refusalP99() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()

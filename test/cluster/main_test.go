@@ -1,8 +1,8 @@
 //go:build linux
 
 // Package cluster tests several distributors that share the streams of real NATS servers
-// (JOURNAL=jetstream), under faults: processes are killed, stopped and restarted under load,
-// and what emitters were answered is compared with what analyzers took. The quick run takes
+// (JOURNAL=jetstream), under faults: processes are killed, stopped and restarted under load, and
+// the responses to emitters are compared with the packets that analyzers took. The quick run takes
 // less than a minute; -judge repeats the faults for longer and judges times.
 //
 //	go test ./test/cluster -judge -count 1 -v -timeout 40m
@@ -12,14 +12,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/test/binary"
 )
 
 var judge = flag.Bool("judge", false, "repeat the faults, take outages' full length, and judge times")
 
-// programVariable names the binary, for tests that run themselves in a network of their own.
+// programVariable names the binary, for tests that run themselves in a separate network namespace.
 const programVariable = "LOGSTREAMER_CLUSTER_TEST_PROGRAM"
 
 // program is the logstreamer binary.
@@ -39,19 +39,7 @@ func runTests(m *testing.M) int {
 	if program = os.Getenv(programVariable); program != "" { // in a network of its own
 		return m.Run()
 	}
-	folder, err := os.MkdirTemp("", "logstreamer-cluster-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(folder)
-	program = filepath.Join(folder, "logstreamer")
-	out, err := exec.Command("go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer").CombinedOutput()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err, string(out))
-		return 1
-	}
-	// Rows mostly wait, so they run in parallel, but when times are judged.
+	// Rows mostly wait, so they run in parallel, except when times are judged.
 	parallel := "6"
 	if *judge {
 		parallel = "1"
@@ -59,5 +47,5 @@ func runTests(m *testing.M) int {
 	if err := flag.Set("test.parallel", parallel); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	return m.Run()
+	return binary.Main(m, &program)
 }

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// networkVariable is set in a process with a network of its own.
+	// networkVariable is set in a process with a separate network namespace.
 	networkVariable = "LOGSTREAMER_CLUSTER_TEST_NETWORK"
-	// parted is the group of the processes that are cut off: their connections are marked.
+	// parted is the group of the processes that are partitioned: their connections are marked.
 	parted = 4711
 )
 
@@ -61,7 +61,7 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
-// prepareNetwork marks the connections of processes that are cut off later.
+// prepareNetwork marks the connections of processes that are partitioned later.
 func prepareNetwork(t *testing.T) {
 	for _, command := range []string{
 		"ip link set lo up",
@@ -79,7 +79,7 @@ func runCommand(command string) (string, error) {
 	return string(out), err
 }
 
-// cut drops what matches, for a while, in which the load goes on.
+// cut drops the matching packets for a while, in which the load continues.
 func (y *system) cut(d time.Duration, matches ...string) {
 	y.t.Helper()
 	for _, action := range []string{"-A", "-D"} {
@@ -95,8 +95,8 @@ func (y *system) cut(d time.Duration, matches ...string) {
 	}
 }
 
-// requireDrops fails the test unless the rules have dropped packets: one of them, as either side
-// may have opened the connection.
+// requireDrops fails the test unless one of the rules has dropped packets: either side may have
+// opened the connection.
 func (y *system) requireDrops(matches []string) {
 	y.t.Helper()
 	rules, err := runCommand("iptables -L OUTPUT -v -x -n")
@@ -114,7 +114,7 @@ func (y *system) requireDrops(matches []string) {
 	y.t.Errorf("no packet was dropped: %s", rules)
 }
 
-// partedTime is longer than it takes to notice that the other side is silent.
+// partedTime is longer than the detection of a silent peer takes.
 func partedTime() time.Duration {
 	if *judge {
 		return 40 * time.Second
@@ -126,7 +126,7 @@ func marked(ports ...int) string {
 	return "-m connmark --mark 1 -m multiport --ports " + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(ports)), ","), "[]")
 }
 
-// One of two distributors is cut off from NATS.
+// One of two distributors is partitioned from NATS.
 func partedFromNATS(t *testing.T) {
 	y := newSystem(t, setup{kills: true, servers: 1, distributors: 2, group: parted})
 	y.cut(partedTime(), marked(y.servers[0].Port()))
@@ -134,7 +134,7 @@ func partedFromNATS(t *testing.T) {
 	y.finish()
 }
 
-// One of two distributors is cut off from all analyzers.
+// One of two distributors is partitioned from all analyzers.
 func partedFromAnalyzers(t *testing.T) {
 	y := newSystem(t, setup{servers: 1, distributors: 2, group: parted})
 	var ports []int
@@ -154,7 +154,7 @@ func partedFromAnalyzers(t *testing.T) {
 	y.finish()
 }
 
-// One of three servers is cut off from the other two, and clients can reach all.
+// One of three servers is partitioned from the other two, and clients reach all servers.
 func partedNodes(t *testing.T) {
 	y := newSystem(t, setup{servers: 3, distributors: 2, nats: natstest.Options{Runner: func(number int) []string {
 		if number > 0 {

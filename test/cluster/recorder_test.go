@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,11 +23,11 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-// recorderVariable has the addresses of a recorder; it makes the test binary one.
+// recorderVariable has the addresses of a recorder; it turns the test binary into a recorder.
 const recorderVariable = "LOGSTREAMER_CLUSTER_TEST_RECORDER"
 
-// recorder is an analyzer in a process of its own. It has an address for each distributor, and
-// writes down what it takes, and from which, before it answers.
+// recorder is an analyzer in a separate process. It has an address for each distributor, and logs
+// each packet and its distributor before it responds, and the response afterwards.
 type recorder struct {
 	t         *testing.T
 	name      string
@@ -39,7 +40,15 @@ type recorder struct {
 type delivery struct {
 	recorder, distributor int
 	at                    time.Time
+	answered              bool
 }
+
+// The lines of a recorder's log begin with one of these words, followed by the packet's id, the
+// number of the distributor and the time.
+const (
+	takenLine    = "taken"
+	answeredLine = "answered"
+)
 
 // record is the main function of a recorder.
 func record(addresses, log string) error {
@@ -49,19 +58,28 @@ func record(addresses, log string) error {
 	}
 	var mu sync.Mutex // guards line
 	var line bytes.Buffer
+	write := func(what string, distributor int, ids []string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		line.Reset()
+		at := time.Now().UnixNano()
+		for _, id := range ids {
+			fmt.Fprintln(&line, what, id, distributor, at)
+		}
+		_, err := file.Write(line.Bytes())
+		return err
+	}
 	failed := make(chan error, 1)
 	for i, address := range strings.Split(addresses, ",") {
-		_, err := analyzertest.Start(address, func(ids []string) error {
-			mu.Lock()
-			defer mu.Unlock()
-			line.Reset()
-			at := time.Now().UnixNano()
-			for _, id := range ids {
-				fmt.Fprintf(&line, "%s %d %d\n", id, i, at)
-			}
-			_, err := file.Write(line.Bytes())
-			return err
-		}, func(err error) { failed <- err })
+		_, err := analyzertest.Start(address, analyzertest.Hooks{
+			Record: func(ids []string) error { return write(takenLine, i, ids) },
+			Answered: func(ids []string) {
+				if err := write(answeredLine, i, ids); err != nil {
+					failed <- err
+				}
+			},
+			Fail: func(err error) { failed <- err },
+		})
 		if err != nil {
 			return err
 		}
@@ -125,13 +143,13 @@ func (r *recorder) kill() {
 	_ = r.command.Wait()
 }
 
-// port returns where a distributor reaches it.
+// port returns the port for a distributor.
 func (r *recorder) port(distributor int) string {
 	_, port, _ := net.SplitHostPort(r.addresses[distributor])
 	return port
 }
 
-// deliveries returns what all recorders took, by packet, the earliest first.
+// deliveries returns the deliveries of all recorders, by packet, in order of time.
 func (y *system) deliveries() map[string][]delivery {
 	all := make(map[string][]delivery)
 	for i, r := range y.recorders {
@@ -139,18 +157,35 @@ func (y *system) deliveries() map[string][]delivery {
 		if err != nil && !os.IsNotExist(err) {
 			y.t.Fatal(err)
 		}
-		for line := range linesOf(text) {
-			var id string
-			var distributor int
-			var at int64
-			if _, err := fmt.Sscan(line, &id, &distributor, &at); err != nil {
-				continue // it is being written
-			}
-			all[id] = append(all[id], delivery{i, distributor, time.Unix(0, at)})
-		}
+		r.parse(i, text, all)
 	}
 	for _, one := range all {
 		slices.SortFunc(one, func(a, b delivery) int { return a.at.Compare(b.at) })
 	}
 	return all
+}
+
+// parse adds the deliveries of a recorder's log. If a packet arrived twice from the same
+// distributor, a response belongs to the first delivery without one.
+func (r *recorder) parse(number int, text []byte, all map[string][]delivery) {
+	for line := range linesOf(text) {
+		words := strings.Fields(line)
+		if len(words) != 4 || !strings.HasSuffix(line, "\n") {
+			continue // it is being written
+		}
+		id := words[1]
+		distributor, _ := strconv.Atoi(words[2]) // record has written them
+		at, _ := strconv.ParseInt(words[3], 10, 64)
+		switch words[0] {
+		case takenLine:
+			all[id] = append(all[id], delivery{recorder: number, distributor: distributor, at: time.Unix(0, at)})
+		case answeredLine:
+			for i := range all[id] {
+				if one := &all[id][i]; one.recorder == number && one.distributor == distributor && !one.answered {
+					one.answered = true
+					break
+				}
+			}
+		}
+	}
 }

@@ -21,7 +21,7 @@ import (
 
 // The rows of the settings that distributors share.
 
-// answer is one of the admin API.
+// answer is a response of the admin API.
 type answer struct {
 	status int
 	etag   string
@@ -49,7 +49,7 @@ func (a answer) get(path string) any {
 	return value
 }
 
-// ask makes a request of the admin API; without an answer the status is 0.
+// ask makes a request of the admin API; without a response the status is 0.
 func (d *distributor) ask(method, path, body, ifMatch string) (a answer) {
 	d.t.Helper()
 	request, err := http.NewRequestWithContext(d.t.Context(), method, d.admin+path, strings.NewReader(body))
@@ -65,13 +65,13 @@ func (d *distributor) ask(method, path, body, ifMatch string) (a answer) {
 		return answer{text: err.Error()}
 	}
 	defer response.Body.Close()
-	text, _ := io.ReadAll(response.Body) // a part is no JSON
+	text, _ := io.ReadAll(response.Body) // a part is not JSON
 	a = answer{status: response.StatusCode, etag: response.Header.Get("ETag"), text: string(text)}
 	_ = json.Unmarshal(text, &a.body)
 	return a
 }
 
-// must makes a request of the admin API that is answered so.
+// must makes a request of the admin API and requires a status.
 func (d *distributor) must(status int, method, path, body string) answer {
 	d.t.Helper()
 	got := d.ask(method, path, body, "")
@@ -87,7 +87,7 @@ func (d *distributor) weight() string {
 	return fmt.Sprintf("%v %v %v", got.get("analyzers.1.spec.weight"), got.get("analyzers.1.spec.state"), got.get("revision"))
 }
 
-// agree waits until all have the same of what weight returns, and it has changed.
+// agree waits until weight has changed, and is the same at all distributors.
 func (y *system) agree(before string) (now string) {
 	y.t.Helper()
 	await(y.t, "all distributors have the change", func() bool {
@@ -102,13 +102,13 @@ func (y *system) agree(before string) (now string) {
 	return now
 }
 
-// Settings are changed at two distributors at once: one change is made, and holds at all; the other
-// is answered 412 with the revision of the first.
+// Settings are changed at two distributors at once: one change is made, and applies at all
+// distributors; the other one is answered 412 with the revision of the first.
 func TestSettingsChangedAtOnce(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{servers: 3, distributors: 3})
 	now := y.agree("")
-	longest := time.Duration(0)
+	maxTime := time.Duration(0)
 	for round := range 10 {
 		etag := y.distributors[2].must(200, "GET", "/v1/status", "").etag
 		answers := make([]answer, 2)
@@ -128,14 +128,14 @@ func TestSettingsChangedAtOnce(t *testing.T) {
 			t.Fatalf("%+v\n%+v", first, second)
 		}
 		now = y.agree(now)
-		longest = max(longest, time.Since(began))
+		maxTime = max(maxTime, time.Since(began))
 	}
-	t.Logf("a change held at all distributors within %v", longest.Round(time.Millisecond))
+	t.Logf("a change held at all distributors within %v", maxTime.Round(time.Millisecond))
 	y.finish()
 }
 
-// A distributor that starts without NATS has the settings of before, says so, and refuses changes;
-// when NATS is back it has what was changed meanwhile.
+// A distributor that starts without NATS has its previous settings, reports so, and refuses
+// changes; when NATS returns it gets the changes that were made meanwhile.
 func TestStartWithoutNATS(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{kills: true, servers: 1, distributors: 2})
@@ -180,8 +180,8 @@ func TestStartWithoutNATS(t *testing.T) {
 	y.finish()
 }
 
-// Distributors are killed while settings are changed at all of them: what was answered with a
-// revision holds, at all, in one revision.
+// Distributors are killed while settings are changed at all of them: changes that were answered
+// with a revision apply, at all distributors, in one revision.
 func TestKilledBetweenChanges(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{kills: true, servers: 1, distributors: 3})
@@ -222,14 +222,14 @@ func TestKilledBetweenChanges(t *testing.T) {
 		now := y.agree("")
 		revision := 0.0
 		_, _ = fmt.Sscan(now[strings.LastIndex(now, " ")+1:], &revision)
-		if revision < last || revision == last && !strings.HasPrefix(now, lastBody+" ") || revision > last+1 { // one more may have been stored and not answered
+		if revision < last || revision == last && !strings.HasPrefix(now, lastBody+" ") || revision > last+1 { // one more may have been stored without a response
 			t.Errorf("all have %s; revision %v was answered last, with the weight %s", now, last, lastBody)
 		}
 	}
 	y.finish()
 }
 
-// The cluster's page has each distributor once, and their sum is what emitters were answered.
+// The cluster's page has each distributor once, and their sum equals the responses to emitters.
 func TestClusterPage(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{servers: 1, distributors: 3, environment: []string{"RATE_LIMIT_SCOPE=cluster", "RATE_LIMIT=9000000"}})
@@ -272,7 +272,7 @@ func TestClusterPage(t *testing.T) {
 	y.finish()
 }
 
-// shares are the metrics of how a distributor splits messages.
+// shares are the metrics of a distributor's split of messages.
 type shares struct {
 	messages, deviation, target, effective map[string]float64 // by analyzer
 	limit                                  float64
@@ -291,7 +291,8 @@ func (s shares) settled() bool {
 // scrape returns the shares.
 func (d *distributor) scrape() (s shares) {
 	d.t.Helper()
-	response, err := client.Get("http://" + d.metrics + "/metrics")
+	scraper := &http.Client{Timeout: time.Minute, Transport: client.Transport}
+	response, err := scraper.Get("http://" + d.metrics + "/metrics")
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -316,7 +317,7 @@ func (d *distributor) scrape() (s shares) {
 }
 
 // Three distributors route packets of mixed sizes: at every scrape each analyzer's messages are
-// within the limit of its share of those of all.
+// within the limit of its share of the sum.
 func TestSharesOfAClusterHoldAtEveryScrape(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{servers: 1, distributors: 3, environment: patient})
@@ -324,7 +325,7 @@ func TestSharesOfAClusterHoldAtEveryScrape(t *testing.T) {
 	y.finish()
 }
 
-// What operators changed survives the servers' loss of all data.
+// Changes by operators survive the loss of all data of the servers.
 func TestServersLoseTheSettings(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{servers: 1, distributors: 2})

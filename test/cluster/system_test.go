@@ -26,22 +26,26 @@ type system struct {
 	emitters     *emitters
 }
 
-// weights are those of the analyzers.
+// weights are the weights of the analyzers.
 var weights = [...]float64{0.5, 0.3, 0.2}
 
-// setup is what a system has.
+// setup has the properties of a system.
 type setup struct {
 	servers, distributors int
 	environment           []string
+	// own, unless nil, returns more of the environment of a distributor, by its number from 0.
+	own func(number int) []string
+	// programs, unless nil, returns the binary of a distributor, by its number from 0.
+	programs func(number int) string
 	// apart gives each distributor an analyzer of its own.
 	apart bool
-	// recorders makes the analyzers processes, which record who delivers.
+	// recorders runs the analyzers as processes that record the delivering distributor.
 	recorders bool
 	nats      natstest.Options
-	// group is that of the first distributor's process.
+	// group is the group of the first distributor's process.
 	group uint32
-	// kills shortens the time after which others get what a killed distributor had, unless
-	// times are judged.
+	// kills shortens the time after which others receive the packets of a killed distributor,
+	// unless times are judged.
 	kills bool
 }
 
@@ -64,13 +68,20 @@ func newSystem(t *testing.T, s setup) *system {
 		if s.apart {
 			targets = y.analyzers[i].URL() + "=1"
 		}
-		d := newDistributor(t, i+1, append([]string{"ANALYZERS=" + targets}, environment...))
+		of := append([]string{"ANALYZERS=" + targets}, environment...)
+		if s.own != nil {
+			of = append(of, s.own(i)...)
+		}
+		d := newDistributor(t, i+1, of)
 		if i == 0 {
 			d.group = s.group
 		}
+		if s.programs != nil {
+			d.program = s.programs(i)
+		}
 		d.start()
 		if i == 0 && s.kills && !*judge {
-			y.shortenClaims()
+			y.changeConsumers(func(c *jetstream.ConsumerConfig) { c.AckWait = ackWait() })
 			d.stop()
 			d.start() // it asks for the time at its start
 		}
@@ -81,26 +92,45 @@ func newSystem(t *testing.T, s setup) *system {
 	return y
 }
 
-// shortenClaims lets the claims on envelopes last for 10 instead of 30 seconds.
-func (y *system) shortenClaims() {
+// ackWait is the duration of a claim on envelopes that is not extended, in rows with setup.kills.
+func ackWait() time.Duration {
+	if *judge {
+		return 30 * time.Second
+	}
+	return 10 * time.Second
+}
+
+// connect returns a connection to NATS, and the API of JetStream.
+func (y *system) connect() (*nats.Conn, jetstream.JetStream) {
 	y.t.Helper()
-	conn, err := nats.Connect(y.servers.URL())
+	conn, err := nats.Connect(y.servers.URL(), nats.MaxReconnects(-1))
 	if err != nil {
 		y.t.Fatal(err)
 	}
-	defer conn.Close()
+	y.t.Cleanup(conn.Close)
 	api, err := jetstream.New(conn)
 	if err != nil {
 		y.t.Fatal(err)
 	}
-	for partition := range 3 {
-		stream := fmt.Sprintf("LOGSTREAMER-%d", partition)
+	return conn, api
+}
+
+const partitions = 3
+
+func streamOf(partition int) string { return fmt.Sprintf("LOGSTREAMER-%d", partition) }
+
+// changeConsumers changes the consumers of all streams.
+func (y *system) changeConsumers(change func(*jetstream.ConsumerConfig)) {
+	y.t.Helper()
+	_, api := y.connect()
+	for partition := range partitions {
+		stream := streamOf(partition)
 		consumer, err := api.Consumer(y.t.Context(), stream, "distributors")
 		if err != nil {
 			y.t.Fatal(err)
 		}
 		config := consumer.CachedInfo().Config
-		config.AckWait = 10 * time.Second
+		change(&config)
 		if _, err := api.UpdateConsumer(y.t.Context(), stream, config); err != nil {
 			y.t.Fatal(err)
 		}
@@ -122,8 +152,8 @@ func (y *system) targets(distributor int) string {
 	return strings.Join(all, ",")
 }
 
-// finish stops the load, waits until everything is delivered, and compares. It returns how many
-// packets were delivered again.
+// finish stops the load, waits until every packet is delivered, and compares. It returns the number
+// of packets that were delivered again.
 func (y *system) finish() (duplicates int) {
 	y.t.Helper()
 	y.emitters.halt()
@@ -178,7 +208,7 @@ func (y *system) p99Locked() time.Duration {
 	return y.emitters.refusalP99().Round(time.Millisecond)
 }
 
-// taken returns how often each packet was taken.
+// taken returns the number of deliveries of each packet.
 func (y *system) taken() map[string]int {
 	all := make(map[string]int)
 	for _, a := range y.analyzers {
@@ -198,7 +228,7 @@ func (y *system) behave(b analyzertest.Behaviour) {
 	}
 }
 
-// wait lets the load go on.
+// wait waits while the load continues.
 func (y *system) wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -225,7 +255,7 @@ func await(t *testing.T, what string, holds func() bool) {
 
 func linesOf(text []byte) iter.Seq[string] { return strings.Lines(string(text)) }
 
-// rounds is how often a fault is repeated.
+// rounds is the number of repetitions of a fault.
 func rounds(long int) int {
 	if *judge {
 		return long

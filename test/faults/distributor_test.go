@@ -217,7 +217,7 @@ func (d *distributor) tail(bytes int) string {
 
 var (
 	leftLogged   = regexp.MustCompile(`left_packets=(\d+)`)
-	damageLogged = regexp.MustCompile(`are lost to damage.* packets=(\d+) first_sequence=\d+ last_sequence=\d+`)
+	damageLogged = regexp.MustCompile(`(?:are lost to damage|cannot be read back).* packets=(\d+) (?:messages=\d+ )?first_sequence=\d+ last_sequence=\d+`)
 )
 
 // undeliveredLogged returns how many packets it logged as undelivered at its
@@ -243,19 +243,23 @@ func (d *distributor) lostLogged() (packets int) {
 	return packets
 }
 
-// peakMemory returns its peak memory in MiB.
+// peakMemory returns the largest resident memory in MiB, without the pages of the program
+// file, which the kernel shares and drops as it likes.
 func (d *distributor) peakMemory() int {
 	d.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	m := regexp.MustCompile(`VmHWM:\s*(\d+) kB`).FindStringSubmatch(string(text))
-	if m == nil {
-		d.t.Fatal("/proc has no VmHWM")
+	kilobytes := func(name string) int {
+		m := regexp.MustCompile(name + `:\s*(\d+) kB`).FindSubmatch(text)
+		if m == nil {
+			d.t.Fatal("/proc has no " + name)
+		}
+		number, _ := strconv.Atoi(string(m[1]))
+		return number
 	}
-	kilobytes, _ := strconv.Atoi(m[1])
-	return kilobytes >> 10
+	return (kilobytes("VmHWM") - kilobytes("RssFile")) >> 10
 }
 
 // waitTimeout bounds every wait generously.

@@ -20,10 +20,13 @@ func recordPackets(address, logPath string) error {
 	if err != nil {
 		return err
 	}
-	a, err := analyzertest.Start(address, func(ids []string) error {
-		_, err := log.WriteString(strings.Join(ids, "\n") + "\n")
-		return err
-	}, func(err error) { fmt.Fprintln(os.Stderr, err) })
+	a, err := analyzertest.Start(address, analyzertest.Hooks{
+		Record: func(ids []string) error {
+			_, err := log.WriteString(strings.Join(ids, "\n") + "\n")
+			return err
+		},
+		Fail: func(err error) { fmt.Fprintln(os.Stderr, err) },
+	})
 	if err != nil {
 		return err
 	}

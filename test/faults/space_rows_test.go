@@ -27,15 +27,23 @@ func spaceRows() []row {
 		},
 		{
 			name: "fsync-errors", fault: "every 25th synced write fails with EIO (strace), then kill -9",
-			promise: "no 2xx for what was not synced; it recovers by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO"),
+			promise: "no 2xx for what was not synced; it recovers by itself", needs: noStrace, alone: true, do: failing("io_submit,fdatasync,fsync", "EIO"),
 		},
 		{
-			name: "write-errors", fault: "every 25th write to the journal fails with EIO (strace), then kill -9",
-			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("pwrite64", "EIO"),
+			name: "fsync-errors-plain", fault: "every 25th sync fails with EIO where the kernel refuses asynchronous writes (strace), then kill -9",
+			promise: "no 2xx for what was not synced; it recovers by itself", needs: noStrace, alone: true, do: failing("fdatasync,fsync", "EIO", noAsynchronousWrites),
+		},
+		{
+			name: "write-errors", fault: "every 25th write to the journal fails with EIO where the kernel refuses asynchronous writes (strace), then kill -9",
+			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("pwrite64", "EIO", noAsynchronousWrites),
+		},
+		{
+			name: "write-results-lost", fault: "the result of a write cannot be read from the kernel (strace), then kill -9",
+			promise: "no 2xx for what may not be written; it recovers by itself", needs: noStrace, alone: true, do: failing("io_getevents", "EIO"),
 		},
 		{
 			name: "no-space-errors", fault: "every 25th write to the journal fails with ENOSPC (strace), then kill -9",
-			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("pwrite64", "ENOSPC"),
+			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("io_submit,pwrite64", "ENOSPC"),
 		},
 	})
 }
@@ -147,12 +155,16 @@ func noStrace() string {
 	return ""
 }
 
+// noAsynchronousWrites is an injection of strace, as by a seccomp policy.
+const noAsynchronousWrites = "io_setup:error=EPERM"
+
 // failing makes every 25th of some system calls fail, until the distributor is killed
-// and restarted.
-func failing(calls, with string) func(*system) {
+// and restarted. Other injections apply to all calls.
+func failing(calls, with string, others ...string) func(*system) {
 	return func(s *system) {
-		s.distributor.within = []string{
-			"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "inject=" + calls + ":error=" + with + ":when=25+25",
+		s.distributor.within = []string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"}
+		for _, injection := range append(others, calls+":error="+with+":when=25+25") {
+			s.distributor.within = append(s.distributor.within, "-e", "inject="+injection)
 		}
 		s.begin()
 		s.emitters.awaitMore(s.t, accepted, 1000)

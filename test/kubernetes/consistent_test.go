@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Each selector selects the pods of one component, and each port is one of their containers.
+// Each selector selects the pods of one component, and each port is the port of one of their
+// containers.
 func TestServicesSelectPods(t *testing.T) {
 	m := load(t)
 	pods := m.pods()
@@ -56,7 +57,8 @@ func TestServicesSelectPods(t *testing.T) {
 	}
 }
 
-// Pods are ended only after what the product does in a stop, and may do nothing else than run it.
+// Pods are ended only after the product has stopped gracefully, and have only the permissions to
+// run it.
 func TestPods(t *testing.T) {
 	m := load(t)
 	for name, pod := range m.pods() {
@@ -85,7 +87,7 @@ func TestPods(t *testing.T) {
 	}
 }
 
-// All scalers ask for the group that the distributors have, and have their bounds.
+// All scalers ask for the group that the distributors have, and have the group's bounds.
 func TestScalersFitTheDistributor(t *testing.T) {
 	m := load(t)
 	pod := m.statefulSet.Spec.Template.Spec
@@ -95,7 +97,7 @@ func TestScalersFitTheDistributor(t *testing.T) {
 	if err != nil || m.services[target.Hostname()] == nil {
 		t.Fatalf("ANALYZERS names no service: %s", values["ANALYZERS"])
 	}
-	group := target.Hostname() // its id, as ANALYZERS gives none
+	group := target.Hostname() // its id, since ANALYZERS has none
 	lowest, highest := int32(number(t, values["AUTOSCALE_MIN"])), int32(number(t, values["AUTOSCALE_MAX"]))
 	for name, one := range m.scaled {
 		if *one.Spec.MinReplicaCount != lowest || *one.Spec.MaxReplicaCount != highest || one.Spec.ScaleTargetRef.Name != m.deployment.Name || one.Spec.Fallback == nil || len(one.Spec.Triggers) != 1 {

@@ -5,7 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// scaledObject, triggerAuthentication and what they have are those of keda.sh/v1alpha1, as far as
+// scaledObject, triggerAuthentication and their parts are the types of keda.sh/v1alpha1, as far as
 // the manifests use them: KEDA's own types take minutes to compile.
 type scaledObject struct {
 	metav1.TypeMeta   `json:",inline"`

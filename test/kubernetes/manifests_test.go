@@ -1,4 +1,4 @@
-// Package kubernetes holds the manifests of deploy/kubernetes to the types of Kubernetes and to
+// Package kubernetes checks the manifests of deploy/kubernetes against the types of Kubernetes and
 // the settings of the product.
 package kubernetes
 
@@ -18,8 +18,8 @@ import (
 
 const folder = "../../deploy/kubernetes"
 
-// manifests are the objects of all files, by kind and name; those that exclude each other have
-// their file in the name.
+// manifests are the objects of all files, by kind and name; alternative objects have their file in
+// the name.
 type manifests struct {
 	services    map[string]*corev1.Service
 	statefulSet *appsv1.StatefulSet
@@ -30,7 +30,8 @@ type manifests struct {
 	credential  *triggerAuthentication
 }
 
-// decode decodes a document; a member that the type does not have, or has twice, is an error.
+// decode decodes a document; a member that the type does not have, or a repeated member, is an
+// error.
 func decode[T any](t *testing.T, text []byte) *T {
 	t.Helper()
 	into := new(T)
@@ -96,7 +97,7 @@ func (m *manifests) pods() map[string]corev1.PodTemplateSpec {
 	return map[string]corev1.PodTemplateSpec{"distributor": m.statefulSet.Spec.Template, "analyzer": m.deployment.Spec.Template}
 }
 
-// environment returns the values that a container gets.
+// environment returns the values of a container's environment variables.
 func environment(c corev1.Container) map[string]string {
 	values := make(map[string]string)
 	for _, one := range c.Env {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The distributor accepts what its manifest sets, and knows all of it; the analyzer, too.
+// The distributor and the analyzer accept and know all settings of their manifests.
 func TestSettingsAreKnown(t *testing.T) {
 	m := load(t)
 	program := filepath.Join(t.TempDir(), "logstreamer")

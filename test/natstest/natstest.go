@@ -36,12 +36,14 @@ type Server struct {
 
 // Options change a server.
 type Options struct {
-	// SyncInterval is that of JetStream; empty is always.
+	// SyncInterval is JetStream's sync_interval; empty is always.
 	SyncInterval string
 	// More is appended to the configuration.
 	More string
-	// Runner, unless nil, returns the command that runs the server with a number from 0, whose
-	// own command follows. It must become the server, as those that end with exec do.
+	// Folder, unless empty, is the data folder of a single server.
+	Folder string
+	// Runner, unless nil, returns the command that runs the server with a number from 0; the
+	// server's own command is appended. The process must become the server, as with exec.
 	Runner func(number int) []string
 }
 
@@ -65,13 +67,13 @@ func Start(t testing.TB, options Options) *Server {
 	return StartCluster(t, 1, options)[0]
 }
 
-// New returns a single server that does not run yet.
+// New returns a single server that is not running.
 func New(t testing.TB, options Options) *Server {
 	t.Helper()
 	return newCluster(t, 1, options)[0]
 }
 
-// StartCluster starts that many servers and waits until they serve.
+// StartCluster starts size servers and waits until they serve.
 func StartCluster(t testing.TB, size int, options Options) Cluster {
 	t.Helper()
 	c := newCluster(t, size, options)
@@ -98,6 +100,9 @@ func newCluster(t testing.TB, size int, options Options) Cluster {
 	var c Cluster
 	for i := range size {
 		s := &Server{t: t, name: fmt.Sprintf("nats-%d", i+1), folder: t.TempDir(), port: free[3*i], monitor: free[3*i+1], route: free[3*i+2]}
+		if options.Folder != "" {
+			s.folder = options.Folder
+		}
 		sync := options.SyncInterval
 		if sync == "" {
 			sync = "always"
@@ -121,7 +126,7 @@ func newCluster(t testing.TB, size int, options Options) Cluster {
 	return c
 }
 
-// URL returns the URL of the server; that of a Cluster has all.
+// URL returns the URL of the server.
 func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
 
 // URL returns the URLs of all servers.
@@ -145,11 +150,11 @@ func (c Cluster) Monitor() string {
 	return strings.Join(all, ",")
 }
 
-// Port and RoutePort return where the server listens for clients and for the other servers.
+// Port and RoutePort return the server's ports for clients and for the other servers.
 func (s *Server) Port() int      { return s.port }
 func (s *Server) RoutePort() int { return s.route }
 
-// Leader returns the server that leads a stream, and another one.
+// Leader returns the server that leads a stream, and another server.
 func (c Cluster) Leader(stream string) (leader, follower *Server) {
 	t := c[0].t
 	t.Helper()
@@ -170,7 +175,8 @@ func (c Cluster) Leader(stream string) (leader, follower *Server) {
 	return nil, nil
 }
 
-// leaderOf returns the name of the server that leads a stream, or "" if this one does not know.
+// leaderOf returns the name of the server that leads a stream, or "" if this server does not know
+// it.
 func (s *Server) leaderOf(client *http.Client, stream string) string {
 	response, err := client.Get(s.Monitor() + "/jsz?streams=true")
 	if err != nil {
@@ -198,7 +204,7 @@ func (s *Server) leaderOf(client *http.Client, stream string) string {
 	return ""
 }
 
-// SlowConsumers returns how many connections the server closed because they did not read.
+// SlowConsumers returns the number of connections that the server closed because they did not read.
 func (s *Server) SlowConsumers() (closed int) {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(s.Monitor() + "/varz")
@@ -209,7 +215,7 @@ func (s *Server) SlowConsumers() (closed int) {
 	var state struct {
 		SlowConsumers int `json:"slow_consumers"`
 	}
-	_ = json.NewDecoder(response.Body).Decode(&state) // then it is 0
+	_ = json.NewDecoder(response.Body).Decode(&state) // then the result is 0
 	return state.SlowConsumers
 }
 
@@ -234,7 +240,7 @@ func (s *Server) Launch() {
 	}()
 }
 
-// Await waits until JetStream of the server is ready.
+// Await waits until the server's JetStream is ready.
 func (s *Server) Await() {
 	s.t.Helper()
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -269,7 +275,7 @@ func (s *Server) Kill() {
 	}
 }
 
-// LoseData removes what a server that does not run has stored.
+// LoseData removes the stored data of a server that is not running.
 func (s *Server) LoseData() {
 	s.t.Helper()
 	if err := os.RemoveAll(filepath.Join(s.folder, "data")); err != nil {

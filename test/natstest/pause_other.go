@@ -2,7 +2,7 @@
 
 package natstest
 
-// Pause skips the test: there are no signals for it.
+// Pause skips the test: the system has no signals to pause a process.
 func (s *Server) Pause() { s.t.Skip("processes cannot be made to stand still here") }
 
 // Resume ends Pause.

@@ -4,8 +4,21 @@ package natstest
 
 import "syscall"
 
-// Pause makes the process stand still.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+// Pause stops the process, and returns when all of its threads have stopped.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	for {
+		switch _, err := syscall.Wait4(s.command.Process.Pid, &status, syscall.WUNTRACED, nil); {
+		case err == syscall.EINTR:
+		case err != nil || !status.Stopped():
+			s.t.Fatalf("the server has not stopped: %v, %v", status, err)
+		default:
+			return
+		}
+	}
+}
 
 // Resume ends Pause.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }

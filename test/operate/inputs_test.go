@@ -16,7 +16,7 @@ import (
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
-// texts are the messages that an analyzer got.
+// texts are the messages that an analyzer received.
 type texts struct {
 	mu  sync.Mutex // guards got
 	got map[string]bool
@@ -50,30 +50,24 @@ func (t *texts) missing(want []string) (missing []string) {
 	return missing
 }
 
-// An upgrade keeps the sockets of the inputs: no connection is refused, and the kernel keeps the
-// datagrams that come meanwhile.
-func TestUpgradeKeepsInputs(t *testing.T) {
-	free, err := ports.Free(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, tcp := fmt.Sprintf("127.0.0.1:%d", free[0]), fmt.Sprintf("127.0.0.1:%d", free[1])
-	got, analyzer := newTexts(t)
-	d := start(t, analyzer+"=1", "-journal", "disk", "-inputs", "syslog-udp="+udp+",gelf-tcp="+tcp)
+// startInputLoad sends a datagram to udp and opens a connection to tcp every 2 ms until stop is
+// called, which returns the messages of the datagrams. A failure is an error of the test.
+func startInputLoad(t *testing.T, udp, tcp string) (stop func() []string) {
+	t.Helper()
 	datagrams, err := net.Dial("udp", udp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer datagrams.Close()
+	t.Cleanup(func() { _ = datagrams.Close() })
 	var sent []string
-	stop, stopped := make(chan struct{}), make(chan struct{})
+	stopping, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		pace := time.NewTicker(2 * time.Millisecond)
 		defer pace.Stop()
 		for n := 0; ; n++ {
 			select {
-			case <-stop:
+			case <-stopping:
 				return
 			case <-pace.C:
 			}
@@ -91,12 +85,29 @@ func TestUpgradeKeepsInputs(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
+	return func() []string {
+		close(stopping)
+		<-stopped
+		return sent
+	}
+}
+
+// An upgrade keeps the sockets of the inputs: no connection is refused, and the kernel keeps the
+// datagrams that arrive meanwhile.
+func TestUpgradeKeepsInputs(t *testing.T) {
+	free, err := ports.Free(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, tcp := fmt.Sprintf("127.0.0.1:%d", free[0]), fmt.Sprintf("127.0.0.1:%d", free[1])
+	got, analyzer := newTexts(t)
+	d := start(t, analyzer+"=1", "-journal", "disk", "-inputs", "syslog-udp="+udp+",gelf-tcp="+tcp)
+	stop := startInputLoad(t, udp, tcp)
 	d.replaceBinary("")
 	for range 3 {
 		d.upgrade(complete)
 	}
-	close(stop)
-	<-stopped
+	sent := stop()
 	var missing []string
 	await(t, "the datagrams arrive", func() bool {
 		missing = got.missing(sent)

@@ -16,7 +16,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// request sends a request to the admin API and decodes the answer, unless it is a refusal.
+// request sends a request to the admin API and decodes the response, unless it is a refusal.
 func (d *distributor) request(method, path, body string, answer any) (status int, err error) {
 	status, text, err := d.exchange(method, path, body)
 	if err == nil && status < 300 {
@@ -25,7 +25,7 @@ func (d *distributor) request(method, path, body string, answer any) (status int
 	return status, err
 }
 
-// refusal sends a request without a body and decodes the problem that it is answered with.
+// refusal sends a request without a body and decodes the problem in its response.
 func (d *distributor) refusal(method, path string, problem any) (status int, err error) {
 	status, text, err := d.exchange(method, path, "")
 	if err == nil {
@@ -50,9 +50,9 @@ func (d *distributor) exchange(method, path, body string) (status int, text []by
 	return response.StatusCode, text, err
 }
 
-// changes makes revisions one after the other until the process is killed: revision n gives
-// the analyzer the weight n if n is even, and otherwise two settings the value n. It returns the
-// last one that was answered.
+// changes makes revisions one after the other until the process is killed: revision n gives the
+// analyzer the weight n if n is even, and otherwise two settings the value n. It returns the last
+// revision with a response.
 func (d *distributor) changes(from int64) (answered int64) {
 	answered = from
 	for {
@@ -73,8 +73,8 @@ func (d *distributor) changes(from int64) (answered int64) {
 	}
 }
 
-// After kill -9 between and during changes the last revision that was answered holds, or
-// the one that was under way, whole.
+// After kill -9 between and during changes the last revision with a response is in effect, or the
+// one in flight, as a whole.
 func TestKillBetweenChanges(t *testing.T) {
 	a := analyzertest.New(t)
 	d := start(t, a.URL()+"=1", "-journal", "disk")
@@ -123,8 +123,8 @@ func TestKillBetweenChanges(t *testing.T) {
 	t.Logf("%d revisions", revision)
 }
 
-// An upgrade through the admin API answers before the new binary takes over, on the same
-// admin address, with the changes made before and their events.
+// An upgrade through the admin API responds before the new binary takes over, on the same admin
+// address, with the changes made before and their events.
 func TestUpgradeThroughTheAPI(t *testing.T) {
 	a := analyzertest.New(t)
 	d := start(t, a.URL()+"=1", "-journal", "disk")
@@ -144,9 +144,9 @@ func TestUpgradeThroughTheAPI(t *testing.T) {
 	if _, err := d.request(http.MethodGet, "/v1/analyzers", "", &after); err != nil || after.Revision != result.Revision || after.Analyzers[0].Spec.Weight != 7 {
 		t.Errorf("%v, %+v after revision %d", err, after, result.Revision)
 	}
-	var told struct{ Events []struct{ Path string } }
-	if _, err := d.request(http.MethodGet, "/v1/events", "", &told); err != nil || len(told.Events) != 1 || told.Events[0].Path != "analyzers/analyzer-1/weight" {
-		t.Errorf("%v, %+v", err, told)
+	var reported struct{ Events []struct{ Path string } }
+	if _, err := d.request(http.MethodGet, "/v1/events", "", &reported); err != nil || len(reported.Events) != 1 || reported.Events[0].Path != "analyzers/analyzer-1/weight" {
+		t.Errorf("%v, %+v", err, reported)
 	}
 	l.end(a)
 	d.stop()

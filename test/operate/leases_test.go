@@ -18,12 +18,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// fleetFlags are those of a distributor all of whose analyzers register, with short times.
+// fleetFlags are the flags of a distributor whose analyzers all register, with short times.
 var fleetFlags = []string{
 	"-journal", "disk", "-health-check-interval-sec", "0.2", "-max-failures", "2", "-slow-start-sec", "0",
 }
 
-// leased is a process that has registered, or registers another one.
+// leased is a process that has registered, or that registers another process.
 type leased struct {
 	*exec.Cmd
 	t     *testing.T
@@ -70,7 +70,7 @@ func startLeased(t *testing.T, name string, arguments ...string) *leased {
 	return l
 }
 
-// stop asks the process to stop, and wants it to leave with a drain.
+// stop asks the process to stop, and checks that it leaves with a drain.
 func (l *leased) stop() {
 	l.t.Helper()
 	if err := l.Process.Signal(syscall.SIGTERM); err != nil {
@@ -112,7 +112,7 @@ func (d *distributor) awaitRegistered(ids string) {
 	await(d.T, "registered and healthy are "+ids, func() bool { return strings.Join(d.registered(), " ") == ids })
 }
 
-// awaitLedger waits until everything is delivered, and nothing is unaccounted for.
+// awaitLedger waits until every packet is delivered, and no message is unaccounted for.
 func (d *distributor) awaitLedger() {
 	d.Helper()
 	var status struct {
@@ -130,14 +130,14 @@ func (d *distributor) awaitLedger() {
 	d.Logf("%+v", status.Ledger)
 }
 
-// events returns how often each kind of event happened to an analyzer.
+// events returns the number of events of each kind for an analyzer.
 func (d *distributor) events(id string) map[string]int {
-	var told struct{ Events []struct{ Kind, Path string } }
-	if _, err := d.request(http.MethodGet, "/v1/events?limit=1000", "", &told); err != nil {
+	var reported struct{ Events []struct{ Kind, Path string } }
+	if _, err := d.request(http.MethodGet, "/v1/events?limit=1000", "", &reported); err != nil {
 		d.Fatal(err)
 	}
 	counts := make(map[string]int)
-	for _, e := range told.Events {
+	for _, e := range reported.Events {
 		if e.Path == "analyzers/"+id {
 			counts[e.Kind]++
 		}
@@ -145,10 +145,10 @@ func (d *distributor) events(id string) map[string]int {
 	return counts
 }
 
-// Analyzers come and go under load: nothing is refused or lost. One is killed: its lease lapses,
+// Analyzers come and go under load: no packet is refused or lost. One is killed: its lease lapses,
 // and it is removed.
 func TestAnalyzersComeAndGo(t *testing.T) {
-	d := start(t, "lease+http://fleet=1", append(fleetFlags, "-lease-ttl-sec", "3")...)
+	d := start(t, "lease+http://fleet=1", append(fleetFlags, "-lease-ttl-sec", "10")...)
 	names := []string{"m0", "m1", "m2", "m3", "m4", "m5"}
 	processes := []*leased{d.analyzer("m0"), d.analyzer("m1")}
 	d.awaitRegistered("m0 m1")
@@ -182,11 +182,11 @@ func TestAnalyzersComeAndGo(t *testing.T) {
 }
 
 // After a restart, also after kill -9, the distributor has its analyzers before they renew their
-// leases, whose time is an hour here, and goes on with what it had stored.
+// leases, whose time is an hour here, and continues with its stored packets.
 func TestRestartWithLeases(t *testing.T) {
 	d := start(t, "lease+http://fleet=1", append(fleetFlags, "-lease-ttl-sec", "3600")...)
 	arguments := d.command.Args
-	d.analyzer("m1") // knows the admin address of the first process alone, which had a free port
+	d.analyzer("m1") // knows only the admin address of the first process, which had a free port
 	d.analyzer("m2")
 	d.awaitRegistered("m1 m2")
 	for _, end := range []func(){d.stop, func() { _ = d.command.Process.Kill(); <-d.ended }} {
@@ -202,8 +202,8 @@ func TestRestartWithLeases(t *testing.T) {
 	}
 }
 
-// The script of the documentation registers an analyzer that knows nothing of leases, renews
-// that, and leaves.
+// The script of the documentation registers an analyzer that does not support leases, renews its
+// lease, and leaves.
 func TestRegisterScript(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is needed:", err)
@@ -222,7 +222,7 @@ func TestRegisterScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, a := analyzertest.New(t), analyzertest.New(t)
-	d := start(t, kept.URL()+"=0.5", append(fleetFlags, "-lease-ttl-sec", "3")...)
+	d := start(t, kept.URL()+"=0.5", append(fleetFlags, "-lease-ttl-sec", "60")...)
 	loop := startLeased(t, "sh", file, "http://"+d.admin, "a9", a.URL(), "0.5")
 	d.awaitRegistered("a9")
 	l := startLoad(t, d.ingest, 2)

@@ -18,12 +18,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-// load sends packets over kept connections, none of which may ever end, and over a new
-// connection each, none of which may be refused.
+// load sends packets over kept connections, none of which may ever end, and over new connections,
+// none of which may be refused.
 type load struct {
 	*testing.T
 	dial     func() (net.Conn, error)
-	messages int // at most, in a packet
+	messages int // maximum, in a packet
 	stopping atomic.Bool
 	sending  sync.WaitGroup
 	sent     atomic.Int64
@@ -37,7 +37,7 @@ func startLoad(t *testing.T, ingest string, connections int) *load {
 	return startLoadOver(t, connections, func() (net.Conn, error) { return net.Dial("tcp", ingest) })
 }
 
-// startLoadOver is startLoad with what connects.
+// startLoadOver is startLoad with a dial function.
 func startLoadOver(t *testing.T, connections int, dial func() (net.Conn, error)) *load {
 	return (&load{T: t, dial: dial, messages: 1}).start(connections)
 }
@@ -56,14 +56,14 @@ func (l *load) start(connections int) *load {
 	return l
 }
 
-// awaitMore waits until more packets were accepted.
+// awaitMore waits until that many more packets were accepted.
 func (l *load) awaitMore(packets int64) {
 	l.Helper()
 	want := l.sent.Load() + packets
 	await(l.T, "more packets are accepted", func() bool { return l.sent.Load() >= want })
 }
 
-// end stops the load and wants the analyzers to have taken everything that was accepted.
+// end stops the load and checks that the analyzers have taken every accepted packet.
 func (l *load) end(analyzers ...*analyzertest.Analyzer) {
 	l.Helper()
 	l.stopping.Store(true)
@@ -89,7 +89,7 @@ func (l *load) end(analyzers ...*analyzertest.Analyzer) {
 	l.Logf("%d packets accepted, %d lost, %d delivered again", len(l.accepted), lost, again)
 }
 
-// takenBy returns how often the analyzers have taken each packet.
+// takenBy returns the number of deliveries of each packet to the analyzers.
 func takenBy(analyzers []*analyzertest.Analyzer) map[string]int {
 	all := make(map[string]int)
 	for _, a := range analyzers {
@@ -134,7 +134,7 @@ func (l *load) dialAnew() {
 	}
 }
 
-// send sends a packet and wants it to be accepted.
+// send sends a packet and checks that it is accepted.
 func (l *load) send(conn net.Conn, reader *bufio.Reader, emitter, id string) bool {
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	const message = `{"timestamp":1,"level":"INFO","message":"m"}`

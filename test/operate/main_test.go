@@ -10,16 +10,15 @@ package operate
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/test/binary"
 )
 
 var judge = flag.Bool("judge", false, "make as many changes, kills and rotations as the contract's judge")
 
-// times returns how often something is repeated: as often as the judge does, or a few times.
+// times returns the number of repetitions: the judge's number, or a few.
 func times(quick, judged int) int {
 	if *judge {
 		return judged
@@ -30,20 +29,4 @@ func times(quick, judged int) int {
 // program is the logstreamer binary.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "logstreamer-operate-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(folder)
-	program = filepath.Join(folder, "logstreamer")
-	out, err := exec.Command("go", "build", "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer").CombinedOutput()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err, string(out))
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(binary.Main(m, &program)) }

@@ -28,7 +28,7 @@ type operator struct {
 	made      map[string]int
 }
 
-// write writes the configuration file: b1 has a weight, and the others are as they are at first.
+// write writes the configuration file: b1 has a weight, and the others have their initial state.
 func (o *operator) write(weight float64) {
 	o.Helper()
 	text := "slow_start_sec: 1\nhealth_check_interval_sec: 1\nsender_timeout_ms: 30000\nhealth_check_timeout_sec: 30\nanalyzers:\n"
@@ -40,8 +40,8 @@ func (o *operator) write(weight float64) {
 	}
 }
 
-// operation makes a random change, and reports whether it was made. An analyzer that is there
-// cannot be added, and one that is not there cannot be changed: nothing else may be refused.
+// operation makes a random change, and reports whether it was made. An existing analyzer cannot be
+// added, and a missing one cannot be changed: no other change may be refused.
 func (o *operator) operation() (made bool) {
 	o.Helper()
 	n := o.random.IntN(4)
@@ -79,8 +79,8 @@ func (o *operator) operation() (made bool) {
 	return status < 300
 }
 
-// scrape wants that nothing is unaccounted for, and that each analyzer is within the bound of its
-// share. It returns the messages of u1 and u2, and the bound.
+// scrape checks that no message is unaccounted for, and that each analyzer is within the bound of
+// its share. It returns the messages of u1 and u2, and the bound.
 func (o *operator) scrape() (u1, u2, bound float64) {
 	o.Helper()
 	values := make(map[string]float64)
@@ -107,7 +107,7 @@ func (o *operator) scrape() (u1, u2, bound float64) {
 	return values[`distributor_messages_by_analyzer_total{analyzer="u1"}`], values[`distributor_messages_by_analyzer_total{analyzer="u2"}`], bound
 }
 
-// proofs wants each drain to account for what was held.
+// proofs checks that each drain accounts for the packets that were held.
 func (o *operator) proofs() (drains int) {
 	o.Helper()
 	type volume struct{ Packets, Messages int64 }
@@ -145,9 +145,9 @@ func (o *operator) proofs() (drains int) {
 	return drains
 }
 
-// Under load of packets of 1 to 100 messages random changes lose no packet and have none refused,
-// all messages are accounted for, every drain's proof adds up, and at every scrape the shares,
-// those of the untouched ones too, are within the bound.
+// Under load of packets of 1 to 100 messages random changes cause no lost and no refused packet,
+// all messages are accounted for, every drain's proof adds up, and at every scrape the shares, also
+// those of the unchanged analyzers, are within the bound.
 func TestOperationsUnderLoad(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -176,7 +176,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 		}
 		l.awaitMore(10)
 		u1, u2, bound := o.scrape()
-		// Each is within the bound of its share, which is twice as large for u2.
+		// Each share is within its bound, which is twice as large for u2.
 		if most = max(most, bound); math.Abs((u2-first2)-2*(u1-first1)) > 2*3*most {
 			t.Errorf("after %d changes u1 has got %g messages, and u2, whose weight is twice as large, %g; the bound is %g", i+1, u1-first1, u2-first2, most)
 		}

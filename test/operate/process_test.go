@@ -28,7 +28,7 @@ type distributor struct {
 	ended           chan struct{}
 }
 
-// start starts a distributor and waits until it serves. Without analyzers a file has them.
+// start starts a distributor and waits until it serves. Without analyzers a file must have them.
 func start(t *testing.T, analyzers string, flags ...string) *distributor {
 	t.Helper()
 	free, err := ports.Free(2)
@@ -38,7 +38,8 @@ func start(t *testing.T, analyzers string, flags ...string) *distributor {
 	d := prepare(t)
 	d.ingest, d.metrics = fmt.Sprintf("127.0.0.1:%d", free[0]), fmt.Sprintf("127.0.0.1:%d", free[1])
 	if analyzers != "" {
-		flags = append([]string{"-analyzers", analyzers}, flags...)
+		// a busy machine must not make an analyzer unhealthy
+		flags = append([]string{"-analyzers", analyzers, "-sender-timeout-ms", "60000", "-health-check-timeout-sec", "60"}, flags...)
 	}
 	d.command = exec.Command(d.binary, append([]string{
 		"distributor", "-listen-addr", "127.0.0.1", "-data-dir", filepath.Join(filepath.Dir(d.log), "data"),
@@ -48,7 +49,7 @@ func start(t *testing.T, analyzers string, flags ...string) *distributor {
 	return d
 }
 
-// prepare gives the distributor a folder with a binary of its own.
+// prepare gives the distributor a folder with its own copy of the binary.
 func prepare(t *testing.T) *distributor {
 	t.Helper()
 	folder := t.TempDir()
@@ -106,7 +107,7 @@ func (d *distributor) replaceBinary(script string) {
 	}
 }
 
-// upgrade sends SIGUSR2 and waits until the log has a text once more.
+// upgrade sends SIGUSR2 and waits until the log contains the outcome once more.
 func (d *distributor) upgrade(outcome string) {
 	d.Helper()
 	before := strings.Count(d.logged(), outcome)
@@ -121,7 +122,7 @@ func (d *distributor) signal(s syscall.Signal) {
 	}
 }
 
-// stop sends SIGTERM, and wants the distributor to deliver everything.
+// stop sends SIGTERM, and checks that the distributor delivers every packet.
 func (d *distributor) stop() {
 	d.Helper()
 	d.signal(syscall.SIGTERM)
@@ -166,7 +167,7 @@ func (d *distributor) get(url string) string {
 	return string(text)
 }
 
-// wantMetric wants a line among the metrics.
+// wantMetric checks that a line is among the metrics.
 func (d *distributor) wantMetric(line string) {
 	d.Helper()
 	if text := d.get("http://" + d.metrics + "/metrics"); !strings.Contains(text, "\n"+line+"\n") {
@@ -180,7 +181,7 @@ func (d *distributor) wantMetric(line string) {
 	}
 }
 
-// await waits until something holds.
+// await polls until a condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)

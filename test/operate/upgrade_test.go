@@ -3,13 +3,17 @@
 package operate
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
@@ -19,8 +23,8 @@ const (
 	complete    = "the upgrade is complete"
 )
 
-// Ten upgrades in a row under load: no connection is refused or closed, no packet is lost,
-// and the process is the same.
+// Ten upgrades in a row under load: no connection is refused or closed, no packet is lost, and the
+// process is the same.
 func TestUpgradesUnderLoad(t *testing.T) {
 	for _, journal := range []string{"disk", "memory"} {
 		t.Run(journal, func(t *testing.T) {
@@ -39,8 +43,27 @@ func TestUpgradesUnderLoad(t *testing.T) {
 	}
 }
 
-// What is no working binary of the distributor changes nothing, or the old binary takes over
-// again: it serves on, in the same process, over the same connections.
+// SIGHUP never ends the process, also while it executes the new binary.
+func TestHangupsDuringUpgrades(t *testing.T) {
+	a := analyzertest.New(t)
+	d := start(t, a.URL()+"=1", "-journal", "memory")
+	ctx, cancel := context.WithCancel(t.Context())
+	var signals sync.WaitGroup
+	signals.Go(func() {
+		for ticker := time.NewTicker(time.Millisecond); ctx.Err() == nil; <-ticker.C {
+			_ = d.command.Process.Signal(syscall.SIGHUP)
+		}
+	})
+	for range 3 {
+		d.upgrade(complete)
+	}
+	cancel()
+	signals.Wait()
+	d.stop()
+}
+
+// A file that is not a working binary of the distributor changes nothing, or the old binary takes
+// over again: it continues to serve, in the same process, over the same connections.
 func TestBrokenBinaries(t *testing.T) {
 	a := analyzertest.New(t)
 	d := start(t, a.URL()+"=1", "-journal", "disk")
@@ -49,12 +72,12 @@ func TestBrokenBinaries(t *testing.T) {
 	if err := os.Link(program, good); err != nil {
 		t.Fatal(err)
 	}
-	refused, results := "the upgrade failed, the distributor goes on", make(map[string]int)
+	refused, results := "the upgrade failed, the distributor continues", make(map[string]int)
 	for _, c := range []struct{ script, outcome, log, result string }{
 		{"echo out of order; exit 1", refused, "out of order", "preflight_failed"},
 		{"exit 0", refused, "is no logstreamer that can take over", "preflight_failed"},
 		{`test $1 = check && exec ` + good + ` "$@"; exit 1`, refused, "exit status 1", "preflight_failed"},
-		{`test $1 = distributor && rm $0; exec ` + good + ` "$@"`, "this one goes on", "no such file", "exec_failed"},
+		{`test $1 = distributor && rm $0; exec ` + good + ` "$@"`, "this one continues", "no such file", "exec_failed"},
 		{`test $1 = check || test "$LOGSTREAMER_UPGRADE" = trial || set -- "$@" -data-dir /dev/null; exec ` + good + ` "$@"`, "has taken over again", "DATA_DIR", "start_failed"},
 	} {
 		d.replaceBinary(c.script)
@@ -76,11 +99,11 @@ func TestBrokenBinaries(t *testing.T) {
 	d.stop()
 }
 
-// A memory journal that cannot be delivered is not given up: the distributor goes on, and
-// upgrades once the analyzer is back.
+// A memory journal that cannot be delivered is not dropped: the distributor continues, and upgrades
+// after the analyzer has recovered.
 func TestUndeliverableMemoryJournal(t *testing.T) {
 	a := analyzertest.New(t)
-	d := start(t, a.URL()+"=1", "-journal", "memory", "-shutdown-timeout-sec", "1", "-sender-timeout-ms", "60000")
+	d := start(t, a.URL()+"=1", "-journal", "memory", "-shutdown-timeout-sec", "1")
 	a.Behave(analyzertest.Behaviour{Hang: true})
 	l := startLoad(t, d.ingest, 8)
 	d.upgrade("cannot be delivered in time")
@@ -115,8 +138,8 @@ func listen(t *testing.T) *net.TCPListener {
 	return l.(*net.TCPListener)
 }
 
-// activated starts a distributor with these descriptors. A shell sets LISTEN_PID, which
-// must be the process that exec makes of it.
+// activated starts a distributor with these descriptors. A shell sets LISTEN_PID, which must be the
+// id of the process that becomes the distributor.
 func activated(t *testing.T, analyzer, names string, sockets ...*net.TCPListener) *distributor {
 	t.Helper()
 	d := prepareActivated(t, analyzer, names, sockets...)
@@ -142,7 +165,7 @@ func prepareActivated(t *testing.T, analyzer, names string, sockets ...*net.TCPL
 	return d
 }
 
-// A descriptor that the distributor does not know is an error that says what is allowed.
+// A descriptor that the distributor does not know is an error that lists the allowed names.
 func TestUnknownSockets(t *testing.T) {
 	l := listen(t)
 	for names, want := range map[string]string{
@@ -158,8 +181,7 @@ func TestUnknownSockets(t *testing.T) {
 	}
 }
 
-// The environment of an inherited socket does not reach the programs that a distributor
-// starts.
+// Programs that a distributor starts do not get the environment of an inherited socket.
 func TestSocketsAreNotPassedOn(t *testing.T) {
 	d := activated(t, "http://127.0.0.1:1", "ingest:metrics", listen(t), listen(t))
 	d.replaceBinary(`env | grep LISTEN_; exit 1`)

@@ -12,9 +12,10 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/adminclient/admintest"
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/test/binary"
 )
 
-// recipes returns the lines of docs/operations.md that can be pasted.
+// recipes returns the lines of docs/operations.md that are meant to be pasted.
 func recipes(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
@@ -65,19 +66,16 @@ func TestRecipesWorkAsPasted(t *testing.T) {
 	}
 }
 
-// operation is a distributor with an admin API, as an operator has it.
+// operation is a distributor with an admin API.
 type operation struct {
 	*admintest.System
 	folder, binary, token string
-	fourth                *analyzertest.Analyzer // not yet the distributor's
+	fourth                *analyzertest.Analyzer // the distributor does not use it yet
 }
 
 func operate(t *testing.T) *operation {
 	t.Helper()
-	o := &operation{folder: t.TempDir(), binary: filepath.Join(t.TempDir(), "logstreamer"), fourth: analyzertest.New(t)}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", o.binary, "../../cmd/logstreamer").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v: %s", err, out)
-	}
+	o := &operation{folder: t.TempDir(), binary: binary.New(t), fourth: analyzertest.New(t)}
 	o.makeToken(t)
 	o.System = admintest.StartSystem(t, o.folder, "journal: disk\nadmin_tokens_file: "+filepath.Join(o.folder, "tokens")+"\n", 0.5, 0.3, 0.2)
 	o.makeDeadLetters(t)
@@ -100,12 +98,12 @@ func (o *operation) makeToken(t *testing.T) {
 	}
 }
 
-// environment is that of the operator's shell.
+// environment returns the environment of the operator's shell.
 func (o *operation) environment() []string {
 	return append(os.Environ(), "PATH="+filepath.Dir(o.binary)+":"+os.Getenv("PATH"), "ADMIN_URL="+o.URL, "ADMIN_TOKEN="+o.token)
 }
 
-// makeDeadLetters has two packets rejected.
+// makeDeadLetters makes an analyzer reject two packets.
 func (o *operation) makeDeadLetters(t *testing.T) {
 	t.Helper()
 	for _, a := range o.Analyzers {

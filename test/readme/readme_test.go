@@ -65,7 +65,7 @@ func system(t *testing.T) *distributor.Distributor {
 	logger := slog.New(slog.DiscardHandler)
 	settings := analyzer.DefaultConfig()
 	settings.Address = "127.0.0.1:0"
-	a, err := analyzer.New(settings, analyzer.Deps{Logger: logger})
+	a, err := analyzer.New(settings, analyzer.Dependencies{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func system(t *testing.T) *distributor.Distributor {
 	}
 	d.Start(t.Context())
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if _, err := d.Stop(ctx); err != nil {
 			t.Error(err)

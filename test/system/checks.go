@@ -60,7 +60,7 @@ func (t *test) emit(ctx context.Context, rate float64, size string, duration tim
 	config.Target = t.ingest() + "/ingest"
 	config.Rate, config.PacketSize, config.Duration = rate, size, duration
 	config.Concurrency = 32
-	e, err := emitter.New(config, emitter.Deps{Logger: slog.New(slog.DiscardHandler)})
+	e, err := emitter.New(config, emitter.Dependencies{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return emitter.Report{}, err
 	}
@@ -120,7 +120,7 @@ func (t *test) wholePackets(ctx context.Context, got totals) {
 // awaitDelivery waits until nothing is queued and returns the totals.
 func (t *test) awaitDelivery(ctx context.Context) totals {
 	var got totals
-	err := until(ctx, 10*time.Second, "everything is delivered", func() bool {
+	err := until(ctx, "everything is delivered", func() bool {
 		var err error
 		got, err = read[totals](ctx, t.ingest()+"/metrics-json")
 		return err == nil && got.Packets == got.Delivered
@@ -141,10 +141,10 @@ func (t *test) analyzerKilled(ctx context.Context) {
 		report, err := t.emit(ctx, 2000, "1-100", t.load)
 		emitted <- result{report, err}
 	}()
-	moving := until(ctx, 5*time.Second, "load arrives", func() bool { return t.currentTotals(ctx).Packets > before.Packets+500 })
+	moving := until(ctx, "load arrives", func() bool { return t.currentTotals(ctx).Packets > before.Packets+500 })
 	killed := time.Now()
 	err := t.kill(ctx, "analyzer-1")
-	detected := until(ctx, 10*time.Second, "two are healthy", func() bool { return t.currentTotals(ctx).Healthy == 2 })
+	detected := until(ctx, "two are healthy", func() bool { return t.currentTotals(ctx).Healthy == 2 })
 	took := time.Since(killed)
 	without := t.currentTotals(ctx)
 	r := <-emitted
@@ -179,11 +179,11 @@ func (t *test) analyzerRestarted(ctx context.Context) {
 	}()
 	before := t.currentTotals(ctx)
 	err := t.start(ctx, "analyzer-1")
-	recovered := until(ctx, 15*time.Second, "three are healthy", func() bool { return t.currentTotals(ctx).Healthy == 3 })
+	recovered := until(ctx, "three are healthy", func() bool { return t.currentTotals(ctx).Healthy == 3 })
 	t.check(err == nil && recovered == nil, "analyzer-1 started again: healthy 2 → 3")
 	first := t.window(ctx, time.Second)
 	t.check(first <= 0.55, "no flood at its restart: %.1f %% of the messages of its first second (its share is 50 %%)", 100*first)
-	full := until(ctx, 20*time.Second, "its share is back", func() bool { return math.Abs(t.window(ctx, time.Second)-0.5) < 0.02 })
+	full := until(ctx, "its share is back", func() bool { return math.Abs(t.window(ctx, time.Second)-0.5) < 0.02 })
 	again := t.window(ctx, 2*time.Second)
 	t.check(full == nil, "analyzer-1 has its share again: %.1f %%", 100*again)
 	stop()
@@ -244,7 +244,7 @@ func (t *test) noAnalyzers(ctx context.Context) {
 			t.check(false, "kill %s: %v", name, err)
 		}
 	}
-	unhealthy := until(ctx, 15*time.Second, "none is healthy", func() bool { return t.currentTotals(ctx).Healthy == 0 })
+	unhealthy := until(ctx, "none is healthy", func() bool { return t.currentTotals(ctx).Healthy == 0 })
 	start := time.Now()
 	a := request(ctx, http.MethodPost, t.ingest()+"/ingest", "application/json", good)
 	took := time.Since(start)
@@ -255,7 +255,7 @@ func (t *test) noAnalyzers(ctx context.Context) {
 			t.check(false, "start %s: %v", name, err)
 		}
 	}
-	recovered := until(ctx, 40*time.Second, "all are healthy", func() bool { return t.currentTotals(ctx).Healthy == 3 })
+	recovered := until(ctx, "all are healthy", func() bool { return t.currentTotals(ctx).Healthy == 3 })
 	a = request(ctx, http.MethodPost, t.ingest()+"/ingest", "application/json", good)
 	t.check(recovered == nil && a.status == 202, "all recovered: %d %s", a.status, a.body)
 }
@@ -270,7 +270,7 @@ func (t *test) stop(ctx context.Context) {
 		emitted <- report
 	}()
 	before := t.currentTotals(ctx)
-	_ = until(ctx, 5*time.Second, "load arrives", func() bool { return t.currentTotals(ctx).Packets > before.Packets+1000 })
+	_ = until(ctx, "load arrives", func() bool { return t.currentTotals(ctx).Packets > before.Packets+1000 })
 	analyzerStats := t.counts(ctx)
 	err := t.stopDistributor(ctx)
 	cancel()

@@ -7,13 +7,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
 
-var client = &http.Client{Timeout: 5 * time.Second}
+var client = &http.Client{Timeout: timeout}
 
 // answer is a response; status 0 means none.
 type answer struct {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-	"time"
 )
 
 // containers is the deployment of docker-compose.yml.
@@ -18,7 +17,7 @@ func (c containers) up(ctx context.Context) error {
 	if err := compose(ctx, "up", "--build", "-d", "distributor", "analyzer-1", "analyzer-2", "analyzer-3"); err != nil {
 		return err
 	}
-	return until(ctx, time.Minute, "the distributor answers", func() bool { return status(ctx, c.ingest()+"/readyz") == 200 })
+	return until(ctx, "the distributor answers", func() bool { return status(ctx, c.ingest()+"/readyz") == 200 })
 }
 
 func (c containers) down() { _ = compose(context.Background(), "down") }

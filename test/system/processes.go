@@ -83,7 +83,7 @@ func (p *processes) spawn(ctx context.Context, role string, env ...string) error
 	if command == "analyzer" {
 		url = p.analyzer(role) + "/health"
 	}
-	return until(ctx, 10*time.Second, role+" answers", func() bool { return status(ctx, url) == 200 })
+	return until(ctx, role+" answers", func() bool { return status(ctx, url) == 200 })
 }
 
 func (p *processes) kill(_ context.Context, analyzer string) error {
@@ -125,8 +125,11 @@ func (p *processes) analyzer(name string) string {
 
 var errTimeout = errors.New("timed out")
 
+// timeout is how long a condition may take to hold, on a busy machine, too.
+const timeout = time.Minute
+
 // until polls for a condition until timeout.
-func until(ctx context.Context, timeout time.Duration, what string, holds func() bool) error {
+func until(ctx context.Context, what string, holds func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)

@@ -1,5 +1,5 @@
-// Package victorialogs delivers to the real VictoriaLogs: every message that a distributor
-// accepted is found by a query.
+// Package victorialogs delivers to the real VictoriaLogs: a query finds every message that a
+// distributor has accepted.
 package victorialogs
 
 import (
@@ -55,8 +55,7 @@ func start(t *testing.T, environment []string, name string, args ...string) {
 	})
 }
 
-// addresses returns addresses that were free a moment ago, with ports below those that
-// the system gives to clients.
+// addresses returns addresses that were free recently, with ports below the ephemeral ports.
 func addresses(t *testing.T, n int) (all []string) {
 	t.Helper()
 	for tries := 0; len(all) < n; tries++ {

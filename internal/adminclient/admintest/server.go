@@ -1,5 +1,5 @@
-// Package admintest has admin APIs for tests: one that answers as a test says, and holds
-// requests and answers to the OpenAPI document (Server), and that of a distributor (System).
+// Package admintest has admin APIs for tests: one with scripted answers that checks requests and
+// answers against the OpenAPI document (Server), and that of a distributor (System).
 package admintest
 
 import (

@@ -1,5 +1,5 @@
-// Package analyzertest provides an analyzer with faults, for tests of what sends
-// to it. Its behaviour may change at any time, and it records what it takes.
+// Package analyzertest provides an analyzer with faults, for tests of its senders. Its behaviour
+// may change at any time, and it records the packets that it takes.
 package analyzertest
 
 import (
@@ -17,8 +17,9 @@ import (
 type Analyzer struct {
 	routes *http.ServeMux
 	// record records packets as taken, before the response.
-	record func(ids []string) error
-	fail   func(error)
+	record   func(ids []string) error
+	answered func(ids []string) // nil, or a function to call after the response
+	fail     func(error)
 
 	mu        sync.Mutex // guards all below
 	address   string
@@ -30,6 +31,7 @@ type Analyzer struct {
 	workers   workers       // replaced when behaviour changes
 	requests  int
 	taken     map[string]int
+	hung      map[string]bool
 }
 
 // New starts an analyzer on a loopback port; it is closed when the test ends.
@@ -50,22 +52,31 @@ func NewAt(tb testing.TB, address string) *Analyzer {
 	return a
 }
 
-// Start starts an analyzer that records packets elsewhere; fail is called when
-// it cannot listen again. The caller closes it.
-func Start(address string, record func(ids []string) error, fail func(error)) (*Analyzer, error) {
-	a := &Analyzer{address: address, record: record, fail: fail}
+// Hooks are what an Analyzer calls, concurrently.
+type Hooks struct {
+	// Record records packets as taken, before the response.
+	Record func(ids []string) error
+	// Answered, unless nil, is called after the response has been written.
+	Answered func(ids []string)
+	// Fail is called when the analyzer cannot listen again.
+	Fail func(error)
+}
+
+// Start starts an analyzer that records packets elsewhere. The caller closes it.
+func Start(address string, hooks Hooks) (*Analyzer, error) {
+	a := &Analyzer{address: address, record: hooks.Record, answered: hooks.Answered, fail: hooks.Fail}
 	return a, a.start()
 }
 
 func (a *Analyzer) start() error {
-	a.taken, a.changed = make(map[string]int), make(chan struct{})
+	a.taken, a.hung, a.changed = make(map[string]int), make(map[string]bool), make(chan struct{})
 	a.routes = http.NewServeMux()
 	a.routes.HandleFunc("POST /ingest", a.serveIngest)
 	a.routes.HandleFunc("GET /health", a.serveHealth)
 	return a.listen(true)
 }
 
-// Address returns the address on which it listens.
+// Address returns the listen address.
 func (a *Analyzer) Address() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -127,7 +138,7 @@ func (a *Analyzer) die() {
 	})
 }
 
-// Close ends every request and connection for good.
+// Close ends every request and connection.
 func (a *Analyzer) Close() {
 	a.mu.Lock()
 	a.closed = true
@@ -159,7 +170,14 @@ func (a *Analyzer) Taken() map[string]int {
 	return maps.Clone(a.taken)
 }
 
-// count is the record of an analyzer without another one.
+// Hung returns the ids of the packets of all requests that hung.
+func (a *Analyzer) Hung() map[string]bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.hung)
+}
+
+// count is the record of an analyzer without hooks.
 func (a *Analyzer) count(ids []string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -126,7 +126,7 @@ func TestResetAndForget(t *testing.T) {
 	}
 }
 
-// Only restricts a behaviour to requests with a packet that is meant.
+// Only restricts a behaviour to requests with a matching packet.
 func TestOnly(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Behaviour{Status: 500, Only: "poison", Probes: true})
@@ -137,7 +137,7 @@ func TestOnly(t *testing.T) {
 	}
 }
 
-// A request that hangs is handled by the next behaviour.
+// When the behaviour changes, the new behaviour handles a request that hangs.
 func TestHangUntilTheNextBehaviour(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Behaviour{Hang: true})
@@ -151,11 +151,11 @@ func TestHangUntilTheNextBehaviour(t *testing.T) {
 	s.a.Behave(Behaviour{})
 	sending.Wait()
 	if s.a.Taken()["p"] != 1 {
-		t.Error("it was not taken")
+		t.Error("the packet was not taken")
 	}
 }
 
-// The end of the sender, and of the analyzer, end a request that hangs.
+// A request that hangs ends when its sender disconnects or the analyzer closes.
 func TestHangUntilTheEnd(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Behaviour{Hang: true, Probes: true})
@@ -164,13 +164,13 @@ func TestHangUntilTheEnd(t *testing.T) {
 	for _, ctx := range []context.Context{ctx, t.Context()} {
 		sending.Go(func() {
 			if _, _, err := s.send(ctx, body("p")); err == nil {
-				t.Error("it answered")
+				t.Error("the analyzer answered")
 			}
 		})
 	}
 	sending.Go(func() {
 		if _, err := s.health(); err == nil {
-			t.Error("it answered the probe")
+			t.Error("the analyzer answered the probe")
 		}
 	})
 	s.await(func() bool { return s.a.Requests() == 2 })
@@ -194,7 +194,7 @@ func TestDelayedPacketIsTakenAfterSenderTimeout(t *testing.T) {
 	s.await(func() bool { return s.a.Taken()["p"] == 1 })
 }
 
-// Every n-th request is delayed; the others are answered meanwhile.
+// Every n-th request is delayed; the other requests are answered meanwhile.
 func TestEvery(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Behaviour{Delay: time.Hour, Every: 2})
@@ -221,7 +221,7 @@ func TestRefuse(t *testing.T) {
 		s.a.Behave(Behaviour{Refuse: true})
 	}
 	if _, _, err := s.send(t.Context(), body("p-2")); err == nil {
-		t.Error("it answered")
+		t.Error("the analyzer answered")
 	}
 	for range 2 {
 		s.a.Behave(Behaviour{})
@@ -229,16 +229,16 @@ func TestRefuse(t *testing.T) {
 	s.want(200, body("p-3"))
 	s.want(200, body("p-4"))
 	if s.a.Taken()["p-2"] != 0 {
-		t.Error("it took a packet while it was away")
+		t.Error("the analyzer took a packet while its port was closed")
 	}
 }
 
-// An analyzer that dies is back after a second.
+// An analyzer that dies listens again after a second.
 func TestDie(t *testing.T) {
 	s := newSender(t)
 	s.a.Behave(Behaviour{Die: true, Only: "poison"})
 	if _, _, err := s.send(t.Context(), body("poison-1")); err == nil {
-		t.Error("it answered")
+		t.Error("the analyzer answered")
 	}
 	s.await(func() bool {
 		_, _, err := s.send(t.Context(), body("p"))
@@ -271,13 +271,18 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// An analyzer may record what it takes elsewhere, on an address of its own.
+// An analyzer may use hooks as its record, and listen on a given address.
 func TestStart(t *testing.T) {
 	var recorded []string
-	a, err := Start("127.0.0.1:0", func(ids []string) error {
-		recorded = append(recorded, ids...)
-		return nil
-	}, func(err error) { t.Error(err) })
+	answered := make(chan []string, 1)
+	a, err := Start("127.0.0.1:0", Hooks{
+		Record: func(ids []string) error {
+			recorded = append(recorded, ids...)
+			return nil
+		},
+		Answered: func(ids []string) { answered <- ids },
+		Fail:     func(err error) { t.Error(err) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +294,10 @@ func TestStart(t *testing.T) {
 	if got := strings.Join(recorded, " "); got != "p-2 p-1" {
 		t.Errorf("recorded %s", got)
 	}
-	if _, err := Start(a.Address(), nil, nil); err == nil {
+	if got := strings.Join(<-answered, " "); got != "p-2 p-1" {
+		t.Errorf("answered %s", got)
+	}
+	if _, err := Start(a.Address(), Hooks{}); err == nil {
 		t.Error("two analyzers listen on one address")
 	}
 }

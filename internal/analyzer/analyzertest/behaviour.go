@@ -12,7 +12,7 @@ type Behaviour struct {
 	// Status is the response; packets are taken only with 2xx.
 	Status     int    `json:",omitempty"`
 	RetryAfter string `json:",omitempty" yaml:"retry-after"`
-	// Rejected has a code for each packet, by its id, that is rejected for good.
+	// Rejected has a code for each packet that is rejected permanently, by packet id.
 	Rejected map[string]string `json:",omitempty" yaml:"-"`
 	// Hang does not respond while this behaviour lasts.
 	Hang bool `json:",omitempty"`

@@ -69,9 +69,12 @@ func (a *Analyzer) serveIngest(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.WriteHeader(http.StatusUnprocessableEntity)
 	}
+	if a.answered != nil && http.NewResponseController(w).Flush() == nil {
+		a.answered(taken)
+	}
 }
 
-// next returns the behaviour for a request with these packets, when they are
+// next returns the behaviour for a request with these packets, the time at which the packets are
 // done, and a channel that is closed when the behaviour changes.
 func (a *Analyzer) next(number int, ids []string) (b Behaviour, done time.Time, changed <-chan struct{}) {
 	a.mu.Lock()
@@ -86,12 +89,13 @@ func (a *Analyzer) next(number int, ids []string) (b Behaviour, done time.Time, 
 	return b, done, a.changed
 }
 
-// work waits until packets are done. It returns false when the sender of a
-// hanging request has disconnected; a slow one is taken anyway.
+// work waits until packets are done. It returns false if the sender of a hanging request has
+// disconnected; packets of a slow request are taken even then.
 func (a *Analyzer) work(ctx context.Context, number int, ids []string) (Behaviour, bool) {
 	for {
 		b, done, changed := a.next(number, ids)
 		if b.Hang {
+			a.noteHung(ids)
 			select {
 			case <-changed:
 				continue
@@ -109,6 +113,14 @@ func (a *Analyzer) work(ctx context.Context, number int, ids []string) (Behaviou
 	}
 }
 
+func (a *Analyzer) noteHung(ids []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		a.hung[id] = true
+	}
+}
+
 // rejectedLine is an entry of the list in a 207.
 type rejectedLine struct {
 	Line   int    `json:"line"`
@@ -116,8 +128,8 @@ type rejectedLine struct {
 	Detail string `json:"detail"`
 }
 
-// divide divides the packets of a request into those that are taken and those
-// that are rejected for good.
+// divide divides the packets of a request into those that are taken and those that are rejected
+// permanently.
 func (b Behaviour) divide(ids []string) (taken []string, rejected []rejectedLine) {
 	for i, id := range ids {
 		if code, ok := b.Rejected[id]; ok {
@@ -162,10 +174,10 @@ func respond(w http.ResponseWriter, b Behaviour) {
 func resetConnection(w http.ResponseWriter) {
 	connection, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {
-		return // it is closed
+		return // the connection is closed
 	}
 	if tcp, ok := connection.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-	_ = connection.Close() // nothing was written
+	_ = connection.Close() // no byte was written
 }

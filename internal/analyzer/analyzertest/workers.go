@@ -14,8 +14,8 @@ func newWorkers(b Behaviour, now time.Time) workers {
 	return workers{Behaviour: b, start: now, free: make([]time.Time, b.Workers)}
 }
 
-// serve returns when the packets of a request that arrives now are done, which
-// is at once without workers.
+// serve returns the time at which the packets of a request that arrives now are done. Without
+// workers it is now.
 func (s *workers) serve(now time.Time, packets int) (done time.Time) {
 	if len(s.free) == 0 {
 		return now

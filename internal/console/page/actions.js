@@ -3,18 +3,26 @@
 import {html, Component} from './html.js';
 import {state, changed, refresh, recentShares} from './store.js';
 import {request, get} from './api.js';
-import {count, rate, percent, plural, value} from './format.js';
+import {count, rate, percent, plural, value, sentence} from './format.js';
 
-let current = null;
+let current = null, opener = null;
 
 // act opens the dialog of an action: {title, verb, submit, method, path, fields, body(values),
 // query(values), typed, unrevised}.
 export const act = action => {
+  const from = document.activeElement;
+  opener = from.closest('details.menu')?.querySelector('summary') ?? from;
   current = action;
   changed();
 };
 
-const close = () => act(null);
+const close = () => {
+  current = null;
+  changed();
+};
+
+// focusBack gives the focus to what opened the dialog or, if that is gone, to the heading above.
+const focusBack = () => (opener?.isConnected ? opener : document.getElementById('page-title') ?? document.getElementById('filter'))?.focus();
 
 const analyzer = id => '/v1/analyzers/' + encodeURIComponent(id);
 
@@ -25,26 +33,39 @@ const common = [
   {name: 'reason', label: 'Reason', hint: 'for the events and the audit log'},
 ];
 
-const optional = v => ({...(v.ttl && {ttl: v.ttl}), ...(v.reason && {reason: v.reason})});
+const optional = v => ({...(v.ttl && {ttl: v.ttl}), ...(v.reason && {reason: v.reason}), ...(v.force && {force: true})});
 
 const deadline = {name: 'deadline', label: 'Reroute the rest after', value: '60s', hint: 'such as 60s'};
 
-export const analyzerActions = a => {
-  const patch = {method: 'PATCH', path: analyzer(a.id)};
-  const breaker = {method: 'POST', path: analyzer(a.id) + '/breaker'};
-  const actions = [{...patch, title: `Change the weight of ${a.id}`, verb: 'Weight…', submit: 'Change the weight', fields: [{name: 'weight', label: 'Weight', type: 'number', value: a.weight}, ...common], body: v => ({weight: number(v.weight), ...optional(v)})}];
-  if (a.state !== 'ready') actions.push({...patch, title: `Put ${a.id} back`, verb: 'Ready…', submit: 'Put it back', fields: common, body: v => ({state: 'ready', ...optional(v)})});
-  if (a.state !== 'drain') actions.push({...patch, title: `Drain ${a.id}`, verb: 'Drain…', note: 'It gets no new packets; what it holds is delivered there.', fields: [deadline, ...common], body: v => ({state: 'drain', deadline: v.deadline, ...optional(v), ...(v.force && {force: true})})});
-  if (a.state !== 'maint') actions.push({...patch, title: `Put ${a.id} in maintenance`, verb: 'Maintenance…', submit: 'Put it in maintenance', note: 'What it holds is routed elsewhere at once; it is not probed.', fields: common, body: v => ({state: 'maint', ...optional(v), ...(v.force && {force: true})})});
-  if (a.breaker !== 'closed') actions.push({...breaker, title: `Close the breaker of ${a.id}`, verb: 'Close breaker…', fields: [common[1]], body: v => ({action: 'reset', ...optional(v)})});
-  actions.push({...breaker, title: `Hold the breaker of ${a.id} open`, verb: 'Open breaker…', fields: [{...common[0], label: 'For', value: '10m', hint: 'such as 10m'}, common[1]], body: v => ({action: 'open', ...optional(v)})});
-  actions.push({method: 'DELETE', path: analyzer(a.id), title: `Remove ${a.id}`, verb: 'Remove…', note: 'It is drained first; its counters stay.', typed: a.id, fields: [deadline, ...common], query: v => ({deadline: v.deadline}), body: optional});
-  if ('demo' in document.documentElement.dataset) {
-    const demo = {method: 'POST', path: '/v1/demo/' + encodeURIComponent(a.id), unrevised: true, fields: []};
-    actions.push({...demo, title: `Kill ${a.id}`, verb: 'Kill (demo)', note: 'Stops the process of this analyzer in the midst of its requests. Only a demo can do that.', body: () => ({action: 'stop'})});
-    actions.push({...demo, title: `Start ${a.id}`, verb: 'Start (demo)', note: 'Starts the analyzer after a kill.', body: () => ({action: 'start'})});
-  }
+// analyzerActions returns what can be done with an analyzer. Weight and state of a member of a group
+// are those of the group; those of an analyzer that registered itself alone are its own.
+export const analyzerActions = a => [...(a.registered && !a.group ? [] : specActions({...a, id: a.group || a.id}, a)), ...breakerActions(a), ...demoActions(a)];
+
+const specActions = (a, member) => {
+  const patch = {method: 'PATCH', path: analyzer(a.id)}, note = a.group ? `It is for the whole group, of which ${member.id} is a member.` : '';
+  const actions = [{...patch, note, title: `Change the weight of ${a.id}`, verb: 'Weight…', submit: 'Change the weight', fields: [{name: 'weight', label: 'Weight', type: 'number', value: a.weight}, ...common], body: v => ({weight: number(v.weight), ...optional(v)})}];
+  if (a.state !== 'ready') actions.push({...patch, note, title: `Put ${a.id} back`, verb: 'Ready…', submit: 'Put it back', fields: common, body: v => ({state: 'ready', ...optional(v)})});
+  if (a.state !== 'drain') actions.push({...patch, title: `Drain ${a.id}`, verb: 'Drain…', note: `It gets no new packets; what it holds is delivered there. ${note}`, fields: [deadline, ...common], body: v => ({state: 'drain', deadline: v.deadline, ...optional(v)})});
+  if (a.state !== 'maint') actions.push({...patch, title: `Put ${a.id} in maintenance`, verb: 'Maintenance…', submit: 'Put it in maintenance', note: `What it holds is routed elsewhere at once; it is not probed. ${note}`, fields: common, body: v => ({state: 'maint', ...optional(v)})});
+  if (!a.group) actions.push({...patch, title: `Change the URL of ${a.id}`, verb: 'URL…', submit: 'Change the URL', note: 'The old URL is drained while the new one joins.', fields: [{name: 'url', label: 'URL', value: a.url}, ...common], body: v => ({url: v.url, ...optional(v)})});
+  actions.push({method: 'DELETE', path: analyzer(a.id), title: `Remove ${a.id}`, verb: 'Remove…', note: `It is drained first; its counters stay. ${note}`, typed: a.id, fields: [deadline, ...common], query: v => ({deadline: v.deadline}), body: optional});
   return actions;
+};
+
+const breakerActions = a => {
+  const breaker = {method: 'POST', path: analyzer(a.id) + '/breaker'};
+  const open = {...breaker, title: `Hold the breaker of ${a.id} open`, verb: 'Open breaker…', fields: [{...common[0], label: 'For', value: '10m', hint: 'such as 10m'}, common[1]], body: v => ({action: 'open', ...optional(v)})};
+  const shut = {...breaker, title: `Close the breaker of ${a.id}`, verb: 'Close breaker…', fields: [common[1]], body: v => ({action: 'reset', ...optional(v)})};
+  return a.breaker === 'closed' ? [open] : [shut, open];
+};
+
+const demoActions = a => {
+  if (!('demo' in document.documentElement.dataset)) return [];
+  const demo = {method: 'POST', path: '/v1/demo/' + encodeURIComponent(a.id), unrevised: true, fields: []};
+  return [
+    {...demo, title: `Kill ${a.id}`, verb: 'Kill (demo)', note: 'Stops the process of this analyzer in the midst of its requests. Only a demo can do that.', body: () => ({action: 'stop'})},
+    {...demo, title: `Start ${a.id}`, verb: 'Start (demo)', note: 'Starts the analyzer after a kill.', body: () => ({action: 'start'})},
+  ];
 };
 
 export const addAnalyzer = () => ({method: 'POST', path: '/v1/analyzers', title: 'Add an analyzer', verb: 'Add', note: 'It joins with a deficit of 0 and slow start.', fields: [
@@ -68,13 +89,16 @@ export const setLimit = (emitter, limit) => ({method: 'PUT', path: '/v1/limits',
 
 export const clearLimit = emitter => ({method: 'DELETE', path: '/v1/limits', title: `Remove the limit of ${emitter}`, verb: 'Remove', query: () => ({emitter}), fields: [common[1]], body: optional});
 
-// letters counts the selected dead letters anew, so that those that are changed are those that
-// were seen; with replayed it selects those that were replayed as well.
-const letters = (verb, filter, replayed, extra) => ({
-  method: 'POST', title: `${verb} dead letters`, verb, unrevised: true, dry: true,
+export const revertAll = () => ({method: 'DELETE', path: '/v1/overrides', title: 'Revert all overrides', verb: 'Revert all', fields: [common[1]], body: optional});
+
+// letters changes dead letters: those with the ids, else those of a filter, which are counted anew,
+// so that those that are changed are those that were seen; with replayed it selects those that were
+// replayed as well.
+const letters = (verb, {ids, ...filter}, replayed, extra) => ({
+  method: 'POST', title: `${verb} ${ids ? 'this dead letter' : 'dead letters'}`, verb, unrevised: true, dry: true,
   fields: [common[1]], ...extra,
-  prepare: async () => ({expect_count: await countLetters(filter, replayed)}),
-  body: (v, seen) => ({filter, expect_count: seen.expect_count, ...(v.rate && {rate: number(v.rate)}), ...(v.reason && {reason: v.reason})}),
+  prepare: async () => ids ? {ids} : {filter, expect_count: await countLetters(filter, replayed)},
+  body: (v, selection) => ({...selection, ...(v.rate && {rate: number(v.rate)}), ...(v.reason && {reason: v.reason})}),
 });
 
 const countLetters = async (filter, replayed) => {
@@ -86,9 +110,11 @@ const countLetters = async (filter, replayed) => {
   }
 };
 
-export const replayLetters = filter => letters('Replay', filter, false, {path: '/v1/dead-letters/replay', note: 'Sends them again as new packets, past the duplicate window.', fields: [{name: 'rate', label: 'Packets a second', type: 'number', value: 100}, common[1]]});
+export const replayLetters = selection => letters('Replay', selection, false, {path: '/v1/dead-letters/replay', note: 'Sends them again as new packets, past the duplicate window.', fields: [{name: 'rate', label: 'Packets a second', type: 'number', value: 100}, common[1]]});
 
-export const deleteLetters = filter => letters('Delete', filter, true, {path: '/v1/dead-letters/delete', note: 'They are gone for good.', typed: 'delete'});
+export const deleteLetters = selection => letters('Delete', selection, true, {path: '/v1/dead-letters/delete', note: 'They are gone for good.', typed: 'delete'});
+
+export const cancelReplay = id => ({method: 'DELETE', path: '/v1/dead-letters/replays/' + encodeURIComponent(id), title: `Cancel replay ${id}`, verb: 'Cancel the replay', note: 'What it has sent again stays sent; the others remain dead letters.', unrevised: true, fields: [common[1]], body: optional});
 
 // flat returns what can be changed, by path, to see what others changed.
 const flat = async () => {
@@ -125,6 +151,7 @@ export class Dialog extends Component {
   componentWillUnmount() {
     clearTimeout(this.timer);
     this.gone = true;
+    focusBack();
   }
   send(dry, revision) {
     const {action} = this.props, {values} = this.state, query = new URLSearchParams({...action.query?.(values), ...(dry && {dry_run: true})});
@@ -141,13 +168,15 @@ export class Dialog extends Component {
     if (turn === this.turn && !this.gone) this.setState(found);
   }
   set(name, text) {
-    this.setState({values: {...this.state.values, [name]: text}, result: null});
+    this.turn = null; // an answer on its way is of other values
+    this.setState(({values}) => ({values: {...values, [name]: text}, result: null}));
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.preview(), 250);
   }
   async apply(event) {
     event.preventDefault();
-    if (!this.ready()) return;
+    if (!this.ready() || this.sending) return;
+    this.sending = true; // at once, unlike the state
     this.setState({busy: true});
     try {
       await this.send(false, this.props.action.unrevised ? 0 : this.state.result.revision);
@@ -156,6 +185,8 @@ export class Dialog extends Component {
     } catch (problem) {
       if (problem.code === 'stale_revision') await this.reconsider();
       else this.setState({busy: false, problem});
+    } finally {
+      this.sending = false;
     }
   }
   // reconsider shows what others changed since the dialog opened, and the new dry run.
@@ -180,8 +211,8 @@ export class Dialog extends Component {
         ${problem && html`<p class="tinted bad">${problem.message}${problem.allowed && !problem.message.includes(problem.allowed) ? `. Allowed: ${problem.allowed}.` : ''}</p>`}
         ${(problem?.code === 'last_analyzer' || values.force) && html`<label class="check"><input type="checkbox" checked=${!!values.force} onChange=${e => this.set('force', e.target.checked)} /> Do it although no analyzer is left</label>`}
         ${result?.changed && html`<p>${result.changed.length ? 'This changes:' : 'This changes nothing.'}</p><${Changes} changes=${result.changed} />`}
-        ${result?.warnings?.map(w => html`<p class="tinted warn">${w}.</p>`)}
-        ${result?.projected?.length > 0 && html`<${Projection} list=${result.projected} /><p class="quiet">No analyzer will be further off its share than ${count(result.bound_messages)} messages.</p>`}
+        ${result?.warnings?.map(w => html`<p class="tinted warn">${sentence(w)}</p>`)}
+        ${result?.projected?.length > 0 && html`<${Projection} list=${result.projected} />${result.bound_messages > 0 && html`<p class="quiet">No analyzer will be further off its share than ${count(result.bound_messages)} messages.</p>`}`}
         ${result?.shadowed?.map(s => html`<p class="quiet">Does not count: ${s}</p>`)}
         ${result?.matched !== undefined && html`<p>${plural(result.matched, 'dead letter')} match${result.matched === 1 ? 'es' : ''}.</p>`}
         ${!result && !problem && !(action.unrevised && !action.dry) && html`<p class="quiet">Asking what it would do…</p>`}
@@ -194,3 +225,4 @@ export class Dialog extends Component {
 
 export const OpenDialog = () => current && html`<${Dialog} key=${current.title} action=${current} />`;
 export const dialogIsOpen = () => !!current;
+export const closeDialog = () => current && close();

@@ -8,7 +8,7 @@ export const MAX_LINES = 8;
 
 export const Spark = ({values, label}) => {
   const last = values.slice(-120), top = Math.max(...last.map(v => v ?? 0), 1e-9);
-  const points = last.map((v, i) => v === null ? null : `${(i + 120 - last.length).toFixed(0)},${(27 - 25 * v / top).toFixed(1)}`).filter(Boolean);
+  const points = last.map((v, i) => v === null ? null : `${i + 120 - last.length},${(27 - 25 * v / top).toFixed(1)}`).filter(Boolean);
   return html`<svg class="spark" viewBox="0 0 120 28" preserveAspectRatio="none" role="img" aria-label=${label}><polyline points=${points.join(' ')} /></svg>`;
 };
 
@@ -83,6 +83,8 @@ export const Throughput = () => html`<${Chart} id="throughput" title="Throughput
   {label: 'out', values: column('delivered_messages_per_s'), color: '--series-2', dash: '6 4'},
 ]} />`;
 
+const ROUNDING = 1e-9; // of moving sums
+
 // shares returns each analyzer's part of the messages, over ten seconds.
 const shares = ids => {
   const rates = Object.values(state.parts).map(c => c.routed_messages_per_s ?? []);
@@ -92,7 +94,7 @@ const shares = ids => {
     return values.map((v, i) => sum += v - (i >= 10 ? values[i - 10] : 0));
   };
   const all = moving(sums(rates));
-  return ids.map(id => moving(sums([state.parts[id]?.routed_messages_per_s ?? []])).map((v, i) => all[i] > 0.5 ? Math.max(0, v / all[i]) : null));
+  return ids.map(id => moving(sums([state.parts[id]?.routed_messages_per_s ?? []])).map((v, i) => all[i] > 0.5 ? v > ROUNDING * all[i] ? v / all[i] : 0 : null));
 };
 
 export const Shares = () => {

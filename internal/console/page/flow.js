@@ -2,7 +2,7 @@
 import {html, Component} from './html.js';
 import {state, merged, recentShares} from './store.js';
 import {count, rate, percent, signed, words} from './format.js';
-import {refusals, level, stateWords, isOut} from './verdict.js';
+import {refusals, recent, unwritable, level, stateWords, isOut} from './verdict.js';
 
 const MAX_ANALYZERS = 8;
 const NARROW = 700; // px
@@ -37,13 +37,15 @@ const box = ({x, y, w, h, href, name, main, sub, kind = 'good'}) => html`
 
 const stages = () => {
   const v = state.snapshot?.values ?? {}, s = state.status, refused = refusals();
-  const off = merged().filter(a => !isOut(a)).reduce((most, a) => Math.abs(a.deviation) > Math.abs(most) ? a.deviation : most, 0);
+  const all = merged(), off = all.filter(a => !isOut(a)).reduce((most, a) => Math.abs(a.deviation) > Math.abs(most) ? a.deviation : most, 0);
+  // Of very many analyzers the snapshot has the first ones only.
+  const routed = all.length && all.every(a => a.rate >= 0) ? all.reduce((sum, a) => sum + a.rate, 0) : recent('delivered_messages_per_s');
   const allRefused = refused.reduce((sum, r) => sum + r.rate, 0);
   return [
-    {name: 'Emitters', href: '#/backlog', main: `${rate(v.accepted_packets_per_s + allRefused)} packets/s`, sub: allRefused ? `${rate(allRefused)}/s refused` : s ? 'none refused' : 'no data yet', kind: allRefused ? 'warn' : 'good'},
-    {name: 'Ingest', href: '#/refusals', main: `${rate(v.accepted_messages_per_s)} messages/s`, sub: s?.intake === 'paused' ? 'paused' : refused.length ? words(refused[0].reason) : s ? 'open' : 'no data yet', kind: s?.intake === 'paused' || refused.length ? 'warn' : 'good'},
-    {name: 'Journal', href: '#/backlog', main: `${count(v.waiting_packets)} packets wait`, sub: `${percent(v.journal_utilization, 0)} full`, kind: v.journal_utilization > 0.8 ? 'warn' : 'good'},
-    {name: 'Router', href: '#/packet', main: `${rate(v.delivered_messages_per_s)} messages/s`, sub: s?.dispatch === 'paused' ? 'paused' : state.bound ? `off by ${signed(off)} of ±${count(state.bound)}` : `off by ${signed(off)}`, kind: s?.dispatch === 'paused' || Math.abs(off) > state.bound + 0.5 ? 'warn' : 'good'},
+    {name: 'Emitters', href: '#/backlog', main: `${rate(recent('accepted_packets_per_s') + allRefused)} packets/s`, sub: allRefused ? `${rate(allRefused)}/s refused` : s ? 'none refused' : 'no data yet', kind: allRefused ? 'warn' : 'good'},
+    {name: 'Ingest', href: '#/refusals', main: `${rate(recent('accepted_messages_per_s'))} messages/s`, sub: s?.intake === 'paused' ? 'paused' : refused.length ? words(refused[0].reason) : s ? 'open' : 'no data yet', kind: s?.intake === 'paused' || refused.length ? 'warn' : 'good'},
+    {name: 'Journal', href: '#/backlog', main: `${count(v.waiting_packets)} packets wait`, sub: unwritable(refused) ? 'cannot be written' : s ? `${percent(v.journal_utilization, 0)} full` : 'no data yet', kind: unwritable(refused) ? 'bad' : v.journal_utilization > 0.8 ? 'warn' : 'good'},
+    {name: 'Router', href: '#/packet', main: `${rate(routed)} messages/s`, sub: !s ? 'no data yet' : s.dispatch === 'paused' ? 'paused' : all.every(isOut) ? 'no analyzer' : state.bound ? `off by ${signed(off)} of ±${count(state.bound)}` : `off by ${signed(off)}`, kind: s && all.every(isOut) || s?.dispatch === 'paused' || Math.abs(off) > state.bound + 0.5 ? 'warn' : 'good'},
   ];
 };
 
@@ -51,7 +53,7 @@ const targets = () => {
   const all = merged(), shares = recentShares();
   const shown = all.slice(0, all.length > MAX_ANALYZERS ? MAX_ANALYZERS - 1 : MAX_ANALYZERS).map(a => ({
     name: a.id, href: '#/analyzer/' + encodeURIComponent(a.id), kind: level(a), share: shares[a.id] || 0, out: isOut(a),
-    sub: `${stateWords(a)} · ${rate(a.rate)}/s · ${count(a.queued + a.sending)} held`,
+    sub: `${stateWords(a)}${isOut(a) ? '' : ` · ${rate(a.rate)}/s`} · ${count(a.queued + a.sending)} held`,
   }));
   const rest = all.slice(shown.length);
   if (rest.length) shown.push({name: `${rest.length} more`, href: '#/', kind: rest.some(a => level(a) === 'bad') ? 'bad' : 'good', share: 0, sub: `${rest.filter(isOut).length} of them out`});
@@ -64,7 +66,7 @@ const wide = width => {
   const line = (x1, y1, x2, y2, kind, thick) => html`<path class=${'wire ' + kind} d=${`M${x1} ${y1}C${x1 + gap / 2} ${y1} ${x2 - gap / 2} ${y2} ${x2} ${y2}`} stroke-width=${thick} />`;
   return html`<svg width=${width} height=${height} role="group" aria-label="The way of a packet, from emitters to analyzers">
     ${[0, 1, 2].map(i => line(i * (w + gap) + w, mid, (i + 1) * (w + gap), mid, '', 3))}
-    ${ends.map((e, i) => line(4 * (w + gap) - gap, mid, width - last, i * row + 23, e.out ? 'off' : '', 1 + 5 * e.share))}
+    ${ends.map((e, i) => line(4 * (w + gap) - gap, mid, width - last, i * row + 23, e.out ? 'off ' + e.kind : '', 1 + 5 * e.share))}
     ${stages().map((s, i) => box({...s, x: i * (w + gap), y: mid - 38, w, h: 76}))}
     ${ends.map((e, i) => box({...e, x: width - last, y: i * row, w: last, h: 46}))}
   </svg>`;
@@ -74,13 +76,13 @@ const narrow = width => {
   const ends = targets(), step = 94, start = 4 * step, height = start + ends.length * 54;
   return html`<svg width=${width} height=${height} role="group" aria-label="The way of a packet, from emitters to analyzers">
     ${[0, 1, 2].map(i => html`<path class="wire" d=${`M20 ${i * step + 76}V${(i + 1) * step}`} stroke-width="3" />`)}
-    ${ends.map((e, i) => html`<path class=${'wire ' + (e.out ? 'off' : '')} d=${`M12 ${3 * step + 76}V${start + i * 54 + 15}q0 8 8 8h10`} stroke-width="2" />`)}
+    ${ends.map((e, i) => html`<path class=${'wire ' + (e.out ? 'off ' + e.kind : '')} d=${`M12 ${3 * step + 76}V${start + i * 54 + 15}q0 8 8 8h10`} stroke-width="2" />`)}
     ${stages().map((s, i) => box({...s, x: 0, y: i * step, w: width, h: 76}))}
     ${ends.map((e, i) => box({...e, x: 30, y: start + i * 54, w: width - 30, h: 46}))}
   </svg>`;
 };
 
 export const Flow = () => html`<section aria-labelledby="flow-title" class="card">
-  <h2 id="flow-title">The way of a packet</h2>
+  <h2 id="flow-title">The way of a packet<span class="unit">rates: last 10 s</span></h2>
   <${Sized} class="flow" height="92px" draw=${width => width < NARROW ? narrow(width) : wide(width)} />
 </section>`;

@@ -1,8 +1,8 @@
 import {html, render} from './html.js';
 import {state, start} from './store.js';
 import {Header, Banner, Overview} from './overview.js';
-import {Analyzer, Emitter, Packet, Tap, DeadLetters, Recipe, Keys, Login} from './pages.js';
-import {OpenDialog, dialogIsOpen} from './actions.js';
+import {Analyzer, Emitter, Packet, Tap, DeadLetters, DeadLetter, Scale, Recipe, Keys, Login} from './pages.js';
+import {OpenDialog, dialogIsOpen, closeDialog} from './actions.js';
 import {warnings, verdict} from './verdict.js';
 
 const anchors = ['backlog', 'refusals']; // of the overview
@@ -25,6 +25,8 @@ const Page = ({page, rest}) => {
     case 'packet': return html`<${Packet} />`;
     case 'tap': return html`<${Tap} key=${rest.join('/')} stage=${rest[0] ?? ''} emitter=${rest[1] ?? ''} />`;
     case 'dead-letters': return html`<${DeadLetters} />`;
+    case 'dead-letter': return html`<${DeadLetter} key=${rest[0]} id=${rest[0] ?? ''} />`;
+    case 'scale': return html`<${Scale} />`;
     case 'runbook': return html`<${Recipe} key=${rest[0]} name=${rest[0] ?? ''} />`;
     case 'keys': return html`<${Keys} />`;
     default: return html`<${Overview} />`;
@@ -37,18 +39,19 @@ const Console = () => {
   return html`<${Header} /><main class=${state.link === 'live' ? '' : 'past'}><${Banner} /><${Page} ...${at} /></main><${OpenDialog} />`;
 };
 
-const marks = {bad: '✕ ', warn: '! '};
-
 const draw = () => {
   render(html`<${Console} />`, document.getElementById('console'));
-  document.title = (state.link === 'lost' ? '… ' : marks[verdict(warnings()).level] ?? '') + 'Log Streamer · ' + location.host;
+  const {level, mark} = verdict(warnings());
+  document.title = (state.link === 'lost' ? '… ' : level === 'bad' || level === 'warn' ? mark + ' ' : '') + 'Log Streamer · ' + location.host;
 };
 
 // The heading of a page, or the part of the overview, gets the focus, so that the keyboard and
-// screen readers are where the click led.
-addEventListener('hashchange', () => {
+// screen readers are where the click led; on the way back the link that led away does.
+addEventListener('hashchange', e => {
+  closeDialog();
   draw();
-  const {page} = route(), target = document.getElementById(anchors.includes(page) ? page : 'page-title');
+  const {page} = route(), from = new URL(e.oldURL).hash;
+  const target = document.getElementById(anchors.includes(page) ? page : 'page-title') ?? [...document.querySelectorAll('main a[href]')].find(a => from && a.hash === from);
   target?.focus();
   if (!target) scrollTo(0, 0);
 });

@@ -2,8 +2,8 @@
 import {html, Component} from './html.js';
 import {state, changed, merged, recentShares, mayChange, retry, logOut} from './store.js';
 import {count, rate, percent, signed, plural, seconds, span, age, clock, value, words} from './format.js';
-import {warnings, verdict, answers, refusals, quiet, level, why, isOut, stateWords} from './verdict.js';
-import {act, analyzerActions, addAnalyzer, changeSetting, revertSetting, reload, replayLetters} from './actions.js';
+import {warnings, verdict, answers, refusals, quiet, level, why, isOut, stateWords, waiting} from './verdict.js';
+import {act, analyzerActions, addAnalyzer, changeSetting, revertSetting, revertAll, reload, replayLetters} from './actions.js';
 import {Flow} from './flow.js';
 import {Spark, Throughput, Shares} from './charts.js';
 
@@ -17,10 +17,18 @@ const links = {
 
 const isRestarted = () => state.restartedAt && Date.now() - state.restartedAt < 60000;
 
+// Version says that the page is of another version than the distributor, which was upgraded.
+const Version = () => state.status && state.status.version !== state.version && html` <b>This page is of version ${state.version}, the distributor of ${state.status.version}.</b> <button type="button" onClick=${() => location.reload()}>Load the new page</button>`;
+
+const MAX_SKEW = 10000; // ms
+
+// Skew says that the clock of the browser is another one: all times of the page are the distributor's.
+const Skew = () => state.snapshot && Math.abs(state.lastSeen - state.snapshot.time) > MAX_SKEW && html` <span class="quiet">Times are those of the distributor, where it is ${clock(state.snapshot.time)}.</span>`;
+
 // Link says whether what is shown is the present.
 export const Link = () => html`<div class=${'link ' + state.link}>
     ${state.link === 'live'
-    ? html`<span class="dot"></span><span>Live<span class="wide">, each second.</span></span>${isRestarted() ? html` <b>The distributor was restarted ${ago(state.restartedAt)} ago.</b>` : ''}`
+    ? html`<span class="dot"></span><span>Live<span class="wide">, each second.</span></span>${isRestarted() ? html` <b>The distributor was restarted ${ago(state.restartedAt)} ago.</b>` : ''}<${Version} /><${Skew} />`
     : html`<span class="dot"></span><b>${links[state.link]?.() ?? ''}</b> ${state.link === 'lost' && html`<button type="button" onClick=${retry}>Try now</button>`}`}
   </div>`;
 
@@ -39,18 +47,18 @@ const Recipe = ({name}) => name && html` <a href=${'#/runbook/' + name}>What to 
 
 // Announcement tells screen readers a change of the state. It has no number that changes with each
 // second, since each change is spoken.
-const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/\d[\d.,]*( [GM])? (?=(%|packet|message|stored|setting))/g, '')}</p>`;
+const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/\d[\d.,]*( [GM])? (?=(%|packet|message|stored|setting|file|write))|(\d+m)?\d+s (?=ago)|(?<=the oldest) for [^:]*/g, '')}</p>`;
 
 export const Banner = () => {
   const found = warnings(), now = verdict(found), rest = found.filter(w => w.text !== now.text);
   const recipe = found.find(w => w.text === now.text)?.recipe;
-  const v = state.link === 'live' || !state.snapshot ? now : {level: 'none', mark: '?', text: `Not known now. At ${clock(state.lastSeen)} it was: ${now.text}`};
+  const v = state.link === 'live' || !state.snapshot ? now : {level: 'none', mark: '?', text: `Not known now. At ${clock(state.snapshot.time)} it was: ${now.text}`};
   return html`<section class=${'banner ' + v.level} aria-label="State">
     <${Announcement} text=${v.text} />
     <p class="verdict"><span class="mark" aria-hidden="true">${v.mark}</span><span>${v.text}<${Recipe} name=${recipe} /></span></p>
     <dl class="answers">${answers().map(a => html`<div key=${a.question} class=${a.level}><dt>${a.question}</dt>
       <dd><b>${a.emitter ? html`<a href=${'#/emitter/' + encodeURIComponent(a.emitter)}>${a.text}</a>` : a.text}</b><span>${a.more}</span></dd></div>`)}</dl>
-    ${rest.length > 0 && html`<ul class="warnings">${rest.map(w => html`<li key=${w.recipe + w.text.slice(0, 9)} class=${w.level}><span class="tag ${w.level}">${{bad: 'bad', warn: 'warning', info: 'note'}[w.level]}</span> ${w.text}<${Recipe} name=${w.recipe} /></li>`)}</ul>`}
+    ${rest.length > 0 && html`<ul class="warnings">${rest.map(w => html`<li key=${w.recipe + w.text.slice(0, 9)} class=${w.level}><span class="tag ${w.level}">${{bad: 'critical', warn: 'warning', info: 'note'}[w.level]}</span> ${w.text}<${Recipe} name=${w.recipe} /></li>`)}</ul>`}
   </section>`;
 };
 
@@ -105,15 +113,15 @@ export const ShareBar = ({share, due, target, kind}) => html`<span class=${'bar 
   <span class="n fixed">${percent(share)}</span><span class="quiet due"> due ${percent(due)}</span>`;
 
 const Row = ({a, share}) => {
-  const kind = level(a), reason = why(a);
+  const kind = level(a), reason = a.out === 'breaker_open' && a.until ? `next try at ${clock(a.until)}` : why(a);
   return html`<tr class=${kind}>
     <th scope="row"><a class="row" href=${'#/analyzer/' + encodeURIComponent(a.id)}>${a.id}</a></th>
-    <td class="state"><span class=${'tag ' + kind}>${stateWords(a)}</span>${reason && html`<span class="quiet reason">${reason}${a.ramp < 1 && a.ramp > 0 && !isOut(a) ? `, ${percent(a.ramp, 0)} of it` : ''}</span>`}</td>
+    <td class="state"><span class=${'tag ' + kind}>${stateWords(a)}</span>${reason && html`<span class="quiet reason">${reason}${a.health === 'warming up' && !isOut(a) ? `: ${percent(a.ramp, 0)}` : ''}</span>`}</td>
     <td class="share"><${ShareBar} share=${share} due=${a.due} target=${a.target_share} kind=${kind} /></td>
-    <td class="n">${isOut(a) ? '–' : signed(a.deviation)}</td>
+    <td class="n">${isOut(a) || !state.bound ? '–' : signed(a.deviation)}</td>
     <td class="n">${count(a.queued)}<span class="quiet"> + ${count(a.sending)}</span></td>
     <td class="n opt">${rate(a.rate)}</td>
-    <td class="n opt">${a.p99s ? span(a.p99s) : '–'}</td>
+    <td class="n opt">${a.p99s && a.rate ? span(a.p99s) : '–'}</td>
     <td class="menus">${mayChange() && html`<${Menu} label=${`Change ${a.id}`} items=${analyzerActions(a)} />`}</td>
   </tr>`;
 };
@@ -127,11 +135,11 @@ export class Analyzers extends Component {
         <input id="filter" type="search" placeholder="Filter ( / )" aria-label="Filter analyzers by id or state" value=${filter} onInput=${e => this.setState({filter: e.target.value})} />
         ${mayChange() && html`<button type="button" onClick=${() => act(addAnalyzer())}>Add…</button>`}</div>
       <table class="analyzers"><thead><tr><th scope="col">Analyzer</th><th scope="col">State</th><th scope="col">Share of messages <span class="unit">bar: last 10 s, tick: weight</span></th>
-        <th scope="col" class="n">Off by <span class="unit">messages, ${state.bound ? `limit ±${count(state.bound)}` : 'no limit now'}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
-        <th scope="col" class="n opt">Rate <span class="unit">messages/s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
+        <th scope="col" class="n">Off by <span class="unit">messages${state.bound ? `, limit ±${count(state.bound)}` : ''}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
+        <th scope="col" class="n opt">Rate <span class="unit">messages/s, last 10 s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
       <tbody>${shown.map(a => html`<${Row} key=${a.id} a=${a} share=${shares[a.id]} />`)}</tbody></table>
-      ${!shown.length && html`<p class="quiet">${all.length ? `No analyzer matches “${filter}”.` : 'No data yet.'}</p>`}
-      <${NoControls} />
+      ${!shown.length && html`<p class="quiet">${all.length ? `No analyzer matches “${filter}”.` : state.status ? 'There is no analyzer.' : 'No data yet.'}</p>`}
+      <${NoControls} /><p><a href="#/scale">How many analyzers are needed</a></p>
     </section>`;
   }
 }
@@ -150,7 +158,7 @@ export const Backlog = () => {
       <tbody>${Object.keys(places).map(p => html`<tr key=${p}><th scope="row">${places[p]}</th><td class="n">${count(sums[p]?.packets ?? (b ? 0 : NaN))}</td><td class="n">${count(sums[p]?.messages ?? (b ? 0 : NaN))}</td></tr>`)}</tbody></table>
     <table><thead><tr><th scope="col">Emitter</th><th scope="col">Part of what waits</th><th scope="col" class="n">Messages</th></tr></thead>
       <tbody>${(b?.by_emitter ?? []).map(e => html`<tr key=${e.emitter}><th scope="row"><a class="id" href=${'#/emitter/' + encodeURIComponent(e.emitter)}>${e.emitter}</a></th>
-        <td class="share"><span class="bar" aria-hidden="true"><i style=${{width: 100 * Math.min(1, e.messages / (b.total.messages || 1)) + '%'}}></i></span></td>
+        <td class="share"><span class="bar" aria-hidden="true"><i style=${{width: 100 * Math.min(1, e.messages / waiting(b)) + '%'}}></i></span></td>
         <td class="n">${count(e.messages)}${e.error_messages ? html`<span class="quiet"> ±${count(e.error_messages)}</span>` : ''}</td></tr>`)}</tbody></table>
     ${b && !b.by_emitter.length && html`<p class="quiet">No emitter has messages that wait.</p>`}
   </section>`;
@@ -168,7 +176,9 @@ const Refusals = () => {
   </section>`;
 };
 
-export const eventText = e => html`<b>${words(e.kind)}</b> ${e.path ?? ''}${e.old !== undefined || e.new !== undefined ? `: ${value(e.old)} → ${value(e.new)}` : ''}${e.actor ? ` by ${e.actor}` : ''}${e.result && e.result !== 'applied' ? `, ${words(e.result)}` : ''}${e.reason ? `: “${e.reason}”` : ''}`;
+const change = e => e.old != null && e.new != null ? `: ${value(e.old)} → ${value(e.new)}` : e.old != null ? `: ${value(e.old)} → none` : e.new != null ? `: ${value(e.new)}` : '';
+
+export const eventText = e => html`<b>${words(e.kind)}</b> ${e.path ?? ''}${change(e)}${e.actor ? ` by ${e.actor}` : ''}${e.result && e.result !== 'applied' && e.result !== e.kind ? `, ${words(e.result)}` : ''}${e.reason ? `: “${e.reason}”` : ''}`;
 
 const Events = () => html`<section class="card" aria-labelledby="events-title"><h2 id="events-title">Events</h2>
   ${state.events.length ? html`<ol class="events">${state.events.slice(-12).reverse().map(e => html`<li key=${e.id}><time datetime=${e.time}>${clock(e.time)}</time> <span>${eventText(e)}</span></li>`)}</ol>` : html`<p class="quiet">Nothing was changed since the start of the process.</p>`}
@@ -183,7 +193,8 @@ class Settings extends Component {
     const others = state.overrides.filter(o => !o.path.startsWith('settings/'));
     return html`<section class="card" aria-labelledby="settings-title"><div class="title"><h2 id="settings-title">Settings and overrides</h2>
       ${all && html`<input type="search" placeholder="Filter" aria-label="Filter settings" value=${filter} onInput=${e => this.setState({filter: e.target.value})} />`}
-      <button type="button" aria-pressed=${!!all} onClick=${() => this.setState({all: !all})}>${all ? 'Only overrides' : `All ${keys.length}`}</button>
+      <button type="button" aria-pressed=${!!all} onClick=${() => this.setState({all: !all})}>${all ? 'Only overrides' : `All ${keys.length} settings`}</button>
+      ${mayChange() && state.overrides.length > 0 && html`<button type="button" onClick=${() => act(revertAll())}>Revert all…</button>`}
       ${mayChange() && html`<button type="button" onClick=${() => act(reload())}>Reload the file…</button>`}</div>
       ${shown.length + (all ? 0 : others.length) ? html`<table class="settings"><thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th><th scope="col"><span class="sr">Actions</span></th></tr></thead><tbody>
         ${shown.map(k => html`<tr key=${k}><th scope="row">${k}</th><td>${value(state.settings[k].value)}</td><td>${state.settings[k].overridden ? html`<span class="tag info">override${expiry(state.settings[k].expires)}</span>` : state.settings[k].origin}</td>
@@ -191,16 +202,17 @@ class Settings extends Component {
         ${!all && others.map(o => html`<tr key=${o.path}><th scope="row">${o.path}</th><td>${value(o.value)}</td><td><span class="tag info">override${expiry(o.expires)}</span><span class="quiet"> in place of ${value(o.base)}, by ${o.actor}</span></td>
           <td class="menus">${mayChange() && html`<button type="button" aria-label=${`Revert ${o.path}`} onClick=${() => act(revertSetting(o.path))}>Revert…</button>`}</td></tr>`)}
       </tbody></table>` : html`<p class="quiet">${all ? 'No setting matches.' : 'All is as in the configuration file.'}</p>`}
+      <p><a href="/v1/config?format=yaml">The configuration that is in force</a> as a file, without secrets.</p>
     </section>`;
   }
 }
 
 const curl = () => {
   const host = location.hostname.includes(':') ? location.host : location.hostname;
-  return `curl http://${host}:8080/ingest -H 'Content-Type: application/json' -d '{"emitter_id":"web-1","packet_id":"1","messages":[{"timestamp":${Date.now() - Date.now() % 60000},"level":"INFO","message":"hello"}]}'`;
+  return `curl http://${host}:8080/ingest -H 'Content-Type: application/json' -d '{"emitter_id":"web-1","packet_id":"1","messages":[{"timestamp":${state.snapshot.time - state.snapshot.time % 60000},"level":"INFO","message":"hello"}]}'`;
 };
 
-const NoTraffic = () => quiet() && html`<section class="card"><h2>No traffic</h2><p>Nothing came in the last minute. To send a packet, with PORT in place of 8080 if it is another one:</p><pre tabindex="0">${curl()}</pre></section>`;
+const NoTraffic = () => quiet() && html`<section class="card"><h2>No traffic</h2><p>No packet came in the last minute. This sends one, if PORT is 8080:</p><pre tabindex="0">${curl()}</pre></section>`;
 
 // isWeb reports whether an address that another distributor announced may be a link.
 const isWeb = url => /^https?:\/\//i.test(url ?? '');
@@ -218,7 +230,7 @@ const Cluster = () => {
       <td class="state"><span class=${'tag ' + (d.state === 'normal' && d.ready ? 'good' : d.ready ? 'warn' : 'bad')}>${d.state}${d.ready ? '' : ', not ready'}</span><span class="quiet reason">${d.version}, revision ${d.revision}${d.synchronized ? '' : ', settings not synchronized'}</span></td>
       ${cells(d.rates, d.ledger)}</tr>`)}
     <tr><th scope="row">Sum</th><td>${c.sum.ready} of ${c.sum.distributors} ready</td>${cells(c.sum.rates, c.sum.ledger)}</tr></tbody></table>
-    <p class="quiet">${c.stored ? `The streams hold ${plural(c.stored.envelopes, 'envelope')}, ${percent(c.stored.bytes / (c.stored.limit_bytes || Infinity), 0)} of their limit. ` : ''}The rest of this page shows the distributor that serves it.${c.connected ? '' : ` Others may have come or gone unnoticed: ${c.detail}.`}</p>
+    <p class="quiet">${c.stored ? `The streams hold ${plural(c.stored.envelopes, 'envelope')}, ${percent(c.stored.bytes / (c.stored.limit_bytes || Infinity), 0)} of their limit. ` : ''}All else on this page is of the distributor that serves it.${c.connected ? '' : ` Others may have come or gone unnoticed: ${c.detail}.`}</p>
   </section>`;
 };
 

@@ -3,8 +3,8 @@ import {html, Component} from './html.js';
 import {state, merged, mayChange, recentShares, logIn, changed} from './store.js';
 import {get, events as streamEvents} from './api.js';
 import {count, rate, percent, plural, signed, span, clock, value, words} from './format.js';
-import {level, why, stateWords, isOut} from './verdict.js';
-import {act, analyzerActions, setLimit, clearLimit, replayLetters, deleteLetters} from './actions.js';
+import {level, why, stateWords, isOut, outage, recipeOf} from './verdict.js';
+import {act, analyzerActions, setLimit, clearLimit, replayLetters, deleteLetters, cancelReplay} from './actions.js';
 import {ShareBar, NoControls, eventText} from './overview.js';
 import {Chart} from './charts.js';
 
@@ -56,21 +56,24 @@ const Drain = ({drain}) => drain && html`<section class="card"><h2>${drain.runni
   <p>${words(drain.kind)} since ${clock(drain.started)}${drain.running ? `, the rest is rerouted at ${clock(drain.deadline)}; ${plural(drain.left?.packets ?? 0, 'packet')} left` : ` until ${clock(drain.ended)}`}.</p>
   ${drain.proof && html`<p>Result: <b>${words(drain.proof.result)}</b>. It held ${plural(drain.proof.held.packets, 'packet')} (${plural(drain.proof.held.messages, 'message')}) = ${count(drain.proof.delivered)} delivered + ${count(drain.proof.rerouted)} rerouted + ${count(drain.proof.dead_lettered)} dead-lettered + ${count(drain.proof.remaining)} remaining. Unaccounted: ${count(drain.proof.unaccounted)}. Possible duplicates: ${count(drain.proof.possible_duplicates)}.</p>`}</section>`;
 
+// plain makes times of the day and words of the times and names of the API in a sentence.
+const plain = text => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, clock).replace(/\b(breaker_open|asked_pause|no_room)\b/g, words) + '.';
+
 export const Analyzer = ({id}) => {
   const a = merged().find(a => a.id === id), parts = state.parts[id] ?? {};
   if (!a) return html`<${Page} title=${id}><p>${state.status ? 'There is no such analyzer now.' : 'No data yet.'}</p></${Page}>`;
   const out = outages(id), about = state.events.filter(e => e.path === 'analyzers/' + id || e.path?.startsWith(`analyzers/${id}/`));
   return html`<${Page} title=${id}>
-    <p><span class=${'tag ' + level(a)}>${stateWords(a)}</span> ${why(a)} ${level(a) === 'bad' && html`<a href="#/runbook/AnalyzerDown">What to do</a>`}</p>
+    <p><span class=${'tag ' + level(a)}>${stateWords(a)}</span> ${why(a)} ${recipeOf(a) && html`<a href=${'#/runbook/' + recipeOf(a)}>What to do</a>`}</p>
     ${mayChange() && html`<p class="buttons">${analyzerActions(a).map(x => html`<button type="button" key=${x.title} onClick=${() => act(x)}>${x.verb}</button>`)}</p>`}<${NoControls} />
     <div class="two"><section class="card"><h2>Why this share</h2>
       <p class="share"><${ShareBar} share=${recentShares()[id]} due=${a.due} target=${a.target_share} kind=${level(a)} /></p>
-      <${Asked} live path=${'/v1/explain?analyzer=' + encodeURIComponent(id)} show=${x => html`<p>${x.sentence}</p>`} />
+      <${Asked} live path=${'/v1/explain?analyzer=' + encodeURIComponent(id)} show=${x => html`<p>${plain(x.sentence)}</p>`} />
       <dl class="facts"><${Fact} name="URL">${a.url}</${Fact}>${a.group && html`<${Fact} name="Group">${a.group}${a.registered ? ', which it joined itself' : ''}</${Fact}>`}<${Fact} name="Weight">${value(a.weight)}, ${percent(a.target_share)} of all weights</${Fact}>
-        <${Fact} name="Ramp after a return">${percent(a.ramp, 0)} of the weight counts</${Fact}><${Fact} name="Off its share">${isOut(a) ? '–' : `${signed(a.deviation)} messages, limit ±${count(state.bound)}`}</${Fact}>
+        <${Fact} name="Ramp after a return">${percent(a.ramp, 0)} of the weight counts</${Fact}><${Fact} name="Off its share">${isOut(a) || !state.bound ? '–' : `${signed(a.deviation)} messages, limit ±${count(state.bound)}`}</${Fact}>
         <${Fact} name="Queue">${count(a.queued)} of ${plural(a.limit, 'packet')}</${Fact}><${Fact} name="Sent, not yet answered">${plural(a.sending, 'packet')}</${Fact}>
-        <${Fact} name="Pace">${rate(a.pace)} messages/s delivered</${Fact}><${Fact} name="p99 to delivery">${a.p99s ? span(a.p99s) : '–'}</${Fact}>
-        <${Fact} name="Breaker">${words(a.breaker)}${a.until ? `, until ${clock(a.until)}` : ''}</${Fact}><${Fact} name="Routed since the start">${plural(a.routed.messages, 'message')}</${Fact}></dl></section>
+        <${Fact} name="Pace">${rate(a.pace)} messages/s delivered</${Fact}><${Fact} name="p99 to delivery">${a.p99s && a.rate ? span(a.p99s) : '–'}</${Fact}>
+        <${Fact} name="Breaker">${words(a.breaker)}${a.until ? `, next try at ${clock(a.until)}` : ''}${outage(a) ? `; opened by: ${a.outage}` : ''}</${Fact}><${Fact} name="Routed since the start">${plural(a.routed.messages, 'message')}</${Fact}></dl></section>
     <section class="card"><h2>Outages of the last 15 min</h2>${out.length ? html`<ol class="events">${out.map(o => html`<li key=${o.from}><time>${clock(1000 * o.from)}</time> <span>${o.to ? `out for ${span(o.to - o.from)}, until ${clock(1000 * o.to)}` : `out since then, for ${span(state.times.at(-1) - o.from)}`}</span></li>`)}</ol>` : html`<p class="quiet">None.</p>`}
       <h2>What was changed</h2>${about.length ? html`<ol class="events">${about.slice(-10).reverse().map(e => html`<li key=${e.id}><time>${clock(e.time)}</time> <span>${eventText(e)}</span></li>`)}</ol>` : html`<p class="quiet">Nothing.</p>`}</section></div>
     <${Drain} drain=${a.drain} />
@@ -80,14 +83,47 @@ export const Analyzer = ({id}) => {
 };
 
 const Letters = ({list, next}) => list.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Dead letters"><table><thead><tr><th scope="col">Time</th><th scope="col">Emitter</th><th scope="col">Packet</th><th scope="col">Analyzer</th><th scope="col">Reason</th><th scope="col" class="n">Messages</th><th scope="col">Replayed</th></tr></thead>
-  <tbody>${list.map(l => html`<tr key=${l.id}><th scope="row">${new Date(l.time).toLocaleString('en-GB')}</th><td><a class="id" href=${'#/emitter/' + encodeURIComponent(l.emitter_id)}>${l.emitter_id}</a></td><td class="id">${l.packet_id}</td><td>${l.analyzer}</td><td>${words(l.reason)}${l.detail ? html`<span class="quiet"> ${l.detail}</span>` : ''}</td><td class="n">${count(l.messages)}</td><td>${l.replayed ? 'yes' : 'no'}</td></tr>`)}</tbody></table></div>
+  <tbody>${list.map(l => html`<tr key=${l.id}><th scope="row">${new Date(l.time).toLocaleString('en-GB')}</th><td><a class="id" href=${'#/emitter/' + encodeURIComponent(l.emitter_id)}>${l.emitter_id}</a></td><td class="id"><a href=${'#/dead-letter/' + encodeURIComponent(l.id)}>${l.packet_id}</a></td><td>${l.analyzer}</td><td>${words(l.reason)}${l.detail ? html`<span class="quiet"> ${l.detail}</span>` : ''}</td><td class="n">${count(l.messages)}</td><td>${l.replayed ? 'yes' : 'no'}</td></tr>`)}</tbody></table></div>
   ${next && html`<p class="quiet">There are more; <code>logstreamer ctl dead-letters</code> lists all.</p>`}` : html`<p class="quiet">None.</p>`;
 
 const lettersPath = filter => '/v1/dead-letters?' + new URLSearchParams({limit: 100, ...filter});
 
-export const DeadLetters = () => html`<${Page} title="Dead letters"><p>Packets that analyzers refused for good, or kept failing with.</p>
-  ${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(replayLetters({}))}>Replay…</button><button type="button" onClick=${() => act(deleteLetters({}))}>Delete…</button></p>`}<${NoControls} />
-  <section class="card"><h2>The oldest 100</h2><${Asked} live path=${lettersPath({})} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
+// LetterButtons change the dead letters of a filter, or those with the ids.
+const LetterButtons = ({of}) => html`${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(replayLetters(of))}>Replay…</button><button type="button" onClick=${() => act(deleteLetters(of))}>Delete…</button></p>`}<${NoControls} />`;
+
+const Replays = ({replays}) => replays.length > 0 && html`<section class="card"><h2>Replays</h2><div class="scroll" tabindex="0" role="region" aria-label="Replays"><table><thead><tr><th scope="col">Started</th><th scope="col">State</th><th scope="col" class="n">Replayed <span class="unit">packets</span></th><th scope="col" class="n">Not replayed <span class="unit">gone before</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
+  <tbody>${replays.map(r => html`<tr key=${r.id}><th scope="row">${clock(r.started)}</th><td>${r.state}${r.detail ? `: ${r.detail}` : ''}</td><td class="n">${count(r.replayed)} of ${count(r.matched)}</td><td class="n">${count(r.failed)}</td>
+    <td class="menus">${mayChange() && !r.ended && html`<button type="button" onClick=${() => act(cancelReplay(r.id))}>Cancel…</button>`}</td></tr>`)}</tbody></table></div></section>`;
+
+const filters = {emitter: 'Emitter', analyzer: 'Analyzer', reason: 'Reason'};
+
+export class DeadLetters extends Component {
+  render(_, {filter = {}}) {
+    const choose = e => {
+      e.preventDefault();
+      this.setState({filter: Object.fromEntries([...new FormData(e.target)].filter(([, text]) => text).map(([name, text]) => [name, name === 'reason' ? text.replaceAll(' ', '_') : text]))});
+    };
+    const chosen = Object.keys(filter).length > 0;
+    return html`<${Page} title="Dead letters"><p>Packets that analyzers refused for good, or kept failing with.</p>
+      <form class="card inline" onSubmit=${choose}>${Object.keys(filters).map(name => html`<label>${filters[name]}<input name=${name} autocomplete="off" /></label>`)}<button type="submit">Filter</button></form>
+      <${LetterButtons} of=${filter} /><${Asked} live path="/v1/dead-letters/replays" show=${x => html`<${Replays} ...${x} />`} />
+      <section class="card"><h2>The oldest 100${chosen ? ' of the filter' : ''}</h2><${Asked} live path=${lettersPath(filter)} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
+  }
+}
+
+// DeadLetter shows a dead letter with its packet. The read is recorded in the audit log.
+export const DeadLetter = ({id}) => html`<${Page} title="Dead letter"><${LetterButtons} of=${{ids: [id]}} />
+  <${Asked} path=${'/v1/dead-letters/' + encodeURIComponent(id)} show=${l => html`<section class="card"><dl class="facts"><${Fact} name="Emitter"><a class="id" href=${'#/emitter/' + encodeURIComponent(l.emitter_id)}>${l.emitter_id}</a></${Fact}><${Fact} name="Packet">${l.packet_id}</${Fact}>
+    <${Fact} name="Analyzer">${l.analyzer}</${Fact}><${Fact} name="Since">${new Date(l.time).toLocaleString('en-GB')}</${Fact}><${Fact} name="Reason">${words(l.reason)}${l.detail ? `: ${l.detail}` : ''}</${Fact}>
+    <${Fact} name="Size">${plural(l.messages, 'message')}, ${plural(l.bytes, 'byte')}</${Fact}><${Fact} name="Replayed">${l.replayed ? 'yes' : 'no'}</${Fact}></dl>
+    <h2>Its packet</h2><pre tabindex="0">${JSON.stringify(l.packet, null, 1)}</pre></section>`} /></${Page}>`;
+
+const Groups = ({reason, desired, current, groups = []}) => html`<p><b>${count(desired)}</b> desired, ${count(current)} ready: ${reason}.</p>
+  ${groups.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label="Groups"><table><thead><tr><th scope="col">Group</th><th scope="col" class="n">Desired</th><th scope="col" class="n">Ready</th><th scope="col" class="n">Healthy</th><th scope="col" class="n">Arriving <span class="unit">messages/s</span></th><th scope="col" class="n">Backlog <span class="unit">messages</span></th><th scope="col" class="n">Pace of one <span class="unit">messages/s</span></th><th scope="col" class="n">Limits</th></tr></thead>
+  <tbody>${groups.map(g => html`<tr key=${g.group}><th scope="row">${g.group}</th><td class="n"><b>${count(g.desired)}</b></td><td class="n">${count(g.current)}</td><td class="n">${count(g.healthy)}</td><td class="n">${rate(g.arriving_messages_per_s)}</td><td class="n">${count(g.backlog_messages)}</td><td class="n">${g.pace === null ? 'not known' : rate(g.pace)}</td><td class="n">${count(g.min)} to ${count(g.max)}</td></tr>`)}</tbody></table></div>`}`;
+
+export const Scale = () => html`<${Page} title="How many analyzers are needed"><section class="card"><${Asked} live path="/v1/scale" show=${x => html`<${Groups} ...${x} />`} />
+  <p class="quiet">What a group needs follows from what arrives, the backlog and what one analyzer can deliver, which is known once it has been full for a second.</p></section></${Page}>`;
 
 // Reasons shows why packets of an emitter were refused.
 const Reasons = ({of}) => of ? html`<p>The last one was refused at ${clock(of.last)}.</p><table><thead><tr><th scope="col">Reason</th><th scope="col" class="n">Packets <span class="unit">each counts half after a minute</span></th></tr></thead>
@@ -104,7 +140,7 @@ export const Emitter = ({id}) => {
     <section class="card"><h2>Backlog</h2><p>${waits ? `${plural(waits.messages, 'message')} in ${plural(waits.packets, 'packet')} wait${waits.error_messages ? `, give or take ${count(waits.error_messages)}` : ''}.` : 'It is not among the ten emitters of which most waits.'}</p></section></div>
     <section class="card"><h2>Refused lately</h2><${Asked} live path=${'/v1/refusals?' + new URLSearchParams({emitter: id})} show=${x => html`<${Reasons} of=${x.emitters[0]} />`} />
       <p><a href=${'#/tap/refused/' + encodeURIComponent(id)}>See its refused packets as they come</a></p></section></div>
-    <section class="card"><h2>Dead letters</h2><${Asked} path=${lettersPath({emitter: id})} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
+    <section class="card"><h2>Dead letters</h2><${LetterButtons} of=${{emitter: id}} /><${Asked} live path=${lettersPath({emitter: id})} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
 };
 
 const Decision = ({d}) => html`<section class="card"><h2>${d.time ? `${clock(d.time)}: ` : ''}${plural(d.messages, 'message')} to ${d.chosen}</h2>
@@ -204,6 +240,9 @@ export const Keys = () => html`<${Page} title="Keys"><section class="card"><dl c
   <p>Whatever this page does, <code>curl</code> and <code>logstreamer ctl</code> can do with the same admin API.</p></section></${Page}>`;
 
 export class Login extends Component {
+  componentDidMount() {
+    this.base.querySelector('[name=token]').focus();
+  }
   async submit(e) {
     e.preventDefault();
     const input = e.target.elements.token;
@@ -219,7 +258,7 @@ export class Login extends Component {
     return html`<main class="login"><form class="card" onSubmit=${e => this.submit(e)}><h1>Log Streamer</h1>
       <p>${state.lastSeen ? `The session has ended. What was last seen is from ${clock(state.lastSeen)}.` : 'This distributor needs a token.'}</p>
       <input name="username" autocomplete="username" value="token" hidden />
-      <label>Token<input name="token" type="password" autocomplete="current-password" required autofocus /></label>
+      <label>Token<input name="token" type="password" autocomplete="current-password" required /></label>
       ${problem && html`<p class="tinted bad" role="alert">${problem.message}${problem.retryAfter ? ` Try again in ${span(problem.retryAfter)}.` : ''}</p>`}
       <div class="buttons"><button class="primary" type="submit">Log in</button></div>
       <p class="quiet">It is sent to ${location.host} alone and not kept by the page; a session lasts until an hour without use. <code>logstreamer token</code> makes tokens.</p></form></main>`;

@@ -4,13 +4,14 @@ import {get, request, events} from './api.js';
 
 const LENGTH = 900; // snapshots that are kept, as by the distributor
 const MAX_EVENTS = 200;
+const PATIENCE = 150; // until a page without data is drawn, in ms; data mostly come before
 const IDLE = 10000; // of a stream that has an event a second, in ms
 
 export const state = {
   link: 'connecting', // connecting, live, lost, expired, hidden
   lastSeen: 0, retryAt: 0, problem: null,
   session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, refused: [], events: [], lastEvent: 0,
-  settings: {}, overrides: [], limits: null, cluster: null,
+  settings: {}, overrides: [], limits: null, cluster: null, left: [], // the distributors that were in the cluster lately
   snapshot: null, boot: '', lastID: '', restartedAt: 0,
   times: [], columns: {}, parts: {}, // parts: columns by analyzer
 };
@@ -87,11 +88,26 @@ const meet = boot => {
   state.boot = boot;
 };
 
+// LATELY is for how long a distributor that left the cluster is named, in ms.
+const LATELY = 900000;
+
+const members = {}; // when each distributor was in the cluster last, by name
+
+// noteMembers notes which distributors were in the cluster and are not.
+const noteMembers = cluster => {
+  const now = Date.now(), present = (cluster?.distributors ?? []).map(d => d.name);
+  for (const name of present) members[name] = now;
+  for (const name in members) if (now - members[name] > LATELY) delete members[name];
+  state.left = cluster ? Object.keys(members).filter(name => !present.includes(name)).sort() : [];
+};
+
 // adopt takes over an overview unless it is older than what is known.
 const adopt = async overview => {
   meet(overview.status.boot);
   if (overview.status.boot === state.status?.boot && overview.status.revision < state.status.revision) return;
   const {status, analyzers, backlog, refused_emitters: refused, cluster = null} = overview;
+  noteMembers(cluster);
+  state.version ??= status.version; // of the page
   Object.assign(state, {status, cluster, backlog, refused, analyzers: analyzers.analyzers, bound: analyzers.bound_messages});
   changed();
   await drawn(); // the page is of use before the rest is read
@@ -156,8 +172,9 @@ const once = async () => {
   const follow = () => events('/v1/stream?overview=true', {
     signal, lastID: early ? '' : state.lastID, onBytes: beat,
     onOpen: () => {
+      const again = state.lastSeen;
       Object.assign(state, {link: 'live', problem: null, lastSeen: Date.now()});
-      changed();
+      if (again) changed(); // the first time there is nothing to show yet
     },
     onEvent: ({type, id, data}) => {
       if (type === 'reset') {
@@ -180,7 +197,10 @@ const once = async () => {
     early &&= [];
     await Promise.all([
       follow().then(() => stop.abort()),
-      get('/v1/session', signal).then(session => state.session = session),
+      get('/v1/session', signal).then(session => {
+        state.session = session;
+        if (state.status) changed();
+      }),
       early && loadHistory(signal, useful),
     ]);
   } catch (problem) {
@@ -231,19 +251,32 @@ export const start = draw => {
   render = draw;
   document.addEventListener('visibilitychange', () => document.hidden ? stop?.abort() : retry());
   setInterval(() => state.link !== 'live' && changed(), 1000);
-  changed();
+  setTimeout(changed, PATIENCE);
   follow();
 };
 
-// merged returns the analyzers with the values of the last snapshot.
+// mean returns the mean of a column over the last seconds: what comes in bursts does not come and
+// go on the page.
+export const mean = (column, seconds = 10) => {
+  const known = (column ?? []).slice(-seconds).filter(v => v !== null);
+  return known.length ? known.reduce((a, b) => a + b) / known.length : undefined;
+};
+
+// outNow is why an analyzer gets no packets: it is full if its queue was nearly so for ten seconds.
+const outNow = (out, parts, limit) => {
+  const held = mean(parts.queued_packets) + mean(parts.in_flight_packets);
+  return isNaN(held) || out && out !== 'no_room' ? out : limit > 0 && held > 0.8 * limit ? 'no_room' : '';
+};
+
+// merged returns the analyzers with the values of the last snapshot, and the rates of ten seconds.
 export const merged = () => state.analyzers.map(a => {
   const now = state.snapshot?.analyzers[a.id] ?? {}, texts = state.snapshot?.analyzer_texts?.[a.id] ?? {};
-  const s = a.status;
+  const s = a.status, parts = state.parts[a.id] ?? {};
   return {
     id: a.id, group: a.group, registered: a.registered, ...a.spec, ...s, drain: a.drain, deviation: -(now.deviation_messages ?? s.deviation_messages), due: now.share ?? s.share,
     queued: now.queued_packets ?? s.queue.packets, sending: now.in_flight_packets ?? s.in_flight.packets, limit: s.queue_limit_packets,
-    pace: now.pace_messages_per_s ?? s.pace, p99s: now.latency_p99_s, rate: now.routed_messages_per_s,
-    health: texts.health ?? s.health, out: texts.out ?? s.out ?? '',
+    pace: now.pace_messages_per_s ?? s.pace, p99s: now.latency_p99_s, rate: mean(parts.routed_messages_per_s) ?? now.routed_messages_per_s,
+    health: texts.health ?? s.health, out: outNow(texts.out ?? s.out ?? '', parts, s.queue_limit_packets),
   };
 });
 

@@ -17,8 +17,9 @@ type Server struct {
 
 	mu      sync.Mutex // guards all below
 	records map[string][]dns.RR
-	code    int
-	silent  chan struct{} // unless nil, queries wait for its end
+	code    int                     // of queries that match
+	matches func(dns.Question) bool // nil: all
+	silent  chan struct{}           // unless nil, queries wait for its end
 	queries int
 }
 
@@ -41,7 +42,7 @@ func listen(t testing.TB) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
-// New starts a server, which the test ends. It knows no name.
+// New starts a server, which the test ends. It has no names.
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{records: make(map[string][]dns.RR)}
@@ -57,7 +58,7 @@ func New(t testing.TB) *Server {
 		}()
 		<-started
 		t.Cleanup(func() {
-			s.Speak()
+			s.EndSilence()
 			_ = server.Shutdown()
 			<-ended
 		})
@@ -66,7 +67,7 @@ func New(t testing.TB) *Server {
 }
 
 // Set replaces the records of a name, each as in a zone file without the name, such as
-// "5 IN A 127.0.0.2". Without records the name exists and has none.
+// "5 IN A 127.0.0.2". A CNAME is part of all answers. Without records the name exists and has none.
 func (s *Server) Set(name string, records ...string) {
 	parsed := []dns.RR{}
 	for _, text := range records {
@@ -83,21 +84,24 @@ func (s *Server) Set(name string, records ...string) {
 
 // Fail answers all queries with a code, such as dns.RcodeServerFailure; dns.RcodeSuccess ends
 // that.
-func (s *Server) Fail(code int) {
+func (s *Server) Fail(code int) { s.FailIf(code, nil) }
+
+// FailIf is Fail for the queries that match.
+func (s *Server) FailIf(code int, matches func(dns.Question) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.code = code
+	s.code, s.matches = code, matches
 }
 
-// Hush lets queries wait until Speak.
-func (s *Server) Hush() {
+// Silence lets queries wait until EndSilence.
+func (s *Server) Silence() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.silent = make(chan struct{})
 }
 
-// Speak ends Hush.
-func (s *Server) Speak() {
+// EndSilence ends Silence.
+func (s *Server) EndSilence() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.silent != nil {
@@ -132,13 +136,13 @@ func (s *Server) answer(query *dns.Msg, byTCP bool) *dns.Msg {
 	answer := new(dns.Msg).SetReply(query)
 	records, known := s.records[query.Question[0].Name]
 	switch {
-	case s.code != dns.RcodeSuccess:
+	case s.code != dns.RcodeSuccess && (s.matches == nil || s.matches(query.Question[0])):
 		answer.Rcode = s.code
 	case !known:
 		answer.Rcode = dns.RcodeNameError
 	default:
 		for _, record := range records {
-			if record.Header().Rrtype == query.Question[0].Qtype {
+			if kind := record.Header().Rrtype; kind == query.Question[0].Qtype || kind == dns.TypeCNAME {
 				answer.Answer = append(answer.Answer, record)
 			}
 		}

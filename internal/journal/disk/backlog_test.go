@@ -13,8 +13,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Unacknowledged packets do not block the removal of segments: much more than MaxBytes
-// passes through the journal, and they are still in it.
+// Unacknowledged packets do not block the removal of segments: a volume far above MaxBytes passes
+// through the journal, and the unacknowledged packets are still in it.
 func TestUnackedPacketDoesNotFillTheDisk(t *testing.T) {
 	f := newFixture()
 	f.maxBytes = 1 << 20
@@ -113,11 +113,11 @@ func TestAckDuringRewrite(t *testing.T) {
 	})
 }
 
-// Packets that are read back have their delivery channels again, and none stays stored.
+// Packets that are read back have their delivery channels again, and no channel stays stored.
 func TestDeliveryChansSurviveEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.memory = 1 // nothing stays in memory
+		f.memory = 1 // no packet stays in memory
 		j := f.open(t)
 		outcomes := make(chan packet.DeliveryResult, 2)
 		packets := f.make(t, 0, 1, 2)
@@ -192,6 +192,41 @@ func TestFetchAlternates(t *testing.T) {
 	})
 }
 
+// appendBacklog appends packets of 1 kB in batches of 500.
+func appendBacklog(t *testing.T, j *Journal, pool *packet.Pool, count int) {
+	t.Helper()
+	body := journaltest.Body("e", "1", 1, 1000)
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range count / 500 {
+		batch := make([]*packet.Packet, 500)
+		for i := range batch {
+			batch[i] = pool.New(body, info)
+		}
+		if n, err := j.Append(batch); n != len(batch) || err != nil {
+			t.Fatalf("Append: %d, %v", n, err)
+		}
+	}
+}
+
+// deliverBacklog fetches and acknowledges count packets, and calls check after each 16,000.
+func deliverBacklog(j *Journal, count int, check func()) {
+	delivered := 0
+	var fetched []*packet.Packet
+	for delivered < count {
+		if fetched = journaltest.Fetch(j, fetched[:0], 200); len(fetched) == 0 {
+			<-j.Ready()
+		}
+		delivered += len(fetched)
+		j.Ack(fetched)
+		if delivered%16_000 == 0 {
+			check()
+		}
+	}
+}
+
 // A backlog of 64 MB respects a memory limit of 4 MB while it grows, after a restart and
 // while it is delivered.
 func TestBigBacklogStaysOnDisk(t *testing.T) {
@@ -201,7 +236,7 @@ func TestBigBacklogStaysOnDisk(t *testing.T) {
 	open := func() *Journal {
 		j, err := Open(
 			Config{Dir: dir, MaxBytes: 256 << 20, MemoryLimitBytes: limit},
-			Deps{Logger: slog.New(slog.DiscardHandler), Pool: &pool},
+			Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &pool},
 		)
 		if err != nil {
 			t.Fatal(err)
@@ -219,38 +254,14 @@ func TestBigBacklogStaysOnDisk(t *testing.T) {
 		}
 	}
 	j := open()
-	body := journaltest.Body("e", "1", 1, 1000)
-	info, err := packet.Check(body, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range count / 500 {
-		batch := make([]*packet.Packet, 500)
-		for i := range batch {
-			batch[i] = pool.New(body, info)
-		}
-		if n, err := j.Append(batch); n != len(batch) || err != nil {
-			t.Fatalf("Append: %d, %v", n, err)
-		}
-	}
+	appendBacklog(t, j, &pool, count)
 	small("with the backlog", j)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	j = open()
 	small("after a restart", j)
-	delivered := 0
-	var fetched []*packet.Packet
-	for delivered < count {
-		if fetched = journaltest.Fetch(j, fetched[:0], 200); len(fetched) == 0 {
-			<-j.Ready()
-		}
-		delivered += len(fetched)
-		j.Ack(fetched)
-		if delivered%16_000 == 0 {
-			small("during delivery", j)
-		}
-	}
+	deliverBacklog(j, count, func() { small("during delivery", j) })
 	if got := j.Stats(); got.Acknowledged.Packets != count || got.Accepted != got.Acknowledged {
 		t.Errorf("stats: %+v", got)
 	}
@@ -306,7 +317,7 @@ func TestWakeUpsWhenReadBack(t *testing.T) {
 func TestLargePacketDoesNotBlockTheBacklog(t *testing.T) {
 	for _, c := range []struct {
 		size   int
-		reopen bool // what is in memory was read back, too
+		reopen bool // the packets in memory were read back, too
 	}{{1 << 20, true}, {1<<20 + 100, false}} {
 		synctest.Test(t, func(t *testing.T) { largeFirst(t, c.size, c.reopen) })
 	}

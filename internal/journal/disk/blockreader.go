@@ -6,12 +6,14 @@ type blockReader struct {
 	scanner scanner
 	open    file
 	path    string
+	damages []Damage // in the last block
 }
 
 // read calls visit for each unacknowledged packet of the block, whose slices are valid
-// during the call, and skips damaged records. It returns an *unopenedError if the
+// during the call, and skips and notes damage. It returns an *unopenedError if the
 // segment could not be opened, or the first read error.
 func (r *blockReader) read(b *block, visit func(item)) error {
+	r.damages = r.damages[:0]
 	if err := r.use(b.segment.path); err != nil {
 		return err
 	}
@@ -22,7 +24,11 @@ func (r *blockReader) read(b *block, visit func(item)) error {
 		if !ok {
 			return r.scanner.bad.cause
 		}
-		if found.damaged || found.kind == kindAcks || found.sequence < next || found.sequence >= b.end() {
+		if found.damaged {
+			r.damages = append(r.damages, found.damage(r.path))
+			continue
+		}
+		if found.kind == kindAcks || found.sequence < next || found.sequence >= b.end() {
 			continue
 		}
 		next = found.sequence + 1
@@ -46,7 +52,7 @@ func (r *blockReader) use(path string) error {
 	return nil
 }
 
-// unopenedError reports that a segment could not be opened, such as for too many open
+// unopenedError reports that a segment could not be opened, for example because of too many open
 // files. Its content is not known to be damaged.
 type unopenedError struct{ cause error }
 

@@ -26,7 +26,7 @@ func (j *Journal) committed(c *commit, s *segment, offset, bytes int64) {
 	case residency == residentFresh:
 		j.signalReady()
 	default:
-		j.compacting.wake()
+		j.compacting.Wake()
 	}
 }
 
@@ -90,6 +90,6 @@ func (j *Journal) retireLocked() {
 		j.segments = j.segments[1:]
 		j.obsoleteBytes += s.bytes
 		j.obsolete = append(j.obsolete, s)
-		j.compacting.wake()
+		j.compacting.Wake()
 	}
 }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -8,12 +9,15 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Bounds of a group commit; a larger Append is committed alone. Requests collect
-// while the commit before them syncs: there is no commit timer.
+// The limits of a group commit; a larger Append is committed alone. Requests are collected while
+// the previous commit syncs: there is no commit timer.
 const (
 	packetsPerCommit = 4096
 	bytesPerCommit   = 4 << 20
 	acksPerRecord    = 4096
+	// bytesPerWrite bounds the memory of a commit in addition to its packets: a larger commit has
+	// several writes.
+	bytesPerWrite = 2 * bytesPerCommit
 	// acksDelay is the time after which acknowledgements are written without a
 	// commit, and without a sync.
 	acksDelay = 100 * time.Millisecond
@@ -26,11 +30,6 @@ type request struct {
 	waiter  journal.Waiter
 }
 
-// syncWaiter is the Waiter of Append. It has capacity for one value.
-type syncWaiter chan error
-
-func (w syncWaiter) OnCommit(err error) { w <- err }
-
 // commit is the unit of one write.
 type commit struct {
 	requests   []*request
@@ -38,7 +37,7 @@ type commit struct {
 	bytes      int64 // promised by the requests
 	rewrite    *rewrite
 	acked      []uint64
-	newSegment bool // begin a new segment, so that the old one can go
+	newSegment bool // begin a new segment, so that the old one can be removed
 }
 
 func (c *commit) isEmpty() bool {
@@ -53,15 +52,16 @@ type committer struct {
 	journal  *Journal
 	appender appender
 	next     uint64 // the sequence of the next packet
-	buffer   []byte
+	head     []byte // of a packet's record
+	acksText []byte // the record of the commit's acknowledgements
 	ranges   []sequenceRange
 	commit   commit
 
 	acks       *time.Timer // runs while acknowledgements wait
-	acksDue    bool        // they waited long enough
+	acksDue    bool        // acknowledgements have waited for acksDelay
 	retry      *time.Timer // runs while the journal is unwritable
 	retryDelay time.Duration
-	checks     *time.Ticker // for whether the segment is still there, also while nothing is written
+	checks     *time.Ticker // checks whether the segment is still at its path, even while nothing is written
 }
 
 func newCommitter(j *Journal, appender appender, next uint64) *committer {
@@ -72,16 +72,15 @@ func newCommitter(j *Journal, appender appender, next uint64) *committer {
 	return c
 }
 
-// run commits until the journal closes; it then commits what is pending.
-func (c *committer) run() {
-	loop := c.journal.committing
-	for !loop.stopping() {
+// run commits until the journal closes; it then commits pending packets and acknowledgements.
+func (c *committer) run(ctx context.Context) {
+	for ctx.Err() == nil {
 		for c.collect(c.acksDue) {
 			c.write()
 		}
 		select {
-		case <-loop.wakeUp:
-		case <-loop.stop:
+		case <-c.journal.committing.Woken():
+		case <-ctx.Done():
 		case <-c.acks.C:
 			c.acksDue = true
 		case <-c.retry.C:
@@ -101,6 +100,7 @@ func (c *committer) close() {
 	c.acks.Stop()
 	c.retry.Stop()
 	c.checks.Stop()
+	c.seal()
 	if err := c.appender.close(); err != nil {
 		c.journal.metrics.writeErrors.Inc()
 		c.journal.logger.Warn("the last acknowledgements may be lost, and their packets sent twice", "error", err)
@@ -144,8 +144,7 @@ func (c *committer) collect(acksAlone bool) bool {
 
 // write writes the commit and notifies its waiters.
 func (c *committer) write() {
-	c.encode()
-	first := c.next - uint64(c.commit.packets)
+	first := c.next
 	offset, err := c.append(first)
 	if err != nil {
 		c.next = first
@@ -164,51 +163,75 @@ func (c *committer) write() {
 	}
 }
 
-// encode encodes the commit into the buffer and assigns sequences. Packets of a
-// rewrite are not acknowledged in the same commit: after a torn write the
-// acknowledgement could be on disk without the copy.
-func (c *committer) encode() {
-	c.buffer = c.buffer[:0]
-	if c.commit.rewrite != nil {
-		c.buffer = append(c.buffer, c.commit.rewrite.records...)
+// encodeAcks encodes the acknowledgements of the commit.
+func (c *committer) encodeAcks() {
+	c.acksText = c.acksText[:0]
+	if len(c.commit.acked) > 0 {
+		c.ranges = rangesOf(c.ranges[:0], c.commit.acked)
+		c.acksText = appendAcks(c.acksText, c.ranges, c.next+uint64(c.commit.packets))
+	}
+}
+
+// putRecords appends the records of the commit and assigns sequences. Packets of a rewrite are
+// not acknowledged in the same commit: after a torn write the acknowledgement could be on disk
+// without the copy.
+func (c *committer) putRecords() error {
+	if r := c.commit.rewrite; r != nil {
+		if err := c.appender.put(r.records); err != nil {
+			return err
+		}
+		c.appender.footer.addCopies(r.copies)
 	}
 	for _, r := range c.commit.requests {
 		for _, p := range r.packets {
 			p.Sequence = c.next
 			c.next++
-			c.buffer = appendPacket(c.buffer, p)
+			c.head = appendPacketHead(c.head[:0], p)
+			if err := c.appender.put(c.head); err != nil {
+				return err
+			}
+			if err := c.appender.put(p.Body); err != nil {
+				return err
+			}
+			c.appender.footer.addPacket(p, int64(len(c.head)+len(p.Body)))
 		}
 	}
-	if len(c.commit.acked) > 0 {
-		c.ranges = rangesOf(c.ranges[:0], c.commit.acked)
-		c.buffer = appendAcks(c.buffer, c.ranges, c.next)
-	}
+	c.appender.footer.addAcks(c.acksText)
+	return c.appender.put(c.acksText)
 }
 
 func (c *committer) append(first uint64) (offset int64, err error) {
 	a := &c.appender
-	size := int64(len(c.buffer))
+	c.encodeAcks()
+	size := c.commit.bytes + int64(len(c.acksText))
+	if c.commit.rewrite != nil {
+		size += int64(len(c.commit.rewrite.records))
+	}
 	if !a.fits(size) || c.commit.newSegment && a.size > segmentHeaderBytes {
 		if err := c.begin(first, segmentHeaderBytes+size); err != nil {
 			return 0, err
 		}
 	}
 	before := a.size
-	started, sync := time.Now(), c.commit.mustSync()
-	if offset, err = a.write(c.buffer, sync); sync {
+	started := time.Now()
+	if err = c.putRecords(); err == nil {
+		err = a.flush(c.commit.mustSync())
+	}
+	if c.commit.mustSync() {
 		c.journal.metrics.sync.Observe(time.Since(started).Seconds())
 	}
 	if err != nil {
-		a.abandon(before)
+		a.abandon()
 		return 0, err
 	}
 	c.journal.metrics.commits.Inc()
-	return offset, nil
+	return before, nil
 }
 
-// begin begins the next segment and adds it to the journal's segments, so that it is
-// removed in its turn even if no write to it succeeds.
+// begin begins the next segment and adds it to the journal's segments, so that it is removed in
+// order even if no write to it succeeds.
 func (c *committer) begin(first uint64, size int64) error {
+	c.seal()
 	if err := c.appender.begin(first, size); err != nil {
 		return err
 	}
@@ -219,14 +242,26 @@ func (c *committer) begin(first uint64, size int64) error {
 	return nil
 }
 
+// seal writes the footer of the active segment, if there is one.
+func (c *committer) seal() {
+	a := &c.appender
+	if a.segment == nil {
+		return
+	}
+	a.seal()
+	c.journal.mu.Lock()
+	defer c.journal.mu.Unlock()
+	c.journal.grownLocked(a.segment, a.size)
+}
+
 const (
 	minRetryDelay = 100 * time.Millisecond
 	maxRetryDelay = 5 * time.Second
 	checkInterval = time.Second
 )
 
-// check makes the journal unwritable if the active segment is no longer at its path:
-// the next start would not find what is written to it.
+// check makes the journal unwritable if the active segment is no longer at its path: the next start
+// would not find the records in it.
 func (c *committer) check() {
 	if err := c.appender.check(); err != nil {
 		c.commit = commit{}

@@ -1,11 +1,13 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // compactor reads packets back into memory, rewrites live records and removes
@@ -36,17 +38,16 @@ func newCompactor(j *Journal) *compactor {
 	return k
 }
 
-func (k *compactor) run() {
-	loop := k.journal.compacting
+func (k *compactor) run(ctx context.Context) {
 	defer k.reader.close()
 	defer k.retry.Stop()
-	for !loop.stopping() {
-		if k.due(removing) && k.removeObsolete() || k.due(loading) && k.load() || k.due(rewriting) && k.rewriteOldest() {
+	for ctx.Err() == nil {
+		if k.due(removing) && k.removeObsolete() || k.due(loading) && k.load(ctx) || k.due(rewriting) && k.rewriteOldest() {
 			continue
 		}
 		select {
-		case <-loop.wakeUp:
-		case <-loop.stop:
+		case <-k.journal.compacting.Woken():
+		case <-ctx.Done():
 		case <-k.retry.C:
 			k.suspended = 0
 		}
@@ -74,7 +75,7 @@ func (k *compactor) succeeded(t task) { k.failing &^= t }
 
 // load reads the next block of the backlog into memory and reports whether the backlog
 // has changed.
-func (k *compactor) load() bool {
+func (k *compactor) load(ctx context.Context) bool {
 	b, estimate := k.journal.nextBlock()
 	if b == nil {
 		return false
@@ -82,11 +83,11 @@ func (k *compactor) load() bool {
 	k.packets = k.packets[:0]
 	var err error
 	for delay := minRetryDelay; ; delay *= 2 {
-		if err = k.read(b); err == nil || delay > maxRetryDelay || !k.pause(delay) {
+		if err = k.read(b); err == nil || delay > maxRetryDelay || !worker.Sleep(ctx, delay) {
 			break
 		}
 	}
-	if err != nil && k.journal.compacting.stopping() {
+	if err != nil && ctx.Err() != nil {
 		return true // the block is still on disk, for the next start
 	}
 	if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isNotExist(err) {
@@ -95,8 +96,37 @@ func (k *compactor) load() bool {
 		return false
 	}
 	k.succeeded(loading)
-	k.journal.addLoaded(b, k.packets, estimate, err)
+	k.journal.addLoaded(b, k.packets, estimate, k.setAside(b), err)
 	return true
+}
+
+// quarantining tells what the quarantine has of a block whose packets are not all read.
+type quarantining struct {
+	known bool // since an earlier start
+	whole bool // all that was not read, so that the segment need not be kept
+}
+
+// setAside copies the damaged parts of the block that was read to the quarantine.
+// It logs them once, also over restarts.
+func (k *compactor) setAside(b *block) quarantining {
+	damages := k.reader.damages
+	text := noneLost
+	if uint64(len(k.packets)) < b.unackedCount {
+		text = "a part of the journal is damaged; the next message names the lost packets"
+	}
+	found := quarantining{known: len(damages) > 0, whole: len(damages) > 0}
+	for _, d := range damages {
+		if d.Unread {
+			return quarantining{}
+		}
+		fresh, err := k.journal.setAside(d)
+		if fresh {
+			k.journal.logger.Warn(text, d.attributes()...)
+		}
+		found.known = found.known && !fresh
+		found.whole = found.whole && err == nil
+	}
+	return found
 }
 
 // read reads the unacknowledged packets of a block into k.packets.
@@ -108,6 +138,9 @@ func (k *compactor) read(b *block) error {
 	return k.reader.read(b, func(found item) {
 		info, err := packet.Recheck(found.body, int(found.messages))
 		if err != nil {
+			d := found.damage(b.segment.path)
+			d.Reason = err.Error()
+			k.reader.damages = append(k.reader.damages, d)
 			return
 		}
 		p := k.journal.pool.New(found.body, info)
@@ -117,18 +150,6 @@ func (k *compactor) read(b *block) error {
 		p.Slot = emitterquota.SlotOf(found.tag, p)
 		k.packets = append(k.packets, p)
 	})
-}
-
-// pause waits before a retry; it returns false if the journal closes.
-func (k *compactor) pause(delay time.Duration) bool {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-k.journal.compacting.stop:
-		return false
-	}
 }
 
 // Upper estimates of a packet's memory before it is read.
@@ -171,9 +192,9 @@ func (j *Journal) requeueBlock(b *block, estimate int64) {
 	j.backlog.PushFront(b)
 }
 
-// addLoaded queues packets that were read back. Those that are missing of the block are
-// quarantined.
-func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, err error) {
+// addLoaded queues packets that were read back. It quarantines the packets of the block that are
+// missing, and their segment instead of removing it, unless the quarantine has them.
+func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, q quarantining, err error) {
 	j.mu.Lock()
 	j.held[residentBacklog] -= estimate
 	for _, p := range packets {
@@ -185,6 +206,10 @@ func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, 
 	missing := missingOf(b, packets)
 	lost := j.lostLocked(b, packets, missing)
 	if len(missing) > 0 {
+		b.segment.unread = b.segment.unread || !q.whole
+		if !q.known {
+			j.quarantined = j.quarantined.Plus(lost)
+		}
 		j.dropMissingLocked(b, missing, lost)
 	}
 	path := b.segment.path
@@ -195,8 +220,10 @@ func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, 
 	if len(missing) == 0 {
 		return
 	}
-	j.metrics.quarantined.Add(float64(lost.Packets))
-	j.logger.Error("accepted packets cannot be read back and are quarantined with their segment",
+	if !q.known {
+		j.metrics.quarantined.Add(float64(lost.Packets))
+	}
+	j.logger.Error("accepted packets cannot be read back and are quarantined",
 		"segment", path, "offset", b.offset, "bytes", b.bytes, "packets", lost.Packets, "messages", lost.Messages,
 		"first_sequence", missing[0], "last_sequence", missing[len(missing)-1], "error", err)
 }
@@ -238,17 +265,14 @@ func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64)
 	return lost
 }
 
-// dropMissingLocked ends the missing packets of a block. Their segment is quarantined
-// instead of removed.
+// dropMissingLocked ends the missing packets of a block.
 func (j *Journal) dropMissingLocked(b *block, missing []uint64, lost packet.Volume) {
 	for _, sequence := range missing {
 		j.index.ack(sequence)
 		delete(j.deliveryChans, sequence)
 	}
-	b.segment.unread = true
 	j.stats.Queued = j.stats.Queued.Minus(lost)
 	j.stats.Acknowledged = j.stats.Acknowledged.Plus(lost)
 	j.stats.Damaged = j.stats.Damaged.Plus(lost)
-	j.quarantined = j.quarantined.Plus(lost)
 	j.retireLocked()
 }

@@ -73,10 +73,11 @@ func (j *Journal) CheckConfig(next Config) error {
 	return errors.Join(errs...)
 }
 
-// Configure replaces the limits; the directory stays. What exceeds the limits stays, too.
+// Configure replaces the limits; the directory does not change. Packets above the new limits stay
+// in the journal.
 func (j *Journal) Configure(next Config) {
 	j.mu.Lock()
 	j.config.MaxBytes, j.config.MemoryLimitBytes = next.MaxBytes, next.MemoryLimitBytes
 	j.mu.Unlock()
-	j.compacting.wake() // there may be memory for packets on disk
+	j.compacting.Wake() // there may be memory for packets on disk
 }

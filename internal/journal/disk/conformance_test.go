@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 	journaltest.Run(t, func(t *testing.T, limits journaltest.Limits) journal.Journal {
 		j, err := Open(
 			Config{Dir: t.TempDir(), MaxBytes: limits.Bytes, MemoryLimitBytes: 4 * limits.Bytes},
-			Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}},
+			Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}},
 		)
 		if err != nil {
 			t.Fatal(err)

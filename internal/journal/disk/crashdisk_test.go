@@ -6,17 +6,19 @@ import (
 	"sync"
 )
 
-// crashDisk is a file system in memory that drops unsynced data at a crash, page by page,
-// and with it files whose directory was not synced. It can be full, fail and be damaged.
+// crashDisk is a file system in memory that drops unsynced data at a crash, page by page, and also
+// files whose directory was not synced. It can be full, fail and be damaged.
 type crashDisk struct {
 	mu      sync.Mutex
 	files   map[string]*crashFile
-	durable map[string]*crashFile // what a crash leaves of the directories
+	durable map[string]*crashFile // the state of the directories after a crash
 	locked  map[string]bool
 	free    int64 // bytes that may still be created
-	// generation counts processes; what an earlier one holds does not work.
+	// alignment is that of writes to segments, as of direct writes; 1 by default.
+	alignment int
+	// generation counts processes; handles of an earlier process fail.
 	generation int
-	// failure, if not nil, is asked before each operation.
+	// failure, if not nil, is called before each operation.
 	failure func(operation, path string) error
 }
 
@@ -24,7 +26,7 @@ const crashPage = 512
 
 func newCrashDisk() *crashDisk {
 	return &crashDisk{
-		files: map[string]*crashFile{}, durable: map[string]*crashFile{}, locked: map[string]bool{}, free: 1 << 40,
+		files: map[string]*crashFile{}, durable: map[string]*crashFile{}, locked: map[string]bool{}, free: 1 << 40, alignment: 1,
 	}
 }
 
@@ -93,7 +95,7 @@ func (s *crashDisk) kill() {
 	s.locked = map[string]bool{}
 }
 
-// fail makes an operation fail from now on; "" is none.
+// fail makes an operation fail from now on; "" makes none fail.
 func (s *crashDisk) fail(operation string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

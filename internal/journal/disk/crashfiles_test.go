@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
@@ -159,6 +161,8 @@ func (s crashFiles) Lock(path string) (directoryLock, error) {
 	}), nil
 }
 
+func (s crashFiles) Close() {}
+
 type unlock func()
 
 func (u unlock) Close() error { u(); return nil }
@@ -181,6 +185,9 @@ func (f crashHandle) ReadAt(b []byte, offset int64) (int, error) {
 }
 
 func (f crashHandle) WriteAt(b []byte, offset int64) (int, error) {
+	if unit := f.Alignment(); int(offset)%unit != 0 || len(b)%unit != 0 || unit > 1 && reflect.ValueOf(b).Pointer()%uintptr(unit) != 0 {
+		panic(fmt.Sprintf("a write of %d bytes at %d is not aligned to %d", len(b), offset, unit))
+	}
 	f.system.mu.Lock()
 	defer f.system.mu.Unlock()
 	err := f.system.check("write", f.path)
@@ -195,6 +202,15 @@ func (f crashHandle) WriteAt(b []byte, offset int64) (int, error) {
 		return half, err
 	}
 	return copy(f.now[offset:], b), nil
+}
+
+func (f crashHandle) WriteSynced(b []byte, offset int64) error { return writeSynced(f, b, offset) }
+
+func (f crashHandle) Alignment() int {
+	if strings.HasSuffix(f.path, segmentSuffix) {
+		return f.system.alignment
+	}
+	return 1
 }
 
 func (f crashHandle) Sync() error {

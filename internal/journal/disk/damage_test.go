@@ -125,9 +125,14 @@ func TestMissingSegment(t *testing.T) {
 	same(t, "without the first segment", got, []int{6, 7, 8, 9})
 }
 
-// Open logs and quarantines damage once, and the journal works.
+// Damage is logged at each start and quarantined once, at the latest when it is read back,
+// and the journal works.
 func TestOpenQuarantinesDamage(t *testing.T) {
-	segments := smallLog(t)
+	t.Run("sealed", func(t *testing.T) { quarantinesDamage(t, smallLog(t)) })
+	t.Run("unsealed", func(t *testing.T) { quarantinesDamage(t, unsealed(t, smallLog(t))) })
+}
+
+func quarantinesDamage(t *testing.T, segments map[string][]byte) {
 	path := slices.Min(slices.Collect(maps.Keys(segments)))
 	damaged := slices.Clone(segments[path])
 	damaged[ends(t, damaged)[3]-20] ^= 0x10
@@ -178,12 +183,12 @@ func TestIncompleteWriteIsTruncated(t *testing.T) {
 	}
 }
 
-// A record that is damaged after the start is reported when it is read back; the others are
+// A record that is damaged after the start is reported when it is read back; the other packets are
 // delivered, and the statistics are consistent.
 func TestDamageFoundWhenReadBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.memory = 1 // nothing stays in memory
+		f.memory = 1 // no packet stays in memory
 		j := f.open(t)
 		f.disk.fail("read", errors.New("bus reset"))
 		f.put(t, j, upTo(20)...)
@@ -203,7 +208,7 @@ func TestDamageFoundWhenReadBack(t *testing.T) {
 		if got := j.Status().Quarantined.Packets; got != 1 {
 			t.Errorf("%d packets quarantined, want 1", got)
 		}
-		synctest.Wait() // the others are queued before the loss is logged
+		synctest.Wait() // the other packets are queued before the loss is logged
 		if f.log.count("first_sequence=5 last_sequence=5") != 1 {
 			t.Errorf("the log does not name the packet: %s", f.log.String())
 		}

@@ -2,8 +2,8 @@ package disk
 
 import "github.com/logstreamer/logstreamer/internal/packet"
 
-// maxDeliveryChans bounds the stored channels: those of requests that timed out stay
-// until their packets are read back.
+// maxDeliveryChans bounds the stored channels: the channels of requests that timed out stay until
+// their packets are read back.
 const maxDeliveryChans = 1 << 14
 
 // deliveryChans has the delivery channels of packets that are on disk only, by sequence.

@@ -11,9 +11,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 )
 
-// A failed write refuses the commit, is logged once and retried; packets taken before are
+// A failed write refuses the commit, is logged once and retried; packets that were taken before are
 // delivered meanwhile.
-func TestWriteFailureHeals(t *testing.T) {
+func TestWriteFailureIsRetried(t *testing.T) {
 	for _, operation := range []string{"write", "sync"} {
 		for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
 			t.Run(operation+" "+cause.Error(), func(t *testing.T) {
@@ -27,7 +27,7 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 	f := newFixture()
 	j := f.open(t)
 	f.put(t, j, 0, 1, 2)
-	j.Ack(journaltest.Fetch(j, nil, 1)) // its record will be in the commit that fails
+	j.Ack(journaltest.Fetch(j, nil, 1)) // the failing commit will have its record
 	f.disk.fail(operation, cause)
 	for range 3 {
 		n, err := j.Append(f.make(t, 900, 901))
@@ -44,7 +44,7 @@ func failAndHeal(t *testing.T, operation string, cause error) {
 		t.Error("the journal counts as writable")
 	}
 	if got := f.log.count("level=ERROR"); got != 1 {
-		t.Errorf("one failure made %d lines: %s", got, f.log.String())
+		t.Errorf("one failure is logged %d times: %s", got, f.log.String())
 	}
 	f.disk.fail("", nil)
 	time.Sleep(2 * maxRetryDelay)

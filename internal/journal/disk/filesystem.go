@@ -22,7 +22,8 @@ type fileSystem interface {
 	List(dir string) ([]string, error)
 	// Irregular returns the names of the other entries of a directory.
 	Irregular(dir string) []string
-	// Create creates a file that must not exist, and allocates size bytes for it.
+	// Create creates a file that must not exist, and allocates size bytes for it. If size is
+	// not 0, the file is only written from its start to its end.
 	Create(path string, size int64) (file, error)
 	// Open opens a file for reading.
 	Open(path string) (file, error)
@@ -34,6 +35,8 @@ type fileSystem interface {
 	Free(dir string) (int64, error)
 	// Lock locks a file without waiting.
 	Lock(path string) (directoryLock, error)
+	// Close releases the resources for writing created files, all of which are closed.
+	Close()
 }
 
 // directoryLock is a held lock. Close releases it.
@@ -48,8 +51,14 @@ type file interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
+	// WriteSynced writes b, and returns after it and all earlier writes are on stable
+	// storage.
+	WriteSynced(b []byte, offset int64) error
 	// Sync returns after all writes are on stable storage.
 	Sync() error
+	// Alignment returns the number of which the offset, the length and the memory's address
+	// of each write must be multiples: 1 or maxAlignment.
+	Alignment() int
 	Truncate(size int64) error
 	Size() (int64, error)
 	// DataEnd returns the offset after the last byte that may not be zero.
@@ -58,8 +67,10 @@ type file interface {
 	Check() error
 }
 
-// writeSynced writes b, and returns after it and all earlier writes are on stable
-// storage.
+// maxAlignment is the largest alignment of writes, a power of two.
+const maxAlignment = 4096
+
+// writeSynced is file.WriteSynced by a write and a sync.
 func writeSynced(f file, b []byte, offset int64) error {
 	if _, err := f.WriteAt(b, offset); err != nil {
 		return err
@@ -67,10 +78,11 @@ func writeSynced(f file, b []byte, offset int64) error {
 	return f.Sync()
 }
 
-// osFiles is the operating system's file system.
-type osFiles struct{}
+// osFiles is the operating system's file system. One goroutine at a time may create files and
+// write to them.
+type osFiles struct{ direct directWriting }
 
-func (osFiles) MakeDir(path string) error {
+func (*osFiles) MakeDir(path string) error {
 	if err := makeDir(path); err != nil {
 		return err
 	}
@@ -90,7 +102,7 @@ func makeDir(path string) error {
 	return datafile.SyncDir(parent)
 }
 
-func (osFiles) List(dir string) ([]string, error) {
+func (*osFiles) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var names []string
 	for _, entry := range entries {
@@ -102,7 +114,7 @@ func (osFiles) List(dir string) ([]string, error) {
 	return names, err
 }
 
-func (osFiles) Irregular(dir string) []string {
+func (*osFiles) Irregular(dir string) []string {
 	entries, _ := os.ReadDir(dir)
 	var names []string
 	for _, entry := range entries {
@@ -113,7 +125,7 @@ func (osFiles) Irregular(dir string) []string {
 	return names
 }
 
-func (osFiles) Create(path string, size int64) (file, error) {
+func (s *osFiles) Create(path string, size int64) (file, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
@@ -130,10 +142,13 @@ func (osFiles) Create(path string, size int64) (file, error) {
 		os.Remove(path)
 		return nil, fmt.Errorf("reserve %d bytes for %s: %w", size, path, err)
 	}
-	return osFile{f, created}, nil
+	if size == 0 {
+		return osFile{f, created}, nil
+	}
+	return s.direct.segment(osFile{f, created}, size), nil
 }
 
-func (osFiles) Open(path string) (file, error) {
+func (*osFiles) Open(path string) (file, error) {
 	f, err := datafile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -142,12 +157,13 @@ func (osFiles) Open(path string) (file, error) {
 	return osFile{File: f}, nil
 }
 
-func (osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
-func (osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
-func (osFiles) Remove(path string) error               { return os.Remove(path) }
-func (osFiles) SyncDir(path string) error              { return datafile.SyncDir(path) }
+func (*osFiles) Truncate(path string, size int64) error { return os.Truncate(path, size) }
+func (*osFiles) Rename(from, to string) error           { return os.Rename(from, to) }
+func (*osFiles) Remove(path string) error               { return os.Remove(path) }
+func (*osFiles) SyncDir(path string) error              { return datafile.SyncDir(path) }
+func (s *osFiles) Close()                               { s.direct.close() }
 
-func (osFiles) Free(dir string) (int64, error) {
+func (*osFiles) Free(dir string) (int64, error) {
 	free, err := freeBytes(dir)
 	if err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
@@ -156,7 +172,7 @@ func (osFiles) Free(dir string) (int64, error) {
 }
 
 // Lock takes a lock that ends with the process.
-func (osFiles) Lock(path string) (directoryLock, error) {
+func (*osFiles) Lock(path string) (directoryLock, error) {
 	f, err := datafile.Lock(path)
 	if err != nil {
 		return nil, err
@@ -190,6 +206,10 @@ func (f osFile) DataEnd() (int64, error) {
 }
 
 func (f osFile) Sync() error { return syncData(f.File) }
+
+func (f osFile) WriteSynced(b []byte, offset int64) error { return writeSynced(f, b, offset) }
+
+func (f osFile) Alignment() int { return 1 }
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

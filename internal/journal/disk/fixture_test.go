@@ -42,8 +42,8 @@ func (f *fixture) config() Config {
 	return Config{Dir: "/data", MaxBytes: f.maxBytes, MemoryLimitBytes: f.memory}
 }
 
-func (f *fixture) deps(files fileSystem) Deps {
-	return Deps{
+func (f *fixture) deps(files fileSystem) Dependencies {
+	return Dependencies{
 		Logger: slog.New(slog.NewTextHandler(&f.log, nil)), Pool: &f.pool,
 		files: files, segmentBytes: f.segmentBytes,
 	}
@@ -52,7 +52,7 @@ func (f *fixture) deps(files fileSystem) Deps {
 // kill ends the process that has the journal open.
 func (f *fixture) kill(j *Journal) {
 	f.disk.kill()
-	_ = j.Close() // ends the goroutines, which cannot reach the disk any more
+	_ = j.Close() // ends the goroutines, which can no longer reach the disk
 }
 
 // put appends packets with these ids in one call.
@@ -71,7 +71,7 @@ func (f *fixture) putWhenFree(t journaltest.T, j *Journal, ids ...int) {
 	for _, p := range batch {
 		bytes += recordBytes(p)
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for j.CheckCapacity(int(bytes)) != nil {

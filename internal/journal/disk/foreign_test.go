@@ -26,7 +26,7 @@ func openReal(t *testing.T, dir string) realJournal {
 	t.Helper()
 	var log bytes.Buffer
 	j, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20},
-		Deps{Logger: slog.New(slog.NewTextHandler(&log, nil)), Pool: new(packet.Pool)})
+		Dependencies{Logger: slog.New(slog.NewTextHandler(&log, nil)), Pool: new(packet.Pool)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,17 +59,15 @@ func aPacket(t *testing.T, pool *packet.Pool) *packet.Packet {
 	return pool.New(body, info)
 }
 
-// Foreign files among the segments are logged and quarantined: Open does not block on them,
-// follow links or lose a packet.
-func TestForeignFiles(t *testing.T) {
-	outside := filepath.Join(t.TempDir(), "outside")
-	if err := os.WriteFile(outside, []byte("untouched"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		put    func(journal string) error
-		logged string // "" when it has no segment's name, or is harmless
-	}{
+// A foreignFile is created in the folder of the segments.
+type foreignFile struct {
+	put    func(folder string) error
+	logged string // "" for a file that is not quarantined
+}
+
+// foreignFiles returns files by name; the link points to outside.
+func foreignFiles(outside string) map[string]foreignFile {
+	return map[string]foreignFile{
 		"pipe":     {func(j string) error { return syscall.Mkfifo(j+"/0000000000000009.segment", 0o600) }, "not a regular file"},
 		"folder":   {func(j string) error { return os.Mkdir(j+"/0000000000000009.segment", 0o700) }, "not a regular file"},
 		"link":     {func(j string) error { return os.Symlink(outside, j+"/0000000000000009.segment") }, "not a regular file"},
@@ -81,43 +79,56 @@ func TestForeignFiles(t *testing.T) {
 		"other":    {func(j string) error { return os.WriteFile(j+"/notes.txt", []byte("x"), 0o600) }, ""},
 		"sparse":   {func(j string) error { return os.Truncate(j+"/0000000000000001.segment", 1<<40) }, ""},
 		"sparse, new": {func(j string) error {
-			return os.WriteFile(j+"/0000000000000009.segment", nil, 0o600)
+			if err := os.WriteFile(j+"/0000000000000009.segment", nil, 0o600); err != nil {
+				return err
+			}
+			return os.Truncate(j+"/0000000000000009.segment", 1<<40)
 		}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			const packets = 5
-			dir := storedIn(t, packets)
-			if err := c.put(filepath.Join(dir, segmentsDir)); err != nil {
-				t.Fatal(err)
-			}
-			if name == "sparse, new" {
-				if err := os.Truncate(filepath.Join(dir, segmentsDir, "0000000000000009.segment"), 1<<40); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if report, err := Verify(dir); err != nil || report.Undelivered.Packets != packets {
-				t.Errorf("it is verified as %+v, %v", report, err)
-			}
-			j := openReal(t, dir)
-			if left := j.Stats().Queued.Packets; left != packets {
-				t.Errorf("%d packets are left of %d", left, packets)
-			}
-			if taken, err := j.Append([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
-				t.Errorf("another packet: %d, %v", taken, err)
-			}
-			if err := j.Close(); err != nil {
-				t.Error(err)
-			}
-			if named := strings.Contains(j.log.String(), "is quarantined"); named != (c.logged != "") || !strings.Contains(j.log.String(), c.logged) {
-				t.Errorf("logged: %s", j.log)
-			}
-			if report, err := Verify(dir); err != nil || report.Undelivered.Packets != packets+1 || len(report.Foreign) > 0 {
-				t.Errorf("afterwards it is verified as %+v, %v", report, err)
-			}
-		})
+	}
+}
+
+// Open logs and quarantines foreign files among the segments: it does not block on them, follow
+// links or lose a packet.
+func TestForeignFiles(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := os.WriteFile(outside, []byte("untouched"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range foreignFiles(outside) {
+		t.Run(name, func(t *testing.T) { checkForeignFile(t, c) })
 	}
 	if content, err := os.ReadFile(outside); string(content) != "untouched" || err != nil {
-		t.Errorf("what a link points to has %q, %v", content, err)
+		t.Errorf("the target of the link has %q, %v", content, err)
+	}
+}
+
+// checkForeignFile checks that a journal with packets and the file opens, keeps the packets and
+// accepts another one.
+func checkForeignFile(t *testing.T, c foreignFile) {
+	t.Helper()
+	const packets = 5
+	dir := storedIn(t, packets)
+	if err := c.put(filepath.Join(dir, segmentsDir)); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Verify(dir); err != nil || report.Undelivered.Packets != packets {
+		t.Errorf("the journal is verified as %+v, %v", report, err)
+	}
+	j := openReal(t, dir)
+	if left := j.Stats().Queued.Packets; left != packets {
+		t.Errorf("%d packets are left of %d", left, packets)
+	}
+	if taken, err := j.Append([]*packet.Packet{aPacket(t, j.pool)}); taken != 1 || err != nil {
+		t.Errorf("another packet: %d, %v", taken, err)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+	if named := strings.Contains(j.log.String(), "is quarantined"); named != (c.logged != "") || !strings.Contains(j.log.String(), c.logged) {
+		t.Errorf("logged: %s", j.log)
+	}
+	if report, err := Verify(dir); err != nil || report.Undelivered.Packets != packets+1 || len(report.Foreign) > 0 {
+		t.Errorf("afterwards the journal is verified as %+v, %v", report, err)
 	}
 }
 
@@ -129,7 +140,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, content, 0o600)
 }
 
-// What is in the place of the lock is quarantined, and what a link points to is not touched.
+// A foreign file at the path of the lock is quarantined, and the target of a link is not changed.
 func TestForeignLock(t *testing.T) {
 	for name, put := range map[string]func(dir, lock string) error{
 		"folder": func(_, lock string) error { return os.MkdirAll(lock+"/with/content", 0o700) },
@@ -138,7 +149,7 @@ func TestForeignLock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := storedIn(t, 3)
-			lock := filepath.Join(dir, lockFile)
+			lock := filepath.Join(dir, LockFile)
 			if err := errors.Join(os.WriteFile(dir+"/target", []byte("untouched"), 0o600), os.Remove(lock), put(dir, lock)); err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +157,7 @@ func TestForeignLock(t *testing.T) {
 			if left := j.Stats().Queued.Packets; left != 3 {
 				t.Errorf("%d packets are found", left)
 			}
-			_, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20}, Deps{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
+			_, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20}, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
 			if locked := (*datafile.LockedError)(nil); !errors.As(err, &locked) {
 				t.Errorf("a second one: %v", err)
 			}
@@ -154,7 +165,7 @@ func TestForeignLock(t *testing.T) {
 				t.Error(err)
 			}
 			if info, err := os.Lstat(lock + ".unreadable"); err != nil || info.Mode().IsRegular() {
-				t.Errorf("it is not quarantined: %v, %v", info, err)
+				t.Errorf("the foreign lock is not quarantined: %v, %v", info, err)
 			}
 			if content, _ := os.ReadFile(dir + "/target"); string(content) != "untouched" {
 				t.Errorf("the target of a link has %q", content)
@@ -163,8 +174,8 @@ func TestForeignLock(t *testing.T) {
 	}
 }
 
-// Open fails, and names the path, if the place of the segments has the wrong type: they may be
-// where a link points to.
+// Open fails with an error that names the path if the directory of the segments has the wrong type:
+// the segments may be at the target of a link.
 func TestUnusableFolders(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(dir string) error
@@ -181,7 +192,7 @@ func TestUnusableFolders(t *testing.T) {
 			if err := c.make(dir); err != nil {
 				t.Fatal(err)
 			}
-			j, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20}, Deps{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
+			j, err := Open(Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 1 << 20}, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: new(packet.Pool)})
 			if err == nil {
 				j.Close()
 			}
@@ -197,7 +208,7 @@ func TestUnusableFolders(t *testing.T) {
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	j := openReal(t, link) // which operators do
+	j := openReal(t, link) // as operators do
 	if left := j.Stats().Queued.Packets; left != 3 {
 		t.Errorf("through a link %d packets are found", left)
 	}
@@ -206,7 +217,7 @@ func TestUnusableFolders(t *testing.T) {
 	}
 }
 
-// FuzzSegmentNames wants a name to be a number exactly when the number makes the name.
+// FuzzSegmentNames checks that a name is a number exactly if the number has that name.
 func FuzzSegmentNames(f *testing.F) {
 	for _, name := range []string{"0000000000000001.segment", "fffffffffffffffe.segment", "1.segment", "000000000000000A.segment", "+000000000000001.segment", ""} {
 		f.Add(name)

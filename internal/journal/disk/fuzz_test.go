@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzReplay reads arbitrary bytes as the first of two segments. Nothing may
-// panic or hang, and the whole segment behind it must be found.
+// FuzzReplay reads arbitrary bytes as the first of two segments. Replay must neither panic nor
+// hang, and must find the whole second segment.
 func FuzzReplay(f *testing.F) {
 	whole := segmentHeader{number: 1, first: 1}.encode()
 	whole = appendRecord(whole, record{kind: kindPacket, sequence: 1, messages: 1, body: []byte(`{"a":1}`)})
@@ -21,12 +21,14 @@ func FuzzReplay(f *testing.F) {
 			segmentPath("/data/journal", 1): content,
 			segmentPath("/data/journal", 2): second,
 		})
-		r := &replay{files: files.disk.process(), dir: "/data/journal"}
-		if err := r.run(); err != nil {
-			return // a version that is not known
-		}
-		if b := r.index.find(1000); b == nil || b.unackedCount == 0 {
-			t.Errorf("the whole segment was not found: %+v", r.damages)
+		for _, footers := range []bool{false, true} {
+			r := &replay{files: files.disk.process(), dir: "/data/journal", footers: footers}
+			if err := r.run(); err != nil {
+				return // an unknown version
+			}
+			if b := r.index.find(1000); b == nil || b.unackedCount == 0 {
+				t.Errorf("the whole segment was not found: %+v", r.damages)
+			}
 		}
 	})
 }

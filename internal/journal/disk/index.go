@@ -55,9 +55,7 @@ func (b *block) ack(sequence uint64) bool {
 	if b.isAcked(sequence) {
 		return false
 	}
-	if words := int(b.count+63) / 64; len(b.acked) < words {
-		b.acked = append(b.acked, make([]uint64, words-len(b.acked))...)
-	}
+	b.growAcked()
 	at := sequence - b.first
 	b.acked[at/64] |= 1 << (at % 64)
 	b.unackedCount--
@@ -65,6 +63,13 @@ func (b *block) ack(sequence uint64) bool {
 		b.segment.unacked--
 	}
 	return true
+}
+
+// growAcked gives each packet a bit.
+func (b *block) growAcked() {
+	if words := int(b.count+63) / 64; len(b.acked) < words {
+		b.acked = append(b.acked, make([]uint64, words-len(b.acked))...)
+	}
 }
 
 // eachUnacked calls visit for each unacknowledged packet.
@@ -76,12 +81,13 @@ func (b *block) eachUnacked(visit func(sequence uint64)) {
 	}
 }
 
-// location is the position and the metadata of a packet's record.
+// location is the position and the metadata of a packet's record, or of a run of packets
+// with adjacent records.
 type location struct {
 	segment   *segment
 	offset    int64
 	bytes     int64
-	sequence  uint64
+	sequence  uint64 // of the first packet
 	accepted  int64
 	volume    packet.Volume
 	residency residency
@@ -96,7 +102,7 @@ type index struct {
 	copies map[uint64]*block
 }
 
-// add adds a packet, whose sequence must be the highest, and returns its block;
+// add adds packets, whose sequences must be the highest, and returns their block;
 // opened reports whether the block is new.
 func (x *index) add(p location) (b *block, opened bool) {
 	if len(x.blocks) > 0 {
@@ -113,23 +119,23 @@ func (x *index) add(p location) (b *block, opened bool) {
 }
 
 func newBlock(p location) *block {
-	p.segment.unacked++
+	p.segment.unacked += p.volume.Packets
 	return &block{
 		segment: p.segment, offset: p.offset, bytes: p.bytes,
-		first: p.sequence, count: 1, unackedCount: 1,
+		first: p.sequence, count: uint64(p.volume.Packets), unackedCount: uint64(p.volume.Packets),
 		oldest: p.accepted, volume: p.volume, records: p.bytes, residency: p.residency,
 	}
 }
 
 func (b *block) extend(p location) {
 	b.bytes = p.offset + p.bytes - b.offset
-	b.count++
-	b.unackedCount++
-	b.segment.unacked++
+	b.count += uint64(p.volume.Packets)
+	b.unackedCount += uint64(p.volume.Packets)
+	b.segment.unacked += p.volume.Packets
 	b.volume = b.volume.Plus(p.volume)
 	b.records += p.bytes
-	if b.acked != nil && len(b.acked)*64 < int(b.count) {
-		b.acked = append(b.acked, 0)
+	if b.acked != nil {
+		b.growAcked()
 	}
 }
 

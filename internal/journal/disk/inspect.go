@@ -1,14 +1,13 @@
 package disk
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
@@ -68,7 +67,7 @@ func Inspect(dir string) (Report, error) {
 // CheckVersion returns a *VersionError if this version cannot read the journal of a data
 // directory. It reads headers only, changes nothing and takes no lock.
 func CheckVersion(dir string) error {
-	found := &replay{files: osFiles{}, dir: filepath.Join(dir, segmentsDir)}
+	found := &replay{files: &osFiles{}, dir: filepath.Join(dir, segmentsDir)}
 	names, err := found.files.List(found.dir)
 	if isNotExist(err) {
 		return nil
@@ -118,20 +117,13 @@ func Export(dir string, w io.Writer) (int64, error) {
 		return 0, err
 	}
 	var written int64
-	var line bytes.Buffer
+	exporter := journal.Exporter{W: w}
 	unusable, err := found.undelivered(func(r record) error {
-		line.Reset()
-		if bytes.ContainsAny(r.body, "\r\n") {
-			if err := json.Compact(&line, r.body); err != nil {
-				return err
-			}
-		} else {
-			line.Write(r.body)
+		if err := exporter.Write(r.body); err != nil {
+			return err
 		}
-		line.WriteByte('\n')
 		written++
-		_, err := w.Write(line.Bytes())
-		return err
+		return nil
 	})
 	if err == nil {
 		err = found.report().err(unusable)
@@ -142,7 +134,7 @@ func Export(dir string, w io.Writer) (int64, error) {
 // readStable reads a journal. A commit that is being written looks like damage, so
 // damage counts only if it is found again after rereadDelay.
 func readStable(dir string) (*replay, error) {
-	return readTwice(osFiles{}, dir, func() { time.Sleep(rereadDelay) })
+	return readTwice(&osFiles{}, dir, func() { time.Sleep(rereadDelay) })
 }
 
 const rereadDelay = 200 * time.Millisecond

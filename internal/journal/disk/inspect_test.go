@@ -18,18 +18,19 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-func TestInspectVerifyExport(t *testing.T) {
-	dir := t.TempDir()
-	var packets journaltest.Packets
-	registry := prometheus.NewRegistry()
+// inspected is a journal in use with 20 packets, one of which has line breaks.
+func inspected(t *testing.T) (dir string, j *Journal, registry *prometheus.Registry) {
+	t.Helper()
+	dir, registry = t.TempDir(), prometheus.NewRegistry()
 	j, err := Open(
 		Config{Dir: dir, MaxBytes: 16 << 20, MemoryLimitBytes: 16 << 20},
-		Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, Registerer: registry},
+		Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, Registerer: registry},
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { j.Close() }()
+	t.Cleanup(func() { _ = j.Close() })
+	var packets journaltest.Packets
 	var batch []*packet.Packet
 	for id := range 20 {
 		batch = append(batch, packets.Make(t, "e", fmt.Sprint(id), 300))
@@ -43,8 +44,11 @@ func TestInspectVerifyExport(t *testing.T) {
 	if _, err := j.Append(batch); err != nil {
 		t.Fatal(err)
 	}
+	return dir, j, registry
+}
 
-	// The journal is in use.
+func TestVerify(t *testing.T) {
+	dir, j, registry := inspected(t)
 	report, err := Verify(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +87,10 @@ distributor_journal_write_errors_total 0
 	if err != nil {
 		t.Error(err)
 	}
+}
 
+func TestExport(t *testing.T) {
+	dir, j, _ := inspected(t)
 	j.Ack(journaltest.Fetch(j, nil, 5))
 	j.Close()
 	var out bytes.Buffer
@@ -142,11 +149,11 @@ func TestTransientDamageIsIgnored(t *testing.T) {
 	at := ends(t, segments[path])
 	written := slices.Clone(segments[path])
 	for _, stays := range []bool{false, true} {
-		underway := slices.Clone(written[:at[8]])
-		clear(underway[at[7]+10 : at[8]-10]) // one page of it has not come yet
-		f := fixtureWith(with(segments, path, underway))
+		partial := slices.Clone(written[:at[8]])
+		clear(partial[at[7]+10 : at[8]-10]) // one page of the commit is not written yet
+		f := fixtureWith(with(segments, path, partial))
 		found, err := readTwice(f.disk.process(), "/data", func() {
-			if !stays { // it is whole, and the next one underway
+			if !stays { // the commit is complete, and the next one is being written
 				next := slices.Clone(written[:at[9]])
 				clear(next[at[8]+10 : at[9]-10])
 				f.disk.files[path].now = next

@@ -3,13 +3,15 @@
 // the memory limit are on disk only and are read back in order.
 //
 // No packet is lost by a crash of the process or of the machine. Damage never fails
-// Open, which reports the lost packets. A full or failing disk refuses packets and
-// keeps the stored ones. Delivery is at least once: after a crash, packets whose
+// Open; lost packets are reported by it or when they are read back. A full or failing
+// disk refuses packets and keeps the stored ones. Delivery is at least once: after a crash, packets whose
 // acknowledgements were not written are fetched again. See docs/journal-format.md.
 package disk
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -21,10 +23,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/ring"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
-// Deps are the dependencies of a journal.
-type Deps struct {
+// Dependencies are what a journal uses.
+type Dependencies struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	Pool       *packet.Pool          // for packets that are read back
@@ -45,12 +48,12 @@ type Journal struct {
 	metrics *metrics
 	lock    directoryLock
 
-	quarantine  *quarantine // used by Open, then by the compactor
-	ready       chan struct{}
-	committing  *loop
-	compacting  *loop
-	requests    sync.Pool // of *request
-	syncWaiters sync.Pool // of syncWaiter
+	quarantine *quarantine // used by Open, then by the compactor
+	ready      chan struct{}
+	committing *worker.Worker
+	compacting *worker.Worker
+	requests   sync.Pool // of *request
+	*journal.Appender
 
 	mu            sync.Mutex // guards all below
 	config        Config
@@ -81,49 +84,18 @@ type Journal struct {
 	closed        bool
 }
 
-// Append returns after the packets are on stable storage. The packets of one call are
-// in one commit: if it fails, none of them is taken.
-func (j *Journal) Append(packets []*packet.Packet) (int, error) {
-	w := j.syncWaiters.Get().(syncWaiter)
-	defer j.syncWaiters.Put(w)
-	taken, pending, err := j.AppendAsync(packets, w)
-	if !pending {
-		return taken, err
-	}
-	if failure := <-w; failure != nil {
-		return 0, failure
-	}
-	return taken, err
-}
-
-// AppendAll returns after the packets are on stable storage.
-func (j *Journal) AppendAll(packets []*packet.Packet) error {
-	w := j.syncWaiters.Get().(syncWaiter)
-	defer j.syncWaiters.Put(w)
-	_, pending, err := j.submit(packets, len(packets), w)
-	if !pending {
-		return err
-	}
-	return <-w
-}
-
-// AppendAsync implements journal.Journal.
-func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
-	return j.submit(packets, 1, w)
-}
-
-// submit is AppendAsync for at least that many of the packets, or none.
-func (j *Journal) submit(packets []*packet.Packet, least int, w journal.Waiter) (taken int, pending bool, err error) {
+// submit implements journal.Submit. The packets that the Appender takes are on stable storage.
+func (j *Journal) submit(packets []*packet.Packet, minimum int, w journal.Waiter) (taken int, pending bool, err error) {
 	r := j.requests.Get().(*request)
 	r.waiter = w
 	j.mu.Lock()
-	taken, err = j.admitLocked(packets, least, r)
+	taken, err = j.admitLocked(packets, minimum, r)
 	j.mu.Unlock()
 	if taken == 0 {
 		j.requests.Put(r)
 		return 0, false, err
 	}
-	j.committing.wake()
+	j.committing.Wake()
 	return taken, true, err
 }
 
@@ -135,8 +107,9 @@ func (j *Journal) complete(r *request, err error) {
 	w.OnCommit(err)
 }
 
-// admitLocked reserves capacity for the first packets, if that many have it.
-func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (taken int, err error) {
+// admitLocked reserves capacity for the first packets, if there is capacity for the minimum of
+// them, which then count as one packet for the quotas.
+func (j *Journal) admitLocked(packets []*packet.Packet, minimum int, r *request) (taken int, err error) {
 	r.bytes = 0
 	for _, p := range packets {
 		if p.Accepted.IsZero() {
@@ -146,18 +119,23 @@ func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (
 		if err = j.capacityLocked(r.bytes + size); err != nil {
 			break
 		}
-		if !j.acquireQuotaLocked(p, size, r.bytes) {
+		if !j.quotaAdmitsLocked(p, size, r.bytes) {
 			err = journal.ErrFull
 			break
+		}
+		if minimum <= 1 {
+			j.quota.Add(p.Slot, size)
 		}
 		r.bytes += size
 		taken++
 	}
-	if taken < least {
+	if taken < minimum {
+		return 0, j.finalLocked(packets, err)
+	}
+	if minimum > 1 {
 		for _, p := range packets[:taken] {
-			j.releaseQuotaLocked(p)
+			j.quota.Add(p.Slot, recordBytes(p))
 		}
-		return 0, err
 	}
 	if taken > 0 {
 		r.packets = packets[:taken]
@@ -167,11 +145,31 @@ func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (
 	return taken, err
 }
 
+// finalLocked returns ErrTooMany instead of ErrFull for packets that can never have capacity
+// together.
+func (j *Journal) finalLocked(packets []*packet.Packet, err error) error {
+	bytes := int64(0)
+	for _, p := range packets {
+		bytes += recordBytes(p)
+	}
+	if !errors.Is(err, journal.ErrFull) || bytes <= j.config.MaxBytes {
+		return err
+	}
+	return fmt.Errorf("%w: JOURNAL_MAX_BYTES is %d, and they take %d", journal.ErrTooMany, j.config.MaxBytes, bytes)
+}
+
 // CheckCapacity implements journal.Journal.
 func (j *Journal) CheckCapacity(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.capacityLocked(recordHeaderBytes + int64(bytes))
+}
+
+// Fits implements journal.Journal.
+func (j *Journal) Fits(bytes int) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return recordHeaderBytes+int64(bytes) <= j.config.MaxBytes
 }
 
 func (j *Journal) capacityLocked(bytes int64) error {
@@ -234,7 +232,7 @@ func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*
 	j.stats.Queued = j.stats.Queued.Minus(volume)
 	j.stats.Claimed = j.stats.Claimed.Plus(volume)
 	if j.backlog.Len() > 0 {
-		j.compacting.wake()
+		j.compacting.Wake()
 	}
 	return dst, nil
 }
@@ -266,11 +264,11 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 	j.retireLocked()
 	urgent := first && len(j.acked) > 0 || len(j.acked) >= acksPerRecord
 	if j.backlog.Len() > 0 || len(j.obsolete) > 0 || j.needsRewriteLocked() {
-		j.compacting.wake()
+		j.compacting.Wake()
 	}
 	j.mu.Unlock()
 	if urgent {
-		j.committing.wake()
+		j.committing.Wake()
 	}
 	for _, p := range packets {
 		p.Release()
@@ -302,7 +300,7 @@ func (j *Journal) Stats() journal.Stats {
 
 func (j *Journal) heldLocked() int64 { return j.held[residentFresh] + j.held[residentBacklog] }
 
-// Status is the state of a journal beside Stats.
+// Status is the state of a journal in addition to Stats.
 type Status struct {
 	Bytes int64 // on disk
 	// Oldest is the approximate time at which the oldest unacknowledged packet was
@@ -337,8 +335,8 @@ func (j *Journal) Close() error {
 	if closed {
 		return nil
 	}
-	j.compacting.shutDown()
-	j.committing.shutDown()
+	j.compacting.Stop()
+	j.committing.Stop()
 	return j.lock.Close()
 }
 

@@ -19,7 +19,7 @@ import (
 // TestModel compares a journal on a crashDisk with a set of ids in random histories: after
 // each crash the journal has the unacknowledged packets, and none that was never appended.
 func TestModel(t *testing.T) {
-	// In a bubble, retries and delays take no time.
+	// In a bubble, retries and delays take no real time.
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
 			m := newModel(rt)
@@ -58,6 +58,7 @@ func newModel(t *rapid.T) *model {
 	m := &model{fixture: newFixture(), t: t, owed: map[int]bool{}, maybe: map[int]bool{}}
 	m.maxBytes = 1 << 20
 	m.segmentBytes = rapid.SampledFrom([]int64{2 << 10, 8 << 10, 64 << 10}).Draw(t, "segment")
+	m.disk.alignment = rapid.SampledFrom([]int{1, maxAlignment}).Draw(t, "alignment")
 	m.memory = rapid.SampledFrom([]int64{1, 20 << 10, 1 << 20}).Draw(t, "memory")
 	m.journal = m.open(t)
 	return m
@@ -141,6 +142,8 @@ func (m *model) restart(t *rapid.T, clean bool) {
 
 // stored returns the unacknowledged packets on disk.
 func (m *model) stored(t *rapid.T) map[int]bool {
+	synctest.Wait() // nothing is written or removed
+	compareBooks(t, m.disk.process())
 	r := &replay{files: m.disk.process(), dir: "/data/journal"}
 	if err := r.run(); err != nil {
 		t.Fatal(err)

@@ -5,21 +5,16 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// acquireQuotaLocked charges the packet's emitter for its record, or returns false if the
-// emitter is over its quota. pending is the size of the records before it in the same
-// call.
-func (j *Journal) acquireQuotaLocked(p *packet.Packet, size, pending int64) bool {
+// quotaAdmitsLocked reports whether the packet's emitter may have its record. pending is the
+// size of the records before it in the same call.
+func (j *Journal) quotaAdmitsLocked(p *packet.Packet, size, pending int64) bool {
 	p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p) // JSON escapes in the id do not matter
 	j.emitters.Record(p.Slot, p.Accepted)
 	free := j.config.MaxBytes - j.usedLocked() - j.reserved - pending
-	if !j.quota.Admits(p.Slot, size, free, j.emitters.Contended()) {
-		return false
-	}
-	j.quota.Add(p.Slot, size)
-	return true
+	return j.quota.Admits(p.Slot, size, free, j.emitters.Contended())
 }
 
-// releaseQuotaLocked undoes acquireQuotaLocked.
+// releaseQuotaLocked ends the charge for the packet's record.
 func (j *Journal) releaseQuotaLocked(p *packet.Packet) { j.quota.Add(p.Slot, -recordBytes(p)) }
 
 // restoreQuotaLocked charges the emitter of a packet that was read back if an earlier run

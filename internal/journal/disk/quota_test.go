@@ -26,7 +26,7 @@ func (s *sharing) put(t *testing.T, emitter string) error {
 	t.Helper()
 	s.made++
 	p := s.packets.Make(t, emitter, fmt.Sprint(s.made), 500)
-	p.Principal, p.Accepted = s.principal, s.now // at one moment, so that the other emitter is there, too
+	p.Principal, p.Accepted = s.principal, s.now // at one moment, so that the other emitter is active, too
 	_, err := s.journal.Append([]*packet.Packet{p})
 	if err != nil && !errors.Is(err, journal.ErrFull) {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestQuotaLimitsANoisyEmitter(t *testing.T) {
 			}
 			s.journal.Ack(fetchAll(t, s.journal))
 		}
-		s.press(t, "noisy") // all of which is there at the next start
+		s.press(t, "noisy") // the next start reads all of them
 		s.kill(s.journal)
 	}
 }

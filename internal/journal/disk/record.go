@@ -25,7 +25,7 @@ const (
 	recordVersion       = 1
 	taggedVersion       = 2
 	maxTraceparentBytes = 255
-	maxRecordLength     = 1 << 30
+	maxRecordLength     = 1<<30 + maxTraceparentBytes // the largest MAX_BODY_BYTES
 )
 
 var recordMagic = []byte{0xFF, 'R', 'E', 'C'}
@@ -73,15 +73,16 @@ func storedTraceparent(traceparent string) string {
 	return traceparent
 }
 
-func appendPacket(dst []byte, p *packet.Packet) []byte {
+// appendPacketHead appends the record of a packet without its body, which follows.
+func appendPacketHead(dst []byte, p *packet.Packet) []byte {
 	traceparent := storedTraceparent(p.Traceparent)
 	start := len(dst)
 	dst = appendHeader(dst, record{
 		kind: kindPacket, tag: emitterquota.TagOf(p.Principal), sequence: p.Sequence, accepted: p.Accepted.UnixNano(), messages: uint32(p.Messages),
 	}, len(traceparent), len(traceparent)+len(p.Body))
 	dst = append(dst, traceparent...)
-	dst = append(dst, p.Body...)
-	return seal(dst, start)
+	binary.LittleEndian.PutUint32(dst[start+12:], crc32.Update(checksum(dst[start:]), castagnoli, p.Body))
+	return dst
 }
 
 func appendRecord(dst []byte, r record) []byte {

@@ -6,13 +6,17 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
+	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
 	segmentsDir   = "journal"
 	quarantineDir = "quarantine"
-	lockFile      = "lock"
+	// LockFile is the file in the data directory that a process locks while it uses the directory.
+	LockFile = "lock"
 )
 
 // Open creates and locks the directory, replays the segments and starts the journal,
@@ -21,18 +25,18 @@ const (
 // Damage never fails Open. It fails if the directory or a segment cannot be opened, if
 // another process holds the lock (*datafile.LockedError), or if a newer version wrote a segment
 // (*VersionError).
-func Open(config Config, deps Deps) (*Journal, error) {
+func Open(config Config, deps Dependencies) (*Journal, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	if deps.files == nil {
-		deps.files = osFiles{}
+		deps.files = &osFiles{}
 	}
 	dir := filepath.Join(config.Dir, segmentsDir)
 	if err := deps.files.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("create the journal's directory: %w", err)
 	}
-	lock, err := takeLock(filepath.Join(config.Dir, lockFile), deps)
+	lock, err := takeLock(filepath.Join(config.Dir, LockFile), deps)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +48,8 @@ func Open(config Config, deps Deps) (*Journal, error) {
 	return j, nil
 }
 
-// takeLock locks the data directory. What is at path and is no regular file is quarantined.
-func takeLock(path string, deps Deps) (directoryLock, error) {
+// takeLock locks the data directory. It quarantines a file at path that is not regular.
+func takeLock(path string, deps Dependencies) (directoryLock, error) {
 	lock, err := deps.files.Lock(path)
 	if err == nil {
 		return lock, nil
@@ -58,28 +62,30 @@ func takeLock(path string, deps Deps) (directoryLock, error) {
 	return deps.files.Lock(path)
 }
 
-func open(config Config, deps Deps, dir string, lock directoryLock) (*Journal, error) {
+func open(config Config, deps Dependencies, dir string, lock directoryLock) (*Journal, error) {
 	j := &Journal{
 		config: config, segmentBytes: deps.segmentBytes, logger: deps.Logger, pool: deps.Pool, files: deps.files, dir: dir, lock: lock,
 		quarantine: &quarantine{files: deps.files, dir: filepath.Join(config.Dir, quarantineDir)},
 		ready:      make(chan struct{}, 1),
-		committing: newLoop(), compacting: newLoop(),
+		committing: worker.New(), compacting: worker.New(),
 		lastFetched: residentBacklog, deliveryChans: make(deliveryChans),
 	}
 	j.requests.New = func() any { return new(request) }
-	j.syncWaiters.New = func() any { return make(syncWaiter, 1) }
+	j.Appender = journal.NewAppender(j.submit)
 	started := time.Now()
-	found := &replay{files: deps.files, dir: dir}
+	found := &replay{files: deps.files, dir: dir, footers: true}
 	if err := found.run(); err != nil {
 		return nil, err
 	}
-	j.metrics = newMetrics()
+	registry := metric.On(deps.Registerer)
+	j.metrics = newMetrics(registry)
 	j.quarantineForeign(found)
 	j.reportDamages(found)
 	j.trim(found)
 	j.adopt(found)
-	if err := j.register(deps.Registerer); err != nil {
-		return nil, err
+	j.registerGauges(registry)
+	if err := registry.Err(); err != nil {
+		return nil, fmt.Errorf("register the journal's metrics: %w", err)
 	}
 	if left := j.stats.Queued; left.Packets > 0 {
 		deps.Logger.Info("the journal has undelivered packets",
@@ -118,36 +124,44 @@ func (j *Journal) start(found *replay) {
 	}
 	j.retireLocked()
 	k := newCompactor(j)
-	j.committing.running.Go(c.run)
-	j.compacting.running.Go(k.run)
-	j.compacting.wake()
+	j.committing.Go(c.run)
+	j.compacting.Go(k.run)
+	j.compacting.Wake()
 }
 
 // reportDamages quarantines damaged parts, and logs and counts the lost packets.
 func (j *Journal) reportDamages(found *replay) {
 	for _, d := range found.damages {
-		attributes := []any{"segment", d.Segment, "offset", d.Offset, "bytes", d.Bytes, "reason", d.Reason}
 		if d.Unfinished {
-			j.logger.Warn("an incomplete write at the end of the journal was truncated, as after a crash", attributes...)
+			j.logger.Warn("an incomplete write at the end of the journal was truncated, as after a crash", d.attributes()...)
 			found.segments[len(found.segments)-1].bytes = d.Offset
 			continue
 		}
-		fresh, err := j.quarantine.add(d)
-		if err != nil {
-			j.logger.Warn("a damaged part of the journal cannot be copied to the quarantine", "segment", d.Segment, "offset", d.Offset, "error", err)
-		}
-		switch {
-		case d.Packets == 0 && fresh:
-			j.logger.Warn("a part of the journal is damaged; no packet is known to be lost", attributes...)
-		case d.Packets > 0:
+		fresh, _ := j.setAside(d)
+		if d.Packets == 0 {
 			if fresh {
-				j.metrics.quarantined.Add(float64(d.Packets))
-				j.quarantined = j.quarantined.Plus(packet.Volume{Packets: d.Packets, Bytes: d.Bytes})
+				j.logger.Warn(noneLost, d.attributes()...)
 			}
-			j.logger.Error("accepted packets are lost to damage in the journal",
-				append(attributes, "packets", d.Packets, "first_sequence", d.First, "last_sequence", d.Last)...)
+			continue
 		}
+		if fresh {
+			j.metrics.quarantined.Add(float64(d.Packets))
+			j.quarantined = j.quarantined.Plus(packet.Volume{Packets: d.Packets, Bytes: d.Bytes})
+		}
+		j.logger.Error("accepted packets are lost to damage in the journal",
+			append(d.attributes(), "packets", d.Packets, "first_sequence", d.First, "last_sequence", d.Last)...)
 	}
+}
+
+const noneLost = "a part of the journal is damaged; no packet is known to be lost"
+
+// setAside copies a damaged part to the quarantine; fresh is false if an earlier start did so.
+func (j *Journal) setAside(d Damage) (fresh bool, err error) {
+	fresh, err = j.quarantine.add(d)
+	if err != nil {
+		j.logger.Warn("a damaged part of the journal cannot be copied to the quarantine", "segment", d.Segment, "offset", d.Offset, "error", err)
+	}
+	return fresh, err
 }
 
 // quarantineForeign quarantines files with a segment's suffix that are not segments.

@@ -15,6 +15,9 @@ import (
 type replay struct {
 	files fileSystem
 	dir   string
+	// footers makes it read the footers of segments in place of their records, whose
+	// damage is then found when they are read for delivery.
+	footers bool
 
 	index      index
 	segments   []*segment
@@ -156,15 +159,23 @@ func (r *replay) readSegment(s *segment, firsts []uint64) error {
 		r.damages = append(r.damages, Damage{Segment: s.path, Bytes: s.bytes, Reason: "the header of the segment is damaged"})
 		r.unresolved = true
 	}
-	r.scanner.reset(f, s.bytes, end)
 	if firsts[0] != 0 {
 		r.expect(s, firsts[0], s.bytes)
 	}
 	limit := firstKnown(firsts[1:])
+	if !r.footers || s.badHeader || !r.readFooter(s, f, firsts[0], limit) {
+		r.scanner.reset(f, s.bytes, end)
+		r.scan(s, limit, last)
+	}
+	return nil
+}
+
+// scan reads the records of a segment.
+func (r *replay) scan(s *segment, limit uint64, last bool) {
 	for {
 		found, ok := r.scanner.next()
 		if !ok {
-			return nil
+			return
 		}
 		s.bytes = found.offset + found.bytes
 		if found.damaged {
@@ -198,8 +209,7 @@ func firstKnown(firsts []uint64) uint64 {
 func (r *replay) record(s *segment, found item, limit uint64) {
 	p := location{
 		segment: s, offset: found.offset, bytes: found.bytes,
-		sequence: found.sequence, accepted: found.accepted,
-		volume: packet.Volume{Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body))},
+		sequence: found.sequence, accepted: found.accepted, volume: found.volume(),
 	}
 	switch {
 	case found.kind == kindAcks:
@@ -239,11 +249,8 @@ func (r *replay) expect(s *segment, sequence uint64, offset int64) {
 // packets, except at the end of the last segment: there it skips the maximum number of
 // sequences, so that none is assigned twice.
 func (r *replay) damaged(s *segment, found item, last bool) {
-	d := Damage{Segment: s.path, Offset: found.offset, Bytes: found.bytes, Reason: "not a whole record"}
-	if found.readErr != nil {
-		s.unread = true
-		d.Unread, d.Reason = true, found.readErr.Error()
-	}
+	d := found.damage(s.path)
+	s.unread = s.unread || d.Unread
 	switch {
 	case !last || !found.atEnd:
 		r.unresolved = true
@@ -289,9 +296,7 @@ func (r *replay) recountVolumes() error {
 		b.volume, b.records = packet.Volume{}, 0
 		err := reader.read(b, func(found item) {
 			b.records += found.bytes
-			b.volume = b.volume.Plus(packet.Volume{
-				Packets: 1, Messages: int64(found.messages), Bytes: int64(len(found.body)),
-			})
+			b.volume = b.volume.Plus(found.volume())
 		})
 		if unopened := (*unopenedError)(nil); errors.As(err, &unopened) && !isNotExist(err) {
 			return fmt.Errorf("read the journal: %w", err)

@@ -144,7 +144,7 @@ func TestPowerLossKeepsAcceptedPackets(t *testing.T) {
 
 func TestTwoProcessesCannotShareADirectory(t *testing.T) {
 	config := Config{Dir: t.TempDir(), MaxBytes: 1 << 20, MemoryLimitBytes: 1 << 20}
-	deps := Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}}
+	deps := Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}}
 	j, err := Open(config, deps)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	path := segmentPath("/data/journal", 1)
 	f.disk.files[path] = &crashFile{path: path, now: header}
 	_, err := Open(Config{Dir: "/data", MaxBytes: 1 << 20, MemoryLimitBytes: 1 << 20},
-		Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, files: f.disk.process()})
+		Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, files: f.disk.process()})
 	if version := (*VersionError)(nil); !errors.As(err, &version) || version.Path != path {
 		t.Errorf("Open of a newer format: %v", err)
 	}

@@ -39,6 +39,7 @@ func (k *compactor) removeObsolete() bool {
 // rewrite appends copies of the live records of the oldest segment to the log.
 type rewrite struct {
 	records []byte
+	copies  []footerEntry // of records
 	blocks  []rewrittenBlock
 	done    chan error // capacity 1
 }
@@ -59,9 +60,12 @@ func (j *Journal) needsRewriteLocked() bool {
 	return j.bytesLocked()-j.liveBytes > j.config.MaxBytes/4
 }
 
-// rewriteOldest rewrites the live records of the oldest segment at the end of the log, so
-// that it and fully acknowledged segments after it become obsolete. It reports whether it
-// wrote any.
+// rewriteBytes is the approximate size of the records of a rewrite, which are in memory.
+const rewriteBytes = 4 << 20
+
+// rewriteOldest rewrites live records of the oldest segment at the end of the log, so that
+// after the last of them it and fully acknowledged segments after it become obsolete. It reports
+// whether it wrote any.
 func (k *compactor) rewriteOldest() bool {
 	j := k.journal
 	s, snapshots := j.oldestLiveRecords()
@@ -74,6 +78,7 @@ func (k *compactor) rewriteOldest() bool {
 		err := k.reader.read(&snapshot.block, func(found item) {
 			found.kind = kindCopy
 			r.records = appendRecord(r.records, found.record)
+			r.copies = append(r.copies, footerEntry{kind: kindCopy, bytes: found.bytes, sequence: found.sequence, accepted: found.accepted, volume: found.volume()})
 			b.sequences = append(b.sequences, found.sequence)
 		})
 		if err != nil || uint64(len(b.sequences)) < snapshot.block.unackedCount {
@@ -97,8 +102,8 @@ type blockSnapshot struct {
 	block  block
 }
 
-// oldestLiveRecords returns the oldest segment and its blocks if it is to be rewritten.
-// Blocks on disk only are not rewritten: they are read in order, and soon.
+// oldestLiveRecords returns the oldest segment, if it is to be rewritten, and its first blocks. It
+// does not return blocks on disk only, which are read in order, and soon.
 func (j *Journal) oldestLiveRecords() (*segment, []blockSnapshot) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -107,12 +112,16 @@ func (j *Journal) oldestLiveRecords() (*segment, []blockSnapshot) {
 	}
 	s := j.segments[0]
 	var snapshots []blockSnapshot
+	bytes := int64(0)
 	for b := range j.index.each {
 		if b.segment != s {
 			continue
 		}
 		if b.residency == residentOnDisk {
 			return nil, nil
+		}
+		if bytes += b.bytes; bytes > rewriteBytes && len(snapshots) > 0 {
+			continue
 		}
 		snapshot := blockSnapshot{b, *b}
 		snapshot.block.acked = slices.Clone(b.acked)
@@ -129,7 +138,7 @@ func (j *Journal) submitRewrite(r *rewrite) bool {
 		return false
 	}
 	j.rewrite = r
-	j.committing.wake()
+	j.committing.Wake()
 	return true
 }
 

@@ -52,7 +52,7 @@ func TestRemoveFailure(t *testing.T) {
 		f.disk.kill()
 		_ = j.Close()
 		j = f.open(t)
-		if got := fetchAll(t, j); len(got) > 100 { // those whose acknowledgement was not written
+		if got := fetchAll(t, j); len(got) > 100 { // packets whose acknowledgement was not written
 			t.Errorf("%d packets are delivered again", len(got))
 		}
 		j.Ack(fetchAll(t, j))
@@ -73,8 +73,8 @@ func TestRemoveFailure(t *testing.T) {
 	})
 }
 
-// A segment whose first write failed is removed in its turn: otherwise the gaps around it
-// would be reported as loss.
+// A segment whose first write failed is removed in order: otherwise the gaps around it would be
+// reported as loss.
 func TestSegmentWithoutRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
@@ -84,7 +84,7 @@ func TestSegmentWithoutRecords(t *testing.T) {
 		f.disk.failWhen(syscall.EIO, func(operation, path string) bool {
 			if operation == "sync" && strings.HasSuffix(path, segmentSuffix) {
 				syncs++
-				return syncs == 1 || syncs == 3 // not that of the new segment's header
+				return syncs == 1 || syncs == 3 // not the write of the new segment's header
 			}
 			return false
 		})
@@ -111,7 +111,7 @@ func TestSegmentWithoutRecords(t *testing.T) {
 	})
 }
 
-// liveBytes is exact: otherwise a nearly full journal would rewrite itself for ever.
+// liveBytes is exact: otherwise a nearly full journal would rewrite itself without end.
 func TestFullJournalIsNotRewritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
@@ -142,8 +142,8 @@ func TestFullJournalIsNotRewritten(t *testing.T) {
 		time.Sleep(2 * acksDelay)
 		live := j.liveBytes
 		f.kill(j)
-		f.memory = 1  // what is left is read back only when it is fetched
-		j = f.open(t) // which counts it anew
+		f.memory = 1  // the remaining packets are read back only when they are fetched
+		j = f.open(t) // which counts the volume again
 		synctest.Wait()
 		if j.liveBytes != live {
 			t.Errorf("after a start %d bytes are left, and %d before", j.liveBytes, live)
@@ -174,7 +174,7 @@ func TestRewriteIsRetried(t *testing.T) {
 		for id := 1; id < 20_000; id++ {
 			for j.CheckCapacity(400) != nil {
 				if !failed.Load() {
-					t.Fatal("it is full before anything failed")
+					t.Fatal("the journal is full before a read fails")
 				}
 				time.Sleep(maxRetryDelay)
 				synctest.Wait()
@@ -196,7 +196,7 @@ func TestAckRangeEndsCopies(t *testing.T) {
 		x := index{copies: map[uint64]*block{}}
 		s := &segment{}
 		for sequence := uint64(1); sequence <= 10; sequence++ {
-			x.copies[sequence] = newBlock(location{segment: s, sequence: sequence})
+			x.copies[sequence] = newBlock(location{segment: s, sequence: sequence, volume: packet.Volume{Packets: 1}})
 		}
 		x.ackRange(r)
 		for sequence := uint64(1); sequence <= 10; sequence++ {

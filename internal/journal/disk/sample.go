@@ -8,20 +8,20 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// sampledBlocks is the number of blocks that are on disk only of which Sample reads one
-// packet each: up to blockBytes for each.
+// sampledBlocks is the number of blocks on disk only from which Sample reads one packet each, up to
+// blockBytes of each.
 const sampledBlocks = 128
 
-// sampledBlock is a copy of what is read of a block.
+// sampledBlock is a copy of the fields of a block that sampling needs.
 type sampledBlock struct {
 	path          string
 	offset, bytes int64
 	count         uint64
-	weight        float64 // packets that one packet of it stands for
+	weight        float64 // number of packets that the sampled packet represents
 }
 
-// Sample implements journal.Journal. It reads the packets that are on disk only without
-// the lock; of a block that is gone meanwhile it draws none.
+// Sample implements journal.Journal. It reads packets that are on disk only without the lock; it
+// draws no packet of a block that is removed meanwhile.
 func (j *Journal) Sample(limit int, visit backlog.Visit) {
 	reader := blockReader{files: j.files}
 	defer reader.close()
@@ -30,7 +30,7 @@ func (j *Journal) Sample(limit int, visit backlog.Visit) {
 	}
 }
 
-// sampleMemory draws of the packets in memory, and returns blocks that are not.
+// sampleMemory draws packets in memory, and returns blocks that are not in memory.
 func (j *Journal) sampleMemory(limit int, visit backlog.Visit) (blocks []sampledBlock) {
 	var buffer [128]byte
 	j.mu.Lock()

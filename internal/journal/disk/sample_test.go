@@ -8,7 +8,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Packets that are on disk only are in the sample, in proportion.
+// The sample has packets that are on disk only, in proportion.
 func TestSampleOfPacketsOnDisk(t *testing.T) {
 	f := newFixture()
 	f.memory = 64 << 10
@@ -44,7 +44,7 @@ func TestSampleOfPacketsOnDisk(t *testing.T) {
 	}
 }
 
-// What holds the journal's lock for a sample.
+// BenchmarkSample measures how long a sample holds the journal's lock.
 func BenchmarkSample(b *testing.B) {
 	f := newFixture()
 	f.memory, f.maxBytes = 256<<20, 256<<20

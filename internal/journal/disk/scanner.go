@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // scanner reads the records of a segment in order. It reports invalid bytes as damage and
@@ -30,6 +32,11 @@ type item struct {
 	atEnd      bool
 	unfinished bool   // probably an incomplete write, without accepted packets
 	packets    uint64 // maximum number of packets in it
+}
+
+// volume returns the volume of a packet's record.
+func (i item) volume() packet.Volume {
+	return packet.Volume{Packets: 1, Messages: int64(i.messages), Bytes: int64(len(i.body))}
 }
 
 // reset makes the scanner read another range and reuses the buffer.
@@ -100,7 +107,7 @@ func (s *scanner) tail(from int64) (found item, ok bool) {
 	// A packet ends with a brace. A record of its full length, or with a brace at its
 	// end, was written completely and damaged later.
 	whole := max(recordHeaderBytes, recordLength(header))
-	isAcks := len(header) >= recordHeaderBytes && recordKind(header[5]) == kindAcks
+	isAcks := len(header) >= recordHeaderBytes && recordKind(header[5]) == kindAcks || s.hasFooterMark(from)
 	tail := item{offset: from, damaged: true, atEnd: true}
 	var last byte
 	for offset := from; offset < s.end; {
@@ -125,6 +132,13 @@ func (s *scanner) tail(from int64) (found item, ok bool) {
 		tail.packets = 0
 	}
 	return tail, true
+}
+
+// hasFooterMark reports whether the record at an offset, whose header may be damaged, is a
+// footer.
+func (s *scanner) hasFooterMark(offset int64) bool {
+	window := s.window(offset, recordHeaderBytes+int64(len(footerMark)))
+	return len(window) > recordHeaderBytes && bytes.HasPrefix(window[recordHeaderBytes:], []byte(footerMark))
 }
 
 // window returns at least n bytes at an offset, fewer only before the end.

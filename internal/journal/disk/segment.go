@@ -29,8 +29,8 @@ const (
 const (
 	maxSegmentNumber = 1<<62 - 1
 	// maxSegmentDataBytes is above the size of any segment, which is maxSegmentBytes or
-	// one commit of a larger request.
-	maxSegmentDataBytes = 2 << 30
+	// one commit of a larger request: records of 1 GiB can become packets of several.
+	maxSegmentDataBytes = 64 << 30
 )
 
 var segmentMagic = []byte{0xFF, 'S', 'E', 'G'}

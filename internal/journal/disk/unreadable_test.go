@@ -17,7 +17,7 @@ import (
 // badPage is a disk with read errors in one page of some files.
 type badPage struct {
 	crashFiles
-	path   string // of the file, or "" for all
+	path   string // path of the file, or "" for all
 	offset int64
 }
 
@@ -90,7 +90,7 @@ func TestTransientReadError(t *testing.T) {
 		f.kill(j)
 	}
 	if f.log.count("damage") > 0 {
-		t.Errorf("it is reported as damage: %s", f.log.String())
+		t.Errorf("the error is reported as damage: %s", f.log.String())
 	}
 }
 
@@ -149,7 +149,7 @@ func TestUnreadablePage(t *testing.T) {
 func TestUnreadableEnd(t *testing.T) {
 	f := newFixture()
 	j := f.open(t)
-	f.put(t, j, upTo(50)...) // in some 20 kB
+	f.put(t, j, upTo(50)...) // in about 20 kB
 	f.kill(j)
 	j, err := Open(f.config(), f.deps(badPage{f.disk.process(), segmentPath("/data/journal", 1), 4 * pageBytes}))
 	if err != nil {
@@ -206,7 +206,7 @@ func TestUncountedBlocks(t *testing.T) {
 			if operation == "read" {
 				reads++
 			}
-			return operation == "read" && reads > 2 && !opened
+			return operation == "read" && reads > 3 && !opened // after the header, the footer and the records
 		})
 		j = f.open(t)
 		f.disk.mu.Lock()
@@ -237,7 +237,7 @@ func TestDuplicatedBytes(t *testing.T) {
 	if at[4]-at[3] != size {
 		t.Fatal("records 3 and 4 differ in size")
 	}
-	copy(damaged[at[3]:at[4]], damaged[at[2]:at[3]]) // 3 stands in the place of 4, too
+	copy(damaged[at[3]:at[4]], damaged[at[2]:at[3]]) // record 3 is also at the place of record 4
 	f := fixtureWith(with(segments, path, damaged))
 	for range 2 {
 		j := f.open(t)

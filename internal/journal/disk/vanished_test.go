@@ -43,7 +43,7 @@ func TestVanishedFolder(t *testing.T) {
 				t.Errorf("a packet in a folder that vanished: %v", err)
 			}
 			if err := j.CheckCapacity(1); err != nil && !errors.Is(err, journal.ErrUnwritable) {
-				t.Errorf("it is said to be %v", err)
+				t.Errorf("CheckCapacity returns %v", err)
 			}
 		})
 	}
@@ -58,7 +58,8 @@ func moveNewest(dir string) error {
 	return os.Rename(newest, newest+"-moved")
 }
 
-// A data directory that was moved back is used again; a recreated one without the lock is not.
+// A data directory that was moved back is used again; a recreated directory without the lock is not
+// used.
 func TestVanishedFolderComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	j := openReal(t, dir)
@@ -80,7 +81,7 @@ func TestVanishedFolderComesBack(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+"-moved", dir)); err != nil {
 		t.Fatal(err)
 	}
-	for j.CheckCapacity(1) != nil { // it tries by itself
+	for j.CheckCapacity(1) != nil { // the journal retries by itself
 		runtime.Gosched()
 	}
 	if err := put(); err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The version of a journal is checked without its lock, and where there is none yet.
+// CheckVersion needs no lock, and succeeds without a journal.
 func TestCheckVersion(t *testing.T) {
 	dir := t.TempDir()
 	if err := CheckVersion(dir); err != nil {

@@ -6,17 +6,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// maxAwaited bounds the emitters that wait for a delivery; further ones get no result.
+// maxAwaited bounds the emitters that wait for a delivery; further emitters get no result.
 const maxAwaited = 1 << 14
 
-// awaited has the channels of packets whose emitters wait here for the delivery, by the token
-// in their records. The packets may be delivered by any distributor.
+// awaited has the channels of packets whose emitters wait at this distributor for the delivery, by
+// the token in their records. Any distributor may deliver the packets.
 type awaited struct {
 	last  uint64
 	chans map[uint64]chan<- packet.DeliveryResult
 }
 
-// add returns the token of a packet, 0 if nobody waits for it.
+// add returns the token of a packet, 0 if no emitter waits for its result.
 func (a *awaited) add(p *packet.Packet) uint64 {
 	if p.DeliveryChan == nil || len(a.chans) >= maxAwaited {
 		return 0
@@ -43,17 +43,17 @@ func (a *awaited) put(token uint64, c chan<- packet.DeliveryResult) {
 	}
 }
 
-// awaitedResult is a packet of a claim whose delivery is awaited, here or at the distributor
-// that accepted it.
+// awaitedResult is the pending result of a packet of a claim, whose emitter waits at this
+// distributor or at the one that accepted the packet.
 type awaitedResult struct {
 	slot    int
 	token   uint64
-	here    chan<- packet.DeliveryResult // of the emitter, nil if it waits elsewhere
-	subject string                       // of the other distributor
-	result  chan packet.DeliveryResult   // for the other distributor
+	here    chan<- packet.DeliveryResult // channel of the emitter, nil if it waits at another distributor
+	subject string                       // name of the other distributor
+	result  chan packet.DeliveryResult   // token at the other distributor
 }
 
-// tokenOf returns the token of a packet, 0 if nobody waits for it.
+// tokenOf returns the token of a packet, 0 if no emitter waits for its result.
 func (c *claim) tokenOf(slot int) uint64 {
 	for _, one := range c.results {
 		if one.slot == slot {
@@ -63,7 +63,7 @@ func (c *claim) tokenOf(slot int) uint64 {
 	return 0
 }
 
-// restoreAwaitedLocked keeps the channels of packets that are given back.
+// restoreAwaitedLocked keeps the channels of packets that are returned.
 func (j *Journal) restoreAwaitedLocked(c *claim) {
 	for _, one := range c.results {
 		if c.slots[one.slot] != slotEnded {
@@ -72,14 +72,14 @@ func (j *Journal) restoreAwaitedLocked(c *claim) {
 	}
 }
 
-// deliveryNote is the message to the distributor whose emitter waits.
+// deliveryNote is the message to the distributor where the emitter waits.
 type deliveryNote struct {
 	Token     uint64 `json:"token"`
 	Analyzer  string `json:"analyzer"`
 	Rejection string `json:"rejection,omitempty"`
 }
 
-// takeResult returns the message about an ended packet for which an emitter waits elsewhere.
+// takeResult returns the message about an ended packet whose emitter waits at another distributor.
 func (c *claim) takeResult(slot int) (note ack, ok bool) {
 	for _, one := range c.results {
 		if one.slot != slot || one.result == nil {
@@ -88,7 +88,7 @@ func (c *claim) takeResult(slot int) (note ack, ok bool) {
 		select {
 		case result := <-one.result:
 			data, err := json.Marshal(deliveryNote{one.token, result.Analyzer, result.Rejection})
-			return ack{one.subject, data}, err == nil
+			return ack{one.subject, data, nil}, err == nil
 		default:
 			return ack{}, false
 		}
@@ -96,7 +96,7 @@ func (c *claim) takeResult(slot int) (note ack, ok bool) {
 	return ack{}, false
 }
 
-// noted passes the result of a packet on that another distributor delivered.
+// noted handles the result of a packet that another distributor delivered.
 func (j *Journal) noted(data []byte) {
 	var note deliveryNote
 	if json.Unmarshal(data, &note) != nil {

@@ -23,9 +23,9 @@ func (c *committed) OnCommit(err error) {
 	c.done <- c.packets
 }
 
-// BenchmarkWay is the whole way of packets of 1 KB, with that many that wait for their
-// acknowledgement.
-func BenchmarkWay(b *testing.B) {
+// BenchmarkAppendToAck measures packets of 1 KB from Append to Ack, with the given number of packets in
+// flight.
+func BenchmarkAppendToAck(b *testing.B) {
 	server := natstest.Start(b, natstest.Options{})
 	for _, waiting := range []int{1, 64, 1024} {
 		for _, partitions := range []int{1, 3} {

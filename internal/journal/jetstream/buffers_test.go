@@ -2,7 +2,8 @@ package jetstream
 
 import "testing"
 
-// The buffer of an envelope that ends while it is sent again is another envelope's only after that.
+// The buffer of an envelope that ends while it is sent again is reused only after the send has
+// ended.
 func TestBufferIsNotReusedWhileSent(t *testing.T) {
 	for _, endsFirst := range []bool{true, false} {
 		to := &partition{inFlight: 1}

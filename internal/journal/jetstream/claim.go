@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// ackWait is for how long a claim lasts that is not extended, unless the consumer was changed.
-	// A third of it is the time between extensions.
+	// ackWait is the duration of a claim that is not extended, unless the consumer was changed. The
+	// time between extensions is a third of it.
 	ackWait = 30 * time.Second
-	// idleAfter is for how long envelopes are kept from which nothing is fetched; then other
-	// distributors get them.
+	// idleAfter is the time for which envelopes are kept without a Fetch; then they are returned
+	// for other distributors.
 	idleAfter = 10 * time.Second
-	// stickAfter is the age from which packets that stick get an envelope of their own.
+	// stickAfter is the age from which slow packets get an envelope of their own.
 	stickAfter = 2 * time.Minute
 )
 
-// slotState is where a packet of an envelope is.
+// slotState is the state of a packet of an envelope.
 type slotState uint8
 
 const (
@@ -28,27 +28,29 @@ const (
 	slotEnded
 )
 
-// claim is a received envelope of which this process has packets.
+// claim is a received envelope with packets in this process.
 type claim struct {
 	number    uint64
 	id        string
 	partition *partition
 	sequence  uint64 // of the stream
-	// reply is where the envelope is acknowledged; empty while this is not known (see
-	// separation). copies are those of the same envelope, stored more than once.
+	// reply is the subject of the envelope's acknowledgement; empty while it is not known (see
+	// separation). copies are the subjects of copies of the envelope, which was stored more than
+	// once.
 	reply    string
 	copies   []string
 	slots    []slotState
 	queued   int // slots in slotQueued
 	claimed  int // slots in slotClaimed
 	received time.Time
-	extended time.Time       // when it was received or extended
-	moving   bool            // what is left is being published
+	extended time.Time       // the earliest possible time of the delivery or of the latest extension
+	moving   bool            // the remaining packets are being published
+	orphaned bool            // the stream is gone; only the packets in this process are left
 	stored   []int           // see slotsStored
-	results  []awaitedResult // of packets whose emitters wait for the delivery
+	results  []awaitedResult // results of packets whose emitters wait for the delivery
 }
 
-// sequenceOf returns the sequence of a packet: that of an envelope and its slot.
+// sequenceOf returns the sequence of a packet, which combines that of its envelope and its slot.
 func sequenceOf(claim uint64, slot int) uint64 { return claim*maxSlots + uint64(slot) }
 func numberOf(sequence uint64) uint64          { return sequence / maxSlots }
 func slotOf(sequence uint64) int               { return int(sequence % maxSlots) }
@@ -59,10 +61,11 @@ func (c *claim) isEmpty() bool { return c.queued+c.claimed == 0 && !c.moving }
 // isUntouched reports whether no packet was fetched.
 func (c *claim) isUntouched() bool { return c.queued == len(c.slots) }
 
-// ack is a message to be sent by the keeper.
+// ack is a message that the keeper has to send.
 type ack struct {
 	subject string
 	data    []byte
+	of      *partition // nil if the message is not for a consumer
 }
 
 var (
@@ -71,29 +74,31 @@ var (
 	ackReturn = []byte("-NAK")
 )
 
-// delayedReturn returns the message that returns an envelope, to be delivered again after a
+// delayedReturn returns the message that returns an envelope, which is then delivered again after a
 // time.
 func delayedReturn(d time.Duration) []byte {
 	return append(strconv.AppendInt([]byte(`-NAK {"delay": `), d.Nanoseconds(), 10), '}')
 }
 
-// sentAck is an acknowledgement that a server may have lost, if it has ended since.
+// sentAck is an acknowledgement that a server may have lost, if the server has stopped since.
 type sentAck struct {
 	subject string
+	of      *partition
 	at      time.Time
 }
 
 const (
 	maxSentAcks = 1 << 14
-	// keepSentAcks is longer than the election of a leader, and what was sent before it.
+	// keepSentAcks exceeds the time of the election of a leader, and the age of acknowledgements
+	// that the election may lose.
 	keepSentAcks = 20 * time.Second
 )
 
-// rememberAcksLocked remembers acknowledgements that were sent.
+// rememberAcksLocked records acknowledgements that were sent.
 func (j *Journal) rememberAcksLocked(sent []ack, now time.Time) {
 	for _, a := range sent {
 		if &a.data[0] == &ackDone[0] {
-			j.sentAcks.Push(sentAck{a.subject, now})
+			j.sentAcks.Push(sentAck{a.subject, a.of, now})
 		}
 	}
 	for j.sentAcks.Len() > maxSentAcks || j.sentAcks.Len() > 0 && now.Sub(j.sentAcks.First().at) > keepSentAcks {
@@ -101,20 +106,22 @@ func (j *Journal) rememberAcksLocked(sent []ack, now time.Time) {
 	}
 }
 
-// repeatAcks sends the last acknowledgements again, after a consumer may have lost some: others
-// would get their envelopes, too. Those that were not lost have no effect.
+// repeatAcks sends the recent acknowledgements again, after a consumer may have lost some:
+// otherwise their envelopes would be delivered again. Repeated acknowledgements that were not lost
+// have no effect.
 func (j *Journal) repeatAcks() {
 	j.mu.Lock()
 	for i := range j.sentAcks.Len() {
-		j.acks = append(j.acks, ack{j.sentAcks.At(i).subject, ackDone})
+		sent := j.sentAcks.At(i)
+		j.acks = append(j.acks, ack{sent.subject, ackDone, sent.of})
 	}
 	j.sentAcks = ring.Queue[sentAck]{}
 	j.mu.Unlock()
-	j.keeping.wake()
+	j.keeping.Wake()
 }
 
-// endedClaim is remembered, since its acknowledgement may be lost: then the envelope is
-// delivered again, and only acknowledged again.
+// endedClaim is recorded because its acknowledgement may be lost: then the envelope is delivered
+// again, and is only acknowledged again.
 type endedClaim struct {
 	id string
 	at time.Time
@@ -125,8 +132,8 @@ const (
 	keepEnded = 4 * ackWait
 )
 
-// endLocked acknowledges an envelope of which every packet has ended. It reports whether
-// there is something to send.
+// endLocked acknowledges an envelope when all its packets have ended. It reports whether there is a
+// message to send.
 func (j *Journal) endLocked(c *claim) (wake bool) {
 	delete(j.claims, c.number)
 	j.rememberEndedLocked(c.id, time.Now())
@@ -147,30 +154,28 @@ func (j *Journal) rememberEndedLocked(id string, now time.Time) {
 func (j *Journal) replyLocked(c *claim, data []byte) (wake bool) {
 	for _, reply := range append([]string{c.reply}, c.copies...) {
 		if reply != "" {
-			j.acks = append(j.acks, ack{reply, data})
+			j.acks = append(j.acks, ack{reply, data, c.partition})
 			wake = true
 		}
 	}
 	return wake
 }
 
-// returnLocked gives back an envelope of which no packet is fetched. If some have ended, the
-// others are published as an envelope of their own.
-func (j *Journal) returnLocked(c *claim, reply []byte) {
-	j.restoreAwaitedLocked(c)
-	packets := j.unqueueLocked(c)
-	volume := packet.VolumeOf(packets)
-	j.stats.Queued = j.stats.Queued.Minus(volume)
-	j.stats.Returned = j.stats.Returned.Plus(volume)
-	j.metrics.returned.Add(float64(len(packets)))
-	if len(packets) == len(c.slots) || !j.republishLocked(c, packets) {
-		j.forgetLocked(c)
-		if reply != nil {
-			j.replyLocked(c, reply)
+// returnLocked returns envelopes without fetched packets. If some packets of an envelope have
+// ended, the others are published as a new envelope, as are all packets of an orphaned envelope.
+func (j *Journal) returnLocked(claims []*claim, reply []byte) {
+	queued := j.unqueueLocked(claims)
+	for _, c := range claims {
+		j.restoreAwaitedLocked(c)
+		packets := queued[c.number]
+		j.metrics.returned.Add(float64(len(packets)))
+		if len(packets) == len(c.slots) && !c.orphaned || !j.republishLocked(c, packets) {
+			j.forgetLocked(c)
+			if reply != nil {
+				j.replyLocked(c, reply)
+			}
 		}
-	}
-	for _, p := range packets {
-		p.Release()
+		releaseAll(packets)
 	}
 }
 
@@ -179,41 +184,60 @@ func (j *Journal) forgetLocked(c *claim) {
 	delete(j.byID, c.id)
 }
 
-// unqueueLocked removes an envelope's packets from the queue.
-func (j *Journal) unqueueLocked(c *claim) (packets []*packet.Packet) {
+// unqueueLocked removes envelopes' packets from the queue, and returns them by the number of their
+// claim. It scans the queue once, as there may be many envelopes and packets.
+func (j *Journal) unqueueLocked(claims []*claim) map[uint64][]*packet.Packet {
+	if len(claims) == 0 {
+		return nil
+	}
+	found := make(map[uint64][]*packet.Packet, len(claims))
+	for _, c := range claims {
+		found[c.number] = make([]*packet.Packet, 0, c.queued)
+		c.queued = 0
+	}
+	var volume packet.Volume
 	var others ring.Queue[*packet.Packet]
 	for j.queue.Len() > 0 {
 		p := j.queue.Pop()
-		if numberOf(p.Sequence) != c.number {
+		packets, leaves := found[numberOf(p.Sequence)]
+		if !leaves {
 			others.Push(p)
 			continue
 		}
-		packets = append(packets, p)
+		found[numberOf(p.Sequence)] = append(packets, p)
 		j.queuedBytes -= p.Footprint()
+		volume.Add(p)
 	}
 	j.queue = others
-	c.queued = 0
-	return packets
+	j.stats.Queued = j.stats.Queued.Minus(volume)
+	j.stats.Returned = j.stats.Returned.Plus(volume)
+	return found
 }
 
-// tendClaimsLocked extends the claims of packets that are on their way, and gives back what
-// nobody fetches, or what has expired and is untouched: another distributor may have it.
+// tendClaimsLocked extends the claims of fetched packets. It returns envelopes to their streams if
+// no packet of them is fetched in time, or if their claims have expired, since another distributor
+// may then have them.
 func (j *Journal) tendClaimsLocked(now time.Time) {
+	j.tended = now
 	idle := now.Sub(j.lastFetch) > idleAfter
+	var expired, unused []*claim
 	for _, c := range j.claims {
 		switch {
 		case c.moving:
 			j.extendLocked(c, now)
+		case c.orphaned && !j.canRepublishLocked(c):
 		case c.isUntouched() && now.Sub(c.extended) > c.partition.ackWait:
 			j.metrics.expired.Inc()
-			j.returnLocked(c, nil)
+			expired = append(expired, c)
 		case c.claimed == 0 && (j.releasing || idle && now.Sub(c.received) > idleAfter):
 			j.wanted = false
-			j.returnLocked(c, ackReturn)
+			unused = append(unused, c)
 		default:
 			j.extendLocked(c, now)
 		}
 	}
+	j.returnLocked(expired, nil)
+	j.returnLocked(unused, ackReturn)
 }
 
 func (j *Journal) extendLocked(c *claim, now time.Time) {

@@ -10,10 +10,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
-// Config is what users set for the streams; the tags are those of package config.
+// Config has the settings of the streams; the tags are those of package config.
 type Config struct {
 	natslink.Config
-	// Monitor is where /jsz of the servers can be read; empty is port 8222 of Servers.
+	// Monitor is the URL of /jsz of the servers; empty is port 8222 of Servers.
 	Monitor  natslink.Servers `env:"NATS_MONITOR_URL" help:"comma-separated URLs of the NATS servers' monitoring ports, to check sync_interval (default: port 8222 of NATS_URL)"`
 	Stream   string           `env:"JETSTREAM_STREAM" help:"first part of the streams' names, with JOURNAL=jetstream"`
 	Replicas int              `env:"JETSTREAM_REPLICAS" min:"1" max:"5" help:"servers that keep each stream; 1 survives no loss of a server's disk"`
@@ -31,7 +31,7 @@ func DefaultConfig() Config {
 
 var streamName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// Validate returns an error for each setting that cannot be.
+// Validate returns an error for each invalid setting.
 func (c Config) Validate() error {
 	var errs []error
 	errs = append(errs, c.Config.Validate(), c.Monitor.Validate("NATS_MONITOR_URL", "http", "https"))
@@ -44,7 +44,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// monitors returns the URLs at which /jsz is tried.
+// monitors returns the URLs of /jsz to try.
 func (c Config) monitors() []string {
 	if set := c.Monitor.List(); len(set) > 0 {
 		return set
@@ -63,5 +63,5 @@ func (c Config) monitors() []string {
 func (c Config) streamOf(partition int) string  { return fmt.Sprintf("%s-%d", c.Stream, partition) }
 func (c Config) subjectOf(partition int) string { return fmt.Sprintf("%s.%d", c.Stream, partition) }
 
-// maxBytesOf is the size of one stream.
+// maxBytesOf is the maximum size of one stream.
 func (c Config) maxBytesOf() int64 { return max(c.MaxBytes/int64(c.Partitions), 1) }

@@ -30,7 +30,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Passwords in URLs are never shown.
+// No output shows passwords of URLs.
 func TestServersHidePasswords(t *testing.T) {
 	s := natslink.Servers("nats://me:secret@a:4222,nats://b:4222")
 	if got := fmt.Sprint(s); got != "xxxxx@a:4222,nats://b:4222" {
@@ -39,6 +39,10 @@ func TestServersHidePasswords(t *testing.T) {
 	c := DefaultConfig()
 	c.Servers = "http://me:secret@a"
 	if err := c.Validate(); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
+	c.Servers = "nats://me:sec,ret@a:4222"
+	if err := c.Validate(); err == nil || strings.Contains(err.Error(), "sec,") || strings.Contains(err.Error(), ":sec") || !strings.Contains(err.Error(), "%2C") {
 		t.Error(err)
 	}
 	if got := (Config{Config: natslink.Config{Servers: s}}).monitors(); len(got) != 2 || got[0] != "http://a:8222" {

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// durability is what is known of the servers' syncs.
+// durability is the known sync mode of the servers.
 type durability struct {
 	mu    sync.Mutex // guards sync
 	sync  syncKind
-	known bool // it was logged
+	known bool // the mode was logged
 }
 
 type syncKind int
 
-// The kinds, from the one of which least is known to the worst.
+// The modes, from unknown to the weakest.
 const (
 	syncUnknown syncKind = iota
 	syncAlways
@@ -30,7 +30,7 @@ const (
 	maxMonitorBytes = 1 << 20
 )
 
-// checkDurability reads /jsz of the servers that can be reached there.
+// checkDurability reads /jsz of the reachable servers.
 func (j *Journal) checkDurability(ctx context.Context) {
 	found := j.config.readSync(ctx)
 	j.durability.mu.Lock()
@@ -42,7 +42,7 @@ func (j *Journal) checkDurability(ctx context.Context) {
 	}
 }
 
-// readSync reads how the servers sync that can be asked: the worst counts.
+// readSync returns the weakest sync mode of the servers that answer.
 func (c Config) readSync(ctx context.Context) (found syncKind) {
 	for _, base := range c.monitors() {
 		found = max(found, readServerSync(ctx, base))
@@ -50,7 +50,7 @@ func (c Config) readSync(ctx context.Context) (found syncKind) {
 	return found
 }
 
-// readServerSync reads how a server syncs.
+// readServerSync reads the sync mode of a server.
 func readServerSync(ctx context.Context, base string) syncKind {
 	ctx, cancel := context.WithTimeout(ctx, monitorTimeout)
 	defer cancel()
@@ -78,14 +78,27 @@ func readServerSync(ctx context.Context, base string) syncKind {
 	return syncInterval
 }
 
-// Survives says what accepted packets survive, as far as it is known. It may be called
+// Survives returns the faults that accepted packets survive, as far as known. It may be called
 // concurrently.
 func (j *Journal) Survives() string {
 	j.durability.mu.Lock()
 	sync := j.durability.sync
 	j.durability.mu.Unlock()
+	replicas := j.config.Replicas
+	j.mu.Lock()
+	for _, p := range j.partitions {
+		if p.publishes && p.ready {
+			replicas = min(replicas, p.state.replicas)
+		}
+	}
+	j.mu.Unlock()
+	return survives(sync, replicas)
+}
+
+// survives returns the faults that packets of streams with that many replicas survive.
+func survives(sync syncKind, replicas int) string {
 	loss, all := "loss of a minority", "all"
-	if j.config.Replicas == 1 {
+	if replicas == 1 {
 		loss, all = "a crash of the NATS server", "it"
 	}
 	switch sync {

@@ -33,7 +33,7 @@ const (
 	recordHeaderBytes   = recordPrefixBytes + 17 + packet.StoredInfoBytes
 	maxIDBytes          = 255
 	maxTraceparentBytes = 255
-	// maxSlots is the maximum of packets in one envelope: see sequenceOf.
+	// maxSlots is the maximum number of packets in one envelope: see sequenceOf.
 	maxSlots = 1 << 14
 )
 
@@ -99,7 +99,7 @@ type record struct {
 	traceparent []byte
 	body        []byte
 	raw         []byte
-	damaged     bool // and nothing else is known
+	damaged     bool // no other field is known
 }
 
 // envelope is a decoded message.
@@ -115,8 +115,8 @@ func (e versionError) Error() string {
 	return fmt.Sprintf("the envelope has version %d: this program reads version %d", int(e), envelopeVersion)
 }
 
-// parseEnvelope decodes a message. Damaged records are marked. The error is a versionError,
-// or says that nothing of the message can be read.
+// parseEnvelope decodes a message. It marks damaged records. The error is a versionError, or means
+// that no part of the message can be read.
 func parseEnvelope(message []byte) (envelope, error) {
 	if len(message) < envelopeHeaderBytes || !bytes.Equal(message[:4], envelopeMagic) {
 		return envelope{}, fmt.Errorf("a message of %d bytes is no envelope", len(message))
@@ -140,8 +140,8 @@ func parseEnvelope(message []byte) (envelope, error) {
 	return e, nil
 }
 
-// parseRecord decodes the first record of rest, and returns what follows it. Behind a
-// damaged length nothing can be found.
+// parseRecord decodes the first record of rest, and returns the bytes after it. After a damaged
+// length no record can be found.
 func parseRecord(rest []byte) (record, []byte) {
 	if len(rest) < recordHeaderBytes {
 		return record{damaged: true}, nil

@@ -46,7 +46,8 @@ func TestEnvelope(t *testing.T) {
 	}
 }
 
-// A flipped bit damages one record, or those behind it, and never yields wrong bytes.
+// A flipped bit damages one record, or that record and those after it, and never yields wrong
+// bytes.
 func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	good := envelopeOf(t, "host-1-7", 3)
 	whole, err := parseEnvelope(good)
@@ -111,7 +112,7 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
-// Names of processes can be part of subjects, and differ.
+// Names of processes can be part of subjects, and are unique.
 func TestProcessNames(t *testing.T) {
 	a, b := processName(), processName()
 	if a == b || !regexp.MustCompile(`^[A-Za-z0-9_-]+-[0-9a-f]{16}$`).MatchString(a) {

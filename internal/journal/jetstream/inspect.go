@@ -1,9 +1,7 @@
 package jetstream
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,18 +10,21 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Report describes the streams of a configuration.
 type Report struct {
-	Servers  string         `json:"servers"`
-	Survives string         `json:"survives"`
-	Version  int            `json:"format_version"`
-	Streams  []StreamReport `json:"streams"`
-	// Packets, Messages and Bytes (of bodies) are what no distributor has delivered; they
-	// are not counted by Check.
+	Servers  string `json:"servers"`
+	Survives string `json:"survives"`
+	Version  int    `json:"format_version"`
+	// MaxPayload is the size of the largest message that the servers accept.
+	MaxPayload int64          `json:"max_payload"`
+	Streams    []StreamReport `json:"streams"`
+	// Packets, Messages and Bytes (of bodies) are the volume that no distributor has delivered;
+	// Check does not count them.
 	Packets  int64      `json:"packets"`
 	Messages int64      `json:"messages"`
 	Bytes    int64      `json:"bytes"`
@@ -35,7 +36,7 @@ type Report struct {
 // StreamReport describes one stream.
 type StreamReport struct {
 	Name      string `json:"name"`
-	Missing   bool   `json:"missing,omitempty"` // a start makes it
+	Missing   bool   `json:"missing,omitempty"` // a start creates the stream
 	Envelopes int64  `json:"envelopes"`
 	Bytes     int64  `json:"bytes"`
 	MaxBytes  int64  `json:"max_bytes"`
@@ -53,11 +54,11 @@ type StreamReport struct {
 type Damage struct {
 	Stream   string `json:"stream"`
 	Sequence uint64 `json:"sequence"`
-	Packets  int    `json:"packets"` // at least
+	Packets  int    `json:"packets"` // a minimum
 	Reason   string `json:"reason"`
 }
 
-// reader reads streams without claiming what is in them.
+// reader reads streams without claiming their envelopes.
 type reader struct {
 	config Config
 	conn   *nats.Conn
@@ -80,7 +81,7 @@ func newReader(c Config) (*reader, error) {
 	return &reader{c, conn, js}, nil
 }
 
-// Check connects to NATS and checks the streams that are there. It makes and changes nothing.
+// Check connects to NATS and checks the existing streams. It creates and changes nothing.
 func Check(ctx context.Context, c Config) (Report, error) {
 	r, err := newReader(c)
 	if err != nil {
@@ -93,10 +94,11 @@ func Check(ctx context.Context, c Config) (Report, error) {
 // report describes the streams. It returns an error for the first with settings that a
 // start refuses.
 func (r *reader) report(ctx context.Context) (Report, error) {
-	j := &Journal{config: r.config}
-	j.durability.sync = r.config.readSync(ctx)
-	found := Report{Servers: r.conn.ConnectedUrlRedacted(), Survives: j.Survives(), Version: envelopeVersion, Streams: []StreamReport{}, Damages: []Damage{}}
-	for i := range r.config.Partitions + maxOldPartitions {
+	found := Report{Servers: r.conn.ConnectedUrlRedacted(), Version: envelopeVersion, Streams: []StreamReport{}, Damages: []Damage{}, MaxPayload: r.conn.MaxPayload()}
+	if err := checkMaxPayload(found.MaxPayload); err != nil {
+		return found, err
+	}
+	for i := range r.config.Partitions + maxFurtherPartitions {
 		one, err := r.stream(ctx, i)
 		if err != nil {
 			return found, err
@@ -106,6 +108,13 @@ func (r *reader) report(ctx context.Context) (Report, error) {
 		}
 		found.Streams = append(found.Streams, one)
 	}
+	replicas := r.config.Replicas
+	for _, one := range found.Streams {
+		if !one.Missing {
+			replicas = min(replicas, one.Replicas)
+		}
+	}
+	found.Survives = survives(r.config.readSync(ctx), replicas)
 	return found, nil
 }
 
@@ -124,10 +133,15 @@ func (r *reader) stream(ctx context.Context, partition int) (StreamReport, error
 	state := stateOf(info)
 	one.Envelopes, one.Bytes, one.MaxBytes, one.Replicas, one.Current = state.messages, state.bytes, state.limit, state.replicas, state.current
 	one.first, one.last = info.State.FirstSeq, info.State.LastSeq
-	if consumer, err := stream.Consumer(ctx, durable); err == nil {
-		one.Claimed, one.Redelivered = int64(consumer.CachedInfo().NumAckPending), int64(consumer.CachedInfo().NumRedelivered)
+	if err := checkStream(info.Config, want); err != nil {
+		return one, err
 	}
-	return one, checkStream(info.Config, want)
+	if consumer, err := stream.Consumer(ctx, durable); err == nil {
+		now := consumer.CachedInfo()
+		one.Claimed, one.Redelivered = int64(now.NumAckPending), int64(now.NumRedelivered)
+		return one, checkConsumer(want.Name, now.Config, consumerConfig(one.subject))
+	}
+	return one, nil
 }
 
 // Inspect reads all streams and verifies the checksum of each packet. It claims and changes
@@ -155,20 +169,8 @@ func Verify(ctx context.Context, c Config) (Report, error) {
 // Export writes the packets that no distributor has delivered as NDJSON. It compacts packets
 // with line breaks and copies others unchanged.
 func Export(ctx context.Context, c Config, w io.Writer) error {
-	var line bytes.Buffer
-	found, err := read(ctx, c, func(r *record) error {
-		line.Reset()
-		if bytes.ContainsAny(r.body, "\r\n") {
-			if err := json.Compact(&line, r.body); err != nil {
-				return err
-			}
-		} else {
-			line.Write(r.body)
-		}
-		line.WriteByte('\n')
-		_, err := w.Write(line.Bytes())
-		return err
-	})
+	exporter := journal.Exporter{W: w}
+	found, err := read(ctx, c, func(r *record) error { return exporter.Write(r.body) })
 	if err == nil && found.Lost > 0 {
 		err = fmt.Errorf("%s: %d undelivered packets are lost to damage", c.Stream, found.Lost)
 	}

@@ -13,6 +13,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -27,14 +28,15 @@ import (
 	"github.com/logstreamer/logstreamer/internal/natslink"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/ring"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
-// Deps are the dependencies of a journal.
-type Deps struct {
+// Dependencies are what a journal uses.
+type Dependencies struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	Pool       *packet.Pool          // for packets that are received
-	// QuarantineDir is where envelopes go that cannot be read; empty is nowhere.
+	// QuarantineDir is the directory of envelopes that cannot be read; empty: they are not kept.
 	QuarantineDir string
 }
 
@@ -48,21 +50,21 @@ type Journal struct {
 	pool       *packet.Pool
 	quarantine quarantine
 	metrics    *metrics
-	name       string // of this process, in ids
+	name       string // name of this process, in ids
 	link       *natslink.Link
 	// pubAckSubject is where streams answer, followed by the number of the publication.
-	pubAckSubject  string
-	linked         chan struct{} // closed once link is set
-	oldFound       bool          // see findOldPartitions; of Open, then of the watcher
-	ready          chan struct{}
-	sending        *loop
-	keeping        *loop
-	watching       *loop
-	waiters        sync.Pool // of syncWaiter
+	pubAckSubject string
+	linked        chan struct{} // closed once link is set
+	furtherFound  bool          // see findFurtherPartitions; used by Open, then by the watcher
+	ready         chan struct{}
+	sending       *worker.Worker
+	keeping       *worker.Worker
+	watching      *worker.Worker
+	*journal.Appender
 	durability     durability
-	stickAfter     time.Duration // see the constant, as of publishTimeout
+	stickAfter     time.Duration // see the constant of the same name and publishTimeout
 	publishTimeout time.Duration
-	spareAcks      []ack  // of the keeper
+	spareAcks      []ack  // used by the keeper
 	setupErr       string // logged by the watcher
 
 	mu         sync.Mutex // guards all below
@@ -70,97 +72,65 @@ type Journal struct {
 	partitions []*partition
 	opened     bool
 	closed     bool
-	releasing  bool  // nothing more is claimed
+	releasing  bool  // no envelope is claimed any more
 	unwritable error // nil while writable, and while stall lasts
+	reported   bool  // the log says that no stream can be written
+	trial      bool  // unwritable, but a stream answers, so that a request may be tried
 	stall      stall
 	lost       error // why NATS cannot be reached
 
-	// What is on the way to the streams.
+	// Packets on the way to the streams.
 	pending      []*request
-	pendingBytes int   // records of pending that are not published
+	pendingBytes int   // records of pending requests that are not published
 	sendingBytes int64 // memory of pending and published requests
 	quota        emitterquota.Quota
 	emitters     emitterquota.Activity
 	published    map[uint64]*publication // without a PubAck, by number
-	buffers      [][]byte                // of publications that have ended
+	buffers      [][]byte                // buffers of publications that have ended
 	lastNumber   uint64
-	lastBegun    time.Time // when the last envelope of new packets was made
+	lastBegun    time.Time // when the latest envelope of new packets was made
 	awaited      awaited
 
-	// What was received.
-	claims       map[uint64]*claim // by number
-	byID         map[string]*claim // the same, and those that ended lately
+	// Received packets.
+	claims       map[uint64]*claim // claims by number
+	byID         map[string]*claim // claims by id, including those that ended recently
 	ended        ring.Queue[endedClaim]
 	lastClaim    uint64
 	queue        ring.Queue[*packet.Packet]
 	queuedBytes  int64 // memory of packets in queue
 	claimedBytes int64 // memory of fetched packets
-	pulledBytes  int64 // that pulls may still bring
-	wanted       bool  // Fetch could return more
-	starved      bool  // no memory was left for a pull
+	pulledBytes  int64 // bytes that pulls may still bring
+	wanted       bool  // Fetch had fewer packets than its limit
+	starved      bool  // there was no memory for a pull
 	lastFetch    time.Time
-	acks         []ack // to be sent by the keeper
+	tended       time.Time // see tendClaimsLocked
+	acks         []ack     // messages that the keeper has to send
 	sentAcks     ring.Queue[sentAck]
 	stats        journal.Stats
 }
 
-// memoryShare is the part of the memory limit for packets on the way to the streams, and
-// that for packets from there.
+// memoryShare is the fraction of the memory limit for packets on the way to the streams, and the
+// fraction for packets from there.
 const memoryShare = 2
 
-// Append implements journal.Journal. It returns after the streams have acknowledged the
-// packets. If only a part of them was acknowledged, all count as refused, and a part may be
-// delivered nevertheless.
-func (j *Journal) Append(packets []*packet.Packet) (int, error) {
-	w := j.waiters.Get().(syncWaiter)
-	defer j.waiters.Put(w)
-	taken, pending, err := j.submit(packets, 1, w)
-	if !pending {
-		return taken, err
-	}
-	if failure := <-w; failure != nil {
-		return 0, failure
-	}
-	return taken, err
-}
-
-// AppendAll implements journal.Journal: the packets are in one envelope, unless that is larger
-// than NATS takes. Then a part of them may be delivered although the others were refused.
-func (j *Journal) AppendAll(packets []*packet.Packet) error {
-	w := j.waiters.Get().(syncWaiter)
-	defer j.waiters.Put(w)
-	_, pending, err := j.submit(packets, len(packets), w)
-	if !pending {
-		return err
-	}
-	return <-w
-}
-
-// syncWaiter is the Waiter of Append. It has capacity for one value.
-type syncWaiter chan error
-
-func (w syncWaiter) OnCommit(err error) { w <- err }
-
-// AppendAsync implements journal.Journal.
-func (j *Journal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (taken int, pending bool, err error) {
-	return j.submit(packets, 1, w)
-}
-
-// submit is AppendAsync for at least that many of the packets, or none.
-func (j *Journal) submit(packets []*packet.Packet, least int, w journal.Waiter) (taken int, pending bool, err error) {
-	r := &request{waiter: w, whole: least > 1}
+// submit implements journal.Submit. The packets that the Appender takes are in one envelope, which
+// a stream acknowledges, unless they exceed the maximum message size of NATS. Then they count as
+// refused if only a part of them was acknowledged, and that part may be delivered nevertheless.
+func (j *Journal) submit(packets []*packet.Packet, minimum int, w journal.Waiter) (taken int, pending bool, err error) {
+	r := &request{waiter: w, whole: minimum > 1}
 	j.mu.Lock()
-	taken, err = j.admitLocked(packets, least, r)
+	taken, err = j.admitLocked(packets, minimum, r)
 	j.mu.Unlock()
 	if taken == 0 {
 		return 0, false, err
 	}
-	j.sending.wake()
+	j.sending.Wake()
 	return taken, true, err
 }
 
-// admitLocked reserves memory for the first packets, if that many have it.
-func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (taken int, err error) {
+// admitLocked reserves memory for the first packets, if there is memory for the minimum of them.
+// With a minimum above 1 the quotas admit all of them or none.
+func (j *Journal) admitLocked(packets []*packet.Packet, minimum int, r *request) (taken int, err error) {
 	for _, p := range packets {
 		if p.Accepted.IsZero() {
 			p.Accepted = time.Now()
@@ -173,20 +143,27 @@ func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (
 		if err = j.capacityLocked(footprint); err != nil {
 			break
 		}
-		if !j.acquireQuotaLocked(p, footprint) {
+		if !j.quotaAdmitsLocked(p, footprint) {
 			err = journal.ErrFull
 			break
+		}
+		if minimum <= 1 {
+			j.quota.Add(p.Slot, footprint)
 		}
 		j.sendingBytes += footprint
 		r.bytes += recordBytes(p)
 		taken++
 	}
-	if taken < least {
+	if taken < minimum {
 		for _, p := range packets[:taken] {
 			j.sendingBytes -= sendingFootprint(p)
-			j.quota.Add(p.Slot, -sendingFootprint(p))
 		}
-		return 0, err
+		return 0, j.finalLocked(packets, err)
+	}
+	if minimum > 1 {
+		for _, p := range packets[:taken] {
+			j.quota.Add(p.Slot, sendingFootprint(p))
+		}
 	}
 	j.pendingBytes += r.bytes
 	if taken > 0 {
@@ -196,17 +173,26 @@ func (j *Journal) admitLocked(packets []*packet.Packet, least int, r *request) (
 	return taken, err
 }
 
-// acquireQuotaLocked reports whether the packet's emitter may hold that much more of the
+// finalLocked returns ErrTooMany instead of ErrFull for packets that can never have memory
+// together.
+func (j *Journal) finalLocked(packets []*packet.Packet, err error) error {
+	bytes, limit := int64(0), j.config.MemoryLimitBytes/memoryShare
+	for _, p := range packets {
+		bytes += sendingFootprint(p)
+	}
+	if !errors.Is(err, journal.ErrFull) || bytes <= limit {
+		return err
+	}
+	return fmt.Errorf("%w: half of MEMORY_LIMIT_BYTES is %d, and they take %d", journal.ErrTooMany, limit, bytes)
+}
+
+// quotaAdmitsLocked reports whether the packet's emitter may hold that much more of the
 // memory of packets on the way to the streams.
-func (j *Journal) acquireQuotaLocked(p *packet.Packet, footprint int64) bool {
+func (j *Journal) quotaAdmitsLocked(p *packet.Packet, footprint int64) bool {
 	p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p)
 	j.emitters.Record(p.Slot, p.Accepted)
 	free := j.config.MemoryLimitBytes/memoryShare - j.sendingBytes
-	if !j.quota.Admits(p.Slot, footprint, free, j.emitters.Contended()) {
-		return false
-	}
-	j.quota.Add(p.Slot, footprint)
-	return true
+	return j.quota.Admits(p.Slot, footprint, free, j.emitters.Contended())
 }
 
 // CheckCapacity implements journal.Journal.
@@ -216,11 +202,18 @@ func (j *Journal) CheckCapacity(bytes int) error {
 	return j.capacityLocked(packet.FootprintOf(bytes) + int64(bytes))
 }
 
+// Fits implements journal.Journal. It does not consider the capacity of the streams.
+func (j *Journal) Fits(bytes int) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return packet.FootprintOf(bytes)+int64(bytes) <= j.config.MemoryLimitBytes/memoryShare
+}
+
 func (j *Journal) capacityLocked(footprint int64) error {
 	switch {
 	case j.closed:
 		return journal.ErrClosed
-	case j.unwritable != nil:
+	case j.unwritable != nil && !(j.trial && len(j.pending)+len(j.published) == 0):
 		return j.unwritable
 	case j.fullLocked(), j.sendingBytes+footprint > j.config.MemoryLimitBytes/memoryShare:
 		return journal.ErrFull
@@ -228,7 +221,7 @@ func (j *Journal) capacityLocked(footprint int64) error {
 	return nil
 }
 
-// Utilization returns the used part of the streams or of the memory, whichever is higher.
+// Utilization returns the used fraction of the streams or of the memory, whichever is higher.
 func (j *Journal) Utilization() float64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -246,6 +239,9 @@ func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lastFetch = now
+	if now.Sub(j.tended) > 2*tendInterval {
+		j.tendClaimsLocked(now) // this process was suspended: expired claims are not fetched
+	}
 	var volume packet.Volume
 	for range min(limit, j.queue.Len()) {
 		p := j.queue.Pop()
@@ -277,7 +273,7 @@ func (j *Journal) wantLocked() {
 
 func (j *Journal) wakeReceiversLocked() {
 	for _, p := range j.partitions {
-		p.receiving.wake()
+		p.receiving.Wake()
 	}
 }
 
@@ -305,11 +301,11 @@ func (j *Journal) Nak(packets []*packet.Packet) {
 	j.stats.Queued = j.stats.Queued.Plus(volume)
 	j.signalReady()
 	if j.releasing {
-		j.keeping.wake()
+		j.keeping.Wake()
 	}
 }
 
-// lostLocked counts a fetched packet whose envelope Close has given back.
+// lostLocked counts a fetched packet whose envelope Close has returned.
 func (j *Journal) lostLocked(p *packet.Packet) {
 	j.claimedBytes -= p.Footprint()
 	j.stats.Claimed.Subtract(p)
@@ -327,7 +323,7 @@ func (j *Journal) signalReady() {
 	}
 }
 
-// Ack implements journal.Journal. An envelope is acknowledged when all its packets are.
+// Ack implements journal.Journal. An envelope is acknowledged when all its packets have ended.
 func (j *Journal) Ack(packets []*packet.Packet) {
 	wake := false
 	j.mu.Lock()
@@ -357,7 +353,7 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 	}
 	j.mu.Unlock()
 	if wake {
-		j.keeping.wake()
+		j.keeping.Wake()
 	}
 	for _, p := range packets {
 		p.Release()
@@ -373,7 +369,7 @@ func (j *Journal) Stats() journal.Stats {
 	return stats
 }
 
-// Sample implements journal.Journal, for the packets that were received.
+// Sample implements journal.Journal, for received packets.
 func (j *Journal) Sample(limit int, visit backlog.Visit) {
 	var buffer [128]byte
 	j.mu.Lock()
@@ -408,7 +404,7 @@ func (j *Journal) CheckConfig(next Config) error {
 	return nil
 }
 
-// Configure replaces the memory limit; the rest stays.
+// Configure replaces the memory limit; the other settings do not change.
 func (j *Journal) Configure(next Config) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -7,32 +7,36 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
-// tendInterval is the time between two looks at all claims.
+// tendInterval is the time between two checks of all claims.
 const tendInterval = time.Second
 
-// keep sends acknowledgements, and extends or gives back claims, until the journal closes.
-func (j *Journal) keep() {
+// keep sends acknowledgements, and extends or returns claims, until the journal closes.
+func (j *Journal) keep(ctx context.Context) {
 	ticker := time.NewTicker(tendInterval)
 	defer ticker.Stop()
 	for {
 		j.sendAcks()
 		select {
-		case <-j.keeping.wakeUp:
+		case <-j.keeping.Woken():
 		case now := <-ticker.C:
 			j.mu.Lock()
 			j.tendClaimsLocked(now)
 			j.mu.Unlock()
-		case <-j.keeping.stop:
+		case <-ctx.Done():
 			j.sendAcks()
 			return
 		}
 	}
 }
 
-// sendAcks sends what waits; without a connection it waits on.
+// sendAcks sends the waiting messages. Messages stay waiting without a connection, and while the
+// stream may be another one of the same name: NATS would take the acknowledgement for that of the
+// message with the same number there.
 func (j *Journal) sendAcks() {
 	j.mu.Lock()
 	due := j.acks
@@ -41,11 +45,22 @@ func (j *Journal) sendAcks() {
 		return
 	}
 	j.acks = j.spareAcks[:0]
+	known := due[:0]
+	for _, a := range due {
+		if a.of == nil || a.of.known {
+			known = append(known, a)
+		} else {
+			j.acks = append(j.acks, a)
+		}
+	}
+	clear(due[len(known):])
+	due = known
 	j.mu.Unlock()
 	sent := 0
 	for sent < len(due) && j.link.Conn.Publish(due[sent].subject, due[sent].data) == nil {
 		sent++
 	}
+	j.logAcks(due[:sent])
 	j.mu.Lock()
 	j.acks = append(j.acks, due[sent:]...)
 	j.rememberAcksLocked(due[:sent], time.Now())
@@ -56,47 +71,42 @@ func (j *Journal) sendAcks() {
 
 const (
 	watchInterval = 2 * time.Second
-	// watchSickInterval is that while a stream is full, silent or not ready.
+	// watchSickInterval is the interval while a stream is full, silent or not ready.
 	watchSickInterval  = 250 * time.Millisecond
 	durabilityInterval = time.Minute
+	// searchInterval is the time between two searches for streams beyond JETSTREAM_PARTITIONS, to
+	// which other distributors may publish.
+	searchInterval = 10 * time.Second
 )
 
-// watch makes the streams if that was not possible at the start, and asks for their state.
-func (j *Journal) watch() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	stopped := make(chan struct{})
-	defer func() { <-stopped }()
-	go func() {
-		defer close(stopped)
-		select {
-		case <-j.watching.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	defer cancel()
-	checked := time.Now()
+// watch creates the streams if that was not possible at the start, and queries their state.
+func (j *Journal) watch(ctx context.Context) {
+	checked, searched := time.Now(), time.Now()
 	for ctx.Err() == nil {
-		wait := watchInterval
-		if !j.refresh(ctx) {
+		wait, well := watchInterval, j.refresh(ctx)
+		if !well {
 			wait = watchSickInterval
 		}
-		if time.Since(checked) > durabilityInterval {
+		// Slow checks wait until all streams are well.
+		if well && time.Since(searched) > searchInterval {
+			searched = time.Now()
+			_ = j.findFurtherPartitions(ctx) // or in the next round
+		}
+		if well && time.Since(checked) > durabilityInterval {
 			checked = time.Now()
 			j.checkDurability(ctx)
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-j.watching.wakeUp:
+		case <-j.watching.Woken():
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 }
 
-// refresh asks every stream for its state, and reports whether all are well.
+// refresh queries the state of every stream, and reports whether all of them acknowledge.
 func (j *Journal) refresh(ctx context.Context) (well bool) {
 	if !j.link.IsConnected() {
 		return false
@@ -116,7 +126,7 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	return well
 }
 
-// noteLife asks the server for a sign of life while no stream can be published to.
+// noteLife pings the server while no stream can be published to.
 func (j *Journal) noteLife() {
 	j.mu.Lock()
 	stalled := !j.stall.since.IsZero() && j.unwritable == nil
@@ -137,10 +147,10 @@ func (j *Journal) isReady() bool {
 			return false
 		}
 	}
-	return j.oldFound
+	return j.furtherFound
 }
 
-// reportSetup logs why the streams are not ready, unless it is the reason of before.
+// reportSetup logs why the streams are not ready, unless the reason is the same as before.
 func (j *Journal) reportSetup(err error) {
 	text := ""
 	if err != nil {
@@ -157,8 +167,8 @@ func (j *Journal) reportSetup(err error) {
 	j.logger.Info("the streams are ready")
 }
 
-// refreshPartitions asks all streams at once: one that does not answer must not delay the
-// others' return.
+// refreshPartitions queries all streams at once, so that a stream that does not answer does not
+// delay the others.
 func (j *Journal) refreshPartitions(ctx context.Context) (well bool) {
 	var asking sync.WaitGroup
 	var sick atomic.Int64
@@ -187,22 +197,54 @@ func (j *Journal) refreshPartition(ctx context.Context, p *partition) (well bool
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	stream, err := j.link.JetStream.Stream(ctx, p.stream)
-	if err != nil {
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return j.noteMissing(p)
+	case err != nil:
 		return false
 	}
-	state := stateOf(stream.CachedInfo())
+	p.missing = time.Time{}
+	served := j.mendConsumer(ctx, stream, p)
+	return j.noteState(p, stream.CachedInfo()) && served
+}
+
+// probeLocked has a publication to a silent stream sent again at once: only its acknowledgement
+// proves that the stream can store messages.
+func (j *Journal) probeLocked(p *partition) {
+	for _, o := range j.published {
+		if o.partition == p {
+			o.sent = time.Time{}
+			return
+		}
+	}
+}
+
+// noteState records the state of a stream, and reports whether it accepts packets.
+func (j *Journal) noteState(p *partition, info *jetstream.StreamInfo) (well bool) {
+	state, unsafe := stateOf(info), checkStream(info.Config, j.config.streamConfig(p.index))
 	j.mu.Lock()
-	p.state = state
-	if p.silent && state.hasQuorum() {
+	if unsafe != nil && p.unsafe == nil {
+		j.logger.Error("the settings of a stream were changed: it gets no packets until they are as before", "error", unsafe)
+	}
+	j.identifyLocked(p, info.Created)
+	p.state, p.unsafe = state, unsafe
+	switch {
+	case p.silent && state.hasQuorum() && p.inFlight == 0:
 		p.silent, p.answered = false, time.Now()
+	case p.silent && state.hasQuorum():
+		j.probeLocked(p)
+	}
+	if time.Since(p.refusedAt) > trialAfter {
+		p.refusing = false
 	}
 	if p.full && (state.limit <= 0 || state.bytes+2*envelopeBytes <= state.limit) {
 		p.full = false
 	}
-	well = !p.silent && !p.full
+	well = p.answers() && !p.full && p.fault == nil
 	done := j.updateWritableLocked()
 	j.mu.Unlock()
 	j.complete(done)
-	j.sending.wake()
+	j.sending.Wake()
+	j.keeping.Wake()
 	return well
 }

@@ -35,10 +35,10 @@ func write(t *testing.T, contents ...[]byte) (paths []string) {
 // failsToOpen checks that a start is refused at once, with a reason and without the password.
 func failsToOpen(t *testing.T, c Config, want string) {
 	t.Helper()
-	j, err := Open(t.Context(), c, Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})
+	j, err := Open(t.Context(), c, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})
 	if err == nil {
 		j.Close()
-		t.Fatalf("it starts; want %q", want)
+		t.Fatalf("the journal opens; want the error %q", want)
 	}
 	if text := err.Error(); !strings.Contains(text, want) || strings.Contains(text, "secret") || strings.Contains(text, "\n") {
 		t.Errorf("%q lacks %q", text, want)
@@ -72,7 +72,39 @@ func TestTLS(t *testing.T) {
 	failsToOpen(t, c, "NATS_CA")
 }
 
-// A wrong password stops the start.
+// A connection uses changed certificates, of another CA, without a restart.
+func TestCertificatesAreReplaced(t *testing.T) {
+	contents := func(name string) (all [][]byte) {
+		ca, err := certificatetest.NewAuthority(name, time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		of, err := ca.Issue("localhost", time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return [][]byte{ca.PEM, of.Cert, of.Key}
+	}
+	files := write(t, contents("first")...)
+	s := natstest.Start(t, natstest.Options{More: fmt.Sprintf("tls {cert_file: %q, key_file: %q, ca_file: %q, verify: true}", files[1], files[2], files[0])})
+	c := testConfig(strings.Replace(s.URL(), "127.0.0.1", "localhost", 1), s.Monitor())
+	c.CA, c.Cert, c.Key = files[0], files[1], files[2]
+	j := open(t, c)
+	put(t, j, 0, 1)
+	s.Stop()
+	until(t, "the loss is noticed", func() bool { return j.CheckCapacity(100) != nil })
+	for i, content := range contents("second") {
+		if err := os.WriteFile(files[i], content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Restart()
+	until(t, "packets are taken again", func() bool { return j.CheckCapacity(100) == nil })
+	put(t, j, 1, 1)
+	j.Ack(get(t, j, 2))
+}
+
+// A wrong password makes the start fail.
 func TestPasswords(t *testing.T) {
 	s := natstest.Start(t, natstest.Options{More: "authorization {user: me, password: secret}"})
 	c := testConfig(strings.Replace(s.URL(), "//", "//me:secret@", 1), s.Monitor())
@@ -83,7 +115,7 @@ func TestPasswords(t *testing.T) {
 	failsToOpen(t, c, "Authorization Violation")
 }
 
-// Without JetStream the reason is said.
+// Without JetStream the error says so.
 func TestServerWithoutJetStream(t *testing.T) {
 	s := natstest.Start(t, natstest.Options{More: "accounts {A {users: [{user: me, password: secret}]}}"})
 	c := testConfig(strings.Replace(s.URL(), "//", "//me:secret@", 1), s.Monitor())
@@ -93,8 +125,13 @@ func TestServerWithoutJetStream(t *testing.T) {
 	failsToOpen(t, c, "not enabled")
 }
 
-// After all servers were away, packets are refused at once until the streams answer, although
-// a server takes connections before.
+// noWaiter is a Waiter that does nothing.
+type noWaiter struct{}
+
+func (noWaiter) OnCommit(error) {}
+
+// After all servers were down, packets are refused at once until the streams answer, even if a
+// server accepts connections before that.
 func TestStreamsReturnAfterTheServer(t *testing.T) {
 	s := natstest.Start(t, natstest.Options{})
 	j := open(t, testConfig(s.URL(), s.Monitor()))
@@ -103,7 +140,7 @@ func TestStreamsReturnAfterTheServer(t *testing.T) {
 	j.connectionChanged(false, errors.New("no server"))
 	j.connectionChanged(true, nil)
 	var packets journaltest.Packets
-	taken, _, err := j.AppendAsync([]*packet.Packet{packets.Make(t, "emitter", "1", 300)}, make(syncWaiter, 1))
+	taken, _, err := j.AppendAsync([]*packet.Packet{packets.Make(t, "emitter", "1", 300)}, noWaiter{})
 	s.Resume()
 	if taken != 0 || !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("%d packets wait for streams that do not answer: %v", taken, err)
@@ -112,4 +149,26 @@ func TestStreamsReturnAfterTheServer(t *testing.T) {
 		taken, _ := j.Append([]*packet.Packet{packets.Make(t, "emitter", "2", 300)})
 		return taken == 1
 	})
+}
+
+// A server whose maximum message size is too small is refused; a server with one below the default
+// is not.
+func TestMaxPayload(t *testing.T) {
+	for _, c := range []struct {
+		max  int64
+		want string
+	}{{minMaxPayload - 1, "its max_payload must be at least 32768"}, {minMaxPayload, ""}} {
+		s := natstest.Start(t, natstest.Options{More: fmt.Sprintf("max_payload: %d", c.max)})
+		config := testConfig(s.URL(), s.Monitor())
+		report, checked := Check(t.Context(), config)
+		j, opened := Open(t.Context(), config, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})
+		if opened == nil {
+			_ = j.Close()
+		}
+		for _, err := range []error{checked, opened} {
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || report.MaxPayload != c.max {
+				t.Errorf("%d: %v, %d", c.max, err, report.MaxPayload)
+			}
+		}
+	}
 }

@@ -31,7 +31,7 @@ func testConfig(url, monitor string) Config {
 // open opens a journal that the test closes.
 func open(t testing.TB, c Config) *Journal {
 	t.Helper()
-	j, err := Open(t.Context(), c, Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, QuarantineDir: t.TempDir()})
+	j, err := Open(t.Context(), c, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, QuarantineDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,12 @@
 package jetstream
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
 // metrics has the counters and the histogram; gauges read the journal at each scrape.
@@ -21,24 +21,16 @@ type metrics struct {
 	separated    prometheus.Counter
 }
 
-func newMetrics() *metrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	}
+func newMetrics(r *metric.Registry) *metrics {
 	return &metrics{
-		publish: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:                        "distributor_jetstream_publish_seconds",
-			Help:                        "Time until a stream acknowledged an envelope.",
-			Buckets:                     prometheus.ExponentialBuckets(0.0001, 2, 17),
-			NativeHistogramBucketFactor: 1.1,
-		}),
-		stored:       counter("distributor_jetstream_published_envelopes_total", "Envelopes that a stream has acknowledged."),
-		damaged:      counter("distributor_jetstream_damaged_packets_total", "Accepted, undelivered packets that could not be read and were quarantined."),
-		resends:      counter("distributor_jetstream_resends_total", "Envelopes that were published again because no stream acknowledged them."),
-		redeliveries: counter("distributor_jetstream_redeliveries_total", "Envelopes that a stream delivered again: their packets may be duplicates."),
-		returned:     counter("distributor_jetstream_returned_packets_total", "Packets that were received and given back to the streams undelivered."),
-		expired:      counter("distributor_jetstream_expired_claims_total", "Envelopes whose claim ended before a packet of them was routed."),
-		separated:    counter("distributor_jetstream_separated_envelopes_total", "Envelopes of which the packets that stick were published anew."),
+		publish:      r.Histogram("distributor_jetstream_publish_seconds", "Time until a stream acknowledged an envelope.", prometheus.ExponentialBuckets(0.0001, 2, 17)),
+		stored:       r.Counter("distributor_jetstream_published_envelopes_total", "Envelopes that a stream has acknowledged."),
+		damaged:      r.Counter("distributor_jetstream_damaged_packets_total", "Accepted, undelivered packets that could not be read and were quarantined."),
+		resends:      r.Counter("distributor_jetstream_resends_total", "Envelopes that were published again because no stream acknowledged them."),
+		redeliveries: r.Counter("distributor_jetstream_redeliveries_total", "Envelopes that a stream delivered again: their packets may be duplicates."),
+		returned:     r.Counter("distributor_jetstream_returned_packets_total", "Packets that were received and given back to the streams undelivered."),
+		expired:      r.Counter("distributor_jetstream_expired_claims_total", "Envelopes whose claim ended before a packet of them was routed."),
+		separated:    r.Counter("distributor_jetstream_separated_envelopes_total", "Envelopes whose undelivered packets were published again in an envelope of their own."),
 	}
 }
 
@@ -48,45 +40,29 @@ func (m *metrics) published(o *publication, now time.Time) {
 	m.publish.Observe(now.Sub(o.begun).Seconds())
 }
 
-// register registers the metrics; registerer may be nil.
-func (j *Journal) register(registerer prometheus.Registerer) error {
-	if registerer == nil {
-		return nil
-	}
-	m := j.metrics
-	collectors := []prometheus.Collector{m.publish, m.stored, m.damaged, m.resends, m.redeliveries, m.returned, m.expired, m.separated}
-	for _, collector := range append(collectors, j.gauges()...) {
-		if err := registerer.Register(collector); err != nil {
-			return fmt.Errorf("register the journal's metrics: %w", err)
-		}
-	}
-	return nil
-}
-
-func (j *Journal) gauges() []prometheus.Collector {
-	gauge := func(name, help string, readLocked func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+// registerGauges registers the gauges that read the journal at each scrape.
+func (j *Journal) registerGauges(r *metric.Registry) {
+	gauge := func(name, help string, readLocked func() float64) {
+		r.GaugeFunc(name, help, nil, func() float64 {
 			j.mu.Lock()
 			defer j.mu.Unlock()
 			return readLocked()
 		})
 	}
-	return []prometheus.Collector{
-		gauge("distributor_jetstream_bytes", "Bytes of the streams, without replicas.", func() float64 { bytes, _ := j.streamBytesLocked(); return float64(bytes) }),
-		gauge("distributor_jetstream_limit_bytes", "Maximum bytes of the streams, without replicas (JETSTREAM_MAX_BYTES).", func() float64 { _, limit := j.streamBytesLocked(); return float64(limit) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "distributor_jetstream_oldest_age_seconds", Help: "Age of the oldest envelope in the streams, 0 if there is none."}, func() float64 {
-			oldest := j.Oldest()
-			if oldest.IsZero() {
-				return 0
-			}
-			return max(0, time.Since(oldest).Seconds())
-		}),
-		gauge("distributor_jetstream_streams", "Streams that packets are published to (JETSTREAM_PARTITIONS).", func() float64 { _, all := j.writableLocked(); return float64(all) }),
-		gauge("distributor_jetstream_writable_streams", "Streams that acknowledge what is published.", func() float64 { writable, _ := j.writableLocked(); return float64(writable) }),
-		gauge("distributor_jetstream_missing_replicas", "Servers that should keep a stream and are away or behind, over all streams.", func() float64 { return float64(j.missingReplicasLocked()) }),
-		gauge("distributor_jetstream_stored_envelopes", "Envelopes in the streams, of all distributors.", func() float64 { return float64(j.storedLocked()) }),
-		gauge("distributor_jetstream_claimed_envelopes", "Envelopes that this distributor has received and not yet acknowledged.", func() float64 { return float64(len(j.claims)) }),
-	}
+	gauge("distributor_jetstream_bytes", "Bytes of the streams, without replicas.", func() float64 { bytes, _ := j.streamBytesLocked(); return float64(bytes) })
+	gauge("distributor_jetstream_limit_bytes", "Maximum bytes of the streams, without replicas (JETSTREAM_MAX_BYTES).", func() float64 { _, limit := j.streamBytesLocked(); return float64(limit) })
+	gauge("distributor_jetstream_streams", "Streams that packets are published to (JETSTREAM_PARTITIONS).", func() float64 { _, all := j.writableLocked(); return float64(all) })
+	gauge("distributor_jetstream_writable_streams", "Streams that acknowledge what is published.", func() float64 { writable, _ := j.writableLocked(); return float64(writable) })
+	gauge("distributor_jetstream_missing_replicas", "Servers that should keep a stream and are away or behind, over all streams.", func() float64 { return float64(j.missingReplicasLocked()) })
+	gauge("distributor_jetstream_stored_envelopes", "Envelopes in the streams, of all distributors.", func() float64 { return float64(j.storedLocked()) })
+	gauge("distributor_jetstream_claimed_envelopes", "Envelopes that this distributor has received and not yet acknowledged.", func() float64 { return float64(len(j.claims)) })
+	r.GaugeFunc("distributor_jetstream_oldest_age_seconds", "Age of the oldest envelope in the streams, 0 if there is none.", nil, func() float64 {
+		oldest := j.Oldest()
+		if oldest.IsZero() {
+			return 0
+		}
+		return max(0, time.Since(oldest).Seconds())
+	})
 }
 
 func (j *Journal) missingReplicasLocked() (missing int) {

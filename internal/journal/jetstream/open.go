@@ -13,24 +13,29 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/logstreamer/logstreamer/internal/journal"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/natslink"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
-// openTimeout is for how long Open waits for NATS. Without it the journal is opened
-// nevertheless, and takes nothing until NATS answers.
+// openTimeout is the maximum time that Open waits for NATS. After that the journal is opened
+// nevertheless, and takes no packets until NATS answers.
 const openTimeout = 5 * time.Second
 
-// Open connects to NATS and makes or checks the streams. A stream whose settings would lose
-// packets, or a refusal by NATS that does not pass by itself, is an error.
-func Open(ctx context.Context, config Config, deps Deps) (*Journal, error) {
+// Open connects to NATS and creates or checks the streams. It returns an error for a stream whose
+// settings would lose packets, and for a refusal by NATS that a retry cannot fix.
+func Open(ctx context.Context, config Config, deps Dependencies) (*Journal, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	registry := metric.On(deps.Registerer)
 	j := newJournal(config, deps)
-	if err := j.register(deps.Registerer); err != nil {
-		return nil, err
+	j.metrics = newMetrics(registry)
+	j.registerGauges(registry)
+	err := registry.Err()
+	if err != nil {
+		return nil, fmt.Errorf("register the journal's metrics: %w", err)
 	}
-	var err error
 	if j.link, err = natslink.Connect(config.Config, j.name, j.logger, j.connectionChanged); err != nil {
 		return nil, err
 	}
@@ -53,15 +58,15 @@ func Open(ctx context.Context, config Config, deps Deps) (*Journal, error) {
 	return j, nil
 }
 
-func newJournal(config Config, deps Deps) *Journal {
+func newJournal(config Config, deps Dependencies) *Journal {
 	j := &Journal{
-		logger: deps.Logger, pool: deps.Pool, config: config, metrics: newMetrics(), name: processName(),
+		logger: deps.Logger, pool: deps.Pool, config: config, name: processName(),
 		quarantine: quarantine{deps.QuarantineDir}, ready: make(chan struct{}, 1), linked: make(chan struct{}), pubAckSubject: nats.NewInbox() + ".",
-		sending: newLoop(), keeping: newLoop(), watching: newLoop(),
+		sending: worker.New(), keeping: worker.New(), watching: worker.New(),
 		published: make(map[uint64]*publication), claims: make(map[uint64]*claim), byID: make(map[string]*claim), lastFetch: time.Now(), stickAfter: stickAfter, publishTimeout: publishTimeout,
 	}
 	j.unwritable = fmt.Errorf("%w: %w", journal.ErrUnwritable, errNotReady)
-	j.waiters.New = func() any { return make(syncWaiter, 1) }
+	j.Appender = journal.NewAppender(j.submit)
 	for i := range config.Partitions {
 		j.partitions = append(j.partitions, newPartition(config, i, true))
 	}
@@ -69,13 +74,13 @@ func newJournal(config Config, deps Deps) *Journal {
 }
 
 func newPartition(c Config, index int, publishes bool) *partition {
-	return &partition{index: index, stream: c.streamOf(index), subject: c.subjectOf(index), publishes: publishes, receiving: newLoop()}
+	return &partition{index: index, stream: c.streamOf(index), subject: c.subjectOf(index), publishes: publishes, receiving: worker.New()}
 }
 
-// processName returns a name that no other process has: that of the host, as far as it can
-// be part of a subject, and random digits.
+// processName returns a unique name of this process: the characters of the host's name that a
+// subject may have, and random digits.
 func processName() string {
-	host, _ := os.Hostname() // the digits suffice
+	host, _ := os.Hostname() // the digits are sufficient
 	host = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
 			return r
@@ -91,12 +96,12 @@ func (j *Journal) start() {
 	j.mu.Lock()
 	j.opened = true
 	j.mu.Unlock()
-	j.sending.running.Go(func() { (&sender{journal: j}).run() })
-	j.keeping.running.Go(j.keep)
-	j.watching.running.Go(j.watch)
+	j.sending.Go((&sender{journal: j}).run)
+	j.keeping.Go(j.keep)
+	j.watching.Go(j.watch)
 }
 
-// subscribe subscribes to the answers of the streams, and to what other distributors say.
+// subscribe subscribes to the answers of the streams, and to the messages of other distributors.
 func (j *Journal) subscribe() error {
 	_, acks := j.link.Conn.Subscribe(j.pubAckSubject+"*", j.onPubAck)
 	_, notes := j.link.Conn.Subscribe(j.notesSubject(j.name), func(m *nats.Msg) { j.noted(m.Data) })
@@ -104,25 +109,25 @@ func (j *Journal) subscribe() error {
 	return errors.Join(acks, notes, offers)
 }
 
-// connectionChanged notes that the connection is there or lost; with a cause, that no server
-// can be reached.
+// connectionChanged records that the connection is there or lost; with a cause, that no server can
+// be reached.
 func (j *Journal) connectionChanged(up bool, cause error) {
 	<-j.linked
 	j.mu.Lock()
 	var done []*request
 	switch {
 	case up:
-		// A server that has just started takes publications before its streams do: until they
+		// A server that has just started accepts publications before its streams do: until they
 		// answer, packets are refused at once instead of after a wait.
 		for _, p := range j.partitions {
 			p.silent = p.silent || j.opened && j.lost != nil
 		}
 		j.lost = nil
-		for _, o := range j.published { // what was sent may be lost
+		for _, o := range j.published { // sent messages may be lost
 			o.sent, o.sends = time.Time{}, 0
 		}
 		for _, p := range j.partitions {
-			p.answered = time.Now()
+			p.answered, p.known = time.Now(), false // the servers may have lost messages
 		}
 	case cause != nil:
 		j.lost = cause
@@ -132,11 +137,11 @@ func (j *Journal) connectionChanged(up bool, cause error) {
 	partitions := j.partitions
 	j.mu.Unlock()
 	j.complete(done)
-	j.sending.wake()
-	j.keeping.wake()
-	j.watching.wake()
+	j.sending.Wake()
+	j.keeping.Wake()
+	j.watching.Wake()
 	for _, p := range partitions {
-		p.receiving.wake()
+		p.receiving.Wake()
 	}
 }
 
@@ -147,13 +152,13 @@ func (j *Journal) Release() {
 	j.tendClaimsLocked(time.Now())
 	j.wakeReceiversLocked()
 	j.mu.Unlock()
-	j.keeping.wake()
+	j.keeping.Wake()
 }
 
 // closeTimeout bounds the wait for the answer to the last acks.
 const closeTimeout = 10 * time.Second
 
-// Close gives back what was received and is not acknowledged, and closes the connection.
+// Close returns received envelopes that are not acknowledged, and closes the connection.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	closed := j.closed
@@ -163,51 +168,52 @@ func (j *Journal) Close() error {
 	if closed {
 		return nil
 	}
-	j.watching.shutDown()
+	j.watching.Stop()
 	for _, p := range j.partitions {
-		p.receiving.shutDown()
+		p.receiving.Stop()
 	}
 	j.mu.Lock()
-	for _, c := range j.claims {
-		j.abandonLocked(c)
-	}
+	j.abandonLocked()
 	j.mu.Unlock()
-	j.sending.wake()
+	j.sending.Wake()
 	j.awaitPublished()
-	j.sending.shutDown()
+	j.sending.Stop()
 	j.mu.Lock()
 	done := j.refuseAllLocked(journal.ErrClosed)
 	j.mu.Unlock()
 	j.complete(done)
-	j.keeping.shutDown()
+	j.keeping.Stop()
 	if j.link.IsConnected() {
-		_ = j.link.Conn.FlushTimeout(closeTimeout) // an ack that is lost costs a duplicate
+		_ = j.link.Conn.FlushTimeout(closeTimeout) // a lost ack costs a duplicate
 	}
 	j.link.Close()
 	return nil
 }
 
-// abandonLocked gives back an envelope, with what was fetched of it.
-func (j *Journal) abandonLocked(c *claim) {
-	if c.moving {
-		return
+// abandonLocked returns all envelopes, including those with fetched packets.
+func (j *Journal) abandonLocked() {
+	var untaken, fetched []*claim
+	for _, c := range j.claims {
+		switch {
+		case c.moving:
+		case c.claimed == 0:
+			untaken = append(untaken, c)
+		default:
+			fetched = append(fetched, c)
+		}
 	}
-	if c.claimed == 0 {
-		j.returnLocked(c, ackReturn)
-		return
-	}
-	j.restoreAwaitedLocked(c)
-	packets := j.unqueueLocked(c)
-	j.replyLocked(c, ackReturn)
-	j.forgetLocked(c)
-	for _, p := range packets {
-		j.stats.Queued.Subtract(p)
-		j.stats.Returned.Add(p)
-		p.Release()
+	j.returnLocked(untaken, ackReturn)
+	queued := j.unqueueLocked(fetched)
+	for _, c := range fetched {
+		j.restoreAwaitedLocked(c)
+		j.replyLocked(c, ackReturn)
+		j.forgetLocked(c)
+		releaseAll(queued[c.number])
 	}
 }
 
-// awaitPublished waits until the streams have answered, or publications have ended without that.
+// awaitPublished waits until the streams have answered all publications, or the publications have
+// ended without an answer.
 func (j *Journal) awaitPublished() {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()

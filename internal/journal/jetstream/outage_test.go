@@ -15,10 +15,11 @@ import (
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
 
-// Without NATS packets are refused at once; all comes back with it, and nothing is lost.
+// Without NATS packets are refused at once; when NATS is back, the journal works again, and no
+// packet is lost.
 func TestOutage(t *testing.T) {
 	server := natstest.New(t, natstest.Options{})
-	j := open(t, testConfig(server.URL(), server.Monitor())) // which starts without it
+	j := open(t, testConfig(server.URL(), server.Monitor())) // the journal is opened without NATS
 	if err := j.CheckCapacity(100); !errors.Is(err, journal.ErrUnwritable) {
 		t.Fatalf("without NATS: %v", err)
 	}
@@ -32,7 +33,7 @@ func TestOutage(t *testing.T) {
 	if n, err := j.Append([]*packet.Packet{packets.Make(t, "emitter", "x", 300)}); n != 0 || !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("%d, %v", n, err)
 	}
-	j.Ack(fetched[:10]) // of which NATS hears later
+	j.Ack(fetched[:10]) // NATS receives them later
 	server.Restart()
 	until(t, "packets are taken again", func() bool { return j.CheckCapacity(100) == nil })
 	put(t, j, 10, 10)
@@ -44,7 +45,7 @@ func TestOutage(t *testing.T) {
 	until(t, "the stream is empty", func() bool { return stored(t, j) == 0 })
 }
 
-// A server that hangs is noticed, and waiting requests end.
+// A server that hangs is detected, and waiting requests end.
 func TestHangingServer(t *testing.T) {
 	server := natstest.Start(t, natstest.Options{})
 	j := open(t, testConfig(server.URL(), server.Monitor()))
@@ -65,16 +66,20 @@ func TestHangingServer(t *testing.T) {
 	}
 	server.Resume()
 	until(t, "packets are taken again", func() bool { return j.CheckCapacity(100) == nil })
+	j.mu.Lock()
+	j.publishTimeout = time.Minute
+	j.mu.Unlock()
 	put(t, j, 2, 1)
 }
 
-// What is promised depends on the servers' sync_interval.
+// The durability that Survives reports depends on the servers' sync_interval.
 func TestSurvives(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for interval, want := range map[string]string{"always": "and a power failure of it", "2m": "not a power failure of it"} {
 		server := natstest.Start(t, natstest.Options{SyncInterval: interval})
-		j, err := Open(ctx, testConfig(server.URL(), server.Monitor()), Deps{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})
+		c := testConfig(server.URL(), server.Monitor())
+		j, err := Open(ctx, c, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,6 +87,10 @@ func TestSurvives(t *testing.T) {
 			t.Errorf("sync_interval %s: %q lacks %q", interval, got, want)
 		}
 		j.Close()
+		c.Replicas = 3 // which the existing streams do not have
+		if report, err := Check(ctx, c); err != nil || !strings.Contains(report.Survives, want) {
+			t.Errorf("streams of one replica: %q, %v", report.Survives, err)
+		}
 	}
 	j := &Journal{config: Config{Replicas: 3}}
 	j.durability.sync = syncInterval

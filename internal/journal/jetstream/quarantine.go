@@ -9,8 +9,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
-// quarantine is the directory of envelopes that cannot be read, up to quarantineMaxBytes.
-// Those above that are only counted and logged.
+// quarantine is the directory of envelopes that cannot be read, up to quarantineMaxBytes. Envelopes
+// above that are only counted and logged.
 type quarantine struct{ dir string }
 
 const quarantineMaxBytes = 256 << 20

@@ -1,10 +1,12 @@
 package jetstream
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,17 +15,17 @@ import (
 )
 
 const (
-	// maxPullBytes bounds what one pull brings: more could overrun the server's limit for a
-	// slow connection, which then breaks.
+	// maxPullBytes bounds the bytes of one pull: more bytes could exceed the server's limit for a
+	// slow connection, which the server then closes.
 	maxPullBytes = 16 << 20
-	// maxPullMessages bounds the envelopes of one pull; small ones are shared with others.
+	// maxPullMessages bounds the envelopes of one pull, so that distributors share small envelopes.
 	maxPullMessages = 128
 	pullExpires     = 30 * time.Second
 	// A pull without a sign of life for twice heartbeat is over.
 	heartbeat = time.Second
 	// pullDelay is the wait after a pull that was refused.
 	pullDelay = 250 * time.Millisecond
-	// messageOverhead is what counts of a message besides its data: subjects and headers.
+	// messageOverhead is the counted size of a message without its data: subjects and headers.
 	messageOverhead = 2 << 10
 )
 
@@ -35,23 +37,35 @@ type receiver struct {
 	inbox     string
 	pulls     uint64
 	pull      pull
-	broken    bool // the last pull was not answered, or ended by the server
+	broken    bool // the latest pull was not answered, or the server ended it
 	timer     *time.Timer
+
+	// Marks are messages that the receiver sends to itself and that arrive in order with those of
+	// the stream. An envelope after a mark was delivered after the mark was sent, even if this
+	// process, or its connection, was suspended meanwhile.
+	started     time.Time
+	markSubject string
+	marked      time.Time // when the latest mark was sent
+	fresh       time.Time // when the latest mark that came back was sent, zero before
 }
 
 // pull is a request for messages that is not over.
 type pull struct {
 	active   bool
-	inbox    string // where its messages go
-	messages int    // that may still come
-	bytes    int    // the same
+	inbox    string // the subject to which its messages are sent
+	messages int    // messages that may still come
+	bytes    int    // bytes that may still come
 	until    time.Time
-	alive    time.Time // the last message
+	alive    time.Time // time of the latest message
 }
 
-func (r *receiver) run() {
-	j, loop := r.journal, r.partition.receiving
-	r.inbox, r.messages = nats.NewInbox(), make(chan *nats.Msg, 8*maxPullMessages)
+func newReceiver(j *Journal, p *partition) *receiver {
+	inbox := nats.NewInbox()
+	return &receiver{journal: j, partition: p, inbox: inbox, messages: make(chan *nats.Msg, 8*maxPullMessages), started: time.Now(), markSubject: inbox + ".mark"}
+}
+
+func (r *receiver) run(context.Context) {
+	j := r.journal
 	subscription, err := j.link.Conn.ChanSubscribe(r.inbox+".*", r.messages)
 	if err != nil { // the connection is closed
 		return
@@ -63,6 +77,7 @@ func (r *receiver) run() {
 		if !r.pull.active && delay == 0 {
 			r.begin()
 		}
+		r.mark()
 		r.timer.Reset(r.wait(delay))
 		select {
 		case m := <-r.messages:
@@ -70,14 +85,14 @@ func (r *receiver) run() {
 		case <-r.timer.C:
 			delay = 0
 			r.expire(time.Now())
-		case <-loop.wakeUp:
+		case <-r.partition.receiving.Woken():
 			r.expire(time.Now())
 		}
 	}
 	r.leave(subscription)
 }
 
-// releasing reports whether nothing more may be received. Release wakes the receiver then.
+// releasing reports whether no envelope may be received any more. Release wakes the receiver then.
 func (r *receiver) releasing() bool {
 	j := r.journal
 	j.mu.Lock()
@@ -85,11 +100,11 @@ func (r *receiver) releasing() bool {
 	return j.releasing
 }
 
-// leave ends the subscription, and gives back the envelopes that were on the way: otherwise
-// others would get them only when their claims expire.
+// leave ends the subscription, and returns the envelopes that were on the way: otherwise other
+// distributors would get them only when their claims expire.
 func (r *receiver) leave(subscription *nats.Subscription) {
 	if subscription.Drain() != nil || r.journal.link.Conn.FlushTimeout(closeTimeout) != nil {
-		return // without a connection they cannot be given back
+		return // without a connection they cannot be returned
 	}
 	for {
 		select {
@@ -113,7 +128,7 @@ func (r *receiver) wait(delay time.Duration) time.Duration {
 	}
 }
 
-// begin begins a pull if more is wanted and there is memory for it.
+// begin begins a pull if Fetch wants packets and there is memory for them.
 func (r *receiver) begin() {
 	j := r.journal
 	j.mu.Lock()
@@ -125,6 +140,7 @@ func (r *receiver) begin() {
 	if bytes == 0 {
 		return
 	}
+	r.mark()
 	r.pulls++
 	now := time.Now()
 	r.pull = pull{
@@ -143,12 +159,12 @@ func (r *receiver) begin() {
 	}
 }
 
-// prefetchLocked is how many bytes are kept for Fetch.
+// prefetchLocked returns the number of bytes that are kept for Fetch.
 func (j *Journal) prefetchLocked() int64 {
 	return min(j.config.MemoryLimitBytes/(2*memoryShare), maxPullBytes)
 }
 
-// pullBytesLocked returns how many bytes a pull may bring, 0 if none is wanted.
+// pullBytesLocked returns the number of bytes that a pull may bring, 0 if none is wanted.
 func (j *Journal) pullBytesLocked(p *partition) int {
 	least := j.link.MaxPayload() + messageOverhead
 	free := j.config.MemoryLimitBytes/memoryShare - j.queuedBytes - j.claimedBytes - j.pulledBytes
@@ -177,7 +193,7 @@ func (r *receiver) end() {
 	j.mu.Unlock()
 }
 
-// expire ends a pull that is over, or of which the server knows nothing any more.
+// expire ends a pull that is over, or that the server has forgotten.
 func (r *receiver) expire(now time.Time) {
 	silent := now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.IsConnected()
 	if silent || now.After(r.pull.until) {
@@ -186,24 +202,46 @@ func (r *receiver) expire(now time.Time) {
 	}
 }
 
-// Statuses of a pull, of which others end it.
+// Statuses of a pull; any other status ends it.
 const (
 	statusHeartbeat = "100"
 	statusNone      = "404" // there are no messages
 	statusExpired   = "408"
 )
 
-// handle handles a message, and returns for how long to pause.
+// mark sends a mark, while there is a pull and at most as often as heartbeats come.
+func (r *receiver) mark() {
+	now := time.Now()
+	if now.Sub(r.marked) < heartbeat {
+		return
+	}
+	text := strconv.AppendInt(nil, int64(now.Sub(r.started)), 10)
+	if r.journal.link.Conn.Publish(r.markSubject, text) == nil {
+		r.marked = now
+	}
+}
+
+// ackPrefix is the prefix of the subjects of acknowledgements of a stream's messages.
+const ackPrefix = "$JS.ACK."
+
+// handle handles a message, and returns the time to pause.
 func (r *receiver) handle(m *nats.Msg) time.Duration {
+	if m.Subject == r.markSubject {
+		if age, err := strconv.ParseInt(string(m.Data), 10, 64); err == nil {
+			r.fresh = r.started.Add(time.Duration(age))
+		}
+		return 0
+	}
 	current := r.pull.active && m.Subject == r.pull.inbox
 	if current {
 		r.pull.alive = time.Now()
 	}
-	if m.Reply == "" || len(m.Data) == 0 {
+	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		if status := m.Header.Get("Status"); current && status != "" && status != statusHeartbeat {
 			r.end()
 			if status != statusExpired && status != statusNone && m.Header.Get("Description") != "Message Size Exceeds MaxBytes" {
 				r.broken = true
+				r.journal.markFailing(r.partition)
 				return pullDelay
 			}
 		}
@@ -214,11 +252,11 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 	if current {
 		r.count(m.Size())
 	}
-	r.journal.receive(r.partition, m)
+	r.journal.receive(r.partition, m, r.fresh)
 	return 0
 }
 
-// mend notes that the consumer answers, again if the pull before was broken.
+// mend records that the consumer answers, possibly after it has refused pulls.
 func (r *receiver) mend(current bool) {
 	if current && r.broken {
 		r.broken = false
@@ -240,8 +278,8 @@ func (r *receiver) count(bytes int) {
 	}
 }
 
-// receive claims an envelope.
-func (j *Journal) receive(p *partition, m *nats.Msg) {
+// receive claims an envelope, which was delivered after a time, if that is known.
+func (j *Journal) receive(p *partition, m *nats.Msg, after time.Time) {
 	meta, err := m.Metadata()
 	if err != nil {
 		j.logger.Error("NATS delivers a message that cannot be acknowledged", "stream", p.stream, "error", err)
@@ -256,21 +294,33 @@ func (j *Journal) receive(p *partition, m *nats.Msg) {
 		return
 	}
 	packets, damaged := j.packetsOf(&e)
-	j.mu.Lock()
 	if meta.NumDelivered > 1 {
 		j.metrics.redeliveries.Inc()
+		j.logger.Debug("an envelope comes again", "stream", p.stream, "sequence", meta.Sequence.Stream, "envelope", e.id, "deliveries", meta.NumDelivered, "packets", packetNames(m.Data))
 	}
-	known := j.recognizeLocked(p, e.id, meta.Sequence.Stream, m.Reply)
-	if !known {
-		j.claimLocked(p, &e, packets, meta.Sequence.Stream, m.Reply)
+	j.mu.Lock()
+	done := j.recognizeLocked(p, e.id, meta.Sequence.Stream, m.Reply) || j.isLateLocked(p, after)
+	if !done {
+		j.claimLocked(p, &e, packets, meta.Sequence.Stream, m.Reply, after)
 	}
 	j.mu.Unlock()
-	if known {
+	if done {
 		releaseAll(packets)
 	} else if damaged > 0 {
 		j.damaged(p, meta.Sequence.Stream, m.Data, damaged)
 	}
-	j.keeping.wake()
+	j.keeping.Wake()
+}
+
+// isLateLocked reports whether the claim on an envelope that was delivered after a time may have
+// expired before the envelope arrived, for example while this process was suspended: then another
+// distributor gets it.
+func (j *Journal) isLateLocked(p *partition, after time.Time) bool {
+	late := !after.IsZero() && time.Since(after) > p.ackWait*3/4
+	if late {
+		j.metrics.expired.Inc()
+	}
+	return late
 }
 
 // releaseAll releases packets; those that could not be read are nil.
@@ -295,15 +345,15 @@ func (j *Journal) packetsOf(e *envelope) (packets []*packet.Packet, damaged int)
 	return packets, damaged
 }
 
-// recognizeLocked reports whether an envelope is here, or has ended here.
+// recognizeLocked reports whether an envelope is claimed here, or has ended here.
 func (j *Journal) recognizeLocked(p *partition, id string, sequence uint64, reply string) bool {
 	c, known := j.byID[id]
 	switch {
 	case !known:
 		return false
 	case c == nil: // the acknowledgement was lost
-		j.acks = append(j.acks, ack{reply, ackDone})
-	case c.reply == "" || c.partition == p && c.sequence == sequence: // it came again, or was moved
+		j.acks = append(j.acks, ack{reply, ackDone, p})
+	case c.reply == "" || c.partition == p && c.sequence == sequence: // the envelope was delivered again, or was moved
 		c.partition, c.sequence, c.reply, c.extended = p, sequence, reply, time.Now()
 	default:
 		c.copies = append(c.copies, reply)
@@ -311,18 +361,21 @@ func (j *Journal) recognizeLocked(p *partition, id string, sequence uint64, repl
 	return true
 }
 
-// claimLocked queues the packets of an envelope.
-func (j *Journal) claimLocked(p *partition, e *envelope, packets []*packet.Packet, sequence uint64, reply string) {
+// claimLocked queues the packets of an envelope, which was delivered after a time, if that is known.
+func (j *Journal) claimLocked(p *partition, e *envelope, packets []*packet.Packet, sequence uint64, reply string, after time.Time) {
 	if j.releasing {
-		j.acks = append(j.acks, ack{reply, ackReturn})
+		j.acks = append(j.acks, ack{reply, ackReturn, p})
 		releaseAll(packets)
 		return
 	}
 	j.lastClaim++
 	now := time.Now()
+	if after.IsZero() {
+		after = now
+	}
 	c := &claim{
 		number: j.lastClaim, id: e.id, partition: p, sequence: sequence, reply: reply,
-		slots: make([]slotState, len(packets)), received: now, extended: now,
+		slots: make([]slotState, len(packets)), received: now, extended: after,
 	}
 	j.claims[c.number], j.byID[c.id] = c, c
 	for i, one := range packets {
@@ -346,8 +399,8 @@ func (j *Journal) claimLocked(p *partition, e *envelope, packets []*packet.Packe
 	}
 }
 
-// awaitResultLocked sets the channel of a packet whose emitter waits for the delivery, here
-// or at another distributor.
+// awaitResultLocked sets the channel of a packet whose emitter waits for the delivery, at this
+// distributor or at another one.
 func (j *Journal) awaitResultLocked(c *claim, slot int, p *packet.Packet, token uint64) {
 	if token == 0 {
 		return
@@ -363,10 +416,10 @@ func (j *Journal) awaitResultLocked(c *claim, slot int, p *packet.Packet, token 
 	c.results = append(c.results, awaitedResult{slot: slot, token: token, subject: j.notesSubject(publisher), result: result})
 }
 
-// receiveUnreadable handles a message of which nothing can be read. One of another version is
-// left to those who can read it.
+// receiveUnreadable handles a message that cannot be decoded. It leaves a message of another
+// version to the distributors that can read it.
 func (j *Journal) receiveUnreadable(p *partition, m *nats.Msg, meta *nats.MsgMetadata, cause error) {
-	reply := ack{m.Reply, ackDone}
+	reply := ack{m.Reply, ackDone, p}
 	if version := versionError(0); errors.As(cause, &version) {
 		reply.data = delayedReturn(ackWait)
 		if meta.NumDelivered == 1 {
@@ -378,13 +431,18 @@ func (j *Journal) receiveUnreadable(p *partition, m *nats.Msg, meta *nats.MsgMet
 	j.mu.Lock()
 	j.acks = append(j.acks, reply)
 	j.mu.Unlock()
-	j.keeping.wake()
+	j.keeping.Wake()
 }
 
 // damaged counts packets that cannot be read, and keeps their envelope.
 func (j *Journal) damaged(p *partition, sequence uint64, data []byte, packets int) {
 	path, err := j.quarantine.add(p.stream, sequence, data)
-	j.logger.Error("accepted packets are lost to damage in a stream", "stream", p.stream, "sequence", sequence, "packets", packets, "quarantined", path, "error", err)
+	logger := j.logger.With("stream", p.stream, "sequence", sequence, "packets", packets)
+	if err != nil {
+		logger.Error("accepted packets are lost to damage in a stream, and their envelope cannot be kept", "error", err)
+	} else {
+		logger.Error("accepted packets are lost to damage in a stream", "quarantined", path)
+	}
 	j.metrics.damaged.Add(float64(packets))
 	volume := packet.Volume{Packets: int64(packets)}
 	j.mu.Lock()

@@ -1,9 +1,8 @@
 package jetstream
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,17 +18,17 @@ import (
 const (
 	// envelopeBytes is the size from which an envelope takes no further packet.
 	envelopeBytes = 256 << 10
-	// smallBytes is the least that a second envelope on the way to a stream has, so that
-	// envelopes grow with load: there is one sync for each. A stream without one gets less
-	// only gatherTime after the last one to any stream.
+	// smallBytes is the minimum size of a second envelope on the way to a stream, so that envelopes
+	// grow with load: the server syncs once for each. A stream without an envelope on the way gets
+	// a smaller one only gatherTime after the last envelope to any stream.
 	smallBytes = 32 << 10
 	gatherTime = 5 * time.Millisecond
-	// Envelopes are published again until the PubAck, after growing waits.
+	// Envelopes are published again until the PubAck, with growing waits.
 	resendAfter    = time.Second
 	maxResendAfter = 4 * time.Second
 	// publishTimeout bounds the wait for a PubAck.
 	publishTimeout = 10 * time.Second
-	// envelopeOverhead is what a message has besides records: headers and the id.
+	// envelopeOverhead is the size of a message without records: headers and the id.
 	envelopeOverhead = 1 << 10
 )
 
@@ -37,19 +36,19 @@ const (
 type request struct {
 	packets []*packet.Packet
 	bytes   int  // of the records
-	whole   bool // it has one envelope, unless NATS takes no message as large
-	next    int  // the first packet that is in no envelope
-	parts   int  // envelopes without a PubAck
+	whole   bool // the request has one envelope, unless it exceeds the maximum message size of NATS
+	next    int  // index of the first packet that is in no envelope
+	parts   int  // number of envelopes without a PubAck
 	err     error
 	ended   bool
 	waiter  journal.Waiter
 }
 
-// part is packets of a request in one envelope.
+// part has the packets of a request in one envelope.
 type part struct {
 	request  *request
 	from, to int
-	tokens   []uint64 // of the request's packets, nil if no delivery is awaited
+	tokens   []uint64 // channels of the request's packets, nil if no delivery is awaited
 }
 
 // await registers the packet at an index whose delivery is awaited.
@@ -70,13 +69,13 @@ type publication struct {
 	id        string
 	data      []byte
 	parts     []part
-	moved     *claim       // whose remaining packets it has, nil for new ones
-	held      *heldPackets // of moved, if they stay here
+	moved     *claim       // the claim whose remaining packets it has, nil for new packets
+	held      *heldPackets // packets of moved, if they stay here
 	partition *partition
 	begun     time.Time
 	sent      time.Time
 	sends     int
-	sending   bool // the sender reads data, without the lock
+	sending   bool // the sender reads data without the lock
 }
 
 // sender is the only goroutine that makes envelopes of pending packets, and that publishes.
@@ -85,8 +84,7 @@ type sender struct {
 	timer   *time.Timer
 }
 
-func (s *sender) run() {
-	loop := s.journal.sending
+func (s *sender) run(ctx context.Context) {
 	s.timer = time.NewTimer(time.Hour)
 	defer s.timer.Stop()
 	for {
@@ -94,15 +92,15 @@ func (s *sender) run() {
 		}
 		s.timer.Reset(s.resend(time.Now()))
 		select {
-		case <-loop.wakeUp:
+		case <-s.journal.sending.Woken():
 		case <-s.timer.C:
-		case <-loop.stop:
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// publishNext publishes what is pending, up to an envelope, and reports whether it did.
+// publishNext publishes pending packets, up to an envelope, and reports whether it did.
 func (s *sender) publishNext() bool {
 	j := s.journal
 	j.mu.Lock()
@@ -131,10 +129,10 @@ func (s *sender) publishNext() bool {
 	return true
 }
 
-// choosePartitionLocked returns the stream with the fewest envelopes on their way, nil if
-// none may get another now.
+// choosePartitionLocked returns the stream with the fewest envelopes on their way, nil if no stream
+// may get another one now.
 func (j *Journal) choosePartitionLocked(now time.Time) *partition {
-	if len(j.pending) == 0 || j.unwritable != nil || !j.link.IsConnected() {
+	if len(j.pending) == 0 || j.unwritable != nil && !j.trial || !j.link.IsConnected() {
 		return nil
 	}
 	var best *partition
@@ -236,9 +234,13 @@ func (s *sender) send(o *publication) {
 	o.sent = time.Now()
 	o.sends++
 	o.sending = held
+	again := o.sends > 1
 	j.mu.Unlock()
 	if !held {
 		return
+	}
+	if again {
+		j.logger.Debug("an envelope is published again", "subject", subject, "envelope", o.id, "packets", packetNames(o.data))
 	}
 	message := nats.NewMsg(subject)
 	message.Reply, message.Data = j.pubAckSubject+strconv.FormatUint(o.number, 10), o.data
@@ -252,8 +254,8 @@ func (s *sender) send(o *publication) {
 	j.sentLocked(o)
 }
 
-// sentLocked notes that nobody reads the data of a publication any more: it may have ended
-// meanwhile, with the answer to an earlier message of it.
+// sentLocked records that the sender has finished reading the data of a publication, which may have
+// ended meanwhile with the answer to an earlier message of it.
 func (j *Journal) sentLocked(o *publication) {
 	o.sending = false
 	if j.published[o.number] != o {
@@ -261,8 +263,8 @@ func (j *Journal) sentLocked(o *publication) {
 	}
 }
 
-// resend publishes again what has no PubAck, gives up what has none for too long, and takes
-// out streams that give none. It returns when to come again.
+// resend publishes envelopes without a PubAck again, ends those without one for too long, and takes
+// out streams that send none. It returns the time of the next call.
 func (s *sender) resend(now time.Time) time.Duration {
 	j := s.journal
 	next := now.Add(time.Hour)
@@ -273,6 +275,9 @@ func (s *sender) resend(now time.Time) time.Duration {
 	for _, o := range j.published {
 		p := o.partition
 		again, silent, end := o.sent.Add(min(resendAfter<<min(max(o.sends-1, 0), 8), maxResendAfter)), later(p.answered, o.begun).Add(silentAfter), o.begun.Add(j.publishTimeout)
+		if !silent.After(now) {
+			p.silent, p.doubtful, silent = true, true, end
+		}
 		switch {
 		case !end.After(now):
 			done = append(done, j.resolveLocked(o, fmt.Errorf("%w: the stream %s did not answer within %v", journal.ErrUnwritable, p.stream, j.publishTimeout))...)
@@ -282,9 +287,6 @@ func (s *sender) resend(now time.Time) time.Duration {
 			again = now.Add(resendAfter)
 		case !connected:
 			again = end
-		}
-		if !silent.After(now) {
-			p.silent, silent = true, end
 		}
 		next = earlier(earlier(next, end), earlier(again, silent))
 	}
@@ -318,39 +320,6 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// pubAck is the answer of a stream to a publication.
-type pubAck struct {
-	Sequence  uint64 `json:"seq"`
-	Duplicate bool   `json:"duplicate"`
-	Error     *struct {
-		Code        int    `json:"err_code"`
-		Description string `json:"description"`
-	} `json:"error"`
-}
-
-// parsePubAck decodes an answer; what servers answer for a stored message without reflection.
-func parsePubAck(data []byte) (answer pubAck, ok bool) {
-	const begin = `{"stream":"`
-	if rest, found := bytes.CutPrefix(data, []byte(begin)); found {
-		_, rest, _ = bytes.Cut(rest, []byte(`"`))
-		if digits, found := bytes.CutPrefix(rest, []byte(`,"seq":`)); found && bytes.HasSuffix(digits, []byte("}")) {
-			if sequence, err := strconv.ParseUint(string(digits[:len(digits)-1]), 10, 64); err == nil {
-				return pubAck{Sequence: sequence}, true
-			}
-		}
-	}
-	err := json.Unmarshal(data, &answer)
-	return answer, err == nil
-}
-
-// Error codes of NATS.
-const (
-	// codeStoreFailed: the message was not stored, of a full stream because of its size.
-	codeStoreFailed = 10077
-	// codeTooLarge: the message is larger than the stream allows.
-	codeTooLarge = 10054
-)
-
 // onPubAck handles the answer to a publication.
 func (j *Journal) onPubAck(m *nats.Msg) {
 	number, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, j.pubAckSubject), 10, 64)
@@ -359,7 +328,7 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	}
 	answer, ok := parsePubAck(m.Data)
 	if m.Header.Get("Status") != "" || !ok {
-		return // nobody answers for the stream now: it is sent again
+		return // the stream has no leader now, so that the envelope is sent again
 	}
 	now := time.Now()
 	j.mu.Lock()
@@ -372,11 +341,17 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	switch {
 	case answer.Error == nil && answer.Sequence > 0:
 		j.metrics.published(o, now)
-		o.partition.answered, o.partition.silent, o.partition.fault = now, false, nil
+		o.partition.stored(now)
+		j.unwritable = nil
 		done = j.resolveLocked(o, nil)
 	case answer.Error != nil && answer.Error.Code == codeStoreFailed && strings.Contains(answer.Error.Description, "maximum"):
 		o.partition.answered, o.partition.full = now, true
-		done = j.divertLocked(o)
+		done = j.divertLocked(o, journal.ErrFull)
+	case answer.Error != nil && (answer.Error.Code == codeStoreFailed || answer.Error.Code == codeNoStorage || answer.Error.Code == codeNoResources):
+		p := o.partition
+		p.answered, p.refusing, p.refusedAt = now, true, now
+		p.fault = fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, answer.Error.Description, answer.Error.Code)
+		done = j.divertLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.fault))
 	case answer.Error != nil && answer.Error.Code == codeTooLarge:
 		done = j.resolveLocked(o, fmt.Errorf("%w: %s", journal.ErrTooLarge, answer.Error.Description))
 	case answer.Error != nil:
@@ -384,13 +359,13 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	}
 	done = append(done, j.updateWritableLocked()...)
 	j.mu.Unlock()
-	j.sending.wake()
+	j.sending.Wake()
 	j.complete(done)
 }
 
-// divertLocked moves a publication that a full stream has refused to another one, or refuses
-// it if all are full.
-func (j *Journal) divertLocked(o *publication) []*request {
+// divertLocked moves a publication that a stream has refused to another stream, or ends it with the
+// error if no stream takes it.
+func (j *Journal) divertLocked(o *publication, err error) []*request {
 	for _, p := range j.partitions {
 		if p.usable() {
 			o.partition.inFlight--
@@ -399,7 +374,7 @@ func (j *Journal) divertLocked(o *publication) []*request {
 			return nil
 		}
 	}
-	return j.resolveLocked(o, journal.ErrFull)
+	return j.resolveLocked(o, err)
 }
 
 // resolveLocked ends a publication and returns the requests that have ended with it.
@@ -418,7 +393,7 @@ func (j *Journal) resolveLocked(o *publication, err error) (done []*request) {
 		if err != nil {
 			r.err = cmp.Or(r.err, err)
 			for _, token := range one.tokens {
-				j.awaited.take(token) // 0 is of none
+				j.awaited.take(token) // 0 is no valid number
 			}
 		}
 		if r.parts == 0 && (r.err != nil || r.next == len(r.packets)) {
@@ -428,7 +403,7 @@ func (j *Journal) resolveLocked(o *publication, err error) (done []*request) {
 	return done
 }
 
-// endRequestLocked frees what a request holds.
+// endRequestLocked releases the resources of a request.
 func (j *Journal) endRequestLocked(r *request) *request {
 	r.ended = true
 	for i, p := range r.packets {
@@ -448,7 +423,7 @@ func (j *Journal) endRequestLocked(r *request) *request {
 // sendingFootprint is the memory of a packet until its PubAck: its own and its record's.
 func sendingFootprint(p *packet.Packet) int64 { return p.Footprint() + int64(recordBytes(p)) }
 
-// refusePendingLocked refuses what is in no envelope.
+// refusePendingLocked refuses packets that are in no envelope.
 func (j *Journal) refusePendingLocked(err error) (done []*request) {
 	for _, r := range j.pending {
 		if r.ended {
@@ -464,7 +439,7 @@ func (j *Journal) refusePendingLocked(err error) (done []*request) {
 	return done
 }
 
-// refuseAllLocked refuses what has no PubAck.
+// refuseAllLocked refuses packets without a PubAck.
 func (j *Journal) refuseAllLocked(err error) (done []*request) {
 	done = j.refusePendingLocked(err)
 	for _, o := range j.published {

@@ -15,18 +15,18 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// What is left of an envelope can become an envelope of its own, whose id follows from the
-// old one and the slots: when it is given back (republishLocked), or when packets stick while
-// the others have ended (separate). Then this process holds the packets, and another one that
-// receives the new envelope offers it to this one.
+// The remaining packets of an envelope can become an envelope of their own, whose id is derived
+// from the old id and the slots: when the envelope is returned (republishLocked), or when some
+// packets are slow and the others have ended (separate). In the second case this process holds the
+// packets, and another process that receives the new envelope offers it to this one.
 const (
 	holderHeader = "Logstreamer-Holder"
 	offerTimeout = time.Second
-	// maxStuck bounds the envelopes that are looked at in one round.
+	// maxStuck bounds the envelopes that are checked in one round.
 	maxStuck = 4
 )
 
-// rootOf returns the id that the accepting distributor gave.
+// rootOf returns the id that the accepting distributor assigned.
 func rootOf(id string) string {
 	root, _, _ := strings.Cut(id, "/")
 	return root
@@ -52,13 +52,13 @@ func (j *Journal) offersSubject(name string) string {
 	return j.config.Stream + ".distributor." + name + ".offers"
 }
 
-// republishLocked publishes the packets that are left of an envelope. It returns false if it
-// cannot now.
+// republishLocked publishes the remaining packets of an envelope. It returns false if it cannot
+// now.
 func (j *Journal) republishLocked(c *claim, packets []*packet.Packet) bool {
-	to := j.partitionForRestLocked(c)
-	if to == nil || !j.link.IsConnected() {
+	if !j.canRepublishLocked(c) {
 		return false
 	}
+	to := j.partitionForRestLocked(c)
 	slots := make([]int, len(packets))
 	for i, p := range packets {
 		slots[i] = slotOf(p.Sequence)
@@ -73,9 +73,13 @@ func (j *Journal) republishLocked(c *claim, packets []*packet.Packet) bool {
 	return true
 }
 
-// partitionForRestLocked returns the stream for what is left of an envelope, nil if there is
-// none: its own, also if that does not answer now, or another one while it is full. To give the
-// whole envelope back instead would deliver again what has ended.
+func (j *Journal) canRepublishLocked(c *claim) bool {
+	return j.partitionForRestLocked(c) != nil && j.link.IsConnected()
+}
+
+// partitionForRestLocked returns the stream for the remaining packets of an envelope, nil if there
+// is none: the envelope's own stream, even if that does not answer now, or another one while it is
+// full. Returning the whole envelope instead would deliver the ended packets again.
 func (j *Journal) partitionForRestLocked(c *claim) *partition {
 	if p := c.partition; p.publishes && p.ready && !p.full {
 		return p
@@ -92,11 +96,11 @@ func (j *Journal) publishMovedLocked(o *publication) {
 	o.moved.moving = true
 	o.partition.inFlight++
 	j.published[o.number] = o
-	j.sending.wake()
+	j.sending.Wake()
 }
 
-// movedLocked ends what is left of an envelope after its remaining packets were published, or
-// could not be.
+// movedLocked ends an envelope after its remaining packets were published, or could not be
+// published.
 func (j *Journal) movedLocked(o *publication, err error) {
 	c := o.moved
 	c.moving = false
@@ -108,7 +112,7 @@ func (j *Journal) movedLocked(o *publication, err error) {
 		j.replyLocked(c, ackReturn)
 	case err == nil:
 		for _, reply := range o.held.replies {
-			j.acks = append(j.acks, ack{reply, ackDone})
+			j.acks = append(j.acks, ack{reply, ackDone, c.partition})
 		}
 		j.rememberEndedLocked(c.id, time.Now())
 		c.id, c.stored = o.id, o.held.slots
@@ -119,16 +123,16 @@ func (j *Journal) movedLocked(o *publication, err error) {
 	if o.held != nil && c.isEmpty() && j.claims[c.number] == c {
 		j.endLocked(c)
 	}
-	j.keeping.wake()
+	j.keeping.Wake()
 }
 
-// heldPackets are packets that stay here while their envelope is replaced.
+// heldPackets are packets that stay in this process while their envelope is replaced.
 type heldPackets struct {
-	replies []string // of the old envelope
+	replies []string // slots of the old envelope
 	slots   []int
 }
 
-// stuck is an envelope of which some packets have ended and others stick.
+// stuck is an envelope with some ended and some slow packets.
 type stuck struct {
 	claim    *claim
 	stream   string
@@ -155,15 +159,15 @@ func (c *claim) slotsStored() []int {
 	return c.stored
 }
 
-// separate gives packets that stick an envelope of their own, so that those that have ended
-// take no more room. The bytes are read from the stream: the packets themselves are in use.
+// separate gives slow packets an envelope of their own, so that ended packets take no space in the
+// stream. It reads the bytes from the stream, because the packets themselves are in use.
 func (j *Journal) separate(ctx context.Context, all []stuck) {
 	for _, one := range all {
 		ctx, cancel := context.WithTimeout(ctx, natslink.APITimeout)
 		data, err := j.readMessage(ctx, one.stream, one.sequence)
 		cancel()
 		if err != nil {
-			continue // later
+			continue // in a later round
 		}
 		if e, err := parseEnvelope(data); err == nil {
 			j.mu.Lock()
@@ -221,8 +225,8 @@ type offer struct {
 
 var offerTaken = []byte("+")
 
-// offer offers an envelope to the distributor that holds its packets, and reports whether
-// that took it.
+// offer offers an envelope to the distributor that holds its packets, and reports whether that
+// distributor took it.
 func (j *Journal) offer(holder string, o offer) bool {
 	data, err := json.Marshal(o)
 	if err != nil {
@@ -249,7 +253,7 @@ func (j *Journal) onOffer(m *nats.Msg) {
 	answer := []byte("-")
 	if taken {
 		answer = offerTaken
-		j.keeping.wake()
+		j.keeping.Wake()
 	}
-	_ = m.Respond(answer) // without it the other one keeps the envelope
+	_ = m.Respond(answer) // without the answer the other distributor keeps the envelope
 }

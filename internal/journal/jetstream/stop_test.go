@@ -6,22 +6,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
 
-// What is on its way to a distributor that stops is delivered by another one at once.
+// Envelopes on their way to a distributor that stops are delivered by another one at once.
 func testStopWhileReceiving(t *testing.T, c Config) {
-	a, b := open(t, c), open(t, c)
-	r := &receiver{journal: a, partition: a.partitions[0], inbox: nats.NewInbox(), messages: make(chan *nats.Msg, maxPullMessages)}
+	a, b := openLasting(t, c), open(t, c)
+	r := newReceiver(a, a.partitions[0])
 	subscription, err := a.link.Conn.ChanSubscribe(r.inbox+".*", r.messages)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.mu.Lock()
-	a.wanted = true // its own receiver sleeps
+	a.wanted = true // its own receiver is suspended
 	a.mu.Unlock()
 	r.begin()
 	const envelopes = 10
@@ -31,18 +29,12 @@ func testStopWhileReceiving(t *testing.T, c Config) {
 	until(t, "all are on their way", func() bool { return len(r.messages) >= envelopes })
 	a.Release()
 	r.leave(subscription)
-	started := time.Now()
-	taken := get(t, b, envelopes*5)
-	if waited := time.Since(started); waited > ackWait/2 {
-		t.Errorf("it waited for %v, as if the claims had to expire", waited)
-	}
-	b.Ack(taken)
-	until(t, "the stream is empty", func() bool { return stored(t, b) == 0 })
+	takeOver(t, b, envelopes*5)
 }
 
-// The rest of an envelope is given back alone, too, while its stream is silent.
+// The remaining packets of an envelope are returned separately even while its stream is silent.
 func testPartialReturnToSilentStream(t *testing.T, c Config) {
-	a, b := open(t, c), open(t, c)
+	a, b := openLasting(t, c), open(t, c)
 	put(t, a, 0, 30)
 	fetched := get(t, a, 30)
 	a.Ack(fetched[:11])
@@ -51,15 +43,12 @@ func testPartialReturnToSilentStream(t *testing.T, c Config) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	taken := get(t, b, 19)
-	if got := ids(taken); !slices.Equal(got, upTo(30)[11:]) {
+	if got := takeOver(t, b, 19); !slices.Equal(got, upTo(30)[11:]) {
 		t.Errorf("the other one got %v", got)
 	}
-	b.Ack(taken)
-	until(t, "the stream is empty", func() bool { return stored(t, b) == 0 })
 }
 
-// makeSilent takes all streams out, as if they had no leader.
+// makeSilent marks all streams as silent, as if they had no leader.
 func makeSilent(j *Journal) {
 	j.mu.Lock()
 	for _, p := range j.partitions {
@@ -78,7 +67,7 @@ func testElection(t *testing.T, c Config) {
 	j.Ack(get(t, j, 5))
 }
 
-// An acknowledgement that a server has lost is sent again, once the consumer is back.
+// An acknowledgement that a server has lost is sent again when the consumer is back.
 func TestLostAcknowledgement(t *testing.T) {
 	s := natstest.Start(t, natstest.Options{})
 	j := open(t, testConfig(s.URL(), s.Monitor()))
@@ -86,7 +75,7 @@ func TestLostAcknowledgement(t *testing.T) {
 	held := get(t, j, 3)
 	j.mu.Lock()
 	for _, c := range j.claims {
-		j.rememberAcksLocked([]ack{{c.reply, ackDone}}, time.Now()) // as if it had been sent
+		j.rememberAcksLocked([]ack{{c.reply, ackDone, c.partition}}, time.Now()) // as if the acknowledgement had been sent
 	}
 	j.mu.Unlock()
 	s.Kill()
@@ -116,11 +105,11 @@ func TestStall(t *testing.T) {
 		}
 	}
 	if _, waits := (stall{}).waits(begun); waits {
-		t.Error("it waits without a stall")
+		t.Error("packets wait without a stall")
 	}
 }
 
-// A consumer's ack wait that an operator has changed is that of the claims.
+// If an operator has changed a consumer's ack wait, claims last for the changed time.
 func TestChangedAckWait(t *testing.T) {
 	s := natstest.Start(t, natstest.Options{})
 	c := testConfig(s.URL(), s.Monitor())

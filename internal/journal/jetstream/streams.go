@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,21 +9,28 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/logstreamer/logstreamer/internal/natslink"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
 	// durable is the name of the consumer of each stream, which all distributors share.
 	durable = "distributors"
-	// maxAckPending is the maximum of envelopes of a stream that all distributors together
+	// maxAckPending is the maximum number of envelopes of a stream that all distributors together
 	// have claimed.
 	maxAckPending = 256
-	// duplicatesWindow is for how long a stream recognises an envelope that comes again.
-	duplicatesWindow = 2 * time.Minute
-	// maxOldPartitions bounds the search for streams of a larger number of partitions.
-	maxOldPartitions = 64
+	// duplicatesWindow is the time for which a stream recognises a repeated envelope, and
+	// minDuplicatesWindow the minimum if operators have changed that.
+	duplicatesWindow    = 2 * time.Minute
+	minDuplicatesWindow = time.Minute
+	// minMaxPayload is the minimum of the servers' maximum message size.
+	minMaxPayload = 32 << 10
+	// maxFurtherPartitions bounds the search for streams of a larger number of partitions.
+	maxFurtherPartitions = 64
 )
 
-// streamError is a setting, or a refusal by NATS, that does not pass by itself.
+// streamError is a setting, or a refusal by NATS, that a retry cannot fix.
 type streamError struct{ err error }
 
 func (e *streamError) Error() string { return e.err.Error() }
@@ -46,14 +54,10 @@ func consumerConfig(subject string) jetstream.ConsumerConfig {
 	}
 }
 
-// checkStream returns an error if the settings of a stream would lose packets, or let them be
-// stored in a way that was not asked for.
+// checkStream returns an error if the settings of a stream would lose packets, or store them in a
+// way that was not configured.
 func checkStream(have, want jetstream.StreamConfig) error {
-	for _, rule := range []struct {
-		name       string
-		have, want any
-		ok         bool
-	}{
+	for _, rule := range []rule{
 		{"storage", have.Storage, want.Storage, have.Storage == want.Storage},
 		{"retention", have.Retention, want.Retention, have.Retention == want.Retention},
 		{"discard policy", have.Discard, want.Discard, have.Discard == want.Discard},
@@ -64,6 +68,8 @@ func checkStream(have, want jetstream.StreamConfig) error {
 		{"subjects", have.Subjects, want.Subjects, len(have.Subjects) == 1 && have.Subjects[0] == want.Subjects[0]},
 		{"mirror or sources", "set", "none", have.Mirror == nil && len(have.Sources) == 0},
 		{"maximum of messages per subject", have.MaxMsgsPerSubject, "none", have.MaxMsgsPerSubject <= 0},
+		{"maximum message size", have.MaxMsgSize, "none", have.MaxMsgSize <= 0 || have.MaxMsgSize >= envelopeBytes+envelopeOverhead},
+		{"subject transform", "set", "none", have.SubjectTransform == nil},
 	} {
 		if !rule.ok {
 			return fmt.Errorf("the stream %s would lose packets: its %s is %v, it must be %v: change it with the nats tool, or name other streams with JETSTREAM_STREAM", have.Name, rule.name, rule.have, rule.want)
@@ -72,11 +78,11 @@ func checkStream(have, want jetstream.StreamConfig) error {
 	return nil
 }
 
-// prepare makes or checks the streams and consumers that are not ready.
+// prepare creates or checks the streams and consumers that are not ready.
 func (j *Journal) prepare(ctx context.Context) error {
 	for !j.link.IsConnected() {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			return j.cause(err)
+		if !worker.Sleep(ctx, 10*time.Millisecond) {
+			return j.cause(ctx.Err())
 		}
 		if err := j.lostCause(); err != nil {
 			return err
@@ -87,21 +93,9 @@ func (j *Journal) prepare(ctx context.Context) error {
 		if refused := new(streamError); err == nil || errors.As(err, &refused) {
 			return err
 		}
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if !worker.Sleep(ctx, 100*time.Millisecond) {
 			return err
 		}
-	}
-}
-
-// pause waits, and returns the error of the context if that ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 
@@ -119,8 +113,13 @@ func (j *Journal) cause(err error) error {
 }
 
 func (j *Journal) prepareStreams(ctx context.Context) error {
-	if err := j.findOldPartitions(ctx); err != nil {
-		return apiError(err, "")
+	if !j.furtherFound {
+		if err := j.findFurtherPartitions(ctx); err != nil {
+			return apiError(err, j.config.streamOf(len(j.partitions)))
+		}
+	}
+	if err := checkMaxPayload(j.link.MaxPayload()); err != nil {
+		return err
 	}
 	for _, p := range j.partitions {
 		j.mu.Lock()
@@ -134,22 +133,35 @@ func (j *Journal) prepareStreams(ctx context.Context) error {
 			return err
 		}
 		j.mu.Lock()
+		j.identifyLocked(p, info.Created)
 		p.ready, p.answered, p.state, p.ackWait = true, time.Now(), stateOf(info), claims
 		done := j.updateWritableLocked()
 		j.mu.Unlock()
 		j.complete(done)
-		p.receiving.running.Go(func() { (&receiver{journal: j, partition: p}).run() })
+		if !p.receives {
+			p.receives = true
+			p.receiving.Go(newReceiver(j, p).run)
+		}
+		p.receiving.Wake()
+	}
+	if most := j.link.MaxPayload(); most < natslink.UsualMaxPayload {
+		j.logger.Warn("NATS takes smaller messages than usual: larger packets are refused with 413", "max_payload", most, "max_packet_bytes", most-envelopeOverhead)
 	}
 	return nil
 }
 
-// findOldPartitions adds streams that are left of a larger number of partitions, so that
-// what is in them is delivered. Once the journal runs, there are no others.
-func (j *Journal) findOldPartitions(ctx context.Context) error {
-	if j.oldFound {
+// checkMaxPayload returns an error if envelopes cannot be sent to a server.
+func checkMaxPayload(most int64) error {
+	if most >= minMaxPayload {
 		return nil
 	}
-	for i := j.config.Partitions; i < j.config.Partitions+maxOldPartitions; i++ {
+	return &streamError{fmt.Errorf("the NATS server takes messages of at most %d bytes: its max_payload must be at least %d", most, minMaxPayload)}
+}
+
+// findFurtherPartitions adds streams of a larger number of partitions, which an earlier
+// configuration or other distributors have created, so that the packets in them are delivered.
+func (j *Journal) findFurtherPartitions(ctx context.Context) error {
+	for i := len(j.partitions); i < j.config.Partitions+maxFurtherPartitions; i++ {
 		_, err := j.link.JetStream.Stream(ctx, j.config.streamOf(i))
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			break
@@ -163,12 +175,12 @@ func (j *Journal) findOldPartitions(ctx context.Context) error {
 		j.mu.Unlock()
 		j.logger.Info("packets of a stream beyond JETSTREAM_PARTITIONS are delivered, too", "stream", p.stream)
 	}
-	j.oldFound = true
+	j.furtherFound = true
 	return nil
 }
 
-// prepareStream makes or checks a stream and its consumer. It returns for how long claims last,
-// too: operators may have changed that.
+// prepareStream creates or checks a stream and its consumer. It also returns the duration of
+// claims, which operators may have changed.
 func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstream.StreamInfo, claims time.Duration, err error) {
 	want := j.config.streamConfig(p.index)
 	stream, err := j.link.JetStream.Stream(ctx, p.stream)
@@ -184,6 +196,9 @@ func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstr
 	if err := checkStream(info.Config, want); err != nil {
 		return nil, 0, &streamError{err}
 	}
+	if info.Config.Duplicates < minDuplicatesWindow {
+		j.logger.Warn("a stream does not recognise for long that an envelope comes again: packets may be delivered twice", "stream", p.stream, "duplicate_window", info.Config.Duplicates, "min", minDuplicatesWindow)
+	}
 	if info.Config.Replicas != want.Replicas {
 		j.logger.Warn("a stream has another number of replicas than JETSTREAM_REPLICAS", "stream", p.stream, "replicas", info.Config.Replicas, "setting", want.Replicas)
 	}
@@ -198,24 +213,47 @@ func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstr
 	return info, claims, err
 }
 
-// prepareConsumer makes or checks the consumer of a stream, and returns its ack wait.
+// prepareConsumer creates or checks the consumer of a stream, and returns its ack wait.
 func (j *Journal) prepareConsumer(ctx context.Context, stream jetstream.Stream, p *partition) (time.Duration, error) {
 	consumer, err := stream.Consumer(ctx, durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		consumer, err = stream.CreateConsumer(ctx, consumerConfig(p.subject))
+		if consumer, err = stream.CreateConsumer(ctx, consumerConfig(p.subject)); err == nil && p.receives {
+			j.logger.Warn("the consumer of a stream was gone and is created again: what distributors have claimed of the stream is delivered again", "stream", p.stream, "consumer", durable)
+		}
 	}
 	if err != nil {
 		return 0, apiError(err, p.stream)
 	}
 	have := consumer.CachedInfo().Config
-	if have.AckPolicy != jetstream.AckExplicitPolicy || have.MaxDeliver != -1 {
-		return 0, &streamError{fmt.Errorf("the consumer %s of the stream %s would lose packets: its ack policy is %v and its max deliver %d, they must be %v and -1: delete it with the nats tool",
-			durable, p.stream, have.AckPolicy, have.MaxDeliver, jetstream.AckExplicitPolicy)}
+	if err := checkConsumer(p.stream, have, consumerConfig(p.subject)); err != nil {
+		return 0, &streamError{err}
 	}
 	return have.AckWait, nil
 }
 
-// apiError explains an error of the API of JetStream, and tells those that do not pass.
+// rule is a setting of a stream or of a consumer.
+type rule struct {
+	name       string
+	have, want any
+	ok         bool
+}
+
+// checkConsumer returns an error if the settings of the consumer of a stream would lose packets.
+func checkConsumer(stream string, have, want jetstream.ConsumerConfig) error {
+	for _, r := range []rule{
+		{"ack policy", have.AckPolicy, want.AckPolicy, have.AckPolicy == want.AckPolicy},
+		{"max deliver", have.MaxDeliver, want.MaxDeliver, have.MaxDeliver == want.MaxDeliver},
+		{"filter", cmp.Or(have.FilterSubject, fmt.Sprint(have.FilterSubjects)), want.FilterSubject, have.FilterSubject == want.FilterSubject && len(have.FilterSubjects) == 0},
+		{"delivery", "of headers only", "of whole messages", !have.HeadersOnly},
+	} {
+		if !r.ok {
+			return fmt.Errorf("the consumer %s of the stream %s would lose packets: its %s is %v, it must be %v: delete it with the nats tool", durable, stream, r.name, r.have, r.want)
+		}
+	}
+	return nil
+}
+
+// apiError explains an error of the API of JetStream: as a streamError if it is permanent.
 func apiError(err error, stream string) error {
 	const (
 		codeNotEnabled        = 10076
@@ -248,7 +286,7 @@ func apiError(err error, stream string) error {
 func stateOf(info *jetstream.StreamInfo) streamState {
 	s := streamState{
 		bytes: int64(info.State.Bytes), limit: info.Config.MaxBytes, messages: int64(info.State.Msgs),
-		replicas: info.Config.Replicas, current: 1,
+		replicas: info.Config.Replicas, current: 1, at: time.Now(),
 	}
 	if info.State.Msgs > 0 {
 		s.first = info.State.FirstTime

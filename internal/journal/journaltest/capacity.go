@@ -34,14 +34,17 @@ func fill(t *testing.T, j journal.Journal, packets *Packets) int {
 
 func testCapacity(t *testing.T, j journal.Journal) {
 	var packets Packets
+	if !j.Fits(100_000) || j.Fits(1<<30) {
+		t.Errorf("Fits: 100,000 bytes %v, 1 GiB %v", j.Fits(100_000), j.Fits(1<<30))
+	}
 	for round := range 3 {
 		before := j.Stats().Accepted.Packets
 		count := fill(t, j, &packets)
 		if count < 500 || count > 2100 {
 			t.Errorf("round %d: a journal of 2 MiB took %d packets of 1000 bytes", round, count)
 		}
-		if err := j.CheckCapacity(1000); !errors.Is(err, journal.ErrFull) {
-			t.Errorf("round %d: CheckCapacity of a full journal: %v", round, err)
+		if err := j.CheckCapacity(1000); !errors.Is(err, journal.ErrFull) || !j.Fits(1000) {
+			t.Errorf("round %d: CheckCapacity of a full journal: %v, Fits: %v", round, err, j.Fits(1000))
 		}
 		if got := j.Stats().Accepted.Packets - before; got != int64(count) {
 			t.Errorf("round %d: %d packets were taken and %d accepted", round, count, got)
@@ -91,7 +94,7 @@ func testAppendAll(t *testing.T, j journal.Journal) {
 		batch[i] = packets.Make(t, "emitter", fmt.Sprint(i), 1000)
 	}
 	for range 3 {
-		if err := j.AppendAll(batch); !errors.Is(err, journal.ErrFull) {
+		if err := j.AppendAll(batch); !errors.Is(err, journal.ErrTooMany) {
 			t.Fatalf("AppendAll of more than the capacity: %v", err)
 		}
 	}
@@ -107,6 +110,10 @@ func testAppendAll(t *testing.T, j journal.Journal) {
 	}
 	if err := j.AppendAll(nil); err != nil {
 		t.Errorf("AppendAll of nothing: %v", err)
+	}
+	taken, _ := j.Append(batch[800:])
+	if err := j.AppendAll(batch[2000:2400]); taken < 1 || !errors.Is(err, journal.ErrFull) {
+		t.Errorf("AppendAll beside %d packets: %v", taken, err)
 	}
 }
 

@@ -41,8 +41,7 @@ func Run(t *testing.T, open Open) {
 	}...))
 }
 
-// RunShared runs the tests of what the interface promises of a shared journal, whose store
-// nobody else uses and has one part.
+// RunShared runs the tests of a shared journal, whose store has no other user and one partition.
 func RunShared(t *testing.T, open Open) {
 	run(t, open, append(sharedTests, conformanceTest{"close", ampleBytes, testCloseShared}))
 }
@@ -53,7 +52,7 @@ type conformanceTest struct {
 	test  func(*testing.T, journal.Journal)
 }
 
-// sharedTests are those of shared journals, too.
+// sharedTests also apply to shared journals.
 var sharedTests = []conformanceTest{
 	{"order", ampleBytes, testOrder},
 	{"stats", ampleBytes, testStats},
@@ -116,8 +115,8 @@ func fetch(t *testing.T, j journal.Journal, count int) []*packet.Packet {
 	return fetched
 }
 
-// checkStats checks that the statistics are consistent and have these values; those of a
-// shared journal after a while.
+// checkStats checks that the statistics are consistent and have these values. A shared journal has
+// them after a while.
 func checkStats(t *testing.T, j journal.Journal, queued, claimed, acknowledged int) {
 	t.Helper()
 	want := [3]int64{int64(queued), int64(claimed), int64(acknowledged)}
@@ -140,11 +139,11 @@ func awaitStats(j journal.Journal, want [3]int64) {
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && counts(j.Stats()) != want; <-ticker.C {
-		Fetch(j, nil, 0) // says that more is wanted
+		Fetch(j, nil, 0) // signals that more packets are wanted
 	}
 }
 
-// checkSum checks that no packet is missing.
+// checkSum checks that the counters account for every packet.
 func checkSum(t *testing.T, s journal.Stats) {
 	t.Helper()
 	if sum := s.Queued.Plus(s.Claimed).Plus(s.Acknowledged).Plus(s.Returned); sum != s.Received {
@@ -232,8 +231,8 @@ func testAcksInAnyOrder(t *testing.T, j journal.Journal) {
 	}
 }
 
-// testReleased appends packets in the buffers of acknowledged ones: a journal that still
-// uses those fails by a data race or by wrong bytes.
+// testReleased appends packets in the buffers of acknowledged packets: a journal that still uses
+// those buffers fails by a data race or by wrong bytes.
 func testReleased(t *testing.T, j journal.Journal) {
 	var packets Packets
 	for round := range 50 {
@@ -290,7 +289,7 @@ func testClose(t *testing.T, j journal.Journal) {
 	checkStats(t, j, 1, 0, 2)
 }
 
-// testCloseShared checks that what is left is given back.
+// testCloseShared checks that Close returns the remaining packets.
 func testCloseShared(t *testing.T, j journal.Journal) {
 	var packets Packets
 	appendPackets(t, j, &packets, 0, 3)

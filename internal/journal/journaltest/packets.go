@@ -55,8 +55,7 @@ func (s *Packets) of(t T, body []byte) *packet.Packet {
 	return p
 }
 
-// ID returns a packet's ids as emitter/id. It fails the test if the body is not the one
-// that Make made.
+// ID returns a packet's ids as emitter/id. It fails the test if the body is not one of Make.
 func ID(t T, p *packet.Packet) string {
 	t.Helper()
 	emitter, id := string(p.EmitterID.Raw(p.Body)), string(p.PacketID.Raw(p.Body))

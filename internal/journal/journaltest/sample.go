@@ -9,11 +9,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// testSample checks that a sample is of queued packets only, and stands for all of them.
+// testSample checks that a sample has queued packets only, and represents all of them.
 func testSample(t *testing.T, j journal.Journal) {
 	var packets Packets
 	if !j.Oldest().IsZero() {
-		t.Errorf("the oldest packet of an empty journal is of %v", j.Oldest())
+		t.Errorf("the oldest packet of an empty journal was accepted at %v", j.Oldest())
 	}
 	before := time.Now()
 	if _, err := j.Append([]*packet.Packet{packets.makeRaw(t, `\u0065`, "1"), packets.Make(t, "f", "22", 0)}); err != nil {
@@ -21,7 +21,7 @@ func testSample(t *testing.T, j journal.Journal) {
 	}
 	checkStats(t, j, 2, 0, 0)
 	if oldest := j.Oldest(); oldest.Before(before.Add(-time.Millisecond)) || oldest.After(time.Now()) {
-		t.Errorf("the oldest packet is of %v", oldest)
+		t.Errorf("the oldest packet was accepted at %v", oldest)
 	}
 	var all backlog.Emitters
 	j.Sample(10, all.Add)

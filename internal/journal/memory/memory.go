@@ -63,7 +63,7 @@ func (j *Journal) CheckConfig(next Config) error {
 	return errors.Join(errs...)
 }
 
-// Configure replaces the limits. What exceeds them stays.
+// Configure replaces the limits. Packets above the new limits stay in the journal.
 func (j *Journal) Configure(next Config) { j.config.Store(&next) }
 
 // Append implements journal.Journal.
@@ -92,7 +92,18 @@ func (j *Journal) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (taken
 }
 
 func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
-	taken, err := j.admitLocked(packets)
+	config := j.config.Load()
+	freePackets, freeBytes := int64(config.QueuePackets-j.queue.Len()), config.LimitBytes-j.stats.MemoryBytes
+	taken, err := 0, error(nil)
+	for _, p := range packets {
+		if err = j.admitLocked(p, freePackets, freeBytes); err != nil {
+			break
+		}
+		j.chargeLocked(p)
+		freePackets--
+		freeBytes -= p.Footprint()
+		taken++
+	}
 	j.pushLocked(packets[:taken])
 	return taken, err
 }
@@ -101,44 +112,52 @@ func (j *Journal) takeLocked(packets []*packet.Packet) (int, error) {
 func (j *Journal) AppendAll(packets []*packet.Packet) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	admitted, err := j.admitLocked(packets)
-	if err != nil {
-		for _, p := range packets[:admitted] {
-			j.packetQuota.Add(p.Slot, -1)
-			j.byteQuota.Add(p.Slot, -p.Footprint())
+	config := j.config.Load()
+	freePackets, freeBytes, bytes := int64(config.QueuePackets-j.queue.Len()), config.LimitBytes-j.stats.MemoryBytes, int64(0)
+	full := error(nil)
+	for n, p := range packets {
+		if full == nil {
+			full = j.admitLocked(p, freePackets-int64(n), freeBytes-bytes)
 		}
-		return err
+		bytes += p.Footprint()
+	}
+	switch {
+	case errors.Is(full, journal.ErrFull) && len(packets) > config.QueuePackets:
+		return fmt.Errorf("%w: INGEST_BUFFER_SIZE is %d, and they are %d", journal.ErrTooMany, config.QueuePackets, len(packets))
+	case errors.Is(full, journal.ErrFull) && bytes > config.LimitBytes:
+		return fmt.Errorf("%w: MEMORY_LIMIT_BYTES is %d, and they take %d", journal.ErrTooMany, config.LimitBytes, bytes)
+	case full != nil:
+		return full
+	}
+	for _, p := range packets {
+		j.chargeLocked(p)
 	}
 	j.pushLocked(packets)
 	j.signalReady()
 	return nil
 }
 
-// admitLocked charges the quotas of the first packets that the limits admit, and returns how
-// many.
-func (j *Journal) admitLocked(packets []*packet.Packet) (admitted int, err error) {
+// admitLocked returns the reason why the limits do not admit a packet, or nil.
+func (j *Journal) admitLocked(p *packet.Packet, freePackets, freeBytes int64) error {
 	if j.closed.Load() {
-		return 0, journal.ErrClosed
+		return journal.ErrClosed
 	}
-	config := j.config.Load()
-	freePackets, freeBytes := int64(config.QueuePackets-j.queue.Len()), config.LimitBytes-j.stats.MemoryBytes
-	for i, p := range packets {
-		footprint := p.Footprint()
-		p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p)
-		j.emitters.Record(p.Slot, p.Accepted)
-		contended := j.emitters.Contended()
-		if !j.packetQuota.Admits(p.Slot, 1, freePackets, contended) || !j.byteQuota.Admits(p.Slot, footprint, freeBytes, contended) {
-			return i, journal.ErrFull
-		}
-		j.packetQuota.Add(p.Slot, 1)
-		j.byteQuota.Add(p.Slot, footprint)
-		freePackets--
-		freeBytes -= footprint
+	p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p)
+	j.emitters.Record(p.Slot, p.Accepted)
+	contended := j.emitters.Contended()
+	if !j.packetQuota.Admits(p.Slot, 1, freePackets, contended) || !j.byteQuota.Admits(p.Slot, p.Footprint(), freeBytes, contended) {
+		return journal.ErrFull
 	}
-	return len(packets), nil
+	return nil
 }
 
-// pushLocked queues packets that are admitted.
+// chargeLocked charges the quotas of the packet's emitter.
+func (j *Journal) chargeLocked(p *packet.Packet) {
+	j.packetQuota.Add(p.Slot, 1)
+	j.byteQuota.Add(p.Slot, p.Footprint())
+}
+
+// pushLocked queues admitted packets.
 func (j *Journal) pushLocked(packets []*packet.Packet) {
 	var volume packet.Volume
 	for _, p := range packets {
@@ -164,6 +183,11 @@ func (j *Journal) CheckCapacity(bytes int) error {
 		return journal.ErrFull
 	}
 	return nil
+}
+
+// Fits implements journal.Journal.
+func (j *Journal) Fits(bytes int) bool {
+	return packet.FootprintOf(bytes) <= j.config.Load().LimitBytes
 }
 
 // Utilization returns the utilization of the queue or of the memory, whichever is higher.

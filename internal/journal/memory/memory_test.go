@@ -34,7 +34,7 @@ func TestQueueIsBoundedInPackets(t *testing.T) {
 	if err := j.CheckCapacity(0); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("CheckCapacity: %v", err)
 	}
-	journaltest.Fetch(j, nil, 1) // what is fetched does not wait any more
+	journaltest.Fetch(j, nil, 1) // fetched packets are no longer queued
 	if err := j.CheckCapacity(0); err != nil {
 		t.Errorf("CheckCapacity: %v", err)
 	}
@@ -97,6 +97,63 @@ func TestStatsAfterClose(t *testing.T) {
 	}
 }
 
+// A history is a random sequence of calls of a journal.
+type history struct {
+	config  Config
+	journal *Journal
+	fetched []*packet.Packet
+	next    uint64
+}
+
+// append checks that CheckCapacity agrees with Append.
+func (h *history) append(t *rapid.T) {
+	batch := packets(rapid.SliceOfN(rapid.IntRange(0, 3000), 0, 5).Draw(t, "sizes")...)
+	capacityErr := error(nil)
+	if len(batch) > 0 {
+		capacityErr = h.journal.CheckCapacity(len(batch[0].Body))
+	}
+	taken, err := h.journal.Append(batch)
+	if (taken == len(batch)) != (err == nil) {
+		t.Fatalf("%d of %d taken, %v", taken, len(batch), err)
+	}
+	if len(batch) > 0 && (taken > 0) != (capacityErr == nil) {
+		t.Fatalf("CheckCapacity %v, then %d taken", capacityErr, taken)
+	}
+}
+
+// fetch checks that packets are fetched in order.
+func (h *history) fetch(t *rapid.T) {
+	before := len(h.fetched)
+	h.fetched = journaltest.Fetch(h.journal, h.fetched, rapid.IntRange(0, 10).Draw(t, "limit"))
+	for _, p := range h.fetched[before:] {
+		if h.next++; p.Sequence != h.next {
+			t.Fatalf("sequence %d, want %d", p.Sequence, h.next)
+		}
+	}
+}
+
+func (h *history) ack(t *rapid.T) {
+	if len(h.fetched) > 0 {
+		i := rapid.IntRange(0, len(h.fetched)-1).Draw(t, "which")
+		h.journal.Ack(h.fetched[i : i+1])
+		h.fetched = slices.Delete(h.fetched, i, i+1)
+	}
+}
+
+// check checks that the statistics are consistent and within the limits.
+func (h *history) check(t *rapid.T) {
+	stats := h.journal.Stats()
+	if stats.Accepted != stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged) {
+		t.Fatalf("inconsistent stats: %+v", stats)
+	}
+	if stats.Claimed != packet.VolumeOf(h.fetched) {
+		t.Fatalf("claimed %+v, want %+v", stats.Claimed, packet.VolumeOf(h.fetched))
+	}
+	if stats.Queued.Packets > int64(h.config.QueuePackets) || stats.MemoryBytes > h.config.LimitBytes || stats.MemoryBytes < 0 {
+		t.Fatalf("over its limits %+v: %+v", h.config, stats)
+	}
+}
+
 // TestHistories checks random histories: the statistics are consistent, each packet is
 // fetched once and in order, and CheckCapacity agrees with Append.
 func TestHistories(t *testing.T) {
@@ -105,53 +162,8 @@ func TestHistories(t *testing.T) {
 			QueuePackets: rapid.IntRange(1, 20).Draw(t, "packets"),
 			LimitBytes:   rapid.Int64Range(1000, 20_000).Draw(t, "bytes"),
 		}
-		j := New(config)
-		var fetched []*packet.Packet
-		var next uint64
-		t.Repeat(map[string]func(*rapid.T){
-			"append": func(t *rapid.T) {
-				batch := packets(rapid.SliceOfN(rapid.IntRange(0, 3000), 0, 5).Draw(t, "sizes")...)
-				capacityErr := error(nil)
-				if len(batch) > 0 {
-					capacityErr = j.CheckCapacity(len(batch[0].Body))
-				}
-				taken, err := j.Append(batch)
-				if (taken == len(batch)) != (err == nil) {
-					t.Fatalf("%d of %d taken, %v", taken, len(batch), err)
-				}
-				if len(batch) > 0 && (taken > 0) != (capacityErr == nil) {
-					t.Fatalf("CheckCapacity %v, then %d taken", capacityErr, taken)
-				}
-			},
-			"fetch": func(t *rapid.T) {
-				before := len(fetched)
-				fetched = journaltest.Fetch(j, fetched, rapid.IntRange(0, 10).Draw(t, "limit"))
-				for _, p := range fetched[before:] {
-					if next++; p.Sequence != next {
-						t.Fatalf("sequence %d, want %d", p.Sequence, next)
-					}
-				}
-			},
-			"ack": func(t *rapid.T) {
-				if len(fetched) > 0 {
-					i := rapid.IntRange(0, len(fetched)-1).Draw(t, "which")
-					j.Ack(fetched[i : i+1])
-					fetched = slices.Delete(fetched, i, i+1)
-				}
-			},
-			"": func(t *rapid.T) {
-				stats := j.Stats()
-				if stats.Accepted != stats.Queued.Plus(stats.Claimed).Plus(stats.Acknowledged) {
-					t.Fatalf("inconsistent stats: %+v", stats)
-				}
-				if stats.Claimed != packet.VolumeOf(fetched) {
-					t.Fatalf("claimed %+v, want %+v", stats.Claimed, packet.VolumeOf(fetched))
-				}
-				if stats.Queued.Packets > int64(config.QueuePackets) || stats.MemoryBytes > config.LimitBytes || stats.MemoryBytes < 0 {
-					t.Fatalf("over its bounds %+v: %+v", config, stats)
-				}
-			},
-		})
+		h := &history{config: config, journal: New(config)}
+		t.Repeat(map[string]func(*rapid.T){"append": h.append, "fetch": h.fetch, "ack": h.ack, "": h.check})
 	})
 }
 
@@ -226,5 +238,37 @@ func TestQuotaLimitsANoisyEmitter(t *testing.T) {
 	j.Ack(fetched)
 	if err := put("noisy"); err != nil {
 		t.Errorf("after all acks the noisy emitter is refused: %v", err)
+	}
+}
+
+// The packets of one request count as one for the quota of their emitter, so that a request that
+// needs the whole capacity gets it although other emitters were active lately.
+func TestQuotaOfAppendAll(t *testing.T) {
+	j := New(Config{QueuePackets: 18, LimitBytes: 1 << 20})
+	of := func(emitter string, count int) (batch []*packet.Packet) {
+		for range count {
+			body := fmt.Appendf(nil, `{"emitter_id":%q,"packet_id":"p","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter)
+			info, err := packet.Check(body, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := pool.New(body, info)
+			p.Accepted = time.Now()
+			batch = append(batch, p)
+		}
+		return batch
+	}
+	for _, emitter := range []string{"a", "b"} {
+		if err := j.AppendAll(of(emitter, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Ack(journaltest.Fetch(j, nil, 2))
+	if err := j.AppendAll(of("a", 18)); err != nil {
+		t.Errorf("18 packets of 18: %v", err)
+	}
+	j.Ack(journaltest.Fetch(j, nil, 18))
+	if taken, err := j.Append(of("a", 18)); taken != 16 || !errors.Is(err, journal.ErrFull) {
+		t.Errorf("one by one: %d, %v", taken, err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// Reader reads bodies into buffers that grow as the bytes arrive: what a client only
+// Reader reads bodies into buffers that grow as the bytes arrive: a length that a client only
 // announces takes no memory. It may be used concurrently.
 type Reader struct {
 	codings  Codings
@@ -34,8 +34,8 @@ type Reader struct {
 	gzips    sync.Pool // of *gzip.Reader
 	deflates sync.Pool // of zlib readers
 	snappies sync.Pool // of *snappy.Reader
-	// zstds are one for each processor, since each may hold a whole window. They are
-	// lent for bodies that have arrived, so nobody waits for a client.
+	// zstds has one decoder for each processor, since each may hold a whole window. Decoders are
+	// lent for bodies that have arrived, so no request waits for a client.
 	zstds chan *zstd.Decoder
 }
 
@@ -52,7 +52,7 @@ func NewReader(codings Codings, maxBytes int, memory *intake.Memory) (*Reader, e
 	for range cap(r.zstds) {
 		// With a concurrency of 1 a decoder starts no goroutine.
 		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecodeAllCapLimit(true))
 		if err != nil {
 			return nil, err
 		}
@@ -75,6 +75,7 @@ func (r *Reader) Read(request *server.Request) (*packet.Packet, *problem.Problem
 		return nil, fault
 	}
 	u := r.Upload(request.Client, int(request.Length()))
+	u.announced = request.Announced
 	body, fault := u.receive(request.Body)
 	if fault != nil || decode == nil {
 		return body, fault
@@ -114,9 +115,10 @@ func (r *Reader) CheckLength(length int64) *problem.Problem {
 // MaxBytes returns the current maximum size of a body, decoded.
 func (r *Reader) MaxBytes() int { return int(r.maxBytes.Load()) }
 
-// inflate reads what a decoder makes of a body that has arrived.
-func (r *Reader) inflate(decoder io.Reader) (*packet.Packet, *problem.Problem) {
-	u := Upload{reader: r, length: -1, least: firstBuffer}
+// inflate decodes a body that has arrived into a buffer of minSize bytes at
+// first.
+func (r *Reader) inflate(decoder io.Reader, encoded []byte, minSize int) (*packet.Packet, *problem.Problem) {
+	u := Upload{reader: r, length: -1, minSize: minSize, beside: packet.FootprintOf(len(encoded))}
 	return u.receive(decoder)
 }
 

@@ -2,15 +2,17 @@ package body
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
-	"github.com/klauspost/compress/flate"
 	"io"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zlib"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
@@ -33,29 +35,45 @@ func (c Codings) String() string {
 	return "gzip, zstd"
 }
 
+// gzipRatio bounds the decoded bytes that deflate makes of one encoded byte.
+const gzipRatio = 1032
+
 type decodeFunc func(encoded []byte) (*packet.Packet, *problem.Problem)
 
-// decoder returns what undoes the Content-Encoding, or nil if there is none. All fields
+// decoder returns the decoder of the Content-Encoding, or nil if there is none. All header fields
 // are one list.
 func (r *Reader) decoder(head *http1.Head) (decode decodeFunc, fault *problem.Problem) {
 	if !head.Encoded {
 		return nil, nil
 	}
+	var first []byte
 	for coding := range head.Values("content-encoding") {
-		if http1.Is(coding, "identity") {
-			continue
-		}
-		if decode != nil {
+		switch {
+		case http1.Is(coding, "identity"):
+		case decode == nil:
+			if decode = r.decoderOf(coding); decode == nil {
+				return nil, r.unsupported(coding)
+			}
+			first = coding
+		case r.codings == AllCodings && http1.Is(first, "gzip") && http1.Is(coding, "deflate"):
+			decode = r.decodeEither
+		default:
 			return nil, &problem.Problem{Code: problem.UnsupportedEncoding, Detail: "Content-Encoding lists several codings: one is understood"}
-		}
-		if decode = r.decoderOf(coding); decode == nil {
-			return nil, r.unsupported(coding)
 		}
 	}
 	return decode, nil
 }
 
-// decoderOf returns what undoes a coding, or nil if it is none of Codings.
+// decodeEither decodes a body that is gzip or deflate. Log handlers of Python (graypy) send deflate
+// as gzip,deflate, as if Content-Encoding were Accept-Encoding.
+func (r *Reader) decodeEither(encoded []byte) (*packet.Packet, *problem.Problem) {
+	if bytes.HasPrefix(encoded, []byte("\x1f\x8b")) {
+		return r.decodeGzip(encoded)
+	}
+	return r.decodeDeflate(encoded)
+}
+
+// decoderOf returns the decoder of a coding, or nil if the coding is none of Codings.
 func (r *Reader) decoderOf(coding []byte) decodeFunc {
 	switch {
 	case http1.Is(coding, "gzip"), http1.Is(coding, "x-gzip"):
@@ -73,8 +91,7 @@ func (r *Reader) decoderOf(coding []byte) decodeFunc {
 	}
 }
 
-// Decode undoes a coding of bytes that have arrived. The caller owns the packet, of which only
-// Body is set.
+// Decode decodes bytes that have arrived. The caller owns the packet, of which only Body is set.
 func (r *Reader) Decode(coding string, encoded []byte) (*packet.Packet, *problem.Problem) {
 	decode := r.decoderOf([]byte(coding))
 	if decode == nil {
@@ -99,22 +116,70 @@ func (r *Reader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Problem) {
 	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
 		return nil, Unreadable(err)
 	}
-	return r.inflate(decoder)
+	return r.inflate(decoder, encoded, gzipSize(encoded, r.maxBytes.Load()))
 }
 
+// gzipSize returns the buffer size for a gzip body: one byte more than the size at its end, so that
+// the end is found without a larger buffer, or firstBuffer if that size is impossible. A wrong size
+// is harmless.
+func gzipSize(encoded []byte, maxBytes int64) int {
+	if len(encoded) < 4 {
+		return firstBuffer
+	}
+	size := int64(binary.LittleEndian.Uint32(encoded[len(encoded)-4:]))
+	if size > min(maxBytes, gzipRatio*int64(len(encoded))) {
+		return firstBuffer
+	}
+	return int(size) + 1
+}
+
+// decodeZstd decodes frames that state their size directly to a packet of that size, and other
+// frames as a stream.
 func (r *Reader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
-	if hasLargeWindow(encoded) {
+	size, err := decodedSize(encoded)
+	if err != nil {
 		return nil, &problem.Problem{
 			Code:   problem.UnsupportedEncoding,
 			Detail: fmt.Sprintf("zstd with a window of at most %d bytes is understood", zstdWindow),
 		}
 	}
 	decoder := <-r.zstds
-	defer func() { r.zstds <- decoder }()
+	defer func() {
+		_ = decoder.Reset(nil) // after a stream that is not read to its end, the decoder refuses frames
+		r.zstds <- decoder
+	}()
+	if size >= 0 {
+		return r.decodeWhole(encoded, size, func(to []byte) ([]byte, error) { return decoder.DecodeAll(encoded, to[:0]) })
+	}
 	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
 		return nil, Unreadable(err)
 	}
-	return r.inflate(decoder)
+	return r.inflate(decoder, encoded, firstBuffer)
+}
+
+// decodeWhole decodes a body of which the decoded size is known.
+func (r *Reader) decodeWhole(encoded []byte, size int64, decode func(to []byte) ([]byte, error)) (*packet.Packet, *problem.Problem) {
+	length := int(size)
+	switch {
+	case size > r.maxBytes.Load():
+		return nil, r.tooLarge()
+	case !r.memory.Fits(packet.FootprintOf(len(encoded)) + packet.FootprintOf(length)):
+		return nil, Unavailable(intake.TooLarge)
+	}
+	decoded, reason := r.memory.Lend(length)
+	if reason != "" {
+		return nil, Unavailable(reason)
+	}
+	text, err := decode(decoded.Body[:length])
+	if err == nil && len(text) != length {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		r.memory.Drop(decoded)
+		return nil, Unreadable(err)
+	}
+	decoded.Body = decoded.Body[:length]
+	return decoded, nil
 }
 
 // decodeDeflate decodes the zlib format, which RFC 9110 section 8.4.1.2 means by deflate, and
@@ -122,7 +187,7 @@ func (r *Reader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
 func (r *Reader) decodeDeflate(encoded []byte) (*packet.Packet, *problem.Problem) {
 	source := bytes.NewReader(encoded)
 	if !isZlib(encoded) {
-		return r.inflate(flate.NewReader(source))
+		return r.inflate(flate.NewReader(source), encoded, firstBuffer)
 	}
 	decoder, _ := r.deflates.Get().(io.Reader)
 	var err error
@@ -135,7 +200,7 @@ func (r *Reader) decodeDeflate(encoded []byte) (*packet.Packet, *problem.Problem
 		return nil, Unreadable(err)
 	}
 	defer r.deflates.Put(decoder)
-	return r.inflate(decoder)
+	return r.inflate(decoder, encoded, firstBuffer)
 }
 
 // isZlib reports whether a text begins with the two bytes of RFC 1950 section 2.2.
@@ -147,8 +212,8 @@ const (
 	// snappyStream begins the framed format. As a block it would refer to bytes before its
 	// beginning, so no block begins with it.
 	snappyStream = "\xff\x06\x00\x00sNaPpY"
-	// snappyRatio bounds how many bytes a block can have for one that is encoded: an element
-	// of three bytes makes at most 64.
+	// snappyRatio bounds the decoded bytes that a block has for one encoded byte: an element of
+	// three bytes makes at most 64.
 	snappyRatio = 64 / 3
 )
 
@@ -163,7 +228,7 @@ func (r *Reader) decodeSnappy(encoded []byte) (*packet.Packet, *problem.Problem)
 	}
 	defer r.snappies.Put(decoder)
 	decoder.Reset(bytes.NewReader(encoded))
-	return r.inflate(decoder)
+	return r.inflate(decoder, encoded, firstBuffer)
 }
 
 // DecodeBlock decodes a single snappy block. The caller owns the packet, of which only Body is
@@ -173,19 +238,8 @@ func (r *Reader) DecodeBlock(encoded []byte) (*packet.Packet, *problem.Problem) 
 	switch {
 	case err != nil:
 		return nil, Unreadable(err)
-	case int64(length) > r.maxBytes.Load():
-		return nil, r.tooLarge()
 	case length > (len(encoded)+1)*(snappyRatio+1):
 		return nil, Unreadable(snappy.ErrCorrupt)
 	}
-	decoded, reason := r.memory.Lend(length)
-	if reason != "" {
-		return nil, Unavailable(reason)
-	}
-	if _, err := snappy.Decode(decoded.Body[:cap(decoded.Body)], encoded); err != nil {
-		r.memory.Drop(decoded)
-		return nil, Unreadable(err)
-	}
-	decoded.Body = decoded.Body[:length]
-	return decoded, nil
+	return r.decodeWhole(encoded, int64(length), func(to []byte) ([]byte, error) { return snappy.Decode(to, encoded) })
 }

@@ -46,6 +46,7 @@ func encoded(t testing.TB, text string) map[string]map[string]string {
 		"zlib":            {"": deflateText},
 		"snappy":          {"framed": frames, "block": string(snappy.Encode(nil, []byte(text)))},
 		"x-snappy-framed": {"": frames},
+		"gzip,deflate":    {"deflate": deflateText, "gzip": write(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })}, // of graypy
 	}
 }
 
@@ -88,10 +89,19 @@ func TestCodings(t *testing.T) {
 	}
 }
 
+func TestSeveralCodings(t *testing.T) {
+	r := reader(t, 16<<20)
+	for _, codings := range []string{"gzip, gzip", "deflate, gzip", "gzip, deflate, zstd", "zstd, deflate", "gzip, br"} {
+		if _, fault := r.Read(request(t, codings, "x")); fault == nil || fault.Code != problem.UnsupportedEncoding {
+			t.Errorf("%s: %+v", codings, fault)
+		}
+	}
+}
+
 func TestNativeCodings(t *testing.T) {
 	r := reader(t, 16<<20)
 	r.codings = NativeCodings
-	for _, coding := range []string{"deflate", "zlib", "snappy", "x-snappy-framed"} {
+	for _, coding := range []string{"deflate", "zlib", "snappy", "x-snappy-framed", "gzip, deflate"} {
 		if _, fault := r.Read(request(t, coding, "x")); fault == nil || fault.Code != problem.UnsupportedEncoding {
 			t.Errorf("%s: %+v", coding, fault)
 		}
@@ -102,7 +112,7 @@ func TestNativeCodings(t *testing.T) {
 	}
 }
 
-// A block that announces more than it can have takes no memory.
+// A block that announces more than its encoded bytes can make takes no memory.
 func TestBlockThatAnnouncesTooMuch(t *testing.T) {
 	r := reader(t, 512<<10)
 	block := append(binary.AppendUvarint(nil, 1<<20), make([]byte, 100)...)

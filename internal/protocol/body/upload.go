@@ -11,30 +11,36 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// While a body of known length arrives it holds at most uploadFactor times as much
-// memory as has arrived, or uploadStart bytes: a client that announces a large body and
-// sends little of it holds little.
+// While a body of known length arrives it holds at most the larger of uploadStart bytes and
+// uploadFactor times the arrived bytes: a client that announces a large body and sends a small part
+// holds little memory.
 const (
 	uploadFactor = 8
 	uploadStart  = 4 << 10
+	// A body of unknown length grows by 1/smallGrowth of its size if there can never be memory for
+	// twice its size.
+	smallGrowth = 4
 )
 
 // Upload is a body of which a part has arrived. The zero value holds nothing.
 type Upload struct {
 	reader *Reader
 	// quota is charged for the client's memory until the body has arrived; nil for none.
-	quota  *clientquota.Quota
-	client netip.Addr
-	length int            // bytes, or -1 if it is not known
-	least  int            // bytes of the first buffer, unless the body is smaller
-	body   *packet.Packet // nil until a part has arrived
-	held   int64          // bytes that are charged
+	quota   *clientquota.Quota
+	client  netip.Addr
+	length  int            // bytes, or -1 if it is not known
+	minSize int            // bytes of the first buffer, unless the body is smaller
+	body    *packet.Packet // nil until a part has arrived
+	held    int64          // bytes that are charged
+	beside  int64          // bytes of memory that the request holds until the body is whole
+	// announced, unless nil, returns how many bytes follow at least.
+	announced func() int64
 }
 
 // Upload returns the upload of a client's body of that many bytes, or -1. Its owner
 // calls Done or Drop.
 func (r *Reader) Upload(client netip.Addr, length int) Upload {
-	return Upload{reader: r, quota: r.uploads, client: client, length: length, least: uploadStart}
+	return Upload{reader: r, quota: r.uploads, client: client, length: length, minSize: uploadStart}
 }
 
 // receive reads the body to its end.
@@ -49,7 +55,7 @@ func (u *Upload) receive(stream io.Reader) (*packet.Packet, *problem.Problem) {
 func (u *Upload) read(stream io.Reader) *problem.Problem {
 	for {
 		if u.body == nil || len(u.Free()) == 0 && u.missing() != 0 {
-			if int64(u.arrived()) >= u.reader.maxBytes.Load() {
+			if u.free() <= 0 {
 				return u.readEnd(stream)
 			}
 			if fault := u.grow(u.arrived()); fault != nil {
@@ -59,7 +65,7 @@ func (u *Upload) read(stream io.Reader) *problem.Problem {
 		n, err := stream.Read(u.Free())
 		u.extend(n)
 		switch {
-		case int64(u.arrived()) > u.reader.maxBytes.Load():
+		case u.free() < 0, u.announces(u.free()):
 			return u.reader.tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
@@ -69,13 +75,19 @@ func (u *Upload) read(stream io.Reader) *problem.Problem {
 	}
 }
 
+// free returns how many bytes more the body may have, below 0 if it is too large.
+func (u *Upload) free() int64 { return u.reader.maxBytes.Load() - int64(u.arrived()) }
+
+// announces reports whether more bytes follow.
+func (u *Upload) announces(bytes int64) bool { return u.announced != nil && u.announced() > bytes }
+
 // readEnd checks that a body of the maximum size has ended, without memory for more.
 func (u *Upload) readEnd(stream io.Reader) *problem.Problem {
 	var more [1]byte
 	for {
 		n, err := stream.Read(more[:])
 		switch {
-		case n > 0:
+		case n > 0, u.announces(0):
 			return u.reader.tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
@@ -104,8 +116,8 @@ func (u *Upload) arrived() int {
 // missing returns the number of bytes of a body of known length that have not arrived.
 func (u *Upload) missing() int { return u.length - u.arrived() }
 
-// Append appends what has arrived, which is not more than what is missing, and may be at
-// the beginning of what Free returned.
+// Append appends bytes that have arrived, no more than missing returns. They may be at the
+// beginning of the slice that Free returned.
 func (u *Upload) Append(part []byte) *problem.Problem {
 	free := u.Free()
 	if len(part) > 0 && len(free) > 0 && &part[0] == &free[0] {
@@ -123,15 +135,21 @@ func (u *Upload) Append(part []byte) *problem.Problem {
 	return nil
 }
 
-// extend notes that so many bytes were read to what Free returned.
+// extend notes that this many bytes were read into the slice that Free returned.
 func (u *Upload) extend(n int) { u.body.Body = u.body.Body[:u.arrived()+n] }
 
 // grow replaces the buffer by a larger one, for a body of which that many bytes
 // have arrived.
 func (u *Upload) grow(arrived int) *problem.Problem {
-	size := min(max(2*arrived, u.least), max(int(u.reader.maxBytes.Load()), arrived+1))
-	if u.length >= 0 {
-		size = min(max(uploadFactor*arrived, u.least), u.length)
+	size := min(max(2*arrived, u.minSize), max(int(u.reader.maxBytes.Load()), arrived+1))
+	switch {
+	case u.length >= 0:
+		size = min(max(uploadFactor*arrived, u.minSize), u.length)
+	case !u.fits(size):
+		size = min(size, arrived+arrived/smallGrowth+1)
+	}
+	if !u.fits(size) {
+		return Unavailable(intake.TooLarge)
 	}
 	larger, held, fault := u.charge(size)
 	if fault != nil {
@@ -145,10 +163,21 @@ func (u *Upload) grow(arrived int) *problem.Problem {
 	return nil
 }
 
-// charge returns a buffer and what the client is charged for it.
+// fits reports whether there can ever be memory for a buffer of that many bytes while the arrived
+// bytes are copied to it.
+func (u *Upload) fits(size int) bool {
+	bytes := u.beside + packet.FootprintOf(size)
+	if u.body != nil {
+		bytes += u.body.Footprint()
+	}
+	return u.reader.memory.Fits(bytes)
+}
+
+// charge returns a new buffer, and the amount that the client is charged for it instead of for the
+// previous buffer.
 func (u *Upload) charge(size int) (buffer *packet.Packet, held int64, fault *problem.Problem) {
 	if u.quota != nil {
-		if held = packet.FootprintOf(size); !u.quota.Take(u.client, held) {
+		if held = packet.FootprintOf(size); !u.quota.Replace(u.client, u.held, held) {
 			return nil, 0, Unavailable(intake.Overloaded)
 		}
 	}

@@ -1,6 +1,10 @@
 package body
 
-import "github.com/klauspost/compress/zstd"
+import (
+	"math"
+
+	"github.com/klauspost/compress/zstd"
+)
 
 // Sizes of RFC 8878, 3.1.1, in bytes.
 const (
@@ -9,29 +13,36 @@ const (
 	zstdRLE         = 1 // the type of a block that is one byte repeated
 )
 
-// hasLargeWindow reports whether a frame asks for more memory than a decoder has.
-// It reads the headers of frames and blocks up to the first that is not valid. The
-// decoder's own error for a large window also means a block that is too large.
-func hasLargeWindow(encoded []byte) bool {
+// decodedSize returns the sum of the sizes that frames state, or -1 if a frame states none. It
+// returns an error if a frame asks for more memory than a decoder has: the decoder's own error for
+// a large window also means a block that is too large. decodedSize reads the headers of frames and
+// blocks up to the first invalid one.
+func decodedSize(encoded []byte) (size int64, err error) {
 	for len(encoded) > 0 {
 		var frame zstd.Header
 		if frame.Decode(encoded) != nil {
-			return false
+			return -1, nil
 		}
-		if !frame.Skippable && frame.WindowSize > zstdWindow {
-			return true
+		switch {
+		case frame.Skippable:
+		case frame.WindowSize > zstdWindow:
+			return -1, zstd.ErrWindowSizeExceeded
+		case !frame.HasFCS || frame.FrameContentSize > math.MaxInt32:
+			size = -1
+		case size >= 0:
+			size += int64(frame.FrameContentSize)
 		}
-		size := frameSize(encoded, &frame)
-		if size < 0 || size > len(encoded) { // negative where int has 32 bits
-			return false
+		bytes := frameSize(encoded, &frame)
+		if bytes < 0 || bytes > len(encoded) { // negative where int has 32 bits
+			return -1, nil
 		}
-		encoded = encoded[size:]
+		encoded = encoded[bytes:]
 	}
-	return false
+	return size, nil
 }
 
-// frameSize returns the size of the frame that encoded begins with; it is more
-// than len(encoded) when the frame is cut off.
+// frameSize returns the size of the frame that encoded begins with; it is more than len(encoded)
+// when the frame is truncated.
 func frameSize(encoded []byte, frame *zstd.Header) int {
 	size := frame.HeaderSize
 	if frame.Skippable {

@@ -4,9 +4,7 @@ package datadog
 import (
 	"errors"
 	"net/http"
-	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -16,19 +14,16 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// The paths of the protocol. The second one is that of old agents.
+// The paths of the protocol. Old agents send to inputPath.
 const (
 	logsPath     = "/api/v2/logs"
 	inputPath    = "/v1/input"
 	validatePath = "/api/v1/validate"
 )
 
-// maxRetryAfter bounds the wait that a refusal asks for, in seconds.
-const maxRetryAfter = 5
-
 var errNoRecord = errors.New("the body must be a JSON object, or an array of them")
 
-// fields are the members with a meaning of their own.
+// fields are the members of records that set more than metadata.
 var fields = record.NewDocumentFields("timestamp", "date", "@timestamp", "service", "ddsource", "source", "hostname", "host")
 
 var (
@@ -43,7 +38,7 @@ type Protocol struct {
 	translators sync.Pool // of *translator
 }
 
-// New returns the protocol on the way of a receiver.
+// New returns a Protocol whose packets a receiver accepts.
 func New(r *receiver.Receiver) *Protocol {
 	return &Protocol{receiver: r, translators: sync.Pool{New: func() any { return new(translator) }}}
 }
@@ -59,7 +54,7 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) 
 		return false
 	}
 	if r.Method != method {
-		refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.MethodNotAllowed, Detail: "the path allows " + method}))
+		refuse(to, p.receiver.RefuseMethod(method))
 		to.Allow = method
 		return true
 	}
@@ -93,65 +88,45 @@ func token(r *server.Request) []byte {
 
 // accept has the records of a request accepted, or returns why they are not.
 func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Problem {
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil {
 		return why
 	}
-	packets := p.receiver.NewPackets(ctx)
+	request := p.receiver.NewRequest(ctx, from, body)
 	t := p.translators.Get().(*translator)
-	t.packets, t.sender, t.arrival, t.untimed, t.skewed = packets, from.Client, time.Now(), false, 0
-	err := t.records(body.Body)
-	id := p.receiver.SequenceID()
-	if !t.untimed {
-		id = p.receiver.ContentID(from, logsPath, body.Body)
-	}
-	for range t.skewed {
-		p.receiver.CountSkewed(1)
-	}
-	t.packets = nil
-	t.message.Trim()
+	err := t.translate(request)
 	p.translators.Put(t)
-	p.receiver.Release(body)
-	if err != nil {
-		return p.receiver.RefuseUntranslated(packets, err)
-	}
-	return p.receiver.Accept(ctx, from, packets, id)
+	return p.receiver.AcceptRequest(request, logsPath, err)
 }
 
-// refuse answers with a status that Datadog's agents act upon: they send again after 429 and
-// 5xx.
+// refuse answers with a status that Datadog's agents handle: they retry after 429 and 5xx.
 func refuse(to *http1.Response, why *problem.Problem) {
-	status := why.HTTPStatus()
-	switch {
-	case why.Code == problem.AckTimeout:
-		status = http.StatusServiceUnavailable
-	case why.Code == problem.Unauthorized:
+	status := receiver.StatusOf(why)
+	if why.Code == problem.Unauthorized {
 		status = http.StatusForbidden
-	case why.Code == problem.UnsupportedEncoding:
-		status = http.StatusBadRequest
 	}
 	body := problem.AppendQuoted(append(to.Body[:0], `{"errors":[{"status":"`+http.StatusText(status)+`","detail":`...), why.Detail)
 	to.SetJSON(status, append(body, `}]}`...))
-	to.RetryAfter = min(why.RetryAfter, maxRetryAfter)
+	to.RetryAfter = receiver.RetryAfterOf(why)
 }
 
 // translator makes packets of records. It is reused, and must not be used concurrently.
 type translator struct {
-	packets *record.Packets
-	sender  netip.Addr
-	arrival time.Time
-
+	request  *receiver.Request
 	document record.Document
 	message  record.Message
-	untimed  bool // a record has no timestamp
-	skewed   int  // records
 }
 
-// records translates a record, or an array of records.
-func (t *translator) records(body []byte) error {
-	value, err := jsontext.Valid(body)
+// translate translates a record, or an array of records.
+func (t *translator) translate(request *receiver.Request) error {
+	t.request = request
+	defer func() {
+		t.request = nil
+		t.message.Trim()
+	}()
+	value, err := jsontext.Valid(request.Body)
 	if err != nil {
 		return err
 	}
@@ -172,19 +147,11 @@ func (t *translator) record(object []byte) error {
 	}
 	d := &t.document
 	d.Read(object, fields)
-	t.begin()
+	nano, from := d.Time(timeFields...)
+	d.Use(from)
+	t.request.Begin(&t.message, nano)
 	t.message.SetString("input", "datadog")
-	emitter := d.Emitter(serviceFields, instanceFields, t.sender)
+	emitter := d.Emitter(serviceFields, instanceFields, t.request.Client)
 	d.AddTo(&t.message)
-	return t.packets.Group(emitter).Add(&t.message)
-}
-
-// begin starts the message with the first time that the record has.
-func (t *translator) begin() {
-	nano, from := t.document.Time(timeFields...)
-	t.document.Use(from)
-	t.untimed = t.untimed || nano == 0
-	if t.message.BeginAt(nano, t.arrival) {
-		t.skewed++
-	}
+	return t.request.Add(t.request.Packets.Group(emitter), &t.message)
 }

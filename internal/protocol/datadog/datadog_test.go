@@ -2,11 +2,13 @@ package datadog
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 const logs = "POST /api/v2/logs"
@@ -23,7 +25,7 @@ func TestRecords(t *testing.T) {
 	}
 	const want = `s/h: 1700000000123 WARN one {body_key=message ddsource=nginx ddtags=env:prod hostname=h input=datadog service=s severity_text=warn}
 go: 1700000000000 INFO {"a":1} j {body_key=message ddsource=go input=datadog}`
-	if got := s.Messages(); got != want {
+	if got := s.NewText(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -99,4 +101,13 @@ func FuzzRecords(f *testing.F) {
 			t.Fatalf("%q: %d %s", body, response.Status, response.Body)
 		}
 	})
+}
+
+func TestLargeRecord(t *testing.T) {
+	record := func(text string) string { return `{"timestamp":1700000000000,"message":"` + text + `"}` }
+	protocoltest.LargeRecord{
+		Protocol: "datadog", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Request: logs, Success: http.StatusAccepted,
+		Alone: record("%s"), Among: "[" + record("one") + "," + record("%s") + "," + record("two") + "]",
+		Others: "192.0.2.1: 1700000000000 INFO one {body_key=message input=datadog}\n192.0.2.1: 1700000000000 INFO two {body_key=message input=datadog}",
+	}.Check(t)
 }

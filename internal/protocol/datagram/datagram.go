@@ -1,5 +1,5 @@
-// Package datagram reads UDP sockets in batches. The batches are bounded: datagrams for which
-// none is free are dropped and counted, since UDP has no way to stop a sender.
+// Package datagram reads UDP sockets in batches. The number of batches is bounded: datagrams that
+// arrive while no batch is free are dropped and counted, since UDP cannot stop a sender.
 package datagram
 
 import (
@@ -15,14 +15,14 @@ import (
 
 const (
 	maxDatagram = 64 << 10
-	// A batch has that many bytes and datagrams at most; there are that many batches.
+	// Bounds of a batch in bytes and datagrams, and the number of batches.
 	batchBytes     = 2 * maxDatagram
 	batchDatagrams = 500
 	batches        = 16
 	// delay is how long a batch waits for more datagrams.
 	delay = 20 * time.Millisecond
-	// receiveBuffer is the size of the kernel's buffer that is asked for, in bytes. The kernel
-	// may give less (on Linux net.core.rmem_max).
+	// receiveBuffer is the requested size of the kernel's buffer, in bytes. The kernel may give
+	// less (on Linux net.core.rmem_max).
 	receiveBuffer = 4 << 20
 )
 
@@ -32,16 +32,16 @@ type Datagram struct {
 	Payload []byte
 }
 
-// Handler takes the datagrams of a batch, which are valid until it returns. It returns before
-// long when ctx has ended. It is not called concurrently.
+// Handler takes the datagrams of a batch, which are valid until it returns. It must return soon
+// after ctx has ended. It is not called concurrently.
 type Handler func(ctx context.Context, batch []Datagram)
 
 // Dependencies are what a Server uses.
 type Dependencies struct {
 	Handler Handler
-	// Dropped is called with a number of datagrams that were read and dropped, and
-	// KernelDropped with one that the kernel has dropped, where it can be known. They are called
-	// by one goroutine.
+	// Dropped is called with the number of datagrams that were read and dropped, and KernelDropped
+	// with the number of datagrams that the kernel has dropped, where the kernel reports it. Both
+	// are called by one goroutine.
 	Dropped, KernelDropped func(datagrams int)
 	// Stopped, unless nil, is called after the last batch.
 	Stopped func()
@@ -68,7 +68,7 @@ type batch struct {
 	datagrams []Datagram
 }
 
-// Serve starts reading a socket, of UDP.
+// Serve starts reading a UDP socket.
 func Serve(conn net.PacketConn, deps Dependencies) *Server {
 	s := &Server{
 		deps: deps, conn: conn.(*net.UDPConn), free: make(chan *batch, batches), full: make(chan *batch, batches),
@@ -85,7 +85,7 @@ func Serve(conn net.PacketConn, deps Dependencies) *Server {
 	return s
 }
 
-// Stop ends reading, lets the handler take what was read and waits for it.
+// Stop ends reading, waits until the handler has taken the datagrams that were read, and returns.
 func (s *Server) Stop(context.Context) error {
 	s.cancel()
 	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
@@ -93,8 +93,8 @@ func (s *Server) Stop(context.Context) error {
 	return s.conn.Close()
 }
 
-// read fills batches until the socket ends. A batch that is not full is handled when the handler
-// has no other.
+// read fills batches until the socket ends. A batch that is not full is handled as soon as the
+// handler is idle.
 func (s *Server) read() {
 	defer close(s.full)
 	scratch := &batch{data: make([]byte, 0, maxDatagram)}
@@ -127,7 +127,7 @@ func (b *batch) isFull() bool {
 	return len(b.datagrams) >= batchDatagrams || cap(b.data)-len(b.data) < maxDatagram
 }
 
-// fill reads into a batch: it waits for the first datagram, and then a while for others.
+// fill reads into a batch: it waits for the first datagram, and then up to delay for others.
 func (s *Server) fill(b *batch) {
 	if len(b.datagrams) == 0 && !s.readOne(b, time.Time{}) {
 		return
@@ -157,7 +157,7 @@ func (s *Server) receive(b *batch) bool {
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			return false
 		}
-		// An error of another datagram, such as an ICMP message about one that was sent.
+		// The error is about another datagram, such as an ICMP message about one that was sent.
 	}
 	return false
 }

@@ -15,7 +15,7 @@ type testbed struct {
 	*Server
 	conn              net.Conn
 	got               chan string
-	block             chan struct{} // unless nil, the handler waits for its end
+	block             chan struct{} // if it is not nil, the handler waits until it is closed
 	dropped, overflow atomic.Int64
 }
 
@@ -95,11 +95,11 @@ func TestDropped(t *testing.T) {
 	}
 }
 
-// While the handler is busy, batches are filled: as many datagrams wait as there is room for.
+// While the handler is busy, batches are filled: as many datagrams wait as the batches hold.
 func TestBusyHandler(t *testing.T) {
 	b := start(t, true)
 	const sent = batches + 2
-	pace := time.NewTicker(2 * delay) // of a sender that is slower than a batch waits
+	pace := time.NewTicker(2 * delay) // of a sender that sends one datagram in more than delay
 	defer pace.Stop()
 	for n := range sent {
 		b.send(t, fmt.Sprint(n))

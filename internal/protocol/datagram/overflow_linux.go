@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reportOverflow has the kernel's count of dropped datagrams come with each datagram.
+// reportOverflow makes the kernel attach its count of dropped datagrams to each datagram.
 func reportOverflow(conn *net.UDPConn) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -18,7 +18,7 @@ func reportOverflow(conn *net.UDPConn) {
 	})
 }
 
-// overflowOf returns that count, if it is there.
+// overflowOf returns the attached count, if there is one.
 func overflowOf(control []byte) (dropped uint32, known bool) {
 	for len(control) >= unix.SizeofCmsghdr {
 		header, data, rest, err := unix.ParseOneSocketControlMessage(control)

@@ -8,7 +8,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 )
 
-// operation is what a bulk request asks to do with a document.
+// operation is the operation of a bulk request on a document.
 type operation byte
 
 const (
@@ -18,7 +18,7 @@ const (
 	remove
 )
 
-// String returns the name as requests and answers have it.
+// String returns the name in requests and answers.
 func (o operation) String() string { return [...]string{"create", "index", "update", "delete"}[o] }
 
 // errUnsupported is the error of an item that would change a document.
@@ -37,13 +37,13 @@ type actions struct {
 	line    int
 	index   []byte // of the path
 	scratch []byte // of the names of an action
-	// latest is the line of the latest action, and parsed what it says. Most lines are alike.
+	// latest is the line of the latest action, and parsed its content. Most lines are equal.
 	latest []byte
 	parsed action
 }
 
-// next returns the next action; ok is false at the end. The error is that of the whole request,
-// since nobody knows what is meant by the lines behind.
+// next returns the next action; ok is false at the end. The error is an error of the whole request,
+// since the lines after a malformed action cannot be understood.
 func (a *actions) next() (one action, ok bool, err error) {
 	line, more := a.nextLine()
 	for more && len(line) == 0 {
@@ -88,30 +88,32 @@ func (a *actions) parse(line []byte) (one action, err error) {
 	if jsontext.KindOf(object) != jsontext.Object {
 		return action{}, errAction
 	}
-	members := 0
+	operations := 0
 	for name, value := range jsontext.Members(object) {
-		members++
-		switch string(name) {
-		case "create":
-			one.operation = create
-		case "index":
-			one.operation = index
-		case "update":
-			one.operation = update
-		case "delete":
-			one.operation = remove
-		default:
+		operation, known := operationOf(name)
+		if !known && operations == 1 {
+			continue // as Elasticsearch does; winston-elasticsearch sends attempts
+		}
+		if operations++; !known || operations > 1 || jsontext.KindOf(value) != jsontext.Object {
 			return action{}, errAction
 		}
-		if jsontext.KindOf(value) != jsontext.Object {
-			return action{}, errAction
-		}
+		one.operation = operation
 		a.names(&one, value)
 	}
-	if members != 1 {
+	if operations != 1 {
 		return action{}, errAction
 	}
 	return one, nil
+}
+
+// operationOf returns the operation with a name.
+func operationOf(name []byte) (_ operation, known bool) {
+	for one := create; one <= remove; one++ {
+		if string(name) == one.String() {
+			return one, true
+		}
+	}
+	return 0, false
 }
 
 // names sets index and id.

@@ -22,7 +22,7 @@ import (
 
 // bulk answers a bulk request.
 func (p *Protocol) bulk(r *server.Request, from receiver.Sender, d destination, to *http1.Response) {
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	var arrived head
 	if isBulkHelper(r.Head) {
@@ -47,8 +47,8 @@ func (p *Protocol) bulk(r *server.Request, from receiver.Sender, d destination, 
 	to.Sent = func() { p.receiver.Release(answered.items) }
 }
 
-// refuseBulk refuses a whole request as its client can bear it. None of the documents is
-// accepted.
+// refuseBulk refuses a whole request in the form that its client can handle. None of the documents
+// is accepted.
 func (p *Protocol) refuseBulk(r *server.Request, why *problem.Problem, operations []operation, to *http1.Response) {
 	switch {
 	case !isTemporary(why.HTTPStatus()):
@@ -63,24 +63,25 @@ func (p *Protocol) refuseBulk(r *server.Request, why *problem.Problem, operation
 	}
 }
 
-// refuseForNow refuses a request that may be accepted later. Without User-Agent it comes from
-// rsyslog, which drops what is refused by any status, and sends again what is not answered.
+// refuseForNow refuses a request that may be accepted later. A request without User-Agent comes
+// from rsyslog, which drops a request after any error status, and sends a request again after no
+// response.
 func refuseForNow(r *server.Request, why *problem.Problem, to *http1.Response) {
 	refuse(to, why)
 	to.Unanswered = isTemporary(why.HTTPStatus()) && r.Head.Field("user-agent") == nil
 }
 
-// accept has the documents of a request accepted, or returns why they are not. It releases the
+// accept submits the documents of a request, or returns why they are not accepted. It releases the
 // body; the caller releases the items of the reply.
 func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.Sender, d destination, body *packet.Packet) (*reply, *problem.Problem) {
 	path, _ := r.Parameter("filter_path")
-	answered := &reply{filter: filterOf(path), ids: p.receiver.SequenceID()}
-	packets := p.receiver.NewPackets(ctx)
+	answered := &reply{filter: filterOf(path), ids: p.receiver.SequenceID().Text}
+	packets := p.receiver.NewPackets(ctx, body)
 	t := p.translators.Get().(*translator)
 	t.begin(packets, from.Client, time.Now())
 	packets.Expect(len(body.Body) * 3 / 2)
-	err := p.translate(ctx, t, d, body.Body, answered)
-	id, content := p.id(from, d, t, body.Body, answered.ids)
+	err := p.translate(t, d, body.Body, answered)
+	id, content := p.id(from, d, t, body.Body, receiver.ID{Text: answered.ids})
 	skewed := t.skewed
 	t.trim()
 	p.translators.Put(t)
@@ -97,17 +98,17 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 		}
 		return nil, why
 	}
-	p.receiver.Reject(problem.Malformed, answered.refused)
-	for range skewed {
-		p.receiver.CountSkewed(1)
+	for code, documents := range answered.refused {
+		p.receiver.Reject(code, documents, "client", from.Client)
 	}
+	p.receiver.CountSkewed(skewed)
 	return answered, nil
 }
 
 var errItems = fmt.Errorf("%w: a request has at most %d documents", record.ErrTooLarge, maxItems)
 
-// translate makes packets and the items of the reply.
-func (p *Protocol) translate(ctx context.Context, t *translator, d destination, body []byte, answered *reply) error {
+// translate makes the packets and the items of the reply.
+func (p *Protocol) translate(t *translator, d destination, body []byte, answered *reply) error {
 	list := actions{rest: body, index: []byte(d.index)}
 	for {
 		one, ok, err := list.next()
@@ -125,27 +126,28 @@ func (p *Protocol) translate(ctx context.Context, t *translator, d destination, 
 		if _, unavailable := errors.AsType[record.UnavailableError](refusal); unavailable {
 			return refusal
 		}
-		if answered.items, err = p.receiver.Enlarge(ctx, answered.items, answered.room(&one)); err != nil {
+		if answered.items, err = t.packets.Enlarge(answered.items, answered.maxItemBytes(&one)); err != nil {
 			return err
 		}
 		answered.add(&one, refusal)
 	}
 }
 
-// id returns the id of a request's packets: a hash of the ids of its documents, or of its body,
-// or a new one. The content, unless nil, is what packets with times of arrival have in common
-// when the request comes again.
-func (p *Protocol) id(from receiver.Sender, d destination, t *translator, body []byte, otherwise string) (id string, content []byte) {
+// id returns the id of a request's packets: a hash of the ids of its documents, or of its body, or
+// a new id. The content is equal when the request is repeated; the bodies of the packets are not if
+// they have times of arrival.
+func (p *Protocol) id(from receiver.Sender, d destination, t *translator, body []byte, otherwise receiver.ID) (id receiver.ID, content string) {
 	switch ids := t.identity(); {
 	case ids != nil && t.untimed:
 		sum := sha256.Sum256(body)
-		return p.receiver.ContentID(from, "ids", ids), sum[:]
+		return p.receiver.ContentID(from, "ids", ids), string(sum[:])
 	case ids != nil:
-		return p.receiver.ContentID(from, "ids", ids), nil
+		return p.receiver.ContentID(from, "ids", ids), ""
 	case t.untimed:
-		return otherwise, nil
+		return otherwise, ""
 	default:
-		return p.receiver.ContentID(from, "_bulk "+d.index, body), nil
+		id = p.receiver.ContentID(from, "_bulk "+d.index, body)
+		return id, p.receiver.ContentOf(id)
 	}
 }
 
@@ -162,12 +164,12 @@ func operationsOf(body []byte) (operations []operation) {
 	return operations
 }
 
-// maxActionBytes bounds the line of an action in a body that is only counted.
+// maxActionBytes bounds the line of an action in a body whose actions are only counted.
 const maxActionBytes = 64 << 10
 
-// unreadOperations returns the operations of a request of the bulk helper, for the body of which
-// there is no memory: the body is read, and only counted. There are none for other clients and
-// if the body cannot be read.
+// unreadOperations returns the operations of a request of the bulk helper if there is no memory for
+// its body: it reads the body and counts the actions. It returns none for other clients and if the
+// body cannot be read.
 func unreadOperations(r *server.Request, d destination, arrived *head) (operations []operation) {
 	if !isBulkHelper(r.Head) || arrived.tooLong {
 		return nil
@@ -203,11 +205,11 @@ func unreadOperations(r *server.Request, d destination, arrived *head) (operatio
 	return operations
 }
 
-// maxHead bounds what is kept of a body that arrives, so that it can be counted when there is no
-// memory for the rest.
+// maxHead bounds the part of a body that is kept, so that its actions can be counted when there is
+// no memory for the rest.
 const maxHead = 1 << 20
 
-// head keeps the beginning of a body that is read.
+// head keeps the beginning of a body.
 type head struct {
 	text           []byte
 	tooLong, ended bool

@@ -1,5 +1,5 @@
-// Package elasticsearch takes logs as Elasticsearch does: the bulk API, single documents, and
-// what its clients ask before they send.
+// Package elasticsearch serves the part of Elasticsearch's API that log shippers use: the bulk API,
+// single documents, and the requests that clients make before they send documents.
 package elasticsearch
 
 import (
@@ -17,16 +17,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// prefix is a path under which the protocol is served, too.
+// prefix is a second path under which the protocol is served.
 const prefix = "/elasticsearch"
-
-// maxRetryAfter bounds the wait that a refusal asks for, in seconds.
-const maxRetryAfter = 5
 
 // Config holds the user settings; the tags are those of package config.
 type Config struct {
-	// Version is what clients are told, which refuse old ones or choose their requests by it.
-	Version string `env:"ELASTICSEARCH_VERSION" help:"version of Elasticsearch that clients of the input are told"`
+	// Version is the version that the input reports to clients, which reject old versions or choose
+	// their requests by it.
+	Version string `env:"ELASTICSEARCH_VERSION" help:"version of Elasticsearch that the input reports to its clients"`
 }
 
 // DefaultConfig returns the defaults.
@@ -49,7 +47,7 @@ type Protocol struct {
 	translators sync.Pool // of *translator
 }
 
-// New returns the protocol on the way of a receiver.
+// New returns the protocol of a receiver.
 func New(config Config, r *receiver.Receiver) *Protocol {
 	return &Protocol{
 		receiver: r, version: config.Version,
@@ -57,9 +55,9 @@ func New(config Config, r *receiver.Receiver) *Protocol {
 	}
 }
 
-// Shared is the protocol on a port with others, with the paths only that are plainly its own:
-// those under /elasticsearch, those with a part that begins with an underscore, and HEAD and
-// PUT of an index. It may be used concurrently.
+// Shared is the protocol on a port with other protocols. It has only the paths that no other
+// protocol uses: paths under /elasticsearch, paths with a part that begins with an underscore, and
+// HEAD and PUT of an index. It may be used concurrently.
 type Shared struct{ Protocol *Protocol }
 
 // Handle implements receiver.HTTP.
@@ -75,7 +73,8 @@ func (s Shared) Handle(r *server.Request, to *http1.Response) (handled bool) {
 	return s.Protocol.Handle(r, to)
 }
 
-// isIndex reports whether a path is that of an index: one part, which is no file's name.
+// isIndex reports whether a path is the path of an index: one part, which is not the name of a
+// file.
 func isIndex(path string) bool {
 	return len(path) > 1 && strings.IndexByte(path[1:], '/') < 0
 }
@@ -107,7 +106,7 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) 
 	return true
 }
 
-// allows refuses a request with another method.
+// allows refuses a request with a method other than the given ones.
 func (p *Protocol) allows(r *server.Request, to *http1.Response, methods ...string) bool {
 	for _, method := range methods {
 		if r.Method == method {
@@ -119,17 +118,17 @@ func (p *Protocol) allows(r *server.Request, to *http1.Response, methods ...stri
 }
 
 func (p *Protocol) refuseMethod(to *http1.Response, allow string) {
-	refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.MethodNotAllowed, Detail: "the path allows " + allow}))
+	refuse(to, p.receiver.RefuseMethod(allow))
 	to.Allow = allow
 }
 
-// destination is where the path of a request says that documents belong.
+// destination is the index and the operation that the path of a request names for its documents.
 type destination struct {
 	index, id string
 	create    bool // the documents must be new
 }
 
-// requestKind is what a path is for.
+// requestKind is the kind of request that a path is for.
 type requestKind int
 
 const (
@@ -138,8 +137,8 @@ const (
 	documentRequest
 )
 
-// destinationOf reads a path: /_bulk, /INDEX/_bulk, /INDEX/_doc, /INDEX/_doc/ID,
-// /INDEX/_create/ID, and those of old clients with a type.
+// destinationOf parses a path: /_bulk, /INDEX/_bulk, /INDEX/_doc, /INDEX/_doc/ID,
+// /INDEX/_create/ID, and the paths of old clients, which include a type.
 func destinationOf(parts []string) (d destination, kind requestKind) {
 	last := parts[len(parts)-1]
 	switch {
@@ -168,14 +167,14 @@ func destinationOf(parts []string) (d destination, kind requestKind) {
 	return d, documentRequest
 }
 
-// handshake answers what clients ask before they send documents, or set up.
+// handshake answers the requests that clients make before they send documents, or for setup.
 func (p *Protocol) handshake(r *server.Request, parts []string, to *http1.Response) {
-	text := p.description(r.Method, parts)
+	text := p.description(parts)
 	switch {
 	case text == "":
 		refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.NotFound, Detail: "the input takes documents, and has no such path"}))
 	case r.Method == http.MethodPost && !isSetup(parts):
-		p.refuseMethod(to, "GET, HEAD, PUT") // it would be taken for an accepted document
+		p.refuseMethod(to, "GET, HEAD, PUT") // a client would take the answer for an accepted document
 	case r.Method == http.MethodPut || r.Method == http.MethodPost:
 		answer(to, http.StatusOK, `{"acknowledged":true}`)
 	case r.Method == http.MethodDelete:
@@ -185,7 +184,7 @@ func (p *Protocol) handshake(r *server.Request, parts []string, to *http1.Respon
 	}
 }
 
-// isSetup reports whether POST to a path sets something up.
+// isSetup reports whether POST to a path is a request for setup.
 func isSetup(parts []string) bool {
 	if last := parts[len(parts)-1]; len(parts) == 2 && isOfIndex(last) {
 		return true
@@ -193,8 +192,8 @@ func isSetup(parts []string) bool {
 	return parts[0] != "" && parts[0][0] == '_'
 }
 
-// isOfIndex reports whether a name is that of what an index has, or of what can be done with it
-// without a document.
+// isOfIndex reports whether a name is a resource of an index, or an operation on an index that has
+// no document.
 func isOfIndex(name string) bool {
 	switch name {
 	case "_alias", "_aliases", "_mapping", "_mappings", "_settings", "_refresh", "_flush", "_open", "_ilm", "_rollover":
@@ -203,8 +202,8 @@ func isOfIndex(name string) bool {
 	return false
 }
 
-// description returns what GET of a path is answered with, or "" for an unknown one.
-func (p *Protocol) description(method string, parts []string) string {
+// description returns the response to GET of a path, or "" for an unknown path.
+func (p *Protocol) description(parts []string) string {
 	switch parts[0] {
 	case "":
 		return `{"name":"logstreamer","cluster_name":"logstreamer","cluster_uuid":"bG9nc3RyZWFtZXItaW5wdXQ","version":{"number":"` + p.version +
@@ -236,14 +235,14 @@ func (p *Protocol) description(method string, parts []string) string {
 	return `{}` // an index, and its aliases, mappings and settings
 }
 
-// answer answers with JSON, and says that it is Elasticsearch: its clients accept no other
-// answer.
+// answer writes a JSON response with the header X-Elastic-Product, without which the clients accept
+// no response.
 func answer[T string | []byte](to *http1.Response, status int, text T) {
 	to.SetJSON(status, append(to.Body[:0], text...))
 	to.AddField("X-Elastic-Product", "Elasticsearch")
 }
 
-// refuse answers a request that is refused as a whole. Clients send again after 429.
+// refuse refuses a whole request. Clients repeat a request after 429.
 func refuse(to *http1.Response, why *problem.Problem) {
 	status, kind := why.HTTPStatus(), "illegal_argument_exception"
 	switch {
@@ -260,7 +259,7 @@ func refuse(to *http1.Response, why *problem.Problem) {
 	text := append(append([]byte(`{"error":{"root_cause":[`), cause...), `],`...)
 	text = append(append(text, cause[1:]...), `,"status":`...)
 	answer(to, status, append(strconv.AppendInt(text, int64(status), 10), '}'))
-	to.RetryAfter = min(why.RetryAfter, maxRetryAfter)
+	to.RetryAfter = receiver.RetryAfterOf(why)
 	if why.Code == problem.Unauthorized {
 		to.Authenticate = `Basic realm="security"`
 	}
@@ -283,7 +282,7 @@ func appendCause(dst []byte, kind, reason string) []byte {
 }
 
 // isBulkHelper reports whether the client describes itself as the bulk helper of the JavaScript
-// client, which gives a whole request up at 429 and waits for items with 429.
+// client. The helper drops a whole request after 429, and repeats items with 429.
 func isBulkHelper(head *http1.Head) bool {
 	var js, helper bool
 	for part := range bytes.SplitSeq(head.Field("x-elastic-client-meta"), []byte{','}) {

@@ -20,19 +20,60 @@ func start(t testing.TB, s *protocoltest.System) *Protocol {
 	return New(DefaultConfig(), s.Start(t, "elasticsearch").Receiver)
 }
 
+// documentCase is a request, its answer and the messages that are accepted.
+type documentCase struct{ request, body, answer, messages string }
+
+const (
+	createdItem = `,"_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1,"status":201}}`
+	contentType = "Content-Type: application/vnd.elasticsearch+x-ndjson; compatible-with=9"
+)
+
 func TestDocuments(t *testing.T) {
-	const created = `,"_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1,"status":201}}`
-	for name, c := range map[string]struct{ request, body, answer, messages string }{
+	for _, cases := range []map[string]documentCase{acceptedCases(), itemErrorCases(), agentCases()} {
+		for name, c := range cases {
+			t.Run(name, func(t *testing.T) {
+				s := new(protocoltest.System)
+				response, handled := s.Do(start(t, s), c.request, c.body, agent, contentType)
+				got := withoutIDs(string(response.Body))
+				if !handled || response.Status/100 != 2 || got != c.answer || !json.Valid(response.Body) {
+					t.Errorf("%d, got\n%s\nwant\n%s", response.Status, got, c.answer)
+				}
+				if (response.Status == http.StatusCreated) != (c.answer[2] == '_') || !strings.Contains(string(response.Fields), "X-Elastic-Product: Elasticsearch") {
+					t.Errorf("%d %s", response.Status, response.Fields)
+				}
+				if got := s.NewText(); got != c.messages {
+					t.Errorf("got\n%s\nwant\n%s", got, c.messages)
+				}
+			})
+		}
+	}
+}
+
+// acceptedCases are requests of which each document is accepted.
+func acceptedCases() map[string]documentCase {
+	return map[string]documentCase{
 		"create": {"POST /_bulk", `{"create":{"_index":"i","_id":"d"}}
 {"@timestamp":"2023-11-14T22:13:20.123456Z","message":"m","log.level":"warn","service":{"name":"s"},"host":{"name":"h"}}
-`, `{"took":1,"errors":false,"items":[{"create":{"_index":"i","_id":"d"` + created + `]}`,
+`, `{"took":1,"errors":false,"items":[{"create":{"_index":"i","_id":"d"` + createdItem + `]}`,
 			`s/h: 1700000000123 WARN m {body_key=message es.id=d es.index=i host.name=h input=elasticsearch service.name=s severity_text=warn time_unix_nano=1700000000123456000}`},
 		"index of the path": {"PUT /elasticsearch/logs-%7B1%7D/_bulk", ` {"index" : {"_id": 7}}
  {"@timestamp":1700000000000,"msg":"m","level":50,"host":"h","es.id":"x"} ` + "\r\n\n" + `{"create":{"_index":"\u0041","_type":"_doc","routing":null}}
 {"timestamp":"1700000001.5","log":"l"}`,
-			`{"took":1,"errors":false,"items":[{"index":{"_index":"logs-{1}","_id":"7"` + created + `,{"create":{"_index":"A","_id":"ID-1"` + created + `]}`,
+			`{"took":1,"errors":false,"items":[{"index":{"_index":"logs-{1}","_id":"7"` + createdItem + `,{"create":{"_index":"A","_id":"ID-1"` + createdItem + `]}`,
 			`logs-{1}/h: 1700000000000 ERROR m {attributes.es.id=x body_key=msg es.id=7 es.index=logs-{1} host=h input=elasticsearch severity_text=50}
 A: 1700000001500 INFO l {body_key=log es.index=A input=elasticsearch}`},
+		"document": {"POST /i/_doc", `{"@timestamp":1700000000000,"message":"m"}`,
+			`{"_index":"i","_id":"ID","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1}`,
+			`i: 1700000000000 INFO m {body_key=message es.index=i input=elasticsearch}`},
+		"with an id": {"PUT /i/_create/a%20b", `{"@timestamp":1700000000000,"message":"m"}`,
+			`{"_index":"i","_id":"a b","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1}`,
+			`i: 1700000000000 INFO m {body_key=message es.id=a b es.index=i input=elasticsearch}`},
+	}
+}
+
+// itemErrorCases are bulk requests of which some items are rejected or left out of the answer.
+func itemErrorCases() map[string]documentCase {
+	return map[string]documentCase{
 		"bad ones": {"POST /i/_bulk", `{"index":{}}
 {"@timestamp":1700000000000,"message":"m"}
 {"index":{}}
@@ -42,7 +83,7 @@ A: 1700000001500 INFO l {body_key=log es.index=A input=elasticsearch}`},
 {"delete":{"_id":"2"}}
 {"create":{}}
 []
-`, `{"took":1,"errors":true,"items":[{"index":{"_index":"i","_id":"ID-0"` + created +
+`, `{"took":1,"errors":true,"items":[{"index":{"_index":"i","_id":"ID-0"` + createdItem +
 			`,{"index":{"_index":"i","_id":"ID-1","status":400,"error":{"type":"document_parsing_exception","reason":"the JSON text ends too early"}}}` +
 			`,{"update":{"_index":"i","_id":"1","status":400,"error":{"type":"document_parsing_exception","reason":"` + errUnsupported.Error() + `"}}}` +
 			`,{"delete":{"_index":"i","_id":"2","status":400,"error":{"type":"document_parsing_exception","reason":"` + errUnsupported.Error() + `"}}}` +
@@ -56,35 +97,24 @@ A: 1700000001500 INFO l {body_key=log es.index=A input=elasticsearch}`},
 			`i: 1700000000000 INFO m {body_key=message es.index=i input=elasticsearch}`},
 		"errors alone": {"POST /i/_bulk?filter_path=errors", "{\"index\":{}}\n{\"time\":1700000000000,\"message\":\"m\"}", `{"errors":false}`,
 			`i: 1700000000000 INFO m {body_key=message es.index=i input=elasticsearch}`},
-		"rsyslog": {"POST /_bulk", `{"index":{"_index":"system","_type":"events"}}
-{"message":" text","fromhost":"web-1","facility":"user","priority":"err","timereported":"2023-11-14T23:13:20.5+01:00","timegenerated":"2023-11-14T23:13:21+01:00"}
-`, `{"took":1,"errors":false,"items":[{"index":{"_index":"system","_id":"ID-0"` + created + `]}`,
-			`system/web-1: 1700000000500 ERROR  text {attributes.facility=user body_key=message es.index=system fromhost=web-1 input=elasticsearch severity_text=err timegenerated=2023-11-14T23:13:21+01:00}`},
-		"document": {"POST /i/_doc", `{"@timestamp":1700000000000,"message":"m"}`,
-			`{"_index":"i","_id":"ID","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1}`,
-			`i: 1700000000000 INFO m {body_key=message es.index=i input=elasticsearch}`},
-		"with an id": {"PUT /i/_create/a%20b", `{"@timestamp":1700000000000,"message":"m"}`,
-			`{"_index":"i","_id":"a b","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1}`,
-			`i: 1700000000000 INFO m {body_key=message es.id=a b es.index=i input=elasticsearch}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := new(protocoltest.System)
-			response, handled := s.Do(start(t, s), c.request, c.body, agent, "Content-Type: application/vnd.elasticsearch+x-ndjson; compatible-with=9")
-			got := withoutIDs(string(response.Body))
-			if !handled || response.Status/100 != 2 || got != c.answer || !json.Valid(response.Body) {
-				t.Errorf("%d, got\n%s\nwant\n%s", response.Status, got, c.answer)
-			}
-			if (response.Status == http.StatusCreated) != (c.answer[2] == '_') || !strings.Contains(string(response.Fields), "X-Elastic-Product: Elasticsearch") {
-				t.Errorf("%d %s", response.Status, response.Fields)
-			}
-			if got := s.Messages(); got != c.messages {
-				t.Errorf("got\n%s\nwant\n%s", got, c.messages)
-			}
-		})
 	}
 }
 
-// withoutIDs replaces ids that the protocol makes.
+// agentCases are bulk requests as agents write them.
+func agentCases() map[string]documentCase {
+	return map[string]documentCase{
+		"rsyslog": {"POST /_bulk", `{"index":{"_index":"system","_type":"events"}}
+{"message":" text","fromhost":"web-1","facility":"user","priority":"err","timereported":"2023-11-14T23:13:20.5+01:00","timegenerated":"2023-11-14T23:13:21+01:00"}
+`, `{"took":1,"errors":false,"items":[{"index":{"_index":"system","_id":"ID-0"` + createdItem + `]}`,
+			`system/web-1: 1700000000500 ERROR  text {attributes.facility=user body_key=message es.index=system fromhost=web-1 input=elasticsearch severity_text=err timegenerated=2023-11-14T23:13:21+01:00}`},
+		"winston-elasticsearch": {"POST /_bulk", `{"index":{"_index":"i","pipeline":null},"attempts":0}
+{"@timestamp":1700000000000,"message":"m","severity":"warn","fields":{},"source":"shop"}
+`, `{"took":1,"errors":false,"items":[{"index":{"_index":"i","_id":"ID-0"` + createdItem + `]}`,
+			`i: 1700000000000 WARN m {body_key=message es.index=i fields={}(j) input=elasticsearch severity_text=warn source=shop}`},
+	}
+}
+
+// withoutIDs replaces ids that the protocol generates.
 func withoutIDs(text string) string {
 	parts := strings.Split(text, `"elasticsearch-`)
 	for n, part := range parts[1:] {
@@ -106,7 +136,7 @@ func TestRefusedRequests(t *testing.T) {
 		"x\n{}":                             "the action in line 1: invalid JSON",
 		"[]\n{}":                            "the action in line 1: it must be like",
 		"{}\n{}":                            "the action in line 1: it must be like",
-		"\n{\"index\":{},\"x\":{}}\n{}":     "the action in line 2: it must be like",
+		"\n{\"x\":{},\"index\":{}}\n{}":     "the action in line 2: it must be like",
 		`{"create":{},"index":{}}` + "\n{}": "the action in line 1: it must be like",
 		`{"index":[]}` + "\n{}":             "the action in line 1: it must be like",
 		`{"index":{}}`:                      "the action in line 1 has no document behind it",
@@ -122,7 +152,7 @@ func TestRefusedRequests(t *testing.T) {
 			answer.Error.Type == "" || !strings.Contains(answer.Error.Reason, want) {
 			t.Errorf("%q: %d %s", body, response.Status, response.Body)
 		}
-		if got := s.Messages(); got != "" {
+		if got := s.NewText(); got != "" {
 			t.Errorf("%q: accepted: %s", body, got)
 		}
 	}
@@ -143,8 +173,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Packets have ids that are the same when a request comes again, if there is something that
-// tells its records from others.
+// Packets have the same ids when a request is repeated, if its records have ids or times that
+// distinguish them from other records.
 func TestRepeatedRequest(t *testing.T) {
 	const withID, timed, neither = `{"index":{"_id":"%s"}}
 {"@timestamp":1700000000000,"message":"%s"}`, `{"index":{}}
@@ -175,7 +205,7 @@ func TestRepeatedRequest(t *testing.T) {
 					if response.Status != 200 || !bytes.Contains(response.Body, []byte(`"status":201`)) {
 						t.Fatalf("%d %s", response.Status, response.Body)
 					}
-					time.Sleep(time.Second) // what has no time has another one then
+					time.Sleep(time.Second) // a record without a time gets a later one then
 				}
 				if got := s.PacketIDs(); len(got) != c.want {
 					t.Errorf("the packets are %q", got)
@@ -215,32 +245,37 @@ func TestHandshake(t *testing.T) {
 		"PUT /index/_mapping":        `{"acknowledged":true}`,
 		"POST /index/_refresh":       `{"acknowledged":true}`,
 		"POST /_aliases":             `{"acknowledged":true}`,
-		"GET /_search":               "404",
-		"POST /index/_search":        "404",
-		"POST /index/_update/1":      "404",
-		"POST /index/type":           "404",
-		"POST /index":                "405",
-		"POST /":                     "405",
-		"GET /a/b":                   "404",
-		"DELETE /index":              "405",
-		"GET /_bulk":                 "405",
-		"DELETE /i/_doc/1":           "405",
 	} {
-		response, handled := s.Do(p, request, "", agent)
-		status := 200
-		if _, err := fmt.Sscan(want, &status); err == nil {
-			want = "error"
-		}
-		if !handled || response.Status != status || !strings.Contains(string(response.Body), want) || !json.Valid(response.Body) {
-			t.Errorf("%s: %v %d %s", request, handled, response.Status, response.Body)
-		}
-		if !strings.Contains(string(response.Fields), "X-Elastic-Product: Elasticsearch") {
-			t.Errorf("%s: %s", request, response.Fields)
-		}
+		checkHandshake(t, s, p, request, http.StatusOK, want)
+	}
+	for request, status := range map[string]int{
+		"GET /_search":          404,
+		"POST /index/_search":   404,
+		"POST /index/_update/1": 404,
+		"POST /index/type":      404,
+		"POST /index":           405,
+		"POST /":                405,
+		"GET /a/b":              404,
+		"DELETE /index":         405,
+		"GET /_bulk":            405,
+		"DELETE /i/_doc/1":      405,
+	} {
+		checkHandshake(t, s, p, request, status, "error")
 	}
 }
 
-// On a port with other protocols the paths are those that no other one has.
+func checkHandshake(t *testing.T, s *protocoltest.System, p *Protocol, request string, status int, want string) {
+	t.Helper()
+	response, handled := s.Do(p, request, "", agent)
+	if !handled || response.Status != status || !strings.Contains(string(response.Body), want) || !json.Valid(response.Body) {
+		t.Errorf("%s: %v %d %s", request, handled, response.Status, response.Body)
+	}
+	if !strings.Contains(string(response.Fields), "X-Elastic-Product: Elasticsearch") {
+		t.Errorf("%s: %s", request, response.Fields)
+	}
+}
+
+// On a port with other protocols the protocol handles only paths that no other protocol has.
 func TestShared(t *testing.T) {
 	s := new(protocoltest.System)
 	shared := Shared{start(t, s)}
@@ -259,19 +294,46 @@ const (
 	helper = "X-Elastic-Client-Meta: es=8.17.0,js=20.0.0,t=8.9.1,hc=20.0.0,h=bp"
 )
 
+// overloadCase is a request that cannot be accepted, and its answer.
+type overloadCase struct {
+	system     *protocoltest.System
+	request    string
+	body       string
+	fields     []string
+	status     int
+	start      string
+	unanswered bool
+}
+
+const busy = `{"took":1,"errors":true,"items":[{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"`
+
 func TestOverload(t *testing.T) {
+	for name, c := range overloadCases() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				started := time.Now()
+				response, _ := c.system.Do(start(t, c.system), c.request, c.body, c.fields...)
+				if response.Status != c.status || response.Unanswered != c.unanswered || !strings.HasPrefix(string(response.Body), c.start) || !json.Valid(response.Body) {
+					t.Errorf("%d, unanswered %v, %s", response.Status, response.Unanswered, response.Body)
+				}
+				if n := strings.Count(string(response.Body), `"status":429,"error"`); (c.start == busy) != (n == 2) {
+					t.Errorf("%d items", n)
+				}
+				if temporary := c.status == 429 || c.status == 503; temporary != (response.RetryAfter == 5) {
+					t.Errorf("Retry-After: %d", response.RetryAfter)
+				}
+				if waited := time.Since(started); waited > 6*time.Second {
+					t.Errorf("the answer came after %v", waited)
+				}
+			})
+		})
+	}
+}
+
+func overloadCases() map[string]overloadCase {
 	full := func() *protocoltest.System { return &protocoltest.System{Journal: protocoltest.Journal{Full: true}} }
 	closed := func() *protocoltest.System { return &protocoltest.System{Closed: true} }
-	const busy = `{"took":1,"errors":true,"items":[{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"`
-	for name, c := range map[string]struct {
-		system     *protocoltest.System
-		request    string
-		body       string
-		fields     []string
-		status     int
-		start      string
-		unanswered bool
-	}{
+	return map[string]overloadCase{
 		"bulk":             {full(), "POST /_bulk", one, []string{agent}, 429, `{"error":{"root_cause":[{"type":"es_rejected_execution_exception","reason":`, false},
 		"document":         {full(), "POST /i/_doc", "{}", []string{agent}, 429, `{"error":`, false},
 		"helper":           {full(), "POST /_bulk", one + one, []string{agent, helper}, 200, busy, false},
@@ -289,25 +351,6 @@ func TestOverload(t *testing.T) {
 		"emitter":          {&protocoltest.System{Tokens: tokens}, "POST /_bulk", one, []string{agent, "Authorization: ApiKey aWQ6c2VjcmV0"}, 403, `{"error":`, false},
 		"no token, hello":  {&protocoltest.System{Tokens: tokens}, "GET /", "", []string{agent}, 401, `{"error":`, false},
 		"coding":           {new(protocoltest.System), "POST /_bulk", one, []string{agent, "Content-Encoding: br"}, 400, `{"error":`, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				started := time.Now()
-				response, _ := c.system.Do(start(t, c.system), c.request, c.body, c.fields...)
-				if response.Status != c.status || response.Unanswered != c.unanswered || !strings.HasPrefix(string(response.Body), c.start) || !json.Valid(response.Body) {
-					t.Errorf("%d, unanswered %v, %s", response.Status, response.Unanswered, response.Body)
-				}
-				if n := strings.Count(string(response.Body), `"status":429,"error"`); (c.start == busy) != (n == 2) {
-					t.Errorf("%d items", n)
-				}
-				if temporary := c.status == 429 || c.status == 503; temporary != (response.RetryAfter == maxRetryAfter) {
-					t.Errorf("Retry-After: %d", response.RetryAfter)
-				}
-				if waited := time.Since(started); waited > 6*time.Second {
-					t.Errorf("the answer came after %v", waited)
-				}
-			})
-		})
 	}
 }
 
@@ -322,7 +365,7 @@ func zip(text string) string {
 	return b.String()
 }
 
-// An answer is never a mix of what is accepted and what may be sent again.
+// A response never reports both accepted items and items that may be sent again.
 func TestAllOrNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &protocoltest.System{Journal: protocoltest.Journal{Full: true}}
@@ -359,92 +402,17 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// FuzzBulk compares the items of answers with those that encoding/json sees.
-func FuzzBulk(f *testing.F) {
-	f.Add([]byte(one))
-	f.Add([]byte("{\"index\":{\"_id\":\"1\",\"_index\":\"j\"}}\nbad\n\n{\"delete\":{}}\n{\"update\":{}}\n{}\n"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		s := new(protocoltest.System)
-		p := start(t, s)
-		response, _ := s.Do(p, "POST /i/_bulk", string(body), agent)
-		want, ok := referenceItems(body)
-		if ok != (response.Status == 200) || !ok && response.Status != 400 {
-			t.Fatalf("%q: %d %s, and %v", body, response.Status, response.Body, ok)
-		}
-		if !ok {
-			return
-		}
-		var answer struct {
-			Errors bool
-			Items  []map[string]struct{ Status int }
-		}
-		if err := json.Unmarshal(response.Body, &answer); err != nil {
-			t.Fatalf("%q: %v", response.Body, err)
-		}
-		var got []string
-		for _, item := range answer.Items {
-			for name, one := range item {
-				got = append(got, fmt.Sprint(name, one.Status))
-			}
-		}
-		if strings.Join(got, " ") != strings.Join(want, " ") || answer.Errors != strings.Contains(strings.Join(want, ""), "400") {
-			t.Fatalf("%q: %q, want %q", body, got, want)
-		}
-	})
-}
-
-// referenceItems returns the operation and the status of each item; ok is false if the request
-// is malformed.
-func referenceItems(body []byte) (items []string, ok bool) {
-	lines := strings.Split(strings.TrimSuffix(string(body), "\n"), "\n")
-	for len(lines) > 0 {
-		line := trim(lines[0])
-		lines = lines[1:]
-		if line == "" {
-			continue
-		}
-		name, valid := referenceAction(line)
-		if !valid {
-			return nil, false
-		}
-		if name == "delete" {
-			items = append(items, "delete400")
-			continue
-		}
-		if len(lines) == 0 {
-			return nil, false
-		}
-		var document map[string]json.RawMessage
-		err := json.Unmarshal([]byte(trim(lines[0])), &document)
-		lines = lines[1:]
-		if name == "update" || err != nil || document == nil {
-			items = append(items, name+"400")
-		} else {
-			items = append(items, name+"201")
-		}
+func TestRefusedDocumentsAreCounted(t *testing.T) {
+	s := new(protocoltest.System).Start(t, "elasticsearch")
+	large := `{"create":{"_index":"i"}}` + "\n" + `{"message":"` + strings.Repeat("x", protocoltest.MaxPacketBytes) + `"}` + "\n"
+	response, _ := s.Do(New(DefaultConfig(), s.Receiver), "POST /_bulk", large+large+`{"create":{"_index":"i"}}`+"\n5\n"+`{"create":{"_index":"i"}}`+"\n{}\n")
+	if response.Status != http.StatusOK || strings.Count(string(response.Body), `"status":400`) != 3 || strings.Count(string(response.Body), `"status":201`) != 1 {
+		t.Errorf("%d %s", response.Status, response.Body)
 	}
-	return items, len(items) > 0
-}
-
-func trim(line string) string { return string(bytes.TrimSpace([]byte(line))) }
-
-func referenceAction(line string) (name string, ok bool) {
-	decoder := json.NewDecoder(strings.NewReader(line))
-	var action map[string]map[string]json.RawMessage
-	if decoder.Decode(&action) != nil || decoder.More() || strings.Count(line, `:`) == 0 || len(action) != 1 {
-		return "", false
-	}
-	if !json.Valid([]byte(line)) {
-		return "", false
-	}
-	for name = range action {
-		ok = action[name] != nil
-	}
-	switch name {
-	case "create", "index", "update", "delete":
-		return name, ok
-	default:
-		return "", false
+	for reason, want := range map[string]float64{"too_large": 2, "malformed": 1} {
+		if got := s.Count("distributor_input_rejected_records_total", reason); got != want {
+			t.Errorf("%s: %v, want %v", reason, got, want)
+		}
 	}
 }
 

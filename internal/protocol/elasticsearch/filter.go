@@ -6,7 +6,7 @@ import "strings"
 const (
 	partTook = iota
 	partErrors
-	// The other ones are those of items.
+	// The following parts are parts of items.
 	partIndex
 	partID
 	partVersion
@@ -19,7 +19,7 @@ const (
 	partCount
 )
 
-// partPaths are the names of parts. That of the operation is any.
+// partPaths are the paths of parts. The name of the operation is any name.
 var partPaths = [partCount][]string{
 	partTook: {"took"}, partErrors: {"errors"},
 	partIndex: item("_index"), partID: item("_id"), partVersion: item("_version"), partResult: item("result"), partShards: item("_shards"),
@@ -28,11 +28,11 @@ var partPaths = [partCount][]string{
 
 func item(name string) []string { return []string{"items", "", name} }
 
-// filter tells which parts an answer has.
+// filter selects the parts of a response.
 type filter [partCount]bool
 
 // filterOf returns the filter of the parameter filter_path: paths with * for any name and ** for
-// any names, which are to be in the answer or, behind a minus sign, are not.
+// any names, which select parts of the response or, after a minus sign, exclude them.
 func filterOf(text string) (f filter) {
 	var with, without [][]string
 	for path := range strings.SplitSeq(text, ",") {
@@ -67,7 +67,7 @@ func matchesAny(patterns [][]string, part []string) bool {
 	return false
 }
 
-// matches reports whether a pattern is that of a part, or of what the part is in.
+// matches reports whether a pattern matches a part, or an object that contains the part.
 func matches(pattern, part []string) bool {
 	switch {
 	case len(pattern) == 0:

@@ -2,28 +2,36 @@ package elasticsearch
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
-// reply is the answer to a bulk request while it is made. The order of its members matters:
-// Fluent Bit looks for "errors":false,"items" in the beginning of an answer.
+// reply is a response to a bulk request while it is written. The order of its members matters:
+// Fluent Bit searches the beginning of a response for "errors":false,"items".
 type reply struct {
 	filter  filter
-	ids     string // begins the ids of documents that come without one
+	ids     string // prefix of the ids of documents without an id
 	errors  bool   // some items are refused
-	refused int
+	refused map[problem.Code]int
 	items   *packet.Packet // the text of the items behind headBytes; in lent memory
 	count   int
+	// The beginning of an item with the latest operation and index, and the end of an accepted
+	// item.
+	operation operation
+	index     []byte
+	begin     []byte
+	end       []byte
 }
 
-// headBytes is what the beginning of an answer takes at most, before its items.
+// headBytes is the maximum size of the response before its items.
 const headBytes = 64
 
-// room returns how many bytes an item takes at most, with the beginning and the end of the answer.
-func (r *reply) room(one *action) int {
+// maxItemBytes returns the maximum size of an item, with the beginning and the end of the response.
+func (r *reply) maxItemBytes(one *action) int {
 	const (
 		itemBytes  = 512            // without its names and the reason of its error
 		perByte    = len("\\u0000") // in JSON
@@ -32,8 +40,8 @@ func (r *reply) room(one *action) int {
 	return itemBytes + otherBytes + len(r.ids) + perByte*(len(one.index)+len(one.id))
 }
 
-// add adds an item to the text, which must have room for it. err is why the document is refused,
-// or nil.
+// add adds an item to the text, which must have capacity for it. err is why the document is
+// refused, or nil.
 func (r *reply) add(one *action, err error) {
 	text := r.items.Body
 	if r.count > 0 {
@@ -41,27 +49,47 @@ func (r *reply) add(one *action, err error) {
 	} else {
 		text = text[:headBytes]
 	}
-	text = append(append(append(text, `{"`...), one.operation.String()...), `":{`...)
-	start := len(text)
-	if r.filter[partIndex] {
-		text = record.AppendQuoted(append(text, `"_index":`...), one.index)
-		text = append(text, ',')
+	if r.begin == nil || one.operation != r.operation || !bytes.Equal(one.index, r.index) {
+		r.prepare(one)
 	}
+	text = append(text, r.begin...)
 	if r.filter[partID] {
 		text = append(r.appendID(append(text, `"_id":`...), one.id), ',')
 	}
 	if err == nil {
-		text = r.appendCreated(text)
+		text = append(text, r.end...)
 	} else {
 		text = r.appendRefused(text, err)
 		r.errors = true
-		r.refused++
+		r.refuse(err)
 	}
-	if len(text) > start {
-		text = text[:len(text)-1] // the comma
+	if last := len(text) - 1; text[last] == ',' {
+		text = text[:last]
 	}
 	r.items.Body = append(text, '}', '}')
 	r.count++
+}
+
+// refuse counts a document that is refused.
+func (r *reply) refuse(err error) {
+	code := problem.Malformed
+	if errors.Is(err, record.ErrTooLarge) {
+		code = problem.TooLarge
+	}
+	if r.refused == nil {
+		r.refused = make(map[problem.Code]int)
+	}
+	r.refused[code]++
+}
+
+// prepare writes the beginning that items with this operation and index have in common.
+func (r *reply) prepare(one *action) {
+	r.operation, r.index = one.operation, append(r.index[:0], one.index...)
+	r.begin = append(append(append(r.begin[:0], `{"`...), one.operation.String()...), `":{`...)
+	if r.filter[partIndex] {
+		r.begin = append(record.AppendQuoted(append(r.begin, `"_index":`...), one.index), ',')
+	}
+	r.end = r.appendCreated(r.end[:0])
 }
 
 func (r *reply) appendID(text, id []byte) []byte {
@@ -72,7 +100,7 @@ func (r *reply) appendID(text, id []byte) []byte {
 	return append(strconv.AppendInt(text, int64(r.count), 10), '"')
 }
 
-// created are the members of an item that was accepted.
+// created has the members of an accepted item.
 var created = [...]struct {
 	part int
 	text string
@@ -105,7 +133,7 @@ func (r *reply) appendRefused(text []byte, err error) []byte {
 	return text
 }
 
-// finish completes the answer around its items.
+// finish writes the end of the response after its items.
 func (r *reply) finish() []byte {
 	head := r.appendHead(make([]byte, 0, headBytes))
 	text := r.items.Body
@@ -131,7 +159,7 @@ func (r *reply) appendHead(text []byte) []byte {
 	return bytes.TrimSuffix(text, []byte{','})
 }
 
-// busyReply returns an answer that refuses all items with 429.
+// busyReply returns a response that refuses all items with 429.
 func busyReply(operations []operation, reason string) []byte {
 	cause := appendCause([]byte(`":{"status":429,"error":`), "es_rejected_execution_exception", reason)
 	cause = append(cause, '}', '}')

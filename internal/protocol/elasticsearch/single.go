@@ -14,7 +14,7 @@ import (
 
 // single answers a request with one document.
 func (p *Protocol) single(r *server.Request, from receiver.Sender, d destination, to *http1.Response) {
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	one := action{operation: index, index: []byte(d.index), id: []byte(d.id)}
 	if d.create {
@@ -33,26 +33,24 @@ func (p *Protocol) single(r *server.Request, from receiver.Sender, d destination
 	answer(to, http.StatusCreated, append(text, `,"_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1}`...))
 }
 
-// acceptSingle has a document accepted, and returns the id of its packet or why it is not.
+// acceptSingle submits a document, and returns the id of its packet or why it is not accepted.
 func (p *Protocol) acceptSingle(ctx context.Context, r *server.Request, from receiver.Sender, one *action) (id string, why *problem.Problem) {
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil {
 		return "", why
 	}
-	packets := p.receiver.NewPackets(ctx)
+	packets := p.receiver.NewPackets(ctx, body)
 	t := p.translators.Get().(*translator)
 	t.begin(packets, from.Client, time.Now())
 	one.source = body.Body
 	err := t.do(one)
-	id, content := p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())
-	if t.skewed > 0 {
-		p.receiver.CountSkewed(1)
-	}
+	of, content := p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())
+	p.receiver.CountSkewed(t.skewed)
 	t.trim()
 	p.translators.Put(t)
 	p.receiver.Release(body)
 	if err != nil {
 		return "", p.receiver.RefuseUntranslated(packets, err)
 	}
-	return id, p.receiver.AcceptContent(ctx, from, packets, id, content)
+	return of.Text, p.receiver.AcceptContent(ctx, from, packets, of, content)
 }

@@ -1,6 +1,7 @@
 package elasticsearch
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,15 +13,15 @@ import (
 )
 
 const (
-	// maxItems bounds the documents of a request, whose answer lists them.
+	// maxItems bounds the documents of a request, since the response lists them.
 	maxItems = 200_000
 	// maxIndexBytes and maxIDBytes are Elasticsearch's own bounds.
 	maxIndexBytes = 255
 	maxIDBytes    = 512
 )
 
-// documentFields are the members of documents with a meaning of their own. The times and hosts
-// behind the first ones are those of pino and of rsyslog.
+// documentFields are the members of documents with a meaning of their own: first the names of the
+// Elastic Common Schema, then names that pino, rsyslog and others use for times and hosts.
 var documentFields = record.NewDocumentFields("@timestamp", "timestamp", "time", "timereported",
 	"service.name", "host.name", "host", "agent.name", "HOST", "host.hostname", "hostname", "fromhost")
 
@@ -45,6 +46,8 @@ type translator struct {
 	document record.Document
 	message  record.Message
 	emitter  []byte
+	// own are the members that documents for ownIndex have.
+	own, ownIndex []byte
 
 	ids     hash.Hash // of all documents
 	noID    bool      // a document has none
@@ -66,7 +69,7 @@ func (t *translator) trim() {
 	t.message.Trim()
 }
 
-// do does what an action asks for; see add.
+// do executes an action; see add.
 func (t *translator) do(one *action) error {
 	if err := t.check(one); err != nil {
 		return err
@@ -89,8 +92,8 @@ func (*translator) check(one *action) error {
 	}
 }
 
-// add translates a document for an index. The error says what is bad about the document, or is
-// a record.UnavailableError.
+// add translates a document for an index. The error says why the document is invalid, or is a
+// record.UnavailableError.
 func (t *translator) add(index, id, source []byte) error {
 	d, m := &t.document, &t.message
 	switch isObject, err := d.Parse(source, documentFields); {
@@ -100,8 +103,7 @@ func (t *translator) add(index, id, source []byte) error {
 		return errNoObject
 	}
 	t.beginMessage()
-	m.SetString("input", "elasticsearch")
-	m.Set("es.index", index)
+	t.setOwn(index)
 	if len(id) > 0 {
 		m.Set("es.id", id)
 	}
@@ -111,6 +113,22 @@ func (t *translator) add(index, id, source []byte) error {
 	}
 	t.note(index, id)
 	return nil
+}
+
+// setOwn sets the metadata of this service for documents of the index.
+func (t *translator) setOwn(index []byte) {
+	if len(t.own) > 0 && bytes.Equal(index, t.ownIndex) {
+		t.message.SetMembers(t.own)
+		return
+	}
+	var valid bool
+	t.ownIndex = append(t.ownIndex[:0], index...)
+	t.own, valid = record.AppendText(append(t.own[:0], `,"input":"elasticsearch","es.index":"`...), index)
+	t.own = append(t.own, '"')
+	if t.message.SetMembers(t.own); !valid {
+		t.message.SetInvalid()
+		t.own = t.own[:0]
+	}
 }
 
 // beginMessage starts the message of the document with the first time that it has.
@@ -134,7 +152,7 @@ func (t *translator) emitterOf(index []byte) []byte {
 	return t.emitter
 }
 
-// note adds the identity of a document to that of the request.
+// note adds the id of a document to the identity of the request.
 func (t *translator) note(index, id []byte) {
 	t.noID = t.noID || len(id) == 0
 	if t.noID {
@@ -147,7 +165,7 @@ func (t *translator) note(index, id []byte) {
 	}
 }
 
-// identity returns a hash of the ids of all documents, or nil if one has none.
+// identity returns a hash of the ids of all documents, or nil if a document has none.
 func (t *translator) identity() []byte {
 	if t.noID {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 )
 
 // One frame of 500 records, such as Fluent Bit sends, to packets that the journal takes.
@@ -26,7 +26,7 @@ func BenchmarkFrame(b *testing.B) {
 		"gzip":   pack([]any{"app.web", gzipped(entries), pairs{{"compressed", "gzip"}}}),
 	} {
 		b.Run(name, func(b *testing.B) {
-			f := receivertest.New(b, receivertest.Options{Discard: true})
+			f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(b, "forward")
 			s := &session{protocol: New(Config{}, f.Receiver, nil), translator: translator{receiver: f.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
 			ctx := context.Background()
 			b.ReportAllocs()

@@ -31,7 +31,7 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// errNotAccepted ends a connection with events that are not accepted.
+// errNotAccepted ends a connection whose events are not accepted.
 var errNotAccepted = errors.New("the events are not accepted")
 
 // Config holds the user settings; the tags are those of package config.
@@ -85,7 +85,7 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 	p.closed(c.RemoteAddr(), framed.Read(ctx, c.Conn, config, p.receiver, s))
 }
 
-// closed counts and logs why a connection was closed that a client should not expect.
+// closed counts and logs the reasons for which a client does not expect the end of its connection.
 func (p *Protocol) closed(client net.Addr, err error) {
 	fault := framed.Refusal(err)
 	switch {
@@ -121,13 +121,13 @@ func (s *session) Consume(ctx context.Context, data []byte, _ bool) (used int, e
 		used += s.scanner.at
 		s.scanner = scanner{}
 		if err = s.take(ctx, message); err != nil {
-			return used, err
+			break
 		}
 	}
 	return used, errors.Join(s.flush(ctx), err)
 }
 
-// take takes one message of the protocol.
+// take handles one message of the protocol.
 func (s *session) take(ctx context.Context, message []byte) error {
 	if s.handshake != nil {
 		return s.authenticate(message)
@@ -135,7 +135,7 @@ func (s *session) take(ctx context.Context, message []byte) error {
 	f, err := parseFrame(message)
 	switch {
 	case err != nil:
-		return errors.Join(s.flush(ctx), err)
+		return err
 	case f == nil:
 		return nil
 	case f.signal:
@@ -148,40 +148,58 @@ func (s *session) take(ctx context.Context, message []byte) error {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		id := packetID(s.receiver, s.from, f)
-		if fault := s.accept(ctx, id, len(message), f); fault != nil {
+		fault := s.accept(ctx, packetID(s.receiver, s.from, f), len(message), f)
+		switch {
+		case fault == nil:
+		case fault.Code == problem.TooLarge: // a later attempt would be refused for the same reason
+			s.receiver.Reject(fault.Code, f.events())
+			s.protocol.logger.Warn("a chunk is dropped", "client", s.conn.RemoteAddr().String(), "reason", string(fault.Code), "detail", fault.Detail)
+		default:
 			return errNotAccepted // the client sends the chunk again
 		}
 	}
 	return s.acknowledge(f.chunk)
 }
 
-// flush has the pending frames accepted.
+// flush submits the pending frames.
 func (s *session) flush(ctx context.Context) error {
 	if len(s.pending) == 0 {
 		return nil
 	}
-	fault := s.accept(ctx, s.receiver.SequenceID(), s.bytes, s.pending...)
-	if fault != nil && fault.Code != problem.AckTimeout { // then they are accepted
-		lost := 0
-		for _, f := range s.pending {
-			lost += f.events()
-		}
-		s.receiver.Reject(fault.Code, lost)
-		return errNotAccepted
-	}
+	pending, bytes := s.pending, s.bytes
 	s.pending, s.bytes = s.pending[:0], 0
-	return nil
+	accepted, fault := s.receiver.PersistParts(ctx, len(pending), func(ctx context.Context, first, end int) *problem.Problem {
+		id := s.receiver.SequenceID()
+		id.Repeatable = end-first == 1 // it is attempted with the same id until ctx ends
+		fault := s.accept(ctx, id, bytes*(end-first)/len(pending), pending[first:end]...)
+		switch {
+		case fault == nil, fault.Code == problem.AckTimeout: // then they are accepted
+			return nil
+		case id.Repeatable && fault.Code == problem.TooLarge:
+			s.receiver.Reject(fault.Code, pending[first].events())
+			return nil
+		}
+		return fault
+	})
+	if fault == nil {
+		return nil
+	}
+	lost := 0
+	for _, f := range pending[accepted:] {
+		lost += f.events()
+	}
+	s.receiver.Reject(fault.Code, lost)
+	return errNotAccepted
 }
 
-func (s *session) accept(ctx context.Context, id string, bytes int, frames ...*frame) *problem.Problem {
+func (s *session) accept(ctx context.Context, id receiver.ID, bytes int, frames ...*frame) *problem.Problem {
 	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
 	defer cancel()
-	fault := s.receiver.Persist(ctx, s.from, bytes, func(packets *record.Packets) (string, error) {
+	fault := s.receiver.Persist(ctx, s.from, bytes, func(packets *record.Packets) (receiver.ID, error) {
 		s.begin()
 		for _, f := range frames {
 			if err := s.add(packets, f); err != nil {
-				return "", err
+				return id, err
 			}
 		}
 		return id, nil
@@ -192,7 +210,8 @@ func (s *session) accept(ctx context.Context, id string, bytes int, frames ...*f
 	return fault
 }
 
-// acknowledge answers a chunk, in one write: some clients read one answer at a time.
+// acknowledge sends the acknowledgement of a chunk in one write: some clients read one
+// acknowledgement per read.
 func (s *session) acknowledge(chunk []byte) error {
 	if chunk == nil {
 		return nil

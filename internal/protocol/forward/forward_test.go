@@ -15,7 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/logstreamer/logstreamer/internal/problem"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -31,7 +31,7 @@ type client struct {
 	server *stream.Server
 }
 
-func dial(t *testing.T, f *receivertest.Fixture, config Config) *client {
+func dial(t *testing.T, f *protocoltest.System, config Config) *client {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *client) read() any {
 	}
 }
 
-// closed expects the end of the connection.
+// closed checks that the connection ends.
 func (c *client) closed() {
 	c.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
@@ -114,7 +114,7 @@ func TestModes(t *testing.T) {
 		"no option map": []any{"tag", two, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := receivertest.New(t, receivertest.Options{})
+			f := new(protocoltest.System).Start(t, "forward")
 			c := dial(t, f, Config{})
 			c.send(pack(nil, frame)) // nil is a heartbeat
 			texts := []string{"a", "b"}
@@ -135,7 +135,7 @@ func TestModes(t *testing.T) {
 }
 
 func TestRecord(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := new(protocoltest.System).Start(t, "forward")
 	c := dial(t, f, Config{})
 	c.send(pack(
 		[]any{"app.web", 1795964400, pairs{
@@ -150,7 +150,7 @@ func TestRecord(t *testing.T) {
 	if got := c.read(); !reflect.DeepEqual(got, ack("c2")) {
 		t.Errorf("%v", got)
 	}
-	packets := f.Packets()
+	packets := f.Journal.Packets()
 	if packets[0].EmitterID != "app.web/web-1" || packets[0].PacketID != "forward-c1-0" || packets[1].EmitterID != "app" {
 		t.Errorf("%+v", packets)
 	}
@@ -171,9 +171,9 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// A chunk that comes again is acknowledged and not accepted again.
-func TestChunkAgain(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+// A chunk that is sent again is acknowledged and not accepted again.
+func TestRepeatedChunk(t *testing.T) {
+	f := new(protocoltest.System).Start(t, "forward")
 	c := dial(t, f, Config{})
 	frame := pack([]any{"t", []any{[]any{1, log("a")}}, pairs{{"chunk", "c\"1"}}})
 	for range 2 {
@@ -183,54 +183,60 @@ func TestChunkAgain(t *testing.T) {
 		}
 	}
 	if len(f.Messages()) != 1 {
-		t.Errorf("%+v", f.Packets())
+		t.Errorf("%+v", f.Journal.Packets())
 	}
 }
 
-// An acknowledgement waits for capacity; signals that are no logs are acknowledged.
+// An acknowledgement waits for capacity; signals that are not logs are acknowledged.
 func TestHeldAcknowledgement(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := (&protocoltest.System{RetryAfter: time.Second}).Start(t, "forward")
 	c := dial(t, f, Config{})
 	c.send(pack([]any{"t", []byte("metrics"), pairs{{"chunk", "m"}, {"fluent_signal", 1}}}))
 	if got := c.read(); !reflect.DeepEqual(got, ack("m")) {
 		t.Errorf("%v", got)
 	}
 	f.AwaitCount(rejectedRecords, string(problem.InvalidPacket), 1)
-	f.Fill(true)
+	f.Journal.SetFull(true)
 	c.send(pack([]any{"t", 1, log("a")}, []any{"t", 1, log("b"), pairs{{"chunk", "c"}}}))
 	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil {
 		t.Error("an answer before there is capacity")
 	}
-	f.Fill(false)
+	f.Journal.SetFull(false)
 	if got := c.read(); !reflect.DeepEqual(got, ack("c")) || len(f.Messages()) != 2 {
 		t.Errorf("%v, %+v", got, f.Messages())
 	}
 }
 
-// A stop while there is no capacity closes the connection without an answer, and counts events
-// that will not come again.
+// A stop while there is no capacity closes the connection without an acknowledgement, and counts
+// events whose client does not send them again.
 func TestStop(t *testing.T) {
-	for _, chunk := range []string{"", "c"} {
-		f := receivertest.New(t, receivertest.Options{})
+	for chunk, want := range map[string]float64{"": 7, "c": 0} {
+		f := (&protocoltest.System{RetryAfter: time.Second}).Start(t, "forward")
 		c := dial(t, f, Config{})
 		c.send(pack([]any{"t", 1, log("first"), pairs{{"chunk", "first"}}}))
 		c.read()
-		f.Fill(true)
-		c.send(pack([]any{"t", []byte{}, pairs{{"chunk", chunk}, {"size", 7}}}))
+		f.Journal.SetFull(true)
+		options := pairs{{"size", 7}}
+		if chunk != "" {
+			options = append(options, [2]any{"chunk", chunk})
+		}
+		c.send(pack([]any{"t", pack([]any{1, log("second")}), options}))
+		f.Journal.AwaitRefused()
 		if err := c.server.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 		c.closed()
 		lost := f.Count(rejectedRecords, string(problem.Overloaded))
-		if len(f.Messages()) != 1 || lost != 0 && (chunk != "" || lost != 7) {
-			t.Errorf("%+v are accepted, %v are counted as lost", f.Messages(), lost)
+		if len(f.Messages()) != 1 || lost != want {
+			t.Errorf("chunk %q: %+v are accepted, %v are counted as lost, want %v", chunk, f.Messages(), lost, want)
 		}
 	}
 }
 
 func TestHostile(t *testing.T) {
-	bomb := gzipped(make([]byte, receivertest.MaxBodyBytes+1))
+	const maxBody = 4 << 20
+	bomb := gzipped(make([]byte, maxBody+1))
 	nested := append(pack("t", 1), bytes.Repeat([]byte{0x91}, 100)...)
 	for name, c := range map[string]struct {
 		data         []byte
@@ -245,18 +251,18 @@ func TestHostile(t *testing.T) {
 		"half a frame":     {pack([]any{"t", 1, log("a")})[:20], refusedRequests, "malformed"},
 		"nested":           {append([]byte{0x93}, nested...), refusedRequests, "malformed"},
 		"huge":             {[]byte{0x92, 0xa1, 't', 0xc6, 0xff, 0xff, 0xff, 0xff}, refusedRequests, "too_large"},
-		"bomb":             {pack([]any{"t", bomb, pairs{{"compressed", "gzip"}, {"chunk", "c"}}}), refusedRequests, "too_large"},
-		"no gzip":          {pack([]any{"t", []byte("x"), pairs{{"compressed", "gzip"}, {"chunk", "c"}}}), refusedRequests, "malformed"},
+		"bomb":             {pack([]any{"t", bomb, pairs{{"compressed", "gzip"}}}), rejectedRecords, "too_large"},
+		"no gzip":          {pack([]any{"t", []byte("x"), pairs{{"compressed", "gzip"}}}), rejectedRecords, "malformed"},
 		"unknown coding":   {pack([]any{"t", []byte("x"), pairs{{"compressed", "br"}}}), refusedRequests, "unsupported_encoding"},
-		"large record":     {pack([]any{"t", 1, log(strings.Repeat("x", receivertest.MaxPacketBytes))}), rejectedRecords, "too_large"},
+		"large record":     {pack([]any{"t", 1, log(strings.Repeat("x", protocoltest.MaxPacketBytes))}), rejectedRecords, "too_large"},
 		"record is text":   {pack([]any{"t", 1, "text"}), rejectedRecords, "malformed"},
 		"entry is text":    {pack([]any{"t", []any{"text"}}), rejectedRecords, "malformed"},
 		"packed is broken": {pack([]any{"t", "\x92\x01"}), rejectedRecords, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := receivertest.New(t, receivertest.Options{})
+			f := (&protocoltest.System{MaxBodyBytes: maxBody}).Start(t, "forward")
 			conn := dial(t, f, Config{})
-			_, _ = conn.Write(c.data) // the server may close before its end
+			_, _ = conn.Write(c.data) // the server may close the connection first
 			_ = conn.Conn.(*net.TCPConn).CloseWrite()
 			f.AwaitCount(c.name, c.reason, 1)
 			conn.closed()
@@ -267,9 +273,9 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// Events beside those that are refused for good are accepted.
-func TestPartly(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+// Events are accepted even if other events of their frame are refused for good.
+func TestRejectedEventsAmongOthers(t *testing.T) {
+	f := new(protocoltest.System).Start(t, "forward")
 	c := dial(t, f, Config{})
 	entries := pack([]any{1, log("a")}, []any{1}, []any{1, log("b")}, 5, []any{1, log("c")})
 	c.send(pack([]any{"t", append(entries, 0xc1), pairs{{"chunk", "c"}}}))
@@ -278,6 +284,67 @@ func TestPartly(t *testing.T) {
 	}
 	if len(f.Messages()) != 3 || f.Count(rejectedRecords, "malformed") != 3 {
 		t.Errorf("%+v", f.Messages())
+	}
+}
+
+// Chunks that every attempt would refuse are counted and acknowledged, so that clients do not send
+// them again for ever, and the frames with them are accepted.
+func TestChunksRejectedForGood(t *testing.T) {
+	const maxBody = 4 << 20
+	for name, c := range map[string]struct {
+		entries []byte
+		reason  string
+	}{
+		"bomb":    {gzipped(make([]byte, maxBody+1)), "too_large"},
+		"no gzip": {[]byte("x"), "malformed"},
+	} {
+		f := (&protocoltest.System{MaxBodyBytes: maxBody}).Start(t, "forward")
+		conn := dial(t, f, Config{})
+		bad := []any{"t", c.entries, pairs{{"compressed", "gzip"}, {"chunk", "bad"}, {"size", 7}}}
+		unacknowledged := []any{"t", c.entries, pairs{{"compressed", "gzip"}, {"size", 2}}}
+		conn.send(pack([]any{"t", 1, log("a")}, unacknowledged, []any{"t", 1, log("b")}, bad, []any{"t", 1, log("c"), pairs{{"chunk", "good"}}}))
+		for _, chunk := range []string{"bad", "good"} {
+			if got := conn.read(); !reflect.DeepEqual(got, ack(chunk)) {
+				t.Errorf("%s: %v, want %s", name, got, chunk)
+			}
+		}
+		if len(f.Messages()) != 3 || f.Count(rejectedRecords, c.reason) != 9 {
+			t.Errorf("%s: %+v, %v are rejected", name, f.Messages(), f.Count(rejectedRecords, c.reason))
+		}
+	}
+}
+
+// Frames that make more packets than the journal ever takes together are accepted in parts, each
+// event once, whether they have a chunk or not.
+func TestFramesOfMorePacketsThanTheJournalTakes(t *testing.T) {
+	for _, chunk := range []string{"", "c"} {
+		f := (&protocoltest.System{RetryAfter: time.Second}).Start(t, "forward")
+		f.Journal.Limit = 3
+		conn := dial(t, f, Config{})
+		var entries []byte
+		for n := range 10 {
+			entries = append(entries, pack([]any{1, pairs{{"log", fmt.Sprint(n)}, {"host", fmt.Sprint(n)}}})...)
+		}
+		options := pairs{{"size", 10}}
+		if chunk != "" {
+			options = append(options, [2]any{"chunk", chunk})
+		}
+		conn.send(pack([]any{"t", 1, log("before")}, []any{"t", entries, options}, []any{"t", 1, log("after"), pairs{{"chunk", "after"}}}))
+		if chunk != "" {
+			if got := conn.read(); !reflect.DeepEqual(got, ack(chunk)) {
+				t.Errorf("%v", got)
+			}
+		}
+		if got := conn.read(); !reflect.DeepEqual(got, ack("after")) {
+			t.Errorf("%v", got)
+		}
+		seen := make(map[string]int)
+		for _, m := range f.Messages() {
+			seen[m.Text]++
+		}
+		if len(seen) != 12 || len(f.Messages()) != 12 {
+			t.Errorf("chunk %q: %v", chunk, seen)
+		}
 	}
 }
 
@@ -304,5 +371,25 @@ func TestHeartbeats(t *testing.T) {
 	}
 	if err := h.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// mute is a connection that can only be read.
+type mute struct{ net.Conn }
+
+func (mute) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// Events without a chunk are accepted also when the acknowledgement of a chunk that arrived with
+// them cannot be written.
+func TestUnwritableAcknowledgement(t *testing.T) {
+	f := new(protocoltest.System).Start(t, "forward")
+	conn, sender := net.Pipe()
+	go func() {
+		_, _ = sender.Write(pack([]any{"t", 1, log("a")}, []any{"t", []byte("metrics"), pairs{{"chunk", "m"}, {"fluent_signal", 1}}}))
+		_ = sender.Close()
+	}()
+	New(Config{}, f.Receiver, slog.New(slog.DiscardHandler)).HandleConnection(t.Context(), stream.Conn{Conn: mute{conn}})
+	if got := f.Messages(); len(got) != 1 || got[0].Text != "a" {
+		t.Errorf("%+v", got)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"errors"
 )
 
-// errFrame is that a value is well-formed and no message of the protocol.
+// errFrame is the error for a value that is well-formed but no message of the protocol.
 var errFrame = errors.New("the data is no message of the Forward protocol")
 
 // frame is a message of the protocol with events. Its parts are parts of the data.
@@ -17,7 +17,7 @@ type frame struct {
 	options
 }
 
-// options are the options of a frame. Empty ones are not there.
+// options are the options of a frame. Missing options are empty.
 type options struct {
 	chunk      []byte
 	compressed []byte
@@ -58,7 +58,7 @@ func parseFrame(data []byte) (*frame, error) {
 	return f, nil
 }
 
-// parseOptions parses the options; what is unknown, or no map, is ignored.
+// parseOptions parses the options; it ignores unknown options, and a value that is no map.
 func (f *frame) parseOptions(data []byte, at int) {
 	h, _ := parseHead(data, at)
 	if h.kind != kindMap {
@@ -87,5 +87,5 @@ func (f *frame) parseOptions(data []byte, at int) {
 	}
 }
 
-// events estimates the number of events, for counts of those that are lost.
+// events estimates the number of events, for the counter of lost events.
 func (f *frame) events() int { return max(f.size, 1) }

@@ -18,8 +18,8 @@ const handshakeTimeout = 15 * time.Second
 // errUnauthorized ends a connection that does not authenticate.
 var errUnauthorized = errors.New("the sender does not authenticate")
 
-// handshake is what a connection must begin with: HELO from here, PING from the client, PONG
-// from here (Fluentd's Forward protocol specification v1).
+// handshake is the beginning of a connection with authentication: HELO from the server, PING from
+// the client, PONG from the server (Fluentd's Forward protocol specification v1).
 type handshake struct {
 	key   string // shared
 	nonce string // text, since some clients read it as such
@@ -33,7 +33,7 @@ func newHandshake(key string, user bool) *handshake {
 	return &handshake{key: key, nonce: hex.EncodeToString(nonce[:]), user: user}
 }
 
-// helo returns HELO. A salt of passwords asks for a user name.
+// helo returns HELO. With a salt for passwords, HELO asks for a user name.
 func (h *handshake) helo() []byte {
 	salt := ""
 	if h.user {
@@ -64,13 +64,13 @@ func parsePing(data []byte) (p ping, ok bool) {
 	return p, true
 }
 
-// digest returns the proof of the shared key by the host that chose a salt, or was given it.
+// digest returns the proof of the shared key by a host, from the salt and the nonce.
 func (h *handshake) digest(salt []byte, host string) []byte {
 	sum := sha512.Sum512([]byte(string(salt) + host + h.nonce + h.key))
 	return hex.AppendEncode(nil, sum[:])
 }
 
-// pong returns PONG, of which a reason is why the client is refused.
+// pong returns PONG; a reason says why the client is refused.
 func (h *handshake) pong(p ping, reason string) []byte {
 	message := appendStr([]byte{0x95}, "PONG")
 	if reason != "" {
@@ -82,7 +82,7 @@ func (h *handshake) pong(p ping, reason string) []byte {
 	return appendStr(appendStr(message, host), string(h.digest(p.salt, host)))
 }
 
-// serverHost returns a name that is not the client's, which clients refuse.
+// serverHost returns a name other than the client's: clients refuse their own name.
 func serverHost(client string) string {
 	host, _ := os.Hostname()
 	if host = "logstreamer." + host; host == client {
@@ -103,7 +103,7 @@ func appendStr(dst []byte, text string) []byte {
 	return append(dst, text...)
 }
 
-// authenticate answers a PING.
+// authenticate handles a PING.
 func (s *session) authenticate(data []byte) error {
 	h := s.handshake
 	p, ok := parsePing(data)
@@ -124,7 +124,7 @@ func (s *session) authenticate(data []byte) error {
 }
 
 func (s *session) refuse(p ping, reason string) error {
-	fault := s.protocol.receiver.Unauthorized(s.from, time.Now())
+	fault := s.protocol.receiver.Unauthorized(s.from)
 	if fault.Code == problem.TooManyFailures {
 		reason = fault.Detail
 	}

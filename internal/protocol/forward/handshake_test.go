@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/logstreamer/logstreamer/internal/problem"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 )
 
 func hash(parts ...string) string {
@@ -53,7 +53,7 @@ func TestHandshake(t *testing.T) {
 		"key but no token": {key: "secret", tokens: tokens, clientKey: "secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := receivertest.New(t, receivertest.Options{Tokens: c.tokens})
+			f := (&protocoltest.System{Tokens: c.tokens}).Start(t, "forward")
 			conn := dial(t, f, Config{SharedKey: c.key})
 			nonce, auth := conn.helo()
 			if (auth != "") != (c.tokens != "") {
@@ -85,9 +85,9 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// Without PING nothing is taken, and a token limits the tags.
+// Without PING no event is accepted, and a token limits the tags.
 func TestUnauthorized(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := new(protocoltest.System).Start(t, "forward")
 	c := dial(t, f, Config{SharedKey: "secret"})
 	c.helo()
 	c.send(pack([]any{"app", 1, log("text")}))

@@ -7,14 +7,13 @@ import (
 	"sync"
 )
 
-// Heartbeats answers the heartbeats of older clients, datagrams of any content, with a zero
-// byte.
+// Heartbeats answers the heartbeats of older clients, datagrams with any content, with a zero byte.
 type Heartbeats struct {
 	conn    net.PacketConn
 	serving sync.WaitGroup
 }
 
-// ServeHeartbeats starts answering.
+// ServeHeartbeats starts answering heartbeats.
 func ServeHeartbeats(conn net.PacketConn) *Heartbeats {
 	h := &Heartbeats{conn: conn}
 	h.serving.Go(h.serve)
@@ -28,13 +27,13 @@ func (h *Heartbeats) serve() {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case from != nil: // also of a longer datagram
+		case from != nil: // also if the datagram is longer
 			_, _ = h.conn.WriteTo([]byte{0}, from) // a client without an answer asks again
 		}
 	}
 }
 
-// Stop ends answering.
+// Stop stops answering heartbeats.
 func (h *Heartbeats) Stop(context.Context) error {
 	err := h.conn.Close()
 	h.serving.Wait()

@@ -10,9 +10,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
-// appendJSON appends a complete value as JSON, and returns the offset behind it. A text that is
-// no UTF-8 stays as it is, for package record to note. Binary data that is text becomes a
-// string, other one base64.
+// appendJSON appends a complete value as JSON, and returns the offset behind it. Text with invalid
+// UTF-8 is copied unchanged; package record replaces it. Binary data becomes a string: the text if
+// it is valid UTF-8, otherwise base64.
 func appendJSON(dst, data []byte, at int) (result []byte, end int) {
 	if c := data[at]; c >= 0xa0 && c < 0xc0 { // a short text
 		end = at + 1 + int(c&0x1f)
@@ -54,7 +54,8 @@ func appendBase64(dst, content []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), content), '"')
 }
 
-// appendFloat appends a number that is no integer in JSON, or a string for one that JSON lacks.
+// appendFloat appends a number that is not an integer as JSON, or as a string if JSON cannot
+// express it.
 func appendFloat(dst []byte, value float64) []byte {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return append(strconv.AppendFloat(append(dst, '"'), value, 'g', -1, 64), '"')
@@ -110,8 +111,8 @@ func eventTime(h *head, data []byte) (nanoseconds int64, ok bool) {
 	return int64(bigEndian(content[:4]))*int64(time.Second) + int64(bigEndian(content[4:])), true
 }
 
-// timestamp returns the nanoseconds since 1970 of an event's time, or 0 if it has none:
-// EventTime, or a number of seconds, which is one of milliseconds if it is large.
+// timestamp returns the nanoseconds since 1970 of an event's time, or 0 if it has none. The time is
+// an EventTime, or a number of seconds, or of milliseconds if it is large.
 func timestamp(data []byte, at int) int64 {
 	const maxSeconds = 1e11
 	h, _ := parseHead(data, at)

@@ -13,8 +13,8 @@ const (
 	kindInvalid kind = iota
 	kindNil
 	kindBool
-	kindInt  // head.number is signed
-	kindUint // from 2⁶³ on
+	kindInt  // head.number is a signed integer
+	kindUint // an integer from 2⁶³ on
 	kindFloat
 	kindStr
 	kindBin
@@ -81,8 +81,8 @@ func parseHead(data []byte, at int) (h head, ok bool) {
 	return h, true
 }
 
-// form is how the head of a value is written that begins with a byte from 0xc0 on: with so
-// many bytes of a number or a size.
+// form is the format of a value whose first byte is 0xc0 or more: the width of its number or of its
+// size, in bytes.
 type form struct {
 	kind  kind
 	bytes int
@@ -148,7 +148,7 @@ func bigEndian(text []byte) uint64 {
 	}
 }
 
-// maxNesting bounds containers in containers.
+// maxNesting bounds the nesting of containers.
 const maxNesting = 64
 
 var (
@@ -157,16 +157,18 @@ var (
 	errSize    = errors.New("a value is larger than a request may be (INPUT_MAX_BODY_BYTES)")
 )
 
-// scanner finds the end of a value that arrives in parts, and checks that it is well-formed.
+// scanner finds the end of a value that arrives in parts, and checks that the value is well-formed.
 // The zero value begins at offset 0.
 type scanner struct {
-	at   int // the data before is scanned; when the value is complete, its length
+	at   int // data before this offset is scanned; for a complete value, its length
 	open [maxNesting]int
-	// depth is how many containers are open; open has how many values each lacks.
+	// depth is the number of open containers; open has the number of values that each of them
+	// lacks.
 	depth int
 }
 
-// scan goes on where it was. Data begins with the value and is longer than before.
+// scan continues at the scanned offset. Data begins with the value and is longer than in the
+// previous call.
 func (s *scanner) scan(data []byte, maxSize int) (complete bool, err error) {
 	for {
 		if end := shortEnd(data, s.at); end > 0 && end <= maxSize {
@@ -188,7 +190,7 @@ func (s *scanner) scan(data []byte, maxSize int) (complete bool, err error) {
 	}
 }
 
-// scanHead scans a value that is no container, or opens one.
+// scanHead scans a value that is not a container, or opens a container.
 func (s *scanner) scanHead(data []byte, maxSize int) (opened, complete bool, err error) {
 	h, ok := parseHead(data, s.at)
 	if !ok {
@@ -198,7 +200,7 @@ func (s *scanner) scanHead(data []byte, maxSize int) (opened, complete bool, err
 	switch {
 	case h.kind == kindInvalid:
 		return false, false, errInvalid
-	case end > maxSize || h.size > maxSize: // each element has a byte at least
+	case end > maxSize || h.size > maxSize: // each element has at least one byte
 		return false, false, errSize
 	case end > len(data):
 		return false, false, nil
@@ -216,8 +218,8 @@ func (s *scanner) scanHead(data []byte, maxSize int) (opened, complete bool, err
 	return true, false, nil
 }
 
-// shortEnd returns the offset behind the text of less than 256 bytes at an offset, which most
-// values are, or 0 for another value and for a text that is not complete.
+// shortEnd returns the offset behind the text at an offset if the text has less than 256 bytes, as
+// most values have. It returns 0 for other values and incomplete texts.
 func shortEnd(data []byte, at int) int {
 	if at+1 >= len(data) {
 		return 0
@@ -248,7 +250,7 @@ func skip(data []byte, at int) int {
 	return at
 }
 
-// text returns the bytes of a text at an offset, or nil if the value there is none.
+// text returns the bytes of a text at an offset, or nil if the value there is not a text.
 func text(data []byte, at int) []byte {
 	h, _ := parseHead(data, at)
 	if h.kind != kindStr && h.kind != kindBin {

@@ -11,8 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
 )
 
 // scanned scans data that arrives in parts of a size.
@@ -41,7 +41,7 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// A value that announces more than may come is refused before it comes.
+// A value that announces more than may arrive is refused before it arrives.
 func TestAnnouncedSize(t *testing.T) {
 	for _, data := range [][]byte{{0xdb, 0xff, 0xff, 0xff, 0xff}, {0xc6, 1, 0, 0, 0}, {0xdd, 0xff, 0xff, 0xff, 0xff}, {0xdf, 0xff, 0xff, 0xff, 0xff}, {0xc9, 0xff, 0xff, 0xff, 0xff, 0}} {
 		if _, err := scanned(data, len(data)); !errors.Is(err, errSize) {
@@ -69,7 +69,8 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// Whatever arrives is scanned and encoded as the reference does, and makes valid packets.
+// FuzzForward scans and encodes any data as the reference does, and checks that the packets are
+// valid.
 func FuzzForward(f *testing.F) {
 	f.Add(pack([]any{"tag", []any{[]any{packTime(time.Unix(1, 5)), pairs{{"log", "text \xff\""}, {"n", 1.0}, {1, []any{nil, true, []byte("\xff")}}}}}, pairs{{"chunk", "c"}}}), uint8(3))
 	f.Add(pack([]any{"tag", 5, pairs{{"a", pairs{{"b", uint64(1 << 63)}}}}}), uint8(1))
@@ -82,7 +83,7 @@ func FuzzForward(f *testing.F) {
 			t.Errorf("%d, %v in parts; %d, %v as a whole", length, err, whole, again)
 		}
 		if errors.Is(err, errSize) || errors.Is(want, errNesting) && err != nil {
-			return // which error comes first is not the same
+			return // the first error may differ
 		}
 		if !errors.Is(err, want) || err == nil && length != len(data)-len(rest) {
 			t.Fatalf("%d, %v; want %d, %v", length, err, len(data)-len(rest), want)
@@ -103,7 +104,7 @@ func compareJSON(t *testing.T, data []byte, value any) {
 	if end != len(data) {
 		t.Errorf("appendJSON says %d, want %d", end, len(data))
 	}
-	text = bytes.ToValidUTF8(text, []byte("\uFFFD")) // where the reference has several
+	text = bytes.ToValidUTF8(text, []byte("\uFFFD")) // where the reference has several elements
 	if !json.Valid(text) {
 		t.Fatalf("%q is no JSON", text)
 	}
@@ -121,7 +122,7 @@ func accept(t *testing.T, data []byte) {
 	if err != nil || f == nil || f.compressed != nil && strings.HasPrefix(string(f.compressed), "z") {
 		return
 	}
-	fixture := receivertest.New(t, receivertest.Options{})
+	fixture := new(protocoltest.System).Start(t, "forward")
 	s := &session{protocol: New(Config{}, fixture.Receiver, nil), translator: translator{receiver: fixture.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
-	_ = s.accept(t.Context(), packetID(fixture.Receiver, receiver.Sender{}, f), len(data), f) // any problem
+	_ = s.accept(t.Context(), packetID(fixture.Receiver, receiver.Sender{}, f), len(data), f) // any error
 }

@@ -22,7 +22,7 @@ type extension struct {
 // pairs is a map with an order, in pack and as the result of decode.
 type pairs [][2]any
 
-// pack encodes values, each in its longest form.
+// pack encodes values, each in its longest format.
 func pack(values ...any) (data []byte) {
 	size := func(head byte, n int) { data = binary.BigEndian.AppendUint32(append(data, head), uint32(n)) }
 	for _, value := range values {
@@ -69,7 +69,7 @@ func packTime(at time.Time) extension {
 
 var errEnd = errors.New("the data ends")
 
-// decode is a slow decoder of one value: it follows the table of formats of the specification.
+// decode is a slow decoder of one value that follows the specification's table of formats.
 func decode(data []byte, depth int) (value any, rest []byte, err error) {
 	if len(data) == 0 {
 		return nil, nil, errEnd
@@ -98,46 +98,60 @@ func decode(data []byte, depth int) (value any, rest []byte, err error) {
 	if c >= 0xd4 && c <= 0xd8 {
 		return decodeExtension(1<<(c-0xd4), rest)
 	}
+	return decodeSized(c, rest, depth)
+}
+
+// decodeSized decodes a value whose format byte is followed by a number of 1 to 8 bytes: the value
+// itself or its size.
+func decodeSized(format byte, data []byte, depth int) (value any, rest []byte, err error) {
 	width := map[byte]int{
 		0xc4: 1, 0xc5: 2, 0xc6: 4, 0xc7: 1, 0xc8: 2, 0xc9: 4, 0xca: 4, 0xcb: 8, 0xcc: 1, 0xcd: 2, 0xce: 4, 0xcf: 8,
 		0xd0: 1, 0xd1: 2, 0xd2: 4, 0xd3: 8, 0xd9: 1, 0xda: 2, 0xdb: 4, 0xdc: 2, 0xdd: 4, 0xde: 2, 0xdf: 4,
-	}[c]
-	if len(rest) < width {
+	}[format]
+	if len(data) < width {
 		return nil, nil, errEnd
 	}
 	var number uint64
-	for _, b := range rest[:width] {
+	for _, b := range data[:width] {
 		number = number<<8 | uint64(b)
 	}
-	rest = rest[width:]
-	switch c {
-	case 0xc4, 0xc5, 0xc6:
+	rest = data[width:]
+	switch {
+	case format >= 0xca && format <= 0xd3:
+		return decodeNumber(format, number), rest, nil
+	case format <= 0xc6:
 		return decodeText(int(number), rest, func(b []byte) any { return append([]byte{}, b...) })
-	case 0xc7, 0xc8, 0xc9:
+	case format <= 0xc9:
 		return decodeExtension(int(number), rest)
-	case 0xca:
-		return float64(math.Float32frombits(uint32(number))), rest, nil
-	case 0xcb:
-		return math.Float64frombits(number), rest, nil
-	case 0xcc, 0xcd, 0xce, 0xcf:
-		if number <= math.MaxInt64 {
-			return int64(number), rest, nil
-		}
-		return number, rest, nil
-	case 0xd0:
-		return int64(int8(number)), rest, nil
-	case 0xd1:
-		return int64(int16(number)), rest, nil
-	case 0xd2:
-		return int64(int32(number)), rest, nil
-	case 0xd3:
-		return int64(number), rest, nil
-	case 0xd9, 0xda, 0xdb:
+	case format <= 0xdb:
 		return decodeText(int(number), rest, func(b []byte) any { return string(b) })
-	case 0xdc, 0xdd:
+	case format <= 0xdd:
 		return decodeArray(int(number), rest, depth)
 	default:
 		return decodeMap(int(number), rest, depth)
+	}
+}
+
+// decodeNumber returns the number of a format float, uint or int from its bits.
+func decodeNumber(format byte, bits uint64) any {
+	switch format {
+	case 0xca:
+		return float64(math.Float32frombits(uint32(bits)))
+	case 0xcb:
+		return math.Float64frombits(bits)
+	case 0xcc, 0xcd, 0xce, 0xcf:
+		if bits <= math.MaxInt64 {
+			return int64(bits)
+		}
+		return bits
+	case 0xd0:
+		return int64(int8(bits))
+	case 0xd1:
+		return int64(int16(bits))
+	case 0xd2:
+		return int64(int32(bits))
+	default:
+		return int64(bits)
 	}
 }
 
@@ -182,12 +196,8 @@ func decodeMap(size int, data []byte, depth int) (any, []byte, error) {
 	return result, rest, nil
 }
 
-// toJSON is a slow encoder of what decode returns.
+// toJSON is a slow encoder for values that decode returns.
 func toJSON(value any) string {
-	quoted := func(text string) string {
-		encoded, _ := json.Marshal(text)
-		return string(encoded)
-	}
 	switch v := value.(type) {
 	case nil:
 		return "null"
@@ -198,14 +208,7 @@ func toJSON(value any) string {
 	case uint64:
 		return strconv.FormatUint(v, 10)
 	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return quoted(strconv.FormatFloat(v, 'g', -1, 64))
-		}
-		text := strconv.FormatFloat(v, 'g', -1, 64)
-		if strings.Trim(text, "-0123456789") == "" {
-			return text + ".0"
-		}
-		return text
+		return floatJSON(v)
 	case string:
 		return quoted(v)
 	case []byte:
@@ -220,27 +223,39 @@ func toJSON(value any) string {
 		}
 		return quoted(base64.StdEncoding.EncodeToString(v.content))
 	case []any:
-		text := "["
-		for n, element := range v {
-			if n > 0 {
-				text += ","
-			}
-			text += toJSON(element)
+		var elements []string
+		for _, element := range v {
+			elements = append(elements, toJSON(element))
 		}
-		return text + "]"
+		return "[" + strings.Join(elements, ",") + "]"
 	case pairs:
-		text := "{"
-		for n, pair := range v {
-			if n > 0 {
-				text += ","
-			}
+		var members []string
+		for _, pair := range v {
 			name := toJSON(pair[0])
 			if name[0] != '"' {
 				name = quoted(name)
 			}
-			text += name + ":" + toJSON(pair[1])
+			members = append(members, name+":"+toJSON(pair[1]))
 		}
-		return text + "}"
+		return "{" + strings.Join(members, ",") + "}"
 	}
 	panic(fmt.Sprintf("%T", value))
+}
+
+func quoted(text string) string {
+	encoded, _ := json.Marshal(text)
+	return string(encoded)
+}
+
+// floatJSON writes a float so that it differs from an integer; NaN and infinity are strings.
+func floatJSON(v float64) string {
+	text := strconv.FormatFloat(v, 'g', -1, 64)
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return quoted(text)
+	case strings.Trim(text, "-0123456789") == "":
+		return text + ".0"
+	default:
+		return text
+	}
 }

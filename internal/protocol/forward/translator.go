@@ -11,7 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
-// instances are the members of a record that tell its instance; the service is the tag.
+// instances are the members of a record that name its instance; the service is the tag.
 var (
 	fields    = record.NewDocumentFields("kubernetes.pod_name", "host")
 	instances = []int{0, 1}
@@ -46,12 +46,20 @@ func (t *translator) end() {
 	}
 }
 
-// add adds the events of a frame. The error is that of a Translation.
+// add adds the events of a frame. The error is an error of a Translation.
 func (t *translator) add(packets *record.Packets, f *frame) error {
 	entries := f.entries
 	if coding := string(f.compressed); coding != "" && coding != "text" {
 		decoded, fault := t.receiver.Decode(coding, entries)
-		if fault != nil {
+		switch {
+		case fault == nil:
+		case fault.Code == problem.Malformed:
+			t.malformed += f.events()
+			return nil
+		case fault.Code == problem.TooLarge:
+			t.tooLarge += f.events()
+			return nil
+		default:
 			return fault
 		}
 		defer t.receiver.Release(decoded)
@@ -65,7 +73,7 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 	for len(entries) > 0 {
 		var s scanner
 		if complete, err := s.scan(entries, len(entries)); err != nil || !complete {
-			t.malformed++ // where the next event begins is not known
+			t.malformed++ // the offset of the next event is not known
 			return nil
 		}
 		h, _ := parseHead(entries, 0)
@@ -125,7 +133,8 @@ func (t *translator) readMetadata(data []byte, at int) {
 	}
 }
 
-// setGroup sets the group of the record's emitter, which often is that of the one before.
+// setGroup sets the group of the record's emitter, which is often the emitter of the previous
+// record.
 func (t *translator) setGroup(packets *record.Packets, tag []byte) {
 	length := len(t.emitter)
 	t.emitter = record.AppendEmitter(t.emitter, tag, t.document.Text(instances...), t.peer)
@@ -135,11 +144,11 @@ func (t *translator) setGroup(packets *record.Packets, tag []byte) {
 	t.emitter = append(t.emitter[:0], t.emitter[length:]...)
 }
 
-// packetID returns the id of the packets of a frame with a chunk, which its sender sends again
-// with the same one.
-func packetID(r *receiver.Receiver, from receiver.Sender, f *frame) string {
-	const most = 64
-	if len(f.chunk) > most {
+// packetID returns the id of the packets of a frame with a chunk. A client sends a frame again with
+// the same chunk.
+func packetID(r *receiver.Receiver, from receiver.Sender, f *frame) receiver.ID {
+	const maxChunkBytes = 64
+	if len(f.chunk) > maxChunkBytes {
 		return r.ContentID(from, string(f.tag), f.chunk)
 	}
 	for _, c := range f.chunk {
@@ -147,5 +156,5 @@ func packetID(r *receiver.Receiver, from receiver.Sender, f *frame) string {
 			return r.ContentID(from, string(f.tag), f.chunk)
 		}
 	}
-	return "forward-" + string(f.chunk)
+	return receiver.ID{Text: "forward-" + string(f.chunk), Repeatable: true}
 }

@@ -1,7 +1,7 @@
-// Package framed reads connections on which clients send one frame after the other, in
-// batches: what has arrived goes to a Consumer together, and nothing more is read before the
-// Consumer has taken it, so that a Consumer that waits stops the client. The buffer grows with
-// what arrives, in the memory of the intake.
+// Package framed reads connections on which clients send one frame after the other, in batches: all
+// frames that have arrived are passed to a Consumer together, and no more data is read until the
+// Consumer has taken them, so that a waiting Consumer stops the client. The buffer grows with the
+// data that arrives, in the memory of the intake.
 package framed
 
 import (
@@ -17,53 +17,55 @@ import (
 )
 
 const (
-	// minBuffer is what an idle connection holds, and maxBatch the largest buffer that a
-	// connection with frames smaller than it has; in bytes.
+	// minBuffer is the buffer of an idle connection, and maxBatch the maximum buffer of a
+	// connection whose frames are smaller than it; in bytes.
 	minBuffer = 512
 	maxBatch  = 64 << 10
 )
 
-// Why a connection ends that should not.
+// Errors that end a connection.
 var (
-	// ErrSlow is that a frame did not arrive in time.
+	// ErrSlow is returned if a frame did not arrive in time.
 	ErrSlow = errors.New("a frame did not arrive in time")
-	// ErrTooLarge is that a frame is larger than Config.MaxFrame.
+	// ErrTooLarge is returned if a frame is larger than Config.MaxFrame, or than the memory.
 	ErrTooLarge = errors.New("a frame is too large")
-	// ErrCut is that the connection ended within a frame.
+	// ErrCut is returned if the connection ended within a frame.
 	ErrCut = errors.New("the connection ended within a frame")
-	// ErrNoMemory is that there was no memory for a frame in time.
+	// ErrNoMemory is returned if there was no memory for a frame in time.
 	ErrNoMemory = errors.New("there is no memory for a frame")
 )
 
 // Consumer takes the frames of one connection.
 type Consumer interface {
 	// Consume takes the complete frames that data begins with and returns their length. It is
-	// called again with what remains and more. If the data has ended, a frame may be complete
-	// that has no end. An error ends the connection. Data is not used afterwards.
+	// called again with the remaining data and more. If the data has ended, a frame without an end
+	// may be complete. An error ends the connection. Data is not used after Consume returns.
 	Consume(ctx context.Context, data []byte, ended bool) (used int, err error)
 }
 
 // Memory lends the buffers.
 type Memory interface {
-	// Lend returns a packet with a buffer of at least that many bytes, once there is memory,
+	// Lend returns a packet with a buffer of at least that many bytes as soon as there is memory,
 	// or nil when ctx ends.
 	Lend(ctx context.Context, size int) *packet.Packet
-	// Release takes it back.
+	// Release returns the packet.
 	Release(*packet.Packet)
+	// Fits reports whether that many bytes, as Footprint counts them, can ever be lent at once.
+	Fits(bytes int64) bool
 }
 
 // Config bounds a connection.
 type Config struct {
 	MaxFrame int // bytes
-	// Timeout bounds the time in which a frame arrives that has begun.
+	// Timeout bounds the time in which a frame arrives after its first byte.
 	Timeout time.Duration
-	// Delay is how long a small batch waits for more.
+	// Delay is the time that a small batch waits for more data.
 	Delay time.Duration
 }
 
-// Read reads a connection until it ends, ctx ends or the consumer fails. The error is nil when
-// the connection ended between two frames. When ctx ends, the deadline for reads of the
-// connection must have been set to a time in the past, and all that was read is consumed.
+// Read reads a connection until it ends, ctx ends or the consumer fails. The error is nil when the
+// connection ended between two frames. When ctx ends, the deadline for reads of the connection must
+// have been set to a time in the past, and all data that was read is consumed.
 func Read(ctx context.Context, conn net.Conn, config Config, memory Memory, consumer Consumer) error {
 	r := &reader{ctx: ctx, conn: conn, config: config, memory: memory, consumer: consumer, size: minBuffer}
 	defer r.release()
@@ -86,7 +88,7 @@ func Read(ctx context.Context, conn net.Conn, config Config, memory Memory, cons
 	}
 }
 
-// reader is one connection. A frame that has begun and is not complete begins the buffer.
+// reader is one connection. Its buffer begins with the incomplete frame, if there is one.
 type reader struct {
 	ctx      context.Context
 	conn     net.Conn
@@ -99,7 +101,7 @@ type reader struct {
 	fault    error          // why the connection ended
 }
 
-// fill reads what has arrived, at least one byte unless the connection has ended.
+// fill reads available data, at least one byte unless the connection has ended.
 func (r *reader) fill() (ended bool, err error) {
 	if err := r.grow(); err != nil {
 		return false, err
@@ -135,7 +137,7 @@ func (r *reader) slow() error {
 // read reads once, and reports whether the connection has ended.
 func (r *reader) read(deadline time.Time) (ended bool) {
 	_ = r.conn.SetReadDeadline(deadline)
-	if r.ctx.Err() != nil { // it may have replaced the deadline of the end
+	if r.ctx.Err() != nil { // the read may have replaced the deadline of the end
 		_ = r.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 	body := r.buffer.Body
@@ -148,7 +150,7 @@ func (r *reader) read(deadline time.Time) (ended bool) {
 	return err != nil
 }
 
-// grow makes room for at least one byte. A frame that fills the buffer gets a larger one.
+// grow makes capacity for at least one byte. A frame that fills the buffer gets a larger buffer.
 func (r *reader) grow() error {
 	if r.buffer == nil {
 		r.buffer = r.memory.Lend(r.ctx, r.size)
@@ -161,9 +163,13 @@ func (r *reader) grow() error {
 	if held > r.config.MaxFrame {
 		return ErrTooLarge
 	}
+	size := min(2*held, r.config.MaxFrame+1)
+	if !r.memory.Fits(r.buffer.Footprint() + packet.FootprintOf(size)) {
+		return ErrTooLarge
+	}
 	ctx, cancel := context.WithDeadline(r.ctx, r.begun.Add(r.config.Timeout))
 	defer cancel()
-	larger := r.memory.Lend(ctx, min(2*held, r.config.MaxFrame+1))
+	larger := r.memory.Lend(ctx, size)
 	if larger == nil {
 		return ErrNoMemory
 	}
@@ -171,11 +177,11 @@ func (r *reader) grow() error {
 	return nil
 }
 
-// discard removes what is consumed. The next buffer has the size that the batches need.
+// discard removes consumed data. The next buffer has the size that the batches need.
 func (r *reader) discard(used int) {
-	held, room := len(r.buffer.Body), cap(r.buffer.Body)
+	held, capacity := len(r.buffer.Body), cap(r.buffer.Body)
 	switch {
-	case held == room && used > 0:
+	case held == capacity && used > 0:
 		r.size = min(2*r.size, maxBatch)
 	case held < r.size/4:
 		r.size = max(r.size/2, minBuffer)
@@ -186,10 +192,10 @@ func (r *reader) discard(used int) {
 	case rest == 0:
 		r.release()
 	case used == 0:
-		// the frame goes on
-	case room < r.size || room > 4*max(r.size, rest):
+		// the frame continues
+	case capacity < r.size || capacity > 4*max(r.size, rest):
 		r.begun = time.Now()
-		ctx, cancel := context.WithDeadline(r.ctx, r.begun) // now or not
+		ctx, cancel := context.WithDeadline(r.ctx, r.begun) // without waiting
 		defer cancel()
 		if fitting := r.memory.Lend(ctx, max(r.size, rest)); fitting != nil {
 			r.replace(fitting)
@@ -213,7 +219,7 @@ func (r *reader) release() {
 	}
 }
 
-// end returns why the connection has ended.
+// end returns the error with which the connection has ended.
 func (r *reader) end() error {
 	if r.buffer != nil && len(r.buffer.Body) > 0 {
 		return ErrCut
@@ -224,8 +230,7 @@ func (r *reader) end() error {
 	return nil
 }
 
-// Refusal returns the refusal of a frame because of which Read has ended, or nil if there is
-// none.
+// Refusal returns the refusal of the frame for which Read has ended, or nil if there is none.
 func Refusal(err error) *problem.Problem {
 	var code problem.Code
 	switch {

@@ -19,11 +19,11 @@ import (
 
 // lines is a consumer of lines.
 type lines struct {
-	mu      sync.Mutex // guards batches and largest
-	batches [][]string
-	largest int // data, in bytes
-	fail    error
-	block   chan struct{} // unless nil, Consume waits for its end
+	mu       sync.Mutex // guards batches and maxBytes
+	batches  [][]string
+	maxBytes int // data, in bytes
+	fail     error
+	block    chan struct{} // if it is not nil, Consume waits until it is closed
 }
 
 func (l *lines) Consume(_ context.Context, data []byte, ended bool) (used int, err error) {
@@ -50,7 +50,7 @@ func (l *lines) Consume(_ context.Context, data []byte, ended bool) (used int, e
 func (l *lines) note(bytes int, batch []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.largest = max(l.largest, bytes)
+	l.maxBytes = max(l.maxBytes, bytes)
 	if len(batch) > 0 {
 		l.batches = append(l.batches, batch)
 	}
@@ -62,17 +62,18 @@ func (l *lines) got() [][]string {
 	return slices.Clone(l.batches)
 }
 
-func (l *lines) most() int {
+func (l *lines) maxConsumed() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.largest
+	return l.maxBytes
 }
 
-// pool lends while open.
+// pool lends memory while open is set.
 type pool struct {
 	packet.Pool
 	held   atomic.Int64
 	closed bool
+	limit  int64 // of bytes at once; 0 is none
 }
 
 func (p *pool) Lend(ctx context.Context, size int) *packet.Packet {
@@ -84,6 +85,8 @@ func (p *pool) Lend(ctx context.Context, size int) *packet.Packet {
 	p.held.Add(lent.Footprint())
 	return lent
 }
+
+func (p *pool) Fits(bytes int64) bool { return p.limit == 0 || bytes <= p.limit }
 
 func (p *pool) Release(lent *packet.Packet) {
 	p.held.Add(-lent.Footprint())
@@ -131,7 +134,7 @@ func (b *testbed) send(t *testing.T, text string) {
 
 var usual = Config{MaxFrame: 100_000, Timeout: 10 * time.Second, Delay: 50 * time.Millisecond}
 
-// Lines that come within the delay are one batch.
+// Lines that arrive within the delay are one batch.
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, usual)
@@ -151,7 +154,8 @@ func TestBatches(t *testing.T) {
 	})
 }
 
-// A full buffer does not wait, without a delay nothing does. The buffer follows the batches.
+// A full buffer does not wait, and without a delay no buffer does. The size of the buffer follows
+// the batches.
 func TestBufferSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, usual)
@@ -159,8 +163,8 @@ func TestBufferSize(t *testing.T) {
 		for range 100 {
 			b.send(t, text)
 		}
-		if b.most() < maxBatch || b.most() > 2*maxBatch {
-			t.Errorf("the largest batch is of %d bytes", b.most())
+		if b.maxConsumed() < maxBatch || b.maxConsumed() > 2*maxBatch {
+			t.Errorf("the maximum batch has %d bytes", b.maxConsumed())
 		}
 		for range 20 {
 			time.Sleep(time.Second)
@@ -182,7 +186,7 @@ func TestBufferSize(t *testing.T) {
 	})
 }
 
-func TestEnds(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		act  func(*testing.T, *testbed)
 		want error
@@ -193,7 +197,12 @@ func TestEnds(t *testing.T) {
 				time.Sleep(1100 * time.Millisecond)
 			}
 		}, ErrSlow},
-		"too large":    {func(_ *testing.T, b *testbed) { _, _ = io.WriteString(b.client, strings.Repeat("x", 300_000)) }, ErrTooLarge},
+		"too large": {func(_ *testing.T, b *testbed) { _, _ = io.WriteString(b.client, strings.Repeat("x", 300_000)) }, ErrTooLarge},
+		"larger than the memory": {func(t *testing.T, b *testbed) {
+			b.send(t, "x")
+			b.limit = 10_000
+			_, _ = io.WriteString(b.client, strings.Repeat("x", 20_000))
+		}, ErrTooLarge},
 		"cut":          {func(t *testing.T, b *testbed) { b.send(t, "a\nb"); _ = b.client.Close() }, ErrCut},
 		"the consumer": {func(t *testing.T, b *testbed) { b.fail = io.ErrNoProgress; b.send(t, "a\n") }, io.ErrNoProgress},
 		"no memory": {func(t *testing.T, b *testbed) {
@@ -218,7 +227,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// When the context ends, what was read is consumed; half a frame counts as cut.
+// When the context ends, data that was read is consumed; half a frame counts as cut off.
 func TestStop(t *testing.T) {
 	for rest, want := range map[string]error{"": nil, "b!": ErrCut} {
 		synctest.Test(t, func(t *testing.T) {
@@ -234,7 +243,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// While the consumer waits nothing is read.
+// While the consumer waits no data is read.
 func TestWaitingConsumer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, Config{MaxFrame: 100})

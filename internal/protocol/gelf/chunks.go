@@ -39,7 +39,7 @@ type assembler struct {
 	lost    lost
 }
 
-// lost counts records whose chunks are dropped since the last time that it was read.
+// lost counts the records whose chunks were dropped since it was last read.
 type lost struct{ malformed, expired, overflowed int }
 
 // add adds a datagram that begins with chunkMagic, and returns the record's payload if it is
@@ -60,7 +60,7 @@ func (a *assembler) add(from netip.AddrPort, chunk []byte, now time.Time) (paylo
 	if p == nil {
 		p = a.begin(key, count, now)
 	}
-	if p.parts[number] != nil { // it came twice
+	if p.parts[number] != nil { // a duplicate
 		return nil
 	}
 	p.parts[number] = append(make([]byte, 0, len(content)), content...)

@@ -3,19 +3,17 @@ package gelf
 import (
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// path is that of records over HTTP, each in a request of its own.
+// path is that of records over HTTP. A request has one or several that follow each other, as
+// Fluent Bit's http output sends them.
 const path = "/gelf"
-
-// maxRetryAfter bounds the wait that a refusal asks for, in seconds.
-const maxRetryAfter = 5
 
 // Protocol answers requests over HTTP. It may be used concurrently.
 type Protocol struct {
@@ -23,7 +21,7 @@ type Protocol struct {
 	translators sync.Pool // of *Translator
 }
 
-// New returns the protocol over HTTP on the way of a receiver.
+// New returns a Protocol whose packets a receiver accepts.
 func New(r *receiver.Receiver) *Protocol {
 	return &Protocol{receiver: r, translators: sync.Pool{New: func() any { return new(Translator) }}}
 }
@@ -34,7 +32,7 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) 
 		return false
 	}
 	if r.Method != http.MethodPost {
-		refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.MethodNotAllowed, Detail: "the path allows POST"}))
+		receiver.RefuseText(to, p.receiver.RefuseMethod(http.MethodPost))
 		to.Allow = http.MethodPost
 		return true
 	}
@@ -43,7 +41,7 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) 
 		why = p.accept(r, from)
 	}
 	if why != nil {
-		refuse(to, why)
+		receiver.RefuseText(to, why)
 		return true
 	}
 	*to = http1.Response{Status: http.StatusAccepted, Body: to.Body[:0]}
@@ -52,45 +50,47 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) 
 
 // accept has a record accepted, or returns why it is not.
 func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Problem {
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil {
 		return why
 	}
-	packets := p.receiver.NewPackets(ctx)
-	t := p.translators.Get().(*Translator)
-	translated, err := t.Translate(body.Body, from.Client, time.Now())
-	if err == nil {
-		err = packets.Group(translated.Emitter).Add(translated.Message)
-	}
-	id := p.receiver.SequenceID()
-	if translated.Timed {
-		id = p.receiver.ContentID(from, path, body.Body)
-	}
-	if translated.Skewed {
-		p.receiver.CountSkewed(1)
-	}
-	t.Trim()
-	p.translators.Put(t)
-	p.receiver.Release(body)
-	if err != nil {
-		return p.receiver.RefuseUntranslated(packets, err)
-	}
-	return p.receiver.Accept(ctx, from, packets, id)
+	request := p.receiver.NewRequest(ctx, from, body)
+	return p.receiver.AcceptRequest(request, path, p.translate(request))
 }
 
-func refuse(to *http1.Response, why *problem.Problem) {
-	status := why.HTTPStatus()
-	switch why.Code {
-	case problem.AckTimeout:
-		status = http.StatusServiceUnavailable
-	case problem.UnsupportedEncoding:
-		status = http.StatusBadRequest
+// translate adds the records of a request to its packets.
+func (p *Protocol) translate(q *receiver.Request) error {
+	t := p.translators.Get().(*Translator)
+	defer p.translators.Put(t)
+	defer t.Trim()
+	for rest, more := q.Body, true; more; more = len(rest) > 0 {
+		one, behind, err := next(rest)
+		if err != nil {
+			return err
+		}
+		translated, err := t.Translate(one, q.Client, q.Arrival)
+		if err == nil {
+			err = q.Add(q.Packets.Group(translated.Emitter), translated.Message)
+		}
+		if err != nil {
+			return err
+		}
+		q.Untimed = q.Untimed || !translated.Timed
+		if translated.Skewed {
+			q.Skewed++
+		}
+		rest = behind
 	}
-	*to = http1.Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: append(append(to.Body[:0], why.Detail...), '\n')}
-	to.RetryAfter = min(why.RetryAfter, maxRetryAfter)
-	if why.Code == problem.Unauthorized {
-		to.Authenticate = "Basic"
+	return nil
+}
+
+// next returns the first JSON value of a body, and what follows it.
+func next(body []byte) (value, rest []byte, err error) {
+	end, err := jsontext.Scan(body, 0)
+	if err != nil {
+		return nil, nil, err
 	}
+	return body[:end], body[jsontext.Space(body, end):], nil
 }

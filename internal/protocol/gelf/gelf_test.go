@@ -1,10 +1,12 @@
 package gelf
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 func TestHTTP(t *testing.T) {
@@ -34,7 +36,7 @@ func TestHTTP(t *testing.T) {
 				if c.status == 202 {
 					want = `h: 1700000000000 INFO m {body_key=short_message host=h input=gelf}`
 				}
-				if got := s.Messages(); got != want {
+				if got := s.NewText(); got != want {
 					t.Errorf("%s", got)
 				}
 			})
@@ -52,4 +54,44 @@ func TestRepeatedRecord(t *testing.T) {
 	if ids := s.PacketIDs(); len(ids) != 3 || ids[1] == ids[2] {
 		t.Errorf("%q", ids)
 	}
+}
+
+// Records may follow each other in a request, with or without white space between them; one that
+// is malformed has all of them refused.
+func TestSeveralRecords(t *testing.T) {
+	const (
+		first  = `{"host":"h","short_message":"m","timestamp":1700000000}`
+		second = `{"host":"h","short_message":"n","level":3,"timestamp":1700000001}`
+		both   = "h: 1700000000000 INFO m {body_key=short_message host=h input=gelf}\nh: 1700000001000 ERROR n {body_key=short_message host=h input=gelf severity_text=3}"
+	)
+	for body, want := range map[string]string{
+		first + "\n" + second + "\n":     both,
+		first + second:                   both,
+		first + "\n" + second + "\nx":    "",
+		first + "\n" + `["m"]` + "\n":    "",
+		first + "\n" + second[:20]:       "",
+		" \n" + first + " " + second:     both,
+		"[" + first + "," + second + "]": "",
+	} {
+		s := new(protocoltest.System).Start(t, "gelf")
+		p := New(s.Receiver)
+		for range 2 { // the second is a duplicate
+			response, _ := s.Do(p, "POST /gelf", body)
+			if accepted := response.Status == 202; accepted != (want != "") || !accepted && response.Status != 400 {
+				t.Errorf("%q: %d %s", body, response.Status, response.Body)
+			}
+		}
+		if got := s.NewText(); got != want {
+			t.Errorf("%q became %s", body, got)
+		}
+	}
+}
+
+func TestLargeRecord(t *testing.T) {
+	record := func(text string) string { return `{"timestamp":1700000000,"short_message":"` + text + `"}` }
+	protocoltest.LargeRecord{
+		Protocol: "gelf", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Request: "POST /gelf", Success: http.StatusAccepted,
+		Alone: record("%s"), Among: record("one") + record("%s") + "\n" + record("two"),
+		Others: "192.0.2.1: 1700000000000 INFO one {body_key=short_message input=gelf}\n192.0.2.1: 1700000000000 INFO two {body_key=short_message input=gelf}",
+	}.Check(t)
 }

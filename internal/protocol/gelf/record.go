@@ -12,7 +12,8 @@ import (
 // errNoObject is that a payload is JSON, but no record.
 var errNoObject = errors.New("a GELF record must be a JSON object")
 
-// fields are the members with a meaning of their own. Additional fields have an underscore.
+// fields are the members of records that set more than metadata. Additional fields begin with an
+// underscore.
 var fields = record.NewDocumentFields("version", "timestamp",
 	"_service", "_sourcetype", "_source", "host", "_host", "_hostname", "facility")
 
@@ -45,7 +46,7 @@ type Translated struct {
 	// Message and Emitter are valid until the next record.
 	Message *record.Message
 	Emitter []byte
-	// Timed tells that the record has a timestamp of its own, Skewed that it is far off.
+	// Timed means that the record has a timestamp of its own, Skewed that it is far off.
 	Timed, Skewed bool
 }
 

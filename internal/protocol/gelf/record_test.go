@@ -13,10 +13,10 @@ var (
 	arrival = time.UnixMilli(1700000000000)
 )
 
-// translate returns a record as text; see protocoltest.Text.
+// translate returns a record as text; see protocoltest.System.TextOf.
 func translate(t testing.TB, text string) (string, Translated, error) {
-	l := protocoltest.NewLender(t, 64<<20)
-	packets := l.NewPackets(t.Context())
+	s := new(protocoltest.System).Start(t, "gelf")
+	packets := s.Receiver.NewPackets(t.Context(), nil)
 	translated, err := new(Translator).Translate([]byte(text), sender, arrival)
 	if err != nil {
 		packets.Drop()
@@ -26,7 +26,7 @@ func translate(t testing.TB, text string) (string, Translated, error) {
 		packets.Drop()
 		return "", translated, err
 	}
-	return l.Text(packets), translated, nil
+	return s.TextOf(packets), translated, nil
 }
 
 func TestTranslate(t *testing.T) {

@@ -20,7 +20,7 @@ const (
 	maxFrame = 2 << 20 // bytes of a record on a connection
 	// frameTimeout bounds the arrival of a record that has begun.
 	frameTimeout = 30 * time.Second
-	// frameDelay is how long records of a connection wait to be a packet with others.
+	// frameDelay is how long records of a connection wait for others, to share a packet.
 	frameDelay = 50 * time.Millisecond
 )
 
@@ -40,18 +40,15 @@ func NewSockets(r *receiver.Receiver, logger *slog.Logger) *Sockets {
 
 // HandleConnection implements stream.Handler: records end with NUL.
 func (s *Sockets) HandleConnection(ctx context.Context, c stream.Conn) {
-	from := receiver.Sender{Client: c.Client}
-	if s.receiver.NeedsToken() {
-		if from.Principal = s.receiver.Principals().Certificate(c.Certificate); from.Principal == nil {
-			s.receiver.Unauthorized(from, time.Now())
-			return
-		}
+	from, fault := s.receiver.AuthenticateClient(c.Client, c.Certificate, nil)
+	if fault != nil {
+		return
 	}
 	peer, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	one := &connection{from: from, peer: unmapped(peer), batch: batch{receiver: s.receiver}}
 	config := framed.Config{MaxFrame: maxFrame, Timeout: frameTimeout, Delay: frameDelay}
 	err := framed.Read(ctx, c.Conn, config, s.receiver, one)
-	if fault := framed.Refusal(err); fault != nil {
+	if fault = framed.Refusal(err); fault != nil {
 		s.receiver.Refuse(*fault)
 		s.logger.Warn("a connection is closed", "client", c.RemoteAddr().String(), "reason", string(fault.Code), "detail", fault.Detail)
 	}
@@ -106,7 +103,7 @@ func (s *Sockets) HandleDatagrams(ctx context.Context, datagrams []datagram.Data
 	b.persist(ctx, receiver.Sender{Client: unmapped(datagrams[0].From)}, size)
 }
 
-// DropChunks counts the records of which chunks are missing, which will not come.
+// DropChunks drops and counts the records of which chunks are missing.
 func (s *Sockets) DropChunks() {
 	s.chunks.expire(time.Now().Add(time.Hour))
 	s.countLost()
@@ -119,7 +116,7 @@ func (s *Sockets) countLost() {
 	s.chunks.lost = lost{}
 }
 
-// payload is a record as it came.
+// payload is a record as it arrived.
 type payload struct {
 	content []byte
 	peer    netip.Addr
@@ -140,28 +137,36 @@ func (b *batch) add(content []byte, peer netip.Addr) {
 	}
 }
 
-// persist has the records accepted, and counts those that are not.
+// persist has the records accepted, and counts those that are not. Size is that of all payloads
+// in bytes.
 func (b *batch) persist(ctx context.Context, from receiver.Sender, size int) {
-	if len(b.payloads) == 0 {
-		return
-	}
-	fault := b.receiver.Persist(ctx, from, size, func(packets *record.Packets) (id string, err error) {
-		return b.receiver.SequenceID(), b.translate(packets, from)
+	accepted, fault := b.receiver.PersistParts(ctx, len(b.payloads), func(ctx context.Context, first, end int) *problem.Problem {
+		return b.part(ctx, from, b.payloads[first:end], size*(end-first)/len(b.payloads))
 	})
 	b.translator.Trim()
+	if fault != nil {
+		b.receiver.Reject(fault.Code, len(b.payloads)-accepted)
+	}
+}
+
+// part is a receiver.Part.
+func (b *batch) part(ctx context.Context, from receiver.Sender, payloads []payload, size int) *problem.Problem {
+	fault := b.receiver.Persist(ctx, from, size, func(packets *record.Packets) (id receiver.ID, err error) {
+		return b.receiver.SequenceID(), b.translate(packets, from, payloads)
+	})
 	if fault != nil && fault.Code != problem.AckTimeout { // then they are accepted
-		b.receiver.Reject(fault.Code, len(b.payloads))
-		return
+		return fault
 	}
 	for code, records := range b.rejected {
 		b.receiver.Reject(code, records)
 	}
+	return nil
 }
 
-func (b *batch) translate(packets *record.Packets, from receiver.Sender) error {
+func (b *batch) translate(packets *record.Packets, from receiver.Sender, payloads []payload) error {
 	b.rejected = nil
 	arrival := time.Now()
-	for _, p := range b.payloads {
+	for _, p := range payloads {
 		if err := b.one(packets, from, p, arrival); err != nil {
 			return err
 		}
@@ -169,7 +174,7 @@ func (b *batch) translate(packets *record.Packets, from receiver.Sender) error {
 	return nil
 }
 
-// one adds a record. The error is one because of which all are tried again.
+// one adds a record. After an error the whole batch is retried.
 func (b *batch) one(packets *record.Packets, from receiver.Sender, p payload, arrival time.Time) error {
 	content := p.content
 	if coding := codingOf(content); coding != "" {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -50,7 +50,7 @@ func chunked(id string, content []byte, count int) (chunks [][]byte) {
 }
 
 func TestDatagrams(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := new(protocoltest.System).Start(t, "gelf")
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestDatagrams(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
-	if got := f.Packets()[0].EmitterID; got != "web" {
+	if got := f.Journal.Packets()[0].EmitterID; got != "web" {
 		t.Errorf("the emitter is %q", got)
 	}
 	f.AwaitCount(rejectedRecords, "malformed", 3)
@@ -92,7 +92,7 @@ func TestDatagrams(t *testing.T) {
 
 // Compressed records may end with any byte.
 func TestCompressedEnd(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := new(protocoltest.System).Start(t, "gelf")
 	sockets := NewSockets(f.Receiver, slog.New(slog.DiscardHandler))
 	const records = 500
 	for n := range records {
@@ -147,7 +147,7 @@ func TestBoundsOfChunks(t *testing.T) {
 	})
 }
 
-func connect(t *testing.T, f *receivertest.Fixture) *net.TCPConn {
+func connect(t *testing.T, f *protocoltest.System) *net.TCPConn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -165,13 +165,13 @@ func connect(t *testing.T, f *receivertest.Fixture) *net.TCPConn {
 }
 
 func TestConnection(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := (&protocoltest.System{RetryAfter: time.Second}).Start(t, "gelf")
 	conn := connect(t, f)
-	f.Fill(true)
+	f.Journal.SetFull(true)
 	if _, err := io.WriteString(conn, text(0)+"\x00\x00"+text(1)+"\n\x00nothing\x00"+text(2)[:10]); err != nil {
 		t.Fatal(err)
 	}
-	f.Fill(false)
+	f.Journal.SetFull(false)
 	f.Await(2)
 	if _, err := io.WriteString(conn, text(2)[10:]); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestConnection(t *testing.T) {
 }
 
 func TestHostileConnection(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := new(protocoltest.System).Start(t, "gelf")
 	_, _ = io.WriteString(connect(t, f), strings.Repeat("x", 3*maxFrame)) // it is closed before
 	f.AwaitCount(refusedRequests, "too_large", 1)
 }
@@ -197,7 +197,7 @@ func FuzzSockets(f *testing.F) {
 	f.Add(bytes.Join(chunked("12345678", []byte(text(3)), 3), nil), uint8(20))
 	f.Add(gzipped(text(1)), uint8(255))
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
-		fixture := receivertest.New(t, receivertest.Options{})
+		fixture := new(protocoltest.System).Start(t, "gelf")
 		sockets := NewSockets(fixture.Receiver, slog.New(slog.DiscardHandler))
 		var datagrams []datagram.Datagram
 		for start := 0; start < len(data); start += int(size) + 1 {

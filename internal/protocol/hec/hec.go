@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -18,9 +17,6 @@ import (
 // prefix begins all paths of the protocol.
 const prefix = "/services/collector"
 
-// maxRetryAfter bounds the wait that a refusal asks for, in seconds.
-const maxRetryAfter = 5
-
 // The codes of answers.
 const (
 	codeSuccess      = 0
@@ -30,7 +26,6 @@ const (
 	codeInvalidData  = 6
 	codeBusy         = 9
 	codeNoEvent      = 12
-	codeBlankEvent   = 13
 	codeHealthy      = 17
 )
 
@@ -40,7 +35,7 @@ type Protocol struct {
 	translators sync.Pool // of *translator
 }
 
-// New returns the protocol on the way of a receiver.
+// New returns a Protocol whose packets a receiver accepts.
 func New(r *receiver.Receiver) *Protocol {
 	return &Protocol{receiver: r, translators: sync.Pool{New: func() any { return new(translator) }}}
 }
@@ -102,58 +97,45 @@ func token(r *server.Request) []byte {
 
 // accept has the records of a request accepted, or returns why they are not.
 func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate translation) *problem.Problem {
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil {
 		return why
 	}
-	packets := p.receiver.NewPackets(ctx)
+	request := p.receiver.NewRequest(ctx, from, body)
 	t := p.translators.Get().(*translator)
-	t.begin(r, packets, from.Client, time.Now())
-	err := translate(t, body.Body)
-	id := p.receiver.SequenceID()
-	if !t.untimed {
-		id = p.receiver.ContentID(from, t.target(r), body.Body)
-	}
-	for range t.skewed {
-		p.receiver.CountSkewed(1)
-	}
+	t.begin(r, request)
+	err := translate(t, request.Body)
+	target := t.target(r)
 	t.trim()
 	p.translators.Put(t)
-	p.receiver.Release(body)
-	if err != nil {
-		return p.receiver.RefuseUntranslated(packets, err)
-	}
-	return p.receiver.Accept(ctx, from, packets, id)
+	return p.receiver.AcceptRequest(request, target, err)
 }
 
-// isSplunkLogging reports whether the client is the package splunk-logging of Node.js, below
-// winston-splunk-httplogger, too. It takes an answer with any status for the end of a request, and
-// sends again only what is not answered. It names its HTTP client, Needle, or in old versions
-// nothing.
+// isSplunkLogging reports whether the client is the package splunk-logging of Node.js, which
+// winston-splunk-httplogger uses. It retries a request only if it gets no answer, whatever the status
+// of an answer is. Its User-Agent is that of its HTTP client, Needle; old versions send none.
 func isSplunkLogging(head *http1.Head) bool {
 	agent := head.Field("user-agent")
 	return http1.Is(head.Field("content-type"), "application/x-www-form-urlencoded") &&
 		(agent == nil || bytes.HasPrefix(agent, []byte("Needle/")))
 }
 
-// refuse answers as Splunk does: its clients send again after 503 with code 9, and after 429.
+// refuse answers as Splunk does. Splunk's clients retry after 503 with code 9, and after 429.
 func refuse(to *http1.Response, why *problem.Problem, authorized bool) {
-	status, code, text := why.HTTPStatus(), codeInvalidData, "Invalid data format: "+why.Detail
+	status, code, text := receiver.StatusOf(why), codeInvalidData, "Invalid data format: "+why.Detail
 	switch {
 	case status == http.StatusTooManyRequests:
 		code, text = codeBusy, "Server is busy: "+why.Detail
-	case status == http.StatusGatewayTimeout || status == http.StatusServiceUnavailable || status == http.StatusRequestTimeout:
-		status, code, text = http.StatusServiceUnavailable, codeBusy, "Server is busy: "+why.Detail
+	case status == http.StatusServiceUnavailable:
+		code, text = codeBusy, "Server is busy: "+why.Detail
 	case status == http.StatusUnauthorized && !authorized:
 		code, text = codeNoToken, "Token is required"
 	case status == http.StatusUnauthorized:
 		status, code, text = http.StatusForbidden, codeInvalidToken, "Invalid token"
 	case status == http.StatusForbidden:
 		code, text = codeInvalidToken, why.Detail
-	case why.Code == problem.UnsupportedEncoding:
-		status = http.StatusBadRequest
 	case why.Code == problem.MethodNotAllowed:
 		text = why.Detail
 	}
@@ -161,7 +143,7 @@ func refuse(to *http1.Response, why *problem.Problem, authorized bool) {
 		code, text = known, why.Detail
 	}
 	answer(to, status, code, text)
-	to.RetryAfter = min(why.RetryAfter, maxRetryAfter)
+	to.RetryAfter = receiver.RetryAfterOf(why)
 	if status == http.StatusUnauthorized {
 		to.Authenticate = "Basic"
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 const event = "POST /services/collector/event"
@@ -28,6 +29,8 @@ func TestEvents(t *testing.T) {
 s: 1700000000500 INFO {"a":[1,2]} j {input=hec source=s}`, []string{"Content-Type: application/x-www-form-urlencoded"}},
 		"array": {"POST /services/collector/event/1.0", `[{"time":1700000000,"event":"one"},{"time":1700000000,"event":"two"}]`,
 			"192.0.2.1: 1700000000000 INFO one {input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}", nil},
+		"blank beside another": {event, `{"time":1700000000,"event":""}{"time":1700000000,"event":"two"}`,
+			"192.0.2.1: 1700000000000 INFO (empty) {body_empty=true input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}", nil},
 		"raw": {"POST /services/collector/raw?host=h&sourcetype=t&time=1700000000", "one\r\n\ntwo", "t/h: 1700000000000 INFO one {host=h input=hec sourcetype=t}\nt/h: 1700000000000 INFO two {host=h input=hec sourcetype=t}", nil},
 		"defaults": {"POST /services/collector/raw/1.0?source=s&index=i&time=1700000000", "m",
 			"s: 1700000000000 INFO m {index=i input=hec source=s}", nil},
@@ -41,7 +44,7 @@ s: 1700000000500 INFO {"a":[1,2]} j {input=hec source=s}`, []string{"Content-Typ
 					t.Errorf("%d %s", response.Status, response.Body)
 				}
 			}
-			if got := s.Messages(); got != c.messages {
+			if got := s.NewText(); got != c.messages {
 				t.Errorf("got\n%s\nwant\n%s", got, c.messages)
 			}
 		})
@@ -75,7 +78,6 @@ func TestAnswers(t *testing.T) {
 		"no object":   {ok(), event, `5`, nil, 400, 6},
 		"garbage":     {ok(), event, `{"event":"m"}x`, nil, 400, 6},
 		"no event":    {ok(), event, `{}`, nil, 400, 12},
-		"blank":       {ok(), event, `{"event":""}`, nil, 400, 13},
 		"no data":     {ok(), event, ` `, nil, 400, 5},
 		"no lines":    {ok(), "POST /services/collector/raw", "\n", nil, 400, 5},
 		"coding":      {ok(), event, `{"event":"m"}`, []string{"Content-Encoding: br"}, 400, 6},
@@ -113,7 +115,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// splunk-logging takes every answer for the end of a request: it gets none while there is no room.
+// splunk-logging retries only requests without an answer: without capacity it gets none.
 func TestUnanswered(t *testing.T) {
 	const form, needle = "Content-Type: application/x-www-form-urlencoded", "User-Agent: Needle/2.9.1 (Node.js v20.20.2; linux x64)"
 	for name, c := range map[string]struct {
@@ -148,7 +150,7 @@ func FuzzEvents(f *testing.F) {
 		if ok != (response.Status == 200) || !ok && response.Status != 400 {
 			t.Fatalf("%q: %d %s, want %v", body, response.Status, response.Body, ok)
 		}
-		if got := strings.Count("\n"+s.Messages(), " {"); ok && got < want {
+		if got := strings.Count("\n"+s.NewText(), " {"); ok && got < want {
 			t.Fatalf("%q: %d events, want %d", body, got, want)
 		}
 	})
@@ -167,10 +169,28 @@ func reference(body []byte) (events int, ok bool) {
 		}
 		for _, one := range list {
 			envelope, isObject := one.(map[string]any)
-			if !isObject || envelope["event"] == nil || envelope["event"] == "" {
+			if !isObject || envelope["event"] == nil {
 				return 0, false
 			}
 			events++
 		}
+	}
+}
+
+func TestLargeEvent(t *testing.T) {
+	event := func(text string) string { return `{"time":1700000000,"event":"` + text + `"}` }
+	l := protocoltest.LargeRecord{
+		Protocol: "hec", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Success: http.StatusOK,
+		Others: "192.0.2.1: 1700000000000 INFO one {input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}",
+	}
+	for name, c := range map[string]struct{ request, alone, among string }{
+		"events": {"/services/collector", event("%s"), event("one") + event("%s") + event("two")},
+		"array":  {"/services/collector", "[" + event("%s") + "]", "[" + event("%s") + "," + event("one") + "," + event("two") + "]"},
+		"lines":  {"/services/collector/raw?time=1700000000", "%s", "one\n%s\ntwo"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.Request, l.Alone, l.Among = "POST "+c.request, c.alone, c.among
+			l.Check(t)
+		})
 	}
 }

@@ -3,31 +3,29 @@ package hec
 import (
 	"bytes"
 	"errors"
-	"net/netip"
-	"time"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// splunkError is an error in Splunk's words, which has a code of its own.
+// splunkError is an error with Splunk's text, for which Splunk has a code.
 type splunkError string
 
 // Error implements error.
 func (e splunkError) Error() string { return string(e) }
 
 const (
-	errNoData     splunkError = "No data"
-	errNoEvent    splunkError = "Event field is required"
-	errBlankEvent splunkError = "Event field cannot be blank"
+	errNoData  splunkError = "No data"
+	errNoEvent splunkError = "Event field is required"
 )
 
 var errNoObject = errors.New("an event must be a JSON object")
 
 // refusals are the codes of errors by their texts.
 var refusals = map[string]int{
-	string(errNoData): codeNoData, string(errNoEvent): codeNoEvent, string(errBlankEvent): codeBlankEvent,
+	string(errNoData): codeNoData, string(errNoEvent): codeNoEvent,
 }
 
 // envelopeFields are the members around an event.
@@ -52,9 +50,7 @@ type translation func(t *translator, body []byte) error
 
 // translator makes packets of events. It is reused, and must not be used concurrently.
 type translator struct {
-	packets  *record.Packets
-	sender   netip.Addr
-	arrival  time.Time
+	request  *receiver.Request
 	defaults [fieldCount]string // of the request's query
 
 	values          [fieldCount][]byte
@@ -62,15 +58,13 @@ type translator struct {
 	message         record.Message
 	emitter         []byte
 	scratch         []byte
-	untimed         bool // a record has no timestamp
-	skewed          int  // records
 }
 
 // parameters are the names of defaults.
 var parameters = map[string]int{"time": fieldTime, "host": fieldHost, "source": fieldSource, "sourcetype": fieldSourcetype, "index": fieldIndex}
 
-func (t *translator) begin(r *server.Request, packets *record.Packets, sender netip.Addr, arrival time.Time) {
-	t.packets, t.sender, t.arrival, t.untimed, t.skewed = packets, sender, arrival, false, 0
+func (t *translator) begin(r *server.Request, request *receiver.Request) {
+	t.request = request
 	for name, n := range parameters {
 		t.defaults[n], _ = r.Parameter(name)
 	}
@@ -78,11 +72,11 @@ func (t *translator) begin(r *server.Request, packets *record.Packets, sender ne
 
 // trim releases memory that a large request needed.
 func (t *translator) trim() {
-	t.packets = nil
+	t.request = nil
 	t.message.Trim()
 }
 
-// target returns what decides, beside the body, what the records are.
+// target returns the path and the defaults, on which the records depend beside the body.
 func (t *translator) target(r *server.Request) string {
 	target := r.Path
 	for _, value := range t.defaults {
@@ -127,11 +121,8 @@ func (t *translator) event(envelope []byte) error {
 	}
 	envelopeFields.Find(envelope, t.values[:])
 	event := t.values[fieldEvent]
-	switch {
-	case event == nil:
+	if event == nil {
 		return errNoEvent
-	case len(event) == len(`""`) && event[0] == '"':
-		return errBlankEvent
 	}
 	t.beginMessage(t.text(fieldTime))
 	m := &t.message
@@ -148,14 +139,11 @@ func (t *translator) event(envelope []byte) error {
 // beginMessage starts a message with the time of an event, or the default.
 func (t *translator) beginMessage(text []byte) {
 	nano, _ := record.ParseTime(text)
-	t.untimed = t.untimed || nano == 0
-	if t.message.BeginAt(nano, t.arrival) {
-		t.skewed++
-	}
+	t.request.Begin(&t.message, nano)
 	t.message.SetString("input", "hec")
 }
 
-// addFields adds the envelope's members as metadata, and the level that its fields may tell.
+// addFields adds the envelope's members as metadata, and sets the level if its fields have one.
 func (t *translator) addFields() {
 	m := &t.message
 	for _, one := range [...]struct {
@@ -195,11 +183,11 @@ func (t *translator) add() error {
 	host := t.text(fieldHost)
 	switch {
 	case len(t.emitter) == 0:
-		t.emitter = record.AppendEmitter(t.emitter, nil, host, t.sender)
+		t.emitter = record.AppendEmitter(t.emitter, nil, host, t.request.Client)
 	case len(host) > 0:
 		t.emitter = append(append(t.emitter, '/'), host...)
 	}
-	return t.packets.Group(t.emitter).Add(&t.message)
+	return t.request.Add(t.request.Packets.Group(t.emitter), &t.message)
 }
 
 // lines translates lines of text, each a record.

@@ -54,11 +54,11 @@ func appendWalked(to []string, value []byte) []string {
 	return to
 }
 
-// An index has the members that Members has, whatever it had before, in bounded memory.
+// An index has the members that Members yields, whatever text it had before, in bounded memory.
 func TestIndex(t *testing.T) {
 	var x Index
-	most := `{"o":{` + strings.Repeat(`"":0,`, maxListed-2) + `"":1}}`
-	for _, text := range append(texts, most, strings.Replace(most, `"":1`, `"":1,"":2`, 1), `{"a":[{"b":{"c":1}}],"d":{"e":{}}}`, strings.Repeat(`{"a":`, 100)+`1`+strings.Repeat(`}`, 100)) {
+	full := `{"o":{` + strings.Repeat(`"":0,`, maxListed-2) + `"":1}}`
+	for _, text := range append(texts, full, strings.Replace(full, `"":1`, `"":1,"":2`, 1), `{"a":[{"b":{"c":1}}],"d":{"e":{}}}`, strings.Repeat(`{"a":`, 100)+`1`+strings.Repeat(`}`, 100)) {
 		checkIndex(t, &x, []byte(text))
 		checkIndex(t, &x, []byte(`{"x":{"a":`+text+`},"b":`+text+`}`))
 	}

@@ -1,7 +1,7 @@
-// Package jsontext reads JSON (RFC 8259) where it stands: Scan validates a value, and the other
-// functions take valid values apart. None of them makes a tree, so that a text takes no memory
-// beside its own, except an Index, which is bounded. Invalid UTF-8 within strings is for the
-// reader to replace. All functions may be called concurrently.
+// Package jsontext reads JSON (RFC 8259) in place: Scan validates a value, and the other functions
+// take valid values apart. None of them makes a tree, so that a text takes no memory except its own
+// and that of an Index, which is bounded. The reader must replace invalid UTF-8 within strings. All
+// functions may be called concurrently.
 package jsontext
 
 import (
@@ -11,10 +11,10 @@ import (
 	"math/bits"
 )
 
-// MaxDepth is how deep values may be nested.
+// MaxDepth is the maximum nesting of values.
 const MaxDepth = 128
 
-// ErrEnd is that the text ends within a value.
+// ErrEnd is returned if the text ends within a value.
 var ErrEnd = errors.New("the JSON text ends too early")
 
 // Scan validates the value at an offset, with white space before it, and returns the offset
@@ -27,8 +27,8 @@ func Scan(text []byte, at int) (end int, err error) {
 	return end, nil
 }
 
-// Valid returns the value of a text that is one value with white space around it, or why the
-// text is none.
+// Valid returns the value of a text that is one value with white space around it, or why the text
+// is invalid.
 func Valid(text []byte) (value []byte, err error) {
 	s := scanner{text: text}
 	return s.only()
@@ -49,7 +49,7 @@ func unexpected(text []byte, at int, want string) error {
 	return fmt.Errorf("invalid JSON: %q at byte %d, where %s should be", text[at:min(len(text), at+1)], at, want)
 }
 
-// scanner validates. Its methods return the offset behind what they read, or refused.
+// scanner validates JSON. Its methods return the offset behind the text that they read, or refused.
 type scanner struct {
 	text  []byte
 	fault error
@@ -197,7 +197,7 @@ func (s *scanner) string(at int) int {
 	}
 }
 
-// escape reads what follows a backslash, and returns the offset of its last byte.
+// escape reads the escape after a backslash, and returns the offset of its last byte.
 func (s *scanner) escape(at int) int {
 	if at >= len(s.text) {
 		return s.refuse(at, "")
@@ -217,7 +217,7 @@ func (s *scanner) escape(at int) int {
 	}
 }
 
-// number reads a number as RFC 8259 section 6 has it.
+// number reads a number as specified in RFC 8259 section 6.
 func (s *scanner) number(at int) int {
 	if s.text[at] == '-' {
 		at++
@@ -241,7 +241,7 @@ func (s *scanner) number(at int) int {
 	return at
 }
 
-// digits reads one digit or more.
+// digits reads one or more digits.
 func (s *scanner) digits(at int) int {
 	first := at
 	for at < len(s.text) && '0' <= s.text[at] && s.text[at] <= '9' {
@@ -253,8 +253,8 @@ func (s *scanner) digits(at int) int {
 	return at
 }
 
-// plain returns the offset of the first byte, from an offset on, that ends or escapes a string,
-// or must not be in one.
+// plain returns the offset of the first byte, from an offset on, that ends or escapes a string, or
+// is not allowed in a string.
 func plain(text []byte, at int) int {
 	const (
 		ones  = 0x0101010101010101

@@ -3,6 +3,7 @@ package jsontext
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -53,18 +54,38 @@ func check(t *testing.T, text []byte) {
 		t.Fatalf("%q: compact is %q, want %q", text, got, want.Bytes())
 	}
 	if !utf8.Valid(text) {
-		return // encoding/json replaces, this package leaves it to the caller
+		return // encoding/json replaces it, this package leaves it to the caller
 	}
 	compare(t, value)
 }
 
-// compare compares a value with what encoding/json reads.
+var escapes = regexp.MustCompile(`\\u[0-9a-fA-F]{4}|\\.`)
+
+// hasHalfPair reports whether encoding/json reads a U+FFFD that is not in the string.
+func hasHalfPair(t *testing.T, value []byte) bool {
+	without := escapes.ReplaceAllFunc(bytes.ReplaceAll(value, []byte("\ufffd"), []byte("x")), func(escape []byte) []byte {
+		if strings.EqualFold(string(escape), `\ufffd`) {
+			return []byte("x")
+		}
+		return escape
+	})
+	var text string
+	if err := json.Unmarshal(without, &text); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(text, "\ufffd")
+}
+
+// compare compares a value with the value that encoding/json reads.
 func compare(t *testing.T, value []byte) {
 	switch KindOf(value) {
 	case String:
 		var want string
 		if err := json.Unmarshal(value, &want); err != nil {
 			t.Fatal(err)
+		}
+		if got := HasHalfPair(Content(value)); got != hasHalfPair(t, value) {
+			t.Fatalf("%q has half a pair: %v", value, got)
 		}
 		if got := Decoded(Content(value), nil); string(got) != want {
 			t.Fatalf("%q is %q, want %q", value, got, want)

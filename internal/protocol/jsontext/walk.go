@@ -41,7 +41,7 @@ func KindOf(value []byte) Kind {
 	}
 }
 
-// Content returns what is between the quotes of a string.
+// Content returns the text between the quotes of a string.
 func Content(value []byte) []byte { return value[1 : len(value)-1] }
 
 // skip returns the offset behind the valid value at an offset.
@@ -59,7 +59,7 @@ func skip(text []byte, at int) int {
 	}
 }
 
-// ends reports whether a byte is behind a number or a word.
+// ends reports whether a byte is a delimiter after a number or a word.
 func ends(c byte) bool {
 	return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t'
 }
@@ -122,7 +122,7 @@ func Elements(array []byte) iter.Seq[[]byte] {
 	}
 }
 
-// IsEmpty reports whether a valid object or array has nothing in it.
+// IsEmpty reports whether a valid object or array is empty.
 func IsEmpty(container []byte) bool {
 	first := container[Space(container, 1)]
 	return first == '}' || first == ']'
@@ -170,6 +170,27 @@ func AppendDecoded(dst, content []byte) []byte {
 	return dst
 }
 
+// HasHalfPair reports whether a string's content has the escape of half a surrogate pair.
+func HasHalfPair(content []byte) bool {
+	for at := 0; at < len(content); {
+		next := bytes.IndexByte(content[at:], '\\')
+		if next < 0 {
+			return false
+		}
+		if at += next + 1; content[at] != 'u' {
+			at++
+			continue
+		}
+		var decoded [utf8.UTFMax]byte
+		text, end := appendEscaped(decoded[:0], content, at)
+		if string(text) == "\uFFFD" && utf16.IsSurrogate(unit(content[at+1:])) {
+			return true
+		}
+		at = end
+	}
+	return false
+}
+
 // appendEscaped appends the character whose escape is at the offset, behind the backslash.
 func appendEscaped(dst, content []byte, at int) (text []byte, next int) {
 	switch c := content[at]; c {
@@ -201,7 +222,7 @@ func appendEscaped(dst, content []byte, at int) (text []byte, next int) {
 	}
 }
 
-// unit returns the number of four hex digits.
+// unit returns the number of four hexadecimal digits.
 func unit(digits []byte) (r rune) {
 	for _, c := range digits[:4] {
 		r = r<<4 | rune(hexValue(c))

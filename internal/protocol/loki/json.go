@@ -127,7 +127,8 @@ func (t *translator) addMetadataJSON(object []byte) {
 	}
 }
 
-// lineJSON ends a record with a line, a string; other values are tolerated.
+// lineJSON sets the line of a record and adds the record. A line should be a string; other values are
+// accepted as JSON.
 func (t *translator) lineJSON(line []byte) error {
 	t.message.SetBodyJSON(line)
 	var text []byte
@@ -136,7 +137,7 @@ func (t *translator) lineJSON(line []byte) error {
 		text = t.scratch
 	}
 	t.setLevel(text)
-	return t.group.Add(&t.message)
+	return t.request.Add(t.group, &t.message)
 }
 
 func parseNanoseconds(value []byte) (int64, error) {

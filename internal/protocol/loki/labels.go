@@ -9,8 +9,8 @@ import (
 
 var errLabels = errors.New(`the labels of a stream must look like {name="value", other="value"}`)
 
-// parseLabels yields the names and values of labels as Prometheus writes them. Other than Loki
-// it takes any text for a name. The slices are valid until the next label.
+// parseLabels yields the names and values of labels as Prometheus writes them. Unlike Loki
+// it accepts any text as a name. The slices are valid until the next label.
 func parseLabels(text string, yield func(name, value []byte)) error {
 	text = strings.TrimSpace(text)
 	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -21,16 +20,13 @@ const (
 	readyPath = "/ready"
 )
 
-// maxRetryAfter bounds the wait that a refusal asks for, in seconds.
-const maxRetryAfter = 5
-
 // Protocol answers requests. It may be used concurrently.
 type Protocol struct {
 	receiver    *receiver.Receiver
 	translators sync.Pool // of *translator
 }
 
-// New returns the protocol on the way of a receiver.
+// New returns a Protocol whose packets a receiver accepts.
 func New(r *receiver.Receiver) *Protocol {
 	return &Protocol{receiver: r, translators: sync.Pool{New: func() any { return new(translator) }}}
 }
@@ -53,7 +49,7 @@ func (p *Protocol) handleReady(r *server.Request, to *http1.Response) {
 		p.refuseMethod(to, "GET, HEAD")
 		return
 	}
-	answer(to, http.StatusOK, "ready")
+	receiver.AnswerText(to, http.StatusOK, "ready")
 }
 
 func (p *Protocol) handlePush(r *server.Request, to *http1.Response) {
@@ -66,51 +62,40 @@ func (p *Protocol) handlePush(r *server.Request, to *http1.Response) {
 		why = p.accept(r, from)
 	}
 	if why != nil {
-		refuse(to, why)
+		receiver.RefuseText(to, why)
 		return
 	}
 	*to = http1.Response{Status: http.StatusNoContent}
 }
 
 func (p *Protocol) refuseMethod(to *http1.Response, allow string) {
-	refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.MethodNotAllowed, Detail: "the path allows " + allow}))
+	receiver.RefuseText(to, p.receiver.RefuseMethod(allow))
 	to.Allow = allow
 }
 
 // accept has the records of a push accepted, or returns why they are not.
 func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Problem {
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	body, why := p.read(ctx, r)
 	if why != nil {
 		return why
 	}
-	packets := p.receiver.NewPackets(ctx)
+	request := p.receiver.NewRequest(ctx, from, body)
 	t := p.translators.Get().(*translator)
-	t.begin(packets, from.Client, time.Now())
+	t.begin(request)
 	var err error
 	if isJSON(r.Head.ContentType) {
-		err = t.pushJSON(body.Body)
+		err = t.pushJSON(request.Body)
 	} else {
-		err = t.push(body.Body)
-	}
-	id := ""
-	if err == nil {
-		id = p.id(from, r, t, body.Body)
-	}
-	for range t.skewed {
-		p.receiver.CountSkewed(1)
+		err = t.push(request.Body)
 	}
 	t.trim()
 	p.translators.Put(t)
-	p.receiver.Release(body)
-	if err != nil {
-		return p.receiver.RefuseUntranslated(packets, err)
-	}
-	return p.receiver.Accept(ctx, from, packets, id)
+	return p.receiver.AcceptRequest(request, pushPath+" "+string(r.Head.Field("x-scope-orgid")), err)
 }
 
-// read reads the body. One of protobuf is compressed with snappy, which no field says.
+// read reads the body. In protobuf it is a snappy block, usually without a Content-Encoding.
 func (p *Protocol) read(ctx context.Context, r *server.Request) (*packet.Packet, *problem.Problem) {
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil || isJSON(r.Head.ContentType) || hasSnappy(r.Head) {
@@ -120,7 +105,7 @@ func (p *Protocol) read(ctx context.Context, r *server.Request) (*packet.Packet,
 	return p.receiver.DecodeBlock(body.Body)
 }
 
-// hasSnappy reports whether a coding that is undone was snappy.
+// hasSnappy reports whether the Content-Encoding, which Read has decoded, includes snappy.
 func hasSnappy(head *http1.Head) bool {
 	for coding := range head.Values("content-encoding") {
 		if http1.Is(coding, "snappy") {
@@ -134,32 +119,4 @@ func hasSnappy(head *http1.Head) bool {
 func isJSON(contentType []byte) bool {
 	mediaType, _, _ := bytes.Cut(contentType, []byte{';'})
 	return http1.Is(bytes.TrimSpace(mediaType), "application/json")
-}
-
-func (p *Protocol) id(from receiver.Sender, r *server.Request, t *translator, body []byte) string {
-	if t.untimed {
-		return p.receiver.SequenceID()
-	}
-	return p.receiver.ContentID(from, pushPath+" "+string(r.Head.Field("x-scope-orgid")), body)
-}
-
-// refuse answers with the status that clients of Loki act upon: they send again after 429 and
-// 5xx, and drop after other ones.
-func refuse(to *http1.Response, why *problem.Problem) {
-	status := why.HTTPStatus()
-	switch why.Code {
-	case problem.AckTimeout:
-		status = http.StatusServiceUnavailable
-	case problem.UnsupportedEncoding:
-		status = http.StatusBadRequest
-	}
-	answer(to, status, why.Detail)
-	if why.Code == problem.Unauthorized {
-		to.Authenticate = "Basic"
-	}
-	to.RetryAfter = min(why.RetryAfter, maxRetryAfter)
-}
-
-func answer(to *http1.Response, status int, text string) {
-	*to = http1.Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: append([]byte(text), '\n')}
 }

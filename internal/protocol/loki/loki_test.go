@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 const (
@@ -28,7 +29,7 @@ func messages(t *testing.T, body string) (int, string) {
 	if response.Status != http.StatusNoContent {
 		return response.Status, string(response.Body)
 	}
-	return response.Status, s.Messages()
+	return response.Status, s.NewText()
 }
 
 func TestJSON(t *testing.T) {
@@ -106,7 +107,7 @@ s/i
 		t.Run(name, func(t *testing.T) {
 			response, _ := s.Do(p, push, c.body, c.fields...)
 			// The second one is a duplicate of the first one.
-			if got := s.Messages(); response.Status != http.StatusNoContent || got != want && got != "" {
+			if got := s.NewText(); response.Status != http.StatusNoContent || got != want && got != "" {
 				t.Errorf("%d %s, got\n%s\nwant\n%s", response.Status, response.Body, got, want)
 			}
 		})
@@ -137,7 +138,7 @@ func TestMalformedProtobuf(t *testing.T) {
 			t.Errorf("%s: %d %s", name, response.Status, response.Body)
 		}
 	}
-	if got := s.Messages(); got != "" {
+	if got := s.NewText(); got != "" {
 		t.Errorf("accepted: %s", got)
 	}
 }
@@ -210,8 +211,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A request that waits for room is accepted when there is some.
-func TestRoom(t *testing.T) {
+// A request that waits for capacity is accepted when capacity returns.
+func TestCapacityReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(protocoltest.System).Start(t, "loki")
 		s.Journal.SetFull(true)
@@ -222,3 +223,27 @@ func TestRoom(t *testing.T) {
 		}
 	})
 }
+
+func TestLargeLine(t *testing.T) {
+	const others = "192.0.2.1: 1700000000000 INFO one {input=loki}\n192.0.2.1: 1700000000000 INFO two {input=loki}"
+	t.Run("JSON", func(t *testing.T) {
+		entry := func(line string) string { return `["` + second + `000000000","` + line + `"]` }
+		of := func(entries ...string) string {
+			return `{"streams":[{"stream":{},"values":[` + strings.Join(entries, ",") + `]}]}`
+		}
+		protocoltest.LargeRecord{
+			Protocol: "loki", New: handler, Request: push, Fields: []string{jsonType}, Success: http.StatusNoContent,
+			Alone: of(entry("%s")), Among: of(entry("one"), entry("%s"), entry("two")), Others: others,
+		}.Check(t)
+	})
+	t.Run("protobuf", func(t *testing.T) {
+		large := entryOf(1700000000, 0, strings.Repeat("x", protocoltest.MaxPacketBytes))
+		of := func(entries ...[]byte) string { return string(encode(pushOf(streamOf("{}", entries...)))) }
+		protocoltest.LargeRecord{
+			Protocol: "loki", New: handler, Request: push, Fields: []string{protobufType}, Success: http.StatusNoContent,
+			Alone: of(large), Among: of(entryOf(1700000000, 0, "one"), large, entryOf(1700000000, 0, "two")), Others: others,
+		}.Check(t)
+	})
+}
+
+func handler(r *receiver.Receiver) receiver.HTTP { return New(r) }

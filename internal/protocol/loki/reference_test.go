@@ -2,9 +2,9 @@ package loki
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
-	"net/netip"
 	"sort"
 	"strconv"
 	"strings"
@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 func field(number protowire.Number, content []byte) []byte {
@@ -47,31 +48,50 @@ func entryOf(seconds, nanos int64, line string, pairs ...string) []byte {
 	return message
 }
 
-// wireFields reads a message by protowire.
+// wireFields reads a message as the decoder of Loki does, which drops the bits of a varint beyond 64.
 func wireFields(message []byte, yield func(number protowire.Number, kind protowire.Type, content []byte, value uint64)) bool {
 	for len(message) > 0 {
-		number, kind, size := protowire.ConsumeTag(message)
-		if size < 0 || kind == protowire.StartGroupType || kind == protowire.EndGroupType {
+		tag, size := consumeVarint(message)
+		if size < 0 || int32(tag>>3) <= 0 {
 			return false
 		}
 		message = message[size:]
 		var content []byte
 		var value uint64
+		kind := protowire.Type(tag & 7)
 		switch kind {
 		case protowire.BytesType:
-			content, size = protowire.ConsumeBytes(message)
+			length, prefix := consumeVarint(message)
+			if prefix < 0 || length > uint64(len(message)-prefix) {
+				return false
+			}
+			size = prefix + int(length)
+			content = message[prefix:size]
 		case protowire.VarintType:
-			value, size = protowire.ConsumeVarint(message)
+			value, size = consumeVarint(message)
+		case protowire.StartGroupType, protowire.EndGroupType:
+			return false
 		default:
-			size = protowire.ConsumeFieldValue(number, kind, message)
+			size = protowire.ConsumeFieldValue(1, kind, message)
 		}
 		if size < 0 {
 			return false
 		}
 		message = message[size:]
-		yield(number, kind, content, value)
+		yield(protowire.Number(min(tag>>3, math.MaxInt32)), kind, content, value)
 	}
 	return true
+}
+
+// consumeVarint returns a varint of up to ten bytes and its size, or -1.
+func consumeVarint(message []byte) (value uint64, size int) {
+	for n, b := range message[:min(len(message), 10)] {
+		value |= uint64(b&0x7f) << (7 * n)
+		if b < 0x80 {
+			return value, n + 1
+		}
+	}
+	return 0, -1
 }
 
 // referencePush translates a push to JSON, with the labels of each stream kept in one.
@@ -149,15 +169,15 @@ func referenceEntry(message []byte) (value []any, ok bool) {
 
 // translate returns the messages that a translation makes.
 func translate(t *testing.T, translation func(*translator) error) (string, error) {
-	l := protocoltest.NewLender(t, 64<<20)
-	packets := l.NewPackets(t.Context())
+	s := new(protocoltest.System).Start(t, "loki")
+	packets := s.Receiver.NewPackets(t.Context(), nil)
 	var tr translator
-	tr.begin(packets, netip.MustParseAddr("192.0.2.1"), time.UnixMilli(1700000000000))
+	tr.begin(&receiver.Request{Packets: packets, Client: protocoltest.Client, Arrival: time.UnixMilli(1700000000000)})
 	if err := translation(&tr); err != nil {
 		packets.Drop()
 		return "", err
 	}
-	return l.Text(packets), nil
+	return s.TextOf(packets), nil
 }
 
 // Each push in protobuf is translated as the same push in JSON, and each in JSON has the
@@ -203,23 +223,27 @@ func sorted(text string) string {
 
 func checkJSON(t *testing.T, body []byte) {
 	got, err := translate(t, func(tr *translator) error { return tr.pushJSON(body) })
-	var push struct {
-		Streams []struct {
-			Stream map[string]any `json:"stream"`
-			Values [][]any        `json:"values"`
-		} `json:"streams"`
-	}
 	if err != nil {
 		return // the table tests what is malformed
 	}
-	if err := json.Unmarshal(body, &push); err != nil {
-		t.Fatalf("%q: %v", body, err)
+	// Members of maps, unlike those of structs, are found by their exact names.
+	var streams []map[string]json.RawMessage
+	var members map[string]json.RawMessage
+	if err = json.Unmarshal(body, &members); err == nil && members["streams"] != nil {
+		err = json.Unmarshal(members["streams"], &streams)
 	}
 	var lines []string
-	for _, stream := range push.Streams {
-		for _, value := range stream.Values {
+	for _, stream := range streams {
+		var values [][]any
+		if stream["values"] != nil {
+			err = errors.Join(err, json.Unmarshal(stream["values"], &values))
+		}
+		for _, value := range values {
 			lines = append(lines, fmt.Sprint(value[1]))
 		}
+	}
+	if err != nil {
+		t.Fatalf("%q: %v", body, err)
 	}
 	if n := strings.Count(got, " {"); len(lines) > n {
 		t.Fatalf("%q has %d records, got\n%s", body, len(lines), got)

@@ -3,21 +3,22 @@ package loki
 import (
 	"errors"
 	"math"
-	"net/netip"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/protobuf"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
-// The labels that name a record's service and instance, in the order in which they count, and
-// those that tell its level.
+// The labels with a record's service, instance and level, in order of precedence.
 var (
 	serviceLabels  = []string{"service_name", "service", "app", "application", "job", "container"}
 	instanceLabels = []string{"instance", "pod", "hostname", "host"}
 	levelLabels    = []string{"level", "log.level", "severity", "detected_level", "status", "PRIORITY"}
 )
 
-// plainLevels is how many of levelLabels tell the level even if its name is not known.
+// plainLevels is the number of levelLabels, the first ones, whose value is kept as the level even if
+// it is no known name.
 const plainLevels = 3
 
 // lineFields find the level in a line that is a JSON object.
@@ -25,10 +26,7 @@ var lineFields = record.NewDocumentFields()
 
 // translator makes packets of pushes. It is reused, and must not be used concurrently.
 type translator struct {
-	packets *record.Packets
-	sender  netip.Addr
-	arrival time.Time
-
+	request  *receiver.Request
 	group    *record.Group
 	labels   record.Message // the metadata of the stream
 	levels   [][]byte       // by the index of levelLabels, of the stream
@@ -40,11 +38,9 @@ type translator struct {
 	message  record.Message
 	document record.Document
 	scratch  []byte
-	untimed  bool // a record has no timestamp
-	skewed   int  // records
 }
 
-// label is the value of a label that names the emitter, and how many others count before it.
+// label is the value of a label for the emitter_id, and its rank: the lowest rank takes precedence.
 type label struct {
 	rank  int
 	value []byte
@@ -62,7 +58,7 @@ func rankOf(name []byte, among []string) int {
 	return -1
 }
 
-// offer takes a value if its label counts before that of the present value.
+// offer replaces the value if the label of the new one has a lower rank.
 func (l *label) offer(name, value []byte, among []string) {
 	rank := rankOf(name, among)
 	if rank >= 0 && rank < l.rank && len(value) > 0 {
@@ -70,8 +66,8 @@ func (l *label) offer(name, value []byte, among []string) {
 	}
 }
 
-func (t *translator) begin(packets *record.Packets, sender netip.Addr, arrival time.Time) {
-	t.packets, t.sender, t.arrival, t.untimed, t.skewed = packets, sender, arrival, false, 0
+func (t *translator) begin(request *receiver.Request) {
+	t.request = request
 	if t.levels == nil {
 		t.levels, t.level = make([][]byte, len(levelLabels)), make([][]byte, len(levelLabels))
 	}
@@ -79,7 +75,7 @@ func (t *translator) begin(packets *record.Packets, sender netip.Addr, arrival t
 
 // trim releases memory that a large request needed.
 func (t *translator) trim() {
-	t.packets, t.group = nil, nil
+	t.request, t.group = nil, nil
 	t.labels.Trim()
 	t.message.Trim()
 }
@@ -104,18 +100,15 @@ func (t *translator) addLabel(name, value []byte) {
 	t.labels.Add(name, value)
 }
 
-// endLabels is called before the records of a stream.
+// endLabels sets the group of the stream's records, once all labels are added.
 func (t *translator) endLabels() {
-	t.emitter = record.AppendEmitter(t.emitter[:0], t.service.value, t.instance.value, t.sender)
-	t.group = t.packets.Group(t.emitter)
+	t.emitter = record.AppendEmitter(t.emitter[:0], t.service.value, t.instance.value, t.request.Client)
+	t.group = t.request.Packets.Group(t.emitter)
 }
 
 // beginRecord starts a record with its time in nanoseconds since 1970, or 0.
 func (t *translator) beginRecord(nano int64) {
-	t.untimed = t.untimed || nano <= 0
-	if t.message.BeginAt(nano, t.arrival) {
-		t.skewed++
-	}
+	t.request.Begin(&t.message, nano)
 	t.message.SetString("input", "loki")
 	t.message.AddFrom(&t.labels)
 	copy(t.level, t.levels)
@@ -137,10 +130,10 @@ func (t *translator) offerLevel(name, value []byte) {
 func (t *translator) endRecord(line []byte) error {
 	t.message.SetBody(line)
 	t.setLevel(line)
-	return t.group.Add(&t.message)
+	return t.request.Add(t.group, &t.message)
 }
 
-// setLevel sets the level by the labels, which keep its text, or by the line if that is a JSON
+// setLevel sets the level from the labels, which remain metadata, or from the line if that is a JSON
 // object.
 func (t *translator) setLevel(line []byte) {
 	for _, text := range t.level {
@@ -170,16 +163,16 @@ var (
 
 // push translates a protobuf message.
 func (t *translator) push(message []byte) error {
-	f := fields{rest: message}
-	for f.next() {
-		if f.tag != pushStreams {
+	f := protobuf.Fields{Rest: message}
+	for f.Next() {
+		if f.Tag != pushStreams {
 			continue
 		}
-		if err := t.stream(f.bytes); err != nil {
+		if err := t.stream(f.Text); err != nil {
 			return err
 		}
 	}
-	if f.malformed {
+	if f.Malformed {
 		return errPush
 	}
 	return nil
@@ -188,13 +181,13 @@ func (t *translator) push(message []byte) error {
 // stream translates a stream: first its labels, wherever they are, and then its entries.
 func (t *translator) stream(message []byte) error {
 	var labels []byte
-	f := fields{rest: message}
-	for f.next() {
-		if f.tag == streamLabels {
-			labels = f.bytes
+	f := protobuf.Fields{Rest: message}
+	for f.Next() {
+		if f.Tag == streamLabels {
+			labels = f.Text
 		}
 	}
-	if f.malformed {
+	if f.Malformed {
 		return errPush
 	}
 	t.beginStream()
@@ -202,13 +195,13 @@ func (t *translator) stream(message []byte) error {
 		return err
 	}
 	t.endLabels()
-	t.packets.Expect(len(message) * 5 / 2)
-	f = fields{rest: message}
-	for f.next() {
-		if f.tag != streamEntries {
+	t.request.Packets.Expect(len(message) * 5 / 2)
+	f = protobuf.Fields{Rest: message}
+	for f.Next() {
+		if f.Tag != streamEntries {
 			continue
 		}
-		if err := t.entry(f.bytes); err != nil {
+		if err := t.entry(f.Text); err != nil {
 			return err
 		}
 	}
@@ -217,23 +210,23 @@ func (t *translator) stream(message []byte) error {
 
 func (t *translator) entry(message []byte) error {
 	var time, line []byte
-	f := fields{rest: message}
-	for f.next() {
-		switch f.tag {
+	f := protobuf.Fields{Rest: message}
+	for f.Next() {
+		switch f.Tag {
 		case entryTime:
-			time = f.bytes
+			time = f.Text
 		case entryLine:
-			line = f.bytes
+			line = f.Text
 		}
 	}
 	nano, err := nanoseconds(time)
-	if f.malformed || err != nil {
+	if f.Malformed || err != nil {
 		return errors.Join(errPush, err)
 	}
 	t.beginRecord(nano)
-	f = fields{rest: message}
-	for f.next() {
-		if f.tag == entryMetadata && !t.pair(f.bytes) {
+	f = protobuf.Fields{Rest: message}
+	for f.Next() {
+		if f.Tag == entryMetadata && !t.pair(f.Text) {
 			return errPush
 		}
 	}
@@ -243,34 +236,34 @@ func (t *translator) entry(message []byte) error {
 // pair adds a pair of structured metadata, unless it is malformed.
 func (t *translator) pair(message []byte) bool {
 	var name, value []byte
-	f := fields{rest: message}
-	for f.next() {
-		switch f.tag {
+	f := protobuf.Fields{Rest: message}
+	for f.Next() {
+		switch f.Tag {
 		case pairName:
-			name = f.bytes
+			name = f.Text
 		case pairValue:
-			value = f.bytes
+			value = f.Text
 		}
 	}
 	t.addMetadata(name, value)
-	return !f.malformed
+	return !f.Malformed
 }
 
 // nanoseconds returns the time of a google.protobuf.Timestamp, or 0 for none.
 func nanoseconds(message []byte) (int64, error) {
 	var seconds, nanos int64
-	f := fields{rest: message}
-	for f.next() {
-		switch f.tag {
+	f := protobuf.Fields{Rest: message}
+	for f.Next() {
+		switch f.Tag {
 		case timeSeconds:
-			seconds = int64(f.number)
+			seconds = int64(f.Number)
 		case timeNanos:
-			nanos = int64(int32(f.number))
+			nanos = int64(int32(f.Number))
 		}
 	}
 	const perSecond = int64(time.Second)
 	switch {
-	case f.malformed:
+	case f.Malformed:
 		return 0, errPush
 	case seconds < 0 || seconds >= math.MaxInt64/perSecond || nanos < 0 || nanos >= perSecond:
 		return 0, errNegative

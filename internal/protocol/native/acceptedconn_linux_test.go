@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acceptedConn is a copy of a server's end of a connection.
+// acceptedConn is a copy of the server's end of a connection.
 type acceptedConn struct{ descriptor int }
 
 // watch copies the descriptor, which must not change the socket's flags, as
@@ -25,19 +25,19 @@ func watch(conn net.Conn) *acceptedConn {
 	return a
 }
 
-// awaitRead waits until all that was sent was read, or nobody will read it. The
-// kernel tells neither, so it is asked again and again.
+// awaitRead waits until all sent data was read, or the connection is closed. The kernel notifies
+// about neither, so awaitRead polls.
 func (a *acceptedConn) awaitRead(given func() bool) {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if left, err := unix.IoctlGetInt(a.descriptor, unix.SIOCINQ); err != nil || left == 0 || given() {
 			return
 		}
-		// A timer of the runtime may take a millisecond, which is too long here.
+		// a runtime timer may take a millisecond, which is too long here
 		_ = unix.Nanosleep(&unix.Timespec{Nsec: 50_000}, nil)
 	}
 }
 
-// forget closes the copy: as long as it is open, the client sees no end.
+// forget closes the copy: while it is open, the client sees no end of the connection.
 func (a *acceptedConn) forget() {
 	if a.descriptor >= 0 {
 		_ = unix.Close(a.descriptor)

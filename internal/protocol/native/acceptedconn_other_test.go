@@ -6,7 +6,7 @@ import (
 	"net"
 )
 
-// acceptedConn is nothing where all connections are served in one way.
+// acceptedConn is empty where all connections are served in one way.
 type acceptedConn struct{}
 
 func watch(net.Conn) *acceptedConn { return new(acceptedConn) }

@@ -11,7 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// tell tells the outcome of each packet that the journal has been given, by id.
+// tell reports the outcome of each packet that the journal has taken, by id.
 func (f *fixture) tell(outcomes map[string]packet.DeliveryResult) {
 	f.Helper()
 	for _, r := range f.journal.records() {
@@ -21,11 +21,11 @@ func (f *fixture) tell(outcomes map[string]packet.DeliveryResult) {
 	}
 }
 
-// given waits until the journal has that many packets, which nothing but their
-// receipt is held for.
+// given waits until the journal has that many packets, whose delivery callbacks hold no other
+// memory.
 func (f *fixture) given(packets int) {
 	f.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for len(f.journal.records()) < packets || f.handler.memory.Held() > 0 {
@@ -49,7 +49,7 @@ func TestAckDelivered(t *testing.T) {
 	f.wantCounted(nil)
 }
 
-func TestAckOfADeadLetter(t *testing.T) {
+func TestAckOfDeadLetter(t *testing.T) {
 	f := serve(t, standard())
 	answered := f.asking(withAck("delivered", post(aPacket("p", 0))))
 	f.given(1)
@@ -62,7 +62,7 @@ func TestAckOfADeadLetter(t *testing.T) {
 	f.wantCounted(nil)
 }
 
-// The answer says that the packet remains accepted, which is no refusal.
+// The response says that the packet remains accepted, which is not a refusal.
 func TestAckTimeout(t *testing.T) {
 	o := standard()
 	o.intake.AckTimeout = time.Millisecond
@@ -72,7 +72,7 @@ func TestAckTimeout(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	f.wantCounted(nil)
-	f.tell(map[string]packet.DeliveryResult{"p": {Analyzer: "a"}}) // later, and nobody is held up
+	f.tell(map[string]packet.DeliveryResult{"p": {Analyzer: "a"}}) // later, and no other request waits
 
 	a = f.exchange(withAck("delivered", post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType)))
 	if want := `{"status":"accepted","accepted":2,"delivered":0,"dead_lettered":0}`; a.StatusCode != 504 || a.text != want {
@@ -107,10 +107,10 @@ func TestAckOfLines(t *testing.T) {
 	}
 }
 
-// What the journal did not take is not waited for.
-func TestAckWithoutRoom(t *testing.T) {
+// The delivery of a packet that the journal did not take is not awaited.
+func TestAckWithoutCapacity(t *testing.T) {
 	f := serve(t, standard())
-	f.journal.most = 1
+	f.journal.limitPackets = 1
 	answered := f.asking(withAck("delivered", post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType)))
 	f.given(1)
 	f.tell(map[string]packet.DeliveryResult{"1": {Analyzer: "a"}})
@@ -141,7 +141,7 @@ func TestAckRefused(t *testing.T) {
 	}
 }
 
-// What the request says counts more than the default.
+// The level of the request overrides the default.
 func TestAckDefault(t *testing.T) {
 	o := standard()
 	o.intake.Stores, o.intake.Ack = true, intake.AckDelivered

@@ -19,7 +19,7 @@ type authenticator struct {
 	failures *credential.Failures
 }
 
-// newAuthenticator returns nil if there are no tokens: everybody may send packets.
+// newAuthenticator returns nil if there are no tokens: every client may send packets.
 func newAuthenticator(tokens func() *credential.Set) *authenticator {
 	if tokens == nil {
 		return nil
@@ -27,7 +27,7 @@ func newAuthenticator(tokens func() *credential.Set) *authenticator {
 	return &authenticator{tokens, credential.NewFailures()}
 }
 
-// principal returns the principal of a request, or nil. A token counts more than a client
+// principal returns the principal of a request, or nil. A token takes precedence over a client
 // certificate.
 func (a *authenticator) principal(session *credential.Session, authorization []byte, cert *x509.Certificate) *credential.Principal {
 	if authorization == nil {
@@ -40,8 +40,8 @@ func (a *authenticator) principal(session *credential.Session, authorization []b
 	return session.Token(a.tokens(), token)
 }
 
-// authenticate returns the principal of a request, or answers without one. Without
-// authentication the principal is nil.
+// authenticate returns the principal of a request, or answers the request and reports false.
+// Without authentication the principal is nil.
 func (p *Protocol) authenticate(r *server.Request, to *http1.Response) (principal *credential.Principal, ok bool) {
 	if p.auth == nil {
 		return nil, true
@@ -81,8 +81,8 @@ func (p *Protocol) notAllowed(principal *credential.Principal, info packet.Info,
 	return why
 }
 
-// isClientError reports whether all lines of a request are refused for one reason, which
-// then is that of the request.
+// isClientError reports whether all lines of a request are refused for one reason that is the
+// client's error; it is then the reason for the request.
 func isClientError(code problem.Code) bool {
 	return code.Status() == http.StatusBadRequest || code == problem.EmitterNotAllowed
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// sink takes every packet and gives it back.
+// sink takes every packet and releases it.
 type sink struct{}
 
 func (sink) Append(packets []*packet.Packet) (int, error) {
@@ -35,6 +35,8 @@ func (s sink) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (int, bool
 }
 
 func (sink) CheckCapacity(int) error { return nil }
+
+func (sink) Fits(int) bool { return true }
 
 func BenchmarkSingle(b *testing.B) {
 	for _, size := range []int{100, 800, 10_000, 1_000_000} {

@@ -9,7 +9,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// check returns what a packet says of itself, or why it is refused.
+// check returns the Info of a packet, or why it is refused.
 func (p *Protocol) check(how *submission, text []byte, now time.Time) (packet.Info, *problem.Problem) {
 	info, err := packet.Check(text, p.config.Load().MaxPacketMessages)
 	if err != nil {
@@ -22,8 +22,8 @@ func (p *Protocol) check(how *submission, text []byte, now time.Time) (packet.In
 	return info, p.misdirected(how.emitterID, info, text, now)
 }
 
-// misdirected returns why a packet is refused whose emitter_id is not that of the header,
-// by which a balancer has chosen this distributor, or nil.
+// misdirected returns why a packet is refused whose emitter_id differs from the header, by which a
+// balancer has chosen this distributor, or nil.
 func (p *Protocol) misdirected(emitterID string, info packet.Info, text []byte, now time.Time) *problem.Problem {
 	if emitterID == "" {
 		return nil
@@ -41,5 +41,5 @@ func (p *Protocol) misdirected(emitterID string, info packet.Info, text []byte, 
 	return why
 }
 
-// isEmptyEmitterID reports whether the header Emitter-Id is there and empty.
+// isEmptyEmitterID reports whether the header Emitter-Id is present and empty.
 func isEmptyEmitterID(h *http1.Head) bool { return h.EmitterID != nil && len(h.EmitterID) == 0 }

@@ -18,7 +18,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// codingCase is an encoded body and what is to come of it.
+// codingCase is an encoded body and the expected result.
 type codingCase struct {
 	name, body string
 	want       expectation
@@ -65,22 +65,19 @@ func withHeaderCRC(member, fields string) string {
 }
 
 func TestGzipCases(t *testing.T) {
+	checkCodings(t, "gzip", append(gzipMemberCases(t), gzipBodyCases(t)...))
+}
+
+// gzipMemberCases are members with each header field and each type of block, and damaged ones.
+func gzipMemberCases(t *testing.T) []codingCase {
+	t.Helper()
 	body := aPacket("p", 300)
 	whole := deflate(t, flate.DefaultCompression, body)
 	plain := gzipMember(0, "", whole, []byte(body))
-	empty := compress(t, "gzip", "")
 	extra := "\x04\x00abcd"
-	wrongSum, wrongSize := []byte(plain), []byte(plain)
-	wrongSum[len(plain)-8] ^= 1
-	wrongSize[len(plain)-4] ^= 1
-	var zlibbed bytes.Buffer
-	zw := zlib.NewWriter(&zlibbed)
-	_, _ = io.WriteString(zw, body)
-	_ = zw.Close()
-	half := len(body) / 2
+	wrongSum, wrongSize := damagedAt(plain, len(plain)-8), damagedAt(plain, len(plain)-4)
 	good, bad := wantStored(body), rejected(problem.Malformed)
-	checkCodings(t, "gzip", []codingCase{
-		{"plain", plain, good},
+	return []codingCase{
 		{"stored", gzipMember(0, "", deflate(t, flate.NoCompression, body), []byte(body)), good},
 		{"huffman only", gzipMember(0, "", deflate(t, flate.HuffmanOnly, body), []byte(body)), good},
 		{"best", gzipMember(0, "", deflate(t, flate.BestCompression, body), []byte(body)), good},
@@ -93,19 +90,37 @@ func TestGzipCases(t *testing.T) {
 		{"header sum and name", withHeaderCRC(gzipMember(10, "n\x00", whole, []byte(body)), "n\x00"), good},
 		{"header sum wrong", damagedAt(withHeaderCRC(gzipMember(2, "", whole, []byte(body)), ""), 10), bad},
 		{"name without end", plain[:3] + "\x08" + plain[4:10] + strings.Repeat("n", 600), bad},
+		{"checksum wrong", wrongSum, bad},
+		{"size wrong", wrongSize, bad},
+		{"method wrong", damagedAt(plain, 2), bad},
+		{"magic wrong", damagedAt(plain, 0), bad},
+		{"reserved block", gzipMember(0, "", []byte{7}, nil), bad},
+		{"stored length wrong", gzipMember(0, "", []byte{1, 1, 0, 0, 0, 'x'}, []byte("x")), bad},
+		{"fixed and empty", gzipMember(0, "", []byte{3, 0}, nil), bad},
+	}
+}
+
+// gzipBodyCases are bodies of one member, of several and of other data.
+func gzipBodyCases(t *testing.T) []codingCase {
+	t.Helper()
+	body := aPacket("p", 300)
+	half := len(body) / 2
+	whole := deflate(t, flate.DefaultCompression, body)
+	plain := gzipMember(0, "", whole, []byte(body))
+	empty := compress(t, "gzip", "")
+	var zlibbed bytes.Buffer
+	zw := zlib.NewWriter(&zlibbed)
+	_, _ = io.WriteString(zw, body)
+	_ = zw.Close()
+	good, bad := wantStored(body), rejected(problem.Malformed)
+	return []codingCase{
+		{"plain", plain, good},
 		{"two members", compress(t, "gzip", body[:half]) + compress(t, "gzip", body[half:]), good},
 		{"empty members around", empty + plain + empty, good},
 		{"only an empty member", empty, bad},
 		{"garbage behind", plain + "x", bad},
 		{"NULs behind", plain + "\x00\x00\x00\x00", bad},
 		{"half a member behind", plain + plain[:len(plain)/2], bad},
-		{"checksum wrong", string(wrongSum), bad},
-		{"size wrong", string(wrongSize), bad},
-		{"method wrong", damagedAt(plain, 2), bad},
-		{"magic wrong", damagedAt(plain, 0), bad},
-		{"reserved block", gzipMember(0, "", []byte{7}, nil), bad},
-		{"stored length wrong", gzipMember(0, "", []byte{1, 1, 0, 0, 0, 'x'}, []byte("x")), bad},
-		{"fixed and empty", gzipMember(0, "", []byte{3, 0}, nil), bad},
 		{"zlib", zlibbed.String(), bad},
 		{"raw deflate", string(whole), bad},
 		{"zstd", compress(t, "zstd", body), bad},
@@ -114,7 +129,7 @@ func TestGzipCases(t *testing.T) {
 		{"twice compressed", compress(t, "gzip", plain), bad},
 		{"bomb", compress(t, "gzip", strings.Repeat(" ", 8<<20)), rejected(problem.TooLarge)},
 		{"many empty members", strings.Repeat(empty, 5000) + plain, good},
-	})
+	}
 }
 
 func damagedAt(text string, at int) string {
@@ -123,8 +138,8 @@ func damagedAt(text string, at int) string {
 	return string(b)
 }
 
-// A body that is cut anywhere is not a packet.
-func TestEveryCutOfAnEncodedBody(t *testing.T) {
+// A truncated body is not a packet, wherever it is cut.
+func TestTruncatedEncodedBodies(t *testing.T) {
 	body := aPacket("p", 0)
 	for encoding, packed := range map[string]string{
 		"gzip": compress(t, "gzip", body), "zstd": compress(t, "zstd", body),
@@ -138,16 +153,34 @@ func TestEveryCutOfAnEncodedBody(t *testing.T) {
 	}
 }
 
+// contentEncodingCase has the values of the header fields Content-Encoding, and the actual coding
+// of the body.
+type contentEncodingCase struct {
+	headers []string
+	coded   string
+	want    expectation
+}
+
 func TestContentEncodings(t *testing.T) {
 	body := aPacket("p", 100)
 	packed := map[string]string{"": body, "gzip": compress(t, "gzip", body), "zstd": compress(t, "zstd", body)}
-	good, bad, unknown := wantStored(body), rejected(problem.Malformed), rejected(problem.UnsupportedEncoding)
+	good := wantStored(body)
 	ways := serveBothWays(t, standard())
-	for _, c := range []struct {
-		headers []string
-		coded   string
-		want    expectation
-	}{
+	for _, c := range contentEncodingCases(good) {
+		var lines []string
+		for _, value := range c.headers {
+			lines = append(lines, "Content-Encoding: "+value)
+		}
+		for _, w := range ways {
+			w.check(t, fmt.Sprintf("%q of %q", c.headers, c.coded), packed[c.coded], c.want, lines...)
+			w.check(t, "a packet after it", body, good)
+		}
+	}
+}
+
+func contentEncodingCases(good expectation) []contentEncodingCase {
+	bad, unknown := rejected(problem.Malformed), rejected(problem.UnsupportedEncoding)
+	return []contentEncodingCase{
 		{[]string{"identity"}, "", good},
 		{[]string{"IDENTITY"}, "", good},
 		{[]string{"identity, identity"}, "", good},
@@ -182,20 +215,11 @@ func TestContentEncodings(t *testing.T) {
 		{[]string{"identity"}, "gzip", bad},
 		{nil, "gzip", bad},
 		{nil, "zstd", bad},
-	} {
-		var lines []string
-		for _, value := range c.headers {
-			lines = append(lines, "Content-Encoding: "+value)
-		}
-		for _, w := range ways {
-			w.check(t, fmt.Sprintf("%q of %q", c.headers, c.coded), packed[c.coded], c.want, lines...)
-			w.check(t, "a packet after it", body, good)
-		}
 	}
 }
 
-// Whatever happens to an encoded body on its servedWay, the packet is the one that the
-// decoders of other hands read, or there is none.
+// However an encoded body is changed on its way, the packet is the one that reference decoders
+// read, or there is none.
 func TestMutatedEncodedBodies(t *testing.T) {
 	ways := serveBothWays(t, standard())
 	body := aPacket("p", 400)

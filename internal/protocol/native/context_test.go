@@ -8,7 +8,7 @@ import (
 
 // contextOf is for cleanups, which run when the test's own context is over.
 func contextOf(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

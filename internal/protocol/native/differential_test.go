@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Each case has the same outcome, the one that it names, whole and split at each
-// boundary, on a new connection and behind another request, whether a loop serves
-// the connection or a goroutine.
+// Each case has the outcome that it names, whether the bytes arrive whole or split at each
+// boundary, on a new connection or behind another request, and whether an event loop or a goroutine
+// serves the connection.
 func TestStreams(t *testing.T) {
 	cases := streamCases()
 	const groups = 4
@@ -32,7 +32,7 @@ type caseRun struct {
 	streamCase
 	*testing.T
 	way    *way
-	failed bool // more of the same would not tell more
+	failed bool // further differences would say nothing new
 }
 
 func (c *caseRun) run() {
@@ -54,8 +54,8 @@ func (c *caseRun) run() {
 	before.want("behind another request that was read", []string{c.surrounding("before"), c.bytes}, 0)
 }
 
-// boundaries are where to split: within and behind each line end of a head and of
-// what looks like one, or at each byte.
+// boundaries returns offsets at which to split: within and behind each line end of a head and of
+// text that looks like one, or at each byte.
 func (c *caseRun) boundaries() []int {
 	const mostLineEnds = 10
 	var at []int
@@ -68,7 +68,7 @@ func (c *caseRun) boundaries() []int {
 	return at
 }
 
-// cutAt cuts a text at places that are in order.
+// cutAt cuts a text at offsets in ascending order.
 func cutAt(text string, places ...int) []string {
 	var pieces []string
 	from := 0
@@ -86,8 +86,8 @@ func (c *caseRun) surrounding(id string, lines ...string) string {
 	return posting(id, lines...)
 }
 
-// want sends the case in pieces and checks what became of it. At least so many
-// interim answers must come.
+// want sends the case in pieces and checks the outcome. At least the given number of interim
+// responses must arrive.
 func (c *caseRun) want(how string, pieces []string, interims int) {
 	c.Helper()
 	if c.failed {
@@ -152,7 +152,7 @@ func (c *caseRun) checkAnswers(answers []seen) error {
 	return nil
 }
 
-// checkPackets wants packets of these ids, byte for byte.
+// checkPackets checks that the packets have these ids and are unchanged byte for byte.
 func checkPackets(bodies, ids []string) error {
 	var got []string
 	for _, body := range bodies {

@@ -15,7 +15,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// remembering is a handler with a window of duplicates.
+// remembering returns a handler with a deduplication window.
 func remembering(t *testing.T) options {
 	t.Helper()
 	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 10_000}, slog.New(slog.DiscardHandler), time.Now())
@@ -47,7 +47,7 @@ func TestDuplicate(t *testing.T) {
 	f := serve(t, remembering(t))
 	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
 	f.exchange(post(aPacket("p", 0))).wantDuplicate(t)
-	f.exchange(post(aPacket("p", 0) + "\r\n")).wantDuplicate(t) // as a line may end that is sent alone
+	f.exchange(post(aPacket("p", 0) + "\r\n")).wantDuplicate(t) // as the end of a line that is sent alone
 	f.exchange(chunked(aPacket("p", 0), 7)).wantDuplicate(t)
 	f.exchange(withAck("delivered", post(aPacket("p", 0)))).wantDuplicate(t)
 	f.exchange(post(by("other", aPacket("p", 0)))).wantAccepted(t, "p")
@@ -74,8 +74,8 @@ func (f *fixture) wantConflicts(want int) {
 	}
 }
 
-// Other content under known ids is a new packet, and each of both is known
-// afterwards. Ids are the same however they are escaped.
+// Different content under known ids is a new packet, and the content of both is known afterwards.
+// Ids are the same however they are escaped.
 func TestOtherContentUnderKnownIDs(t *testing.T) {
 	f := serve(t, remembering(t))
 	contents := []string{aPacket("p", 0), aPacket("p", 700), named(`\u0070`, aPacket("p", 0)), by(`\u0065`, aPacket("p", 0))}
@@ -100,8 +100,8 @@ func TestOtherContentUnderKnownIDs(t *testing.T) {
 	f.wantConflicts(5)
 }
 
-// What was refused is no conflict, as often as it comes.
-func TestRefusedIsNoConflict(t *testing.T) {
+// A refused packet is never counted as a conflict, however often it is sent.
+func TestRefusedPacketIsNoConflict(t *testing.T) {
 	f := serve(t, remembering(t))
 	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
 	f.journal.putErr = journal.ErrFull
@@ -114,9 +114,9 @@ func TestRefusedIsNoConflict(t *testing.T) {
 	f.wantConflicts(1)
 }
 
-// Other content does not wait for what is underway under its ids, and is not
-// answered as that is.
-func TestOtherContentUnderway(t *testing.T) {
+// A packet with the ids of an in-flight packet and different content does not wait for it, and does
+// not get its response.
+func TestOtherContentInFlight(t *testing.T) {
 	for _, forms := range [][]string{{jsonType, jsonType}, {jsonType, linesType}, {linesType, jsonType}, {linesType, linesType}} {
 		f := serve(t, remembering(t))
 		f.journal.entered, f.journal.gate = make(chan struct{}), make(chan struct{})
@@ -124,10 +124,10 @@ func TestOtherContentUnderway(t *testing.T) {
 		<-f.journal.entered
 		two := f.asking(post(aPacket("p", 700), forms[1]))
 		select {
-		case <-f.journal.entered: // it does not wait
-		case <-time.After(20 * time.Second):
+		case <-f.journal.entered: // the packet does not wait
+		case <-time.After(time.Minute):
 			f.journal.gate <- struct{}{}
-			t.Fatal("other content waits for what is underway under its ids")
+			t.Fatal("other content waits for the packet in flight with its ids")
 		}
 		f.journal.gate <- struct{}{}
 		f.journal.gate <- struct{}{}
@@ -144,8 +144,8 @@ func TestOtherContentUnderway(t *testing.T) {
 	}
 }
 
-// What was refused was not accepted, for whatever reason.
-func TestRefusedIsNoDuplicate(t *testing.T) {
+// A packet that was refused was not accepted, whatever the reason.
+func TestRefusedPacketIsNoDuplicate(t *testing.T) {
 	f := serve(t, remembering(t))
 	for _, request := range []string{post(aPacket("p", 0)), post(aPacket("p", 0), linesType)} {
 		f.journal.putErr = journal.ErrFull
@@ -155,9 +155,9 @@ func TestRefusedIsNoDuplicate(t *testing.T) {
 	f.exchange(post(aPacket("p", 0))).wantAccepted(t, "p")
 }
 
-// A packet that comes again while the journal stores it waits, and what becomes
-// of the first becomes of it.
-func TestDuplicateUnderway(t *testing.T) {
+// A packet that is sent again while the journal stores it waits, and gets the result of the first
+// attempt.
+func TestDuplicateInFlight(t *testing.T) {
 	single, lines := post(aPacket("p", 0)), post(aPacket("p", 0), linesType)
 	for _, first := range []string{single, lines} {
 		for _, second := range []string{single, lines} {
@@ -193,11 +193,11 @@ func TestDuplicateUnderway(t *testing.T) {
 	}
 }
 
-// wantWaiting waits until a request waits for what becomes of another.
+// wantWaiting waits until a request waits for the result of another one.
 func wantWaiting(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("dedupe.(*Reservation).Wait")) {
@@ -209,7 +209,7 @@ func wantWaiting(t *testing.T) {
 	}
 }
 
-// A line twice in one body waits for itself, and is one packet.
+// A line that is repeated in one body waits for its first occurrence, and is one packet.
 func TestDuplicateLinesThatAreRefused(t *testing.T) {
 	f := serve(t, remembering(t))
 	f.journal.putErr = journal.ErrUnwritable
@@ -219,8 +219,8 @@ func TestDuplicateLinesThatAreRefused(t *testing.T) {
 	}
 }
 
-// Requests that hold each other's packets, in any order, end all the same, and
-// each packet is taken once.
+// Requests that wait for each other's packets, in any order, all end, and each packet is taken
+// once.
 func TestDuplicatesInManyBodies(t *testing.T) {
 	f := serve(t, remembering(t))
 	const bodies, packets = 20, 200

@@ -8,7 +8,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// The packets of these tests are of the emitter e.
+// The packets of these tests have the emitter e.
 const ownEmitter, otherEmitter = "Emitter-Id: e", "emitter-id: x"
 
 func TestEmitterIDStreams(t *testing.T) {
@@ -31,7 +31,7 @@ func TestEmitterIDStreams(t *testing.T) {
 	}
 }
 
-// Of NDJSON, each line must be of the header's emitter.
+// In NDJSON, each line must have the emitter of the header.
 func TestEmitterIDOfLines(t *testing.T) {
 	foreign := strings.Replace(aPacket("2", 0), `"e"`, `"x"`, 1)
 	for _, w := range serveBothWays(t, standard()) {
@@ -51,7 +51,8 @@ func TestEmitterIDOfLines(t *testing.T) {
 	}
 }
 
-// The header is compared with the decoded emitter_id. A request with another one leaves the connection open and names the packet.
+// The header is compared with the decoded emitter_id. A mismatch leaves the connection open, and
+// the response names the packet.
 func TestMisdirectedPacket(t *testing.T) {
 	for _, w := range serveBothWays(t, standard()) {
 		a, _ := w.send(t, w.form(aPacket("p", 0), otherEmitter))

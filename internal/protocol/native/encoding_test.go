@@ -21,7 +21,7 @@ func debugLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// compress encodes a text that is written to the encoder in pieces.
+// compress encodes a text, which is written to the encoder in pieces.
 func compress(t testing.TB, encoding, text string, zstdOptions ...zstd.EOption) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -115,8 +115,8 @@ func TestZstdWindow(t *testing.T) {
 	f.exchange(post(wide, "Content-Encoding: zstd")).wantRefusal(t, 415, problem.UnsupportedEncoding)
 }
 
-// All decoders come back, whatever they were given.
-func TestDecodersComeBack(t *testing.T) {
+// All decoders are returned, whatever they were given.
+func TestDecodersAreReturned(t *testing.T) {
 	f := serve(t, standard())
 	for range 3 * runtime.GOMAXPROCS(0) {
 		f.exchange(post("rubbish", "Content-Encoding: zstd")).wantRefusal(t, 400, problem.Malformed)

@@ -27,8 +27,8 @@ type way struct {
 	accepted chan *acceptedConn
 }
 
-// newWay starts a server. One that hides its sockets gives each connection a
-// goroutine; the other one has loops.
+// newWay starts a server. A server with hidden sockets serves each connection in a goroutine; the
+// other one has event loops.
 func newWay(t testing.TB, name string, hidden bool, o options) *way {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,17 +53,16 @@ func newWay(t testing.TB, name string, hidden bool, o options) *way {
 	return w
 }
 
-// closed reports whether the server has closed all connections that it took.
+// closed reports whether the server has closed all connections that it accepted.
 func (w *way) closed() bool { return openOn(w.server) == 0 }
 
-// bothWays are a server of each way.
+// bothWays has a server of each way.
 func bothWays(t testing.TB, o options) [2]*way {
 	t.Helper()
 	return [2]*way{newWay(t, "loop", false, o), newWay(t, "goroutine", true, o)}
 }
 
-// watchingListener hands over what is needed to see how much of a connection was
-// read.
+// watchingListener passes on a copy of each accepted connection, which shows how much was read.
 type watchingListener struct {
 	net.Listener
 	hidden   bool
@@ -71,13 +70,13 @@ type watchingListener struct {
 	before   *acceptedConn
 }
 
-// hiddenConn has no SyscallConn, so no loop takes it.
+// hiddenConn has no SyscallConn, so no event loop takes it.
 type hiddenConn struct{ net.Conn }
 
-// CloseWrite is that of the connection.
+// CloseWrite implements the half-close of the connection.
 func (c hiddenConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
-// Accept waits for a connection. Whoever calls it has taken the one before.
+// Accept waits for a connection. Its caller has taken the previous connection.
 func (l *watchingListener) Accept() (net.Conn, error) {
 	if l.before != nil {
 		l.accepted <- l.before
@@ -94,26 +93,26 @@ func (l *watchingListener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// outcome is what became of a stream.
+// outcome is the result of a stream.
 type outcome struct {
 	answers  []seen
 	interims int
 	packets  []string // their bodies
 }
 
-// seen is an answer without what may differ from one run to the next.
+// seen is a response without the parts that may differ between runs.
 type seen struct {
 	status     int
 	code       string
 	connection string
 	allow      string
 	bodiless   bool
-	faults     string // what any answer must have, or must not
+	faults     string // violations of the rules for every response
 }
 
-// exchange sends pieces on a connection, each when those before it were read, and
-// then half-closes it or not. It reads what comes back to the end. It must not be
-// used concurrently.
+// exchange sends pieces on a connection, each when the previous ones were read, and then
+// half-closes the connection or not. It reads the responses to the end. It must not be used
+// concurrently.
 func (w *way) exchange(pieces []string, cut bool) (outcome, error) {
 	conn, err := net.Dial("tcp", w.addr)
 	if err != nil {
@@ -134,7 +133,7 @@ func (w *way) exchange(pieces []string, cut bool) (outcome, error) {
 			server.awaitRead(w.closed)
 		}
 		if _, err := io.WriteString(conn, piece); err != nil {
-			break // the server has closed the connection, which its answer must tell
+			break // the server has closed the connection, which its response must announce
 		}
 	}
 	if cut {
@@ -151,7 +150,7 @@ func (w *way) exchange(pieces []string, cut bool) (outcome, error) {
 	return o, err
 }
 
-// empty returns the packets that were taken, and forgets them.
+// empty returns the packets that were taken, and removes them.
 func (j *greedyJournal) empty() []record {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -160,7 +159,7 @@ func (j *greedyJournal) empty() []record {
 	return taken
 }
 
-// parseAnswers reads answers to the end of the text.
+// parseAnswers parses responses to the end of the text.
 func parseAnswers(text string) (o outcome, err error) {
 	for len(text) > 0 {
 		at := strings.Index(text, headEnd)
@@ -218,8 +217,8 @@ func newSeen(r *http.Response, body []byte) seen {
 	return s
 }
 
-// same reports whether two outcomes are, but for interim answers, which depend on
-// when bodies come.
+// same reports whether two outcomes are equal except for interim responses, which depend on when
+// bodies arrive.
 func (o outcome) same(other outcome) bool {
 	return slices.Equal(o.answers, other.answers) && slices.Equal(o.packets, other.packets)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,21 +29,21 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// greedyJournal takes packets and at once scribbles over them and gives them
-// back, so that whoever touches one after Append is found out.
+// greedyJournal takes packets, overwrites them at once and releases them, so that any use of a
+// packet after Append is detected.
 type greedyJournal struct {
-	mu         sync.Mutex
-	taken      []record
-	most       int // packets; 0 is any number
-	limitBytes int // of Room; 0 is any number
-	roomErr    error
-	putErr     error
-	noRoomFor  string // a packet's id
-	keeps      bool   // leaves packets as they are and does not release them
-	kept       []*packet.Packet
-	needed     int // the most that CheckCapacity was asked for and said yes to
-	// entered, unless nil, gets a value when Append is called, which then waits
-	// for one from gate.
+	mu            sync.Mutex
+	taken         []record
+	limitPackets  int // 0 is any number
+	limitBytes    int // of CheckCapacity; 0 is any number
+	capacityErr   error
+	putErr        error
+	noCapacityFor string // a packet's id
+	keeps         bool   // leaves packets unchanged and does not release them
+	kept          []*packet.Packet
+	needed        int // the maximum that CheckCapacity was asked for and granted
+	// entered, if it is not nil, gets a value when Append is called, which then waits for a value
+	// from gate.
 	entered, gate chan struct{}
 }
 
@@ -63,7 +64,7 @@ func (j *greedyJournal) Append(packets []*packet.Packet) (int, error) {
 		if j.putErr != nil {
 			return i, j.putErr
 		}
-		if j.most > 0 && len(j.taken) >= j.most || j.noRoomFor != "" && j.noRoomFor == string(p.PacketID.Raw(p.Body)) {
+		if j.limitPackets > 0 && len(j.taken) >= j.limitPackets || j.noCapacityFor != "" && j.noCapacityFor == string(p.PacketID.Raw(p.Body)) {
 			return i, journal.ErrFull
 		}
 		j.taken = append(j.taken, record{
@@ -84,7 +85,7 @@ func (j *greedyJournal) Append(packets []*packet.Packet) (int, error) {
 // AppendAll is not used by this protocol.
 func (*greedyJournal) AppendAll([]*packet.Packet) error { return journal.ErrUnwritable }
 
-// AppendAsync waits in a goroutine if it has to.
+// AppendAsync waits in a goroutine if it must wait.
 func (j *greedyJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (int, bool, error) {
 	if j.entered == nil {
 		taken, err := j.Append(packets)
@@ -100,8 +101,8 @@ func (j *greedyJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) 
 func (j *greedyJournal) CheckCapacity(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.roomErr != nil {
-		return j.roomErr
+	if j.capacityErr != nil {
+		return j.capacityErr
 	}
 	if j.limitBytes > 0 && bytes > j.limitBytes {
 		return journal.ErrFull
@@ -109,6 +110,8 @@ func (j *greedyJournal) CheckCapacity(bytes int) error {
 	j.needed = max(j.needed, bytes)
 	return nil
 }
+
+func (*greedyJournal) Fits(int) bool { return true }
 
 func (j *greedyJournal) records() []record {
 	j.mu.Lock()
@@ -160,8 +163,7 @@ func newHandler(t testing.TB, o options, j intake.Journal) *Protocol {
 	return handler
 }
 
-// serve starts a server that ends with the test, when nothing may be left of
-// what the requests held.
+// serve starts a server that ends with the test; then no request may hold memory.
 func serve(t *testing.T, o options) *fixture {
 	t.Helper()
 	f := &fixture{T: t, journal: &greedyJournal{}, window: o.window}
@@ -191,7 +193,7 @@ func listenAndServe(t testing.TB, h *Protocol, config server.Config) string {
 	return listener.Addr().String()
 }
 
-// serveOn starts a server with the routes of tests.
+// serveOn starts a server with the routes of the tests.
 func serveOn(l net.Listener, h *Protocol, config server.Config) *server.Server {
 	return server.Serve(l, config, server.Dependencies{Routes: fixtureRoutes(h), Protocol: h, Logger: discard()})
 }
@@ -210,7 +212,7 @@ func fixtureRoutes(h *Protocol) func(*server.Request, *http1.Response) {
 	}
 }
 
-// requestOf returns a request with that body, whose head has these lines besides.
+// requestOf returns a request with a body and with these lines in its head.
 func requestOf(t testing.TB, body io.Reader, length int, lines ...string) (*server.Request, bool) {
 	t.Helper()
 	framing := "Transfer-Encoding: chunked"
@@ -242,7 +244,7 @@ func stoppableLogged(t *testing.T, o options, j intake.Journal, logger *slog.Log
 	return &fixture{T: t, handler: h, addr: listener.Addr().String()}, s
 }
 
-// untilNobodyListens returns when a stop has closed the listener.
+// untilNobodyListens waits until a stop has closed the listener.
 func (f *fixture) untilNobodyListens() {
 	for {
 		conn, err := net.Dial("tcp", f.addr)
@@ -253,7 +255,7 @@ func (f *fixture) untilNobodyListens() {
 	}
 }
 
-// openOn returns how many connections are open.
+// openOn returns the number of open connections.
 func openOn(s *server.Server) int {
 	loops, goroutines := s.Connections()
 	return loops + goroutines
@@ -266,12 +268,12 @@ func (f *fixture) dial() *client {
 	if err != nil {
 		f.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	f.Cleanup(func() { _ = conn.Close() })
 	return &client{f, conn, bufio.NewReader(conn)}
 }
 
-// client speaks HTTP by hand.
+// client writes and reads HTTP as text.
 type client struct {
 	*fixture
 	conn   net.Conn
@@ -287,14 +289,14 @@ func (c *client) send(parts ...string) {
 	}
 }
 
-// ends wants the connection to end without another byte.
+// ends checks that the connection ends without another byte.
 func (c *client) ends() {
 	if n, err := io.Copy(io.Discard, c.reader); n > 0 || err != nil {
 		c.Errorf("%d bytes come, and then %v", n, err)
 	}
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	*http.Response
 	text string
@@ -314,7 +316,7 @@ func (c *client) answer() answer {
 	return answer{response, string(text)}
 }
 
-// exchange sends one request on its own connection.
+// exchange sends one request on a connection of its own.
 func (f *fixture) exchange(request string) answer {
 	f.Helper()
 	c := f.dial()
@@ -333,7 +335,7 @@ func post(body string, headers ...string) string {
 	return b.String()
 }
 
-// chunked makes a request whose body comes in chunks of that size.
+// chunked makes a request whose body is in chunks of that size.
 func chunked(body string, size int, headers ...string) string {
 	var b strings.Builder
 	b.WriteString("POST /ingest HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n")
@@ -350,15 +352,15 @@ func chunked(body string, size int, headers ...string) string {
 	return b.String()
 }
 
-// aPacket is a packet of at least that many bytes.
+// aPacket returns a packet of at least that many bytes.
 func aPacket(id string, size int) string {
 	const form = `{"emitter_id":"e","packet_id":%q,"messages":[{"timestamp":1,"level":"INFO","message":"m%s"}]}`
 	text := fmt.Sprintf(form, id, "")
 	return fmt.Sprintf(form, id, strings.Repeat("x", max(size-len(text), 0)))
 }
 
-// These are package body's: what a body holds before a part has arrived, how many times
-// as much as has arrived, what a decoded body gets at first, and zstd's window.
+// These values are package body's: the memory that a body holds before a part has arrived, the
+// factor of the arrived bytes, the first buffer of a decoded body, and the window of zstd.
 const (
 	uploadStart  = 4 << 10
 	uploadFactor = 8
@@ -366,7 +368,7 @@ const (
 	zstdWindow   = 8 << 20
 )
 
-// maxHead is package server's.
+// maxHead is the limit of package server.
 const maxHead = 8 << 10
 
 const (
@@ -388,7 +390,7 @@ type refusedLine struct {
 	Code, Detail string
 }
 
-// wantRefusal checks an answer against the contract's table.
+// wantRefusal checks a response against the contract's table.
 func (a answer) wantRefusal(t testing.TB, status int, code problem.Code) refusal {
 	t.Helper()
 	if a.StatusCode != status {
@@ -421,7 +423,7 @@ func (a answer) wantAccepted(t testing.TB, id string) {
 	}
 }
 
-// wantCounted checks that refusals were counted for these reasons and no other.
+// wantCounted checks that refusals were counted for these reasons only.
 func (f *fixture) wantCounted(want map[problem.Code]int) {
 	f.Helper()
 	for _, code := range problem.Refusals() {
@@ -431,17 +433,25 @@ func (f *fixture) wantCounted(want map[problem.Code]int) {
 	}
 }
 
-// wantRetryAfter checks that so many seconds are named, or up to half as many
-// more.
-func (a answer) wantRetryAfter(t testing.TB, least int) {
+// wantRetryAfter checks that Retry-After is that many seconds, or up to half as many more.
+func (a answer) wantRetryAfter(t testing.TB, minSeconds int) {
 	t.Helper()
-	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < least || seconds > least+least/2 {
-		t.Errorf("Retry-After is %q, want %d and up to half as much more", a.Header.Get("Retry-After"), least)
+	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < minSeconds || seconds > minSeconds+minSeconds/2 {
+		t.Errorf("Retry-After is %q, want %d and up to half as much more", a.Header.Get("Retry-After"), minSeconds)
 	}
 }
 
-// asking sends a request on a connection of its own and hands over the answer
-// when it comes.
+// wantWaitOfALimit checks that Retry-After is the rest of the wait for a limit that was reached a
+// moment ago.
+func (a answer) wantWaitOfALimit(t testing.TB, after time.Time, wait time.Duration) {
+	t.Helper()
+	minSeconds := int(math.Ceil((wait - time.Since(after)).Seconds()))
+	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < minSeconds || seconds > int(wait.Seconds()) {
+		t.Errorf("Retry-After is %q, want %d to %v", a.Header.Get("Retry-After"), minSeconds, wait.Seconds())
+	}
+}
+
+// asking sends a request on a connection of its own and returns a channel for the response.
 func (f *fixture) asking(request string) <-chan answer {
 	f.Helper()
 	c := f.dial()
@@ -451,17 +461,17 @@ func (f *fixture) asking(request string) <-chan answer {
 	return answered
 }
 
-// withAck makes a request ask for a level.
+// withAck adds the level of acknowledgement to a request.
 func withAck(ack, request string) string {
 	return strings.Replace(request, "/ingest", "/ingest?ack="+ack, 1)
 }
 
-// named gives the packet p an id, as it is written in JSON.
+// named gives the packet p an id, in its JSON form.
 func named(id, body string) string {
 	return strings.Replace(body, `"packet_id":"p"`, `"packet_id":"`+id+`"`, 1)
 }
 
-// by makes the packet of another emitter.
+// by replaces the emitter of the packet.
 func by(emitter, body string) string {
 	return strings.Replace(body, `"emitter_id":"e"`, `"emitter_id":"`+emitter+`"`, 1)
 }

@@ -4,12 +4,12 @@ import (
 	"testing"
 )
 
-// FuzzDifferential sends any bytes to both ways, in two pieces, and then ends the
-// client's side. The ways must answer the same, take the same packets, and say the
-// same of the connection.
+// FuzzDifferential sends any bytes to both ways, in two pieces, and then half-closes the
+// connection. The ways must send the same responses, take the same packets, and keep or close the
+// connection alike.
 func FuzzDifferential(f *testing.F) {
 	for i, c := range streamCases() {
-		if i%7 == 0 && len(c.bytes) < 1<<10 { // more would take the whole of a short run
+		if i%7 == 0 && len(c.bytes) < 1<<10 { // more would take all the time of a short run
 			f.Add([]byte(c.bytes), len(c.bytes)/2)
 		}
 	}

@@ -15,25 +15,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// FuzzHandle posts any body with any header. Whatever comes, the answer is one
-// of the contract's, it is JSON, a single packet is taken exactly when the
-// checker accepts it, and nothing stays held.
+// FuzzHandle posts any body with any header. Each response is one of the contract's, it is JSON, a
+// single packet is taken exactly when packet.Check accepts it, and no memory stays held.
 func FuzzHandle(f *testing.F) {
-	body := aPacket("p", 0)
-	for _, seed := range []struct{ body, contentType, encoding, trace string }{
-		{body, "application/json", "", ""},
-		{body, "", "identity", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
-		{body + "\nx\n" + body, "application/x-ndjson", "", "x"},
-		{compress(f, "gzip", body), "application/json; charset=utf-8", "gzip", ""},
-		{compress(f, "zstd", body, zstd.WithEncoderCRC(false)), "application/x-ndjson", "zstd", ""},
-		{`{"emitter_id":"\u0000","packet_id":"\ud800","messages":[{}]}`, "text/plain", "br", ""},
-		{strings.Repeat("[", 1000), "application/json", "", ""},
-		{strings.Repeat("\n", 1000), "application/x-ndjson", "", ""},
-		{strings.Repeat("x\n", 1500) + body, "application/x-ndjson", "", ""},
-	} {
-		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, false)
-		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, true)
-	}
+	addRequests(f)
 	o := standard()
 	o.native.MaxBodyBytes = 64 << 10
 	journal := &greedyJournal{}
@@ -72,8 +57,27 @@ func FuzzHandle(f *testing.F) {
 	})
 }
 
-// checkList wants exactly the lines to be taken that an answer with a list does
-// not have in it.
+// addRequests adds requests to the seed corpus, each with a length and in chunks.
+func addRequests(f *testing.F) {
+	f.Helper()
+	body := aPacket("p", 0)
+	for _, seed := range []struct{ body, contentType, encoding, trace string }{
+		{body, "application/json", "", ""},
+		{body, "", "identity", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		{body + "\nx\n" + body, "application/x-ndjson", "", "x"},
+		{compress(f, "gzip", body), "application/json; charset=utf-8", "gzip", ""},
+		{compress(f, "zstd", body, zstd.WithEncoderCRC(false)), "application/x-ndjson", "zstd", ""},
+		{`{"emitter_id":"\u0000","packet_id":"\ud800","messages":[{}]}`, "text/plain", "br", ""},
+		{strings.Repeat("[", 1000), "application/json", "", ""},
+		{strings.Repeat("\n", 1000), "application/x-ndjson", "", ""},
+		{strings.Repeat("x\n", 1500) + body, "application/x-ndjson", "", ""},
+	} {
+		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, false)
+		f.Add([]byte(seed.body), seed.contentType, seed.encoding, seed.trace, true)
+	}
+}
+
+// checkList checks that exactly the lines are taken that the list of a response does not have.
 func checkList(t *testing.T, answer, body []byte, taken []record) {
 	t.Helper()
 	var document struct{ Refused []refusedLine }

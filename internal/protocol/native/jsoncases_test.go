@@ -8,8 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// jsonTexts are texts that may or may not be JSON values (RFC 8259); depth of at
-// most 20.
+// jsonTexts are texts that may be JSON values (RFC 8259) or not, with a nesting of at most 20.
 func jsonTexts() []string {
 	texts := []string{
 		`0`, `-0`, `1`, `-1`, `10`, `1.5`, `-0.0`, `1e5`, `1E5`, `1e+5`, `1e-5`, `1.5e300`, `1e999`, `-1e999`, `0e0`, `0.1e-999`,
@@ -51,7 +50,7 @@ func isTimestamp(text string) bool {
 	return lenient(text) && strings.Trim(text, " \t\r\n") != "null" && json.Unmarshal([]byte(text), &n) == nil && n > 0
 }
 
-// jsonRole is a place in a packet for a text, and the rule for what may be there.
+// jsonRole is a place in a packet for a text, and the rule for the values there.
 type jsonRole struct {
 	name, form string // with %s for the text
 	allowed    func(text string) bool

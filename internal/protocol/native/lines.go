@@ -13,7 +13,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/body"
 )
 
-// maxPooledLines bounds what is kept of a request's memory for another one.
+// maxPooledLines bounds the memory of a request that is kept for another one.
 const maxPooledLines = 4096
 
 // lines answers a request of many packets, one a line.
@@ -40,7 +40,7 @@ func (p *Protocol) lines(how *submission, received *packet.Packet, to *http1.Res
 	}
 }
 
-// batch is what became of a request's packets.
+// batch has the results of a request's packets.
 type batch struct {
 	intake *intake.Batch
 	lines  []int // the numbers of its packets' lines, from 1
@@ -54,11 +54,11 @@ type batch struct {
 	refused   refusedLines
 	first     problem.Code  // of the first refused line
 	oneCode   bool          // all refused lines have that code
-	retryable intake.Reason // why lines were refused that may be sent again, if there were any
+	retryable intake.Reason // why retryable lines were refused, if there were any
 	wait      int           // seconds until emitters over their rate may send again
 }
 
-// release keeps the memory of a batch for another request, unless that is much.
+// release keeps the memory of a batch for another request, unless there is much of it.
 func (p *Protocol) release(b *batch) {
 	if b.intake.Len() <= maxPooledLines {
 		b.intake.Reset()
@@ -69,7 +69,7 @@ func (p *Protocol) release(b *batch) {
 
 func (b *batch) accepted() int { return b.stored + b.duplicates }
 
-// takeLines makes packets of the lines of a body, of which it gives up the ownership.
+// takeLines makes packets of the lines of a body, whose ownership it takes.
 func (p *Protocol) takeLines(how *submission, received *packet.Packet, b *batch) {
 	shared := p.memory.Share(received)
 	p.checkLines(how, received.Body, shared, b)
@@ -80,8 +80,8 @@ func (p *Protocol) takeLines(how *submission, received *packet.Packet, b *batch)
 	}
 }
 
-// checkLines checks and screens lines. It adds candidates to the batch, and notes the
-// result of all others. The packets are parts of shared unless that is nil.
+// checkLines checks lines. It adds candidates to the batch, and notes the result of all other
+// lines. The packets are parts of shared unless that is nil.
 func (p *Protocol) checkLines(how *submission, text []byte, shared *packet.Shared, b *batch) {
 	lines, now := packet.LinesOf(text), time.Now()
 	for {
@@ -153,7 +153,7 @@ func (b *batch) refuse(number int, why problem.Problem) {
 	case http.StatusServiceUnavailable:
 		b.retryable = intake.Reason(why.Code)
 	case http.StatusTooManyRequests:
-		if b.retryable == "" { // another reason says more
+		if b.retryable == "" { // this reason is more specific
 			b.retryable = intake.Reason(why.Code)
 		}
 		b.wait = max(b.wait, why.RetryAfter)
@@ -178,8 +178,8 @@ func (p *Protocol) answerLines(b *batch, to *http1.Response) {
 		text = appendMember(text, `,"dead_lettered":`, b.deadLettered)
 	}
 	if status == http.StatusMultiStatus {
-		// A distributor that sends batches takes a 207 without a list for a failure, so
-		// the list is there even if it is empty: dead letters were accepted.
+		// A distributor that sends batches treats a 207 without a list as a failure, so the list is
+		// present even if it is empty: dead letters were accepted.
 		text = b.refused.appendMember(text)
 	}
 	to.SetJSON(status, append(text, '}'))
@@ -188,7 +188,7 @@ func (p *Protocol) answerLines(b *batch, to *http1.Response) {
 	}
 }
 
-// outcome returns the status of a request of which some lines were accepted.
+// outcome returns the status of a request with some accepted lines.
 func (b *batch) outcome() (status int, word string) {
 	switch {
 	case b.refused.lines > 0:
@@ -228,7 +228,7 @@ func (p *Protocol) refuseAllLines(b *batch, to *http1.Response) {
 	}
 }
 
-// waitOf returns the longest wait of the lines that may be sent again, in seconds, or 0.
+// waitOf returns the longest wait of the retryable lines, in seconds, or 0.
 func (p *Protocol) waitOf(b *batch) int {
 	if b.retryable == "" {
 		return 0

@@ -78,7 +78,7 @@ func TestLinesAreIndependent(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.Malformed: 1, problem.InvalidPacket: 1, problem.TooLarge: 1})
 }
 
-// An id with half of a surrogate pair is refused alone, whichever way it comes.
+// An id with half of a surrogate pair is refused alone, with any of the codings.
 func TestLoneSurrogatesInIDs(t *testing.T) {
 	f := serve(t, standard())
 	bad := []string{by(`\ud800`, aPacket("1", 0)), named(`\udbff`, aPacket("p", 0)), named(`2\udc00`, aPacket("p", 0)), by(`\ude00\ud83d`, aPacket("3", 0))}
@@ -131,10 +131,10 @@ func TestLinesAllRefused(t *testing.T) {
 	}
 }
 
-// The journal takes some; the answer says exactly which.
-func TestLinesPartlyWithoutRoom(t *testing.T) {
+// The journal takes some packets; the response lists exactly the others.
+func TestLinesWithPartialCapacity(t *testing.T) {
 	f := serve(t, standard())
-	f.journal.most = 2
+	f.journal.limitPackets = 2
 	a := f.exchange(post(strings.Join([]string{aPacket("1", 0), "x", aPacket("2", 0), aPacket("3", 0), aPacket("4", 0)}, "\n"), linesType))
 	var got struct {
 		Accepted int
@@ -154,7 +154,7 @@ func TestLinesPartlyWithoutRoom(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.Malformed: 1, problem.Overloaded: 2})
 }
 
-func TestLinesNoneTaken(t *testing.T) {
+func TestLinesNoneAccepted(t *testing.T) {
 	f := serve(t, standard())
 	f.journal.putErr = journal.ErrUnwritable
 	r := f.exchange(post(aPacket("1", 0)+"\nx\n"+aPacket("2", 0), linesType)).wantRefusal(t, 503, problem.JournalUnwritable)
@@ -164,21 +164,21 @@ func TestLinesNoneTaken(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.JournalUnwritable: 2, problem.Malformed: 1})
 }
 
-// Whatever a request of many lines comes to, a line that the answer does not list
-// was taken.
+// Whatever the result of a request with many lines, a line that the response does not list was
+// taken.
 func TestEveryRefusedLineIsListed(t *testing.T) {
 	const lines = 5000
 	for name, c := range map[string]struct {
-		good, most int // every good-th line is a packet, of which most find room
-		status     int
+		good, limit int // every good-th line is a packet; the journal takes limit packets
+		status      int
 	}{
-		"malformed": {lines + 1, 0, 400},
-		"some":      {3, 0, 207},
-		"no room":   {1, 100, 207},
+		"malformed":   {lines + 1, 0, 400},
+		"some":        {3, 0, 207},
+		"no capacity": {1, 100, 207},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := serve(t, standard())
-			f.journal.most = c.most
+			f.journal.limitPackets = c.limit
 			var body strings.Builder
 			for number := 1; number <= lines; number++ {
 				if number%c.good == 0 {
@@ -213,12 +213,12 @@ func TestEveryRefusedLineIsListed(t *testing.T) {
 	}
 }
 
-// So that the list is bounded, too many lines are refused whole.
+// So that the list is bounded, a request with too many lines is refused as a whole.
 func TestTooManyLines(t *testing.T) {
 	f := serve(t, standard())
 	body := aPacket("1", 0) + strings.Repeat("\n", maxLines-1)
 	if a := f.exchange(post(body+" ", linesType)); a.StatusCode != 202 {
-		t.Errorf("with the most lines there may be: %d %s", a.StatusCode, a.text)
+		t.Errorf("with the maximum number of lines: %d %s", a.StatusCode, a.text)
 	}
 	r := f.exchange(post(body+"\n"+aPacket("2", 0), linesType)).wantRefusal(t, 413, problem.TooLarge)
 	if !strings.Contains(r.Detail, "100000") || len(r.Refused) > 0 {
@@ -230,8 +230,8 @@ func TestTooManyLines(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.TooLarge: 1})
 }
 
-// A request whose list could not be told is refused whole.
-func TestListFindsRoomBeforeALineIsTaken(t *testing.T) {
+// A request is refused as a whole if there is no memory for its list of refused lines.
+func TestListMemoryIsReservedFirst(t *testing.T) {
 	f := serve(t, standard())
 	f.journal.limitBytes = 1 << 20
 	body := aPacket("1", 0) + strings.Repeat("\nx", 60_000)
@@ -244,7 +244,7 @@ func TestListFindsRoomBeforeALineIsTaken(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.Overloaded: 1})
 }
 
-// No entry is longer than is reckoned with.
+// No entry is longer than the bound that is used to reserve memory.
 func TestLongestEntry(t *testing.T) {
 	for _, code := range problem.Refusals() {
 		list := refusedLines{lines: maxDetailedLines}
@@ -255,7 +255,7 @@ func TestLongestEntry(t *testing.T) {
 	}
 }
 
-// What one request needed for a long list is not kept.
+// The memory of a long list is not kept after the request.
 func TestLongListIsNotKept(t *testing.T) {
 	for size, kept := range map[int]int{http1.MaxPooledBytes: http1.MaxPooledBytes, http1.MaxPooledBytes + 1: 0} {
 		list := refusedLines{text: make([]byte, size), lines: 7}
@@ -265,7 +265,7 @@ func TestLongListIsNotKept(t *testing.T) {
 	}
 }
 
-// The memory of an answer counts until it is sent.
+// The memory of a response counts as held until the response is sent.
 func TestLongListIsHeldUntilItIsSent(t *testing.T) {
 	h := newHandler(t, standard(), &greedyJournal{putErr: journal.ErrUnwritable})
 	const lines = 5000
@@ -295,9 +295,9 @@ func TestLinesTraceparent(t *testing.T) {
 	}
 }
 
-// Many small packets need more memory than their text. What does not fit is
-// refused line by line.
-func TestLinesStayWithinRoom(t *testing.T) {
+// Many small packets need more memory than their text. Packets beyond the capacity are refused line
+// by line.
+func TestLinesStayWithinCapacity(t *testing.T) {
 	f := serve(t, standard())
 	f.journal.limitBytes = 1 << 20
 	const lines = 4000 // 400 kB of text
@@ -315,10 +315,10 @@ func TestLinesStayWithinRoom(t *testing.T) {
 	}
 }
 
-// A packet without room does not speak for those behind it.
-func TestLinesBehindOneWithoutRoom(t *testing.T) {
+// A packet without capacity does not cause refusals of the packets behind it.
+func TestLinesAfterLineWithoutCapacity(t *testing.T) {
 	f := serve(t, standard())
-	f.journal.noRoomFor = "2"
+	f.journal.noCapacityFor = "2"
 	a := f.exchange(post(aPacket("1", 0)+"\n"+aPacket("2", 0)+"\n"+aPacket("3", 0), linesType))
 	if a.StatusCode != 207 || !strings.Contains(a.text, `"accepted":2,"refused":[{"line":2,"packet_id":"2","code":"overloaded"`) {
 		t.Errorf("%d %s", a.StatusCode, a.text)
@@ -328,7 +328,7 @@ func TestLinesBehindOneWithoutRoom(t *testing.T) {
 	}
 }
 
-// The packets of a request are parts of its body, which is held until the last is released.
+// The packets of a request are parts of its body, which is held until the last packet is released.
 func TestLinesAreParts(t *testing.T) {
 	f := serve(t, standard())
 	f.journal.keeps = true

@@ -7,8 +7,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
 )
 
-// loopBatch is packets of different connections that go to the journal together, with
-// the responses to send once they are stored.
+// loopBatch has packets of different connections that are appended to the journal together, with
+// the responses to send once the packets are stored.
 type loopBatch struct {
 	handler *loopHandler
 	intake  *intake.Batch

@@ -24,8 +24,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// lateJournal stores packets in a goroutine of its own, in any order, and
-// refuses each whose id says so.
+// lateJournal stores packets in a separate goroutine, in any order, and refuses packets whose ids
+// say so.
 type lateJournal struct{ sink }
 
 func (j lateJournal) Append(packets []*packet.Packet) (int, error) {
@@ -69,33 +69,39 @@ func (lateJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (int,
 	return taken, true, err
 }
 
-// However a stream of requests is cut into pieces, each is answered, in order.
-func TestRequestsInPieces(t *testing.T) {
-	f := serve(t, standard())
-	type exchange struct {
-		request string
-		want    func(answer)
-	}
+// exchange is a request and the check of its answer.
+type exchange struct {
+	request string
+	want    func(answer)
+}
+
+// exchanges returns requests of each kind; the first five are those that an emitter sends.
+func exchanges(t *testing.T) []exchange {
 	accepted := func(body string, id string) exchange {
 		return exchange{post(body), func(a answer) { a.wantAccepted(t, id) }}
 	}
-	kinds := []exchange{
+	text := func(want string) func(answer) {
+		return func(a answer) {
+			if a.text != want {
+				t.Error(a.text)
+			}
+		}
+	}
+	return []exchange{
 		accepted(aPacket("small", 0), "small"),
 		accepted(aPacket("middle", 30_000), "middle"),
 		accepted(aPacket("large", 300_000), "large"),
 		{post("{}"), func(a answer) { a.wantRefusal(t, 400, problem.InvalidPacket) }},
-		{post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType), func(a answer) {
-			if a.text != `{"status":"accepted","accepted":2}` {
-				t.Error(a.text)
-			}
-		}},
+		{post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType), text(`{"status":"accepted","accepted":2}`)},
 		{chunked(aPacket("chunks", 500), 100), func(a answer) { a.wantAccepted(t, "chunks") }},
-		{"GET /other HTTP/1.1\r\nHost: t\r\n\r\n", func(a answer) {
-			if a.text != "other" {
-				t.Error(a.text)
-			}
-		}},
+		{"GET /other HTTP/1.1\r\nHost: t\r\n\r\n", text("other")},
 	}
+}
+
+// However a stream of requests is cut into pieces, each request is answered, in order.
+func TestRequestsInPieces(t *testing.T) {
+	f := serve(t, standard())
+	kinds := exchanges(t)
 	rapid.Check(t, func(r *rapid.T) {
 		usual := rapid.IntRange(1, 6).Draw(r, "usual")
 		var stream strings.Builder
@@ -111,20 +117,10 @@ func TestRequestsInPieces(t *testing.T) {
 		}
 		c := f.dial()
 		defer c.conn.Close()
-		largest := rapid.SampledFrom([]int{40, 400, 4000, 100_000}).Draw(r, "largest piece")
-		seed := rapid.Uint64().Draw(r, "seed")
+		maxPiece := rapid.SampledFrom([]int{40, 400, 4000, 100_000}).Draw(r, "largest piece")
+		pieces := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 0))
 		var sending sync.WaitGroup
-		sending.Go(func() {
-			pieces := rand.New(rand.NewPCG(seed, 0))
-			for rest := stream.String(); len(rest) > 0; {
-				n := min(len(rest), 1+pieces.IntN(largest))
-				if _, err := io.WriteString(c.conn, rest[:n]); err != nil {
-					t.Error(err)
-					return
-				}
-				rest = rest[n:]
-			}
-		})
+		sending.Go(func() { sendInPieces(t, c, stream.String(), maxPiece, pieces) })
 		for _, want := range wants {
 			want(c.answer())
 		}
@@ -132,8 +128,20 @@ func TestRequestsInPieces(t *testing.T) {
 	})
 }
 
-// Many connections at once, with packets that are stored, that find no room and
-// that cannot be written: each gets its own answer.
+// sendInPieces sends a text in pieces of random sizes of at most maxPiece bytes.
+func sendInPieces(t *testing.T, c *client, text string, maxPiece int, pieces *rand.Rand) {
+	for len(text) > 0 {
+		n := min(len(text), 1+pieces.IntN(maxPiece))
+		if _, err := io.WriteString(c.conn, text[:n]); err != nil {
+			t.Error(err)
+			return
+		}
+		text = text[n:]
+	}
+}
+
+// Many connections at once send packets that are stored, that exceed the capacity or that cannot be
+// written: each gets its own response.
 func TestManyConnections(t *testing.T) {
 	o := standard()
 	h := newHandler(t, o, lateJournal{})
@@ -173,18 +181,15 @@ func TestManyConnections(t *testing.T) {
 	f.exchange(post(aPacket("unwritable", 0))).wantRefusal(t, 503, problem.JournalUnwritable)
 }
 
-// Packets that are being stored when the server stops are answered, and what
-// comes on a connection meanwhile is the last.
+// Packets that are being stored when the server stops get a response.
 func TestStopWaitsForPackets(t *testing.T) {
 	j := &greedyJournal{entered: make(chan struct{}), gate: make(chan struct{})}
 	f, server := stoppable(t, standard(), j)
-	busy, chunks, open := f.dial(), f.dial(), f.dial()
+	busy, chunks := f.dial(), f.dial()
 	busy.send(post(aPacket("busy", 0)))
 	<-j.entered
 	chunks.send(chunked(aPacket("chunks", 0), 50))
 	<-j.entered
-	open.send(post("{}"))
-	open.answer().wantRefusal(t, 400, problem.InvalidPacket)
 	var idle []*client // at least one for each event loop
 	for range runtime.GOMAXPROCS(0) {
 		c := f.dial()
@@ -194,12 +199,7 @@ func TestStopWaitsForPackets(t *testing.T) {
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Stop(contextOf(t)) }()
-	f.untilNobodyListens()
-	open.send(post("{}"))
-	a := open.answer()
-	a.wantRefusal(t, 400, problem.InvalidPacket)
-	open.wantClosed(a)
-	for _, c := range idle { // until the stop waits for no client any more
+	for _, c := range idle { // until the stop does not wait for any other client
 		_, _ = io.Copy(io.Discard, c.reader)
 	}
 	j.gate <- struct{}{}
@@ -215,9 +215,32 @@ func TestStopWaitsForPackets(t *testing.T) {
 	}
 }
 
-// What a stop could not wait for any more is cut off, and told of in the log. A
-// packet that is stored all the same is remembered, and its memory is given back.
-func TestStopThatCannotWait(t *testing.T) {
+// During a stop, a request on a connection is the last one.
+func TestStopClosesConnectionsAfterNextResponse(t *testing.T) {
+	o := standard()
+	o.server.Timeouts.Stop = time.Hour
+	f, server := stoppable(t, o, &greedyJournal{})
+	loop, goroutine := f.dial(), f.dial()
+	loop.wantReusable()
+	goroutine.send(chunked(aPacket("again", 0), 50))
+	goroutine.answer().wantAccepted(t, "again")
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop(t.Context()) }()
+	f.untilNobodyListens()
+	for _, c := range []*client{loop, goroutine} {
+		c.send(post("{}"))
+		a := c.answer()
+		a.wantRefusal(t, 400, problem.InvalidPacket)
+		c.wantClosed(a)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// Connections that a stop can no longer wait for are closed and logged. A packet that is stored
+// nevertheless is known as a duplicate, and its memory is released.
+func TestStopTimeout(t *testing.T) {
 	j := &greedyJournal{entered: make(chan struct{}), gate: make(chan struct{})}
 	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 100}, slog.New(slog.DiscardHandler), time.Now())
 	if err != nil {
@@ -234,7 +257,7 @@ func TestStopThatCannotWait(t *testing.T) {
 		clients[id].send(request)
 		<-j.entered
 	}
-	for openOn(server) > len(clients) { // one that is being handed over counts twice
+	for openOn(server) > len(clients) { // a connection in the fallback counts twice
 		runtime.Gosched()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -251,7 +274,7 @@ func TestStopThatCannotWait(t *testing.T) {
 		}
 		j.gate <- struct{}{}
 	}
-	for f.handler.memory.Held() != 0 { // until the packets have landed
+	for f.handler.memory.Held() != 0 { // until the packets are completed
 		runtime.Gosched()
 	}
 	for id := range requests {
@@ -260,14 +283,14 @@ func TestStopThatCannotWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if state, _ := window.Begin("", info, body, time.Now()); state != dedupe.Duplicate {
+		if state, _ := window.Begin("", info, body, "", time.Now()); state != dedupe.Duplicate {
 			t.Errorf("the packet %s was stored, and is not known: %v", id, state)
 		}
 	}
 }
 
-// Clients that go while their packets are stored do no harm.
-func TestClientsThatGo(t *testing.T) {
+// Clients that disconnect while their packets are stored do no harm.
+func TestClientsDisconnectDuringCommit(t *testing.T) {
 	f := serve(t, standard())
 	f.journal.entered, f.journal.gate = make(chan struct{}), make(chan struct{})
 	for i := range 10 {
@@ -285,7 +308,7 @@ func TestClientsThatGo(t *testing.T) {
 		f.journal.gate <- struct{}{}
 	}()
 	f.exchange(post(aPacket("last", 0))).wantAccepted(t, "last")
-	for len(f.journal.records()) != 11 { // the others' may still be on their way
+	for len(f.journal.records()) != 11 { // the packets of the others may be stored later
 		runtime.Gosched()
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// Many clients send large bodies at once: together they never hold more than
-// the journal has room for, and each gets a clear answer.
-func TestConcurrentLargeBodiesStayWithinRoom(t *testing.T) {
+// Many clients send large bodies at once: together they never hold more than the capacity of the
+// journal, and each gets a definite response.
+func TestConcurrentLargeBodiesStayWithinCapacity(t *testing.T) {
 	const clients, size, limit = 40, 4 << 20, 16 << 20
 	o := standard()
 	o.native.MaxBodyBytes = size
@@ -41,26 +41,26 @@ func TestConcurrentLargeBodiesStayWithinRoom(t *testing.T) {
 	}
 	all.Wait()
 	if f.journal.needed > limit {
-		t.Errorf("%d bytes were held, with room for %d", f.journal.needed, limit)
+		t.Errorf("%d bytes were held, with capacity for %d", f.journal.needed, limit)
 	}
-	// Alone, the largest body finds room.
+	// A single request has capacity for the largest body.
 	for _, request := range requests[:3] {
 		f.exchange(request).wantAccepted(t, "p")
 	}
 }
 
-// Announcing bodies without sending them takes no room away from others.
+// Bodies that are announced and not sent take no capacity from other requests.
 func TestAnnouncedBodiesHoldLittle(t *testing.T) {
 	o := standard()
 	f := serve(t, o)
 	f.journal.limitBytes = 4 << 20
-	const clients = 30 // which announce 30 MB
+	const clients = 30 // each announces 30 MB
 	for range clients {
 		c := f.dial()
 		c.send(post(aPacket("p", 1<<20))[:1000])
 	}
 	f.exchange(post(aPacket("p", 1<<20))).wantAccepted(t, "p")
-	if held, most := f.handler.memory.Held(), clients*packet.FootprintOf(uploadFactor*1000); held > most {
-		t.Errorf("%d bytes are held, at most %d should be", held, most)
+	if held, limit := f.handler.memory.Held(), clients*packet.FootprintOf(uploadFactor*1000); held > limit {
+		t.Errorf("%d bytes are held, at most %d should be", held, limit)
 	}
 }

@@ -1,7 +1,7 @@
-// Package native translates the service's own protocol: POST /ingest with a packet as
-// JSON, or with packets as lines of NDJSON. It checks packets, passes them to the intake
-// and answers with what became of them, refusals as problem documents (package problem).
-// It decides nothing itself: what it refuses is malformed.
+// Package native implements the service's own protocol: POST /ingest with a packet as JSON, or with
+// packets as lines of NDJSON. It checks packets, passes them to the intake and answers with the
+// results, refusals as problem documents (package problem). It refuses malformed requests; all
+// other decisions are the intake's.
 package native
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/body"
@@ -46,7 +47,7 @@ type Protocol struct {
 	config   atomic.Pointer[Config] // see Configure
 	intake   *intake.Intake
 	memory   *intake.Memory // of intake
-	auth     *authenticator // nil: everybody may send packets
+	auth     *authenticator // nil: all clients may send packets
 	bodies   *body.Reader
 	duration prometheus.Histogram
 	batches  sync.Pool // of *batch
@@ -55,13 +56,10 @@ type Protocol struct {
 // New returns a Protocol and registers its metrics. Tokens, unless nil, returns the
 // principals that may send packets; it is called concurrently.
 func New(config Config, in *intake.Intake, tokens func() *credential.Set, registerer prometheus.Registerer) (*Protocol, error) {
-	duration := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:                        "distributor_ingest_duration_seconds",
-		Help:                        "From the arrival of a request's header to its answer.",
-		Buckets:                     []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5},
-		NativeHistogramBucketFactor: 1.1,
-	})
-	if err := registerer.Register(duration); err != nil {
+	r := metric.On(registerer)
+	duration := r.Histogram("distributor_ingest_duration_seconds", "From the arrival of a request's header to its answer.",
+		[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5})
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	bodies, err := body.NewReader(body.NativeCodings, config.MaxBodyBytes, in.Memory())
@@ -82,10 +80,10 @@ func (p *Protocol) Configure(next Config) {
 	p.bodies.Configure(next.MaxBodyBytes)
 }
 
-// ack returns the level of requests that ask for none.
+// ack returns the level of acknowledgement for requests without one.
 func (p *Protocol) ack() intake.Ack { return p.intake.Config().Ack }
 
-// readyBytes is the size of the packet that Ready asks for.
+// readyBytes is the size of the packet whose capacity Ready checks.
 const readyBytes = 4 << 10
 
 // Ready returns nil if a packet would be accepted now, and otherwise the reason.
@@ -120,7 +118,7 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) {
 	p.duration.Observe(time.Since(r.Started).Seconds())
 }
 
-// submission is what a head says of how to take the body.
+// submission has the properties of a request that decide how its body is handled.
 type submission struct {
 	kind        bodyKind
 	ack         intake.Ack
@@ -153,7 +151,7 @@ func (p *Protocol) ackOf(r *server.Request) (intake.Ack, *problem.Problem) {
 	return intake.Ack(asked), nil
 }
 
-// receive reads the body, or returns why it does not.
+// receive reads the body, or returns why it cannot be read.
 func (p *Protocol) receive(r *server.Request) (*packet.Packet, *problem.Problem) {
 	if fault := p.bodies.CheckLength(r.Length()); fault != nil {
 		return nil, fault
@@ -164,14 +162,14 @@ func (p *Protocol) receive(r *server.Request) (*packet.Packet, *problem.Problem)
 	return p.bodies.Read(r)
 }
 
-// answer answers a request whose body has arrived, and owns the body. It waits for
-// whatever the response says.
+// answer answers a request whose body has arrived, and owns the body. It waits for the commit or
+// the delivery if the response depends on it.
 func (p *Protocol) answer(how *submission, received *packet.Packet, to *http1.Response) {
 	if how.kind == packetLines {
 		p.lines(how, received, to)
 		return
 	}
-	c := candidateOf(how.principal, p.memory.Fit(received))
+	c := candidateOf(how.principal, p.memory.Fit(received, 0))
 	if !p.examine(how, &c, time.Now(), to) {
 		p.store(&c, how.ack, to)
 	}
@@ -186,7 +184,7 @@ func candidateOf(principal *credential.Principal, received *packet.Packet) intak
 	return intake.Candidate{Packet: received, Principal: principal.Name, Rate: principal.Rate}
 }
 
-// examine checks and screens a packet. If that decides, it answers and drops the packet.
+// examine checks a packet. If the check decides the result, examine answers and drops the packet.
 func (p *Protocol) examine(how *submission, c *intake.Candidate, now time.Time, to *http1.Response) (decided bool) {
 	received := c.Packet
 	info, why := p.check(how, received.Body, now)
@@ -208,11 +206,11 @@ func (p *Protocol) examine(how *submission, c *intake.Candidate, now time.Time, 
 	return true
 }
 
-// store has one packet accepted and answers.
+// store submits one packet and answers.
 func (p *Protocol) store(c *intake.Candidate, ack intake.Ack, to *http1.Response) {
 	b := p.batches.Get().(*batch)
 	defer p.release(b)
-	// The journal owns the packet once it has taken it, so the response is made before.
+	// The journal owns the packet once it has taken it, so the response is written before.
 	accept(to, c.Packet, endOfAccepted)
 	var id string
 	if ack == intake.AckDelivered {
@@ -231,7 +229,7 @@ func (p *Protocol) store(c *intake.Candidate, ack intake.Ack, to *http1.Response
 	}
 }
 
-// How a response begins and ends that accepts a packet.
+// The beginning and the end of a response that accepts a packet.
 const (
 	startOfAccepted  = `{"status":"accepted","packet_id":"`
 	startOfDelivered = `{"status":"delivered","packet_id":"`
@@ -239,15 +237,14 @@ const (
 	endOfDuplicate   = `","duplicate":true}`
 )
 
-// accept answers that a packet is accepted. The response shares no memory with it.
+// accept answers that a packet is accepted. The response shares no memory with the packet.
 func accept(to *http1.Response, received *packet.Packet, end string) {
 	text := append(to.Body[:0], startOfAccepted...)
 	text = append(text, received.PacketID.Raw(received.Body)...)
 	to.SetJSON(http.StatusAccepted, append(text, end...))
 }
 
-// answerDelivery answers with the delivery of a packet, of which to says that it is
-// accepted.
+// answerDelivery answers with the delivery of a packet; to already says that it is accepted.
 func (p *Protocol) answerDelivery(deliveries []packet.DeliveryResult, id string, to *http1.Response) {
 	switch {
 	case len(deliveries) == 0:
@@ -282,5 +279,5 @@ func (p *Protocol) rejection(err error, info packet.Info, text []byte, now time.
 
 // noteRefused counts a refused packet for its emitter.
 func (p *Protocol) noteRefused(info packet.Info, text []byte, why *problem.Problem, now time.Time) {
-	p.intake.NoteRefused(info.EmitterID, text, intake.RefusedPacket{Reason: string(why.Code), Detail: why.Detail, PacketID: why.PacketID}, now)
+	p.intake.RecordRefused(info.EmitterID, text, intake.RefusedPacket{Reason: string(why.Code), Detail: why.Detail, PacketID: why.PacketID}, now)
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a packet's own rules ask of JSON.
+// The rules of a packet for its JSON values.
 func TestPacketCases(t *testing.T) {
 	ways := serveBothWays(t, standard())
 	p := aPacket("p", 0)

@@ -12,8 +12,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/body"
 )
 
-// Reasons are the reasons for which this protocol refuses requests, its own and those of
-// the intake.
+// Reasons are the reasons for which this protocol refuses requests, its own and the intake's.
 func Reasons() []string {
 	var reasons []string
 	for _, code := range problem.Refusals() {
@@ -32,8 +31,8 @@ const (
 
 const linesMediaType = "application/x-ndjson"
 
-// kindOf understands a Content-Type. All but that of NDJSON, in any case and with any
-// parameters, mean a single packet, and so does none.
+// kindOf returns the kind of a Content-Type. NDJSON, in any case and with any parameters, means
+// lines; every other type, and none, means a single packet.
 func kindOf(value []byte) bodyKind {
 	if len(value) < len(linesMediaType) || !http1.Is(value[:len(linesMediaType)], linesMediaType) {
 		return singlePacket
@@ -44,8 +43,8 @@ func kindOf(value []byte) bodyKind {
 	return singlePacket
 }
 
-// Refuse answers a request with a problem, and counts it. Methods, unless empty, are
-// those that the path allows.
+// Refuse answers a request with a problem, and counts it. Methods, unless empty, are the methods
+// that the path allows.
 func (p *Protocol) Refuse(to *http1.Response, why problem.Problem, methods string) {
 	p.refuse(to, why)
 	to.Allow = methods
@@ -73,9 +72,8 @@ func (p *Protocol) RefuseUnreadable(err error, to *http1.Response) {
 	p.refuse(to, why)
 }
 
-// refuse answers with a problem that the intake has not counted, and counts it. While
-// the service shuts down a slow request is refused for that, which is not its client's
-// fault.
+// refuse answers with a problem that the intake has not counted, and counts it. During a shutdown a
+// slow request is refused as draining, which is not its client's error.
 func (p *Protocol) refuse(to *http1.Response, why problem.Problem) {
 	if why.Code == problem.SlowRequest && p.intake.Draining() {
 		why = *body.Unavailable(intake.Draining)

@@ -14,8 +14,8 @@ const (
 	// maxLines bounds the lines of a request, and so the list of refused lines, which is
 	// complete.
 	maxLines = 100_000
-	// maxDetailedLines are listed with a packet_id and a detail, all others with number
-	// and code.
+	// maxDetailedLines bounds the entries with a packet_id and a detail; all other entries have
+	// number and code only.
 	maxDetailedLines = 1000
 	// lineBytes bounds an entry without detail, with the longest of all codes.
 	lineBytes = len(`{"line":100000,"code":"unsupported_encoding"},`)
@@ -56,7 +56,7 @@ func (l *refusedLines) appendMember(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// emptied returns an empty list with the memory of this one, unless that is much.
+// emptied returns an empty list with the memory of this one, unless there is much of it.
 func (l *refusedLines) emptied() refusedLines {
 	if cap(l.text) > http1.MaxPooledBytes {
 		return refusedLines{}
@@ -64,14 +64,14 @@ func (l *refusedLines) emptied() refusedLines {
 	return refusedLines{text: l.text[:0]}
 }
 
-// listBytes returns the memory of a list of so many refused lines and of the response
-// that it is copied to, beyond that of any response.
+// listBytes returns the memory of a list of that many refused lines and of the response that the
+// list is copied to, beyond that of any response.
 func listBytes(refused int) int64 {
 	return 2 * int64(lineBytes) * int64(max(refused-maxDetailedLines, 0))
 }
 
-// reserveList reserves the memory of the response if all lines are refused, or returns
-// why the request is refused: once a line is accepted, each refused one must be listed.
+// reserveList reserves the memory of the response for the case that all lines are refused, or
+// returns why the request is refused: once a line is accepted, each refused line must be listed.
 func (p *Protocol) reserveList(text []byte) (held int64, fault *problem.Problem) {
 	lines := packet.CountLines(text)
 	if lines > maxLines {

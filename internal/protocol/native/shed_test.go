@@ -10,7 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// shedding is a handler of which percent of the room are in use.
+// shedding returns a handler of which a percentage of the capacity is used.
 func shedding(t *testing.T, marks string) (o options, percent *atomic.Int64) {
 	t.Helper()
 	shed, err := intake.ParseShed(marks)
@@ -64,7 +64,7 @@ func (f *fixture) wantShed(want map[packet.Level]int) {
 	}
 }
 
-// A packet is refused whole, for its highest level.
+// A packet is refused as a whole, for its highest level.
 func TestShedWholePackets(t *testing.T) {
 	o, percent := shedding(t, "INFO@50%")
 	f := serve(t, o)
@@ -85,8 +85,8 @@ func TestShedWholePackets(t *testing.T) {
 	f.wantShed(map[packet.Level]int{packet.LevelDebug: 1, packet.LevelInfo: 3})
 }
 
-// What was accepted before is not refused for its level.
-func TestShedSparesDuplicates(t *testing.T) {
+// A packet that was accepted before is not refused for its level.
+func TestDuplicatesAreNotShed(t *testing.T) {
 	o, percent := shedding(t, "INFO@50%")
 	o.window = remembering(t).window
 	f := serve(t, o)
@@ -95,5 +95,5 @@ func TestShedSparesDuplicates(t *testing.T) {
 	f.exchange(post(aPacket("q", 0))).wantRefusal(t, 503, problem.Shed)
 	f.exchange(post(aPacket("p", 0))).wantDuplicate(t)
 	percent.Store(0)
-	f.exchange(post(aPacket("q", 0))).wantAccepted(t, "q") // its claim was ended
+	f.exchange(post(aPacket("q", 0))).wantAccepted(t, "q") // its reservation was ended
 }

@@ -32,7 +32,7 @@ func TestSingleAccepted(t *testing.T) {
 	f.wantCounted(nil)
 }
 
-// The journal gives the packet away at once: the answer must not be made of it.
+// The journal releases the packet at once, so the response must not use its memory.
 func TestAnswerRepeatsIDAsSent(t *testing.T) {
 	f := serve(t, standard())
 	id := `\u00e9 \"quoted\" é`
@@ -55,41 +55,18 @@ func TestSingleBytesUnchanged(t *testing.T) {
 	}
 }
 
+// refusedCase is a request that is refused; packetID is what the answer repeats.
+type refusedCase struct {
+	name, request string
+	status        int
+	code          problem.Code
+	packetID      string
+}
+
 func TestSingleRefused(t *testing.T) {
 	f := serve(t, standard())
 	counted := make(map[problem.Code]int)
-	body := aPacket("p-1", 0)
-	for _, c := range []struct {
-		name, request string
-		status        int
-		code          problem.Code
-		packetID      string
-	}{
-		{"empty", post(""), 400, problem.Malformed, ""},
-		{"no length", "POST /ingest HTTP/1.1\r\nHost: t\r\n\r\n", 400, problem.Malformed, ""},
-		{"empty chunked", chunked("", 1), 400, problem.Malformed, ""},
-		{"binary", post("\x00\xff\xfe\x80"), 400, problem.Malformed, ""},
-		{"cut", post(body[:len(body)-2]), 400, problem.Malformed, "p-1"},
-		{"garbage behind", post(body + "x"), 400, problem.Malformed, "p-1"},
-		{"two packets", post(body + "\n" + body), 400, problem.Malformed, "p-1"},
-		{"deep", post(`{"a":` + strings.Repeat("[", 100_000)), 400, problem.InvalidPacket, ""},
-		{"no object", post("[]"), 400, problem.InvalidPacket, ""},
-		{"empty level", post(strings.Replace(body, "INFO", "", 1)), 400, problem.InvalidPacket, "p-1"},
-		{"wrong type", post(strings.Replace(body, `"timestamp":1`, `"timestamp":"1"`, 1)), 400, problem.InvalidPacket, "p-1"},
-		{"no messages", post(`{"emitter_id":"e","packet_id":"p-1","messages":[]}`), 400, problem.InvalidPacket, "p-1"},
-		{"many messages", post(manyMessages(101)), 413, problem.TooLarge, "many"},
-		{"br", post(body, jsonType, "Content-Encoding: br"), 415, problem.UnsupportedEncoding, ""},
-		{"two encodings", post(body, jsonType, "Content-Encoding: gzip, gzip"), 415, problem.UnsupportedEncoding, ""},
-		{"unknown path", strings.Replace(post(body), "/ingest", "/nowhere", 1), 404, problem.NotFound, ""},
-		{"GET", "GET /ingest HTTP/1.1\r\nHost: t\r\n\r\n", 405, problem.MethodNotAllowed, ""},
-		{"PUT", strings.Replace(post(body), "POST", "PUT", 1), 405, problem.MethodNotAllowed, ""},
-		{"no HTTP", "hello\r\n\r\n", 400, problem.Malformed, ""},
-		{"bad length", "POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n", 400, problem.Malformed, ""},
-		{"two lengths", post(body, "Content-Length: 1"), 400, problem.Malformed, ""},
-		{"length and chunks", post(body, "Transfer-Encoding: chunked"), 400, problem.Malformed, ""},
-		{"bad chunk", "POST /ingest HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, problem.Malformed, ""},
-		{"huge header", post(body, "X-Large: "+strings.Repeat("x", 100_000)), 431, problem.TooLarge, ""},
-	} {
+	for _, c := range append(refusedBodies(), refusedRequests()...) {
 		t.Run(c.name, func(t *testing.T) {
 			answer := f.exchange(c.request)
 			if r := answer.wantRefusal(t, c.status, c.code); r.PacketID != c.packetID {
@@ -104,6 +81,44 @@ func TestSingleRefused(t *testing.T) {
 	f.wantCounted(counted)
 	if len(f.journal.records()) > 0 {
 		t.Error("a refused packet was taken")
+	}
+}
+
+// refusedBodies are requests whose bodies are not one valid packet.
+func refusedBodies() []refusedCase {
+	body := aPacket("p-1", 0)
+	return []refusedCase{
+		{"empty", post(""), 400, problem.Malformed, ""},
+		{"empty chunked", chunked("", 1), 400, problem.Malformed, ""},
+		{"binary", post("\x00\xff\xfe\x80"), 400, problem.Malformed, ""},
+		{"cut", post(body[:len(body)-2]), 400, problem.Malformed, "p-1"},
+		{"garbage behind", post(body + "x"), 400, problem.Malformed, "p-1"},
+		{"two packets", post(body + "\n" + body), 400, problem.Malformed, "p-1"},
+		{"deep", post(`{"a":` + strings.Repeat("[", 100_000)), 400, problem.InvalidPacket, ""},
+		{"no object", post("[]"), 400, problem.InvalidPacket, ""},
+		{"empty level", post(strings.Replace(body, "INFO", "", 1)), 400, problem.InvalidPacket, "p-1"},
+		{"wrong type", post(strings.Replace(body, `"timestamp":1`, `"timestamp":"1"`, 1)), 400, problem.InvalidPacket, "p-1"},
+		{"no messages", post(`{"emitter_id":"e","packet_id":"p-1","messages":[]}`), 400, problem.InvalidPacket, "p-1"},
+		{"many messages", post(manyMessages(101)), 413, problem.TooLarge, "many"},
+	}
+}
+
+// refusedRequests are requests that are refused for their request line or header fields.
+func refusedRequests() []refusedCase {
+	body := aPacket("p-1", 0)
+	return []refusedCase{
+		{"no length", "POST /ingest HTTP/1.1\r\nHost: t\r\n\r\n", 400, problem.Malformed, ""},
+		{"br", post(body, jsonType, "Content-Encoding: br"), 415, problem.UnsupportedEncoding, ""},
+		{"two encodings", post(body, jsonType, "Content-Encoding: gzip, gzip"), 415, problem.UnsupportedEncoding, ""},
+		{"unknown path", strings.Replace(post(body), "/ingest", "/nowhere", 1), 404, problem.NotFound, ""},
+		{"GET", "GET /ingest HTTP/1.1\r\nHost: t\r\n\r\n", 405, problem.MethodNotAllowed, ""},
+		{"PUT", strings.Replace(post(body), "POST", "PUT", 1), 405, problem.MethodNotAllowed, ""},
+		{"no HTTP", "hello\r\n\r\n", 400, problem.Malformed, ""},
+		{"bad length", "POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n", 400, problem.Malformed, ""},
+		{"two lengths", post(body, "Content-Length: 1"), 400, problem.Malformed, ""},
+		{"length and chunks", post(body, "Transfer-Encoding: chunked"), 400, problem.Malformed, ""},
+		{"bad chunk", "POST /ingest HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, problem.Malformed, ""},
+		{"huge header", post(body, "X-Large: "+strings.Repeat("x", 100_000)), 431, problem.TooLarge, ""},
 	}
 }
 
@@ -128,17 +143,17 @@ func manyMessages(n int) string {
 	return `{"emitter_id":"e","packet_id":"many","messages":[` + strings.Repeat(one+",", n-1) + one + `]}`
 }
 
-func TestNotNow(t *testing.T) {
+func TestRetryableRefusals(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		set  func(*fixture)
 		code problem.Code
 	}{
 		{"draining", func(f *fixture) { f.handler.intake.Drain() }, problem.Draining},
-		{"no room", func(f *fixture) { f.journal.roomErr = journal.ErrFull }, problem.Overloaded},
+		{"no capacity", func(f *fixture) { f.journal.capacityErr = journal.ErrFull }, problem.Overloaded},
 		{"full", func(f *fixture) { f.journal.putErr = journal.ErrFull }, problem.Overloaded},
 		{"disk refuses", func(f *fixture) { f.journal.putErr = journal.ErrUnwritable }, problem.JournalUnwritable},
-		{"disk refuses early", func(f *fixture) { f.journal.roomErr = journal.ErrUnwritable }, problem.JournalUnwritable},
+		{"disk refuses early", func(f *fixture) { f.journal.capacityErr = journal.ErrUnwritable }, problem.JournalUnwritable},
 		{"closed", func(f *fixture) { f.journal.putErr = journal.ErrClosed }, problem.Draining},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -169,7 +184,7 @@ func (f *fixture) wantNotNow(code problem.Code) {
 	if why := f.handler.Ready(); early != (why != nil && why.Code == code) {
 		f.Errorf("ready: %+v", why)
 	}
-	count := 2 // refused unread, a request counts as one
+	count := 2 // a request that is refused before its body is read counts as one
 	if !early {
 		count = 3
 	}
@@ -187,7 +202,7 @@ func TestTraceparent(t *testing.T) {
 	const valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for header, passed := range map[string]bool{
 		valid:                               true,
-		"cc" + valid[2:]:                    true, // a version to come
+		"cc" + valid[2:]:                    true, // a future version
 		"ff" + valid[2:]:                    false,
 		strings.ToUpper(valid):              false,
 		valid + "-x":                        false,

@@ -11,13 +11,12 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/problem"
-	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// A request that is half received when the server stops has a moment for the
-// rest.
-func TestStopWaitsAMomentForRequests(t *testing.T) {
+// A request that has partly arrived when the server stops has Timeouts.Stop for the rest.
+func TestStopWaitsForRequests(t *testing.T) {
 	o := standard()
+	o.server.Timeouts.Stop = time.Hour
 	f, server := stoppable(t, o, &greedyJournal{})
 	c := f.dial()
 	head, body, _ := strings.Cut(post(aPacket("p", 0), "Expect: 100-continue"), "\r\n\r\n")
@@ -25,28 +24,60 @@ func TestStopWaitsAMomentForRequests(t *testing.T) {
 	if a := c.answer(); a.StatusCode != http.StatusContinue {
 		t.Fatal(a.Status)
 	}
-	stopped, began := make(chan error, 1), time.Now()
-	go func() { stopped <- server.Stop(contextOf(t)) }()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop(t.Context()) }()
 	f.untilNobodyListens()
 	c.send(body)
-	late := time.Since(began) > 400*time.Millisecond
 	a := c.answer()
 	if err := <-stopped; err != nil {
 		t.Error(err)
-	}
-	if late {
-		t.Skip("this machine is too busy to be in time")
 	}
 	a.wantAccepted(t, "p")
 	c.wantClosed(a)
 }
 
-// A client that stalls within a request does not hold up a stop: it is told to
-// go elsewhere. One that sends nothing is told nothing.
+// A client that stalls within a request does not hold up a stop: its request is refused
+// as draining. A client that sends nothing gets no answer.
 func TestStopDoesNotWaitForClients(t *testing.T) {
 	o := standard()
-	o.server.Timeouts = server.Timeouts{Read: time.Hour, Idle: time.Hour, Write: time.Hour}
-	f, server := stoppable(t, o, &greedyJournal{})
+	timeouts := &o.server.Timeouts
+	timeouts.Read, timeouts.Idle, timeouts.Write = time.Hour, time.Hour, time.Hour
+	var log strings.Builder
+	f, server := stoppableLogged(t, o, &greedyJournal{}, debugLogger(&log))
+	stalled, idle := f.stalledClients(t), f.idleClients(t)
+	for openOn(server) < len(stalled)+len(idle) {
+		runtime.Gosched()
+	}
+	for range runtime.GOMAXPROCS(0) { // each event loop has read all earlier data
+		f.exchange(post("{}")).wantRefusal(t, 400, problem.InvalidPacket)
+	}
+
+	f.handler.intake.Drain()
+	if err := server.Stop(contextOf(t)); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "cut off") {
+		t.Errorf("the stop waited for clients: %s", log.String())
+	}
+	for name, c := range stalled {
+		t.Run(name, func(t *testing.T) {
+			a := c.answer()
+			a.wantRefusal(t, 503, problem.Draining)
+			c.wantClosed(a)
+		})
+	}
+	for name, c := range idle {
+		if n, err := io.Copy(io.Discard, c.reader); n != 0 || err != nil {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
+		}
+	}
+	f.wantCounted(map[problem.Code]int{problem.Draining: len(stalled), problem.InvalidPacket: 4 + runtime.GOMAXPROCS(0)})
+}
+
+// stalledClients returns clients that have sent a part of a request. Two of them have sent a
+// whole request before, which was refused as an invalid packet.
+func (f *fixture) stalledClients(t *testing.T) map[string]*client {
+	t.Helper()
 	body, large := aPacket("p", 1000), aPacket("p", 500_000)
 	stalled := make(map[string]*client)
 	for name, request := range map[string]string{
@@ -71,39 +102,22 @@ func TestStopDoesNotWaitForClients(t *testing.T) {
 		t.Fatal(a.Status)
 	}
 	stalled["invited"] = invited
+	return stalled
+}
+
+// idleClients returns clients that have sent nothing, or whole requests, which were refused as
+// invalid packets.
+func (f *fixture) idleClients(t *testing.T) map[string]*client {
+	t.Helper()
 	idle := map[string]*client{"fresh": f.dial(), "between requests": f.dial(), "between chunks": f.dial()}
 	idle["between requests"].send(post("{}"))
 	idle["between requests"].answer().wantRefusal(t, 400, problem.InvalidPacket)
 	idle["between chunks"].send(chunked("{}", 1))
 	idle["between chunks"].answer().wantRefusal(t, 400, problem.InvalidPacket)
-	for openOn(server) < len(stalled)+len(idle) {
-		runtime.Gosched()
-	}
-
-	f.handler.intake.Drain()
-	began := time.Now()
-	if err := server.Stop(contextOf(t)); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("the stop took %v", took)
-	}
-	for name, c := range stalled {
-		t.Run(name, func(t *testing.T) {
-			a := c.answer()
-			a.wantRefusal(t, 503, problem.Draining)
-			c.wantClosed(a)
-		})
-	}
-	for name, c := range idle {
-		if n, err := io.Copy(io.Discard, c.reader); n != 0 || err != nil {
-			t.Errorf("%s: %d bytes, %v", name, n, err)
-		}
-	}
-	f.wantCounted(map[problem.Code]int{problem.Draining: len(stalled), problem.InvalidPacket: 4})
+	return idle
 }
 
-// However soon after its start: a stop ends.
+// A stop ends, even if it comes immediately after the start.
 func TestStopAtOnce(t *testing.T) {
 	h := newHandler(t, standard(), &greedyJournal{})
 	for range 100 {
@@ -121,8 +135,8 @@ func TestStopAtOnce(t *testing.T) {
 	}
 }
 
-// For a while a stop refuses on the connections that are open and on new ones, and
-// each answer ends its connection.
+// For DrainDelay a stop refuses requests on open and on new connections, and each response ends its
+// connection.
 func TestStopRefusesBeforeItClosesTheListener(t *testing.T) {
 	o := standard()
 	o.server.DrainDelay = time.Hour
@@ -161,7 +175,7 @@ func TestStopRefusesBeforeItClosesTheListener(t *testing.T) {
 	}
 }
 
-func TestAnswersHaveADate(t *testing.T) {
+func TestResponsesHaveDate(t *testing.T) {
 	f := serve(t, standard())
 	for _, request := range []string{post(aPacket("p", 0)), post("{"), post(aPacket("p", 0), "Connection: close"), "rubbish\r\n\r\n", "GET /other HTTP/1.1\r\nHost: t\r\n\r\n"} {
 		a := f.exchange(request)

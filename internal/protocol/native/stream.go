@@ -12,8 +12,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
 )
 
-// loopHandler takes the requests of one event loop. Packets of a round go to the journal
-// together. The loop's goroutine uses it.
+// loopHandler handles the requests of one event loop. Packets of a round are appended to the
+// journal together. Only the loop's goroutine uses it.
 type loopHandler struct {
 	protocol  *Protocol
 	loop      *eventloop.Loop
@@ -43,7 +43,7 @@ func (h *loopHandler) Flush() {
 	}
 }
 
-// stream takes the requests of one connection.
+// stream handles the requests of one connection.
 type stream struct {
 	handler  *loopHandler
 	conn     *eventloop.Conn
@@ -53,8 +53,8 @@ type stream struct {
 	response *http1.Response // that a goroutine has made
 }
 
-// Begin implements eventloop.Stream. Requests that are refused unread leave the fast
-// path.
+// Begin implements eventloop.Stream. Requests that are refused before their body is read leave the
+// fast path.
 func (s *stream) Begin(head *http1.Head, whole bool) bool {
 	p := s.handler.protocol
 	if !p.isFastPath(head) {
@@ -67,7 +67,7 @@ func (s *stream) Begin(head *http1.Head, whole bool) bool {
 		}
 	}
 	emitterID := s.how.emitterID
-	if string(head.EmitterID) != emitterID { // most connections are one emitter's
+	if string(head.EmitterID) != emitterID { // most connections have one emitter
 		emitterID = string(head.EmitterID)
 	}
 	s.how = submission{kind: kindOf(head.ContentType), ack: p.ack(), traceparent: traceOf(head.Traceparent), principal: principal, emitterID: emitterID}
@@ -80,7 +80,7 @@ func (s *stream) Begin(head *http1.Head, whole bool) bool {
 	return true
 }
 
-// isFastPath reports whether a request is one of packets as nearly all emitters send it.
+// isFastPath reports whether a request has packets in the form that nearly all emitters send.
 func (p *Protocol) isFastPath(h *http1.Head) bool {
 	return string(h.Method) == "POST" && string(h.Target) == Path && !h.Encoded && !isEmptyEmitterID(h) && p.bodies.CheckLength(h.Length) == nil
 }
@@ -114,8 +114,8 @@ func (s *stream) Abort(err error) { s.giveUp(body.Unreadable(err)) }
 
 func (s *stream) Drop() { s.upload.Drop() }
 
-// process answers a request. What may take long, or wait for anything but the journal,
-// gets a goroutine.
+// process answers a request. It starts a goroutine if the answer may take long, or waits for
+// anything except the journal.
 func (s *stream) process(received *packet.Packet) {
 	h := s.handler
 	if s.how.kind == packetLines || s.how.ack == intake.AckDelivered {
@@ -168,7 +168,7 @@ func (s *stream) refuse(why *problem.Problem) {
 	s.reply(&s.handler.scratch)
 }
 
-// giveUp refuses a request that is not received to its end.
+// giveUp refuses a request that was not received completely.
 func (s *stream) giveUp(why *problem.Problem) {
 	s.handler.protocol.refuse(&s.handler.scratch, *why)
 	s.observe()

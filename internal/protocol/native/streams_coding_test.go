@@ -68,7 +68,7 @@ func chunkCases() []streamCase {
 	}
 	for _, extension := range []string{";", ";x", ";x=y", ";x=\"y;z\"", ";x;y;z=1", " ;x", "\t;x", "; x", ";x =y", ";\t", ";x=\xff", ";" + strings.Repeat("x", 4000), ";x=\"a\\\"b\"", ";=", ";;"} {
 		c := taken(fmt.Sprintf("chunk extension %.20q", extension), "RFC 9112 section 7.1.1", sized(size+extension), "a")
-		if extension[0] != ';' { // the whitespace is for bad senders, and may be refused
+		if extension[0] != ';' { // the whitespace is bad, and may be refused
 			c = malformed(c.name, c.source, c.bytes)
 		}
 		cases = append(cases, c)

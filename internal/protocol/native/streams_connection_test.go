@@ -8,8 +8,7 @@ import (
 
 const connectionRule = "RFC 9112 section 9.3"
 
-// last is a case whose requests are taken and of which the last ends the
-// connection.
+// last is a case whose requests are accepted and whose last request ends the connection.
 func last(name, source, bytes string, packets ...string) streamCase {
 	c := taken(name, source, bytes, packets...)
 	c.closed = true
@@ -40,7 +39,7 @@ func connectionCases() []streamCase {
 	return slices.Concat(cases, []streamCase{get, chunks, refused}, oldVersionCases(), cutCases())
 }
 
-// oldVersionCases are of HTTP/1.0.
+// oldVersionCases have HTTP/1.0.
 func oldVersionCases() []streamCase {
 	const old = "POST /ingest HTTP/1.0"
 	source := "RFC 9112 section 9.3, Http11Probe"
@@ -64,7 +63,7 @@ func oldVersionCases() []streamCase {
 	return append(cases, cut)
 }
 
-// cutCases are of clients that send all and nothing more.
+// cutCases have clients that half-close the connection after the requests.
 func cutCases() []streamCase {
 	cut := func(c streamCase) streamCase {
 		c.name, c.cut = c.name+", cut", true

@@ -42,7 +42,7 @@ func fieldCases() []streamCase {
 	return slices.Concat(cases, nameByteCases(), valueByteCases())
 }
 
-// nameByteCases have each byte that is no token character within a name.
+// nameByteCases have each byte that is not a token character within a name.
 func nameByteCases() []streamCase {
 	var cases []streamCase
 	for _, c := range []byte("\"(),/;<=>?@[\\]{} \t\x00\x01\x0b\x0c\x1f\x7f\x80\xa0\xff") {

@@ -48,7 +48,7 @@ func lengthCases() []streamCase {
 	return append(cases, tooLargeCases()...)
 }
 
-// tooLargeCases announce bodies that no request may have, and send little of them.
+// tooLargeCases announce bodies over the limit, and send a small part of them.
 func tooLargeCases() []streamCase {
 	var cases []streamCase
 	for _, length := range []string{
@@ -60,7 +60,13 @@ func tooLargeCases() []streamCase {
 		}
 	}
 	large := aPacket("a", 256<<10)
-	return append(cases,
+	expecting := refusedAs("a chunk that announces a byte too much, of a client that waits", "own", chunkHead("Expect: 100-continue")+"40001\r\n", 413, "too_large", true)
+	expecting.interims = 1
+	return append(cases, expecting,
+		refusedAs("a chunk that announces a byte too much", "own", chunkHead()+"40001\r\n", 413, "too_large", true),
+		refusedAs("a second chunk that announces a byte too much", "own", chunkHead()+chunk("{")+"40000\r\n", 413, "too_large", true),
+		refusedAs("a chunk behind a body of the largest size", "own", chunkHead()+chunk(large)+"1\r\n", 413, "too_large", true),
+		refusedAs("a compressed chunk that announces a byte too much", "own", chunkHead("Content-Encoding: gzip")+"40001\r\n", 413, "too_large", true),
 		taken("a body of the largest size", "own", post(large), "a"),
 		taken("a body of the largest size in chunks", "own", chunked(large, 50_000), "a"),
 		refusedAs("a body of a byte more", "own", post(large+" "), 413, "too_large", true),

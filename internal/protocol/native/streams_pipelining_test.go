@@ -48,7 +48,7 @@ func pipeliningCases() []streamCase {
 	return cases
 }
 
-// badRequests cannot be read.
+// badRequests cannot be parsed.
 func badRequests() []streamCase {
 	a := aPacket("bad", 0)
 	return []streamCase{
@@ -66,7 +66,7 @@ func badRequests() []streamCase {
 	}
 }
 
-// smugglingCases have requests where one reader might see them and another not.
+// smugglingCases have a request that some parsers see and others do not.
 func smugglingCases() []streamCase {
 	hidden := posting("smuggled")
 	var cases []streamCase
@@ -97,7 +97,7 @@ func smugglingCases() []streamCase {
 	return slices.Concat(cases, desyncCases(hidden), closedBodyCases(hidden))
 }
 
-// desyncCases have two lengths, of which each could be believed.
+// desyncCases have two lengths, each of which a parser might use.
 func desyncCases(hidden string) []streamCase {
 	var cases []streamCase
 	desync := func(name string, lines ...string) {
@@ -120,7 +120,7 @@ func desyncCases(hidden string) []streamCase {
 	return cases
 }
 
-// closedBodyCases have bodies that are not read past, so nothing behind is.
+// closedBodyCases have bodies that are not skipped, so the bytes after them are not parsed.
 func closedBodyCases(hidden string) []streamCase {
 	const source = "own"
 	padding := strings.Repeat("x", 64<<10) + hidden

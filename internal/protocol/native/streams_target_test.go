@@ -35,7 +35,7 @@ func targetCases() []streamCase {
 
 func to(target string) string { return postingAs("POST "+target+" HTTP/1.1\r\nHost: t", "a") }
 
-// targetByteCases have each byte that no target may have.
+// targetByteCases have each byte that is not allowed in a target.
 func targetByteCases() []streamCase {
 	var cases []streamCase
 	add := func(c byte) {

@@ -7,42 +7,42 @@ import (
 	"testing"
 )
 
-// streamCase is what a client sends on one connection, and what the server must do
-// with it.
+// streamCase has the bytes that a client sends on one connection, and the server's required
+// behaviour.
 type streamCase struct {
 	name   string
-	source string // the rule, or the public suite that has a case of that kind
+	source string // the rule, or the public suite that has such a case
 	bytes  string
-	// cut tells that the client ends its side of the connection behind the bytes.
-	// Otherwise a well-formed request follows.
+	// cut means that the client half-closes the connection behind the bytes. Otherwise a
+	// well-formed request follows.
 	cut bool
-	// statuses are those of the answers, without interim ones.
+	// statuses are the statuses of the responses, without interim responses.
 	statuses []int
-	// closed tells that the server ends the connection behind the last of them.
+	// closed means that the server ends the connection after the last response.
 	closed bool
-	// code is that of the last refusal, empty when there is none.
+	// code is the code of the last refusal, empty if there is none.
 	code string
-	// packets are the ids of the packets that are taken, in order.
+	// packets are the ids of the accepted packets, in order.
 	packets []string
-	// keepAlive tells that the answers say "Connection: keep-alive".
+	// keepAlive means that the responses have "Connection: keep-alive".
 	keepAlive bool
-	// bodiless tells that the answers have no body.
+	// bodiless means that the responses have no body.
 	bodiless bool
-	// allow is the Allow field's value.
+	// allow is the value of the field Allow.
 	allow string
-	// interims is how many requests wait for "100 Continue", when their body comes
-	// after their head was read.
+	// interims is the number of requests that get "100 Continue" if their body arrives after their
+	// head was read.
 	interims int
 	// everyByte asks for a split at each byte.
 	everyByte bool
-	// brief asks for a split at one boundary only, and one at all of them: the case
-	// is of a family whose members differ in a character.
+	// brief asks for a split at one boundary, and one at all boundaries: the case is one of a
+	// family whose members differ in one character.
 	brief bool
 	// authorization is a field line of the requests around the bytes, or empty.
 	authorization string
 }
 
-// streamCases are all cases.
+// streamCases has all cases.
 func streamCases() []streamCase {
 	return slices.Concat(
 		requestLineCases(), targetCases(), hostCases(), fieldCases(), headSizeCases(),
@@ -51,8 +51,7 @@ func streamCases() []streamCase {
 	)
 }
 
-// Names are unique, so that a failure can be found, and each case says what it is
-// derived from.
+// Names are unique, so that a failure can be found, and each case names its source.
 func TestStreamCasesAreNamed(t *testing.T) {
 	seen := make(map[string]bool)
 	cases := streamCases()
@@ -69,24 +68,23 @@ func TestStreamCasesAreNamed(t *testing.T) {
 
 const headEnd = "\r\n\r\n"
 
-// head makes a request's head of lines.
+// head makes the head of a request from lines.
 func head(lines ...string) string { return strings.Join(lines, "\r\n") + headEnd }
 
-// posting makes a request with a packet of that id, whose head has these lines
-// besides.
+// posting makes a request with a packet with that id and with these lines in its head.
 func posting(id string, lines ...string) string {
 	return postingAs("POST /ingest HTTP/1.1\r\nHost: t", id, lines...)
 }
 
-// postingAs makes a request of the first lines of its head.
+// postingAs makes a request with the given first lines of its head.
 func postingAs(begin, id string, lines ...string) string {
 	body := aPacket(id, 0)
 	lines = append([]string{begin}, lines...)
 	return head(append(lines, fmt.Sprintf("Content-Length: %d", len(body)))...) + body
 }
 
-// chunking makes a request with a packet of that id in two chunks, whose head has
-// these lines besides.
+// chunking makes a request with a packet with that id in two chunks and with these lines in its
+// head.
 func chunking(id string, lines ...string) string {
 	body := aPacket(id, 0)
 	return chunkHead(lines...) + chunk(body[:10]) + chunk(body[10:]) + lastChunk
@@ -100,16 +98,15 @@ func chunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), t
 
 const lastChunk = "0\r\n\r\n"
 
-// taken is a case of requests that are all taken, with the connection kept.
+// taken is a case of requests that are all accepted, on a connection that stays open.
 func taken(name, source, bytes string, packets ...string) streamCase {
 	return streamCase{name: name, source: source, bytes: bytes, statuses: accepted(len(packets)), packets: packets}
 }
 
-// accepted are the statuses of that many packets that are taken.
+// accepted returns the statuses of that many accepted packets.
 func accepted(packets int) []int { return slices.Repeat([]int{202}, packets) }
 
-// malformed is a case of one request that is answered with 400, and ends the
-// connection.
+// malformed is a case of one request that is answered with 400, and ends the connection.
 func malformed(name, source, bytes string) streamCase {
 	return streamCase{name: name, source: source, bytes: bytes, statuses: []int{400}, closed: true, code: "malformed"}
 }
@@ -126,13 +123,13 @@ func refusedAs(name, source, bytes string, status int, code string, closed bool)
 	return streamCase{name: name, source: source, bytes: bytes, statuses: []int{status}, code: code, closed: closed}
 }
 
-// splitEverywhere has a case split at each byte.
+// splitEverywhere splits a case at each byte.
 func splitEverywhere(c streamCase) streamCase {
 	c.everyByte = true
 	return c
 }
 
-// brief has a case of a family split less.
+// brief splits the case of a family at fewer boundaries.
 func brief(c streamCase) streamCase {
 	c.brief = true
 	return c

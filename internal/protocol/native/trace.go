@@ -1,6 +1,6 @@
 package native
 
-// The places of a W3C traceparent: version-trace-parent-flags.
+// The offsets in a W3C traceparent: version-trace-parent-flags.
 const (
 	traceparentLength = 55
 	traceAt           = 3

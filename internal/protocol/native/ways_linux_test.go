@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The ways of TestStreams are two, as long as a connection has usual requests.
+// TestStreams tests two ways, as long as a connection has requests of the fast path.
 func TestWaysDiffer(t *testing.T) {
 	for i, w := range bothWays(t, standard()) {
 		conn, err := net.Dial("tcp", w.addr)

@@ -11,8 +11,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
-// plainListener accepts connections that have no descriptor to poll, so that
-// each of them is served by a goroutine.
+// plainListener accepts connections without a descriptor to poll, so that each connection is served
+// by a goroutine.
 type plainListener struct{ net.Listener }
 
 func (l plainListener) Accept() (net.Conn, error) {
@@ -23,12 +23,12 @@ func (l plainListener) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{conn}, nil
 }
 
-// servedWay is a server that serves in one of the two ways in which requests are served.
+// servedWay is a server with one of the two ways of serving requests.
 type servedWay struct {
 	*fixture
 	name string
 	form func(body string, headers ...string) string
-	// keep is the connection that serves the next request, unless nil.
+	// keep is the connection for the next request, unless nil.
 	keep *client
 }
 
@@ -36,8 +36,8 @@ func inChunks(body string, headers ...string) string {
 	return chunked(body, max(1, len(body)/3), headers...)
 }
 
-// serveBothWays serves the loop with bodies of a known length, and goroutines with
-// bodies in chunks.
+// serveBothWays starts a server with event loops for bodies of a known length, and one with
+// goroutines for bodies in chunks.
 func serveBothWays(t *testing.T, o options) []*servedWay {
 	t.Helper()
 	plain := &fixture{T: t, journal: &greedyJournal{}}
@@ -72,7 +72,7 @@ func (w *servedWay) send(t *testing.T, request string) (answer, []string) {
 	if w.keep == nil {
 		w.keep = w.dial()
 	}
-	_ = w.keep.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = w.keep.conn.SetDeadline(time.Now().Add(time.Minute))
 	w.keep.send(request)
 	a := w.keep.answer()
 	if a.Close {
@@ -86,8 +86,7 @@ func (w *servedWay) send(t *testing.T, request string) (answer, []string) {
 	return a, bodies
 }
 
-// expectation is the expectation of a case: a code, or "" and the packets that are
-// stored.
+// expectation is the expected result of a case: a code, or "" and the packets that are stored.
 type expectation struct {
 	status int
 	code   problem.Code
@@ -100,7 +99,7 @@ func wantStored(bodies ...string) expectation {
 
 func rejected(code problem.Code) expectation { return expectation{status: code.Status(), code: code} }
 
-// check sends a body and compares everything that came of it.
+// check sends a body and compares all results.
 func (w *servedWay) check(t *testing.T, name, body string, want expectation, headers ...string) answer {
 	t.Helper()
 	a, stored := w.send(t, w.form(body, headers...))

@@ -3,6 +3,7 @@ package native
 import (
 	"encoding/binary"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,8 +34,7 @@ func zstdBlock(kind, size int, last bool, content string) string {
 
 func raw(text string, last bool) string { return zstdBlock(rawBlock, len(text), last, text) }
 
-// windowed returns a frame whose header has the window of that descriptor and
-// nothing else.
+// windowed returns a frame whose header has only the window of that descriptor.
 func windowed(descriptor byte, blocks string) string {
 	return zstdMagic + "\x00" + string([]byte{descriptor}) + blocks
 }
@@ -60,6 +60,12 @@ const (
 )
 
 func TestZstdCases(t *testing.T) {
+	checkCodings(t, "zstd", slices.Concat(zstdFrameCases(t), zstdBlockCases(t), zstdHeaderCases()))
+}
+
+// zstdFrameCases are bodies of one frame, of several and of data that is no frame.
+func zstdFrameCases(t *testing.T) []codingCase {
+	t.Helper()
 	body := aPacket("p", 300)
 	half := len(body) / 2
 	first, second := body[:half], body[half:]
@@ -68,16 +74,11 @@ func TestZstdCases(t *testing.T) {
 	noSum := compress(t, "zstd", body, zstd.WithEncoderCRC(false))
 	empty := windowed(window1KiB, raw("", true))
 	skip := skippable(0, 5, "abcde")
-	large := aPacket("p", 200<<10)
-	good, bad, wide := wantStored(body), rejected(problem.Malformed), rejected(problem.UnsupportedEncoding)
-	checkCodings(t, "zstd", []codingCase{
+	good, bad := wantStored(body), rejected(problem.Malformed)
+	return []codingCase{
 		{"encoded", packed, good},
 		{"without a checksum", noSum, good},
 		{"checksum wrong", wrongSum, bad},
-		{"raw", windowed(window1KiB, raw(body, true)), good},
-		{"raw in two blocks", windowed(window1KiB, raw(first, false)+raw(second, true)), good},
-		{"an empty block between", windowed(window1KiB, raw(first, false)+raw("", false)+raw(second, true)), good},
-		{"run", windowed(window1KiB, raw(body, false)+zstdBlock(rleBlock, 5, true, " ")), wantStored(body + "     ")},
 		{"size", sized(len(body), raw(body, true)), good},
 		{"size too large", sized(len(body)+1, raw(body, true)), bad},
 		{"size too small", sized(len(body)-1, raw(body, true)), bad},
@@ -97,10 +98,30 @@ func TestZstdCases(t *testing.T) {
 		{"garbage behind", packed + "x", bad},
 		{"NULs behind", packed + "\x00\x00\x00\x00", bad},
 		{"half a frame behind", packed + packed[:len(packed)/2], bad},
+		{"many empty frames", strings.Repeat(empty, 5000) + packed, good},
+		{"many skippable frames", strings.Repeat(skippable(3, 0, ""), 5000) + packed, good},
+		{"version 0.7", "\x27\xb5\x2f\xfd\x00\x00" + raw(body, true), bad},
+		{"gzip", compress(t, "gzip", body), bad},
+		{"not compressed", body, bad},
+		{"no bytes", "", bad},
+	}
+}
+
+// zstdBlockCases are frames with blocks of each type and of valid and invalid sizes.
+func zstdBlockCases(t *testing.T) []codingCase {
+	t.Helper()
+	body := aPacket("p", 300)
+	half := len(body) / 2
+	first, second := body[:half], body[half:]
+	large := aPacket("p", 200<<10)
+	good, bad := wantStored(body), rejected(problem.Malformed)
+	return []codingCase{
+		{"raw", windowed(window1KiB, raw(body, true)), good},
+		{"raw in two blocks", windowed(window1KiB, raw(first, false)+raw(second, true)), good},
+		{"an empty block between", windowed(window1KiB, raw(first, false)+raw("", false)+raw(second, true)), good},
+		{"run", windowed(window1KiB, raw(body, false)+zstdBlock(rleBlock, 5, true, " ")), wantStored(body + "     ")},
 		{"no last block", windowed(window1KiB, raw(body, false)), bad},
 		{"reserved block", windowed(window1KiB, zstdBlock(reservedBlock, len(body), true, body)), bad},
-		{"reserved bit", zstdMagic + "\x08\x00" + raw(body, true), bad},
-		{"unused bit", zstdMagic + "\x10\x00" + raw(body, true), good},
 		{"block over the window", windowed(window1KiB, raw(aPacket("p", 1100), true)), bad},
 		{"block over the content", sized(200, raw(body, true)), bad},
 		{"block over 128 KiB", windowed(window8MiB, raw(aPacket("p", 128<<10+1), true)), bad},
@@ -108,6 +129,21 @@ func TestZstdCases(t *testing.T) {
 		{"run over the window", windowed(window1KiB, raw(body, false)+zstdBlock(rleBlock, 1<<20, true, " ")), bad},
 		{"compressed of nothing", windowed(window1KiB, zstdBlock(compressedBlock, 0, true, "")), bad},
 		{"compressed of rubbish", windowed(window1KiB, zstdBlock(compressedBlock, 9, true, "rubbish!!")), bad},
+		{"large", compress(t, "zstd", large), wantStored(large)},
+		{"bomb", compress(t, "zstd", strings.Repeat(" ", 8<<20)), rejected(problem.TooLarge)},
+		{"bomb of runs", windowed(window8MiB, strings.Repeat(zstdBlock(rleBlock, 128<<10, false, " "), 100)), rejected(problem.TooLarge)},
+	}
+}
+
+// zstdHeaderCases are frames with each window, with dictionaries and with unused and reserved bits.
+func zstdHeaderCases() []codingCase {
+	body := aPacket("p", 300)
+	empty := windowed(window1KiB, raw("", true))
+	skip := skippable(0, 5, "abcde")
+	good, bad, wide := wantStored(body), rejected(problem.Malformed), rejected(problem.UnsupportedEncoding)
+	return []codingCase{
+		{"reserved bit", zstdMagic + "\x08\x00" + raw(body, true), bad},
+		{"unused bit", zstdMagic + "\x10\x00" + raw(body, true), good},
 		{"window of 1 KiB", windowed(window1KiB, raw(body, true)), good},
 		{"window of 8 MiB", windowed(window8MiB, raw(body, true)), good},
 		{"window of 9 MiB", windowed(window9MiB, raw(body, true)), wide},
@@ -118,21 +154,12 @@ func TestZstdCases(t *testing.T) {
 		{"wide frame behind a skippable", skip + windowed(window16MiB, raw(body, true)), wide},
 		{"dictionary", zstdMagic + "\x01\x00\x07" + raw(body, true), bad},
 		{"dictionary 0", zstdMagic + "\x01\x00\x00" + raw(body, true), good},
-		{"version 0.7", "\x27\xb5\x2f\xfd\x00\x00" + raw(body, true), bad},
-		{"gzip", compress(t, "gzip", body), bad},
-		{"not compressed", body, bad},
-		{"no bytes", "", bad},
-		{"large", compress(t, "zstd", large), wantStored(large)},
-		{"bomb", compress(t, "zstd", strings.Repeat(" ", 8<<20)), rejected(problem.TooLarge)},
-		{"bomb of runs", windowed(window8MiB, strings.Repeat(zstdBlock(rleBlock, 128<<10, false, " "), 100)), rejected(problem.TooLarge)},
-		{"many empty frames", strings.Repeat(empty, 5000) + packed, good},
-		{"many skippable frames", strings.Repeat(skippable(3, 0, ""), 5000) + packed, good},
-	})
+	}
 }
 
-// Bombs that are sent at once take no more memory than a body may have each, and
-// the decoders are there for the next.
-func TestBombsAtOnce(t *testing.T) {
+// Bombs that are sent at once take no more memory than the limit of a body each, and the decoders
+// can be used afterwards.
+func TestConcurrentBombs(t *testing.T) {
 	const clients = 16
 	bombs := map[string]string{
 		"gzip": compress(t, "gzip", strings.Repeat(" ", 32<<20)),

@@ -6,9 +6,9 @@ import (
 	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
-	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
 // encoding is that of requests and answers.
@@ -28,7 +28,7 @@ func encodingOf(contentType []byte) encoding {
 		}
 	}
 	switch {
-	case http1.Is(contentType, protobuf):
+	case http1.Is(contentType, protobufMediaType):
 		return encodingProtobuf
 	case http1.Is(contentType, jsonMediaType):
 		return encodingJSON
@@ -39,7 +39,7 @@ func encodingOf(contentType []byte) encoding {
 
 func (e encoding) mediaType() string {
 	if e == encodingProtobuf {
-		return protobuf
+		return protobufMediaType
 	}
 	return jsonMediaType
 }
@@ -65,10 +65,10 @@ func appendResponse(dst []byte, sum summary) []byte {
 	if sum.rejected == 0 {
 		return dst
 	}
-	dst, begin := otlp.Open(dst, 1<<3|otlp.Bytes)
-	dst = otlp.AppendVarint(dst, 1<<3|otlp.Varint, uint64(sum.rejected))
-	dst = otlp.AppendText(dst, 2<<3|otlp.Bytes, []byte(sum.why.Error()))
-	return otlp.Close(dst, begin)
+	dst, begin := protobuf.Open(dst, 1<<3|protobuf.Bytes)
+	dst = protobuf.AppendVarint(dst, 1<<3|protobuf.Varint, uint64(sum.rejected))
+	dst = protobuf.AppendText(dst, 2<<3|protobuf.Bytes, []byte(sum.why.Error()))
+	return protobuf.Close(dst, begin)
 }
 
 // The codes of google.rpc.Status that are used.
@@ -81,19 +81,19 @@ const (
 	unauthenticated   = 16
 )
 
-// maxRetryAfter is what clients are asked to wait at most, in seconds, since the time that they
-// spend on a request is short.
+// maxRetryAfter is the maximum wait that is asked of clients, in seconds: clients limit the time
+// that they spend on a request.
 const maxRetryAfter = 5
 
-// refusal is a problem in terms of OTLP.
+// refusal is a problem in the terms of OTLP.
 type refusal struct {
 	status     int // of HTTP
 	code       int // of google.rpc.Status
 	retryAfter int // seconds; 0: the client must not send the request again
 }
 
-// refusalOf returns the refusal of a problem. Clients retry 503 and 429; many give requests up
-// that are answered with 408 or any other 5xx.
+// refusalOf returns the refusal of a problem. Clients retry after 503 and 429; many drop requests
+// after 408 or any other 5xx.
 func refusalOf(p *problem.Problem) refusal {
 	again := min(max(p.RetryAfter, 1), maxRetryAfter)
 	switch status := cmp.Or(p.Status, p.Code.Status()); status {
@@ -124,8 +124,8 @@ func (h *HTTP) refuse(to *http1.Response, e encoding, p *problem.Problem) {
 	}
 	message := string(p.Code) + ": " + p.Detail
 	if e == encodingProtobuf {
-		to.Body = otlp.AppendVarint(to.Body, 1<<3|otlp.Varint, uint64(r.code))
-		to.Body = otlp.AppendText(to.Body, 2<<3|otlp.Bytes, []byte(message))
+		to.Body = protobuf.AppendVarint(to.Body, 1<<3|protobuf.Varint, uint64(r.code))
+		to.Body = protobuf.AppendText(to.Body, 2<<3|protobuf.Bytes, []byte(message))
 		return
 	}
 	to.Body = strconv.AppendInt(append(to.Body, `{"code":`...), int64(r.code), 10)

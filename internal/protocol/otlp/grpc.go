@@ -23,30 +23,30 @@ import (
 const (
 	exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 	grpcType   = "application/grpc"
-	// codings are the Content-Encodings of messages that are understood.
+	// codings are the supported content codings of messages.
 	codings = "gzip, zstd, snappy, deflate"
-	// messagePrefix is the length of what comes before a message: whether it is compressed, and
-	// its length.
+	// messagePrefix is the length of the prefix of a message: a flag for compression, and the
+	// length of the message.
 	messagePrefix = 5
-	// maxStreams bounds the requests of a connection that are open at once.
+	// maxStreams bounds the concurrent requests of a connection.
 	maxStreams     = 128
 	maxHeaderBytes = 16 << 10
-	// While requests wait for memory, HTTP/2 holds so many bytes of one, and of all of a
-	// connection.
+	// HTTP/2 windows of a request and of a connection, in bytes: the data that HTTP/2 holds while
+	// requests wait for memory.
 	streamBuffer     = 256 << 10
 	connectionBuffer = 1 << 20
 	maxFrame         = 16 << 10
-	// handshakeTimeout bounds the beginning of a connection, and arrivalTimeout the arrival of a
+	// handshakeTimeout bounds the handshake of a connection, and arrivalTimeout the arrival of a
 	// message.
 	handshakeTimeout = 15 * time.Second
 	arrivalTimeout   = time.Minute
-	// Silent clients are asked whether they are there.
+	// Pings to idle clients detect dead connections.
 	pingInterval = time.Minute
 	pingTimeout  = 20 * time.Second
 )
 
-// GRPC serves OTLP over gRPC: calls with one message, each a request of HTTP/2. Of a message that
-// arrives, as much is in memory as the receiver lends.
+// GRPC serves OTLP over gRPC: calls with one message, each a request of HTTP/2. An arriving message
+// takes as much memory as the receiver lends.
 type GRPC struct {
 	logs
 	server *http.Server
@@ -57,7 +57,7 @@ type GRPC struct {
 // GRPCDependencies are what GRPC uses.
 type GRPCDependencies struct {
 	Receiver *receiver.Receiver
-	// TLS, unless nil, is what all connections speak.
+	// TLS, unless nil, is used for all connections.
 	TLS *tls.Config
 	// HandshakeFailed is called after each failed TLS handshake, concurrently.
 	HandshakeFailed func()
@@ -98,8 +98,8 @@ func ServeGRPC(l net.Listener, deps GRPCDependencies) *GRPC {
 	return g
 }
 
-// hasFailed reports whether the TLS handshake of a closed connection was not completed, although
-// the client has begun it.
+// hasFailed reports whether a closed connection had a TLS handshake that the client began and did
+// not complete.
 func hasFailed(conn net.Conn) bool {
 	secure, ok := conn.(*tls.Conn)
 	if !ok || secure.ConnectionState().HandshakeComplete {
@@ -109,7 +109,8 @@ func hasFailed(conn net.Conn) bool {
 	return ok && bounded.received.Load()
 }
 
-// Stop stops accepting, answers what was begun until ctx ends, and closes all connections.
+// Stop stops accepting connections, answers the calls in flight until ctx ends, and closes all
+// connections.
 func (g *GRPC) Stop(ctx context.Context) error {
 	if err := g.server.Shutdown(ctx); err != nil {
 		_ = g.server.Close() // ctx has ended
@@ -118,7 +119,7 @@ func (g *GRPC) Stop(ctx context.Context) error {
 	return nil
 }
 
-// overHTTP2 returns the configuration for HTTP/2, whose files are read anew as before.
+// overHTTP2 returns the configuration for HTTP/2; its files are still reloaded.
 func overHTTP2(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.NextProtos = []string{"h2"}
@@ -152,11 +153,11 @@ func (g *GRPC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, why)
 		return
 	}
-	_, _ = w.Write(answer) // the client may have gone
+	_, _ = w.Write(answer) // the client may have disconnected
 	w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
 }
 
-// export returns the answer to a call, with its prefix.
+// export returns the response to a call, with its prefix.
 func (g *GRPC) export(w http.ResponseWriter, r *http.Request) (answer []byte, refused *grpcStatus) {
 	from, why := g.authenticate(r)
 	if why != nil {
@@ -166,7 +167,7 @@ func (g *GRPC) export(w http.ResponseWriter, r *http.Request) (answer []byte, re
 	if refused != nil {
 		return nil, refused
 	}
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	sum, why := g.accept(ctx, from, body, encodingProtobuf)
 	if why != nil {
@@ -209,7 +210,7 @@ func (g *GRPC) receive(w http.ResponseWriter, r *http.Request, from receiver.Sen
 			return nil, &grpcStatus{code: unimplemented, message: "the compression " + coding + " is not understood: " + codings + " are"}
 		}
 	}
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	body, why := g.receiver.ReadMessage(ctx, from, r.Body, length, coding)
 	if why != nil {

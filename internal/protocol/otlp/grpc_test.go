@@ -58,7 +58,7 @@ func (f *fixture) listenWith(deps GRPCDependencies) string {
 	}
 	g := ServeGRPC(l, deps)
 	f.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := g.Stop(ctx); err != nil || ctx.Err() != nil {
 			f.Errorf("%v, %v", err, ctx.Err())
@@ -77,7 +77,7 @@ func (rawCodec) Name() string                       { return "proto" }
 func (rawCodec) Marshal(v any) ([]byte, error)      { return []byte(*v.(*string)), nil }
 func (rawCodec) Unmarshal(text []byte, v any) error { *v.(*string) = string(text); return nil }
 
-// compressor compresses what a client sends.
+// compressor compresses the messages of a client.
 type compressor struct {
 	name string
 	open func(io.Writer) io.WriteCloser
@@ -108,7 +108,7 @@ func TestGRPC(t *testing.T) {
 	f := newFixture(t, false)
 	client := f.serve()
 	for _, coding := range []string{"identity", "gzip", "zstd", "snappy", "deflate"} {
-		for range 2 { // with a decoder that was used, too
+		for range 2 { // with a decoder that was used before, too
 			request := string(otlpRequest(100))
 			if answer, err := export(t.Context(), client, request, grpc.UseCompressor(coding)); err != nil || answer != "" {
 				t.Fatalf("%s: %q, %v", coding, answer, err)
@@ -165,9 +165,9 @@ func TestGRPCRefusals(t *testing.T) {
 	}
 }
 
-// Messages that are announced, and arrive in part, hold what has arrived, of any number of
-// requests; when their connection ends nothing is held.
-func TestGRPCHoldsWhatHasArrived(t *testing.T) {
+// Messages that are announced, and arrive in part, hold the memory of the arrived part, for any
+// number of requests; when their connection ends no memory is held.
+func TestGRPCMemoryGrowsWithArrivedBytes(t *testing.T) {
 	f := newFixture(t, false)
 	g := f.listen()
 	const sent = 100_000
@@ -205,8 +205,8 @@ func TestGRPCHoldsWhatHasArrived(t *testing.T) {
 	}
 }
 
-// Over TLS calls are answered, and handshakes that fail are counted, unlike connections on which
-// nothing was sent.
+// Over TLS calls are answered, and failed handshakes are counted. Connections on which no data was
+// sent are not counted.
 func TestGRPCOverTLS(t *testing.T) {
 	authority, err := certificatetest.NewAuthority("test", time.Now().Add(time.Hour))
 	if err != nil {
@@ -243,7 +243,7 @@ func TestGRPCOverTLS(t *testing.T) {
 		}
 		_, _ = io.WriteString(conn, text)
 		_ = conn.(*net.TCPConn).CloseWrite()
-		_, _ = io.Copy(io.Discard, conn) // until it is closed
+		_, _ = io.Copy(io.Discard, conn) // until the connection is closed
 		_ = conn.Close()
 	}
 	<-failed

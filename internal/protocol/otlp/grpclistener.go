@@ -11,7 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/listener"
 )
 
-// clientFactor bounds the connections of one client to that many times what is free.
+// clientFactor bounds the connections of one client to a multiple of the free connections.
 const clientFactor = 8
 
 // boundedListener closes connections over a limit.
@@ -20,8 +20,8 @@ type boundedListener struct {
 	clients *clientquota.Quota
 }
 
-// boundListener bounds the connections of a listener: those of one client to eight times as
-// many as are free.
+// boundListener bounds the connections of a listener, and the connections of one client to eight
+// times the free ones.
 func boundListener(l net.Listener, maxConnections int, logger *slog.Logger) *boundedListener {
 	return &boundedListener{listener.NewRetrying(l, logger), clientquota.New(int64(maxConnections), clientFactor)}
 }
@@ -47,7 +47,7 @@ type boundedConn struct {
 	clients *clientquota.Quota
 	client  netip.Addr
 	closed  sync.Once
-	// received is set once the client has sent something.
+	// received is set once the client has sent data.
 	received atomic.Bool
 }
 

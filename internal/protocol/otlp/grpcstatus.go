@@ -6,20 +6,20 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
-// grpcStatus is why a call is refused.
+// grpcStatus is the status of a refused call.
 type grpcStatus struct {
 	code    int
 	message string
-	// retryAfter is the delay of RetryInfo in seconds; 0: there is none, and the client must not
-	// send the request again.
+	// retryAfter is the delay of RetryInfo in seconds; with 0 there is no RetryInfo, and the client
+	// must not send the request again.
 	retryAfter int
 }
 
-// statusOf returns the status of a problem. That of a message which is too large has no
+// statusOf returns the status of a problem. The status of a message that is too large has no
 // RetryInfo, so that clients do not send it again.
 func statusOf(p *problem.Problem) *grpcStatus {
 	r := refusalOf(p)
@@ -32,9 +32,9 @@ func statusOf(p *problem.Problem) *grpcStatus {
 
 // refuse answers a call with a status.
 func (g *GRPC) refuse(w http.ResponseWriter, s *grpcStatus) {
-	// Trailers come behind a response that has begun.
+	// Trailers are sent after a response that has begun.
 	if err := http.NewResponseController(w).Flush(); err != nil {
-		return // the client has gone
+		return // the client has disconnected
 	}
 	trailer := w.Header()
 	trailer.Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(s.code))
@@ -46,17 +46,17 @@ func (g *GRPC) refuse(w http.ResponseWriter, s *grpcStatus) {
 
 // appendDetails appends a google.rpc.Status with a google.rpc.RetryInfo.
 func (s *grpcStatus) appendDetails(text []byte) []byte {
-	text = otlp.AppendVarint(text, 1<<3|otlp.Varint, uint64(s.code))
-	text = otlp.AppendText(text, 2<<3|otlp.Bytes, []byte(s.message))
-	text, detail := otlp.Open(text, 3<<3|otlp.Bytes) // google.protobuf.Any
-	text = otlp.AppendText(text, 1<<3|otlp.Bytes, []byte("type.googleapis.com/google.rpc.RetryInfo"))
-	text, value := otlp.Open(text, 2<<3|otlp.Bytes)
-	text, delay := otlp.Open(text, 1<<3|otlp.Bytes) // google.protobuf.Duration
-	text = otlp.AppendVarint(text, 1<<3|otlp.Varint, uint64(s.retryAfter))
-	return otlp.Close(otlp.Close(otlp.Close(text, delay), value), detail)
+	text = protobuf.AppendVarint(text, 1<<3|protobuf.Varint, uint64(s.code))
+	text = protobuf.AppendText(text, 2<<3|protobuf.Bytes, []byte(s.message))
+	text, detail := protobuf.Open(text, 3<<3|protobuf.Bytes) // google.protobuf.Any
+	text = protobuf.AppendText(text, 1<<3|protobuf.Bytes, []byte("type.googleapis.com/google.rpc.RetryInfo"))
+	text, value := protobuf.Open(text, 2<<3|protobuf.Bytes)
+	text, delay := protobuf.Open(text, 1<<3|protobuf.Bytes) // google.protobuf.Duration
+	text = protobuf.AppendVarint(text, 1<<3|protobuf.Varint, uint64(s.retryAfter))
+	return protobuf.Close(protobuf.Close(protobuf.Close(text, delay), value), detail)
 }
 
-// percentEncoded returns a text as gRPC has it in Grpc-Message.
+// percentEncoded returns a text as gRPC encodes it in Grpc-Message.
 func percentEncoded(text string) string {
 	const hex = "0123456789ABCDEF"
 	var encoded strings.Builder

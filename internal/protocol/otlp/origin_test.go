@@ -1,40 +1,40 @@
 package otlp
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
-// nest returns a field whose text are the others.
+// nest returns a field that contains the other fields.
 func nest(tag byte, fields ...[]byte) []byte {
-	dst, begin := otlp.Open(nil, tag)
+	dst, begin := protobuf.Open(nil, tag)
 	for _, one := range fields {
 		dst = append(dst, one...)
 	}
-	return otlp.Close(dst, begin)
+	return protobuf.Close(dst, begin)
 }
 
-func textField(tag byte, value string) []byte { return otlp.AppendText(nil, tag, []byte(value)) }
+func textField(tag byte, value string) []byte { return protobuf.AppendText(nil, tag, []byte(value)) }
 
 func pairField(tag byte, key string, value ...[]byte) []byte {
 	return nest(tag, textField(otlp.KeyValueKey, key), nest(otlp.KeyValueValue, value...))
 }
 
-// strictCase is the fields of a ResourceLogs.
+// strictCase has the fields of a ResourceLogs.
 type strictCase struct {
 	fields []byte
 	strict bool
 }
 
 func strictCases() map[string]strictCase {
-	const unknown = 14<<3 | otlp.Bytes
+	const unknown = 14<<3 | protobuf.Bytes
 	var (
 		str    = textField(otlp.ValueString, "v")
-		number = otlp.AppendVarint(nil, otlp.ValueInt, 1)
+		number = protobuf.AppendVarint(nil, otlp.ValueInt, 1)
 		record = func(fields ...[]byte) []byte { return nest(otlp.ScopeLogsLogRecords, fields...) }
 		logs   = func(fields ...[]byte) []byte { return nest(otlp.ResourceLogsScopeLogs, fields...) }
 		nested = func(tag byte, items ...[]byte) []byte { return nest(otlp.RecordBody, nest(tag, items...)) }
@@ -71,19 +71,19 @@ func strictCases() map[string]strictCase {
 		"unknown in a pair":       {logs(record(nest(otlp.RecordAttributes, textField(unknown, "x")))), false},
 		"unknown in a value":      {logs(record(nest(otlp.RecordBody, textField(unknown, "x")))), false},
 		"unknown in an array":     {logs(record(nested(otlp.ValueArray, textField(unknown, "x")))), false},
-		"another wire type":       {logs(record(otlp.AppendVarint(nil, otlp.RecordTraceID&^7, 1))), false},
+		"another wire type":       {logs(record(protobuf.AppendVarint(nil, otlp.RecordTraceID&^7, 1))), false},
 		"empty":                   {none, false},
 	}
 }
 
-// A packet has an origin if receivers read from it what the packet says.
+// A packet has an origin if receivers read the content of the packet from it.
 func TestStrictRequestsAreOrigins(t *testing.T) {
 	for name, c := range strictCases() {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, false)
-			packets := f.receiver.NewPackets(t.Context())
+			packets := f.receiver.NewPackets(t.Context(), nil)
 			defer packets.Drop()
-			if _, err := newTranslator().translate(nest(otlp.RequestResourceLogs, c.fields), packets, netip.MustParseAddr("192.0.2.1"), time.Now()); err != nil {
+			if _, err := newTranslator().translate(nest(otlp.RequestResourceLogs, c.fields), packets, []byte("192.0.2.1"), time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			if packets.HasOrigin() != c.strict {
@@ -93,14 +93,14 @@ func TestStrictRequestsAreOrigins(t *testing.T) {
 	}
 }
 
-// A packet takes the memory that requests like the last one need.
-func TestPacketsTakeWhatRequestsLikeTheLastNeeded(t *testing.T) {
+// A packet takes the memory that requests like the previous one need.
+func TestPacketMemoryFollowsPreviousRequest(t *testing.T) {
 	f := newFixture(t, false)
 	translated, request := newTranslator(), otlpRequest(500)
 	translated.growth = 1
 	for n := range 2 {
-		packets := f.receiver.NewPackets(t.Context())
-		if _, err := translated.translate(request, packets, netip.MustParseAddr("192.0.2.1"), time.Now()); err != nil {
+		packets := f.receiver.NewPackets(t.Context(), nil)
+		if _, err := translated.translate(request, packets, []byte("192.0.2.1"), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		sealed := packets.Seal("id")[0]
@@ -111,8 +111,8 @@ func TestPacketsTakeWhatRequestsLikeTheLastNeeded(t *testing.T) {
 	}
 }
 
-// Packets have their origins while they are wanted and are in protobuf, and their memory is
-// held as long as they are.
+// Packets have their origins while origins are wanted and are in protobuf, and the memory of
+// origins is held as long.
 func TestRequestsAreHeldWithTheirOrigins(t *testing.T) {
 	f := newFixture(t, false)
 	request := otlpRequest(3)

@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	path          = "/v1/logs"
-	protobuf      = "application/x-protobuf"
-	jsonMediaType = "application/json"
-	// maxPooledBytes bounds the requests whose translators are kept with their buffers.
+	path              = "/v1/logs"
+	protobufMediaType = "application/x-protobuf"
+	jsonMediaType     = "application/json"
+	// maxPooledBytes bounds the requests after which a translator is kept with its buffers.
 	maxPooledBytes = 4 << 20
 )
 
-// HTTP is OTLP over HTTP. It may be used concurrently.
+// HTTP serves OTLP over HTTP. It may be used concurrently.
 type HTTP struct{ logs }
 
 // NewHTTP returns the protocol of a receiver.
@@ -56,11 +56,11 @@ func (h *HTTP) export(r *server.Request, to *http1.Response) {
 	if encoding == encodingUnknown {
 		h.refuse(to, encoding, h.receiver.Refuse(problem.Problem{
 			Code: problem.Malformed, Status: http.StatusUnsupportedMediaType,
-			Detail: "the Content-Type must be " + protobuf + " or " + jsonMediaType,
+			Detail: "the Content-Type must be " + protobufMediaType + " or " + jsonMediaType,
 		}))
 		return
 	}
-	ctx, cancel := receiver.WithRoom()
+	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	body, why := h.receiver.Read(ctx, r)
 	if why != nil {
@@ -75,16 +75,21 @@ func (h *HTTP) export(r *server.Request, to *http1.Response) {
 	succeed(to, encoding, sum)
 }
 
-// logs is what HTTP and gRPC have in common. It may be used concurrently.
+// logs is the common part of HTTP and gRPC. It may be used concurrently.
 type logs struct {
 	receiver    *receiver.Receiver
 	translators sync.Pool
 }
 
-// accept has the records of a request accepted, which it releases.
+// accept submits the records of a request, which it releases.
 func (l *logs) accept(ctx context.Context, from receiver.Sender, body *packet.Packet, encoding encoding) (summary, *problem.Problem) {
-	packets := l.receiver.NewPackets(ctx)
-	sum, err := l.translate(ctx, body.Body, encoding, packets, from)
+	if encoding == encodingProtobuf && l.receiver.DefersBodies() {
+		if sum, why, done := l.acceptDeferred(ctx, from, body); done {
+			return sum, why
+		}
+	}
+	packets := l.receiver.NewPackets(ctx, body)
+	sum, err := l.translate(body.Body, encoding, packets, from)
 	if err != nil || packets.Len() == 0 {
 		l.receiver.Release(body)
 		if err != nil {
@@ -93,13 +98,8 @@ func (l *logs) accept(ctx context.Context, from receiver.Sender, body *packet.Pa
 		packets.Drop()
 		return l.counted(sum), nil
 	}
-	id := ""
-	if sum.untimed {
-		id = l.receiver.SequenceID()
-	} else {
-		id = l.receiver.ContentID(from, path, body.Body)
-	}
-	if encoding == encodingJSON { // what origins are in is released
+	id := l.receiver.RequestID(from, path, body.Body, sum.untimed)
+	if encoding == encodingJSON { // the memory of the origins is released
 		l.receiver.Release(body)
 	} else {
 		defer l.receiver.Share(body, packets)()
@@ -110,10 +110,51 @@ func (l *logs) accept(ctx context.Context, from receiver.Sender, body *packet.Pa
 	return l.counted(sum), nil
 }
 
-func (l *logs) translate(ctx context.Context, body []byte, encoding encoding, into *record.Packets, from receiver.Sender) (summary, error) {
+// acceptDeferred is accept for packets whose bodies are written only when they are needed, since
+// the request contains all their data. It reports false, and has no effect, if that is not
+// possible.
+func (l *logs) acceptDeferred(ctx context.Context, from receiver.Sender, body *packet.Packet) (sum summary, why *problem.Problem, done bool) {
+	packets := l.receiver.NewPackets(ctx, body)
+	packets.Measure()
+	sum, err := l.translate(body.Body, encodingProtobuf, packets, from)
+	if err != nil || packets.Len() == 0 {
+		packets.Drop()
+		return summary{}, nil, false
+	}
+	id := l.receiver.ContentID(from, path, body.Body)
+	accepted, deferred := l.receiver.Defer(body, packets, id, l.complete)
+	if !deferred {
+		packets.Drop()
+		return summary{}, nil, false
+	}
+	defer accepted()
+	if why := l.receiver.Accept(ctx, from, packets, id); why != nil {
+		return sum, why, true
+	}
+	return l.counted(sum), nil, true
+}
+
+// complete writes the body of a deferred packet. It implements packet.Translate.
+func (l *logs) complete(deferred, into *packet.Packet) {
+	packets := record.Rewrite(into)
+	t := l.translator()
+	emitter := deferred.EmitterID.AppendDecoded(nil, deferred.Body)
+	_, _ = t.translate(deferred.Origin, packets, emitter, deferred.Accepted) // the translation did not fail when it was measured
+	l.translators.Put(t)
+	packets.SealAs(deferred.PacketID.Raw(deferred.Body))
+}
+
+func (l *logs) translator() *translator {
+	if t, ok := l.translators.Get().(*translator); ok {
+		return t
+	}
+	return newTranslator()
+}
+
+func (l *logs) translate(body []byte, encoding encoding, into *record.Packets, from receiver.Sender) (summary, error) {
 	if encoding == encodingJSON {
 		// The protobuf is not longer than the JSON.
-		lent, err := l.receiver.LendWithRoom(ctx, len(body))
+		lent, err := into.Lend(len(body))
 		if err != nil {
 			return summary{}, err
 		}
@@ -122,14 +163,11 @@ func (l *logs) translate(ctx context.Context, body []byte, encoding encoding, in
 			return summary{}, err
 		}
 	}
-	t, _ := l.translators.Get().(*translator)
-	if t == nil {
-		t = newTranslator()
-	}
+	t := l.translator()
 	if len(body) <= maxPooledBytes {
 		defer l.translators.Put(t)
 	}
-	return t.translate(body, into, from.Client, time.Now())
+	return t.translate(body, into, from.Client.AppendTo(nil), time.Now())
 }
 
 // untranslated refuses a request.
@@ -142,7 +180,7 @@ func (l *logs) untranslated(packets *record.Packets, err error) *problem.Problem
 	return l.receiver.Refuse(problem.Problem{Code: problem.Malformed, Detail: err.Error()})
 }
 
-// counted counts what is told of the records of an accepted request.
+// counted counts the skewed and rejected records of an accepted request.
 func (l *logs) counted(sum summary) summary {
 	l.receiver.CountSkewed(sum.skewed)
 	if sum.rejected > 0 {

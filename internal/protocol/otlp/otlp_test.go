@@ -36,8 +36,8 @@ type fixture struct {
 	in       *intake.Intake
 	receiver *receiver.Receiver
 	protocol *HTTP
-	// origins is whether packets keep their origins.
-	origins bool
+	// origins is whether packets keep their origins, and defers whether they need no body then.
+	origins, defers bool
 }
 
 // newFixture returns the protocol before an intake; with tokens emitters web* may send.
@@ -61,7 +61,7 @@ func newFixture(t testing.TB, tokens bool) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deps := receiver.Dependencies{Intake: f.in, Metrics: metrics, KeepsOrigins: func() bool { return f.origins }, Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1000} }}
+	deps := receiver.Dependencies{Intake: f.in, Metrics: metrics, Logger: logger, KeepsOrigins: func() bool { return f.origins }, DefersBodies: func() bool { return f.defers }, InMemory: true, Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1000} }}
 	if tokens {
 		set, err := credential.Parse(fmt.Appendf(nil, "web sha256:%x emitters=web*,value-*\n", sha256.Sum256([]byte(token))), credential.Emitters)
 		if err != nil {
@@ -126,6 +126,7 @@ func (f *fixture) accepted() (all []decoded) {
 		f.Fatal(err)
 	}
 	for _, p := range packets {
+		p.Complete()
 		info, err := packet.Check(p.Body, 1000)
 		if err != nil || info != p.Info {
 			f.Fatalf("%v: the packet has %+v, and Check says %+v: %.300s", err, p.Info, info, p.Body)
@@ -246,7 +247,7 @@ func TestTimestamps(t *testing.T) {
 	}
 }
 
-// A request that comes again is recognised if its records have timestamps.
+// A request that is repeated is recognised if its records have timestamps.
 func TestIDs(t *testing.T) {
 	f := newFixture(t, false)
 	for record, want := range map[string]int{`{"timeUnixNano":"1"}`: 2, `{"timeUnixNano":"1700000000000000000"}`: 1, `{"observedTimeUnixNano":"1700000000000000000"}`: 1} {
@@ -297,7 +298,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// What is wrong for good with a record is told, and the others are accepted.
+// Records that are invalid are reported, and the others are accepted.
 func TestPartialSuccess(t *testing.T) {
 	f := newFixture(t, false)
 	deep := strings.Repeat(`{"arrayValue":{"values":[`, 66) + "{}" + strings.Repeat("]}}", 66)
@@ -350,8 +351,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A request that fails in the middle leaves nothing for the next.
-func TestFailureLeavesNothing(t *testing.T) {
+// A request that fails in the middle leaves no state for the next.
+func TestFailedRequestLeavesNoState(t *testing.T) {
 	f := newFixture(t, false)
 	good := otlpRequest(1)
 	broken := append(append([]byte{}, good...), "\x0a\x04\x12\x02\x12\x7f"...)

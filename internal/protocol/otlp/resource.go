@@ -6,10 +6,11 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
-// resource is what the records of a ResourceLogs have in common. Its memory is reused.
+// resource is the common part of the records of a ResourceLogs. Its memory is reused.
 type resource struct {
 	text, schemaURL []byte
 
@@ -24,7 +25,7 @@ func (r *resource) reset() {
 	r.emitter, r.head, r.members = r.emitter[:0], r.head[:0], r.members[:0]
 }
 
-// encode makes the head, the members and the emitter of the text.
+// encode encodes the head, the members and the emitter of the text.
 func (r *resource) encode() error {
 	if err := r.object.read(r.text, otlp.ResourceAttributes, otlp.ResourceDropped); err != nil {
 		return err
@@ -47,7 +48,7 @@ func (r *resource) encode() error {
 	return nil
 }
 
-// appendEmitter appends service/instance, or the one that exists.
+// appendEmitter appends service/instance, or the part that is present.
 func (r *resource) appendEmitter(dst []byte) []byte {
 	namespace, name := r.object.find("service.namespace"), r.object.find("service.name")
 	dst = append(dst, namespace...)
@@ -66,12 +67,12 @@ func (r *resource) appendEmitter(dst []byte) []byte {
 	return dst
 }
 
-// read reads a ScopeLogs but its records, of which it returns the number.
-func (s *scope) read(message []byte, r *resource) (records int, err error) {
-	s.logs, s.head, s.members = message, s.head[:0], append(s.members[:0], r.members...)
+// read reads a ScopeLogs except its records, which it counts.
+func (s *scope) read(message []byte, r *resource) error {
+	s.logs, s.records, s.head, s.members = message, 0, s.head[:0], append(s.members[:0], r.members...)
 	s.strict = true
 	var text, schemaURL []byte
-	f := otlp.Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case otlp.ScopeLogsScope:
@@ -80,21 +81,21 @@ func (s *scope) read(message []byte, r *resource) (records int, err error) {
 		case otlp.ScopeLogsSchemaURL:
 			schemaURL = f.Text
 		case otlp.ScopeLogsLogRecords:
-			records++
+			s.records++
 		default:
 			s.strict = false
 		}
 	}
 	if f.Malformed {
-		return 0, otlp.ErrMalformed
+		return otlp.ErrMalformed
 	}
 	s.strict = s.strict && utf8.Valid(schemaURL) && otlp.IsStrictObject(text, otlp.ScopeAttributes, otlp.ScopeName, otlp.ScopeVersion, otlp.ScopeDropped)
-	return records, s.encode(text, schemaURL, &r.object)
+	return s.encode(text, schemaURL, &r.object)
 }
 
 func (s *scope) encode(text, schemaURL []byte, o *object) error {
 	var name, version []byte
-	f := otlp.Fields{Rest: text}
+	f := protobuf.Fields{Rest: text}
 	for f.Next() {
 		switch f.Tag {
 		case otlp.ScopeName:
@@ -128,11 +129,11 @@ type object struct {
 	text          []byte
 }
 
-// read reads the attributes and how many were dropped, whose tags are given.
+// read reads the attributes and the number of dropped attributes, whose tags are given.
 func (o *object) read(message []byte, attributes, dropped uint64) error {
 	o.attributes, o.dropped = o.attributes[:0], 0
 	o.values, o.types = o.values[:0], o.types[:0]
-	f := otlp.Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case attributes:
@@ -180,7 +181,7 @@ func (o *object) find(key string) []byte {
 	return nil
 }
 
-// append appends the object as JSON, without what is empty.
+// append appends the object as JSON, without empty members.
 func (o *object) append(dst, name, version, schemaURL []byte) []byte {
 	dst = append(dst, '{')
 	begin := len(dst)

@@ -2,38 +2,39 @@ package otlp
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
 const (
-	// maxHeadBytes bounds what packets have beside their messages, so that many small records
-	// of one large resource do not become far larger than their request.
+	// maxHeadBytes bounds the part of a packet beside its messages, so that many small records of
+	// one large resource do not become much larger than their request.
 	maxHeadBytes = 256 << 10
 	// maxScopes and maxScopesBytes bound the scopes of one packet for the same reason.
 	maxScopes      = 32
 	maxScopesBytes = 32 << 10
 	// maxCopyBytes bounds the values that are copied into each message.
 	maxCopyBytes = 1 << 10
-	// firstGrowth is about how many bytes of JSON one of protobuf makes, with what is copied.
+	// firstGrowth is the approximate number of bytes of JSON for one byte of protobuf, with copied
+	// values.
 	firstGrowth = 3
-	// growthMargin is how much more than before a request may make without more memory.
+	// growthMargin is the increase over the recent growth for which memory is expected.
 	growthMargin = 1.0 / 32
 	millisecond  = uint64(time.Millisecond)
 )
 
-// errHead is why records of a resource or a scope are rejected.
+// errHead is the reason for which records of a resource or a scope are rejected.
 var errHead = errors.New("the attributes of the resource or of the scope are larger than 262144 bytes")
 
-// summary is what became of the records of a request.
+// summary has the results of the records of a request.
 type summary struct {
 	records int
-	// rejected records are left out for good; why is the reason of the first.
+	// rejected is the number of records that are dropped for good; why is the reason of the first.
 	rejected int
 	why      error
 	// untimed is set if a record has no timestamp of its own.
@@ -52,20 +53,20 @@ func (s *summary) reject(records int, why error) {
 // translator translates one request after another. It must not be used concurrently.
 type translator struct {
 	into    *record.Packets
-	client  netip.Addr
+	sender  []byte // the emitter of resources without one
 	now     time.Time
 	summary summary
 
 	resource resource
 	scopes   []scope // of the current packets
-	// strict is set while the ResourceLogs says to any receiver what its packets say.
+	// strict is set while any receiver reads the content of the packets from the ResourceLogs.
 	strict     bool
 	group      *record.Group
 	head       []byte
 	message    record.Message
 	attributes []attribute
 	text       []byte
-	// growth is how many bytes of JSON one of protobuf made lately.
+	// growth is the recent number of bytes of JSON for one byte of protobuf.
 	growth float64
 }
 
@@ -78,6 +79,7 @@ type attribute struct {
 // scope is a ScopeLogs.
 type scope struct {
 	logs    []byte // all of it
+	records int
 	head    []byte // as JSON, without the index of the scope
 	members []byte // metadata of each message
 	empty   bool
@@ -90,13 +92,18 @@ func newTranslator() *translator {
 	return t
 }
 
-// translate adds the records of an ExportLogsServiceRequest, of which parts become origins of
-// packets. The error is otlp.ErrMalformed or
-// a record.UnavailableError; the packets are not complete then.
-func (t *translator) translate(request []byte, into *record.Packets, client netip.Addr, now time.Time) (summary, error) {
-	t.into, t.client, t.now, t.summary = into, client, now, summary{}
-	defer func() { t.into, t.group, t.scopes = nil, nil, t.scopes[:0] }() // an error may leave some
-	f := otlp.Fields{Rest: request}
+// errWhole is returned if the origins of packets that are only measured would not contain all their
+// data.
+var errWhole = errors.New("the packets of the request must be written")
+
+// translate adds the records of an ExportLogsServiceRequest, parts of which become origins of
+// packets. The error is otlp.ErrMalformed, a record.UnavailableError or errWhole; the packets are
+// not complete then.
+func (t *translator) translate(request []byte, into *record.Packets, sender []byte, now time.Time) (summary, error) {
+	t.into, t.sender, t.now, t.summary = into, sender, now, summary{}
+	t.message.Measures = into.Measures()
+	defer func() { t.into, t.sender, t.group, t.scopes = nil, nil, nil, t.scopes[:0] }() // an error may leave some
+	f := protobuf.Fields{Rest: request}
 	for rest := request; f.Next(); rest = f.Rest {
 		if f.Tag == otlp.RequestResourceLogs {
 			before := t.summary
@@ -106,25 +113,27 @@ func (t *translator) translate(request []byte, into *record.Packets, client neti
 			if t.strict && t.group != nil && t.summary.rejected == before.rejected {
 				field := rest[:len(rest)-len(f.Rest)]
 				t.group.SetOrigin(field, t.summary.records-before.records)
+			} else if into.Measures() {
+				return t.summary, errWhole
 			}
 		}
 	}
 	return t.summary, malformed(&f)
 }
 
-func malformed(f *otlp.Fields) error {
+func malformed(f *protobuf.Fields) error {
 	if f.Malformed {
 		return otlp.ErrMalformed
 	}
 	return nil
 }
 
-// resourceLogs reads the resource, which may be behind the records, and then the records in
-// chunks of few scopes.
+// resourceLogs reads the resource, which may follow the records, and then the records in chunks of
+// a few scopes.
 func (t *translator) resourceLogs(message []byte) error {
 	t.resource.reset()
 	t.strict, t.group = true, nil
-	f := otlp.Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case otlp.ResourceLogsResource:
@@ -146,7 +155,7 @@ func (t *translator) resourceLogs(message []byte) error {
 		return why
 	}
 	bytes := 0
-	f = otlp.Fields{Rest: message}
+	f = protobuf.Fields{Rest: message}
 	for f.Next() {
 		if f.Tag != otlp.ResourceLogsScopeLogs {
 			continue
@@ -166,12 +175,12 @@ func (t *translator) resourceLogs(message []byte) error {
 	return t.chunk()
 }
 
-// isPermanent reports whether an error is about records, which are then rejected.
+// isPermanent reports whether an error is an error of records, which are then rejected.
 func isPermanent(err error) bool {
 	return errors.Is(err, errHead) || errors.Is(err, otlp.ErrTooDeep) || errors.Is(err, record.ErrTooLarge)
 }
 
-// scopeLogs adds a scope to the chunk, and returns the size of what it adds to packets.
+// scopeLogs adds a scope to the chunk, and returns the number of bytes that it adds to packets.
 func (t *translator) scopeLogs(message []byte, why error) (size int, err error) {
 	if len(t.scopes) < cap(t.scopes) {
 		t.scopes = t.scopes[:len(t.scopes)+1] // keeps its memory
@@ -179,7 +188,7 @@ func (t *translator) scopeLogs(message []byte, why error) (size int, err error) 
 		t.scopes = append(t.scopes, scope{})
 	}
 	s := &t.scopes[len(t.scopes)-1]
-	records, err := s.read(message, &t.resource)
+	err = s.read(message, &t.resource)
 	t.strict = t.strict && s.strict
 	if err != nil && !isPermanent(err) {
 		return 0, err
@@ -188,10 +197,10 @@ func (t *translator) scopeLogs(message []byte, why error) (size int, err error) 
 		why = err
 	}
 	if why != nil {
-		t.summary.reject(records, why)
-		t.summary.records += records
+		t.summary.reject(s.records, why)
+		t.summary.records += s.records
 	}
-	if why != nil || records == 0 {
+	if why != nil || s.records == 0 {
 		t.scopes = t.scopes[:len(t.scopes)-1]
 		return 0, nil
 	}
@@ -218,12 +227,16 @@ func (t *translator) chunk() error {
 	}
 	emitter := t.resource.emitter
 	if len(emitter) == 0 {
-		emitter = t.client.AppendTo(nil)
+		emitter = t.sender
 	}
 	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
-	bytes, before := 0, t.group.Bytes()
+	records, bytes, before := 0, 0, t.group.Bytes()
 	for i := range t.scopes {
+		records += t.scopes[i].records
 		bytes += len(t.scopes[i].logs)
+	}
+	if t.into.Measures() && !t.group.IsOnePacket(records, bytes) {
+		return errWhole
 	}
 	t.into.Expect(int(t.growth * (1 + growthMargin) * float64(bytes)))
 	for i := range t.scopes {
@@ -239,14 +252,14 @@ func (t *translator) chunk() error {
 	return nil
 }
 
-// learn follows growth up at once, and down slowly: too little memory costs a copy.
+// learn increases growth at once, and decreases it slowly: too little memory costs a copy.
 func (t *translator) learn(growth float64) {
 	const part = 1.0 / 16
 	t.growth = max(growth, t.growth-part*(t.growth-growth))
 }
 
 func (t *translator) records(s *scope, index int) error {
-	f := otlp.Fields{Rest: s.logs}
+	f := protobuf.Fields{Rest: s.logs}
 	for f.Next() {
 		if f.Tag != otlp.ScopeLogsLogRecords {
 			continue
@@ -256,10 +269,12 @@ func (t *translator) records(s *scope, index int) error {
 		if err == nil {
 			err = t.group.Add(&t.message)
 		}
-		if err != nil && !isPermanent(err) {
+		switch {
+		case err != nil && !isPermanent(err):
 			return err
-		}
-		if err != nil {
+		case t.into.Measures() && (err != nil || !t.strict || t.summary.untimed || t.group.IsCut()):
+			return errWhole
+		case err != nil:
 			t.summary.reject(1, err)
 		}
 	}
@@ -298,7 +313,7 @@ func (t *translator) record(message []byte, s *scope, index int) error {
 // parse reads the fields of a LogRecord into r and t.attributes.
 func (t *translator) parse(message []byte, r *logRecord) error {
 	t.attributes = t.attributes[:0]
-	f := otlp.Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		switch f.Tag {
 		case otlp.RecordTime:
@@ -336,7 +351,7 @@ func (t *translator) parse(message []byte, r *logRecord) error {
 	return nil
 }
 
-// attribute adds a KeyValue to the attributes, and reports whether it is one.
+// attribute adds a KeyValue to the attributes, and reports whether it is well-formed.
 func (t *translator) attribute(message []byte) bool {
 	if key, text, ok := otlp.ParseShortPair(message); ok {
 		t.attributes = append(t.attributes, attribute{key, otlp.Value{Tag: otlp.ValueString, Text: text}})
@@ -348,7 +363,7 @@ func (t *translator) attribute(message []byte) bool {
 	return ok
 }
 
-// The lengths of ids that receivers take.
+// The lengths of ids that receivers accept.
 const (
 	traceIDBytes = 16
 	spanIDBytes  = 8
@@ -448,49 +463,12 @@ func (t *translator) addAttributes() error {
 	return nil
 }
 
-// appendTyped appends a value and returns its type. A string has one if types are needed to
-// tell attributes of the same key apart.
+// appendTyped appends a value and returns its type. A string has a type if types are needed to
+// distinguish attributes with the same key.
 func appendTyped(dst []byte, value otlp.Value, repeated bool) (_ []byte, kind byte, err error) {
 	if value.Tag == otlp.ValueString && repeated {
 		dst, err = value.AppendOTLP(dst)
 		return dst, packet.TypeOTLP, err
 	}
 	return value.AppendPlain(dst)
-}
-
-// hasRepeated reports whether two attributes have the same key.
-func hasRepeated(attributes []attribute) bool {
-	var seen uint64 // hashes of keys
-	for i := range attributes {
-		key := attributes[i].key
-		bit := uint(len(key))
-		if len(key) > 0 {
-			bit += uint(key[len(key)-1])*7 + uint(key[0])*31
-		}
-		if seen>>(bit&63)&1 != 0 {
-			return repeats(attributes)
-		}
-		seen |= 1 << (bit & 63)
-	}
-	return false
-}
-
-// repeats compares the keys of few attributes with each other.
-func repeats(attributes []attribute) bool {
-	const few = 32
-	if len(attributes) > few {
-		seen := make(map[string]struct{}, len(attributes))
-		for i := range attributes {
-			seen[string(attributes[i].key)] = struct{}{}
-		}
-		return len(seen) < len(attributes)
-	}
-	for i := range attributes {
-		for j := range i {
-			if string(attributes[i].key) == string(attributes[j].key) {
-				return true
-			}
-		}
-	}
-	return false
 }

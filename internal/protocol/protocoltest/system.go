@@ -1,10 +1,12 @@
+// Package protocoltest provides an intake with a receiver for tests of packages that translate
+// protocols: its journal records packets, and requests over HTTP are answered without a network.
 package protocoltest
 
 import (
+	"cmp"
 	"log/slog"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +16,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
-	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
@@ -22,83 +23,40 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
+// MaxPacketBytes is the maximum size of a packet.
+const MaxPacketBytes = 1 << 20
+
+// limits are the limits of packets.
+var limits = record.Limits{Bytes: MaxPacketBytes, Messages: 10_000}
+
 // Client is the address of the sender of requests.
 var Client = netip.MustParseAddr("192.0.2.1")
 
-// Journal takes packets and releases them. It may be used concurrently.
-type Journal struct {
-	// Full and Unwritable make it refuse packets.
-	Full, Unwritable bool
-	// Discard makes it keep no texts.
-	Discard bool
-
-	t    testing.TB
-	mu   sync.Mutex // guards Full, text and ids
-	text []string
-	ids  []string
-}
-
-// SetFull sets Full.
-func (j *Journal) SetFull(full bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.Full = full
-}
-
-// Append implements intake.Journal.
-func (j *Journal) Append(packets []*packet.Packet) (taken int, err error) {
-	return len(packets), j.AppendAll(packets)
-}
-
-// AppendAll implements intake.Journal.
-func (j *Journal) AppendAll(packets []*packet.Packet) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case j.Full:
-		return journal.ErrFull
-	case j.Unwritable:
-		return journal.ErrUnwritable
-	}
-	for _, p := range packets {
-		if !j.Discard {
-			j.text = append(j.text, check(j.t, p)...)
-			j.ids = append(j.ids, string(p.PacketID.AppendDecoded(nil, p.Body)))
-		}
-		p.Release()
-	}
-	return nil
-}
-
-// AppendAsync implements intake.Journal.
-func (j *Journal) AppendAsync(packets []*packet.Packet, _ journal.Waiter) (taken int, pending bool, err error) {
-	taken, err = j.Append(packets)
-	return taken, false, err
-}
-
-// CheckCapacity implements intake.Journal.
-func (j *Journal) CheckCapacity(int) error { return nil }
-
-// System is an intake with a receiver. The zero values of the settings are the usual ones; they
-// are set before New.
+// System is an intake with a receiver. The zero values of the settings are the defaults; they are
+// set before Start.
 type System struct {
-	// Tokens is the content of INGEST_TOKENS_FILE; empty is none.
+	// Tokens is the content of INGEST_TOKENS_FILE; empty means no file.
 	Tokens string
 	// MaxBodyBytes is INPUT_MAX_BODY_BYTES; 0 is 64 MiB.
 	MaxBodyBytes int
 	// Closed makes analyzers unavailable.
 	Closed bool
+	// RetryAfter is the wait that refused senders are asked for; 0 is 9 s.
+	RetryAfter time.Duration
 
 	Journal  Journal
 	Receiver *receiver.Receiver
-	Intake   *intake.Intake
+
 	t        testing.TB
+	intake   *intake.Intake
+	registry *prometheus.Registry
 }
 
-// Start makes the receiver of a protocol. When the test ends, all memory must be given back.
+// Start makes the receiver of a protocol. When the test ends, no memory may be held.
 func (s *System) Start(t testing.TB, protocol string) *System {
 	t.Helper()
-	s.t, s.Journal.t = t, t
+	s.t, s.registry = t, prometheus.NewRegistry()
+	s.Journal.t, s.Journal.changed = t, make(chan struct{})
 	logger := slog.New(slog.DiscardHandler)
 	window, err := dedupe.Open(dedupe.Config{Window: time.Hour, Packets: 10_000}, logger, time.Now())
 	if err != nil {
@@ -108,13 +66,13 @@ func (s *System) Start(t testing.TB, protocol string) *System {
 	for _, code := range problem.Refusals() {
 		reasons = append(reasons, string(code))
 	}
-	s.Intake = intake.New(intake.DefaultConfig(), intake.Dependencies{
+	s.intake = intake.New(intake.DefaultConfig(), intake.Dependencies{
 		Journal: &s.Journal, Pool: new(packet.Pool), Logger: logger, ProtocolReasons: reasons, InputDuplicates: window,
 		Accepting:  func() bool { return !s.Closed },
-		RetryAfter: func(intake.Reason) time.Duration { return 9 * time.Second },
+		RetryAfter: func(intake.Reason) time.Duration { return cmp.Or(s.RetryAfter, 9*time.Second) },
 	})
 	t.Cleanup(func() {
-		if held := s.Intake.Memory().Held(); held != 0 {
+		if held := s.intake.Memory().Held(); held != 0 {
 			t.Errorf("%d bytes are still held", held)
 		}
 	})
@@ -124,11 +82,11 @@ func (s *System) Start(t testing.TB, protocol string) *System {
 
 func (s *System) service() *receiver.Service {
 	s.t.Helper()
-	metrics, err := receiver.NewMetrics(prometheus.NewRegistry())
+	metrics, err := receiver.NewMetrics(s.registry)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	deps := receiver.Dependencies{Intake: s.Intake, Metrics: metrics, Limits: func() record.Limits { return limits }}
+	deps := receiver.Dependencies{Intake: s.intake, Metrics: metrics, Limits: func() record.Limits { return limits }, Logger: slog.New(slog.DiscardHandler)}
 	if s.Tokens != "" {
 		set, err := credential.Parse([]byte(s.Tokens), credential.Emitters)
 		if err != nil {
@@ -147,7 +105,7 @@ func (s *System) service() *receiver.Service {
 	return service
 }
 
-// Do has a request answered, as "METHOD TARGET" with field lines and a body, and reports whether
+// Do handles a request, given as "METHOD TARGET" with field lines and a body, and reports whether
 // the protocol knows the path.
 func (s *System) Do(protocol receiver.HTTP, request, body string, fields ...string) (http1.Response, bool) {
 	s.t.Helper()
@@ -168,19 +126,90 @@ func (s *System) Do(protocol receiver.HTTP, request, body string, fields ...stri
 	return response, handled
 }
 
-// Messages returns the messages that the journal took since the last call, as lines in the
-// form of Lender.Text.
-func (s *System) Messages() string {
-	s.Journal.mu.Lock()
-	defer s.Journal.mu.Unlock()
-	text := strings.Join(s.Journal.text, "\n")
-	s.Journal.text = nil
-	return text
+// NewText returns the messages that the journal has taken since the last call, as lines; see
+// TextOf.
+func (s *System) NewText() string { return textOf(s.Journal.unshown()) }
+
+// TextOf completes packets, which it does not release, and returns their messages as lines:
+// emitter, timestamp, level, text and its type, and the metadata, each with its type in
+// parentheses.
+func (s *System) TextOf(packets *record.Packets) string {
+	s.t.Helper()
+	var decoded []Packet
+	for _, p := range packets.Seal("test-0123") {
+		decoded = append(decoded, decode(s.t, p))
+		s.Receiver.Release(p)
+	}
+	return textOf(decoded)
 }
 
-// PacketIDs returns those of all packets that the journal took.
-func (s *System) PacketIDs() []string {
-	s.Journal.mu.Lock()
-	defer s.Journal.mu.Unlock()
-	return append([]string(nil), s.Journal.ids...)
+// PacketIDs returns the ids of all packets that the journal has taken.
+func (s *System) PacketIDs() (ids []string) {
+	for _, p := range s.Journal.Packets() {
+		ids = append(ids, p.PacketID)
+	}
+	return ids
+}
+
+// Messages returns the messages of all packets that the journal has taken.
+func (s *System) Messages() (messages []Message) {
+	for _, p := range s.Journal.Packets() {
+		messages = append(messages, p.Messages...)
+	}
+	return messages
+}
+
+// Await waits until the journal has taken that many messages, and returns all messages.
+func (s *System) Await(messages int) []Message {
+	s.t.Helper()
+	timeout := time.After(time.Minute)
+	for {
+		_, changed := s.Journal.state()
+		got := s.Messages()
+		if len(got) >= messages {
+			return got
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			s.t.Fatalf("%d messages were accepted, want %d", len(got), messages)
+		}
+	}
+}
+
+// Count returns the sum of the series of a counter, such as
+// distributor_input_rejected_records_total, with a reason.
+func (s *System) Count(name, reason string) (sum float64) {
+	s.t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if label.GetName() == "reason" && label.GetValue() == reason {
+					sum += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return sum
+}
+
+// AwaitCount waits until Count is at least the given number.
+func (s *System) AwaitCount(name, reason string, want float64) {
+	s.t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for timeout := time.After(time.Minute); s.Count(name, reason) < want; {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			s.t.Fatalf("%s{reason=%q} is %v, want %v", name, reason, s.Count(name, reason), want)
+		}
+	}
 }

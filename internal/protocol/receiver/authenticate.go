@@ -14,31 +14,23 @@ import (
 )
 
 // Authenticate returns the sender of a request over HTTP, by its Authorization or its client
-// certificate, or why it may not send. Without INGEST_TOKENS_FILE everybody may.
+// certificate, or why it may not send. Without INGEST_TOKENS_FILE every sender may.
 func (r *Receiver) Authenticate(request *server.Request) (Sender, *problem.Problem) {
 	return r.AuthenticateToken(request, Token(request.Head.Authorization))
 }
 
 // AuthenticateToken is Authenticate with the token that the protocol carries, nil for none.
 func (r *Receiver) AuthenticateToken(request *server.Request, token []byte) (Sender, *problem.Problem) {
-	from := Sender{Client: request.Client}
-	if r.service.deps.Tokens == nil {
-		return from, nil
-	}
-	if token == nil {
-		from.Principal = r.service.deps.Tokens().Certificate(request.Certificate)
-	} else {
-		from.Principal = request.Session.Token(r.service.deps.Tokens(), token)
-	}
-	if from.Principal != nil {
-		return from, nil
-	}
-	return from, r.Unauthorized(from, request.Started)
+	return r.authenticate(request.Client, request.Certificate, request.Session, token)
 }
 
-// AuthenticateClient is Authenticate for a client of a protocol without requests of package
-// server: by a token or, if that is nil, by a certificate, which may be nil, too.
+// AuthenticateClient is Authenticate for a client of a protocol without requests of package server:
+// by a token or, if the token is nil, by a certificate, which may be nil, too.
 func (r *Receiver) AuthenticateClient(client netip.Addr, certificate *x509.Certificate, token []byte) (Sender, *problem.Problem) {
+	return r.authenticate(client, certificate, nil, token)
+}
+
+func (r *Receiver) authenticate(client netip.Addr, certificate *x509.Certificate, session *credential.Session, token []byte) (Sender, *problem.Problem) {
 	from := Sender{Client: client}
 	if r.service.deps.Tokens == nil {
 		return from, nil
@@ -46,12 +38,12 @@ func (r *Receiver) AuthenticateClient(client netip.Addr, certificate *x509.Certi
 	if token == nil {
 		from.Principal = r.service.deps.Tokens().Certificate(certificate)
 	} else {
-		from.Principal = r.service.deps.Tokens().Token(token)
+		from.Principal = session.Token(r.service.deps.Tokens(), token)
 	}
 	if from.Principal != nil {
 		return from, nil
 	}
-	return from, r.Unauthorized(from, time.Now())
+	return from, r.Unauthorized(from)
 }
 
 // NeedsToken reports whether senders need a token or a client certificate.
@@ -62,8 +54,8 @@ func (r *Receiver) NeedsToken() bool { return r.service.deps.Tokens != nil }
 func (r *Receiver) Principals() *credential.Set { return r.service.deps.Tokens() }
 
 // Unauthorized counts a failed attempt to authenticate, and returns the refusal.
-func (r *Receiver) Unauthorized(from Sender, now time.Time) *problem.Problem {
-	if wait, ok := r.service.failures.Add(from.Client, now); !ok {
+func (r *Receiver) Unauthorized(from Sender) *problem.Problem {
+	if wait, ok := r.service.failures.Add(from.Client, time.Now()); !ok {
 		return r.Refuse(problem.Problem{
 			Code: problem.TooManyFailures, RetryAfter: int(math.Ceil(wait.Seconds())),
 			Detail: "this address has sent too many requests without a valid token",
@@ -74,8 +66,8 @@ func (r *Receiver) Unauthorized(from Sender, now time.Time) *problem.Problem {
 	})
 }
 
-// Token returns the token of an Authorization field, or nil: that of Bearer, ApiKey (also as
-// base64 of id:key), Splunk, and the password of Basic.
+// Token returns the token of an Authorization field, or nil: the token of Bearer, ApiKey (also as
+// base64 of id:key) or Splunk, or the password of Basic.
 func Token(authorization []byte) []byte {
 	scheme, token, found := bytes.Cut(authorization, []byte{' '})
 	token = bytes.TrimSpace(token)
@@ -92,8 +84,8 @@ func Token(authorization []byte) []byte {
 	}
 }
 
-// secretOf returns the part behind the colon of what is encoded in base64, or the text itself
-// if it is nothing such.
+// secretOf returns the part behind the colon of a text that is encoded in base64, or the text
+// itself if it is not such a text.
 func secretOf(encoded []byte) []byte {
 	decoded, err := base64.StdEncoding.AppendDecode(nil, encoded)
 	if err != nil {

@@ -1,10 +1,12 @@
 package receiver
 
 import (
-	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
@@ -17,11 +19,9 @@ type Metrics struct {
 
 // NewMetrics registers the metrics.
 func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
-	var errs []error
+	r := metric.On(registerer)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"input"}, labels...))
-		errs = append(errs, registerer.Register(c))
-		return c
+		return r.Counters(name, help, append([]string{"input"}, labels...)...)
 	}
 	m := &Metrics{
 		packets:     counter("distributor_input_packets_total", "Packets that were accepted, by the protocol of INPUTS by which their records came."),
@@ -29,17 +29,33 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		duplicates:  counter("distributor_input_duplicate_packets_total", "Packets that came again and were answered, by the protocol of INPUTS."),
 		skewed:      counter("distributor_input_skewed_records_total", "Log records whose timestamp is more than a day in the future or a week in the past, by the protocol of INPUTS."),
 		refused:     counter("distributor_input_refused_requests_total", "Requests and datagrams that were refused, by the protocol of INPUTS and by reason.", "reason"),
-		rejected:    counter("distributor_input_rejected_records_total", "Log records that were refused for good, because of what they are or because their sender cannot be told to send them again, by the protocol of INPUTS and by reason.", "reason"),
+		rejected:    counter("distributor_input_rejected_records_total", "Log records that were refused for good, because of what they are or because their protocol has no refusal, by the protocol of INPUTS and by reason.", "reason"),
 		kernelDrops: counter("distributor_input_kernel_drops_total", "Datagrams that the kernel dropped because the socket's buffer was full, by the protocol of INPUTS; known with the next datagram, on Linux."),
 	}
-	return m, errors.Join(errs...)
+	return m, r.Err()
 }
 
-// counters are those of one input.
+// counters are the counters of one input.
 type counters struct {
 	packets, records, duplicates, skewed prometheus.Counter
 	kernelDrops                          prometheus.Counter
-	refused, rejected                    map[problem.Code]prometheus.Counter // never change
+	refused                              map[problem.Code]prometheus.Counter // never changes
+	rejected                             map[problem.Code]*rejections        // never changes
+}
+
+// rejectionLogInterval is how long there must be no rejected record before one is logged again.
+const rejectionLogInterval = time.Minute
+
+// rejections counts the rejected records of an input and a reason. It may be used concurrently.
+type rejections struct {
+	records prometheus.Counter
+	latest  atomic.Int64 // nanoseconds since 1970
+}
+
+// add counts records, and reports whether there were none for rejectionLogInterval.
+func (r *rejections) add(records int, now time.Time) (first bool) {
+	r.records.Add(float64(records))
+	return now.UnixNano()-r.latest.Swap(now.UnixNano()) >= int64(rejectionLogInterval)
 }
 
 func (m *Metrics) of(input string) counters {
@@ -47,15 +63,13 @@ func (m *Metrics) of(input string) counters {
 		packets: m.packets.WithLabelValues(input), records: m.records.WithLabelValues(input),
 		duplicates: m.duplicates.WithLabelValues(input), skewed: m.skewed.WithLabelValues(input),
 		kernelDrops: m.kernelDrops.WithLabelValues(input),
-		refused:     make(map[problem.Code]prometheus.Counter), rejected: make(map[problem.Code]prometheus.Counter),
+		refused:     make(map[problem.Code]prometheus.Counter), rejected: make(map[problem.Code]*rejections),
 	}
 	for _, code := range append(problem.Refusals(), problem.AckTimeout) {
 		c.refused[code] = m.refused.WithLabelValues(input, string(code))
-		c.rejected[code] = m.rejected.WithLabelValues(input, string(code))
+		c.rejected[code] = &rejections{records: m.rejected.WithLabelValues(input, string(code))}
 	}
 	return c
 }
 
 func (c *counters) refuse(code problem.Code) { c.refused[code].Inc() }
-
-func (c *counters) reject(code problem.Code, records int) { c.rejected[code].Add(float64(records)) }

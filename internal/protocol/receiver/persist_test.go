@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // add is a Translation of one record.
 func (f *fixture) add(emitter, text string) Translation {
-	return func(packets *record.Packets) (string, error) {
+	return func(packets *record.Packets) (ID, error) {
 		var m record.Message
 		m.Begin(1)
 		m.SetBody([]byte(text))
@@ -53,7 +54,92 @@ func TestPersist(t *testing.T) {
 	})
 }
 
-// What is refused for good is not tried again; an ended context allows one attempt.
+// Records that need more packets than the total capacity are accepted in parts, in order and each
+// once; if the first record waits until ctx ends, the records behind it are refused, too.
+func TestPersistParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, false) // with capacity for three packets
+		var got []int
+		part := func(ctx context.Context, first, end int) *problem.Problem {
+			why := f.Persist(ctx, Sender{}, 10, func(packets *record.Packets) (ID, error) {
+				for n := first; n < end; n++ {
+					if _, err := f.add(fmt.Sprint("e", n), "text")(packets); err != nil {
+						return ID{}, err
+					}
+				}
+				return f.SequenceID(), nil
+			})
+			for n := first; n < end && why == nil; n++ {
+				got = append(got, n)
+			}
+			return why
+		}
+		fetch := func() {
+			taken, _ := f.journal.Fetch(t.Context(), nil, 100)
+			f.journal.Ack(taken)
+		}
+		for second := range 20 {
+			time.AfterFunc(time.Duration(second)*time.Second, fetch)
+		}
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if accepted, why := f.PersistParts(ctx, 20, part); accepted != 20 || why != nil || time.Since(start) > 20*time.Second {
+			t.Errorf("%d accepted after %v, %+v", accepted, time.Since(start), why)
+		}
+		for n := range got {
+			if got[n] != n || len(got) != 20 {
+				t.Fatalf("%v", got)
+			}
+		}
+		time.Sleep(time.Minute)
+		fetch()
+		ctx, cancel = context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if accepted, why := f.PersistParts(ctx, 20, part); accepted < 1 || accepted > 3 || codeOf(why) != problem.Overloaded {
+			t.Errorf("%d accepted, %+v", accepted, why)
+		}
+		_ = f.journal.Close()
+	})
+}
+
+// Packets that the journal never takes together are accepted as its capacity returns, each once.
+func TestPersistTakesReturnedCapacity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const packets, interval = 60, 100 * time.Millisecond
+		f := newFixture(t, false) // with capacity for three packets
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range packets / 3 {
+				time.Sleep(interval)
+				taken, _ := f.journal.Fetch(t.Context(), nil, packets)
+				f.journal.Ack(taken)
+			}
+		}()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		why := f.Persist(ctx, Sender{}, 10, func(into *record.Packets) (ID, error) {
+			for range packets {
+				if _, err := f.add("e", "text")(into); err != nil {
+					return ID{}, err
+				}
+			}
+			return ID{Text: "chunk", Repeatable: true}, nil
+		})
+		if waited := time.Since(start); why != nil || waited > packets/3*interval+time.Second {
+			t.Errorf("%+v after %v", why, waited)
+		}
+		<-done
+		if got := testutil.ToFloat64(f.counters.packets); got != packets {
+			t.Errorf("%v packets were accepted", got)
+		}
+		_ = f.journal.Close()
+	})
+}
+
+// Packets that are refused for good are not submitted again; an ended context allows one attempt.
 func TestPersistForGood(t *testing.T) {
 	f := newFixture(t, true)
 	ended, cancel := context.WithCancel(t.Context())
@@ -65,11 +151,11 @@ func TestPersistForGood(t *testing.T) {
 	if why := f.Persist(ended, from, 10, f.add("web-1", "text")); why != nil {
 		t.Errorf("%+v", why)
 	}
-	malformed := func(*record.Packets) (string, error) { return "", &problem.Problem{Code: problem.Malformed} }
+	malformed := func(*record.Packets) (ID, error) { return ID{}, &problem.Problem{Code: problem.Malformed} }
 	if why := f.Persist(t.Context(), from, 10, malformed); codeOf(why) != problem.Malformed {
 		t.Errorf("%+v", why)
 	}
-	nothing := func(*record.Packets) (string, error) { return "", nil }
+	nothing := func(*record.Packets) (ID, error) { return ID{}, nil }
 	if why := f.Persist(t.Context(), from, 10, nothing); why != nil {
 		t.Errorf("%+v", why)
 	}

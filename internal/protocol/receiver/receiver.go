@@ -1,7 +1,6 @@
-// Package receiver is what the protocols of other systems share on the way into the intake: it
-// authenticates senders, reads bodies, has packets accepted and counts. A protocol translates
-// requests into packets (package record), and the problems of this package into refusals of
-// its own.
+// Package receiver is the common part of other systems' protocols on the way into the intake: it
+// authenticates senders, reads bodies, submits packets and counts. A protocol translates requests
+// into packets (package record), and the problems of this package into its own refusals.
 package receiver
 
 import (
@@ -9,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -25,7 +25,7 @@ import (
 
 // HTTP is a protocol over HTTP. It is used concurrently.
 type HTTP interface {
-	// Handle answers a request, or reports that the path is not one of the protocol.
+	// Handle answers a request, or reports that the path does not belong to the protocol.
 	Handle(r *server.Request, to *http1.Response) (handled bool)
 }
 
@@ -47,8 +47,14 @@ type Dependencies struct {
 	Limits func() record.Limits
 	// KeepsOrigins, unless nil, reports whether packets keep their origins; see packet.Packet.
 	KeepsOrigins func() bool
+	// DefersBodies, unless nil, reports whether packets that have their origins are to be deferred,
+	// in memory only; see packet.Packet.Defer.
+	DefersBodies func() bool
+	// InMemory means that no packet outlives the process.
+	InMemory bool
 	// Metrics counts by input.
 	Metrics *Metrics
+	Logger  *slog.Logger
 }
 
 // Service makes receivers. It may be used concurrently.
@@ -76,25 +82,24 @@ func NewService(config Config, deps Dependencies) (*Service, error) {
 	}, nil
 }
 
-// Configure replaces the settings, for requests that come later, after those of the intake.
+// Configure replaces the settings for later requests. It must be called after the Configure of the
+// intake.
 func (s *Service) Configure(next Config) { s.bodies.Configure(next.MaxBodyBytes) }
-
-// MemoryLimit returns how many bytes all requests may hold.
-func (r *Receiver) MemoryLimit() int64 { return r.service.deps.Intake.Memory().Limit() }
 
 // Receiver is the way into the intake of one input. It may be used concurrently.
 type Receiver struct {
 	service  *Service
 	protocol string
 	counters counters
+	logger   *slog.Logger
 }
 
-// Receiver returns the receiver of an input, whose protocol begins the ids of its packets.
+// Receiver returns the receiver of an input. The ids of its packets begin with the protocol.
 func (s *Service) Receiver(input, protocol string) *Receiver {
-	return &Receiver{service: s, protocol: protocol, counters: s.deps.Metrics.of(input)}
+	return &Receiver{service: s, protocol: protocol, counters: s.deps.Metrics.of(input), logger: s.deps.Logger.With("input", input)}
 }
 
-// Sender is who sends a request.
+// Sender is the sender of a request.
 type Sender struct {
 	// Principal is nil without authentication.
 	Principal *credential.Principal
@@ -109,38 +114,34 @@ func (s Sender) name() string {
 	return s.Principal.Name
 }
 
-// WithRoom returns a context for Read and Accept that ends when a request has waited long
-// enough for capacity.
-func WithRoom() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), intake.RoomTimeout)
+// WithCapacityTimeout returns a context for Read and Accept that ends when a request has waited for
+// capacity long enough.
+func WithCapacityTimeout() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), intake.CapacityTimeout)
 }
 
-// Read reads and decodes the body of a request, once there is capacity for it or ctx ends. The
-// caller owns the packet, of which only Body is set, and gives it back with Release.
+// Read reads and decodes the body of a request as soon as there is capacity for it, or returns when
+// ctx ends. The caller owns the packet, of which only Body is set, and releases it with Release.
 func (r *Receiver) Read(ctx context.Context, request *server.Request) (*packet.Packet, *problem.Problem) {
-	if fault := r.service.bodies.CheckLength(request.Length()); fault != nil {
-		return nil, r.Refuse(*fault)
-	}
-	if reason := r.service.deps.Intake.AwaitRoom(ctx, int(request.Length())); reason != "" {
-		return nil, r.Refuse(*body.Unavailable(reason))
-	}
-	received, fault := r.service.bodies.Read(request)
-	if fault != nil {
-		return nil, r.Refuse(*fault)
-	}
-	return received, nil
+	return r.read(ctx, request.Length(), func() (*packet.Packet, *problem.Problem) { return r.service.bodies.Read(request) })
 }
 
-// ReadMessage is Read for a message of known length that stream begins with, in a coding unless
-// that is empty.
+// ReadMessage is Read for a message of known length at the beginning of stream, in a coding unless
+// coding is empty.
 func (r *Receiver) ReadMessage(ctx context.Context, from Sender, stream io.Reader, length int, coding string) (*packet.Packet, *problem.Problem) {
-	if fault := r.service.bodies.CheckLength(int64(length)); fault != nil {
+	return r.read(ctx, int64(length), func() (*packet.Packet, *problem.Problem) {
+		return r.service.bodies.ReadMessage(from.Client, stream, length, coding)
+	})
+}
+
+func (r *Receiver) read(ctx context.Context, length int64, read func() (*packet.Packet, *problem.Problem)) (*packet.Packet, *problem.Problem) {
+	if fault := r.service.bodies.CheckLength(length); fault != nil {
 		return nil, r.Refuse(*fault)
 	}
-	if reason := r.service.deps.Intake.AwaitRoom(ctx, length); reason != "" {
+	if reason := r.service.deps.Intake.AwaitCapacity(ctx, int(length)); reason != "" {
 		return nil, r.Refuse(*body.Unavailable(reason))
 	}
-	received, fault := r.service.bodies.ReadMessage(from.Client, stream, length, coding)
+	received, fault := read()
 	if fault != nil {
 		return nil, r.Refuse(*fault)
 	}
@@ -150,8 +151,8 @@ func (r *Receiver) ReadMessage(ctx context.Context, from Sender, stream io.Reade
 // Unreadable refuses a request that cannot be read.
 func (r *Receiver) Unreadable(err error) *problem.Problem { return r.Refuse(*body.Unreadable(err)) }
 
-// DecodeBlock decodes a snappy block that came without a Content-Encoding. The caller owns the
-// packet as that of Read.
+// DecodeBlock decodes a snappy block that arrived without a Content-Encoding. The caller owns the
+// packet as with Read.
 func (r *Receiver) DecodeBlock(encoded []byte) (*packet.Packet, *problem.Problem) {
 	decoded, fault := r.service.bodies.DecodeBlock(encoded)
 	if fault != nil {
@@ -160,42 +161,12 @@ func (r *Receiver) DecodeBlock(encoded []byte) (*packet.Packet, *problem.Problem
 	return decoded, nil
 }
 
-// LendWithRoom lends memory of that many bytes, once there is some or ctx ends. The caller gives it back
-// with Release. The error is a record.UnavailableError.
-func (r *Receiver) LendWithRoom(ctx context.Context, size int) (*packet.Packet, error) {
-	lent, reason := r.service.deps.Intake.LendWithRoom(ctx, size)
-	if reason != "" {
-		return nil, record.UnavailableError(reason)
-	}
-	return lent, nil
-}
-
-// Enlarge returns a packet whose buffer has room for that many bytes behind the body of p, which
-// may be nil: p itself, or one with more than twice the room, and then p is given back. It waits
-// for memory until ctx ends; the error is a record.UnavailableError, and p is unchanged.
-func (r *Receiver) Enlarge(ctx context.Context, p *packet.Packet, bytes int) (*packet.Packet, error) {
-	length := 0
-	if p != nil {
-		if length = len(p.Body); cap(p.Body)-length >= bytes {
-			return p, nil
-		}
-	}
-	larger, reason := r.service.deps.Intake.LendWithRoom(ctx, 2*(length+bytes))
-	if reason != "" {
-		return p, record.UnavailableError(reason)
-	}
-	if p != nil {
-		larger.Body = append(larger.Body, p.Body...)
-		r.Release(p)
-	}
-	return larger, nil
-}
-
-// Release gives back what Read, Lend, LendWithRoom, Enlarge or DecodeBlock returned.
+// Release releases a packet of Read, Lend or DecodeBlock, and of the methods Lend and Enlarge of
+// packets.
 func (r *Receiver) Release(body *packet.Packet) { r.service.deps.Intake.Memory().Drop(body) }
 
-// Share releases a body, at the latest when the packets that have origins in it do not need it
-// any more, and the returned function was called, which is after Accept.
+// Share releases a body as soon as the packets that have origins in it do not need it any more, and
+// the returned function was called, after Accept.
 func (r *Receiver) Share(body *packet.Packet, packets *record.Packets) (accepted func()) {
 	if keeps := r.service.deps.KeepsOrigins; keeps != nil && packets.HasOrigin() && keeps() {
 		if shared := r.service.deps.Intake.Memory().ShareOrigins(body); shared != nil {
@@ -207,52 +178,95 @@ func (r *Receiver) Share(body *packet.Packet, packets *record.Packets) (accepted
 	return func() {}
 }
 
-// NewPackets returns an empty collection of packets, of a request that waits for memory until
-// ctx ends.
-func (r *Receiver) NewPackets(ctx context.Context) *record.Packets {
-	return record.NewPackets(ctx, r.service.deps.Intake, r.service.deps.Limits())
+// DefersBodies reports whether packets are to be deferred.
+func (r *Receiver) DefersBodies() bool {
+	defers := r.service.deps.DefersBodies
+	return r.service.deps.InMemory && defers != nil && defers()
 }
 
-// Accept has packets accepted, all or none, with the default level of acknowledgement; the
-// intake owns them. It returns why they are not accepted, or nil. It waits for capacity until
-// ctx ends.
-func (r *Receiver) Accept(ctx context.Context, from Sender, packets *record.Packets, id string) *problem.Problem {
-	return r.AcceptContent(ctx, from, packets, id, nil)
+// Defer makes deferred packets of packets that were measured, as Packets.Defer and Share do. If it
+// reports false, the caller still owns the body and the packets, and must drop the packets.
+func (r *Receiver) Defer(body *packet.Packet, packets *record.Packets, id ID, translate packet.Translate) (accepted func(), deferred bool) {
+	if !packets.Defer(id.Text, translate) {
+		return nil, false
+	}
+	shared := r.service.deps.Intake.Memory().ShareOrigins(body)
+	if shared == nil {
+		return nil, false
+	}
+	packets.Origins(shared)
+	return shared.Close, true
 }
 
-// AcceptContent is Accept for records that have their times of arrival, of a request that is
-// recognised nevertheless when it comes again: by the id and the content, unless that is nil.
-func (r *Receiver) AcceptContent(ctx context.Context, from Sender, packets *record.Packets, id string, content []byte) *problem.Problem {
+// NewPackets returns an empty collection of packets for a request whose body, unless nil, is held
+// meanwhile. The collection waits for memory until ctx ends.
+func (r *Receiver) NewPackets(ctx context.Context, body *packet.Packet) *record.Packets {
+	packets := record.NewPackets(ctx, r.service.deps.Intake, r.service.deps.Limits())
+	if body != nil {
+		packets.Beside(body.Footprint())
+	}
+	return packets
+}
+
+// Accept submits packets, all or none unless they are more than the maximum of the journal, with
+// the default level of acknowledgement; the intake owns them. The id is a SequenceID, or the
+// ContentID of the whole request. Accept returns why the packets are not accepted, or nil. It waits
+// for capacity until ctx ends.
+func (r *Receiver) Accept(ctx context.Context, from Sender, packets *record.Packets, id ID) *problem.Problem {
+	return r.AcceptContent(ctx, from, packets, id, r.ContentOf(id))
+}
+
+// ContentOf returns the content, for AcceptContent, of packets whose id is the ContentID of the
+// whole request: the id itself, so that their bodies need not be hashed. A packet that a journal on
+// disk returned has lost its content, so that a lookup would not find it when it becomes a dead
+// letter.
+func (r *Receiver) ContentOf(id ID) string {
+	if r.service.deps.InMemory {
+		return id.Text
+	}
+	return ""
+}
+
+// AcceptContent is Accept for packets with any id and a content; see packet.Packet.
+func (r *Receiver) AcceptContent(ctx context.Context, from Sender, packets *record.Packets, id ID, content string) *problem.Problem {
+	return r.accept(ctx, ctx, from, packets, id, content)
+}
+
+// accept is AcceptContent that waits until parts ends for packets that are accepted in parts.
+func (r *Receiver) accept(ctx, parts context.Context, from Sender, packets *record.Packets, id ID, content string) *problem.Problem {
 	if why := r.notAllowed(from, packets); why != nil {
 		packets.Drop()
 		return r.Refuse(*why)
 	}
 	records := packets.Messages()
 	in := r.service.deps.Intake
-	receipt := in.AcceptAll(ctx, r.candidates(from, packets.Seal(id), content), in.Config().Ack)
-	switch {
-	case receipt.Refusal != nil:
+	if !id.Repeatable {
+		parts = nil
+	}
+	receipt := in.AcceptAll(ctx, parts, r.candidates(from, packets.Seal(id.Text), content), in.Config().Ack)
+	if receipt.Refusal != nil {
 		return r.refusedBy(receipt.Refusal)
-	case receipt.Undelivered > 0:
-		return r.counted(problem.Problem{
-			Code: problem.AckTimeout, RetryAfter: 1,
-			Detail: "the packets are accepted but not known to be delivered in time (ACK_TIMEOUT_MS); if they come again they are recognised",
-		})
 	}
 	r.counters.packets.Add(float64(receipt.Accepted))
 	r.counters.duplicates.Add(float64(receipt.Duplicates))
 	if receipt.Accepted > 0 {
 		r.counters.records.Add(float64(records))
 	}
+	if receipt.Undelivered > 0 {
+		return r.counted(problem.Problem{
+			Code: problem.AckTimeout, RetryAfter: 1,
+			Detail: "the packets are accepted but not known to be delivered in time (ACK_TIMEOUT_MS); if they come again they are recognised",
+		})
+	}
 	return nil
 }
 
-func (r *Receiver) candidates(from Sender, packets []*packet.Packet, content []byte) []intake.Candidate {
+func (r *Receiver) candidates(from Sender, packets []*packet.Packet, content string) []intake.Candidate {
 	now := time.Now()
 	candidates := make([]intake.Candidate, len(packets))
 	for n, p := range packets {
-		p.Accepted = now
-		candidates[n] = intake.Candidate{Packet: p, Content: content}
+		p.Accepted, p.Content = now, content
+		candidates[n] = intake.Candidate{Packet: p}
 		if from.Principal != nil {
 			p.Principal = from.Principal.Name
 			candidates[n].Principal, candidates[n].Rate = from.Principal.Name, from.Principal.Rate

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/snappy"
@@ -33,9 +35,10 @@ type fixture struct {
 	*Receiver
 	journal *memory.Journal
 	metrics *Metrics
+	log     bytes.Buffer
 }
 
-// newFixture returns a receiver of tokens that may send as web-*.
+// newFixture returns a receiver with tokens that may send as web-*.
 func newFixture(t *testing.T, tokens bool) *fixture {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
@@ -62,7 +65,7 @@ func newFixture(t *testing.T, tokens bool) *fixture {
 	if f.metrics, err = NewMetrics(prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
-	deps := Dependencies{Intake: in, Metrics: f.metrics, Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1} }}
+	deps := Dependencies{Intake: in, Metrics: f.metrics, Logger: slog.New(slog.NewTextHandler(&f.log, nil)), Limits: func() record.Limits { return record.Limits{Bytes: 1 << 20, Messages: 1} }}
 	if tokens {
 		sum := sha256.Sum256([]byte(token))
 		set, err := credential.Parse(fmt.Appendf(nil, "web sha256:%x emitters=web-*\n", sum), credential.Emitters)
@@ -124,7 +127,7 @@ func TestTokens(t *testing.T) {
 
 func (f *fixture) packets(emitters ...string) *record.Packets {
 	f.Helper()
-	p := f.NewPackets(f.Context())
+	p := f.NewPackets(f.Context(), nil)
 	var m record.Message
 	for _, emitter := range emitters {
 		m.Begin(1)
@@ -140,21 +143,21 @@ func TestAccept(t *testing.T) {
 	f := newFixture(t, true)
 	principal := f.Principals().Token([]byte(token))
 	from := Sender{Principal: principal}
-	if why := f.Accept(t.Context(), from, f.packets("web-1", "other"), "id"); codeOf(why) != problem.EmitterNotAllowed {
+	if why := f.Accept(t.Context(), from, f.packets("web-1", "other"), ID{Text: "id", Repeatable: true}); codeOf(why) != problem.EmitterNotAllowed {
 		t.Errorf("an emitter that is not allowed: %+v", why)
 	}
-	if why := f.Accept(t.Context(), from, f.packets("web-1", "web-2"), "id"); why != nil {
+	if why := f.Accept(t.Context(), from, f.packets("web-1", "web-2"), ID{Text: "id", Repeatable: true}); why != nil {
 		t.Errorf("%+v", why)
 	}
-	if why := f.Accept(t.Context(), from, f.packets("web-1", "web-2"), "id"); why != nil {
+	if why := f.Accept(t.Context(), from, f.packets("web-1", "web-2"), ID{Text: "id", Repeatable: true}); why != nil {
 		t.Errorf("a request that comes again: %+v", why)
 	}
-	ctx, cancel := WithRoom()
-	cancel() // it does not wait
-	if why := f.Accept(ctx, from, f.packets("web-1", "web-2"), "other"); codeOf(why) != problem.Overloaded || why.RetryAfter < 1 {
+	ctx, cancel := WithCapacityTimeout()
+	cancel() // the request does not wait
+	if why := f.Accept(ctx, from, f.packets("web-1", "web-2"), ID{Text: "other", Repeatable: true}); codeOf(why) != problem.Overloaded || why.RetryAfter < 1 {
 		t.Errorf("without capacity: %+v", why)
 	}
-	if why := f.Accept(t.Context(), from, f.packets(), "none"); why != nil {
+	if why := f.Accept(t.Context(), from, f.packets(), ID{Text: "none", Repeatable: true}); why != nil {
 		t.Errorf("nothing: %+v", why)
 	}
 	fetched, err := f.journal.Fetch(t.Context(), nil, 10)
@@ -204,18 +207,81 @@ func TestIDs(t *testing.T) {
 	f := newFixture(t, true)
 	from := Sender{Principal: f.Principals().Token([]byte(token))}
 	id := f.ContentID(from, "/x", []byte("body"))
-	if !strings.HasPrefix(id, "test-") || len(id) != len("test-")+2*hashBytes || f.ContentID(from, "/x", []byte("body")) != id {
-		t.Errorf("the id is %q", id)
+	if !strings.HasPrefix(id.Text, "test-") || len(id.Text) != len("test-")+2*hashBytes || !id.Repeatable || f.ContentID(from, "/x", []byte("body")) != id {
+		t.Errorf("the id is %+v", id)
 	}
-	for _, other := range []string{
+	for _, other := range []ID{
 		f.ContentID(Sender{}, "/x", []byte("body")), f.ContentID(from, "/y", []byte("body")), f.ContentID(from, "/x", []byte("else")),
 		f.ContentID(from, "/xb", []byte("ody")), f.SequenceID(), f.SequenceID(),
 	} {
 		if other == id {
-			t.Errorf("%q comes twice", id)
+			t.Errorf("%+v comes twice", id)
 		}
 	}
 	if first := f.SequenceID(); first == f.SequenceID() {
 		t.Error("a sequence id comes twice")
 	}
+}
+
+// Packets count as accepted also if their delivery is not known in time.
+func TestUndelivered(t *testing.T) {
+	f := newFixture(t, false)
+	config := *f.service.deps.Intake.Config()
+	config.Ack, config.AckTimeout = intake.AckDelivered, time.Millisecond
+	f.service.deps.Intake.Configure(config)
+	if why := f.Accept(t.Context(), Sender{}, f.packets("a", "b"), ID{Text: "id", Repeatable: true}); codeOf(why) != problem.AckTimeout {
+		t.Errorf("%+v", why)
+	}
+	if why := f.Accept(t.Context(), Sender{}, f.packets("a", "b"), ID{Text: "id", Repeatable: true}); why != nil {
+		t.Errorf("a request that comes again: %+v", why)
+	}
+	for name, want := range map[*prometheus.CounterVec]float64{f.metrics.packets: 2, f.metrics.records: 2, f.metrics.duplicates: 2} {
+		if got := testutil.ToFloat64(name.WithLabelValues("test-http")); got != want {
+			t.Errorf("a counter is %v, want %v", got, want)
+		}
+	}
+}
+
+// A refusal that permits a repetition has a status after which clients of other systems repeat
+// requests; they do not after 408 and 504.
+func TestStatusOf(t *testing.T) {
+	for code, want := range map[problem.Code]int{
+		problem.SlowRequest: 503, problem.AckTimeout: 503, problem.Overloaded: 503, problem.NoAnalyzer: 503, problem.RateLimited: 429,
+		problem.TooLarge: 413, problem.Malformed: 400, problem.UnsupportedEncoding: 400,
+	} {
+		if got := StatusOf(&problem.Problem{Code: code}); got != want {
+			t.Errorf("%s: %d, want %d", code, got, want)
+		}
+	}
+}
+
+// Rejected records are logged once, and again after a minute without any.
+func TestRejectionsAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, false)
+		reject := func(code problem.Code, records, lines int) {
+			t.Helper()
+			f.Reject(code, records, "emitter_id", "web-1")
+			if got := strings.Count(f.log.String(), "records are rejected"); got != lines {
+				t.Errorf("%d lines, want %d: %s", got, lines, f.log.String())
+			}
+		}
+		reject(problem.TooLarge, 0, 0)
+		reject(problem.TooLarge, 2, 1)
+		for range 3 {
+			time.Sleep(time.Minute - time.Second)
+			reject(problem.TooLarge, 1, 1)
+		}
+		reject(problem.Malformed, 1, 2)
+		time.Sleep(time.Minute)
+		reject(problem.TooLarge, 1, 3)
+		if got := testutil.ToFloat64(f.metrics.rejected.WithLabelValues("test-http", string(problem.TooLarge))); got != 6 {
+			t.Errorf("%v records were counted", got)
+		}
+		for _, part := range []string{"input=test-http", "reason=too_large", "records=2", "emitter_id=web-1"} {
+			if !strings.Contains(f.log.String(), part) {
+				t.Errorf("%s is not in %s", part, f.log.String())
+			}
+		}
+	})
 }

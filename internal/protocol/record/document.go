@@ -9,20 +9,19 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 )
 
-// The names of members that tell a record's level, and of those that are its message, in the
-// order in which they are looked for. structuredBodies are names of messages that need be no
-// texts.
+// The names of members that have a record's level, and of members that are its message, in order of
+// precedence. structuredBodies are names of messages whose values may be of any type.
 var (
 	levelNames       = []string{"level", "log.level", "severity", "detected_level", "status", "PRIORITY", "priority"}
 	bodyNames        = []string{"message", "log", "msg", "MESSAGE", "short_message", "event.original", "full_message"}
 	structuredBodies = []string{"message", "msg", "short_message"}
 )
 
-// plainLevels is how many of the names of levels are for nothing else: their text is the level,
-// even if it is not known.
+// plainLevels is the number of names that are only used for levels: their text is the level, even
+// if it is unknown.
 const plainLevels = 3
 
-// DocumentFields are the members of documents that a protocol uses, beside those that tell the
+// DocumentFields are the members of documents that a protocol uses, beside those that have the
 // level and the message. They may be used concurrently.
 type DocumentFields struct {
 	fields *Fields
@@ -35,13 +34,16 @@ func NewDocumentFields(names ...string) *DocumentFields {
 	return &DocumentFields{NewFields(all...), len(all)}
 }
 
-// Document is a record that is a JSON object with names of its own. It is reused, and must not
-// be used concurrently.
+// Document is a record that is a JSON object with names of its own. It is reused, and must not be
+// used concurrently.
 type Document struct {
 	object  []byte
 	index   jsontext.Index
+	fields  *Fields
+	found   []foundField // of fields in objects with the outline, unless that is 0
+	outline int
 	values  [][]byte // by the index of DocumentFields
-	used    [][]byte // values that are no metadata
+	used    [][]byte // values that are not metadata
 	scratch []byte
 	emitter []byte
 	skip    func(value []byte) bool // isUsed
@@ -71,17 +73,21 @@ func (d *Document) find(object []byte, fields *DocumentFields) {
 		d.skip = d.isUsed
 	}
 	d.object, d.values, d.used = object, d.values[:fields.count], d.used[:0]
-	if _, all := d.index.Members(); all {
-		fields.fields.findListed(&d.index, d.values)
-	} else {
+	if _, all := d.index.Members(); !all {
 		fields.fields.Find(object, d.values)
+		return
 	}
+	if outline := d.index.Outline(); outline == 0 || outline != d.outline || fields.fields != d.fields {
+		d.found = fields.fields.appendFound(d.found[:0], &d.index)
+		d.outline, d.fields = outline, fields.fields
+	}
+	setFound(d.found, &d.index, d.values)
 }
 
-// Value returns the value of the name of that index, or nil.
+// Value returns the value of the name with that index, or nil.
 func (d *Document) Value(index int) []byte { return d.values[len(levelNames)+len(bodyNames)+index] }
 
-// Text returns the text of the first value of some names that has one, until the next call.
+// Text returns the first value, of some names, that is a text, until the next call.
 func (d *Document) Text(indices ...int) []byte {
 	for _, n := range indices {
 		if text := d.text(d.Value(n)); len(text) > 0 {
@@ -103,8 +109,8 @@ func (d *Document) text(value []byte) []byte {
 	return d.scratch
 }
 
-// Time returns the time, as ParseTime has it, of the first value of some names that has one, and
-// the value; or 0 and nil.
+// Time returns the first value, of some names, that is a time as ParseTime accepts it, and the
+// value; or 0 and nil.
 func (d *Document) Time(indices ...int) (nano int64, from []byte) {
 	for _, n := range indices {
 		if nano, ok := ParseTime(d.text(d.Value(n))); ok {
@@ -114,24 +120,17 @@ func (d *Document) Time(indices ...int) (nano int64, from []byte) {
 	return 0, nil
 }
 
-// Use keeps a value of the document out of the metadata.
+// Use excludes a value of the document from the metadata.
 func (d *Document) Use(value []byte) {
 	if value != nil {
 		d.used = append(d.used, value)
 	}
 }
 
-func (d *Document) isUsed(value []byte) bool {
-	for _, one := range d.used {
-		if &one[0] == &value[0] {
-			return true
-		}
-	}
-	return false
-}
+func (d *Document) isUsed(value []byte) bool { return isOneOf(value, d.used) }
 
-// Emitter returns the emitter_id, until the next call; see AppendEmitter. Services and
-// instances are indices of names, of which the first with a text counts.
+// Emitter returns the emitter_id, until the next call; see AppendEmitter. Services and instances
+// are indices of names; the first name with a text counts.
 func (d *Document) Emitter(services, instances []int, sender netip.Addr) []byte {
 	service := d.Text(services...)
 	d.emitter = append(d.emitter[:0], service...)
@@ -143,14 +142,14 @@ func (d *Document) Emitter(services, instances []int, sender netip.Addr) []byte 
 	return d.emitter
 }
 
-// AddTo sets level and message, unless they are set, and adds all other members as metadata;
-// see SetTo.
+// AddTo sets level and message, unless they are set, and adds all other members as metadata; see
+// SetTo.
 func (d *Document) AddTo(m *Message) {
 	if !d.SetTo(m) {
 		return
 	}
 	if _, all := d.index.Members(); all {
-		m.addListed(&d.index, d.skip)
+		m.addListed(&d.index, d.used)
 	} else {
 		m.AddMembers(d.object, d.skip)
 	}
@@ -177,8 +176,8 @@ func (d *Document) Unused() iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// SetLevel sets the level by the first member with a known one, or else by the first that is
-// there for it.
+// SetLevel sets the level from the first member with a known level, or else from the first member
+// that is only used for levels.
 func (d *Document) SetLevel(m *Message) {
 	for _, value := range d.values[:len(levelNames)] {
 		if value == nil {
@@ -221,6 +220,6 @@ func (d *Document) setBody(m *Message) bool {
 
 func (d *Document) useBody(m *Message, value []byte, name string) {
 	m.SetBodyJSON(value)
-	m.SetString("body_key", name)
+	m.metadata = append(append(append(m.metadata, `,"body_key":"`...), name...), '"')
 	d.Use(value)
 }

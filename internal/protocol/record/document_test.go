@@ -65,7 +65,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// Names of objects that are repeated make no message of any size.
+// Repeated names of objects do not make a message larger than its limit.
 func TestFlattenedSize(t *testing.T) {
 	l := newLender(t, 1<<20)
 	p := NewPackets(t.Context(), l, ample)

@@ -6,12 +6,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 )
 
-// Fields finds members of JSON objects by name. A name with dots is that of a member in an
-// object in an object, or is one with dots itself. Fields may be used concurrently.
+// Fields finds members of JSON objects by name. A name with dots is the path of a member in nested
+// objects, or the name of one member with dots. Fields may be used concurrently.
 type Fields struct {
 	names []fieldName
-	// first has, by the sum of their first and last byte, one more than the place of a name, or
-	// 0: most other names have none, and need no comparison.
+	// first has one more than the place of a name, or 0, by the sum of the name's first and last
+	// byte: most other names have 0, and need no comparison.
 	first [256]uint8
 }
 
@@ -19,7 +19,7 @@ type Fields struct {
 type fieldName struct {
 	name  string
 	index int    // of its value; negative for a name that is a parent only
-	path  string // before the names of members in its value; empty if there are none with a name
+	path  string // prefix of the names of members in its value; empty if there are none with a name
 	next  uint8  // one more than the place of the next name with the same sum, or 0
 }
 
@@ -66,8 +66,8 @@ func (f *Fields) of(path string, name []byte) *fieldName {
 	return nil
 }
 
-// Find sets the values of the members of a valid object by the index of their name: nil for
-// one that is missing or null. Of several with one name the first counts.
+// Find sets the values of the members of a valid object by the index of their name: nil for a
+// member that is missing or null. Of several members with one name the first counts.
 func (f *Fields) Find(object []byte, values [][]byte) {
 	clear(values)
 	f.find(object, "", values)
@@ -86,26 +86,42 @@ func (f *Fields) find(object []byte, path string, values [][]byte) {
 	}
 }
 
-// findListed is Find for an object that an index lists completely.
-func (f *Fields) findListed(index *jsontext.Index, values [][]byte) {
-	clear(values)
-	members, _ := index.Members()
-	f.findMembers(index, members, "", values)
+// foundField is a member of an object that has a name of Fields.
+type foundField struct {
+	member int // its number
+	name   *fieldName
 }
 
-func (f *Fields) findMembers(index *jsontext.Index, members []jsontext.Member, path string, values [][]byte) {
+// appendFound appends the fields of an object that an index lists completely.
+func (f *Fields) appendFound(found []foundField, index *jsontext.Index) []foundField {
+	members, _ := index.Members()
+	return f.appendMembers(found, index, members, 0, "")
+}
+
+// appendMembers appends the fields among members, the first of which has a number.
+func (f *Fields) appendMembers(found []foundField, index *jsontext.Index, members []jsontext.Member, first int, path string) []foundField {
 	for n := 0; n < len(members); n++ {
-		m := &members[n]
+		m, number := &members[n], first+n
 		inner := members[n+1:][:m.Inner]
 		n += len(inner)
 		one := f.of(path, index.Name(m))
 		if one == nil {
 			continue
 		}
-		one.set(index.Value(m), values)
+		found = append(found, foundField{number, one})
 		if len(inner) > 0 && one.path != "" {
-			f.findMembers(index, inner, one.path, values)
+			found = f.appendMembers(found, index, inner, number+1, one.path)
 		}
+	}
+	return found
+}
+
+// setFound is Find for fields that were found in an object that an index lists.
+func setFound(found []foundField, index *jsontext.Index, values [][]byte) {
+	clear(values)
+	members, _ := index.Members()
+	for n := range found {
+		found[n].name.set(index.Value(&members[found[n].member]), values)
 	}
 }
 
@@ -116,8 +132,8 @@ func (n *fieldName) set(value []byte, values [][]byte) {
 	}
 }
 
-// Text returns the text of a valid value that is a string, a number or a boolean, in scratch if
-// it has escapes; it is empty for others and for no value.
+// Text returns the text of a valid value that is a string, a number or a boolean, in scratch if it
+// has escapes; it is empty for other values and for no value.
 func Text(value, scratch []byte) []byte {
 	if value == nil {
 		return nil
@@ -132,8 +148,8 @@ func Text(value, scratch []byte) []byte {
 	}
 }
 
-// AppendEmitter appends the emitter_id of a record: service/instance, or the one of them that
-// is not empty, or the address of the sender.
+// AppendEmitter appends the emitter_id of a record: service/instance, or the part that is not
+// empty, or the address of the sender.
 func AppendEmitter(dst, service, instance []byte, sender netip.Addr) []byte {
 	switch {
 	case len(service) == 0 && len(instance) == 0:

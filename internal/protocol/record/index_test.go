@@ -17,12 +17,12 @@ func messageOf(text []byte, read func(d *Document)) string {
 	found := fmt.Sprintf("%q %q", emitter, d.values)
 	d.AddTo(&m)
 	size := m.complete()
-	encoded, level := m.append(nil)
+	encoded, level := m.append(nil), m.packetLevel()
 	return fmt.Sprintf("%d %t %v %s %s", size, m.tooLarge, level, encoded, found)
 }
 
-// FuzzIndex compares a document whose members are listed with one that is walked through, since
-// it has too many.
+// FuzzIndex compares a document whose members are listed with the same document without a list, as
+// for documents with too many members.
 func FuzzIndex(f *testing.F) {
 	for _, text := range []string{
 		`{"message":"m","level":"warn","service":{"name":"s","a":{"b":[{"c":1}],"d":{}}},"host":{"x":1,"name":"h"}}`,
@@ -39,6 +39,13 @@ func FuzzIndex(f *testing.F) {
 			return
 		}
 		listed := messageOf(text, func(d *Document) { _, _ = d.Parse(text, testFields) })
+		again := messageOf(text, func(d *Document) {
+			_, _ = d.Parse(text, testFields)
+			_, _ = d.Parse(text, testFields) // by its outline
+		})
+		if again != listed {
+			t.Errorf("%q:\n%s, then\n%s", text, listed, again)
+		}
 		walked := messageOf(text, func(d *Document) {
 			object, _ := d.index.Read(text)
 			_, _ = d.index.Read(nil) // lists none
@@ -50,7 +57,7 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// A document with more members than an index lists is taken apart as any other.
+// A document with more members than an index lists is parsed like any other.
 func TestManyMembers(t *testing.T) {
 	const count = 5000
 	text := `{` + strings.Repeat(`"a":{"b":1},`, count) + `"message":"m","service":{"name":"s"}}`
@@ -60,7 +67,7 @@ func TestManyMembers(t *testing.T) {
 	}
 }
 
-// A name in an object is not that of the same length in another one.
+// A name in an object is not confused with another name of the same length.
 func TestFieldsOfObjects(t *testing.T) {
 	f := NewFields("ab.n", "ac.m")
 	for text, want := range map[string]string{
@@ -73,7 +80,7 @@ func TestFieldsOfObjects(t *testing.T) {
 	}
 }
 
-// FuzzTime compares the short way for times in UTC with package time.
+// FuzzTime compares the fast path for times in UTC with package time.
 func FuzzTime(f *testing.F) {
 	for _, text := range []string{
 		"2006-01-02T15:04:05Z", "2006-01-02T15:04:05.123456789Z", "2006-01-02T15:04:05.1234567891Z", "2006-01-02T15:04:05.Z", "2006-01-02T15:04:05,5Z",
@@ -94,4 +101,50 @@ func FuzzTime(f *testing.F) {
 			t.Errorf("%q is not taken the short way", text)
 		}
 	})
+}
+
+// FuzzDocuments reads a document after another document, whose outline and beginnings of members it
+// may have.
+func FuzzDocuments(f *testing.F) {
+	for _, c := range [][2]string{
+		{`{"message":"m","level":"warn","service":{"name":"s","n":1}}`, `{"message":"n","level":"odd","service":{"name":null,"n":"x"}}`},
+		{`{"message":"m","a":{"b":{"c":1,"d":[1]}},"trace_id":"x"}`, `{"message":"m","a":{"b":{"c":"\n","d":true}},"trace_id":["x"]}`},
+		{`{"a":1,"a":2,"":{"":null}}`, `{"a":null,"a":"` + "\xff" + `","":{"":false}}`}, {`{"a":1,"b":2,"c":3}`, `{"a":{"b":2},"c":3}`},
+	} {
+		f.Add([]byte(c[0]), []byte(c[1]))
+	}
+	f.Fuzz(func(t *testing.T, before, text []byte) {
+		if isObject, err := new(Document).Parse(text, testFields); !isObject || err != nil {
+			return
+		}
+		want := messageOf(text, func(d *Document) { _, _ = d.Parse(text, testFields) })
+		var d Document
+		var m Message
+		for _, one := range [][]byte{before, text, before, text, text, text} {
+			isObject, err := d.Parse(one, testFields)
+			if !isObject || err != nil {
+				continue
+			}
+			m.Begin(1)
+			emitter := d.Text(0, 1, 2)
+			found := fmt.Sprintf("%q %q", emitter, d.values)
+			d.AddTo(&m)
+			size := m.complete()
+			if got := fmt.Sprintf("%d %t %v %s %s", size, m.tooLarge, m.packetLevel(), m.append(nil), found); string(one) == string(text) && got != want {
+				t.Fatalf("%q after %q:\n%s, want\n%s", text, before, got, want)
+			}
+		}
+	})
+}
+
+// Every day until 2262 has the right number.
+func TestDays(t *testing.T) {
+	for day := time.Unix(0, 0).UTC(); day.Year() <= lastYear; day = day.AddDate(0, 0, 1) {
+		if got := daysBefore(day.Year(), int(day.Month()), day.Day()); int64(got)*86_400 != day.Unix() {
+			t.Fatalf("%v has the number %d", day, got)
+		}
+		if next := day.AddDate(0, 0, 1); (next.Day() == 1) != (daysOf(day.Year(), int(day.Month())) == day.Day()) {
+			t.Fatalf("the month of %v has %d days", day, daysOf(day.Year(), int(day.Month())))
+		}
+	}
 }

@@ -8,20 +8,21 @@ import (
 )
 
 const (
-	// maxDepth is how deep objects are flattened; what is deeper is kept as JSON text.
+	// maxDepth is the maximum depth at which objects are flattened; deeper objects are kept as JSON
+	// text.
 	maxDepth = 16
-	// maxPrefix bounds the names before that of a flattened value, in bytes. What has longer
-	// ones is kept as JSON text, so that a long name is not repeated for each value.
+	// maxPrefix bounds the prefix of a flattened value's name, in bytes. A value with a longer
+	// prefix is kept as JSON text, so that a long name is not repeated for each value.
 	maxPrefix = 256
-	// maxFlattened bounds the metadata that a message gets from JSON, in bytes: what is
-	// larger is ErrTooLarge. Names of objects are repeated, so that it may be much larger
-	// than the text that it is made of.
+	// maxFlattened bounds the metadata that a message gets from JSON, in bytes: larger metadata is
+	// ErrTooLarge. Names of objects are repeated, so the metadata may be much larger than its JSON
+	// text.
 	maxFlattened = 32 << 20
 )
 
-// AddMembers adds the members of a valid JSON object as metadata: those of objects in it under
-// names with dots, arrays as JSON text. skip, unless nil, reports the values, parts of the
-// object, that are used otherwise.
+// AddMembers adds the members of a valid JSON object as metadata: members of nested objects under
+// names with dots, arrays as JSON text. skip, unless nil, reports the values, parts of the object,
+// that are used otherwise.
 func (m *Message) AddMembers(object []byte, skip func(value []byte) bool) {
 	m.addMembers(object, skip, 0, 1)
 }
@@ -34,10 +35,14 @@ func (m *Message) AddJSON(name, value []byte) {
 	}
 }
 
-// addListed is AddMembers for an object that an index lists completely.
-func (m *Message) addListed(index *jsontext.Index, skip func(value []byte) bool) {
+// addListed is AddMembers for an object that an index lists completely, without the used values.
+func (m *Message) addListed(index *jsontext.Index, used [][]byte) {
 	members, _ := index.Members()
-	m.addInner(index, members, skip, 0, 1)
+	if begins := m.begins.of(m, index); begins != nil {
+		m.addOutlined(index, members, begins, used)
+		return
+	}
+	m.addInner(index, members, func(value []byte) bool { return isOneOf(value, used) }, 0, 1)
 }
 
 // addInner adds members under the first bytes of the path.
@@ -62,12 +67,12 @@ func (m *Message) addMembers(object []byte, skip func(value []byte) bool, prefix
 }
 
 // addValue adds a value under the first bytes of the path and the name. It reports whether the
-// value is an object whose members are to be added instead, under the path.
+// value is an object whose members are to be added under the path instead.
 func (m *Message) addValue(prefix int, name, value []byte, skip func(value []byte) bool, depth int) (members bool) {
 	if skip != nil && skip(value) {
 		return false
 	}
-	if m.tooLarge = m.tooLarge || len(m.metadata)+len(m.types) > maxFlattened; m.tooLarge {
+	if m.isTooLarge() {
 		return false
 	}
 	if prefix > 0 {
@@ -84,21 +89,35 @@ func (m *Message) addValue(prefix int, name, value []byte, skip func(value []byt
 	case jsontext.Null:
 		m.addTypedContent(name, nil, Empty)
 	case jsontext.Object:
-		if depth < maxDepth && len(name) < maxPrefix && !jsontext.IsEmpty(value) {
+		if isFlattened(name, depth) && !jsontext.IsEmpty(value) {
 			m.path = append(append(m.path[:prefix], name[prefix:]...), '.')
 			return true
 		}
 		fallthrough
 	default:
-		m.scratch = jsontext.AppendCompact(m.scratch[:0], value)
-		end := len(m.scratch)
-		m.scratch = m.appendText(m.scratch, m.scratch[:end])
-		m.addTypedContent(name, m.scratch[end:], JSON)
+		m.addTypedContent(name, m.contentOf(value), JSON)
 	}
 	return false
 }
 
-// addTypedContent is addContent for a value that is no text.
+// isFlattened reports whether the members of an object with a name are added instead of the object.
+func isFlattened(name []byte, depth int) bool { return depth < maxDepth && len(name) < maxPrefix }
+
+// contentOf returns a value's text as the content of a JSON string, until the next call.
+func (m *Message) contentOf(value []byte) []byte {
+	m.scratch = jsontext.AppendCompact(m.scratch[:0], value)
+	end := len(m.scratch)
+	m.scratch = m.appendText(m.scratch, m.scratch[:end])
+	return m.scratch[end:]
+}
+
+// isTooLarge marks the message as too large if it is larger than any packet may be.
+func (m *Message) isTooLarge() bool {
+	m.tooLarge = m.tooLarge || len(m.metadata)+len(m.types) > maxFlattened
+	return m.tooLarge
+}
+
+// addTypedContent is addContent for a value that is not a text.
 func (m *Message) addTypedContent(name, content []byte, kind byte) {
 	m.addContent(name, content)
 	m.types = append(m.beginMember(m.types, name, true), kind, '"')
@@ -119,23 +138,19 @@ func (m *Message) appendName(dst, name []byte) []byte {
 	return m.appendContent(dst, name)
 }
 
-// appendContent appends the content of a JSON string, in which each byte of invalid UTF-8
-// becomes U+FFFD.
+// appendContent appends the content of a JSON string. Each byte of invalid UTF-8, and each half of
+// a surrogate pair, which strict readers of JSON refuse, becomes U+FFFD.
 func (m *Message) appendContent(dst, content []byte) []byte {
-	if utf8.Valid(content) {
+	if isPlainText(content) || utf8.Valid(content) && !jsontext.HasHalfPair(content) {
 		return append(dst, content...)
 	}
 	m.invalid = true
-	for len(content) > 0 {
-		r, size := utf8.DecodeRune(content)
-		dst = utf8.AppendRune(dst, r)
-		content = content[size:]
-	}
+	dst, _ = AppendText(dst, jsontext.AppendDecoded(nil, content))
 	return dst
 }
 
-// SetBodyJSON sets the message to a valid JSON value: a string's text, otherwise compact JSON,
-// the type of which is noted.
+// SetBodyJSON sets the message to a valid JSON value: the text of a string, otherwise compact JSON,
+// whose type is kept.
 func (m *Message) SetBodyJSON(value []byte) {
 	kind := jsontext.KindOf(value)
 	if kind == jsontext.String {
@@ -175,5 +190,5 @@ func numberType(text []byte) byte {
 	return Int
 }
 
-// maxIntDigits is the number of digits from which on a number may not be an int64.
+// maxIntDigits is the number of digits from which a number may not be an int64.
 const maxIntDigits = 19

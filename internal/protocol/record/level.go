@@ -61,7 +61,7 @@ func OTLPLevel(number int32) string {
 	}
 }
 
-// OTLPSeverity returns the SeverityNumber of the name of a level, that of INFO for an unknown one.
+// OTLPSeverity returns the SeverityNumber of a level's name, that of INFO for an unknown one.
 func OTLPSeverity(name []byte) uint64 {
 	switch NamedLevel(name) {
 	case Trace:
@@ -110,8 +110,8 @@ func isFatal(name []byte) bool {
 	}
 }
 
-// NumberedLevel returns the level of a number, or "" for an unknown one: 0 to 7 are severities
-// of RFC 5424, such as journald's PRIORITY, and 10 to 60 are those of pino and bunyan.
+// NumberedLevel returns the level of a number, or "" for an unknown one: 0 to 7 are severities of
+// RFC 5424, such as journald's PRIORITY, and 10 to 60 are the levels of pino and bunyan.
 func NumberedLevel(text []byte) string {
 	if len(text) == 0 || len(text) > 2 || !isDigits(text) {
 		return ""
@@ -134,25 +134,13 @@ func LevelOf(text []byte) string {
 	return NamedLevel(text)
 }
 
-// SetLevelOf sets the level to that of a text; see LevelOf. Of a known level, a text that is not
-// its usual name is kept as severity_text. An unknown text is the level itself, if it is not
-// longer than 64 bytes.
-func (m *Message) SetLevelOf(text []byte) {
-	if level := LevelOf(text); level != "" {
-		m.setKnownLevel(level, text)
-		return
-	}
-	if m.level = ""; len(text) <= maxLevelBytes {
-		m.SetLevelText(text)
-	}
-}
-
-// setKnownLevel sets the level that a text means; see SetLevelOf.
+// setKnownLevel sets the level that a text means. A text other than the level's name is kept as
+// severity_text.
 func (m *Message) setKnownLevel(level string, text []byte) {
 	if m.level = level; string(text) != level {
 		m.Set("severity_text", text)
 	}
 }
 
-// maxLevelBytes bounds a level that is not known.
+// maxLevelBytes bounds an unknown level.
 const maxLevelBytes = 64

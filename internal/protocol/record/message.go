@@ -1,17 +1,18 @@
-// Package record makes packets of the log records of other protocols: messages as JSON
-// (Message), by emitter and cut to size (Packets).
+// Package record makes packets of the log records of other protocols: messages as JSON (Message),
+// grouped by emitter and cut to size (Packets).
 package record
 
 import (
 	"bytes"
 	"cmp"
 	"encoding/hex"
+	"math/bits"
 	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// The types of values that a message keeps beside its texts, in its member "types".
+// The types of values that a message keeps beside their texts, in its member "types".
 const (
 	Int    = 'i'
 	Double = 'd'
@@ -30,26 +31,33 @@ const emptyBody = "(empty)"
 type Message struct {
 	// Copies is set if keys of IsCopied are the resource's in this protocol.
 	Copies bool
+	// Measures is set if packets are only measured: texts that need no escape are then counted, not
+	// written.
+	Measures bool
 
-	timestamp int64
-	level     string
-	levelText []byte // of a level that is not known
-	body      []byte // JSON string content
-	metadata  []byte // members
-	types     []byte // members
-	extras    []byte // members of the message
-	invalid   bool   // a text was no UTF-8
-	empty     bool
-	tooLarge  bool   // for any packet
-	digits    []byte // of the timestamp
-	scratch   []byte
-	path      []byte // of the member of an object that is added
-	names     nameCache
+	timestamp   int64
+	level       string
+	levelText   []byte // of an unknown level
+	body        []byte // JSON string content
+	metadata    []byte // members
+	types       []byte // members
+	extras      []byte // members of the message
+	invalid     bool   // a text had invalid UTF-8
+	empty       bool
+	counted     int    // bytes of metadata that were counted, not written
+	countedBody int    // that of body
+	tooLarge    bool   // larger than any packet may be
+	digits      []byte // of the timestamp
+	scratch     []byte
+	path        []byte // of the member of an object that is added
+	names       nameCache
+	begins      outlineBegins
 }
 
 // Begin starts a message. The timestamp is in milliseconds since 1970, above 0.
 func (m *Message) Begin(timestamp int64) {
 	m.timestamp, m.level, m.invalid, m.empty, m.tooLarge = timestamp, "", false, true, false
+	m.counted, m.countedBody = 0, 0
 	m.levelText, m.body, m.metadata, m.types, m.extras = m.levelText[:0], m.body[:0], m.metadata[:0], m.types[:0], m.extras[:0]
 }
 
@@ -61,16 +69,16 @@ func (m *Message) Trim() {
 	}
 }
 
-// IsInvalid reports whether a text was no UTF-8.
+// IsInvalid reports whether a text had invalid UTF-8.
 func (m *Message) IsInvalid() bool { return m.invalid }
 
-// SetTimestamp replaces the timestamp, in milliseconds since 1970, above 0.
-func (m *Message) SetTimestamp(timestamp int64) { m.timestamp = timestamp }
+// SetInvalid notes that a text had invalid UTF-8.
+func (m *Message) SetInvalid() { m.invalid = true }
 
-// SetLevel sets the level to one of the names of this package. Without a level it is INFO.
+// SetLevel sets the level to one of the names of this package. The default is INFO.
 func (m *Message) SetLevel(level string) { m.level = level }
 
-// SetLevelText sets the level of a name: a known one's usual name, otherwise the text itself.
+// SetLevelText sets the level by name: the usual name of a known level, otherwise the text itself.
 func (m *Message) SetLevelText(name []byte) {
 	if m.level = NamedLevel(name); m.level == "" && len(name) > 0 {
 		m.levelText = m.appendText(m.levelText[:0], name)
@@ -88,24 +96,31 @@ func (m *Message) LevelIs(name []byte) bool {
 	return cmp.Or(m.level, Info) == string(name)
 }
 
-// SetBody sets the text of the message. An empty one is written as (empty), with
-// body_empty=true.
+// SetBody sets the text of the message. An empty text is written as (empty), with body_empty=true.
 func (m *Message) SetBody(text []byte) {
-	m.body, m.empty = m.appendText(m.body[:0], text), len(text) == 0
+	if m.Measures && isPlainText(text) {
+		m.body, m.countedBody, m.empty = m.body[:0], len(text), len(text) == 0
+		return
+	}
+	m.body, m.countedBody, m.empty = m.appendText(m.body[:0], text), 0, len(text) == 0
 }
 
-// SetBodyType notes the type of the body, if it is no text.
+// SetBodyType sets the type of a body that is not a text.
 func (m *Message) SetBodyType(kind byte) {
 	m.extras = append(append(append(m.extras, `,"body_type":"`...), kind), '"')
 }
 
-// SetScope notes the index of the record's scope among those of the packet.
+// SetScope sets the index of the record's scope among the scopes of the packet.
 func (m *Message) SetScope(index int) {
 	m.extras = strconv.AppendInt(append(m.extras, `,"scope":`...), int64(index), 10)
 }
 
 // Set adds metadata with a key of this service.
 func (m *Message) Set(key string, value []byte) {
+	if m.Measures && isPlainText(value) {
+		m.count(len(key), len(value))
+		return
+	}
 	m.metadata = append(append(m.metadata, ',', '"'), key...)
 	m.value(value)
 }
@@ -119,18 +134,30 @@ func (m *Message) SetString(key, value string) {
 
 // SetInt is Set for a number.
 func (m *Message) SetInt(key string, number int64) {
+	if m.Measures && number >= 0 {
+		m.count(len(key), decimalDigits(uint64(number)))
+		return
+	}
 	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
 	m.metadata = append(strconv.AppendInt(m.metadata, number, 10), '"')
 }
 
 // SetUint is Set for a number.
 func (m *Message) SetUint(key string, number uint64) {
+	if m.Measures {
+		m.count(len(key), decimalDigits(number))
+		return
+	}
 	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
 	m.metadata = append(strconv.AppendUint(m.metadata, number, 10), '"')
 }
 
 // SetHex is Set for an id, in hexadecimal digits.
 func (m *Message) SetHex(key string, id []byte) {
+	if m.Measures {
+		m.count(len(key), hex.EncodedLen(len(id)))
+		return
+	}
 	m.metadata = append(append(append(m.metadata, ',', '"'), key...), `":"`...)
 	m.metadata = append(hex.AppendEncode(m.metadata, id), '"')
 }
@@ -146,18 +173,30 @@ func (m *Message) value(value []byte) {
 	m.metadata = append(m.appendText(m.metadata, value), '"')
 }
 
-// SetMembers adds metadata of this service that is encoded: members of a JSON object, each
-// with a comma before it.
-func (m *Message) SetMembers(members []byte) { m.metadata = append(m.metadata, members...) }
+// SetMembers adds metadata of this service in encoded form: members of a JSON object, each with a
+// comma before it.
+func (m *Message) SetMembers(members []byte) {
+	if m.Measures {
+		m.counted += len(members)
+		return
+	}
+	m.metadata = append(m.metadata, members...)
+}
 
-// Add adds an attribute of the record as metadata. One with a key of this service is
-// attributes.KEY.
+// Add adds an attribute of the record as metadata. An attribute with a key of this service gets the
+// key attributes.KEY.
 func (m *Message) Add(key, value []byte) {
+	if m.Measures && isPlainText(value) {
+		if begin := m.names.lenOf(key); begin > 0 {
+			m.counted += begin + len(value) + len(`"`)
+			return
+		}
+	}
 	m.metadata = m.beginMember(m.metadata, key, false)
 	m.metadata = append(m.appendText(m.metadata, value), '"')
 }
 
-// AddTyped is Add for a value that is no text, whose type is kept.
+// AddTyped is Add for a value that is not a text, whose type is kept.
 func (m *Message) AddTyped(key, value []byte, kind byte) {
 	m.Add(key, value)
 	m.types = append(m.beginMember(m.types, key, false), kind, '"')
@@ -167,6 +206,7 @@ func (m *Message) AddTyped(key, value []byte, kind byte) {
 func (m *Message) AddFrom(other *Message) {
 	m.metadata = append(m.metadata, other.metadata...)
 	m.types = append(m.types, other.types...)
+	m.counted += other.counted
 	m.invalid = m.invalid || other.invalid
 	m.tooLarge = m.tooLarge || other.tooLarge
 }
@@ -195,41 +235,56 @@ const (
 	fixedBytes       = len(startOfTimestamp) + len(startOfLevel) + len(startOfText) + len(`"}`)
 )
 
-// complete adds what is said of the whole message, once, and returns how many bytes it has.
+// complete adds the members that describe the whole message, once, and returns the number of its
+// bytes.
 func (m *Message) complete() (bytes int) {
 	if m.empty {
-		m.body, m.empty = append(m.body[:0], emptyBody...), false
+		m.body, m.countedBody, m.empty = append(m.body[:0], emptyBody...), 0, false
 		m.SetString("body_empty", "true")
 	}
 	if m.invalid {
 		m.invalid = false
 		m.SetString("invalid_utf8", "true")
 	}
-	m.digits = strconv.AppendInt(m.digits[:0], m.timestamp, 10)
-	bytes = fixedBytes + len(m.digits) + len(m.body) + len(m.extras) + sizeOfObject(startOfMetadata, m.metadata) + sizeOfObject(startOfTypes, m.types)
+	digits := 0
+	if m.Measures {
+		digits = decimalDigits(uint64(m.timestamp))
+	} else {
+		m.digits = strconv.AppendInt(m.digits[:0], m.timestamp, 10)
+		digits = len(m.digits)
+	}
+	bytes = fixedBytes + digits + len(m.body) + m.countedBody + len(m.extras) +
+		sizeOfObject(startOfMetadata, len(m.metadata)+m.counted) + sizeOfObject(startOfTypes, len(m.types))
 	if m.hasLevelText() {
 		return bytes + len(m.levelText)
 	}
 	return bytes + len(cmp.Or(m.level, Info))
 }
 
-// append appends a complete message as JSON, and returns its level.
-func (m *Message) append(dst []byte) (_ []byte, level packet.Level) {
+// append appends a complete message as JSON.
+func (m *Message) append(dst []byte) []byte {
 	dst = append(append(append(dst, startOfTimestamp...), m.digits...), startOfLevel...)
 	if m.hasLevelText() {
-		dst, level = append(dst, m.levelText...), packet.LevelInfo
+		dst = append(dst, m.levelText...)
 	} else {
-		name := cmp.Or(m.level, Info)
-		dst = append(dst, name...)
-		level, _ = packet.ParseLevel(name)
+		dst = append(dst, cmp.Or(m.level, Info)...)
 	}
 	dst = append(append(dst, startOfText...), m.body...)
 	dst = appendObject(append(dst, '"'), startOfMetadata, m.metadata)
 	dst = appendObject(dst, startOfTypes, m.types)
-	return append(append(dst, m.extras...), '}'), level
+	return append(append(dst, m.extras...), '}')
 }
 
-// hasLevelText reports whether the level is none that is known.
+// packetLevel returns the level for the packet: INFO for an unknown one.
+func (m *Message) packetLevel() packet.Level {
+	if m.level == "" {
+		return packet.LevelInfo
+	}
+	level, _ := packet.ParseLevel(m.level)
+	return level
+}
+
+// hasLevelText reports whether the level is unknown.
 func (m *Message) hasLevelText() bool { return m.level == "" && len(m.levelText) > 0 }
 
 // appendObject appends an object of members, each with a comma before it, unless there are none.
@@ -240,27 +295,45 @@ func appendObject(dst []byte, name string, members []byte) []byte {
 	return append(append(append(dst, name...), members[1:]...), '}')
 }
 
-// sizeOfObject returns how many bytes appendObject appends.
-func sizeOfObject(name string, members []byte) int {
-	if len(members) == 0 {
+// sizeOfObject returns the number of bytes that appendObject appends for members of that many
+// bytes.
+func sizeOfObject(name string, members int) int {
+	if members == 0 {
 		return 0
 	}
-	return len(name) + len(members) // its first comma is replaced by the bracket
+	return len(name) + members // its first comma is replaced by the bracket
 }
 
-// AttributesPrefix begins the key of an attribute whose own key is reserved.
+// count counts a member of metadata instead of writing it.
+func (m *Message) count(key, value int) { m.counted += len(`,"":""`) + key + value }
+
+// decimalDigits returns the number of digits.
+func decimalDigits(n uint64) int {
+	digits := (bits.Len64(n|1)*1233)>>12 + 1 // log10(2) is about 1233/4096; at most one too many
+	if digits <= len(powers) && n < powers[digits-1] {
+		digits--
+	}
+	return digits
+}
+
+// powers has the powers of ten by their number of digits minus one.
+var powers = [...]uint64{
+	0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+}
+
+// AttributesPrefix is the prefix of the key of an attribute whose own key is reserved.
 const AttributesPrefix = "attributes."
 
-// IsReserved reports whether an attribute of a key has AttributesPrefix before it, since this
-// service writes metadata of the key, or of what is behind prefixes in it. With copies that
+// IsReserved reports whether the key of an attribute gets AttributesPrefix, since this service
+// writes metadata with the key, or with the rest of the key behind such prefixes. With copies that
 // includes the keys of IsCopied. It may be called concurrently.
 func IsReserved(key []byte, copies bool) bool {
 	key = withoutPrefix(key)
 	return isWritten(key) || copies && IsCopied(key)
 }
 
-// IsCopied reports whether a key is that of an attribute which messages have from their
-// resource. It may be called concurrently.
+// IsCopied reports whether messages copy attributes with a key from their resource. It may be
+// called concurrently.
 func IsCopied(key []byte) bool {
 	switch string(key) {
 	case "service.name", "service.instance.id", "host.name", "k8s.namespace.name", "k8s.pod.name", "deployment.environment.name":
@@ -269,7 +342,7 @@ func IsCopied(key []byte) bool {
 	return false
 }
 
-// withoutPrefix returns the key behind all AttributesPrefix.
+// withoutPrefix returns the key without any AttributesPrefix.
 func withoutPrefix(key []byte) []byte {
 	for bytes.HasPrefix(key, []byte(AttributesPrefix)) {
 		key = key[len(AttributesPrefix):]

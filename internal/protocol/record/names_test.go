@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A Message writes members as one that has written no others.
+// A Message writes members as a Message that has written no others.
 func TestCachedNames(t *testing.T) {
 	const both = `back\\slash` // a text, and the content of a string that means another one
 	used := &Message{Copies: true}

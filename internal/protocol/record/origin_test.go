@@ -6,7 +6,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// A packet has an origin if it has the messages of that alone.
+// A packet has an origin if it has only the messages of that origin.
 func TestOrigins(t *testing.T) {
 	l := newLender(t, 1<<20)
 	p := NewPackets(t.Context(), l, Limits{Bytes: 1 << 20, Messages: 2})

@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// maxMessages and maxBytes bound a packet; one with a single message may be larger.
+	// maxMessages and maxBytes bound a packet; a packet with a single message may be larger.
 	maxMessages = 500
 	maxBytes    = 512 << 10
 	// maxEmitterBytes bounds an emitter_id, without JSON escapes.
 	maxEmitterBytes = 256
 	// firstBytes is the size of a packet's first buffer.
 	firstBytes = 4 << 10
-	// maxWaste is how much more memory a packet may hold than it needs.
+	// maxWaste is the maximum of memory that a packet may hold beyond its need.
 	maxWaste = 1.5
-	// tailBytes is what the end of a packet takes at most, with its packet_id.
+	// tailBytes is the maximum size of the end of a packet, with its packet_id.
 	tailBytes = 256
 )
 
-// How a packet begins and ends.
+// The beginning and the end of a packet.
 const (
 	startOfPacket   = `{"emitter_id":"`
 	startOfMessages = `"messages":[`
@@ -35,7 +35,7 @@ const (
 	endOfPacket     = `"}`
 )
 
-// ErrTooLarge is that a message alone is larger than a packet may be.
+// ErrTooLarge is returned for a message that alone is larger than a packet may be.
 var ErrTooLarge = errors.New("the record is larger than a packet may be (MAX_BODY_BYTES)")
 
 // UnavailableError is the reason for which the intake has no memory for a packet.
@@ -44,28 +44,34 @@ type UnavailableError intake.Reason
 // Error implements error.
 func (e UnavailableError) Error() string { return intake.Reason(e).Detail() }
 
-// Limits bound packets further than this package does.
+// Limits are further bounds of packets.
 type Limits struct{ Bytes, Messages int }
 
 // Lender lends memory, and waits for it until ctx ends; see intake.Intake. It may be used
 // concurrently.
 type Lender interface {
-	LendWithRoom(ctx context.Context, size int) (*packet.Packet, intake.Reason)
+	AwaitMemory(ctx context.Context, size int) (*packet.Packet, intake.Reason)
 	Memory() *intake.Memory
 }
 
-// Packets collects the messages of one request in packets: by group, which usually is the
-// emitter, in order, cut at 500 messages or 512 KiB, so that the same request makes the same
-// packets. It must not be used concurrently. Seal or Drop ends it.
+// Packets collects the messages of one request in packets: by group, which usually is the emitter,
+// in order, cut at 500 messages or 512 KiB, so that the same request makes the same packets. It
+// must not be used concurrently. Seal or Drop ends it.
 type Packets struct {
 	ctx    context.Context // of the request
 	lender Lender
 	limits Limits
 	groups map[string]*Group
 	drafts []*draft
-	// expected is about how many bytes follow, until a group has taken them over.
+	// expected is the approximate number of bytes that follow, until a group has taken them over.
 	expected int
+	held     int64          // bytes of memory, of the drafts and of what Beside notes
 	origins  *packet.Shared // see Origins; nil for none
+	// latest is the last result of Group, for latestEmitter.
+	latest        *Group
+	latestEmitter []byte
+	measures      bool           // see Measure
+	into          *packet.Packet // see Rewrite; nil otherwise
 }
 
 // NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
@@ -80,36 +86,53 @@ type Group struct {
 	head    []byte // of each packet
 	emitter packet.Text
 	open    *draft // nil: the next message begins a packet
-	// expected is about how many bytes will be added, and added how many were.
+	// expected is the approximate number of bytes that will be added, and added the number of bytes
+	// that were.
 	expected, added int
+	// complete is the size of the latest complete packet, 0 if there is none.
+	complete int
 }
 
-// Bytes returns how many bytes the messages of the group have.
+// EmitterID returns the emitter_id of the packets.
+func (g *Group) EmitterID() []byte { return g.emitter.AppendDecoded(nil, g.head) }
+
+// Bytes returns the number of bytes of the group's messages.
 func (g *Group) Bytes() int { return g.added }
 
-// Expect tells that messages of about so many bytes follow, most of them for the next group
+// Beside adds memory that the request holds beside the packets, in bytes. A request that needs more
+// memory than the total fails with an UnavailableError of intake.TooLarge.
+func (p *Packets) Beside(bytes int64) { p.held += bytes }
+
+// Expect announces that messages of about that many bytes follow, most of them for the next group
 // that begins a packet, so that its packets need not grow. It is a hint.
 func (p *Packets) Expect(bytes int) { p.expected = bytes }
 
-// draft is a packet that is not complete.
+// draft is an incomplete packet.
 type draft struct {
-	packet   *packet.Packet
-	emitter  packet.Text
+	group    *Group
+	packet   *packet.Packet // nil while it is only measured
+	size     int            // of its body
 	messages int
 	level    packet.Level
+	latest   string // level of the latest message
 	origin   []byte // see SetOrigin
 }
 
 // Group returns the group of an emitter, whose id must not be empty; it is cut at 256 bytes.
 func (p *Packets) Group(emitter []byte) *Group {
-	if g := p.groups[string(emitter)]; g != nil { // without a copy of the key
-		return g
+	if p.latest != nil && string(p.latestEmitter) == string(emitter) {
+		return p.latest
 	}
-	return p.GroupWith(string(emitter), emitter, nil)
+	g := p.groups[string(emitter)] // without a copy of the key
+	if g == nil {
+		g = p.GroupWith(string(emitter), emitter, nil)
+	}
+	p.latest, p.latestEmitter = g, append(p.latestEmitter[:0], emitter...)
+	return g
 }
 
-// GroupWith returns the group with a key, which may differ by more than the emitter. Members
-// are JSON members of its packets, each with a comma behind it, without line breaks.
+// GroupWith returns the group with a key, which may depend on more than the emitter. Members are
+// JSON members of its packets, each with a comma behind it, without line breaks.
 func (p *Packets) GroupWith(key string, emitter, members []byte) *Group {
 	if g := p.groups[key]; g != nil {
 		return g
@@ -122,7 +145,7 @@ func (p *Packets) GroupWith(key string, emitter, members []byte) *Group {
 	return g
 }
 
-// cut returns the beginning of text, of at most limit bytes and whole characters.
+// cut returns the beginning of text, of at most limit bytes, without a partial character.
 func cut(text []byte, limit int) []byte {
 	if len(text) <= limit {
 		return text
@@ -143,7 +166,10 @@ func (g *Group) Add(m *Message) error {
 		return ErrTooLarge
 	}
 	d := g.open
-	if d != nil && (d.messages >= g.packets.limits.Messages || len(d.packet.Body)+1+size+tailBytes > maxBytes) {
+	if d != nil && (d.messages >= g.packets.limits.Messages || d.size+1+size+tailBytes > maxBytes) {
+		if g.complete = d.size; d.packet != nil {
+			d.packet = g.packets.fit(d.packet, tailBytes) // the next packet may need the memory
+		}
 		d = nil
 	}
 	if d == nil {
@@ -154,23 +180,33 @@ func (g *Group) Add(m *Message) error {
 	} else if err := g.packets.grow(d, 1+size); err != nil {
 		return err
 	}
-	if d.messages > 0 {
-		d.packet.Body = append(d.packet.Body, ',')
-	}
-	var level packet.Level
-	d.packet.Body, level = m.append(d.packet.Body)
-	if d.origin != nil {
-		d.origin = nil
-	}
+	d.add(m, size)
 	g.expected = max(0, g.expected-size)
 	g.added += size
-	d.messages++
-	d.level = max(d.level, level)
 	return nil
 }
 
-// SetOrigin sets the Origin of the packet that the last messages are in, if it has these alone
-// and the group and the members say all else that the origin does.
+// add adds a message of that many bytes.
+func (d *draft) add(m *Message, bytes int) {
+	if d.messages > 0 {
+		bytes++ // a comma
+	}
+	d.size += bytes
+	if d.packet != nil {
+		if d.messages > 0 {
+			d.packet.Body = append(d.packet.Body, ',')
+		}
+		d.packet.Body = m.append(d.packet.Body)
+	}
+	d.origin = nil
+	d.messages++
+	if d.messages == 1 || m.level != d.latest {
+		d.level, d.latest = max(d.level, m.packetLevel()), m.level
+	}
+}
+
+// SetOrigin sets the Origin of the packet with the last messages, if it has only these messages and
+// the group and the members contain all other data of the origin.
 func (g *Group) SetOrigin(origin []byte, messages int) {
 	if d := g.open; d != nil && d.messages == messages {
 		d.origin = origin
@@ -182,27 +218,39 @@ func (p *Packets) HasOrigin() bool {
 	return slices.ContainsFunc(p.drafts, func(d *draft) bool { return d.origin != nil })
 }
 
-// Origins sets the buffer that the origins are in. Without one, packets have none.
+// Origins sets the buffer with the origins. Without it, packets have no origin.
 func (p *Packets) Origins(in *packet.Shared) { p.origins = in }
 
 // begin begins a packet with a message of that many bytes.
 func (g *Group) begin(bytes int) (*draft, error) {
 	g.expected, g.packets.expected = max(g.expected, g.packets.expected), 0
-	size := max(firstBytes, len(g.head)+bytes+tailBytes, min(len(g.head)+g.expected+tailBytes, maxBytes))
-	p, reason := g.packets.lend(size)
-	if reason != "" {
-		return nil, UnavailableError(reason)
+	d := &draft{group: g, size: len(g.head)}
+	if !g.packets.measures {
+		p, reason := g.packets.lend(max(firstBytes, len(g.head)+bytes+tailBytes, g.expectedPacket()))
+		if reason != "" {
+			return nil, UnavailableError(reason)
+		}
+		p.Body = append(p.Body, g.head...)
+		d.packet = p
 	}
-	p.Body = append(p.Body, g.head...)
-	g.open = &draft{packet: p, emitter: g.emitter}
-	g.packets.drafts = append(g.packets.drafts, g.open)
-	return g.open, nil
+	g.open = d
+	g.packets.drafts = append(g.packets.drafts, d)
+	return d, nil
 }
 
-// grow makes room for that many bytes more and for the end of the packet.
+// expectedPacket returns the approximate number of bytes of the next packet.
+func (g *Group) expectedPacket() int {
+	expected := min(len(g.head)+g.expected+tailBytes, maxBytes)
+	if g.complete > 0 { // the number of messages bounds the packets
+		expected = min(expected, g.complete+g.complete/8+tailBytes)
+	}
+	return expected
+}
+
+// grow makes capacity for that many more bytes and for the end of the packet.
 func (p *Packets) grow(d *draft, bytes int) error {
-	needed := len(d.packet.Body) + bytes + tailBytes
-	if needed <= cap(d.packet.Body) {
+	needed := d.size + bytes + tailBytes
+	if d.packet == nil || p.into != nil || needed <= cap(d.packet.Body) {
 		return nil
 	}
 	larger, reason := p.lend(max(needed, 2*cap(d.packet.Body)))
@@ -210,13 +258,57 @@ func (p *Packets) grow(d *draft, bytes int) error {
 		return UnavailableError(reason)
 	}
 	larger.Body = append(larger.Body, d.packet.Body...)
+	p.held -= d.packet.Footprint()
 	p.lender.Memory().Drop(d.packet)
 	d.packet = larger
 	return nil
 }
 
-func (p *Packets) lend(size int) (*packet.Packet, intake.Reason) {
-	return p.lender.LendWithRoom(p.ctx, size)
+func (p *Packets) lend(size int) (lent *packet.Packet, reason intake.Reason) {
+	if p.into != nil {
+		return p.into, ""
+	}
+	needed := packet.FootprintOf(size)
+	if !p.lender.Memory().Fits(p.held + needed) {
+		return nil, intake.TooLarge
+	}
+	if lent, reason = p.lender.AwaitMemory(p.ctx, size); reason == "" {
+		p.held += needed
+	}
+	return lent, reason
+}
+
+// Lend returns an empty packet with a buffer of at least that many bytes, which the request holds
+// beside the packets; the caller owns it. The error is an UnavailableError.
+func (p *Packets) Lend(size int) (*packet.Packet, error) {
+	lent, reason := p.lend(size)
+	if reason != "" {
+		return nil, UnavailableError(reason)
+	}
+	return lent, nil
+}
+
+// Enlarge returns a packet whose buffer has capacity for that many bytes behind the body of other,
+// which may be nil: other itself, or a packet with more than twice the capacity, and then other is
+// released. It is for a response that is written with the packets; the caller owns the packet. The
+// error is an UnavailableError, and other is unchanged then.
+func (p *Packets) Enlarge(other *packet.Packet, bytes int) (*packet.Packet, error) {
+	length := 0
+	if other != nil {
+		if length = len(other.Body); cap(other.Body)-length >= bytes {
+			return other, nil
+		}
+	}
+	larger, reason := p.lend(2 * (length + bytes))
+	if reason != "" {
+		return other, UnavailableError(reason)
+	}
+	if other != nil {
+		larger.Body = append(larger.Body, other.Body...)
+		p.held -= other.Footprint()
+		p.lender.Memory().Drop(other)
+	}
+	return larger, nil
 }
 
 // Len returns the number of packets.
@@ -230,20 +322,17 @@ func (p *Packets) Messages() (messages int) {
 	return messages
 }
 
-// Seal completes the packets, which the caller owns, in lent memory. The id of packet n, from
-// 0, is the given one, which needs no JSON escapes and has at most 100 bytes, with -n.
+// Seal completes the packets, which the caller owns, in lent memory. The id of packet n, from 0, is
+// the given id with -n; the given id needs no JSON escapes and has at most 100 bytes.
 func (p *Packets) Seal(id string) []*packet.Packet {
 	packets := make([]*packet.Packet, 0, len(p.drafts))
+	var buffer [128]byte
 	for n, d := range p.drafts {
-		body := append(d.packet.Body, startOfID...)
-		start := len(body)
-		body = strconv.AppendInt(append(append(body, id...), '-'), int64(n), 10)
-		end := len(body)
-		d.packet.Body = append(body, endOfPacket...)
-		d.packet.Info = packet.Info{
-			EmitterID: d.emitter, PacketID: packet.NewText(start, end, false), Messages: d.messages, Level: d.level,
+		sealed := d.packet
+		if !sealed.IsDeferred() {
+			d.end(startOfID, appendID(buffer[:0], id, n))
+			sealed = p.fit(sealed, 0)
 		}
-		sealed := p.fit(d.packet)
 		if d.origin != nil && p.origins != nil {
 			p.origins.Attach(sealed, d.origin)
 		}
@@ -253,13 +342,31 @@ func (p *Packets) Seal(id string) []*packet.Packet {
 	return packets
 }
 
-// fit is Memory.Fit, which keeps the body only, for packets with memory that a copy is worth.
-func (p *Packets) fit(of *packet.Packet) *packet.Packet {
+// appendID appends the id of packet n.
+func appendID(dst []byte, id string, n int) []byte {
+	return strconv.AppendInt(append(append(dst, id...), '-'), int64(n), 10)
+}
+
+// end completes the packet behind a text with its id.
+func (d *draft) end(before string, id []byte) {
+	body := append(d.packet.Body, before...)
+	start := len(body)
+	body = append(body, id...)
+	d.packet.Info = packet.Info{
+		EmitterID: d.group.emitter, PacketID: packet.NewText(start, len(body), false), Messages: d.messages, Level: d.level,
+	}
+	d.packet.Body = append(body, endOfPacket...)
+}
+
+// fit is Memory.Fit, which keeps the body only, for packets whose unused memory is worth a copy.
+func (p *Packets) fit(of *packet.Packet, more int) *packet.Packet {
 	info := of.Info
-	if float64(of.Footprint()) <= maxWaste*float64(packet.FootprintOf(len(of.Body))) {
+	if float64(of.Footprint()) <= maxWaste*float64(packet.FootprintOf(len(of.Body)+more)) {
 		return of
 	}
-	of = p.lender.Memory().Fit(of)
+	p.held -= of.Footprint()
+	of = p.lender.Memory().Fit(of, more)
+	p.held += of.Footprint()
 	of.Info = info
 	return of
 }
@@ -267,7 +374,9 @@ func (p *Packets) fit(of *packet.Packet) *packet.Packet {
 // Drop releases the memory of packets that are not sealed.
 func (p *Packets) Drop() {
 	for _, d := range p.drafts {
-		p.lender.Memory().Drop(d.packet)
+		if d.packet != nil {
+			p.lender.Memory().Drop(d.packet)
+		}
 	}
 	p.drafts, p.groups, p.origins = nil, nil, nil
 }
@@ -276,7 +385,7 @@ func (p *Packets) Drop() {
 func (p *Packets) Emitters() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, g := range p.groups {
-			if !yield(g.emitter.AppendDecoded(nil, g.head)) {
+			if !yield(g.EmitterID()) {
 				return
 			}
 		}

@@ -33,14 +33,15 @@ func newLender(t testing.TB, limit int64) lender {
 	return lender{i}
 }
 
-// LendWithRoom does not wait.
-func (l lender) LendWithRoom(_ context.Context, size int) (*packet.Packet, intake.Reason) {
+// AwaitMemory does not wait.
+func (l lender) AwaitMemory(_ context.Context, size int) (*packet.Packet, intake.Reason) {
 	return l.Memory().Lend(size)
 }
 
 type roomy struct{ intake.Journal }
 
 func (roomy) CheckCapacity(int) error { return nil }
+func (roomy) Fits(int) bool           { return true }
 
 var ample = Limits{Bytes: 10 << 20, Messages: 10_000}
 
@@ -60,7 +61,7 @@ type decoded struct {
 	} `json:"messages"`
 }
 
-// seal completes the packets, checks that their Info is that of packet.Check, and releases
+// seal completes the packets, checks that their Info equals that of packet.Check, and releases
 // them.
 func seal(t interface {
 	Helper()
@@ -172,8 +173,13 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestTooMuch(t *testing.T) {
-	l := newLender(t, 64<<10)
+func TestTooLargeMessages(t *testing.T) {
+	const others = 16 << 10
+	l := newLender(t, 64<<10+others)
+	if reason := l.Memory().Reserve(others); reason != "" {
+		t.Fatal(reason)
+	}
+	defer l.Memory().Free(others)
 	p := NewPackets(t.Context(), l, Limits{Bytes: 10_000, Messages: 10})
 	var m Message
 	m.Begin(1)
@@ -231,7 +237,7 @@ func TestLevels(t *testing.T) {
 	}
 }
 
-// AppendText is what encoding/json makes of valid text, but for HTML.
+// AppendText writes valid text as encoding/json does, except characters of HTML.
 func TestAppendText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.SliceOf(rapid.Byte()).Draw(t, "text")
@@ -277,15 +283,58 @@ func TestAddMembers(t *testing.T) {
 	}
 }
 
+// Halves of surrogate pairs, which JavaScript makes when it cuts a text, are invalid.
+func TestHalfPairs(t *testing.T) {
+	l := newLender(t, 1<<20)
+	p := NewPackets(t.Context(), l, ample)
+	add := func(text string) {
+		object, err := jsontext.Valid([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m Message
+		m.Begin(1)
+		for name, value := range jsontext.Members(object) {
+			if string(name) == "message" {
+				m.SetBodyJSON(value)
+			}
+		}
+		m.AddMembers(object, nil)
+		add(t, p.Group([]byte("e")), &m)
+	}
+	add(`{"message":"\ud83d\ude00 \\ud800 \ufffd","k":"\uD83D\uDE00"}`)
+	add(`{"message":"cut \ud83d","k\udc00":"\"\ud800\n","l":"\ud800\ud800\udc00\\"}`)
+	packets := p.Seal("test")
+	defer l.Memory().Drop(packets[0])
+	if body := packets[0].Body; !bytes.Contains(body, []byte(`\ud83d\ude00`)) || bytes.Contains(body, []byte(`cut \u`)) {
+		t.Errorf("%s", body)
+	}
+	var got struct {
+		Messages []struct {
+			Message  string
+			Metadata map[string]string
+		}
+	}
+	if err := json.Unmarshal(packets[0].Body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if m := got.Messages[0]; m.Message != "😀 \\ud800 \ufffd" || m.Metadata["k"] != "😀" || m.Metadata["invalid_utf8"] != "" {
+		t.Errorf("%+q", m)
+	}
+	if m := got.Messages[1]; m.Message != "cut \ufffd" || m.Metadata["k\ufffd"] != "\"\ufffd\n" || m.Metadata["l"] != "\ufffd𐀀\\" || m.Metadata["invalid_utf8"] != "true" {
+		t.Errorf("%+q", m)
+	}
+}
+
 // counted is a lender that counts.
 type counted struct {
 	lender
 	lent *[]int // sizes
 }
 
-func (c counted) LendWithRoom(ctx context.Context, size int) (*packet.Packet, intake.Reason) {
+func (c counted) AwaitMemory(ctx context.Context, size int) (*packet.Packet, intake.Reason) {
 	*c.lent = append(*c.lent, size)
-	return c.lender.LendWithRoom(ctx, size)
+	return c.lender.AwaitMemory(ctx, size)
 }
 
 // Packets of about the expected size take their memory once, and others no more than they need.
@@ -314,11 +363,66 @@ func TestExpect(t *testing.T) {
 			t.Errorf("%s: %d bytes are lent to one message", name, last)
 		}
 		for _, sealed := range p.Seal("test") {
-			if most := maxWaste * float64(packet.FootprintOf(len(sealed.Body))); float64(sealed.Footprint()) > most {
+			if limit := maxWaste * float64(packet.FootprintOf(len(sealed.Body))); float64(sealed.Footprint()) > limit {
 				t.Errorf("%s: a packet of %d bytes holds %d", name, len(sealed.Body), sealed.Footprint())
 			}
 			l.Memory().Drop(sealed)
 		}
+	}
+}
+
+// Packets that the number of messages bounds hold little more memory than they need while others
+// follow, whatever size is expected.
+func TestSmallMessages(t *testing.T) {
+	const messages = 20_000
+	l := counted{newLender(t, 6<<20), new([]int)}
+	p := NewPackets(t.Context(), l, ample)
+	p.Expect(4 << 20)
+	var m Message
+	for range messages {
+		m.Begin(1)
+		m.SetBody([]byte("a small message"))
+		add(t, p.Group([]byte("many")), &m)
+	}
+	if limit := messages/maxMessages + 5; len(*l.lent) > limit {
+		t.Errorf("memory is lent %d times", len(*l.lent))
+	}
+	if p.Len() != messages/maxMessages {
+		t.Errorf("there are %d packets", p.Len())
+	}
+	seal(t, p, l.lender)
+}
+
+// A request that needs more memory than the total is too large; a request that needs more than the
+// free memory is not.
+func TestRequestsThatNeedTooMuchMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		beside, others int64
+		want           intake.Reason
+	}{
+		"alone": {0, 0, intake.TooLarge}, "with a body": {1 << 20, 0, intake.TooLarge}, "with others": {0, 1 << 20, intake.Overloaded},
+	} {
+		l := newLender(t, 3<<20)
+		if reason := l.Memory().Reserve(c.others); reason != "" {
+			t.Fatal(reason)
+		}
+		p := NewPackets(t.Context(), l, ample)
+		p.Beside(c.beside)
+		var m Message
+		var err error
+		for err == nil {
+			m.Begin(1)
+			m.SetBody(bytes.Repeat([]byte("x"), 1000))
+			err = p.Group([]byte("many")).Add(&m)
+		}
+		if got, ok := errors.AsType[UnavailableError](err); !ok || intake.Reason(got) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if p.Messages() < 1000 {
+			t.Errorf("%s: %d messages have memory", name, p.Messages())
+		}
+		p.Drop()
+		l.Memory().Free(c.others)
 	}
 }
 

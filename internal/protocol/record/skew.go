@@ -2,8 +2,8 @@ package record
 
 import "time"
 
-// Records with timestamps beyond these are counted: their senders' clocks, or their time zones,
-// are probably wrong.
+// Records with timestamps beyond these bounds are counted: the clocks of their senders, or their
+// time zones, are probably wrong.
 const (
 	maxFuture = 24 * time.Hour
 	maxPast   = 7 * 24 * time.Hour

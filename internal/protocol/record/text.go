@@ -19,7 +19,7 @@ func AppendText(dst, text []byte) (result []byte, valid bool) {
 
 func appendMixedText(dst, text []byte) (result []byte, valid bool) {
 	valid = true
-	plain := 0 // where the text begins that is not yet appended
+	plain := 0 // the beginning of the text that is not yet appended
 	for i := 0; i < len(text); {
 		if i += plainPrefix(text[i:]); i == len(text) {
 			break
@@ -40,8 +40,8 @@ func appendMixedText(dst, text []byte) (result []byte, valid bool) {
 	return append(dst, text[plain:]...), valid
 }
 
-// isPlainText reports whether all of a text is ASCII that needs no escape. The last word of
-// eight bytes overlaps the one before.
+// isPlainText reports whether a text is ASCII that needs no escape. The last word of eight bytes
+// overlaps the previous one.
 func isPlainText(text []byte) bool {
 	if len(text) < 8 {
 		for _, c := range text {
@@ -58,8 +58,8 @@ func isPlainText(text []byte) bool {
 	return special|specials(binary.LittleEndian.Uint64(text[len(text)-8:])) == 0
 }
 
-// plainPrefix returns how many bytes of text are ASCII that needs no escape, in words of
-// eight bytes and then one by one.
+// plainPrefix returns the number of bytes at the beginning of text that are ASCII and need no
+// escape. It compares words of eight bytes and then single bytes.
 func plainPrefix(text []byte) int {
 	i := 0
 	for ; i+8 <= len(text); i += 8 {
@@ -73,7 +73,7 @@ func plainPrefix(text []byte) int {
 	return i
 }
 
-// specials is not 0 if one of eight bytes is not plain, and its lowest bit is in the first one.
+// specials is not 0 if one of eight bytes is not plain; its lowest bit is in the first such byte.
 func specials(word uint64) uint64 {
 	const (
 		ones  = 0x0101010101010101
@@ -113,7 +113,7 @@ func AppendEscaped(dst, text []byte) []byte {
 	if isPlainText(text) {
 		return append(dst, text...)
 	}
-	plain := 0 // where the text begins that is not yet appended
+	plain := 0 // the beginning of the text that is not yet appended
 	for i := 0; i < len(text); {
 		if i += plainPrefix(text[i:]); i == len(text) {
 			break

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// BeginAt starts a message with a timestamp in nanoseconds since 1970, or 0 if the record has
-// none, which then has that of its arrival. It reports whether the timestamp is more than a day
-// in the future or a week in the past.
+// BeginAt starts a message with a timestamp in nanoseconds since 1970, or 0 for a record without
+// one, which gets the time of its arrival. It reports whether the timestamp is more than a day in
+// the future or a week in the past.
 func (m *Message) BeginAt(nano int64, arrival time.Time) (skewed bool) {
 	const perMilli = int64(time.Millisecond)
 	if nano < perMilli {
@@ -23,8 +23,8 @@ func (m *Message) BeginAt(nano int64, arrival time.Time) (skewed bool) {
 	return IsSkewed(nano/perMilli, arrival)
 }
 
-// ParseTime returns the time of a text in nanoseconds since 1970, above 0: a number as
-// ParseEpoch has it, or a date and time as in RFC 3339 or ISO 8601, with UTC if it has no zone.
+// ParseTime returns the time of a text in nanoseconds since 1970, above 0: a number as for
+// ParseEpoch, or a date and time as in RFC 3339 or ISO 8601, with UTC if it has no zone.
 func ParseTime(text []byte) (nano int64, ok bool) {
 	text = bytes.TrimSpace(text)
 	if len(text) > maxTimeBytes {
@@ -50,25 +50,26 @@ func ParseTime(text []byte) (nano int64, ok bool) {
 // maxTimeBytes bounds the text of a time.
 const maxTimeBytes = 64
 
-// timeLayouts are those of dates. Fractions of seconds, behind a point or a comma, fit each.
+// timeLayouts are the layouts of dates. Each permits fractions of seconds, after a point or a
+// comma.
 var timeLayouts = [...]string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z0700",
 	"2006-01-02T15:04:05Z07", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02",
 }
 
 // parseUTC is ParseTime for times as most documents have them: as time.RFC3339, with Z and up to
-// nine digits of a fraction. It refuses other ones.
+// nine digits of a fraction. It reports false for other times.
 func parseUTC(text []byte) (nano int64, ok bool) {
-	const shortest = "2006-01-02T15:04:05Z"
-	if len(text) < len(shortest) || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[len(text)-1] != 'Z' {
+	const minLayout = "2006-01-02T15:04:05Z"
+	if len(text) < len(minLayout) || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[len(text)-1] != 'Z' {
 		return 0, false
 	}
 	year, month, day := decimal(text[:4]), decimal(text[5:7]), decimal(text[8:10])
 	hour, minute, second := decimal(text[11:13]), decimal(text[14:16]), decimal(text[17:19])
-	if uint(year-1970) > lastYear-1970 || uint(month-1) > 11 || day < 1 || uint(hour) > 23 || uint(minute) > 59 || uint(second) > 59 {
+	if uint(year-1970) > lastYear-1970 || uint(month-1) > 11 || uint(day-1) >= uint(daysOf(year, month)) || uint(hour) > 23 || uint(minute) > 59 || uint(second) > 59 {
 		return 0, false
 	}
-	if fraction := text[len(shortest)-1 : len(text)-1]; len(fraction) > 0 {
+	if fraction := text[len(minLayout)-1 : len(text)-1]; len(fraction) > 0 {
 		digits := len(fraction) - 1
 		if nano = int64(decimal(fraction[1:])); fraction[0] != '.' || digits < 1 || digits > 9 || nano < 0 {
 			return 0, false
@@ -77,12 +78,32 @@ func parseUTC(text []byte) (nano int64, ok bool) {
 			nano *= 10
 		}
 	}
-	date := time.Date(year, time.Month(month), day, hour, minute, second, int(nano), time.UTC)
-	nano = date.UnixNano()
-	return nano, date.Day() == day && nano > 0
+	seconds := int64((hour*60+minute)*60+second) + int64(daysBefore(year, month, day))*secondsOfDay
+	nano += seconds * int64(time.Second)
+	return nano, nano > 0
 }
 
-// decimal returns a number of a few digits, which is negative if there is another character.
+const secondsOfDay = 24 * 60 * 60
+
+// daysOf returns the number of days of a month from 1 to 12.
+func daysOf(year, month int) int {
+	if month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+		return 29
+	}
+	return [...]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[month-1]
+}
+
+// daysBefore returns the number of days from 1970 to a date after it. Years are counted from
+// March, so that a leap day is the last one of a year, and months have 153 days in each five.
+func daysBefore(year, month, day int) int {
+	const daysTo1970 = 719468 // from March of the year 0
+	if month -= 3; month < 0 {
+		year, month = year-1, month+12
+	}
+	return 365*year + year/4 - year/100 + year/400 + (153*month+2)/5 + day - 1 - daysTo1970
+}
+
+// decimal returns a number of a few digits. The result is negative if there is another character.
 func decimal(digits []byte) (n int) {
 	for _, c := range digits {
 		if c < '0' || c > '9' {
@@ -93,7 +114,7 @@ func decimal(digits []byte) (n int) {
 	return n
 }
 
-// lastYear is the last one of which every time has a number of nanoseconds.
+// lastYear is the last year in which every time has a number of nanoseconds.
 const lastYear = 2261
 
 // inRange reports whether a time is after 1970 and has a number of nanoseconds.
@@ -101,9 +122,9 @@ func inRange(t time.Time) bool {
 	return t.Year() >= 1970 && t.Year() <= lastYear && t.UnixNano() > 0
 }
 
-// ParseEpoch returns the time of a decimal number in nanoseconds since 1970, above 0. The
-// number is one of seconds below 1e11, then of milliseconds, microseconds from 1e14 and
-// nanoseconds from 1e17 on.
+// ParseEpoch returns the time of a decimal number in nanoseconds since 1970, above 0. The number is
+// in seconds below 1e11, then in milliseconds, in microseconds from 1e14 and in nanoseconds from
+// 1e17 on.
 func ParseEpoch(text []byte) (nano int64, ok bool) {
 	whole, fraction, _ := bytes.Cut(text, []byte{'.'})
 	const maxDigits = 19 // of an int64

@@ -1,6 +1,6 @@
-// Package stream serves listeners of protocols that are no HTTP: it accepts connections,
-// bounds them, secures them with TLS, and ends them. What is said on a connection it leaves to
-// a Handler.
+// Package stream serves listeners of protocols other than HTTP: it accepts connections, bounds
+// their number, secures them with TLS, and ends them. A Handler reads and writes the data of a
+// connection.
 package stream
 
 import (
@@ -20,7 +20,7 @@ import (
 const (
 	// handshakeTimeout bounds a TLS handshake.
 	handshakeTimeout = 15 * time.Second
-	// connectionsFactor bounds the connections of one client to that many times the free ones.
+	// connectionsFactor bounds the connections of one client to a multiple of the free connections.
 	connectionsFactor = 8
 )
 
@@ -28,7 +28,7 @@ const (
 type Conn struct {
 	net.Conn
 	Client netip.Addr // see clientquota.ClientOf
-	// Certificate is the client's, verified, or nil.
+	// Certificate is the client's verified certificate, or nil.
 	Certificate *x509.Certificate
 }
 
@@ -39,7 +39,7 @@ type Handler func(ctx context.Context, c Conn)
 // Dependencies are what a Server uses.
 type Dependencies struct {
 	Handler Handler
-	// TLS, unless nil, is what all connections speak.
+	// TLS, unless nil, is used for all connections.
 	TLS *tls.Config
 	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
 	HandshakeFailed func()
@@ -80,10 +80,10 @@ func (s *Server) accept() {
 		}
 		client := clientquota.ClientOf(conn.RemoteAddr())
 		if !s.clients.Take(client, 1) {
-			_ = conn.Close()
 			if s.deps.Rejected != nil {
 				s.deps.Rejected()
 			}
+			_ = conn.Close()
 			continue
 		}
 		s.serving.Go(func() {
@@ -160,7 +160,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	return err
 }
 
-// each ends the contexts and calls visit with all connections.
+// each ends the contexts and calls visit for each connection.
 func (s *Server) each(visit func(net.Conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +170,7 @@ func (s *Server) each(visit func(net.Conn)) {
 	}
 }
 
-// Connections returns how many connections are open.
+// Connections returns the number of open connections.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

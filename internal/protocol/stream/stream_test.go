@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// echo answers each line.
+// echo repeats each line.
 func echo(_ context.Context, c Conn) {
 	lines := bufio.NewScanner(c)
 	for lines.Scan() {
@@ -23,14 +23,14 @@ func echo(_ context.Context, c Conn) {
 	}
 }
 
-func serve(t *testing.T, most int, deps Dependencies) (s *Server, address string) {
+func serve(t *testing.T, maxConnections int, deps Dependencies) (s *Server, address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	deps.Logger = slog.New(slog.DiscardHandler)
-	s = Serve(l, most, deps)
+	s = Serve(l, maxConnections, deps)
 	t.Cleanup(func() { _ = s.Stop(t.Context()) })
 	return s, l.Addr().String()
 }
@@ -72,8 +72,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A handler that does not end loses its connection when the time of the stop ends.
-func TestStopCutsOff(t *testing.T) {
+// If a handler does not end, its connection is closed at the deadline of the stop.
+func TestStopClosesConnections(t *testing.T) {
 	s, address := serve(t, 10, Dependencies{Handler: func(ctx context.Context, c Conn) {
 		<-ctx.Done() // reads fail now; writes do not
 		for {
@@ -95,7 +95,7 @@ func TestStopCutsOff(t *testing.T) {
 	}
 }
 
-// A client does not get the last free connection.
+// A client that holds connections does not get the last free one.
 func TestLimit(t *testing.T) {
 	var rejected atomic.Int32
 	_, address := serve(t, 3, Dependencies{Handler: echo, Rejected: func() { rejected.Add(1) }})

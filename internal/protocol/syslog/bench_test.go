@@ -6,11 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
 )
 
-// A batch as a connection has it, of 64 KiB, to packets that the journal takes.
+// BenchmarkConsume translates a batch of a connection, of 64 KiB, into packets that the journal
+// takes.
 func BenchmarkConsume(b *testing.B) {
 	for name, line := range map[string]string{
 		"rfc5424": "<165>1 2026-11-29T15:00:00.123456Z web-1.example.com app 4711 ID47 - GET /index.html 200 in 12 ms for user %d\n",
@@ -18,7 +19,7 @@ func BenchmarkConsume(b *testing.B) {
 		"rfc3164": "<13>Nov 29 15:00:00 web-1 nginx[4711]: GET /index.html 200 in 12 ms for user %d\n",
 	} {
 		b.Run(name, func(b *testing.B) {
-			f := receivertest.New(b, receivertest.Options{Discard: true})
+			f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(b, "syslog")
 			p := New(f.Receiver, time.UTC, nil)
 			s := &session{protocol: p, from: receiver.Sender{}, peer: []byte("peer"), translator: p.newTranslator()}
 			s.visit = s.add

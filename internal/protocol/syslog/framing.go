@@ -2,17 +2,17 @@ package syslog
 
 import "bytes"
 
-// splitter finds frames in a stream, each with its own framing (RFC 6587): octet counting where
-// a number comes first, otherwise a line that ends with LF or NUL. Frames that are too large
-// are skipped.
+// splitter finds frames in a stream, each with its own framing (RFC 6587): octet counting for a
+// frame that begins with a number, otherwise a line that ends with LF or NUL. Frames that are too
+// large are skipped.
 type splitter struct {
 	scanned  int  // bytes of the line that begins the data, without an end
-	skip     int  // bytes that are left of a counted frame that is too large
+	skip     int  // bytes that remain of a counted frame that is too large
 	skipLine bool // until its end
 	tooLarge int  // frames that were skipped
 }
 
-// split calls visit with the content of each frame that data begins with, and returns their
+// split calls visit with the content of each frame at the beginning of data, and returns their
 // length. If the data has ended, a line needs no end.
 func (s *splitter) split(data []byte, ended bool, maxFrame int, visit func(content []byte)) (used int) {
 	ends := lineEnds{data: data, lf: -1, nul: -1}
@@ -60,8 +60,8 @@ func (s *splitter) split(data []byte, ended bool, maxFrame int, visit func(conte
 	return used
 }
 
-// line returns the length of the line at start, with its end, or 0 if it is not complete. One
-// that is too large is skipped as far as it is there.
+// line returns the length of the line at start, with its end, or 0 if the line is incomplete. It
+// skips the available part of a line that is too large.
 func (s *splitter) line(ends *lineEnds, start, maxFrame int) (length int, complete bool) {
 	end := ends.after(start + s.scanned)
 	if end-start > maxFrame {
@@ -77,13 +77,13 @@ func (s *splitter) line(ends *lineEnds, start, maxFrame int) (length int, comple
 	return end + 1 - start, true
 }
 
-// parseCount parses a length and the space behind it. A count of 0 is none.
+// parseCount parses a length and the space behind it. It returns 0 if there is none.
 func parseCount(data []byte) (header, count int, incomplete bool) {
-	const most = len("1000000000")
+	const maxLength = len("1000000000")
 	if data[0] < '1' || data[0] > '9' {
 		return 0, 0, false
 	}
-	for n, c := range data[:min(len(data), most)] {
+	for n, c := range data[:min(len(data), maxLength)] {
 		switch {
 		case isDigit(c):
 			count = 10*count + int(c-'0')
@@ -93,7 +93,7 @@ func parseCount(data []byte) (header, count int, incomplete bool) {
 			return 0, 0, false
 		}
 	}
-	return 0, 0, len(data) < most
+	return 0, 0, len(data) < maxLength
 }
 
 // lineEnds finds the ends of lines in one pass for each of the two bytes.

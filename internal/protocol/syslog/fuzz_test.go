@@ -9,12 +9,12 @@ import (
 
 	"github.com/leodido/go-syslog/v4/rfc5424"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
 )
 
-// What go-syslog accepts as RFC 5424 has the same parts here. Anything makes valid packets,
-// whatever the parts in which it arrives.
+// FuzzSyslog checks that messages which go-syslog accepts as RFC 5424 have the same parts here, and
+// that any data makes valid packets, in whatever parts it arrives.
 func FuzzSyslog(f *testing.F) {
 	f.Add([]byte("<165>1 2003-10-11T22:14:15.003Z h evntslog - ID47 [a@1 iut=\"3\\]\" b=\"\"][b x=\"\\]\\\"\"] \xEF\xBB\xBFtext"), uint8(7))
 	f.Add([]byte("<34>Oct 11 22:14:15 h su[1]: text\n4 <1>a\n<2>b\x00"), uint8(3))
@@ -28,7 +28,7 @@ func FuzzSyslog(f *testing.F) {
 		if parsed, err := parser.Parse(data); err == nil && utf8.Valid(data) {
 			compare(t, l, parsed.(*rfc5424.SyslogMessage))
 		}
-		fixture := receivertest.New(t, receivertest.Options{})
+		fixture := new(protocoltest.System).Start(t, "syslog")
 		tr := translator{receiver: fixture.Receiver, calendar: c}
 		if len(data) > 0 {
 			tr.persist(t.Context(), receiver.Sender{}, []frame{{data, []byte("peer")}}, len(data))

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// line is what a message says in the format of RFC 5424 or RFC 3164. Parts that are not there
-// are empty.
+// line is a parsed message in the format of RFC 5424 or RFC 3164. Missing parts are empty.
 type line struct {
 	priority    int   // facility and severity, or -1
 	nanoseconds int64 // since 1970, or 0 without a timestamp
@@ -18,8 +17,8 @@ type line struct {
 	text        []byte
 }
 
-// parse reads a message. What has neither format is a line whose text is all of it, or all
-// behind the priority: nothing is dropped.
+// parse parses a message. In a message with neither format the text is the whole message, or all of
+// it behind the priority: no data is dropped.
 func parse(message []byte, arrival time.Time, calendar *calendar) line {
 	priority, rest := parsePriority(message)
 	l := line{priority: priority}
@@ -31,9 +30,9 @@ func parse(message []byte, arrival time.Time, calendar *calendar) line {
 	return l
 }
 
-// parsePriority returns -1 and the whole message if it begins with no priority.
+// parsePriority returns -1 and the whole message if the message does not begin with a priority.
 func parsePriority(message []byte) (priority int, rest []byte) {
-	const most = 191 // facility 23, severity 7
+	const maxPriority = 191 // facility 23, severity 7
 	if len(message) < len("<0>") || message[0] != '<' {
 		return -1, message
 	}
@@ -42,7 +41,7 @@ func parsePriority(message []byte) (priority int, rest []byte) {
 		switch {
 		case isDigit(c):
 			priority = 10*priority + int(c-'0')
-		case c == '>' && n > 1 && priority <= most:
+		case c == '>' && n > 1 && priority <= maxPriority:
 			return priority, message[n+1:]
 		default:
 			return -1, message
@@ -51,8 +50,8 @@ func parsePriority(message []byte) (priority int, rest []byte) {
 	return -1, message
 }
 
-// parse5424 reads what follows the priority in RFC 5424, and reports false if that is
-// something else.
+// parse5424 parses the text behind the priority as RFC 5424, and reports false if it is in another
+// format.
 func (l *line) parse5424(text []byte) bool {
 	version, rest, ok := field(text)
 	if !ok || len(version) > 2 || version[0] < '1' || version[0] > '9' || !isDigit(version[len(version)-1]) {
@@ -107,8 +106,8 @@ func (l *line) parseStructured(rest []byte) bool {
 
 var byteOrderMark = []byte("\xEF\xBB\xBF")
 
-// parse3164 reads what follows the priority in RFC 3164, or what comes near to it: a timestamp,
-// a host, a tag with an optional process id. Real messages lack each of them.
+// parse3164 parses the text behind the priority as RFC 3164, or as a similar format: a timestamp, a
+// host, a tag with an optional process id. Each of them may be missing, as in real messages.
 func (l *line) parse3164(text []byte, arrival time.Time, calendar *calendar) {
 	nanoseconds, after, ok := calendar.parse(text, arrival)
 	if !ok {
@@ -127,26 +126,26 @@ func (l *line) parse3164(text []byte, arrival time.Time, calendar *calendar) {
 	}
 }
 
-// isTag reports whether the word behind a timestamp is a tag, and no host.
+// isTag reports whether the word behind a timestamp is a tag rather than a host.
 func isTag(word []byte) bool {
 	return word[len(word)-1] == ':' || bytes.IndexByte(word, '[') > 0
 }
 
 // parseTag takes the tag off the text: a name, a process id in brackets or a colon, or both.
 func (l *line) parseTag() {
-	const most = 128 // bytes; RFC 3164 has 32
+	const maxBytes = 128 // RFC 3164 has 32
 	text := l.text
 	n := 0
-	for n < len(text) && n < most && text[n] > ' ' && text[n] != ':' && text[n] != '[' {
+	for n < len(text) && n < maxBytes && text[n] > ' ' && text[n] != ':' && text[n] != '[' {
 		n++
 	}
-	if n == 0 || n == len(text) || n == most {
+	if n == 0 || n == len(text) || n == maxBytes {
 		return
 	}
 	app, rest := text[:n], text[n:]
 	var proc []byte
 	if rest[0] == '[' {
-		end := bytes.IndexByte(rest[:min(len(rest), most)], ']')
+		end := bytes.IndexByte(rest[:min(len(rest), maxBytes)], ']')
 		if end < 2 || bytes.IndexByte(rest[:end], ' ') >= 0 {
 			return
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// describe returns a line as text, without its empty parts.
+// describe returns a parsed line as text, without its empty parts.
 func (l line) describe() string {
 	var parts []string
 	if l.priority >= 0 {
@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 		`<165>1 - - - - - [a@1 iut="3"]`:                        `165 sd=[a@1 iut="3"]`,
 		"<0>1 - - - - - -":                                      "0",
 		"<14>1 2026-11-29T15:00:00+01:00 h a 1 m -  two spaces": "14 2026-11-29T14:00:00Z host=h app=a proc=1 id=m text= two spaces",
-		// what is no RFC 5424 is text
+		// messages that are not RFC 5424 are text
 		"<34>1 2003-10-11T22:14:15.003Z h su - ID47 [broken text": "34 text=1 2003-10-11T22:14:15.003Z h su - ID47 [broken text",
 		"<34>1 2003-13-11T22:14:15.003Z h su - - - text":          "34 text=1 2003-13-11T22:14:15.003Z h su - - - text",
 		"<34>1 tomorrow h su - - - text":                          "34 text=1 tomorrow h su - - - text",
@@ -61,7 +61,7 @@ func TestParse(t *testing.T) {
 		"<14>only text":                   "14 text=only text",
 		"<14>name: text":                  "14 app=name text=text",
 		"<14>http://example.com is a URL": "14 text=http://example.com is a URL",
-		// no priority, or none that is one
+		// no priority, or an invalid one
 		"a line: text":               "text=a line: text",
 		"<192>x":                     "text=<192>x",
 		"<>x":                        "text=<>x",
@@ -77,7 +77,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A timestamp without a year is the last before the arrival, or a few days after it.
+// A timestamp without a year is in the last year in which it is before the arrival, or a few days
+// after it.
 func TestYear(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -100,7 +101,7 @@ func TestYear(t *testing.T) {
 			t.Fatal(err)
 		}
 		calendar := calendar{zone: c.zone}
-		for range 2 { // the second is remembered
+		for range 2 { // the second is cached
 			nanoseconds, _, ok := calendar.parse([]byte(c.stamp), at)
 			if got := time.Unix(0, nanoseconds).UTC().Format(time.RFC3339); !ok || got != c.want {
 				t.Errorf("%s at %s in %v is %s, want %s", c.stamp, c.arrival, c.zone, got, c.want)
@@ -109,7 +110,7 @@ func TestYear(t *testing.T) {
 	}
 }
 
-// What is remembered of a timestamp is not used for another arrival.
+// A cached timestamp is not used for another arrival.
 func TestYearChanges(t *testing.T) {
 	c := calendar{zone: time.UTC}
 	for year, at := range map[int]time.Time{

@@ -7,8 +7,8 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
-// lengthOfStructured returns the length of the elements of structured data that text begins
-// with, or 0 if they are not well-formed.
+// lengthOfStructured returns the length of the elements of structured data at the beginning of
+// text, or 0 if they are not well-formed.
 func lengthOfStructured(text []byte) int {
 	n := 0
 	for n < len(text) && text[n] == '[' {
@@ -45,7 +45,8 @@ func lengthOfElement(text []byte) int {
 	return n + 1
 }
 
-// lengthOfName is longer than the 32 bytes of RFC 5424 where senders are.
+// lengthOfName returns the length of a name, which may be longer than the 32 bytes of RFC 5424, as
+// real ones are.
 func lengthOfName(text []byte) int {
 	for n, c := range text {
 		if c <= ' ' || c > '~' || c == '=' || c == ']' || c == '"' {
@@ -56,7 +57,7 @@ func lengthOfName(text []byte) int {
 }
 
 // lengthOfValue returns the length of the value before a quote, or -1. A bracket without a
-// backslash is tolerated.
+// backslash is permitted.
 func lengthOfValue(text []byte) int {
 	for n := 0; n < len(text); n++ {
 		switch text[n] {
@@ -76,8 +77,8 @@ type elements struct {
 	names [][]byte // of the current element
 }
 
-// addTo adds well-formed elements: sd.ID.NAME for each parameter, sd.ID for an element without
-// one. If a name is there again it is followed by .2, .3 and so on.
+// addTo adds well-formed elements: sd.ID.NAME for each parameter, sd.ID for an element without one.
+// A repeated name gets the suffix .2, .3 and so on.
 func (e *elements) addTo(m *record.Message, structured []byte) {
 	for len(structured) > 0 {
 		id := structured[1 : 1+lengthOfName(structured[1:])]
@@ -106,23 +107,23 @@ func (e *elements) add(m *record.Message, prefix int, name, value []byte) {
 	m.SetNamed(e.key, e.unescape(value))
 }
 
-// count returns how often a name is there, with this time.
+// count returns the number of occurrences of a name, with this one.
 func (e *elements) count(name []byte) int {
-	const most = 64 // names that are compared
+	const maxNames = 64 // names that are compared
 	count := 1
 	for _, earlier := range e.names {
 		if bytes.Equal(earlier, name) {
 			count++
 		}
 	}
-	if len(e.names) < most {
+	if len(e.names) < maxNames {
 		e.names = append(e.names, name)
 	}
 	return count
 }
 
-// unescape drops the backslash before a quote, a backslash and a bracket; one before another
-// character is text.
+// unescape removes the backslash before a quote, a backslash and a bracket; a backslash before
+// another character is text.
 func (e *elements) unescape(value []byte) []byte {
 	if bytes.IndexByte(value, '\\') < 0 {
 		return value

@@ -25,18 +25,18 @@ const (
 	maxFrame = 1 << 20 // bytes
 	// timeout bounds the arrival of a frame that has begun.
 	timeout = 30 * time.Second
-	// delay is how long the lines of a connection wait to be a packet with others.
+	// delay is the time that the lines of a connection wait to be a packet with others.
 	delay = 50 * time.Millisecond
-	// compressed begins a stream that rsyslog compresses (zlib).
+	// compressed is the first byte of a stream that rsyslog compresses (zlib).
 	compressed = 0x78
-	// compressedMessage begins a message that rsyslog compresses.
+	// compressedMessage is the first byte of a message that rsyslog compresses.
 	compressedMessage = 'z'
 )
 
 // errCompressed ends a connection with stream compression.
 var errCompressed = errors.New("the stream is compressed, which syslog does not define (rsyslog: compression.mode): it must not be")
 
-// Protocol takes syslog messages of one input. It may be used concurrently, except
+// Protocol accepts the syslog messages of one input. It may be used concurrently, except
 // HandleDatagrams.
 type Protocol struct {
 	receiver *receiver.Receiver
@@ -46,7 +46,7 @@ type Protocol struct {
 	frames   []frame
 }
 
-// New returns a Protocol. Timestamps without a time zone are of that zone.
+// New returns a Protocol. Timestamps without a time zone are in the given zone.
 func New(r *receiver.Receiver, zone *time.Location, logger *slog.Logger) *Protocol {
 	p := &Protocol{receiver: r, zone: zone, logger: logger}
 	p.datagram = p.newTranslator()
@@ -59,18 +59,15 @@ func (p *Protocol) newTranslator() translator {
 
 // HandleConnection implements stream.Handler.
 func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
-	from := receiver.Sender{Client: c.Client}
-	if p.receiver.NeedsToken() {
-		if from.Principal = p.receiver.Principals().Certificate(c.Certificate); from.Principal == nil {
-			p.receiver.Unauthorized(from, time.Now())
-			return
-		}
+	from, fault := p.receiver.AuthenticateClient(c.Client, c.Certificate, nil)
+	if fault != nil {
+		return
 	}
 	s := &session{protocol: p, from: from, peer: addressOf(c.RemoteAddr()), translator: p.newTranslator()}
 	s.visit = s.add
 	config := framed.Config{MaxFrame: maxFrame + len("1000000000 "), Timeout: timeout, Delay: delay}
 	err := framed.Read(ctx, c.Conn, config, p.receiver, s)
-	fault := framed.Refusal(err)
+	fault = framed.Refusal(err)
 	if errors.Is(err, errCompressed) {
 		fault = &problem.Problem{Code: problem.UnsupportedEncoding, Detail: err.Error()}
 	}
@@ -135,7 +132,8 @@ func (p *Protocol) HandleDatagrams(ctx context.Context, batch []datagram.Datagra
 	p.datagram.persist(ctx, receiver.Sender{Client: clientOf(batch)}, p.frames, bytes)
 }
 
-// clientOf returns the client of a batch, which is of many: the sender of its first datagram.
+// clientOf returns the client of a batch with datagrams of many clients: the sender of its first
+// datagram.
 func clientOf(batch []datagram.Datagram) netip.Addr {
 	return clientquota.ClientOf(net.UDPAddrFromAddrPort(batch[0].From))
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver/receivertest"
+	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -21,7 +21,7 @@ const (
 )
 
 // serve returns a server over TCP and a connection to it.
-func serve(t *testing.T, f *receivertest.Fixture) (*stream.Server, net.Conn) {
+func serve(t *testing.T, f *protocoltest.System) (*stream.Server, net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,18 +46,18 @@ func send(t *testing.T, conn net.Conn, text string) {
 }
 
 func TestMessages(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := new(protocoltest.System).Start(t, "syslog")
 	_, conn := serve(t, f)
 	send(t, conn, "<165>1 2026-11-29T15:00:00.000003Z web app 7 ID1 [a@1 x=\"1\" x=\"\\]2\" y=\"\"][b] \xEF\xBB\xBFtext\n"+
 		"<8>1 - - - - - -\n"+
 		"no priority \xFF\n")
 	f.Await(3)
-	packets := f.Packets()
+	packets := f.Journal.Packets()
 	if packets[0].EmitterID != "web" || packets[1].EmitterID != "127.0.0.1" || len(packets) != 2 {
 		t.Fatalf("%+v", packets)
 	}
 	got := packets[0].Messages[0]
-	want := receivertest.Message{Timestamp: 1795964400000, Level: "NOTICE", Text: "text", Metadata: map[string]string{
+	want := protocoltest.Message{Timestamp: 1795964400000, Level: "NOTICE", Text: "text", Metadata: map[string]string{
 		"input": "syslog", "facility": "local4", "appname": "app", "procid": "7", "msgid": "ID1", "time_unix_nano": "1795964400000003000",
 		"sd.a@1.x": "1", "sd.a@1.x.2": "]2", "sd.a@1.y": "", "sd.b": "",
 	}}
@@ -74,18 +74,18 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A connection that is not read while there is no capacity loses nothing.
+// A connection that is not read while there is no capacity loses no message.
 func TestNoCapacity(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := (&protocoltest.System{RetryAfter: time.Second}).Start(t, "syslog")
 	_, conn := serve(t, f)
-	f.Fill(true)
+	f.Journal.SetFull(true)
 	var text strings.Builder
 	const lines = 2000
 	for n := range lines {
 		fmt.Fprintf(&text, "<14>1 2026-11-29T15:00:00Z web app - - - m%d\n", n)
 	}
 	send(t, conn, text.String())
-	f.Fill(false)
+	f.Journal.SetFull(false)
 	for n, m := range f.Await(lines) {
 		if m.Text != fmt.Sprint("m", n) {
 			t.Fatalf("message %d is %q", n, m.Text)
@@ -93,24 +93,29 @@ func TestNoCapacity(t *testing.T) {
 	}
 }
 
-// A stop has what was read accepted, or counted.
+// A stop submits the messages that were read; they are accepted, or counted.
 func TestStop(t *testing.T) {
-	for _, full := range []bool{false, true} {
-		f := receivertest.New(t, receivertest.Options{})
+	for full, want := range map[bool]struct {
+		accepted int
+		lost     float64
+	}{false: {2, 0}, true: {1, 1}} {
+		f := (&protocoltest.System{RetryAfter: time.Second}).Start(t, "syslog")
 		s, conn := serve(t, f)
 		send(t, conn, "<14>first\n")
 		f.Await(1)
-		f.Fill(full)
+		f.Journal.SetFull(full)
 		send(t, conn, "<14>second\n<14>thi")
-		if !full {
+		if full {
+			f.Journal.AwaitRefused()
+		} else {
 			f.Await(2)
 		}
 		if err := s.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 		accepted, lost := len(f.Messages()), f.Count(rejectedRecords, string(problem.Overloaded))
-		if full && (accepted != 1 || lost > 1) || !full && (accepted != 2 || lost != 0) {
-			t.Errorf("full: %v, %d are accepted and %v counted as lost", full, accepted, lost)
+		if accepted != want.accepted || lost != want.lost {
+			t.Errorf("full: %v, %d are accepted and %v counted as lost, want %+v", full, accepted, lost, want)
 		}
 	}
 }
@@ -124,7 +129,7 @@ func TestRefusedConnections(t *testing.T) {
 		"half a frame":       {"100 <14>text", refusedRequests, string(problem.Malformed)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := receivertest.New(t, receivertest.Options{})
+			f := new(protocoltest.System).Start(t, "syslog")
 			_, conn := serve(t, f)
 			send(t, conn, c.text)
 			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
@@ -138,16 +143,16 @@ func TestRefusedConnections(t *testing.T) {
 	}
 }
 
-// Without a client certificate nobody may send when tokens are needed.
+// If tokens are needed, only clients with a certificate may send.
 func TestUnauthorized(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{Tokens: "web cert:web.example\n"})
+	f := (&protocoltest.System{Tokens: "web cert:web.example\n"}).Start(t, "syslog")
 	_, conn := serve(t, f)
 	send(t, conn, "<14>text\n")
 	f.AwaitCount(refusedRequests, string(problem.Unauthorized), 1)
 }
 
 func TestDatagrams(t *testing.T) {
-	f := receivertest.New(t, receivertest.Options{})
+	f := new(protocoltest.System).Start(t, "syslog")
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +171,7 @@ func TestDatagrams(t *testing.T) {
 	if messages[0].Text != "two\nlines" || messages[1].Text != "from the peer" || messages[1].Level != "ERROR" {
 		t.Errorf("%+v", messages)
 	}
-	if packets := f.Packets(); packets[0].EmitterID != "web" || packets[1].EmitterID != "127.0.0.1" {
+	if packets := f.Journal.Packets(); packets[0].EmitterID != "web" || packets[1].EmitterID != "127.0.0.1" {
 		t.Errorf("%+v", packets)
 	}
 	f.AwaitCount(rejectedRecords, string(problem.UnsupportedEncoding), 1)

@@ -2,7 +2,7 @@ package syslog
 
 import "time"
 
-// years bounds timestamps to those that nanoseconds since 1970 can express.
+// years bounds timestamps to the years that nanoseconds since 1970 can express.
 const (
 	minYear = 1678
 	maxYear = 2261
@@ -15,10 +15,10 @@ const (
 	maxYearsBack = 9
 )
 
-// appendix is what follows a timestamp.
+// appendix is the text behind a timestamp.
 type appendix []byte
 
-// parseRFC3339 parses the timestamp that text begins with, such as
+// parseRFC3339 parses the timestamp at the beginning of text, such as
 // 2003-08-24T05:14:15.000003-07:00, into nanoseconds since 1970.
 func parseRFC3339(text []byte) (nanoseconds int64, rest appendix, ok bool) {
 	const seconds = len("2003-08-24T05:14:15")
@@ -47,7 +47,7 @@ func two(text []byte) int {
 	return 10*tens + ones
 }
 
-// isClock allows for a leap second.
+// isClock permits a leap second.
 func isClock(hour, minute, second int) bool {
 	return hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second <= 60
 }
@@ -98,7 +98,7 @@ func parseOffset(text []byte) (seconds int, rest appendix, ok bool) {
 	return seconds, text[length:], true
 }
 
-// nanosecondsOf returns 0 for what nanoseconds cannot express.
+// nanosecondsOf returns 0 for a time that nanoseconds cannot express.
 func nanosecondsOf(year, month, day, seconds, fraction int) int64 {
 	if year < minYear || year > maxYear {
 		return 0
@@ -118,18 +118,18 @@ func daysSince1970(year, month, day int) int64 {
 	return int64(era*146097 + yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear - 719468)
 }
 
-// calendar completes timestamps without a year and a time zone. The last one is kept, since
-// many lines of a second come one after the other. It must not be used concurrently.
+// calendar completes timestamps without a year and a time zone. It caches the last timestamp, since
+// lines of the same second follow each other. It must not be used concurrently.
 type calendar struct {
 	zone *time.Location
 	last [len("Jan _2 15:04:05")]byte
-	// lastTime is of last, and valid while the arrival is in the same second.
+	// lastTime is the time of last, and valid while the arrival is in the same second.
 	lastTime, lastArrival int64
 }
 
-// parse parses the timestamp of RFC 3164 that text begins with, such as Oct 11 22:14:15, also
-// with a year behind the day, or a fraction of a second. The year is the last with which
-// the timestamp is before the arrival, or after it by no more than clocks differ.
+// parse parses the timestamp of RFC 3164 at the beginning of text, such as Oct 11 22:14:15, also
+// with a year behind the day, or a fraction of a second. The year is the last in which the
+// timestamp is before the arrival, or after it by no more than clocks differ.
 func (c *calendar) parse(text []byte, arrival time.Time) (nanoseconds int64, rest appendix, ok bool) {
 	const length = len("Jan _2 15:04:05")
 	if len(text) < length {
@@ -186,7 +186,7 @@ func (c *calendar) in(w wallClock, year int) int64 {
 	return time.Date(year, time.Month(w.month), w.day, w.hour, w.minute, w.second, 0, c.zone).UnixNano()
 }
 
-// monthOf returns the month, 1 to 12, whose English abbreviation text begins with, or 0.
+// monthOf returns the month, 1 to 12, whose English abbreviation is at the beginning of text, or 0.
 func monthOf(text []byte) int {
 	switch string(text[:3]) {
 	case "Jan":
@@ -218,7 +218,7 @@ func monthOf(text []byte) int {
 }
 
 // parseDay parses the day behind a month, padded with a space, a zero or nothing, and the space
-// behind it. A day of 0 is none.
+// behind it. It returns 0 if there is no day.
 func parseDay(text []byte) (day int, rest appendix) {
 	if len(text) == 0 || text[0] != ' ' {
 		return 0, nil

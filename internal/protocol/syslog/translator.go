@@ -12,10 +12,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
-// maxAddresses bounds the texts of addresses that are kept.
+// maxAddresses bounds the cached texts of addresses.
 const maxAddresses = 1024
 
-// frame is a message without its framing, which is not empty.
+// frame is the content of a frame, which is not empty.
 type frame struct{ content, peer []byte }
 
 // translator makes packets of messages. It must not be used concurrently.
@@ -28,7 +28,7 @@ type translator struct {
 	rejected  rejected
 }
 
-// rejected counts messages of an attempt that are refused for good.
+// rejected counts the messages of an attempt that are refused for good.
 type rejected struct{ tooLarge, compressed, notAllowed int }
 
 // address returns the text of an address.
@@ -44,21 +44,29 @@ func (t *translator) address(of netip.Addr) []byte {
 	return text
 }
 
-// persist has messages of that many bytes accepted, and counts those that are not.
+// persist submits messages, and counts those that are not accepted. Bytes is the size of all of
+// them.
 func (t *translator) persist(ctx context.Context, from receiver.Sender, frames []frame, bytes int) {
-	if len(frames) == 0 {
-		return
+	accepted, fault := t.receiver.PersistParts(ctx, len(frames), func(ctx context.Context, first, end int) *problem.Problem {
+		return t.part(ctx, from, frames[first:end], bytes*(end-first)/len(frames))
+	})
+	if fault != nil {
+		t.receiver.Reject(fault.Code, len(frames)-accepted)
 	}
-	fault := t.receiver.Persist(ctx, from, bytes, func(packets *record.Packets) (id string, err error) {
+}
+
+// part is a receiver.Part.
+func (t *translator) part(ctx context.Context, from receiver.Sender, frames []frame, bytes int) *problem.Problem {
+	fault := t.receiver.Persist(ctx, from, bytes, func(packets *record.Packets) (id receiver.ID, err error) {
 		return t.receiver.SequenceID(), t.translate(packets, from, frames)
 	})
 	if fault != nil && fault.Code != problem.AckTimeout { // then they are accepted
-		t.receiver.Reject(fault.Code, len(frames))
-		return
+		return fault
 	}
 	t.receiver.Reject(problem.TooLarge, t.rejected.tooLarge)
 	t.receiver.Reject(problem.UnsupportedEncoding, t.rejected.compressed)
 	t.receiver.Reject(problem.EmitterNotAllowed, t.rejected.notAllowed)
+	return nil
 }
 
 func (t *translator) translate(packets *record.Packets, from receiver.Sender, frames []frame) error {

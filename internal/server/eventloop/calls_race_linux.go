@@ -4,7 +4,7 @@ package eventloop
 
 import "syscall"
 
-// The race detector knows that these calls, and no others, order what is done before a
+// For the race detector these calls, and no others, order what is done before a
 // write and after its read.
 
 func readNow(descriptor int, dst []byte) (int, error) {

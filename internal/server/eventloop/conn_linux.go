@@ -133,8 +133,8 @@ func (l *Loop) begin(c *Conn, text []byte) {
 	l.appendBody(c, rest)
 }
 
-// isFastPath reports whether a loop can read a request: one with a length, which asks
-// for nothing but to take the body.
+// isFastPath reports whether a loop can read a request: one with a length, without an expectation,
+// an upgrade or other options.
 func isFastPath(h *http1.Head) bool {
 	return h.Minor >= 1 && h.Length >= 0 && h.Length <= maxBody && !h.Close && !h.ExpectsContinue
 }

@@ -1,8 +1,8 @@
 // Package eventloop serves connections with one goroutine for each processor, which
 // saves about a microsecond a request against one for each connection. A loop serves
 // requests on the fast path only: with a length, and asking for nothing but to take the
-// body. With any other request a connection falls back to a goroutine, for good. The
-// package knows heads and bytes of bodies, and leaves the rest to a Handler.
+// body. With any other request a connection falls back to a goroutine permanently. The
+// package handles heads and bytes of bodies, and leaves the rest to a Handler.
 //
 // It needs Linux. Elsewhere, and with the build tag noeventloop, no loop takes a
 // connection.

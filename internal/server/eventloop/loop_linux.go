@@ -71,7 +71,7 @@ func (l *Loop) run() {
 	}
 }
 
-// round serves the ready connections, and reports whether the loop goes on.
+// round serves the ready connections, and reports whether the loop continues.
 func (l *Loop) round(events []unix.EpollEvent) (goOn bool) {
 	l.Tick()
 	l.collect()

@@ -30,7 +30,7 @@ func TestPollerTellsOfAll(t *testing.T) {
 	if err := p.run(func(events []unix.EpollEvent) bool {
 		for _, e := range events {
 			if !want[e.Fd] && int(e.Fd) != p.wakes {
-				t.Errorf("%d is told of twice, or was never added", e.Fd)
+				t.Errorf("%d is reported twice, or was never added", e.Fd)
 			}
 			delete(want, e.Fd)
 		}

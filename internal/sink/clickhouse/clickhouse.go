@@ -63,7 +63,7 @@ func (c *codec) addID(id packet.Text, body []byte) {
 	_, _ = c.hash.Write(c.id)
 }
 
-// Result implements httpsink.Codec. The code of an exception says more than the status.
+// Result implements httpsink.Codec. The code of an exception is more precise than the status.
 func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result {
 	code, err := strconv.Atoi(r.Header.Get("X-ClickHouse-Exception-Code"))
 	if err != nil {

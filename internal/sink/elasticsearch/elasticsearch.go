@@ -131,10 +131,7 @@ func (c *codec) appendDocument(dst []byte) []byte {
 	dst = r.Message.Text.AppendJSON(dst, r.Body)
 	dst = append(dst, `,"log.level":`...)
 	dst = r.Message.Level.AppendJSON(dst, r.Body)
-	dst = append(dst, `,"emitter_id":`...)
-	dst = r.EmitterID.AppendJSON(dst, r.Body)
-	dst = append(dst, `,"packet_id":`...)
-	dst = r.PacketID.AppendJSON(dst, r.Body)
+	dst = r.AppendIDs(dst)
 	dst = r.AppendTyped(dst)
 	return append(dst, "}\n"...)
 }

@@ -19,7 +19,7 @@ type item struct {
 	Error  struct{ Type, Reason string }
 }
 
-// succeeded reports whether an answer says that there are no errors, without decoding it:
+// succeeded reports whether an answer has no errors, without decoding it:
 // in a string of JSON the quotes would be escaped.
 func succeeded(body []byte) bool {
 	body = bytes.TrimSpace(body)
@@ -103,7 +103,7 @@ func resultOf(r *httpsink.Response, items []item, packets []*packet.Packet) sink
 }
 
 // ofNone returns the result, or that of the request as a whole if all its packets have the
-// same outcome, which says something about the backend.
+// same outcome, which is evidence about the backend.
 func ofNone(r *httpsink.Response, result sink.Result, counts [throttled + 1]int, packets int) sink.Result {
 	whole := sink.Result{Outcome: sink.Failed, Reason: sink.Status}
 	switch packets {

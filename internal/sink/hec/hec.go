@@ -73,10 +73,7 @@ func (c *codec) appendEvent(dst []byte) []byte {
 	dst = r.Message.Text.AppendJSON(dst, r.Body)
 	dst = append(dst, `,"fields":{"level":`...)
 	dst = r.Message.Level.AppendJSON(dst, r.Body)
-	dst = append(dst, `,"emitter_id":`...)
-	dst = r.EmitterID.AppendJSON(dst, r.Body)
-	dst = append(dst, `,"packet_id":`...)
-	dst = r.PacketID.AppendJSON(dst, r.Body)
+	dst = r.AppendIDs(dst)
 	dst = r.AppendStrings(dst)
 	dst = append(dst, '}')
 	return append(dst, c.suffix...)
@@ -99,7 +96,7 @@ func appendSeconds(dst []byte, nanoseconds int64) []byte {
 	return dst
 }
 
-// Result implements httpsink.Codec. The code of the answer says more than its status.
+// Result implements httpsink.Codec. The code of the answer is more precise than its status.
 func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result {
 	var answer struct{ Code *int }
 	if err := json.Unmarshal(r.Body, &answer); err != nil || answer.Code == nil {

@@ -1,5 +1,5 @@
 // Package httpsink is the base of sinks whose backends take batches of packets by HTTP POST.
-// A Backend says where requests go, how packets are encoded and what a response means; the
+// A Backend defines where requests go, how packets are encoded and what a response means; the
 // Sink has connections, TLS, credentials, deadlines, probes and the rules that all backends
 // have in common. It uses net/http: a request carries a batch, so that its cost is small
 // for each message.
@@ -28,6 +28,9 @@ type Backend struct {
 	Probe Probe
 	// NewCodec returns the Codec of one sender.
 	NewCodec func() Codec
+	// Origins means that the Codec encodes packets with an Origin from that: they need not be
+	// complete.
+	Origins bool
 	// Compressed means that bodies are compressed already: there is no option gzip.
 	Compressed bool
 
@@ -42,7 +45,7 @@ func (b Backend) TokenFile() string { return b.tokenFile }
 // Scheme returns the scheme of Authorization for a token without one.
 func (b Backend) Scheme() string { return cmp.Or(b.TokenScheme, "Bearer") }
 
-// Probe is a request that tells whether a backend is healthy.
+// Probe is a request whose answer shows whether a backend is healthy.
 type Probe struct {
 	Method, Path string
 	Body         []byte

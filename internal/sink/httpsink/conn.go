@@ -48,6 +48,9 @@ func (c *conn) Close() { c.transport.CloseIdleConnections() }
 // that recognise a repetition.
 func (c *conn) Send(ctx context.Context, packets []*packet.Packet, deadline time.Time) sink.Result {
 	c.request.Body, c.request.Query = c.request.Body[:0], c.request.Query[:0]
+	if !c.sink.backend.Origins {
+		packet.CompleteAll(packets)
+	}
 	c.codec.Encode(&c.request, packets)
 	text := c.compress()
 	req := c.newRequest(http.MethodPost, c.path())

@@ -63,6 +63,26 @@ func TestSink(t *testing.T) {
 	}
 }
 
+// A deferred packet is complete when it is encoded, unless the backend takes origins.
+func TestDeferredPackets(t *testing.T) {
+	for _, origins := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Answer{}))
+			s := httpsinktest.Open(t, server, base, func(o *httpsink.Options) httpsink.Backend {
+				b := plain(o)
+				b.Origins = origins
+				return b
+			})
+			p := new(packet.Pool).New([]byte("ids"), packet.Info{})
+			p.Defer(len("whole"), func(_, into *packet.Packet) { into.Body = append(into.Body, "whole"...) })
+			httpsinktest.Send(t, s, p)
+			if got := server.Requests()[0].Body; got != map[bool]string{false: "whole\n", true: "ids\n"}[origins] {
+				t.Errorf("with origins %t the backend gets %q", origins, got)
+			}
+		})
+	}
+}
+
 // What each answer means for a request, and whether a retry must be the same.
 func TestAnswers(t *testing.T) {
 	type answer = httpsinktest.Answer

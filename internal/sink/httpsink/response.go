@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
 // Success reports whether the status is 2xx.
@@ -62,9 +63,9 @@ func (r *Response) Unreadable(err error) sink.Result {
 	return sink.Result{Outcome: sink.Failed, Reason: sink.Unreadable, Detail: err.Error() + ": " + r.Describe()}
 }
 
-// Pause returns the time that the backend asks not to be sent packets, or a default.
+// Pause returns the time for which the backend requests no packets, or a default.
 func (r *Response) Pause() time.Duration {
-	pause, _ := sink.RetryAfter(r.Header.Get("Retry-After"), time.Now())
+	pause, _ := transport.RetryAfter(r.Header.Get("Retry-After"), time.Now())
 	return pause
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // sentBody is the body of a request. A transport may still read it after it returned a
-// response, and reads it anew over another connection if the one that it kept was closed.
+// response, and reads it again over another connection if the one that it kept was closed.
 // It is safe for concurrent use.
 type sentBody struct {
 	mu    sync.Mutex // guards ended, and text while it is read
@@ -50,7 +50,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// writeTo writes at most that many bytes without a copy.
+// writeTo writes at most limit bytes without a copy.
 func (r *bodyReader) writeTo(w io.Writer, limit int64) (int64, error) {
 	r.body.mu.Lock()
 	defer r.body.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
-	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
 // Sink is the way to one backend.
@@ -22,10 +22,10 @@ type Sink struct {
 	base    *url.URL
 	backend Backend
 	deps    Dependencies
-	open    exhaustion.Dial
+	open    transport.Dial
 }
 
-// Dependencies are the dependencies of a Sink. All functions are called concurrently.
+// Dependencies are what a Sink uses. All functions are called concurrently.
 type Dependencies struct {
 	// Dial opens a connection to an address such as "host:80"; nil is that of package net.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -46,7 +46,7 @@ func New(base *url.URL, backend Backend, deps Dependencies) *Sink {
 		deps.TLS = func(host string) *tls.Config { return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12} }
 	}
 	s := &Sink{base: base, backend: backend, deps: deps}
-	s.open = exhaustion.Monitor(func(ctx context.Context) (net.Conn, error) {
+	s.open = transport.Monitor(func(ctx context.Context) (net.Conn, error) {
 		return deps.Dial(ctx, "tcp", sink.HostPort(base))
 	}, deps.Logger)
 	return s
@@ -130,7 +130,7 @@ func classify(err error) sink.Result {
 	switch isConnect := errors.As(err, &connect); {
 	case errors.Is(err, errInterrupted):
 		result.Outcome, result.Reason = sink.Aborted, ""
-	case isConnect && exhaustion.Is(err):
+	case isConnect && transport.IsExhausted(err):
 		result.Outcome, result.Reason, result.Unsent = sink.Aborted, sink.LocalResources, true
 	case isConnect:
 		result.Reason, result.Unsent = sink.Connect, true

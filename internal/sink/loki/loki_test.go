@@ -182,7 +182,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// Entries of one stream stay in order, and equal lines with equal times are told apart.
+// Entries of one stream stay in order, and equal lines with equal times are distinguished.
 func TestOrder(t *testing.T) {
 	var body strings.Builder
 	body.WriteString(`{"emitter_id":"e","packet_id":"p","messages":[`)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
-	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
 // classify maps the response to a request of n packets, or its error, to a result.
@@ -20,7 +20,7 @@ func classify(r response, err error, n int) sink.Result {
 	if isSuccess(status) && status != http.StatusMultiStatus {
 		return sink.Result{Outcome: sink.Delivered}
 	}
-	pause, ok := sink.RetryAfter(r.field("Retry-After"), time.Now())
+	pause, ok := transport.RetryAfter(r.field("Retry-After"), time.Now())
 	switch {
 	case status == http.StatusMultiStatus:
 		lines, err := readRejectedLines(r, n)
@@ -50,7 +50,7 @@ func classifyError(err error) sink.Result {
 	var connect *errConnect
 	var malformed *errMalformed
 	switch {
-	case errors.As(err, &connect) && exhaustion.Is(err):
+	case errors.As(err, &connect) && transport.IsExhausted(err):
 		result.Outcome, result.Reason, result.Unsent = sink.Aborted, sink.LocalResources, true
 	case errors.As(err, &connect):
 		result.Reason, result.Unsent = sink.Connect, true

@@ -9,15 +9,44 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
-// The result of each response to a single packet.
+// resultCase is a response to a single packet, and the result for the packet.
+type resultCase struct {
+	name    string
+	reply   reply
+	outcome sink.Outcome
+	reason  string
+}
+
 func TestResults(t *testing.T) {
+	for _, cases := range [][]resultCase{deliveredCases(), rejectedCases(), throttledCases(), failedCases()} {
+		for _, test := range cases {
+			t.Run(test.name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) { checkResult(t, test) })
+			})
+		}
+	}
+}
+
+func checkResult(t *testing.T, test resultCase) {
+	t.Helper()
+	analyzer := newFakeAnalyzer(always(test.reply))
+	got := start(t, testURL(t), analyzer.dial).send(t, 1)
+	want(t, got, test.outcome, test.reason)
+	if got.Unsent || got.Lost != "" || got.ProbeSoon {
+		t.Errorf("the result is %+v", got)
+	}
+	if (got.Pause > 0) != (test.outcome == sink.Throttled || strings.HasPrefix(test.name, "207 ") && test.outcome == sink.Delivered) {
+		t.Errorf("the pause is %v", got.Pause)
+	}
+	if got := len(analyzer.received()); got != 1 {
+		t.Errorf("%d requests, want 1", got)
+	}
+}
+
+// deliveredCases have the statuses 2xx, also those whose list of exceptions cannot be read.
+func deliveredCases() []resultCase {
 	huge := strings.Repeat("x", maxBodyBytes+1)
-	for _, test := range []struct {
-		name    string
-		reply   reply
-		outcome sink.Outcome
-		reason  string
-	}{
+	return []resultCase{
 		{"200", ok, sink.Delivered, ""},
 		{"201", status(201, "", ""), sink.Delivered, ""},
 		{"202 with a body", status(202, "", `{"status":"accepted"}`), sink.Delivered, ""},
@@ -36,18 +65,35 @@ func TestResults(t *testing.T) {
 		{"several interim responses", say("HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n", ok.parts[0]), sink.Delivered, ""},
 		{"a huge 200", status(200, "", huge), sink.Delivered, ""},
 		{"many headers", status(200, strings.Repeat("X-Some-Header: some value\r\n", 300), ""), sink.Delivered, ""},
+	}
+}
 
+// rejectedCases have the statuses that reject a packet for good.
+func rejectedCases() []resultCase {
+	huge := strings.Repeat("x", maxBodyBytes+1)
+	return []resultCase{
 		{"400", status(400, "", "{}"), sink.Rejected, "malformed"},
 		{"413", status(413, "", ""), sink.Rejected, "too_large"},
 		{"415", status(415, "", ""), sink.Rejected, "unsupported_media_type"},
 		{"a huge 400", status(400, "", huge), sink.Rejected, "malformed"},
 		{"422", status(422, "", ""), sink.Rejected, "invalid_packet"},
+	}
+}
 
+// throttledCases have the statuses that ask for a pause.
+func throttledCases() []resultCase {
+	return []resultCase{
 		{"429", status(429, "", ""), sink.Throttled, sink.NotNow},
 		{"429 with Retry-After", status(429, "Retry-After: 2\r\n", ""), sink.Throttled, sink.NotNow},
 		{"503 with Retry-After", status(503, "Retry-After: 2\r\n", ""), sink.Throttled, sink.NotNow},
 		{"503 with a date", status(503, "Retry-After: Sun, 06 Nov 2094 08:49:37 GMT\r\n", ""), sink.Throttled, sink.NotNow},
+	}
+}
 
+// failedCases have statuses that are failures of the analyzer, and responses that cannot be read.
+func failedCases() []resultCase {
+	huge := strings.Repeat("x", maxBodyBytes+1)
+	return []resultCase{
 		{"503 without Retry-After", status(503, "", ""), sink.Failed, sink.Status},
 		{"301", status(301, "Location: /elsewhere\r\n", ""), sink.Failed, sink.Status},
 		{"304", say("HTTP/1.1 304 Not Modified\r\n\r\n"), sink.Failed, sink.Status},
@@ -63,23 +109,6 @@ func TestResults(t *testing.T) {
 		{"a close without a response", reply{cut: true}, sink.Failed, sink.Reset},
 		{"a hang", reply{hang: true}, sink.Failed, sink.Timeout},
 		{"an interim response and a hang", reply{parts: []string{"HTTP/1.1 100 Continue\r\n\r\n"}}, sink.Failed, sink.Timeout},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				analyzer := newFakeAnalyzer(always(test.reply))
-				got := start(t, testURL(t), analyzer.dial).send(t, 1)
-				want(t, got, test.outcome, test.reason)
-				if got.Unsent || got.Lost != "" || got.ProbeSoon {
-					t.Errorf("the result is %+v", got)
-				}
-				if (got.Pause > 0) != (test.outcome == sink.Throttled || strings.HasPrefix(test.name, "207 ") && test.outcome == sink.Delivered) {
-					t.Errorf("the pause is %v", got.Pause)
-				}
-				if got := len(analyzer.received()); got != 1 {
-					t.Errorf("%d requests, want 1", got)
-				}
-			})
-		})
 	}
 }
 

@@ -28,6 +28,7 @@ func (c *conn) Close() { c.connection.close() }
 // Send implements sink.Conn. A request over a reused connection that the analyzer closed is
 // sent once more, over a new one.
 func (c *conn) Send(ctx context.Context, packets []*packet.Packet, deadline time.Time) sink.Result {
+	packet.CompleteAll(packets)
 	c.request.preparePost(packets)
 	c.connection.madeStale = false
 	resp, err := c.connection.exchange(ctx, c.request, deadline)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
 // dialFunc opens a connection to the analyzer.
@@ -103,7 +103,7 @@ func (c *connection) doExchange(ctx context.Context, r *request, deadline time.T
 	case !reused:
 		c.epochNumber = number
 		if conn, err = c.open(ctx, deadline); err != nil {
-			if !exhaustion.Is(err) {
+			if !transport.IsExhausted(err) {
 				c.advanceEpoch(number)
 			}
 			return response{}, err

@@ -178,34 +178,8 @@ func TestIdleCheckFails(t *testing.T) {
 		"closed":            func(conn net.Conn) { _ = conn.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			responded, over := make(chan struct{}), make(chan struct{})
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer listener.Close()
-			var serving sync.WaitGroup
-			defer serving.Wait()
-			defer close(over)
-			dials := 0
-			f := start(t, testURL(t), func(context.Context, string, string) (net.Conn, error) {
-				if dials++; dials > 1 {
-					return nil, io.ErrClosedPipe
-				}
-				serving.Go(func() {
-					conn, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					defer conn.Close()
-					_, _ = http.ReadRequest(bufio.NewReader(conn))
-					_, _ = io.WriteString(conn, ok.parts[0])
-					<-responded
-					end(conn)
-					<-over
-				})
-				return net.Dial("tcp", listener.Addr().String())
-			})
+			dial, responded := dialOnce(t, end)
+			f := start(t, testURL(t), dial)
 			send := func() sink.Result {
 				return f.conn.Send(t.Context(), f.packets.some(t, 1), time.Now().Add(10*time.Second))
 			}
@@ -223,6 +197,42 @@ func TestIdleCheckFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// dialOnce returns a dial function that succeeds once. Its server answers one request and
+// calls end with the connection when responded is closed.
+func dialOnce(t *testing.T, end func(net.Conn)) (dial func(context.Context, string, string) (net.Conn, error), responded chan struct{}) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	responded, over := make(chan struct{}), make(chan struct{})
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		close(over)
+		serving.Wait()
+		_ = listener.Close()
+	})
+	dials := 0
+	return func(context.Context, string, string) (net.Conn, error) {
+		if dials++; dials > 1 {
+			return nil, io.ErrClosedPipe
+		}
+		serving.Go(func() {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			_, _ = io.WriteString(conn, ok.parts[0])
+			<-responded
+			end(conn)
+			<-over
+		})
+		return net.Dial("tcp", listener.Addr().String())
+	}, responded
 }
 
 // An analyzer may reject a large packet, and close or stop reading, before it has read it.

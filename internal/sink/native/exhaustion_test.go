@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
-	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
 // dialError returns the error of the standard library for a failed dial.
@@ -66,7 +66,7 @@ func TestExhaustionIsNoFailure(t *testing.T) {
 				}
 				short.Store(false)
 				want(t, f.send(t, 1), sink.Delivered, "")
-				time.Sleep(exhaustion.Cooldown + 2*time.Second)
+				time.Sleep(transport.Cooldown + 2*time.Second)
 				want(t, f.probeOnce(t), sink.Delivered, "")
 				if log.count("can be opened again") != 1 || log.count("cannot be opened") != 1 {
 					t.Errorf("afterwards: %s", log)
@@ -133,13 +133,13 @@ func TestAddressExhaustion(t *testing.T) {
 				}
 				working = ""
 			}
-			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || exhaustion.Is(err) != test.want {
-				t.Errorf("%v is exhaustion: %v", err, exhaustion.Is(err))
+			if _, err := a.open(t.Context(), "tcp", "localhost:80"); err == nil || transport.IsExhausted(err) != test.want {
+				t.Errorf("%v is exhaustion: %v", err, transport.IsExhausted(err))
 			}
 		})
 	}
-	if exhaustion.Is(refused) || exhaustion.Is(errors.New("too many open files")) || !exhaustion.Is(fmt.Errorf("x: %w", lack)) {
-		t.Error("exhaustion.Is is wrong")
+	if transport.IsExhausted(refused) || transport.IsExhausted(errors.New("too many open files")) || !transport.IsExhausted(fmt.Errorf("x: %w", lack)) {
+		t.Error("transport.IsExhausted is wrong")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	requestTimeout = 500 * time.Millisecond
+	requestTimeout = time.Minute
 	packetFormat   = `{"emitter_id":"e","packet_id":"%d","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`
 )
 
@@ -57,7 +57,7 @@ func (f *fixture) sendAll(t testing.TB, packets []*packet.Packet) sink.Result {
 
 func (f *fixture) probeOnce(t testing.TB) sink.Result {
 	t.Helper()
-	return f.Probe(t.Context(), time.Now().Add(2*time.Second))
+	return f.Probe(t.Context(), time.Now().Add(time.Minute))
 }
 
 func (f *fixture) acceptsNDJSON() bool { return f.Capabilities().MaxPackets > 1 }

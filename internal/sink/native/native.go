@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
-	"github.com/logstreamer/logstreamer/internal/sink/exhaustion"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 	"github.com/logstreamer/logstreamer/internal/tracelist"
 )
 
@@ -39,7 +39,7 @@ func New(base *url.URL, dial Dial, secure TLS, logger *slog.Logger) *Sink {
 	if dial == nil {
 		dial = (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
 	}
-	s := &Sink{base: base, dial: dialFunc(exhaustion.Monitor(exhaustion.Dial(newDialer(dial, sink.HostPort(base), tlsConfig(base, secure))), logger))}
+	s := &Sink{base: base, dial: dialFunc(transport.Monitor(transport.Dial(newDialer(dial, sink.HostPort(base), tlsConfig(base, secure))), logger))}
 	s.epoch.init()
 	s.probe = s.newConn("/health")
 	s.probe.request.prepareGet()
@@ -78,8 +78,8 @@ func (s *Sink) Probe(ctx context.Context, deadline time.Time) sink.Result {
 }
 
 // acceptedTraces returns how many traces a request of NDJSON may have by the Accept-Post of a
-// health response, 0 if that does not list NDJSON. An analyzer that does not read the
-// header Traceparents says so by the parameter traces=1.
+// health response, 0 if that does not list NDJSON. An analyzer that does not read the header
+// Traceparents has the parameter traces=1.
 func acceptedTraces(r response) int {
 	for kind := range strings.SplitSeq(r.field("Accept-Post"), ",") {
 		kind, parameters, _ := strings.Cut(kind, ";")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ func (c writesConn) Write(text []byte) (int, error) {
 
 func TestTLS(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Accept-Post", ndjsonType)
 	}))
 	defer server.Close()
@@ -61,7 +63,7 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	large := f.packets.of(t, padded(300<<10))
-	if r := f.conn.Send(t.Context(), append(f.packets.some(t, 1), large), time.Now().Add(5*time.Second)); r.Outcome != sink.Delivered {
+	if r := f.conn.Send(t.Context(), append(f.packets.some(t, 1), large), time.Now().Add(requestTimeout)); r.Outcome != sink.Delivered {
 		t.Errorf("a large request: %+v", r)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
 // encoder writes packets as an ExportLogsServiceRequest: those that came by OTLP as they came.
@@ -42,16 +43,16 @@ func (e *encoder) append(dst []byte, packets []*packet.Packet) []byte {
 		e.encodeHead()
 		if e.resourceAt < 0 || !bytes.Equal(e.resource, e.openResource) {
 			e.closeResource()
-			e.dst, e.resourceAt = otlp.Open(e.dst, otlp.RequestResourceLogs)
+			e.dst, e.resourceAt = protobuf.Open(e.dst, otlp.RequestResourceLogs)
 			e.dst = append(e.dst, e.resource...)
 			e.openResource = append(e.openResource[:0], e.resource...)
 		}
 		for first := true; e.packet.Next(); first = false {
 			e.enterScope(first)
 			var begin int
-			e.dst, begin = otlp.Open(e.dst, otlp.ScopeLogsLogRecords)
+			e.dst, begin = protobuf.Open(e.dst, otlp.ScopeLogsLogRecords)
 			e.record()
-			e.dst = otlp.Close(e.dst, begin)
+			e.dst = protobuf.Close(e.dst, begin)
 		}
 	}
 	e.closeResource()
@@ -65,10 +66,10 @@ func (e *encoder) encodeHead() {
 	r := &e.packet.Resource
 	var begin int
 	if r.Present {
-		e.resource, begin = otlp.Open(e.resource, otlp.ResourceLogsResource)
+		e.resource, begin = protobuf.Open(e.resource, otlp.ResourceLogsResource)
 		e.resource = e.attributes(e.resource, otlp.ResourceAttributes, r.Pairs)
 		e.resource = appendDropped(e.resource, otlp.ResourceDropped, r.Dropped)
-		e.resource = otlp.Close(e.resource, begin)
+		e.resource = protobuf.Close(e.resource, begin)
 		e.resource = e.appendText(e.resource, otlp.ResourceLogsSchemaURL, r.SchemaURL)
 	} else {
 		e.resource = e.resourceOfEmitter(e.resource)
@@ -86,7 +87,7 @@ func (e *encoder) encodeHead() {
 func (e *encoder) resourceOfEmitter(dst []byte) []byte {
 	emitter := e.packet.EmitterID.AppendDecoded(nil, e.packet.Body)
 	service, instance, _ := bytes.Cut(emitter, []byte{'/'})
-	dst, begin := otlp.Open(dst, otlp.ResourceLogsResource)
+	dst, begin := protobuf.Open(dst, otlp.ResourceLogsResource)
 	for _, one := range []struct {
 		key   string
 		value []byte
@@ -95,16 +96,16 @@ func (e *encoder) resourceOfEmitter(dst []byte) []byte {
 			dst = otlp.AppendStringPair(dst, otlp.ResourceAttributes, []byte(one.key), one.value)
 		}
 	}
-	return otlp.Close(dst, begin)
+	return protobuf.Close(dst, begin)
 }
 
 func (e *encoder) scope(dst []byte, s *packet.Attributes) []byte {
-	dst, begin := otlp.Open(dst, otlp.ScopeLogsScope)
+	dst, begin := protobuf.Open(dst, otlp.ScopeLogsScope)
 	dst = e.appendText(dst, otlp.ScopeName, s.Name)
 	dst = e.appendText(dst, otlp.ScopeVersion, s.Version)
 	dst = e.attributes(dst, otlp.ScopeAttributes, s.Pairs)
 	dst = appendDropped(dst, otlp.ScopeDropped, s.Dropped)
-	dst = otlp.Close(dst, begin)
+	dst = protobuf.Close(dst, begin)
 	return e.appendText(dst, otlp.ScopeLogsSchemaURL, s.SchemaURL)
 }
 
@@ -123,21 +124,21 @@ func (e *encoder) enterScope(firstOfPacket bool) {
 		}
 	}
 	e.closeScope()
-	e.dst, e.scopeAt = otlp.Open(e.dst, otlp.ResourceLogsScopeLogs)
+	e.dst, e.scopeAt = protobuf.Open(e.dst, otlp.ResourceLogsScopeLogs)
 	e.dst = append(e.dst, scope...)
 	e.openIndex, e.openScope = index, append(e.openScope[:0], scope...)
 }
 
 func (e *encoder) closeScope() {
 	if e.scopeAt >= 0 {
-		e.dst, e.scopeAt = otlp.Close(e.dst, e.scopeAt), -1
+		e.dst, e.scopeAt = protobuf.Close(e.dst, e.scopeAt), -1
 	}
 }
 
 func (e *encoder) closeResource() {
 	e.closeScope()
 	if e.resourceAt >= 0 {
-		e.dst, e.resourceAt = otlp.Close(e.dst, e.resourceAt), -1
+		e.dst, e.resourceAt = protobuf.Close(e.dst, e.resourceAt), -1
 	}
 }
 
@@ -153,13 +154,13 @@ func (e *encoder) attribute(dst []byte, tag byte, key []byte, pair *packet.Pair)
 	if pair.Type == 0 && !pair.Null {
 		return otlp.AppendStringPair(dst, tag, key, e.decoded(pair.Value))
 	}
-	dst, begin := otlp.Open(dst, tag)
-	dst = otlp.AppendText(dst, otlp.KeyValueKey, key)
-	dst, value := otlp.Open(dst, otlp.KeyValueValue)
+	dst, begin := protobuf.Open(dst, tag)
+	dst = protobuf.AppendText(dst, otlp.KeyValueKey, key)
+	dst, value := protobuf.Open(dst, otlp.KeyValueValue)
 	if !pair.Null {
 		dst = e.value(dst, pair.Value, pair.Type)
 	}
-	return otlp.Close(otlp.Close(dst, value), begin)
+	return protobuf.Close(protobuf.Close(dst, value), begin)
 }
 
 // decodedName returns the text, which is valid until the next call.
@@ -185,14 +186,14 @@ func (e *encoder) appendText(dst []byte, tag byte, text packet.Text) []byte {
 	if text.IsEmpty() {
 		return dst
 	}
-	return otlp.AppendText(dst, tag, e.decoded(text))
+	return protobuf.AppendText(dst, tag, e.decoded(text))
 }
 
 func appendDropped(dst []byte, tag byte, dropped int64) []byte {
 	if dropped <= 0 || dropped > math.MaxUint32 {
 		return dst
 	}
-	return otlp.AppendVarint(dst, tag, uint64(dropped))
+	return protobuf.AppendVarint(dst, tag, uint64(dropped))
 }
 
 // value appends the AnyValue of a text with a type: a string if the text is not one of the type.
@@ -203,22 +204,22 @@ func (e *encoder) value(dst []byte, of packet.Text, kind byte) []byte {
 	case packet.TypeInt:
 		var number int64
 		number, err = strconv.ParseInt(string(text), 10, 64)
-		dst = otlp.AppendVarint(dst, otlp.ValueInt, uint64(number))
+		dst = protobuf.AppendVarint(dst, otlp.ValueInt, uint64(number))
 	case packet.TypeDouble:
 		var number float64
 		number, err = strconv.ParseFloat(string(text), 64)
-		dst = otlp.AppendFixed64(dst, otlp.ValueDouble, math.Float64bits(number))
+		dst = protobuf.AppendFixed64(dst, otlp.ValueDouble, math.Float64bits(number))
 	case packet.TypeBool:
 		var value uint64
 		if string(text) == "true" {
 			value = 1
 		}
-		dst = otlp.AppendVarint(dst, otlp.ValueBool, value)
+		dst = protobuf.AppendVarint(dst, otlp.ValueBool, value)
 	case packet.TypeBytes:
 		var begin int
-		dst, begin = otlp.Open(dst, otlp.ValueBytes)
+		dst, begin = protobuf.Open(dst, otlp.ValueBytes)
 		if dst, err = base64.StdEncoding.AppendDecode(dst, text); err == nil {
-			dst = otlp.Close(dst, begin)
+			dst = protobuf.Close(dst, begin)
 		}
 	case packet.TypeJSON:
 		dst, err = otlp.AppendValueOfJSON(dst, text)
@@ -226,10 +227,10 @@ func (e *encoder) value(dst []byte, of packet.Text, kind byte) []byte {
 		dst, err = otlp.AppendValueOfOTLP(dst, text)
 	case packet.TypeEmpty:
 	default:
-		return otlp.AppendText(dst, otlp.ValueString, text)
+		return protobuf.AppendText(dst, otlp.ValueString, text)
 	}
 	if err != nil {
-		return otlp.AppendText(dst[:start], otlp.ValueString, text)
+		return protobuf.AppendText(dst[:start], otlp.ValueString, text)
 	}
 	return dst
 }

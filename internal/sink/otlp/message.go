@@ -8,6 +8,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
@@ -17,7 +18,7 @@ const (
 	millisecond  = 1_000_000 // nanoseconds
 )
 
-// own is what a message says of a record beside its attributes.
+// own are the fields of a message's record beside its attributes.
 type own struct {
 	time                    uint64
 	timed, leveled, severed bool
@@ -43,13 +44,13 @@ func (e *encoder) record() {
 		o.time = uint64(m.Timestamp) * millisecond
 	}
 	if o.time != 0 {
-		e.dst = otlp.AppendFixed64(e.dst, otlp.RecordTime, o.time)
+		e.dst = protobuf.AppendFixed64(e.dst, otlp.RecordTime, o.time)
 	}
 	if !o.leveled {
 		e.dst = e.appendText(e.dst, otlp.RecordSeverityText, m.Level)
 	}
 	if !o.severed && !e.packet.Resource.Present {
-		e.dst = otlp.AppendVarint(e.dst, otlp.RecordSeverityNumber, record.OTLPSeverity(e.decoded(m.Level)))
+		e.dst = protobuf.AppendVarint(e.dst, otlp.RecordSeverityNumber, record.OTLPSeverity(e.decoded(m.Level)))
 	}
 	e.body(m, o.emptyBody)
 }
@@ -63,8 +64,8 @@ func (e *encoder) body(m *packet.Message, empty bool) {
 		return
 	}
 	var begin int
-	e.dst, begin = otlp.Open(e.dst, otlp.RecordBody)
-	e.dst = otlp.Close(e.value(e.dst, text, m.BodyType), begin)
+	e.dst, begin = protobuf.Open(e.dst, otlp.RecordBody)
+	e.dst = protobuf.Close(e.value(e.dst, text, m.BodyType), begin)
 }
 
 // own appends the field of metadata that this service wrote, or left to the resource, and
@@ -77,7 +78,7 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	case "observed_time_unix_nano":
 		number, ok := e.number(value)
 		if ok {
-			e.dst = otlp.AppendFixed64(e.dst, otlp.RecordObservedTime, number)
+			e.dst = protobuf.AppendFixed64(e.dst, otlp.RecordObservedTime, number)
 		}
 		return ok
 	case "trace_id":
@@ -87,7 +88,7 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	case "trace_flags":
 		number, ok := e.number(value)
 		if ok = ok && number <= math.MaxUint32; ok {
-			e.dst = otlp.AppendFixed32(e.dst, otlp.RecordFlags, uint32(number))
+			e.dst = protobuf.AppendFixed32(e.dst, otlp.RecordFlags, uint32(number))
 		}
 		return ok
 	case "severity_number":
@@ -95,7 +96,7 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 		if err != nil {
 			return false
 		}
-		e.dst = otlp.AppendVarint(e.dst, otlp.RecordSeverityNumber, uint64(number))
+		e.dst = protobuf.AppendVarint(e.dst, otlp.RecordSeverityNumber, uint64(number))
 		o.severed = true
 	case "severity_text":
 		e.dst = e.appendText(e.dst, otlp.RecordSeverityText, value)
@@ -105,7 +106,7 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	case "otel.dropped_attributes_count":
 		number, ok := e.number(value)
 		if ok = ok && number <= math.MaxUint32; ok {
-			e.dst = otlp.AppendVarint(e.dst, otlp.RecordDropped, number)
+			e.dst = protobuf.AppendVarint(e.dst, otlp.RecordDropped, number)
 		}
 		return ok
 	case "body_empty":
@@ -116,8 +117,8 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	return true
 }
 
-// isOfHead reports whether metadata of messages that came by OTLP says nothing that their
-// packet does not.
+// isOfHead reports whether metadata of messages that came by OTLP repeats only what their packet
+// has.
 func isOfHead(name []byte) bool {
 	switch string(name) {
 	case "input", "otel.scope.name", "otel.scope.version":
@@ -143,7 +144,7 @@ func (e *encoder) number(value packet.Text) (number uint64, ok bool) {
 	return number, len(digits) > 0
 }
 
-// id appends an id of that many bytes.
+// id appends an id of size bytes.
 func (e *encoder) id(tag byte, value packet.Text, size int) bool {
 	digits := e.decoded(value)
 	if len(digits) != hex.EncodedLen(size) {
@@ -153,6 +154,6 @@ func (e *encoder) id(tag byte, value packet.Text, size int) bool {
 	if _, err := hex.Decode(id[:size], digits); err != nil {
 		return false
 	}
-	e.dst = otlp.AppendText(e.dst, tag, id[:size])
+	e.dst = protobuf.AppendText(e.dst, tag, id[:size])
 	return true
 }

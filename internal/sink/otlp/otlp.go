@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 )
@@ -17,6 +17,7 @@ func Backend(*httpsink.Options) httpsink.Backend {
 		Path:        "/v1/logs",
 		ContentType: "application/x-protobuf",
 		Probe:       httpsink.Probe{Method: http.MethodPost, Path: "/v1/logs", Body: []byte{}},
+		Origins:     true,
 		NewCodec:    func() httpsink.Codec { return &codec{newEncoder()} },
 	}
 }
@@ -53,17 +54,17 @@ func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result {
 
 // partialSuccess returns the number of rejected records of an ExportLogsServiceResponse.
 func partialSuccess(response []byte) (rejected int64, why string, ok bool) {
-	f := otlp.Fields{Rest: response}
+	f := protobuf.Fields{Rest: response}
 	for f.Next() {
-		if f.Tag != 1<<3|otlp.Bytes {
+		if f.Tag != 1<<3|protobuf.Bytes {
 			continue
 		}
-		partial := otlp.Fields{Rest: f.Text}
+		partial := protobuf.Fields{Rest: f.Text}
 		for partial.Next() {
 			switch partial.Tag {
-			case 1<<3 | otlp.Varint:
+			case 1<<3 | protobuf.Varint:
 				rejected = int64(partial.Number)
-			case 2<<3 | otlp.Bytes:
+			case 2<<3 | protobuf.Bytes:
 				why = string(partial.Text)
 			}
 		}

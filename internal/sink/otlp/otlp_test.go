@@ -6,15 +6,16 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 	"github.com/logstreamer/logstreamer/internal/sink"
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 )
 
 // field returns the first field with a tag of nested messages, the outermost first.
-func field(t *testing.T, message []byte, tags ...uint64) otlp.Fields {
+func field(t *testing.T, message []byte, tags ...uint64) protobuf.Fields {
 	t.Helper()
 	for n, tag := range tags {
-		f := otlp.Fields{Rest: message}
+		f := protobuf.Fields{Rest: message}
 		for f.Next() && f.Tag != tag {
 		}
 		if f.Tag != tag || f.Malformed {
@@ -25,14 +26,14 @@ func field(t *testing.T, message []byte, tags ...uint64) otlp.Fields {
 		}
 		message = f.Text
 	}
-	return otlp.Fields{}
+	return protobuf.Fields{}
 }
 
 // attributesOf returns the texts of the attributes with a tag.
 func attributesOf(t *testing.T, message []byte, tag uint64) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
-	f := otlp.Fields{Rest: message}
+	f := protobuf.Fields{Rest: message}
 	for f.Next() {
 		if f.Tag == tag {
 			key, value, ok := otlp.ParsePair(f.Text)

@@ -6,6 +6,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
+// AppendIDs appends emitter_id and packet_id as members of a JSON object, each after a comma.
+func (r *Reader) AppendIDs(dst []byte) []byte {
+	dst = append(dst, `,"emitter_id":`...)
+	dst = r.EmitterID.AppendJSON(dst, r.Body)
+	dst = append(dst, `,"packet_id":`...)
+	return r.PacketID.AppendJSON(dst, r.Body)
+}
+
 // AppendStrings appends the fields as members of a JSON object, each after a comma, with
 // strings as values. Nulls are left out.
 func (r *Reader) AppendStrings(dst []byte) []byte {

@@ -1,5 +1,5 @@
-// Package record reads packets as flat records, for backends that know neither packets nor
-// resources: a message with all its fields, each name once.
+// Package record reads packets as flat records, for backends without packets and resources: a
+// message with all its fields, each name once.
 package record
 
 import (

@@ -50,10 +50,7 @@ func (c *codec) appendLine(dst []byte) []byte {
 	dst = r.Message.Text.AppendJSON(dst, r.Body)
 	dst = append(dst, `,"level":`...)
 	dst = r.Message.Level.AppendJSON(dst, r.Body)
-	dst = append(dst, `,"emitter_id":`...)
-	dst = r.EmitterID.AppendJSON(dst, r.Body)
-	dst = append(dst, `,"packet_id":`...)
-	dst = r.PacketID.AppendJSON(dst, r.Body)
+	dst = r.AppendIDs(dst)
 	dst = r.AppendStrings(dst)
 	return append(dst, "}\n"...)
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Message is a message that the analyzer got.
+// Message is a message that the analyzer has accepted.
 type Message struct {
 	EmitterID string            `json:"-"`
 	PacketID  string            `json:"-"`
@@ -24,19 +24,19 @@ type Message struct {
 	Types     map[string]string `json:"types"`
 }
 
-// Analyzer records the messages of all packets that it accepts. As analyzers do, it drops packets
-// that come again, which are no fault of a client's or an input's. It may be used concurrently.
+// Analyzer records the messages of all packets that it accepts. Like real analyzers, it drops
+// duplicate packets, which are not an error of a client or an input. It may be used concurrently.
 type Analyzer struct {
 	URL string
 
 	server   *httptest.Server
 	mu       sync.Mutex // guards all below
 	messages []Message
-	packets  map[[2]string]bool // emitter_id and packet_id of those accepted
-	hanging  chan struct{}      // unless nil, requests wait for its end
+	packets  map[[2]string]bool // emitter_id and packet_id of accepted packets
+	hanging  chan struct{}      // if it is not nil, requests wait until it is closed
 }
 
-// NewAnalyzer starts an analyzer, which the test ends.
+// NewAnalyzer starts an analyzer, which ends with the test.
 func NewAnalyzer(t *testing.T) *Analyzer {
 	a := &Analyzer{packets: make(map[[2]string]bool)}
 	mux := http.NewServeMux()
@@ -53,7 +53,7 @@ func NewAnalyzer(t *testing.T) *Analyzer {
 	return a
 }
 
-// Hang lets requests wait until Resume; none of them counts as accepted.
+// Hang makes requests wait until Resume; none of them counts as accepted.
 func (a *Analyzer) Hang() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,14 +125,14 @@ func decode(body io.Reader) (messages []Message, err error) {
 	}
 }
 
-// Messages returns what was accepted, in the order of arrival.
+// Messages returns the accepted messages, in the order of arrival.
 func (a *Analyzer) Messages() []Message {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]Message(nil), a.messages...)
 }
 
-// Counts returns how often each of the texts with a prefix came.
+// Counts returns the number of occurrences of each text with a prefix.
 func (a *Analyzer) Counts(prefix string) map[string]int {
 	counts := make(map[string]int)
 	for _, m := range a.Messages() {
@@ -143,8 +143,8 @@ func (a *Analyzer) Counts(prefix string) map[string]int {
 	return counts
 }
 
-// AwaitOnce waits until all texts have come, and fails the test unless each came once and
-// nothing else with the prefix did.
+// AwaitOnce waits until all texts have arrived, and fails the test unless each arrived once and no
+// other text with the prefix did.
 func (a *Analyzer) AwaitOnce(t *testing.T, prefix string, texts []string) {
 	t.Helper()
 	a.AwaitAll(t, prefix, texts)
@@ -164,7 +164,7 @@ func (a *Analyzer) AwaitOnce(t *testing.T, prefix string, texts []string) {
 	}
 }
 
-// packetsOf returns the ids of the packets that had a text.
+// packetsOf returns the ids of the packets that contained a text.
 func (a *Analyzer) packetsOf(text string) (ids []string) {
 	for _, m := range a.Messages() {
 		if m.Text == text {
@@ -174,12 +174,13 @@ func (a *Analyzer) packetsOf(text string) (ids []string) {
 	return ids
 }
 
-// AwaitAll waits until all texts have come, once or more often.
+// AwaitAll waits until all texts have arrived, once or more often.
 func (a *Analyzer) AwaitAll(t *testing.T, prefix string, texts []string) {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
-			t.Logf("%d messages have arrived", len(a.Messages()))
+			arrived := a.Messages()
+			t.Logf("%d messages have arrived, such as %+v", len(arrived), arrived[:min(len(arrived), 1)])
 		}
 	}()
 	await(t, "all messages arrive", func() bool {

@@ -7,10 +7,10 @@ import (
 
 var judge = flag.Bool("judge", false, "let the analyzer hang for ten seconds instead of one, and send all of what is hostile")
 
-// Judge reports whether tests are to run at length.
+// Judge reports whether tests run at length.
 func Judge() bool { return *judge }
 
-// Disturbance is what happens while a client sends.
+// Disturbance is an event while a client sends.
 type Disturbance struct {
 	Name string
 	// Env are settings of the distributor.
@@ -18,8 +18,8 @@ type Disturbance struct {
 	Happen func(*Distributor)
 }
 
-// Disturbances are that nothing happens, that the analyzer hangs, that it does and the queues are
-// full, and that the distributor is killed and started again.
+// Disturbances are: no event, the analyzer hangs, the analyzer hangs and the queues are full, and
+// the distributor is killed and restarted.
 func Disturbances() []Disturbance {
 	return []Disturbance{
 		{"usual", nil, func(*Distributor) {}},

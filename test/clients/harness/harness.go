@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"flag"
@@ -12,11 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/logstreamer/logstreamer/test/binary"
 	"github.com/logstreamer/logstreamer/test/ports"
 )
 
@@ -31,34 +34,24 @@ func Main(m *testing.M) int {
 	if program = os.Getenv("LOGSTREAMER"); program != "" {
 		return m.Run()
 	}
-	folder, err := os.MkdirTemp("", "clients")
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(folder)
-	program = filepath.Join(folder, "logstreamer")
 	flag.Parse()
-	build := exec.Command("go", "build", fmt.Sprint("-race=", *detectRaces), "-o", program, "github.com/logstreamer/logstreamer/cmd/logstreamer")
-	build.Env = append(os.Environ(), "GOWORK=") // also for modules that are not in the workspace
-	if output, err := build.CombinedOutput(); err != nil {
-		_, _ = fmt.Fprintf(os.Stderr, "%v\n%s", err, output)
-		return 1
-	}
-	return m.Run()
+	return binary.Main(m, &program, fmt.Sprint("-race=", *detectRaces))
 }
 
-// probe asks whether a distributor is ready, whatever its certificate.
+// probe is a client that asks whether a distributor is ready, whatever its certificate.
 var probe = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 
 // Distributor is a distributor process with one Analyzer.
 type Distributor struct {
 	*testing.T
 	Analyzer *Analyzer
-	// URL is that of PORT, such as http://127.0.0.1:4000, or https with TLS_CERT in the settings.
+	// URL is the URL of PORT, such as http://127.0.0.1:4000, or https with TLS_CERT in the
+	// settings.
 	URL string
 	// Addresses are host:port of the inputs with sockets of their own, by name.
 	Addresses map[string]string
+	// DataDir is the folder of the journal and the dead letters.
+	DataDir string
 
 	metrics string
 	args    []string
@@ -68,8 +61,8 @@ type Distributor struct {
 	ended   chan struct{}
 }
 
-// Start starts a distributor and waits until it serves. Inputs are names of INPUTS beside
-// http; env are further settings, such as JOURNAL=disk. The test ends it.
+// Start starts a distributor and waits until it serves. Inputs are names of INPUTS beside http; env
+// has further settings, such as JOURNAL=disk. The distributor ends with the test.
 func Start(t *testing.T, inputs []string, env ...string) *Distributor {
 	t.Helper()
 	analyzer := NewAnalyzer(t)
@@ -78,7 +71,8 @@ func Start(t *testing.T, inputs []string, env ...string) *Distributor {
 	return d
 }
 
-// StartFor is Start with other analyzers, as ANALYZERS has them, and without Distributor.Analyzer.
+// StartFor is Start with other analyzers, in the form of ANALYZERS, and without
+// Distributor.Analyzer.
 func StartFor(t *testing.T, analyzers string, inputs []string, env ...string) *Distributor {
 	t.Helper()
 	free, err := ports.Free(2 + len(inputs))
@@ -87,12 +81,16 @@ func StartFor(t *testing.T, analyzers string, inputs []string, env ...string) *D
 	}
 	address := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", free[n]) }
 	d := &Distributor{
-		T: t, URL: "http://" + address(0), metrics: address(1),
+		T: t, URL: "http://" + address(0), metrics: address(1), DataDir: filepath.Join(t.TempDir(), "data"),
 		Addresses: make(map[string]string), log: new(bytes.Buffer),
 	}
+	admin := "off"
 	for _, setting := range env {
 		if strings.HasPrefix(setting, "TLS_CERT=") {
 			d.URL = "https://" + address(0)
+		}
+		if given, found := strings.CutPrefix(setting, "ADMIN_ADDR="); found {
+			admin = given
 		}
 	}
 	listed := []string{"http"}
@@ -101,11 +99,11 @@ func StartFor(t *testing.T, analyzers string, inputs []string, env ...string) *D
 		listed = append(listed, name+"="+address(2+n))
 	}
 	d.args = []string{
-		"distributor", "-listen-addr", "127.0.0.1", "-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", "off",
-		"-data-dir", filepath.Join(t.TempDir(), "data"), "-analyzers", analyzers, "-inputs", strings.Join(listed, ","),
+		"distributor", "-listen-addr", "127.0.0.1", "-port", fmt.Sprint(free[0]), "-metrics-addr", d.metrics, "-admin-addr", admin,
+		"-data-dir", d.DataDir, "-analyzers", analyzers, "-inputs", strings.Join(listed, ","),
 		"-health-check-interval-sec", "0.2",
 	}
-	d.env = append([]string{"SENDER_TIMEOUT_MS=30000"}, env...) // what hangs counts as sent once
+	d.env = append([]string{"SENDER_TIMEOUT_MS=30000"}, env...) // a packet to a hanging analyzer counts as sent once
 	d.run()
 	t.Cleanup(func() {
 		d.Kill()
@@ -149,7 +147,7 @@ func (d *Distributor) run() {
 	}
 }
 
-// Kill ends the process with SIGKILL and waits for its end.
+// Kill sends SIGKILL and waits for the end of the process.
 func (d *Distributor) Kill() {
 	_ = d.command.Process.Kill() // it may have ended
 	<-d.ended
@@ -162,14 +160,24 @@ func (d *Distributor) Restart() {
 	d.run()
 }
 
-// Stop ends the process with SIGTERM, after which everything is delivered that was accepted,
-// and checks its exit code.
+// Signal sends a signal to the process.
+func (d *Distributor) Signal(s os.Signal) {
+	d.Helper()
+	if err := d.command.Process.Signal(s); err != nil {
+		d.Error(err)
+	}
+}
+
+// Command returns another command of the binary under test.
+func (d *Distributor) Command(args ...string) *exec.Cmd { return exec.Command(program, args...) }
+
+// Stop sends SIGTERM, after which all accepted packets are delivered, and checks the exit code.
 func (d *Distributor) Stop() {
 	d.Helper()
 	_ = d.command.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-d.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		d.Fatal("the distributor does not stop")
 	}
 	if code := d.command.ProcessState.ExitCode(); code != 0 {
@@ -183,8 +191,24 @@ func (d *Distributor) Await(what string, holds func() bool) {
 	await(d.T, what, holds)
 }
 
-// PeakMemory returns how many bytes of memory the process has had at most (VmHWM), or 0 where
-// that cannot be read.
+// Counter returns the sum of a counter's series with a label, such as reason="too_large".
+func (d *Distributor) Counter(name, label string) (sum float64) {
+	d.Helper()
+	response, err := http.Get("http://" + d.metrics + "/metrics")
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer response.Body.Close()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		series, value, _ := strings.Cut(lines.Text(), "} ")
+		if number, err := strconv.ParseFloat(value, 64); err == nil && strings.HasPrefix(series, name+"{") && strings.Contains(series, label) {
+			sum += number
+		}
+	}
+	return sum
+}
+
+// PeakMemory returns the peak memory of the process in bytes (VmHWM), or 0 where it cannot be read.
 func (d *Distributor) PeakMemory() int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
 	if err != nil {
@@ -192,6 +216,6 @@ func (d *Distributor) PeakMemory() int64 {
 	}
 	_, text, _ := strings.Cut(string(status), "VmHWM:")
 	var kilobytes int64
-	_, _ = fmt.Sscan(text, &kilobytes) // 0 if it is not there
+	_, _ = fmt.Sscan(text, &kilobytes) // 0 if the line is missing
 	return kilobytes << 10
 }

@@ -1,5 +1,5 @@
-// Package hostile sends what no client should to all inputs of a distributor process: with -judge
-// at length.
+// Package hostile sends malformed and malicious data to all inputs of a distributor process: with
+// -judge at length.
 package hostile
 
 import (
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 const (
 	memoryLimit = 128 << 20
-	// maxMemory is what the process may have at most: besides what is in use, what the collector
-	// of garbage has not freed yet, and what it has without a packet.
+	// maxMemory is the maximum memory of the process: beside memory in use, it includes garbage
+	// that is not collected yet, and the memory of a process without packets.
 	maxMemory = 4*memoryLimit + 100<<20
 	// bombBytes is the size of decompressed bodies, which is over INPUT_MAX_BODY_BYTES.
 	bombBytes = 65 << 20
@@ -36,14 +36,15 @@ const (
 
 var inputs = []string{"otlp-grpc", "forward", "syslog-tcp", "syslog-udp", "gelf-tcp", "gelf-udp"}
 
-// start starts a distributor; its end is checked with the test's.
+// start starts a distributor; the end of the test checks its end.
 func start(t *testing.T) *harness.Distributor {
 	t.Helper()
 	t.Parallel()
 	return harness.Start(t, inputs, fmt.Sprint("MEMORY_LIMIT_BYTES=", memoryLimit))
 }
 
-// check checks that the process has kept within its memory, still takes messages and ends well.
+// check checks that the process has stayed within its memory, still accepts messages and stops
+// without an error.
 func check(t *testing.T, d *harness.Distributor) {
 	t.Helper()
 	peak := d.PeakMemory()
@@ -59,7 +60,7 @@ func check(t *testing.T, d *harness.Distributor) {
 	d.Stop()
 }
 
-// request is one over HTTP.
+// request is a request over HTTP.
 type request struct {
 	method, path, contentType, coding string
 	body                              []byte
@@ -138,10 +139,11 @@ func nested(depth int) []byte {
 	return value
 }
 
-// refused reports whether a status is an answer of the protocol to what it cannot accept.
+// refused reports whether a status is the response of a protocol to a request that it cannot
+// accept.
 func refused(status int) bool { return status >= 400 && status < 500 }
 
-// A body that ends anywhere, and one with any byte changed, is accepted or refused.
+// A body that ends at any byte, and a body with any byte changed, is accepted or refused.
 func TestTruncated(t *testing.T) {
 	d := start(t)
 	for name, to := range targets {
@@ -161,7 +163,7 @@ func TestTruncated(t *testing.T) {
 	check(t, d)
 }
 
-// codings returns what codings make of a text of zeros.
+// codings returns the encodings of a text of zeros.
 func codings(t *testing.T, size int) map[string][]byte {
 	t.Helper()
 	all := make(map[string][]byte)
@@ -187,8 +189,8 @@ func codings(t *testing.T, size int) map[string][]byte {
 	return all
 }
 
-// A small body that becomes a large one is refused as too large, one that cannot be decoded as
-// malformed.
+// A small body that decodes to a large one is refused as too large, a body that cannot be decoded
+// as malformed.
 func TestBombs(t *testing.T) {
 	d := start(t)
 	bombs := codings(t, bombBytes)
@@ -215,8 +217,8 @@ func TestBombs(t *testing.T) {
 	check(t, d)
 }
 
-// Values that are nested deep, or of other types, are accepted or refused.
-func TestShapes(t *testing.T) {
+// Values with deep nesting, or of other types, are accepted or refused.
+func TestNestedValues(t *testing.T) {
 	d := start(t)
 	many := 1000
 	if harness.Judge() {
@@ -272,9 +274,9 @@ func dial(t *testing.T, d *harness.Distributor, input string) net.Conn {
 	return conn
 }
 
-// Bodies that are announced, and do not come, take no memory, and a client that holds many
-// leaves capacity to others.
-func TestAnnounced(t *testing.T) {
+// Bodies that are announced, and not sent, take no memory, and a client that holds many leaves
+// capacity to others.
+func TestAnnouncedBodies(t *testing.T) {
 	d := start(t)
 	for _, length := range []string{"67108864", "67108865", "999999999999", "18446744073709551616", "-1", "1e9"} {
 		for _, to := range targets {
@@ -291,7 +293,7 @@ func TestAnnounced(t *testing.T) {
 	check(t, d)
 }
 
-// frames are what the inputs with sockets of their own get, each on a connection.
+// frames are data for the inputs with sockets of their own, each for a connection.
 func frames(t *testing.T) map[string][][]byte {
 	t.Helper()
 	bombs := codings(t, bombBytes)
@@ -328,8 +330,8 @@ func frames(t *testing.T) map[string][][]byte {
 	}
 }
 
-// Frames that cannot be read end their connection, or are counted and skipped, also when they are
-// cut anywhere.
+// Frames that cannot be parsed end their connection, or are counted and skipped, also when they are
+// truncated anywhere.
 func TestFrames(t *testing.T) {
 	d := start(t)
 	for input, all := range frames(t) {
@@ -353,13 +355,11 @@ func TestFrames(t *testing.T) {
 	check(t, d)
 }
 
-// Calls of gRPC that announce much, and of which a part comes, hold no more than the memory limit
-// allows together.
+// Calls of gRPC that announce large messages, and send a part of them, together hold no more than
+// the memory limit.
 func TestHeldCalls(t *testing.T) {
 	d := start(t)
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
+	client := overHTTP2()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	const calls, sent = 40, 24 << 20
@@ -375,7 +375,7 @@ func TestHeldCalls(t *testing.T) {
 		}()
 		go func() {
 			defer func() { answers <- struct{}{} }()
-			r, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.Addresses["otlp-grpc"]+"/opentelemetry.proto.collector.logs.v1.LogsService/Export", body)
+			r, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.Addresses["otlp-grpc"]+exportPath, body)
 			r.Header.Set("Content-Type", "application/grpc")
 			response, err := client.Do(r)
 			if err == nil {

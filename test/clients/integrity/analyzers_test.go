@@ -17,21 +17,23 @@ import (
 	"github.com/klauspost/compress/snappy"
 )
 
-// backend is an analyzer that checks what it gets.
+// backend is an analyzer that checks the packets that it receives.
 type backend struct {
 	*testing.T
 	ledger *ledger
 	ndjson bool // in requests of several packets
-	answer string
-	fail   func(http.ResponseWriter, *http.Request) (failed bool) // nil: never
+	// rejects means that some packets are rejected for good.
+	rejects bool
+	answer  string
+	fail    func(http.ResponseWriter, *http.Request) (failed bool) // nil: never
 }
 
-// analyzers starts analyzers of all kinds, and returns them as ANALYZERS has them.
-func analyzers(t *testing.T, l *ledger) string {
+// analyzers starts analyzers of all kinds, and returns them in the form of ANALYZERS.
+func analyzers(t *testing.T, l *ledger, rejects bool) string {
 	t.Helper()
 	var listed []string
 	for scheme, all := range map[string][]*backend{
-		"http":            {{ndjson: true}, {}, {ndjson: true, fail: slow}, {fail: slow}, {ndjson: true, fail: reset}, {ndjson: true, fail: busy}},
+		"http":            {{ndjson: true}, {}, {ndjson: true, fail: slow}, {fail: slow}, {ndjson: true, fail: reset}, {ndjson: true, fail: busy}, {ndjson: true, fail: odd}, {fail: odd}},
 		"es+http":         {{answer: `{"errors":false}`, fail: slow}},
 		"otlp+http":       {{fail: reset}, {}},
 		"loki+http":       {{fail: busy}},
@@ -40,7 +42,7 @@ func analyzers(t *testing.T, l *ledger) string {
 		"clickhouse+http": {{fail: slow}},
 	} {
 		for n, b := range all {
-			b.T, b.ledger = t, l
+			b.T, b.ledger, b.rejects = t, l, rejects
 			server := httptest.NewServer(b)
 			t.Cleanup(server.Close)
 			options := ""
@@ -77,8 +79,16 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for n, line := range lines(text, r) {
 			ids := b.ledger.tokens(line, err != nil, b.emitterOf(line, err != nil))
 			if accepted && b.ndjson && r.Header.Get("Idempotency-Key") == "" && rand.IntN(100) == 0 {
-				refused = append(refused, map[string]any{"line": n + 1, "code": "overloaded"})
+				code := "overloaded"
+				if b.rejects && rand.IntN(2) == 0 {
+					code = "invalid_packet"
+				}
+				refused = append(refused, map[string]any{"line": n + 1, "code": code})
 				continue
+			}
+			if accepted && b.rejects && r.Header.Get("Idempotency-Key") != "" && rand.IntN(100) == 0 {
+				w.WriteHeader(http.StatusUnprocessableEntity)
+				return
 			}
 			b.arrived(accepted, ids)
 		}
@@ -103,7 +113,7 @@ func (b *backend) arrived(accepted bool, ids [][2]int) {
 	}
 }
 
-// emitterOf returns the emitter_id of a packet, or nothing if the packet is cut.
+// emitterOf returns the emitter_id of a packet, or "" if the packet is truncated.
 func (b *backend) emitterOf(line []byte, cut bool) string {
 	var p struct {
 		EmitterID string `json:"emitter_id"`
@@ -123,7 +133,7 @@ func lines(text []byte, r *http.Request) [][]byte {
 	return bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
 }
 
-// decoded returns a body without its coding, and whether it has one.
+// decoded returns the decoded body, and whether it has a coding.
 func decoded(r *http.Request, body []byte) (text []byte, encoded bool) {
 	switch {
 	case r.Header.Get("Content-Encoding") == "gzip":
@@ -160,6 +170,27 @@ func reset(w http.ResponseWriter, _ *http.Request) bool {
 		_ = conn.Close()
 	}
 	return true
+}
+
+// odd responds in one of the ways that are allowed and rare, or closes the connection.
+func odd(w http.ResponseWriter, r *http.Request) bool {
+	switch rand.IntN(4) {
+	case 0: // before the answer
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusProcessing)
+		return false
+	case 1: // before the body was read
+		w.WriteHeader(http.StatusInternalServerError)
+		_ = http.NewResponseController(w).Flush()
+	case 2: // within the body
+		_, _ = io.CopyN(io.Discard, r.Body, rand.Int64N(max(r.ContentLength, 1)))
+		reset(w, r)
+	case 3: // within the answer
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "{")
+	}
+	panic(http.ErrAbortHandler) // which ends the connection
 }
 
 func busy(w http.ResponseWriter, _ *http.Request) bool {

@@ -14,18 +14,19 @@ import (
 	"github.com/logstreamer/logstreamer/test/clients/harness"
 )
 
-// A message has a token between two marks, which occur nowhere else: the name of its source, the
+// A message has a token between two marks, which occur only there: the name of its source, the
 // number of the source, its own number, any letters, and a checksum.
 const beginMark, endMark = "~(begin:", ":end)~"
 
-// ledger has what was accepted and what arrived. It may be used concurrently.
+// ledger has the accepted and the delivered messages. It may be used concurrently.
 type ledger struct {
 	t        *testing.T
+	operated bool // the distributor may be down
 	arrivals atomic.Int64
 
 	mu      sync.Mutex // guards all below
 	sources []*source
-	pending map[[2]int]bool // true: accepted, and not arrived; false: arrived, and not known to be accepted
+	pending map[[2]int]bool // true: accepted, and not delivered; false: delivered, and not known to be accepted
 }
 
 func newLedger(t *testing.T) *ledger { return &ledger{t: t, pending: make(map[[2]int]bool)} }
@@ -48,15 +49,15 @@ func (l *ledger) newSource(d *harness.Distributor, name string) *source {
 	return s
 }
 
-// message is one that is sent.
+// message is a message of a source.
 type message struct {
 	number int
 	text   string
 }
 
-// messages returns up to most new messages, of up to so many bytes each.
-func (s *source) messages(most, size int) []message {
-	all := make([]message, 1+rand.IntN(most))
+// messages returns at most limit new messages, of at most size bytes each.
+func (s *source) messages(limit, size int) []message {
+	all := make([]message, 1+rand.IntN(limit))
 	for n := range all {
 		s.sent++
 		length := rand.IntN(size)
@@ -100,7 +101,7 @@ func (l *ledger) arrived(id [2]int) {
 	}
 }
 
-// describe returns how many accepted messages have not arrived, by source.
+// describe returns the number of accepted messages that are not delivered, by source.
 func (l *ledger) describe() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +114,7 @@ func (l *ledger) describe() string {
 	return fmt.Sprint(missing)
 }
 
-// missing returns how many accepted messages have not arrived.
+// missing returns the number of accepted messages that are not delivered.
 func (l *ledger) missing() (missing int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,13 +126,13 @@ func (l *ledger) missing() (missing int) {
 	return missing
 }
 
-// report logs how much came.
+// report logs the number of messages.
 func (l *ledger) report() {
 	l.t.Logf("%d messages arrived", l.arrivals.Load())
 }
 
-// tokens returns the ids of the messages in a text that an analyzer got, and checks them. A text
-// that is cut may have a part of a token at its end.
+// tokens returns the ids of the messages in a text that an analyzer received, and checks them. A
+// truncated text may end with a part of a token.
 func (l *ledger) tokens(text []byte, cut bool, emitter string) (ids [][2]int) {
 	parts := bytes.Split(text, []byte(beginMark))
 	for n, part := range parts[1:] {

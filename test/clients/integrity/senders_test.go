@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// senders returns what sends one request, by protocol.
+// senders returns functions that send one request, by protocol.
 func senders() map[string]func(*source) {
 	return map[string]func(*source){
 		"native": sendPacket, "limited": sendPacket, "lines": sendLines, "bulk": sendBulk, "documents": sendDocument,
@@ -34,13 +34,13 @@ type client struct {
 	conn net.Conn
 }
 
-const largest = 20_000 // bytes of a message
+const maxMessageBytes = 20_000
 
-// request is one over HTTP.
+// request is a request over HTTP.
 type request struct {
 	method, path, contentType string
 	body                      []byte
-	coded                     bool // its body may not be encoded further
+	coded                     bool // its body must not be encoded further
 }
 
 // send sends a request in one of several ways, and returns the status 0 if the connection ended.
@@ -80,7 +80,7 @@ func (s *source) send(r request) (status int, answer []byte) {
 	return response.StatusCode, answer
 }
 
-// chunks is a body that comes in pieces.
+// chunks is a body that is read in pieces.
 type chunks struct{ rest []byte }
 
 // Read implements io.Reader.
@@ -134,14 +134,18 @@ func (s *source) check(status int, answer []byte, messages []message) {
 }
 
 func sendPacket(s *source) {
-	m := s.messages(5, largest)
+	m := s.messages(5, maxMessageBytes)
 	path := "/ingest"
 	if rand.IntN(50) == 0 {
 		path += "?ack=delivered"
 	}
 	status, answer := s.send(request{path: path, contentType: "application/json", body: []byte(s.packet(m))})
-	if status == http.StatusGatewayTimeout { // accepted, and not known to be delivered
+	switch status {
+	case http.StatusGatewayTimeout: // accepted; the delivery is not known
 		status = http.StatusOK
+	case http.StatusUnprocessableEntity: // a dead letter
+		s.accepted(m...)
+		return
 	}
 	if status == http.StatusOK || status == http.StatusAccepted {
 		if id := fmt.Sprintf(`"%d-%d"`, s.number, m[0].number); !bytes.Contains(answer, []byte(id)) {
@@ -155,7 +159,7 @@ func sendLines(s *source) {
 	var packets [][]message
 	var body strings.Builder
 	for range 1 + rand.IntN(20) {
-		m := s.messages(3, largest/4)
+		m := s.messages(3, maxMessageBytes/4)
 		packets = append(packets, m)
 		line := s.packet(m)
 		if rand.IntN(20) == 0 {
@@ -185,7 +189,7 @@ func sendLines(s *source) {
 }
 
 func sendBulk(s *source) {
-	m := s.messages(30, largest/4)
+	m := s.messages(30, maxMessageBytes/4)
 	var body strings.Builder
 	for _, one := range m {
 		fmt.Fprintf(&body, "{\"create\":{\"_index\":\"logs\"}}\n%s\n", quoted(map[string]any{"@timestamp": time.Now(), "message": one.text, "service.name": s.name}))
@@ -202,7 +206,7 @@ func sendBulk(s *source) {
 }
 
 func sendDocument(s *source) {
-	m := s.messages(1, largest)
+	m := s.messages(1, maxMessageBytes)
 	status, answer := s.send(request{path: "/logs/_doc", contentType: "application/json", body: []byte(quoted(map[string]any{"message": m[0].text, "service.name": s.name}))})
 	s.check(status, answer, m)
 }
@@ -223,10 +227,10 @@ func (s *source) otlp(messages []message) []byte {
 }
 
 func sendOTLP(s *source) {
-	m := s.messages(30, largest/4)
+	m := s.messages(30, maxMessageBytes/4)
 	body := s.otlp(m)
 	for range rand.IntN(3) { // a resource is a packet
-		more := s.messages(30, largest/4)
+		more := s.messages(30, maxMessageBytes/4)
 		body, m = append(body, s.otlp(more)...), append(m, more...)
 	}
 	status, answer := s.send(request{path: "/v1/logs", contentType: "application/x-protobuf", body: body})
@@ -234,7 +238,7 @@ func sendOTLP(s *source) {
 }
 
 func sendOTLPJSON(s *source) {
-	m := s.messages(20, largest/4)
+	m := s.messages(20, maxMessageBytes/4)
 	var records []any
 	for _, one := range m {
 		records = append(records, map[string]any{"timeUnixNano": fmt.Sprint(time.Now().UnixNano()), "body": map[string]string{"stringValue": one.text}})
@@ -246,7 +250,7 @@ func sendOTLPJSON(s *source) {
 }
 
 func sendGRPC(s *source) {
-	m := s.messages(30, largest/4)
+	m := s.messages(30, maxMessageBytes/4)
 	if s.client.http.Transport == nil {
 		var protocols http.Protocols
 		protocols.SetUnencryptedHTTP2(true)
@@ -274,7 +278,7 @@ func sendGRPC(s *source) {
 }
 
 func sendLoki(s *source) {
-	m := s.messages(30, largest/4)
+	m := s.messages(30, maxMessageBytes/4)
 	stream := field(1, fmt.Appendf(nil, "{service_name=%q}", s.name)...)
 	for _, one := range m {
 		at := binary.AppendUvarint([]byte{8}, uint64(time.Now().Unix()))
@@ -285,7 +289,7 @@ func sendLoki(s *source) {
 }
 
 func sendLokiJSON(s *source) {
-	m := s.messages(30, largest/4)
+	m := s.messages(30, maxMessageBytes/4)
 	var values [][]string
 	for _, one := range m {
 		values = append(values, []string{fmt.Sprint(time.Now().UnixNano()), one.text})
@@ -296,7 +300,7 @@ func sendLokiJSON(s *source) {
 }
 
 func sendHEC(s *source) {
-	m := s.messages(20, largest/4)
+	m := s.messages(20, maxMessageBytes/4)
 	var body strings.Builder
 	for _, one := range m {
 		body.WriteString(quoted(map[string]any{"time": float64(time.Now().Unix()), "source": s.name, "event": one.text}))
@@ -310,13 +314,13 @@ func gelf(s *source, m message) string {
 }
 
 func sendGELF(s *source) {
-	m := s.messages(1, largest)
+	m := s.messages(1, maxMessageBytes)
 	status, answer := s.send(request{path: "/gelf", contentType: "application/json", body: []byte(gelf(s, m[0]))})
 	s.check(status, answer, m)
 }
 
 func sendDatadog(s *source) {
-	m := s.messages(20, largest/4)
+	m := s.messages(20, maxMessageBytes/4)
 	var all []any
 	for _, one := range m {
 		all = append(all, map[string]any{"message": one.text, "service": s.name, "hostname": "h", "timestamp": time.Now().UnixMilli()})
@@ -325,9 +329,9 @@ func sendDatadog(s *source) {
 	s.check(status, answer, m)
 }
 
-// sendBad sends what is refused.
+// sendBad sends requests that are refused.
 func sendBad(s *source) {
-	packet := []byte(s.packet(s.messages(5, largest)))
+	packet := []byte(s.packet(s.messages(5, maxMessageBytes)))
 	request := request{path: "/ingest", contentType: "application/json", body: packet[:rand.IntN(len(packet))]}
 	switch rand.IntN(6) {
 	case 0:
@@ -348,7 +352,7 @@ func sendBad(s *source) {
 	}
 }
 
-// stream writes to a connection of an input, which it opens when there is none.
+// stream writes to a connection of an input; it opens one if there is none.
 func (s *source) stream(input string, text []byte) (ok bool) {
 	if s.client.conn == nil {
 		network := "tcp"
@@ -357,7 +361,10 @@ func (s *source) stream(input string, text []byte) (ok bool) {
 		}
 		conn, err := net.Dial(network, s.Addresses[input])
 		if err != nil {
-			s.Error(err)
+			if !s.ledger.operated {
+				s.Error(err)
+			}
+			time.Sleep(10 * time.Millisecond)
 			return false
 		}
 		s.client.conn = conn
@@ -378,7 +385,7 @@ func str(text string) []byte {
 
 // sendForward sends a chunk, and waits for its acknowledgement.
 func sendForward(s *source) {
-	m := s.messages(30, largest/4)
+	m := s.messages(30, maxMessageBytes/4)
 	var events []byte
 	for _, one := range m {
 		events = binary.BigEndian.AppendUint32(append(events, 0x92, 0xce), uint32(time.Now().Unix()))
@@ -409,11 +416,12 @@ func (s *source) syslog(m message) string {
 	return fmt.Sprintf("<34>1 %s %s app 1 id - %s", time.Now().UTC().Format(time.RFC3339), s.name, m.text)
 }
 
-// The senders of streams and datagrams without answers do not know what is accepted.
+// Senders of streams and datagrams without acknowledgements do not know which messages are
+// accepted.
 
 func sendSyslog(s *source) {
 	var text []byte
-	for _, m := range s.messages(20, largest/4) {
+	for _, m := range s.messages(20, maxMessageBytes/4) {
 		one := s.syslog(m)
 		text = append(fmt.Appendf(text, "%d ", len(one)), one...)
 	}

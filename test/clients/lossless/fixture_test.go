@@ -27,10 +27,11 @@ import (
 	sinkotlp "github.com/logstreamer/logstreamer/internal/sink/otlp"
 )
 
-// wayThrough takes requests of OTLP into packets and back.
+// wayThrough translates requests of OTLP into packets and back.
 type wayThrough struct {
 	testing.TB
 	origins  atomic.Bool // packets keep their origins
+	defers   atomic.Bool // and need no body
 	protocol *otlp.HTTP
 	journal  *memory.Journal
 	codec    httpsink.Codec
@@ -55,9 +56,9 @@ func newWayThrough(t testing.TB) *wayThrough {
 		t.Fatal(err)
 	}
 	s, err := receiver.NewService(receiver.DefaultConfig(), receiver.Dependencies{
-		Intake: in, Metrics: metrics,
+		Intake: in, Metrics: metrics, Logger: logger,
 		Limits:       func() record.Limits { return record.Limits{Bytes: maxPacketBytes, Messages: 10_000} },
-		KeepsOrigins: w.origins.Load,
+		KeepsOrigins: w.origins.Load, DefersBodies: w.defers.Load, InMemory: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,14 +91,29 @@ func (w *wayThrough) post(contentType string, body []byte) http1.Response {
 	return answer
 }
 
-// packets takes what was accepted, and checks that each packet is what its Info says.
-func (w *wayThrough) packets() (accepted []*packet.Packet) {
+// fetch takes the accepted packets.
+func (w *wayThrough) fetch() []*packet.Packet {
 	w.Helper()
 	accepted, err := w.journal.Fetch(context.Background(), nil, 100_000)
 	if err != nil {
 		w.Fatal(err)
 	}
+	return accepted
+}
+
+// packets takes the accepted packets, complete, and checks that the Info of each packet describes
+// it.
+func (w *wayThrough) packets() (accepted []*packet.Packet) {
+	w.Helper()
+	accepted = w.fetch()
 	for _, p := range accepted {
+		deferred, size, footprint := p.IsDeferred(), p.Size(), p.Footprint()
+		if p.Complete(); p.Size() != size || len(p.Body) != size || p.Footprint() != footprint {
+			w.Fatalf("of a size of %d and a footprint of %d are %d and %d left: %.400s", size, footprint, len(p.Body), p.Footprint(), p.Body)
+		}
+		if deferred && p.Origin == nil {
+			w.Fatalf("a deferred packet has no origin: %.400s", p.Body)
+		}
 		info, err := packet.Check(p.Body, 10_000)
 		if err != nil || info != p.Info {
 			w.Fatalf("%v: the packet has %+v, and Check says %+v: %.400s", err, p.Info, info, p.Body)
@@ -109,7 +125,7 @@ func (w *wayThrough) packets() (accepted []*packet.Packet) {
 	return accepted
 }
 
-// through sends a request, and returns what a receiver of OTLP gets.
+// through sends a request, and returns the request that a receiver of OTLP gets.
 func (w *wayThrough) through(contentType string, body []byte) []byte {
 	w.Helper()
 	if answer := w.post(contentType, body); answer.Status != http.StatusOK || len(answer.Body) > len("{}") {

@@ -16,10 +16,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 )
 
-// ids decide the emitter of a resource.
+// ids are attributes that decide the emitter of a resource.
 var ids = []string{"service.name", "service.namespace", "service.instance.id", "host.name", "k8s.pod.name"}
 
-// keys include those that this service writes, and equal ones.
+// keys include keys that this service writes, and equal ones.
 var keys = append([]string{
 	"a", "b", "", "trace_id", "attributes.trace_id", "severity_text", "input", "body_empty", "attributes.service.name", "attributes.a", "sd.x.y",
 	"otel.scope.name", "ключ", "with \"quotes\"", "line\nbreak",
@@ -125,7 +125,17 @@ func parse(t interface{ Fatal(...any) }, request []byte) plog.Logs {
 	return logs
 }
 
-// What comes by OTLP leaves by OTLP as it came, whatever its encoding and its order.
+// mode is the part of requests that is kept: origins, and bodies only on demand.
+type mode struct{ origins, defers bool }
+
+var modes = []mode{{false, false}, {true, false}, {true, true}}
+
+func (m mode) set(w *wayThrough) {
+	w.origins.Store(m.origins)
+	w.defers.Store(m.defers)
+}
+
+// Records that arrive by OTLP are delivered by OTLP unchanged, whatever the encoding and the order.
 func TestLossless(t *testing.T) {
 	w := newWayThrough(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -135,10 +145,10 @@ func TestLossless(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := text(t, logs)
-		for _, origins := range []bool{false, true} {
-			w.origins.Store(origins)
+		for _, mode := range modes {
+			mode.set(w)
 			if got := text(t, parse(t, w.through("application/x-protobuf", request))); got != want {
-				t.Fatalf("protobuf, origins %t:\n%s\nbecame\n%s", origins, want, got)
+				t.Fatalf("protobuf, %+v:\n%s\nbecame\n%s", mode, want, got)
 			}
 		}
 		if got := text(t, parse(t, w.through("application/json; charset=utf-8", []byte(want)))); got != want {
@@ -147,13 +157,13 @@ func TestLossless(t *testing.T) {
 	})
 }
 
-// Hundreds of records are cut into packets, and leave as one ResourceLogs.
+// Hundreds of records are cut into packets, and are delivered as one ResourceLogs.
 func TestLosslessAcrossPackets(t *testing.T) {
 	w := newWayThrough(t)
 	logs := plog.NewLogs()
 	rl := logs.ResourceLogs().AppendEmpty()
 	rl.Resource().Attributes().PutStr("service.name", "s")
-	for n := range 40 { // more than a packet has
+	for n := range 40 { // more than the maximum of a packet
 		sl := rl.ScopeLogs().AppendEmpty()
 		sl.Scope().SetName(fmt.Sprint(n))
 		for range 40 {
@@ -168,8 +178,8 @@ func TestLosslessAcrossPackets(t *testing.T) {
 	}
 }
 
-// FuzzLossless compares the records of any request that pdata understands, each with its
-// resource and scope, in their order by resource.
+// FuzzLossless compares the records of any request that pdata can decode, each with its resource
+// and scope, in their order by resource.
 func FuzzLossless(f *testing.F) {
 	for n := range 20 {
 		request, err := new(plog.ProtoMarshaler).MarshalLogs(rapid.Custom(drawLogs).Example(n))
@@ -179,29 +189,54 @@ func FuzzLossless(f *testing.F) {
 		f.Add(request)
 	}
 	f.Add([]byte("\x0a\x15\x12\x13\x12\x11\x10\x89\x80\x80\x80\x80\x80\x80\x80\x80\x7e\x2a\x04\x0a\x02hi")) // a severity_number of more than 64 bits
+	f.Add([]byte("\x0a\x0a\x12\x08\x12\x06\x80\x80\x80\x80\x20\x00"))                                       // an unknown field with a number of more than 29 bits
 	w := newWayThrough(f)
 	f.Fuzz(func(t *testing.T, request []byte) {
 		w.TB = t
 		want, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(request)
 		if err != nil || hasInvalid(want) {
 			w.compareOrigins(request)
+			w.compareDeferred(request)
 			return
 		}
-		for _, origins := range []bool{false, true} {
-			w.origins.Store(origins)
+		for _, mode := range modes {
+			mode.set(w)
 			got := parse(t, w.through("application/x-protobuf", request))
 			if got, want := records(t, got), records(t, want); !slices.Equal(got, want) {
-				t.Fatalf("origins %t:\n%s\nbecame\n%s", origins, strings.Join(want, "\n"), strings.Join(got, "\n"))
+				t.Fatalf("%+v:\n%s\nbecame\n%s", mode, strings.Join(want, "\n"), strings.Join(got, "\n"))
 			}
 		}
+		w.compareDeferred(request)
 	})
 }
 
-// compareOrigins compares what receivers read from packets with and without their origins, of a
-// request with records that packets cannot keep as they are.
+// compareDeferred compares packets whose bodies are deferred with packets whose bodies are not.
+func (w *wayThrough) compareDeferred(request []byte) {
+	w.Helper()
+	var bodies [2][]string
+	for n, defers := range []bool{false, true} {
+		w.defers.Store(defers)
+		_ = w.post("application/x-protobuf", request)
+		deferred := false
+		accepted := w.fetch()
+		for _, p := range accepted {
+			deferred = deferred || p.IsDeferred()
+			p.Complete()
+			bodies[n] = append(bodies[n], string(p.Body))
+		}
+		w.journal.Ack(accepted)
+		if defers && deferred && !slices.Equal(bodies[0], bodies[1]) {
+			w.Fatalf("%q\nis, deferred,\n%q", bodies[0], bodies[1])
+		}
+	}
+}
+
+// compareOrigins compares the records that receivers read from packets with and without their
+// origins, of a request with records that packets cannot keep unchanged.
 func (w *wayThrough) compareOrigins(request []byte) {
 	w.Helper()
 	w.origins.Store(true)
+	w.defers.Store(false)
 	_ = w.post("application/x-protobuf", request)
 	accepted := w.packets()
 	defer w.journal.Ack(accepted)
@@ -218,8 +253,8 @@ func (w *wayThrough) compareOrigins(request []byte) {
 	}
 }
 
-// hasInvalid reports whether a text is no UTF-8, which packets cannot keep, or an id has not
-// the usual length.
+// hasInvalid reports whether a text is not valid UTF-8, which packets cannot keep, or an id does
+// not have the usual length.
 func hasInvalid(logs plog.Logs) bool {
 	request, _ := new(plog.ProtoMarshaler).MarshalLogs(logs)
 	json, err := new(plog.JSONMarshaler).MarshalLogs(logs)

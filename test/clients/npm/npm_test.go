@@ -25,8 +25,8 @@ type client struct {
 	input   string // with a socket of its own, or none
 	env     []string
 	emitter string
-	// lossy are the disturbances that the client does not survive: messages are lost that the
-	// distributor has not acknowledged.
+	// lossy are the disturbances in which the client loses messages that the distributor has not
+	// acknowledged, or sends messages again in a way that is not recognised.
 	lossy string
 }
 
@@ -39,22 +39,19 @@ var clients = []client{
 	{name: "winston-loki-json"},
 	{name: "fluent-logger", input: "forward", env: []string{"FORWARD_SHARED_KEY=secret"}, emitter: "app.web/web-1", lossy: "killed"},
 	{name: "fluent-logger-packed", input: "forward", env: []string{"FORWARD_SHARED_KEY=secret"}, emitter: "app.web/web-1", lossy: "killed"},
+	{name: "fluent-org", input: "forward", emitter: "app.web/web-1", lossy: "killed"},
 	{name: "elasticsearch"},
+	{name: "pino-elasticsearch"},
+	{name: "winston-elasticsearch", lossy: "killed"},
 	{name: "splunk"},
 	{name: "gelf-udp", input: "gelf-udp", lossy: "full killed"},
+	{name: "graygelf", input: "gelf-udp", lossy: "full killed"},
 	{name: "gelf-tcp", input: "gelf-tcp", lossy: "killed"},
 	{name: "datadog", lossy: "killed"},
 }
 
 func TestClients(t *testing.T) {
-	for _, needed := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(needed); err != nil {
-			t.Skip(needed + " is not installed")
-		}
-	}
-	if _, err := os.Stat("node_modules"); err != nil {
-		t.Skip("the packages are not installed: npm ci")
-	}
+	needPackages(t)
 	for _, c := range clients {
 		for _, happens := range harness.Disturbances() {
 			t.Run(c.name+"/"+happens.Name, func(t *testing.T) {
@@ -62,6 +59,18 @@ func TestClients(t *testing.T) {
 				c.run(t, happens)
 			})
 		}
+	}
+}
+
+func needPackages(t *testing.T) {
+	t.Helper()
+	for _, needed := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(needed); err != nil {
+			t.Skip(needed + " is not installed")
+		}
+	}
+	if _, err := os.Stat("node_modules"); err != nil {
+		t.Skip("the packages are not installed: npm ci")
 	}
 }
 
@@ -94,11 +103,12 @@ func (c client) run(t *testing.T, happens harness.Disturbance) {
 	c.check(t, d, start)
 }
 
-// send runs the client, has something happen in the middle, and returns what it tells at the end.
-func (c client) send(t *testing.T, d *harness.Distributor, address string, start int64, happen func(*harness.Distributor)) (told string) {
+// send runs the client, disturbs it in the middle, and returns its output at the end.
+func (c client) send(t *testing.T, d *harness.Distributor, address string, start int64, happen func(*harness.Distributor), more ...string) (told string) {
 	t.Helper()
 	var failure bytes.Buffer
-	command := exec.CommandContext(t.Context(), "node", "send.mjs", c.name, d.URL, address, fmt.Sprint(start), fmt.Sprint(messages))
+	args := append([]string{"send.mjs", c.name, d.URL, address, fmt.Sprint(start), fmt.Sprint(messages)}, more...)
+	command := exec.CommandContext(t.Context(), "node", args...)
 	command.Stderr = &failure
 	output, err := command.StdoutPipe()
 	if err != nil {
@@ -118,7 +128,7 @@ func (c client) send(t *testing.T, d *harness.Distributor, address string, start
 	return told
 }
 
-// check checks what came beside the text.
+// check checks the fields of a message beside the text.
 func (c client) check(t *testing.T, d *harness.Distributor, start int64) {
 	t.Helper()
 	emitter := c.emitter

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 const messages = 2000
 
-// exporters are those of the SDK, of a distributor. Their default timeout of ten seconds bounds a
-// request with its retries over gRPC: it is longer here than the analyzer hangs.
+// exporters are the exporters of the SDK for a distributor. Their default timeout of ten seconds
+// bounds a request with its retries over gRPC: here it is longer than the analyzer hangs.
 var exporters = map[string]func(*harness.Distributor) (sdklog.Exporter, error){
 	"http": func(d *harness.Distributor) (sdklog.Exporter, error) {
 		return otlploghttp.New(context.Background(), otlploghttp.WithEndpointURL(d.URL+"/v1/logs"),
@@ -40,8 +40,8 @@ var retries = struct {
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 }{true, 100 * time.Millisecond, time.Second, time.Minute}
 
-// emit emits messages through the batch processor of the SDK until done, has something happen in
-// the middle, and returns them.
+// emit emits messages through the batch processor of the SDK until done, disturbs it in the middle,
+// and returns the messages.
 func emit(t *testing.T, exporter sdklog.Exporter, during func()) (texts []string) {
 	t.Helper()
 	described := resource.NewSchemaless(attribute.String("service.name", "shop"), attribute.String("host.name", "h1"))
@@ -86,8 +86,8 @@ func checkOne(t *testing.T, d *harness.Distributor) {
 	}
 }
 
-// The SDK's messages arrive once, except that it gives requests up over HTTP whose connection is
-// refused, as it is while a distributor that was killed is started again.
+// The SDK's messages arrive once, except that over HTTP it drops requests whose connection is
+// refused, as it is while a distributor that was killed is restarted.
 func TestGoSDK(t *testing.T) {
 	for name, open := range exporters {
 		for _, happens := range harness.Disturbances() {

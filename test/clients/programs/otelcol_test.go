@@ -21,7 +21,7 @@ import (
 	"github.com/logstreamer/logstreamer/test/clients/harness"
 )
 
-// perRequest is how many records a request to the collector has.
+// perRequest is the number of records of a request to the collector.
 const perRequest = 50
 
 // request returns numbered records, from first on.
@@ -65,7 +65,7 @@ func nanoseconds(start time.Time, n int) pcommon.Timestamp {
 	return pcommon.NewTimestampFromTime(start.Add(time.Duration(n) * time.Microsecond))
 }
 
-// post sends records to a receiver of OTLP, again until they are accepted.
+// post sends records to a receiver of OTLP until they are accepted.
 func post(d *harness.Distributor, url string, logs plog.Logs) {
 	d.Helper()
 	body, err := new(plog.ProtoMarshaler).MarshalLogs(logs)
@@ -82,7 +82,8 @@ func post(d *harness.Distributor, url string, logs plog.Logs) {
 	})
 }
 
-// collector starts a collector that sends what it receives to an exporter, and returns its URL.
+// collector starts a collector that sends the records that it receives to an exporter, and returns
+// its URL.
 func collector(d *harness.Distributor, exporter string) string {
 	d.Helper()
 	path, receives := program(d.T, "OTELCOL"), addresses(d.T, 1)[0]
@@ -104,7 +105,7 @@ service:
 	return "http://" + receives
 }
 
-// What a collector sends arrives once, whatever happens.
+// The records of a collector arrive once in each disturbance.
 func TestCollectorAsClient(t *testing.T) {
 	program(t, "OTELCOL")
 	const again = `retry_on_failure: {initial_interval: 200ms, max_interval: 1s, max_elapsed_time: 0}`
@@ -194,7 +195,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
-// recorded returns what has come, sorted.
+// recorded returns the received records, sorted.
 func (r *recorder) recorded() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,7 +223,7 @@ func split(logs plog.Logs) (all []string) {
 	return all
 }
 
-// The records that come by OTLP are equal behind a collector that is an analyzer.
+// Records that arrive by OTLP are equal behind a collector that is an analyzer.
 func TestCollectorAsAnalyzer(t *testing.T) {
 	program(t, "OTELCOL")
 	for _, journal := range []string{"memory", "disk"} {

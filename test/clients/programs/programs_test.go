@@ -4,8 +4,23 @@
 //	go -C bench/otelcol build -o /tmp/otelcol .
 //	OTELCOL=/tmp/otelcol go test ./test/clients/programs -judge -v
 //
-// BULKINDEXER is test/clients/programs/bulkindexer, and TELEMETRYGEN is built by go install of
+// BULKINDEXER and LOKICLIENT are test/clients/programs/bulkindexer and lokiclient, and
+// TELEMETRYGEN is built by go install of
 // github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0.
+//
+// FLUENT_BIT is bin/fluent-bit of its source, built by CMake with flex, bison, OpenSSL, libyaml
+// and SQLite:
+//
+//	cmake -DFLB_RELEASE=On -DFLB_MINIMAL=On -DFLB_IN_TAIL=On -DFLB_OUT_FORWARD=On -DFLB_OUT_HTTP=On \
+//	  -DFLB_OUT_LOKI=On -DFLB_OUT_ES=On -DFLB_OUT_OPENTELEMETRY=On -DFLB_OUT_SPLUNK=On -DFLB_OUT_GELF=On \
+//	  -DFLB_OUT_DATADOG=On -DFLB_OUT_SYSLOG=On -DFLB_PROCESSOR_CONTENT_MODIFIER=On \
+//	  -DFLB_PROCESSOR_OPENTELEMETRY_ENVELOPE=On -DFLB_LUAJIT=Off -DFLB_WASM=Off -DFLB_KAFKA=Off \
+//	  -DFLB_PREFER_SYSTEM_LIB_SQLITE=On .. && make fluent-bit-bin
+//
+// FLUENTD is a script that runs bin/fluentd of its source, or of its package. TELEGRAF is built in
+// a module that requires github.com/influxdata/telegraf@v1.37.2:
+//
+//	go build -mod=mod -tags custom,inputs.tail,parsers.json_v2,outputs.loki,outputs.syslog github.com/influxdata/telegraf/cmd/telegraf
 package programs
 
 import (
@@ -27,7 +42,7 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 const messages = 2000
 
-// program returns the path that a variable of the environment has, or skips the test.
+// program returns the path in a variable of the environment, or skips the test.
 func program(t *testing.T, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
@@ -37,7 +52,7 @@ func program(t *testing.T, variable string) string {
 	return path
 }
 
-// start starts a program, which the test ends.
+// start starts a program, which ends with the test.
 func start(t *testing.T, path string, args ...string) *exec.Cmd {
 	t.Helper()
 	var output bytes.Buffer
@@ -56,7 +71,7 @@ func start(t *testing.T, path string, args ...string) *exec.Cmd {
 	return command
 }
 
-// addresses returns that many addresses that are free.
+// addresses returns that many free addresses.
 func addresses(t *testing.T, n int) (all []string) {
 	t.Helper()
 	free, err := ports.Free(n)
@@ -81,8 +96,8 @@ func awaitListener(d *harness.Distributor, address string) {
 	})
 }
 
-// telemetrygen's records, which only their times tell apart, arrive once. It ends when a request
-// fails for good, which over HTTP is one whose connection is refused.
+// telemetrygen's records, which differ only in their times, arrive once. It ends when a request
+// fails for good, which over HTTP is a request whose connection is refused.
 func TestTelemetrygen(t *testing.T) {
 	path := program(t, "TELEMETRYGEN")
 	for _, protocol := range []string{"http", "grpc"} {

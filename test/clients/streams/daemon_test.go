@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 	"github.com/logstreamer/logstreamer/test/clients/harness"
 )
 
@@ -29,14 +28,14 @@ func program(t *testing.T, name string) string {
 // sender is a daemon that sends the lines of a file.
 type sender struct {
 	input string // of the distributor
-	// config returns the daemon's configuration, for files of a folder: in.log has the lines,
-	// and ca.crt the distributor's authority.
+	// config returns the daemon's configuration, for files of a folder: in.log has the lines, and
+	// ca.crt the distributor's authority.
 	config  func(folder, host, port string) string
 	command func(t *testing.T, folder string) *exec.Cmd
 	// env are settings of the distributor.
 	env []string
 	tls bool
-	// emitter and metadata are those of the messages.
+	// emitter and metadata are the expected ones of the messages.
 	emitter  string
 	metadata map[string]string
 }
@@ -64,27 +63,12 @@ func (s sender) start(t *testing.T, folder, address string) (file string) {
 	return filepath.Join(folder, "in.log")
 }
 
-// distributor starts one with the settings that the sender needs.
+// distributor starts a distributor with the settings that the sender needs.
 func (s sender) distributor(t *testing.T, folder string, env []string) *harness.Distributor {
 	t.Helper()
 	env = append(env, s.env...)
 	if s.tls {
-		authority, err := certificatetest.NewAuthority("test", time.Now().Add(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pair, err := authority.Issue("distributor", time.Now().Add(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, key, err := pair.Write(folder, "distributor")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, "ca.crt"), authority.PEM, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		env = append(env, "TLS_CERT="+cert, "TLS_KEY="+key)
+		env = append(env, harness.ServeTLS(t, folder)...)
 	}
 	return harness.Start(t, []string{s.input}, env...)
 }
@@ -102,7 +86,7 @@ func appendLines(t *testing.T, file string, lines []string) {
 	}
 }
 
-// run sends half of the messages, has something happen, and sends the others.
+// run sends half of the messages, disturbs the daemon, and sends the others.
 func (s sender) run(t *testing.T, happens harness.Disturbance) {
 	folder := t.TempDir()
 	d := s.distributor(t, folder, happens.Env)
@@ -173,7 +157,7 @@ func withTLS(s sender) sender {
 	return s
 }
 
-// bulk is rsyslog's omelasticsearch, the documents of which have a time each, or not.
+// bulk is rsyslog's omelasticsearch, whose documents have times, or not.
 func bulk() sender {
 	s := rsyslog("elasticsearch", `module(load="omelasticsearch")
 template(name="document" type="list") {
@@ -203,7 +187,7 @@ func TestRsyslog(t *testing.T) {
 	}
 }
 
-// modules are those of rsyslog in packages of their own.
+// modules are the modules of rsyslog that have packages of their own.
 var modules = map[string]string{"TLS": "lmnsd_gtls.so", "omelasticsearch": "omelasticsearch.so"}
 
 func runAll(t *testing.T, name string, s sender) {

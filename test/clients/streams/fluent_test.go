@@ -39,8 +39,8 @@ func newFluent(d *harness.Distributor) *fluent.Fluent {
 	return logger
 }
 
-// fluent-logger-golang waits for acknowledgements: nothing is lost while the analyzer hangs, nor
-// when the queues are full or the distributor is killed, and nothing comes twice.
+// fluent-logger-golang waits for acknowledgements: no event is lost while the analyzer hangs, nor
+// when the queues are full or the distributor is killed, and none is delivered twice.
 func TestFluentLogger(t *testing.T) {
 	for _, happens := range harness.Disturbances() {
 		t.Run(happens.Name, func(t *testing.T) {

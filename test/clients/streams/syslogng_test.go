@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// syslogNG returns syslog-ng with a destination, in which %HOST%, %PORT% and %FOLDER% are replaced. Its
-// packages conflict with rsyslog's: SYSLOG_NG may be a folder where they are unpacked.
+// syslogNG returns syslog-ng with a destination, in which %HOST%, %PORT% and %FOLDER% are replaced.
+// Its packages conflict with rsyslog's: SYSLOG_NG may be a folder with the unpacked packages.
 func syslogNG(input, destination string) sender {
 	return sender{
 		input: input, emitter: hostname(), metadata: map[string]string{"appname": "app", "facility": "local0"},

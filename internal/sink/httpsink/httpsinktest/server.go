@@ -166,7 +166,7 @@ func Open(t testing.TB, server *Server, url string, read func(*httpsink.Options)
 }
 
 // Timeout is that of Send.
-const Timeout = time.Second
+const Timeout = time.Minute
 
 // Send sends packets over a new connection.
 func Send(t testing.TB, s sink.Sink, packets ...*packet.Packet) sink.Result {

@@ -1,0 +1,56 @@
+// Package worker controls goroutines that work on demand, or after a time.
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Worker is a goroutine that works when it is woken, until it is stopped. Go must be called
+// once, before Stop; the other methods may be called concurrently.
+type Worker struct {
+	wake    chan struct{} // capacity 1
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New returns a worker without a goroutine.
+func New() *Worker {
+	w := &Worker{wake: make(chan struct{}, 1)}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	return w
+}
+
+// Go starts the goroutine, whose context ends when Stop is called.
+func (w *Worker) Go(run func(ctx context.Context)) { w.running.Go(func() { run(w.ctx) }) }
+
+// Wake makes the goroutine check for work, without waiting.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Woken receives a value after Wake was called, one for several calls if it was not received
+// between them.
+func (w *Worker) Woken() <-chan struct{} { return w.wake }
+
+// Stop stops the goroutine and waits for its end.
+func (w *Worker) Stop() {
+	w.cancel()
+	w.running.Wait()
+}
+
+// Sleep waits, and reports false if ctx ends before.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
