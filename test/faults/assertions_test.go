@@ -87,8 +87,8 @@ func (m assertions) latencyViolations(c stepResult, stepResults map[string]stepR
 		}
 	}
 	p99 := c.sent.with(accepted).p99()
-	tooLong("99 % of answers", p99, m.P99)
-	tooLong("99 % of answers", p99, 2*stepResults[m.P99Twice].sent.with(accepted).p99())
+	tooLong("99 % of responses", p99, m.P99)
+	tooLong("99 % of responses", p99, 2*stepResults[m.P99Twice].sent.with(accepted).p99())
 	tooLong("99 % of refusals", c.sent.with(refused).p99(), m.RefusedP99)
 	tooLong("the step", c.took, m.Took)
 	if other := stepResults[m.FewerRefusals]; m.FewerRefusals != "" {

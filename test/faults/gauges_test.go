@@ -80,8 +80,8 @@ func shares(analyzers []string, before, after gauges) map[string]float64 {
 // analyzers returns all names.
 func (g gauges) analyzers() (names []string) {
 	for series := range g.value {
-		if failurePause, ok := strings.CutPrefix(series, `distributor_analyzer_healthy{analyzer="`); ok {
-			names = append(names, strings.TrimSuffix(failurePause, `"}`))
+		if labels, ok := strings.CutPrefix(series, `distributor_analyzer_healthy{analyzer="`); ok {
+			names = append(names, strings.TrimSuffix(labels, `"}`))
 		}
 	}
 	return names

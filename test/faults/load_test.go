@@ -22,9 +22,9 @@ type load struct {
 	usual       time.Duration // the default pause
 }
 
-// failurePause is the pause of a closed-loop connection after a packet that was
+// retryInterval is the pause of a closed-loop connection after a packet that was
 // not accepted.
-const failurePause = 10 * time.Millisecond
+const retryInterval = 10 * time.Millisecond
 
 // newLoad returns a load in packets per second.
 func newLoad(name string, emitters, connections int, rate float64) *load {
@@ -84,7 +84,7 @@ func (l *load) next(due time.Time, o outcome) time.Time {
 	case o == accepted:
 		return time.Now()
 	default:
-		return time.Now().Add(failurePause)
+		return time.Now().Add(retryInterval)
 	}
 }
 
