@@ -129,12 +129,12 @@ func (s *system) sendOver(client *http.Client, sizes ...int) (status int, header
 		return 0, nil, err.Error()
 	}
 	defer response.Body.Close()
-	body, _ := io.ReadAll(response.Body)
+	content, _ := io.ReadAll(response.Body)
 	if response.StatusCode != http.StatusAccepted {
 		accepted = nil
 	}
 	s.note(response.StatusCode, accepted)
-	return response.StatusCode, response.Header, string(text)
+	return response.StatusCode, response.Header, string(content)
 }
 
 func (s *system) note(status int, accepted map[string]int) {

@@ -131,7 +131,7 @@ func (c stepResult) measured() string {
 	if c.Burst != nil {
 		say("%d refusals", len(refusals))
 	} else if len(answered) > 0 {
-		say("99 %% of answers within %v", rounded(answered.p99()))
+		say("99 %% of responses within %v", rounded(answered.p99()))
 	}
 	if len(refusals) > 0 && c.Burst == nil {
 		say("99 %% of refusals within %v", rounded(refusals.p99()))
