@@ -44,17 +44,17 @@ type analyzerSpec struct {
 }
 
 // capacity is in packets per second; without workers it is unknown.
-func (p analyzerSpec) capacity() float64 {
-	if p.Workers == 0 {
+func (s analyzerSpec) capacity() float64 {
+	if s.Workers == 0 {
 		return math.NaN()
 	}
-	return float64(p.Workers) / p.Service.Seconds()
+	return float64(s.Workers) / s.Service.Seconds()
 }
 
 // newAnalyzer starts an analyzer that ends with the test.
-func newAnalyzer(t *testing.T, name string, p analyzerSpec, address string, within ...string) *analyzer {
+func newAnalyzer(t *testing.T, name string, spec analyzerSpec, address string, within ...string) *analyzer {
 	t.Helper()
-	a := &analyzer{t: t, name: name, analyzerSpec: p, address: address, log: filepath.Join(t.TempDir(), name+".log"), within: within}
+	a := &analyzer{t: t, name: name, analyzerSpec: spec, address: address, log: filepath.Join(t.TempDir(), name+".log"), within: within}
 	t.Cleanup(func() {
 		if a.command != nil {
 			a.kill()

@@ -52,8 +52,8 @@ func (g gauges) deliveredPackets(analyzer string) float64 {
 	return g.of("distributor_delivered_packets_total", analyzer, "")
 }
 
-// trials counts the transitions of an analyzer's breaker to half-open.
-func (g gauges) trials(analyzer string) float64 {
+// halfOpenTransitions counts the transitions of an analyzer's breaker to half-open.
+func (g gauges) halfOpenTransitions(analyzer string) float64 {
 	return g.of("distributor_breaker_transitions_total", analyzer, `,to="half_open"`)
 }
 
